@@ -1,0 +1,2 @@
+//! Seawall beside its peers.
+fn main() {}

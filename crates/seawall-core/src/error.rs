@@ -1,0 +1,195 @@
+//! The error model: layers keep the error type of the service and ask one bound of it.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use crate::Rejection;
+
+/// An error that can carry a [`Rejection`] and give it back.
+///
+/// This is the one bound that every layer asks of `S::Error`. It holds for
+/// [`Error<E>`](Error), for boxed errors (`Box<dyn std::error::Error + Send + Sync>`), for
+/// [`Rejection`] itself, and for your own enum by two small impls or by [`refusable!`].
+///
+/// A service whose error knows nothing of refusals is lifted once, at the bottom of the stack,
+/// by [`LiftLayer`](crate::LiftLayer).
+///
+/// [`refusable!`]: crate::refusable
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot carry a refusal of a Seawall layer",
+    label = "the error of this service is not `Refusable`",
+    note = "put `seawall_core::LiftLayer` at the bottom of the stack: the error becomes `seawall_core::Error<{Self}>`",
+    note = "or give your own enum a variant for it: `seawall_core::refusable!(MyError::Rejected)`"
+)]
+pub trait Refusable: From<Rejection> {
+    /// The refusal in this error, if a layer of Seawall made it.
+    fn rejection(&self) -> Option<&Rejection>;
+}
+
+/// The error of a typed stack: a refusal of one of its layers, or the inner service's own error.
+///
+/// ```
+/// use seawall_core::{Error, Reason, Refusable, Rejection};
+///
+/// let refused: Error<std::io::Error> = Rejection::new(Reason::CircuitOpen, "alpaca").into();
+/// assert_eq!(refused.rejection().map(|r| r.reason()), Some(Reason::CircuitOpen));
+/// assert!(refused.inner().is_none());
+/// ```
+// Exhaustive on purpose: an error is ours or the inner service's, there is no third.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error<E> {
+    /// A layer refused.
+    Rejected(Rejection),
+    /// The inner service failed.
+    Inner(E),
+}
+
+impl<E> Error<E> {
+    /// The inner service's error, if it is one.
+    pub const fn inner(&self) -> Option<&E> {
+        match self {
+            Self::Inner(error) => Some(error),
+            Self::Rejected(_) => None,
+        }
+    }
+
+    /// The inner service's error by value, if it is one.
+    pub fn into_inner(self) -> Option<E> {
+        match self {
+            Self::Inner(error) => Some(error),
+            Self::Rejected(_) => None,
+        }
+    }
+}
+
+impl<E> From<Rejection> for Error<E> {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+impl<E> Refusable for Error<E> {
+    fn rejection(&self) -> Option<&Rejection> {
+        match self {
+            Self::Rejected(rejection) => Some(rejection),
+            Self::Inner(_) => None,
+        }
+    }
+}
+
+impl<E> fmt::Display for Error<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rejected(_) => "the call was refused locally",
+            Self::Inner(_) => "the inner service failed",
+        })
+    }
+}
+
+impl<E: StdError + 'static> StdError for Error<E> {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Rejected(rejection) => Some(rejection),
+            Self::Inner(error) => Some(error),
+        }
+    }
+}
+
+impl Refusable for Rejection {
+    fn rejection(&self) -> Option<&Rejection> {
+        Some(self)
+    }
+}
+
+impl Refusable for Box<dyn StdError + Send + Sync> {
+    fn rejection(&self) -> Option<&Rejection> {
+        find_rejection(&**self)
+    }
+}
+
+/// Finds the refusal in an error or in the chain of its sources.
+///
+/// ```
+/// use seawall_core::{Error, Reason, Rejection, find_rejection};
+///
+/// let typed: Error<std::io::Error> = Rejection::new(Reason::RateLimited, "polygon").into();
+/// let boxed: Box<dyn std::error::Error + Send + Sync> = typed.into();
+/// assert_eq!(find_rejection(&*boxed).map(|r| r.reason()), Some(Reason::RateLimited));
+/// ```
+pub fn find_rejection<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Rejection> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(rejection) = error.downcast_ref::<Rejection>() {
+            return Some(rejection);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// Makes your own error enum [`Refusable`](crate::Refusable): name the variant that holds the
+/// [`Rejection`](crate::Rejection).
+///
+/// ```
+/// use seawall_core::{Reason, Refusable, Rejection, refusable};
+///
+/// #[derive(Debug)]
+/// enum BrokerError {
+///     Refused(Rejection),
+///     Rejected { code: u32 },
+/// }
+/// refusable!(BrokerError::Refused);
+///
+/// let error = BrokerError::from(Rejection::new(Reason::BulkheadFull, "orders"));
+/// assert!(error.rejection().is_some());
+/// assert!(BrokerError::Rejected { code: 40_310_000 }.rejection().is_none());
+/// ```
+#[macro_export]
+macro_rules! refusable {
+    ($error:ident :: $variant:ident) => {
+        impl ::core::convert::From<$crate::Rejection> for $error {
+            fn from(rejection: $crate::Rejection) -> Self {
+                $error::$variant(rejection)
+            }
+        }
+
+        impl $crate::Refusable for $error {
+            fn rejection(&self) -> ::core::option::Option<&$crate::Rejection> {
+                match self {
+                    $error::$variant(rejection) => ::core::option::Option::Some(rejection),
+                    #[allow(unreachable_patterns, reason = "an enum of one variant has no other")]
+                    _ => ::core::option::Option::None,
+                }
+            }
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Reason;
+
+    #[test]
+    fn a_boxed_refusal_is_found_below_other_errors() {
+        let io = std::io::Error::other(Error::<std::io::Error>::from(Rejection::new(
+            Reason::QueueTimeout,
+            "q",
+        )));
+        let boxed: Box<dyn StdError + Send + Sync> = Box::new(Error::Inner(io));
+        assert_eq!(
+            boxed.rejection().map(Rejection::reason),
+            Some(Reason::QueueTimeout)
+        );
+        let other: Box<dyn StdError + Send + Sync> = "no refusal".into();
+        assert!(other.rejection().is_none());
+    }
+
+    #[test]
+    fn the_inner_error_is_reachable_by_source_and_by_type() {
+        let error = Error::Inner(std::io::Error::other("down"));
+        assert_eq!(error.source().unwrap().to_string(), "down");
+        assert_eq!(error.inner().unwrap().to_string(), "down");
+        assert_eq!(error.into_inner().unwrap().to_string(), "down");
+    }
+}

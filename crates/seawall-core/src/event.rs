@@ -1,0 +1,390 @@
+//! What happened, told to whoever listens; nothing is built when nobody does.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+use tokio::time::Instant;
+
+use crate::{Name, Reason, Rejection};
+
+/// One thing that happened in one layer instance.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Event {
+    /// When it happened, on tokio's clock.
+    pub at: Instant,
+    /// The pattern: `"breaker"`, `"retry"`, ...
+    pub pattern: &'static str,
+    /// The layer instance.
+    pub name: Name,
+    /// What happened.
+    pub what: What,
+}
+
+/// What happened.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum What {
+    /// A component went from one state to another.
+    Transition {
+        /// The state before.
+        from: &'static str,
+        /// The state since.
+        to: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A call was refused.
+    Refused(Rejection),
+    /// Another attempt is made after a wait.
+    Retry {
+        /// The attempt to come, counted from 1; the first extra attempt is 2.
+        attempt: u32,
+        /// The wait before it.
+        delay: Duration,
+    },
+    /// An extra attempt was wanted and the budget had none left.
+    BudgetExhausted,
+    /// A call was dropped before it was answered.
+    Abandoned,
+}
+
+type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
+
+struct Bus {
+    /// Subscriptions and listeners together: what the hot path looks at.
+    listening: AtomicUsize,
+    feed: broadcast::Sender<Event>,
+    listeners: RwLock<Arc<[(u64, Listener)]>>,
+    next_id: AtomicU64,
+    panics: AtomicU64,
+}
+
+/// Delivers events to subscriptions and listeners. Clones share.
+///
+/// Events are delivered outside of every lock of the layers. A subscription that lags loses the
+/// oldest events and is told how many; a listener that panics is left in place, its panic is
+/// caught and counted, and neither the call nor the other listeners notice.
+///
+/// ```
+/// use seawall_core::{Delivery, Event, Events, Observer, What};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let events = Events::new(16);
+/// let mut subscription = events.subscribe();
+///
+/// let breaker = Observer::new("breaker", "alpaca");
+/// breaker.attach(&events);
+/// breaker.tell(|| What::Transition { from: "closed", to: "open", reason: "failure_rate" });
+///
+/// let Some(Delivery::Event(event)) = subscription.next().await else { panic!() };
+/// assert_eq!(event.name.as_str(), "alpaca");
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Events {
+    bus: Arc<Bus>,
+}
+
+impl Events {
+    /// Delivers to subscriptions through a ring of `capacity` events, at least one.
+    pub fn new(capacity: usize) -> Self {
+        // The channel panics outside of these bounds.
+        let (feed, _) = broadcast::channel(capacity.clamp(1, 1 << 20));
+        Self {
+            bus: Arc::new(Bus {
+                listening: AtomicUsize::new(0),
+                feed,
+                listeners: RwLock::new(Arc::new([])),
+                next_id: AtomicU64::new(0),
+                panics: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// Subscribes to what happens from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> Subscription {
+        let feed = self.bus.feed.subscribe();
+        self.bus.listening.fetch_add(1, Ordering::Relaxed);
+        Subscription {
+            feed,
+            bus: Arc::clone(&self.bus),
+        }
+    }
+
+    /// Calls `listener` for every event, on the thread where it happens, until the returned
+    /// guard is dropped. A listener must be short; what takes time belongs into a subscription.
+    #[must_use = "the listener is removed when the guard is dropped"]
+    pub fn listen(&self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Listening {
+        let id = self.bus.next_id.fetch_add(1, Ordering::Relaxed);
+        let listener: Listener = Arc::new(listener);
+        self.bus.change(|all| all.push((id, listener)));
+        self.bus.listening.fetch_add(1, Ordering::Relaxed);
+        Listening {
+            id,
+            bus: Arc::clone(&self.bus),
+        }
+    }
+
+    /// Whether anybody listens.
+    #[inline]
+    pub fn is_listening(&self) -> bool {
+        self.bus.listening.load(Ordering::Relaxed) != 0
+    }
+
+    /// Delivers an event. Call it outside of every lock.
+    pub fn emit(&self, event: &Event) {
+        // An error means that nobody is subscribed.
+        let _ = self.bus.feed.send(*event);
+        let listeners = Arc::clone(
+            &self
+                .bus
+                .listeners
+                .read()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        for (_, listener) in listeners.iter() {
+            if catch_unwind(AssertUnwindSafe(|| listener(event))).is_err() {
+                self.bus.panics.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// How many times a listener has panicked.
+    pub fn listener_panics(&self) -> u64 {
+        self.bus.panics.load(Ordering::Relaxed)
+    }
+}
+
+impl Default for Events {
+    /// A ring of 1,024 events.
+    fn default() -> Self {
+        Self::new(1_024)
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events")
+            .field("listening", &self.bus.listening)
+            .field("listener_panics", &self.bus.panics)
+            .finish()
+    }
+}
+
+impl Bus {
+    fn change(&self, change: impl FnOnce(&mut Vec<(u64, Listener)>)) {
+        let mut listeners = self
+            .listeners
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut all = listeners.to_vec();
+        change(&mut all);
+        *listeners = all.into();
+    }
+}
+
+/// What a subscription hands out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Delivery {
+    /// An event.
+    Event(Event),
+    /// This many events were lost here, since the subscription lagged behind.
+    Missed(u64),
+}
+
+/// A stream of events, in the order in which they happened; see [`Events::subscribe`].
+pub struct Subscription {
+    feed: broadcast::Receiver<Event>,
+    bus: Arc<Bus>,
+}
+
+impl Subscription {
+    /// Waits for the next event; `None` when no more can come. Cancel-safe: dropping the future
+    /// loses no event.
+    pub async fn next(&mut self) -> Option<Delivery> {
+        match self.feed.recv().await {
+            Ok(event) => Some(Delivery::Event(event)),
+            Err(broadcast::error::RecvError::Lagged(missed)) => Some(Delivery::Missed(missed)),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+
+    /// The next event, if one is there.
+    pub fn try_next(&mut self) -> Option<Delivery> {
+        match self.feed.try_recv() {
+            Ok(event) => Some(Delivery::Event(event)),
+            Err(broadcast::error::TryRecvError::Lagged(missed)) => Some(Delivery::Missed(missed)),
+            Err(_) => None,
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.bus.listening.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription")
+            .field("waiting", &self.feed.len())
+            .finish()
+    }
+}
+
+/// Keeps a listener in place; see [`Events::listen`].
+pub struct Listening {
+    id: u64,
+    bus: Arc<Bus>,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.bus.listening.fetch_sub(1, Ordering::Relaxed);
+        self.bus.change(|all| all.retain(|(id, _)| *id != self.id));
+    }
+}
+
+impl fmt::Debug for Listening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listening").field("id", &self.id).finish()
+    }
+}
+
+/// What a layer instance speaks through: its pattern, its name, and the events it is attached
+/// to, if any.
+#[derive(Debug)]
+pub struct Observer {
+    pattern: &'static str,
+    name: Name,
+    events: OnceLock<Events>,
+}
+
+impl Observer {
+    /// An observer that speaks for the instance `name` of a `pattern`, to nobody yet.
+    pub fn new(pattern: &'static str, name: impl Into<Name>) -> Self {
+        Self {
+            pattern,
+            name: name.into(),
+            events: OnceLock::new(),
+        }
+    }
+
+    /// Attaches the instance to `events`; `false` when it is attached already.
+    pub fn attach(&self, events: &Events) -> bool {
+        self.events.set(events.clone()).is_ok()
+    }
+
+    /// The pattern.
+    pub const fn pattern(&self) -> &'static str {
+        self.pattern
+    }
+
+    /// The name of the instance.
+    pub const fn name(&self) -> Name {
+        self.name
+    }
+
+    /// A refusal by this instance, of a request that was not sent.
+    #[inline]
+    pub const fn rejection(&self, reason: Reason) -> Rejection {
+        Rejection::of(reason, self.name)
+    }
+
+    /// Tells what happened, if anybody listens. Call it outside of every lock.
+    #[inline]
+    pub fn tell(&self, what: impl FnOnce() -> What) {
+        if self.events.get().is_some_and(Events::is_listening) || crate::trace::enabled() {
+            self.deliver(what());
+        }
+    }
+
+    #[cold]
+    fn deliver(&self, what: What) {
+        crate::trace::event(self.pattern, self.name, &what);
+        if let Some(events) = self.events.get() {
+            events.emit(&Event {
+                at: Instant::now(),
+                pattern: self.pattern,
+                name: self.name,
+                what,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(observer: &Observer) -> bool {
+        let mut built = false;
+        observer.tell(|| {
+            built = true;
+            What::Abandoned
+        });
+        built
+    }
+
+    #[test]
+    fn nothing_is_built_when_nobody_listens() {
+        let observer = Observer::new("breaker", "quiet");
+        assert!(!told(&observer));
+        let events = Events::new(4);
+        assert!(observer.attach(&events));
+        assert!(!told(&observer));
+        let subscription = events.subscribe();
+        assert!(told(&observer));
+        drop(subscription);
+        assert!(!told(&observer));
+    }
+
+    #[test]
+    fn a_lagging_subscription_loses_the_oldest_and_is_told_how_many() {
+        let observer = Observer::new("retry", "lagging");
+        let events = Events::new(4);
+        observer.attach(&events);
+        let mut subscription = events.subscribe();
+        for attempt in 0..10 {
+            observer.tell(|| What::Retry {
+                attempt,
+                delay: Duration::ZERO,
+            });
+        }
+        assert_eq!(subscription.try_next(), Some(Delivery::Missed(6)));
+        let mut seen = Vec::new();
+        while let Some(Delivery::Event(event)) = subscription.try_next() {
+            if let What::Retry { attempt, .. } = event.what {
+                seen.push(attempt);
+            }
+        }
+        assert_eq!(seen, [6, 7, 8, 9]);
+    }
+
+    #[test]
+    fn a_panicking_listener_is_counted_and_disturbs_nobody() {
+        let observer = Observer::new("breaker", "panicking");
+        let events = Events::new(4);
+        observer.attach(&events);
+        let _bad = events.listen(|_| panic!("listener"));
+        let heard = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&heard);
+        let good = events.listen(move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        assert!(told(&observer));
+        assert!(told(&observer));
+        assert_eq!(heard.load(Ordering::Relaxed), 2);
+        assert_eq!(events.listener_panics(), 2);
+        drop(good);
+        assert!(told(&observer));
+        assert_eq!(heard.load(Ordering::Relaxed), 2);
+    }
+}

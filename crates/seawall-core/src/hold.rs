@@ -1,0 +1,38 @@
+//! How long what a call holds (a permit, a breaker's ticket) outlives the head of the answer.
+
+use crate::Outcome;
+
+/// Something that a call holds and that is settled exactly once.
+///
+/// Dropped without being settled, it counts as abandoned and gives back what it held.
+pub trait Settle {
+    /// Ends the hold with what became of the call.
+    fn settle(self, outcome: Outcome);
+}
+
+/// Decides when the hold of a call ends.
+///
+/// The default, [`UntilAnswered`], ends it with the answer. With HTTP the answer's body is still
+/// to come: `seawall-http` has an implementation that moves the hold into the body, so that a
+/// place stays taken until the body has ended and a body that breaks is a failure.
+pub trait Hold<G, Res> {
+    /// The response with the hold in it.
+    type Response;
+
+    /// Takes over `guard` of a call that was answered with `response` and judged as `outcome`.
+    fn hold(&self, guard: G, outcome: Outcome, response: Res) -> Self::Response;
+}
+
+/// Ends the hold with the answer; the response stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UntilAnswered;
+
+impl<G: Settle, Res> Hold<G, Res> for UntilAnswered {
+    type Response = Res;
+
+    #[inline]
+    fn hold(&self, guard: G, outcome: Outcome, response: Res) -> Res {
+        guard.settle(outcome);
+        response
+    }
+}

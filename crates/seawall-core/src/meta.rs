@@ -1,0 +1,179 @@
+//! What a request is: whether it may be sent twice, what it costs, how much it matters.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use tokio::time::Instant;
+
+/// Whether a request may be sent a second time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Replay {
+    /// Sending it twice has the effect of sending it once: reads, idempotent cancels.
+    Safe,
+    /// The upstream recognises a second copy by a key in it and answers with the first result.
+    SafeWithKey,
+    /// A second copy may be executed a second time: an order. Sent once, unless it is certain
+    /// that the first copy never left.
+    #[default]
+    Never,
+}
+
+impl Replay {
+    /// Whether a request whose fate is unknown may be sent again.
+    pub const fn is_safe(self) -> bool {
+        matches!(self, Self::Safe | Self::SafeWithKey)
+    }
+}
+
+/// How much a request matters beside others, from 0 (first to go) to 255 (last to go).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Priority(pub u8);
+
+impl Priority {
+    /// Background work.
+    pub const LOW: Self = Self(64);
+    /// What nobody has said anything about.
+    pub const NORMAL: Self = Self(128);
+    /// Work that somebody waits for: cancels, closing orders.
+    pub const HIGH: Self = Self(192);
+}
+
+impl Default for Priority {
+    fn default() -> Self {
+        Self::NORMAL
+    }
+}
+
+/// What a request belongs to where state is kept per key: an endpoint, an account, a symbol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Key(pub u64);
+
+impl Key {
+    /// The key of `value`: its hash, the same in every run.
+    pub fn of(value: &(impl Hash + ?Sized)) -> Self {
+        let mut hasher = DefaultHasher::new();
+        value.hash(&mut hasher);
+        Self(hasher.finish())
+    }
+}
+
+/// What the layers know of one request.
+///
+/// ```
+/// use seawall_core::{Meta, Replay};
+///
+/// let quote = Meta::new(Replay::Safe).with_cost(2);
+/// assert_eq!(quote.cost, 2);
+/// assert_eq!(Meta::default().replay, Replay::Never);
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// Whether the request may be sent twice.
+    pub replay: Replay,
+    /// What it costs of a rate limit, in the limiter's units; 0 is free.
+    pub cost: u32,
+    /// How much it matters.
+    pub priority: Priority,
+    /// What it belongs to.
+    pub key: Key,
+    /// When its answer is no longer of use.
+    pub deadline: Option<Instant>,
+}
+
+impl Default for Meta {
+    fn default() -> Self {
+        Self::new(Replay::default())
+    }
+}
+
+impl Meta {
+    /// A request of cost 1 and normal priority, without key and deadline.
+    pub const fn new(replay: Replay) -> Self {
+        Self {
+            replay,
+            cost: 1,
+            priority: Priority::NORMAL,
+            key: Key(0),
+            deadline: None,
+        }
+    }
+
+    /// Sets the cost.
+    #[must_use]
+    pub const fn with_cost(mut self, cost: u32) -> Self {
+        self.cost = cost;
+        self
+    }
+
+    /// Sets the priority.
+    #[must_use]
+    pub const fn with_priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Sets the key.
+    #[must_use]
+    pub const fn with_key(mut self, key: Key) -> Self {
+        self.key = key;
+        self
+    }
+
+    /// Sets the deadline.
+    #[must_use]
+    pub const fn with_deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+}
+
+/// Says what a request is. Closures and `fn` pointers `Fn(&Req) -> Meta` are describers.
+///
+/// ```
+/// use seawall_core::{Describe, Meta, Replay};
+///
+/// fn by_verb(request: &&str) -> Meta {
+///     Meta::new(if request.starts_with("GET") { Replay::Safe } else { Replay::Never })
+/// }
+/// assert_eq!(by_verb.describe(&"GET /quotes").replay, Replay::Safe);
+/// ```
+pub trait Describe<Req: ?Sized> {
+    /// What `request` is. Called once per layer and call, on the hot path.
+    fn describe(&self, request: &Req) -> Meta;
+}
+
+impl<F, Req: ?Sized> Describe<Req> for F
+where
+    F: Fn(&Req) -> Meta,
+{
+    fn describe(&self, request: &Req) -> Meta {
+        self(request)
+    }
+}
+
+/// The default describer: every request costs 1 and is never sent twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Undescribed;
+
+impl<Req: ?Sized> Describe<Req> for Undescribed {
+    fn describe(&self, _: &Req) -> Meta {
+        Meta::default()
+    }
+}
+
+/// A describer that says the same of every request.
+///
+/// ```
+/// use seawall_core::{Always, Describe, Meta, Replay};
+///
+/// let reads_only = Always(Meta::new(Replay::Safe));
+/// assert!(reads_only.describe("anything").replay.is_safe());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Always(pub Meta);
+
+impl<Req: ?Sized> Describe<Req> for Always {
+    fn describe(&self, _: &Req) -> Meta {
+        self.0
+    }
+}

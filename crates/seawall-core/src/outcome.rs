@@ -1,0 +1,201 @@
+//! What a result means, in one vocabulary for breaker, retry, limiter and health.
+
+use std::time::Duration;
+
+use crate::Refusable;
+
+/// What one answer says about the upstream.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The upstream did what it was asked to do.
+    Success,
+    /// The upstream failed.
+    Failure(FailureKind),
+    /// The upstream asks for fewer requests; it is well, we are too fast.
+    Throttled {
+        /// How long the upstream asks to wait, if it says so.
+        retry_after: Option<Duration>,
+        /// What the throttle covers.
+        scope: Scope,
+    },
+    /// The upstream has shut this client out; every further request prolongs it or is in vain.
+    Banned {
+        /// How long the ban lasts from now, if known.
+        lasts: Option<Duration>,
+    },
+    /// A quota of hours, days or money is used up; waiting for seconds does not help.
+    QuotaExhausted {
+        /// When the quota is renewed, from now, if known.
+        renews_in: Option<Duration>,
+    },
+    /// The answer says nothing about the upstream: a bad request, a local refusal.
+    Ignored,
+    /// The request may have been executed: it timed out or was cut off after it was sent.
+    Unknown,
+}
+
+/// In what way the upstream failed.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FailureKind {
+    /// The request certainly did not leave: no connection, no name, no handshake.
+    NotSent,
+    /// The upstream answered that it failed (HTTP 5xx, gRPC `INTERNAL`).
+    Server,
+    /// The upstream answered that it is overloaded or down for now (HTTP 503, 529).
+    Overloaded,
+    /// The upstream answered that it waited too long (HTTP 408, 504).
+    Timeout,
+    /// The answer began and broke off.
+    Body,
+    /// Anything else.
+    Other,
+}
+
+/// What a throttle covers.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Everything that this client sends to this upstream.
+    #[default]
+    Upstream,
+    /// The endpoint that was called.
+    Endpoint,
+    /// The account or key that was used.
+    Account,
+}
+
+/// How an outcome counts for the health of the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Vote {
+    /// The upstream is well.
+    Success,
+    /// The upstream is not well.
+    Failure,
+    /// Nothing is said.
+    Abstain,
+}
+
+impl Outcome {
+    /// How this outcome counts for the health of the upstream.
+    ///
+    /// Throttles and used-up quotas abstain: the upstream is well, this client is too fast. A
+    /// ban, and a request of unknown fate, count as failures.
+    pub const fn vote(&self) -> Vote {
+        match self {
+            Self::Success => Vote::Success,
+            Self::Failure(_) | Self::Banned { .. } | Self::Unknown => Vote::Failure,
+            Self::Throttled { .. } | Self::QuotaExhausted { .. } | Self::Ignored => Vote::Abstain,
+        }
+    }
+
+    /// How long the upstream asks to stay away, if it says so.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Throttled { retry_after, .. } => *retry_after,
+            Self::Banned { lasts } => *lasts,
+            Self::QuotaExhausted { renews_in } => *renews_in,
+            _ => None,
+        }
+    }
+
+    /// The outcome as a label value of metrics and logs.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure(_) => "failure",
+            Self::Throttled { .. } => "throttled",
+            Self::Banned { .. } => "banned",
+            Self::QuotaExhausted { .. } => "quota_exhausted",
+            Self::Ignored => "ignored",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Says what a result means.
+///
+/// Closures and `fn` pointers of the right shape are classifiers; a `fn` pointer keeps the type
+/// of the stack nameable.
+///
+/// ```
+/// use seawall_core::{Classify, FailureKind, Outcome};
+///
+/// fn by_status(result: Result<&u16, &std::io::Error>) -> Outcome {
+///     match result {
+///         Ok(500..) | Err(_) => Outcome::Failure(FailureKind::Server),
+///         Ok(400..) => Outcome::Ignored,
+///         Ok(_) => Outcome::Success,
+///     }
+/// }
+/// assert_eq!(by_status.classify(Ok(&404)), Outcome::Ignored);
+/// ```
+pub trait Classify<Res, Err> {
+    /// What `result` says about the upstream. Called once per answer, never for a local refusal.
+    fn classify(&self, result: Result<&Res, &Err>) -> Outcome;
+}
+
+impl<F, Res, Err> Classify<Res, Err> for F
+where
+    F: Fn(Result<&Res, &Err>) -> Outcome,
+{
+    fn classify(&self, result: Result<&Res, &Err>) -> Outcome {
+        self(result)
+    }
+}
+
+/// The default classifier: `Ok` is a success, every error is a failure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ErrorIsFailure;
+
+impl<Res, Err> Classify<Res, Err> for ErrorIsFailure {
+    fn classify(&self, result: Result<&Res, &Err>) -> Outcome {
+        match result {
+            Ok(_) => Outcome::Success,
+            Err(_) => Outcome::Failure(FailureKind::Other),
+        }
+    }
+}
+
+/// Judges a result as a layer does: a refusal by what it says of the upstream (mostly nothing,
+/// see [`Rejection::outcome`](crate::Rejection::outcome)), anything else by the classifier.
+pub fn judge<C, Res, Err>(classifier: &C, result: &Result<Res, Err>) -> Outcome
+where
+    C: Classify<Res, Err>,
+    Err: Refusable,
+{
+    match result {
+        Ok(response) => classifier.classify(Ok(response)),
+        Err(error) => match error.rejection() {
+            Some(rejection) => rejection.outcome(),
+            None => classifier.classify(Err(error)),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Error, Reason, Rejection};
+
+    #[test]
+    fn a_local_refusal_never_reaches_the_classifier() {
+        let nobody = |_: Result<&(), &Error<()>>| -> Outcome { panic!("asked about a refusal") };
+        let refused = Err(Rejection::new(Reason::RateLimited, "x").into());
+        assert_eq!(judge(&nobody, &refused), Outcome::Ignored);
+        let timeout = Err(Rejection::new(Reason::AttemptTimeout, "x").into());
+        assert_eq!(judge(&nobody, &timeout), Outcome::Unknown);
+    }
+
+    #[test]
+    fn throttles_abstain_and_bans_count() {
+        let throttled = Outcome::Throttled {
+            retry_after: None,
+            scope: Scope::Upstream,
+        };
+        assert_eq!(throttled.vote(), Vote::Abstain);
+        assert_eq!(Outcome::Banned { lasts: None }.vote(), Vote::Failure);
+        assert_eq!(Outcome::Unknown.vote(), Vote::Failure);
+    }
+}

@@ -1,0 +1,371 @@
+//! Every named layer instance of a service in one place: read, control, publish.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::{Events, Name};
+
+/// A handle of one layer instance, as the registry knows it.
+///
+/// Cheap to call at any time from any thread; none of it is on the path of a request.
+pub trait Component: Send + Sync {
+    /// The pattern: `"breaker"`, `"retry"`, ...
+    fn pattern(&self) -> &'static str;
+
+    /// The name of the instance, unique within its pattern and registry.
+    fn name(&self) -> Name;
+
+    /// The state in one word: `"closed"`, `"open"`, `"ok"`, `"full"`.
+    fn state(&self) -> &'static str;
+
+    /// Hands every counter and gauge to `sink`.
+    fn samples(&self, sink: &mut dyn FnMut(Sample<'_>));
+
+    /// The settings in force, by field.
+    fn settings(&self) -> Vec<(&'static str, String)>;
+
+    /// Connects the instance to the events of a registry.
+    fn attach(&self, events: &Events);
+
+    /// Carries out a command.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`] when the pattern has no such command.
+    fn control(&self, command: Command) -> Result<(), Unsupported> {
+        Err(Unsupported {
+            pattern: self.pattern(),
+            command,
+        })
+    }
+}
+
+/// One counter or gauge of a component.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample<'a> {
+    /// The metric, after Prometheus' conventions: `seawall_breaker_calls_total`.
+    pub metric: &'static str,
+    /// Labels beside those of the service and the instance.
+    pub labels: &'a [(&'static str, &'static str)],
+    /// The value now.
+    pub value: Value,
+}
+
+/// A [`Sample`] that was kept.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// The metric.
+    pub metric: &'static str,
+    /// Labels beside those of the service and the instance.
+    pub labels: Vec<(&'static str, &'static str)>,
+    /// The value at that moment.
+    pub value: Value,
+}
+
+/// The value of a sample.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value {
+    /// A total that only grows.
+    Counter(u64),
+    /// A value that goes up and down.
+    Gauge(f64),
+}
+
+/// A command to a component.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Refuse everything until told otherwise.
+    ForceOpen,
+    /// Let everything pass until told otherwise.
+    ForceClose,
+    /// Forget the past and work by the rules again.
+    Reset,
+}
+
+/// A command that the component does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unsupported {
+    /// The pattern that was asked.
+    pub pattern: &'static str,
+    /// What it was asked for.
+    pub command: Command,
+}
+
+impl fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a {} has no command {:?}", self.pattern, self.command)
+    }
+}
+
+impl std::error::Error for Unsupported {}
+
+/// Why a component was not registered: the registry has one of that pattern and name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AlreadyRegistered {
+    /// The pattern.
+    pub pattern: &'static str,
+    /// The name.
+    pub name: Name,
+}
+
+impl fmt::Display for AlreadyRegistered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "a {} named `{}` is registered already; give each instance a name of its own",
+            self.pattern, self.name
+        )
+    }
+}
+
+impl std::error::Error for AlreadyRegistered {}
+
+/// What the registry knows of one component at one moment.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// The pattern.
+    pub pattern: &'static str,
+    /// The name of the instance.
+    pub name: Name,
+    /// The state in one word.
+    pub state: &'static str,
+    /// Counters and gauges.
+    pub samples: Vec<Reading>,
+    /// The settings in force.
+    pub settings: Vec<(&'static str, String)>,
+}
+
+/// The named layer instances of one service. Clones share.
+///
+/// No registry is required for a layer to work, and none is global.
+///
+/// ```
+/// use seawall_core::Registry;
+///
+/// let registry = Registry::new("alpaca");
+/// assert_eq!(registry.service().as_str(), "alpaca");
+/// assert!(registry.snapshot().is_empty());
+/// ```
+#[derive(Clone)]
+pub struct Registry {
+    inner: Arc<Inner>,
+}
+
+type Components = BTreeMap<(&'static str, Name), Arc<dyn Component>>;
+
+struct Inner {
+    service: Name,
+    events: Events,
+    components: RwLock<Components>,
+}
+
+impl Registry {
+    /// An empty registry for the service of that name.
+    pub fn new(service: impl Into<Name>) -> Self {
+        Self::with_events(service, Events::default())
+    }
+
+    /// An empty registry whose components speak through `events`.
+    pub fn with_events(service: impl Into<Name>, events: Events) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                service: service.into(),
+                events,
+                components: RwLock::default(),
+            }),
+        }
+    }
+
+    /// The name of the service.
+    pub fn service(&self) -> Name {
+        self.inner.service
+    }
+
+    /// What the components speak through.
+    pub fn events(&self) -> &Events {
+        &self.inner.events
+    }
+
+    /// Adds a component and connects it to the registry's events.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyRegistered`] when there is one of that pattern and name; the registry keeps it.
+    pub fn register(&self, component: impl Component + 'static) -> Result<(), AlreadyRegistered> {
+        let component: Arc<dyn Component> = Arc::new(component);
+        let key = (component.pattern(), component.name());
+        {
+            let mut components = self.write();
+            if components.contains_key(&key) {
+                return Err(AlreadyRegistered {
+                    pattern: key.0,
+                    name: key.1,
+                });
+            }
+            components.insert(key, Arc::clone(&component));
+        }
+        component.attach(&self.inner.events);
+        Ok(())
+    }
+
+    /// Removes a component; the layer goes on working.
+    pub fn remove(
+        &self,
+        pattern: &'static str,
+        name: impl Into<Name>,
+    ) -> Option<Arc<dyn Component>> {
+        self.write().remove(&(pattern, name.into()))
+    }
+
+    /// The component of that pattern and name.
+    pub fn get(&self, pattern: &str, name: impl Into<Name>) -> Option<Arc<dyn Component>> {
+        let name = name.into();
+        self.all()
+            .into_iter()
+            .find(|c| c.pattern() == pattern && c.name() == name)
+    }
+
+    /// Every component, by pattern and name.
+    pub fn all(&self) -> Vec<Arc<dyn Component>> {
+        self.inner
+            .components
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .map(Arc::clone)
+            .collect()
+    }
+
+    /// What every component is doing now.
+    pub fn snapshot(&self) -> Vec<Snapshot> {
+        // Components are read outside of the lock.
+        self.all()
+            .iter()
+            .map(|component| {
+                let mut samples = Vec::new();
+                component.samples(&mut |s| {
+                    samples.push(Reading {
+                        metric: s.metric,
+                        labels: s.labels.to_vec(),
+                        value: s.value,
+                    });
+                });
+                Snapshot {
+                    pattern: component.pattern(),
+                    name: component.name(),
+                    state: component.state(),
+                    samples,
+                    settings: component.settings(),
+                }
+            })
+            .collect()
+    }
+
+    /// Publishes every counter and gauge through the `metrics` facade, with the labels `service`
+    /// and `name`. Call it at an interval or at each scrape.
+    ///
+    /// Handles are looked up here and now, so it does not matter whether a recorder was
+    /// installed before the layers were built.
+    #[cfg(feature = "metrics")]
+    pub fn publish(&self) {
+        let service = self.inner.service.as_str();
+        for component in self.all() {
+            let name = component.name().as_str();
+            component.samples(&mut |sample| {
+                let mut labels: Vec<metrics::Label> = Vec::with_capacity(2 + sample.labels.len());
+                labels.push(metrics::Label::new("service", service));
+                labels.push(metrics::Label::new("name", name));
+                labels.extend(
+                    sample
+                        .labels
+                        .iter()
+                        .map(|(k, v)| metrics::Label::new(*k, *v)),
+                );
+                match sample.value {
+                    Value::Counter(total) => {
+                        metrics::counter!(sample.metric, labels).absolute(total);
+                    }
+                    Value::Gauge(value) => metrics::gauge!(sample.metric, labels).set(value),
+                }
+            });
+        }
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Components> {
+        self.inner
+            .components
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self
+            .all()
+            .iter()
+            .map(|c| format!("{}/{}", c.pattern(), c.name()))
+            .collect();
+        f.debug_struct("Registry")
+            .field("service", &self.inner.service)
+            .field("components", &names)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Switch(Name);
+
+    impl Component for Switch {
+        fn pattern(&self) -> &'static str {
+            "switch"
+        }
+        fn name(&self) -> Name {
+            self.0
+        }
+        fn state(&self) -> &'static str {
+            "on"
+        }
+        fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+            sink(Sample {
+                metric: "seawall_switch_calls_total",
+                labels: &[("outcome", "success")],
+                value: Value::Counter(7),
+            });
+        }
+        fn settings(&self) -> Vec<(&'static str, String)> {
+            vec![("volts", "12".into())]
+        }
+        fn attach(&self, _: &Events) {}
+    }
+
+    #[test]
+    fn a_second_component_of_the_same_name_is_refused_and_the_first_stays() {
+        let registry = Registry::new("svc");
+        registry.register(Switch(Name::new("a"))).unwrap();
+        let first = registry.get("switch", "a").unwrap();
+        let refused = registry.register(Switch(Name::new("a")));
+        assert_eq!(refused.unwrap_err().name.as_str(), "a");
+        registry.register(Switch(Name::new("b"))).unwrap();
+        assert!(Arc::ptr_eq(&registry.get("switch", "a").unwrap(), &first));
+        assert_eq!(registry.snapshot().len(), 2);
+        assert!(registry.remove("switch", "a").is_some());
+        assert!(registry.get("switch", "a").is_none());
+    }
+
+    #[test]
+    fn unknown_commands_say_so() {
+        let refused = Switch(Name::new("a")).control(Command::ForceOpen);
+        assert_eq!(
+            refused.unwrap_err().to_string(),
+            "a switch has no command ForceOpen"
+        );
+    }
+}

@@ -1,0 +1,294 @@
+//! Refusals: what a layer of ours answers in place of the inner service.
+
+use std::fmt;
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use crate::{Name, Outcome};
+
+/// Why a layer refused.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Reason {
+    /// The circuit is open, or half-open with every probe taken.
+    CircuitOpen = 1,
+    /// The circuit was open when readiness was asked; it may have closed since.
+    NotReady = 2,
+    /// The rate is used up, and waiting for it is not allowed or would take too long.
+    RateLimited = 3,
+    /// Every place is taken, and so is every place in the queue.
+    BulkheadFull = 4,
+    /// A place in a queue was had, but its turn did not come in time.
+    QueueTimeout = 5,
+    /// One attempt took longer than an attempt may.
+    AttemptTimeout = 6,
+    /// The whole call, with its waits and attempts, took longer than it may.
+    DeadlineExceeded = 7,
+    /// The budget for extra attempts is used up.
+    BudgetExhausted = 8,
+    /// The request may have been executed; ask the upstream before it is sent again.
+    OutcomeUnknown = 9,
+    /// The request costs more than the limiter can ever grant at once.
+    TooExpensive = 10,
+}
+
+impl Reason {
+    /// Every reason, in the order of their numbers.
+    pub const ALL: [Self; 10] = [
+        Self::CircuitOpen,
+        Self::NotReady,
+        Self::RateLimited,
+        Self::BulkheadFull,
+        Self::QueueTimeout,
+        Self::AttemptTimeout,
+        Self::DeadlineExceeded,
+        Self::BudgetExhausted,
+        Self::OutcomeUnknown,
+        Self::TooExpensive,
+    ];
+
+    /// The reason as a label value of metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CircuitOpen => "circuit_open",
+            Self::NotReady => "not_ready",
+            Self::RateLimited => "rate_limited",
+            Self::BulkheadFull => "bulkhead_full",
+            Self::QueueTimeout => "queue_timeout",
+            Self::AttemptTimeout => "attempt_timeout",
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::BudgetExhausted => "budget_exhausted",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::TooExpensive => "too_expensive",
+        }
+    }
+
+    const fn says(self) -> &'static str {
+        match self {
+            Self::CircuitOpen => "the circuit is open",
+            Self::NotReady => "the circuit was open when readiness was asked",
+            Self::RateLimited => "the rate limit is used up",
+            Self::BulkheadFull => "the bulkhead and its queue are full",
+            Self::QueueTimeout => "the turn in the queue did not come in time",
+            Self::AttemptTimeout => "the attempt timed out",
+            Self::DeadlineExceeded => "the deadline passed",
+            Self::BudgetExhausted => "the budget for extra attempts is used up",
+            Self::OutcomeUnknown => "the fate of the request is unknown",
+            Self::TooExpensive => "the request costs more than the limit can ever grant",
+        }
+    }
+
+    const fn from_bits(bits: u64) -> Self {
+        let index = (bits & 0xff) as usize;
+        if index >= 1 && index <= Self::ALL.len() {
+            Self::ALL[index - 1]
+        } else {
+            // Only `Rejection::new` writes these bits, from a `Reason`.
+            Self::OutcomeUnknown
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.says())
+    }
+}
+
+/// Whether a refused request can have reached the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Sent {
+    /// Certainly not: it was refused before the inner service was called.
+    No,
+    /// It may have been sent, and so executed.
+    Maybe,
+}
+
+/// A refusal of one layer: the reason, who spoke, when to come back, and whether the request
+/// may have been sent.
+///
+/// Two plain words, `Copy`, made without allocating. Layers never change the error type of a
+/// service; they turn a `Rejection` into it by `From` (see [`Refusable`](crate::Refusable)).
+///
+/// ```
+/// use std::time::Duration;
+/// use seawall_core::{Reason, Rejection, Sent};
+///
+/// let refused = Rejection::new(Reason::RateLimited, "alpaca")
+///     .with_retry_after(Duration::from_millis(250));
+/// assert_eq!(refused.reason(), Reason::RateLimited);
+/// assert_eq!(refused.sent(), Sent::No);
+/// assert_eq!(
+///     refused.to_string(),
+///     "`alpaca` refused: the rate limit is used up, retry after 250ms",
+/// );
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Rejection {
+    // Name, sent and reason in one word, so that moves of an enclosing enum stay aligned: with
+    // small fields at odd offsets the copies stall store forwarding.
+    word: NonZeroU64,
+    retry_ns: u64,
+}
+
+const NO_RETRY: u64 = u64::MAX;
+const SENT: u64 = 1 << 8;
+const NAME_SHIFT: u32 = 32;
+
+impl Rejection {
+    /// A refusal by the layer instance `name`, of a request that was not sent.
+    pub fn new(reason: Reason, name: impl Into<Name>) -> Self {
+        Self::of(reason, name.into())
+    }
+
+    pub(crate) const fn of(reason: Reason, name: Name) -> Self {
+        let bits = ((name.id() as u64) << NAME_SHIFT) | reason as u64;
+        let word = match NonZeroU64::new(bits) {
+            Some(word) => word,
+            // Reasons count from 1, so this arm is never taken.
+            None => NonZeroU64::MIN,
+        };
+        Self {
+            word,
+            retry_ns: NO_RETRY,
+        }
+    }
+
+    /// Says when a call may succeed: not before `wait` from now. Saturates at 584 years.
+    #[must_use]
+    pub const fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.retry_ns = saturating_ns(wait);
+        if self.retry_ns == NO_RETRY {
+            self.retry_ns = NO_RETRY - 1;
+        }
+        self
+    }
+
+    /// Says whether the request may have been sent.
+    #[must_use]
+    pub const fn with_sent(mut self, sent: Sent) -> Self {
+        let bits = match sent {
+            Sent::No => self.word.get() & !SENT,
+            Sent::Maybe => self.word.get() | SENT,
+        };
+        if let Some(word) = NonZeroU64::new(bits) {
+            self.word = word;
+        }
+        self
+    }
+
+    /// Why the call was refused.
+    pub const fn reason(&self) -> Reason {
+        Reason::from_bits(self.word.get())
+    }
+
+    /// The layer instance that refused.
+    pub const fn name(&self) -> Name {
+        Name::from_id((self.word.get() >> NAME_SHIFT) as u32)
+    }
+
+    /// How long to wait before a call can succeed, where the layer knows it.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        if self.retry_ns == NO_RETRY {
+            None
+        } else {
+            Some(Duration::from_nanos(self.retry_ns))
+        }
+    }
+
+    /// Whether the request may have reached the upstream.
+    pub const fn sent(&self) -> Sent {
+        if self.word.get() & SENT == 0 {
+            Sent::No
+        } else {
+            Sent::Maybe
+        }
+    }
+
+    /// What this refusal says about the *upstream*.
+    ///
+    /// A local refusal says nothing ([`Outcome::Ignored`]): no breaker counts it and no budget
+    /// is charged for it. Only an attempt that timed out, or one whose fate is unknown, does.
+    pub const fn outcome(&self) -> Outcome {
+        match (self.reason(), self.sent()) {
+            (Reason::AttemptTimeout | Reason::OutcomeUnknown, _) => Outcome::Unknown,
+            _ => Outcome::Ignored,
+        }
+    }
+}
+
+/// Nanoseconds of a duration, at most `u64::MAX`.
+pub(crate) const fn saturating_ns(duration: Duration) -> u64 {
+    let ns = duration.as_nanos();
+    if ns > u64::MAX as u128 {
+        u64::MAX
+    } else {
+        ns as u64
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` refused: {}", self.name(), self.reason())?;
+        if let Some(wait) = self.retry_after() {
+            write!(f, ", retry after {wait:?}")?;
+        }
+        if self.sent() == Sent::Maybe {
+            f.write_str(", the request may have been sent")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rejection")
+            .field("reason", &self.reason())
+            .field("name", &self.name())
+            .field("retry_after", &self.retry_after())
+            .field("sent", &self.sent())
+            .finish()
+    }
+}
+
+impl std::error::Error for Rejection {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rejection_is_two_words_and_has_a_niche() {
+        assert_eq!(size_of::<Rejection>(), 16);
+        assert_eq!(size_of::<Option<Rejection>>(), 16);
+    }
+
+    #[test]
+    fn everything_that_was_put_in_comes_out() {
+        for reason in Reason::ALL {
+            for sent in [Sent::No, Sent::Maybe] {
+                for wait in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
+                    let refused = Rejection::new(reason, "a name")
+                        .with_sent(sent)
+                        .with_retry_after(wait);
+                    assert_eq!(refused.reason(), reason);
+                    assert_eq!(refused.sent(), sent);
+                    assert_eq!(refused.name().as_str(), "a name");
+                    let back = refused.retry_after().unwrap();
+                    assert_eq!(back, wait.min(Duration::from_nanos(u64::MAX - 1)));
+                }
+            }
+        }
+        assert_eq!(Rejection::new(Reason::NotReady, "x").retry_after(), None);
+    }
+
+    #[test]
+    fn only_attempts_say_something_about_the_upstream() {
+        for reason in Reason::ALL {
+            let says = Rejection::new(reason, "x").outcome();
+            let attempt = matches!(reason, Reason::AttemptTimeout | Reason::OutcomeUnknown);
+            assert_eq!(says == Outcome::Unknown, attempt, "{reason:?}");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Seawall's refusals as gRPC statuses, for tonic clients and servers.

@@ -1,0 +1,1 @@
+//! Named health checks with thresholds, and a passive observation layer for Tower services.

@@ -1,0 +1,1 @@
+//! Retries as a Tower layer: replay-safe, budgeted, jittered below the cap, and obedient to Retry-After.

@@ -1,0 +1,1 @@
+//! Runnable examples of Seawall; see the files beside this one.

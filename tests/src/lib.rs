@@ -1,0 +1,1 @@
+//! Tests of Seawall across its crates; see `tests/`.
