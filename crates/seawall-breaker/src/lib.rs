@@ -1,1 +1,119 @@
-//! A circuit breaker and its outer gate as Tower layers: no lock when a call succeeds, no allocation, no wedged half-open state.
+//! A circuit breaker for Tower services.
+//!
+//! An upstream that is down answers slowly or not at all, and every call that is sent there costs
+//! the caller its time and the upstream its recovery. A breaker watches the outcomes; when too
+//! many calls fail it *opens* and refuses at once, and after a while it lets a few *probes* pass
+//! to see whether the upstream is back.
+//!
+//! # Example
+//!
+//! ```
+//! use std::time::Duration;
+//! use seawall_breaker::{BreakerConfig, BreakerLayer};
+//! use seawall_core::LiftLayer;
+//! use tower::{ServiceBuilder, service_fn};
+//!
+//! # fn main() -> Result<(), seawall_core::InvalidConfig> {
+//! let breaker = BreakerLayer::new(
+//!     "polygon",
+//!     BreakerConfig::builder()
+//!         .failure_rate(0.5, 100)
+//!         .min_calls(20)
+//!         .open_for(Duration::from_secs(30))
+//!         .build()?,
+//! );
+//! let client = ServiceBuilder::new()
+//!     .layer(breaker)
+//!     .layer(LiftLayer)
+//!     .service(service_fn(|symbol: String| async move { Ok::<_, std::io::Error>(symbol) }));
+//! # let _ = client; Ok(()) }
+//! ```
+//!
+//! # How it works
+//!
+//! ```text
+//!            too many failures                 open time over, a call comes
+//!  ┌────────┐ ───────────────▶ ┌────────────┐ ───────────────▶ ┌───────────┐
+//!  │ closed │                  │    open    │                  │ half-open │──┐ probes lost:
+//!  └────────┘ ◀─┐              └────────────┘ ◀─────────────── └───────────┘◀─┘ dealt again
+//!               │                               a probe fails       │
+//!               └───────────────────────────────────────────────────┘
+//!                              enough probes succeed
+//! ```
+//!
+//! * **Rules**: failures in a row, and the share of failures among the last N calls, a ring that
+//!   really slides. A success never opens a circuit: rules are evaluated at failures, on exactly
+//!   the last N outcomes.
+//! * **Tickets**: every admission carries the generation of the state it was admitted in and is
+//!   settled once. A result that comes after a transition is counted as late and does not vote.
+//! * **Half-open**: at most [`probes`](BreakerConfig::probes) calls at once, never more than can
+//!   still be needed. A cancelled probe gives its place back; probes that hang are given up after
+//!   [`probe_timeout`](BreakerConfig::probe_timeout), so the state cannot wedge.
+//! * **Speed**: a success takes no lock and allocates nothing; it counts itself up in a word of
+//!   its thread's stripe. Failures and transitions take a short lock.
+//!
+//! # Gate and breaker
+//!
+//! A breaker outside of a queue lets calls that were queued when the circuit opened go out all
+//! the same; one inside of it gives refused calls a place and a token first. So the breaker is
+//! two layers with one state: the [gate](BreakerLayer::gate) outside of the waits refuses early
+//! and limits the herd of a half-open circuit, the breaker inside admits and judges the call that
+//! really departs. The breaker alone is a complete breaker.
+//!
+//! # Readiness
+//!
+//! While the circuit is open, `poll_ready` is ready without polling the inner service, and `call`
+//! answers the refusal. Otherwise readiness is the inner service's, and nothing is reserved. A
+//! task that waits for an unready inner service is woken and refused when the circuit opens. A
+//! refusal seen by `poll_ready` stays a refusal for that `call`; if the circuit has closed in
+//! between, its reason is [`NotReady`](seawall_core::Reason::NotReady). A call refused by `call`
+//! alone leaves the inner service ready and whatever it reserved with it, until the next call or
+//! until the instance is dropped.
+//!
+//! # Cancellation
+//!
+//! A future dropped before its answer, also before its first poll, is *abandoned*: counted, no
+//! vote, and a probe's place is given back. A panic in the inner service or in the classifier is
+//! the same.
+//!
+//! # Ordering
+//!
+//! Outside of the attempt timeout (a timeout is a failure), inside of retry (each attempt is one
+//! vote). Refusals of layers below do not count.
+//!
+//! # Errors
+//!
+//! [`CircuitOpen`](seawall_core::Reason::CircuitOpen) with the time to the next probe where it is
+//! known; the request was not sent.
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+mod circuit;
+mod config;
+mod future;
+mod gate;
+mod handle;
+mod layer;
+mod observe;
+mod parking;
+mod ready;
+mod ring;
+mod service;
+mod shared;
+mod sync;
+mod ticket;
+mod votes;
+mod word;
+
+pub use circuit::Cause;
+pub use config::{BreakerConfig, BreakerConfigBuilder};
+pub use future::{GateFuture, ResponseFuture};
+pub use gate::{Gate, GateLayer};
+pub use handle::{BreakerHandle, Snapshot, Transition};
+pub use layer::BreakerLayer;
+pub use service::Breaker;
+pub use shared::Counts;
+pub use ticket::Ticket;
+pub use word::State;

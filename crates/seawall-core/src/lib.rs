@@ -19,6 +19,7 @@
 //! * `tracing`: transitions at `debug`, decisions per request at `trace`.
 //! * `metrics`: [`Registry`]`::publish`, which hands all counters to the `metrics` facade.
 
+pub mod queue;
 pub mod striped;
 
 mod backoff;

@@ -134,6 +134,15 @@ impl Outcome {
 pub trait Classify<Res, Err> {
     /// What `result` says about the upstream. Called once per answer, never for a local refusal.
     fn classify(&self, result: Result<&Res, &Err>) -> Outcome;
+
+    /// How long the upstream asks to stay away in a result whose outcome has no room for it, as a
+    /// `Retry-After` with a 503 has none; `None` unless implemented.
+    ///
+    /// Asked only when another attempt is considered, never for a local refusal.
+    fn retry_after(&self, result: Result<&Res, &Err>) -> Option<Duration> {
+        let _ = result;
+        None
+    }
 }
 
 impl<F, Res, Err> Classify<Res, Err> for F

@@ -147,6 +147,15 @@ impl Positive {
         }
     }
 
+    /// So many seconds; `None` for zero. For constants.
+    pub const fn from_secs(secs: u64) -> Option<Self> {
+        if secs == 0 {
+            None
+        } else {
+            Some(Self(Duration::from_secs(secs)))
+        }
+    }
+
     /// The duration.
     pub const fn get(self) -> Duration {
         self.0

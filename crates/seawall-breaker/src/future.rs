@@ -1,0 +1,189 @@
+//! The answers of the breaker and of the gate.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+use seawall_core::{Classify, Hold, Refusable, Rejection, Settle, judge};
+
+use crate::ticket::{Pass, Ticket};
+
+pin_project! {
+    /// The answer of a [`Breaker`](crate::Breaker).
+    ///
+    /// Dropped before it has answered, it counts as abandoned. Once it has answered it holds
+    /// nothing.
+    ///
+    /// # Panics
+    ///
+    /// When it is polled after it has answered, as futures may.
+    pub struct ResponseFuture<F, C, H> {
+        #[pin]
+        state: State<F, C, H>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<F, C, H> {
+        Calling {
+            #[pin]
+            inner: F,
+            ticket: Option<Ticket>,
+            classify: C,
+            hold: H,
+        },
+        Refused { rejection: Rejection },
+        Done,
+    }
+}
+
+impl<F, C, H> ResponseFuture<F, C, H> {
+    #[inline]
+    pub(crate) fn calling(ticket: Ticket, call: impl FnOnce() -> F, classify: C, hold: H) -> Self {
+        Self {
+            state: State::Calling {
+                inner: call(),
+                ticket: Some(ticket),
+                classify,
+                hold,
+            },
+        }
+    }
+
+    pub(crate) fn refused(rejection: Rejection) -> Self {
+        Self {
+            state: State::Refused { rejection },
+        }
+    }
+}
+
+impl<F, C, H, T, E> Future for ResponseFuture<F, C, H>
+where
+    F: Future<Output = Result<T, E>>,
+    E: Refusable,
+    C: Classify<T, E>,
+    H: Hold<Ticket, T>,
+{
+    type Output = Result<H::Response, E>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        let answer = match state.as_mut().project() {
+            StateProj::Calling {
+                inner,
+                ticket,
+                classify,
+                hold,
+            } => {
+                let answer = ready!(inner.poll(cx));
+                // A classifier that panics leaves the ticket here, to be abandoned.
+                let outcome = judge(classify, &answer);
+                match (answer, ticket.take()) {
+                    (Ok(response), Some(ticket)) => Ok(hold.hold(ticket, outcome, response)),
+                    (Err(error), Some(ticket)) => {
+                        ticket.settle(outcome);
+                        Err(error)
+                    }
+                    (_, None) => unreachable!("the ticket is taken on the way to `Done`"),
+                }
+            }
+            StateProj::Refused { rejection } => Err(E::from(*rejection)),
+            StateProj::Done => panic!("polled after it has answered"),
+        };
+        state.set(State::Done);
+        Poll::Ready(answer)
+    }
+}
+
+impl<F, C, H> fmt::Debug for ResponseFuture<F, C, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::Calling { .. } => "calling",
+            State::Refused { .. } => "refused",
+            State::Done => "done",
+        };
+        f.debug_struct("ResponseFuture")
+            .field("state", &state)
+            .finish()
+    }
+}
+
+pin_project! {
+    /// The answer of a [`Gate`](crate::Gate).
+    ///
+    /// # Panics
+    ///
+    /// When it is polled after it has answered, as futures may.
+    pub struct GateFuture<F> {
+        #[pin]
+        state: GateState<F>,
+    }
+}
+
+pin_project! {
+    #[project = GateProj]
+    enum GateState<F> {
+        Calling {
+            #[pin]
+            inner: F,
+            // Held, never read.
+            pass: Option<Pass>,
+        },
+        Refused { rejection: Rejection },
+        Done,
+    }
+}
+
+impl<F> GateFuture<F> {
+    #[inline]
+    pub(crate) fn calling(pass: Option<Pass>, call: impl FnOnce() -> F) -> Self {
+        Self {
+            state: GateState::Calling {
+                inner: call(),
+                pass,
+            },
+        }
+    }
+
+    pub(crate) fn refused(rejection: Rejection) -> Self {
+        Self {
+            state: GateState::Refused { rejection },
+        }
+    }
+}
+
+impl<F, T, E> Future for GateFuture<F>
+where
+    F: Future<Output = Result<T, E>>,
+    E: Refusable,
+{
+    type Output = Result<T, E>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        let answer = match state.as_mut().project() {
+            GateProj::Calling { inner, .. } => ready!(inner.poll(cx)),
+            GateProj::Refused { rejection } => Err(E::from(*rejection)),
+            GateProj::Done => panic!("polled after it has answered"),
+        };
+        state.set(GateState::Done);
+        Poll::Ready(answer)
+    }
+}
+
+impl<F> fmt::Debug for GateFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            GateState::Calling { pass: Some(_), .. } => "calling, of the herd",
+            GateState::Calling { .. } => "calling",
+            GateState::Refused { .. } => "refused",
+            GateState::Done => "done",
+        };
+        f.debug_struct("GateFuture").field("state", &state).finish()
+    }
+}

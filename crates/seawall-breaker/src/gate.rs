@@ -1,0 +1,136 @@
+//! The gate: refuses early, outside of every wait.
+
+use std::fmt;
+use std::task::{Context, Poll};
+
+use seawall_core::{Refusable, Rejection, What};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::circuit::Asks;
+use crate::future::GateFuture;
+use crate::ready::Readiness;
+use crate::shared::{Anchored, Root};
+use crate::sync::Ordering;
+use crate::ticket::Pass;
+
+/// Puts the outer half of a breaker around a service; made by
+/// [`BreakerLayer::gate`](crate::BreakerLayer::gate).
+///
+/// Stack it outside of everything that waits (bulkhead, rate limit) and the breaker inside of
+/// it. While the circuit is open the gate refuses before a place or a token is taken; while it is
+/// half-open the gate lets only as many calls on their way as there are probes. Clones share the
+/// circuit.
+#[derive(Clone, Debug)]
+pub struct GateLayer {
+    root: Root,
+}
+
+impl GateLayer {
+    pub(crate) fn new(root: Root) -> Self {
+        Self { root }
+    }
+}
+
+impl<S> Layer<S> for GateLayer {
+    type Service = Gate<S>;
+
+    fn layer(&self, inner: S) -> Gate<S> {
+        Gate {
+            inner,
+            anchor: self.root.anchor(),
+            ready: Readiness::new(),
+        }
+    }
+}
+
+/// A service behind the gate of a circuit; see [`GateLayer`].
+pub struct Gate<S> {
+    inner: S,
+    anchor: Anchored,
+    ready: Readiness,
+}
+
+impl<S> Gate<S> {
+    /// The service below.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The service below, mutably.
+    pub const fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The service below, by value.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+
+    #[inline]
+    fn admit(&mut self) -> Result<Option<Pass>, Rejection> {
+        if let Some(refused) = self.ready.take(&self.anchor, Asks::Gate) {
+            return Err(refused);
+        }
+        let common = self.anchor.common();
+        if common.word().is_passing() {
+            return Ok(None);
+        }
+        let word = common.admit(self.anchor.stripes(), Asks::Gate)?;
+        // The circuit may have closed between the two looks; then there is no herd to leave.
+        Ok((!word.is_passing()).then(|| Pass::new(self.anchor.local(), word)))
+    }
+}
+
+impl<S, Req> Service<Req> for Gate<S>
+where
+    S: Service<Req>,
+    S::Error: Refusable,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = GateFuture<S::Future>;
+
+    #[inline]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.ready
+            .poll(&self.anchor, Asks::Gate, &mut self.inner, cx)
+    }
+
+    #[inline]
+    fn call(&mut self, req: Req) -> Self::Future {
+        match self.admit() {
+            Ok(pass) => GateFuture::calling(pass, || self.inner.call(req)),
+            Err(refused) => {
+                let common = self.anchor.common();
+                self.anchor
+                    .here()
+                    .gate_refused
+                    .fetch_add(1, Ordering::Relaxed);
+                common.gate_observer.tell(|| What::Refused(refused));
+                GateFuture::refused(refused)
+            }
+        }
+    }
+}
+
+impl<S: Clone> Clone for Gate<S> {
+    // By hand: readiness belongs to the instance, the circuit to all of them.
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            anchor: self.anchor.clone(),
+            ready: Readiness::new(),
+        }
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for Gate<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gate")
+            .field("inner", &self.inner)
+            .field("name", &self.anchor.common().gate_observer.name())
+            .field("state", &self.anchor.common().word().state())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,120 @@
+//! The layer: owns the circuit.
+
+use std::fmt;
+
+use seawall_core::striped::{Shared, Stripes};
+use seawall_core::{ErrorIsFailure, Name, UntilAnswered};
+use tower_layer::Layer;
+
+use crate::config::BreakerConfig;
+use crate::gate::GateLayer;
+use crate::handle::BreakerHandle;
+use crate::service::Breaker;
+use crate::shared::{Common, Root, Stripe};
+
+/// Puts a circuit breaker around a service.
+///
+/// The layer owns the circuit: its clones, every service that it makes and their clones share it,
+/// and so do the [`gate`](Self::gate) and the [`handle`](Self::handle).
+///
+/// ```
+/// use seawall_breaker::{BreakerConfig, BreakerLayer, State};
+/// use seawall_core::{LiftLayer, Reason, Refusable};
+/// use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = BreakerConfig::builder().consecutive_failures(2).build()?;
+/// let breaker = BreakerLayer::new("alpaca", config);
+/// let handle = breaker.handle();
+/// let mut client = ServiceBuilder::new()
+///     .layer(breaker)
+///     .layer(LiftLayer)
+///     .service(service_fn(|_: ()| async { Err::<(), _>(std::io::Error::other("down")) }));
+///
+/// for _ in 0..2 {
+///     let _ = client.ready().await?.call(()).await;
+/// }
+/// assert_eq!(handle.state(), State::Open);
+/// let refused = client.ready().await?.call(()).await.unwrap_err();
+/// assert_eq!(refused.rejection().unwrap().reason(), Reason::CircuitOpen);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct BreakerLayer<C = ErrorIsFailure, H = UntilAnswered> {
+    root: Root,
+    classify: C,
+    hold: H,
+}
+
+impl BreakerLayer {
+    /// A breaker named `name`, closed, that takes errors for failures.
+    pub fn new(name: impl Into<Name>, config: BreakerConfig) -> Self {
+        Self::with_stripes(name, config, Stripes::auto())
+    }
+
+    /// As [`new`](Self::new), with a number of stripes of your own: one stripe takes the least
+    /// memory, more let more threads share the circuit without slowing each other down.
+    pub fn with_stripes(name: impl Into<Name>, config: BreakerConfig, stripes: Stripes) -> Self {
+        Self {
+            root: Shared::new(Common::new(name.into(), config), stripes, Stripe::default),
+            classify: ErrorIsFailure,
+            hold: UntilAnswered,
+        }
+    }
+}
+
+impl<C, H> BreakerLayer<C, H> {
+    /// Judges answers with `classify`: a closure, a `fn` pointer or a type of your own.
+    #[must_use]
+    pub fn classify<D>(self, classify: D) -> BreakerLayer<D, H> {
+        BreakerLayer {
+            root: self.root,
+            classify,
+            hold: self.hold,
+        }
+    }
+
+    /// Decides when a call is over: with its answer (the default), or with the answer's body.
+    #[must_use]
+    pub fn hold<I>(self, hold: I) -> BreakerLayer<C, I> {
+        BreakerLayer {
+            root: self.root,
+            classify: self.classify,
+            hold,
+        }
+    }
+
+    /// The gate of this circuit, to be stacked outside of everything that waits.
+    pub fn gate(&self) -> GateLayer {
+        GateLayer::new(self.root.clone())
+    }
+
+    /// Reads and controls the circuit from outside.
+    pub fn handle(&self) -> BreakerHandle {
+        BreakerHandle::new(self.root.clone())
+    }
+}
+
+impl<S, C: Clone, H: Clone> Layer<S> for BreakerLayer<C, H> {
+    type Service = Breaker<S, C, H>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Breaker::new(
+            inner,
+            self.root.anchor(),
+            self.classify.clone(),
+            self.hold.clone(),
+        )
+    }
+}
+
+impl<C, H> fmt::Debug for BreakerLayer<C, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let common = self.root.common();
+        f.debug_struct("BreakerLayer")
+            .field("name", &common.observer.name())
+            .field("config", &common.config)
+            .field("state", &common.word().state())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,126 @@
+//! The breaker: admits the call that departs now, and judges its answer.
+
+use std::fmt;
+use std::task::{Context, Poll};
+
+use seawall_core::{Classify, Hold, Refusable, Rejection, UntilAnswered, What};
+use tower_service::Service;
+
+use crate::circuit::Asks;
+use crate::future::ResponseFuture;
+use crate::ready::Readiness;
+use crate::shared::Anchored;
+use crate::sync::Ordering;
+use crate::ticket::Ticket;
+
+/// A service behind a circuit breaker; see the [crate] for how it works.
+///
+/// Made by [`BreakerLayer`](crate::BreakerLayer). Clones share the circuit.
+pub struct Breaker<S, C = seawall_core::ErrorIsFailure, H = UntilAnswered> {
+    inner: S,
+    anchor: Anchored,
+    classify: C,
+    hold: H,
+    ready: Readiness,
+}
+
+impl<S, C, H> Breaker<S, C, H> {
+    pub(crate) fn new(inner: S, anchor: Anchored, classify: C, hold: H) -> Self {
+        Self {
+            inner,
+            anchor,
+            classify,
+            hold,
+            ready: Readiness::new(),
+        }
+    }
+
+    /// The service below.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The service below, mutably.
+    pub const fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The service below, by value.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+
+    #[inline]
+    fn admit(&mut self) -> Result<Ticket, Rejection> {
+        if let Some(refused) = self.ready.take(&self.anchor, Asks::Breaker) {
+            return Err(refused);
+        }
+        let word = self.anchor.common().word();
+        if word.is_passing() {
+            return Ok(Ticket::new(self.anchor.local(), word));
+        }
+        let common = self.anchor.common();
+        let word = common.admit(self.anchor.stripes(), Asks::Breaker)?;
+        Ok(Ticket::new(self.anchor.local(), word))
+    }
+}
+
+impl<S, C, H, Req> Service<Req> for Breaker<S, C, H>
+where
+    S: Service<Req>,
+    S::Error: Refusable,
+    C: Classify<S::Response, S::Error> + Clone,
+    H: Hold<Ticket, S::Response> + Clone,
+{
+    type Response = H::Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, C, H>;
+
+    #[inline]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.ready
+            .poll(&self.anchor, Asks::Breaker, &mut self.inner, cx)
+    }
+
+    #[inline]
+    fn call(&mut self, req: Req) -> Self::Future {
+        match self.admit() {
+            // The ticket is taken first: if the inner service panics, it counts as abandoned.
+            Ok(ticket) => ResponseFuture::calling(
+                ticket,
+                || self.inner.call(req),
+                self.classify.clone(),
+                self.hold.clone(),
+            ),
+            Err(refused) => {
+                let common = self.anchor.common();
+                self.anchor.here().refused.fetch_add(1, Ordering::Relaxed);
+                common.observer.tell(|| What::Refused(refused));
+                ResponseFuture::refused(refused)
+            }
+        }
+    }
+}
+
+impl<S: Clone, C: Clone, H: Clone> Clone for Breaker<S, C, H> {
+    // By hand: readiness belongs to the instance, the circuit to all of them.
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            anchor: self.anchor.clone(),
+            classify: self.classify.clone(),
+            hold: self.hold.clone(),
+            ready: Readiness::new(),
+        }
+    }
+}
+
+impl<S: fmt::Debug, C, H> fmt::Debug for Breaker<S, C, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Breaker")
+            .field("inner", &self.inner)
+            .field("name", &self.anchor.common().observer.name())
+            .field("state", &self.anchor.common().word().state())
+            .finish_non_exhaustive()
+    }
+}

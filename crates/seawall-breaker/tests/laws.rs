@@ -1,0 +1,685 @@
+//! What a user of the breaker sees, one law per test. Time is paused.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use seawall_breaker::{
+    Breaker, BreakerConfig, BreakerHandle, BreakerLayer, Cause, Gate, ResponseFuture, State,
+};
+use seawall_core::{
+    Command, Component, Delivery, Error, ErrorIsFailure, FailureKind, Outcome, Reason, Refusable,
+    Registry, Rejection, Sent, UntilAnswered, Value, What,
+};
+use seawall_testkit::contract::{Mock, MockError, MockHandle, Probe, Stage, mock};
+use static_assertions::{assert_impl_all, assert_not_impl_any};
+use tower_layer::Layer;
+use tower_service::Service;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn rate_of_ten() -> BreakerConfig {
+    BreakerConfig::builder()
+        .failure_rate(0.5, 10)
+        .min_calls(10)
+        .open_for(10 * SECOND)
+        .build()
+        .expect("valid")
+}
+
+fn in_a_row(failures: u32) -> BreakerConfig {
+    BreakerConfig::builder()
+        .consecutive_failures(failures)
+        .open_for(10 * SECOND)
+        .build()
+        .expect("valid")
+}
+
+struct Subject {
+    service: Breaker<Mock>,
+    handle: BreakerHandle,
+    mock: MockHandle,
+}
+
+fn subject(config: BreakerConfig) -> Subject {
+    let layer = BreakerLayer::new("upstream", config);
+    let (inner, mock) = mock();
+    mock.answer_at_once();
+    Subject {
+        service: layer.layer(inner),
+        handle: layer.handle(),
+        mock,
+    }
+}
+
+async fn ready<S: Service<u32>>(service: &mut S) -> Result<(), S::Error> {
+    std::future::poll_fn(|cx| service.poll_ready(cx)).await
+}
+
+async fn send<S: Service<u32>>(service: &mut S) -> Result<S::Response, S::Error> {
+    ready(service).await?;
+    service.call(1).await
+}
+
+fn now<S: Service<u32>>(service: &mut S) -> S::Future {
+    let polled = service.poll_ready(&mut Context::from_waker(Waker::noop()));
+    assert!(matches!(polled, Poll::Ready(Ok(()))));
+    service.call(1)
+}
+
+impl Subject {
+    async fn outcomes(&mut self, outcomes: &str) {
+        for outcome in outcomes.chars() {
+            let failed = outcome == 'x';
+            self.mock.script([if failed {
+                Err(MockError::Failed(1))
+            } else {
+                Ok(())
+            }]);
+            assert_eq!(send(&mut self.service).await.is_err(), failed);
+        }
+    }
+
+    async fn trip(&mut self) {
+        self.outcomes("xxxxxxxxxx").await;
+        assert_eq!(self.handle.state(), State::Open);
+    }
+
+    async fn refusal(&mut self) -> Rejection {
+        let error = send(&mut self.service).await.expect_err("refused");
+        *error.rejection().expect("a refusal, not the inner error")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_in_a_row_open_and_one_success_starts_the_row_anew() {
+    let mut s = subject(in_a_row(3));
+    s.outcomes("xx.xx").await;
+    assert_eq!(s.handle.state(), State::Closed);
+    s.outcomes("x").await;
+    let snapshot = s.handle.snapshot();
+    assert_eq!(snapshot.state, State::Open);
+    assert_eq!(
+        snapshot.last.map(|t| t.cause),
+        Some(Cause::ConsecutiveFailures)
+    );
+    assert_eq!(snapshot.probes_in, Some(10 * SECOND));
+}
+
+/// A count window that does not slide (seen in a public breaker) needs as many failures in a row
+/// as there were successes before.
+#[tokio::test(start_paused = true)]
+async fn the_window_slides_however_many_successes_came_before() {
+    for successes in [0, 10, 1_000, 100_000] {
+        let mut s = subject(rate_of_ten());
+        for _ in 0..successes {
+            send(&mut s.service).await.expect("well");
+        }
+        let mut failures = 0;
+        while s.handle.state() == State::Closed {
+            s.outcomes("x").await;
+            failures += 1;
+        }
+        // Without a past the minimum of ten calls decides.
+        assert_eq!(failures, if successes == 0 { 10 } else { 5 });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rate_is_not_judged_before_the_minimum() {
+    let mut s = subject(rate_of_ten());
+    s.outcomes("xxxxxxxxx").await;
+    assert_eq!(s.handle.state(), State::Closed);
+    s.outcomes("x").await;
+    assert_eq!(s.handle.state(), State::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_circuit_says_when_to_come_back_and_sends_nothing() {
+    let mut s = subject(in_a_row(10));
+    s.trip().await;
+    let sent = s.mock.calls();
+    tokio::time::advance(3 * SECOND).await;
+    let refused = s.refusal().await;
+    assert_eq!(refused.reason(), Reason::CircuitOpen);
+    assert_eq!(refused.name().as_str(), "upstream");
+    assert_eq!(refused.retry_after(), Some(7 * SECOND));
+    assert_eq!(refused.sent(), Sent::No);
+    assert_eq!(s.mock.calls(), sent);
+    assert_eq!(s.handle.snapshot().counts.refused, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_succeeds_closes_and_one_that_fails_opens_again() {
+    let mut s = subject(in_a_row(10));
+    s.trip().await;
+    tokio::time::advance(10 * SECOND).await;
+    s.outcomes("x").await;
+    assert_eq!(s.handle.state(), State::Open);
+    assert_eq!(
+        s.handle.snapshot().last.map(|t| t.cause),
+        Some(Cause::ProbeFailed)
+    );
+    assert_eq!(s.refusal().await.retry_after(), Some(10 * SECOND));
+    tokio::time::advance(10 * SECOND).await;
+    s.outcomes(".").await;
+    assert_eq!(s.handle.state(), State::Closed);
+    let counts = s.handle.snapshot().counts;
+    assert_eq!(
+        (counts.opened, counts.half_opened, counts.closed),
+        (2, 2, 1)
+    );
+    // The closed circuit starts with an empty window.
+    s.outcomes("xxxxxxxxx").await;
+    assert_eq!(s.handle.state(), State::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_open_lets_no_more_calls_through_than_there_are_probes() {
+    let config = BreakerConfig::builder()
+        .consecutive_failures(10)
+        .open_for(10 * SECOND)
+        .probes(3)
+        .build()
+        .expect("valid");
+    let mut s = subject(config);
+    s.trip().await;
+    tokio::time::advance(10 * SECOND).await;
+    s.mock.hold();
+    let before = s.mock.calls();
+    let mut clones: Vec<_> = (0..20).map(|_| s.service.clone()).collect();
+    // All of them are ready at once; only the admission in `call` counts.
+    for clone in &mut clones {
+        ready(clone).await.expect("ready");
+    }
+    let mut futures: Vec<_> = clones.iter_mut().map(|c| Probe::new(c.call(1))).collect();
+    let refused = futures
+        .iter_mut()
+        .map(|f| matches!(f.poll(), Poll::Ready(Err(_))))
+        .filter(|refused| *refused)
+        .count();
+    assert_eq!(refused, 17);
+    assert_eq!(s.mock.calls() - before, 3);
+    s.mock.respond_to_all();
+    assert!(
+        futures
+            .iter_mut()
+            .take(3)
+            .all(|f| matches!(f.poll(), Poll::Ready(Ok(_))))
+    );
+    assert_eq!(s.handle.state(), State::Closed);
+}
+
+/// B13: a probe that is cancelled must not keep the circuit half-open for ever.
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_probe_gives_its_place_back() {
+    let mut s = subject(in_a_row(10));
+    s.trip().await;
+    tokio::time::advance(10 * SECOND).await;
+    // Dropped before its first poll, then while it waits.
+    drop(now(&mut s.service));
+    s.mock.hold();
+    let mut waiting = Probe::new(now(&mut s.service));
+    assert!(waiting.poll().is_pending());
+    let refused = s.refusal().await;
+    assert_eq!(
+        (refused.reason(), refused.retry_after()),
+        (Reason::CircuitOpen, None)
+    );
+    drop(waiting);
+    s.mock.answer_at_once();
+    s.outcomes(".").await;
+    assert_eq!(s.handle.state(), State::Closed);
+    assert_eq!(s.handle.snapshot().counts.abandoned, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_hangs_is_given_up_and_its_late_answer_does_not_vote() {
+    let mut s = subject(in_a_row(10));
+    s.trip().await;
+    tokio::time::advance(10 * SECOND).await;
+    s.mock.hold();
+    let mut hung = Probe::new(now(&mut s.service));
+    assert!(hung.poll().is_pending());
+    tokio::time::advance(9 * SECOND).await;
+    assert_eq!(s.refusal().await.reason(), Reason::CircuitOpen);
+    tokio::time::advance(SECOND).await;
+    let mut second = Probe::new(now(&mut s.service));
+    assert!(second.poll().is_pending());
+    assert_eq!(
+        s.handle.snapshot().last.map(|t| t.cause),
+        Some(Cause::ProbesLost)
+    );
+    // The first one comes back with bad news from another time.
+    let late = s.mock.calls() - 2;
+    s.mock.respond(late, Err(MockError::Failed(1)));
+    assert!(matches!(hung.poll(), Poll::Ready(Err(_))));
+    assert_eq!(s.handle.state(), State::HalfOpen);
+    s.mock.respond_to_all();
+    assert!(matches!(second.poll(), Poll::Ready(Ok(_))));
+    assert_eq!(s.handle.state(), State::Closed);
+    assert_eq!(s.handle.snapshot().counts.late, 1);
+}
+
+/// B14: the answer of a call from before the trip settled the half-open state elsewhere.
+#[tokio::test(start_paused = true)]
+async fn a_straggler_from_before_the_trip_never_votes() {
+    let mut s = subject(in_a_row(10));
+    s.mock.hold();
+    let mut old = s.service.clone();
+    let mut straggler = Probe::new(now(&mut old));
+    assert!(straggler.poll().is_pending());
+    s.mock.answer_at_once();
+    s.trip().await;
+    tokio::time::advance(10 * SECOND).await;
+    s.mock.hold();
+    let mut probe = Probe::new(now(&mut s.service));
+    assert!(probe.poll().is_pending());
+    s.mock.respond(0, Ok(()));
+    assert!(matches!(straggler.poll(), Poll::Ready(Ok(_))));
+    assert_eq!(s.handle.state(), State::HalfOpen);
+    assert_eq!(s.handle.snapshot().counts.late, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_admission_is_counted_exactly_once() {
+    let mut s = subject(rate_of_ten());
+    s.outcomes(".x.").await;
+    drop(now(&mut s.service));
+    s.mock.hold();
+    let mut waiting = Probe::new(now(&mut s.service));
+    assert!(waiting.poll().is_pending());
+    drop(waiting);
+    s.mock.answer_at_once();
+    let mut answered = Probe::new(now(&mut s.service));
+    assert!(answered.poll().is_ready());
+    drop(answered);
+    let counts = s.handle.snapshot().counts;
+    assert_eq!(
+        (
+            counts.successes,
+            counts.failures,
+            counts.abandoned,
+            counts.late
+        ),
+        (3, 1, 2, 0)
+    );
+}
+
+/// B15: a call that could be refused waited for an inner service that was stuck.
+#[tokio::test(start_paused = true)]
+async fn an_open_circuit_answers_while_the_inner_service_hangs() {
+    let mut s = subject(in_a_row(10));
+    s.trip().await;
+    s.mock.set_pending();
+    let polls = s.mock.readiness_polls();
+    assert_eq!(s.refusal().await.reason(), Reason::CircuitOpen);
+    assert_eq!(s.mock.readiness_polls(), polls);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_seen_by_readiness_stays_one_but_not_with_an_old_wait() {
+    let mut s = subject(in_a_row(10));
+    s.trip().await;
+    ready(&mut s.service)
+        .await
+        .expect("refusals come from call");
+    s.handle.reset();
+    let sent = s.mock.calls();
+    let error = s
+        .service
+        .call(1)
+        .await
+        .expect_err("the inner service was not polled");
+    let refused = error.rejection().expect("a refusal");
+    assert_eq!(
+        (refused.reason(), refused.retry_after()),
+        (Reason::NotReady, None)
+    );
+    assert_eq!(s.mock.calls(), sent);
+    send(&mut s.service).await.expect("closed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_hold_until_reset_and_wake_who_waits() {
+    let mut s = subject(in_a_row(2));
+    s.mock.set_pending();
+    let mut parked = s.service.clone();
+    let mut waiting = Probe::new(async move {
+        send(&mut parked)
+            .await
+            .map_err(|e| *e.rejection().expect("refused"))
+    });
+    for _ in 0..5 {
+        assert!(waiting.poll().is_pending());
+    }
+    s.handle.force_open();
+    assert_eq!(waiting.wakes(), 1);
+    let Poll::Ready(Err(refused)) = waiting.poll() else {
+        panic!("woken, but not refused");
+    };
+    assert_eq!(refused.reason(), Reason::CircuitOpen);
+    s.mock.set_ready();
+    tokio::time::advance(3600 * SECOND).await;
+    assert_eq!(s.refusal().await.retry_after(), None);
+
+    s.handle.force_close();
+    s.outcomes("xxxxxx").await;
+    assert_eq!(s.handle.state(), State::ForcedClosed);
+    s.handle.reset();
+    s.outcomes("x").await;
+    assert_eq!(s.handle.state(), State::Closed, "the row starts anew");
+    s.outcomes("x").await;
+    assert_eq!(s.handle.state(), State::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn local_refusals_below_do_not_count_and_timeouts_do() {
+    let layer = BreakerLayer::new("upstream", in_a_row(1));
+    let handle = layer.handle();
+    let refusing = |reason| {
+        layer.layer(tower::service_fn(move |_: u32| async move {
+            Err::<u32, _>(Error::<()>::from(Rejection::new(reason, "below")))
+        }))
+    };
+    for reason in [
+        Reason::RateLimited,
+        Reason::BulkheadFull,
+        Reason::DeadlineExceeded,
+    ] {
+        assert!(send(&mut refusing(reason)).await.is_err());
+        assert_eq!(handle.state(), State::Closed, "{reason:?}");
+    }
+    assert!(send(&mut refusing(Reason::AttemptTimeout)).await.is_err());
+    assert_eq!(handle.state(), State::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_classifier_decides_what_fails() {
+    fn odd_fails(result: Result<&u32, &seawall_testkit::contract::BoxError>) -> Outcome {
+        match result {
+            Ok(n) if n % 2 == 1 => Outcome::Failure(FailureKind::Server),
+            _ => Outcome::Ignored,
+        }
+    }
+    let layer = BreakerLayer::new("upstream", in_a_row(1)).classify(odd_fails);
+    let (inner, mock) = mock();
+    mock.answer_at_once();
+    let mut service = layer.layer(inner);
+    ready(&mut service).await.expect("ready");
+    assert_eq!(service.call(2).await.expect("even"), 2);
+    assert_eq!(layer.handle().state(), State::Closed);
+    ready(&mut service).await.expect("ready");
+    assert_eq!(service.call(3).await.expect("odd, but an answer"), 3);
+    assert_eq!(layer.handle().state(), State::Open);
+    assert_eq!(layer.handle().snapshot().counts.abstained, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn panics_leak_no_probe_and_poison_nothing() {
+    for stage in [Stage::Call, Stage::Poll] {
+        let mut s = subject(in_a_row(10));
+        s.trip().await;
+        tokio::time::advance(10 * SECOND).await;
+        s.mock.panic_at(stage);
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let mut call = Box::pin(now(&mut s.service));
+            let _ = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        }));
+        assert!(panicked.is_err());
+        // The only probe is free again.
+        s.outcomes(".").await;
+        assert_eq!(s.handle.state(), State::Closed);
+        assert_eq!(s.handle.snapshot().counts.abandoned, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn panics_of_the_classifier_and_of_a_listener_leak_nothing() {
+    let bomb = Arc::new(Mutex::new(true));
+    let armed = Arc::clone(&bomb);
+    let layer = BreakerLayer::new("upstream", in_a_row(1)).classify(
+        move |r: Result<&u32, &seawall_testkit::contract::BoxError>| {
+            let armed = *armed
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            assert!(!armed, "classifier");
+            match r {
+                Ok(_) => Outcome::Success,
+                Err(_) => Outcome::Failure(FailureKind::Other),
+            }
+        },
+    );
+    let registry = Registry::new("svc");
+    registry.register(layer.handle()).expect("first");
+    let _listener = registry.events().listen(|_| panic!("listener"));
+    let (inner, mock) = mock();
+    mock.answer_at_once();
+    let mut service = layer.layer(inner);
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        let mut call = Box::pin(now(&mut service));
+        let _ = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    }));
+    assert!(panicked.is_err());
+    *bomb.lock().expect("not poisoned") = false;
+    mock.script([Err(MockError::Failed(1))]);
+    assert!(send(&mut service).await.is_err());
+    assert_eq!(layer.handle().state(), State::Open);
+    assert!(registry.events().listener_panics() >= 1);
+    assert_eq!(layer.handle().snapshot().counts.abandoned, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_gate_refuses_the_herd_before_it_queues() {
+    let config = BreakerConfig::builder()
+        .consecutive_failures(1)
+        .open_for(10 * SECOND)
+        .probes(2)
+        .build()
+        .expect("valid");
+    let layer = BreakerLayer::new("upstream", config);
+    let (inner, mock) = mock();
+    mock.answer_at_once();
+    // What waits is between the two: here, anything that counts what reaches it.
+    let mut service = layer.gate().layer(layer.layer(inner));
+    mock.script([Err(MockError::Failed(1))]);
+    assert!(send(&mut service).await.is_err());
+    assert!(send(&mut service).await.is_err());
+    assert_eq!(layer.handle().snapshot().counts.gate_refused, 1);
+    assert_eq!(layer.handle().snapshot().counts.refused, 0);
+
+    tokio::time::advance(10 * SECOND).await;
+    mock.hold();
+    let mut herd: Vec<_> = (0..10)
+        .map(|_| Probe::new(now(&mut service.clone())))
+        .collect();
+    let refused = herd
+        .iter_mut()
+        .map(|f| f.poll().is_ready())
+        .filter(|r| *r)
+        .count();
+    assert_eq!(refused, 8);
+    let counts = layer.handle().snapshot().counts;
+    assert_eq!((counts.gate_refused, counts.refused), (9, 0));
+    assert_eq!(counts.half_opened, 1, "the gate turned it half-open, once");
+    // Places of the herd come back with their futures.
+    drop(herd);
+    let mut again = Probe::new(now(&mut service));
+    assert!(again.poll().is_pending());
+    mock.respond_to_all();
+    assert!(again.poll().is_ready());
+}
+
+/// Calls that already queued when the circuit opened must not be sent all the same.
+#[tokio::test(start_paused = true)]
+async fn calls_that_queued_before_the_trip_are_refused_at_departure() {
+    let layer = BreakerLayer::new("upstream", in_a_row(1));
+    let (inner, mock) = mock();
+    mock.answer_at_once();
+    mock.script((0..20).map(|_| Err(MockError::Failed(1))));
+    let queue = tower::limit::ConcurrencyLimitLayer::new(1);
+    let service = layer.gate().layer(queue.layer(layer.layer(inner)));
+    let calls: Vec<_> = (0..20)
+        .map(|_| {
+            let mut service = service.clone();
+            tokio::spawn(async move { send(&mut service).await.is_err() })
+        })
+        .collect();
+    for call in calls {
+        assert!(call.await.expect("no panic"));
+    }
+    assert_eq!(mock.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_registry_reads_controls_and_tells() {
+    let mut s = subject(in_a_row(1));
+    let registry = Registry::new("svc");
+    registry.register(s.handle.clone()).expect("first");
+    let mut events = registry.events().subscribe();
+    s.outcomes("x").await;
+    let refused = s.refusal().await;
+
+    let mut told = Vec::new();
+    while let Some(Delivery::Event(event)) = events.try_next() {
+        told.push(event.what);
+    }
+    assert_eq!(
+        told,
+        [
+            What::Transition {
+                from: "closed",
+                to: "open",
+                reason: "consecutive_failures"
+            },
+            What::Refused(refused),
+        ]
+    );
+    let snapshot = &registry.snapshot()[0];
+    assert_eq!((snapshot.pattern, snapshot.state), ("breaker", "open"));
+    let state = snapshot
+        .samples
+        .iter()
+        .find(|r| r.metric == "seawall_breaker_state");
+    assert_eq!(state.map(|r| r.value), Some(Value::Gauge(2.0)));
+    assert!(
+        snapshot
+            .settings
+            .contains(&("consecutive_failures", "1".to_owned()))
+    );
+
+    let breaker = registry.get("breaker", "upstream").expect("registered");
+    breaker.control(Command::Reset).expect("known");
+    assert_eq!(s.handle.state(), State::Closed);
+    breaker.control(Command::ForceOpen).expect("known");
+    assert_eq!(Component::state(&s.handle), "forced_open");
+    breaker.control(Command::ForceClose).expect("known");
+    assert_eq!(Component::state(&s.handle), "forced_closed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn extreme_durations_work() {
+    let config = BreakerConfig::builder()
+        .consecutive_failures(1)
+        .open_for(Duration::MAX)
+        .probe_timeout(Duration::from_nanos(1))
+        .build()
+        .expect("valid");
+    let mut s = subject(config);
+    s.outcomes("x").await;
+    tokio::time::advance(Duration::from_secs(10_000_000)).await;
+    let wait = s.refusal().await.retry_after().expect("known");
+    assert!(wait > Duration::from_secs(1_000_000_000));
+}
+
+#[test]
+fn the_happy_path_allocates_nothing() {
+    #[derive(Clone)]
+    struct Leaf;
+    impl Service<u32> for Leaf {
+        type Response = u32;
+        type Error = Error<()>;
+        type Future = std::future::Ready<Result<u32, Error<()>>>;
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error<()>>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: u32) -> Self::Future {
+            std::future::ready(if req == 0 {
+                Err(Error::Inner(()))
+            } else {
+                Ok(req)
+            })
+        }
+    }
+    let layer = BreakerLayer::new("upstream", rate_of_ten());
+    let mut service = layer.gate().layer(layer.layer(Leaf));
+    let answers = |service: &mut Gate<Breaker<Leaf>>, req| {
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(service.poll_ready(&mut cx).is_ready());
+        let call = std::pin::pin!(service.call(req));
+        matches!(call.poll(&mut cx), Poll::Ready(Ok(_)))
+    };
+    assert!(answers(&mut service, 1));
+    let counts = seawall_testkit::alloc::count(|| {
+        for _ in 0..1_000 {
+            assert!(answers(&mut service.clone(), 1));
+        }
+        // Nor does a failure, the trip, or a refusal.
+        for _ in 0..20 {
+            assert!(!answers(&mut service, 0));
+        }
+    });
+    assert_eq!(counts.allocations, 0);
+    assert_eq!(layer.handle().state(), State::Open);
+}
+
+#[test]
+fn threads_lose_no_outcome() {
+    let layer = BreakerLayer::new(
+        "upstream",
+        BreakerConfig::builder()
+            .failure_rate(1.0, 1_000)
+            .min_calls(1_000)
+            .build()
+            .expect("valid"),
+    );
+    let service = layer.layer(tower::service_fn(|req: u32| {
+        std::future::ready(if req == 0 {
+            Err(Error::Inner(()))
+        } else {
+            Ok(req)
+        })
+    }));
+    std::thread::scope(|scope| {
+        for thread in 0..4_u32 {
+            let mut service = service.clone();
+            scope.spawn(move || {
+                let mut cx = Context::from_waker(Waker::noop());
+                for call in 0..20_000_u32 {
+                    assert!(service.poll_ready(&mut cx).is_ready());
+                    let call = std::pin::pin!(service.call((call + thread) % 10));
+                    assert!(call.poll(&mut cx).is_ready());
+                }
+            });
+        }
+    });
+    let counts = layer.handle().snapshot().counts;
+    assert_eq!((counts.successes, counts.failures), (72_000, 8_000));
+    assert_eq!(counts.late, 0);
+    assert_eq!(counts.window_calls, 1_000);
+}
+
+#[derive(Clone)]
+struct NotSend(#[allow(dead_code, reason = "only its type matters")] Rc<()>);
+
+type Fut<F> = ResponseFuture<F, ErrorIsFailure, UntilAnswered>;
+
+assert_impl_all!(Breaker<()>: Send, Sync, Clone, Unpin);
+assert_impl_all!(Gate<()>: Send, Sync, Clone, Unpin);
+assert_not_impl_any!(Breaker<NotSend>: Send, Sync);
+assert_impl_all!(Fut<std::future::Ready<()>>: Send, Sync, Unpin);
+assert_not_impl_any!(Fut<Pin<Rc<()>>>: Send);
