@@ -1,4 +1,4 @@
-//! The strict service and its handle.
+//! The strict service.
 
 use std::error::Error;
 use std::fmt;
@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 
 use tower_service::Service;
 
-use super::BoxError;
 use super::state::{Call, Readiness, Shared, Slot};
+use super::{BoxError, MockHandle};
 
 /// The error that a [`Mock`] gives, inside a [`BoxError`].
 ///
@@ -66,7 +66,7 @@ pub enum Stage {
 #[must_use]
 pub fn mock() -> (Mock, MockHandle) {
     let shared = Shared::new();
-    (Mock::fresh(&shared), MockHandle { shared })
+    (Mock::fresh(&shared), MockHandle::new(shared))
 }
 
 /// A service that holds its callers to the letter of the Tower contract.
@@ -151,7 +151,7 @@ impl Service<u32> for Mock {
 
     fn call(&mut self, request: u32) -> Self::Future {
         if !self.ready {
-            self.shared.violation(format!(
+            self.shared.violation(&format!(
                 "instance {} was called with request {request} without having been polled ready",
                 self.instance
             ));
@@ -210,7 +210,7 @@ impl Future for MockFuture {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if self.done {
             let call = self.call;
-            self.shared.violation(format!(
+            self.shared.violation(&format!(
                 "the future of call {call} was polled after it had answered"
             ));
         }
@@ -237,168 +237,5 @@ impl Drop for MockFuture {
     fn drop(&mut self) {
         self.settle();
         self.shared.lock().futures -= 1;
-    }
-}
-
-/// Drives a [`Mock`] with all its clones, and tells what they saw.
-///
-/// Made by [`mock`]. Clones drive the same mock.
-#[derive(Debug, Clone)]
-pub struct MockHandle {
-    shared: Arc<Shared>,
-}
-
-/// What the mock shall do.
-impl MockHandle {
-    /// Lets `poll_ready` succeed as far as the [capacity](Self::set_capacity) allows (the default),
-    /// and wakes those who wait.
-    pub fn set_ready(&self) {
-        self.shared
-            .change(|state| state.readiness = Readiness::Ready);
-    }
-
-    /// Makes every further `poll_ready` pend, also on an instance that was ready. Such an instance
-    /// keeps its reservation; if it is polled again, it must not be called.
-    pub fn set_pending(&self) {
-        self.shared
-            .change(|state| state.readiness = Readiness::Pending);
-    }
-
-    /// Makes every further `poll_ready` fail with [`MockError::NotReady`], and wakes those who
-    /// wait.
-    pub fn set_failed(&self) {
-        self.shared
-            .change(|state| state.readiness = Readiness::Failed);
-    }
-
-    /// Sets how many reservations can be held at once by all instances and response futures;
-    /// `None` (the default) for any number. What is reserved already stays so.
-    pub fn set_capacity(&self, capacity: impl Into<Option<usize>>) {
-        let capacity = capacity.into();
-        self.shared.change(|state| state.capacity = capacity);
-    }
-
-    /// Leaves each further call open until [`respond`](Self::respond) answers it.
-    pub fn hold(&self) {
-        self.shared.lock().hold = true;
-    }
-
-    /// Answers each further call when it is made (the default). Calls that are open stay open.
-    pub fn answer_at_once(&self) {
-        self.shared.lock().hold = false;
-    }
-
-    /// Sets what the next calls are answered with, when they are answered at once: `Ok(())` echoes
-    /// the request. Calls beyond the script are echoed.
-    pub fn script(&self, answers: impl IntoIterator<Item = Result<(), MockError>>) {
-        let answers: Vec<_> = answers.into_iter().collect();
-        self.shared.lock().script.extend(answers);
-    }
-
-    /// Answers the open call number `call` (from 0, in order of arrival), with `Ok(())` for an
-    /// echo. An answered or dropped call stays as it is.
-    ///
-    /// # Panics
-    ///
-    /// If there was no such call.
-    pub fn respond(&self, call: usize, answer: Result<(), MockError>) {
-        let waker = {
-            let mut state = self.shared.lock();
-            let arrived = state.calls.len();
-            assert!(
-                call < arrived,
-                "mock: asked to answer call {call}, but {arrived} arrived"
-            );
-            let call = &mut state.calls[call];
-            let request = call.request;
-            call.reply.get_or_insert(answer.map(|()| request));
-            call.waker.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    /// Answers all open calls with an echo.
-    pub fn respond_to_all(&self) {
-        for call in 0..self.calls() {
-            self.respond(call, Ok(()));
-        }
-    }
-
-    /// Orders one panic in the next run of `stage`.
-    pub fn panic_at(&self, stage: Stage) {
-        self.shared.lock().panic_at = Some(stage);
-    }
-}
-
-/// What the mock has seen.
-impl MockHandle {
-    /// How many calls arrived.
-    #[must_use]
-    pub fn calls(&self) -> usize {
-        self.shared.lock().calls.len()
-    }
-
-    /// The requests that arrived, in order.
-    #[must_use]
-    pub fn requests(&self) -> Vec<u32> {
-        let state = self.shared.lock();
-        state.calls.iter().map(|call| call.request).collect()
-    }
-
-    /// How often `poll_ready` was asked, over all instances.
-    #[must_use]
-    pub fn readiness_polls(&self) -> usize {
-        self.shared.lock().readiness_polls
-    }
-
-    /// How many wakers the mock woke because readiness or room came back.
-    #[must_use]
-    pub fn wakes(&self) -> usize {
-        self.shared.lock().wakes
-    }
-
-    /// How many instances wait for readiness.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.shared.lock().waiting.len()
-    }
-
-    /// How many calls are open: neither answered to the caller nor dropped.
-    #[must_use]
-    pub fn in_flight(&self) -> usize {
-        self.shared.lock().in_flight
-    }
-
-    /// The most calls that were open at the same time.
-    #[must_use]
-    pub fn peak_in_flight(&self) -> usize {
-        self.shared.lock().peak_in_flight
-    }
-
-    /// How many reservations are held by instances and response futures.
-    #[must_use]
-    pub fn reserved(&self) -> usize {
-        self.shared.lock().reserved
-    }
-
-    /// How many instances of the mock are alive.
-    #[must_use]
-    pub fn instances(&self) -> usize {
-        self.shared.lock().instances
-    }
-
-    /// How many response futures are alive, those that have answered included.
-    #[must_use]
-    pub fn futures(&self) -> usize {
-        self.shared.lock().futures
-    }
-
-    /// What callers did against the contract, in order; empty when all was well. Each entry was a
-    /// panic too.
-    #[must_use]
-    pub fn violations(&self) -> Vec<String> {
-        self.shared.lock().violations.clone()
     }
 }

@@ -117,8 +117,8 @@ impl Shared {
     }
 
     /// Writes the violation down and panics with it: the panic may be swallowed, the note is not.
-    pub(super) fn violation(&self, what: String) -> ! {
-        self.lock().violations.push(what.clone());
+    pub(super) fn violation(&self, what: &str) -> ! {
+        self.lock().violations.push(what.to_owned());
         panic!("mock: {what}");
     }
 }

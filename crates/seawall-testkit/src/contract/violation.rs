@@ -61,6 +61,9 @@ laws! {
     /// See [`pending_has_registered_the_waker`](super::laws::pending_has_registered_the_waker).
     PendingHasRegisteredTheWaker = "C5 B6",
         "whoever was told to wait is woken when the inner service becomes ready, and not before";
+    /// See [`parked_task_is_woken_by_the_gate`](super::laws::parked_task_is_woken_by_the_gate).
+    ParkedTaskIsWokenByTheGate = "C5 B6 B15",
+        "a task that waits for the inner service is woken when the gate closes";
     /// See [`call_does_not_poll_readiness`](super::laws::call_does_not_poll_readiness).
     CallDoesNotPollReadiness = "C6",
         "call does not poll the readiness of the inner service";

@@ -20,9 +20,9 @@ fn mix(mut z: u64) -> u64 {
 
 impl Draw {
     pub(crate) fn new(words: &[u64]) -> Self {
-        let state = words
-            .iter()
-            .fold(GOLDEN, |state, word| mix(state ^ mix(word.wrapping_add(GOLDEN))));
+        let state = words.iter().fold(GOLDEN, |state, word| {
+            mix(state ^ mix(word.wrapping_add(GOLDEN)))
+        });
         Self { state }
     }
 
@@ -32,7 +32,6 @@ impl Draw {
     }
 
     /// A number from 0 (included) to 1 (excluded).
-    #[expect(clippy::cast_precision_loss, reason = "53 bits are kept, an f64 holds 53")]
     pub(crate) fn unit(&mut self) -> f64 {
         (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
     }

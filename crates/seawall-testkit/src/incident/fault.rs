@@ -66,7 +66,9 @@ impl Latency {
                 median.as_secs_f64() * (sigma * draw.normal()).exp()
             }
             Self::Exponential { mean } => -mean.as_secs_f64() * (1.0 - draw.unit()).ln(),
-            Self::Pareto { min, shape } => min.as_secs_f64() / (1.0 - draw.unit()).powf(1.0 / shape),
+            Self::Pareto { min, shape } => {
+                min.as_secs_f64() / (1.0 - draw.unit()).powf(1.0 / shape)
+            }
         };
         bounded(seconds)
     }
@@ -201,7 +203,10 @@ impl Fault {
 
     /// Faults of the listener: no request is needed for them to act.
     pub(crate) fn is_of_the_listener(&self) -> bool {
-        matches!(self, Self::Refuse | Self::Outage(OutageMode::Refuse | OutageMode::Reset))
+        matches!(
+            self,
+            Self::Refuse | Self::Outage(OutageMode::Refuse | OutageMode::Reset)
+        )
     }
 }
 
@@ -210,7 +215,9 @@ mod tests {
     use super::*;
 
     fn samples(latency: Latency) -> Vec<Duration> {
-        let mut all: Vec<_> = (0..4_001).map(|n| latency.sample(&mut Draw::new(&[3, n]))).collect();
+        let mut all: Vec<_> = (0..4_001)
+            .map(|n| latency.sample(&mut Draw::new(&[3, n])))
+            .collect();
         all.sort();
         all
     }
@@ -220,22 +227,49 @@ mod tests {
         let ms = Duration::from_millis;
         let near = |got: Duration, want: Duration| {
             let ratio = got.as_secs_f64() / want.as_secs_f64();
-            assert!((0.9..1.1).contains(&ratio), "got {got:?}, want about {want:?}");
+            assert!(
+                (0.9..1.1).contains(&ratio),
+                "got {got:?}, want about {want:?}"
+            );
         };
-        let uniform = samples(Latency::Uniform { min: ms(10), max: ms(30) });
+        let uniform = samples(Latency::Uniform {
+            min: ms(10),
+            max: ms(30),
+        });
         assert!(uniform[0] >= ms(10) && uniform[4_000] <= ms(30));
         near(uniform[2_000], ms(20));
-        near(samples(Latency::Normal { mean: ms(50), deviation: ms(5) })[2_000], ms(50));
-        near(samples(Latency::LogNormal { median: ms(80), sigma: 0.8 })[2_000], ms(80));
-        near(samples(Latency::Exponential { mean: ms(100) })[2_000], Duration::from_micros(69_315));
-        let pareto = samples(Latency::Pareto { min: ms(10), shape: 1.0 });
+        near(
+            samples(Latency::Normal {
+                mean: ms(50),
+                deviation: ms(5),
+            })[2_000],
+            ms(50),
+        );
+        near(
+            samples(Latency::LogNormal {
+                median: ms(80),
+                sigma: 0.8,
+            })[2_000],
+            ms(80),
+        );
+        near(
+            samples(Latency::Exponential { mean: ms(100) })[2_000],
+            Duration::from_micros(69_315),
+        );
+        let pareto = samples(Latency::Pareto {
+            min: ms(10),
+            shape: 1.0,
+        });
         assert!(pareto[0] >= ms(10));
         near(pareto[2_000], ms(20));
     }
 
     #[test]
     fn no_delay_is_negative_or_endless() {
-        let wild = samples(Latency::LogNormal { median: LONGEST, sigma: 100.0 });
+        let wild = samples(Latency::LogNormal {
+            median: LONGEST,
+            sigma: 100.0,
+        });
         assert_eq!(wild[4_000], LONGEST);
         let below = samples(Latency::Normal {
             mean: Duration::ZERO,

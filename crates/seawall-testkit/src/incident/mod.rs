@@ -90,7 +90,8 @@
 //! | `outage` | `mode` (`"refuse"`) | `"refuse"`: connects refused, connections reset; `"reset"`: connects succeed, all is reset; `"unavailable"`: 503 | no |
 //! | `slow_recovery` | `latency` (`"1s"`), `errors` (0.5), `code` (503) | delays and a share of errors that fall linearly to nothing | unless in error |
 //!
-//! `refuse` and `outage` hit a whole provider: they take neither `route` nor `probability`.
+//! `refuse` and `outage` hit a whole provider: they take neither `route` nor `probability`. The
+//! faults of a body need a body: an answer without one (204) stays whole.
 //!
 //! | `distribution` | keys, all required |
 //! |---|---|
@@ -116,15 +117,17 @@
 //! delay, as real servers do.
 
 mod draw;
+mod error;
 mod fault;
 mod format;
+mod reader;
 mod scenario;
 mod script;
 mod timeline;
 
 pub(crate) use draw::Draw;
+pub use error::IncidentError;
 pub use fault::{Fault, Latency, OutageMode, RetryAfterForm};
-pub use format::IncidentError;
 pub use scenario::DEFAULT_SCENARIO;
 pub(crate) use script::{Gate, Ruling, Script};
 pub use timeline::{Incident, Incidents, Provider, Route};

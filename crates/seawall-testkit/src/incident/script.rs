@@ -64,12 +64,18 @@ impl Script {
     }
 
     pub(crate) fn is_outage(&self, at: Duration) -> bool {
-        self.incidents.iter().any(|incident| is_outage(incident, self.provider, at))
+        self.incidents
+            .iter()
+            .any(|incident| is_outage(incident, self.provider, at))
     }
 
     pub(crate) fn gate(&self, at: Duration) -> Gate {
         let mut gate = Gate::Open;
-        for incident in self.incidents.iter().filter(|i| i.is_active(self.provider, at)) {
+        for incident in self
+            .incidents
+            .iter()
+            .filter(|i| i.is_active(self.provider, at))
+        {
             gate = match (incident.fault, gate) {
                 (Fault::Outage(OutageMode::Refuse), _) => return Gate::Away,
                 (Fault::Outage(OutageMode::Reset), Gate::Open) => Gate::Cut,
@@ -121,17 +127,33 @@ impl Script {
                 ruling.delay = ruling.delay.saturating_add(latency.sample(&mut draw));
                 return;
             }
-            Fault::SlowRecovery { latency, errors, code } => {
+            Fault::SlowRecovery {
+                latency,
+                errors,
+                code,
+            } => {
                 let length = hit.to.saturating_sub(hit.from).as_secs_f64();
                 let left = hit.to.saturating_sub(at).as_secs_f64();
-                let share = if length > 0.0 { (left / length).clamp(0.0, 1.0) } else { 0.0 };
+                let share = if length > 0.0 {
+                    (left / length).clamp(0.0, 1.0)
+                } else {
+                    0.0
+                };
                 ruling.delay = ruling.delay.saturating_add(latency.mul_f64(share));
                 if draw.unit() >= errors * share {
                     return;
                 }
-                Fault::Status { code, retry_after: None, execute: false }
+                Fault::Status {
+                    code,
+                    retry_after: None,
+                    execute: false,
+                }
             }
-            Fault::Outage(_) => Fault::Status { code: 503, retry_after: None, execute: false },
+            Fault::Outage(_) => Fault::Status {
+                code: 503,
+                retry_after: None,
+                execute: false,
+            },
             other => other,
         };
         if ruling.fault.is_none() {
@@ -224,8 +246,14 @@ mod tests {
         "#;
         let script = script(text, 1);
         let at = |seconds| script.gate(Duration::from_secs(seconds));
-        assert_eq!([at(1), at(3), at(5), at(6)], [Gate::Refused, Gate::Away, Gate::Cut, Gate::Open]);
-        assert_eq!(script.next_change(Duration::from_secs(2)), Some(Duration::from_secs(4)));
+        assert_eq!(
+            [at(1), at(3), at(5), at(6)],
+            [Gate::Refused, Gate::Away, Gate::Cut, Gate::Open]
+        );
+        assert_eq!(
+            script.next_change(Duration::from_secs(2)),
+            Some(Duration::from_secs(4))
+        );
         assert_eq!(script.next_change(Duration::from_secs(6)), None);
     }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::fault::{Fault, OutageMode};
-use super::format::{self, IncidentError};
+use super::error::IncidentError;
+use super::fault::{Fault, LONGEST, OutageMode};
+use super::format;
 
 /// One of the three simulated providers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -229,7 +230,11 @@ impl Incidents {
     /// A run in which nothing goes wrong.
     #[must_use]
     pub fn none() -> Self {
-        Self { seed: 0, length: DEFAULT_LENGTH, entries: Vec::new() }
+        Self {
+            seed: 0,
+            length: DEFAULT_LENGTH,
+            entries: Vec::new(),
+        }
     }
 
     /// Reads a script from the text of an incident file.
@@ -270,10 +275,11 @@ impl Incidents {
         self
     }
 
-    /// The same script for a run of another length: every percentage now refers to `length`.
+    /// The same script for a run of another length: every percentage now refers to `length`, of
+    /// which no more than 24 hours count.
     #[must_use]
     pub fn scaled(mut self, length: Duration) -> Self {
-        self.length = length;
+        self.length = length.min(LONGEST);
         self
     }
 
@@ -325,7 +331,8 @@ impl Incidents {
     /// [`Fault::Refuse`].
     #[must_use]
     pub fn is_outage(&self, provider: Provider, at: Duration) -> bool {
-        self.iter().any(|incident| is_outage(&incident, provider, at))
+        self.iter()
+            .any(|incident| is_outage(&incident, provider, at))
     }
 }
 

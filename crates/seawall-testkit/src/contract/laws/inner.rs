@@ -1,0 +1,159 @@
+//! How the inner service is called, and what comes back from it.
+
+use tower_service::Service;
+
+use crate::contract::probe::{Subject, ensure, verdict};
+use crate::contract::{BoxError, Law, Mock, MockError, Violation, mock};
+
+/// The instance that was polled ready is the one that is called (C1, C8, B1).
+///
+/// > "Before dispatching a request, `poll_ready` must be called and return
+/// > `Poll::Ready(Ok(()))`." (`tower_service::Service::call`)
+///
+/// Three requests, one after the other, through a mock that panics when the wrong instance is
+/// called. The classical offender moves `self.inner.clone()` into the future.
+///
+/// # Errors
+///
+/// The violation, also if a request is not answered with its echo.
+pub async fn calls_the_ready_instance<S>(make: impl Fn(Mock) -> S) -> Result<(), Violation>
+where
+    S: Service<u32, Response = u32, Error = BoxError>,
+{
+    let law = Law::CallsTheReadyInstance;
+    let (inner, mock) = mock();
+    let mut subject = Subject::new(law, make(inner));
+    for request in 1..=3 {
+        subject
+            .must_answer(request, "although the inner service is ready")
+            .await?;
+    }
+    verdict(law, &mock)?;
+    ensure(law, mock.requests() == [1, 2, 3], || {
+        format!(
+            "requests 1, 2 and 3 reached the inner service as {:?}",
+            mock.requests()
+        )
+    })
+}
+
+/// One request gets through an inner service that has room for one (C8, B9).
+///
+/// The mock has one reservation to give. A layer that readies one instance and calls another one
+/// waits for itself; so does one that reserves for a second request (a hedge, a retry) before there
+/// is need for it. A second request follows the first on the same service.
+///
+/// # Errors
+///
+/// The violation.
+pub async fn one_request_needs_one_reservation<S>(make: impl Fn(Mock) -> S) -> Result<(), Violation>
+where
+    S: Service<u32, Response = u32, Error = BoxError>,
+{
+    let law = Law::OneRequestNeedsOneReservation;
+    let (inner, mock) = mock();
+    mock.set_capacity(1);
+    let mut subject = Subject::new(law, make(inner));
+    let when = "through an inner service with room for one";
+    subject.must_answer(1, when).await?;
+    subject.must_answer(2, when).await?;
+    verdict(law, &mock)
+}
+
+/// `call` does not poll the readiness of the inner service (C6).
+///
+/// > "This function is expected to be callable off task. As such, implementations should take care
+/// > to not call `poll_ready`." (`tower_service::Service::call`)
+///
+/// The law counts the readiness polls while `call` runs; the future may do
+/// what it likes later, on clones.
+///
+/// # Errors
+///
+/// The violation.
+pub async fn call_does_not_poll_readiness<S>(make: impl Fn(Mock) -> S) -> Result<(), Violation>
+where
+    S: Service<u32, Response = u32, Error = BoxError>,
+{
+    let law = Law::CallDoesNotPollReadiness;
+    let (inner, mock) = mock();
+    let mut subject = Subject::new(law, make(inner));
+    subject.must_be_ready("although the inner service is")?;
+    let before = mock.readiness_polls();
+    let flight = subject.call(1)?;
+    let polls = mock.readiness_polls() - before;
+    ensure(law, polls == 0, || {
+        format!("call polled the inner service {polls} times")
+    })?;
+    let answer = flight.finish().await?;
+    ensure(law, matches!(answer, Ok(1)), || {
+        format!("request 1 was answered with {answer:?}")
+    })?;
+    verdict(law, &mock)
+}
+
+/// A request spawns no task (C6, B19).
+///
+/// Spawned work outlives its caller and loses its span. A layer that does spawn says so in its
+/// documentation and does not claim this law. It runs on the runtime's count of living tasks, so
+/// nothing else may spawn meanwhile.
+///
+/// # Errors
+///
+/// The violation.
+pub async fn spawns_no_task<S>(make: impl Fn(Mock) -> S) -> Result<(), Violation>
+where
+    S: Service<u32, Response = u32, Error = BoxError>,
+{
+    let law = Law::SpawnsNoTask;
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    let (inner, mock) = mock();
+    mock.hold();
+    let before = tasks();
+    let mut subject = Subject::new(law, make(inner));
+    subject.must_be_ready("although the inner service is")?;
+    let mut flight = subject.call(1)?;
+    flight.must_pend("while the inner service works")?;
+    let spawned = tasks().saturating_sub(before);
+    ensure(law, spawned == 0, || {
+        format!("{spawned} tasks live while the request does")
+    })?;
+    verdict(law, &mock)
+}
+
+/// An error of the inner service reaches the caller as it is (C14).
+///
+/// Both the error of a call and that of `poll_ready` must come out as the [`BoxError`] that can be
+/// downcast to [`MockError`]; the latter may come out of `poll_ready` or of the call. Configure a
+/// layer that tries again so that it does not.
+///
+/// # Errors
+///
+/// The violation.
+pub async fn passes_errors_through<S>(make: impl Fn(Mock) -> S) -> Result<(), Violation>
+where
+    S: Service<u32, Response = u32, Error = BoxError>,
+{
+    let law = Law::PassesErrorsThrough;
+    let same = |answer: Result<u32, BoxError>, expected: MockError| {
+        let found = answer.as_ref().err().and_then(|error| error.downcast_ref());
+        ensure(law, found == Some(&expected), || {
+            format!("the inner service failed with `{expected}`, the caller got {answer:?}")
+        })
+    };
+
+    let (inner, mock_of_call) = mock();
+    mock_of_call.script([Err(MockError::Failed(7))]);
+    let mut subject = Subject::new(law, make(inner));
+    same(subject.request(1).await?, MockError::Failed(7))?;
+    verdict(law, &mock_of_call)?;
+
+    let (inner, mock_of_readiness) = mock();
+    mock_of_readiness.set_failed();
+    let mut subject = Subject::new(law, make(inner));
+    same(subject.request(1).await?, MockError::NotReady)
+}

@@ -1,0 +1,100 @@
+//! What a provider has seen: the ledger that a run is judged by.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::incident::Route;
+
+/// Tokens that an AI API has billed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct TokenUsage {
+    /// Tokens of prompts that were completed.
+    pub input: u64,
+    /// Tokens of the completions, sent or not.
+    pub output: u64,
+}
+
+/// A snapshot of what a provider has counted since it started.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Connections accepted.
+    pub connections: u64,
+    /// Requests whose head arrived.
+    pub received: u64,
+    /// The same by route.
+    pub by_route: BTreeMap<Route, u64>,
+    /// Requests that the application behind the limits carried out, whatever it answered and
+    /// whether or not the answer arrived.
+    pub executed: u64,
+    /// Requests over a limit.
+    pub violations: u64,
+    /// The same by what was exceeded: `requests`, `quota`, `tokens`, `input_tokens`,
+    /// `output_tokens`.
+    pub violations_by: BTreeMap<&'static str, u64>,
+    /// Answers that said "too much", earned or scripted, hidden or plain.
+    pub throttled: u64,
+    /// Bans that the caller earned by violations.
+    pub bans: u64,
+    /// Bans that an incident imposed.
+    pub scripted_bans: u64,
+    /// Requests answered with nothing but "you are banned".
+    pub while_banned: u64,
+    /// Requests, or connects where no request could be seen, that arrived during an outage. A
+    /// refused connect leaves no trace here; ask
+    /// [`Incidents::is_outage`](crate::incident::Incidents::is_outage) on the sending side.
+    pub during_outage: u64,
+    /// Requests hit by a scripted fault, by its name in incident files; `latency` is not counted.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// Tokens billed, for AI APIs.
+    pub tokens: TokenUsage,
+}
+
+/// One execution of an order; an order that was sent twice is two of these.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Order {
+    /// The broker's own name for this execution.
+    pub id: String,
+    /// The caller's name for the order; made up by the broker when the caller gave none.
+    pub client_order_id: String,
+    /// What is traded.
+    pub symbol: String,
+    /// How much of it.
+    pub qty: f64,
+    /// `buy` or `sell`.
+    pub side: String,
+    /// `market`, `limit`, ...
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `filled`, `new` or `canceled`.
+    pub status: OrderStatus,
+    /// When it was accepted, counted from the start of the incident clock.
+    pub at: Duration,
+}
+
+/// Where an accepted order stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OrderStatus {
+    /// Resting in the book: every order that is not a market order.
+    New,
+    /// Done: every market order, at once.
+    Filled,
+    /// Taken back by the caller.
+    Canceled,
+}
+
+impl OrderStatus {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Filled => "filled",
+            Self::Canceled => "canceled",
+        }
+    }
+}

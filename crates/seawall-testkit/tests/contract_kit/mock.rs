@@ -1,0 +1,146 @@
+//! The mock itself is strict.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::{Context, Poll, Waker};
+
+use seawall_testkit::contract::{Mock, MockError, Probe, Stage, mock};
+use tower::{Service as _, ServiceExt as _};
+
+fn poll_ready(mock: &mut Mock) -> Poll<bool> {
+    let mut cx = Context::from_waker(Waker::noop());
+    mock.poll_ready(&mut cx).map(|ready| ready.is_ok())
+}
+
+fn call_panics(mock: &mut Mock) -> bool {
+    catch_unwind(AssertUnwindSafe(|| drop(mock.call(1)))).is_err()
+}
+
+#[test]
+fn unready_call_panics_and_is_written_down() {
+    let (mut mock, handle) = mock();
+    assert!(call_panics(&mut mock));
+    assert_eq!(handle.violations().len(), 1);
+    assert_eq!(handle.calls(), 0);
+}
+
+#[test]
+fn one_readiness_serves_one_call() {
+    let (mut mock, handle) = mock();
+    assert_eq!(poll_ready(&mut mock), Poll::Ready(true));
+    assert!(!call_panics(&mut mock));
+    assert!(call_panics(&mut mock));
+    assert_eq!((handle.calls(), handle.violations().len()), (1, 1));
+}
+
+#[test]
+fn clone_resets_readiness_and_leaves_that_of_the_original() {
+    let (mut mock, handle) = mock();
+    assert_eq!(poll_ready(&mut mock), Poll::Ready(true));
+    let mut clone = mock.clone();
+    assert_eq!(handle.instances(), 2);
+    assert!(call_panics(&mut clone));
+    assert!(!call_panics(&mut mock));
+}
+
+#[test]
+fn ready_instance_that_was_told_to_wait_must_not_be_called() {
+    let (mut mock, handle) = mock();
+    assert_eq!(poll_ready(&mut mock), Poll::Ready(true));
+    handle.set_pending();
+    assert_eq!(poll_ready(&mut mock), Poll::Pending);
+    assert!(call_panics(&mut mock));
+}
+
+#[test]
+fn reservations_are_shared_and_come_back() {
+    let (mut one, handle) = mock();
+    handle.set_capacity(1);
+    handle.hold();
+    let mut two = one.clone();
+    assert_eq!(poll_ready(&mut one), Poll::Ready(true));
+    assert_eq!(poll_ready(&mut one), Poll::Ready(true));
+    assert_eq!(handle.reserved(), 1);
+    assert_eq!(poll_ready(&mut two), Poll::Pending);
+    assert_eq!(handle.waiting(), 1);
+
+    // The instance passes its reservation to the future, which holds it until it has answered.
+    let mut future = Probe::new(one.call(1));
+    assert!(future.poll().is_pending());
+    assert_eq!(poll_ready(&mut two), Poll::Pending);
+    assert_eq!((handle.in_flight(), handle.wakes()), (1, 0));
+    handle.respond(0, Ok(()));
+    assert_eq!(future.wakes(), 1);
+    assert!(future.poll().is_ready());
+    assert_eq!((handle.in_flight(), handle.wakes()), (0, 1));
+    assert_eq!((handle.reserved(), handle.futures()), (0, 1));
+
+    assert_eq!(poll_ready(&mut two), Poll::Ready(true));
+    drop(two);
+    assert_eq!((handle.reserved(), handle.instances()), (0, 1));
+}
+
+#[test]
+fn future_that_has_answered_must_not_be_polled() {
+    let (mut mock, handle) = mock();
+    assert_eq!(poll_ready(&mut mock), Poll::Ready(true));
+    let mut future = Probe::new(mock.call(1));
+    assert!(future.poll().is_ready());
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(future.poll()))).is_err());
+    assert_eq!(handle.violations().len(), 1);
+}
+
+#[test]
+fn peak_counts_open_calls_only() {
+    let (mut mock, handle) = mock();
+    handle.hold();
+    let mut futures = Vec::new();
+    for _ in 0..3 {
+        assert_eq!(poll_ready(&mut mock), Poll::Ready(true));
+        futures.push(mock.call(1));
+    }
+    futures.clear();
+    assert_eq!(poll_ready(&mut mock), Poll::Ready(true));
+    drop(mock.call(1));
+    assert_eq!((handle.in_flight(), handle.peak_in_flight()), (0, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_follow_the_script_and_then_echo() {
+    let (mut mock, handle) = mock();
+    handle.script([Ok(()), Err(MockError::Failed(5))]);
+    let mut answers = Vec::new();
+    for request in 1..=3 {
+        let answer = mock.ready().await.expect("ready").call(request).await;
+        answers.push(answer.map_err(|error| error.downcast_ref::<MockError>().copied()));
+    }
+    assert_eq!(answers, [Ok(1), Err(Some(MockError::Failed(5))), Ok(3)]);
+    assert_eq!(handle.requests(), [1, 2, 3]);
+}
+
+#[test]
+fn ordered_panics_come_once_and_leak_nothing() {
+    let (mut mock, handle) = mock();
+    handle.panic_at(Stage::PollReady);
+    assert!(catch_unwind(AssertUnwindSafe(|| poll_ready(&mut mock))).is_err());
+    assert_eq!(poll_ready(&mut mock), Poll::Ready(true));
+    handle.panic_at(Stage::Call);
+    assert!(call_panics(&mut mock));
+    assert_eq!(poll_ready(&mut mock), Poll::Ready(true));
+    handle.panic_at(Stage::Poll);
+    let mut future = Probe::new(mock.call(1));
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(future.poll()))).is_err());
+    drop(future);
+    assert_eq!((handle.reserved(), handle.in_flight()), (0, 0));
+    assert_eq!(handle.violations(), Vec::<String>::new());
+}
+
+#[test]
+fn failed_readiness_wakes_who_waits() {
+    let (mock, handle) = mock();
+    handle.set_pending();
+    let mut waiting = Probe::new(mock.oneshot(1));
+    assert!(waiting.poll().is_pending());
+    handle.set_failed();
+    assert_eq!((waiting.wakes(), handle.wakes()), (1, 1));
+    assert!(matches!(waiting.poll(), Poll::Ready(Err(_))));
+}

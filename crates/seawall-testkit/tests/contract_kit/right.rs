@@ -1,0 +1,284 @@
+//! Layers that are right: the kit finds nothing.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use seawall_testkit::contract::{BoxError, Mock, MockHandle, assert_law, fail_calls, laws, occupy};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::{Service, ServiceExt as _};
+
+type Answer = Pin<Box<dyn Future<Output = Result<u32, BoxError>>>>;
+
+/// Keeps a future and what goes with it until it has answered, and nothing after that.
+struct Fused<F: ?Sized, K>(Option<(Pin<Box<F>>, K)>);
+
+impl<F: Future + ?Sized, K: Unpin> Future for Fused<F, K> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let (future, _) = self.0.as_mut().expect("polled after it has answered");
+        let answer = future.as_mut().poll(cx);
+        if answer.is_ready() {
+            self.0 = None;
+        }
+        answer
+    }
+}
+
+#[derive(Clone)]
+struct Pass<S>(S);
+
+impl<S: Service<u32>> Service<u32> for Pass<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Fused<S::Future, ()>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: u32) -> Self::Future {
+        Fused(Some((Box::pin(self.0.call(request)), ())))
+    }
+}
+
+mod pass_through {
+    use super::Pass;
+
+    seawall_testkit::contract_tests! {
+        Pass =>
+        calls_the_ready_instance,
+        one_request_needs_one_reservation,
+        reserves_once_when_polled_again,
+        dropped_service_releases_its_reservation,
+        dropped_future_releases_everything,
+        pending_has_registered_the_waker,
+        call_does_not_poll_readiness,
+        spawns_no_task,
+        clone_resets_readiness,
+        asks_again_before_claiming_ready,
+        finished_future_holds_nothing,
+        finished_future_has_dropped_the_inner_future,
+        idle_ready_clone_blocks_nobody,
+        passes_errors_through,
+        survives_a_panic,
+    }
+}
+
+/// A limit that is asked in `call`: it refuses, or lets the future wait.
+#[derive(Clone)]
+struct Limit {
+    inner: Mock,
+    permits: Arc<Semaphore>,
+    waits: bool,
+}
+
+impl Service<u32> for Limit {
+    type Response = u32;
+    type Error = BoxError;
+    type Future = Fused<dyn Future<Output = Result<u32, BoxError>>, Option<OwnedSemaphorePermit>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: u32) -> Self::Future {
+        let permits = Arc::clone(&self.permits);
+        match Arc::clone(&permits).try_acquire_owned() {
+            Ok(permit) => Fused(Some((Box::pin(self.inner.call(request)), Some(permit)))),
+            Err(_) if self.waits => {
+                // A clone, which is polled ready after the wait: the ready instance stays.
+                let mut inner = self.inner.clone();
+                let waiting = async move {
+                    let ready = inner.ready().await?;
+                    let _permit = permits.acquire_owned().await?;
+                    ready.call(request).await
+                };
+                Fused(Some((Box::pin(waiting), None)))
+            }
+            Err(_) => Fused(Some((Box::pin(async { Err("full".into()) }), None))),
+        }
+    }
+}
+
+fn limit(inner: Mock, permits: &Arc<Semaphore>, waits: bool) -> Limit {
+    Limit {
+        inner,
+        permits: Arc::clone(permits),
+        waits,
+    }
+}
+
+fn refusing(inner: Mock) -> Limit {
+    limit(inner, &Arc::new(Semaphore::new(1)), false)
+}
+
+fn waiting(inner: Mock) -> Limit {
+    limit(inner, &Arc::new(Semaphore::new(1)), true)
+}
+
+fn two(one: Mock, two: Mock) -> (Limit, Limit) {
+    let permits = Arc::new(Semaphore::new(1));
+    (limit(one, &permits, false), limit(two, &permits, false))
+}
+
+mod refusing_limit {
+    seawall_testkit::contract_tests! {
+        super::refusing =>
+        calls_the_ready_instance,
+        one_request_needs_one_reservation,
+        reserves_once_when_polled_again,
+        dropped_service_releases_its_reservation,
+        dropped_future_releases_everything,
+        pending_has_registered_the_waker,
+        call_does_not_poll_readiness,
+        spawns_no_task,
+        clone_resets_readiness,
+        asks_again_before_claiming_ready,
+        finished_future_holds_nothing,
+        finished_future_has_dropped_the_inner_future,
+        refused_clone_keeps_no_place,
+        idle_ready_clone_blocks_nobody,
+        passes_errors_through,
+        survives_a_panic,
+    }
+}
+
+mod waiting_limit {
+    seawall_testkit::contract_tests! {
+        super::waiting =>
+        calls_the_ready_instance,
+        dropped_future_releases_everything,
+        dropped_waiter_gives_its_place_back,
+        finished_future_holds_nothing,
+        idle_ready_clone_blocks_nobody,
+        survives_a_panic,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_keep_their_number() {
+    for waits in [false, true] {
+        let make = |inner| limit(inner, &Arc::new(Semaphore::new(3)), waits);
+        assert_law(laws::never_exceeds_its_limit(make, 3).await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_share_and_refuse_in_the_call() {
+    assert_law(laws::keeps_no_permit_while_inner_is_not_ready(two).await);
+    assert_law(laws::two_services_of_one_layer_share(two, occupy).await);
+    assert_law(laws::clones_share(refusing, occupy).await);
+    assert_law(laws::clones_share(waiting, occupy).await);
+    assert_law(laws::refuses_in_call(refusing, occupy).await);
+}
+
+/// Tries once more, after a second, with an instance that it readies itself.
+#[derive(Clone)]
+struct Again(Mock);
+
+impl Service<u32> for Again {
+    type Response = u32;
+    type Error = BoxError;
+    type Future = Answer;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: u32) -> Answer {
+        let next = self.0.clone();
+        let first = self.0.call(request);
+        Box::pin(async move {
+            if let Ok(answer) = first.await {
+                return Ok(answer);
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            next.oneshot(request).await
+        })
+    }
+}
+
+mod retry {
+    seawall_testkit::contract_tests! {
+        super::Again =>
+        every_attempt_polls_readiness,
+        holds_nothing_while_it_backs_off,
+    }
+}
+
+/// Opens for good after three failures, and then leaves the inner service alone.
+#[derive(Clone)]
+struct Breaker {
+    inner: Mock,
+    failures: Arc<AtomicUsize>,
+    parked: Arc<Mutex<Vec<Waker>>>,
+}
+
+impl Breaker {
+    fn is_open(&self) -> bool {
+        self.failures.load(Ordering::SeqCst) >= 3
+    }
+}
+
+impl Service<u32> for Breaker {
+    type Response = u32;
+    type Error = BoxError;
+    type Future = Answer;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        // The gate first: the inner service may be the thing that is stuck.
+        if self.is_open() {
+            return Poll::Ready(Ok(()));
+        }
+        let polled = self.inner.poll_ready(cx);
+        if polled.is_pending() {
+            let mut parked = self.parked.lock().expect("no poison");
+            parked.push(cx.waker().clone());
+        }
+        polled
+    }
+
+    fn call(&mut self, request: u32) -> Answer {
+        if self.is_open() {
+            return Box::pin(async { Err("open".into()) });
+        }
+        let (failures, parked) = (Arc::clone(&self.failures), Arc::clone(&self.parked));
+        let future = self.inner.call(request);
+        Box::pin(async move {
+            let answer = future.await;
+            if answer.is_err() && failures.fetch_add(1, Ordering::SeqCst) == 2 {
+                let parked = std::mem::take(&mut *parked.lock().expect("no poison"));
+                parked.into_iter().for_each(Waker::wake);
+            }
+            answer
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn open_breaker_refuses_at_once() {
+    let make = |inner| Breaker {
+        inner,
+        failures: Arc::default(),
+        parked: Arc::default(),
+    };
+    let two = |one: Mock, two: Mock| {
+        let one = make(one);
+        let two = Breaker {
+            inner: two,
+            ..one.clone()
+        };
+        (one, two)
+    };
+    let trip = async |breaker: &mut Breaker, mock: &MockHandle| fail_calls(breaker, mock, 3).await;
+    assert_law(laws::refuses_in_call(make, trip).await);
+    assert_law(laws::refuses_without_asking_the_inner_service(make, trip).await);
+    assert_law(laws::parked_task_is_woken_by_the_gate(two, trip).await);
+    assert_law(laws::two_services_of_one_layer_share(two, trip).await);
+    assert_law(laws::clones_share(make, trip).await);
+}

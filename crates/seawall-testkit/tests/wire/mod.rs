@@ -1,0 +1,155 @@
+//! A client for the tests: what came back, and how it broke.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(unreachable_pub, reason = "a module of several test crates")]
+
+use std::error::Error;
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client as Pool;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use seawall_testkit::incident::Incidents;
+use serde_json::{Value, json};
+
+/// A whole answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("JSON")
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.body.to_vec()).expect("text")
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().expect("text"))
+    }
+
+    pub fn number(&self, name: &str) -> u64 {
+        self.header(name)
+            .parse()
+            .unwrap_or_else(|_| panic!("{name}: {:?}", self.headers))
+    }
+}
+
+/// How a call broke.
+#[derive(Debug)]
+pub enum Broken {
+    /// Before the head of an answer.
+    Call(Box<dyn Error + Send + Sync>),
+    /// After the head, in the body, of which this much had arrived.
+    Body(StatusCode, Vec<u8>, Box<dyn Error + Send + Sync>),
+}
+
+impl Broken {
+    /// The kind of the I/O error at the bottom, if there is one.
+    pub fn kind(&self) -> Option<io::ErrorKind> {
+        let (Self::Call(error) | Self::Body(_, _, error)) = self;
+        let mut error: Option<&(dyn Error + 'static)> = Some(error.as_ref());
+        while let Some(cause) = error {
+            if let Some(error) = cause.downcast_ref::<io::Error>() {
+                return Some(error.kind());
+            }
+            error = cause.source();
+        }
+        None
+    }
+}
+
+/// A hyper client.
+#[derive(Debug, Clone)]
+pub struct Client(Pool<HttpConnector, Full<Bytes>>);
+
+impl Client {
+    pub fn new() -> Self {
+        let mut builder = Pool::builder(TokioExecutor::new());
+        // Else the client itself would repeat what a reused connection lost.
+        Self(builder.retry_canceled_requests(false).build_http())
+    }
+
+    pub async fn send(&self, method: Method, url: String, body: String) -> Result<Answer, Broken> {
+        let request = Request::builder()
+            .method(method)
+            .uri(url)
+            .body(Full::from(body));
+        let request = request.expect("a valid request");
+        let response = self
+            .0
+            .request(request)
+            .await
+            .map_err(|error| Broken::Call(error.into()))?;
+        let (head, mut body) = response.into_parts();
+        let mut bytes = Vec::new();
+        while let Some(frame) = body.frame().await {
+            match frame {
+                Ok(frame) => bytes.extend(frame.into_data().unwrap_or_default()),
+                Err(error) => return Err(Broken::Body(head.status, bytes, error.into())),
+            }
+        }
+        Ok(Answer {
+            status: head.status,
+            headers: head.headers,
+            body: bytes.into(),
+        })
+    }
+
+    pub async fn get(&self, url: String) -> Result<Answer, Broken> {
+        self.send(Method::GET, url, String::new()).await
+    }
+
+    pub async fn post(&self, url: String, body: &Value) -> Result<Answer, Broken> {
+        self.send(Method::POST, url, body.to_string()).await
+    }
+
+    pub async fn order(&self, base: &str, id: &str) -> Result<Answer, Broken> {
+        let order = json!({
+            "symbol": "AAPL", "qty": "1", "side": "buy", "type": "market", "client_order_id": id,
+        });
+        self.post(format!("{base}/v2/orders"), &order).await
+    }
+}
+
+pub fn prompt(text: &str, stream: bool) -> Value {
+    json!({
+        "model": "sim-1", "max_tokens": 8, "stream": stream,
+        "messages": [{ "role": "user", "content": text }],
+    })
+}
+
+/// One fault for an hour.
+pub fn always(provider: &str, fault: &str) -> Incidents {
+    let text = format!(
+        "[[incident]]\nprovider = \"{provider}\"\nfrom = \"0s\"\nfor = \"1h\"\nfault = {fault}\n"
+    );
+    Incidents::from_toml(&text).expect("valid")
+}
+
+/// Asks again until the answer is what is waited for; a machine may be slow, but not for ever.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(mut ask: impl FnMut() -> F) -> T {
+    let asking = async {
+        loop {
+            if let Some(found) = ask().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), asking)
+        .await
+        .expect("it happens in the end")
+}
