@@ -285,6 +285,26 @@ async fn an_error_status_may_hide_an_execution() {
 }
 
 #[tokio::test]
+async fn a_provider_that_recovers_fails_and_is_slow_at_first() {
+    let fault = "\"slow_recovery\"\nlatency = \"50ms\"\nerrors = 1.0\ncode = 502";
+    let (broker, client, base) = broker(fault).await;
+    let before = Instant::now();
+    assert_eq!(
+        client.order(&base, "x").await.expect("answered").status,
+        502
+    );
+    // The hour has hardly begun.
+    assert!(Instant::now() - before >= Duration::from_millis(49));
+    assert_eq!(
+        (
+            broker.executions("x"),
+            broker.stats().faults["slow_recovery"]
+        ),
+        (0, 1)
+    );
+}
+
+#[tokio::test]
 async fn a_scripted_throttle_comes_with_or_without_a_time_in_both_forms() {
     let (broker, answer) = faulty(r#""throttle""#).await;
     let answer = answer.expect("answered");

@@ -1,1 +1,115 @@
-//! Resilience for Tower clients of brokers, market-data vendors and AI APIs: ready stacks of Seawall's layers.
+//! Resilience for Tower clients of brokers, market-data vendors and AI APIs.
+//!
+//! Upstreams throttle, stall, lie with a 200, ban, and fail while an order is in flight. This
+//! crate puts the layers of Seawall around a client in the order in which they belong, with
+//! numbers that fit the kind of service, and leaves every number to be overridden.
+//!
+//! ```
+//! # use tower::{ServiceBuilder, service_fn};
+//! # type Body = http_body_util::Full<bytes::Bytes>;
+//! # let http_client = service_fn(|_: http::Request<Body>| async {
+//! #     Ok::<_, std::convert::Infallible>(http::Response::new(Body::default()))
+//! # });
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use tower::ServiceExt;
+//! let stack = seawall::broker("alpaca").build()?;
+//! let client = ServiceBuilder::new().layer(stack).service(http_client);
+//! let answer = client.oneshot(http::Request::get("/v2/positions").body(Body::default())?).await?;
+//! # assert!(answer.status().is_success());
+//! # Ok(()) }
+//! # main();
+//! ```
+//!
+//! # The stack
+//!
+//! ```text
+//!   your code
+//!      │
+//!   deadline          one bound for waits, attempts and readiness together
+//!      │
+//!   retry             only what is safe to send twice; one budget; obeys Retry-After
+//!      │
+//!   gate              an open circuit costs neither a place nor a token
+//!      │
+//!   bulkhead          places and a bounded queue; held until the body has ended
+//!      │
+//!   rate limit        the last wait: what the provider sees is what was granted
+//!      │
+//!   breaker           judges what departs, refuses what queued too long
+//!      │
+//!   attempt timeout   measures the upstream and none of our own waits
+//!      │
+//!   your client
+//! ```
+//!
+//! # Errors
+//!
+//! A stack never hides who failed: its error is [`Error`], either the client's own error or a
+//! [`Rejection`] that says which layer refused, why, when to come back, and whether the request
+//! may have been sent.
+//!
+//! # Which type to use
+//!
+//! * [`HttpStack`] (from [`StackBuilder::build`]) for `http::Request` clients such as
+//!   hyper-util's.
+//! * [`Stack`] (from [`StackBuilder::typed`]) for any other Tower service: a `reqwest::Client`, a
+//!   tonic channel, a service with an error of its own.
+//! * single layers, by [`SeawallExt`] or by their own crates, for everything else.
+//!
+//! # Features
+//!
+//! * `http` (default): [`HttpStack`] and the module [`http`].
+//! * `hyper` (default), `reqwest`: tell the errors of these clients apart by whether the request
+//!   left.
+//! * `grpc`: the module `grpc`, refusals as gRPC statuses.
+//! * `tracing`, `metrics`: transitions as `tracing` events; counters through the `metrics` facade.
+
+mod ai_api;
+mod broker;
+mod ext;
+#[cfg(feature = "http")]
+mod http_stack;
+mod market_data;
+mod settings;
+mod stack;
+
+/// Stacks of AI APIs by provider, and their routes.
+pub mod ai {
+    #[cfg(feature = "http")]
+    pub use crate::ai_api::inference_routes;
+    pub use crate::ai_api::{ai_api, anthropic};
+}
+
+/// Stacks of market-data and news vendors by provider.
+pub mod data {
+    pub use crate::market_data::{alpha_vantage, market_data, news_api, polygon};
+}
+
+#[cfg(feature = "grpc")]
+#[doc(inline)]
+pub use seawall_grpc as grpc;
+#[cfg(feature = "http")]
+#[doc(inline)]
+pub use seawall_http as http;
+
+pub use ai_api::ai_api;
+pub use broker::{broker, order_execution};
+pub use ext::SeawallExt;
+#[cfg(feature = "http")]
+pub use http_stack::{HttpService, HttpStack, Inspector, StampDeadline};
+pub use market_data::market_data;
+pub use settings::{Settings, StackBuilder, TypedStack};
+pub use stack::{Stack, StackHandles, StackService};
+
+pub use seawall_breaker::{
+    Breaker, BreakerConfig, BreakerHandle, BreakerLayer, Gate, GateLayer, State,
+};
+pub use seawall_bulkhead::{Bulkhead, BulkheadConfig, BulkheadHandle, BulkheadLayer};
+pub use seawall_core::*;
+pub use seawall_health::{Health, HealthLayer, HealthMonitor};
+pub use seawall_ratelimit::{RateLimit, RateLimitConfig, RateLimitHandle, RateLimitLayer};
+pub use seawall_retry::{CloneRequest, CopyRequest, Retry, RetryConfig, RetryHandle, RetryLayer};
+pub use seawall_timeout::{
+    AttemptTimeout, AttemptTimeoutHandle, AttemptTimeoutLayer, Deadline, DeadlineHandle,
+    DeadlineLayer, Stamp, Unstamped,
+};

@@ -39,6 +39,8 @@ pub(crate) struct Ruling {
     pub(crate) delay: Duration,
     /// The first other fault in the order of the file.
     pub(crate) fault: Option<Fault>,
+    /// What the script calls that fault.
+    pub(crate) name: &'static str,
     /// For a ban without a length of its own: what is left of its incident.
     pub(crate) remaining: Duration,
 }
@@ -158,6 +160,7 @@ impl Script {
         };
         if ruling.fault.is_none() {
             ruling.fault = Some(fault);
+            ruling.name = hit.fault.name();
             ruling.remaining = hit.to.saturating_sub(at);
         }
     }

@@ -1,0 +1,112 @@
+//! Clients of AI APIs: slow by nature, streamed, billed by the token.
+
+use std::time::Duration;
+
+use seawall_breaker::BreakerConfig;
+use seawall_bulkhead::BulkheadConfig;
+use seawall_core::{Backoff, InvalidConfig, Jitter, Name};
+use seawall_ratelimit::RateLimitConfig;
+use seawall_retry::RetryConfig;
+
+use crate::settings::{Settings, StackBuilder};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A stack for an AI API: completions and messages, streamed or whole.
+///
+/// A place stays taken until a streamed answer has ended, and a stream that breaks is a failure.
+/// Only reads are tried again unless the routes say otherwise: a second completion changes
+/// nothing but is billed, so whether it is worth it is yours to say
+/// ([`inference_routes`]). Its rate is 80 % of 500 requests per minute, an unofficial figure for
+/// OpenAI's first paid tier; the providers enforce it per second, so the burst is small.
+///
+/// ```
+/// # use tower::{ServiceBuilder, service_fn};
+/// # type Body = http_body_util::Full<bytes::Bytes>;
+/// # let http_client = service_fn(|_: http::Request<Body>| async {
+/// #     Ok::<_, std::convert::Infallible>(http::Response::new(Body::default()))
+/// # });
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use tower::ServiceExt;
+/// let stack = seawall::ai_api("openai").build()?.inspect(seawall::http::inspect::openai);
+/// let client = ServiceBuilder::new().layer(stack).service(http_client);
+/// let answer = client.oneshot(http::Request::post("/v1/chat/completions").body(Body::default())?).await?;
+/// # assert!(answer.status().is_success());
+/// # Ok(()) }
+/// # main();
+/// ```
+pub fn ai_api(name: impl Into<Name>) -> StackBuilder {
+    StackBuilder::new(name, settings())
+}
+
+fn settings() -> Result<Settings, InvalidConfig> {
+    Ok(Settings {
+        // One slow answer and one more attempt.
+        deadline: 4 * MINUTE,
+        // The providers' own SDKs: half a second, doubled, at most eight.
+        retry: RetryConfig::builder()
+            .attempts(3)
+            .backoff(Backoff::exponential(SECOND / 2, 8 * SECOND)?.with_jitter(Jitter::Equal))
+            // Longer hints are worth an error that says so, not a wait.
+            .max_retry_after(2 * MINUTE)
+            .build()?,
+        // Answers take long, so many are under way at once.
+        bulkhead: BulkheadConfig::builder()
+            .max_concurrent(64)
+            .max_waiting(100)
+            .acquire_timeout(MINUTE)
+            .build()?,
+        // 80 % of 500 per minute; 500 per minute may be enforced as 8.3 per second.
+        rate_limit: RateLimitConfig::builder()
+            .rate(400, MINUTE)
+            .burst(2)
+            .max_wait(30 * SECOND)
+            .build()?,
+        // Overloads come in minutes, and single answers fail often.
+        breaker: BreakerConfig::builder()
+            .consecutive_failures(10)
+            .failure_rate(0.5, 100)
+            .min_calls(20)
+            .open_for(30 * SECOND)
+            .probes(2)
+            .build()?,
+        // A long answer is no failure: the time to its head, two minutes.
+        attempt_timeout: 2 * MINUTE,
+    })
+}
+
+/// Anthropic, tier Start: 80 % of 1,000 requests per minute
+/// ([rate limits](https://platform.claude.com/docs/en/api/rate-limits)).
+pub fn anthropic(name: impl Into<Name>) -> StackBuilder {
+    let settings = settings().and_then(|s| {
+        Ok(Settings {
+            rate_limit: RateLimitConfig::builder()
+                .rate(800, MINUTE)
+                .burst(3)
+                .max_wait(30 * SECOND)
+                .build()?,
+            ..s
+        })
+    });
+    StackBuilder::new(name, settings)
+}
+
+/// The routes of OpenAI and Anthropic with their inference calls marked as safe to send twice:
+/// a second call changes no state, but is billed again.
+///
+/// # Errors
+///
+/// None: the patterns are valid.
+#[cfg(feature = "http")]
+pub fn inference_routes() -> Result<seawall_http::Routes, InvalidConfig> {
+    use http::Method;
+    use seawall_core::{Meta, Replay};
+
+    let again = Meta::new(Replay::Safe);
+    seawall_http::Routes::reads_only()
+        .route(Method::POST, "/v1/chat/completions", again)?
+        .route(Method::POST, "/v1/responses", again)?
+        .route(Method::POST, "/v1/embeddings", again)?
+        .route(Method::POST, "/v1/messages", again)
+}

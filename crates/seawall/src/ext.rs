@@ -1,0 +1,118 @@
+//! The layers as methods of `ServiceBuilder`.
+
+use seawall_breaker::{BreakerLayer, GateLayer};
+use seawall_bulkhead::BulkheadLayer;
+use seawall_core::LiftLayer;
+use seawall_health::HealthLayer;
+use seawall_ratelimit::RateLimitLayer;
+use seawall_retry::RetryLayer;
+use seawall_timeout::{AttemptTimeoutLayer, DeadlineLayer};
+use tower::ServiceBuilder;
+use tower::layer::util::Stack;
+
+/// Methods of [`ServiceBuilder`] for the layers of Seawall. Each is the same as
+/// [`layer`](ServiceBuilder::layer).
+///
+/// ```
+/// use std::time::Duration;
+/// use seawall::{AttemptTimeoutLayer, BreakerConfig, BreakerLayer, SeawallExt};
+/// use tower::{ServiceBuilder, service_fn};
+///
+/// # fn main() -> Result<(), seawall::InvalidConfig> {
+/// let client = ServiceBuilder::new()
+///     .breaker(BreakerLayer::new("vendor", BreakerConfig::default()))
+///     .attempt_timeout(AttemptTimeoutLayer::new("vendor", Duration::from_secs(5))?)
+///     .lift_errors()
+///     .service(service_fn(|_: ()| async { Ok::<_, std::io::Error>(()) }));
+/// # let _ = client; Ok(()) }
+/// ```
+pub trait SeawallExt<L>: Sized {
+    /// Bounds the whole call.
+    fn deadline<T>(self, layer: DeadlineLayer<T>) -> ServiceBuilder<Stack<DeadlineLayer<T>, L>>;
+
+    /// Tries again what may be tried again.
+    fn retrying<C, D, P>(
+        self,
+        layer: RetryLayer<C, D, P>,
+    ) -> ServiceBuilder<Stack<RetryLayer<C, D, P>, L>>;
+
+    /// Refuses early while a circuit is open.
+    fn gate(self, layer: GateLayer) -> ServiceBuilder<Stack<GateLayer, L>>;
+
+    /// Limits how many calls are under way.
+    fn bulkhead<H>(self, layer: BulkheadLayer<H>) -> ServiceBuilder<Stack<BulkheadLayer<H>, L>>;
+
+    /// Limits how many calls depart per time.
+    fn rate_limited<D>(
+        self,
+        layer: RateLimitLayer<D>,
+    ) -> ServiceBuilder<Stack<RateLimitLayer<D>, L>>;
+
+    /// Judges calls and opens when too many fail.
+    fn breaker<C, H>(
+        self,
+        layer: BreakerLayer<C, H>,
+    ) -> ServiceBuilder<Stack<BreakerLayer<C, H>, L>>;
+
+    /// Bounds one attempt.
+    fn attempt_timeout<D>(
+        self,
+        layer: AttemptTimeoutLayer<D>,
+    ) -> ServiceBuilder<Stack<AttemptTimeoutLayer<D>, L>>;
+
+    /// Observes outcomes and response times.
+    fn observed<C>(self, layer: HealthLayer<C>) -> ServiceBuilder<Stack<HealthLayer<C>, L>>;
+
+    /// Wraps the error of the client in [`Error`](seawall_core::Error).
+    fn lift_errors(self) -> ServiceBuilder<Stack<LiftLayer, L>>;
+}
+
+impl<L> SeawallExt<L> for ServiceBuilder<L> {
+    fn deadline<T>(self, layer: DeadlineLayer<T>) -> ServiceBuilder<Stack<DeadlineLayer<T>, L>> {
+        self.layer(layer)
+    }
+
+    fn retrying<C, D, P>(
+        self,
+        layer: RetryLayer<C, D, P>,
+    ) -> ServiceBuilder<Stack<RetryLayer<C, D, P>, L>> {
+        self.layer(layer)
+    }
+
+    fn gate(self, layer: GateLayer) -> ServiceBuilder<Stack<GateLayer, L>> {
+        self.layer(layer)
+    }
+
+    fn bulkhead<H>(self, layer: BulkheadLayer<H>) -> ServiceBuilder<Stack<BulkheadLayer<H>, L>> {
+        self.layer(layer)
+    }
+
+    fn rate_limited<D>(
+        self,
+        layer: RateLimitLayer<D>,
+    ) -> ServiceBuilder<Stack<RateLimitLayer<D>, L>> {
+        self.layer(layer)
+    }
+
+    fn breaker<C, H>(
+        self,
+        layer: BreakerLayer<C, H>,
+    ) -> ServiceBuilder<Stack<BreakerLayer<C, H>, L>> {
+        self.layer(layer)
+    }
+
+    fn attempt_timeout<D>(
+        self,
+        layer: AttemptTimeoutLayer<D>,
+    ) -> ServiceBuilder<Stack<AttemptTimeoutLayer<D>, L>> {
+        self.layer(layer)
+    }
+
+    fn observed<C>(self, layer: HealthLayer<C>) -> ServiceBuilder<Stack<HealthLayer<C>, L>> {
+        self.layer(layer)
+    }
+
+    fn lift_errors(self) -> ServiceBuilder<Stack<LiftLayer, L>> {
+        self.layer(LiftLayer)
+    }
+}

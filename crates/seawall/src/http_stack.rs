@@ -1,0 +1,134 @@
+//! The stack for HTTP clients.
+
+use http::Request;
+use http::response::Parts;
+use seawall_core::{AlreadyRegistered, InvalidConfig, Lift, Outcome, Registry};
+use seawall_http::inspect::{Inspect, InspectLayer};
+use seawall_http::{HttpClassifier, Routes, UntilBodyEnd, stamp_deadline};
+use seawall_retry::CloneRequest;
+use seawall_timeout::Stamp;
+use tokio::time::Instant;
+use tower_layer::Layer;
+
+use crate::settings::TypedStack;
+use crate::stack::{Stack, StackHandles, StackService};
+
+/// Judges an answer by its head and its body; see [`seawall_http::inspect`].
+pub type Inspector = fn(&Parts, &[u8]) -> Option<Outcome>;
+
+/// The longest body that is inspected: throttles and errors are far shorter.
+const INSPECTED: usize = 16 * 1024;
+
+/// Writes the deadline of a call into the extensions of its HTTP request, for the layers below.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StampDeadline;
+
+impl<B> Stamp<Request<B>> for StampDeadline {
+    fn stamp(&self, request: &mut Request<B>, at: Instant) {
+        stamp_deadline(request, at);
+    }
+}
+
+/// A [`Stack`] around an HTTP client, with everything that is particular to HTTP: status codes
+/// and `Retry-After`, replay safety by method and route, places that stay taken until the body
+/// has ended, throttles hidden in bodies, and the lift of the client's error into
+/// [`Error`](crate::Error).
+///
+/// The client is any `Service<http::Request<B>>` whose request body can be cloned (`Full<Bytes>`)
+/// and whose error tells whether the request left ([`TransportError`]): hyper-util's client with
+/// the feature `hyper`, a boxed error, or your own.
+///
+/// [`TransportError`]: seawall_http::TransportError
+#[derive(Clone, Debug)]
+pub struct HttpStack<P = CloneRequest> {
+    stack: Stack<HttpClassifier, Routes, UntilBodyEnd, P, StampDeadline>,
+    inspect: InspectLayer<Inspector>,
+}
+
+/// The service that an [`HttpStack`] makes of a client `S`: a type that can be named.
+pub type HttpService<S, P = CloneRequest> = StackService<
+    Lift<Inspect<S, Inspector>>,
+    HttpClassifier,
+    Routes,
+    UntilBodyEnd,
+    P,
+    StampDeadline,
+>;
+
+fn nothing_hidden(_: &Parts, _: &[u8]) -> Option<Outcome> {
+    None
+}
+
+impl HttpStack {
+    pub(crate) fn new(stack: TypedStack) -> Result<Self, InvalidConfig> {
+        Ok(Self {
+            stack: stack
+                .classify(HttpClassifier::new())
+                .describe(Routes::reads_only())
+                .hold(UntilBodyEnd)
+                .stamp(StampDeadline),
+            // With a cap of zero no body is read.
+            inspect: InspectLayer::new(0, nothing_hidden),
+        })
+    }
+}
+
+impl<P> HttpStack<P> {
+    /// Says what each route is: safe to send twice, its cost, its priority. Without it, only
+    /// reads are safe.
+    #[must_use]
+    pub fn routes(mut self, routes: Routes) -> Self {
+        self.stack = self.stack.describe(routes);
+        self
+    }
+
+    /// Judges answers with a classifier of your own settings.
+    #[must_use]
+    pub fn classifier(mut self, classifier: HttpClassifier) -> Self {
+        self.stack = self.stack.classify(classifier);
+        self
+    }
+
+    /// Looks into JSON bodies of up to 16 KiB for what the status does not say.
+    #[must_use]
+    pub fn inspect(mut self, inspector: Inspector) -> Self {
+        self.inspect = InspectLayer::new(INSPECTED, inspector);
+        self
+    }
+
+    /// Copies requests for further attempts with `copy`, for bodies that cannot be cloned: see
+    /// [`seawall_http::ReplayBody`].
+    #[must_use]
+    pub fn copy<P2>(self, copy: P2) -> HttpStack<P2> {
+        HttpStack {
+            stack: self.stack.copy(copy),
+            inspect: self.inspect,
+        }
+    }
+
+    /// Handles of every layer, to read and to control them.
+    pub fn handles(&self) -> StackHandles {
+        self.stack.handles()
+    }
+
+    /// Adds every layer to `registry`.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyRegistered`] when the registry has a stack of that name; what was added before
+    /// stays.
+    pub fn register(&self, registry: &Registry) -> Result<(), AlreadyRegistered> {
+        self.stack.register(registry)
+    }
+}
+
+impl<S: Clone, P: Clone> Layer<S> for HttpStack<P> {
+    type Service = HttpService<S, P>;
+
+    fn layer(&self, client: S) -> Self::Service {
+        // Right around the client: a throttle inside a 200 must be known to every layer above.
+        let client = self.inspect.layer(client);
+        // The one place where the error changes its type.
+        self.stack.layer(Lift::new(client))
+    }
+}

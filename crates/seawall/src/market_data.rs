@@ -1,0 +1,158 @@
+//! Clients of market-data vendors: reads only, strict limits, answers that go stale.
+
+use std::time::Duration;
+
+use seawall_breaker::BreakerConfig;
+use seawall_bulkhead::BulkheadConfig;
+use seawall_core::{Backoff, InvalidConfig, Name};
+use seawall_ratelimit::RateLimitConfig;
+use seawall_retry::RetryConfig;
+
+use crate::settings::{Settings, StackBuilder};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A stack for a market-data vendor: quotes, bars, snapshots.
+///
+/// Every request is a read, so it is tried again up to four times; an answer that takes longer
+/// than five seconds is of no use. Its rate is 80 % of 100 requests per minute; set your vendor's
+/// own with [`StackBuilder::rate_limit`], or begin with a vendor's function of this module. For a
+/// vendor that hides throttles in a 200, add [`HttpStack::inspect`](crate::HttpStack::inspect).
+///
+/// ```
+/// # use tower::{ServiceBuilder, service_fn};
+/// # type Body = http_body_util::Full<bytes::Bytes>;
+/// # let http_client = service_fn(|_: http::Request<Body>| async {
+/// #     Ok::<_, std::convert::Infallible>(http::Response::new(Body::default()))
+/// # });
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use tower::ServiceExt;
+/// let stack = seawall::market_data("polygon").build()?;
+/// let client = ServiceBuilder::new().layer(stack).service(http_client);
+/// let answer = client.oneshot(http::Request::get("/v2/last/nbbo/SPY").body(Body::default())?).await?;
+/// # assert!(answer.status().is_success());
+/// # Ok(()) }
+/// # main();
+/// ```
+pub fn market_data(name: impl Into<Name>) -> StackBuilder {
+    StackBuilder::new(name, settings())
+}
+
+fn settings() -> Result<Settings, InvalidConfig> {
+    Ok(Settings {
+        // Older quotes are worse than none.
+        deadline: 15 * SECOND,
+        // Reads cost little and vendors blink often.
+        retry: RetryConfig::builder()
+            .attempts(5)
+            .backoff(Backoff::exponential(SECOND / 2, 10 * SECOND)?)
+            .build()?,
+        // Many symbols are asked for at once.
+        bulkhead: BulkheadConfig::builder()
+            .max_concurrent(20)
+            .max_waiting(50)
+            .acquire_timeout(5 * SECOND)
+            .build()?,
+        // 80 % of 100 per minute; 80 + 10 in any minute stay below it.
+        rate_limit: RateLimitConfig::builder()
+            .rate(80, MINUTE)
+            .burst(10)
+            .max_wait(5 * SECOND)
+            .build()?,
+        // Other sources exist: leave early, come back soon.
+        breaker: BreakerConfig::builder()
+            .consecutive_failures(3)
+            .failure_rate(0.5, 100)
+            .min_calls(20)
+            .open_for(30 * SECOND)
+            .build()?,
+        // A vendor that needs longer for a quote is down.
+        attempt_timeout: 5 * SECOND,
+    })
+}
+
+/// Polygon (Massive), a paid plan: 80 % of the 100 requests per second that it advises to stay
+/// under ([request limit](https://massive.com/knowledge-base)).
+pub fn polygon(name: impl Into<Name>) -> StackBuilder {
+    let settings = settings().and_then(|_| {
+        Ok(Settings {
+            bulkhead: BulkheadConfig::builder()
+                .max_concurrent(32)
+                .max_waiting(256)
+                .acquire_timeout(5 * SECOND)
+                .build()?,
+            rate_limit: RateLimitConfig::builder()
+                .rate(80, SECOND)
+                .burst(20)
+                .max_wait(5 * SECOND)
+                .max_waiting(256)
+                .build()?,
+            attempt_timeout: 10 * SECOND,
+            deadline: 30 * SECOND,
+            ..s
+        })
+    });
+    StackBuilder::new(name, settings)
+}
+
+/// Alpha Vantage, the free plan: 80 % of one request per second. Its quota of 25 a day is not
+/// counted here; a used-up quota is recognised and not tried again when the stack is built with
+/// `.inspect(seawall::http::inspect::alpha_vantage)`.
+pub fn alpha_vantage(name: impl Into<Name>) -> StackBuilder {
+    let settings = settings().and_then(|_| {
+        Ok(Settings {
+            bulkhead: BulkheadConfig::builder()
+                .max_concurrent(2)
+                .max_waiting(10)
+                .acquire_timeout(30 * SECOND)
+                .build()?,
+            rate_limit: RateLimitConfig::builder()
+                .rate(4, 5 * SECOND)
+                .burst(1)
+                .max_wait(20 * SECOND)
+                .build()?,
+            // Every attempt costs one of twenty-five a day.
+            retry: RetryConfig::builder()
+                .attempts(2)
+                .backoff(Backoff::exponential(2 * SECOND, 10 * SECOND)?)
+                .build()?,
+            breaker: BreakerConfig::builder()
+                .consecutive_failures(2)
+                .open_for(2 * MINUTE)
+                .build()?,
+            attempt_timeout: 15 * SECOND,
+            deadline: MINUTE,
+        })
+    });
+    StackBuilder::new(name, settings)
+}
+
+/// NewsAPI: one request per second, three at once.
+pub fn news_api(name: impl Into<Name>) -> StackBuilder {
+    let settings = settings().and_then(|_| {
+        Ok(Settings {
+            bulkhead: BulkheadConfig::builder()
+                .max_concurrent(3)
+                .max_waiting(10)
+                .acquire_timeout(15 * SECOND)
+                .build()?,
+            rate_limit: RateLimitConfig::builder()
+                .rate(1, SECOND)
+                .burst(1)
+                .max_wait(15 * SECOND)
+                .build()?,
+            retry: RetryConfig::builder()
+                .attempts(2)
+                .backoff(Backoff::exponential(2 * SECOND, 30 * SECOND)?)
+                .build()?,
+            breaker: BreakerConfig::builder()
+                .consecutive_failures(3)
+                .open_for(2 * MINUTE)
+                .build()?,
+            attempt_timeout: 15 * SECOND,
+            deadline: 45 * SECOND,
+        })
+    });
+    StackBuilder::new(name, settings)
+}

@@ -1,0 +1,141 @@
+//! What a stack is made of, and how each number of it is overridden.
+
+use std::time::Duration;
+
+use seawall_breaker::BreakerConfig;
+use seawall_bulkhead::BulkheadConfig;
+use seawall_core::{Budget, ErrorIsFailure, InvalidConfig, Name, Undescribed, UntilAnswered};
+use seawall_ratelimit::RateLimitConfig;
+use seawall_retry::{CloneRequest, RetryConfig};
+use seawall_timeout::Unstamped;
+
+use crate::stack::Stack;
+
+/// The settings of every layer of a stack, outermost first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// How long one call may take with all its waits and attempts.
+    pub deadline: Duration,
+    /// Attempts, backoff, hints.
+    pub retry: RetryConfig,
+    /// Places and queue.
+    pub bulkhead: BulkheadConfig,
+    /// Rate, burst and the longest wait for a token.
+    pub rate_limit: RateLimitConfig,
+    /// When the circuit opens and closes.
+    pub breaker: BreakerConfig,
+    /// How long one attempt may take.
+    pub attempt_timeout: Duration,
+}
+
+/// Builds a stack: the numbers of a service or a provider, each of which can be overridden.
+///
+/// Made by [`broker`](crate::broker()), [`market_data`](crate::market_data()),
+/// [`ai_api`](crate::ai_api()) and the providers' functions beside them.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let builder = seawall::broker("alpaca")
+///     .attempt_timeout(Duration::from_secs(5))
+///     .breaker(seawall::BreakerConfig::builder().consecutive_failures(3).build()?);
+/// assert_eq!(builder.settings()?.attempt_timeout, Duration::from_secs(5));
+/// # Ok::<(), seawall::InvalidConfig>(())
+/// ```
+#[must_use]
+#[derive(Clone, Debug)]
+pub struct StackBuilder {
+    name: Name,
+    settings: Result<Settings, InvalidConfig>,
+    budget: Option<Budget>,
+}
+
+impl StackBuilder {
+    /// A stack of your own numbers. Settings that could not be made are told by
+    /// [`build`](Self::build).
+    pub fn new(name: impl Into<Name>, settings: Result<Settings, InvalidConfig>) -> Self {
+        Self {
+            name: name.into(),
+            settings,
+            budget: None,
+        }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        if let Ok(settings) = &mut self.settings {
+            change(settings);
+        }
+        self
+    }
+
+    /// Overrides how long one call may take with all its waits and attempts.
+    pub fn deadline(self, total: Duration) -> Self {
+        self.with(|s| s.deadline = total)
+    }
+
+    /// Overrides attempts, backoff and hints.
+    pub fn retry(self, retry: RetryConfig) -> Self {
+        self.with(|s| s.retry = retry)
+    }
+
+    /// Pays for extra attempts from a budget that is shared with other stacks; without it the
+    /// stack has one of its own.
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budget = Some(budget);
+        self
+    }
+
+    /// Overrides places and queue.
+    pub fn bulkhead(self, bulkhead: BulkheadConfig) -> Self {
+        self.with(|s| s.bulkhead = bulkhead)
+    }
+
+    /// Overrides rate, burst and the longest wait for a token.
+    pub fn rate_limit(self, rate_limit: RateLimitConfig) -> Self {
+        self.with(|s| s.rate_limit = rate_limit)
+    }
+
+    /// Overrides when the circuit opens and closes.
+    pub fn breaker(self, breaker: BreakerConfig) -> Self {
+        self.with(|s| s.breaker = breaker)
+    }
+
+    /// Overrides how long one attempt may take.
+    pub fn attempt_timeout(self, timeout: Duration) -> Self {
+        self.with(|s| s.attempt_timeout = timeout)
+    }
+
+    /// The settings as they are now.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] when a setting could not be made.
+    pub fn settings(&self) -> Result<&Settings, InvalidConfig> {
+        self.settings.as_ref().map_err(Clone::clone)
+    }
+
+    /// The stack for HTTP clients: services of `http::Request<B>` that answer
+    /// `http::Response<_>`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] naming the first setting that cannot be.
+    #[cfg(feature = "http")]
+    pub fn build(self) -> Result<crate::HttpStack, InvalidConfig> {
+        crate::HttpStack::new(self.typed()?)
+    }
+
+    /// The stack for any Tower service whose error is [`Refusable`](crate::Refusable): errors are
+    /// failures, no request is known to be safe to send twice, and each costs one token. Change
+    /// that with the methods of [`Stack`].
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] naming the first setting that cannot be.
+    pub fn typed(self) -> Result<TypedStack, InvalidConfig> {
+        Stack::new(self.name, &self.settings?, self.budget.unwrap_or_default())
+    }
+}
+
+/// What [`StackBuilder::typed`] makes.
+pub type TypedStack = Stack<ErrorIsFailure, Undescribed, UntilAnswered, CloneRequest, Unstamped>;

@@ -1,0 +1,217 @@
+//! The order of a stack, once for all of them.
+
+use seawall_breaker::{Breaker, BreakerHandle, BreakerLayer, Gate};
+use seawall_bulkhead::{Bulkhead, BulkheadHandle, BulkheadLayer};
+use seawall_core::{
+    AlreadyRegistered, Budget, ErrorIsFailure, InvalidConfig, Name, Registry, Undescribed,
+    UntilAnswered,
+};
+use seawall_ratelimit::{RateLimit, RateLimitHandle, RateLimitLayer};
+use seawall_retry::{CloneRequest, Retry, RetryHandle, RetryLayer};
+use seawall_timeout::{
+    AttemptTimeout, AttemptTimeoutHandle, AttemptTimeoutLayer, Deadline, DeadlineHandle,
+    DeadlineLayer, Unstamped,
+};
+use tower_layer::Layer;
+
+use crate::settings::Settings;
+
+/// Every layer of a client, in the order in which they belong.
+///
+/// Clones share all state, and so do the services that one stack makes. The type parameters are
+/// the classifier `C`, the describer `D`, the hold `H`, the copier `P` and the stamp `T`; a stack
+/// of `fn` pointers or of types of your own can be named in a struct field as
+/// [`StackService`].
+///
+/// ```
+/// use seawall::{Always, Error, LiftLayer, Meta, Replay, Stack};
+/// use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let stack = seawall::market_data("feed").typed()?.describe(Always(Meta::new(Replay::Safe)));
+/// let mut feed = ServiceBuilder::new()
+///     .layer(stack)
+///     .layer(LiftLayer)
+///     .service(service_fn(|symbol: String| async move { Ok::<_, std::io::Error>(symbol.len()) }));
+/// assert_eq!(feed.ready().await?.call("SPY".to_owned()).await?, 3);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Stack<C, D, H, P, T> {
+    deadline: DeadlineLayer<T>,
+    retry: RetryLayer<C, D, P>,
+    bulkhead: BulkheadLayer<H>,
+    rate_limit: RateLimitLayer<D>,
+    breaker: BreakerLayer<C, H>,
+    attempt_timeout: AttemptTimeoutLayer<D>,
+}
+
+/// The service that a [`Stack`] makes of `S`: a type that can be named.
+pub type StackService<S, C, D, H, P, T> = Deadline<
+    Retry<Gate<Bulkhead<RateLimit<Breaker<AttemptTimeout<S, D>, C, H>, D>, H>>, C, D, P>,
+    T,
+>;
+
+impl Stack<ErrorIsFailure, Undescribed, UntilAnswered, CloneRequest, Unstamped> {
+    pub(crate) fn new(
+        name: Name,
+        settings: &Settings,
+        budget: Budget,
+    ) -> Result<Self, InvalidConfig> {
+        Ok(Self {
+            deadline: DeadlineLayer::new(name, settings.deadline)
+                .map_err(|e| e.in_field("deadline"))?,
+            retry: RetryLayer::new(name, settings.retry.clone()).budget(budget),
+            bulkhead: BulkheadLayer::new(name, settings.bulkhead.clone()),
+            rate_limit: RateLimitLayer::new(name, settings.rate_limit.clone()),
+            breaker: BreakerLayer::new(name, settings.breaker.clone()),
+            attempt_timeout: AttemptTimeoutLayer::new(name, settings.attempt_timeout)
+                .map_err(|e| e.in_field("attempt_timeout"))?,
+        })
+    }
+}
+
+impl<C, D, H, P, T> Stack<C, D, H, P, T> {
+    /// Judges answers with `classify`, for breaker and retry alike.
+    #[must_use]
+    pub fn classify<C2: Clone>(self, classify: C2) -> Stack<C2, D, H, P, T> {
+        Stack {
+            deadline: self.deadline,
+            retry: self.retry.classify(classify.clone()),
+            bulkhead: self.bulkhead,
+            rate_limit: self.rate_limit,
+            breaker: self.breaker.classify(classify),
+            attempt_timeout: self.attempt_timeout,
+        }
+    }
+
+    /// Reads replay safety, cost and deadline of each request with `describe`.
+    #[must_use]
+    pub fn describe<D2: Clone>(self, describe: D2) -> Stack<C, D2, H, P, T> {
+        Stack {
+            deadline: self.deadline,
+            retry: self.retry.describe(describe.clone()),
+            bulkhead: self.bulkhead,
+            rate_limit: self.rate_limit.describe(describe.clone()),
+            breaker: self.breaker,
+            attempt_timeout: self.attempt_timeout.describe(describe),
+        }
+    }
+
+    /// Decides when a call is over: with its answer, or with the answer's body.
+    #[must_use]
+    pub fn hold<H2: Clone>(self, hold: H2) -> Stack<C, D, H2, P, T> {
+        Stack {
+            deadline: self.deadline,
+            retry: self.retry,
+            bulkhead: self.bulkhead.hold(hold.clone()),
+            rate_limit: self.rate_limit,
+            breaker: self.breaker.hold(hold),
+            attempt_timeout: self.attempt_timeout,
+        }
+    }
+
+    /// Copies requests for further attempts with `copy`.
+    #[must_use]
+    pub fn copy<P2>(self, copy: P2) -> Stack<C, D, H, P2, T> {
+        Stack {
+            deadline: self.deadline,
+            retry: self.retry.copy(copy),
+            bulkhead: self.bulkhead,
+            rate_limit: self.rate_limit,
+            breaker: self.breaker,
+            attempt_timeout: self.attempt_timeout,
+        }
+    }
+
+    /// Writes the deadline of each call into its request with `stamp`.
+    #[must_use]
+    pub fn stamp<T2>(self, stamp: T2) -> Stack<C, D, H, P, T2> {
+        Stack {
+            deadline: self.deadline.stamp(stamp),
+            retry: self.retry,
+            bulkhead: self.bulkhead,
+            rate_limit: self.rate_limit,
+            breaker: self.breaker,
+            attempt_timeout: self.attempt_timeout,
+        }
+    }
+
+    /// Handles of every layer, to read and to control them.
+    pub fn handles(&self) -> StackHandles {
+        StackHandles {
+            deadline: self.deadline.handle(),
+            retry: self.retry.handle(),
+            bulkhead: self.bulkhead.handle(),
+            rate_limit: self.rate_limit.handle(),
+            breaker: self.breaker.handle(),
+            attempt_timeout: self.attempt_timeout.handle(),
+        }
+    }
+
+    /// Adds every layer to `registry`.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyRegistered`] when the registry has a stack of that name; what was added before
+    /// stays.
+    pub fn register(&self, registry: &Registry) -> Result<(), AlreadyRegistered> {
+        let handles = self.handles();
+        registry.register(handles.deadline)?;
+        registry.register(handles.retry)?;
+        registry.register(handles.bulkhead)?;
+        registry.register(handles.rate_limit)?;
+        registry.register(handles.breaker)?;
+        registry.register(handles.attempt_timeout)
+    }
+}
+
+impl<S, C, D, H, P, T> Layer<S> for Stack<C, D, H, P, T>
+where
+    S: Clone,
+    C: Clone,
+    D: Clone,
+    H: Clone,
+    P: Clone,
+    T: Clone,
+{
+    type Service = StackService<S, C, D, H, P, T>;
+
+    fn layer(&self, client: S) -> Self::Service {
+        // Innermost, so that it measures the upstream and none of our own waits.
+        let service = self.attempt_timeout.layer(client);
+        // Inside of the waits: judges the call that departs, and refuses at departure what was
+        // queued when the circuit opened.
+        let service = self.breaker.layer(service);
+        // The last wait before the departure: what the provider sees is what was granted.
+        let service = self.rate_limit.layer(service);
+        // Around the rate limit, with the same scope: no more calls wait for a token than there
+        // are places, and a place stays taken until the answer's body has ended.
+        let service = self.bulkhead.layer(service);
+        // Outside of the waits: an open circuit costs neither a place nor a token.
+        let service = self.breaker.gate().layer(service);
+        // Outside of the breaker: each attempt is one vote, and no place is held while it backs
+        // off.
+        let service = self.retry.layer(service);
+        // Outermost: bounds waits, attempts and readiness together.
+        self.deadline.layer(service)
+    }
+}
+
+/// Handles of every layer of a stack.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub struct StackHandles {
+    /// The overall deadline.
+    pub deadline: DeadlineHandle,
+    /// Attempts and budget.
+    pub retry: RetryHandle,
+    /// Places and queue.
+    pub bulkhead: BulkheadHandle,
+    /// Tokens and their queue.
+    pub rate_limit: RateLimitHandle,
+    /// The circuit, of the gate and of the breaker.
+    pub breaker: BreakerHandle,
+    /// The attempt timeout.
+    pub attempt_timeout: AttemptTimeoutHandle,
+}
