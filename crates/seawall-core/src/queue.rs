@@ -17,7 +17,7 @@
 //!   [stands aside](Queue::stand_aside), and its own service will wake it.
 //!
 //! Whoever leaves or stands aside, and whoever gives something back, calls the
-//! [next](Queue::next) waiter. A waiter that was called and is dropped instead has left, and so
+//! [next](Queue::call_next) waiter. A waiter that was called and is dropped instead has left, and so
 //! calls the next: no wake-up is lost on the way.
 //!
 //! Wakers come out of the queue by value. Wake and drop them *after* the lock is released: both
@@ -141,7 +141,7 @@ impl<T> Queue<T> {
     /// Calls the first in line: hands out its waker, to be woken outside of the lock. `None`
     /// when nobody is in line, or when the first was called and has not been polled since.
     #[must_use = "the waiter sleeps on unless it is woken"]
-    pub fn next(&mut self) -> Option<Waker> {
+    pub fn call_next(&mut self) -> Option<Waker> {
         self.line.first_entry()?.get_mut().waker.take()
     }
 }
@@ -164,17 +164,17 @@ mod tests {
     #[test]
     fn the_first_is_called_once_per_poll() {
         let mut queue = Queue::new();
-        assert!(queue.next().is_none());
+        assert!(queue.call_next().is_none());
         let first = queue.join((), noop());
         let second = queue.join((), noop());
-        assert!(queue.next().is_some());
-        assert!(queue.next().is_none(), "called already");
+        assert!(queue.call_next().is_some());
+        assert!(queue.call_next().is_none(), "called already");
         assert!(queue.wait(first, &noop()).is_none());
-        assert!(queue.next().is_some(), "polled since");
+        assert!(queue.call_next().is_some(), "polled since");
         assert!(queue.leave(first).is_some());
         assert!(queue.leave(first).is_none());
         assert!(queue.is_first(second));
-        assert!(queue.next().is_some());
+        assert!(queue.call_next().is_some());
     }
 
     #[test]

@@ -1,0 +1,178 @@
+//! What a retry is set to.
+
+use std::time::Duration;
+
+use seawall_core::{Backoff, Count, InvalidConfig};
+
+/// How often, how soon and after what a call is tried again.
+///
+/// ```
+/// use std::time::Duration;
+/// use seawall_core::Backoff;
+/// use seawall_retry::RetryConfig;
+///
+/// let quotes = RetryConfig::builder()
+///     .attempts(5)
+///     .backoff(Backoff::exponential(Duration::from_millis(500), Duration::from_secs(10))?)
+///     .build()?;
+/// assert_eq!(quotes.attempts(), 5);
+///
+/// let refused = RetryConfig::builder().attempts(0).build().unwrap_err();
+/// assert_eq!(refused.to_string(), "`attempts` is 0, accepted is a whole number from 1");
+/// # Ok::<(), seawall_core::InvalidConfig>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct RetryConfig {
+    attempts: u32,
+    backoff: Backoff,
+    max_retry_after: Duration,
+    refusal_wait: Duration,
+    retry_throttled: bool,
+    retry_unsent: bool,
+}
+
+impl RetryConfig {
+    /// A builder that starts from the defaults.
+    pub fn builder() -> RetryConfigBuilder {
+        RetryConfigBuilder {
+            config: Self::default(),
+        }
+    }
+
+    /// The most attempts of one call, the first one included.
+    pub const fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// The waits between attempts.
+    pub const fn backoff(&self) -> Backoff {
+        self.backoff
+    }
+
+    /// The longest wait that the upstream may ask for.
+    pub const fn max_retry_after(&self) -> Duration {
+        self.max_retry_after
+    }
+
+    /// The longest wait that a layer below may ask for; zero when a refusal ends the call.
+    pub const fn refusal_wait(&self) -> Duration {
+        self.refusal_wait
+    }
+
+    /// Whether a throttled request is tried again.
+    pub const fn retry_throttled(&self) -> bool {
+        self.retry_throttled
+    }
+
+    /// Whether a request that must not be sent twice is tried again when it was certainly not
+    /// sent.
+    pub const fn retry_unsent(&self) -> bool {
+        self.retry_unsent
+    }
+
+    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("attempts", self.attempts.to_string()),
+            ("backoff", format!("{:?}", self.backoff)),
+            ("max_retry_after", format!("{:?}", self.max_retry_after)),
+            ("refusal_wait", format!("{:?}", self.refusal_wait)),
+            ("retry_throttled", self.retry_throttled.to_string()),
+            ("retry_unsent", self.retry_unsent.to_string()),
+        ]
+    }
+}
+
+impl Default for RetryConfig {
+    /// Three attempts; waits below 1 s, then below 2 s (exponential, at most 60 s, full jitter);
+    /// hints of up to 60 s are obeyed; refusals end the call; throttled and unsent requests are
+    /// tried again.
+    ///
+    /// Three attempts with full jitter below 1 s, doubled each time, are what the AWS SDKs'
+    /// standard retry mode does; Google's SRE book (chapter "Handling Overload") allows a request
+    /// three attempts, too.
+    fn default() -> Self {
+        Self {
+            attempts: 3,
+            // Neither argument can be refused.
+            backoff: Backoff::exponential(Duration::from_secs(1), Duration::from_secs(60))
+                .unwrap_or(Backoff::NONE),
+            max_retry_after: Duration::from_secs(60),
+            refusal_wait: Duration::ZERO,
+            retry_throttled: true,
+            retry_unsent: true,
+        }
+    }
+}
+
+/// Collects the settings of a [`RetryConfig`] and checks them at the end.
+#[derive(Clone, Debug)]
+pub struct RetryConfigBuilder {
+    config: RetryConfig,
+}
+
+impl RetryConfigBuilder {
+    /// Sets the most attempts of one call, the first one included; 3 unless set. One attempt
+    /// makes the layer a counter.
+    #[must_use]
+    pub const fn attempts(mut self, attempts: u32) -> Self {
+        self.config.attempts = attempts;
+        self
+    }
+
+    /// Sets the waits between attempts; exponential from 1 s to 60 s with full jitter unless set.
+    #[must_use]
+    pub const fn backoff(mut self, backoff: Backoff) -> Self {
+        self.config.backoff = backoff;
+        self
+    }
+
+    /// Sets the longest wait that the upstream may ask for (`Retry-After`); 60 s unless set.
+    /// When it asks for more, the call ends at once with the upstream's answer: an attempt before
+    /// the time it named is in vain, and the caller may have better to do than to wait.
+    #[must_use]
+    pub const fn max_retry_after(mut self, longest: Duration) -> Self {
+        self.config.max_retry_after = longest;
+        self
+    }
+
+    /// Sets the longest wait that a *layer below* may ask for; zero unless set, and then a local
+    /// refusal ends the call.
+    ///
+    /// A refused request was not sent, so it may be tried again whatever it is, and costs the
+    /// budget nothing. Only refusals that say when to come back are; a refusal for want of budget,
+    /// of time or for the cost of the request never is.
+    #[must_use]
+    pub const fn refusal_wait(mut self, longest: Duration) -> Self {
+        self.config.refusal_wait = longest;
+        self
+    }
+
+    /// Sets whether a throttled request that may be sent twice is tried again; it is unless set.
+    #[must_use]
+    pub const fn retry_throttled(mut self, retry: bool) -> Self {
+        self.config.retry_throttled = retry;
+        self
+    }
+
+    /// Sets whether a request that must not be sent twice is tried again when it certainly was
+    /// not sent: refused by a layer below, or no connection. It is unless set.
+    ///
+    /// Such a request is worth it: an order that never left is not placed. The price is a copy of
+    /// each request beforehand; set it to `false` where that is too dear, and requests of
+    /// [`Replay::Never`](seawall_core::Replay::Never) are neither copied nor tried again.
+    #[must_use]
+    pub const fn retry_unsent(mut self, retry: bool) -> Self {
+        self.config.retry_unsent = retry;
+        self
+    }
+
+    /// Checks the settings.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] that names `attempts` when it is 0.
+    pub fn build(self) -> Result<RetryConfig, InvalidConfig> {
+        Count::new(self.config.attempts).map_err(|refused| refused.in_field("attempts"))?;
+        Ok(self.config)
+    }
+}

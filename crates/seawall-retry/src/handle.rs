@@ -1,0 +1,131 @@
+//! Reading from outside.
+
+use std::fmt;
+use std::sync::Arc;
+
+use seawall_core::{Budget, Component, Events, Name, Sample, Value};
+
+use crate::RetryConfig;
+use crate::decide::End;
+use crate::observe::Ledger;
+
+/// Reads what a retry layer and all its services did, from any thread. Clones share.
+///
+/// ```
+/// use seawall_core::Registry;
+/// use seawall_retry::{RetryConfig, RetryLayer};
+///
+/// let layer = RetryLayer::new("alpaca", RetryConfig::default());
+/// let registry = Registry::new("broker");
+/// registry.register(layer.handle())?;
+/// assert_eq!(layer.handle().retries(), 0);
+/// # Ok::<(), seawall_core::AlreadyRegistered>(())
+/// ```
+#[derive(Clone)]
+pub struct RetryHandle {
+    config: RetryConfig,
+    budget: Option<Budget>,
+    ledger: Arc<Ledger>,
+}
+
+impl RetryHandle {
+    pub(crate) const fn new(
+        config: RetryConfig,
+        budget: Option<Budget>,
+        ledger: Arc<Ledger>,
+    ) -> Self {
+        Self {
+            config,
+            budget,
+            ledger,
+        }
+    }
+
+    /// The settings.
+    pub const fn config(&self) -> &RetryConfig {
+        &self.config
+    }
+
+    /// What pays for extra attempts, if anything does.
+    pub const fn budget(&self) -> Option<&Budget> {
+        self.budget.as_ref()
+    }
+
+    /// How many attempts were answered, first ones included.
+    pub fn attempts(&self) -> u64 {
+        self.ledger.attempts()
+    }
+
+    /// How many answers led to another attempt.
+    pub fn retries(&self) -> u64 {
+        self.ledger.retries()
+    }
+
+    /// How many calls ended with a failure, since the budget had no token for another attempt.
+    pub fn stopped_by_budget(&self) -> u64 {
+        self.ledger.ended(End::Budget)
+    }
+
+    /// How many calls ended with a failure, since they must not be executed twice.
+    pub fn stopped_as_unsafe(&self) -> u64 {
+        self.ledger.ended(End::Unsafe)
+    }
+
+    /// How many calls ended with a failure after all their attempts.
+    pub fn out_of_attempts(&self) -> u64 {
+        self.ledger.ended(End::Attempts)
+    }
+}
+
+impl Component for RetryHandle {
+    fn pattern(&self) -> &'static str {
+        "retry"
+    }
+
+    fn name(&self) -> Name {
+        self.ledger.observer.name()
+    }
+
+    /// `"budget_exhausted"` while the budget has less than one token, `"ok"` otherwise.
+    fn state(&self) -> &'static str {
+        match &self.budget {
+            Some(budget) if budget.balance() < 1.0 => "budget_exhausted",
+            _ => "ok",
+        }
+    }
+
+    fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+        self.ledger.samples(sink);
+        if let Some(budget) = &self.budget {
+            sink(Sample {
+                metric: "seawall_retry_budget_balance",
+                labels: &[],
+                value: Value::Gauge(budget.balance()),
+            });
+        }
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let mut settings = self.config.settings();
+        settings.push(match &self.budget {
+            Some(budget) => ("budget", format!("{:?}", budget.config())),
+            None => ("budget", "none".to_owned()),
+        });
+        settings
+    }
+
+    fn attach(&self, events: &Events) {
+        self.ledger.observer.attach(events);
+    }
+}
+
+impl fmt::Debug for RetryHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RetryHandle")
+            .field("name", &self.name())
+            .field("attempts", &self.attempts())
+            .field("retries", &self.retries())
+            .field("budget", &self.budget)
+            .finish_non_exhaustive()
+    }
+}

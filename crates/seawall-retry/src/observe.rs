@@ -1,0 +1,158 @@
+//! What is counted: attempts by outcome, retries, and why there was no other one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use seawall_core::striped::Stripes;
+use seawall_core::{Name, Observer, Outcome, Sample, Value};
+
+use crate::decide::End;
+
+/// How an attempt was answered: the outcomes, with local refusals apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Kind {
+    Success,
+    Failure,
+    Throttled,
+    Banned,
+    QuotaExhausted,
+    Ignored,
+    Unknown,
+    Refused,
+}
+
+const KINDS: usize = 8;
+const LABELS: [&str; KINDS] = [
+    "success",
+    "failure",
+    "throttled",
+    "banned",
+    "quota_exhausted",
+    "ignored",
+    "unknown",
+    "refused",
+];
+
+impl Kind {
+    pub(crate) const fn of(outcome: Outcome, refused: bool) -> Self {
+        match outcome {
+            Outcome::Success => Self::Success,
+            Outcome::Failure(_) => Self::Failure,
+            Outcome::Throttled { .. } => Self::Throttled,
+            Outcome::Banned { .. } => Self::Banned,
+            Outcome::QuotaExhausted { .. } => Self::QuotaExhausted,
+            Outcome::Unknown => Self::Unknown,
+            Outcome::Ignored if refused => Self::Refused,
+            // `Ignored`, and outcomes that this version does not know.
+            _ => Self::Ignored,
+        }
+    }
+}
+
+const ENDS: usize = End::ALL.len();
+const CAUSES: [&str; ENDS] = [
+    "answered",
+    "hopeless",
+    "refused",
+    "unsafe",
+    "attempts",
+    "no_copy",
+    "retry_after",
+    "deadline",
+    "budget",
+    "not_ready",
+];
+
+/// The counters of one stripe. A call that succeeds at once writes one of them.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Counters {
+    attempts: [AtomicU64; KINDS],
+    /// Attempts that were followed by another one, by their outcome.
+    retried: [AtomicU64; KINDS],
+    ends: [AtomicU64; ENDS],
+}
+
+impl Counters {
+    #[inline]
+    pub(crate) fn answered(&self, kind: Kind) {
+        self.attempts[kind as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn retried(&self, kind: Kind) {
+        self.retried[kind as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn ended(&self, end: End) {
+        self.ends[end as usize].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The counters of one layer value, its clones and all its services.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    pub(crate) observer: Observer,
+    pub(crate) stripes: Stripes,
+    pub(crate) counters: Box<[Arc<Counters>]>,
+}
+
+impl Ledger {
+    pub(crate) fn new(name: Name) -> Arc<Self> {
+        let stripes = Stripes::auto();
+        Arc::new(Self {
+            observer: Observer::new("retry", name),
+            stripes,
+            counters: (0..stripes.get()).map(|_| Arc::default()).collect(),
+        })
+    }
+
+    fn sum(&self, of: impl Fn(&Counters) -> &AtomicU64) -> u64 {
+        let values = self.counters.iter().map(|c| of(c).load(Ordering::Relaxed));
+        values.sum()
+    }
+
+    pub(crate) fn attempts(&self) -> u64 {
+        (0..KINDS).map(|k| self.sum(|c| &c.attempts[k])).sum()
+    }
+
+    pub(crate) fn retries(&self) -> u64 {
+        (0..KINDS).map(|k| self.sum(|c| &c.retried[k])).sum()
+    }
+
+    pub(crate) fn ended(&self, end: End) -> u64 {
+        self.sum(|c| &c.ends[end as usize])
+    }
+
+    pub(crate) fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+        for (kind, outcome) in LABELS.iter().enumerate() {
+            let attempts = self.sum(|c| &c.attempts[kind]);
+            sink(Sample {
+                metric: "seawall_retry_attempts_total",
+                labels: &[("outcome", outcome)],
+                value: Value::Counter(attempts),
+            });
+            // What was not followed by another attempt was the answer of the call.
+            let calls = attempts.saturating_sub(self.sum(|c| &c.retried[kind]));
+            sink(Sample {
+                metric: "seawall_calls_total",
+                labels: &[("layer", "retry"), ("outcome", outcome)],
+                value: Value::Counter(calls),
+            });
+        }
+        sink(Sample {
+            metric: "seawall_retry_retries_total",
+            labels: &[],
+            value: Value::Counter(self.retries()),
+        });
+        for end in End::ALL {
+            if end != End::Answered {
+                sink(Sample {
+                    metric: "seawall_retry_give_ups_total",
+                    labels: &[("cause", CAUSES[end as usize])],
+                    value: Value::Counter(self.ended(end)),
+                });
+            }
+        }
+    }
+}

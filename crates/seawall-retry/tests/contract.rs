@@ -1,0 +1,64 @@
+//! The layer keeps Tower's contract.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test tells what is wrong by panicking there"
+)]
+
+use std::time::Duration;
+
+use seawall_core::{Always, Backoff, ErrorIsFailure, Meta, Replay};
+use seawall_retry::{Retry, RetryConfig, RetryLayer};
+use seawall_testkit::contract::{Mock, assert_law, laws};
+use tower::Layer as _;
+
+/// Undescribed requests are not sent twice.
+fn subject(inner: Mock) -> Retry<Mock> {
+    RetryLayer::new("contract", RetryConfig::default()).layer(inner)
+}
+
+seawall_testkit::contract_tests! { subject =>
+    calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
+    dropped_service_releases_its_reservation, dropped_future_releases_everything,
+    pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
+    clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
+    finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
+    passes_errors_through, survives_a_panic
+}
+
+type Again = Retry<Mock, ErrorIsFailure, Always>;
+
+fn again(backoff: Backoff) -> impl Fn(Mock) -> Again {
+    let config = RetryConfig::builder().backoff(backoff).build().unwrap();
+    move |inner| {
+        RetryLayer::new("contract", config.clone())
+            .describe(Always(Meta::new(Replay::Safe)))
+            .layer(inner)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_attempt_polls_readiness() {
+    let second = Duration::from_secs(1);
+    assert_law(laws::every_attempt_polls_readiness(again(Backoff::NONE)).await);
+    let pause = Backoff::constant(second).unwrap();
+    assert_law(laws::every_attempt_polls_readiness(again(pause)).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn holds_nothing_while_it_backs_off() {
+    let pause = Backoff::constant(Duration::from_secs(1)).unwrap();
+    assert_law(laws::holds_nothing_while_it_backs_off(again(pause)).await);
+}
+
+mod a_layer_that_tries_again {
+    fn subject(inner: super::Mock) -> super::Again {
+        super::again(super::Backoff::NONE)(inner)
+    }
+
+    seawall_testkit::contract_tests! { subject =>
+        calls_the_ready_instance, one_request_needs_one_reservation,
+        dropped_service_releases_its_reservation, dropped_future_releases_everything,
+        clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
+        idle_ready_clone_blocks_nobody, survives_a_panic
+    }
+}

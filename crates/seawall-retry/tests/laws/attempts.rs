@@ -1,0 +1,129 @@
+//! What is tried again, and when.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn attempts_are_made_as_far_apart_as_the_backoff_says_until_one_succeeds() {
+    let (answer, upstream, handle) = one_call(ladder(5), Replay::Safe, [SERVER; 3]).await;
+    assert_eq!(answer, Ok(7));
+    assert_eq!(upstream.pauses(), [SECOND, 2 * SECOND, 4 * SECOND]);
+    assert_eq!((handle.attempts(), handle.retries()), (4, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_answer_comes_back_when_all_attempts_have_failed() {
+    let answers = [SERVER, UNKNOWN, Failed::Hinted(SECOND), SERVER];
+    let (answer, upstream, handle) = one_call(ladder(3), Replay::Safe, answers).await;
+    assert_eq!(answer, Err(Failed::Hinted(SECOND)));
+    assert_eq!(upstream.calls(), 3);
+    assert_eq!(handle.out_of_attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_must_not_be_sent_twice_is_sent_once() {
+    for failed in [SERVER, UNKNOWN, throttled(None), Failed::Hinted(SECOND)] {
+        let (answer, upstream, handle) = one_call(ladder(5), Replay::Never, [failed]).await;
+        assert_eq!(answer, Err(failed));
+        assert_eq!(upstream.calls(), 1);
+        assert_eq!(handle.stopped_as_unsafe(), 1);
+    }
+    // Nothing is known of an undescribed request, so nothing is risked.
+    let upstream = Upstream::new([SERVER]);
+    let layer = RetryLayer::new("r", ladder(5)).classify(ByError);
+    let mut service = layer.layer(upstream.service());
+    assert_eq!(service.ready().await.unwrap().call(7).await, Err(SERVER));
+    assert_eq!(upstream.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_was_certainly_not_sent_is_tried_again_whatever_it_is() {
+    for replay in [Replay::Never, Replay::Safe, Replay::SafeWithKey] {
+        let (answer, upstream, _) = one_call(ladder(3), replay, [NOT_SENT, NOT_SENT]).await;
+        assert_eq!(answer, Ok(7));
+        assert_eq!(upstream.calls(), 3);
+    }
+    // Once it may have been sent, that was the end of it.
+    let answers = [NOT_SENT, UNKNOWN];
+    let (answer, upstream, _) = one_call(ladder(3), Replay::Never, answers).await;
+    assert_eq!((answer, upstream.calls()), (Err(UNKNOWN), 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_timed_out_is_tried_again_only_when_that_is_safe() {
+    let timeout = Rejection::new(Reason::AttemptTimeout, "below").with_sent(Sent::Maybe);
+    let failed = Failed::Refused(timeout);
+    let (answer, upstream, _) = one_call(ladder(3), Replay::SafeWithKey, [failed]).await;
+    assert_eq!((answer, upstream.calls()), (Ok(7), 2));
+    let (answer, upstream, _) = one_call(ladder(3), Replay::Never, [failed]).await;
+    assert_eq!((answer, upstream.calls()), (Err(failed), 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn bans_quotas_and_ignored_answers_end_the_call() {
+    for outcome in [
+        Outcome::Ignored,
+        Outcome::Banned { lasts: None },
+        Outcome::QuotaExhausted {
+            renews_in: Some(SECOND),
+        },
+    ] {
+        let failed = Failed::With(outcome);
+        let (answer, upstream, _) = one_call(ladder(3), Replay::Safe, [failed]).await;
+        assert_eq!((answer, upstream.calls()), (Err(failed), 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_attempt_is_made_before_the_time_that_the_upstream_named() {
+    let hints = [throttled(Some(5 * SECOND)), Failed::Hinted(7 * SECOND)];
+    let (answer, upstream, _) = one_call(ladder(3), Replay::Safe, hints).await;
+    assert_eq!(answer, Ok(7));
+    assert_eq!(upstream.pauses(), [5 * SECOND, 7 * SECOND]);
+    // A shorter wish than the backoff does not shorten it.
+    let hints = [throttled(Some(SECOND / 2))];
+    let (_, upstream, _) = one_call(ladder(3), Replay::Safe, hints).await;
+    assert_eq!(upstream.pauses(), [SECOND]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_longer_wish_than_allowed_gives_the_answer_back_at_once() {
+    let start = Instant::now();
+    for failed in [throttled(Some(61 * SECOND)), Failed::Hinted(Duration::MAX)] {
+        let (answer, upstream, _) = one_call(ladder(3), Replay::Safe, [failed]).await;
+        assert_eq!((answer, upstream.calls()), (Err(failed), 1));
+    }
+    assert_eq!(Instant::now(), start);
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttled_requests_can_be_left_alone() {
+    let config = RetryConfig::builder().retry_throttled(false);
+    let failed = throttled(None);
+    let (answer, upstream, _) = one_call(config.build().unwrap(), Replay::Safe, [failed]).await;
+    assert_eq!((answer, upstream.calls()), (Err(failed), 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_wait_is_begun_that_cannot_end_before_the_deadline() {
+    let upstream = Upstream::new([SERVER; 9]);
+    let deadline = Instant::now() + 3 * SECOND;
+    let layer = layer(ladder(9), Replay::Safe)
+        .describe(Always(Meta::new(Replay::Safe).with_deadline(deadline)));
+    let mut service = layer.layer(upstream.service());
+    let start = Instant::now();
+    // One second, then two would end exactly when the answer is of no use any more.
+    assert_eq!(service.ready().await.unwrap().call(7).await, Err(SERVER));
+    assert_eq!(upstream.pauses(), [SECOND]);
+    assert_eq!(Instant::now(), start + SECOND);
+    // A deadline that has passed leaves one attempt.
+    advance(10 * SECOND).await;
+    assert_eq!(service.ready().await.unwrap().call(7).await, Err(SERVER));
+    assert_eq!(upstream.calls(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_attempt_means_one_attempt() {
+    let (answer, upstream, handle) = one_call(ladder(1), Replay::Safe, [SERVER]).await;
+    assert_eq!((answer, upstream.calls()), (Err(SERVER), 1));
+    assert_eq!((handle.attempts(), handle.retries()), (1, 0));
+}

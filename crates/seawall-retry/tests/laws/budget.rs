@@ -1,0 +1,106 @@
+//! The budget.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_budget_gives_the_real_answer_back_at_once() {
+    // This fails when the budget is not asked.
+    let upstream = Upstream::new([SERVER; 99]);
+    let budget = tokens(2);
+    let layer = layer(ladder(9), Replay::Safe).budget(budget.clone());
+    let events = Events::new(64);
+    let mut heard = events.subscribe();
+    layer.handle().attach(&events);
+    let mut service = layer.layer(upstream.service());
+    assert_eq!(service.ready().await.unwrap().call(7).await, Err(SERVER));
+    assert_eq!(upstream.pauses(), [SECOND, 2 * SECOND]);
+    let start = Instant::now();
+    assert_eq!(service.ready().await.unwrap().call(7).await, Err(SERVER));
+    assert_eq!(Instant::now(), start);
+    let handle = layer.handle();
+    assert_eq!((handle.stopped_by_budget(), budget.refused()), (2, 2));
+    assert_eq!(handle.state(), "budget_exhausted");
+    let mut told = Vec::new();
+    while let Some(Delivery::Event(event)) = heard.try_next() {
+        told.push(event.what);
+    }
+    let retry = |attempt, delay| What::Retry { attempt, delay };
+    let expected = [
+        retry(2, SECOND),
+        retry(3, 2 * SECOND),
+        What::BudgetExhausted,
+        What::BudgetExhausted,
+    ];
+    assert_eq!(told, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn successes_pay_for_extra_attempts() {
+    let upstream = Upstream::new([SERVER]);
+    let budget = tokens(1);
+    let layer = layer(ladder(3), Replay::Safe).budget(budget.clone());
+    let mut service = layer.layer(upstream.service());
+    assert_eq!(service.ready().await.unwrap().call(7).await, Ok(7));
+    // One was spent, and the success that it bought earned one half.
+    assert_eq!(budget.balance(), 0.5);
+    assert_eq!(service.ready().await.unwrap().call(7).await, Ok(7));
+    assert_eq!(budget.balance(), 1.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn clones_services_and_layers_share_one_budget() {
+    let upstream = Upstream::new([SERVER; 99]);
+    let one = layer(ladder(2), Replay::Safe).budget(tokens(3));
+    let two = one.clone();
+    let mut services = vec![
+        one.layer(upstream.service()),
+        two.layer(upstream.service()),
+        two.layer(upstream.service()),
+    ];
+    let clones: Vec<_> = services.clone();
+    services.extend(clones);
+    for service in &mut services {
+        assert_eq!(service.ready().await.unwrap().call(7).await, Err(SERVER));
+    }
+    // Six calls, three extra attempts.
+    assert_eq!(upstream.calls(), 9);
+    let handle = two.handle();
+    assert_eq!((handle.attempts(), handle.retries()), (9, 3));
+    assert_eq!(handle.stopped_by_budget(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_budget_every_attempt_is_made() {
+    let upstream = Upstream::new([SERVER; 300]);
+    let layer = layer(ladder(3), Replay::Safe).without_budget();
+    let mut service = layer.layer(upstream.service());
+    for _ in 0..100 {
+        assert_eq!(service.ready().await.unwrap().call(7).await, Err(SERVER));
+    }
+    assert_eq!(upstream.calls(), 300);
+    assert!(layer.handle().budget().is_none());
+    assert_eq!(layer.handle().state(), "ok");
+}
+
+#[test]
+fn extra_attempts_of_many_threads_never_exceed_the_budget() {
+    let upstream = Upstream::new(std::iter::repeat_n(SERVER, 10_000));
+    let config = RetryConfig::builder().backoff(Backoff::NONE).attempts(3);
+    let layer = layer(config.build().unwrap(), Replay::Safe).budget(tokens(37));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            let mut service = layer.layer(upstream.service());
+            scope.spawn(move || {
+                let mut cx = Context::from_waker(Waker::noop());
+                for _ in 0..100 {
+                    assert!(service.poll_ready(&mut cx).is_ready());
+                    let mut call = std::pin::pin!(service.call(7));
+                    assert!(call.as_mut().poll(&mut cx).is_ready());
+                }
+            });
+        }
+    });
+    assert_eq!(upstream.calls(), 437);
+    assert_eq!(layer.handle().retries(), 37);
+    assert_eq!(layer.handle().attempts(), 437);
+}

@@ -1,0 +1,199 @@
+//! What the retry promises, one sentence each.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test tells what is wrong by panicking there"
+)]
+
+mod attempts;
+mod budget;
+mod copies;
+mod held;
+mod refusals;
+mod rest;
+
+use std::cell::Cell;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use seawall_core::{
+    Always, Backoff, Budget, BudgetConfig, Classify, Component, Delivery, ErrorIsFailure, Events,
+    FailureKind, Jitter, Meta, Outcome, Reason, Refusable, Registry, Rejection, Replay, Scope,
+    Sent, Undescribed, Value, What,
+};
+use seawall_retry::{CloneRequest, ResponseFuture, Retry, RetryConfig, RetryHandle, RetryLayer};
+use seawall_testkit::contract::{Mock, MockError, Probe, Stage, mock};
+use tokio::time::{Instant, advance, sleep};
+use tower::limit::ConcurrencyLimitLayer;
+use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
+
+const SECOND: Duration = Duration::from_secs(1);
+const SAFE: Always = Always(Meta::new(Replay::Safe));
+
+/// Attempts one second apart, then two, then four.
+fn ladder(attempts: u32) -> RetryConfig {
+    let backoff = Backoff::exponential(SECOND, 60 * SECOND).unwrap();
+    RetryConfig::builder()
+        .attempts(attempts)
+        .backoff(backoff.with_jitter(Jitter::None))
+        .build()
+        .unwrap()
+}
+
+/// What the upstream answers, and when it was asked.
+#[derive(Clone)]
+struct Upstream {
+    answers: Arc<Mutex<Vec<Result<u32, Failed>>>>,
+    asked: Arc<Mutex<Vec<Instant>>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Failed {
+    With(Outcome),
+    Hinted(Duration),
+    Refused(Rejection),
+}
+seawall_core::refusable!(Failed::Refused);
+
+/// Takes the outcome out of the error.
+#[derive(Clone, Copy, Debug)]
+struct ByError;
+
+impl Classify<u32, Failed> for ByError {
+    fn classify(&self, result: Result<&u32, &Failed>) -> Outcome {
+        match result {
+            Ok(_) => Outcome::Success,
+            Err(Failed::With(outcome)) => *outcome,
+            Err(Failed::Hinted(_)) => Outcome::Failure(FailureKind::Overloaded),
+            Err(Failed::Refused(_)) => panic!("asked about a local refusal"),
+        }
+    }
+
+    fn retry_after(&self, result: Result<&u32, &Failed>) -> Option<Duration> {
+        match result {
+            Err(Failed::Hinted(wait)) => Some(*wait),
+            _ => None,
+        }
+    }
+}
+
+impl Upstream {
+    /// Gives these answers, then echoes.
+    fn new(answers: impl IntoIterator<Item = Failed>) -> Self {
+        let mut answers: Vec<_> = answers.into_iter().map(Err).collect();
+        answers.reverse();
+        Self {
+            answers: Arc::new(Mutex::new(answers)),
+            asked: Arc::default(),
+        }
+    }
+
+    fn service(
+        &self,
+    ) -> impl Service<u32, Response = u32, Error = Failed, Future: Send + Unpin> + Clone + use<>
+    {
+        let upstream = self.clone();
+        service_fn(move |request| {
+            upstream.asked.lock().unwrap().push(Instant::now());
+            let answer = upstream.answers.lock().unwrap().pop();
+            std::future::ready(answer.unwrap_or(Ok(request)))
+        })
+    }
+
+    fn calls(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+
+    /// The pauses between attempts.
+    fn pauses(&self) -> Vec<Duration> {
+        let asked = self.asked.lock().unwrap();
+        asked.windows(2).map(|pair| pair[1] - pair[0]).collect()
+    }
+}
+
+const SERVER: Failed = Failed::With(Outcome::Failure(FailureKind::Server));
+const NOT_SENT: Failed = Failed::With(Outcome::Failure(FailureKind::NotSent));
+const UNKNOWN: Failed = Failed::With(Outcome::Unknown);
+
+const fn throttled(retry_after: Option<Duration>) -> Failed {
+    Failed::With(Outcome::Throttled {
+        retry_after,
+        scope: Scope::Upstream,
+    })
+}
+
+fn layer(config: RetryConfig, replay: Replay) -> RetryLayer<ByError, Always> {
+    RetryLayer::new("r", config)
+        .describe(Always(Meta::new(replay)))
+        .classify(ByError)
+}
+
+/// One call through a fresh layer, its answer and the upstream that saw it.
+async fn one_call(
+    config: RetryConfig,
+    replay: Replay,
+    answers: impl IntoIterator<Item = Failed>,
+) -> (Result<u32, Failed>, Upstream, RetryHandle) {
+    let upstream = Upstream::new(answers);
+    let layer = layer(config, replay);
+    let mut service = layer.layer(upstream.service());
+    let answer = service.ready().await.unwrap().call(7).await;
+    (answer, upstream, layer.handle())
+}
+
+fn refused(reason: Reason, retry_after: Option<Duration>) -> Failed {
+    let rejection = Rejection::new(reason, "below");
+    Failed::Refused(match retry_after {
+        Some(wait) => rejection.with_retry_after(wait),
+        None => rejection,
+    })
+}
+
+fn tokens(capacity: u32) -> Budget {
+    Budget::new(BudgetConfig::new(0.5, 0.0, capacity).unwrap())
+}
+
+mod auto_traits {
+    use super::*;
+    use static_assertions::{assert_impl_all, assert_not_impl_any};
+
+    // A service that must stay on its thread.
+    #[derive(Clone)]
+    struct Local(Rc<Cell<u32>>);
+    impl Service<u32> for Local {
+        type Response = u32;
+        type Error = Rejection;
+        type Future = std::future::Ready<Result<u32, Rejection>>;
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Rejection>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, request: u32) -> Self::Future {
+            self.0.set(self.0.get() + 1);
+            std::future::ready(Ok(request))
+        }
+    }
+
+    type Future<S> = ResponseFuture<S, u32, ErrorIsFailure, Undescribed, CloneRequest>;
+
+    assert_impl_all!(Retry<Mock>: Send, Sync, Clone, Unpin);
+    assert_impl_all!(Future<Mock>: Send, Sync);
+    assert_impl_all!(RetryLayer: Send, Sync, Clone);
+    assert_impl_all!(RetryHandle: Send, Sync, Clone, std::fmt::Debug);
+    assert_not_impl_any!(Retry<Local>: Send, Sync);
+    assert_not_impl_any!(Future<Local>: Send, Sync);
+    // The pause is stored in the future, so a future has an address of its own.
+    assert_not_impl_any!(Future<Mock>: Unpin);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_must_stay_on_its_thread_can_be_retried() {
+        let count = Rc::new(Cell::new(0));
+        let layer = RetryLayer::new("local", RetryConfig::default());
+        let mut service = layer.layer(Local(Rc::clone(&count)));
+        assert_eq!(service.ready().await.unwrap().call(1).await, Ok(1));
+        assert_eq!(count.get(), 1);
+    }
+}

@@ -1,0 +1,97 @@
+//! Reading and control from outside.
+
+use std::fmt;
+use std::time::Duration;
+
+use seawall_core::{Component, Events, InvalidConfig, Name, Sample};
+
+use crate::observe::{Cut, DEADLINE, State, positive};
+
+/// Reads and changes an overall deadline from outside, from any thread. Clones share.
+///
+/// ```
+/// use std::time::Duration;
+/// use seawall_core::Registry;
+/// use seawall_timeout::DeadlineLayer;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let layer = DeadlineLayer::new("alpaca", Duration::from_secs(5))?;
+/// let registry = Registry::new("broker");
+/// registry.register(layer.handle())?;
+///
+/// layer.handle().set_total(Duration::from_secs(3))?;
+/// assert_eq!(layer.handle().total(), Duration::from_secs(3));
+/// assert_eq!(layer.handle().timed_out(), 0);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct DeadlineHandle {
+    state: State,
+}
+
+impl DeadlineHandle {
+    pub(crate) const fn new(state: State) -> Self {
+        Self { state }
+    }
+
+    /// How long a call may take.
+    pub fn total(&self) -> Duration {
+        self.state.common().after()
+    }
+
+    /// Sets how long a call may take, for calls from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] when it is zero; the limit stays as it was.
+    pub fn set_total(&self, total: Duration) -> Result<(), InvalidConfig> {
+        self.state.common().set_after(positive("total", total)?);
+        Ok(())
+    }
+
+    /// How many calls were cut off while the inner service worked.
+    pub fn timed_out(&self) -> u64 {
+        self.state.common().ledger().count(Cut::Deadline)
+    }
+
+    /// How many calls were refused, since the inner service was not ready in time.
+    pub fn never_ready(&self) -> u64 {
+        self.state.common().ledger().count(Cut::Readiness)
+    }
+}
+
+impl Component for DeadlineHandle {
+    fn pattern(&self) -> &'static str {
+        DEADLINE.name
+    }
+
+    fn name(&self) -> Name {
+        self.state.common().name()
+    }
+
+    fn state(&self) -> &'static str {
+        "ok"
+    }
+
+    fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+        self.state.common().samples(sink);
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![("total", format!("{:?}", self.total()))]
+    }
+
+    fn attach(&self, events: &Events) {
+        self.state.common().attach(events);
+    }
+}
+
+impl fmt::Debug for DeadlineHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeadlineHandle")
+            .field("name", &self.name())
+            .field("total", &self.total())
+            .field("timed_out", &self.timed_out())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,135 @@
+//! The service.
+
+use std::fmt;
+use std::mem;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use seawall_core::striped::Anchor;
+use seawall_core::{Refusable, deadline};
+use tokio::time::Instant;
+use tower_service::Service;
+
+use super::wait::Wait;
+use super::{ResponseFuture, Stamp, Unstamped};
+use crate::observe::{Common, Cut};
+use crate::race::{Limit, Race};
+
+/// A service whose calls have a deadline; see [`DeadlineLayer`](super::DeadlineLayer).
+pub struct Deadline<S, P = Unstamped> {
+    inner: S,
+    state: Anchor<Common, ()>,
+    stamp: P,
+    wait: Wait,
+}
+
+impl<S, P> Deadline<S, P> {
+    pub(crate) const fn new(inner: S, state: Anchor<Common, ()>, stamp: P) -> Self {
+        Self {
+            inner,
+            state,
+            stamp,
+            wait: Wait::None,
+        }
+    }
+
+    /// The service below.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The service below, mutably.
+    pub const fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The service below, by value.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, P, Req> Service<Req> for Deadline<S, P>
+where
+    S: Service<Req>,
+    S::Error: Refusable,
+    P: Stamp<Req>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        // A refusal that was promised stays one: the inner service is not asked again, since a
+        // place in its queue would be of no use to the call.
+        if matches!(self.wait, Wait::Spent) {
+            return Poll::Ready(Ok(()));
+        }
+        match self.inner.poll_ready(cx) {
+            Poll::Ready(Ok(())) => {
+                if matches!(self.wait, Wait::Waiting { .. }) {
+                    self.wait.ready(self.state.common().after());
+                }
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => {
+                self.wait = Wait::None;
+                Poll::Ready(Err(error))
+            }
+            // An error here would end the instance, a buffer above with it: the refusal is given
+            // by `call`.
+            Poll::Pending => self.wait.pending(self.state.common().after(), cx).map(Ok),
+        }
+    }
+
+    #[inline]
+    fn call(&mut self, mut request: Req) -> Self::Future {
+        let common = self.state.common();
+        let tag = common.tag();
+        let total = common.after();
+        let left = match mem::take(&mut self.wait) {
+            Wait::None | Wait::Waiting { .. } => total,
+            Wait::Waited(waited) => total.saturating_sub(waited),
+            Wait::Spent => Duration::ZERO,
+        };
+        if left.is_zero() {
+            return ResponseFuture::new(Race::Refused {
+                rejection: tag.cut(Cut::Readiness),
+            });
+        }
+        let mut limit = Limit {
+            after: left,
+            until: None,
+            cut: Cut::Deadline,
+        };
+        if P::WRITES {
+            let at = deadline(Instant::now(), left);
+            self.stamp.stamp(&mut request, at);
+            limit.until = Some(at);
+        }
+        ResponseFuture::new(Race::start(self.inner.call(request), limit, tag))
+    }
+}
+
+impl<S: Clone, P: Clone> Clone for Deadline<S, P> {
+    /// A clone has not waited: readiness and the time spent on it belong to one instance.
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            state: self.state.clone(),
+            stamp: self.stamp.clone(),
+            wait: Wait::None,
+        }
+    }
+}
+
+impl<S: fmt::Debug, P> fmt::Debug for Deadline<S, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deadline")
+            .field("inner", &self.inner)
+            .field("name", &self.state.common().name())
+            .field("total", &self.state.common().after())
+            .field("wait", &self.wait)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,75 @@
+//! Both layers keep Tower's contract.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test tells what is wrong by panicking there"
+)]
+
+use std::time::Duration;
+
+use seawall_core::{Meta, Undescribed};
+use seawall_testkit::contract::{Mock, MockHandle, assert_law, laws};
+use seawall_timeout::{AttemptTimeout, AttemptTimeoutLayer, Deadline, DeadlineLayer, Unstamped};
+use tokio::time::Instant;
+use tower::{Layer as _, Service as _, ServiceExt as _};
+
+// Longer than the laws' patience, so that no law is cut short.
+const LONG: Duration = Duration::from_secs(10 * 3600);
+
+fn attempt(inner: Mock) -> AttemptTimeout<Mock, Undescribed> {
+    AttemptTimeoutLayer::new("contract", LONG)
+        .unwrap()
+        .layer(inner)
+}
+
+fn deadline(inner: Mock) -> Deadline<Mock, Unstamped> {
+    DeadlineLayer::new("contract", LONG).unwrap().layer(inner)
+}
+
+mod attempt_timeout {
+    seawall_testkit::contract_tests! { super::attempt =>
+        calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
+        dropped_service_releases_its_reservation, dropped_future_releases_everything,
+        pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
+        clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
+        finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
+        passes_errors_through, survives_a_panic
+    }
+}
+
+mod overall_deadline {
+    seawall_testkit::contract_tests! { super::deadline =>
+        calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
+        dropped_service_releases_its_reservation, dropped_future_releases_everything,
+        pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
+        clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
+        finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
+        passes_errors_through, survives_a_panic
+    }
+}
+
+type Late = AttemptTimeout<Mock, fn(&u32) -> Meta>;
+
+/// Request 1, which the laws of refusal send, comes too late; any other has time.
+fn one_is_late(inner: Mock) -> Late {
+    fn describe(request: &u32) -> Meta {
+        let passed = Instant::now();
+        match request {
+            1 => Meta::default().with_deadline(passed),
+            _ => Meta::default(),
+        }
+    }
+    AttemptTimeoutLayer::new("late", LONG)
+        .unwrap()
+        .describe(describe as fn(&u32) -> Meta)
+        .layer(inner)
+}
+
+async fn answer_one(service: &mut Late, _: &MockHandle) {
+    assert_eq!(service.ready().await.unwrap().call(2).await.unwrap(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refuses_in_call() {
+    let first = async |service: &mut Late, mock: &MockHandle| answer_one(service, mock).await;
+    assert_law(laws::refuses_in_call(one_is_late, first).await);
+}

@@ -1,0 +1,285 @@
+//! The attempt timeout.
+
+use super::*;
+
+#[test]
+fn an_answer_that_is_ready_at_once_needs_no_runtime_no_timer_and_no_memory() {
+    // No Tokio runtime here: arming a timer would panic.
+    let echo = || service_fn(|n: u32| std::future::ready(Ok::<_, Rejection>(n)));
+    let mut attempt = attempt_layer(SECOND).layer(echo());
+    let mut overall = deadline_layer(SECOND).layer(echo());
+    fn once<S: Service<u32, Response = u32, Error = Rejection>>(service: &mut S) {
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(service.poll_ready(&mut cx).is_ready());
+        let mut future = std::pin::pin!(service.call(7));
+        assert_eq!(future.as_mut().poll(&mut cx), Poll::Ready(Ok(7)));
+    }
+    for _ in 0..3 {
+        once(&mut attempt);
+        once(&mut overall);
+    }
+    let counts = seawall_testkit::alloc::count(|| {
+        once(&mut attempt);
+        once(&mut overall);
+    });
+    assert_eq!(counts.allocations, 0);
+    let clones = seawall_testkit::alloc::count(|| (attempt.clone(), overall.clone()));
+    assert_eq!(clones.allocations, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_attempt_is_cut_off_in_time_and_may_have_been_sent() {
+    let layer = attempt_layer(SECOND);
+    let handle = layer.handle();
+    let mut service = layer.layer(sleeper());
+    let start = Instant::now();
+    let error = service.ready().await.unwrap().call(2 * SECOND).await;
+    let rejection = error.unwrap_err();
+    assert_eq!(rejection.reason(), Reason::AttemptTimeout);
+    assert_eq!(rejection.sent(), Sent::Maybe);
+    assert_eq!(rejection.name().as_str(), "a");
+    assert_eq!(start + SECOND, Instant::now());
+    assert_eq!(handle.timed_out(), 1);
+    // In time, and exactly in time: the answer wins.
+    let call = service.ready().await.unwrap().call(SECOND - MS);
+    assert_eq!(call.await, Ok(SECOND - MS));
+    assert_eq!(service.call(SECOND).await, Ok(SECOND));
+    assert_eq!(handle.timed_out(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_inner_future_is_gone_before_the_caller_hears_of_the_timeout() {
+    let (inner, mock) = mock();
+    mock.hold();
+    mock.set_capacity(1);
+    let mut service = attempt_layer(SECOND).layer(inner);
+    let mut call = Box::pin(service.ready().await.unwrap().call(1));
+    let answer = call.as_mut().await;
+    assert_eq!(refusal(answer), (Reason::AttemptTimeout, Sent::Maybe));
+    // The finished future is still here, and holds nothing.
+    let held = (mock.futures(), mock.in_flight(), mock.reserved());
+    assert_eq!(held, (0, 0, 0));
+    drop(call);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_starts_at_the_first_poll() {
+    let mut service = attempt_layer(SECOND).layer(sleeper());
+    let call = service.ready().await.unwrap().call(SECOND);
+    advance(10 * SECOND).await;
+    let start = Instant::now();
+    let mut call = std::pin::pin!(call);
+    // The sleep of the inner service starts at its first poll, too.
+    assert_eq!(call.as_mut().await, Ok(SECOND));
+    assert_eq!(start + SECOND, Instant::now());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_duration_waits_for_ever_and_does_not_panic() {
+    let year = 365 * 24 * 3600 * SECOND;
+    let mut attempt = attempt_layer(Duration::MAX).layer(sleeper());
+    assert_eq!(attempt.ready().await.unwrap().call(year).await, Ok(year));
+    let stamped = |_: &mut Duration, at: Instant| assert!(at > Instant::now());
+    let layer = deadline_layer(Duration::MAX).stamp(stamped);
+    let mut overall = layer.layer(sleeper());
+    assert_eq!(overall.ready().await.unwrap().call(year).await, Ok(year));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_shortest_duration_still_lets_an_answer_pass_that_is_ready() {
+    let mut service = attempt_layer(Duration::from_nanos(1)).layer(sleeper());
+    let ready = service.ready().await.unwrap();
+    assert_eq!(ready.call(Duration::ZERO).await, Ok(Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_of_a_request_shortens_its_attempt() {
+    let start = Instant::now();
+    let describe = move |request: &Duration| {
+        Meta::new(Replay::Safe).with_deadline(start + Duration::from_millis(300) + *request / 1_000)
+    };
+    let layer = attempt_layer(SECOND).describe(describe);
+    let handle = layer.handle();
+    let mut service = layer.layer(sleeper());
+    let answer = service.ready().await.unwrap().call(SECOND).await;
+    let rejection = answer.unwrap_err();
+    assert_eq!(rejection.reason(), Reason::DeadlineExceeded);
+    assert_eq!(rejection.sent(), Sent::Maybe);
+    assert_eq!(Instant::now(), start + Duration::from_millis(301));
+    assert_eq!((handle.timed_out(), handle.cut_at_deadline()), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_later_than_the_timeout_changes_nothing() {
+    let describe = |_: &Duration| Meta::default().with_deadline(Instant::now() + 10 * SECOND);
+    let mut service = attempt_layer(SECOND).describe(describe).layer(sleeper());
+    let answer = service.ready().await.unwrap().call(5 * SECOND).await;
+    assert_eq!(answer.unwrap_err().reason(), Reason::AttemptTimeout);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_deadline_has_passed_is_never_sent() {
+    let (inner, mock) = mock();
+    let passed = Instant::now();
+    let layer =
+        attempt_layer(SECOND).describe(move |_: &u32| Meta::default().with_deadline(passed));
+    let handle = layer.handle();
+    let mut service = layer.layer(inner);
+    let answer = service.ready().await.unwrap().call(1).await;
+    assert_eq!(refusal(answer), (Reason::DeadlineExceeded, Sent::No));
+    assert_eq!(mock.calls(), 0);
+    assert_eq!(handle.refused_late(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_service_that_uses_up_the_tasks_budget_is_cut_off_all_the_same() {
+    // Tokio makes every resource pend when a task has made too much progress in one poll; a timer
+    // polled last would never be seen to fire.
+    struct Busy;
+    impl Future for Busy {
+        type Output = Result<(), Rejection>;
+        fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+            while tokio::task::coop::has_budget_remaining() {
+                let mut unit = std::pin::pin!(tokio::task::coop::consume_budget());
+                let _ = unit.as_mut().poll(cx);
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    }
+    let mut service = attempt_layer(SECOND).layer(service_fn(|()| Busy));
+    let call = tokio::spawn(service.ready().await.unwrap().call(()));
+    for _ in 0..20 {
+        advance(SECOND / 4).await;
+    }
+    assert!(call.is_finished());
+    let answer = call.await.unwrap();
+    assert_eq!(answer.unwrap_err().reason(), Reason::AttemptTimeout);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_call_is_not_counted_and_leaves_nothing() {
+    let (inner, mock) = mock();
+    mock.hold();
+    let layer = attempt_layer(SECOND);
+    let mut service = layer.layer(inner);
+    drop(service.ready().await.unwrap().call(1));
+    let mut polled = Probe::new(service.ready().await.unwrap().call(2));
+    assert!(polled.poll().is_pending());
+    advance(2 * SECOND).await;
+    drop(polled);
+    assert_eq!((mock.futures(), mock.reserved()), (0, 0));
+    assert_eq!(layer.handle().timed_out(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn panics_below_and_in_listeners_leave_the_next_call_untouched() {
+    let (inner, mock) = mock();
+    let layer = attempt_layer(SECOND);
+    let events = Events::new(8);
+    layer.handle().attach(&events);
+    let _bad = events.listen(|_| panic!("listener"));
+    let mut service = layer.layer(inner);
+    for stage in [Stage::Call, Stage::Poll] {
+        mock.panic_at(stage);
+        let mut clone = service.clone();
+        let task = tokio::spawn(async move { clone.ready().await.unwrap().call(1).await });
+        assert!(task.await.unwrap_err().is_panic());
+    }
+    mock.hold();
+    let answer = service.ready().await.unwrap().call(2).await;
+    assert_eq!(refusal(answer), (Reason::AttemptTimeout, Sent::Maybe));
+    assert_eq!(events.listener_panics(), 1);
+    mock.answer_at_once();
+    assert_eq!(service.ready().await.unwrap().call(3).await.unwrap(), 3);
+    assert_eq!(mock.reserved(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn services_clones_and_layers_count_together_and_take_a_new_timeout() {
+    let layer = attempt_layer(SECOND);
+    let mut one = layer.layer(sleeper());
+    let mut two = layer.clone().layer(sleeper()).clone();
+    let handle = layer.handle();
+    drop(layer);
+    assert!(one.ready().await.unwrap().call(2 * SECOND).await.is_err());
+    assert!(two.ready().await.unwrap().call(2 * SECOND).await.is_err());
+    assert_eq!(handle.timed_out(), 2);
+    handle.set_timeout(3 * SECOND).unwrap();
+    assert!(two.ready().await.unwrap().call(2 * SECOND).await.is_ok());
+    let refused = handle.set_timeout(Duration::ZERO).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "`timeout` is 0s, accepted is longer than zero"
+    );
+    assert_eq!(handle.timeout(), 3 * SECOND);
+}
+
+#[test]
+fn a_duration_of_zero_is_refused_by_name() {
+    let refused = AttemptTimeoutLayer::new("a", Duration::ZERO).unwrap_err();
+    assert_eq!((refused.field(), refused.value()), ("timeout", "0s"));
+    let refused = DeadlineLayer::new("d", Duration::ZERO).unwrap_err();
+    assert_eq!((refused.field(), refused.value()), ("total", "0s"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_cut_off_is_told_and_published() {
+    let registry = Registry::new("svc");
+    let layer = attempt_layer(SECOND);
+    registry.register(layer.handle()).unwrap();
+    registry.register(deadline_layer(SECOND).handle()).unwrap();
+    let mut heard = registry.events().subscribe();
+    let mut service = layer.layer(sleeper());
+    let rejection = service
+        .ready()
+        .await
+        .unwrap()
+        .call(2 * SECOND)
+        .await
+        .unwrap_err();
+    let Some(Delivery::Event(event)) = heard.try_next() else {
+        panic!("nothing was told");
+    };
+    assert_eq!(event.what, What::Refused(rejection));
+    assert_eq!(
+        (event.pattern, event.name.as_str()),
+        ("attempt_timeout", "a")
+    );
+    let snapshot = registry.snapshot();
+    let count = |metric: &str, label: &str| {
+        snapshot[0]
+            .samples
+            .iter()
+            .find(|s| s.metric == metric && s.labels.iter().any(|(_, v)| *v == label))
+            .map(|s| s.value)
+    };
+    let one = Some(Value::Counter(1));
+    assert_eq!(count("seawall_rejections_total", "attempt_timeout"), one);
+    assert_eq!(count("seawall_timeouts_total", "attempt"), one);
+    assert_eq!(snapshot[0].settings, [("timeout", "1s".to_owned())]);
+    assert_eq!(snapshot[1].settings, [("total", "1s".to_owned())]);
+    // Each pattern publishes what it can count, and nothing else.
+    let labels = |n: usize| -> Vec<_> {
+        let samples = snapshot[n].samples.iter();
+        samples.flat_map(|s| s.labels.last().map(|l| l.1)).collect()
+    };
+    let of_attempts = [
+        "attempt_timeout",
+        "deadline_exceeded",
+        "attempt",
+        "deadline",
+        "late",
+    ];
+    assert_eq!(labels(0), of_attempts);
+    assert_eq!(labels(1), ["deadline_exceeded", "deadline", "readiness"]);
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "polled after it had answered")]
+async fn a_future_polled_after_its_answer_panics() {
+    let mut service = attempt_layer(SECOND).layer(sleeper());
+    let mut call = Box::pin(service.ready().await.unwrap().call(Duration::ZERO));
+    let _ = call.as_mut().await;
+    let _ = call.as_mut().await;
+}
