@@ -78,8 +78,11 @@ pub(crate) struct Circuit {
     run: u32,
     /// When an open circuit probes.
     pub(crate) open_until: u64,
-    /// When the half-open state began, or a probe of it last succeeded.
-    half_open_since: u64,
+    /// When a probe was last let out, or last succeeded.
+    probes_since: u64,
+    /// When the gate last let a call pass, or a probe last succeeded. Apart from the probes', or
+    /// calls that pass the gate and find no probe free would keep a hung probe alive.
+    herd_since: u64,
     /// Probes under way.
     probes: u32,
     probe_successes: u32,
@@ -95,7 +98,8 @@ impl Circuit {
             ring: config.rate.map(|r| Ring::new(r.window.get())),
             run: 0,
             open_until: 0,
-            half_open_since: 0,
+            probes_since: 0,
+            herd_since: 0,
             probes: 0,
             probe_successes: 0,
             herd: 0,
@@ -163,10 +167,7 @@ impl Circuit {
             }
             State::Open => change = Some(self.half_open(Cause::OpenTimeOver, now)),
             State::HalfOpen if self.is_full(config, asks) => {
-                let lost_at = self
-                    .half_open_since
-                    .saturating_add(seawall_core::ns(config.probe_timeout.get()));
-                if now < lost_at {
+                if !self.is_lost(config, asks, now) {
                     return (Admission::Refuse(None), None);
                 }
                 // Hung and lost probes must not keep the circuit half-open for ever. In a new
@@ -176,23 +177,30 @@ impl Circuit {
             State::HalfOpen => {}
         }
         match asks {
-            Asks::Gate => self.herd += 1,
-            Asks::Breaker => self.probes += 1,
+            Asks::Gate => (self.herd, self.herd_since) = (self.herd + 1, now),
+            Asks::Breaker => (self.probes, self.probes_since) = (self.probes + 1, now),
         }
         (Admission::Pass(self.word), change)
     }
 
     /// Whether every place of the half-open state is taken.
     fn is_full(&self, config: &BreakerConfig, asks: Asks) -> bool {
-        match asks {
-            Asks::Gate => self.herd >= config.probes.get(),
-            // No more probes than can still be needed.
-            Asks::Breaker => {
-                self.probes >= config.probes.get()
-                    || self.probe_successes.saturating_add(self.probes)
-                        >= config.successes_to_close.get()
-            }
-        }
+        let taken = match asks {
+            Asks::Gate => self.herd,
+            Asks::Breaker => self.probes,
+        };
+        // No more than can still be needed.
+        let needed = config.successes_to_close.get();
+        taken >= config.probes.get() || self.probe_successes.saturating_add(taken) >= needed
+    }
+
+    /// Whether those that hold the places have not been heard of for the probe time.
+    fn is_lost(&self, config: &BreakerConfig, asks: Asks, now: u64) -> bool {
+        let since = match asks {
+            Asks::Gate => self.herd_since,
+            Asks::Breaker => self.probes_since,
+        };
+        now >= since.saturating_add(seawall_core::ns(config.probe_timeout.get()))
     }
 
     /// Whether a call that asked now would be refused; changes nothing.
@@ -201,10 +209,7 @@ impl Circuit {
             State::Closed | State::ForcedClosed => false,
             State::ForcedOpen => true,
             State::Open => now < self.open_until,
-            State::HalfOpen => {
-                let wait = seawall_core::ns(config.probe_timeout.get());
-                self.is_full(config, asks) && now < self.half_open_since.saturating_add(wait)
-            }
+            State::HalfOpen => self.is_full(config, asks) && !self.is_lost(config, asks, now),
         }
     }
 
@@ -222,11 +227,16 @@ impl Circuit {
             Some(true) => {
                 self.probe_successes = self.probe_successes.saturating_add(1);
                 // The probe time runs from the last sign of life.
-                self.half_open_since = now;
+                (self.probes_since, self.herd_since) = (now, now);
                 (self.probe_successes >= config.successes_to_close.get())
                     .then(|| self.become_state(State::Closed, Cause::ProbesSucceeded, now))
             }
         }
+    }
+
+    /// A probe of this generation was dropped: it says nothing, and its place is free.
+    pub(crate) fn release_probe(&mut self) {
+        self.probes = self.probes.saturating_sub(1);
     }
 
     /// A call that the gate let pass in this generation has ended.
@@ -235,8 +245,10 @@ impl Circuit {
     }
 
     /// An operator's command.
-    pub(crate) fn force(&mut self, state: State, now: u64) -> Change {
-        self.become_state(state, Cause::Operator, now)
+    pub(crate) fn force(&mut self, state: State, now: u64) -> Option<Change> {
+        // Said again it changes nothing; a reset of a closed circuit still clears its window.
+        let again = self.word.state() == state && state != State::Closed;
+        (!again).then(|| self.become_state(state, Cause::Operator, now))
     }
 
     fn open(&mut self, config: &BreakerConfig, cause: Cause, now: u64) -> Change {
@@ -245,7 +257,6 @@ impl Circuit {
     }
 
     fn half_open(&mut self, cause: Cause, now: u64) -> Change {
-        self.half_open_since = now;
         self.become_state(State::HalfOpen, cause, now)
     }
 
@@ -342,17 +353,17 @@ mod tests {
             (Admission::Pass(_), None)
         ));
         // Both hang: after the probe time the places are dealt again.
-        let (again, change) = circuit.admit(&c, Asks::Breaker, 15 * SECOND);
+        let (again, change) = circuit.admit(&c, Asks::Breaker, 19 * SECOND);
         assert_eq!(change.unwrap().cause, Cause::ProbesLost);
         assert_eq!(again, Admission::Pass(circuit.word));
         // Three successes close; no fourth probe is let out for them.
-        assert_eq!(circuit.probe(&c, Some(true), 15 * SECOND), None);
-        circuit.admit(&c, Asks::Breaker, 15 * SECOND);
-        assert_eq!(circuit.probe(&c, Some(true), 15 * SECOND), None);
-        circuit.admit(&c, Asks::Breaker, 15 * SECOND);
-        let (extra, _) = circuit.admit(&c, Asks::Breaker, 15 * SECOND);
+        assert_eq!(circuit.probe(&c, Some(true), 19 * SECOND), None);
+        circuit.admit(&c, Asks::Breaker, 19 * SECOND);
+        assert_eq!(circuit.probe(&c, Some(true), 19 * SECOND), None);
+        circuit.admit(&c, Asks::Breaker, 19 * SECOND);
+        let (extra, _) = circuit.admit(&c, Asks::Breaker, 19 * SECOND);
         assert_eq!(extra, Admission::Refuse(None));
-        let closed = circuit.probe(&c, Some(true), 15 * SECOND).unwrap();
+        let closed = circuit.probe(&c, Some(true), 19 * SECOND).unwrap();
         assert_eq!(closed.to, State::Closed);
     }
 

@@ -11,7 +11,6 @@ use crate::circuit::Asks;
 use crate::future::GateFuture;
 use crate::ready::Readiness;
 use crate::shared::{Anchored, Root};
-use crate::sync::Ordering;
 use crate::ticket::Pass;
 
 /// Puts the outer half of a breaker around a service; made by
@@ -103,10 +102,7 @@ where
             Ok(pass) => GateFuture::calling(pass, || self.inner.call(req)),
             Err(refused) => {
                 let common = self.anchor.common();
-                self.anchor
-                    .here()
-                    .gate_refused
-                    .fetch_add(1, Ordering::Relaxed);
+                self.anchor.here().refuse(Asks::Gate, refused.reason());
                 common.gate_observer.tell(|| What::Refused(refused));
                 GateFuture::refused(refused)
             }

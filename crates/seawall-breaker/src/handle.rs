@@ -32,7 +32,7 @@ pub struct BreakerHandle {
 /// What a circuit is doing and why.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Snapshot {
+pub struct CircuitSnapshot {
     /// The state.
     pub state: State,
     /// When an open circuit will probe, from now; `None` in the other states.
@@ -73,15 +73,14 @@ impl BreakerHandle {
     }
 
     /// State, last transition, window and counters.
-    pub fn snapshot(&self) -> Snapshot {
+    pub fn snapshot(&self) -> CircuitSnapshot {
         let common = self.root.common();
-        let counts = self.root.counts();
-        let state = common.word().state();
+        let (state, last, counts) = self.root.look();
         let wait = common.open_until().saturating_sub(common.clock.now());
-        Snapshot {
+        CircuitSnapshot {
             state,
             probes_in: (state == State::Open).then(|| Duration::from_nanos(wait)),
-            last: self.root.last_change().map(|change| Transition {
+            last: last.map(|change| Transition {
                 from: change.from,
                 to: change.to,
                 cause: change.cause,
@@ -129,7 +128,8 @@ impl Component for BreakerHandle {
     }
 
     fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
-        observe::samples(Self::state(self), &self.root.counts(), sink);
+        let (state, _, counts) = self.root.look();
+        observe::samples(state, &counts, sink);
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

@@ -47,8 +47,9 @@
 //! * **Tickets**: every admission carries the generation of the state it was admitted in and is
 //!   settled once. A result that comes after a transition is counted as late and does not vote.
 //! * **Half-open**: at most [`probes`](BreakerConfig::probes) calls at once, never more than can
-//!   still be needed. A cancelled probe gives its place back; probes that hang are given up after
-//!   [`probe_timeout`](BreakerConfig::probe_timeout), so the state cannot wedge.
+//!   still be needed. A cancelled probe gives its place back; the places of probes that hang are
+//!   dealt again after [`probe_timeout`](BreakerConfig::probe_timeout), so the state cannot wedge.
+//!   The hung calls go on until an attempt timeout inside of the breaker ends them.
 //! * **Speed**: a success takes no lock and allocates nothing; it counts itself up in a word of
 //!   its thread's stripe. Failures and transitions take a short lock.
 //!
@@ -65,8 +66,11 @@
 //! While the circuit is open, `poll_ready` is ready without polling the inner service, and `call`
 //! answers the refusal. Otherwise readiness is the inner service's, and nothing is reserved. A
 //! task that waits for an unready inner service is woken and refused when the circuit opens. A
-//! refusal seen by `poll_ready` stays a refusal for that `call`; if the circuit has closed in
-//! between, its reason is [`NotReady`](seawall_core::Reason::NotReady). A call refused by `call`
+//! refusal seen by `poll_ready` stays a refusal for that `call`, with the wait as of that moment;
+//! if the circuit has changed in between, its reason is
+//! [`NotReady`](seawall_core::Reason::NotReady). Asked again once the open time is over, readiness
+//! is the inner service's again, which may be pending. A task that waits while the circuit is
+//! half-open is woken by transitions, not when the last probe's place is taken. A call refused by `call`
 //! alone leaves the inner service ready and whatever it reserved with it, until the next call or
 //! until the instance is dropped.
 //!
@@ -83,8 +87,8 @@
 //!
 //! # Errors
 //!
-//! [`CircuitOpen`](seawall_core::Reason::CircuitOpen) with the time to the next probe where it is
-//! known; the request was not sent.
+//! [`CircuitOpen`](seawall_core::Reason::CircuitOpen) with the time to the next probe; without a
+//! time while the circuit is half-open and full, or forced open. The request was not sent.
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -111,7 +115,7 @@ pub use circuit::Cause;
 pub use config::{BreakerConfig, BreakerConfigBuilder};
 pub use future::{GateFuture, ResponseFuture};
 pub use gate::{Gate, GateLayer};
-pub use handle::{BreakerHandle, Snapshot, Transition};
+pub use handle::{BreakerHandle, CircuitSnapshot, Transition};
 pub use layer::BreakerLayer;
 pub use service::Breaker;
 pub use shared::Counts;

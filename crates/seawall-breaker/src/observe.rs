@@ -32,10 +32,15 @@ pub(crate) fn samples(state: State, counts: &Counts, sink: &mut dyn FnMut(Sample
             Value::Counter(total),
         );
     }
-    for (layer, total) in [("breaker", counts.refused), ("gate", counts.gate_refused)] {
+    for (layer, reason, total) in [
+        ("breaker", "circuit_open", counts.refused),
+        ("breaker", "not_ready", counts.not_ready),
+        ("gate", "circuit_open", counts.gate_refused),
+        ("gate", "not_ready", counts.gate_not_ready),
+    ] {
         send(
             "seawall_rejections_total",
-            &[("layer", layer), ("reason", "circuit_open")],
+            &[("layer", layer), ("reason", reason)],
             Value::Counter(total),
         );
     }

@@ -1,10 +1,13 @@
 //! Tasks that wait for an unready inner service, to be woken when the circuit opens.
+//!
+//! Wakers are other people's code, and dropping one may drop a task that is parked here too. So
+//! none is cloned, woken or dropped while the lock is held, and a parked instance does not keep
+//! the circuit alive that keeps its waker.
 
 use std::mem;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
-
-use crate::shared::Held;
 
 /// The wakers of parked tasks. An entry belongs to one instance, which uses it again at each
 /// poll; a transition takes them all, and their keys become void with the epoch.
@@ -31,7 +34,7 @@ impl Parking {
         self.lot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes everyone, outside of the lock.
+    /// Wakes everyone. A waker that panics keeps nobody else asleep.
     pub(crate) fn wake_all(&self) {
         let parked = {
             let mut lot = self.lock();
@@ -40,42 +43,42 @@ impl Parking {
             mem::take(&mut lot.places)
         };
         for waker in parked.into_iter().flatten() {
-            waker.wake();
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
         }
     }
 
     fn park(&self, key: Option<Key>, waker: &Waker) -> Key {
+        // Cloned before the lock is taken; what it replaces is dropped after it was released.
+        let mut waker = Some(waker.clone());
         let mut lot = self.lock();
-        if let Some(key) = key
-            && key.epoch == lot.epoch
-        {
-            match &mut lot.places[key.place] {
-                Some(parked) => parked.clone_from(waker),
-                empty => *empty = Some(waker.clone()),
+        let place = match key {
+            Some(key) if key.epoch == lot.epoch => {
+                mem::swap(&mut lot.places[key.place], &mut waker);
+                key.place
             }
-            return key;
-        }
-        let place = match lot.free.pop() {
-            Some(place) => {
-                lot.places[place] = Some(waker.clone());
-                place
-            }
-            None => {
-                lot.places.push(Some(waker.clone()));
-                lot.places.len() - 1
-            }
+            _ => match lot.free.pop() {
+                Some(place) => {
+                    mem::swap(&mut lot.places[place], &mut waker);
+                    place
+                }
+                None => {
+                    lot.places.push(waker.take());
+                    lot.places.len() - 1
+                }
+            },
         };
-        Key {
-            epoch: lot.epoch,
-            place,
-        }
+        let epoch = lot.epoch;
+        drop(lot);
+        Key { epoch, place }
     }
 
     fn leave(&self, key: Key) {
         let mut lot = self.lock();
         if key.epoch == lot.epoch {
-            lot.places[key.place] = None;
+            let left = lot.places[key.place].take();
             lot.free.push(key.place);
+            drop(lot);
+            drop(left);
         }
     }
 }
@@ -83,7 +86,7 @@ impl Parking {
 /// The parking place of one instance, if it has one; given back when the instance goes.
 #[derive(Debug)]
 pub(crate) struct Parked {
-    at: Option<(Held, Key)>,
+    at: Option<(Weak<Parking>, Key)>,
 }
 
 impl Parked {
@@ -91,21 +94,21 @@ impl Parked {
         Self { at: None }
     }
 
-    pub(crate) fn park(&mut self, held: impl FnOnce() -> Held, waker: &Waker) {
+    pub(crate) fn park(&mut self, parking: &Arc<Parking>, waker: &Waker) {
+        let key = self.at.as_ref().map(|(_, key)| *key);
+        let key = parking.park(key, waker);
         match &mut self.at {
-            Some((held, key)) => *key = held.common().parking.park(Some(*key), waker),
-            None => {
-                let held = held();
-                let key = held.common().parking.park(None, waker);
-                self.at = Some((held, key));
-            }
+            Some((_, at)) => *at = key,
+            None => self.at = Some((Arc::downgrade(parking), key)),
         }
     }
 
     #[inline]
     pub(crate) fn leave(&mut self) {
-        if let Some((held, key)) = self.at.take() {
-            held.common().parking.leave(key);
+        if let Some((parking, key)) = self.at.take()
+            && let Some(parking) = parking.upgrade()
+        {
+            parking.leave(key);
         }
     }
 }

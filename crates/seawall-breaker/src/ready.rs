@@ -68,7 +68,7 @@ impl Readiness {
                     return Poll::Ready(Err(error));
                 }
                 Poll::Pending => {
-                    self.parked.park(|| anchor.local(), cx.waker());
+                    self.parked.park(&common.parking, cx.waker());
                     // A transition between the look at the state and the parking woke nobody.
                     if common.word() == word {
                         return Poll::Pending;
@@ -90,7 +90,7 @@ impl Readiness {
                     return Some(refused);
                 }
                 // The circuit has changed since. The inner service was not made ready, so the
-                // call is refused all the same, but not with yesterday's reason and wait.
+                // call is refused all the same, but with another reason and without a wait.
                 Some(Rejection::new(Reason::NotReady, refused.name()))
             }
         }

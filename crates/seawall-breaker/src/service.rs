@@ -10,7 +10,6 @@ use crate::circuit::Asks;
 use crate::future::ResponseFuture;
 use crate::ready::Readiness;
 use crate::shared::Anchored;
-use crate::sync::Ordering;
 use crate::ticket::Ticket;
 
 /// A service behind a circuit breaker; see the [crate] for how it works.
@@ -94,7 +93,7 @@ where
             ),
             Err(refused) => {
                 let common = self.anchor.common();
-                self.anchor.here().refused.fetch_add(1, Ordering::Relaxed);
+                self.anchor.here().refuse(Asks::Breaker, refused.reason());
                 common.observer.tell(|| What::Refused(refused));
                 ResponseFuture::refused(refused)
             }

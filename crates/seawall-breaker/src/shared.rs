@@ -1,6 +1,7 @@
 //! What the gate, the breaker and their handles share.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use seawall_core::striped::{Anchor, Local, Shared};
 use seawall_core::{Clock, Name, Observer, Outcome, Reason, Rejection, Vote, What};
@@ -23,13 +24,14 @@ pub(crate) struct Stripe {
     pub(crate) successes: AtomicU64,
     /// Successes of earlier generations that a later one found.
     carried: AtomicU64,
-    pub(crate) refused: AtomicU64,
-    pub(crate) gate_refused: AtomicU64,
+    refused: AtomicU64,
+    not_ready: AtomicU64,
+    gate_refused: AtomicU64,
+    gate_not_ready: AtomicU64,
     late: AtomicU64,
     abandoned: AtomicU64,
 }
 
-#[derive(Debug)]
 pub(crate) struct Common {
     pub(crate) observer: Observer,
     pub(crate) gate_observer: Observer,
@@ -37,11 +39,10 @@ pub(crate) struct Common {
     pub(crate) clock: Clock,
     state: AtomicU64,
     open_until: AtomicU64,
-    pub(crate) parking: Parking,
+    pub(crate) parking: Arc<Parking>,
     cold: Mutex<Cold>,
 }
 
-#[derive(Debug)]
 struct Cold {
     circuit: Circuit,
     successes: u64,
@@ -67,10 +68,14 @@ pub struct Counts {
     pub abandoned: u64,
     /// Results that came in a later generation than they were admitted in, and did not vote.
     pub late: u64,
-    /// Calls that the breaker refused.
+    /// Calls that the breaker refused since the circuit was open.
     pub refused: u64,
-    /// Calls that the gate refused.
+    /// Calls that the breaker refused since it was open when readiness was asked.
+    pub not_ready: u64,
+    /// Calls that the gate refused since the circuit was open.
     pub gate_refused: u64,
+    /// Calls that the gate refused since it was open when readiness was asked.
+    pub gate_not_ready: u64,
     /// Transitions into the open state.
     pub opened: u64,
     /// Transitions into the half-open state.
@@ -93,7 +98,7 @@ impl Common {
             clock: Clock::start(),
             state: AtomicU64::new(Word::FIRST.0),
             open_until: AtomicU64::new(0),
-            parking: Parking::default(),
+            parking: Arc::default(),
             cold: Mutex::new(Cold {
                 circuit: Circuit::new(&config),
                 successes: 0,
@@ -169,7 +174,7 @@ impl Common {
     }
 
     /// Makes a change visible: the state word first, then the stripes; then, outside of the
-    /// lock, wakes who is parked and tells who listens.
+    /// lock, tells who listens and wakes who is parked.
     fn publish<'a>(
         &self,
         mut cold: MutexGuard<'_, Cold>,
@@ -190,12 +195,12 @@ impl Common {
             State::Closed | State::ForcedClosed => cold.closed += 1,
         }
         drop(cold);
-        self.parking.wake_all();
         self.observer.tell(|| What::Transition {
             from: change.from.as_str(),
             to: change.to.as_str(),
             reason: change.cause.as_str(),
         });
+        self.parking.wake_all();
     }
 }
 
@@ -260,11 +265,9 @@ pub(crate) trait Circuits {
         here.abandoned.fetch_add(1, Ordering::Relaxed);
         let common = self.common();
         if !ticket.is_passing() {
-            let now = common.clock.now();
             let mut cold = common.lock();
             if cold.circuit.word == ticket {
-                // Nothing to say is no reason for a change.
-                let _ = cold.circuit.probe(&common.config, None, now);
+                cold.circuit.release_probe();
             }
         }
         common.observer.tell(|| What::Abandoned);
@@ -284,11 +287,13 @@ pub(crate) trait Circuits {
         let now = common.clock.now();
         let mut cold = common.lock();
         let change = cold.circuit.force(state, now);
-        common.publish(cold, self.each(), Some(change));
+        common.publish(cold, self.each(), change);
     }
 
-    fn counts(&self) -> Counts {
+    /// State, last transition and counters, of one moment.
+    fn look(&self) -> (State, Option<Change>, Counts) {
         let cold = self.common().lock();
+        let (state, last) = (cold.circuit.word.state(), cold.circuit.last);
         let (window_calls, window_failures) = cold.circuit.window();
         let mut counts = Counts {
             successes: cold.successes,
@@ -309,12 +314,33 @@ pub(crate) trait Circuits {
             counts.late += read(&stripe.late);
             counts.refused += read(&stripe.refused);
             counts.gate_refused += read(&stripe.gate_refused);
+            counts.not_ready += read(&stripe.not_ready);
+            counts.gate_not_ready += read(&stripe.gate_not_ready);
         }
-        counts
+        (state, last, counts)
     }
+}
 
-    fn last_change(&self) -> Option<Change> {
-        self.common().lock().circuit.last
+impl Stripe {
+    /// Counts a refusal.
+    pub(crate) fn refuse(&self, asks: Asks, reason: Reason) {
+        let counter = match (asks, reason) {
+            (Asks::Breaker, Reason::NotReady) => &self.not_ready,
+            (Asks::Breaker, _) => &self.refused,
+            (Asks::Gate, Reason::NotReady) => &self.gate_not_ready,
+            (Asks::Gate, _) => &self.gate_refused,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+// By hand: the window can be a megabyte, and its lock is not held while a writer writes.
+impl fmt::Debug for Common {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Circuit")
+            .field("name", &self.observer.name())
+            .field("state", &self.word().state())
+            .finish_non_exhaustive()
     }
 }
 

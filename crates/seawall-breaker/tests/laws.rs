@@ -683,3 +683,117 @@ assert_impl_all!(Gate<()>: Send, Sync, Clone, Unpin);
 assert_not_impl_any!(Breaker<NotSend>: Send, Sync);
 assert_impl_all!(Fut<std::future::Ready<()>>: Send, Sync, Unpin);
 assert_not_impl_any!(Fut<Pin<Rc<()>>>: Send);
+
+/// A probe let out after a quiet time was taken for lost at the next call, its good answer did
+/// not vote, and the circuit stayed half-open for ever.
+#[tokio::test(start_paused = true)]
+async fn rare_calls_that_all_succeed_close_the_circuit() {
+    let config = BreakerConfig::builder()
+        .consecutive_failures(10)
+        .open_for(10 * SECOND)
+        .successes_to_close(2)
+        .probe_timeout(60 * SECOND)
+        .build()
+        .expect("valid");
+    let mut s = subject(config);
+    s.trip().await;
+    for _ in 0..2 {
+        tokio::time::advance(61 * SECOND).await;
+        s.mock.hold();
+        let mut probe = Probe::new(now(&mut s.service.clone()));
+        assert!(probe.poll().is_pending());
+        assert_eq!(
+            s.refusal().await.reason(),
+            Reason::CircuitOpen,
+            "one probe at once"
+        );
+        s.mock.respond_to_all();
+        assert!(matches!(probe.poll(), Poll::Ready(Ok(_))));
+    }
+    assert_eq!(s.handle.state(), State::Closed);
+    assert_eq!(s.handle.snapshot().counts.late, 0);
+}
+
+/// A waker that owned the task of another parked instance was dropped under the lock that the
+/// other one needs to leave.
+#[test]
+fn a_waker_that_owns_another_parked_task_can_be_dropped_here() {
+    struct Owner(#[allow(dead_code, reason = "owned to be dropped")] Mutex<Breaker<Mock>>);
+    impl std::task::Wake for Owner {
+        fn wake(self: Arc<Self>) {}
+    }
+    let layer = BreakerLayer::new("upstream", in_a_row(1));
+    // The waker is dropped when its instance goes, and when it is polled with another one.
+    for polled_again in [false, true] {
+        let (inner, mock) = mock();
+        mock.set_pending();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut owned = layer.layer(inner.clone());
+        assert!(owned.poll_ready(&mut cx).is_pending());
+        let owner = Waker::from(Arc::new(Owner(Mutex::new(owned))));
+        let mut parked = layer.layer(inner);
+        assert!(
+            parked
+                .poll_ready(&mut Context::from_waker(&owner))
+                .is_pending()
+        );
+        // The mock holds the waker too.
+        drop(owner);
+        mock.set_ready();
+        if polled_again {
+            mock.set_pending();
+            assert!(parked.poll_ready(&mut cx).is_pending());
+        }
+        drop(parked);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waker_that_panics_keeps_nobody_else_asleep() {
+    struct Bomb;
+    impl std::task::Wake for Bomb {
+        fn wake(self: Arc<Self>) {
+            panic!("waker");
+        }
+    }
+    let s = subject(in_a_row(1));
+    s.mock.set_pending();
+    let mut first = s.service.clone();
+    let bomb = Waker::from(Arc::new(Bomb));
+    assert!(
+        first
+            .poll_ready(&mut Context::from_waker(&bomb))
+            .is_pending()
+    );
+    let mut second = s.service.clone();
+    let mut waiting = Probe::new(async move { send(&mut second).await.is_err() });
+    assert!(waiting.poll().is_pending());
+    s.handle.force_open();
+    assert_eq!(waiting.wakes(), 1);
+    assert_eq!(waiting.poll(), Poll::Ready(true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_said_twice_is_carried_out_once() {
+    let s = subject(in_a_row(1));
+    for _ in 0..3 {
+        s.handle.force_open();
+    }
+    assert_eq!(s.handle.snapshot().counts.opened, 1);
+}
+
+#[test]
+fn debug_output_is_short_and_takes_no_lock() {
+    let config = BreakerConfig::builder()
+        .failure_rate(0.5, 10_000_000)
+        .build()
+        .expect("valid");
+    let layer = BreakerLayer::new("upstream", config);
+    for text in [
+        format!("{layer:#?}"),
+        format!("{:#?}", layer.handle()),
+        format!("{:#?}", layer.gate()),
+    ] {
+        assert!(text.len() < 1_000, "{}", text.len());
+    }
+}

@@ -1,7 +1,7 @@
 //! One budget for extra attempts, shared by retry and hedge and by several services.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::{Clock, InvalidConfig, Ratio};
@@ -20,6 +20,8 @@ pub struct BudgetConfig {
 impl BudgetConfig {
     /// A budget of `ratio` extra attempts per success plus `floor_per_second` extra attempts per
     /// second whatever the successes, of which at most `capacity` are saved up.
+    ///
+    /// Ratio and floor count in whole millionths; what is below one is dropped.
     ///
     /// # Errors
     ///
@@ -109,8 +111,10 @@ struct Shared {
     cap: u64,
     /// Millionths of a token.
     tokens: AtomicU64,
-    /// Up to when the floor has been paid out, in the clock's nanoseconds.
-    paid_until: AtomicU64,
+    /// Up to when the floor has been paid out, in the clock's nanoseconds. Held over a payment
+    /// and the withdrawal after it, or a payment that is owed to a full bucket could be made to
+    /// one that others have emptied meanwhile.
+    paid_until: Mutex<u64>,
     refused: AtomicU64,
 }
 
@@ -126,7 +130,7 @@ impl Budget {
                 per_second: millionths(config.floor_per_second),
                 cap,
                 tokens: AtomicU64::new(cap),
-                paid_until: AtomicU64::new(0),
+                paid_until: Mutex::new(0),
                 refused: AtomicU64::new(0),
             }),
         }
@@ -144,13 +148,19 @@ impl Budget {
     /// Takes one token for an extra attempt; `false` when there is none.
     pub fn withdraw(&self) -> bool {
         let shared = &*self.shared;
-        shared.pay_floor(shared.clock.now());
+        let now = shared.clock.now();
+        let mut paid_until = shared
+            .paid_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        shared.pay_floor(&mut paid_until, now);
         let taken = shared
             .tokens
             .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |tokens| {
                 tokens.checked_sub(TOKEN)
             })
             .is_ok();
+        drop(paid_until);
         if !taken {
             shared.refused.fetch_add(1, Ordering::Relaxed);
         }
@@ -194,14 +204,12 @@ impl Shared {
             });
     }
 
-    /// Adds what the floor has earned since it was last paid. Whoever moves `paid_until` pays,
-    /// so no stretch of time is paid twice.
-    fn pay_floor(&self, now: u64) {
+    /// Adds what the floor has earned since it was last paid.
+    fn pay_floor(&self, paid_until: &mut u64, now: u64) {
         if self.per_second == 0 {
             return;
         }
-        let until = self.paid_until.load(Ordering::Relaxed);
-        let elapsed = now.saturating_sub(until);
+        let elapsed = now.saturating_sub(*paid_until);
         let second = Duration::from_secs(1).as_nanos();
         let earned = u128::from(elapsed) * u128::from(self.per_second) / second;
         if earned == 0 {
@@ -209,20 +217,15 @@ impl Shared {
         }
         // Paid up to the instant at which the last whole unit was earned: no fraction is lost.
         let spent = earned * second / u128::from(self.per_second);
-        let paid = until.saturating_add(u64::try_from(spent).unwrap_or(u64::MAX));
-        if self
-            .paid_until
-            .compare_exchange(until, paid, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
-        {
-            self.add(u64::try_from(earned).unwrap_or(u64::MAX));
-        }
+        *paid_until = paid_until.saturating_add(u64::try_from(spent).unwrap_or(u64::MAX));
+        self.add(u64::try_from(earned).unwrap_or(u64::MAX));
     }
 }
 
 fn millionths(value: f64) -> u64 {
-    // Between 0 and 10^12 by the checks of the constructors.
-    (value * TOKEN as f64).round() as u64
+    // Between 0 and 10^12 by the checks of the constructors. Rounded down, but for the error of
+    // the representation: 0.7 is 700,000 millionths.
+    (value * TOKEN as f64 + 1e-3).floor() as u64
 }
 
 #[cfg(test)]
@@ -306,7 +309,7 @@ mod tests {
                 else if budget.withdraw() { taken += 1 }
                 prop_assert!(
                     f64::from(taken)
-                        <= f64::from(capacity) + (ratio + 5e-7) * f64::from(successes)
+                        <= f64::from(capacity) + ratio * f64::from(successes) + 1e-6
                 );
             }
         }

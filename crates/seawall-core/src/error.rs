@@ -122,7 +122,14 @@ pub fn find_rejection<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Rej
         if let Some(rejection) = error.downcast_ref::<Rejection>() {
             return Some(rejection);
         }
-        next = error.source();
+        // An I/O error made of another error skips it in `source`.
+        next = match error
+            .downcast_ref::<std::io::Error>()
+            .and_then(|e| e.get_ref())
+        {
+            Some(custom) => Some(custom),
+            None => error.source(),
+        };
     }
     None
 }
@@ -181,6 +188,8 @@ mod tests {
             boxed.rejection().map(Rejection::reason),
             Some(Reason::QueueTimeout)
         );
+        let io = std::io::Error::other(Rejection::new(Reason::NotReady, "io"));
+        assert!(find_rejection(&io).is_some());
         let other: Box<dyn StdError + Send + Sync> = "no refusal".into();
         assert!(other.rejection().is_none());
     }

@@ -15,7 +15,7 @@ use crate::{Name, Reason, Rejection};
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Event {
-    /// When it happened, on tokio's clock.
+    /// When it was told, on tokio's clock.
     pub at: Instant,
     /// The pattern: `"breaker"`, `"retry"`, ...
     pub pattern: &'static str,
@@ -57,7 +57,7 @@ type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
 
 struct Bus {
     /// Subscriptions and listeners together: what the hot path looks at.
-    listening: AtomicUsize,
+    listening: Arc<AtomicUsize>,
     feed: broadcast::Sender<Event>,
     listeners: RwLock<Arc<[(u64, Listener)]>>,
     next_id: AtomicU64,
@@ -97,7 +97,7 @@ impl Events {
         let (feed, _) = broadcast::channel(capacity.clamp(1, 1 << 20));
         Self {
             bus: Arc::new(Bus {
-                listening: AtomicUsize::new(0),
+                listening: Arc::default(),
                 feed,
                 listeners: RwLock::new(Arc::new([])),
                 next_id: AtomicU64::new(0),
@@ -113,12 +113,13 @@ impl Events {
         self.bus.listening.fetch_add(1, Ordering::Relaxed);
         Subscription {
             feed,
-            bus: Arc::clone(&self.bus),
+            listening: Arc::clone(&self.bus.listening),
         }
     }
 
     /// Calls `listener` for every event, on the thread where it happens, until the returned
-    /// guard is dropped. A listener must be short; what takes time belongs into a subscription.
+    /// guard is dropped; it may still be running on another thread then. A listener must be short;
+    /// what takes time belongs into a subscription.
     #[must_use = "the listener is removed when the guard is dropped"]
     pub fn listen(&self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Listening {
         let id = self.bus.next_id.fetch_add(1, Ordering::Relaxed);
@@ -128,6 +129,7 @@ impl Events {
         Listening {
             id,
             bus: Arc::clone(&self.bus),
+            detached: false,
         }
     }
 
@@ -185,7 +187,10 @@ impl Bus {
             .unwrap_or_else(PoisonError::into_inner);
         let mut all = listeners.to_vec();
         change(&mut all);
-        *listeners = all.into();
+        let before = std::mem::replace(&mut *listeners, all.into());
+        drop(listeners);
+        // A listener may own what leads back to this bus: it is dropped outside of the lock.
+        drop(before);
     }
 }
 
@@ -198,10 +203,15 @@ pub enum Delivery {
     Missed(u64),
 }
 
-/// A stream of events, in the order in which they happened; see [`Events::subscribe`].
+/// A stream of events, in the order in which they were told; see [`Events::subscribe`].
+///
+/// What two threads do at once may be told in either order; the handle of a component has the
+/// truth. The stream ends when every [`Events`] of its bus, and every layer that is attached to
+/// it, is gone.
 pub struct Subscription {
     feed: broadcast::Receiver<Event>,
-    bus: Arc<Bus>,
+    // Not the bus itself, which would keep the stream from ending.
+    listening: Arc<AtomicUsize>,
 }
 
 impl Subscription {
@@ -227,7 +237,7 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.bus.listening.fetch_sub(1, Ordering::Relaxed);
+        self.listening.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -243,10 +253,21 @@ impl fmt::Debug for Subscription {
 pub struct Listening {
     id: u64,
     bus: Arc<Bus>,
+    detached: bool,
+}
+
+impl Listening {
+    /// Leaves the listener in place for as long as the bus lives.
+    pub fn detach(mut self) {
+        self.detached = true;
+    }
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
+        if self.detached {
+            return;
+        }
         self.bus.listening.fetch_sub(1, Ordering::Relaxed);
         self.bus.change(|all| all.retain(|(id, _)| *id != self.id));
     }
@@ -366,6 +387,27 @@ mod tests {
             }
         }
         assert_eq!(seen, [6, 7, 8, 9]);
+    }
+
+    #[tokio::test]
+    async fn a_subscription_ends_with_its_bus() {
+        let events = Events::new(4);
+        let mut subscription = events.subscribe();
+        drop(events);
+        assert_eq!(subscription.next().await, None);
+    }
+
+    #[test]
+    fn a_listener_may_own_what_leads_back_to_the_bus() {
+        let events = Events::new(4);
+        let inner = events.listen(|_| {});
+        let outer = events.listen(move |_| {
+            let _ = &inner;
+        });
+        drop(outer);
+        assert!(!events.is_listening());
+        events.listen(|_| {}).detach();
+        assert!(events.is_listening());
     }
 
     #[test]

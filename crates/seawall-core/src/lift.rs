@@ -12,6 +12,9 @@ use crate::Error;
 
 /// Wraps the error of the innermost service in [`Error`], so that layers above can refuse.
 ///
+/// Not for an error that can carry a refusal already, such as a boxed one: refusals of layers
+/// below the lift would be taken for failures of the upstream.
+///
 /// `From<E> for Error<E>` cannot exist beside `From<Rejection>`, so the step is explicit; as a
 /// type of its own it can be named in a struct field, which `map_err` with a closure cannot.
 ///

@@ -25,7 +25,8 @@ pub trait Component: Send + Sync {
     /// The settings in force, by field.
     fn settings(&self) -> Vec<(&'static str, String)>;
 
-    /// Connects the instance to the events of a registry.
+    /// Connects the instance to the events of a registry. An instance speaks through the events
+    /// that it was attached to first.
     fn attach(&self, events: &Events);
 
     /// Carries out a command.
@@ -44,7 +45,7 @@ pub trait Component: Send + Sync {
 /// One counter or gauge of a component.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample<'a> {
-    /// The metric, after Prometheus' conventions: `seawall_breaker_calls_total`.
+    /// The metric, after Prometheus' conventions: `seawall_calls_total`.
     pub metric: &'static str,
     /// Labels beside those of the service and the instance.
     pub labels: &'a [(&'static str, &'static str)],
@@ -213,12 +214,12 @@ impl Registry {
     }
 
     /// Removes a component; the layer goes on working.
-    pub fn remove(
-        &self,
-        pattern: &'static str,
-        name: impl Into<Name>,
-    ) -> Option<Arc<dyn Component>> {
-        self.write().remove(&(pattern, name.into()))
+    pub fn remove(&self, pattern: &str, name: impl Into<Name>) -> Option<Arc<dyn Component>> {
+        let key = {
+            let component = self.get(pattern, name)?;
+            (component.pattern(), component.name())
+        };
+        self.write().remove(&key)
     }
 
     /// The component of that pattern and name.
