@@ -1,1 +1,60 @@
 //! Seawall's refusals as gRPC statuses, for tonic clients and servers.
+//!
+//! A layer that refuses needs an error that can carry the refusal. [`tonic::Status`] cannot be
+//! made from one here, and through a boxed error a refusal reaches the user of a generated client
+//! as `UNKNOWN`, which nobody may retry. [`GrpcError`] is a status that carries refusals: an
+//! open circuit arrives as `UNAVAILABLE`, a used-up rate as `RESOURCE_EXHAUSTED`, and the time to
+//! come back travels in the metadata of gRPC's own retry pushback.
+//!
+//! # Example
+//!
+//! A client: [`LiftGrpc`] goes right around the channel, the layers go around it, and a generated
+//! client goes on top.
+//!
+//! ```
+//! use seawall_core::{Reason, Refusable, Rejection};
+//! use seawall_grpc::GrpcError;
+//! use std::time::Duration;
+//!
+//! // What the generated client of a refused call makes of it:
+//! let refused = Rejection::new(Reason::CircuitOpen, "quotes")
+//!     .with_retry_after(Duration::from_secs(2));
+//! let status = tonic::Status::from_error(GrpcError::from(refused).into());
+//!
+//! assert_eq!(status.code(), tonic::Code::Unavailable);
+//! assert_eq!(status.metadata().get("grpc-retry-pushback-ms").unwrap(), "2000");
+//! let rejection = seawall_core::find_rejection(&status).unwrap();
+//! assert_eq!(rejection.name().as_str(), "quotes");
+//! ```
+//!
+//! A server: [`AnsweredGrpc`] around the layers, as a layer of `tonic::transport::Server`.
+//!
+//! # What a result means
+//!
+//! [`GrpcClassifier`] judges by the status in the *head* of an answer and by errors. A stream says
+//! in its trailers how it ended; with [`UntilTrailers`] as a layer's hold, the call is not over
+//! and its place not free before that.
+//!
+//! # Readiness, cancellation, ordering
+//!
+//! Nothing here reserves, waits or spawns; readiness is the inner service's.
+
+mod answered;
+mod classify;
+mod error;
+mod lift;
+mod pushback;
+mod trailers;
+
+pub use answered::{AnswerGrpc, AnswerGrpcFuture, AnsweredGrpc};
+pub use classify::{GrpcClassifier, GrpcFailure, outcome_of};
+pub use error::{GrpcError, code_of, status_of};
+pub use lift::{LiftGrpc, LiftGrpcFuture, LiftedGrpc};
+pub use pushback::{Pushback, RETRY_PUSHBACK_MS};
+pub use trailers::{StatusBody, UntilTrailers};
+
+/// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[derive(Debug)]
+pub struct Readme;

@@ -1,1 +1,78 @@
-//! What is particular to HTTP: classification, Retry-After, replayable and guarded bodies, replay safety by route.
+//! What is particular to HTTP: what an answer means, what may be sent again, and when a call is
+//! over.
+//!
+//! Seawall's layers know no protocol. They ask what a result says about the upstream, what a
+//! request is, how to copy it, and how long a call holds its place; with HTTP the right answers
+//! are less simple than they look. A 429 is no failure of the upstream, but a 200 may be a
+//! throttle in disguise; a connection that was refused proves that an order was not sent, one
+//! that was reset proves nothing; a streamed answer is not over when its head is there. This
+//! crate has these answers as values that plug into the layers.
+//!
+//! | question of a layer | answer |
+//! |---|---|
+//! | what does this result say? | [`HttpClassifier`], [`TransportError`], and [`inspect`] for what hides in bodies |
+//! | how long does it ask to wait? | [`retry_after()`] |
+//! | may this request be sent twice, what does it cost, when is it too late? | [`Routes`], [`RequestDeadline`] |
+//! | how is it copied? | [`copy_request`] with a [`ReplayBody`], [`copy_bytes_request`] |
+//! | when is the call over? | [`UntilBodyEnd`], [`GuardedBody`] |
+//! | how is a refusal answered in a server? | [`Answered`], [`respond`], [`status_of`] |
+//!
+//! # Example
+//!
+//! ```
+//! use std::time::Duration;
+//! use http::{Method, Request, Response, StatusCode};
+//! use seawall_core::{Classify, Describe, Meta, Outcome, Priority, Replay};
+//! use seawall_http::{HttpClassifier, ReplayBody, Routes, copy_request};
+//!
+//! let classifier = HttpClassifier::new().ban_on(StatusCode::FORBIDDEN, Duration::from_secs(300));
+//! let routes = Routes::new().route(
+//!     Method::DELETE,
+//!     "/v2/orders/{id}",
+//!     Meta::new(Replay::Safe).with_priority(Priority::HIGH),
+//! )?;
+//!
+//! let cancel: Request<ReplayBody> = Request::delete("/v2/orders/7").body(().into()).unwrap();
+//! assert!(routes.describe(&cancel).replay.is_safe());
+//! assert!(copy_request(&cancel).is_some());
+//!
+//! let gone = Response::builder().status(410).body(()).unwrap();
+//! let outcome = classifier.classify(Ok::<_, &std::io::Error>(&gone));
+//! assert_eq!(outcome, Outcome::Ignored, "a bad request says nothing about the upstream");
+//! # Ok::<(), seawall_core::InvalidConfig>(())
+//! ```
+//!
+//! # Features
+//!
+//! * `hyper`: tells errors of `hyper` and `hyper-util`'s legacy client apart by whether the
+//!   request left.
+//! * `reqwest`: the same for `reqwest`.
+
+pub mod inspect;
+
+mod answer;
+mod answered;
+mod classify;
+mod copy;
+mod guarded;
+mod replay;
+mod retry_after;
+mod routes;
+mod transport;
+
+pub use answer::{respond, status_of};
+pub use answered::{Answer, AnswerFuture, Answered};
+pub use classify::{ByTransport, HttpClassifier, JudgeError};
+pub use copy::{copy_bytes_request, copy_request};
+pub use guarded::{GuardedBody, UntilBodyEnd};
+pub use inspect::{InspectLayer, InspectedBody};
+pub use replay::{DEFAULT_REPLAY_CAP, ReplayBody, ReplayError};
+pub use retry_after::retry_after;
+pub use routes::{RequestDeadline, Routes, is_idempotent, stamp_deadline};
+pub use transport::{TransportError, outcome_of};
+
+/// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[derive(Debug)]
+pub struct Readme;

@@ -1,0 +1,353 @@
+//! What a gRPC answer says about the upstream.
+
+use std::error::Error as StdError;
+use std::io;
+use std::time::Duration;
+
+use http::{HeaderMap, Response, StatusCode};
+use seawall_core::{Classify, FailureKind, Outcome, Rejection, Scope};
+use tonic::{Code, ConnectError, Status};
+
+use crate::{GrpcError, Pushback};
+
+/// Judges gRPC answers by the status in their head, and errors by their status.
+///
+/// | code | outcome |
+/// |---|---|
+/// | `OK`, or no status in the head | success |
+/// | `UNAVAILABLE` | failure: overloaded |
+/// | `DEADLINE_EXCEEDED` | failure: timeout |
+/// | `INTERNAL`, `DATA_LOSS` | failure: server |
+/// | `UNKNOWN` | failure: other |
+/// | `RESOURCE_EXHAUSTED` | throttled, with the server's pushback; quota exhausted when it says never |
+/// | any other | ignored: it is about the request |
+///
+/// A status that was made on this side, from an error of the transport, is a refusal, a request
+/// that certainly was not sent (the connection failed), or of unknown fate. An answer without a
+/// gRPC status and with an HTTP status other than 200 comes from a proxy and is judged by gRPC's
+/// table of HTTP statuses. An [`Outcome`] in the extensions of the answer wins.
+///
+/// The server's pushback beside any other code is in [`Classify::retry_after`]; "never" is a wait
+/// for ever, which no retry does.
+///
+/// ```
+/// use seawall_core::{Classify, FailureKind, Outcome};
+/// use seawall_grpc::{GrpcClassifier, GrpcError};
+/// use tonic::Status;
+///
+/// let answer: http::Response<()> = Status::unavailable("draining").into_http();
+/// let outcome = GrpcClassifier.classify(Ok::<_, &GrpcError>(&answer));
+/// assert_eq!(outcome, Outcome::Failure(FailureKind::Overloaded));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GrpcClassifier;
+
+impl<B, E: GrpcFailure> Classify<Response<B>, E> for GrpcClassifier {
+    fn classify(&self, result: Result<&Response<B>, &E>) -> Outcome {
+        match result {
+            Ok(response) => match response.extensions().get::<Outcome>() {
+                Some(verdict) => *verdict,
+                None => by_head(response.status(), response.headers()),
+            },
+            Err(error) => error.outcome(),
+        }
+    }
+
+    fn retry_after(&self, result: Result<&Response<B>, &E>) -> Option<Duration> {
+        match result {
+            Ok(response) => Pushback::of(response.headers()),
+            Err(error) => error.pushback(),
+        }
+        .map(Pushback::wait)
+    }
+}
+
+impl<T, E: GrpcFailure> Classify<tonic::Response<T>, E> for GrpcClassifier {
+    fn classify(&self, result: Result<&tonic::Response<T>, &E>) -> Outcome {
+        match result {
+            Ok(_) => Outcome::Success,
+            Err(error) => error.outcome(),
+        }
+    }
+
+    fn retry_after(&self, result: Result<&tonic::Response<T>, &E>) -> Option<Duration> {
+        result.err()?.pushback().map(Pushback::wait)
+    }
+}
+
+pub(crate) fn by_head(http: StatusCode, headers: &HeaderMap) -> Outcome {
+    // Not `Status::from_header_map`: it decodes the details too, and panics when they are no
+    // base64.
+    let code = match headers.get("grpc-status") {
+        Some(value) => Code::from_bytes(value.as_bytes()),
+        None => match http.as_u16() {
+            200 => Code::Ok,
+            // https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
+            400 => Code::Internal,
+            401 => Code::Unauthenticated,
+            403 => Code::PermissionDenied,
+            404 => Code::Unimplemented,
+            429 | 502 | 503 | 504 => Code::Unavailable,
+            _ => Code::Unknown,
+        },
+    };
+    by_code(code, || Pushback::of(headers))
+}
+
+pub(crate) fn by_code(code: Code, pushback: impl FnOnce() -> Option<Pushback>) -> Outcome {
+    match code {
+        Code::Ok => Outcome::Success,
+        Code::Unavailable => Outcome::Failure(FailureKind::Overloaded),
+        Code::DeadlineExceeded => Outcome::Failure(FailureKind::Timeout),
+        Code::Internal | Code::DataLoss => Outcome::Failure(FailureKind::Server),
+        Code::Unknown => Outcome::Failure(FailureKind::Other),
+        Code::ResourceExhausted => {
+            let retry_after = match pushback() {
+                Some(Pushback::Never) => return Outcome::QuotaExhausted { renews_in: None },
+                Some(Pushback::After(wait)) => Some(wait),
+                None => None,
+            };
+            Outcome::Throttled {
+                retry_after,
+                scope: Scope::Upstream,
+            }
+        }
+        _ => Outcome::Ignored,
+    }
+}
+
+/// An error of a gRPC client that can say what it means.
+#[diagnostic::on_unimplemented(
+    message = "it is not known what a gRPC call that failed with `{Self}` means",
+    note = "put `seawall_grpc::LiftGrpc` right around the channel: the error becomes a `GrpcError`"
+)]
+pub trait GrpcFailure {
+    /// What this error says about the upstream and the request.
+    fn outcome(&self) -> Outcome;
+
+    /// What the server said in this error about another attempt; nothing unless implemented.
+    fn pushback(&self) -> Option<Pushback> {
+        None
+    }
+}
+
+impl GrpcFailure for Status {
+    fn outcome(&self) -> Outcome {
+        outcome_of(self)
+    }
+
+    fn pushback(&self) -> Option<Pushback> {
+        pushback_of(self)
+    }
+}
+
+impl GrpcFailure for GrpcError {
+    fn outcome(&self) -> Outcome {
+        outcome_of(self)
+    }
+
+    fn pushback(&self) -> Option<Pushback> {
+        pushback_of(self)
+    }
+}
+
+impl GrpcFailure for Box<dyn StdError + Send + Sync> {
+    fn outcome(&self) -> Outcome {
+        outcome_of(&**self)
+    }
+
+    fn pushback(&self) -> Option<Pushback> {
+        pushback_of(&**self)
+    }
+}
+
+impl<E: GrpcFailure> GrpcFailure for seawall_core::Error<E> {
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::Rejected(rejection) => rejection.outcome(),
+            Self::Inner(error) => error.outcome(),
+        }
+    }
+
+    fn pushback(&self) -> Option<Pushback> {
+        self.inner().and_then(GrpcFailure::pushback)
+    }
+}
+
+/// What an error says by itself or by the chain of its sources.
+///
+/// A [`Status`] without a source came from the server and is judged by its code. One with a
+/// source was made on this side: a refusal says what refusals say, a connection that could not be
+/// made proves that nothing was sent, and all else is [`Outcome::Unknown`].
+pub fn outcome_of(error: &(dyn StdError + 'static)) -> Outcome {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let source = error.source();
+        if let Some(rejection) = error.downcast_ref::<Rejection>() {
+            return rejection.outcome();
+        }
+        let refused = error
+            .downcast_ref::<io::Error>()
+            .is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused);
+        if refused || error.is::<ConnectError>() {
+            return Outcome::Failure(FailureKind::NotSent);
+        }
+        if let Some(status) = error.downcast_ref::<Status>()
+            && source.is_none()
+        {
+            return by_code(status.code(), || of_status(status));
+        }
+        next = source;
+    }
+    Outcome::Unknown
+}
+
+fn pushback_of(error: &(dyn StdError + 'static)) -> Option<Pushback> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let source = error.source();
+        if let Some(status) = error.downcast_ref::<Status>()
+            && source.is_none()
+        {
+            return of_status(status);
+        }
+        next = source;
+    }
+    None
+}
+
+fn of_status(status: &Status) -> Option<Pushback> {
+    Pushback::of(&status.metadata().clone().into_headers())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use seawall_core::Reason;
+    use std::sync::Arc;
+
+    fn answered(status: Status) -> Outcome {
+        let answer = status.into_http::<()>();
+        GrpcClassifier.classify(Ok::<_, &GrpcError>(&answer))
+    }
+
+    const NOT_SENT: Outcome = Outcome::Failure(FailureKind::NotSent);
+
+    #[test]
+    fn an_answer_and_an_error_of_the_same_code_mean_the_same() {
+        for number in 0..=16 {
+            let code = Code::from(number);
+            let expected = match code {
+                Code::Ok => Outcome::Success,
+                Code::Unavailable => Outcome::Failure(FailureKind::Overloaded),
+                Code::DeadlineExceeded => Outcome::Failure(FailureKind::Timeout),
+                Code::Internal | Code::DataLoss => Outcome::Failure(FailureKind::Server),
+                Code::Unknown => Outcome::Failure(FailureKind::Other),
+                Code::ResourceExhausted => Outcome::Throttled {
+                    retry_after: None,
+                    scope: Scope::Upstream,
+                },
+                _ => Outcome::Ignored,
+            };
+            assert_eq!(answered(Status::new(code, "")), expected, "{code:?}");
+            let error = GrpcError::from(Status::new(code, ""));
+            assert_eq!(error.outcome(), expected, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn the_servers_pushback_is_heard() {
+        let pushed = |value| {
+            let mut status = Status::resource_exhausted("slow down");
+            let value = tonic::metadata::MetadataValue::from_static(value);
+            status
+                .metadata_mut()
+                .insert(crate::RETRY_PUSHBACK_MS, value);
+            let by_error = GrpcError::from(status.clone()).outcome();
+            assert_eq!(answered(status), by_error);
+            by_error
+        };
+        let wait = Some(Duration::from_millis(250));
+        assert_eq!(pushed("250").retry_after(), wait);
+        assert_eq!(pushed("-1"), Outcome::QuotaExhausted { renews_in: None });
+    }
+
+    #[test]
+    fn pushback_beside_any_other_code_is_a_wait() {
+        let asked = |value| {
+            let mut status = Status::unavailable("draining");
+            let value = tonic::metadata::MetadataValue::from_static(value);
+            status
+                .metadata_mut()
+                .insert(crate::RETRY_PUSHBACK_MS, value);
+            let answer = status.clone().into_http::<()>();
+            let of_answer = GrpcClassifier.retry_after(Ok::<_, &GrpcError>(&answer));
+            let error = seawall_core::Error::Inner(GrpcError::from(status));
+            let of_error = GrpcClassifier.retry_after(Err::<&Response<()>, _>(&error));
+            assert_eq!(of_answer, of_error);
+            of_answer
+        };
+        assert_eq!(asked("250"), Some(Duration::from_millis(250)));
+        assert_eq!(asked("-1"), Some(Duration::MAX));
+    }
+
+    #[test]
+    fn an_answer_of_a_proxy_is_judged_by_its_http_status() {
+        let judged = |http: u16| {
+            let answer = Response::builder().status(http).body(()).unwrap();
+            GrpcClassifier.classify(Ok::<_, &GrpcError>(&answer))
+        };
+        assert_eq!(judged(200), Outcome::Success);
+        assert_eq!(judged(503), Outcome::Failure(FailureKind::Overloaded));
+        assert_eq!(judged(401), Outcome::Ignored);
+        assert_eq!(judged(418), Outcome::Failure(FailureKind::Other));
+    }
+
+    #[test]
+    fn details_that_are_no_base64_harm_nobody() {
+        let answer = Response::builder()
+            .header("grpc-status", "14")
+            .header("grpc-status-details-bin", "!!")
+            .body(())
+            .unwrap();
+        let judged = GrpcClassifier.classify(Ok::<_, &GrpcError>(&answer));
+        assert_eq!(judged, Outcome::Failure(FailureKind::Overloaded));
+    }
+
+    #[test]
+    fn only_a_connection_that_was_never_made_proves_that_nothing_was_sent() {
+        let local = |source: Arc<dyn StdError + Send + Sync>| {
+            let mut status = Status::unavailable("transport");
+            status.set_source(source);
+            // As a generated client has it, too: wrapped once more.
+            let error = GrpcError::from(status);
+            let outcome = error.outcome();
+            assert_eq!(Status::from_error(error.into()).outcome(), outcome);
+            outcome
+        };
+        let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        assert_eq!(local(Arc::new(refused())), NOT_SENT);
+        assert_eq!(local(Arc::new(ConnectError("no route".into()))), NOT_SENT);
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        assert_eq!(local(Arc::new(reset)), Outcome::Unknown);
+        let rejection = Rejection::new(Reason::RateLimited, "x");
+        assert_eq!(local(Arc::new(rejection)), Outcome::Ignored);
+    }
+
+    #[test]
+    fn a_servers_status_that_was_boxed_is_still_the_servers() {
+        let boxed: Box<dyn StdError + Send + Sync> = Box::new(io::Error::other("no status"));
+        assert_eq!(boxed.outcome(), Outcome::Unknown);
+        let wrapped = GrpcError::from(Status::internal("bug"));
+        let seen = Status::from_error(Box::new(wrapped));
+        assert_eq!(seen.outcome(), Outcome::Failure(FailureKind::Server));
+    }
+
+    #[test]
+    fn a_verdict_in_the_extensions_wins() {
+        let mut answer = Status::ok("").into_http::<()>();
+        answer.extensions_mut().insert(Outcome::Ignored);
+        let judged = GrpcClassifier.classify(Ok::<_, &GrpcError>(&answer));
+        assert_eq!(judged, Outcome::Ignored);
+    }
+}

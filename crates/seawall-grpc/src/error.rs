@@ -1,0 +1,164 @@
+//! A status that can carry a refusal.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+use seawall_core::{Reason, Refusable, Rejection, find_rejection};
+use tonic::metadata::MetadataValue;
+use tonic::{Code, Status};
+
+use crate::Pushback;
+use crate::pushback::RETRY_PUSHBACK_MS;
+
+/// A [`Status`] that can carry a refusal: the error of a stack of layers around a tonic channel.
+///
+/// The status is the `source` of this error, where tonic's generated clients look for one, so its
+/// code and metadata survive. The [`Rejection`] is the source of the status.
+///
+/// ```
+/// use seawall_core::{Reason, Refusable, Rejection};
+/// use seawall_grpc::GrpcError;
+/// use tonic::{Code, Status};
+///
+/// let refused = GrpcError::from(Rejection::new(Reason::RateLimited, "quotes"));
+/// assert_eq!(refused.status().code(), Code::ResourceExhausted);
+/// assert!(refused.rejection().is_some());
+/// assert!(GrpcError::from(Status::not_found("no such symbol")).rejection().is_none());
+/// ```
+#[derive(Debug)]
+pub struct GrpcError(Status);
+
+impl GrpcError {
+    /// The status.
+    pub const fn status(&self) -> &Status {
+        &self.0
+    }
+
+    /// The status by value.
+    pub fn into_status(self) -> Status {
+        self.0
+    }
+}
+
+impl From<Status> for GrpcError {
+    fn from(status: Status) -> Self {
+        Self(status)
+    }
+}
+
+impl From<GrpcError> for Status {
+    fn from(error: GrpcError) -> Self {
+        error.0
+    }
+}
+
+impl From<Rejection> for GrpcError {
+    fn from(rejection: Rejection) -> Self {
+        Self(status_of(&rejection))
+    }
+}
+
+impl Refusable for GrpcError {
+    fn rejection(&self) -> Option<&Rejection> {
+        find_rejection(&self.0)
+    }
+}
+
+impl fmt::Display for GrpcError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the call failed")
+    }
+}
+
+impl StdError for GrpcError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.0)
+    }
+}
+
+/// The code that says what a refusal says.
+///
+/// | refusal | code |
+/// |---|---|
+/// | circuit open, not ready, budget exhausted | `UNAVAILABLE` |
+/// | rate limited, too expensive, bulkhead full, queue timeout | `RESOURCE_EXHAUSTED` |
+/// | attempt timed out, deadline exceeded | `DEADLINE_EXCEEDED` |
+/// | outcome unknown | `UNKNOWN` |
+pub const fn code_of(reason: Reason) -> Code {
+    match reason {
+        Reason::RateLimited
+        | Reason::TooExpensive
+        | Reason::BulkheadFull
+        | Reason::QueueTimeout => Code::ResourceExhausted,
+        Reason::AttemptTimeout | Reason::DeadlineExceeded => Code::DeadlineExceeded,
+        Reason::OutcomeUnknown => Code::Unknown,
+        _ => Code::Unavailable,
+    }
+}
+
+/// A refusal as a status: the code of [`code_of`], the reason as its message, the time to come
+/// back as `grpc-retry-pushback-ms`, and the [`Rejection`] as its source.
+///
+/// The name of the layer instance is in the source alone, which is not sent over the wire.
+pub fn status_of(rejection: &Rejection) -> Status {
+    let reason = rejection.reason();
+    let mut status = Status::new(code_of(reason), reason.to_string());
+    status.set_source(Arc::new(*rejection));
+    if let Some(pushback) = Pushback::in_refusal(rejection)
+        && let Ok(value) = MetadataValue::try_from(pushback.to_text())
+    {
+        status.metadata_mut().insert(RETRY_PUSHBACK_MS, value);
+    }
+    status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_refusal_keeps_its_code_through_a_generated_client() {
+        // Generated clients box the error of their transport and call `Status::from_error`.
+        for reason in Reason::ALL {
+            let refused = Rejection::new(reason, "x").with_retry_after(Duration::from_millis(7));
+            let seen = Status::from_error(GrpcError::from(refused).into());
+            assert_eq!(seen.code(), code_of(reason), "{reason:?}");
+            assert_eq!(seen.message(), reason.to_string());
+            assert_eq!(find_rejection(&seen), Some(&refused));
+            let pushback = Pushback::of(&seen.metadata().clone().into_headers());
+            let expected = match reason {
+                Reason::TooExpensive => Pushback::Never,
+                _ => Pushback::After(Duration::from_millis(7)),
+            };
+            assert_eq!(pushback, Some(expected));
+        }
+    }
+
+    #[test]
+    fn codes_tell_who_may_come_back() {
+        assert_eq!(code_of(Reason::CircuitOpen), Code::Unavailable);
+        assert_eq!(code_of(Reason::BulkheadFull), Code::ResourceExhausted);
+        assert_eq!(code_of(Reason::DeadlineExceeded), Code::DeadlineExceeded);
+        assert_eq!(code_of(Reason::OutcomeUnknown), Code::Unknown);
+    }
+
+    #[test]
+    fn a_status_of_the_upstream_stays_what_it_is() {
+        let error = GrpcError::from(Status::not_found("no such symbol"));
+        assert!(error.rejection().is_none());
+        let status = Status::from(error);
+        assert_eq!(status.code(), Code::NotFound);
+        assert_eq!(status.message(), "no such symbol");
+        assert!(Pushback::of(&status.metadata().clone().into_headers()).is_none());
+    }
+
+    #[test]
+    fn the_name_of_the_instance_is_not_sent() {
+        let status = status_of(&Rejection::new(Reason::CircuitOpen, "alpaca-orders"));
+        let answer = status.into_http::<()>();
+        let sent = format!("{:?}", answer.headers());
+        assert!(!sent.contains("alpaca"), "{sent}");
+    }
+}

@@ -1,0 +1,185 @@
+//! Layers in a server whose services cannot fail: refusals become answers.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::Response;
+use pin_project_lite::pin_project;
+use seawall_core::{Error, Lift, Rejection};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::respond;
+
+/// Runs layers around a service of a server and answers their refusals as [`respond`] does.
+///
+/// axum's routes cannot fail (their error is `Infallible`), and a layer that refuses needs an
+/// error that can carry the refusal. This layer lifts the service's error, puts the layers
+/// around, and takes the lift off again: refusals are answered with 503, 429 or 504 and
+/// `Retry-After`, the service's own errors pass.
+///
+/// Several layers go in as a tuple, the first one outermost. The types can be named:
+/// `Answered<(TimeoutLayer, BulkheadLayer)>`. Clones share what the layers share, so one limit
+/// holds for all routes.
+///
+/// ```
+/// # use tower::layer::util::Identity as BulkheadLayer;
+/// use seawall_http::Answered;
+///
+/// # let bulkhead = BulkheadLayer::new();
+/// // `bulkhead` is any layer or tuple of layers.
+/// let app: axum::Router = axum::Router::new()
+///     .route("/", axum::routing::get(|| async { "hello" }))
+///     .layer(Answered::new(bulkhead));
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Answered<L> {
+    layers: L,
+}
+
+impl<L> Answered<L> {
+    /// Answers the refusals of `layers`.
+    pub const fn new(layers: L) -> Self {
+        Self { layers }
+    }
+
+    /// The layers.
+    pub const fn get_ref(&self) -> &L {
+        &self.layers
+    }
+}
+
+impl<L, S> Layer<S> for Answered<L>
+where
+    L: Layer<Lift<S>>,
+{
+    type Service = Answer<L::Service>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Answer::new(self.layers.layer(Lift::new(inner)))
+    }
+}
+
+/// A service that answers refusals instead of failing with them; see [`Answered`].
+#[derive(Debug, Default)]
+pub struct Answer<S> {
+    inner: S,
+    /// Layers refuse in `call`. One that does so in `poll_ready` is answered in `call` too,
+    /// since this service has no error for it.
+    refused: Option<Rejection>,
+}
+
+impl<S> Answer<S> {
+    /// Answers the refusals of `inner`, whose error is a [`seawall_core::Error`].
+    pub const fn new(inner: S) -> Self {
+        Self {
+            inner,
+            refused: None,
+        }
+    }
+
+    /// The service below.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The service below, mutably.
+    pub const fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The service below, by value.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S: Clone> Clone for Answer<S> {
+    /// The refusal was met by this instance; the clone has not been asked for readiness yet.
+    fn clone(&self) -> Self {
+        Self::new(self.inner.clone())
+    }
+}
+
+impl<S, Req, B, E> Service<Req> for Answer<S>
+where
+    S: Service<Req, Response = Response<B>, Error = Error<E>>,
+    B: From<Bytes>,
+{
+    type Response = Response<B>;
+    type Error = E;
+    type Future = AnswerFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), E>> {
+        if self.refused.is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Ready(match ready!(self.inner.poll_ready(cx)) {
+            Ok(()) => Ok(()),
+            Err(Error::Rejected(rejection)) => {
+                self.refused = Some(rejection);
+                Ok(())
+            }
+            Err(Error::Inner(error)) => Err(error),
+        })
+    }
+
+    fn call(&mut self, req: Req) -> Self::Future {
+        AnswerFuture {
+            state: match self.refused.take() {
+                Some(rejection) => State::Refused { rejection },
+                None => State::Called {
+                    inner: self.inner.call(req),
+                },
+            },
+        }
+    }
+}
+
+pin_project! {
+    /// The answer of an [`Answer`].
+    ///
+    /// # Panics
+    ///
+    /// When it is polled again after it has answered.
+    #[derive(Debug)]
+    pub struct AnswerFuture<F> {
+        #[pin]
+        state: State<F>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    #[derive(Debug)]
+    enum State<F> {
+        Called { #[pin] inner: F },
+        Refused { rejection: Rejection },
+        Done,
+    }
+}
+
+impl<F, B, E> Future for AnswerFuture<F>
+where
+    F: Future<Output = Result<Response<B>, Error<E>>>,
+    B: From<Bytes>,
+{
+    type Output = Result<Response<B>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        let answer = match state.as_mut().project() {
+            StateProj::Called { inner } => match ready!(inner.poll(cx)) {
+                Ok(response) => Ok(response),
+                Err(Error::Rejected(rejection)) => Ok(respond(&rejection)),
+                Err(Error::Inner(error)) => Err(error),
+            },
+            StateProj::Refused { rejection } => Ok(respond(rejection)),
+            StateProj::Done => panic!("polled after it has answered"),
+        };
+        state.set(State::Done);
+        Poll::Ready(answer)
+    }
+}

@@ -1,0 +1,132 @@
+//! The body of an answer, whole again after its beginning was read.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::replay::add;
+
+/// The body of an answer that was looked into: what was read, then the rest of it.
+///
+/// Data, trailers, errors and the announced length are those of the body below.
+pub struct InspectedBody<B: Body> {
+    read: Bytes,
+    /// What came after the data while it was read: the trailers or the error.
+    last: Option<Result<HeaderMap, B::Error>>,
+    rest: B,
+    /// Whether the body below has said that it has ended, or failed.
+    ended: bool,
+}
+
+/// Only the body below is ever pinned; an error that was kept is not.
+impl<B: Body + Unpin> Unpin for InspectedBody<B> {}
+
+impl<B: Body<Data = Bytes> + Unpin> InspectedBody<B> {
+    /// A body of which nothing was read.
+    pub(super) fn unread(rest: B) -> Self {
+        Self {
+            read: Bytes::new(),
+            last: None,
+            rest,
+            ended: false,
+        }
+    }
+
+    /// Reads on; ready when the body has ended or is longer than `cap`.
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, cap: usize) -> Poll<()> {
+        while !self.ended && self.read.len() <= cap {
+            match std::task::ready!(Pin::new(&mut self.rest).poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.append(data),
+                    Err(frame) => self.last = frame.into_trailers().ok().map(Ok),
+                },
+                Some(Err(error)) => {
+                    self.last = Some(Err(error));
+                    self.ended = true;
+                }
+                None => self.ended = true,
+            }
+            self.ended |= self.rest.is_end_stream();
+        }
+        Poll::Ready(())
+    }
+
+    fn append(&mut self, data: Bytes) {
+        if self.read.is_empty() {
+            // The usual small answer comes in one piece: a reference count, no copy.
+            self.read = data;
+        } else if !data.is_empty() {
+            // The second piece copies the first; from then on the buffer is ours and grows.
+            let mut longer = std::mem::take(&mut self.read)
+                .try_into_mut()
+                .unwrap_or_else(|read| BytesMut::from(&read[..]));
+            longer.extend_from_slice(&data);
+            self.read = longer.freeze();
+        }
+    }
+
+    /// The whole body, when all of it was read without an error and is no longer than `cap`.
+    pub(super) fn whole(&self, cap: usize) -> Option<&[u8]> {
+        let whole = self.ended && !matches!(self.last, Some(Err(_))) && self.read.len() <= cap;
+        whole.then_some(&self.read[..])
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for InspectedBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = &mut *self;
+        if !this.read.is_empty() {
+            let read = std::mem::take(&mut this.read);
+            return Poll::Ready(Some(Ok(Frame::data(read))));
+        }
+        if let Some(last) = this.last.take() {
+            return Poll::Ready(Some(last.map(Frame::trailers)));
+        }
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        Pin::new(&mut this.rest).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.read.is_empty() && self.last.is_none() && (self.ended || self.rest.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let read = self.read.len() as u64;
+        match (self.ended, &self.last) {
+            // What is missing will not come, but its length was announced.
+            (true, Some(Err(_))) => add(self.rest.size_hint(), read),
+            (true, _) => SizeHint::with_exact(read),
+            (false, _) => add(self.rest.size_hint(), read),
+        }
+    }
+}
+
+/// A body that nobody looked into, so that a refusal can be answered where inspected bodies are
+/// expected.
+impl<B: Body<Data = Bytes> + Unpin + From<Bytes>> From<Bytes> for InspectedBody<B> {
+    fn from(data: Bytes) -> Self {
+        Self::unread(B::from(data))
+    }
+}
+
+impl<B: Body + fmt::Debug> fmt::Debug for InspectedBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InspectedBody")
+            .field("read", &self.read.len())
+            .field("ended", &self.ended)
+            .field("rest", &self.rest)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,112 @@
+//! The answer of an inspected call.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::Response;
+use http::response::Parts;
+use http_body::Body;
+use pin_project_lite::pin_project;
+
+use super::layer::Rules;
+use super::{InspectedBody, Inspector};
+
+pin_project! {
+    /// The answer of an [`Inspect`](super::Inspect).
+    ///
+    /// # Panics
+    ///
+    /// When it is polled again after it has answered.
+    pub struct InspectFuture<F, B: Body, I> {
+        #[pin]
+        state: State<F, B>,
+        rules: Rules<I>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<F, B: Body> {
+        Called { #[pin] inner: F },
+        Reading { read: Option<(Parts, InspectedBody<B>)> },
+        Done,
+    }
+}
+
+impl<F, B: Body, I> InspectFuture<F, B, I> {
+    pub(super) fn new(inner: F, rules: Rules<I>) -> Self {
+        Self {
+            state: State::Called { inner },
+            rules,
+        }
+    }
+}
+
+impl<F, B, E, I> Future for InspectFuture<F, B, I>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    B: Body<Data = Bytes> + Unpin,
+    I: Inspector,
+{
+    type Output = Result<Response<InspectedBody<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            match this.state.as_mut().project() {
+                StateProj::Called { inner } => {
+                    let answer = ready!(inner.poll(cx));
+                    let (head, body) = match answer {
+                        Ok(response) => response.into_parts(),
+                        Err(error) => {
+                            this.state.set(State::Done);
+                            return Poll::Ready(Err(error));
+                        }
+                    };
+                    let reads = this.rules.reads(&head, &body);
+                    let body = InspectedBody::unread(body);
+                    if !reads {
+                        this.state.set(State::Done);
+                        return Poll::Ready(Ok(Response::from_parts(head, body)));
+                    }
+                    let read = Some((head, body));
+                    this.state.set(State::Reading { read });
+                }
+                StateProj::Reading { read } => {
+                    if let Some((_, body)) = read {
+                        ready!(body.poll_read(cx, this.rules.cap));
+                    }
+                    let read = read.take();
+                    this.state.set(State::Done);
+                    let Some((mut head, body)) = read else {
+                        continue;
+                    };
+                    let verdict = body
+                        .whole(this.rules.cap)
+                        .and_then(|text| this.rules.inspector.inspect(&head, text));
+                    if let Some(verdict) = verdict {
+                        head.extensions.insert(verdict);
+                    }
+                    return Poll::Ready(Ok(Response::from_parts(head, body)));
+                }
+                StateProj::Done => panic!("polled after it has answered"),
+            }
+        }
+    }
+}
+
+impl<F, B: Body, I> fmt::Debug for InspectFuture<F, B, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::Called { .. } => "called",
+            State::Reading { .. } => "reading",
+            State::Done => "done",
+        };
+        f.debug_struct("InspectFuture")
+            .field("state", &state)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,394 @@
+//! A request body that can be sent more than once.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+
+/// How much of a stream a [`ReplayBody`] keeps at most, if not told otherwise: 64 KiB.
+pub const DEFAULT_REPLAY_CAP: usize = 64 * 1024;
+
+/// A request body of which copies can be made for further attempts.
+///
+/// From bytes, a copy is a reference count. From a stream, what was read is kept *while it is
+/// sent for the first time*, up to a cap; nothing is read ahead. A copy sends what was kept and
+/// then reads on where the first reader stopped.
+///
+/// There are never two readers of the stream at once: while one is in the middle of it,
+/// [`ReplayBody::copy`] gives none, and a copy made before fails with [`ReplayError::InUse`]. So
+/// a body is not sent again while the first request is still being written (an answer may come
+/// before that), and the second connection does not steal its data from the first. Beyond the
+/// cap the kept part is let go and the body is not replayable any more: no further copies, and
+/// those made before fail with [`ReplayError::TooLong`] before they have sent a byte. A stream
+/// that announces a length beyond the cap has no copy from the start.
+///
+/// ```
+/// use bytes::Bytes;
+/// use http_body_util::{BodyExt, Full};
+/// use seawall_http::ReplayBody;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let body: ReplayBody = ReplayBody::stream(Full::from("buy 1"));
+/// let copy = body.copy().expect("nothing was sent yet");
+/// for body in [body, copy] {
+///     assert_eq!(body.collect().await.unwrap().to_bytes(), Bytes::from("buy 1"));
+/// }
+/// # }
+/// ```
+pub struct ReplayBody<B = Full<Bytes>> {
+    kind: Kind<B>,
+}
+
+enum Kind<B> {
+    Full {
+        data: Bytes,
+        sent: bool,
+    },
+    Stream {
+        shared: Arc<Mutex<Shared<B>>>,
+        /// How many of the kept frames this reader has sent.
+        sent: usize,
+        /// The stream itself, while this reader is the one that reads it.
+        source: Option<B>,
+    },
+}
+
+/// What the copies of a streamed body share.
+struct Shared<B> {
+    source: Source<B>,
+    kept: Vec<Bytes>,
+    kept_bytes: usize,
+    cap: usize,
+    too_long: bool,
+    trailers: Option<HeaderMap>,
+}
+
+enum Source<B> {
+    /// Nobody reads: the next one who has sent what was kept takes it.
+    Free(B),
+    /// Some copy reads.
+    Lent,
+    Ended,
+}
+
+/// Why a [`ReplayBody`] could not be read.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplayError<E> {
+    /// The stream failed.
+    Body(E),
+    /// The stream was longer than the cap, so what was sent is not at hand any more.
+    TooLong,
+    /// Another copy is in the middle of the stream.
+    InUse,
+}
+
+impl<E> fmt::Display for ReplayError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Body(_) => "the stream of the request body failed",
+            Self::TooLong => "the request body is too long to be sent again",
+            Self::InUse => "the request body is still being sent by another attempt",
+        })
+    }
+}
+
+impl<E: std::error::Error + 'static> std::error::Error for ReplayError<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Body(error) => Some(error),
+            Self::TooLong | Self::InUse => None,
+        }
+    }
+}
+
+impl<B> ReplayBody<B> {
+    /// A body of bytes; it can always be sent again.
+    pub fn full(data: impl Into<Bytes>) -> Self {
+        Self {
+            kind: Kind::Full {
+                data: data.into(),
+                sent: false,
+            },
+        }
+    }
+
+    /// A body without content.
+    pub fn empty() -> Self {
+        Self::full(Bytes::new())
+    }
+
+    /// A body that is read from a stream, of which at most [`DEFAULT_REPLAY_CAP`] is kept.
+    pub fn stream(body: B) -> Self {
+        Self::stream_with_cap(body, DEFAULT_REPLAY_CAP)
+    }
+
+    /// A body that is read from a stream, of which at most `cap` bytes are kept.
+    pub fn stream_with_cap(body: B, cap: usize) -> Self {
+        Self {
+            kind: Kind::Stream {
+                shared: Arc::new(Mutex::new(Shared {
+                    source: Source::Free(body),
+                    kept: Vec::new(),
+                    kept_bytes: 0,
+                    cap,
+                    too_long: false,
+                    trailers: None,
+                })),
+                sent: 0,
+                source: None,
+            },
+        }
+    }
+
+    /// The same body from its beginning; `None` when it is too long to be kept, and while it is
+    /// being sent.
+    #[must_use]
+    pub fn copy(&self) -> Option<Self>
+    where
+        B: Body,
+    {
+        let kind = match &self.kind {
+            Kind::Full { data, .. } => Kind::Full {
+                data: data.clone(),
+                sent: false,
+            },
+            Kind::Stream { shared, .. } => {
+                let state = lock(shared);
+                if state.too_long {
+                    return None;
+                }
+                match &state.source {
+                    Source::Lent => return None,
+                    Source::Free(body) if state.will_be_too_long(body) => return None,
+                    Source::Free(_) | Source::Ended => {}
+                }
+                Kind::Stream {
+                    shared: Arc::clone(shared),
+                    sent: 0,
+                    source: None,
+                }
+            }
+        };
+        Some(Self { kind })
+    }
+}
+
+fn lock<B>(shared: &Mutex<Shared<B>>) -> MutexGuard<'_, Shared<B>> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<B> Shared<B> {
+    /// Whether what the stream has announced is more than can be kept.
+    fn will_be_too_long(&self, body: &B) -> bool
+    where
+        B: Body,
+    {
+        let whole = body
+            .size_hint()
+            .lower()
+            .saturating_add(self.kept_bytes as u64);
+        whole > self.cap as u64
+    }
+
+    fn keep(&mut self, data: &Bytes) {
+        if self.too_long {
+            return;
+        }
+        self.kept_bytes = self.kept_bytes.saturating_add(data.len());
+        if self.kept_bytes > self.cap {
+            self.too_long = true;
+            self.kept = Vec::new();
+        } else {
+            self.kept.push(data.clone());
+        }
+    }
+}
+
+impl<B> Drop for ReplayBody<B> {
+    fn drop(&mut self) {
+        if let Kind::Stream { shared, source, .. } = &mut self.kind {
+            // Given up in the middle: the next copy reads on from here.
+            if let Some(source) = source.take() {
+                lock(shared).source = Source::Free(source);
+            }
+        }
+    }
+}
+
+impl<B> Body for ReplayBody<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    type Data = Bytes;
+    type Error = ReplayError<B::Error>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match &mut self.kind {
+            Kind::Full { data, sent } => {
+                let rest = !*sent && !data.is_empty();
+                *sent = true;
+                Poll::Ready(rest.then(|| Ok(Frame::data(data.clone()))))
+            }
+            Kind::Stream {
+                shared,
+                sent,
+                source,
+            } => {
+                if source.is_none() {
+                    let mut state = lock(shared);
+                    if let Some(data) = state.kept.get(*sent) {
+                        *sent += 1;
+                        return Poll::Ready(Some(Ok(Frame::data(data.clone()))));
+                    }
+                    if *sent == usize::MAX {
+                        return Poll::Ready(None);
+                    }
+                    if state.too_long {
+                        return Poll::Ready(Some(Err(ReplayError::TooLong)));
+                    }
+                    match std::mem::replace(&mut state.source, Source::Lent) {
+                        Source::Free(body) => *source = Some(body),
+                        Source::Lent => return Poll::Ready(Some(Err(ReplayError::InUse))),
+                        Source::Ended => {
+                            state.source = Source::Ended;
+                            *sent = usize::MAX;
+                            let trailers = state.trailers.clone();
+                            return Poll::Ready(trailers.map(|t| Ok(Frame::trailers(t))));
+                        }
+                    }
+                }
+                let Some(body) = source.as_mut() else {
+                    return Poll::Ready(None);
+                };
+                let frame = std::task::ready!(Pin::new(&mut *body).poll_frame(cx));
+                let ended = body.is_end_stream();
+                let mut state = lock(shared);
+                match &frame {
+                    Some(Ok(frame)) => {
+                        if let Some(data) = frame.data_ref() {
+                            state.keep(data);
+                        } else if let Some(trailers) = frame.trailers_ref() {
+                            state.trailers = Some(trailers.clone());
+                        }
+                    }
+                    // A broken stream cannot be read again either.
+                    Some(Err(_)) => state.too_long = true,
+                    None => {}
+                }
+                if frame.is_none() || ended {
+                    state.source = Source::Ended;
+                    *sent = usize::MAX;
+                    *source = None;
+                }
+                Poll::Ready(frame.map(|f| f.map_err(ReplayError::Body)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Full { data, sent } => *sent || data.is_empty(),
+            Kind::Stream {
+                shared,
+                sent,
+                source,
+            } => match source {
+                Some(body) => body.is_end_stream(),
+                None if *sent == usize::MAX => true,
+                None => {
+                    let state = lock(shared);
+                    let rest = *sent < state.kept.len() || state.too_long;
+                    !rest
+                        && match &state.source {
+                            Source::Free(body) => body.is_end_stream(),
+                            Source::Lent => false,
+                            Source::Ended => state.trailers.is_none(),
+                        }
+                }
+            },
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Full { sent: true, .. } => SizeHint::with_exact(0),
+            Kind::Full { data, .. } => SizeHint::with_exact(data.len() as u64),
+            Kind::Stream {
+                shared,
+                sent,
+                source,
+            } => match source {
+                Some(body) => body.size_hint(),
+                None if *sent == usize::MAX => SizeHint::with_exact(0),
+                None => {
+                    let state = lock(shared);
+                    let kept: usize = state.kept.iter().skip(*sent).map(Bytes::len).sum();
+                    match &state.source {
+                        Source::Free(body) => add(body.size_hint(), kept as u64),
+                        Source::Ended if !state.too_long => SizeHint::with_exact(kept as u64),
+                        Source::Ended | Source::Lent => SizeHint::default(),
+                    }
+                }
+            },
+        }
+    }
+}
+
+/// A hint for `more` bytes before those of `hint`.
+pub(crate) fn add(hint: SizeHint, more: u64) -> SizeHint {
+    let mut sum = SizeHint::new();
+    sum.set_lower(hint.lower().saturating_add(more));
+    if let Some(upper) = hint.upper().and_then(|upper| upper.checked_add(more)) {
+        sum.set_upper(upper);
+    }
+    sum
+}
+
+impl<B> Default for ReplayBody<B> {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl<B> From<()> for ReplayBody<B> {
+    fn from((): ()) -> Self {
+        Self::empty()
+    }
+}
+
+macro_rules! from_bytes {
+    ($($data:ty),*) => {$(
+        impl<B> From<$data> for ReplayBody<B> {
+            fn from(data: $data) -> Self {
+                Self::full(data)
+            }
+        }
+    )*};
+}
+from_bytes!(Bytes, String, Vec<u8>, &'static str, &'static [u8]);
+
+impl<B> fmt::Debug for ReplayBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("ReplayBody");
+        match &self.kind {
+            Kind::Full { data, .. } => debug.field("bytes", &data.len()),
+            Kind::Stream { shared, source, .. } => {
+                let state = lock(shared);
+                debug
+                    .field("kept", &state.kept_bytes)
+                    .field("too_long", &state.too_long)
+                    .field("reading", &source.is_some())
+            }
+        };
+        debug.finish_non_exhaustive()
+    }
+}

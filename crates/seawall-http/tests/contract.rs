@@ -1,0 +1,95 @@
+//! The contract of a layer, kept by the two that this crate has.
+
+use bytes::Bytes;
+use http::Response;
+use http::response::Parts;
+use http_body::Body;
+use http_body_util::Full;
+use seawall_core::Outcome;
+use seawall_http::Answered;
+use seawall_http::inspect::InspectLayer;
+use seawall_testkit::contract::Mock;
+use tower::layer::util::Identity;
+use tower::util::{MapRequest, MapResponse};
+use tower::{BoxError, Layer, Service};
+
+type Upstream = MapResponse<Mock, fn(u32) -> Response<Full<Bytes>>>;
+
+/// The mock's number as an answer whose body is worth a look.
+fn answer(number: u32) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from("{}"));
+    let json = http::HeaderValue::from_static("application/json");
+    response.headers_mut().insert("content-type", json);
+    response.extensions_mut().insert(number);
+    response
+}
+
+fn number<B: Body>(response: Response<B>) -> u32 {
+    let (head, _) = response.into_parts();
+    *head.extensions.get().expect("the mock's number")
+}
+
+fn upstream(inner: Mock) -> Upstream {
+    MapResponse::new(inner, answer)
+}
+
+mod inspect {
+    use super::*;
+
+    fn nothing(_: &Parts, body: &[u8]) -> Option<Outcome> {
+        assert_eq!(body, b"{}");
+        None
+    }
+
+    fn subject(inner: Mock) -> impl Service<u32, Response = u32, Error = BoxError> + Clone {
+        let layer = InspectLayer::new(99, nothing as fn(&Parts, &[u8]) -> Option<Outcome>);
+        MapResponse::new(layer.layer(upstream(inner)), number as fn(_) -> u32)
+    }
+
+    seawall_testkit::contract_tests! { subject =>
+        calls_the_ready_instance,
+        one_request_needs_one_reservation,
+        reserves_once_when_polled_again,
+        dropped_service_releases_its_reservation,
+        dropped_future_releases_everything,
+        pending_has_registered_the_waker,
+        call_does_not_poll_readiness,
+        spawns_no_task,
+        clone_resets_readiness,
+        asks_again_before_claiming_ready,
+        finished_future_holds_nothing,
+        finished_future_has_dropped_the_inner_future,
+        idle_ready_clone_blocks_nobody,
+        passes_errors_through,
+        survives_a_panic,
+    }
+}
+
+mod answered {
+    use super::*;
+
+    fn subject(inner: Mock) -> impl Service<u32, Response = u32, Error = BoxError> + Clone {
+        let layer = Answered::new(Identity::new());
+        // Something between, as in a server.
+        let inner = MapRequest::new(upstream(inner), (|n| n) as fn(u32) -> u32);
+        MapResponse::new(layer.layer(inner), number as fn(_) -> u32)
+    }
+
+    seawall_testkit::contract_tests! { subject =>
+        calls_the_ready_instance,
+        one_request_needs_one_reservation,
+        reserves_once_when_polled_again,
+        dropped_service_releases_its_reservation,
+        dropped_future_releases_everything,
+        pending_has_registered_the_waker,
+        call_does_not_poll_readiness,
+        spawns_no_task,
+        clone_resets_readiness,
+        asks_again_before_claiming_ready,
+        finished_future_holds_nothing,
+        finished_future_has_dropped_the_inner_future,
+        idle_ready_clone_blocks_nobody,
+        passes_errors_through,
+        survives_a_panic,
+    }
+}
