@@ -1,1 +1,118 @@
-//! A rate limiter as a Tower layer: GCRA in one atomic, first-in first-out waiting, refusals that say when to come back.
+//! A bound on how much departs per time, with a line for those who may wait.
+//!
+//! An API that allows 200 requests per minute answers the 201st with a refusal, and the client
+//! that goes on regardless with a ban. Counting per minute on the client's side lets twice the
+//! number through where two minutes meet, and a limit per clone of a client is none at all. This
+//! layer grants a rate and a burst, exactly, over any stretch of time, to all services of one
+//! layer together; who comes too early is told when to come back, or waits, first come, first
+//! served.
+//!
+//! # Example
+//!
+//! ```
+//! use std::time::Duration;
+//! use seawall_core::{LiftLayer, Refusable};
+//! use seawall_ratelimit::{RateLimitConfig, RateLimitLayer};
+//! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = RateLimitConfig::builder()
+//!     .rate(10, Duration::from_secs(1))
+//!     .burst(1)
+//!     .max_wait(Duration::from_millis(100))
+//!     .build()?;
+//! let mut quotes = ServiceBuilder::new()
+//!     .layer(RateLimitLayer::new("quotes", config))
+//!     .layer(LiftLayer)
+//!     .service(service_fn(|symbol: &'static str| async move {
+//!         Ok::<_, std::io::Error>(symbol)
+//!     }));
+//!
+//! assert_eq!(quotes.ready().await?.call("MSFT").await?, "MSFT");
+//! // The next token is there in 100 ms: this call waits for it ...
+//! let waits = tokio::spawn(quotes.ready().await?.call("AAPL"));
+//! tokio::task::yield_now().await;
+//! // ... and this one would have to wait for 200 ms, longer than it may.
+//! let refused = quotes.ready().await?.call("IBM").await.unwrap_err();
+//! let refusal = refused.rejection().expect("a refusal of the limit");
+//! assert_eq!(refusal.retry_after(), Some(Duration::from_millis(200)));
+//! assert_eq!(waits.await??, "AAPL");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # How it works
+//!
+//! ```text
+//!            tokens there, nobody in line
+//!   call ----------------------------------------> departs
+//!     |                                               ^
+//!     |  their time comes within max_wait             | readiness first, the tokens last
+//!     +-------------------> in line ------------------+
+//!     |                        | max_wait is over
+//!     |  it does not           v
+//!     +-------------------> refused, with the time to come back
+//! ```
+//!
+//! The bucket is one atomic word (the generic cell rate algorithm): a grant is a clock read and a
+//! compare-exchange, a refusal writes nothing. The line has a lock of its own, which calls that
+//! do not wait never touch. Waiters take their tokens at the moment of departure, so a waiter
+//! that leaves costs the others nothing and never makes two depart at once. Only the first in
+//! line has a timer. When its time has come, it polls its clone of the inner service ready,
+//! *then* takes its tokens, and calls in the same poll. One whose clone is not ready stands aside
+//! and keeps its rank, and the next one may go.
+//!
+//! A request costs what its [`Meta`](seawall_core::Meta) says, 1 by default. A cost of 0 always
+//! passes; one over the burst is refused as too expensive, since no rest is long enough for it.
+//!
+//! Services made from one layer, its clones and theirs share the bucket. To give two upstreams
+//! rates of their own, make two layers.
+//!
+//! # Readiness
+//!
+//! `poll_ready` asks the inner service and takes no token, so that idle clones hold none.
+//! Refusals are errors of `call`'s future, never of `poll_ready`. A call that has to wait gives
+//! up what its instance had reserved below; its clone is polled ready when its turn comes.
+//!
+//! # Cancellation
+//!
+//! A granted call has spent its tokens when `call` returns, also if its future is never polled.
+//! A waiting one that is dropped leaves the line at no cost, and the next in line is called. A
+//! call joins the line at the first poll of its future, and its `max_wait` starts then: a future
+//! that nobody polls holds nobody up. One that is polled, then kept and polled no more, keeps its
+//! rank until it is dropped: drive it or drop it.
+//!
+//! # Ordering
+//!
+//! Last before the call departs, inside retry and bulkhead, so that what the upstream sees is
+//! what was granted; only a breaker and the attempt timeout go further inside. A bulkhead that is
+//! shared by several rate limits goes inside of them, or the sleepers of one fill it for all.
+//!
+//! # Differences from tower's `RateLimit`
+//!
+//! Tower's counts in fixed windows, so twice the rate can pass where two of them meet; it cannot
+//! be cloned, so a service that is cloned per request needs a buffer around it; it has no cost
+//! per request, and it makes `poll_ready` wait without bound.
+//!
+//! # Modules
+//!
+//! `layer` owns the bucket, `service` takes from it, `future` and `wait` are for who waits;
+//! `bucket` and `line` are the pure core, `config`, `handle` and `observe` what their names say.
+
+mod bucket;
+mod config;
+mod future;
+mod handle;
+mod layer;
+mod line;
+mod observe;
+mod service;
+mod wait;
+
+pub use config::{RateLimitConfig, RateLimitConfigBuilder};
+pub use future::ResponseFuture;
+pub use handle::RateLimitHandle;
+pub use layer::RateLimitLayer;
+pub use observe::RateLimitCounts;
+pub use service::RateLimit;

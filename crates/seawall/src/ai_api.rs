@@ -24,17 +24,16 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// ```
 /// # use tower::{ServiceBuilder, service_fn};
 /// # type Body = http_body_util::Full<bytes::Bytes>;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let http_client = service_fn(|_: http::Request<Body>| async {
 /// #     Ok::<_, std::convert::Infallible>(http::Response::new(Body::default()))
 /// # });
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # use tower::ServiceExt;
 /// let stack = seawall::ai_api("openai").build()?.inspect(seawall::http::inspect::openai);
 /// let client = ServiceBuilder::new().layer(stack).service(http_client);
 /// let answer = client.oneshot(http::Request::post("/v1/chat/completions").body(Body::default())?).await?;
 /// # assert!(answer.status().is_success());
 /// # Ok(()) }
-/// # main();
 /// ```
 pub fn ai_api(name: impl Into<Name>) -> StackBuilder {
     StackBuilder::new(name, settings())

@@ -23,17 +23,16 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// ```
 /// # use tower::{ServiceBuilder, service_fn};
 /// # type Body = http_body_util::Full<bytes::Bytes>;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let http_client = service_fn(|_: http::Request<Body>| async {
 /// #     Ok::<_, std::convert::Infallible>(http::Response::new(Body::default()))
 /// # });
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # use tower::ServiceExt;
 /// let stack = seawall::broker("alpaca").build()?;
 /// let client = ServiceBuilder::new().layer(stack).service(http_client);
 /// let answer = client.oneshot(http::Request::get("/v2/positions").body(Body::default())?).await?;
 /// # assert!(answer.status().is_success());
 /// # Ok(()) }
-/// # main();
 /// ```
 pub fn broker(name: impl Into<Name>) -> StackBuilder {
     StackBuilder::new(name, settings())

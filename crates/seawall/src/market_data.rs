@@ -23,17 +23,16 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// ```
 /// # use tower::{ServiceBuilder, service_fn};
 /// # type Body = http_body_util::Full<bytes::Bytes>;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let http_client = service_fn(|_: http::Request<Body>| async {
 /// #     Ok::<_, std::convert::Infallible>(http::Response::new(Body::default()))
 /// # });
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # use tower::ServiceExt;
 /// let stack = seawall::market_data("polygon").build()?;
 /// let client = ServiceBuilder::new().layer(stack).service(http_client);
 /// let answer = client.oneshot(http::Request::get("/v2/last/nbbo/SPY").body(Body::default())?).await?;
 /// # assert!(answer.status().is_success());
 /// # Ok(()) }
-/// # main();
 /// ```
 pub fn market_data(name: impl Into<Name>) -> StackBuilder {
     StackBuilder::new(name, settings())
@@ -75,7 +74,7 @@ fn settings() -> Result<Settings, InvalidConfig> {
 /// Polygon (Massive), a paid plan: 80 % of the 100 requests per second that it advises to stay
 /// under ([request limit](https://massive.com/knowledge-base)).
 pub fn polygon(name: impl Into<Name>) -> StackBuilder {
-    let settings = settings().and_then(|_| {
+    let settings = settings().and_then(|s| {
         Ok(Settings {
             bulkhead: BulkheadConfig::builder()
                 .max_concurrent(32)
@@ -100,7 +99,7 @@ pub fn polygon(name: impl Into<Name>) -> StackBuilder {
 /// counted here; a used-up quota is recognised and not tried again when the stack is built with
 /// `.inspect(seawall::http::inspect::alpha_vantage)`.
 pub fn alpha_vantage(name: impl Into<Name>) -> StackBuilder {
-    let settings = settings().and_then(|_| {
+    let settings = (|| {
         Ok(Settings {
             bulkhead: BulkheadConfig::builder()
                 .max_concurrent(2)
@@ -124,13 +123,13 @@ pub fn alpha_vantage(name: impl Into<Name>) -> StackBuilder {
             attempt_timeout: 15 * SECOND,
             deadline: MINUTE,
         })
-    });
+    })();
     StackBuilder::new(name, settings)
 }
 
 /// NewsAPI: one request per second, three at once.
 pub fn news_api(name: impl Into<Name>) -> StackBuilder {
-    let settings = settings().and_then(|_| {
+    let settings = (|| {
         Ok(Settings {
             bulkhead: BulkheadConfig::builder()
                 .max_concurrent(3)
@@ -153,6 +152,6 @@ pub fn news_api(name: impl Into<Name>) -> StackBuilder {
             attempt_timeout: 15 * SECOND,
             deadline: 45 * SECOND,
         })
-    });
+    })();
     StackBuilder::new(name, settings)
 }

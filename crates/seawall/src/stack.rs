@@ -62,8 +62,8 @@ impl Stack<ErrorIsFailure, Undescribed, UntilAnswered, CloneRequest, Unstamped> 
             deadline: DeadlineLayer::new(name, settings.deadline)
                 .map_err(|e| e.in_field("deadline"))?,
             retry: RetryLayer::new(name, settings.retry.clone()).budget(budget),
-            bulkhead: BulkheadLayer::new(name, settings.bulkhead.clone()),
-            rate_limit: RateLimitLayer::new(name, settings.rate_limit.clone()),
+            bulkhead: BulkheadLayer::new(name, settings.bulkhead),
+            rate_limit: RateLimitLayer::new(name, settings.rate_limit),
             breaker: BreakerLayer::new(name, settings.breaker.clone()),
             attempt_timeout: AttemptTimeoutLayer::new(name, settings.attempt_timeout)
                 .map_err(|e| e.in_field("attempt_timeout"))?,

@@ -1,0 +1,218 @@
+//! One named check: how it is run and what is known of it.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use seawall_core::{Name, Observer, What};
+use tokio::time::Instant;
+
+use crate::threshold::{Threshold, Verdict};
+use crate::{CheckConfig, CheckReport, Finding, Status};
+
+type Running = Pin<Box<dyn Future<Output = Finding> + Send>>;
+
+pub(crate) struct Check {
+    name: Name,
+    config: CheckConfig,
+    observer: Observer,
+    begin: Box<dyn Fn() -> Running + Send + Sync>,
+    state: Mutex<State>,
+    removed: AtomicBool,
+}
+
+struct State {
+    threshold: Threshold,
+    since: Instant,
+    message: Option<String>,
+    /// When the last run that was recorded had begun.
+    begun: Option<Instant>,
+    took: Option<Duration>,
+    runs: u64,
+    failures: u64,
+}
+
+impl State {
+    fn new(config: &CheckConfig) -> Self {
+        Self {
+            threshold: Threshold::new(
+                config.failures_to_unhealthy(),
+                config.successes_to_recover(),
+            ),
+            since: Instant::now(),
+            message: None,
+            begun: None,
+            took: None,
+            runs: 0,
+            failures: 0,
+        }
+    }
+}
+
+impl Check {
+    pub(crate) fn new<F, Fut>(monitor: Name, name: Name, config: CheckConfig, check: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: Into<Finding>> + Send + 'static,
+    {
+        Self {
+            name,
+            config,
+            observer: Observer::new("health_check", format!("{monitor}.{name}")),
+            begin: Box::new(move || {
+                let check = check();
+                Box::pin(async move { check.await.into() })
+            }),
+            state: Mutex::new(State::new(&config)),
+            removed: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) const fn name(&self) -> Name {
+        self.name
+    }
+
+    pub(crate) const fn config(&self) -> &CheckConfig {
+        &self.config
+    }
+
+    pub(crate) const fn observer(&self) -> &Observer {
+        &self.observer
+    }
+
+    pub(crate) fn remove(&self) {
+        self.removed.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::Relaxed)
+    }
+
+    /// Runs the check once and records what it found. Dropped before the end, nothing is
+    /// recorded.
+    pub(crate) async fn run(&self) {
+        let begun = Instant::now();
+        let timeout = self.config.timeout();
+        let found = match tokio::time::timeout(timeout, Guarded(Stage::New(&*self.begin))).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(panic)) => Finding::failed(format!("the check panicked: {}", said(&*panic))),
+            Err(_) => Finding::failed(format!("no answer within {timeout:?}")),
+        };
+        let took = Instant::now().saturating_duration_since(begun);
+        self.record(begun, took, self.with_slowness(found, took));
+    }
+
+    fn with_slowness(&self, found: Finding, took: Duration) -> Finding {
+        let slow_after = self.config.slow_after();
+        if found.verdict == Verdict::Passed && took > slow_after {
+            return Finding::degraded(format!("took {took:?}, slow after {slow_after:?}"));
+        }
+        found
+    }
+
+    fn record(&self, begun: Instant, took: Duration, found: Finding) {
+        let changed = {
+            let mut state = self.lock();
+            // A run that began before one that is recorded already is old news.
+            if state.begun.is_some_and(|last| begun < last) {
+                return;
+            }
+            state.begun = Some(begun);
+            state.took = Some(took);
+            state.runs += 1;
+            state.failures += u64::from(found.is_failure());
+            let reason = match found.verdict {
+                Verdict::Passed => "passed",
+                Verdict::Degraded => "degraded",
+                Verdict::Failed => "failures_in_a_row",
+            };
+            state.message = found.message;
+            let before = state.threshold.observe(found.verdict);
+            if before.is_some() {
+                state.since = Instant::now();
+            }
+            before.map(|before| (before, state.threshold.status(), reason))
+        };
+        if let Some((from, to, reason)) = changed {
+            self.observer.tell(|| What::Transition {
+                from: from.as_str(),
+                to: to.as_str(),
+                reason,
+            });
+        }
+    }
+
+    pub(crate) fn reset(&self) {
+        *self.lock() = State::new(&self.config);
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        self.lock().threshold.status()
+    }
+
+    pub(crate) fn report(&self) -> CheckReport {
+        let state = self.lock();
+        CheckReport {
+            name: self.name,
+            depth: self.config.depth(),
+            critical: self.config.critical(),
+            status: state.threshold.status(),
+            since: state.since,
+            message: state.message.clone(),
+            consecutive_failures: state.threshold.failures(),
+            consecutive_successes: state.threshold.successes(),
+            last_run: state.begun,
+            took: state.took,
+            runs: state.runs,
+            failures: state.failures,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A run of a check whose panics are results. The check is begun at the first poll, so that a
+/// panic in making its future is caught too.
+struct Guarded<'a>(Stage<'a>);
+
+enum Stage<'a> {
+    New(&'a (dyn Fn() -> Running + Send + Sync)),
+    Running(Running),
+}
+
+impl Future for Guarded<'_> {
+    type Output = Result<Finding, Box<dyn Any + Send>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let stage = &mut self.0;
+        // What a panic leaves behind is dropped and never polled again.
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            if let Stage::New(begin) = stage {
+                *stage = Stage::Running(begin());
+            }
+            match stage {
+                Stage::Running(running) => running.as_mut().poll(cx),
+                Stage::New(_) => Poll::Pending,
+            }
+        }));
+        match polled {
+            Ok(poll) => poll.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    }
+}
+
+fn said(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

@@ -1,0 +1,92 @@
+//! What one run of a check has found.
+
+use std::fmt;
+
+use crate::threshold::Verdict;
+
+/// What one run of a check has found: fine, degraded or failed, and a word about it.
+///
+/// A check may return anything that becomes one: a `bool`, a `Result<(), E>`, a
+/// `Result<Finding, E>`, `()`.
+///
+/// ```
+/// use seawall_health::Finding;
+///
+/// let found = Finding::from(Err::<(), _>("no route to host"));
+/// assert!(found.is_failure());
+/// assert_eq!(found.message(), Some("no route to host"));
+/// assert!(!Finding::from(true).is_failure());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub(crate) verdict: Verdict,
+    pub(crate) message: Option<String>,
+}
+
+impl Finding {
+    /// All is well.
+    pub const fn healthy() -> Self {
+        Self {
+            verdict: Verdict::Passed,
+            message: None,
+        }
+    }
+
+    /// It works, but not as it should, for the reason in `message`.
+    pub fn degraded(message: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Degraded,
+            message: Some(message.into()),
+        }
+    }
+
+    /// It does not work, for the reason in `message`.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Failed,
+            message: Some(message.into()),
+        }
+    }
+
+    /// Adds a word to what was found.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.message = Some(message.into());
+        self
+    }
+
+    /// Whether it does not work.
+    pub fn is_failure(&self) -> bool {
+        self.verdict == Verdict::Failed
+    }
+
+    /// The word about it.
+    pub fn message(&self) -> Option<&str> {
+        self.message.as_deref()
+    }
+}
+
+impl From<()> for Finding {
+    fn from((): ()) -> Self {
+        Self::healthy()
+    }
+}
+
+impl From<bool> for Finding {
+    fn from(fine: bool) -> Self {
+        if fine {
+            Self::healthy()
+        } else {
+            Self::failed("the check said no")
+        }
+    }
+}
+
+impl<T: Into<Finding>, E: fmt::Display> From<Result<T, E>> for Finding {
+    fn from(result: Result<T, E>) -> Self {
+        match result {
+            Ok(found) => found.into(),
+            Err(error) => Self::failed(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! What the monitor promises.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use seawall_core::{Command, Component, Delivery, Error, Events, Registry, Subscription, What};
+use seawall_health::{
+    CheckConfig, CheckConfigBuilder, Depth, Finding, HealthConfig, HealthLayer, HealthMonitor,
+    Status,
+};
+use tokio::time::{Instant, advance, sleep};
+use tower::{Layer, Service, ServiceExt, service_fn};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn check() -> CheckConfigBuilder {
+    CheckConfig::builder()
+}
+
+/// A check that counts its runs and finds what the switch says.
+#[derive(Clone, Default)]
+struct Switch {
+    broken: Arc<AtomicU32>,
+    runs: Arc<AtomicU64>,
+}
+
+impl Switch {
+    fn breaks(&self, broken: bool) {
+        self.broken.store(u32::from(broken), Ordering::Relaxed);
+    }
+
+    fn runs(&self) -> u64 {
+        self.runs.load(Ordering::Relaxed)
+    }
+
+    fn look(&self) -> Result<(), &'static str> {
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        match self.broken.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            _ => Err("no route"),
+        }
+    }
+}
+
+fn add(monitor: &HealthMonitor, name: &str, config: CheckConfigBuilder) -> Switch {
+    let switch = Switch::default();
+    let seen = switch.clone();
+    let config = config.build().unwrap();
+    monitor
+        .register(name, config, move || std::future::ready(seen.look()))
+        .unwrap();
+    switch
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_monitor_without_checks_knows_nothing() {
+    let monitor = HealthMonitor::new("empty");
+    assert_eq!(monitor.status(), Status::Unknown);
+    assert_eq!(monitor.run(Depth::Deep).await.checks, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn checks_run_at_once_and_then_at_their_interval() {
+    let monitor = HealthMonitor::new("intervals");
+    let often = add(&monitor, "often", check().interval(SECOND));
+    let rarely = add(&monitor, "rarely", check().interval(10 * SECOND));
+    let for_ever = add(&monitor, "once", check().interval(Duration::MAX));
+    let _monitoring = monitor.start();
+    sleep(10 * SECOND + SECOND / 2).await;
+    assert_eq!((often.runs(), rarely.runs(), for_ever.runs()), (11, 2, 1));
+    assert_eq!(monitor.status(), Status::Healthy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_follows_the_thresholds_and_says_since_when_and_why() {
+    let monitor = HealthMonitor::new("thresholds");
+    let switch = add(&monitor, "db", check());
+    monitor.run(Depth::Shallow).await;
+    switch.breaks(true);
+    advance(SECOND).await;
+    for failures in 1..=3 {
+        let report = monitor.run_check("db").await.unwrap();
+        assert_eq!(report.consecutive_failures, failures);
+        assert_eq!(report.message.as_deref(), Some("no route"));
+        let unhealthy = report.status == Status::Unhealthy;
+        assert_eq!(unhealthy, failures == 3, "{failures}");
+    }
+    let broken_at = Instant::now();
+    switch.breaks(false);
+    advance(SECOND).await;
+    let report = monitor.run_check("db").await.unwrap();
+    assert_eq!(
+        (report.status, report.since),
+        (Status::Unhealthy, broken_at)
+    );
+    let report = monitor.run_check("db").await.unwrap();
+    assert_eq!(
+        (report.status, report.since),
+        (Status::Healthy, Instant::now())
+    );
+    assert_eq!((report.runs, report.failures), (6, 3));
+    assert_eq!(report.message, None);
+    assert!(monitor.run_check("none").await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_without_an_answer_has_failed_after_its_timeout() {
+    let monitor = HealthMonitor::new("timeouts");
+    let config = check().failures_to_unhealthy(1).build().unwrap();
+    monitor.register("stuck", config, pending::<()>).unwrap();
+    let begun = Instant::now();
+    let report = monitor.run(Depth::Deep).await;
+    assert_eq!(Instant::now() - begun, 10 * SECOND);
+    assert_eq!(report.status, Status::Unhealthy);
+    let stuck = report.check("stuck").unwrap();
+    assert_eq!(stuck.message.as_deref(), Some("no answer within 10s"));
+    assert_eq!(stuck.took, Some(10 * SECOND));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_success_degrades() {
+    let monitor = HealthMonitor::new("slow");
+    let slow = || sleep(6 * SECOND);
+    monitor
+        .register("slow", CheckConfig::default(), slow)
+        .unwrap();
+    let report = monitor.run(Depth::Deep).await;
+    assert_eq!(report.status, Status::Degraded);
+    let says = report.checks[0].message.as_deref();
+    assert!(
+        says.is_some_and(|m| m.contains("slow after 5s")),
+        "{says:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_panics_has_failed_and_disturbs_nobody() {
+    let monitor = HealthMonitor::new("panics");
+    let once = || {
+        check()
+            .failures_to_unhealthy(1)
+            .interval(SECOND)
+            .critical(false)
+    };
+    let config = || once().build().unwrap();
+    monitor
+        .register("in its future", config(), || async {
+            if true {
+                panic!("boom {}", 1);
+            }
+        })
+        .unwrap();
+    fn before_it() -> std::future::Ready<()> {
+        panic!("early")
+    }
+    monitor.register("before it", config(), before_it).unwrap();
+    let healthy = add(&monitor, "healthy", once());
+    let _monitoring = monitor.start();
+    sleep(2 * SECOND + SECOND / 2).await;
+    let report = monitor.report();
+    let says = |name| report.check(name).unwrap().message.clone().unwrap();
+    assert_eq!(says("in its future"), "the check panicked: boom 1");
+    assert_eq!(says("before it"), "the check panicked: early");
+    assert!(report.checks.iter().all(|c| c.runs == 3), "{report:?}");
+    assert_eq!(healthy.runs(), 3);
+    assert_eq!(report.status, Status::Degraded, "they are not critical");
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_demand_all_checks_up_to_a_depth_run_at_once() {
+    let monitor = HealthMonitor::new("depths");
+    let shallow = add(&monitor, "ping", check());
+    let deep = add(&monitor, "order", check().depth(Depth::Deep));
+    for name in ["a", "b", "c"] {
+        let config = check().depth(Depth::Deep).build().unwrap();
+        monitor.register(name, config, || sleep(SECOND)).unwrap();
+    }
+    let begun = Instant::now();
+    monitor.run(Depth::Shallow).await;
+    assert_eq!((shallow.runs(), deep.runs()), (1, 0));
+    assert_eq!(begun, Instant::now());
+    let report = monitor.run(Depth::Deep).await;
+    assert_eq!((shallow.runs(), deep.runs()), (2, 1));
+    assert_eq!(Instant::now() - begun, SECOND, "side by side");
+    assert_eq!(report.status, Status::Healthy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_guard_stops_the_checks() {
+    let monitor = HealthMonitor::new("stops");
+    let switch = add(&monitor, "db", check().interval(SECOND));
+    let monitoring = monitor.start();
+    sleep(SECOND / 2).await;
+    assert_eq!(monitoring.tasks(), 1);
+    drop(monitoring);
+    sleep(10 * SECOND).await;
+    assert_eq!(switch.runs(), 1);
+    let metrics = tokio::runtime::Handle::current().metrics();
+    assert_eq!(metrics.num_alive_tasks(), 0, "no task outlives the guard");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_start_takes_over() {
+    let monitor = HealthMonitor::new("again");
+    let switch = add(&monitor, "db", check().interval(SECOND));
+    let first = monitor.start();
+    sleep(SECOND / 2).await;
+    let added = add(&monitor, "late", check().interval(SECOND));
+    let _second = monitor.start();
+    sleep(10 * SECOND + SECOND / 4).await;
+    assert_eq!(first.tasks(), 0);
+    assert_eq!((switch.runs(), added.runs()), (12, 11));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removed_check_is_neither_run_nor_counted() {
+    let monitor = HealthMonitor::new("removes");
+    let gone = add(
+        &monitor,
+        "gone",
+        check().interval(SECOND).failures_to_unhealthy(1),
+    );
+    add(&monitor, "stays", check().interval(SECOND));
+    gone.breaks(true);
+    let _monitoring = monitor.start();
+    sleep(SECOND / 2).await;
+    assert_eq!(monitor.status(), Status::Unhealthy);
+    assert!(monitor.remove("gone"));
+    assert!(!monitor.remove("gone"));
+    assert_eq!(monitor.status(), Status::Healthy);
+    sleep(5 * SECOND).await;
+    assert_eq!(gone.runs(), 1);
+    assert!(monitor.report().check("gone").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_are_unique_and_the_first_check_stays() {
+    let monitor = HealthMonitor::new("names");
+    let first = add(&monitor, "db", check());
+    let refused = monitor.register("db", CheckConfig::default(), || async { false });
+    assert_eq!(refused.unwrap_err().name.as_str(), "db");
+    monitor.run(Depth::Deep).await;
+    assert_eq!(first.runs(), 1);
+    assert_eq!(monitor.status(), Status::Healthy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_dropped_records_nothing_and_leaves_no_trace() {
+    let monitor = HealthMonitor::new("dropped");
+    let switch = add(&monitor, "quick", check());
+    let wait = || sleep(SECOND);
+    monitor
+        .register("long", CheckConfig::default(), wait)
+        .unwrap();
+    let run = tokio::time::timeout(SECOND / 2, monitor.run(Depth::Deep)).await;
+    assert!(run.is_err());
+    drop(monitor.run(Depth::Deep));
+    assert_eq!(switch.runs(), 1);
+    let report = monitor.report();
+    assert_eq!(report.check("quick").unwrap().runs, 1);
+    assert_eq!(report.check("long").unwrap().runs, 0);
+    assert_eq!(monitor.run(Depth::Deep).await.status, Status::Healthy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_run_does_not_overwrite_a_newer_one() {
+    let monitor = HealthMonitor::new("overtaken");
+    let turn = Arc::new(AtomicU64::new(0));
+    let config = check().failures_to_unhealthy(1).timeout(60 * SECOND);
+    monitor
+        .register("db", config.build().unwrap(), move || {
+            let first = turn.fetch_add(1, Ordering::Relaxed) == 0;
+            async move {
+                if first {
+                    sleep(4 * SECOND).await;
+                    return Finding::failed("old news");
+                }
+                Finding::healthy()
+            }
+        })
+        .unwrap();
+    let older = tokio::spawn({
+        let monitor = monitor.clone();
+        async move { monitor.run(Depth::Deep).await }
+    });
+    sleep(SECOND).await;
+    assert_eq!(monitor.run(Depth::Deep).await.status, Status::Healthy);
+    assert_eq!(older.await.unwrap().status, Status::Healthy);
+}
+
+fn transitions(feed: &mut Subscription) -> Vec<(String, &'static str, &'static str)> {
+    let mut seen = Vec::new();
+    while let Some(Delivery::Event(event)) = feed.try_next() {
+        if let What::Transition { from, to, .. } = event.what {
+            seen.push((format!("{}/{}", event.pattern, event.name), from, to));
+        }
+    }
+    seen
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_of_a_check_and_of_the_whole_are_told_once() {
+    let events = Events::default();
+    let mut feed = events.subscribe();
+    let monitor = HealthMonitor::new("told");
+    let early = add(&monitor, "early", check().failures_to_unhealthy(1));
+    let registry = Registry::with_events("svc", events);
+    registry.register(monitor.clone()).unwrap();
+    let late = add(
+        &monitor,
+        "late",
+        check().failures_to_unhealthy(1).critical(false),
+    );
+    monitor.run(Depth::Deep).await;
+    monitor.run(Depth::Deep).await;
+    let of = |name: &str, from, to| (name.to_owned(), from, to);
+    let expected = [
+        of("health_check/told.early", "unknown", "healthy"),
+        of("health_monitor/told", "unknown", "healthy"),
+        of("health_check/told.late", "unknown", "healthy"),
+    ];
+    assert_eq!(transitions(&mut feed), expected);
+    late.breaks(true);
+    monitor.run(Depth::Deep).await;
+    early.breaks(true);
+    monitor.run(Depth::Deep).await;
+    let expected = [
+        of("health_check/told.late", "healthy", "unhealthy"),
+        of("health_monitor/told", "healthy", "degraded"),
+        of("health_check/told.early", "healthy", "unhealthy"),
+        of("health_monitor/told", "degraded", "unhealthy"),
+    ];
+    assert_eq!(transitions(&mut feed), expected);
+
+    let snapshot = registry.snapshot().remove(0);
+    assert_eq!(
+        (snapshot.pattern, snapshot.state),
+        ("health_monitor", "unhealthy")
+    );
+    let failures = "seawall_health_check_failures_total";
+    let of_late = snapshot
+        .samples
+        .iter()
+        .find(|s| s.metric == failures && s.labels[0] == ("check", "late"));
+    assert_eq!(of_late.unwrap().value, seawall_core::Value::Counter(2));
+    monitor.control(Command::Reset).unwrap();
+    assert_eq!(monitor.status(), Status::Unknown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_layer_is_watched_as_a_passive_check() {
+    let config = HealthConfig::builder().min_calls(2).build().unwrap();
+    let layer = HealthLayer::new("orders", config);
+    let mut client = layer.layer(service_fn(|fails: bool| async move {
+        if fails {
+            return Err(Error::Inner("down"));
+        }
+        Ok::<_, Error<&str>>(())
+    }));
+    let monitor = HealthMonitor::new("watches");
+    let once = check().failures_to_unhealthy(1).build().unwrap();
+    monitor.watch(layer.handle(), once).unwrap();
+
+    let report = monitor.run(Depth::Passive).await;
+    let says = report.check("orders").unwrap().message.as_deref();
+    assert_eq!(says, Some("0 calls are too few to judge by"));
+    assert_eq!(report.checks[0].depth, Depth::Passive);
+    for fails in [true, false] {
+        let _ = client.ready().await.unwrap().call(fails).await;
+    }
+    let report = monitor.run(Depth::Passive).await;
+    assert_eq!(report.status, Status::Unhealthy);
+    let says = report.check("orders").unwrap().message.as_deref();
+    assert_eq!(says, Some("50.0 % of 2 calls failed"));
+}
+
+#[test]
+fn what_a_check_returns_becomes_a_finding() {
+    assert_eq!(Finding::from(()), Finding::healthy());
+    assert_eq!(Finding::from(true), Finding::healthy());
+    assert!(Finding::from(false).is_failure());
+    assert!(Finding::from(Err::<(), _>("down")).is_failure());
+    let nested: Result<Finding, Infallible> = Ok(Finding::degraded("half"));
+    assert_eq!(Finding::from(nested).message(), Some("half"));
+}

@@ -1,0 +1,85 @@
+//! The laws of a Tower layer, for a limit that refuses and for one that lets calls wait.
+
+use std::time::Duration;
+
+use seawall_ratelimit::{RateLimit, RateLimitConfig, RateLimitLayer};
+use seawall_testkit::contract::{Mock, MockHandle, assert_law, laws, occupy};
+use tower_layer::Layer;
+
+/// Grants `burst` at once and one more per ten minutes, so that the laws see no refill by chance.
+fn layer(burst: u32, max_wait: Duration) -> RateLimitLayer {
+    let config = RateLimitConfig::builder()
+        .rate(1, Duration::from_secs(600))
+        .burst(burst)
+        .max_wait(max_wait)
+        .build()
+        .expect("valid settings");
+    RateLimitLayer::new("subject", config)
+}
+
+/// Has tokens for whatever a law asks.
+fn granting(inner: Mock) -> RateLimit<Mock> {
+    layer(1_000, Duration::ZERO).layer(inner)
+}
+
+/// Every call after the first one waits for a millisecond.
+fn waiting(inner: Mock) -> RateLimit<Mock> {
+    let config = RateLimitConfig::builder()
+        .rate(1_000, Duration::from_secs(1))
+        .burst(1)
+        .max_wait(Duration::from_secs(30))
+        .build()
+        .expect("valid settings");
+    RateLimitLayer::new("subject", config).layer(inner)
+}
+
+fn refusing(inner: Mock) -> RateLimit<Mock> {
+    layer(1, Duration::ZERO).layer(inner)
+}
+
+fn two_refusing(a: Mock, b: Mock) -> (RateLimit<Mock>, RateLimit<Mock>) {
+    let layer = layer(1, Duration::ZERO);
+    (layer.layer(a), layer.clone().layer(b))
+}
+
+mod grants {
+    use super::*;
+
+    seawall_testkit::contract_tests! { granting =>
+    calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
+    dropped_service_releases_its_reservation, dropped_future_releases_everything,
+    pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
+    clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
+    finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
+    passes_errors_through, survives_a_panic }
+}
+
+mod waits {
+    use super::*;
+
+    seawall_testkit::contract_tests! { waiting =>
+    calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
+    dropped_service_releases_its_reservation, dropped_future_releases_everything,
+    pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
+    clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
+    finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
+    passes_errors_through, survives_a_panic }
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_are_errors_of_call() {
+    let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
+    assert_law(laws::refuses_in_call(refusing, saturate).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_layers_share_one_bucket() {
+    let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
+    assert_law(laws::two_services_of_one_layer_share(two_refusing, saturate).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn clones_share_one_bucket() {
+    let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
+    assert_law(laws::clones_share(refusing, saturate).await);
+}

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Installs the cargo tools that the checks need, where they are missing.
+set -euo pipefail
+
+have() { cargo "$1" --version >/dev/null 2>&1; }
+
+have deny || cargo install --locked cargo-deny --version 0.20.2
+have hack || cargo install --locked cargo-hack --version 0.6.46

@@ -1,0 +1,137 @@
+//! Host 2: `reqwest::Client`, whose requests are not `Clone` and whose answers are its own.
+
+mod support;
+
+use reqwest::{Method, Request, Response, Url};
+use seawall::{
+    Error, FailureKind, LiftLayer, Meta, Outcome, Reason, Refusable, Replay, StackService,
+    Unstamped, UntilAnswered,
+};
+use seawall_testkit::incident::Incidents;
+use seawall_testkit::provider::Broker;
+use support::quick;
+use tower::{Service, ServiceBuilder, ServiceExt};
+
+type Failure = Error<reqwest::Error>;
+type Classifier = fn(Result<&Response, &Failure>) -> Outcome;
+type Describer = fn(&Request) -> Meta;
+type Copier = fn(&Request) -> Option<Request>;
+
+/// Nameable: `fn` pointers instead of closures.
+type Guarded = StackService<
+    seawall::Lift<reqwest::Client>,
+    Classifier,
+    Describer,
+    UntilAnswered,
+    Copier,
+    Unstamped,
+>;
+
+struct Desk {
+    broker: Guarded,
+}
+
+fn classify(result: Result<&Response, &Failure>) -> Outcome {
+    match result {
+        Ok(answer) if answer.status().is_server_error() => Outcome::Failure(FailureKind::Server),
+        Ok(_) => Outcome::Success,
+        Err(Error::Inner(error)) => seawall::http::outcome_of(error),
+        Err(Error::Rejected(refused)) => refused.outcome(),
+    }
+}
+
+fn describe(request: &Request) -> Meta {
+    Meta::new(if request.method() == Method::GET {
+        Replay::Safe
+    } else {
+        Replay::Never
+    })
+}
+
+fn desk() -> (Desk, seawall::StackHandles) {
+    let stack = quick(seawall::broker("alpaca"))
+        .typed()
+        .expect("valid")
+        .classify(classify as Classifier)
+        .describe(describe as Describer)
+        .copy(Request::try_clone as Copier);
+    let handles = stack.handles();
+    let service = ServiceBuilder::new().layer(stack).layer(LiftLayer);
+    (
+        Desk {
+            broker: service.service(reqwest::Client::new()),
+        },
+        handles,
+    )
+}
+
+fn request(method: Method, url: &str, path: &str) -> Request {
+    Request::new(method, Url::parse(&format!("{url}{path}")).expect("a URL"))
+}
+
+#[tokio::test]
+async fn answers_errors_and_refusals_all_arrive() {
+    let incidents = Incidents::from_toml(
+        "[[incident]]\nprovider = \"broker\"\nroute = \"orders.create\"\nfrom = \"0s\"\n\
+         to = \"1h\"\nfault = \"reset_after_execute\"\n",
+    )
+    .expect("a valid script");
+    let broker = Broker::alpaca()
+        .incidents(incidents)
+        .start()
+        .await
+        .expect("a socket");
+    let url = broker.base_url();
+    let (mut desk, handles) = desk();
+
+    let ready = desk.broker.ready().await.expect("ready");
+    let answer = ready
+        .call(request(Method::GET, &url, "/v2/positions"))
+        .await;
+    assert!(answer.expect("an answer").status().is_success());
+
+    // Three orders, each sent once and cut off after it was executed, open the circuit.
+    for id in ["r-1", "r-2", "r-3"] {
+        let mut order = request(Method::POST, &url, "/v2/orders");
+        let body = format!(
+            r#"{{"symbol":"SPY","qty":"1","side":"buy","type":"market","client_order_id":"{id}"}}"#
+        );
+        *order.body_mut() = Some(body.into());
+        let cut = desk.broker.ready().await.expect("ready").call(order).await;
+        assert!(matches!(cut, Err(Error::Inner(_))));
+        assert_eq!(broker.executions(id), 1);
+    }
+    let refused = desk
+        .broker
+        .ready()
+        .await
+        .expect("ready")
+        .call(request(Method::GET, &url, "/v2/positions"))
+        .await
+        .expect_err("open");
+    assert_eq!(
+        refused.rejection().map(|r| r.reason()),
+        Some(Reason::CircuitOpen)
+    );
+    assert_eq!(handles.breaker.snapshot().counts.failures, 3);
+}
+
+#[tokio::test]
+async fn reads_are_copied_and_tried_again() {
+    let incidents = Incidents::from_toml(
+        "[[incident]]\nprovider = \"broker\"\nfrom = \"0s\"\nto = \"1h\"\nfault = \"status\"\ncode = 500\n",
+    )
+    .expect("a valid script");
+    let broker = Broker::alpaca()
+        .incidents(incidents)
+        .start()
+        .await
+        .expect("a socket");
+    let (mut desk, _) = desk();
+    let ready = desk.broker.ready().await.expect("ready");
+    let answer = ready
+        .call(request(Method::GET, &broker.base_url(), "/v2/positions"))
+        .await;
+    assert!(answer.expect("an answer").status().is_server_error());
+    assert_eq!(broker.stats().received, 3);
+}

@@ -1,0 +1,119 @@
+//! Host 5: a tonic channel and a tonic server. Refusals are `Status`es of the right code.
+
+mod support;
+
+use std::time::Duration;
+
+use seawall::grpc::{AnsweredGrpc, GrpcClassifier, LiftGrpc};
+use seawall::{
+    Always, BreakerConfig, BulkheadConfig, BulkheadLayer, Meta, RateLimitConfig, RateLimitLayer,
+    Reason, Replay, find_rejection,
+};
+use support::quick;
+use tokio::net::TcpListener;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Channel, Endpoint, Server};
+use tonic::{Code, Request};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tower::ServiceBuilder;
+
+async fn listen() -> (TcpIncoming, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    (TcpIncoming::from(listener), url)
+}
+
+async fn channel(url: &str) -> Channel {
+    let endpoint = Endpoint::from_shared(url.to_owned()).expect("a URL");
+    endpoint.connect().await.expect("a connection")
+}
+
+fn check(service: &str) -> Request<HealthCheckRequest> {
+    Request::new(HealthCheckRequest {
+        service: service.to_owned(),
+    })
+}
+
+#[tokio::test]
+async fn a_generated_client_over_the_stack_sees_the_upstreams_status_and_ours() {
+    let (incoming, url) = listen().await;
+    let (_reporter, health) = tonic_health::server::health_reporter();
+    tokio::spawn(
+        Server::builder()
+            .add_service(health)
+            .serve_with_incoming(incoming),
+    );
+
+    // Any status but OK is a failure here, so that an unknown service opens the circuit.
+    let strict = |result: Result<&http::Response<_>, &seawall::grpc::GrpcError>| match result {
+        Ok(answer) if answer.headers().contains_key("grpc-status") => {
+            seawall::Outcome::Failure(seawall::FailureKind::Server)
+        }
+        other => seawall::Classify::classify(&GrpcClassifier, other),
+    };
+    let once = BreakerConfig::builder()
+        .consecutive_failures(1)
+        .open_for(Duration::from_secs(3600))
+        .build()
+        .expect("valid");
+    let stack = quick(seawall::market_data("quotes"))
+        .breaker(once)
+        .typed()
+        .expect("valid")
+        .classify(strict)
+        .describe(Always(Meta::new(Replay::Never)))
+        // tonic's body cannot be copied: sent once.
+        .copy(|_: &http::Request<tonic::body::Body>| None);
+    let service = ServiceBuilder::new()
+        .layer(stack)
+        .layer(LiftGrpc)
+        .service(channel(&url).await);
+    let mut client = HealthClient::new(service);
+
+    let well = client.check(check("")).await.expect("serving");
+    assert_eq!(well.into_inner().status, 1);
+    let unknown = client.check(check("nobody")).await.expect_err("unknown");
+    assert_eq!(unknown.code(), Code::NotFound);
+    let refused = client.check(check("")).await.expect_err("open");
+    assert_eq!(refused.code(), Code::Unavailable);
+    assert_eq!(
+        find_rejection(&refused).map(|r| r.reason()),
+        Some(Reason::CircuitOpen)
+    );
+}
+
+#[tokio::test]
+async fn a_server_answers_refusals_with_their_code_and_a_pushback() {
+    let (incoming, url) = listen().await;
+    let (_reporter, health) = tonic_health::server::health_reporter();
+    let rate = RateLimitConfig::builder()
+        .rate(1, Duration::from_secs(3600))
+        .burst(1)
+        .build()
+        .expect("valid");
+    let places = BulkheadConfig::builder()
+        .max_concurrent(8)
+        .build()
+        .expect("valid");
+    let layers = (
+        RateLimitLayer::new("server", rate),
+        BulkheadLayer::new("server", places),
+    );
+    tokio::spawn(
+        Server::builder()
+            .layer(AnsweredGrpc::new(layers))
+            .add_service(health)
+            .serve_with_incoming(incoming),
+    );
+    let mut client = HealthClient::new(channel(&url).await);
+    assert!(client.check(check("")).await.is_ok());
+    let refused = client.check(check("")).await.expect_err("used up");
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    let pushback = refused
+        .metadata()
+        .get("grpc-retry-pushback-ms")
+        .expect("a pushback");
+    let ms: u64 = pushback.to_str().expect("text").parse().expect("a number");
+    assert!((3_590_000..=3_600_000).contains(&ms), "{ms}");
+}
