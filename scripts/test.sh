@@ -5,8 +5,10 @@ cd "$(dirname "$0")/.."
 
 cargo test --workspace --all-features
 
-# Loom explores every interleaving of the vote and permit protocols. It needs its own build.
-for crate in seawall-breaker seawall-bulkhead; do
-    RUSTFLAGS='--cfg seawall_loom' CARGO_TARGET_DIR=target/loom \
-        cargo test --release -p "$crate" --lib loom
-done
+# Loom explores every interleaving of votes, permits and windows. It needs a build of its own.
+loom() {
+    RUSTFLAGS='--cfg seawall_loom' CARGO_TARGET_DIR=target/loom cargo test --release "$@"
+}
+loom -p seawall-breaker --lib loom
+loom -p seawall-bulkhead --test loom
+loom -p seawall-health --test loom

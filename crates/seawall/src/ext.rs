@@ -61,7 +61,10 @@ pub trait SeawallExt<L>: Sized {
     ) -> ServiceBuilder<Stack<AttemptTimeoutLayer<D>, L>>;
 
     /// Observes outcomes and response times.
-    fn observed<C>(self, layer: HealthLayer<C>) -> ServiceBuilder<Stack<HealthLayer<C>, L>>;
+    fn observed<C, H>(
+        self,
+        layer: HealthLayer<C, H>,
+    ) -> ServiceBuilder<Stack<HealthLayer<C, H>, L>>;
 
     /// Wraps the error of the client in [`Error`](seawall_core::Error).
     fn lift_errors(self) -> ServiceBuilder<Stack<LiftLayer, L>>;
@@ -108,7 +111,10 @@ impl<L> SeawallExt<L> for ServiceBuilder<L> {
         self.layer(layer)
     }
 
-    fn observed<C>(self, layer: HealthLayer<C>) -> ServiceBuilder<Stack<HealthLayer<C>, L>> {
+    fn observed<C, H>(
+        self,
+        layer: HealthLayer<C, H>,
+    ) -> ServiceBuilder<Stack<HealthLayer<C, H>, L>> {
         self.layer(layer)
     }
 

@@ -1,0 +1,268 @@
+//! A call through a whole stack, dropped at every stage at which it can wait: nothing stays
+//! taken, and the next call works. And what a call costs: nothing is allocated.
+
+use std::future::Future;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use seawall::{
+    Always, Backoff, BreakerConfig, BulkheadConfig, Error, Meta, RateLimitConfig, Replay,
+    RetryConfig, StackBuilder, StackHandles, State, TypedStack,
+};
+use seawall_testkit::contract::{Mock, MockError, MockHandle, Probe, mock};
+use tower::{Layer, Service};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+type Described = seawall::Stack<
+    seawall::ErrorIsFailure,
+    Always,
+    seawall::UntilAnswered,
+    seawall::CloneRequest,
+    seawall::Unstamped,
+>;
+type Subject = <Described as Layer<Mock>>::Service;
+
+struct Bench {
+    service: Subject,
+    handles: StackHandles,
+    mock: MockHandle,
+}
+
+/// One place, one waiter, one token per second, two attempts.
+fn narrow(builder: StackBuilder) -> Bench {
+    let stack = builder
+        .deadline(60 * SECOND)
+        .bulkhead(
+            BulkheadConfig::builder()
+                .max_concurrent(1)
+                .max_waiting(1)
+                .acquire_timeout(30 * SECOND)
+                .build()
+                .expect("valid"),
+        )
+        .rate_limit(
+            RateLimitConfig::builder()
+                .rate(1, SECOND)
+                .burst(1)
+                .max_wait(30 * SECOND)
+                .build()
+                .expect("valid"),
+        )
+        .breaker(
+            BreakerConfig::builder()
+                .consecutive_failures(2)
+                .open_for(10 * SECOND)
+                .build()
+                .expect("valid"),
+        )
+        .retry(
+            RetryConfig::builder()
+                .attempts(2)
+                .backoff(Backoff::constant(5 * SECOND).expect("valid"))
+                .build()
+                .expect("valid"),
+        )
+        .typed()
+        .expect("valid")
+        .describe(Always(Meta::new(Replay::Safe)));
+    let handles = stack.handles();
+    let (inner, mock) = mock();
+    mock.answer_at_once();
+    Bench {
+        service: stack.layer(inner),
+        handles,
+        mock,
+    }
+}
+
+impl Bench {
+    fn call(&mut self) -> Probe<impl Future<Output = bool> + use<>> {
+        let mut service = self.service.clone();
+        Probe::new(async move {
+            let ready = std::future::poll_fn(|cx| service.poll_ready(cx)).await;
+            ready.is_ok() && service.call(1).await.is_ok()
+        })
+    }
+
+    /// Nothing is held by anybody, and a call goes through.
+    async fn is_clean(&mut self) {
+        assert_eq!(self.handles.bulkhead.in_flight(), 0);
+        assert_eq!(self.handles.bulkhead.queue_depth(), 0);
+        assert_eq!(self.handles.rate_limit.waiting(), 0);
+        assert_eq!((self.mock.in_flight(), self.mock.reserved()), (0, 0));
+        assert_eq!(self.mock.futures(), 0);
+        self.mock.set_ready();
+        self.mock.answer_at_once();
+        tokio::time::advance(SECOND).await;
+        assert_eq!(self.call().poll(), Poll::Ready(true));
+        assert_eq!(self.handles.breaker.state(), State::Closed);
+    }
+}
+
+async fn cancels(builder: fn() -> StackBuilder) {
+    // Never polled.
+    let mut b = narrow(builder());
+    std::future::poll_fn(|cx| b.service.poll_ready(cx))
+        .await
+        .expect("ready");
+    drop(b.service.call(1));
+    b.is_clean().await;
+
+    // In readiness.
+    let mut b = narrow(builder());
+    b.mock.set_pending();
+    let mut waiting = b.call();
+    assert!(waiting.poll().is_pending());
+    drop(waiting);
+    b.is_clean().await;
+
+    // In flight.
+    let mut b = narrow(builder());
+    b.mock.hold();
+    let mut flying = b.call();
+    assert!(flying.poll().is_pending());
+    assert_eq!((b.handles.bulkhead.in_flight(), b.mock.in_flight()), (1, 1));
+    drop(flying);
+    b.is_clean().await;
+    assert_eq!(b.handles.breaker.snapshot().counts.abandoned, 1);
+
+    // In the bulkhead's queue, and behind it: full.
+    let mut b = narrow(builder());
+    b.mock.hold();
+    let (mut first, mut second, mut third) = (b.call(), b.call(), b.call());
+    assert!(first.poll().is_pending() && second.poll().is_pending());
+    assert_eq!(b.handles.bulkhead.queue_depth(), 1);
+    assert_eq!(third.poll(), Poll::Ready(false));
+    drop(second);
+    assert_eq!(b.handles.bulkhead.queue_depth(), 0);
+    drop(first);
+    b.is_clean().await;
+
+    // At its turn, between the wake-up and the poll.
+    let mut b = narrow(builder());
+    b.mock.hold();
+    let (mut first, mut second) = (b.call(), b.call());
+    assert!(first.poll().is_pending() && second.poll().is_pending());
+    drop(first);
+    assert!(second.wakes() > 0);
+    drop(second);
+    b.is_clean().await;
+
+    // Waiting for a token.
+    let mut b = narrow(builder());
+    assert_eq!(b.call().poll(), Poll::Ready(true));
+    let mut thirsty = b.call();
+    assert!(thirsty.poll().is_pending());
+    assert_eq!(b.handles.rate_limit.waiting(), 1);
+    drop(thirsty);
+    b.is_clean().await;
+
+    // Backing off: no place is held meanwhile.
+    let mut b = narrow(builder());
+    b.mock.script([Err(MockError::Failed(1))]);
+    let mut resting = b.call();
+    assert!(resting.poll().is_pending());
+    assert_eq!((b.handles.bulkhead.in_flight(), b.mock.calls()), (0, 1));
+    drop(resting);
+    b.is_clean().await;
+
+    // A probe of the half-open circuit.
+    let mut b = narrow(builder());
+    b.mock
+        .script([Err(MockError::Failed(1)), Err(MockError::Failed(1))]);
+    let mut failing = b.call();
+    assert!(failing.poll().is_pending());
+    tokio::time::advance(6 * SECOND).await;
+    assert_eq!(failing.poll(), Poll::Ready(false));
+    assert_eq!(b.handles.breaker.state(), State::Open);
+    tokio::time::advance(11 * SECOND).await;
+    b.mock.hold();
+    let mut probe = b.call();
+    assert!(probe.poll().is_pending());
+    assert_eq!(b.handles.breaker.state(), State::HalfOpen);
+    drop(probe);
+    b.is_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_call_can_be_dropped_anywhere() {
+    cancels(|| seawall::broker("broker")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_can_be_dropped_anywhere() {
+    cancels(|| seawall::order_execution("orders")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quote_can_be_dropped_anywhere() {
+    cancels(|| seawall::market_data("data")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ai_call_can_be_dropped_anywhere() {
+    cancels(|| seawall::ai_api("ai")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_bounds_readiness_waits_and_attempts_together() {
+    let mut b = narrow(seawall::broker("broker").attempt_timeout(100 * SECOND));
+    b.mock.hold();
+    let mut flying = b.call();
+    assert!(flying.poll().is_pending());
+    tokio::time::advance(61 * SECOND).await;
+    assert_eq!(flying.poll(), Poll::Ready(false));
+    assert_eq!(b.handles.deadline.timed_out(), 1);
+    b.is_clean().await;
+}
+
+#[derive(Clone)]
+struct Leaf;
+
+impl Service<u64> for Leaf {
+    type Response = u64;
+    type Error = Error<()>;
+    type Future = std::future::Ready<Result<u64, Error<()>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, req: u64) -> Self::Future {
+        std::future::ready(Ok(req))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_through_the_whole_stack_allocates_nothing() {
+    for builder in [
+        seawall::broker("b"),
+        seawall::order_execution("o"),
+        seawall::market_data("m"),
+        seawall::ai_api("a"),
+    ] {
+        let rate = RateLimitConfig::builder()
+            .rate(1_000_000, SECOND)
+            .burst(1_000_000);
+        let stack: TypedStack = builder
+            .rate_limit(rate.build().expect("valid"))
+            .typed()
+            .expect("valid");
+        let mut service = stack.layer(Leaf);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut once = |service: &mut <TypedStack as Layer<Leaf>>::Service| {
+            assert!(service.poll_ready(&mut cx).is_ready());
+            let call = std::pin::pin!(service.call(7));
+            assert!(matches!(call.poll(&mut cx), Poll::Ready(Ok(7))));
+        };
+        once(&mut service);
+        let counts = seawall_testkit::alloc::count(|| {
+            for _ in 0..1_000 {
+                once(&mut service);
+                once(&mut service.clone());
+            }
+        });
+        assert_eq!(counts.allocations, 0);
+    }
+}
