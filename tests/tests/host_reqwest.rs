@@ -110,7 +110,7 @@ async fn answers_errors_and_refusals_all_arrive() {
         .await
         .expect_err("open");
     assert_eq!(
-        refused.rejection().map(|r| r.reason()),
+        refused.rejection().map(seawall::Rejection::reason),
         Some(Reason::CircuitOpen)
     );
     assert_eq!(handles.breaker.snapshot().counts.failures, 3);

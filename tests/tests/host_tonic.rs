@@ -78,7 +78,7 @@ async fn a_generated_client_over_the_stack_sees_the_upstreams_status_and_ours() 
     let refused = client.check(check("")).await.expect_err("open");
     assert_eq!(refused.code(), Code::Unavailable);
     assert_eq!(
-        find_rejection(&refused).map(|r| r.reason()),
+        find_rejection(&refused).map(seawall::Rejection::reason),
         Some(Reason::CircuitOpen)
     );
 }

@@ -48,7 +48,7 @@ impl Service<&'static str> for Feed {
             stream.write_all(format!("{symbol}\n").as_bytes()).await?;
             let mut line = String::new();
             stream.read_line(&mut line).await?;
-            line.trim().parse().map_err(|_| FeedError::NoSuchSymbol)
+            line.trim().parse().or(Err(FeedError::NoSuchSymbol))
         })
     }
 }
@@ -112,7 +112,7 @@ async fn a_typed_service_keeps_its_own_errors_and_finds_refusals_in_them() {
         .await
         .expect_err("open");
     assert_eq!(
-        refused.rejection().map(|r| r.reason()),
+        refused.rejection().map(seawall::Rejection::reason),
         Some(Reason::CircuitOpen)
     );
     assert!(matches!(refused, FeedError::Refused(_)));

@@ -76,7 +76,7 @@ where
                 // Whatever the ready instance has reserved is given up, as the call that it was
                 // for goes another way: callers whose idle instances keep the last reservations
                 // would otherwise wait for each other.
-                let waiting = self.inner.clone();
+                let waiting = self.inner.clone(); // clone: waits, polled ready later
                 self.inner = waiting.clone();
                 ResponseFuture::waiting(waiting, req, self.state.local(), self.hold.clone())
             }

@@ -88,7 +88,7 @@ where
                 // Whatever the ready instance has reserved is given up, as the call that it was
                 // for goes another way: callers whose idle instances keep the last reservations
                 // would otherwise wait for each other.
-                let service = self.inner.clone();
+                let service = self.inner.clone(); // clone: waits, polled ready later
                 self.inner = service.clone();
                 ResponseFuture::waiting(waiting, service, req)
             }
