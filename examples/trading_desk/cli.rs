@@ -1,0 +1,169 @@
+//! The command line.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub(crate) const HELP: &str = "\
+A trading desk on simulated providers, on a bad day: first with a bare client, then with Seawall.
+
+Usage: cargo run --release --example trading_desk -- [OPTIONS]
+
+Options:
+  --seed N          seed of the desk and of the incidents, a whole number from 0
+                    [default: that of the incident file, or 1]
+  --seconds N       how long each of the two sides trades, 3 to 600 [default: 13]
+  --incidents FILE  a timeline of incidents in TOML [default: a bad day; see
+                    the module `incident` of seawall-testkit for the format]
+  --json            ends with one line of JSON: the figures under `bare` and `seawall`
+  -h, --help        shows this and ends
+
+Exit code: 0; 1 when Seawall's side broke an invariant (a duplicate, a lost order, an order
+executed though reported as not placed, a violated limit, a ban), or the run failed; 2 for a bad
+option or incident file.
+";
+
+const SECONDS: std::ops::RangeInclusive<u64> = 3..=600;
+
+/// What a run is asked to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) seed: Option<u64>,
+    pub(crate) length: Duration,
+    pub(crate) incidents: Option<PathBuf>,
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Command {
+    Help,
+    Run(Options),
+}
+
+/// One line: what is wrong, and what is accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Misuse(String);
+
+impl fmt::Display for Misuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Reads the arguments after the program's name.
+pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, Misuse> {
+    let mut options = Options {
+        seed: None,
+        length: Duration::from_secs(13),
+        incidents: None,
+        json: false,
+    };
+    let mut arguments = arguments.into_iter();
+    while let Some(argument) = arguments.next() {
+        let (name, glued) = match argument.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (argument.as_str(), None),
+        };
+        let mut value = |accepted: &str| {
+            let value = glued.clone().or_else(|| arguments.next());
+            value.ok_or_else(|| Misuse(format!("{name} has no value: expected {accepted}")))
+        };
+        match name {
+            "--seed" => {
+                let accepted = "a whole number from 0";
+                options.seed = Some(number(name, &value(accepted)?, accepted)?);
+            }
+            "--seconds" => {
+                let accepted = "a whole number from 3 to 600";
+                let text = value(accepted)?;
+                let seconds: u64 = number(name, &text, accepted)?;
+                if !SECONDS.contains(&seconds) {
+                    return Err(unaccepted(name, &text, accepted));
+                }
+                options.length = Duration::from_secs(seconds);
+            }
+            "--incidents" => options.incidents = Some(value("a file")?.into()),
+            "--json" if glued.is_none() => options.json = true,
+            "-h" | "--help" if glued.is_none() => return Ok(Command::Help),
+            _ => {
+                return Err(Misuse(format!(
+                    "unknown option {argument:?}: expected --seed, --seconds, --incidents, --json \
+                     or --help"
+                )));
+            }
+        }
+    }
+    Ok(Command::Run(options))
+}
+
+fn number(name: &str, text: &str, accepted: &str) -> Result<u64, Misuse> {
+    text.parse()
+        .ok()
+        .ok_or_else(|| unaccepted(name, text, accepted))
+}
+
+fn unaccepted(name: &str, text: &str, accepted: &str) -> Misuse {
+    Misuse(format!("{name} is {text:?}: expected {accepted}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command, String> {
+        parse(line.split_whitespace().map(str::to_owned)).map_err(|misuse| misuse.to_string())
+    }
+
+    #[test]
+    fn options_are_read_in_both_forms() {
+        let both = [
+            "--seed 7 --seconds 20 --incidents day.toml --json",
+            "--seed=7 --seconds=20 --incidents=day.toml --json",
+        ];
+        for line in both {
+            let expected = Options {
+                seed: Some(7),
+                length: Duration::from_secs(20),
+                incidents: Some("day.toml".into()),
+                json: true,
+            };
+            assert_eq!(parsed(line), Ok(Command::Run(expected)));
+        }
+        assert_eq!(parsed("--json --help"), Ok(Command::Help));
+        let Ok(Command::Run(default)) = parsed("") else {
+            panic!("no arguments are fine");
+        };
+        assert_eq!((default.seed, default.json), (None, false));
+    }
+
+    #[test]
+    fn a_mistake_is_one_line_that_says_what_is_accepted() {
+        for (line, expected) in [
+            (
+                "--seed",
+                "--seed has no value: expected a whole number from 0",
+            ),
+            (
+                "--seed -1",
+                "--seed is \"-1\": expected a whole number from 0",
+            ),
+            (
+                "--seconds 2",
+                "--seconds is \"2\": expected a whole number from 3 to 600",
+            ),
+            (
+                "--seconds soon",
+                "--seconds is \"soon\": expected a whole number from 3 to 600",
+            ),
+            ("--incidents", "--incidents has no value: expected a file"),
+            (
+                "--json=yes",
+                "unknown option \"--json=yes\": expected --seed, --seconds, --incidents, --json \
+                 or --help",
+            ),
+        ] {
+            assert_eq!(parsed(line), Err(expected.to_owned()));
+        }
+        assert!(parsed("fast").is_err());
+    }
+}

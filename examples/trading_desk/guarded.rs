@@ -1,0 +1,144 @@
+//! The same client behind Seawall's stacks: the presets, with numbers for a run of seconds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::response::Parts;
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use seawall::{
+    Backoff, BreakerConfig, BulkheadConfig, Error, HttpService, InvalidConfig, Outcome,
+    RateLimitConfig, Reason, Rejection, RetryConfig, Scope, Sent, StackBuilder,
+};
+use seawall_testkit::incident::Provider;
+use tower::{Layer, ServiceExt};
+
+use crate::wire::{Body, Caller, Meter, Told, Wire, told_by};
+use crate::world::{AI_API, Allowed, BROKER, MARKET_DATA};
+
+const MS: Duration = Duration::from_millis(1);
+
+type Client = HttpService<Wire>;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Guarded {
+    broker: Client,
+    market_data: Client,
+    ai_api: Client,
+}
+
+/// The patience of the bare client: a second per attempt, and about three altogether.
+fn patient(builder: StackBuilder) -> Result<StackBuilder, InvalidConfig> {
+    Ok(builder
+        .deadline(3_200 * MS)
+        .attempt_timeout(1_000 * MS)
+        .retry(
+            RetryConfig::builder()
+                // A refusal by one of our own layers is an attempt, too.
+                .attempts(6)
+                .backoff(Backoff::exponential(200 * MS, 1_000 * MS)?)
+                // What a layer refused was not sent: it may come again, an order too.
+                .refusal_wait(1_500 * MS)
+                .build()?,
+        )
+        .bulkhead(
+            BulkheadConfig::builder()
+                .max_concurrent(64)
+                .max_waiting(128)
+                .acquire_timeout(1_500 * MS)
+                .build()?,
+        )
+        .breaker(
+            BreakerConfig::builder()
+                .consecutive_failures(5)
+                .failure_rate(0.6, 40)
+                .min_calls(20)
+                .open_for(500 * MS)
+                // Whoever waited out the open time comes back at the same moment.
+                .probes(4)
+                .successes_to_close(4)
+                .build()?,
+        ))
+}
+
+/// 80 % of the limit and a burst of an eighth: together below it in every window.
+fn below((limit, per): Allowed) -> Result<RateLimitConfig, InvalidConfig> {
+    RateLimitConfig::builder()
+        .rate(limit * 4 / 5, per)
+        .burst((limit / 8).max(1))
+        .max_wait(2_000 * MS)
+        .build()
+}
+
+impl Guarded {
+    pub(crate) fn new(meter: &Arc<Meter>) -> Result<Self, InvalidConfig> {
+        let broker = patient(seawall::broker("broker"))?
+            .rate_limit(below(BROKER)?)
+            .build()?;
+        let market_data = patient(seawall::market_data("market data"))?
+            .rate_limit(below(MARKET_DATA)?)
+            .build()?
+            .inspect(hidden_throttle);
+        // A second opinion is billed, but worth it.
+        let ai_api = patient(seawall::ai_api("AI"))?
+            .rate_limit(below(AI_API)?)
+            .build()?
+            .routes(seawall::ai::inference_routes()?)
+            .inspect(seawall::http::inspect::openai);
+        Ok(Self {
+            broker: broker.layer(Wire::new(Provider::Broker, meter)),
+            market_data: market_data.layer(Wire::new(Provider::MarketData, meter)),
+            ai_api: ai_api.layer(Wire::new(Provider::AiApi, meter)),
+        })
+    }
+}
+
+/// This vendor's throttle may come as a 200.
+fn hidden_throttle(head: &Parts, body: &[u8]) -> Option<Outcome> {
+    const CODE: &[u8] = b"\"code\":42910000";
+    let hidden = head.status == StatusCode::OK && body.windows(CODE.len()).any(|part| part == CODE);
+    hidden.then_some(Outcome::Throttled {
+        retry_after: None,
+        scope: Scope::Upstream,
+    })
+}
+
+impl Caller for Guarded {
+    async fn call(&self, provider: Provider, request: Request<Body>) -> Told {
+        let client = match provider {
+            Provider::Broker => &self.broker,
+            Provider::MarketData => &self.market_data,
+            _ => &self.ai_api,
+        };
+        match client.clone().oneshot(request).await {
+            Ok(answer) => {
+                let (head, body) = answer.into_parts();
+                match body.collect().await {
+                    Ok(body) => Told::Answer(head.status, body.to_bytes()),
+                    Err(never) => match never {},
+                }
+            }
+            Err(Error::Inner(error)) => told_by(&error),
+            Err(Error::Rejected(rejection)) => refused(&rejection),
+        }
+    }
+}
+
+fn refused(rejection: &Rejection) -> Told {
+    if rejection.sent() == Sent::Maybe {
+        return Told::Unknown(match rejection.reason() {
+            Reason::AttemptTimeout => "timeout",
+            reason => reason.as_str(),
+        });
+    }
+    Told::Refused(match rejection.reason() {
+        Reason::CircuitOpen => "breaker: circuit open",
+        Reason::NotReady => "breaker: not ready",
+        Reason::RateLimited => "rate limit: used up",
+        Reason::BulkheadFull => "bulkhead: full",
+        Reason::QueueTimeout => "bulkhead: queue timeout",
+        Reason::DeadlineExceeded => "deadline: passed unsent",
+        Reason::BudgetExhausted => "retry: budget used up",
+        reason => reason.as_str(),
+    })
+}

@@ -1,0 +1,124 @@
+//! A trading desk on a bad day, first with a bare client, then with Seawall.
+//!
+//! In one process: a simulated broker, market-data vendor and AI API on loopback, a desk that
+//! polls quotes, asks for opinions and places orders, and a timeline of incidents. Both sides have
+//! the same plan, seed, incidents, limits and patience; only the client differs. At the end what
+//! the desk was told is held against what the providers saw.
+//!
+//! ```text
+//! cargo run --release --example trading_desk -- --help
+//! ```
+
+mod bare;
+mod cli;
+mod desk;
+mod guarded;
+mod plan;
+mod progress;
+mod report;
+mod score;
+mod tally;
+mod wire;
+mod world;
+
+use std::error::Error;
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use seawall_testkit::incident::{IncidentError, Incidents};
+use tokio::time::Instant;
+
+use cli::{Command, Options};
+use report::Report;
+use score::Score;
+use wire::{Caller, Meter};
+
+/// Exit codes.
+const BROKEN: u8 = 1;
+const MISUSED: u8 = 2;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = std::env::args_os().skip(1);
+    let arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
+    let options = match cli::parse(arguments) {
+        Ok(Command::Help) => {
+            print(cli::HELP);
+            return ExitCode::SUCCESS;
+        }
+        Ok(Command::Run(options)) => options,
+        Err(misuse) => return fail(&misuse, MISUSED),
+    };
+    let incidents = match incidents(&options) {
+        Ok(incidents) => incidents,
+        Err(error) => return fail(&error, MISUSED),
+    };
+    match run(&options, &incidents).await {
+        Ok(report) if report.broken.is_empty() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(BROKEN),
+        Err(error) => fail(&error, BROKEN),
+    }
+}
+
+fn fail(error: &impl std::fmt::Display, code: u8) -> ExitCode {
+    eprintln!("trading_desk: {error}");
+    ExitCode::from(code)
+}
+
+/// To stdout; a reader that has left early is no error of the run.
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// The script of the run: percentages in it refer to the run's length.
+fn incidents(options: &Options) -> Result<Incidents, IncidentError> {
+    let incidents = match &options.incidents {
+        Some(file) => Incidents::from_file(file)?,
+        None => Incidents::default_scenario().with_seed(1),
+    };
+    let seed = options.seed.unwrap_or(incidents.seed());
+    Ok(incidents.with_seed(seed).scaled(options.length))
+}
+
+async fn run(options: &Options, incidents: &Incidents) -> Result<Report, Box<dyn Error>> {
+    let length = options.length;
+    let bare = side("bare", incidents, |meter| Ok(bare::Bare::new(meter))).await?;
+    let seawall = side("Seawall", incidents, |meter| {
+        guarded::Guarded::new(meter).map_err(Into::into)
+    })
+    .await?;
+    let report = Report::new(incidents.seed(), length, bare, seawall);
+    print(&report.table());
+    if options.json {
+        print(&format!("{}\n", serde_json::to_string(&report)?));
+    }
+    Ok(report)
+}
+
+/// One side's day, from opening the providers to the accounts.
+async fn side<C: Caller>(
+    name: &'static str,
+    incidents: &Incidents,
+    client: impl FnOnce(&Arc<Meter>) -> Result<C, Box<dyn Error>>,
+) -> Result<Score, Box<dyn Error>> {
+    let world = world::World::start(incidents).await?;
+    let zero = Instant::now();
+    world.start_clock_at(zero);
+    let meter = Meter::new(incidents.clone(), zero);
+    let client = client(&meter)?;
+    let tally = Arc::new(tally::Tally::default());
+
+    let plan = plan::plan(incidents.seed(), incidents.length());
+    let progress = progress::Progress::start(name, zero, incidents, &tally);
+    let day = (incidents.seed(), plan.as_slice());
+    desk::trade(client, &world, day, zero, &tally).await;
+    world.settled().await;
+    progress.finish();
+
+    let executions = world.broker.executions_by_id();
+    let score = Score::new(tally.ledger(), &executions, &world.stats(), &meter);
+    world.shutdown().await;
+    Ok(score)
+}
