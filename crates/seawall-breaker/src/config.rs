@@ -165,7 +165,8 @@ impl BreakerConfigBuilder {
         self
     }
 
-    /// Lets `calls` probes be under way at once in the half-open state, at least 1.
+    /// Lets `calls` probes be under way at once in the half-open state, at least 1. Never more
+    /// than the successes that are still needed to close it.
     pub fn probes(mut self, calls: u32) -> Self {
         self.probes = calls;
         self
