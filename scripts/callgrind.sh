@@ -10,7 +10,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-filter=${1:-seawall/}
+filter=${1-seawall/}
 less=1000
 more=3000
 

@@ -2,6 +2,9 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use reqwest::{Method, Request, Response, Url};
 use seawall::{
     Error, FailureKind, LiftLayer, Meta, Outcome, Reason, Refusable, Replay, StackService,
@@ -10,6 +13,7 @@ use seawall::{
 use seawall_testkit::incident::Incidents;
 use seawall_testkit::provider::Broker;
 use support::quick;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tower::{Service, ServiceBuilder, ServiceExt};
 
 type Failure = Error<reqwest::Error>;
@@ -114,6 +118,38 @@ async fn answers_errors_and_refusals_all_arrive() {
         Some(Reason::CircuitOpen)
     );
     assert_eq!(handles.breaker.snapshot().counts.failures, 3);
+}
+
+/// The order was executed; its answer sent the client on to an address where nobody listened, and
+/// the error looked as if nothing had left.
+#[tokio::test]
+async fn an_order_that_was_redirected_to_nobody_is_sent_once() {
+    let server = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let server = server.expect("a socket");
+    let url = format!("http://{}", server.local_addr().expect("bound"));
+    let executed = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&executed);
+    tokio::spawn(async move {
+        let nobody = {
+            let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+            closed.local_addr().expect("bound")
+        };
+        let answer = format!(
+            "HTTP/1.1 303 See Other\r\nlocation: http://{nobody}/orders/7\r\n\
+             content-length: 0\r\nconnection: close\r\n\r\n"
+        );
+        while let Ok((mut stream, _)) = server.accept().await {
+            let _ = stream.read(&mut [0; 4_096]).await;
+            counted.fetch_add(1, Ordering::SeqCst);
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    let (mut desk, handles) = desk();
+    let order = request(Method::POST, &url, "/v2/orders");
+    let lost = desk.broker.ready().await.expect("ready").call(order).await;
+    assert!(matches!(lost, Err(Error::Inner(e)) if e.is_connect()));
+    assert_eq!(handles.retry.attempts(), 1);
+    assert_eq!(executed.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

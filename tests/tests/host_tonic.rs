@@ -117,3 +117,22 @@ async fn a_server_answers_refusals_with_their_code_and_a_pushback() {
     let ms: u64 = pushback.to_str().expect("text").parse().expect("a number");
     assert!((3_590_000..=3_600_000).contains(&ms), "{ms}");
 }
+
+#[tokio::test]
+async fn a_connection_that_was_never_made_proves_that_nothing_was_sent() {
+    let closed = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
+        format!("http://{}", listener.local_addr().expect("bound"))
+    };
+    let channel = Endpoint::from_shared(closed).expect("a URL").connect_lazy();
+    let service = ServiceBuilder::new().layer(LiftGrpc).service(channel);
+    let error = HealthClient::new(service)
+        .check(check(""))
+        .await
+        .expect_err("closed");
+    assert_eq!(error.code(), Code::Unavailable);
+    assert_eq!(
+        seawall::grpc::outcome_of(&error),
+        seawall::Outcome::Failure(seawall::FailureKind::NotSent)
+    );
+}

@@ -202,16 +202,22 @@ async fn a_quote_can_be_dropped_anywhere() {
 
 #[tokio::test(start_paused = true)]
 async fn an_ai_call_can_be_dropped_anywhere() {
-    cancels(|| seawall::ai_api("ai")).await;
+    cancels(|| seawall::ai_api("ai").attempt_timeout(30 * SECOND)).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_deadline_bounds_readiness_waits_and_attempts_together() {
-    let mut b = narrow(seawall::broker("broker").attempt_timeout(100 * SECOND));
+    let mut b = narrow(seawall::broker("broker").attempt_timeout(50 * SECOND));
     b.mock.hold();
     let mut flying = b.call();
-    assert!(flying.poll().is_pending());
-    tokio::time::advance(61 * SECOND).await;
+    // An attempt that times out, a pause, and an attempt that is cut off.
+    for seconds in [0, 51, 5] {
+        tokio::time::advance(seconds * SECOND).await;
+        assert!(flying.poll().is_pending());
+    }
+    assert_eq!(b.handles.attempt_timeout.timed_out(), 1);
+    assert_eq!(b.mock.calls(), 2);
+    tokio::time::advance(5 * SECOND).await;
     assert_eq!(flying.poll(), Poll::Ready(false));
     assert_eq!(b.handles.deadline.timed_out(), 1);
     b.is_clean().await;

@@ -69,7 +69,9 @@ where
 {
     type Output = Result<H::Response, E>;
 
-    #[inline]
+    // Always: a future that holds others is polled through all of them at every call, and each
+    // call that is not inlined costs more than most layers do.
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         let answer = match state.as_mut().project() {
@@ -163,7 +165,9 @@ where
 {
     type Output = Result<T, E>;
 
-    #[inline]
+    // Always: a future that holds others is polled through all of them at every call, and each
+    // call that is not inlined costs more than most layers do.
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         let answer = match state.as_mut().project() {

@@ -105,6 +105,13 @@ impl Parked {
 
     #[inline]
     pub(crate) fn leave(&mut self) {
+        if self.at.is_some() {
+            self.give_back();
+        }
+    }
+
+    #[cold]
+    fn give_back(&mut self) {
         if let Some((parking, key)) = self.at.take()
             && let Some(parking) = parking.upgrade()
         {

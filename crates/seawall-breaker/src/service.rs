@@ -56,7 +56,7 @@ impl<S, C, H> Breaker<S, C, H> {
         }
         let word = self.anchor.common().word();
         if word.is_passing() {
-            return Ok(Ticket::new(self.anchor.local(), word));
+            return Ok(Ticket::new(self.anchor.follow(), word));
         }
         let common = self.anchor.common();
         let word = common.admit(self.anchor.stripes(), Asks::Breaker)?;

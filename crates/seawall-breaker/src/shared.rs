@@ -210,6 +210,7 @@ pub(crate) trait Circuits {
     fn each(&self) -> impl Iterator<Item = &Stripe>;
 
     /// Settles a call that was admitted under `ticket`.
+    #[inline]
     fn settle(&self, here: &Stripe, ticket: Word, outcome: &Outcome) {
         let common = self.common();
         let vote = outcome.vote();
@@ -345,6 +346,7 @@ impl fmt::Debug for Common {
 }
 
 impl Circuits for Held {
+    #[inline]
     fn common(&self) -> &Common {
         self.common()
     }

@@ -20,6 +20,10 @@
 //! * `metrics`: [`Registry`]`::publish`, which hands all counters to the `metrics` facade.
 
 pub mod queue;
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod striped;
 
 mod backoff;

@@ -100,6 +100,9 @@ where
 {
     type Output = Result<T, Error<E>>;
 
+    // Always: a future that holds others is polled through all of them at every call, and each
+    // call that is not inlined costs more than most layers do.
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let answer = ready!(self.project().inner.poll(cx));
         Poll::Ready(answer.map_err(Error::Inner))

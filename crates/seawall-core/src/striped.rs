@@ -83,6 +83,8 @@ struct Body<C, T> {
 struct Handle<C, T> {
     body: Arc<Body<C, T>>,
     index: usize,
+    /// The number of stripes less one, kept here so that choosing a handle reads no other line.
+    mask: usize,
 }
 
 type Siblings<C, T> = Box<[Weak<Handle<C, T>>]>;
@@ -122,6 +124,7 @@ impl<C, T> Shared<C, T> {
                 Arc::new(Handle {
                     body: Arc::clone(&body),
                     index,
+                    mask: stripes.get() - 1,
                 })
             })
             .collect();
@@ -221,14 +224,18 @@ impl<C, T> Local<C, T> {
     /// correct, only no longer on a line of its own.
     #[inline]
     pub fn local(&self) -> Self {
-        let body = &self.handle.body;
-        let index = thread_index() & (body.stripes.len() - 1);
+        let index = thread_index() & self.handle.mask;
         if index == self.handle.index {
             return Self {
                 handle: Arc::clone(&self.handle),
             };
         }
-        let sibling = body.siblings.get().and_then(|all| all[index].upgrade());
+        self.sibling(index)
+    }
+
+    fn sibling(&self, index: usize) -> Self {
+        let siblings = self.handle.body.siblings.get();
+        let sibling = siblings.and_then(|all| all[index].upgrade());
         Self {
             handle: sibling.unwrap_or_else(|| Arc::clone(&self.handle)),
         }
@@ -268,6 +275,25 @@ impl<C, T> Anchor<C, T> {
     #[inline]
     pub fn local(&self) -> Local<C, T> {
         self.local.local()
+    }
+
+    /// A handle of the running thread, for a future; the anchor moves to that thread. A service
+    /// that stays on one thread finds its handle at once from the second call on, wherever it was
+    /// cloned.
+    #[inline]
+    pub fn follow(&mut self) -> Local<C, T> {
+        if thread_index() & self.local.handle.mask != self.local.handle.index {
+            self.migrate();
+        }
+        Local {
+            handle: Arc::clone(&self.local.handle),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn migrate(&mut self) {
+        self.local = self.local.local();
     }
 
     /// Every stripe.

@@ -1,7 +1,6 @@
 //! What a gRPC answer says about the upstream.
 
 use std::error::Error as StdError;
-use std::io;
 use std::time::Duration;
 
 use http::{HeaderMap, Response, StatusCode};
@@ -186,10 +185,9 @@ pub fn outcome_of(error: &(dyn StdError + 'static)) -> Outcome {
         if let Some(rejection) = error.downcast_ref::<Rejection>() {
             return rejection.outcome();
         }
-        let refused = error
-            .downcast_ref::<io::Error>()
-            .is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused);
-        if refused || error.is::<ConnectError>() {
+        // A bare I/O error proves nothing, not even a refused connection: an established one can
+        // be told so too.
+        if error.is::<ConnectError>() {
             return Outcome::Failure(FailureKind::NotSent);
         }
         if let Some(status) = error.downcast_ref::<Status>()
@@ -224,6 +222,7 @@ fn of_status(status: &Status) -> Option<Pushback> {
 mod tests {
     use super::*;
     use seawall_core::Reason;
+    use std::io;
     use std::sync::Arc;
 
     fn answered(status: Status) -> Outcome {
@@ -326,7 +325,7 @@ mod tests {
             outcome
         };
         let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
-        assert_eq!(local(Arc::new(refused())), NOT_SENT);
+        assert_eq!(local(Arc::new(refused())), Outcome::Unknown);
         assert_eq!(local(Arc::new(ConnectError("no route".into()))), NOT_SENT);
         let reset = io::Error::from(io::ErrorKind::ConnectionReset);
         assert_eq!(local(Arc::new(reset)), Outcome::Unknown);

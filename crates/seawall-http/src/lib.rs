@@ -4,8 +4,8 @@
 //! Seawall's layers know no protocol. They ask what a result says about the upstream, what a
 //! request is, how to copy it, and how long a call holds its place; with HTTP the right answers
 //! are less simple than they look. A 429 is no failure of the upstream, but a 200 may be a
-//! throttle in disguise; a connection that was refused proves that an order was not sent, one
-//! that was reset proves nothing; a streamed answer is not over when its head is there. This
+//! throttle in disguise; a connection that could not be made proves that an order was not sent
+//! (unless it was the second one, after a redirect), one that was reset proves nothing; a streamed answer is not over when its head is there. This
 //! crate has these answers as values that plug into the layers.
 //!
 //! | question of a layer | answer |
@@ -46,7 +46,8 @@
 //!
 //! * `hyper`: tells errors of `hyper` and `hyper-util`'s legacy client apart by whether the
 //!   request left.
-//! * `reqwest`: the same for `reqwest`.
+//! * `reqwest`: the same for `reqwest`, whose redirects must be off to prove anything; see
+//!   [`TransportError`].
 
 pub mod inspect;
 
@@ -69,6 +70,8 @@ pub use inspect::{InspectLayer, InspectedBody};
 pub use replay::{DEFAULT_REPLAY_CAP, ReplayBody, ReplayError};
 pub use retry_after::retry_after;
 pub use routes::{RequestDeadline, Routes, is_idempotent, stamp_deadline};
+#[cfg(feature = "reqwest")]
+pub use transport::reqwest_without_redirects;
 pub use transport::{TransportError, outcome_of};
 
 /// Compiles the example of the README.

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
@@ -16,8 +16,9 @@ pub const DEFAULT_REPLAY_CAP: usize = 64 * 1024;
 /// A request body of which copies can be made for further attempts.
 ///
 /// From bytes, a copy is a reference count. From a stream, what was read is kept *while it is
-/// sent for the first time*, up to a cap; nothing is read ahead. A copy sends what was kept and
-/// then reads on where the first reader stopped.
+/// sent for the first time*, up to a cap; nothing is read ahead. It is kept as a copy in one
+/// buffer, since a small piece may be a part of a large buffer that would stay with it. A copy of
+/// the body sends what was kept and then reads on where the first reader stopped.
 ///
 /// There are never two readers of the stream at once: while one is in the middle of it,
 /// [`ReplayBody::copy`] gives none, and a copy made before fails with [`ReplayError::InUse`]. So
@@ -25,7 +26,8 @@ pub const DEFAULT_REPLAY_CAP: usize = 64 * 1024;
 /// before that), and the second connection does not steal its data from the first. Beyond the
 /// cap the kept part is let go and the body is not replayable any more: no further copies, and
 /// those made before fail with [`ReplayError::TooLong`] before they have sent a byte. A stream
-/// that announces a length beyond the cap has no copy from the start.
+/// that announces a length beyond the cap has no copy from the start. A stream that failed cannot
+/// be read again: no further copies, and those made before fail with [`ReplayError::Broken`].
 ///
 /// ```
 /// use bytes::Bytes;
@@ -51,7 +53,8 @@ enum Kind<B> {
     },
     Stream {
         shared: Arc<Mutex<Shared<B>>>,
-        /// How many of the kept frames this reader has sent.
+        /// How many of the kept bytes this reader has sent; the most there can be when it has
+        /// sent everything.
         sent: usize,
         /// The stream itself, while this reader is the one that reads it.
         source: Option<B>,
@@ -61,11 +64,26 @@ enum Kind<B> {
 /// What the copies of a streamed body share.
 struct Shared<B> {
     source: Source<B>,
-    kept: Vec<Bytes>,
-    kept_bytes: usize,
+    kept: BytesMut,
     cap: usize,
-    too_long: bool,
+    lost: Option<Lost>,
     trailers: Option<HeaderMap>,
+}
+
+/// Why the beginning of a stream is not at hand any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lost {
+    TooLong,
+    Broken,
+}
+
+impl<E> From<Lost> for ReplayError<E> {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::TooLong => Self::TooLong,
+            Lost::Broken => Self::Broken,
+        }
+    }
 }
 
 enum Source<B> {
@@ -84,6 +102,8 @@ pub enum ReplayError<E> {
     Body(E),
     /// The stream was longer than the cap, so what was sent is not at hand any more.
     TooLong,
+    /// The stream failed while another copy read it.
+    Broken,
     /// Another copy is in the middle of the stream.
     InUse,
 }
@@ -93,6 +113,7 @@ impl<E> fmt::Display for ReplayError<E> {
         f.write_str(match self {
             Self::Body(_) => "the stream of the request body failed",
             Self::TooLong => "the request body is too long to be sent again",
+            Self::Broken => "the stream of the request body failed in another attempt",
             Self::InUse => "the request body is still being sent by another attempt",
         })
     }
@@ -102,7 +123,7 @@ impl<E: std::error::Error + 'static> std::error::Error for ReplayError<E> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Body(error) => Some(error),
-            Self::TooLong | Self::InUse => None,
+            Self::TooLong | Self::Broken | Self::InUse => None,
         }
     }
 }
@@ -134,10 +155,9 @@ impl<B> ReplayBody<B> {
             kind: Kind::Stream {
                 shared: Arc::new(Mutex::new(Shared {
                     source: Source::Free(body),
-                    kept: Vec::new(),
-                    kept_bytes: 0,
+                    kept: BytesMut::new(),
                     cap,
-                    too_long: false,
+                    lost: None,
                     trailers: None,
                 })),
                 sent: 0,
@@ -146,8 +166,8 @@ impl<B> ReplayBody<B> {
         }
     }
 
-    /// The same body from its beginning; `None` when it is too long to be kept, and while it is
-    /// being sent.
+    /// The same body from its beginning; `None` when it is too long to be kept or its stream has
+    /// failed, and while it is being sent.
     #[must_use]
     pub fn copy(&self) -> Option<Self>
     where
@@ -160,7 +180,7 @@ impl<B> ReplayBody<B> {
             },
             Kind::Stream { shared, .. } => {
                 let state = lock(shared);
-                if state.too_long {
+                if state.lost.is_some() {
                     return None;
                 }
                 match &state.source {
@@ -192,21 +212,29 @@ impl<B> Shared<B> {
         let whole = body
             .size_hint()
             .lower()
-            .saturating_add(self.kept_bytes as u64);
+            .saturating_add(self.kept.len() as u64);
         whole > self.cap as u64
     }
 
     fn keep(&mut self, data: &Bytes) {
-        if self.too_long {
+        if self.lost.is_some() {
             return;
         }
-        self.kept_bytes = self.kept_bytes.saturating_add(data.len());
-        if self.kept_bytes > self.cap {
-            self.too_long = true;
-            self.kept = Vec::new();
+        if data.len() > self.cap.saturating_sub(self.kept.len()) {
+            self.lose(Lost::TooLong);
         } else {
-            self.kept.push(data.clone());
+            self.kept.extend_from_slice(data);
         }
+    }
+
+    fn lose(&mut self, lost: Lost) {
+        self.lost = Some(lost);
+        self.kept = BytesMut::new();
+    }
+
+    /// What was kept beyond the first `sent` bytes.
+    fn rest(&self, sent: usize) -> &[u8] {
+        self.kept.get(sent..).unwrap_or_default()
     }
 }
 
@@ -245,15 +273,17 @@ where
             } => {
                 if source.is_none() {
                     let mut state = lock(shared);
-                    if let Some(data) = state.kept.get(*sent) {
-                        *sent += 1;
-                        return Poll::Ready(Some(Ok(Frame::data(data.clone()))));
+                    let rest = state.rest(*sent);
+                    if !rest.is_empty() {
+                        let data = Bytes::copy_from_slice(rest);
+                        *sent += data.len();
+                        return Poll::Ready(Some(Ok(Frame::data(data))));
                     }
                     if *sent == usize::MAX {
                         return Poll::Ready(None);
                     }
-                    if state.too_long {
-                        return Poll::Ready(Some(Err(ReplayError::TooLong)));
+                    if let Some(lost) = state.lost {
+                        return Poll::Ready(Some(Err(lost.into())));
                     }
                     match std::mem::replace(&mut state.source, Source::Lent) {
                         Source::Free(body) => *source = Some(body),
@@ -280,8 +310,7 @@ where
                             state.trailers = Some(trailers.clone());
                         }
                     }
-                    // A broken stream cannot be read again either.
-                    Some(Err(_)) => state.too_long = true,
+                    Some(Err(_)) => state.lose(Lost::Broken),
                     None => {}
                 }
                 if frame.is_none() || ended {
@@ -306,7 +335,7 @@ where
                 None if *sent == usize::MAX => true,
                 None => {
                     let state = lock(shared);
-                    let rest = *sent < state.kept.len() || state.too_long;
+                    let rest = !state.rest(*sent).is_empty() || state.lost.is_some();
                     !rest
                         && match &state.source {
                             Source::Free(body) => body.is_end_stream(),
@@ -331,10 +360,10 @@ where
                 None if *sent == usize::MAX => SizeHint::with_exact(0),
                 None => {
                     let state = lock(shared);
-                    let kept: usize = state.kept.iter().skip(*sent).map(Bytes::len).sum();
+                    let kept = state.rest(*sent).len();
                     match &state.source {
                         Source::Free(body) => add(body.size_hint(), kept as u64),
-                        Source::Ended if !state.too_long => SizeHint::with_exact(kept as u64),
+                        Source::Ended if state.lost.is_none() => SizeHint::with_exact(kept as u64),
                         Source::Ended | Source::Lent => SizeHint::default(),
                     }
                 }
@@ -384,8 +413,8 @@ impl<B> fmt::Debug for ReplayBody<B> {
             Kind::Stream { shared, source, .. } => {
                 let state = lock(shared);
                 debug
-                    .field("kept", &state.kept_bytes)
-                    .field("too_long", &state.too_long)
+                    .field("kept", &state.kept.len())
+                    .field("lost", &state.lost)
                     .field("reading", &source.is_some())
             }
         };

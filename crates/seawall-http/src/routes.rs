@@ -10,13 +10,20 @@ use tokio::time::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestDeadline(pub Instant);
 
-/// Writes a deadline into the request's extensions, unless an earlier one is there.
+/// Writes a deadline into the request's extensions, unless an earlier one is there; answers the
+/// earlier of the two, be it a [`RequestDeadline`] or in a whole [`Meta`].
 ///
-/// [`Routes`] reads it. It fits where a layer asks for a `fn(&mut Req, Instant)`.
-pub fn stamp_deadline<B>(request: &mut Request<B>, at: Instant) {
+/// [`Routes`] reads it. It fits where a layer asks for a `fn(&mut Req, Instant) -> Instant`.
+pub fn stamp_deadline<B>(request: &mut Request<B>, at: Instant) -> Instant {
     let extensions = request.extensions_mut();
-    if extensions.get().is_none_or(|RequestDeadline(d)| at < *d) {
-        extensions.insert(RequestDeadline(at));
+    let described = extensions.get().and_then(|meta: &Meta| meta.deadline);
+    let at = described.map_or(at, |own| own.min(at));
+    match extensions.get() {
+        Some(RequestDeadline(own)) if *own <= at => *own,
+        _ => {
+            extensions.insert(RequestDeadline(at));
+            at
+        }
     }
 }
 
@@ -340,8 +347,8 @@ mod tests {
         request.extensions_mut().insert(Priority::LOW);
         request.extensions_mut().insert(Key(7));
         let (soon, later) = (Instant::now(), Instant::now() + Duration::from_secs(1));
-        stamp_deadline(&mut request, soon);
-        stamp_deadline(&mut request, later);
+        assert_eq!(stamp_deadline(&mut request, soon), soon);
+        assert_eq!(stamp_deadline(&mut request, later), soon);
         let meta = routes.describe(&request);
         assert_eq!((meta.replay, meta.priority), (Replay::Never, Priority::LOW));
         assert_eq!((meta.key, meta.cost), (Key(7), 2));
@@ -351,7 +358,9 @@ mod tests {
         let mut request = Request::get("/orders").body(()).unwrap();
         request.extensions_mut().insert(whole);
         assert_eq!(routes.describe(&request), whole);
-        stamp_deadline(&mut request, soon);
+        let much_later = later + Duration::from_secs(1);
+        assert_eq!(stamp_deadline(&mut request, much_later), later);
+        assert_eq!(stamp_deadline(&mut request, soon), soon);
         assert_eq!(routes.describe(&request).deadline, Some(soon));
     }
 

@@ -12,28 +12,39 @@ const NOT_SENT: Outcome = Outcome::Failure(FailureKind::NotSent);
 ///
 /// It decides whether an order may be sent again, so the answer is [`FailureKind::NotSent`] only
 /// where that is certain, and [`Outcome::Unknown`] otherwise. The errors of common clients have
-/// it; give it to an error of your own with [`outcome_of`]:
+/// it.
+///
+/// A client that follows redirects proves nothing: an order was executed, its answer said
+/// "see other", and nobody listened there; the error is that of a connection which was never
+/// made. So turn redirects off in a client that sends orders. `reqwest` follows them unless told
+/// otherwise, and its errors are of unknown fate for that; see `reqwest_without_redirects`
+/// (feature `reqwest`). Around hyper's client it is a layer that follows them (tower-http's
+/// `FollowRedirect`), whose errors cannot be told from the client's own: leave it out.
+///
+/// Give it to an error of your own where you know which step failed, and by [`outcome_of`]
+/// otherwise:
 ///
 /// ```
 /// use seawall_core::{FailureKind, Outcome};
 /// use seawall_http::{TransportError, outcome_of};
 ///
 /// #[derive(Debug)]
-/// struct Down(std::io::Error);
-/// # impl std::fmt::Display for Down {
-/// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("down") }
-/// # }
-/// impl std::error::Error for Down {
-///     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> { Some(&self.0) }
+/// enum FeedError {
+///     Connect(std::io::Error),
+///     Talk(std::io::Error),
 /// }
-/// impl TransportError for Down {
-///     fn outcome(&self) -> Outcome { outcome_of(self) }
+/// impl TransportError for FeedError {
+///     fn outcome(&self) -> Outcome {
+///         match self {
+///             Self::Connect(_) => Outcome::Failure(FailureKind::NotSent),
+///             Self::Talk(error) => outcome_of(error),
+///         }
+///     }
 /// }
 ///
-/// let refused = Down(std::io::ErrorKind::ConnectionRefused.into());
-/// assert_eq!(refused.outcome(), Outcome::Failure(FailureKind::NotSent));
-/// let reset = Down(std::io::ErrorKind::ConnectionReset.into());
-/// assert_eq!(reset.outcome(), Outcome::Unknown);
+/// let refused = || std::io::ErrorKind::ConnectionRefused.into();
+/// assert_eq!(FeedError::Connect(refused()).outcome(), Outcome::Failure(FailureKind::NotSent));
+/// assert_eq!(FeedError::Talk(refused()).outcome(), Outcome::Unknown);
 /// ```
 #[diagnostic::on_unimplemented(
     message = "it is not known whether a request that failed with `{Self}` was sent",
@@ -49,12 +60,17 @@ pub trait TransportError {
 /// What an error says by itself or by the chain of its sources; the outermost error that is
 /// understood decides, and [`Outcome::Unknown`] when there is none.
 ///
-/// Understood are refusals of Seawall's layers, [`io::Error`] (a refused connection and an
-/// address that cannot be had were not sent), with the feature `hyper` the errors of `hyper` and
-/// of `hyper-util`'s legacy client (not sent: the connection failed, or the request was cancelled
-/// before it was handed to one), and with the feature `reqwest` its error likewise. Turn the
-/// feature of your client on: without it, an `io::Error` deep in the chain is taken at its word
-/// wherever it came from, be it from the stream of the request's own body.
+/// Understood are:
+///
+/// * refusals of Seawall's layers;
+/// * [`io::Error`], always of unknown fate: "connection refused" is told of a socket that has
+///   sent, too, when an ICMP message comes back;
+/// * with the feature `hyper`, the errors of `hyper` and of `hyper-util`'s legacy client. Not
+///   sent: the connection could not be made, or the request was cancelled before it was handed to
+///   one. Says nothing about the upstream ([`Outcome::Ignored`], and is not tried again): the
+///   request's own body failed;
+/// * with the feature `reqwest`, its error: of unknown fate, since it follows redirects, unless
+///   the request could not be built or its own body failed.
 pub fn outcome_of(error: &(dyn StdError + 'static)) -> Outcome {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -78,11 +94,13 @@ fn understood(error: &(dyn StdError + 'static)) -> Option<Outcome> {
         return Some(rejection.outcome());
     }
     if let Some(error) = error.downcast_ref::<io::Error>() {
-        return by_io(error);
+        // A wrapper, mostly: what it wraps tells more.
+        let wraps = error.kind() == io::ErrorKind::Other && error.get_ref().is_some();
+        return (!wraps).then_some(Outcome::Unknown);
     }
     #[cfg(feature = "reqwest")]
     if let Some(error) = error.downcast_ref::<reqwest::Error>() {
-        return by_reqwest(error);
+        return Some(by_reqwest(error));
     }
     #[cfg(feature = "hyper")]
     {
@@ -97,38 +115,73 @@ fn understood(error: &(dyn StdError + 'static)) -> Option<Outcome> {
     None
 }
 
-fn by_io(error: &io::Error) -> Option<Outcome> {
-    match error.kind() {
-        // Only connecting ends with these two.
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::AddrNotAvailable => Some(NOT_SENT),
-        // A wrapper, mostly: what it wraps tells more.
-        io::ErrorKind::Other if error.get_ref().is_some() => None,
-        _ => Some(Outcome::Unknown),
-    }
-}
-
 /// hyper says "canceled" of a request that it never began to write, and "closed" of one that
 /// found no connection to be handed to. Everything else happens while writing or later.
 #[cfg(feature = "hyper")]
 fn by_hyper(error: &hyper::Error) -> Outcome {
     if error.is_canceled() || error.is_closed() {
         NOT_SENT
+    } else if error.is_user() {
+        // The caller's own body failed: no fault of the upstream, and no second one would be
+        // better. A part of it may have been sent.
+        Outcome::Ignored
     } else {
         Outcome::Unknown
     }
 }
 
+/// The error does not tell whether it is of the first request or of one after a redirect, so no
+/// connection that failed proves anything.
 #[cfg(feature = "reqwest")]
-fn by_reqwest(error: &reqwest::Error) -> Option<Outcome> {
-    if error.is_connect() {
-        return Some(NOT_SENT);
-    }
+fn by_reqwest(error: &reqwest::Error) -> Outcome {
+    // The request could not even be built: that says nothing about the upstream.
     if error.is_builder() {
-        // The request could not even be built: that says nothing about the upstream.
-        return Some(Outcome::Ignored);
+        return Outcome::Ignored;
     }
-    // A request that failed while it was sent: hyper's error, which is its source, tells more.
-    (!error.is_request() || error.is_timeout()).then_some(Outcome::Unknown)
+    let mut next = error.source();
+    while let Some(source) = next {
+        if let Some(source) = source.downcast_ref::<hyper::Error>() {
+            return if source.is_user() {
+                Outcome::Ignored
+            } else {
+                Outcome::Unknown
+            };
+        }
+        next = source.source();
+    }
+    Outcome::Unknown
+}
+
+/// What an error of a `reqwest` client says that follows no redirects: "not sent", too, when the
+/// connection could not be made.
+///
+/// Only for clients that were built with `redirect(reqwest::redirect::Policy::none())` and
+/// without a retry policy of their own. With redirects, the connection that could not be made may
+/// be the second one, after the order was executed.
+///
+/// ```
+/// use seawall_http::{HttpClassifier, reqwest_without_redirects};
+///
+/// let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+/// let classifier = HttpClassifier::new()
+///     .with_errors(|error: &seawall_core::Error<reqwest::Error>| match error {
+///         seawall_core::Error::Inner(error) => reqwest_without_redirects(error),
+///         seawall_core::Error::Rejected(refused) => refused.outcome(),
+///     });
+/// # let _ = (client, classifier);
+/// ```
+#[cfg(feature = "reqwest")]
+pub fn reqwest_without_redirects(error: &reqwest::Error) -> Outcome {
+    use hyper_util::client::legacy::Error as LegacyError;
+
+    let direct = error
+        .source()
+        .and_then(|source| source.downcast_ref::<LegacyError>());
+    if error.is_request() && direct.is_some_and(LegacyError::is_connect) {
+        NOT_SENT
+    } else {
+        by_reqwest(error)
+    }
 }
 
 impl TransportError for Box<dyn StdError + Send + Sync> {
@@ -188,12 +241,11 @@ mod tests {
     type BoxError = Box<dyn StdError + Send + Sync>;
 
     #[test]
-    fn only_a_connection_that_was_never_made_proves_that_nothing_was_sent() {
+    fn an_io_error_proves_nothing_whatever_its_kind() {
         use io::ErrorKind as Kind;
-        for kind in [Kind::ConnectionRefused, Kind::AddrNotAvailable] {
-            assert_eq!(io::Error::from(kind).outcome(), NOT_SENT, "{kind:?}");
-        }
         for kind in [
+            Kind::ConnectionRefused,
+            Kind::AddrNotAvailable,
             Kind::ConnectionReset,
             Kind::ConnectionAborted,
             Kind::BrokenPipe,
@@ -212,12 +264,11 @@ mod tests {
 
     #[test]
     fn the_outermost_error_that_is_understood_decides() {
-        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-        let wrapped: BoxError = Box::new(io::Error::other(Error::Inner(refused)));
-        assert_eq!(Error::Inner(wrapped).outcome(), NOT_SENT);
+        let open = || Rejection::new(Reason::CircuitOpen, "x");
+        let wrapped: BoxError = Box::new(io::Error::other(Error::<io::Error>::from(open())));
+        assert_eq!(Error::Inner(wrapped).outcome(), Outcome::Ignored);
 
-        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-        let reset = io::Error::new(io::ErrorKind::ConnectionReset, refused);
+        let reset = io::Error::new(io::ErrorKind::ConnectionReset, open());
         assert_eq!(reset.outcome(), Outcome::Unknown);
         let nothing: BoxError = "no idea".into();
         assert_eq!(nothing.outcome(), Outcome::Unknown);

@@ -11,7 +11,7 @@ use http_body_util::Full;
 use hyper_util::client::legacy::{Client, Error as LegacyError};
 use hyper_util::rt::TokioExecutor;
 use seawall_core::{Classify, Error, FailureKind, Outcome};
-use seawall_http::{HttpClassifier, TransportError};
+use seawall_http::{HttpClassifier, TransportError, reqwest_without_redirects};
 
 const NOT_SENT: Outcome = Outcome::Failure(FailureKind::NotSent);
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -45,8 +45,17 @@ async fn by_hyper(address: SocketAddr) -> LegacyError {
 }
 
 async fn by_reqwest(address: SocketAddr) -> reqwest::Error {
-    let order = reqwest::Client::new().post(format!("http://{address}/orders"));
+    place(&reqwest::Client::new(), address).await
+}
+
+async fn place(client: &reqwest::Client, address: SocketAddr) -> reqwest::Error {
+    let order = client.post(format!("http://{address}/orders"));
     order.body("buy 1").send().await.unwrap_err()
+}
+
+fn without_redirects() -> reqwest::Client {
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    client.build().unwrap()
 }
 
 fn judged<E: TransportError>(error: E) -> Outcome {
@@ -56,9 +65,106 @@ fn judged<E: TransportError>(error: E) -> Outcome {
 #[tokio::test]
 async fn a_refused_connection_was_not_sent() {
     assert_eq!(judged(by_hyper(nobody()).await), NOT_SENT);
-    assert_eq!(judged(by_reqwest(nobody()).await), NOT_SENT);
-    let boxed: BoxError = Box::new(by_reqwest(nobody()).await);
+    let boxed: BoxError = Box::new(by_hyper(nobody()).await);
     assert_eq!(judged(boxed), NOT_SENT);
+}
+
+/// An order was executed and answered with a redirect to where nobody listened. The error was that
+/// of a connection which was never made, and the order was sent three times.
+#[tokio::test]
+async fn a_client_that_follows_redirects_cannot_prove_that_nothing_was_sent() {
+    let to_nobody = format!(
+        "HTTP/1.1 303 See Other\r\nlocation: http://{}/orders/7\r\ncontent-length: 0\r\n\r\n",
+        nobody()
+    );
+    let executed = by_reqwest(hangs_up_after(to_nobody.leak())).await;
+    assert!(executed.is_connect(), "as if nothing had been sent");
+    assert_eq!(judged(executed), Outcome::Unknown);
+    assert_eq!(judged(by_reqwest(nobody()).await), Outcome::Unknown);
+    let boxed: BoxError = Box::new(by_reqwest(nobody()).await);
+    assert_eq!(judged(boxed), Outcome::Unknown);
+}
+
+/// A client that sends orders turns redirects off, and can then be asked.
+#[tokio::test]
+async fn without_redirects_a_refused_connection_was_not_sent() {
+    let client = without_redirects();
+    let refused = place(&client, nobody()).await;
+    assert_eq!(reqwest_without_redirects(&refused), NOT_SENT);
+    for text in ["", "HTTP/1.1 2", "no HTTP at all"] {
+        let cut = place(&client, hangs_up_after(text)).await;
+        assert_eq!(
+            reqwest_without_redirects(&cut),
+            Outcome::Unknown,
+            "{text:?}"
+        );
+    }
+    let nonsense = client.get("no url").send().await.unwrap_err();
+    assert_eq!(reqwest_without_redirects(&nonsense), Outcome::Ignored);
+}
+
+/// A body whose own source fails, with the error of another connection, say: a proxy that sends on
+/// what it reads.
+struct Broken(Option<reqwest::Error>);
+
+impl http_body::Body for Broken {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
+        std::task::Poll::Ready(Some(Err(match self.0.take() {
+            Some(error) => error.into(),
+            None => "the file cannot be read".into(),
+        })))
+    }
+}
+
+/// Five uploads whose own file could not be read opened the circuit of a healthy upstream.
+#[tokio::test]
+async fn a_request_whose_own_body_failed_says_nothing_about_the_upstream() {
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let upload = |body| {
+        let address = hangs_up_after("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+        let request = Request::put(format!("http://{address}/file"));
+        client.request(request.body(body).unwrap())
+    };
+    let broken = upload(Broken(None));
+    assert_eq!(judged(broken.await.unwrap_err()), Outcome::Ignored);
+    // The error that the body failed with is not taken for one of this request.
+    let refused = place(&without_redirects(), nobody()).await;
+    let broken = upload(Broken(Some(refused)));
+    assert_eq!(judged(broken.await.unwrap_err()), Outcome::Ignored);
+
+    let address = hangs_up_after("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    let upload = |inner| {
+        let body = reqwest::Body::wrap(Broken(inner));
+        let request = without_redirects().post(format!("http://{address}/file"));
+        request.body(body).send()
+    };
+    let refused = place(&without_redirects(), nobody()).await;
+    let broken = upload(Some(refused)).await.unwrap_err();
+    assert_eq!(reqwest_without_redirects(&broken), Outcome::Ignored);
+    assert_eq!(judged(broken), Outcome::Ignored);
+}
+
+/// A datagram was sent and the answer was an ICMP message: "connection refused", after the order
+/// had left.
+#[test]
+fn a_refused_connection_of_a_plain_socket_proves_nothing() {
+    let closed = {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.local_addr().unwrap()
+    };
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(closed).unwrap();
+    assert_eq!(socket.send(b"buy 1").unwrap(), 5, "it has left");
+    let timeout = std::time::Duration::from_secs(10);
+    socket.set_read_timeout(Some(timeout)).unwrap();
+    let error = socket.recv(&mut [0; 8]).unwrap_err();
+    assert_eq!(judged(error), Outcome::Unknown);
 }
 
 #[tokio::test]

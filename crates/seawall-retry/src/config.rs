@@ -129,6 +129,7 @@ impl RetryConfigBuilder {
     /// Sets the longest wait that the upstream may ask for (`Retry-After`); 60 s unless set.
     /// When it asks for more, the call ends at once with the upstream's answer: an attempt before
     /// the time it named is in vain, and the caller may have better to do than to wait.
+    /// [`Duration::MAX`] as a hint means never, and ends the call whatever is allowed.
     #[must_use]
     pub const fn max_retry_after(mut self, longest: Duration) -> Self {
         self.config.max_retry_after = longest;
@@ -139,8 +140,9 @@ impl RetryConfigBuilder {
     /// refusal ends the call.
     ///
     /// A refused request was not sent, so it may be tried again whatever it is, and costs the
-    /// budget nothing. Only refusals that say when to come back are; a refusal for want of budget,
-    /// of time or for the cost of the request never is.
+    /// budget nothing. Only refusals that say when to come back are, and those of a circuit that
+    /// cannot say it (half-open and full), which is asked again after the backoff; a refusal for
+    /// want of budget, of time or for the cost of the request never is.
     #[must_use]
     pub const fn refusal_wait(mut self, longest: Duration) -> Self {
         self.config.refusal_wait = longest;

@@ -23,7 +23,9 @@
 pub trait CopyRequest<Req> {
     /// A copy of `request`, or `None` when there can be none; the request is then sent once.
     ///
-    /// Called before an attempt that can be followed by another one, never before the last.
+    /// Called before an attempt that can be followed by another one, never before the last; and on
+    /// that copy when another attempt is wanted, to see whether it can still be sent. A copy that
+    /// cannot be sent any more (its stream is too long by now, or another one reads it) has none.
     fn copy(&self, request: &Req) -> Option<Req>;
 }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{FailureKind, Outcome, Reason, Rejection, Replay, Sent};
+use seawall_core::{FailureKind, Name, Outcome, Reason, Rejection, Replay, Sent};
 
 use crate::RetryConfig;
 
@@ -20,12 +20,26 @@ pub(crate) struct Answered {
     pub(crate) replay: Replay,
     /// Attempts made so far, this one included.
     pub(crate) attempt: u32,
-    /// Whether there is a copy of the request to send.
-    pub(crate) has_copy: bool,
 }
+
+impl Answered {
+    /// Whether a layer below refused the attempt before anything was sent.
+    pub(crate) fn is_refused_unsent(&self) -> bool {
+        self.refusal.is_some_and(|r| r.sent() == Sent::No) && self.outcome == Outcome::Ignored
+    }
+
+    /// Whether nothing of the attempt can have reached the upstream.
+    pub(crate) fn is_unsent(&self) -> bool {
+        self.is_refused_unsent() || self.outcome == NOT_SENT
+    }
+}
+
+const NOT_SENT: Outcome = Outcome::Failure(FailureKind::NotSent);
 
 /// What is asked of the world, in this order and each at most once.
 pub(crate) trait World {
+    /// Whether there is a copy of the request that can be sent.
+    fn has_copy(&mut self) -> bool;
     /// A number from `[0, 1)`.
     fn draw(&mut self) -> f64;
     /// The time left until the request's deadline, if it has one.
@@ -91,33 +105,58 @@ pub(crate) fn decide(config: &RetryConfig, seen: &Answered, world: &mut impl Wor
     if seen.attempt >= config.attempts() {
         return Decision::End(End::Attempts);
     }
-    if !seen.has_copy {
+    if !world.has_copy() {
         return Decision::End(no_copy(config, seen));
     }
     let told = told.unwrap_or(Duration::ZERO);
-    if !refused_unsent(seen) && told > config.max_retry_after() {
+    // The longest duration means never, whatever is allowed.
+    let in_vain = told == Duration::MAX || told > config.max_retry_after();
+    if !seen.is_refused_unsent() && in_vain {
         return Decision::End(End::RetryAfter);
     }
-    let backoff = config.backoff().delay(seen.attempt - 1, world.draw());
-    // Never earlier than told.
-    let delay = backoff.max(told);
+    let delay = delay(config, seen, told, world.draw());
     if world.time_left().is_some_and(|left| left <= delay) {
         return Decision::End(End::Deadline);
     }
     // A refused attempt was not sent, so another one in its place is no extra load.
-    if !refused_unsent(seen) && !world.withdraw() {
+    if !seen.is_refused_unsent() && !world.withdraw() {
         return Decision::End(End::Budget);
     }
     Decision::Wait(delay)
 }
 
+/// The wait for a draw: never earlier than told, and what the backoff leaves to chance on top,
+/// since all who were told the same time would come back at one instant.
+fn delay(config: &RetryConfig, seen: &Answered, told: Duration, draw: f64) -> Duration {
+    let (backoff, nth) = (config.backoff(), seen.attempt - 1);
+    let drawn = backoff.delay(nth, draw);
+    let chance = drawn.saturating_sub(backoff.delay(nth, 0.0));
+    drawn.max(told.saturating_add(chance))
+}
+
+/// What the caller hears in place of an answer which says that nothing was sent, when an earlier
+/// attempt may have been; `None` where the answer does not say that.
+pub(crate) fn corrected(
+    outcome: Outcome,
+    refusal: Option<Rejection>,
+    name: Name,
+) -> Option<Rejection> {
+    match refusal {
+        Some(refusal) => (refusal.sent() == Sent::No).then(|| refusal.with_sent(Sent::Maybe)),
+        // The error is the client's own and cannot be changed.
+        None => (outcome == NOT_SENT)
+            .then(|| Rejection::new(Reason::OutcomeUnknown, name).with_sent(Sent::Maybe)),
+    }
+}
+
 /// Whether another attempt is wanted, and the wait that was asked for.
 fn wish(config: &RetryConfig, seen: &Answered) -> Result<Option<Duration>, End> {
-    if refused_unsent(seen) {
+    if seen.is_refused_unsent() {
         return refusal(config, seen);
     }
     let safe = if seen.replay.is_safe() {
-        Ok(seen.outcome.retry_after().or(seen.hint))
+        // A verdict about the body and the headers may disagree: the longer wait holds.
+        Ok(seen.outcome.retry_after().max(seen.hint))
     } else {
         Err(End::Unsafe)
     };
@@ -135,10 +174,6 @@ fn wish(config: &RetryConfig, seen: &Answered) -> Result<Option<Duration>, End> 
     }
 }
 
-fn refused_unsent(seen: &Answered) -> bool {
-    seen.refusal.is_some_and(|r| r.sent() == Sent::No) && seen.outcome == Outcome::Ignored
-}
-
 fn refusal(config: &RetryConfig, seen: &Answered) -> Result<Option<Duration>, End> {
     let allowed = config.refusal_wait();
     let passes = |rejection: &Rejection| {
@@ -151,8 +186,13 @@ fn refusal(config: &RetryConfig, seen: &Answered) -> Result<Option<Duration>, En
                 | Reason::QueueTimeout
         )
     };
-    match seen.refusal.filter(passes).and_then(|r| r.retry_after()) {
+    let refusal = seen.refusal.filter(passes).ok_or(End::Refused)?;
+    // A half-open circuit cannot say when a place for a probe will be free, and one that has
+    // changed since says nothing at all: the backoff is the best guess.
+    let unsaid = matches!(refusal.reason(), Reason::CircuitOpen | Reason::NotReady);
+    match refusal.retry_after() {
         Some(told) if !allowed.is_zero() && told <= allowed => Ok(Some(told)),
+        None if !allowed.is_zero() && unsaid => Ok(None),
         _ => Err(End::Refused),
     }
 }
@@ -174,278 +214,4 @@ pub(crate) fn wants_copy(config: &RetryConfig, replay: Replay, attempt: u32) -> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use seawall_core::{Backoff, Scope};
-
-    const MS: Duration = Duration::from_millis(1);
-
-    /// A world that writes down what it was asked.
-    #[derive(Clone, Copy, Debug, Default)]
-    struct Fixed {
-        draw: f64,
-        left: Option<Duration>,
-        tokens: u32,
-        draws: u32,
-        withdrawals: u32,
-    }
-
-    impl World for Fixed {
-        fn draw(&mut self) -> f64 {
-            self.draws += 1;
-            self.draw
-        }
-        fn time_left(&mut self) -> Option<Duration> {
-            self.left
-        }
-        fn withdraw(&mut self) -> bool {
-            self.withdrawals += 1;
-            self.tokens > 0
-        }
-    }
-
-    fn outcomes() -> impl Strategy<Value = Outcome> {
-        let wait = proptest::option::of((0_u64..5_000).prop_map(Duration::from_millis));
-        prop_oneof![
-            Just(Outcome::Success),
-            Just(Outcome::Ignored),
-            Just(Outcome::Unknown),
-            Just(Outcome::Failure(FailureKind::NotSent)),
-            Just(Outcome::Failure(FailureKind::Server)),
-            Just(Outcome::Failure(FailureKind::Overloaded)),
-            Just(Outcome::Failure(FailureKind::Timeout)),
-            Just(Outcome::Failure(FailureKind::Body)),
-            Just(Outcome::Failure(FailureKind::Other)),
-            wait.clone().prop_map(|retry_after| Outcome::Throttled {
-                retry_after,
-                scope: Scope::Upstream
-            }),
-            wait.clone().prop_map(|lasts| Outcome::Banned { lasts }),
-            wait.prop_map(|renews_in| Outcome::QuotaExhausted { renews_in }),
-        ]
-    }
-
-    fn refusals() -> impl Strategy<Value = Rejection> {
-        let wait = proptest::option::of((0_u64..5_000).prop_map(Duration::from_millis));
-        (
-            proptest::sample::select(&Reason::ALL[..]),
-            wait,
-            any::<bool>(),
-        )
-            .prop_map(|(reason, wait, maybe)| {
-                let sent = if maybe { Sent::Maybe } else { Sent::No };
-                let rejection = Rejection::new(reason, "below").with_sent(sent);
-                match wait {
-                    Some(wait) => rejection.with_retry_after(wait),
-                    None => rejection,
-                }
-            })
-    }
-
-    fn replays() -> impl Strategy<Value = Replay> {
-        proptest::sample::select(&[Replay::Safe, Replay::SafeWithKey, Replay::Never][..])
-    }
-
-    prop_compose! {
-        fn answers()(
-            outcome in outcomes(),
-            refusal in proptest::option::of(refusals()),
-            hint in proptest::option::of((0_u64..5_000).prop_map(Duration::from_millis)),
-            replay in replays(),
-            attempt in 1_u32..6,
-            has_copy in any::<bool>(),
-        ) -> Answered {
-            // As `judge` does: a refusal says for itself what it is.
-            let outcome = refusal.map_or(outcome, |r: Rejection| r.outcome());
-            Answered { outcome, refusal, hint, replay, attempt, has_copy }
-        }
-    }
-
-    prop_compose! {
-        fn configs()(
-            attempts in 1_u32..6,
-            base in 1_u64..1_000,
-            max_retry_after in 0_u64..4_000,
-            refusal_wait in prop_oneof![Just(0_u64), 1_u64..4_000],
-            throttled in any::<bool>(),
-            unsent in any::<bool>(),
-        ) -> RetryConfig {
-            let ms = Duration::from_millis;
-            RetryConfig::builder()
-                .attempts(attempts)
-                .backoff(Backoff::exponential(ms(base), ms(base * 4)).unwrap())
-                .max_retry_after(ms(max_retry_after))
-                .refusal_wait(ms(refusal_wait))
-                .retry_throttled(throttled)
-                .retry_unsent(unsent)
-                .build()
-                .unwrap()
-        }
-    }
-
-    /// The table of the crate's documentation, row by row.
-    fn table_allows(config: &RetryConfig, seen: &Answered) -> bool {
-        let safe = seen.replay != Replay::Never;
-        let refused_in_time = |r: Rejection| {
-            let helps = match r.reason() {
-                Reason::CircuitOpen
-                | Reason::NotReady
-                | Reason::RateLimited
-                | Reason::BulkheadFull
-                | Reason::QueueTimeout => true,
-                Reason::DeadlineExceeded | Reason::BudgetExhausted | Reason::TooExpensive => false,
-                _ => return safe,
-            };
-            let wait = config.refusal_wait();
-            helps
-                && r.sent() == Sent::No
-                && wait > Duration::ZERO
-                && r.retry_after().is_some_and(|told| told <= wait)
-        };
-        if let Some(refusal) = seen.refusal {
-            return refused_in_time(refusal);
-        }
-        match seen.outcome {
-            Outcome::Failure(FailureKind::NotSent) => true,
-            Outcome::Failure(_) | Outcome::Unknown => safe,
-            Outcome::Throttled { .. } => safe && config.retry_throttled(),
-            _ => false,
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn another_attempt_is_made_just_when_the_table_says_so_and_there_is_enough_of_everything(
-            config in configs(),
-            seen in answers(),
-            draw in 0.0_f64..1.0,
-            left in proptest::option::of((0_u64..4_000).prop_map(Duration::from_millis)),
-            tokens in 0_u32..2,
-        ) {
-            let mut world = Fixed { draw, left, tokens, ..Fixed::default() };
-            let decision = decide(&config, &seen, &mut world);
-
-            let free = seen.refusal.is_some_and(|r| r.outcome() == Outcome::Ignored);
-            let told = match seen.refusal {
-                Some(refusal) if free => refusal.retry_after(),
-                // A wish in a refusal of ours is not one of the upstream.
-                _ => seen.outcome.retry_after().or(seen.hint),
-            };
-            let told = told.unwrap_or(Duration::ZERO);
-            let backoff = config.backoff().delay(seen.attempt - 1, draw);
-            let delay = told.max(backoff);
-            let again = table_allows(&config, &seen)
-                && seen.attempt < config.attempts()
-                && seen.has_copy
-                && (free || told <= config.max_retry_after())
-                && left.is_none_or(|left| delay < left)
-                && (free || tokens > 0);
-            prop_assert_eq!(decision == Decision::Wait(delay), again, "{:?}", decision);
-            prop_assert!(again || matches!(decision, Decision::End(_)));
-            // Nothing is drawn or taken that is not used.
-            prop_assert!(world.draws <= 1 && world.withdrawals <= 1);
-            if world.withdrawals == 1 && tokens > 0 {
-                prop_assert!(again, "a token was taken for no attempt");
-            }
-            prop_assert!(!(free && world.withdrawals > 0), "a refusal was charged");
-        }
-
-        #[test]
-        fn a_request_that_must_not_be_sent_twice_is_only_sent_again_when_it_was_not_sent(
-            config in configs(),
-            seen in answers(),
-        ) {
-            let seen = Answered { replay: Replay::Never, ..seen };
-            let mut world = Fixed { tokens: 1, ..Fixed::default() };
-            if let Decision::Wait(_) = decide(&config, &seen, &mut world) {
-                let not_sent = match seen.refusal {
-                    Some(refusal) => refusal.sent() == Sent::No,
-                    None => seen.outcome == Outcome::Failure(FailureKind::NotSent),
-                };
-                prop_assert!(not_sent, "{:?}", seen);
-            }
-        }
-    }
-
-    fn failed(attempt: u32) -> Answered {
-        Answered {
-            outcome: Outcome::Failure(FailureKind::Server),
-            refusal: None,
-            hint: None,
-            replay: Replay::Safe,
-            attempt,
-            has_copy: true,
-        }
-    }
-
-    #[test]
-    fn every_end_has_its_cause() {
-        let config = RetryConfig::builder()
-            .max_retry_after(100 * MS)
-            .retry_throttled(false)
-            .build()
-            .unwrap();
-        let rich = Fixed {
-            tokens: 1,
-            ..Fixed::default()
-        };
-        let end = |seen: Answered, mut world: Fixed| match decide(&config, &seen, &mut world) {
-            Decision::End(end) => Some(end),
-            Decision::Wait(_) => None,
-        };
-        let one = failed(1);
-        let with = |outcome| Answered { outcome, ..one };
-        assert_eq!(end(one, rich), None);
-        assert_eq!(end(failed(3), rich), Some(End::Attempts));
-        assert_eq!(end(with(Outcome::Success), rich), Some(End::Answered));
-        assert_eq!(end(with(Outcome::Ignored), rich), Some(End::Answered));
-        let banned = with(Outcome::Banned { lasts: None });
-        assert_eq!(end(banned, rich), Some(End::Hopeless));
-        let throttled = with(Outcome::Throttled {
-            retry_after: None,
-            scope: Scope::Account,
-        });
-        assert_eq!(end(throttled, rich), Some(End::Hopeless));
-        let unsafe_ = Answered {
-            replay: Replay::Never,
-            ..one
-        };
-        assert_eq!(end(unsafe_, rich), Some(End::Unsafe));
-        let no_copy = Answered {
-            has_copy: false,
-            ..one
-        };
-        assert_eq!(end(no_copy, rich), Some(End::NoCopy));
-        let late = Answered {
-            hint: Some(101 * MS),
-            ..one
-        };
-        assert_eq!(end(late, rich), Some(End::RetryAfter));
-        let refused = Answered {
-            refusal: Some(Rejection::new(Reason::CircuitOpen, "below")),
-            ..with(Outcome::Ignored)
-        };
-        assert_eq!(end(refused, rich), Some(End::Refused));
-        let hurried = Fixed {
-            left: Some(Duration::ZERO),
-            ..rich
-        };
-        assert_eq!(end(one, hurried), Some(End::Deadline));
-        assert_eq!(end(one, Fixed::default()), Some(End::Budget));
-    }
-
-    #[test]
-    fn requests_are_copied_only_where_a_copy_can_be_of_use() {
-        let two = RetryConfig::builder().attempts(2);
-        let config = two.clone().build().unwrap();
-        assert!(wants_copy(&config, Replay::Safe, 1));
-        assert!(wants_copy(&config, Replay::Never, 1));
-        assert!(!wants_copy(&config, Replay::Safe, 2), "the last attempt");
-        let config = two.retry_unsent(false).build().unwrap();
-        assert!(wants_copy(&config, Replay::SafeWithKey, 1));
-        assert!(!wants_copy(&config, Replay::Never, 1));
-        let config = RetryConfig::builder().attempts(1).build().unwrap();
-        assert!(!wants_copy(&config, Replay::Safe, 1));
-    }
-}
+mod tests;

@@ -63,16 +63,26 @@
 //!
 //! "Again" holds while there are attempts left and a copy of the request, the upstream asks for no
 //! longer wait than is allowed, the wait ends before the request's deadline, and the
-//! [`Budget`](seawall_core::Budget) has a token. In every other case the caller gets the answer of
-//! the last attempt, unchanged and at once. The wait is the backoff with its jitter, or what the
-//! upstream asked for if that is longer.
+//! [`Budget`](seawall_core::Budget) has a token. The wait is the backoff with its jitter, and never
+//! less than what the upstream asked for: what the jitter leaves to chance comes on top, or all who
+//! were told the same time would come back at one instant. An attempt that a layer below refused
+//! unsent costs no token.
+//!
+//! In every other case the caller gets the answer of the last attempt at once, and unchanged unless
+//! it is wrong about the call. When the last attempt was certainly not sent, but an earlier one may
+//! have been, "not sent" would be a lie that makes a caller place an order twice. A refusal then
+//! says [`Sent::Maybe`](seawall_core::Sent::Maybe) in place of `Sent::No`; an error of the client
+//! that means [`NotSent`](seawall_core::FailureKind::NotSent) is replaced by a refusal of this layer,
+//! [`OutcomeUnknown`](seawall_core::Reason::OutcomeUnknown).
 //!
 //! A call that needs no retry costs one reference count on a line of the running thread, one
 //! counter, and, when the budget is full, one load. The service that later attempts are made
 //! through is cloned, from a spare kept by the layer, only when there is such an attempt.
 //!
-//! Requests are copied ([`CopyRequest`]) before every attempt but the last. Requests that must not
-//! be sent twice are copied too, since they are worth another attempt when they were not sent; see
+//! Requests are copied ([`CopyRequest`]) before every attempt but the last, and once more before
+//! an answer is given up for another attempt: a streamed body may have grown too long meanwhile, or
+//! still be read, and the answer at hand is better than a request without a body. Requests that must
+//! not be sent twice are copied too, since they are worth another attempt when they were not sent; see
 //! [`RetryConfigBuilder::retry_unsent`].
 //!
 //! # Readiness
@@ -80,7 +90,11 @@
 //! The first attempt is sent through the instance that was polled ready. Later attempts poll a
 //! fresh clone ready, inside the future. Between attempts nothing of the inner service is held:
 //! the failed attempt and its answer are dropped before the wait. An error of such a clone's
-//! readiness is the answer of the call.
+//! readiness is the answer of the call. A request that has a deadline waits for a clone no longer
+//! than until then, and is answered `DeadlineExceeded`.
+//!
+//! Attempts without a pause hand the thread over now and then, so that a deadline above is heard
+//! although the inner service fails at once each time.
 //!
 //! # Cancellation
 //!

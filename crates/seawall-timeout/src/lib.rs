@@ -55,8 +55,11 @@
 //! |---|---|---|
 //! | the attempt took too long | `AttemptTimeout` | maybe |
 //! | the request's or the call's deadline passed meanwhile | `DeadlineExceeded` | maybe |
-//! | the request's deadline had passed before the attempt | `DeadlineExceeded` | no |
+//! | the request's own deadline had passed before the attempt or the call | `DeadlineExceeded` | no |
 //! | the inner service was not ready in time | `DeadlineExceeded` | no |
+//!
+//! A request may come with a deadline of its own. A [`Stamp`] that answers it makes it the limit
+//! of the whole call where it is the earlier one, also while the call waits in a queue below.
 //!
 //! Only what was cut off is counted; what is answered in time touches no shared memory. A future
 //! holds no reference to the layer, for the same reason: it finds its counters by number, in a
@@ -100,4 +103,4 @@ mod observe;
 mod race;
 
 pub use attempt::{AttemptTimeout, AttemptTimeoutHandle, AttemptTimeoutLayer};
-pub use deadline::{Deadline, DeadlineHandle, DeadlineLayer, Stamp, Unstamped};
+pub use deadline::{Deadline, DeadlineHandle, DeadlineLayer, Stamp, Stamped, Unstamped};

@@ -85,7 +85,7 @@ pub(crate) const ATTEMPT: Pattern = Pattern {
 
 pub(crate) const DEADLINE: Pattern = Pattern {
     name: "deadline",
-    cuts: &[Cut::Deadline, Cut::Readiness],
+    cuts: &[Cut::Deadline, Cut::Late, Cut::Readiness],
 };
 
 /// The counters of one layer value and its clones.
@@ -172,8 +172,12 @@ impl Common {
     }
 
     #[inline]
+    pub(crate) fn after_ns(&self) -> u64 {
+        self.after_ns.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn after(&self) -> Duration {
-        Duration::from_nanos(self.after_ns.load(Ordering::Relaxed))
+        Duration::from_nanos(self.after_ns())
     }
 
     pub(crate) fn set_after(&self, after: Positive) {

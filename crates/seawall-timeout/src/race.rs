@@ -12,10 +12,12 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::observe::{Cut, Tag};
 
-/// When a call is cut off: `after` its first poll, and not later than `until`.
+/// When a call is cut off: `after_ns` nanoseconds after its first poll, and not later than
+/// `until`. Nanoseconds, since a `Duration` made of them costs a division, which a call that is
+/// answered at once does not need.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limit {
-    pub(crate) after: Duration,
+    pub(crate) after_ns: u64,
     pub(crate) until: Option<Instant>,
     /// What it is called when `after` ends first.
     pub(crate) cut: Cut,
@@ -24,7 +26,7 @@ pub(crate) struct Limit {
 impl Limit {
     /// The instant, and what the cut is called then, for a call first polled at `now`.
     pub(crate) fn ends(&self, now: Instant) -> (Instant, Cut) {
-        let own = deadline(now, self.after);
+        let own = deadline(now, Duration::from_nanos(self.after_ns));
         match self.until {
             Some(until) if until <= own => (until, Cut::Deadline),
             _ => (own, self.cut),
@@ -78,7 +80,9 @@ where
 {
     type Output = Result<T, E>;
 
-    #[inline]
+    // Always: a future that holds others is polled through all of them at every call, and each
+    // call that is not inlined costs more than most layers do.
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let rejection = match self.as_mut().project() {
             RaceProj::Running {
@@ -151,9 +155,9 @@ mod tests {
             until in proptest::option::of(0_u64..=10_000_000_000),
         ) {
             let now = Instant::now();
-            let after = Duration::from_nanos(after);
+            let (after_ns, after) = (after, Duration::from_nanos(after));
             let until = until.map(|ns| now + Duration::from_nanos(ns));
-            let limit = Limit { after, until, cut: Cut::Attempt };
+            let limit = Limit { after_ns, until, cut: Cut::Attempt };
             let (at, cut) = limit.ends(now);
             prop_assert!(at >= now && at <= now + after);
             prop_assert!(until.is_none_or(|until| at <= until));
@@ -166,7 +170,7 @@ mod tests {
     fn the_longest_duration_is_far_and_does_not_panic() {
         let now = Instant::now();
         let limit = Limit {
-            after: Duration::MAX,
+            after_ns: u64::MAX,
             until: None,
             cut: Cut::Attempt,
         };

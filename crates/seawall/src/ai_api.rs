@@ -16,6 +16,10 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// A stack for an AI API: completions and messages, streamed or whole.
 ///
 /// A place stays taken until a streamed answer has ended, and a stream that breaks is a failure.
+/// Nothing bounds the stream itself: deadline and attempt timeout end with the head of the answer,
+/// so a stream that stalls keeps its place for as long as you read it. Bound the reading yourself,
+/// with `tokio::time::timeout` around each frame.
+///
 /// Only reads are tried again unless the routes say otherwise: a second completion changes
 /// nothing but is billed, so whether it is worth it is yours to say
 /// ([`inference_routes`]). Its rate is 80 % of 500 requests per minute, an unofficial figure for

@@ -16,7 +16,11 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// A stack for a broker's API: accounts, positions, orders.
 ///
 /// Reads are tried again; a request that places or changes an order is sent once, unless it is
-/// certain that it never left. Its rate is 80 % of Alpaca's 200 requests per minute
+/// certain that it never left. Of hyper-util's client that is known: the connection could not be
+/// made, or the request was never handed to one. Of a client that follows redirects, as `reqwest`
+/// does unless told otherwise, it is never known, so turn them off (see
+/// [`TransportError`](https://docs.rs/seawall-http/latest/seawall_http/trait.TransportError.html)).
+/// Its rate is 80 % of Alpaca's 200 requests per minute
 /// ([usage limit](https://alpaca.markets/support/usage-limit-api-calls)); set your broker's own
 /// with [`StackBuilder::rate_limit`].
 ///
@@ -74,7 +78,10 @@ fn settings() -> Result<Settings, InvalidConfig> {
     })
 }
 
-/// A stack for the orders alone, with patience for the matching engine and none for retries.
+/// A stack for the orders alone, with patience for the matching engine.
+///
+/// An order is sent once unless it is certain that it never left, as by [`broker`]. A read that is
+/// sent through this stack, the state of an order say, is tried up to three times.
 ///
 /// Orders that queue go stale, so few may wait. Put it beside [`broker`] only where the broker
 /// limits orders apart from other requests; where they share one limit, use one stack.
@@ -86,7 +93,7 @@ fn order_settings() -> Result<Settings, InvalidConfig> {
     Ok(Settings {
         // One attempt and a short wait for a place.
         deadline: 40 * SECOND,
-        // For what certainly never left; anything else is sent once.
+        // For reads, and for orders that certainly never left.
         retry: RetryConfig::builder()
             .attempts(3)
             .backoff(Backoff::exponential(SECOND / 2, 5 * SECOND)?)

@@ -20,12 +20,15 @@ pub type Inspector = fn(&Parts, &[u8]) -> Option<Outcome>;
 const INSPECTED: usize = 16 * 1024;
 
 /// Writes the deadline of a call into the extensions of its HTTP request, for the layers below.
+///
+/// A request that has an earlier one there ([`stamp_deadline`]) is bound by that, in the queues
+/// of the stack, too.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StampDeadline;
 
 impl<B> Stamp<Request<B>> for StampDeadline {
-    fn stamp(&self, request: &mut Request<B>, at: Instant) {
-        stamp_deadline(request, at);
+    fn stamp(&self, request: &mut Request<B>, at: Instant) -> Instant {
+        stamp_deadline(request, at)
     }
 }
 
@@ -36,7 +39,9 @@ impl<B> Stamp<Request<B>> for StampDeadline {
 ///
 /// The client is any `Service<http::Request<B>>` whose request body can be cloned (`Full<Bytes>`)
 /// and whose error tells whether the request left ([`TransportError`]): hyper-util's client with
-/// the feature `hyper`, a boxed error, or your own.
+/// the feature `hyper`, a boxed error, or your own. It must not follow redirects where orders are
+/// sent: the error of a second connection looks as if nothing was sent, although the first one
+/// carried the order. hyper-util's client follows none by itself.
 ///
 /// [`TransportError`]: seawall_http::TransportError
 #[derive(Clone, Debug)]

@@ -41,6 +41,10 @@
 //!   your client
 //! ```
 //!
+//! Deadline and attempt timeout end with the *head* of an answer. Nothing bounds a body that
+//! streams: it keeps its place in the bulkhead until it has ended or is dropped, so bound the
+//! reading of it yourself.
+//!
 //! # Errors
 //!
 //! A stack never hides who failed: its error is [`Error`], either the client's own error or a
@@ -62,6 +66,10 @@
 //!   left.
 //! * `grpc`: the module `grpc`, refusals as gRPC statuses.
 //! * `tracing`, `metrics`: transitions as `tracing` events; counters through the `metrics` facade.
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 mod ai_api;
 mod broker;
@@ -87,6 +95,10 @@ pub mod data {
 #[cfg(feature = "grpc")]
 #[doc(inline)]
 pub use seawall_grpc as grpc;
+/// What is particular to HTTP, from `seawall-http`.
+///
+/// It has the name of the crate `http`. Name what you import: after `use seawall::*` a path that
+/// begins with `http::` is ambiguous, and the crate is `::http`.
 #[cfg(feature = "http")]
 #[doc(inline)]
 pub use seawall_http as http;
@@ -110,5 +122,5 @@ pub use seawall_ratelimit::{RateLimit, RateLimitConfig, RateLimitHandle, RateLim
 pub use seawall_retry::{CloneRequest, CopyRequest, Retry, RetryConfig, RetryHandle, RetryLayer};
 pub use seawall_timeout::{
     AttemptTimeout, AttemptTimeoutHandle, AttemptTimeoutLayer, Deadline, DeadlineHandle,
-    DeadlineLayer, Stamp, Unstamped,
+    DeadlineLayer, Stamp, Stamped, Unstamped,
 };

@@ -14,7 +14,7 @@ use crate::stack::Stack;
 /// The settings of every layer of a stack, outermost first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// How long one call may take with all its waits and attempts.
+    /// How long one call may take with all its waits and attempts; longer than one attempt may.
     pub deadline: Duration,
     /// Attempts, backoff, hints.
     pub retry: RetryConfig,
@@ -68,7 +68,8 @@ impl StackBuilder {
         self
     }
 
-    /// Overrides how long one call may take with all its waits and attempts.
+    /// Overrides how long one call may take with all its waits and attempts. One attempt must be
+    /// shorter: set [`attempt_timeout`](Self::attempt_timeout), too, for a short deadline.
     pub fn deadline(self, total: Duration) -> Self {
         self.with(|s| s.deadline = total)
     }
@@ -100,7 +101,9 @@ impl StackBuilder {
         self.with(|s| s.breaker = breaker)
     }
 
-    /// Overrides how long one attempt may take.
+    /// Overrides how long one attempt may take: less than the deadline. An attempt that the
+    /// deadline cuts off says nothing about the upstream, so with a longer timeout an upstream
+    /// that hangs would never open the circuit.
     pub fn attempt_timeout(self, timeout: Duration) -> Self {
         self.with(|s| s.attempt_timeout = timeout)
     }
@@ -131,7 +134,21 @@ impl StackBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] naming the first setting that cannot be.
+    /// [`InvalidConfig`] naming the first setting that cannot be; `attempt_timeout` when it is not
+    /// shorter than the deadline.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let five = Duration::from_secs(5);
+    /// let refused = seawall::broker("alpaca").deadline(five).typed().unwrap_err();
+    /// assert_eq!(
+    ///     refused.to_string(),
+    ///     "`attempt_timeout` is 10s, accepted is shorter than the deadline, 5s",
+    /// );
+    /// let hasty = seawall::broker("alpaca").deadline(five).attempt_timeout(five / 2);
+    /// assert!(hasty.typed().is_ok());
+    /// ```
     pub fn typed(self) -> Result<TypedStack, InvalidConfig> {
         Stack::new(self.name, &self.settings?, self.budget.unwrap_or_default())
     }

@@ -1,5 +1,7 @@
 //! The order of a stack, once for all of them.
 
+use std::time::Duration;
+
 use seawall_breaker::{Breaker, BreakerHandle, BreakerLayer, Gate};
 use seawall_bulkhead::{Bulkhead, BulkheadHandle, BulkheadLayer};
 use seawall_core::{
@@ -58,6 +60,21 @@ impl Stack<ErrorIsFailure, Undescribed, UntilAnswered, CloneRequest, Unstamped> 
         settings: &Settings,
         budget: Budget,
     ) -> Result<Self, InvalidConfig> {
+        let stack = Self::of(name, settings, budget)?;
+        let (attempt, deadline) = (settings.attempt_timeout, settings.deadline);
+        // A call that the deadline cuts off is no vote: the circuit would never open. A deadline
+        // of "for ever" cuts nothing off.
+        if attempt >= deadline && deadline != Duration::MAX {
+            return Err(InvalidConfig::new(
+                "attempt_timeout",
+                format!("{attempt:?}"),
+                format!("shorter than the deadline, {deadline:?}"),
+            ));
+        }
+        Ok(stack)
+    }
+
+    fn of(name: Name, settings: &Settings, budget: Budget) -> Result<Self, InvalidConfig> {
         Ok(Self {
             deadline: DeadlineLayer::new(name, settings.deadline)
                 .map_err(|e| e.in_field("deadline"))?,
@@ -124,7 +141,8 @@ impl<C, D, H, P, T> Stack<C, D, H, P, T> {
         }
     }
 
-    /// Writes the deadline of each call into its request with `stamp`.
+    /// Writes the deadline of each call into its request with `stamp`, which may answer an earlier
+    /// one that the request came with.
     #[must_use]
     pub fn stamp<T2>(self, stamp: T2) -> Stack<C, D, H, P, T2> {
         Stack {

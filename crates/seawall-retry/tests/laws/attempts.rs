@@ -127,3 +127,52 @@ async fn one_attempt_means_one_attempt() {
     assert_eq!((answer, upstream.calls()), (Err(SERVER), 1));
     assert_eq!((handle.attempts(), handle.retries()), (1, 0));
 }
+
+/// All who were told the same time came back at one instant, and took the upstream down again.
+#[tokio::test(start_paused = true)]
+async fn calls_that_were_told_the_same_time_come_back_apart_and_none_too_early() {
+    let backoff = Backoff::exponential(SECOND, 60 * SECOND).unwrap();
+    let config = RetryConfig::builder().backoff(backoff).build().unwrap();
+    let upstream = Upstream::new([Failed::Hinted(5 * SECOND); 50]);
+    let layer = layer(config, Replay::Safe).budget(tokens(50)).seed(1);
+    let start = Instant::now();
+    let calls: Vec<_> = (0..50)
+        .map(|n| tokio::spawn(layer.layer(upstream.service()).oneshot(n)))
+        .collect();
+    for call in calls {
+        assert!(call.await.unwrap().is_ok());
+    }
+    let asked = upstream.asked.lock().unwrap();
+    let later = asked.iter().skip(50).map(|at| *at - start);
+    let waits: std::collections::BTreeSet<_> = later.collect();
+    assert!(waits.len() > 25, "{waits:?}");
+    let slack = Duration::from_millis(1);
+    assert!(
+        waits
+            .iter()
+            .all(|w| (5 * SECOND..=6 * SECOND + slack).contains(w))
+    );
+}
+
+/// With no pause and an inner service that fails at once the future never said `Pending`: three
+/// million attempts in one poll, and the deadline above was not looked at.
+#[tokio::test(start_paused = true)]
+async fn attempts_without_a_pause_let_others_run_now_and_then() {
+    let config = RetryConfig::builder()
+        .attempts(u32::MAX)
+        .backoff(Backoff::NONE)
+        .build()
+        .unwrap();
+    let layer = RetryLayer::new("r", config).describe(SAFE).without_budget();
+    let handle = layer.handle();
+    let down = service_fn(|_: u32| std::future::ready(Err::<(), Rejection>(down())));
+    fn down() -> Rejection {
+        Rejection::new(Reason::AttemptTimeout, "below").with_sent(Sent::Maybe)
+    }
+    let mut call = Probe::new(layer.layer(down).oneshot(7));
+    for polls in 1..=3 {
+        assert!(call.poll().is_pending());
+        assert_eq!(handle.attempts(), polls * 32);
+        assert!(call.wakes() > 0, "the task goes on by itself");
+    }
+}

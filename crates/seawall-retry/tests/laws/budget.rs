@@ -104,3 +104,59 @@ fn extra_attempts_of_many_threads_never_exceed_the_budget() {
     assert_eq!(layer.handle().retries(), 37);
     assert_eq!(layer.handle().attempts(), 437);
 }
+
+/// While the circuit was open each failed call paid for a second attempt that the gate refused:
+/// the budget was empty when the upstream was back.
+#[tokio::test(start_paused = true)]
+async fn an_extra_attempt_that_is_refused_unsent_costs_nothing() {
+    let open = refused(Reason::CircuitOpen, None);
+    let upstream = Upstream::new([SERVER, open]);
+    let budget = tokens(5);
+    let layer = layer(ladder(3), Replay::Safe).budget(budget.clone());
+    let answer = layer.layer(upstream.service()).oneshot(7).await;
+    assert!(answer.is_err());
+    assert_eq!((upstream.calls(), layer.handle().retries()), (2, 1));
+    assert_eq!(budget.balance(), 5.0);
+}
+
+/// The token of a refused attempt is taken along to the one that is sent, and not paid twice.
+#[tokio::test(start_paused = true)]
+async fn a_refused_attempt_takes_its_token_along_to_the_next_one() {
+    let config = RetryConfig::builder()
+        .attempts(4)
+        .backoff(Backoff::NONE)
+        .refusal_wait(2 * SECOND);
+    let soon = refused(Reason::RateLimited, Some(SECOND));
+    let upstream = Upstream::new([SERVER, soon, SERVER]);
+    let budget = tokens(5);
+    let layer = layer(config.build().unwrap(), Replay::Safe).budget(budget.clone());
+    let answer = layer.layer(upstream.service()).oneshot(7).await;
+    assert_eq!((answer, upstream.calls()), (Ok(7), 4));
+    // Two attempts were extra load; the success earned one half.
+    assert_eq!(budget.balance(), 3.5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_given_back_in_a_pause_and_not_while_its_attempt_is_under_way() {
+    let (inner, mock) = mock();
+    let budget = tokens(5);
+    let layer = RetryLayer::new("r", ladder(3))
+        .describe(SAFE)
+        .budget(budget.clone());
+    let mut service = layer.layer(inner);
+    mock.script([Err(MockError::Failed(1))]);
+    let mut paused = Probe::new(service.ready().await.unwrap().call(1));
+    assert!(paused.poll().is_pending());
+    assert_eq!(budget.balance(), 4.0);
+    drop(paused);
+    assert_eq!(budget.balance(), 5.0);
+    mock.script([Err(MockError::Failed(1))]);
+    let mut again = Probe::new(service.ready().await.unwrap().call(1));
+    assert!(again.poll().is_pending());
+    mock.hold();
+    sleep(SECOND).await;
+    assert!(again.poll().is_pending());
+    assert_eq!(mock.in_flight(), 1);
+    drop(again);
+    assert_eq!(budget.balance(), 4.0, "that attempt was sent");
+}

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_request_is_copied_before_every_attempt_but_the_last() {
+async fn a_request_is_copied_before_every_attempt_but_the_last_and_to_see_that_it_still_can_be() {
     let copies = Arc::new(AtomicUsize::new(0));
     let count = |config: RetryConfig, replay, answers: usize| {
         let copies = Arc::clone(&copies);
@@ -21,10 +21,10 @@ async fn a_request_is_copied_before_every_attempt_but_the_last() {
         }
     };
     assert_eq!(count(ladder(3), Replay::Safe, 0).await, 1);
-    assert_eq!(count(ladder(3), Replay::Safe, 1).await, 2);
-    assert_eq!(count(ladder(3), Replay::Safe, 9).await, 2);
+    assert_eq!(count(ladder(3), Replay::Safe, 1).await, 3);
+    assert_eq!(count(ladder(3), Replay::Safe, 9).await, 4);
     assert_eq!(count(ladder(1), Replay::Safe, 9).await, 0);
-    assert_eq!(count(ladder(2), Replay::Never, 9).await, 1);
+    assert_eq!(count(ladder(2), Replay::Never, 9).await, 2);
     let unsent = RetryConfig::builder().retry_unsent(false).build().unwrap();
     assert_eq!(count(unsent, Replay::Never, 9).await, 0);
 }
@@ -46,6 +46,35 @@ async fn a_request_that_cannot_be_copied_is_sent_once() {
     let answer = service.ready().await.unwrap().call(Streamed).await;
     assert_eq!(answer.unwrap_err().to_string(), "down");
     assert_eq!(calls.load(Ordering::Relaxed), 1);
+}
+
+/// A streamed body grew past what is kept while it was sent, and the upstream answered. The
+/// answer was thrown away for a second attempt, which failed for want of a body.
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_kept_when_the_copy_cannot_be_sent_any_more() {
+    #[derive(Debug)]
+    struct Streamed(Arc<AtomicUsize>);
+    fn while_short(request: &Streamed) -> Option<Streamed> {
+        let short = request.0.load(Ordering::Relaxed) < 10;
+        short.then(|| Streamed(Arc::clone(&request.0)))
+    }
+    let layer = RetryLayer::new("r", ladder(3))
+        .describe(SAFE)
+        .classify(ByError)
+        .copy(while_short);
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let mut service = layer.layer(service_fn(move |request: Streamed| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        request.0.fetch_add(6, Ordering::Relaxed);
+        std::future::ready(Err::<u32, _>(SERVER))
+    }));
+    let request = Streamed(Arc::default());
+    let answer = service.ready().await.unwrap().call(request).await;
+    assert_eq!(answer, Err(SERVER));
+    // Six fit and could be sent again, twelve could not.
+    assert_eq!(calls.load(Ordering::Relaxed), 2);
+    assert_eq!(layer.handle().retries(), 1);
 }
 
 #[derive(Debug)]

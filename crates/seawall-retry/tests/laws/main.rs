@@ -10,6 +10,7 @@ mod copies;
 mod held;
 mod refusals;
 mod rest;
+mod truth;
 
 use std::cell::Cell;
 use std::future::Future;

@@ -26,12 +26,34 @@ async fn a_refusal_is_waited_for_where_that_is_allowed_and_costs_no_budget() {
     assert_eq!(budget.balance(), f64::from(budget.config().capacity()));
     for never in [
         refused(Reason::RateLimited, Some(3 * SECOND)),
-        refused(Reason::CircuitOpen, None),
+        refused(Reason::BulkheadFull, None),
         refused(Reason::BudgetExhausted, Some(SECOND)),
         refused(Reason::DeadlineExceeded, Some(SECOND)),
         refused(Reason::TooExpensive, Some(SECOND)),
     ] {
         let (answer, upstream, _) = one_call(config(), Replay::Safe, [never]).await;
         assert_eq!((answer, upstream.calls()), (Err(never), 1));
+    }
+}
+
+/// A half-open circuit cannot say when a place for a probe is free: calls ended on it just when
+/// the upstream was coming back.
+#[tokio::test(start_paused = true)]
+async fn a_circuit_that_cannot_say_when_is_asked_again_after_the_backoff() {
+    let config = |wait| {
+        let builder = RetryConfig::builder().refusal_wait(wait);
+        let backoff = Backoff::constant(SECOND).unwrap();
+        builder.backoff(backoff).build().unwrap()
+    };
+    for reason in [Reason::CircuitOpen, Reason::NotReady] {
+        let unsaid = refused(reason, None);
+        let (answer, upstream, _) = one_call(config(SECOND), Replay::Never, [unsaid]).await;
+        assert_eq!((answer, upstream.pauses()), (Ok(7), vec![SECOND]));
+        let (answer, _, _) = one_call(config(Duration::ZERO), Replay::Never, [unsaid]).await;
+        assert_eq!(
+            answer,
+            Err(unsaid),
+            "unless refusals are not waited for at all"
+        );
     }
 }

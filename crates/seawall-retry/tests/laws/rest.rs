@@ -200,7 +200,8 @@ async fn waits_as_long_as_the_clock_can_tell_do_not_panic() {
         .max_retry_after(Duration::MAX)
         .build()
         .unwrap();
-    let upstream = Upstream::new([Failed::Hinted(Duration::MAX)]);
+    let longest = Duration::MAX - Duration::from_nanos(1);
+    let upstream = Upstream::new([Failed::Hinted(longest)]);
     let mut service = layer(config, Replay::Safe).layer(upstream.service());
     let mut call = Probe::new(service.ready().await.unwrap().call(7));
     assert!(call.poll().is_pending());

@@ -71,7 +71,7 @@ where
             });
         }
         let limit = Limit {
-            after: common.after(),
+            after_ns: common.after_ns(),
             until,
             cut: Cut::Attempt,
         };

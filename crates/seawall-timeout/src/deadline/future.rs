@@ -39,7 +39,9 @@ where
 {
     type Output = Result<T, E>;
 
-    #[inline]
+    // Always: a future that holds others is polled through all of them at every call, and each
+    // call that is not inlined costs more than most layers do.
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.project().race.poll(cx)
     }

@@ -54,6 +54,11 @@ impl DeadlineHandle {
         self.state.common().ledger().count(Cut::Deadline)
     }
 
+    /// How many calls were refused, since the deadline that their request came with had passed.
+    pub fn refused_late(&self) -> u64 {
+        self.state.common().ledger().count(Cut::Late)
+    }
+
     /// How many calls were refused, since the inner service was not ready in time.
     pub fn never_ready(&self) -> u64 {
         self.state.common().ledger().count(Cut::Readiness)

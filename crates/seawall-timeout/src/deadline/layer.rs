@@ -60,7 +60,9 @@ impl DeadlineLayer {
 
 impl<P> DeadlineLayer<P> {
     /// Writes the deadline of each call into its request with `stamp`, so that layers below
-    /// begin nothing that cannot end before it. Costs one reading of the clock per call.
+    /// begin nothing that cannot end before it. A stamp that answers an earlier deadline of the
+    /// request's own makes that one the limit of the call. Costs one reading of the clock per
+    /// call.
     ///
     /// ```
     /// use std::time::Duration;

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use seawall_core::striped::Anchor;
-use seawall_core::{Refusable, deadline};
+use seawall_core::{Refusable, deadline, ns};
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -86,25 +86,31 @@ where
     fn call(&mut self, mut request: Req) -> Self::Future {
         let common = self.state.common();
         let tag = common.tag();
-        let total = common.after();
+        let total = common.after_ns();
         let left = match mem::take(&mut self.wait) {
             Wait::None | Wait::Waiting { .. } => total,
-            Wait::Waited(waited) => total.saturating_sub(waited),
-            Wait::Spent => Duration::ZERO,
+            Wait::Waited(waited) => total.saturating_sub(ns(waited)),
+            Wait::Spent => 0,
         };
-        if left.is_zero() {
+        if left == 0 {
             return ResponseFuture::new(Race::Refused {
                 rejection: tag.cut(Cut::Readiness),
             });
         }
         let mut limit = Limit {
-            after: left,
+            after_ns: left,
             until: None,
             cut: Cut::Deadline,
         };
         if P::WRITES {
-            let at = deadline(Instant::now(), left);
-            self.stamp.stamp(&mut request, at);
+            let now = Instant::now();
+            let at = deadline(now, Duration::from_nanos(left));
+            let at = self.stamp.stamp(&mut request, at).min(at);
+            if at <= now {
+                return ResponseFuture::new(Race::Refused {
+                    rejection: tag.cut(Cut::Late),
+                });
+            }
             limit.until = Some(at);
         }
         ResponseFuture::new(Race::start(self.inner.call(request), limit, tag))

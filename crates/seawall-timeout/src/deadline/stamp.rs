@@ -2,37 +2,64 @@
 
 use tokio::time::Instant;
 
-/// Writes the deadline of a call into its request, so that the layers below know it.
+/// Writes the deadline of a call into its request, so that the layers below know it, and says
+/// which deadline the request has then.
 ///
-/// Closures and `fn` pointers `Fn(&mut Req, Instant)` are stamps. A request that came with a
-/// deadline of its own should keep the earlier of the two.
+/// A request that came with an earlier deadline of its own keeps it, and
+/// [`stamp`](Self::stamp) answers that one: the call ends then, wherever in the stack it waits.
+///
+/// Closures and `fn` pointers `Fn(&mut Req, Instant) -> Instant` are stamps, and those that answer
+/// nothing are, too: they say that the deadline is the one they were given.
 ///
 /// ```
+/// use std::time::Duration;
 /// use seawall_core::Meta;
 /// use seawall_timeout::Stamp;
 /// use tokio::time::Instant;
 ///
-/// fn into_meta(meta: &mut Meta, at: Instant) {
-///     meta.deadline = Some(meta.deadline.map_or(at, |own| own.min(at)));
+/// fn into_meta(meta: &mut Meta, at: Instant) -> Instant {
+///     *meta.deadline.insert(meta.deadline.map_or(at, |own| own.min(at)))
 /// }
-/// let (mut meta, at) = (Meta::default(), Instant::now());
-/// into_meta.stamp(&mut meta, at);
-/// assert_eq!(meta.deadline, Some(at));
+/// let at = Instant::now();
+/// let mut meta = Meta::default();
+/// assert_eq!(into_meta.stamp(&mut meta, at), at);
+/// let later = at + Duration::from_secs(1);
+/// assert_eq!(into_meta.stamp(&mut meta, later), at, "the earlier of the two");
 /// ```
 pub trait Stamp<Req> {
     /// Whether [`stamp`](Self::stamp) does anything; a call reads no clock where it does not.
     const WRITES: bool = true;
 
-    /// Writes into `request` that its answer is of no use after `at`.
-    fn stamp(&self, request: &mut Req, at: Instant);
+    /// Writes into `request` that its answer is of no use after `at`; answers the deadline that
+    /// the request has then: `at`, or an earlier one of its own. A later one is taken for `at`.
+    fn stamp(&self, request: &mut Req, at: Instant) -> Instant;
 }
 
-impl<F, Req> Stamp<Req> for F
+impl<F, Req, T> Stamp<Req> for F
 where
-    F: Fn(&mut Req, Instant),
+    F: Fn(&mut Req, Instant) -> T,
+    T: Stamped,
 {
-    fn stamp(&self, request: &mut Req, at: Instant) {
-        self(request, at);
+    fn stamp(&self, request: &mut Req, at: Instant) -> Instant {
+        self(request, at).or(at)
+    }
+}
+
+/// What a closure that stamps may answer: the deadline that the request has then, or nothing.
+pub trait Stamped {
+    /// The deadline of the request, of which `at` was asked for.
+    fn or(self, at: Instant) -> Instant;
+}
+
+impl Stamped for () {
+    fn or(self, at: Instant) -> Instant {
+        at
+    }
+}
+
+impl Stamped for Instant {
+    fn or(self, _: Instant) -> Instant {
+        self
     }
 }
 
@@ -43,5 +70,7 @@ pub struct Unstamped;
 impl<Req> Stamp<Req> for Unstamped {
     const WRITES: bool = false;
 
-    fn stamp(&self, _: &mut Req, _: Instant) {}
+    fn stamp(&self, _: &mut Req, at: Instant) -> Instant {
+        at
+    }
 }

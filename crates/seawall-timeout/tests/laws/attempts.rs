@@ -272,7 +272,10 @@ async fn what_was_cut_off_is_told_and_published() {
         "late",
     ];
     assert_eq!(labels(0), of_attempts);
-    assert_eq!(labels(1), ["deadline_exceeded", "deadline", "readiness"]);
+    assert_eq!(
+        labels(1),
+        ["deadline_exceeded", "deadline", "late", "readiness"]
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -218,6 +218,32 @@ async fn the_deadline_is_stamped_into_the_request_and_the_attempt_below_keeps_it
     assert_eq!(attempts.cut_at_deadline(), 1);
 }
 
+/// A request with 100 ms to live waited ten seconds in a queue below, since only the layer next to
+/// the work knew of its deadline.
+#[tokio::test(start_paused = true)]
+async fn an_earlier_deadline_of_the_request_ends_its_wait_in_a_queue_below() {
+    fn earlier(own: &mut Option<Instant>, at: Instant) -> Instant {
+        *own.insert(own.map_or(at, |own| own.min(at)))
+    }
+    let queue = service_fn(|_: Option<Instant>| std::future::pending::<Result<(), Rejection>>());
+    let layer = deadline_layer(10 * SECOND).stamp(earlier);
+    let handle = layer.handle();
+    let service = layer.layer(queue);
+    let start = Instant::now();
+    let answer = service.clone().oneshot(Some(start + 100 * MS)).await;
+    let rejection = answer.unwrap_err();
+    assert_eq!(rejection.reason(), Reason::DeadlineExceeded);
+    assert_eq!(rejection.sent(), Sent::Maybe);
+    assert_eq!(Instant::now(), start + 100 * MS);
+    // A later one does not make the call longer, and one that has passed leaves no call at all.
+    let answer = service.clone().oneshot(Some(start + 3600 * SECOND)).await;
+    assert!(answer.is_err());
+    assert_eq!(Instant::now(), start + 100 * MS + 10 * SECOND);
+    let answer = service.oneshot(Some(start)).await;
+    assert_eq!(answer.unwrap_err().sent(), Sent::No);
+    assert_eq!((handle.timed_out(), handle.refused_late()), (2, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_waiting_instance_polled_by_another_task_wakes_that_task() {
     let (inner, mock) = mock();

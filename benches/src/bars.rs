@@ -1,0 +1,236 @@
+//! What the layers have to reach, and whether they do.
+//!
+//! Nearly every bar compares rows of one run, so it means the same on any machine. The two that
+//! add nanoseconds to a peer's row, and the one of the slowest refusals, assume a core of about
+//! 2.5 GHz or better.
+
+use std::fmt;
+
+use crate::harness::Row;
+use crate::subjects::Extra;
+
+/// All that was measured.
+pub(crate) struct Figures<'a> {
+    rows: &'a [Row],
+    extras: &'a [(Extra, f64)],
+}
+
+impl<'a> Figures<'a> {
+    pub(crate) fn new(rows: &'a [Row], extras: &'a [(Extra, f64)]) -> Self {
+        Self { rows, extras }
+    }
+
+    fn row(&self, subject: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.subject == subject)
+    }
+
+    fn ns(&self, subject: &str) -> Option<f64> {
+        self.row(subject).map(|row| row.ns_median)
+    }
+
+    fn two_threads(&self, subject: &str) -> Option<f64> {
+        self.row(subject)?.two_threads
+    }
+
+    /// Calls per microsecond of two threads.
+    fn together(&self, subject: &str) -> Option<f64> {
+        self.row(subject)?.together
+    }
+
+    fn extra(&self, extra: Extra) -> Option<f64> {
+        let found = self.extras.iter().find(|(known, _)| *known == extra)?;
+        Some(found.1)
+    }
+}
+
+/// The most allocations per call of any row of ours.
+fn allocations(figures: &Figures<'_>) -> Option<f64> {
+    let ours = figures
+        .rows
+        .iter()
+        .filter(|row| row.subject.starts_with("seawall/"));
+    ours.map(|row| row.allocs).reduce(f64::max)
+}
+
+enum Bar {
+    /// The figure must not be over the limit.
+    AtMost(&'static str, &'static str, Pick, Pick),
+    /// The figure must not be under the limit.
+    AtLeast(&'static str, &'static str, Pick, Pick),
+    /// What it is about does not exist yet.
+    NotBuilt(&'static str, &'static str),
+}
+
+type Pick = fn(&Figures<'_>) -> Option<f64>;
+
+use Bar::{AtLeast, AtMost, NotBuilt};
+
+#[rustfmt::skip]
+const BARS: &[Bar] = &[
+    AtMost("allocations per call of any layer or stack", "0",
+        allocations, |_| Some(0.0)),
+    AtMost("breaker closed, count window, ns", "1.3x recloser's async call",
+        |f| f.ns("seawall/breaker/closed-count"),
+        |f| Some(1.3 * f.ns("recloser/breaker/closed-count-async")?)),
+    NotBuilt("breaker closed, time window", "count window + one clock read + 5 ns"),
+    NotBuilt("breaker closed, slow calls judged", "time window + one clock read"),
+    AtMost("breaker open, refusal, ns", "one clock read + 22 ns",
+        |f| f.ns("seawall/breaker/refused"),
+        |f| Some(f.ns("raw/clock/read")? + 22.0)),
+    AtMost("breaker open, p99.9 of refusals with 64 tasks, ns", "10 us",
+        |f| f.extra(Extra::RefusalTail), |_| Some(10_000.0)),
+    AtLeast("closed breaker, two threads over one", "1.8x",
+        |f| f.two_threads("seawall/breaker/closed-count"), |_| Some(1.8)),
+    AtLeast("closed breaker cloned per call, two threads over one", "1.8x",
+        |f| f.two_threads("seawall/breaker/closed-count-cloned"), |_| Some(1.8)),
+    AtMost("breaker, bytes", "512 + 384 per stripe",
+        |f| f.extra(Extra::BreakerBytes),
+        |_| Some(512.0 + 384.0 * seawall_core::striped::Stripes::auto().get() as f64)),
+    NotBuilt("breaker per key", "one stripe per key; idle keys leave"),
+    AtMost("rate limit, granted, ns", "1.4x governor on the same clock",
+        |f| f.ns("seawall/ratelimit/granted"),
+        |f| Some(1.4 * f.ns("governor/ratelimit/granted-std-clock")?)),
+    AtLeast("rate limit, granted, calls per us of two threads", "0.8x governor's",
+        |f| f.together("seawall/ratelimit/granted"),
+        |f| Some(0.8 * f.together("governor/ratelimit/granted-std-clock")?)),
+    NotBuilt("rate limit per key", "64 bytes per key + map entry; idle keys leave"),
+    AtMost("bulkhead, free, ns", "tower's ConcurrencyLimit",
+        |f| f.ns("seawall/bulkhead/free"), |f| f.ns("tower/bulkhead/free")),
+    AtLeast("bulkhead, free, calls per us of two threads", "tower's ConcurrencyLimit",
+        |f| f.together("seawall/bulkhead/free"), |f| f.together("tower/bulkhead/free")),
+    AtMost("timeout, answer at once, ns", "1/3 of tower's Timeout",
+        |f| f.ns("seawall/timeout/ready"), |f| Some(f.ns("tower/timeout/ready")? / 3.0)),
+    AtMost("retry, none needed, ns", "tower's Retry + 22 ns",
+        |f| f.ns("seawall/retry/plain"), |f| Some(f.ns("tower/retry/plain")? + 22.0)),
+    AtMost("retry with budget, none needed, ns", "0.6x tower's Retry with TpsBudget",
+        |f| f.ns("seawall/retry/budget"), |f| Some(0.6 * f.ns("tower/retry/budget")?)),
+    NotBuilt("hedge, not fired", "1/3 of tower's Hedge"),
+    AtMost("five layers, count window, ns", "0.75x tower's five, which have no breaker",
+        |f| f.ns("seawall/stack/five"), |f| Some(0.75 * f.ns("tower/stack/five")?)),
+    NotBuilt("five layers, time window, slow calls judged", "tower's five"),
+    AtMost("five layers, ns", "1/6 of tower-resilience's five",
+        |f| f.ns("seawall/stack/five"), |f| Some(f.ns("tower-resilience/stack/five")? / 6.0)),
+];
+
+/// One line per bar.
+#[derive(Debug)]
+pub(crate) struct Judgement(Vec<String>);
+
+impl fmt::Display for Judgement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
+
+/// Judges every bar.
+pub(crate) fn judge(figures: &Figures<'_>) -> Judgement {
+    Judgement(BARS.iter().map(|bar| bar.line(figures)).collect())
+}
+
+impl Bar {
+    fn line(&self, figures: &Figures<'_>) -> String {
+        let (what, limit, figure, bound, sign) = match self {
+            AtMost(what, limit, figure, bound) => (what, limit, figure, bound, "<="),
+            AtLeast(what, limit, figure, bound) => (what, limit, figure, bound, ">="),
+            NotBuilt(what, limit) => return format!("not built yet  {what}: {limit}"),
+        };
+        let (Some(figure), Some(bound)) = (figure(figures), bound(figures)) else {
+            return format!("not measured   {what}: {limit}");
+        };
+        let reached = match self {
+            AtMost(..) => figure <= bound,
+            _ => figure >= bound,
+        };
+        let word = if reached { "reached" } else { "short" };
+        format!(
+            "{word:<14} {what}: {} {sign} {} ({limit})",
+            plain(figure),
+            plain(bound)
+        )
+    }
+}
+
+/// Two decimals for small figures, none for large ones.
+fn plain(figure: f64) -> String {
+    match figure {
+        0.0 => "0".to_owned(),
+        f if f < 10.0 => format!("{f:.2}"),
+        f if f < 1_000.0 => format!("{f:.1}"),
+        f => format!("{f:.0}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(subject: &'static str, ns_median: f64) -> Row {
+        Row {
+            subject,
+            ns_median,
+            ns_min: ns_median,
+            allocs: 0.0,
+            bytes: 0.0,
+            service_bytes: 0,
+            future_bytes: 0,
+            two_threads: None,
+            together: None,
+            disturbed: false,
+        }
+    }
+
+    fn line(rows: &[Row], what: &str) -> String {
+        let lines = judge(&Figures::new(rows, &[])).0;
+        let found = lines.into_iter().find(|line| line.contains(what));
+        found.expect(what)
+    }
+
+    #[test]
+    fn a_bar_says_reached_or_short_with_its_figures() {
+        let fast = [
+            row("seawall/timeout/ready", 9.0),
+            row("tower/timeout/ready", 48.0),
+        ];
+        assert_eq!(
+            line(&fast, "timeout"),
+            "reached        timeout, answer at once, ns: 9.00 <= 16.0 (1/3 of tower's Timeout)"
+        );
+        let slow = [
+            row("seawall/timeout/ready", 16.5),
+            row("tower/timeout/ready", 48.0),
+        ];
+        assert!(line(&slow, "timeout").starts_with("short "));
+    }
+
+    #[test]
+    fn a_bar_whose_rows_were_filtered_out_is_not_measured() {
+        let half = [row("seawall/timeout/ready", 9.0)];
+        assert!(line(&half, "timeout").starts_with("not measured "));
+    }
+
+    #[test]
+    fn what_does_not_exist_yet_is_not_hidden() {
+        assert!(line(&[], "hedge").starts_with("not built yet "));
+    }
+
+    #[test]
+    fn one_allocation_in_any_row_of_ours_is_short() {
+        let mut rows = [row("seawall/a/b", 1.0), row("tower/a/b", 1.0)];
+        rows[1].allocs = 2.0;
+        assert!(line(&rows, "allocations").starts_with("reached "));
+        rows[0].allocs = 0.5;
+        assert!(line(&rows, "allocations").starts_with("short "));
+    }
+
+    #[test]
+    fn every_subject_that_a_bar_names_exists() {
+        let names: Vec<_> = crate::subjects::all().iter().map(|s| s.name).collect();
+        let mut rows: Vec<_> = names.iter().map(|name| row(name, 1.0)).collect();
+        for row in &mut rows {
+            (row.two_threads, row.together) = (Some(1.0), Some(1.0));
+        }
+        let extras: Vec<_> = Extra::ALL.iter().map(|&extra| (extra, 1.0)).collect();
+        let all = judge(&Figures::new(&rows, &extras)).to_string();
+        assert!(!all.contains("not measured"), "{all}");
+    }
+}

@@ -1,0 +1,136 @@
+//! The services at the bottom of every subject: ready at once, and nothing boxed.
+
+use std::fmt;
+use std::future::{Future, Pending, Ready, pending, ready};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tower_service::Service;
+
+/// The request that [`Leaf`] fails.
+pub(crate) const FAIL: u64 = u64::MAX;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LeafError;
+
+impl fmt::Display for LeafError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the leaf fails on request")
+    }
+}
+
+impl std::error::Error for LeafError {}
+
+pub(crate) type Answer = Result<u64, LeafError>;
+
+/// What [`Leaf`] does, for peers that wrap a call and not a service.
+#[inline]
+pub(crate) fn answer(request: u64) -> Answer {
+    if request == FAIL {
+        Err(LeafError)
+    } else {
+        Ok(request ^ 1)
+    }
+}
+
+/// Answers in `call`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Leaf;
+
+impl Service<u64> for Leaf {
+    type Response = u64;
+    type Error = LeafError;
+    type Future = Ready<Answer>;
+
+    #[inline]
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), LeafError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    #[inline]
+    fn call(&mut self, request: u64) -> Self::Future {
+        ready(answer(request))
+    }
+}
+
+/// Answers at the second poll.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Late;
+
+impl Service<u64> for Late {
+    type Response = u64;
+    type Error = LeafError;
+    type Future = LateAnswer;
+
+    #[inline]
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), LeafError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    #[inline]
+    fn call(&mut self, request: u64) -> LateAnswer {
+        LateAnswer {
+            request,
+            polled: false,
+        }
+    }
+}
+
+pub(crate) struct LateAnswer {
+    request: u64,
+    polled: bool,
+}
+
+impl Future for LateAnswer {
+    type Output = Answer;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+        if self.polled {
+            return Poll::Ready(answer(self.request));
+        }
+        self.polled = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// Never answers: what is called holds its place for good.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stuck;
+
+impl Service<u64> for Stuck {
+    type Response = u64;
+    type Error = LeafError;
+    type Future = Pending<Answer>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), LeafError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: u64) -> Self::Future {
+        pending()
+    }
+}
+
+/// Makes one call of a service that needs no waiting, while a subject is set up.
+pub(crate) fn call_once<S: Service<u64>>(
+    service: &mut S,
+    request: u64,
+) -> Result<S::Response, S::Error> {
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    match service.poll_ready(&mut cx) {
+        Poll::Ready(ready) => ready?,
+        Poll::Pending => panic!("a service that is set up must be ready"),
+    }
+    at_once(service.call(request))
+}
+
+/// The outcome of a future that is ready at its first poll.
+pub(crate) fn at_once<F: Future>(future: F) -> F::Output {
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(future).poll(&mut cx) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("this future must be ready at once"),
+    }
+}

@@ -1,0 +1,113 @@
+//! The rows, for people and for programs.
+
+use std::fmt::Write;
+
+use crate::harness::Row;
+
+/// A table of all rows, grouped by pattern so that ours stands beside its peers.
+pub(crate) fn table(rows: &[Row]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut rows: Vec<&Row> = rows.iter().collect();
+    // Stable: within a pattern the crates keep their order.
+    rows.sort_by_key(|row| rank(pattern(row.subject)));
+    let width = rows.iter().map(|row| row.subject.len()).max().unwrap_or(0);
+    let mut table = format!(
+        "{:width$} {:>10} {:>10} {:>7} {:>8} {:>8} {:>8} {:>9}\n",
+        "subject", "ns median", "ns min", "allocs", "bytes", "service", "future", "2 threads"
+    );
+    let mut last = "";
+    for row in rows {
+        if pattern(row.subject) != last {
+            last = pattern(row.subject);
+            table.push('\n');
+        }
+        let pair = row
+            .two_threads
+            .map_or("-".to_owned(), |r| format!("{r:.2}"));
+        // Writing into a String cannot fail.
+        let _ = writeln!(
+            table,
+            "{:width$} {:>10.1} {:>10.1} {:>7} {:>8} {:>8} {:>8} {pair:>9}",
+            row.subject,
+            row.ns_median,
+            row.ns_min,
+            row.allocs,
+            row.bytes,
+            row.service_bytes,
+            row.future_bytes,
+        );
+    }
+    table
+}
+
+/// An array with one object per row.
+pub(crate) fn json(rows: &[Row]) -> Result<String, String> {
+    let rows: Result<Vec<String>, _> = rows.iter().map(serde_json::to_string).collect();
+    let rows = rows.map_err(|e| format!("a row does not fit into JSON: {e}"))?;
+    Ok(format!("[\n{}\n]", rows.join(",\n")))
+}
+
+fn pattern(subject: &str) -> &str {
+    match subject.split('/').collect::<Vec<_>>()[..] {
+        ["raw", ..] => "raw",
+        [_, pattern, _] => pattern,
+        _ => "",
+    }
+}
+
+const PATTERNS: [&str; 9] = [
+    "raw",
+    "lift",
+    "breaker",
+    "gate",
+    "ratelimit",
+    "bulkhead",
+    "timeout",
+    "retry",
+    "hedge",
+];
+
+fn rank(pattern: &str) -> usize {
+    let known = PATTERNS.iter().position(|&p| p == pattern);
+    known.unwrap_or(PATTERNS.len() + usize::from(pattern == "stack"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(subject: &'static str) -> Row {
+        Row {
+            subject,
+            ns_median: 12.25,
+            ns_min: 11.0,
+            allocs: 0.0,
+            bytes: 0.0,
+            service_bytes: 8,
+            future_bytes: 16,
+            two_threads: None,
+            together: Some(3.0),
+            disturbed: false,
+        }
+    }
+
+    #[test]
+    fn a_row_of_json_has_the_agreed_keys_and_no_more() {
+        let json = json(&[row("seawall/breaker/closed-count")]).expect("json");
+        let row = r#"{"subject":"seawall/breaker/closed-count","ns_median":12.25,"ns_min":11.0,"allocs":0.0,"bytes":0.0,"service_bytes":8,"future_bytes":16,"two_threads":null}"#;
+        assert_eq!(json, format!("[\n{row}\n]"));
+    }
+
+    #[test]
+    fn the_table_puts_ours_beside_its_peers() {
+        let table = table(&[row("a/retry/x"), row("a/breaker/x"), row("b/retry/x")]);
+        let names: Vec<_> = table
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_whitespace().next())
+            .collect();
+        assert_eq!(names, ["a/breaker/x", "a/retry/x", "b/retry/x"]);
+    }
+}

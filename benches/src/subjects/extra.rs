@@ -1,0 +1,50 @@
+//! Figures that are not per call.
+
+use seawall_core::Lift;
+use tower_layer::Layer;
+
+use super::seawall;
+use crate::leaf::Leaf;
+use crate::tail;
+
+/// A figure beside the rows, with a name that a filter finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extra {
+    /// Bytes of a breaker: its layer, one service, and what both share.
+    BreakerBytes,
+    /// The refusal that 1 of 1,000 is slower than, in nanoseconds, with 64 tasks on the circuit.
+    RefusalTail,
+}
+
+impl Extra {
+    pub(crate) const ALL: &[Self] = &[Self::BreakerBytes, Self::RefusalTail];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::BreakerBytes => "seawall/breaker/memory",
+            Self::RefusalTail => "seawall/breaker/refused-tail",
+        }
+    }
+
+    pub(crate) fn measure(self) -> Result<f64, String> {
+        match self {
+            Self::BreakerBytes => Ok(breaker_bytes()),
+            Self::RefusalTail => tail::p999(&seawall::open_breaker().layer(Lift::new(Leaf))),
+        }
+    }
+}
+
+fn breaker_bytes() -> f64 {
+    // The first breaker interns the name, which later ones share.
+    let warm = seawall::breaker();
+    let mut kept = None;
+    let counted = allocation_counter::measure(|| {
+        let layer = seawall::breaker();
+        kept = Some((layer.layer(Lift::new(Leaf)), layer));
+    });
+    drop(warm);
+    let inline = kept.as_ref().map_or(0, |(service, layer)| {
+        size_of_val(service) + size_of_val(layer)
+    });
+    counted.bytes_current as f64 + inline as f64
+}

@@ -1,0 +1,114 @@
+//! tower 0.5. It has no breaker.
+
+use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tower::ServiceBuilder;
+use tower::hedge::Hedge;
+use tower::limit::rate::Rate;
+use tower::limit::{ConcurrencyLimit, RateLimit};
+use tower::load_shed::LoadShed;
+use tower::retry::Retry;
+use tower::retry::budget::{Budget, TpsBudget};
+use tower::timeout::Timeout;
+
+use super::{HOUR, LONG, MANY, Subject};
+use crate::leaf::{Late, Leaf, call_once};
+
+/// Calls per second that nobody reaches.
+const PLENTY: u64 = u64::MAX / 2;
+const SECOND: Duration = Duration::from_secs(1);
+
+pub(super) fn subjects() -> Vec<Subject> {
+    vec![
+        Subject::lone_service("tower/ratelimit/granted", || {
+            RateLimit::new(Leaf, Rate::new(PLENTY, SECOND))
+        }),
+        Subject::lone_service("tower/ratelimit/refused", || {
+            let mut shed = LoadShed::new(RateLimit::new(Leaf, Rate::new(1, HOUR)));
+            call_once(&mut shed, 0).expect("the only token of this hour");
+            shed
+        })
+        .refusing(),
+        Subject::service("tower/bulkhead/free", || {
+            ConcurrencyLimit::new(Leaf, MANY as usize)
+        }),
+        Subject::service("tower/bulkhead/full", || {
+            LoadShed::new(ConcurrencyLimit::new(Leaf, 0))
+        })
+        .refusing(),
+        Subject::service("tower/timeout/ready", || Timeout::new(Leaf, LONG)),
+        Subject::service("tower/timeout/pending", || Timeout::new(Late, LONG)),
+        Subject::service("tower/retry/plain", || {
+            Retry::new(Attempts::new(None), Leaf)
+        }),
+        Subject::service("tower/retry/budget", || {
+            Retry::new(Attempts::new(Some(budget())), Leaf)
+        }),
+        Subject::lone_service("tower/hedge/not-fired", || {
+            let latencies = [100; 100];
+            Hedge::new_with_mock_latencies::<u64>(Leaf, Copied, 10, 0.95, 2 * LONG, &latencies)
+        }),
+        Subject::service("tower/shed/free", || LoadShed::new(Leaf)),
+        Subject::lone_service("tower/stack/five", || {
+            ServiceBuilder::new()
+                .load_shed()
+                .concurrency_limit(MANY as usize)
+                .rate_limit(PLENTY, SECOND)
+                .retry(Attempts::new(Some(budget())))
+                .timeout(LONG)
+                .service(Leaf)
+        }),
+    ]
+}
+
+fn budget() -> Arc<TpsBudget> {
+    Arc::new(TpsBudget::new(Duration::from_secs(10), 10, 0.2))
+}
+
+/// Up to three attempts, without a wait.
+#[derive(Clone)]
+struct Attempts {
+    left: u32,
+    budget: Option<Arc<TpsBudget>>,
+}
+
+impl Attempts {
+    fn new(budget: Option<Arc<TpsBudget>>) -> Self {
+        Self { left: 2, budget }
+    }
+}
+
+impl<E> tower::retry::Policy<u64, u64, E> for Attempts {
+    type Future = Ready<()>;
+
+    fn retry(&mut self, _: &mut u64, result: &mut Result<u64, E>) -> Option<Ready<()>> {
+        if result.is_ok() {
+            if let Some(budget) = &self.budget {
+                budget.deposit();
+            }
+            return None;
+        }
+        let paid = self.left > 0 && self.budget.as_ref().is_none_or(|budget| budget.withdraw());
+        self.left = self.left.saturating_sub(1);
+        paid.then(|| ready(()))
+    }
+
+    fn clone_request(&mut self, request: &u64) -> Option<u64> {
+        Some(*request)
+    }
+}
+
+#[derive(Clone)]
+struct Copied;
+
+impl tower::hedge::Policy<u64> for Copied {
+    fn clone_request(&self, request: &u64) -> Option<u64> {
+        Some(*request)
+    }
+
+    fn can_retry(&self, _: &u64) -> bool {
+        true
+    }
+}

@@ -1,0 +1,332 @@
+//! The decision against the table of the crate's documentation.
+
+use super::*;
+use proptest::prelude::*;
+use seawall_core::{Backoff, Scope};
+
+const MS: Duration = Duration::from_millis(1);
+
+/// A world that writes down what it was asked.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fixed {
+    draw: f64,
+    left: Option<Duration>,
+    tokens: u32,
+    no_copy: bool,
+    draws: u32,
+    withdrawals: u32,
+}
+
+impl World for Fixed {
+    fn has_copy(&mut self) -> bool {
+        !self.no_copy
+    }
+    fn draw(&mut self) -> f64 {
+        self.draws += 1;
+        self.draw
+    }
+    fn time_left(&mut self) -> Option<Duration> {
+        self.left
+    }
+    fn withdraw(&mut self) -> bool {
+        self.withdrawals += 1;
+        self.tokens > 0
+    }
+}
+
+fn outcomes() -> impl Strategy<Value = Outcome> {
+    let wait = proptest::option::of((0_u64..5_000).prop_map(Duration::from_millis));
+    prop_oneof![
+        Just(Outcome::Success),
+        Just(Outcome::Ignored),
+        Just(Outcome::Unknown),
+        Just(Outcome::Failure(FailureKind::NotSent)),
+        Just(Outcome::Failure(FailureKind::Server)),
+        Just(Outcome::Failure(FailureKind::Overloaded)),
+        Just(Outcome::Failure(FailureKind::Timeout)),
+        Just(Outcome::Failure(FailureKind::Body)),
+        Just(Outcome::Failure(FailureKind::Other)),
+        wait.clone().prop_map(|retry_after| Outcome::Throttled {
+            retry_after,
+            scope: Scope::Upstream
+        }),
+        wait.clone().prop_map(|lasts| Outcome::Banned { lasts }),
+        wait.prop_map(|renews_in| Outcome::QuotaExhausted { renews_in }),
+    ]
+}
+
+fn refusals() -> impl Strategy<Value = Rejection> {
+    let wait = proptest::option::of((0_u64..5_000).prop_map(Duration::from_millis));
+    (
+        proptest::sample::select(&Reason::ALL[..]),
+        wait,
+        any::<bool>(),
+    )
+        .prop_map(|(reason, wait, maybe)| {
+            let sent = if maybe { Sent::Maybe } else { Sent::No };
+            let rejection = Rejection::new(reason, "below").with_sent(sent);
+            match wait {
+                Some(wait) => rejection.with_retry_after(wait),
+                None => rejection,
+            }
+        })
+}
+
+fn replays() -> impl Strategy<Value = Replay> {
+    proptest::sample::select(&[Replay::Safe, Replay::SafeWithKey, Replay::Never][..])
+}
+
+prop_compose! {
+    fn answers()(
+        outcome in outcomes(),
+        refusal in proptest::option::of(refusals()),
+        hint in proptest::option::of((0_u64..5_000).prop_map(Duration::from_millis)),
+        replay in replays(),
+        attempt in 1_u32..6,
+    ) -> Answered {
+        // As `judge` does: a refusal says for itself what it is.
+        let outcome = refusal.map_or(outcome, |r: Rejection| r.outcome());
+        Answered { outcome, refusal, hint, replay, attempt }
+    }
+}
+
+prop_compose! {
+    fn configs()(
+        attempts in 1_u32..6,
+        base in 1_u64..1_000,
+        max_retry_after in 0_u64..4_000,
+        refusal_wait in prop_oneof![Just(0_u64), 1_u64..4_000],
+        throttled in any::<bool>(),
+        unsent in any::<bool>(),
+    ) -> RetryConfig {
+        let ms = Duration::from_millis;
+        RetryConfig::builder()
+            .attempts(attempts)
+            .backoff(Backoff::exponential(ms(base), ms(base * 4)).unwrap())
+            .max_retry_after(ms(max_retry_after))
+            .refusal_wait(ms(refusal_wait))
+            .retry_throttled(throttled)
+            .retry_unsent(unsent)
+            .build()
+            .unwrap()
+    }
+}
+
+/// The table of the crate's documentation, row by row.
+fn table_allows(config: &RetryConfig, seen: &Answered) -> bool {
+    let safe = seen.replay != Replay::Never;
+    let refused_in_time = |r: Rejection| {
+        let helps = match r.reason() {
+            Reason::CircuitOpen
+            | Reason::NotReady
+            | Reason::RateLimited
+            | Reason::BulkheadFull
+            | Reason::QueueTimeout => true,
+            Reason::DeadlineExceeded | Reason::BudgetExhausted | Reason::TooExpensive => false,
+            _ => return safe,
+        };
+        let wait = config.refusal_wait();
+        helps
+            && r.sent() == Sent::No
+            && wait > Duration::ZERO
+            && r.retry_after().is_some_and(|told| told <= wait)
+    };
+    if let Some(refusal) = seen.refusal {
+        return refused_in_time(refusal);
+    }
+    match seen.outcome {
+        Outcome::Failure(FailureKind::NotSent) => true,
+        Outcome::Failure(_) | Outcome::Unknown => safe,
+        Outcome::Throttled { .. } => safe && config.retry_throttled(),
+        _ => false,
+    }
+}
+
+proptest! {
+    #[test]
+    fn another_attempt_is_made_just_when_the_table_says_so_and_there_is_enough_of_everything(
+        config in configs(),
+        seen in answers(),
+        draw in 0.0_f64..1.0,
+        left in proptest::option::of((0_u64..4_000).prop_map(Duration::from_millis)),
+        tokens in 0_u32..2,
+        no_copy in any::<bool>(),
+    ) {
+        let mut world = Fixed { draw, left, tokens, no_copy, ..Fixed::default() };
+        let decision = decide(&config, &seen, &mut world);
+
+        let free = seen.refusal.is_some_and(|r| r.outcome() == Outcome::Ignored);
+        let told = match seen.refusal {
+            Some(refusal) if free => refusal.retry_after(),
+            // A wish in a refusal of ours is not one of the upstream.
+            _ => seen.outcome.retry_after().max(seen.hint),
+        };
+        let told = told.unwrap_or(Duration::ZERO);
+        // With full jitter all of the backoff is chance.
+        let delay = told + config.backoff().delay(seen.attempt - 1, draw);
+        let again = table_allows(&config, &seen)
+            && seen.attempt < config.attempts()
+            && !no_copy
+            && (free || told <= config.max_retry_after())
+            && left.is_none_or(|left| delay < left)
+            && (free || tokens > 0);
+        prop_assert_eq!(decision == Decision::Wait(delay), again, "{:?}", decision);
+        prop_assert!(again || matches!(decision, Decision::End(_)));
+        if let Decision::Wait(delay) = decision {
+            prop_assert!(delay >= told, "earlier than told");
+        }
+        // Nothing is drawn or taken that is not used.
+        prop_assert!(world.draws <= 1 && world.withdrawals <= 1);
+        if world.withdrawals == 1 && tokens > 0 {
+            prop_assert!(again, "a token was taken for no attempt");
+        }
+        prop_assert!(!(free && world.withdrawals > 0), "a refusal was charged");
+    }
+
+    #[test]
+    fn a_request_that_must_not_be_sent_twice_is_only_sent_again_when_it_was_not_sent(
+        config in configs(),
+        seen in answers(),
+    ) {
+        let seen = Answered { replay: Replay::Never, ..seen };
+        let mut world = Fixed { tokens: 1, ..Fixed::default() };
+        if let Decision::Wait(_) = decide(&config, &seen, &mut world) {
+            let not_sent = match seen.refusal {
+                Some(refusal) => refusal.sent() == Sent::No,
+                None => seen.outcome == Outcome::Failure(FailureKind::NotSent),
+            };
+            prop_assert!(not_sent, "{:?}", seen);
+        }
+    }
+}
+
+fn failed(attempt: u32) -> Answered {
+    Answered {
+        outcome: Outcome::Failure(FailureKind::Server),
+        refusal: None,
+        hint: None,
+        replay: Replay::Safe,
+        attempt,
+    }
+}
+
+#[test]
+fn every_end_has_its_cause() {
+    let config = RetryConfig::builder()
+        .max_retry_after(100 * MS)
+        .retry_throttled(false)
+        .build()
+        .unwrap();
+    let rich = Fixed {
+        tokens: 1,
+        ..Fixed::default()
+    };
+    let end = |seen: Answered, mut world: Fixed| match decide(&config, &seen, &mut world) {
+        Decision::End(end) => Some(end),
+        Decision::Wait(_) => None,
+    };
+    let one = failed(1);
+    let with = |outcome| Answered { outcome, ..one };
+    assert_eq!(end(one, rich), None);
+    assert_eq!(end(failed(3), rich), Some(End::Attempts));
+    assert_eq!(end(with(Outcome::Success), rich), Some(End::Answered));
+    assert_eq!(end(with(Outcome::Ignored), rich), Some(End::Answered));
+    let banned = with(Outcome::Banned { lasts: None });
+    assert_eq!(end(banned, rich), Some(End::Hopeless));
+    let throttled = with(Outcome::Throttled {
+        retry_after: None,
+        scope: Scope::Account,
+    });
+    assert_eq!(end(throttled, rich), Some(End::Hopeless));
+    let unsafe_ = Answered {
+        replay: Replay::Never,
+        ..one
+    };
+    assert_eq!(end(unsafe_, rich), Some(End::Unsafe));
+    let no_copy = Fixed {
+        no_copy: true,
+        ..rich
+    };
+    assert_eq!(end(one, no_copy), Some(End::NoCopy));
+    let late = Answered {
+        hint: Some(101 * MS),
+        ..one
+    };
+    assert_eq!(end(late, rich), Some(End::RetryAfter));
+    let refused = Answered {
+        refusal: Some(Rejection::new(Reason::CircuitOpen, "below")),
+        ..with(Outcome::Ignored)
+    };
+    assert_eq!(end(refused, rich), Some(End::Refused));
+    let hurried = Fixed {
+        left: Some(Duration::ZERO),
+        ..rich
+    };
+    assert_eq!(end(one, hurried), Some(End::Deadline));
+    assert_eq!(end(one, Fixed::default()), Some(End::Budget));
+}
+
+/// An upstream that says "never" in a header must not be waited for, even by a client that
+/// obeys hints of any length: the call would sleep for ever.
+#[test]
+fn never_is_no_wait_that_can_be_allowed() {
+    let config = RetryConfig::builder().max_retry_after(Duration::MAX);
+    let config = config.build().unwrap();
+    let mut world = Fixed {
+        tokens: 1,
+        ..Fixed::default()
+    };
+    let never = Answered {
+        hint: Some(Duration::MAX),
+        ..failed(1)
+    };
+    let decision = decide(&config, &never, &mut world);
+    assert_eq!(decision, Decision::End(End::RetryAfter));
+    assert_eq!(world.withdrawals, 0);
+    let weeks = Answered {
+        hint: Some(u32::MAX * MS),
+        ..never
+    };
+    assert!(matches!(
+        decide(&config, &weeks, &mut world),
+        Decision::Wait(_)
+    ));
+}
+
+/// A body that says "slow down" and a header that says "in 30 seconds" are one answer; the
+/// shorter of two waits would be an attempt that was forbidden.
+#[test]
+fn of_two_waits_in_one_answer_the_longer_holds() {
+    let config = RetryConfig::default();
+    let both = |verdict: u32, header: u32| {
+        let mut world = Fixed {
+            tokens: 1,
+            ..Fixed::default()
+        };
+        let seen = Answered {
+            outcome: Outcome::Throttled {
+                retry_after: Some(verdict * MS),
+                scope: Scope::Upstream,
+            },
+            hint: Some(header * MS),
+            ..failed(1)
+        };
+        decide(&config, &seen, &mut world)
+    };
+    assert_eq!(both(1_000, 30_000), Decision::Wait(30_000 * MS));
+    assert_eq!(both(30_000, 1_000), Decision::Wait(30_000 * MS));
+}
+
+#[test]
+fn requests_are_copied_only_where_a_copy_can_be_of_use() {
+    let two = RetryConfig::builder().attempts(2);
+    let config = two.clone().build().unwrap();
+    assert!(wants_copy(&config, Replay::Safe, 1));
+    assert!(wants_copy(&config, Replay::Never, 1));
+    assert!(!wants_copy(&config, Replay::Safe, 2), "the last attempt");
+    let config = two.retry_unsent(false).build().unwrap();
+    assert!(wants_copy(&config, Replay::SafeWithKey, 1));
+    assert!(!wants_copy(&config, Replay::Never, 1));
+    let config = RetryConfig::builder().attempts(1).build().unwrap();
+    assert!(!wants_copy(&config, Replay::Safe, 1));
+}

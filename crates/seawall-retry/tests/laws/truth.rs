@@ -1,0 +1,141 @@
+//! What the caller is told about whether the request may have been sent.
+
+use super::*;
+
+fn timed_out() -> Failed {
+    Failed::Refused(Rejection::new(Reason::AttemptTimeout, "below").with_sent(Sent::Maybe))
+}
+
+fn told(answer: Result<u32, Failed>) -> (Reason, Sent) {
+    let error = answer.expect_err("a refusal");
+    let rejection = error.rejection().expect("a refusal of a layer");
+    (rejection.reason(), rejection.sent())
+}
+
+/// The first attempt of an order timed out and opened the circuit, which refused the second one:
+/// the caller heard "not sent" and placed the order anew.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_after_an_attempt_that_may_have_been_sent_says_so() {
+    for first in [timed_out(), UNKNOWN, SERVER, throttled(None)] {
+        let answers = [first, refused(Reason::CircuitOpen, Some(SECOND))];
+        let (answer, upstream, _) = one_call(ladder(3), Replay::SafeWithKey, answers).await;
+        let Err(Failed::Refused(rejection)) = answer else {
+            panic!("{answer:?}");
+        };
+        assert_eq!(rejection.reason(), Reason::CircuitOpen);
+        assert_eq!(rejection.sent(), Sent::Maybe, "after {first:?}");
+        assert_eq!(rejection.retry_after(), Some(SECOND), "all else stays");
+        assert_eq!(upstream.calls(), 2);
+    }
+}
+
+/// A connection was reset after the request had left, and the next one was refused: the error
+/// of the last attempt alone proves that nothing was sent, and that is wrong of the call.
+#[tokio::test(start_paused = true)]
+async fn a_failure_to_connect_after_an_attempt_that_may_have_been_sent_is_of_unknown_fate() {
+    let events = Events::new(8);
+    let mut heard = events.subscribe();
+    let layer = layer(ladder(2), Replay::SafeWithKey);
+    layer.handle().attach(&events);
+    let upstream = Upstream::new([UNKNOWN, NOT_SENT]);
+    let answer = layer.layer(upstream.service()).oneshot(7).await;
+    let Err(Failed::Refused(rejection)) = answer else {
+        panic!("{answer:?}");
+    };
+    assert_eq!(rejection.name().as_str(), "r", "the retry speaks");
+    assert_eq!(told(answer), (Reason::OutcomeUnknown, Sent::Maybe));
+    let mut refusals = 0;
+    while let Some(Delivery::Event(event)) = heard.try_next() {
+        refusals += u32::from(event.what == What::Refused(rejection));
+    }
+    assert_eq!(refusals, 1);
+}
+
+/// The correction must not touch what is true: nothing left, so the caller may start over.
+#[tokio::test(start_paused = true)]
+async fn a_call_of_which_nothing_was_sent_says_so_to_the_end() {
+    let open = refused(Reason::CircuitOpen, None);
+    let (answer, upstream, _) = one_call(ladder(3), Replay::Never, [NOT_SENT, open]).await;
+    assert_eq!((answer, upstream.calls()), (Err(open), 2));
+    let answers = [NOT_SENT, NOT_SENT, NOT_SENT];
+    let (answer, upstream, _) = one_call(ladder(3), Replay::Never, answers).await;
+    assert_eq!((answer, upstream.calls()), (Err(NOT_SENT), 3));
+}
+
+/// Refuses readiness once it has been called so often.
+#[derive(Clone)]
+struct EndsAfter {
+    calls: Arc<AtomicUsize>,
+    limit: usize,
+    with: Option<Failed>,
+    first: Failed,
+}
+
+impl EndsAfter {
+    fn one_call(first: Failed, with: Option<Failed>) -> Self {
+        Self {
+            calls: Arc::default(),
+            limit: 1,
+            with,
+            first,
+        }
+    }
+}
+
+impl Service<u32> for EndsAfter {
+    type Response = u32;
+    type Error = Failed;
+    type Future = std::future::Ready<Result<u32, Failed>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failed>> {
+        if self.calls.load(Ordering::Relaxed) < self.limit {
+            return Poll::Ready(Ok(()));
+        }
+        self.with.map_or(Poll::Pending, |e| Poll::Ready(Err(e)))
+    }
+
+    fn call(&mut self, _: u32) -> Self::Future {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        std::future::ready(Err(self.first))
+    }
+}
+
+/// A spare service that fails to become ready has sent nothing, but the attempt before it has.
+#[tokio::test(start_paused = true)]
+async fn a_spare_that_fails_does_not_deny_the_attempt_before_it() {
+    let open = refused(Reason::CircuitOpen, None);
+    let fails = |first, with| {
+        layer(ladder(3), Replay::SafeWithKey)
+            .layer(EndsAfter::one_call(first, Some(with)))
+            .oneshot(7)
+    };
+    let answer = fails(SERVER, open).await;
+    assert_eq!(told(answer), (Reason::CircuitOpen, Sent::Maybe));
+    let answer = fails(SERVER, NOT_SENT).await;
+    assert_eq!(told(answer), (Reason::OutcomeUnknown, Sent::Maybe));
+    assert_eq!(fails(NOT_SENT, open).await, Err(open));
+    // What may be sent any number of times keeps the client's own error.
+    let safe = layer(ladder(3), Replay::Safe).layer(EndsAfter::one_call(SERVER, Some(NOT_SENT)));
+    assert_eq!(safe.oneshot(7).await, Err(NOT_SENT));
+    assert_eq!(fails(SERVER, UNKNOWN).await, Err(UNKNOWN));
+}
+
+/// Without a deadline layer above, a request with a deadline waited for ever for a spare service
+/// that never became ready.
+#[tokio::test(start_paused = true)]
+async fn a_spare_that_is_never_ready_is_waited_for_until_the_deadline() {
+    let start = Instant::now();
+    for (first, sent) in [(SERVER, Sent::Maybe), (NOT_SENT, Sent::No)] {
+        let deadline = Instant::now() + 20 * SECOND;
+        let budget = tokens(3);
+        let layer = layer(ladder(3), Replay::Safe)
+            .describe(Always(Meta::new(Replay::Safe).with_deadline(deadline)))
+            .budget(budget.clone());
+        let service = layer.layer(EndsAfter::one_call(first, None));
+        let answer = service.oneshot(7).await;
+        assert_eq!(told(answer), (Reason::DeadlineExceeded, sent));
+        assert_eq!(Instant::now(), deadline);
+        assert_eq!(budget.balance(), 3.0, "no extra attempt was made");
+    }
+    assert_eq!(Instant::now(), start + 40 * SECOND);
+}

@@ -1,0 +1,327 @@
+//! What a whole stack promises where its layers meet.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body::{Body, Frame};
+use http_body_util::Full;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use seawall::http::{ReplayBody, copy_request, inspect, stamp_deadline};
+use seawall::{
+    Backoff, BreakerConfig, Budget, BudgetConfig, BulkheadConfig, InvalidConfig, RateLimitConfig,
+    Reason, Refusable, Replay, RetryConfig, Sent, StackBuilder, State,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
+use tower::{Layer, ServiceExt, service_fn};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+type Answer = Result<Response<Full<Bytes>>, Infallible>;
+
+fn request(replay: Replay) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::default());
+    request.extensions_mut().insert(replay);
+    request
+}
+
+/// Tokens enough for every test, and attempts without a pause.
+fn eager(builder: StackBuilder) -> StackBuilder {
+    let rate = RateLimitConfig::builder().rate(10_000, SECOND).burst(1_000);
+    let retry = RetryConfig::builder().backoff(Backoff::NONE);
+    builder
+        .rate_limit(rate.build().expect("valid"))
+        .retry(retry.build().expect("valid"))
+}
+
+fn opens_after(failures: u32) -> BreakerConfig {
+    BreakerConfig::builder()
+        .consecutive_failures(failures)
+        .open_for(3_600 * SECOND)
+        .build()
+        .expect("valid")
+}
+
+/// The first attempt of an order timed out and opened the circuit; the second one was refused, and
+/// the caller heard that nothing was sent.
+#[tokio::test(start_paused = true)]
+async fn an_order_whose_first_attempt_timed_out_is_never_said_to_be_unsent() {
+    let stack = eager(seawall::broker("timed-out"))
+        .breaker(opens_after(1))
+        .build()
+        .expect("valid");
+    let sends = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&sends);
+    let client = stack.layer(service_fn(move |_: Request<Full<Bytes>>| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        std::future::pending::<Answer>()
+    }));
+    let answer = client.oneshot(request(Replay::SafeWithKey)).await;
+    let error = answer.map(drop).expect_err("a refusal");
+    let refused = error.rejection().expect("a refusal");
+    assert_eq!(refused.reason(), Reason::CircuitOpen);
+    assert_eq!(refused.sent(), Sent::Maybe);
+    assert_eq!(sends.load(Ordering::SeqCst), 1);
+}
+
+/// A request with 100 ms to live stood ten seconds in the queue of the bulkhead.
+#[tokio::test(start_paused = true)]
+async fn a_requests_own_deadline_ends_its_wait_for_a_place() {
+    let one = BulkheadConfig::builder()
+        .max_concurrent(1)
+        .max_waiting(5)
+        .acquire_timeout(10 * SECOND);
+    let stack = eager(seawall::broker("own-deadline"))
+        .bulkhead(one.build().expect("valid"))
+        .build()
+        .expect("valid");
+    let client = stack.layer(service_fn(|_: Request<Full<Bytes>>| {
+        std::future::pending::<Answer>()
+    }));
+    let first = client.clone().oneshot(request(Replay::Never));
+    tokio::spawn(async move { first.await.map(drop) });
+    tokio::task::yield_now().await;
+    let start = Instant::now();
+    let mut hurried = request(Replay::Never);
+    stamp_deadline(&mut hurried, start + SECOND / 10);
+    let error = client.oneshot(hurried).await.map(drop);
+    let error = error.expect_err("a refusal");
+    let refused = error.rejection().expect("a refusal");
+    assert_eq!(refused.reason(), Reason::DeadlineExceeded);
+    assert_eq!(Instant::now(), start + SECOND / 10);
+}
+
+/// A deadline that comes before the attempt timeout cuts off every attempt that hangs, which is no
+/// vote: a hundred calls, and the circuit stayed closed.
+#[tokio::test(start_paused = true)]
+async fn a_deadline_that_leaves_no_time_for_an_attempt_is_refused_by_name() {
+    let refused = |builder: StackBuilder| -> InvalidConfig { builder.build().expect_err("wrong") };
+    for deadline in [5 * SECOND, 10 * SECOND] {
+        let error = refused(seawall::broker("short").deadline(deadline));
+        assert_eq!((error.field(), error.value()), ("attempt_timeout", "10s"));
+        let accepted = format!("shorter than the deadline, {deadline:?}");
+        assert_eq!(error.accepted(), accepted);
+    }
+    let error = refused(seawall::broker("zero").deadline(Duration::ZERO));
+    assert_eq!(error.field(), "deadline");
+    let for_ever = seawall::broker("ever").deadline(Duration::MAX);
+    assert!(for_ever.attempt_timeout(Duration::MAX).build().is_ok());
+    for preset in [
+        seawall::broker("broker"),
+        seawall::order_execution("orders"),
+        seawall::market_data("data"),
+        seawall::data::polygon("polygon"),
+        seawall::data::alpha_vantage("alpha-vantage"),
+        seawall::data::news_api("news-api"),
+        seawall::ai_api("ai"),
+        seawall::ai::anthropic("anthropic"),
+    ] {
+        assert!(preset.build().is_ok());
+    }
+
+    let stack = eager(seawall::broker("hangs"))
+        .deadline(5 * SECOND)
+        .attempt_timeout(SECOND)
+        .build()
+        .expect("valid");
+    let circuit = stack.handles().breaker;
+    let client = stack.layer(service_fn(|_: Request<Full<Bytes>>| {
+        std::future::pending::<Answer>()
+    }));
+    for _ in 0..5 {
+        let answer = client.clone().oneshot(request(Replay::Never)).await;
+        assert!(answer.is_err());
+    }
+    assert_eq!(circuit.state(), State::Open);
+}
+
+/// The body said "slow down", its header said "in 30 seconds", and the next attempt came at once.
+#[tokio::test(start_paused = true)]
+async fn the_header_holds_where_the_body_asks_for_a_shorter_wait() {
+    let stack = seawall::data::alpha_vantage("hint")
+        .build()
+        .expect("valid")
+        .inspect(inspect::alpha_vantage);
+    let (told, mut asked) = tokio::sync::mpsc::unbounded_channel();
+    let client = stack.layer(service_fn(move |_: Request<Full<Bytes>>| {
+        let _ = told.send(Instant::now());
+        let body = r#"{"Information":"burst pattern detected"}"#;
+        let answer = Response::builder()
+            .header("content-type", "application/json")
+            .header("retry-after", "30")
+            .body(Full::<Bytes>::from(body));
+        std::future::ready(Ok::<_, Infallible>(answer.expect("valid")))
+    }));
+    let _ = client.oneshot(request(Replay::Safe)).await.map(drop);
+    let first = asked.recv().await.expect("one");
+    let second = asked.recv().await.expect("another");
+    assert!(second - first >= 30 * SECOND);
+}
+
+/// Twenty calls failed together and opened the circuit. Their second attempts were refused before
+/// they were sent, and had used up the budget all the same.
+#[tokio::test(start_paused = true)]
+async fn an_open_circuit_does_not_empty_the_budget() {
+    let budget = Budget::new(BudgetConfig::new(0.2, 0.0, 20).expect("valid"));
+    let places = BulkheadConfig::builder().max_concurrent(100);
+    let stack = eager(seawall::broker("budget"))
+        .breaker(opens_after(1))
+        .bulkhead(places.build().expect("valid"))
+        .budget(budget.clone())
+        .build()
+        .expect("valid");
+    let sends = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&sends);
+    let client = stack.layer(service_fn(move |_: Request<Full<Bytes>>| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async {
+            tokio::time::sleep(SECOND).await;
+            let mut answer = Response::new(Full::<Bytes>::default());
+            *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            Ok::<_, Infallible>(answer)
+        }
+    }));
+    let calls: Vec<_> = (0..20)
+        .map(|_| tokio::spawn(client.clone().oneshot(request(Replay::Safe))))
+        .collect();
+    for call in calls {
+        let _ = call.await.expect("no panic").map(drop);
+    }
+    assert_eq!(
+        sends.load(Ordering::SeqCst),
+        20,
+        "no extra attempt was sent"
+    );
+    assert!((budget.balance() - 20.0).abs() < 1e-9);
+}
+
+/// A server that answers each connection at once with 503, having read so much of the request.
+async fn overloaded(reads_all: bool) -> (String, Arc<AtomicU32>) {
+    let server = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let server = server.expect("a socket");
+    let url = format!("http://{}/x", server.local_addr().expect("bound"));
+    let answered = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&answered);
+    tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((mut stream, _)) = server.accept().await {
+            let mut all = Vec::new();
+            while !all.windows(4).any(|w| w == b"\r\n\r\n")
+                || (reads_all && !all.ends_with(b"0\r\n\r\n"))
+            {
+                if stream.read_buf(&mut all).await.unwrap_or(0) == 0 {
+                    break;
+                }
+            }
+            counted.fetch_add(1, Ordering::SeqCst);
+            let answer = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nbusy";
+            let _ = stream.write_all(answer).await;
+            open.push(stream);
+        }
+    });
+    (url, answered)
+}
+
+/// A stream of so many pieces that announces no length, and either ends or waits for ever.
+struct Stream {
+    pieces: u32,
+    ends: bool,
+}
+
+impl Body for Stream {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Some(left) = self.pieces.checked_sub(1) else {
+            return if self.ends {
+                Poll::Ready(None)
+            } else {
+                Poll::Pending
+            };
+        };
+        self.pieces = left;
+        let piece = Bytes::from_static(&[b'x'; 1_000]);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+}
+
+/// The answer was thrown away for a second attempt, which failed for want of a body: the caller
+/// heard that the body was too long, or in use, and never of the 503.
+#[tokio::test]
+async fn an_answer_is_not_given_up_for_a_body_that_cannot_be_sent_again() {
+    let too_long = Stream {
+        pieces: 100,
+        ends: true,
+    };
+    let in_use = Stream {
+        pieces: 1,
+        ends: false,
+    };
+    for body in [too_long, in_use] {
+        let (url, answered) = overloaded(body.ends).await;
+        let client = Client::builder(TokioExecutor::new()).build_http::<ReplayBody<Stream>>();
+        let stack = eager(seawall::broker("replay"))
+            .build()
+            .expect("valid")
+            .copy(copy_request::<Stream>);
+        let attempts = stack.handles().retry;
+        let mut upload = Request::put(url)
+            .body(ReplayBody::stream_with_cap(body, 10_000))
+            .expect("valid");
+        upload.extensions_mut().insert(Replay::Safe);
+        let answer = stack.layer(client).oneshot(upload).await;
+        let status = answer.expect("the upstream's answer").status();
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answered.load(Ordering::SeqCst), 1);
+        assert_eq!(attempts.attempts(), 1);
+    }
+}
+
+/// A body that cannot be read.
+#[derive(Clone)]
+struct Unreadable;
+
+impl Body for Unreadable {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        Poll::Ready(Some(Err(std::io::Error::other("no such file"))))
+    }
+}
+
+/// Five uploads whose own file could not be read opened the circuit for everybody.
+#[tokio::test]
+async fn a_callers_broken_upload_does_not_open_the_circuit() {
+    let (url, _) = overloaded(true).await;
+    let client = Client::builder(TokioExecutor::new()).build_http::<Unreadable>();
+    let stack = eager(seawall::broker("upload"))
+        .breaker(opens_after(1))
+        .build()
+        .expect("valid");
+    let handles = stack.handles();
+    let client = stack.layer(client);
+    for calls in 1..=5 {
+        let mut upload = Request::put(&url).body(Unreadable).expect("valid");
+        upload.extensions_mut().insert(Replay::Safe);
+        let error = client.clone().oneshot(upload).await.map(drop);
+        let error = error.expect_err("no body");
+        assert!(error.rejection().is_none(), "the client's own error");
+        assert_eq!(handles.retry.attempts(), calls, "not tried again");
+    }
+    assert_eq!(handles.breaker.state(), State::Closed);
+}
