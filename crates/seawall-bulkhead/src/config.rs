@@ -107,7 +107,7 @@ impl BulkheadConfigBuilder {
     }
 
     /// How long a call waits for a place, longer than zero; counted from the first poll of its
-    /// future. Of no effect while nobody may wait. Default: 30 seconds.
+    /// future. The time in which it stands aside, since its service is not ready, is part of it. Of no effect while nobody may wait. Default: 30 seconds.
     #[must_use]
     pub const fn acquire_timeout(mut self, timeout: Duration) -> Self {
         self.acquire_timeout = timeout;

@@ -96,45 +96,61 @@ type Departure<S, Req> = Result<(<S as Service<Req>>::Future, Permit), <S as Ser
 
 impl<S, Req> Line<S, Req>
 where
-    S: Service<Req>,
+    S: Service<Req> + Clone,
     S::Error: Refusable,
 {
     /// Waits for the turn, then makes the call: readiness first, the place last, and the call in
     /// the same poll, so that no place is held by a call that cannot go.
+    // Always: a future that holds others is polled through all of them at every call.
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Departure<S, Req>> {
         let mut this = self.project();
-        let Some(mut turn) = this.waiting.turn(cx.waker()) else {
-            return Poll::Ready(Err(this.waiting.refuse(refuse_full).into()));
-        };
-        while turn == Turn::Go {
-            match this.service.poll_ready(cx) {
-                Poll::Pending => {
-                    this.waiting.stand_aside();
-                    break;
+        let mut late = false;
+        loop {
+            let Some(turn) = this.waiting.turn(late, cx.waker()) else {
+                return Poll::Ready(Err(this.waiting.refuse(refuse_full).into()));
+            };
+            let mut stuck = false;
+            if turn == Turn::Go {
+                match this.service.poll_ready(cx) {
+                    Poll::Pending => {
+                        this.waiting.stand_aside();
+                        stuck = true;
+                    }
+                    Poll::Ready(Err(error)) => {
+                        this.waiting
+                            .refuse(|_, stripe| stripe.settled(&meaning(&error)));
+                        return Poll::Ready(Err(error));
+                    }
+                    Poll::Ready(Ok(())) => {
+                        if let Some(permit) = this.waiting.take(late, cx.waker()) {
+                            let req = this.req.take().expect("a request departs once");
+                            return Poll::Ready(Ok((this.service.call(req), permit)));
+                        }
+                        // It had stood aside, or somebody of a higher rank came back and took
+                        // it. It waits for a place without what it has reserved below.
+                        let fresh = this.service.clone();
+                        *this.service = fresh;
+                    }
                 }
-                Poll::Ready(Err(error)) => {
-                    this.waiting
-                        .refuse(|_, stripe| stripe.settled(&meaning(&error)));
-                    return Poll::Ready(Err(error));
-                }
-                Poll::Ready(Ok(())) => {}
             }
-            if let Some(permit) = this.waiting.take(cx.waker()) {
-                let req = this.req.take().expect("a request departs once");
-                return Poll::Ready(Ok((this.service.call(req), permit)));
+            if this.timeout.is_none() {
+                let wait = this.waiting.patience();
+                this.timeout
+                    .set(Some(sleep_until(deadline(Instant::now(), wait))));
             }
-            // Somebody of a higher rank came back and took it.
-            turn = Turn::Wait;
+            if let Some(timeout) = this.timeout.as_mut().as_pin_mut()
+                && !late
+            {
+                ready!(timeout.poll(cx));
+            }
+            if late || stuck {
+                return Poll::Ready(Err(this.waiting.refuse(refuse_timeout).into()));
+            }
+            // The last chance: it takes a place that is free, ahead of those who were called for
+            // it and are not polled.
+            late = true;
         }
-        if this.timeout.is_none() {
-            let wait = this.waiting.patience();
-            this.timeout
-                .set(Some(sleep_until(deadline(Instant::now(), wait))));
-        }
-        if let Some(timeout) = this.timeout.as_pin_mut() {
-            ready!(timeout.poll(cx));
-        }
-        Poll::Ready(Err(this.waiting.refuse(refuse_timeout).into()))
     }
 }
 
@@ -147,13 +163,14 @@ fn meaning(error: &impl Refusable) -> Outcome {
 
 impl<S, Req, H> Future for ResponseFuture<S, Req, H>
 where
-    S: Service<Req>,
+    S: Service<Req> + Clone,
     S::Error: Refusable,
     H: Hold<Permit, S::Response>,
 {
     type Output = Result<H::Response, S::Error>;
 
-    #[inline]
+    // Always: a future that holds others is polled through all of them at every call.
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut step = self.project().step;
         loop {

@@ -52,7 +52,8 @@
 //! A waiting call has a clone of the inner service. When its turn comes, it polls that clone
 //! ready, *then* takes the place, and calls in the same poll: no place is held by a call that
 //! cannot go. One whose clone is not ready stands aside and keeps its rank, and the next one may
-//! go.
+//! go. At the end of its `acquire_timeout`, a call takes a place that is free, whatever its rank,
+//! or is refused.
 //!
 //! Services made from one layer, its clones and theirs share the places. To give two upstreams
 //! places of their own, make two layers.
@@ -64,8 +65,9 @@
 //! # Readiness
 //!
 //! `poll_ready` asks the inner service and takes no place, so that idle clones hold none.
-//! Refusals are errors of `call`'s future, never of `poll_ready`. A call that has to wait gives
-//! up what its instance had reserved below; its clone is polled ready when its turn comes.
+//! Refusals are errors of `call`'s future, never of `poll_ready`. A call that is refused or has to
+//! wait gives up what its instance had reserved below; the clone of one that waits is polled ready
+//! when its turn comes, and again from the start if the place was taken by then.
 //!
 //! # Cancellation
 //!
@@ -73,12 +75,16 @@
 //! or not, and counts as abandoned; the next in line is called. A call joins the line at the
 //! first poll of its future, and its `acquire_timeout` starts then: a future that nobody polls
 //! holds nobody up. One that is polled, then kept and polled no more, keeps its place in the line
-//! until it is dropped: drive it or drop it. A future that has answered holds nothing.
+//! until it is dropped, and those behind it get a free place only when their own
+//! `acquire_timeout` ends: drive it or drop it. A future that has answered holds nothing.
 //!
 //! # Ordering
 //!
 //! Inside retry, so that no place is held during a back-off; outside the rate limit, if both have
 //! the same scope; outside the attempt timeout, which then measures the call and not the line.
+//!
+//! A bulkhead inside of a rate limit must not queue: calls that the limit has granted one by one
+//! would be saved up in its line, and depart at once, above the rate, when places become free.
 //!
 //! # Differences from tower's `ConcurrencyLimit`
 //!

@@ -76,8 +76,8 @@ impl Waiting {
     }
 
     /// Asks whether its turn has come; joins the line at the first time, and is told `None` when
-    /// the line is full.
-    pub(crate) fn turn(&mut self, waker: &Waker) -> Option<Turn> {
+    /// the line is full. One who is `late` asks whether there is a place at all.
+    pub(crate) fn turn(&mut self, late: bool, waker: &Waker) -> Option<Turn> {
         let places = &self.state.common().places;
         let ticket = match self.ticket {
             Some(ticket) => ticket,
@@ -88,12 +88,13 @@ impl Waiting {
                 ticket
             }
         };
-        Some(places.turn(ticket, waker))
+        Some(places.turn(ticket, late, waker))
     }
 
-    /// Takes the place, if it is its turn.
-    pub(crate) fn take(&mut self, waker: &Waker) -> Option<Permit> {
-        if !self.state.common().places.take(self.ticket?, waker) {
+    /// Takes the place, if it is its turn or it is `late`.
+    pub(crate) fn take(&mut self, late: bool, waker: &Waker) -> Option<Permit> {
+        let places = &self.state.common().places;
+        if !places.take(self.ticket?, late, waker) {
             return None;
         }
         self.ticket = None;

@@ -115,10 +115,12 @@ impl Places {
         Some(queue.join((), waker))
     }
 
-    /// Asks whether the turn of a waiter has come.
-    pub(crate) fn turn(&self, ticket: Ticket, waker: &Waker) -> Turn {
+    /// Asks whether the turn of a waiter has come. To one who is `late`, whose patience is over,
+    /// its rank is of no account.
+    pub(crate) fn turn(&self, ticket: Ticket, late: bool, waker: &Waker) -> Turn {
         let mut queue = self.lock();
-        if queue.is_aside(ticket) || (queue.is_first(ticket) && self.free() > 0) {
+        let is_next = late || queue.is_first(ticket);
+        if queue.is_aside(ticket) || (is_next && self.free() > 0) {
             return Turn::Go;
         }
         let old = queue.wait(ticket, waker);
@@ -127,30 +129,30 @@ impl Places {
         Turn::Wait
     }
 
-    /// Takes a place and leaves the line, if it is this waiter's turn; otherwise it waits in
-    /// line, with its waker registered.
-    pub(crate) fn take(&self, ticket: Ticket, waker: &Waker) -> bool {
+    /// Takes a place and leaves the line, if it is this waiter's turn or it is `late`; otherwise
+    /// it waits in line, with its waker registered.
+    pub(crate) fn take(&self, ticket: Ticket, late: bool, waker: &Waker) -> bool {
         let mut queue = self.lock();
-        if queue.is_aside(ticket) {
+        if queue.rejoin(ticket) {
             // Counted before `free` is looked at, see above.
             self.word.fetch_add(WAITER, Ordering::AcqRel);
         }
-        let old = queue.wait(ticket, waker);
-        let taken = queue.is_first(ticket)
+        let taken = (late || queue.is_first(ticket))
             && self
                 .word
                 .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |word| {
                     (free(word) > 0).then(|| word - FREE - WAITER)
                 })
                 .is_ok();
-        let (mine, next) = if taken {
-            let mine = queue.leave(ticket);
+        let (old, next) = if taken {
+            let mine = queue.leave(ticket).and_then(|((), waker)| waker);
             (mine, self.next(&mut queue))
         } else {
-            (None, None)
+            // Whoever gives a place back from now on needs the lock to call somebody.
+            (queue.wait(ticket, waker), None)
         };
         drop(queue);
-        drop((old, mine));
+        drop(old);
         wake(next);
         taken
     }
@@ -172,15 +174,19 @@ impl Places {
     /// Leaves without a place.
     pub(crate) fn leave(&self, ticket: Ticket) {
         let mut queue = self.lock();
-        let was_in_line = !queue.is_aside(ticket);
+        let (was_first, was_aside) = (queue.is_first(ticket), queue.is_aside(ticket));
         let Some(mine) = queue.leave(ticket) else {
             return;
         };
-        if was_in_line {
+        if !was_aside {
             self.word.fetch_sub(WAITER, Ordering::AcqRel);
         }
-        // It may have been called for a place that it does not take now.
-        let next = self.next(&mut queue);
+        // It may have been called for a place that it does not take now, if it was the first.
+        let next = if was_first {
+            self.next(&mut queue)
+        } else {
+            None
+        };
         drop(queue);
         drop(mine);
         wake(next);

@@ -69,13 +69,15 @@ where
                 let hold = self.hold.clone();
                 ResponseFuture::running(self.inner.call(req), permit, hold)
             }
+            // Whatever the ready instance has reserved below is given up wherever the call that it
+            // was for goes another way: callers whose idle instances keep the last reservations
+            // would otherwise wait for each other, and a refused one may never call again.
             Err(Taken::Full) => {
-                ResponseFuture::refused(refuse_full(self.state.common(), self.state.here()))
+                let rejection = refuse_full(self.state.common(), self.state.here());
+                self.inner = self.inner.clone(); // clone: gives the reservation up
+                ResponseFuture::refused(rejection)
             }
             Err(Taken::Wait) => {
-                // Whatever the ready instance has reserved is given up, as the call that it was
-                // for goes another way: callers whose idle instances keep the last reservations
-                // would otherwise wait for each other.
                 let waiting = self.inner.clone(); // clone: waits, polled ready later
                 self.inner = waiting.clone();
                 ResponseFuture::waiting(waiting, req, self.state.local(), self.hold.clone())

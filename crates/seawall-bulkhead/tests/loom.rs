@@ -26,7 +26,8 @@ fn acquire(places: &Places) {
     let mut ticket = None;
     block_on(poll_fn(|cx| {
         let ticket = *ticket.get_or_insert_with(|| places.join(cx.waker()).expect("room"));
-        if places.turn(ticket, cx.waker()) == Turn::Go && places.take(ticket, cx.waker()) {
+        let go = places.turn(ticket, false, cx.waker()) == Turn::Go;
+        if go && places.take(ticket, false, cx.waker()) {
             return Poll::Ready(());
         }
         Poll::Pending
@@ -111,9 +112,37 @@ fn a_waiter_that_stands_aside_while_it_is_called_passes_the_call_on() {
         patient.join().unwrap();
         // Its service has recovered: it takes the place that is free now.
         let cx = Context::from_waker(Waker::noop());
-        assert_eq!(places.turn(first, cx.waker()), Turn::Go);
-        assert!(places.take(first, cx.waker()));
+        assert_eq!(places.turn(first, false, cx.waker()), Turn::Go);
+        assert!(places.take(first, false, cx.waker()));
         places.release();
         assert_eq!((places.free(), places.waiting()), (1, 0));
+    });
+}
+
+/// The first in line is called and never polled. The second, whose patience is over at any moment
+/// of this, has the place or leaves it free; and whoever comes then is not held up by either.
+#[test]
+fn a_late_waiter_takes_a_free_place_past_one_that_is_not_polled() {
+    three_threads(|| {
+        let places = Arc::new(Places::new(1, 8));
+        assert!(places.try_take().is_ok());
+        let first = places.join(Waker::noop()).expect("room");
+        let second = places.join(Waker::noop()).expect("room");
+        let giver = Arc::clone(&places);
+        let giver = thread::spawn(move || giver.release());
+        let late = Arc::clone(&places);
+        let late = thread::spawn(move || {
+            let go = late.turn(second, true, Waker::noop()) == Turn::Go;
+            if go && late.take(second, true, Waker::noop()) {
+                late.release();
+            } else {
+                late.leave(second);
+            }
+        });
+        giver.join().unwrap();
+        late.join().unwrap();
+        assert_eq!((places.free(), places.waiting()), (1, 1));
+        places.leave(first);
+        assert!(places.try_take().is_ok());
     });
 }

@@ -14,14 +14,21 @@
 //!   [waits](Queue::wait) with the waker of this poll;
 //! * it is first and what it waits for is there: outside of the lock it polls its service. If
 //!   that is ready, it takes its due and [leaves](Queue::leave); if not, it
-//!   [stands aside](Queue::stand_aside), and its own service will wake it.
+//!   [stands aside](Queue::stand_aside), and its own service will wake it. One who finds nothing
+//!   to take when it is back [rejoins](Queue::rejoin) at its old rank and waits.
 //!
-//! Whoever leaves or stands aside, and whoever gives something back, calls the
+//! The first in line who leaves or stands aside, and whoever gives something back, calls the
 //! [next](Queue::call_next) waiter. A waiter that was called and is dropped instead has left, and so
-//! calls the next: no wake-up is lost on the way.
+//! calls the next: no wake-up is lost on the way. One who leaves from farther back was not called,
+//! or has been passed since by one who rejoined and looked for itself: it need not call anybody.
+//!
+//! The first is not polled by anybody but its own task, and may never be. A layer gives those
+//! behind it a timer of their own, so that they do not wait for it without bound.
 //!
 //! Wakers come out of the queue by value. Wake and drop them *after* the lock is released: both
-//! run code of the executor, which may drop another waiter of the same queue.
+//! run code of the executor, which may drop another waiter of the same queue. Cloning one, which
+//! [`wait`](Queue::wait) does under the lock where the waker is a new one, counts a reference and
+//! runs nothing.
 
 use std::collections::BTreeMap;
 use std::task::Waker;
@@ -120,14 +127,20 @@ impl<T> Queue<T> {
     /// Hands back the waker that it replaces, to be dropped outside of the lock.
     #[must_use = "a waker must be dropped outside of the lock"]
     pub fn wait(&mut self, ticket: Ticket, waker: &Waker) -> Option<Waker> {
-        if let Some(back) = self.aside.remove(&ticket) {
-            self.line.insert(ticket, back);
-        }
+        self.rejoin(ticket);
         let waiter = self.line.get_mut(&ticket)?;
         match &mut waiter.waker {
             Some(known) if known.will_wake(waker) => None,
             known => known.replace(waker.clone()),
         }
+    }
+
+    /// Comes back to the line from aside, at the old rank and with the waker it had; of no effect
+    /// on those in line. `true` when it came back.
+    pub fn rejoin(&mut self, ticket: Ticket) -> bool {
+        let back = self.aside.remove(&ticket);
+        let back = back.map(|back| self.line.insert(ticket, back));
+        back.is_some()
     }
 
     /// Lets others pass: the waiter's own service is not ready and will wake it. It keeps its
@@ -187,6 +200,9 @@ mod tests {
         assert!(queue.is_aside(tickets[0]) && queue.is_first(tickets[2]));
         assert_eq!(queue.leave(tickets[1]).map(|(n, _)| n), Some(2));
         assert!(queue.wait(tickets[0], &noop()).is_none());
+        assert!(queue.is_first(tickets[0]));
+        queue.stand_aside(tickets[0]);
+        assert!(queue.rejoin(tickets[0]) && !queue.rejoin(tickets[0]));
         assert!(queue.is_first(tickets[0]));
     }
 

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,10 +24,13 @@ pub(crate) struct Check {
     observer: Observer,
     begin: Box<dyn Fn() -> Running + Send + Sync>,
     state: Mutex<State>,
+    /// Set under the lock of the state, so that nothing is recorded after it.
     removed: AtomicBool,
 }
 
 struct State {
+    /// Counts the resets: what began before the last one is not recorded.
+    era: u64,
     threshold: Threshold,
     since: Instant,
     message: Option<String>,
@@ -38,8 +42,9 @@ struct State {
 }
 
 impl State {
-    fn new(config: &CheckConfig) -> Self {
+    fn new(config: &CheckConfig, era: u64) -> Self {
         Self {
+            era,
             threshold: Threshold::new(
                 config.failures_to_unhealthy(),
                 config.successes_to_recover(),
@@ -68,7 +73,7 @@ impl Check {
                 let check = check();
                 Box::pin(async move { check.await.into() })
             }),
-            state: Mutex::new(State::new(&config)),
+            state: Mutex::new(State::new(&config, 0)),
             removed: AtomicBool::new(false),
         }
     }
@@ -86,6 +91,7 @@ impl Check {
     }
 
     pub(crate) fn remove(&self) {
+        let _state = self.lock();
         self.removed.store(true, Ordering::Relaxed);
     }
 
@@ -94,30 +100,39 @@ impl Check {
     }
 
     /// Runs the check once and records what it found. Dropped before the end, nothing is
-    /// recorded.
+    /// recorded; nor is anything if the check is reset or removed meanwhile.
     pub(crate) async fn run(&self) {
+        let era = self.lock().era;
         let begun = Instant::now();
         let timeout = self.config.timeout();
-        let found = match tokio::time::timeout(timeout, Guarded(Stage::New(&*self.begin))).await {
+        // The timeout only looks at the run: it is dropped here, where its panics are results.
+        let mut run = Guarded(Stage::New(&*self.begin));
+        let mut found = match tokio::time::timeout(timeout, &mut run).await {
             Ok(Ok(found)) => found,
-            Ok(Err(panic)) => Finding::failed(format!("the check panicked: {}", said(&*panic))),
+            Ok(Err(panic)) => panicked(panic),
             Err(_) => Finding::failed(format!("no answer within {timeout:?}")),
         };
+        if let Err(panic) = run.end() {
+            found = panicked(panic);
+        }
         let took = Instant::now().saturating_duration_since(begun);
-        self.record(begun, took, self.with_slowness(found, took));
+        self.record(era, begun, took, self.with_slowness(found, took));
     }
 
     fn with_slowness(&self, found: Finding, took: Duration) -> Finding {
         let slow_after = self.config.slow_after();
-        if found.verdict == Verdict::Passed && took > slow_after {
+        if found.verdict == Some(Verdict::Passed) && took > slow_after {
             return Finding::degraded(format!("took {took:?}, slow after {slow_after:?}"));
         }
         found
     }
 
-    fn record(&self, begun: Instant, took: Duration, found: Finding) {
+    fn record(&self, era: u64, begun: Instant, took: Duration, found: Finding) {
         let changed = {
             let mut state = self.lock();
+            if self.is_removed() || state.era != era {
+                return;
+            }
             // A run that began before one that is recorded already is old news.
             if state.begun.is_some_and(|last| begun < last) {
                 return;
@@ -126,17 +141,20 @@ impl Check {
             state.took = Some(took);
             state.runs += 1;
             state.failures += u64::from(found.is_failure());
-            let reason = match found.verdict {
-                Verdict::Passed => "passed",
-                Verdict::Degraded => "degraded",
-                Verdict::Failed => "failures_in_a_row",
-            };
             state.message = found.message;
-            let before = state.threshold.observe(found.verdict);
-            if before.is_some() {
+            let changed = found.verdict.and_then(|verdict| {
+                let reason = match verdict {
+                    Verdict::Passed => "passed",
+                    Verdict::Degraded => "degraded",
+                    Verdict::Failed => "failures_in_a_row",
+                };
+                let before = state.threshold.observe(verdict)?;
+                Some((before, state.threshold.status(), reason))
+            });
+            if changed.is_some() {
                 state.since = Instant::now();
             }
-            before.map(|before| (before, state.threshold.status(), reason))
+            changed
         };
         if let Some((from, to, reason)) = changed {
             self.observer.tell(|| What::Transition {
@@ -148,7 +166,8 @@ impl Check {
     }
 
     pub(crate) fn reset(&self) {
-        *self.lock() = State::new(&self.config);
+        let mut state = self.lock();
+        *state = State::new(&self.config, state.era.wrapping_add(1));
     }
 
     pub(crate) fn status(&self) -> Status {
@@ -178,17 +197,37 @@ impl Check {
     }
 }
 
+type Panic = Box<dyn Any + Send>;
+
 /// A run of a check whose panics are results. The check is begun at the first poll, so that a
-/// panic in making its future is caught too.
+/// panic in making its future is caught too, as is one in dropping it.
 struct Guarded<'a>(Stage<'a>);
 
 enum Stage<'a> {
     New(&'a (dyn Fn() -> Running + Send + Sync)),
     Running(Running),
+    Over,
+}
+
+impl Guarded<'_> {
+    /// Drops the run, wherever it is.
+    fn end(&mut self) -> Result<(), Panic> {
+        let run = std::mem::replace(&mut self.0, Stage::Over);
+        catch_unwind(AssertUnwindSafe(|| drop(run)))
+    }
+}
+
+impl Drop for Guarded<'_> {
+    fn drop(&mut self) {
+        // Of a run that was given up; there is nobody to tell.
+        if let Err(panic) = self.end() {
+            discard(panic);
+        }
+    }
 }
 
 impl Future for Guarded<'_> {
-    type Output = Result<Finding, Box<dyn Any + Send>>;
+    type Output = Result<Finding, Panic>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let stage = &mut self.0;
@@ -199,13 +238,27 @@ impl Future for Guarded<'_> {
             }
             match stage {
                 Stage::Running(running) => running.as_mut().poll(cx),
-                Stage::New(_) => Poll::Pending,
+                Stage::New(_) | Stage::Over => Poll::Pending,
             }
         }));
         match polled {
             Ok(poll) => poll.map(Ok),
             Err(panic) => Poll::Ready(Err(panic)),
         }
+    }
+}
+
+fn panicked(panic: Panic) -> Finding {
+    let found = Finding::failed(format!("the check panicked: {}", said(&*panic)));
+    discard(panic);
+    found
+}
+
+/// Drops what a panic carries, which may panic in its turn.
+fn discard(panic: Panic) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        // This has to end somewhere.
+        let _leaked = ManuallyDrop::new(again);
     }
 }
 

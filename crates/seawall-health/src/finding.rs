@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::threshold::Verdict;
 
-/// What one run of a check has found: fine, degraded or failed, and a word about it.
+/// What one run of a check has found: fine, degraded, failed or nothing to go by, and a word
+/// about it.
 ///
 /// A check may return anything that becomes one: a `bool`, a `Result<(), E>`, a
 /// `Result<Finding, E>`, `()`.
@@ -19,7 +20,8 @@ use crate::threshold::Verdict;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    pub(crate) verdict: Verdict,
+    /// `None` when there was nothing to go by.
+    pub(crate) verdict: Option<Verdict>,
     pub(crate) message: Option<String>,
 }
 
@@ -27,7 +29,7 @@ impl Finding {
     /// All is well.
     pub const fn healthy() -> Self {
         Self {
-            verdict: Verdict::Passed,
+            verdict: Some(Verdict::Passed),
             message: None,
         }
     }
@@ -35,7 +37,7 @@ impl Finding {
     /// It works, but not as it should, for the reason in `message`.
     pub fn degraded(message: impl Into<String>) -> Self {
         Self {
-            verdict: Verdict::Degraded,
+            verdict: Some(Verdict::Degraded),
             message: Some(message.into()),
         }
     }
@@ -43,7 +45,28 @@ impl Finding {
     /// It does not work, for the reason in `message`.
     pub fn failed(message: impl Into<String>) -> Self {
         Self {
-            verdict: Verdict::Failed,
+            verdict: Some(Verdict::Failed),
+            message: Some(message.into()),
+        }
+    }
+
+    /// It could not be told, for the reason in `message`. The run is recorded; the status stays
+    /// what it was, and no row of failures or successes is broken.
+    ///
+    /// ```
+    /// use seawall_health::{CheckConfig, Depth, Finding, HealthMonitor, Status};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let monitor = HealthMonitor::new("desk");
+    /// let closed = || async { Finding::undecided("the exchange is closed") };
+    /// monitor.register("quotes", CheckConfig::default(), closed).unwrap();
+    /// let report = monitor.run(Depth::Deep).await;
+    /// assert_eq!((report.checks[0].runs, report.checks[0].status), (1, Status::Unknown));
+    /// # }
+    /// ```
+    pub fn undecided(message: impl Into<String>) -> Self {
+        Self {
+            verdict: None,
             message: Some(message.into()),
         }
     }
@@ -57,7 +80,7 @@ impl Finding {
 
     /// Whether it does not work.
     pub fn is_failure(&self) -> bool {
-        self.verdict == Verdict::Failed
+        self.verdict == Some(Verdict::Failed)
     }
 
     /// The word about it.

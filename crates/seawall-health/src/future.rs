@@ -16,22 +16,22 @@ pin_project! {
     /// The call's time starts when the inner future is pending for the first time: one that
     /// answers at once is not slow, and costs no second look at the clock.
     ///
+    /// Once it has answered it holds nothing, even if it is kept.
+    ///
     /// # Panics
     ///
     /// When it is polled again after it has answered.
     pub struct ResponseFuture<F, C, H> {
         #[pin]
-        state: State<F>,
-        ticket: Option<Ticket>,
-        classify: C,
-        hold: H,
+        state: State<F, C, H>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    enum State<F> {
-        Called { #[pin] inner: F },
+    #[project_replace = StateDone]
+    enum State<F, C, H> {
+        Called { #[pin] inner: F, ticket: Ticket, classify: C, hold: H },
         Done,
     }
 }
@@ -39,10 +39,12 @@ pin_project! {
 impl<F, C, H> ResponseFuture<F, C, H> {
     pub(crate) const fn new(inner: F, ticket: Ticket, classify: C, hold: H) -> Self {
         Self {
-            state: State::Called { inner },
-            ticket: Some(ticket),
-            classify,
-            hold,
+            state: State::Called {
+                inner,
+                ticket,
+                classify,
+                hold,
+            },
         }
     }
 }
@@ -56,28 +58,33 @@ where
 {
     type Output = Result<H::Response, E>;
 
+    // Always: a future that holds others is polled through all of them at every call.
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let result = match this.state.as_mut().project() {
-            StateProj::Called { inner } => match inner.poll(cx) {
+        let mut state = self.project().state;
+        let result = match state.as_mut().project() {
+            StateProj::Called { inner, ticket, .. } => match inner.poll(cx) {
                 Poll::Ready(result) => result,
                 Poll::Pending => {
-                    if let Some(ticket) = this.ticket {
-                        ticket.start();
-                    }
+                    ticket.start();
                     return Poll::Pending;
                 }
             },
             StateProj::Done => panic!("polled after it has answered"),
         };
-        this.state.set(State::Done);
-        // If the classifier panics, the ticket is still here and dropped with this future.
-        let outcome = judge(this.classify, &result);
-        let Some(ticket) = this.ticket.take() else {
-            panic!("polled after it has answered");
+        // The inner future goes first; if the classifier panics, the ticket is dropped with it.
+        let StateDone::Called {
+            ticket,
+            classify,
+            hold,
+            ..
+        } = state.project_replace(State::Done)
+        else {
+            unreachable!("it was called")
         };
+        let outcome = judge(&classify, &result);
         Poll::Ready(match result {
-            Ok(response) => Ok(this.hold.hold(ticket, outcome, response)),
+            Ok(response) => Ok(hold.hold(ticket, outcome, response)),
             Err(error) => {
                 ticket.settle(outcome);
                 Err(error)

@@ -107,9 +107,8 @@ impl HealthHandle {
         let calls = seen.calls;
         match seen.status {
             Status::Healthy => Finding::healthy(),
-            Status::Unknown => {
-                Finding::healthy().with_message(format!("{calls} calls are too few to judge by"))
-            }
+            // No traffic proves nothing: an upstream that was down may be why nobody calls.
+            Status::Unknown => Finding::undecided(format!("{calls} calls are too few to judge by")),
             Status::Degraded => Finding::degraded(format!(
                 "{:.1} % of {calls} calls were slow",
                 percent(seen.slow_rate())

@@ -46,7 +46,11 @@
 //! A check goes from unknown to healthy with its first success, to unhealthy with a number of
 //! failures in a row (3), and back with a number of successes in a row (2). A success that took
 //! too long (5 s) makes it degraded. The whole is as bad as the worst of its critical checks;
-//! the others can only degrade it. See [`overall`].
+//! the others can only degrade it, and a passive one that has seen no calls yet says nothing. See
+//! [`overall`].
+//!
+//! A run may also find nothing to go by, as a watched layer does that has seen too few calls: it
+//! is recorded and changes nothing. A silence after an outage is no recovery.
 //!
 //! The layer counts calls, failures and slow calls into a window of ten buckets, on a stripe of
 //! the running thread: one compare-exchange per successful call, no lock, no allocation. By the
@@ -61,6 +65,8 @@
 //!
 //! A dropped call counts as abandoned and not as a failure. A dropped [`HealthMonitor::run`]
 //! records what has ended. A dropped [`Monitoring`] stops its checks, in the middle of a run too.
+//! A run that is under way when its check is reset or removed is not recorded. A check that
+//! panics, in its future or when that is dropped, has failed and goes on being run.
 //!
 //! # Ordering
 //!

@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::task::{Context, Poll};
 
 use seawall_core::{AlreadyRegistered, Events, Name, Observer, What, deadline};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, timeout_at};
 
 use crate::check::Check;
 use crate::{
@@ -47,6 +49,8 @@ pub(crate) struct Shared {
     told: Mutex<Status>,
     /// Counts the starts; tasks of an earlier one end.
     round: AtomicU64,
+    /// Wakes the sleeping tasks to look whether they are still wanted.
+    changed: Notify,
 }
 
 impl HealthMonitor {
@@ -59,6 +63,7 @@ impl HealthMonitor {
                 checks: RwLock::default(),
                 told: Mutex::default(),
                 round: AtomicU64::new(0),
+                changed: Notify::new(),
             }),
         }
     }
@@ -72,7 +77,8 @@ impl HealthMonitor {
     /// `Result`, a `bool` or `()` that becomes one.
     ///
     /// It is run on demand from now on, and at its interval from the next
-    /// [`start`](Self::start).
+    /// [`start`](Self::start). A name is kept for the life of the process, also when the check is
+    /// removed: names come from a fixed set, not from users or addresses.
     ///
     /// # Errors
     ///
@@ -88,8 +94,7 @@ impl HealthMonitor {
         Fut: Future<Output: Into<Finding>> + Send + 'static,
     {
         let name = name.into();
-        let check = Arc::new(Check::new(self.name(), name, config, check));
-        {
+        let check = {
             let mut checks = self.write();
             if checks.iter().any(|c| c.name() == name) {
                 return Err(AlreadyRegistered {
@@ -97,8 +102,10 @@ impl HealthMonitor {
                     name,
                 });
             }
+            let check = Arc::new(Check::new(self.name(), name, config, check));
             checks.push(Arc::clone(&check));
-        }
+            check
+        };
         if let Some(events) = self.shared.events.get() {
             check.observer().attach(events);
         }
@@ -112,6 +119,11 @@ impl HealthMonitor {
     /// The layer smooths over its window already, so 1 failure to unhealthy and 1 success to
     /// recover are sensible here; the depth in `config` is taken as passive.
     ///
+    /// With too few calls in the window to judge by, a run finds nothing and its status stays
+    /// what it was: an upstream that was down is not taken for healthy because nobody calls it
+    /// any more. So it is unknown until there were calls, and the status of the whole does
+    /// without it until then.
+    ///
     /// # Errors
     ///
     /// [`AlreadyRegistered`] when there is a check of that name; it stays.
@@ -122,8 +134,8 @@ impl HealthMonitor {
         })
     }
 
-    /// Removes a check; a run of it that is under way is not waited for. `false` when there is
-    /// none of that name.
+    /// Removes a check; a run of it that is under way is not waited for, and not recorded. `false`
+    /// when there is none of that name.
     pub fn remove(&self, name: &str) -> bool {
         let removed = {
             let mut checks = self.write();
@@ -132,6 +144,7 @@ impl HealthMonitor {
         };
         if let Some(check) = &removed {
             check.remove();
+            self.shared.changed.notify_waiters();
             self.shared.tell_overall();
         }
         removed.is_some()
@@ -141,17 +154,22 @@ impl HealthMonitor {
     /// dropped.
     ///
     /// This spawns one task per check that is registered now. Started again, it takes over: the
-    /// tasks of the earlier start end after the run they are in.
+    /// tasks of the earlier start end, those in the middle of a run after it. So does the task of
+    /// a check that is removed.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Outside of a tokio runtime; an earlier start goes on then. On a runtime without time, the
+    /// tasks panic.
     #[must_use = "monitoring stops when the guard is dropped"]
     pub fn start(&self) -> Monitoring {
+        // First of all, since it may panic.
+        let runtime = Handle::current();
         let round = self.shared.round.fetch_add(1, Ordering::Relaxed) + 1;
+        self.shared.changed.notify_waiters();
         let tasks = self.checks().into_iter().map(|check| {
             let shared = Arc::clone(&self.shared);
-            tokio::spawn(keep_running(shared, check, round))
+            runtime.spawn(keep_running(shared, check, round))
         });
         Monitoring {
             tasks: tasks.collect(),
@@ -161,6 +179,10 @@ impl HealthMonitor {
     /// Runs every check of up to `depth` now, all at once, and reports on all of them.
     ///
     /// It spawns nothing; dropped before its end, the checks that have ended are recorded.
+    ///
+    /// # Panics
+    ///
+    /// When it is polled outside of a tokio runtime with time enabled.
     pub async fn run(&self, depth: Depth) -> HealthReport {
         let checks = self.checks();
         let runs = checks
@@ -172,6 +194,10 @@ impl HealthMonitor {
     }
 
     /// Runs one check now; `None` when there is none of that name.
+    ///
+    /// # Panics
+    ///
+    /// When it is polled outside of a tokio runtime with time enabled.
     pub async fn run_check(&self, name: &str) -> Option<CheckReport> {
         let check = self
             .checks()
@@ -190,12 +216,13 @@ impl HealthMonitor {
     pub fn report(&self) -> HealthReport {
         let checks: Vec<_> = self.checks().iter().map(|c| c.report()).collect();
         HealthReport {
-            status: overall(checks.iter().map(|c| (c.critical, c.status))),
+            status: overall(checks.iter().map(|c| part(c.depth, c.critical, c.status))),
             checks,
         }
     }
 
-    /// Forgets all results; every check is unknown until it is run again.
+    /// Forgets all results, those of runs that are under way too; every check is unknown until it
+    /// is run again.
     pub fn reset(&self) {
         for check in self.checks() {
             check.reset();
@@ -240,12 +267,18 @@ impl Shared {
     }
 
     fn overall(&self) -> Status {
-        let checks = self.checks();
-        overall(checks.iter().map(|c| (c.config().critical(), c.status())))
+        // Not a copy of the list: the last reference to a removed check would be dropped here, and
+        // with it what its user put into it, under the lock of who asks.
+        let checks = self.checks.read().unwrap_or_else(PoisonError::into_inner);
+        overall(checks.iter().map(|c| {
+            let config = c.config();
+            part(config.depth(), config.critical(), c.status())
+        }))
     }
 
-    /// Tells a change of the whole. Read under the lock, so that of two changes at once the
-    /// later is the last one told of; told outside.
+    /// Tells a change of the whole. Read under the lock, so that each change starts where the one
+    /// before it ended. Told outside, since a listener may ask the monitor: two changes at the
+    /// same moment may be told in either order.
     fn tell_overall(&self) {
         let (from, to) = {
             let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -262,14 +295,33 @@ impl Shared {
     }
 }
 
+/// What a check counts for in the whole. A passive one that has seen no calls yet says nothing: it
+/// must not keep a service from being called for the first time.
+fn part(depth: Depth, critical: bool, status: Status) -> (bool, Status) {
+    let silent = depth == Depth::Passive && status == Status::Unknown;
+    (critical && !silent, status)
+}
+
 async fn keep_running(shared: Arc<Shared>, check: Arc<Check>, round: u64) {
-    while shared.round.load(Ordering::Relaxed) == round && !check.is_removed() {
+    let wanted = || shared.round.load(Ordering::Relaxed) == round && !check.is_removed();
+    while wanted() {
         shared.run(&check).await;
-        sleep_until(deadline(Instant::now(), check.config().interval())).await;
+        let next = deadline(Instant::now(), check.config().interval());
+        loop {
+            // Asked for before the question, so that no change falls in between.
+            let changed = shared.changed.notified();
+            if !wanted() {
+                return;
+            }
+            if timeout_at(next, changed).await.is_err() {
+                break;
+            }
+        }
     }
 }
 
-/// Polls every future until all have ended.
+/// Polls every future until all have ended: at each wake all that are left, which is little work
+/// for as many checks as one process has.
 struct All<'a>(Vec<Option<Pin<Box<dyn Future<Output = ()> + Send + 'a>>>>);
 
 impl Future for All<'_> {

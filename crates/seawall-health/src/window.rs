@@ -49,14 +49,18 @@ impl Window {
     #[inline]
     pub(crate) fn count(&self, period: u64, failed: bool, slow: bool) {
         let bucket = &self.buckets[(period % BUCKETS) as usize];
-        // The total last: who reads in between sees at most a share that is too high, by one.
+        // The total first: a call that does not count there, since the bucket is full or a later
+        // period's, must not count as a failure, or the shares would grow. Who reads in between
+        // sees at most a share that is too low, by one.
+        if !bump(&bucket.calls, period) {
+            return;
+        }
         if failed {
             bump(&bucket.failures, period);
         }
         if slow {
             bump(&bucket.slow, period);
         }
-        bump(&bucket.calls, period);
     }
 
     /// What was counted in `period` and the nine before it.
@@ -94,21 +98,22 @@ const fn tag(period: u64) -> u64 {
     }
 }
 
+/// Adds one; `false` when it does not count.
 #[inline]
-fn bump(word: &AtomicU64, period: u64) {
+fn bump(word: &AtomicU64, period: u64) -> bool {
     let tag = tag(period);
     let mut now = word.load(Ordering::Relaxed);
     loop {
         let next = match (now >> COUNT_BITS).cmp(&tag) {
             // A full bucket stays full: 16 million calls tell as much as 17.
-            std::cmp::Ordering::Equal if now & COUNT_MASK == COUNT_MASK => return,
+            std::cmp::Ordering::Equal if now & COUNT_MASK == COUNT_MASK => return false,
             std::cmp::Ordering::Equal => now + 1,
             std::cmp::Ordering::Less => (tag << COUNT_BITS) | 1,
             // This thread was held up, and the bucket is a later period's by now.
-            std::cmp::Ordering::Greater => return,
+            std::cmp::Ordering::Greater => return false,
         };
         match word.compare_exchange_weak(now, next, Ordering::Relaxed, Ordering::Relaxed) {
-            Ok(_) => return,
+            Ok(_) => return true,
             Err(current) => now = current,
         }
     }
@@ -163,15 +168,23 @@ mod tests {
         assert_eq!(window.sum(10).calls, one.calls);
     }
 
+    /// Had the failures counted on in a bucket whose calls no longer do, a share of 5 % would have
+    /// grown to 100 % in a window of very many calls.
     #[test]
-    fn a_full_bucket_stays_full() {
+    fn a_full_bucket_stays_full_and_its_shares_stay_true() {
         let window = Window::new();
         window.buckets[0]
             .calls
             .store((1 << COUNT_BITS) | (COUNT_MASK - 1), Ordering::Relaxed);
-        window.count(0, false, false);
-        window.count(0, false, false);
-        assert_eq!(calls(&window, 0), COUNT_MASK);
+        for _ in 0..3 {
+            window.count(0, true, true);
+        }
+        let full = Sum {
+            calls: COUNT_MASK,
+            failures: 1,
+            slow: 1,
+        };
+        assert_eq!(window.sum(0), full);
     }
 
     proptest! {

@@ -4,11 +4,12 @@
 use std::convert::Infallible;
 use std::future::{Future, pending, ready};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use seawall_core::{
-    Command, Component, Error, FailureKind, Hold, Outcome, Reason, Registry, Rejection, Settle,
-    Value,
+    Classify, Command, Component, Error, FailureKind, Hold, Outcome, Reason, Registry, Rejection,
+    Settle, Value,
 };
 use seawall_health::{
     Health, HealthConfig, HealthHandle, HealthLayer, ResponseFuture, Status, Ticket,
@@ -229,6 +230,41 @@ async fn a_future_that_has_answered_is_not_polled_again() {
     let mut answer = Box::pin(service.ready().await.unwrap().call(Do::Succeed));
     answer.as_mut().await.unwrap();
     let _ = answer.as_mut().await;
+}
+
+/// Counts how many copies of it there are.
+#[derive(Clone)]
+struct Counted(Arc<()>);
+
+impl<T, E> Classify<T, E> for Counted {
+    fn classify(&self, _: Result<&T, &E>) -> Outcome {
+        Outcome::Success
+    }
+}
+
+impl<T> Hold<Ticket, T> for Counted {
+    type Response = T;
+    fn hold(&self, ticket: Ticket, outcome: Outcome, response: T) -> T {
+        ticket.settle(outcome);
+        response
+    }
+}
+
+/// A finished future may be kept, in a set of futures for instance. What the hooks own, such as a
+/// handle or a channel, would have stayed open for as long.
+#[tokio::test(start_paused = true)]
+async fn a_future_that_has_answered_holds_nothing() {
+    let (classify, hold) = (Counted(Arc::default()), Counted(Arc::default()));
+    let layer = HealthLayer::new("holds", HealthConfig::default())
+        .classify(classify.clone())
+        .hold(hold.clone());
+    let mut service = layer.layer(service_fn(upstream));
+    let copies = || (Arc::strong_count(&classify.0), Arc::strong_count(&hold.0));
+    let before = copies();
+    let mut answer = Box::pin(service.ready().await.unwrap().call(Do::Succeed));
+    assert_eq!(copies(), (before.0 + 1, before.1 + 1));
+    answer.as_mut().await.unwrap();
+    assert_eq!(copies(), before);
 }
 
 type Future_ = ResponseFuture<std::future::Ready<Answer>, (), ()>;

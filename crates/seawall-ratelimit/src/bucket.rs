@@ -77,13 +77,40 @@ impl Bucket {
     /// In how many nanoseconds from `now` the last of several costs, `cost` in sum, is granted,
     /// if each is taken as soon as it can be.
     pub(crate) fn wait(&self, now_ns: u64, cost: u64) -> u64 {
+        self.wait_from(self.reading(), now_ns, cost)
+    }
+
+    /// The bucket as it is now, for [`wait_from`](Self::wait_from).
+    pub(crate) fn reading(&self) -> u64 {
+        self.tat.load(Ordering::Relaxed)
+    }
+
+    /// [`wait`](Self::wait), with the bucket as it was read.
+    pub(crate) fn wait_from(&self, reading: u64, now_ns: u64, cost: u64) -> u64 {
         let now = units(now_ns);
-        let tat = self.tat.load(Ordering::Relaxed).max(now);
+        let tat = reading.max(now);
         let next = self
             .token
             .checked_mul(cost)
             .and_then(|need| tat.checked_add(need));
         self.late(now, next).1.div_ceil(1 << SHIFT)
+    }
+
+    /// Nanoseconds until one token has flowed in, rounded up.
+    pub(crate) const fn token_ns(&self) -> u64 {
+        self.token.div_ceil(1 << SHIFT)
+    }
+
+    /// By how many nanoseconds a departure of this cost delays those behind it when timers fire
+    /// in whole milliseconds. Tokens that come while the timer is late are kept, unless the cost
+    /// is the whole burst: a full bucket loses them, and then each departure takes that long.
+    pub(crate) const fn delay_ns(&self, cost: u32) -> u64 {
+        const TICK: u64 = 1_000_000 << SHIFT;
+        let need = self.token.saturating_mul(cost as u64);
+        if need < self.fill {
+            return 0;
+        }
+        (TICK - 1 - (need - 1) % TICK).div_ceil(1 << SHIFT)
     }
 
     /// Tokens in the bucket.
@@ -169,6 +196,18 @@ mod tests {
         assert_eq!(bucket.try_take(99_999_999, 1), Err(1));
         assert_eq!(bucket.try_take(100_000_000, 1), Ok(()));
         assert!(bucket.available(200_000_000) - 1.0 < 1e-9);
+    }
+
+    #[test]
+    fn who_takes_the_whole_burst_loses_the_rest_of_the_millisecond() {
+        // 2.5 ms per token.
+        assert_eq!(Bucket::new(400, SECOND, 1).delay_ns(1), 500_000);
+        assert_eq!(Bucket::new(400, SECOND, 2).delay_ns(1), 0);
+        assert_eq!(Bucket::new(400, SECOND, 2).delay_ns(2), 0);
+        assert_eq!(Bucket::new(20_000, SECOND, 1).delay_ns(1), 950_000);
+        assert_eq!(Bucket::new(10, SECOND, 1).delay_ns(1), 0);
+        assert_eq!(Bucket::new(10, SECOND, 1).token_ns(), 100_000_000);
+        assert!(Bucket::new(3, SECOND, 1).delay_ns(1) < 1_000_000);
     }
 
     #[test]

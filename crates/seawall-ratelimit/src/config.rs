@@ -130,12 +130,17 @@ impl RateLimitConfigBuilder {
         self
     }
 
-    /// How long a call may wait for its turn, counted from the first poll of its future. Zero,
-    /// the default, refuses at once; a call whose turn would come later is refused at once too.
+    /// How long a call may wait for its turn, counted from the first poll of its future; the time
+    /// in which it stands aside, since its service is not ready, is part of it. Zero, the
+    /// default, refuses at once; a call whose turn would come later is refused at once too.
     ///
     /// Tokio's timer has a resolution of one millisecond, so a waiter departs up to that much
-    /// after its tokens are there. With a burst that is smaller than what the rate grants in a
-    /// millisecond, tokens overflow meanwhile, and waiters depart below the rate.
+    /// after its tokens are there. Where the burst exceeds the cost of a call by less than what
+    /// the rate grants in a millisecond, tokens overflow meanwhile, and waiters depart below the
+    /// rate: with a burst of 1 and a rate of 400 per second, one per 3 ms. For calls that cost the
+    /// whole burst, the forecast by which a call may wait knows of it; for others, a call that was
+    /// let into the line may be refused at the end of its wait. A burst with a few milliseconds of
+    /// the rate in it avoids both.
     #[must_use]
     pub const fn max_wait(mut self, max_wait: Duration) -> Self {
         self.max_wait = max_wait;

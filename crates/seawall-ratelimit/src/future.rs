@@ -85,53 +85,55 @@ impl<S: Service<Req>, Req> ResponseFuture<S, Req> {
 
 impl<S, Req> Line<S, Req>
 where
-    S: Service<Req>,
+    S: Service<Req> + Clone,
     S::Error: Refusable,
 {
     /// Waits for the turn, then makes the call: readiness first, the tokens last, and the call in
     /// the same poll, so that what departs is what was granted.
+    // Always: a future that holds others is polled through all of them at every call.
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<S::Future, S::Error>> {
         let mut this = self.project();
         loop {
             let now = this.waiting.now();
             let deadline = this.waiting.deadline_ns();
-            let mut turn = this.waiting.turn::<S::Error>(now, cx.waker())?;
-            let mut aside = false;
+            // The last chance: it takes what is there, ahead of those who were called and are
+            // not polled.
+            let late = now >= deadline;
+            let mut turn = this.waiting.turn::<S::Error>(now, late, cx.waker())?;
             if turn == Turn::Go {
                 match this.service.poll_ready(cx) {
-                    Poll::Pending => {
-                        this.waiting.stand_aside();
-                        aside = true;
-                    }
+                    Poll::Pending => this.waiting.stand_aside(),
                     Poll::Ready(Err(error)) => {
                         this.waiting.end(|_, stripe| stripe.inner_failed());
                         return Poll::Ready(Err(error));
                     }
                     // The clock is read again: what departs now is granted now.
-                    Poll::Ready(Ok(())) => match this.waiting.take(cx.waker()) {
+                    Poll::Ready(Ok(())) => match this.waiting.take(late, cx.waker()) {
                         Ok(()) => {
                             let req = this.req.take().expect("a request departs once");
                             return Poll::Ready(Ok(this.service.call(req)));
                         }
                         // It had stood aside, or somebody of a higher rank came back.
-                        Err(later) => turn = later,
+                        Err(later) => {
+                            turn = later;
+                            // It waits for tokens without what it has reserved below.
+                            let fresh = this.service.clone();
+                            *this.service = fresh;
+                        }
                     },
                 }
             }
-            if now >= deadline {
+            if late {
                 return Poll::Ready(Err(this.waiting.refuse(now).into()));
             }
-            // The first in line has a timer for its tokens; one who stands aside has one for its
-            // patience, since its service may never wake it. All others are called by those
-            // before them, whose patience ends no later than theirs.
+            // The first in line has a timer for its tokens. All others have one for their patience:
+            // one who stands aside may never be woken by its service, and one farther back never
+            // be called by those before it, which may not be polled any more.
             let deadline = this.waiting.deadline_ns();
             let at = match turn {
                 Turn::In(wait) => deadline.min(now.saturating_add(wait)),
-                Turn::Go if aside => deadline,
-                Turn::Go | Turn::Wait => {
-                    this.timer.set(None);
-                    return Poll::Pending;
-                }
+                Turn::Go | Turn::Wait => deadline,
             };
             let at = this.waiting.instant(at);
             match this.timer.as_mut().as_pin_mut() {
@@ -148,12 +150,13 @@ where
 
 impl<S, Req> Future for ResponseFuture<S, Req>
 where
-    S: Service<Req>,
+    S: Service<Req> + Clone,
     S::Error: Refusable,
 {
     type Output = Result<S::Response, S::Error>;
 
-    #[inline]
+    // Always: a future that holds others is polled through all of them at every call.
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut step = self.project().step;
         loop {

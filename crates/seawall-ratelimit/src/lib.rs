@@ -58,10 +58,17 @@
 //! The bucket is one atomic word (the generic cell rate algorithm): a grant is a clock read and a
 //! compare-exchange, a refusal writes nothing. The line has a lock of its own, which calls that
 //! do not wait never touch. Waiters take their tokens at the moment of departure, so a waiter
-//! that leaves costs the others nothing and never makes two depart at once. Only the first in
-//! line has a timer. When its time has come, it polls its clone of the inner service ready,
-//! *then* takes its tokens, and calls in the same poll. One whose clone is not ready stands aside
-//! and keeps its rank, and the next one may go.
+//! that leaves costs the others nothing and never makes two depart at once. The first in line has
+//! a timer for its tokens, those behind it have one for their `max_wait`. When the time of the
+//! first has come, it polls its clone of the inner service ready, *then* takes its tokens, and
+//! calls in the same poll. One whose clone is not ready stands aside and keeps its rank, and the
+//! next one may go. At the end of its `max_wait`, a call takes the tokens that are there, whatever
+//! its rank, or is refused.
+//!
+//! Whether a call may wait is a forecast: the bucket and what those in line cost. It is exact as
+//! long as nobody comes back from standing aside, who goes before those that came later, and as
+//! late timers lose no tokens that it does not know of, see
+//! [`max_wait`](RateLimitConfigBuilder::max_wait).
 //!
 //! A request costs what its [`Meta`](seawall_core::Meta) says, 1 by default. A cost of 0 always
 //! passes; one over the burst is refused as too expensive, since no rest is long enough for it.
@@ -72,8 +79,9 @@
 //! # Readiness
 //!
 //! `poll_ready` asks the inner service and takes no token, so that idle clones hold none.
-//! Refusals are errors of `call`'s future, never of `poll_ready`. A call that has to wait gives
-//! up what its instance had reserved below; its clone is polled ready when its turn comes.
+//! Refusals are errors of `call`'s future, never of `poll_ready`. A call that is refused or has to
+//! wait gives up what its instance had reserved below; the clone of one that waits is polled ready
+//! when its turn comes, and again from the start if the tokens were gone by then.
 //!
 //! # Cancellation
 //!
@@ -81,13 +89,16 @@
 //! A waiting one that is dropped leaves the line at no cost, and the next in line is called. A
 //! call joins the line at the first poll of its future, and its `max_wait` starts then: a future
 //! that nobody polls holds nobody up. One that is polled, then kept and polled no more, keeps its
-//! rank until it is dropped: drive it or drop it.
+//! rank until it is dropped, and those behind it depart only when their own `max_wait` ends: drive
+//! it or drop it.
 //!
 //! # Ordering
 //!
 //! Last before the call departs, inside retry and bulkhead, so that what the upstream sees is
 //! what was granted; only a breaker and the attempt timeout go further inside. A bulkhead that is
-//! shared by several rate limits goes inside of them, or the sleepers of one fill it for all.
+//! shared by several rate limits goes inside of them, or the sleepers of one fill it for all. Such
+//! a bulkhead must refuse and not queue: in its line, calls that were granted one by one would be
+//! saved up, to depart at once and above the rate when its places become free.
 //!
 //! # Differences from tower's `RateLimit`
 //!

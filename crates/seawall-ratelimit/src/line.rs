@@ -1,10 +1,12 @@
 //! The bucket and the line in front of it, without clock and executor: `now` is an argument.
 //!
 //! While nobody is in line, a token is taken from the bucket's one word. As soon as somebody is,
-//! the first in line alone takes from it, at the moment of departure; only the first needs a
-//! timer, and whoever ceases to be the first calls the next, which arms its own.
+//! the first in line alone takes from it, at the moment of departure. The first has a timer for
+//! its tokens, and whoever ceases to be the first calls the next, which arms its own. All have
+//! one for their patience: a first one that nobody polls calls nobody. Who is called by that
+//! timer takes what is there, whatever its rank.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -48,12 +50,16 @@ pub(crate) struct Limiter {
     in_line: AtomicU32,
     /// These and those who stand aside; a copy of the queue's length.
     waiting: AtomicU32,
-    /// What all of them cost; changed under the lock.
+    /// What those in line cost; changed under the lock. Those who stand aside are left out: they
+    /// may be stuck for long, and nobody waits for them.
     cost: AtomicU64,
     burst: u32,
     max_waiting: u32,
     max_wait_ns: u64,
-    queue: Mutex<Queue<u32>>,
+    /// How much later than their cost says those in line depart, see [`Bucket::delay_ns`];
+    /// changed under the lock.
+    delay_ns: AtomicU64,
+    queue: Mutex<Queue<()>>,
 }
 
 impl Limiter {
@@ -68,6 +74,7 @@ impl Limiter {
             burst,
             max_waiting: config.max_waiting(),
             max_wait_ns: seawall_core::ns(config.max_wait()),
+            delay_ns: AtomicU64::new(0),
             queue: Mutex::new(Queue::new()),
         }
     }
@@ -102,14 +109,31 @@ impl Limiter {
         if wait <= self.max_wait_ns && self.waiting.load(Ordering::Relaxed) < self.max_waiting {
             Verdict::Wait
         } else {
-            Verdict::Later(wait)
+            Verdict::Later(self.at_least_a_token(wait))
         }
     }
 
-    /// In how many nanoseconds this cost is granted after all that wait now.
-    pub(crate) fn wait(&self, now_ns: u64, cost: u32) -> u64 {
+    /// In how many nanoseconds this cost is granted after all that are in line now.
+    fn wait(&self, now_ns: u64, cost: u32) -> u64 {
+        let bucket = self.bucket.reading();
+        // The other half is in `take`: who sees the bucket after a departure sees it out of line.
+        fence(Ordering::Acquire);
         let ahead = self.cost.load(Ordering::Relaxed);
-        self.bucket.wait(now_ns, ahead + u64::from(cost))
+        let delay = self.delay_ns.load(Ordering::Relaxed);
+        let wait = self
+            .bucket
+            .wait_from(bucket, now_ns, ahead + u64::from(cost));
+        wait.saturating_add(delay)
+    }
+
+    /// When a call that was refused may come back, in nanoseconds from now. Never at once: there
+    /// may be a token, but also a full line, or a service that was not ready to use it.
+    pub(crate) fn retry_after(&self, now_ns: u64, cost: u32) -> u64 {
+        self.at_least_a_token(self.wait(now_ns, cost))
+    }
+
+    fn at_least_a_token(&self, wait_ns: u64) -> u64 {
+        wait_ns.max(self.bucket.token_ns())
     }
 
     /// Joins the line.
@@ -127,16 +151,24 @@ impl Limiter {
         }
         self.in_line.fetch_add(1, Ordering::Relaxed);
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        self.cost.fetch_add(cost.into(), Ordering::Relaxed);
-        Ok(queue.join(cost, waker))
+        self.count(cost);
+        Ok(queue.join((), waker))
     }
 
-    /// Asks whether the turn of a waiter has come.
-    pub(crate) fn turn(&self, now_ns: u64, cost: u32, ticket: Ticket, waker: &Waker) -> Turn {
+    /// Asks whether the turn of a waiter has come. To one who is `late`, whose patience is over,
+    /// its rank is of no account.
+    pub(crate) fn turn(
+        &self,
+        now_ns: u64,
+        cost: u32,
+        ticket: Ticket,
+        late: bool,
+        waker: &Waker,
+    ) -> Turn {
         let mut queue = self.lock();
         let turn = if queue.is_aside(ticket) {
             Turn::Go
-        } else if queue.is_first(ticket) {
+        } else if late || queue.is_first(ticket) {
             match self.bucket.wait(now_ns, cost.into()) {
                 0 => Turn::Go,
                 wait => Turn::In(wait),
@@ -153,7 +185,7 @@ impl Limiter {
         turn
     }
 
-    /// Takes the tokens and leaves the line, if it is this waiter's turn.
+    /// Takes the tokens and leaves the line, if it is this waiter's turn or it is `late`.
     ///
     /// # Errors
     ///
@@ -163,19 +195,30 @@ impl Limiter {
         now_ns: u64,
         cost: u32,
         ticket: Ticket,
+        late: bool,
         waker: &Waker,
     ) -> Result<(), Turn> {
         let mut queue = self.lock();
-        if queue.is_aside(ticket) {
+        // Out of the sums, then out of the bucket: a forecast in between that is too short is made
+        // again under the lock; one that counted the tokens twice would refuse a call.
+        if queue.rejoin(ticket) {
             self.in_line.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.uncount(cost);
         }
-        let old = queue.wait(ticket, waker);
-        let taken = if queue.is_first(ticket) {
+        fence(Ordering::Release);
+        let taken = if late || queue.is_first(ticket) {
             self.bucket.try_take(now_ns, cost).map_err(Turn::In)
         } else {
             Err(Turn::Wait)
         };
-        let gone = taken.is_ok().then(|| self.remove(&mut queue, ticket));
+        let (old, gone) = if taken.is_ok() {
+            self.in_line.fetch_sub(1, Ordering::Relaxed);
+            (None, Some(self.remove(&mut queue, ticket)))
+        } else {
+            self.count(cost);
+            (queue.wait(ticket, waker), None)
+        };
         drop(queue);
         drop(old);
         wake(gone);
@@ -183,21 +226,26 @@ impl Limiter {
     }
 
     /// Lets others pass, since the waiter's own service is not ready.
-    pub(crate) fn stand_aside(&self, ticket: Ticket) {
+    pub(crate) fn stand_aside(&self, cost: u32, ticket: Ticket) {
         let mut queue = self.lock();
         if queue.is_aside(ticket) {
             return;
         }
         queue.stand_aside(ticket);
         self.in_line.fetch_sub(1, Ordering::Relaxed);
+        self.uncount(cost);
         let next = queue.call_next();
         drop(queue);
         wake(Some((None, next)));
     }
 
     /// Leaves without tokens.
-    pub(crate) fn leave(&self, ticket: Ticket) {
+    pub(crate) fn leave(&self, cost: u32, ticket: Ticket) {
         let mut queue = self.lock();
+        if !queue.is_aside(ticket) {
+            self.in_line.fetch_sub(1, Ordering::Relaxed);
+            self.uncount(cost);
+        }
         let gone = self.remove(&mut queue, ticket);
         drop(queue);
         wake(Some(gone));
@@ -217,20 +265,28 @@ impl Limiter {
         self.max_wait_ns
     }
 
-    fn remove(&self, queue: &mut Queue<u32>, ticket: Ticket) -> Gone {
-        let was_in_line = !queue.is_aside(ticket);
-        let Some((cost, waker)) = queue.leave(ticket) else {
-            return (None, None);
-        };
-        if was_in_line {
-            self.in_line.fetch_sub(1, Ordering::Relaxed);
-        }
+    fn remove(&self, queue: &mut Queue<()>, ticket: Ticket) -> Gone {
+        let was_first = queue.is_first(ticket);
+        let waker = queue.leave(ticket).and_then(|((), waker)| waker);
         self.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.cost.fetch_sub(cost.into(), Ordering::Relaxed);
-        (waker, queue.call_next())
+        let next = if was_first { queue.call_next() } else { None };
+        (waker, next)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue<u32>> {
+    /// Adds to what those in line cost. Under the lock, as its counterpart.
+    fn count(&self, cost: u32) {
+        self.cost.fetch_add(cost.into(), Ordering::Relaxed);
+        let delay = self.bucket.delay_ns(cost);
+        self.delay_ns.fetch_add(delay, Ordering::Relaxed);
+    }
+
+    fn uncount(&self, cost: u32) {
+        self.cost.fetch_sub(cost.into(), Ordering::Relaxed);
+        let delay = self.bucket.delay_ns(cost);
+        self.delay_ns.fetch_sub(delay, Ordering::Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue<()>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

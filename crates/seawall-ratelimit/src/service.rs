@@ -79,15 +79,21 @@ where
                 self.state.here().granted();
                 ResponseFuture::running(self.inner.call(req))
             }
+            // Whatever the ready instance has reserved below is given up wherever the call that it
+            // was for goes another way: callers whose idle instances keep the last reservations
+            // would otherwise wait for each other, and a refused one may never call again.
             Verdict::Later(wait_ns) => {
-                ResponseFuture::refused(refuse(common, self.state.here(), wait_ns))
+                let rejection = refuse(common, self.state.here(), wait_ns);
+                self.inner = self.inner.clone(); // clone: gives the reservation up
+                ResponseFuture::refused(rejection)
             }
-            Verdict::Never => ResponseFuture::refused(refuse_for_ever(common, self.state.here())),
+            Verdict::Never => {
+                let rejection = refuse_for_ever(common, self.state.here());
+                self.inner = self.inner.clone(); // clone: gives the reservation up
+                ResponseFuture::refused(rejection)
+            }
             Verdict::Wait => {
                 let waiting = Waiting::new(self.state.local(), cost);
-                // Whatever the ready instance has reserved is given up, as the call that it was
-                // for goes another way: callers whose idle instances keep the last reservations
-                // would otherwise wait for each other.
                 let service = self.inner.clone(); // clone: waits, polled ready later
                 self.inner = service.clone();
                 ResponseFuture::waiting(waiting, service, req)

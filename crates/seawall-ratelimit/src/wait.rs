@@ -39,12 +39,13 @@ impl Waiting {
         self.state.common().clock.now()
     }
 
-    /// Asks whether its turn has come; joins the line at the first time.
+    /// Asks whether its turn has come, or, if it is `late`, whether there are tokens at all; joins
+    /// the line at the first time.
     ///
     /// # Errors
     ///
     /// The refusal, when it is of no use to join any more.
-    pub(crate) fn turn<E>(&mut self, now_ns: u64, waker: &Waker) -> Result<Turn, E>
+    pub(crate) fn turn<E>(&mut self, now_ns: u64, late: bool, waker: &Waker) -> Result<Turn, E>
     where
         E: From<seawall_core::Rejection>,
     {
@@ -66,20 +67,20 @@ impl Waiting {
                 }
             },
         };
-        Ok(limiter.turn(now_ns, self.cost, ticket, waker))
+        Ok(limiter.turn(now_ns, self.cost, ticket, late, waker))
     }
 
-    /// Takes the tokens, if it is its turn.
+    /// Takes the tokens, if it is its turn or it is `late`.
     ///
     /// # Errors
     ///
     /// What to do instead.
-    pub(crate) fn take(&mut self, waker: &Waker) -> Result<(), Turn> {
+    pub(crate) fn take(&mut self, late: bool, waker: &Waker) -> Result<(), Turn> {
         let Some(joined) = self.joined else {
             return Err(Turn::Wait);
         };
         let limiter = &self.state.common().limiter;
-        limiter.take(self.now(), self.cost, joined.ticket, waker)?;
+        limiter.take(self.now(), self.cost, joined.ticket, late, waker)?;
         self.state.stripe().granted();
         self.joined = None;
         self.over = true;
@@ -89,7 +90,8 @@ impl Waiting {
     /// Lets others pass while its own service is not ready.
     pub(crate) fn stand_aside(&self) {
         if let Some(joined) = self.joined {
-            self.state.common().limiter.stand_aside(joined.ticket);
+            let limiter = &self.state.common().limiter;
+            limiter.stand_aside(self.cost, joined.ticket);
         }
     }
 
@@ -106,7 +108,7 @@ impl Waiting {
     pub(crate) fn refuse(&mut self, now_ns: u64) -> seawall_core::Rejection {
         let cost = self.cost;
         self.end(|common, stripe| {
-            let wait_ns = common.limiter.wait(now_ns, cost);
+            let wait_ns = common.limiter.retry_after(now_ns, cost);
             refuse(common, stripe, wait_ns)
         })
     }
@@ -115,7 +117,7 @@ impl Waiting {
     pub(crate) fn end<T>(&mut self, why: impl FnOnce(&Common, &Stripe) -> T) -> T {
         self.over = true;
         if let Some(joined) = self.joined.take() {
-            self.state.common().limiter.leave(joined.ticket);
+            self.state.common().limiter.leave(self.cost, joined.ticket);
         }
         why(self.state.common(), self.state.stripe())
     }

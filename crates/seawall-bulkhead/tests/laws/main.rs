@@ -25,6 +25,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 mod harm;
+mod patience;
 mod shape;
 mod stress;
 

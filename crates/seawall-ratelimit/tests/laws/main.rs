@@ -27,6 +27,7 @@ use tower_service::Service;
 
 mod harm;
 mod line;
+mod patience;
 mod shape;
 mod stress;
 
