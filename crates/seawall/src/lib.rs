@@ -89,7 +89,9 @@ pub mod ai {
 
 /// Stacks of market-data and news vendors by provider.
 pub mod data {
-    pub use crate::market_data::{alpha_vantage, market_data, news_api, polygon};
+    pub use crate::market_data::{
+        alpha_vantage, market_data, news_api, polygon, reddit, sec_edgar, yahoo_finance,
+    };
 }
 
 #[cfg(feature = "grpc")]

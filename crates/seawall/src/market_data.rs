@@ -72,12 +72,13 @@ fn settings() -> Result<Settings, InvalidConfig> {
 }
 
 /// Polygon (Massive), a paid plan: 80 % of the 100 requests per second that it advises to stay
-/// under ([request limit](https://massive.com/knowledge-base)).
+/// under ([request limit](https://massive.com/knowledge-base)), thirty at once, and a circuit that
+/// opens after five failures in a row for half a minute.
 pub fn polygon(name: impl Into<Name>) -> StackBuilder {
     let settings = settings().and_then(|s| {
         Ok(Settings {
             bulkhead: BulkheadConfig::builder()
-                .max_concurrent(32)
+                .max_concurrent(30)
                 .max_waiting(256)
                 .acquire_timeout(5 * SECOND)
                 .build()?,
@@ -86,6 +87,12 @@ pub fn polygon(name: impl Into<Name>) -> StackBuilder {
                 .burst(20)
                 .max_wait(5 * SECOND)
                 .max_waiting(256)
+                .build()?,
+            breaker: BreakerConfig::builder()
+                .consecutive_failures(5)
+                .failure_rate(0.5, 100)
+                .min_calls(50)
+                .open_for(30 * SECOND)
                 .build()?,
             attempt_timeout: 10 * SECOND,
             deadline: 30 * SECOND,
@@ -154,4 +161,128 @@ pub fn news_api(name: impl Into<Name>) -> StackBuilder {
         })
     })();
     StackBuilder::new(name, settings)
+}
+
+/// Reddit's data API: 80 % of its 100 queries per minute, which it averages over ten minutes
+/// ("Reddit Data API Wiki" on <https://support.reddithelp.com>). Posts and
+/// comments are sent once.
+pub fn reddit(name: impl Into<Name>) -> StackBuilder {
+    let settings = (|| {
+        Ok(Settings {
+            bulkhead: BulkheadConfig::builder()
+                .max_concurrent(4)
+                .max_waiting(50)
+                .acquire_timeout(30 * SECOND)
+                .build()?,
+            rate_limit: RateLimitConfig::builder()
+                .rate(80, MINUTE)
+                .burst(20)
+                .max_wait(30 * SECOND)
+                .build()?,
+            retry: RetryConfig::builder()
+                .attempts(3)
+                .backoff(Backoff::exponential(SECOND, 4 * SECOND)?)
+                .build()?,
+            breaker: BreakerConfig::builder()
+                .failure_rate(0.5, 100)
+                .min_calls(10)
+                .open_for(30 * SECOND)
+                .build()?,
+            attempt_timeout: 16 * SECOND,
+            deadline: MINUTE,
+        })
+    })();
+    StackBuilder::new(name, settings)
+}
+
+/// Yahoo Finance, which publishes no limit and answers a breach with a block of a quarter of an
+/// hour and more: four requests in ten seconds, two at once, and more failures borne than
+/// elsewhere. Its 429 is a ban: build with
+/// `.classifier(HttpClassifier::new().ban_on(StatusCode::TOO_MANY_REQUESTS, lasts))`.
+pub fn yahoo_finance(name: impl Into<Name>) -> StackBuilder {
+    let settings = (|| {
+        Ok(Settings {
+            bulkhead: BulkheadConfig::builder()
+                .max_concurrent(2)
+                .max_waiting(12)
+                .acquire_timeout(30 * SECOND)
+                .build()?,
+            rate_limit: RateLimitConfig::builder()
+                .rate(4, 10 * SECOND)
+                .burst(1)
+                .max_wait(30 * SECOND)
+                .build()?,
+            retry: RetryConfig::builder()
+                .attempts(2)
+                .backoff(Backoff::exponential(2 * SECOND, 10 * SECOND)?)
+                .build()?,
+            breaker: BreakerConfig::builder()
+                .consecutive_failures(10)
+                .open_for(MINUTE)
+                .build()?,
+            attempt_timeout: 20 * SECOND,
+            deadline: MINUTE,
+        })
+    })();
+    StackBuilder::new(name, settings)
+}
+
+/// SEC EDGAR: 80 % of ten requests per second, which it counts per user over all machines
+/// ([fair access](https://www.sec.gov/os/accessing-edgar-data)). Over it, the address is shut out
+/// until it has been quiet for ten minutes: build with `.classifier(..)` that takes 403 and 429
+/// for a ban, and send the User-Agent that the SEC asks for.
+pub fn sec_edgar(name: impl Into<Name>) -> StackBuilder {
+    let settings = (|| {
+        Ok(Settings {
+            bulkhead: BulkheadConfig::builder()
+                .max_concurrent(4)
+                .max_waiting(200)
+                .acquire_timeout(30 * SECOND)
+                .build()?,
+            rate_limit: RateLimitConfig::builder()
+                .rate(8, SECOND)
+                .burst(2)
+                .max_wait(30 * SECOND)
+                .build()?,
+            retry: RetryConfig::builder()
+                .attempts(4)
+                .backoff(Backoff::exponential(SECOND, 16 * SECOND)?)
+                .build()?,
+            breaker: BreakerConfig::builder()
+                .failure_rate(0.5, 100)
+                .min_calls(10)
+                .open_for(MINUTE)
+                .build()?,
+            attempt_timeout: 30 * SECOND,
+            deadline: 90 * SECOND,
+        })
+    })();
+    StackBuilder::new(name, settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_vendors_numbers_make_a_stack() {
+        for vendor in [
+            market_data("m"),
+            polygon("p"),
+            alpha_vantage("a"),
+            news_api("n"),
+            reddit("r"),
+            yahoo_finance("y"),
+            sec_edgar("s"),
+        ] {
+            let settings = vendor.settings().expect("valid").clone();
+            // 80 % of a limit and a burst of a fifth of it never pass the limit.
+            let per_burst = settings.rate_limit.burst().get() * 4;
+            assert!(
+                per_burst <= settings.rate_limit.rate().get().max(4),
+                "{settings:?}"
+            );
+            assert!(vendor.typed().is_ok());
+        }
+    }
 }
