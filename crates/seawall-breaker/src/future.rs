@@ -42,11 +42,16 @@ pin_project! {
 
 impl<F, C, H> ResponseFuture<F, C, H> {
     #[inline]
-    pub(crate) fn calling(ticket: Ticket, call: impl FnOnce() -> F, classify: C, hold: H) -> Self {
+    pub(crate) fn calling(
+        call: impl FnOnce() -> F,
+        ticket: impl FnOnce() -> Ticket,
+        classify: C,
+        hold: H,
+    ) -> Self {
         Self {
             state: State::Calling {
                 inner: call(),
-                ticket: Some(ticket),
+                ticket: Some(ticket()),
                 classify,
                 hold,
             },
@@ -141,11 +146,22 @@ pin_project! {
 }
 
 impl<F> GateFuture<F> {
+    /// A call through a closed circuit.
     #[inline]
-    pub(crate) fn calling(pass: Option<Pass>, call: impl FnOnce() -> F) -> Self {
+    pub(crate) fn passing(inner: impl FnOnce() -> F) -> Self {
         Self {
             state: GateState::Calling {
-                inner: call(),
+                inner: inner(),
+                pass: None,
+            },
+        }
+    }
+
+    /// A call of the herd, whose place was taken before it.
+    pub(crate) fn of_herd(pass: Option<Pass>, inner: impl FnOnce() -> F) -> Self {
+        Self {
+            state: GateState::Calling {
+                inner: inner(),
                 pass,
             },
         }

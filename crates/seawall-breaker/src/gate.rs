@@ -66,18 +66,33 @@ impl<S> Gate<S> {
         self.inner
     }
 
-    #[inline]
+    /// Admits a call of a circuit that is not simply closed.
+    #[cold]
     fn admit(&mut self) -> Result<Option<Pass>, Rejection> {
         if let Some(refused) = self.ready.take(&self.anchor, Asks::Gate) {
             return Err(refused);
         }
         let common = self.anchor.common();
-        if common.word().is_passing() {
-            return Ok(None);
-        }
         let word = common.admit(self.anchor.stripes(), Asks::Gate)?;
         // The circuit may have closed between the two looks; then there is no herd to leave.
         Ok((!word.is_passing()).then(|| Pass::new(self.anchor.local(), word)))
+    }
+
+    /// Refuses, or lets the call pass as one of the herd.
+    #[cold]
+    fn call_cold<Req>(&mut self, req: Req) -> GateFuture<S::Future>
+    where
+        S: Service<Req>,
+    {
+        match self.admit() {
+            Ok(pass) => GateFuture::of_herd(pass, || self.inner.call(req)),
+            Err(refused) => {
+                let common = self.anchor.common();
+                self.anchor.here().refuse(Asks::Gate, refused.reason());
+                common.gate_observer.tell(|| What::Refused(refused));
+                GateFuture::refused(refused)
+            }
+        }
     }
 }
 
@@ -98,15 +113,10 @@ where
 
     #[inline]
     fn call(&mut self, req: Req) -> Self::Future {
-        match self.admit() {
-            Ok(pass) => GateFuture::calling(pass, || self.inner.call(req)),
-            Err(refused) => {
-                let common = self.anchor.common();
-                self.anchor.here().refuse(Asks::Gate, refused.reason());
-                common.gate_observer.tell(|| What::Refused(refused));
-                GateFuture::refused(refused)
-            }
+        if self.anchor.common().word().is_passing() && self.ready.take_inner_ready() {
+            return GateFuture::passing(|| self.inner.call(req));
         }
+        self.call_cold(req)
     }
 }
 

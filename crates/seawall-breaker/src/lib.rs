@@ -77,8 +77,8 @@
 //! # Cancellation
 //!
 //! A future dropped before its answer, also before its first poll, is *abandoned*: counted, no
-//! vote, and a probe's place is given back. A panic in the inner service or in the classifier is
-//! the same.
+//! vote, and a probe's place is given back. A panic in the inner service's future or in the
+//! classifier is the same; one in its `call` is, for a probe, and otherwise admitted nothing.
 //!
 //! # Ordering
 //!

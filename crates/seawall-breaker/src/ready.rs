@@ -78,6 +78,16 @@ impl Readiness {
         }
     }
 
+    /// Uses readiness up for one call, unless the circuit refused when it was asked for.
+    #[inline]
+    pub(crate) fn take_inner_ready(&mut self) -> bool {
+        if matches!(self.seen, Seen::Refuses { .. }) {
+            return false;
+        }
+        self.seen = Seen::Nothing;
+        true
+    }
+
     /// Uses readiness up for one call: the refusal, if that is what was seen.
     #[inline]
     pub(crate) fn take(&mut self, anchor: &Anchored, asks: Asks) -> Option<Rejection> {

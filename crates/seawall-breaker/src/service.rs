@@ -49,18 +49,40 @@ impl<S, C, H> Breaker<S, C, H> {
         self.inner
     }
 
-    #[inline]
+    /// Admits a call of a circuit that is not simply closed.
+    #[cold]
     fn admit(&mut self) -> Result<Ticket, Rejection> {
         if let Some(refused) = self.ready.take(&self.anchor, Asks::Breaker) {
             return Err(refused);
         }
-        let word = self.anchor.common().word();
-        if word.is_passing() {
-            return Ok(Ticket::new(self.anchor.follow(), word));
-        }
         let common = self.anchor.common();
         let word = common.admit(self.anchor.stripes(), Asks::Breaker)?;
-        Ok(Ticket::new(self.anchor.local(), word))
+        Ok(Ticket::new(self.anchor.follow(), word))
+    }
+
+    /// Refuses, or calls the inner service as a probe.
+    #[cold]
+    fn call_cold<Req>(&mut self, req: Req) -> ResponseFuture<S::Future, C, H>
+    where
+        S: Service<Req>,
+        C: Clone,
+        H: Clone,
+    {
+        match self.admit() {
+            // The ticket is taken first: if the inner service panics, the probe's place is free.
+            Ok(ticket) => ResponseFuture::calling(
+                || self.inner.call(req),
+                || ticket,
+                self.classify.clone(),
+                self.hold.clone(),
+            ),
+            Err(refused) => {
+                let common = self.anchor.common();
+                self.anchor.here().refuse(Asks::Breaker, refused.reason());
+                common.observer.tell(|| What::Refused(refused));
+                ResponseFuture::refused(refused)
+            }
+        }
     }
 }
 
@@ -83,21 +105,19 @@ where
 
     #[inline]
     fn call(&mut self, req: Req) -> Self::Future {
-        match self.admit() {
-            // The ticket is taken first: if the inner service panics, it counts as abandoned.
-            Ok(ticket) => ResponseFuture::calling(
-                ticket,
-                || self.inner.call(req),
-                self.classify.clone(),
-                self.hold.clone(),
-            ),
-            Err(refused) => {
-                let common = self.anchor.common();
-                self.anchor.here().refuse(Asks::Breaker, refused.reason());
-                common.observer.tell(|| What::Refused(refused));
-                ResponseFuture::refused(refused)
-            }
+        let word = self.anchor.common().word();
+        if !word.is_passing() || !self.ready.take_inner_ready() {
+            return self.call_cold(req);
         }
+        // The ticket is made after the call, which lets the future be built in its place: while
+        // the circuit is closed an admission holds nothing that a panic of the inner service
+        // could keep.
+        ResponseFuture::calling(
+            || self.inner.call(req),
+            || Ticket::new(self.anchor.follow(), word),
+            self.classify.clone(),
+            self.hold.clone(),
+        )
     }
 }
 
