@@ -59,6 +59,7 @@
 //! | `Failure(NotSent)` | again | again |
 //! | any other `Failure`, `Unknown`, `Throttled` | again | the answer |
 //! | refused by a layer below, with a time to come back | only if allowed | only if allowed |
+//! | refused by a circuit that cannot say when | only if allowed | only if allowed |
 //! | refused by a layer below, otherwise | the answer | the answer |
 //!
 //! "Again" holds while there are attempts left and a copy of the request, the upstream asks for no

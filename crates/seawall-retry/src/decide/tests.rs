@@ -126,10 +126,11 @@ fn table_allows(config: &RetryConfig, seen: &Answered) -> bool {
             _ => return safe,
         };
         let wait = config.refusal_wait();
+        let cannot_say = matches!(r.reason(), Reason::CircuitOpen | Reason::NotReady);
         helps
             && r.sent() == Sent::No
             && wait > Duration::ZERO
-            && r.retry_after().is_some_and(|told| told <= wait)
+            && r.retry_after().map_or(cannot_say, |told| told <= wait)
     };
     if let Some(refusal) = seen.refusal {
         return refused_in_time(refusal);
