@@ -101,8 +101,8 @@ where
 {
     /// Waits for the turn, then makes the call: readiness first, the place last, and the call in
     /// the same poll, so that no place is held by a call that cannot go.
-    // Always: a future that holds others is polled through all of them at every call.
-    #[inline(always)]
+    // Never inlined: only calls that wait come here, and the others should not carry it.
+    #[inline(never)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Departure<S, Req>> {
         let mut this = self.project();
         let mut late = false;

@@ -90,8 +90,8 @@ where
 {
     /// Waits for the turn, then makes the call: readiness first, the tokens last, and the call in
     /// the same poll, so that what departs is what was granted.
-    // Always: a future that holds others is polled through all of them at every call.
-    #[inline(always)]
+    // Never inlined: only calls that wait come here, and the others should not carry it.
+    #[inline(never)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<S::Future, S::Error>> {
         let mut this = self.project();
         loop {
