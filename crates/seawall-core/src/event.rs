@@ -40,6 +40,8 @@ pub enum What {
     },
     /// A call was refused.
     Refused(Rejection),
+    /// A call would have been refused with this, but the layer only watches, and let it pass.
+    Shadowed(Rejection),
     /// Another attempt is made after a wait.
     Retry {
         /// The attempt to come, counted from 1; the first extra attempt is 2.

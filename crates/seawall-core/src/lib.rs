@@ -27,6 +27,7 @@ struct Readme;
 pub mod striped;
 
 mod backoff;
+mod because;
 mod budget;
 mod clock;
 mod error;
@@ -42,6 +43,7 @@ mod trace;
 mod value;
 
 pub use backoff::{Backoff, Jitter};
+pub use because::Because;
 pub use budget::{Budget, BudgetConfig};
 pub use clock::{Clock, deadline, ns};
 pub use error::{Error, Refusable, find_rejection};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use crate::{Name, Outcome};
+use crate::{Because, Name, Outcome};
 
 /// Why a layer refused.
 #[non_exhaustive]
@@ -133,8 +133,12 @@ pub struct Rejection {
 }
 
 const NO_RETRY: u64 = u64::MAX;
+// The word: name (32 bits), cause (23), sent (1), reason (8).
 const SENT: u64 = 1 << 8;
+const BECAUSE_SHIFT: u32 = 9;
+const BECAUSE: u64 = ((1 << Because::BITS) - 1) << BECAUSE_SHIFT;
 const NAME_SHIFT: u32 = 32;
+const _: () = assert!(BECAUSE_SHIFT + Because::BITS <= NAME_SHIFT);
 
 impl Rejection {
     /// A refusal by the layer instance `name`, of a request that was not sent.
@@ -176,6 +180,21 @@ impl Rejection {
             self.word = word;
         }
         self
+    }
+
+    /// Says what made the layer refuse.
+    #[must_use]
+    pub const fn with_because(mut self, because: Because) -> Self {
+        let bits = (self.word.get() & !BECAUSE) | ((because.to_bits() as u64) << BECAUSE_SHIFT);
+        if let Some(word) = NonZeroU64::new(bits) {
+            self.word = word;
+        }
+        self
+    }
+
+    /// What made the layer refuse, where it says so: circuits do.
+    pub const fn because(&self) -> Option<Because> {
+        Because::from_bits(((self.word.get() & BECAUSE) >> BECAUSE_SHIFT) as u32)
     }
 
     /// Why the call was refused.
@@ -231,6 +250,9 @@ pub(crate) const fn saturating_ns(duration: Duration) -> u64 {
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` refused: {}", self.name(), self.reason())?;
+        if let Some(because) = self.because() {
+            write!(f, " ({because})")?;
+        }
         if let Some(wait) = self.retry_after() {
             write!(f, ", retry after {wait:?}")?;
         }
@@ -246,6 +268,7 @@ impl fmt::Debug for Rejection {
         f.debug_struct("Rejection")
             .field("reason", &self.reason())
             .field("name", &self.name())
+            .field("because", &self.because())
             .field("retry_after", &self.retry_after())
             .field("sent", &self.sent())
             .finish()
@@ -270,9 +293,12 @@ mod tests {
             for sent in [Sent::No, Sent::Maybe] {
                 for wait in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
                     let refused = Rejection::new(reason, "a name")
+                        .with_because(Because::Rule("a rule".into()))
                         .with_sent(sent)
+                        .with_because(Because::FailuresInARow(u16::MAX))
                         .with_retry_after(wait);
                     assert_eq!(refused.reason(), reason);
+                    assert_eq!(refused.because(), Some(Because::FailuresInARow(u16::MAX)));
                     assert_eq!(refused.sent(), sent);
                     assert_eq!(refused.name().as_str(), "a name");
                     let back = refused.retry_after().unwrap();
@@ -280,7 +306,8 @@ mod tests {
                 }
             }
         }
-        assert_eq!(Rejection::new(Reason::NotReady, "x").retry_after(), None);
+        let plain = Rejection::new(Reason::NotReady, "x");
+        assert_eq!((plain.retry_after(), plain.because()), (None, None));
     }
 
     #[test]

@@ -19,6 +19,10 @@ pub(crate) fn event(pattern: &'static str, name: Name, what: &What) {
             let reason = rejection.reason().as_str();
             tracing::trace!(target: "seawall", pattern, name, reason, "refused");
         }
+        What::Shadowed(rejection) => {
+            let reason = rejection.reason().as_str();
+            tracing::trace!(target: "seawall", pattern, name, reason, "would have been refused");
+        }
         What::Retry { attempt, delay } => {
             tracing::trace!(target: "seawall", pattern, name, attempt, ?delay, "retry");
         }
