@@ -63,8 +63,10 @@ impl Because {
     /// The bits that a [`Rejection`](crate::Rejection) has room for.
     pub(crate) const BITS: u32 = KIND_BITS + FIGURE_BITS;
 
-    /// As a number below 2^23, from 1.
-    pub(crate) const fn to_bits(self) -> u32 {
+    /// As a number from 1 and below 2^23, to be kept in an atomic word. It means something to the
+    /// same version of this crate only.
+    #[must_use]
+    pub const fn to_bits(self) -> u32 {
         let (kind, figure) = match self {
             Self::FailuresInARow(failures) => (1, failures as u32),
             Self::FailureShare { percent } => (2, percent as u32),
@@ -82,7 +84,9 @@ impl Because {
         (figure << KIND_BITS) | kind
     }
 
-    pub(crate) const fn from_bits(bits: u32) -> Option<Self> {
+    /// What [`to_bits`](Self::to_bits) made a number of; `None` for a number that it never makes.
+    #[must_use]
+    pub const fn from_bits(bits: u32) -> Option<Self> {
         let figure = bits >> KIND_BITS;
         Some(match bits & ((1 << KIND_BITS) - 1) {
             1 => Self::FailuresInARow(figure as u16),
