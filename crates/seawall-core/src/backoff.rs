@@ -1,13 +1,31 @@
 //! How long to wait before another attempt, as a pure value.
 
+mod custom;
+mod delays;
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use crate::InvalidConfig;
+use custom::Maker;
+pub use delays::Delays;
 
 /// How much of a delay is left to chance, so that clients that failed together do not come back
 /// together.
 ///
-/// Chance is drawn *below* the cap, so delays never pile up on the cap itself.
+/// Chance is drawn *below* the cap, so delays never pile up on the cap itself. For a computed
+/// delay `d`, a base `b` and a previous delay `p`:
+///
+/// | jitter | delay | mean |
+/// |---|---|---|
+/// | `None` | `d` | `d` |
+/// | `Full` | 0 to `d` | `d / 2` |
+/// | `Equal` | `d / 2` to `d` | `3 d / 4` |
+/// | `Decorrelated` | `b` to `3 p`, at most the cap; `p` is `b` at first | half of `b + 3 p` |
+///
+/// The four are those of Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog,
+/// 2015; there, what is drawn is cut to the cap afterwards.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Jitter {
@@ -18,20 +36,36 @@ pub enum Jitter {
     Full,
     /// Half of the delay, and uniform from zero to the other half ("equal jitter").
     Equal,
+    /// Uniform from the base to three times the delay before ("decorrelated jitter"). It takes
+    /// the place of the growth: only base and cap of the strategy count. A
+    /// [custom](Backoff::custom) one has no base, and is drawn from as with `Full`.
+    Decorrelated,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Growth {
     Constant,
     Linear,
     Exponential { factor: f64 },
     Fibonacci,
+    Custom(Maker),
 }
 
 /// A backoff strategy: the delay before the n-th extra attempt.
 ///
-/// A plain value without clock or randomness of its own; the draw is passed in. The jitters are
-/// those of Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+/// A plain value without clock or randomness of its own; the draw is passed in, from a seeded
+/// generator where a test wants the same delays twice. With a base of 1 s, a cap of 30 s and no
+/// jitter, in seconds:
+///
+/// | strategy | 1st | 2nd | 3rd | 4th | 5th | 6th | 7th | 8th |
+/// |---|---|---|---|---|---|---|---|---|
+/// | [`constant`](Self::constant) | 1 | 1 | 1 | 1 | 1 | 1 | 1 | 1 |
+/// | [`linear`](Self::linear) | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 |
+/// | [`fibonacci`](Self::fibonacci) | 1 | 1 | 2 | 3 | 5 | 8 | 13 | 21 |
+/// | [`exponential`](Self::exponential) | 1 | 2 | 4 | 8 | 16 | 30 | 30 | 30 |
+/// | [`decorrelated`](Self::decorrelated), least to most | 1-3 | 1-9 | 1-27 | 1-30 | 1-30 | 1-30 | 1-30 | 1-30 |
+///
+/// [`Jitter`] says what chance makes of them.
 ///
 /// ```
 /// use std::time::Duration;
@@ -43,7 +77,10 @@ enum Growth {
 /// assert_eq!(delays, [500, 1_000, 2_000, 4_000, 8_000, 8_000]);
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
+///
+/// Some strategies need the delay before, or are at their n-th delay only when they have given
+/// the others: a call that is tried again walks with [`start`](Self::start).
+#[derive(Clone, Debug, PartialEq)]
 pub struct Backoff {
     growth: Growth,
     base: Duration,
@@ -65,11 +102,7 @@ impl Backoff {
             return Err(InvalidConfig::new("base", "0s", "longer than zero"));
         }
         if cap < base {
-            return Err(InvalidConfig::new(
-                "cap",
-                format!("{cap:?}"),
-                format!("at least the base, {base:?}"),
-            ));
+            return Err(below_base(cap, base));
         }
         Ok(Self {
             growth,
@@ -115,6 +148,64 @@ impl Backoff {
         Self::new(Growth::Fibonacci, base, cap)
     }
 
+    /// A delay between `base` and three times the delay before, up to `cap`, which makes clients
+    /// drift apart for good instead of meeting at each power of two.
+    ///
+    /// The delays of a walk with draws of one half each, in units of the base: 2, 3.5, 5.75, 9.1,
+    /// 14.2, 21.8. Its mean grows by half each time.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] when `base` is zero or `cap` is below `base`.
+    pub fn decorrelated(base: Duration, cap: Duration) -> Result<Self, InvalidConfig> {
+        let growth = Growth::Exponential { factor: SPREAD };
+        Ok(Self::new(growth, base, cap)?.with_jitter(Jitter::Decorrelated))
+    }
+
+    /// The delays of an iterator, a fresh one for each call that is tried again; without jitter,
+    /// and without a cap ([`with_cap`](Self::with_cap) sets one).
+    ///
+    /// Where the iterator ends, so do the attempts. It is made, in one allocation, when a call
+    /// waits for the first time: a call that is not tried again pays nothing. Two custom
+    /// strategies are equal when one is a clone of the other.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use seawall_core::Backoff;
+    ///
+    /// let schedule = Backoff::custom(|| [1, 5, 30].map(Duration::from_secs));
+    /// let mut walk = schedule.start();
+    /// let delays: Vec<_> =
+    ///     std::iter::from_fn(|| walk.next(&schedule, 0.5)).map(|d| d.as_secs()).collect();
+    /// assert_eq!(delays, [1, 5, 30]);
+    /// ```
+    pub fn custom<F, I>(delays: F) -> Self
+    where
+        F: Fn() -> I + Send + Sync + 'static,
+        I: IntoIterator<Item = Duration>,
+        I::IntoIter: Send + Sync + 'static,
+    {
+        Self {
+            growth: Growth::Custom(Maker::new(delays)),
+            base: Duration::ZERO,
+            cap: Duration::MAX,
+            jitter: Jitter::None,
+        }
+    }
+
+    /// Sets the longest delay of all, which jitter draws below.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] when `cap` is below the base.
+    pub fn with_cap(mut self, cap: Duration) -> Result<Self, InvalidConfig> {
+        if cap < self.base {
+            return Err(below_base(cap, self.base));
+        }
+        self.cap = cap;
+        Ok(self)
+    }
+
     /// Sets the factor of an exponential backoff; the others have none and stay as they are.
     ///
     /// # Errors
@@ -141,40 +232,86 @@ impl Backoff {
         self
     }
 
+    /// The start of a walk through the delays of one call.
+    pub const fn start(&self) -> Delays {
+        Delays::new()
+    }
+
     /// The longest delay before extra attempt `retry`, counted from 0: what jitter draws below.
+    ///
+    /// A [custom](Self::custom) strategy makes an iterator and skips to that delay; where it has
+    /// ended before, zero.
     pub fn ceiling(&self, retry: u32) -> Duration {
-        let times = match self.growth {
-            Growth::Constant => 1.0,
-            Growth::Linear => f64::from(retry) + 1.0,
-            Growth::Exponential { factor } => factor.powi(i32::try_from(retry).unwrap_or(i32::MAX)),
-            Growth::Fibonacci => fibonacci(retry),
-        };
-        // `try_from` refuses what overflows; infinity lands on the cap too.
-        Duration::try_from_secs_f64(self.base.as_secs_f64() * times)
-            .unwrap_or(Duration::MAX)
-            .min(self.cap)
+        if self.jitter == Jitter::Decorrelated && !self.is_custom() {
+            return self.times(SPREAD.powi(exponent(retry.saturating_add(1))));
+        }
+        match &self.growth {
+            Growth::Constant => self.base,
+            Growth::Linear => self.times(f64::from(retry) + 1.0),
+            Growth::Exponential { factor } => self.times(factor.powi(exponent(retry))),
+            Growth::Fibonacci => self.times(fibonacci(retry)),
+            Growth::Custom(maker) => {
+                let at = usize::try_from(retry).unwrap_or(usize::MAX);
+                maker.make().nth(at).unwrap_or_default().min(self.cap)
+            }
+        }
     }
 
     /// The delay before extra attempt `retry`, counted from 0, for a draw `unit` from `[0, 1)`.
     /// A draw outside of it is taken as its nearer end.
+    ///
+    /// A [walk](Self::start) knows the delays before it; this one does not, and draws a
+    /// decorrelated delay from all that such a walk may come to.
     pub fn delay(&self, retry: u32, unit: f64) -> Duration {
-        let ceiling = self.ceiling(retry);
-        // Written so that NaN becomes 0.
-        let unit = if unit > 0.0 { unit.min(1.0) } else { 0.0 };
-        match self.jitter {
-            Jitter::None => ceiling,
-            Jitter::Full => scale(ceiling, unit),
-            Jitter::Equal => {
-                let half = ceiling / 2;
-                half + scale(ceiling - half, unit)
-            }
-        }
+        self.draw(self.ceiling(retry), unit)
     }
 
     /// The longest delay of all.
     pub const fn cap(&self) -> Duration {
         self.cap
     }
+
+    /// What chance is left to do.
+    pub const fn jitter(&self) -> Jitter {
+        self.jitter
+    }
+
+    const fn is_custom(&self) -> bool {
+        matches!(self.growth, Growth::Custom(_))
+    }
+
+    /// A multiple of the base, at most the cap.
+    fn times(&self, times: f64) -> Duration {
+        // `try_from` refuses what overflows; infinity lands on the cap too.
+        Duration::try_from_secs_f64(self.base.as_secs_f64() * times)
+            .unwrap_or(Duration::MAX)
+            .min(self.cap)
+    }
+
+    /// A delay below a ceiling that is at most the cap.
+    fn draw(&self, ceiling: Duration, unit: f64) -> Duration {
+        // Written so that NaN becomes 0.
+        let unit = if unit > 0.0 { unit.min(1.0) } else { 0.0 };
+        let least = match self.jitter {
+            Jitter::None => ceiling,
+            Jitter::Full => Duration::ZERO,
+            Jitter::Equal => ceiling / 2,
+            Jitter::Decorrelated => self.base.min(ceiling),
+        };
+        least + scale(ceiling - least, unit)
+    }
+}
+
+/// How much longer than the delay before a decorrelated one may be.
+const SPREAD: f64 = 3.0;
+
+fn below_base(cap: Duration, base: Duration) -> InvalidConfig {
+    let accepted = format!("at least the base, {base:?}");
+    InvalidConfig::new("cap", format!("{cap:?}"), accepted)
+}
+
+fn exponent(n: u32) -> i32 {
+    i32::try_from(n).unwrap_or(i32::MAX)
 }
 
 /// `duration` times a share from 0 to 1.
@@ -191,63 +328,4 @@ fn fibonacci(n: u32) -> f64 {
         (a, b) = (b, a + b);
     }
     a
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    #[test]
-    fn linear_and_fibonacci_grow_as_named() {
-        let steps = |b: Backoff| -> Vec<u64> {
-            let b = b.with_jitter(Jitter::None);
-            (0..7).map(|n| b.delay(n, 0.9).as_secs()).collect()
-        };
-        let cap = 10 * SECOND;
-        assert_eq!(
-            steps(Backoff::linear(SECOND, cap).unwrap()),
-            [1, 2, 3, 4, 5, 6, 7]
-        );
-        assert_eq!(
-            steps(Backoff::fibonacci(SECOND, cap).unwrap()),
-            [1, 1, 2, 3, 5, 8, 10]
-        );
-        assert_eq!(Backoff::NONE.delay(7, 0.5), Duration::ZERO);
-    }
-
-    #[test]
-    fn impossible_settings_are_refused_by_name() {
-        let field = |r: Result<Backoff, InvalidConfig>| r.unwrap_err().field().to_owned();
-        assert_eq!(field(Backoff::constant(Duration::ZERO)), "base");
-        assert_eq!(field(Backoff::linear(SECOND, SECOND / 2)), "cap");
-        for factor in [0.0, 0.5, -1.0, f64::NAN, f64::INFINITY] {
-            let b = Backoff::exponential(SECOND, SECOND).unwrap();
-            assert_eq!(field(b.with_factor(factor)), "factor");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn delays_stay_below_the_cap_and_keep_their_chance(
-            base_ns in 1_u64..=u64::MAX,
-            factor in 1.0_f64..1e300,
-            retry in any::<u32>(),
-            unit in 0.0_f64..1.0,
-        ) {
-            let base = Duration::from_nanos(base_ns);
-            let cap = base.saturating_mul(1_000);
-            let b = Backoff::exponential(base, cap).unwrap().with_factor(factor).unwrap();
-            let full = b.delay(retry, unit);
-            prop_assert!(full <= b.ceiling(retry) && b.ceiling(retry) <= cap);
-            let equal = b.with_jitter(Jitter::Equal).delay(retry, unit);
-            prop_assert!(equal >= b.ceiling(retry) / 2 && equal <= cap);
-            // On the cap, too, two draws give two delays.
-            if b.ceiling(retry) > Duration::from_micros(1) {
-                prop_assert!(b.delay(retry, 0.25) < b.delay(retry, 0.75));
-            }
-        }
-    }
 }

@@ -1,87 +1,32 @@
 //! One budget for extra attempts, shared by retry and hedge and by several services.
 
+mod bucket;
+mod config;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod window;
+
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use crate::{Clock, InvalidConfig, Ratio};
+use crate::{Clock, ns};
+use bucket::Bucket;
+use config::TOKEN;
+pub use config::{BudgetConfig, Charge};
+use window::{SLICES, Window};
 
-/// Millionths of a token, so that every ratio of up to six digits is exact.
-const TOKEN: u64 = 1_000_000;
-
-/// What a budget is made of.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct BudgetConfig {
-    ratio: Ratio,
-    floor_per_second: f64,
-    capacity: u32,
-}
-
-impl BudgetConfig {
-    /// A budget of `ratio` extra attempts per success plus `floor_per_second` extra attempts per
-    /// second whatever the successes, of which at most `capacity` are saved up.
-    ///
-    /// Ratio and floor count in whole millionths; what is below one is dropped.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidConfig`] when `ratio` is outside of 0 to 1, when `floor_per_second` is negative,
-    /// NaN or over a million, or when `capacity` is 0 or over a million.
-    pub fn new(ratio: f64, floor_per_second: f64, capacity: u32) -> Result<Self, InvalidConfig> {
-        if !(0.0..=1e6).contains(&floor_per_second) {
-            return Err(InvalidConfig::new(
-                "floor_per_second",
-                floor_per_second,
-                "a number from 0 to 1000000",
-            ));
-        }
-        if !(1..=1_000_000).contains(&capacity) {
-            return Err(InvalidConfig::new(
-                "capacity",
-                capacity,
-                "a whole number from 1 to 1000000",
-            ));
-        }
-        Ok(Self {
-            ratio: Ratio::new(ratio).map_err(|e| e.in_field("ratio"))?,
-            floor_per_second,
-            capacity,
-        })
-    }
-
-    /// Extra attempts per success.
-    pub const fn ratio(&self) -> Ratio {
-        self.ratio
-    }
-
-    /// Extra attempts per second whatever the successes.
-    pub const fn floor_per_second(&self) -> f64 {
-        self.floor_per_second
-    }
-
-    /// The most extra attempts that are saved up.
-    pub const fn capacity(&self) -> u32 {
-        self.capacity
-    }
-}
-
-impl Default for BudgetConfig {
-    /// One extra attempt per five successes, one per second as a floor, twenty saved up.
-    fn default() -> Self {
-        Self {
-            ratio: Ratio::new(0.2).unwrap_or(Ratio::ZERO),
-            floor_per_second: 1.0,
-            capacity: 20,
-        }
-    }
-}
-
-/// A capped token bucket that pays for extra attempts: successes and time fill it, each extra
-/// attempt takes one token.
+/// A budget that pays for extra attempts: successes and time fill it, each extra attempt takes
+/// its price, one token unless set otherwise. Clones share the tokens.
 ///
-/// It starts full. Clones share the tokens. In any stretch of time the tokens taken are at most
+/// Ask it before the wait, not after it: who gets nothing can answer at once.
+///
+/// # A capped bucket ([`BudgetConfig::new`])
+///
+/// It starts full. In any stretch of time the tokens taken are at most
 /// `capacity + ratio * successes + floor_per_second * seconds`, exactly, also under contention.
-/// A deposit into a full bucket is one load and reads no clock.
+/// A deposit into a full bucket is one load, and no deposit reads the clock. What was saved up
+/// stays: a good hour pays for `capacity` extra attempts in a bad second.
 ///
 /// ```
 /// use seawall_core::{Budget, BudgetConfig};
@@ -95,6 +40,29 @@ impl Default for BudgetConfig {
 /// assert!(budget.withdraw());
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
+///
+/// # A window ([`BudgetConfig::windowed`])
+///
+/// What counts is the last window, in ten slices: the tokens taken in it are at most
+/// `ratio * successes + floor_per_second * window`. Over all its time, they are at most
+/// `ratio * successes + floor_per_second * (seconds + window)`. A deposit reads the clock and
+/// counts in one word, without a lock; a withdrawal takes a short one. After Finagle's
+/// `RetryBudget`, which Tower's `TpsBudget` follows too.
+///
+/// # Prices
+///
+/// [`Charge`] says why an attempt is made, and [`BudgetConfig::with_price`] what it costs then:
+/// an attempt that will time out costs the upstream more than one that it turns away. The idea is
+/// that of the retry quota of the AWS SDKs ([`BudgetConfig::aws`]).
+///
+/// ```
+/// use seawall_core::{Budget, BudgetConfig, Charge};
+///
+/// let quota = Budget::new(BudgetConfig::aws());
+/// let outage = (0..1_000).filter(|_| quota.withdraw()).count();
+/// assert_eq!(outage, 500 / 14);
+/// assert!(quota.withdraw_for(Charge::Throttled), "the 10 that are left pay for two of these");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Budget {
     shared: Arc<Shared>,
@@ -104,34 +72,42 @@ pub struct Budget {
 struct Shared {
     config: BudgetConfig,
     clock: Clock,
-    /// Millionths of a token added per success.
-    per_success: u64,
-    /// Millionths of a token added per second.
-    per_second: u64,
-    cap: u64,
-    /// Millionths of a token.
-    tokens: AtomicU64,
-    /// Up to when the floor has been paid out, in the clock's nanoseconds. Held over a payment
-    /// and the withdrawal after it, or a payment that is owed to a full bucket could be made to
-    /// one that others have emptied meanwhile.
-    paid_until: Mutex<u64>,
+    tokens: Tokens,
+    granted: AtomicU64,
     refused: AtomicU64,
+    refunded: AtomicU64,
+}
+
+#[derive(Debug)]
+enum Tokens {
+    Bucket(Bucket),
+    /// Boxed: ten slices would make every bucket as large.
+    Window(Box<Window>),
 }
 
 impl Budget {
-    /// A full budget.
+    /// A bucket that is full, or a window without a past.
     pub fn new(config: BudgetConfig) -> Self {
-        let cap = u64::from(config.capacity) * TOKEN;
+        let (per_success, per_second) = (config.units_per_success(), config.units_per_second());
+        let tokens = match config.window() {
+            None => {
+                let cap = u64::from(config.capacity()) * TOKEN;
+                Tokens::Bucket(Bucket::new(per_success, per_second, cap))
+            }
+            Some(window) => {
+                let reserve = u128::from(per_second) * window.as_nanos() / 1_000_000_000;
+                let slice = ns(window) / SLICES as u64;
+                Tokens::Window(Box::new(Window::new(per_success, reserve, slice)))
+            }
+        };
         Self {
             shared: Arc::new(Shared {
                 config,
                 clock: Clock::start(),
-                per_success: millionths(config.ratio.get()),
-                per_second: millionths(config.floor_per_second),
-                cap,
-                tokens: AtomicU64::new(cap),
-                paid_until: Mutex::new(0),
+                tokens,
+                granted: AtomicU64::new(0),
                 refused: AtomicU64::new(0),
+                refunded: AtomicU64::new(0),
             }),
         }
     }
@@ -140,46 +116,80 @@ impl Budget {
     #[inline]
     pub fn deposit(&self) {
         let shared = &*self.shared;
-        if shared.per_success != 0 && shared.tokens.load(Ordering::Relaxed) < shared.cap {
-            shared.add(shared.per_success);
+        match &shared.tokens {
+            Tokens::Bucket(bucket) => bucket.deposit(),
+            Tokens::Window(window) => window.deposit(|| shared.clock.now()),
         }
     }
 
-    /// Takes one token for an extra attempt; `false` when there is none.
+    /// Takes the price of an extra attempt after a transient failure; `false` when there is not
+    /// enough.
     pub fn withdraw(&self) -> bool {
+        self.withdraw_for(Charge::Transient)
+    }
+
+    /// Takes the price of an extra attempt; `false`, and nothing is taken, when there is not
+    /// enough.
+    pub fn withdraw_for(&self, charge: Charge) -> bool {
         let shared = &*self.shared;
-        let now = shared.clock.now();
-        let mut paid_until = shared
-            .paid_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        shared.pay_floor(&mut paid_until, now);
-        let taken = shared
-            .tokens
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |tokens| {
-                tokens.checked_sub(TOKEN)
-            })
-            .is_ok();
-        drop(paid_until);
-        if !taken {
-            shared.refused.fetch_add(1, Ordering::Relaxed);
-        }
+        let price = shared.config.price_units(charge);
+        let now = || shared.clock.now();
+        let taken = match &shared.tokens {
+            Tokens::Bucket(bucket) => bucket.withdraw(price, now),
+            Tokens::Window(window) => window.withdraw(price, now),
+        };
+        let counter = if taken {
+            &shared.granted
+        } else {
+            &shared.refused
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
         taken
     }
 
-    /// Gives a token back that was taken for an attempt which was not made.
+    /// Gives back what [`withdraw`](Self::withdraw) took for an attempt which was not made.
     pub fn refund(&self) {
-        self.shared.add(TOKEN);
+        self.refund_for(Charge::Transient);
     }
 
-    /// Whole and partial tokens left, as of the last withdrawal.
+    /// Gives back what [`withdraw_for`](Self::withdraw_for) took, with the same charge. A window
+    /// that has forgotten the withdrawal gets nothing back.
+    pub fn refund_for(&self, charge: Charge) {
+        let shared = &*self.shared;
+        let price = shared.config.price_units(charge);
+        match &shared.tokens {
+            Tokens::Bucket(bucket) => {
+                bucket.add(price);
+            }
+            Tokens::Window(window) => window.refund(price, || shared.clock.now()),
+        }
+        shared.refunded.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whole and partial tokens that can be taken now.
     pub fn balance(&self) -> f64 {
-        self.shared.tokens.load(Ordering::Relaxed) as f64 / TOKEN as f64
+        let shared = &*self.shared;
+        let now = || shared.clock.now();
+        let units = match &shared.tokens {
+            Tokens::Bucket(bucket) => u128::from(bucket.balance(now)),
+            Tokens::Window(window) => window.balance(now),
+        };
+        units as f64 / TOKEN as f64
+    }
+
+    /// How many withdrawals were granted so far, those that were refunded later included.
+    pub fn granted(&self) -> u64 {
+        self.shared.granted.load(Ordering::Relaxed)
     }
 
     /// How many withdrawals were refused so far.
     pub fn refused(&self) -> u64 {
         self.shared.refused.load(Ordering::Relaxed)
+    }
+
+    /// How many withdrawals were given back so far.
+    pub fn refunded(&self) -> u64 {
+        self.shared.refunded.load(Ordering::Relaxed)
     }
 
     /// What the budget is made of.
@@ -191,127 +201,5 @@ impl Budget {
 impl Default for Budget {
     fn default() -> Self {
         Self::new(BudgetConfig::default())
-    }
-}
-
-impl Shared {
-    fn add(&self, amount: u64) {
-        // Never fails: the closure always returns a value.
-        let _ = self
-            .tokens
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |tokens| {
-                Some(tokens.saturating_add(amount).min(self.cap))
-            });
-    }
-
-    /// Adds what the floor has earned since it was last paid.
-    fn pay_floor(&self, paid_until: &mut u64, now: u64) {
-        if self.per_second == 0 {
-            return;
-        }
-        let elapsed = now.saturating_sub(*paid_until);
-        let second = Duration::from_secs(1).as_nanos();
-        let earned = u128::from(elapsed) * u128::from(self.per_second) / second;
-        if earned == 0 {
-            return;
-        }
-        // Paid up to the instant at which the last whole unit was earned: no fraction is lost.
-        let spent = earned * second / u128::from(self.per_second);
-        *paid_until = paid_until.saturating_add(u64::try_from(spent).unwrap_or(u64::MAX));
-        self.add(u64::try_from(earned).unwrap_or(u64::MAX));
-    }
-}
-
-fn millionths(value: f64) -> u64 {
-    // Between 0 and 10^12 by the checks of the constructors. Rounded down, but for the error of
-    // the representation: 0.7 is 700,000 millionths.
-    (value * TOKEN as f64 + 1e-3).floor() as u64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn ratios_that_truncate_elsewhere_are_exact() {
-        for tenths in 0..=10_u32 {
-            let ratio = f64::from(tenths) / 10.0;
-            let budget = Budget::new(BudgetConfig::new(ratio, 0.0, 1_000).unwrap());
-            while budget.withdraw() {}
-            for _ in 0..1_000 {
-                budget.deposit();
-            }
-            let taken = (0..).take_while(|_| budget.withdraw()).count();
-            assert_eq!(taken, 100 * tenths as usize, "ratio {ratio}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_floor_pays_by_time_without_losing_fractions() {
-        let budget = Budget::new(BudgetConfig::new(0.0, 0.3, 2).unwrap());
-        while budget.withdraw() {}
-        let mut taken = 0;
-        for _ in 0..10_000 {
-            tokio::time::advance(Duration::from_millis(7)).await;
-            taken += u32::from(budget.withdraw());
-        }
-        // 70 s at 0.3 per second, less the token being earned.
-        assert!((20..=21).contains(&taken), "{taken}");
-        tokio::time::advance(Duration::from_secs(1_000_000)).await;
-        assert_eq!((0..).take_while(|_| budget.withdraw()).count(), 2);
-    }
-
-    #[test]
-    fn threads_never_overdraw() {
-        let budget = Budget::new(BudgetConfig::new(0.1, 0.0, 10).unwrap());
-        let (deposits, threads) = (20_000_u64, 4_u64);
-        let taken: u64 = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..threads)
-                .map(|_| {
-                    scope.spawn(|| {
-                        let mut taken = 0_u64;
-                        for _ in 0..deposits {
-                            budget.deposit();
-                            taken += u64::from(budget.withdraw());
-                        }
-                        taken
-                    })
-                })
-                .collect();
-            workers.into_iter().map(|w| w.join().unwrap()).sum()
-        });
-        assert!(taken <= 10 + threads * deposits / 10, "{taken}");
-        assert!(taken >= threads * deposits / 10 - 10, "{taken}");
-    }
-
-    #[test]
-    fn impossible_settings_are_refused_by_name() {
-        let field = |r, f, c| BudgetConfig::new(r, f, c).map_err(|e| e.field().to_owned());
-        assert_eq!(field(1.1, 0.0, 1).unwrap_err(), "ratio");
-        assert_eq!(field(f64::NAN, 0.0, 1).unwrap_err(), "ratio");
-        assert_eq!(field(0.1, -1.0, 1).unwrap_err(), "floor_per_second");
-        assert_eq!(field(0.1, f64::NAN, 1).unwrap_err(), "floor_per_second");
-        assert_eq!(field(0.1, 0.0, 0).unwrap_err(), "capacity");
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_taken_never_passes_what_was_earned(
-            ratio in 0.0_f64..=1.0,
-            capacity in 1_u32..50,
-            steps in proptest::collection::vec(any::<bool>(), 1..400),
-        ) {
-            let budget = Budget::new(BudgetConfig::new(ratio, 0.0, capacity).unwrap());
-            let (mut successes, mut taken) = (0_u32, 0_u32);
-            for success in steps {
-                if success { budget.deposit(); successes += 1 }
-                else if budget.withdraw() { taken += 1 }
-                prop_assert!(
-                    f64::from(taken)
-                        <= f64::from(capacity) + ratio * f64::from(successes) + 1e-6
-                );
-            }
-        }
     }
 }

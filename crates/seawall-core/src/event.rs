@@ -49,6 +49,13 @@ pub enum What {
         /// The wait before it.
         delay: Duration,
     },
+    /// Another attempt is made beside those that are under way.
+    Hedged {
+        /// The attempt, counted from 1; the first extra attempt is 2.
+        attempt: u32,
+        /// How long the first attempt has been waited for.
+        delay: Duration,
+    },
     /// An extra attempt was wanted and the budget had none left.
     BudgetExhausted,
     /// A call was dropped before it was answered.

@@ -5,7 +5,8 @@
 //! ([`Refusable`], [`Error`], [`LiftLayer`]), what an answer says about the upstream
 //! ([`Outcome`], [`Classify`]), and what is known of a request ([`Meta`], [`Describe`]). This
 //! crate has these words and the few parts that several layers share: [`Backoff`], [`Budget`],
-//! [`striped`] state, [`Events`], the [`Registry`]. It has no layer of its own and does no I/O.
+//! [`Quantile`], [`striped`] state, [`Events`], the [`Registry`]. It has no layer of its own and does
+//! no I/O.
 //!
 //! # Local refusals are no failures of the upstream
 //!
@@ -30,6 +31,7 @@ mod backoff;
 mod because;
 mod budget;
 mod clock;
+mod copy;
 mod error;
 mod event;
 mod hold;
@@ -37,15 +39,17 @@ mod lift;
 mod meta;
 mod name;
 mod outcome;
+mod quantile;
 mod registry;
 mod rejection;
 mod trace;
 mod value;
 
-pub use backoff::{Backoff, Jitter};
+pub use backoff::{Backoff, Delays, Jitter};
 pub use because::Because;
-pub use budget::{Budget, BudgetConfig};
+pub use budget::{Budget, BudgetConfig, Charge};
 pub use clock::{Clock, deadline, ns};
+pub use copy::{CloneRequest, CopyRequest};
 pub use error::{Error, Refusable, find_rejection};
 pub use event::{Delivery, Event, Events, Listening, Observer, Subscription, What};
 pub use hold::{Hold, Settle, UntilAnswered};
@@ -53,6 +57,7 @@ pub use lift::{Lift, LiftFuture, LiftLayer};
 pub use meta::{Always, Describe, Key, Meta, Priority, Replay, Undescribed};
 pub use name::Name;
 pub use outcome::{Classify, ErrorIsFailure, FailureKind, Outcome, Scope, Vote, judge};
+pub use quantile::{Quantile, QuantileConfig};
 pub use registry::{
     AlreadyRegistered, Command, Component, Reading, Registry, Sample, Snapshot, Unsupported, Value,
 };

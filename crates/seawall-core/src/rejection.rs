@@ -31,11 +31,13 @@ pub enum Reason {
     OutcomeUnknown = 9,
     /// The request costs more than the limiter can ever grant at once.
     TooExpensive = 10,
+    /// The answer began, and then its body did not come in time.
+    BodyTimeout = 11,
 }
 
 impl Reason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::CircuitOpen,
         Self::NotReady,
         Self::RateLimited,
@@ -46,6 +48,7 @@ impl Reason {
         Self::BudgetExhausted,
         Self::OutcomeUnknown,
         Self::TooExpensive,
+        Self::BodyTimeout,
     ];
 
     /// The reason as a label value of metrics and logs.
@@ -61,6 +64,7 @@ impl Reason {
             Self::BudgetExhausted => "budget_exhausted",
             Self::OutcomeUnknown => "outcome_unknown",
             Self::TooExpensive => "too_expensive",
+            Self::BodyTimeout => "body_timeout",
         }
     }
 
@@ -76,6 +80,7 @@ impl Reason {
             Self::BudgetExhausted => "the budget for extra attempts is used up",
             Self::OutcomeUnknown => "the fate of the request is unknown",
             Self::TooExpensive => "the request costs more than the limit can ever grant",
+            Self::BodyTimeout => "the body of the answer did not come in time",
         }
     }
 
@@ -192,6 +197,18 @@ impl Rejection {
         self
     }
 
+    /// As [`with_because`](Self::with_because), with what [`Because::to_bits`] gave: for those who
+    /// keep a cause in an atomic word and refuse often. Other numbers say nothing.
+    #[must_use]
+    #[inline]
+    pub const fn with_because_bits(mut self, bits: u32) -> Self {
+        let bits = (bits as u64) << BECAUSE_SHIFT & BECAUSE;
+        if let Some(word) = NonZeroU64::new((self.word.get() & !BECAUSE) | bits) {
+            self.word = word;
+        }
+        self
+    }
+
     /// What made the layer refuse, where it says so: circuits do.
     pub const fn because(&self) -> Option<Because> {
         Because::from_bits(((self.word.get() & BECAUSE) >> BECAUSE_SHIFT) as u32)
@@ -228,10 +245,13 @@ impl Rejection {
     /// What this refusal says about the *upstream*.
     ///
     /// A local refusal says nothing ([`Outcome::Ignored`]): no breaker counts it and no budget
-    /// is charged for it. Only an attempt that timed out, or one whose fate is unknown, does.
+    /// is charged for it. Only an attempt that timed out, a body that timed out, or a request whose
+    /// fate is unknown does.
     pub const fn outcome(&self) -> Outcome {
         match (self.reason(), self.sent()) {
-            (Reason::AttemptTimeout | Reason::OutcomeUnknown, _) => Outcome::Unknown,
+            (Reason::AttemptTimeout | Reason::OutcomeUnknown | Reason::BodyTimeout, _) => {
+                Outcome::Unknown
+            }
             _ => Outcome::Ignored,
         }
     }
@@ -306,6 +326,9 @@ mod tests {
                 }
             }
         }
+        let bits = Because::Rule("a rule".into()).to_bits();
+        let kept = Rejection::new(Reason::CircuitOpen, "x").with_because_bits(bits);
+        assert_eq!(kept.because(), Some(Because::Rule("a rule".into())));
         let plain = Rejection::new(Reason::NotReady, "x");
         assert_eq!((plain.retry_after(), plain.because()), (None, None));
     }
@@ -314,7 +337,10 @@ mod tests {
     fn only_attempts_say_something_about_the_upstream() {
         for reason in Reason::ALL {
             let says = Rejection::new(reason, "x").outcome();
-            let attempt = matches!(reason, Reason::AttemptTimeout | Reason::OutcomeUnknown);
+            let attempt = matches!(
+                reason,
+                Reason::AttemptTimeout | Reason::OutcomeUnknown | Reason::BodyTimeout
+            );
             assert_eq!(says == Outcome::Unknown, attempt, "{reason:?}");
         }
     }

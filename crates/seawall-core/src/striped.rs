@@ -202,13 +202,13 @@ pub struct Local<C, T> {
 
 impl<C, T> Local<C, T> {
     /// The common part.
-    #[inline]
+    #[inline(always)]
     pub fn common(&self) -> &C {
         &self.handle.body.common
     }
 
     /// The stripe of this handle: that of the thread which made it, wherever it is now.
-    #[inline]
+    #[inline(always)]
     pub fn stripe(&self) -> &T {
         &self.handle.body.stripes[self.handle.index].0
     }

@@ -26,6 +26,9 @@ pub(crate) fn event(pattern: &'static str, name: Name, what: &What) {
         What::Retry { attempt, delay } => {
             tracing::trace!(target: "seawall", pattern, name, attempt, ?delay, "retry");
         }
+        What::Hedged { attempt, delay } => {
+            tracing::trace!(target: "seawall", pattern, name, attempt, ?delay, "hedged");
+        }
         What::BudgetExhausted => {
             tracing::trace!(target: "seawall", pattern, name, "budget exhausted");
         }

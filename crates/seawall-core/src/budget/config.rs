@@ -1,0 +1,253 @@
+//! What a budget is made of.
+
+use std::time::Duration;
+
+use crate::{FailureKind, InvalidConfig, Outcome, Ratio};
+
+/// Trillionths of a token: every ratio of up to twelve digits is a whole number of them, and a
+/// million tokens fit into a word.
+pub(super) const TOKEN: u64 = 1_000_000_000_000;
+
+/// Why an extra attempt is made; a budget may have a price for each.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Charge {
+    /// The upstream failed, or was not reached. A hedge is charged so, too.
+    #[default]
+    Transient,
+    /// It timed out: what the upstream did for it was in vain.
+    Timeout,
+    /// The upstream asked for fewer requests.
+    Throttled,
+}
+
+impl Charge {
+    /// What another attempt after such an outcome is charged as.
+    pub const fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Throttled { .. } | Outcome::QuotaExhausted { .. } => Self::Throttled,
+            Outcome::Failure(FailureKind::Timeout) | Outcome::Unknown => Self::Timeout,
+            _ => Self::Transient,
+        }
+    }
+}
+
+/// How a budget keeps what it has earned.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Keeping {
+    /// Up to so many tokens, for ever.
+    Bucket { capacity: u32 },
+    /// For so long.
+    Window { length: Duration },
+}
+
+/// What a budget is made of.
+///
+/// ```
+/// use std::time::Duration;
+/// use seawall_core::{BudgetConfig, Charge};
+///
+/// // One extra attempt per ten successes and two per second, forty saved up; throttles are cheap.
+/// let bucket = BudgetConfig::new(0.1, 2.0, 40)?.with_price(Charge::Throttled, 0.5)?;
+/// assert_eq!(bucket.price(Charge::Transient), 1.0);
+///
+/// let refused = BudgetConfig::windowed(0.1, 2.0, Duration::ZERO).unwrap_err();
+/// assert_eq!(refused.to_string(), "`window` is 0ns, accepted is 100ms to 1h");
+/// # Ok::<(), seawall_core::InvalidConfig>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BudgetConfig {
+    ratio: Ratio,
+    floor_per_second: f64,
+    keeping: Keeping,
+    /// Trillionths of a token.
+    prices: Prices,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Prices {
+    transient: u64,
+    timeout: u64,
+    throttled: u64,
+}
+
+impl BudgetConfig {
+    /// A budget of `ratio` tokens per success plus `floor_per_second` tokens per second whatever
+    /// the successes, of which at most `capacity` are saved up. An extra attempt costs one token
+    /// unless a [price](Self::with_price) is set.
+    ///
+    /// Ratio and floor count in whole trillionths; what is below one is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] when `ratio` is outside of 0 to 1, when `floor_per_second` is negative,
+    /// NaN or over a million, or when `capacity` is 0 or over a million.
+    pub fn new(ratio: f64, floor_per_second: f64, capacity: u32) -> Result<Self, InvalidConfig> {
+        if !(1..=1_000_000).contains(&capacity) {
+            return Err(InvalidConfig::new(
+                "capacity",
+                capacity,
+                "a whole number from 1 to 1000000",
+            ));
+        }
+        Self::keeping(ratio, floor_per_second, Keeping::Bucket { capacity })
+    }
+
+    /// A budget of `ratio` tokens per success plus `floor_per_second` tokens per second, of which
+    /// those of the last `window` count: what was earned or spent before is forgotten.
+    ///
+    /// It follows the traffic: a burst of extra attempts may be as large as the ratio of all
+    /// successes in the window, and what was saved up in a good hour is not left for a bad one.
+    /// The floor's tokens are there at once, all of a window's; with a floor of 0 there is nothing
+    /// to spend before the first success. Time counts in tenths of the window.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] when `ratio` is outside of 0 to 1, when `floor_per_second` is negative,
+    /// NaN or over a million, or when `window` is shorter than 100 ms or longer than an hour.
+    pub fn windowed(
+        ratio: f64,
+        floor_per_second: f64,
+        window: Duration,
+    ) -> Result<Self, InvalidConfig> {
+        if !(Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(&window) {
+            return Err(InvalidConfig::new(
+                "window",
+                format!("{window:?}"),
+                "100ms to 1h",
+            ));
+        }
+        Self::keeping(ratio, floor_per_second, Keeping::Window { length: window })
+    }
+
+    /// The retry quota of the AWS SDKs (standard mode of 2026): 500 units saved up, one earned per
+    /// success, 14 for an extra attempt and 5 for one after a throttle. Here a unit is a token.
+    ///
+    /// The SDKs also give a retry that succeeded its price back:
+    /// [`Budget::refund_for`](crate::Budget::refund_for).
+    pub const fn aws() -> Self {
+        Self {
+            ratio: Ratio::ONE,
+            floor_per_second: 0.0,
+            keeping: Keeping::Bucket { capacity: 500 },
+            prices: Prices {
+                transient: 14 * TOKEN,
+                timeout: 14 * TOKEN,
+                throttled: 5 * TOKEN,
+            },
+        }
+    }
+
+    fn keeping(ratio: f64, floor: f64, keeping: Keeping) -> Result<Self, InvalidConfig> {
+        if !(0.0..=1e6).contains(&floor) {
+            return Err(InvalidConfig::new(
+                "floor_per_second",
+                floor,
+                "a number from 0 to 1000000",
+            ));
+        }
+        Ok(Self {
+            ratio: Ratio::new(ratio).map_err(|e| e.in_field("ratio"))?,
+            floor_per_second: floor,
+            keeping,
+            prices: Prices {
+                transient: TOKEN,
+                timeout: TOKEN,
+                throttled: TOKEN,
+            },
+        })
+    }
+
+    /// Sets the price of an extra attempt that is charged so, in tokens; 1 unless set. A price
+    /// above what can be saved up forbids such attempts.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] when `tokens` is NaN, below 0.001 or over a million.
+    pub fn with_price(mut self, charge: Charge, tokens: f64) -> Result<Self, InvalidConfig> {
+        if !(1e-3..=1e6).contains(&tokens) {
+            return Err(InvalidConfig::new(
+                "price",
+                tokens,
+                "a number from 0.001 to 1000000",
+            ));
+        }
+        *match charge {
+            Charge::Transient => &mut self.prices.transient,
+            Charge::Timeout => &mut self.prices.timeout,
+            Charge::Throttled => &mut self.prices.throttled,
+        } = units(tokens);
+        Ok(self)
+    }
+
+    /// Tokens per success; extra attempts per success at a price of one.
+    pub const fn ratio(&self) -> Ratio {
+        self.ratio
+    }
+
+    /// Tokens per second whatever the successes.
+    pub const fn floor_per_second(&self) -> f64 {
+        self.floor_per_second
+    }
+
+    /// The most tokens that are saved up without a success: the capacity of a bucket, the floor's
+    /// whole tokens of a window.
+    pub const fn capacity(&self) -> u32 {
+        match self.keeping {
+            Keeping::Bucket { capacity } => capacity,
+            Keeping::Window { length } => (self.floor_per_second * length.as_secs_f64()) as u32,
+        }
+    }
+
+    /// How long a windowed budget remembers; `None` for a bucket.
+    pub const fn window(&self) -> Option<Duration> {
+        match self.keeping {
+            Keeping::Bucket { .. } => None,
+            Keeping::Window { length } => Some(length),
+        }
+    }
+
+    /// The price of an extra attempt that is charged so, in tokens.
+    pub const fn price(&self, charge: Charge) -> f64 {
+        self.price_units(charge) as f64 / TOKEN as f64
+    }
+
+    pub(super) const fn price_units(&self, charge: Charge) -> u64 {
+        match charge {
+            Charge::Transient => self.prices.transient,
+            Charge::Timeout => self.prices.timeout,
+            Charge::Throttled => self.prices.throttled,
+        }
+    }
+
+    pub(super) fn units_per_success(&self) -> u64 {
+        units(self.ratio.get())
+    }
+
+    pub(super) fn units_per_second(&self) -> u64 {
+        units(self.floor_per_second)
+    }
+}
+
+impl Default for BudgetConfig {
+    /// One extra attempt per five successes, one per second as a floor, twenty saved up.
+    fn default() -> Self {
+        Self {
+            ratio: Ratio::new(0.2).unwrap_or(Ratio::ZERO),
+            floor_per_second: 1.0,
+            keeping: Keeping::Bucket { capacity: 20 },
+            prices: Prices {
+                transient: TOKEN,
+                timeout: TOKEN,
+                throttled: TOKEN,
+            },
+        }
+    }
+}
+
+/// Trillionths of a token.
+pub(super) fn units(tokens: f64) -> u64 {
+    // Between 0 and 10^18 by the checks of the constructors. Rounded down, but for the error of
+    // the representation: 0.7 is 700,000,000,000 trillionths.
+    (tokens * TOKEN as f64 + 1e-3).floor() as u64
+}
