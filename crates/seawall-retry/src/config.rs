@@ -25,6 +25,9 @@ use seawall_core::{Backoff, Count, InvalidConfig};
 pub struct RetryConfig {
     attempts: u32,
     backoff: Backoff,
+    throttled_backoff: Option<Backoff>,
+    attempt_timeout: Option<Duration>,
+    overall_timeout: Option<Duration>,
     max_retry_after: Duration,
     refusal_wait: Duration,
     retry_throttled: bool,
@@ -45,8 +48,26 @@ impl RetryConfig {
     }
 
     /// The waits between attempts.
-    pub const fn backoff(&self) -> Backoff {
-        self.backoff
+    pub const fn backoff(&self) -> &Backoff {
+        &self.backoff
+    }
+
+    /// The waits after a throttled attempt; those of [`backoff`](Self::backoff) unless set apart.
+    pub const fn throttled_backoff(&self) -> &Backoff {
+        match &self.throttled_backoff {
+            Some(backoff) => backoff,
+            None => &self.backoff,
+        }
+    }
+
+    /// How long one attempt may take, if that is limited here.
+    pub const fn attempt_timeout(&self) -> Option<Duration> {
+        self.attempt_timeout
+    }
+
+    /// How long a call with all its attempts and waits may take, if that is limited here.
+    pub const fn overall_timeout(&self) -> Option<Duration> {
+        self.overall_timeout
     }
 
     /// The longest wait that the upstream may ask for.
@@ -74,6 +95,12 @@ impl RetryConfig {
         vec![
             ("attempts", self.attempts.to_string()),
             ("backoff", format!("{:?}", self.backoff)),
+            (
+                "throttled_backoff",
+                format!("{:?}", self.throttled_backoff()),
+            ),
+            ("attempt_timeout", limit(self.attempt_timeout)),
+            ("overall_timeout", limit(self.overall_timeout)),
             ("max_retry_after", format!("{:?}", self.max_retry_after)),
             ("refusal_wait", format!("{:?}", self.refusal_wait)),
             ("retry_throttled", self.retry_throttled.to_string()),
@@ -82,10 +109,14 @@ impl RetryConfig {
     }
 }
 
+fn limit(limit: Option<Duration>) -> String {
+    limit.map_or_else(|| "none".to_owned(), |limit| format!("{limit:?}"))
+}
+
 impl Default for RetryConfig {
     /// Three attempts; waits below 1 s, then below 2 s (exponential, at most 60 s, full jitter);
     /// hints of up to 60 s are obeyed; refusals end the call; throttled and unsent requests are
-    /// tried again.
+    /// tried again; no time limit of its own.
     ///
     /// Three attempts with full jitter below 1 s, doubled each time, are what the AWS SDKs'
     /// standard retry mode does; Google's SRE book (chapter "Handling Overload") allows a request
@@ -96,6 +127,9 @@ impl Default for RetryConfig {
             // Neither argument can be refused.
             backoff: Backoff::exponential(Duration::from_secs(1), Duration::from_secs(60))
                 .unwrap_or(Backoff::NONE),
+            throttled_backoff: None,
+            attempt_timeout: None,
+            overall_timeout: None,
             max_retry_after: Duration::from_secs(60),
             refusal_wait: Duration::ZERO,
             retry_throttled: true,
@@ -121,8 +155,60 @@ impl RetryConfigBuilder {
 
     /// Sets the waits between attempts; exponential from 1 s to 60 s with full jitter unless set.
     #[must_use]
-    pub const fn backoff(mut self, backoff: Backoff) -> Self {
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.config.backoff = backoff;
+        self
+    }
+
+    /// Sets the waits after a throttled attempt apart from those after a failure, which are
+    /// [`backoff`](Self::backoff)'s.
+    ///
+    /// A failure is mostly an accident and gone soon, a throttle lasts until its window is over:
+    /// the AWS SDKs wait below 50 ms, doubled each time, after the one, and below 1 s after the
+    /// other, both at most 20 s. The two share the count of the attempts.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use seawall_core::Backoff;
+    /// use seawall_retry::RetryConfig;
+    ///
+    /// let cap = Duration::from_secs(20);
+    /// let config = RetryConfig::builder()
+    ///     .backoff(Backoff::exponential(Duration::from_millis(50), cap)?)
+    ///     .throttled_backoff(Backoff::exponential(Duration::from_secs(1), cap)?)
+    ///     .build()?;
+    /// assert_eq!(config.throttled_backoff().ceiling(2), Duration::from_secs(4));
+    /// # Ok::<(), seawall_core::InvalidConfig>(())
+    /// ```
+    #[must_use]
+    pub fn throttled_backoff(mut self, backoff: Backoff) -> Self {
+        self.config.throttled_backoff = Some(backoff);
+        self
+    }
+
+    /// Limits how long one attempt may take, from its first poll; no limit unless set.
+    ///
+    /// An attempt that takes longer is dropped and means `AttemptTimeout`: its fate is unknown, so
+    /// only requests that may be sent twice are tried again. Armed only when the answer is not
+    /// there at once, at the price of one allocation per call. Where a layer of limits lies below,
+    /// the time in their queues counts; `seawall-timeout`'s attempt timeout below them does not
+    /// count it.
+    #[must_use]
+    pub const fn attempt_timeout(mut self, limit: Duration) -> Self {
+        self.config.attempt_timeout = Some(limit);
+        self
+    }
+
+    /// Limits how long a call may take with all its attempts and waits, from its first poll; no
+    /// limit unless set.
+    ///
+    /// No wait is begun that would end later, and an attempt that is under way then is dropped and
+    /// means `DeadlineExceeded`. The request's own deadline holds where it is earlier, and then
+    /// ends attempts too; without this setting it only ends waits, since a deadline layer above does the
+    /// rest. [`Duration::MAX`] obeys the request's deadline alone.
+    #[must_use]
+    pub const fn overall_timeout(mut self, limit: Duration) -> Self {
+        self.config.overall_timeout = Some(limit);
         self
     }
 
@@ -172,9 +258,28 @@ impl RetryConfigBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] that names `attempts` when it is 0.
+    /// [`InvalidConfig`] that names `attempts`, `attempt_timeout` or `overall_timeout` when it is
+    /// 0, or `attempt_timeout` when it is longer than `overall_timeout`.
     pub fn build(self) -> Result<RetryConfig, InvalidConfig> {
-        Count::new(self.config.attempts).map_err(|refused| refused.in_field("attempts"))?;
+        let config = &self.config;
+        Count::new(config.attempts).map_err(|refused| refused.in_field("attempts"))?;
+        for (field, limit) in [
+            ("attempt_timeout", config.attempt_timeout),
+            ("overall_timeout", config.overall_timeout),
+        ] {
+            if limit.is_some_and(|limit| limit.is_zero()) {
+                return Err(InvalidConfig::new(field, "0s", "longer than zero"));
+            }
+        }
+        if let (Some(attempt), Some(overall)) = (config.attempt_timeout, config.overall_timeout)
+            && attempt > overall
+        {
+            return Err(InvalidConfig::new(
+                "attempt_timeout",
+                format!("{attempt:?}"),
+                format!("at most the overall timeout, {overall:?}"),
+            ));
+        }
         Ok(self.config)
     }
 }

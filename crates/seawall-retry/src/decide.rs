@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use seawall_core::{FailureKind, Name, Outcome, Reason, Rejection, Replay, Sent};
 
-use crate::RetryConfig;
+use seawall_core::Backoff;
+
+use crate::{Advice, End, RetryConfig};
 
 /// What is known when an attempt was answered.
 #[derive(Clone, Copy, Debug)]
@@ -36,15 +38,30 @@ impl Answered {
 
 const NOT_SENT: Outcome = Outcome::Failure(FailureKind::NotSent);
 
+/// A wait that the backoff wants.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pause {
+    pub(crate) delay: Duration,
+    /// The part of it that was left to chance.
+    pub(crate) chance: Duration,
+}
+
 /// What is asked of the world, in this order and each at most once.
 pub(crate) trait World {
+    /// Whether there is an adviser.
+    const ADVISED: bool;
     /// Whether there is a copy of the request that can be sent.
     fn has_copy(&mut self) -> bool;
-    /// A number from `[0, 1)`.
-    fn draw(&mut self) -> f64;
-    /// The time left until the request's deadline, if it has one.
+    /// What the adviser wants.
+    fn advice(&mut self) -> Advice;
+    /// The next wait of the backoff; `None` when there is none any more.
+    fn pause(&mut self, backoff: &Backoff) -> Option<Pause>;
+    /// The time left until the deadline, if there is one.
     fn time_left(&mut self) -> Option<Duration>;
-    /// Takes one token; `false` when there is none.
+    /// The wait until the sending rate has a place, which is taken; `None` when that is longer
+    /// than `longest`.
+    fn place(&mut self, longest: Duration) -> Option<Duration>;
+    /// Pays for another attempt; `false` when there is not enough.
     fn withdraw(&mut self) -> bool;
 }
 
@@ -56,82 +73,94 @@ pub(crate) enum Decision {
     Wait(Duration),
 }
 
-/// Why there is no other attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// Nothing to try again: a success, or an answer that says nothing of the upstream.
-    Answered,
-    /// Trying again cannot help: banned, or the quota is used up.
-    Hopeless,
-    /// A layer below refused.
-    Refused,
-    /// The request may have been executed and must not be executed twice.
-    Unsafe,
-    /// All attempts were made.
-    Attempts,
-    /// There is no copy of the request.
-    NoCopy,
-    /// The upstream asks for a longer wait than is allowed.
-    RetryAfter,
-    /// The wait could not end before the request's deadline.
-    Deadline,
-    /// The budget has no token.
-    Budget,
-    /// The spare service failed to become ready.
-    NotReady,
-}
-
-impl End {
-    pub(crate) const ALL: [Self; 10] = [
-        Self::Answered,
-        Self::Hopeless,
-        Self::Refused,
-        Self::Unsafe,
-        Self::Attempts,
-        Self::NoCopy,
-        Self::RetryAfter,
-        Self::Deadline,
-        Self::Budget,
-        Self::NotReady,
-    ];
-}
-
 /// Decides what follows an answer.
-pub(crate) fn decide(config: &RetryConfig, seen: &Answered, world: &mut impl World) -> Decision {
-    let told = match wish(config, seen) {
+pub(crate) fn decide<W: World>(config: &RetryConfig, seen: &Answered, world: &mut W) -> Decision {
+    let told = match wish(config, seen, world) {
         Ok(told) => told,
         Err(end) => return Decision::End(end),
     };
-    if seen.attempt >= config.attempts() {
-        return Decision::End(End::Attempts);
+    let mut longest = config.max_retry_after();
+    if seen.is_refused_unsent() {
+        longest = longest.max(config.refusal_wait());
     }
-    if !world.has_copy() {
-        return Decision::End(no_copy(config, seen));
-    }
-    let told = told.unwrap_or(Duration::ZERO);
     // The longest duration means never, whatever is allowed.
-    let in_vain = told == Duration::MAX || told > config.max_retry_after();
-    if !seen.is_refused_unsent() && in_vain {
+    if told == Duration::MAX || told > longest {
         return Decision::End(End::RetryAfter);
     }
-    let delay = delay(config, seen, told, world.draw());
-    if world.time_left().is_some_and(|left| left <= delay) {
+    let backoff = match seen.outcome {
+        Outcome::Throttled { .. } => config.throttled_backoff(),
+        _ => config.backoff(),
+    };
+    let Some(pause) = world.pause(backoff) else {
+        return Decision::End(End::Attempts);
+    };
+    // Never earlier than told, and what the backoff leaves to chance on top, since all who were
+    // told the same time would come back at one instant.
+    let delay = pause.delay.max(told.saturating_add(pause.chance));
+    let left = world.time_left();
+    if left.is_some_and(|left| left <= delay) {
         return Decision::End(End::Deadline);
     }
+    // A place that is as far away as the deadline is of no use either.
+    let before = left.map(|left| left.saturating_sub(Duration::from_nanos(1)));
+    let longest = config
+        .max_retry_after()
+        .min(before.unwrap_or(Duration::MAX));
+    let Some(paced) = world.place(longest) else {
+        return Decision::End(End::Paced);
+    };
     // A refused attempt was not sent, so another one in its place is no extra load.
     if !seen.is_refused_unsent() && !world.withdraw() {
         return Decision::End(End::Budget);
     }
-    Decision::Wait(delay)
+    Decision::Wait(delay.max(paced))
 }
 
-/// The wait for a draw: never earlier than told, and what the backoff leaves to chance on top,
-/// since all who were told the same time would come back at one instant.
-fn delay(config: &RetryConfig, seen: &Answered, told: Duration, draw: f64) -> Duration {
-    let (backoff, nth) = (config.backoff(), seen.attempt - 1);
-    let drawn = backoff.delay(nth, draw);
-    let chance = drawn.saturating_sub(backoff.delay(nth, 0.0));
-    drawn.max(told.saturating_add(chance))
+/// Whether another attempt is wanted and can be had, and the wait that was asked for.
+fn wish<W: World>(config: &RetryConfig, seen: &Answered, world: &mut W) -> Result<Duration, End> {
+    let by_table = table(config, seen);
+    if let Err(end) = by_table
+        && (!W::ADVISED || !may_be_widened(seen))
+    {
+        return Err(end);
+    }
+    let missing = if seen.attempt >= config.attempts() {
+        Some(End::Attempts)
+    } else if !world.has_copy() {
+        Some(no_copy(config, seen))
+    } else {
+        None
+    };
+    if let Some(end) = missing {
+        // What the table answers anyway is no call that was given up.
+        return Err(by_table.err().unwrap_or(end));
+    }
+    let advice = if W::ADVISED {
+        world.advice()
+    } else {
+        Advice::Table
+    };
+    let asked = seen.outcome.retry_after().max(seen.hint);
+    match (advice, by_table) {
+        (Advice::Stop, Err(end @ End::Answered)) => Err(end),
+        (Advice::Stop, _) => Err(End::Advised),
+        (Advice::Table, by_table) => by_table.map(Option::unwrap_or_default),
+        (Advice::Again, by_table) => Ok(by_table.unwrap_or(asked).unwrap_or_default()),
+        (Advice::After(wait), by_table) => {
+            Ok(by_table.unwrap_or(asked).unwrap_or_default().max(wait))
+        }
+    }
+}
+
+/// Whether an adviser may ask for another attempt although the table says no. Never where the
+/// request may be executed a second time, and never where trying again is known to be in vain.
+fn may_be_widened(seen: &Answered) -> bool {
+    seen.refusal.is_none()
+        && seen.replay.is_safe()
+        && matches!(
+            seen.outcome,
+            Outcome::Success | Outcome::Ignored | Outcome::Throttled { .. }
+        )
 }
 
 /// What the caller hears in place of an answer which says that nothing was sent, when an earlier
@@ -149,8 +178,8 @@ pub(crate) fn corrected(
     }
 }
 
-/// Whether another attempt is wanted, and the wait that was asked for.
-fn wish(config: &RetryConfig, seen: &Answered) -> Result<Option<Duration>, End> {
+/// Whether the table wants another attempt, and the wait that was asked for.
+fn table(config: &RetryConfig, seen: &Answered) -> Result<Option<Duration>, End> {
     if seen.is_refused_unsent() {
         return refusal(config, seen);
     }
@@ -162,6 +191,7 @@ fn wish(config: &RetryConfig, seen: &Answered) -> Result<Option<Duration>, End> 
     };
     match seen.outcome {
         Outcome::Success | Outcome::Ignored => Err(match seen.refusal {
+            Some(refusal) if refusal.reason() == Reason::DeadlineExceeded => End::Deadline,
             Some(_) => End::Refused,
             None => End::Answered,
         }),

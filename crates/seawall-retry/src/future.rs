@@ -3,21 +3,19 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
-use seawall_core::{
-    Budget, Classify, Meta, Outcome, Reason, Refusable, Rejection, Replay, Sent, What, judge,
-};
+use seawall_core::{Classify, Outcome, Reason, Refusable, Rejection, Sent, deadline};
 use tokio::task::coop;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tower_service::Service;
 
-use crate::CopyRequest;
-use crate::decide::{Answered, Decision, End, World, corrected, decide, wants_copy};
-use crate::layer::{CommonLocal, Core};
-use crate::observe::Kind;
+use crate::hooks::{Hook, Hooks, MemoryOf, WaitOf};
+use crate::layer::CommonLocal;
+use crate::track::{Next, Track};
+use crate::{Advise, CopyRequest, End};
 
 pin_project! {
     /// The answer of a [`Retry`](crate::Retry).
@@ -29,19 +27,20 @@ pin_project! {
     ///
     /// When it is polled after it has answered, and when it has to wait outside of a Tokio runtime
     /// with time enabled.
-    pub struct ResponseFuture<S, Req, C, D, P>
+    pub struct ResponseFuture<S, Req, C, D, P, H = Hooks>
     where
         S: Service<Req>,
+        H: Hook<Req, S::Response, S::Error>,
     {
         #[pin]
-        stage: Stage<S::Future, S>,
-        call: Option<Call<S, Req, C, D, P>>,
+        stage: Stage<S::Future, S, Result<S::Response, S::Error>, WaitOf<H, Req, S::Response, S::Error>>,
+        call: Option<Call<S, Req, C, D, P, H, MemoryOf<H, Req, S::Response, S::Error>>>,
     }
 }
 
 pin_project! {
     #[project = StageProj]
-    enum Stage<F, S> {
+    enum Stage<F, S, R, W> {
         // An attempt is under way.
         Calling {
             #[pin]
@@ -52,23 +51,21 @@ pin_project! {
             #[pin]
             pause: Sleep,
         },
+        // The pause before the next attempt is the adviser's own.
+        Yielding {
+            #[pin]
+            wait: W,
+            not_before: Option<Instant>,
+        },
         // The pause is over; the service of the next attempt is not ready yet.
         Readying {
             service: S,
-            // Ends the wait at the request's deadline. Boxed, since only a spare service that is
-            // not ready needs it, and every future would be as large.
-            expiry: Option<Pin<Box<Sleep>>>,
+        },
+        // There was no first attempt.
+        Answered {
+            answer: Option<R>,
         },
         Done,
-    }
-}
-
-impl<F, S> Stage<F, S> {
-    const fn readying(service: S) -> Self {
-        Self::Readying {
-            service,
-            expiry: None,
-        }
     }
 }
 
@@ -77,288 +74,207 @@ impl<F, S> Stage<F, S> {
 const BREATH: u32 = 32;
 
 /// What a call needs as long as it is not answered.
-struct Call<S, Req, C, D, P> {
-    common: CommonLocal<S, C, D, P>,
+struct Call<S, Req, C, D, P, H, M> {
+    common: CommonLocal<S, C, D, P, H>,
     /// The request of the next attempt.
     copy: Option<Req>,
-    replay: Replay,
-    deadline: Option<Instant>,
-    /// Attempts made so far.
-    attempt: u32,
-    /// Whether one of the attempts that were answered may have reached the upstream.
-    maybe_sent: bool,
-    paid: Option<Paid>,
+    track: Track<M>,
+    /// Whether the timer is set for the attempt that is under way.
+    armed: bool,
+    // Boxed, since only calls with a limit that are not answered at once need it, and every
+    // future would be as large.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
-/// What follows an answer.
-enum Next {
-    /// It is the answer of the call.
-    Answer,
-    /// It says that nothing was sent, which is not true of the whole call: this is the answer.
-    Instead(Rejection),
-    /// Another attempt after this pause.
-    Pause(Duration),
-}
-
-/// A token that was taken for an extra attempt.
-struct Paid {
-    budget: Budget,
-    /// Whether the attempt is being made. It is not any more when it was refused before anything
-    /// was sent; the token then waits for an attempt that is.
-    in_flight: bool,
-}
-
-impl Drop for Paid {
-    fn drop(&mut self) {
-        // The call ended in its pause, or its extra attempt was never sent.
-        if !self.in_flight {
-            self.budget.refund();
-        }
-    }
-}
-
-/// The generator, the clock, the copier and the budget; remembers whether a token was taken.
-struct Real<'a, Req, P> {
-    core: &'a Core,
-    copier: &'a P,
-    copy: Option<&'a Req>,
-    deadline: Option<Instant>,
-    paid: Option<Paid>,
-}
-
-impl<Req, P: CopyRequest<Req>> World for Real<'_, Req, P> {
-    fn has_copy(&mut self) -> bool {
-        // A streamed body may have grown too long since it was copied, or still be read: then
-        // the copy is there and cannot be sent, and neither can a copy of it be had.
-        self.copy
-            .is_some_and(|copy| self.copier.copy(copy).is_some())
-    }
-
-    fn draw(&mut self) -> f64 {
-        self.core.draw()
-    }
-
-    fn time_left(&mut self) -> Option<Duration> {
-        let deadline = self.deadline?;
-        Some(deadline.saturating_duration_since(Instant::now()))
-    }
-
-    fn withdraw(&mut self) -> bool {
-        let Some(budget) = &self.core.budget else {
-            return true;
-        };
-        let taken = budget.withdraw();
-        if taken {
-            self.paid = Some(Paid {
-                budget: budget.clone(),
-                in_flight: false,
-            });
-        }
-        taken
-    }
-}
-
-impl<S, Req, C, D, P> ResponseFuture<S, Req, C, D, P>
+impl<S, Req, C, D, P, H> ResponseFuture<S, Req, C, D, P, H>
 where
     S: Service<Req>,
+    H: Hook<Req, S::Response, S::Error>,
 {
-    #[inline]
+    /// The first attempt is under way.
+    #[inline(always)]
     pub(crate) const fn new(
         attempt: S::Future,
-        common: CommonLocal<S, C, D, P>,
+        common: CommonLocal<S, C, D, P, H>,
         copy: Option<Req>,
-        meta: Meta,
+        track: Track<MemoryOf<H, Req, S::Response, S::Error>>,
     ) -> Self {
         Self {
             stage: Stage::Calling { attempt },
             call: Some(Call {
                 common,
                 copy,
-                replay: meta.replay,
-                deadline: meta.deadline,
-                attempt: 1,
-                maybe_sent: false,
-                paid: None,
+                track,
+                armed: false,
+                timer: None,
             }),
         }
     }
+
+    /// The first attempt comes after a pause.
+    #[cold]
+    pub(crate) fn paced(
+        pause: Duration,
+        common: CommonLocal<S, C, D, P, H>,
+        request: Req,
+        track: Track<MemoryOf<H, Req, S::Response, S::Error>>,
+    ) -> Self {
+        let pause = sleep(pause);
+        Self {
+            stage: Stage::Waiting { pause },
+            call: Some(Call {
+                common,
+                copy: Some(request),
+                track,
+                armed: false,
+                timer: None,
+            }),
+        }
+    }
+
+    /// There is no attempt.
+    #[cold]
+    pub(crate) const fn answered(answer: Result<S::Response, S::Error>) -> Self {
+        Self {
+            stage: Stage::Answered {
+                answer: Some(answer),
+            },
+            call: None,
+        }
+    }
 }
 
-impl<S, Req, C, D, P> Call<S, Req, C, D, P> {
-    /// Judges an answer.
+impl<S, Req, C, D, P, H, M> Call<S, Req, C, D, P, H, M> {
+    /// What an answer means; `None` for a success, of which there is nothing more to say.
     #[inline]
-    fn answered<T, E>(&mut self, result: &Result<T, E>) -> Next
+    fn judged<T, E>(&self, result: &Result<T, E>) -> Option<Outcome>
+    where
+        C: Classify<T, E>,
+        E: Refusable,
+        H: Hook<Req, T, E>,
+    {
+        let rules = &self.common.common().rules;
+        self.track.judged(rules, self.common.stripe(), result)
+    }
+
+    #[cold]
+    fn consider<T, E>(
+        &mut self,
+        outcome: Outcome,
+        result: &mut Result<T, E>,
+    ) -> Next<WaitOf<H, Req, T, E>>
     where
         C: Classify<T, E>,
         E: Refusable,
         P: CopyRequest<Req>,
+        H: Hook<Req, T, E>,
+        H::Advise: Advise<Req, T, E, Memory = M>,
     {
-        let common = self.common.common();
-        let outcome = judge(&common.classify, result);
-        if outcome == Outcome::Success {
-            self.common.stripe().answered(Kind::Success);
-            if let Some(budget) = &common.core.budget {
-                budget.deposit();
-            }
-            return Next::Answer;
-        }
-        self.consider(outcome, result)
+        let rules = &self.common.common().rules;
+        let (counters, copy) = (self.common.stripe(), self.copy.as_mut());
+        self.track.consider(rules, counters, copy, outcome, result)
     }
 
+    /// Whether attempts are limited here.
+    #[inline]
+    fn is_timed(&self) -> bool {
+        self.common.common().rules.core.timed
+    }
+
+    /// Ready when the attempt has no time left.
     #[cold]
-    fn consider<T, E>(&mut self, outcome: Outcome, result: &Result<T, E>) -> Next
+    fn poll_limit(&mut self, cx: &mut Context<'_>) -> Poll<Rejection> {
+        let core = &self.common.common().rules.core;
+        if !self.armed {
+            self.armed = true;
+            let now = Instant::now();
+            self.track.begin(core, now);
+            let own = core.config.attempt_timeout();
+            let own = own.map(|limit| deadline(now, limit));
+            let overall = core.config.overall_timeout().and(self.track.deadline);
+            let Some(until) = own.into_iter().chain(overall).min() else {
+                return Poll::Pending;
+            };
+            set(&mut self.timer, until);
+        }
+        let Some(timer) = &mut self.timer else {
+            return Poll::Pending;
+        };
+        // Also when the attempt has used up the task's budget of progress.
+        ready!(Pin::new(&mut coop::unconstrained(timer.as_mut())).poll(cx));
+        let overall = core.config.overall_timeout().and(self.track.deadline);
+        let reason = match overall {
+            Some(end) if end <= timer.deadline() => Reason::DeadlineExceeded,
+            _ => Reason::AttemptTimeout,
+        };
+        Poll::Ready(core.refuse(reason, Sent::Maybe))
+    }
+
+    /// Ready when the deadline has passed; the task is woken then.
+    #[cold]
+    fn poll_expiry(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(at) = self.track.deadline else {
+            return Poll::Pending;
+        };
+        let timer = set(&mut self.timer, at);
+        Pin::new(&mut coop::unconstrained(timer)).poll(cx)
+    }
+
+    fn expired<T, E>(&self) -> Result<T, E>
+    where
+        E: Refusable,
+        H: Hook<Req, T, E>,
+    {
+        let rules = &self.common.common().rules;
+        self.track.expired(rules, self.common.stripe())
+    }
+
+    fn stopped<T, E>(&self, end: End, error: E) -> Result<T, E>
     where
         C: Classify<T, E>,
         E: Refusable,
-        P: CopyRequest<Req>,
+        H: Hook<Req, T, E>,
     {
-        let common = self.common.common();
-        let core = &common.core;
-        let refusal = refusal_in(result);
-        let seen = Answered {
-            outcome,
-            refusal,
-            hint: match refusal {
-                Some(_) => None,
-                None => common.classify.retry_after(result.as_ref()),
-            },
-            replay: self.replay,
-            attempt: self.attempt,
-        };
-        if let Some(paid) = &mut self.paid {
-            paid.in_flight = !seen.is_refused_unsent();
-        }
-        let mut world = Real {
-            core,
-            copier: &common.copy,
-            copy: self.copy.as_ref(),
-            deadline: self.deadline,
-            paid: None,
-        };
-        let decision = decide(&core.config, &seen, &mut world);
-        let kind = Kind::of(outcome, refusal.is_some());
-        let counters = self.common.stripe();
-        counters.answered(kind);
-        match decision {
-            Decision::End(end) => {
-                counters.ended(end);
-                if end == End::Budget {
-                    core.ledger.observer.tell(|| What::BudgetExhausted);
-                }
-                self.truth(outcome, refusal)
-                    .map_or(Next::Answer, Next::Instead)
-            }
-            Decision::Wait(delay) => {
-                counters.retried(kind);
-                if !seen.is_refused_unsent() {
-                    self.paid = world.paid;
-                }
-                self.maybe_sent |= !seen.is_unsent();
-                let attempt = self.attempt.saturating_add(1);
-                let what = || What::Retry { attempt, delay };
-                core.ledger.observer.tell(what);
-                Next::Pause(delay)
-            }
-        }
-    }
-
-    /// The answer in place of one that denies what an earlier attempt may have done.
-    fn truth(&self, outcome: Outcome, refusal: Option<Rejection>) -> Option<Rejection> {
-        if !self.maybe_sent {
-            return None;
-        }
-        // What may be sent any number of times loses nothing by the client's own error.
-        if refusal.is_none() && self.replay == Replay::Safe {
-            return None;
-        }
-        let observer = &self.common.common().core.ledger.observer;
-        let told = corrected(outcome, refusal, observer.name())?;
-        if refusal.is_none() {
-            observer.tell(|| What::Refused(told));
-        }
-        Some(told)
-    }
-
-    /// The spare service has failed.
-    #[cold]
-    fn not_ready<T, E>(&self, error: E) -> Result<T, E>
-    where
-        C: Classify<T, E>,
-        E: Refusable,
-    {
-        self.common.stripe().ended(End::NotReady);
-        let result = Err(error);
-        if self.maybe_sent {
-            let outcome = judge(&self.common.common().classify, &result);
-            if let Some(told) = self.truth(outcome, refusal_in(&result)) {
-                return Err(told.into());
-            }
-        }
-        result
-    }
-
-    /// The deadline has passed while the spare service was not ready.
-    #[cold]
-    fn expired(&self) -> Rejection {
-        self.common.stripe().ended(End::Deadline);
-        let observer = &self.common.common().core.ledger.observer;
-        let sent = if self.maybe_sent {
-            Sent::Maybe
-        } else {
-            Sent::No
-        };
-        let rejection = Rejection::new(Reason::DeadlineExceeded, observer.name()).with_sent(sent);
-        observer.tell(|| What::Refused(rejection));
-        rejection
+        let rules = &self.common.common().rules;
+        self.track.stopped(rules, self.common.stripe(), end, error)
     }
 
     /// The request of the attempt that is made now, and a copy for the one after it.
-    fn next_request(&mut self) -> Option<Req>
+    fn next_request<T, E>(&mut self) -> Option<Result<Req, E>>
     where
         P: CopyRequest<Req>,
+        H: Hook<Req, T, E>,
     {
-        let request = self.copy.take()?;
-        self.attempt = self.attempt.saturating_add(1);
-        let common = self.common.common();
-        if wants_copy(&common.core.config, self.replay, self.attempt) {
-            self.copy = common.copy.copy(&request);
+        let mut request = self.copy.take()?;
+        let rules = &self.common.common().rules;
+        if self.track.wants_copy(&rules.core) {
+            self.copy = rules.copy.copy(&request);
         }
-        if let Some(paid) = &mut self.paid {
-            paid.in_flight = true;
-        }
-        Some(request)
+        self.armed = false;
+        let prepared = self.track.prepare(rules, &mut request);
+        Some(prepared.map(|()| {
+            self.track.departed();
+            request
+        }))
     }
 }
 
-fn refusal_in<T, E: Refusable>(result: &Result<T, E>) -> Option<Rejection> {
-    result
-        .as_ref()
-        .err()
-        .and_then(Refusable::rejection)
-        .copied()
+/// Sets the timer to an instant.
+fn set(timer: &mut Option<Pin<Box<Sleep>>>, at: Instant) -> Pin<&mut Sleep> {
+    let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
+    if timer.deadline() != at {
+        timer.as_mut().reset(at);
+    }
+    timer.as_mut()
 }
 
-/// Ready when the deadline has passed; the task is woken then.
-#[cold]
-fn poll_expiry(
-    deadline: Option<Instant>,
-    expiry: &mut Option<Pin<Box<Sleep>>>,
-    cx: &mut Context<'_>,
-) -> Poll<()> {
-    let Some(at) = deadline else {
-        return Poll::Pending;
-    };
-    let timer = expiry.get_or_insert_with(|| Box::pin(sleep_until(at)));
-    // Also when the spare service has used up the task's budget of progress.
-    Pin::new(&mut coop::unconstrained(timer.as_mut())).poll(cx)
-}
-
-impl<S, Req, C, D, P> Future for ResponseFuture<S, Req, C, D, P>
+impl<S, Req, C, D, P, H> Future for ResponseFuture<S, Req, C, D, P, H>
 where
     S: Service<Req> + Clone,
     S::Error: Refusable,
     C: Classify<S::Response, S::Error>,
     P: CopyRequest<Req>,
+    H: Hook<Req, S::Response, S::Error>,
 {
     type Output = Result<S::Response, S::Error>;
 
@@ -369,38 +285,55 @@ where
         let mut this = self.project();
         loop {
             let Some(call) = this.call.as_mut() else {
+                if let StageProj::Answered { answer } = this.stage.as_mut().project()
+                    && let Some(answer) = answer.take()
+                {
+                    return Poll::Ready(answer);
+                }
                 panic!("a retry's future was polled after it had answered");
             };
             match this.stage.as_mut().project() {
-                // ## Calling => (Done | Waiting | Readying)
+                // ## Calling => (Done | Waiting | Yielding | Readying)
                 StageProj::Calling { attempt } => {
+                    // Not touched, moved or borrowed mutably before it is known to be no success:
+                    // the answer of most calls goes through as it is.
                     let out = attempt.poll(cx);
-                    let next = match &out {
+                    let outcome = match &out {
+                        Poll::Ready(result) => call.judged(result),
+                        Poll::Pending if call.is_timed() => Some(Outcome::Unknown),
                         Poll::Pending => return out,
-                        Poll::Ready(result) => call.answered(result),
                     };
-                    let pause = match next {
-                        Next::Answer => {
-                            this.stage.set(Stage::Done);
-                            *this.call = None;
-                            return out;
+                    let Some(outcome) = outcome else {
+                        this.stage.set(Stage::Done);
+                        *this.call = None;
+                        return out;
+                    };
+                    let (mut result, outcome) = match out {
+                        Poll::Ready(result) => (result, outcome),
+                        Poll::Pending => {
+                            let limit = ready!(call.poll_limit(cx));
+                            (Err(limit.into()), limit.outcome())
                         }
-                        Next::Instead(told) => {
-                            drop(out);
-                            this.stage.set(Stage::Done);
-                            *this.call = None;
-                            return Poll::Ready(Err(told.into()));
-                        }
-                        Next::Pause(pause) => pause,
+                    };
+                    let Next::Pause(pause, wait) = call.consider(outcome, &mut result) else {
+                        this.stage.set(Stage::Done);
+                        *this.call = None;
+                        return Poll::Ready(result);
                     };
                     // The failed attempt and its answer go first, and with them whatever they
                     // hold of the services below: a permit, a connection, a body.
-                    drop(out);
+                    drop(result);
                     this.stage.set(Stage::Done);
-                    if pause.is_zero() {
+                    if let Some(wait) = wait {
+                        let told = (!pause.is_zero()).then(|| deadline(Instant::now(), pause));
+                        this.stage.set(Stage::Yielding {
+                            wait,
+                            not_before: told,
+                        });
+                    } else if pause.is_zero() {
                         let service = call.common.common().spare();
-                        this.stage.set(Stage::readying(service));
-                        if call.attempt.is_multiple_of(BREATH) {
+                        this.stage.set(Stage::Readying { service });
+                        if call.track.attempt.is_multiple_of(BREATH) {
                             cx.waker().wake_by_ref();
                             return Poll::Pending;
                         }
@@ -412,55 +345,82 @@ where
                 }
                 // ## Waiting => Readying
                 StageProj::Waiting { pause } => {
-                    if pause.poll(cx).is_pending() {
-                        return Poll::Pending;
-                    }
+                    ready!(pause.poll(cx));
                     let service = call.common.common().spare();
-                    this.stage.set(Stage::readying(service));
+                    this.stage.set(Stage::Readying { service });
                 }
-                // ## Readying => (Calling | Done)
-                StageProj::Readying { service, expiry } => {
-                    let failed = match service.poll_ready(cx) {
-                        Poll::Pending if poll_expiry(call.deadline, expiry, cx).is_pending() => {
-                            return Poll::Pending;
-                        }
-                        Poll::Pending => Some(Err(call.expired().into())),
-                        Poll::Ready(Ok(())) => None,
-                        Poll::Ready(Err(error)) => Some(call.not_ready(error)),
-                    };
-                    if let Some(answer) = failed {
+                // ## Yielding => (Waiting | Readying | Done)
+                StageProj::Yielding { wait, not_before } => {
+                    if wait.poll(cx).is_pending() {
+                        ready!(call.poll_expiry(cx));
+                        let answer = call.expired();
                         this.stage.set(Stage::Done);
                         *this.call = None;
                         return Poll::Ready(answer);
                     }
-                    let Some(request) = call.next_request() else {
-                        // `decide` ends the call when there is no copy.
-                        unreachable!("an attempt was decided on without a request");
+                    // What the upstream asked for may take longer.
+                    match *not_before {
+                        Some(at) => this.stage.set(Stage::Waiting {
+                            pause: sleep_until(at),
+                        }),
+                        None => {
+                            let service = call.common.common().spare();
+                            this.stage.set(Stage::Readying { service });
+                            if call.track.attempt.is_multiple_of(BREATH) {
+                                cx.waker().wake_by_ref();
+                                return Poll::Pending;
+                            }
+                        }
+                    }
+                }
+                // ## Readying => (Calling | Done)
+                StageProj::Readying { service } => {
+                    let failed = match service.poll_ready(cx) {
+                        Poll::Pending => {
+                            ready!(call.poll_expiry(cx));
+                            call.expired()
+                        }
+                        Poll::Ready(Err(error)) => call.stopped(End::NotReady, error),
+                        Poll::Ready(Ok(())) => match call.next_request() {
+                            Some(Ok(request)) => {
+                                let attempt = service.call(request);
+                                this.stage.set(Stage::Calling { attempt });
+                                continue;
+                            }
+                            Some(Err(error)) => call.stopped(End::Unprepared, error),
+                            // `decide` ends the call when there is no copy.
+                            None => panic!("a retry's future was polled after it had panicked"),
+                        },
                     };
-                    let attempt = service.call(request);
-                    this.stage.set(Stage::Calling { attempt });
+                    this.stage.set(Stage::Done);
+                    *this.call = None;
+                    return Poll::Ready(failed);
                 }
                 // Only after a panic of the inner service's `clone`.
-                StageProj::Done => panic!("a retry's future was polled after it had panicked"),
+                StageProj::Answered { .. } | StageProj::Done => {
+                    panic!("a retry's future was polled after it had panicked")
+                }
             }
         }
     }
 }
 
-impl<S, Req, C, D, P> fmt::Debug for ResponseFuture<S, Req, C, D, P>
+impl<S, Req, C, D, P, H> fmt::Debug for ResponseFuture<S, Req, C, D, P, H>
 where
     S: Service<Req>,
+    H: Hook<Req, S::Response, S::Error>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stage = match &self.stage {
             Stage::Calling { .. } => "calling",
-            Stage::Waiting { .. } => "waiting",
+            Stage::Waiting { .. } | Stage::Yielding { .. } => "waiting",
             Stage::Readying { .. } => "readying",
+            Stage::Answered { .. } => "answered",
             Stage::Done => "done",
         };
         f.debug_struct("ResponseFuture")
             .field("stage", &stage)
-            .field("attempt", &self.call.as_ref().map(|call| call.attempt))
+            .field("attempt", &self.call.as_ref().map(|c| c.track.attempt))
             .finish_non_exhaustive()
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use seawall_core::{Budget, Component, Events, Name, Sample, Value};
 
-use crate::RetryConfig;
-use crate::decide::End;
 use crate::observe::Ledger;
+use crate::purse::Purse;
+use crate::{Adaptive, End, RetryConfig};
 
 /// Reads what a retry layer and all its services did, from any thread. Clones share.
 ///
@@ -24,19 +24,22 @@ use crate::observe::Ledger;
 #[derive(Clone)]
 pub struct RetryHandle {
     config: RetryConfig,
-    budget: Option<Budget>,
+    budget: Purse,
+    rate: Option<Adaptive>,
     ledger: Arc<Ledger>,
 }
 
 impl RetryHandle {
     pub(crate) const fn new(
         config: RetryConfig,
-        budget: Option<Budget>,
+        budget: Purse,
+        rate: Option<Adaptive>,
         ledger: Arc<Ledger>,
     ) -> Self {
         Self {
             config,
             budget,
+            rate,
             ledger,
         }
     }
@@ -46,9 +49,20 @@ impl RetryHandle {
         &self.config
     }
 
-    /// What pays for extra attempts, if anything does.
+    /// What pays for extra attempts; `None` when nothing does, or a budget of tower's.
     pub const fn budget(&self) -> Option<&Budget> {
-        self.budget.as_ref()
+        self.budget.ours()
+    }
+
+    /// The sending rate that is learned from throttles, if there is one.
+    pub const fn adaptive(&self) -> Option<&Adaptive> {
+        self.rate.as_ref()
+    }
+
+    /// How many calls ended that way; successes are not counted as
+    /// [`Answered`](End::Answered).
+    pub fn ended(&self, end: End) -> u64 {
+        self.ledger.ended(end)
     }
 
     /// How many attempts were answered, first ones included.
@@ -88,7 +102,7 @@ impl Component for RetryHandle {
 
     /// `"budget_exhausted"` while the budget has less than one token, `"ok"` otherwise.
     fn state(&self) -> &'static str {
-        match &self.budget {
+        match self.budget() {
             Some(budget) if budget.balance() < 1.0 => "budget_exhausted",
             _ => "ok",
         }
@@ -96,21 +110,29 @@ impl Component for RetryHandle {
 
     fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
         self.ledger.samples(sink);
-        if let Some(budget) = &self.budget {
+        if let Some(budget) = self.budget() {
             sink(Sample {
                 metric: "seawall_retry_budget_balance",
                 labels: &[],
                 value: Value::Gauge(budget.balance()),
             });
         }
+        if let Some(rate) = self.rate.as_ref().filter(|rate| rate.is_enabled()) {
+            sink(Sample {
+                metric: "seawall_retry_sending_rate",
+                labels: &[],
+                value: Value::Gauge(rate.rate()),
+            });
+        }
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
         let mut settings = self.config.settings();
-        settings.push(match &self.budget {
-            Some(budget) => ("budget", format!("{:?}", budget.config())),
-            None => ("budget", "none".to_owned()),
-        });
+        let budget = match self.budget() {
+            Some(budget) => format!("{:?}", budget.config()),
+            None => format!("{:?}", self.budget).to_lowercase(),
+        };
+        settings.push(("budget", budget));
         settings
     }
 

@@ -4,16 +4,20 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use seawall_core::striped::{Anchor, Local, Shared};
-use seawall_core::{Budget, ErrorIsFailure, Name, Undescribed};
+use seawall_core::{
+    Budget, ErrorIsFailure, Name, Outcome, Reason, Rejection, Sent, Undescribed, What,
+};
 use tower_layer::Layer;
 
+use crate::decide::Answered;
 use crate::observe::{Counters, Ledger};
-use crate::{CloneRequest, Retry, RetryConfig, RetryHandle};
+use crate::purse::Purse;
+use crate::{Adaptive, CloneRequest, Hooks, Retry, RetryConfig, RetryHandle};
 
 /// Tries calls again that failed, when it is safe, allowed and worth it.
 ///
 /// Every service of one layer value and its clones shares one budget and one set of counters. The
-/// type parameters are the classifier `C`, the describer `D` and the copier `P`.
+/// type parameters are the classifier `C`, the describer `D`, the copier `P` and the [`Hooks`] `H`.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -44,19 +48,29 @@ use crate::{CloneRequest, Retry, RetryConfig, RetryHandle};
 /// assert_eq!((handle.attempts(), handle.retries()), (3, 2));
 /// # Ok(()) }
 /// ```
-pub struct RetryLayer<C = ErrorIsFailure, D = Undescribed, P = CloneRequest> {
-    core: Core,
-    classify: C,
-    describe: D,
-    copy: P,
+pub struct RetryLayer<C = ErrorIsFailure, D = Undescribed, P = CloneRequest, H = Hooks> {
+    pub(crate) rules: Rules<C, D, P, H>,
+}
+
+/// What decides: the same for all services of a layer value.
+#[derive(Clone)]
+pub(crate) struct Rules<C, D, P, H> {
+    pub(crate) core: Core,
+    pub(crate) classify: C,
+    pub(crate) describe: D,
+    pub(crate) copy: P,
+    pub(crate) hooks: H,
 }
 
 /// What does not depend on the types of a service.
 #[derive(Clone)]
 pub(crate) struct Core {
     pub(crate) config: RetryConfig,
-    pub(crate) budget: Option<Budget>,
+    pub(crate) budget: Purse,
+    pub(crate) rate: Option<Adaptive>,
     pub(crate) ledger: Arc<Ledger>,
+    /// Whether attempts are limited in time.
+    pub(crate) timed: bool,
     random: Option<Arc<Mutex<fastrand::Rng>>>,
 }
 
@@ -68,20 +82,47 @@ impl Core {
             None => fastrand::f64(),
         }
     }
+
+    /// An attempt succeeded.
+    #[inline]
+    pub(crate) fn succeeded(&self) {
+        self.budget.deposit();
+        if let Some(rate) = &self.rate {
+            rate.on_response(false, rate.now());
+        }
+    }
+
+    /// Tells the sending rate of an answer.
+    pub(crate) fn learn(&self, seen: &Answered) {
+        let Some(rate) = &self.rate else {
+            return;
+        };
+        if seen.is_refused_unsent() {
+            rate.release();
+        } else {
+            let throttled = matches!(seen.outcome, Outcome::Throttled { .. });
+            rate.on_response(throttled, rate.now());
+        }
+    }
+
+    /// A refusal of the layer itself, told.
+    pub(crate) fn refuse(&self, reason: Reason, sent: Sent) -> Rejection {
+        let observer = &self.ledger.observer;
+        let rejection = observer.rejection(reason).with_sent(sent);
+        observer.tell(|| What::Refused(rejection));
+        rejection
+    }
 }
 
 /// What the services of one `layer()` share; the futures hold a reference to it.
-pub(crate) struct Common<S, C, D, P> {
-    pub(crate) core: Core,
-    pub(crate) classify: C,
-    pub(crate) describe: D,
-    pub(crate) copy: P,
+pub(crate) struct Common<S, C, D, P, H> {
+    pub(crate) rules: Rules<C, D, P, H>,
     /// Never called itself: later attempts call clones of it. One service here spares every call
     /// a clone that it will most likely not need.
     spare: Mutex<S>,
 }
 
-impl<S: Clone, C, D, P> Common<S, C, D, P> {
+impl<S: Clone, C, D, P, H> Common<S, C, D, P, H> {
     pub(crate) fn spare(&self) -> S {
         self.spare
             .lock()
@@ -91,8 +132,8 @@ impl<S: Clone, C, D, P> Common<S, C, D, P> {
 }
 
 // A stripe is the layer's counters of that stripe, so that all its services count together.
-pub(crate) type CommonAnchor<S, C, D, P> = Anchor<Common<S, C, D, P>, Arc<Counters>>;
-pub(crate) type CommonLocal<S, C, D, P> = Local<Common<S, C, D, P>, Arc<Counters>>;
+pub(crate) type CommonAnchor<S, C, D, P, H> = Anchor<Common<S, C, D, P, H>, Arc<Counters>>;
+pub(crate) type CommonLocal<S, C, D, P, H> = Local<Common<S, C, D, P, H>, Arc<Counters>>;
 
 impl RetryLayer {
     /// A layer of that name, with a [`Budget`] of its own and of default size.
@@ -100,27 +141,33 @@ impl RetryLayer {
     /// Without [`describe`](Self::describe) no request is known to be safe, and only what was
     /// certainly not sent is tried again.
     pub fn new(name: impl Into<Name>, config: RetryConfig) -> Self {
+        let timed = config.attempt_timeout().or(config.overall_timeout());
         Self {
-            core: Core {
-                config,
-                budget: Some(Budget::default()),
-                ledger: Ledger::new(name.into()),
-                random: None,
+            rules: Rules {
+                core: Core {
+                    timed: timed.is_some(),
+                    config,
+                    budget: Purse::Ours(Budget::default()),
+                    rate: None,
+                    ledger: Ledger::new(name.into()),
+                    random: None,
+                },
+                classify: ErrorIsFailure,
+                describe: Undescribed,
+                copy: CloneRequest,
+                hooks: Hooks::NONE,
             },
-            classify: ErrorIsFailure,
-            describe: Undescribed,
-            copy: CloneRequest,
         }
     }
 }
 
-impl<C, D, P> RetryLayer<C, D, P> {
+impl<C, D, P, H> RetryLayer<C, D, P, H> {
     /// Pays for extra attempts from `budget`, which may be shared with other layers.
     ///
     /// Services and handles that were made before keep the budget they have.
     #[must_use]
     pub fn budget(mut self, budget: Budget) -> Self {
-        self.core.budget = Some(budget);
+        self.rules.core.budget = Purse::Ours(budget);
         self
     }
 
@@ -128,14 +175,37 @@ impl<C, D, P> RetryLayer<C, D, P> {
     /// the upstream is down, which is when it can bear them least.
     #[must_use]
     pub fn without_budget(mut self) -> Self {
-        self.core.budget = None;
+        self.rules.core.budget = Purse::Open;
+        self
+    }
+
+    /// Limits how fast all attempts are sent, first ones included, by a rate that is learned from
+    /// throttles; layers that send to one upstream share it.
+    ///
+    /// Nothing is limited until the upstream throttles for the first time. From then on a first attempt that
+    /// finds no place in the rate waits for it in the call's future, and is refused as
+    /// `RateLimited` when that would take longer than the
+    /// [longest wait](crate::RetryConfigBuilder::max_retry_after) or than its deadline allows. Each
+    /// call takes a short lock and reads the clock twice; a layer without a rate pays nothing.
+    ///
+    /// ```
+    /// use seawall_retry::{Adaptive, RetryConfig, RetryLayer};
+    ///
+    /// let rate = Adaptive::new();
+    /// let quotes = RetryLayer::new("quotes", RetryConfig::default()).adaptive(rate.clone());
+    /// let orders = RetryLayer::new("orders", RetryConfig::default()).adaptive(rate.clone());
+    /// assert!(!rate.is_enabled(), "until the first throttle");
+    /// ```
+    #[must_use]
+    pub fn adaptive(mut self, rate: Adaptive) -> Self {
+        self.rules.core.rate = Some(rate);
         self
     }
 
     /// Draws jitter from a generator with this seed, so that a test can be repeated.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
-        self.core.random = Some(Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))));
+        self.rules.core.random = Some(Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))));
         self
     }
 
@@ -155,65 +225,190 @@ impl<C, D, P> RetryLayer<C, D, P> {
     /// let layer = RetryLayer::new("alpaca", RetryConfig::default()).classify(by_status);
     /// ```
     #[must_use]
-    pub fn classify<C2>(self, classify: C2) -> RetryLayer<C2, D, P> {
-        RetryLayer {
-            core: self.core,
+    pub fn classify<C2>(self, classify: C2) -> RetryLayer<C2, D, P, H> {
+        let Rules {
+            core,
+            describe,
+            copy,
+            hooks,
+            ..
+        } = self.rules;
+        RetryLayer::of(Rules {
+            core,
             classify,
-            describe: self.describe,
-            copy: self.copy,
-        }
+            describe,
+            copy,
+            hooks,
+        })
     }
 
     /// Learns from `describe` whether a request may be sent twice, and its deadline.
     #[must_use]
-    pub fn describe<D2>(self, describe: D2) -> RetryLayer<C, D2, P> {
-        RetryLayer {
-            core: self.core,
-            classify: self.classify,
+    pub fn describe<D2>(self, describe: D2) -> RetryLayer<C, D2, P, H> {
+        let Rules {
+            core,
+            classify,
+            copy,
+            hooks,
+            ..
+        } = self.rules;
+        RetryLayer::of(Rules {
+            core,
+            classify,
             describe,
-            copy: self.copy,
-        }
+            copy,
+            hooks,
+        })
     }
 
     /// Copies requests with `copy` in place of `Clone`.
     #[must_use]
-    pub fn copy<P2>(self, copy: P2) -> RetryLayer<C, D, P2> {
-        RetryLayer {
-            core: self.core,
-            classify: self.classify,
-            describe: self.describe,
+    pub fn copy<P2>(self, copy: P2) -> RetryLayer<C, D, P2, H> {
+        let Rules {
+            core,
+            classify,
+            describe,
+            hooks,
+            ..
+        } = self.rules;
+        RetryLayer::of(Rules {
+            core,
+            classify,
+            describe,
             copy,
-        }
+            hooks,
+        })
+    }
+
+    pub(crate) fn hooked<H2>(self, hook: impl FnOnce(H) -> H2) -> RetryLayer<C, D, P, H2> {
+        let Rules {
+            core,
+            classify,
+            describe,
+            copy,
+            hooks,
+        } = self.rules;
+        let hooks = hook(hooks);
+        RetryLayer::of(Rules {
+            core,
+            classify,
+            describe,
+            copy,
+            hooks,
+        })
+    }
+
+    pub(crate) const fn of(rules: Rules<C, D, P, H>) -> Self {
+        Self { rules }
     }
 
     /// A handle to read the counters and the budget.
     pub fn handle(&self) -> RetryHandle {
+        let core = &self.rules.core;
         RetryHandle::new(
-            self.core.config.clone(),
-            self.core.budget.clone(),
-            Arc::clone(&self.core.ledger),
+            core.config.clone(),
+            core.budget.clone(),
+            core.rate.clone(),
+            Arc::clone(&core.ledger),
         )
     }
 }
 
-impl<S, C, D, P> Layer<S> for RetryLayer<C, D, P>
+impl<C, D, P, A, B, M> RetryLayer<C, D, P, Hooks<A, B, M>> {
+    /// Asks `advise` after each answer whether there should be another attempt; see
+    /// [`Advice`](crate::Advice) for what it can change and what it cannot.
+    ///
+    /// ```
+    /// use seawall_core::{Error, Replay};
+    /// use seawall_retry::{Advice, RetryConfig, RetryLayer, Seen};
+    ///
+    /// // A report that is still being made is asked for again, a large one only once.
+    /// fn advise(seen: Seen<'_, u16, Error<std::io::Error>>) -> Advice {
+    ///     match seen.result {
+    ///         Ok(202) => Advice::Again,
+    ///         Err(_) if seen.meta.cost > 10 && seen.attempt > 1 => Advice::Stop,
+    ///         _ => Advice::Table,
+    ///     }
+    /// }
+    /// let layer = RetryLayer::new("reports", RetryConfig::default()).retry_if(advise);
+    /// ```
+    #[must_use]
+    pub fn retry_if<A2>(self, advise: A2) -> RetryLayer<C, D, P, Hooks<A2, B, M>> {
+        self.hooked(|hooks| Hooks {
+            advise,
+            prepare: hooks.prepare,
+            mark: hooks.mark,
+        })
+    }
+
+    /// Prepares each request right before its attempt, the first one included; see
+    /// [`Prepare`](crate::Prepare).
+    ///
+    /// ```
+    /// use seawall_core::Error;
+    /// use seawall_retry::{Attempt, RetryConfig, RetryLayer};
+    ///
+    /// #[derive(Clone)]
+    /// struct Order { text: String, attempt: u32, signature: u64 }
+    ///
+    /// # fn sign(text: &str, attempt: u32) -> u64 { text.len() as u64 + u64::from(attempt) }
+    /// fn sign_anew(order: &mut Order, attempt: Attempt) -> Result<(), Error<std::io::Error>> {
+    ///     order.attempt = attempt.number;
+    ///     order.signature = sign(&order.text, order.attempt);
+    ///     Ok(())
+    /// }
+    /// let layer = RetryLayer::new("orders", RetryConfig::default()).prepare(sign_anew);
+    /// ```
+    #[must_use]
+    pub fn prepare<B2>(self, prepare: B2) -> RetryLayer<C, D, P, Hooks<A, B2, M>> {
+        self.hooked(|hooks| Hooks {
+            advise: hooks.advise,
+            prepare,
+            mark: hooks.mark,
+        })
+    }
+
+    /// Marks answers that were given up on, so that the caller can tell a failure that was not
+    /// tried again for want of budget from one that was; see [`Mark`](crate::Mark).
+    ///
+    /// ```
+    /// use seawall_retry::{End, Ended, RetryConfig, RetryLayer};
+    ///
+    /// # enum Fault { Refused(seawall_core::Rejection), Failed { status: u16, why: Option<End> } }
+    /// # seawall_core::refusable!(Fault::Refused);
+    /// fn mark(result: &mut Result<u16, Fault>, ended: Ended) {
+    ///     if let Err(Fault::Failed { why, .. }) = result {
+    ///         *why = Some(ended.end);
+    ///     }
+    /// }
+    /// let layer = RetryLayer::new("quotes", RetryConfig::default()).mark(mark);
+    /// ```
+    #[must_use]
+    pub fn mark<M2>(self, mark: M2) -> RetryLayer<C, D, P, Hooks<A, B, M2>> {
+        self.hooked(|hooks| Hooks {
+            advise: hooks.advise,
+            prepare: hooks.prepare,
+            mark,
+        })
+    }
+}
+
+impl<S, C, D, P, H> Layer<S> for RetryLayer<C, D, P, H>
 where
     S: Clone,
     C: Clone,
     D: Clone,
     P: Clone,
+    H: Clone,
 {
-    type Service = Retry<S, C, D, P>;
+    type Service = Retry<S, C, D, P, H>;
 
     fn layer(&self, inner: S) -> Self::Service {
         let common = Common {
-            core: self.core.clone(),
-            classify: self.classify.clone(),
-            describe: self.describe.clone(),
-            copy: self.copy.clone(),
+            rules: self.rules.clone(),
             spare: Mutex::new(inner.clone()),
         };
-        let ledger = &self.core.ledger;
+        let ledger = &self.rules.core.ledger;
         let mut counters = ledger.counters.iter().map(Arc::clone);
         // As many stripes as counters, asked for in order.
         let shared = Shared::new(common, ledger.stripes, || {
@@ -223,24 +418,22 @@ where
     }
 }
 
-impl<C: Clone, D: Clone, P: Clone> Clone for RetryLayer<C, D, P> {
-    /// Shares the budget and the counters.
+impl<C: Clone, D: Clone, P: Clone, H: Clone> Clone for RetryLayer<C, D, P, H> {
+    /// Shares the budget, the sending rate and the counters.
     fn clone(&self) -> Self {
         Self {
-            core: self.core.clone(),
-            classify: self.classify.clone(),
-            describe: self.describe.clone(),
-            copy: self.copy.clone(),
+            rules: self.rules.clone(),
         }
     }
 }
 
-impl<C, D, P> fmt::Debug for RetryLayer<C, D, P> {
+impl<C, D, P, H> fmt::Debug for RetryLayer<C, D, P, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let core = &self.rules.core;
         f.debug_struct("RetryLayer")
-            .field("name", &self.core.ledger.observer.name())
-            .field("config", &self.core.config)
-            .field("budget", &self.core.budget)
+            .field("name", &core.ledger.observer.name())
+            .field("config", &core.config)
+            .field("budget", &core.budget)
             .finish_non_exhaustive()
     }
 }

@@ -63,13 +63,51 @@
 //! | refused by a layer below, otherwise | the answer | the answer |
 //!
 //! "Again" holds while there are attempts left and a copy of the request, the upstream asks for no
-//! longer wait than is allowed, the wait ends before the request's deadline, and the
-//! [`Budget`](seawall_core::Budget) has a token. The wait is the backoff with its jitter, and never
-//! less than what the upstream asked for: what the jitter leaves to chance comes on top, or all who
-//! were told the same time would come back at one instant. An attempt that a layer below refused
-//! unsent costs no token.
+//! longer wait than is allowed, the wait ends before the deadline, and the
+//! [`Budget`](seawall_core::Budget) can pay the price of that class of failure. The wait is the
+//! backoff with its jitter, and never less than what the upstream asked for: what the jitter leaves
+//! to chance comes on top, or all who were told the same time would come back at one instant. An
+//! attempt that a layer below refused unsent costs nothing.
 //!
-//! In every other case the caller gets the answer of the last attempt at once, and unchanged unless
+//! A predicate ([`RetryLayer::retry_if`]) narrows this table by the request's metadata, the answer
+//! and the number of the attempt, and widens it to answers that are no failures; [`Advice`] has the
+//! table of what it can change. No predicate sends a request again that may have been executed and
+//! must not be executed twice.
+//!
+//! # Waits
+//!
+//! [`Backoff`](seawall_core::Backoff) has the strategies and the delays that each of them gives.
+//! After a throttle another one can hold
+//! ([`throttled_backoff`](RetryConfigBuilder::throttled_backoff)), and a sending rate that is
+//! learned from throttles can space all attempts ([`Adaptive`]).
+//!
+//! | setting | limits | when it does not fit |
+//! |---|---|---|
+//! | [`max_retry_after`](RetryConfigBuilder::max_retry_after) | what an upstream may ask for | the answer, at once |
+//! | [`refusal_wait`](RetryConfigBuilder::refusal_wait) | what a layer below may ask for | the refusal, at once |
+//! | [`Meta::deadline`](seawall_core::Meta) | each wait | the last real answer, before the wait |
+//! | [`overall_timeout`](RetryConfigBuilder::overall_timeout) | each wait and the attempt under way | the same; an attempt is dropped, `DeadlineExceeded` |
+//! | [`attempt_timeout`](RetryConfigBuilder::attempt_timeout) | one attempt | it is dropped, `AttemptTimeout`, tried again if that is safe |
+//!
+//! # Signatures, nonces, attempt numbers
+//!
+//! An exact copy of a signed request is refused by many upstreams.
+//! [`RetryLayer::prepare`] is called for each attempt, the first one included, right before the
+//! request is handed to the service that is ready, and gets a copy without what the attempt before
+//! has added. An error from it is the answer of the call.
+//!
+//! # Why there was no further attempt
+//!
+//! The caller gets the real answer, and a call that was given up for want of budget looks like one
+//! that had all its attempts. Three things tell them apart: the counter
+//! [`RetryHandle::ended`] (`seawall_retry_give_ups_total{cause}`), the event
+//! [`BudgetExhausted`](seawall_core::What::BudgetExhausted), and for the one who made the call
+//! [`RetryLayer::mark`], which writes the cause ([`Ended`]) into the response or into the caller's own
+//! error.
+//!
+//! # The answer
+//!
+//! Without a further attempt the caller gets the answer of the last one at once, and unchanged unless
 //! it is wrong about the call. When the last attempt was certainly not sent, but an earlier one may
 //! have been, "not sent" would be a lie that makes a caller place an order twice. A refusal then
 //! says [`Sent::Maybe`](seawall_core::Sent::Maybe) in place of `Sent::No`; an error of the client
@@ -89,9 +127,10 @@
 //! # Readiness
 //!
 //! The first attempt is sent through the instance that was polled ready. Later attempts poll a
-//! fresh clone ready, inside the future. Between attempts nothing of the inner service is held:
-//! the failed attempt and its answer are dropped before the wait. An error of such a clone's
-//! readiness is the answer of the call. A request that has a deadline waits for a clone no longer
+//! fresh clone ready, inside the future. A first attempt that has to wait for the [`Adaptive`] rate,
+//! or that could not be prepared, leaves the ready instance to the next caller. Between attempts
+//! nothing of the inner service is held: the failed attempt and its answer are dropped before the
+//! wait. An error of such a clone's readiness is the answer of the call. A call that has a deadline waits for a clone no longer
 //! than until then, and is answered `DeadlineExceeded`.
 //!
 //! Attempts without a pause hand the thread over now and then, so that a deadline above is heard
@@ -99,9 +138,9 @@
 //!
 //! # Cancellation
 //!
-//! The future can be dropped at any time. Dropped in a wait, it gives the token for the attempt
-//! back that it has not made. An attempt that is under way is dropped with it; the request may be
-//! executed all the same.
+//! The future can be dropped at any time. Dropped in a wait, it gives back what it has taken for an
+//! attempt that it has not made: the payment, and the place in the sending rate. An attempt that is
+//! under way is dropped with it; the request may be executed all the same.
 //!
 //! # Ordering
 //!
@@ -114,19 +153,38 @@
 //! Tower's layer leaves the decision, the wait and the budget to a policy that you write; it
 //! clones the inner service for every call. Here replay safety, hints and the budget are built in,
 //! and the error type stays as it is.
+//!
+//! With the feature `tower` the two fit together. Policies, budgets and backoffs of tower's work
+//! here (`RetryLayer::tower_policy`, `tower_budget`, `tower_backoff`), within the rules of this
+//! layer; and `RetryLayer::policy` is a policy for `tower::retry::Retry`.
 
+mod adaptive;
 mod config;
 mod copy;
 mod decide;
+mod end;
 mod future;
 mod handle;
+mod hooks;
 mod layer;
 mod observe;
+mod purse;
 mod service;
+#[cfg(feature = "tower")]
+mod tower_compat;
+mod track;
 
+pub use adaptive::Adaptive;
 pub use config::{RetryConfig, RetryConfigBuilder};
 pub use copy::{CloneRequest, CopyRequest};
+pub use end::{End, Ended};
 pub use future::ResponseFuture;
 pub use handle::RetryHandle;
+pub use hooks::{
+    Advice, Advise, Answer, Attempt, ByTable, Hook, Hooks, Mark, Prepare, Seen, Unmarked,
+    Unprepared,
+};
 pub use layer::RetryLayer;
 pub use service::Retry;
+#[cfg(feature = "tower")]
+pub use tower_compat::{PolicyMemory, PolicyPause, RetryPolicy, TowerBackoff, TowerPolicy};

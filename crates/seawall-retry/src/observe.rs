@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use seawall_core::striped::Stripes;
 use seawall_core::{Name, Observer, Outcome, Sample, Value};
 
-use crate::decide::End;
+use crate::End;
 
 /// How an attempt was answered: the outcomes, with local refusals apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,19 +51,6 @@ impl Kind {
 }
 
 const ENDS: usize = End::ALL.len();
-const CAUSES: [&str; ENDS] = [
-    "answered",
-    "hopeless",
-    "refused",
-    "unsafe",
-    "attempts",
-    "no_copy",
-    "retry_after",
-    "deadline",
-    "budget",
-    "not_ready",
-];
-
 /// The counters of one stripe. A call that succeeds at once writes one of them.
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -149,7 +136,7 @@ impl Ledger {
             if end != End::Answered {
                 sink(Sample {
                     metric: "seawall_retry_give_ups_total",
-                    labels: &[("cause", CAUSES[end as usize])],
+                    labels: &[("cause", end.as_str())],
                     value: Value::Counter(self.ended(end)),
                 });
             }

@@ -2,25 +2,32 @@
 
 use std::fmt;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use seawall_core::{Classify, Describe, ErrorIsFailure, Refusable, Undescribed};
+use seawall_core::{
+    Classify, Describe, ErrorIsFailure, Meta, Reason, Refusable, Sent, Undescribed, ns,
+};
+use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::decide::wants_copy;
-use crate::layer::CommonAnchor;
-use crate::{CloneRequest, CopyRequest, ResponseFuture};
+use crate::hooks::{Hook, Hooks, MemoryOf};
+use crate::layer::{CommonAnchor, CommonLocal, Core};
+use crate::purse::Place;
+use crate::track::Track;
+use crate::{Adaptive, Advise, Attempt, CloneRequest, CopyRequest, End, Prepare, ResponseFuture};
 
 /// A service whose calls are tried again; see [`RetryLayer`](crate::RetryLayer).
 ///
 /// A clone costs one reference count beside the clone of the inner service. Readiness is the
 /// inner service's own.
-pub struct Retry<S, C = ErrorIsFailure, D = Undescribed, P = CloneRequest> {
+pub struct Retry<S, C = ErrorIsFailure, D = Undescribed, P = CloneRequest, H = Hooks> {
     inner: S,
-    common: CommonAnchor<S, C, D, P>,
+    common: CommonAnchor<S, C, D, P, H>,
 }
 
-impl<S, C, D, P> Retry<S, C, D, P> {
-    pub(crate) const fn new(inner: S, common: CommonAnchor<S, C, D, P>) -> Self {
+impl<S, C, D, P, H> Retry<S, C, D, P, H> {
+    pub(crate) const fn new(inner: S, common: CommonAnchor<S, C, D, P, H>) -> Self {
         Self { inner, common }
     }
 
@@ -41,17 +48,18 @@ impl<S, C, D, P> Retry<S, C, D, P> {
     }
 }
 
-impl<S, C, D, P, Req> Service<Req> for Retry<S, C, D, P>
+impl<S, C, D, P, H, Req> Service<Req> for Retry<S, C, D, P, H>
 where
     S: Service<Req> + Clone,
     S::Error: Refusable,
     C: Classify<S::Response, S::Error>,
     D: Describe<Req>,
     P: CopyRequest<Req>,
+    H: Hook<Req, S::Response, S::Error>,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = ResponseFuture<S, Req, C, D, P>;
+    type Future = ResponseFuture<S, Req, C, D, P, H>;
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -63,18 +71,89 @@ where
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
         let common = self.common.local();
-        let meta = common.common().describe.describe(&request);
-        let copy = if wants_copy(&common.common().core.config, meta.replay, 1) {
-            common.common().copy.copy(&request)
-        } else {
-            None
-        };
-        // The instance that was polled ready is the one that is called.
-        ResponseFuture::new(self.inner.call(request), common, copy, meta)
+        let rules = &common.common().rules;
+        let meta = rules.describe.describe(&request);
+        let memory = rules.hooks.adviser().start(&meta);
+        if let Some(rate) = &rules.core.rate {
+            let mut track = Track::new(&meta, memory, 0);
+            match pace(&rules.core, rate, &mut track) {
+                // The ready instance stays for the next caller; this call takes a spare one.
+                Ok((pause, place)) if !pause.is_zero() => {
+                    return ResponseFuture::paced(pause, common, request, track.paced(place));
+                }
+                Ok((_, place)) => place.used(),
+                Err(wait) => {
+                    let refusal = rules.core.refuse(Reason::RateLimited, Sent::No);
+                    let error = refusal.with_retry_after(wait).into();
+                    let counters = common.stripe();
+                    let answer = track.stopped(rules, counters, End::Paced, error);
+                    return ResponseFuture::answered(answer);
+                }
+            }
+            return self.first(common, request, &meta, track.into_memory());
+        }
+        self.first(common, request, &meta, memory)
     }
 }
 
-impl<S: Clone, C, D, P> Clone for Retry<S, C, D, P> {
+impl<S, C, D, P, H> Retry<S, C, D, P, H> {
+    /// Makes the first attempt.
+    // Always, and the state of the call is put together where it stays: moved, it is read in
+    // larger pieces than it was written in, which stalls longer than all the rest takes.
+    #[inline(always)]
+    fn first<Req>(
+        &mut self,
+        common: CommonLocal<S, C, D, P, H>,
+        mut request: Req,
+        meta: &Meta,
+        memory: MemoryOf<H, Req, S::Response, S::Error>,
+    ) -> ResponseFuture<S, Req, C, D, P, H>
+    where
+        S: Service<Req>,
+        S::Error: Refusable,
+        C: Classify<S::Response, S::Error>,
+        P: CopyRequest<Req>,
+        H: Hook<Req, S::Response, S::Error>,
+    {
+        let rules = &common.common().rules;
+        let copy = if wants_copy(&rules.core.config, meta.replay, 1) {
+            rules.copy.copy(&request)
+        } else {
+            None
+        };
+        let preparer = rules.hooks.preparer();
+        if let Err(error) = preparer.prepare(&mut request, Attempt::FIRST) {
+            let track = Track::new(meta, memory, 0);
+            let answer = track.stopped(rules, common.stripe(), End::Unprepared, error);
+            return ResponseFuture::answered(answer);
+        }
+        // The instance that was polled ready is the one that is called.
+        let attempt = self.inner.call(request);
+        ResponseFuture::new(attempt, common, copy, Track::new(meta, memory, 1))
+    }
+}
+
+/// The wait until the first attempt has its place in the sending rate, or the wait that is too
+/// long for it.
+#[cold]
+fn pace<M>(
+    core: &Core,
+    rate: &Adaptive,
+    track: &mut Track<M>,
+) -> Result<(Duration, Place), Duration> {
+    let now = Instant::now();
+    track.begin(core, now);
+    let mut longest = core.config.max_retry_after();
+    if let Some(deadline) = track.deadline {
+        longest = longest.min(deadline.saturating_duration_since(now));
+    }
+    match rate.acquire(rate.now(), ns(longest)) {
+        Ok(wait) => Ok((Duration::from_nanos(wait), Place::of(rate))),
+        Err(wait) => Err(Duration::from_nanos(wait)),
+    }
+}
+
+impl<S: Clone, C, D, P, H> Clone for Retry<S, C, D, P, H> {
     /// Shares budget, counters and the spare service; readiness is the inner clone's affair.
     fn clone(&self) -> Self {
         Self {
@@ -84,9 +163,9 @@ impl<S: Clone, C, D, P> Clone for Retry<S, C, D, P> {
     }
 }
 
-impl<S: fmt::Debug, C, D, P> fmt::Debug for Retry<S, C, D, P> {
+impl<S: fmt::Debug, C, D, P, H> fmt::Debug for Retry<S, C, D, P, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let core = &self.common.common().core;
+        let core = &self.common.common().rules.core;
         f.debug_struct("Retry")
             .field("inner", &self.inner)
             .field("name", &core.ledger.observer.name())

@@ -62,3 +62,38 @@ mod a_layer_that_tries_again {
         idle_ready_clone_blocks_nobody, survives_a_panic
     }
 }
+
+mod a_layer_with_everything_on {
+    use super::*;
+    use seawall_retry::{Adaptive, Advice, Attempt, CloneRequest, Ended, Hooks, Seen};
+    use tower::BoxError;
+
+    type Advise = fn(Seen<'_, u32, BoxError>) -> Advice;
+    type Prepare = fn(&mut u32, Attempt) -> Result<(), BoxError>;
+    type Mark = fn(&mut Result<u32, BoxError>, Ended);
+    type Full = Retry<Mock, ErrorIsFailure, Always, CloneRequest, Hooks<Advise, Prepare, Mark>>;
+
+    fn subject(inner: Mock) -> Full {
+        let config = RetryConfig::builder()
+            .attempt_timeout(Duration::from_secs(30))
+            .overall_timeout(Duration::from_secs(60))
+            .build()
+            .unwrap();
+        RetryLayer::new("contract", config)
+            .describe(Always(Meta::new(Replay::Never)))
+            .adaptive(Adaptive::new())
+            .retry_if((|_| Advice::Table) as Advise)
+            .prepare((|_, _| Ok(())) as Prepare)
+            .mark((|_, _| {}) as Mark)
+            .layer(inner)
+    }
+
+    seawall_testkit::contract_tests! { subject =>
+        calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
+        dropped_service_releases_its_reservation, dropped_future_releases_everything,
+        pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
+        clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
+        finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
+        passes_errors_through, survives_a_panic
+    }
+}

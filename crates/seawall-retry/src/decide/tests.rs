@@ -2,7 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
-use seawall_core::{Backoff, Scope};
+use seawall_core::Scope;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -13,24 +13,61 @@ struct Fixed {
     left: Option<Duration>,
     tokens: u32,
     no_copy: bool,
+    /// How many extra attempts there were.
+    nth: u32,
+    place: Duration,
     draws: u32,
     withdrawals: u32,
 }
 
 impl World for Fixed {
+    const ADVISED: bool = false;
     fn has_copy(&mut self) -> bool {
         !self.no_copy
     }
-    fn draw(&mut self) -> f64 {
+    fn advice(&mut self) -> Advice {
+        panic!("there is no adviser")
+    }
+    fn pause(&mut self, backoff: &Backoff) -> Option<Pause> {
         self.draws += 1;
-        self.draw
+        let delay = backoff.delay(self.nth, self.draw);
+        let chance = delay - backoff.delay(self.nth, 0.0);
+        Some(Pause { delay, chance })
     }
     fn time_left(&mut self) -> Option<Duration> {
         self.left
     }
+    fn place(&mut self, longest: Duration) -> Option<Duration> {
+        (self.place <= longest).then_some(self.place)
+    }
     fn withdraw(&mut self) -> bool {
         self.withdrawals += 1;
         self.tokens > 0
+    }
+}
+
+/// A world with an adviser.
+struct Advised(Fixed, Advice);
+
+impl World for Advised {
+    const ADVISED: bool = true;
+    fn has_copy(&mut self) -> bool {
+        self.0.has_copy()
+    }
+    fn advice(&mut self) -> Advice {
+        self.1
+    }
+    fn pause(&mut self, backoff: &Backoff) -> Option<Pause> {
+        self.0.pause(backoff)
+    }
+    fn time_left(&mut self) -> Option<Duration> {
+        self.0.time_left()
+    }
+    fn place(&mut self, longest: Duration) -> Option<Duration> {
+        self.0.place(longest)
+    }
+    fn withdraw(&mut self) -> bool {
+        self.0.withdraw()
     }
 }
 
@@ -153,7 +190,8 @@ proptest! {
         tokens in 0_u32..2,
         no_copy in any::<bool>(),
     ) {
-        let mut world = Fixed { draw, left, tokens, no_copy, ..Fixed::default() };
+        let nth = seen.attempt - 1;
+        let mut world = Fixed { draw, left, tokens, no_copy, nth, ..Fixed::default() };
         let decision = decide(&config, &seen, &mut world);
 
         let free = seen.refusal.is_some_and(|r| r.outcome() == Outcome::Ignored);
@@ -330,4 +368,94 @@ fn requests_are_copied_only_where_a_copy_can_be_of_use() {
     assert!(!wants_copy(&config, Replay::Never, 1));
     let config = RetryConfig::builder().attempts(1).build().unwrap();
     assert!(!wants_copy(&config, Replay::Safe, 1));
+}
+
+/// The table of [`Advice`], row by row.
+#[test]
+fn advice_narrows_always_and_widens_only_what_may_be_sent_twice() {
+    let config = RetryConfig::builder().retry_throttled(false).build();
+    let config = config.unwrap();
+    let decided = |seen: Answered, advice| {
+        let rich = Fixed {
+            tokens: 1,
+            ..Fixed::default()
+        };
+        decide(&config, &seen, &mut Advised(rich, advice))
+    };
+    let again = |seen, advice| matches!(decided(seen, advice), Decision::Wait(_));
+    let end = |seen, advice| match decided(seen, advice) {
+        Decision::End(end) => Some(end),
+        Decision::Wait(_) => None,
+    };
+    let after = Advice::After(3_000 * MS);
+    let with = |outcome| Answered {
+        outcome,
+        ..failed(1)
+    };
+    assert!(again(failed(1), Advice::Table) && again(failed(1), Advice::Again));
+    assert_eq!(end(failed(1), Advice::Stop), Some(End::Advised));
+    let throttled = with(Outcome::Throttled {
+        retry_after: None,
+        scope: Scope::Upstream,
+    });
+    for seen in [with(Outcome::Success), with(Outcome::Ignored), throttled] {
+        assert!(!again(seen, Advice::Table) && !again(seen, Advice::Stop));
+        assert!(again(seen, Advice::Again));
+        assert_eq!(decided(seen, after), Decision::Wait(3_000 * MS));
+        // Nothing overrides that it must not be sent twice.
+        let unsafe_ = Answered {
+            replay: Replay::Never,
+            ..seen
+        };
+        assert!(!again(unsafe_, Advice::Again) && !again(unsafe_, after));
+    }
+    assert_eq!(
+        end(with(Outcome::Success), Advice::Stop),
+        Some(End::Answered)
+    );
+    let refused = |reason| Answered {
+        refusal: Some(Rejection::new(reason, "below")),
+        ..with(Outcome::Ignored)
+    };
+    for never in [
+        with(Outcome::Banned { lasts: None }),
+        with(Outcome::QuotaExhausted { renews_in: None }),
+        refused(Reason::BudgetExhausted),
+        refused(Reason::CircuitOpen),
+        failed(3),
+        Answered {
+            replay: Replay::Never,
+            ..with(Outcome::Unknown)
+        },
+    ] {
+        assert!(!again(never, Advice::Again), "{never:?}");
+    }
+    // A wait of the adviser's is a lower bound, and as limited as the upstream's.
+    assert_eq!(
+        end(failed(1), Advice::After(Duration::MAX)),
+        Some(End::RetryAfter)
+    );
+    assert_eq!(
+        end(failed(1), Advice::After(61_000 * MS)),
+        Some(End::RetryAfter)
+    );
+}
+
+#[test]
+fn a_place_in_the_sending_rate_is_waited_for_when_it_comes_in_time() {
+    let config = RetryConfig::default();
+    let decided = |place: u32, left: Option<u32>| {
+        let mut world = Fixed {
+            tokens: 1,
+            place: place * MS,
+            left: left.map(|left| left * MS),
+            ..Fixed::default()
+        };
+        let decision = decide(&config, &failed(1), &mut world);
+        (decision, world.withdrawals)
+    };
+    assert_eq!(decided(700, None), (Decision::Wait(700 * MS), 1));
+    assert_eq!(decided(700, Some(701)), (Decision::Wait(700 * MS), 1));
+    assert_eq!(decided(700, Some(700)), (Decision::End(End::Paced), 0));
+    assert_eq!(decided(60_001, None), (Decision::End(End::Paced), 0));
 }

@@ -133,3 +133,54 @@ fn a_call_that_needs_no_retry_allocates_nothing_and_needs_no_runtime() {
     let clone = seawall_testkit::alloc::count(|| service.clone());
     assert_eq!(clone.allocations, 0);
 }
+
+/// Counts how often it is cloned.
+struct Counted(Arc<AtomicUsize>);
+
+impl Clone for Counted {
+    fn clone(&self) -> Self {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(&self.0))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_cloned_once_for_each_attempt_that_may_follow_and_never_when_none_may() {
+    let unsent = |retry| {
+        let config = RetryConfig::builder().attempts(3).retry_unsent(retry);
+        config.build().unwrap()
+    };
+    for (config, replay, failures, clones) in [
+        (ladder(1), Replay::Safe, 9, 0),
+        (unsent(false), Replay::Never, 9, 0),
+        (unsent(true), Replay::Never, 9, 1),
+        (ladder(3), Replay::Safe, 0, 1),
+        (ladder(3), Replay::Safe, 1, 2),
+        (ladder(3), Replay::SafeWithKey, 9, 2),
+    ] {
+        let left = Arc::new(AtomicUsize::new(failures));
+        let layer = RetryLayer::new("r", config).describe(Always(Meta::new(replay)));
+        let upstream = service_fn(move |_: Counted| {
+            let failing = left.load(Ordering::Relaxed) > 0;
+            left.store(
+                left.load(Ordering::Relaxed).saturating_sub(1),
+                Ordering::Relaxed,
+            );
+            std::future::ready(if failing {
+                Err::<(), BoxError>("down".into())
+            } else {
+                Ok(())
+            })
+        });
+        let count = Arc::new(AtomicUsize::new(0));
+        let _ = layer
+            .layer(upstream)
+            .oneshot(Counted(Arc::clone(&count)))
+            .await;
+        assert_eq!(
+            count.load(Ordering::Relaxed),
+            clones,
+            "{replay:?}, {failures}"
+        );
+    }
+}

@@ -130,3 +130,57 @@ async fn a_future_polled_after_its_answer_panics() {
     let _ = call.as_mut().await;
     let _ = call.as_mut().await;
 }
+
+/// Dropped at any point, a call leaves no reservation, no attempt, no request and no payment.
+#[tokio::test(start_paused = true)]
+async fn a_call_dropped_at_any_await_leaves_nothing_behind() {
+    let witness = Arc::new(());
+    for polls in 0..=6_u32 {
+        let (inner, mock) = mock();
+        let config = RetryConfig::builder()
+            .attempts(3)
+            .backoff(Backoff::constant(SECOND).unwrap())
+            .attempt_timeout(3 * SECOND)
+            .overall_timeout(60 * SECOND)
+            .build()
+            .unwrap();
+        let budget = tokens(5);
+        let held = Arc::clone(&witness);
+        let layer = RetryLayer::new("r", config)
+            .describe(SAFE)
+            .budget(budget.clone())
+            .adaptive(Adaptive::new())
+            .copy(move |request: &u32| {
+                let _ = &held;
+                Some(*request)
+            });
+        let mut service = layer.layer(inner);
+        mock.hold();
+        let mut call = Probe::new(service.ready().await.unwrap().call(7));
+        for poll in 0..polls {
+            // Attempt, pause, readiness, attempt, pause, attempt.
+            assert!(call.poll().is_pending(), "poll {poll}");
+            match poll {
+                0 => mock.respond(0, Err(MockError::Failed(1))),
+                1 => mock.set_pending(),
+                2 => mock.set_ready(),
+                3 => mock.respond(1, Err(MockError::Failed(2))),
+                _ => {}
+            }
+            sleep(SECOND).await;
+        }
+        let sent = mock.calls();
+        drop(call);
+        let left = (
+            mock.in_flight(),
+            mock.futures(),
+            mock.reserved(),
+            mock.waiting(),
+        );
+        assert_eq!(left, (0, 0, 0, 0), "after {polls} polls");
+        // What is not in flight was given back: all but the attempts that were sent.
+        let spent = f64::from(u32::try_from(sent).unwrap() - 1);
+        assert_eq!(budget.balance(), 5.0 - spent, "after {polls} polls");
+    }
+    assert_eq!(Arc::strong_count(&witness), 1);
+}

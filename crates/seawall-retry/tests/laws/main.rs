@@ -8,8 +8,12 @@ mod attempts;
 mod budget;
 mod copies;
 mod held;
+mod hooks;
+mod limits;
+mod pace;
 mod refusals;
 mod rest;
+mod schedules;
 mod truth;
 
 use std::cell::Cell;
@@ -22,11 +26,14 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use seawall_core::{
-    Always, Backoff, Budget, BudgetConfig, Classify, Component, Delivery, ErrorIsFailure, Events,
-    FailureKind, Jitter, Meta, Outcome, Reason, Refusable, Registry, Rejection, Replay, Scope,
-    Sent, Undescribed, Value, What,
+    Always, Backoff, Budget, BudgetConfig, Charge, Classify, Component, Delivery, ErrorIsFailure,
+    Events, FailureKind, Jitter, Meta, Outcome, Reason, Refusable, Registry, Rejection, Replay,
+    Scope, Sent, Undescribed, Value, What,
 };
-use seawall_retry::{CloneRequest, ResponseFuture, Retry, RetryConfig, RetryHandle, RetryLayer};
+use seawall_retry::{
+    Adaptive, Advice, Attempt, CloneRequest, End, Ended, ResponseFuture, Retry, RetryConfig,
+    RetryHandle, RetryLayer, Seen,
+};
 use seawall_testkit::contract::{Mock, MockError, Probe, Stage, mock};
 use tokio::time::{Instant, advance, sleep};
 use tower::limit::ConcurrencyLimitLayer;

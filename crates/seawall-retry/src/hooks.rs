@@ -1,0 +1,304 @@
+//! What a caller adds to the layer's own decisions: a predicate, a preparation, a mark.
+
+use std::future::{Future, Ready};
+use std::time::Duration;
+
+use seawall_core::{Meta, Outcome};
+
+use crate::Ended;
+
+/// What a predicate wants after an answer.
+///
+/// It can always narrow what the layer would do by itself, and widen it within limits:
+///
+/// | the layer by itself | [`Table`](Self::Table) | [`Stop`](Self::Stop) | [`Again`](Self::Again) |
+/// |---|---|---|---|
+/// | again | again | the answer | again |
+/// | the answer is a success, ignored, or throttled where that is not retried | the answer | the answer | **again**, if the request may be sent twice |
+/// | must not be sent twice, and may have been sent | the answer | (not asked) | (not asked) |
+/// | banned, quota exhausted | the answer | (not asked) | (not asked) |
+/// | refused by a layer below, in a way that cannot pass in time | the answer | (not asked) | (not asked) |
+/// | no attempt left, no copy | the answer | (not asked) | (not asked) |
+///
+/// An "again" still needs what every further attempt needs: the time that the upstream named,
+/// the deadline, and a token of the budget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Advice {
+    /// As the layer's own table says.
+    #[default]
+    Table,
+    /// No further attempt.
+    Stop,
+    /// Another attempt, also where the table says no.
+    Again,
+    /// The same, and not before this time has passed: a hint that the classifier does not know.
+    /// The [longest wait](crate::RetryConfigBuilder::max_retry_after) holds for it, too.
+    After(Duration),
+}
+
+/// An answer as a predicate sees it.
+#[non_exhaustive]
+#[derive(Debug)]
+pub struct Seen<'a, Res, Err> {
+    /// What is known of the request.
+    pub meta: Meta,
+    /// The answer.
+    pub result: Result<&'a Res, &'a Err>,
+    /// What the classifier made of it.
+    pub outcome: Outcome,
+    /// Which attempt it answers, counted from 1.
+    pub attempt: u32,
+}
+
+// By hand: derived, they would ask the same of the answer.
+impl<Res, Err> Clone for Seen<'_, Res, Err> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<Res, Err> Copy for Seen<'_, Res, Err> {}
+
+/// An answer as an [`Advise`] sees it.
+#[non_exhaustive]
+#[derive(Debug)]
+pub struct Answer<'a, Req, Res, Err> {
+    /// The request of the next attempt.
+    pub request: &'a mut Req,
+    /// The answer.
+    pub result: &'a mut Result<Res, Err>,
+    /// What the classifier made of it.
+    pub outcome: Outcome,
+    /// Which attempt it answers, counted from 1.
+    pub attempt: u32,
+}
+
+/// Gives [`Advice`] after an answer, and may bring waits of its own.
+///
+/// Closures and `fn` pointers `Fn(Seen<'_, Res, Err>) -> Advice` are advisers. Implement it for
+/// what remembers something during a call.
+pub trait Advise<Req, Res, Err> {
+    /// What it remembers during one call.
+    type Memory;
+    /// A wait of its own in place of the backoff.
+    type Wait: Future<Output = ()>;
+    /// Whether it is asked at all; the default adviser is not, and costs nothing.
+    const ASKED: bool = true;
+
+    /// The memory of a call that begins.
+    fn start(&self, meta: &Meta) -> Self::Memory;
+
+    /// What it wants after this answer. Successes are shown to it as well, where there is a copy
+    /// of the request.
+    fn advise(&self, memory: &mut Self::Memory, answer: Answer<'_, Req, Res, Err>) -> Advice;
+
+    /// The wait before the attempt that was just decided on; the configured backoff unless there
+    /// is one. What the upstream asked for is waited in any case.
+    fn wait(&self, memory: &mut Self::Memory) -> Option<Self::Wait> {
+        let _ = memory;
+        None
+    }
+}
+
+impl<F, Req, Res, Err> Advise<Req, Res, Err> for F
+where
+    F: Fn(Seen<'_, Res, Err>) -> Advice,
+{
+    type Memory = Meta;
+    type Wait = Ready<()>;
+
+    fn start(&self, meta: &Meta) -> Meta {
+        *meta
+    }
+
+    fn advise(&self, meta: &mut Meta, answer: Answer<'_, Req, Res, Err>) -> Advice {
+        self(Seen {
+            meta: *meta,
+            result: answer.result.as_ref(),
+            outcome: answer.outcome,
+            attempt: answer.attempt,
+        })
+    }
+}
+
+/// The default adviser: leaves everything to the layer's own table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ByTable;
+
+impl<Req, Res, Err> Advise<Req, Res, Err> for ByTable {
+    type Memory = ();
+    type Wait = Ready<()>;
+    const ASKED: bool = false;
+
+    #[inline]
+    fn start(&self, _: &Meta) {}
+
+    fn advise(&self, (): &mut (), _: Answer<'_, Req, Res, Err>) -> Advice {
+        Advice::Table
+    }
+}
+
+/// An attempt that is about to be made.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Its number, counted from 1.
+    pub number: u32,
+    /// What the answer before it meant; `None` for the first attempt.
+    pub previous: Option<Outcome>,
+}
+
+impl Attempt {
+    pub(crate) const FIRST: Self = Self {
+        number: 1,
+        previous: None,
+    };
+}
+
+/// Prepares the request for each attempt, the first one included: a fresh signature, a nonce, a
+/// timestamp, a header with the attempt's number.
+///
+/// Closures and `fn` pointers `Fn(&mut Req, Attempt) -> Result<(), Err>` are preparers. What is
+/// prepared is the request that leaves: the copy for the attempt after it was made before, so that
+/// nothing that one attempt adds is found by the next.
+///
+/// ```
+/// use seawall_retry::{Attempt, Prepare};
+///
+/// fn number(request: &mut String, attempt: Attempt) -> Result<(), std::fmt::Error> {
+///     use std::fmt::Write;
+///     write!(request, " attempt={}", attempt.number)
+/// }
+/// # fn is_preparer(_: impl Prepare<String, std::fmt::Error>) {}
+/// # is_preparer(number);
+/// ```
+pub trait Prepare<Req, Err> {
+    /// Prepares `request` for `attempt`.
+    ///
+    /// Called when the service is ready, right before the request is handed to it.
+    ///
+    /// # Errors
+    ///
+    /// The answer of the call: nothing is sent, and no further attempt is made.
+    fn prepare(&self, request: &mut Req, attempt: Attempt) -> Result<(), Err>;
+}
+
+impl<F, Req, Err> Prepare<Req, Err> for F
+where
+    F: Fn(&mut Req, Attempt) -> Result<(), Err>,
+{
+    fn prepare(&self, request: &mut Req, attempt: Attempt) -> Result<(), Err> {
+        self(request, attempt)
+    }
+}
+
+/// The default preparer: sends requests as they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unprepared;
+
+impl<Req, Err> Prepare<Req, Err> for Unprepared {
+    #[inline]
+    fn prepare(&self, _: &mut Req, _: Attempt) -> Result<(), Err> {
+        Ok(())
+    }
+}
+
+/// Marks an answer that was given up on, so that the caller can tell why there was no further
+/// attempt: in an extension of a response, or in a field of the caller's own error.
+///
+/// Closures and `fn` pointers `Fn(&mut Result<Res, Err>, Ended)` are markers. Called once for each
+/// call that is given up ([`End::Answered`](crate::End::Answered) is none), with the answer that the
+/// caller gets; never called for a success.
+pub trait Mark<Res, Err> {
+    /// Marks `result`.
+    fn mark(&self, result: &mut Result<Res, Err>, ended: Ended);
+}
+
+impl<F, Res, Err> Mark<Res, Err> for F
+where
+    F: Fn(&mut Result<Res, Err>, Ended),
+{
+    fn mark(&self, result: &mut Result<Res, Err>, ended: Ended) {
+        self(result, ended);
+    }
+}
+
+/// The default marker: leaves answers as they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unmarked;
+
+impl<Res, Err> Mark<Res, Err> for Unmarked {
+    #[inline]
+    fn mark(&self, _: &mut Result<Res, Err>, _: Ended) {}
+}
+
+/// The hooks of a layer: the adviser `A`, the preparer `B` and the marker `M`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hooks<A = ByTable, B = Unprepared, M = Unmarked> {
+    pub(crate) advise: A,
+    pub(crate) prepare: B,
+    pub(crate) mark: M,
+}
+
+impl Hooks {
+    /// The hooks that do nothing.
+    pub const NONE: Self = Self {
+        advise: ByTable,
+        prepare: Unprepared,
+        mark: Unmarked,
+    };
+}
+
+/// What [`Hooks`] are for requests and answers of given types; implemented for them alone.
+pub trait Hook<Req, Res, Err>: sealed::Sealed {
+    /// The adviser.
+    type Advise: Advise<Req, Res, Err>;
+    /// The preparer.
+    type Prepare: Prepare<Req, Err>;
+    /// The marker.
+    type Mark: Mark<Res, Err>;
+
+    /// The adviser.
+    fn adviser(&self) -> &Self::Advise;
+    /// The preparer.
+    fn preparer(&self) -> &Self::Prepare;
+    /// The marker.
+    fn marker(&self) -> &Self::Mark;
+}
+
+impl<A, B, M, Req, Res, Err> Hook<Req, Res, Err> for Hooks<A, B, M>
+where
+    A: Advise<Req, Res, Err>,
+    B: Prepare<Req, Err>,
+    M: Mark<Res, Err>,
+{
+    type Advise = A;
+    type Prepare = B;
+    type Mark = M;
+
+    fn adviser(&self) -> &A {
+        &self.advise
+    }
+
+    #[inline]
+    fn preparer(&self) -> &B {
+        &self.prepare
+    }
+
+    fn marker(&self) -> &M {
+        &self.mark
+    }
+}
+
+/// What the adviser of hooks remembers.
+pub(crate) type MemoryOf<H, Req, Res, Err> =
+    <<H as Hook<Req, Res, Err>>::Advise as Advise<Req, Res, Err>>::Memory;
+/// What the adviser of hooks waits with.
+pub(crate) type WaitOf<H, Req, Res, Err> =
+    <<H as Hook<Req, Res, Err>>::Advise as Advise<Req, Res, Err>>::Wait;
+
+mod sealed {
+    #[allow(unnameable_types, reason = "nobody else implements `Hook`")]
+    pub trait Sealed {}
+    impl<A, B, M> Sealed for super::Hooks<A, B, M> {}
+}

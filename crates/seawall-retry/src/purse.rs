@@ -1,0 +1,110 @@
+//! What pays for extra attempts, and what spaces them: taken for an attempt, given back when it
+//! is not made.
+
+use std::fmt;
+
+use seawall_core::{Budget, Charge};
+
+use crate::Adaptive;
+
+/// What pays.
+#[derive(Clone)]
+pub(crate) enum Purse {
+    /// Nothing is paid.
+    Open,
+    Ours(Budget),
+    #[cfg(feature = "tower")]
+    Towers(std::sync::Arc<dyn tower::retry::budget::Budget + Send + Sync>),
+}
+
+impl Purse {
+    #[inline]
+    pub(crate) fn deposit(&self) {
+        match self {
+            Self::Open => {}
+            Self::Ours(budget) => budget.deposit(),
+            #[cfg(feature = "tower")]
+            Self::Towers(budget) => budget.deposit(),
+        }
+    }
+
+    /// Pays for an attempt after a failure of that class; `None` when there is not enough.
+    pub(crate) fn pay(&self, charge: Charge) -> Option<Option<Paid>> {
+        let taken = match self {
+            Self::Open => return Some(None),
+            Self::Ours(budget) => budget.withdraw_for(charge),
+            #[cfg(feature = "tower")]
+            Self::Towers(budget) => budget.withdraw(),
+        };
+        taken.then(|| {
+            Some(Paid {
+                purse: self.clone(),
+                charge,
+                in_flight: false,
+            })
+        })
+    }
+
+    pub(crate) const fn ours(&self) -> Option<&Budget> {
+        match self {
+            Self::Ours(budget) => Some(budget),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Purse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open => f.write_str("None"),
+            Self::Ours(budget) => budget.fmt(f),
+            #[cfg(feature = "tower")]
+            Self::Towers(_) => f.write_str("a budget of tower's"),
+        }
+    }
+}
+
+/// What was paid for an extra attempt.
+#[derive(Debug)]
+pub(crate) struct Paid {
+    purse: Purse,
+    charge: Charge,
+    /// Whether the attempt is being made. It is not any more when it was refused before anything
+    /// was sent; the payment then waits for an attempt that is.
+    pub(crate) in_flight: bool,
+}
+
+impl Drop for Paid {
+    fn drop(&mut self) {
+        // The call ended in its pause, or its extra attempt was never sent. Tower's budgets take
+        // nothing back.
+        if let Purse::Ours(budget) = &self.purse
+            && !self.in_flight
+        {
+            budget.refund_for(self.charge);
+        }
+    }
+}
+
+/// A place in the sending rate, given back unless it is used.
+#[derive(Debug)]
+pub(crate) struct Place(Option<Adaptive>);
+
+impl Place {
+    pub(crate) fn of(rate: &Adaptive) -> Self {
+        Self(Some(rate.clone()))
+    }
+
+    /// The attempt is made now.
+    pub(crate) fn used(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(rate) = &self.0 {
+            rate.release();
+        }
+    }
+}

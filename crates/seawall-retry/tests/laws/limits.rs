@@ -1,0 +1,178 @@
+//! Time limits of attempts and calls.
+
+use super::*;
+
+fn limited(attempt: Option<Duration>, overall: Option<Duration>) -> RetryConfig {
+    let backoff = Backoff::constant(SECOND).unwrap();
+    let mut config = RetryConfig::builder().attempts(5).backoff(backoff);
+    if let Some(limit) = attempt {
+        config = config.attempt_timeout(limit);
+    }
+    if let Some(limit) = overall {
+        config = config.overall_timeout(limit);
+    }
+    config.build().unwrap()
+}
+
+/// Takes so long for each attempt, then succeeds; the last for all further ones.
+fn slow<const N: usize>(
+    seconds: [u32; N],
+) -> (
+    impl Service<u32, Response = u32, Error = Failed, Future: Send> + Clone,
+    Arc<AtomicUsize>,
+) {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let service = service_fn(move |n: u32| {
+        let nth = counted.fetch_add(1, Ordering::Relaxed);
+        async move {
+            sleep(seconds[nth.min(N - 1)] * SECOND).await;
+            Ok(n)
+        }
+    });
+    (service, calls)
+}
+
+fn told(answer: Result<u32, Failed>) -> (Reason, Sent) {
+    let error = answer.expect_err("a refusal");
+    let rejection = error.rejection().expect("a refusal of a layer");
+    assert_eq!(rejection.name().as_str(), "r");
+    (rejection.reason(), rejection.sent())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_takes_too_long_is_dropped_and_tried_again_when_that_is_safe() {
+    for (replay, calls) in [(Replay::Safe, 3), (Replay::Never, 1)] {
+        let (inner, count) = slow([9, 9, 1]);
+        let layer = layer(limited(Some(2 * SECOND), None), replay);
+        let start = Instant::now();
+        let answer = layer.layer(inner).oneshot(7).await;
+        assert_eq!(count.load(Ordering::Relaxed), calls);
+        if calls == 3 {
+            assert_eq!(answer, Ok(7));
+            assert_eq!((Instant::now() - start), (2 + 1 + 2 + 1 + 1) * SECOND);
+        } else {
+            assert_eq!(told(answer), (Reason::AttemptTimeout, Sent::Maybe));
+            assert_eq!((Instant::now() - start), 2 * SECOND);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_overall_timeout_ends_an_attempt_that_is_under_way() {
+    let (inner, count) = slow([9]);
+    let layer = layer(limited(None, Some(3 * SECOND)), Replay::Safe);
+    let start = Instant::now();
+    let answer = layer.layer(inner).oneshot(7).await;
+    assert_eq!(told(answer), (Reason::DeadlineExceeded, Sent::Maybe));
+    assert_eq!(
+        ((Instant::now() - start), count.load(Ordering::Relaxed)),
+        (3 * SECOND, 1)
+    );
+    assert_eq!(layer.handle().ended(End::Deadline), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_limits_the_earlier_holds_in_every_attempt() {
+    let (inner, count) = slow([9]);
+    let config = limited(Some(2 * SECOND), Some(4 * SECOND));
+    let start = Instant::now();
+    let answer = layer(config, Replay::Safe).layer(inner).oneshot(7).await;
+    // Two seconds, a pause, and one second that is left.
+    assert_eq!(told(answer), (Reason::DeadlineExceeded, Sent::Maybe));
+    assert_eq!(
+        ((Instant::now() - start), count.load(Ordering::Relaxed)),
+        (4 * SECOND, 2)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_wait_is_begun_that_the_overall_timeout_would_end() {
+    let upstream = Upstream::new([SERVER; 9]);
+    let layer = layer(limited(None, Some(3 * SECOND)), Replay::Safe);
+    let start = Instant::now();
+    let answer = layer.layer(upstream.service()).oneshot(7).await;
+    assert_eq!(answer, Err(SERVER), "the real error");
+    assert_eq!(upstream.pauses(), [SECOND, SECOND]);
+    assert_eq!((Instant::now() - start), 2 * SECOND, "and early");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_requests_own_deadline_holds_where_it_is_earlier() {
+    let meta = |at: Duration| Always(Meta::new(Replay::Safe).with_deadline(Instant::now() + at));
+    for (own, overall, ends) in [
+        (2, Some(5 * SECOND), Some(2)),
+        (9, Some(5 * SECOND), Some(5)),
+        (2, Some(Duration::MAX), Some(2)),
+        // Without the setting it ends waits only: a deadline layer above does the rest.
+        (2, None, None),
+    ] {
+        let (inner, _) = slow([30]);
+        let layer = layer(limited(None, overall), Replay::Safe).describe(meta(own * SECOND));
+        let start = Instant::now();
+        let answer = layer.layer(inner).oneshot(7).await;
+        match ends {
+            Some(seconds) => {
+                assert_eq!(told(answer), (Reason::DeadlineExceeded, Sent::Maybe));
+                assert_eq!((Instant::now() - start), seconds * SECOND);
+            }
+            None => assert_eq!((answer, (Instant::now() - start)), (Ok(7), 30 * SECOND)),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_in_the_last_moment_counts() {
+    let (inner, _) = slow([2]);
+    let layer = layer(limited(Some(2 * SECOND), None), Replay::Safe);
+    assert_eq!(layer.layer(inner).oneshot(7).await, Ok(7));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_limits_start_with_the_first_poll() {
+    let (inner, _) = slow([2]);
+    let layer = layer(limited(Some(3 * SECOND), Some(3 * SECOND)), Replay::Safe);
+    let mut service = layer.layer(inner);
+    let call = service.ready().await.unwrap().call(7);
+    advance(10 * SECOND).await;
+    assert_eq!(call.await, Ok(7));
+}
+
+#[test]
+fn an_answer_that_is_there_at_once_needs_no_timer_no_runtime_and_no_allocation() {
+    let upstream = service_fn(|n: u32| std::future::ready(Ok::<_, Rejection>(n)));
+    let mut service = RetryLayer::new("r", limited(Some(SECOND), Some(SECOND)))
+        .describe(SAFE)
+        .layer(upstream);
+    let mut once = || {
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(service.poll_ready(&mut cx).is_ready());
+        let mut future = std::pin::pin!(service.call(7));
+        assert_eq!(future.as_mut().poll(&mut cx), Poll::Ready(Ok(7)));
+    };
+    once();
+    assert_eq!(seawall_testkit::alloc::count(&mut once).allocations, 0);
+}
+
+#[test]
+fn impossible_limits_are_refused_by_name() {
+    let field = |config: seawall_retry::RetryConfigBuilder| {
+        config
+            .build()
+            .map_err(|e| e.field().to_owned())
+            .unwrap_err()
+    };
+    let config = RetryConfig::builder;
+    assert_eq!(
+        field(config().attempt_timeout(Duration::ZERO)),
+        "attempt_timeout"
+    );
+    assert_eq!(
+        field(config().overall_timeout(Duration::ZERO)),
+        "overall_timeout"
+    );
+    let swapped = config().attempt_timeout(2 * SECOND).overall_timeout(SECOND);
+    assert_eq!(field(swapped), "attempt_timeout");
+    let longest = config().overall_timeout(Duration::MAX).build().unwrap();
+    assert_eq!(longest.overall_timeout(), Some(Duration::MAX));
+}

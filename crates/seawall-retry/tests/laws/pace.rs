@@ -1,0 +1,138 @@
+//! The adaptive sending rate.
+
+use super::*;
+
+/// A rate that was throttled at ten requests per second: about 7 per second, an empty bucket.
+async fn throttled_rate() -> Adaptive {
+    let rate = Adaptive::new();
+    let upstream = Upstream::new([]);
+    let config = RetryConfig::builder().attempts(1).build().unwrap();
+    let layer = layer(config, Replay::Safe).adaptive(rate.clone());
+    let mut service = layer.layer(upstream.service());
+    let start = Instant::now();
+    for _ in 0..100 {
+        service.ready().await.unwrap().call(1).await.unwrap();
+        advance(SECOND / 10).await;
+    }
+    assert_eq!(
+        (Instant::now() - start),
+        10 * SECOND,
+        "nothing waits before a throttle"
+    );
+    assert!(!rate.is_enabled());
+    upstream.answers.lock().unwrap().push(Err(throttled(None)));
+    assert!(service.ready().await.unwrap().call(1).await.is_err());
+    assert!(rate.is_enabled());
+    rate
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_throttle_first_attempts_are_spaced_by_the_rate() {
+    let rate = throttled_rate().await;
+    let upstream = Upstream::new([]);
+    let layer = layer(ladder(3), Replay::Never).adaptive(rate.clone());
+    let start = Instant::now();
+    let calls: Vec<_> = (0..5)
+        .map(|n| tokio::spawn(layer.layer(upstream.service()).oneshot(n)))
+        .collect();
+    for call in calls {
+        assert!(call.await.unwrap().is_ok());
+    }
+    assert!(
+        (Instant::now() - start) > SECOND / 2,
+        "{:?}",
+        (Instant::now() - start)
+    );
+    let asked = upstream.asked.lock().unwrap();
+    assert_eq!(asked.len(), 5);
+    assert!(asked.iter().all(|at| *at - start >= SECOND / 10));
+    assert!(asked.windows(2).all(|pair| pair[1] - pair[0] > SECOND / 20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_that_comes_too_late_is_refused_unsent_with_the_time_to_come_back() {
+    let rate = throttled_rate().await;
+    let (inner, mock) = mock();
+    let soon = Instant::now() + Duration::from_millis(20);
+    let meta = Meta::new(Replay::Never).with_deadline(soon);
+    let layer = RetryLayer::new("r", ladder(3))
+        .describe(Always(meta))
+        .adaptive(rate);
+    let start = Instant::now();
+    let error = layer.layer(inner).oneshot(7).await.unwrap_err();
+    let rejection = *error.rejection().unwrap();
+    assert_eq!(
+        (rejection.reason(), rejection.sent()),
+        (Reason::RateLimited, Sent::No)
+    );
+    assert!(rejection.retry_after().unwrap() > SECOND / 20);
+    assert_eq!((Instant::now(), mock.calls()), (start, 0));
+    assert_eq!(layer.handle().ended(End::Paced), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_dropped_while_it_waits_for_its_place_gives_it_back() {
+    let rate = throttled_rate().await;
+    let upstream = Upstream::new([]);
+    let layer = layer(ladder(3), Replay::Safe).adaptive(rate.clone());
+    let mut service = layer.layer(upstream.service());
+    let longest = u64::MAX;
+    let next = rate.acquire(0, longest).unwrap();
+    rate.release();
+    // Never polled, and dropped in the wait.
+    drop(service.ready().await.unwrap().call(1));
+    let mut call = Probe::new(service.ready().await.unwrap().call(2));
+    assert!(call.poll().is_pending());
+    drop(call);
+    let again = rate.acquire(0, longest).unwrap();
+    assert!(again.abs_diff(next) <= 2, "{again}, {next}");
+    assert_eq!(upstream.calls(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_for_its_place_leaves_the_ready_instance_to_the_next() {
+    let rate = throttled_rate().await;
+    let (inner, mock) = mock();
+    let layer = RetryLayer::new("r", ladder(3)).adaptive(rate);
+    let mut service = layer.layer(inner);
+    let mut call = Probe::new(service.ready().await.unwrap().call(1));
+    assert!(call.poll().is_pending());
+    assert_eq!((mock.reserved(), mock.calls()), (1, 0));
+    sleep(SECOND).await;
+    assert!(matches!(call.poll(), Poll::Ready(Ok(1))));
+    assert_eq!(mock.reserved(), 1);
+    drop(service);
+    assert_eq!(mock.reserved(), 0);
+}
+
+/// Refused by a layer below, an attempt was not sent: its place serves the next one.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_was_refused_unsent_leaves_its_place_to_others() {
+    let rate = throttled_rate().await;
+    let before = rate.acquire(0, u64::MAX).unwrap();
+    rate.release();
+    let upstream = Upstream::new([refused(Reason::CircuitOpen, None)]);
+    let layer = layer(ladder(3), Replay::Safe).adaptive(rate.clone());
+    assert!(layer.layer(upstream.service()).oneshot(7).await.is_err());
+    let after = rate.acquire(0, u64::MAX).unwrap();
+    assert!(after.abs_diff(before) <= 2, "{after}, {before}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn extra_attempts_wait_for_their_place_too() {
+    let rate = throttled_rate().await;
+    let upstream = Upstream::new([SERVER; 2]);
+    let config = RetryConfig::builder()
+        .backoff(Backoff::NONE)
+        .build()
+        .unwrap();
+    let layer = layer(config, Replay::Safe).adaptive(rate);
+    assert_eq!(layer.layer(upstream.service()).oneshot(7).await, Ok(7));
+    assert!(upstream.pauses().iter().all(|p| *p > SECOND / 20));
+    let samples = Mutex::new(Vec::new());
+    layer
+        .handle()
+        .samples(&mut |s| samples.lock().unwrap().push(s.metric.to_owned()));
+    let rate = "seawall_retry_sending_rate";
+    assert!(samples.lock().unwrap().iter().any(|metric| metric == rate));
+}

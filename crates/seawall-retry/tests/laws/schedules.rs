@@ -1,0 +1,148 @@
+//! What holds for every schedule of answers.
+
+use super::*;
+use proptest::prelude::*;
+
+fn answers() -> impl Strategy<Value = Failed> {
+    let ms = |ms: u64| Duration::from_millis(ms);
+    prop_oneof![
+        Just(SERVER),
+        Just(UNKNOWN),
+        Just(NOT_SENT),
+        (0_u64..90_000).prop_map(move |n| throttled(Some(ms(n)))),
+        (0_u64..90_000).prop_map(move |n| Failed::Hinted(ms(n))),
+        Just(refused(Reason::CircuitOpen, Some(SECOND))),
+    ]
+}
+
+fn hint(failed: Failed) -> Duration {
+    match failed {
+        Failed::With(outcome) => outcome.retry_after().unwrap_or_default(),
+        Failed::Hinted(wait) => wait,
+        Failed::Refused(rejection) => rejection.retry_after().unwrap_or_default(),
+    }
+}
+
+fn backoffs() -> impl Strategy<Value = Backoff> {
+    let cap = 8 * SECOND;
+    const JITTERS: [Jitter; 4] = [
+        Jitter::None,
+        Jitter::Full,
+        Jitter::Equal,
+        Jitter::Decorrelated,
+    ];
+    (0..5_usize, proptest::sample::select(&JITTERS[..])).prop_map(move |(kind, jitter)| {
+        let backoff = match kind {
+            0 => Backoff::NONE,
+            1 => Backoff::constant(SECOND).unwrap(),
+            2 => Backoff::linear(SECOND / 3, cap).unwrap(),
+            3 => Backoff::fibonacci(SECOND / 7, cap).unwrap(),
+            _ => Backoff::exponential(SECOND / 9, cap).unwrap(),
+        };
+        backoff.with_jitter(jitter)
+    })
+}
+
+fn paused<T>(test: impl Future<Output = T>) -> T {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().start_paused(true).build();
+    runtime.unwrap().block_on(test)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn no_attempt_is_made_before_its_hint_and_no_wait_passes_the_deadline(
+        schedule in proptest::collection::vec(answers(), 1..8),
+        backoff in backoffs(),
+        slow in backoffs(),
+        own in proptest::option::of(1_u64..200),
+        overall in proptest::option::of(1_u64..200),
+        seed in any::<u64>(),
+    ) {
+        paused(async {
+            let mut config = RetryConfig::builder()
+                .attempts(9)
+                .backoff(backoff)
+                .throttled_backoff(slow)
+                .refusal_wait(2 * SECOND);
+            if let Some(limit) = overall {
+                config = config.overall_timeout(Duration::from_secs(limit));
+            }
+            let start = Instant::now();
+            let mut meta = Meta::new(Replay::Safe);
+            if let Some(own) = own {
+                meta = meta.with_deadline(start + Duration::from_secs(own));
+            }
+            let upstream = Upstream::new(schedule.iter().copied());
+            let layer = layer(config.build().unwrap(), Replay::Safe)
+                .describe(Always(meta))
+                .without_budget()
+                .seed(seed);
+            let answer = layer.layer(upstream.service()).oneshot(7).await;
+            let took = Instant::now() - start;
+            for (pause, failed) in upstream.pauses().into_iter().zip(&schedule) {
+                prop_assert!(pause >= hint(*failed), "{pause:?} after {failed:?}");
+            }
+            if let Some(limit) = own.into_iter().chain(overall).min() {
+                prop_assert!(took <= Duration::from_secs(limit), "{took:?} of {limit} s");
+            }
+            // Nothing is waited for after the last attempt, and its answer is the caller's.
+            let calls = upstream.calls();
+            prop_assert_eq!(*upstream.asked.lock().unwrap().last().unwrap(), start + took);
+            match schedule.get(calls - 1) {
+                Some(last) => prop_assert_eq!(answer.unwrap_err().outcome(), last.outcome()),
+                None => prop_assert_eq!(answer, Ok(7)),
+            }
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn extra_attempts_never_exceed_what_the_budget_allows(
+        schedule in proptest::collection::vec(any::<bool>(), 1..200),
+        tenths in 0_u32..=10,
+        floor in 0_u32..3,
+        capacity in 1_u32..20,
+        windowed in any::<bool>(),
+    ) {
+        paused(async {
+            let (ratio, floor) = (f64::from(tenths) / 10.0, f64::from(floor));
+            let config = match windowed {
+                false => BudgetConfig::new(ratio, floor, capacity),
+                true => BudgetConfig::windowed(ratio, floor, 10 * SECOND),
+            };
+            let upstream = Upstream::new([]);
+            *upstream.answers.lock().unwrap() = schedule
+                .iter()
+                .map(|ok| if *ok { Ok(1) } else { Err(SERVER) })
+                .collect();
+            let layer = layer(ladder(4), Replay::Safe).budget(Budget::new(config.unwrap()));
+            let mut service = layer.layer(upstream.service());
+            let start = Instant::now();
+            let mut calls = 0_u32;
+            while !upstream.answers.lock().unwrap().is_empty() {
+                let _ = service.ready().await.unwrap().call(7).await;
+                calls += 1;
+                let burst = if windowed { floor * 10.0 } else { f64::from(capacity) };
+                let seconds = (Instant::now() - start).as_secs_f64();
+                let most = ratio * f64::from(calls) + floor * seconds + burst + 1e-6;
+                let retries = layer.handle().retries() as f64;
+                prop_assert!(retries <= most, "{retries} of {most} after {calls} calls");
+                prop_assert_eq!(upstream.calls() as f64, f64::from(calls) + retries);
+            }
+            Ok(())
+        })?;
+    }
+}
+
+impl Failed {
+    fn outcome(self) -> Outcome {
+        match self {
+            Self::With(outcome) => outcome,
+            Self::Hinted(_) => Outcome::Failure(FailureKind::Overloaded),
+            Self::Refused(rejection) => rejection.outcome(),
+        }
+    }
+}
