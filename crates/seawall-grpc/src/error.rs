@@ -83,7 +83,7 @@ impl StdError for GrpcError {
 /// |---|---|
 /// | circuit open, not ready, budget exhausted | `UNAVAILABLE` |
 /// | rate limited, too expensive, bulkhead full, queue timeout | `RESOURCE_EXHAUSTED` |
-/// | attempt timed out, deadline exceeded | `DEADLINE_EXCEEDED` |
+/// | attempt timed out, deadline exceeded, body timed out | `DEADLINE_EXCEEDED` |
 /// | outcome unknown | `UNKNOWN` |
 pub const fn code_of(reason: Reason) -> Code {
     match reason {
@@ -91,7 +91,9 @@ pub const fn code_of(reason: Reason) -> Code {
         | Reason::TooExpensive
         | Reason::BulkheadFull
         | Reason::QueueTimeout => Code::ResourceExhausted,
-        Reason::AttemptTimeout | Reason::DeadlineExceeded => Code::DeadlineExceeded,
+        Reason::AttemptTimeout | Reason::DeadlineExceeded | Reason::BodyTimeout => {
+            Code::DeadlineExceeded
+        }
         Reason::OutcomeUnknown => Code::Unknown,
         _ => Code::Unavailable,
     }
@@ -141,6 +143,7 @@ mod tests {
         assert_eq!(code_of(Reason::CircuitOpen), Code::Unavailable);
         assert_eq!(code_of(Reason::BulkheadFull), Code::ResourceExhausted);
         assert_eq!(code_of(Reason::DeadlineExceeded), Code::DeadlineExceeded);
+        assert_eq!(code_of(Reason::BodyTimeout), Code::DeadlineExceeded);
         assert_eq!(code_of(Reason::OutcomeUnknown), Code::Unknown);
     }
 

@@ -35,6 +35,12 @@
 //! in its trailers how it ended; with [`UntilTrailers`] as a layer's hold, the call is not over
 //! and its place not free before that.
 //!
+//! # Deadlines
+//!
+//! [`write_grpc_timeout`] tells the server what is left of a request's deadline, and
+//! [`read_grpc_timeout`] reads it there, so that what is left shrinks from hop to hop; see
+//! [`GrpcTimeout`].
+//!
 //! # Readiness, cancellation, ordering
 //!
 //! Nothing here reserves, waits or spawns; readiness is the inner service's.
@@ -44,6 +50,7 @@ mod classify;
 mod error;
 mod lift;
 mod pushback;
+mod timeout;
 mod trailers;
 
 pub use answered::{AnswerGrpc, AnswerGrpcFuture, AnsweredGrpc};
@@ -51,6 +58,9 @@ pub use classify::{GrpcClassifier, GrpcFailure, outcome_of};
 pub use error::{GrpcError, code_of, status_of};
 pub use lift::{LiftGrpc, LiftGrpcFuture, LiftedGrpc};
 pub use pushback::{Pushback, RETRY_PUSHBACK_MS};
+pub use timeout::{
+    GRPC_TIMEOUT, GrpcTimeout, format_timeout, parse_timeout, read_grpc_timeout, write_grpc_timeout,
+};
 pub use trailers::{StatusBody, UntilTrailers};
 
 /// Compiles the example of the README.

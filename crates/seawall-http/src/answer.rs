@@ -13,7 +13,7 @@ use seawall_core::{Reason, Rejection};
 /// |---|---|
 /// | circuit open, not ready, bulkhead full, queue timeout, budget exhausted | 503 |
 /// | rate limited, too expensive | 429 |
-/// | attempt timed out, deadline exceeded | 504 |
+/// | attempt timed out, deadline exceeded, body timed out | 504 |
 /// | outcome unknown | 502 |
 ///
 /// ```
@@ -27,7 +27,9 @@ use seawall_core::{Reason, Rejection};
 pub const fn status_of(rejection: &Rejection) -> StatusCode {
     match rejection.reason() {
         Reason::RateLimited | Reason::TooExpensive => StatusCode::TOO_MANY_REQUESTS,
-        Reason::AttemptTimeout | Reason::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+        Reason::AttemptTimeout | Reason::DeadlineExceeded | Reason::BodyTimeout => {
+            StatusCode::GATEWAY_TIMEOUT
+        }
         // The upstream gave no answer that can be passed on.
         Reason::OutcomeUnknown => StatusCode::BAD_GATEWAY,
         _ => StatusCode::SERVICE_UNAVAILABLE,
@@ -82,7 +84,7 @@ mod tests {
             let status = status_of(&Rejection::new(reason, "x")).as_u16();
             let expected = match reason {
                 Reason::RateLimited | Reason::TooExpensive => 429,
-                Reason::AttemptTimeout | Reason::DeadlineExceeded => 504,
+                Reason::AttemptTimeout | Reason::DeadlineExceeded | Reason::BodyTimeout => 504,
                 Reason::OutcomeUnknown => 502,
                 _ => 503,
             };

@@ -15,6 +15,8 @@
 //! | may this request be sent twice, what does it cost, when is it too late? | [`Routes`], [`RequestDeadline`] |
 //! | how is it copied? | [`copy_request`] with a [`ReplayBody`], [`copy_bytes_request`] |
 //! | when is the call over? | [`UntilBodyEnd`], [`GuardedBody`] |
+//! | what if the body stalls? | [`BodyTimeoutLayer`] |
+//! | how long may it take, and how does the other side learn it? | [`RequestTimeout`], [`RequestDeadline`], [`WriteDeadlineLayer`], [`ReadDeadlineLayer`] |
 //! | how is a refusal answered in a server? | [`Answered`], [`respond`], [`status_of`] |
 //!
 //! # Example
@@ -49,6 +51,8 @@
 //! * `reqwest`: the same for `reqwest`, whose redirects must be off to prove anything; see
 //!   [`TransportError`].
 
+pub mod body_timeout;
+pub mod deadline;
 pub mod inspect;
 
 mod answer;
@@ -63,8 +67,16 @@ mod transport;
 
 pub use answer::{respond, status_of};
 pub use answered::{Answer, AnswerFuture, Answered};
+pub use body_timeout::{
+    BodyLimit, BodyTimeout, BodyTimeoutConfig, BodyTimeoutHandle, BodyTimeoutLayer, TimedBody,
+};
 pub use classify::{ByTransport, HttpClassifier, JudgeError};
 pub use copy::{copy_bytes_request, copy_request};
+pub use deadline::{
+    DeadlineFormat, DeadlineHeader, DeadlineRead, ReadDeadline, ReadDeadlineHandle,
+    ReadDeadlineLayer, RequestTimeout, WriteDeadline, WriteDeadlineLayer, deadline_of,
+    read_deadline, request_timeout, write_deadline,
+};
 pub use guarded::{GuardedBody, UntilBodyEnd};
 pub use inspect::{InspectLayer, InspectedBody};
 pub use replay::{DEFAULT_REPLAY_CAP, ReplayBody, ReplayError};

@@ -4,8 +4,11 @@ use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::io;
 
-use seawall_core::{FailureKind, Outcome, Rejection};
+#[cfg(feature = "hyper")]
+use seawall_core::FailureKind;
+use seawall_core::{Outcome, Rejection};
 
+#[cfg(feature = "hyper")]
 const NOT_SENT: Outcome = Outcome::Failure(FailureKind::NotSent);
 
 /// An error of an HTTP client that can say whether the request left.

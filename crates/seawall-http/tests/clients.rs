@@ -192,3 +192,80 @@ async fn a_request_that_cannot_be_built_says_nothing_about_the_upstream() {
         .unwrap_err();
     assert_eq!(judged(nonsense), Outcome::Ignored);
 }
+
+/// A server that says the head of an answer and then nothing; it ends when it is hung up on.
+fn stalls_after_its_head() -> (SocketAddr, std::thread::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 1_024];
+        let _ = stream.read(&mut request).unwrap();
+        let head = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        while stream.read(&mut request).is_ok_and(|read| read > 0) {}
+    });
+    (address, server)
+}
+
+async fn is_cut_off<B>(body: B)
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+    B::Error: std::error::Error + 'static,
+{
+    use http_body_util::BodyExt;
+    let mut body = body;
+    let Some(Err(error)) = body.frame().await else {
+        panic!("something came");
+    };
+    let refused = seawall_core::find_rejection(&error).unwrap();
+    assert_eq!(refused.reason(), seawall_core::Reason::BodyTimeout);
+    assert!(body.frame().await.is_none());
+}
+
+fn body_timeout() -> seawall_http::BodyTimeoutLayer {
+    seawall_http::BodyTimeoutLayer::new("stalls", seawall_http::BodyTimeoutConfig::default())
+}
+
+/// Time is paused: it moves on as soon as there is nothing to do but to wait.
+#[tokio::test(start_paused = true)]
+async fn a_body_of_hyper_that_stalls_is_cut_off_and_its_connection_closed() {
+    use seawall_core::LiftLayer;
+    use tower::{ServiceBuilder, ServiceExt};
+    let (address, server) = stalls_after_its_head();
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let stack = ServiceBuilder::new()
+        .layer(body_timeout())
+        .layer(LiftLayer)
+        .service(client);
+    let request = Request::get(format!("http://{address}/")).body(Full::new(Bytes::new()));
+    let answer = stack.oneshot(request.unwrap()).await.unwrap();
+    is_cut_off(answer.into_body()).await;
+    hung_up(server).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_of_reqwest_that_stalls_is_cut_off_and_its_connection_closed() {
+    use seawall_core::LiftLayer;
+    use tower::{ServiceBuilder, ServiceExt, service_fn};
+    let (address, server) = stalls_after_its_head();
+    let client = reqwest::Client::new();
+    let client = service_fn(move |request: Request<reqwest::Body>| {
+        let sent = reqwest::Request::try_from(request).map(|request| client.execute(request));
+        async move { Ok::<Response<reqwest::Body>, reqwest::Error>(sent?.await?.into()) }
+    });
+    let stack = ServiceBuilder::new()
+        .layer(body_timeout())
+        .layer(LiftLayer)
+        .service(client);
+    let request = Request::get(format!("http://{address}/")).body(reqwest::Body::default());
+    let answer = stack.oneshot(request.unwrap()).await.unwrap();
+    is_cut_off(answer.into_body()).await;
+    hung_up(server).await;
+}
+
+async fn hung_up(server: std::thread::JoinHandle<()>) {
+    tokio::task::spawn_blocking(|| server.join().unwrap())
+        .await
+        .unwrap();
+}

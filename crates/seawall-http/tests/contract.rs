@@ -93,3 +93,74 @@ mod answered {
         survives_a_panic,
     }
 }
+
+/// The mock behind HTTP requests that carry its numbers.
+type Numbers = MapRequest<Upstream, fn(http::Request<u32>) -> u32>;
+
+fn numbers(inner: Mock) -> Numbers {
+    MapRequest::new(upstream(inner), http::Request::into_body)
+}
+
+mod body_timeouts {
+    use super::*;
+    use seawall_http::{BodyTimeoutConfig, BodyTimeoutLayer};
+    use std::time::Duration;
+
+    fn subject(inner: Mock) -> impl Service<u32, Response = u32, Error = BoxError> + Clone {
+        // Longer than the laws' patience, so that no law is cut short.
+        let long = Duration::from_secs(10 * 3600);
+        let limits = BodyTimeoutConfig::builder().first_byte(long).build();
+        let layer = BodyTimeoutLayer::new("contract", limits.expect("valid"));
+        let inner = layer.layer(numbers(inner));
+        let inner = MapResponse::new(inner, number as fn(_) -> u32);
+        MapRequest::new(inner, http::Request::new as fn(u32) -> _)
+    }
+
+    seawall_testkit::contract_tests! { subject =>
+        calls_the_ready_instance,
+        one_request_needs_one_reservation,
+        reserves_once_when_polled_again,
+        dropped_service_releases_its_reservation,
+        dropped_future_releases_everything,
+        pending_has_registered_the_waker,
+        call_does_not_poll_readiness,
+        spawns_no_task,
+        clone_resets_readiness,
+        asks_again_before_claiming_ready,
+        finished_future_holds_nothing,
+        finished_future_has_dropped_the_inner_future,
+        idle_ready_clone_blocks_nobody,
+        passes_errors_through,
+        survives_a_panic,
+    }
+}
+
+mod deadlines {
+    use super::*;
+    use seawall_http::{ReadDeadlineLayer, WriteDeadlineLayer};
+
+    fn subject(inner: Mock) -> impl Service<u32, Response = u32, Error = BoxError> + Clone {
+        let inner = WriteDeadlineLayer::new().layer(numbers(inner));
+        let inner = ReadDeadlineLayer::new("contract").layer(inner);
+        let inner = MapResponse::new(inner, number as fn(_) -> u32);
+        MapRequest::new(inner, http::Request::new as fn(u32) -> _)
+    }
+
+    seawall_testkit::contract_tests! { subject =>
+        calls_the_ready_instance,
+        one_request_needs_one_reservation,
+        reserves_once_when_polled_again,
+        dropped_service_releases_its_reservation,
+        dropped_future_releases_everything,
+        pending_has_registered_the_waker,
+        call_does_not_poll_readiness,
+        spawns_no_task,
+        clone_resets_readiness,
+        asks_again_before_claiming_ready,
+        finished_future_holds_nothing,
+        finished_future_has_dropped_the_inner_future,
+        idle_ready_clone_blocks_nobody,
+        passes_errors_through,
+        survives_a_panic,
+    }
+}

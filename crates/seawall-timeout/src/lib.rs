@@ -40,6 +40,12 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Which timeout
+//!
+//! [`AttemptTimeoutLayer::new`] takes it as a figure. [`AttemptTimeoutLayer::learned`] takes it
+//! from what recent answers took, so that it is neither too short in a slow hour nor too long in
+//! a fast one. [`per_request`](AttemptTimeoutLayer::per_request) lets a request say its own.
+//!
 //! # How it works
 //!
 //! The future polls the inner future first. When that is ready, this was all. Only at the first
@@ -102,5 +108,8 @@ pub mod deadline;
 mod observe;
 mod race;
 
-pub use attempt::{AttemptTimeout, AttemptTimeoutHandle, AttemptTimeoutLayer};
+pub use attempt::{
+    AttemptTimeout, AttemptTimeoutHandle, AttemptTimeoutLayer, Fixed, Learned, LearnedConfig,
+    LearnedConfigBuilder, OwnTimeout, SameForAll,
+};
 pub use deadline::{Deadline, DeadlineHandle, DeadlineLayer, Stamp, Stamped, Unstamped};

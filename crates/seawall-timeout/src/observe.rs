@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
+use crate::attempt::learner::Learner;
 use seawall_core::striped::{Shared, Stripes};
 use seawall_core::{
     Events, InvalidConfig, Name, Observer, Positive, Reason, Rejection, Sample, Sent, Value, What,
@@ -148,9 +149,11 @@ fn find(id: u64) -> Option<Arc<Ledger>> {
 /// What the services of one layer value and its clones share.
 #[derive(Debug)]
 pub(crate) struct Common {
+    /// With a learner, what an attempt may take until enough is known.
     after_ns: AtomicU64,
     tag: Tag,
     ledger: Arc<Ledger>,
+    learner: Option<Learner>,
 }
 
 /// The state of a layer. Its stripes hold nothing: only their reference counts are wanted, so
@@ -159,14 +162,24 @@ pub(crate) type State = Shared<Common, ()>;
 
 impl Common {
     pub(crate) fn share(pattern: Pattern, name: Name, after: Positive) -> State {
+        Self::share_with(pattern, name, after.get(), None)
+    }
+
+    pub(crate) fn share_with(
+        pattern: Pattern,
+        name: Name,
+        after: Duration,
+        learner: Option<Learner>,
+    ) -> State {
         let ledger = Ledger::new(pattern, name);
         let common = Self {
-            after_ns: AtomicU64::new(ns(after.get())),
+            after_ns: AtomicU64::new(ns(after)),
             tag: Tag {
                 id: ledger.id,
                 name,
             },
             ledger,
+            learner,
         };
         Shared::new(common, Stripes::auto(), || ())
     }
@@ -182,6 +195,10 @@ impl Common {
 
     pub(crate) fn set_after(&self, after: Positive) {
         self.after_ns.store(ns(after.get()), Ordering::Relaxed);
+    }
+
+    pub(crate) const fn learner(&self) -> Option<&Learner> {
+        self.learner.as_ref()
     }
 
     #[inline]
@@ -204,6 +221,14 @@ impl Common {
     /// Hands out the counters of the pattern: refusals by reason, and by where the call was.
     pub(crate) fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
         let Pattern { name, cuts } = self.ledger.pattern;
+        if let Some(learner) = &self.learner {
+            let seconds = learner.last_allowed(self.after_ns()) as f64 / 1e9;
+            sink(Sample {
+                metric: "seawall_timeout_learned_seconds",
+                labels: &[],
+                value: Value::Gauge(seconds),
+            });
+        }
         for reason in [Reason::AttemptTimeout, Reason::DeadlineExceeded] {
             let refused = cuts.iter().filter(|cut| cut.reason() == reason);
             if refused.clone().next().is_some() {

@@ -63,6 +63,14 @@ impl<F> Race<F> {
         }
     }
 
+    /// Sets what the call may take, before its timer is armed.
+    #[inline]
+    pub(crate) fn allow(self: Pin<&mut Self>, after_ns: u64) {
+        if let RaceProj::Running { limit, .. } = self.project() {
+            limit.after_ns = after_ns;
+        }
+    }
+
     pub(crate) const fn state(&self) -> &'static str {
         match self {
             Self::Running { timer: None, .. } => "running",

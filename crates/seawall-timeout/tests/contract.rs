@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use seawall_core::{Meta, Undescribed};
 use seawall_testkit::contract::{Mock, MockHandle, assert_law, laws};
-use seawall_timeout::{AttemptTimeout, AttemptTimeoutLayer, Deadline, DeadlineLayer, Unstamped};
+use seawall_timeout::{
+    AttemptTimeout, AttemptTimeoutLayer, Deadline, DeadlineLayer, Learned, LearnedConfig,
+    SameForAll, Unstamped,
+};
 use tokio::time::Instant;
 use tower::{Layer as _, Service as _, ServiceExt as _};
 
@@ -27,6 +30,22 @@ fn deadline(inner: Mock) -> Deadline<Mock, Unstamped> {
 
 mod attempt_timeout {
     seawall_testkit::contract_tests! { super::attempt =>
+        calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
+        dropped_service_releases_its_reservation, dropped_future_releases_everything,
+        pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
+        clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
+        finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
+        passes_errors_through, survives_a_panic
+    }
+}
+
+fn learned(inner: Mock) -> AttemptTimeout<Mock, Undescribed, SameForAll, Learned> {
+    let long = LearnedConfig::builder().min(LONG).max(LONG);
+    AttemptTimeoutLayer::learned("contract", long.build().unwrap()).layer(inner)
+}
+
+mod learned_timeout {
+    seawall_testkit::contract_tests! { super::learned =>
         calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
         dropped_service_releases_its_reservation, dropped_future_releases_everything,
         pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use seawall_core::{Component, Events, InvalidConfig, Name, Sample};
 
+use super::learner::Learner;
 use crate::observe::{ATTEMPT, Cut, State, positive};
 
 /// Reads and changes an attempt timeout from outside, from any thread. Clones share.
@@ -34,17 +35,44 @@ impl AttemptTimeoutHandle {
         Self { state }
     }
 
-    /// How long an attempt may take.
+    /// How long an attempt may take: as it was set, or as it was learned last.
     pub fn timeout(&self) -> Duration {
-        self.state.common().after()
+        let common = self.state.common();
+        let set = common.after_ns();
+        let learned = common.learner().map(|learner| learner.last_allowed(set));
+        Duration::from_nanos(learned.unwrap_or(set))
     }
 
-    /// Sets how long an attempt may take, for calls from now on.
+    /// The quantile that a learned timeout is made of, as it was computed last; `None` while too
+    /// few answers are known, and where nothing is learned.
+    pub fn estimate(&self) -> Option<Duration> {
+        self.state.common().learner()?.last_estimate()
+    }
+
+    /// How many answers a learned timeout lacks; 0 where nothing is learned.
+    pub fn missing(&self) -> u32 {
+        self.state.common().learner().map_or(0, Learner::missing)
+    }
+
+    /// Forgets what was learned: attempts may take the initial timeout until enough is known
+    /// again. For an upstream that was moved or replaced.
+    pub fn forget(&self) {
+        if let Some(learner) = self.state.common().learner() {
+            learner.forget();
+        }
+    }
+
+    /// Sets how long an attempt may take, for calls from now on; where that is learned, how long
+    /// until enough is known.
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when it is zero; the timeout stays as it was.
+    /// [`InvalidConfig`] when it is zero, or outside of the bounds of what is learned; the timeout
+    /// stays as it was.
     pub fn set_timeout(&self, timeout: Duration) -> Result<(), InvalidConfig> {
+        if let Some(learner) = self.state.common().learner() {
+            learner.config().within("timeout", timeout)?;
+        }
         self.state.common().set_after(positive("timeout", timeout)?);
         Ok(())
     }
@@ -83,7 +111,21 @@ impl Component for AttemptTimeoutHandle {
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        vec![("timeout", format!("{:?}", self.timeout()))]
+        let common = self.state.common();
+        let timeout = ("timeout", format!("{:?}", common.after()));
+        let Some(learner) = common.learner() else {
+            return vec![timeout];
+        };
+        let config = learner.config();
+        vec![
+            ("initial", timeout.1),
+            ("min", format!("{:?}", config.min())),
+            ("max", format!("{:?}", config.max())),
+            ("quantile", config.quantile().to_string()),
+            ("factor", config.factor().to_string()),
+            ("window", format!("{:?}", config.window())),
+            ("warm_up", config.warm_up().to_string()),
+        ]
     }
 
     fn attach(&self, events: &Events) {

@@ -4,28 +4,38 @@ use std::fmt;
 use std::task::{Context, Poll};
 
 use seawall_core::striped::Anchor;
-use seawall_core::{Describe, Refusable, Undescribed};
+use seawall_core::{Describe, Refusable, Undescribed, ns};
 use tokio::time::Instant;
 use tower_service::Service;
 
-use super::ResponseFuture;
+use super::{Fixed, Mode, OwnTimeout, ResponseFuture, SameForAll};
 use crate::observe::{Common, Cut};
 use crate::race::{Limit, Race};
 
 /// A service whose attempts are cut off; see [`AttemptTimeoutLayer`](super::AttemptTimeoutLayer).
 #[derive(Clone)]
-pub struct AttemptTimeout<S, D = Undescribed> {
+pub struct AttemptTimeout<S, D = Undescribed, T = SameForAll, L = Fixed> {
     inner: S,
     state: Anchor<Common, ()>,
     describe: D,
+    own: T,
+    mode: L,
 }
 
-impl<S, D> AttemptTimeout<S, D> {
-    pub(crate) const fn new(inner: S, state: Anchor<Common, ()>, describe: D) -> Self {
+impl<S, D, T, L> AttemptTimeout<S, D, T, L> {
+    pub(crate) const fn new(
+        inner: S,
+        state: Anchor<Common, ()>,
+        describe: D,
+        own: T,
+        mode: L,
+    ) -> Self {
         Self {
             inner,
             state,
             describe,
+            own,
+            mode,
         }
     }
 
@@ -45,15 +55,17 @@ impl<S, D> AttemptTimeout<S, D> {
     }
 }
 
-impl<S, D, Req> Service<Req> for AttemptTimeout<S, D>
+impl<S, D, T, L, Req> Service<Req> for AttemptTimeout<S, D, T, L>
 where
     S: Service<Req>,
     S::Error: Refusable,
     D: Describe<Req>,
+    T: OwnTimeout<Req>,
+    L: Mode<S::Response, S::Error>,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = ResponseFuture<S::Future>;
+    type Future = ResponseFuture<S::Future, L::Lesson>;
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -66,21 +78,24 @@ where
         let until = self.describe.describe(&request).deadline;
         // The clock is read only for requests that have a deadline.
         if until.is_some_and(|until| until <= Instant::now()) {
-            return ResponseFuture::new(Race::Refused {
+            let refused = Race::Refused {
                 rejection: common.tag().cut(Cut::Late),
-            });
+            };
+            return ResponseFuture::new(refused, self.mode.none());
         }
+        let own = self.own.own_timeout(&request);
         let limit = Limit {
-            after_ns: common.after_ns(),
+            after_ns: own.map_or_else(|| common.after_ns(), ns),
             until,
             cut: Cut::Attempt,
         };
         let tag = common.tag();
-        ResponseFuture::new(Race::start(self.inner.call(request), limit, tag))
+        let lesson = self.mode.lesson(&self.state, own.is_some());
+        ResponseFuture::new(Race::start(self.inner.call(request), limit, tag), lesson)
     }
 }
 
-impl<S: fmt::Debug, D> fmt::Debug for AttemptTimeout<S, D> {
+impl<S: fmt::Debug, D, T, L> fmt::Debug for AttemptTimeout<S, D, T, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AttemptTimeout")
             .field("inner", &self.inner)

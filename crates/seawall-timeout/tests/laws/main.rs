@@ -6,6 +6,7 @@
 
 mod attempts;
 mod deadlines;
+mod learned;
 
 use std::cell::Cell;
 use std::future::Future;
@@ -24,7 +25,7 @@ use seawall_core::{
 use seawall_testkit::contract::{Mock, Probe, Stage, mock};
 use seawall_timeout::{
     AttemptTimeout, AttemptTimeoutHandle, AttemptTimeoutLayer, Deadline, DeadlineHandle,
-    DeadlineLayer, Unstamped, attempt, deadline,
+    DeadlineLayer, Fixed, Learned, LearnedConfig, SameForAll, Unstamped, attempt, deadline,
 };
 use tokio::time::{Instant, advance, sleep};
 use tower::limit::ConcurrencyLimitLayer;
@@ -65,6 +66,9 @@ mod auto_traits {
 
     assert_impl_all!(AttemptTimeout<Mock>: Send, Sync, Clone, Unpin);
     assert_impl_all!(Deadline<Mock>: Send, Sync, Clone, Unpin);
+    assert_impl_all!(AttemptTimeout<Mock, Undescribed, SameForAll, Learned>: Send, Sync, Clone, Unpin);
+    assert_impl_all!(attempt::ResponseFuture<Ready<Rejection>, attempt::Learning>: Send, Sync);
+    assert_impl_all!(Fixed: Send, Sync, Copy);
     assert_not_impl_any!(AttemptTimeout<Local>: Send, Sync);
     assert_not_impl_any!(Deadline<Local>: Send, Sync);
     assert_impl_all!(attempt::ResponseFuture<Ready<Rejection>>: Send, Sync);

@@ -1,0 +1,134 @@
+//! What the limits are set to.
+
+use std::time::Duration;
+
+use seawall_core::{InvalidConfig, Positive};
+
+/// How long the body of an answer may take.
+///
+/// ```
+/// use std::time::Duration;
+/// use seawall_http::BodyTimeoutConfig;
+///
+/// let config = BodyTimeoutConfig::builder().first_byte(Duration::from_secs(30)).build()?;
+/// assert_eq!(config.idle(), Some(Duration::from_secs(60)), "the default");
+///
+/// let refused = BodyTimeoutConfig::builder().total(Duration::ZERO).build().unwrap_err();
+/// assert_eq!(refused.to_string(), "`total` is 0s, accepted is longer than zero");
+/// # Ok::<(), seawall_core::InvalidConfig>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyTimeoutConfig {
+    first_byte: Option<Duration>,
+    idle: Option<Duration>,
+    total: Option<Duration>,
+    within_deadline: bool,
+}
+
+impl BodyTimeoutConfig {
+    /// A builder with the defaults of [`BodyTimeoutConfig::default`].
+    pub fn builder() -> BodyTimeoutConfigBuilder {
+        BodyTimeoutConfigBuilder {
+            config: Self::default(),
+        }
+    }
+
+    /// How long a call may take to the first byte of the body.
+    pub const fn first_byte(&self) -> Option<Duration> {
+        self.first_byte
+    }
+
+    /// How long a reader may find nothing to read.
+    pub const fn idle(&self) -> Option<Duration> {
+        self.idle
+    }
+
+    /// How long the body may take as a whole.
+    pub const fn total(&self) -> Option<Duration> {
+        self.total
+    }
+
+    /// Whether the body ends at the deadline of its request.
+    pub const fn within_deadline(&self) -> bool {
+        self.within_deadline
+    }
+}
+
+impl Default for BodyTimeoutConfig {
+    /// A minute without anything to read, and no other limit. A minute is the time after which
+    /// the load balancers of AWS close an idle connection, so that servers which stream send
+    /// something more often than that.
+    fn default() -> Self {
+        Self {
+            first_byte: None,
+            idle: Some(Duration::from_secs(60)),
+            total: None,
+            within_deadline: false,
+        }
+    }
+}
+
+/// Collects what a [`BodyTimeoutConfig`] is made of.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct BodyTimeoutConfigBuilder {
+    config: BodyTimeoutConfig,
+}
+
+impl BodyTimeoutConfigBuilder {
+    /// Sets how long a call may take to the first byte of the body, with the wait for the head.
+    /// Models that think first need minutes. Default: no limit of its own, so that the wait from
+    /// the head to the first byte is idle time.
+    pub const fn first_byte(mut self, limit: Duration) -> Self {
+        self.config.first_byte = Some(limit);
+        self
+    }
+
+    /// Sets how long a reader may find nothing to read; before the first byte it counts only
+    /// where that has no limit of its own. Default 60 s.
+    pub const fn idle(mut self, limit: Duration) -> Self {
+        self.config.idle = Some(limit);
+        self
+    }
+
+    /// Sets no limit to the time between pieces.
+    pub const fn without_idle(mut self) -> Self {
+        self.config.idle = None;
+        self
+    }
+
+    /// Sets how long the body may take as a whole, from the head of the answer on. Default: no
+    /// limit.
+    pub const fn total(mut self, limit: Duration) -> Self {
+        self.config.total = Some(limit);
+        self
+    }
+
+    /// Ends the body at the deadline of its request, where it has one (see
+    /// [`deadline_of`](crate::deadline_of)). Default: a deadline is for the head, and whoever
+    /// streams for longer than it may go on.
+    pub const fn within_deadline(mut self, within: bool) -> Self {
+        self.config.within_deadline = within;
+        self
+    }
+
+    /// The configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] that names `first_byte`, `idle` or `total` when it is zero.
+    pub fn build(self) -> Result<BodyTimeoutConfig, InvalidConfig> {
+        let BodyTimeoutConfig {
+            first_byte,
+            idle,
+            total,
+            ..
+        } = self.config;
+        for (field, limit) in [("first_byte", first_byte), ("idle", idle), ("total", total)] {
+            if let Some(limit) = limit {
+                Positive::new(limit).map_err(|refused| refused.in_field(field))?;
+            }
+        }
+        Ok(self.config)
+    }
+}

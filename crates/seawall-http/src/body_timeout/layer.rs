@@ -1,0 +1,112 @@
+//! The layer and its service.
+
+use std::fmt;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use seawall_core::striped::{Anchor, Shared, Stripes};
+use seawall_core::{Name, Refusable};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::handle::{Common, State};
+use super::{BodyTimeoutConfig, BodyTimeoutFuture, BodyTimeoutHandle, TimedBody};
+use crate::deadline_of;
+
+/// Cuts off answers whose body does not come in time; see the [module](super).
+#[derive(Clone)]
+pub struct BodyTimeoutLayer {
+    state: State,
+}
+
+impl BodyTimeoutLayer {
+    /// A layer of that name with these limits.
+    pub fn new(name: impl Into<Name>, config: BodyTimeoutConfig) -> Self {
+        let common = Common::new(name.into(), config);
+        Self {
+            state: Shared::new(common, Stripes::auto(), || ()),
+        }
+    }
+
+    /// A handle to read the counters.
+    pub fn handle(&self) -> BodyTimeoutHandle {
+        BodyTimeoutHandle {
+            state: self.state.clone(),
+        }
+    }
+}
+
+impl<S> Layer<S> for BodyTimeoutLayer {
+    type Service = BodyTimeout<S>;
+
+    fn layer(&self, inner: S) -> BodyTimeout<S> {
+        BodyTimeout {
+            inner,
+            state: self.state.anchor(),
+        }
+    }
+}
+
+impl fmt::Debug for BodyTimeoutLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BodyTimeoutLayer")
+            .field("name", &self.state.common().name())
+            .field("config", &self.state.common().config)
+            .finish()
+    }
+}
+
+/// A service whose answers have a body that ends in time; see the [module](super).
+#[derive(Clone)]
+pub struct BodyTimeout<S> {
+    inner: S,
+    state: Anchor<Common, ()>,
+}
+
+impl<S> BodyTimeout<S> {
+    /// The service below.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The service below, mutably.
+    pub const fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The service below, by value.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, A, B> Service<Request<A>> for BodyTimeout<S>
+where
+    S: Service<Request<A>, Response = Response<B>>,
+    S::Error: Refusable,
+{
+    type Response = Response<TimedBody<B>>;
+    type Error = S::Error;
+    type Future = BodyTimeoutFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<A>) -> Self::Future {
+        let state = self.state.local();
+        let within = state.common().config.within_deadline();
+        let until = if within { deadline_of(&request) } else { None };
+        BodyTimeoutFuture::new(self.inner.call(request), state, until)
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for BodyTimeout<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BodyTimeout")
+            .field("inner", &self.inner)
+            .field("name", &self.state.common().name())
+            .field("config", &self.state.common().config)
+            .finish()
+    }
+}

@@ -1,0 +1,130 @@
+//! The client's side.
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Request;
+use tokio::time::Instant;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{DeadlineFormat, DeadlineHeader, deadline_of};
+
+/// Writes what is left of a request's deadline into its header; answers what is left, and `None`
+/// for a request without a deadline, which stays as it is.
+///
+/// A header that is there and says less stays, too. A deadline that has passed is written as the
+/// shortest time that the header can say.
+pub fn write_deadline<B, F: DeadlineFormat>(
+    request: &mut Request<B>,
+    format: &F,
+) -> Option<Duration> {
+    let at = deadline_of(request)?;
+    let left = at.saturating_duration_since(Instant::now());
+    let said = request.headers().get(format.header());
+    let said = said.and_then(|value| format.parse(value.as_bytes()));
+    if said.is_none_or(|said| said > left) {
+        let value = format.format(left);
+        request.headers_mut().insert(format.header().clone(), value);
+    }
+    Some(left)
+}
+
+/// Tells the server how long the answer is of use: [`write_deadline`] for every request; see the
+/// [module](super).
+///
+/// It goes next to the client, inside of retry, so that each attempt says what is left then.
+///
+/// ```
+/// use std::time::Duration;
+/// use http::Request;
+/// use seawall_http::{DeadlineHeader, RequestDeadline, WriteDeadlineLayer};
+/// use tokio::time::Instant;
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = ServiceBuilder::new()
+///     .layer(WriteDeadlineLayer::new().header(DeadlineHeader::millis("x-timeout-ms")?))
+///     .service(service_fn(|request: Request<()>| async move {
+///         Ok::<_, std::io::Error>(request.headers().get("x-timeout-ms").cloned())
+///     }));
+/// let mut request = Request::new(());
+/// let deadline = Instant::now() + Duration::from_millis(1_500);
+/// request.extensions_mut().insert(RequestDeadline(deadline));
+/// assert_eq!(client.oneshot(request).await?.unwrap(), "1500");
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WriteDeadlineLayer<F = DeadlineHeader> {
+    format: F,
+}
+
+impl WriteDeadlineLayer {
+    /// Writes the default header.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl<F> WriteDeadlineLayer<F> {
+    /// Writes `header` instead.
+    #[must_use]
+    pub fn header<F2>(self, header: F2) -> WriteDeadlineLayer<F2> {
+        WriteDeadlineLayer { format: header }
+    }
+}
+
+impl<S, F: Clone> Layer<S> for WriteDeadlineLayer<F> {
+    type Service = WriteDeadline<S, F>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        WriteDeadline {
+            inner,
+            format: self.format.clone(),
+        }
+    }
+}
+
+/// A service whose requests say how long their answer is of use; see [`WriteDeadlineLayer`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WriteDeadline<S, F = DeadlineHeader> {
+    inner: S,
+    format: F,
+}
+
+impl<S, F> WriteDeadline<S, F> {
+    /// The service below.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The service below, mutably.
+    pub const fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The service below, by value.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, F, B> Service<Request<B>> for WriteDeadline<S, F>
+where
+    S: Service<Request<B>>,
+    F: DeadlineFormat,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> S::Future {
+        write_deadline(&mut request, &self.format);
+        self.inner.call(request)
+    }
+}

@@ -1,0 +1,41 @@
+//! The hook that reads a request's own timeout.
+
+use std::time::Duration;
+
+/// Says how long one attempt of a request may take, where the request itself knows.
+///
+/// Closures and `fn` pointers `Fn(&Req) -> Option<Duration>` do; `None` leaves it to the layer.
+///
+/// ```
+/// use std::time::Duration;
+/// use seawall_timeout::OwnTimeout;
+///
+/// fn by_path(path: &&str) -> Option<Duration> {
+///     path.starts_with("/v1/batches").then_some(Duration::from_secs(600))
+/// }
+/// assert_eq!(by_path.own_timeout(&"/v1/models"), None);
+/// ```
+pub trait OwnTimeout<Req: ?Sized> {
+    /// How long an attempt of `request` may take. Called once per call, on the hot path.
+    fn own_timeout(&self, request: &Req) -> Option<Duration>;
+}
+
+impl<F, Req: ?Sized> OwnTimeout<Req> for F
+where
+    F: Fn(&Req) -> Option<Duration>,
+{
+    fn own_timeout(&self, request: &Req) -> Option<Duration> {
+        self(request)
+    }
+}
+
+/// The default: requests have no timeout of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SameForAll;
+
+impl<Req: ?Sized> OwnTimeout<Req> for SameForAll {
+    #[inline(always)]
+    fn own_timeout(&self, _: &Req) -> Option<Duration> {
+        None
+    }
+}
