@@ -1,0 +1,171 @@
+//! Which answer is the answer of the call.
+
+use super::*;
+
+const IGNORED: Failed = Failed::With(Outcome::Ignored);
+
+async fn race(script: &[(Duration, Result<u32, Failed>)]) -> (Result<u32, Failed>, u128, [u64; 5]) {
+    let upstream = Upstream::new(script);
+    let layer = layer(after_100_ms(1));
+    let (answer, ms) = ask(&mut layer.layer(upstream.clone())).await;
+    assert_eq!(upstream.open(), 0, "an attempt outlives the call");
+    (answer, ms, fates(&layer.handle()))
+}
+
+/// Resilience4j and failsafe-go take the first result or error, whichever it is.
+#[tokio::test(start_paused = true)]
+async fn a_fast_failure_never_wins_over_a_slow_success() {
+    for bad in [
+        SERVER,
+        NOT_SENT,
+        Failed::With(Outcome::Unknown),
+        Failed::With(Outcome::Banned { lasts: None }),
+        Failed::With(Outcome::QuotaExhausted { renews_in: None }),
+        refused(Reason::AttemptTimeout, Sent::Maybe),
+    ] {
+        let (answer, ms, fates) = race(&[(SECOND, Ok(1)), (10 * MS, Err(bad))]).await;
+        assert_eq!(answer, Ok(1), "{bad:?}");
+        assert_about(ms, 1_000);
+        assert_eq!(fates, [0, 0, 1, 0, 0], "{bad:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_of_the_first_attempt_waits_for_the_attempt_that_is_under_way() {
+    let (answer, ms, fates) = race(&[(150 * MS, Err(SERVER)), (300 * MS, Ok(2))]).await;
+    assert_eq!(answer, Ok(2));
+    assert_about(ms, 400);
+    assert_eq!(fates, [1, 0, 0, 0, 0]);
+}
+
+/// Whether, and when, a failed call is tried again is decided by a retry, which knows of backoff
+/// and hints.
+#[tokio::test(start_paused = true)]
+async fn a_failure_before_the_delay_is_the_answer_at_once() {
+    let (answer, ms, fates) = race(&[(50 * MS, Err(SERVER)), (10 * MS, Ok(2))]).await;
+    assert_eq!(answer, Err(SERVER));
+    assert_about(ms, 50);
+    assert_eq!(fates, [0; 5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_all_fail_the_first_attempts_error_is_the_answer() {
+    // The extra attempt ends first, and last.
+    for (first, extra) in [(500, 10), (150, 900)] {
+        let (answer, ms, fates) = race(&[
+            (first * MS, Err(Failed::Numbered(1))),
+            (extra * MS, Err(Failed::Numbered(2))),
+        ])
+        .await;
+        assert_eq!(answer, Err(Failed::Numbered(1)));
+        assert_about(ms, u128::from(first.max(100 + extra)));
+        assert_eq!(fates, [0, 0, 1, 0, 0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_says_nothing_of_the_upstream_is_a_good_one() {
+    // A bad request is as bad on the second try.
+    let (answer, ms, fates) = race(&[(SECOND, Ok(1)), (10 * MS, Err(IGNORED))]).await;
+    assert_eq!(answer, Err(IGNORED));
+    assert_about(ms, 110);
+    assert_eq!(fates, [1, 0, 0, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_local_refusal_of_an_extra_attempt_is_never_the_answer_and_costs_no_token() {
+    for reason in [
+        Reason::RateLimited,
+        Reason::CircuitOpen,
+        Reason::BulkheadFull,
+    ] {
+        let bad = refused(reason, Sent::No);
+        let upstream = Upstream::new([(SECOND, Ok(1)), (Duration::ZERO, Err(bad))]);
+        let budget = tokens(5);
+        let layer = layer(after_100_ms(4)).budget(budget.clone());
+        let (answer, ms) = ask(&mut layer.layer(upstream.clone())).await;
+        assert_eq!(answer, Ok(1));
+        assert_about(ms, 1_000);
+        assert_eq!((upstream.calls(), budget.balance()), (2, 5.0));
+        assert_eq!(fates(&layer.handle()), [0, 0, 0, 1, 0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_bad_answer_no_further_attempt_is_begun() {
+    // Of an extra attempt.
+    let upstream = Upstream::new([(SECOND, Ok(1)), (10 * MS, Err(SERVER))]);
+    let service = layer(after_100_ms(4));
+    assert_eq!(ask(&mut service.layer(upstream.clone())).await.0, Ok(1));
+    assert_eq!(upstream.calls(), 2);
+    // Of the first, while an extra attempt is under way.
+    let upstream = Upstream::new([(150 * MS, Err(SERVER)), (SECOND, Ok(2))]);
+    assert_eq!(ask(&mut service.layer(upstream.clone())).await.0, Ok(2));
+    assert_eq!(upstream.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_answers_at_one_moment_the_first_attempts_is_taken() {
+    let (inner, mock) = mock();
+    mock.hold();
+    let layer = HedgeLayer::new("h", after_100_ms(1)).describe(SAFE);
+    let handle = layer.handle();
+    let mut service = layer.layer(inner);
+    let mut call = Probe::new(service.ready().await.unwrap().call(7));
+    assert!(call.poll().is_pending());
+    advance(101 * MS).await;
+    assert!(call.poll().is_pending());
+    assert_eq!(mock.calls(), 2);
+    mock.respond_to_all();
+    assert!(matches!(call.poll(), Poll::Ready(Ok(7))));
+    assert_eq!((handle.won(), handle.lost()), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_good_answer_of_several_extra_attempts_wins() {
+    let upstream = Upstream::new([(SECOND, Ok(1)), (500 * MS, Ok(2)), (50 * MS, Ok(3))]);
+    let layer = layer(after_100_ms(3));
+    let (answer, ms) = ask(&mut layer.layer(upstream.clone())).await;
+    assert_eq!(answer, Ok(3));
+    assert_about(ms, 250);
+    assert_eq!((upstream.calls(), upstream.open()), (3, 0));
+    assert_eq!(fates(&layer.handle()), [1, 1, 0, 0, 0]);
+}
+
+/// The first attempt stood in a queue below and was refused there, while the second was sent.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_nothing_was_sent_is_corrected_when_an_extra_attempt_may_have_been() {
+    let queued = refused(Reason::QueueTimeout, Sent::No);
+    let (answer, ..) = race(&[(500 * MS, Err(queued)), (10 * MS, Err(SERVER))]).await;
+    assert_eq!(answer, Err(refused(Reason::QueueTimeout, Sent::Maybe)));
+    // Neither was sent.
+    let (answer, ..) = race(&[(500 * MS, Err(queued)), (10 * MS, Err(queued))]).await;
+    assert_eq!(answer, Err(queued));
+    let (answer, ..) = race(&[(500 * MS, Err(queued)), (10 * MS, Err(NOT_SENT))]).await;
+    assert_eq!(answer, Err(queued));
+    // The client's own error stays, unless a key makes a difference.
+    let script = [(500 * MS, Err(NOT_SENT)), (10 * MS, Err(SERVER))];
+    assert_eq!(race(&script).await.0, Err(NOT_SENT));
+    let keyed = layer(after_100_ms(1)).describe(Always(Meta::new(Replay::SafeWithKey)));
+    let (answer, _) = ask(&mut keyed.layer(Upstream::new(script))).await;
+    let unknown = Rejection::new(Reason::OutcomeUnknown, "hedge").with_sent(Sent::Maybe);
+    assert_eq!(answer, Err(Failed::Refused(unknown)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_of_an_extra_attempts_readiness_is_not_the_answer() {
+    let (inner, mock) = mock();
+    mock.hold();
+    let budget = tokens(5);
+    let layer = HedgeLayer::new("h", after_100_ms(4)).describe(SAFE);
+    let layer = layer.budget(budget.clone());
+    let mut service = layer.layer(inner);
+    let call = tokio::spawn(service.ready().await.unwrap().call(7));
+    sleep(50 * MS).await;
+    mock.set_failed();
+    sleep(500 * MS).await;
+    assert_eq!((mock.calls(), layer.handle().unsent()), (1, 1));
+    mock.respond(0, Ok(()));
+    assert_eq!(call.await.unwrap().unwrap(), 7);
+    assert_eq!(budget.balance(), 5.0);
+}

@@ -1,0 +1,176 @@
+//! When an extra attempt is made, and when it is not.
+
+use super::*;
+
+/// No timer is armed: there is no runtime here, and one would panic.
+#[test]
+fn a_call_that_is_answered_at_once_needs_no_runtime_and_no_clone() {
+    let (inner, mock) = mock();
+    let layer = HedgeLayer::new("h", after_100_ms(4)).describe(SAFE);
+    let mut service = layer.layer(inner);
+    let mut ready = Probe::new(service.ready());
+    let Poll::Ready(Ok(service)) = ready.poll() else {
+        panic!("not ready");
+    };
+    let mut call = Probe::new(service.call(7));
+    assert!(matches!(call.poll(), Poll::Ready(Ok(7))));
+    // The service and its spare.
+    assert_eq!((mock.calls(), mock.instances()), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_before_the_delay_is_the_only_one() {
+    let upstream = Upstream::new([(99 * MS, Ok(1))]);
+    let layer = layer(after_100_ms(4));
+    let (answer, ms) = ask(&mut layer.layer(upstream.clone())).await;
+    assert_eq!(answer, Ok(1));
+    assert_about(ms, 99);
+    assert_eq!((upstream.calls(), layer.handle().fired()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_call_is_made_again_after_the_delay_and_not_before() {
+    let upstream = Upstream::new([(SECOND, Ok(1)), (20 * MS, Ok(2))]);
+    let layer = layer(after_100_ms(1));
+    let (answer, ms) = ask(&mut layer.layer(upstream.clone())).await;
+    assert_eq!(answer, Ok(2));
+    assert_about(ms, 120);
+    assert_about(upstream.arrivals()[1], 100);
+    let handle = layer.handle();
+    assert_eq!((handle.fired(), handle.won()), (1, 1));
+    assert_eq!(fates(&handle), [1, 0, 0, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_further_attempt_is_a_further_delay_later_up_to_the_most() {
+    for extra in 1..=4_u32 {
+        let upstream = Upstream::new([(SECOND, Ok(1))]);
+        let layer = layer(after_100_ms(extra)).budget(tokens(9));
+        let (answer, ms) = ask(&mut layer.layer(upstream.clone())).await;
+        assert_eq!(answer, Ok(1));
+        assert_about(ms, 1_000);
+        let arrivals = upstream.arrivals();
+        assert_eq!(arrivals.len(), 1 + extra as usize);
+        for (nth, at) in arrivals.iter().enumerate() {
+            assert_about(*at, 100 * nth as u128);
+        }
+        assert_eq!(layer.handle().lost(), u64::from(extra));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_delay_starts_with_the_first_poll() {
+    let upstream = Upstream::new([(SECOND, Ok(1)), (20 * MS, Ok(2))]);
+    let mut service = layer(after_100_ms(1)).layer(upstream.clone());
+    let call = service.ready().await.unwrap().call(7);
+    advance(5 * SECOND).await;
+    assert_eq!(call.await, Ok(2));
+    assert_about(upstream.arrivals()[1], 5_100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_must_not_be_sent_twice_is_not_copied_and_sent_once() {
+    fn copy(_: &u32) -> Option<u32> {
+        panic!("copied");
+    }
+    let upstream = Upstream::new([(SECOND, Ok(1))]);
+    let layer = HedgeLayer::new("h", after_100_ms(4))
+        .classify(ByError)
+        .copy(copy as fn(&u32) -> Option<u32>);
+    let (answer, _) = ask(&mut layer.layer(upstream.clone())).await;
+    assert_eq!((answer, upstream.calls()), (Ok(1), 1));
+    assert_eq!(layer.handle().not_replay_safe(), 1);
+    assert_eq!(
+        counter(&layer.handle(), "seawall_hedge_skips_total", "unsafe"),
+        1
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_with_a_key_is_hedged() {
+    let upstream = Upstream::new([(SECOND, Ok(1)), (20 * MS, Ok(2))]);
+    let keyed = Always(Meta::new(Replay::SafeWithKey));
+    let layer = layer(after_100_ms(1)).describe(keyed);
+    assert_eq!(ask(&mut layer.layer(upstream)).await.0, Ok(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_cannot_be_copied_is_sent_once() {
+    let upstream = Upstream::new([(SECOND, Ok(1))]);
+    let layer = layer(after_100_ms(1)).copy((|_| None) as fn(&u32) -> Option<u32>);
+    assert_eq!(ask(&mut layer.layer(upstream.clone())).await.0, Ok(1));
+    assert_eq!(upstream.calls(), 1);
+    assert_eq!(
+        counter(&layer.handle(), "seawall_hedge_skips_total", "no_copy"),
+        1
+    );
+}
+
+/// A streamed body can be copied before it is sent, and not any more while it is read.
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_cannot_be_sent_any_more_costs_no_token() {
+    let copies = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&copies);
+    let copy =
+        move |request: &u32| (count.fetch_add(1, Ordering::Relaxed) == 0).then_some(*request);
+    let upstream = Upstream::new([(SECOND, Ok(1))]);
+    let budget = tokens(5);
+    let layer = layer(after_100_ms(1)).copy(copy).budget(budget.clone());
+    assert_eq!(ask(&mut layer.layer(upstream.clone())).await.0, Ok(1));
+    assert_eq!((upstream.calls(), copies.load(Ordering::Relaxed)), (1, 2));
+    assert_eq!((budget.balance(), layer.handle().fired()), (5.0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_attempt_is_made_at_or_after_the_deadline() {
+    for (left, sent) in [(50, 1), (100, 1), (102, 2), (250, 3)] {
+        let upstream = Upstream::new([(SECOND, Ok(1))]);
+        let deadline = Instant::now() + left * MS;
+        let meta = Meta::new(Replay::Safe).with_deadline(deadline);
+        let layer = layer(after_100_ms(4)).describe(Always(meta));
+        assert_eq!(ask(&mut layer.layer(upstream.clone())).await.0, Ok(1));
+        assert_eq!(upstream.calls(), sent, "{left} ms left");
+        assert_eq!(layer.handle().too_late(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delay_that_never_ends_is_none() {
+    let upstream = Upstream::new([(3_600 * SECOND, Ok(1))]);
+    let never = HedgeConfig::builder()
+        .after(Duration::MAX)
+        .extra_attempts(4);
+    let layer = layer(never.build().unwrap());
+    assert_eq!(ask(&mut layer.layer(upstream.clone())).await.0, Ok(1));
+    assert_eq!(upstream.calls(), 1);
+}
+
+/// An inner service that is busy uses up the task's budget of progress at every poll, and a timer
+/// that asks for it would never end.
+#[tokio::test(start_paused = true)]
+async fn a_busy_first_attempt_is_hedged_all_the_same() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&calls);
+    let busy = tower::service_fn(move |_: u32| {
+        let nth = count.fetch_add(1, Ordering::Relaxed);
+        async move {
+            std::future::poll_fn(|cx| {
+                if nth > 0 {
+                    return Poll::Ready(());
+                }
+                while tokio::task::coop::has_budget_remaining() {
+                    let _ = tokio::task::coop::poll_proceed(cx).map(|p| p.made_progress());
+                }
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            })
+            .await;
+            Ok::<_, Failed>(2)
+        }
+    });
+    let mut service = layer(after_100_ms(1)).layer(busy);
+    let call = tokio::spawn(service.ready().await.unwrap().call(7));
+    tokio::task::yield_now().await;
+    advance(101 * MS).await;
+    assert_eq!(call.await.unwrap(), Ok(2));
+}
