@@ -1,55 +1,36 @@
-//! The rules of a circuit: pure, under one lock, `now` passed in.
+//! The state machine of a circuit: pure, under one lock, `now` passed in as nanoseconds.
 //!
-//! Everything here happens rarely: on failures, in the half-open state, on transitions and on
-//! commands. Successes of a closed circuit come in bulk (see `votes`).
+//! Everything here happens rarely: on failures, slow calls, in the half-open state, on
+//! transitions and on commands. Successes of a closed circuit come in bulk.
 
+mod commands;
+mod half_open;
+mod settled;
+#[cfg(all(test, not(seawall_loom)))]
+mod tests;
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use seawall_core::Because;
+
+use crate::cause::{Cause, Change, Explanation, Figures};
 use crate::config::BreakerConfig;
-use crate::ring::Ring;
+use crate::rule::{Event, Sight};
+use crate::windows::Windows;
 use crate::word::{State, Word};
+use half_open::{Decision, HalfOpen};
 
-/// Why a circuit changed its state.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Cause {
-    /// So many calls in a row failed.
-    ConsecutiveFailures,
-    /// Too large a share of the last calls failed.
-    FailureRate,
-    /// The open time is over.
-    OpenTimeOver,
-    /// A probe failed.
-    ProbeFailed,
-    /// Enough probes succeeded.
-    ProbesSucceeded,
-    /// Probes did not answer in time; their places are dealt again.
-    ProbesLost,
-    /// An operator said so.
-    Operator,
-}
+pub(crate) use settled::{Hint, Settled, Verdict};
 
-impl Cause {
-    /// The cause as a label value of metrics and logs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ConsecutiveFailures => "consecutive_failures",
-            Self::FailureRate => "failure_rate",
-            Self::OpenTimeOver => "open_time_over",
-            Self::ProbeFailed => "probe_failed",
-            Self::ProbesSucceeded => "probes_succeeded",
-            Self::ProbesLost => "probes_lost",
-            Self::Operator => "operator",
-        }
-    }
-}
+/// Transitions that are remembered.
+const LOG: usize = 8;
 
-/// One transition.
+/// A refusal: how long it lasts at least, if that is known, in nanoseconds, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Change {
-    pub(crate) from: State,
-    pub(crate) to: State,
-    pub(crate) cause: Cause,
-    /// When, in the clock's nanoseconds.
-    pub(crate) at: u64,
+pub(crate) struct Refusal {
+    pub(crate) wait: Option<u64>,
+    pub(crate) because: Because,
 }
 
 /// What to do with a call in a state that does not simply pass.
@@ -57,8 +38,9 @@ pub(crate) struct Change {
 pub(crate) enum Admission {
     /// Let it pass under this word.
     Pass(Word),
-    /// Refuse it; come back after so many nanoseconds, if known.
-    Refuse(Option<u64>),
+    /// Let it pass under this word, which never votes, and tell that it would have been refused.
+    Shadow(Word, Refusal),
+    Refuse(Refusal),
 }
 
 /// Who asks for admission.
@@ -73,309 +55,476 @@ pub(crate) enum Asks {
 #[derive(Debug)]
 pub(crate) struct Circuit {
     pub(crate) word: Word,
-    ring: Option<Ring>,
-    /// Failures since the last success.
-    run: u32,
-    /// When an open circuit probes.
+    /// The first generation of the present period. Tickets from it on vote; older ones are late.
+    pub(crate) since: u64,
+    windows: Windows,
+    half: HalfOpen,
+    /// When an open circuit probes, or a forced one is given back; `u64::MAX` for never.
     pub(crate) open_until: u64,
-    /// When a probe was last let out, or last succeeded.
-    probes_since: u64,
-    /// When the gate last let a call pass, or a probe last succeeded. Apart from the probes', or
-    /// calls that pass the gate and find no probe free would keep a hung probe alive.
-    herd_since: u64,
-    /// Probes under way.
-    probes: u32,
-    probe_successes: u32,
-    /// Calls that the gate let pass in the half-open state and that have not ended.
-    herd: u32,
-    pub(crate) last: Option<Change>,
+    closed_since: u64,
+    /// Openings that followed each other, less what was taken back.
+    streak: u32,
+    rng: Rng,
+    /// The last transitions, oldest first.
+    log: Vec<Change>,
 }
 
 impl Circuit {
-    pub(crate) fn new(config: &BreakerConfig) -> Self {
+    pub(crate) fn new(config: &BreakerConfig, now: u64) -> Self {
         Self {
-            word: Word::FIRST,
-            ring: config.rate.map(|r| Ring::new(r.window.get())),
-            run: 0,
+            word: Word::FIRST.with_shadow(config.shadow),
+            since: 0,
+            windows: Windows::new(config),
+            half: HalfOpen::default(),
             open_until: 0,
-            probes_since: 0,
-            herd_since: 0,
-            probes: 0,
-            probe_successes: 0,
-            herd: 0,
-            last: None,
+            closed_since: now,
+            streak: 0,
+            rng: config.seed.map_or_else(Rng::new, Rng::with_seed),
+            log: Vec::new(),
         }
     }
 
-    /// Calls and failures in the window.
-    pub(crate) fn window(&self) -> (u32, u32) {
-        self.ring
-            .as_ref()
-            .map_or((0, 0), |r| (r.len(), r.failures()))
+    /// Whether a ticket of this generation still votes.
+    pub(crate) fn is_present(&self, ticket: Word) -> bool {
+        let generation = ticket.generation();
+        !ticket.is_outside() && self.since <= generation && generation <= self.word.generation()
     }
 
-    pub(crate) fn run(&self) -> u32 {
-        self.run
+    pub(crate) fn windows(&self) -> &Windows {
+        &self.windows
     }
 
-    /// A closed circuit had `successes` since it was last told, and now one failure.
-    pub(crate) fn failure(
+    pub(crate) fn streak(&self) -> u32 {
+        self.streak
+    }
+
+    /// The last transitions, up to eight, oldest first.
+    pub(crate) fn log(&self) -> &[Change] {
+        &self.log
+    }
+
+    /// Enters drained successes, of calls that ended before the next one that is settled: `age`
+    /// buckets ago, or `None` for those before the time window.
+    pub(crate) fn successes(&mut self, age: Option<u8>, count: u64, now_epoch: u64) {
+        let epoch = age.map(|age| now_epoch.saturating_sub(age.into()));
+        self.windows.succeed(epoch, count);
+    }
+
+    /// Settles a call of this period that passed a closed or disabled circuit. A success that is
+    /// not slow never opens it.
+    pub(crate) fn settle_closed(
         &mut self,
         config: &BreakerConfig,
-        successes: u64,
+        settled: Settled,
+        overdue: u64,
         now: u64,
     ) -> Option<Change> {
-        if successes > 0 {
-            self.run = 0;
-        }
-        self.run = self.run.saturating_add(1);
-        if let Some(ring) = &mut self.ring {
-            ring.push_successes(successes);
-            ring.push_failure();
-        }
+        self.windows
+            .enter(config.pace.epoch(now), settled.failed(), settled.slow);
         if self.word.state() != State::Closed {
             return None;
         }
-        self.tripped_by(config)
-            .map(|cause| self.open(config, cause, now))
+        self.judge(config, settled, overdue, now)
     }
 
-    fn tripped_by(&self, config: &BreakerConfig) -> Option<Cause> {
-        if config.consecutive.is_some_and(|n| self.run >= n.get()) {
-            return Some(Cause::ConsecutiveFailures);
+    /// Opens by a hint, or by the rules that are about such a call.
+    fn judge(
+        &mut self,
+        config: &BreakerConfig,
+        settled: Settled,
+        overdue: u64,
+        now: u64,
+    ) -> Option<Change> {
+        if let Some(hint) = settled.hint {
+            return Some(self.open(config, hint.cause, Figures::NONE, Some(hint), now));
         }
-        let (rate, ring) = (config.rate?, self.ring.as_ref()?);
-        let judged = ring.len() >= rate.min_calls.get();
-        // Compared as counts: a share of 0.3 of 10 calls is 3 failures, not 2.999....
-        let limit = rate.threshold.get() * f64::from(ring.len());
-        (judged && f64::from(ring.failures()) >= limit - 1e-9).then_some(Cause::FailureRate)
+        let epoch = config.pace.epoch(now);
+        let (cause, figures) = match settled.verdict {
+            Verdict::Failure => self.windows.failing(config, overdue, epoch),
+            _ if settled.slow => self.windows.slowing(config, overdue, epoch),
+            _ => None,
+        }?;
+        Some(self.open(config, cause, figures, None, now))
     }
 
-    /// Admits or refuses a call. An open circuit whose time is over turns half-open here.
+    /// Whether the rules judge what happens now.
+    pub(crate) fn is_judged(&self) -> bool {
+        self.word.state() == State::Closed || self.is_ramping()
+    }
+
+    /// Judges the calls that are overdue, though none has ended.
+    pub(crate) fn look(
+        &mut self,
+        config: &BreakerConfig,
+        overdue: u64,
+        now: u64,
+    ) -> Option<Change> {
+        if overdue == 0 || !self.is_judged() {
+            return None;
+        }
+        let epoch = config.pace.epoch(now);
+        let (cause, figures) = self.windows.slowing(config, overdue, epoch)?;
+        Some(self.open(config, cause, figures, None, now))
+    }
+
+    /// What own rules see; `settled` is `None` when none has ended.
+    pub(crate) fn sight(
+        &self,
+        config: &BreakerConfig,
+        settled: Option<Settled>,
+        overdue: u64,
+        now: u64,
+    ) -> Sight {
+        Sight {
+            event: match settled {
+                None => Event::Overdue,
+                Some(s) if s.verdict == Verdict::Failure => Event::Failure,
+                Some(_) => Event::Slow,
+            },
+            took: settled.and_then(|s| s.took).map(Duration::from_nanos),
+            slow: settled.is_some_and(|s| s.slow),
+            failures_in_a_row: self.windows.run(),
+            calls: self.windows.calls(),
+            slow_calls: self.windows.slow_calls(),
+            time: self.windows.time(config.pace.epoch(now)),
+            overdue,
+            closed_for: Duration::from_nanos(now.saturating_sub(self.closed_since)),
+        }
+    }
+
+    /// Opens by a rule that was asked outside of the lock; `None` when the circuit has opened
+    /// since.
+    pub(crate) fn open_by(
+        &mut self,
+        config: &BreakerConfig,
+        cause: Cause,
+        now: u64,
+    ) -> Option<Change> {
+        self.is_judged()
+            .then(|| self.open(config, cause, Figures::NONE, None, now))
+    }
+
+    /// Admits or refuses a call. An open circuit whose time is over turns half-open here, and a
+    /// ramp that is done closes. `deals_ramp` says whether this one deals the share of the ramp.
     pub(crate) fn admit(
         &mut self,
         config: &BreakerConfig,
         asks: Asks,
+        deals_ramp: bool,
         now: u64,
     ) -> (Admission, Option<Change>) {
-        let mut change = None;
-        match self.word.state() {
-            State::Closed | State::ForcedClosed => return (Admission::Pass(self.word), None),
-            State::ForcedOpen => return (Admission::Refuse(None), None),
-            State::Open if now < self.open_until => {
-                return (Admission::Refuse(Some(self.open_until - now)), None);
-            }
-            State::Open => change = Some(self.half_open(Cause::OpenTimeOver, now)),
-            State::HalfOpen if self.is_full(config, asks) => {
-                if !self.is_lost(config, asks, now) {
-                    return (Admission::Refuse(None), None);
+        let change = self.advance(config, asks, now);
+        let refused = self.refusal(config, asks, deals_ramp, now);
+        if self.word.state() == State::HalfOpen {
+            if let Some((step, _)) = self.half.step(config.ramp, now) {
+                if deals_ramp {
+                    self.half.deal(HalfOpen::halvings(config.ramp, step), step);
                 }
-                // Hung and lost probes must not keep the circuit half-open for ever. In a new
-                // generation their results no longer vote.
-                change = Some(self.half_open(Cause::ProbesLost, now));
+            } else if refused.is_none() {
+                self.half.take(asks, now);
             }
-            State::HalfOpen => {}
         }
-        match asks {
-            Asks::Gate => (self.herd, self.herd_since) = (self.herd + 1, now),
-            Asks::Breaker => (self.probes, self.probes_since) = (self.probes + 1, now),
+        let admission = match refused {
+            None => Admission::Pass(self.word),
+            Some(refused) if self.shadows() => Admission::Shadow(self.word.outside(), refused),
+            Some(refused) => Admission::Refuse(refused),
+        };
+        (admission, change)
+    }
+
+    /// What an operator forces open is refused in shadow too.
+    fn shadows(&self) -> bool {
+        self.word.is_shadow() && self.word.state() != State::ForcedOpen
+    }
+
+    /// Makes the transitions that are due when somebody asks.
+    fn advance(&mut self, config: &BreakerConfig, asks: Asks, now: u64) -> Option<Change> {
+        self.half.step_back(now);
+        let cause = match self.word.state() {
+            State::Open if now >= self.open_until => Cause::OpenTimeOver,
+            State::ForcedOpen if now >= self.open_until => Cause::ForceOver,
+            State::HalfOpen if self.half.is_ramping() => return self.end_ramp(config, now),
+            // Hung and lost probes must not keep the circuit half-open for ever. In a new
+            // generation their results no longer vote.
+            State::HalfOpen
+                if self.half.is_full(config, asks) && self.half.is_lost(config, asks, now) =>
+            {
+                Cause::ProbesLost
+            }
+            _ => return None,
+        };
+        Some(self.enter(State::HalfOpen, cause, Figures::NONE, now))
+    }
+
+    fn end_ramp(&mut self, config: &BreakerConfig, now: u64) -> Option<Change> {
+        let over = self.half.step(config.ramp, now).is_none();
+        over.then(|| self.enter(State::Closed, Cause::RampDone, Figures::NONE, now))
+    }
+
+    /// Why a call that asked now would be refused, if it would; changes nothing. Not in a ramp,
+    /// whose share is dealt to those who call.
+    pub(crate) fn would_refuse(
+        &self,
+        config: &BreakerConfig,
+        asks: Asks,
+        now: u64,
+    ) -> Option<Refusal> {
+        let lost = self.word.state() == State::HalfOpen && self.half.is_lost(config, asks, now);
+        if lost || self.is_ramping() || self.shadows() {
+            return None;
         }
-        (Admission::Pass(self.word), change)
+        self.refusal(config, asks, true, now)
     }
 
-    /// Whether every place of the half-open state is taken.
-    fn is_full(&self, config: &BreakerConfig, asks: Asks) -> bool {
-        let taken = match asks {
-            Asks::Gate => self.herd,
-            Asks::Breaker => self.probes,
-        };
-        // No more than can still be needed.
-        let needed = config.successes_to_close.get();
-        taken >= config.probes.get() || self.probe_successes.saturating_add(taken) >= needed
-    }
-
-    /// Whether those that hold the places have not been heard of for the probe time.
-    fn is_lost(&self, config: &BreakerConfig, asks: Asks, now: u64) -> bool {
-        let since = match asks {
-            Asks::Gate => self.herd_since,
-            Asks::Breaker => self.probes_since,
-        };
-        now >= since.saturating_add(seawall_core::ns(config.probe_timeout.get()))
-    }
-
-    /// Whether a call that asked now would be refused; changes nothing.
-    pub(crate) fn would_refuse(&self, config: &BreakerConfig, asks: Asks, now: u64) -> bool {
+    fn refusal(
+        &self,
+        config: &BreakerConfig,
+        asks: Asks,
+        deals_ramp: bool,
+        now: u64,
+    ) -> Option<Refusal> {
+        let wait = (self.open_until != u64::MAX).then(|| self.open_until.saturating_sub(now));
         match self.word.state() {
-            State::Closed | State::ForcedClosed => false,
-            State::ForcedOpen => true,
-            State::Open => now < self.open_until,
-            State::HalfOpen => self.is_full(config, asks) && !self.is_lost(config, asks, now),
+            State::Closed | State::Disabled => None,
+            State::Open | State::ForcedOpen => (now < self.open_until).then(|| Refusal {
+                wait,
+                because: self.why_open(),
+            }),
+            State::HalfOpen if self.half.is_ramping() => {
+                let (step, left) = self.half.step(config.ramp, now)?;
+                let halvings = HalfOpen::halvings(config.ramp, step);
+                let passes = !deals_ramp || self.half.would_deal(halvings, step);
+                (!passes).then(|| Refusal {
+                    wait: Some(left),
+                    because: Because::Recovering {
+                        percent: (100_u32 >> halvings.min(31)) as u8,
+                    },
+                })
+            }
+            State::HalfOpen => self.half.is_full(config, asks).then_some(Refusal {
+                wait: None,
+                because: Because::Probing,
+            }),
         }
     }
 
-    /// A probe of this generation has answered: well, badly, or with nothing to say.
-    pub(crate) fn probe(
+    /// Why the circuit is open, if it is.
+    pub(crate) fn why_open(&self) -> Because {
+        if self.word.state() == State::ForcedOpen {
+            return Because::Operator;
+        }
+        self.log.last().map_or(Because::Operator, Change::because)
+    }
+
+    /// How long a call that waits for a place must wait at most until a lost probe's is dealt
+    /// again, in nanoseconds; 0 where nobody need wait.
+    pub(crate) fn patience(&self, config: &BreakerConfig, asks: Asks, now: u64) -> u64 {
+        match self.word.state() {
+            State::HalfOpen if !self.half.is_ramping() => self.half.patience(config, asks, now),
+            _ => 0,
+        }
+    }
+
+    /// Settles a call of this period that passed a half-open circuit, as a probe or in the ramp.
+    /// Its place is free afterwards: whoever waits for one should be woken.
+    pub(crate) fn settle_probe(
         &mut self,
         config: &BreakerConfig,
-        well: Option<bool>,
+        settled: Settled,
+        overdue: u64,
         now: u64,
     ) -> Option<Change> {
-        self.probes = self.probes.saturating_sub(1);
-        match well {
-            None => None,
-            Some(false) => Some(self.open(config, Cause::ProbeFailed, now)),
-            Some(true) => {
-                self.probe_successes = self.probe_successes.saturating_add(1);
-                // The probe time runs from the last sign of life.
-                (self.probes_since, self.herd_since) = (now, now);
-                (self.probe_successes >= config.successes_to_close.get())
-                    .then(|| self.become_state(State::Closed, Cause::ProbesSucceeded, now))
+        if self.word.state() != State::HalfOpen {
+            return None;
+        }
+        if self.half.is_ramping() {
+            self.windows
+                .enter(config.pace.epoch(now), settled.failed(), settled.slow);
+            let opened = self.judge(config, settled, overdue, now);
+            return opened.or_else(|| self.end_ramp(config, now));
+        }
+        // A slow probe does not vouch for the upstream.
+        let well = match settled.failed() {
+            None if !settled.slow => None,
+            failed => Some(failed == Some(false) && !settled.slow),
+        };
+        self.half.settle(well, now);
+        if let Some(hint) = settled.hint {
+            return Some(self.open(config, hint.cause, Figures::NONE, Some(hint), now));
+        }
+        self.decide(config, now)
+    }
+
+    /// The verdict about the probes, as soon as it is decided.
+    fn decide(&mut self, config: &BreakerConfig, now: u64) -> Option<Change> {
+        let (succeeded, failed) = (u64::from(self.half.succeeded), u64::from(self.half.failed));
+        let among = succeeded + failed;
+        match self.half.decision(config) {
+            Decision::Undecided => None,
+            Decision::Unwell => {
+                let limit = f64::from(config.closing.spare());
+                let figures = Figures {
+                    of: failed,
+                    among,
+                    limit,
+                };
+                Some(self.open(config, Cause::ProbeFailed, figures, None, now))
+            }
+            Decision::Well => {
+                let limit = f64::from(config.closing.needed());
+                let figures = Figures {
+                    of: succeeded,
+                    among,
+                    limit,
+                };
+                let to = if config.ramp.is_some() {
+                    State::HalfOpen
+                } else {
+                    State::Closed
+                };
+                let change = self.enter(to, Cause::ProbesSucceeded, figures, now);
+                if config.ramp.is_some() {
+                    self.half = HalfOpen::ramping(now);
+                }
+                Some(change)
             }
         }
     }
 
-    /// A probe of this generation was dropped: it says nothing, and its place is free.
-    pub(crate) fn release_probe(&mut self) {
-        self.probes = self.probes.saturating_sub(1);
+    /// A probe of this period was dropped: it says nothing, and its place is free. Returns
+    /// whether somebody may be waiting for one.
+    pub(crate) fn release_probe(&mut self) -> bool {
+        self.half.probes = self.half.probes.saturating_sub(1);
+        self.word.state() == State::HalfOpen
     }
 
-    /// A call that the gate let pass in this generation has ended.
-    pub(crate) fn leave_herd(&mut self) {
-        self.herd = self.herd.saturating_sub(1);
+    /// A call that the gate let pass in this period has ended. Returns whether somebody may be
+    /// waiting for its place.
+    pub(crate) fn leave_herd(&mut self) -> bool {
+        self.half.herd = self.half.herd.saturating_sub(1);
+        self.word.state() == State::HalfOpen
     }
 
-    /// An operator's command.
-    pub(crate) fn force(&mut self, state: State, now: u64) -> Option<Change> {
-        // Said again it changes nothing; a reset of a closed circuit still clears its window.
-        let again = self.word.state() == state && state != State::Closed;
-        (!again).then(|| self.become_state(state, Cause::Operator, now))
+    pub(crate) fn is_ramping(&self) -> bool {
+        self.word.state() == State::HalfOpen && self.half.is_ramping()
     }
 
-    fn open(&mut self, config: &BreakerConfig, cause: Cause, now: u64) -> Change {
-        self.open_until = now.saturating_add(seawall_core::ns(config.open_for.get()));
-        self.become_state(State::Open, cause, now)
+    /// The share of the calls that pass while the circuit ramps up, from 0 to 1.
+    pub(crate) fn ramp_share(&self, config: &BreakerConfig, now: u64) -> Option<f64> {
+        if !self.is_ramping() {
+            return None;
+        }
+        let (step, _) = self.half.step(config.ramp, now)?;
+        Some(0.5_f64.powi(HalfOpen::halvings(config.ramp, step) as i32))
     }
 
-    fn half_open(&mut self, cause: Cause, now: u64) -> Change {
-        self.become_state(State::HalfOpen, cause, now)
+    /// Why the circuit is in its state, and until when.
+    pub(crate) fn explain(&self, config: &BreakerConfig, now: u64) -> Explanation {
+        let last = self.log.last();
+        let refusal = match self.word.state() {
+            State::HalfOpen => None,
+            _ => self.refusal(config, Asks::Breaker, true, now),
+        };
+        let left = |(_, left): (u32, u64)| left;
+        let step = self
+            .is_ramping()
+            .then(|| self.half.step(config.ramp, now))
+            .flatten();
+        Explanation {
+            state: self.word.state(),
+            cause: last.map(|change| change.cause),
+            figures: last.map_or(Figures::NONE, |change| change.figures),
+            wait: refusal
+                .and_then(|r| r.wait)
+                .or_else(|| step.map(left))
+                .map(Duration::from_nanos),
+            ramp: self.ramp_share(config, now),
+        }
     }
 
-    /// Enters the next generation: nothing of the one before counts in it.
-    fn become_state(&mut self, to: State, cause: Cause, now: u64) -> Change {
+    /// A call of an earlier period was answered with a ban: an open circuit stays open for as
+    /// long as it lasts. Returns whether that is longer.
+    pub(crate) fn prolong(&mut self, settled: Settled, now: u64) -> bool {
+        let Some(Hint {
+            cause: Cause::Banned,
+            wait: Some(wait),
+        }) = settled.hint
+        else {
+            return false;
+        };
+        let until = now.saturating_add(wait);
+        let longer = self.word.state() == State::Open && until > self.open_until;
+        if longer {
+            self.open_until = until;
+        }
+        longer
+    }
+
+    /// Opens, for a time that grows while openings follow each other.
+    fn open(
+        &mut self,
+        config: &BreakerConfig,
+        cause: Cause,
+        figures: Figures,
+        hint: Option<Hint>,
+        now: u64,
+    ) -> Change {
+        let opening = &config.opening;
+        if self.word.state() == State::Closed {
+            let closed_for = now.saturating_sub(self.closed_since);
+            self.streak = opening.decayed(self.streak, closed_for);
+        }
+        let ordinary = opening.plain(self.streak);
+        let time = match hint {
+            // A throttle says when to come back, and nothing of the upstream's health.
+            Some(Hint {
+                cause: Cause::Throttled,
+                wait,
+            }) => wait.unwrap_or(ordinary),
+            Some(Hint { wait, .. }) => wait.unwrap_or(0).max(ordinary),
+            None => ordinary,
+        };
+        if cause != Cause::Throttled {
+            self.streak = self.streak.saturating_add(1);
+        }
+        let draw = if opening.jitter > 0.0 {
+            self.rng.f64()
+        } else {
+            0.0
+        };
+        self.open_until = now.saturating_add(opening.jittered(time, draw));
+        self.enter(State::Open, cause, figures, now)
+    }
+
+    /// Begins the next period: nothing of the one before counts in it, except that a circuit
+    /// which is disabled or released while it passes keeps its windows.
+    fn enter(&mut self, to: State, cause: Cause, figures: Figures, now: u64) -> Change {
+        let from = self.word.state();
+        let opens = matches!(to, State::Open | State::ForcedOpen);
         let change = Change {
-            from: self.word.state(),
+            from,
             to,
             cause,
+            figures,
             at: now,
+            until: if opens { self.open_until } else { u64::MAX },
         };
         self.word = self.word.next(to);
-        self.run = 0;
-        if let Some(ring) = &mut self.ring {
-            ring.clear();
+        self.since = self.word.generation();
+        if !(from.is_passing() && to.is_passing()) {
+            self.windows.clear();
         }
-        (self.probes, self.probe_successes, self.herd) = (0, 0, 0);
-        self.last = Some(change);
+        self.half = HalfOpen::probing(now);
+        if !opens {
+            self.open_until = 0;
+        }
+        if to == State::Closed {
+            self.closed_since = now;
+        }
+        if self.log.len() == LOG {
+            self.log.remove(0);
+        }
+        self.log.push(change);
         change
-    }
-}
-
-#[cfg(all(test, not(seawall_loom)))]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    const SECOND: u64 = 1_000_000_000;
-
-    fn config() -> BreakerConfig {
-        BreakerConfig::builder()
-            .failure_rate(0.3, 10)
-            .min_calls(10)
-            .open_for(Duration::from_secs(10))
-            .probes(2)
-            .successes_to_close(3)
-            .probe_timeout(Duration::from_secs(5))
-            .build()
-            .expect("valid")
-    }
-
-    #[test]
-    fn a_rate_is_compared_exactly_and_not_before_the_minimum() {
-        let c = config();
-        let mut circuit = Circuit::new(&c);
-        assert_eq!(circuit.failure(&c, 0, 0), None);
-        assert_eq!(circuit.failure(&c, 0, 0), None);
-        // The third of nine: over the share, under the minimum.
-        assert_eq!(circuit.failure(&c, 6, 0), None);
-        // Ten calls, of which four failed.
-        let change = circuit.failure(&c, 0, 7).unwrap();
-        assert_eq!(change.cause, Cause::FailureRate);
-        // Exactly three of ten trip too.
-        let mut circuit = Circuit::new(&c);
-        circuit.failure(&c, 0, 0);
-        circuit.failure(&c, 0, 0);
-        assert!(circuit.failure(&c, 7, 0).is_some());
-    }
-
-    #[test]
-    fn the_window_forgets_failures_that_slid_out() {
-        let c = config();
-        let mut circuit = Circuit::new(&c);
-        circuit.failure(&c, 0, 0);
-        circuit.failure(&c, 0, 0);
-        assert_eq!(circuit.failure(&c, 1_000_000, 0), None);
-        assert_eq!(circuit.window(), (10, 1));
-    }
-
-    #[test]
-    fn probes_are_bounded_decided_early_and_never_wedge() {
-        let c = config();
-        let mut circuit = Circuit::new(&c);
-        for _ in 0..4 {
-            circuit.failure(&c, 3, 0);
-        }
-        assert_eq!(circuit.word.state(), State::Open);
-        let (refused, _) = circuit.admit(&c, Asks::Breaker, 9 * SECOND);
-        assert_eq!(refused, Admission::Refuse(Some(SECOND)));
-
-        let (first, change) = circuit.admit(&c, Asks::Breaker, 10 * SECOND);
-        assert_eq!(change.unwrap().to, State::HalfOpen);
-        let (second, _) = circuit.admit(&c, Asks::Breaker, 10 * SECOND);
-        assert!(matches!(
-            (first, second),
-            (Admission::Pass(_), Admission::Pass(_))
-        ));
-        let full = circuit.admit(&c, Asks::Breaker, 14 * SECOND);
-        assert_eq!(full, (Admission::Refuse(None), None));
-        // One is cancelled and gives its place back.
-        assert_eq!(circuit.probe(&c, None, 14 * SECOND), None);
-        assert!(matches!(
-            circuit.admit(&c, Asks::Breaker, 14 * SECOND),
-            (Admission::Pass(_), None)
-        ));
-        // Both hang: after the probe time the places are dealt again.
-        let (again, change) = circuit.admit(&c, Asks::Breaker, 19 * SECOND);
-        assert_eq!(change.unwrap().cause, Cause::ProbesLost);
-        assert_eq!(again, Admission::Pass(circuit.word));
-        // Three successes close; no fourth probe is let out for them.
-        assert_eq!(circuit.probe(&c, Some(true), 19 * SECOND), None);
-        circuit.admit(&c, Asks::Breaker, 19 * SECOND);
-        assert_eq!(circuit.probe(&c, Some(true), 19 * SECOND), None);
-        circuit.admit(&c, Asks::Breaker, 19 * SECOND);
-        let (extra, _) = circuit.admit(&c, Asks::Breaker, 19 * SECOND);
-        assert_eq!(extra, Admission::Refuse(None));
-        let closed = circuit.probe(&c, Some(true), 19 * SECOND).unwrap();
-        assert_eq!(closed.to, State::Closed);
-    }
-
-    #[test]
-    fn an_open_time_without_end_saturates() {
-        let c = BreakerConfig::builder()
-            .consecutive_failures(1)
-            .open_for(Duration::MAX)
-            .build()
-            .unwrap();
-        let mut circuit = Circuit::new(&c);
-        assert!(circuit.failure(&c, 0, 5).is_some());
-        assert!(circuit.would_refuse(&c, Asks::Gate, u64::MAX - 1));
     }
 }

@@ -6,9 +6,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use seawall_core::{Classify, Hold, Refusable, Rejection, Settle, judge};
+use seawall_core::{Classify, Hold, Refusable, Rejection, judge};
 
-use crate::ticket::{Pass, Ticket};
+use crate::ticket::{Admitted, Pass, Ticket};
 
 pin_project! {
     /// The answer of a [`Breaker`](crate::Breaker).
@@ -19,19 +19,19 @@ pin_project! {
     /// # Panics
     ///
     /// When it is polled after it has answered, as futures may.
-    pub struct ResponseFuture<F, C, H> {
+    pub struct ResponseFuture<F, C, H, T = Ticket> {
         #[pin]
-        state: State<F, C, H>,
+        state: State<F, C, H, T>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    enum State<F, C, H> {
+    enum State<F, C, H, T> {
         Calling {
             #[pin]
             inner: F,
-            ticket: Option<Ticket>,
+            ticket: T,
             classify: C,
             hold: H,
         },
@@ -40,18 +40,18 @@ pin_project! {
     }
 }
 
-impl<F, C, H> ResponseFuture<F, C, H> {
+impl<F, C, H, T> ResponseFuture<F, C, H, T> {
     #[inline]
     pub(crate) fn calling(
         call: impl FnOnce() -> F,
-        ticket: impl FnOnce() -> Ticket,
+        ticket: impl FnOnce() -> T,
         classify: C,
         hold: H,
     ) -> Self {
         Self {
             state: State::Calling {
                 inner: call(),
-                ticket: Some(ticket()),
+                ticket: ticket(),
                 classify,
                 hold,
             },
@@ -65,12 +65,14 @@ impl<F, C, H> ResponseFuture<F, C, H> {
     }
 }
 
-impl<F, C, H, T, E> Future for ResponseFuture<F, C, H>
+#[allow(private_bounds, reason = "sealed: only this crate makes tickets")]
+impl<F, C, H, T, R, E> Future for ResponseFuture<F, C, H, T>
 where
-    F: Future<Output = Result<T, E>>,
+    F: Future<Output = Result<R, E>>,
     E: Refusable,
-    C: Classify<T, E>,
-    H: Hold<Ticket, T>,
+    C: Classify<R, E>,
+    H: Hold<T, R>,
+    T: Admitted,
 {
     type Output = Result<H::Response, E>;
 
@@ -89,13 +91,13 @@ where
                 let answer = ready!(inner.poll(cx));
                 // A classifier that panics leaves the ticket here, to be abandoned.
                 let outcome = judge(classify, &answer);
-                match (answer, ticket.take()) {
-                    (Ok(response), Some(ticket)) => Ok(hold.hold(ticket, outcome, response)),
-                    (Err(error), Some(ticket)) => {
+                let ticket = ticket.take();
+                match answer {
+                    Ok(response) => Ok(hold.hold(ticket, outcome, response)),
+                    Err(error) => {
                         ticket.settle(outcome);
                         Err(error)
                     }
-                    (_, None) => unreachable!("the ticket is taken on the way to `Done`"),
                 }
             }
             StateProj::Refused { rejection } => Err(E::from(*rejection)),
@@ -106,7 +108,7 @@ where
     }
 }
 
-impl<F, C, H> fmt::Debug for ResponseFuture<F, C, H> {
+impl<F, C, H, T> fmt::Debug for ResponseFuture<F, C, H, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Calling { .. } => "calling",

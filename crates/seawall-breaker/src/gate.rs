@@ -8,10 +8,12 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::circuit::Asks;
+use crate::circuits::Circuits;
 use crate::future::GateFuture;
 use crate::ready::Readiness;
 use crate::shared::{Anchored, Root};
 use crate::ticket::Pass;
+use crate::word::Word;
 
 /// Puts the outer half of a breaker around a service; made by
 /// [`BreakerLayer::gate`](crate::BreakerLayer::gate).
@@ -72,10 +74,15 @@ impl<S> Gate<S> {
         if let Some(refused) = self.ready.take(&self.anchor, Asks::Gate) {
             return Err(refused);
         }
-        let common = self.anchor.common();
-        let word = common.admit(self.anchor.stripes(), Asks::Gate)?;
-        // The circuit may have closed between the two looks; then there is no herd to leave.
-        Ok((!word.is_passing()).then(|| Pass::new(self.anchor.local(), word)))
+        let word = self.anchor.common().word();
+        if let Some(pass) = self.ready.reserved(word) {
+            return Ok(Some(pass));
+        }
+        let word = self.anchor.admit(Asks::Gate)?;
+        // The circuit may have closed between the two looks, or refuses only for show; then there
+        // is no herd to leave.
+        let in_herd = !word.is_passing() && !word.is_outside();
+        Ok(in_herd.then(|| Pass::new(self.anchor.local(), Asks::Gate, word)))
     }
 
     /// Refuses, or lets the call pass as one of the herd.
@@ -88,11 +95,19 @@ impl<S> Gate<S> {
             Ok(pass) => GateFuture::of_herd(pass, || self.inner.call(req)),
             Err(refused) => {
                 let common = self.anchor.common();
-                self.anchor.here().refuse(Asks::Gate, refused.reason());
-                common.gate_observer.tell(|| What::Refused(refused));
+                common.count_refusal(self.anchor.here(), Asks::Gate, refused.reason());
+                common.setup.gate_observer.tell(|| What::Refused(refused));
                 GateFuture::refused(refused)
             }
         }
+    }
+
+    /// Looks at the calls under way where slow ones are watched; whether the circuit has changed.
+    /// When they have taken every place behind the gate, no call comes to the breaker any more.
+    #[inline]
+    fn looks(&self, word: Word) -> bool {
+        let common = self.anchor.common();
+        common.beat(word).flight() != 0 && self.anchor.look(word, common.now())
     }
 }
 
@@ -105,15 +120,17 @@ where
     type Error = S::Error;
     type Future = GateFuture<S::Future>;
 
-    #[inline]
+    #[inline(always)]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.ready
             .poll(&self.anchor, Asks::Gate, &mut self.inner, cx)
     }
 
-    #[inline]
+    // Always, as the future's poll.
+    #[inline(always)]
     fn call(&mut self, req: Req) -> Self::Future {
-        if self.anchor.common().word().is_passing() && self.ready.take_inner_ready() {
+        let word = self.anchor.common().word();
+        if word.is_passing() && self.ready.take_inner_ready() && !self.looks(word) {
             return GateFuture::passing(|| self.inner.call(req));
         }
         self.call_cold(req)
@@ -135,7 +152,7 @@ impl<S: fmt::Debug> fmt::Debug for Gate<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gate")
             .field("inner", &self.inner)
-            .field("name", &self.anchor.common().gate_observer.name())
+            .field("name", &self.anchor.common().setup.gate_observer.name())
             .field("state", &self.anchor.common().word().state())
             .finish_non_exhaustive()
     }

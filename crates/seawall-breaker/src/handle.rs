@@ -1,19 +1,28 @@
 //! The circuit from outside: read and control.
 
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use seawall_core::{Command, Component, Events, Name, Sample, Unsupported};
-use tokio::time::Instant;
+use seawall_core::{Command, Component, Events, Name, Sample, Unsupported, ns};
 
-use crate::circuit::Cause;
+use crate::call::Door;
+use crate::cause::{Explanation, Transition};
+use crate::circuits::Circuits;
 use crate::config::BreakerConfig;
+use crate::counts::CircuitSnapshot;
 use crate::observe;
-use crate::shared::{Circuits, Counts, Root};
-use crate::word::State;
+use crate::parking::Parked;
+use crate::shared::Root;
+use crate::word::{State, Word};
 
 /// Reads and controls one circuit, from any thread, without async. Clones share.
 ///
-/// What an operator commands holds until [`reset`](Self::reset), whatever the rules say.
+/// What an operator commands holds until it is taken back, whatever the rules say. The circuit
+/// can also be [called through](Self::call) without a service.
 ///
 /// ```
 /// use seawall_breaker::{BreakerConfig, BreakerLayer, State};
@@ -26,35 +35,7 @@ use crate::word::State;
 /// ```
 #[derive(Clone, Debug)]
 pub struct BreakerHandle {
-    root: Root,
-}
-
-/// What a circuit is doing and why.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct CircuitSnapshot {
-    /// The state.
-    pub state: State,
-    /// When an open circuit will probe, from now; `None` in the other states.
-    pub probes_in: Option<Duration>,
-    /// The last transition, if there was one.
-    pub last: Option<Transition>,
-    /// Counters and window.
-    pub counts: Counts,
-}
-
-/// One transition of a circuit.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Transition {
-    /// The state before.
-    pub from: State,
-    /// The state since.
-    pub to: State,
-    /// Why.
-    pub cause: Cause,
-    /// When, on tokio's clock.
-    pub at: Instant,
+    pub(crate) root: Root,
 }
 
 impl BreakerHandle {
@@ -64,7 +45,7 @@ impl BreakerHandle {
 
     /// The name of the circuit.
     pub fn name(&self) -> Name {
-        self.root.common().observer.name()
+        self.root.common().setup.observer.name()
     }
 
     /// The state. An open circuit whose time is over stays open until a call comes to probe.
@@ -72,51 +53,168 @@ impl BreakerHandle {
         self.root.common().word().state()
     }
 
-    /// State, last transition, window and counters.
+    /// State, windows, calls under way that are slow already, the last transitions with their
+    /// reasons, and counters, all of one moment.
     pub fn snapshot(&self) -> CircuitSnapshot {
-        let common = self.root.common();
-        let (state, last, counts) = self.root.look();
-        let wait = common.open_until().saturating_sub(common.clock.now());
-        CircuitSnapshot {
-            state,
-            probes_in: (state == State::Open).then(|| Duration::from_nanos(wait)),
-            last: last.map(|change| Transition {
-                from: change.from,
-                to: change.to,
-                cause: change.cause,
-                at: common.clock.instant(change.at),
-            }),
-            counts,
+        self.root.snapshot()
+    }
+
+    /// Why the circuit is in its state, with the figures that decided, and until when; for people
+    /// to read.
+    ///
+    /// ```
+    /// use seawall_breaker::{BreakerConfig, BreakerLayer};
+    ///
+    /// let handle = BreakerLayer::new("explained", BreakerConfig::default()).handle();
+    /// handle.force_open();
+    /// assert_eq!(handle.explain().to_string(), "forced_open: an operator said so");
+    /// ```
+    pub fn explain(&self) -> Explanation {
+        self.root.explain()
+    }
+
+    /// The settings in force.
+    pub fn config(&self) -> Arc<BreakerConfig> {
+        self.root.config()
+    }
+
+    /// Takes other settings. State, counters, the windows as far as the new settings hold them,
+    /// the end of an open time and calls under way all go on.
+    ///
+    /// A window of calls that shrinks keeps the newest. Calls that are under way when
+    /// `slow_after` changes are slow if they are when they end, and are not counted before.
+    pub fn configure(&self, config: BreakerConfig) {
+        self.root.configure(Arc::new(config));
+    }
+
+    /// Refuses every call until [`release`](Self::release), [`reset`](Self::reset) or
+    /// [`disable`](Self::disable). Tasks that wait for an unready service are woken and refused.
+    pub fn force_open(&self) {
+        self.root
+            .command(false, |circuit, _, now| circuit.force_open(now));
+    }
+
+    /// Refuses every call for `time`, and then probes; or until it is taken back before. What the
+    /// rules or the upstream had said of the time to come back is forgotten.
+    pub fn force_open_for(&self, time: Duration) {
+        self.root.command(false, |circuit, _, now| {
+            circuit.force_open_until(now.saturating_add(ns(time)), now)
+        });
+    }
+
+    /// Lets every call pass until [`release`](Self::release), [`reset`](Self::reset) or
+    /// [`force_open`](Self::force_open); outcomes are still counted.
+    pub fn disable(&self) {
+        self.root
+            .command(true, |circuit, _, now| circuit.disable(now));
+    }
+
+    /// Gives a forced or disabled circuit back to its rules: one that was forced open probes, one
+    /// that was disabled is closed and keeps what it has counted. Of no effect on others.
+    pub fn release(&self) {
+        self.root
+            .command(true, |circuit, _, now| circuit.release(now));
+    }
+
+    /// Closes the circuit, forgets its windows and the growth of its open time, and lets the
+    /// rules work again. Calls under way no longer vote.
+    pub fn reset(&self) {
+        self.root
+            .command(false, |circuit, _, now| Some(circuit.reset(now)));
+    }
+
+    /// Makes the circuit a shadow, which refuses nothing and only counts and tells what it would
+    /// have refused, or a real one, with all it has learnt.
+    pub fn set_shadow(&self, on: bool) {
+        self.root.command(true, |circuit, _, _| {
+            circuit.set_shadow(on);
+            None
+        });
+    }
+
+    /// Waits for the next change of the state, counted from this call. If more than one happens
+    /// before it is polled, the last is told.
+    ///
+    /// ```
+    /// use seawall_breaker::{BreakerConfig, BreakerLayer, State};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let handle = BreakerLayer::new("watched", BreakerConfig::default()).handle();
+    /// let changed = handle.changed();
+    /// handle.force_open();
+    /// assert_eq!(changed.await.to, State::ForcedOpen);
+    /// # }
+    /// ```
+    pub fn changed(&self) -> Changed {
+        Changed::new(self.clone())
+    }
+}
+
+/// Waits for a change of a circuit's state; see [`BreakerHandle::changed`]. It can be dropped at
+/// any time.
+#[must_use = "futures do nothing unless polled"]
+pub struct Changed<D = BreakerHandle> {
+    door: D,
+    word: Word,
+    parked: Parked,
+}
+
+#[allow(
+    private_bounds,
+    reason = "sealed: only the handles of this crate are doors"
+)]
+impl<D: Door> Changed<D> {
+    pub(crate) fn new(door: D) -> Self {
+        Self {
+            word: door.held().common().word(),
+            door,
+            parked: Parked::new(),
         }
     }
+}
 
-    /// The settings.
-    pub fn config(&self) -> &BreakerConfig {
-        &self.root.common().config
+#[allow(
+    private_bounds,
+    reason = "sealed: only the handles of this crate are doors"
+)]
+impl<D: Door + Unpin> Future for Changed<D> {
+    type Output = Transition;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Transition> {
+        let this = &mut *self;
+        let held = this.door.held();
+        let common = held.common();
+        // Parked first: a change between the look and the parking would wake nobody here.
+        this.parked.park(common.parking(), cx.waker());
+        let word = common.word();
+        // Settings make a new generation too, in the same state.
+        let changed = word.state() != this.word.state()
+            || (word != this.word && held.since() > this.word.generation());
+        if !changed {
+            return Poll::Pending;
+        }
+        match held.last_transition() {
+            Some(transition) => {
+                this.word = word;
+                this.parked.leave();
+                Poll::Ready(transition)
+            }
+            None => Poll::Pending,
+        }
     }
+}
 
-    /// Refuses every call until [`reset`](Self::reset) or [`force_close`](Self::force_close).
-    /// Tasks that wait for an unready service are woken and refused.
-    pub fn force_open(&self) {
-        self.root.force(State::ForcedOpen);
-    }
-
-    /// Lets every call pass until [`reset`](Self::reset) or [`force_open`](Self::force_open);
-    /// outcomes are still counted.
-    pub fn force_close(&self) {
-        self.root.force(State::ForcedClosed);
-    }
-
-    /// Closes the circuit, forgets its window and lets the rules work again. Calls under way no
-    /// longer vote.
-    pub fn reset(&self) {
-        self.root.force(State::Closed);
+impl<D> fmt::Debug for Changed<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Changed")
+            .field("from", &self.word.state())
+            .finish_non_exhaustive()
     }
 }
 
 impl Component for BreakerHandle {
     fn pattern(&self) -> &'static str {
-        self.root.common().observer.pattern()
+        self.root.common().setup.observer.pattern()
     }
 
     fn name(&self) -> Name {
@@ -128,24 +226,23 @@ impl Component for BreakerHandle {
     }
 
     fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
-        let (state, _, counts) = self.root.look();
-        observe::samples(state, &counts, sink);
+        observe::samples(&self.root.snapshot(), &self.root.transitions(), sink);
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        observe::settings(self.config())
+        observe::settings(&self.config())
     }
 
     fn attach(&self, events: &Events) {
-        let common = self.root.common();
-        common.observer.attach(events);
-        common.gate_observer.attach(events);
+        let setup = &self.root.common().setup;
+        setup.observer.attach(events);
+        setup.gate_observer.attach(events);
     }
 
     fn control(&self, command: Command) -> Result<(), Unsupported> {
         match command {
             Command::ForceOpen => self.force_open(),
-            Command::ForceClose => self.force_close(),
+            Command::ForceClose => self.disable(),
             Command::Reset => self.reset(),
             _ => {
                 return Err(Unsupported {

@@ -1,6 +1,7 @@
 //! The layer: owns the circuit.
 
 use std::fmt;
+use std::sync::Arc;
 
 use seawall_core::striped::{Shared, Stripes};
 use seawall_core::{ErrorIsFailure, Name, UntilAnswered};
@@ -10,7 +11,7 @@ use crate::config::BreakerConfig;
 use crate::gate::GateLayer;
 use crate::handle::BreakerHandle;
 use crate::service::Breaker;
-use crate::shared::{Common, Root, Stripe};
+use crate::shared::{Common, Root, Setup, Stripe};
 
 /// Puts a circuit breaker around a service.
 ///
@@ -55,8 +56,10 @@ impl BreakerLayer {
     /// As [`new`](Self::new), with a number of stripes of your own: one stripe takes the least
     /// memory, more let more threads share the circuit without slowing each other down.
     pub fn with_stripes(name: impl Into<Name>, config: BreakerConfig, stripes: Stripes) -> Self {
+        let config = Arc::new(config);
+        let common = Common::new(Setup::new(name.into()), Arc::clone(&config));
         Self {
-            root: Shared::new(Common::new(name.into(), config), stripes, Stripe::default),
+            root: Shared::new(common, stripes, || Stripe::new(&config)),
             classify: ErrorIsFailure,
             hold: UntilAnswered,
         }
@@ -112,8 +115,7 @@ impl<C, H> fmt::Debug for BreakerLayer<C, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let common = self.root.common();
         f.debug_struct("BreakerLayer")
-            .field("name", &common.observer.name())
-            .field("config", &common.config)
+            .field("name", &common.setup.observer.name())
             .field("state", &common.word().state())
             .finish_non_exhaustive()
     }

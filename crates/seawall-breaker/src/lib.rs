@@ -61,6 +61,36 @@
 //! and limits the herd of a half-open circuit, the breaker inside admits and judges the call that
 //! really departs. The breaker alone is a complete breaker.
 //!
+//! # One circuit per key
+//!
+//! One circuit for many hosts, accounts or symbols refuses the healthy ones with the ill one.
+//! [`BreakerLayer::per_key`] gives each key a circuit of its own, made when it is first seen and
+//! evicted when it is idle and there are too many ([`Breakers`] has the bounds and the costs):
+//!
+//! ```
+//! use std::borrow::Cow;
+//! use seawall_breaker::{BreakerConfig, BreakerLayer};
+//! use seawall_core::LiftLayer;
+//! use tower::{ServiceBuilder, service_fn};
+//!
+//! struct Get { host: String, path: String }
+//!
+//! let breaker = BreakerLayer::per_key("crawler", BreakerConfig::default(), |get: &Get| {
+//!     Cow::Borrowed(get.host.as_str())
+//! });
+//! let hosts = breaker.handle();
+//! hosts.on_transition(|host, change| println!("{host}: {:?}", change.to));
+//! let client = ServiceBuilder::new()
+//!     .layer(breaker)
+//!     .layer(LiftLayer)
+//!     .service(service_fn(|get: Get| async move { Ok::<_, std::io::Error>(get.path) }));
+//! # let _ = client;
+//! assert!(hosts.open_keys().is_empty());
+//! ```
+//!
+//! [`Breakers`] without a layer are named breakers for any async function. There is no gate per
+//! key, and [`PerKey`] has its own rules of readiness.
+//!
 //! # Readiness
 //!
 //! While the circuit is open, `poll_ready` is ready without polling the inner service, and `call`
@@ -94,30 +124,47 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod beat;
+mod buckets;
+mod call;
+mod cause;
 mod circuit;
+mod circuits;
 mod config;
+mod counts;
+mod flights;
 mod future;
 mod gate;
 mod handle;
+mod keyed;
 mod layer;
 mod observe;
+mod opening;
 mod parking;
+mod patience;
 mod ready;
 mod ring;
+mod rule;
 mod service;
 mod shared;
 mod sync;
 mod ticket;
 mod votes;
+mod windows;
 mod word;
 
-pub use circuit::Cause;
-pub use config::{BreakerConfig, BreakerConfigBuilder};
+pub use call::Guarded;
+pub use cause::{Cause, Explanation, Figures, Transition};
+pub use config::{
+    Abandoned, BreakerConfig, BreakerConfigBuilder, Closing, Ramp, RateRule, WhileProbing,
+};
+pub use counts::{CircuitSnapshot, Counts};
 pub use future::{GateFuture, ResponseFuture};
 pub use gate::{Gate, GateLayer};
-pub use handle::{BreakerHandle, CircuitSnapshot, Transition};
+pub use handle::{BreakerHandle, Changed};
+pub use keyed::{Breakers, KeyHandle, KeyTicket, PerKey, PerKeyFuture, PerKeyLayer};
 pub use layer::BreakerLayer;
+pub use rule::{Event, Rule, Sight, Tally};
 pub use service::Breaker;
-pub use shared::Counts;
 pub use ticket::Ticket;
 pub use word::State;

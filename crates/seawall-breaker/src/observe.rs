@@ -1,12 +1,20 @@
 //! Counters and settings as the registry shows them.
 
+use std::fmt::Debug;
+
 use seawall_core::{Sample, Value};
 
-use crate::config::BreakerConfig;
-use crate::shared::Counts;
+use crate::config::{BreakerConfig, RateRule};
+use crate::counts::{CircuitSnapshot, Counts};
+use crate::rule::{Rule, Tally};
 use crate::word::State;
 
-pub(crate) fn samples(state: State, counts: &Counts, sink: &mut dyn FnMut(Sample<'_>)) {
+pub(crate) fn samples(
+    seen: &CircuitSnapshot,
+    transitions: &[(State, State, u64)],
+    sink: &mut dyn FnMut(Sample<'_>),
+) {
+    let counts = &seen.counts;
     let mut send = |metric, labels: &[(&'static str, &'static str)], value| {
         sink(Sample {
             metric,
@@ -14,72 +22,134 @@ pub(crate) fn samples(state: State, counts: &Counts, sink: &mut dyn FnMut(Sample
             value,
         });
     };
-    send(
-        "seawall_breaker_state",
-        &[],
-        Value::Gauge(f64::from(state.gauge())),
-    );
+    let gauges = [
+        ("seawall_breaker_state", f64::from(seen.state.gauge())),
+        ("seawall_breaker_shadow", f64::from(u8::from(seen.shadow))),
+        ("seawall_breaker_overdue_calls", seen.overdue as f64),
+        (
+            "seawall_breaker_openings_in_a_row",
+            f64::from(seen.openings_in_a_row),
+        ),
+        (
+            "seawall_breaker_failures_in_a_row",
+            f64::from(seen.failures_in_a_row),
+        ),
+    ];
+    for (metric, value) in gauges {
+        send(metric, &[], Value::Gauge(value));
+    }
+    totals(counts, transitions, sink);
+    let mut send = |metric, labels: &[(&'static str, &'static str)], value| {
+        sink(Sample {
+            metric,
+            labels,
+            value,
+        });
+    };
+    let windows = [
+        ("calls", seen.calls),
+        ("slow_calls", seen.slow_calls),
+        ("time", seen.time),
+    ];
+    for (window, tally) in windows {
+        let Some(Tally {
+            calls,
+            failures,
+            slow,
+            ..
+        }) = tally
+        else {
+            continue;
+        };
+        for (metric, value) in [
+            ("seawall_breaker_window_calls", calls),
+            ("seawall_breaker_window_failures", failures),
+            ("seawall_breaker_window_slow", slow),
+        ] {
+            send(metric, &[("window", window)], Value::Gauge(value as f64));
+        }
+    }
+}
+
+/// What only grows, of one circuit or of many.
+pub(crate) fn totals(
+    counts: &Counts,
+    transitions: &[(State, State, u64)],
+    sink: &mut dyn FnMut(Sample<'_>),
+) {
+    let mut send = |metric, labels: &[(&'static str, &'static str)], value| {
+        sink(Sample {
+            metric,
+            labels,
+            value,
+        });
+    };
     for (outcome, total) in [
         ("success", counts.successes),
         ("failure", counts.failures),
         ("abstained", counts.abstained),
         ("abandoned", counts.abandoned),
         ("late", counts.late),
+        ("unjudged", counts.unjudged),
     ] {
-        send(
-            "seawall_calls_total",
-            &[("layer", "breaker"), ("outcome", outcome)],
-            Value::Counter(total),
-        );
+        let labels = [("layer", "breaker"), ("outcome", outcome)];
+        send("seawall_calls_total", &labels, Value::Counter(total));
     }
+    let slow = Value::Counter(counts.slow);
+    send("seawall_breaker_slow_calls_total", &[], slow);
+    let shadowed = Value::Counter(counts.would_refuse);
+    send("seawall_breaker_would_refuse_total", &[], shadowed);
     for (layer, reason, total) in [
         ("breaker", "circuit_open", counts.refused),
         ("breaker", "not_ready", counts.not_ready),
         ("gate", "circuit_open", counts.gate_refused),
         ("gate", "not_ready", counts.gate_not_ready),
     ] {
-        send(
-            "seawall_rejections_total",
-            &[("layer", layer), ("reason", reason)],
-            Value::Counter(total),
-        );
+        let labels = [("layer", layer), ("reason", reason)];
+        send("seawall_rejections_total", &labels, Value::Counter(total));
     }
-    for (to, total) in [
-        ("open", counts.opened),
-        ("half_open", counts.half_opened),
-        ("closed", counts.closed),
-    ] {
-        send(
-            "seawall_breaker_transitions_total",
-            &[("to", to)],
-            Value::Counter(total),
-        );
-    }
-    let window = [
-        ("seawall_breaker_window_calls", counts.window_calls),
-        ("seawall_breaker_window_failures", counts.window_failures),
-    ];
-    for (metric, value) in window {
-        send(metric, &[], Value::Gauge(f64::from(value)));
+    for (from, to, total) in transitions {
+        let labels = [("from", from.as_str()), ("to", to.as_str())];
+        let total = Value::Counter(*total);
+        send("seawall_breaker_transitions_total", &labels, total);
     }
 }
 
 pub(crate) fn settings(config: &BreakerConfig) -> Vec<(&'static str, String)> {
-    let mut settings = Vec::with_capacity(8);
-    if let Some(failures) = config.consecutive_failures() {
-        settings.push(("consecutive_failures", failures.to_string()));
+    let mut settings = Vec::with_capacity(24);
+    let mut add = |name, value: Option<String>| settings.extend(value.map(|v| (name, v)));
+    fn rate<Over: Debug>(rule: Option<RateRule<Over>>) -> Option<String> {
+        rule.map(|r| {
+            let (share, over, min) = (r.share.get(), r.over, r.min_calls);
+            format!("{share} of {over:?}, from {min} calls")
+        })
     }
-    if let Some(rate) = config.rate {
-        settings.push(("failure_rate", rate.threshold.get().to_string()));
-        settings.push(("window", rate.window.get().to_string()));
-        settings.push(("min_calls", rate.min_calls.get().to_string()));
+    fn shown<T: Debug>(value: T) -> Option<String> {
+        Some(format!("{value:?}"))
     }
-    settings.push(("open_for", format!("{:?}", config.open_for())));
-    settings.push(("probes", config.probes().to_string()));
-    settings.push((
-        "successes_to_close",
-        config.successes_to_close().to_string(),
-    ));
-    settings.push(("probe_timeout", format!("{:?}", config.probe_timeout())));
+    let in_a_row = config.consecutive_failures();
+    add("consecutive_failures", in_a_row.map(|n| n.to_string()));
+    add("failure_rate", rate(config.failure_rate()));
+    add("failure_rate_over", rate(config.failure_rate_over()));
+    add("slow_after", config.slow_after().and_then(shown));
+    add("slow_rate", rate(config.slow_rate()));
+    add("slow_rate_over", rate(config.slow_rate_over()));
+    let names: Vec<_> = config.rules().map(Rule::name).collect();
+    add("rules", (!names.is_empty()).then(|| names.join(", ")));
+    add("open_on_ban", config.open_on_ban().and_then(shown));
+    add("open_for", shown(config.open_for()));
+    let growth = config.open_growth();
+    add(
+        "open_growth",
+        growth.map(|(factor, cap)| format!("{factor}, up to {cap:?}")),
+    );
+    add("open_jitter", Some(config.open_jitter().get().to_string()));
+    add("probes", Some(config.probes().to_string()));
+    add("closing", shown(config.closing()));
+    add("probe_timeout", shown(config.probe_timeout()));
+    add("ramp", config.ramp().and_then(shown));
+    add("while_probing", shown(config.while_probing()));
+    add("abandoned", shown(config.abandoned()));
+    add("shadow", Some(config.shadow().to_string()));
     settings
 }

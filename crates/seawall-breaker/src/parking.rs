@@ -84,7 +84,7 @@ impl Parking {
 }
 
 /// The parking place of one instance, if it has one; given back when the instance goes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Parked {
     at: Option<(Weak<Parking>, Key)>,
 }

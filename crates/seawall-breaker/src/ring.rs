@@ -1,57 +1,67 @@
-//! The last N outcomes, exactly: a ring of bits that really slides.
+//! The marks among the last N calls, exactly: a ring of bits that really slides.
 
-/// A ring of the last `capacity` outcomes, one bit each, with the failures among them counted.
+/// A ring of the last `capacity` calls, one bit each, with the marked ones among them counted.
+/// What the mark means (failed, slow) is the owner's.
 #[derive(Debug)]
 pub(crate) struct Ring {
+    /// Bits at and after `next` mean nothing until the ring is full: so clearing is free.
     bits: Box<[u64]>,
     capacity: u32,
-    /// Where the next outcome goes.
+    /// Where the next call goes.
     next: u32,
-    /// Outcomes in the ring, at most `capacity`.
+    /// Calls in the ring, at most `capacity`.
     len: u32,
-    failures: u32,
+    marks: u32,
 }
 
 impl Ring {
     pub(crate) fn new(capacity: u32) -> Self {
+        let capacity = capacity.max(1);
         Self {
             bits: vec![0; capacity.div_ceil(64) as usize].into_boxed_slice(),
             capacity,
             next: 0,
             len: 0,
-            failures: 0,
+            marks: 0,
         }
     }
 
+    /// Bytes on the heap.
+    pub(crate) fn heap(&self) -> usize {
+        size_of_val(&*self.bits)
+    }
+
+    /// Forgets all calls, whatever the capacity at a constant cost.
     pub(crate) fn clear(&mut self) {
-        self.bits.fill(0);
-        (self.next, self.len, self.failures) = (0, 0, 0);
+        (self.next, self.len, self.marks) = (0, 0, 0);
     }
 
     pub(crate) fn len(&self) -> u32 {
         self.len
     }
 
-    pub(crate) fn failures(&self) -> u32 {
-        self.failures
+    pub(crate) fn marks(&self) -> u32 {
+        self.marks
     }
 
-    pub(crate) fn push_failure(&mut self) {
+    pub(crate) fn push(&mut self, marked: bool) {
         self.forget(1);
-        let (word, bit) = (self.next as usize / 64, self.next % 64);
-        self.bits[word] |= 1 << bit;
-        self.failures += 1;
+        if marked {
+            let (word, bit) = (self.next as usize / 64, self.next % 64);
+            self.bits[word] |= 1 << bit;
+            self.marks += 1;
+        }
         self.advance(1);
     }
 
-    /// Enters `count` successes, in steps of a machine word: a constant cost per success however
-    /// long the ring.
-    pub(crate) fn push_successes(&mut self, count: u64) {
+    /// Enters `count` calls without a mark, in steps of a machine word: a constant cost per call
+    /// however long the ring.
+    pub(crate) fn push_unmarked(&mut self, count: u64) {
         let mut left = match u32::try_from(count) {
             Ok(count) if count < self.capacity => count,
             _ => {
-                self.clear();
-                self.len = self.capacity;
+                self.bits.fill(0);
+                (self.next, self.len, self.marks) = (0, self.capacity, 0);
                 return;
             }
         };
@@ -64,7 +74,44 @@ impl Ring {
         }
     }
 
-    /// Makes room for `count` outcomes within the word at `next`.
+    /// The same calls in a ring of another capacity; a smaller one keeps the newest.
+    pub(crate) fn resized(&self, capacity: u32) -> Self {
+        let mut ring = Self::new(capacity);
+        let keep = self.len.min(ring.capacity);
+        // The calls to keep end just before `next`.
+        let start = if self.next >= keep {
+            self.next - keep
+        } else {
+            self.capacity - (keep - self.next)
+        };
+        let straight = keep.min(self.capacity - start);
+        for (from, count) in [(start, straight), (0, keep - straight)] {
+            self.copy(from, count, &mut ring);
+        }
+        ring
+    }
+
+    /// Enters the `count` calls from place `from` on, which do not wrap, into `ring`.
+    fn copy(&self, mut from: u32, count: u32, ring: &mut Self) {
+        let end = from + count;
+        let mut unmarked = 0;
+        while from < end {
+            let (word, bit) = (from as usize / 64, from % 64);
+            let zeros = (self.bits[word] >> bit).trailing_zeros().min(64 - bit);
+            let zeros = zeros.min(end - from);
+            unmarked += u64::from(zeros);
+            from += zeros;
+            if from < end && !from.is_multiple_of(64) || zeros == 0 {
+                ring.push_unmarked(unmarked);
+                ring.push(true);
+                unmarked = 0;
+                from += 1;
+            }
+        }
+        ring.push_unmarked(unmarked);
+    }
+
+    /// Makes room for `count` calls within the word at `next`.
     fn forget(&mut self, count: u32) {
         let (word, bit) = (self.next as usize / 64, self.next % 64);
         let mask = if count == 64 {
@@ -72,7 +119,9 @@ impl Ring {
         } else {
             ((1 << count) - 1) << bit
         };
-        self.failures -= (self.bits[word] & mask).count_ones();
+        if self.len == self.capacity {
+            self.marks -= (self.bits[word] & mask).count_ones();
+        }
         self.bits[word] &= !mask;
     }
 
@@ -93,44 +142,56 @@ mod tests {
 
     #[derive(Clone, Copy, Debug)]
     enum Step {
-        Failure,
-        Successes(u64),
+        Push(bool),
+        Unmarked(u64),
+        Clear,
+        Resize(u32),
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let step = prop_oneof![
-            2 => Just(Step::Failure),
-            2 => (0_u64..40).prop_map(Step::Successes),
-            1 => (0_u64..400).prop_map(Step::Successes),
-            1 => Just(Step::Successes(u64::MAX)),
+            8 => any::<bool>().prop_map(Step::Push),
+            4 => (0_u64..200).prop_map(Step::Unmarked),
+            1 => Just(Step::Unmarked(u64::MAX)),
+            1 => Just(Step::Clear),
+            2 => (1_u32..200).prop_map(Step::Resize),
         ];
-        proptest::collection::vec(step, 0..120)
+        proptest::collection::vec(step, 0..150)
     }
 
     proptest! {
         #[test]
-        fn the_ring_is_the_last_n_outcomes(capacity in 1_u32..200, steps in steps()) {
+        fn the_ring_is_the_last_n_calls(capacity in 1_u32..200, steps in steps()) {
+            let mut capacity = capacity;
             let mut ring = Ring::new(capacity);
             let mut model: VecDeque<bool> = VecDeque::new();
             for step in steps {
                 match step {
-                    Step::Failure => {
-                        ring.push_failure();
-                        model.push_back(true);
+                    Step::Push(marked) => {
+                        ring.push(marked);
+                        model.push_back(marked);
                     }
-                    Step::Successes(count) => {
-                        ring.push_successes(count);
+                    Step::Unmarked(count) => {
+                        ring.push_unmarked(count);
                         // More of them than the ring has places change nothing.
                         for _ in 0..count.min(u64::from(capacity)) {
                             model.push_back(false);
                         }
+                    }
+                    Step::Clear => {
+                        ring.clear();
+                        model.clear();
+                    }
+                    Step::Resize(to) => {
+                        ring = ring.resized(to);
+                        capacity = to;
                     }
                 }
                 while model.len() > capacity as usize {
                     model.pop_front();
                 }
                 prop_assert_eq!(ring.len() as usize, model.len());
-                prop_assert_eq!(ring.failures() as usize, model.iter().filter(|f| **f).count());
+                prop_assert_eq!(ring.marks() as usize, model.iter().filter(|m| **m).count());
             }
         }
     }

@@ -7,10 +7,12 @@ use seawall_core::{Classify, Hold, Refusable, Rejection, UntilAnswered, What};
 use tower_service::Service;
 
 use crate::circuit::Asks;
+use crate::circuits::{Circuits, UNMEASURED};
 use crate::future::ResponseFuture;
 use crate::ready::Readiness;
 use crate::shared::Anchored;
 use crate::ticket::Ticket;
+use crate::word::Word;
 
 /// A service behind a circuit breaker; see the [crate] for how it works.
 ///
@@ -49,15 +51,25 @@ impl<S, C, H> Breaker<S, C, H> {
         self.inner
     }
 
+    /// Looks at the calls under way where slow ones are watched; whether the circuit has changed.
+    #[inline]
+    fn looks(&self, word: Word, start: u64) -> bool {
+        start != UNMEASURED && self.anchor.look(word, start)
+    }
+
     /// Admits a call of a circuit that is not simply closed.
     #[cold]
     fn admit(&mut self) -> Result<Ticket, Rejection> {
-        if let Some(refused) = self.ready.take(&self.anchor, Asks::Breaker) {
-            return Err(refused);
-        }
-        let common = self.anchor.common();
-        let word = common.admit(self.anchor.stripes(), Asks::Breaker)?;
-        Ok(Ticket::new(self.anchor.follow(), word))
+        let word = self.anchor.common().word();
+        let word = match self.ready.reserved(word) {
+            // Its place is the ticket's from now on.
+            Some(pass) => pass.into_word(),
+            None => self.anchor.admit(Asks::Breaker)?,
+        };
+        let held = self.anchor.follow();
+        let start = held.start(word);
+        let stub = held.stub(word, start);
+        Ok(Ticket::new(held, stub))
     }
 
     /// Refuses, or calls the inner service as a probe.
@@ -68,6 +80,9 @@ impl<S, C, H> Breaker<S, C, H> {
         C: Clone,
         H: Clone,
     {
+        if let Some(refused) = self.ready.take(&self.anchor, Asks::Breaker) {
+            return self.refuse(refused);
+        }
         match self.admit() {
             // The ticket is taken first: if the inner service panics, the probe's place is free.
             Ok(ticket) => ResponseFuture::calling(
@@ -76,13 +91,16 @@ impl<S, C, H> Breaker<S, C, H> {
                 self.classify.clone(),
                 self.hold.clone(),
             ),
-            Err(refused) => {
-                let common = self.anchor.common();
-                self.anchor.here().refuse(Asks::Breaker, refused.reason());
-                common.observer.tell(|| What::Refused(refused));
-                ResponseFuture::refused(refused)
-            }
+            Err(refused) => self.refuse(refused),
         }
+    }
+
+    #[inline]
+    fn refuse<F>(&self, refused: Rejection) -> ResponseFuture<F, C, H> {
+        let common = self.anchor.common();
+        common.count_refusal(self.anchor.here(), Asks::Breaker, refused.reason());
+        common.setup.observer.tell(|| What::Refused(refused));
+        ResponseFuture::refused(refused)
     }
 }
 
@@ -97,16 +115,18 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S::Future, C, H>;
 
-    #[inline]
+    #[inline(always)]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.ready
             .poll(&self.anchor, Asks::Breaker, &mut self.inner, cx)
     }
 
-    #[inline]
+    // Always, as the future's poll.
+    #[inline(always)]
     fn call(&mut self, req: Req) -> Self::Future {
         let word = self.anchor.common().word();
-        if !word.is_passing() || !self.ready.take_inner_ready() {
+        let start = self.anchor.start(word);
+        if !word.is_passing() || !self.ready.take_inner_ready() || self.looks(word, start) {
             return self.call_cold(req);
         }
         // The ticket is made after the call, which lets the future be built in its place: while
@@ -114,7 +134,11 @@ where
         // could keep.
         ResponseFuture::calling(
             || self.inner.call(req),
-            || Ticket::new(self.anchor.follow(), word),
+            || {
+                let held = self.anchor.follow();
+                let stub = held.stub(word, start);
+                Ticket::new(held, stub)
+            },
             self.classify.clone(),
             self.hold.clone(),
         )
@@ -138,7 +162,7 @@ impl<S: fmt::Debug, C, H> fmt::Debug for Breaker<S, C, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Breaker")
             .field("inner", &self.inner)
-            .field("name", &self.anchor.common().observer.name())
+            .field("name", &self.anchor.common().setup.observer.name())
             .field("state", &self.anchor.common().word().state())
             .finish_non_exhaustive()
     }

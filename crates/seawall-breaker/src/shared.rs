@@ -1,114 +1,161 @@
 //! What the gate, the breaker and their handles share.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use seawall_core::striped::{Anchor, Local, Shared};
-use seawall_core::{Clock, Name, Observer, Outcome, Reason, Rejection, Vote, What};
+use seawall_core::{Clock, Name, Observer, Reason, Rejection};
 
-use crate::circuit::{Admission, Asks, Change, Circuit};
-use crate::config::BreakerConfig;
+use crate::beat::Beat;
+use crate::buckets::epoch_by;
+use crate::cause::Change;
+use crate::circuit::{Asks, Circuit, Refusal};
+use crate::config::{BreakerConfig, WhileProbing};
+use crate::flights::{Flight, Flights};
 use crate::parking::Parking;
 use crate::sync::{AtomicU64, Ordering};
-use crate::votes;
+use crate::votes::{self, Poll, Slots};
 use crate::word::{State, Word};
 
 pub(crate) type Root = Shared<Common, Stripe>;
 pub(crate) type Held = Local<Common, Stripe>;
 pub(crate) type Anchored = Anchor<Common, Stripe>;
 
-/// The counters of one stripe.
-#[derive(Debug, Default)]
-pub(crate) struct Stripe {
-    /// Successes of the generation in force; see [`votes`].
-    pub(crate) successes: AtomicU64,
-    /// Successes of earlier generations that a later one found.
-    carried: AtomicU64,
-    refused: AtomicU64,
-    not_ready: AtomicU64,
-    gate_refused: AtomicU64,
-    gate_not_ready: AtomicU64,
-    late: AtomicU64,
-    abandoned: AtomicU64,
-}
-
-pub(crate) struct Common {
+/// What circuits of one layer share: who speaks, and the clock.
+pub(crate) struct Setup {
     pub(crate) observer: Observer,
     pub(crate) gate_observer: Observer,
-    pub(crate) config: BreakerConfig,
     pub(crate) clock: Clock,
-    state: AtomicU64,
-    open_until: AtomicU64,
-    pub(crate) parking: Arc<Parking>,
-    cold: Mutex<Cold>,
 }
 
-struct Cold {
-    circuit: Circuit,
-    successes: u64,
-    failures: u64,
-    abstained: u64,
-    /// Transitions by the state that was entered.
-    opened: u64,
-    half_opened: u64,
-    closed: u64,
-}
-
-/// Counters and window of a circuit at one moment.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Calls that succeeded.
-    pub successes: u64,
-    /// Calls that failed.
-    pub failures: u64,
-    /// Calls that said nothing about the upstream: throttled, bad request, local refusal.
-    pub abstained: u64,
-    /// Calls that were dropped before they were answered.
-    pub abandoned: u64,
-    /// Results that came in a later generation than they were admitted in, and did not vote.
-    pub late: u64,
-    /// Calls that the breaker refused since the circuit was open.
-    pub refused: u64,
-    /// Calls that the breaker refused since it was open when readiness was asked.
-    pub not_ready: u64,
-    /// Calls that the gate refused since the circuit was open.
-    pub gate_refused: u64,
-    /// Calls that the gate refused since it was open when readiness was asked.
-    pub gate_not_ready: u64,
-    /// Transitions into the open state.
-    pub opened: u64,
-    /// Transitions into the half-open state.
-    pub half_opened: u64,
-    /// Transitions into the closed state.
-    pub closed: u64,
-    /// Calls in the window, as of the last failure.
-    pub window_calls: u32,
-    /// Failures in the window.
-    pub window_failures: u32,
-    /// Failures in a row, as of the last failure.
-    pub failures_in_a_row: u32,
-}
-
-impl Common {
-    pub(crate) fn new(name: Name, config: BreakerConfig) -> Self {
-        Self {
+impl Setup {
+    pub(crate) fn new(name: Name) -> Arc<Self> {
+        Arc::new(Self {
             observer: Observer::new("breaker", name),
             gate_observer: Observer::new("gate", name),
             clock: Clock::start(),
-            state: AtomicU64::new(Word::FIRST.0),
+        })
+    }
+}
+
+/// The counters of one stripe: what calls write at every call.
+#[derive(Debug)]
+pub(crate) struct Stripe {
+    pub(crate) successes: Slots,
+    refused: AtomicU64,
+    gate_refused: AtomicU64,
+    /// Made when slow calls are watched for the first time.
+    pub(crate) flights: OnceLock<Box<Line>>,
+}
+
+/// The calls under way of one stripe, on cache lines of their own.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Line(pub(crate) Flights);
+
+impl Stripe {
+    pub(crate) fn new(config: &BreakerConfig) -> Self {
+        let stripe = Self {
+            successes: Slots::new(),
+            refused: AtomicU64::new(0),
+            gate_refused: AtomicU64::new(0),
+            flights: OnceLock::new(),
+        };
+        stripe.watch(config, 0);
+        stripe
+    }
+
+    /// Begins another watch of slow calls, if they are watched.
+    pub(crate) fn watch(&self, config: &BreakerConfig, watch: u64) {
+        if config.slow_after.is_some() {
+            let line = self.flights.get_or_init(|| Box::new(Line(Flights::new())));
+            line.0.begin(watch);
+        }
+    }
+}
+
+/// One circuit, without its stripes.
+pub(crate) struct Common {
+    pub(crate) setup: Arc<Setup>,
+    pub(crate) state: AtomicU64,
+    pub(crate) open_until: AtomicU64,
+    /// Why the circuit is open: the bits of a [`seawall_core::Because`].
+    because: AtomicU32,
+    /// Whether a gate has dealt in this period.
+    pub(crate) gated: AtomicBool,
+    /// Whether calls wait while probes run.
+    pub(crate) waits: AtomicBool,
+    pub(crate) beats: [Beat; 2],
+    pub(crate) born: AtomicU64,
+    pub(crate) carried: AtomicU64,
+    /// When the calls under way are looked at next.
+    pub(crate) next_look: AtomicU64,
+    pub(crate) rare: Rare,
+    parking: OnceLock<Arc<Parking>>,
+    pub(crate) cold: Mutex<Cold>,
+}
+
+/// Counters of what happens rarely.
+#[derive(Debug, Default)]
+pub(crate) struct Rare {
+    pub(crate) late: AtomicU64,
+    pub(crate) abandoned: AtomicU64,
+    pub(crate) unjudged: AtomicU64,
+    pub(crate) would_refuse: AtomicU64,
+    pub(crate) not_ready: AtomicU64,
+    pub(crate) gate_not_ready: AtomicU64,
+}
+
+/// What the lock guards.
+pub(crate) struct Cold {
+    pub(crate) circuit: Circuit,
+    pub(crate) config: Arc<BreakerConfig>,
+    /// The number of the present watch of calls under way; see [`crate::flights`].
+    pub(crate) watch: u64,
+    pub(crate) totals: Totals,
+    /// Transitions by the states before and after.
+    pub(crate) transitions: Option<Box<[[u64; 5]; 5]>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Totals {
+    pub(crate) successes: u64,
+    pub(crate) failures: u64,
+    pub(crate) abstained: u64,
+    pub(crate) slow: u64,
+    /// The most successes that were ever told: a count on its way from one place to another must
+    /// not make a counter fall.
+    pub(crate) told: u64,
+}
+
+impl Common {
+    pub(crate) fn new(setup: Arc<Setup>, config: Arc<BreakerConfig>) -> Self {
+        let now = setup.clock.now();
+        let circuit = Circuit::new(&config, now);
+        let beats = [Beat::empty(), Beat::empty()];
+        beats[0].fill(&config, 0);
+        Self {
+            state: AtomicU64::new(circuit.word.0),
             open_until: AtomicU64::new(0),
-            parking: Arc::default(),
+            because: AtomicU32::new(0),
+            gated: AtomicBool::new(false),
+            waits: AtomicBool::new(waits(&config)),
+            beats,
+            born: AtomicU64::new(votes::tag(circuit.word, config.pace.epoch(now))),
+            carried: AtomicU64::new(0),
+            next_look: AtomicU64::new(0),
+            rare: Rare::default(),
+            parking: OnceLock::new(),
             cold: Mutex::new(Cold {
-                circuit: Circuit::new(&config),
-                successes: 0,
-                failures: 0,
-                abstained: 0,
-                opened: 0,
-                half_opened: 0,
-                closed: 0,
+                circuit,
+                config,
+                watch: 0,
+                totals: Totals::default(),
+                transitions: None,
             }),
-            config,
+            setup,
         }
     }
 
@@ -117,221 +164,250 @@ impl Common {
         Word(self.state.load(Ordering::Acquire))
     }
 
+    #[inline]
+    pub(crate) fn beat(&self, word: Word) -> &Beat {
+        &self.beats[(word.generation() & 1) as usize]
+    }
+
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        self.setup.clock.now()
+    }
+
+    #[inline]
     pub(crate) fn open_until(&self) -> u64 {
         self.open_until.load(Ordering::Relaxed)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Cold> {
+    pub(crate) fn parking(&self) -> &Arc<Parking> {
+        if let Some(parking) = self.parking.get() {
+            return parking;
+        }
+        // Made under the lock: a change that this one does not see is published later than the
+        // parking lot, and finds it.
+        let _guard = self.lock();
+        self.parking.get_or_init(Arc::default)
+    }
+
+    /// Wakes who is parked, if anybody ever was.
+    pub(crate) fn wake(&self) {
+        if let Some(parking) = self.parking.get() {
+            parking.wake_all();
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Cold> {
         self.cold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Admits a call in a state that does not simply pass.
-    #[cold]
-    pub(crate) fn admit<'a>(
-        &self,
-        stripes: impl Iterator<Item = &'a Stripe>,
-        asks: Asks,
-    ) -> Result<Word, Rejection> {
-        let now = self.clock.now();
-        let mut cold = self.lock();
-        let (admission, change) = cold.circuit.admit(&self.config, asks, now);
-        self.publish(cold, stripes, change);
-        match admission {
-            Admission::Pass(word) => Ok(word),
-            Admission::Refuse(wait) => Err(self.refusal(asks, wait)),
+    /// Whether this one deals the share of a ramp: the gate, if calls of this ramp come through
+    /// one, and the breaker otherwise.
+    pub(crate) fn deals(&self, asks: Asks) -> bool {
+        let relaxed = std::sync::atomic::Ordering::Relaxed;
+        match asks {
+            Asks::Gate => {
+                self.gated.store(true, relaxed);
+                true
+            }
+            Asks::Breaker => !self.gated.load(relaxed),
         }
     }
 
-    /// Whether a call that asked now would be refused, by the word that was just loaded.
-    pub(crate) fn would_refuse(&self, word: Word, asks: Asks) -> Option<Option<u64>> {
-        match word.state() {
-            State::Closed | State::ForcedClosed => None,
-            State::ForcedOpen => Some(None),
-            State::Open => {
-                let (until, now) = (self.open_until(), self.clock.now());
-                (now < until).then(|| Some(until - now))
-            }
-            State::HalfOpen => {
-                let now = self.clock.now();
-                let cold = self.lock();
-                cold.circuit
-                    .would_refuse(&self.config, asks, now)
-                    .then_some(None)
-            }
+    /// The refusal of a call that asked an open circuit now, by the word that was just loaded.
+    /// Takes no lock.
+    #[inline]
+    pub(crate) fn refuses_at_once(&self, word: Word, asks: Asks) -> Option<Rejection> {
+        let open = matches!(word.state(), State::Open | State::ForcedOpen);
+        if !open || word.is_shadow() {
+            return None;
+        }
+        let because = self.because.load(std::sync::atomic::Ordering::Relaxed);
+        let rejection = self
+            .observer(asks)
+            .rejection(Reason::CircuitOpen)
+            .with_because_bits(because);
+        let until = self.open_until();
+        if until == u64::MAX {
+            return Some(rejection);
+        }
+        let left = until.saturating_sub(self.now());
+        (left > 0).then(|| rejection.with_retry_after(Duration::from_nanos(left)))
+    }
+
+    /// The refusal of a call that asked now.
+    pub(crate) fn would_refuse(&self, word: Word, asks: Asks) -> Option<Rejection> {
+        if word.is_passing() {
+            return None;
+        }
+        if let Some(rejection) = self.refuses_at_once(word, asks) {
+            return Some(rejection);
+        }
+        let now = self.now();
+        let cold = self.lock();
+        let refusal = cold.circuit.would_refuse(&cold.config, asks, now)?;
+        drop(cold);
+        Some(self.rejection(asks, refusal))
+    }
+
+    #[inline]
+    pub(crate) fn observer(&self, asks: Asks) -> &Observer {
+        match asks {
+            Asks::Gate => &self.setup.gate_observer,
+            Asks::Breaker => &self.setup.observer,
         }
     }
 
-    pub(crate) fn refusal(&self, asks: Asks, wait_ns: Option<u64>) -> Rejection {
-        let observer = match asks {
-            Asks::Gate => &self.gate_observer,
-            Asks::Breaker => &self.observer,
+    pub(crate) fn rejection(&self, asks: Asks, refusal: Refusal) -> Rejection {
+        let rejection = self
+            .observer(asks)
+            .rejection(Reason::CircuitOpen)
+            .with_because(refusal.because);
+        match refusal.wait {
+            Some(ns) => rejection.with_retry_after(Duration::from_nanos(ns)),
+            None => rejection,
+        }
+    }
+
+    /// The refusal of a call whose readiness was asked while the circuit refused, and that has
+    /// changed since.
+    pub(crate) fn not_ready(&self, asks: Asks) -> Rejection {
+        self.observer(asks).rejection(Reason::NotReady)
+    }
+
+    /// Counts a refusal.
+    #[inline]
+    pub(crate) fn count_refusal(&self, here: &Stripe, asks: Asks, reason: Reason) {
+        let counter = match (asks, reason) {
+            (Asks::Breaker, Reason::NotReady) => &self.rare.not_ready,
+            (Asks::Breaker, _) => &here.refused,
+            (Asks::Gate, Reason::NotReady) => &self.rare.gate_not_ready,
+            (Asks::Gate, _) => &here.gate_refused,
         };
-        let refused = observer.rejection(Reason::CircuitOpen);
-        match wait_ns {
-            Some(ns) => refused.with_retry_after(std::time::Duration::from_nanos(ns)),
-            None => refused,
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What a success needs beside its stripe.
+    #[inline]
+    pub(crate) fn poll(&self) -> Poll<'_> {
+        Poll {
+            state: &self.state,
+            born: &self.born,
+            carried: &self.carried,
         }
     }
 
-    /// Makes a change visible: the state word first, then the stripes; then, outside of the
-    /// lock, tells who listens and wakes who is parked.
-    fn publish<'a>(
+    /// The present bucket of the calls under way.
+    pub(crate) fn flight_now(&self, cold: &Cold, now: u64) -> Flight {
+        let pace = cold.config.flight_pace();
+        Flight::of(cold.watch, epoch_by(pace.reciprocal(), now))
+    }
+
+    /// Stores what the circuit has become, for those who look without the lock: the beat first,
+    /// the state word after it, and the stripes are re-tagged last. `keeps` says whether what was
+    /// counted a moment ago still counts. Returns whether there was anything to store.
+    pub(crate) fn store<'a>(
         &self,
-        mut cold: MutexGuard<'_, Cold>,
+        cold: &mut Cold,
         stripes: impl Iterator<Item = &'a Stripe>,
-        change: Option<Change>,
-    ) {
-        let Some(change) = change else { return };
+        keeps: bool,
+        now: u64,
+    ) -> bool {
         let word = cold.circuit.word;
+        let before = self.word();
+        if word == before {
+            return false;
+        }
+        // The beat of the generation in force must not change under those who read it.
+        debug_assert_ne!(word.generation() & 1, before.generation() & 1);
+        let epoch = cold.config.pace.epoch(now);
+        let tag = votes::tag(word, epoch);
+        self.beat(word).fill(&cold.config, cold.watch);
+        // In a longer window the clock has fewer buckets behind it, so that its tags may lie before
+        // those of the shorter one.
+        let fell = votes::is_before(tag, self.born.load(Ordering::Relaxed));
+        if fell || cold.circuit.since == word.generation() {
+            self.born.store(tag, Ordering::Release);
+        }
+        // While the circuit does not pass nobody counts without the lock, so that the stripes can
+        // be tagged before anybody may: their tags may be of another clock.
+        let mut stripes = stripes;
+        if !before.is_passing() {
+            for stripe in stripes.by_ref() {
+                let left = stripe.successes.retag_all(word, tag);
+                cold.totals.successes = cold.totals.successes.saturating_add(left);
+            }
+        }
         self.open_until
             .store(cold.circuit.open_until, Ordering::Relaxed);
+        self.because.store(
+            cold.circuit.why_open().to_bits(),
+            std::sync::atomic::Ordering::Relaxed,
+        );
+        self.waits
+            .store(waits(&cold.config), std::sync::atomic::Ordering::Relaxed);
         self.state.store(word.0, Ordering::Release);
+        // Used up if the stripes have been tagged before.
         for stripe in stripes {
-            cold.successes += votes::retag(&stripe.successes, word);
+            let left = if keeps {
+                let left = stripe.successes.retag_all(word, tag);
+                cold.circuit.successes(Some(0), left, epoch);
+                left
+            } else {
+                stripe.successes.retag_older(word, tag)
+            };
+            cold.totals.successes = cold.totals.successes.saturating_add(left);
         }
-        match change.to {
-            State::Open | State::ForcedOpen => cold.opened += 1,
-            State::HalfOpen => cold.half_opened += 1,
-            State::Closed | State::ForcedClosed => cold.closed += 1,
-        }
-        drop(cold);
-        self.observer.tell(|| What::Transition {
-            from: change.from.as_str(),
-            to: change.to.as_str(),
-            reason: change.cause.as_str(),
-        });
-        self.parking.wake_all();
+        true
     }
 }
 
-/// Commands and readings that need the stripes beside the common part.
-pub(crate) trait Circuits {
-    fn common(&self) -> &Common;
-    fn each(&self) -> impl Iterator<Item = &Stripe>;
+fn waits(config: &BreakerConfig) -> bool {
+    matches!(config.while_probing, WhileProbing::Wait { .. })
+}
 
-    /// Settles a call that was admitted under `ticket`.
-    #[inline]
-    fn settle(&self, here: &Stripe, ticket: Word, outcome: &Outcome) {
-        let common = self.common();
-        let vote = outcome.vote();
-        if ticket.is_passing() && vote == Vote::Success {
-            let state = &common.state;
-            if !votes::success(state, &here.successes, &here.carried, ticket) {
-                here.late.fetch_add(1, Ordering::Relaxed);
-            }
-            return;
-        }
-        self.settle_cold(here, ticket, vote);
+impl Cold {
+    pub(crate) fn count(&mut self, change: &Change) {
+        let by = self.transitions.get_or_insert_with(Box::default);
+        by[index(change.from)][index(change.to)] += 1;
     }
 
-    #[cold]
-    fn settle_cold(&self, here: &Stripe, ticket: Word, vote: Vote) {
-        let common = self.common();
-        let now = common.clock.now();
-        let mut cold = common.lock();
-        if cold.circuit.word != ticket {
-            drop(cold);
-            here.late.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        match vote {
-            Vote::Success => cold.successes += 1,
-            Vote::Failure => cold.failures += 1,
-            Vote::Abstain => cold.abstained += 1,
-        }
-        let change = if ticket.is_passing() {
-            if vote != Vote::Failure {
-                return;
-            }
-            let successes = self
-                .each()
-                .map(|s| votes::drain(&s.successes, ticket))
-                .fold(0, u64::saturating_add);
-            cold.successes = cold.successes.saturating_add(successes);
-            cold.circuit.failure(&common.config, successes, now)
-        } else {
-            let well = match vote {
-                Vote::Success => Some(true),
-                Vote::Failure => Some(false),
-                Vote::Abstain => None,
-            };
-            cold.circuit.probe(&common.config, well, now)
+    /// Transitions by the states before and after, those that never were left out.
+    pub(crate) fn transitions(&self) -> impl Iterator<Item = (State, State, u64)> {
+        let pairs = STATES
+            .into_iter()
+            .flat_map(|from| STATES.into_iter().map(move |to| (from, to)));
+        let count = |(from, to)| {
+            let by = self.transitions.as_ref()?;
+            let count = by[index(from)][index(to)];
+            (count > 0).then_some((from, to, count))
         };
-        common.publish(cold, self.each(), change);
+        pairs.filter_map(count)
     }
+}
 
-    /// A call that was admitted under `ticket` was dropped: no vote, its place goes back.
-    #[cold]
-    fn abandon(&self, here: &Stripe, ticket: Word) {
-        here.abandoned.fetch_add(1, Ordering::Relaxed);
-        let common = self.common();
-        if !ticket.is_passing() {
-            let mut cold = common.lock();
-            if cold.circuit.word == ticket {
-                cold.circuit.release_probe();
-            }
-        }
-        common.observer.tell(|| What::Abandoned);
-    }
+/// Every state, in the order of [`index`].
+const STATES: [State; 5] = [
+    State::Closed,
+    State::Open,
+    State::HalfOpen,
+    State::ForcedOpen,
+    State::Disabled,
+];
 
-    /// A call that the gate let pass under `ticket` has ended.
-    #[cold]
-    fn leave_herd(&self, ticket: Word) {
-        let mut cold = self.common().lock();
-        if cold.circuit.word == ticket {
-            cold.circuit.leave_herd();
-        }
-    }
-
-    fn force(&self, state: State) {
-        let common = self.common();
-        let now = common.clock.now();
-        let mut cold = common.lock();
-        let change = cold.circuit.force(state, now);
-        common.publish(cold, self.each(), change);
-    }
-
-    /// State, last transition and counters, of one moment.
-    fn look(&self) -> (State, Option<Change>, Counts) {
-        let cold = self.common().lock();
-        let (state, last) = (cold.circuit.word.state(), cold.circuit.last);
-        let (window_calls, window_failures) = cold.circuit.window();
-        let mut counts = Counts {
-            successes: cold.successes,
-            failures: cold.failures,
-            abstained: cold.abstained,
-            opened: cold.opened,
-            half_opened: cold.half_opened,
-            closed: cold.closed,
-            window_calls,
-            window_failures,
-            failures_in_a_row: cold.circuit.run(),
-            ..Counts::default()
-        };
-        for stripe in self.each() {
-            let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-            counts.successes += votes::peek(&stripe.successes) + read(&stripe.carried);
-            counts.abandoned += read(&stripe.abandoned);
-            counts.late += read(&stripe.late);
-            counts.refused += read(&stripe.refused);
-            counts.gate_refused += read(&stripe.gate_refused);
-            counts.not_ready += read(&stripe.not_ready);
-            counts.gate_not_ready += read(&stripe.gate_not_ready);
-        }
-        (state, last, counts)
+const fn index(state: State) -> usize {
+    match state {
+        State::Closed => 0,
+        State::Open => 1,
+        State::HalfOpen => 2,
+        State::ForcedOpen => 3,
+        State::Disabled => 4,
     }
 }
 
 impl Stripe {
-    /// Counts a refusal.
-    pub(crate) fn refuse(&self, asks: Asks, reason: Reason) {
-        let counter = match (asks, reason) {
-            (Asks::Breaker, Reason::NotReady) => &self.not_ready,
-            (Asks::Breaker, _) => &self.refused,
-            (Asks::Gate, Reason::NotReady) => &self.gate_not_ready,
-            (Asks::Gate, _) => &self.gate_refused,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn refusals(&self) -> (u64, u64) {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (read(&self.refused), read(&self.gate_refused))
     }
 }
 
@@ -339,27 +415,8 @@ impl Stripe {
 impl fmt::Debug for Common {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Circuit")
-            .field("name", &self.observer.name())
+            .field("name", &self.setup.observer.name())
             .field("state", &self.word().state())
             .finish_non_exhaustive()
-    }
-}
-
-impl Circuits for Held {
-    #[inline]
-    fn common(&self) -> &Common {
-        self.common()
-    }
-    fn each(&self) -> impl Iterator<Item = &Stripe> {
-        self.stripes()
-    }
-}
-
-impl Circuits for Root {
-    fn common(&self) -> &Common {
-        self.common()
-    }
-    fn each(&self) -> impl Iterator<Item = &Stripe> {
-        self.stripes()
     }
 }

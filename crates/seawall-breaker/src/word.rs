@@ -8,12 +8,12 @@ pub enum State {
     Closed,
     /// Calls are refused until the open time is over.
     Open,
-    /// A few calls pass as probes; their outcome decides.
+    /// A few calls pass as probes, or a growing share of all; their outcome decides.
     HalfOpen,
-    /// Calls are refused until an operator says otherwise.
+    /// Calls are refused because an operator said so.
     ForcedOpen,
-    /// Calls pass whatever they come to, until an operator says otherwise.
-    ForcedClosed,
+    /// Calls pass whatever they come to, because an operator said so; they are still counted.
+    Disabled,
 }
 
 impl State {
@@ -24,7 +24,7 @@ impl State {
             Self::Open => "open",
             Self::HalfOpen => "half_open",
             Self::ForcedOpen => "forced_open",
-            Self::ForcedClosed => "forced_closed",
+            Self::Disabled => "disabled",
         }
     }
 
@@ -32,21 +32,29 @@ impl State {
     /// they are refused.
     pub const fn gauge(self) -> u8 {
         match self {
-            Self::Closed | Self::ForcedClosed => 0,
+            Self::Closed | Self::Disabled => 0,
             Self::HalfOpen => 1,
             Self::Open | Self::ForcedOpen => 2,
         }
     }
+
+    /// Whether calls pass without being asked for.
+    pub(crate) const fn is_passing(self) -> bool {
+        matches!(self, Self::Closed | Self::Disabled)
+    }
 }
 
-/// A state and its generation, which every transition counts up.
+/// A state, whether refusals are only told (shadow), and a generation of 60 bits, which every
+/// transition and every change of settings counts up: at a billion of them a second it lasts 36
+/// years.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Word(pub(crate) u64);
 
-const KIND_BITS: u32 = 3;
-const KIND_MASK: u64 = (1 << KIND_BITS) - 1;
-/// The part of a generation that the stripe words carry.
-const TAG_MASK: u64 = (1 << 24) - 1;
+const KIND_MASK: u64 = 0b111;
+const SHADOW: u64 = 1 << 3;
+const GENERATION_SHIFT: u32 = 4;
+/// The kind of the ticket of a call that passed although the circuit refused.
+const OUTSIDE: u64 = 0b111;
 
 impl Word {
     pub(crate) const FIRST: Self = Self(0);
@@ -57,19 +65,25 @@ impl Word {
             1 => State::Open,
             2 => State::HalfOpen,
             3 => State::ForcedOpen,
-            _ => State::ForcedClosed,
+            _ => State::Disabled,
         }
     }
 
-    /// Closed, or forced closed: both have their lower two bits clear.
+    /// Closed or disabled: both have their lower two bits clear.
     #[inline]
     pub(crate) const fn is_passing(self) -> bool {
         self.0 & 0b11 == 0
     }
 
+    /// Whether refusals are told, and the calls let pass.
     #[inline]
-    pub(crate) const fn tag(self) -> u64 {
-        (self.0 >> KIND_BITS) & TAG_MASK
+    pub(crate) const fn is_shadow(self) -> bool {
+        self.0 & SHADOW != 0
+    }
+
+    #[inline]
+    pub(crate) const fn generation(self) -> u64 {
+        self.0 >> GENERATION_SHIFT
     }
 
     /// The next generation, in the given state.
@@ -79,10 +93,34 @@ impl Word {
             State::Open => 1,
             State::HalfOpen => 2,
             State::ForcedOpen => 3,
-            State::ForcedClosed => 4,
+            State::Disabled => 4,
         };
-        let generation = (self.0 >> KIND_BITS).wrapping_add(1);
-        Self((generation << KIND_BITS) | kind)
+        let generation = self.generation().wrapping_add(1);
+        Self((generation << GENERATION_SHIFT) | (self.0 & SHADOW) | kind)
+    }
+
+    /// The next generation in the same state: its settings are new.
+    pub(crate) const fn again(self) -> Self {
+        self.next(self.state())
+    }
+
+    pub(crate) const fn with_shadow(self, on: bool) -> Self {
+        Self(if on {
+            self.0 | SHADOW
+        } else {
+            self.0 & !SHADOW
+        })
+    }
+
+    /// The word for the ticket of a call that passes although the circuit refuses: it never
+    /// votes, and equals no state word.
+    pub(crate) const fn outside(self) -> Self {
+        Self(self.0 | OUTSIDE)
+    }
+
+    #[inline]
+    pub(crate) const fn is_outside(self) -> bool {
+        self.0 & KIND_MASK == OUTSIDE
     }
 }
 
@@ -90,22 +128,52 @@ impl Word {
 mod tests {
     use super::*;
 
+    const STATES: [State; 5] = [
+        State::Closed,
+        State::Open,
+        State::HalfOpen,
+        State::ForcedOpen,
+        State::Disabled,
+    ];
+
     #[test]
     fn every_state_survives_packing_and_only_two_of_them_pass() {
-        let mut word = Word::FIRST;
-        for state in [
-            State::Closed,
-            State::Open,
-            State::HalfOpen,
-            State::ForcedOpen,
-            State::ForcedClosed,
-        ] {
-            let next = word.next(state);
-            assert_eq!(next.state(), state);
-            let passes = matches!(state, State::Closed | State::ForcedClosed);
-            assert_eq!(next.is_passing(), passes);
-            assert_eq!(next.tag(), word.tag() + 1);
-            word = next;
+        for shadow in [false, true] {
+            let mut word = Word::FIRST.with_shadow(shadow);
+            for state in STATES {
+                let next = word.next(state);
+                assert_eq!(next.state(), state);
+                assert_eq!(next.is_shadow(), shadow);
+                assert_eq!(next.is_passing(), state.is_passing());
+                assert_eq!(next.generation(), word.generation() + 1);
+                assert!(!next.is_outside());
+                let again = next.again();
+                assert_eq!((again.state(), again.is_shadow()), (state, shadow));
+                assert_eq!(again.generation(), next.generation() + 1);
+                word = next;
+            }
         }
+    }
+
+    #[test]
+    fn the_word_of_a_call_outside_equals_no_state_word_and_does_not_pass() {
+        for state in STATES {
+            let word = Word::FIRST.next(state);
+            let outside = word.outside();
+            assert!(outside.is_outside() && !outside.is_passing());
+            assert!(STATES.iter().all(|s| Word::FIRST.next(*s) != outside));
+            assert_eq!(outside.generation(), word.generation());
+        }
+    }
+
+    #[test]
+    fn the_generation_is_wide_and_wraps_without_touching_the_state() {
+        let last = Word(u64::MAX << GENERATION_SHIFT);
+        assert_eq!(last.generation(), (1 << 60) - 1);
+        assert_eq!(last.next(State::Open), Word(1));
+        assert_eq!(
+            last.with_shadow(true).again(),
+            Word::FIRST.with_shadow(true)
+        );
     }
 }

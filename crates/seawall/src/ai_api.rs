@@ -16,9 +16,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// A stack for an AI API: completions and messages, streamed or whole.
 ///
 /// A place stays taken until a streamed answer has ended, and a stream that breaks is a failure.
-/// Nothing bounds the stream itself: deadline and attempt timeout end with the head of the answer,
-/// so a stream that stalls keeps its place for as long as you read it. Bound the reading yourself,
-/// with `tokio::time::timeout` around each frame.
+/// Deadline and attempt timeout end with the head of the answer; what bounds the stream are
+/// [`body_timeouts`](crate::HttpStack::body_timeouts): a stream that stalls then ends with an
+/// error, and its place is free.
 ///
 /// Only reads are tried again unless the routes say otherwise: a second completion changes
 /// nothing but is billed, so whether it is worth it is yours to say
@@ -33,7 +33,17 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// #     Ok::<_, std::convert::Infallible>(http::Response::new(Body::default()))
 /// # });
 /// # use tower::ServiceExt;
-/// let stack = seawall::ai_api("openai").build()?.inspect(seawall::http::inspect::openai);
+/// use std::time::Duration;
+/// use seawall::http::{BodyTimeoutConfig, BodyTimeoutLayer};
+///
+/// let streams = BodyTimeoutConfig::builder()
+///     .idle(Duration::from_secs(30))
+///     .total(Duration::from_secs(600))
+///     .build()?;
+/// let stack = seawall::ai_api("openai")
+///     .build()?
+///     .inspect(seawall::http::inspect::openai)
+///     .body_timeouts(BodyTimeoutLayer::new("openai", streams));
 /// let client = ServiceBuilder::new().layer(stack).service(http_client);
 /// let answer = client.oneshot(http::Request::post("/v1/chat/completions").body(Body::default())?).await?;
 /// # assert!(answer.status().is_success());

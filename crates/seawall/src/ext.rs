@@ -1,9 +1,10 @@
 //! The layers as methods of `ServiceBuilder`.
 
-use seawall_breaker::{BreakerLayer, GateLayer};
+use seawall_breaker::{BreakerLayer, GateLayer, PerKeyLayer};
 use seawall_bulkhead::BulkheadLayer;
 use seawall_core::LiftLayer;
 use seawall_health::HealthLayer;
+use seawall_hedge::HedgeLayer;
 use seawall_ratelimit::RateLimitLayer;
 use seawall_retry::RetryLayer;
 use seawall_timeout::{AttemptTimeoutLayer, DeadlineLayer};
@@ -31,10 +32,16 @@ pub trait SeawallExt<L>: Sized {
     fn deadline<T>(self, layer: DeadlineLayer<T>) -> ServiceBuilder<Stack<DeadlineLayer<T>, L>>;
 
     /// Tries again what may be tried again.
-    fn retrying<C, D, P>(
+    fn retrying<C, D, P, H>(
         self,
-        layer: RetryLayer<C, D, P>,
-    ) -> ServiceBuilder<Stack<RetryLayer<C, D, P>, L>>;
+        layer: RetryLayer<C, D, P, H>,
+    ) -> ServiceBuilder<Stack<RetryLayer<C, D, P, H>, L>>;
+
+    /// Sends a second attempt when the first is late.
+    fn hedged<C, D, P>(
+        self,
+        layer: HedgeLayer<C, D, P>,
+    ) -> ServiceBuilder<Stack<HedgeLayer<C, D, P>, L>>;
 
     /// Refuses early while a circuit is open.
     fn gate(self, layer: GateLayer) -> ServiceBuilder<Stack<GateLayer, L>>;
@@ -54,11 +61,19 @@ pub trait SeawallExt<L>: Sized {
         layer: BreakerLayer<C, H>,
     ) -> ServiceBuilder<Stack<BreakerLayer<C, H>, L>>;
 
-    /// Bounds one attempt.
-    fn attempt_timeout<D>(
+    /// Judges calls by a key of theirs, each key apart.
+    fn breaker_per_key<K, X, C, H, B>(
         self,
-        layer: AttemptTimeoutLayer<D>,
-    ) -> ServiceBuilder<Stack<AttemptTimeoutLayer<D>, L>>;
+        layer: PerKeyLayer<K, X, C, H, B>,
+    ) -> ServiceBuilder<Stack<PerKeyLayer<K, X, C, H, B>, L>>
+    where
+        K: ToOwned + ?Sized;
+
+    /// Bounds one attempt.
+    fn attempt_timeout<D, T, K>(
+        self,
+        layer: AttemptTimeoutLayer<D, T, K>,
+    ) -> ServiceBuilder<Stack<AttemptTimeoutLayer<D, T, K>, L>>;
 
     /// Observes outcomes and response times.
     fn observed<C, H>(
@@ -75,10 +90,17 @@ impl<L> SeawallExt<L> for ServiceBuilder<L> {
         self.layer(layer)
     }
 
-    fn retrying<C, D, P>(
+    fn retrying<C, D, P, H>(
         self,
-        layer: RetryLayer<C, D, P>,
-    ) -> ServiceBuilder<Stack<RetryLayer<C, D, P>, L>> {
+        layer: RetryLayer<C, D, P, H>,
+    ) -> ServiceBuilder<Stack<RetryLayer<C, D, P, H>, L>> {
+        self.layer(layer)
+    }
+
+    fn hedged<C, D, P>(
+        self,
+        layer: HedgeLayer<C, D, P>,
+    ) -> ServiceBuilder<Stack<HedgeLayer<C, D, P>, L>> {
         self.layer(layer)
     }
 
@@ -104,10 +126,20 @@ impl<L> SeawallExt<L> for ServiceBuilder<L> {
         self.layer(layer)
     }
 
-    fn attempt_timeout<D>(
+    fn breaker_per_key<K, X, C, H, B>(
         self,
-        layer: AttemptTimeoutLayer<D>,
-    ) -> ServiceBuilder<Stack<AttemptTimeoutLayer<D>, L>> {
+        layer: PerKeyLayer<K, X, C, H, B>,
+    ) -> ServiceBuilder<Stack<PerKeyLayer<K, X, C, H, B>, L>>
+    where
+        K: ToOwned + ?Sized,
+    {
+        self.layer(layer)
+    }
+
+    fn attempt_timeout<D, T, K>(
+        self,
+        layer: AttemptTimeoutLayer<D, T, K>,
+    ) -> ServiceBuilder<Stack<AttemptTimeoutLayer<D, T, K>, L>> {
         self.layer(layer)
     }
 

@@ -4,11 +4,11 @@ use http::Request;
 use http::response::Parts;
 use seawall_core::{AlreadyRegistered, InvalidConfig, Lift, Outcome, Registry};
 use seawall_http::inspect::{Inspect, InspectLayer};
-use seawall_http::{HttpClassifier, Routes, UntilBodyEnd, stamp_deadline};
+use seawall_http::{BodyTimeoutLayer, HttpClassifier, Routes, UntilBodyEnd, stamp_deadline};
 use seawall_retry::CloneRequest;
 use seawall_timeout::Stamp;
 use tokio::time::Instant;
-use tower_layer::Layer;
+use tower_layer::{Identity, Layer};
 
 use crate::settings::TypedStack;
 use crate::stack::{Stack, StackHandles, StackService};
@@ -45,14 +45,20 @@ impl<B> Stamp<Request<B>> for StampDeadline {
 ///
 /// [`TransportError`]: seawall_http::TransportError
 #[derive(Clone, Debug)]
-pub struct HttpStack<P = CloneRequest> {
+pub struct HttpStack<P = CloneRequest, W = Identity> {
     stack: Stack<HttpClassifier, Routes, UntilBodyEnd, P, StampDeadline>,
+    /// What watches the body of an answer, if anything does.
+    watch: W,
     inspect: InspectLayer<Inspector>,
 }
 
-/// The service that an [`HttpStack`] makes of a client `S`: a type that can be named.
-pub type HttpService<S, P = CloneRequest> = StackService<
-    Lift<Inspect<S, Inspector>>,
+/// What an [`HttpStack`] makes of a client `S` before its layers: a type that can be named.
+pub type LiftedClient<S> = Lift<Inspect<S, Inspector>>;
+
+/// The service that an [`HttpStack`] makes of a client `S`: a type that can be named. `W` is
+/// `BodyTimeoutLayer` for a stack with [`body_timeouts`](HttpStack::body_timeouts).
+pub type HttpService<S, P = CloneRequest, W = Identity> = StackService<
+    <W as Layer<LiftedClient<S>>>::Service,
     HttpClassifier,
     Routes,
     UntilBodyEnd,
@@ -72,6 +78,7 @@ impl HttpStack {
                 .describe(Routes::reads_only())
                 .hold(UntilBodyEnd)
                 .stamp(StampDeadline),
+            watch: Identity::new(),
             // With a cap of zero no body is read.
             inspect: InspectLayer::new(0, nothing_hidden),
         })
@@ -79,6 +86,19 @@ impl HttpStack {
 }
 
 impl<P> HttpStack<P> {
+    /// Bounds what comes after the head of an answer: the time to its first byte, between its
+    /// pieces, and in all. A body that stalls then ends with an error, and its place is free.
+    #[must_use]
+    pub fn body_timeouts(self, layer: BodyTimeoutLayer) -> HttpStack<P, BodyTimeoutLayer> {
+        HttpStack {
+            stack: self.stack,
+            watch: layer,
+            inspect: self.inspect,
+        }
+    }
+}
+
+impl<P, W> HttpStack<P, W> {
     /// Says what each route is: safe to send twice, its cost, its priority. Without it, only
     /// reads are safe.
     #[must_use]
@@ -104,9 +124,10 @@ impl<P> HttpStack<P> {
     /// Copies requests for further attempts with `copy`, for bodies that cannot be cloned: see
     /// [`seawall_http::ReplayBody`].
     #[must_use]
-    pub fn copy<P2>(self, copy: P2) -> HttpStack<P2> {
+    pub fn copy<P2>(self, copy: P2) -> HttpStack<P2, W> {
         HttpStack {
             stack: self.stack.copy(copy),
+            watch: self.watch,
             inspect: self.inspect,
         }
     }
@@ -127,13 +148,21 @@ impl<P> HttpStack<P> {
     }
 }
 
-impl<S: Clone, P: Clone> Layer<S> for HttpStack<P> {
-    type Service = HttpService<S, P>;
+impl<S, P, W> Layer<S> for HttpStack<P, W>
+where
+    S: Clone,
+    P: Clone,
+    W: Layer<LiftedClient<S>, Service: Clone>,
+{
+    type Service = HttpService<S, P, W>;
 
     fn layer(&self, client: S) -> Self::Service {
         // Right around the client: a throttle inside a 200 must be known to every layer above.
         let client = self.inspect.layer(client);
         // The one place where the error changes its type.
-        self.stack.layer(Lift::new(client))
+        let client = Lift::new(client);
+        // Inside of the layers that hold a place or a ticket until the body has ended: a body that
+        // stalls ends as a failure, and what it held is free.
+        self.stack.layer(self.watch.layer(client))
     }
 }

@@ -109,20 +109,30 @@ pub use ai_api::ai_api;
 pub use broker::{broker, order_execution};
 pub use ext::SeawallExt;
 #[cfg(feature = "http")]
-pub use http_stack::{HttpService, HttpStack, Inspector, StampDeadline};
+pub use http_stack::{HttpService, HttpStack, Inspector, LiftedClient, StampDeadline};
 pub use market_data::market_data;
 pub use settings::{Settings, StackBuilder, TypedStack};
 pub use stack::{Stack, StackHandles, StackService};
 
+/// The crates of the patterns whole, for what is not named here.
+#[doc(no_inline)]
+pub use {
+    seawall_breaker as breaker, seawall_bulkhead as bulkhead, seawall_health as health,
+    seawall_hedge as hedge, seawall_ratelimit as ratelimit, seawall_retry as retry,
+    seawall_timeout as timeout,
+};
+
 pub use seawall_breaker::{
-    Breaker, BreakerConfig, BreakerHandle, BreakerLayer, Gate, GateLayer, State,
+    Abandoned, Breaker, BreakerConfig, BreakerHandle, BreakerLayer, Breakers, Cause,
+    CircuitSnapshot, Gate, GateLayer, PerKey, PerKeyLayer, Rule, State, WhileProbing,
 };
 pub use seawall_bulkhead::{Bulkhead, BulkheadConfig, BulkheadHandle, BulkheadLayer};
 pub use seawall_core::*;
 pub use seawall_health::{Health, HealthLayer, HealthMonitor};
+pub use seawall_hedge::{Hedge, HedgeConfig, HedgeHandle, HedgeLayer};
 pub use seawall_ratelimit::{RateLimit, RateLimitConfig, RateLimitHandle, RateLimitLayer};
-pub use seawall_retry::{CloneRequest, CopyRequest, Retry, RetryConfig, RetryHandle, RetryLayer};
+pub use seawall_retry::{Retry, RetryConfig, RetryHandle, RetryLayer};
 pub use seawall_timeout::{
     AttemptTimeout, AttemptTimeoutHandle, AttemptTimeoutLayer, Deadline, DeadlineHandle,
-    DeadlineLayer, Stamp, Stamped, Unstamped,
+    DeadlineLayer, LearnedConfig, Stamp, Stamped, Unstamped,
 };

@@ -1,0 +1,304 @@
+use std::time::Duration;
+
+use seawall_core::Scope;
+
+use super::{BreakerConfig, BreakerConfigBuilder, WhileProbing};
+use crate::rule::{Rule, Sight};
+
+const S: Duration = Duration::from_secs(1);
+const BAD_SHARES: [f64; 7] = [
+    0.0,
+    -0.0,
+    -1.0,
+    1.1,
+    f64::NAN,
+    f64::INFINITY,
+    f64::NEG_INFINITY,
+];
+
+fn b() -> BreakerConfigBuilder {
+    BreakerConfig::builder()
+}
+
+fn five() -> BreakerConfigBuilder {
+    b().consecutive_failures(5)
+}
+
+/// The field, and that value and accepted are told.
+#[track_caller]
+fn refuses(builder: BreakerConfigBuilder, field: &str, value: &str, accepted: &str) {
+    let refused = builder.build().expect_err("impossible settings");
+    assert_eq!((refused.field(), refused.value()), (field, value));
+    assert!(refused.accepted().contains(accepted), "{refused}");
+}
+
+#[test]
+fn rules_that_cannot_be_are_refused_by_name() {
+    refuses(b(), "rules", "empty", "at least one rule");
+    refuses(
+        b().consecutive_failures(0),
+        "consecutive_failures",
+        "0",
+        "from 1",
+    );
+    for share in BAD_SHARES {
+        let value = share.to_string();
+        refuses(
+            b().failure_rate(share, 10),
+            "failure_rate",
+            &value,
+            "above 0, at most 1",
+        );
+        refuses(
+            b().failure_rate_over(share, S),
+            "failure_rate_over",
+            &value,
+            "above 0",
+        );
+        refuses(
+            b().slow_after(S).slow_rate(share, 10),
+            "slow_rate",
+            &value,
+            "above 0",
+        );
+        refuses(
+            b().slow_after(S).slow_rate_over(share, S),
+            "slow_rate_over",
+            &value,
+            "above 0",
+        );
+        refuses(five().close_rate(share, 3), "close_rate", &value, "above 0");
+    }
+    for calls in [0, 10_000_001, u32::MAX] {
+        let value = calls.to_string();
+        refuses(
+            b().failure_rate(0.5, calls),
+            "failure_rate",
+            &value,
+            "10000000",
+        );
+        refuses(
+            b().slow_after(S).slow_rate(0.5, calls),
+            "slow_rate",
+            &value,
+            "10000000",
+        );
+    }
+    for (time, value) in [
+        (Duration::ZERO, "0ns"),
+        (Duration::from_millis(9), "9ms"),
+        (24 * 3600 * S + S, "86401s"),
+    ] {
+        refuses(
+            b().failure_rate_over(0.5, time),
+            "failure_rate_over",
+            value,
+            "10 ms to 24 h",
+        );
+        let slow = b().slow_after(S).slow_rate_over(0.5, time);
+        refuses(slow, "slow_rate_over", value, "10 ms to 24 h");
+    }
+    let endless = b()
+        .failure_rate_over(0.5, Duration::MAX)
+        .build()
+        .unwrap_err();
+    assert_eq!(endless.field(), "failure_rate_over");
+    let two = b()
+        .slow_after(S)
+        .slow_rate_over(0.5, S)
+        .failure_rate_over(0.5, 2 * S);
+    refuses(two, "slow_rate_over", "1s", "failure_rate_over, 2s");
+}
+
+#[test]
+fn settings_without_the_rule_that_they_belong_to_are_refused() {
+    refuses(
+        b().slow_rate(0.5, 10),
+        "slow_rate",
+        "set without slow_after",
+        "slow_after",
+    );
+    refuses(
+        b().slow_rate_over(0.5, S),
+        "slow_rate_over",
+        "set without slow_after",
+        "slow_after",
+    );
+    refuses(five().slow_after(S), "slow_after", "1s", "slow_rate");
+    let zero = b().slow_after(Duration::ZERO).slow_rate(0.5, 10);
+    refuses(zero, "slow_after", "0s", "longer than zero");
+    refuses(five().min_calls(3), "min_calls", "3", "with a rate");
+    refuses(
+        b().failure_rate(0.5, 10).min_calls(0),
+        "min_calls",
+        "0",
+        "from 1",
+    );
+    refuses(
+        b().failure_rate(0.5, 10).min_calls(11),
+        "min_calls",
+        "11",
+        "failure_rate, 10",
+    );
+    refuses(
+        b().failure_rate(0.5, 10).min_calls(u32::MAX),
+        "min_calls",
+        "4294967295",
+        "10",
+    );
+    refuses(
+        b().failure_rate_over(0.5, S).min_calls(0),
+        "min_calls",
+        "0",
+        "from 1",
+    );
+    refuses(
+        five().open_decay(S),
+        "open_decay",
+        "set without open_growth",
+        "open_growth",
+    );
+}
+
+#[test]
+fn open_times_that_cannot_be_are_refused_by_name() {
+    refuses(
+        five().open_for(Duration::ZERO),
+        "open_for",
+        "0s",
+        "longer than zero",
+    );
+    for factor in [0.9, 0.0, f64::NAN, f64::INFINITY, -2.0] {
+        let growth = five().open_growth(factor, Duration::MAX);
+        refuses(growth, "open_growth", &factor.to_string(), "finite factor");
+    }
+    let low = five().open_for(2 * S).open_growth(2.0, S);
+    refuses(low, "open_growth", "1s", "no less than open_for, 2s");
+    let decay = five().open_growth(2.0, 99 * S).open_decay(Duration::ZERO);
+    refuses(decay, "open_decay", "0s", "longer than zero");
+    for share in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
+        refuses(
+            five().open_jitter(share),
+            "open_jitter",
+            &share.to_string(),
+            "0 to 1",
+        );
+    }
+    refuses(
+        b().open_on_ban(Duration::ZERO),
+        "open_on_ban",
+        "0s",
+        "longer than zero",
+    );
+    let none = b().open_on_throttle([], S);
+    refuses(none, "open_on_throttle", "no scope", "at least one");
+    let zero = b().open_on_throttle([Scope::Account], Duration::ZERO);
+    refuses(zero, "open_on_throttle", "0s", "longer than zero");
+}
+
+#[test]
+fn half_open_settings_that_cannot_be_are_refused_by_name() {
+    refuses(five().probes(0), "probes", "0", "from 1");
+    refuses(
+        five().successes_to_close(0),
+        "successes_to_close",
+        "0",
+        "from 1",
+    );
+    refuses(five().close_rate(0.5, 0), "close_rate", "0", "from 1");
+    let both = five().close_rate(0.5, 4).successes_to_close(2);
+    refuses(
+        both,
+        "close_rate",
+        "set beside successes_to_close of 2",
+        "either",
+    );
+    refuses(
+        five().probe_timeout(Duration::ZERO),
+        "probe_timeout",
+        "0s",
+        "longer than zero",
+    );
+    let endless = five().probe_timeout(Duration::MAX).build().unwrap_err();
+    assert_eq!(
+        (endless.field(), endless.accepted()),
+        ("probe_timeout", "longer than zero, at most 24 h")
+    );
+    for steps in [0, 17, u32::MAX] {
+        refuses(five().ramp(steps, S), "ramp", &steps.to_string(), "1 to 16");
+    }
+    refuses(
+        five().ramp(3, Duration::ZERO),
+        "ramp",
+        "0s",
+        "longer than zero",
+    );
+    assert!(five().ramp(3, Duration::MAX).build().is_err());
+    let wait = WhileProbing::Wait {
+        at_most: Duration::ZERO,
+    };
+    refuses(
+        five().while_probing(wait),
+        "while_probing",
+        "0s",
+        "longer than zero",
+    );
+}
+
+#[test]
+fn the_extremes_that_mean_something_work() {
+    let endless = five().open_for(Duration::MAX).build().unwrap();
+    assert_eq!(endless.probe_timeout(), 60 * S);
+    let most = five()
+        .probes(u32::MAX)
+        .close_rate(1.0, u32::MAX)
+        .open_growth(f64::MAX, Duration::MAX)
+        .open_jitter(1.0);
+    assert_eq!(most.build().unwrap().successes_to_close(), u32::MAX);
+    assert!(five().consecutive_failures(u32::MAX).build().is_ok());
+    assert_eq!(
+        five()
+            .close_rate(0.7, 10)
+            .build()
+            .unwrap()
+            .successes_to_close(),
+        7
+    );
+    assert!(b().open_on_ban(Duration::MAX).build().is_ok());
+}
+
+#[test]
+fn the_default_is_what_its_text_says() {
+    let config = BreakerConfig::default();
+    assert_eq!(config.consecutive_failures(), Some(5));
+    let rate = config.failure_rate().unwrap();
+    assert_eq!(
+        (rate.share.get(), rate.over, rate.min_calls),
+        (0.5, 100, 20)
+    );
+    assert_eq!(
+        (config.open_for(), config.probe_timeout()),
+        (60 * S, 60 * S)
+    );
+    assert_eq!((config.probes(), config.successes_to_close()), (1, 2));
+    assert_eq!(config.open_on_ban(), Some(24 * 3600 * S));
+    assert_eq!(config.open_on_throttle(Scope::Upstream), None);
+}
+
+#[test]
+fn own_rules_are_equal_only_when_they_are_the_same() {
+    #[derive(Debug)]
+    struct Never;
+    impl Rule for Never {
+        fn name(&self) -> &'static str {
+            "never"
+        }
+        fn trips(&self, _: &Sight, _: tokio::time::Instant) -> bool {
+            false
+        }
+    }
+    let one = b().rule(Never).build().unwrap();
+    assert_eq!(one, one.clone());
+    assert_ne!(one, b().rule(Never).build().unwrap());
+    assert!(one.measures());
+}

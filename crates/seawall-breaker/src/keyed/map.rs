@@ -1,0 +1,419 @@
+//! A bounded map of circuits by key.
+//!
+//! Look-ups take the read lock of one shard for as long as it takes to find a hash. **No code of
+//! the user runs under a lock**: keys are hashed before it is taken, only hashes are compared
+//! under it, the found key is compared after it was released, and keys and circuits are dropped
+//! after it was released too. A `Hash`, `Eq`, `Clone` or `Drop` that panics or comes back to this
+//! map therefore neither poisons nor deadlocks.
+//!
+//! When a new key exceeds the bound, a hand goes on round the map from where it last stopped and
+//! gives entries a second chance (CLOCK, Corbató 1968): an idle entry that was not used since the
+//! hand last came by goes. The hand looks at no more than [`LOOKS`] entries per new key; if it
+//! finds no such entry among them, an idle one that was used goes, or else one that remembers
+//! something and was not used. So the bound is exceeded only when none of them may go, and the
+//! next new keys make up for it, two for one.
+
+use std::borrow::{Borrow, Cow};
+use std::fmt;
+use std::hash::{BuildHasher, Hash};
+use std::ops::AddAssign;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use hashbrown::HashTable;
+
+/// How many entries the hand looks at for one new key.
+const LOOKS: usize = 16;
+
+/// How many buckets, nearly all of them empty, it passes by in search of so many entries: enough
+/// to come round a small map.
+const BUCKETS: usize = 2048;
+
+/// What the map keeps by key. Called under the lock of a shard: it runs no code of the user, and
+/// takes no lock under which a shard could be locked.
+pub(crate) trait Evict {
+    /// What remains of all entries that went, and what all that are there are summed up in.
+    type Totals: Default;
+
+    /// What would be lost with this entry, which nobody else holds.
+    fn rest(&mut self) -> Rest;
+
+    /// Adds this entry's part to `totals`, or, if it is about to go, what must outlive it.
+    fn add_to(&self, totals: &mut Self::Totals, goes: bool);
+}
+
+/// What would be lost with an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// It must not go.
+    Stays,
+    /// It remembers something that would be missed if its key came back soon.
+    Remembers,
+    /// Nothing: the next one would be the same.
+    Idle,
+}
+
+/// A key and its value, shared by the map and the calls under way. One that anybody holds stays.
+pub(crate) struct Entry<K, V> {
+    /// Since the hand last came by.
+    used: AtomicBool,
+    key: K,
+    value: V,
+}
+
+impl<K, V> Entry<K, V> {
+    pub(crate) const fn key(&self) -> &K {
+        &self.key
+    }
+
+    #[inline]
+    pub(crate) const fn value(&self) -> &V {
+        &self.value
+    }
+}
+
+/// The hash lies beside the pointer, so that a growing table reads no entry.
+struct Slot<K, V> {
+    hash: u64,
+    entry: Arc<Entry<K, V>>,
+}
+
+struct Shard<K, V: Evict> {
+    table: HashTable<Slot<K, V>>,
+    /// Of entries that went. Under the lock, so that no entry is ever counted twice or not at all.
+    gone: Option<Box<V::Totals>>,
+}
+
+/// A lock per pair of cache lines.
+#[repr(align(128))]
+struct Line<T>(RwLock<T>);
+
+#[derive(Clone, Copy, Default)]
+struct Hand {
+    shard: usize,
+    bucket: usize,
+}
+
+/// A map from keys to circuits, of about `max` entries.
+pub(crate) struct Map<K, V: Evict, B> {
+    shards: Box<[Line<Shard<K, V>>]>,
+    /// Locked before a shard, never while one is.
+    hand: Mutex<Hand>,
+    max: AtomicUsize,
+    len: AtomicUsize,
+    evicted: AtomicU64,
+    hasher: B,
+}
+
+impl<K, V: Evict, B> Map<K, V, B> {
+    /// As many shards as make it unlikely that two threads meet in one, and that a growing shard
+    /// keeps calls waiting. At least one entry is kept.
+    pub(crate) fn new(max: usize, hasher: B) -> Self {
+        let shards = (max / 256).clamp(16, 256).next_power_of_two();
+        Self {
+            shards: (0..shards)
+                .map(|_| {
+                    Line(RwLock::new(Shard {
+                        table: HashTable::new(),
+                        gone: None,
+                    }))
+                })
+                .collect(),
+            hand: Mutex::default(),
+            max: AtomicUsize::new(max.max(1)),
+            len: AtomicUsize::new(0),
+            evicted: AtomicU64::new(0),
+            hasher,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn max(&self) -> usize {
+        self.max.load(Ordering::Relaxed)
+    }
+
+    /// How many entries went to make room.
+    pub(crate) fn evicted(&self) -> u64 {
+        self.evicted.load(Ordering::Relaxed)
+    }
+
+    /// What the map itself takes beside its entries, and an entry without what its key and value
+    /// keep elsewhere, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let tables: usize = (0..self.shards.len())
+            .map(|index| self.read(index).table.allocation_size())
+            .sum();
+        // Two counts, and what an allocator keeps per block.
+        let entry = size_of::<Entry<K, V>>() + 2 * size_of::<usize>() + size_of::<usize>();
+        size_of_val(&*self.shards) + tables + self.len() * entry
+    }
+
+    /// The sum over every entry, those that went included. Grows only, if the parts do.
+    pub(crate) fn totals(&self) -> V::Totals
+    where
+        V::Totals: for<'a> AddAssign<&'a V::Totals>,
+    {
+        let mut totals = V::Totals::default();
+        for index in 0..self.shards.len() {
+            let shard = self.read(index);
+            if let Some(gone) = &shard.gone {
+                totals += gone;
+            }
+            for slot in &shard.table {
+                slot.entry.value.add_to(&mut totals, false);
+            }
+        }
+        totals
+    }
+
+    /// Hands every entry to `each`, outside of the locks. One that comes or goes meanwhile may be
+    /// seen or not; those of one shard are held meanwhile.
+    pub(crate) fn for_each(&self, mut each: impl FnMut(&Arc<Entry<K, V>>)) {
+        for index in 0..self.shards.len() {
+            let held: Vec<_> = {
+                let shard = self.read(index);
+                shard
+                    .table
+                    .iter()
+                    .map(|slot| Arc::clone(&slot.entry))
+                    .collect()
+            };
+            held.iter().for_each(&mut each);
+        }
+    }
+
+    fn read(&self, shard: usize) -> RwLockReadGuard<'_, Shard<K, V>> {
+        let shard = self.shards[shard].0.read();
+        shard.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, shard: usize) -> RwLockWriteGuard<'_, Shard<K, V>> {
+        let shard = self.shards[shard].0.write();
+        shard.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Mixed once more (Fibonacci hashing), since a table uses both ends of the hash itself.
+    fn shard_of(&self, hash: u64) -> usize {
+        (hash.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as usize & (self.shards.len() - 1)
+    }
+}
+
+impl<K, V: Evict, B: BuildHasher> Map<K, V, B> {
+    /// The entry of `key`, if there is one.
+    #[inline]
+    pub(crate) fn get<Q>(&self, key: &Q) -> Option<Arc<Entry<K, V>>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.find(self.hasher.hash_one(key), key)
+    }
+
+    /// The entry of `key`; `make` makes the value of a new one, outside of the locks.
+    #[inline]
+    pub(crate) fn get_or_make<Q>(
+        &self,
+        key: Cow<'_, Q>,
+        make: impl FnOnce() -> V,
+    ) -> Arc<Entry<K, V>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let hash = self.hasher.hash_one(&*key);
+        match self.find(hash, &*key) {
+            Some(entry) => entry,
+            None => self.make(hash, key, make),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make<Q>(&self, hash: u64, key: Cow<'_, Q>, make: impl FnOnce() -> V) -> Arc<Entry<K, V>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let value = make();
+        self.insert::<Q>(hash, key.into_owned(), value)
+    }
+
+    // Always: a call that finds its key is the one that counts.
+    #[inline(always)]
+    fn find<Q>(&self, hash: u64, key: &Q) -> Option<Arc<Entry<K, V>>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let found = {
+            let shard = self.read(self.shard_of(hash));
+            let slot = shard.table.find(hash, |slot| slot.hash == hash)?;
+            Arc::clone(&slot.entry)
+        };
+        if found.key.borrow() == key {
+            if !found.used.load(Ordering::Relaxed) {
+                found.used.store(true, Ordering::Relaxed);
+            }
+            return Some(found);
+        }
+        self.find_among(hash, key)
+    }
+
+    /// Other keys have the same hash: one in 2^64, or a hasher that hardly hashes.
+    #[cold]
+    #[inline(never)]
+    fn find_among<Q>(&self, hash: u64, key: &Q) -> Option<Arc<Entry<K, V>>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let same = self.of_hash(&self.read(self.shard_of(hash)), hash);
+        let found = same.into_iter().find(|entry| entry.key.borrow() == key)?;
+        found.used.store(true, Ordering::Relaxed);
+        Some(found)
+    }
+
+    fn of_hash(&self, shard: &Shard<K, V>, hash: u64) -> Vec<Arc<Entry<K, V>>> {
+        shard
+            .table
+            .iter_hash(hash)
+            .filter(|slot| slot.hash == hash)
+            .map(|slot| Arc::clone(&slot.entry))
+            .collect()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn insert<Q>(&self, hash: u64, key: K, value: V) -> Arc<Entry<K, V>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let entry = Arc::new(Entry {
+            used: AtomicBool::new(true),
+            key,
+            value,
+        });
+        // Those of the same hash that are known to have another key. Each round learns of one
+        // more at least, and nearly always there is none.
+        let mut others: Vec<Arc<Entry<K, V>>> = Vec::new();
+        loop {
+            let mut shard = self.write(self.shard_of(hash));
+            let same = self.of_hash(&shard, hash);
+            if same
+                .iter()
+                .all(|entry| others.iter().any(|other| Arc::ptr_eq(entry, other)))
+            {
+                let slot = Slot {
+                    hash,
+                    entry: Arc::clone(&entry),
+                };
+                shard.table.insert_unique(hash, slot, |slot| slot.hash);
+                self.len.fetch_add(1, Ordering::Relaxed);
+                drop(shard);
+                drop(same);
+                break;
+            }
+            drop(shard);
+            if let Some(first) = same
+                .iter()
+                .find(|other| other.key.borrow() == entry.key.borrow())
+            {
+                // Another thread was first; its entry is the one.
+                return Arc::clone(first);
+            }
+            others = same;
+        }
+        // Before room is made: what is held stays.
+        drop(others);
+        self.make_room();
+        entry
+    }
+}
+
+impl<K, V: Evict, B> Map<K, V, B> {
+    /// Changes the bound. A lower one is reached as new keys come, two for one.
+    pub(crate) fn set_max(&self, max: usize) {
+        self.max.store(max.max(1), Ordering::Relaxed);
+    }
+
+    /// After a new key: evicts one entry, or two if the bound was exceeded before.
+    fn make_room(&self) {
+        for _ in 0..2 {
+            if self.len() <= self.max() {
+                return;
+            }
+            // Dropped here, with no lock held.
+            if self.evict().is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Evicts one entry, if the hand finds one that may go.
+    fn evict(&self) -> Option<Arc<Entry<K, V>>> {
+        let mut hand = self.hand.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut used, mut remembers) = (None, None);
+        let (mut looks, mut buckets) = (0, 0);
+        while looks < LOOKS && buckets < BUCKETS {
+            let mut shard = self.write(hand.shard);
+            while looks < LOOKS && buckets < BUCKETS && hand.bucket < shard.table.num_buckets() {
+                let at = *hand;
+                hand.bucket += 1;
+                buckets += 1;
+                let Some(slot) = shard.table.get_bucket_mut(at.bucket) else {
+                    continue;
+                };
+                looks += 1;
+                // Held by nobody else, and nobody can take hold of it under this lock.
+                let Some(entry) = Arc::get_mut(&mut slot.entry) else {
+                    continue;
+                };
+                match (entry.value.rest(), std::mem::take(entry.used.get_mut())) {
+                    (Rest::Idle, false) => return self.take(&mut shard, at.bucket),
+                    (Rest::Idle, true) => _ = used.get_or_insert(at),
+                    (Rest::Remembers, false) => _ = remembers.get_or_insert(at),
+                    (Rest::Remembers, true) | (Rest::Stays, _) => {}
+                }
+            }
+            if hand.bucket >= shard.table.num_buckets() {
+                hand.bucket = 0;
+                hand.shard = (hand.shard + 1) & (self.shards.len() - 1);
+                buckets += 1;
+            }
+        }
+        let second = used.or(remembers)?;
+        let mut shard = self.write(second.shard);
+        let entry = Arc::get_mut(&mut shard.table.get_bucket_mut(second.bucket)?.entry)?;
+        // It may have been used since, or the table have grown.
+        if entry.value.rest() == Rest::Stays {
+            return None;
+        }
+        self.take(&mut shard, second.bucket)
+    }
+
+    fn take(&self, shard: &mut Shard<K, V>, bucket: usize) -> Option<Arc<Entry<K, V>>> {
+        let slot = shard.table.get_bucket_entry(bucket).ok()?.remove().0;
+        slot.entry
+            .value
+            .add_to(shard.gone.get_or_insert_default(), true);
+        self.len.fetch_sub(1, Ordering::Relaxed);
+        self.evicted.fetch_add(1, Ordering::Relaxed);
+        Some(slot.entry)
+    }
+}
+
+impl<K, V: Evict, B> fmt::Debug for Map<K, V, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Map")
+            .field("keys", &self.len())
+            .field("max", &self.max())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(seawall_loom)))]
+mod tests;

@@ -1,0 +1,107 @@
+//! Rules of your own, and what they see.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// A rule of your own that opens a circuit.
+///
+/// The circuit asks it, while closed, after each call that failed or was slow, and while calls
+/// are under way for longer than a slow one may take. It is asked outside of every lock, by the
+/// thread on which the call ended; a rule that panics opens nothing and harms nothing else. A
+/// success never opens a circuit, so a rule is not asked about it.
+///
+/// A rule should judge by what it is shown alone: the same sight and the same `now` give the same
+/// answer. It then needs no clock to be tested.
+///
+/// ```
+/// use std::time::Duration;
+/// use seawall_breaker::{BreakerConfig, Rule, Sight};
+/// use tokio::time::Instant;
+///
+/// /// Opens early in the life of a circuit: one failure in its first ten seconds is enough.
+/// #[derive(Debug)]
+/// struct Cautious;
+///
+/// impl Rule for Cautious {
+///     fn name(&self) -> &'static str {
+///         "cautious"
+///     }
+///
+///     fn trips(&self, sight: &Sight, _now: Instant) -> bool {
+///         sight.failures_in_a_row > 0 && sight.closed_for < Duration::from_secs(10)
+///     }
+/// }
+///
+/// let config = BreakerConfig::builder().rule(Cautious).build()?;
+/// assert_eq!(config.rules().next().map(|rule| rule.name()), Some("cautious"));
+/// # Ok::<(), seawall_core::InvalidConfig>(())
+/// ```
+pub trait Rule: fmt::Debug + Send + Sync {
+    /// The label of this rule in causes, metrics and logs: a short word in `snake_case`.
+    fn name(&self) -> &'static str;
+
+    /// Whether the circuit opens now.
+    fn trips(&self, sight: &Sight, now: Instant) -> bool;
+}
+
+/// What a [`Rule`] sees of a circuit: a copy of one moment.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sight {
+    /// What the rule is asked about.
+    pub event: Event,
+    /// How long the call took, if it was measured: with `slow_after` or an own rule.
+    pub took: Option<Duration>,
+    /// Whether the call was slow.
+    pub slow: bool,
+    /// Failures since the last success.
+    pub failures_in_a_row: u32,
+    /// The window of `failure_rate`, if that rule is on.
+    pub calls: Option<Tally>,
+    /// The window of `slow_rate`, if that rule is on.
+    pub slow_calls: Option<Tally>,
+    /// The window of `failure_rate_over` and `slow_rate_over`, if one of them is on.
+    pub time: Option<Tally>,
+    /// Calls under way for longer than `slow_after`; among none of the windows.
+    pub overdue: u64,
+    /// How long the circuit has been closed.
+    pub closed_for: Duration,
+}
+
+/// What a [`Rule`] is asked about.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// A call failed.
+    Failure,
+    /// A call did not fail, but was slow.
+    Slow,
+    /// Calls are overdue; none has ended.
+    Overdue,
+}
+
+/// Calls in a window.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Calls in the window.
+    pub calls: u64,
+    /// Those that failed; 0 in a window that counts slow calls only.
+    pub failures: u64,
+    /// Those that were slow; 0 in a window that counts failures only.
+    pub slow: u64,
+}
+
+/// The rules of a configuration; equal when they are the very same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rules(pub(crate) Vec<Arc<dyn Rule>>);
+
+impl PartialEq for Rules {
+    fn eq(&self, other: &Self) -> bool {
+        let same = |(a, b): (&Arc<dyn Rule>, &Arc<dyn Rule>)| Arc::ptr_eq(a, b);
+        self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(same)
+    }
+}

@@ -1,0 +1,408 @@
+//! A circuit from outside: commands, settings, shadow, use without Tower. Time is paused.
+
+mod support;
+
+use std::time::Duration;
+
+use seawall_breaker::{BreakerConfig, BreakerHandle, BreakerLayer, Cause, State};
+use seawall_core::{
+    Because, Component, Delivery, Error, Outcome, Reason, Refusable, Registry, Settle, What,
+};
+use support::{Do, MS, SECOND, settings, subject};
+use tokio::time::{Instant, advance, sleep};
+
+fn quick() -> seawall_breaker::BreakerConfigBuilder {
+    settings().consecutive_failures(1)
+}
+
+fn handle(builder: seawall_breaker::BreakerConfigBuilder) -> BreakerHandle {
+    BreakerLayer::new("alone", builder.build().expect("valid")).handle()
+}
+
+// ---- commands win over rules ----
+
+#[tokio::test(start_paused = true)]
+async fn a_disabled_circuit_lets_all_pass_and_still_counts() {
+    let s = subject(quick());
+    s.handle.disable();
+    s.times(20, Do::Fail).await;
+    assert_eq!((s.handle.state(), s.sent()), (State::Disabled, 20));
+    assert_eq!(s.handle.snapshot().counts.failures, 20);
+    s.handle.release();
+    assert_eq!(s.handle.state(), State::Closed);
+    s.times(1, Do::Fail).await;
+    assert_eq!(s.handle.state(), State::Open, "the rules work again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forced_opening_holds_until_it_is_released_and_then_probes() {
+    let s = subject(quick());
+    s.handle.force_open();
+    advance(3_600 * SECOND).await;
+    let refused = s.refusal().await;
+    assert_eq!(refused.because(), Some(Because::Operator));
+    assert_eq!(refused.retry_after(), None);
+    s.handle.release();
+    let probe = s.spawn(Do::Take(SECOND)).await;
+    assert!(!s.passes(Do::Succeed).await, "one probe at a time");
+    probe.await.expect("no panic").expect("answered");
+    assert_eq!(s.handle.state(), State::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forced_opening_with_an_end_probes_after_it() {
+    let s = subject(quick());
+    s.handle.force_open_for(60 * SECOND);
+    assert_eq!(s.refusal().await.retry_after(), Some(60 * SECOND));
+    advance(59 * SECOND).await;
+    assert!(!s.passes(Do::Succeed).await);
+    advance(SECOND).await;
+    assert!(s.passes(Do::Succeed).await);
+    assert_eq!(s.handle.state(), State::Closed);
+    let causes: Vec<_> = s
+        .handle
+        .snapshot()
+        .transitions
+        .iter()
+        .map(|t| t.cause)
+        .collect();
+    assert_eq!(
+        causes,
+        [Cause::Operator, Cause::ForceOver, Cause::ProbesSucceeded]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn reset_closes_forgets_the_windows_and_the_growth() {
+    let s = subject(quick().open_growth(2.0, 3_600 * SECOND));
+    s.times(1, Do::Fail).await;
+    for _ in 0..3 {
+        advance(s.refusal().await.retry_after().expect("a time")).await;
+        s.times(1, Do::Fail).await;
+    }
+    s.handle.reset();
+    assert_eq!(s.handle.state(), State::Closed);
+    s.times(1, Do::Fail).await;
+    assert_eq!(s.refusal().await.retry_after(), Some(10 * SECOND));
+}
+
+// ---- settings ----
+
+#[tokio::test(start_paused = true)]
+async fn new_settings_take_effect_and_lose_nothing() {
+    let ten = |n| {
+        settings()
+            .failure_rate(0.5, n)
+            .min_calls(10)
+            .build()
+            .expect("valid")
+    };
+    let s = subject(settings().failure_rate(0.5, 100).min_calls(100));
+    s.times(60, Do::Succeed).await;
+    s.times(8, Do::Fail).await;
+    let old = s.spawn(Do::FailAfter(SECOND)).await;
+    let before = s.handle.snapshot().counts;
+    s.handle.configure(ten(10));
+    assert_eq!(s.handle.config().failure_rate().map(|r| r.over), Some(10));
+    assert_eq!(s.handle.state(), State::Closed);
+    assert_eq!(s.handle.snapshot().counts, before);
+    // The newest of the window are kept: 2 successes and 8 failures. The call that was under way
+    // still votes.
+    advance(SECOND).await;
+    let _ = old.await;
+    assert_eq!(s.handle.state(), State::Open);
+    // An open circuit stays open, until when it was told to.
+    s.handle.configure(ten(20));
+    assert_eq!(s.handle.state(), State::Open);
+    assert_eq!(s.refusal().await.retry_after(), Some(10 * SECOND));
+    advance(10 * SECOND).await;
+    assert!(s.passes(Do::Succeed).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_of_time_survives_a_change_of_its_length() {
+    let over = |time| settings().failure_rate_over(0.5, time).min_calls(10);
+    let s = subject(over(10 * SECOND));
+    s.times(9, Do::Fail).await;
+    advance(2 * SECOND).await;
+    s.handle
+        .configure(over(60 * SECOND).build().expect("valid"));
+    s.times(1, Do::Fail).await;
+    assert_eq!(s.handle.state(), State::Open, "nine and one are ten");
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_calls_can_be_switched_on_while_calls_are_under_way() {
+    let s = subject(quick());
+    let before = s.spawn(Do::Take(5 * SECOND)).await;
+    s.handle.configure(
+        settings()
+            .slow_after(SECOND)
+            .slow_rate(0.3, 10)
+            .min_calls(1)
+            .build()
+            .expect("valid"),
+    );
+    s.times(1, Do::Take(500 * MS)).await;
+    assert_eq!(s.handle.state(), State::Closed);
+    before.await.expect("no panic").expect("answered");
+    s.times(1, Do::Take(SECOND)).await;
+    assert_eq!(s.handle.state(), State::Open);
+}
+
+// ---- watching ----
+
+#[tokio::test(start_paused = true)]
+async fn changes_can_be_waited_for() {
+    let s = subject(quick());
+    let changed = s.handle.changed();
+    s.times(1, Do::Fail).await;
+    // It happened between the call of `changed` and its first poll.
+    let change = changed.await;
+    assert_eq!((change.from, change.to), (State::Closed, State::Open));
+    let waiting = tokio::spawn(s.handle.changed());
+    tokio::task::yield_now().await;
+    advance(10 * SECOND).await;
+    assert!(
+        !waiting.is_finished(),
+        "an open circuit probes when a call comes"
+    );
+    s.times(1, Do::Take(SECOND)).await;
+    assert_eq!(waiting.await.expect("no panic").to, State::HalfOpen);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_snapshot_tells_all_and_the_last_transitions() {
+    let s = subject(quick());
+    for _ in 0..6 {
+        s.times(1, Do::Fail).await;
+        advance(10 * SECOND).await;
+        s.times(1, Do::Succeed).await;
+    }
+    let snapshot = s.handle.snapshot();
+    assert_eq!(snapshot.transitions.len(), 8, "of 18");
+    let to: Vec<_> = snapshot.transitions.iter().map(|t| t.to).collect();
+    assert_eq!(to[5..], [State::Open, State::HalfOpen, State::Closed]);
+    assert_eq!(snapshot.probes_in, None);
+    s.times(1, Do::Fail).await;
+    advance(4 * SECOND).await;
+    assert_eq!(s.handle.snapshot().probes_in, Some(6 * SECOND));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_registry_shows_the_state_from_the_start_and_back_to_zero() {
+    let registry = Registry::new("desk");
+    let s = subject(quick());
+    registry.register(s.handle.clone()).expect("a new name");
+    let gauge = || {
+        let mut found = None;
+        s.handle.samples(&mut |sample| {
+            if sample.metric == "seawall_breaker_state" {
+                found = Some(format!("{:?}", sample.value));
+            }
+        });
+        found.expect("the gauge is there")
+    };
+    assert!(gauge().contains('0'));
+    s.times(1, Do::Fail).await;
+    assert!(gauge().contains('2'));
+    advance(10 * SECOND).await;
+    s.times(1, Do::Succeed).await;
+    assert!(gauge().contains('0'));
+}
+
+// ---- shadow ----
+
+#[tokio::test(start_paused = true)]
+async fn a_shadow_refuses_nothing_counts_and_tells_what_it_would_have_refused() {
+    let s = subject(quick().shadow(true));
+    let registry = Registry::new("desk");
+    let mut events = registry.events().subscribe();
+    registry.register(s.handle.clone()).expect("a new name");
+    s.times(1, Do::Fail).await;
+    assert_eq!(s.handle.state(), State::Open, "it would be open");
+    s.times(5, Do::Fail).await;
+    assert_eq!(s.sent(), 6, "but all calls pass");
+    let snapshot = s.handle.snapshot();
+    assert!(snapshot.shadow);
+    assert_eq!(
+        (snapshot.counts.would_refuse, snapshot.counts.refused),
+        (5, 0)
+    );
+    // Those that would have been refused do not vote.
+    assert_eq!(snapshot.counts.unjudged, 5);
+    let mut told = 0;
+    while let Some(Delivery::Event(event)) = events.try_next() {
+        if let What::Shadowed(refused) = event.what {
+            assert_eq!(refused.reason(), Reason::CircuitOpen);
+            told += 1;
+        }
+    }
+    assert_eq!(told, 5);
+    // The probe is judged, as it would be.
+    advance(10 * SECOND).await;
+    s.times(1, Do::Succeed).await;
+    assert_eq!(s.handle.state(), State::Closed);
+    // And what a shadow has learnt is in force when it becomes real.
+    s.times(1, Do::Fail).await;
+    s.handle.set_shadow(false);
+    assert!(!s.passes(Do::Succeed).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forced_opening_refuses_in_shadow_too() {
+    let s = subject(quick().shadow(true));
+    s.handle.force_open();
+    assert!(!s.passes(Do::Succeed).await);
+}
+
+// ---- without Tower ----
+
+async fn fetch(well: bool) -> Result<u32, std::io::Error> {
+    if well {
+        Ok(7)
+    } else {
+        Err(std::io::Error::other("down"))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_future_can_be_guarded_in_one_line() {
+    let breaker = handle(quick());
+    assert_eq!(breaker.call(fetch(true)).await.expect("well"), 7);
+    let failed = breaker.call(fetch(false)).await.expect_err("down");
+    assert!(matches!(failed, Error::Inner(_)));
+    let refused = breaker.call(fetch(true)).await.expect_err("open");
+    assert_eq!(
+        refused.rejection().expect("a refusal").reason(),
+        Reason::CircuitOpen
+    );
+    advance(10 * SECOND).await;
+    assert_eq!(breaker.call(fetch(true)).await.expect("the probe"), 7);
+    assert_eq!(breaker.state(), State::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_future_is_never_polled_and_a_dropped_one_is_abandoned() {
+    let breaker = handle(quick());
+    breaker.force_open();
+    let polled = async { panic!("polled") as Result<(), ()> };
+    assert!(breaker.call(polled).await.is_err());
+    breaker.reset();
+    drop(breaker.call(std::future::pending::<Result<(), ()>>()));
+    let call = tokio::spawn({
+        let breaker = breaker.clone();
+        async move { breaker.call(std::future::pending::<Result<(), ()>>()).await }
+    });
+    tokio::task::yield_now().await;
+    call.abort();
+    let _ = call.await;
+    assert_eq!(
+        breaker.snapshot().counts.abandoned,
+        1,
+        "one was polled, one never"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_async_function_can_be_wrapped() {
+    let breaker = handle(quick());
+    let guarded = breaker.wrap(fetch);
+    assert_eq!(guarded(true).await.expect("well"), 7);
+    assert!(guarded(false).await.is_err());
+    assert_eq!(breaker.state(), State::Open);
+    assert!(guarded(true).await.expect_err("open").rejection().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_admission_can_be_had_without_a_future() {
+    let breaker = handle(quick());
+    let ticket = breaker.try_admit().expect("closed");
+    ticket.settle(Outcome::Unknown);
+    let refused = breaker.try_admit().expect_err("open");
+    assert_eq!(refused.retry_after(), Some(10 * SECOND));
+    advance(10 * SECOND).await;
+    let probe = breaker.admit().await.expect("a probe");
+    assert!(probe.is_probe());
+    drop(probe);
+    let probe = breaker.admit().await.expect("its place is free");
+    probe.settle(Outcome::Success);
+    assert_eq!(breaker.state(), State::Closed);
+}
+
+/// A service, a gate, a handle and a wrapped function: one circuit.
+#[tokio::test(start_paused = true)]
+async fn every_way_in_shares_one_circuit() {
+    let s = subject(quick());
+    let _ = s.handle.call(async { Err::<(), _>("down") }).await;
+    assert!(!s.passes(Do::Succeed).await);
+    assert_eq!(s.layer.clone().handle().state(), State::Open);
+}
+
+// ---- extremes ----
+
+#[tokio::test(start_paused = true)]
+async fn extremes_of_every_setting_work() {
+    let (most, day) = (Duration::MAX, 86_400 * SECOND);
+    let config = BreakerConfig::builder()
+        .consecutive_failures(u32::MAX)
+        .failure_rate(f64::MIN_POSITIVE, 1)
+        .slow_after(most)
+        .slow_rate(1.0, 10_000_000)
+        .min_calls(1)
+        .open_on_ban(most)
+        .open_for(most)
+        .open_growth(f64::MAX, most)
+        .open_jitter(1.0)
+        .open_decay(most)
+        .probes(u32::MAX)
+        .successes_to_close(u32::MAX)
+        .probe_timeout(day)
+        .ramp(16, day)
+        .build()
+        .expect("all of them are possible");
+    let breaker = BreakerLayer::new("extreme", config).handle();
+    let start = Instant::now();
+    let _ = breaker
+        .call(async {
+            sleep(SECOND).await;
+            Err::<(), _>(())
+        })
+        .await;
+    assert_eq!(start.elapsed(), SECOND);
+    assert_eq!(breaker.state(), State::Open, "any failure is enough");
+    advance(20 * 365 * 86_400 * SECOND).await;
+    assert!(breaker.call(fetch(true)).await.is_err());
+    breaker.force_open_for(most);
+    breaker.release();
+    assert!(breaker.call(fetch(true)).await.is_ok());
+    breaker.reset();
+    let shortest = Duration::from_nanos(1);
+    let config = BreakerConfig::builder()
+        .failure_rate_over(1.0, 10 * MS)
+        .slow_after(shortest)
+        .slow_rate_over(1.0, 10 * MS)
+        .min_calls(1)
+        .open_for(shortest)
+        .open_growth(1.0, shortest)
+        .open_decay(shortest)
+        .probe_timeout(shortest)
+        .ramp(1, shortest)
+        .build()
+        .expect("all of them are possible");
+    breaker.configure(config);
+    for _ in 0..100 {
+        let _ = breaker
+            .call(async {
+                sleep(MS).await;
+                Err::<(), _>(())
+            })
+            .await;
+        advance(shortest).await;
+    }
+    for _ in 0..5 {
+        let _ = breaker.call(fetch(true)).await;
+        advance(shortest).await;
+    }
+    assert_eq!(breaker.state(), State::Closed);
+}

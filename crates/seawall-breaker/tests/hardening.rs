@@ -1,0 +1,158 @@
+//! Changes of settings, hung calls and rules that panic, where they meet. Time is paused.
+
+mod support;
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use seawall_breaker::{Abandoned, Cause, Rule, Sight, State};
+use seawall_core::{Error, Refusable};
+use support::{Do, MS, SECOND, Said, settings, subject};
+use tokio::time::{Instant, advance};
+use tower::{Layer, Service, ServiceExt, service_fn};
+
+#[tokio::test(start_paused = true)]
+async fn a_window_made_longer_while_the_circuit_is_open_still_sees_successes_afterwards() {
+    let rule = |window| settings().failure_rate_over(0.5, window).min_calls(4);
+    let s = subject(rule(10 * SECOND).probes(1).successes_to_close(1));
+    advance(3_600 * SECOND).await;
+    s.times(4, Do::Fail).await;
+    assert_eq!(s.handle.state(), State::Open);
+    let longer = rule(100 * SECOND).probes(1).successes_to_close(1);
+    s.handle.configure(longer.build().expect("valid"));
+    advance(10 * SECOND).await;
+    s.times(1, Do::Succeed).await;
+    assert_eq!(s.handle.state(), State::Closed);
+    s.times(20, Do::Succeed).await;
+    assert_eq!(s.handle.snapshot().time.map(|t| t.calls), Some(20));
+    s.times(4, Do::Fail).await;
+    assert_eq!(s.handle.state(), State::Closed, "4 of 24 failed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_made_longer_while_closed_keeps_old_successes_among_the_last_calls() {
+    let rule = |window| {
+        settings()
+            .failure_rate(0.5, 100)
+            .failure_rate_over(0.5, window)
+            .min_calls(10)
+    };
+    let s = subject(rule(10 * SECOND));
+    advance(3_600 * SECOND).await;
+    s.handle.reset();
+    s.times(1, Do::Succeed).await;
+    s.handle
+        .configure(rule(100 * SECOND).build().expect("valid"));
+    s.times(50, Do::Succeed).await;
+    // Their slot is used again, and then once more.
+    advance(100 * SECOND).await;
+    s.times(1, Do::Succeed).await;
+    s.times(1, Do::Fail).await;
+    let calls = s.handle.snapshot().calls.map(|t| t.calls);
+    assert_eq!(calls, Some(53));
+}
+
+#[derive(Debug)]
+struct Panics;
+
+impl Rule for Panics {
+    fn name(&self) -> &'static str {
+        "panics"
+    }
+    fn trips(&self, _: &Sight, _: Instant) -> bool {
+        panic!("a rule")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_own_rule_that_panics_takes_no_answer_away_and_aborts_nothing() {
+    let builder = settings()
+        .slow_after(SECOND)
+        .slow_rate(1.0, 100)
+        .abandoned(Abandoned::FailureAfter(SECOND))
+        .rule(Panics);
+    let s = subject(builder);
+    let answer = s.send(Do::Fail).await;
+    assert!(answer.is_err_and(|e| e.rejection().is_none()));
+    // Dropped while its task unwinds: a second panic would end the process.
+    let task = tokio::spawn({
+        let (service, handle) = (s.service.clone(), s.handle.clone());
+        async move {
+            let ticket = handle.try_admit().expect("closed");
+            advance(2 * SECOND).await;
+            drop(service);
+            let _held = ticket;
+            panic!("the caller");
+        }
+    });
+    assert!(task.await.expect_err("panicked").is_panic());
+    let counts = s.handle.snapshot().counts;
+    assert_eq!((counts.failures, counts.abandoned), (2, 1));
+    assert_eq!(s.handle.state(), State::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_behind_a_shadow_is_refused_when_it_becomes_real() {
+    let s = subject(settings().consecutive_failures(1).shadow(true));
+    s.times(1, Do::Fail).await;
+    assert_eq!(s.handle.state(), State::Open);
+    let stuck = Stuck(service_fn(|_: Do| async { Ok::<(), Error<Said>>(()) }));
+    let mut service = s.layer.layer(stuck);
+    let waits = tokio::spawn(async move {
+        let ready = service.ready().await.expect("ready to refuse");
+        ready.call(Do::Succeed).await
+    });
+    tokio::task::yield_now().await;
+    s.handle.set_shadow(false);
+    tokio::task::yield_now().await;
+    assert!(waits.is_finished());
+    let error = waits.await.expect("no panic").expect_err("refused");
+    assert!(error.rejection().is_some());
+}
+
+/// Never ready.
+#[derive(Clone)]
+struct Stuck<S>(S);
+
+impl<S: Service<Do>> Service<Do> for Stuck<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Pending
+    }
+    fn call(&mut self, req: Do) -> S::Future {
+        self.0.call(req)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_hangs_for_ever_stays_overdue_and_makes_no_other_one_so() {
+    let s = subject(settings().slow_after(MS).slow_rate(0.5, 100).min_calls(50));
+    let _hangs = s.spawn(Do::Hang).await;
+    for minutes in [1, 10, 17, 20, 30, 60] {
+        advance(60 * SECOND * minutes).await;
+        assert_eq!(s.handle.snapshot().overdue, 1, "{minutes} min later");
+    }
+    let mut young = Vec::new();
+    for _ in 0..20 {
+        young.push(s.spawn(Do::Hang).await);
+        assert!(s.handle.snapshot().overdue <= 1);
+        advance(Duration::from_micros(10)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_is_waited_for() {
+    let s = subject(settings().consecutive_failures(5));
+    let mut changed = pin!(s.handle.changed());
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(changed.as_mut().poll(&mut cx).is_pending());
+    s.handle.reset();
+    let Poll::Ready(transition) = changed.as_mut().poll(&mut cx) else {
+        panic!("a reset is a transition");
+    };
+    assert_eq!(transition.cause, Cause::Operator);
+}

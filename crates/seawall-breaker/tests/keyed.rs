@@ -1,0 +1,789 @@
+//! One circuit per key, law by law. Time is paused.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::future::Future;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use seawall_breaker::{
+    BreakerConfig, BreakerLayer, Breakers, Cause, KeyHandle, KeyTicket, PerKey, PerKeyFuture,
+    PerKeyLayer, State, WhileProbing,
+};
+use seawall_core::{
+    Classify, Command, Error, ErrorIsFailure, Outcome, Reason, Refusable, Registry, Rejection,
+    Settle, UntilAnswered, Value,
+};
+use seawall_testkit::alloc;
+use seawall_testkit::contract::{
+    BoxError, Mock, MockError, MockHandle, Probe, assert_law, fail_calls, laws, mock,
+};
+use static_assertions::{assert_impl_all, assert_not_impl_any};
+use tower_layer::Layer;
+use tower_service::Service;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn in_a_row(failures: u32) -> BreakerConfig {
+    BreakerConfig::builder()
+        .consecutive_failures(failures)
+        .open_for(10 * SECOND)
+        .build()
+        .expect("valid")
+}
+
+/// The hundreds of a request are its key.
+fn hundreds(request: &u32) -> Cow<'_, u32> {
+    Cow::Owned(request / 100)
+}
+
+type Extract = fn(&u32) -> Cow<'_, u32>;
+type Subject = PerKey<Mock, u32, Extract>;
+
+fn layer(failures: u32) -> PerKeyLayer<u32, Extract> {
+    BreakerLayer::per_key("keyed", in_a_row(failures), hundreds as Extract)
+}
+
+fn subject(failures: u32) -> (Subject, Breakers<u32>, MockHandle) {
+    let layer = layer(failures);
+    let (inner, mock) = mock();
+    mock.answer_at_once();
+    (layer.layer(inner), layer.handle(), mock)
+}
+
+async fn ready(service: &mut Subject) {
+    let ready = std::future::poll_fn(|cx| service.poll_ready(cx)).await;
+    ready.expect("the inner service is");
+}
+
+async fn send<S: Service<u32>>(service: &mut S, request: u32) -> Result<S::Response, S::Error> {
+    std::future::poll_fn(|cx| service.poll_ready(cx)).await?;
+    service.call(request).await
+}
+
+async fn fail<S>(service: &mut S, mock: &MockHandle, request: u32)
+where
+    S: Service<u32, Response = u32, Error = BoxError>,
+{
+    mock.script([Err(MockError::Failed(1))]);
+    let failed = send(service, request).await.expect_err("scripted");
+    assert!(failed.rejection().is_none(), "{failed}");
+}
+
+async fn refused<S>(service: &mut S, request: u32) -> Reason
+where
+    S: Service<u32, Response = u32, Error = BoxError>,
+{
+    let error = send(service, request).await.expect_err("refused");
+    error.rejection().expect("a refusal").reason()
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_key_has_a_circuit_of_its_own() {
+    let (mut service, keys, mock) = subject(2);
+    for _ in 0..2 {
+        fail(&mut service, &mock, 100).await;
+        assert_eq!(send(&mut service, 200).await.expect("well"), 200);
+    }
+    assert_eq!(refused(&mut service, 101).await, Reason::CircuitOpen);
+    assert_eq!(send(&mut service, 201).await.expect("well"), 201);
+    assert_eq!(keys.open_keys(), [(1, State::Open)]);
+    assert_eq!((keys.len(), keys.circuit(&2).state()), (2, State::Closed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_circuit_probes_and_closes() {
+    let (mut service, keys, mock) = subject(1);
+    fail(&mut service, &mock, 100).await;
+    let one = keys.get(&1).expect("there");
+    assert_eq!(one.snapshot().probes_in, Some(10 * SECOND));
+    tokio::time::advance(10 * SECOND).await;
+    send(&mut service, 100).await.expect("a probe");
+    assert_eq!(one.state(), State::Closed);
+    assert_eq!(
+        one.snapshot().last().map(|t| t.cause),
+        Some(Cause::ProbesSucceeded)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_circuit_is_never_evicted_and_the_excess_is_told() {
+    let (mut service, keys, mock) = subject(1);
+    keys.set_max_keys(4);
+    for key in 1..=6 {
+        fail(&mut service, &mock, 100 * key).await;
+    }
+    assert_eq!(
+        (keys.len(), keys.over_capacity(), keys.evicted()),
+        (6, 2, 0)
+    );
+    for key in 7..1_000 {
+        send(&mut service, 100 * key).await.expect("closed");
+    }
+    let mut open: Vec<u32> = keys.open_keys().into_iter().map(|(key, _)| key).collect();
+    open.sort_unstable();
+    assert_eq!(open, [1, 2, 3, 4, 5, 6]);
+    assert!(keys.len() <= 7, "{}", keys.len());
+    // Once they are closed, the bound is reached again.
+    keys.reset_all();
+    for key in 2_000..2_010 {
+        send(&mut service, 100 * key).await.expect("closed");
+    }
+    assert_eq!((keys.len(), keys.over_capacity()), (4, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_circuit_under_manual_control_is_never_evicted() {
+    let (mut service, keys, _mock) = subject(1);
+    keys.set_max_keys(1);
+    keys.circuit(&1).force_open();
+    keys.circuit(&2).disable();
+    for key in 10..100 {
+        send(&mut service, 100 * key).await.expect("closed");
+    }
+    assert_eq!(keys.circuit(&1).state(), State::ForcedOpen);
+    assert_eq!(keys.circuit(&2).state(), State::Disabled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_evicted_circuits_counted_stays_in_the_totals() {
+    let (mut service, keys, mock) = subject(2);
+    keys.set_max_keys(8);
+    for key in 1..=500 {
+        fail(&mut service, &mock, 100 * key).await;
+        send(&mut service, 100 * key).await.expect("well");
+        ready(&mut service).await;
+        drop(service.call(100 * key));
+    }
+    let totals = keys.totals();
+    assert_eq!(
+        (totals.successes, totals.failures, totals.abandoned),
+        (500, 500, 500)
+    );
+    assert_eq!((keys.len(), keys.evicted()), (8, 492));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_under_way_keeps_its_circuit_and_votes_in_it() {
+    let (mut service, keys, mock) = subject(1);
+    keys.set_max_keys(1);
+    mock.hold();
+    ready(&mut service).await;
+    let slow = service.call(100);
+    mock.answer_at_once();
+    for key in 2..100 {
+        send(&mut service, 100 * key).await.expect("closed");
+    }
+    mock.respond(0, Err(MockError::Failed(1)));
+    slow.await.expect_err("failed");
+    assert_eq!(refused(&mut service, 100).await, Reason::CircuitOpen);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_circuit_that_remembers_a_failure_outlives_those_that_do_not() {
+    let (mut service, keys, mock) = subject(2);
+    keys.set_max_keys(8);
+    fail(&mut service, &mock, 100).await;
+    for key in 2..200 {
+        send(&mut service, 100 * key).await.expect("closed");
+    }
+    fail(&mut service, &mock, 100).await;
+    assert_eq!(keys.circuit(&1).state(), State::Open);
+}
+
+/// Names as long as those of hosts are; the names themselves are not counted.
+#[test]
+fn a_hundred_thousand_keys_take_at_most_768_bytes_each() {
+    const KEYS: usize = 100_000;
+    // What an allocator keeps beside each block.
+    const BLOCK: i64 = 16;
+    let config = BreakerConfig::builder()
+        .failure_rate(0.5, 100)
+        .build()
+        .expect("valid");
+    let keys: Breakers<u64> = Breakers::new("memory", config);
+    keys.set_max_keys(KEYS);
+    let took = allocation_counter::measure(|| {
+        for key in 0..KEYS as u64 {
+            drop(keys.circuit(&key));
+        }
+    });
+    assert_eq!((keys.len(), keys.evicted()), (KEYS, 0));
+    let each = (took.bytes_current + BLOCK * took.count_current) / KEYS as i64;
+    println!(
+        "{each} bytes per key, {} blocks; by own estimate {}",
+        took.count_current,
+        keys.memory() / KEYS
+    );
+    assert!(each <= 768, "{each} bytes per key");
+    let estimate = (keys.memory() / KEYS) as i64;
+    assert!(
+        (each * 8 / 10..=each * 12 / 10).contains(&estimate),
+        "{estimate} is told, {each} are taken"
+    );
+}
+
+/// Answers at once with the length of the request.
+#[derive(Clone)]
+struct Len;
+
+impl Service<&'static str> for Len {
+    type Response = usize;
+    type Error = Error<()>;
+    type Future = std::future::Ready<Result<usize, Error<()>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error<()>>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: &'static str) -> Self::Future {
+        std::future::ready(Ok(request.len()))
+    }
+}
+
+fn at_once<F: Future>(future: F) -> F::Output {
+    match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => panic!("it waits"),
+    }
+}
+
+#[test]
+fn a_call_of_a_known_key_allocates_nothing() {
+    let hosts = BreakerLayer::per_key("hosts", in_a_row(1), |host: &&'static str| {
+        Cow::Borrowed(*host)
+    });
+    let mut service = hosts.layer(Len);
+    assert_eq!(at_once(service.call("api.example.com")), Ok(15));
+    let counts = alloc::count(|| {
+        for _ in 0..10 {
+            assert_eq!(at_once(service.call("api.example.com")), Ok(15));
+        }
+    });
+    assert_eq!((counts.allocations, counts.left), (0, 0));
+    hosts.handle().circuit("api.example.com").force_open();
+    let counts = alloc::count(|| at_once(service.call("api.example.com")).is_err());
+    assert_eq!(counts.allocations, 0, "a refusal allocates nothing either");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_call_gives_up_what_the_inner_service_had_reserved() {
+    let (mut service, keys, mock) = subject(1);
+    mock.set_capacity(1);
+    let mut other = service.clone();
+    keys.circuit(&1).force_open();
+    assert_eq!(refused(&mut service, 100).await, Reason::CircuitOpen);
+    // The only reservation is free, though the refused instance lives on.
+    let sent = tokio::time::timeout(SECOND, send(&mut other, 200)).await;
+    assert_eq!(sent.expect("there is a reservation").expect("well"), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_never_polled_is_abandoned_and_a_probe_gives_its_place_back() {
+    let (mut service, keys, mock) = subject(1);
+    fail(&mut service, &mock, 100).await;
+    tokio::time::advance(10 * SECOND).await;
+    ready(&mut service).await;
+    let probe = service.call(100);
+    assert_eq!(keys.circuit(&1).state(), State::HalfOpen);
+    assert_eq!(refused(&mut service, 100).await, Reason::CircuitOpen);
+    drop(probe);
+    send(&mut service, 100).await.expect("the next probe");
+    assert_eq!(keys.totals().abandoned, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_from_before_a_transition_does_not_vote() {
+    let (mut service, keys, mock) = subject(1);
+    mock.hold();
+    ready(&mut service).await;
+    let old = service.call(100);
+    keys.circuit(&1).reset();
+    keys.circuit(&1).force_open();
+    keys.circuit(&1).reset();
+    mock.respond(0, Err(MockError::Failed(1)));
+    old.await.expect_err("failed");
+    assert_eq!(
+        (keys.circuit(&1).state(), keys.totals().late),
+        (State::Closed, 1)
+    );
+}
+
+fn waits(at_most: Duration) -> (Subject, Breakers<u32>, MockHandle) {
+    let config = BreakerConfig::builder()
+        .consecutive_failures(1)
+        .successes_to_close(1)
+        .open_for(10 * SECOND)
+        .while_probing(WhileProbing::Wait { at_most })
+        .build()
+        .expect("valid");
+    let layer = BreakerLayer::per_key("waiting", config, hundreds as Extract);
+    let (inner, mock) = mock();
+    mock.answer_at_once();
+    (layer.layer(inner), layer.handle(), mock)
+}
+
+/// A probe of key 1 under way (the second call of the mock), and a call that waits for it.
+async fn probe_and_waiting(
+    service: &mut Subject,
+    mock: &MockHandle,
+) -> [Probe<<Subject as Service<u32>>::Future>; 2] {
+    fail(service, mock, 100).await;
+    tokio::time::advance(10 * SECOND).await;
+    mock.hold();
+    [100, 101].map(|request| {
+        let ready = service.poll_ready(&mut Context::from_waker(Waker::noop()));
+        assert!(ready.is_ready());
+        let mut call = Probe::new(service.call(request));
+        assert!(call.poll().is_pending());
+        call
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_may_wait_for_probes_passes_when_they_have_succeeded() {
+    let (mut service, keys, mock) = waits(5 * SECOND);
+    let [mut probe, mut waiting] = probe_and_waiting(&mut service, &mock).await;
+    assert_eq!(mock.calls(), 2, "one waits");
+    mock.respond(1, Ok(()));
+    assert!(matches!(probe.poll(), Poll::Ready(Ok(100))));
+    assert!(waiting.wakes() > 0);
+    assert!(waiting.poll().is_pending(), "it is sent now");
+    assert_eq!(mock.calls(), 3);
+    mock.respond(2, Ok(()));
+    assert!(matches!(waiting.poll(), Poll::Ready(Ok(101))));
+    assert_eq!(keys.totals().successes, 2);
+    assert_eq!(mock.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_for_probes_is_refused_when_they_fail_or_take_too_long() {
+    let (mut service, keys, mock) = waits(5 * SECOND);
+    let [mut probe, mut waiting] = probe_and_waiting(&mut service, &mock).await;
+    mock.respond(1, Err(MockError::Failed(1)));
+    assert!(matches!(probe.poll(), Poll::Ready(Err(_))));
+    assert!(waiting.wakes() > 0);
+    let Poll::Ready(Err(error)) = waiting.poll() else {
+        panic!("it goes on waiting");
+    };
+    let reason = error.rejection().map(Rejection::reason);
+    assert_eq!(reason, Some(Reason::CircuitOpen));
+    drop((probe, waiting));
+
+    keys.reset_all();
+    let (mut service, keys, mock) = waits(5 * SECOND);
+    let [_probe, mut waiting] = probe_and_waiting(&mut service, &mock).await;
+    tokio::time::sleep(5 * SECOND).await;
+    assert!(matches!(waiting.poll(), Poll::Ready(Err(_))));
+    assert_eq!((mock.calls(), keys.totals().refused), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_dropped_while_it_waits_for_probes_has_changed_nothing() {
+    let (mut service, keys, mock) = waits(5 * SECOND);
+    let [mut probe, waiting] = probe_and_waiting(&mut service, &mock).await;
+    drop(waiting);
+    mock.respond(1, Ok(()));
+    assert!(matches!(probe.poll(), Poll::Ready(Ok(100))));
+    let totals = keys.totals();
+    assert_eq!((totals.abandoned, totals.refused, mock.calls()), (0, 0, 2));
+    assert_eq!(keys.circuit(&1).state(), State::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_settings_reach_circuits_that_are_there_and_those_to_come() {
+    let (mut service, keys, mock) = subject(5);
+    fail(&mut service, &mock, 100).await;
+    keys.configure(in_a_row(2));
+    assert_eq!(keys.config().consecutive_failures(), Some(2));
+    fail(&mut service, &mock, 100).await;
+    assert_eq!(
+        keys.circuit(&1).state(),
+        State::Open,
+        "one before, one after"
+    );
+    fail(&mut service, &mock, 200).await;
+    fail(&mut service, &mock, 200).await;
+    assert_eq!(keys.circuit(&2).state(), State::Open);
+}
+
+thread_local!(static MEDDLE: Cell<Option<Breakers<Meddler>>> = const { Cell::new(None) });
+
+/// A key that changes the settings when it is copied, which is when its circuit has been made and
+/// is not in the map yet.
+#[derive(PartialEq, Eq, Hash)]
+struct Meddler;
+
+impl Clone for Meddler {
+    fn clone(&self) -> Self {
+        if let Some(keys) = MEDDLE.take() {
+            keys.configure(in_a_row(7));
+        }
+        Self
+    }
+}
+
+#[test]
+fn a_circuit_that_is_made_while_settings_change_has_the_new_ones() {
+    let keys: Breakers<Meddler> = Breakers::new("meddler", in_a_row(1));
+    MEDDLE.set(Some(keys.clone()));
+    let made = keys.circuit(&Meddler);
+    assert_eq!(made.config().consecutive_failures(), Some(7));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_handle_of_a_key_controls_and_calls_as_that_of_a_breaker() {
+    let breakers: Breakers = Breakers::new("control", in_a_row(1));
+    let data = breakers.circuit("data");
+    let changed = data.changed();
+    data.force_open_for(SECOND);
+    assert_eq!(changed.await.to, State::ForcedOpen);
+    let refused = data.try_admit().expect_err("forced open");
+    assert_eq!(refused.retry_after(), Some(SECOND));
+    assert!(data.explain().to_string().starts_with("forced_open"));
+    data.release();
+    assert_eq!(data.state(), State::HalfOpen);
+    let ticket = data.admit().await.expect("a probe");
+    assert!(ticket.is_probe());
+    ticket.settle(Outcome::Success);
+    assert_eq!(data.state(), State::Closed);
+    let judge = |answer: Result<&u32, &()>| match answer {
+        Ok(7) => Outcome::Success,
+        _ => Outcome::Ignored,
+    };
+    assert_eq!(
+        data.call_judged(judge, async { Err(()) }).await,
+        Err(Error::Inner(()))
+    );
+    assert_eq!(
+        (data.state(), breakers.totals().abstained),
+        (State::Closed, 1)
+    );
+    let fails = data.wrap(|n: u32| async move { Err::<(), _>(n) });
+    assert_eq!(fails(3).await, Err(Error::Inner(3)));
+    assert_eq!(data.state(), State::Open);
+    data.disable();
+    assert_eq!(fails(4).await, Err(Error::Inner(4)));
+    assert_eq!(data.config(), breakers.config());
+}
+
+/// A key whose hashing fails now and then.
+#[derive(Clone, PartialEq, Eq)]
+struct Fragile(u32);
+
+thread_local!(static FRAGILE: Cell<bool> = const { Cell::new(false) });
+
+impl Hash for Fragile {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        assert!(!FRAGILE.get(), "fragile");
+        self.0.hash(state);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn panics_of_extract_hash_classifier_and_listener_leave_nothing_behind() {
+    let bad: Rc<Cell<&str>> = Rc::new(Cell::new(""));
+    let (in_extract, in_classify) = (Rc::clone(&bad), Rc::clone(&bad));
+    let layer = BreakerLayer::per_key("fragile", in_a_row(1), move |request: &u32| {
+        assert_ne!(in_extract.get(), "extract");
+        Cow::<Fragile>::Owned(Fragile(*request))
+    })
+    .classify(move |result: Result<&u32, &BoxError>| {
+        assert_ne!(in_classify.get(), "classify");
+        ErrorIsFailure.classify(result)
+    });
+    let keys = layer.handle();
+    keys.on_transition(|_, _| panic!("listener"));
+    let (inner, mock) = mock();
+    mock.answer_at_once();
+    let mut service = layer.layer(inner);
+    for stage in ["extract", "hash", "classify"] {
+        bad.set(stage);
+        FRAGILE.set(stage == "hash");
+        let sent = catch_unwind(AssertUnwindSafe(|| {
+            let ready = service.poll_ready(&mut Context::from_waker(Waker::noop()));
+            assert!(ready.is_ready());
+            at_once(service.call(1))
+        }));
+        assert!(sent.is_err(), "{stage}");
+        bad.set("");
+        FRAGILE.set(false);
+        assert_eq!(send(&mut service, 1).await.expect(stage), 1);
+    }
+    assert_eq!((keys.totals().successes, keys.totals().abandoned), (3, 1));
+    // A listener's panic neither keeps the circuit from opening nor reaches the call.
+    fail(&mut service, &mock, 1).await;
+    assert_eq!(keys.circuit(&Fragile(1)).state(), State::Open);
+    assert_eq!(keys.listener_panics(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn listeners_are_told_the_key_and_may_come_back() {
+    let (mut service, keys, mock) = subject(1);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let (log, again) = (Arc::clone(&told), keys.clone());
+    keys.on_transition(move |key, transition| {
+        let state = again.circuit(key).state();
+        again.circuit(&(key + 1_000));
+        log.lock()
+            .unwrap()
+            .push((*key, transition.from, transition.to, state));
+    });
+    fail(&mut service, &mock, 300).await;
+    keys.circuit(&3).reset();
+    assert_eq!(
+        *told.lock().unwrap(),
+        [
+            (3, State::Closed, State::Open, State::Open),
+            (3, State::Open, State::Closed, State::Closed),
+        ]
+    );
+}
+
+#[derive(Clone, Default)]
+struct Nothing;
+
+impl Hasher for Nothing {
+    fn finish(&self) -> u64 {
+        0
+    }
+    fn write(&mut self, _: &[u8]) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_of_the_same_hash_have_circuits_of_their_own() {
+    let hasher = BuildHasherDefault::<Nothing>::default();
+    let keys: Breakers<u32, _> = Breakers::with_hasher("colliding", in_a_row(1), hasher);
+    let (inner, mock) = mock();
+    mock.answer_at_once();
+    let mut service = keys.layer(hundreds as Extract).layer(inner);
+    for key in 1..10 {
+        send(&mut service, 100 * key).await.expect("well");
+    }
+    fail(&mut service, &mock, 500).await;
+    assert_eq!(keys.open_keys(), [(5, State::Open)]);
+    assert_eq!(keys.len(), 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_registry_sees_sums_over_all_keys() {
+    let (mut service, keys, mock) = subject(1);
+    keys.set_max_keys(2);
+    let registry = Registry::new("upstream");
+    registry.register(keys.clone()).expect("the first");
+    let read = |metric: &str, labels: &[(&str, &str)]| {
+        let all = registry.snapshot().remove(0);
+        all.samples
+            .iter()
+            .find(|s| s.metric == metric && s.labels == labels)
+            .map(|s| s.value)
+            .unwrap_or_else(|| panic!("no {metric} {labels:?} in {:?}", all.samples))
+    };
+    let open = [("state", "open")];
+    assert_eq!(read("seawall_breaker_keys", &open), Value::Gauge(0.0));
+    fail(&mut service, &mock, 100).await;
+    for key in 2..12 {
+        send(&mut service, 100 * key).await.expect("well");
+    }
+    refused(&mut service, 100).await;
+    assert_eq!(read("seawall_breaker_keys", &open), Value::Gauge(1.0));
+    assert_eq!(
+        read("seawall_breaker_keys", &[("state", "closed")]),
+        Value::Gauge(1.0)
+    );
+    assert_eq!(
+        read("seawall_breaker_keys_evicted_total", &[]),
+        Value::Counter(9)
+    );
+    assert_eq!(
+        read("seawall_breaker_keys_over_capacity", &[]),
+        Value::Gauge(0.0)
+    );
+    let calls = |outcome| {
+        read(
+            "seawall_calls_total",
+            &[("layer", "breaker"), ("outcome", outcome)],
+        )
+    };
+    assert_eq!(
+        (calls("success"), calls("failure")),
+        (Value::Counter(10), Value::Counter(1))
+    );
+    let reasons = [("layer", "breaker"), ("reason", "circuit_open")];
+    assert_eq!(
+        read("seawall_rejections_total", &reasons),
+        Value::Counter(1)
+    );
+    assert_eq!(registry.snapshot()[0].state, "open");
+    let component = registry.get("breaker", "keyed").expect("there");
+    component.control(Command::Reset).expect("known");
+    assert_eq!(read("seawall_breaker_keys", &open), Value::Gauge(0.0));
+    assert_eq!(registry.snapshot()[0].state, "closed");
+    component
+        .control(Command::ForceOpen)
+        .expect_err("not for all keys at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_named_breaker_guards_any_future() {
+    let breakers: Breakers = Breakers::new("jobs", in_a_row(1));
+    let failed = breakers.call("data", async { Err::<(), _>("down") }).await;
+    assert_eq!(failed, Err(Error::Inner("down")));
+    let refused = breakers.call("data", async { Ok::<_, &str>(1) }).await;
+    let refused = refused.expect_err("open");
+    assert_eq!(
+        refused.rejection().map(Rejection::reason),
+        Some(Reason::CircuitOpen)
+    );
+    assert_eq!(
+        breakers.call("orders", async { Ok::<_, &str>(2) }).await,
+        Ok(2)
+    );
+    let mut names = breakers.keys();
+    names.sort();
+    assert_eq!(names, ["data", "orders"]);
+    assert!(breakers.get("nobody").is_none());
+    // Dropped in the middle: abandoned.
+    let mut hangs = Probe::new(breakers.call("orders", std::future::pending::<Result<(), ()>>()));
+    assert!(hangs.poll().is_pending());
+    drop(hangs);
+    assert_eq!(breakers.totals().abandoned, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handle_outlives_the_layer_and_keeps_its_circuit() {
+    let layer = layer(1);
+    let keys = layer.handle();
+    keys.set_max_keys(1);
+    let one = keys.circuit(&1);
+    for key in 2..50 {
+        keys.circuit(&key);
+    }
+    one.force_open();
+    assert_eq!(keys.circuit(&1).state(), State::ForcedOpen);
+    drop((layer, keys));
+    one.reset();
+    assert_eq!((one.state(), *one.key()), (State::Closed, 1));
+}
+
+#[test]
+fn threads_that_share_keys_lose_no_call() {
+    const CALLS: u64 = 5_000;
+    let hosts = BreakerLayer::per_key("threads", in_a_row(1), |host: &&'static str| {
+        Cow::Borrowed(*host)
+    })
+    .max_keys(2);
+    let service = hosts.layer(Len);
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let mut service = service.clone();
+            scope.spawn(move || {
+                let keys = ["a", "bb", "ccc", "dddd", "eeeee"];
+                for call in 0..CALLS as usize {
+                    let key = keys[(call * (thread + 1)) % keys.len()];
+                    assert_eq!(at_once(service.call(key)), Ok(key.len()));
+                }
+            });
+        }
+    });
+    assert_eq!(hosts.handle().totals().successes, 4 * CALLS);
+}
+
+#[test]
+fn auto_traits_depend_on_the_parts_alone() {
+    assert_impl_all!(Breakers: Clone, Send, Sync, Unpin, std::fmt::Debug);
+    assert_impl_all!(KeyHandle: Clone, Send, Sync, Unpin, std::fmt::Debug);
+    assert_impl_all!(KeyTicket<str>: Send, Sync, Unpin);
+    assert_impl_all!(PerKey<Len, str, fn(&u32) -> Cow<'_, str>>: Clone, Send, Sync, Unpin);
+    assert_not_impl_any!(PerKey<Rc<()>, str, fn(&u32) -> Cow<'_, str>>: Send);
+    type Answer<S> = PerKeyFuture<S, &'static str, str, ErrorIsFailure, UntilAnswered>;
+    assert_impl_all!(Answer<Len>: Send, Sync, Unpin);
+    assert_not_impl_any!(Answer<Local>: Send);
+}
+
+/// A service that stays on its thread.
+#[derive(Clone)]
+struct Local(Rc<()>);
+
+impl Service<&'static str> for Local {
+    type Response = usize;
+    type Error = Error<()>;
+    type Future = std::future::Ready<Result<usize, Error<()>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error<()>>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: &'static str) -> Self::Future {
+        std::future::ready(Ok(request.len() + Rc::strong_count(&self.0)))
+    }
+}
+
+#[test]
+fn a_service_that_stays_on_its_thread_can_be_guarded() {
+    let hosts = BreakerLayer::per_key("local", in_a_row(1), |host: &&'static str| {
+        Cow::Borrowed(*host)
+    });
+    let mut service = hosts.layer(Local(Rc::new(())));
+    assert_eq!(at_once(service.call("a")), Ok(2));
+}
+
+mod contract {
+    use super::*;
+
+    fn one_for_all() -> PerKeyLayer<u32, Extract> {
+        BreakerLayer::per_key("contract", in_a_row(5), (|_| Cow::Owned(1)) as Extract)
+    }
+
+    fn subject(inner: Mock) -> Subject {
+        one_for_all().layer(inner)
+    }
+
+    fn two(a: Mock, b: Mock) -> (Subject, Subject) {
+        let layer = one_for_all();
+        let copy = layer.clone();
+        (layer.layer(a), copy.layer(b))
+    }
+
+    async fn trip(subject: &mut Subject, mock: &MockHandle) {
+        fail_calls(subject, mock, 5).await;
+    }
+
+    seawall_testkit::contract_tests! { subject =>
+        calls_the_ready_instance,
+        one_request_needs_one_reservation,
+        reserves_once_when_polled_again,
+        call_does_not_poll_readiness,
+        spawns_no_task,
+        asks_again_before_claiming_ready,
+        passes_errors_through,
+        finished_future_has_dropped_the_inner_future,
+        pending_has_registered_the_waker,
+        dropped_service_releases_its_reservation,
+        dropped_future_releases_everything,
+        clone_resets_readiness,
+        finished_future_holds_nothing,
+        idle_ready_clone_blocks_nobody,
+        survives_a_panic,
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refuses_in_call() {
+        assert_law(laws::refuses_in_call(subject, async |s: &mut _, m: &_| trip(s, m).await).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clones_share() {
+        assert_law(laws::clones_share(subject, async |s: &mut _, m: &_| trip(s, m).await).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_services_of_one_layer_share() {
+        let saturate = async |s: &mut _, m: &_| trip(s, m).await;
+        assert_law(laws::two_services_of_one_layer_share(two, saturate).await);
+    }
+}

@@ -1,0 +1,438 @@
+//! How long a circuit stays open and what closes it again, as a user sees it. Time is paused.
+
+mod support;
+
+use std::time::Duration;
+
+use seawall_breaker::{Abandoned, Cause, State, WhileProbing};
+use seawall_core::{Because, Reason, Refusable};
+use support::{Do, MS, SECOND, Subject, settings, subject};
+use tokio::time::{Instant, advance, timeout};
+
+/// Opens for one failure.
+fn quick() -> seawall_breaker::BreakerConfigBuilder {
+    settings().consecutive_failures(1)
+}
+
+async fn wait(s: &Subject) -> Duration {
+    s.refusal().await.retry_after().expect("open, with a time")
+}
+
+fn cause(s: &Subject) -> Option<Cause> {
+    s.handle.snapshot().transitions.last().map(|t| t.cause)
+}
+
+// ---- open time ----
+
+#[tokio::test(start_paused = true)]
+async fn the_open_time_grows_while_openings_follow_each_other_up_to_its_cap() {
+    let s = subject(quick().open_growth(2.0, 60 * SECOND));
+    s.times(1, Do::Fail).await;
+    for expected in [10, 20, 40, 60, 60, 60] {
+        assert_eq!(wait(&s).await, expected * SECOND);
+        advance(expected * SECOND).await;
+        // The probe fails.
+        s.times(1, Do::Fail).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_healthy_time_takes_the_growth_back_step_by_step() {
+    let grown = |healthy: Duration| async move {
+        let s = subject(
+            quick()
+                .open_growth(2.0, 3_600 * SECOND)
+                .open_decay(60 * SECOND),
+        );
+        s.times(1, Do::Fail).await;
+        for expected in [10, 20, 40] {
+            advance(expected * SECOND).await;
+            s.times(1, Do::Fail).await;
+        }
+        advance(80 * SECOND).await;
+        assert!(s.passes(Do::Succeed).await);
+        assert_eq!(s.handle.state(), State::Closed);
+        advance(healthy).await;
+        s.times(1, Do::Fail).await;
+        wait(&s).await
+    };
+    // The openings so far were 10, 20, 40 and 80 s long; the next one in a row is 160.
+    assert_eq!(grown(59 * SECOND).await, 160 * SECOND);
+    assert_eq!(grown(60 * SECOND).await, 80 * SECOND);
+    assert_eq!(grown(180 * SECOND).await, 20 * SECOND);
+    assert_eq!(grown(365 * 86_400 * SECOND).await, 10 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn jitter_spreads_the_open_time_above_its_length_and_never_piles_up_on_the_cap() {
+    let mut seen = Vec::new();
+    for seed in 0..200 {
+        let rules = quick()
+            .open_growth(2.0, 10 * SECOND)
+            .open_jitter(0.5)
+            .seed(seed);
+        let s = subject(rules);
+        s.times(1, Do::Fail).await;
+        let time = wait(&s).await;
+        assert!((10 * SECOND..15 * SECOND).contains(&time), "{time:?}");
+        seen.push(time);
+        // The same seed gives the same times.
+        let again = quick()
+            .open_growth(2.0, 10 * SECOND)
+            .open_jitter(0.5)
+            .seed(seed);
+        let again = subject(again);
+        again.times(1, Do::Fail).await;
+        assert_eq!(wait(&again).await, time);
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    assert!(seen.len() > 190, "{} different times of 200", seen.len());
+    let late = seen.iter().filter(|t| **t >= 12_500 * MS).count();
+    assert!((60..140).contains(&late), "{late} of 200 in the upper half");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_time_without_end_ends_by_reset_only() {
+    let s = subject(quick().open_for(Duration::MAX));
+    s.times(1, Do::Fail).await;
+    advance(20 * 365 * 86_400 * SECOND).await;
+    assert!(!s.passes(Do::Succeed).await);
+    s.handle.reset();
+    assert!(s.passes(Do::Succeed).await);
+}
+
+// ---- half-open ----
+
+#[tokio::test(start_paused = true)]
+async fn a_share_of_the_probes_closes_and_the_verdict_comes_as_soon_as_it_is_certain() {
+    let s = |outcomes: &'static str| async move {
+        let s = subject(quick().probes(5).close_rate(0.6, 5));
+        s.times(1, Do::Fail).await;
+        advance(10 * SECOND).await;
+        for outcome in outcomes.chars() {
+            assert_eq!(s.handle.state() == State::Closed, false);
+            s.times(
+                1,
+                if outcome == '.' {
+                    Do::Succeed
+                } else {
+                    Do::Fail
+                },
+            )
+            .await;
+        }
+        s.handle.state()
+    };
+    // Three of five are needed, so two may fail.
+    assert_eq!(s("...").await, State::Closed);
+    assert_eq!(s("x.x..").await, State::Closed);
+    assert_eq!(s("xx").await, State::HalfOpen);
+    assert_eq!(s("xxx").await, State::Open);
+    assert_eq!(s("..xx").await, State::HalfOpen);
+    assert_eq!(s("..xxx").await, State::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_is_slow_does_not_vouch_for_the_upstream() {
+    let s = subject(settings().slow_after(SECOND).slow_rate(0.5, 4).min_calls(1));
+    s.times(1, Do::Take(SECOND)).await;
+    advance(10 * SECOND).await;
+    s.times(1, Do::Take(2 * SECOND)).await;
+    assert_eq!(s.handle.state(), State::Open);
+    advance(10 * SECOND).await;
+    s.times(1, Do::Take(500 * MS)).await;
+    assert_eq!(s.handle.state(), State::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ban_told_to_a_probe_is_obeyed() {
+    let s = subject(quick().open_on_ban(600 * SECOND));
+    s.times(1, Do::Fail).await;
+    advance(10 * SECOND).await;
+    s.times(1, Do::Ban(Some(300 * SECOND))).await;
+    assert_eq!(cause(&s), Some(Cause::Banned));
+    assert_eq!(wait(&s).await, 300 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_a_half_open_circuit_says_that_probes_are_under_way() {
+    let s = subject(quick());
+    s.times(1, Do::Fail).await;
+    advance(10 * SECOND).await;
+    let probe = s.spawn(Do::Hang).await;
+    let refused = s.refusal().await;
+    assert_eq!(refused.because(), Some(Because::Probing));
+    assert_eq!(refused.reason(), Reason::CircuitOpen);
+    probe.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn hung_probes_never_wedge_the_circuit() {
+    let s = subject(quick().probes(2).probe_timeout(5 * SECOND));
+    s.times(1, Do::Fail).await;
+    advance(10 * SECOND).await;
+    for _ in 0..10 {
+        let hung = [s.spawn(Do::Hang).await, s.spawn(Do::Hang).await];
+        assert!(!s.passes(Do::Succeed).await);
+        advance(5 * SECOND).await;
+        drop(hung);
+    }
+    s.times(2, Do::Succeed).await;
+    assert_eq!(s.handle.state(), State::Closed);
+}
+
+// ---- ramp ----
+
+#[tokio::test(start_paused = true)]
+async fn a_ramp_lets_a_doubling_share_of_the_traffic_pass_and_then_closes() {
+    let s = subject(quick().ramp(3, 10 * SECOND));
+    s.times(1, Do::Fail).await;
+    advance(10 * SECOND).await;
+    s.times(1, Do::Succeed).await;
+    for share in [8, 4, 2] {
+        assert_eq!(s.handle.state(), State::HalfOpen);
+        let before = s.sent();
+        s.times(80, Do::Succeed).await;
+        assert_eq!(s.sent() - before, 80 / share);
+        advance(10 * SECOND).await;
+    }
+    let before = s.sent();
+    s.times(80, Do::Succeed).await;
+    assert_eq!(s.sent() - before, 80);
+    assert_eq!(s.handle.state(), State::Closed);
+    assert_eq!(cause(&s), Some(Cause::RampDone));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_the_ramp_says_its_share_and_when_it_grows() {
+    let s = subject(quick().ramp(2, 10 * SECOND));
+    s.times(1, Do::Fail).await;
+    advance(10 * SECOND).await;
+    s.times(1, Do::Succeed).await;
+    advance(4 * SECOND).await;
+    // The first of the share passes.
+    assert!(s.passes(Do::Succeed).await);
+    let refused = s.refusal().await;
+    assert_eq!(refused.because(), Some(Because::Recovering { percent: 25 }));
+    assert_eq!(refused.retry_after(), Some(6 * SECOND));
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_on_the_ramp_open_the_circuit_by_the_rules_and_count_as_following() {
+    let rules = settings()
+        .consecutive_failures(2)
+        .open_growth(2.0, 60 * SECOND)
+        .ramp(2, 10 * SECOND);
+    let s = subject(rules);
+    s.times(2, Do::Fail).await;
+    advance(10 * SECOND).await;
+    s.times(1, Do::Succeed).await;
+    s.times(1, Do::Fail).await;
+    assert_eq!(s.handle.state(), State::HalfOpen, "one failure is not two");
+    s.times(4, Do::Fail).await;
+    assert_eq!(s.handle.state(), State::Open);
+    assert_eq!(wait(&s).await, 20 * SECOND);
+}
+
+/// A gate that is there and not used deals nothing: who calls without it is not let pass whole.
+#[tokio::test(start_paused = true)]
+async fn a_gate_that_nobody_comes_through_does_not_open_the_ramp_to_all() {
+    use tower::Layer;
+    let s = subject(quick().ramp(3, 10 * SECOND));
+    let _idle = s.layer.gate().layer(());
+    s.times(1, Do::Fail).await;
+    advance(10 * SECOND).await;
+    s.times(1, Do::Succeed).await;
+    let before = s.sent();
+    s.times(80, Do::Succeed).await;
+    assert_eq!(s.sent() - before, 10);
+    // Nor does another way in.
+    let mut passed = 0;
+    for _ in 0..80 {
+        passed += u32::from(s.handle.call(async { Ok::<_, ()>(()) }).await.is_ok());
+    }
+    assert_eq!(passed, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_a_gate_the_share_of_the_ramp_is_dealt_once() {
+    use seawall_core::{Error, Lift};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use tower::{Layer, ServiceExt, service_fn};
+    let config = quick().ramp(1, 10 * SECOND).build().expect("valid");
+    let layer = seawall_breaker::BreakerLayer::new("ramp", config);
+    let sent: Arc<AtomicU64> = Arc::default();
+    let counted = Arc::clone(&sent);
+    let service = layer
+        .gate()
+        .layer(layer.layer(Lift::new(service_fn(move |well: bool| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async move { if well { Ok(()) } else { Err("down") } }
+        }))));
+    let call = |well| {
+        let service = service.clone();
+        async move { service.oneshot(well).await as Result<(), Error<&str>> }
+    };
+    let _ = call(false).await;
+    advance(10 * SECOND).await;
+    call(true).await.expect("the probe");
+    let before = sent.load(Ordering::SeqCst);
+    for _ in 0..80 {
+        let _ = call(true).await;
+    }
+    assert_eq!(sent.load(Ordering::SeqCst) - before, 40);
+}
+
+// ---- waiting while probes run ----
+
+#[tokio::test(start_paused = true)]
+async fn calls_may_wait_for_the_verdict_of_the_probes() {
+    let rules = || {
+        quick().while_probing(WhileProbing::Wait {
+            at_most: 30 * SECOND,
+        })
+    };
+    // The probe succeeds: all who waited go.
+    let s = subject(rules());
+    s.times(1, Do::Fail).await;
+    advance(10 * SECOND).await;
+    let probe = s.spawn(Do::Take(2 * SECOND)).await;
+    let mut waiting = Vec::new();
+    for _ in 0..10 {
+        waiting.push(s.spawn(Do::Succeed).await);
+    }
+    assert_eq!(s.sent(), 2);
+    let start = Instant::now();
+    for call in waiting {
+        call.await.expect("no panic").expect("answered");
+    }
+    assert_eq!(start.elapsed(), 2 * SECOND);
+    probe.await.expect("no panic").expect("answered");
+
+    // The probe fails: all who waited are refused at once.
+    let s = subject(rules());
+    s.times(1, Do::Fail).await;
+    advance(10 * SECOND).await;
+    let _probe = s.spawn(Do::FailAfter(2 * SECOND)).await;
+    let start = Instant::now();
+    assert!(!s.passes(Do::Succeed).await);
+    assert_eq!(start.elapsed(), 2 * SECOND);
+    assert_eq!(s.sent(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_longer_for_probes_than_was_said() {
+    let s = subject(
+        quick()
+            .probe_timeout(60 * SECOND)
+            .while_probing(WhileProbing::Wait {
+                at_most: 3 * SECOND,
+            }),
+    );
+    s.times(1, Do::Fail).await;
+    advance(10 * SECOND).await;
+    let _probe = s.spawn(Do::Hang).await;
+    let start = Instant::now();
+    assert_eq!(s.refusal().await.because(), Some(Because::Probing));
+    assert_eq!(start.elapsed(), 3 * SECOND);
+}
+
+/// The probe hangs and everybody else waits: nobody is left who could notice, but the waiting.
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_take_over_from_a_probe_that_hangs_or_is_given_up() {
+    let s = subject(
+        quick()
+            .probe_timeout(5 * SECOND)
+            .while_probing(WhileProbing::Wait {
+                at_most: 60 * SECOND,
+            }),
+    );
+    s.times(1, Do::Fail).await;
+    advance(10 * SECOND).await;
+    let _hung = s.spawn(Do::Hang).await;
+    let start = Instant::now();
+    timeout(20 * SECOND, s.send(Do::Succeed))
+        .await
+        .expect("in time")
+        .expect("answered");
+    assert_eq!(start.elapsed(), 5 * SECOND);
+
+    s.times(1, Do::Fail).await;
+    advance(10 * SECOND).await;
+    let given_up = s.spawn(Do::Hang).await;
+    let waiting = s.spawn(Do::Succeed).await;
+    let start = Instant::now();
+    given_up.abort();
+    waiting.await.expect("no panic").expect("answered");
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+// ---- abandoned calls ----
+
+#[tokio::test(start_paused = true)]
+async fn abandoned_calls_say_nothing_unless_they_are_older_than_was_said() {
+    let give_up = |rules: seawall_breaker::BreakerConfigBuilder, after: Duration| async move {
+        let s = subject(rules);
+        for _ in 0..3 {
+            assert!(timeout(after, s.send(Do::Hang)).await.is_err());
+        }
+        let counts = s.handle.snapshot().counts;
+        (s.handle.state(), counts.abandoned, counts.failures)
+    };
+    let rules = || settings().consecutive_failures(3);
+    assert_eq!(give_up(rules(), SECOND).await, (State::Closed, 3, 0));
+    let strict = || rules().abandoned(Abandoned::FailureAfter(SECOND));
+    assert_eq!(give_up(strict(), 999 * MS).await, (State::Closed, 3, 0));
+    let (state, abandoned, failures) = give_up(strict(), SECOND).await;
+    assert_eq!((state, abandoned + failures >= 3), (State::Open, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abandoned_probe_that_was_old_enough_fails() {
+    let s = subject(quick().abandoned(Abandoned::FailureAfter(SECOND)));
+    s.times(1, Do::Fail).await;
+    advance(10 * SECOND).await;
+    assert!(timeout(2 * SECOND, s.send(Do::Hang)).await.is_err());
+    assert_eq!(s.handle.state(), State::Open);
+}
+
+// ---- late results ----
+
+#[tokio::test(start_paused = true)]
+async fn results_of_an_earlier_period_never_vote_whatever_they_say() {
+    let s = subject(
+        settings()
+            .consecutive_failures(2)
+            .probes(1)
+            .successes_to_close(2),
+    );
+    let mut late = Vec::new();
+    for what in [
+        Do::Take(15 * SECOND),
+        Do::Take(15 * SECOND),
+        Do::FailAfter(15 * SECOND),
+        Do::FailAfter(25 * SECOND),
+        Do::FailAfter(25 * SECOND),
+    ] {
+        late.push(s.spawn(what).await);
+    }
+    s.times(2, Do::Fail).await;
+    advance(10 * SECOND).await;
+    s.times(1, Do::Succeed).await;
+    assert_eq!(s.handle.state(), State::HalfOpen);
+    // Two old successes would close it, an old failure would open it.
+    advance(6 * SECOND).await;
+    tokio::task::yield_now().await;
+    assert_eq!(s.handle.state(), State::HalfOpen);
+    s.times(1, Do::Succeed).await;
+    assert_eq!(s.handle.state(), State::Closed);
+    advance(10 * SECOND).await;
+    for call in late {
+        let answer = call.await.expect("no panic");
+        assert!(answer.is_ok() || answer.unwrap_err().rejection().is_none());
+    }
+    assert_eq!(s.handle.state(), State::Closed);
+    assert_eq!(s.handle.snapshot().counts.late, 5);
+}

@@ -1,0 +1,139 @@
+//! An upstream that does as each request says.
+
+#![allow(dead_code, reason = "each test uses its own part of it")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use seawall_breaker::{Breaker, BreakerConfig, BreakerConfigBuilder, BreakerHandle, BreakerLayer};
+use seawall_core::{Error, FailureKind, Lift, Outcome, Refusable, Rejection, Scope};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+use tower::util::BoxCloneService;
+use tower::{Layer, ServiceExt, service_fn};
+
+pub(crate) const MS: Duration = Duration::from_millis(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+
+/// What the upstream does with a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Do {
+    Succeed,
+    Fail,
+    /// Answers well, after so long.
+    Take(Duration),
+    /// Fails, after so long.
+    FailAfter(Duration),
+    Hang,
+    Ban(Option<Duration>),
+    /// Says after the first time that the ban lasts for the second.
+    BanAfter(Duration, Duration),
+    Throttle(Option<Duration>, Scope),
+    BadRequest,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Said(pub(crate) Outcome);
+
+pub(crate) type Upstream = BoxCloneService<Do, (), Error<Said>>;
+pub(crate) type Judge = fn(Result<&(), &Error<Said>>) -> Outcome;
+
+fn judge(answer: Result<&(), &Error<Said>>) -> Outcome {
+    match answer {
+        Ok(()) => Outcome::Success,
+        Err(Error::Inner(Said(outcome))) => *outcome,
+        Err(_) => Outcome::Ignored,
+    }
+}
+
+async fn carry_out(what: Do) -> Result<(), Said> {
+    let failure = Outcome::Failure(FailureKind::Server);
+    match what {
+        Do::Succeed => Ok(()),
+        Do::Fail => Err(Said(failure)),
+        Do::Take(time) => {
+            sleep(time).await;
+            Ok(())
+        }
+        Do::FailAfter(time) => {
+            sleep(time).await;
+            Err(Said(failure))
+        }
+        Do::Hang => std::future::pending().await,
+        Do::Ban(lasts) => Err(Said(Outcome::Banned { lasts })),
+        Do::BanAfter(time, lasts) => {
+            sleep(time).await;
+            Err(Said(Outcome::Banned { lasts: Some(lasts) }))
+        }
+        Do::Throttle(retry_after, scope) => Err(Said(Outcome::Throttled { retry_after, scope })),
+        Do::BadRequest => Err(Said(Outcome::Ignored)),
+    }
+}
+
+/// A breaker over such an upstream.
+pub(crate) struct Subject {
+    pub(crate) layer: BreakerLayer<Judge>,
+    pub(crate) service: Breaker<Upstream, Judge>,
+    pub(crate) handle: BreakerHandle,
+    sent: Arc<AtomicU64>,
+}
+
+/// The settings that most tests start from: open for ten seconds, and one probe closes.
+pub(crate) fn settings() -> BreakerConfigBuilder {
+    BreakerConfig::builder().open_for(10 * SECOND)
+}
+
+pub(crate) fn subject(builder: BreakerConfigBuilder) -> Subject {
+    let config = builder.build().expect("valid");
+    let layer = BreakerLayer::new("upstream", config).classify(judge as Judge);
+    let sent: Arc<AtomicU64> = Arc::default();
+    let counted = Arc::clone(&sent);
+    let upstream = BoxCloneService::new(Lift::new(service_fn(move |what| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        carry_out(what)
+    })));
+    Subject {
+        service: layer.layer(upstream),
+        handle: layer.handle(),
+        layer,
+        sent,
+    }
+}
+
+impl Subject {
+    /// Calls that reached the upstream.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::SeqCst)
+    }
+
+    pub(crate) async fn send(&self, what: Do) -> Result<(), Error<Said>> {
+        self.service.clone().oneshot(what).await
+    }
+
+    pub(crate) async fn times(&self, times: u32, what: Do) {
+        for _ in 0..times {
+            let _ = self.send(what).await;
+        }
+    }
+
+    /// Makes a call that goes on by itself; it has been admitted when this returns.
+    pub(crate) async fn spawn(&self, what: Do) -> JoinHandle<Result<(), Error<Said>>> {
+        let call = tokio::spawn(self.service.clone().oneshot(what));
+        tokio::task::yield_now().await;
+        call
+    }
+
+    /// The refusal that a call meets now.
+    pub(crate) async fn refusal(&self) -> Rejection {
+        let error = self.send(Do::Succeed).await.expect_err("refused");
+        *error.rejection().expect("a refusal, not the inner error")
+    }
+
+    pub(crate) async fn passes(&self, what: Do) -> bool {
+        match self.send(what).await {
+            Ok(()) => true,
+            Err(error) => error.rejection().is_none(),
+        }
+    }
+}
