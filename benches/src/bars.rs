@@ -72,8 +72,21 @@ const BARS: &[Bar] = &[
     AtMost("breaker closed, count window, ns", "1.3x recloser's async call",
         |f| f.ns("seawall/breaker/closed-count"),
         |f| Some(1.3 * f.ns("recloser/breaker/closed-count-async")?)),
-    NotBuilt("breaker closed, time window", "count window + one clock read + 5 ns"),
-    NotBuilt("breaker closed, slow calls judged", "time window + one clock read"),
+    AtMost("breaker closed, time window, ns", "count window + one clock read + 5 ns",
+        |f| f.ns("seawall/breaker/closed-time"),
+        |f| Some(f.ns("seawall/breaker/closed-count")? + f.ns("raw/clock/read")? + 5.0)),
+    AtMost("breaker closed, slow calls judged, ns", "time window + one clock read",
+        |f| f.ns("seawall/breaker/closed-slow"),
+        |f| Some(f.ns("seawall/breaker/closed-time")? + f.ns("raw/clock/read")?)),
+    AtMost("breaker, 1,000,000 calls in the count window, ns", "1.1x that with 100",
+        |f| f.ns("seawall/breaker/failing-count-1m"),
+        |f| Some(1.1 * f.ns("seawall/breaker/failing-count-100")?)),
+    AtMost("breaker, 1,000,000 calls in the time window, ns", "1.1x that with 100",
+        |f| f.ns("seawall/breaker/failing-time-1m"),
+        |f| Some(1.1 * f.ns("seawall/breaker/failing-time-100")?)),
+    AtMost("gate and breaker, closed, ns", "breaker + 20 ns",
+        |f| f.ns("seawall/breaker/with-gate"),
+        |f| Some(f.ns("seawall/breaker/closed-count")? + 20.0)),
     AtMost("breaker open, refusal, ns", "one clock read + 22 ns",
         |f| f.ns("seawall/breaker/refused"),
         |f| Some(f.ns("raw/clock/read")? + 22.0)),
@@ -86,7 +99,11 @@ const BARS: &[Bar] = &[
     AtMost("breaker, bytes", "512 + 384 per stripe",
         |f| f.extra(Extra::BreakerBytes),
         |_| Some(512.0 + 384.0 * seawall_core::striped::Stripes::auto().get() as f64)),
-    NotBuilt("breaker per key", "one stripe per key; idle keys leave"),
+    AtMost("breaker per key, one key, ns", "breaker + 60 ns",
+        |f| f.ns("seawall/breaker/per-key-one"),
+        |f| Some(f.ns("seawall/breaker/closed-count")? + 60.0)),
+    AtMost("breaker per key, bytes per key with 100,000 keys", "768",
+        |f| f.extra(Extra::KeyBytes), |_| Some(768.0)),
     AtMost("rate limit, granted, ns", "1.4x governor on the same clock",
         |f| f.ns("seawall/ratelimit/granted"),
         |f| Some(1.4 * f.ns("governor/ratelimit/granted-std-clock")?)),
@@ -100,14 +117,18 @@ const BARS: &[Bar] = &[
         |f| f.together("seawall/bulkhead/free"), |f| f.together("tower/bulkhead/free")),
     AtMost("timeout, answer at once, ns", "1/3 of tower's Timeout",
         |f| f.ns("seawall/timeout/ready"), |f| Some(f.ns("tower/timeout/ready")? / 3.0)),
+    AtMost("timeout, answer at the second poll, ns", "1.1x tower's Timeout",
+        |f| f.ns("seawall/timeout/pending"), |f| Some(1.1 * f.ns("tower/timeout/pending")?)),
     AtMost("retry, none needed, ns", "tower's Retry + 22 ns",
         |f| f.ns("seawall/retry/plain"), |f| Some(f.ns("tower/retry/plain")? + 22.0)),
     AtMost("retry with budget, none needed, ns", "0.6x tower's Retry with TpsBudget",
         |f| f.ns("seawall/retry/budget"), |f| Some(0.6 * f.ns("tower/retry/budget")?)),
-    NotBuilt("hedge, not fired", "1/3 of tower's Hedge"),
+    AtMost("hedge, not fired, ns", "1/3 of tower's Hedge",
+        |f| f.ns("seawall/hedge/not-fired"), |f| Some(f.ns("tower/hedge/not-fired")? / 3.0)),
     AtMost("five layers, count window, ns", "0.75x tower's five, which have no breaker",
         |f| f.ns("seawall/stack/five"), |f| Some(0.75 * f.ns("tower/stack/five")?)),
-    NotBuilt("five layers, time window, slow calls judged", "tower's five"),
+    AtMost("five layers, time window, slow calls judged, ns", "tower's five",
+        |f| f.ns("seawall/stack/five-slow"), |f| f.ns("tower/stack/five")),
     AtMost("five layers, ns", "1/6 of tower-resilience's five",
         |f| f.ns("seawall/stack/five"), |f| Some(f.ns("tower-resilience/stack/five")? / 6.0)),
 ];
@@ -210,7 +231,7 @@ mod tests {
 
     #[test]
     fn what_does_not_exist_yet_is_not_hidden() {
-        assert!(line(&[], "hedge").starts_with("not built yet "));
+        assert!(line(&[], "rate limit per key").starts_with("not built yet "));
     }
 
     #[test]

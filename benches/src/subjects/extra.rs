@@ -12,16 +12,20 @@ use crate::tail;
 pub(crate) enum Extra {
     /// Bytes of a breaker: its layer, one service, and what both share.
     BreakerBytes,
+    /// Bytes of one of 100,000 keys of a breaker per key: its circuit, its window and its place in
+    /// the map.
+    KeyBytes,
     /// The refusal that 1 of 1,000 is slower than, in nanoseconds, with 64 tasks on the circuit.
     RefusalTail,
 }
 
 impl Extra {
-    pub(crate) const ALL: &[Self] = &[Self::BreakerBytes, Self::RefusalTail];
+    pub(crate) const ALL: &[Self] = &[Self::BreakerBytes, Self::KeyBytes, Self::RefusalTail];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::BreakerBytes => "seawall/breaker/memory",
+            Self::KeyBytes => "seawall/breaker/per-key-memory",
             Self::RefusalTail => "seawall/breaker/refused-tail",
         }
     }
@@ -29,9 +33,17 @@ impl Extra {
     pub(crate) fn measure(self) -> Result<f64, String> {
         match self {
             Self::BreakerBytes => Ok(breaker_bytes()),
+            Self::KeyBytes => Ok(key_bytes()),
             Self::RefusalTail => tail::p999(&seawall::open_breaker().layer(Lift::new(Leaf))),
         }
     }
+}
+
+fn key_bytes() -> f64 {
+    const KEYS: u64 = 100_000;
+    // Not those that the first few keys are not enough to fill.
+    let few = seawall::keyed_bytes(1);
+    (seawall::keyed_bytes(KEYS) - few) / (KEYS - 1) as f64
 }
 
 fn breaker_bytes() -> f64 {

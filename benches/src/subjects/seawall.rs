@@ -1,10 +1,14 @@
 //! Ours, each over a lifted leaf, as a user would stack it.
 
+use std::borrow::Cow;
+use std::future::ready;
+use std::hint::black_box;
 use std::time::Duration;
 
-use seawall_breaker::{BreakerConfig, BreakerLayer, State};
+use seawall_breaker::{BreakerConfig, BreakerConfigBuilder, BreakerLayer, State};
 use seawall_bulkhead::{BulkheadConfig, BulkheadLayer};
-use seawall_core::{Always, Lift, Meta, Replay};
+use seawall_core::{Always, Lift, Meta, Refusable, Replay};
+use seawall_hedge::{HedgeConfig, HedgeConfigBuilder, HedgeLayer};
 use seawall_ratelimit::{RateLimitConfig, RateLimitLayer};
 use seawall_retry::{RetryConfig, RetryLayer};
 use seawall_timeout::AttemptTimeoutLayer;
@@ -12,7 +16,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{HOUR, LONG, MANY, Subject};
-use crate::leaf::{FAIL, Late, Leaf, Stuck, call_once};
+use crate::leaf::{FAIL, Late, Leaf, Stuck, answer, call_once};
 
 const LEAF: Lift<Leaf> = Lift::new(Leaf);
 const SECOND: Duration = Duration::from_secs(1);
@@ -30,7 +34,36 @@ fn breakers() -> Vec<Subject> {
         Subject::service_cloned("seawall/breaker/closed-count-cloned", || {
             breaker().layer(LEAF)
         }),
+        Subject::service("seawall/breaker/closed-time", || {
+            breaker_of(over_time(builder())).layer(LEAF)
+        }),
+        Subject::service("seawall/breaker/closed-slow", || {
+            breaker_of(slow(over_time(builder()))).layer(LEAF)
+        }),
+        // What a window costs shows at failures. One of 100 calls fails, and the window is full.
+        Subject::function("seawall/breaker/failing-count-100", || {
+            failing(|b| of_calls(b, 100))
+        }),
+        Subject::function("seawall/breaker/failing-count-1m", || {
+            failing(|b| of_calls(b, 1_000_000))
+        }),
+        Subject::function("seawall/breaker/failing-time-100", || {
+            failing_after(over_time, 100)
+        }),
+        Subject::function("seawall/breaker/failing-time-1m", || {
+            failing_after(over_time, 1_000_000)
+        }),
         Subject::service("seawall/breaker/refused", || open_breaker().layer(LEAF)).refusing(),
+        Subject::service("seawall/breaker/with-gate", || {
+            let breaker = breaker();
+            breaker.gate().layer(breaker.layer(LEAF))
+        }),
+        Subject::service("seawall/breaker/per-key-one", || per_key(1)),
+        Subject::service("seawall/breaker/per-key-10k", || per_key(10_000)),
+        Subject::async_function("seawall/breaker/closed-count-future", || {
+            let breaker = breaker().handle();
+            async move |i| black_box(&breaker.call(ready(answer(i))).await).is_ok()
+        }),
         Subject::service("seawall/gate/closed", || breaker().gate().layer(LEAF)),
         Subject::service("seawall/gate/refused", || open_breaker().gate().layer(LEAF)).refusing(),
     ]
@@ -66,9 +99,24 @@ fn others() -> Vec<Subject> {
             retry().without_budget().layer(LEAF)
         }),
         Subject::service("seawall/retry/budget", || retry().layer(LEAF)),
+        Subject::service("seawall/hedge/not-fired", || {
+            hedge(HedgeConfig::builder().after(LONG)).layer(LEAF)
+        }),
+        Subject::service("seawall/hedge/not-fired-learned", || {
+            let mut service = hedge(HedgeConfig::builder()).layer(LEAF);
+            for request in 0..1_000 {
+                call_once(&mut service, request).expect("the leaf answers");
+            }
+            service
+        }),
         Subject::service("seawall/lift/ready", || LEAF),
         Subject::service("seawall/stack/five", five),
         Subject::service_cloned("seawall/stack/five-cloned", five),
+        Subject::service("seawall/stack/five-slow", || {
+            let inner = rate_limit().layer(timeout().layer(LEAF));
+            let breaker = breaker_of(slow(over_time(builder())));
+            retry().layer(breaker.layer(bulkhead(MANY).layer(inner)))
+        }),
         Subject::service("seawall/stack/six", || {
             let breaker = breaker();
             let inner = breaker.layer(timeout().layer(LEAF));
@@ -84,13 +132,78 @@ fn five() -> impl Service<u64, Future: Send> + Clone + Send {
 }
 
 pub(super) fn breaker() -> BreakerLayer {
-    let config = BreakerConfig::builder()
-        .failure_rate(0.5, 100)
-        .min_calls(100)
-        .open_for(HOUR)
-        .build()
-        .expect("a valid breaker");
-    BreakerLayer::new("bench", config)
+    breaker_of(of_calls(builder(), 100))
+}
+
+fn builder() -> BreakerConfigBuilder {
+    BreakerConfig::builder().min_calls(100).open_for(HOUR)
+}
+
+fn of_calls(builder: BreakerConfigBuilder, calls: u32) -> BreakerConfigBuilder {
+    builder.failure_rate(0.5, calls)
+}
+
+fn over_time(builder: BreakerConfigBuilder) -> BreakerConfigBuilder {
+    builder.failure_rate_over(0.5, HOUR)
+}
+
+fn slow(builder: BreakerConfigBuilder) -> BreakerConfigBuilder {
+    builder.slow_after(LONG).slow_rate_over(0.5, HOUR)
+}
+
+fn breaker_of(builder: BreakerConfigBuilder) -> BreakerLayer {
+    BreakerLayer::new("bench", builder.build().expect("a valid breaker"))
+}
+
+/// A breaker over an upstream that fails one of 100 calls, with a window of calls that is full.
+fn failing(
+    rule: fn(BreakerConfigBuilder) -> BreakerConfigBuilder,
+) -> impl FnMut(u64) -> bool + Clone + Send {
+    failing_after(rule, 1_000_000)
+}
+
+fn failing_after(
+    rule: fn(BreakerConfigBuilder) -> BreakerConfigBuilder,
+    calls: u64,
+) -> impl FnMut(u64) -> bool + Clone + Send {
+    let mut service = breaker_of(rule(builder())).layer(LEAF);
+    let mut call = move |i: u64| {
+        let request = if i % 100 == 99 { FAIL } else { i };
+        match call_once(&mut service, request) {
+            Ok(answer) => black_box(answer) != FAIL,
+            Err(error) => error.rejection().is_none(),
+        }
+    };
+    for i in 0..calls {
+        assert!(call(i), "the circuit stays closed");
+    }
+    call
+}
+
+/// The requests go round over so many keys, all of which are known already.
+fn per_key(keys: u64) -> impl Service<u64, Future: Send> + Clone + Send {
+    let config = of_calls(builder(), 100).build().expect("a valid breaker");
+    let layer = BreakerLayer::per_key("bench", config, move |request: &u64| {
+        Cow::<u64>::Owned(request % keys)
+    });
+    let mut service = layer.max_keys(2 * keys as usize).layer(LEAF);
+    for request in 0..keys {
+        call_once(&mut service, request).expect("the leaf answers");
+    }
+    service
+}
+
+/// What a breaker per key holds after a call of each of so many keys.
+pub(super) fn keyed_bytes(keys: u64) -> f64 {
+    let config = of_calls(builder(), 100).build().expect("a valid breaker");
+    let layer = BreakerLayer::per_key("bench", config, |request: &u64| Cow::<u64>::Owned(*request));
+    let mut service = layer.max_keys(2 * keys as usize).layer(LEAF);
+    let counted = allocation_counter::measure(|| {
+        for request in 0..keys {
+            call_once(&mut service, request).expect("the leaf answers");
+        }
+    });
+    counted.bytes_current as f64
 }
 
 /// Opened by failures, as in life: it knows when it will let a probe pass.
@@ -125,6 +238,11 @@ fn bulkhead(places: u32) -> BulkheadLayer {
 
 fn timeout() -> AttemptTimeoutLayer {
     AttemptTimeoutLayer::new("bench", LONG).expect("a valid timeout")
+}
+
+fn hedge(builder: HedgeConfigBuilder) -> HedgeLayer<seawall_core::ErrorIsFailure, Always> {
+    let config = builder.build().expect("a valid hedge");
+    HedgeLayer::new("bench", config).describe(Always(Meta::new(Replay::Safe)))
 }
 
 fn retry() -> RetryLayer<seawall_core::ErrorIsFailure, Always> {

@@ -11,6 +11,9 @@ use seawall_timeout::{AttemptTimeoutLayer, DeadlineLayer};
 use tower::ServiceBuilder;
 use tower::layer::util::Stack;
 
+/// A builder with one more layer.
+type Builder<T, L> = ServiceBuilder<Stack<T, L>>;
+
 /// Methods of [`ServiceBuilder`] for the layers of Seawall. Each is the same as
 /// [`layer`](ServiceBuilder::layer).
 ///
@@ -65,7 +68,7 @@ pub trait SeawallExt<L>: Sized {
     fn breaker_per_key<K, X, C, H, B>(
         self,
         layer: PerKeyLayer<K, X, C, H, B>,
-    ) -> ServiceBuilder<Stack<PerKeyLayer<K, X, C, H, B>, L>>
+    ) -> Builder<PerKeyLayer<K, X, C, H, B>, L>
     where
         K: ToOwned + ?Sized;
 
@@ -129,7 +132,7 @@ impl<L> SeawallExt<L> for ServiceBuilder<L> {
     fn breaker_per_key<K, X, C, H, B>(
         self,
         layer: PerKeyLayer<K, X, C, H, B>,
-    ) -> ServiceBuilder<Stack<PerKeyLayer<K, X, C, H, B>, L>>
+    ) -> Builder<PerKeyLayer<K, X, C, H, B>, L>
     where
         K: ToOwned + ?Sized,
     {

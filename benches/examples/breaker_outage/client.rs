@@ -1,0 +1,149 @@
+//! What every breaker guards: an HTTP client of the vendor that notes each call that it makes.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::RETRY_AFTER;
+use http::{Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Empty};
+use hyper_util::client::legacy::Client as HyperClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use seawall_core::{FailureKind, Outcome, Refusable, Rejection};
+use tokio::time::{Instant, timeout};
+use tower_service::Service;
+
+use crate::BoxError;
+
+/// How long a call may take: the timeout that every team has.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How a call failed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fail {
+    /// The vendor answered with this status, and asks to stay away so long.
+    Status(StatusCode, Option<Duration>),
+    /// No answer in time.
+    Late,
+    /// No connection, or it broke.
+    Broken,
+    /// Refused by a layer of Seawall.
+    Refused(Rejection),
+}
+
+impl fmt::Display for Fail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status, _) => write!(f, "the vendor answered {status}"),
+            Self::Late => f.write_str("no answer in time"),
+            Self::Broken => f.write_str("no connection"),
+            Self::Refused(rejection) => rejection.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Fail {}
+
+impl From<Rejection> for Fail {
+    fn from(rejection: Rejection) -> Self {
+        Self::Refused(rejection)
+    }
+}
+
+impl Refusable for Fail {
+    fn rejection(&self) -> Option<&Rejection> {
+        match self {
+            Self::Refused(rejection) => Some(rejection),
+            _ => None,
+        }
+    }
+}
+
+/// What an answer says about the vendor. Only ours can tell a ban from a failure.
+pub(crate) fn judge(answer: Result<&(), &Fail>) -> Outcome {
+    match answer {
+        Ok(()) => Outcome::Success,
+        Err(Fail::Status(StatusCode::FORBIDDEN, lasts)) => Outcome::Banned { lasts: *lasts },
+        Err(Fail::Status(..)) => Outcome::Failure(FailureKind::Server),
+        Err(Fail::Late) => Outcome::Unknown,
+        Err(_) => Outcome::Failure(FailureKind::Other),
+    }
+}
+
+/// A client of one vendor. Clones share its connections and its notes.
+#[derive(Clone, Debug)]
+pub(crate) struct Vendor {
+    client: HyperClient<HttpConnector, Empty<Bytes>>,
+    uri: Uri,
+    sent: Arc<Mutex<Vec<Instant>>>,
+}
+
+impl Vendor {
+    pub(crate) fn new(base_url: &str) -> Result<Self, BoxError> {
+        Ok(Self {
+            client: HyperClient::builder(TokioExecutor::new()).build_http(),
+            uri: format!("{base_url}/v2/stocks/AAPL/quotes/latest").parse()?,
+            sent: Arc::default(),
+        })
+    }
+
+    /// When each call was sent.
+    pub(crate) fn sent(&self) -> Vec<Instant> {
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.clone()
+    }
+
+    /// Asks for a quote.
+    pub(crate) async fn quote(self) -> Result<(), Fail> {
+        self.sent
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Instant::now());
+        match timeout(PATIENCE, self.exchange()).await {
+            Ok(answer) => answer,
+            Err(_elapsed) => Err(Fail::Late),
+        }
+    }
+
+    async fn exchange(&self) -> Result<(), Fail> {
+        let request = Request::get(self.uri.clone())
+            .body(Empty::new())
+            .map_err(|_| Fail::Broken)?;
+        let answer = self.client.request(request).await;
+        let answer = answer.map_err(|_| Fail::Broken)?;
+        let status = answer.status();
+        let wait = answer
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.parse().ok())
+            .map(Duration::from_secs);
+        answer
+            .into_body()
+            .collect()
+            .await
+            .map_err(|_| Fail::Broken)?;
+        if status.is_success() {
+            Ok(())
+        } else {
+            Err(Fail::Status(status, wait))
+        }
+    }
+}
+
+impl Service<()> for Vendor {
+    type Response = ();
+    type Error = Fail;
+    type Future = Pin<Box<dyn Future<Output = Result<(), Fail>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Fail>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, (): ()) -> Self::Future {
+        Box::pin(self.clone().quote())
+    }
+}

@@ -1,0 +1,65 @@
+//! The tables.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::BoxError;
+use crate::outage::{Fared, Outage};
+
+type Tables<'a> = [(&'a Outage, Vec<Fared>)];
+
+pub(crate) fn text(tables: &Tables<'_>) -> String {
+    let mut out = String::new();
+    for (outage, rows) in tables {
+        // Writing into a string cannot fail.
+        let _ = writeln!(out, "\n{}: {} (from 2 s to 6 s)", outage.name, outage.what);
+        let _ = writeln!(
+            out,
+            "  {:<44} {:>12} {:>12} {:>15} {:>14}",
+            "", "opened after", "let through", "answers again", "refused until"
+        );
+        for row in rows {
+            let name = format!("{}, {}", row.guard.library, row.guard.rule);
+            let early = match row.refused_before {
+                0 => String::new(),
+                n => format!("  ({n} refused before)"),
+            };
+            let _ = writeln!(
+                out,
+                "  {name:<44} {:>12} {:>12} {:>15} {:>14}{early}",
+                ms(row.opened_after),
+                row.sent,
+                ms(row.recovered_after),
+                ms(row.refused_until),
+            );
+        }
+    }
+    out
+}
+
+pub(crate) fn json(tables: &Tables<'_>) -> Result<String, BoxError> {
+    let millis = |time: Option<Duration>| time.map(|t| t.as_millis());
+    let rows: Vec<_> = tables
+        .iter()
+        .flat_map(|(outage, rows)| rows.iter().map(move |row| (outage, row)))
+        .map(|(outage, row)| {
+            json!({
+                "outage": outage.name,
+                "library": row.guard.library,
+                "rule": row.guard.rule,
+                "opened_after_ms": millis(row.opened_after),
+                "let_through": row.sent,
+                "recovered_after_ms": millis(row.recovered_after),
+                "refused_until_ms": millis(row.refused_until),
+                "refused_before": row.refused_before,
+            })
+        })
+        .collect();
+    Ok(serde_json::to_string_pretty(&rows)?)
+}
+
+fn ms(time: Option<Duration>) -> String {
+    time.map_or_else(|| "-".to_owned(), |time| format!("{} ms", time.as_millis()))
+}
