@@ -9,6 +9,7 @@ cargo test --workspace --all-features
 loom() {
     RUSTFLAGS='--cfg seawall_loom' CARGO_TARGET_DIR=target/loom cargo test --release "$@"
 }
+loom -p seawall-core --test loom
 loom -p seawall-breaker --lib loom
 loom -p seawall-bulkhead --test loom
 loom -p seawall-health --test loom

@@ -69,7 +69,7 @@ async fn the_registry_publishes_what_the_layers_counted_before_a_recorder_came()
     let lines = published(&recorder, &registry);
     for expected in [
         "seawall_breaker_state{name=orders,service=alpaca} = 2",
-        "seawall_breaker_transitions_total{name=orders,service=alpaca,to=open} = 1",
+        "seawall_breaker_transitions_total{from=closed,name=orders,service=alpaca,to=open} = 1",
         "seawall_calls_total{layer=breaker,name=orders,outcome=failure,service=alpaca} = 5",
         "seawall_calls_total{layer=breaker,name=orders,outcome=success,service=alpaca} = 1",
         "seawall_rejections_total{layer=gate,name=orders,reason=circuit_open,service=alpaca} = 1",

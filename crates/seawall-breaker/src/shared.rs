@@ -371,17 +371,25 @@ impl Cold {
         by[index(change.from)][index(change.to)] += 1;
     }
 
-    /// Transitions by the states before and after, those that never were left out.
+    /// Transitions by the states before and after: those that were, and those by the rules from
+    /// the start, so that their counters exist before they are needed.
     pub(crate) fn transitions(&self) -> impl Iterator<Item = (State, State, u64)> {
         let pairs = STATES
             .into_iter()
             .flat_map(|from| STATES.into_iter().map(move |to| (from, to)));
-        let count = |(from, to)| {
-            let by = self.transitions.as_ref()?;
-            let count = by[index(from)][index(to)];
-            (count > 0).then_some((from, to, count))
-        };
-        pairs.filter_map(count)
+        pairs.filter_map(|(from, to)| {
+            let count = match &self.transitions {
+                Some(by) => by[index(from)][index(to)],
+                None => 0,
+            };
+            let by_rule = matches!(
+                (from, to),
+                (State::Closed, State::Open)
+                    | (State::Open, State::HalfOpen)
+                    | (State::HalfOpen, State::Open | State::Closed)
+            );
+            (count > 0 || by_rule).then_some((from, to, count))
+        })
     }
 }
 

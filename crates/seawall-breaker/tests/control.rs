@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use seawall_breaker::{BreakerConfig, BreakerHandle, BreakerLayer, Cause, State};
 use seawall_core::{
-    Because, Component, Delivery, Error, Outcome, Reason, Refusable, Registry, Settle, What,
+    Because, Component, Delivery, Error, Outcome, Reason, Refusable, Registry, Settle, Value, What,
 };
 use support::{Do, MS, SECOND, settings, subject};
 use tokio::time::{Instant, advance, sleep};
@@ -204,7 +204,19 @@ async fn the_registry_shows_the_state_from_the_start_and_back_to_zero() {
         found.expect("the gauge is there")
     };
     assert!(gauge().contains('0'));
+    let openings = || {
+        let mut found = None;
+        s.handle.samples(&mut |sample| {
+            let from_to = [("from", "closed"), ("to", "open")];
+            if sample.metric == "seawall_breaker_transitions_total" && sample.labels == from_to {
+                found = Some(sample.value);
+            }
+        });
+        found
+    };
+    assert_eq!(openings(), Some(Value::Counter(0)), "before there was one");
     s.times(1, Do::Fail).await;
+    assert_eq!(openings(), Some(Value::Counter(1)));
     assert!(gauge().contains('2'));
     advance(10 * SECOND).await;
     s.times(1, Do::Succeed).await;
