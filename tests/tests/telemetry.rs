@@ -1,34 +1,11 @@
-//! What an operator sees: metrics by their names, transitions as `tracing` events, commands.
+//! What an operator sees: metrics by their names, and commands.
 
-use std::fmt::Write as _;
-use std::sync::{Arc, Mutex};
+#[path = "support/orders.rs"]
+mod orders;
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
-use seawall::{Command, Registry, TypedStack};
-use seawall_testkit::contract::{MockError, MockHandle, mock};
-use tower::{Layer, Service};
-
-type Subject = <TypedStack as Layer<seawall_testkit::contract::Mock>>::Service;
-
-fn stack(registry: &Registry) -> (Subject, MockHandle) {
-    let stack = seawall::broker("orders").typed().expect("valid");
-    stack.register(registry).expect("a name of its own");
-    let (inner, mock) = mock();
-    mock.answer_at_once();
-    (stack.layer(inner), mock)
-}
-
-async fn send(service: &mut Subject) -> bool {
-    let ready = std::future::poll_fn(|cx| service.poll_ready(cx)).await;
-    ready.is_ok() && service.call(1).await.is_ok()
-}
-
-async fn trip(service: &mut Subject, mock: &MockHandle) {
-    mock.script((0..5).map(|_| Err(MockError::Failed(1))));
-    for _ in 0..5 {
-        assert!(!send(service).await);
-    }
-}
+use orders::{send, stack, trip};
+use seawall::{Command, Registry};
 
 /// Every metric as `name{label=value,..} = value`, sorted.
 fn published(recorder: &DebuggingRecorder, registry: &Registry) -> Vec<String> {
@@ -118,68 +95,4 @@ async fn commands_go_to_the_layer_that_knows_them() {
     assert!(states.contains(&("breaker", "closed")), "{states:?}");
     assert_eq!(states.len(), 6);
     assert!(registry.snapshot().iter().all(|s| !s.settings.is_empty()));
-}
-
-/// Keeps what it is told, one line per event.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<String>>>);
-
-struct Line(String);
-
-impl tracing::field::Visit for Line {
-    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
-        let _ = write!(self.0, " {field}={value:?}");
-    }
-}
-
-impl tracing::Subscriber for Log {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.target() == "seawall"
-    }
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-    fn event(&self, event: &tracing::Event<'_>) {
-        let mut line = Line(event.metadata().level().to_string());
-        event.record(&mut line);
-        self.0.lock().expect("not poisoned").push(line.0);
-    }
-    fn enter(&self, _: &tracing::span::Id) {}
-    fn exit(&self, _: &tracing::span::Id) {}
-}
-
-#[tokio::test(start_paused = true)]
-async fn transitions_are_told_at_debug_and_refusals_at_trace() {
-    let log = Log::default();
-    let _guard = tracing::subscriber::set_default(log.clone());
-    let registry = Registry::new("alpaca");
-    let (mut service, mock) = stack(&registry);
-    trip(&mut service, &mock).await;
-    assert!(!send(&mut service).await);
-    let lines = log.0.lock().expect("not poisoned").clone();
-    let transition = lines
-        .iter()
-        .find(|l| l.contains("transition"))
-        .expect("told");
-    assert!(transition.starts_with("DEBUG"), "{transition}");
-    for part in [
-        "\"orders\"",
-        "\"closed\"",
-        "\"open\"",
-        "consecutive_failures",
-    ] {
-        assert!(transition.contains(part), "{transition}");
-    }
-    let refused = lines.iter().find(|l| l.contains("refused")).expect("told");
-    assert!(
-        refused.starts_with("TRACE") && refused.contains("circuit_open"),
-        "{refused}"
-    );
-    assert!(
-        lines
-            .iter()
-            .all(|l| l.starts_with("DEBUG") || l.starts_with("TRACE"))
-    );
 }

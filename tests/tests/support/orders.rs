@@ -1,0 +1,27 @@
+//! A stack named "orders", and how it is tripped.
+
+use seawall::{Registry, TypedStack};
+use seawall_testkit::contract::{MockError, MockHandle, mock};
+use tower::{Layer, Service};
+
+pub(crate) type Subject = <TypedStack as Layer<seawall_testkit::contract::Mock>>::Service;
+
+pub(crate) fn stack(registry: &Registry) -> (Subject, MockHandle) {
+    let stack = seawall::broker("orders").typed().expect("valid");
+    stack.register(registry).expect("a name of its own");
+    let (inner, mock) = mock();
+    mock.answer_at_once();
+    (stack.layer(inner), mock)
+}
+
+pub(crate) async fn send(service: &mut Subject) -> bool {
+    let ready = std::future::poll_fn(|cx| service.poll_ready(cx)).await;
+    ready.is_ok() && service.call(1).await.is_ok()
+}
+
+pub(crate) async fn trip(service: &mut Subject, mock: &MockHandle) {
+    mock.script((0..5).map(|_| Err(MockError::Failed(1))));
+    for _ in 0..5 {
+        assert!(!send(service).await);
+    }
+}
