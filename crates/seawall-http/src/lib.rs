@@ -11,7 +11,7 @@
 //! | question of a layer | answer |
 //! |---|---|
 //! | what does this result say? | [`HttpClassifier`], [`TransportError`], and [`inspect`] for what hides in bodies |
-//! | how long does it ask to wait? | [`retry_after()`] |
+//! | how long does it ask to wait? | [`retry_after()`]; what could not be read is counted in [`unreadable_retry_after`] |
 //! | may this request be sent twice, what does it cost, when is it too late? | [`Routes`], [`RequestDeadline`] |
 //! | how is it copied? | [`copy_request`] with a [`ReplayBody`], [`copy_bytes_request`] |
 //! | when is the call over? | [`UntilBodyEnd`], [`GuardedBody`] |
@@ -80,7 +80,7 @@ pub use deadline::{
 pub use guarded::{GuardedBody, UntilBodyEnd};
 pub use inspect::{InspectLayer, InspectedBody};
 pub use replay::{DEFAULT_REPLAY_CAP, ReplayBody, ReplayError};
-pub use retry_after::retry_after;
+pub use retry_after::{retry_after, unreadable_retry_after};
 pub use routes::{RequestDeadline, Routes, is_idempotent, stamp_deadline};
 #[cfg(feature = "reqwest")]
 pub use transport::reqwest_without_redirects;

@@ -1,5 +1,6 @@
 //! How long an answer asks to stay away.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use http::header::{HeaderMap, HeaderName, RETRY_AFTER};
@@ -11,7 +12,8 @@ const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 /// `Retry-After` is a number of seconds or an HTTP date (RFC 9110, section 10.2.3); a date in the
 /// past is a wait of zero. Fractions of seconds and the header `retry-after-ms` are not in the
 /// RFC; AI providers send them, and their own clients prefer the milliseconds. What is neither is
-/// ignored, and what is longer than a [`Duration`] can hold is [`Duration::MAX`].
+/// ignored and [counted](unreadable_retry_after), and what is longer than a [`Duration`] can hold
+/// is [`Duration::MAX`].
 ///
 /// `now` is only looked at for a date.
 ///
@@ -30,17 +32,54 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     hint(headers, || now)
 }
 
+/// How often an answer asked this process to wait in a header that could not be read, and was
+/// ignored: an upstream whose wishes are not heard is one to look at.
+///
+/// One count per reading, so an answer that a breaker and a retry judge counts twice.
+///
+/// ```
+/// use std::time::SystemTime;
+/// use http::{HeaderMap, HeaderValue, header::RETRY_AFTER};
+/// use seawall_http::{retry_after, unreadable_retry_after};
+///
+/// let before = unreadable_retry_after();
+/// let mut headers = HeaderMap::new();
+/// headers.insert(RETRY_AFTER, HeaderValue::from_static("in a minute"));
+/// assert_eq!(retry_after(&headers, SystemTime::UNIX_EPOCH), None);
+/// assert!(unreadable_retry_after() > before);
+/// ```
+pub fn unreadable_retry_after() -> u64 {
+    UNREADABLE.load(Ordering::Relaxed)
+}
+
+// Of the process: hints are read by functions and by classifiers that are values, and there is no
+// layer among them that could own a counter.
+static UNREADABLE: AtomicU64 = AtomicU64::new(0);
+
+fn unreadable() {
+    UNREADABLE.fetch_add(1, Ordering::Relaxed);
+}
+
 /// The same, for a caller who reads the clock only when there is a date.
 pub(crate) fn hint(headers: &HeaderMap, now: impl FnOnce() -> SystemTime) -> Option<Duration> {
-    let text = |name: HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
-    if let Some(wait) = text(RETRY_AFTER_MS).and_then(|ms| decimal(ms, 1_000)) {
-        return Some(wait);
+    // Bytes that are no text are as unreadable as an empty one.
+    let text = |name: HeaderName| Some(headers.get(name)?.to_str().unwrap_or_default().trim());
+    if let Some(ms) = text(RETRY_AFTER_MS) {
+        let wait = decimal(ms, 1_000);
+        if wait.is_some() {
+            return wait;
+        }
+        unreadable();
     }
     let value = text(RETRY_AFTER)?;
-    decimal(value, 1).or_else(|| {
+    let wait = decimal(value, 1).or_else(|| {
         let date = httpdate::parse_http_date(value).ok()?;
         Some(date.duration_since(now()).unwrap_or(Duration::ZERO))
-    })
+    });
+    if wait.is_none() {
+        unreadable();
+    }
+    wait
 }
 
 /// A decimal number of units, of which `per_second` make a second.
@@ -126,6 +165,23 @@ mod tests {
             of(&[("retry-after-ms", &enormous)], now),
             Some(Duration::MAX)
         );
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_counted() {
+        // Other tests count meanwhile, so no more than a lower bound can be told.
+        let counted = |pairs: &[(&'static str, &str)]| {
+            let before = unreadable_retry_after();
+            let _ = of(pairs, SystemTime::UNIX_EPOCH);
+            unreadable_retry_after() - before
+        };
+        assert!(counted(&[("retry-after", "soon")]) >= 1);
+        assert!(counted(&[("retry-after-ms", "soon"), ("retry-after", "2")]) >= 1);
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, HeaderValue::from_bytes(b"\xff").unwrap());
+        let before = unreadable_retry_after();
+        assert_eq!(retry_after(&headers, SystemTime::UNIX_EPOCH), None);
+        assert!(unreadable_retry_after() > before);
     }
 
     proptest! {

@@ -92,7 +92,15 @@ impl Adaptive {
         self.lock().acquire(now, longest)
     }
 
-    /// Gives the token of a request back that was not sent.
+    /// The same, and whether a token was taken.
+    pub(crate) fn take(&self, now: u64, longest: u64) -> Result<(u64, bool), u64> {
+        let mut state = self.lock();
+        let taken = state.enabled;
+        Ok((state.acquire(now, longest)?, taken))
+    }
+
+    /// Gives the token of a request back that was not sent. One that was let through before the
+    /// first throttle has none.
     pub fn release(&self) {
         let mut state = self.lock();
         if state.enabled {

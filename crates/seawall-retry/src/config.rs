@@ -199,10 +199,10 @@ impl RetryConfigBuilder {
         self
     }
 
-    /// Limits how long a call may take with all its attempts and waits, from its first poll; no
-    /// limit unless set.
+    /// Limits how long a call may take with all its attempts and waits, from its first poll (from
+    /// the call itself where it waits for a place in the sending rate); no limit unless set.
     ///
-    /// No wait is begun that would end later, and an attempt that is under way then is dropped and
+    /// No wait is begun that would end later, no attempt is made later, and an attempt that is under way then is dropped and
     /// means `DeadlineExceeded`. The request's own deadline holds where it is earlier, and then
     /// ends attempts too; without this setting it only ends waits, since a deadline layer above does the
     /// rest. [`Duration::MAX`] obeys the request's deadline alone.

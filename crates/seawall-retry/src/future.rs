@@ -381,6 +381,8 @@ where
                             call.expired()
                         }
                         Poll::Ready(Err(error)) => call.stopped(End::NotReady, error),
+                        // The task may not have been polled for a while.
+                        Poll::Ready(Ok(())) if call.track.is_late() => call.expired(),
                         Poll::Ready(Ok(())) => match call.next_request() {
                             Some(Ok(request)) => {
                                 let attempt = service.call(request);

@@ -39,7 +39,10 @@ pub enum Advice {
 /// An answer as a predicate sees it.
 #[non_exhaustive]
 #[derive(Debug)]
-pub struct Seen<'a, Res, Err> {
+pub struct Seen<'a, Req, Res, Err> {
+    /// The request of the next attempt: the copy, without what was [prepared](Prepare) for the
+    /// attempt that was answered.
+    pub request: &'a Req,
     /// What is known of the request.
     pub meta: Meta,
     /// The answer.
@@ -51,13 +54,13 @@ pub struct Seen<'a, Res, Err> {
 }
 
 // By hand: derived, they would ask the same of the answer.
-impl<Res, Err> Clone for Seen<'_, Res, Err> {
+impl<Req, Res, Err> Clone for Seen<'_, Req, Res, Err> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<Res, Err> Copy for Seen<'_, Res, Err> {}
+impl<Req, Res, Err> Copy for Seen<'_, Req, Res, Err> {}
 
 /// An answer as an [`Advise`] sees it.
 #[non_exhaustive]
@@ -75,8 +78,8 @@ pub struct Answer<'a, Req, Res, Err> {
 
 /// Gives [`Advice`] after an answer, and may bring waits of its own.
 ///
-/// Closures and `fn` pointers `Fn(Seen<'_, Res, Err>) -> Advice` are advisers. Implement it for
-/// what remembers something during a call.
+/// Closures and `fn` pointers `Fn(Seen<'_, Req, Res, Err>) -> Advice` are advisers. Implement
+/// it for what remembers something during a call.
 pub trait Advise<Req, Res, Err> {
     /// What it remembers during one call.
     type Memory;
@@ -102,7 +105,7 @@ pub trait Advise<Req, Res, Err> {
 
 impl<F, Req, Res, Err> Advise<Req, Res, Err> for F
 where
-    F: Fn(Seen<'_, Res, Err>) -> Advice,
+    F: Fn(Seen<'_, Req, Res, Err>) -> Advice,
 {
     type Memory = Meta;
     type Wait = Ready<()>;
@@ -113,6 +116,7 @@ where
 
     fn advise(&self, meta: &mut Meta, answer: Answer<'_, Req, Res, Err>) -> Advice {
         self(Seen {
+            request: answer.request,
             meta: *meta,
             result: answer.result.as_ref(),
             outcome: answer.outcome,

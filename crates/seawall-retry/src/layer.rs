@@ -92,13 +92,15 @@ impl Core {
         }
     }
 
-    /// Tells the sending rate of an answer.
-    pub(crate) fn learn(&self, seen: &Answered) {
+    /// Tells the sending rate of an answer to an attempt that has taken a token of it or not.
+    pub(crate) fn learn(&self, seen: &Answered, placed: bool) {
         let Some(rate) = &self.rate else {
             return;
         };
         if seen.is_refused_unsent() {
-            rate.release();
+            if placed {
+                rate.release();
+            }
         } else {
             let throttled = matches!(seen.outcome, Outcome::Throttled { .. });
             rate.on_response(throttled, rate.now());
@@ -186,7 +188,8 @@ impl<C, D, P, H> RetryLayer<C, D, P, H> {
     /// finds no place in the rate waits for it in the call's future, and is refused as
     /// `RateLimited` when that would take longer than the
     /// [longest wait](crate::RetryConfigBuilder::max_retry_after) or than its deadline allows. Each
-    /// call takes a short lock and reads the clock twice; a layer without a rate pays nothing.
+    /// attempt takes a short lock and reads the clock when it is made and when it is answered; a
+    /// layer without a rate pays nothing.
     ///
     /// ```
     /// use seawall_retry::{Adaptive, RetryConfig, RetryLayer};
@@ -323,9 +326,9 @@ impl<C, D, P, A, B, M> RetryLayer<C, D, P, Hooks<A, B, M>> {
     /// use seawall_retry::{Advice, RetryConfig, RetryLayer, Seen};
     ///
     /// // A report that is still being made is asked for again, a large one only once.
-    /// fn advise(seen: Seen<'_, u16, Error<std::io::Error>>) -> Advice {
+    /// fn advise(seen: Seen<'_, &str, u16, Error<std::io::Error>>) -> Advice {
     ///     match seen.result {
-    ///         Ok(202) => Advice::Again,
+    ///         Ok(202) if seen.request.starts_with("GET /reports/") => Advice::Again,
     ///         Err(_) if seen.meta.cost > 10 && seen.attempt > 1 => Advice::Stop,
     ///         _ => Advice::Table,
     ///     }

@@ -69,8 +69,8 @@
 //! to chance comes on top, or all who were told the same time would come back at one instant. An
 //! attempt that a layer below refused unsent costs nothing.
 //!
-//! A predicate ([`RetryLayer::retry_if`]) narrows this table by the request's metadata, the answer
-//! and the number of the attempt, and widens it to answers that are no failures; [`Advice`] has the
+//! A predicate ([`RetryLayer::retry_if`]) narrows this table by the request and its metadata, the
+//! answer and the number of the attempt, and widens it to answers that are no failures; [`Advice`] has the
 //! table of what it can change. No predicate sends a request again that may have been executed and
 //! must not be executed twice.
 //!
@@ -85,9 +85,13 @@
 //! |---|---|---|
 //! | [`max_retry_after`](RetryConfigBuilder::max_retry_after) | what an upstream may ask for | the answer, at once |
 //! | [`refusal_wait`](RetryConfigBuilder::refusal_wait) | what a layer below may ask for | the refusal, at once |
-//! | [`Meta::deadline`](seawall_core::Meta) | each wait | the last real answer, before the wait |
+//! | [`Meta::deadline`](seawall_core::Meta) | each wait, and when attempts after it begin | the last real answer, before the wait |
 //! | [`overall_timeout`](RetryConfigBuilder::overall_timeout) | each wait and the attempt under way | the same; an attempt is dropped, `DeadlineExceeded` |
 //! | [`attempt_timeout`](RetryConfigBuilder::attempt_timeout) | one attempt | it is dropped, `AttemptTimeout`, tried again if that is safe |
+//!
+//! Timers are as coarse as a millisecond, so a wait is begun only when it ends more than that before
+//! the deadline. A timeout that comes with the request is the deadline; one for each attempt is
+//! `seawall-timeout`'s, set below this layer.
 //!
 //! # Signatures, nonces, attempt numbers
 //!
@@ -131,7 +135,8 @@
 //! or that could not be prepared, leaves the ready instance to the next caller. Between attempts
 //! nothing of the inner service is held: the failed attempt and its answer are dropped before the
 //! wait. An error of such a clone's readiness is the answer of the call. A call that has a deadline waits for a clone no longer
-//! than until then, and is answered `DeadlineExceeded`.
+//! than until then, and is answered `DeadlineExceeded`; so is one whose task was not polled in time
+//! after a wait.
 //!
 //! Attempts without a pause hand the thread over now and then, so that a deadline above is heard
 //! although the inner service fails at once each time.

@@ -58,6 +58,8 @@ pub(crate) struct Counters {
     attempts: [AtomicU64; KINDS],
     /// Attempts that were followed by another one, by their outcome.
     retried: [AtomicU64; KINDS],
+    /// Answers of calls that ended where no attempt was under way.
+    stopped: [AtomicU64; KINDS],
     ends: [AtomicU64; ENDS],
 }
 
@@ -69,6 +71,10 @@ impl Counters {
 
     pub(crate) fn retried(&self, kind: Kind) {
         self.retried[kind as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn stopped(&self, kind: Kind) {
+        self.stopped[kind as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn ended(&self, end: End) {
@@ -119,8 +125,10 @@ impl Ledger {
                 labels: &[("outcome", outcome)],
                 value: Value::Counter(attempts),
             });
-            // What was not followed by another attempt was the answer of the call.
-            let calls = attempts.saturating_sub(self.sum(|c| &c.retried[kind]));
+            // What was not followed by another attempt was the answer of the call; the others
+            // were answered by no attempt.
+            let last = attempts.saturating_sub(self.sum(|c| &c.retried[kind]));
+            let calls = last.saturating_add(self.sum(|c| &c.stopped[kind]));
             sink(Sample {
                 metric: "seawall_calls_total",
                 labels: &[("layer", "retry"), ("outcome", outcome)],

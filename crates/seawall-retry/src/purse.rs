@@ -91,13 +91,22 @@ impl Drop for Paid {
 pub(crate) struct Place(Option<Adaptive>);
 
 impl Place {
-    pub(crate) fn of(rate: &Adaptive) -> Self {
-        Self(Some(rate.clone()))
+    /// For an attempt that needs none.
+    pub(crate) const FREE: Self = Self(None);
+
+    /// Takes a place; the wait until it comes, both waits in nanoseconds. `None` when that is
+    /// longer than `longest`.
+    pub(crate) fn take(rate: &Adaptive, longest: u64) -> Result<(u64, Self), u64> {
+        let (wait, taken) = rate.take(rate.now(), longest)?;
+        // What was let through before the first throttle has taken nothing, and must not give
+        // anything back after it.
+        Ok((wait, Self(taken.then(|| rate.clone()))))
     }
 
-    /// The attempt is made now.
-    pub(crate) fn used(mut self) {
-        self.0 = None;
+    /// The attempt is made now; whether it has taken a token.
+    #[inline]
+    pub(crate) fn used(mut self) -> bool {
+        self.0.take().is_some()
     }
 }
 

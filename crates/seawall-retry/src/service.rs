@@ -75,13 +75,15 @@ where
         let meta = rules.describe.describe(&request);
         let memory = rules.hooks.adviser().start(&meta);
         if let Some(rate) = &rules.core.rate {
-            let mut track = Track::new(&meta, memory, 0);
+            let mut track = Track::new(&meta, memory, 0, false);
             match pace(&rules.core, rate, &mut track) {
                 // The ready instance stays for the next caller; this call takes a spare one.
                 Ok((pause, place)) if !pause.is_zero() => {
                     return ResponseFuture::paced(pause, common, request, track.paced(place));
                 }
-                Ok((_, place)) => place.used(),
+                Ok((_, place)) => {
+                    return self.first(common, request, &meta, track.into_memory(), place);
+                }
                 Err(wait) => {
                     let refusal = rules.core.refuse(Reason::RateLimited, Sent::No);
                     let error = refusal.with_retry_after(wait).into();
@@ -90,9 +92,8 @@ where
                     return ResponseFuture::answered(answer);
                 }
             }
-            return self.first(common, request, &meta, track.into_memory());
         }
-        self.first(common, request, &meta, memory)
+        self.first(common, request, &meta, memory, Place::FREE)
     }
 }
 
@@ -107,6 +108,7 @@ impl<S, C, D, P, H> Retry<S, C, D, P, H> {
         mut request: Req,
         meta: &Meta,
         memory: MemoryOf<H, Req, S::Response, S::Error>,
+        place: Place,
     ) -> ResponseFuture<S, Req, C, D, P, H>
     where
         S: Service<Req>,
@@ -123,13 +125,14 @@ impl<S, C, D, P, H> Retry<S, C, D, P, H> {
         };
         let preparer = rules.hooks.preparer();
         if let Err(error) = preparer.prepare(&mut request, Attempt::FIRST) {
-            let track = Track::new(meta, memory, 0);
+            let track = Track::new(meta, memory, 0, false);
             let answer = track.stopped(rules, common.stripe(), End::Unprepared, error);
             return ResponseFuture::answered(answer);
         }
         // The instance that was polled ready is the one that is called.
+        let placed = place.used();
         let attempt = self.inner.call(request);
-        ResponseFuture::new(attempt, common, copy, Track::new(meta, memory, 1))
+        ResponseFuture::new(attempt, common, copy, Track::new(meta, memory, 1, placed))
     }
 }
 
@@ -141,14 +144,15 @@ fn pace<M>(
     rate: &Adaptive,
     track: &mut Track<M>,
 ) -> Result<(Duration, Place), Duration> {
-    let now = Instant::now();
-    track.begin(core, now);
-    let mut longest = core.config.max_retry_after();
-    if let Some(deadline) = track.deadline {
-        longest = longest.min(deadline.saturating_duration_since(now));
+    if core.config.overall_timeout().is_some() {
+        track.begin(core, Instant::now());
     }
-    match rate.acquire(rate.now(), ns(longest)) {
-        Ok(wait) => Ok((Duration::from_nanos(wait), Place::of(rate))),
+    let mut longest = core.config.max_retry_after();
+    if let Some(left) = track.time_left() {
+        longest = longest.min(left);
+    }
+    match Place::take(rate, ns(longest)) {
+        Ok((wait, place)) => Ok((Duration::from_nanos(wait), place)),
         Err(wait) => Err(Duration::from_nanos(wait)),
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Track<M> {
     maybe_sent: bool,
     /// Whether the overall timeout is in the deadline.
     started: bool,
+    /// Whether the attempt under way has taken a token of the sending rate.
+    placed: bool,
     memory: M,
     /// What only calls with more than one attempt, or with a wait before the first, have.
     more: Option<Box<More>>,
@@ -47,15 +49,17 @@ pub(crate) enum Next<W> {
 }
 
 impl<M> Track<M> {
-    /// A call that has made so many attempts.
+    /// A call that has made so many attempts, the last of them with a token of the sending rate or
+    /// without.
     #[inline(always)]
-    pub(crate) const fn new(meta: &Meta, memory: M, attempt: u32) -> Self {
+    pub(crate) const fn new(meta: &Meta, memory: M, attempt: u32, placed: bool) -> Self {
         Self {
             replay: meta.replay,
             deadline: meta.deadline,
             attempt,
             maybe_sent: false,
             started: false,
+            placed,
             memory,
             more: None,
         }
@@ -85,6 +89,17 @@ impl<M> Track<M> {
             let end = deadline(now, limit);
             self.deadline = Some(self.deadline.map_or(end, |own| own.min(end)));
         }
+    }
+
+    /// The time left for a wait, if there is a deadline. Timers fire on whole milliseconds, so a
+    /// wait may be one longer than it was set to.
+    pub(crate) fn time_left(&self) -> Option<Duration> {
+        time_left(self.deadline)
+    }
+
+    /// Whether nobody wants the answer of another attempt any more.
+    pub(crate) fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|at| at <= Instant::now())
     }
 
     /// What an answer means; `None` for a success, of which there is nothing more to say.
@@ -144,7 +159,7 @@ impl<M> Track<M> {
         if let Some(paid) = self.more.as_mut().and_then(|more| more.paid.as_mut()) {
             paid.in_flight = !seen.is_refused_unsent();
         }
-        core.learn(&seen);
+        core.learn(&seen, self.placed);
         let mut world = Real::<_, _, _, _, H> {
             rules,
             copy,
@@ -255,12 +270,13 @@ impl<M> Track<M> {
         H: Hook<Req, T, E>,
     {
         let mut result = Err(error);
-        if self.maybe_sent {
-            let outcome = judge(&rules.classify, &result);
-            if let Some(told) = self.truth(&rules.core, outcome, refusal_in(&result)) {
-                result = Err(told.into());
-            }
+        let outcome = judge(&rules.classify, &result);
+        let mut kind = Kind::of(outcome, refusal_in(&result).is_some());
+        if let Some(told) = self.truth(&rules.core, outcome, refusal_in(&result)) {
+            kind = Kind::of(told.outcome(), true);
+            result = Err(told.into());
         }
+        counters.stopped(kind);
         self.give_up(rules, counters, end, &mut result);
         result
     }
@@ -283,6 +299,7 @@ impl<M> Track<M> {
         };
         let rejection = rules.core.refuse(Reason::DeadlineExceeded, sent);
         let mut result = Err(rejection.into());
+        counters.stopped(Kind::of(rejection.outcome(), true));
         self.give_up(rules, counters, End::Deadline, &mut result);
         result
     }
@@ -308,12 +325,13 @@ impl<M> Track<M> {
     #[inline]
     pub(crate) fn departed(&mut self) {
         self.attempt = self.attempt.saturating_add(1);
+        self.placed = false;
         if let Some(more) = &mut self.more {
             if let Some(paid) = &mut more.paid {
                 paid.in_flight = true;
             }
             if let Some(place) = more.place.take() {
-                place.used();
+                self.placed = place.used();
             }
         }
     }
@@ -323,6 +341,14 @@ impl<M> Track<M> {
     pub(crate) fn wants_copy(&self, core: &Core) -> bool {
         wants_copy(&core.config, self.replay, self.attempt.saturating_add(1))
     }
+}
+
+/// How coarse timers are.
+const TICK: Duration = Duration::from_millis(1);
+
+fn time_left(deadline: Option<Instant>) -> Option<Duration> {
+    let left = deadline?.saturating_duration_since(Instant::now());
+    Some(left.saturating_sub(TICK))
 }
 
 fn refusal_in<T, E: Refusable>(result: &Result<T, E>) -> Option<Rejection> {
@@ -386,16 +412,15 @@ where
     }
 
     fn time_left(&mut self) -> Option<Duration> {
-        let deadline = self.deadline?;
-        Some(deadline.saturating_duration_since(Instant::now()))
+        time_left(self.deadline)
     }
 
     fn place(&mut self, longest: Duration) -> Option<Duration> {
         let Some(rate) = &self.rules.core.rate else {
             return Some(Duration::ZERO);
         };
-        let wait = rate.acquire(rate.now(), ns(longest)).ok()?;
-        self.place = Some(Place::of(rate));
+        let (wait, place) = Place::take(rate, ns(longest)).ok()?;
+        self.place = Some(place);
         Some(Duration::from_nanos(wait))
     }
 

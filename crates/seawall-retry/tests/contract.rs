@@ -68,7 +68,7 @@ mod a_layer_with_everything_on {
     use seawall_retry::{Adaptive, Advice, Attempt, CloneRequest, Ended, Hooks, Seen};
     use tower::BoxError;
 
-    type Advise = fn(Seen<'_, u32, BoxError>) -> Advice;
+    type Advise = fn(Seen<'_, u32, u32, BoxError>) -> Advice;
     type Prepare = fn(&mut u32, Attempt) -> Result<(), BoxError>;
     type Mark = fn(&mut Result<u32, BoxError>, Ended);
     type Full = Retry<Mock, ErrorIsFailure, Always, CloneRequest, Hooks<Advise, Prepare, Mark>>;

@@ -296,7 +296,7 @@ async fn a_backoff_of_towers_waits_here_beside_a_predicate_and_hints() {
     };
     let upstream = Upstream::new([SERVER, told, SERVER, Outcome::Unknown]);
     let layer = layer(ladder(9))
-        .retry_if(|seen: Seen<'_, u32, Fault>| match seen.outcome {
+        .retry_if(|seen: Seen<'_, u32, u32, Fault>| match seen.outcome {
             Outcome::Unknown => Advice::Stop,
             _ => Advice::Table,
         })

@@ -23,10 +23,11 @@ impl<C, D, P, H> RetryLayer<C, D, P, H> {
     /// rate and counters.
     ///
     /// Tower's layer owns the attempts, so some things are out of a policy's hands: an attempt
-    /// that is under way is not timed out, the first one is neither prepared nor paced, and an
-    /// extra one is prepared before its wait and not after it; and a request that is not copied is not
-    /// seen at all. Everything else holds: what is tried again, hints, deadlines, the budget, and
-    /// the true answer at the end.
+    /// that is under way is not timed out, and one whose wait ended late is made; the first one is
+    /// neither prepared nor paced; an extra one is prepared before its wait and not after it, and
+    /// what is prepared is found by the one after it, since tower copies the request from there;
+    /// and a request that is not copied is not seen at all. Everything else holds: what is tried
+    /// again, hints, deadlines, the budget, and the true answer at the end.
     ///
     /// ```
     /// use seawall_core::{Always, LiftLayer, Meta, Replay};
@@ -118,7 +119,7 @@ where
         let counters = Self::counters(rules);
         let track = self.track.get_or_insert_with(|| {
             let memory = rules.hooks.adviser().start(&self.meta);
-            Track::new(&self.meta, memory, 1)
+            Track::new(&self.meta, memory, 1, false)
         });
         let outcome = track.judged(rules, counters, result)?;
         match track.consider(rules, counters, Some(req), outcome, result) {

@@ -160,3 +160,25 @@ async fn a_token_is_given_back_in_a_pause_and_not_while_its_attempt_is_under_way
     drop(again);
     assert_eq!(budget.balance(), 4.0, "that attempt was sent");
 }
+
+/// A payment that waits for an attempt is given back once, however often it was carried on.
+#[tokio::test(start_paused = true)]
+async fn a_carried_payment_is_given_back_once() {
+    let config = RetryConfig::builder()
+        .attempts(9)
+        .backoff(Backoff::NONE)
+        .refusal_wait(2 * SECOND);
+    let soon = refused(Reason::RateLimited, Some(SECOND));
+    let upstream = Upstream::new([SERVER, SERVER, soon, soon, soon]);
+    let budget = tokens(5);
+    let layer = layer(config.build().unwrap(), Replay::Safe).budget(budget.clone());
+    let mut call = Probe::new(layer.layer(upstream.service()).oneshot(7));
+    for refusals in 1..=3 {
+        assert!(call.poll().is_pending());
+        assert_eq!((upstream.calls(), budget.balance()), (2 + refusals, 3.0));
+        sleep(SECOND).await;
+    }
+    drop(call);
+    // The second attempt was sent, the third one never.
+    assert_eq!((budget.balance(), budget.refunded()), (4.0, 1));
+}

@@ -2,7 +2,7 @@
 
 use super::*;
 
-type Judged<'a> = Seen<'a, u32, Failed>;
+type Judged<'a> = Seen<'a, u32, u32, Failed>;
 
 #[tokio::test(start_paused = true)]
 async fn a_predicate_narrows_by_answer_metadata_and_attempt() {
@@ -28,6 +28,20 @@ async fn a_predicate_narrows_by_answer_metadata_and_attempt() {
         assert_eq!((answer, upstream.calls()), (expected, calls));
         let stopped = u64::from(expected.is_err());
         assert_eq!(layer.handle().ended(End::Advised), stopped);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_predicate_narrows_by_the_request() {
+    let advise = |seen: Judged<'_>| match *seen.request {
+        9 => Advice::Stop,
+        _ => Advice::Table,
+    };
+    for (request, calls) in [(7, 2), (9, 1)] {
+        let upstream = Upstream::new([SERVER]);
+        let layer = layer(ladder(5), Replay::Safe).retry_if(advise);
+        let answer = layer.layer(upstream.service()).oneshot(request).await;
+        assert_eq!((answer.is_ok(), upstream.calls()), (calls == 2, calls));
     }
 }
 
@@ -309,7 +323,7 @@ async fn a_panic_in_a_hook_leaks_nothing_and_leaves_the_next_call_untouched() {
         let layer = RetryLayer::new("r", config.build().unwrap())
             .describe(SAFE)
             .budget(budget.clone())
-            .retry_if(move |_: Seen<'_, u32, BoxError>| {
+            .retry_if(move |_: Seen<'_, u32, u32, BoxError>| {
                 advise();
                 Advice::Table
             })
@@ -337,4 +351,24 @@ async fn a_panic_in_a_hook_leaks_nothing_and_leaves_the_next_call_untouched() {
         mock.script([]);
         assert_eq!(service.ready().await.unwrap().call(2).await.unwrap(), 2);
     }
+}
+
+/// The iterator of a custom backoff is a hook like the others.
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_a_backoff_of_ones_own_leaks_nothing() {
+    let (inner, mock) = mock();
+    let backoff = Backoff::custom(|| std::iter::from_fn(|| panic!("no schedule")));
+    let config = RetryConfig::builder().backoff(backoff).build().unwrap();
+    let budget = tokens(5);
+    let layer = RetryLayer::new("r", config)
+        .describe(SAFE)
+        .budget(budget.clone());
+    let mut service = layer.layer(inner);
+    mock.script([Err(MockError::Failed(1))]);
+    let mut call = Probe::new(service.ready().await.unwrap().call(1));
+    assert!(catch_unwind(AssertUnwindSafe(|| call.poll().is_ready())).is_err());
+    drop(call);
+    let held = (mock.reserved(), mock.in_flight(), mock.futures());
+    assert_eq!((held, budget.balance()), ((0, 0, 0), 5.0));
+    assert_eq!(service.ready().await.unwrap().call(2).await.unwrap(), 2);
 }

@@ -176,3 +176,118 @@ fn impossible_limits_are_refused_by_name() {
     let longest = config().overall_timeout(Duration::MAX).build().unwrap();
     assert_eq!(longest.overall_timeout(), Some(Duration::MAX));
 }
+
+/// A task that was not polled for a while sent its extra attempt although nobody wanted the
+/// answer any more.
+#[tokio::test(start_paused = true)]
+async fn no_extra_attempt_is_made_when_the_deadline_has_passed_meanwhile() {
+    for (first, sent) in [(SERVER, Sent::Maybe), (NOT_SENT, Sent::No)] {
+        let upstream = Upstream::new([first]);
+        let budget = tokens(3);
+        let deadline = Instant::now() + 3 * SECOND;
+        let layer = layer(ladder(3), Replay::Safe)
+            .describe(Always(Meta::new(Replay::Safe).with_deadline(deadline)))
+            .budget(budget.clone());
+        let mut call = Probe::new(layer.layer(upstream.service()).oneshot(7));
+        assert!(call.poll().is_pending());
+        advance(3 * SECOND).await;
+        let Poll::Ready(answer) = call.poll() else {
+            panic!("the pause is over");
+        };
+        assert_eq!(told(answer), (Reason::DeadlineExceeded, sent));
+        assert_eq!((upstream.calls(), budget.balance()), (1, 3.0));
+        assert_eq!(layer.handle().ended(End::Deadline), 1);
+    }
+}
+
+/// The same where the spare service was ready only then.
+#[tokio::test(start_paused = true)]
+async fn no_extra_attempt_is_made_by_a_spare_that_is_ready_too_late() {
+    let (inner, mock) = mock();
+    mock.script([Err(MockError::Failed(1))]);
+    let config = RetryConfig::builder().backoff(Backoff::NONE).build();
+    let deadline = Instant::now() + SECOND;
+    let layer = RetryLayer::new("r", config.unwrap())
+        .describe(Always(Meta::new(Replay::Safe).with_deadline(deadline)));
+    let mut service = layer.layer(inner);
+    let call = service.ready().await.unwrap().call(7);
+    mock.set_pending();
+    let mut call = Probe::new(call);
+    assert!(call.poll().is_pending());
+    advance(2 * SECOND).await;
+    mock.set_ready();
+    let Poll::Ready(Err(error)) = call.poll() else {
+        panic!("too late");
+    };
+    let rejection = *error.rejection().unwrap();
+    assert_eq!(rejection.reason(), Reason::DeadlineExceeded);
+    assert_eq!((mock.requests(), mock.reserved()), (vec![7], 0));
+}
+
+/// A first attempt that waited for its place in the sending rate is no different.
+#[tokio::test(start_paused = true)]
+async fn no_first_attempt_is_made_when_its_place_came_too_late() {
+    let rate = Adaptive::new();
+    rate.on_response(true, rate.now());
+    let upstream = Upstream::new([]);
+    let layer = layer(limited(None, Some(5 * SECOND)), Replay::Never).adaptive(rate);
+    let mut call = Probe::new(layer.layer(upstream.service()).oneshot(7));
+    assert!(call.poll().is_pending(), "two seconds at 0.5 per second");
+    advance(6 * SECOND).await;
+    let Poll::Ready(answer) = call.poll() else {
+        panic!("the wait is over");
+    };
+    assert_eq!(told(answer), (Reason::DeadlineExceeded, Sent::No));
+    assert_eq!(upstream.calls(), 0);
+}
+
+/// Timers fire on whole milliseconds: a wait that ended half a millisecond before the deadline
+/// ended half a millisecond after it.
+#[tokio::test(start_paused = true)]
+async fn no_wait_is_begun_that_a_coarse_timer_would_end_after_the_deadline() {
+    let micros = Duration::from_micros;
+    for left in [600, 900, 1_000] {
+        let backoff = Backoff::constant(SECOND + micros(500)).unwrap();
+        let config = RetryConfig::builder().backoff(backoff).build().unwrap();
+        let upstream = Upstream::new([SERVER; 9]);
+        let start = Instant::now();
+        let deadline = start + SECOND + micros(left);
+        let layer = layer(config, Replay::Safe)
+            .describe(Always(Meta::new(Replay::Safe).with_deadline(deadline)));
+        let answer = layer.layer(upstream.service()).oneshot(7).await;
+        assert_eq!(answer, Err(SERVER), "the real error, {left}");
+        assert_eq!((upstream.calls(), Instant::now()), (1, start), "at once");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_that_timed_out_is_never_sent_again_whatever_a_predicate_wants() {
+    let (inner, count) = slow([9, 1]);
+    let config = limited(Some(2 * SECOND), None);
+    let layer =
+        layer(config, Replay::Never).retry_if(|_: Seen<'_, u32, u32, Failed>| Advice::Again);
+    let answer = layer.layer(inner).oneshot(7).await;
+    assert_eq!(told(answer), (Reason::AttemptTimeout, Sent::Maybe));
+    assert_eq!(count.load(Ordering::Relaxed), 1);
+    assert_eq!(layer.handle().stopped_as_unsafe(), 1);
+}
+
+/// The late answer of an attempt that was given up reaches nobody, and what it was is told where
+/// the attempt after it was not sent.
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_timed_out_attempt_is_followed_by_an_unsent_one_says_maybe() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let service = service_fn(move |n: u32| {
+        let first = calls.fetch_add(1, Ordering::Relaxed) == 0;
+        async move {
+            if first {
+                sleep(9 * SECOND).await;
+                return Ok(n);
+            }
+            Err(NOT_SENT)
+        }
+    });
+    let layer = layer(limited(Some(2 * SECOND), None), Replay::SafeWithKey).budget(tokens(1));
+    let answer = layer.layer(service).oneshot(7).await;
+    assert_eq!(told(answer), (Reason::OutcomeUnknown, Sent::Maybe));
+}

@@ -14,6 +14,7 @@ mod pace;
 mod refusals;
 mod rest;
 mod schedules;
+mod storm;
 mod truth;
 
 use std::cell::Cell;

@@ -136,3 +136,89 @@ async fn extra_attempts_wait_for_their_place_too() {
     let rate = "seawall_retry_sending_rate";
     assert!(samples.lock().unwrap().iter().any(|metric| metric == rate));
 }
+
+/// A signature that cannot be made sends nothing, so its place serves the next call. The token was
+/// lost: with a key that is away for a minute, the rate starved those who had one.
+#[tokio::test(start_paused = true)]
+async fn a_first_attempt_that_cannot_be_prepared_leaves_its_place_to_others() {
+    let rate = throttled_rate().await;
+    advance(10 * SECOND).await;
+    let free = || {
+        let taken = (0..99).take_while(|_| rate.acquire(rate.now(), 0).is_ok());
+        let taken = taken.count();
+        (0..taken).for_each(|_| rate.release());
+        taken
+    };
+    let before = free();
+    assert!(before > 2, "{before}");
+    let layer = layer(ladder(3), Replay::Safe)
+        .adaptive(rate.clone())
+        .prepare(|_: &mut u32, _: Attempt| Err(Failed::With(Outcome::Ignored)));
+    let upstream = Upstream::new([]);
+    for _ in 0..before {
+        assert!(layer.layer(upstream.service()).oneshot(7).await.is_err());
+    }
+    assert_eq!((free(), upstream.calls()), (before, 0));
+}
+
+/// What left before the first throttle has taken no token; refused below after it, it gave one
+/// back all the same, and the rate was exceeded by all that were under way.
+#[tokio::test(start_paused = true)]
+async fn what_took_no_place_gives_none_back() {
+    let rate = Adaptive::new();
+    let slow = service_fn(|_: u32| async {
+        sleep(SECOND).await;
+        Err(refused(Reason::CircuitOpen, None))
+    });
+    let layer = layer(ladder(1), Replay::Safe).adaptive(rate.clone());
+    let mut calls: Vec<_> = (0..8)
+        .map(|n| Probe::new(layer.layer(slow).oneshot(n)))
+        .collect();
+    for call in &mut calls {
+        assert!(call.poll().is_pending());
+    }
+    for n in 1..=10 {
+        rate.on_response(n == 10, rate.now());
+        advance(SECOND / 10).await;
+    }
+    assert!(rate.is_enabled());
+    let before = rate.acquire(rate.now(), u64::MAX).unwrap();
+    rate.release();
+    for mut call in calls {
+        assert!(call.poll().is_ready());
+    }
+    let after = rate.acquire(rate.now(), u64::MAX).unwrap();
+    assert!(after.abs_diff(before) <= 2, "{after}, {before}");
+}
+
+/// Whoever waits and goes away, no more are sent than the rate earns.
+#[tokio::test(start_paused = true)]
+async fn calls_that_are_dropped_in_their_wait_do_not_speed_the_others_up() {
+    let rate = throttled_rate().await;
+    let allowed = rate.rate();
+    let upstream = Upstream::new([]);
+    let config = RetryConfig::builder().attempts(1).build().unwrap();
+    let layer = layer(config, Replay::Safe).adaptive(rate.clone());
+    let start = Instant::now();
+    let mut calls: Vec<_> = (0..40)
+        .map(|n| Some(Probe::new(layer.layer(upstream.service()).oneshot(n))))
+        .collect();
+    for step in 0..40_u32 {
+        for (n, slot) in calls.iter_mut().enumerate() {
+            if let Some(call) = slot
+                && (n as u32 % 4 == step % 4 && n as u32 > step || call.poll().is_ready())
+            {
+                *slot = None;
+            }
+        }
+        advance(SECOND / 10).await;
+        let seconds = (Instant::now() - start).as_secs_f64();
+        let most = 1.0 + allowed.max(rate.rate()) * (seconds + 1.0);
+        assert!(
+            (upstream.calls() as f64) <= most,
+            "{} in {seconds} s",
+            upstream.calls()
+        );
+    }
+    assert!(upstream.calls() > 0);
+}

@@ -172,6 +172,49 @@ async fn what_happened_is_published_and_adds_up() {
     assert!(snapshot.settings.contains(&("attempts", "3".to_owned())));
 }
 
+/// A call that was answered without a last attempt was in no count of calls.
+#[tokio::test(start_paused = true)]
+async fn calls_that_end_between_two_attempts_are_counted_too() {
+    let calls = |handle: RetryHandle| {
+        let total = std::cell::Cell::new((0, 0));
+        handle.samples(&mut |sample| {
+            if let ("seawall_calls_total", Value::Counter(n)) = (sample.metric, sample.value) {
+                let refused = sample.labels.iter().any(|(_, v)| *v == "refused");
+                let (all, refusals) = total.get();
+                total.set((all + n, refusals + u64::from(refused) * n));
+            }
+        });
+        total.get()
+    };
+    // The spare fails.
+    let (inner, mock) = mock();
+    mock.script([Err(MockError::Failed(1))]);
+    let layer = RetryLayer::new("r", ladder(3)).describe(SAFE);
+    let mut service = layer.layer(inner);
+    let call = tokio::spawn(service.ready().await.unwrap().call(7));
+    sleep(SECOND / 2).await;
+    mock.set_failed();
+    assert!(call.await.unwrap().is_err());
+    assert_eq!(calls(layer.handle()), (1, 0));
+    // The deadline passes.
+    let (inner, mock) = self::mock();
+    mock.script([Err(MockError::Failed(1))]);
+    let deadline = Instant::now() + 5 * SECOND;
+    let layer = RetryLayer::new("r", ladder(3))
+        .describe(Always(Meta::new(Replay::Safe).with_deadline(deadline)));
+    let mut service = layer.layer(inner);
+    let call = service.ready().await.unwrap().call(7);
+    mock.set_pending();
+    assert!(call.await.is_err());
+    assert_eq!(calls(layer.handle()), (1, 1));
+    // The first attempt cannot be prepared.
+    let layer = self::layer(ladder(3), Replay::Safe)
+        .prepare(|_: &mut u32, _: Attempt| Err(Failed::With(Outcome::Ignored)));
+    let upstream = Upstream::new([]);
+    assert!(layer.layer(upstream.service()).oneshot(7).await.is_err());
+    assert_eq!(calls(layer.handle()), (1, 0));
+}
+
 #[test]
 fn settings_are_checked_and_read_back() {
     let config = RetryConfig::builder()
