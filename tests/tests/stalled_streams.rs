@@ -71,9 +71,9 @@ async fn a_stream_that_stalls_ends_with_an_error_frees_its_place_and_is_a_failur
         let refused = error.rejection().expect("ours");
         assert_eq!(refused.reason(), Reason::BodyTimeout);
     }
-    assert_eq!(start.elapsed(), 30 * SECOND);
+    assert_eq!(Instant::now() - start, 30 * SECOND);
     let answer = third.await.expect("no panic");
     assert!(answer.is_ok(), "there are places again");
-    assert_eq!(start.elapsed(), 30 * SECOND);
+    assert_eq!(Instant::now() - start, 30 * SECOND);
     assert_eq!(handles.breaker.snapshot().counts.failures, 2);
 }

@@ -124,7 +124,7 @@ async fn load(call: Call, zero: Instant, pace: Duration) -> Calls {
     let mut ticks = interval_at(zero, pace);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut under_way = JoinSet::new();
-    while zero.elapsed() < END {
+    while Instant::now() < zero + END {
         ticks.tick().await;
         let (made, answer, calls) = (Instant::now(), call(), Arc::clone(&calls));
         under_way.spawn(async move {
