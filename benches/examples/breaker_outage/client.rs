@@ -112,9 +112,9 @@ impl Vendor {
     async fn exchange(&self) -> Result<(), Fail> {
         let request = Request::get(self.uri.clone())
             .body(Empty::new())
-            .map_err(|_| Fail::Broken)?;
+            .map_err(|_broken| Fail::Broken)?;
         let answer = self.client.request(request).await;
-        let answer = answer.map_err(|_| Fail::Broken)?;
+        let answer = answer.map_err(|_broken| Fail::Broken)?;
         let status = answer.status();
         let wait = answer
             .headers()
@@ -125,7 +125,7 @@ impl Vendor {
             .into_body()
             .collect()
             .await
-            .map_err(|_| Fail::Broken)?;
+            .map_err(|_broken| Fail::Broken)?;
         if status.is_success() {
             Ok(())
         } else {

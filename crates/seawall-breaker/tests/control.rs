@@ -381,7 +381,7 @@ async fn extremes_of_every_setting_work() {
             Err::<(), _>(())
         })
         .await;
-    assert_eq!(start.elapsed(), SECOND);
+    assert_eq!(Instant::now() - start, SECOND);
     assert_eq!(breaker.state(), State::Open, "any failure is enough");
     advance(20 * 365 * 86_400 * SECOND).await;
     assert!(breaker.call(fetch(true)).await.is_err());
