@@ -277,7 +277,8 @@ impl Quantile {
         if now >= self.ends.load(Ordering::Relaxed) {
             self.turn_at(now);
         }
-        &self.slices[self.at.load(Ordering::Relaxed) % SLICES]
+        // With the store: whoever adds to a slice comes after those who cleared it.
+        &self.slices[self.at.load(Ordering::Acquire) % SLICES]
     }
 
     #[inline]
@@ -329,7 +330,7 @@ impl Quantile {
             let next = (self.at.load(Ordering::Relaxed) + 1) % SLICES;
             // Cleared before it is written to.
             self.slices[next].clear();
-            self.at.store(next, Ordering::Relaxed);
+            self.at.store(next, Ordering::Release);
         }
         let ends = ends.saturating_add(steps.saturating_mul(self.slice_ns));
         self.ends.store(ends, Ordering::Relaxed);

@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use crate::layer::{CommonLocal, Core};
 use crate::observe::{Fate, Skip};
-use crate::race::{Extra, Paid, Race, Sending};
+use crate::race::{Extra, Paid, Race, Sending, is_over};
 use crate::verdict::{NOT_SENT, Verdict};
 
 type Races<S, Req> = Race<S, Req, <S as Service<Req>>::Future, Answer<S, Req>>;
@@ -25,7 +25,7 @@ where
     /// From which extra attempts are made; `None` when there can be none, or none any more.
     pub(crate) copy: Option<Req>,
     replay: Replay,
-    deadline: Option<Instant>,
+    pub(crate) deadline: Option<Instant>,
     /// The first poll where latencies are learned, the first `Pending` otherwise.
     started: Option<Instant>,
     /// Before each extra attempt; known when the first one is waited for.
@@ -148,7 +148,14 @@ where
         let started = *self.started.get_or_insert_with(Instant::now);
         let delay = self.delay.or_else(|| ledger.delay(started))?;
         self.delay = Some(delay);
-        let at = deadline(started, delay.saturating_mul(self.fired.saturating_add(1)));
+        let mut at = deadline(started, delay.saturating_mul(self.fired.saturating_add(1)));
+        // A task that was not polled in time has more than one overdue: not all at once.
+        if self.fired > 0 {
+            let now = Instant::now();
+            if at <= now {
+                at = deadline(now, delay);
+            }
+        }
         // An answer takes time, too: what it typically takes, where that is known.
         if self
             .deadline
@@ -173,6 +180,11 @@ where
         let common = self.common.common();
         let (core, counters) = (&common.core, self.common.stripe());
         let nth = self.fired.saturating_add(1);
+        // The task may have been polled late.
+        if is_over(self.deadline) {
+            counters.skipped(Skip::Deadline);
+            return;
+        }
         // A streamed body may have grown too long since it was copied, or still be read.
         let (request, held) = if nth < core.ledger.config.extra_attempts() {
             (common.copy.copy(&held), Some(held))
@@ -261,7 +273,7 @@ where
             }
             None => self.learn(verdict, self.started),
         }
-        self.end_extras(Fate::Lost);
+        self.end_extras(Fate::Lost, true);
         self.settle(verdict);
     }
 
@@ -274,7 +286,7 @@ where
         let race = self.race.as_mut()?;
         let (answer, maybe_sent) = (race.first.take()?, race.maybe_sent);
         let verdict = self.judge(&answer);
-        self.end_extras(Fate::Lost);
+        self.end_extras(Fate::Lost, true);
         self.settle(&verdict);
         if maybe_sent && let Some(told) = self.truth(&verdict) {
             return Some(Err(told.into()));
@@ -299,13 +311,15 @@ where
         }
     }
 
-    fn end_extras(&mut self, if_sent: Fate) {
+    fn end_extras(&mut self, if_sent: Fate, learn: bool) {
         let Some(race) = self.race.take() else {
             return;
         };
         for extra in &race.extras {
             self.common.stripe().ended(extra.fate(if_sent));
-            self.given_up(extra.started());
+            if learn {
+                self.given_up(extra.started());
+            }
         }
     }
 }
@@ -328,11 +342,14 @@ where
 {
     #[cold]
     fn abandon(&mut self) {
+        // A panic says nothing about how long answers take.
+        let panicked = std::thread::panicking();
         // The slowest calls are those that are given up: left out, they would make the tail look
         // short. A first attempt that has failed has been learned from.
-        if self.race.as_ref().is_none_or(|race| race.first.is_none()) {
+        let learns = self.race.as_ref().is_none_or(|race| race.first.is_none());
+        if learns && !panicked {
             self.given_up(self.started);
         }
-        self.end_extras(Fate::Abandoned);
+        self.end_extras(Fate::Abandoned, !panicked);
     }
 }

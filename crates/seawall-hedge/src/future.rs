@@ -185,10 +185,11 @@ where
     C: Classify<S::Response, S::Error>,
 {
     let mut index = from;
+    let end = call.deadline;
     while let Some(race) = &mut call.race
         && let Some(extra) = race.extras.get_mut(index)
     {
-        match extra.poll(cx) {
+        match extra.poll(end, cx) {
             Came::Pending => index += 1,
             Came::NotReady => {
                 drop(race.extras.remove(index));

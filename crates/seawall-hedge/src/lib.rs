@@ -60,7 +60,8 @@
 //! The first attempt goes through the service that was polled ready. When it is still pending after
 //! the delay, another attempt is begun, through a clone of its own, and further ones each a further
 //! delay later, up to [`extra_attempts`](HedgeConfigBuilder::extra_attempts). The clone goes
-//! wherever the service below sends it: over a balancer, to another instance.
+//! wherever the service below sends it: over a balancer, to another instance. When the task is
+//! polled so late that several are overdue, one is begun, and the next a delay later.
 //!
 //! An attempt is begun only if
 //!
@@ -68,7 +69,8 @@
 //!   ([`Replay`](seawall_core::Replay)), and the copier
 //!   ([`CopyRequest`](seawall_core::CopyRequest)) has a copy that can be sent;
 //! * its answer can come before the request's deadline: later than the deadline less the median of
-//!   the learned latencies, or at the deadline where they are not learned, it would be in vain;
+//!   the learned latencies, or at the deadline where they are not learned, it would be in vain.
+//!   Nor is it sent when its service becomes ready only then;
 //! * the [`Budget`](seawall_core::Budget) has a token. It is given back if the attempt is not sent;
 //! * no attempt of the call has a bad answer yet.
 //!

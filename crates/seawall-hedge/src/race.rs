@@ -64,7 +64,7 @@ pub(crate) struct Sending {
 /// What came of an extra attempt.
 pub(crate) enum Came<T> {
     Pending,
-    /// Its service failed before it was ready.
+    /// Its service failed before it was ready, or was ready too late.
     NotReady,
     Answer(T, Sending),
 }
@@ -99,8 +99,12 @@ impl<S, Req> Extra<S, Req, S::Future>
 where
     S: Service<Req>,
 {
-    /// Readies, sends and waits. To be dropped when it has come to an end.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Came<Result<S::Response, S::Error>> {
+    /// Readies, sends before `end` and waits. To be dropped when it has come to an end.
+    pub(crate) fn poll(
+        &mut self,
+        end: Option<Instant>,
+        cx: &mut Context<'_>,
+    ) -> Came<Result<S::Response, S::Error>> {
         loop {
             match self {
                 // ## Readying => (Calling | end)
@@ -112,6 +116,7 @@ where
                     match service.poll_ready(cx) {
                         Poll::Pending => return Came::Pending,
                         Poll::Ready(Err(_)) => return Came::NotReady,
+                        Poll::Ready(Ok(())) if is_over(end) => return Came::NotReady,
                         Poll::Ready(Ok(())) => {}
                     }
                     let Some(request) = request.take() else {
@@ -139,6 +144,11 @@ where
             }
         }
     }
+}
+
+/// Whether `end` is there; the clock is read where there is one.
+pub(crate) fn is_over(end: Option<Instant>) -> bool {
+    end.is_some_and(|end| end <= Instant::now())
 }
 
 /// The extra attempts, and the bad answer of the first attempt once there is one.

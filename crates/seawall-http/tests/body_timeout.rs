@@ -370,6 +370,32 @@ async fn errors_trailers_and_the_end_of_the_body_below_pass() {
     assert_eq!(handle.timed_out(), 0);
 }
 
+/// The answer to a HEAD request, a 204: whoever sees the end does not read it.
+#[tokio::test(start_paused = true)]
+async fn an_answer_without_a_body_has_ended_and_is_never_late() {
+    let limits = config().idle(MS).first_byte(MS).total(MS).build().unwrap();
+    let layer = BodyTimeoutLayer::new("ai", limits);
+    let inner = service_fn(|_: Request<()>| {
+        ready(Ok::<_, Rejection>(Response::new(Full::<Bytes>::default())))
+    });
+    let response = layer.layer(inner).oneshot(Request::new(())).await.unwrap();
+    let mut body = response.into_body();
+    assert!(body.is_end_stream());
+    assert_eq!(body.size_hint().exact(), Some(0));
+    advance(SECOND).await;
+    assert!(body.frame().await.is_none() && !body.is_timing());
+    assert_eq!(layer.handle().timed_out(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_read_on_after_its_own_error_is_limited_no_more() {
+    let steps = [Fail, Pause(5 * SECOND), Data("more")];
+    let (mut body, handle, upstream) = answer(idle(SECOND), &steps, None).await;
+    assert!(body.frame().await.unwrap().is_err());
+    assert_eq!(read(&mut body).await.0, "more");
+    assert_eq!((handle.timed_out(), upstream.alive()), (0, 1));
+}
+
 #[test]
 fn no_timer_no_runtime_and_no_memory_while_pieces_are_ready() {
     // No Tokio runtime here: arming a timer would panic.

@@ -155,6 +155,46 @@ async fn a_request_without_a_deadline_is_left_alone_and_a_shorter_header_stays()
     );
 }
 
+/// Who reads two of them believes neither.
+#[tokio::test(start_paused = true)]
+async fn of_several_headers_the_one_that_is_written_stays() {
+    let header = DeadlineHeader::default();
+    for (said, left) in [
+        (["7", "9000"], "7"),
+        (["9000", "7"], "7"),
+        (["5000", "soon"], "1000"),
+    ] {
+        let mut request = with_deadline(Instant::now() + SECOND);
+        for said in said {
+            request.headers_mut().append(NAME, said.parse().unwrap());
+        }
+        write_deadline(&mut request, &header);
+        let values: Vec<_> = request.headers().get_all(NAME).iter().collect();
+        assert_eq!(values, [left], "{said:?}");
+        let read = read_deadline(&mut over_the_wire(request), &header);
+        assert!(matches!(read, DeadlineRead::Set(_)), "{said:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_layers_that_write_say_what_the_inner_one_finds() {
+    let echo = service_fn(|request: Request<()>| {
+        let values = request.headers().get_all(NAME).iter().cloned();
+        ready(Ok::<_, Rejection>(values.collect::<Vec<_>>()))
+    });
+    let service = ServiceBuilder::new()
+        .layer(WriteDeadlineLayer::new())
+        .map_request(|mut request: Request<()>| {
+            // A layer between the two that knows of less.
+            stamp_deadline(&mut request, Instant::now() + 200 * MS);
+            request
+        })
+        .layer(WriteDeadlineLayer::new())
+        .service(echo);
+    let request = with_deadline(Instant::now() + SECOND);
+    assert_eq!(service.oneshot(request).await.unwrap(), ["200"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn garbage_and_absurd_headers_change_nothing_and_are_counted() {
     let layer = ReadDeadlineLayer::new("api");

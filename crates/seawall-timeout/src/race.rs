@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::LazyLock;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -124,6 +125,9 @@ where
     }
 }
 
+/// What a timer is made with that is set before it is polled.
+static SOME_TIME: LazyLock<Instant> = LazyLock::new(Instant::now);
+
 /// Arms the timer at the first `Pending` and polls it.
 fn poll_limit(
     mut timer: Pin<&mut Option<Sleep>>,
@@ -131,9 +135,16 @@ fn poll_limit(
     cx: &mut Context<'_>,
 ) -> Poll<()> {
     if timer.is_none() {
+        // Made before the clock is read, and moved into its place after that: a timer that is
+        // moved as soon as it was made has its fields read while they are still being written,
+        // in other widths, and the processor waits for that.
+        let made = Some(sleep_until(*SOME_TIME));
         let (at, cut) = limit.ends(Instant::now());
         limit.cut = cut;
-        timer.set(Some(sleep_until(at)));
+        put(timer.as_mut(), made);
+        if let Some(timer) = timer.as_mut().as_pin_mut() {
+            timer.reset(at);
+        }
     }
     match timer.as_pin_mut() {
         Some(timer) => poll_timer(timer, cx),
@@ -141,8 +152,15 @@ fn poll_limit(
     }
 }
 
+// Not inlined: passed on, it is moved once, and twice otherwise.
+#[inline(never)]
+fn put(mut place: Pin<&mut Option<Sleep>>, timer: Option<Sleep>) {
+    place.set(timer);
+}
+
 /// Polls a timer, also when the inner service has used up the task's budget of progress: a busy
 /// service that does so at every poll would never be cut off.
+#[inline]
 pub(crate) fn poll_timer(timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
     if coop::has_budget_remaining() {
         timer.poll(cx)

@@ -272,6 +272,34 @@ fn threads_lose_no_sample() {
     assert_eq!(Merged::of(&learned.slices).samples, 40_000);
 }
 
+/// Who turns twice would clear a slice that is in the window.
+#[test]
+fn threads_that_turn_the_slices_at_once_lose_and_keep_nothing() {
+    for _ in 0..20 {
+        let learned = quantile(0.5, 1, 400 * MS);
+        let start = learned.clock.instant(0);
+        let barrier = std::sync::Barrier::new(4);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for slice in 0..4 {
+                        barrier.wait();
+                        for i in 0..50 {
+                            learned.record(MS * i, start + slice * 100 * MS);
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(Merged::of(&learned.slices).samples, 800);
+        // The slice that a thread adds to may be the one before, while another turns.
+        learned.estimate(start + 400 * MS);
+        assert!(Merged::of(&learned.slices).samples <= 600);
+        learned.estimate(start + 10 * SECOND);
+        assert_eq!(Merged::of(&learned.slices).samples, 0);
+    }
+}
+
 #[test]
 fn impossible_settings_are_refused_by_name() {
     for bad in [0.0, 1.0, -0.5, 95.0, f64::NAN, f64::INFINITY] {

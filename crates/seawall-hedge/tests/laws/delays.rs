@@ -58,6 +58,38 @@ async fn each_further_attempt_is_a_further_delay_later_up_to_the_most() {
     }
 }
 
+/// A task that was not polled for a while is no reason to send everything at once.
+#[tokio::test(start_paused = true)]
+async fn attempts_that_are_overdue_are_made_a_delay_apart_too() {
+    let upstream = Upstream::new([(60 * SECOND, Ok(1))]);
+    let mut service = layer(after_100_ms(4)).layer(upstream.clone());
+    let mut call = Probe::new(service.ready().await.unwrap().call(7));
+    assert!(call.poll().is_pending());
+    advance(350 * MS).await;
+    assert!(call.poll().is_pending());
+    assert_eq!(upstream.calls(), 2);
+    advance(101 * MS).await;
+    assert!(call.poll().is_pending());
+    assert_eq!(upstream.calls(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_is_polled_after_the_deadline_begins_no_attempt() {
+    let upstream = Upstream::new([(60 * SECOND, Ok(1))]);
+    let meta = Meta::new(Replay::Safe).with_deadline(Instant::now() + 300 * MS);
+    let layer = layer(after_100_ms(1)).describe(Always(meta));
+    let mut service = layer.layer(upstream.clone());
+    let mut call = Probe::new(service.ready().await.unwrap().call(7));
+    assert!(call.poll().is_pending());
+    advance(350 * MS).await;
+    assert!(call.poll().is_pending());
+    let handle = layer.handle();
+    assert_eq!(
+        (upstream.calls(), handle.fired(), handle.too_late()),
+        (1, 0, 1)
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_delay_starts_with_the_first_poll() {
     let upstream = Upstream::new([(SECOND, Ok(1)), (20 * MS, Ok(2))]);

@@ -180,6 +180,81 @@ async fn an_extra_attempt_is_made_when_its_service_becomes_ready() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_extra_attempt_whose_service_is_ready_after_the_deadline_is_not_sent() {
+    let (inner, mock) = mock();
+    mock.hold();
+    mock.set_capacity(1);
+    let budget = tokens(5);
+    let meta = Meta::new(Replay::Safe).with_deadline(Instant::now() + 300 * MS);
+    let layer = mocked(2, &budget).describe(Always(meta));
+    let mut service = layer.layer(inner);
+    let mut call = Probe::new(service.ready().await.unwrap().call(7));
+    assert!(call.poll().is_pending());
+    advance(101 * MS).await;
+    assert!(call.poll().is_pending());
+    advance(200 * MS).await;
+    mock.set_capacity(2);
+    assert!(call.poll().is_pending());
+    assert_eq!((mock.calls(), budget.balance()), (1, 5.0));
+    assert_eq!(layer.handle().unsent(), 1);
+    mock.respond(0, Ok(()));
+    assert!(matches!(call.poll(), Poll::Ready(Ok(7))), "a late answer");
+    assert_clean(&mock, "answered");
+}
+
+/// An answer that holds a place until it is dropped.
+#[derive(Clone)]
+struct Holding {
+    calls: Arc<AtomicUsize>,
+    held: Arc<AtomicUsize>,
+}
+
+impl Service<u32> for Holding {
+    type Response = (u32, Open);
+    type Error = Failed;
+    type Future =
+        std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), Failed>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: u32) -> Self::Future {
+        let nth = self.calls.fetch_add(1, Ordering::Relaxed) as u32;
+        let held = Arc::clone(&self.held);
+        Box::pin(async move {
+            // The first at 250 ms, the second at 300 ms, the third at 250 ms, after the first.
+            sleep([250 * MS, 200 * MS, 50 * MS][nth as usize]).await;
+            held.fetch_add(1, Ordering::Relaxed);
+            Ok((nth, Open(held)))
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_lose_are_dropped_with_what_they_hold_before_the_answer_is_given() {
+    let inner = Holding {
+        calls: Arc::default(),
+        held: Arc::default(),
+    };
+    let held = Arc::clone(&inner.held);
+    // All but the second are bad answers.
+    let judge = |answer: Result<&(u32, Open), &Failed>| match answer {
+        Ok((1, _)) => Outcome::Success,
+        _ => Outcome::Failure(FailureKind::Server),
+    };
+    let layer = HedgeLayer::new("h", after_100_ms(2))
+        .describe(SAFE)
+        .classify(judge);
+    let mut service = layer.layer(inner);
+    let (nth, open) = service.ready().await.unwrap().call(7).await.unwrap();
+    assert_eq!((nth, held.load(Ordering::Relaxed)), (1, 1));
+    drop(open);
+    assert_eq!(held.load(Ordering::Relaxed), 0);
+    assert_eq!(fates(&layer.handle()), [1, 0, 1, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idle_hedge_holds_one_place_of_a_buffer_and_a_race_two() {
     let upstream = Upstream::new([(SECOND, Ok(1)), (MS, Ok(2))]);
     let budget = tokens(5);

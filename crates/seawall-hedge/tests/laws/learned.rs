@@ -286,3 +286,17 @@ async fn requests_are_not_copied_before_there_is_a_delay() {
     let call = catch_unwind(AssertUnwindSafe(|| service.call(7)));
     assert!(call.is_err());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_below_teaches_nothing() {
+    let layer = layer(p90(1).build().unwrap());
+    let mut service = layer.layer(tower::service_fn(|_: u32| async {
+        sleep(5 * MS).await;
+        panic!("below");
+        #[allow(unreachable_code, reason = "says what the future would answer")]
+        Ok::<u32, Failed>(1)
+    }));
+    let call = tokio::spawn(service.ready().await.unwrap().call(7));
+    assert!(call.await.unwrap_err().is_panic());
+    assert_eq!(layer.handle().quantile().unwrap().missing(), 1);
+}

@@ -13,7 +13,8 @@ use super::{DeadlineFormat, DeadlineHeader, deadline_of};
 /// Writes what is left of a request's deadline into its header; answers what is left, and `None`
 /// for a request without a deadline, which stays as it is.
 ///
-/// A header that is there and says less stays, too. A deadline that has passed is written as the
+/// A header that is there and says less stays, too; of several the least is written as the only
+/// one, since who reads them believes none. A deadline that has passed is written as the
 /// shortest time that the header can say.
 pub fn write_deadline<B, F: DeadlineFormat>(
     request: &mut Request<B>,
@@ -21,10 +22,17 @@ pub fn write_deadline<B, F: DeadlineFormat>(
 ) -> Option<Duration> {
     let at = deadline_of(request)?;
     let left = at.saturating_duration_since(Instant::now());
-    let said = request.headers().get(format.header());
-    let said = said.and_then(|value| format.parse(value.as_bytes()));
-    if said.is_none_or(|said| said > left) {
-        let value = format.format(left);
+    let (mut least, mut values) = (None::<Duration>, 0_usize);
+    for value in request.headers().get_all(format.header()) {
+        values += 1;
+        if let Some(said) = format.parse(value.as_bytes()) {
+            least = Some(least.map_or(said, |least| least.min(said)));
+        }
+    }
+    // Of several a reader believes none.
+    let stays = values == 1 && least.is_some_and(|said| said <= left);
+    if !stays {
+        let value = format.format(least.map_or(left, |said| said.min(left)));
         request.headers_mut().insert(format.header().clone(), value);
     }
     Some(left)

@@ -216,6 +216,28 @@ async fn a_classifier_that_panics_leaves_the_next_call_untouched() {
     assert_eq!(layer.handle().missing(), 0);
 }
 
+/// A call that is lost in a panic was not given up for being slow.
+#[tokio::test(start_paused = true)]
+async fn a_panic_below_teaches_nothing() {
+    let layer = learned();
+    let mut service = layer.layer(service_fn(|time: Duration| async move {
+        sleep(time).await;
+        assert!(time < 50 * MS, "a panic below");
+        Ok::<_, Rejection>(time)
+    }));
+    make(&mut service, 40, 40 * MS).await;
+    for _ in 0..40 {
+        let call = service.ready().await.unwrap().call(60 * MS);
+        assert!(tokio::spawn(call).await.unwrap_err().is_panic());
+    }
+    make(&mut service, 1, 40 * MS).await;
+    // A new estimate has been computed since.
+    sleep(5 * SECOND).await;
+    make(&mut service, 1, 40 * MS).await;
+    let timeout = layer.handle().timeout();
+    assert!(near(timeout, 2 * 40 * MS), "{timeout:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn learning_allocates_nothing_while_answers_are_ready() {
     let answers = service_fn(|n: u32| std::future::ready(Ok::<_, Rejection>(n)));
