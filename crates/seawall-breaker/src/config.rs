@@ -1,6 +1,7 @@
 //! The settings of a breaker: values that cannot be wrong.
 
 mod build;
+mod check;
 #[cfg(all(test, not(seawall_loom)))]
 mod tests;
 

@@ -32,26 +32,63 @@
 //! # How it works
 //!
 //! ```text
-//!            too many failures                 open time over, a call comes
-//!  ┌────────┐ ───────────────▶ ┌────────────┐ ───────────────▶ ┌───────────┐
-//!  │ closed │                  │    open    │                  │ half-open │──┐ probes lost:
-//!  └────────┘ ◀─┐              └────────────┘ ◀─────────────── └───────────┘◀─┘ dealt again
-//!               │                               a probe fails       │
-//!               └───────────────────────────────────────────────────┘
-//!                              enough probes succeed
+//!              a rule trips, or a ban
+//!  ┌────────┐ ───────────────────────▶ ┌────────────┐  open time over, a call comes
+//!  │ closed │                          │    open    │ ──────────────────┐
+//!  └────────┘                          └────────────┘                   ▼
+//!      ▲                                     ▲     a probe fails  ┌───────────┐
+//!      │                                     ├─────────────────── │ half-open │──┐ probes lost:
+//!      │                                     │                    │  probes   │◀─┘ dealt again
+//!      │    enough probes succeed            │                    └───────────┘
+//!      ├─────────────────────────────────────┼──────────────────────────┤
+//!      │                                     │ a rule trips             ▼ with a ramp
+//!      │    the last step is over            │                    ┌───────────┐
+//!      └─────────────────────────────────────┼─────────────────── │ half-open │ 1/8, 1/4, 1/2
+//!                                            └─────────────────── │   ramp    │ of the calls
+//!                                                                 └───────────┘
+//!  by an operator, from any state, until released:  forced open (perhaps for a time) · disabled
 //! ```
 //!
-//! * **Rules**: failures in a row, and the share of failures among the last N calls, a ring that
-//!   really slides. A success never opens a circuit: rules are evaluated at failures, on exactly
-//!   the last N outcomes.
+//! * **Rules**, any of which opens, and which name themselves as the reason: failures in a row;
+//!   the share of failures, or of slow calls, among the last N calls or over the last T; a ban or a
+//!   throttle that the upstream tells; [rules of your own](Rule). [`BreakerConfigBuilder`] has an
+//!   example of each.
+//! * **Calls under way** that are slow already count as slow before they end: an upstream that
+//!   hangs ends no call. Who comes next, at the gate or at the breaker, notices.
 //! * **Tickets**: every admission carries the generation of the state it was admitted in and is
-//!   settled once. A result that comes after a transition is counted as late and does not vote.
+//!   settled once: success, failure, nothing to say, or abandoned; slow or not. A result that
+//!   comes in a later period is counted as late and does not vote. (A ban that is told late keeps
+//!   an open circuit open.)
+//! * **Open time**: fixed, or growing while openings follow each other, with jitter on top so that
+//!   clients do not come back together, and taken back step by step while all is well.
 //! * **Half-open**: at most [`probes`](BreakerConfig::probes) calls at once, never more than can
-//!   still be needed. A cancelled probe gives its place back; the places of probes that hang are
-//!   dealt again after [`probe_timeout`](BreakerConfig::probe_timeout), so the state cannot wedge.
-//!   The hung calls go on until an attempt timeout inside of the breaker ends them.
-//! * **Speed**: a success takes no lock and allocates nothing; it counts itself up in a word of
-//!   its thread's stripe. Failures and transitions take a short lock.
+//!   still be needed; the verdict, by count or by rate, falls as soon as it cannot change. A
+//!   cancelled probe gives its place back; the places of probes that hang are dealt again after
+//!   [`probe_timeout`](BreakerConfig::probe_timeout), so the state cannot wedge. The hung calls go
+//!   on until an attempt timeout inside of the breaker ends them. Who finds no place is refused,
+//!   or [waits](WhileProbing).
+//! * **Shadow**: all of this, and nothing refused; what would have been is counted and told.
+//! * **Control**: [`BreakerHandle`] reads and commands from any thread, and changes settings while
+//!   calls are under way; nothing that was counted is lost.
+//!
+//! # How exact it is
+//!
+//! A success takes no lock: it counts itself up, by one compare-exchange, in a word of its
+//! thread's stripe. Failures and slow calls take a short lock and drain the stripes before they
+//! are entered and judged, so:
+//!
+//! * what a rule judges is exact for an order in which the calls may have ended: every call votes
+//!   once, in its own period, or not at all. Loom checks it, and property tests compare the
+//!   windows with lists;
+//! * the window of calls is the last N calls, and really slides;
+//! * the window of time has ten buckets: a call counts for at least 0.9 T and at most T after it
+//!   ended, whatever happened in between and however long nothing did;
+//! * a call under way is overdue from its threshold on, or up to an eighth of it later;
+//! * a success never opens a circuit: a minimum of calls that a success reaches takes effect at the
+//!   next failure.
+//!
+//! The cost of a call does not depend on the window or the traffic. A window of time costs one
+//! clock read per call, slow calls one more.
 //!
 //! # Gate and breaker
 //!
@@ -91,6 +128,11 @@
 //! [`Breakers`] without a layer are named breakers for any async function. There is no gate per
 //! key, and [`PerKey`] has its own rules of readiness.
 //!
+//! # Without Tower
+//!
+//! [`BreakerHandle::call`] guards any future, [`BreakerHandle::wrap`] any async function, and
+//! [`BreakerHandle::admit`] gives out the ticket itself; [`Breakers`] does so by name.
+//!
 //! # Readiness
 //!
 //! While the circuit is open, `poll_ready` is ready without polling the inner service, and `call`
@@ -100,15 +142,24 @@
 //! if the circuit has changed in between, its reason is
 //! [`NotReady`](seawall_core::Reason::NotReady). Asked again once the open time is over, readiness
 //! is the inner service's again, which may be pending. A task that waits while the circuit is
-//! half-open is woken by transitions, not when the last probe's place is taken. A call refused by `call`
-//! alone leaves the inner service ready and whatever it reserved with it, until the next call or
-//! until the instance is dropped.
+//! half-open is woken by transitions, not when the last probe's place is taken. A call refused by
+//! `call` alone (on a ramp, or when another was quicker) leaves the inner service ready and
+//! whatever it reserved with it, until the next call or until the instance is dropped.
+//!
+//! Where calls [wait while probes run](WhileProbing::Wait), `poll_ready` is pending until a place
+//! is free or the verdict has fallen, and then reserves the place for the next `call` of this
+//! instance; dropped instead, it gives the place back. It needs a Tokio runtime with time enabled.
 //!
 //! # Cancellation
 //!
-//! A future dropped before its answer, also before its first poll, is *abandoned*: counted, no
-//! vote, and a probe's place is given back. A panic in the inner service's future or in the
-//! classifier is the same; one in its `call` is, for a probe, and otherwise admitted nothing.
+//! A future dropped before its answer, also before its first poll, is *abandoned*: counted, and a
+//! probe's place is given back. It does not vote, since mostly the caller has lost interest, which
+//! says nothing of the upstream; [`Abandoned::FailureAfter`] makes a failure of one that was old
+//! enough, for callers whose timeout is outside of the breaker. Where slow calls are watched, one
+//! that was slow when it was dropped is entered as slow: it had been counted while it was under
+//! way. A panic in the inner service's future or in the classifier is the same as a drop; one in
+//! its `call` is, for a probe, and otherwise admitted nothing. A panic in a rule of your own counts
+//! as "no".
 //!
 //! # Ordering
 //!
@@ -117,8 +168,10 @@
 //!
 //! # Errors
 //!
-//! [`CircuitOpen`](seawall_core::Reason::CircuitOpen) with the time to the next probe; without a
-//! time while the circuit is half-open and full, or forced open. The request was not sent.
+//! [`CircuitOpen`](seawall_core::Reason::CircuitOpen), which says
+//! [why](seawall_core::Rejection::because), with the figure that decided, and the time to the next
+//! probe or to the next step of the ramp; without a time while probes are under way, or where no
+//! end is known. The request was not sent. [`BreakerHandle::explain`] has the exact figures.
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

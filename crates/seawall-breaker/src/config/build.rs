@@ -1,53 +1,45 @@
-//! From raw values to settings that cannot be wrong.
+//! The settings as they are said; see [`super::check`] for what they must be.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_core::{Count, InvalidConfig, Positive, Ratio, Scope, ns};
+use seawall_core::Scope;
 
-use super::{Abandoned, BreakerConfig, Closing, Ramp, RateRule, Throttle, WhileProbing};
-use crate::buckets::Pace;
-use crate::opening::Opening;
-use crate::rule::{Rule, Rules};
+use super::{Abandoned, Throttle, WhileProbing};
+use crate::rule::Rule;
 
-/// The longest count window: a ring of ten million calls, 1.25 MB.
-const MAX_CALLS: u32 = 10_000_000;
-const MIN_WINDOW: Duration = Duration::from_millis(10);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const MINUTE: Duration = Duration::from_secs(60);
-/// Fewer calls in a time window say nothing; Hystrix' `requestVolumeThreshold`.
-const MIN_CALLS_OVER_TIME: u32 = 20;
-const MAX_STEPS: u32 = 16;
 
-/// Collects the settings of a [`BreakerConfig`]; what was set wrong is told by
+/// Collects the settings of a [`BreakerConfig`](crate::BreakerConfig); what was set wrong is told by
 /// [`build`](Self::build).
 #[must_use]
 #[derive(Clone, Debug)]
 pub struct BreakerConfigBuilder {
-    consecutive: Option<u32>,
-    failure_calls: Option<(f64, u32)>,
-    failure_time: Option<(f64, Duration)>,
-    slow_after: Option<Duration>,
-    slow_calls: Option<(f64, u32)>,
-    slow_time: Option<(f64, Duration)>,
-    min_calls: Option<u32>,
-    rules: Vec<Arc<dyn Rule>>,
-    ban: Option<Duration>,
-    ban_was_set: bool,
-    throttle: Option<(u8, Duration)>,
-    open_for: Duration,
-    growth: Option<(f64, Duration)>,
-    jitter: f64,
-    decay: Option<Duration>,
-    seed: Option<u64>,
-    probes: u32,
-    successes_to_close: Option<u32>,
-    close_rate: Option<(f64, u32)>,
-    probe_timeout: Option<Duration>,
-    ramp: Option<(u32, Duration)>,
-    while_probing: WhileProbing,
-    abandoned: Abandoned,
-    shadow: bool,
+    pub(super) consecutive: Option<u32>,
+    pub(super) failure_calls: Option<(f64, u32)>,
+    pub(super) failure_time: Option<(f64, Duration)>,
+    pub(super) slow_after: Option<Duration>,
+    pub(super) slow_calls: Option<(f64, u32)>,
+    pub(super) slow_time: Option<(f64, Duration)>,
+    pub(super) min_calls: Option<u32>,
+    pub(super) rules: Vec<Arc<dyn Rule>>,
+    pub(super) ban: Option<Duration>,
+    pub(super) ban_was_set: bool,
+    pub(super) throttle: Option<(u8, Duration)>,
+    pub(super) open_for: Duration,
+    pub(super) growth: Option<(f64, Duration)>,
+    pub(super) jitter: f64,
+    pub(super) decay: Option<Duration>,
+    pub(super) seed: Option<u64>,
+    pub(super) probes: u32,
+    pub(super) successes_to_close: Option<u32>,
+    pub(super) close_rate: Option<(f64, u32)>,
+    pub(super) probe_timeout: Option<Duration>,
+    pub(super) ramp: Option<(u32, Duration)>,
+    pub(super) while_probing: WhileProbing,
+    pub(super) abandoned: Abandoned,
+    pub(super) shadow: bool,
 }
 
 impl BreakerConfigBuilder {
@@ -81,6 +73,24 @@ impl BreakerConfigBuilder {
     }
 
     /// Opens after `failures` failures in a row, at least 1.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use seawall_breaker::{Abandoned, BreakerConfig, BreakerLayer, State, WhileProbing};
+    /// # use tokio::time::{advance, sleep};
+    /// # const SECOND: Duration = Duration::from_secs(1);
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = BreakerConfig::builder().consecutive_failures(3).build()?;
+    /// let breaker = BreakerLayer::new("in_a_row", config).handle();
+    /// for outcome in [Err("down"), Err("down"), Ok(()), Err("down"), Err("down")] {
+    ///     let _ = breaker.call(async { outcome }).await;
+    /// }
+    /// assert_eq!(breaker.state(), State::Closed, "a success ends a row");
+    /// let _ = breaker.call(async { Err::<(), _>("down") }).await;
+    /// assert_eq!(breaker.state(), State::Open);
+    /// # Ok(()) }
+    /// ```
     pub fn consecutive_failures(mut self, failures: u32) -> Self {
         self.consecutive = Some(failures);
         self
@@ -88,6 +98,29 @@ impl BreakerConfigBuilder {
 
     /// Opens when `share` (above 0, at most 1) of the last `calls` calls (1 to 10,000,000)
     /// failed.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use seawall_breaker::{Abandoned, BreakerConfig, BreakerLayer, State, WhileProbing};
+    /// # use tokio::time::{advance, sleep};
+    /// # const SECOND: Duration = Duration::from_secs(1);
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = BreakerConfig::builder().failure_rate(0.3, 10).min_calls(10).build()?;
+    /// let breaker = BreakerLayer::new("of_calls", config).handle();
+    /// for call in 0..1_000 {
+    ///     // One in five fails: under the limit, however many there are.
+    ///     let _ = breaker.call(async { if call % 5 == 0 { Err("down") } else { Ok(()) } }).await;
+    /// }
+    /// assert_eq!(breaker.state(), State::Closed);
+    /// for _ in 0..2 {
+    ///     let _ = breaker.call(async { Err::<(), _>("down") }).await;
+    /// }
+    /// assert_eq!(breaker.explain().to_string().split(';').next(), Some(
+    ///     "open: failure rate, 3 of 10 calls failed, limit 30%",
+    /// ));
+    /// # Ok(()) }
+    /// ```
     pub fn failure_rate(mut self, share: f64, calls: u32) -> Self {
         self.failure_calls = Some((share, calls));
         self
@@ -95,6 +128,25 @@ impl BreakerConfigBuilder {
 
     /// Opens when `share` (above 0, at most 1) of the calls of the last `time` (10 ms to 24 h)
     /// failed. A call counts for at least nine tenths of `time`, and at most for all of it.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use seawall_breaker::{Abandoned, BreakerConfig, BreakerLayer, State, WhileProbing};
+    /// # use tokio::time::{advance, sleep};
+    /// # const SECOND: Duration = Duration::from_secs(1);
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = BreakerConfig::builder().failure_rate_over(0.5, 10 * SECOND).min_calls(4).build()?;
+    /// let breaker = BreakerLayer::new("over_time", config).handle();
+    /// let fail = || async { let _ = breaker.call(async { Err::<(), _>("down") }).await; };
+    /// for _ in 0..3 {
+    ///     fail().await;
+    /// }
+    /// advance(11 * SECOND).await;
+    /// fail().await;
+    /// assert_eq!(breaker.state(), State::Closed, "three of the four are too long ago");
+    /// # Ok(()) }
+    /// ```
     pub fn failure_rate_over(mut self, share: f64, time: Duration) -> Self {
         self.failure_time = Some((share, time));
         self
@@ -104,6 +156,31 @@ impl BreakerConfigBuilder {
     /// [`slow_rate`](Self::slow_rate) or [`slow_rate_over`](Self::slow_rate_over), which count
     /// slow calls, and those still under way as soon as they are slow. A slow probe counts as
     /// failed.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use seawall_breaker::{Abandoned, BreakerConfig, BreakerLayer, State, WhileProbing};
+    /// # use tokio::time::{advance, sleep};
+    /// # const SECOND: Duration = Duration::from_secs(1);
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use seawall_core::Because;
+    ///
+    /// let config = BreakerConfig::builder()
+    ///     .slow_after(2 * SECOND)
+    ///     .slow_rate(0.5, 10)
+    ///     .min_calls(4)
+    ///     .build()?;
+    /// let breaker = BreakerLayer::new("slow", config).handle();
+    /// for _ in 0..4 {
+    ///     // They hang: none of them ever ends.
+    ///     tokio::spawn(breaker.call(std::future::pending::<Result<(), ()>>()));
+    /// }
+    /// sleep(3 * SECOND).await;
+    /// let refused = breaker.try_admit().unwrap_err();
+    /// assert_eq!(refused.because(), Some(Because::SlowShare { percent: 100 }));
+    /// # Ok(()) }
+    /// ```
     pub fn slow_after(mut self, time: Duration) -> Self {
         self.slow_after = Some(time);
         self
@@ -140,6 +217,31 @@ impl BreakerConfigBuilder {
     /// Opens at once when the upstream bans this client, until the ban is over, but for
     /// `at_most` (longer than zero), and for no less than the ordinary open time. On from the
     /// start, with 24 h.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use seawall_breaker::{Abandoned, BreakerConfig, BreakerLayer, State, WhileProbing};
+    /// # use tokio::time::{advance, sleep};
+    /// # const SECOND: Duration = Duration::from_secs(1);
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use seawall_core::Outcome;
+    ///
+    /// let config = BreakerConfig::builder()
+    ///     .consecutive_failures(5)
+    ///     .open_on_ban(3_600 * SECOND)
+    ///     .build()?;
+    /// let breaker = BreakerLayer::new("banned", config).handle();
+    /// fn judge(answer: Result<&(), &u64>) -> Outcome {
+    ///     match answer {
+    ///         Ok(()) => Outcome::Success,
+    ///         Err(secs) => Outcome::Banned { lasts: Some(Duration::from_secs(*secs)) },
+    ///     }
+    /// }
+    /// let _ = breaker.call_judged(judge, async { Err(600) }).await;
+    /// assert_eq!(breaker.snapshot().probes_in, Some(600 * SECOND));
+    /// # Ok(()) }
+    /// ```
     pub fn open_on_ban(mut self, at_most: Duration) -> Self {
         self.ban = Some(at_most);
         self.ban_was_set = true;
@@ -156,6 +258,25 @@ impl BreakerConfigBuilder {
     /// Opens at once when the upstream throttles one of `scopes` and says for how long: for that
     /// time, but for `at_most` (longer than zero). Off from the start, since a throttle tells of
     /// a client that is too fast, not of an upstream that is unwell.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use seawall_breaker::{Abandoned, BreakerConfig, BreakerLayer, State, WhileProbing};
+    /// # use tokio::time::{advance, sleep};
+    /// # const SECOND: Duration = Duration::from_secs(1);
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use seawall_core::Scope;
+    ///
+    /// let config = BreakerConfig::builder()
+    ///     .consecutive_failures(5)
+    ///     // The limit is the account's, and so is this circuit.
+    ///     .open_on_throttle([Scope::Account], 120 * SECOND)
+    ///     .build()?;
+    /// assert_eq!(config.open_on_throttle(Scope::Account), Some(120 * SECOND));
+    /// assert_eq!(config.open_on_throttle(Scope::Endpoint), None);
+    /// # Ok(()) }
+    /// ```
     pub fn open_on_throttle(
         mut self,
         scopes: impl IntoIterator<Item = Scope>,
@@ -177,6 +298,28 @@ impl BreakerConfigBuilder {
 
     /// Multiplies the open time by `factor` (finite, from 1) at each opening that follows
     /// another, up to `cap` (no less than the open time).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use seawall_breaker::{Abandoned, BreakerConfig, BreakerLayer, State, WhileProbing};
+    /// # use tokio::time::{advance, sleep};
+    /// # const SECOND: Duration = Duration::from_secs(1);
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = BreakerConfig::builder()
+    ///     .consecutive_failures(1)
+    ///     .open_for(10 * SECOND)
+    ///     .open_growth(2.0, 30 * SECOND)
+    ///     .build()?;
+    /// let breaker = BreakerLayer::new("growing", config).handle();
+    /// for expected in [10, 20, 30, 30] {
+    ///     // The first call, and then one probe after the other.
+    ///     let _ = breaker.call(async { Err::<(), _>("down") }).await;
+    ///     assert_eq!(breaker.snapshot().probes_in, Some(expected * SECOND));
+    ///     advance(expected * SECOND).await;
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn open_growth(mut self, factor: f64, cap: Duration) -> Self {
         self.growth = Some((factor, cap));
         self
@@ -220,6 +363,30 @@ impl BreakerConfigBuilder {
     /// Closes when `share` (above 0, at most 1) of `calls` probes (at least 1) succeed, in place
     /// of [`successes_to_close`](Self::successes_to_close). The verdict falls as soon as it
     /// cannot change.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use seawall_breaker::{Abandoned, BreakerConfig, BreakerLayer, State, WhileProbing};
+    /// # use tokio::time::{advance, sleep};
+    /// # const SECOND: Duration = Duration::from_secs(1);
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = BreakerConfig::builder()
+    ///     .consecutive_failures(1)
+    ///     .open_for(SECOND)
+    ///     .close_rate(0.6, 5)
+    ///     .build()?;
+    /// let breaker = BreakerLayer::new("by_rate", config).handle();
+    /// let _ = breaker.call(async { Err::<(), _>("down") }).await;
+    /// advance(SECOND).await;
+    /// // Three of five are needed, so this is decided after four.
+    /// for probe in [Ok(()), Err("down"), Ok(()), Ok(())] {
+    ///     assert_ne!(breaker.state(), State::Closed);
+    ///     let _ = breaker.call(async { probe }).await;
+    /// }
+    /// assert_eq!(breaker.state(), State::Closed);
+    /// # Ok(()) }
+    /// ```
     pub fn close_rate(mut self, share: f64, calls: u32) -> Self {
         self.close_rate = Some((share, calls));
         self
@@ -236,6 +403,35 @@ impl BreakerConfigBuilder {
     /// Lets a growing share of the calls pass after the probes have succeeded, in place of all
     /// at once: 1/2^`steps` (1 to 16 steps), twice as many after each `step` (longer than zero,
     /// at most 24 h), all after the last. The rules judge these calls.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use seawall_breaker::{Abandoned, BreakerConfig, BreakerLayer, State, WhileProbing};
+    /// # use tokio::time::{advance, sleep};
+    /// # const SECOND: Duration = Duration::from_secs(1);
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = BreakerConfig::builder()
+    ///     .consecutive_failures(1)
+    ///     .open_for(SECOND)
+    ///     .ramp(2, 10 * SECOND)
+    ///     .build()?;
+    /// let breaker = BreakerLayer::new("ramping", config).handle();
+    /// let _ = breaker.call(async { Err::<(), _>("down") }).await;
+    /// advance(SECOND).await;
+    /// // The probe, and then a quarter, a half, all.
+    /// assert!(breaker.call(async { Ok::<_, &str>(()) }).await.is_ok());
+    /// for share in [25, 50, 100] {
+    ///     let mut passed = 0;
+    ///     for _ in 0..100 {
+    ///         passed += u32::from(breaker.call(async { Ok::<_, &str>(()) }).await.is_ok());
+    ///     }
+    ///     assert_eq!(passed, share);
+    ///     advance(10 * SECOND).await;
+    /// }
+    /// assert_eq!(breaker.state(), State::Closed);
+    /// # Ok(()) }
+    /// ```
     pub fn ramp(mut self, steps: u32, step: Duration) -> Self {
         self.ramp = Some((steps, step));
         self
@@ -243,12 +439,59 @@ impl BreakerConfigBuilder {
 
     /// Says what happens to calls that find every place for a probe taken; a wait is longer than
     /// zero. Refused without it.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use seawall_breaker::{Abandoned, BreakerConfig, BreakerLayer, State, WhileProbing};
+    /// # use tokio::time::{advance, sleep};
+    /// # const SECOND: Duration = Duration::from_secs(1);
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = BreakerConfig::builder()
+    ///     .consecutive_failures(1)
+    ///     .open_for(SECOND)
+    ///     .while_probing(WhileProbing::Wait { at_most: 5 * SECOND })
+    ///     .build()?;
+    /// let breaker = BreakerLayer::new("patient", config).handle();
+    /// let _ = breaker.call(async { Err::<(), _>("down") }).await;
+    /// advance(SECOND).await;
+    /// let probe = tokio::spawn(breaker.call(async {
+    ///     sleep(2 * SECOND).await;
+    ///     Ok::<_, &str>(())
+    /// }));
+    /// tokio::task::yield_now().await;
+    /// // Waits for the probe's verdict, and goes.
+    /// assert!(breaker.call(async { Ok::<_, &str>(()) }).await.is_ok());
+    /// assert!(probe.await?.is_ok());
+    /// # Ok(()) }
+    /// ```
     pub fn while_probing(mut self, calls: WhileProbing) -> Self {
         self.while_probing = calls;
         self
     }
 
-    /// Says how a call counts that was dropped before it was answered. Ignored without it.
+    /// Says how a call counts that was dropped before it was answered. Ignored without it: mostly
+    /// the caller has lost interest, which says nothing of the upstream, and a timeout inside of
+    /// the breaker makes a failure of a call that hangs. Where the timeout is outside, say from
+    /// when on a call that was dropped is a failure.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use seawall_breaker::{Abandoned, BreakerConfig, BreakerLayer, State, WhileProbing};
+    /// # use tokio::time::{advance, sleep};
+    /// # const SECOND: Duration = Duration::from_secs(1);
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = BreakerConfig::builder()
+    ///     .consecutive_failures(1)
+    ///     .abandoned(Abandoned::FailureAfter(SECOND))
+    ///     .build()?;
+    /// let breaker = BreakerLayer::new("given_up", config).handle();
+    /// let hung = breaker.call(std::future::pending::<Result<(), ()>>());
+    /// assert!(tokio::time::timeout(2 * SECOND, hung).await.is_err());
+    /// assert_eq!(breaker.state(), State::Open);
+    /// # Ok(()) }
+    /// ```
     pub fn abandoned(mut self, calls: Abandoned) -> Self {
         self.abandoned = calls;
         self
@@ -256,270 +499,24 @@ impl BreakerConfigBuilder {
 
     /// Only counts and tells what would have been refused, and lets it pass. What an operator
     /// forces open is refused all the same.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use seawall_breaker::{Abandoned, BreakerConfig, BreakerLayer, State, WhileProbing};
+    /// # use tokio::time::{advance, sleep};
+    /// # const SECOND: Duration = Duration::from_secs(1);
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = BreakerConfig::builder().consecutive_failures(1).shadow(true).build()?;
+    /// let breaker = BreakerLayer::new("watching", config).handle();
+    /// let _ = breaker.call(async { Err::<(), _>("down") }).await;
+    /// assert_eq!(breaker.state(), State::Open, "it would refuse,");
+    /// assert!(breaker.call(async { Ok::<_, &str>(()) }).await.is_ok(), "and lets pass.");
+    /// assert_eq!(breaker.snapshot().counts.would_refuse, 1);
+    /// # Ok(()) }
+    /// ```
     pub fn shadow(mut self, on: bool) -> Self {
         self.shadow = on;
         self
     }
-
-    /// The settings, checked.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidConfig`] naming the first setting that cannot be: a count, a share or a time
-    /// outside of its bounds, `min_calls` above a window of calls, a cap of the growth below the
-    /// open time, settings without the rule that they belong to, two that exclude each other, or
-    /// no rule at all.
-    pub fn build(self) -> Result<BreakerConfig, InvalidConfig> {
-        self.check_rules()?;
-        let min = self.min_calls;
-        let consecutive = self.consecutive.map(|n| count("consecutive_failures", n));
-        let failure_calls = self.failure_calls.map(|r| rate("failure_rate", r, min));
-        let failure_time = self
-            .failure_time
-            .map(|r| rate_over("failure_rate_over", r, min));
-        let slow_calls = self.slow_calls.map(|r| rate("slow_rate", r, min));
-        let slow_time = self.slow_time.map(|r| rate_over("slow_rate_over", r, min));
-        let (failure_time, slow_time) = (failure_time.transpose()?, slow_time.transpose()?);
-        let window = failure_time.or(slow_time).map(|r| r.over);
-        let throttle = match self.throttle {
-            None => None,
-            Some((0, _)) => {
-                return Err(InvalidConfig::new(
-                    "open_on_throttle",
-                    "no scope",
-                    "at least one scope",
-                ));
-            }
-            Some((scopes, at_most)) => Some(Throttle {
-                scopes,
-                at_most: positive("open_on_throttle", at_most)?,
-            }),
-        };
-        let open_for = positive("open_for", self.open_for)?;
-        let growth = self.growth.map(|g| growth(g, open_for.get())).transpose()?;
-        let jitter = Ratio::new(self.jitter).map_err(|e| e.in_field("open_jitter"))?;
-        let decay = match self.decay {
-            Some(_) if growth.is_none() => {
-                return Err(lonely("open_decay", "open_growth"));
-            }
-            Some(period) => positive("open_decay", period)?,
-            None => open_for,
-        };
-        let probes = count("probes", self.probes)?;
-        let probe_timeout = self.probe_timeout.unwrap_or(match self.open_for {
-            time if time <= DAY => time,
-            _ => MINUTE,
-        });
-        if let WhileProbing::Wait { at_most } = self.while_probing {
-            positive("while_probing", at_most)?;
-        }
-        Ok(BreakerConfig {
-            consecutive: consecutive.transpose()?,
-            failure_calls: failure_calls.transpose()?,
-            failure_time,
-            slow_after: self
-                .slow_after
-                .map(|d| positive("slow_after", d))
-                .transpose()?,
-            slow_calls: slow_calls.transpose()?,
-            slow_time,
-            ban: self.ban.map(|d| positive("open_on_ban", d)).transpose()?,
-            throttle,
-            open_for,
-            growth,
-            jitter,
-            decay,
-            seed: self.seed,
-            probes,
-            closing: self.closing(probes)?,
-            probe_timeout: within_a_day("probe_timeout", probe_timeout)?,
-            ramp: self.ramp.map(ramp).transpose()?,
-            while_probing: self.while_probing,
-            abandoned: self.abandoned,
-            shadow: self.shadow,
-            opening: Opening {
-                start: ns(open_for.get()),
-                factor: growth.map_or(1.0, |(factor, _)| factor),
-                cap: ns(growth.map_or(open_for, |(_, cap)| cap).get()),
-                jitter: jitter.get(),
-                decay: ns(decay.get()),
-            },
-            pace: window.map_or(Pace::NONE, Pace::of),
-            rules: Rules(self.rules),
-        })
-    }
-
-    /// Whether there is a rule, and each setting has the rule that it belongs to.
-    fn check_rules(&self) -> Result<(), InvalidConfig> {
-        let slow = self.slow_calls.is_some() || self.slow_time.is_some();
-        let rates = slow || self.failure_calls.is_some() || self.failure_time.is_some();
-        let hints = self.ban_was_set || self.throttle.is_some();
-        if !rates && !hints && self.consecutive.is_none() && self.rules.is_empty() {
-            return Err(InvalidConfig::new(
-                "rules",
-                "empty",
-                "at least one rule: consecutive_failures, failure_rate, failure_rate_over, \
-                 slow_rate, slow_rate_over, rule, open_on_ban or open_on_throttle",
-            ));
-        }
-        if self.min_calls.is_some() && !rates {
-            return Err(InvalidConfig::new(
-                "min_calls",
-                self.min_calls.unwrap_or_default(),
-                "a setting only together with a rate",
-            ));
-        }
-        match self.slow_after {
-            None if slow => {
-                let field = if self.slow_calls.is_some() {
-                    "slow_rate"
-                } else {
-                    "slow_rate_over"
-                };
-                return Err(lonely(field, "slow_after"));
-            }
-            Some(time) if !slow => {
-                let accepted = "a setting only together with slow_rate or slow_rate_over";
-                return Err(InvalidConfig::new(
-                    "slow_after",
-                    format!("{time:?}"),
-                    accepted,
-                ));
-            }
-            _ => {}
-        }
-        match (self.failure_time, self.slow_time) {
-            (Some((_, failure)), Some((_, slow))) if failure != slow => Err(InvalidConfig::new(
-                "slow_rate_over",
-                format!("{slow:?}"),
-                format!("the time of failure_rate_over, {failure:?}"),
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    fn closing(&self, probes: Count) -> Result<Closing, InvalidConfig> {
-        match (self.successes_to_close, self.close_rate) {
-            (Some(n), Some(_)) => Err(InvalidConfig::new(
-                "close_rate",
-                format!("set beside successes_to_close of {n}"),
-                "either of the two",
-            )),
-            (Some(n), None) => Ok(Closing::Successes(count("successes_to_close", n)?)),
-            (None, Some((part, calls))) => Ok(Closing::Rate {
-                share: share("close_rate", part)?,
-                calls: count("close_rate", calls)?,
-            }),
-            (None, None) => Ok(Closing::Successes(probes)),
-        }
-    }
-}
-
-fn lonely(field: &'static str, needs: &'static str) -> InvalidConfig {
-    let accepted = format!("a setting only together with {needs}");
-    InvalidConfig::new(field, format!("set without {needs}"), accepted)
-}
-
-fn count(field: &'static str, value: u32) -> Result<Count, InvalidConfig> {
-    Count::new(value).map_err(|e| e.in_field(field))
-}
-
-fn positive(field: &'static str, value: Duration) -> Result<Positive, InvalidConfig> {
-    Positive::new(value).map_err(|e| e.in_field(field))
-}
-
-fn within_a_day(field: &'static str, value: Duration) -> Result<Positive, InvalidConfig> {
-    if value > DAY {
-        let accepted = "longer than zero, at most 24 h";
-        return Err(InvalidConfig::new(field, format!("{value:?}"), accepted));
-    }
-    positive(field, value)
-}
-
-fn share(field: &'static str, value: f64) -> Result<Ratio, InvalidConfig> {
-    match Ratio::new(value) {
-        Ok(ratio) if ratio != Ratio::ZERO => Ok(ratio),
-        _ => Err(InvalidConfig::new(
-            field,
-            value,
-            "a number above 0, at most 1",
-        )),
-    }
-}
-
-fn rate(
-    field: &'static str,
-    (part, calls): (f64, u32),
-    min_calls: Option<u32>,
-) -> Result<RateRule<u32>, InvalidConfig> {
-    let part = share(field, part)?;
-    if !(1..=MAX_CALLS).contains(&calls) {
-        let accepted = format!("a whole number of calls from 1 to {MAX_CALLS}");
-        return Err(InvalidConfig::new(field, calls, accepted));
-    }
-    let min_calls = min_calls.unwrap_or_else(|| calls.div_ceil(5));
-    if !(1..=calls).contains(&min_calls) {
-        let accepted = format!("a whole number from 1 to the window of {field}, {calls}");
-        return Err(InvalidConfig::new("min_calls", min_calls, accepted));
-    }
-    Ok(RateRule {
-        share: part,
-        over: calls,
-        min_calls,
-    })
-}
-
-fn rate_over(
-    field: &'static str,
-    (part, time): (f64, Duration),
-    min_calls: Option<u32>,
-) -> Result<RateRule<Duration>, InvalidConfig> {
-    let part = share(field, part)?;
-    if !(MIN_WINDOW..=DAY).contains(&time) {
-        return Err(InvalidConfig::new(
-            field,
-            format!("{time:?}"),
-            "a time from 10 ms to 24 h",
-        ));
-    }
-    let min_calls = min_calls.unwrap_or(MIN_CALLS_OVER_TIME);
-    if min_calls == 0 {
-        return Err(InvalidConfig::new("min_calls", 0, "a whole number from 1"));
-    }
-    Ok(RateRule {
-        share: part,
-        over: time,
-        min_calls,
-    })
-}
-
-fn growth(
-    (factor, cap): (f64, Duration),
-    open_for: Duration,
-) -> Result<(f64, Positive), InvalidConfig> {
-    if !(1.0..f64::INFINITY).contains(&factor) {
-        return Err(InvalidConfig::new(
-            "open_growth",
-            factor,
-            "a finite factor from 1",
-        ));
-    }
-    if cap < open_for {
-        let accepted = format!("a cap of no less than open_for, {open_for:?}");
-        return Err(InvalidConfig::new(
-            "open_growth",
-            format!("{cap:?}"),
-            accepted,
-        ));
-    }
-    Ok((factor, positive("open_growth", cap)?))
-}
-
-fn ramp((steps, step): (u32, Duration)) -> Result<Ramp, InvalidConfig> {
-    if !(1..=MAX_STEPS).contains(&steps) {
-        let accepted = format!("a whole number of steps from 1 to {MAX_STEPS}");
-        return Err(InvalidConfig::new("ramp", steps, accepted));
-    }
-    let step = within_a_day("ramp", step)?.get();
-    Ok(Ramp { steps, step })
 }
