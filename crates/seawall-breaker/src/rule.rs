@@ -95,6 +95,26 @@ pub struct Tally {
     pub slow: u64,
 }
 
+impl Tally {
+    /// The share of the calls that failed, from 0 to 1; 0 without calls.
+    pub fn failure_rate(&self) -> f64 {
+        Self::share(self.failures, self.calls)
+    }
+
+    /// The share of the calls that were slow, from 0 to 1; 0 without calls.
+    pub fn slow_rate(&self) -> f64 {
+        Self::share(self.slow, self.calls)
+    }
+
+    fn share(of: u64, calls: u64) -> f64 {
+        if calls == 0 {
+            0.0
+        } else {
+            of as f64 / calls as f64
+        }
+    }
+}
+
 /// The rules of a configuration; equal when they are the very same.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rules(pub(crate) Vec<Arc<dyn Rule>>);

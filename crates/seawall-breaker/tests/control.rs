@@ -190,6 +190,28 @@ async fn the_snapshot_tells_all_and_the_last_transitions() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_snapshot_tells_the_rates_of_every_window() {
+    let rules = settings()
+        .failure_rate(0.9, 10)
+        .failure_rate_over(0.9, 60 * SECOND)
+        .slow_after(SECOND)
+        .slow_rate(0.9, 10)
+        .min_calls(10);
+    let s = subject(rules);
+    let none = s.handle.snapshot().calls.expect("the rule is on");
+    assert_eq!((none.failure_rate(), none.slow_rate()), (0.0, 0.0));
+    s.times(2, Do::Succeed).await;
+    s.times(1, Do::Take(SECOND)).await;
+    s.times(1, Do::Fail).await;
+    let seen = s.handle.snapshot();
+    assert_eq!(seen.calls.map(|t| t.failure_rate()), Some(0.25));
+    assert_eq!(seen.slow_calls.map(|t| t.slow_rate()), Some(0.25));
+    let time = seen.time.expect("the rule is on");
+    assert_eq!((time.failure_rate(), time.slow_rate()), (0.25, 0.25));
+    assert_eq!(seen.failures_in_a_row, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_registry_shows_the_state_from_the_start_and_back_to_zero() {
     let registry = Registry::new("desk");
     let s = subject(quick());
