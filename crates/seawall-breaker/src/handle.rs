@@ -13,6 +13,7 @@ use crate::call::Door;
 use crate::cause::{Explanation, Transition};
 use crate::circuits::Circuits;
 use crate::config::BreakerConfig;
+use crate::control::Control;
 use crate::counts::CircuitSnapshot;
 use crate::observe;
 use crate::parking::Parked;

@@ -184,6 +184,7 @@ mod cause;
 mod circuit;
 mod circuits;
 mod config;
+mod control;
 mod counts;
 mod flights;
 mod future;

@@ -19,6 +19,7 @@ use crate::call::Guarded;
 use crate::cause::Transition;
 use crate::circuits::Circuits;
 use crate::config::BreakerConfig;
+use crate::control::Control;
 use crate::counts::Counts;
 use crate::observe;
 use crate::word::State;

@@ -14,6 +14,7 @@ use crate::call::{self, Door, Guarded};
 use crate::cause::Explanation;
 use crate::circuits::{Circuits, Stub};
 use crate::config::BreakerConfig;
+use crate::control::Control;
 use crate::counts::CircuitSnapshot;
 use crate::handle::Changed;
 use crate::word::State;

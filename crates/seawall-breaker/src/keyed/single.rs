@@ -13,6 +13,7 @@ use super::map::{Entry, Evict, Map, Rest};
 use crate::cause::{Change, Transition};
 use crate::circuits::Circuits;
 use crate::config::BreakerConfig;
+use crate::control::Control;
 use crate::counts::Counts;
 use crate::shared::{Cold, Common, Setup, Stripe};
 use crate::word::State;
