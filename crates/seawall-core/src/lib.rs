@@ -40,6 +40,7 @@ mod meta;
 mod name;
 mod outcome;
 mod quantile;
+mod quota;
 mod registry;
 mod rejection;
 mod trace;
@@ -54,10 +55,11 @@ pub use error::{Error, Refusable, find_rejection};
 pub use event::{Delivery, Event, Events, Listening, Observer, Subscription, What};
 pub use hold::{Hold, Settle, UntilAnswered};
 pub use lift::{Lift, LiftFuture, LiftLayer};
-pub use meta::{Always, Describe, Key, Meta, Priority, Replay, Undescribed};
+pub use meta::{Always, Describe, Key, Meta, Priority, Replay, Tokens, Undescribed};
 pub use name::Name;
 pub use outcome::{Classify, ErrorIsFailure, FailureKind, Outcome, Scope, Vote, judge};
 pub use quantile::{Quantile, QuantileConfig};
+pub use quota::{Feedback, Said, ServerLimit, Unit};
 pub use registry::{
     AlreadyRegistered, Command, Component, Reading, Registry, Sample, Snapshot, Unsupported, Value,
 };

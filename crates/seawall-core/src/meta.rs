@@ -43,6 +43,33 @@ impl Default for Priority {
     }
 }
 
+/// Tokens of an AI model, in and out.
+///
+/// Providers limit them together or apart; what an answer will take is not known before it is
+/// there, so a limit takes an estimate and corrects it by what the answer says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Tokens {
+    /// Read by the model: the prompt.
+    pub input: u32,
+    /// Written by the model: the answer, at most `max_tokens` of the request.
+    pub output: u32,
+}
+
+impl Tokens {
+    /// No tokens.
+    pub const NONE: Self = Self::new(0, 0);
+
+    /// So many read and so many written.
+    pub const fn new(input: u32, output: u32) -> Self {
+        Self { input, output }
+    }
+
+    /// Both together; saturates.
+    pub const fn total(self) -> u32 {
+        self.input.saturating_add(self.output)
+    }
+}
+
 /// What a request belongs to where state is kept per key: an endpoint, an account, a symbol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Key(pub u64);
@@ -72,6 +99,8 @@ pub struct Meta {
     pub replay: Replay,
     /// What it costs of a rate limit, in the limiter's units; 0 is free.
     pub cost: u32,
+    /// How many tokens of an AI model it is expected to use.
+    pub tokens: Tokens,
     /// How much it matters.
     pub priority: Priority,
     /// What it belongs to.
@@ -92,6 +121,7 @@ impl Meta {
         Self {
             replay,
             cost: 1,
+            tokens: Tokens::NONE,
             priority: Priority::NORMAL,
             key: Key(0),
             deadline: None,
@@ -102,6 +132,13 @@ impl Meta {
     #[must_use]
     pub const fn with_cost(mut self, cost: u32) -> Self {
         self.cost = cost;
+        self
+    }
+
+    /// Sets how many tokens of an AI model the request is expected to use.
+    #[must_use]
+    pub const fn with_tokens(mut self, tokens: Tokens) -> Self {
+        self.tokens = tokens;
         self
     }
 

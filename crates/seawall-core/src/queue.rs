@@ -33,9 +33,42 @@
 use std::collections::BTreeMap;
 use std::task::Waker;
 
-/// The rank of a waiter in its [`Queue`]. A lower one goes first.
+use crate::Priority;
+
+/// The rank of a waiter in its [`Queue`]: a lower one goes first, and among equals the one that
+/// came first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(u64);
+pub struct Ticket {
+    rank: i64,
+    drawn: u64,
+}
+
+/// The rank of a waiter of this priority that comes at `now_ns`, in a line where waiting makes up
+/// for priority: one step of [`Priority`] is worth `step_ns` nanoseconds of waiting.
+///
+/// So a waiter is passed by one of `d` steps more only if that one came less than `d * step_ns`
+/// after it: within a priority the first to come is the first to go, and nobody starves, however
+/// many of a higher priority keep coming. A rank never changes while its owner waits, which is
+/// why a line of many classes costs no more than a plain one.
+///
+/// ```
+/// use seawall_core::Priority;
+/// use seawall_core::queue::rank;
+///
+/// let step = 1_000_000; // 64 steps, from low to normal, are worth 64 ms.
+/// let low = rank(0, Priority::LOW, step);
+/// assert!(rank(63_000_000, Priority::NORMAL, step) < low);
+/// assert!(rank(65_000_000, Priority::NORMAL, step) > low);
+/// ```
+pub const fn rank(now_ns: u64, priority: Priority, step_ns: u64) -> i64 {
+    let handicap = step_ns.saturating_mul((u8::MAX - priority.0) as u64);
+    let rank = now_ns.saturating_add(handicap);
+    if rank > i64::MAX as u64 {
+        i64::MAX
+    } else {
+        rank as i64
+    }
+}
 
 /// Waiters in the order in which they came; see the [module](self).
 ///
@@ -93,9 +126,17 @@ impl<T> Queue<T> {
         self.line.is_empty() && self.aside.is_empty()
     }
 
-    /// Joins at the end of the line; `item` is handed back by [`leave`](Self::leave).
+    /// Joins behind all others of rank 0; `item` is handed back by [`leave`](Self::leave).
     pub fn join(&mut self, item: T, waker: Waker) -> Ticket {
-        let ticket = Ticket(self.drawn);
+        self.join_ranked(0, item, waker)
+    }
+
+    /// Joins before those of a higher rank and behind all others; see [`rank`] for one that lets
+    /// nobody starve. Who joins at the head of the line takes the turn over from the one that was
+    /// called: that one finds, when it is polled, that it is not the first, and waits.
+    pub fn join_ranked(&mut self, rank: i64, item: T, waker: Waker) -> Ticket {
+        let drawn = self.drawn;
+        let ticket = Ticket { rank, drawn };
         // 2^64 waiters do not come by.
         self.drawn = self.drawn.wrapping_add(1);
         let waker = Some(waker);
@@ -157,6 +198,21 @@ impl<T> Queue<T> {
     pub fn call_next(&mut self) -> Option<Waker> {
         self.line.first_entry()?.get_mut().waker.take()
     }
+
+    /// Calls everybody, those who stand aside included: something has changed for all of them.
+    /// The wakers are to be woken outside of the lock.
+    #[must_use = "the waiters sleep on unless they are woken"]
+    pub fn call_all(&mut self) -> Vec<Waker> {
+        let all = self.line.values_mut().chain(self.aside.values_mut());
+        all.filter_map(|waiter| waiter.waker.take()).collect()
+    }
+
+    /// What a waiter brought with it, wherever it stands.
+    pub fn item(&self, ticket: Ticket) -> Option<&T> {
+        let waiter = self.line.get(&ticket);
+        let waiter = waiter.or_else(|| self.aside.get(&ticket))?;
+        Some(&waiter.item)
+    }
 }
 
 impl<T> Default for Queue<T> {
@@ -206,6 +262,25 @@ mod tests {
         assert!(queue.is_first(tickets[0]));
     }
 
+    #[test]
+    fn a_lower_rank_goes_first_and_takes_the_turn_over() {
+        let mut queue = Queue::new();
+        let usual = queue.join_ranked(rank(0, Priority::NORMAL, 1), "usual", noop());
+        assert!(queue.call_next().is_some());
+        let urgent = queue.join_ranked(rank(9, Priority::HIGH, 1), "urgent", noop());
+        let later = queue.join_ranked(rank(9, Priority::HIGH, 1), "later", noop());
+        assert!(queue.is_first(urgent) && !queue.is_first(usual));
+        assert_eq!(queue.item(later), Some(&"later"));
+        assert!(queue.wait(usual, &noop()).is_none());
+        queue.stand_aside(urgent);
+        assert!(queue.is_first(later));
+        assert_eq!(queue.call_all().len(), 3);
+        assert!(queue.call_all().is_empty(), "called already");
+        assert!(queue.leave(later).is_some());
+        assert!(queue.is_first(usual));
+        assert_eq!(rank(u64::MAX, Priority::LOW, u64::MAX), i64::MAX);
+    }
+
     proptest! {
         /// Against a sorted list of (rank, aside).
         #[test]
@@ -215,7 +290,10 @@ mod tests {
             for (step, which) in steps {
                 let at = which.checked_rem(model.len());
                 match (step, at) {
-                    (0, _) | (_, None) => model.push((queue.join((), noop()), false)),
+                    (0, _) | (_, None) => {
+                        model.push((queue.join_ranked((which % 3) as i64, (), noop()), false));
+                        model.sort_by_key(|(ticket, _)| *ticket);
+                    }
                     (1, Some(at)) => {
                         let (ticket, _) = model.remove(at);
                         prop_assert!(queue.leave(ticket).is_some());

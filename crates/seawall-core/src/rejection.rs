@@ -33,11 +33,21 @@ pub enum Reason {
     TooExpensive = 10,
     /// The answer began, and then its body did not come in time.
     BodyTimeout = 11,
+    /// The upstream refuses so much of late that this call was not even tried.
+    ClientThrottled = 12,
+    /// An operator has paused the layer, or the upstream asked for a pause.
+    Paused = 13,
+    /// The layer accepts no new calls, since it is about to go.
+    Draining = 14,
+    /// The quota of a day or of another long time is used up.
+    QuotaExhausted = 15,
+    /// The code that was to make the call panicked.
+    Panicked = 16,
 }
 
 impl Reason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 16] = [
         Self::CircuitOpen,
         Self::NotReady,
         Self::RateLimited,
@@ -49,6 +59,11 @@ impl Reason {
         Self::OutcomeUnknown,
         Self::TooExpensive,
         Self::BodyTimeout,
+        Self::ClientThrottled,
+        Self::Paused,
+        Self::Draining,
+        Self::QuotaExhausted,
+        Self::Panicked,
     ];
 
     /// The reason as a label value of metrics and logs.
@@ -65,6 +80,11 @@ impl Reason {
             Self::OutcomeUnknown => "outcome_unknown",
             Self::TooExpensive => "too_expensive",
             Self::BodyTimeout => "body_timeout",
+            Self::ClientThrottled => "client_throttled",
+            Self::Paused => "paused",
+            Self::Draining => "draining",
+            Self::QuotaExhausted => "quota_exhausted",
+            Self::Panicked => "panicked",
         }
     }
 
@@ -81,6 +101,11 @@ impl Reason {
             Self::OutcomeUnknown => "the fate of the request is unknown",
             Self::TooExpensive => "the request costs more than the limit can ever grant",
             Self::BodyTimeout => "the body of the answer did not come in time",
+            Self::ClientThrottled => "the upstream refuses too much of late",
+            Self::Paused => "the layer is paused",
+            Self::Draining => "the layer accepts no new calls",
+            Self::QuotaExhausted => "the quota is used up",
+            Self::Panicked => "the call panicked",
         }
     }
 
@@ -245,13 +270,12 @@ impl Rejection {
     /// What this refusal says about the *upstream*.
     ///
     /// A local refusal says nothing ([`Outcome::Ignored`]): no breaker counts it and no budget
-    /// is charged for it. Only an attempt that timed out, a body that timed out, or a request whose
-    /// fate is unknown does.
+    /// is charged for it. Only an attempt that timed out, a body that timed out, a call that
+    /// panicked after it was made, or a request whose fate is unknown does.
     pub const fn outcome(&self) -> Outcome {
         match (self.reason(), self.sent()) {
-            (Reason::AttemptTimeout | Reason::OutcomeUnknown | Reason::BodyTimeout, _) => {
-                Outcome::Unknown
-            }
+            (Reason::AttemptTimeout | Reason::OutcomeUnknown | Reason::BodyTimeout, _)
+            | (Reason::Panicked, Sent::Maybe) => Outcome::Unknown,
             _ => Outcome::Ignored,
         }
     }

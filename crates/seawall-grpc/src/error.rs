@@ -81,20 +81,22 @@ impl StdError for GrpcError {
 ///
 /// | refusal | code |
 /// |---|---|
-/// | circuit open, not ready, budget exhausted | `UNAVAILABLE` |
-/// | rate limited, too expensive, bulkhead full, queue timeout | `RESOURCE_EXHAUSTED` |
+/// | circuit open, not ready, budget exhausted, paused, draining | `UNAVAILABLE` |
+/// | rate limited, too expensive, throttled by the client, quota exhausted, bulkhead full, queue timeout | `RESOURCE_EXHAUSTED` |
 /// | attempt timed out, deadline exceeded, body timed out | `DEADLINE_EXCEEDED` |
-/// | outcome unknown | `UNKNOWN` |
+/// | outcome unknown, panicked | `UNKNOWN` |
 pub const fn code_of(reason: Reason) -> Code {
     match reason {
         Reason::RateLimited
         | Reason::TooExpensive
+        | Reason::ClientThrottled
+        | Reason::QuotaExhausted
         | Reason::BulkheadFull
         | Reason::QueueTimeout => Code::ResourceExhausted,
         Reason::AttemptTimeout | Reason::DeadlineExceeded | Reason::BodyTimeout => {
             Code::DeadlineExceeded
         }
-        Reason::OutcomeUnknown => Code::Unknown,
+        Reason::OutcomeUnknown | Reason::Panicked => Code::Unknown,
         _ => Code::Unavailable,
     }
 }

@@ -12,9 +12,9 @@ use seawall_core::{Reason, Rejection};
 /// | refusal | status |
 /// |---|---|
 /// | circuit open, not ready, bulkhead full, queue timeout, budget exhausted | 503 |
-/// | rate limited, too expensive | 429 |
+/// | rate limited, too expensive, throttled by the client, quota exhausted | 429 |
 /// | attempt timed out, deadline exceeded, body timed out | 504 |
-/// | outcome unknown | 502 |
+/// | outcome unknown, panicked | 502 |
 ///
 /// ```
 /// use http::StatusCode;
@@ -26,12 +26,15 @@ use seawall_core::{Reason, Rejection};
 /// ```
 pub const fn status_of(rejection: &Rejection) -> StatusCode {
     match rejection.reason() {
-        Reason::RateLimited | Reason::TooExpensive => StatusCode::TOO_MANY_REQUESTS,
+        Reason::RateLimited
+        | Reason::TooExpensive
+        | Reason::ClientThrottled
+        | Reason::QuotaExhausted => StatusCode::TOO_MANY_REQUESTS,
         Reason::AttemptTimeout | Reason::DeadlineExceeded | Reason::BodyTimeout => {
             StatusCode::GATEWAY_TIMEOUT
         }
         // The upstream gave no answer that can be passed on.
-        Reason::OutcomeUnknown => StatusCode::BAD_GATEWAY,
+        Reason::OutcomeUnknown | Reason::Panicked => StatusCode::BAD_GATEWAY,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
@@ -83,9 +86,12 @@ mod tests {
         for reason in Reason::ALL {
             let status = status_of(&Rejection::new(reason, "x")).as_u16();
             let expected = match reason {
-                Reason::RateLimited | Reason::TooExpensive => 429,
+                Reason::RateLimited
+                | Reason::TooExpensive
+                | Reason::ClientThrottled
+                | Reason::QuotaExhausted => 429,
                 Reason::AttemptTimeout | Reason::DeadlineExceeded | Reason::BodyTimeout => 504,
-                Reason::OutcomeUnknown => 502,
+                Reason::OutcomeUnknown | Reason::Panicked => 502,
                 _ => 503,
             };
             assert_eq!(status, expected, "{reason:?}");

@@ -2,11 +2,21 @@
 
 use std::time::Duration;
 
-use seawall_core::{Count, InvalidConfig, Positive, ns};
+use seawall_core::{InvalidConfig, Positive};
 
-use crate::bucket::{MAX_FILL_NS, fill_ns};
+use crate::Limit;
 
-/// How much per which time, how much at once, and how long a call may wait for it.
+/// How many limits one layer has at most.
+pub(crate) const MAX_LIMITS: usize = 8;
+
+/// The most that may wait: the count shares a word with the flags of the layer.
+const MAX_WAITING: u32 = 1 << 24;
+
+/// How much per which time, and how long a call may wait for it.
+///
+/// One rate and burst is a builder's [`rate`](RateLimitConfigBuilder::rate) and
+/// [`burst`](RateLimitConfigBuilder::burst); other kinds, and several at once, are
+/// [limits](RateLimitConfigBuilder::limit).
 ///
 /// ```
 /// use std::time::Duration;
@@ -17,19 +27,20 @@ use crate::bucket::{MAX_FILL_NS, fill_ns};
 ///     .burst(10)
 ///     .max_wait(Duration::from_secs(1))
 ///     .build()?;
-/// assert_eq!(config.burst().get(), 10);
+/// assert_eq!(config.limits()[0].capacity(), 10);
 ///
 /// let refused = RateLimitConfig::builder().rate(0, Duration::from_secs(1)).build().unwrap_err();
 /// assert_eq!(refused.to_string(), "`rate` is 0, accepted is a whole number from 1");
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RateLimitConfig {
-    rate: Count,
-    per: Positive,
-    burst: Count,
+    pub(crate) limits: Vec<Limit>,
     max_wait: Duration,
     max_waiting: u32,
+    ageing: Positive,
+    pause_unsaid: Duration,
+    shadow: bool,
 }
 
 impl RateLimitConfig {
@@ -38,19 +49,9 @@ impl RateLimitConfig {
         RateLimitConfigBuilder::default()
     }
 
-    /// How much is granted per [`per`](Self::per) in the long run.
-    pub const fn rate(&self) -> Count {
-        self.rate
-    }
-
-    /// The time in which the [`rate`](Self::rate) is granted.
-    pub const fn per(&self) -> Positive {
-        self.per
-    }
-
-    /// How much is granted at once after a rest.
-    pub const fn burst(&self) -> Count {
-        self.burst
+    /// The rules, all of which hold at once; at least one.
+    pub fn limits(&self) -> &[Limit] {
+        &self.limits
     }
 
     /// How long a call may wait; zero when it is refused at once.
@@ -62,6 +63,62 @@ impl RateLimitConfig {
     pub const fn max_waiting(&self) -> u32 {
         self.max_waiting
     }
+
+    /// How much longer a call of low priority waits at most than one of normal priority that came
+    /// at the same time.
+    pub const fn ageing(&self) -> Positive {
+        self.ageing
+    }
+
+    /// How long a throttle pauses the layer when the upstream does not say.
+    pub const fn pause_unsaid(&self) -> Duration {
+        self.pause_unsaid
+    }
+
+    /// Whether the layer only watches.
+    pub const fn shadow(&self) -> bool {
+        self.shadow
+    }
+
+    /// Refuses settings with other limits than those of `self`, save for their numbers: calls in
+    /// line have been told their costs by those.
+    pub(crate) fn same_shape(&self, other: &Self) -> Result<(), InvalidConfig> {
+        let shape = |config: &Self| {
+            let limits = config.limits.iter();
+            limits.map(|l| (l.kind(), l.unit())).collect::<Vec<_>>()
+        };
+        if shape(self) == shape(other) {
+            return Ok(());
+        }
+        let accepted = shape(self);
+        let accepted = accepted
+            .iter()
+            .map(|(kind, unit)| format!("{kind} of {}", unit.as_str()));
+        Err(InvalidConfig::new(
+            "limits",
+            other.listed(),
+            format!(
+                "as many as before, of the same kinds and units in the same order: {}",
+                accepted.collect::<Vec<_>>().join(", ")
+            ),
+        ))
+    }
+
+    fn listed(&self) -> String {
+        let limits: Vec<_> = self.limits.iter().map(ToString::to_string).collect();
+        limits.join("; ")
+    }
+
+    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("limits", self.listed()),
+            ("max_wait", format!("{:?}", self.max_wait)),
+            ("max_waiting", self.max_waiting.to_string()),
+            ("ageing", format!("{:?}", self.ageing.get())),
+            ("pause_unsaid", format!("{:?}", self.pause_unsaid)),
+            ("shadow", self.shadow.to_string()),
+        ]
+    }
 }
 
 impl Default for RateLimitConfig {
@@ -72,38 +129,47 @@ impl Default for RateLimitConfig {
     fn default() -> Self {
         let builder = RateLimitConfigBuilder::default();
         Self {
-            rate: Count::new(builder.rate).unwrap_or(Count::ONE),
-            per: MINUTE,
-            burst: builder.derived_burst(),
+            limits: vec![DEFAULT_LIMIT],
             max_wait: builder.max_wait,
             max_waiting: builder.max_waiting,
+            ageing: DEFAULT_AGEING,
+            pause_unsaid: builder.pause_unsaid,
+            shadow: builder.shadow,
         }
     }
 }
 
-const MINUTE: Positive = match Positive::from_secs(60) {
-    Some(minute) => minute,
+const DEFAULT_LIMIT: Limit = Limit::bucket(100, Duration::from_secs(60));
+
+const DEFAULT_AGEING: Positive = match Positive::from_secs(5) {
+    Some(ageing) => ageing,
     None => unreachable!(),
 };
 
 /// Collects the settings of a rate limit; see [`RateLimitConfig::builder`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RateLimitConfigBuilder {
-    rate: u32,
-    per: Duration,
+    rate: Option<(u32, Duration)>,
     burst: Option<u32>,
+    limits: Vec<Limit>,
     max_wait: Duration,
     max_waiting: u32,
+    ageing: Duration,
+    pause_unsaid: Duration,
+    shadow: bool,
 }
 
 impl Default for RateLimitConfigBuilder {
     fn default() -> Self {
         Self {
-            rate: 100,
-            per: MINUTE.get(),
+            rate: None,
             burst: None,
+            limits: Vec::new(),
             max_wait: Duration::ZERO,
             max_waiting: 1_024,
+            ageing: DEFAULT_AGEING.get(),
+            pause_unsaid: Duration::from_secs(1),
+            shadow: false,
         }
     }
 }
@@ -111,28 +177,40 @@ impl Default for RateLimitConfigBuilder {
 impl RateLimitConfigBuilder {
     /// How much is granted per which time: a whole number from 1, per at most 366 days, and not
     /// more than one per nanosecond. The unit is that of [`Meta::cost`](seawall_core::Meta):
-    /// requests, unless the layer is told otherwise. Default: 100 per minute.
+    /// requests, unless the layer is told otherwise. Default: 100 per minute, unless there is a
+    /// [`limit`](Self::limit).
+    ///
+    /// Short for a [`Limit::bucket`], the first of the limits.
     #[must_use]
     pub const fn rate(mut self, rate: u32, per: Duration) -> Self {
-        self.rate = rate;
-        self.per = per;
+        self.rate = Some((rate, per));
         self
     }
 
-    /// How much is granted at once after a rest, and the most that one call may cost: a whole
-    /// number from 1. Default: a tenth of the rate, at least 1.
+    /// How much the [`rate`](Self::rate) grants at once after a rest, and the most that one call
+    /// may cost: a whole number from 1. Default: a tenth of the rate, at least 1.
     ///
     /// Any stretch of time sees at most the burst plus what the rate grants in it. Where the
-    /// upstream counts `n` per window, burst and rate per window must be at most `n` together.
+    /// upstream counts `n` per window, burst and rate per window must be at most `n` together:
+    /// [`Limit::of`] does that sum.
     #[must_use]
     pub const fn burst(mut self, burst: u32) -> Self {
         self.burst = Some(burst);
         self
     }
 
+    /// Adds a rule. All of them hold at once: a call departs when every one of them grants it,
+    /// and takes from none of them otherwise. At most 8.
+    #[must_use]
+    pub fn limit(mut self, limit: Limit) -> Self {
+        self.limits.push(limit);
+        self
+    }
+
     /// How long a call may wait for its turn, counted from the first poll of its future; the time
     /// in which it stands aside, since its service is not ready, is part of it. Zero, the
-    /// default, refuses at once; a call whose turn would come later is refused at once too.
+    /// default, refuses at once; a call whose turn would come later is refused at once too, and so
+    /// is one whose turn would come after its own [deadline](seawall_core::Meta).
     ///
     /// Tokio's timer has a resolution of one millisecond, so a waiter departs up to that much
     /// after its tokens are there. Where the burst exceeds the cost of a call by less than what
@@ -148,10 +226,36 @@ impl RateLimitConfigBuilder {
     }
 
     /// How many calls may wait; the next one is refused. Of no effect while `max_wait` is zero.
-    /// Default: 1,024.
+    /// At most 16,777,216. Default: 1,024.
     #[must_use]
     pub const fn max_waiting(mut self, calls: u32) -> Self {
         self.max_waiting = calls;
+        self
+    }
+
+    /// How much waiting makes up for the step from [low](seawall_core::Priority::LOW) to
+    /// [normal](seawall_core::Priority::NORMAL) priority, and from that to
+    /// [high](seawall_core::Priority::HIGH); longer than zero. Who waits is passed by those of one
+    /// step more only if they came less than that after it, so nobody starves. Default: 5 seconds.
+    #[must_use]
+    pub const fn ageing(mut self, per_step: Duration) -> Self {
+        self.ageing = per_step;
+        self
+    }
+
+    /// How long [a throttle](seawall_core::Said::Pause) pauses the layer when the upstream does
+    /// not say for how long. Default: one second.
+    #[must_use]
+    pub const fn pause_unsaid(mut self, pause: Duration) -> Self {
+        self.pause_unsaid = pause;
+        self
+    }
+
+    /// Whether the layer only watches: what it would refuse passes, at once, and is counted and
+    /// told as [`Shadowed`](seawall_core::What::Shadowed). Default: no.
+    #[must_use]
+    pub const fn shadow(mut self, on: bool) -> Self {
+        self.shadow = on;
         self
     }
 
@@ -160,46 +264,51 @@ impl RateLimitConfigBuilder {
     /// # Errors
     ///
     /// [`InvalidConfig`] when `rate` or `burst` is 0; when `per` is zero or over 366 days; when
-    /// `rate` is over one per nanosecond; when `burst` takes over 366 days to come together.
+    /// `rate` is over one per nanosecond; when `burst` takes over 366 days to come together or is
+    /// given without a `rate`; when `margin` is longer than the time of its limit, or `offset` not
+    /// shorter; when [`Allowed::at`](crate::Allowed::at) got a share without room for a burst; when
+    /// there are more than 8 limits, or more than 16,777,216 may wait; when `ageing` is zero.
     pub fn build(self) -> Result<RateLimitConfig, InvalidConfig> {
-        let rate = Count::new(self.rate).map_err(|e| e.in_field("rate"))?;
-        let per = Positive::new(self.per).map_err(|e| e.in_field("per"))?;
-        let per_ns = ns(self.per);
-        if per_ns > MAX_FILL_NS {
-            return Err(InvalidConfig::new(
-                "per",
-                format!("{:?}", self.per),
-                "at most 366 days",
-            ));
-        }
-        if u64::from(self.rate) > per_ns {
-            return Err(InvalidConfig::new(
-                "rate",
-                self.rate,
-                format!("at most one per nanosecond, {per_ns} per {:?}", self.per),
-            ));
-        }
-        let burst = match self.burst {
-            Some(burst) => Count::new(burst).map_err(|e| e.in_field("burst"))?,
-            None => self.derived_burst(),
+        let mut limits = self.limits;
+        let plain = match (self.rate, self.burst) {
+            (Some((rate, per)), _) => Some(Limit::bucket(rate, per)),
+            (None, _) if limits.is_empty() => Some(DEFAULT_LIMIT),
+            (None, Some(burst)) => {
+                return Err(InvalidConfig::new(
+                    "burst",
+                    burst,
+                    "a burst of `rate`; the burst of a limit is set at the limit",
+                ));
+            }
+            (None, None) => None,
         };
-        if fill_ns(self.rate, per_ns, burst.get()).is_none_or(|fill| fill > MAX_FILL_NS) {
+        if let Some(plain) = plain {
+            let plain = match self.burst {
+                Some(burst) => plain.burst(burst),
+                None => plain,
+            };
+            limits.insert(0, plain);
+        }
+        if limits.len() > MAX_LIMITS {
+            return Err(InvalidConfig::new("limits", limits.len(), "at most 8"));
+        }
+        for limit in &limits {
+            limit.check()?;
+        }
+        if self.max_waiting > MAX_WAITING {
             return Err(InvalidConfig::new(
-                "burst",
-                burst.get(),
-                "at most what the rate grants in 366 days",
+                "max_waiting",
+                self.max_waiting,
+                "at most 16777216",
             ));
         }
         Ok(RateLimitConfig {
-            rate,
-            per,
-            burst,
+            limits,
             max_wait: self.max_wait,
             max_waiting: self.max_waiting,
+            ageing: Positive::new(self.ageing).map_err(|e| e.in_field("ageing"))?,
+            pause_unsaid: self.pause_unsaid,
+            shadow: self.shadow,
         })
-    }
-
-    fn derived_burst(&self) -> Count {
-        Count::new(self.rate / 10).unwrap_or(Count::ONE)
     }
 }

@@ -2,15 +2,15 @@
 
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 use seawall_core::{Refusable, Rejection};
-use tokio::time::{Sleep, sleep_until};
 use tower_service::Service;
 
-use crate::line::Turn;
+use crate::seat::{Below, Seat};
 use crate::wait::Waiting;
 
 pin_project! {
@@ -46,11 +46,10 @@ pin_project! {
 pin_project! {
     struct Line<S, Req> {
         // First, so that it leaves the line before the service and the request are dropped.
-        waiting: Waiting,
+        #[pin]
+        seat: Seat,
         service: S,
         req: Option<Req>,
-        #[pin]
-        timer: Option<Sleep>,
     }
 }
 
@@ -65,10 +64,9 @@ impl<S: Service<Req>, Req> ResponseFuture<S, Req> {
     #[cold]
     pub(crate) fn waiting(waiting: Waiting, service: S, req: Req) -> Self {
         let line = Box::pin(Line {
-            waiting,
+            seat: Seat::new(waiting),
             service,
             req: Some(req),
-            timer: None,
         });
         Self {
             step: Step::Waiting { line },
@@ -88,63 +86,42 @@ where
     S: Service<Req> + Clone,
     S::Error: Refusable,
 {
-    /// Waits for the turn, then makes the call: readiness first, the tokens last, and the call in
-    /// the same poll, so that what departs is what was granted.
+    /// Waits for the turn, then makes the call, in the same poll in which the tokens are taken, so
+    /// that what departs is what was granted.
     // Never inlined: only calls that wait come here, and the others should not carry it.
     #[inline(never)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<S::Future, S::Error>> {
-        let mut this = self.project();
-        loop {
-            let now = this.waiting.now();
-            let deadline = this.waiting.deadline_ns();
-            // The last chance: it takes what is there, ahead of those who were called and are
-            // not polled.
-            let late = now >= deadline;
-            let mut turn = this.waiting.turn::<S::Error>(now, late, cx.waker())?;
-            if turn == Turn::Go {
-                match this.service.poll_ready(cx) {
-                    Poll::Pending => this.waiting.stand_aside(),
-                    Poll::Ready(Err(error)) => {
-                        this.waiting.end(|_, stripe| stripe.inner_failed());
-                        return Poll::Ready(Err(error));
-                    }
-                    // The clock is read again: what departs now is granted now.
-                    Poll::Ready(Ok(())) => match this.waiting.take(late, cx.waker()) {
-                        Ok(()) => {
-                            let req = this.req.take().expect("a request departs once");
-                            return Poll::Ready(Ok(this.service.call(req)));
-                        }
-                        // It had stood aside, or somebody of a higher rank came back.
-                        Err(later) => {
-                            turn = later;
-                            // It waits for tokens without what it has reserved below.
-                            let fresh = this.service.clone();
-                            *this.service = fresh;
-                        }
-                    },
-                }
-            }
-            if late {
-                return Poll::Ready(Err(this.waiting.refuse(now).into()));
-            }
-            // The first in line has a timer for its tokens. All others have one for their patience:
-            // one who stands aside may never be woken by its service, and one farther back never
-            // be called by those before it, which may not be polled any more.
-            let deadline = this.waiting.deadline_ns();
-            let at = match turn {
-                Turn::In(wait) => deadline.min(now.saturating_add(wait)),
-                Turn::Go | Turn::Wait => deadline,
-            };
-            let at = this.waiting.instant(at);
-            match this.timer.as_mut().as_pin_mut() {
-                Some(timer) if timer.deadline() == at => {}
-                Some(timer) => timer.reset(at),
-                None => this.timer.set(Some(sleep_until(at))),
-            }
-            if let Some(timer) = this.timer.as_mut().as_pin_mut() {
-                ready!(timer.poll(cx));
-            }
-        }
+        let this = self.project();
+        let mut service = Waiter::<S, Req> {
+            service: this.service,
+            of: PhantomData,
+        };
+        ready!(this.seat.poll(cx, &mut service))?;
+        let req = this.req.take().expect("a request departs once");
+        Poll::Ready(Ok(this.service.call(req)))
+    }
+}
+
+/// The clone of the inner service that a waiter will call.
+struct Waiter<'a, S, Req> {
+    service: &'a mut S,
+    of: PhantomData<fn(Req)>,
+}
+
+impl<S, Req> Below for Waiter<'_, S, Req>
+where
+    S: Service<Req> + Clone,
+    S::Error: Refusable,
+{
+    type Error = S::Error;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.service.poll_ready(cx)
+    }
+
+    fn give_up_reservation(&mut self) {
+        let fresh = self.service.clone();
+        *self.service = fresh;
     }
 }
 

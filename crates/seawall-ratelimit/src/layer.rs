@@ -1,4 +1,4 @@
-//! The layer: owner of the bucket.
+//! The layer: owner of the limiter.
 
 use std::fmt;
 
@@ -6,14 +6,16 @@ use seawall_core::striped::{Shared, Stripes};
 use seawall_core::{Clock, Name, Observer, Undescribed};
 use tower_layer::Layer;
 
+use crate::feedback::{FeedbackLayer, Source};
 use crate::line::Limiter;
+use crate::meter::WallClock;
 use crate::observe::{Common, Stripe};
-use crate::{RateLimit, RateLimitConfig, RateLimitHandle};
+use crate::{ByMeta, RateLimit, RateLimitConfig, RateLimitHandle};
 
 /// Limits how many calls depart per time; see the [crate](crate).
 ///
-/// Its clones and every service that they make share one bucket. `D` says what a request costs:
-/// by default 1.
+/// Its clones and every service that they make share the limits. `D` says what a request is: by
+/// default one that costs 1. `P` says what it costs of each limit: by default what `D` says.
 ///
 /// ```
 /// use std::time::Duration;
@@ -28,56 +30,89 @@ use crate::{RateLimit, RateLimitConfig, RateLimitHandle};
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone)]
-pub struct RateLimitLayer<D = Undescribed> {
+pub struct RateLimitLayer<D = Undescribed, P = ByMeta> {
     shared: Shared<Common, Stripe>,
     describe: D,
+    price: P,
 }
 
 impl RateLimitLayer {
-    /// A layer with a bucket of its own, full. `name` is what refusals and metrics call it.
+    /// A layer with limits of its own, of which nothing is used. `name` is what refusals and
+    /// metrics call it.
     pub fn new(name: impl Into<Name>, config: RateLimitConfig) -> Self {
+        let clock = Clock::start();
         let common = Common {
-            limiter: Limiter::new(&config),
-            clock: Clock::start(),
-            config,
+            limiter: Limiter::new(&config, clock.now(), WallClock::now(clock.now())),
+            clock,
             observer: Observer::new("ratelimit", name),
         };
         Self {
             shared: Shared::new(common, Stripes::auto(), Stripe::default),
             describe: Undescribed,
+            price: ByMeta,
         }
     }
 }
 
-impl<D> RateLimitLayer<D> {
-    /// Says what a request costs: [`Meta::cost`](seawall_core::Meta). Asked once per call.
+impl<D, P> RateLimitLayer<D, P> {
+    /// Says what a request is: its cost, its tokens, its priority, its deadline. Asked once per
+    /// call.
     #[must_use]
-    pub fn describe<D2>(self, describe: D2) -> RateLimitLayer<D2> {
+    pub fn describe<D2>(self, describe: D2) -> RateLimitLayer<D2, P> {
         RateLimitLayer {
             shared: self.shared,
             describe,
+            price: self.price,
         }
     }
 
-    /// A handle to read the rate limit from outside.
+    /// Says what a request costs of each limit, where that is not what `describe` says. Asked once
+    /// per call and limit.
+    #[must_use]
+    pub fn price<P2>(self, price: P2) -> RateLimitLayer<D, P2> {
+        RateLimitLayer {
+            shared: self.shared,
+            describe: self.describe,
+            price,
+        }
+    }
+
+    /// A layer to be put below this one, next to the client, that reads with `feedback` what the
+    /// answers say, and corrects the limits by it.
+    pub fn feedback<F>(&self, feedback: F) -> FeedbackLayer<F, D, P>
+    where
+        D: Clone,
+        P: Clone,
+    {
+        let (describe, price) = (self.describe.clone(), self.price.clone());
+        let source = Source::Whole(self.shared.clone());
+        FeedbackLayer::new(source, feedback, describe, price)
+    }
+
+    pub(crate) fn shared(&self) -> Shared<Common, Stripe> {
+        self.shared.clone()
+    }
+
+    /// A handle to read and to control the limits from outside.
     pub fn handle(&self) -> RateLimitHandle {
         RateLimitHandle::new(self.shared.clone())
     }
 }
 
-impl<S, D: Clone> Layer<S> for RateLimitLayer<D> {
-    type Service = RateLimit<S, D>;
+impl<S, D: Clone, P: Clone> Layer<S> for RateLimitLayer<D, P> {
+    type Service = RateLimit<S, D, P>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RateLimit::new(inner, self.shared.anchor(), self.describe.clone())
+        let (describe, price) = (self.describe.clone(), self.price.clone());
+        RateLimit::new(inner, self.shared.anchor(), describe, price)
     }
 }
 
-impl<D> fmt::Debug for RateLimitLayer<D> {
+impl<D, P> fmt::Debug for RateLimitLayer<D, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateLimitLayer")
             .field("name", &self.shared.common().observer.name())
-            .field("config", &self.shared.common().config)
+            .field("config", &self.shared.common().limiter.config())
             .finish_non_exhaustive()
     }
 }

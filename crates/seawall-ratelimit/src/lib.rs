@@ -113,17 +113,32 @@
 
 mod bucket;
 mod config;
+mod costs;
+mod feedback;
 mod future;
 mod handle;
+mod keyed;
 mod layer;
+mod limit;
 mod line;
+mod meter;
 mod observe;
+mod reserve;
+mod seat;
 mod service;
+mod snapshot;
 mod wait;
 
 pub use config::{RateLimitConfig, RateLimitConfigBuilder};
+pub use costs::{ByMeta, Price};
+pub use feedback::{FeedbackFuture, FeedbackLayer, WithFeedback};
 pub use future::ResponseFuture;
 pub use handle::RateLimitHandle;
+pub use keyed::{PerKeyLimit, PerKeyLimitHandle, PerKeyLimitLayer};
 pub use layer::RateLimitLayer;
+pub use limit::{Allowed, Limit};
+pub use meter::{Midnight, QuotaFile, QuotaFileError};
 pub use observe::RateLimitCounts;
+pub use reserve::Reservation;
 pub use service::RateLimit;
+pub use snapshot::{LimitSnapshot, RateLimitSnapshot};

@@ -3,18 +3,16 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use seawall_core::striped::Local;
-use seawall_core::{Clock, Observer, Reason, Rejection, What};
+use seawall_core::striped::{Local, Shared};
+use seawall_core::{Clock, Observer, Reason, Rejection, Sample, Value, What};
 
-use crate::RateLimitConfig;
-use crate::line::Limiter;
+use crate::line::{Limiter, Refusal};
 
 /// What every service of a layer shares.
 #[derive(Debug)]
 pub(crate) struct Common {
     pub(crate) limiter: Limiter,
     pub(crate) clock: Clock,
-    pub(crate) config: RateLimitConfig,
     pub(crate) observer: Observer,
 }
 
@@ -27,6 +25,10 @@ pub(crate) struct Stripe {
     waited: AtomicU64,
     refused: AtomicU64,
     too_expensive: AtomicU64,
+    quota_exhausted: AtomicU64,
+    paused: AtomicU64,
+    draining: AtomicU64,
+    shadowed: AtomicU64,
     abandoned: AtomicU64,
     inner_failed: AtomicU64,
 }
@@ -45,57 +47,158 @@ impl Stripe {
         self.inner_failed.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn add_to(&self, counts: &mut RateLimitCounts) {
+    fn refused(&self, reason: Reason) {
+        let counter = match reason {
+            Reason::TooExpensive => &self.too_expensive,
+            Reason::QuotaExhausted => &self.quota_exhausted,
+            Reason::Paused => &self.paused,
+            Reason::Draining => &self.draining,
+            _ => &self.refused,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn add_to(&self, counts: &mut RateLimitCounts) {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         counts.granted += read(&self.granted);
         counts.waited += read(&self.waited);
         counts.refused += read(&self.refused);
         counts.too_expensive += read(&self.too_expensive);
+        counts.quota_exhausted += read(&self.quota_exhausted);
+        counts.paused += read(&self.paused);
+        counts.draining += read(&self.draining);
+        counts.shadowed += read(&self.shadowed);
         counts.abandoned += read(&self.abandoned);
         counts.inner_failed += read(&self.inner_failed);
     }
 }
 
-/// The rate is used up for so many nanoseconds.
+/// The sum over all stripes.
+pub(crate) fn counts<C>(shared: &Shared<C, Stripe>) -> RateLimitCounts {
+    let mut counts = RateLimitCounts::default();
+    for stripe in shared.stripes() {
+        stripe.add_to(&mut counts);
+    }
+    counts
+}
+
+/// The call does not depart.
 #[cold]
-pub(crate) fn refuse(common: &Common, stripe: &Stripe, wait_ns: u64) -> Rejection {
-    stripe.refused.fetch_add(1, Ordering::Relaxed);
-    let rejection = common.observer.rejection(Reason::RateLimited);
-    let rejection = rejection.with_retry_after(Duration::from_nanos(wait_ns));
-    common.observer.tell(|| What::Refused(rejection));
+pub(crate) fn refuse(observer: &Observer, stripe: &Stripe, refusal: Refusal) -> Rejection {
+    stripe.refused(refusal.reason);
+    let rejection = rejection(observer, refusal);
+    observer.tell(|| What::Refused(rejection));
     rejection
+}
+
+/// The call departs, though it would be refused if the layer did more than watch.
+#[cold]
+pub(crate) fn shadow(observer: &Observer, stripe: &Stripe, refusal: Refusal) {
+    stripe.shadowed.fetch_add(1, Ordering::Relaxed);
+    stripe.granted();
+    observer.tell(|| What::Shadowed(rejection(observer, refusal)));
+}
+
+fn rejection(observer: &Observer, refusal: Refusal) -> Rejection {
+    let rejection = observer.rejection(refusal.reason);
+    if refusal.wait_ns == u64::MAX {
+        return rejection;
+    }
+    rejection.with_retry_after(Duration::from_nanos(refusal.wait_ns))
 }
 
 /// No rest is long enough for this cost.
-#[cold]
-pub(crate) fn refuse_for_ever(common: &Common, stripe: &Stripe) -> Rejection {
-    stripe.too_expensive.fetch_add(1, Ordering::Relaxed);
-    let rejection = common.observer.rejection(Reason::TooExpensive);
-    common.observer.tell(|| What::Refused(rejection));
-    rejection
-}
+pub(crate) const NEVER: Refusal = Refusal {
+    reason: Reason::TooExpensive,
+    wait_ns: u64::MAX,
+};
 
 #[cold]
-pub(crate) fn abandoned(common: &Common, stripe: &Stripe) {
+pub(crate) fn abandoned(observer: &Observer, stripe: &Stripe) {
     stripe.abandoned.fetch_add(1, Ordering::Relaxed);
-    common.observer.tell(|| What::Abandoned);
+    observer.tell(|| What::Abandoned);
 }
 
 /// What became of the calls of a rate limit so far. Each call is in exactly one of the fields,
-/// `waited` aside; those that wait now are in none.
+/// `waited` and `shadowed` aside; those that wait now are in none.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RateLimitCounts {
-    /// Passed on to the inner service, the free ones (cost 0) included.
+    /// Passed on to the inner service, the free ones (cost 0) and the reserved ones included.
     pub granted: u64,
     /// Had to wait for a turn, whatever became of it afterwards.
     pub waited: u64,
     /// Refused, since the rate was used up.
     pub refused: u64,
-    /// Refused, since they cost more than the burst.
+    /// Refused, since they cost more than a limit can grant.
     pub too_expensive: u64,
+    /// Refused, since the quota of the day was used up.
+    pub quota_exhausted: u64,
+    /// Refused, since the layer was paused, by an operator or by the upstream.
+    pub paused: u64,
+    /// Refused, since the layer accepted no new calls.
+    pub draining: u64,
+    /// Passed on, though they would have been refused if the layer did more than watch.
+    pub shadowed: u64,
     /// Dropped by the caller while they waited.
     pub abandoned: u64,
     /// Failed while they waited, since the readiness of the inner service did.
     pub inner_failed: u64,
+}
+
+impl RateLimitCounts {
+    /// Which share of all calls that came was refused, from 0 to 1; 0 when none came.
+    pub fn rejection_rate(&self) -> f64 {
+        let refused = self.all_refused();
+        let all = refused + self.granted + self.abandoned + self.inner_failed;
+        if all == 0 {
+            0.0
+        } else {
+            refused as f64 / all as f64
+        }
+    }
+
+    const fn all_refused(&self) -> u64 {
+        self.refused + self.too_expensive + self.quota_exhausted + self.paused + self.draining
+    }
+
+    pub(crate) fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+        let outcomes = [
+            ("granted", self.granted),
+            ("abandoned", self.abandoned),
+            ("failure", self.inner_failed),
+        ];
+        for (outcome, total) in outcomes {
+            sink(Sample {
+                metric: "seawall_calls_total",
+                labels: &[("layer", "ratelimit"), ("outcome", outcome)],
+                value: Value::Counter(total),
+            });
+        }
+        let refusals = [
+            ("rate_limited", self.refused),
+            ("too_expensive", self.too_expensive),
+            ("quota_exhausted", self.quota_exhausted),
+            ("paused", self.paused),
+            ("draining", self.draining),
+        ];
+        for (reason, total) in refusals {
+            sink(Sample {
+                metric: "seawall_rejections_total",
+                labels: &[("layer", "ratelimit"), ("reason", reason)],
+                value: Value::Counter(total),
+            });
+        }
+        let others = [
+            ("seawall_ratelimit_waited_total", self.waited),
+            ("seawall_ratelimit_shadowed_total", self.shadowed),
+        ];
+        for (metric, total) in others {
+            sink(Sample {
+                metric,
+                labels: &[],
+                value: Value::Counter(total),
+            });
+        }
+    }
 }

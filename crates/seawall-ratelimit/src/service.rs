@@ -4,31 +4,38 @@ use std::fmt;
 use std::task::{Context, Poll};
 
 use seawall_core::striped::Anchor;
-use seawall_core::{Describe, Refusable, Undescribed};
+use seawall_core::{Describe, Meta, Refusable, Rejection, Undescribed};
 use tower_service::Service;
 
-use crate::ResponseFuture;
-use crate::line::{Limiter, Verdict};
-use crate::observe::{Common, Stripe, refuse, refuse_for_ever};
-use crate::wait::Waiting;
+use crate::line::{Refusal, Verdict};
+use crate::observe::{Common, NEVER, Stripe, refuse, shadow};
+use crate::wait::{Lane, Waiting, Wishes};
+use crate::{ByMeta, Price, ResponseFuture};
 
 /// A service that lets a bounded number of calls depart per time; made by
 /// [`RateLimitLayer`](crate::RateLimitLayer).
 ///
 /// An instance holds no token, ready or not; a clone costs one reference count.
 #[derive(Clone)]
-pub struct RateLimit<S, D = Undescribed> {
+pub struct RateLimit<S, D = Undescribed, P = ByMeta> {
     inner: S,
     state: Anchor<Common, Stripe>,
     describe: D,
+    price: P,
 }
 
-impl<S, D> RateLimit<S, D> {
-    pub(crate) const fn new(inner: S, state: Anchor<Common, Stripe>, describe: D) -> Self {
+impl<S, D, P> RateLimit<S, D, P> {
+    pub(crate) const fn new(
+        inner: S,
+        state: Anchor<Common, Stripe>,
+        describe: D,
+        price: P,
+    ) -> Self {
         Self {
             inner,
             state,
             describe,
+            price,
         }
     }
 
@@ -48,11 +55,92 @@ impl<S, D> RateLimit<S, D> {
     }
 }
 
-impl<S, D, Req> Service<Req> for RateLimit<S, D>
+/// What a call does that may not depart on the short way.
+pub(crate) enum Decision {
+    Depart,
+    Wait(Wishes),
+    Refuse(Rejection),
+}
+
+/// Asks the limiters for a call that the short way is closed to, and counts what becomes of it.
+pub(crate) fn decide(lane: &Lane, now_ns: u64, wishes: Wishes) -> Decision {
+    let (observer, stripe) = (lane.observer(), lane.stripe());
+    let verdict = if wishes.are_free() {
+        Verdict::Granted
+    } else {
+        let above = wishes.above(lane, None);
+        let above = above.filter(|above| !above.wish.costs.is_free());
+        lane.limiter().admit(now_ns, &wishes.own, above)
+    };
+    match verdict {
+        Verdict::Granted => {
+            stripe.granted();
+            Decision::Depart
+        }
+        Verdict::Wait => Decision::Wait(wishes),
+        Verdict::Later(refusal) => Decision::Refuse(refuse(observer, stripe, refusal)),
+        Verdict::Never => Decision::Refuse(refuse(observer, stripe, NEVER)),
+        Verdict::Watched(refusal) => {
+            shadow(observer, stripe, refusal);
+            Decision::Depart
+        }
+        Verdict::NeverWatched => {
+            shadow(observer, stripe, NEVER);
+            Decision::Depart
+        }
+    }
+}
+
+/// Makes the call, refuses it, or lets it wait, as was decided.
+pub(crate) fn carry_out<S, Req>(
+    inner: &mut S,
+    req: Req,
+    lane: Lane,
+    decision: Decision,
+) -> ResponseFuture<S, Req>
+where
+    S: Service<Req> + Clone,
+{
+    match decision {
+        Decision::Depart => ResponseFuture::running(inner.call(req)),
+        // Whatever the ready instance has reserved below is given up wherever the call that it
+        // was for goes another way: callers whose idle instances keep the last reservations
+        // would otherwise wait for each other, and a refused one may never call again.
+        Decision::Refuse(rejection) => {
+            *inner = inner.clone(); // clone: gives the reservation up
+            ResponseFuture::refused(rejection)
+        }
+        Decision::Wait(wishes) => {
+            let service = inner.clone(); // clone: waits, polled ready later
+            *inner = service.clone();
+            ResponseFuture::waiting(Waiting::new(lane, wishes), service, req)
+        }
+    }
+}
+
+impl<S, D, P> RateLimit<S, D, P> {
+    /// Everything but a token that is there.
+    #[cold]
+    #[inline(never)]
+    fn call_carefully<Req>(&mut self, req: Req, meta: &Meta, now_ns: u64) -> ResponseFuture<S, Req>
+    where
+        S: Service<Req> + Clone,
+        P: Price<Req>,
+    {
+        let lane = Lane::Whole(self.state.local());
+        let price = |unit| self.price.price(&req, meta, unit);
+        let wishes = Wishes::of(&lane, meta, price);
+        let decision = decide(&lane, now_ns, wishes);
+        carry_out(&mut self.inner, req, lane, decision)
+    }
+}
+
+impl<S, D, P, Req> Service<Req> for RateLimit<S, D, P>
 where
     S: Service<Req> + Clone,
     S::Error: Refusable,
     D: Describe<Req>,
+    P: Price<Req>,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -67,42 +155,32 @@ where
 
     #[inline]
     fn call(&mut self, req: Req) -> Self::Future {
-        let cost = self.describe.describe(&req).cost;
+        let meta = self.describe.describe(&req);
         let common = self.state.common();
-        let verdict = if Limiter::is_free(cost) {
-            Verdict::Granted
-        } else {
-            common.limiter.admit(common.clock.now(), cost)
-        };
-        match verdict {
-            Verdict::Granted => {
+        let limiter = &common.limiter;
+        let cost = self.price.price(&req, &meta, limiter.first_unit());
+        if cost == 0 && limiter.is_single() {
+            self.state.here().granted();
+            return ResponseFuture::running(self.inner.call(req));
+        }
+        let now = common.clock.now();
+        match limiter.try_admit(now, cost) {
+            Some(Ok(())) => {
                 self.state.here().granted();
                 ResponseFuture::running(self.inner.call(req))
             }
-            // Whatever the ready instance has reserved below is given up wherever the call that it
-            // was for goes another way: callers whose idle instances keep the last reservations
-            // would otherwise wait for each other, and a refused one may never call again.
-            Verdict::Later(wait_ns) => {
-                let rejection = refuse(common, self.state.here(), wait_ns);
+            Some(Err(wait_ns)) => {
+                let refusal = Refusal::used_up(wait_ns);
+                let rejection = refuse(&common.observer, self.state.here(), refusal);
                 self.inner = self.inner.clone(); // clone: gives the reservation up
                 ResponseFuture::refused(rejection)
             }
-            Verdict::Never => {
-                let rejection = refuse_for_ever(common, self.state.here());
-                self.inner = self.inner.clone(); // clone: gives the reservation up
-                ResponseFuture::refused(rejection)
-            }
-            Verdict::Wait => {
-                let waiting = Waiting::new(self.state.local(), cost);
-                let service = self.inner.clone(); // clone: waits, polled ready later
-                self.inner = service.clone();
-                ResponseFuture::waiting(waiting, service, req)
-            }
+            None => self.call_carefully(req, &meta, now),
         }
     }
 }
 
-impl<S: fmt::Debug, D> fmt::Debug for RateLimit<S, D> {
+impl<S: fmt::Debug, D, P> fmt::Debug for RateLimit<S, D, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateLimit")
             .field("inner", &self.inner)

@@ -1,20 +1,111 @@
 //! A call that has no token yet.
 
+use std::sync::Arc;
 use std::task::Waker;
 
 use seawall_core::queue::Ticket;
+use seawall_core::striped::Local;
+use seawall_core::{Clock, Meta, Observer, Unit};
 use tokio::time::Instant;
 
-use crate::line::Turn;
-use crate::observe::{Common, State, Stripe, abandoned, refuse};
+use crate::costs::Costs;
+use crate::keyed::Keyed;
+use crate::line::{Above, Limiter, Refusal, Turn, Wish};
+use crate::observe::{State, Stripe, abandoned, refuse};
+
+/// The limiter of a call: that of its layer, or that of its key.
+#[derive(Clone)]
+pub(crate) enum Lane {
+    Whole(State),
+    Key(Local<Keyed, Stripe>, Arc<Limiter>),
+}
+
+impl Lane {
+    pub(crate) fn limiter(&self) -> &Limiter {
+        match self {
+            Self::Whole(state) => &state.common().limiter,
+            Self::Key(_, limiter) => limiter,
+        }
+    }
+
+    /// The limiter over that one.
+    pub(crate) fn above(&self) -> Option<&Limiter> {
+        match self {
+            Self::Whole(_) => None,
+            Self::Key(state, _) => state.common().above(),
+        }
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        match self {
+            Self::Whole(state) => &state.common().clock,
+            Self::Key(state, _) => &state.common().clock,
+        }
+    }
+
+    pub(crate) fn observer(&self) -> &Observer {
+        match self {
+            Self::Whole(state) => &state.common().observer,
+            Self::Key(state, _) => &state.common().observer,
+        }
+    }
+
+    pub(crate) fn stripe(&self) -> &Stripe {
+        match self {
+            Self::Whole(state) => state.stripe(),
+            Self::Key(state, _) => state.stripe(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.clock().now()
+    }
+}
+
+/// What a call wishes for: of its own limiter, and of the one above.
+#[derive(Clone, Copy)]
+pub(crate) struct Wishes {
+    pub(crate) own: Wish,
+    pub(crate) above: Option<Wish>,
+}
+
+impl Wishes {
+    /// Of a lane, for a request whose costs are told by `price`.
+    pub(crate) fn of(lane: &Lane, meta: &Meta, mut price: impl FnMut(Unit) -> u32) -> Self {
+        let deadline_ns = meta.deadline.map_or(u64::MAX, |at| lane.clock().at(at));
+        let mut wish = |limiter: &Limiter| Wish {
+            costs: Costs::of(limiter.units(), &mut price),
+            priority: meta.priority,
+            deadline_ns,
+        };
+        Self {
+            own: wish(lane.limiter()),
+            above: lane.above().map(wish),
+        }
+    }
+
+    /// Whether no limiter need be asked.
+    pub(crate) fn are_free(&self) -> bool {
+        self.own.costs.is_free() && self.above.is_none_or(|wish| wish.costs.is_free())
+    }
+
+    pub(crate) fn above<'a>(&'a self, lane: &'a Lane, ticket: Option<Ticket>) -> Option<Above<'a>> {
+        Some(Above {
+            limiter: lane.above()?,
+            wish: self.above.as_ref()?,
+            ticket,
+        })
+    }
+}
 
 /// A call in line. Dropped without tokens, it leaves the line and counts as abandoned.
-#[derive(Debug)]
 pub(crate) struct Waiting {
-    state: State,
-    cost: u32,
+    lane: Lane,
+    wishes: Wishes,
     /// `None` before its first poll: a future that nobody polls must hold nobody up.
     joined: Option<Joined>,
+    /// Its place in the line above, where it stands while it is the first in its own.
+    above: Option<Ticket>,
     /// Whether it has departed or was refused.
     over: bool,
 }
@@ -26,17 +117,18 @@ struct Joined {
 }
 
 impl Waiting {
-    pub(crate) const fn new(state: State, cost: u32) -> Self {
+    pub(crate) const fn new(lane: Lane, wishes: Wishes) -> Self {
         Self {
-            state,
-            cost,
+            lane,
+            wishes,
             joined: None,
+            above: None,
             over: false,
         }
     }
 
     pub(crate) fn now(&self) -> u64 {
-        self.state.common().clock.now()
+        self.lane.now()
     }
 
     /// Asks whether its turn has come, or, if it is `late`, whether there are tokens at all; joins
@@ -49,25 +141,56 @@ impl Waiting {
     where
         E: From<seawall_core::Rejection>,
     {
-        let limiter = &self.state.common().limiter;
         let ticket = match self.joined {
             Some(joined) => joined.ticket,
-            None => match limiter.join(now_ns, self.cost, waker) {
-                Ok(ticket) => {
-                    let deadline_ns = now_ns.saturating_add(limiter.max_wait_ns());
-                    self.joined = Some(Joined {
-                        ticket,
-                        deadline_ns,
-                    });
-                    self.state.stripe().waits();
-                    ticket
-                }
-                Err(wait_ns) => {
-                    return Err(self.end(|common, stripe| refuse(common, stripe, wait_ns).into()));
-                }
+            None => match self.join(now_ns, waker) {
+                Ok(ticket) => ticket,
+                Err(refusal) => return Err(self.end(|lane| refuse_in(lane, refusal).into())),
             },
         };
-        Ok(limiter.turn(now_ns, self.cost, ticket, late, waker))
+        let limiter = self.lane.limiter();
+        let turn = limiter.turn(now_ns, &self.wishes.own, ticket, late, waker);
+        match self.turn_above(now_ns, turn, late, waker) {
+            Ok(turn) => Ok(turn),
+            Err(refusal) => Err(self.end(|lane| refuse_in(lane, refusal).into())),
+        }
+    }
+
+    fn join(&mut self, now_ns: u64, waker: &Waker) -> Result<Ticket, Refusal> {
+        let limiter = self.lane.limiter();
+        let ticket = limiter.join(now_ns, &self.wishes.own, waker)?;
+        let patience = now_ns.saturating_add(limiter.max_wait_ns());
+        self.joined = Some(Joined {
+            ticket,
+            deadline_ns: patience.min(self.wishes.own.deadline_ns),
+        });
+        self.lane.stripe().waits();
+        Ok(ticket)
+    }
+
+    /// Who is the first in its own line waits in the line above, too; who is no longer holds nobody
+    /// up there.
+    fn turn_above(
+        &mut self,
+        now_ns: u64,
+        turn: Turn,
+        late: bool,
+        waker: &Waker,
+    ) -> Result<Turn, Refusal> {
+        let (Some(limiter), Some(wish)) = (self.lane.above(), &self.wishes.above) else {
+            return Ok(turn);
+        };
+        if turn != Turn::Go || wish.costs.is_free() {
+            if let Some(ticket) = self.above.take() {
+                limiter.leave(ticket);
+            }
+            return Ok(turn);
+        }
+        let ticket = match self.above {
+            Some(ticket) => ticket,
+            None => *self.above.insert(limiter.join(now_ns, wish, waker)?),
+        };
+        Ok(limiter.turn(now_ns, wish, ticket, late, waker))
     }
 
     /// Takes the tokens, if it is its turn or it is `late`.
@@ -79,10 +202,14 @@ impl Waiting {
         let Some(joined) = self.joined else {
             return Err(Turn::Wait);
         };
-        let limiter = &self.state.common().limiter;
-        limiter.take(self.now(), self.cost, joined.ticket, late, waker)?;
-        self.state.stripe().granted();
+        let now = self.now();
+        let above = self.wishes.above(&self.lane, self.above);
+        let above = above.filter(|above| !above.wish.costs.is_free());
+        let limiter = self.lane.limiter();
+        limiter.take(now, &self.wishes.own, joined.ticket, late, waker, above)?;
+        self.lane.stripe().granted();
         self.joined = None;
+        self.above = None;
         self.over = true;
         Ok(())
     }
@@ -90,8 +217,10 @@ impl Waiting {
     /// Lets others pass while its own service is not ready.
     pub(crate) fn stand_aside(&self) {
         if let Some(joined) = self.joined {
-            let limiter = &self.state.common().limiter;
-            limiter.stand_aside(self.cost, joined.ticket);
+            self.lane.limiter().stand_aside(joined.ticket);
+        }
+        if let (Some(limiter), Some(ticket)) = (self.lane.above(), self.above) {
+            limiter.stand_aside(ticket);
         }
     }
 
@@ -101,32 +230,57 @@ impl Waiting {
     }
 
     pub(crate) fn instant(&self, at_ns: u64) -> Instant {
-        self.state.common().clock.instant(at_ns)
+        self.lane.clock().instant(at_ns)
     }
 
     /// Refuses it, since it has waited for as long as it may.
     pub(crate) fn refuse(&mut self, now_ns: u64) -> seawall_core::Rejection {
-        let cost = self.cost;
-        self.end(|common, stripe| {
-            let wait_ns = common.limiter.retry_after(now_ns, cost);
-            refuse(common, stripe, wait_ns)
-        })
+        let wishes = self.wishes;
+        self.end(|lane| refuse_in(lane, retry_after(lane, now_ns, &wishes)))
+    }
+
+    /// The service that it was to go to has failed.
+    pub(crate) fn inner_failed(&mut self) {
+        self.end(|lane| lane.stripe().inner_failed());
     }
 
     /// Leaves the line without tokens, and counts why.
-    pub(crate) fn end<T>(&mut self, why: impl FnOnce(&Common, &Stripe) -> T) -> T {
+    fn end<T>(&mut self, why: impl FnOnce(&Lane) -> T) -> T {
         self.over = true;
-        if let Some(joined) = self.joined.take() {
-            self.state.common().limiter.leave(self.cost, joined.ticket);
+        if let Some(ticket) = self.above.take()
+            && let Some(limiter) = self.lane.above()
+        {
+            limiter.leave(ticket);
         }
-        why(self.state.common(), self.state.stripe())
+        if let Some(joined) = self.joined.take() {
+            self.lane.limiter().leave(joined.ticket);
+        }
+        why(&self.lane)
     }
+}
+
+/// When a call that was refused may come back: when both limiters let it.
+pub(crate) fn retry_after(lane: &Lane, now_ns: u64, wishes: &Wishes) -> Refusal {
+    let own = lane.limiter().retry_after(now_ns, &wishes.own);
+    let Some(above) = wishes.above(lane, None) else {
+        return own;
+    };
+    let above = above.limiter.retry_after(now_ns, above.wish);
+    if above.wait_ns > own.wait_ns {
+        above
+    } else {
+        own
+    }
+}
+
+fn refuse_in(lane: &Lane, refusal: Refusal) -> seawall_core::Rejection {
+    refuse(lane.observer(), lane.stripe(), refusal)
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
         if !self.over {
-            self.end(abandoned);
+            self.end(|lane| abandoned(lane.observer(), lane.stripe()));
         }
     }
 }

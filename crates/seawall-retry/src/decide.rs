@@ -214,6 +214,7 @@ fn refusal(config: &RetryConfig, seen: &Answered) -> Result<Option<Duration>, En
                 | Reason::RateLimited
                 | Reason::BulkheadFull
                 | Reason::QueueTimeout
+                | Reason::Paused
         )
     };
     let refusal = seen.refusal.filter(passes).ok_or(End::Refused)?;

@@ -277,9 +277,9 @@ mod tests {
         ] {
             let settings = vendor.settings().expect("valid").clone();
             // 80 % of a limit and a burst of a fifth of it never pass the limit.
-            let per_burst = settings.rate_limit.burst().get() * 4;
+            let per_burst = settings.rate_limit.limits()[0].capacity() * 4;
             assert!(
-                per_burst <= settings.rate_limit.rate().get().max(4),
+                per_burst <= settings.rate_limit.limits()[0].count().max(4),
                 "{settings:?}"
             );
             assert!(vendor.typed().is_ok());

@@ -80,7 +80,7 @@ impl Stack<ErrorIsFailure, Undescribed, UntilAnswered, CloneRequest, Unstamped> 
                 .map_err(|e| e.in_field("deadline"))?,
             retry: RetryLayer::new(name, settings.retry.clone()).budget(budget),
             bulkhead: BulkheadLayer::new(name, settings.bulkhead),
-            rate_limit: RateLimitLayer::new(name, settings.rate_limit),
+            rate_limit: RateLimitLayer::new(name, settings.rate_limit.clone()),
             breaker: BreakerLayer::new(name, settings.breaker.clone()),
             attempt_timeout: AttemptTimeoutLayer::new(name, settings.attempt_timeout)
                 .map_err(|e| e.in_field("attempt_timeout"))?,

@@ -170,5 +170,8 @@ fn impossible_settings_are_refused_by_name() {
     assert!(builder().rate(1, 2 * day).burst(183).build().is_ok());
     assert!(builder().rate(1, Duration::from_nanos(1)).build().is_ok());
     assert_eq!(builder().build().unwrap(), RateLimitConfig::default());
-    assert_eq!(builder().rate(5, SECOND).build().unwrap().burst().get(), 1);
+    assert_eq!(
+        builder().rate(5, SECOND).build().unwrap().limits()[0].capacity(),
+        1
+    );
 }

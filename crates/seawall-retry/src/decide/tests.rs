@@ -158,8 +158,15 @@ fn table_allows(config: &RetryConfig, seen: &Answered) -> bool {
             | Reason::NotReady
             | Reason::RateLimited
             | Reason::BulkheadFull
-            | Reason::QueueTimeout => true,
-            Reason::DeadlineExceeded | Reason::BudgetExhausted | Reason::TooExpensive => false,
+            | Reason::QueueTimeout
+            | Reason::Paused => true,
+            Reason::DeadlineExceeded
+            | Reason::BudgetExhausted
+            | Reason::TooExpensive
+            | Reason::ClientThrottled
+            | Reason::Draining
+            | Reason::QuotaExhausted => false,
+            Reason::Panicked if r.sent() == Sent::No => false,
             _ => return safe,
         };
         let wait = config.refusal_wait();

@@ -1,0 +1,174 @@
+//! What an upstream says of its limits, in one vocabulary for those who read it (headers, bodies)
+//! and those who act on it (rate limits).
+
+use std::time::Duration;
+
+use crate::Scope;
+
+/// What a limit counts.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Unit {
+    /// Each request as one.
+    Requests,
+    /// What a request weighs: [`Meta::cost`](crate::Meta), 1 unless it says otherwise.
+    #[default]
+    Cost,
+    /// Tokens of an AI model, read and written: [`Tokens::total`](crate::Tokens::total).
+    Tokens,
+    /// Tokens that an AI model reads.
+    InputTokens,
+    /// Tokens that an AI model writes.
+    OutputTokens,
+    /// Anything else, by a name of your own: `"orders"`.
+    Other(&'static str),
+}
+
+impl Unit {
+    /// The unit as a label value of metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Cost => "cost",
+            Self::Tokens => "tokens",
+            Self::InputTokens => "input_tokens",
+            Self::OutputTokens => "output_tokens",
+            Self::Other(name) => name,
+        }
+    }
+}
+
+/// What an upstream says of the state of one of its limits.
+///
+/// Every field may be missing: many providers tell some of them only.
+///
+/// ```
+/// use std::time::Duration;
+/// use seawall_core::{ServerLimit, Unit};
+///
+/// let tokens = ServerLimit::new(Unit::Tokens)
+///     .with_remaining(1_200)
+///     .with_resets_in(Duration::from_secs(6));
+/// assert_eq!(tokens.remaining, Some(1_200));
+/// assert_eq!(tokens.limit, None);
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServerLimit {
+    /// What the limit counts.
+    pub unit: Unit,
+    /// The time over which it counts, where the upstream names it.
+    pub window: Option<Duration>,
+    /// How much is granted per window.
+    pub limit: Option<u64>,
+    /// How much of it is used.
+    pub used: Option<u64>,
+    /// How much is left.
+    pub remaining: Option<u64>,
+    /// When the limit is whole again, from now.
+    pub resets_in: Option<Duration>,
+}
+
+impl ServerLimit {
+    /// A limit of which nothing is known but what it counts.
+    pub const fn new(unit: Unit) -> Self {
+        Self {
+            unit,
+            window: None,
+            limit: None,
+            used: None,
+            remaining: None,
+            resets_in: None,
+        }
+    }
+
+    /// Sets the time over which it counts.
+    #[must_use]
+    pub const fn with_window(mut self, window: Duration) -> Self {
+        self.window = Some(window);
+        self
+    }
+
+    /// Sets how much is granted per window.
+    #[must_use]
+    pub const fn with_limit(mut self, limit: u64) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Sets how much is used.
+    #[must_use]
+    pub const fn with_used(mut self, used: u64) -> Self {
+        self.used = Some(used);
+        self
+    }
+
+    /// Sets how much is left.
+    #[must_use]
+    pub const fn with_remaining(mut self, remaining: u64) -> Self {
+        self.remaining = Some(remaining);
+        self
+    }
+
+    /// Sets when it is whole again, from now.
+    #[must_use]
+    pub const fn with_resets_in(mut self, resets_in: Duration) -> Self {
+        self.resets_in = Some(resets_in);
+        self
+    }
+}
+
+/// One thing that an answer says about limits.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// The state of a limit.
+    Limit(ServerLimit),
+    /// Nothing is accepted for so long: a throttle, a ban, a used-up quota.
+    Pause {
+        /// How long, from now; `None` when the upstream does not say.
+        lasts: Option<Duration>,
+        /// What it covers.
+        scope: Scope,
+    },
+    /// What the call really took, where that was an estimate before.
+    Spent {
+        /// Of what.
+        unit: Unit,
+        /// How much in all, not beside the estimate.
+        amount: u64,
+    },
+}
+
+/// Reads from an answer what it says about limits.
+///
+/// Closures of the right shape are readers.
+///
+/// ```
+/// use seawall_core::{Feedback, Said, Unit};
+///
+/// struct Answer { tokens: u64 }
+///
+/// fn usage(answer: Result<&Answer, &std::io::Error>, say: &mut dyn FnMut(Said)) {
+///     if let Ok(answer) = answer {
+///         say(Said::Spent { unit: Unit::Tokens, amount: answer.tokens });
+///     }
+/// }
+///
+/// let mut said = Vec::new();
+/// usage.feedback(Ok(&Answer { tokens: 7 }), &mut |what| said.push(what));
+/// assert_eq!(said, [Said::Spent { unit: Unit::Tokens, amount: 7 }]);
+/// ```
+pub trait Feedback<Res, Err> {
+    /// Tells `say` everything that `answer` says. Called once per answer.
+    fn feedback(&self, answer: Result<&Res, &Err>, say: &mut dyn FnMut(Said));
+}
+
+impl<F, Res, Err> Feedback<Res, Err> for F
+where
+    F: Fn(Result<&Res, &Err>, &mut dyn FnMut(Said)),
+{
+    fn feedback(&self, answer: Result<&Res, &Err>, say: &mut dyn FnMut(Said)) {
+        self(answer, say);
+    }
+}

@@ -1,0 +1,132 @@
+//! What a call costs of each limit, and who says so.
+
+use seawall_core::{Meta, Unit};
+
+use crate::config::MAX_LIMITS;
+
+/// What one call costs of each limit, in the order of the limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Costs([u32; MAX_LIMITS]);
+
+impl Costs {
+    /// Of limits that count `units`.
+    pub(crate) fn of(units: &[Unit], mut price: impl FnMut(Unit) -> u32) -> Self {
+        let mut costs = [0; MAX_LIMITS];
+        for (cost, unit) in costs.iter_mut().zip(units) {
+            *cost = price(*unit);
+        }
+        Self(costs)
+    }
+
+    pub(crate) const fn get(&self, index: usize) -> u32 {
+        self.0[index]
+    }
+
+    pub(crate) fn is_free(&self) -> bool {
+        self.0.iter().all(|cost| *cost == 0)
+    }
+
+    pub(crate) fn sums(&self) -> Sums {
+        Sums(self.0.map(u64::from))
+    }
+}
+
+/// What several calls cost of each limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sums([u64; MAX_LIMITS]);
+
+impl Sums {
+    pub(crate) const fn get(&self, index: usize) -> u64 {
+        self.0[index]
+    }
+
+    pub(crate) fn add(&mut self, costs: &Costs) {
+        for (sum, cost) in self.0.iter_mut().zip(costs.0) {
+            *sum += u64::from(cost);
+        }
+    }
+
+    pub(crate) fn sub(&mut self, costs: &Costs) {
+        for (sum, cost) in self.0.iter_mut().zip(costs.0) {
+            *sum = sum.saturating_sub(cost.into());
+        }
+    }
+
+    pub(crate) fn add_all(&mut self, other: &Self) {
+        for (sum, more) in self.0.iter_mut().zip(other.0) {
+            *sum += more;
+        }
+    }
+
+    /// What each of so many calls costs on average.
+    pub(crate) fn mean(&self, calls: u32) -> Costs {
+        let mean = |sum: u64| u32::try_from(sum / u64::from(calls.max(1))).unwrap_or(u32::MAX);
+        Costs(self.0.map(mean))
+    }
+}
+
+/// Says what a request costs of a limit that counts `unit`.
+///
+/// The default is [`ByMeta`]. Closures `Fn(&Req, &Meta, Unit) -> u32` are prices: for units of
+/// [another kind](Unit::Other), and for requests whose cost depends on the limit.
+///
+/// ```
+/// use std::time::Duration;
+/// use seawall_core::{Meta, Unit};
+/// use seawall_ratelimit::{ByMeta, Limit, Price, RateLimitConfig, RateLimitLayer};
+///
+/// // Orders count twice: as requests of their weight, and as orders.
+/// let config = RateLimitConfig::builder()
+///     .limit(Limit::strict(6_000, Duration::from_secs(60)))
+///     .limit(Limit::strict(50, Duration::from_secs(10)).counting(Unit::Other("orders")))
+///     .build()?;
+/// let layer = RateLimitLayer::new("binance", config).price(
+///     |path: &&str, meta: &Meta, unit: Unit| match unit {
+///         Unit::Other("orders") => u32::from(path.starts_with("/api/v3/order")),
+///         usual => ByMeta.price(path, meta, usual),
+///     },
+/// );
+/// # Ok::<(), seawall_core::InvalidConfig>(())
+/// ```
+pub trait Price<Req: ?Sized> {
+    /// What `request` costs of a limit that counts `unit`; 0 when it does not count there. Called
+    /// once per call and limit, on the hot path.
+    fn price(&self, request: &Req, meta: &Meta, unit: Unit) -> u32;
+}
+
+impl<F, Req: ?Sized> Price<Req> for F
+where
+    F: Fn(&Req, &Meta, Unit) -> u32,
+{
+    #[inline]
+    fn price(&self, request: &Req, meta: &Meta, unit: Unit) -> u32 {
+        self(request, meta, unit)
+    }
+}
+
+/// The default price: one request, the weight and the tokens that [`Meta`] has, and nothing of
+/// units of [another kind](Unit::Other).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ByMeta;
+
+impl ByMeta {
+    /// What [`Meta`] says of a unit.
+    #[inline]
+    pub const fn of(meta: &Meta, unit: Unit) -> u32 {
+        match unit {
+            Unit::Requests => 1,
+            Unit::Cost => meta.cost,
+            Unit::Tokens => meta.tokens.total(),
+            Unit::InputTokens => meta.tokens.input,
+            Unit::OutputTokens => meta.tokens.output,
+            _ => 0,
+        }
+    }
+}
+
+impl<Req: ?Sized> Price<Req> for ByMeta {
+    #[inline]
+    fn price(&self, _: &Req, meta: &Meta, unit: Unit) -> u32 {
+        Self::of(meta, unit)
+    }
+}
