@@ -255,7 +255,11 @@ impl Bucket {
         self.fill.store(rate.fill, Ordering::Relaxed);
         let carried = old.carry(tat, now_ns, rate);
         // Not the word that was there before: who has read that must not find it again.
-        let carried = if carried == tat { carried + 1 } else { carried };
+        let carried = match (carried == tat, Rate::is_full(tat, now_ns)) {
+            (true, true) if tat > 0 => tat - 1,
+            (true, _) => tat + 1,
+            (false, _) => carried,
+        };
         self.tat.store(carried, Ordering::Release);
     }
 

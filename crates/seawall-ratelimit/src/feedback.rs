@@ -14,7 +14,7 @@ use tower_service::Service;
 
 use crate::costs::Costs;
 use crate::keyed::Keyed;
-use crate::line::Limiter;
+use crate::limiter::Limiter;
 use crate::observe::{Common, Stripe};
 use crate::{ByMeta, Price};
 

@@ -7,7 +7,7 @@ use seawall_core::{Clock, Name, Observer, Undescribed};
 use tower_layer::Layer;
 
 use crate::feedback::{FeedbackLayer, Source};
-use crate::line::Limiter;
+use crate::limiter::Limiter;
 use crate::meter::WallClock;
 use crate::observe::{Common, Stripe};
 use crate::{ByMeta, RateLimit, RateLimitConfig, RateLimitHandle};
@@ -42,7 +42,7 @@ impl RateLimitLayer {
     pub fn new(name: impl Into<Name>, config: RateLimitConfig) -> Self {
         let clock = Clock::start();
         let common = Common {
-            limiter: Limiter::new(&config, clock.now(), WallClock::now(clock.now())),
+            limiter: Limiter::new(config, clock.now(), WallClock::now(clock.now())),
             clock,
             observer: Observer::new("ratelimit", name),
         };

@@ -120,7 +120,7 @@ mod handle;
 mod keyed;
 mod layer;
 mod limit;
-mod line;
+mod limiter;
 mod meter;
 mod observe;
 mod reserve;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use seawall_core::striped::{Local, Shared};
 use seawall_core::{Clock, Observer, Reason, Rejection, Sample, Value, What};
 
-use crate::line::{Limiter, Refusal};
+use crate::limiter::{Limiter, Refusal};
 
 /// What every service of a layer shares.
 #[derive(Debug)]

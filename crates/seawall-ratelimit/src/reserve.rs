@@ -7,7 +7,7 @@ use std::pin::pin;
 use seawall_core::{Meta, Rejection, Unit};
 
 use crate::ByMeta;
-use crate::line::{Limiter, Wish};
+use crate::limiter::{Limiter, Wish};
 use crate::observe::refuse;
 use crate::seat::{Nothing, Seat};
 use crate::service::{Decision, decide};

@@ -8,7 +8,7 @@ use pin_project_lite::pin_project;
 use seawall_core::Rejection;
 use tokio::time::{Sleep, sleep_until};
 
-use crate::line::Turn;
+use crate::limiter::Turn;
 use crate::wait::Waiting;
 
 /// What a waiter needs besides tokens.

@@ -7,7 +7,7 @@ use seawall_core::striped::Anchor;
 use seawall_core::{Describe, Meta, Refusable, Rejection, Undescribed};
 use tower_service::Service;
 
-use crate::line::{Refusal, Verdict};
+use crate::limiter::{Refusal, Verdict};
 use crate::observe::{Common, NEVER, Stripe, refuse, shadow};
 use crate::wait::{Lane, Waiting, Wishes};
 use crate::{ByMeta, Price, ResponseFuture};
@@ -56,6 +56,7 @@ impl<S, D, P> RateLimit<S, D, P> {
 }
 
 /// What a call does that may not depart on the short way.
+#[derive(Clone, Copy)]
 pub(crate) enum Decision {
     Depart,
     Wait(Wishes),

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::costs::Costs;
 use crate::keyed::Keyed;
-use crate::line::{Above, Limiter, Refusal, Turn, Wish};
+use crate::limiter::{Above, Limiter, Refusal, Turn, Wish};
 use crate::observe::{State, Stripe, abandoned, refuse};
 
 /// The limiter of a call: that of its layer, or that of its key.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use seawall_ratelimit::{RateLimit, RateLimitConfig, RateLimitLayer};
+use seawall_core::{Feedback, Said};
+use seawall_ratelimit::{
+    Limit, PerKeyLimit, PerKeyLimitLayer, RateLimit, RateLimitConfig, RateLimitLayer, WithFeedback,
+};
 use seawall_testkit::contract::{Mock, MockHandle, assert_law, laws, occupy};
 use tower_layer::Layer;
 
@@ -33,6 +36,48 @@ fn waiting(inner: Mock) -> RateLimit<Mock> {
     RateLimitLayer::new("subject", config).layer(inner)
 }
 
+/// Two strict limits, which the lock decides on.
+fn strict(inner: Mock) -> RateLimit<Mock> {
+    let config = RateLimitConfig::builder()
+        .limit(Limit::strict(1_000, Duration::from_secs(600)))
+        .limit(Limit::strict(5_000, Duration::from_secs(86_400)))
+        .build()
+        .expect("valid settings");
+    RateLimitLayer::new("subject", config).layer(inner)
+}
+
+fn per_key(burst: u32, max_wait: Duration) -> PerKeyLimitLayer {
+    let config = RateLimitConfig::builder()
+        .rate(1_000, Duration::from_secs(1))
+        .burst(burst)
+        .max_wait(max_wait)
+        .build()
+        .expect("valid settings");
+    PerKeyLimitLayer::new("subject", config).expect("no file")
+}
+
+fn keyed(inner: Mock) -> PerKeyLimit<Mock> {
+    per_key(1_000, Duration::ZERO).layer(inner)
+}
+
+/// Every call after the first one waits for a millisecond.
+fn keyed_waiting(inner: Mock) -> PerKeyLimit<Mock> {
+    per_key(1, Duration::from_secs(30)).layer(inner)
+}
+
+/// Below a limit, as it is meant to be.
+fn fed_back(inner: Mock) -> WithFeedback<Mock, Silent> {
+    layer(1_000, Duration::ZERO).feedback(Silent).layer(inner)
+}
+
+/// Reads nothing from any answer.
+#[derive(Clone)]
+struct Silent;
+
+impl<Res, Err> Feedback<Res, Err> for Silent {
+    fn feedback(&self, _: Result<&Res, &Err>, _: &mut dyn FnMut(Said)) {}
+}
+
 fn refusing(inner: Mock) -> RateLimit<Mock> {
     layer(1, Duration::ZERO).layer(inner)
 }
@@ -58,6 +103,54 @@ mod waits {
     use super::*;
 
     seawall_testkit::contract_tests! { waiting =>
+    calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
+    dropped_service_releases_its_reservation, dropped_future_releases_everything,
+    pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
+    clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
+    finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
+    passes_errors_through, survives_a_panic }
+}
+
+mod strict_ {
+    use super::*;
+
+    seawall_testkit::contract_tests! { strict =>
+    calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
+    dropped_service_releases_its_reservation, dropped_future_releases_everything,
+    pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
+    clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
+    finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
+    passes_errors_through, survives_a_panic }
+}
+
+mod keyed_ {
+    use super::*;
+
+    seawall_testkit::contract_tests! { keyed =>
+    calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
+    dropped_service_releases_its_reservation, dropped_future_releases_everything,
+    pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
+    clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
+    finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
+    passes_errors_through, survives_a_panic }
+}
+
+mod keyed_waiting_ {
+    use super::*;
+
+    seawall_testkit::contract_tests! { keyed_waiting =>
+    calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
+    dropped_service_releases_its_reservation, dropped_future_releases_everything,
+    pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
+    clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
+    finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
+    passes_errors_through, survives_a_panic }
+}
+
+mod fed_back_ {
+    use super::*;
+
+    seawall_testkit::contract_tests! { fed_back =>
     calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
     dropped_service_releases_its_reservation, dropped_future_releases_everything,
     pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,

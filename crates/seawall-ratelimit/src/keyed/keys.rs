@@ -18,7 +18,7 @@ use seawall_core::{InvalidConfig, Key};
 
 use crate::RateLimitConfig;
 use crate::bucket::Rate;
-use crate::line::Limiter;
+use crate::limiter::Limiter;
 use crate::meter::WallClock;
 
 /// How many buckets of the table, most of them taken, are looked at for one new key.
@@ -209,8 +209,8 @@ impl Keys {
         };
         let config = plan.own.get(&key.0).unwrap_or(&plan.usual);
         let limiter = match word {
-            Some(word) => Limiter::with_word(config, word, self.wall),
-            None => Limiter::new(config, now_ns, self.wall),
+            Some(word) => Limiter::with_word(config.clone(), word, self.wall),
+            None => Limiter::new(config.clone(), now_ns, self.wall),
         };
         let limiter = Arc::new(if self.within {
             limiter.below_another()
@@ -349,7 +349,7 @@ impl Keys {
                         *word = old.carry(*word, now_ns, new);
                     }
                     (KeyLimit::Bare(word), _, None) => {
-                        let limiter = Limiter::with_word(&plan.usual, *word, self.wall);
+                        let limiter = Limiter::with_word(plan.usual.clone(), *word, self.wall);
                         // Of the same shape, as was checked.
                         let _ = limiter.configure(now_ns, config.clone());
                         slot.limit = KeyLimit::Own(Arc::new(limiter));

@@ -17,7 +17,7 @@ pub use service::PerKeyLimit;
 
 use crate::RateLimitConfig;
 use crate::feedback::{self, Taken};
-use crate::line::Limiter;
+use crate::limiter::Limiter;
 use crate::observe::{Common, Stripe};
 
 /// What every service of a layer shares.

@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use super::Keyed;
 use super::keys::Found;
-use crate::line::{Limiter, Refusal};
+use crate::limiter::{Limiter, Refusal};
 use crate::observe::{Stripe, refuse};
 use crate::service::{carry_out, decide};
 use crate::wait::{Lane, Wishes};

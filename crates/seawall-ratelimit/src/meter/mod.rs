@@ -18,7 +18,7 @@ use self::window::{Shape, Window};
 use crate::Limit;
 use crate::bucket::{Bucket, Rate};
 use crate::limit::Kind;
-use crate::line::{Cap, capped_wait, lower};
+use crate::limiter::{Cap, capped_wait, lower};
 
 /// What a limit counts with. Changed under one lock together with all others of its layer.
 #[derive(Debug)]

@@ -115,7 +115,7 @@ impl Window {
         let begun = |start: u64| start.saturating_add(self.margin_ns).saturating_sub(now_ns);
         if cost <= self.count {
             let near_end = end.saturating_sub(now_ns) <= self.margin_ns && self.margin_ns > 0;
-            if fits(used) && !(near_end && !fits(next)) {
+            if fits(used) && (!near_end || fits(next)) {
                 let near_start = now_ns.saturating_sub(start) < self.margin_ns;
                 return if near_start && !fits(before) {
                     begun(start)

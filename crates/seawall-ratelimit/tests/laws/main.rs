@@ -26,8 +26,13 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 mod harm;
+mod heed;
+mod keyed;
 mod line;
+mod live;
 mod patience;
+mod ranks;
+mod several;
 mod shape;
 mod stress;
 

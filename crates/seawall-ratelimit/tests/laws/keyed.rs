@@ -1,0 +1,334 @@
+//! A limit of its own for each key.
+
+use seawall_core::{Key, Said, Scope, ServerLimit, Unit};
+use seawall_ratelimit::{Limit, PerKeyLimit, PerKeyLimitHandle, PerKeyLimitLayer};
+
+use super::*;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// The hundreds are the key.
+fn by_hundreds(n: &u32) -> Meta {
+    Meta::new(Replay::Safe).with_key(Key(u64::from(n / 100)))
+}
+
+type Describer = fn(&u32) -> Meta;
+
+fn per_key(config: RateLimitConfigBuilder) -> PerKeyLimitLayer<Describer> {
+    let config = config.build().expect("valid settings");
+    let layer = PerKeyLimitLayer::new("keys", config).expect("no file");
+    layer.describe(by_hundreds as Describer)
+}
+
+fn passes(svc: &mut PerKeyLimit<Mock, Describer>, n: u32) -> bool {
+    let mut call = call(svc, n);
+    let answer = call.poll();
+    assert!(answer.is_ready());
+    matches!(answer, Poll::Ready(Ok(_)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_do_not_share_their_tokens() {
+    let (inner, mock) = mock();
+    let layer = per_key(builder(2));
+    let mut svc = layer.layer(inner);
+    assert!(passes(&mut svc, 100) && passes(&mut svc, 101));
+    let refused = refusal(call(&mut svc, 102).poll());
+    assert_eq!(refused.retry_after(), Some(ms(100)));
+    assert!(passes(&mut svc, 200) && passes(&mut svc, 300));
+    assert_eq!(mock.requests(), [100, 101, 200, 300]);
+    let handle = layer.handle();
+    assert_eq!((handle.keys(), handle.tokens(Key(2))), (3, 1.0));
+    let counts = handle.counts();
+    assert_eq!((counts.granted, counts.refused), (4, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn named_keys_have_settings_of_their_own() {
+    let (inner, _mock) = mock();
+    let five = builder(5).build().unwrap();
+    let strict = RateLimitConfig::builder().limit(Limit::strict(1, MINUTE));
+    let layer = per_key(builder(1))
+        .with_key(Key(7), five)
+        .unwrap()
+        .with_key(Key(8), strict.build().unwrap())
+        .unwrap();
+    let mut svc = layer.layer(inner);
+    assert!((0..5).all(|n| passes(&mut svc, 700 + n)) && !passes(&mut svc, 705));
+    assert!(passes(&mut svc, 800) && !passes(&mut svc, 801));
+    advance(SECOND).await;
+    assert!(!passes(&mut svc, 802), "strict");
+    assert!(passes(&mut svc, 100) && !passes(&mut svc, 101));
+    // Raised while it is in use: what was used stays used.
+    let handle = layer.handle();
+    handle
+        .configure_key(Key(1), builder(3).build().unwrap())
+        .unwrap();
+    // A change of the settings costs the sixteenth of a nanosecond.
+    assert!((handle.tokens(Key(1)) - 2.0).abs() < 1e-6);
+    handle.configure(builder(2).build().unwrap()).unwrap();
+    assert_eq!(handle.tokens(Key(9)), 2.0);
+    assert!((handle.tokens(Key(1)) - 2.0).abs() < 1e-6);
+    let other = RateLimitConfig::builder().limit(Limit::window(1, MINUTE));
+    assert!(handle.configure(other.clone().build().unwrap()).is_err());
+    assert!(
+        handle
+            .configure_key(Key(8), other.build().unwrap())
+            .is_err()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_key_has_a_line_of_its_own() {
+    let inner = Departures::new();
+    let layer = per_key(builder(1).max_wait(MINUTE));
+    let svc = layer.layer(inner.clone());
+    let mut tasks = Vec::new();
+    for n in [100, 101, 102, 200, 201] {
+        tasks.push(tokio::spawn(svc.clone().call(n)));
+        tokio::task::yield_now().await;
+    }
+    let handle = layer.handle();
+    assert_eq!((handle.waiting(Key(1)), handle.waiting(Key(2))), (2, 1));
+    assert_eq!(handle.state(), "queueing");
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    let log = inner.log();
+    assert_eq!(log[..2], [(100, 0), (200, 0)]);
+    assert_eq!(log[2..4].iter().map(|(_, at)| *at).max(), Some(100));
+    assert_eq!(log[4], (102, 200));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_has_rested_is_forgotten_and_none_too_early() {
+    let (inner, _mock) = mock();
+    let layer = per_key(builder(2).max_wait(MINUTE));
+    let handle = layer.handle();
+    let mut svc = layer.layer(inner);
+    for key in 0..1_000 {
+        assert!(passes(&mut svc, key * 100));
+    }
+    assert_eq!((handle.keys(), handle.evicted()), (1_000, 0));
+    handle.evict_idle();
+    assert_eq!(handle.keys(), 1_000, "a token of each is missing");
+    advance(ms(50)).await;
+    assert!(passes(&mut svc, 100));
+    advance(ms(50)).await;
+    handle.evict_idle();
+    assert_eq!((handle.keys(), handle.evicted()), (1, 999));
+    assert_eq!(handle.tokens(Key(1)), 1.0);
+    // As new ones come, those that have rested go by themselves.
+    for round in 0..20 {
+        advance(SECOND).await;
+        for key in 0..1_000 {
+            assert!(passes(&mut svc, 1_000_000 + round * 200_000 + key * 100));
+        }
+    }
+    assert!(handle.keys() < 4_000, "{}", handle.keys());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_somebody_waits_for_stays_and_is_small_again_afterwards() {
+    let (inner, _mock) = mock();
+    let layer = per_key(builder(1).max_wait(MINUTE));
+    let handle = layer.handle();
+    let mut svc = layer.layer(inner);
+    assert!(passes(&mut svc, 100));
+    let mut waits = call(&mut svc, 101);
+    assert!(waits.poll().is_pending());
+    let large = handle.bytes();
+    handle.evict_idle();
+    assert_eq!(handle.keys(), 1);
+    advance(ms(100)).await;
+    assert!(waits.poll().is_ready());
+    drop(waits);
+    handle.evict_idle();
+    assert_eq!((handle.keys(), handle.tokens(Key(1))), (1, 0.0));
+    assert!(handle.bytes() < large);
+    advance(ms(100)).await;
+    handle.evict_idle();
+    assert_eq!(handle.keys(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_is_paused_alone_and_all_of_them_together() {
+    let (inner, _mock) = mock();
+    let layer = per_key(builder(5));
+    let handle = layer.handle();
+    let mut svc = layer.layer(inner);
+    handle.pause(Key(1));
+    assert_eq!(refusal(call(&mut svc, 100).poll()).reason(), Reason::Paused);
+    assert!(passes(&mut svc, 200));
+    handle.resume(Key(1));
+    assert!(passes(&mut svc, 100));
+    let throttle = |scope| Said::Pause {
+        lasts: Some(SECOND),
+        scope,
+    };
+    handle.heed(Key(1), throttle(Scope::Endpoint));
+    assert!(!passes(&mut svc, 100) && passes(&mut svc, 200));
+    handle.heed(Key(1), throttle(Scope::Upstream));
+    let refused = refusal(call(&mut svc, 200).poll());
+    assert_eq!(
+        (refused.reason(), refused.retry_after()),
+        (Reason::Paused, Some(SECOND))
+    );
+    advance(2 * SECOND).await;
+    assert!(passes(&mut svc, 100) && passes(&mut svc, 200));
+    let one = ServerLimit::new(Unit::Requests).with_remaining(1);
+    handle.heed(Key(3), Said::Limit(one));
+    assert_eq!((handle.tokens(Key(3)), handle.tokens(Key(4))), (1.0, 5.0));
+}
+
+fn within(
+    account: RateLimitConfigBuilder,
+    endpoint: RateLimitConfigBuilder,
+) -> (
+    PerKeyLimitLayer<Describer>,
+    RateLimitHandle,
+    PerKeyLimitHandle,
+) {
+    let account = RateLimitLayer::new("account", account.build().expect("valid settings"));
+    let endpoint = endpoint.build().expect("valid settings");
+    let layer = PerKeyLimitLayer::within("endpoints", endpoint, &account).expect("no file");
+    let handles = (account.handle(), layer.handle());
+    (
+        layer.describe(by_hundreds as Describer),
+        handles.0,
+        handles.1,
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn endpoint_and_account_grant_both_or_neither() {
+    let (layer, account, endpoints) = within(builder(3), builder(2));
+    let (inner, _mock) = mock();
+    let mut svc = layer.layer(inner);
+    assert!(passes(&mut svc, 100) && passes(&mut svc, 101));
+    // The endpoint has nothing left: the account loses nothing.
+    assert!(!passes(&mut svc, 102));
+    assert_eq!(account.tokens(), 1.0);
+    assert!(passes(&mut svc, 200));
+    // The account has nothing left: the endpoint loses nothing.
+    let refused = refusal(call(&mut svc, 201).poll());
+    assert_eq!(refused.retry_after(), Some(ms(100)));
+    assert_eq!((account.tokens(), endpoints.tokens(Key(2))), (0.0, 1.0));
+    account.pause();
+    advance(SECOND).await;
+    assert_eq!(refusal(call(&mut svc, 300).poll()).reason(), Reason::Paused);
+    assert_eq!(endpoints.tokens(Key(3)), 2.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn within_an_account_the_first_of_each_endpoint_wait_in_order() {
+    let inner = Departures::new();
+    // The account: one per 100 ms. The endpoints: one per 300 ms.
+    let endpoint = RateLimitConfig::builder().rate(10, 3 * SECOND).burst(1);
+    let (layer, account, endpoints) =
+        within(builder(1).max_wait(MINUTE), endpoint.max_wait(MINUTE));
+    let svc = layer.layer(inner.clone());
+    let mut tasks = Vec::new();
+    for n in [100, 101, 102, 200, 201, 300, 301] {
+        tasks.push(tokio::spawn(svc.clone().call(n)));
+        tokio::task::yield_now().await;
+    }
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    let log = inner.log();
+    assert_eq!(log[..3], [(100, 0), (200, 100), (300, 200)]);
+    let mut times: Vec<_> = log.iter().map(|(_, at)| *at).collect();
+    times.dedup();
+    assert_eq!(times.len(), 7, "no two within 100 ms: {log:?}");
+    assert!(times.windows(2).all(|two| two[1] - two[0] >= 100));
+    for key in 1..4 {
+        let mine = log
+            .iter()
+            .filter(|(n, _)| n / 100 == key)
+            .map(|(_, at)| *at);
+        let mine: Vec<_> = mine.collect();
+        assert!(mine.windows(2).all(|two| two[1] - two[0] >= 300), "{log:?}");
+    }
+    assert_eq!((account.waiting(), endpoints.counts().granted), (0, 7));
+    // Those that are dropped leave both lines.
+    let gone: Vec<_> = (0..5)
+        .map(|n| tokio::spawn(svc.clone().call(100 + n)))
+        .collect();
+    tokio::time::sleep(ms(1)).await;
+    assert!(account.waiting() + endpoints.waiting(Key(1)) > 0);
+    for task in &gone {
+        task.abort();
+    }
+    tokio::time::sleep(SECOND).await;
+    assert_eq!((account.waiting(), endpoints.waiting(Key(1))), (0, 0));
+    assert_eq!(svc.clone().call(100).await.map(|_| ()), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reservation_of_a_key_goes_back_to_both() {
+    let (_layer, account, endpoints) = within(builder(3), builder(2));
+    let meta = Meta::new(Replay::Safe).with_key(Key(1)).with_cost(2);
+    let reserved = endpoints.try_reserve(&meta).unwrap();
+    assert_eq!((account.tokens(), endpoints.tokens(Key(1))), (1.0, 0.0));
+    drop(reserved);
+    assert_eq!((account.tokens(), endpoints.tokens(Key(1))), (3.0, 2.0));
+    let reserved = endpoints.reserve(&meta).await.unwrap();
+    reserved.settle(Unit::Cost, 1);
+    assert_eq!((account.tokens(), endpoints.tokens(Key(1))), (2.0, 1.0));
+}
+
+#[test]
+fn a_known_key_allocates_nothing_and_takes_less_than_64_bytes() {
+    const KEYS: u32 = 100_000;
+    let config = RateLimitConfig::builder()
+        .rate(1, 24 * 60 * MINUTE)
+        .burst(300);
+    let layer = per_key(config);
+    let mut svc = layer.layer(Echo);
+    let cx = &mut Context::from_waker(Waker::noop());
+    let mut round = |n: u32| {
+        let answer = std::pin::pin!(svc.call(n * 100)).poll(cx);
+        assert!(matches!(answer, Poll::Ready(Ok(_))));
+    };
+    (0..KEYS).for_each(&mut round);
+    assert_eq!(
+        alloc::count(|| (0..KEYS).for_each(&mut round)).allocations,
+        0
+    );
+    let per_key = layer.handle().bytes() as f64 / f64::from(KEYS);
+    assert!(per_key < 64.0, "{per_key}");
+}
+
+#[test]
+fn a_quota_file_is_refused() {
+    let file = seawall_ratelimit::QuotaFile::open("/no/such/folder/x").unwrap();
+    let limit = Limit::daily(5, seawall_ratelimit::Midnight::utc()).kept_in(file);
+    let config = RateLimitConfig::builder().limit(limit).build().unwrap();
+    let error = PerKeyLimitLayer::new("keys", config).unwrap_err();
+    assert!(error.to_string().starts_with("`kept_in` is a quota file"));
+}
+
+/// Threads that ask for the same new keys at the same time find one limit each.
+#[test]
+fn threads_together_are_granted_the_burst_of_each_key() {
+    let layer = per_key(RateLimitConfig::builder().rate(1, 60 * MINUTE).burst(10));
+    let granted: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let mut svc = layer.layer(Echo);
+                scope.spawn(move || {
+                    (0..2_000_u32)
+                        .filter(|n| {
+                            let mut call = Probe::new(svc.call(n % 100 * 100));
+                            matches!(call.poll(), Poll::Ready(Ok(_)))
+                        })
+                        .count()
+                })
+            })
+            .collect();
+        threads.into_iter().map(|t| t.join().unwrap()).sum()
+    });
+    assert_eq!(granted, 1_000);
+    assert_eq!(layer.handle().keys(), 100);
+}

@@ -1,0 +1,290 @@
+//! What is changed while calls go on.
+
+use std::time::{Duration, SystemTime};
+
+use seawall_core::{Command, Tokens, Unit};
+use seawall_ratelimit::Limit;
+
+use super::*;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[tokio::test(start_paused = true)]
+async fn a_new_rate_keeps_what_was_used() {
+    let (mut svc, handle, _mock) = subject(10, Duration::ZERO);
+    for n in 0..6 {
+        assert!(call(&mut svc, n).poll().is_ready());
+    }
+    let faster = RateLimitConfig::builder().rate(100, SECOND).burst(20);
+    handle.configure(faster.build().unwrap()).unwrap();
+    // Six are missing still.
+    assert_eq!(handle.tokens(), 14.0);
+    advance(ms(60)).await;
+    assert_eq!(handle.tokens(), 20.0);
+    handle.configure(builder(2).build().unwrap()).unwrap();
+    assert_eq!(handle.tokens(), 2.0);
+    assert_eq!(handle.config().limits()[0].capacity(), 2);
+    // Of another kind it cannot become.
+    let strict = RateLimitConfig::builder().limit(Limit::strict(5, SECOND));
+    let error = handle.configure(strict.build().unwrap()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`limits` is 5 cost per 1s, strict, accepted is as many as before, of the same kinds and \
+         units in the same order: bucket of cost"
+    );
+    assert_eq!(handle.config().limits()[0].capacity(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_goes_sooner_when_the_rate_is_raised_and_later_when_it_is_lowered() {
+    let inner = Departures::new();
+    let layer = layer(1, MINUTE);
+    let svc = layer.layer(inner.clone());
+    let mut tasks = Vec::new();
+    for n in 0..6 {
+        tasks.push(tokio::spawn(svc.clone().call(n)));
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(ms(10)).await;
+    let at = |rate| {
+        let config = RateLimitConfig::builder().rate(rate, SECOND).burst(1);
+        config.max_wait(MINUTE).build().unwrap()
+    };
+    layer.handle().configure(at(100)).unwrap();
+    tokio::time::sleep(ms(25)).await;
+    layer.handle().configure(at(1)).unwrap();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    let log = inner.log();
+    // The ten ms that were waited for are a tenth of a token, whatever its time.
+    assert_eq!(log[..4], [(0, 0), (1, 19), (2, 29), (3, 435)]);
+    assert_eq!(log[4].1 - log[3].1, 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn strict_limits_and_windows_keep_what_they_have_seen() {
+    let (inner, _mock) = mock();
+    let of = |count, per| {
+        let config = RateLimitConfig::builder()
+            .limit(Limit::strict(count, per))
+            .limit(Limit::window(count * 2, per));
+        config.build().unwrap()
+    };
+    let layer = RateLimitLayer::new("live", of(10, SECOND));
+    let mut svc = layer.layer(inner);
+    for n in 0..4 {
+        assert!(call(&mut svc, n).poll().is_ready());
+    }
+    let handle = layer.handle();
+    let left = || {
+        handle
+            .snapshot()
+            .limits
+            .iter()
+            .map(|l| l.available)
+            .collect::<Vec<_>>()
+    };
+    handle.configure(of(5, SECOND)).unwrap();
+    assert_eq!(left()[0], 1.0);
+    handle.configure(of(3, SECOND)).unwrap();
+    assert_eq!(left()[0], -1.0);
+    assert!(matches!(call(&mut svc, 4).poll(), Poll::Ready(Err(_))));
+    // What departed in the last minute counts again when a minute is asked for.
+    handle.configure(of(100, MINUTE)).unwrap();
+    assert_eq!(left()[0], 96.0);
+    advance(MINUTE).await;
+    assert_eq!(left()[0], 100.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_refuses_new_calls_and_keeps_the_line() {
+    let inner = Departures::new();
+    let layer = layer(1, MINUTE);
+    let svc = layer.layer(inner.clone());
+    let handle = layer.handle();
+    assert_eq!(svc.clone().call(0).await, Ok(0));
+    let waits = tokio::spawn(svc.clone().call(1));
+    tokio::task::yield_now().await;
+    handle.control(Command::ForceOpen).unwrap();
+    assert_eq!(handle.snapshot().state, "paused");
+    assert_eq!(handle.time_to_next(&Meta::default()), None);
+    let refused = svc.clone().call(2).await.unwrap_err();
+    let rejection = refused.rejection().unwrap();
+    assert_eq!(
+        (rejection.reason(), rejection.retry_after()),
+        (Reason::Paused, None)
+    );
+    tokio::time::sleep(SECOND).await;
+    handle.resume();
+    assert_eq!(waits.await.unwrap(), Ok(1_000));
+    assert_eq!(svc.clone().call(3).await, Ok(1_100));
+    assert_eq!(handle.counts().paused, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_serves_the_line_and_accepts_nobody() {
+    let inner = Departures::new();
+    let layer = layer(1, MINUTE);
+    let svc = layer.layer(inner.clone());
+    let handle = layer.handle();
+    assert_eq!(svc.clone().call(0).await, Ok(0));
+    let waits = tokio::spawn(svc.clone().call(1));
+    tokio::task::yield_now().await;
+    handle.drain();
+    let refused = svc.clone().call(2).await.unwrap_err();
+    assert_eq!(refused.rejection().unwrap().reason(), Reason::Draining);
+    assert_eq!(waits.await.unwrap(), Ok(100));
+    assert_eq!(handle.snapshot().state, "draining");
+    handle.resume();
+    assert_eq!(svc.clone().call(3).await, Ok(200));
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_shadow_everything_passes_and_what_would_be_refused_is_told() {
+    let registry = Registry::new("desk");
+    let (inner, mock) = mock();
+    let config = builder(2).shadow(true).build().unwrap();
+    let layer = RateLimitLayer::new("shadow", config);
+    registry.register(layer.handle()).unwrap();
+    let mut events = registry.events().subscribe();
+    let mut svc = layer.layer(inner);
+    for n in 0..5 {
+        assert!(matches!(call(&mut svc, n).poll(), Poll::Ready(Ok(_))));
+    }
+    assert_eq!(mock.requests(), [0, 1, 2, 3, 4]);
+    let counts = layer.handle().counts();
+    assert_eq!((counts.granted, counts.shadowed, counts.refused), (5, 3, 0));
+    let Some(Delivery::Event(event)) = events.next().await else {
+        panic!("nothing was told")
+    };
+    assert!(matches!(event.what, What::Shadowed(r) if r.retry_after() == Some(ms(100))));
+    layer.handle().set_shadow(false);
+    assert!(matches!(call(&mut svc, 5).poll(), Poll::Ready(Err(_))));
+    layer.handle().control(Command::ForceClose).unwrap();
+    assert!(matches!(call(&mut svc, 6).poll(), Poll::Ready(Ok(_))));
+}
+
+/// With a wait that is allowed, those who would be in line owe what they would have taken.
+#[tokio::test(start_paused = true)]
+async fn a_shadow_of_a_line_counts_those_for_whom_it_would_be_too_long() {
+    let (inner, _mock) = mock();
+    let config = builder(1).max_wait(ms(300)).shadow(true).build().unwrap();
+    let layer = RateLimitLayer::new("shadow", config);
+    let mut svc = layer.layer(inner);
+    for n in 0..10 {
+        assert!(matches!(call(&mut svc, n).poll(), Poll::Ready(Ok(_))));
+    }
+    // One at once and three that would wait: six would have been refused.
+    assert_eq!(layer.handle().counts().shadowed, 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reservation_is_settled_kept_or_given_back() {
+    let config = RateLimitConfig::builder()
+        .limit(
+            Limit::bucket(1_000, MINUTE)
+                .burst(100)
+                .counting(Unit::Tokens),
+        )
+        .limit(Limit::strict(3, MINUTE).counting(Unit::Requests))
+        .build()
+        .unwrap();
+    let handle = RateLimitLayer::new("model", config).handle();
+    let left = || {
+        handle
+            .snapshot()
+            .limits
+            .iter()
+            .map(|l| l.available)
+            .collect::<Vec<_>>()
+    };
+    let estimate = |tokens| Meta::new(Replay::Never).with_tokens(Tokens::new(tokens, 0));
+    drop(handle.try_reserve(&estimate(60)).unwrap());
+    assert_eq!(left(), [100.0, 3.0]);
+    handle
+        .try_reserve(&estimate(60))
+        .unwrap()
+        .settle(Unit::Tokens, 10);
+    assert_eq!(left(), [90.0, 2.0]);
+    handle.try_reserve(&estimate(60)).unwrap().keep();
+    assert_eq!(left(), [30.0, 1.0]);
+    // More than was estimated is owed.
+    handle
+        .try_reserve(&estimate(20))
+        .unwrap()
+        .settle(Unit::Tokens, 90);
+    assert_eq!(left(), [-60.0, 0.0]);
+    let refused = handle.try_reserve(&estimate(20)).unwrap_err();
+    assert_eq!(refused.reason(), Reason::RateLimited);
+    assert_eq!(refused.retry_after(), Some(MINUTE));
+    let counts = handle.counts();
+    assert_eq!((counts.granted, counts.refused), (4, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn reservations_and_calls_wait_in_one_line() {
+    let inner = Departures::new();
+    let layer = layer(1, MINUTE);
+    let svc = layer.layer(inner.clone());
+    assert_eq!(svc.clone().call(0).await, Ok(0));
+    let handle = layer.handle();
+    let reserved = tokio::spawn(async move {
+        let reserved = handle.reserve(&Meta::default()).await.unwrap();
+        reserved.keep();
+        Instant::now()
+    });
+    tokio::task::yield_now().await;
+    let behind = tokio::spawn(svc.clone().call(1));
+    assert_eq!(reserved.await.unwrap(), inner.start + ms(100));
+    assert_eq!(behind.await.unwrap(), Ok(200));
+    // One that is dropped while it waits leaves the line.
+    let handle = layer.handle();
+    let gone = tokio::spawn(async move { handle.reserve(&Meta::default()).await.map(drop) });
+    tokio::task::yield_now().await;
+    assert_eq!(layer.handle().waiting(), 1);
+    gone.abort();
+    assert!(gone.await.is_err());
+    assert_eq!(layer.handle().waiting(), 0);
+    assert_eq!(layer.handle().counts().abandoned, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refund_calls_those_who_wait() {
+    let inner = Departures::new();
+    let layer = layer(5, MINUTE);
+    let svc = layer.layer(inner.clone());
+    let handle = layer.handle();
+    let five = Meta::new(Replay::Safe).with_cost(5);
+    let reserved = handle.try_reserve(&five).unwrap();
+    let waits = tokio::spawn(svc.clone().call(0));
+    tokio::task::yield_now().await;
+    tokio::time::sleep(ms(20)).await;
+    drop(reserved);
+    assert_eq!(waits.await.unwrap(), Ok(20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wall_clock_that_is_set_moves_windows_and_gives_nothing_back() {
+    let config = RateLimitConfig::builder()
+        .limit(Limit::window(2, MINUTE))
+        .build()
+        .unwrap();
+    let layer = RateLimitLayer::new("wall", config);
+    let handle = layer.handle();
+    let at = |s: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(6_000_000_000 + s);
+    handle.set_wall_clock(at(50));
+    let (inner, _mock) = mock();
+    let mut svc = layer.layer(inner);
+    for n in 0..2 {
+        assert!(call(&mut svc, n).poll().is_ready());
+    }
+    let wait = |svc: &mut RateLimit<Mock>| refusal(call(svc, 9).poll()).retry_after();
+    assert_eq!(wait(&mut svc), Some(Duration::from_secs(10)));
+    handle.set_wall_clock(at(30));
+    assert_eq!(wait(&mut svc), Some(Duration::from_secs(30)));
+    handle.set_wall_clock(at(60));
+    assert!(call(&mut svc, 2).poll().is_ready());
+    handle.set_wall_clock(at(0));
+    assert_eq!(handle.tokens(), 1.0);
+}

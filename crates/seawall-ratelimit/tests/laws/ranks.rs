@@ -1,0 +1,142 @@
+//! Priorities, ageing and deadlines of those who wait.
+
+use seawall_core::Priority;
+
+use super::*;
+
+/// The tens are the priority of a call, from low to high.
+fn ranked(n: &u32) -> Meta {
+    let classes = [Priority::LOW, Priority::NORMAL, Priority::HIGH];
+    Meta::new(Replay::Safe).with_priority(classes[(n / 10 % 3) as usize])
+}
+
+fn one_per_100_ms(ageing: Duration) -> RateLimitConfigBuilder {
+    builder(1).max_wait(Duration::from_secs(60)).ageing(ageing)
+}
+
+async fn departures(ageing: Duration, arrivals: &[(u32, u64)]) -> Vec<u32> {
+    let inner = Departures::new();
+    let config = one_per_100_ms(ageing).build().expect("valid settings");
+    let layer = RateLimitLayer::new("ranks", config).describe(ranked as fn(&u32) -> Meta);
+    let svc = layer.layer(inner.clone());
+    let start = Instant::now();
+    let mut tasks = Vec::new();
+    for (n, at) in arrivals {
+        tokio::time::sleep_until(start + ms(*at)).await;
+        tasks.push(tokio::spawn(svc.clone().call(*n)));
+        tokio::task::yield_now().await;
+    }
+    for task in tasks {
+        task.await.expect("no panic").expect("it may wait for long");
+    }
+    inner.log().iter().map(|(n, _)| *n).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_more_important_goes_first_and_equals_in_order() {
+    let all = [(0, 0), (1, 1), (11, 2), (2, 3), (21, 4), (12, 5), (22, 6)];
+    assert_eq!(
+        departures(Duration::from_secs(60), &all).await,
+        [0, 21, 22, 11, 12, 1, 2]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_makes_up_for_priority() {
+    // One step is worth 250 ms: 1 is passed by those that come before 251 ms, and by no other.
+    let mut all = vec![(0, 0), (1, 1)];
+    all.extend((0..8).map(|n| (10 + n, 2 + 90 * u64::from(n))));
+    let order = departures(ms(250), &all).await;
+    let mine = order.iter().position(|n| *n == 1).unwrap();
+    assert_eq!(&order[..mine], [0, 10, 11, 12]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_starves_under_a_flood_of_the_important() {
+    let mut all = vec![(0, 0), (1, 1)];
+    all.extend((0..40).map(|n| (20 + n % 10, 2 + 95 * u64::from(n))));
+    let order = departures(ms(500), &all).await;
+    let mine = order.iter().position(|n| *n == 1).unwrap();
+    // Two steps are worth a second: ten departures, and one that was first.
+    assert!(mine <= 12, "{order:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_important_call_is_not_refused_for_those_it_would_pass() {
+    let inner = Departures::new();
+    let config = builder(1)
+        .max_wait(ms(500))
+        .build()
+        .expect("valid settings");
+    let layer = RateLimitLayer::new("ranks", config).describe(ranked as fn(&u32) -> Meta);
+    let svc = layer.layer(inner.clone());
+    let mut tasks = Vec::new();
+    for n in [0, 1, 2, 3, 4, 5] {
+        tasks.push(tokio::spawn(svc.clone().call(n)));
+        tokio::task::yield_now().await;
+    }
+    let usual = svc.clone().call(6).await.unwrap_err();
+    let wait = usual.rejection().unwrap().retry_after();
+    assert_eq!(wait, Some(ms(600)));
+    assert_eq!(svc.clone().call(20).await, Ok(100));
+    for task in tasks {
+        // The last of the others is pushed out of its half second, at its end.
+        let _ = task.await.unwrap();
+    }
+    assert_eq!(inner.log().len(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_turn_comes_after_its_deadline_is_refused_at_once() {
+    let start = Instant::now();
+    let inner = Departures::new();
+    let config = one_per_100_ms(SECOND).build().expect("valid settings");
+    let by = move |n: &u32| Meta::new(Replay::Safe).with_deadline(start + ms((*n).into()));
+    let layer = RateLimitLayer::new("deadline", config).describe(by);
+    let svc = layer.layer(inner.clone());
+    assert_eq!(svc.clone().call(5_000).await, Ok(0));
+    let refused = svc.clone().call(99).await.unwrap_err();
+    let rejection = refused.rejection().unwrap();
+    assert_eq!(rejection.retry_after(), Some(ms(100)));
+    assert_eq!(Instant::now(), start);
+    assert_eq!(svc.clone().call(100).await, Ok(100));
+    // One whose deadline is over passes only if it need not wait.
+    assert!(svc.clone().call(50).await.is_err());
+}
+
+/// As many as a large desk may have, in one line.
+#[tokio::test(start_paused = true)]
+async fn a_hundred_thousand_wait_and_depart_in_order() {
+    const CALLS: u32 = 100_000;
+    let inner = Departures::new();
+    let config = RateLimitConfig::builder()
+        .rate(1_000_000, SECOND)
+        .burst(1_000)
+        .max_wait(Duration::from_secs(3_600))
+        .max_waiting(CALLS)
+        .build()
+        .expect("valid settings");
+    let layer = RateLimitLayer::new("many", config);
+    let svc = layer.layer(inner.clone());
+    let polls = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let mut tasks = Vec::new();
+    for n in 0..CALLS {
+        let (mut svc, polls) = (svc.clone(), Arc::clone(&polls));
+        tasks.push(tokio::spawn(async move {
+            let mut answer = std::pin::pin!(svc.call(n));
+            std::future::poll_fn(|cx| {
+                polls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                answer.as_mut().poll(cx)
+            })
+            .await
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    let order = inner.log();
+    assert_eq!(order.len(), CALLS as usize);
+    assert!(order.iter().map(|(n, _)| *n).eq(0..CALLS));
+    let polls = polls.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(polls <= 3 * u64::from(CALLS), "{polls}");
+}

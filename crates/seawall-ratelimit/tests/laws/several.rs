@@ -1,0 +1,254 @@
+//! Several limits at once, of every kind.
+
+use seawall_core::{Tokens, Unit};
+use seawall_ratelimit::{ByMeta, Limit, Midnight, Price, QuotaFile};
+
+use super::*;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn several(limits: impl IntoIterator<Item = Limit>, max_wait: Duration) -> RateLimitLayer {
+    let builder = RateLimitConfig::builder().max_wait(max_wait);
+    let builder = limits
+        .into_iter()
+        .fold(builder, RateLimitConfigBuilder::limit);
+    RateLimitLayer::new("several", builder.build().expect("valid settings"))
+}
+
+fn available(handle: &RateLimitHandle) -> Vec<f64> {
+    let limits = handle.snapshot().limits;
+    limits.iter().map(|limit| limit.available).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_refused_by_one_limit_takes_from_none() {
+    let (inner, mock) = mock();
+    let layer = several(
+        [Limit::strict(2, SECOND), Limit::strict(3, MINUTE)],
+        Duration::ZERO,
+    );
+    let mut svc = layer.layer(inner);
+    for n in 0..2 {
+        assert!(call(&mut svc, n).poll().is_ready());
+    }
+    for n in 2..9 {
+        let refused = refusal(call(&mut svc, n).poll());
+        assert_eq!(refused.retry_after(), Some(SECOND));
+    }
+    assert_eq!(available(&layer.handle()), [0.0, 1.0]);
+    advance(SECOND).await;
+    assert!(call(&mut svc, 9).poll().is_ready());
+    // Now it is the minute that has nothing left.
+    let refused = refusal(call(&mut svc, 10).poll());
+    assert_eq!(refused.retry_after(), Some(MINUTE - SECOND));
+    assert_eq!(available(&layer.handle()), [1.0, 0.0]);
+    assert_eq!(mock.requests(), [0, 1, 9]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_limit_counts_its_own_unit() {
+    let (inner, _mock) = mock();
+    let layer = several(
+        [
+            Limit::strict(3, MINUTE).counting(Unit::Requests),
+            Limit::strict(100, MINUTE),
+            Limit::bucket(60, MINUTE).burst(30).counting(Unit::Tokens),
+            Limit::strict(1, MINUTE).counting(Unit::Other("orders")),
+        ],
+        Duration::ZERO,
+    )
+    .describe(|n: &u32| {
+        let meta = Meta::new(Replay::Safe).with_cost(*n);
+        meta.with_tokens(Tokens::new(5, *n))
+    })
+    .price(|n: &u32, meta: &Meta, unit: Unit| match unit {
+        Unit::Other("orders") => u32::from(*n == 7),
+        usual => ByMeta.price(n, meta, usual),
+    });
+    let mut svc = layer.layer(inner);
+    assert!(matches!(call(&mut svc, 7).poll(), Poll::Ready(Ok(_))));
+    assert_eq!(available(&layer.handle()), [2.0, 93.0, 18.0, 0.0]);
+    // A second order is one too many, and costs nothing elsewhere.
+    assert_eq!(
+        refusal(call(&mut svc, 7).poll()).retry_after(),
+        Some(MINUTE)
+    );
+    assert!(matches!(call(&mut svc, 8).poll(), Poll::Ready(Ok(_))));
+    assert_eq!(available(&layer.handle()), [1.0, 85.0, 5.0, 0.0]);
+    // 26 tokens can never be had: the bucket holds 30, and 5 + 26 are more.
+    let never = refusal(call(&mut svc, 26).poll());
+    assert_eq!(never.reason(), Reason::TooExpensive);
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiters_of_a_strict_limit_depart_in_order_as_room_comes() {
+    let inner = Departures::new();
+    let layer = several([Limit::strict(2, SECOND)], MINUTE);
+    let svc = layer.layer(inner.clone());
+    let mut tasks = Vec::new();
+    for n in 0..5 {
+        tasks.push(tokio::spawn(svc.clone().call(n)));
+        tokio::task::yield_now().await;
+        if n == 0 {
+            tokio::time::sleep(ms(300)).await;
+        }
+    }
+    assert_eq!(layer.handle().waiting(), 3);
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    assert_eq!(
+        inner.log(),
+        [(0, 0), (1, 300), (2, 1_000), (3, 1_300), (4, 2_000)]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_used_up_day_is_a_quota_and_no_rate() {
+    let (inner, _mock) = mock();
+    let layer = several(
+        [
+            Limit::strict(5, MINUTE),
+            Limit::daily(25, Midnight::utc()).spent(24),
+        ],
+        Duration::ZERO,
+    );
+    let mut svc = layer.layer(inner);
+    assert!(call(&mut svc, 0).poll().is_ready());
+    let refused = refusal(call(&mut svc, 1).poll());
+    assert_eq!(refused.reason(), Reason::QuotaExhausted);
+    let renews = refused.retry_after().expect("the day ends");
+    assert!(renews <= Duration::from_secs(24 * 3600));
+    assert_eq!(layer.handle().counts().quota_exhausted, 1);
+    advance(renews).await;
+    assert!(matches!(call(&mut svc, 2).poll(), Poll::Ready(Ok(_))));
+    assert_eq!(available(&layer.handle()), [4.0, 24.0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_survives_in_its_file() {
+    let name = format!("seawall-law-{}.quota", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let _ = std::fs::remove_file(&path);
+    let with_file = || {
+        let file = QuotaFile::open(&path).expect("a file of this kind, or none");
+        let quota = Limit::daily(25, Midnight::utc()).kept_in(file);
+        several([quota], Duration::ZERO)
+    };
+    let before = with_file();
+    let mut svc = before.layer(mock().0);
+    for n in 0..7 {
+        assert!(call(&mut svc, n).poll().is_ready());
+    }
+    // While the first process is there, and after it.
+    assert_eq!(with_file().handle().tokens(), 18.0);
+    drop((svc, before));
+    let after = with_file();
+    assert_eq!(after.handle().tokens(), 18.0);
+    drop(after);
+    std::fs::remove_file(path).expect("it was written");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_free_call_passes_whatever_is_used_up() {
+    let (inner, mock) = mock();
+    let layer = several(
+        [Limit::strict(1, SECOND), Limit::strict(1, MINUTE)],
+        Duration::ZERO,
+    )
+    .describe(|n: &u32| Meta::new(Replay::Safe).with_cost(*n));
+    let mut svc = layer.layer(inner);
+    assert!(call(&mut svc, 1).poll().is_ready());
+    assert!(matches!(call(&mut svc, 0).poll(), Poll::Ready(Ok(_))));
+    assert!(matches!(call(&mut svc, 1).poll(), Poll::Ready(Err(_))));
+    assert_eq!(mock.requests(), [1, 0]);
+}
+
+#[test]
+fn several_limits_allocate_nothing_while_they_grant() {
+    let layer = several(
+        [
+            Limit::strict(1_000_000, SECOND),
+            Limit::strict(1_000, Duration::from_nanos(1)),
+            Limit::bucket(1_000_000, SECOND).burst(1_000_000),
+            Limit::window(1_000_000_000, MINUTE),
+            Limit::daily(1_000_000_000, Midnight::utc()),
+        ],
+        Duration::ZERO,
+    );
+    let mut svc = layer.layer(Echo);
+    let cx = &mut Context::from_waker(Waker::noop());
+    let mut round = |n| {
+        assert!(svc.poll_ready(cx).is_ready());
+        let answer = std::pin::pin!(svc.call(n)).poll(cx);
+        assert!(matches!(answer, Poll::Ready(Ok(_))));
+    };
+    round(0);
+    let allocated = alloc::count(|| (1..500).for_each(&mut round));
+    assert_eq!(allocated.allocations, 0);
+}
+
+#[test]
+fn what_cannot_be_is_refused_by_name() {
+    let build = |limit: Limit| {
+        let built = RateLimitConfig::builder().limit(limit).build();
+        built.expect_err("cannot be").to_string()
+    };
+    assert_eq!(
+        build(Limit::strict(0, SECOND)),
+        "`rate` is 0, accepted is a whole number from 1"
+    );
+    assert_eq!(
+        build(Limit::strict(1, Duration::ZERO)),
+        "`per` is 0s, accepted is longer than zero"
+    );
+    assert_eq!(
+        build(Limit::strict(1, SECOND).margin(MINUTE)),
+        "`margin` is 60s, accepted is at most 1s"
+    );
+    assert_eq!(
+        build(Limit::window(1, MINUTE).margin(MINUTE)),
+        "`margin` is 60s, accepted is at most 30s"
+    );
+    assert_eq!(
+        build(Limit::window(1, MINUTE).offset(MINUTE)),
+        "`offset` is 60s, accepted is shorter than the window, 60s"
+    );
+    assert!(build(Limit::bucket(u32::MAX, Duration::from_nanos(5))).starts_with("`rate` is"));
+    assert!(build(Limit::bucket(1, Duration::from_secs(1 << 40))).starts_with("`per` is"));
+    assert!(build(Limit::bucket(1, MINUTE).burst(u32::MAX)).starts_with("`burst` is"));
+    let all = seawall_core::Ratio::ONE;
+    assert!(build(Limit::of(5, SECOND).at(all)).starts_with("`at` is 1"));
+    let many = (0..9).fold(RateLimitConfig::builder(), |b, _| {
+        b.limit(Limit::strict(1, SECOND))
+    });
+    assert_eq!(
+        many.build().unwrap_err().to_string(),
+        "`limits` is 9, accepted is at most 8"
+    );
+    let lonely = RateLimitConfig::builder()
+        .burst(3)
+        .limit(Limit::strict(1, SECOND));
+    assert!(
+        lonely
+            .build()
+            .unwrap_err()
+            .to_string()
+            .contains("a burst of `rate`")
+    );
+}
+
+proptest::proptest! {
+    /// The share that leaves room for a burst keeps both within the limit, in any stretch of time.
+    #[test]
+    fn a_share_of_what_is_allowed_is_never_exceeded(count in 1_u32..2_000, share in 0.01_f64..0.999) {
+        let allowed = Limit::of(count, MINUTE);
+        let safe = allowed.at(seawall_core::Ratio::new(share).unwrap());
+        if let Ok(config) = RateLimitConfig::builder().limit(safe).build() {
+            let limit = &config.limits()[0];
+            let flows = f64::from(limit.count()) * 60.0 / limit.per().as_secs_f64();
+            proptest::prop_assert!(f64::from(limit.capacity()) + flows.floor() <= f64::from(count) + 1e-6);
+            proptest::prop_assert!(flows <= f64::from(count) * share + 1e-3);
+        }
+    }
+}
