@@ -57,13 +57,11 @@ enum Bar {
     AtMost(&'static str, &'static str, Pick, Pick),
     /// The figure must not be under the limit.
     AtLeast(&'static str, &'static str, Pick, Pick),
-    /// What it is about does not exist yet.
-    NotBuilt(&'static str, &'static str),
 }
 
 type Pick = fn(&Figures<'_>) -> Option<f64>;
 
-use Bar::{AtLeast, AtMost, NotBuilt};
+use Bar::{AtLeast, AtMost};
 
 #[rustfmt::skip]
 const BARS: &[Bar] = &[
@@ -110,7 +108,14 @@ const BARS: &[Bar] = &[
     AtLeast("rate limit, granted, calls per us of two threads", "0.8x governor's",
         |f| f.together("seawall/ratelimit/granted"),
         |f| Some(0.8 * f.together("governor/ratelimit/granted-std-clock")?)),
-    NotBuilt("rate limit per key", "64 bytes per key + map entry; idle keys leave"),
+    AtMost("rate limit, refused, ns", "one clock read + 22 ns",
+        |f| f.ns("seawall/ratelimit/refused"),
+        |f| Some(f.ns("raw/clock/read")? + 22.0)),
+    AtMost("rate limit per key, 10,000 keys, ns", "1.2x governor's on the same clock",
+        |f| f.ns("seawall/ratelimit/per-key-10k"),
+        |f| Some(1.2 * f.ns("governor/ratelimit/per-key-10k-std-clock")?)),
+    AtMost("rate limit per key, bytes per key with 1,000,000 keys", "64",
+        |f| f.extra(Extra::LimitKeyBytes), |_| Some(64.0)),
     AtMost("bulkhead, free, ns", "tower's ConcurrencyLimit",
         |f| f.ns("seawall/bulkhead/free"), |f| f.ns("tower/bulkhead/free")),
     AtLeast("bulkhead, free, calls per us of two threads", "tower's ConcurrencyLimit",
@@ -153,7 +158,6 @@ impl Bar {
         let (what, limit, figure, bound, sign) = match self {
             AtMost(what, limit, figure, bound) => (what, limit, figure, bound, "<="),
             AtLeast(what, limit, figure, bound) => (what, limit, figure, bound, ">="),
-            NotBuilt(what, limit) => return format!("not built yet  {what}: {limit}"),
         };
         let (Some(figure), Some(bound)) = (figure(figures), bound(figures)) else {
             return format!("not measured   {what}: {limit}");
@@ -227,11 +231,6 @@ mod tests {
     fn a_bar_whose_rows_were_filtered_out_is_not_measured() {
         let half = [row("seawall/timeout/ready", 9.0)];
         assert!(line(&half, "timeout").starts_with("not measured "));
-    }
-
-    #[test]
-    fn what_does_not_exist_yet_is_not_hidden() {
-        assert!(line(&[], "rate limit per key").starts_with("not built yet "));
     }
 
     #[test]

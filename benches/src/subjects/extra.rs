@@ -15,17 +15,25 @@ pub(crate) enum Extra {
     /// Bytes of one of 100,000 keys of a breaker per key: its circuit, its window and its place in
     /// the map.
     KeyBytes,
+    /// Bytes of one of 1,000,000 keys of a rate limit per key: its word and its place in the map.
+    LimitKeyBytes,
     /// The refusal that 1 of 1,000 is slower than, in nanoseconds, with 64 tasks on the circuit.
     RefusalTail,
 }
 
 impl Extra {
-    pub(crate) const ALL: &[Self] = &[Self::BreakerBytes, Self::KeyBytes, Self::RefusalTail];
+    pub(crate) const ALL: &[Self] = &[
+        Self::BreakerBytes,
+        Self::KeyBytes,
+        Self::LimitKeyBytes,
+        Self::RefusalTail,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::BreakerBytes => "seawall/breaker/memory",
             Self::KeyBytes => "seawall/breaker/per-key-memory",
+            Self::LimitKeyBytes => "seawall/ratelimit/per-key-memory",
             Self::RefusalTail => "seawall/breaker/refused-tail",
         }
     }
@@ -34,6 +42,7 @@ impl Extra {
         match self {
             Self::BreakerBytes => Ok(breaker_bytes()),
             Self::KeyBytes => Ok(key_bytes()),
+            Self::LimitKeyBytes => Ok(limit_key_bytes()),
             Self::RefusalTail => tail::p999(&seawall::open_breaker().layer(Lift::new(Leaf))),
         }
     }
@@ -44,6 +53,11 @@ fn key_bytes() -> f64 {
     // Not those that the first few keys are not enough to fill.
     let few = seawall::keyed_bytes(1);
     (seawall::keyed_bytes(KEYS) - few) / (KEYS - 1) as f64
+}
+
+fn limit_key_bytes() -> f64 {
+    const KEYS: u64 = 1_000_000;
+    seawall::limited_keys_bytes(KEYS) / KEYS as f64
 }
 
 fn breaker_bytes() -> f64 {

@@ -4,6 +4,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use governor::clock::MonotonicClock;
+use governor::middleware::NoOpMiddleware;
+use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 
 use super::Subject;
@@ -31,7 +33,22 @@ pub(super) fn subjects() -> Vec<Subject> {
             move |_| limiter.check().is_ok()
         })
         .refusing(),
+        // A sharded map with a lock per shard is what it takes by default.
+        Subject::function("governor/ratelimit/per-key-one-std-clock", || per_key(1)),
+        Subject::function("governor/ratelimit/per-key-10k-std-clock", || {
+            per_key(10_000)
+        }),
     ]
+}
+
+fn per_key(keys: u64) -> impl FnMut(u64) -> bool + Clone + Send {
+    let states = DashMapStateStore::<u64>::default();
+    let limiter = RateLimiter::<_, _, _, NoOpMiddleware<_>>::new(plenty(), states, MonotonicClock);
+    let limiter = Arc::new(limiter);
+    for key in 0..keys {
+        limiter.check_key(&key).expect("plenty");
+    }
+    move |i| limiter.check_key(&(i % keys)).is_ok()
 }
 
 fn plenty() -> Quota {

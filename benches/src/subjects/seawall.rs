@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use seawall_breaker::{BreakerConfig, BreakerConfigBuilder, BreakerLayer, State};
 use seawall_bulkhead::{BulkheadConfig, BulkheadLayer};
-use seawall_core::{Always, Lift, Meta, Refusable, Replay};
+use seawall_core::{Always, Key, Lift, Meta, Refusable, Replay};
 use seawall_hedge::{HedgeConfig, HedgeConfigBuilder, HedgeLayer};
-use seawall_ratelimit::{RateLimitConfig, RateLimitLayer};
+use seawall_ratelimit::{Limit, PerKeyLimitLayer, RateLimitConfig, RateLimitLayer};
 use seawall_retry::{RetryConfig, RetryLayer};
 use seawall_timeout::AttemptTimeoutLayer;
 use tower_layer::Layer;
@@ -78,6 +78,11 @@ fn limits() -> Vec<Subject> {
             service
         })
         .refusing(),
+        Subject::service("seawall/ratelimit/per-key-one", || limit_per_key(1)),
+        Subject::service("seawall/ratelimit/per-key-10k", || limit_per_key(10_000)),
+        // Each decided under one lock, and all of them or none.
+        Subject::service("seawall/ratelimit/strict", || strict(1).layer(LEAF)),
+        Subject::service("seawall/ratelimit/three-strict", || strict(3).layer(LEAF)),
         Subject::service("seawall/bulkhead/free", || bulkhead(MANY).layer(LEAF)),
         Subject::service("seawall/bulkhead/full", || {
             let mut service = bulkhead(1).layer(Lift::new(Stuck));
@@ -191,6 +196,45 @@ fn per_key(keys: u64) -> impl Service<u64, Future: Send> + Clone + Send {
         call_once(&mut service, request).expect("the leaf answers");
     }
     service
+}
+
+/// A million per nanosecond-long window, so that nothing is ever used up and little is remembered.
+fn strict(limits: u32) -> RateLimitLayer {
+    let each = |count| Limit::strict(count, Duration::from_nanos(u64::from(count)));
+    let config = (1..=limits).fold(RateLimitConfig::builder(), |config, n| {
+        config.limit(each(1_000_000 * n))
+    });
+    RateLimitLayer::new("bench", config.build().expect("valid limits"))
+}
+
+fn keyed_limit(rate: u32, burst: u32) -> PerKeyLimitLayer<impl Fn(&u64) -> Meta + Clone> {
+    let config = self::rate(rate, SECOND, burst);
+    let layer = PerKeyLimitLayer::new("bench", config).expect("no file");
+    layer.describe(|request: &u64| Meta::new(Replay::Safe).with_key(Key(*request)))
+}
+
+fn limit_per_key(keys: u64) -> impl Service<u64, Future: Send> + Clone + Send {
+    let config = rate(1_000_000_000, SECOND, 1_000_000_000);
+    let layer = PerKeyLimitLayer::new("bench", config).expect("no file");
+    let mut service = layer
+        .describe(move |request: &u64| Meta::new(Replay::Safe).with_key(Key(request % keys)))
+        .layer(LEAF);
+    for request in 0..keys {
+        call_once(&mut service, request).expect("the leaf answers");
+    }
+    service
+}
+
+/// What a rate limit per key holds after a call of each of so many keys, none of which may go.
+pub(super) fn limited_keys_bytes(keys: u64) -> f64 {
+    // A token takes longer to come back than the keys to come.
+    let mut service = keyed_limit(1, 10).layer(LEAF);
+    let counted = allocation_counter::measure(|| {
+        for request in 0..keys {
+            call_once(&mut service, request).expect("the leaf answers");
+        }
+    });
+    counted.bytes_current as f64
 }
 
 /// What a breaker per key holds after a call of each of so many keys.

@@ -12,6 +12,7 @@
 //! |---|---|
 //! | what does this result say? | [`HttpClassifier`], [`TransportError`], and [`inspect`] for what hides in bodies |
 //! | how long does it ask to wait? | [`retry_after()`]; what could not be read is counted in [`unreadable_retry_after`] |
+//! | what does it say of limits, and of tokens? | [`RateLimitHeaders`], [`HttpFeedback`], and [`quota`] for token usage in bodies |
 //! | may this request be sent twice, what does it cost, when is it too late? | [`Routes`], [`RequestDeadline`] |
 //! | how is it copied? | [`copy_request`] with a [`ReplayBody`], [`copy_bytes_request`] |
 //! | when is the call over? | [`UntilBodyEnd`], [`GuardedBody`] |
@@ -50,10 +51,12 @@
 //!   request left.
 //! * `reqwest`: the same for `reqwest`, whose redirects must be off to prove anything; see
 //!   [`TransportError`].
+//! * `usage`: reads from the bodies of AI answers how many tokens they have used; see [`quota`].
 
 pub mod body_timeout;
 pub mod deadline;
 pub mod inspect;
+pub mod quota;
 
 mod answer;
 mod answered;
@@ -79,6 +82,7 @@ pub use deadline::{
 };
 pub use guarded::{GuardedBody, UntilBodyEnd};
 pub use inspect::{InspectLayer, InspectedBody};
+pub use quota::{HttpFeedback, RateLimitHeaders, TokenEstimate, Usage};
 pub use replay::{DEFAULT_REPLAY_CAP, ReplayBody, ReplayError};
 pub use retry_after::{retry_after, unreadable_retry_after};
 pub use routes::{RequestDeadline, Routes, is_idempotent, stamp_deadline};

@@ -83,7 +83,7 @@ pub(crate) fn hint(headers: &HeaderMap, now: impl FnOnce() -> SystemTime) -> Opt
 }
 
 /// A decimal number of units, of which `per_second` make a second.
-fn decimal(text: &str, per_second: u64) -> Option<Duration> {
+pub(crate) fn decimal(text: &str, per_second: u64) -> Option<Duration> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
     if whole.is_empty() || !digits(whole) || !digits(fraction) {

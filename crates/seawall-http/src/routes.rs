@@ -6,6 +6,8 @@ use http::{Extensions, Method, Request};
 use seawall_core::{Describe, InvalidConfig, Key, Meta, Priority, Replay};
 use tokio::time::Instant;
 
+use crate::quota::TokenEstimate;
+
 /// When the answer of a request is no longer of use; a value in its extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestDeadline(pub Instant);
@@ -53,7 +55,8 @@ fn is_read(method: &Method) -> bool {
 /// never otherwise.
 ///
 /// What the caller put into the request's extensions wins: a whole [`Meta`], or one of
-/// [`Replay`], [`Priority`], [`Key`], and [`RequestDeadline`] (of two deadlines the earlier).
+/// [`Replay`], [`Priority`], [`Key`], [`TokenEstimate`], and [`RequestDeadline`] (of two deadlines
+/// the earlier).
 ///
 /// A look-up allocates nothing and takes time by the number of routes, so put those first that
 /// are called most. Clones share the table.
@@ -256,6 +259,9 @@ fn overridden(mut meta: Meta, extensions: &Extensions) -> Meta {
     if let Some(key) = extensions.get::<Key>() {
         meta.key = *key;
     }
+    if let Some(TokenEstimate(tokens)) = extensions.get() {
+        meta.tokens = *tokens;
+    }
     if let Some(RequestDeadline(at)) = extensions.get() {
         meta.deadline = Some(meta.deadline.map_or(*at, |d| d.min(*at)));
     }
@@ -266,6 +272,7 @@ fn overridden(mut meta: Meta, extensions: &Extensions) -> Meta {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use seawall_core::Tokens;
     use std::time::Duration;
 
     fn cost(n: u32) -> Meta {
@@ -346,12 +353,15 @@ mod tests {
         request.extensions_mut().insert(Replay::Never);
         request.extensions_mut().insert(Priority::LOW);
         request.extensions_mut().insert(Key(7));
+        let tokens = Tokens::new(400, 256);
+        request.extensions_mut().insert(TokenEstimate(tokens));
         let (soon, later) = (Instant::now(), Instant::now() + Duration::from_secs(1));
         assert_eq!(stamp_deadline(&mut request, soon), soon);
         assert_eq!(stamp_deadline(&mut request, later), soon);
         let meta = routes.describe(&request);
         assert_eq!((meta.replay, meta.priority), (Replay::Never, Priority::LOW));
         assert_eq!((meta.key, meta.cost), (Key(7), 2));
+        assert_eq!(meta.tokens, tokens);
         assert_eq!(meta.deadline, Some(soon), "the earlier deadline stays");
 
         let whole = Meta::new(Replay::SafeWithKey).with_deadline(later);

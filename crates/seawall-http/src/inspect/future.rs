@@ -84,11 +84,11 @@ where
                     let Some((mut head, body)) = read else {
                         continue;
                     };
-                    let verdict = body
-                        .whole(this.rules.cap)
-                        .and_then(|text| this.rules.inspector.inspect(&head, text));
-                    if let Some(verdict) = verdict {
-                        head.extensions.insert(verdict);
+                    if let Some(text) = body.whole(this.rules.cap) {
+                        if let Some(verdict) = this.rules.inspector.inspect(&head, text) {
+                            head.extensions.insert(verdict);
+                        }
+                        (this.rules.note)(&mut head, text);
                     }
                     return Poll::Ready(Ok(Response::from_parts(head, body)));
                 }

@@ -24,6 +24,8 @@ pub(super) struct Rules<I> {
     pub(super) inspector: I,
     pub(super) cap: usize,
     pub(super) wanted: fn(&HeaderMap) -> bool,
+    /// What else becomes of a body that was read.
+    pub(super) note: fn(&mut Parts, &[u8]),
 }
 
 impl<I> InspectLayer<I> {
@@ -36,6 +38,7 @@ impl<I> InspectLayer<I> {
                 inspector,
                 cap,
                 wanted: is_plain_json,
+                note: |_, _| {},
             },
         }
     }
@@ -47,6 +50,43 @@ impl<I> InspectLayer<I> {
     #[must_use]
     pub fn only(mut self, wanted: fn(&HeaderMap) -> bool) -> Self {
         self.rules.wanted = wanted;
+        self
+    }
+
+    /// Writes how many tokens an AI answer has used into its extensions, too, as a
+    /// [`Usage`](crate::Usage), for [`HttpFeedback`](crate::HttpFeedback) to hear.
+    ///
+    /// The answers are longer than error messages: choose the cap for those that you expect. What
+    /// is longer or streamed is a matter for [`MeteredBody`](crate::quota::MeteredBody).
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use http::{Request, Response};
+    /// use http_body_util::Full;
+    /// use seawall_http::Usage;
+    /// use seawall_http::inspect::{InspectLayer, openai};
+    /// use tower::{ServiceBuilder, ServiceExt, service_fn};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let client = ServiceBuilder::new()
+    ///     .layer(InspectLayer::new(1024 * 1024, openai).with_usage())
+    ///     .service(service_fn(|_: Request<()>| async {
+    ///         let text = r#"{"usage": {"prompt_tokens": 9, "completion_tokens": 12}}"#;
+    ///         let answer = Response::builder().header("content-type", "application/json");
+    ///         Ok::<_, std::convert::Infallible>(answer.body(Full::<Bytes>::from(text)).unwrap())
+    ///     }));
+    /// let answer = client.oneshot(Request::new(())).await.unwrap();
+    /// assert_eq!(answer.extensions().get(), Some(&Usage::new(9, 12)));
+    /// # }
+    /// ```
+    #[cfg(feature = "usage")]
+    #[must_use]
+    pub fn with_usage(mut self) -> Self {
+        self.rules.note = |head, body| {
+            if let Some(usage) = crate::quota::usage_of(body) {
+                head.extensions.insert(usage);
+            }
+        };
         self
     }
 }

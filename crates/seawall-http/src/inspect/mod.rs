@@ -36,6 +36,9 @@
 //! at the head. A body that turns out to be longer while it is read is handed on with its
 //! beginning put back in front. The answer's head waits until the body has been read.
 //!
+//! With the feature `usage` it can read from the same bodies how many tokens an AI answer has used
+//! (`InspectLayer::with_usage`).
+//!
 //! # Readiness
 //!
 //! The inner service's; nothing is reserved.

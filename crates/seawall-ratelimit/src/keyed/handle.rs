@@ -110,8 +110,8 @@ impl PerKeyLimitHandle {
         self.keyed().keys.bytes()
     }
 
-    /// Forgets every key of which nothing is used any more, and gives their memory back. A few are
-    /// looked at whenever a new key comes; this looks at all.
+    /// Forgets every key of which nothing is used any more, and gives their memory back. That
+    /// happens by itself, to a part of all keys, before the table of that part grows.
     pub fn evict_idle(&self) {
         let keyed = self.keyed();
         keyed.keys.evict_idle(keyed.clock.now());

@@ -5,9 +5,9 @@
 //! one: when somebody waits, when the upstream says something of it, or when its settings are its
 //! own. It is a word again once nobody needs that any more.
 //!
-//! A bucket that is full again is like one that was never there. So with each new key a few others
-//! are looked at, and those that nobody would miss go: what is kept is what was used within the time
-//! that a bucket takes to fill, and no limit is ever forgotten too early.
+//! A bucket that is full again is like one that was never there. So before a table grows, those keys
+//! go that nobody would miss: what is kept is at most twice of what was used within the time that a
+//! bucket takes to fill, and no limit is ever forgotten too early.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,9 +20,6 @@ use crate::RateLimitConfig;
 use crate::bucket::Rate;
 use crate::limiter::Limiter;
 use crate::meter::WallClock;
-
-/// How many buckets of the table, most of them taken, are looked at for one new key.
-const LOOKS: usize = 4;
 
 /// Threads that ask at once for different keys seldom meet in one of so many.
 const SHARDS: usize = 64;
@@ -58,8 +55,6 @@ struct Shard(Mutex<Table>);
 #[derive(Debug)]
 struct Table {
     slots: HashTable<Slot>,
-    /// The bucket that is looked at next.
-    hand: usize,
     /// Of keys without a limiter of their own; `None` when every key needs one.
     rate: Option<Rate>,
     /// Whether a key that is used up refuses without a limiter of its own.
@@ -114,7 +109,6 @@ impl Keys {
                 .map(|_| {
                     Shard(Mutex::new(Table {
                         slots: HashTable::new(),
-                        hand: 0,
                         rate: bare(&usual, within),
                         at_once: usual.max_wait().is_zero(),
                     }))
@@ -169,7 +163,7 @@ impl Keys {
             let table = &mut *self.lock(hash);
             let is_new = table.slots.find(hash, |slot| slot.key == key.0).is_none();
             if is_new {
-                self.sweep(table, &plan, now_ns, LOOKS, &mut gone);
+                self.make_room(table, &plan, now_ns, &mut gone);
             }
             let fits = |rate: Rate| rate.take(0, now_ns, cost.into());
             match (is_new, table.rate.map(fits)) {
@@ -248,21 +242,24 @@ impl Keys {
         }
     }
 
-    /// Looks at some of the keys and lets those go that nobody would miss.
-    fn sweep(
-        &self,
-        table: &mut Table,
-        plan: &Plan,
-        now_ns: u64,
-        looks: usize,
-        gone: &mut Vec<Slot>,
-    ) {
-        for _ in 0..looks.min(table.slots.num_buckets()) {
-            if table.hand >= table.slots.num_buckets() {
-                table.hand = 0;
-            }
-            let at = table.hand;
-            table.hand += 1;
+    /// Before a table grows, which looks at every key as well, those go that nobody would miss. It
+    /// grows if that makes room for less than a quarter, so that the next time is far enough away.
+    fn make_room(&self, table: &mut Table, plan: &Plan, now_ns: u64, gone: &mut Vec<Arc<Limiter>>) {
+        let capacity = table.slots.capacity();
+        if table.slots.len() < capacity {
+            return;
+        }
+        self.sweep(table, plan, now_ns, gone);
+        if table.slots.len() > capacity / 4 * 3 {
+            table.slots.reserve(capacity / 4 + 1, |slot| mix(slot.key));
+        }
+    }
+
+    /// Lets those keys go that nobody would miss. Their limiters are to be dropped with no lock
+    /// held.
+    fn sweep(&self, table: &mut Table, plan: &Plan, now_ns: u64, gone: &mut Vec<Arc<Limiter>>) {
+        let (rate, mut evicted) = (table.rate, 0);
+        for at in 0..table.slots.num_buckets() {
             let Some(slot) = table.slots.get_bucket_mut(at) else {
                 continue;
             };
@@ -274,7 +271,7 @@ impl Keys {
                         continue;
                     };
                     let goes = limiter.is_idle(now_ns);
-                    let usual = table.rate.is_some() && !plan.own.contains_key(&slot.key);
+                    let usual = rate.is_some() && !plan.own.contains_key(&slot.key);
                     if let Some(word) = limiter.plain_word().filter(|_| usual && !goes) {
                         slot.limit = KeyLimit::Bare(word);
                     }
@@ -282,10 +279,13 @@ impl Keys {
                 }
             };
             if goes && let Ok(entry) = table.slots.get_bucket_entry(at) {
-                gone.push(entry.remove().0);
-                self.evicted.fetch_add(1, Ordering::Relaxed);
+                if let KeyLimit::Own(limiter) = entry.remove().0.limit {
+                    gone.push(limiter);
+                }
+                evicted += 1;
             }
         }
+        self.evicted.fetch_add(evicted, Ordering::Relaxed);
     }
 
     /// Lets every key go that nobody would miss, and gives the memory back.
@@ -294,10 +294,8 @@ impl Keys {
         for shard in &self.shards {
             let mut gone = Vec::new();
             let mut table = lock(shard);
-            let buckets = table.slots.num_buckets();
-            self.sweep(&mut table, &plan, now_ns, buckets, &mut gone);
+            self.sweep(&mut table, &plan, now_ns, &mut gone);
             table.slots.shrink_to_fit(|slot| mix(slot.key));
-            table.hand = 0;
             drop(table);
             drop(gone);
         }

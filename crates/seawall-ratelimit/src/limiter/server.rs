@@ -139,32 +139,25 @@ impl Limiter {
 /// Which of the limits an upstream means: of those that count the same, the one with the window or
 /// the height that it names, or else the shortest that does not end before the time that it names.
 fn meant(config: &RateLimitConfig, said: &ServerLimit) -> Option<usize> {
-    let of_unit = |unit: Unit| {
-        let limits = config.limits().iter().enumerate();
-        limits
-            .filter(move |(_, limit)| limit.unit() == unit)
-            .collect::<Vec<_>>()
-    };
-    let mut found = of_unit(said.unit);
-    if found.is_empty() {
+    let limits = config.limits();
+    let has = |unit: Unit| limits.iter().any(|limit| limit.unit() == unit);
+    let unit = match said.unit {
         // A request that costs 1 is counted as a request.
-        found = match said.unit {
-            Unit::Requests => of_unit(Unit::Cost),
-            Unit::Cost => of_unit(Unit::Requests),
-            _ => found,
-        };
-    }
-    if let Some(window) = said.window {
-        found.retain(|(_, limit)| limit.per() == window);
-    } else if let Some(height) = said.limit {
-        let exact = |limit: &Limit| u64::from(limit.count()) == height;
-        if found.iter().any(|(_, limit)| exact(limit)) {
-            found.retain(|(_, limit)| exact(limit));
-        }
-    }
+        Unit::Requests if !has(Unit::Requests) => Unit::Cost,
+        Unit::Cost if !has(Unit::Cost) => Unit::Requests,
+        unit => unit,
+    };
+    let of_unit = |limit: &Limit| limit.unit() == unit;
+    let of_window = |limit: &Limit| said.window.is_none_or(|window| limit.per() == window);
+    let of_height = |limit: &Limit| said.limit == Some(limit.count().into());
+    let by_height = said.window.is_none() && limits.iter().any(|l| of_unit(l) && of_height(l));
+    let may_be = |(_, limit): &(usize, &Limit)| {
+        of_unit(limit) && of_window(limit) && (!by_height || of_height(limit))
+    };
     let resets = said.resets_in.unwrap_or_default();
-    let fits = found.iter().filter(|(_, limit)| limit.per() >= resets);
+    let found = || limits.iter().enumerate().filter(may_be);
+    let fits = found().filter(|(_, limit)| limit.per() >= resets);
     let shortest = fits.min_by_key(|(_, limit)| limit.per());
-    let longest = || found.iter().max_by_key(|(_, limit)| limit.per());
-    shortest.or_else(longest).map(|(index, _)| *index)
+    let longest = || found().max_by_key(|(_, limit)| limit.per());
+    shortest.or_else(longest).map(|(index, _)| index)
 }

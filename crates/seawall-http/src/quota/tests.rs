@@ -1,0 +1,612 @@
+//! What the headers of each provider say, and what garbage says.
+
+use std::io;
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use proptest::prelude::*;
+use seawall_core::{Feedback, Outcome, Said, Scope, ServerLimit, Unit};
+
+use super::*;
+use crate::HttpClassifier;
+
+const DATE: &str = "Tue, 21 Mar 2023 15:13:07 GMT";
+
+/// [`DATE`], thirty seconds before 1679411617.
+const NOW: u64 = 1_679_411_587;
+
+fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        let name: HeaderName = name.parse().unwrap();
+        headers.append(name, value.parse().unwrap());
+    }
+    headers
+}
+
+fn read(reader: &RateLimitHeaders, pairs: &[(&str, &str)]) -> Vec<ServerLimit> {
+    let mut said = Vec::new();
+    reader.read(&headers(pairs), |limit| said.push(limit));
+    said
+}
+
+fn requests() -> ServerLimit {
+    ServerLimit::new(Unit::Requests)
+}
+
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+#[test]
+fn alpaca_and_finnhub_count_seconds_since_1970() {
+    let sample = [
+        ("Date", DATE),
+        ("X-Ratelimit-Limit", "200"),
+        ("X-Ratelimit-Remaining", "195"),
+        ("X-Ratelimit-Reset", "1679411617"),
+    ];
+    let expected = requests()
+        .with_limit(200)
+        .with_remaining(195)
+        .with_resets_in(seconds(30));
+    assert_eq!(read(&RateLimitHeaders::alpaca(), &sample), [expected]);
+    assert_eq!(read(&RateLimitHeaders::finnhub(), &sample), [expected]);
+}
+
+#[test]
+fn openai_tells_requests_tokens_and_those_of_the_project_in_go_durations() {
+    let sample = [
+        ("x-ratelimit-limit-requests", "60"),
+        ("x-ratelimit-limit-tokens", "150000"),
+        ("x-ratelimit-remaining-requests", "59"),
+        ("x-ratelimit-remaining-tokens", "149984"),
+        ("x-ratelimit-reset-requests", "1s"),
+        ("x-ratelimit-reset-tokens", "6m0s"),
+        ("x-ratelimit-remaining-project-tokens", "12"),
+        ("x-ratelimit-reset-project-tokens", "20ms"),
+    ];
+    let tokens = ServerLimit::new(Unit::Tokens);
+    let expected = [
+        requests()
+            .with_limit(60)
+            .with_remaining(59)
+            .with_resets_in(seconds(1)),
+        tokens
+            .with_limit(150_000)
+            .with_remaining(149_984)
+            .with_resets_in(seconds(360)),
+        tokens
+            .with_remaining(12)
+            .with_resets_in(Duration::from_millis(20)),
+    ];
+    assert_eq!(read(&RateLimitHeaders::openai(), &sample), expected);
+}
+
+#[test]
+fn anthropic_tells_four_limits_with_times_by_rfc_3339() {
+    let mut sample = vec![("date", DATE)];
+    let of = |kind: &str| {
+        ["limit", "remaining", "reset"].map(|what| format!("anthropic-ratelimit-{kind}-{what}"))
+    };
+    let names = ["requests", "tokens", "input-tokens", "output-tokens"].map(of);
+    for [limit, remaining, reset] in &names {
+        sample.push((limit, "400000"));
+        sample.push((remaining, "399000"));
+        sample.push((reset, "2023-03-21T15:13:37Z"));
+    }
+    let expected = [
+        Unit::Requests,
+        Unit::Tokens,
+        Unit::InputTokens,
+        Unit::OutputTokens,
+    ]
+    .map(|unit| {
+        ServerLimit::new(unit)
+            .with_limit(400_000)
+            .with_remaining(399_000)
+            .with_resets_in(seconds(30))
+    });
+    assert_eq!(read(&RateLimitHeaders::anthropic(), &sample), expected);
+}
+
+#[test]
+fn reddit_leaves_a_fraction_and_counts_seconds_from_now() {
+    let sample = [
+        ("date", DATE),
+        ("x-ratelimit-used", "4"),
+        ("x-ratelimit-remaining", "996.0"),
+        ("x-ratelimit-reset", "43"),
+    ];
+    let expected = requests()
+        .with_used(4)
+        .with_remaining(996)
+        .with_resets_in(seconds(43));
+    assert_eq!(read(&RateLimitHeaders::reddit(), &sample), [expected]);
+}
+
+#[test]
+fn tradier_counts_milliseconds_or_seconds() {
+    for expiry in ["1679411617000", "1679411617"] {
+        let sample = [
+            ("date", DATE),
+            ("X-Ratelimit-Allowed", "120"),
+            ("X-Ratelimit-Used", "1"),
+            ("X-Ratelimit-Available", "119"),
+            ("X-Ratelimit-Expiry", expiry),
+        ];
+        let expected = requests()
+            .with_limit(120)
+            .with_used(1)
+            .with_remaining(119)
+            .with_resets_in(seconds(30));
+        assert_eq!(read(&RateLimitHeaders::tradier(), &sample), [expected]);
+    }
+}
+
+#[test]
+fn binance_names_the_windows_of_what_is_used() {
+    let sample = [
+        ("x-mbx-used-weight", "250"),
+        ("x-mbx-used-weight-1m", "250"),
+        ("X-MBX-ORDER-COUNT-10S", "3"),
+        ("X-MBX-ORDER-COUNT-1D", "70"),
+        ("x-mbx-uuid", "5"),
+    ];
+    let orders = ServerLimit::new(Unit::Other("orders"));
+    let expected = [
+        ServerLimit::new(Unit::Cost)
+            .with_window(seconds(60))
+            .with_used(250),
+        orders.with_window(seconds(10)).with_used(3),
+        orders.with_window(seconds(86_400)).with_used(70),
+    ];
+    assert_eq!(read(&RateLimitHeaders::binance(), &sample), expected);
+    for window in [
+        "",
+        "m",
+        "0m",
+        "1w",
+        "-1m",
+        "1",
+        "99999999999999999999m",
+        "99d",
+    ] {
+        let name = format!("x-mbx-used-weight-{window}");
+        let before = unreadable_rate_limit();
+        assert_eq!(read(&RateLimitHeaders::binance(), &[(&name, "1")]), []);
+        assert!(unreadable_rate_limit() > before, "{name}");
+    }
+}
+
+#[test]
+fn coinbase_is_read_by_either_name() {
+    for prefix in ["x-ratelimit", "CB-RATELIMIT"] {
+        let name = |what: &str| format!("{prefix}-{what}");
+        let [remaining, reset] = ["remaining", "reset"].map(name);
+        let sample = [("date", DATE), (&remaining, "7"), (&reset, "1679411617")];
+        let expected = requests().with_remaining(7).with_resets_in(seconds(30));
+        assert_eq!(read(&RateLimitHeaders::coinbase(), &sample), [expected]);
+    }
+}
+
+#[test]
+fn the_ietf_draft_is_read_by_policy() {
+    let sample = [
+        (
+            "RateLimit-Policy",
+            "\"burst\";q=100;w=60, \"daily\";q=1000;w=86400;pk=:c29tZQ==:",
+        ),
+        (
+            "RateLimit-Policy",
+            "\"bytes\";qu=\"content-bytes\";q=65536;w=10",
+        ),
+        (
+            "RateLimit-Policy",
+            "\"at once\";qu=\"concurrent-requests\";q=5",
+        ),
+        ("RateLimit", "\"burst\";r=50;t=30,\"at once\";r=1"),
+    ];
+    let expected = [
+        requests()
+            .with_window(seconds(60))
+            .with_limit(100)
+            .with_remaining(50)
+            .with_resets_in(seconds(30)),
+        requests().with_window(seconds(86_400)).with_limit(1_000),
+        ServerLimit::new(Unit::Other("content-bytes"))
+            .with_window(seconds(10))
+            .with_limit(65_536),
+    ];
+    assert_eq!(read(&RateLimitHeaders::ietf(), &sample), expected);
+    let alone = [("ratelimit", "default;r=5;t=0")];
+    let expected = requests().with_remaining(5).with_resets_in(seconds(0));
+    assert_eq!(read(&RateLimitHeaders::ietf(), &alone), [expected]);
+    let older = [
+        ("ratelimit-limit", "100"),
+        ("ratelimit-remaining", "0"),
+        ("ratelimit-reset", "50"),
+    ];
+    let expected = requests()
+        .with_limit(100)
+        .with_remaining(0)
+        .with_resets_in(seconds(50));
+    assert_eq!(read(&RateLimitHeaders::ietf(), &older), [expected]);
+}
+
+#[test]
+fn a_malformed_list_of_policies_is_none_and_is_counted() {
+    for garbage in [
+        "\"fixed window\";\"api\";q=1000;w=300",
+        "\"a\";r=5,",
+        ",\"a\";r=5",
+        "\"a\";r=5 \"b\";r=6",
+        "\"a;r=5",
+        "\"a\\\";r=5",
+        "\"a\";R=5",
+        "\"a\";r=",
+        "5;r=5",
+        ";r=5",
+        "\"a\";r=?2",
+        "\"a\";r=:c29",
+        "\"a\";;r=5",
+    ] {
+        let before = unreadable_rate_limit();
+        let said = read(&RateLimitHeaders::ietf(), &[("ratelimit", garbage)]);
+        assert_eq!(said, [], "{garbage}");
+        assert!(unreadable_rate_limit() > before, "{garbage}");
+    }
+    // A parameter that is no amount is left out alone.
+    for bad in ["-1", "1.5", "?1", "\"5\"", "1000000000000000"] {
+        let before = unreadable_rate_limit();
+        let value = format!("\"a\";r={bad};t=3");
+        let said = read(&RateLimitHeaders::ietf(), &[("ratelimit", &value)]);
+        assert_eq!(said, [requests().with_resets_in(seconds(3))], "{bad}");
+        assert!(unreadable_rate_limit() > before, "{bad}");
+    }
+    let draft_07 = [("ratelimit", "limit=100, remaining=50, reset=30")];
+    assert_eq!(read(&RateLimitHeaders::ietf(), &draft_07), []);
+}
+
+#[test]
+fn more_policies_than_can_be_kept_are_left_out() {
+    let many: Vec<String> = (0..40).map(|n| format!("p{n};r=1")).collect();
+    let said = read(
+        &RateLimitHeaders::ietf(),
+        &[("ratelimit", &many.join(", "))],
+    );
+    assert_eq!(said.len(), 16);
+}
+
+#[test]
+fn a_server_whose_clock_is_hours_off_is_understood_by_its_own_date() {
+    fn long_ago() -> SystemTime {
+        SystemTime::UNIX_EPOCH + seconds(NOW - 5 * 3_600)
+    }
+    let reader = RateLimitHeaders::alpaca().with_calendar(long_ago);
+    let left = |pairs: &[(&str, &str)]| read(&reader, pairs).first().and_then(|l| l.resets_in);
+    let reset = ("x-ratelimit-reset", "1679411617");
+    assert_eq!(left(&[reset, ("date", DATE)]), Some(seconds(30)));
+    assert_eq!(left(&[reset]), Some(seconds(5 * 3_600 + 30)));
+    let before = unreadable_rate_limit();
+    let unreadable = [reset, ("date", "yesterday")];
+    assert_eq!(left(&unreadable), Some(seconds(5 * 3_600 + 30)));
+    assert!(unreadable_rate_limit() > before);
+}
+
+#[test]
+fn what_cannot_be_is_left_out_and_counted_and_the_rest_is_told() {
+    let huge = format!("1{}", "0".repeat(30));
+    let reader = RateLimitHeaders::x_ratelimit(ResetFormat::SecondsLeft);
+    let limit = ("x-ratelimit-limit", "200");
+    for bad in ["201", "-1", "NaN", &huge, "", "ten", "1e2", "5, 5"] {
+        let before = unreadable_rate_limit();
+        let said = read(&reader, &[limit, ("x-ratelimit-remaining", bad)]);
+        assert_eq!(said, [requests().with_limit(200)], "{bad}");
+        assert!(unreadable_rate_limit() > before, "{bad}");
+    }
+    for bad in ["-1", "soon", &huge, "2678401", "1679411617"] {
+        let before = unreadable_rate_limit();
+        let said = read(&reader, &[limit, ("x-ratelimit-reset", bad)]);
+        assert_eq!(said, [requests().with_limit(200)], "{bad}");
+        assert!(unreadable_rate_limit() > before, "{bad}");
+    }
+    let mut bytes = headers(&[limit]);
+    let value = HeaderValue::from_bytes(b"1\xff").unwrap();
+    bytes.insert("x-ratelimit-remaining", value);
+    let mut said = Vec::new();
+    reader.read(&bytes, |limit| said.push(limit));
+    assert_eq!(said, [requests().with_limit(200)]);
+}
+
+#[test]
+fn a_header_that_comes_twice_is_believed_when_it_says_the_same() {
+    let reader = RateLimitHeaders::x_ratelimit(ResetFormat::SecondsLeft);
+    let remaining = "x-ratelimit-remaining";
+    let same = [(remaining, "7"), (remaining, "7")];
+    assert_eq!(read(&reader, &same), [requests().with_remaining(7)]);
+    let before = unreadable_rate_limit();
+    assert_eq!(read(&reader, &[(remaining, "7"), (remaining, "8")]), []);
+    assert!(unreadable_rate_limit() > before);
+}
+
+#[test]
+fn an_answer_out_of_a_cache_says_nothing() {
+    let remaining = ("x-ratelimit-remaining", "7");
+    let reader = RateLimitHeaders::alpaca();
+    assert_eq!(read(&reader, &[remaining, ("age", "30")]), []);
+    assert_eq!(read(&reader, &[remaining, ("age", "0")]).len(), 1);
+    assert_eq!(read(&reader, &[]), []);
+}
+
+#[test]
+fn units_can_be_told_by_another_name() {
+    let reader = RateLimitHeaders::alpaca()
+        .and(LimitHeaders::new(Unit::Tokens).used("x-tokens"))
+        .and_then(|reader| reader.and_used_per_window("x-used-", Unit::Requests))
+        .unwrap()
+        .counting(Unit::Requests, Unit::Cost);
+    let sample = [
+        ("x-ratelimit-remaining", "7"),
+        ("x-tokens", "8"),
+        ("x-used-1s", "9"),
+    ];
+    let expected = [
+        ServerLimit::new(Unit::Cost).with_remaining(7),
+        ServerLimit::new(Unit::Tokens).with_used(8),
+        ServerLimit::new(Unit::Cost)
+            .with_window(seconds(1))
+            .with_used(9),
+    ];
+    assert_eq!(read(&reader, &sample), expected);
+}
+
+#[test]
+fn limits_that_cannot_be_read_are_refused_by_name() {
+    let field = |limit: LimitHeaders| {
+        let refused = RateLimitHeaders::new().and(limit).unwrap_err();
+        refused.field().to_owned()
+    };
+    let limit = || LimitHeaders::new(Unit::Requests);
+    assert_eq!(field(limit()), "headers");
+    assert_eq!(field(limit().reset("x", ResetFormat::Auto)), "headers");
+    assert_eq!(field(limit().limit("a b")), "limit");
+    assert_eq!(field(limit().used("")), "used");
+    assert_eq!(field(limit().remaining("\n").limit("x")), "remaining");
+    assert_eq!(
+        field(limit().limit("x").reset(":", ResetFormat::Auto)),
+        "reset"
+    );
+    assert_eq!(field(limit().limit("x").window(Duration::ZERO)), "window");
+    let refused = RateLimitHeaders::new().and_used_per_window("x y", Unit::Cost);
+    assert_eq!(refused.unwrap_err().field(), "prefix");
+}
+
+fn answer(status: u16, pairs: &[(&str, &str)]) -> Response<()> {
+    let mut answer = Response::new(());
+    *answer.status_mut() = StatusCode::from_u16(status).unwrap();
+    *answer.headers_mut() = headers(pairs);
+    answer
+}
+
+fn said<C>(feedback: &HttpFeedback<C>, answer: Result<&Response<()>, &io::Error>) -> Vec<Said>
+where
+    HttpFeedback<C>: Feedback<Response<()>, io::Error>,
+{
+    let mut said = Vec::new();
+    feedback.feedback(answer, &mut |what| said.push(what));
+    said
+}
+
+#[test]
+fn a_throttle_pauses_for_the_wait_asked_for_or_until_what_is_used_up_is_whole() {
+    let feedback = HttpFeedback::new(RateLimitHeaders::anthropic());
+    let scope = Scope::Upstream;
+    let pause = |answer: &Response<()>| said(&feedback, Ok(answer)).pop();
+    let used_up = [
+        ("date", DATE),
+        ("anthropic-ratelimit-requests-remaining", "9"),
+        ("anthropic-ratelimit-requests-reset", "2023-03-21T16:13:07Z"),
+        ("anthropic-ratelimit-input-tokens-remaining", "0"),
+        (
+            "anthropic-ratelimit-input-tokens-reset",
+            "2023-03-21T15:13:37Z",
+        ),
+        ("anthropic-ratelimit-output-tokens-remaining", "0"),
+        (
+            "anthropic-ratelimit-output-tokens-reset",
+            "2023-03-21T15:13:27Z",
+        ),
+    ];
+    let lasts = Some(seconds(30));
+    assert_eq!(
+        pause(&answer(429, &used_up)),
+        Some(Said::Pause { lasts, scope })
+    );
+    let mut asked = used_up.to_vec();
+    asked.push(("retry-after", "7"));
+    let lasts = Some(seconds(7));
+    assert_eq!(
+        pause(&answer(429, &asked)),
+        Some(Said::Pause { lasts, scope })
+    );
+    let lasts = None;
+    assert_eq!(pause(&answer(429, &[])), Some(Said::Pause { lasts, scope }));
+    let good = pause(&answer(200, &used_up));
+    assert!(matches!(good, Some(Said::Limit(_))), "no pause: {good:?}");
+}
+
+#[test]
+fn bans_and_used_up_quotas_pause_what_they_cover() {
+    let feedback = HttpFeedback::new(RateLimitHeaders::new());
+    let ban = answer(418, &[("retry-after", "120")]);
+    let lasts = Some(seconds(120));
+    let scope = Scope::Upstream;
+    assert_eq!(said(&feedback, Ok(&ban)), [Said::Pause { lasts, scope }]);
+    let mut quota = answer(200, &[]);
+    quota.extensions_mut().insert(Outcome::QuotaExhausted {
+        renews_in: Some(seconds(3_600)),
+    });
+    let lasts = Some(seconds(3_600));
+    let scope = Scope::Account;
+    assert_eq!(said(&feedback, Ok(&quota)), [Said::Pause { lasts, scope }]);
+    for status in [200, 404, 500, 503, 529] {
+        let answer = answer(status, &[("retry-after", "120")]);
+        assert_eq!(said(&feedback, Ok(&answer)), [], "{status}");
+    }
+}
+
+#[test]
+fn errors_are_heard_by_the_classifier_that_was_given() {
+    let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+    let feedback = HttpFeedback::new(RateLimitHeaders::alpaca());
+    assert_eq!(said(&feedback, Err(&reset)), []);
+    let classifier = HttpClassifier::new().with_errors(|_: &io::Error| Outcome::Throttled {
+        retry_after: None,
+        scope: Scope::Endpoint,
+    });
+    let pause = Said::Pause {
+        lasts: None,
+        scope: Scope::Endpoint,
+    };
+    assert_eq!(said(&feedback.classify(classifier), Err(&reset)), [pause]);
+}
+
+#[test]
+fn used_tokens_in_the_extensions_are_told_in_every_unit() {
+    let feedback = HttpFeedback::new(RateLimitHeaders::openai());
+    let mut answer = answer(200, &[("x-ratelimit-remaining-requests", "9")]);
+    answer.extensions_mut().insert(Usage::new(1_200, 300));
+    let spent = |unit, amount| Said::Spent { unit, amount };
+    let expected = [
+        Said::Limit(requests().with_remaining(9)),
+        spent(Unit::Tokens, 1_500),
+        spent(Unit::InputTokens, 1_200),
+        spent(Unit::OutputTokens, 300),
+    ];
+    assert_eq!(said(&feedback, Ok(&answer)), expected);
+    assert_eq!(Usage::new(u64::MAX, 1).total(), u64::MAX);
+}
+
+#[test]
+fn a_token_has_four_bytes() {
+    assert_eq!(estimate_tokens(1), 1);
+    assert_eq!(estimate_tokens(4), 1);
+    assert_eq!(estimate_tokens(5), 2);
+    assert_eq!(estimate_tokens(usize::MAX), u32::MAX);
+}
+
+fn readers() -> Vec<(RateLimitHeaders, Vec<&'static str>)> {
+    let three = [
+        "x-ratelimit-limit",
+        "x-ratelimit-remaining",
+        "x-ratelimit-reset",
+    ];
+    let mut more = three.to_vec();
+    more.extend(["x-ratelimit-used", "date", "age"]);
+    vec![
+        (RateLimitHeaders::alpaca(), more.clone()),
+        (RateLimitHeaders::reddit(), more.clone()),
+        (RateLimitHeaders::coinbase(), more),
+        (
+            RateLimitHeaders::anthropic(),
+            vec![
+                "anthropic-ratelimit-tokens-reset",
+                "anthropic-ratelimit-tokens-remaining",
+            ],
+        ),
+        (
+            RateLimitHeaders::openai(),
+            vec!["x-ratelimit-reset-tokens", "x-ratelimit-limit-requests"],
+        ),
+        (
+            RateLimitHeaders::tradier(),
+            vec![
+                "x-ratelimit-expiry",
+                "x-ratelimit-available",
+                "x-ratelimit-allowed",
+            ],
+        ),
+        (
+            RateLimitHeaders::binance(),
+            vec![
+                "x-mbx-used-weight-1m",
+                "x-mbx-order-count-",
+                "x-mbx-order-count-9x",
+            ],
+        ),
+        (
+            RateLimitHeaders::ietf(),
+            vec![
+                "ratelimit",
+                "ratelimit-policy",
+                "ratelimit-limit",
+                "ratelimit-reset",
+            ],
+        ),
+    ]
+}
+
+fn value() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..30),
+        "[0-9]{1,31}(\\.[0-9]{1,3})?".prop_map(String::into_bytes),
+        "[0-9TZhms:.+-]{0,30}".prop_map(String::into_bytes),
+        "(\"?[a-z]{1,3}\"?(;(q|w|r|t|qu)=\"?[0-9a-z.-]{1,16}\"?){0,4},? ?){0,3}"
+            .prop_map(String::into_bytes),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_sent_nothing_panics_and_nothing_absurd_is_said(
+        which in 0..8_usize,
+        values in prop::collection::vec((0..8_usize, value()), 0..8),
+    ) {
+        let (reader, names) = readers().swap_remove(which);
+        let mut headers = HeaderMap::new();
+        for (name, value) in values {
+            if let Ok(value) = HeaderValue::from_bytes(&value) {
+                headers.append(names[name % names.len()], value);
+            }
+        }
+        reader.read(&headers, |said| {
+            assert!(said.resets_in.is_none_or(|left| left <= LONGEST_RESET), "{said:?}");
+            assert!(said.window.is_none_or(|window| !window.is_zero()), "{said:?}");
+            let both = said.remaining.zip(said.limit);
+            assert!(both.is_none_or(|(left, limit)| left <= limit), "{said:?}");
+            let numbers = [said.limit, said.used, said.remaining];
+            assert!(numbers.iter().any(Option::is_some) || said.resets_in.is_some());
+        });
+    }
+
+    #[test]
+    fn policies_are_read_as_they_are_written(
+        policies in prop::collection::btree_map(
+            "[a-z ]{1,8}",
+            (1..=999_999_u64, 1..=86_400_u64, 0..=1_000_000_u64, 0..=86_400_u64),
+            1..16,
+        ),
+    ) {
+        type Amounts = (u64, u64, u64, u64);
+        let list = |text: fn(&str, &Amounts) -> String| {
+            let members: Vec<String> = policies.iter().map(|(name, n)| text(name, n)).collect();
+            members.join(",")
+        };
+        let policy = list(|name, (q, w, ..)| format!("\"{name}\";q={q};w={w}"));
+        let limit = list(|name, (.., r, t)| format!("\"{name}\";r={r};t={t}"));
+        let expected: Vec<ServerLimit> = policies
+            .values()
+            .map(|(q, w, r, t)| {
+                let mut said = requests()
+                    .with_limit(*q)
+                    .with_window(seconds(*w))
+                    .with_resets_in(seconds(*t));
+                said.remaining = (r <= q).then_some(*r);
+                said
+            })
+            .collect();
+        let pairs = [("ratelimit-policy", &*policy), ("ratelimit", &*limit)];
+        prop_assert_eq!(read(&RateLimitHeaders::ietf(), &pairs), expected);
+    }
+}

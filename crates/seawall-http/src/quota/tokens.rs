@@ -1,0 +1,100 @@
+//! Tokens of AI models: what a request is expected to use, and what it has used.
+
+use seawall_core::{Said, Tokens, Unit};
+
+/// The tokens that an answer of an AI model has used, as far as they count against a limit.
+///
+/// In the extensions of a response it is heard by [`HttpFeedback`](super::HttpFeedback). With
+/// the feature `usage` it is read from bodies: by `usage_of` from a whole one, by `UsageReader`
+/// and `MeteredBody` from one that is streamed, by `InspectLayer::with_usage` into the
+/// extensions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Usage {
+    /// Read by the model. With Anthropic those that were written to its cache are among them,
+    /// and those that were read from it are not, since they count against no limit there
+    /// (<https://platform.claude.com/docs/en/api/rate-limits>); with OpenAI all are.
+    pub input_tokens: u64,
+    /// Written by the model, its reasoning included.
+    pub output_tokens: u64,
+}
+
+impl Usage {
+    /// So many tokens read and so many written.
+    pub const fn new(input_tokens: u64, output_tokens: u64) -> Self {
+        Self {
+            input_tokens,
+            output_tokens,
+        }
+    }
+
+    /// Both together; saturates.
+    pub const fn total(self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
+
+    /// What a rate limit is to be told: how much was spent of tokens, of input tokens and of
+    /// output tokens. Limits that count none of them heed none.
+    ///
+    /// ```
+    /// use seawall_core::{Said, Unit};
+    /// use seawall_http::quota::Usage;
+    ///
+    /// let [tokens, ..] = Usage::new(1_200, 300).said();
+    /// assert_eq!(tokens, Said::Spent { unit: Unit::Tokens, amount: 1_500 });
+    /// ```
+    pub const fn said(self) -> [Said; 3] {
+        [
+            Said::Spent {
+                unit: Unit::Tokens,
+                amount: self.total(),
+            },
+            Said::Spent {
+                unit: Unit::InputTokens,
+                amount: self.input_tokens,
+            },
+            Said::Spent {
+                unit: Unit::OutputTokens,
+                amount: self.output_tokens,
+            },
+        ]
+    }
+}
+
+/// How many tokens a request is expected to use; a value in its extensions that
+/// [`Routes`](crate::Routes) reads.
+///
+/// The input is estimated from the length of the prompt, see [`estimate_tokens`]; the output is
+/// the request's own `max_tokens`, or what such an answer is known to take.
+///
+/// ```
+/// use http::Request;
+/// use seawall_core::{Describe, Tokens};
+/// use seawall_http::Routes;
+/// use seawall_http::quota::{TokenEstimate, estimate_tokens};
+///
+/// let prompt = "Say something nice.";
+/// let mut request = Request::post("/v1/messages").body(prompt).unwrap();
+/// let tokens = Tokens::new(estimate_tokens(prompt.len()), 256);
+/// request.extensions_mut().insert(TokenEstimate(tokens));
+/// assert_eq!(Routes::new().describe(&request).tokens, tokens);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TokenEstimate(pub Tokens);
+
+/// How many tokens a text of so many bytes has, roughly: one per four bytes, rounded up.
+///
+/// It is OpenAI's rule of thumb for English, where a character is a byte
+/// (<https://help.openai.com/en/articles/4936856-what-are-tokens-and-how-to-count-them>). Code and
+/// numbers take more, up to twice as many. Other scripts take more tokens per character, and more
+/// bytes, so that the rule errs less than it would by characters. It is an estimate to set out
+/// with, and to be corrected by what the answer says: [`Usage`].
+///
+/// ```
+/// use seawall_http::quota::estimate_tokens;
+///
+/// assert_eq!(estimate_tokens(0), 0);
+/// assert_eq!(estimate_tokens(10), 3);
+/// ```
+pub fn estimate_tokens(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(4)).unwrap_or(u32::MAX)
+}

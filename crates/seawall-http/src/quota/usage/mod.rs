@@ -1,0 +1,8 @@
+//! The tokens that an answer has used, in its body.
+
+mod body;
+mod members;
+mod reader;
+
+pub use body::MeteredBody;
+pub use reader::{UsageReader, usage_of};
