@@ -1,5 +1,6 @@
-//! The same load for every client.
+//! The same load for every library.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,80 +8,98 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::BoxError;
-use crate::clients::Client;
-use crate::upstream::{END, OUTAGE, Upstream};
+use crate::clients::{Run, Subject};
+use crate::upstream::{END, Excess, OUTAGE, Upstream};
 
-/// How many clients call once per second.
-const MANY: u64 = 200;
+/// The load goes on beyond what is measured, so that the last calls fare like those before.
+const BEYOND: u64 = 10;
+/// The calls of a second that may fail when all is normal: so many, or 5 % of them if that is more.
+/// Accidents alone are 1 %.
+const FEW: u32 = 10;
 
-/// How one library fared.
+pub(crate) const BEFORE: Range<u64> = 0..OUTAGE.start;
+pub(crate) const AFTER: Range<u64> = OUTAGE.end..END;
+
+/// How one library fared in one run, by second.
 pub(crate) struct Fared {
-    pub(crate) name: &'static str,
-    /// Requests that the upstream saw, by second.
-    pub(crate) per_second: Vec<u32>,
-    /// Calls that were made while the upstream was well, and how many of them succeeded.
-    well: u32,
-    answered: u32,
+    /// Requests that the upstream saw.
+    pub(crate) sent: Vec<u32>,
+    /// Calls begun in that second that were answered in the end.
+    pub(crate) answered: Vec<u32>,
+    clients: u32,
 }
 
 impl Fared {
-    pub(crate) fn sent(&self) -> u32 {
-        self.per_second.iter().sum()
+    pub(crate) fn sent_in(&self, seconds: Range<u64>) -> u64 {
+        total(&self.sent, seconds)
     }
 
-    fn in_outage(&self) -> impl Iterator<Item = u32> + '_ {
-        let all = self.per_second.iter().copied();
-        all.skip(OUTAGE.start as usize)
-            .take((OUTAGE.end - OUTAGE.start) as usize)
+    pub(crate) fn answered_in(&self, seconds: Range<u64>) -> u64 {
+        total(&self.answered, seconds)
     }
 
-    pub(crate) fn sent_in_outage(&self) -> u32 {
-        self.in_outage().sum()
+    /// The most requests in one second of the outage.
+    pub(crate) fn peak(&self) -> u64 {
+        let seconds = OUTAGE.start as usize..OUTAGE.end as usize;
+        let most = self.sent[seconds].iter().max();
+        u64::from(most.copied().unwrap_or_default())
     }
 
-    pub(crate) fn per_call_in_outage(&self) -> f64 {
-        let calls = MANY * (OUTAGE.end - OUTAGE.start);
-        f64::from(self.sent_in_outage()) / calls as f64
-    }
-
-    pub(crate) fn peak_in_outage(&self) -> u32 {
-        self.in_outage().max().unwrap_or_default()
-    }
-
-    /// The share of calls that succeeded, of those that were made while the upstream was well.
-    pub(crate) fn success(&self) -> f64 {
-        f64::from(self.answered) / f64::from(self.well)
+    /// Seconds from the end of the outage until every later second was normal; none if the last
+    /// was not.
+    pub(crate) fn normal_after(&self) -> Option<u64> {
+        let enough = self.clients - FEW.max(self.clients / 20);
+        let normal = |second: &u64| self.answered[*second as usize] >= enough;
+        let bad = AFTER.rev().find(|second| !normal(second));
+        match bad {
+            None => Some(0),
+            Some(last) => (last + 1 < END).then(|| last + 1 - OUTAGE.end),
+        }
     }
 }
 
-pub(crate) async fn run(client: &'static Client) -> Result<Fared, BoxError> {
+fn total(per_second: &[u32], seconds: Range<u64>) -> u64 {
+    let seconds = seconds.start as usize..seconds.end as usize;
+    per_second[seconds].iter().copied().map(u64::from).sum()
+}
+
+pub(crate) async fn run(
+    subject: &Subject,
+    excess: Excess,
+    clients: u32,
+    seed: u64,
+) -> Result<Fared, BoxError> {
     let zero = Instant::now();
-    let upstream = Upstream::start(zero);
-    let call = (client.make)(upstream.clone())?;
+    let run = Run {
+        upstream: Upstream::start(excess, clients, seed),
+        clients,
+        seed,
+    };
+    let services = (subject.make)(&run)?;
     let mut calls = JoinSet::new();
-    for second in 0..END {
-        for n in 0..MANY {
+    for second in 0..END + BEYOND {
+        for client in 0..clients {
             // Spread over the second.
-            let at = Duration::from_secs(second) + Duration::from_secs(1) * n as u32 / MANY as u32;
-            let call = Arc::clone(&call);
+            let at = Duration::from_secs(second) + Duration::from_secs(1) * client / clients;
+            let call = Arc::clone(&services[client as usize % services.len()]);
             calls.spawn(async move {
                 sleep_until(zero + at).await;
-                (OUTAGE.contains(&second), call(second * MANY + n).await)
+                let number = second * u64::from(clients) + u64::from(client);
+                (second, call(number).await)
             });
         }
     }
-    let (mut well, mut answered) = (0, 0);
+    let mut answered = vec![0; (END + BEYOND) as usize];
     while let Some(done) = calls.join_next().await {
-        let (in_outage, success) = done?;
-        if !in_outage {
-            well += 1;
-            answered += u32::from(success);
-        }
+        let (second, success) = done?;
+        answered[second as usize] += u32::from(success);
     }
+    let mut sent = run.upstream.per_second();
+    // Nothing may have come in the last seconds.
+    sent.resize(answered.len().max(sent.len()), 0);
     Ok(Fared {
-        name: client.name,
-        per_second: upstream.per_second(),
-        well,
+        sent,
         answered,
+        clients,
     })
 }

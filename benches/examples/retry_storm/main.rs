@@ -1,51 +1,31 @@
 //! What retries add to an outage, side by side.
 //!
-//! `cargo run -p seawall-benches --example retry_storm -- [--json] [--svg FILE]`
+//! `cargo run --release -p seawall-benches --example retry_storm -- [--clients N] [--seed N]
+//! [--runs N] [--json] [--svg FILE]`
 //!
-//! Two hundred clients of one process call an upstream once per second each. It is down for 30 s,
-//! bears twice their load, and fails one request of a hundred by accident. Every library has
-//! three attempts and waits from 1 s, doubled. The table says what was sent in the outage and
-//! after it, and how many calls succeeded. The clock is virtual, so a run takes no minute.
+//! Clients of one process call an upstream once per second each. It is down for 30 s, and fails
+//! one request of a hundred by accident otherwise. One upstream sheds what it cannot bear, another
+//! queues it and does work that nobody waits for any more, which is how an outage outlives its
+//! cause. The tables say what was sent in the outage and after it, how many calls were answered,
+//! and when all was normal again. The clock is virtual, so a run takes no minutes.
 
+mod bucket;
 mod clients;
 mod load;
+mod options;
 mod picture;
+mod report;
 mod upstream;
 
+use std::io::Write;
 use std::process::ExitCode;
 
-use crate::clients::CLIENTS;
-use crate::load::{Fared, run};
+use crate::clients::GROUPS;
+use crate::options::{HELP, Options, options};
+use crate::report::{Row, Scenario};
+use crate::upstream::Excess;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-const HELP: &str = "\
-What retries add to an outage, side by side.
-
-Options:
-  --json      a JSON array instead of the table
-  --svg FILE  draws the requests per second over time
-  --help      this text
-";
-
-#[derive(Default)]
-struct Options {
-    json: bool,
-    svg: Option<String>,
-}
-
-fn options(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
-    let mut options = Options::default();
-    while let Some(arg) = args.next() {
-        match arg.as_str() {
-            "--help" => return Ok(None),
-            "--json" => options.json = true,
-            "--svg" => options.svg = Some(args.next().ok_or("--svg needs a file")?),
-            other => return Err(format!("unknown option `{other}`; see --help")),
-        }
-    }
-    Ok(Some(options))
-}
 
 #[tokio::main(flavor = "current_thread", start_paused = true)]
 async fn main() -> Result<ExitCode, BoxError> {
@@ -60,54 +40,40 @@ async fn main() -> Result<ExitCode, BoxError> {
             return Ok(ExitCode::from(2));
         }
     };
-    let mut all = Vec::new();
-    for client in &CLIENTS {
-        all.push(run(client).await?);
-    }
-    if options.json {
-        println!("{}", json(&all)?);
-    } else {
-        print!("{}", table(&all));
-    }
-    if let Some(file) = options.svg {
-        std::fs::write(file, picture::svg(&all))?;
+    let all = [
+        scenario(Excess::Shed, &options).await?,
+        scenario(Excess::Queue, &options).await?,
+    ];
+    let report = match options.json {
+        true => report::json(&all, &options)? + "\n",
+        false => report::text(&all, &options),
+    };
+    // A reader that has seen enough is no error.
+    let _ = std::io::stdout().write_all(report.as_bytes());
+    if let Some(file) = &options.svg
+        && let Err(error) = std::fs::write(file, picture::svg(&all))
+    {
+        eprintln!("cannot write `{file}`: {error}");
+        return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn table(all: &[Fared]) -> String {
-    let mut out = format!(
-        "{:<38} {:>8} {:>10} {:>10} {:>9} {:>9}\n",
-        "", "sent", "in outage", "per call", "peak /s", "well, ok"
-    );
-    for fared in all {
-        out += &format!(
-            "{:<38} {:>8} {:>10} {:>10.2} {:>9} {:>8.2}%\n",
-            fared.name,
-            fared.sent(),
-            fared.sent_in_outage(),
-            fared.per_call_in_outage(),
-            fared.peak_in_outage(),
-            fared.success() * 100.0,
-        );
+async fn scenario(excess: Excess, options: &Options) -> Result<Scenario, BoxError> {
+    let mut rows = Vec::new();
+    for group in &GROUPS {
+        for subject in group.subjects {
+            let mut runs = Vec::new();
+            for n in 0..u64::from(options.runs) {
+                let seed = u64::from(options.seed) + n;
+                runs.push(load::run(subject, excess, options.clients, seed).await?);
+            }
+            rows.push(Row {
+                group,
+                subject,
+                runs,
+            });
+        }
     }
-    out
-}
-
-fn json(all: &[Fared]) -> Result<String, BoxError> {
-    let rows: Vec<_> = all
-        .iter()
-        .map(|fared| {
-            serde_json::json!({
-                "name": fared.name,
-                "sent": fared.sent(),
-                "sent_in_outage": fared.sent_in_outage(),
-                "per_call_in_outage": fared.per_call_in_outage(),
-                "peak_in_outage": fared.peak_in_outage(),
-                "success_when_well": fared.success(),
-                "per_second": fared.per_second,
-            })
-        })
-        .collect();
-    Ok(serde_json::to_string_pretty(&rows)?)
+    Ok(Scenario { excess, rows })
 }

@@ -9,14 +9,26 @@ use tokio::time::{Instant, sleep};
 
 /// The seconds in which it is down.
 pub(crate) const OUTAGE: Range<u64> = 10..40;
-/// How long all goes on, in seconds.
-pub(crate) const END: u64 = 60;
-/// What it bears, in requests per tenth of a second: twice the calls.
-const CAPACITY: u32 = 40;
-/// How long an answer takes, of whatever kind.
+/// How long all is measured, in seconds.
+pub(crate) const END: u64 = 100;
+/// How long an answer takes that waits for nothing.
 const LATENCY: Duration = Duration::from_millis(20);
 /// One request of so many fails by accident.
 const ACCIDENT: u64 = 100;
+/// The backlog from which on an upstream that queues takes no more.
+const LONGEST: Duration = Duration::from_secs(2);
+
+/// What it does with more than it bears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Excess {
+    /// Fails at once what is over twice the calls, by tenths of a second, and everything while it
+    /// is down.
+    Shed,
+    /// Works requests off one after the other, at one and a half times the calls, whether anybody
+    /// still waits for the answer or not, and fails at once what comes on two seconds of backlog.
+    /// While it is down the work stands still.
+    Queue,
+}
 
 /// What it answers when it does not.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +44,9 @@ impl std::error::Error for Down {}
 
 #[derive(Clone)]
 pub(crate) struct Upstream {
+    excess: Excess,
+    clients: u32,
+    seed: u64,
     zero: Instant,
     state: Arc<Mutex<State>>,
 }
@@ -40,42 +55,56 @@ pub(crate) struct Upstream {
 struct State {
     arrived: u64,
     per_second: Vec<u32>,
-    tenth: u64,
+    tenth: u128,
     in_tenth: u32,
+    /// How long it has worked when the last request that was taken is done.
+    free: Duration,
 }
 
 impl Upstream {
-    pub(crate) fn start(zero: Instant) -> Self {
+    pub(crate) fn start(excess: Excess, clients: u32, seed: u64) -> Self {
         Self {
-            zero,
+            excess,
+            clients,
+            seed,
+            zero: Instant::now(),
             state: Arc::default(),
         }
     }
 
     /// Answers one request.
     pub(crate) async fn ask(self, request: u64) -> Result<u64, Down> {
-        let well = self.arrive();
-        sleep(LATENCY).await;
+        let (well, after) = self.arrive();
+        sleep(after).await;
         if well { Ok(request) } else { Err(Down) }
     }
 
-    fn arrive(&self) -> bool {
+    /// Whether the request will succeed, and when.
+    fn arrive(&self) -> (bool, Duration) {
         let at = Instant::now() - self.zero;
         let second = at.as_secs();
-        let tenth = (at.as_millis() / 100) as u64;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let place = second as usize;
         if state.per_second.len() <= place {
             state.per_second.resize(place + 1, 0);
         }
         state.per_second[place] += 1;
-        if state.tenth != tenth {
-            (state.tenth, state.in_tenth) = (tenth, 0);
-        }
-        state.in_tenth += 1;
         state.arrived += 1;
-        let accident = scatter(state.arrived).is_multiple_of(ACCIDENT);
-        !OUTAGE.contains(&second) && state.in_tenth <= CAPACITY && !accident
+        let accident = scatter(state.arrived ^ scatter(self.seed)).is_multiple_of(ACCIDENT);
+        let (taken, after) = match self.excess {
+            Excess::Shed => {
+                let borne = state.counted(at) <= self.clients.div_ceil(5);
+                (borne && !OUTAGE.contains(&second), LATENCY)
+            }
+            Excess::Queue => {
+                let work = Duration::from_secs(2) / (3 * self.clients);
+                match state.queued(at, work) {
+                    Some(wait) => (true, wait + LATENCY),
+                    None => (false, LATENCY),
+                }
+            }
+        };
+        (taken && !accident, after)
     }
 
     /// How many requests arrived in each second.
@@ -85,8 +114,47 @@ impl Upstream {
     }
 }
 
+impl State {
+    /// The request's number in its tenth of a second.
+    fn counted(&mut self, at: Duration) -> u32 {
+        let tenth = at.as_millis() / 100;
+        if self.tenth != tenth {
+            (self.tenth, self.in_tenth) = (tenth, 0);
+        }
+        self.in_tenth += 1;
+        self.in_tenth
+    }
+
+    /// How long the request waits for those before it and for its own `work`.
+    fn queued(&mut self, at: Duration, work: Duration) -> Option<Duration> {
+        let worked = worked(at);
+        let begins = self.free.max(worked);
+        if begins - worked > LONGEST {
+            return None;
+        }
+        self.free = begins + work;
+        Some(worked_for(self.free) - at)
+    }
+}
+
+const GOES: Duration = Duration::from_secs(OUTAGE.start);
+const COMES: Duration = Duration::from_secs(OUTAGE.end);
+
+/// How long an upstream has worked that stands still while it is down.
+fn worked(at: Duration) -> Duration {
+    at.min(GOES) + at.saturating_sub(COMES)
+}
+
+/// When it has worked for so long.
+fn worked_for(long: Duration) -> Duration {
+    match long <= GOES {
+        true => long,
+        false => long - GOES + COMES,
+    }
+}
+
 /// A number that looks like chance and is the same in every run (the mixer of `SplitMix64`).
-fn scatter(n: u64) -> u64 {
+pub(crate) fn scatter(n: u64) -> u64 {
     let n = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
