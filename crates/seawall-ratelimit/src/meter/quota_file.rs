@@ -1,279 +1,343 @@
-//! What is used of a day's quota, in a file.
+//! A file that remembers what is used of a day's quota.
 
+use std::collections::BTreeSet;
+use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A file that remembers how much of a day's quota is used, over restarts and crashes.
+/// The first line of a file.
+const FORMAT: &str = "seawall-quota 1";
+
+/// The files that are open.
+static OPEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// A file that lets the quota of a day survive a restart and a crash.
 ///
-/// The file is written *before* what it counts departs, and ahead of it: one write covers the next
-/// hundredth of the quota. So a process that is killed may lose up to that much of the day's quota,
-/// and never grants more of it than there is. When the last clone of this value is dropped, the
-/// exact number is written. A write is a small file and a rename, on the thread of the call that
-/// needs it; it is not synced to the disk, so a machine that loses its power may lose the last
-/// ones.
+/// The quota is drawn from the file in leases of a hundredth, at least 1: a lease is written
+/// before the first unit of it is granted. So a crash loses what was left of one lease, at most a
+/// hundredth of the quota, and never grants more than the quota. What is left of a lease returns
+/// when the last clone of this value is dropped, or with [`save`](Self::save).
 ///
-/// One that cannot be written (a full disk) refuses nobody: the count goes on in memory, and
-/// [`write_errors`](Self::write_errors) counts.
+/// The file is written next to itself and renamed, so it is the old one or the new one at any
+/// moment. That survives the end of the process; what survives a power failure is up to the file
+/// system, unless [`synced`](Self::synced). The writing blocks the call that needs a new lease:
+/// some ten microseconds on a local disk, milliseconds when synced; keep it off network drives.
 ///
-/// Limits that have clones of one value share its quota. Open a file once: two values of the same
-/// path, or two processes, overwrite each other.
+/// When it cannot be written while calls depart, they depart nevertheless and are counted in
+/// memory; [`write_errors`](Self::write_errors) counts the failures, and the next lease tries
+/// again.
 ///
-/// The file is three lines of text, the day being counted from 1970-01-01:
+/// The file belongs to one limit of one process: it cannot be opened twice in a process, and two
+/// processes that share it would each grant what the other has left. Clones share one count.
+///
+/// It is plain text of three lines: the format, the number of the day counted from 1970-01-01 in
+/// the zone of the quota, and what is used or leased of that day.
 ///
 /// ```text
 /// seawall-quota 1
 /// day 20778
-/// used 125
+/// used 1250
 /// ```
 ///
-/// ```no_run
-/// use seawall_ratelimit::{Limit, Midnight, QuotaFile};
+/// A file of a day that has not yet come (the clock was set back) is respected: its count holds,
+/// and the quota comes anew after that day.
 ///
-/// let file = QuotaFile::open("/var/lib/desk/alpha-vantage.quota")?;
-/// let quota = Limit::daily(25, Midnight::utc()).kept_in(file);
+/// ```
+/// use seawall_ratelimit::QuotaFile;
+///
+/// let path = std::env::temp_dir().join(format!("quota-of-an-example-{}", std::process::id()));
+/// let orders = QuotaFile::open(&path)?;
+/// let twice = QuotaFile::open(&path).unwrap_err();
+/// assert!(twice.to_string().ends_with("is open already: each limit needs a file of its own"));
+/// # drop(orders);
+/// # std::fs::remove_file(path).unwrap();
 /// # Ok::<(), seawall_ratelimit::QuotaFileError>(())
 /// ```
 #[derive(Clone)]
 pub struct QuotaFile {
-    inner: Arc<Inner>,
+    shared: Arc<Shared>,
 }
 
-struct Inner {
+struct Shared {
     path: PathBuf,
-    count: Mutex<Count>,
-    write_errors: AtomicU64,
+    sync: AtomicBool,
+    kept: Mutex<Kept>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Count {
+#[derive(Debug, Default)]
+struct Kept {
     day: i64,
     used: u64,
-    /// What the file says: at least what is used.
+    /// What of this day is in the file.
     leased: u64,
+    errors: u64,
+    last_error: Option<String>,
 }
 
-const HEAD: &str = "seawall-quota 1";
-
-/// One write covers this part of a quota.
-const LEASES: u64 = 100;
-
 impl QuotaFile {
-    /// Reads the file, if there is one.
+    /// Reads the file, or makes a new one.
     ///
     /// # Errors
     ///
-    /// [`QuotaFileError`] when it is there and cannot be read, or is no file of this kind. Nothing
-    /// is overwritten then.
-    pub fn open(path: impl Into<PathBuf>) -> Result<Self, QuotaFileError> {
-        let path = path.into();
-        let count = match fs::read_to_string(&path) {
-            Ok(text) => match parse(&text) {
-                Ok(count) => count,
-                Err(found) => return Err(QuotaFileError::new(path, Cause::Format(found))),
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Count {
-                day: i64::MIN,
-                ..Count::default()
-            },
-            Err(error) => return Err(QuotaFileError::new(path, Cause::Io(error))),
+    /// [`QuotaFileError`] when the file is open already; when it cannot be read or written; when
+    /// it is not a file of this format and version. A file that is not understood is left as it
+    /// is.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, QuotaFileError> {
+        let path = path.as_ref();
+        let path =
+            absolute(path).map_err(|e| What::Io("its folder cannot be found", e).at(path))?;
+        if !open_files().insert(path.clone()) {
+            return Err(What::Open.at(&path));
+        }
+        // Dropped on an early return, which marks the file as closed.
+        let mut shared = Shared {
+            path,
+            sync: AtomicBool::new(false),
+            kept: Mutex::default(),
         };
-        Ok(Self {
-            inner: Arc::new(Inner {
-                path,
-                count: Mutex::new(count),
-                write_errors: AtomicU64::new(0),
-            }),
-        })
+        let path = &shared.path;
+        let read = read(path).map_err(|what| what.at(path))?;
+        // Better told now than at the first grant.
+        write(path, false, read.day, read.leased)
+            .map_err(|e| What::Io("cannot be written", e).at(path))?;
+        shared.kept = Mutex::new(read);
+        let shared = Arc::new(shared);
+        Ok(Self { shared })
+    }
+
+    /// Whether each write waits until the device has it. Default: no.
+    #[must_use]
+    pub fn synced(self, on: bool) -> Self {
+        self.shared.sync.store(on, Ordering::Relaxed);
+        self
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.inner.path
+        &self.shared.path
     }
 
-    /// How often the file could not be written.
-    pub fn write_errors(&self) -> u64 {
-        self.inner.write_errors.load(Ordering::Relaxed)
-    }
-
-    /// Writes the exact number now.
+    /// Gives back what is left of the lease: the file says what is used, to the last unit.
     ///
     /// # Errors
     ///
-    /// [`QuotaFileError`] when it cannot be written.
+    /// [`QuotaFileError`] when the file cannot be written; the lease stays.
     pub fn save(&self) -> Result<(), QuotaFileError> {
-        let mut count = self.lock();
-        self.inner.save(&mut count)
+        let mut kept = self.shared.lock();
+        let used = kept.used;
+        self.shared
+            .write(&mut kept, used)
+            .map_err(|e| What::Io("cannot be written", e).at(self.path()))
     }
 
-    /// The day that is counted: the given one, or a later one that was counted before.
-    pub(super) fn used(&self, day: i64) -> (i64, u64) {
-        let mut count = self.lock();
-        count.turn_to(day);
-        (count.day, count.used)
+    /// How often the file could not be written since it was opened.
+    pub fn write_errors(&self) -> u64 {
+        self.shared.lock().errors
     }
 
-    /// Uses so much of a quota of `quota`.
-    pub(super) fn add(&self, day: i64, cost: u64, quota: u64) {
-        let mut count = self.lock();
-        count.turn_to(day);
-        count.used = count.used.saturating_add(cost);
-        self.lease(&mut count, quota);
+    /// Why the file could not be written the last time that it could not.
+    pub fn last_error(&self) -> Option<String> {
+        self.shared.lock().last_error.clone()
     }
 
-    /// Has used at least so much.
-    pub(super) fn raise(&self, day: i64, used: u64, quota: u64) {
-        let mut count = self.lock();
-        count.turn_to(day);
-        if used > count.used {
-            count.used = used;
-            self.lease(&mut count, quota);
+    /// Steps on to a day, and says which one it is now.
+    pub(crate) fn enter(&self, day: i64) -> i64 {
+        let mut kept = self.shared.lock();
+        if day > kept.day {
+            kept.day = day;
+            kept.used = 0;
+            kept.leased = 0;
+        }
+        kept.day
+    }
+
+    /// What is used of the day.
+    pub(crate) fn used(&self) -> u64 {
+        self.shared.lock().used
+    }
+
+    /// Uses more. A lease is at most what is left of `count`.
+    pub(crate) fn take(&self, cost: u64, count: u64) {
+        let mut kept = self.shared.lock();
+        kept.used = kept.used.saturating_add(cost);
+        if kept.used > kept.leased {
+            let lease = (count / 100).max(1);
+            let leased = kept.leased.saturating_add(lease).min(count).max(kept.used);
+            // A failure is counted; the next lease tries again.
+            let _ = self.shared.write(&mut kept, leased);
+            kept.leased = leased;
         }
     }
 
-    /// Gives back so much; the file learns of it later.
-    pub(super) fn sub(&self, day: i64, cost: u64) {
-        let mut count = self.lock();
-        if count.day == day {
-            count.used = count.used.saturating_sub(cost);
-        }
-    }
-
-    fn lease(&self, count: &mut Count, quota: u64) {
-        if count.used <= count.leased {
-            return;
-        }
-        let ahead = count.used.saturating_add(quota / LEASES);
-        let lease = ahead.min(quota).max(count.used);
-        match write(&self.inner.path, count.day, lease) {
-            Ok(()) => count.leased = lease,
-            Err(_told_by_the_counter) => {
-                self.inner.write_errors.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Count> {
-        self.inner.lock()
+    /// Uses less; stays in the lease.
+    pub(crate) fn give_back(&self, cost: u64) {
+        let mut kept = self.shared.lock();
+        kept.used = kept.used.saturating_sub(cost);
     }
 }
 
-impl Count {
-    fn turn_to(&mut self, day: i64) {
-        if day > self.day {
-            *self = Self {
-                day,
-                used: 0,
-                leased: 0,
-            };
-        }
-    }
-}
-
-impl Inner {
-    fn lock(&self) -> MutexGuard<'_, Count> {
-        self.count.lock().unwrap_or_else(PoisonError::into_inner)
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn save(&self, count: &mut Count) -> Result<(), QuotaFileError> {
-        if count.day == i64::MIN || count.leased == count.used {
-            return Ok(());
-        }
-        match write(&self.path, count.day, count.used) {
-            Ok(()) => {
-                count.leased = count.used;
-                Ok(())
-            }
+    fn write(&self, kept: &mut Kept, leased: u64) -> io::Result<()> {
+        let sync = self.sync.load(Ordering::Relaxed);
+        let written = write(&self.path, sync, kept.day, leased);
+        match &written {
+            Ok(()) => kept.leased = leased,
             Err(error) => {
-                self.write_errors.fetch_add(1, Ordering::Relaxed);
-                Err(QuotaFileError::new(self.path.clone(), Cause::Io(error)))
+                kept.errors = kept.errors.saturating_add(1);
+                kept.last_error = Some(error.to_string());
             }
         }
+        written
     }
 }
 
-impl Drop for Inner {
+impl Drop for Shared {
     fn drop(&mut self) {
-        let mut count = *self.lock();
-        // There is nobody left to tell; what the file says is not less than what is used.
-        let _ = self.save(&mut count);
+        let kept = self.kept.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let (day, used, leased) = (kept.day, kept.used, kept.leased);
+        if used != leased {
+            // Nobody is left to be told, and what the file says is on the safe side.
+            let sync = *self.sync.get_mut();
+            let _ = write(&self.path, sync, day, used);
+        }
+        open_files().remove(&self.path);
     }
 }
 
-/// To a file beside it first: whoever reads meanwhile sees the old one or the new one.
-fn write(path: &Path, day: i64, used: u64) -> io::Result<()> {
-    let mut beside = OsString::from(path);
-    beside.push(".new");
-    let mut file = fs::File::create(&beside)?;
-    file.write_all(format!("{HEAD}\nday {day}\nused {used}\n").as_bytes())?;
-    fs::rename(&beside, path)
-}
-
-fn parse(text: &str) -> Result<Count, String> {
-    let mut lines = text.lines();
-    let mut line = || lines.next().unwrap_or("nothing");
-    let head = line();
-    if head != HEAD {
-        return Err(shown(head));
-    }
-    let (day, used) = (line(), line());
-    let number = |line: &str, name: &str| line.strip_prefix(name)?.parse::<i64>().ok();
-    match (number(day, "day "), number(used, "used ")) {
-        (Some(day), Some(used_up)) if used_up >= 0 => Ok(Count {
-            day,
-            used: used_up.unsigned_abs(),
-            leased: used_up.unsigned_abs(),
-        }),
-        (None, _) => Err(shown(day)),
-        _ => Err(shown(used)),
-    }
-}
-
-/// As much of a line as a person wants to see of it.
-fn shown(line: &str) -> String {
-    format!("{:?}", line.chars().take(40).collect::<String>())
-}
-
+/// Of the same file: clones of one value.
 impl PartialEq for QuotaFile {
     fn eq(&self, other: &Self) -> bool {
-        self.inner.path == other.inner.path
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 }
 
 impl fmt::Debug for QuotaFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QuotaFile")
-            .field("path", &self.inner.path)
-            .field("count", &*self.lock())
-            .finish_non_exhaustive()
+        let mut debug = f.debug_struct("QuotaFile");
+        debug.field("path", &self.shared.path);
+        debug.field("kept", &*self.shared.lock()).finish()
     }
 }
 
-/// Why a [`QuotaFile`] could not be read or written.
+fn open_files() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One spelling for each file, also while it does not exist.
+fn absolute(path: &Path) -> io::Result<PathBuf> {
+    if let Ok(there) = fs::canonicalize(path) {
+        return Ok(there);
+    }
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    Ok(fs::canonicalize(folder)?.join(name))
+}
+
+fn read(path: &Path) -> Result<Kept, What> {
+    const LONGEST: u64 = 1_024;
+    let unreadable = |e| What::Io("cannot be read", e);
+    let bytes = match fs::metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Kept::default()),
+        Err(e) => return Err(unreadable(e)),
+        Ok(about) if about.len() > LONGEST => {
+            return Err(What::Foreign(format!("{} bytes", about.len())));
+        }
+        Ok(_) => fs::read(path).map_err(unreadable)?,
+    };
+    let Ok(text) = String::from_utf8(bytes) else {
+        return Err(What::Foreign("bytes that are no text".into()));
+    };
+    let (day, leased) = parse(&text).map_err(What::Foreign)?;
+    Ok(Kept {
+        day,
+        // After a crash nobody knows what of it was used.
+        used: leased,
+        leased,
+        ..Kept::default()
+    })
+}
+
+/// The day and what is leased; or the line that is not as it should be.
+fn parse(text: &str) -> Result<(i64, u64), String> {
+    // A number that was cut off is no number.
+    let whole = text.strip_suffix('\n');
+    let mut lines = whole.ok_or("no end of the last line")?.split('\n');
+    let mut field = |key: &str| {
+        let line = lines.next().unwrap_or_default();
+        let value = line.strip_prefix(key).ok_or_else(|| format!("{line:?}"));
+        value.map(|value| (value, line))
+    };
+    let ("", _) = field(FORMAT)? else {
+        return Err(format!("{:?}", text.lines().next().unwrap_or_default()));
+    };
+    let (day, line) = field("day ")?;
+    let day = number(day).and_then(|day| i64::try_from(day).ok());
+    let day = day.ok_or_else(|| format!("{line:?}"))?;
+    let (leased, line) = field("used ")?;
+    let leased = number(leased).ok_or_else(|| format!("{line:?}"))?;
+    match lines.next() {
+        None => Ok((day, leased)),
+        Some(more) => Err(format!("{more:?}")),
+    }
+}
+
+/// Digits and nothing else.
+fn number(text: &str) -> Option<u64> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits)
+}
+
+fn write(path: &Path, sync: bool, day: i64, leased: u64) -> io::Result<()> {
+    let mut beside: OsString = path.into();
+    beside.push(".tmp");
+    let text = format!("{FORMAT}\nday {day}\nused {leased}\n");
+    let mut file = File::create(&beside)?;
+    file.write_all(text.as_bytes())?;
+    if sync {
+        file.sync_all()?;
+    }
+    drop(file);
+    fs::rename(&beside, path)?;
+    if sync && let Some(folder) = path.parent() {
+        // Not every platform can; where it cannot, the rename is as lasting as it gets.
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    }
+    Ok(())
+}
+
+/// Why a [`QuotaFile`] cannot be used: names the file, what was found, and what is expected.
 #[derive(Debug)]
 pub struct QuotaFileError {
     path: PathBuf,
-    cause: Cause,
+    what: What,
 }
 
 #[derive(Debug)]
-enum Cause {
-    Io(io::Error),
-    /// What was found instead.
-    Format(String),
+enum What {
+    Open,
+    Io(&'static str, io::Error),
+    Foreign(String),
+}
+
+impl What {
+    fn at(self, path: &Path) -> QuotaFileError {
+        let path = path.to_owned();
+        QuotaFileError { path, what: self }
+    }
 }
 
 impl QuotaFileError {
-    const fn new(path: PathBuf, cause: Cause) -> Self {
-        Self { path, cause }
-    }
-
-    /// Which file.
+    /// The file that was meant.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -281,101 +345,216 @@ impl QuotaFileError {
 
 impl fmt::Display for QuotaFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display();
-        match &self.cause {
-            Cause::Io(error) => write!(f, "quota file `{path}`: {error}"),
-            Cause::Format(found) => write!(
+        write!(f, "quota file {:?} ", self.path)?;
+        match &self.what {
+            What::Open => f.write_str("is open already: each limit needs a file of its own"),
+            What::Io(doing, error) => write!(f, "{doing}: {error}"),
+            What::Foreign(found) => write!(
                 f,
-                "quota file `{path}` has {found}, accepted are the lines `{HEAD}`, `day` and \
-                 `used` with a whole number each"
+                "has {found} in it, accepted are the lines {FORMAT:?}, \"day ..\" and \"used ..\", \
+                 with whole numbers"
             ),
         }
     }
 }
 
-impl std::error::Error for QuotaFileError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.cause {
-            Cause::Io(error) => Some(error),
-            Cause::Format(_) => None,
+impl Error for QuotaFileError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.what {
+            What::Io(_, error) => Some(error),
+            _ => None,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::sync::atomic::AtomicU32;
 
-    /// A path of its own in the folder for temporary files, and no file there.
-    fn fresh(name: &str) -> PathBuf {
-        let name = format!("seawall-{}-{name}.quota", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        let _ = fs::remove_file(&path);
-        path
-    }
+    /// A path in a folder that is removed in the end.
+    pub(crate) struct Folder(PathBuf);
 
-    fn in_file(path: &Path) -> (i64, u64) {
-        let count = parse(&fs::read_to_string(path).unwrap()).unwrap();
-        (count.day, count.used)
-    }
-
-    #[test]
-    fn what_departs_is_in_the_file_before() {
-        let path = fresh("before");
-        let file = QuotaFile::open(&path).unwrap();
-        assert_eq!(file.used(7), (7, 0));
-        file.add(7, 1, 1_000);
-        // A hundredth ahead.
-        assert_eq!(in_file(&path), (7, 11));
-        file.add(7, 10, 1_000);
-        assert_eq!(in_file(&path), (7, 11));
-        file.add(7, 1, 1_000);
-        assert_eq!(in_file(&path), (7, 22));
-        // As after a crash.
-        let again = QuotaFile::open(&path).unwrap();
-        assert_eq!(again.used(7), (7, 22));
-        file.sub(7, 2);
-        drop(file);
-        assert_eq!(in_file(&path), (7, 10));
-        assert_eq!(again.used(8), (8, 0));
-        // The clock went back: the later day is the one that counts.
-        assert_eq!(again.used(6), (8, 0));
-        again.raise(6, 25, 25);
-        assert_eq!((again.used(8), in_file(&path)), ((8, 25), (8, 25)));
-        fs::remove_file(path).unwrap();
-    }
-
-    #[test]
-    fn what_is_no_such_file_is_refused_and_left_alone() {
-        let path = fresh("garbage");
-        for garbage in [
-            "",
-            "seawall-quota 2\nday 1\nused 1\n",
-            "seawall-quota 1\nday x\nused 1\n",
-            "seawall-quota 1\nday 1\nused -1\n",
-            "seawall-quota 1\nday 1\n",
-        ] {
-            fs::write(&path, garbage).unwrap();
-            let error = QuotaFile::open(&path).unwrap_err();
-            assert_eq!(error.path(), path);
-            assert!(
-                error.to_string().contains("accepted are the lines"),
-                "{error}"
-            );
-            assert_eq!(fs::read_to_string(&path).unwrap(), garbage);
+    impl Folder {
+        pub(crate) fn new() -> Self {
+            static NEXT: AtomicU32 = AtomicU32::new(0);
+            let next = NEXT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("seawall-quota-{}-{next}", std::process::id());
+            let folder = std::env::temp_dir().join(name);
+            fs::create_dir_all(&folder).unwrap();
+            Self(folder)
         }
-        fs::remove_file(path).unwrap();
-        let folder = std::env::temp_dir();
-        assert!(QuotaFile::open(folder).is_err());
+
+        pub(crate) fn file(&self) -> PathBuf {
+            self.0.join("orders")
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn leased(path: &Path) -> u64 {
+        read(path).unwrap().leased
     }
 
     #[test]
-    fn what_cannot_be_written_is_counted_and_goes_on() {
-        let path = std::env::temp_dir().join("seawall-no-such-folder/x.quota");
-        let file = QuotaFile::open(&path).unwrap();
-        file.add(1, 1, 10);
-        file.add(1, 1, 10);
-        assert_eq!((file.used(1), file.write_errors()), ((1, 2), 2));
-        assert!(file.save().is_err());
+    fn a_lease_is_in_the_file_before_it_is_granted_and_returns_on_a_clean_end() {
+        let folder = Folder::new();
+        let file = QuotaFile::open(folder.file()).unwrap();
+        assert_eq!(file.enter(20_000), 20_000);
+        file.take(1, 1_000);
+        assert_eq!(leased(&folder.file()), 10);
+        file.take(9, 1_000);
+        assert_eq!(leased(&folder.file()), 10);
+        file.take(1, 1_000);
+        assert_eq!(leased(&folder.file()), 20);
+        file.save().unwrap();
+        assert_eq!(leased(&folder.file()), 11);
+        file.take(1, 1_000);
+        assert_eq!(leased(&folder.file()), 21);
+        // A crash: the file is what it is.
+        let crashed = fs::read(folder.file()).unwrap();
+        drop(file);
+        assert_eq!(leased(&folder.file()), 12);
+        fs::write(folder.file(), crashed).unwrap();
+        let file = QuotaFile::open(folder.file()).unwrap();
+        assert_eq!((file.used(), file.enter(20_000)), (21, 20_000));
+        // The last lease is what is left, and a debit is written in full.
+        file.take(975, 1_000);
+        assert_eq!(leased(&folder.file()), 996);
+        file.take(1, 1_000);
+        assert_eq!(leased(&folder.file()), 1_000);
+        file.take(1_000, 1_000);
+        assert_eq!(leased(&folder.file()), 1_997);
+    }
+
+    #[test]
+    fn a_new_day_starts_from_nothing_and_an_earlier_one_does_not() {
+        let folder = Folder::new();
+        let file = QuotaFile::open(folder.file()).unwrap();
+        file.enter(20_000);
+        file.take(5, 10);
+        assert_eq!((file.enter(19_999), file.used()), (20_000, 5));
+        assert_eq!((file.enter(20_001), file.used()), (20_001, 0));
+        file.take(1, 10);
+        let kept = read(&folder.file()).unwrap();
+        assert_eq!((kept.day, kept.leased), (20_001, 1));
+    }
+
+    #[test]
+    fn a_file_is_opened_once_at_a_time_whatever_its_path_is_spelled_like() {
+        let folder = Folder::new();
+        let file = QuotaFile::open(folder.file()).unwrap();
+        let other = folder.0.join("..").join(folder.0.file_name().unwrap());
+        let twice = QuotaFile::open(other.join("orders")).unwrap_err();
+        assert!(twice.to_string().contains("open already"));
+        let same = file.clone();
+        assert!(same == file);
+        drop((file, same));
+        assert!(QuotaFile::open(folder.file()).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_quota_file_is_refused_by_its_path_and_left_as_it_is() {
+        let good = "seawall-quota 1\nday 20778\nused 1250\n";
+        assert_eq!(parse(good), Ok((20_778, 1_250)));
+        let folder = Folder::new();
+        let long = "x".repeat(2_000);
+        for bad in [
+            "",
+            "garbage",
+            "seawall-quota 2\nday 20778\nused 1250\n",
+            "seawall-quota 11\nday 20778\nused 1250\n",
+            "seawall-quota 1\nday -1\nused 1250\n",
+            "seawall-quota 1\nday 20778\nused +1250\n",
+            "seawall-quota 1\nday 99999999999999999999\nused 1\n",
+            "seawall-quota 1\nday 20778\nused \n",
+            "seawall-quota 1\nday 20778\nused 1250",
+            "seawall-quota 1\nday 20778\nused 1250\n\n",
+            "seawall-quota 1\nday 20778\n",
+            &long,
+        ] {
+            fs::write(folder.file(), bad).unwrap();
+            let refused = QuotaFile::open(folder.file()).unwrap_err();
+            let told = refused.to_string();
+            assert!(
+                told.contains("orders") && told.contains("accepted are the lines"),
+                "{told}"
+            );
+            assert_eq!(fs::read_to_string(folder.file()).unwrap(), bad);
+        }
+        fs::write(folder.file(), [0xff, 0xfe]).unwrap();
+        assert!(QuotaFile::open(folder.file()).is_err());
+        fs::write(folder.file(), good).unwrap();
+        assert!(QuotaFile::open(folder.file()).is_ok());
+    }
+
+    #[test]
+    fn places_that_cannot_be_are_refused() {
+        let folder = Folder::new();
+        let nowhere = QuotaFile::open(folder.0.join("no").join("orders")).unwrap_err();
+        assert!(nowhere.source().is_some());
+        // A folder is no file.
+        assert!(QuotaFile::open(&folder.0).is_err());
+        assert!(QuotaFile::open("/").is_err());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_counted_and_grants_go_on_in_memory() {
+        let folder = Folder::new();
+        let file = QuotaFile::open(folder.file()).unwrap().synced(true);
+        file.enter(20_000);
+        fs::remove_dir_all(&folder.0).unwrap();
+        for _ in 0..30 {
+            file.take(1, 1_000);
+        }
+        // Once per lease.
+        assert_eq!((file.used(), file.write_errors()), (30, 3));
+        assert!(file.last_error().is_some() && file.save().is_err());
+        fs::create_dir_all(&folder.0).unwrap();
+        file.take(1, 1_000);
+        assert_eq!((leased(&folder.file()), file.write_errors()), (40, 4));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_parsed_or_refused(text in "\\PC{0,60}", lines in "(seawall-quota 1\n)?(day [-0-9]{0,22}\n)?.{0,8}") {
+            for text in [text, lines] {
+                if let Ok((day, leased)) = parse(&text) {
+                    prop_assert!(day >= 0);
+                    let again = format!("{FORMAT}\nday {day}\nused {leased}\n");
+                    prop_assert_eq!(parse(&again), Ok((day, leased)));
+                }
+            }
+        }
+
+        /// Whenever the process dies, the file says at least what was granted, and at most one
+        /// lease more.
+        #[test]
+        fn a_crash_loses_one_lease_at_most(
+            count in 1_u64..2_000,
+            costs in prop::collection::vec((1_u64..20, any::<bool>()), 1..20),
+        ) {
+            let folder = Folder::new();
+            let file = QuotaFile::open(folder.file()).unwrap();
+            file.enter(1);
+            for (cost, refund) in costs {
+                let before = file.used();
+                file.take(cost, count);
+                let written = leased(&folder.file());
+                prop_assert!(written >= file.used());
+                prop_assert!(written <= (before + cost).max(before + (count / 100).max(1)) + 20 * 20);
+                if refund {
+                    file.give_back(cost);
+                } else {
+                    file.save().unwrap();
+                    prop_assert_eq!(leased(&folder.file()), file.used());
+                }
+            }
+        }
     }
 }

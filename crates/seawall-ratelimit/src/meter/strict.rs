@@ -1,391 +1,410 @@
-//! Never more than so much in any stretch of time.
+//! Never more than a count in any stretch of a time: a log of what departed lately.
 //!
-//! A departure at `t` counts in every stretch that has `t` in it, the last of which begins at `t`.
-//! So what departs at `now` is within the bound of every stretch if what departed after `now - per`
-//! and it are at most the count together: a stretch that ends later has what departs later in it,
-//! which is checked then, and one that ends at `now` is the one that is checked.
+//! Each departure at `t` counts until `u(t)`, which is `t + span` rounded up to a whole number of
+//! grains, with `span` the time of the limit and its margin together; a cost is granted when it
+//! and all that counts are at most the count.
 //!
-//! For counts up to [`LOGGED`] each departure is remembered: the bound is met to the last one, and
-//! nothing more is held back. For larger counts departures are summed up in slices of
-//! `per / SLICES`, and a slice counts until its last instant is `per` ago. What is counted is then
-//! never less than what departed in the last `per`, so the bound holds; a departure counts for
-//! longer than it would by itself by less than a slice, so at full load the count is granted once
-//! per `per + slice`: `SLICES / (SLICES + 1)` of the bound, 99.2 %.
+//! **The bound.** Let the departures in some half-open stretch `[s, s + span)` end with one at `d`.
+//! Each of the others is at a `t >= s > d - span`, so `u(t) >= t + span > d`: it counted when the
+//! last one was granted, and all of them together were at most the count. Rounding up makes
+//! departures count for longer, never shorter, so the bound does not depend on the grain.
+//!
+//! **What the grain costs.** A departure counts for less than `span + grain`. So a refusal means
+//! that the count has departed within the last `span + grain`, and under full load the count
+//! departs in every stretch that long: with a grain of `span / B`, the share `B / (B + 1)` of what
+//! is allowed is used.
+//!
+//! Up to [`EXACT`] the grain is a nanosecond: nothing is lost, and there is one entry of 16 bytes
+//! per departure that counts, at most [`EXACT`] of them. Above, `B` is [`SLICES`] and the share
+//! is 128/129, 99.2 %; what departed within one grain is one entry, and there are at most
+//! `SLICES + 2` of them. Either way the memory is taken when the limit is made. When debits or
+//! what an upstream said would need more entries, neighbours become one that counts as long as
+//! the later of the two.
 
 use std::collections::VecDeque;
 
-/// Up to this count each departure is remembered.
-const LOGGED: u32 = 1_024;
+/// Up to this count each departure has an entry of its own.
+const EXACT: u32 = 1_024;
 
-/// How many slices a larger count is summed up in.
+/// In how many grains the span is divided above.
 const SLICES: u64 = 128;
 
-/// What departed, and when it no longer counts.
+/// What counts at most: far above all counts, and far from where sums overflow.
+const MOST: u64 = 1 << 62;
+
+/// What counts until the same instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Departure {
-    /// The first instant that it does not count at.
+struct Entry {
+    /// The first instant at which it does not count any more; `u64::MAX` is never.
     until: u64,
-    cost: u64,
+    /// The units of this entry and of all before it, back to the last time that the log was
+    /// empty.
+    sum: u64,
 }
 
-#[derive(Debug)]
+/// Units that count until an instant.
+type Run = (u64, u64);
+
+/// A limit that holds in any stretch of its time.
+#[derive(Clone, Debug)]
 pub(crate) struct Strict {
     count: u64,
-    per_ns: u64,
-    /// 1 for a log.
-    slice_ns: u64,
-    /// Oldest first.
-    departed: VecDeque<Departure>,
-    /// The sum of their costs, which is more than the count after a debit.
-    used: u64,
+    span: u64,
+    grain: u64,
+    /// In the order in which they cease to count.
+    log: VecDeque<Entry>,
+    /// How many entries the log may have.
+    room: usize,
+    /// The sum of the entry before the first.
+    gone: u64,
+    /// The latest instant that was seen: time does not go back behind it.
+    latest: u64,
     /// Nothing is granted before.
-    not_before: u64,
-}
-
-fn slice_ns(count: u32, per_ns: u64) -> u64 {
-    if count <= LOGGED {
-        1
-    } else {
-        per_ns.div_ceil(SLICES).max(1)
-    }
+    shut: u64,
+    /// When the upstream last corrected the log, and until when that holds.
+    said: Option<(u64, u64)>,
 }
 
 impl Strict {
-    /// At most `count` in any stretch of `per_ns`, which includes the margin.
-    pub(super) fn new(count: u32, per_ns: u64) -> Self {
-        let entries = u64::from(count).min(SLICES + 2).max(
-            // A log of small costs has as many entries as the count.
-            u64::from(count.min(LOGGED)),
-        );
-        Self {
-            count: count.into(),
-            per_ns,
-            slice_ns: slice_ns(count, per_ns),
-            // All that it ever needs, so that no call allocates.
-            departed: VecDeque::with_capacity(entries as usize + 1),
-            used: 0,
-            not_before: 0,
-        }
+    /// At most `count` in any half-open stretch of `per_ns + margin_ns`.
+    pub(crate) fn new(count: u32, per_ns: u64, margin_ns: u64) -> Self {
+        let mut strict = Self {
+            count: 1,
+            span: 1,
+            grain: 1,
+            log: VecDeque::new(),
+            room: 1,
+            gone: 0,
+            latest: 0,
+            shut: 0,
+            said: None,
+        };
+        strict.shape(count, per_ns, margin_ns);
+        strict
     }
 
-    pub(super) const fn capacity(&self) -> u64 {
+    fn shape(&mut self, count: u32, per_ns: u64, margin_ns: u64) {
+        self.count = count.max(1).into();
+        self.span = per_ns.saturating_add(margin_ns).max(1);
+        (self.grain, self.room) = if count <= EXACT {
+            (1, count.max(1) as usize)
+        } else {
+            (self.span.div_ceil(SLICES), SLICES as usize + 2)
+        };
+        self.log
+            .reserve_exact(self.room.saturating_sub(self.log.len()));
+    }
+
+    /// The most that one call may cost.
+    pub(crate) const fn capacity(&self) -> u64 {
         self.count
     }
 
-    /// Forgets what no longer counts.
-    fn prune(&mut self, now_ns: u64) {
-        while let Some(first) = self.departed.front() {
-            if first.until > now_ns {
-                break;
+    /// Nanoseconds from `now` until the last of several costs, `cost` in sum, is granted if each
+    /// unit is taken as soon as it can be. Exact for one cost up to the capacity and for any sum
+    /// of ones; a lower bound for sums of others.
+    pub(crate) fn wait(&mut self, now: u64, cost: u64) -> u64 {
+        self.prune(now);
+        if cost == 0 {
+            return 0;
+        }
+        let time = now.max(self.latest);
+        // The unit whose departure in the same round of the log comes at the same place.
+        let (rounds, first) = ((cost - 1) / self.count, (cost - 1) % self.count + 1);
+        let free = self.nth_free(time, first);
+        let start = free.max(self.shut);
+        let end = match rounds {
+            // A clock that stands behind what was seen is taken to stand there.
+            0 if free == time => self.shut,
+            0 => start,
+            // What departs on a whole grain comes back after whole grains.
+            more => {
+                let period = u128::from(self.span.div_ceil(self.grain)) * u128::from(self.grain);
+                let rest = u128::from(more - 1).saturating_mul(period);
+                let rest = u64::try_from(rest).unwrap_or(u64::MAX);
+                self.until(start).saturating_add(rest)
             }
-            self.used = self.used.saturating_sub(first.cost);
-            self.departed.pop_front();
+        };
+        match end {
+            u64::MAX => u64::MAX,
+            end => end.saturating_sub(now),
         }
     }
 
-    /// In how many nanoseconds the last of several costs, `cost` in sum, is granted.
-    pub(super) fn wait(&mut self, now_ns: u64, cost: u64) -> u64 {
-        self.prune(now_ns);
-        let held = self.not_before.saturating_sub(now_ns);
-        if self.used.saturating_add(cost) <= self.count {
-            return held;
-        }
-        // What departs fills the count again and again, once per turn: the rest of the division
-        // is what the last turn has to find room for.
-        let (turns, rest) = match cost.checked_sub(1) {
-            Some(last) => (last / self.count, last % self.count + 1),
-            None => (0, 0),
-        };
-        let mut over = self.used.saturating_add(rest).saturating_sub(self.count);
-        let mut frees_at = now_ns;
-        for departure in &self.departed {
-            if over == 0 {
-                break;
+    /// The first instant from `time` at which `units`, at most the count, fit in.
+    fn nth_free(&self, time: u64, units: u64) -> u64 {
+        let over = self.live().saturating_add(units);
+        match over.checked_sub(self.count) {
+            None | Some(0) => time,
+            Some(nth) => {
+                let sum = self.gone + nth;
+                let at = self.log.partition_point(|entry| entry.sum < sum);
+                self.log
+                    .get(at)
+                    .map_or(u64::MAX, |entry| entry.until.max(time))
             }
-            frees_at = departure.until;
-            over = over.saturating_sub(departure.cost);
-        }
-        let turn = self.per_ns.saturating_add(self.slice_ns - 1);
-        let wait = (frees_at - now_ns).saturating_add(turn.saturating_mul(turns));
-        wait.max(held)
-    }
-
-    /// Counts a departure, whether there is room for it or not.
-    pub(super) fn take(&mut self, now_ns: u64, cost: u64) {
-        self.prune(now_ns);
-        // The end of the slice, and the time that it counts from there.
-        let end = (now_ns / self.slice_ns)
-            .saturating_add(1)
-            .saturating_mul(self.slice_ns);
-        let until = end.saturating_add(self.per_ns - 1);
-        self.used = self.used.saturating_add(cost);
-        match self.departed.back_mut() {
-            // The same slice, or a clock that went back: it counts for as long as what is newer.
-            Some(last) if last.until >= until => last.cost = last.cost.saturating_add(cost),
-            _ => self.departed.push_back(Departure { until, cost }),
         }
     }
 
-    /// Takes back what departed at `taken_at` in vain.
-    pub(super) fn give_back(&mut self, now_ns: u64, cost: u64, taken_at: u64) {
-        self.prune(now_ns);
-        let end = (taken_at / self.slice_ns)
-            .saturating_add(1)
-            .saturating_mul(self.slice_ns);
-        let until = end.saturating_add(self.per_ns - 1);
-        // What was counted then, and where that is not there any more nothing is.
-        let at = self.departed.partition_point(|d| d.until < until);
-        if let Some(departure) = self.departed.get_mut(at) {
-            let back = cost.min(departure.cost);
-            departure.cost -= back;
-            self.used = self.used.saturating_sub(back);
-        }
+    /// Takes `cost` now, whether it is there or not. What is taken over the count is owed no
+    /// longer than anything else counts: the upstream does not remember it longer either.
+    pub(crate) fn take(&mut self, now: u64, cost: u64) {
+        self.prune(now);
+        let until = self.until(self.latest);
+        self.push(until, cost);
     }
 
-    /// Has no more than `left` until `until`, or for as long as what departs now counts.
-    pub(super) fn lower_to(&mut self, now_ns: u64, left: u64, until: Option<u64>) {
-        self.prune(now_ns);
-        let have = self.count.saturating_sub(self.used);
-        let Some(missing) = have.checked_sub(left).filter(|missing| *missing > 0) else {
-            return;
-        };
-        let longest = now_ns.saturating_add(self.per_ns);
-        let until = until.unwrap_or(longest).min(longest);
-        if until <= now_ns {
+    /// Puts back what was taken at `taken_at` and did not depart. Nothing is put back that was
+    /// taken before the upstream corrected the log: what it said knew nothing of it.
+    pub(crate) fn give_back(&mut self, now: u64, cost: u64, taken_at: u64) {
+        self.prune(now);
+        if let Some((said_at, until)) = self.said
+            && self.latest < until
+            && taken_at <= said_at
+        {
             return;
         }
-        self.used = self.used.saturating_add(missing);
-        let at = self.departed.partition_point(|d| d.until < until);
-        match self.departed.get_mut(at) {
-            Some(departure) if departure.until == until => departure.cost += missing,
-            // Among at most as many as there are departures: rare, and said by the upstream.
-            _ => self.departed.insert(
-                at,
-                Departure {
-                    until,
-                    cost: missing,
-                },
-            ),
+        let until = self.until(taken_at);
+        if is_past(until, self.latest) {
+            return;
         }
-    }
-
-    /// Grants nothing before `at`, and from there on as if the count had been used up evenly over
-    /// the time before.
-    pub(super) fn empty_until(&mut self, at: u64) {
-        /// In so many steps the count comes back.
-        const STEPS: u64 = 8;
-        self.not_before = self.not_before.max(at);
-        self.prune(at);
-        let missing = self.count.saturating_sub(self.used);
-        for step in 1..=STEPS {
-            let until = at.saturating_add(self.per_ns / STEPS * step);
-            let part = missing * step / STEPS - missing * (step - 1) / STEPS;
-            if part > 0 {
-                let place = self.departed.partition_point(|d| d.until < until);
-                self.used = self.used.saturating_add(part);
-                self.departed.insert(place, Departure { until, cost: part });
-            }
-        }
-    }
-
-    /// Changes count and time; what has departed counts by the new ones.
-    pub(super) fn set(&mut self, now_ns: u64, count: u32, per_ns: u64) {
-        self.prune(now_ns);
-        let (old, new) = (self.per_ns, per_ns);
-        for departure in &mut self.departed {
-            departure.until = if new >= old {
-                departure.until.saturating_add(new - old)
+        // The entry is this one or, when others were merged or the clock stood still, a later
+        // one: to take away from what ceases to count earlier errs on the safe side.
+        let mut at = self.log.partition_point(|entry| entry.until < until);
+        let mut left = cost;
+        let mut before = match at.checked_sub(1) {
+            Some(before) => self.log[before].sum,
+            None => self.gone,
+        };
+        let mut removed = 0;
+        while let Some(entry) = self.log.get_mut(at) {
+            let units = entry.sum - removed - before;
+            let back = units.min(left);
+            removed += back;
+            left -= back;
+            entry.sum -= removed;
+            if entry.sum == before {
+                self.log.remove(at);
             } else {
-                departure.until.saturating_sub(old - new)
-            };
+                before = entry.sum;
+                at += 1;
+            }
         }
-        self.count = count.into();
-        self.per_ns = per_ns;
-        self.slice_ns = slice_ns(count, per_ns);
-        self.prune(now_ns);
     }
 
-    pub(super) fn refill(&mut self) {
-        self.departed.clear();
-        self.used = 0;
-        self.not_before = 0;
+    /// How much is there now; below zero by what is owed.
+    pub(crate) fn available(&self, now: u64) -> f64 {
+        let there = self.count as f64 - self.used(now) as f64;
+        if now < self.shut {
+            there.min(0.0)
+        } else {
+            there
+        }
     }
 
-    pub(super) fn available(&mut self, now_ns: u64) -> f64 {
-        self.prune(now_ns);
-        self.count as f64 - self.used as f64
+    /// How much counts now.
+    pub(crate) fn used(&self, now: u64) -> u64 {
+        let time = now.max(self.latest);
+        match self.past(time).checked_sub(1) {
+            None => self.live(),
+            Some(last) => self.live() - (self.log[last].sum - self.gone),
+        }
     }
 
-    pub(super) fn is_unused(&mut self, now_ns: u64) -> bool {
-        self.prune(now_ns);
-        self.used == 0 && self.not_before <= now_ns
+    /// The upstream says that so much is left, until it starts anew. Where more is left here, the
+    /// rest counts until then, but at most for the time of this limit; when it says no time, as
+    /// if it departed just now. A time that has passed says nothing.
+    pub(crate) fn lower_to(&mut self, now: u64, remaining: u64, resets_at: Option<u64>) {
+        self.prune(now);
+        let time = self.latest;
+        if resets_at.is_some_and(|at| at <= time) {
+            return;
+        }
+        let known = self.count.saturating_sub(self.live());
+        let Some(extra) = known.checked_sub(remaining).filter(|extra| *extra > 0) else {
+            return;
+        };
+        let longest = self.until(time);
+        let until = resets_at.map_or(longest, |at| self.whole(at).min(longest));
+        match resets_at {
+            None => self.push(until, extra),
+            Some(_) => {
+                let used = self.count.saturating_sub(remaining);
+                self.at_least(&[(until, used)]);
+            }
+        }
+        self.corrected(time, until);
     }
+
+    /// Grants nothing before `at`. What comes then comes evenly over the time of the limit, not
+    /// all at once.
+    pub(crate) fn empty_until(&mut self, at: u64) {
+        self.shut = self.shut.max(at);
+        let parts = match self.count {
+            exact if exact <= EXACT.into() => exact,
+            _ => SLICES,
+        };
+        let share = |part: u64, of: u64| {
+            let share = u128::from(of) * u128::from(part) / u128::from(parts);
+            u64::try_from(share).unwrap_or(u64::MAX)
+        };
+        let runs: Vec<Run> = (1..=parts)
+            .map(|part| {
+                let until = self.whole(at.saturating_add(share(part, self.span)));
+                (until, share(part, self.count) - share(part - 1, self.count))
+            })
+            .collect();
+        self.at_least(&runs);
+        // What was taken before stays taken.
+        self.corrected(at, at.saturating_add(self.span));
+    }
+
+    fn corrected(&mut self, at: u64, until: u64) {
+        let before = self.said.unwrap_or_default();
+        self.said = Some((at.max(before.0), until.max(before.1)));
+    }
+
+    /// Changes the limit. What counts goes on to count, as long as the new time says; what has
+    /// ceased to count before is forgotten, also when the time becomes longer.
+    pub(crate) fn set(&mut self, now: u64, count: u32, per_ns: u64, margin_ns: u64) {
+        self.prune(now);
+        let old = self.span;
+        let runs = self.runs();
+        self.shape(count, per_ns, margin_ns);
+        self.clear();
+        for (until, units) in runs {
+            let until = match until {
+                u64::MAX => u64::MAX,
+                until => self.until(until.saturating_sub(old)),
+            };
+            self.push(until, units);
+        }
+    }
+
+    /// Forgets all.
+    pub(crate) fn refill(&mut self, _now: u64) {
+        self.clear();
+        self.shut = 0;
+        self.said = None;
+    }
+
+    /// Whether it is like a new one.
+    pub(crate) fn is_unused(&self, now: u64) -> bool {
+        self.used(now) == 0 && now >= self.shut
+    }
+
+    /// Units in the log.
+    fn live(&self) -> u64 {
+        self.log.back().map_or(0, |last| last.sum - self.gone)
+    }
+
+    /// How many entries count no more.
+    fn past(&self, time: u64) -> usize {
+        self.log.partition_point(|entry| is_past(entry.until, time))
+    }
+
+    /// Until when a departure counts.
+    const fn until(&self, taken_at: u64) -> u64 {
+        self.whole(taken_at.saturating_add(self.span))
+    }
+
+    /// The same instant or the next one on a whole grain.
+    const fn whole(&self, at: u64) -> u64 {
+        match at.checked_next_multiple_of(self.grain) {
+            Some(whole) => whole,
+            None => u64::MAX,
+        }
+    }
+
+    /// Lets the time be `now`, and drops what counts no more.
+    fn prune(&mut self, now: u64) {
+        self.latest = self.latest.max(now);
+        while let Some(entry) = self.log.front() {
+            if !is_past(entry.until, self.latest) {
+                break;
+            }
+            self.gone = entry.sum;
+            self.log.pop_front();
+        }
+        if self.log.is_empty() {
+            self.gone = 0;
+        } else if self.gone > MOST {
+            for entry in &mut self.log {
+                entry.sum -= self.gone;
+            }
+            self.gone = 0;
+        }
+    }
+
+    /// Appends. What is to cease counting before the last entry does so with it.
+    fn push(&mut self, until: u64, units: u64) {
+        let units = units.min(MOST.saturating_sub(self.live()));
+        if units == 0 {
+            return;
+        }
+        let full = self.log.len() >= self.room;
+        match self.log.back_mut() {
+            Some(last) if full || last.until >= until => {
+                last.until = last.until.max(until);
+                last.sum += units;
+            }
+            last => {
+                let sum = last.map_or(self.gone, |last| last.sum) + units;
+                self.log.push_back(Entry { until, sum });
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        self.log.clear();
+        self.gone = 0;
+    }
+
+    fn runs(&self) -> Vec<Run> {
+        let mut before = self.gone;
+        let units = |entry: &Entry| {
+            let units = entry.sum - before;
+            before = entry.sum;
+            (entry.until, units)
+        };
+        self.log.iter().map(units).collect()
+    }
+
+    /// Lets at any instant count at least as much as these runs do, and as much as before.
+    ///
+    /// The last unit to cease counting is the later of the two last ones, the one before it the
+    /// later of the two before those, and so on.
+    fn at_least(&mut self, floor: &[Run]) {
+        let mut floor = floor.to_vec();
+        let mut known = self.runs();
+        let mut merged: Vec<Run> = Vec::with_capacity(known.len() + floor.len());
+        loop {
+            let run = match (known.last_mut(), floor.last_mut()) {
+                (Some(a), Some(b)) => {
+                    let units = a.1.min(b.1);
+                    a.1 -= units;
+                    b.1 -= units;
+                    (a.0.max(b.0), units)
+                }
+                (Some(rest), None) | (None, Some(rest)) => std::mem::take(rest),
+                (None, None) => break,
+            };
+            merged.push(run);
+            known.pop_if(|rest| rest.1 == 0);
+            floor.pop_if(|rest| rest.1 == 0);
+        }
+        self.clear();
+        // Those that find no room are one entry with the last, and count as long.
+        for (until, units) in merged.into_iter().rev() {
+            self.push(until, units);
+        }
+    }
+}
+
+/// Whether what counts until then counts no more.
+const fn is_past(until: u64, time: u64) -> bool {
+    until <= time && until != u64::MAX
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const SECOND: u64 = 1_000_000_000;
-
-    /// The most that any stretch of `per` has seen; a stretch has its first instant and not its
-    /// last.
-    fn most(granted: &[(u64, u64)], per: u64) -> u64 {
-        let from = |start: u64| -> u64 {
-            let within = granted
-                .iter()
-                .filter(|(at, _)| (start..start + per).contains(at));
-            within.map(|(_, cost)| cost).sum()
-        };
-        granted.iter().map(|(at, _)| from(*at)).max().unwrap_or(0)
-    }
-
-    #[test]
-    fn the_count_is_granted_at_once_and_comes_back_one_by_one() {
-        let mut strict = Strict::new(2, SECOND);
-        strict.take(0, 1);
-        assert_eq!(strict.wait(SECOND / 2, 1), 0);
-        strict.take(SECOND / 2, 1);
-        assert_eq!(strict.wait(SECOND / 2, 1), SECOND / 2);
-        assert_eq!(strict.wait(SECOND / 2, 2), SECOND);
-        // One more turn for each count that waits.
-        assert_eq!(strict.wait(SECOND / 2, 3), SECOND / 2 + SECOND);
-        assert_eq!(strict.wait(SECOND, 1), 0);
-        assert_eq!(strict.available(SECOND), 1.0);
-    }
-
-    #[test]
-    fn what_the_upstream_says_lowers_and_never_raises() {
-        let mut strict = Strict::new(10, SECOND);
-        strict.lower_to(0, 3, Some(SECOND / 4));
-        assert_eq!(strict.available(0), 3.0);
-        strict.lower_to(0, 9, Some(SECOND));
-        assert_eq!(strict.available(0), 3.0);
-        assert_eq!(strict.available(SECOND / 4), 10.0);
-        strict.lower_to(SECOND, 0, None);
-        assert_eq!(strict.wait(SECOND, 1), SECOND);
-    }
-
-    #[test]
-    fn after_a_pause_the_count_comes_back_in_steps() {
-        let mut strict = Strict::new(16, SECOND);
-        strict.empty_until(5 * SECOND);
-        assert_eq!(strict.wait(0, 1), 5 * SECOND + SECOND / 8);
-        assert_eq!(strict.available(5 * SECOND + SECOND / 2), 8.0);
-        assert_eq!(strict.available(6 * SECOND), 16.0);
-    }
-
-    #[test]
-    fn a_large_count_is_used_to_nearly_all_of_it() {
-        let mut strict = Strict::new(6_000, 60 * SECOND);
-        let (mut now, mut granted) = (0, 0);
-        while now < 3_600 * SECOND {
-            match strict.wait(now, 10) {
-                0 => {
-                    strict.take(now, 10);
-                    granted += 10;
-                }
-                wait => now += wait,
-            }
-        }
-        assert!(granted as f64 > 0.99 * 6_000.0 * 60.0, "{granted}");
-        assert!(granted <= 6_000 * 61, "{granted}");
-    }
-
-    fn case() -> impl Strategy<Value = (u32, u64, Vec<(u64, u64)>)> {
-        (
-            prop::sample::select(vec![1_u32, 3, 10, 1_024, 1_025, 5_000]),
-            prop::sample::select(vec![1_000_u64, 999_983, SECOND]),
-            prop::collection::vec((0_u64..1_000_000_000, 1_u64..50), 1..200),
-        )
-    }
-
-    proptest! {
-        #[test]
-        fn no_stretch_of_time_sees_more_than_the_count((count, per, arrivals) in case()) {
-            let mut strict = Strict::new(count, per);
-            let (mut now, mut granted) = (0, Vec::new());
-            for (gap, cost) in arrivals {
-                now += gap % (per / 2);
-                let cost = if count > 1_000 { cost * 20 } else { cost.min(u64::from(count)) };
-                if strict.wait(now, cost) == 0 {
-                    strict.take(now, cost);
-                    granted.push((now, cost));
-                }
-                prop_assert!(strict.used <= u64::from(count));
-            }
-            prop_assert!(most(&granted, per) <= u64::from(count));
-        }
-
-        /// And no refusal is one too many, where every departure is remembered.
-        #[test]
-        fn a_refusal_names_the_first_instant_that_grants((count, per, arrivals) in case()) {
-            let mut strict = Strict::new(count, per);
-            let (mut now, mut granted) = (0, Vec::new());
-            for (gap, cost) in arrivals {
-                now += gap % per;
-                let cost = cost.min(u64::from(count));
-                let wait = strict.wait(now, cost);
-                if wait > 0 {
-                    prop_assert!(strict.wait(now + wait, cost) == 0);
-                    // Asked of an earlier instant, which prunes less.
-                    if count <= LOGGED {
-                        let mut tried = granted.clone();
-                        tried.push((now + wait - 1, cost));
-                        prop_assert!(most(&tried, per) > u64::from(count));
-                    }
-                    now += wait;
-                }
-                strict.take(now, cost);
-                granted.push((now, cost));
-            }
-            prop_assert!(most(&granted, per) <= u64::from(count));
-        }
-
-        /// The forecast for a sum of ones is when the last of them departs.
-        #[test]
-        fn the_forecast_for_a_line_is_exact(
-            count in 1_u32..20, before in prop::collection::vec(0_u64..2_000, 0..40), line in 1_u64..60,
-        ) {
-            let per = 1_000;
-            let mut strict = Strict::new(count, per);
-            let mut now = 0;
-            for gap in before {
-                now += gap % 300;
-                if strict.wait(now, 1) == 0 {
-                    strict.take(now, 1);
-                }
-            }
-            let foreseen = strict.wait(now, line);
-            let start = now;
-            for _ in 0..line {
-                now += strict.wait(now, 1);
-                strict.take(now, 1);
-            }
-            prop_assert_eq!(foreseen, now - start);
-        }
-
-        #[test]
-        fn nothing_panics_and_refunds_never_raise_the_count(
-            steps in prop::collection::vec((0_u8..7, any::<u64>(), any::<u64>()), 1..60),
-            count in 1_u32..3_000,
-        ) {
-            let mut strict = Strict::new(count, SECOND);
-            for (step, a, b) in steps {
-                match step {
-                    0 => { let _ = strict.wait(a, b); }
-                    1 => strict.take(a, b % 10_000),
-                    2 => strict.give_back(a, b % 100, a.saturating_sub(b)),
-                    3 => strict.lower_to(a, b, Some(b)),
-                    4 => strict.empty_until(a),
-                    5 => strict.set(a, (b % 5_000) as u32 + 1, b % SECOND + 1),
-                    _ => strict.refill(),
-                }
-                let sum: u64 = strict.departed.iter().map(|d| d.cost).sum();
-                prop_assert_eq!(sum, strict.used);
-                prop_assert!(strict.departed.iter().is_sorted_by_key(|d| d.until));
-            }
-        }
-    }
-}
+mod tests;

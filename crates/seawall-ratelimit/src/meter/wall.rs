@@ -1,47 +1,112 @@
-//! The clock of the wall, seen from a clock that only goes forward.
+//! What the clock on the wall shows at a reading of the running clock.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What time it was on the wall at one reading of the limiter's clock.
-///
-/// Between two settings it goes with that clock, so that paused time moves it, too. It can be set
-/// anew: a machine that slept, a clock that was corrected.
+/// Both clocks at one moment. Pure: it is read once and told anew when the clock on the wall was
+/// set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WallClock {
-    reading_ns: u64,
-    unix_ns: u128,
+    at_reading: u64,
+    unix_ns: i128,
 }
 
 impl WallClock {
-    /// What the machine says now.
-    pub(crate) fn now(reading_ns: u64) -> Self {
-        Self::at(reading_ns, SystemTime::now())
-    }
-
-    /// This is the time on the wall at that reading.
-    pub(crate) fn at(reading_ns: u64, wall: SystemTime) -> Self {
-        // A time before 1970 is a clock that was never set: its windows begin somewhere.
-        let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+    /// At `at_reading` of the running clock it was `unix_ns` nanoseconds after 1970-01-01 UTC.
+    pub(crate) const fn new(at_reading: u64, unix_ns: i128) -> Self {
         Self {
-            reading_ns,
-            unix_ns: since.as_nanos(),
+            at_reading,
+            unix_ns,
         }
     }
 
-    /// Nanoseconds since 1970 at a reading.
-    pub(crate) const fn unix_ns(self, reading_ns: u64) -> u128 {
-        if reading_ns >= self.reading_ns {
-            self.unix_ns + (reading_ns - self.reading_ns) as u128
-        } else {
-            self.unix_ns
-                .saturating_sub((self.reading_ns - reading_ns) as u128)
+    /// At `at_reading` of the running clock the wall showed `time`.
+    pub(crate) fn at(at_reading: u64, time: SystemTime) -> Self {
+        let ns = |ns: u128| i128::try_from(ns).unwrap_or(i128::MAX);
+        let unix_ns = match time.duration_since(UNIX_EPOCH) {
+            Ok(since) => ns(since.as_nanos()),
+            Err(before) => -ns(before.duration().as_nanos()),
+        };
+        Self::new(at_reading, unix_ns)
+    }
+
+    /// Reads the system's clock.
+    pub(crate) fn now(at_reading: u64) -> Self {
+        Self::at(at_reading, SystemTime::now())
+    }
+
+    /// What the wall shows at a reading, in nanoseconds after 1970-01-01 UTC.
+    pub(crate) const fn unix_ns(self, reading: u64) -> i128 {
+        let passed = reading as i128 - self.at_reading as i128;
+        self.unix_ns.saturating_add(passed)
+    }
+
+    /// The reading at which the wall shows this; 0 for what was before, `u64::MAX` for what is too
+    /// far away.
+    pub(crate) fn reading(self, unix_ns: i128) -> u64 {
+        let passed = unix_ns.saturating_sub(self.unix_ns);
+        let reading = passed.saturating_add(self.at_reading.into()).max(0);
+        u64::try_from(reading).unwrap_or(u64::MAX)
+    }
+}
+
+/// What an upstream says is left until a time, and what was taken since it said so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) left: u64,
+    pub(crate) until: u64,
+    at: u64,
+}
+
+impl Said {
+    /// What holds after the upstream has said this: the tighter of the two, as long as one of them
+    /// lasts.
+    pub(crate) fn heard(before: Option<Self>, now: u64, left: u64, until: u64) -> Self {
+        let before = before.filter(|said| now < said.until);
+        Self {
+            left: before.map_or(left, |said| said.left.min(left)),
+            until: before.map_or(until, |said| said.until.max(until)),
+            at: now,
         }
     }
 
-    /// The reading at which it will be that late on the wall; not before the reading that was set.
-    pub(crate) fn reading(self, unix_ns: u128) -> u64 {
-        let ahead = unix_ns.saturating_sub(self.unix_ns);
-        let ahead = u64::try_from(ahead).unwrap_or(u64::MAX);
-        self.reading_ns.saturating_add(ahead)
+    pub(crate) const fn take(&mut self, cost: u64) {
+        self.left = self.left.saturating_sub(cost);
+    }
+
+    /// What was taken before the upstream spoke is not known to it, and does not come back.
+    pub(crate) const fn give_back(&mut self, cost: u64, taken_at: u64) {
+        if taken_at > self.at {
+            self.left = self.left.saturating_add(cost);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn readings_and_times_of_the_wall_are_each_other_s_inverse_and_saturate() {
+        let wall = WallClock::new(100, 1_000);
+        assert_eq!((wall.unix_ns(150), wall.unix_ns(0)), (1_050, 900));
+        assert_eq!((wall.reading(1_050), wall.reading(800)), (150, 0));
+        assert_eq!(wall.reading(i128::MAX), u64::MAX);
+        assert_eq!(wall.reading(i128::MIN), 0);
+        let far = WallClock::new(u64::MAX, i128::MIN);
+        assert_eq!(
+            (far.unix_ns(0), far.reading(i128::MIN)),
+            (i128::MIN, u64::MAX)
+        );
+    }
+
+    #[test]
+    fn times_of_the_system_before_and_after_1970_are_read() {
+        let (after, before) = (Duration::from_secs(5), Duration::from_secs(3));
+        let wall = WallClock::at(7, UNIX_EPOCH + after);
+        assert_eq!(wall, WallClock::new(7, 5_000_000_000));
+        let wall = WallClock::at(7, UNIX_EPOCH - before);
+        assert_eq!(wall, WallClock::new(7, -3_000_000_000));
+        assert!(WallClock::now(0).unix_ns(0) > 0);
     }
 }

@@ -1,333 +1,359 @@
-//! So much from one full minute (hour, ...) of the wall clock to the next.
+//! A count from one full minute (hour, ...) of the clock on the wall to the next.
+//!
+//! The windows are numbered: number `k` is from `k * per + offset` to the same of `k + 1`. Numbers
+//! only grow; when the clock on the wall is set back, time stands still at the begin of the
+//! window that was reached, and nothing is granted twice.
+//!
+//! With a margin, what departs less than `margin` after the begin of a window counts in the one
+//! before, too, and what departs in the last `margin` in the one after. As long as the upstream's
+//! clock differs by at most that, what it counts in one of its windows is part of what is counted
+//! here in the same one.
 
-use super::wall::WallClock;
+use super::wall::{Said, WallClock};
 
-/// Counts the window that is now, and the ones beside it: with a margin, what departs near an edge
-/// counts on both sides of it, since the upstream's clock may see it there.
-#[derive(Debug)]
+/// After so many windows, whatever was taken before is of no effect, and grants come evenly.
+const SETTLED: u32 = 12;
+
+/// A limit per window of the clock on the wall.
+#[derive(Clone, Debug)]
 pub(crate) struct Window {
     count: u64,
-    per_ns: u64,
-    offset_ns: u64,
-    margin_ns: u64,
+    per: u64,
+    offset: u64,
+    margin: u64,
     wall: WallClock,
-    /// The number of the window that is now, counted from 1970. Only grows: a wall clock that goes
-    /// back gives nothing back.
-    id: u128,
-    before: u64,
-    used: u64,
-    next: u64,
+    used: Used,
+    /// When this window was reached, in readings.
+    began: u64,
+    /// When the clock on the wall was last told.
+    told: u64,
     /// Nothing is granted before.
-    not_before: u64,
+    shut: u64,
+    said: Option<Said>,
 }
 
-/// What a window is made of.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shape {
-    pub(super) count: u32,
-    pub(super) per_ns: u64,
-    pub(super) offset_ns: u64,
-    pub(super) margin_ns: u64,
+/// What counts in the window before, in this one, and in the one after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Used {
+    id: i128,
+    units: [u64; 3],
+}
+
+impl Used {
+    /// Steps on to a later window.
+    fn advance(&mut self, id: i128) {
+        let [_, this, next] = self.units;
+        self.units = match id.saturating_sub(self.id) {
+            ..=0 => return,
+            1 => [this, next, 0],
+            2 => [next, 0, 0],
+            _ => [0; 3],
+        };
+        self.id = id;
+    }
+}
+
+/// A part of a window in which departures count in the same windows.
+struct Phase {
+    id: i128,
+    /// Of before, this and next.
+    counts: [bool; 3],
+    /// Where it ends, on the wall.
+    end: i128,
 }
 
 impl Window {
-    pub(super) fn new(shape: Shape, now_ns: u64, wall: WallClock) -> Self {
+    /// At most `count` per window; `at_reading` is now.
+    pub(crate) fn new(
+        count: u32,
+        per_ns: u64,
+        offset_ns: u64,
+        margin_ns: u64,
+        wall: WallClock,
+        now: u64,
+    ) -> Self {
+        let per = per_ns.max(1);
         let mut window = Self {
-            count: shape.count.into(),
-            per_ns: shape.per_ns.max(1),
-            offset_ns: shape.offset_ns,
-            margin_ns: shape.margin_ns,
+            count: count.max(1).into(),
+            per,
+            offset: offset_ns,
+            margin: margin_ns.min(per),
             wall,
-            id: 0,
-            before: 0,
-            used: 0,
-            next: 0,
-            not_before: 0,
+            used: Used {
+                id: 0,
+                units: [0; 3],
+            },
+            began: now,
+            told: now,
+            shut: 0,
+            said: None,
         };
-        window.id = window.id_at(now_ns);
+        window.used.id = window.id(wall.unix_ns(now));
         window
     }
 
-    pub(super) const fn capacity(&self) -> u64 {
+    /// The most that one call may cost.
+    pub(crate) const fn capacity(&self) -> u64 {
         self.count
     }
 
-    const fn id_at(&self, now_ns: u64) -> u128 {
-        let unix = self.wall.unix_ns(now_ns);
-        unix.saturating_sub(self.offset_ns as u128) / self.per_ns as u128
-    }
-
-    /// The reading at which a window begins.
-    fn start(&self, id: u128) -> u64 {
-        let unix = id.saturating_mul(self.per_ns.into());
-        self.wall
-            .reading(unix.saturating_add(self.offset_ns.into()))
-    }
-
-    fn advance(&mut self, now_ns: u64) {
-        let id = self.id_at(now_ns);
-        match id.checked_sub(self.id) {
-            None | Some(0) => return,
-            Some(1) => {
-                self.before = self.used;
-                self.used = self.next;
-            }
-            Some(_) => {
-                self.before = 0;
-                self.used = 0;
-            }
+    /// Nanoseconds from `now` until the last of several costs, `cost` in sum, is granted. Up to
+    /// the capacity the sum is taken for one cost, above for ones; for each it is exact.
+    pub(crate) fn wait(&mut self, now: u64, cost: u64) -> u64 {
+        self.advance(now);
+        if cost == 0 {
+            return 0;
         }
-        self.next = 0;
-        self.id = id;
-    }
-
-    /// Whether an instant of the window that is now is near its start, and near its end.
-    fn near(&self, now_ns: u64) -> (bool, bool) {
-        if self.margin_ns == 0 {
-            return (false, false);
-        }
-        let after_start = now_ns.saturating_sub(self.start(self.id));
-        let to_end = self.start(self.id + 1).saturating_sub(now_ns);
-        (after_start < self.margin_ns, to_end <= self.margin_ns)
-    }
-
-    /// In how many nanoseconds the last of several costs, `cost` in sum, is granted.
-    pub(super) fn wait(&mut self, now_ns: u64, cost: u64) -> u64 {
-        self.advance(now_ns);
-        let begins = self.not_before;
-        if begins > now_ns {
-            let after = self.wait_from(begins, cost);
-            return (begins - now_ns).saturating_add(after);
-        }
-        self.wait_from(now_ns, cost)
-    }
-
-    fn wait_from(&self, now_ns: u64, cost: u64) -> u64 {
-        let ahead = self.id_at(now_ns).saturating_sub(self.id);
-        let (before, used, next) = match ahead {
-            0 => (self.before, self.used, self.next),
-            1 => (self.used, self.next, 0),
-            _ => (0, 0, 0),
+        let start = now.max(self.shut);
+        let end = if cost <= self.count {
+            self.first(start, cost)
+        } else {
+            self.last(start, cost)
         };
-        let id = self.id + ahead;
-        let (start, end) = (self.start(id), self.start(id + 1));
-        let fits = |used: u64| used.saturating_add(cost) <= self.count;
-        let begun = |start: u64| start.saturating_add(self.margin_ns).saturating_sub(now_ns);
-        if cost <= self.count {
-            let near_end = end.saturating_sub(now_ns) <= self.margin_ns && self.margin_ns > 0;
-            if fits(used) && (!near_end || fits(next)) {
-                let near_start = now_ns.saturating_sub(start) < self.margin_ns;
-                return if near_start && !fits(before) {
-                    begun(start)
-                } else {
-                    0
-                };
+        match end {
+            u64::MAX => u64::MAX,
+            end => end - now,
+        }
+    }
+
+    /// The first instant from `start` that grants this cost.
+    fn first(&self, start: u64, cost: u64) -> u64 {
+        let mut used = self.used;
+        let mut at = start;
+        // Each window has three phases, and may be cut by what the upstream said.
+        for _ in 0..4 * SETTLED {
+            let phase = self.phase(at);
+            used.advance(phase.id);
+            if self.room(&used, &phase, at, self.said) >= cost {
+                return at;
             }
-            if fits(next) {
-                // What is now full is near the start of the next one as well.
-                return if fits(used) && self.margin_ns > 0 {
-                    end.saturating_sub(now_ns)
-                } else {
-                    begun(end)
-                };
+            at = self.next(&phase, at);
+        }
+        u64::MAX
+    }
+
+    /// When the last of so many ones is granted.
+    fn last(&self, start: u64, cost: u64) -> u64 {
+        let (mut used, mut said) = (self.used, self.said);
+        let (mut at, mut left) = (start, cost);
+        let (mut granted_at, mut settled) = (start, 0);
+        while settled < SETTLED {
+            let phase = self.phase(at);
+            used.advance(phase.id);
+            let units = self.room(&used, &phase, at, said).min(left);
+            for (window, _) in counted(&mut used.units, phase.counts) {
+                *window += units;
             }
-            return begun(self.start(id + 2));
-        }
-        let room = self.count.saturating_sub(used) + self.count.saturating_sub(next);
-        let windows = cost.saturating_sub(room).div_ceil(self.count);
-        begun(self.start((id + 1).saturating_add(windows.into())))
-    }
-
-    /// Counts a departure, whether there is room for it or not.
-    pub(super) fn take(&mut self, now_ns: u64, cost: u64) {
-        self.advance(now_ns);
-        self.used = self.used.saturating_add(cost);
-        let (near_start, near_end) = self.near(now_ns);
-        if near_start {
-            self.before = self.before.saturating_add(cost);
-        }
-        if near_end {
-            self.next = self.next.saturating_add(cost);
-        }
-    }
-
-    /// Takes back what departed at `taken_at` in vain.
-    pub(super) fn give_back(&mut self, now_ns: u64, cost: u64, taken_at: u64) {
-        self.advance(now_ns);
-        if self.id_at(taken_at) == self.id {
-            let (_, near_end) = self.near(taken_at);
-            self.used = self.used.saturating_sub(cost);
-            if near_end {
-                self.next = self.next.saturating_sub(cost);
+            if let Some(said) = &mut said {
+                said.take(units);
+            }
+            left -= units;
+            if units > 0 {
+                granted_at = at;
+            }
+            if left == 0 {
+                return at;
+            }
+            if units == self.count {
+                settled += 1;
+            }
+            at = self.next(&phase, at);
+            if at == u64::MAX {
+                return at;
             }
         }
+        // With a margin of half a window or more, grants of a full count block the one after.
+        let windows = match self.margin {
+            all if all == self.per => 3,
+            half if u128::from(half) * 2 >= self.per.into() => 2,
+            _ => 1_u128,
+        };
+        let more = u128::from(left.div_ceil(self.count)) * windows * u128::from(self.per);
+        granted_at.saturating_add(u64::try_from(more).unwrap_or(u64::MAX))
     }
 
-    /// Has no more than `left` until `until`, or until the window ends.
-    pub(super) fn lower_to(&mut self, now_ns: u64, left: u64, until: Option<u64>) {
-        self.advance(now_ns);
-        let used = self.count.saturating_sub(left);
-        self.used = self.used.max(used);
-        // The upstream's window ends later than ours.
-        if until.is_some_and(|until| until > self.start(self.id + 1)) {
-            self.next = self.next.max(used);
+    /// Takes `cost` now, whether it is there or not. What is taken over the count is owed to the
+    /// end of the window, as with the upstream.
+    pub(crate) fn take(&mut self, now: u64, cost: u64) {
+        self.advance(now);
+        let phase = self.phase(now);
+        for (window, _) in counted(&mut self.used.units, phase.counts) {
+            *window = window.saturating_add(cost);
+        }
+        if let Some(said) = &mut self.said {
+            said.take(cost);
         }
     }
 
-    pub(super) fn empty_until(&mut self, at: u64) {
-        self.not_before = self.not_before.max(at);
+    /// Puts back what was taken at `taken_at` and did not depart, when that was in this window.
+    pub(crate) fn give_back(&mut self, now: u64, cost: u64, taken_at: u64) {
+        self.advance(now);
+        if let Some(said) = &mut self.said {
+            said.give_back(cost, taken_at);
+        }
+        // Numbers only grow: what was taken since this window was reached counted in it.
+        if taken_at < self.began {
+            return;
+        }
+        let mut counts = [false, true, false];
+        if taken_at >= self.told {
+            counts = self.phase(taken_at).counts;
+        }
+        for (window, _) in counted(&mut self.used.units, counts) {
+            *window = window.saturating_sub(cost);
+        }
     }
 
-    /// Changes count and window; what was used of the one that is now stays used.
-    pub(super) fn set(&mut self, now_ns: u64, shape: Shape) {
-        self.advance(now_ns);
-        let (used, not_before) = (self.used, self.not_before);
-        *self = Self::new(shape, now_ns, self.wall);
-        (self.used, self.not_before) = (used, not_before);
+    /// How much is there now; below zero by what is owed.
+    pub(crate) fn available(&self, now: u64) -> f64 {
+        let phase = self.phase(now);
+        let mut used = self.used;
+        used.advance(phase.id);
+        let owed = self.count as f64 - used.units[1] as f64;
+        let room = self.room(&used, &phase, now, self.said) as f64;
+        if now < self.shut {
+            owed.min(0.0)
+        } else {
+            owed.min(room)
+        }
     }
 
-    pub(super) fn set_wall_clock(&mut self, wall: WallClock) {
+    /// How much counts in the window of now.
+    #[cfg(test)]
+    pub(crate) fn used(&self, now: u64) -> u64 {
+        let mut used = self.used;
+        used.advance(self.phase(now).id);
+        used.units[1]
+    }
+
+    /// The upstream says that so much is left, until it starts anew. Where more is left here, no
+    /// more is granted until then, but at most for the time of one window; when it says no time,
+    /// to the end of this one. A time that has passed says nothing.
+    pub(crate) fn lower_to(&mut self, now: u64, remaining: u64, resets_at: Option<u64>) {
+        self.advance(now);
+        let phase = self.phase(now);
+        if self.room(&self.used, &phase, now, None) <= remaining {
+            return;
+        }
+        let until = match resets_at {
+            Some(at) => at.min(now.saturating_add(self.per)),
+            None => self.wall.reading(self.begin(phase.id.saturating_add(1))),
+        };
+        if until > now {
+            self.said = Some(Said::heard(self.said, now, remaining, until));
+        }
+    }
+
+    /// Grants nothing before `at`.
+    pub(crate) fn empty_until(&mut self, at: u64) {
+        self.shut = self.shut.max(at);
+    }
+
+    /// Changes the limit. What counts in the window of now goes on to count in that of now.
+    pub(crate) fn set(
+        &mut self,
+        now: u64,
+        count: u32,
+        per_ns: u64,
+        offset_ns: u64,
+        margin_ns: u64,
+    ) {
+        self.advance(now);
+        let per = per_ns.max(1);
+        let moved = (per, offset_ns) != (self.per, self.offset);
+        self.count = count.max(1).into();
+        self.per = per;
+        self.offset = offset_ns;
+        self.margin = margin_ns.min(per);
+        if moved {
+            self.used.id = self.id(self.wall.unix_ns(now));
+        }
+        // Refunds of what counted in other windows would be another's.
+        self.told = now.saturating_add(1);
+    }
+
+    /// Forgets what the upstream said. The count of the window stays: its end is near, and the
+    /// upstream does not forget it.
+    pub(crate) fn refill(&mut self, _now: u64) {
+        self.shut = 0;
+        self.said = None;
+    }
+
+    /// Whether it is like a new one.
+    pub(crate) fn is_unused(&self, now: u64) -> bool {
+        let mut used = self.used;
+        used.advance(self.phase(now).id);
+        used.units == [0; 3] && now >= self.shut && self.said.is_none_or(|said| now >= said.until)
+    }
+
+    /// The clock on the wall was read anew.
+    pub(crate) fn set_wall_clock(&mut self, now: u64, wall: WallClock) {
+        self.advance(now);
         self.wall = wall;
+        self.told = now.saturating_add(1);
+        self.advance(now);
     }
 
-    pub(super) fn available(&mut self, now_ns: u64) -> f64 {
-        self.advance(now_ns);
-        self.count as f64 - self.used as f64
+    fn advance(&mut self, now: u64) {
+        let id = self.id(self.wall.unix_ns(now));
+        if id > self.used.id {
+            self.used.advance(id);
+            self.began = now;
+        }
+        if self.said.is_some_and(|said| now >= said.until) {
+            self.said = None;
+        }
     }
 
-    pub(super) fn is_unused(&mut self, now_ns: u64) -> bool {
-        self.advance(now_ns);
-        self.used == 0 && self.next == 0 && self.not_before <= now_ns
+    fn id(&self, unix_ns: i128) -> i128 {
+        let since = unix_ns.saturating_sub(self.offset.into());
+        since.div_euclid(self.per.into())
     }
+
+    fn begin(&self, id: i128) -> i128 {
+        id.saturating_mul(self.per.into())
+            .saturating_add(self.offset.into())
+    }
+
+    /// Where a reading is. What the wall shows before the window that was reached is its begin.
+    fn phase(&self, at: u64) -> Phase {
+        let unix_ns = self.wall.unix_ns(at).max(self.begin(self.used.id));
+        let id = self.id(unix_ns);
+        let (begin, end) = (self.begin(id), self.begin(id.saturating_add(1)));
+        let margin = i128::from(self.margin);
+        let (head, tail) = (begin.saturating_add(margin), end.saturating_sub(margin));
+        let end = [head, tail, end].into_iter().filter(|end| *end > unix_ns);
+        Phase {
+            id,
+            counts: [unix_ns < head, true, unix_ns >= tail],
+            end: end.min().unwrap_or(i128::MAX),
+        }
+    }
+
+    /// The first reading after this phase, or after what the upstream said.
+    fn next(&self, phase: &Phase, at: u64) -> u64 {
+        let end = self.wall.reading(phase.end).max(at.saturating_add(1));
+        match self.said {
+            Some(said) if at < said.until => end.min(said.until),
+            _ => end,
+        }
+    }
+
+    fn room(&self, used: &Used, phase: &Phase, at: u64, said: Option<Said>) -> u64 {
+        let mut units = used.units;
+        let used = counted(&mut units, phase.counts).map(|(units, _)| *units);
+        let room = self.count.saturating_sub(used.max().unwrap_or(0));
+        match said {
+            Some(said) if at < said.until => room.min(said.left),
+            _ => room,
+        }
+    }
+}
+
+/// Those of the windows that count.
+fn counted(units: &mut [u64; 3], counts: [bool; 3]) -> impl Iterator<Item = (&mut u64, bool)> {
+    units.iter_mut().zip(counts).filter(|(_, counts)| *counts)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
-
-    use super::*;
-    use proptest::prelude::*;
-
-    const SECOND: u64 = 1_000_000_000;
-    const MINUTE: u64 = 60 * SECOND;
-
-    fn shape(count: u32, margin_ns: u64) -> Shape {
-        Shape {
-            count,
-            per_ns: MINUTE,
-            offset_ns: 0,
-            margin_ns,
-        }
-    }
-
-    /// 20 seconds after a full minute.
-    fn wall() -> WallClock {
-        WallClock::at(0, UNIX_EPOCH + Duration::from_secs(60_000_020))
-    }
-
-    #[test]
-    fn a_window_begins_with_the_full_minute() {
-        let mut window = Window::new(shape(3, 0), 0, wall());
-        window.take(0, 3);
-        assert_eq!(window.wait(0, 1), 40 * SECOND);
-        assert_eq!(window.wait(39 * SECOND, 3), SECOND);
-        assert_eq!(window.wait(0, 4), 40 * SECOND + MINUTE);
-        assert_eq!(window.wait(40 * SECOND, 3), 0);
-        window.take(40 * SECOND, 1);
-        assert_eq!(window.available(41 * SECOND), 2.0);
-    }
-
-    #[test]
-    fn an_offset_moves_the_edge_and_a_wall_clock_that_goes_back_gives_nothing_back() {
-        let mut late = shape(1, 0);
-        late.offset_ns = 30 * SECOND;
-        let mut window = Window::new(late, 0, wall());
-        window.take(0, 1);
-        assert_eq!(window.wait(0, 1), 10 * SECOND);
-        window.set_wall_clock(WallClock::at(
-            0,
-            UNIX_EPOCH + Duration::from_secs(59_000_000),
-        ));
-        assert!(window.wait(0, 1) > 100 * MINUTE);
-        window.set_wall_clock(wall());
-        assert_eq!(window.wait(0, 1), 10 * SECOND);
-    }
-
-    #[test]
-    fn near_an_edge_a_departure_counts_on_both_sides() {
-        let mut window = Window::new(shape(2, SECOND), 0, wall());
-        let edge = 40 * SECOND;
-        window.take(edge - SECOND / 2, 2);
-        // Both may be seen in the next minute.
-        assert_eq!(window.wait(edge, 1), MINUTE + SECOND);
-        let mut window = Window::new(shape(2, SECOND), 0, wall());
-        window.take(0, 2);
-        // A clock that is late sees the start of the next minute in this one.
-        assert_eq!(window.wait(0, 1), edge + SECOND);
-    }
-
-    proptest! {
-        /// Whatever the upstream's clock says within the margin, no window of it sees more.
-        #[test]
-        fn no_window_of_a_clock_within_the_margin_sees_more_than_the_count(
-            count in 1_u32..20,
-            margin in prop::sample::select(vec![0, SECOND, 10 * SECOND]),
-            skew in -1.0_f64..1.0,
-            gaps in prop::collection::vec((0_u64..10 * SECOND, 1_u64..4), 1..200),
-        ) {
-            let mut window = Window::new(shape(count, margin), 0, wall());
-            let mut now = 0;
-            let mut seen = std::collections::BTreeMap::<u128, u64>::new();
-            for (gap, cost) in gaps {
-                now += gap;
-                let cost = cost.min(count.into());
-                let wait = window.wait(now, cost);
-                if wait < 5 * SECOND {
-                    now += wait;
-                    prop_assert_eq!(window.wait(now, cost), 0, "after a wait of {}", wait);
-                    window.take(now, cost);
-                    let skewed = wall().unix_ns(now) as i128 + (skew * margin as f64 * 0.999) as i128;
-                    *seen.entry(skewed as u128 / u128::from(MINUTE)).or_default() += cost;
-                }
-            }
-            prop_assert!(seen.values().all(|seen| *seen <= u64::from(count)), "{seen:?}");
-        }
-
-        #[test]
-        fn a_refusal_names_the_first_instant_that_grants(
-            count in 1_u32..20, before in prop::collection::vec((0_u64..30 * SECOND, 1_u64..4), 0..30), cost in 1_u64..20,
-        ) {
-            let mut window = Window::new(shape(count, 0), 0, wall());
-            let mut now = 0;
-            for (gap, cost) in before {
-                now += gap;
-                if window.wait(now, cost) == 0 {
-                    window.take(now, cost);
-                }
-            }
-            let cost = cost.min(count.into());
-            let wait = window.wait(now, cost);
-            if wait > 0 {
-                prop_assert!(window.wait(now + wait - 1, cost) > 0);
-                prop_assert_eq!(window.wait(now + wait, cost), 0);
-            }
-        }
-
-        #[test]
-        fn nothing_panics(steps in prop::collection::vec((0_u8..8, any::<u64>(), any::<u64>()), 1..60)) {
-            let mut window = Window::new(shape(5, SECOND), 0, wall());
-            for (step, a, b) in steps {
-                match step {
-                    0 => { let _ = window.wait(a, b); }
-                    1 => window.take(a, b),
-                    2 => window.give_back(a, b, a.saturating_sub(b)),
-                    3 => window.lower_to(a, b, Some(b)),
-                    4 => window.empty_until(a),
-                    5 => window.set(a, shape((b % 500) as u32 + 1, b % MINUTE)),
-                    6 => window.set_wall_clock(WallClock::at(a, UNIX_EPOCH + Duration::from_nanos(b))),
-                    _ => { let _ = window.available(a); }
-                }
-            }
-        }
-    }
-}
+mod tests;

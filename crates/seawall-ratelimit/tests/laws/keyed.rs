@@ -302,7 +302,10 @@ fn a_known_key_allocates_nothing_and_takes_less_than_64_bytes() {
 
 #[test]
 fn a_quota_file_is_refused() {
-    let file = seawall_ratelimit::QuotaFile::open("/no/such/folder/x").unwrap();
+    let path = format!("seawall-law-keyed-{}.quota", std::process::id());
+    let path = std::env::temp_dir().join(path);
+    let file = seawall_ratelimit::QuotaFile::open(&path).unwrap();
+    std::fs::remove_file(path).unwrap();
     let limit = Limit::daily(5, seawall_ratelimit::Midnight::utc()).kept_in(file);
     let config = RateLimitConfig::builder().limit(limit).build().unwrap();
     let error = PerKeyLimitLayer::new("keys", config).unwrap_err();

@@ -140,8 +140,13 @@ async fn a_quota_survives_in_its_file() {
     for n in 0..7 {
         assert!(call(&mut svc, n).poll().is_ready());
     }
-    // While the first process is there, and after it.
-    assert_eq!(with_file().handle().tokens(), 18.0);
+    // As a process that was killed leaves it.
+    let killed = path.with_extension("killed");
+    std::fs::copy(&path, &killed).expect("it was written");
+    let file = QuotaFile::open(&killed).expect("a file of this kind");
+    let quota = Limit::daily(25, Midnight::utc()).kept_in(file);
+    assert_eq!(several([quota], Duration::ZERO).handle().tokens(), 18.0);
+    std::fs::remove_file(killed).expect("it is there");
     drop((svc, before));
     let after = with_file();
     assert_eq!(after.handle().tokens(), 18.0);

@@ -1,0 +1,401 @@
+use super::*;
+use proptest::prelude::*;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// Takes as soon as it can, `cost` at a time, until the clock is at `end`; answers how much.
+fn at_full_load(strict: &mut Strict, end: u64, cost: u64) -> Vec<Run> {
+    let (mut now, mut grants) = (0, Vec::new());
+    while now < end {
+        match strict.wait(now, cost) {
+            0 => {
+                strict.take(now, cost);
+                grants.push((now, cost));
+            }
+            wait => now += wait,
+        }
+    }
+    grants
+}
+
+/// The most that any half-open stretch of this length has seen.
+fn busiest(grants: &[Run], span: u64) -> u64 {
+    let (mut from, mut sum, mut most) = (0, 0, 0);
+    for (at, cost) in grants {
+        sum += cost;
+        while grants[from].0 + span <= *at {
+            sum -= grants[from].1;
+            from += 1;
+        }
+        most = most.max(sum);
+    }
+    most
+}
+
+#[test]
+fn a_departure_counts_until_exactly_the_time_has_passed() {
+    let mut strict = Strict::new(2, SECOND, 0);
+    strict.take(0, 1);
+    strict.take(400_000_000, 1);
+    assert_eq!(strict.wait(400_000_000, 1), 600_000_000);
+    assert_eq!(strict.wait(999_999_999, 1), 1);
+    assert_eq!(strict.wait(SECOND, 1), 0);
+    assert_eq!(strict.wait(SECOND, 2), 400_000_000);
+    assert_eq!(strict.used(SECOND), 1);
+    assert!((strict.available(SECOND) - 1.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_margin_makes_the_stretch_longer() {
+    let mut strict = Strict::new(1, SECOND, 50_000_000);
+    strict.take(0, 1);
+    assert_eq!(strict.wait(SECOND, 1), 50_000_000);
+}
+
+#[test]
+fn large_counts_keep_the_bound_and_use_95_percent_at_full_load() {
+    for (count, cost) in [(1_025, 1), (6_000, 7), (100_000, 61)] {
+        let mut strict = Strict::new(count, 60 * SECOND, 0);
+        let end = 20 * 60 * SECOND;
+        let grants = at_full_load(&mut strict, end, cost);
+        assert!(busiest(&grants, 60 * SECOND) <= u64::from(count));
+        let granted: u64 = grants.iter().map(|grant| grant.1).sum();
+        let allowed = u64::from(count) * 20;
+        assert!(granted * 100 >= allowed * 95, "{granted} of {allowed}");
+    }
+}
+
+#[test]
+fn no_entry_is_allocated_per_departure() {
+    for count in [1, 1_024, 1_025, u32::MAX] {
+        let mut strict = Strict::new(count, SECOND, 0);
+        let room = strict.log.capacity();
+        assert!(room >= strict.room && strict.room <= 1_024);
+        let mut now = 0;
+        for step in 0..5_000 {
+            strict.take(now, 1);
+            now += step * 1_000;
+        }
+        assert_eq!(strict.log.capacity(), room);
+    }
+}
+
+#[test]
+fn what_was_taken_over_the_count_is_owed_for_one_time() {
+    let mut strict = Strict::new(10, SECOND, 0);
+    strict.take(0, 35);
+    assert_eq!(strict.wait(1, 1), SECOND - 1);
+    assert_eq!(strict.used(1), 35);
+    assert_eq!(strict.wait(SECOND, 10), 0);
+}
+
+#[test]
+fn nothing_comes_before_the_time_it_was_emptied_until_and_then_it_comes_evenly() {
+    for count in [4, 4_000] {
+        let mut strict = Strict::new(count, SECOND, 0);
+        strict.take(0, 1);
+        strict.empty_until(10 * SECOND);
+        assert!(strict.wait(0, 1) > 10 * SECOND);
+        assert_eq!(strict.available(10 * SECOND - 1), 0.0);
+        let mut grants = Vec::new();
+        let mut now = 0;
+        while now < 11 * SECOND {
+            match strict.wait(now, 1) {
+                0 => {
+                    strict.take(now, 1);
+                    grants.push(now);
+                }
+                wait => now += wait,
+            }
+        }
+        let half = grants.iter().filter(|at| **at <= 10 * SECOND + SECOND / 2);
+        let half = half.count() as u32;
+        assert!(
+            (count / 2).abs_diff(half) <= count / 100,
+            "{half} of {count}"
+        );
+    }
+}
+
+#[test]
+fn growing_while_emptied_grants_nothing_before_the_time() {
+    let mut strict = Strict::new(4, SECOND, 0);
+    strict.empty_until(10 * SECOND);
+    strict.set(0, 100, SECOND, 0);
+    assert_eq!(strict.wait(0, 1), 10 * SECOND);
+    strict.refill(0);
+    assert_eq!(strict.wait(0, 100), 0);
+    assert!(strict.is_unused(0));
+}
+
+#[test]
+fn the_upstream_corrects_downwards_only_and_for_the_time_of_the_limit_at_most() {
+    let mut strict = Strict::new(10, SECOND, 0);
+    strict.take(0, 6);
+    strict.lower_to(0, 9, Some(SECOND / 2));
+    assert_eq!(strict.used(0), 6);
+    strict.lower_to(0, 1, Some(SECOND / 2));
+    assert_eq!(strict.wait(0, 1), 0);
+    assert_eq!(strict.wait(0, 2), SECOND / 2);
+    assert_eq!(strict.wait(0, 4), SECOND / 2);
+    assert_eq!(strict.wait(0, 5), SECOND);
+    // Not that of an upstream whose clock is hours off.
+    strict.lower_to(0, 0, Some(7_200 * SECOND));
+    assert_eq!(strict.wait(0, 1), SECOND);
+    strict.lower_to(SECOND, 0, Some(SECOND));
+    assert_eq!(strict.wait(SECOND, 10), 0);
+    strict.lower_to(SECOND, 3, None);
+    assert_eq!(strict.wait(SECOND, 4), SECOND);
+}
+
+#[test]
+fn a_refund_from_before_a_correction_does_not_raise_what_the_upstream_said() {
+    let mut strict = Strict::new(10, SECOND, 0);
+    strict.take(0, 6);
+    strict.lower_to(10, 0, Some(SECOND));
+    strict.give_back(20, 6, 0);
+    assert_eq!(strict.used(20), 10);
+}
+
+#[test]
+fn a_refund_takes_away_what_was_taken_then() {
+    let mut strict = Strict::new(10, SECOND, 0);
+    strict.take(0, 3);
+    strict.take(100, 5);
+    strict.take(200, 2);
+    strict.give_back(300, 4, 100);
+    assert_eq!(strict.used(300), 6);
+    assert_eq!(strict.wait(300, 4), 0);
+    assert_eq!(strict.wait(300, 7), SECOND - 300);
+    assert_eq!(strict.wait(300, 8), SECOND - 200);
+    // Nothing but what counts can come back.
+    strict.give_back(300, u64::MAX, 100);
+    assert_eq!(strict.used(300), 3);
+    strict.give_back(5 * SECOND, 3, 0);
+    assert_eq!(strict.used(5 * SECOND), 0);
+}
+
+#[test]
+fn a_smaller_count_waits_for_what_counts_and_a_larger_one_grants_the_difference() {
+    let mut strict = Strict::new(10, SECOND, 0);
+    strict.take(0, 10);
+    strict.set(0, 2, SECOND, 0);
+    assert_eq!((strict.capacity(), strict.wait(0, 1)), (2, SECOND));
+    assert_eq!(strict.clone().wait(SECOND, 2), 0);
+    strict.set(0, 5_000, SECOND, 0);
+    assert_eq!(strict.wait(0, 4_990), 0);
+    assert!(strict.wait(0, 4_991) >= SECOND);
+    // A time that becomes longer keeps what counts for longer.
+    strict.set(0, 10, 60 * SECOND, 0);
+    assert!(strict.wait(SECOND, 1) >= 59 * SECOND);
+}
+
+#[test]
+fn no_extreme_panics_or_blocks_what_should_come() {
+    for count in [1, 1_024, 1_025, u32::MAX] {
+        for span in [0, 1, SECOND, u64::MAX] {
+            for now in [0, 1, SECOND, u64::MAX - 1, u64::MAX] {
+                let mut strict = Strict::new(count, span, span);
+                strict.take(now, u64::MAX);
+                strict.take(now, u64::MAX);
+                let _ = (strict.wait(now, u64::MAX), strict.wait(0, 1));
+                strict.give_back(now, u64::MAX, now);
+                strict.give_back(0, u64::MAX, 0);
+                assert_eq!(strict.used(now), 0);
+                strict.lower_to(now, 0, Some(u64::MAX));
+                strict.lower_to(now, 0, None);
+                strict.empty_until(u64::MAX);
+                assert!(now == u64::MAX || strict.wait(now, 1) == u64::MAX);
+                strict.set(now, 1, u64::MAX, 1);
+                strict.set(now, u32::MAX, 0, 0);
+                let _ = (strict.wait(now, 1), strict.available(now), strict.used(now));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_refund_of_what_counts_no_more_takes_nothing_from_what_does() {
+    let mut strict = Strict::new(1, 1_000, 0);
+    strict.take(0, 1);
+    strict.take(1_000, 1);
+    strict.give_back(1_001, 1, 0);
+    assert_eq!(strict.wait(1_001, 1), 999);
+}
+
+/// Calls that were cancelled, debits, and calls that are only watched come at any rate.
+#[test]
+fn the_log_never_has_more_entries_than_room() {
+    let mut strict = Strict::new(10, 3_600 * SECOND, 0);
+    for at in 0..10_000 {
+        strict.take(at, 1);
+        strict.give_back(at, 1, at);
+    }
+    assert!(strict.log.is_empty());
+    for at in 10_000..20_000 {
+        strict.take(at, 1);
+    }
+    assert_eq!((strict.log.len(), strict.used(20_000)), (10, 10_000));
+}
+
+#[test]
+fn a_refund_finds_what_was_taken_before_the_log_was_cut_into_slices() {
+    let mut strict = Strict::new(1_024, 1_280_000, 0);
+    strict.take(5, 1);
+    strict.take(9_000, 1_000);
+    strict.set(9_000, 1_025, 1_280_000, 0);
+    strict.give_back(9_001, 1, 5);
+    assert_eq!(strict.used(9_001), 1_000);
+    assert!(strict.wait(1_280_005, 26) > 0);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Pass(u64),
+    Back(u64),
+    Try(u64),
+    Refund(usize),
+    Lower(u64, Option<u64>),
+    Empty(u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (0_u64..400).prop_map(Step::Pass),
+        1 => (0_u64..400).prop_map(Step::Back),
+        8 => (0_u64..5).prop_map(Step::Try),
+        2 => (0_usize..8).prop_map(Step::Refund),
+        1 => (0_u64..12, prop::option::of(0_u64..3_000)).prop_map(|(left, at)| Step::Lower(left, at)),
+        1 => (0_u64..300).prop_map(Step::Empty),
+    ];
+    prop::collection::vec(step, 1..150)
+}
+
+proptest! {
+    /// As the definition says, with a list of all departures.
+    #[test]
+    fn grants_are_those_of_the_definition(
+        count in 1_u32..12,
+        span in 1_u64..2_000,
+        arrivals in prop::collection::vec((0_u64..400, 1_u64..5), 1..150),
+    ) {
+        let mut strict = Strict::new(count, span, 0);
+        let mut grants: Vec<Run> = Vec::new();
+        let mut now = 0;
+        for (gap, cost) in arrivals {
+            now += gap;
+            let counts = |at: u64| -> u64 {
+                grants.iter().filter(|grant| grant.0 + span > at).map(|grant| grant.1).sum()
+            };
+            prop_assert_eq!(strict.used(now), counts(now));
+            if cost > u64::from(count) {
+                continue;
+            }
+            let first = (now..).find(|at| counts(*at) + cost <= u64::from(count));
+            prop_assert_eq!(Some(now + strict.wait(now, cost)), first);
+            if first == Some(now) {
+                strict.take(now, cost);
+                grants.push((now, cost));
+            }
+        }
+    }
+
+    /// Whatever happens, and whether the clock goes back or not.
+    #[test]
+    fn no_stretch_sees_more_than_the_count(
+        count in prop_oneof![1_u32..12, Just(EXACT + 1)],
+        span in 1_u64..2_000,
+        unit in prop_oneof![Just(1_u64), Just(100)],
+        steps in steps(),
+    ) {
+        let mut strict = Strict::new(count, span, 0);
+        let mut grants: Vec<Run> = Vec::new();
+        let (mut now, mut seen) = (0_u64, 0);
+        for step in steps {
+            match step {
+                Step::Pass(by) => now += by,
+                Step::Back(by) => now = now.saturating_sub(by),
+                Step::Try(cost) => {
+                    let cost = cost * unit;
+                    if cost > 0 && cost <= u64::from(count) && strict.wait(now, cost) == 0 {
+                        strict.take(now, cost);
+                        grants.push((seen.max(now), cost));
+                    }
+                }
+                Step::Refund(nth) => {
+                    if let Some(at) = grants.len().checked_sub(nth + 1) {
+                        let (taken_at, cost) = grants.remove(at);
+                        strict.give_back(now, cost, taken_at);
+                    }
+                }
+                Step::Lower(left, at) => {
+                    let before = strict.available(now);
+                    strict.lower_to(now, left * unit, at.map(|at| now + at));
+                    prop_assert!(strict.available(now) <= before);
+                }
+                Step::Empty(after) => {
+                    strict.empty_until(now + after);
+                    prop_assert!(strict.wait(now, 1) >= after);
+                }
+            }
+            // Only what the limit has seen moves its time.
+            let before = seen;
+            seen = strict.latest;
+            prop_assert!(seen >= before);
+        }
+        prop_assert!(busiest(&grants, span) <= u64::from(count));
+        prop_assert!(strict.log.len() <= strict.room);
+    }
+
+    #[test]
+    fn a_wait_names_the_first_instant_that_grants(
+        count in prop_oneof![1_u32..12, Just(EXACT + 1)],
+        span in 1_u64..2_000,
+        before in prop::collection::vec((0_u64..400, 1_u64..500), 0..50),
+        cost in 1_u64..800,
+        lower in prop::option::of((0_u64..9, 0_u64..2_500)),
+    ) {
+        let mut strict = Strict::new(count, span, 0);
+        let mut now = 0;
+        for (gap, cost) in before {
+            now += gap;
+            strict.take(now, cost);
+        }
+        if let Some((left, at)) = lower {
+            strict.lower_to(now, left, Some(now + at));
+        }
+        let cost = cost.min(count.into());
+        let wait = strict.wait(now, cost);
+        if wait > 0 {
+            prop_assert!(strict.clone().wait(now + wait - 1, cost) > 0);
+        }
+        prop_assert_eq!(strict.wait(now + wait, cost), 0);
+    }
+
+    #[test]
+    fn sums_of_ones_are_granted_when_it_was_said(
+        count in prop_oneof![1_u32..6, Just(EXACT + 1)],
+        span in 1_u64..2_000,
+        before in prop::collection::vec((0_u64..400, 1_u64..600), 0..20),
+        sum in 1_u64..3_000,
+        emptied in prop::option::of(0_u64..3_000),
+    ) {
+        let mut strict = Strict::new(count, span, 0);
+        let mut now = 0;
+        for (gap, cost) in before {
+            now += gap;
+            strict.take(now, cost);
+        }
+        if let Some(after) = emptied {
+            strict.empty_until(now + after);
+        }
+        let said = strict.wait(now, sum);
+        let mut then = now;
+        for _ in 0..sum {
+            then += strict.wait(then, 1);
+            prop_assert_eq!(strict.wait(then, 1), 0);
+            strict.take(then, 1);
+        }
+        prop_assert_eq!(then - now, said);
+    }
+}

@@ -1,0 +1,286 @@
+use super::*;
+use proptest::prelude::*;
+
+const SECOND: u64 = 1_000_000_000;
+const MINUTE: u64 = 60 * SECOND;
+
+/// The clock starts 10 seconds after a full minute.
+fn wall() -> WallClock {
+    WallClock::new(0, i128::from(1_000 * MINUTE + 10 * SECOND))
+}
+
+fn window(count: u32) -> Window {
+    Window::new(count, MINUTE, 0, 0, wall(), 0)
+}
+
+#[test]
+fn the_count_comes_anew_with_the_full_minute_of_the_wall() {
+    let mut window = window(3);
+    window.take(0, 3);
+    assert_eq!(window.wait(0, 1), 50 * SECOND);
+    assert_eq!(window.wait(50 * SECOND - 1, 1), 1);
+    assert_eq!(window.used(50 * SECOND - 1), 3);
+    assert_eq!(window.used(50 * SECOND), 0);
+    assert_eq!(window.wait(50 * SECOND, 3), 0);
+    let mut shifted = Window::new(3, MINUTE, 15 * SECOND, 0, wall(), 0);
+    shifted.take(0, 3);
+    assert_eq!(shifted.wait(0, 1), 5 * SECOND);
+}
+
+#[test]
+fn what_departs_within_the_margin_of_an_edge_counts_on_both_sides() {
+    let mut window = Window::new(3, MINUTE, 0, SECOND, wall(), 0);
+    window.take(50 * SECOND - 1, 2);
+    assert_eq!(window.wait(50 * SECOND, 1), 0);
+    assert_eq!(window.wait(50 * SECOND, 2), MINUTE + SECOND);
+}
+
+#[test]
+fn a_clock_that_is_set_back_gives_nothing_again() {
+    let mut window = window(3);
+    window.take(0, 2);
+    let hour_ago = wall().unix_ns(0) - i128::from(60 * MINUTE);
+    window.set_wall_clock(0, WallClock::new(0, hour_ago));
+    assert_eq!(window.used(0), 2);
+    assert_eq!(window.wait(0, 1), 0);
+    assert_eq!(window.wait(0, 2), 60 * MINUTE + 50 * SECOND);
+    // Set forward again, time goes on.
+    window.set_wall_clock(0, wall());
+    assert_eq!(window.wait(0, 2), 50 * SECOND);
+}
+
+#[test]
+fn refunds_return_to_the_window_they_were_taken_from_and_to_no_other() {
+    let mut window = window(3);
+    window.take(0, 3);
+    window.give_back(SECOND, 2, 0);
+    assert_eq!(window.used(SECOND), 1);
+    window.take(50 * SECOND, 3);
+    window.give_back(51 * SECOND, 1, SECOND);
+    assert_eq!(window.used(51 * SECOND), 3);
+    let mut edge = Window::new(3, MINUTE, 0, SECOND, wall(), 0);
+    edge.take(50 * SECOND - 1, 3);
+    edge.give_back(50 * SECOND - 1, 3, 50 * SECOND - 1);
+    assert_eq!(edge.wait(50 * SECOND, 3), 0);
+}
+
+#[test]
+fn what_was_taken_over_the_count_is_owed_to_the_end_of_the_window() {
+    let mut window = window(3);
+    window.take(0, u64::MAX);
+    window.take(0, u64::MAX);
+    assert_eq!(window.wait(0, 1), 50 * SECOND);
+    assert_eq!(window.wait(50 * SECOND, 3), 0);
+}
+
+#[test]
+fn the_upstream_corrects_downwards_only_and_for_one_window_at_most() {
+    let mut window = window(10);
+    window.take(0, 6);
+    window.lower_to(0, 9, Some(50 * SECOND));
+    assert_eq!(window.available(0), 4.0);
+    window.lower_to(0, 1, Some(50 * SECOND));
+    assert_eq!((window.available(0), window.wait(0, 2)), (1.0, 50 * SECOND));
+    window.give_back(1, 6, 0);
+    assert_eq!(window.available(1), 1.0);
+    window.take(1, 1);
+    window.give_back(2, 1, 1);
+    assert_eq!(window.available(2), 1.0);
+    // An upstream whose windows are not those of the clock.
+    window.lower_to(2, 0, Some(55 * SECOND));
+    assert_eq!(window.wait(50 * SECOND, 1), 5 * SECOND);
+    window.lower_to(50 * SECOND, 0, Some(u64::MAX));
+    assert_eq!(window.wait(50 * SECOND, 1), MINUTE);
+    let mut other = Window::new(10, MINUTE, 0, 0, wall(), 0);
+    other.lower_to(0, 0, Some(0));
+    assert_eq!(other.wait(0, 10), 0);
+    other.lower_to(0, 2, None);
+    assert_eq!((other.wait(0, 2), other.wait(0, 3)), (0, 50 * SECOND));
+}
+
+#[test]
+fn nothing_is_granted_before_the_time_it_was_emptied_until() {
+    let mut window = window(3);
+    window.empty_until(5 * SECOND);
+    window.empty_until(SECOND);
+    assert_eq!((window.wait(0, 3), window.available(0)), (5 * SECOND, 0.0));
+    assert!(!window.is_unused(0));
+    window.refill(0);
+    assert!(window.is_unused(0));
+    window.empty_until(u64::MAX);
+    assert_eq!(window.wait(0, 1), u64::MAX);
+}
+
+#[test]
+fn new_settings_keep_what_was_used() {
+    let mut window = window(10);
+    window.take(0, 8);
+    window.set(0, 5, MINUTE, 0, 0);
+    assert_eq!(window.wait(0, 1), 50 * SECOND);
+    window.set(0, 12, MINUTE, 0, 0);
+    assert_eq!(window.available(0), 4.0);
+    window.set(0, 12, SECOND, 0, 0);
+    assert_eq!((window.available(0), window.wait(0, 5)), (4.0, SECOND));
+    window.set(0, 12, 60 * MINUTE, 0, 0);
+    assert_eq!(window.available(0), 4.0);
+}
+
+#[test]
+fn no_extreme_panics() {
+    let walls = [i128::MIN, -1, 0, i128::MAX].map(|unix| WallClock::new(u64::MAX, unix));
+    for wall in walls.into_iter().chain([wall()]) {
+        for (count, per) in [(1, 0), (u32::MAX, 1), (1, u64::MAX), (u32::MAX, u64::MAX)] {
+            for now in [0, 1, u64::MAX - 1, u64::MAX] {
+                let mut window = Window::new(count, per, u64::MAX, u64::MAX, wall, now);
+                window.take(now, u64::MAX);
+                let _ = (window.wait(now, 1), window.wait(now, u64::MAX));
+                window.give_back(now, u64::MAX, now);
+                window.lower_to(now, 0, Some(u64::MAX));
+                window.set_wall_clock(now, WallClock::new(0, i128::MAX));
+                window.set(now, 1, 1, 0, 1);
+                window.empty_until(u64::MAX - 1);
+                let _ = (
+                    window.wait(now, u64::MAX),
+                    window.available(now),
+                    window.used(now),
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_reset_that_was_rounded_up_to_seconds_does_not_cost_the_next_window() {
+    let mut window = window(10);
+    window.take(0, 10);
+    // 49.5 seconds to the end, and the header says 50.
+    window.lower_to(SECOND / 2, 0, Some(SECOND / 2 + 50 * SECOND));
+    assert!(window.wait(SECOND / 2, 1) <= 50 * SECOND);
+}
+
+#[test]
+fn a_clock_that_is_set_makes_no_refund_one_of_this_window() {
+    let mut window = window(3);
+    window.take(0, 3);
+    let forward = wall().unix_ns(0) + i128::from(MINUTE);
+    window.set_wall_clock(1, WallClock::new(0, forward));
+    window.take(1, 3);
+    window.give_back(2, 3, 0);
+    assert_eq!(window.used(2), 3);
+}
+
+#[test]
+fn new_settings_neither_go_back_in_time_nor_forget_the_margin() {
+    let mut back = window(3);
+    back.take(0, 3);
+    back.set_wall_clock(
+        0,
+        WallClock::new(0, wall().unix_ns(0) - i128::from(11 * SECOND)),
+    );
+    back.set(0, 3, MINUTE, 0, 0);
+    assert_eq!(back.wait(2 * SECOND, 1), 59 * SECOND);
+    let mut edge = Window::new(3, MINUTE, 0, SECOND, wall(), 0);
+    edge.take(50 * SECOND - 1, 3);
+    edge.set(50 * SECOND - 1, 3, MINUTE, 0, SECOND);
+    assert!(edge.wait(52 * SECOND, 1) > 0);
+}
+
+#[test]
+fn a_clock_that_is_read_anew_in_the_middle_of_a_window_begins_none() {
+    let mut window = Window::new(3, MINUTE, 0, SECOND, wall(), 0);
+    window.take(49 * SECOND - 1, 3);
+    let now = 80 * SECOND;
+    window.set_wall_clock(now, WallClock::new(now, wall().unix_ns(now)));
+    assert_eq!(window.wait(now, 1), 0);
+}
+
+fn limits() -> impl Strategy<Value = (u32, u64, u64, u64)> {
+    (1_u32..9, 1_u64..300, 0_u64..300, 0_u64..400)
+        .prop_map(|(count, per, offset, margin)| (count, per, offset % per, margin % (per + 1)))
+}
+
+proptest! {
+    /// For every clock of the upstream that differs by at most the margin.
+    #[test]
+    fn no_window_of_the_upstream_sees_more_than_the_count(
+        (count, per, offset, margin) in limits(),
+        arrivals in prop::collection::vec((0_u64..200, 1_u64..6, any::<bool>()), 1..150),
+    ) {
+        let wall = WallClock::new(0, 1_000_000_007);
+        let mut window = Window::new(count, per, offset, margin, wall, 0);
+        let mut grants: Vec<(u64, u64)> = Vec::new();
+        let mut now = 0;
+        for (gap, cost, refund) in arrivals {
+            now += gap;
+            if cost <= u64::from(count) && window.wait(now, cost) == 0 {
+                window.take(now, cost);
+                grants.push((now, cost));
+            }
+            if refund && let Some((taken_at, cost)) = grants.pop() {
+                window.give_back(now, cost, taken_at);
+            }
+        }
+        let margin = i128::from(margin);
+        for skew in [-margin, -margin / 2, 0, margin / 2, margin] {
+            let mut seen = std::collections::HashMap::new();
+            for (at, cost) in &grants {
+                let theirs = wall.unix_ns(*at) + skew - i128::from(offset);
+                let sum = seen.entry(theirs.div_euclid(per.into())).or_insert(0);
+                *sum += cost;
+                prop_assert!(*sum <= u64::from(count));
+            }
+        }
+    }
+
+    #[test]
+    fn a_wait_names_the_first_instant_that_grants(
+        (count, per, offset, margin) in limits(),
+        before in prop::collection::vec((0_u64..200, 1_u64..9), 0..20),
+        cost in 1_u64..9,
+        lower in prop::option::of((0_u64..9, 0_u64..500)),
+    ) {
+        let mut window = Window::new(count, per, offset, margin, WallClock::new(0, 5), 0);
+        let mut now = 0;
+        for (gap, cost) in before {
+            now += gap;
+            window.take(now, cost);
+        }
+        if let Some((left, at)) = lower {
+            window.lower_to(now, left, Some(now + at));
+        }
+        let cost = cost.min(count.into());
+        let wait = window.wait(now, cost);
+        for at in now..now + wait {
+            prop_assert!(window.clone().wait(at, cost) > 0);
+        }
+        prop_assert_eq!(window.wait(now + wait, cost), 0);
+        window.take(now + wait, cost);
+    }
+
+    #[test]
+    fn sums_of_ones_over_the_count_are_granted_when_it_was_said(
+        (count, per, offset, margin) in limits(),
+        before in prop::collection::vec((0_u64..200, 1_u64..9), 0..10),
+        more in 1_u64..300,
+        lower in prop::option::of((0_u64..9, 0_u64..500)),
+    ) {
+        let mut window = Window::new(count, per, offset, margin, WallClock::new(0, 5), 0);
+        let mut now = 0;
+        for (gap, cost) in before {
+            now += gap;
+            window.take(now, cost);
+        }
+        if let Some((left, at)) = lower {
+            window.lower_to(now, left, Some(now + at));
+        }
+        let sum = u64::from(count) + more;
+        let said = window.wait(now, sum);
+        let mut then = now;
+        for _ in 0..sum {
+            then += window.wait(then, 1);
+            prop_assert_eq!(window.wait(then, 1), 0);
+            window.take(then, 1);
+        }
+        prop_assert_eq!(then - now, said);
+    }
+}
