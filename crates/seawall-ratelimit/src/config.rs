@@ -267,7 +267,7 @@ impl RateLimitConfigBuilder {
     /// `rate` is over one per nanosecond; when `burst` takes over 366 days to come together or is
     /// given without a `rate`; when `margin` is longer than the time of its limit, or `offset` not
     /// shorter; when [`Allowed::at`](crate::Allowed::at) got a share without room for a burst; when
-    /// there are more than 8 limits, or more than 16,777,216 may wait; when `ageing` is zero.
+    /// two limits are kept in one file; when there are more than 8 limits, or more than 16,777,216 may wait; when `ageing` is zero.
     pub fn build(self) -> Result<RateLimitConfig, InvalidConfig> {
         let mut limits = self.limits;
         let plain = match (self.rate, self.burst) {
@@ -292,8 +292,16 @@ impl RateLimitConfigBuilder {
         if limits.len() > MAX_LIMITS {
             return Err(InvalidConfig::new("limits", limits.len(), "at most 8"));
         }
-        for limit in &limits {
+        for (index, limit) in limits.iter().enumerate() {
             limit.check()?;
+            let file = limit.file();
+            if file.is_some() && limits[..index].iter().any(|other| other.file() == file) {
+                return Err(InvalidConfig::new(
+                    "kept_in",
+                    "one file twice",
+                    "a file of its own for each limit",
+                ));
+            }
         }
         if self.max_waiting > MAX_WAITING {
             return Err(InvalidConfig::new(

@@ -353,7 +353,7 @@ pub(crate) fn obey(
         Said::Pause { lasts, .. } => {
             let lasts = lasts.unwrap_or_else(|| limiter.config().pause_unsaid());
             if lasts > Duration::ZERO {
-                limiter.hush(now_ns.saturating_add(ns(lasts)));
+                limiter.hush(now_ns, ns(lasts));
             }
         }
         Said::Spent { unit, amount } => {

@@ -106,7 +106,8 @@ impl Limit {
     }
 
     /// At most `count` per calendar day, from one midnight to the next. Who is refused since the
-    /// day's quota is used up hears [`QuotaExhausted`](seawall_core::Reason::QuotaExhausted).
+    /// day's quota is used up hears [`QuotaExhausted`](seawall_core::Reason::QuotaExhausted), as
+    /// with every limit of another kind than a bucket that counts over an hour or more.
     pub const fn daily(count: u32, midnight: Midnight) -> Self {
         let kind = Kind::Daily {
             midnight,
@@ -229,8 +230,19 @@ impl Limit {
         (self.count / 10).max(1)
     }
 
-    pub(crate) const fn has_file(&self) -> bool {
-        matches!(self.kind, Kind::Daily { file: Some(_), .. })
+    /// Whether waiting for seconds does not help once it is used up.
+    pub(crate) const fn is_quota(&self) -> bool {
+        const LONG: u64 = 3_600;
+        let counts = !matches!(self.kind, Kind::Bucket { .. });
+        counts && self.per.as_secs() >= LONG
+    }
+
+    /// The file that it is kept in.
+    pub(crate) const fn file(&self) -> Option<&QuotaFile> {
+        match &self.kind {
+            Kind::Daily { file, .. } => file.as_ref(),
+            _ => None,
+        }
     }
 
     /// The rate of a bucket; `None` for other kinds.

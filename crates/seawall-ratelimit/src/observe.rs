@@ -132,7 +132,7 @@ pub struct RateLimitCounts {
     pub refused: u64,
     /// Refused, since they cost more than a limit can grant.
     pub too_expensive: u64,
-    /// Refused, since the quota of the day was used up.
+    /// Refused, since the quota of the day, or of an hour or more, was used up.
     pub quota_exhausted: u64,
     /// Refused, since the layer was paused, by an operator or by the upstream.
     pub paused: u64,

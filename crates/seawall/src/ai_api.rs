@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use seawall_breaker::BreakerConfig;
 use seawall_bulkhead::BulkheadConfig;
-use seawall_core::{Backoff, InvalidConfig, Jitter, Name};
-use seawall_ratelimit::RateLimitConfig;
+use seawall_core::{Backoff, InvalidConfig, Jitter, Name, Unit};
+use seawall_ratelimit::{Limit, RateLimitConfig};
 use seawall_retry::RetryConfig;
 
 use crate::settings::{Settings, StackBuilder};
@@ -24,6 +24,13 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// nothing but is billed, so whether it is worth it is yours to say
 /// ([`inference_routes`]). Its rate is 80 % of 500 requests per minute, an unofficial figure for
 /// OpenAI's first paid tier; the providers enforce it per second, so the burst is small.
+///
+/// Tokens are limited, too, to 80 % of 500,000 per minute, the unofficial figure of the same tier:
+/// those of requests that carry an estimate of theirs, a
+/// [`TokenEstimate`](seawall_http::TokenEstimate) in their extensions, which is corrected by what
+/// the answer says it has used (`HttpStack::count_tokens`, with the feature `usage`). And the
+/// headers of every answer correct the limits downwards: whatever the tier, no more is sent than
+/// OpenAI says is left.
 ///
 /// ```
 /// # use tower::{ServiceBuilder, service_fn};
@@ -50,7 +57,10 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// # Ok(()) }
 /// ```
 pub fn ai_api(name: impl Into<Name>) -> StackBuilder {
-    StackBuilder::new(name, settings())
+    let openai = StackBuilder::new(name, settings());
+    #[cfg(feature = "http")]
+    let openai = openai.headers(seawall_http::RateLimitHeaders::openai());
+    openai
 }
 
 fn settings() -> Result<Settings, InvalidConfig> {
@@ -74,6 +84,7 @@ fn settings() -> Result<Settings, InvalidConfig> {
         rate_limit: RateLimitConfig::builder()
             .rate(400, MINUTE)
             .burst(2)
+            .limit(Limit::strict(400_000, MINUTE).counting(Unit::Tokens))
             .max_wait(30 * SECOND)
             .build()?,
         // Overloads come in minutes, and single answers fail often.
@@ -89,20 +100,26 @@ fn settings() -> Result<Settings, InvalidConfig> {
     })
 }
 
-/// Anthropic, tier Start: 80 % of 1,000 requests per minute
-/// ([rate limits](https://platform.claude.com/docs/en/api/rate-limits)).
+/// Anthropic, tier Start: 80 % of 1,000 requests, 2,000,000 input tokens and 400,000 output tokens
+/// per minute ([rate limits](https://platform.claude.com/docs/en/api/rate-limits)), and what its
+/// headers say is left. Tokens are those that requests carry an estimate of, as for [`ai_api`].
 pub fn anthropic(name: impl Into<Name>) -> StackBuilder {
     let settings = settings().and_then(|s| {
         Ok(Settings {
             rate_limit: RateLimitConfig::builder()
                 .rate(800, MINUTE)
                 .burst(3)
+                .limit(Limit::strict(1_600_000, MINUTE).counting(Unit::InputTokens))
+                .limit(Limit::strict(320_000, MINUTE).counting(Unit::OutputTokens))
                 .max_wait(30 * SECOND)
                 .build()?,
             ..s
         })
     });
-    StackBuilder::new(name, settings)
+    let anthropic = StackBuilder::new(name, settings);
+    #[cfg(feature = "http")]
+    let anthropic = anthropic.headers(seawall_http::RateLimitHeaders::anthropic());
+    anthropic
 }
 
 /// The routes of OpenAI and Anthropic with their inference calls marked as safe to send twice:

@@ -2,9 +2,13 @@
 
 use http::Request;
 use http::response::Parts;
-use seawall_core::{AlreadyRegistered, InvalidConfig, Lift, Outcome, Registry};
+use seawall_core::{AlreadyRegistered, Lift, Outcome, Registry};
 use seawall_http::inspect::{Inspect, InspectLayer};
-use seawall_http::{BodyTimeoutLayer, HttpClassifier, Routes, UntilBodyEnd, stamp_deadline};
+use seawall_http::{
+    BodyTimeoutLayer, HttpClassifier, HttpFeedback, RateLimitHeaders, Routes, UntilBodyEnd,
+    stamp_deadline,
+};
+use seawall_ratelimit::WithFeedback;
 use seawall_retry::CloneRequest;
 use seawall_timeout::Stamp;
 use tokio::time::Instant;
@@ -50,6 +54,7 @@ pub struct HttpStack<P = CloneRequest, W = Identity> {
     /// What watches the body of an answer, if anything does.
     watch: W,
     inspect: InspectLayer<Inspector>,
+    feedback: HttpFeedback,
 }
 
 /// What an [`HttpStack`] makes of a client `S` before its layers: a type that can be named.
@@ -58,7 +63,7 @@ pub type LiftedClient<S> = Lift<Inspect<S, Inspector>>;
 /// The service that an [`HttpStack`] makes of a client `S`: a type that can be named. `W` is
 /// `BodyTimeoutLayer` for a stack with [`body_timeouts`](HttpStack::body_timeouts).
 pub type HttpService<S, P = CloneRequest, W = Identity> = StackService<
-    <W as Layer<LiftedClient<S>>>::Service,
+    WithFeedback<<W as Layer<LiftedClient<S>>>::Service, HttpFeedback, Routes>,
     HttpClassifier,
     Routes,
     UntilBodyEnd,
@@ -71,8 +76,8 @@ fn nothing_hidden(_: &Parts, _: &[u8]) -> Option<Outcome> {
 }
 
 impl HttpStack {
-    pub(crate) fn new(stack: TypedStack) -> Result<Self, InvalidConfig> {
-        Ok(Self {
+    pub(crate) fn new(stack: TypedStack, headers: RateLimitHeaders) -> Self {
+        Self {
             stack: stack
                 .classify(HttpClassifier::new())
                 .describe(Routes::reads_only())
@@ -81,7 +86,8 @@ impl HttpStack {
             watch: Identity::new(),
             // With a cap of zero no body is read.
             inspect: InspectLayer::new(0, nothing_hidden),
-        })
+            feedback: HttpFeedback::new(headers),
+        }
     }
 }
 
@@ -94,6 +100,7 @@ impl<P> HttpStack<P> {
             stack: self.stack,
             watch: layer,
             inspect: self.inspect,
+            feedback: self.feedback,
         }
     }
 }
@@ -110,14 +117,43 @@ impl<P, W> HttpStack<P, W> {
     /// Judges answers with a classifier of your own settings.
     #[must_use]
     pub fn classifier(mut self, classifier: HttpClassifier) -> Self {
+        self.feedback = self.feedback.classify(classifier.clone());
         self.stack = self.stack.classify(classifier);
+        self
+    }
+
+    /// Reads from the headers of each answer how much is left of the provider's limits, and takes
+    /// it for true where it is less than what the stack's rate limit has. Without it, and beside
+    /// it, throttles and bans pause the rate limit for as long as they say.
+    ///
+    /// ```
+    /// use seawall::http::RateLimitHeaders;
+    ///
+    /// let stack = seawall::broker("alpaca").build()?.rate_limit_headers(RateLimitHeaders::alpaca());
+    /// # Ok::<(), seawall::InvalidConfig>(())
+    /// ```
+    #[must_use]
+    pub fn rate_limit_headers(mut self, headers: RateLimitHeaders) -> Self {
+        self.feedback = self.feedback.headers(headers);
         self
     }
 
     /// Looks into JSON bodies of up to 16 KiB for what the status does not say.
     #[must_use]
     pub fn inspect(mut self, inspector: Inspector) -> Self {
-        self.inspect = InspectLayer::new(INSPECTED, inspector);
+        self.inspect = self.inspect.at_least(INSPECTED).inspector(inspector);
+        self
+    }
+
+    /// Reads from JSON answers of up to `cap` bytes how many tokens of an AI model they have used,
+    /// so that limits of tokens are corrected from the estimate, which a request carries as a
+    /// [`TokenEstimate`](seawall_http::TokenEstimate) in its extensions. Streamed answers are a
+    /// matter for [`MeteredBody`](seawall_http::quota::MeteredBody) and
+    /// [`RateLimitHandle::settle`](seawall_ratelimit::RateLimitHandle::settle).
+    #[cfg(feature = "usage")]
+    #[must_use]
+    pub fn count_tokens(mut self, cap: usize) -> Self {
+        self.inspect = self.inspect.at_least(cap).with_usage();
         self
     }
 
@@ -129,6 +165,7 @@ impl<P, W> HttpStack<P, W> {
             stack: self.stack.copy(copy),
             watch: self.watch,
             inspect: self.inspect,
+            feedback: self.feedback,
         }
     }
 
@@ -163,6 +200,10 @@ where
         let client = Lift::new(client);
         // Inside of the layers that hold a place or a ticket until the body has ended: a body that
         // stalls ends as a failure, and what it held is free.
-        self.stack.layer(self.watch.layer(client))
+        let client = self.watch.layer(client);
+        // Below everything that waits or refuses: it hears what those calls were answered that
+        // departed.
+        let client = self.stack.feedback(self.feedback.clone()).layer(client);
+        self.stack.layer(client)
     }
 }

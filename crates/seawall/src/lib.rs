@@ -130,7 +130,10 @@ pub use seawall_bulkhead::{Bulkhead, BulkheadConfig, BulkheadHandle, BulkheadLay
 pub use seawall_core::*;
 pub use seawall_health::{Health, HealthLayer, HealthMonitor};
 pub use seawall_hedge::{Hedge, HedgeConfig, HedgeHandle, HedgeLayer};
-pub use seawall_ratelimit::{RateLimit, RateLimitConfig, RateLimitHandle, RateLimitLayer};
+pub use seawall_ratelimit::{
+    FeedbackLayer, Limit, Midnight, PerKeyLimitLayer, QuotaFile, RateLimit, RateLimitConfig,
+    RateLimitHandle, RateLimitLayer,
+};
 pub use seawall_retry::{Retry, RetryConfig, RetryHandle, RetryLayer};
 pub use seawall_timeout::{
     AttemptTimeout, AttemptTimeoutHandle, AttemptTimeoutLayer, Deadline, DeadlineHandle,

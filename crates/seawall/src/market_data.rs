@@ -5,12 +5,13 @@ use std::time::Duration;
 use seawall_breaker::BreakerConfig;
 use seawall_bulkhead::BulkheadConfig;
 use seawall_core::{Backoff, InvalidConfig, Name};
-use seawall_ratelimit::RateLimitConfig;
+use seawall_ratelimit::{Limit, RateLimitConfig};
 use seawall_retry::RetryConfig;
 
 use crate::settings::{Settings, StackBuilder};
 
 const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(24 * 3_600);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// A stack for a market-data vendor: quotes, bars, snapshots.
@@ -102,8 +103,9 @@ pub fn polygon(name: impl Into<Name>) -> StackBuilder {
     StackBuilder::new(name, settings)
 }
 
-/// Alpha Vantage, the free plan: 80 % of one request per second. Its quota of 25 a day is not
-/// counted here; a used-up quota is recognised and not tried again when the stack is built with
+/// Alpha Vantage, the free plan: 80 % of one request per second, and its quota of 25 a day. When
+/// its day begins is not documented, so no stretch of 24 hours sees more. A quota that other
+/// programs have used up is recognised and not tried again when the stack is built with
 /// `.inspect(seawall::http::inspect::alpha_vantage)`.
 pub fn alpha_vantage(name: impl Into<Name>) -> StackBuilder {
     let settings = (|| {
@@ -116,6 +118,7 @@ pub fn alpha_vantage(name: impl Into<Name>) -> StackBuilder {
             rate_limit: RateLimitConfig::builder()
                 .rate(4, 5 * SECOND)
                 .burst(1)
+                .limit(Limit::strict(25, DAY))
                 .max_wait(20 * SECOND)
                 .build()?,
             // Every attempt costs one of twenty-five a day.
@@ -134,7 +137,9 @@ pub fn alpha_vantage(name: impl Into<Name>) -> StackBuilder {
     StackBuilder::new(name, settings)
 }
 
-/// NewsAPI: one request per second, three at once.
+/// NewsAPI, the developer plan: one request per second, three at once, and its 50 requests every
+/// 12 hours ([errors](https://newsapi.org/docs/errors)), of which no stretch of 12 hours sees more.
+/// A paid plan overrides the [rate limit](StackBuilder::rate_limit).
 pub fn news_api(name: impl Into<Name>) -> StackBuilder {
     let settings = (|| {
         Ok(Settings {
@@ -146,6 +151,7 @@ pub fn news_api(name: impl Into<Name>) -> StackBuilder {
             rate_limit: RateLimitConfig::builder()
                 .rate(1, SECOND)
                 .burst(1)
+                .limit(Limit::strict(50, DAY / 2))
                 .max_wait(15 * SECOND)
                 .build()?,
             retry: RetryConfig::builder()
@@ -192,7 +198,10 @@ pub fn reddit(name: impl Into<Name>) -> StackBuilder {
             deadline: MINUTE,
         })
     })();
-    StackBuilder::new(name, settings)
+    let reddit = StackBuilder::new(name, settings);
+    #[cfg(feature = "http")]
+    let reddit = reddit.headers(seawall_http::RateLimitHeaders::reddit());
+    reddit
 }
 
 /// Yahoo Finance, which publishes no limit and answers a breach with a block of a quarter of an

@@ -48,6 +48,8 @@ pub struct StackBuilder {
     name: Name,
     settings: Result<Settings, InvalidConfig>,
     budget: Option<Budget>,
+    #[cfg(feature = "http")]
+    headers: seawall_http::RateLimitHeaders,
 }
 
 impl StackBuilder {
@@ -58,7 +60,16 @@ impl StackBuilder {
             name: name.into(),
             settings,
             budget: None,
+            #[cfg(feature = "http")]
+            headers: seawall_http::RateLimitHeaders::new(),
         }
+    }
+
+    /// What the headers of this provider's answers say of its limits.
+    #[cfg(feature = "http")]
+    pub(crate) fn headers(mut self, headers: seawall_http::RateLimitHeaders) -> Self {
+        self.headers = headers;
+        self
     }
 
     fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
@@ -125,7 +136,8 @@ impl StackBuilder {
     /// [`InvalidConfig`] naming the first setting that cannot be.
     #[cfg(feature = "http")]
     pub fn build(self) -> Result<crate::HttpStack, InvalidConfig> {
-        crate::HttpStack::new(self.typed()?)
+        let headers = self.headers.clone();
+        Ok(crate::HttpStack::new(self.typed()?, headers))
     }
 
     /// The stack for any Tower service whose error is [`Refusable`](crate::Refusable): errors are

@@ -8,7 +8,7 @@ use seawall_core::{
     AlreadyRegistered, Budget, ErrorIsFailure, InvalidConfig, Name, Registry, Undescribed,
     UntilAnswered,
 };
-use seawall_ratelimit::{RateLimit, RateLimitHandle, RateLimitLayer};
+use seawall_ratelimit::{FeedbackLayer, RateLimit, RateLimitHandle, RateLimitLayer};
 use seawall_retry::{CloneRequest, Retry, RetryHandle, RetryLayer};
 use seawall_timeout::{
     AttemptTimeout, AttemptTimeoutHandle, AttemptTimeoutLayer, Deadline, DeadlineHandle,
@@ -153,6 +153,17 @@ impl<C, D, H, P, T> Stack<C, D, H, P, T> {
             breaker: self.breaker,
             attempt_timeout: self.attempt_timeout,
         }
+    }
+
+    /// A layer to be put between the stack and the client, that corrects the rate limit by what
+    /// answers say: how much is left, how long to stay away, how much was really used. Not part of
+    /// the stack itself, since what says so depends on the client; see
+    /// [`FeedbackLayer`](seawall_ratelimit::FeedbackLayer).
+    pub fn feedback<F>(&self, feedback: F) -> FeedbackLayer<F, D>
+    where
+        D: Clone,
+    {
+        self.rate_limit.feedback(feedback)
     }
 
     /// Handles of every layer, to read and to control them.

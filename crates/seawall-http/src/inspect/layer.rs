@@ -43,6 +43,22 @@ impl<I> InspectLayer<I> {
         }
     }
 
+    /// Reads bodies of up to so many bytes at least; a higher cap stays.
+    #[must_use]
+    pub const fn at_least(mut self, cap: usize) -> Self {
+        if cap > self.rules.cap {
+            self.rules.cap = cap;
+        }
+        self
+    }
+
+    /// Inspects with another inspector of the same type.
+    #[must_use]
+    pub fn inspector(mut self, inspector: I) -> Self {
+        self.rules.inspector = inspector;
+        self
+    }
+
     /// Chooses by their headers which answers are read, in place of [`is_plain_json`]. Event
     /// streams are never read.
     ///

@@ -63,6 +63,12 @@ impl HttpFeedback {
 }
 
 impl<C> HttpFeedback<C> {
+    /// Reads those headers instead.
+    #[must_use]
+    pub fn headers(self, headers: RateLimitHeaders) -> Self {
+        Self { headers, ..self }
+    }
+
     /// Judges answers by `classifier`, which is any [`Classify`].
     #[must_use]
     pub fn classify<D>(self, classifier: D) -> HttpFeedback<D> {

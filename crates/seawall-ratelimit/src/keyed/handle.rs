@@ -129,7 +129,7 @@ impl PerKeyLimitHandle {
         let keyed = self.keyed();
         let now = keyed.clock.now();
         let limiter = keyed.keys.own(key, now);
-        limiter.hush(now.saturating_add(ns(time)));
+        limiter.hush(now, ns(time));
     }
 
     /// Ends the pause of a key, and forgets what the upstream has said of it; what was used stays

@@ -87,7 +87,7 @@ const fn mix(key: u64) -> u64 {
 }
 
 fn check(config: &RateLimitConfig) -> Result<(), InvalidConfig> {
-    if config.limits().iter().any(crate::Limit::has_file) {
+    if config.limits().iter().any(|limit| limit.file().is_some()) {
         return Err(InvalidConfig::new(
             "kept_in",
             "a quota file",

@@ -19,7 +19,7 @@ mod server;
 use seawall_core::queue::{Queue, Ticket};
 use seawall_core::{Priority, Reason, Unit, ns};
 
-pub(crate) use self::server::{Cap, capped_wait, lower};
+pub(crate) use self::server::{Cap, capped_wait, empty, lower};
 use crate::RateLimitConfig;
 use crate::bucket::{Bucket, Rate};
 use crate::costs::{Costs, Sums};
@@ -365,7 +365,7 @@ impl Limiter {
     }
 
     /// In how many nanoseconds all limits have granted so much, and whether the last to do so is
-    /// the quota of a day.
+    /// a quota.
     fn wait(&self, inner: &mut Inner, now_ns: u64, sums: &Sums) -> (u64, bool) {
         if inner.meters.is_empty() {
             return (
@@ -374,12 +374,13 @@ impl Limiter {
             );
         }
         let mut longest = (0, false);
-        for (index, meter) in inner.meters.iter_mut().enumerate() {
+        let limits = inner.config.limits().iter();
+        for (index, (meter, limit)) in inner.meters.iter_mut().zip(limits).enumerate() {
             let sum = sums.get(index);
             if sum > 0 {
                 let wait = meter.wait(now_ns, sum);
                 if wait > longest.0 {
-                    longest = (wait, meter.is_quota());
+                    longest = (wait, limit.is_quota());
                 }
             }
         }

@@ -52,6 +52,13 @@ pub(crate) fn lower(
     }
 }
 
+/// Takes so many tokens that what flows in within `ease_ns` makes up for them: a throttle of
+/// seconds does not cost a bucket that fills in hours what it has.
+pub(crate) fn empty(bucket: &Bucket, until: u64, ease_ns: u64) {
+    let rate = bucket.rate();
+    bucket.at_most(until, rate.burst().saturating_sub(rate.inflow(ease_ns)));
+}
+
 impl Limiter {
     /// Puts back what was taken at `taken_at` and not used.
     pub(crate) fn give_back(&self, now_ns: u64, costs: &Costs, taken_at: u64) {
@@ -117,21 +124,22 @@ impl Limiter {
         }
     }
 
-    /// Grants nothing before `until`, and what comes then as if all had just been used up: what a
-    /// throttle asks for. A pause that lasts longer already stays.
-    pub(crate) fn hush(&self, until: u64) {
+    /// Grants nothing for so long, and lets what comes then come over as long again: what a throttle
+    /// asks for. A pause that lasts longer already stays.
+    pub(crate) fn hush(&self, now_ns: u64, for_ns: u64) {
+        let until = now_ns.saturating_add(for_ns);
         let mut inner = self.lock();
         self.set(PAUSED);
         inner.paused_until = inner.paused_until.max(until.min(OPEN_END - 1));
-        self.empty_until(&mut inner, until);
+        self.empty_until(&mut inner, until, for_ns);
     }
 
-    fn empty_until(&self, inner: &mut Inner, until: u64) {
+    fn empty_until(&self, inner: &mut Inner, until: u64, ease_ns: u64) {
         if inner.meters.is_empty() {
-            self.bucket.at_most(until, 0);
+            empty(&self.bucket, until, ease_ns);
         }
         for meter in &mut inner.meters {
-            meter.empty_until(until);
+            meter.empty_until(until, ease_ns);
         }
     }
 }

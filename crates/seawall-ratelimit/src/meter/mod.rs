@@ -18,7 +18,7 @@ use self::window::Window;
 use crate::Limit;
 use crate::bucket::{Bucket, Rate};
 use crate::limit::Kind;
-use crate::limiter::{Cap, capped_wait, lower};
+use crate::limiter::{Cap, capped_wait, empty, lower};
 
 /// What a limit counts with. Changed under one lock together with all others of its layer.
 #[derive(Debug)]
@@ -137,11 +137,12 @@ impl Meter {
         }
     }
 
-    /// Grants nothing before `at`, and comes back slowly where it can.
-    pub(crate) fn empty_until(&mut self, at: u64) {
+    /// Grants nothing before `at`, and lets what comes then come over `ease_ns`, where that is less
+    /// than the time of the limit.
+    pub(crate) fn empty_until(&mut self, at: u64, ease_ns: u64) {
         match self {
-            Self::Flow(flow) => flow.bucket.at_most(at, 0),
-            Self::Strict(strict) => strict.empty_until(at),
+            Self::Flow(flow) => empty(&flow.bucket, at, ease_ns),
+            Self::Strict(strict) => strict.empty_until(at, ease_ns),
             Self::Window(window) => window.empty_until(at),
             Self::Daily(daily) => daily.empty_until(at),
         }
@@ -224,11 +225,6 @@ impl Meter {
             Self::Flow(flow) => flow.bucket.rate().delay_ns(cost),
             Self::Strict(_) | Self::Window(_) | Self::Daily(_) => 0,
         }
-    }
-
-    /// Whether waiting for seconds does not help once it is used up.
-    pub(crate) const fn is_quota(&self) -> bool {
-        matches!(self, Self::Daily(_))
     }
 
     pub(crate) fn set_wall_clock(&mut self, now_ns: u64, wall: WallClock) {

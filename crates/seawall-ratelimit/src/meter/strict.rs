@@ -236,10 +236,11 @@ impl Strict {
         self.corrected(time, until);
     }
 
-    /// Grants nothing before `at`. What comes then comes evenly over the time of the limit, not
-    /// all at once.
-    pub(crate) fn empty_until(&mut self, at: u64) {
+    /// Grants nothing before `at`. What comes then comes evenly over `ease_ns`, or over the time of
+    /// the limit where that is shorter, not all at once.
+    pub(crate) fn empty_until(&mut self, at: u64, ease_ns: u64) {
         self.shut = self.shut.max(at);
+        let ease = self.span.min(ease_ns);
         let parts = match self.count {
             exact if exact <= EXACT.into() => exact,
             _ => SLICES,
@@ -250,13 +251,13 @@ impl Strict {
         };
         let runs: Vec<Run> = (1..=parts)
             .map(|part| {
-                let until = self.whole(at.saturating_add(share(part, self.span)));
+                let until = self.whole(at.saturating_add(share(part, ease)));
                 (until, share(part, self.count) - share(part - 1, self.count))
             })
             .collect();
         self.at_least(&runs);
         // What was taken before stays taken.
-        self.corrected(at, at.saturating_add(self.span));
+        self.corrected(at, at.saturating_add(ease));
     }
 
     fn corrected(&mut self, at: u64, until: u64) {

@@ -94,7 +94,7 @@ fn nothing_comes_before_the_time_it_was_emptied_until_and_then_it_comes_evenly()
     for count in [4, 4_000] {
         let mut strict = Strict::new(count, SECOND, 0);
         strict.take(0, 1);
-        strict.empty_until(10 * SECOND);
+        strict.empty_until(10 * SECOND, u64::MAX);
         assert!(strict.wait(0, 1) > 10 * SECOND);
         assert_eq!(strict.available(10 * SECOND - 1), 0.0);
         let mut grants = Vec::new();
@@ -118,9 +118,18 @@ fn nothing_comes_before_the_time_it_was_emptied_until_and_then_it_comes_evenly()
 }
 
 #[test]
+fn a_short_pause_costs_a_long_limit_no_more_than_as_long_again() {
+    let mut strict = Strict::new(25, 24 * 3_600 * SECOND, 0);
+    strict.take(0, 5);
+    strict.empty_until(30 * SECOND, 30 * SECOND);
+    assert!(strict.wait(0, 1) <= 33 * SECOND);
+    assert_eq!(strict.available(60 * SECOND), 20.0);
+}
+
+#[test]
 fn growing_while_emptied_grants_nothing_before_the_time() {
     let mut strict = Strict::new(4, SECOND, 0);
-    strict.empty_until(10 * SECOND);
+    strict.empty_until(10 * SECOND, u64::MAX);
     strict.set(0, 100, SECOND, 0);
     assert_eq!(strict.wait(0, 1), 10 * SECOND);
     strict.refill(0);
@@ -204,7 +213,7 @@ fn no_extreme_panics_or_blocks_what_should_come() {
                 assert_eq!(strict.used(now), 0);
                 strict.lower_to(now, 0, Some(u64::MAX));
                 strict.lower_to(now, 0, None);
-                strict.empty_until(u64::MAX);
+                strict.empty_until(u64::MAX, u64::MAX);
                 assert!(now == u64::MAX || strict.wait(now, 1) == u64::MAX);
                 strict.set(now, 1, u64::MAX, 1);
                 strict.set(now, u32::MAX, 0, 0);
@@ -334,7 +343,7 @@ proptest! {
                     prop_assert!(strict.available(now) <= before);
                 }
                 Step::Empty(after) => {
-                    strict.empty_until(now + after);
+                    strict.empty_until(now + after, u64::MAX);
                     prop_assert!(strict.wait(now, 1) >= after);
                 }
             }
@@ -387,7 +396,7 @@ proptest! {
             strict.take(now, cost);
         }
         if let Some(after) = emptied {
-            strict.empty_until(now + after);
+            strict.empty_until(now + after, u64::MAX);
         }
         let said = strict.wait(now, sum);
         let mut then = now;
