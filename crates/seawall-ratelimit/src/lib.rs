@@ -1,11 +1,13 @@
-//! A bound on how much departs per time, with a line for those who may wait.
+//! Bounds on how much departs per time, with a line for those who may wait.
 //!
 //! An API that allows 200 requests per minute answers the 201st with a refusal, and the client
 //! that goes on regardless with a ban. Counting per minute on the client's side lets twice the
-//! number through where two minutes meet, and a limit per clone of a client is none at all. This
-//! layer grants a rate and a burst, exactly, over any stretch of time, to all services of one
-//! layer together; who comes too early is told when to come back, or waits, first come, first
-//! served.
+//! number through where two minutes meet, and a limit per clone of a client is none at all. And
+//! one number is seldom all: brokers limit by second, minute and day at once, exchanges by weight,
+//! AI providers by requests and tokens, and most tell in their answers how much is left.
+//!
+//! This layer grants what all of its limits grant, exactly, to all services of one layer together;
+//! who comes too early is told when to come back, or waits, first come, first served.
 //!
 //! # Example
 //!
@@ -55,9 +57,10 @@
 //!     +-------------------> refused, with the time to come back
 //! ```
 //!
-//! The bucket is one atomic word (the generic cell rate algorithm): a grant is a clock read and a
-//! compare-exchange, a refusal writes nothing. The line has a lock of its own, which calls that
-//! do not wait never touch. Waiters take their tokens at the moment of departure, so a waiter
+//! A single bucket is one atomic word (the generic cell rate algorithm): a grant is a clock read
+//! and a compare-exchange, a refusal writes nothing, and the lock of the line is never touched by
+//! calls that do not wait. Limits of other kinds, and several at once, are decided under that lock,
+//! so that a call takes from all of them or from none. Neither allocates. Waiters take their tokens at the moment of departure, so a waiter
 //! that leaves costs the others nothing and never makes two depart at once. The first in line has
 //! a timer for its tokens, those behind it have one for their `max_wait`. When the time of the
 //! first has come, it polls its clone of the inner service ready, *then* takes its tokens, and
@@ -65,16 +68,48 @@
 //! next one may go. At the end of its `max_wait`, a call takes the tokens that are there, whatever
 //! its rank, or is refused.
 //!
-//! Whether a call may wait is a forecast: the bucket and what those in line cost. It is exact as
-//! long as nobody comes back from standing aside, who goes before those that came later, and as
-//! late timers lose no tokens that it does not know of, see
-//! [`max_wait`](RateLimitConfigBuilder::max_wait).
+//! Whether a call may wait is a forecast: the limits and what those in line cost. It is exact as
+//! long as nobody comes back from standing aside or comes with a higher priority, who go before
+//! those that came earlier, as every cost is as large as the others, and as late timers lose no
+//! tokens that it does not know of, see [`max_wait`](RateLimitConfigBuilder::max_wait).
 //!
 //! A request costs what its [`Meta`](seawall_core::Meta) says, 1 by default. A cost of 0 always
-//! passes; one over the burst is refused as too expensive, since no rest is long enough for it.
+//! passes; one over what a limit can ever grant is refused as too expensive, since no rest is long
+//! enough for it.
 //!
-//! Services made from one layer, its clones and theirs share the bucket. To give two upstreams
+//! Services made from one layer, its clones and theirs share the limits. To give two upstreams
 //! rates of their own, make two layers.
+//!
+//! # Which limit
+//!
+//! | the provider | take |
+//! |---|---|
+//! | says a rate, and you stay below it | [`Limit::of`]`(200, minute).at(0.8)`: a bucket whose burst is the rest |
+//! | bans for one request too many | [`Limit::strict`]: never more than the count in any stretch |
+//! | counts from full minute to full minute, and says so | [`Limit::window`], with a [margin](Limit::margin) for the clocks |
+//! | has a quota per day | [`Limit::daily`] at its [`Midnight`], kept in a [`QuotaFile`] over restarts; or a strict limit over 24 hours, if nobody says when its day begins |
+//! | limits several of these at once | a [`limit`](RateLimitConfigBuilder::limit) for each |
+//! | limits by weight, tokens, orders | [`Limit::counting`] that unit, and [`Meta`](seawall_core::Meta) or a [`Price`] that says what a request costs |
+//! | limits each endpoint, account, symbol | [`PerKeyLimitLayer`], [within](PerKeyLimitLayer::within) the limit of the whole if there is one |
+//!
+//! # Who goes first
+//!
+//! Those in line go by [priority](seawall_core::Priority), and first come, first served within one.
+//! Waiting makes up for priority ([`ageing`](RateLimitConfigBuilder::ageing)), so nobody starves. A
+//! call that comes with a [deadline](seawall_core::Meta) waits no longer than that, and is refused
+//! at once when its turn would come later.
+//!
+//! # What the provider says
+//!
+//! A [`FeedbackLayer`], next to the client, corrects the limits by every answer: downwards to what
+//! is left, with a pause where one is asked for, and from the estimated tokens of a call to those
+//! that it has used. `seawall-http` reads all of that from headers and bodies. What is not a call
+//! takes its tokens by a [`Reservation`].
+//!
+//! # While it runs
+//!
+//! [`RateLimitHandle`] reads and changes everything: rates without losing what is used, pause,
+//! drain, [shadow mode](RateLimitConfigBuilder::shadow) for limits that shall only watch.
 //!
 //! # Readiness
 //!
@@ -106,10 +141,18 @@
 //! be cloned, so a service that is cloned per request needs a buffer around it; it has no cost
 //! per request, and it makes `poll_ready` wait without bound.
 //!
+//! # Features
+//!
+//! * `timezone`: [`Midnight`] in named time zones, summer time included.
+//! * `tracing`, `metrics`: as in `seawall-core`.
+//!
 //! # Modules
 //!
-//! `layer` owns the bucket, `service` takes from it, `future` and `wait` are for who waits;
-//! `bucket` and `line` are the pure core, `config`, `handle` and `observe` what their names say.
+//! `layer` owns the limiter, `service` takes from it, `future`, `seat` and `wait` are for who waits,
+//! `feedback` and `reserve` for what turns out later, `keyed` for many limiters. The pure core, with
+//! `now` as an argument: `limiter` decides for all limits and keeps the line, `bucket` is the word
+//! of a single bucket, `meter` all other kinds. `limit`, `config`, `costs`, `handle`, `snapshot` and
+//! `observe` are what their names say.
 
 mod bucket;
 mod config;
