@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use seawall_core::{Count, InvalidConfig, Positive};
 
-/// How many calls run at once, how many wait, and for how long.
+/// How many calls run at once, how many wait, in which order, and for how long.
 ///
 /// ```
 /// use std::time::Duration;
@@ -29,6 +29,10 @@ pub struct BulkheadConfig {
     max_concurrent: Count,
     max_waiting: u32,
     acquire_timeout: Positive,
+    ageing: Positive,
+    lifo_above: Option<u32>,
+    shed: bool,
+    shadow: bool,
 }
 
 impl BulkheadConfig {
@@ -51,10 +55,53 @@ impl BulkheadConfig {
     pub const fn acquire_timeout(&self) -> Positive {
         self.acquire_timeout
     }
+
+    /// How much longer a call of low priority waits at most than one of normal priority that came
+    /// at the same time.
+    pub const fn ageing(&self) -> Positive {
+        self.ageing
+    }
+
+    /// With more than how many in line the newest goes first; `None` when it never does.
+    pub const fn lifo_above(&self) -> Option<u32> {
+        self.lifo_above
+    }
+
+    /// Whether a call is refused at once when its deadline will pass before its turn comes.
+    pub const fn shed(&self) -> bool {
+        self.shed
+    }
+
+    /// Whether the layer only watches.
+    pub const fn shadow(&self) -> bool {
+        self.shadow
+    }
+
+    pub(crate) const fn with_max_concurrent(mut self, places: Count) -> Self {
+        self.max_concurrent = places;
+        self
+    }
+
+    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
+        let lifo = self.lifo_above.map(|waiting| waiting.to_string());
+        vec![
+            ("max_concurrent", self.max_concurrent.get().to_string()),
+            ("max_waiting", self.max_waiting.to_string()),
+            (
+                "acquire_timeout",
+                format!("{:?}", self.acquire_timeout.get()),
+            ),
+            ("ageing", format!("{:?}", self.ageing.get())),
+            ("lifo_above", lifo.unwrap_or_else(|| "never".into())),
+            ("shed", self.shed.to_string()),
+            ("shadow", self.shadow.to_string()),
+        ]
+    }
 }
 
 impl Default for BulkheadConfig {
-    /// 50 calls at once, nobody waits; those who are allowed to wait do so for 30 seconds.
+    /// 50 calls at once, nobody waits; those who are allowed to wait do so for 30 seconds, first
+    /// come, first served.
     ///
     /// 50 is a common size of a client's connection pool per host; waiting is off, since a
     /// caller that waits holds a task and a request while it could do without the answer.
@@ -64,6 +111,10 @@ impl Default for BulkheadConfig {
             max_concurrent: Count::new(fallback.max_concurrent).unwrap_or(Count::ONE),
             max_waiting: fallback.max_waiting,
             acquire_timeout: DEFAULT_TIMEOUT,
+            ageing: DEFAULT_AGEING,
+            lifo_above: fallback.lifo_above,
+            shed: fallback.shed,
+            shadow: fallback.shadow,
         }
     }
 }
@@ -73,12 +124,21 @@ const DEFAULT_TIMEOUT: Positive = match Positive::from_secs(30) {
     None => unreachable!(),
 };
 
+const DEFAULT_AGEING: Positive = match Positive::from_secs(5) {
+    Some(ageing) => ageing,
+    None => unreachable!(),
+};
+
 /// Collects the settings of a bulkhead; see [`BulkheadConfig::builder`].
 #[derive(Clone, Copy, Debug)]
 pub struct BulkheadConfigBuilder {
     max_concurrent: u32,
     max_waiting: u32,
     acquire_timeout: Duration,
+    ageing: Duration,
+    lifo_above: Option<u32>,
+    shed: bool,
+    shadow: bool,
 }
 
 impl Default for BulkheadConfigBuilder {
@@ -87,6 +147,10 @@ impl Default for BulkheadConfigBuilder {
             max_concurrent: 50,
             max_waiting: 0,
             acquire_timeout: DEFAULT_TIMEOUT.get(),
+            ageing: DEFAULT_AGEING.get(),
+            lifo_above: None,
+            shed: true,
+            shadow: false,
         }
     }
 }
@@ -107,10 +171,54 @@ impl BulkheadConfigBuilder {
     }
 
     /// How long a call waits for a place, longer than zero; counted from the first poll of its
-    /// future. The time in which it stands aside, since its service is not ready, is part of it. Of no effect while nobody may wait. Default: 30 seconds.
+    /// future. The time in which it stands aside, since its service is not ready, is part of it.
+    /// A call whose own [deadline](seawall_core::Meta) is earlier waits until that. Of no effect
+    /// while nobody may wait. Default: 30 seconds.
     #[must_use]
     pub const fn acquire_timeout(mut self, timeout: Duration) -> Self {
         self.acquire_timeout = timeout;
+        self
+    }
+
+    /// How much waiting makes up for the step from [low](seawall_core::Priority::LOW) to
+    /// [normal](seawall_core::Priority::NORMAL) priority, and from that to
+    /// [high](seawall_core::Priority::HIGH); longer than zero. Who waits is passed by those of one
+    /// step more only if they came less than that after it, so nobody starves. Default: 5 seconds.
+    #[must_use]
+    pub const fn ageing(mut self, per_step: Duration) -> Self {
+        self.ageing = per_step;
+        self
+    }
+
+    /// While more than so many wait, those who come go before those who are there: the newest
+    /// first, and still by priority. Default: never.
+    ///
+    /// In a line that is longer than what can be served before callers give up, first come, first
+    /// served means that everybody is served too late. With the newest first, some are served in
+    /// time, and the oldest, who are lost anyway, wait out their patience. Once the line is that
+    /// short again, those who come go to its end; who came meanwhile keeps the place it got.
+    #[must_use]
+    pub const fn lifo_above(mut self, waiting: u32) -> Self {
+        self.lifo_above = Some(waiting);
+        self
+    }
+
+    /// Whether a call that would have to wait is refused at once when its
+    /// [deadline](seawall_core::Meta) will pass before its turn comes, by the pace at which the
+    /// line has moved of late. Default: yes. Of no effect on calls without a deadline, and while
+    /// the line has not moved often enough to tell.
+    #[must_use]
+    pub const fn shed(mut self, on: bool) -> Self {
+        self.shed = on;
+        self
+    }
+
+    /// Whether the layer only watches: what it would refuse passes, nobody waits, and what would
+    /// have been refused is counted and told as [`Shadowed`](seawall_core::What::Shadowed).
+    /// Default: no.
+    #[must_use]
+    pub const fn shadow(mut self, on: bool) -> Self {
+        self.shadow = on;
         self
     }
 
@@ -118,7 +226,7 @@ impl BulkheadConfigBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when `max_concurrent` is 0 or `acquire_timeout` is zero.
+    /// [`InvalidConfig`] when `max_concurrent` is 0, or `acquire_timeout` or `ageing` is zero.
     pub fn build(self) -> Result<BulkheadConfig, InvalidConfig> {
         Ok(BulkheadConfig {
             max_concurrent: Count::new(self.max_concurrent)
@@ -126,6 +234,10 @@ impl BulkheadConfigBuilder {
             max_waiting: self.max_waiting,
             acquire_timeout: Positive::new(self.acquire_timeout)
                 .map_err(|e| e.in_field("acquire_timeout"))?,
+            ageing: Positive::new(self.ageing).map_err(|e| e.in_field("ageing"))?,
+            lifo_above: self.lifo_above,
+            shed: self.shed,
+            shadow: self.shadow,
         })
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! An upstream that slows down keeps every caller longer, so that more and more calls are in
 //! flight, until the connections, the memory or the tasks of the whole process belong to the one
-//! upstream that is ill. A bulkhead gives it a fixed number of places. Who finds none is refused
-//! at once, or waits in a line of fixed length, for a bounded time, first come, first served.
+//! upstream that is ill. A bulkhead gives it a number of places. Who finds none is refused at once,
+//! or waits in a line of bounded length, for a bounded time, by priority and first come, first
+//! served.
 //!
 //! # Example
 //!
@@ -42,13 +43,14 @@
 //!     |                                ^                                                |
 //!     |  none free                     | readiness first, the place last        calls the first
 //!     +--------------> in line --------+ <---------------------------------------- in line
-//!     |                   | acquire_timeout
+//!     |                   | acquire_timeout, deadline
 //!     |  line full        v
 //!     +-------------> refused
 //! ```
 //!
-//! Free places and waiters share one atomic word. While nobody waits, a place is taken by one
-//! compare-exchange and given back by one addition; the lock of the line is for those who wait.
+//! Free places and the state of the line share one atomic word. While nobody waits, a place is
+//! taken by one compare-exchange and given back by one addition; the lock of the line is for those
+//! who wait, and for commands.
 //! A waiting call has a clone of the inner service. When its turn comes, it polls that clone
 //! ready, *then* takes the place, and calls in the same poll: no place is held by a call that
 //! cannot go. One whose clone is not ready stands aside and keeps its rank, and the next one may
@@ -56,7 +58,45 @@
 //! or is refused.
 //!
 //! Services made from one layer, its clones and theirs share the places. To give two upstreams
-//! places of their own, make two layers.
+//! places of their own, make two layers. To share the places of one fairly between symbols or
+//! tenants, so that none can take all, use a [`PartitionedBulkheadLayer`].
+//!
+//! # The line
+//!
+//! A request says by its [`Meta`](seawall_core::Meta) (see [`BulkheadLayer::describe`]) how much it
+//! matters and until when its answer is of use.
+//!
+//! * A higher priority goes first, and within one, the first to come. Waiting makes up for
+//!   priority: 64 steps of it are worth the [`ageing`](BulkheadConfigBuilder::ageing), so nobody
+//!   starves.
+//! * While more wait than [`lifo_above`](BulkheadConfigBuilder::lifo_above), the newest goes first:
+//!   in a line that is too long for everybody, some are served in time.
+//! * Patience is the smaller of the `acquire_timeout` and the deadline. Who has none left is refused
+//!   with [`QueueTimeout`](seawall_core::Reason::QueueTimeout) in the first case and with
+//!   [`DeadlineExceeded`](seawall_core::Reason::DeadlineExceeded) in the second; so is, at once, a
+//!   call that comes after its deadline, and takes no place even if there is one.
+//! * A call whose deadline will pass before its turn is refused at once. The forecast is its position
+//!   times the mean time between two places that were given back while the line stood; until each
+//!   place was given back once in that time, there is none, and the call waits. See
+//!   [`shed`](BulkheadConfigBuilder::shed).
+//!
+//! # Live
+//!
+//! A [`BulkheadHandle`] changes the number of places and the other settings while calls run:
+//! growing calls those in line, shrinking waits for nobody and stops nobody. It pauses (lets nobody
+//! in), drains (refuses who comes, serves who waits, [tells](BulkheadHandle::drained) when it is
+//! empty), and makes the layer one that only [watches](BulkheadConfigBuilder::shadow). A
+//! [`Scaling`] follows the use of the places between two bounds, and an [`Adaptive`] limit the
+//! latency and the drops of the upstream; a [`Tuner`] of your own does what you want. These measure
+//! every call, at two clock readings each; nothing else does.
+//!
+//! # Two ways to wait
+//!
+//! [`BulkheadLayer`] lets the *future of a call* wait, with its request in hand: instances hold
+//! nothing, requests have a rank, and whoever waits too long is told. For callers that are to be
+//! held back *before* they have a request, [`BulkheadLayer::reserving`] makes a layer over the same
+//! places that waits and reserves in `poll_ready`, as Tower's does; see [`ReservingBulkheadLayer`]
+//! for what that costs.
 //!
 //! With HTTP, an answer whose body is still to come uses the upstream no less than before. The
 //! [`Permit`] goes to the layer's [`Hold`](seawall_core::Hold) with the response; the hold of
@@ -94,23 +134,48 @@
 //!
 //! # Modules
 //!
-//! `layer` owns the places, `service` takes one, `future` waits and gives back; `places` is the
-//! pure core, `permit` what a call holds, `config`, `handle` and `observe` what their names say.
+//! `layer` owns the places, `service` takes one, `future` and `wait` are the steps of a call;
+//! `places`, `word`, `line` and `pace` are the pure core, `permit` is what a call holds, `reserve` takes
+//! places in `poll_ready`, `partitions` shares them by key, `tune` and `scaling` change their
+//! number; `config`, `handle` and `observe` are what their names say.
 
+pub mod connections;
+#[cfg(feature = "isolated")]
+pub mod isolated;
+
+mod adaptive;
 mod config;
 mod future;
 mod handle;
 mod layer;
+mod line;
 mod observe;
+mod pace;
+mod partitions;
 mod permit;
 mod places;
+mod reserve;
+mod scaling;
 mod service;
 mod sync;
+mod tune;
+mod wait;
+mod word;
 
+pub use adaptive::{
+    Adaptive, AdaptiveBuilder, AdaptiveLimit, Aimd, Algorithm, Gradient, Knee, Seen, Vegas,
+};
 pub use config::{BulkheadConfig, BulkheadConfigBuilder};
 pub use future::ResponseFuture;
-pub use handle::BulkheadHandle;
+pub use handle::{BulkheadHandle, BulkheadSnapshot, Drained};
 pub use layer::BulkheadLayer;
 pub use observe::BulkheadCounts;
+pub use partitions::{
+    KeyOf, KeySnapshot, PartitionConfig, PartitionConfigBuilder, PartitionHandle, PartitionPermit,
+    PartitionSnapshot, PartitionedBulkhead, PartitionedBulkheadLayer, PartitionedFuture, Share,
+};
 pub use permit::Permit;
+pub use reserve::{ReservingBulkhead, ReservingBulkheadLayer};
+pub use scaling::{Scaling, ScalingBuilder};
 pub use service::Bulkhead;
+pub use tune::{CallEnd, Tuner};

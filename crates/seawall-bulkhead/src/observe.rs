@@ -1,19 +1,82 @@
 //! What a bulkhead counts, and where.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use seawall_core::striped::Local;
-use seawall_core::{Observer, Outcome, Reason, Rejection, Vote, What};
+use seawall_core::{
+    Clock, Count, Observer, Outcome, Reason, Rejection, Sample, Value, Vote, What, ns,
+};
 
 use crate::BulkheadConfig;
-use crate::places::Places;
+use crate::line::Rules;
+use crate::places::{Places, Turned};
+use crate::tune::{CallEnd, Tuning, drop_of};
 
 /// What every service of a layer shares.
 #[derive(Debug)]
 pub(crate) struct Common {
     pub(crate) places: Places,
-    pub(crate) config: BulkheadConfig,
+    pub(crate) clock: Clock,
     pub(crate) observer: Observer,
+    pub(crate) tuning: OnceLock<Tuning>,
+    /// Its `max_concurrent` is that of the last configuration, not the one in force.
+    config: Mutex<BulkheadConfig>,
+}
+
+impl Common {
+    pub(crate) fn new(config: BulkheadConfig, observer: Observer) -> Self {
+        let limit = config.max_concurrent().get();
+        Self {
+            places: Places::new(limit, rules(&config), config.shadow()),
+            clock: Clock::start(),
+            observer,
+            tuning: OnceLock::new(),
+            config: Mutex::new(config),
+        }
+    }
+
+    pub(crate) fn configure(&self, config: BulkheadConfig) {
+        let mut held = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = config;
+        drop(held);
+        let limit = config.max_concurrent().get();
+        self.places
+            .configure(limit, rules(&config), config.shadow());
+    }
+
+    pub(crate) fn config(&self) -> BulkheadConfig {
+        let held = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        let limit = Count::new(self.places.limit()).unwrap_or(Count::ONE);
+        held.with_max_concurrent(limit)
+    }
+
+    /// Tells the tuner of a call that was measured.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn measured(&self, start_ns: u64, taken: u32, outcome: &Outcome) {
+        let (Some(tuning), Some(dropped)) = (self.tuning.get(), drop_of(outcome)) else {
+            return;
+        };
+        let now = self.clock.now();
+        let limit = self.places.limit();
+        let mut end = CallEnd::new(now, now.saturating_sub(start_ns), taken.max(1), limit);
+        end.dropped = dropped;
+        if let Some(limit) = tuning.ended(end) {
+            self.places.resize(limit);
+        }
+    }
+}
+
+fn rules(config: &BulkheadConfig) -> Rules {
+    Rules {
+        max_waiting: config.max_waiting(),
+        patience_ns: ns(config.acquire_timeout().get()),
+        // The classes have names 64 steps apart.
+        step_ns: (ns(config.ageing().get()) / 64).max(1),
+        lifo_above: config.lifo_above(),
+        shed: config.shed(),
+    }
 }
 
 pub(crate) type State = Local<Common, Stripe>;
@@ -28,6 +91,11 @@ pub(crate) struct Stripe {
     waited: AtomicU64,
     full: AtomicU64,
     timeout: AtomicU64,
+    deadline: AtomicU64,
+    shed: AtomicU64,
+    paused: AtomicU64,
+    draining: AtomicU64,
+    shadowed: AtomicU64,
 }
 
 impl Stripe {
@@ -44,6 +112,17 @@ impl Stripe {
         self.waited.fetch_add(1, Ordering::Relaxed);
     }
 
+    fn refused(&self, reason: Reason) {
+        let counter = match reason {
+            Reason::QueueTimeout => &self.timeout,
+            Reason::DeadlineExceeded => &self.deadline,
+            Reason::Paused => &self.paused,
+            Reason::Draining => &self.draining,
+            _ => &self.full,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn add_to(&self, counts: &mut BulkheadCounts) {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         counts.success += read(&self.success);
@@ -53,37 +132,57 @@ impl Stripe {
         counts.waited += read(&self.waited);
         counts.refused_full += read(&self.full);
         counts.refused_timeout += read(&self.timeout);
+        counts.refused_deadline += read(&self.deadline);
+        counts.shed += read(&self.shed);
+        counts.refused_paused += read(&self.paused);
+        counts.refused_draining += read(&self.draining);
+        counts.shadowed += read(&self.shadowed);
     }
 }
 
-/// Every place and every place in the queue is taken.
+/// The call gets no place.
 #[cold]
-pub(crate) fn refuse_full(common: &Common, stripe: &Stripe) -> Rejection {
-    stripe.full.fetch_add(1, Ordering::Relaxed);
-    tell_refused(common, Reason::BulkheadFull)
+pub(crate) fn refuse(observer: &Observer, stripe: &Stripe, reason: Reason) -> Rejection {
+    stripe.refused(reason);
+    tell_refused(observer, reason)
 }
 
-/// The turn in the queue did not come in time.
+/// The call may not join the line.
 #[cold]
-pub(crate) fn refuse_timeout(common: &Common, stripe: &Stripe) -> Rejection {
-    stripe.timeout.fetch_add(1, Ordering::Relaxed);
-    tell_refused(common, Reason::QueueTimeout)
+pub(crate) fn turn_away(observer: &Observer, stripe: &Stripe, turned: Turned) -> Rejection {
+    match turned {
+        Turned::Away(reason) => refuse(observer, stripe, reason),
+        Turned::Shed => {
+            stripe.shed.fetch_add(1, Ordering::Relaxed);
+            tell_refused(observer, Reason::DeadlineExceeded)
+        }
+    }
+}
+
+/// The call gets a place since the layer only watches. Without a reason, it would have waited.
+#[cold]
+pub(crate) fn shadow(observer: &Observer, stripe: &Stripe, reason: Option<Reason>) {
+    let Some(reason) = reason else {
+        return stripe.waits();
+    };
+    stripe.shadowed.fetch_add(1, Ordering::Relaxed);
+    observer.tell(|| What::Shadowed(observer.rejection(reason)));
 }
 
 #[cold]
-pub(crate) fn abandoned(common: &Common, stripe: &Stripe) {
+pub(crate) fn abandoned(observer: &Observer, stripe: &Stripe) {
     stripe.abandoned.fetch_add(1, Ordering::Relaxed);
-    common.observer.tell(|| What::Abandoned);
+    observer.tell(|| What::Abandoned);
 }
 
-fn tell_refused(common: &Common, reason: Reason) -> Rejection {
-    let rejection = common.observer.rejection(reason);
-    common.observer.tell(|| What::Refused(rejection));
+fn tell_refused(observer: &Observer, reason: Reason) -> Rejection {
+    let rejection = observer.rejection(reason);
+    observer.tell(|| What::Refused(rejection));
     rejection
 }
 
 /// What became of the calls of a bulkhead so far. Each call that has ended is in exactly one of
-/// the fields, `waited` aside.
+/// the fields, `waited` and `shadowed` aside.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BulkheadCounts {
@@ -95,10 +194,75 @@ pub struct BulkheadCounts {
     pub ignored: u64,
     /// Dropped by the caller before the answer, while it waited or ran.
     pub abandoned: u64,
-    /// Had to wait for a place, whatever became of it afterwards.
+    /// Had to wait for a place, whatever became of it afterwards; or would have, if the layer did
+    /// more than watch.
     pub waited: u64,
     /// Refused, since every place and every place in the queue was taken.
     pub refused_full: u64,
     /// Refused, since the turn in the queue did not come in time.
     pub refused_timeout: u64,
+    /// Refused, since their deadline had passed, before they came or while they waited.
+    pub refused_deadline: u64,
+    /// Refused at once, since their deadline would have passed before their turn.
+    pub shed: u64,
+    /// Refused, since the layer was paused.
+    pub refused_paused: u64,
+    /// Refused, since the layer accepted no new calls.
+    pub refused_draining: u64,
+    /// Let pass, though they would have been refused if the layer did more than watch.
+    pub shadowed: u64,
+}
+
+impl BulkheadCounts {
+    /// All that were refused, for whatever reason.
+    pub const fn refused(&self) -> u64 {
+        self.refused_full
+            + self.refused_timeout
+            + self.refused_deadline
+            + self.shed
+            + self.refused_paused
+            + self.refused_draining
+    }
+
+    pub(crate) fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+        let outcomes = [
+            ("success", self.success),
+            ("failure", self.failure),
+            ("ignored", self.ignored),
+            ("abandoned", self.abandoned),
+        ];
+        for (outcome, total) in outcomes {
+            sink(Sample {
+                metric: "seawall_calls_total",
+                labels: &[("layer", "bulkhead"), ("outcome", outcome)],
+                value: Value::Counter(total),
+            });
+        }
+        let refusals = [
+            ("bulkhead_full", self.refused_full),
+            ("queue_timeout", self.refused_timeout),
+            ("deadline_exceeded", self.refused_deadline + self.shed),
+            ("paused", self.refused_paused),
+            ("draining", self.refused_draining),
+        ];
+        for (reason, total) in refusals {
+            sink(Sample {
+                metric: "seawall_rejections_total",
+                labels: &[("layer", "bulkhead"), ("reason", reason)],
+                value: Value::Counter(total),
+            });
+        }
+        let others = [
+            ("seawall_bulkhead_waited_total", self.waited),
+            ("seawall_bulkhead_shed_total", self.shed),
+            ("seawall_bulkhead_shadowed_total", self.shadowed),
+        ];
+        for (metric, total) in others {
+            sink(Sample {
+                metric,
+                labels: &[],
+                value: Value::Counter(total),
+            });
+        }
+    }
 }

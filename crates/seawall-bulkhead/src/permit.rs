@@ -5,10 +5,12 @@ use std::task::Waker;
 use std::time::Duration;
 
 use seawall_core::queue::Ticket;
-use seawall_core::{Outcome, Settle};
+use seawall_core::{Meta, Outcome, Priority, Reason, Rejection, Settle};
+use tokio::time::Instant;
 
-use crate::observe::{Common, State, Stripe, abandoned};
-use crate::places::Turn;
+use crate::observe::{State, abandoned, refuse, turn_away};
+use crate::places::{Turn, Wish};
+use crate::wait::InLine;
 
 /// A place in the bulkhead, held by one call and given back when it is settled or dropped.
 ///
@@ -18,13 +20,37 @@ use crate::places::Turn;
 pub struct Permit {
     /// `None` once settled.
     state: Option<State>,
+    /// When the place was taken, if anybody wants to know; 0 otherwise.
+    start_ns: u64,
 }
 
 impl Permit {
     /// The permit of a place that was taken just now.
     #[inline]
-    pub(crate) const fn of(state: State) -> Self {
-        Self { state: Some(state) }
+    pub(crate) fn of(state: State, measured: bool) -> Self {
+        let mut permit = Self {
+            state: Some(state),
+            start_ns: 0,
+        };
+        if measured {
+            permit.begin();
+        }
+        permit
+    }
+
+    /// The call begins now, for those who want to know.
+    pub(crate) fn begin(&mut self) {
+        if let Some(state) = &self.state {
+            self.start_ns = state.common().clock.now().max(1);
+        }
+    }
+
+    /// Gives the place back as if it had not been taken.
+    pub(crate) fn give_up(mut self) {
+        if let Some(state) = self.state.take() {
+            let common = state.common();
+            common.places.release(|| common.clock.now());
+        }
     }
 }
 
@@ -32,8 +58,12 @@ impl Settle for Permit {
     #[inline]
     fn settle(mut self, outcome: Outcome) {
         if let Some(state) = self.state.take() {
-            state.common().places.release();
+            let common = state.common();
+            let taken = common.places.release(|| common.clock.now());
             state.stripe().settled(&outcome);
+            if self.start_ns != 0 {
+                common.measured(self.start_ns, taken, &outcome);
+            }
         }
     }
 }
@@ -42,8 +72,9 @@ impl Drop for Permit {
     #[inline]
     fn drop(&mut self) {
         if let Some(state) = self.state.take() {
-            state.common().places.release();
-            abandoned(state.common(), state.stripe());
+            let common = state.common();
+            common.places.release(|| common.clock.now());
+            abandoned(&common.observer, state.stripe());
         }
     }
 }
@@ -60,64 +91,50 @@ impl fmt::Debug for Permit {
 #[derive(Debug)]
 pub(crate) struct Waiting {
     state: State,
+    wish: Wish,
+    measured: bool,
     /// `None` before its first poll: a future that nobody polls must hold nobody up.
     ticket: Option<Ticket>,
+    patience_ns: u64,
     /// Whether it has a place or was refused.
     over: bool,
 }
 
 impl Waiting {
-    pub(crate) const fn new(state: State) -> Self {
+    pub(crate) fn new(state: State, meta: &Meta, measured: bool) -> Self {
+        let deadline_ns = meta
+            .deadline
+            .map_or(u64::MAX, |at| state.common().clock.at(at));
         Self {
+            wish: Wish {
+                priority: meta.priority,
+                deadline_ns,
+                reserves: false,
+            },
             state,
+            measured,
             ticket: None,
+            patience_ns: 0,
             over: false,
         }
     }
 
-    /// Asks whether its turn has come; joins the line at the first time, and is told `None` when
-    /// the line is full. One who is `late` asks whether there is a place at all.
-    pub(crate) fn turn(&mut self, late: bool, waker: &Waker) -> Option<Turn> {
-        let places = &self.state.common().places;
-        let ticket = match self.ticket {
-            Some(ticket) => ticket,
-            None => {
-                let ticket = places.join(waker)?;
-                self.ticket = Some(ticket);
-                self.state.stripe().waits();
-                ticket
-            }
-        };
-        Some(places.turn(ticket, late, waker))
+    /// Of one that has no request yet, and waits for as long as it takes.
+    pub(crate) fn reserving(state: State, priority: Priority) -> Self {
+        let meta = Meta::default().with_priority(priority);
+        let mut waiting = Self::new(state, &meta, false);
+        waiting.wish.reserves = true;
+        waiting
     }
 
-    /// Takes the place, if it is its turn or it is `late`.
-    pub(crate) fn take(&mut self, late: bool, waker: &Waker) -> Option<Permit> {
-        let places = &self.state.common().places;
-        if !places.take(self.ticket?, late, waker) {
-            return None;
-        }
-        self.ticket = None;
-        self.over = true;
-        Some(Permit::of(self.state.clone()))
-    }
-
-    /// Lets others pass while its own service is not ready.
-    pub(crate) fn stand_aside(&self) {
-        if let Some(ticket) = self.ticket {
-            self.state.common().places.stand_aside(ticket);
-        }
-    }
-
-    /// How long it waits for its turn.
-    pub(crate) fn patience(&self) -> Duration {
-        self.state.common().config.acquire_timeout().get()
-    }
-
-    /// Leaves the line without a place, and counts why.
-    pub(crate) fn refuse<T>(&mut self, why: impl FnOnce(&Common, &Stripe) -> T) -> T {
+    /// Leaves the line as if it had never been there.
+    pub(crate) fn withdraw(mut self) {
         self.leave();
-        why(self.state.common(), self.state.stripe())
+    }
+
+    fn refuse(&mut self, reason: Reason) -> Rejection {
+        self.leave();
+        refuse(&self.state.common().observer, self.state.stripe(), reason)
     }
 
     fn leave(&mut self) {
@@ -128,10 +145,79 @@ impl Waiting {
     }
 }
 
+impl InLine for Waiting {
+    type Permit = Permit;
+
+    fn turn(&mut self, late: bool, waker: &Waker) -> Result<Turn, Rejection> {
+        let common = self.state.common();
+        let ticket = match self.ticket {
+            Some(_) if self.wish.is_over(|| common.clock.now()) => {
+                return Err(self.refuse(Reason::DeadlineExceeded));
+            }
+            Some(ticket) => ticket,
+            None => match common.places.join(common.clock.now(), &self.wish, waker) {
+                Ok(joined) => {
+                    self.ticket = Some(joined.ticket);
+                    self.patience_ns = joined.patience_ns;
+                    self.state.stripe().waits();
+                    joined.ticket
+                }
+                Err(turned) => {
+                    self.over = true;
+                    return Err(turn_away(&common.observer, self.state.stripe(), turned));
+                }
+            },
+        };
+        Ok(common.places.turn(ticket, late, waker))
+    }
+
+    fn take(&mut self, late: bool, waker: &Waker) -> Option<Permit> {
+        let places = &self.state.common().places;
+        if !places.take(self.ticket?, late, waker) {
+            return None;
+        }
+        self.ticket = None;
+        self.over = true;
+        Some(Permit::of(self.state.clone(), self.measured))
+    }
+
+    fn stand_aside(&self) {
+        if let Some(ticket) = self.ticket {
+            self.state.common().places.stand_aside(ticket);
+        }
+    }
+
+    fn gives_up_at(&self) -> Instant {
+        let clock = &self.state.common().clock;
+        let patience = Duration::from_nanos(self.patience_ns);
+        let patience = seawall_core::deadline(Instant::now(), patience);
+        if self.wish.deadline_ns == u64::MAX {
+            patience
+        } else {
+            patience.min(clock.instant(self.wish.deadline_ns))
+        }
+    }
+
+    fn give_up(&mut self) -> Rejection {
+        let clock = &self.state.common().clock;
+        self.refuse(if self.wish.is_over(|| clock.now()) {
+            Reason::DeadlineExceeded
+        } else {
+            Reason::QueueTimeout
+        })
+    }
+
+    fn inner_failed(&mut self, outcome: &Outcome) {
+        self.leave();
+        self.state.stripe().settled(outcome);
+    }
+}
+
 impl Drop for Waiting {
     fn drop(&mut self) {
         if !self.over {
-            self.refuse(abandoned);
+            self.leave();
+            abandoned(&self.state.common().observer, self.state.stripe());
         }
     }
 }

@@ -4,11 +4,15 @@ use std::fmt;
 use std::task::{Context, Poll};
 
 use seawall_core::striped::Anchor;
-use seawall_core::{Hold, Refusable, UntilAnswered};
+use seawall_core::{
+    Classify, Describe, ErrorIsFailure, Hold, Reason, Refusable, Undescribed, UntilAnswered,
+};
 use tower_service::Service;
 
-use crate::observe::{Common, Stripe, refuse_full};
-use crate::places::Taken;
+use crate::observe::{Common, Stripe, refuse, shadow};
+use crate::permit::Waiting;
+use crate::places::Entry;
+use crate::word::SHADOW;
 use crate::{Permit, ResponseFuture};
 
 /// A service that runs a bounded number of calls at once; made by
@@ -16,15 +20,33 @@ use crate::{Permit, ResponseFuture};
 ///
 /// An instance holds no place, ready or not; a clone costs one reference count.
 #[derive(Clone)]
-pub struct Bulkhead<S, H = UntilAnswered> {
+pub struct Bulkhead<S, H = UntilAnswered, D = Undescribed, C = ErrorIsFailure> {
     inner: S,
     state: Anchor<Common, Stripe>,
-    hold: H,
+    hooks: Hooks<H, D, C>,
 }
 
-impl<S, H> Bulkhead<S, H> {
-    pub(crate) const fn new(inner: S, state: Anchor<Common, Stripe>, hold: H) -> Self {
-        Self { inner, state, hold }
+/// What a layer was told of its calls.
+#[derive(Clone, Copy)]
+pub(crate) struct Hooks<H, D, C> {
+    pub(crate) hold: H,
+    pub(crate) describe: D,
+    pub(crate) classify: C,
+    /// Whether a tuner wants to know how long a place is held.
+    pub(crate) measured: bool,
+}
+
+impl<S, H, D, C> Bulkhead<S, H, D, C> {
+    pub(crate) const fn new(
+        inner: S,
+        state: Anchor<Common, Stripe>,
+        hooks: Hooks<H, D, C>,
+    ) -> Self {
+        Self {
+            inner,
+            state,
+            hooks,
+        }
     }
 
     /// The service below.
@@ -41,17 +63,32 @@ impl<S, H> Bulkhead<S, H> {
     pub fn into_inner(self) -> S {
         self.inner
     }
+
+    // Whatever the ready instance has reserved below is given up wherever the call that it was for
+    // goes another way: callers whose idle instances keep the last reservations would otherwise
+    // wait for each other, and a refused one may never call again.
+    #[cold]
+    fn refuse<Req>(&mut self, reason: Reason) -> ResponseFuture<S, Req, H, C>
+    where
+        S: Service<Req> + Clone,
+    {
+        let rejection = refuse(&self.state.common().observer, self.state.here(), reason);
+        self.inner = self.inner.clone();
+        ResponseFuture::refused(rejection)
+    }
 }
 
-impl<S, H, Req> Service<Req> for Bulkhead<S, H>
+impl<S, H, D, C, Req> Service<Req> for Bulkhead<S, H, D, C>
 where
     S: Service<Req> + Clone,
     S::Error: Refusable,
     H: Hold<Permit, S::Response> + Clone,
+    D: Describe<Req>,
+    C: Classify<S::Response, S::Error> + Clone,
 {
     type Response = H::Response;
     type Error = S::Error;
-    type Future = ResponseFuture<S, Req, H>;
+    type Future = ResponseFuture<S, Req, H, C>;
 
     // The inner service alone: a place that was taken here could be held for ever by an instance
     // that is never called.
@@ -62,31 +99,38 @@ where
 
     #[inline]
     fn call(&mut self, req: Req) -> Self::Future {
-        match self.state.common().places.try_take() {
-            Ok(()) => {
-                // Before the inner call: if that panics, the place goes back.
-                let permit = Permit::of(self.state.local());
-                let hold = self.hold.clone();
-                ResponseFuture::running(self.inner.call(req), permit, hold)
+        let meta = self.hooks.describe.describe(&req);
+        let common = self.state.common();
+        if let Some(deadline) = meta.deadline
+            && tokio::time::Instant::now() >= deadline
+        {
+            let late = Reason::DeadlineExceeded;
+            if !common.places.has(SHADOW) {
+                return self.refuse(late);
             }
-            // Whatever the ready instance has reserved below is given up wherever the call that it
-            // was for goes another way: callers whose idle instances keep the last reservations
-            // would otherwise wait for each other, and a refused one may never call again.
-            Err(Taken::Full) => {
-                let rejection = refuse_full(self.state.common(), self.state.here());
-                self.inner = self.inner.clone(); // clone: gives the reservation up
-                ResponseFuture::refused(rejection)
-            }
-            Err(Taken::Wait) => {
-                let waiting = self.inner.clone(); // clone: waits, polled ready later
-                self.inner = waiting.clone();
-                ResponseFuture::waiting(waiting, req, self.state.local(), self.hold.clone())
+            shadow(&common.observer, self.state.here(), Some(late));
+        }
+        match common.places.enter() {
+            Entry::Taken => {}
+            Entry::Watched(reason) => shadow(&common.observer, self.state.here(), reason),
+            Entry::Refused(reason) => return self.refuse(reason),
+            Entry::Wait => {
+                let state = self.state.local();
+                let waiting = Waiting::new(state, &meta, self.hooks.measured);
+                let service = self.inner.clone(); // clone: waits, polled ready later
+                self.inner = service.clone();
+                let (hold, classify) = (self.hooks.hold.clone(), self.hooks.classify.clone());
+                return ResponseFuture::waiting(service, req, waiting, hold, classify);
             }
         }
+        // Before the inner call: if that panics, the place goes back.
+        let permit = Permit::of(self.state.local(), self.hooks.measured);
+        let (hold, classify) = (self.hooks.hold.clone(), self.hooks.classify.clone());
+        ResponseFuture::running(self.inner.call(req), permit, hold, classify)
     }
 }
 
-impl<S: fmt::Debug, H> fmt::Debug for Bulkhead<S, H> {
+impl<S: fmt::Debug, H, D, C> fmt::Debug for Bulkhead<S, H, D, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bulkhead")
             .field("inner", &self.inner)

@@ -24,10 +24,15 @@ use tower::limit::ConcurrencyLimit;
 use tower_layer::Layer;
 use tower_service::Service;
 
+mod deadlines;
 mod harm;
+mod live;
+mod model;
+mod order;
 mod patience;
 mod shape;
 mod stress;
+mod tuning;
 
 const SECOND: Duration = Duration::from_secs(1);
 

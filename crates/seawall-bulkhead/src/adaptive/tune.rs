@@ -1,0 +1,47 @@
+//! How an adaptive limit sits in a bulkhead.
+
+use seawall_core::striped::Stripes;
+
+use super::{Adaptive, AdaptiveLimit, Seen};
+use crate::{BulkheadLayer, CallEnd, Tuner};
+
+impl Tuner for AdaptiveLimit {
+    fn ended(&mut self, end: &CallEnd) -> Option<u32> {
+        if !self.has_set(end.limit) {
+            // Somebody else has moved it.
+            let limit = self.set(end.limit);
+            return (limit != end.limit).then_some(limit);
+        }
+        let seen = if end.dropped {
+            Seen::Dropped
+        } else {
+            Seen::Answered
+        };
+        self.finished(end.now_ns, end.latency_ns, end.in_flight, seen)
+    }
+}
+
+impl<H, D, C> BulkheadLayer<H, D, C> {
+    /// Lets the number of places find the load that the upstream bears; see [`Adaptive`]. It
+    /// begins with [`Adaptive::initial`] in place of the number of the configuration. When the
+    /// handle resizes the bulkhead, it goes on from there, within its bounds.
+    ///
+    /// Like every [`Tuner`], of effect on services that are made after it, and once.
+    ///
+    /// ```
+    /// use seawall_bulkhead::{Adaptive, BulkheadConfig, BulkheadLayer};
+    ///
+    /// let adaptive = Adaptive::builder().initial(10).max(100).build()?;
+    /// let layer = BulkheadLayer::new("orders", BulkheadConfig::default()).adaptive(adaptive);
+    /// assert_eq!(layer.handle().limit(), 10);
+    /// # Ok::<(), seawall_core::InvalidConfig>(())
+    /// ```
+    #[must_use]
+    pub fn adaptive(self, adaptive: Adaptive) -> Self {
+        // A tuner is told of one call at a time: one stripe does.
+        let limit = AdaptiveLimit::with_stripes(&adaptive, Stripes::ONE);
+        // Refuses 0 only, which no adaptive limit has.
+        let _ = self.handle().resize(limit.limit());
+        self.tuned(limit)
+    }
+}

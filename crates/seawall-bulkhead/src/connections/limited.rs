@@ -1,0 +1,120 @@
+//! A connection with the place that it has.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tower_service::Service;
+
+use super::room::Place;
+
+pin_project! {
+    /// A connection, or a service on one, that has a place of a
+    /// [`ConnectionLimit`](super::ConnectionLimit) for as long as it lives.
+    ///
+    /// It is what it holds: a `Service`, tokio's `AsyncRead` and `AsyncWrite`, and with the
+    /// feature `hyper` hyper's `Read` and `Write` and hyper-util's `Connection`, where the
+    /// connection is. Clones share one place, which is free when the last of them is gone. The
+    /// connection is dropped, and so closed, before its place is given back.
+    #[derive(Clone)]
+    pub struct Limited<C> {
+        #[pin]
+        connection: C,
+        place: Arc<Place>,
+    }
+}
+
+impl<C> Limited<C> {
+    pub(crate) fn new(connection: C, place: Place) -> Self {
+        Self {
+            connection,
+            place: Arc::new(place),
+        }
+    }
+
+    /// The connection.
+    pub const fn get_ref(&self) -> &C {
+        &self.connection
+    }
+
+    /// The connection, mutably.
+    pub const fn get_mut(&mut self) -> &mut C {
+        &mut self.connection
+    }
+
+    /// The connection, pinned.
+    #[cfg(feature = "hyper")]
+    pub(crate) fn pinned(self: Pin<&mut Self>) -> Pin<&mut C> {
+        self.project().connection
+    }
+}
+
+impl<C, Req> Service<Req> for Limited<C>
+where
+    C: Service<Req>,
+{
+    type Response = C::Response;
+    type Error = C::Error;
+    type Future = C::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.connection.poll_ready(cx)
+    }
+
+    fn call(&mut self, req: Req) -> Self::Future {
+        self.connection.call(req)
+    }
+}
+
+impl<C: AsyncRead> AsyncRead for Limited<C> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.project().connection.poll_read(cx, buf)
+    }
+}
+
+impl<C: AsyncWrite> AsyncWrite for Limited<C> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.project().connection.poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.project().connection.poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.project().connection.poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.project().connection.poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.connection.is_write_vectored()
+    }
+}
+
+impl<C: fmt::Debug> fmt::Debug for Limited<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limited")
+            .field("connection", &self.connection)
+            .field("limit", &self.place.room().observer.name())
+            .finish()
+    }
+}

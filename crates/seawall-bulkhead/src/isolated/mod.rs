@@ -1,0 +1,99 @@
+//! A bound on what a dependency takes of the machine: threads of its own.
+//!
+//! A limit of calls does not help against an upstream's client that blocks its thread or burns
+//! it: a handful of such calls stops every other task of the runtime, timeouts included. Here the
+//! calls run on a small pool of threads of their own, a bounded number at once. When the pool is
+//! stuck, its callers are refused or give up, and everybody else goes on.
+//!
+//! * [`IsolatedLayer`] runs the calls of a `Service` on a Tokio runtime of its own.
+//! * [`BlockingLayer`] makes a service of a blocking closure, on a bounded set of threads.
+//!
+//! # Example
+//!
+//! ```
+//! use seawall_bulkhead::isolated::{IsolatedConfig, IsolatedLayer};
+//! use seawall_core::{LiftLayer, Reason, Refusable};
+//! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = IsolatedConfig::builder().threads(2).max_concurrent(10).build()?;
+//! let layer = IsolatedLayer::new("pricing", config)?;
+//! let mut pricing = ServiceBuilder::new()
+//!     .layer(&layer)
+//!     .layer(LiftLayer)
+//!     .service(service_fn(|trades: u64| async move {
+//!         assert!(trades > 0, "nothing to price");
+//!         // Long, and without an await.
+//!         Ok::<_, std::io::Error>((1..=trades).fold(0_u64, |sum, n| sum ^ n.pow(3)))
+//!     }));
+//!
+//! assert_eq!(pricing.ready().await?.call(2).await?, 9);
+//! // A panic reaches the one caller whose call it was, as a refusal.
+//! let panicked = pricing.ready().await?.call(0).await.unwrap_err();
+//! assert_eq!(panicked.rejection().map(|r| r.reason()), Some(Reason::Panicked));
+//! assert_eq!(layer.handle().counts().success, 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # How it works
+//!
+//! A call takes a place at `call`, or joins the line at the first poll of its future, first come,
+//! first served. With a place, its first poll starts one task on the pool, which owns a clone of
+//! the service, the request and the place. A task per call cannot be avoided, and nor can its
+//! allocation: this is for work beside which a few microseconds are nothing.
+//!
+//! The task gives the place back when it has dropped the service and its future, and then the
+//! caller is woken with the answer. A panic, which the process' panic hook reports as ever, ends
+//! the one task: its caller is refused with [`Reason::Panicked`](seawall_core::Reason::Panicked),
+//! with [`Sent::Maybe`](seawall_core::Sent::Maybe) unless the service panicked before it was
+//! called. The pool goes on.
+//!
+//! The pool has a clock, timers and I/O of its own; what an inner service spawns runs on the pool
+//! too. What was made on another runtime, such as an open socket, still depends on that one. With
+//! the feature `tracing` the work runs in the span of its caller.
+//!
+//! # Readiness
+//!
+//! `poll_ready` is always ready: the inner service is asked on the pool, the very clone that is
+//! called, with the place taken already. A service that is not ready so uses a place; what it
+//! waits for should be short. Refusals are errors of `call`'s future.
+//!
+//! # Cancellation
+//!
+//! Work begins at the first poll of its future. A future that is dropped before gives back its
+//! place at once, and nothing has run. One that is dropped later aborts the work: the inner future
+//! is dropped at its next await, by a thread of the pool. Work that does not await cannot be
+//! stopped. It runs to its end, its answer is dropped, and until then its place stays taken: there
+//! is never more at work than the bound says.
+//!
+//! With closures, those that have not begun never begin, and those that have run to their end.
+//!
+//! When the last layer, service and unanswered future are gone, the threads end in the background.
+//! Nobody waits for them: it is safe in async code, and work that does not end keeps its thread
+//! until it does. A handle does not keep the threads.
+//!
+//! # Ordering
+//!
+//! Innermost, around the client that blocks; timeouts and breakers outside of it keep working when
+//! the pool is stuck. An attempt timeout around it measures the wait for a place too: give
+//! `acquire_timeout` less.
+//!
+//! # Modules
+//!
+//! `pool` owns the threads, `errand` is a call as its caller sees it, `service` and `blocking` what
+//! is done on the pool; places and line are those of [`connections`](crate::connections).
+
+mod blocking;
+mod config;
+mod errand;
+mod handle;
+mod pool;
+mod service;
+mod span;
+
+pub use blocking::{Blocking, BlockingFuture, BlockingLayer};
+pub use config::{BlockingConfig, BlockingConfigBuilder, IsolatedConfig, IsolatedConfigBuilder};
+pub use handle::{IsolatedCounts, IsolatedHandle};
+pub use service::{Isolated, IsolatedFuture, IsolatedLayer};

@@ -1,0 +1,536 @@
+//! What a limit of connections promises.
+
+use std::convert::Infallible;
+use std::future::ready;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use seawall_bulkhead::connections::{
+    ConnectFuture, ConnectionLimit, ConnectionLimitConfig, ConnectionLimitConfigBuilder,
+    ConnectionLimitHandle, ConnectionLimitLayer, Limited,
+};
+use seawall_core::{Component, Error, Key, Meta, Reason, Refusable, Registry, Rejection, Sent};
+use seawall_testkit::contract::{
+    BoxError, Mock, MockError, MockHandle, Probe, Stage, assert_law, laws, mock, occupy,
+};
+use static_assertions::assert_impl_all;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tower::util::MapResponse;
+use tower::{ServiceExt, service_fn};
+use tower_layer::Layer;
+use tower_service::Service;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn settings(places: u32, waiting: u32) -> ConnectionLimitConfigBuilder {
+    ConnectionLimitConfig::builder()
+        .max_connections(places)
+        .max_waiting(waiting)
+        .acquire_timeout(30 * SECOND)
+}
+
+fn layer(places: u32, waiting: u32) -> ConnectionLimitLayer {
+    let config = settings(places, waiting).build().expect("valid settings");
+    ConnectionLimitLayer::new("pool", config)
+}
+
+type Subject = (ConnectionLimit<Mock>, ConnectionLimitHandle, MockHandle);
+
+/// A limit over a mock that leaves its calls open.
+fn subject(places: u32, waiting: u32) -> Subject {
+    let (inner, mock) = mock();
+    mock.hold();
+    let layer = layer(places, waiting);
+    (layer.layer(inner), layer.handle(), mock)
+}
+
+/// Polls ready, which must succeed at once, and calls.
+fn call<S: Service<u32>>(service: &mut S, target: u32) -> Probe<S::Future> {
+    let cx = &mut Context::from_waker(Waker::noop());
+    assert!(matches!(service.poll_ready(cx), Poll::Ready(Ok(()))));
+    Probe::new(service.call(target))
+}
+
+type Answer = Poll<Result<Limited<u32>, BoxError>>;
+
+fn made(answer: Answer) -> Limited<u32> {
+    match answer {
+        Poll::Ready(Ok(connection)) => connection,
+        other => panic!("{other:?} is no connection"),
+    }
+}
+
+fn refusal(answer: Answer) -> Rejection {
+    let Poll::Ready(Err(error)) = answer else {
+        panic!("{answer:?} is no refusal")
+    };
+    *error.rejection().expect("an error of the limit")
+}
+
+/// A limit whose connections are closed at once: what is left is a limit of connects.
+type Closing = MapResponse<ConnectionLimit<Mock>, fn(Limited<u32>) -> u32>;
+
+fn closing(layer: &ConnectionLimitLayer, inner: Mock) -> Closing {
+    layer
+        .layer(inner)
+        .map_response(|connection| *connection.get_ref())
+}
+
+mod contract {
+    use super::*;
+
+    fn refusing(inner: Mock) -> Closing {
+        closing(&layer(1, 0), inner)
+    }
+
+    fn waiting(inner: Mock) -> Closing {
+        closing(&layer(1, 8), inner)
+    }
+
+    fn two_waiting(a: Mock, b: Mock) -> (Closing, Closing) {
+        let layer = layer(1, 8);
+        (closing(&layer, a), closing(&layer.clone(), b))
+    }
+
+    fn two_refusing(a: Mock, b: Mock) -> (Closing, Closing) {
+        let layer = layer(1, 0);
+        (closing(&layer, a), closing(&layer.clone(), b))
+    }
+
+    mod refuses {
+        use super::*;
+
+        seawall_testkit::contract_tests! { refusing =>
+        calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
+        dropped_service_releases_its_reservation, dropped_future_releases_everything,
+        pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
+        clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
+        finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
+        passes_errors_through, survives_a_panic, refused_clone_keeps_no_place }
+    }
+
+    mod waits {
+        use super::*;
+
+        seawall_testkit::contract_tests! { waiting =>
+        calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
+        dropped_service_releases_its_reservation, dropped_future_releases_everything,
+        pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
+        clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
+        finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
+        passes_errors_through, survives_a_panic, dropped_waiter_gives_its_place_back }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_limit_is_exact() {
+        assert_law(laws::never_exceeds_its_limit(|m| closing(&layer(3, 0), m), 3).await);
+        assert_law(laws::never_exceeds_its_limit(|m| closing(&layer(3, 100), m), 3).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_place_is_kept_for_a_dead_connector() {
+        assert_law(laws::keeps_no_permit_while_inner_is_not_ready(two_refusing).await);
+        assert_law(laws::keeps_no_permit_while_inner_is_not_ready(two_waiting).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_are_errors_of_call_and_layers_and_clones_share() {
+        let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
+        assert_law(laws::refuses_in_call(refusing, saturate).await);
+        let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
+        assert_law(laws::two_services_of_one_layer_share(two_refusing, saturate).await);
+        let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
+        assert_law(laws::clones_share(refusing, saturate).await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_lives_as_long_as_the_connection_and_all_its_clones() {
+    let (mut svc, handle, mock) = subject(1, 1);
+    mock.answer_at_once();
+    let first = made(call(&mut svc, 1).poll());
+    let clone = first.clone();
+    let mut waits = call(&mut svc, 2);
+    assert!(waits.poll().is_pending());
+    assert_eq!((handle.taken(), handle.waiting()), (1, 1));
+    assert_eq!(handle.state(), "queueing");
+    drop(first);
+    assert_eq!((handle.taken(), waits.wakes()), (1, 0));
+    drop(clone);
+    assert_eq!((handle.taken(), waits.wakes()), (0, 1));
+    let second = made(waits.poll());
+    assert_eq!((*second.get_ref(), handle.taken()), (2, 1));
+    assert_eq!((handle.counts().made, handle.counts().waited), (2, 1));
+    drop(second);
+    assert_eq!(handle.counts().abandoned, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_fails_to_be_made_gives_its_place_back() {
+    let (mut svc, handle, mock) = subject(1, 0);
+    mock.answer_at_once();
+    mock.script([Err(MockError::Failed(1))]);
+    let failed = call(&mut svc, 1).poll();
+    assert!(matches!(failed, Poll::Ready(Err(_))));
+    assert_eq!((handle.taken(), handle.counts().failed), (0, 1));
+    let _open = made(call(&mut svc, 2).poll());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_connection_is_closed_before_its_place_is_given_back() {
+    struct Closes(ConnectionLimitHandle, Arc<AtomicU32>);
+    impl Drop for Closes {
+        fn drop(&mut self) {
+            self.1.store(self.0.taken(), Ordering::Relaxed);
+        }
+    }
+    let layer = layer(1, 0);
+    let seen = Arc::new(AtomicU32::new(9));
+    let (handle, probe) = (layer.handle(), Arc::clone(&seen));
+    let svc = layer.layer(service_fn(move |_: u32| {
+        ready(Ok::<_, Error<Infallible>>(Closes(
+            handle.clone(),
+            Arc::clone(&probe),
+        )))
+    }));
+    drop(svc.oneshot(1).await);
+    assert_eq!(seen.load(Ordering::Relaxed), 1);
+    assert_eq!(layer.handle().taken(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_say_that_nothing_was_sent() {
+    let (mut svc, handle, mock) = subject(1, 1);
+    let _connecting = call(&mut svc, 1);
+    let mut waits = call(&mut svc, 2);
+    // The wait starts with the first poll.
+    tokio::time::advance(10 * SECOND).await;
+    assert!(waits.poll().is_pending());
+    let full = refusal(call(&mut svc, 3).poll());
+    assert_eq!(
+        (full.reason(), full.sent()),
+        (Reason::BulkheadFull, Sent::No)
+    );
+    tokio::time::advance(30 * SECOND - Duration::from_millis(1)).await;
+    assert!(waits.poll().is_pending());
+    tokio::time::advance(Duration::from_millis(1)).await;
+    let late = refusal(waits.poll());
+    assert_eq!(
+        (late.reason(), late.sent()),
+        (Reason::QueueTimeout, Sent::No)
+    );
+    let counts = handle.counts();
+    assert_eq!((counts.refused_full, counts.refused_timeout), (1, 1));
+    assert_eq!((mock.calls(), handle.waiting()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connect_can_be_dropped_at_every_point() {
+    let (mut svc, handle, mock) = subject(1, 2);
+    drop(call(&mut svc, 0)); // never polled, with a place
+    assert_eq!(handle.taken(), 0);
+    let mut connecting = call(&mut svc, 1);
+    assert!(connecting.poll().is_pending());
+    drop(call(&mut svc, 2)); // never polled, without one
+    let (mut first, mut second) = (call(&mut svc, 3), call(&mut svc, 4));
+    assert!(first.poll().is_pending() && second.poll().is_pending());
+    drop(connecting);
+    assert_eq!((first.wakes(), second.wakes(), mock.in_flight()), (1, 0, 0));
+    // It was called, and passes the call on.
+    drop(first);
+    assert_eq!(second.wakes(), 1);
+    assert!(second.poll().is_pending());
+    assert_eq!(mock.requests(), [0, 1, 4]);
+    drop(second);
+    assert_eq!((handle.taken(), handle.waiting()), (0, 0));
+    assert_eq!(handle.counts().abandoned, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_full_keeps_nobody_else_out() {
+    let (inner, mock) = mock();
+    let config = settings(3, 8).max_per_key(1).build().unwrap();
+    let layer = ConnectionLimitLayer::new("keyed", config)
+        .describe(|target: &u32| Meta::default().with_key(Key(u64::from(target / 10))));
+    let (mut svc, handle) = (layer.layer(inner), layer.handle());
+    let one = made(call(&mut svc, 10).poll());
+    let (mut second, mut third) = (call(&mut svc, 11), call(&mut svc, 12));
+    assert!(second.poll().is_pending() && third.poll().is_pending());
+    // Two of another key pass the line: one connects, one waits for its own key.
+    let two = made(call(&mut svc, 20).poll());
+    let mut other = call(&mut svc, 21);
+    assert!(other.poll().is_pending());
+    assert_eq!((handle.taken_by(Key(1)), handle.taken()), (1, 2));
+    drop(two);
+    assert_eq!((second.wakes(), third.wakes(), other.wakes()), (0, 0, 1));
+    let _other = made(other.poll());
+    drop(one);
+    assert_eq!((second.wakes(), third.wakes()), (1, 0));
+    assert!(third.poll().is_pending(), "it is not its turn");
+    let second = made(second.poll());
+    drop(second);
+    drop(made(third.poll()));
+    assert_eq!(mock.requests(), [10, 20, 21, 11, 12]);
+    assert_eq!(handle.waiting(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_whose_connector_is_not_ready_lets_the_next_one_go() {
+    let layer = layer(1, 8);
+    let ((a, dead), (b, live)) = (mock(), mock());
+    let (mut dying, mut living) = (layer.layer(a), layer.layer(b));
+    let open = made(call(&mut living, 0).poll());
+    let mut stuck = call(&mut dying, 1);
+    let mut next = call(&mut living, 2);
+    assert!(stuck.poll().is_pending() && next.poll().is_pending());
+    dead.set_pending();
+    drop(open);
+    assert!(stuck.poll().is_pending());
+    assert_eq!(next.wakes(), 1);
+    let open = made(next.poll());
+    // Back while the place is taken: it keeps its rank and takes no place too many.
+    dead.set_ready();
+    let mut last = call(&mut living, 3);
+    assert!(stuck.poll().is_pending() && last.poll().is_pending());
+    drop(open);
+    let open = made(stuck.poll());
+    assert!(last.poll().is_pending());
+    drop(open);
+    drop(made(last.poll()));
+    assert_eq!((dead.requests(), live.requests()), (vec![1], vec![0, 2, 3]));
+
+    // One whose connector fails for good ends with its error, and takes no place.
+    let open = made(call(&mut living, 4).poll());
+    let (mut fails, mut next) = (call(&mut dying, 5), call(&mut living, 6));
+    assert!(fails.poll().is_pending() && next.poll().is_pending());
+    dead.set_failed();
+    drop(open);
+    let Poll::Ready(Err(error)) = fails.poll() else {
+        panic!("it waits on")
+    };
+    assert!(error.rejection().is_none());
+    assert_eq!((next.wakes(), layer.handle().counts().failed), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_the_connector_gives_the_place_back() {
+    for stage in [Stage::Call, Stage::Poll] {
+        let (mut svc, handle, mock) = subject(1, 0);
+        mock.answer_at_once();
+        mock.panic_at(stage);
+        let panicked = catch_unwind(AssertUnwindSafe(|| call(&mut svc, 0).poll().is_ready()));
+        assert!(panicked.is_err(), "{stage:?}");
+        assert_eq!(handle.taken(), 0, "{stage:?}");
+    }
+    for stage in [Stage::PollReady, Stage::Call] {
+        let (mut svc, handle, mock) = subject(1, 2);
+        let connecting = call(&mut svc, 0);
+        let (mut waiter, mut next) = (call(&mut svc, 1), call(&mut svc, 2));
+        assert!(waiter.poll().is_pending() && next.poll().is_pending());
+        drop(connecting);
+        mock.panic_at(stage);
+        let panicked = catch_unwind(AssertUnwindSafe(|| waiter.poll().is_ready()));
+        assert!(panicked.is_err(), "{stage:?}");
+        drop(waiter);
+        assert!(next.poll().is_pending());
+        assert_eq!(mock.requests().last(), Some(&2), "{stage:?}");
+        drop(next);
+        assert_eq!((handle.taken(), handle.waiting()), (0, 0), "{stage:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_limited_connection_is_what_it_holds() {
+    let layer = layer(2, 0);
+    let pipe = service_fn(|_: u32| ready(Ok::<_, Error<Infallible>>(tokio::io::duplex(64))));
+    let (mut near, mut far) = {
+        let connection = layer.layer(pipe).oneshot(1).await.unwrap();
+        let wrap = |io| ready(Ok::<_, Error<Infallible>>(io));
+        let pair = connection.get_ref();
+        assert_eq!(layer.handle().taken(), 1);
+        assert!(format!("{pair:?}").contains("Duplex"));
+        drop(connection);
+        let (a, b) = tokio::io::duplex(64);
+        let near = layer.layer(service_fn(wrap)).oneshot(a).await.unwrap();
+        (near, b)
+    };
+    near.write_all(b"ping").await.unwrap();
+    near.flush().await.unwrap();
+    let mut read = [0; 4];
+    far.read_exact(&mut read).await.unwrap();
+    far.write_all(&read).await.unwrap();
+    near.read_exact(&mut read).await.unwrap();
+    assert_eq!(&read, b"ping");
+    near.shutdown().await.unwrap();
+
+    // A `MakeService`: what it makes is a service still.
+    let make = service_fn(|_: u32| ready(Ok::<_, Error<Infallible>>(mock().0)));
+    let mut made = layer.layer(make).oneshot(1).await.unwrap();
+    assert_eq!(made.ready().await.unwrap().call(7).await.unwrap(), 7);
+    assert_eq!(layer.handle().taken(), 2);
+}
+
+#[test]
+fn a_registry_reads_what_the_limit_does() {
+    let (mut svc, handle, _mock) = subject(1, 0);
+    let registry = Registry::new("svc");
+    registry.register(handle).unwrap();
+    let _open = call(&mut svc, 1);
+    drop(call(&mut svc, 2));
+    let snapshot = registry.snapshot().remove(0);
+    assert_eq!((snapshot.pattern, snapshot.state), ("connections", "full"));
+    let value = |metric: &str, label: &str| {
+        let found = snapshot
+            .samples
+            .iter()
+            .find(|s| s.metric == metric && s.labels.iter().any(|(_, v)| *v == label));
+        format!("{:?}", found.expect("a sample").value)
+    };
+    assert_eq!(
+        value("seawall_bulkhead_in_flight", "connections"),
+        "Gauge(1.0)"
+    );
+    assert_eq!(
+        value("seawall_rejections_total", "bulkhead_full"),
+        "Counter(1)"
+    );
+    assert_eq!(snapshot.settings[1], ("max_per_key", "none".to_owned()));
+}
+
+#[test]
+fn impossible_settings_are_refused_by_name() {
+    let field =
+        |builder: ConnectionLimitConfigBuilder| builder.build().unwrap_err().field().to_owned();
+    let builder = ConnectionLimitConfig::builder;
+    assert_eq!(field(builder().max_connections(0)), "max_connections");
+    assert_eq!(field(builder().max_per_key(0)), "max_per_key");
+    assert_eq!(
+        field(builder().acquire_timeout(Duration::ZERO)),
+        "acquire_timeout"
+    );
+    assert_eq!(builder().build().unwrap(), ConnectionLimitConfig::default());
+}
+
+assert_impl_all!(ConnectionLimit<Mock>: Send, Sync, Unpin, Clone);
+assert_impl_all!(ConnectFuture<Mock, u32>: Send, Sync, Unpin);
+assert_impl_all!(Limited<u32>: Send, Sync, Unpin, Clone);
+assert_impl_all!(ConnectionLimitHandle: Send, Sync, Clone, Component);
+
+#[cfg(feature = "hyper")]
+mod pooling_client {
+    use super::*;
+
+    use std::sync::Mutex;
+
+    use bytes::Bytes;
+    use http_body_util::{BodyExt, Empty};
+    use hyper::{Request, Response, Uri};
+    use hyper_util::client::legacy::Client;
+    use hyper_util::client::legacy::connect::HttpConnector;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use seawall_core::{LiftLayer, find_rejection};
+    use tokio::sync::Barrier;
+    use tower::ServiceBuilder;
+
+    #[derive(Default)]
+    struct Seen {
+        open: u32,
+        peak: u32,
+        accepted: u32,
+    }
+
+    struct Server {
+        uri: Uri,
+        seen: Arc<Mutex<Seen>>,
+    }
+
+    /// A server that counts its connections, and answers when `together` requests are there.
+    async fn server(together: usize) -> Server {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a listener");
+        let uri = format!("http://{}/", listener.local_addr().expect("an address"));
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let count = Arc::clone(&seen);
+        let meet = Arc::new(Barrier::new(together));
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.expect("a listener");
+                {
+                    let mut seen = count.lock().expect("no panic");
+                    seen.accepted += 1;
+                    seen.open += 1;
+                    seen.peak = seen.peak.max(seen.open);
+                }
+                let (count, meet) = (Arc::clone(&count), Arc::clone(&meet));
+                tokio::spawn(async move {
+                    let answer = hyper::service::service_fn(move |_| {
+                        let meet = Arc::clone(&meet);
+                        async move {
+                            meet.wait().await;
+                            Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+                        }
+                    });
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), answer)
+                        .await;
+                    count.lock().expect("no panic").open -= 1;
+                });
+            }
+        });
+        let uri = uri.parse().expect("a uri");
+        Server { uri, seen }
+    }
+
+    #[tokio::test]
+    async fn never_has_more_connections_than_places_and_reuses_them() {
+        let server = server(2).await;
+        let layer = layer(2, 100);
+        let connector = ServiceBuilder::new()
+            .layer(&layer)
+            .layer(LiftLayer)
+            .service(HttpConnector::new());
+        let client: Client<_, Empty<Bytes>> =
+            Client::builder(TokioExecutor::new()).build(connector);
+        let calls: Vec<_> = (0..20)
+            .map(|_| {
+                let (client, uri) = (client.clone(), server.uri.clone());
+                tokio::spawn(async move {
+                    let answer = client.get(uri).await.expect("an answer");
+                    answer.into_body().collect().await.expect("a body");
+                })
+            })
+            .collect();
+        for call in calls {
+            call.await.unwrap();
+        }
+        assert!(layer.handle().taken() <= 2);
+        assert_eq!(layer.handle().counts().refused_full, 0);
+        let seen = server.seen.lock().unwrap();
+        assert_eq!((seen.peak, seen.accepted), (2, 2));
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_found_in_the_error_of_the_client() {
+        let server = server(1).await;
+        let layer = layer(1, 0);
+        let connector = ServiceBuilder::new()
+            .layer(&layer)
+            .layer(LiftLayer)
+            .service(HttpConnector::new());
+        let _taken = connector
+            .clone()
+            .oneshot(server.uri.clone())
+            .await
+            .expect("a connection");
+        let client: Client<_, Empty<Bytes>> =
+            Client::builder(TokioExecutor::new()).build(connector);
+        let request = Request::get(server.uri.clone()).body(Empty::new()).unwrap();
+        let error = client.request(request).await.unwrap_err();
+        let refused = find_rejection(&error).expect("a refusal");
+        assert_eq!(refused.reason(), Reason::BulkheadFull);
+    }
+}
