@@ -6,10 +6,14 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use seawall_breaker::{BreakerConfig, BreakerConfigBuilder, BreakerLayer, State};
-use seawall_bulkhead::{BulkheadConfig, BulkheadLayer};
+use seawall_bulkhead::{
+    Adaptive, BulkheadConfig, BulkheadLayer, PartitionConfig, PartitionedBulkheadLayer,
+};
 use seawall_core::{Always, Key, Lift, Meta, Refusable, Replay};
 use seawall_hedge::{HedgeConfig, HedgeConfigBuilder, HedgeLayer};
-use seawall_ratelimit::{Limit, PerKeyLimitLayer, RateLimitConfig, RateLimitLayer};
+use seawall_ratelimit::{
+    Limit, PerKeyLimitLayer, RateLimitConfig, RateLimitLayer, ThrottleConfig, ThrottleLayer,
+};
 use seawall_retry::{RetryConfig, RetryLayer};
 use seawall_timeout::AttemptTimeoutLayer;
 use tower_layer::Layer;
@@ -83,6 +87,16 @@ fn limits() -> Vec<Subject> {
         // Each decided under one lock, and all of them or none.
         Subject::service("seawall/ratelimit/strict", || strict(1).layer(LEAF)),
         Subject::service("seawall/ratelimit/three-strict", || strict(3).layer(LEAF)),
+        Subject::service("seawall/throttle/passing", || throttle().layer(LEAF)),
+        Subject::service("seawall/bulkhead/adaptive", || {
+            let adaptive = Adaptive::builder().min(10).initial(100);
+            let adaptive = adaptive.build().expect("a valid limit");
+            bulkhead(MANY).adaptive(adaptive).layer(LEAF)
+        }),
+        Subject::service("seawall/bulkhead/partition", || {
+            let config = PartitionConfig::builder().max_concurrent(MANY).build();
+            PartitionedBulkheadLayer::new("bench", config.expect("valid shares")).layer(LEAF)
+        }),
         Subject::service("seawall/bulkhead/free", || bulkhead(MANY).layer(LEAF)),
         Subject::service("seawall/bulkhead/full", || {
             let mut service = bulkhead(1).layer(Lift::new(Stuck));
@@ -205,6 +219,10 @@ fn strict(limits: u32) -> RateLimitLayer {
         config.limit(each(1_000_000 * n))
     });
     RateLimitLayer::new("bench", config.build().expect("valid limits"))
+}
+
+fn throttle() -> ThrottleLayer {
+    ThrottleLayer::new("bench", ThrottleConfig::default())
 }
 
 fn keyed_limit(rate: u32, burst: u32) -> PerKeyLimitLayer<impl Fn(&u64) -> Meta + Clone> {

@@ -154,6 +154,8 @@
 //! of a single bucket, `meter` all other kinds. `limit`, `config`, `costs`, `handle`, `snapshot` and
 //! `observe` are what their names say.
 
+pub mod throttle;
+
 mod bucket;
 mod config;
 mod costs;
@@ -186,3 +188,7 @@ pub use observe::RateLimitCounts;
 pub use reserve::Reservation;
 pub use service::RateLimit;
 pub use snapshot::{LimitSnapshot, RateLimitSnapshot};
+pub use throttle::{
+    ClassSnapshot, PriorityClass, Throttle, ThrottleConfig, ThrottleConfigBuilder, ThrottleCounts,
+    ThrottleFuture, ThrottleHandle, ThrottleLayer, ThrottleSnapshot,
+};

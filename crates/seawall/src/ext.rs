@@ -5,7 +5,7 @@ use seawall_bulkhead::BulkheadLayer;
 use seawall_core::LiftLayer;
 use seawall_health::HealthLayer;
 use seawall_hedge::HedgeLayer;
-use seawall_ratelimit::RateLimitLayer;
+use seawall_ratelimit::{FeedbackLayer, PerKeyLimitLayer, RateLimitLayer, ThrottleLayer};
 use seawall_retry::RetryLayer;
 use seawall_timeout::{AttemptTimeoutLayer, DeadlineLayer};
 use tower::ServiceBuilder;
@@ -50,13 +50,34 @@ pub trait SeawallExt<L>: Sized {
     fn gate(self, layer: GateLayer) -> ServiceBuilder<Stack<GateLayer, L>>;
 
     /// Limits how many calls are under way.
-    fn bulkhead<H>(self, layer: BulkheadLayer<H>) -> ServiceBuilder<Stack<BulkheadLayer<H>, L>>;
+    fn bulkhead<H, D, C>(
+        self,
+        layer: BulkheadLayer<H, D, C>,
+    ) -> ServiceBuilder<Stack<BulkheadLayer<H, D, C>, L>>;
 
     /// Limits how many calls depart per time.
-    fn rate_limited<D>(
+    fn rate_limited<D, P>(
         self,
-        layer: RateLimitLayer<D>,
-    ) -> ServiceBuilder<Stack<RateLimitLayer<D>, L>>;
+        layer: RateLimitLayer<D, P>,
+    ) -> ServiceBuilder<Stack<RateLimitLayer<D, P>, L>>;
+
+    /// Limits how many calls of each key depart per time.
+    fn rate_limited_per_key<D, P>(
+        self,
+        layer: PerKeyLimitLayer<D, P>,
+    ) -> ServiceBuilder<Stack<PerKeyLimitLayer<D, P>, L>>;
+
+    /// Corrects a rate limit above by what answers say.
+    fn feeding_back<F, D, P>(
+        self,
+        layer: FeedbackLayer<F, D, P>,
+    ) -> ServiceBuilder<Stack<FeedbackLayer<F, D, P>, L>>;
+
+    /// Refuses a share of the calls while the upstream refuses too many.
+    fn throttled<C, D>(
+        self,
+        layer: ThrottleLayer<C, D>,
+    ) -> ServiceBuilder<Stack<ThrottleLayer<C, D>, L>>;
 
     /// Judges calls and opens when too many fail.
     fn breaker<C, H>(
@@ -111,14 +132,38 @@ impl<L> SeawallExt<L> for ServiceBuilder<L> {
         self.layer(layer)
     }
 
-    fn bulkhead<H>(self, layer: BulkheadLayer<H>) -> ServiceBuilder<Stack<BulkheadLayer<H>, L>> {
+    fn bulkhead<H, D, C>(
+        self,
+        layer: BulkheadLayer<H, D, C>,
+    ) -> ServiceBuilder<Stack<BulkheadLayer<H, D, C>, L>> {
         self.layer(layer)
     }
 
-    fn rate_limited<D>(
+    fn rate_limited<D, P>(
         self,
-        layer: RateLimitLayer<D>,
-    ) -> ServiceBuilder<Stack<RateLimitLayer<D>, L>> {
+        layer: RateLimitLayer<D, P>,
+    ) -> ServiceBuilder<Stack<RateLimitLayer<D, P>, L>> {
+        self.layer(layer)
+    }
+
+    fn rate_limited_per_key<D, P>(
+        self,
+        layer: PerKeyLimitLayer<D, P>,
+    ) -> ServiceBuilder<Stack<PerKeyLimitLayer<D, P>, L>> {
+        self.layer(layer)
+    }
+
+    fn feeding_back<F, D, P>(
+        self,
+        layer: FeedbackLayer<F, D, P>,
+    ) -> ServiceBuilder<Stack<FeedbackLayer<F, D, P>, L>> {
+        self.layer(layer)
+    }
+
+    fn throttled<C, D>(
+        self,
+        layer: ThrottleLayer<C, D>,
+    ) -> ServiceBuilder<Stack<ThrottleLayer<C, D>, L>> {
         self.layer(layer)
     }
 

@@ -126,13 +126,15 @@ pub use seawall_breaker::{
     Abandoned, Breaker, BreakerConfig, BreakerHandle, BreakerLayer, Breakers, Cause,
     CircuitSnapshot, Gate, GateLayer, PerKey, PerKeyLayer, Rule, State, WhileProbing,
 };
-pub use seawall_bulkhead::{Bulkhead, BulkheadConfig, BulkheadHandle, BulkheadLayer};
+pub use seawall_bulkhead::{
+    Adaptive, Bulkhead, BulkheadConfig, BulkheadHandle, BulkheadLayer, Scaling,
+};
 pub use seawall_core::*;
 pub use seawall_health::{Health, HealthLayer, HealthMonitor};
 pub use seawall_hedge::{Hedge, HedgeConfig, HedgeHandle, HedgeLayer};
 pub use seawall_ratelimit::{
     FeedbackLayer, Limit, Midnight, PerKeyLimitLayer, QuotaFile, RateLimit, RateLimitConfig,
-    RateLimitHandle, RateLimitLayer,
+    RateLimitHandle, RateLimitLayer, ThrottleConfig, ThrottleLayer,
 };
 pub use seawall_retry::{Retry, RetryConfig, RetryHandle, RetryLayer};
 pub use seawall_timeout::{

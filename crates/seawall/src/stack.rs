@@ -42,7 +42,7 @@ use crate::settings::Settings;
 pub struct Stack<C, D, H, P, T> {
     deadline: DeadlineLayer<T>,
     retry: RetryLayer<C, D, P>,
-    bulkhead: BulkheadLayer<H>,
+    bulkhead: BulkheadLayer<H, D>,
     rate_limit: RateLimitLayer<D>,
     breaker: BreakerLayer<C, H>,
     attempt_timeout: AttemptTimeoutLayer<D>,
@@ -50,7 +50,7 @@ pub struct Stack<C, D, H, P, T> {
 
 /// The service that a [`Stack`] makes of `S`: a type that can be named.
 pub type StackService<S, C, D, H, P, T> = Deadline<
-    Retry<Gate<Bulkhead<RateLimit<Breaker<AttemptTimeout<S, D>, C, H>, D>, H>>, C, D, P>,
+    Retry<Gate<Bulkhead<RateLimit<Breaker<AttemptTimeout<S, D>, C, H>, D>, H, D>>, C, D, P>,
     T,
 >;
 
@@ -102,13 +102,13 @@ impl<C, D, H, P, T> Stack<C, D, H, P, T> {
         }
     }
 
-    /// Reads replay safety, cost and deadline of each request with `describe`.
+    /// Reads replay safety, cost, tokens, priority and deadline of each request with `describe`.
     #[must_use]
     pub fn describe<D2: Clone>(self, describe: D2) -> Stack<C, D2, H, P, T> {
         Stack {
             deadline: self.deadline,
             retry: self.retry.describe(describe.clone()),
-            bulkhead: self.bulkhead,
+            bulkhead: self.bulkhead.describe(describe.clone()),
             rate_limit: self.rate_limit.describe(describe.clone()),
             breaker: self.breaker,
             attempt_timeout: self.attempt_timeout.describe(describe),

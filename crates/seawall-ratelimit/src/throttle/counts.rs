@@ -1,0 +1,61 @@
+//! What became of the calls, as numbers.
+
+use seawall_core::{Sample, Value};
+
+/// What became of the calls of a throttle so far. Each call is in exactly one of the fields,
+/// `shadowed` aside; those under way are in none.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ThrottleCounts {
+    /// Answered by an upstream that took the request on.
+    pub accepted: u64,
+    /// Refused by the upstream, or never answered.
+    pub not_accepted: u64,
+    /// Refused by this layer.
+    pub refused: u64,
+    /// Refused by a layer below, which says nothing of the upstream.
+    pub silent: u64,
+    /// Dropped by the caller, or ended by a panic, before they were answered.
+    pub abandoned: u64,
+    /// Passed on, though they would have been refused if the layer did more than watch.
+    pub shadowed: u64,
+}
+
+impl ThrottleCounts {
+    /// Which share of all calls was refused by this layer, from 0 to 1; 0 when none came.
+    pub fn rejection_rate(&self) -> f64 {
+        let passed = self.accepted + self.not_accepted + self.silent + self.abandoned;
+        let all = self.refused + passed;
+        if all == 0 {
+            0.0
+        } else {
+            self.refused as f64 / all as f64
+        }
+    }
+
+    pub(crate) fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+        let outcomes = [
+            ("accepted", self.accepted),
+            ("not_accepted", self.not_accepted),
+            ("silent", self.silent),
+            ("abandoned", self.abandoned),
+        ];
+        for (outcome, total) in outcomes {
+            sink(Sample {
+                metric: "seawall_calls_total",
+                labels: &[("layer", "throttle"), ("outcome", outcome)],
+                value: Value::Counter(total),
+            });
+        }
+        sink(Sample {
+            metric: "seawall_rejections_total",
+            labels: &[("layer", "throttle"), ("reason", "client_throttled")],
+            value: Value::Counter(self.refused),
+        });
+        sink(Sample {
+            metric: "seawall_throttle_shadowed_total",
+            labels: &[],
+            value: Value::Counter(self.shadowed),
+        });
+    }
+}

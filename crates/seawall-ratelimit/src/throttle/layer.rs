@@ -1,0 +1,102 @@
+//! The layer: owner of what was counted.
+
+use std::fmt;
+
+use seawall_core::{ErrorIsFailure, Name, Undescribed};
+use tower_layer::Layer;
+
+use super::state::{State, inspect, state};
+use super::{Throttle, ThrottleConfig, ThrottleHandle};
+
+/// Refuses the share of the calls that the upstream would refuse anyway; see the
+/// [module](crate::throttle).
+///
+/// Its clones and every service that they make count together. `C` says what an answer means: by
+/// default every error is a refusal, since nobody has said that it is not. `D` says what a
+/// request is: by default one of normal priority.
+///
+/// ```
+/// use seawall_core::{Always, FailureKind, Meta, Outcome, Priority, Replay};
+/// use seawall_ratelimit::{ThrottleConfig, ThrottleLayer};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+///
+/// // A function, so that the type of the layer has a name.
+/// fn by_status<E>(answer: Result<&u16, &E>) -> Outcome {
+///     match answer {
+///         Ok(503 | 529) => Outcome::Failure(FailureKind::Overloaded),
+///         Ok(500..) => Outcome::Failure(FailureKind::Server),
+///         Ok(_) => Outcome::Success,
+///         Err(_) => Outcome::Failure(FailureKind::NotSent),
+///     }
+/// }
+/// let cancels = Always(Meta::new(Replay::Safe).with_priority(Priority::HIGH));
+/// let layer = ThrottleLayer::new("orders", ThrottleConfig::default())
+///     .classify(by_status::<seawall_core::Error<std::io::Error>> as fn(_) -> _)
+///     .describe(cancels);
+/// assert_eq!(layer.handle().rejection_probability(), 0.0);
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ThrottleLayer<C = ErrorIsFailure, D = Undescribed> {
+    state: State,
+    classify: C,
+    describe: D,
+}
+
+impl ThrottleLayer {
+    /// A layer with counters of its own, all of them zero. `name` is what refusals and metrics
+    /// call it.
+    pub fn new(name: impl Into<Name>, config: ThrottleConfig) -> Self {
+        Self {
+            state: state(name, config),
+            classify: ErrorIsFailure,
+            describe: Undescribed,
+        }
+    }
+}
+
+impl<C, D> ThrottleLayer<C, D> {
+    /// Says what an answer means. Asked once per answer, and never about a refusal of a layer
+    /// below.
+    #[must_use]
+    pub fn classify<C2>(self, classify: C2) -> ThrottleLayer<C2, D> {
+        ThrottleLayer {
+            state: self.state,
+            classify,
+            describe: self.describe,
+        }
+    }
+
+    /// Says what a request is: its priority. Asked once per call.
+    #[must_use]
+    pub fn describe<D2>(self, describe: D2) -> ThrottleLayer<C, D2> {
+        ThrottleLayer {
+            state: self.state,
+            classify: self.classify,
+            describe,
+        }
+    }
+
+    /// A handle to read and to control the throttle from outside.
+    pub fn handle(&self) -> ThrottleHandle {
+        ThrottleHandle::new(self.state.clone())
+    }
+}
+
+impl<S, C: Clone, D: Clone> Layer<S> for ThrottleLayer<C, D> {
+    type Service = Throttle<S, C, D>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let (classify, describe) = (self.classify.clone(), self.describe.clone());
+        Throttle::new(inner, self.state.anchor(), classify, describe)
+    }
+}
+
+impl<C, D> fmt::Debug for ThrottleLayer<C, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThrottleLayer")
+            .field("name", &self.state.common().observer.name())
+            .field("config", &inspect(&self.state).config)
+            .finish_non_exhaustive()
+    }
+}
