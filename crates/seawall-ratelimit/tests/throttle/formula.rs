@@ -1,0 +1,84 @@
+//! The numbers of the book.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn the_layer_gives_the_numbers_of_the_book() {
+    for (requests, accepts, k, expected) in [
+        (100, 100, 2.0, 0.0),
+        (100, 40, 2.0, 20.0 / 101.0),
+        (1_000, 0, 2.0, 1_000.0 / 1_001.0),
+        (100, 60, 1.1, 34.0 / 101.0),
+    ] {
+        // Refuses none until all are there.
+        let (mut service, handle, inner) =
+            obeying(builder().k(k).min_requests(requests).max_rejection(1.0));
+        send_many(&mut service, accepts, Ok(()), Priority::NORMAL);
+        let rest = requests - accepts;
+        send_many(&mut service, rest, Err(BUSY), Priority::NORMAL);
+        assert_eq!(inner.came(), requests);
+        let p = handle.rejection_probability();
+        assert!((p - expected).abs() < 1e-9, "{p} is not {expected}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_refused_here_is_a_request() {
+    let (mut service, handle, inner) = obeying(builder());
+    send_many(&mut service, 200, Err(BUSY), Priority::NORMAL);
+    let counts = handle.counts();
+    assert!(counts.refused > 100, "{counts:?}");
+    assert_eq!(counts.not_accepted, u64::from(inner.came()));
+    let normal = handle.snapshot().classes[2];
+    assert_eq!((normal.requests, normal.accepts), (200, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_refused_below_the_least_number_of_requests() {
+    let (mut service, handle, inner) = obeying(builder().min_requests(50));
+    assert_eq!(send_many(&mut service, 49, Err(BUSY), Priority::NORMAL), 49);
+    assert_eq!(handle.rejection_probability(), 0.0);
+    send(&mut service, ask(Err(BUSY), Priority::NORMAL));
+    assert_eq!(handle.rejection_probability(), 0.9);
+    assert!(send_many(&mut service, 100, Err(BUSY), Priority::NORMAL) < 50);
+    assert!(inner.came() < 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_largest_share_that_is_refused_is_kept() {
+    let (mut service, handle, inner) = obeying(builder().max_rejection(0.5));
+    send_many(&mut service, 10_000, Err(BUSY), Priority::NORMAL);
+    assert_eq!(handle.rejection_probability(), 0.5);
+    assert!((4_800..5_200).contains(&inner.came()), "{}", inner.came());
+    let (mut never, handle, _) = obeying(builder().max_rejection(0.0));
+    assert_eq!(
+        send_many(&mut never, 1_000, Err(BUSY), Priority::NORMAL),
+        1_000
+    );
+    assert_eq!(handle.counts().refused, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_at_the_work_count_only_if_told_so() {
+    let failed = Err(Outcome::Failure(FailureKind::Server));
+    let (mut service, handle, _) = obeying(builder());
+    assert_eq!(send_many(&mut service, 100, failed, Priority::NORMAL), 100);
+    assert_eq!(handle.counts().accepted, 100);
+    let (mut service, handle, _) = obeying(builder().count_failures(true));
+    assert!(send_many(&mut service, 100, failed, Priority::NORMAL) < 50);
+    assert_eq!(handle.counts().accepted, 0);
+    handle.set_config(builder().build().unwrap());
+    handle.reset();
+    send_many(&mut service, 10, failed, Priority::NORMAL);
+    assert_eq!(handle.counts().accepted, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_nobody_classified_is_no_acceptance() {
+    let (inner, mock) = mock();
+    let layer = layer_of(builder());
+    let mut service = layer.layer(inner);
+    fail_calls(&mut service, &mock, 100).await;
+    assert_eq!(layer.handle().rejection_probability(), 0.9);
+    assert!(mock.calls() < 60, "{}", mock.calls());
+}

@@ -1,0 +1,93 @@
+//! What the types are, and what a call costs.
+
+use super::*;
+
+/// Answers at once.
+#[derive(Clone)]
+struct Echo;
+
+impl Service<u32> for Echo {
+    type Response = u32;
+    type Error = Error<()>;
+    type Future = Ready<Result<u32, Error<()>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: u32) -> Self::Future {
+        ready(Ok(request))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_allocated_whether_it_passes_or_is_refused() {
+    let cx = &mut Context::from_waker(Waker::noop());
+    let mut once = |service: &mut Obeying, answer| {
+        assert!(Service::<Ask>::poll_ready(service, cx).is_ready());
+        let mut answer = std::pin::pin!(service.call(ask(answer, Priority::NORMAL)));
+        assert!(answer.as_mut().poll(cx).is_ready());
+    };
+    let (mut service, handle, _) = obeying(builder());
+    once(&mut service, Ok(()));
+    let happy = alloc::count(|| {
+        for _ in 0..100 {
+            once(&mut service, Ok(()));
+            once(&mut service.clone(), Ok(()));
+        }
+    });
+    assert_eq!(happy.allocations, 0);
+    advance(WINDOW * 2).await;
+    let refused = alloc::count(|| {
+        for _ in 0..100 {
+            once(&mut service, Err(BUSY));
+        }
+    });
+    assert_eq!(refused.allocations, 0);
+    assert!(handle.counts().refused > 50);
+}
+
+#[test]
+fn the_future_is_small() {
+    type Inner = Ready<Result<u32, Error<()>>>;
+    let size = size_of::<ThrottleFuture<Inner, seawall_core::ErrorIsFailure>>();
+    assert!(
+        size <= size_of::<Inner>() + 3 * size_of::<usize>(),
+        "{size}"
+    );
+}
+
+/// Neither `Send` nor `Sync`, and so is what is made of it.
+#[derive(Clone)]
+struct Local(#[expect(dead_code, reason = "it is here for its auto traits")] Rc<Cell<u32>>);
+
+impl Service<u32> for Local {
+    type Response = u32;
+    type Error = Error<()>;
+    type Future = Pin<Box<dyn Future<Output = Result<u32, Error<()>>>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: u32) -> Self::Future {
+        Box::pin(ready(Ok(request)))
+    }
+}
+
+type Fut<S> = <Throttle<S> as Service<u32>>::Future;
+assert_impl_all!(Throttle<Echo>: Send, Sync, Unpin, Clone);
+assert_impl_all!(Fut<Echo>: Send, Sync, Unpin);
+assert_impl_all!(Throttle<Local>: Unpin, Clone);
+assert_not_impl_any!(Throttle<Local>: Send, Sync);
+assert_not_impl_any!(Fut<Local>: Send, Sync);
+assert_impl_all!(ThrottleLayer: Send, Sync, Clone);
+assert_impl_all!(ThrottleHandle: Send, Sync, Clone, Component);
+
+#[test]
+fn a_service_that_is_not_send_works() {
+    let vip = Always(Meta::new(Replay::Safe).with_priority(Priority::HIGH));
+    let layer = layer_of(builder()).describe(vip);
+    let mut service = layer.layer(Local(Rc::default()));
+    assert!(matches!(call(&mut service, 3).poll(), Poll::Ready(Ok(3))));
+}
