@@ -49,6 +49,7 @@
 //!
 //! * `hyper`: tells errors of `hyper` and `hyper-util`'s legacy client apart by whether the
 //!   request left.
+//! * `connections`: a limit for the connections of hyper-util's client, [`LimitConnections`].
 //! * `reqwest`: the same for `reqwest`, whose redirects must be off to prove anything; see
 //!   [`TransportError`].
 //! * `usage`: reads from the bodies of AI answers how many tokens they have used; see [`quota`].
@@ -61,6 +62,8 @@ pub mod quota;
 mod answer;
 mod answered;
 mod classify;
+#[cfg(feature = "connections")]
+mod connections;
 mod copy;
 mod guarded;
 mod replay;
@@ -74,6 +77,8 @@ pub use body_timeout::{
     BodyLimit, BodyTimeout, BodyTimeoutConfig, BodyTimeoutHandle, BodyTimeoutLayer, TimedBody,
 };
 pub use classify::{ByTransport, HttpClassifier, JudgeError};
+#[cfg(feature = "connections")]
+pub use connections::{LimitConnections, LimitedConnecting, LimitedConnection, LimitedConnector};
 pub use copy::{copy_bytes_request, copy_request};
 pub use deadline::{
     DeadlineFormat, DeadlineHeader, DeadlineRead, ReadDeadline, ReadDeadlineHandle,

@@ -16,9 +16,8 @@ pin_project! {
     /// A connection, or a service on one, that has a place of a
     /// [`ConnectionLimit`](super::ConnectionLimit) for as long as it lives.
     ///
-    /// It is what it holds: a `Service`, tokio's `AsyncRead` and `AsyncWrite`, and with the
-    /// feature `hyper` hyper's `Read` and `Write` and hyper-util's `Connection`, where the
-    /// connection is. Clones share one place, which is free when the last of them is gone. The
+    /// It is what it holds: a `Service`, and tokio's `AsyncRead` and `AsyncWrite`, where the
+    /// connection is; `seawall-http` makes of it what hyper-util's client asks for. Clones share one place, which is free when the last of them is gone. The
     /// connection is dropped, and so closed, before its place is given back.
     #[derive(Clone)]
     pub struct Limited<C> {
@@ -47,8 +46,7 @@ impl<C> Limited<C> {
     }
 
     /// The connection, pinned.
-    #[cfg(feature = "hyper")]
-    pub(crate) fn pinned(self: Pin<&mut Self>) -> Pin<&mut C> {
+    pub fn get_pin_mut(self: Pin<&mut Self>) -> Pin<&mut C> {
         self.project().connection
     }
 }

@@ -32,8 +32,8 @@
 //! # }
 //! ```
 //!
-//! With the feature `hyper`, the connector of hyper-util's pooling client is limited the same way:
-//! `Client::builder(..).build(ServiceBuilder::new().layer(layer).layer(LiftLayer).service(http))`.
+//! The connector of hyper-util's pooling client is limited the same way, with `LimitConnections` of
+//! `seawall-http` around the layer.
 //!
 //! # How it works
 //!
@@ -79,8 +79,6 @@ mod config;
 mod future;
 pub(crate) mod gate;
 mod handle;
-#[cfg(feature = "hyper")]
-mod hyper;
 mod layer;
 mod limited;
 pub(crate) mod room;

@@ -1,0 +1,212 @@
+//! A limit for the connections of hyper-util's client.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use pin_project_lite::pin_project;
+use seawall_bulkhead::connections::{
+    ConnectFuture, ConnectionLimit, ConnectionLimitLayer, Limited,
+};
+use seawall_core::{Describe, Refusable, Undescribed};
+use tower_layer::Layer;
+use tower_service::Service;
+
+/// Limits how many connections the pooling client of hyper-util has at once, idle ones included.
+///
+/// The client opens a connection for each request that finds no idle one, however many there are;
+/// a provider that bounds connections per address answers with resets. See
+/// [`connections`](seawall_bulkhead::connections) for who waits, who is refused, and how.
+///
+/// ```
+/// use http_body_util::Empty;
+/// use hyper_util::client::legacy::Client;
+/// use hyper_util::client::legacy::connect::HttpConnector;
+/// use hyper_util::rt::TokioExecutor;
+/// use seawall_bulkhead::connections::{ConnectionLimitConfig, ConnectionLimitLayer};
+/// use seawall_core::LiftLayer;
+/// use seawall_http::LimitConnections;
+/// use tower::ServiceBuilder;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), seawall_core::InvalidConfig> {
+/// let config = ConnectionLimitConfig::builder().max_connections(8).build()?;
+/// let limit = ConnectionLimitLayer::new("broker", config);
+/// let handle = limit.handle();
+/// let connector = ServiceBuilder::new()
+///     .layer(LimitConnections::new(limit))
+///     .layer(LiftLayer)
+///     .service(HttpConnector::new());
+/// let client: Client<_, Empty<bytes::Bytes>> =
+///     Client::builder(TokioExecutor::new()).build(connector);
+/// assert_eq!(handle.taken(), 0);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct LimitConnections<D = Undescribed> {
+    limit: ConnectionLimitLayer<D>,
+}
+
+impl<D> LimitConnections<D> {
+    /// Limits by `limit`, whose handle tells how many there are.
+    pub const fn new(limit: ConnectionLimitLayer<D>) -> Self {
+        Self { limit }
+    }
+}
+
+impl<S, D: Clone> Layer<S> for LimitConnections<D> {
+    type Service = LimitedConnector<S, D>;
+
+    fn layer(&self, connector: S) -> Self::Service {
+        LimitedConnector {
+            limit: self.limit.layer(connector),
+        }
+    }
+}
+
+/// A connector whose connections have places; made by [`LimitConnections`].
+#[derive(Clone)]
+pub struct LimitedConnector<S, D = Undescribed> {
+    limit: ConnectionLimit<S, D>,
+}
+
+impl<S, D> LimitedConnector<S, D> {
+    /// The connector below.
+    pub const fn get_ref(&self) -> &S {
+        self.limit.get_ref()
+    }
+}
+
+impl<S, D, Target> Service<Target> for LimitedConnector<S, D>
+where
+    S: Service<Target> + Clone,
+    S::Error: Refusable,
+    D: Describe<Target>,
+{
+    type Response = LimitedConnection<S::Response>;
+    type Error = S::Error;
+    type Future = LimitedConnecting<S, Target>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.limit.poll_ready(cx)
+    }
+
+    fn call(&mut self, target: Target) -> Self::Future {
+        LimitedConnecting {
+            connecting: self.limit.call(target),
+        }
+    }
+}
+
+impl<S: fmt::Debug, D> fmt::Debug for LimitedConnector<S, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LimitedConnector")
+            .field("limit", &self.limit)
+            .finish()
+    }
+}
+
+pin_project! {
+    /// The connection of a [`LimitedConnector`], when it is there.
+    ///
+    /// # Panics
+    ///
+    /// When it is polled after it has answered; and, if it has to wait, outside of a Tokio runtime
+    /// with time enabled.
+    pub struct LimitedConnecting<S, Target>
+    where
+        S: Service<Target>,
+    {
+        #[pin]
+        connecting: ConnectFuture<S, Target>,
+    }
+}
+
+impl<S, Target> Future for LimitedConnecting<S, Target>
+where
+    S: Service<Target> + Clone,
+    S::Error: Refusable,
+{
+    type Output = Result<LimitedConnection<S::Response>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let limited = ready!(self.project().connecting.poll(cx))?;
+        Poll::Ready(Ok(LimitedConnection { limited }))
+    }
+}
+
+impl<S: Service<Target>, Target> fmt::Debug for LimitedConnecting<S, Target> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LimitedConnecting").finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// A connection with the place that it has for as long as it lives, as hyper-util's client asks
+    /// for it.
+    #[derive(Debug)]
+    pub struct LimitedConnection<C> {
+        #[pin]
+        limited: Limited<C>,
+    }
+}
+
+impl<C> LimitedConnection<C> {
+    /// The connection.
+    pub const fn get_ref(&self) -> &C {
+        self.limited.get_ref()
+    }
+
+    fn connection(self: Pin<&mut Self>) -> Pin<&mut C> {
+        self.project().limited.get_pin_mut()
+    }
+}
+
+impl<C: Read> Read for LimitedConnection<C> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.connection().poll_read(cx, buf)
+    }
+}
+
+impl<C: Write> Write for LimitedConnection<C> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.connection().poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.connection().poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.connection().poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.connection().poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.limited.get_ref().is_write_vectored()
+    }
+}
+
+impl<C: Connection> Connection for LimitedConnection<C> {
+    fn connected(&self) -> Connected {
+        self.limited.get_ref().connected()
+    }
+}

@@ -1,0 +1,123 @@
+//! hyper-util's pooling client never has more connections than places, over real sockets.
+#![cfg(feature = "connections")]
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::{Request, Response, Uri};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use seawall_bulkhead::connections::{ConnectionLimitConfig, ConnectionLimitLayer};
+use seawall_core::{LiftLayer, Reason, find_rejection};
+use seawall_http::LimitConnections;
+use tokio::sync::Barrier;
+use tower::{ServiceBuilder, ServiceExt};
+
+fn layer(max_connections: u32, max_waiting: u32) -> ConnectionLimitLayer {
+    let config = ConnectionLimitConfig::builder()
+        .max_connections(max_connections)
+        .max_waiting(max_waiting)
+        .build()
+        .expect("valid settings");
+    ConnectionLimitLayer::new("pool", config)
+}
+
+#[derive(Default)]
+struct Seen {
+    open: u32,
+    peak: u32,
+    accepted: u32,
+}
+
+struct Server {
+    uri: Uri,
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// A server that counts its connections, and answers when `together` requests are there.
+async fn server(together: usize) -> Server {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a listener");
+    let uri = format!("http://{}/", listener.local_addr().expect("an address"));
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    let count = Arc::clone(&seen);
+    let meet = Arc::new(Barrier::new(together));
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.expect("a listener");
+            {
+                let mut seen = count.lock().expect("no panic");
+                seen.accepted += 1;
+                seen.open += 1;
+                seen.peak = seen.peak.max(seen.open);
+            }
+            let (count, meet) = (Arc::clone(&count), Arc::clone(&meet));
+            tokio::spawn(async move {
+                let answer = hyper::service::service_fn(move |_| {
+                    let meet = Arc::clone(&meet);
+                    async move {
+                        meet.wait().await;
+                        Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+                    }
+                });
+                let _ = hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), answer)
+                    .await;
+                count.lock().expect("no panic").open -= 1;
+            });
+        }
+    });
+    let uri = uri.parse().expect("a uri");
+    Server { uri, seen }
+}
+
+#[tokio::test]
+async fn never_has_more_connections_than_places_and_reuses_them() {
+    let server = server(2).await;
+    let layer = layer(2, 100);
+    let connector = ServiceBuilder::new()
+        .layer(LimitConnections::new(layer.clone()))
+        .layer(LiftLayer)
+        .service(HttpConnector::new());
+    let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
+    let calls: Vec<_> = (0..20)
+        .map(|_| {
+            let (client, uri) = (client.clone(), server.uri.clone());
+            tokio::spawn(async move {
+                let answer = client.get(uri).await.expect("an answer");
+                answer.into_body().collect().await.expect("a body");
+            })
+        })
+        .collect();
+    for call in calls {
+        call.await.unwrap();
+    }
+    assert!(layer.handle().taken() <= 2);
+    assert_eq!(layer.handle().counts().refused_full, 0);
+    let seen = server.seen.lock().unwrap();
+    assert_eq!((seen.peak, seen.accepted), (2, 2));
+}
+
+#[tokio::test]
+async fn a_refusal_is_found_in_the_error_of_the_client() {
+    let server = server(1).await;
+    let layer = layer(1, 0);
+    let connector = ServiceBuilder::new()
+        .layer(LimitConnections::new(layer.clone()))
+        .layer(LiftLayer)
+        .service(HttpConnector::new());
+    let _taken = connector
+        .clone()
+        .oneshot(server.uri.clone())
+        .await
+        .expect("a connection");
+    let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
+    let request = Request::get(server.uri.clone()).body(Empty::new()).unwrap();
+    let error = client.request(request).await.unwrap_err();
+    let refused = find_rejection(&error).expect("a refusal");
+    assert_eq!(refused.reason(), Reason::BulkheadFull);
+}
