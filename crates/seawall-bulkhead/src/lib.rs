@@ -135,8 +135,8 @@
 //! # Modules
 //!
 //! `layer` owns the places, `service` takes one, `future` and `wait` are the steps of a call;
-//! `places`, `word`, `line` and `pace` are the pure core, `permit` is what a call holds, `reserve` takes
-//! places in `poll_ready`, `partitions` shares them by key, `tune` and `scaling` change their
+//! `places`, `word`, `line` and `pace` are the pure core, `permit` is what a call holds, `reserve`
+//! takes places in `poll_ready`, `partitions` shares them by key, `tune` and `scaling` change their
 //! number; `config`, `handle` and `observe` are what their names say.
 
 pub mod connections;

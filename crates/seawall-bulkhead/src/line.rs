@@ -156,9 +156,13 @@ impl Line {
 
     /// A place was given back.
     pub(crate) fn released(&mut self, now_ns: u64) {
-        if !self.queue.is_empty() {
-            self.pace.step(now_ns, self.limit);
-        }
+        self.pace.step(now_ns, self.limit);
+    }
+
+    /// For how long a place is held on average, by the pace of the line, if it stands.
+    pub(crate) fn mean_hold_ns(&self) -> Option<u64> {
+        let hold = self.pace.mean_hold(self.limit);
+        hold.filter(|_| !self.queue.is_empty())
     }
 
     /// Tells by how much the number of places grows.

@@ -415,7 +415,7 @@ impl Places {
             limit: line.limit,
             waiting: line.queue.len(),
             peak: count(limit - self.lowest.load(Ordering::Relaxed)),
-            mean_hold_ns: line.pace.mean_hold(line.limit),
+            mean_hold_ns: line.mean_hold_ns(),
         }
     }
 

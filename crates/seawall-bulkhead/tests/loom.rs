@@ -12,20 +12,20 @@ mod pace;
 #[allow(dead_code, reason = "see above")]
 #[path = "../src/places.rs"]
 mod places;
-#[allow(dead_code, reason = "see above")]
-#[path = "../src/word.rs"]
-mod word;
 #[allow(unused_imports, reason = "see above")]
 #[path = "../src/sync.rs"]
 mod sync;
+#[allow(dead_code, reason = "see above")]
+#[path = "../src/word.rs"]
+mod word;
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, Waker};
 
+use line::Rules;
 use loom::future::block_on;
 use loom::sync::Arc;
 use loom::thread;
-use line::Rules;
 use places::{Entry, Places, Turn, Wish};
 use seawall_core::Priority;
 use seawall_core::queue::Ticket;

@@ -233,12 +233,69 @@ async fn patience_ends_with_the_timeout_or_the_deadline() {
         assert!(call.poll().is_pending());
     }
     tokio::time::advance(2 * SECOND).await;
+    assert!(soon.wakes() > 0);
     assert_eq!(reason(soon.poll()), Reason::DeadlineExceeded);
     assert_eq!(reason(send(B + 1).poll()), Reason::DeadlineExceeded);
     tokio::time::advance(3 * SECOND).await;
     assert_eq!(reason(late.poll()), Reason::QueueTimeout);
     let counts = layer.handle().counts();
     assert_eq!((counts.refused_deadline, counts.refused_timeout), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_whose_deadline_has_passed_takes_no_place() {
+    let (inner, mock) = mock();
+    mock.hold();
+    let deadline = tokio::time::Instant::now() + SECOND;
+    let layer = pool_layer(places(1)).describe(move |request: &u32| {
+        let meta = Meta::default().with_key(hundreds(request));
+        if *request == B {
+            meta.with_deadline(deadline)
+        } else {
+            meta
+        }
+    });
+    let mut svc = layer.layer(inner);
+    let mut calls = [A, B, C].map(|request| {
+        let cx = &mut Context::from_waker(Waker::noop());
+        assert!(svc.poll_ready(cx).is_ready());
+        Some(Probe::new(svc.call(request)))
+    });
+    for call in calls.iter_mut().flatten() {
+        assert!(call.poll().is_pending());
+    }
+    let [running, Some(lost), Some(next)] = &mut calls else {
+        unreachable!("there are three")
+    };
+    *running = None;
+    tokio::time::advance(SECOND).await;
+    assert_eq!(reason(lost.poll()), Reason::DeadlineExceeded);
+    assert!(next.wakes() == 1 && next.poll().is_pending());
+    assert_eq!(mock.requests(), [A, C]);
+}
+
+/// The place is free, and another key that has borrowed as much is in line for it.
+#[tokio::test(start_paused = true)]
+async fn a_call_does_not_pass_those_who_have_borrowed_no_more() {
+    let (mut svc, _handle, mock) = subject(places(1));
+    let running = open(&mut svc, A);
+    let mut called = open(&mut svc, B);
+    drop(running);
+    assert_eq!(called.wakes(), 1);
+    let _new = open(&mut svc, C);
+    assert_eq!(mock.requests(), [A]);
+    assert!(called.poll().is_pending());
+    assert_eq!(mock.requests(), [A, B]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_bound_of_a_key_holds_at_the_end_of_patience_too() {
+    let (mut svc, handle, mock) = subject(places(4).default_share(Share::new().max(1)));
+    let _running = open(&mut svc, A);
+    let mut waits = open(&mut svc, A + 1);
+    tokio::time::advance(30 * SECOND).await;
+    assert_eq!(reason(waits.poll()), Reason::QueueTimeout);
+    assert_eq!((mock.calls(), handle.in_flight()), (1, 1));
 }
 
 /// The first of another key is called, and not polled any more.

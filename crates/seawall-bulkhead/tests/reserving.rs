@@ -138,6 +138,37 @@ async fn a_service_that_is_no_longer_ready_gives_its_place_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_that_fails_while_it_waits_leaves_the_line() {
+    let (mut svc, handle, mock) = subject(1);
+    let mut other = svc.clone();
+    assert!(is_ready(&mut svc) && !is_ready(&mut other));
+    drop(svc);
+    mock.set_failed();
+    assert!(matches!(ready(&mut other).poll(), Poll::Ready(false)));
+    assert_eq!((handle.in_flight(), handle.queue_depth()), (0, 0));
+}
+
+/// It stood aside, and somebody else has the place when its service is ready.
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_is_back_in_line_keeps_no_reservation() {
+    let layer = layer(1, 0).reserving();
+    let ((a, dead), (b, _live)) = (mock(), mock());
+    let (mut stuck, mut first) = (layer.layer(a), layer.layer(b));
+    let mut second = first.clone();
+    assert!(is_ready(&mut first) && !is_ready(&mut stuck));
+    dead.set_pending();
+    drop(first);
+    assert!(!is_ready(&mut stuck));
+    assert!(is_ready(&mut second));
+    dead.set_ready();
+    assert!(!is_ready(&mut stuck));
+    assert_eq!(dead.reserved(), 0);
+    drop(second);
+    assert!(is_ready(&mut stuck));
+    assert_eq!(dead.reserved(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pause_holds_back_and_a_drain_refuses_in_call() {
     let (mut svc, handle, mock) = subject(2);
     handle.pause();

@@ -177,10 +177,8 @@ impl Pool {
         let (debt, in_line) = (part.debt(), part.in_line);
         let below_max = part.taken < part.share.max;
         let full = part.line.len() >= part.share.max_waiting as usize;
-        let is_next = match self.candidates.first() {
-            Some((first, ..)) => debt < *first || !self.has_place_for(*first),
-            None => true,
-        };
+        let first = self.candidates.first();
+        let is_next = first.is_none_or(|(first, ..)| debt < *first);
         if in_line == 0 && below_max && is_next && self.has_place_for(debt) {
             self.grant(key);
             Entry::Taken

@@ -181,7 +181,9 @@ async fn a_call_whose_turn_comes_after_its_deadline_is_refused_at_once() {
             .poll()
             .is_pending()
     );
-    drop(line);
+    drop((line, waits));
+    assert_eq!(handle.queue_depth(), 0);
+    assert_eq!(handle.snapshot().mean_hold, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -198,7 +200,8 @@ async fn nothing_is_forecast_without_data_without_a_deadline_or_when_told_so() {
     let (mut old, _handle, mock) = dated(settings(1));
     drop(moving(&mut old, &mock, 6).await);
     let _running = send(&mut old, 0, None);
-    assert!(send(&mut old, 1, tight).poll().is_pending());
+    let mut line = [1, 2, 3].map(|n| send(&mut old, n, tight));
+    assert!(line.iter_mut().all(|call| call.poll().is_pending()));
     // No deadline.
     let (mut free, _handle, mock) = dated(settings(1));
     let line = moving(&mut free, &mock, 6).await;

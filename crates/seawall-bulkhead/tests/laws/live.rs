@@ -1,5 +1,7 @@
 //! Commands while calls run: other sizes, pauses, the end, and watching only.
 
+use std::task::Wake;
+
 use seawall_core::{Command, Delivery};
 
 use super::*;
@@ -191,6 +193,30 @@ async fn a_draining_bulkhead_serves_its_line_refuses_who_comes_and_tells_when_it
     handle.resume();
     assert!(call(&mut svc, 10).poll().is_pending());
     assert_eq!(mock.requests(), [0, 1, 10]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_no_longer_waits_for_the_end_is_not_woken() {
+    let (mut svc, handle, _mock) = subject(1, 3);
+    let calls = running(&mut svc, 1);
+    let waker = Arc::new(Wakes::default());
+    let mut drained = handle.drained();
+    let kept = Waker::from(Arc::clone(&waker));
+    let cx = &mut Context::from_waker(&kept);
+    assert!(Pin::new(&mut drained).poll(cx).is_pending());
+    drop(drained);
+    drop(calls);
+    assert_eq!(waker.0.load(Ordering::SeqCst), 0);
+    assert_eq!(Arc::strong_count(&waker), 2, "here and in `kept`");
+}
+
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 #[tokio::test(start_paused = true)]
