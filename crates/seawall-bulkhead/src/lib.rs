@@ -90,6 +90,17 @@
 //! latency and the drops of the upstream; a [`Tuner`] of your own does what you want. These measure
 //! every call, at two clock readings each; nothing else does.
 //!
+//! # Which bulkhead
+//!
+//! | against | take |
+//! |---|---|
+//! | one upstream that holds everybody | [`BulkheadLayer`] |
+//! | one symbol or tenant that takes all places | [`PartitionedBulkheadLayer`] |
+//! | an upstream whose capacity changes | [`BulkheadLayer::adaptive`], [`BulkheadLayer::scaling`] |
+//! | callers that must be held back before they have a request | [`BulkheadLayer::reserving`] |
+//! | a service that blocks its thread | `isolated`, with the feature of that name |
+//! | a provider that bounds connections | [`connections`] |
+//!
 //! # Two ways to wait
 //!
 //! [`BulkheadLayer`] lets the *future of a call* wait, with its request in hand: instances hold
