@@ -1,0 +1,241 @@
+use super::super::quota_file::tests::Folder;
+use super::*;
+use proptest::prelude::*;
+
+const HOUR: u64 = 3600 * 1_000_000_000;
+const DAY: u64 = 24 * HOUR;
+
+/// The clock starts at noon of day 20,000, UTC.
+fn wall() -> WallClock {
+    WallClock::new(0, i128::from(20_000 * DAY + 12 * HOUR))
+}
+
+fn daily(count: u32) -> Daily {
+    Daily::new(count, Midnight::utc(), 0, None, wall(), 0)
+}
+
+#[test]
+fn the_count_comes_anew_at_the_midnight_of_the_place() {
+    let mut utc = daily(3);
+    utc.take(0, 3);
+    assert_eq!((utc.wait(0, 1), utc.available(0)), (12 * HOUR, 0.0));
+    assert_eq!(utc.wait(0, 7), 12 * HOUR + 2 * DAY);
+    assert_eq!(utc.wait(12 * HOUR, 3), 0);
+    assert_eq!(utc.used(12 * HOUR), 0);
+    let india = Midnight::offset(19_800).unwrap();
+    let mut india = Daily::new(3, india, 0, None, wall(), 0);
+    india.take(0, 3);
+    assert_eq!(india.wait(0, 1), 6 * HOUR + HOUR / 2);
+    let mut three = Daily::new(
+        3,
+        Midnight::utc()
+            .plus(std::time::Duration::from_secs(3 * 3600))
+            .unwrap(),
+        0,
+        None,
+        wall(),
+        0,
+    );
+    three.take(0, 3);
+    assert_eq!(three.wait(0, 1), 15 * HOUR);
+}
+
+#[test]
+fn what_is_spent_already_counts_today_only() {
+    let mut daily = Daily::new(10, Midnight::utc(), 8, None, wall(), 0);
+    assert_eq!((daily.wait(0, 2), daily.wait(0, 3)), (0, 12 * HOUR));
+    assert_eq!(daily.available(12 * HOUR), 10.0);
+}
+
+#[test]
+fn a_clock_that_is_set_back_gives_nothing_again() {
+    let mut daily = daily(3);
+    daily.take(12 * HOUR, 3);
+    daily.set_wall_clock(12 * HOUR, wall_back(2));
+    assert_eq!(daily.used(12 * HOUR), 3);
+    assert_eq!(daily.wait(12 * HOUR, 1), 3 * DAY);
+}
+
+/// A wall that is some days behind.
+fn wall_back(days: u64) -> WallClock {
+    WallClock::new(0, wall().unix_ns(0) - i128::from(days * DAY))
+}
+
+#[test]
+fn refunds_return_to_the_day_they_were_taken_on_and_to_no_other() {
+    let mut daily = daily(3);
+    daily.take(0, 3);
+    daily.give_back(1, 2, 0);
+    assert_eq!(daily.used(1), 1);
+    daily.take(12 * HOUR, 3);
+    daily.give_back(13 * HOUR, 1, 0);
+    assert_eq!(daily.used(13 * HOUR), 3);
+}
+
+#[test]
+fn the_upstream_corrects_downwards_only_and_for_a_day_at_most() {
+    let mut daily = daily(10);
+    daily.take(0, 6);
+    daily.lower_to(0, 9, None);
+    assert_eq!(daily.available(0), 4.0);
+    daily.lower_to(0, 1, None);
+    assert_eq!((daily.wait(0, 1), daily.wait(0, 2)), (0, 12 * HOUR));
+    daily.give_back(1, 6, 0);
+    assert_eq!(daily.available(1), 1.0);
+    // An upstream whose day ends later.
+    daily.lower_to(1, 0, Some(14 * HOUR));
+    assert_eq!(daily.wait(1, 1), 14 * HOUR - 1);
+    assert_eq!(daily.wait(12 * HOUR, 10), 2 * HOUR);
+    daily.lower_to(14 * HOUR, 0, Some(u64::MAX));
+    assert_eq!(daily.wait(14 * HOUR, 1), LONGEST);
+    daily.refill(14 * HOUR);
+    daily.lower_to(14 * HOUR, 0, Some(14 * HOUR));
+    assert_eq!(daily.wait(14 * HOUR, 10), 0);
+}
+
+#[test]
+fn nothing_is_granted_before_the_time_it_was_emptied_until() {
+    let mut daily = daily(3);
+    daily.empty_until(HOUR);
+    assert_eq!((daily.wait(0, 3), daily.available(0)), (HOUR, 0.0));
+    assert!(!daily.is_unused(0) && daily.is_unused(HOUR));
+    daily.empty_until(u64::MAX);
+    assert_eq!(daily.wait(0, 3), u64::MAX);
+}
+
+#[test]
+fn new_settings_keep_what_was_used_today() {
+    let mut daily = daily(10);
+    daily.take(0, 8);
+    daily.set(0, 5, Midnight::utc());
+    assert_eq!(daily.wait(0, 1), 12 * HOUR);
+    daily.set(0, 12, Midnight::offset(3_600).unwrap());
+    assert_eq!((daily.available(0), daily.wait(0, 5)), (4.0, 11 * HOUR));
+}
+
+#[test]
+fn a_quota_survives_a_restart_and_a_crash() {
+    let folder = Folder::new();
+    let open = || QuotaFile::open(folder.file()).unwrap();
+    let start = |spent, wall| Daily::new(200, Midnight::utc(), spent, Some(open()), wall, 0);
+    let mut daily = start(0, wall());
+    daily.take(0, 7);
+    drop(daily);
+    let mut daily = start(5, wall());
+    assert_eq!(daily.used(0), 7);
+    daily.take(0, 1);
+    // A crash loses the rest of a lease of two.
+    let crashed = std::fs::read(folder.file()).unwrap();
+    drop(daily);
+    std::fs::write(folder.file(), crashed).unwrap();
+    assert_eq!(start(0, wall()).used(0), 9);
+    assert_eq!(start(20, wall()).used(0), 20);
+    assert_eq!(start(0, wall()).used(12 * HOUR), 0);
+    // The file is of a later day than the clock shows.
+    let mut back = start(100, wall_back(3));
+    assert_eq!((back.used(0), back.wait(0, 180)), (20, 0));
+    back.take(0, 180);
+    assert_eq!(back.wait(0, 1), 3 * DAY + 12 * HOUR);
+    assert_eq!(back.used(3 * DAY + 12 * HOUR), 0);
+}
+
+#[test]
+fn a_clock_that_is_set_makes_no_refund_one_of_today() {
+    let mut daily = daily(3);
+    daily.take(0, 3);
+    daily.set_wall_clock(1, WallClock::new(0, wall().unix_ns(0) + i128::from(DAY)));
+    daily.take(1, 3);
+    daily.give_back(2, 3, 0);
+    assert_eq!(daily.used(2), 3);
+}
+
+#[test]
+fn no_extreme_panics() {
+    for unix in [i128::MIN, -1, 0, i128::MAX] {
+        for now in [0, 1, u64::MAX - 1, u64::MAX] {
+            let midnight = Midnight::offset(86_399).unwrap();
+            let wall = WallClock::new(u64::MAX, unix);
+            let mut daily = Daily::new(u32::MAX, midnight, u32::MAX, None, wall, now);
+            daily.take(now, u64::MAX);
+            let _ = (daily.wait(now, 1), daily.wait(now, u64::MAX));
+            daily.give_back(now, u64::MAX, now);
+            daily.lower_to(now, 0, Some(u64::MAX));
+            daily.set_wall_clock(now, WallClock::new(0, i128::MAX));
+            daily.set(now, 0, Midnight::utc());
+            daily.empty_until(u64::MAX - 1);
+            let _ = (daily.wait(now, 1), daily.available(now), daily.used(now));
+        }
+    }
+}
+
+#[allow(unused_mut, reason = "zones of the database are a feature")]
+fn midnights() -> Vec<Midnight> {
+    let mut all = vec![Midnight::utc(), Midnight::offset(-12_600).unwrap()];
+    #[cfg(feature = "timezone")]
+    all.push(
+        Midnight::zone("America/New_York")
+            .unwrap()
+            .plus(std::time::Duration::from_secs(9_000))
+            .unwrap(),
+    );
+    all
+}
+
+proptest! {
+    #[test]
+    fn no_day_sees_more_than_the_count_and_waits_are_exact(
+        count in 1_u32..9,
+        midnight in 0..midnights().len(),
+        start in 20_510_u64..20_530,
+        arrivals in prop::collection::vec((0_u64..9 * HOUR, 1_u64..9), 1..100),
+        lower in prop::option::of((0_u64..9, 0_u64..40 * HOUR)),
+    ) {
+        let midnight = &midnights()[midnight];
+        let wall = WallClock::new(0, i128::from(start * DAY));
+        let mut daily = Daily::new(count, midnight.clone(), 0, None, wall, 0);
+        let mut seen = std::collections::HashMap::new();
+        let mut now = 0;
+        for (step, (gap, cost)) in arrivals.into_iter().enumerate() {
+            now += gap;
+            let cost = cost.min(count.into());
+            if step == 5 && let Some((left, at)) = lower {
+                daily.lower_to(now, left, Some(now + at));
+            }
+            let wait = daily.wait(now, cost);
+            if wait > 0 {
+                prop_assert!(daily.clone().wait(now + wait - 1, cost) > 0);
+            }
+            prop_assert_eq!(daily.clone().wait(now + wait, cost), 0);
+            if wait == 0 {
+                daily.take(now, cost);
+                let sum = seen.entry(midnight.day(wall.unix_ns(now))).or_insert(0);
+                *sum += cost;
+                prop_assert!(*sum <= u64::from(count));
+            }
+        }
+    }
+
+    #[test]
+    fn sums_of_ones_over_the_count_are_granted_when_it_was_said(
+        count in 1_u32..9,
+        midnight in 0..midnights().len(),
+        taken in 0_u64..20,
+        more in 1_u64..60,
+        lower in prop::option::of((0_u64..9, 0_u64..40 * HOUR)),
+    ) {
+        let sum = u64::from(count) + more;
+        let wall = WallClock::new(0, i128::from(20_518 * DAY));
+        let mut daily = Daily::new(count, midnights()[midnight].clone(), 0, None, wall, 0);
+        daily.take(0, taken);
+        if let Some((left, at)) = lower {
+            daily.lower_to(0, left, Some(at));
+        }
+        let said = daily.wait(0, sum);
+        let mut then = 0;
+        for _ in 0..sum {
+            then += daily.wait(then, 1);
+            daily.take(then, 1);
+        }
+        prop_assert_eq!(then, said);
+    }
+}
