@@ -73,10 +73,12 @@ impl Wishes {
     /// Of a lane, for a request whose costs are told by `price`.
     pub(crate) fn of(lane: &Lane, meta: &Meta, mut price: impl FnMut(Unit) -> u32) -> Self {
         let deadline_ns = meta.deadline.map_or(u64::MAX, |at| lane.clock().at(at));
+        let max_wait_ns = lane.limiter().max_wait_ns();
         let mut wish = |limiter: &Limiter| Wish {
             costs: Costs::of(limiter.units(), &mut price),
             priority: meta.priority,
             deadline_ns,
+            max_wait_ns,
         };
         Self {
             own: wish(lane.limiter()),
@@ -159,7 +161,7 @@ impl Waiting {
     fn join(&mut self, now_ns: u64, waker: &Waker) -> Result<Ticket, Refusal> {
         let limiter = self.lane.limiter();
         let ticket = limiter.join(now_ns, &self.wishes.own, waker)?;
-        let patience = now_ns.saturating_add(limiter.max_wait_ns());
+        let patience = now_ns.saturating_add(self.wishes.own.max_wait_ns);
         self.joined = Some(Joined {
             ticket,
             deadline_ns: patience.min(self.wishes.own.deadline_ns),
@@ -188,7 +190,15 @@ impl Waiting {
         }
         let ticket = match self.above {
             Some(ticket) => ticket,
-            None => *self.above.insert(limiter.join(now_ns, wish, waker)?),
+            None => {
+                // It waits for as long as its own line lets it.
+                let patience = Wish {
+                    deadline_ns: self.deadline_ns(),
+                    max_wait_ns: u64::MAX,
+                    ..*wish
+                };
+                *self.above.insert(limiter.join(now_ns, &patience, waker)?)
+            }
         };
         Ok(limiter.turn(now_ns, wish, ticket, late, waker))
     }

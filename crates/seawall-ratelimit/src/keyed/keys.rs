@@ -336,37 +336,45 @@ impl Keys {
         config: RateLimitConfig,
     ) -> Result<(), InvalidConfig> {
         check(&config)?;
-        let mut plan = self.plan.write().unwrap_or_else(PoisonError::into_inner);
-        plan.usual.same_shape(&config)?;
-        for shard in &self.shards {
-            let table = &mut *lock(shard);
+        let mut own = Vec::new();
+        {
+            let mut plan = self.plan.write().unwrap_or_else(PoisonError::into_inner);
+            plan.usual.same_shape(&config)?;
             let rate = bare(&config, self.within);
-            for slot in table.slots.iter_mut() {
-                match (&mut slot.limit, table.rate, rate) {
-                    (KeyLimit::Bare(word), Some(old), Some(new)) => {
-                        *word = old.carry(*word, now_ns, new);
+            for shard in &self.shards {
+                let table = &mut *lock(shard);
+                for slot in table.slots.iter_mut() {
+                    if let KeyLimit::Bare(word) = &mut slot.limit {
+                        match (table.rate, rate) {
+                            (Some(old), Some(new)) => *word = old.carry(*word, now_ns, new),
+                            _ => {
+                                let usual = plan.usual.clone();
+                                let limiter = Limiter::with_word(usual, *word, self.wall);
+                                slot.limit = KeyLimit::Own(Arc::new(limiter));
+                            }
+                        }
                     }
-                    (KeyLimit::Bare(word), _, None) => {
-                        let limiter = Limiter::with_word(plan.usual.clone(), *word, self.wall);
-                        // Of the same shape, as was checked.
-                        let _ = limiter.configure(now_ns, config.clone());
-                        slot.limit = KeyLimit::Own(Arc::new(limiter));
+                    if let KeyLimit::Own(limiter) = &slot.limit
+                        && !plan.own.contains_key(&slot.key)
+                    {
+                        own.push(Arc::clone(limiter));
                     }
-                    (KeyLimit::Own(limiter), ..) if !plan.own.contains_key(&slot.key) => {
-                        let _ = limiter.configure(now_ns, config.clone());
-                    }
-                    _ => {}
                 }
+                table.rate = rate;
+                table.at_once = config.max_wait().is_zero();
             }
-            table.rate = rate;
-            table.at_once = config.max_wait().is_zero();
+            plan.usual = config.clone();
         }
-        plan.usual = config;
+        // With no lock held: those in line are woken.
+        for limiter in own {
+            // Of the same shape, as was checked.
+            let _ = limiter.configure(now_ns, config.clone());
+        }
         Ok(())
     }
 
-    /// Gives a key settings of its own. One that was used before keeps what it has used, if the
-    /// limits are of the same kinds; otherwise it starts anew.
+    /// Gives a key settings of its own. One that was used before keeps what it has used, and must
+    /// have limits of the same kinds.
     pub(crate) fn configure_key(
         &self,
         key: Key,
@@ -374,15 +382,20 @@ impl Keys {
         config: RateLimitConfig,
     ) -> Result<(), InvalidConfig> {
         check(&config)?;
-        let mut plan = self.plan.write().unwrap_or_else(PoisonError::into_inner);
         let hash = mix(key.0);
-        let table = &mut *self.lock(hash);
-        if table.slots.find(hash, |slot| slot.key == key.0).is_some() {
-            let limiter = self.own_in(table, &plan, key, now_ns);
-            limiter.configure(now_ns, config.clone())?;
-        }
-        plan.own.insert(key.0, config);
-        Ok(())
+        let limiter = {
+            let mut plan = self.plan.write().unwrap_or_else(PoisonError::into_inner);
+            let table = &mut *self.lock(hash);
+            let known = table.slots.find(hash, |slot| slot.key == key.0).is_some();
+            let limiter = known.then(|| self.own_in(table, &plan, key, now_ns));
+            if let Some(limiter) = &limiter {
+                limiter.config().same_shape(&config)?;
+            }
+            plan.own.insert(key.0, config.clone());
+            limiter
+        };
+        // With no lock held: those in line are woken.
+        limiter.map_or(Ok(()), |limiter| limiter.configure(now_ns, config))
     }
 
     /// How many keys are kept.

@@ -79,6 +79,27 @@ impl Limiter {
         waker: &Waker,
         above: Option<Above<'_>>,
     ) -> Result<(), Turn> {
+        let mut wakes = Wakes::default();
+        let asks = Asks {
+            now_ns,
+            late,
+            waker,
+        };
+        let taken = self.take_quietly(wish, ticket, asks, above, &mut wakes);
+        // No lock is held here, neither of this limiter nor of the one above.
+        wakes.wake();
+        taken
+    }
+
+    /// Takes, and leaves it to the caller to wake who is next.
+    fn take_quietly(
+        &self,
+        wish: &Wish,
+        ticket: Ticket,
+        asks: Asks<'_>,
+        above: Option<Above<'_>>,
+        wakes: &mut Wakes,
+    ) -> Result<(), Turn> {
         let mut inner = self.lock();
         if inner.queue.rejoin(ticket) {
             self.gate.fetch_add(1, Ordering::Relaxed);
@@ -86,19 +107,16 @@ impl Limiter {
                 self.count(&mut inner, place);
             }
         }
-        let taken = if late || inner.queue.is_first(ticket) {
-            self.take_both(&mut inner, now_ns, wish, late, waker, above)
+        let taken = if asks.late || inner.queue.is_first(ticket) {
+            self.take_both(&mut inner, wish, asks, above, wakes)
         } else {
             Err(Turn::Wait)
         };
-        let (old, gone) = if taken.is_ok() {
-            (None, Some(self.remove(&mut inner, ticket)))
+        if taken.is_ok() {
+            wakes.add(self.remove(&mut inner, ticket));
         } else {
-            (inner.queue.wait(ticket, waker), None)
-        };
-        drop(inner);
-        drop(old);
-        wake(gone);
+            wakes.add((inner.queue.wait(ticket, asks.waker), None));
+        }
         taken
     }
 
@@ -106,23 +124,22 @@ impl Limiter {
     fn take_both(
         &self,
         inner: &mut Inner,
-        now_ns: u64,
         wish: &Wish,
-        late: bool,
-        waker: &Waker,
+        asks: Asks<'_>,
         above: Option<Above<'_>>,
+        wakes: &mut Wakes,
     ) -> Result<(), Turn> {
         if let Some(above) = above {
-            match self.wait_alone(inner, now_ns, &wish.costs) {
+            match self.wait_alone(inner, asks.now_ns, &wish.costs) {
                 0 => {}
                 wait => return Err(Turn::In(wait)),
             }
             let ticket = above.ticket.ok_or(Turn::Wait)?;
-            above
-                .limiter
-                .take(now_ns, above.wish, ticket, late, waker, None)?;
+            let limiter = above.limiter;
+            limiter.take_quietly(above.wish, ticket, asks, None, wakes)?;
         }
-        self.take_all(inner, now_ns, &wish.costs).map_err(Turn::In)
+        self.take_all(inner, asks.now_ns, &wish.costs)
+            .map_err(Turn::In)
     }
 
     /// Lets others pass, since the waiter's own service is not ready.
@@ -227,6 +244,32 @@ impl Limiter {
             class.delay_ns = delay.saturating_mul(class.calls.into());
         }
         inner.classes = classes;
+    }
+}
+
+/// Who asks for its tokens, and when.
+#[derive(Clone, Copy)]
+struct Asks<'a> {
+    now_ns: u64,
+    late: bool,
+    waker: &'a Waker,
+}
+
+/// What is to be woken and dropped when no lock is held any more: of a limiter, and of the one
+/// above it.
+#[derive(Default)]
+struct Wakes([Gone; 2]);
+
+impl Wakes {
+    fn add(&mut self, gone: Gone) {
+        self.0.swap(0, 1);
+        self.0[0] = gone;
+    }
+
+    fn wake(self) {
+        for gone in self.0 {
+            wake(Some(gone));
+        }
     }
 }
 

@@ -78,6 +78,8 @@ pub(crate) struct Wish {
     pub(crate) priority: Priority,
     /// When its answer is of no use any more; `u64::MAX` when it is always.
     pub(crate) deadline_ns: u64,
+    /// How long it may wait: as long as the limiter that it came to lets it.
+    pub(crate) max_wait_ns: u64,
 }
 
 /// A limiter over several others, which grants what one of them grants, or neither does.
@@ -322,9 +324,9 @@ impl Limiter {
     fn foresee(&self, inner: &mut Inner, now_ns: u64, wish: &Wish) -> Result<(), Refusal> {
         let refusal = self.forecast(inner, now_ns, wish);
         let patience = wish.deadline_ns.saturating_sub(now_ns);
-        let patience = patience.min(self.max_wait_ns.load(Ordering::Relaxed));
+        let patience = patience.min(wish.max_wait_ns);
         let room = self.waiting.load(Ordering::Relaxed) < self.max_waiting.load(Ordering::Relaxed);
-        if room && patience > 0 && refusal.wait_ns <= patience {
+        if room && refusal.wait_ns <= patience {
             Ok(())
         } else {
             Err(Refusal {

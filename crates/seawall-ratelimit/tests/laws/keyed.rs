@@ -265,6 +265,25 @@ async fn within_an_account_the_first_of_each_endpoint_wait_in_order() {
     assert_eq!(svc.clone().call(100).await.map(|_| ()), Ok(()));
 }
 
+/// The account refuses at once who comes to it; who waits in the line of an endpoint does so as that
+/// lets it.
+#[tokio::test(start_paused = true)]
+async fn within_an_account_that_lets_nobody_wait_the_line_of_the_endpoint_decides() {
+    let inner = Departures::new();
+    let (layer, account, _) = within(builder(1), builder(5).max_wait(ms(300)));
+    let svc = layer.layer(inner.clone());
+    let tasks: Vec<_> = (0..6)
+        .map(|n| tokio::spawn(svc.clone().call(100 + n)))
+        .collect();
+    let mut refused = 0;
+    for task in tasks {
+        refused += u32::from(task.await.unwrap().is_err());
+    }
+    let times: Vec<_> = inner.log().iter().map(|(_, at)| *at).collect();
+    assert_eq!((times, refused), (vec![0, 100, 200, 300], 2));
+    assert_eq!(account.waiting(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_reservation_of_a_key_goes_back_to_both() {
     let (_layer, account, endpoints) = within(builder(3), builder(2));

@@ -31,10 +31,10 @@ impl Kind {
     }
 }
 
-/// How a limit is enforced.
+/// How a provider counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Method {
-    /// Counts in windows that follow each other from the start of the server.
+pub enum Method {
+    /// In windows that follow each other from the start of the server.
     Fixed,
     /// At most the count in *any* window of this length.
     Sliding,
@@ -52,9 +52,18 @@ pub(crate) struct Cost {
 
 #[derive(Debug, Clone)]
 enum Used {
-    Fixed { window: u128, used: u64 },
-    Sliding(VecDeque<(Instant, u64)>),
-    Bucket { level: f64, at: Instant },
+    Fixed {
+        window: u128,
+        used: u64,
+    },
+    Sliding {
+        log: VecDeque<(Instant, u64)>,
+        used: u64,
+    },
+    Bucket {
+        level: f64,
+        at: Instant,
+    },
 }
 
 /// One limit with what has been used of it.
@@ -70,7 +79,10 @@ impl Meter {
     pub(crate) fn new(kind: Kind, limit: Limit, method: Method, start: Instant) -> Self {
         let used = match method {
             Method::Fixed => Used::Fixed { window: 0, used: 0 },
-            Method::Sliding => Used::Sliding(VecDeque::new()),
+            Method::Sliding => Used::Sliding {
+                log: VecDeque::new(),
+                used: 0,
+            },
             Method::Bucket => Used::Bucket {
                 level: f64::from(limit.count()),
                 at: start,
@@ -107,11 +119,12 @@ impl Meter {
                     (*window, *used) = (current, 0);
                 }
             }
-            Used::Sliding(log) => {
-                while let Some((at, _)) = log.front() {
+            Used::Sliding { log, used } => {
+                while let Some((at, amount)) = log.front() {
                     if now.saturating_duration_since(*at) < self.limit.per() {
                         break;
                     }
+                    *used -= amount;
                     log.pop_front();
                 }
             }
@@ -127,8 +140,7 @@ impl Meter {
     fn left(&self) -> u64 {
         let count = u64::from(self.limit.count());
         match &self.used {
-            Used::Fixed { used, .. } => count.saturating_sub(*used),
-            Used::Sliding(log) => count.saturating_sub(log.iter().map(|(_, n)| n).sum()),
+            Used::Fixed { used, .. } | Used::Sliding { used, .. } => count.saturating_sub(*used),
             // Refilling in steps leaves the level a rounding error short of a whole token.
             Used::Bucket { level, .. } => (level + 1e-6) as u64,
         }
@@ -139,10 +151,13 @@ impl Meter {
         self.left()
     }
 
-    fn charge(&mut self, amount: u64, now: Instant) {
+    pub(crate) fn charge(&mut self, amount: u64, now: Instant) {
         match &mut self.used {
             Used::Fixed { used, .. } => *used += amount,
-            Used::Sliding(log) => log.push_back((now, amount)),
+            Used::Sliding { log, used } => {
+                log.push_back((now, amount));
+                *used += amount;
+            }
             Used::Bucket { level, .. } => *level = (*level - amount as f64).max(0.0),
         }
     }
@@ -164,7 +179,7 @@ impl Meter {
         let per = self.limit.per();
         match &self.used {
             Used::Fixed { .. } => self.window_end(now),
-            Used::Sliding(log) => {
+            Used::Sliding { log, .. } => {
                 let mut free = left;
                 let enough = log.iter().find(|(_, n)| {
                     free += n;
@@ -184,7 +199,7 @@ impl Meter {
         self.advance(now);
         match &self.used {
             Used::Fixed { .. } => self.window_end(now),
-            Used::Sliding(log) => log.back().map_or(Duration::ZERO, |(at, _)| {
+            Used::Sliding { log, .. } => log.back().map_or(Duration::ZERO, |(at, _)| {
                 (*at + self.limit.per()).saturating_duration_since(now)
             }),
             Used::Bucket { .. } => self.wait(u64::from(self.limit.count()), now),

@@ -1,0 +1,340 @@
+//! A provider inside the process that does nothing but count, for runs in virtual time.
+
+use std::fmt;
+use std::future::{Ready, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tower_service::Service;
+
+use super::limits::{Kind, Meter, Method};
+use super::settings::Limit;
+
+/// What a limit of a [`Counted`] is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// Each request is one.
+    Requests,
+    /// The weight that a request has.
+    Weight,
+    /// Tokens, input and output together.
+    Tokens,
+    /// Tokens of input.
+    InputTokens,
+    /// Tokens of output.
+    OutputTokens,
+}
+
+/// What one request uses.
+///
+/// ```
+/// use seawall_testkit::provider::Usage;
+///
+/// assert_eq!(Usage::default().weight, 1);
+/// assert_eq!(Usage::weight(5).output, 0);
+/// assert_eq!(Usage::tokens(300, 40), Usage { weight: 1, input: 300, output: 40 });
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// What it weighs.
+    pub weight: u32,
+    /// Tokens of input.
+    pub input: u32,
+    /// Tokens of output that are charged.
+    pub output: u32,
+}
+
+impl Default for Usage {
+    /// A request of weight 1, without tokens.
+    fn default() -> Self {
+        Self::weight(1)
+    }
+}
+
+impl Usage {
+    /// A request of this weight, without tokens.
+    #[must_use]
+    pub const fn weight(weight: u32) -> Self {
+        let (input, output) = (0, 0);
+        Self {
+            weight,
+            input,
+            output,
+        }
+    }
+
+    /// A request of weight 1 with so many tokens.
+    #[must_use]
+    pub const fn tokens(input: u32, output: u32) -> Self {
+        let weight = 1;
+        Self {
+            weight,
+            input,
+            output,
+        }
+    }
+
+    /// How much of a limit on `measure` it takes.
+    #[must_use]
+    pub fn of(self, measure: Measure) -> u64 {
+        match measure {
+            Measure::Requests => 1,
+            Measure::Weight => self.weight.into(),
+            Measure::Tokens => u64::from(self.input) + u64::from(self.output),
+            Measure::InputTokens => self.input.into(),
+            Measure::OutputTokens => self.output.into(),
+        }
+    }
+}
+
+/// A provider inside the process that counts as the simulated servers do, and answers at once.
+///
+/// Servers on sockets need real time, and an hour of it is too long for a test. This is their
+/// counting alone: in tokio's clock, paused or not, and without sockets. A request is counted when
+/// `call` is called. If one of the limits has no room for it, it is refused and charged to none of
+/// them, and each limit that had no room notes a violation.
+///
+/// Clones share the account.
+///
+/// ```
+/// use std::time::Duration;
+/// use seawall_testkit::provider::{Counted, Counting, Limit, Measure, Usage};
+/// use tower::Service;
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let second = Duration::from_secs(1);
+/// let limit = Limit::new(2, second)?;
+/// let mut api = Counted::new().limit(Measure::Requests, limit, Counting::Sliding);
+/// api.call(Usage::default()).await?;
+/// tokio::time::advance(second / 2).await;
+/// api.call(Usage::default()).await?;
+///
+/// let refused = api.call(Usage::default()).await.unwrap_err();
+/// assert_eq!(refused.wait(), second / 2);
+/// tokio::time::advance(refused.wait()).await;
+/// api.call(Usage::default()).await?;
+/// let stats = api.stats();
+/// assert_eq!((stats.accepted, stats.refused), (3, 1));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Counted {
+    start: Instant,
+    account: Arc<Mutex<Account>>,
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    meters: Vec<Meter>,
+    stats: CountedStats,
+}
+
+impl Default for Counted {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Counted {
+    /// A provider without limits; the windows of [`Counting::Fixed`](super::Counting) begin now.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            account: Arc::default(),
+        }
+    }
+
+    /// Adds a limit, of which nothing is used. One rule counted in several ways is several limits.
+    #[must_use]
+    pub fn limit(self, measure: Measure, limit: Limit, counting: Method) -> Self {
+        let mut account = self.account();
+        // The kind is of no effect: what is charged follows the measure.
+        let meter = Meter::new(Kind::Requests, limit, counting, self.start);
+        account.meters.push(meter);
+        account.stats.limits.push(CountedLimit {
+            measure,
+            limit,
+            counting,
+            used: 0,
+            violations: 0,
+        });
+        drop(account);
+        self
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn stats(&self) -> CountedStats {
+        self.account().stats.clone()
+    }
+
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Account {
+    fn admit(&mut self, usage: Usage, now: Instant) -> Result<(), Refused> {
+        let mut refused: Option<Refused> = None;
+        let limits = self.meters.iter_mut().zip(&mut self.stats.limits);
+        for (index, (meter, limit)) in limits.enumerate() {
+            let wait = meter.wait(usage.of(limit.measure), now);
+            if wait > Duration::ZERO {
+                limit.violations += 1;
+                if refused.is_none_or(|refused| refused.wait < wait) {
+                    refused = Some(Refused { limit: index, wait });
+                }
+            }
+        }
+        if let Some(refused) = refused {
+            self.stats.refused += 1;
+            return Err(refused);
+        }
+        for (meter, limit) in self.meters.iter_mut().zip(&mut self.stats.limits) {
+            let amount = usage.of(limit.measure);
+            meter.charge(amount, now);
+            limit.used += amount;
+        }
+        self.stats.accepted += 1;
+        Ok(())
+    }
+}
+
+impl Service<Usage> for Counted {
+    type Response = ();
+    type Error = Refused;
+    type Future = Ready<Result<(), Refused>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Refused>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, usage: Usage) -> Self::Future {
+        ready(self.account().admit(usage, Instant::now()))
+    }
+}
+
+/// What a [`Counted`] has counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CountedStats {
+    /// Requests within all limits.
+    pub accepted: u64,
+    /// Requests beyond one of them.
+    pub refused: u64,
+    /// Each limit, in the order in which they were added.
+    pub limits: Vec<CountedLimit>,
+}
+
+/// What a [`Counted`] has counted at one limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CountedLimit {
+    /// What it is about.
+    pub measure: Measure,
+    /// How much is allowed.
+    pub limit: Limit,
+    /// How it counts.
+    pub counting: Method,
+    /// What the accepted requests used of it, over the whole time.
+    pub used: u64,
+    /// Requests for which it had no room.
+    pub violations: u64,
+}
+
+/// A request that was beyond a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    limit: usize,
+    wait: Duration,
+}
+
+impl Refused {
+    /// The limit that has room last, by its place in [`CountedStats::limits`].
+    #[must_use]
+    pub const fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// How long until it has room for this request, if nothing else comes.
+    #[must_use]
+    pub const fn wait(&self) -> Duration {
+        self.wait
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (limit, wait) = (self.limit, self.wait);
+        write!(f, "limit {limit} is exceeded, it has room in {wait:?}")
+    }
+}
+
+impl std::error::Error for Refused {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn limit(count: u32) -> Limit {
+        Limit::new(count, SECOND).expect("valid")
+    }
+
+    async fn ask(api: &mut Counted, weight: u32) -> bool {
+        api.call(Usage::weight(weight)).await.is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sliding_counter_is_exact_at_its_border() {
+        let mut api = Counted::new().limit(Measure::Requests, limit(1), Method::Sliding);
+        assert!(ask(&mut api, 1).await);
+        tokio::time::advance(SECOND - Duration::from_nanos(1)).await;
+        assert!(!ask(&mut api, 1).await);
+        tokio::time::advance(Duration::from_nanos(1)).await;
+        assert!(ask(&mut api, 1).await);
+        assert!(!ask(&mut api, 1).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_limit_counts_in_its_own_way_and_none_charges_what_one_refuses() {
+        let mut api = Counted::new()
+            .limit(Measure::Weight, limit(4), Method::Fixed)
+            .limit(Measure::Weight, limit(4), Method::Sliding)
+            .limit(Measure::Weight, limit(4), Method::Bucket);
+        tokio::time::advance(SECOND * 3 / 4).await;
+        assert!(ask(&mut api, 4).await);
+        tokio::time::advance(SECOND / 4).await;
+        // A new window of the fixed counter, a quarter of a second for the bucket.
+        assert!(!ask(&mut api, 2).await);
+        tokio::time::advance(SECOND / 4).await;
+        assert!(!ask(&mut api, 2).await);
+        let stats = api.stats();
+        assert_eq!((stats.accepted, stats.refused), (1, 2));
+        let limits = stats.limits.iter();
+        let counts: Vec<_> = limits.map(|l| (l.used, l.violations)).collect();
+        assert_eq!(counts, [(4, 0), (4, 2), (4, 1)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_names_the_limit_that_has_room_last_and_when() {
+        let mut api = Counted::new()
+            .limit(Measure::Requests, limit(2), Method::Sliding)
+            .limit(Measure::OutputTokens, limit(100), Method::Bucket)
+            .limit(Measure::InputTokens, limit(100), Method::Fixed)
+            .limit(Measure::Tokens, limit(400), Method::Fixed);
+        assert_eq!(api.call(Usage::tokens(10, 90)).await, Ok(()));
+        let refused = api.call(Usage::tokens(95, 90)).await.expect_err("too much");
+        assert_eq!((refused.limit(), refused.wait()), (2, SECOND));
+        let refused = api.call(Usage::tokens(0, 60)).await.expect_err("too much");
+        assert_eq!((refused.limit(), refused.wait()), (1, SECOND / 2));
+        assert_eq!(
+            refused.to_string(),
+            "limit 1 is exceeded, it has room in 500ms"
+        );
+    }
+}

@@ -1,0 +1,164 @@
+//! Real arrivals through the request and token limits of an AI API.
+//!
+//! A trace of arrivals and token counts is replayed in virtual time, through the documented limits
+//! of two tiers, against the counters of the simulated AI API. What a call takes of the limits is
+//! estimated before it departs, the output at the most that it may be, and settled when its answer
+//! says what it really was. So no limit is ever exceeded; the price is that where the output is
+//! what binds, calls under way hold more of it than they use, the more the looser `max_tokens` is
+//! set. Where a provider charges `max_tokens` itself, there is nothing to settle.
+//!
+//! The public Azure traces of LLM inference of 2023 (`AzureLLMInferenceTrace_code.csv`, `_conv.csv`) are of
+//! the format; without a file, a bursty half hour is made up.
+//!
+//! ```text
+//! cargo run --release --example ai_budget -- --trace FILE
+//! ```
+
+mod cli;
+mod replay;
+mod tiers;
+mod trace;
+
+use std::error::Error;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use cli::{Command, Options};
+use replay::Outcome;
+use tiers::{TIERS, Tier};
+use trace::Arrival;
+
+/// Exit codes.
+const BROKEN: u8 = 1;
+const MISUSED: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments = std::env::args_os().skip(1);
+    let arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
+    let options = match cli::parse(arguments) {
+        Ok(Command::Help) => {
+            print(cli::HELP);
+            return ExitCode::SUCCESS;
+        }
+        Ok(Command::Run(options)) => options,
+        Err(misuse) => return fail(&misuse, MISUSED),
+    };
+    let arrivals = match arrivals(&options) {
+        Ok(arrivals) => arrivals,
+        Err(misuse) => return fail(&misuse, MISUSED),
+    };
+    match run(&options, &arrivals) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(BROKEN),
+        Err(error) => fail(&error, BROKEN),
+    }
+}
+
+fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
+    eprintln!("ai_budget: {error}");
+    ExitCode::from(code)
+}
+
+/// To stdout; a reader that has left early is no error of the run.
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn arrivals(options: &Options) -> Result<Vec<Arrival>, String> {
+    let Some(file) = &options.trace else {
+        let made_up = trace::synthetic(options.seed, 600);
+        return trace::read(&made_up).map_err(|error| error.to_string());
+    };
+    let name = file.display();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("{name}: {error}: expected a CSV file, {}", trace::HEADER))?;
+    trace::read(&text).map_err(|error| format!("{name}, {error}"))
+}
+
+/// The lowest load, in doublings, at which five minutes ask for more than the tier allows.
+fn heavy(tier: &Tier, arrivals: &[Arrival], max_tokens: Option<u32>) -> Option<u32> {
+    let mut loads = (0..10).map(|doublings| 1 << doublings);
+    loads.find(|load| replay::beyond(tier, arrivals, *load, max_tokens) >= 5)
+}
+
+/// Whether no tier saw a violation.
+fn run(options: &Options, arrivals: &[Arrival]) -> Result<bool, Box<dyn Error>> {
+    let length = arrivals.last().map_or(Duration::ZERO, |last| last.at);
+    let input: u64 = arrivals
+        .iter()
+        .map(|arrival| u64::from(arrival.input))
+        .sum();
+    let output: u64 = arrivals
+        .iter()
+        .map(|arrival| u64::from(arrival.output))
+        .sum();
+    let minutes = (length.as_secs_f64() / 60.0).max(1.0);
+    print(&format!(
+        "{} requests in {:.1} minutes; per minute {:.0} requests, {:.0} tokens of input, {:.0} of \
+         output\n",
+        arrivals.len(),
+        length.as_secs_f64() / 60.0,
+        arrivals.len() as f64 / minutes,
+        input as f64 / minutes,
+        output as f64 / minutes,
+    ));
+    let mut kept = true;
+    for tier in TIERS {
+        if options.tier.is_some_and(|name| name != tier.name) {
+            continue;
+        }
+        print(&format!("\n{}: {}\n\n{}", tier.name, tier.source, HEADING));
+        let mut loads = vec![1];
+        loads.extend(heavy(&tier, arrivals, options.max_tokens).filter(|load| *load > 1));
+        for load in loads {
+            // Each run has a clock of its own, which begins anew.
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .start_paused(true)
+                .build()?;
+            let replayed = replay::replay(&tier, tier.client(), arrivals, load, options.max_tokens);
+            let outcome = runtime.block_on(replayed)?;
+            let beyond = replay::beyond(&tier, arrivals, load, options.max_tokens);
+            kept &= outcome.violations == 0;
+            print(&row(load, beyond, &outcome));
+        }
+    }
+    print(LEGEND);
+    Ok(kept)
+}
+
+const HEADING: &str = "  load  arrivals  granted  refused  violations  beyond  full    used   \
+                       worst   wait p50    p99        most   done after\n";
+
+const LEGEND: &str = "
+load: each arrival so many times. beyond: minutes that ask for more than the tier allows. full:
+minutes at whose end calls wait. used, worst: what was used in those of the limit that was used
+most, in the mean and in the worst of them. violations: of a bucket or of a sliding window.
+";
+
+fn row(load: u32, beyond: usize, outcome: &Outcome) -> String {
+    let share = |share: f64| {
+        if outcome.full == 0 {
+            return "-".to_owned();
+        }
+        format!("{:.1} %", 100.0 * share)
+    };
+    let wait = |share: f64| format!("{:.1} s", outcome.wait(share).as_secs_f64());
+    format!(
+        "{load:>6} {:>9} {:>8} {:>8} {:>11} {beyond:>7} {:>5} {:>7} {:>7} {:>10} {:>8} {:>10} \
+         {:>8.1} min\n",
+        outcome.arrivals,
+        outcome.granted,
+        outcome.refused,
+        outcome.violations,
+        outcome.full,
+        share(outcome.share),
+        share(outcome.worst),
+        wait(0.5),
+        wait(0.99),
+        wait(1.0),
+        outcome.done.as_secs_f64() / 60.0,
+    )
+}

@@ -1,0 +1,79 @@
+//! What two providers allow one account, and how they count it.
+
+use std::time::Duration;
+
+use seawall::{Limit, Unit};
+use seawall_testkit::provider::{self, Counted, Counting, Measure};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// An account's limits, all of them per minute.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tier {
+    pub(crate) name: &'static str,
+    /// What it is, and where the numbers are from.
+    pub(crate) source: &'static str,
+    /// What is charged for an answer when a request is admitted: the most that it may have
+    /// (`max_tokens`), or what it has in the end.
+    pub(crate) charges_most: bool,
+    pub(crate) limits: &'static [(Measure, u32)],
+}
+
+/// The simulated AI API of `seawall-testkit` has the same numbers, and counts in the same way.
+pub(crate) const TIERS: [Tier; 2] = [
+    Tier {
+        name: "openai-tier-1",
+        source: "OpenAI, usage tier 1, GPT-5 family: 500 requests and 500,000 tokens per minute, \
+                 input + max_tokens\n  (how it counts: developers.openai.com, guide \"Rate \
+                 limits\"; numbers per tier are not published there and\n  were collected from \
+                 reports: read x-ratelimit-limit-* of your own account)",
+        charges_most: true,
+        limits: &[(Measure::Requests, 500), (Measure::Tokens, 500_000)],
+    },
+    Tier {
+        name: "anthropic-start",
+        source: "Anthropic, tier Start, per model: 1,000 requests, 2,000,000 input and 400,000 \
+                 output tokens per minute,\n  output as it is in the end (how it counts: \
+                 platform.claude.com/docs/en/api/rate-limits; numbers: reports\n  of the tiers \
+                 since 2026-06-26: read anthropic-ratelimit-*-limit of your own account)",
+        charges_most: false,
+        limits: &[
+            (Measure::Requests, 1_000),
+            (Measure::InputTokens, 2_000_000),
+            (Measure::OutputTokens, 400_000),
+        ],
+    },
+];
+
+impl Tier {
+    /// The provider's counters: the bucket that both document, and beside it one that slides,
+    /// which is never kinder.
+    pub(crate) fn provider(&self) -> Counted {
+        let mut provider = Counted::new();
+        for (measure, count) in self.limits {
+            let limit = provider::Limit::new(*count, MINUTE).expect("no limit is zero");
+            for counting in [Counting::Bucket, Counting::Sliding] {
+                provider = provider.limit(*measure, limit, counting);
+            }
+        }
+        provider
+    }
+
+    /// The client's: strict, so that they hold however the provider counts.
+    pub(crate) fn client(&self) -> Vec<Limit> {
+        let limits = self.limits.iter();
+        limits
+            .map(|(measure, count)| Limit::strict(*count, MINUTE).counting(unit(*measure)))
+            .collect()
+    }
+}
+
+const fn unit(measure: Measure) -> Unit {
+    match measure {
+        Measure::Requests => Unit::Requests,
+        Measure::Weight => Unit::Cost,
+        Measure::Tokens => Unit::Tokens,
+        Measure::InputTokens => Unit::InputTokens,
+        Measure::OutputTokens => Unit::OutputTokens,
+    }
+}

@@ -1,0 +1,135 @@
+//! How close to a provider's limit one can go without ever being over it.
+//!
+//! A client at full load behind a rate limit, in virtual time, against the counters of the
+//! simulated providers: what was let through, how much of what is allowed that is, and how often
+//! the provider counted a violation. Callers leave at random while they wait, and 48 calls are in
+//! line at all times.
+//!
+//! ```text
+//! cargo run --release --example strict_quota -- --help
+//! ```
+
+mod cli;
+mod load;
+mod real;
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use seawall_testkit::provider::Counting;
+
+use cli::{Command, Options};
+use load::{DAY, Kind, Outcome, RULES, Run};
+
+/// Exit codes.
+const BROKEN: u8 = 1;
+const MISUSED: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments = std::env::args_os().skip(1);
+    let arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
+    let options = match cli::parse(arguments) {
+        Ok(Command::Help) => {
+            print(cli::HELP);
+            return ExitCode::SUCCESS;
+        }
+        Ok(Command::Run(options)) => options,
+        Err(misuse) => return fail(&misuse, MISUSED),
+    };
+    let kept = match options.real {
+        Some(seconds) => real::run(seconds),
+        None => simulate(&options),
+    };
+    match kept {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(BROKEN),
+        Err(error) => fail(&error, BROKEN),
+    }
+}
+
+fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
+    eprintln!("strict_quota: {error}");
+    ExitCode::from(code)
+}
+
+/// To stdout; a reader that has left early is no error of the run.
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// All rules and kinds in virtual time; whether every limit was kept that should be.
+fn simulate(options: &Options) -> Result<bool, Box<dyn Error>> {
+    let hours = Duration::from_secs(3600 * u64::from(options.hours));
+    let days = DAY * options.days;
+    print(&format!(
+        "seed {}, {} h of virtual time, {} days where a limit counts by the day\n\n{}",
+        options.seed,
+        options.hours,
+        options.days,
+        heading()
+    ));
+    let mut kept = true;
+    for rules in &RULES {
+        for kind in [Kind::Strict, Kind::Share, Kind::Window, Kind::Greedy] {
+            // Each run has a clock of its own, which begins anew.
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .start_paused(true)
+                .build()?;
+            let outcome = runtime.block_on(load::run(Run {
+                rules,
+                kind,
+                counters: kind.counters(),
+                length: if rules.daily() { days } else { hours },
+                seed: options.seed,
+                phase: Duration::ZERO,
+                margin: Duration::ZERO,
+            }))?;
+            kept &= kind == Kind::Greedy || outcome.violated() == 0;
+            print(&row(rules.name, kind, &outcome));
+        }
+    }
+    print(
+        "\nused: of what the limit allows, or of 80 % of it and one burst. The bucket with the \
+         whole limit\nas its burst is there to show that the counters see what is too much.\n",
+    );
+    Ok(kept)
+}
+
+fn heading() -> String {
+    format!(
+        "{:<27} {:<21} {:<24} {:>8} {:>8} {:>8} {:>10} {:>7}\n",
+        "limit", "kind", "counters", "offered", "left", "granted", "violations", "used"
+    )
+}
+
+fn row(name: &str, kind: Kind, outcome: &Outcome) -> String {
+    let counters = outcome.violations.iter().map(|(counting, _)| *counting);
+    let counters: Vec<_> = counters.map(counter).collect();
+    let mut row = format!(
+        "{name:<27} {:<21} {:<24} {:>8} {:>8} {:>8} {:>10} {:>5.1} %\n",
+        kind.name(),
+        counters.join(", "),
+        outcome.offered,
+        outcome.left,
+        outcome.granted,
+        outcome.violated(),
+        100.0 * outcome.share(),
+    );
+    if let Some(reason) = &outcome.reason {
+        let _ = writeln!(row, "  {} were refused: {reason}", outcome.refused);
+    }
+    row
+}
+
+const fn counter(counting: Counting) -> &'static str {
+    match counting {
+        Counting::Fixed => "fixed",
+        Counting::Sliding => "sliding",
+        Counting::Bucket => "bucket",
+    }
+}
