@@ -336,7 +336,7 @@ impl Keys {
         config: RateLimitConfig,
     ) -> Result<(), InvalidConfig> {
         check(&config)?;
-        let mut own = Vec::new();
+        let (mut own, usual) = (Vec::new(), config.clone());
         {
             let mut plan = self.plan.write().unwrap_or_else(PoisonError::into_inner);
             plan.usual.same_shape(&config)?;
@@ -348,8 +348,8 @@ impl Keys {
                         match (table.rate, rate) {
                             (Some(old), Some(new)) => *word = old.carry(*word, now_ns, new),
                             _ => {
-                                let usual = plan.usual.clone();
-                                let limiter = Limiter::with_word(usual, *word, self.wall);
+                                let before = plan.usual.clone();
+                                let limiter = Limiter::with_word(before, *word, self.wall);
                                 slot.limit = KeyLimit::Own(Arc::new(limiter));
                             }
                         }
@@ -363,12 +363,12 @@ impl Keys {
                 table.rate = rate;
                 table.at_once = config.max_wait().is_zero();
             }
-            plan.usual = config.clone();
+            plan.usual = config;
         }
         // With no lock held: those in line are woken.
         for limiter in own {
             // Of the same shape, as was checked.
-            let _ = limiter.configure(now_ns, config.clone());
+            let _ = limiter.configure(now_ns, usual.clone());
         }
         Ok(())
     }
