@@ -94,8 +94,19 @@ impl<H, D, C> BulkheadLayer<H, D, C> {
     /// tuner of a layer and its clones stays.
     #[must_use]
     pub fn tuned(self, tuner: impl Tuner + 'static) -> Self {
-        // The first stays.
-        let _ = self.shared.common().tuning.set(Tuning::new(tuner));
+        self.tuned_from(tuner, |limit| limit)
+    }
+
+    /// With a number of places to begin with, if this is the tuner that stays: the first.
+    pub(crate) fn tuned_from(
+        self,
+        tuner: impl Tuner + 'static,
+        initial: impl FnOnce(u32) -> u32,
+    ) -> Self {
+        let common = self.shared.common();
+        if common.tuning.set(Tuning::new(tuner)).is_ok() {
+            common.places.resize(initial(common.places.limit()));
+        }
         self
     }
 
@@ -103,9 +114,7 @@ impl<H, D, C> BulkheadLayer<H, D, C> {
     /// the configuration is what it begins with, as far as the bounds allow.
     #[must_use]
     pub fn scaling(self, scaling: Scaling) -> Self {
-        let places = &self.shared.common().places;
-        places.resize(scaling.within(places.limit()));
-        self.tuned(Scaler::new(scaling))
+        self.tuned_from(Scaler::new(scaling), |limit| scaling.within(limit))
     }
 
     /// A layer over the same places, whose services wait for one in `poll_ready` and not in the

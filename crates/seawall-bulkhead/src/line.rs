@@ -20,21 +20,50 @@ pub(crate) struct Rules {
     pub(crate) shed: bool,
 }
 
-/// Classes by which a forecast counts who will go before: the upper two bits of the priority.
-const CLASSES: usize = 4;
+/// How many are in line of each priority, in groups of 16: a forecast counts those who go before.
+#[derive(Debug)]
+struct Census {
+    groups: [u32; 16],
+    each: [[u32; 16]; 16],
+}
 
-const fn class(priority: Priority) -> usize {
-    (priority.0 >> 6) as usize
+impl Census {
+    const fn new() -> Self {
+        Self {
+            groups: [0; 16],
+            each: [[0; 16]; 16],
+        }
+    }
+
+    const fn add(&mut self, priority: Priority) {
+        let (group, at) = (priority.0 as usize / 16, priority.0 as usize % 16);
+        self.groups[group] += 1;
+        self.each[group][at] += 1;
+    }
+
+    const fn remove(&mut self, priority: Priority) {
+        let (group, at) = (priority.0 as usize / 16, priority.0 as usize % 16);
+        self.groups[group] -= 1;
+        self.each[group][at] -= 1;
+    }
+
+    /// How many are of this priority or a higher one.
+    fn from(&self, priority: Priority) -> u32 {
+        let (group, at) = (priority.0 as usize / 16, priority.0 as usize % 16);
+        let higher = self.groups[group + 1..].iter().sum::<u32>();
+        higher + self.each[group][at..].iter().sum::<u32>()
+    }
 }
 
 /// Everything about the line that is changed under its lock.
 #[derive(Debug)]
 pub(crate) struct Line {
-    /// Each waiter with its class.
-    pub(crate) queue: Queue<usize>,
+    /// Each waiter with its priority.
+    pub(crate) queue: Queue<Priority>,
     /// Those who do not stand aside.
     in_line: u32,
-    by_class: [u32; CLASSES],
+    /// Of the same.
+    census: Census,
     /// The latest time that anybody came at, so that a late reading of the clock passes nobody.
     latest_ns: u64,
     pub(crate) limit: u32,
@@ -48,7 +77,7 @@ impl Line {
         Self {
             queue: Queue::new(),
             in_line: 0,
-            by_class: [0; CLASSES],
+            census: Census::new(),
             latest_ns: 0,
             limit,
             rules,
@@ -75,7 +104,7 @@ impl Line {
             return Err(Turned::Away(Reason::BulkheadFull));
         }
         // An empty line moves at no pace: what is known is of another time.
-        if !self.rules.shed || wish.deadline_ns == u64::MAX || self.queue.is_empty() {
+        if !self.rules.shed || wish.deadline_ns == u64::MAX || self.is_empty() {
             return Ok(());
         }
         let wait = self.pace.forecast(self.position(wish), self.limit);
@@ -91,8 +120,7 @@ impl Line {
         if self.is_overloaded() {
             return 1;
         }
-        let before: u32 = self.by_class[class(wish.priority)..].iter().sum();
-        before + 1
+        self.census.from(wish.priority) + 1
     }
 
     fn is_overloaded(&self) -> bool {
@@ -101,7 +129,7 @@ impl Line {
     }
 
     pub(crate) fn join(&mut self, now_ns: u64, wish: &Wish, waker: Waker) -> Joined {
-        if self.queue.is_empty() {
+        if self.is_empty() {
             self.pace.begin(now_ns);
         }
         let rank = if self.is_overloaded() {
@@ -111,10 +139,9 @@ impl Line {
             self.latest_ns = now_ns.max(self.latest_ns);
             rank(self.latest_ns, wish.priority, self.rules.step_ns)
         };
-        let class = class(wish.priority);
-        let ticket = self.queue.join_ranked(rank, class, waker);
+        let ticket = self.queue.join_ranked(rank, wish.priority, waker);
         self.in_line += 1;
-        self.by_class[class] += 1;
+        self.census.add(wish.priority);
         Joined {
             ticket,
             patience_ns: self.rules.patience_ns,
@@ -128,29 +155,41 @@ impl Line {
     }
 
     pub(crate) fn rejoin(&mut self, ticket: Ticket) {
-        if self.queue.rejoin(ticket) {
-            self.in_line += 1;
+        if !self.queue.rejoin(ticket) {
+            return;
+        }
+        if self.is_empty() {
+            // What is known is of the line before.
+            self.pace.forget();
+        }
+        self.in_line += 1;
+        if let Some(priority) = self.queue.item(ticket) {
+            self.census.add(*priority);
         }
     }
 
     /// `true` when it was in line until now.
     pub(crate) fn stand_aside(&mut self, ticket: Ticket) -> bool {
-        if self.queue.is_aside(ticket) || self.queue.item(ticket).is_none() {
+        if self.queue.is_aside(ticket) {
             return false;
         }
-        self.queue.stand_aside(ticket);
+        let Some(priority) = self.queue.item(ticket) else {
+            return false;
+        };
+        self.census.remove(*priority);
         self.in_line -= 1;
+        self.queue.stand_aside(ticket);
         true
     }
 
     /// Hands back the waker, if it was not called; `None` when it has left before.
     pub(crate) fn leave(&mut self, ticket: Ticket) -> Option<Option<Waker>> {
         let was_aside = self.queue.is_aside(ticket);
-        let (class, waker) = self.queue.leave(ticket)?;
+        let (priority, waker) = self.queue.leave(ticket)?;
         if !was_aside {
             self.in_line -= 1;
+            self.census.remove(priority);
         }
-        self.by_class[class] -= 1;
         Some(waker)
     }
 
@@ -162,7 +201,7 @@ impl Line {
     /// For how long a place is held on average, by the pace of the line, if it stands.
     pub(crate) fn mean_hold_ns(&self) -> Option<u64> {
         let hold = self.pace.mean_hold(self.limit);
-        hold.filter(|_| !self.queue.is_empty())
+        hold.filter(|_| !self.is_empty())
     }
 
     /// Tells by how much the number of places grows.
@@ -184,6 +223,28 @@ const fn newest_first(now_ns: u64, priority: Priority, step_ns: u64) -> i64 {
     let handicap = if handicap > MOST { MOST } else { handicap };
     let now = if now_ns > MOST { MOST } else { now_ns };
     handicap as i64 - now as i64 - HALF
+}
+
+/// Those who are to be woken outside of all locks.
+#[must_use = "they sleep on unless they are woken"]
+#[derive(Debug)]
+pub(crate) struct Woken {
+    pub(crate) next: Option<Waker>,
+    pub(crate) watchers: Vec<Waker>,
+}
+
+impl Woken {
+    pub(crate) fn wake(self) {
+        wake(self.next);
+        self.watchers.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Outside of the lock: a waker runs code of the executor.
+pub(crate) fn wake(next: Option<Waker>) {
+    if let Some(waker) = next {
+        waker.wake();
+    }
 }
 
 /// Who waits for all places to be free.

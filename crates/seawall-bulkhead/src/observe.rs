@@ -39,10 +39,13 @@ impl Common {
     pub(crate) fn configure(&self, config: BulkheadConfig) {
         let mut held = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         *held = config;
-        drop(held);
         let limit = config.max_concurrent().get();
-        self.places
+        // Of two that configure at once, the same one is last in both.
+        let woken = self
+            .places
             .configure(limit, rules(&config), config.shadow());
+        drop(held);
+        woken.wake();
     }
 
     pub(crate) fn config(&self) -> BulkheadConfig {
@@ -62,8 +65,9 @@ impl Common {
         let limit = self.places.limit();
         let mut end = CallEnd::new(now, now.saturating_sub(start_ns), taken.max(1), limit);
         end.dropped = dropped;
-        if let Some(limit) = tuning.ended(end) {
-            self.places.resize(limit);
+        let woken = tuning.ended(end, || self.places.limit(), |n| self.places.resize_to(n));
+        if let Some(woken) = woken {
+            woken.wake();
         }
     }
 }

@@ -8,7 +8,8 @@
 /// ever correct it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
-    last_ns: u64,
+    /// `None` when the next place tells of no interval yet.
+    last_ns: Option<u64>,
     mean_ns: f64,
     seen: u32,
 }
@@ -19,7 +20,7 @@ const FEWEST: u32 = 4;
 impl Pace {
     pub(crate) const fn new() -> Self {
         Self {
-            last_ns: 0,
+            last_ns: None,
             mean_ns: 0.0,
             seen: 0,
         }
@@ -28,13 +29,22 @@ impl Pace {
     /// The first one joins an empty line.
     pub(crate) const fn begin(&mut self, now_ns: u64) {
         *self = Self::new();
-        self.last_ns = now_ns;
+        self.last_ns = Some(now_ns);
+    }
+
+    /// The line has stood, or will: it begins with the next place that is given back.
+    pub(crate) const fn forget(&mut self) {
+        *self = Self::new();
     }
 
     /// A place was given back.
     pub(crate) fn step(&mut self, now_ns: u64, places: u32) {
-        let interval = now_ns.saturating_sub(self.last_ns) as f64;
-        self.last_ns = self.last_ns.max(now_ns);
+        let Some(last_ns) = self.last_ns else {
+            self.last_ns = Some(now_ns);
+            return;
+        };
+        let interval = now_ns.saturating_sub(last_ns) as f64;
+        self.last_ns = Some(last_ns.max(now_ns));
         self.seen = self.seen.saturating_add(1);
         // Calls that began together end together: one round of all places is one observation.
         let memory = places.max(FEWEST).saturating_mul(4);

@@ -9,7 +9,7 @@ use seawall_core::{Meta, Outcome, Priority, Reason, Rejection, Settle};
 use tokio::time::Instant;
 
 use crate::observe::{State, abandoned, refuse, turn_away};
-use crate::places::{Turn, Wish};
+use crate::places::{Turn, Turned, Wish};
 use crate::wait::InLine;
 
 /// A place in the bulkhead, held by one call and given back when it is settled or dropped.
@@ -164,6 +164,12 @@ impl InLine for Waiting {
                 }
                 Err(turned) => {
                     self.over = true;
+                    if self.wish.reserves
+                        && let Turned::Away(reason) = turned
+                    {
+                        // There is no call yet that could count.
+                        return Err(common.observer.rejection(reason));
+                    }
                     return Err(turn_away(&common.observer, self.state.stripe(), turned));
                 }
             },
@@ -172,13 +178,13 @@ impl InLine for Waiting {
     }
 
     fn take(&mut self, late: bool, waker: &Waker) -> Option<Permit> {
+        let ticket = self.ticket?;
         let places = &self.state.common().places;
-        if !places.take(self.ticket?, late, waker) {
-            return None;
-        }
-        self.ticket = None;
-        self.over = true;
-        Some(Permit::of(self.state.clone(), self.measured))
+        places.take(ticket, late, waker, || {
+            self.ticket = None;
+            self.over = true;
+            Permit::of(self.state.clone(), self.measured)
+        })
     }
 
     fn stand_aside(&self) {

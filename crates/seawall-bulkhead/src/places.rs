@@ -14,7 +14,7 @@ use std::task::Waker;
 use seawall_core::queue::Ticket;
 use seawall_core::{Priority, Reason};
 
-use crate::line::{Line, Rules};
+use crate::line::{Line, Rules, Woken, wake};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::word::{
     ASKED, CLOSED, DRAINING, FREE, FULL, LINE, PAUSED, SHADOW, WATCHED, free, grants, places,
@@ -210,21 +210,26 @@ impl Places {
         let waker = waker.clone();
         let mut line = self.lock();
         let word = self.word.load(Ordering::Acquire);
-        let joined = if word & SHADOW != 0 {
-            Ok(line.join(now_ns, wish, waker))
+        let admitted = if word & SHADOW != 0 {
+            Ok(())
         } else if word & DRAINING != 0 {
             Err(Turned::Away(Reason::Draining))
         } else if wish.reserves {
-            Ok(line.join(now_ns, wish, waker))
+            Ok(())
         } else if word & PAUSED != 0 {
             Err(Turned::Away(Reason::Paused))
         } else {
             line.admit(now_ns, wish)
-                .map(|()| line.join(now_ns, wish, waker))
         };
+        if let Err(turned) = admitted {
+            drop(line);
+            drop(waker);
+            return Err(turned);
+        }
+        let joined = line.join(now_ns, wish, waker);
         self.mark(&line);
         drop(line);
-        joined
+        Ok(joined)
     }
 
     /// Asks whether the turn of a waiter has come. To one who is `late`, whose patience is over,
@@ -242,23 +247,30 @@ impl Places {
     }
 
     /// Takes a place and leaves the line, if it is this waiter's turn or it is `late`; otherwise
-    /// it waits in line, with its waker registered.
-    pub(crate) fn take(&self, ticket: Ticket, late: bool, waker: &Waker) -> bool {
+    /// it waits in line, with its waker registered. `taken` makes of the place what gives it back
+    /// when it is dropped, before anybody is woken: waking may panic.
+    pub(crate) fn take<T>(
+        &self,
+        ticket: Ticket,
+        late: bool,
+        waker: &Waker,
+        taken: impl FnOnce() -> T,
+    ) -> Option<T> {
         let mut line = self.lock();
         line.rejoin(ticket);
         // Marked before `free` is looked at, see above.
         self.mark(&line);
-        let taken = if late || line.queue.is_first(ticket) {
-            let taken = self
+        let has_place = if late || line.queue.is_first(ticket) {
+            let word = self
                 .word
                 .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |word| {
                     grants(word).then(|| word.wrapping_sub(FREE))
                 });
-            taken.inspect(|word| self.low(free(*word) - 1)).is_ok()
+            word.inspect(|word| self.low(free(*word) - 1)).is_ok()
         } else {
             false
         };
-        let (old, next) = if taken {
+        let (old, next) = if has_place {
             let mine = line.leave(ticket).flatten();
             self.mark(&line);
             (mine, self.next(&mut line))
@@ -267,6 +279,7 @@ impl Places {
             (line.wait(ticket, waker), None)
         };
         drop(line);
+        let taken = has_place.then(taken);
         drop(old);
         wake(next);
         taken
@@ -309,34 +322,34 @@ impl Places {
     /// Changes the number of places. Nobody waits for it and nobody loses a place: while more are
     /// taken than there are, none is given out.
     pub(crate) fn resize(&self, limit: u32) {
-        let mut line = self.lock();
-        let next = self.resize_line(&mut line, limit);
-        let watchers = self.idle(&mut line);
-        drop(line);
-        wake(next);
-        watchers.into_iter().for_each(Waker::wake);
+        self.resize_to(limit).wake();
     }
 
-    fn resize_line(&self, line: &mut Line, limit: u32) -> Option<Waker> {
+    /// [`resize`](Self::resize), for those who hold a lock of their own meanwhile.
+    pub(crate) fn resize_to(&self, limit: u32) -> Woken {
+        let mut line = self.lock();
+        self.resize_line(&mut line, limit)
+    }
+
+    fn resize_line(&self, line: &mut Line, limit: u32) -> Woken {
         let by = line.resize(limit);
         // Both before the places: an estimate may be too high for a moment, never below zero.
         self.lowest.fetch_add(by, Ordering::Relaxed);
         self.limit.store(limit, Ordering::Relaxed);
         self.word.fetch_add(places(by), Ordering::AcqRel);
-        self.next(line)
+        Woken {
+            next: self.next(line),
+            watchers: self.idle(line),
+        }
     }
 
     /// Other rules for those who come from now on, and as many places.
-    pub(crate) fn configure(&self, limit: u32, rules: Rules, shadow: bool) {
+    pub(crate) fn configure(&self, limit: u32, rules: Rules, shadow: bool) -> Woken {
         let mut line = self.lock();
         line.rules = rules;
         self.mark(&line);
         self.flag(SHADOW, shadow);
-        let next = self.resize_line(&mut line, limit);
-        let watchers = self.idle(&mut line);
-        drop(line);
-        wake(next);
-        watchers.into_iter().for_each(Waker::wake);
+        self.resize_line(&mut line, limit)
     }
 
     /// Sets some flags and clears others; calls who may go by that.
@@ -344,6 +357,10 @@ impl Places {
         let mut line = self.lock();
         self.flag(set, true);
         self.flag(clear, false);
+        if clear & PAUSED != 0 {
+            // The line has stood: what a place took meanwhile says nothing of what it takes.
+            line.pace.forget();
+        }
         let next = self.next(&mut line);
         drop(line);
         wake(next);
@@ -467,12 +484,5 @@ pub(crate) struct Reading {
 impl Reading {
     pub(crate) const fn free(&self) -> u32 {
         self.limit.saturating_sub(self.taken)
-    }
-}
-
-/// Outside of the lock: a waker runs code of the executor.
-fn wake(next: Option<Waker>) {
-    if let Some(waker) = next {
-        waker.wake();
     }
 }

@@ -4,9 +4,7 @@ use std::fmt;
 use std::task::{Context, Poll, ready};
 
 use seawall_core::striped::{Anchor, Shared};
-use seawall_core::{
-    Classify, ErrorIsFailure, Hold, Priority, Reason, Refusable, Rejection, UntilAnswered,
-};
+use seawall_core::{Classify, ErrorIsFailure, Hold, Priority, Reason, Refusable, UntilAnswered};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -30,7 +28,9 @@ use crate::{Permit, ResponseFuture};
 ///
 /// Use it where a balancer or a buffer decides by readiness where a call goes, or where the request
 /// is made (a message taken off a queue) only once it can be sent. Call an instance soon after it is
-/// ready, or drop it: one that is kept is a place less for all others. Clones hold nothing.
+/// ready, or drop it: one that is kept is a place less for all others. Likewise one that waits: poll
+/// it until it is ready, or drop it; one that is neither holds up those behind it. Clones hold
+/// nothing.
 ///
 /// While it is paused, `poll_ready` is pending. While it drains, `poll_ready` is ready without a
 /// place, and the call is refused with [`Draining`](Reason::Draining): an error of `poll_ready`
@@ -134,7 +134,7 @@ enum At {
     Waiting(Waiting),
     Holding(Permit),
     /// Nothing, and the call will be told why.
-    Refused(Rejection),
+    Refused(Reason),
 }
 
 impl Seat {
@@ -194,7 +194,7 @@ impl<S, H, C> ReservingBulkhead<S, H, C> {
             Entry::Taken => {}
             Entry::Watched(reason) => shadow(&common.observer, stripe, reason),
             Entry::Refused(reason @ Reason::Draining) => {
-                return At::Refused(refuse(&common.observer, stripe, reason));
+                return At::Refused(reason);
             }
             Entry::Wait | Entry::Refused(_) => {
                 let state = self.state.local();
@@ -237,8 +237,8 @@ where
                         Ok(Turn::Wait) => return Poll::Pending,
                         Ok(Turn::Go) => {}
                         Err(rejection) => {
-                            self.seat.0 = At::Refused(rejection);
-                            continue;
+                            self.seat.0 = At::Refused(rejection.reason());
+                            return Poll::Ready(Ok(()));
                         }
                     }
                     match self.inner.poll_ready(cx) {
@@ -266,7 +266,8 @@ where
                     }
                     return polled;
                 }
-                At::Refused(_) => return Poll::Ready(Ok(())),
+                // It may be over.
+                At::Refused(_) => self.seat.0 = At::Nothing,
             }
         }
     }
@@ -283,7 +284,9 @@ where
                 let (hold, classify) = (self.hold.clone(), self.classify.clone());
                 ResponseFuture::running(self.inner.call(req), permit, hold, classify)
             }
-            At::Refused(rejection) => {
+            At::Refused(reason) => {
+                let (common, stripe) = self.here();
+                let rejection = refuse(&common.observer, stripe, reason);
                 self.inner = self.inner.clone(); // clone: gives the reservation up
                 ResponseFuture::refused(rejection)
             }

@@ -101,6 +101,7 @@ where
     fn call(&mut self, req: Req) -> Self::Future {
         let meta = self.hooks.describe.describe(&req);
         let common = self.state.common();
+        let mut counted = false;
         if let Some(deadline) = meta.deadline
             && tokio::time::Instant::now() >= deadline
         {
@@ -109,9 +110,12 @@ where
                 return self.refuse(late);
             }
             shadow(&common.observer, self.state.here(), Some(late));
+            counted = true;
         }
         match common.places.enter() {
             Entry::Taken => {}
+            // One that is late would not have come so far.
+            Entry::Watched(_) if counted => {}
             Entry::Watched(reason) => shadow(&common.observer, self.state.here(), reason),
             Entry::Refused(reason) => return self.refuse(reason),
             Entry::Wait => {

@@ -1,8 +1,8 @@
 //! What changes the limit while calls run: the hook of the algorithms that do.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError, TryLockError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, TryLockError};
 
 use seawall_core::{FailureKind, Outcome};
 
@@ -83,7 +83,9 @@ pub(crate) const fn drop_of(outcome: &Outcome) -> Option<bool> {
 
 /// A tuner at work.
 pub(crate) struct Tuning {
-    tuner: Mutex<(Box<dyn Tuner>, f64)>,
+    tuner: Mutex<Box<dyn Tuner>>,
+    /// The bits of a mean time in nanoseconds. Beside the lock: a tuner may ask its own handle.
+    mean_ns: AtomicU64,
     /// A call that was dropped found the tuner busy.
     missed_drop: AtomicBool,
 }
@@ -91,13 +93,20 @@ pub(crate) struct Tuning {
 impl Tuning {
     pub(crate) fn new(tuner: impl Tuner + 'static) -> Self {
         Self {
-            tuner: Mutex::new((Box::new(tuner), 0.0)),
+            tuner: Mutex::new(Box::new(tuner)),
+            mean_ns: AtomicU64::new(0),
             missed_drop: AtomicBool::new(false),
         }
     }
 
-    /// Tells the tuner; answers with the limit it wants.
-    pub(crate) fn ended(&self, mut end: CallEnd) -> Option<u32> {
+    /// Tells the tuner, and sets the limit that it wants. Both before anybody else tells it: of two
+    /// limits, the older one would otherwise be set last, or be taken for that of somebody else.
+    pub(crate) fn ended<T>(
+        &self,
+        mut end: CallEnd,
+        limit: impl Fn() -> u32,
+        set: impl FnOnce(u32) -> T,
+    ) -> Option<T> {
         let mut tuner = match self.tuner.try_lock() {
             Ok(tuner) => tuner,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -110,21 +119,22 @@ impl Tuning {
         };
         end.dropped |= self.missed_drop.load(Ordering::Relaxed)
             && self.missed_drop.swap(false, Ordering::Relaxed);
-        let (tuner, mean_ns) = &mut *tuner;
+        end.limit = limit();
         let latency = end.latency_ns as f64;
-        *mean_ns = if *mean_ns == 0.0 {
-            latency
-        } else {
-            *mean_ns + (latency - *mean_ns) / 32.0
+        let mean_ns = match f64::from_bits(self.mean_ns.load(Ordering::Relaxed)) {
+            0.0 => latency,
+            mean_ns => mean_ns + (latency - mean_ns) / 32.0,
         };
+        self.mean_ns.store(mean_ns.to_bits(), Ordering::Relaxed);
         let wanted = tuner.ended(&end)?.max(1);
-        (wanted != end.limit).then_some(wanted)
+        // It may have resized the bulkhead itself.
+        (wanted != limit()).then(|| set(wanted))
     }
 
     /// The mean time for which a place was held of late, if any was.
     pub(crate) fn mean_hold_ns(&self) -> Option<u64> {
-        let tuner = self.tuner.lock().unwrap_or_else(PoisonError::into_inner);
-        (tuner.1 > 0.0).then_some(tuner.1 as u64)
+        let mean_ns = f64::from_bits(self.mean_ns.load(Ordering::Relaxed));
+        (mean_ns > 0.0).then_some(mean_ns as u64)
     }
 }
 
@@ -151,11 +161,11 @@ mod tests {
         let tuning = Tuning::new(Drops);
         let end = CallEnd::new(9, 5, 2, 4);
         let busy = tuning.tuner.lock().expect("nobody panics");
-        assert_eq!(tuning.ended(end.dropped()), None);
+        assert_eq!(tuning.ended(end.dropped(), || 4, |limit| limit), None);
         drop(busy);
-        assert_eq!(tuning.ended(end), Some(1));
+        assert_eq!(tuning.ended(end, || 4, |limit| limit), Some(1));
         assert_eq!(
-            tuning.ended(end),
+            tuning.ended(end, || 4, |limit| limit),
             None,
             "the limit that is there is no change"
         );

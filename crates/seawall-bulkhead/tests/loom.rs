@@ -90,7 +90,7 @@ fn acquire(places: &Places) {
     block_on(poll_fn(|cx| {
         let ticket = *ticket.get_or_insert_with(|| places.queue(cx.waker()).expect("room"));
         let go = places.turn(ticket, false, cx.waker()) == Turn::Go;
-        if go && places.take(ticket, false, cx.waker()) {
+        if go && places.take(ticket, false, cx.waker(), || ()).is_some() {
             return Poll::Ready(());
         }
         Poll::Pending
@@ -176,7 +176,7 @@ fn a_waiter_that_stands_aside_while_it_is_called_passes_the_call_on() {
         // Its service has recovered: it takes the place that is free now.
         let cx = Context::from_waker(Waker::noop());
         assert_eq!(places.turn(first, false, cx.waker()), Turn::Go);
-        assert!(places.take(first, false, cx.waker()));
+        assert!(places.take(first, false, cx.waker(), || ()).is_some());
         places.give_back();
         assert_eq!((places.free(), places.waiting()), (1, 0));
     });
@@ -196,7 +196,7 @@ fn a_late_waiter_takes_a_free_place_past_one_that_is_not_polled() {
         let late = Arc::clone(&places);
         let late = thread::spawn(move || {
             let go = late.turn(second, true, Waker::noop()) == Turn::Go;
-            if go && late.take(second, true, Waker::noop()) {
+            if go && late.take(second, true, Waker::noop(), || ()).is_some() {
                 late.give_back();
             } else {
                 late.leave(second);
@@ -267,7 +267,7 @@ fn the_end_of_a_pause_wakes_who_waits() {
         let patient = thread::spawn(move || {
             block_on(poll_fn(|cx| {
                 let go = patient.turn(ticket, false, cx.waker()) == Turn::Go;
-                if go && patient.take(ticket, false, cx.waker()) {
+                if go && patient.take(ticket, false, cx.waker(), || ()).is_some() {
                     return Poll::Ready(());
                 }
                 Poll::Pending

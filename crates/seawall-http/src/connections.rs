@@ -160,6 +160,11 @@ impl<C> LimitedConnection<C> {
         self.limited.get_ref()
     }
 
+    /// The connection, mutably.
+    pub const fn get_mut(&mut self) -> &mut C {
+        self.limited.get_mut()
+    }
+
     fn connection(self: Pin<&mut Self>) -> Pin<&mut C> {
         self.project().limited.get_pin_mut()
     }

@@ -39,8 +39,6 @@ use super::{Adaptive, Aimd, Algorithm};
 #[derive(Debug)]
 pub struct AdaptiveLimit {
     limit: AtomicU32,
-    /// What it was before.
-    before: AtomicU32,
     /// When the open window is looked at next.
     ends: AtomicU64,
     /// When the limit was last lowered. What began before says nothing about this limit.
@@ -66,7 +64,6 @@ impl AdaptiveLimit {
     pub fn with_stripes(config: &Adaptive, stripes: Stripes) -> Self {
         Self {
             limit: AtomicU32::new(config.initial()),
-            before: AtomicU32::new(config.initial()),
             ends: AtomicU64::new(0),
             epoch: AtomicU64::new(0),
             collector: Collector::new(stripes, config.quantile()),
@@ -110,20 +107,8 @@ impl AdaptiveLimit {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let limit = calls.clamp(self.config.min(), self.config.max());
         state.restart(&self.config, limit);
-        self.move_to(limit);
+        self.limit.store(limit, Ordering::Relaxed);
         limit
-    }
-
-    /// Whether this is the limit, or was it before: a call may have read it just before the move.
-    pub(super) fn has_set(&self, limit: u32) -> bool {
-        limit == self.limit() || limit == self.before.load(Ordering::Relaxed)
-    }
-
-    fn move_to(&self, limit: u32) {
-        let before = self.limit.swap(limit, Ordering::Relaxed);
-        if before != limit {
-            self.before.store(before, Ordering::Relaxed);
-        }
     }
 
     #[cold]
@@ -167,7 +152,7 @@ impl AdaptiveLimit {
         let next = (stretch * window.latency as f64) as u64;
         let next = next.clamp(short, long);
         self.ends.store(now.saturating_add(next), Ordering::Relaxed);
-        self.move_to(limit);
+        self.limit.store(limit, Ordering::Relaxed);
         (limit != before).then_some(limit)
     }
 }

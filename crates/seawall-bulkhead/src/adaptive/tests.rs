@@ -258,9 +258,9 @@ fn an_operator_may_resize_and_the_bulkhead_goes_on_from_there() {
     assert_eq!(limit.ended(&end(20)), None);
     assert_eq!(limit.ended(&end(90)), None);
     assert_eq!(limit.limit(), 90);
-    // This call had read the limit before it moved.
+    // Back to what it was before.
     assert_eq!(limit.ended(&end(20)), None);
-    assert_eq!(limit.limit(), 90);
+    assert_eq!(limit.limit(), 20);
     assert_eq!(limit.ended(&end(900)), Some(200), "the bound");
 }
 

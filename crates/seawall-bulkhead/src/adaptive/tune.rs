@@ -7,8 +7,8 @@ use crate::{BulkheadLayer, CallEnd, Tuner};
 
 impl Tuner for AdaptiveLimit {
     fn ended(&mut self, end: &CallEnd) -> Option<u32> {
-        if !self.has_set(end.limit) {
-            // Somebody else has moved it.
+        if end.limit != self.limit() {
+            // Somebody else has moved it: between two calls, a tuner's own limit is set.
             let limit = self.set(end.limit);
             return (limit != end.limit).then_some(limit);
         }
@@ -40,8 +40,7 @@ impl<H, D, C> BulkheadLayer<H, D, C> {
     pub fn adaptive(self, adaptive: Adaptive) -> Self {
         // A tuner is told of one call at a time: one stripe does.
         let limit = AdaptiveLimit::with_stripes(&adaptive, Stripes::ONE);
-        // Refuses 0 only, which no adaptive limit has.
-        let _ = self.handle().resize(limit.limit());
-        self.tuned(limit)
+        let initial = limit.limit();
+        self.tuned_from(limit, |_| initial)
     }
 }

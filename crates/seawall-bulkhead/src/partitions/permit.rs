@@ -179,13 +179,15 @@ impl InLine for KeyWaiting {
             .common()
             .pool()
             .take(self.key, ticket, late, waker);
-        drop(old);
-        wake(next);
-        taken.then(|| {
+        // Before anybody is woken, which may panic.
+        let permit = taken.then(|| {
             self.ticket = None;
             self.over = true;
             PartitionPermit::of(self.state.clone(), self.key)
-        })
+        });
+        drop(old);
+        wake(next);
+        permit
     }
 
     fn stand_aside(&self) {

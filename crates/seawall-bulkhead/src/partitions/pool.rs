@@ -1,6 +1,7 @@
 //! Who gets the next place of a pool, without clock, lock and executor.
 //!
-//! A key with fewer places than it was guaranteed comes before every other. The rest is borrowed:
+//! A key with fewer places than it was guaranteed comes before every other, a named one first. The
+//! rest is borrowed:
 //! the next place goes to the key that has borrowed least for its weight, and within a key to the
 //! first in line. Places that a named key was guaranteed and does not use are not lent.
 
@@ -18,22 +19,21 @@ use crate::places::{Entry, Turn};
 /// How much a key has borrowed for its weight, below zero while it has less than it was guaranteed.
 #[derive(Clone, Copy, Debug)]
 struct Debt {
+    /// A place is kept free for it: nobody comes before that, and nobody else may have it.
+    kept: bool,
     borrowed: i64,
     weight: i64,
-}
-
-impl Debt {
-    const fn is_guaranteed(self) -> bool {
-        self.borrowed < 0
-    }
 }
 
 impl Ord for Debt {
     fn cmp(&self, other: &Self) -> Ordering {
         // Fractions, compared without dividing; both weights are below 2^32.
         let (left, right) = (self.borrowed, other.borrowed);
-        (i128::from(left) * i128::from(other.weight))
-            .cmp(&(i128::from(right) * i128::from(self.weight)))
+        let by_kept = other.kept.cmp(&self.kept);
+        by_kept.then_with(|| {
+            (i128::from(left) * i128::from(other.weight))
+                .cmp(&(i128::from(right) * i128::from(self.weight)))
+        })
     }
 }
 
@@ -84,6 +84,7 @@ impl Part {
 
     const fn debt(&self) -> Debt {
         Debt {
+            kept: self.kept() > 0,
             borrowed: self.taken as i64 - self.share.guaranteed as i64,
             weight: self.share.weight as i64,
         }
@@ -192,7 +193,7 @@ impl Pool {
     /// Whether a place can be given to a key with this debt that is below its maximum.
     fn has_place_for(&self, debt: Debt) -> bool {
         let free = u64::from(self.limit.saturating_sub(self.taken));
-        free > if debt.is_guaranteed() { 0 } else { self.kept }
+        free > if debt.kept { 0 } else { self.kept }
     }
 
     /// Changes a part, and what the pool knows of it.
