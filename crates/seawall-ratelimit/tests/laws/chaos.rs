@@ -182,10 +182,10 @@ fn order(handle: &RateLimitHandle, step: &Step, limits: impl Fn(u32) -> RateLimi
     match step {
         Step::Reserve { cost, keep } => {
             let meta = Meta::new(Replay::Safe).with_cost(*cost);
-            if let Ok(reserved) = handle.try_reserve(&meta) {
-                if *keep {
-                    reserved.keep();
-                }
+            if let Ok(reserved) = handle.try_reserve(&meta)
+                && *keep
+            {
+                reserved.keep();
             }
         }
         Step::PauseFor(time) => handle.heed(Said::Pause {
