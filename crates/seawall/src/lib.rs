@@ -64,6 +64,10 @@
 //! * `http` (default): [`HttpStack`] and the module [`http`].
 //! * `hyper` (default), `reqwest`: tell the errors of these clients apart by whether the request
 //!   left.
+//! * `usage`: the tokens that AI answers have used are read from them.
+//! * `connections`: a limit for the connections of hyper-util's client.
+//! * `timezone`: calendar quotas at midnight of a named time zone.
+//! * `isolated`: bulkheads with threads of their own.
 //! * `grpc`: the module `grpc`, refusals as gRPC statuses.
 //! * `tracing`, `metrics`: transitions as `tracing` events; counters through the `metrics` facade.
 
