@@ -17,8 +17,9 @@ pin_project! {
     /// [`ConnectionLimit`](super::ConnectionLimit) for as long as it lives.
     ///
     /// It is what it holds: a `Service`, and tokio's `AsyncRead` and `AsyncWrite`, where the
-    /// connection is; `seawall-http` makes of it what hyper-util's client asks for. Clones share one place, which is free when the last of them is gone. The
-    /// connection is dropped, and so closed, before its place is given back.
+    /// connection is; `seawall-http` makes of it what hyper-util's client asks for. Clones share
+    /// one place, which is free when the last of them is gone. The connection is dropped, and so
+    /// closed, before its place is given back.
     #[derive(Clone)]
     pub struct Limited<C> {
         #[pin]
