@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use seawall::{
-    Error, InvalidConfig, LiftLayer, Limit, Meta, RateLimitConfig, RateLimitLayer, Refusable,
-    Replay, Said, Tokens, Unit,
+    Error, InvalidConfig, Limit, QuotaSignal, RateLimitConfig, RateLimitLayer, Rejectable, Replay,
+    RequestMeta, TokenCount, Unit, WrapErrorLayer,
 };
 use seawall_testkit::provider::{Counted, CountedStats, Refused, Usage};
 use tokio::task::JoinSet;
@@ -169,14 +169,14 @@ pub(crate) async fn replay(
         .build()?;
     // The input is known, the output is taken for the most that it may be until it is known.
     let layer = RateLimitLayer::new(tier.name, config).describe(|ask: &Ask| {
-        Meta::new(Replay::Never).with_tokens(Tokens::new(ask.input, ask.most))
+        RequestMeta::new(Replay::Never).with_tokens(TokenCount::new(ask.input, ask.most))
     });
-    let spent = |answer: Result<&Answer, &Error<Refused>>, say: &mut dyn FnMut(Said)| {
+    let spent = |answer: Result<&Answer, &Error<Refused>>, say: &mut dyn FnMut(QuotaSignal)| {
         if let Ok(Answer {
             charged: Some(amount),
         }) = answer
         {
-            say(Said::Spent {
+            say(QuotaSignal::Spent {
                 unit: Unit::OutputTokens,
                 amount: u64::from(*amount),
             });
@@ -185,7 +185,7 @@ pub(crate) async fn replay(
     let client = ServiceBuilder::new()
         .layer(layer.clone())
         .layer(layer.feedback(spent))
-        .layer(LiftLayer)
+        .layer(WrapErrorLayer)
         .service(model.clone());
 
     let mut calls = JoinSet::new();

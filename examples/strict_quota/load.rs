@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use seawall::{
-    Error, InvalidConfig, LiftLayer, Limit, Meta, Midnight, RateLimitConfig, RateLimitHandle,
-    RateLimitLayer, Ratio, Refusable, Replay,
+    Error, InvalidConfig, Limit, Midnight, RateLimitConfig, RateLimitHandle, RateLimitLayer, Ratio,
+    Rejectable, Replay, RequestMeta, WrapErrorLayer,
 };
 use seawall_testkit::provider::{Counted, Counting, Measure, Refused, Usage};
 use tokio::task::{JoinSet, LocalSet};
@@ -238,12 +238,12 @@ pub(crate) async fn run(run: Run<'_>) -> Result<Outcome, InvalidConfig> {
         config = config.limit(run.kind.limit(*rule, run.margin)?);
     }
     let layer = RateLimitLayer::new("provider", config.build()?)
-        .describe(|usage: &Usage| Meta::new(Replay::Safe).with_cost(usage.weight));
+        .describe(|usage: &Usage| RequestMeta::new(Replay::Safe).with_cost(usage.weight));
     let handle: RateLimitHandle = layer.handle();
     handle.set_wall_clock(midnight() + run.phase);
     let service = ServiceBuilder::new()
         .layer(layer)
-        .layer(LiftLayer)
+        .layer(WrapErrorLayer)
         .service(provider.clone());
 
     let tally = Rc::new(RefCell::new(Tally::default()));

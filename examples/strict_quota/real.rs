@@ -9,7 +9,7 @@ use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use seawall::{LiftLayer, Limit, RateLimitConfig, RateLimitLayer};
+use seawall::{Limit, RateLimitConfig, RateLimitLayer, WrapErrorLayer};
 use seawall_testkit::provider::{self, MarketData, Stats};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -114,7 +114,7 @@ async fn one(
         .build()?;
     let client = ServiceBuilder::new()
         .layer(RateLimitLayer::new("vendor", config))
-        .layer(LiftLayer)
+        .layer(WrapErrorLayer)
         .service(Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>());
     let url = vendor.base_url() + "/v2/last/nbbo/AAPL";
     let end = Instant::now() + length;

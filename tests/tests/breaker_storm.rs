@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use seawall::{
-    BreakerConfig, BreakerHandle, BreakerLayer, BulkheadConfig, BulkheadLayer, Error, LiftLayer,
-    Reason, Refusable, State,
+    BreakerConfig, BreakerHandle, BreakerLayer, BulkheadConfig, BulkheadLayer, Error, Reason,
+    Rejectable, State, WrapErrorLayer,
 };
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -113,7 +113,7 @@ async fn after_a_trip_only_what_was_in_flight_and_the_probes_reach_the_upstream(
         .layer(layer.gate())
         .layer(queue())
         .layer(layer)
-        .layer(LiftLayer)
+        .layer(WrapErrorLayer)
         .service(service_fn(move |()| leaf.clone().answer()));
 
     let start = Instant::now();
@@ -155,7 +155,7 @@ async fn a_breaker_outside_of_the_queue_only_lets_the_whole_queue_out() {
     let service = ServiceBuilder::new()
         .layer(layer)
         .layer(queue())
-        .layer(LiftLayer)
+        .layer(WrapErrorLayer)
         .service(service_fn(move |()| leaf.clone().answer()));
     all(&service, QUEUED + PLACES).await;
     let reached = upstream.reached.load(Ordering::SeqCst);

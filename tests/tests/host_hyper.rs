@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use http_body_util::BodyExt;
-use seawall::{Error, HttpService, Reason, Refusable, Sent};
+use seawall::{Error, HttpService, Reason, Rejectable, Sent};
 use seawall_testkit::incident::Incidents;
 use seawall_testkit::provider::Broker;
 use support::{HyperClient, get, hyper_client, order, quick};

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use reqwest::{Method, Request, Response, Url};
 use seawall::{
-    Error, FailureKind, LiftLayer, Meta, Outcome, Reason, Refusable, Replay, StackService,
-    Unstamped, UntilAnswered,
+    CompleteOnResponse, Error, FailureKind, Outcome, Reason, Rejectable, Replay, RequestMeta,
+    StackService, Unstamped, WrapErrorLayer,
 };
 use seawall_testkit::incident::Incidents;
 use seawall_testkit::provider::Broker;
@@ -18,15 +18,15 @@ use tower::{Service, ServiceBuilder, ServiceExt};
 
 type Failure = Error<reqwest::Error>;
 type Classifier = fn(Result<&Response, &Failure>) -> Outcome;
-type Describer = fn(&Request) -> Meta;
+type Describer = fn(&Request) -> RequestMeta;
 type Copier = fn(&Request) -> Option<Request>;
 
 /// Nameable: `fn` pointers instead of closures.
 type Guarded = StackService<
-    seawall::Lift<reqwest::Client>,
+    seawall::WrapError<reqwest::Client>,
     Classifier,
     Describer,
-    UntilAnswered,
+    CompleteOnResponse,
     Copier,
     Unstamped,
 >;
@@ -44,8 +44,8 @@ fn classify(result: Result<&Response, &Failure>) -> Outcome {
     }
 }
 
-fn describe(request: &Request) -> Meta {
-    Meta::new(if request.method() == Method::GET {
+fn describe(request: &Request) -> RequestMeta {
+    RequestMeta::new(if request.method() == Method::GET {
         Replay::Safe
     } else {
         Replay::Never
@@ -60,7 +60,7 @@ fn desk() -> (Desk, seawall::StackHandles) {
         .describe(describe as Describer)
         .copy(Request::try_clone as Copier);
     let handles = stack.handles();
-    let service = ServiceBuilder::new().layer(stack).layer(LiftLayer);
+    let service = ServiceBuilder::new().layer(stack).layer(WrapErrorLayer);
     (
         Desk {
             broker: service.service(reqwest::Client::new()),

@@ -4,10 +4,10 @@ mod support;
 
 use std::time::Duration;
 
-use seawall::grpc::{AnsweredGrpc, GrpcClassifier, LiftGrpc};
+use seawall::grpc::{AnsweredGrpc, GrpcClassifier, WrapStatusLayer};
 use seawall::{
-    Always, BreakerConfig, BulkheadConfig, BulkheadLayer, Meta, RateLimitConfig, RateLimitLayer,
-    Reason, Replay, find_rejection,
+    BreakerConfig, BulkheadConfig, BulkheadLayer, ConstMeta, RateLimitConfig, RateLimitLayer,
+    Reason, Replay, RequestMeta, find_rejection,
 };
 use support::quick;
 use tokio::net::TcpListener;
@@ -62,12 +62,12 @@ async fn a_generated_client_over_the_stack_sees_the_upstreams_status_and_ours() 
         .typed()
         .expect("valid")
         .classify(strict)
-        .describe(Always(Meta::new(Replay::Never)))
+        .describe(ConstMeta(RequestMeta::new(Replay::Never)))
         // tonic's body cannot be copied: sent once.
         .copy(|_: &http::Request<tonic::body::Body>| None);
     let service = ServiceBuilder::new()
         .layer(stack)
-        .layer(LiftGrpc)
+        .layer(WrapStatusLayer)
         .service(channel(&url).await);
     let mut client = HealthClient::new(service);
 
@@ -125,7 +125,9 @@ async fn a_connection_that_was_never_made_proves_that_nothing_was_sent() {
         format!("http://{}", listener.local_addr().expect("bound"))
     };
     let channel = Endpoint::from_shared(closed).expect("a URL").connect_lazy();
-    let service = ServiceBuilder::new().layer(LiftGrpc).service(channel);
+    let service = ServiceBuilder::new()
+        .layer(WrapStatusLayer)
+        .service(channel);
     let error = HealthClient::new(service)
         .check(check(""))
         .await

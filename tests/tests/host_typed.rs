@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use seawall::{Reason, Refusable, Rejection, StackService, TypedStack, refusable};
+use seawall::{Reason, Rejectable, Rejection, StackService, TypedStack, rejectable};
 use support::quick;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,7 +19,7 @@ enum FeedError {
     Io(std::io::Error),
     NoSuchSymbol,
 }
-refusable!(FeedError::Refused);
+rejectable!(FeedError::Refused);
 
 impl From<std::io::Error> for FeedError {
     fn from(error: std::io::Error) -> Self {
@@ -58,8 +58,8 @@ struct Desk {
     feed: StackService<
         Feed,
         seawall::ErrorIsFailure,
-        seawall::Undescribed,
-        seawall::UntilAnswered,
+        seawall::DefaultMeta,
+        seawall::CompleteOnResponse,
         seawall::CloneRequest,
         seawall::Unstamped,
     >,

@@ -10,8 +10,8 @@ use http_body_util::{BodyExt, Full};
 use seawall::http::quota::MeteredBody;
 use seawall::http::{RateLimitHeaders, TokenEstimate};
 use seawall::{
-    Error, HttpStack, Limit, Meta, RateLimitConfig, Reason, Refusable, Replay, RetryConfig, Tokens,
-    Unit,
+    Error, HttpStack, Limit, RateLimitConfig, Reason, Rejectable, Replay, RequestMeta, RetryConfig,
+    TokenCount, Unit,
 };
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt, service_fn};
@@ -154,7 +154,7 @@ fn prompt(estimate: u32) -> Request<Body> {
     let mut request = Request::post("/v1/chat/completions")
         .body(Body::default())
         .expect("valid");
-    let estimate = TokenEstimate(Tokens::new(estimate, 0));
+    let estimate = TokenEstimate(TokenCount::new(estimate, 0));
     request.extensions_mut().insert(estimate);
     request
 }
@@ -233,7 +233,7 @@ async fn a_stream_settles_at_its_end() {
 async fn what_is_no_call_reserves_of_the_same_limit() {
     let stack = model("batch");
     let limit = stack.handles().rate_limit;
-    let batch = Meta::new(Replay::Never).with_tokens(Tokens::new(700, 0));
+    let batch = RequestMeta::new(Replay::Never).with_tokens(TokenCount::new(700, 0));
     let reserved = limit.try_reserve(&batch).expect("there");
     let client = stack.layer(service_fn(|_: Request<Body>| async {
         Ok::<_, Infallible>(completion(150))

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use seawall::{
-    Always, Budget, BudgetConfig, ErrorIsFailure, LiftLayer, Meta, Replay, RetryConfig, RetryLayer,
+    Budget, BudgetConfig, ConstMeta, ErrorIsFailure, Replay, RequestMeta, RetryConfig, RetryLayer,
+    WrapErrorLayer,
 };
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -101,11 +102,11 @@ impl Told {
     }
 }
 
-type Layer = RetryLayer<ErrorIsFailure, Always>;
+type Layer = RetryLayer<ErrorIsFailure, ConstMeta>;
 
 fn layer(seed: u32) -> Layer {
     RetryLayer::new("storm", RetryConfig::default())
-        .describe(Always(Meta::new(Replay::Safe)))
+        .describe(ConstMeta(RequestMeta::new(Replay::Safe)))
         .seed(u64::from(seed))
 }
 
@@ -132,7 +133,7 @@ async fn storm(kind: Kind, layer_of: impl Fn(u32) -> Layer) -> Told {
     for client in 0..CLIENTS {
         let service = ServiceBuilder::new()
             .layer(layer_of(client))
-            .layer(LiftLayer)
+            .layer(WrapErrorLayer)
             .service(leaf.clone());
         for second in 0..END + BEYOND {
             let at = zero + second * SECOND + SECOND / CLIENTS * client;

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use seawall::{
-    Always, Backoff, BreakerConfig, BulkheadConfig, Error, Meta, RateLimitConfig, Replay,
+    Backoff, BreakerConfig, BulkheadConfig, ConstMeta, Error, RateLimitConfig, Replay, RequestMeta,
     RetryConfig, StackBuilder, StackHandles, State, TypedStack,
 };
 use seawall_testkit::contract::{Mock, MockError, MockHandle, Probe, mock};
@@ -16,8 +16,8 @@ const SECOND: Duration = Duration::from_secs(1);
 
 type Described = seawall::Stack<
     seawall::ErrorIsFailure,
-    Always,
-    seawall::UntilAnswered,
+    ConstMeta,
+    seawall::CompleteOnResponse,
     seawall::CloneRequest,
     seawall::Unstamped,
 >;
@@ -65,7 +65,7 @@ fn narrow(builder: StackBuilder) -> Bench {
         )
         .typed()
         .expect("valid")
-        .describe(Always(Meta::new(Replay::Safe)));
+        .describe(ConstMeta(RequestMeta::new(Replay::Safe)));
     let handles = stack.handles();
     let (inner, mock) = mock();
     mock.answer_at_once();

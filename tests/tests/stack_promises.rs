@@ -16,7 +16,7 @@ use hyper_util::rt::TokioExecutor;
 use seawall::http::{ReplayBody, copy_request, inspect, stamp_deadline};
 use seawall::{
     Backoff, BreakerConfig, Budget, BudgetConfig, BulkheadConfig, InvalidConfig, RateLimitConfig,
-    Reason, Refusable, Replay, RetryConfig, Sent, StackBuilder, State,
+    Reason, Rejectable, Replay, RetryConfig, Sent, StackBuilder, State,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;

@@ -10,7 +10,7 @@ use http::{Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use seawall::http::{BodyTimeoutConfig, BodyTimeoutLayer};
-use seawall::{BulkheadConfig, Reason, Refusable};
+use seawall::{BulkheadConfig, Reason, Rejectable};
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt, service_fn};
 

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use seawall_core::{FailureKind, Outcome, Refusable, Rejection};
+use seawall_core::{FailureKind, Outcome, Rejectable, Rejection};
 use tokio::time::{Instant, timeout};
 use tower_service::Service;
 
@@ -54,7 +54,7 @@ impl From<Rejection> for Fail {
     }
 }
 
-impl Refusable for Fail {
+impl Rejectable for Fail {
     fn rejection(&self) -> Option<&Rejection> {
         match self {
             Self::Refused(rejection) => Some(rejection),

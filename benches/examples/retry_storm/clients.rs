@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use seawall_breaker::{BreakerConfig, BreakerLayer};
-use seawall_core::{Always, Budget as Ours, BudgetConfig, LiftLayer, Meta, Replay};
+use seawall_core::{Budget as Ours, BudgetConfig, ConstMeta, Replay, RequestMeta, WrapErrorLayer};
 use seawall_retry::{RetryConfig, RetryLayer};
 use tokio::time::timeout;
 use tower::retry::Policy;
@@ -211,9 +211,9 @@ fn each(run: &Run, make: impl FnMut(u32) -> Result<Call, BoxError>) -> Result<Ve
     (0..run.clients).map(make).collect()
 }
 
-fn layer(seed: u64) -> RetryLayer<seawall_core::ErrorIsFailure, Always> {
+fn layer(seed: u64) -> RetryLayer<seawall_core::ErrorIsFailure, ConstMeta> {
     RetryLayer::new("storm", RetryConfig::default())
-        .describe(Always(Meta::new(Replay::Safe)))
+        .describe(ConstMeta(RequestMeta::new(Replay::Safe)))
         .seed(seed)
 }
 
@@ -224,7 +224,7 @@ fn ours(run: &Run, seed: u64, budget: Option<Ours>) -> Call {
     };
     let service = ServiceBuilder::new()
         .layer(layer)
-        .layer(LiftLayer)
+        .layer(WrapErrorLayer)
         .service(leaf(&run.upstream));
     calls(service)
 }
@@ -237,7 +237,7 @@ fn above_a_breaker(run: &Run) -> Result<Call, BoxError> {
     let service = ServiceBuilder::new()
         .layer(layer(run.seed))
         .layer(BreakerLayer::new("storm", breaker))
-        .layer(LiftLayer)
+        .layer(WrapErrorLayer)
         .service(leaf(&run.upstream));
     Ok(calls(service))
 }

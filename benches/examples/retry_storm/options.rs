@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 pub(crate) const HELP: &str = "\
-What retries add to an outage, side by side.
+EventKind retries add to an outage, side by side.
 
 Options:
   --clients N  clients that call once per second each, 50 to 2000 [200]

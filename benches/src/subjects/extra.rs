@@ -1,6 +1,6 @@
 //! Figures that are not per call.
 
-use seawall_core::Lift;
+use seawall_core::WrapError;
 use tower_layer::Layer;
 
 use super::seawall;
@@ -43,7 +43,7 @@ impl Extra {
             Self::BreakerBytes => Ok(breaker_bytes()),
             Self::KeyBytes => Ok(key_bytes()),
             Self::LimitKeyBytes => Ok(limit_key_bytes()),
-            Self::RefusalTail => tail::p999(&seawall::open_breaker().layer(Lift::new(Leaf))),
+            Self::RefusalTail => tail::p999(&seawall::open_breaker().layer(WrapError::new(Leaf))),
         }
     }
 }
@@ -66,7 +66,7 @@ fn breaker_bytes() -> f64 {
     let mut kept = None;
     let counted = allocation_counter::measure(|| {
         let layer = seawall::breaker();
-        kept = Some((layer.layer(Lift::new(Leaf)), layer));
+        kept = Some((layer.layer(WrapError::new(Leaf)), layer));
     });
     drop(warm);
     let inline = kept.as_ref().map_or(0, |(service, layer)| {

@@ -9,7 +9,7 @@ use seawall_breaker::{BreakerConfig, BreakerConfigBuilder, BreakerLayer, State};
 use seawall_bulkhead::{
     Adaptive, BulkheadConfig, BulkheadLayer, PartitionConfig, PartitionedBulkheadLayer,
 };
-use seawall_core::{Always, Key, Lift, Meta, Refusable, Replay};
+use seawall_core::{ConstMeta, PartitionKey, Rejectable, Replay, RequestMeta, WrapError};
 use seawall_hedge::{HedgeConfig, HedgeConfigBuilder, HedgeLayer};
 use seawall_ratelimit::{
     Limit, PerKeyLimitLayer, RateLimitConfig, RateLimitLayer, ThrottleConfig, ThrottleLayer,
@@ -22,7 +22,7 @@ use tower_service::Service;
 use super::{HOUR, LONG, MANY, Subject};
 use crate::leaf::{FAIL, Late, Leaf, Stuck, answer, call_once};
 
-const LEAF: Lift<Leaf> = Lift::new(Leaf);
+const LEAF: WrapError<Leaf> = WrapError::new(Leaf);
 const SECOND: Duration = Duration::from_secs(1);
 
 pub(super) fn subjects() -> Vec<Subject> {
@@ -99,7 +99,7 @@ fn limits() -> Vec<Subject> {
         }),
         Subject::service("seawall/bulkhead/free", || bulkhead(MANY).layer(LEAF)),
         Subject::service("seawall/bulkhead/full", || {
-            let mut service = bulkhead(1).layer(Lift::new(Stuck));
+            let mut service = bulkhead(1).layer(WrapError::new(Stuck));
             // The only place is taken for as long as the program runs.
             Box::leak(Box::new(service.call(0)));
             service
@@ -112,7 +112,7 @@ fn others() -> Vec<Subject> {
     vec![
         Subject::service("seawall/timeout/ready", || timeout().layer(LEAF)),
         Subject::service("seawall/timeout/pending", || {
-            timeout().layer(Lift::new(Late))
+            timeout().layer(WrapError::new(Late))
         }),
         Subject::service("seawall/retry/plain", || {
             retry().without_budget().layer(LEAF)
@@ -225,17 +225,19 @@ fn throttle() -> ThrottleLayer {
     ThrottleLayer::new("bench", ThrottleConfig::default())
 }
 
-fn keyed_limit(rate: u32, burst: u32) -> PerKeyLimitLayer<impl Fn(&u64) -> Meta + Clone> {
+fn keyed_limit(rate: u32, burst: u32) -> PerKeyLimitLayer<impl Fn(&u64) -> RequestMeta + Clone> {
     let config = self::rate(rate, SECOND, burst);
     let layer = PerKeyLimitLayer::new("bench", config).expect("no file");
-    layer.describe(|request: &u64| Meta::new(Replay::Safe).with_key(Key(*request)))
+    layer.describe(|request: &u64| RequestMeta::new(Replay::Safe).with_key(PartitionKey(*request)))
 }
 
 fn limit_per_key(keys: u64) -> impl Service<u64, Future: Send> + Clone + Send {
     let config = rate(1_000_000_000, SECOND, 1_000_000_000);
     let layer = PerKeyLimitLayer::new("bench", config).expect("no file");
     let mut service = layer
-        .describe(move |request: &u64| Meta::new(Replay::Safe).with_key(Key(request % keys)))
+        .describe(move |request: &u64| {
+            RequestMeta::new(Replay::Safe).with_key(PartitionKey(request % keys))
+        })
         .layer(LEAF);
     for request in 0..keys {
         call_once(&mut service, request).expect("the leaf answers");
@@ -302,11 +304,12 @@ fn timeout() -> AttemptTimeoutLayer {
     AttemptTimeoutLayer::new("bench", LONG).expect("a valid timeout")
 }
 
-fn hedge(builder: HedgeConfigBuilder) -> HedgeLayer<seawall_core::ErrorIsFailure, Always> {
+fn hedge(builder: HedgeConfigBuilder) -> HedgeLayer<seawall_core::ErrorIsFailure, ConstMeta> {
     let config = builder.build().expect("a valid hedge");
-    HedgeLayer::new("bench", config).describe(Always(Meta::new(Replay::Safe)))
+    HedgeLayer::new("bench", config).describe(ConstMeta(RequestMeta::new(Replay::Safe)))
 }
 
-fn retry() -> RetryLayer<seawall_core::ErrorIsFailure, Always> {
-    RetryLayer::new("bench", RetryConfig::default()).describe(Always(Meta::new(Replay::Safe)))
+fn retry() -> RetryLayer<seawall_core::ErrorIsFailure, ConstMeta> {
+    RetryLayer::new("bench", RetryConfig::default())
+        .describe(ConstMeta(RequestMeta::new(Replay::Safe)))
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use seawall_core::{Because, Classify, Error, ErrorIsFailure, Rejection, Settle, What};
+use seawall_core::{CircuitCause, Classify, Complete, Error, ErrorIsFailure, EventKind, Rejection};
 
 use crate::circuit::Asks;
 use crate::circuits::{Circuits, Stub, UNMEASURED};
@@ -19,7 +19,7 @@ use crate::ticket::Ticket;
 /// What a call without Tower enters by: the handle of a circuit.
 pub(crate) trait Door: Clone {
     type Held: Circuits;
-    type Ticket: Settle;
+    type Ticket: Complete;
 
     /// The circuit, for the running thread.
     fn held(&self) -> Self::Held;
@@ -122,13 +122,13 @@ impl BreakerHandle {
     ///
     /// ```
     /// use seawall_breaker::{BreakerConfig, BreakerLayer};
-    /// use seawall_core::{Outcome, Settle};
+    /// use seawall_core::{Outcome, Complete};
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), seawall_core::Rejection> {
     /// let breaker = BreakerLayer::new("feed", BreakerConfig::default()).handle();
     /// let ticket = breaker.admit().await?;
     /// // ... ask the upstream in whatever way ...
-    /// ticket.settle(Outcome::Success);
+    /// ticket.complete(Outcome::Success);
     /// # Ok(()) }
     /// ```
     pub async fn admit(&self) -> Result<Ticket, Rejection> {
@@ -164,7 +164,7 @@ pub(crate) fn enter<X: Circuits>(held: &X) -> Result<Stub, Rejection> {
 pub(crate) fn refuse<X: Circuits>(held: &X, refused: &Rejection) {
     let common = held.common();
     common.count_refusal(held.stripe(), Asks::Breaker, refused.reason());
-    common.setup.observer.tell(|| What::Refused(*refused));
+    common.setup.observer.tell(|| EventKind::Refused(*refused));
 }
 
 pub(crate) fn try_admit<D: Door>(door: &D) -> Result<D::Ticket, Rejection> {
@@ -197,7 +197,7 @@ fn poll_admit<D: Door>(
             }
             Err(refused) => refused,
         };
-        let probing = refused.because() == Some(Because::Probing);
+        let probing = refused.cause() == Some(CircuitCause::Probing);
         if probing
             && held.common().waits.load(Ordering::Relaxed)
             && ready!(patience.poll(&held, Asks::Breaker, cx)) == Waited::AskAgain
@@ -267,7 +267,7 @@ where
     F: Future<Output = Result<R, E>>,
     C: Classify<R, E>,
     D: Door<Ticket = T>,
-    T: Settle,
+    T: Complete,
 {
     type Output = Result<R, Error<E>>;
 
@@ -296,7 +296,7 @@ where
                     // A classifier that panics leaves the ticket here, to be abandoned.
                     let outcome = this.classify.classify(answer.as_ref());
                     if let Some(ticket) = ticket.take() {
-                        ticket.settle(outcome);
+                        ticket.complete(outcome);
                     }
                     stage.set(Stage::Done);
                     return Poll::Ready(answer.map_err(Error::Inner));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use seawall_core::{Because, Clock, Name};
+use seawall_core::{CircuitCause, Clock, InstanceName};
 use tokio::time::Instant;
 
 use crate::word::State;
@@ -142,28 +142,28 @@ pub(crate) struct Change {
 
 impl Change {
     /// What a refusal of the circuit that this change opened says.
-    pub(crate) fn because(&self) -> Because {
+    pub(crate) fn cause(&self) -> CircuitCause {
         match self.cause {
             Cause::ConsecutiveFailures => {
-                Because::FailuresInARow(u16::try_from(self.figures.of).unwrap_or(u16::MAX))
+                CircuitCause::FailuresInARow(u16::try_from(self.figures.of).unwrap_or(u16::MAX))
             }
-            Cause::FailureRate | Cause::FailureRateOverTime => Because::FailureShare {
+            Cause::FailureRate | Cause::FailureRateOverTime => CircuitCause::FailureShare {
                 percent: self.figures.percent(),
             },
-            Cause::SlowRate | Cause::SlowRateOverTime => Because::SlowShare {
+            Cause::SlowRate | Cause::SlowRateOverTime => CircuitCause::SlowShare {
                 percent: self.figures.percent(),
             },
-            Cause::Banned => Because::Banned,
-            Cause::Throttled => Because::Throttled,
-            Cause::Own(name) => Because::Rule(Name::new(name)),
-            Cause::ProbeFailed => Because::ProbeFailed,
-            Cause::Operator => Because::Operator,
+            Cause::Banned => CircuitCause::Banned,
+            Cause::Throttled => CircuitCause::Throttled,
+            Cause::Own(name) => CircuitCause::Rule(InstanceName::new(name)),
+            Cause::ProbeFailed => CircuitCause::ProbeFailed,
+            Cause::Operator => CircuitCause::Operator,
             // These open nothing.
             Cause::OpenTimeOver
             | Cause::ProbesSucceeded
             | Cause::ProbesLost
             | Cause::RampDone
-            | Cause::ForceOver => Because::Probing,
+            | Cause::ForceOver => CircuitCause::Probing,
         }
     }
 
@@ -266,7 +266,7 @@ mod tests {
             "closed -> open: failure rate, 12 of 20 calls failed, limit 50%"
         );
         assert_eq!(told.open_for, Some(Duration::from_secs(1)));
-        assert_eq!(change.because(), Because::FailureShare { percent: 60 });
+        assert_eq!(change.cause(), CircuitCause::FailureShare { percent: 60 });
         let endless = Change {
             until: u64::MAX,
             ..change

@@ -12,7 +12,7 @@ mod tests;
 use std::time::Duration;
 
 use fastrand::Rng;
-use seawall_core::Because;
+use seawall_core::CircuitCause;
 
 use crate::cause::{Cause, Change, Explanation, Figures};
 use crate::config::BreakerConfig;
@@ -30,7 +30,7 @@ const LOG: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) wait: Option<u64>,
-    pub(crate) because: Because,
+    pub(crate) cause: CircuitCause,
 }
 
 /// What to do with a call in a state that does not simply pass.
@@ -288,7 +288,7 @@ impl Circuit {
             State::Closed | State::Disabled => None,
             State::Open | State::ForcedOpen => (now < self.open_until).then(|| Refusal {
                 wait,
-                because: self.why_open(),
+                cause: self.why_open(),
             }),
             State::HalfOpen if self.half.is_ramping() => {
                 let (step, left) = self.half.step(config.ramp, now)?;
@@ -296,24 +296,26 @@ impl Circuit {
                 let passes = !deals_ramp || self.half.would_deal(halvings, step);
                 (!passes).then(|| Refusal {
                     wait: Some(left),
-                    because: Because::Recovering {
+                    cause: CircuitCause::Recovering {
                         percent: (100_u32 >> halvings.min(31)) as u8,
                     },
                 })
             }
             State::HalfOpen => self.half.is_full(config, asks).then_some(Refusal {
                 wait: None,
-                because: Because::Probing,
+                cause: CircuitCause::Probing,
             }),
         }
     }
 
     /// Why the circuit is open, if it is.
-    pub(crate) fn why_open(&self) -> Because {
+    pub(crate) fn why_open(&self) -> CircuitCause {
         if self.word.state() == State::ForcedOpen {
-            return Because::Operator;
+            return CircuitCause::Operator;
         }
-        self.log.last().map_or(Because::Operator, Change::because)
+        self.log
+            .last()
+            .map_or(CircuitCause::Operator, Change::cause)
     }
 
     /// How long a call that waits for a place must wait at most until a lost probe's is dealt

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
-use seawall_core::{Outcome, Rejection, What};
+use seawall_core::{EventKind, Outcome, Rejection};
 use tokio::time::Instant;
 
 use crate::buckets::epoch_by;
@@ -39,7 +39,7 @@ pub(crate) trait Circuits {
 
     /// Tells who listens that the circuit has changed. Called outside of the lock.
     fn told(&self, change: &Change) {
-        self.common().setup.observer.tell(|| What::Transition {
+        self.common().setup.observer.tell(|| EventKind::Transition {
             from: change.from.as_str(),
             to: change.to.as_str(),
             reason: change.cause.as_str(),
@@ -330,7 +330,7 @@ pub(crate) trait Circuits {
                 if asks == Asks::Breaker {
                     common.rare.would_refuse.fetch_add(1, Ordering::Relaxed);
                     let observer = &common.setup.observer;
-                    observer.tell(|| What::Shadowed(common.rejection(asks, refusal)));
+                    observer.tell(|| EventKind::Shadowed(common.rejection(asks, refusal)));
                 }
                 Ok(word)
             }
@@ -393,7 +393,7 @@ pub(crate) trait Circuits {
         if !stub.word.is_outside() && (!stub.word.is_passing() || stub.start != UNMEASURED) {
             self.abandon_locked(stub);
         }
-        common.setup.observer.tell(|| What::Abandoned);
+        common.setup.observer.tell(|| EventKind::Abandoned);
     }
 
     fn abandon_locked(&self, stub: Stub) {

@@ -7,7 +7,7 @@ mod tests;
 
 use std::time::Duration;
 
-use seawall_core::{Count, Positive, Ratio, Scope, ns};
+use seawall_core::{NonZeroCount, NonZeroDuration, Ratio, Scope, ns};
 
 pub use build::BreakerConfigBuilder;
 
@@ -44,23 +44,23 @@ use crate::rule::{Rule, Rules};
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct BreakerConfig {
-    pub(crate) consecutive: Option<Count>,
+    pub(crate) consecutive: Option<NonZeroCount>,
     pub(crate) failure_calls: Option<RateRule<u32>>,
     pub(crate) failure_time: Option<RateRule<Duration>>,
-    pub(crate) slow_after: Option<Positive>,
+    pub(crate) slow_after: Option<NonZeroDuration>,
     pub(crate) slow_calls: Option<RateRule<u32>>,
     pub(crate) slow_time: Option<RateRule<Duration>>,
     pub(crate) rules: Rules,
-    pub(crate) ban: Option<Positive>,
+    pub(crate) ban: Option<NonZeroDuration>,
     pub(crate) throttle: Option<Throttle>,
-    pub(crate) open_for: Positive,
-    pub(crate) growth: Option<(f64, Positive)>,
+    pub(crate) open_for: NonZeroDuration,
+    pub(crate) growth: Option<(f64, NonZeroDuration)>,
     pub(crate) jitter: Ratio,
-    pub(crate) decay: Positive,
+    pub(crate) decay: NonZeroDuration,
     pub(crate) seed: Option<u64>,
-    pub(crate) probes: Count,
+    pub(crate) probes: NonZeroCount,
     pub(crate) closing: Closing,
-    pub(crate) probe_timeout: Positive,
+    pub(crate) probe_timeout: NonZeroDuration,
     pub(crate) ramp: Option<Ramp>,
     pub(crate) while_probing: WhileProbing,
     pub(crate) abandoned: Abandoned,
@@ -87,13 +87,13 @@ pub struct RateRule<Over> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Closing {
     /// So many probes that succeed; the first that fails opens the circuit again.
-    Successes(Count),
+    Successes(NonZeroCount),
     /// At least this share of so many probes.
     Rate {
         /// The share that must succeed, above 0.
         share: Ratio,
         /// The probes that it is taken of.
-        calls: Count,
+        calls: NonZeroCount,
     },
 }
 
@@ -163,7 +163,7 @@ pub enum Abandoned {
 pub(crate) struct Throttle {
     /// A bit per scope.
     pub(crate) scopes: u8,
-    pub(crate) at_most: Positive,
+    pub(crate) at_most: NonZeroDuration,
 }
 
 impl Throttle {
@@ -189,7 +189,7 @@ impl BreakerConfig {
 
     /// Failures in a row that open the circuit, if that rule is on.
     pub fn consecutive_failures(&self) -> Option<u32> {
-        self.consecutive.map(Count::get)
+        self.consecutive.map(NonZeroCount::get)
     }
 
     /// The failure rate over the last calls, if that rule is on.
@@ -204,7 +204,7 @@ impl BreakerConfig {
 
     /// From when on a call is slow, if that is judged.
     pub fn slow_after(&self) -> Option<Duration> {
-        self.slow_after.map(Positive::get)
+        self.slow_after.map(NonZeroDuration::get)
     }
 
     /// The rate of slow calls over the last calls, if that rule is on.
@@ -224,7 +224,7 @@ impl BreakerConfig {
 
     /// The longest time that a ban opens the circuit for; `None` when bans are ordinary failures.
     pub fn open_on_ban(&self) -> Option<Duration> {
-        self.ban.map(Positive::get)
+        self.ban.map(NonZeroDuration::get)
     }
 
     /// The longest time that a throttle of this scope opens the circuit for, if it does.

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use seawall_core::{Classify, Hold, Refusable, Rejection, judge};
+use seawall_core::{Classify, Rejectable, Rejection, TrackCompletion, judge};
 
 use crate::ticket::{Admitted, Pass, Ticket};
 
@@ -69,9 +69,9 @@ impl<F, C, H, T> ResponseFuture<F, C, H, T> {
 impl<F, C, H, T, R, E> Future for ResponseFuture<F, C, H, T>
 where
     F: Future<Output = Result<R, E>>,
-    E: Refusable,
+    E: Rejectable,
     C: Classify<R, E>,
-    H: Hold<T, R>,
+    H: TrackCompletion<T, R>,
     T: Admitted,
 {
     type Output = Result<H::Response, E>;
@@ -93,9 +93,9 @@ where
                 let outcome = judge(classify, &answer);
                 let ticket = ticket.take();
                 match answer {
-                    Ok(response) => Ok(hold.hold(ticket, outcome, response)),
+                    Ok(response) => Ok(hold.track_completion(ticket, outcome, response)),
                     Err(error) => {
-                        ticket.settle(outcome);
+                        ticket.complete(outcome);
                         Err(error)
                     }
                 }
@@ -179,7 +179,7 @@ impl<F> GateFuture<F> {
 impl<F, T, E> Future for GateFuture<F>
 where
     F: Future<Output = Result<T, E>>,
-    E: Refusable,
+    E: Rejectable,
 {
     type Output = Result<T, E>;
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::task::{Context, Poll};
 
-use seawall_core::{Refusable, Rejection, What};
+use seawall_core::{EventKind, Rejectable, Rejection};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -96,7 +96,10 @@ impl<S> Gate<S> {
             Err(refused) => {
                 let common = self.anchor.common();
                 common.count_refusal(self.anchor.here(), Asks::Gate, refused.reason());
-                common.setup.gate_observer.tell(|| What::Refused(refused));
+                common
+                    .setup
+                    .gate_observer
+                    .tell(|| EventKind::Refused(refused));
                 GateFuture::refused(refused)
             }
         }
@@ -114,7 +117,7 @@ impl<S> Gate<S> {
 impl<S, Req> Service<Req> for Gate<S>
 where
     S: Service<Req>,
-    S::Error: Refusable,
+    S::Error: Rejectable,
 {
     type Response = S::Response;
     type Error = S::Error;

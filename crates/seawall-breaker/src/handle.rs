@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use seawall_core::{Command, Component, Events, Name, Sample, Unsupported, ns};
+use seawall_core::{Command, Events, InstanceHandle, InstanceName, Sample, Unsupported, ns};
 
 use crate::call::Door;
 use crate::cause::{Explanation, Transition};
@@ -45,7 +45,7 @@ impl BreakerHandle {
     }
 
     /// The name of the circuit.
-    pub fn name(&self) -> Name {
+    pub fn name(&self) -> InstanceName {
         self.root.common().setup.observer.name()
     }
 
@@ -213,12 +213,12 @@ impl<D> fmt::Debug for Changed<D> {
     }
 }
 
-impl Component for BreakerHandle {
+impl InstanceHandle for BreakerHandle {
     fn pattern(&self) -> &'static str {
         self.root.common().setup.observer.pattern()
     }
 
-    fn name(&self) -> Name {
+    fn name(&self) -> InstanceName {
         Self::name(self)
     }
 
@@ -242,8 +242,8 @@ impl Component for BreakerHandle {
 
     fn control(&self, command: Command) -> Result<(), Unsupported> {
         match command {
-            Command::ForceOpen => self.force_open(),
-            Command::ForceClose => self.disable(),
+            Command::Block => self.force_open(),
+            Command::Bypass => self.disable(),
             Command::Reset => self.reset(),
             _ => {
                 return Err(Unsupported {

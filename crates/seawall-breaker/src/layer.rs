@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use seawall_core::striped::{Shared, Stripes};
-use seawall_core::{ErrorIsFailure, Name, UntilAnswered};
+use seawall_core::{CompleteOnResponse, ErrorIsFailure, InstanceName};
 use tower_layer::Layer;
 
 use crate::config::BreakerConfig;
@@ -20,7 +20,7 @@ use crate::shared::{Common, Root, Setup, Stripe};
 ///
 /// ```
 /// use seawall_breaker::{BreakerConfig, BreakerLayer, State};
-/// use seawall_core::{LiftLayer, Reason, Refusable};
+/// use seawall_core::{WrapErrorLayer, Reason, Rejectable};
 /// use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -29,7 +29,7 @@ use crate::shared::{Common, Root, Setup, Stripe};
 /// let handle = breaker.handle();
 /// let mut client = ServiceBuilder::new()
 ///     .layer(breaker)
-///     .layer(LiftLayer)
+///     .layer(WrapErrorLayer)
 ///     .service(service_fn(|_: ()| async { Err::<(), _>(std::io::Error::other("down")) }));
 ///
 /// for _ in 0..2 {
@@ -41,7 +41,7 @@ use crate::shared::{Common, Root, Setup, Stripe};
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct BreakerLayer<C = ErrorIsFailure, H = UntilAnswered> {
+pub struct BreakerLayer<C = ErrorIsFailure, H = CompleteOnResponse> {
     root: Root,
     classify: C,
     hold: H,
@@ -49,19 +49,23 @@ pub struct BreakerLayer<C = ErrorIsFailure, H = UntilAnswered> {
 
 impl BreakerLayer {
     /// A breaker named `name`, closed, that takes errors for failures.
-    pub fn new(name: impl Into<Name>, config: BreakerConfig) -> Self {
+    pub fn new(name: impl Into<InstanceName>, config: BreakerConfig) -> Self {
         Self::with_stripes(name, config, Stripes::auto())
     }
 
     /// As [`new`](Self::new), with a number of stripes of your own: one stripe takes the least
     /// memory, more let more threads share the circuit without slowing each other down.
-    pub fn with_stripes(name: impl Into<Name>, config: BreakerConfig, stripes: Stripes) -> Self {
+    pub fn with_stripes(
+        name: impl Into<InstanceName>,
+        config: BreakerConfig,
+        stripes: Stripes,
+    ) -> Self {
         let config = Arc::new(config);
         let common = Common::new(Setup::new(name.into()), Arc::clone(&config));
         Self {
             root: Shared::new(common, stripes, || Stripe::new(&config)),
             classify: ErrorIsFailure,
-            hold: UntilAnswered,
+            hold: CompleteOnResponse,
         }
     }
 }
@@ -79,7 +83,7 @@ impl<C, H> BreakerLayer<C, H> {
 
     /// Decides when a call is over: with its answer (the default), or with the answer's body.
     #[must_use]
-    pub fn hold<I>(self, hold: I) -> BreakerLayer<C, I> {
+    pub fn track_completion<I>(self, hold: I) -> BreakerLayer<C, I> {
         BreakerLayer {
             root: self.root,
             classify: self.classify,

@@ -10,7 +10,7 @@
 //! ```
 //! use std::time::Duration;
 //! use seawall_breaker::{BreakerConfig, BreakerLayer};
-//! use seawall_core::LiftLayer;
+//! use seawall_core::WrapErrorLayer;
 //! use tower::{ServiceBuilder, service_fn};
 //!
 //! # fn main() -> Result<(), seawall_core::InvalidConfig> {
@@ -24,7 +24,7 @@
 //! );
 //! let client = ServiceBuilder::new()
 //!     .layer(breaker)
-//!     .layer(LiftLayer)
+//!     .layer(WrapErrorLayer)
 //!     .service(service_fn(|symbol: String| async move { Ok::<_, std::io::Error>(symbol) }));
 //! # let _ = client; Ok(()) }
 //! ```
@@ -107,7 +107,7 @@
 //! ```
 //! use std::borrow::Cow;
 //! use seawall_breaker::{BreakerConfig, BreakerLayer};
-//! use seawall_core::LiftLayer;
+//! use seawall_core::WrapErrorLayer;
 //! use tower::{ServiceBuilder, service_fn};
 //!
 //! struct Get { host: String, path: String }
@@ -119,7 +119,7 @@
 //! hosts.on_transition(|host, change| println!("{host}: {:?}", change.to));
 //! let client = ServiceBuilder::new()
 //!     .layer(breaker)
-//!     .layer(LiftLayer)
+//!     .layer(WrapErrorLayer)
 //!     .service(service_fn(|get: Get| async move { Ok::<_, std::io::Error>(get.path) }));
 //! # let _ = client;
 //! assert!(hosts.open_keys().is_empty());
@@ -169,7 +169,7 @@
 //! # Errors
 //!
 //! [`CircuitOpen`](seawall_core::Reason::CircuitOpen), which says
-//! [why](seawall_core::Rejection::because), with the figure that decided, and the time to the next
+//! [why](seawall_core::Rejection::cause), with the figure that decided, and the time to the next
 //! probe or to the next step of the ramp; without a time while probes are under way, or where no
 //! end is known. The request was not sent. [`BreakerHandle::explain`] has the exact figures.
 

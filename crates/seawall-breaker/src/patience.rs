@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use seawall_core::Because;
+use seawall_core::CircuitCause;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::circuit::Asks;
@@ -42,7 +42,7 @@ impl Patience {
         self.parked.park(common.parking(), cx.waker());
         let word = common.word();
         let refusal = common.would_refuse(word, asks);
-        if refusal.is_none_or(|r| r.because() != Some(Because::Probing)) {
+        if refusal.is_none_or(|r| r.cause() != Some(CircuitCause::Probing)) {
             return Poll::Ready(Waited::AskAgain);
         }
         let now = Instant::now();

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use seawall_core::{Because, Rejection};
+use seawall_core::{CircuitCause, Rejection};
 use tower_service::Service;
 
 use crate::circuit::Asks;
@@ -160,7 +160,7 @@ impl Readiness {
             let Some(rejection) = common.would_refuse(word, asks) else {
                 return Poll::Ready(None);
             };
-            let probing = rejection.because() == Some(Because::Probing);
+            let probing = rejection.cause() == Some(CircuitCause::Probing);
             if probing && common.waits.load(Ordering::Relaxed) {
                 self.waits = true;
                 let patience = &mut self.waiting.get_or_insert_default().patience;

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::task::{Context, Poll};
 
-use seawall_core::{Classify, Hold, Refusable, Rejection, UntilAnswered, What};
+use seawall_core::{
+    Classify, CompleteOnResponse, EventKind, Rejectable, Rejection, TrackCompletion,
+};
 use tower_service::Service;
 
 use crate::circuit::Asks;
@@ -17,7 +19,7 @@ use crate::word::Word;
 /// A service behind a circuit breaker; see the [crate] for how it works.
 ///
 /// Made by [`BreakerLayer`](crate::BreakerLayer). Clones share the circuit.
-pub struct Breaker<S, C = seawall_core::ErrorIsFailure, H = UntilAnswered> {
+pub struct Breaker<S, C = seawall_core::ErrorIsFailure, H = CompleteOnResponse> {
     inner: S,
     anchor: Anchored,
     classify: C,
@@ -99,7 +101,7 @@ impl<S, C, H> Breaker<S, C, H> {
     fn refuse<F>(&self, refused: Rejection) -> ResponseFuture<F, C, H> {
         let common = self.anchor.common();
         common.count_refusal(self.anchor.here(), Asks::Breaker, refused.reason());
-        common.setup.observer.tell(|| What::Refused(refused));
+        common.setup.observer.tell(|| EventKind::Refused(refused));
         ResponseFuture::refused(refused)
     }
 }
@@ -107,9 +109,9 @@ impl<S, C, H> Breaker<S, C, H> {
 impl<S, C, H, Req> Service<Req> for Breaker<S, C, H>
 where
     S: Service<Req>,
-    S::Error: Refusable,
+    S::Error: Rejectable,
     C: Classify<S::Response, S::Error> + Clone,
-    H: Hold<Ticket, S::Response> + Clone,
+    H: TrackCompletion<Ticket, S::Response> + Clone,
 {
     type Response = H::Response;
     type Error = S::Error;

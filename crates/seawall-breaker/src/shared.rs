@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use seawall_core::striped::{Anchor, Local, Shared};
-use seawall_core::{Clock, Name, Observer, Reason, Rejection};
+use seawall_core::{Clock, EventSource, InstanceName, Reason, Rejection};
 
 use crate::beat::Beat;
 use crate::buckets::epoch_by;
@@ -25,16 +25,16 @@ pub(crate) type Anchored = Anchor<Common, Stripe>;
 
 /// What circuits of one layer share: who speaks, and the clock.
 pub(crate) struct Setup {
-    pub(crate) observer: Observer,
-    pub(crate) gate_observer: Observer,
+    pub(crate) observer: EventSource,
+    pub(crate) gate_observer: EventSource,
     pub(crate) clock: Clock,
 }
 
 impl Setup {
-    pub(crate) fn new(name: Name) -> Arc<Self> {
+    pub(crate) fn new(name: InstanceName) -> Arc<Self> {
         Arc::new(Self {
-            observer: Observer::new("breaker", name),
-            gate_observer: Observer::new("gate", name),
+            observer: EventSource::new("breaker", name),
+            gate_observer: EventSource::new("gate", name),
             clock: Clock::start(),
         })
     }
@@ -81,8 +81,8 @@ pub(crate) struct Common {
     pub(crate) setup: Arc<Setup>,
     pub(crate) state: AtomicU64,
     pub(crate) open_until: AtomicU64,
-    /// Why the circuit is open: the bits of a [`seawall_core::Because`].
-    because: AtomicU32,
+    /// Why the circuit is open: the bits of a [`seawall_core::CircuitCause`].
+    cause: AtomicU32,
     /// Whether a gate has dealt in this period.
     pub(crate) gated: AtomicBool,
     /// Whether calls wait while probes run.
@@ -139,7 +139,7 @@ impl Common {
         Self {
             state: AtomicU64::new(circuit.word.0),
             open_until: AtomicU64::new(0),
-            because: AtomicU32::new(0),
+            cause: AtomicU32::new(0),
             gated: AtomicBool::new(false),
             waits: AtomicBool::new(waits(&config)),
             beats,
@@ -221,11 +221,11 @@ impl Common {
         if !open || word.is_shadow() {
             return None;
         }
-        let because = self.because.load(std::sync::atomic::Ordering::Relaxed);
+        let cause = self.cause.load(std::sync::atomic::Ordering::Relaxed);
         let rejection = self
             .observer(asks)
             .rejection(Reason::CircuitOpen)
-            .with_because_bits(because);
+            .with_cause_bits(cause);
         let until = self.open_until();
         if until == u64::MAX {
             return Some(rejection);
@@ -250,7 +250,7 @@ impl Common {
     }
 
     #[inline]
-    pub(crate) fn observer(&self, asks: Asks) -> &Observer {
+    pub(crate) fn observer(&self, asks: Asks) -> &EventSource {
         match asks {
             Asks::Gate => &self.setup.gate_observer,
             Asks::Breaker => &self.setup.observer,
@@ -261,7 +261,7 @@ impl Common {
         let rejection = self
             .observer(asks)
             .rejection(Reason::CircuitOpen)
-            .with_because(refusal.because);
+            .with_cause(refusal.cause);
         match refusal.wait {
             Some(ns) => rejection.with_retry_after(Duration::from_nanos(ns)),
             None => rejection,
@@ -339,7 +339,7 @@ impl Common {
         }
         self.open_until
             .store(cold.circuit.open_until, Ordering::Relaxed);
-        self.because.store(
+        self.cause.store(
             cold.circuit.why_open().to_bits(),
             std::sync::atomic::Ordering::Relaxed,
         );

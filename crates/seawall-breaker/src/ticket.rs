@@ -3,7 +3,7 @@
 use std::fmt;
 use std::mem::ManuallyDrop;
 
-use seawall_core::{Outcome, Settle};
+use seawall_core::{Complete, Outcome};
 
 use crate::circuit::Asks;
 use crate::circuits::{Circuits, Stub};
@@ -42,7 +42,7 @@ impl<X: Circuits> Admission<X> {
     }
 
     #[inline(always)]
-    pub(crate) fn settle(mut self, outcome: &Outcome) {
+    pub(crate) fn complete(mut self, outcome: &Outcome) {
         if let Some(held) = self.held.take() {
             held.settle(self.stub, outcome);
         }
@@ -70,7 +70,7 @@ impl<X: Circuits> Drop for Admission<X> {
 }
 
 /// What a future keeps of its admission: sealed, for the tickets of this crate.
-pub(crate) trait Admitted: Settle {
+pub(crate) trait Admitted: Complete {
     /// The ticket, which leaves nothing behind.
     fn take(&mut self) -> Self;
 }
@@ -103,10 +103,10 @@ impl Admitted for Ticket {
     }
 }
 
-impl Settle for Ticket {
+impl Complete for Ticket {
     #[inline(always)]
-    fn settle(self, outcome: Outcome) {
-        self.0.settle(&outcome);
+    fn complete(self, outcome: Outcome) {
+        self.0.complete(&outcome);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a circuit has counted, and the built-in rules that judge it.
 
-use seawall_core::Count;
+use seawall_core::NonZeroCount;
 
 use crate::buckets::Buckets;
 use crate::cause::{Cause, Figures};
@@ -135,7 +135,7 @@ impl Windows {
         overdue: u64,
         epoch: u64,
     ) -> Option<(Cause, Figures)> {
-        if let Some(limit) = config.consecutive.map(Count::get)
+        if let Some(limit) = config.consecutive.map(NonZeroCount::get)
             && self.run >= limit
         {
             let figures = Figures {

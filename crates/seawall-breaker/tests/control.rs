@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use seawall_breaker::{BreakerConfig, BreakerHandle, BreakerLayer, Cause, State};
 use seawall_core::{
-    Because, Component, Delivery, Error, Outcome, Reason, Refusable, Registry, Settle, Value, What,
+    CircuitCause, Complete, Error, EventKind, InstanceHandle, Outcome, Reason, Received, Registry,
+    Rejectable, Value,
 };
 use support::{Do, MS, SECOND, settings, subject};
 use tokio::time::{Instant, advance, sleep};
@@ -40,7 +41,7 @@ async fn a_forced_opening_holds_until_it_is_released_and_then_probes() {
     s.handle.force_open();
     advance(3_600 * SECOND).await;
     let refused = s.refusal().await;
-    assert_eq!(refused.because(), Some(Because::Operator));
+    assert_eq!(refused.cause(), Some(CircuitCause::Operator));
     assert_eq!(refused.retry_after(), None);
     s.handle.release();
     let probe = s.spawn(Do::Take(SECOND)).await;
@@ -266,8 +267,8 @@ async fn a_shadow_refuses_nothing_counts_and_tells_what_it_would_have_refused() 
     // Those that would have been refused do not vote.
     assert_eq!(snapshot.counts.unjudged, 5);
     let mut told = 0;
-    while let Some(Delivery::Event(event)) = events.try_next() {
-        if let What::Shadowed(refused) = event.what {
+    while let Some(Received::Event(event)) = events.try_next() {
+        if let EventKind::Shadowed(refused) = event.what {
             assert_eq!(refused.reason(), Reason::CircuitOpen);
             told += 1;
         }
@@ -352,7 +353,7 @@ async fn an_async_function_can_be_wrapped() {
 async fn an_admission_can_be_had_without_a_future() {
     let breaker = handle(quick());
     let ticket = breaker.try_admit().expect("closed");
-    ticket.settle(Outcome::Unknown);
+    ticket.complete(Outcome::Unknown);
     let refused = breaker.try_admit().expect_err("open");
     assert_eq!(refused.retry_after(), Some(10 * SECOND));
     advance(10 * SECOND).await;
@@ -360,7 +361,7 @@ async fn an_admission_can_be_had_without_a_future() {
     assert!(probe.is_probe());
     drop(probe);
     let probe = breaker.admit().await.expect("its place is free");
-    probe.settle(Outcome::Success);
+    probe.complete(Outcome::Success);
     assert_eq!(breaker.state(), State::Closed);
 }
 

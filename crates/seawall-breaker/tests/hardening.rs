@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use seawall_breaker::{Abandoned, Cause, Rule, Sight, State};
-use seawall_core::{Error, Refusable};
+use seawall_core::{Error, Rejectable};
 use support::{Do, MS, SECOND, Said, settings, subject};
 use tokio::time::{Instant, advance};
 use tower::{Layer, Service, ServiceExt, service_fn};

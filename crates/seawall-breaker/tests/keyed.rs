@@ -15,8 +15,8 @@ use seawall_breaker::{
     PerKeyLayer, State, WhileProbing,
 };
 use seawall_core::{
-    Classify, Command, Error, ErrorIsFailure, Outcome, Reason, Refusable, Registry, Rejection,
-    Settle, UntilAnswered, Value,
+    Classify, Command, Complete, CompleteOnResponse, Error, ErrorIsFailure, Outcome, Reason,
+    Registry, Rejectable, Rejection, Value,
 };
 use seawall_testkit::alloc;
 use seawall_testkit::contract::{
@@ -449,7 +449,7 @@ async fn the_handle_of_a_key_controls_and_calls_as_that_of_a_breaker() {
     assert_eq!(data.state(), State::HalfOpen);
     let ticket = data.admit().await.expect("a probe");
     assert!(ticket.is_probe());
-    ticket.settle(Outcome::Success);
+    ticket.complete(Outcome::Success);
     assert_eq!(data.state(), State::Closed);
     let judge = |answer: Result<&u32, &()>| match answer {
         Ok(7) => Outcome::Success,
@@ -624,7 +624,7 @@ async fn the_registry_sees_sums_over_all_keys() {
     assert_eq!(read("seawall_breaker_keys", &open), Value::Gauge(0.0));
     assert_eq!(registry.snapshot()[0].state, "closed");
     component
-        .control(Command::ForceOpen)
+        .control(Command::Block)
         .expect_err("not for all keys at once");
 }
 
@@ -700,7 +700,7 @@ fn auto_traits_depend_on_the_parts_alone() {
     assert_impl_all!(KeyTicket<str>: Send, Sync, Unpin);
     assert_impl_all!(PerKey<Len, str, fn(&u32) -> Cow<'_, str>>: Clone, Send, Sync, Unpin);
     assert_not_impl_any!(PerKey<Rc<()>, str, fn(&u32) -> Cow<'_, str>>: Send);
-    type Answer<S> = PerKeyFuture<S, &'static str, str, ErrorIsFailure, UntilAnswered>;
+    type Answer<S> = PerKeyFuture<S, &'static str, str, ErrorIsFailure, CompleteOnResponse>;
     assert_impl_all!(Answer<Len>: Send, Sync, Unpin);
     assert_not_impl_any!(Answer<Local>: Send);
 }

@@ -12,8 +12,8 @@ use seawall_breaker::{
     Breaker, BreakerConfig, BreakerHandle, BreakerLayer, Cause, Gate, ResponseFuture, State,
 };
 use seawall_core::{
-    Command, Component, Delivery, Error, ErrorIsFailure, FailureKind, Outcome, Reason, Refusable,
-    Registry, Rejection, Sent, UntilAnswered, Value, What,
+    Command, CompleteOnResponse, Error, ErrorIsFailure, EventKind, FailureKind, InstanceHandle,
+    Outcome, Reason, Received, Registry, Rejectable, Rejection, Sent, Value,
 };
 use seawall_testkit::contract::{Mock, MockError, MockHandle, Probe, Stage, mock};
 use static_assertions::{assert_impl_all, assert_not_impl_any};
@@ -545,18 +545,18 @@ async fn the_registry_reads_controls_and_tells() {
     let refused = s.refusal().await;
 
     let mut told = Vec::new();
-    while let Some(Delivery::Event(event)) = events.try_next() {
+    while let Some(Received::Event(event)) = events.try_next() {
         told.push(event.what);
     }
     assert_eq!(
         told,
         [
-            What::Transition {
+            EventKind::Transition {
                 from: "closed",
                 to: "open",
                 reason: "consecutive_failures"
             },
-            What::Refused(refused),
+            EventKind::Refused(refused),
         ]
     );
     let snapshot = &registry.snapshot()[0];
@@ -575,10 +575,10 @@ async fn the_registry_reads_controls_and_tells() {
     let breaker = registry.get("breaker", "upstream").expect("registered");
     breaker.control(Command::Reset).expect("known");
     assert_eq!(s.handle.state(), State::Closed);
-    breaker.control(Command::ForceOpen).expect("known");
-    assert_eq!(Component::state(&s.handle), "forced_open");
-    breaker.control(Command::ForceClose).expect("known");
-    assert_eq!(Component::state(&s.handle), "disabled");
+    breaker.control(Command::Block).expect("known");
+    assert_eq!(InstanceHandle::state(&s.handle), "forced_open");
+    breaker.control(Command::Bypass).expect("known");
+    assert_eq!(InstanceHandle::state(&s.handle), "disabled");
 }
 
 #[tokio::test(start_paused = true)]
@@ -678,7 +678,7 @@ fn threads_lose_no_outcome() {
 #[derive(Clone)]
 struct NotSend(#[allow(dead_code, reason = "only its type matters")] Rc<()>);
 
-type Fut<F> = ResponseFuture<F, ErrorIsFailure, UntilAnswered>;
+type Fut<F> = ResponseFuture<F, ErrorIsFailure, CompleteOnResponse>;
 
 assert_impl_all!(Breaker<()>: Send, Sync, Clone, Unpin);
 assert_impl_all!(Gate<()>: Send, Sync, Clone, Unpin);

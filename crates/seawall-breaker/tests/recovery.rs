@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use seawall_breaker::{Abandoned, Cause, State, WhileProbing};
-use seawall_core::{Because, Reason, Refusable};
+use seawall_core::{CircuitCause, Reason, Rejectable};
 use support::{Do, MS, SECOND, Subject, settings, subject};
 use tokio::time::{Instant, advance, timeout};
 
@@ -162,7 +162,7 @@ async fn a_refusal_of_a_half_open_circuit_says_that_probes_are_under_way() {
     advance(10 * SECOND).await;
     let probe = s.spawn(Do::Hang).await;
     let refused = s.refusal().await;
-    assert_eq!(refused.because(), Some(Because::Probing));
+    assert_eq!(refused.cause(), Some(CircuitCause::Probing));
     assert_eq!(refused.reason(), Reason::CircuitOpen);
     probe.abort();
 }
@@ -214,7 +214,10 @@ async fn a_refusal_of_the_ramp_says_its_share_and_when_it_grows() {
     // The first of the share passes.
     assert!(s.passes(Do::Succeed).await);
     let refused = s.refusal().await;
-    assert_eq!(refused.because(), Some(Because::Recovering { percent: 25 }));
+    assert_eq!(
+        refused.cause(),
+        Some(CircuitCause::Recovering { percent: 25 })
+    );
     assert_eq!(refused.retry_after(), Some(6 * SECOND));
 }
 
@@ -257,7 +260,7 @@ async fn a_gate_that_nobody_comes_through_does_not_open_the_ramp_to_all() {
 
 #[tokio::test(start_paused = true)]
 async fn with_a_gate_the_share_of_the_ramp_is_dealt_once() {
-    use seawall_core::{Error, Lift};
+    use seawall_core::{Error, WrapError};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
     use tower::{Layer, ServiceExt, service_fn};
@@ -267,7 +270,7 @@ async fn with_a_gate_the_share_of_the_ramp_is_dealt_once() {
     let counted = Arc::clone(&sent);
     let service = layer
         .gate()
-        .layer(layer.layer(Lift::new(service_fn(move |well: bool| {
+        .layer(layer.layer(WrapError::new(service_fn(move |well: bool| {
             counted.fetch_add(1, Ordering::SeqCst);
             async move { if well { Ok(()) } else { Err("down") } }
         }))));
@@ -335,7 +338,7 @@ async fn nobody_waits_longer_for_probes_than_was_said() {
     advance(10 * SECOND).await;
     let _probe = s.spawn(Do::Hang).await;
     let start = Instant::now();
-    assert_eq!(s.refusal().await.because(), Some(Because::Probing));
+    assert_eq!(s.refusal().await.cause(), Some(CircuitCause::Probing));
     assert_eq!(Instant::now() - start, 3 * SECOND);
 }
 

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use seawall_breaker::{Cause, Rule, Sight, State};
-use seawall_core::{Because, Scope};
+use seawall_core::{CircuitCause, Scope};
 use support::{Do, MS, SECOND, settings, subject};
 use tokio::time::{Instant, advance};
 
@@ -140,7 +140,10 @@ async fn calls_that_succeed_slowly_open_the_circuit() {
     s.times(1, Do::Take(2 * SECOND)).await;
     assert_eq!(cause(&s.handle), Some(Cause::SlowRate));
     let refused = s.refusal().await;
-    assert_eq!(refused.because(), Some(Because::SlowShare { percent: 50 }));
+    assert_eq!(
+        refused.cause(),
+        Some(CircuitCause::SlowShare { percent: 50 })
+    );
     assert_eq!(s.handle.snapshot().counts.slow, 2);
 }
 
@@ -251,7 +254,7 @@ async fn a_call_that_is_given_up_early_says_nothing_and_leaves_nothing_behind() 
 /// it any more, so the gate has to look.
 #[tokio::test(start_paused = true)]
 async fn the_gate_notices_hung_calls_when_no_call_reaches_the_breaker() {
-    use seawall_core::{Error, Lift};
+    use seawall_core::{Error, WrapError};
     use tower::{Layer, ServiceExt, service_fn};
     let config = settings()
         .slow_after(SECOND)
@@ -259,7 +262,7 @@ async fn the_gate_notices_hung_calls_when_no_call_reaches_the_breaker() {
         .min_calls(3);
     let layer = seawall_breaker::BreakerLayer::new("hung", config.build().expect("valid"));
     let places = std::sync::Arc::new(tokio::sync::Semaphore::new(3));
-    let breaker = layer.layer(Lift::new(service_fn(|()| {
+    let breaker = layer.layer(WrapError::new(service_fn(|()| {
         std::future::pending::<Result<(), &str>>()
     })));
     // A bulkhead of three places with a queue without end.
@@ -358,7 +361,7 @@ async fn a_ban_opens_at_once_for_as_long_as_it_lasts() {
     s.times(1, Do::Ban(Some(300 * SECOND))).await;
     assert_eq!(cause(&s.handle), Some(Cause::Banned));
     let refused = s.refusal().await;
-    assert_eq!(refused.because(), Some(Because::Banned));
+    assert_eq!(refused.cause(), Some(CircuitCause::Banned));
     assert_eq!(refused.retry_after(), Some(300 * SECOND));
     advance(299 * SECOND).await;
     assert!(!s.passes(Do::Succeed).await, "one request would prolong it");
@@ -450,7 +453,7 @@ async fn a_rule_of_the_users_own_opens_the_circuit_and_is_named() {
     s.times(2, Do::Fail).await;
     assert_eq!(cause(&s.handle), Some(Cause::Own("burst")));
     let refused = s.refusal().await;
-    assert_eq!(refused.because(), Some(Because::Rule("burst".into())));
+    assert_eq!(refused.cause(), Some(CircuitCause::Rule("burst".into())));
     assert!(refused.to_string().contains("`burst`"), "{refused}");
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use seawall_bulkhead::{
     BulkheadConfig, BulkheadLayer, PartitionConfig, PartitionedBulkheadLayer, Share,
 };
-use seawall_core::{Error, InvalidConfig, Key, Reason, Refusable, Rejection};
+use seawall_core::{Error, InvalidConfig, PartitionKey, Reason, Rejectable, Rejection};
 use tokio::time::{Instant, sleep, sleep_until};
 use tower::{Layer, Service};
 
@@ -70,7 +70,7 @@ async fn main() -> Result<(), InvalidConfig> {
             .default_share(share.max_waiting(20))
             .build()?;
         let layer = PartitionedBulkheadLayer::new("fair", config);
-        Ok(layer.key_by(|order: &Order| Key(u64::from(order.symbol))))
+        Ok(layer.key_by(|order: &Order| PartitionKey(u64::from(order.symbol))))
     };
     report(
         "partitions: a line of 20 for each, all places are lent",

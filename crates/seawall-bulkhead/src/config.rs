@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{Count, InvalidConfig, Positive};
+use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration};
 
 /// How many calls run at once, how many wait, in which order, and for how long.
 ///
@@ -26,10 +26,10 @@ use seawall_core::{Count, InvalidConfig, Positive};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BulkheadConfig {
-    max_concurrent: Count,
+    max_concurrent: NonZeroCount,
     max_waiting: u32,
-    acquire_timeout: Positive,
-    ageing: Positive,
+    acquire_timeout: NonZeroDuration,
+    ageing: NonZeroDuration,
     lifo_above: Option<u32>,
     shed: bool,
     shadow: bool,
@@ -42,7 +42,7 @@ impl BulkheadConfig {
     }
 
     /// How many calls run at once.
-    pub const fn max_concurrent(&self) -> Count {
+    pub const fn max_concurrent(&self) -> NonZeroCount {
         self.max_concurrent
     }
 
@@ -52,13 +52,13 @@ impl BulkheadConfig {
     }
 
     /// How long a call waits for a place before it is refused.
-    pub const fn acquire_timeout(&self) -> Positive {
+    pub const fn acquire_timeout(&self) -> NonZeroDuration {
         self.acquire_timeout
     }
 
     /// How much longer a call of low priority waits at most than one of normal priority that came
     /// at the same time.
-    pub const fn ageing(&self) -> Positive {
+    pub const fn ageing(&self) -> NonZeroDuration {
         self.ageing
     }
 
@@ -77,7 +77,7 @@ impl BulkheadConfig {
         self.shadow
     }
 
-    pub(crate) const fn with_max_concurrent(mut self, places: Count) -> Self {
+    pub(crate) const fn with_max_concurrent(mut self, places: NonZeroCount) -> Self {
         self.max_concurrent = places;
         self
     }
@@ -108,7 +108,7 @@ impl Default for BulkheadConfig {
     fn default() -> Self {
         let fallback = BulkheadConfigBuilder::default();
         Self {
-            max_concurrent: Count::new(fallback.max_concurrent).unwrap_or(Count::ONE),
+            max_concurrent: NonZeroCount::new(fallback.max_concurrent).unwrap_or(NonZeroCount::ONE),
             max_waiting: fallback.max_waiting,
             acquire_timeout: DEFAULT_TIMEOUT,
             ageing: DEFAULT_AGEING,
@@ -119,12 +119,12 @@ impl Default for BulkheadConfig {
     }
 }
 
-const DEFAULT_TIMEOUT: Positive = match Positive::from_secs(30) {
+const DEFAULT_TIMEOUT: NonZeroDuration = match NonZeroDuration::from_secs(30) {
     Some(timeout) => timeout,
     None => unreachable!(),
 };
 
-const DEFAULT_AGEING: Positive = match Positive::from_secs(5) {
+const DEFAULT_AGEING: NonZeroDuration = match NonZeroDuration::from_secs(5) {
     Some(ageing) => ageing,
     None => unreachable!(),
 };
@@ -172,7 +172,7 @@ impl BulkheadConfigBuilder {
 
     /// How long a call waits for a place, longer than zero; counted from the first poll of its
     /// future. The time in which it stands aside, since its service is not ready, is part of it.
-    /// A call whose own [deadline](seawall_core::Meta) is earlier waits until that. Of no effect
+    /// A call whose own [deadline](seawall_core::RequestMeta) is earlier waits until that. Of no effect
     /// while nobody may wait. Default: 30 seconds.
     #[must_use]
     pub const fn acquire_timeout(mut self, timeout: Duration) -> Self {
@@ -204,7 +204,7 @@ impl BulkheadConfigBuilder {
     }
 
     /// Whether a call that would have to wait is refused at once when its
-    /// [deadline](seawall_core::Meta) will pass before its turn comes, by the pace at which the
+    /// [deadline](seawall_core::RequestMeta) will pass before its turn comes, by the pace at which the
     /// line has moved of late. Default: yes. Of no effect on calls without a deadline, and while
     /// the line has not moved often enough to tell.
     #[must_use]
@@ -214,7 +214,7 @@ impl BulkheadConfigBuilder {
     }
 
     /// Whether the layer only watches: what it would refuse passes, nobody waits, and what would
-    /// have been refused is counted and told as [`Shadowed`](seawall_core::What::Shadowed).
+    /// have been refused is counted and told as [`Shadowed`](seawall_core::EventKind::Shadowed).
     /// Default: no.
     #[must_use]
     pub const fn shadow(mut self, on: bool) -> Self {
@@ -229,12 +229,12 @@ impl BulkheadConfigBuilder {
     /// [`InvalidConfig`] when `max_concurrent` is 0, or `acquire_timeout` or `ageing` is zero.
     pub fn build(self) -> Result<BulkheadConfig, InvalidConfig> {
         Ok(BulkheadConfig {
-            max_concurrent: Count::new(self.max_concurrent)
+            max_concurrent: NonZeroCount::new(self.max_concurrent)
                 .map_err(|e| e.in_field("max_concurrent"))?,
             max_waiting: self.max_waiting,
-            acquire_timeout: Positive::new(self.acquire_timeout)
+            acquire_timeout: NonZeroDuration::new(self.acquire_timeout)
                 .map_err(|e| e.in_field("acquire_timeout"))?,
-            ageing: Positive::new(self.ageing).map_err(|e| e.in_field("ageing"))?,
+            ageing: NonZeroDuration::new(self.ageing).map_err(|e| e.in_field("ageing"))?,
             lifo_above: self.lifo_above,
             shed: self.shed,
             shadow: self.shadow,

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
-use seawall_core::{Classify, Hold, Refusable, Rejection};
+use seawall_core::{Classify, Rejectable, Rejection, TrackCompletion};
 use tower_service::Service;
 
 use crate::Permit;
@@ -63,8 +63,8 @@ impl<S: Service<Req>, Req, H, C> ResponseFuture<S, Req, H, C> {
 impl<S, Req, H, C> Future for ResponseFuture<S, Req, H, C>
 where
     S: Service<Req> + Clone,
-    S::Error: Refusable,
-    H: Hold<Permit, S::Response>,
+    S::Error: Rejectable,
+    H: TrackCompletion<Permit, S::Response>,
     C: Classify<S::Response, S::Error>,
 {
     type Output = Result<H::Response, S::Error>;

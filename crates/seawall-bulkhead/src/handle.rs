@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use seawall_core::striped::Shared;
 use seawall_core::{
-    Command, Component, Count, Events, InvalidConfig, Name, Sample, Unsupported, Value,
+    Command, Events, InstanceHandle, InstanceName, InvalidConfig, NonZeroCount, Sample,
+    Unsupported, Value,
 };
 
 use crate::observe::{Common, Stripe};
@@ -48,7 +49,7 @@ impl BulkheadHandle {
     }
 
     /// The name of the instance.
-    pub fn name(&self) -> Name {
+    pub fn name(&self) -> InstanceName {
         self.shared.common().observer.name()
     }
 
@@ -115,7 +116,7 @@ impl BulkheadHandle {
     ///
     /// [`InvalidConfig`] when `max_concurrent` is 0; to let nobody in, [pause](Self::pause).
     pub fn resize(&self, max_concurrent: u32) -> Result<(), InvalidConfig> {
-        let places = Count::new(max_concurrent).map_err(|e| e.in_field("max_concurrent"))?;
+        let places = NonZeroCount::new(max_concurrent).map_err(|e| e.in_field("max_concurrent"))?;
         self.places().resize(places.get());
         Ok(())
     }
@@ -188,12 +189,12 @@ impl BulkheadHandle {
     }
 }
 
-impl Component for BulkheadHandle {
+impl InstanceHandle for BulkheadHandle {
     fn pattern(&self) -> &'static str {
         self.shared.common().observer.pattern()
     }
 
-    fn name(&self) -> Name {
+    fn name(&self) -> InstanceName {
         Self::name(self)
     }
 
@@ -230,15 +231,15 @@ impl Component for BulkheadHandle {
         let _ = self.shared.common().observer.attach(events);
     }
 
-    /// [`ForceOpen`](Command::ForceOpen) pauses, [`ForceClose`](Command::ForceClose) lets
+    /// [`Block`](Command::Block) pauses, [`Bypass`](Command::Bypass) lets
     /// everything pass and only watches, [`Reset`](Command::Reset) ends both.
     fn control(&self, command: Command) -> Result<(), Unsupported> {
         match command {
-            Command::ForceOpen => {
+            Command::Block => {
                 self.set_shadow(false);
                 self.pause();
             }
-            Command::ForceClose => {
+            Command::Bypass => {
                 self.resume();
                 self.set_shadow(true);
             }
@@ -248,7 +249,7 @@ impl Component for BulkheadHandle {
             }
             command => {
                 return Err(Unsupported {
-                    pattern: Component::pattern(self),
+                    pattern: InstanceHandle::pattern(self),
                     command,
                 });
             }
@@ -272,7 +273,7 @@ impl fmt::Debug for BulkheadHandle {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BulkheadSnapshot {
-    /// The state in one word, see [`BulkheadHandle`]'s [`Component::state`].
+    /// The state in one word, see [`BulkheadHandle`]'s [`InstanceHandle::state`].
     pub state: &'static str,
     /// How many calls hold a place.
     pub in_flight: u32,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use seawall_core::striped::{Shared, Stripes};
-use seawall_core::{ErrorIsFailure, Name, Observer, Undescribed, UntilAnswered};
+use seawall_core::{CompleteOnResponse, DefaultMeta, ErrorIsFailure, EventSource, InstanceName};
 use tower_layer::Layer;
 
 use crate::observe::{Common, Stripe};
@@ -21,11 +21,11 @@ use crate::{Bulkhead, BulkheadConfig, BulkheadHandle, ReservingBulkheadLayer, Sc
 ///
 /// ```
 /// use seawall_bulkhead::{BulkheadConfig, BulkheadLayer};
-/// use seawall_core::{Meta, Priority, Replay};
+/// use seawall_core::{RequestMeta, Priority, Replay};
 ///
 /// let config = BulkheadConfig::builder().max_concurrent(5).max_waiting(50).build()?;
 /// let layer = BulkheadLayer::new("orders", config).describe(|order: &&str| {
-///     let meta = Meta::new(Replay::Never);
+///     let meta = RequestMeta::new(Replay::Never);
 ///     // In the line, cancels go first.
 ///     if order.starts_with("cancel") { meta.with_priority(Priority::HIGH) } else { meta }
 /// });
@@ -33,7 +33,7 @@ use crate::{Bulkhead, BulkheadConfig, BulkheadHandle, ReservingBulkheadLayer, Sc
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone)]
-pub struct BulkheadLayer<H = UntilAnswered, D = Undescribed, C = ErrorIsFailure> {
+pub struct BulkheadLayer<H = CompleteOnResponse, D = DefaultMeta, C = ErrorIsFailure> {
     shared: Shared<Common, Stripe>,
     hold: H,
     describe: D,
@@ -42,22 +42,22 @@ pub struct BulkheadLayer<H = UntilAnswered, D = Undescribed, C = ErrorIsFailure>
 
 impl BulkheadLayer {
     /// A layer with places of its own. `name` is what refusals and metrics call it.
-    pub fn new(name: impl Into<Name>, config: BulkheadConfig) -> Self {
-        let common = Common::new(config, Observer::new("bulkhead", name));
+    pub fn new(name: impl Into<InstanceName>, config: BulkheadConfig) -> Self {
+        let common = Common::new(config, EventSource::new("bulkhead", name));
         Self {
             shared: Shared::new(common, Stripes::auto(), Stripe::default),
-            hold: UntilAnswered,
-            describe: Undescribed,
+            hold: CompleteOnResponse,
+            describe: DefaultMeta,
             classify: ErrorIsFailure,
         }
     }
 }
 
 impl<H, D, C> BulkheadLayer<H, D, C> {
-    /// Says how long a place stays taken; see [`Hold`](seawall_core::Hold). The hold is cloned
+    /// Says how long a place stays taken; see [`TrackCompletion`](seawall_core::TrackCompletion). The hold is cloned
     /// once per call.
     #[must_use]
-    pub fn hold<H2>(self, hold: H2) -> BulkheadLayer<H2, D, C> {
+    pub fn track_completion<H2>(self, hold: H2) -> BulkheadLayer<H2, D, C> {
         BulkheadLayer {
             shared: self.shared,
             hold,

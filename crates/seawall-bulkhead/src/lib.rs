@@ -11,7 +11,7 @@
 //! ```
 //! use std::time::Duration;
 //! use seawall_bulkhead::{BulkheadConfig, BulkheadLayer};
-//! use seawall_core::{LiftLayer, Reason, Refusable};
+//! use seawall_core::{WrapErrorLayer, Reason, Rejectable};
 //! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -20,7 +20,7 @@
 //! let layer = BulkheadLayer::new("orders", config);
 //! let mut orders = ServiceBuilder::new()
 //!     .layer(&layer)
-//!     .layer(LiftLayer)
+//!     .layer(WrapErrorLayer)
 //!     .service(service_fn(|id: u32| async move {
 //!         tokio::time::sleep(Duration::from_millis(20)).await;
 //!         Ok::<_, std::io::Error>(id)
@@ -63,7 +63,7 @@
 //!
 //! # The line
 //!
-//! A request says by its [`Meta`](seawall_core::Meta) (see [`BulkheadLayer::describe`]) how much it
+//! A request says by its [`RequestMeta`](seawall_core::RequestMeta) (see [`BulkheadLayer::describe`]) how much it
 //! matters and until when its answer is of use.
 //!
 //! * A higher priority goes first, and within one, the first to come. Waiting makes up for
@@ -110,7 +110,7 @@
 //! for what that costs.
 //!
 //! With HTTP, an answer whose body is still to come uses the upstream no less than before. The
-//! [`Permit`] goes to the layer's [`Hold`](seawall_core::Hold) with the response; the hold of
+//! [`Permit`] goes to the layer's [`TrackCompletion`](seawall_core::TrackCompletion) with the response; the hold of
 //! `seawall-http` moves it into the body.
 //!
 //! # Readiness

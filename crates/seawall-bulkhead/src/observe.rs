@@ -5,7 +5,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use seawall_core::striped::Local;
 use seawall_core::{
-    Clock, Count, Observer, Outcome, Reason, Rejection, Sample, Value, Vote, What, ns,
+    Clock, EventKind, EventSource, NonZeroCount, Outcome, Reason, Rejection, Sample, Value, Vote,
+    ns,
 };
 
 use crate::BulkheadConfig;
@@ -18,14 +19,14 @@ use crate::tune::{CallEnd, Tuning, drop_of};
 pub(crate) struct Common {
     pub(crate) places: Places,
     pub(crate) clock: Clock,
-    pub(crate) observer: Observer,
+    pub(crate) observer: EventSource,
     pub(crate) tuning: OnceLock<Tuning>,
     /// Its `max_concurrent` is that of the last configuration, not the one in force.
     config: Mutex<BulkheadConfig>,
 }
 
 impl Common {
-    pub(crate) fn new(config: BulkheadConfig, observer: Observer) -> Self {
+    pub(crate) fn new(config: BulkheadConfig, observer: EventSource) -> Self {
         let limit = config.max_concurrent().get();
         Self {
             places: Places::new(limit, rules(&config), config.shadow()),
@@ -50,7 +51,7 @@ impl Common {
 
     pub(crate) fn config(&self) -> BulkheadConfig {
         let held = self.config.lock().unwrap_or_else(PoisonError::into_inner);
-        let limit = Count::new(self.places.limit()).unwrap_or(Count::ONE);
+        let limit = NonZeroCount::new(self.places.limit()).unwrap_or(NonZeroCount::ONE);
         held.with_max_concurrent(limit)
     }
 
@@ -146,14 +147,14 @@ impl Stripe {
 
 /// The call gets no place.
 #[cold]
-pub(crate) fn refuse(observer: &Observer, stripe: &Stripe, reason: Reason) -> Rejection {
+pub(crate) fn refuse(observer: &EventSource, stripe: &Stripe, reason: Reason) -> Rejection {
     stripe.refused(reason);
     tell_refused(observer, reason)
 }
 
 /// The call may not join the line.
 #[cold]
-pub(crate) fn turn_away(observer: &Observer, stripe: &Stripe, turned: Turned) -> Rejection {
+pub(crate) fn turn_away(observer: &EventSource, stripe: &Stripe, turned: Turned) -> Rejection {
     match turned {
         Turned::Away(reason) => refuse(observer, stripe, reason),
         Turned::Shed => {
@@ -165,23 +166,23 @@ pub(crate) fn turn_away(observer: &Observer, stripe: &Stripe, turned: Turned) ->
 
 /// The call gets a place since the layer only watches. Without a reason, it would have waited.
 #[cold]
-pub(crate) fn shadow(observer: &Observer, stripe: &Stripe, reason: Option<Reason>) {
+pub(crate) fn shadow(observer: &EventSource, stripe: &Stripe, reason: Option<Reason>) {
     let Some(reason) = reason else {
         return stripe.waits();
     };
     stripe.shadowed.fetch_add(1, Ordering::Relaxed);
-    observer.tell(|| What::Shadowed(observer.rejection(reason)));
+    observer.tell(|| EventKind::Shadowed(observer.rejection(reason)));
 }
 
 #[cold]
-pub(crate) fn abandoned(observer: &Observer, stripe: &Stripe) {
+pub(crate) fn abandoned(observer: &EventSource, stripe: &Stripe) {
     stripe.abandoned.fetch_add(1, Ordering::Relaxed);
-    observer.tell(|| What::Abandoned);
+    observer.tell(|| EventKind::Abandoned);
 }
 
-fn tell_refused(observer: &Observer, reason: Reason) -> Rejection {
+fn tell_refused(observer: &EventSource, reason: Reason) -> Rejection {
     let rejection = observer.rejection(reason);
-    observer.tell(|| What::Refused(rejection));
+    observer.tell(|| EventKind::Refused(rejection));
     rejection
 }
 

@@ -5,7 +5,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use seawall_core::queue::Ticket;
-use seawall_core::{Meta, Outcome, Priority, Reason, Rejection, Settle};
+use seawall_core::{Complete, Outcome, Priority, Reason, Rejection, RequestMeta};
 use tokio::time::Instant;
 
 use crate::observe::{State, abandoned, refuse, turn_away};
@@ -14,7 +14,7 @@ use crate::wait::InLine;
 
 /// A place in the bulkhead, held by one call and given back when it is settled or dropped.
 ///
-/// It is handed to the layer's [`Hold`](seawall_core::Hold) with the response, so that it can
+/// It is handed to the layer's [`TrackCompletion`](seawall_core::TrackCompletion) with the response, so that it can
 /// live on in the body of the response. Dropped without being settled, the call counts as
 /// abandoned.
 pub struct Permit {
@@ -54,9 +54,9 @@ impl Permit {
     }
 }
 
-impl Settle for Permit {
+impl Complete for Permit {
     #[inline]
-    fn settle(mut self, outcome: Outcome) {
+    fn complete(mut self, outcome: Outcome) {
         if let Some(state) = self.state.take() {
             let common = state.common();
             let taken = common.places.release(|| common.clock.now());
@@ -101,7 +101,7 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    pub(crate) fn new(state: State, meta: &Meta, measured: bool) -> Self {
+    pub(crate) fn new(state: State, meta: &RequestMeta, measured: bool) -> Self {
         let deadline_ns = meta
             .deadline
             .map_or(u64::MAX, |at| state.common().clock.at(at));
@@ -121,7 +121,7 @@ impl Waiting {
 
     /// Of one that has no request yet, and waits for as long as it takes.
     pub(crate) fn reserving(state: State, priority: Priority) -> Self {
-        let meta = Meta::default().with_priority(priority);
+        let meta = RequestMeta::default().with_priority(priority);
         let mut waiting = Self::new(state, &meta, false);
         waiting.wish.reserves = true;
         waiting

@@ -4,7 +4,9 @@ use std::fmt;
 use std::task::{Context, Poll, ready};
 
 use seawall_core::striped::{Anchor, Shared};
-use seawall_core::{Classify, ErrorIsFailure, Hold, Priority, Reason, Refusable, UntilAnswered};
+use seawall_core::{
+    Classify, CompleteOnResponse, ErrorIsFailure, Priority, Reason, Rejectable, TrackCompletion,
+};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -39,7 +41,7 @@ use crate::{Permit, ResponseFuture};
 ///
 /// ```
 /// use seawall_bulkhead::{BulkheadConfig, BulkheadLayer};
-/// use seawall_core::LiftLayer;
+/// use seawall_core::WrapErrorLayer;
 /// use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -48,7 +50,7 @@ use crate::{Permit, ResponseFuture};
 /// let layer = BulkheadLayer::new("orders", config);
 /// let mut orders = ServiceBuilder::new()
 ///     .layer(layer.reserving())
-///     .layer(LiftLayer)
+///     .layer(WrapErrorLayer)
 ///     .service(service_fn(|id: u32| async move { Ok::<_, std::io::Error>(id) }));
 ///
 /// let ready = orders.ready().await?;
@@ -59,7 +61,7 @@ use crate::{Permit, ResponseFuture};
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct ReservingBulkheadLayer<H = UntilAnswered, C = ErrorIsFailure> {
+pub struct ReservingBulkheadLayer<H = CompleteOnResponse, C = ErrorIsFailure> {
     shared: Shared<Common, Stripe>,
     hold: H,
     classify: C,
@@ -112,7 +114,7 @@ impl<H, C> fmt::Debug for ReservingBulkheadLayer<H, C> {
 /// A service that waits for a place in `poll_ready`; made by [`ReservingBulkheadLayer`].
 ///
 /// A ready instance holds a place until it is called or dropped; a clone of it holds none.
-pub struct ReservingBulkhead<S, H = UntilAnswered, C = ErrorIsFailure> {
+pub struct ReservingBulkhead<S, H = CompleteOnResponse, C = ErrorIsFailure> {
     inner: S,
     state: Anchor<Common, Stripe>,
     hold: H,
@@ -208,8 +210,8 @@ impl<S, H, C> ReservingBulkhead<S, H, C> {
 impl<S, H, C, Req> Service<Req> for ReservingBulkhead<S, H, C>
 where
     S: Service<Req> + Clone,
-    S::Error: Refusable,
-    H: Hold<Permit, S::Response> + Clone,
+    S::Error: Rejectable,
+    H: TrackCompletion<Permit, S::Response> + Clone,
     C: Classify<S::Response, S::Error> + Clone,
 {
     type Response = H::Response;

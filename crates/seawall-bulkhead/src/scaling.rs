@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{Count, InvalidConfig, Positive, Ratio, ns};
+use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration, Ratio, ns};
 
 use crate::{CallEnd, Tuner};
 
@@ -32,12 +32,12 @@ use crate::{CallEnd, Tuner};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scaling {
-    min: Count,
-    max: Count,
+    min: NonZeroCount,
+    max: NonZeroCount,
     up_at: Ratio,
     down_at: Ratio,
-    window: Positive,
-    step: Count,
+    window: NonZeroDuration,
+    step: NonZeroCount,
 }
 
 impl Scaling {
@@ -120,7 +120,7 @@ impl ScalingBuilder {
     /// [`InvalidConfig`] when `min` or `step` is 0, `max` is below `min`, a share is not from 0 to
     /// 1, `down_at` is not below `up_at`, or `window` is zero.
     pub fn build(self) -> Result<Scaling, InvalidConfig> {
-        let min = Count::new(self.min).map_err(|e| e.in_field("min"))?;
+        let min = NonZeroCount::new(self.min).map_err(|e| e.in_field("min"))?;
         if self.max < self.min {
             let accepted = format!("a whole number from {}, the `min`", self.min);
             return Err(InvalidConfig::new("max", self.max, accepted));
@@ -133,11 +133,11 @@ impl ScalingBuilder {
         }
         Ok(Scaling {
             min,
-            max: Count::new(self.max).map_err(|e| e.in_field("max"))?,
+            max: NonZeroCount::new(self.max).map_err(|e| e.in_field("max"))?,
             up_at,
             down_at,
-            window: Positive::new(self.window).map_err(|e| e.in_field("window"))?,
-            step: Count::new(self.step).map_err(|e| e.in_field("step"))?,
+            window: NonZeroDuration::new(self.window).map_err(|e| e.in_field("window"))?,
+            step: NonZeroCount::new(self.step).map_err(|e| e.in_field("step"))?,
         })
     }
 }

@@ -5,7 +5,8 @@ use std::task::{Context, Poll};
 
 use seawall_core::striped::Anchor;
 use seawall_core::{
-    Classify, Describe, ErrorIsFailure, Hold, Reason, Refusable, Undescribed, UntilAnswered,
+    Classify, CompleteOnResponse, DefaultMeta, Describe, ErrorIsFailure, Reason, Rejectable,
+    TrackCompletion,
 };
 use tower_service::Service;
 
@@ -20,7 +21,7 @@ use crate::{Permit, ResponseFuture};
 ///
 /// An instance holds no place, ready or not; a clone costs one reference count.
 #[derive(Clone)]
-pub struct Bulkhead<S, H = UntilAnswered, D = Undescribed, C = ErrorIsFailure> {
+pub struct Bulkhead<S, H = CompleteOnResponse, D = DefaultMeta, C = ErrorIsFailure> {
     inner: S,
     state: Anchor<Common, Stripe>,
     hooks: Hooks<H, D, C>,
@@ -81,8 +82,8 @@ impl<S, H, D, C> Bulkhead<S, H, D, C> {
 impl<S, H, D, C, Req> Service<Req> for Bulkhead<S, H, D, C>
 where
     S: Service<Req> + Clone,
-    S::Error: Refusable,
-    H: Hold<Permit, S::Response> + Clone,
+    S::Error: Rejectable,
+    H: TrackCompletion<Permit, S::Response> + Clone,
     D: Describe<Req>,
     C: Classify<S::Response, S::Error> + Clone,
 {

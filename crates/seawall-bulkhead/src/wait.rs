@@ -6,7 +6,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use pin_project_lite::pin_project;
-use seawall_core::{Classify, FailureKind, Hold, Outcome, Refusable, Rejection, Settle, judge};
+use seawall_core::{
+    Classify, Complete, FailureKind, Outcome, Rejectable, Rejection, TrackCompletion, judge,
+};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
@@ -14,7 +16,7 @@ use crate::places::Turn;
 
 /// A call in a line. Dropped without a place, it leaves the line and counts as abandoned.
 pub(crate) trait InLine {
-    type Permit: Settle;
+    type Permit: Complete;
 
     /// Asks whether its turn has come; joins the line at the first time. One who is `late` asks
     /// whether there is a place at all.
@@ -91,7 +93,7 @@ type Departure<S, Req, P> = Result<(<S as Service<Req>>::Future, P), <S as Servi
 impl<S, Req, W> Line<S, Req, W>
 where
     S: Service<Req> + Clone,
-    S::Error: Refusable,
+    S::Error: Rejectable,
     W: InLine,
 {
     /// Waits for the turn, then makes the call: readiness first, the place last, and the call in
@@ -146,7 +148,7 @@ where
 }
 
 /// What an error of the inner service means to the one who counts.
-fn meaning(error: &impl Refusable) -> Outcome {
+fn meaning(error: &impl Rejectable) -> Outcome {
     error
         .rejection()
         .map_or(Outcome::Failure(FailureKind::Other), Rejection::outcome)
@@ -155,8 +157,8 @@ fn meaning(error: &impl Refusable) -> Outcome {
 impl<S, Req, H, C, W> Future for Step<S, Req, H, C, S::Future, W>
 where
     S: Service<Req> + Clone,
-    S::Error: Refusable,
-    H: Hold<W::Permit, S::Response>,
+    S::Error: Rejectable,
+    H: TrackCompletion<W::Permit, S::Response>,
     C: Classify<S::Response, S::Error>,
     W: InLine,
 {
@@ -182,9 +184,9 @@ where
                     };
                     let outcome = judge(&classify, &answer);
                     return Poll::Ready(match answer {
-                        Ok(response) => Ok(hold.hold(permit, outcome, response)),
+                        Ok(response) => Ok(hold.track_completion(permit, outcome, response)),
                         Err(error) => {
-                            permit.settle(outcome);
+                            permit.complete(outcome);
                             Err(error)
                         }
                     });

@@ -12,7 +12,9 @@ use seawall_bulkhead::connections::{
     ConnectFuture, ConnectionLimit, ConnectionLimitConfig, ConnectionLimitConfigBuilder,
     ConnectionLimitHandle, ConnectionLimitLayer, Limited,
 };
-use seawall_core::{Component, Error, Key, Meta, Reason, Refusable, Registry, Rejection, Sent};
+use seawall_core::{
+    Error, InstanceHandle, PartitionKey, Reason, Registry, Rejectable, Rejection, RequestMeta, Sent,
+};
 use seawall_testkit::contract::{
     BoxError, Mock, MockError, MockHandle, Probe, Stage, assert_law, laws, mock, occupy,
 };
@@ -253,8 +255,9 @@ async fn a_connect_can_be_dropped_at_every_point() {
 async fn a_key_that_is_full_keeps_nobody_else_out() {
     let (inner, mock) = mock();
     let config = settings(3, 8).max_per_key(1).build().unwrap();
-    let layer = ConnectionLimitLayer::new("keyed", config)
-        .describe(|target: &u32| Meta::default().with_key(Key(u64::from(target / 10))));
+    let layer = ConnectionLimitLayer::new("keyed", config).describe(|target: &u32| {
+        RequestMeta::default().with_key(PartitionKey(u64::from(target / 10)))
+    });
     let (mut svc, handle) = (layer.layer(inner), layer.handle());
     let one = made(call(&mut svc, 10).poll());
     let (mut second, mut third) = (call(&mut svc, 11), call(&mut svc, 12));
@@ -263,7 +266,7 @@ async fn a_key_that_is_full_keeps_nobody_else_out() {
     let two = made(call(&mut svc, 20).poll());
     let mut other = call(&mut svc, 21);
     assert!(other.poll().is_pending());
-    assert_eq!((handle.taken_by(Key(1)), handle.taken()), (1, 2));
+    assert_eq!((handle.taken_by(PartitionKey(1)), handle.taken()), (1, 2));
     drop(two);
     assert_eq!((second.wakes(), third.wakes(), other.wakes()), (0, 0, 1));
     let _other = made(other.poll());
@@ -417,4 +420,4 @@ fn impossible_settings_are_refused_by_name() {
 assert_impl_all!(ConnectionLimit<Mock>: Send, Sync, Unpin, Clone);
 assert_impl_all!(ConnectFuture<Mock, u32>: Send, Sync, Unpin);
 assert_impl_all!(Limited<u32>: Send, Sync, Unpin, Clone);
-assert_impl_all!(ConnectionLimitHandle: Send, Sync, Clone, Component);
+assert_impl_all!(ConnectionLimitHandle: Send, Sync, Clone, InstanceHandle);

@@ -13,8 +13,8 @@ use seawall_bulkhead::{
     PartitionConfig, PartitionedBulkheadLayer, Scaling, Share, Tuner,
 };
 use seawall_core::{
-    Describe, Error, Key, Meta, Outcome, Priority, Reason, Refusable, Rejection, Replay,
-    UntilAnswered,
+    CompleteOnResponse, Describe, Error, Outcome, PartitionKey, Priority, Reason, Rejectable,
+    Rejection, Replay, RequestMeta,
 };
 use seawall_testkit::contract::{Mock, MockError, MockHandle, Probe, mock};
 use tokio::time::{Instant, advance};
@@ -47,36 +47,36 @@ fn open<S: Service<u32>>(service: &mut S, request: u32) -> Probe<S::Future> {
 
 /// Says of each request what the test has set last.
 #[derive(Clone)]
-struct Told(Arc<Mutex<Meta>>);
+struct Told(Arc<Mutex<RequestMeta>>);
 
 impl Default for Told {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Meta::new(Replay::Never))))
+        Self(Arc::new(Mutex::new(RequestMeta::new(Replay::Never))))
     }
 }
 
 impl Told {
-    fn tell(&self, meta: Meta) {
+    fn tell(&self, meta: RequestMeta) {
         *self.0.lock().expect("nobody panics") = meta;
     }
 
     fn priority(&self, priority: u8) {
-        self.tell(Meta::new(Replay::Never).with_priority(Priority(priority)));
+        self.tell(RequestMeta::new(Replay::Never).with_priority(Priority(priority)));
     }
 
     fn within(&self, priority: u8, time: Duration) {
-        let meta = Meta::new(Replay::Never).with_priority(Priority(priority));
+        let meta = RequestMeta::new(Replay::Never).with_priority(Priority(priority));
         self.tell(meta.with_deadline(Instant::now() + time));
     }
 }
 
 impl Describe<u32> for Told {
-    fn describe(&self, _: &u32) -> Meta {
+    fn describe(&self, _: &u32) -> RequestMeta {
         *self.0.lock().expect("nobody panics")
     }
 }
 
-type Desk = Bulkhead<Mock, UntilAnswered, Told>;
+type Desk = Bulkhead<Mock, CompleteOnResponse, Told>;
 
 fn told(places: u32) -> (Desk, BulkheadHandle, MockHandle, Told) {
     let (inner, mock) = mock();
@@ -266,10 +266,10 @@ async fn what_the_default_guarantees_is_not_taken_from_those_who_are_named() {
     let config = PartitionConfig::builder()
         .max_concurrent(4)
         .default_share(Share::new().guaranteed(4))
-        .share(Key(9), Share::new().guaranteed(2))
+        .share(PartitionKey(9), Share::new().guaranteed(2))
         .build();
     let layer = PartitionedBulkheadLayer::new("pool", config.expect("valid settings"))
-        .key_by(|request: &u32| Key(u64::from(request / 10)));
+        .key_by(|request: &u32| PartitionKey(u64::from(request / 10)));
     let (mut svc, handle) = (layer.layer(inner), layer.handle());
     let _greedy: Vec<_> = (0..6).map(|n| open(&mut svc, n)).collect();
     assert_eq!((handle.in_flight(), handle.queue_depth()), (2, 4));
@@ -286,14 +286,14 @@ async fn a_named_key_in_line_gets_its_own_before_any_other() {
         .default_share(Share::new().guaranteed(2))
         .build();
     let layer = PartitionedBulkheadLayer::new("pool", config.expect("valid settings"))
-        .key_by(|request: &u32| Key(u64::from(request / 10)));
+        .key_by(|request: &u32| PartitionKey(u64::from(request / 10)));
     let (mut svc, handle) = (layer.layer(inner), layer.handle());
     let mut first: Vec<_> = (0..2).map(|n| open(&mut svc, n)).collect();
     let mut named = open(&mut svc, 90);
     let mut other = open(&mut svc, 10);
     // It has one place kept for it from now on; the other has more that it was promised.
     handle
-        .set_share(Key(9), Share::new().guaranteed(1))
+        .set_share(PartitionKey(9), Share::new().guaranteed(1))
         .expect("there is one");
     mock.respond(0, Ok(()));
     assert!(first[0].poll().is_ready());
@@ -565,12 +565,12 @@ fn storm_of_keys() {
         .max_concurrent(6)
         .acquire_timeout(Duration::MAX)
         .default_share(Share::new().guaranteed(2).max(4).max_waiting(8))
-        .share(Key(0), Share::new().guaranteed(2))
-        .share(Key(1), Share::new().weight(u32::MAX))
+        .share(PartitionKey(0), Share::new().guaranteed(2))
+        .share(PartitionKey(1), Share::new().weight(u32::MAX))
         .build()
         .expect("valid settings");
     let layer = PartitionedBulkheadLayer::new("storm", settings)
-        .key_by(|request: &u32| Key(u64::from(request / 32 % 6)));
+        .key_by(|request: &u32| PartitionKey(u64::from(request / 32 % 6)));
     let handle = layer.handle();
     let stop = Arc::new(AtomicBool::new(false));
     let made = Arc::new(AtomicU64::new(0));
@@ -606,7 +606,7 @@ fn storm_of_keys() {
                     .weight(1 + dice.below(9) as u32)
                     .max_waiting(dice.below(9) as u32);
                 // What is impossible is refused.
-                let _ = handle.set_share(Key(dice.below(4)), share);
+                let _ = handle.set_share(PartitionKey(dice.below(4)), share);
                 let _ = handle.resize(dice.below(8) as u32);
                 drop(handle.snapshot());
                 tokio::task::yield_now().await;
@@ -632,7 +632,7 @@ fn storm_of_keys() {
 
     for key in 0..4 {
         handle
-            .set_share(Key(key), Share::new())
+            .set_share(PartitionKey(key), Share::new())
             .expect("guarantees nothing");
     }
     handle.resize(5).expect("not 0");

@@ -14,7 +14,7 @@ use seawall_bulkhead::isolated::{
     Blocking, BlockingConfig, BlockingFuture, BlockingLayer, Isolated, IsolatedConfig,
     IsolatedFuture, IsolatedHandle, IsolatedLayer,
 };
-use seawall_core::{Component, Error, Reason, Refusable, Registry, Rejection, Sent};
+use seawall_core::{Error, InstanceHandle, Reason, Registry, Rejectable, Rejection, Sent};
 use seawall_testkit::contract::{BoxError, Mock, MockError, Stage, mock};
 use static_assertions::assert_impl_all;
 use tokio::sync::oneshot;
@@ -55,7 +55,7 @@ async fn until(met: impl Fn() -> bool) {
     }
 }
 
-fn refusal<T>(answer: Result<T, impl Refusable>) -> Rejection {
+fn refusal<T>(answer: Result<T, impl Rejectable>) -> Rejection {
     let error = answer.err().expect("an error");
     *error.rejection().expect("an error of the pool")
 }
@@ -512,5 +512,5 @@ assert_impl_all!(Plain: Send, Sync, Unpin, Clone);
 assert_impl_all!(IsolatedFuture<Mock, u32>: Send, Unpin);
 assert_impl_all!(BlockingFuture<Closure, u32, u32, Infallible>: Send, Unpin);
 assert_impl_all!(IsolatedLayer: Send, Sync, Clone);
-assert_impl_all!(IsolatedHandle: Send, Sync, Clone, Component);
+assert_impl_all!(IsolatedHandle: Send, Sync, Clone, InstanceHandle);
 assert_impl_all!(<Plain as Service<u32>>::Error: Into<BoxError>);

@@ -12,7 +12,8 @@ use seawall_bulkhead::{
     PartitionedBulkhead, PartitionedBulkheadLayer, Share,
 };
 use seawall_core::{
-    Component, Error, Hold, Key, Meta, Outcome, Reason, Refusable, Registry, Replay, UntilAnswered,
+    CompleteOnResponse, Error, InstanceHandle, Outcome, PartitionKey, Reason, Registry, Rejectable,
+    Replay, RequestMeta, TrackCompletion,
 };
 use seawall_testkit::alloc;
 use seawall_testkit::contract::{
@@ -25,26 +26,26 @@ use tower_service::Service;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The key of a request: its hundreds.
-fn hundreds(request: &u32) -> Key {
-    Key(u64::from(request / 100))
+fn hundreds(request: &u32) -> PartitionKey {
+    PartitionKey(u64::from(request / 100))
 }
 
 const A: u32 = 100;
 const B: u32 = 200;
 const C: u32 = 300;
 
-fn key(of: u32) -> Key {
+fn key(of: u32) -> PartitionKey {
     hundreds(&of)
 }
 
-type ByHundreds = KeyOf<fn(&u32) -> Key>;
-type Pool = PartitionedBulkhead<Mock, UntilAnswered, ByHundreds>;
+type ByHundreds = KeyOf<fn(&u32) -> PartitionKey>;
+type Pool = PartitionedBulkhead<Mock, CompleteOnResponse, ByHundreds>;
 
 fn pool_layer(
     config: PartitionConfigBuilder,
-) -> PartitionedBulkheadLayer<UntilAnswered, ByHundreds> {
+) -> PartitionedBulkheadLayer<CompleteOnResponse, ByHundreds> {
     let config = config.build().expect("valid settings");
-    PartitionedBulkheadLayer::new("pool", config).key_by(hundreds as fn(&u32) -> Key)
+    PartitionedBulkheadLayer::new("pool", config).key_by(hundreds as fn(&u32) -> PartitionKey)
 }
 
 fn subject(config: PartitionConfigBuilder) -> (Pool, PartitionHandle, MockHandle) {
@@ -214,7 +215,7 @@ async fn patience_ends_with_the_timeout_or_the_deadline() {
     let config = places(1).acquire_timeout(5 * SECOND).build().unwrap();
     let start = tokio::time::Instant::now();
     let layer = PartitionedBulkheadLayer::new("dated", config).describe(move |request: &u32| {
-        let meta = Meta::new(Replay::Never).with_key(hundreds(request));
+        let meta = RequestMeta::new(Replay::Never).with_key(hundreds(request));
         let seconds = u64::from(request % 100);
         match seconds {
             0 => meta,
@@ -248,7 +249,7 @@ async fn a_waiter_whose_deadline_has_passed_takes_no_place() {
     mock.hold();
     let deadline = tokio::time::Instant::now() + SECOND;
     let layer = pool_layer(places(1)).describe(move |request: &u32| {
-        let meta = Meta::default().with_key(hundreds(request));
+        let meta = RequestMeta::default().with_key(hundreds(request));
         if *request == B {
             meta.with_deadline(deadline)
         } else {
@@ -381,13 +382,13 @@ async fn a_panic_and_a_dropped_permit_give_the_place_back() {
 
     #[derive(Clone)]
     struct InTheAnswer;
-    impl Hold<PartitionPermit, u32> for InTheAnswer {
+    impl TrackCompletion<PartitionPermit, u32> for InTheAnswer {
         type Response = PartitionPermit;
-        fn hold(&self, permit: PartitionPermit, _: Outcome, _: u32) -> PartitionPermit {
+        fn track_completion(&self, permit: PartitionPermit, _: Outcome, _: u32) -> PartitionPermit {
             permit
         }
     }
-    let layer = pool_layer(places(1)).hold(InTheAnswer);
+    let layer = pool_layer(places(1)).track_completion(InTheAnswer);
     let mut svc = layer.layer(Echo);
     let Poll::Ready(Ok(permit)) = Probe::new(svc.call(A)).poll() else {
         panic!("no answer")
@@ -445,23 +446,23 @@ fn a_call_of_a_known_key_and_a_refusal_allocate_nothing() {
 fn impossible_shares_are_refused_by_name() {
     let field = |share: Share| {
         let default = places(9).default_share(share).build().unwrap_err();
-        let named = places(9).share(Key(1), share).build().unwrap_err();
+        let named = places(9).share(PartitionKey(1), share).build().unwrap_err();
         assert_eq!(default, named);
         named.field().to_owned()
     };
     assert_eq!(field(Share::new().max(0)), "max");
     assert_eq!(field(Share::new().weight(0)), "weight");
     assert_eq!(field(Share::new().max(3).guaranteed(4)), "guaranteed");
-    let builder = || places(9).share(Key(1), Share::new().guaranteed(9));
+    let builder = || places(9).share(PartitionKey(1), Share::new().guaranteed(9));
     assert!(builder().build().is_ok());
     // The last word on a key counts.
     assert!(
         builder()
-            .share(Key(1), Share::new().guaranteed(8))
+            .share(PartitionKey(1), Share::new().guaranteed(8))
             .build()
             .is_ok()
     );
-    let more = builder().share(Key(2), Share::new().guaranteed(1));
+    let more = builder().share(PartitionKey(2), Share::new().guaranteed(1));
     assert_eq!(more.build().unwrap_err().field(), "guaranteed");
     assert_eq!(places(0).build().unwrap_err().field(), "max_concurrent");
     let timeout = places(1).acquire_timeout(Duration::ZERO).build();
@@ -484,10 +485,10 @@ fn a_registry_reads_what_the_pool_does() {
     assert_eq!(format!("{:?}", keys.expect("a sample").value), "Gauge(2.0)");
 }
 
-type Fut = <PartitionedBulkhead<Echo, UntilAnswered, ByHundreds> as Service<u32>>::Future;
-assert_impl_all!(PartitionedBulkhead<Echo, UntilAnswered, ByHundreds>: Send, Sync, Unpin, Clone);
+type Fut = <PartitionedBulkhead<Echo, CompleteOnResponse, ByHundreds> as Service<u32>>::Future;
+assert_impl_all!(PartitionedBulkhead<Echo, CompleteOnResponse, ByHundreds>: Send, Sync, Unpin, Clone);
 assert_impl_all!(Fut: Send, Sync, Unpin);
-assert_impl_all!(PartitionHandle: Send, Sync, Clone, Component);
+assert_impl_all!(PartitionHandle: Send, Sync, Clone, InstanceHandle);
 
 fn refusing(inner: Mock) -> PartitionedBulkhead<Mock> {
     let share = Share::new().max_waiting(0);
@@ -647,10 +648,10 @@ impl Numbers {
 fn check(steps: &[Step]) -> Result<(), TestCaseError> {
     let mut config = places(3);
     for (key, share) in SHARES.into_iter().enumerate() {
-        config = config.share(Key(key as u64), share);
+        config = config.share(PartitionKey(key as u64), share);
     }
     let layer = PartitionedBulkheadLayer::new("model", config.build().expect("valid settings"));
-    let layer = layer.key_by(|request: &u32| Key(u64::from(request % 4)));
+    let layer = layer.key_by(|request: &u32| PartitionKey(u64::from(request % 4)));
     let (inner, mock) = mock();
     mock.hold();
     let (mut svc, handle) = (layer.layer(inner), layer.handle());

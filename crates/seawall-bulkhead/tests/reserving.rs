@@ -9,7 +9,7 @@ use std::time::Duration;
 use seawall_bulkhead::{
     Bulkhead, BulkheadConfig, BulkheadHandle, BulkheadLayer, CallEnd, ReservingBulkhead, Tuner,
 };
-use seawall_core::{Priority, Reason, Refusable, Rejection};
+use seawall_core::{Priority, Reason, Rejectable, Rejection};
 use seawall_testkit::alloc;
 use seawall_testkit::contract::{Mock, MockHandle, Probe, Stage, assert_law, laws, mock};
 use static_assertions::assert_impl_all;

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::{Clock, ns};
 use bucket::Bucket;
 use config::TOKEN;
-pub use config::{BudgetConfig, Charge};
+pub use config::{BudgetConfig, CostClass};
 use window::{SLICES, Window};
 
 /// A budget that pays for extra attempts: successes and time fill it, each extra attempt takes
@@ -51,17 +51,17 @@ use window::{SLICES, Window};
 ///
 /// # Prices
 ///
-/// [`Charge`] says why an attempt is made, and [`BudgetConfig::with_price`] what it costs then:
+/// [`CostClass`] says why an attempt is made, and [`BudgetConfig::with_price`] what it costs then:
 /// an attempt that will time out costs the upstream more than one that it turns away. The idea is
 /// that of the retry quota of the AWS SDKs ([`BudgetConfig::aws`]).
 ///
 /// ```
-/// use seawall_core::{Budget, BudgetConfig, Charge};
+/// use seawall_core::{Budget, BudgetConfig, CostClass};
 ///
 /// let quota = Budget::new(BudgetConfig::aws());
 /// let outage = (0..1_000).filter(|_| quota.withdraw()).count();
 /// assert_eq!(outage, 500 / 14);
-/// assert!(quota.withdraw_for(Charge::Throttled), "the 10 that are left pay for two of these");
+/// assert!(quota.withdraw_for(CostClass::Throttled), "the 10 that are left pay for two of these");
 /// ```
 #[derive(Clone, Debug)]
 pub struct Budget {
@@ -125,12 +125,12 @@ impl Budget {
     /// Takes the price of an extra attempt after a transient failure; `false` when there is not
     /// enough.
     pub fn withdraw(&self) -> bool {
-        self.withdraw_for(Charge::Transient)
+        self.withdraw_for(CostClass::Transient)
     }
 
     /// Takes the price of an extra attempt; `false`, and nothing is taken, when there is not
     /// enough.
-    pub fn withdraw_for(&self, charge: Charge) -> bool {
+    pub fn withdraw_for(&self, charge: CostClass) -> bool {
         let shared = &*self.shared;
         let price = shared.config.price_units(charge);
         let now = || shared.clock.now();
@@ -149,12 +149,12 @@ impl Budget {
 
     /// Gives back what [`withdraw`](Self::withdraw) took for an attempt which was not made.
     pub fn refund(&self) {
-        self.refund_for(Charge::Transient);
+        self.refund_for(CostClass::Transient);
     }
 
     /// Gives back what [`withdraw_for`](Self::withdraw_for) took, with the same charge. A window
     /// that has forgotten the withdrawal gets nothing back.
-    pub fn refund_for(&self, charge: Charge) {
+    pub fn refund_for(&self, charge: CostClass) {
         let shared = &*self.shared;
         let price = shared.config.price_units(charge);
         match &shared.tokens {

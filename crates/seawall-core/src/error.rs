@@ -9,19 +9,19 @@ use crate::Rejection;
 ///
 /// This is the one bound that every layer asks of `S::Error`. It holds for
 /// [`Error<E>`](Error), for boxed errors (`Box<dyn std::error::Error + Send + Sync>`), for
-/// [`Rejection`] itself, and for your own enum by two small impls or by [`refusable!`].
+/// [`Rejection`] itself, and for your own enum by two small impls or by [`rejectable!`].
 ///
 /// A service whose error knows nothing of refusals is lifted once, at the bottom of the stack,
-/// by [`LiftLayer`](crate::LiftLayer).
+/// by [`WrapErrorLayer`](crate::WrapErrorLayer).
 ///
-/// [`refusable!`]: crate::refusable
+/// [`rejectable!`]: crate::rejectable
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot carry a refusal of a Seawall layer",
     label = "the error of this service is not `Refusable`",
     note = "put `seawall_core::LiftLayer` at the bottom of the stack: the error becomes `seawall_core::Error<{Self}>`",
     note = "or give your own enum a variant for it: `seawall_core::refusable!(MyError::Rejected)`"
 )]
-pub trait Refusable: From<Rejection> {
+pub trait Rejectable: From<Rejection> {
     /// The refusal in this error, if a layer of Seawall made it.
     fn rejection(&self) -> Option<&Rejection>;
 }
@@ -29,7 +29,7 @@ pub trait Refusable: From<Rejection> {
 /// The error of a typed stack: a refusal of one of its layers, or the inner service's own error.
 ///
 /// ```
-/// use seawall_core::{Error, Reason, Refusable, Rejection};
+/// use seawall_core::{Error, Reason, Rejectable, Rejection};
 ///
 /// let refused: Error<std::io::Error> = Rejection::new(Reason::CircuitOpen, "alpaca").into();
 /// assert_eq!(refused.rejection().map(|r| r.reason()), Some(Reason::CircuitOpen));
@@ -68,7 +68,7 @@ impl<E> From<Rejection> for Error<E> {
     }
 }
 
-impl<E> Refusable for Error<E> {
+impl<E> Rejectable for Error<E> {
     fn rejection(&self) -> Option<&Rejection> {
         match self {
             Self::Rejected(rejection) => Some(rejection),
@@ -95,13 +95,13 @@ impl<E: StdError + 'static> StdError for Error<E> {
     }
 }
 
-impl Refusable for Rejection {
+impl Rejectable for Rejection {
     fn rejection(&self) -> Option<&Rejection> {
         Some(self)
     }
 }
 
-impl Refusable for Box<dyn StdError + Send + Sync> {
+impl Rejectable for Box<dyn StdError + Send + Sync> {
     fn rejection(&self) -> Option<&Rejection> {
         find_rejection(&**self)
     }
@@ -134,25 +134,25 @@ pub fn find_rejection<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Rej
     None
 }
 
-/// Makes your own error enum [`Refusable`](crate::Refusable): name the variant that holds the
+/// Makes your own error enum [`Rejectable`](crate::Rejectable): name the variant that holds the
 /// [`Rejection`](crate::Rejection).
 ///
 /// ```
-/// use seawall_core::{Reason, Refusable, Rejection, refusable};
+/// use seawall_core::{Reason, Rejectable, Rejection, rejectable};
 ///
 /// #[derive(Debug)]
 /// enum BrokerError {
 ///     Refused(Rejection),
 ///     Rejected { code: u32 },
 /// }
-/// refusable!(BrokerError::Refused);
+/// rejectable!(BrokerError::Refused);
 ///
 /// let error = BrokerError::from(Rejection::new(Reason::BulkheadFull, "orders"));
 /// assert!(error.rejection().is_some());
 /// assert!(BrokerError::Rejected { code: 40_310_000 }.rejection().is_none());
 /// ```
 #[macro_export]
-macro_rules! refusable {
+macro_rules! rejectable {
     ($error:ident :: $variant:ident) => {
         impl ::core::convert::From<$crate::Rejection> for $error {
             fn from(rejection: $crate::Rejection) -> Self {
@@ -160,7 +160,7 @@ macro_rules! refusable {
             }
         }
 
-        impl $crate::Refusable for $error {
+        impl $crate::Rejectable for $error {
             fn rejection(&self) -> ::core::option::Option<&$crate::Rejection> {
                 match self {
                     $error::$variant(rejection) => ::core::option::Option::Some(rejection),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
-use crate::{Name, Reason, Rejection};
+use crate::{InstanceName, Reason, Rejection};
 
 /// One thing that happened in one layer instance.
 #[non_exhaustive]
@@ -20,15 +20,15 @@ pub struct Event {
     /// The pattern: `"breaker"`, `"retry"`, ...
     pub pattern: &'static str,
     /// The layer instance.
-    pub name: Name,
+    pub name: InstanceName,
     /// What happened.
-    pub what: What,
+    pub what: EventKind,
 }
 
 /// What happened.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum What {
+pub enum EventKind {
     /// A component went from one state to another.
     Transition {
         /// The state before.
@@ -80,17 +80,17 @@ struct Bus {
 /// caught and counted, and neither the call nor the other listeners notice.
 ///
 /// ```
-/// use seawall_core::{Delivery, Event, Events, Observer, What};
+/// use seawall_core::{Received, Event, Events, EventSource, EventKind};
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// let events = Events::new(16);
 /// let mut subscription = events.subscribe();
 ///
-/// let breaker = Observer::new("breaker", "alpaca");
+/// let breaker = EventSource::new("breaker", "alpaca");
 /// breaker.attach(&events);
-/// breaker.tell(|| What::Transition { from: "closed", to: "open", reason: "failure_rate" });
+/// breaker.tell(|| EventKind::Transition { from: "closed", to: "open", reason: "failure_rate" });
 ///
-/// let Some(Delivery::Event(event)) = subscription.next().await else { panic!() };
+/// let Some(Received::Event(event)) = subscription.next().await else { panic!() };
 /// assert_eq!(event.name.as_str(), "alpaca");
 /// # }
 /// ```
@@ -130,12 +130,12 @@ impl Events {
     /// guard is dropped; it may still be running on another thread then. A listener must be short;
     /// what takes time belongs into a subscription.
     #[must_use = "the listener is removed when the guard is dropped"]
-    pub fn listen(&self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Listening {
+    pub fn listen(&self, listener: impl Fn(&Event) + Send + Sync + 'static) -> ListenerGuard {
         let id = self.bus.next_id.fetch_add(1, Ordering::Relaxed);
         let listener: Listener = Arc::new(listener);
         self.bus.change(|all| all.push((id, listener)));
         self.bus.listening.fetch_add(1, Ordering::Relaxed);
-        Listening {
+        ListenerGuard {
             id,
             bus: Arc::clone(&self.bus),
             detached: false,
@@ -205,7 +205,7 @@ impl Bus {
 
 /// What a subscription hands out.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Delivery {
+pub enum Received {
     /// An event.
     Event(Event),
     /// This many events were lost here, since the subscription lagged behind.
@@ -226,19 +226,19 @@ pub struct Subscription {
 impl Subscription {
     /// Waits for the next event; `None` when no more can come. Cancel-safe: dropping the future
     /// loses no event.
-    pub async fn next(&mut self) -> Option<Delivery> {
+    pub async fn next(&mut self) -> Option<Received> {
         match self.feed.recv().await {
-            Ok(event) => Some(Delivery::Event(event)),
-            Err(broadcast::error::RecvError::Lagged(missed)) => Some(Delivery::Missed(missed)),
+            Ok(event) => Some(Received::Event(event)),
+            Err(broadcast::error::RecvError::Lagged(missed)) => Some(Received::Missed(missed)),
             Err(broadcast::error::RecvError::Closed) => None,
         }
     }
 
     /// The next event, if one is there.
-    pub fn try_next(&mut self) -> Option<Delivery> {
+    pub fn try_next(&mut self) -> Option<Received> {
         match self.feed.try_recv() {
-            Ok(event) => Some(Delivery::Event(event)),
-            Err(broadcast::error::TryRecvError::Lagged(missed)) => Some(Delivery::Missed(missed)),
+            Ok(event) => Some(Received::Event(event)),
+            Err(broadcast::error::TryRecvError::Lagged(missed)) => Some(Received::Missed(missed)),
             Err(_) => None,
         }
     }
@@ -259,20 +259,20 @@ impl fmt::Debug for Subscription {
 }
 
 /// Keeps a listener in place; see [`Events::listen`].
-pub struct Listening {
+pub struct ListenerGuard {
     id: u64,
     bus: Arc<Bus>,
     detached: bool,
 }
 
-impl Listening {
+impl ListenerGuard {
     /// Leaves the listener in place for as long as the bus lives.
     pub fn detach(mut self) {
         self.detached = true;
     }
 }
 
-impl Drop for Listening {
+impl Drop for ListenerGuard {
     fn drop(&mut self) {
         if self.detached {
             return;
@@ -282,7 +282,7 @@ impl Drop for Listening {
     }
 }
 
-impl fmt::Debug for Listening {
+impl fmt::Debug for ListenerGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Listening").field("id", &self.id).finish()
     }
@@ -291,15 +291,15 @@ impl fmt::Debug for Listening {
 /// What a layer instance speaks through: its pattern, its name, and the events it is attached
 /// to, if any.
 #[derive(Debug)]
-pub struct Observer {
+pub struct EventSource {
     pattern: &'static str,
-    name: Name,
+    name: InstanceName,
     events: OnceLock<Events>,
 }
 
-impl Observer {
+impl EventSource {
     /// An observer that speaks for the instance `name` of a `pattern`, to nobody yet.
-    pub fn new(pattern: &'static str, name: impl Into<Name>) -> Self {
+    pub fn new(pattern: &'static str, name: impl Into<InstanceName>) -> Self {
         Self {
             pattern,
             name: name.into(),
@@ -318,7 +318,7 @@ impl Observer {
     }
 
     /// The name of the instance.
-    pub const fn name(&self) -> Name {
+    pub const fn name(&self) -> InstanceName {
         self.name
     }
 
@@ -330,14 +330,14 @@ impl Observer {
 
     /// Tells what happened, if anybody listens. Call it outside of every lock.
     #[inline]
-    pub fn tell(&self, what: impl FnOnce() -> What) {
+    pub fn tell(&self, what: impl FnOnce() -> EventKind) {
         if self.events.get().is_some_and(Events::is_listening) || crate::trace::enabled() {
             self.deliver(what());
         }
     }
 
     #[cold]
-    fn deliver(&self, what: What) {
+    fn deliver(&self, what: EventKind) {
         crate::trace::event(self.pattern, self.name, &what);
         if let Some(events) = self.events.get() {
             events.emit(&Event {
@@ -354,18 +354,18 @@ impl Observer {
 mod tests {
     use super::*;
 
-    fn told(observer: &Observer) -> bool {
+    fn told(observer: &EventSource) -> bool {
         let mut built = false;
         observer.tell(|| {
             built = true;
-            What::Abandoned
+            EventKind::Abandoned
         });
         built
     }
 
     #[test]
     fn nothing_is_built_when_nobody_listens() {
-        let observer = Observer::new("breaker", "quiet");
+        let observer = EventSource::new("breaker", "quiet");
         assert!(!told(&observer));
         let events = Events::new(4);
         assert!(observer.attach(&events));
@@ -378,20 +378,20 @@ mod tests {
 
     #[test]
     fn a_lagging_subscription_loses_the_oldest_and_is_told_how_many() {
-        let observer = Observer::new("retry", "lagging");
+        let observer = EventSource::new("retry", "lagging");
         let events = Events::new(4);
         observer.attach(&events);
         let mut subscription = events.subscribe();
         for attempt in 0..10 {
-            observer.tell(|| What::Retry {
+            observer.tell(|| EventKind::Retry {
                 attempt,
                 delay: Duration::ZERO,
             });
         }
-        assert_eq!(subscription.try_next(), Some(Delivery::Missed(6)));
+        assert_eq!(subscription.try_next(), Some(Received::Missed(6)));
         let mut seen = Vec::new();
-        while let Some(Delivery::Event(event)) = subscription.try_next() {
-            if let What::Retry { attempt, .. } = event.what {
+        while let Some(Received::Event(event)) = subscription.try_next() {
+            if let EventKind::Retry { attempt, .. } = event.what {
                 seen.push(attempt);
             }
         }
@@ -421,7 +421,7 @@ mod tests {
 
     #[test]
     fn a_panicking_listener_is_counted_and_disturbs_nobody() {
-        let observer = Observer::new("breaker", "panicking");
+        let observer = EventSource::new("breaker", "panicking");
         let events = Events::new(4);
         observer.attach(&events);
         let _bad = events.listen(|_| panic!("listener"));

@@ -2,8 +2,8 @@
 //!
 //! A suite of layers is pleasant to stack only when its layers agree on a few things: what a
 //! refusal is ([`Rejection`]), how it travels without changing the error type of a service
-//! ([`Refusable`], [`Error`], [`LiftLayer`]), what an answer says about the upstream
-//! ([`Outcome`], [`Classify`]), and what is known of a request ([`Meta`], [`Describe`]). This
+//! ([`Rejectable`], [`Error`], [`WrapErrorLayer`]), what an answer says about the upstream
+//! ([`Outcome`], [`Classify`]), and what is known of a request ([`RequestMeta`], [`Describe`]). This
 //! crate has these words and the few parts that several layers share: [`Backoff`], [`Budget`],
 //! [`Quantile`], [`striped`] state, [`Events`], the [`Registry`]. It has no layer of its own and does
 //! no I/O.
@@ -11,7 +11,7 @@
 //! # Local refusals are no failures of the upstream
 //!
 //! Everything rests on this rule. A layer that refuses answers with an error made from a
-//! [`Rejection`]; every other layer finds it with [`Refusable::rejection`] and leaves it out of
+//! [`Rejection`]; every other layer finds it with [`Rejectable::rejection`] and leaves it out of
 //! its judgement of the upstream. Only an attempt that timed out says something
 //! ([`Rejection::outcome`]). So layers can be reordered and left out without touching a type.
 //!
@@ -28,14 +28,13 @@ struct Readme;
 pub mod striped;
 
 mod backoff;
-mod because;
 mod budget;
+mod cause;
 mod clock;
+mod completion;
 mod copy;
 mod error;
 mod event;
-mod hold;
-mod lift;
 mod meta;
 mod name;
 mod outcome;
@@ -45,23 +44,27 @@ mod registry;
 mod rejection;
 mod trace;
 mod value;
+mod wrap_error;
 
 pub use backoff::{Backoff, Delays, Jitter};
-pub use because::Because;
-pub use budget::{Budget, BudgetConfig, Charge};
+pub use budget::{Budget, BudgetConfig, CostClass};
+pub use cause::CircuitCause;
 pub use clock::{Clock, deadline, ns};
+pub use completion::{Complete, CompleteOnResponse, TrackCompletion};
 pub use copy::{CloneRequest, CopyRequest};
-pub use error::{Error, Refusable, find_rejection};
-pub use event::{Delivery, Event, Events, Listening, Observer, Subscription, What};
-pub use hold::{Hold, Settle, UntilAnswered};
-pub use lift::{Lift, LiftFuture, LiftLayer};
-pub use meta::{Always, Describe, Key, Meta, Priority, Replay, Tokens, Undescribed};
-pub use name::Name;
+pub use error::{Error, Rejectable, find_rejection};
+pub use event::{Event, EventKind, EventSource, Events, ListenerGuard, Received, Subscription};
+pub use meta::{
+    ConstMeta, DefaultMeta, Describe, PartitionKey, Priority, Replay, RequestMeta, TokenCount,
+};
+pub use name::InstanceName;
 pub use outcome::{Classify, ErrorIsFailure, FailureKind, Outcome, Scope, Vote, judge};
 pub use quantile::{Quantile, QuantileConfig};
-pub use quota::{Feedback, Said, ServerLimit, Unit};
+pub use quota::{QuotaSignal, ReadQuotaSignals, ServerLimit, Unit};
 pub use registry::{
-    AlreadyRegistered, Command, Component, Reading, Registry, Sample, Snapshot, Unsupported, Value,
+    AlreadyRegistered, Command, InstanceHandle, Reading, Registry, Sample, Snapshot, Unsupported,
+    Value,
 };
 pub use rejection::{Reason, Rejection, Sent};
-pub use value::{Count, InvalidConfig, Positive, Ratio};
+pub use value::{InvalidConfig, NonZeroCount, NonZeroDuration, Ratio};
+pub use wrap_error::{WrapError, WrapErrorFuture, WrapErrorLayer};

@@ -48,14 +48,14 @@ impl Default for Priority {
 /// Providers limit them together or apart; what an answer will take is not known before it is
 /// there, so a limit takes an estimate and corrects it by what the answer says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Tokens {
+pub struct TokenCount {
     /// Read by the model: the prompt.
     pub input: u32,
     /// Written by the model: the answer, at most `max_tokens` of the request.
     pub output: u32,
 }
 
-impl Tokens {
+impl TokenCount {
     /// No tokens.
     pub const NONE: Self = Self::new(0, 0);
 
@@ -72,9 +72,9 @@ impl Tokens {
 
 /// What a request belongs to where state is kept per key: an endpoint, an account, a symbol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Key(pub u64);
+pub struct PartitionKey(pub u64);
 
-impl Key {
+impl PartitionKey {
     /// The key of `value`: its hash, the same in every run.
     pub fn of(value: &(impl Hash + ?Sized)) -> Self {
         let mut hasher = DefaultHasher::new();
@@ -86,44 +86,44 @@ impl Key {
 /// What the layers know of one request.
 ///
 /// ```
-/// use seawall_core::{Meta, Replay};
+/// use seawall_core::{RequestMeta, Replay};
 ///
-/// let quote = Meta::new(Replay::Safe).with_cost(2);
+/// let quote = RequestMeta::new(Replay::Safe).with_cost(2);
 /// assert_eq!(quote.cost, 2);
-/// assert_eq!(Meta::default().replay, Replay::Never);
+/// assert_eq!(RequestMeta::default().replay, Replay::Never);
 /// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Meta {
+pub struct RequestMeta {
     /// Whether the request may be sent twice.
     pub replay: Replay,
     /// What it costs of a rate limit, in the limiter's units; 0 is free.
     pub cost: u32,
     /// How many tokens of an AI model it is expected to use.
-    pub tokens: Tokens,
+    pub tokens: TokenCount,
     /// How much it matters.
     pub priority: Priority,
     /// What it belongs to.
-    pub key: Key,
+    pub key: PartitionKey,
     /// When its answer is no longer of use.
     pub deadline: Option<Instant>,
 }
 
-impl Default for Meta {
+impl Default for RequestMeta {
     fn default() -> Self {
         Self::new(Replay::default())
     }
 }
 
-impl Meta {
+impl RequestMeta {
     /// A request of cost 1 and normal priority, without key and deadline.
     pub const fn new(replay: Replay) -> Self {
         Self {
             replay,
             cost: 1,
-            tokens: Tokens::NONE,
+            tokens: TokenCount::NONE,
             priority: Priority::NORMAL,
-            key: Key(0),
+            key: PartitionKey(0),
             deadline: None,
         }
     }
@@ -137,7 +137,7 @@ impl Meta {
 
     /// Sets how many tokens of an AI model the request is expected to use.
     #[must_use]
-    pub const fn with_tokens(mut self, tokens: Tokens) -> Self {
+    pub const fn with_tokens(mut self, tokens: TokenCount) -> Self {
         self.tokens = tokens;
         self
     }
@@ -151,7 +151,7 @@ impl Meta {
 
     /// Sets the key.
     #[must_use]
-    pub const fn with_key(mut self, key: Key) -> Self {
+    pub const fn with_key(mut self, key: PartitionKey) -> Self {
         self.key = key;
         self
     }
@@ -164,53 +164,53 @@ impl Meta {
     }
 }
 
-/// Says what a request is. Closures and `fn` pointers `Fn(&Req) -> Meta` are describers.
+/// Says what a request is. Closures and `fn` pointers `Fn(&Req) -> RequestMeta` are describers.
 ///
 /// ```
-/// use seawall_core::{Describe, Meta, Replay};
+/// use seawall_core::{Describe, RequestMeta, Replay};
 ///
-/// fn by_verb(request: &&str) -> Meta {
-///     Meta::new(if request.starts_with("GET") { Replay::Safe } else { Replay::Never })
+/// fn by_verb(request: &&str) -> RequestMeta {
+///     RequestMeta::new(if request.starts_with("GET") { Replay::Safe } else { Replay::Never })
 /// }
 /// assert_eq!(by_verb.describe(&"GET /quotes").replay, Replay::Safe);
 /// ```
 pub trait Describe<Req: ?Sized> {
     /// What `request` is. Called once per layer and call, on the hot path.
-    fn describe(&self, request: &Req) -> Meta;
+    fn describe(&self, request: &Req) -> RequestMeta;
 }
 
 impl<F, Req: ?Sized> Describe<Req> for F
 where
-    F: Fn(&Req) -> Meta,
+    F: Fn(&Req) -> RequestMeta,
 {
-    fn describe(&self, request: &Req) -> Meta {
+    fn describe(&self, request: &Req) -> RequestMeta {
         self(request)
     }
 }
 
 /// The default describer: every request costs 1 and is never sent twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Undescribed;
+pub struct DefaultMeta;
 
-impl<Req: ?Sized> Describe<Req> for Undescribed {
-    fn describe(&self, _: &Req) -> Meta {
-        Meta::default()
+impl<Req: ?Sized> Describe<Req> for DefaultMeta {
+    fn describe(&self, _: &Req) -> RequestMeta {
+        RequestMeta::default()
     }
 }
 
 /// A describer that says the same of every request.
 ///
 /// ```
-/// use seawall_core::{Always, Describe, Meta, Replay};
+/// use seawall_core::{ConstMeta, Describe, RequestMeta, Replay};
 ///
-/// let reads_only = Always(Meta::new(Replay::Safe));
+/// let reads_only = ConstMeta(RequestMeta::new(Replay::Safe));
 /// assert!(reads_only.describe("anything").replay.is_safe());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Always(pub Meta);
+pub struct ConstMeta(pub RequestMeta);
 
-impl<Req: ?Sized> Describe<Req> for Always {
-    fn describe(&self, _: &Req) -> Meta {
+impl<Req: ?Sized> Describe<Req> for ConstMeta {
+    fn describe(&self, _: &Req) -> RequestMeta {
         self.0
     }
 }

@@ -11,14 +11,14 @@ use std::sync::{LazyLock, PoisonError, RwLock};
 /// the life of the process; take names from configuration, never from requests.
 ///
 /// ```
-/// use seawall_core::Name;
+/// use seawall_core::InstanceName;
 ///
-/// let name = Name::new("alpaca");
-/// assert_eq!(name, Name::new("alpaca"));
+/// let name = InstanceName::new("alpaca");
+/// assert_eq!(name, InstanceName::new("alpaca"));
 /// assert_eq!(name.as_str(), "alpaca");
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Name(u32);
+pub struct InstanceName(u32);
 
 #[derive(Default)]
 struct Table {
@@ -28,7 +28,7 @@ struct Table {
 
 static TABLE: LazyLock<RwLock<Table>> = LazyLock::new(RwLock::default);
 
-impl Name {
+impl InstanceName {
     /// Looks the name up, or adds it to the table of the process.
     pub fn new(name: &str) -> Self {
         let known = TABLE
@@ -73,37 +73,37 @@ impl Name {
     }
 }
 
-impl From<&str> for Name {
+impl From<&str> for InstanceName {
     fn from(name: &str) -> Self {
         Self::new(name)
     }
 }
 
-impl From<String> for Name {
+impl From<String> for InstanceName {
     fn from(name: String) -> Self {
         Self::new(&name)
     }
 }
 
-impl fmt::Display for Name {
+impl fmt::Display for InstanceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl fmt::Debug for Name {
+impl fmt::Debug for InstanceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.as_str())
     }
 }
 
-impl PartialOrd for Name {
+impl PartialOrd for InstanceName {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Name {
+impl Ord for InstanceName {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.as_str().cmp(other.as_str())
     }
@@ -115,13 +115,19 @@ mod tests {
 
     #[test]
     fn the_same_text_is_the_same_name_on_every_thread() {
-        let names: Vec<Name> = std::thread::scope(|scope| {
+        let names: Vec<InstanceName> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4)
-                .map(|_| scope.spawn(|| (0..50).map(|i| Name::new(&format!("n{i}"))).collect()))
+                .map(|_| {
+                    scope.spawn(|| {
+                        (0..50)
+                            .map(|i| InstanceName::new(&format!("n{i}")))
+                            .collect()
+                    })
+                })
                 .collect();
             threads
                 .into_iter()
-                .flat_map(|t| -> Vec<Name> { t.join().unwrap() })
+                .flat_map(|t| -> Vec<InstanceName> { t.join().unwrap() })
                 .collect()
         });
         for (i, name) in names.iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Refusable;
+use crate::Rejectable;
 
 /// What one answer says about the upstream.
 #[non_exhaustive]
@@ -172,7 +172,7 @@ impl<Res, Err> Classify<Res, Err> for ErrorIsFailure {
 pub fn judge<C, Res, Err>(classifier: &C, result: &Result<Res, Err>) -> Outcome
 where
     C: Classify<Res, Err>,
-    Err: Refusable,
+    Err: Rejectable,
 {
     match result {
         Ok(response) => classifier.classify(Ok(response)),

@@ -11,7 +11,7 @@ use crate::Scope;
 pub enum Unit {
     /// Each request as one.
     Requests,
-    /// What a request weighs: [`Meta::cost`](crate::Meta), 1 unless it says otherwise.
+    /// What a request weighs: [`RequestMeta::cost`](crate::RequestMeta), 1 unless it says otherwise.
     #[default]
     Cost,
     /// Tokens of an AI model, read and written: [`Tokens::total`](crate::Tokens::total).
@@ -121,7 +121,7 @@ impl ServerLimit {
 /// One thing that an answer says about limits.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum QuotaSignal {
     /// The state of a limit.
     Limit(ServerLimit),
     /// Nothing is accepted for so long: a throttle, a ban, a used-up quota.
@@ -145,30 +145,30 @@ pub enum Said {
 /// Closures of the right shape are readers.
 ///
 /// ```
-/// use seawall_core::{Feedback, Said, Unit};
+/// use seawall_core::{ReadQuotaSignals, QuotaSignal, Unit};
 ///
 /// struct Answer { tokens: u64 }
 ///
-/// fn usage(answer: Result<&Answer, &std::io::Error>, say: &mut dyn FnMut(Said)) {
+/// fn usage(answer: Result<&Answer, &std::io::Error>, say: &mut dyn FnMut(QuotaSignal)) {
 ///     if let Ok(answer) = answer {
-///         say(Said::Spent { unit: Unit::Tokens, amount: answer.tokens });
+///         say(QuotaSignal::Spent { unit: Unit::Tokens, amount: answer.tokens });
 ///     }
 /// }
 ///
 /// let mut said = Vec::new();
 /// usage.feedback(Ok(&Answer { tokens: 7 }), &mut |what| said.push(what));
-/// assert_eq!(said, [Said::Spent { unit: Unit::Tokens, amount: 7 }]);
+/// assert_eq!(said, [QuotaSignal::Spent { unit: Unit::Tokens, amount: 7 }]);
 /// ```
-pub trait Feedback<Res, Err> {
+pub trait ReadQuotaSignals<Res, Err> {
     /// Tells `say` everything that `answer` says. Called once per answer.
-    fn feedback(&self, answer: Result<&Res, &Err>, say: &mut dyn FnMut(Said));
+    fn feedback(&self, answer: Result<&Res, &Err>, say: &mut dyn FnMut(QuotaSignal));
 }
 
-impl<F, Res, Err> Feedback<Res, Err> for F
+impl<F, Res, Err> ReadQuotaSignals<Res, Err> for F
 where
-    F: Fn(Result<&Res, &Err>, &mut dyn FnMut(Said)),
+    F: Fn(Result<&Res, &Err>, &mut dyn FnMut(QuotaSignal)),
 {
-    fn feedback(&self, answer: Result<&Res, &Err>, say: &mut dyn FnMut(Said)) {
+    fn feedback(&self, answer: Result<&Res, &Err>, say: &mut dyn FnMut(QuotaSignal)) {
         self(answer, say);
     }
 }

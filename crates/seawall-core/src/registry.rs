@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::{Events, Name};
+use crate::{Events, InstanceName};
 
 /// A handle of one layer instance, as the registry knows it.
 ///
 /// Cheap to call at any time from any thread; none of it is on the path of a request.
-pub trait Component: Send + Sync {
+pub trait InstanceHandle: Send + Sync {
     /// The pattern: `"breaker"`, `"retry"`, ...
     fn pattern(&self) -> &'static str;
 
     /// The name of the instance, unique within its pattern and registry.
-    fn name(&self) -> Name;
+    fn name(&self) -> InstanceName;
 
     /// The state in one word: `"closed"`, `"open"`, `"ok"`, `"full"`.
     fn state(&self) -> &'static str;
@@ -79,9 +79,9 @@ pub enum Value {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Refuse everything until told otherwise.
-    ForceOpen,
+    Block,
     /// Let everything pass until told otherwise.
-    ForceClose,
+    Bypass,
     /// Forget the past and work by the rules again.
     Reset,
 }
@@ -109,7 +109,7 @@ pub struct AlreadyRegistered {
     /// The pattern.
     pub pattern: &'static str,
     /// The name.
-    pub name: Name,
+    pub name: InstanceName,
 }
 
 impl fmt::Display for AlreadyRegistered {
@@ -131,7 +131,7 @@ pub struct Snapshot {
     /// The pattern.
     pub pattern: &'static str,
     /// The name of the instance.
-    pub name: Name,
+    pub name: InstanceName,
     /// The state in one word.
     pub state: &'static str,
     /// Counters and gauges.
@@ -156,22 +156,22 @@ pub struct Registry {
     inner: Arc<Inner>,
 }
 
-type Components = BTreeMap<(&'static str, Name), Arc<dyn Component>>;
+type Components = BTreeMap<(&'static str, InstanceName), Arc<dyn InstanceHandle>>;
 
 struct Inner {
-    service: Name,
+    service: InstanceName,
     events: Events,
     components: RwLock<Components>,
 }
 
 impl Registry {
     /// An empty registry for the service of that name.
-    pub fn new(service: impl Into<Name>) -> Self {
+    pub fn new(service: impl Into<InstanceName>) -> Self {
         Self::with_events(service, Events::default())
     }
 
     /// An empty registry whose components speak through `events`.
-    pub fn with_events(service: impl Into<Name>, events: Events) -> Self {
+    pub fn with_events(service: impl Into<InstanceName>, events: Events) -> Self {
         Self {
             inner: Arc::new(Inner {
                 service: service.into(),
@@ -182,7 +182,7 @@ impl Registry {
     }
 
     /// The name of the service.
-    pub fn service(&self) -> Name {
+    pub fn service(&self) -> InstanceName {
         self.inner.service
     }
 
@@ -196,8 +196,11 @@ impl Registry {
     /// # Errors
     ///
     /// [`AlreadyRegistered`] when there is one of that pattern and name; the registry keeps it.
-    pub fn register(&self, component: impl Component + 'static) -> Result<(), AlreadyRegistered> {
-        let component: Arc<dyn Component> = Arc::new(component);
+    pub fn register(
+        &self,
+        component: impl InstanceHandle + 'static,
+    ) -> Result<(), AlreadyRegistered> {
+        let component: Arc<dyn InstanceHandle> = Arc::new(component);
         let key = (component.pattern(), component.name());
         {
             let mut components = self.write();
@@ -214,7 +217,11 @@ impl Registry {
     }
 
     /// Removes a component; the layer goes on working.
-    pub fn remove(&self, pattern: &str, name: impl Into<Name>) -> Option<Arc<dyn Component>> {
+    pub fn remove(
+        &self,
+        pattern: &str,
+        name: impl Into<InstanceName>,
+    ) -> Option<Arc<dyn InstanceHandle>> {
         let key = {
             let component = self.get(pattern, name)?;
             (component.pattern(), component.name())
@@ -223,7 +230,11 @@ impl Registry {
     }
 
     /// The component of that pattern and name.
-    pub fn get(&self, pattern: &str, name: impl Into<Name>) -> Option<Arc<dyn Component>> {
+    pub fn get(
+        &self,
+        pattern: &str,
+        name: impl Into<InstanceName>,
+    ) -> Option<Arc<dyn InstanceHandle>> {
         let name = name.into();
         self.all()
             .into_iter()
@@ -231,7 +242,7 @@ impl Registry {
     }
 
     /// Every component, by pattern and name.
-    pub fn all(&self) -> Vec<Arc<dyn Component>> {
+    pub fn all(&self) -> Vec<Arc<dyn InstanceHandle>> {
         self.inner
             .components
             .read()
@@ -322,13 +333,13 @@ impl fmt::Debug for Registry {
 mod tests {
     use super::*;
 
-    struct Switch(Name);
+    struct Switch(InstanceName);
 
-    impl Component for Switch {
+    impl InstanceHandle for Switch {
         fn pattern(&self) -> &'static str {
             "switch"
         }
-        fn name(&self) -> Name {
+        fn name(&self) -> InstanceName {
             self.0
         }
         fn state(&self) -> &'static str {
@@ -350,11 +361,11 @@ mod tests {
     #[test]
     fn a_second_component_of_the_same_name_is_refused_and_the_first_stays() {
         let registry = Registry::new("svc");
-        registry.register(Switch(Name::new("a"))).unwrap();
+        registry.register(Switch(InstanceName::new("a"))).unwrap();
         let first = registry.get("switch", "a").unwrap();
-        let refused = registry.register(Switch(Name::new("a")));
+        let refused = registry.register(Switch(InstanceName::new("a")));
         assert_eq!(refused.unwrap_err().name.as_str(), "a");
-        registry.register(Switch(Name::new("b"))).unwrap();
+        registry.register(Switch(InstanceName::new("b"))).unwrap();
         assert!(Arc::ptr_eq(&registry.get("switch", "a").unwrap(), &first));
         assert_eq!(registry.snapshot().len(), 2);
         assert!(registry.remove("switch", "a").is_some());
@@ -363,7 +374,7 @@ mod tests {
 
     #[test]
     fn unknown_commands_say_so() {
-        let refused = Switch(Name::new("a")).control(Command::ForceOpen);
+        let refused = Switch(InstanceName::new("a")).control(Command::Block);
         assert_eq!(
             refused.unwrap_err().to_string(),
             "a switch has no command ForceOpen"

@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use crate::{Because, Name, Outcome};
+use crate::{CircuitCause, InstanceName, Outcome};
 
 /// Why a layer refused.
 #[non_exhaustive]
@@ -139,7 +139,7 @@ pub enum Sent {
 /// may have been sent.
 ///
 /// Two plain words, `Copy`, made without allocating. Layers never change the error type of a
-/// service; they turn a `Rejection` into it by `From` (see [`Refusable`](crate::Refusable)).
+/// service; they turn a `Rejection` into it by `From` (see [`Rejectable`](crate::Rejectable)).
 ///
 /// ```
 /// use std::time::Duration;
@@ -165,18 +165,18 @@ pub struct Rejection {
 const NO_RETRY: u64 = u64::MAX;
 // The word: name (32 bits), cause (23), sent (1), reason (8).
 const SENT: u64 = 1 << 8;
-const BECAUSE_SHIFT: u32 = 9;
-const BECAUSE: u64 = ((1 << Because::BITS) - 1) << BECAUSE_SHIFT;
+const CAUSE_SHIFT: u32 = 9;
+const CAUSE: u64 = ((1 << CircuitCause::BITS) - 1) << CAUSE_SHIFT;
 const NAME_SHIFT: u32 = 32;
-const _: () = assert!(BECAUSE_SHIFT + Because::BITS <= NAME_SHIFT);
+const _: () = assert!(CAUSE_SHIFT + CircuitCause::BITS <= NAME_SHIFT);
 
 impl Rejection {
     /// A refusal by the layer instance `name`, of a request that was not sent.
-    pub fn new(reason: Reason, name: impl Into<Name>) -> Self {
+    pub fn new(reason: Reason, name: impl Into<InstanceName>) -> Self {
         Self::of(reason, name.into())
     }
 
-    pub(crate) const fn of(reason: Reason, name: Name) -> Self {
+    pub(crate) const fn of(reason: Reason, name: InstanceName) -> Self {
         let bits = ((name.id() as u64) << NAME_SHIFT) | reason as u64;
         let word = match NonZeroU64::new(bits) {
             Some(word) => word,
@@ -214,29 +214,29 @@ impl Rejection {
 
     /// Says what made the layer refuse.
     #[must_use]
-    pub const fn with_because(mut self, because: Because) -> Self {
-        let bits = (self.word.get() & !BECAUSE) | ((because.to_bits() as u64) << BECAUSE_SHIFT);
+    pub const fn with_cause(mut self, cause: CircuitCause) -> Self {
+        let bits = (self.word.get() & !CAUSE) | ((cause.to_bits() as u64) << CAUSE_SHIFT);
         if let Some(word) = NonZeroU64::new(bits) {
             self.word = word;
         }
         self
     }
 
-    /// As [`with_because`](Self::with_because), with what [`Because::to_bits`] gave: for those who
+    /// As [`with_cause`](Self::with_cause), with what [`CircuitCause::to_bits`] gave: for those who
     /// keep a cause in an atomic word and refuse often. Other numbers say nothing.
     #[must_use]
     #[inline]
-    pub const fn with_because_bits(mut self, bits: u32) -> Self {
-        let bits = (bits as u64) << BECAUSE_SHIFT & BECAUSE;
-        if let Some(word) = NonZeroU64::new((self.word.get() & !BECAUSE) | bits) {
+    pub const fn with_cause_bits(mut self, bits: u32) -> Self {
+        let bits = (bits as u64) << CAUSE_SHIFT & CAUSE;
+        if let Some(word) = NonZeroU64::new((self.word.get() & !CAUSE) | bits) {
             self.word = word;
         }
         self
     }
 
     /// What made the layer refuse, where it says so: circuits do.
-    pub const fn because(&self) -> Option<Because> {
-        Because::from_bits(((self.word.get() & BECAUSE) >> BECAUSE_SHIFT) as u32)
+    pub const fn cause(&self) -> Option<CircuitCause> {
+        CircuitCause::from_bits(((self.word.get() & CAUSE) >> CAUSE_SHIFT) as u32)
     }
 
     /// Why the call was refused.
@@ -245,8 +245,8 @@ impl Rejection {
     }
 
     /// The layer instance that refused.
-    pub const fn name(&self) -> Name {
-        Name::from_id((self.word.get() >> NAME_SHIFT) as u32)
+    pub const fn name(&self) -> InstanceName {
+        InstanceName::from_id((self.word.get() >> NAME_SHIFT) as u32)
     }
 
     /// How long to wait before a call can succeed, where the layer knows it.
@@ -294,8 +294,8 @@ pub(crate) const fn saturating_ns(duration: Duration) -> u64 {
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` refused: {}", self.name(), self.reason())?;
-        if let Some(because) = self.because() {
-            write!(f, " ({because})")?;
+        if let Some(cause) = self.cause() {
+            write!(f, " ({cause})")?;
         }
         if let Some(wait) = self.retry_after() {
             write!(f, ", retry after {wait:?}")?;
@@ -312,7 +312,7 @@ impl fmt::Debug for Rejection {
         f.debug_struct("Rejection")
             .field("reason", &self.reason())
             .field("name", &self.name())
-            .field("because", &self.because())
+            .field("because", &self.cause())
             .field("retry_after", &self.retry_after())
             .field("sent", &self.sent())
             .finish()
@@ -337,12 +337,15 @@ mod tests {
             for sent in [Sent::No, Sent::Maybe] {
                 for wait in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
                     let refused = Rejection::new(reason, "a name")
-                        .with_because(Because::Rule("a rule".into()))
+                        .with_cause(CircuitCause::Rule("a rule".into()))
                         .with_sent(sent)
-                        .with_because(Because::FailuresInARow(u16::MAX))
+                        .with_cause(CircuitCause::FailuresInARow(u16::MAX))
                         .with_retry_after(wait);
                     assert_eq!(refused.reason(), reason);
-                    assert_eq!(refused.because(), Some(Because::FailuresInARow(u16::MAX)));
+                    assert_eq!(
+                        refused.cause(),
+                        Some(CircuitCause::FailuresInARow(u16::MAX))
+                    );
                     assert_eq!(refused.sent(), sent);
                     assert_eq!(refused.name().as_str(), "a name");
                     let back = refused.retry_after().unwrap();
@@ -350,11 +353,11 @@ mod tests {
                 }
             }
         }
-        let bits = Because::Rule("a rule".into()).to_bits();
-        let kept = Rejection::new(Reason::CircuitOpen, "x").with_because_bits(bits);
-        assert_eq!(kept.because(), Some(Because::Rule("a rule".into())));
+        let bits = CircuitCause::Rule("a rule".into()).to_bits();
+        let kept = Rejection::new(Reason::CircuitOpen, "x").with_cause_bits(bits);
+        assert_eq!(kept.cause(), Some(CircuitCause::Rule("a rule".into())));
         let plain = Rejection::new(Reason::NotReady, "x");
-        assert_eq!((plain.retry_after(), plain.because()), (None, None));
+        assert_eq!((plain.retry_after(), plain.cause()), (None, None));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `tracing` events, where the feature is on: transitions at `debug`, what happens per request at
 //! `trace`, and nothing louder.
 
-use crate::{Name, event::What};
+use crate::{InstanceName, event::EventKind};
 
 #[cfg(feature = "tracing")]
 pub(crate) fn enabled() -> bool {
@@ -9,30 +9,30 @@ pub(crate) fn enabled() -> bool {
 }
 
 #[cfg(feature = "tracing")]
-pub(crate) fn event(pattern: &'static str, name: Name, what: &What) {
+pub(crate) fn event(pattern: &'static str, name: InstanceName, what: &EventKind) {
     let name = name.as_str();
     match what {
-        What::Transition { from, to, reason } => {
+        EventKind::Transition { from, to, reason } => {
             tracing::debug!(target: "seawall", pattern, name, from, to, reason, "transition");
         }
-        What::Refused(rejection) => {
+        EventKind::Refused(rejection) => {
             let reason = rejection.reason().as_str();
             tracing::trace!(target: "seawall", pattern, name, reason, "refused");
         }
-        What::Shadowed(rejection) => {
+        EventKind::Shadowed(rejection) => {
             let reason = rejection.reason().as_str();
             tracing::trace!(target: "seawall", pattern, name, reason, "would have been refused");
         }
-        What::Retry { attempt, delay } => {
+        EventKind::Retry { attempt, delay } => {
             tracing::trace!(target: "seawall", pattern, name, attempt, ?delay, "retry");
         }
-        What::Hedged { attempt, delay } => {
+        EventKind::Hedged { attempt, delay } => {
             tracing::trace!(target: "seawall", pattern, name, attempt, ?delay, "hedged");
         }
-        What::BudgetExhausted => {
+        EventKind::BudgetExhausted => {
             tracing::trace!(target: "seawall", pattern, name, "budget exhausted");
         }
-        What::Abandoned => {
+        EventKind::Abandoned => {
             tracing::trace!(target: "seawall", pattern, name, "abandoned");
         }
     }
@@ -44,4 +44,4 @@ pub(crate) const fn enabled() -> bool {
 }
 
 #[cfg(not(feature = "tracing"))]
-pub(crate) const fn event(_: &'static str, _: Name, _: &What) {}
+pub(crate) const fn event(_: &'static str, _: InstanceName, _: &EventKind) {}

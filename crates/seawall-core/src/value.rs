@@ -106,9 +106,9 @@ impl Ratio {
 
 /// A count of at least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Count(NonZeroU32);
+pub struct NonZeroCount(NonZeroU32);
 
-impl Count {
+impl NonZeroCount {
     /// One.
     pub const ONE: Self = Self(NonZeroU32::MIN);
 
@@ -131,9 +131,9 @@ impl Count {
 
 /// A duration longer than zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Positive(Duration);
+pub struct NonZeroDuration(Duration);
 
-impl Positive {
+impl NonZeroDuration {
     /// Takes a duration longer than zero; [`Duration::MAX`] is accepted and means "for ever".
     ///
     /// # Errors
@@ -168,14 +168,14 @@ impl From<Ratio> for f64 {
     }
 }
 
-impl From<Count> for u32 {
-    fn from(count: Count) -> Self {
+impl From<NonZeroCount> for u32 {
+    fn from(count: NonZeroCount) -> Self {
         count.get()
     }
 }
 
-impl From<Positive> for Duration {
-    fn from(duration: Positive) -> Self {
+impl From<NonZeroDuration> for Duration {
+    fn from(duration: NonZeroDuration) -> Self {
         duration.get()
     }
 }
@@ -197,9 +197,15 @@ mod tests {
 
     #[test]
     fn zero_counts_and_durations_are_refused() {
-        assert_eq!(Count::new(0).unwrap_err().field(), "count");
-        assert_eq!(Count::new(1).unwrap(), Count::ONE);
-        assert_eq!(Positive::new(Duration::ZERO).unwrap_err().value(), "0s");
-        assert_eq!(Positive::new(Duration::MAX).unwrap().get(), Duration::MAX);
+        assert_eq!(NonZeroCount::new(0).unwrap_err().field(), "count");
+        assert_eq!(NonZeroCount::new(1).unwrap(), NonZeroCount::ONE);
+        assert_eq!(
+            NonZeroDuration::new(Duration::ZERO).unwrap_err().value(),
+            "0s"
+        );
+        assert_eq!(
+            NonZeroDuration::new(Duration::MAX).unwrap().get(),
+            Duration::MAX
+        );
     }
 }

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use http::Response;
 use pin_project_lite::pin_project;
-use seawall_core::{Error, Lift, Rejection};
+use seawall_core::{Error, Rejection, WrapError};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -48,12 +48,12 @@ impl<L> AnsweredGrpc<L> {
 
 impl<L, S> Layer<S> for AnsweredGrpc<L>
 where
-    L: Layer<Lift<S>>,
+    L: Layer<WrapError<S>>,
 {
     type Service = AnswerGrpc<L::Service>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        AnswerGrpc::new(self.layers.layer(Lift::new(inner)))
+        AnswerGrpc::new(self.layers.layer(WrapError::new(inner)))
     }
 }
 

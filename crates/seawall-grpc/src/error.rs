@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-use seawall_core::{Reason, Refusable, Rejection, find_rejection};
+use seawall_core::{Reason, Rejectable, Rejection, find_rejection};
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
@@ -17,7 +17,7 @@ use crate::pushback::RETRY_PUSHBACK_MS;
 /// code and metadata survive. The [`Rejection`] is the source of the status.
 ///
 /// ```
-/// use seawall_core::{Reason, Refusable, Rejection};
+/// use seawall_core::{Reason, Rejectable, Rejection};
 /// use seawall_grpc::GrpcError;
 /// use tonic::{Code, Status};
 ///
@@ -59,7 +59,7 @@ impl From<Rejection> for GrpcError {
     }
 }
 
-impl Refusable for GrpcError {
+impl Rejectable for GrpcError {
     fn rejection(&self) -> Option<&Rejection> {
         find_rejection(&self.0)
     }

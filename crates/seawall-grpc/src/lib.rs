@@ -8,15 +8,15 @@
 //!
 //! # Example
 //!
-//! A client: [`LiftGrpc`] goes right around the channel, the layers go around it, and a generated
+//! A client: [`WrapStatusLayer`] goes right around the channel, the layers go around it, and a generated
 //! client goes on top.
 //!
 //! ```
-//! use seawall_core::{Reason, Refusable, Rejection};
+//! use seawall_core::{Reason, Rejectable, Rejection};
 //! use seawall_grpc::GrpcError;
 //! use std::time::Duration;
 //!
-//! // What the generated client of a refused call makes of it:
+//! // EventKind the generated client of a refused call makes of it:
 //! let refused = Rejection::new(Reason::CircuitOpen, "quotes")
 //!     .with_retry_after(Duration::from_secs(2));
 //! let status = tonic::Status::from_error(GrpcError::from(refused).into());
@@ -32,7 +32,7 @@
 //! # What a result means
 //!
 //! [`GrpcClassifier`] judges by the status in the *head* of an answer and by errors. A stream says
-//! in its trailers how it ended; with [`UntilTrailers`] as a layer's hold, the call is not over
+//! in its trailers how it ended; with [`CompleteOnTrailers`] as a layer's hold, the call is not over
 //! and its place not free before that.
 //!
 //! # Deadlines
@@ -48,20 +48,20 @@
 mod answered;
 mod classify;
 mod error;
-mod lift;
 mod pushback;
 mod timeout;
 mod trailers;
+mod wrap_status;
 
 pub use answered::{AnswerGrpc, AnswerGrpcFuture, AnsweredGrpc};
 pub use classify::{GrpcClassifier, GrpcFailure, outcome_of};
 pub use error::{GrpcError, code_of, status_of};
-pub use lift::{LiftGrpc, LiftGrpcFuture, LiftedGrpc};
 pub use pushback::{Pushback, RETRY_PUSHBACK_MS};
 pub use timeout::{
     GRPC_TIMEOUT, GrpcTimeout, format_timeout, parse_timeout, read_grpc_timeout, write_grpc_timeout,
 };
-pub use trailers::{StatusBody, UntilTrailers};
+pub use trailers::{CompleteOnTrailers, StatusBody};
+pub use wrap_status::{WrapStatus, WrapStatusFuture, WrapStatusLayer};
 
 /// Compiles the example of the README.
 #[cfg(doctest)]

@@ -142,7 +142,9 @@ pub fn write_grpc_timeout() -> WriteDeadlineLayer<GrpcTimeout> {
 
 /// A layer that reads `grpc-timeout` into each request's deadline; `name` is whom its counter of
 /// ignored headers belongs to.
-pub fn read_grpc_timeout(name: impl Into<seawall_core::Name>) -> ReadDeadlineLayer<GrpcTimeout> {
+pub fn read_grpc_timeout(
+    name: impl Into<seawall_core::InstanceName>,
+) -> ReadDeadlineLayer<GrpcTimeout> {
     ReadDeadlineLayer::new(name).header(GrpcTimeout)
 }
 

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use http::{HeaderMap, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use seawall_core::{FailureKind, Hold, Outcome, Settle};
+use seawall_core::{Complete, FailureKind, Outcome, TrackCompletion};
 use tonic::Code;
 
 use crate::Pushback;
@@ -27,30 +27,35 @@ use crate::classify::by_code;
 ///
 /// ```
 /// use http::Response;
-/// use seawall_core::{Hold, Outcome, Settle};
-/// use seawall_grpc::UntilTrailers;
+/// use seawall_core::{TrackCompletion, Outcome, Complete};
+/// use seawall_grpc::CompleteOnTrailers;
 ///
 /// struct Print;
-/// impl Settle for Print {
-///     fn settle(self, outcome: Outcome) { println!("{outcome:?}") }
+/// impl Complete for Print {
+///     fn complete(self, outcome: Outcome) { println!("{outcome:?}") }
 /// }
 /// let error = tonic::Status::internal("bug").into_http::<tonic::body::Body>();
 /// // Prints the outcome that the classifier gave: there are no trailers to wait for.
-/// let held = UntilTrailers.hold(Print, Outcome::Ignored, error);
+/// let held = CompleteOnTrailers.track_completion(Print, Outcome::Ignored, error);
 /// assert!(!held.body().is_held());
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct UntilTrailers;
+pub struct CompleteOnTrailers;
 
-impl<G: Settle, B: Body> Hold<G, Response<B>> for UntilTrailers {
+impl<G: Complete, B: Body> TrackCompletion<G, Response<B>> for CompleteOnTrailers {
     type Response = Response<StatusBody<B, G>>;
 
-    fn hold(&self, guard: G, outcome: Outcome, response: Response<B>) -> Self::Response {
+    fn track_completion(
+        &self,
+        guard: G,
+        outcome: Outcome,
+        response: Response<B>,
+    ) -> Self::Response {
         // A status in the head is final; a proxy's empty answer has nothing more to say either.
         let over = response.headers().contains_key("grpc-status");
         response.map(|body| {
             let guard = if over || body.is_end_stream() {
-                guard.settle(outcome);
+                guard.complete(outcome);
                 None
             } else {
                 Some(guard)
@@ -64,8 +69,8 @@ impl<G: Settle, B: Body> Hold<G, Response<B>> for UntilTrailers {
 }
 
 pin_project! {
-    /// A body that settles a guard by the status in its trailers; see [`UntilTrailers`].
-    pub struct StatusBody<B, G: Settle> {
+    /// A body that settles a guard by the status in its trailers; see [`CompleteOnTrailers`].
+    pub struct StatusBody<B, G: Complete> {
         #[pin]
         inner: B,
         guard: Guard<G>,
@@ -73,33 +78,33 @@ pin_project! {
 }
 
 /// A guard and the verdict on the head; dropped, it is settled by that verdict.
-struct Guard<G: Settle> {
+struct Guard<G: Complete> {
     guard: Option<G>,
     outcome: Outcome,
 }
 
-impl<G: Settle> Guard<G> {
-    fn settle(&mut self, outcome: Outcome) {
+impl<G: Complete> Guard<G> {
+    fn complete(&mut self, outcome: Outcome) {
         if let Some(guard) = self.guard.take() {
-            guard.settle(outcome);
+            guard.complete(outcome);
         }
     }
 }
 
-impl<G: Settle> Drop for Guard<G> {
+impl<G: Complete> Drop for Guard<G> {
     fn drop(&mut self) {
-        self.settle(self.outcome);
+        self.complete(self.outcome);
     }
 }
 
-impl<B, G: Settle> StatusBody<B, G> {
+impl<B, G: Complete> StatusBody<B, G> {
     /// Whether the guard is still held.
     pub const fn is_held(&self) -> bool {
         self.guard.guard.is_some()
     }
 }
 
-impl<B: Body, G: Settle> Body for StatusBody<B, G> {
+impl<B: Body, G: Complete> Body for StatusBody<B, G> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -119,7 +124,7 @@ impl<B: Body, G: Settle> Body for StatusBody<B, G> {
             Some(Err(_)) | None => Some(broken(head)),
         };
         if let Some(outcome) = settled {
-            this.guard.settle(outcome);
+            this.guard.complete(outcome);
         }
         Poll::Ready(frame)
     }
@@ -148,7 +153,7 @@ const fn broken(head: Outcome) -> Outcome {
     }
 }
 
-impl<B: Default, G: Settle> Default for StatusBody<B, G> {
+impl<B: Default, G: Complete> Default for StatusBody<B, G> {
     /// A body without a guard, so that a refusal can be answered where this type is expected.
     fn default() -> Self {
         Self {
@@ -161,7 +166,7 @@ impl<B: Default, G: Settle> Default for StatusBody<B, G> {
     }
 }
 
-impl<B: fmt::Debug, G: Settle> fmt::Debug for StatusBody<B, G> {
+impl<B: fmt::Debug, G: Complete> fmt::Debug for StatusBody<B, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StatusBody")
             .field("inner", &self.inner)
@@ -185,8 +190,8 @@ mod tests {
 
     struct Note(Seen);
 
-    impl Settle for Note {
-        fn settle(self, outcome: Outcome) {
+    impl Complete for Note {
+        fn complete(self, outcome: Outcome) {
             self.0.borrow_mut().push(outcome);
         }
     }
@@ -223,8 +228,8 @@ mod tests {
         let seen = Seen::default();
         let guard = Note(Rc::clone(&seen));
         let stream = Stream(frames.iter().copied().collect());
-        let mut body = UntilTrailers
-            .hold(guard, head, Response::new(stream))
+        let mut body = CompleteOnTrailers
+            .track_completion(guard, head, Response::new(stream))
             .into_body();
         assert!(body.is_held());
         for _ in 0..read {
@@ -268,7 +273,7 @@ mod tests {
         let seen = Seen::default();
         let guard = Note(Rc::clone(&seen));
         let answer = tonic::Status::internal("bug").into_http::<tonic::body::Body>();
-        let held = UntilTrailers.hold(guard, Outcome::Unknown, answer);
+        let held = CompleteOnTrailers.track_completion(guard, Outcome::Unknown, answer);
         assert!(!held.body().is_held());
         assert_eq!(seen.take(), [Outcome::Unknown]);
     }

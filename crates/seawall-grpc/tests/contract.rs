@@ -1,7 +1,7 @@
 //! The contract of a layer, kept by the two that this crate has.
 
 use http::Response;
-use seawall_grpc::{AnsweredGrpc, LiftGrpc, LiftedGrpc};
+use seawall_grpc::{AnsweredGrpc, WrapStatus, WrapStatusLayer};
 use seawall_testkit::contract::Mock;
 use tower::layer::util::Identity;
 use tower::util::{MapErr, MapResponse};
@@ -44,8 +44,8 @@ mod answered {
 mod lifted {
     use super::*;
 
-    fn subject(inner: Mock) -> MapErr<LiftedGrpc<Mock>, fn(seawall_grpc::GrpcError) -> BoxError> {
-        MapErr::new(LiftGrpc.layer(inner), |error| Box::new(error))
+    fn subject(inner: Mock) -> MapErr<WrapStatus<Mock>, fn(seawall_grpc::GrpcError) -> BoxError> {
+        MapErr::new(WrapStatusLayer.layer(inner), |error| Box::new(error))
     }
 
     // It changes the error on purpose, and its future is one that the caller drops.

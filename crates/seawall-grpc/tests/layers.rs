@@ -8,8 +8,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use http::{Request, Response};
-use seawall_core::{Error, Reason, Refusable, Rejection};
-use seawall_grpc::{AnswerGrpc, AnsweredGrpc, GrpcError, LiftGrpc, LiftedGrpc, Pushback};
+use seawall_core::{Error, Reason, Rejectable, Rejection};
+use seawall_grpc::{AnswerGrpc, AnsweredGrpc, GrpcError, Pushback, WrapStatus, WrapStatusLayer};
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use tonic::{Code, Status};
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
@@ -21,7 +21,7 @@ struct Shut<S>(S, Reason);
 impl<S, Req> Service<Req> for Shut<S>
 where
     S: Service<Req>,
-    S::Error: Refusable,
+    S::Error: Rejectable,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -113,7 +113,7 @@ async fn a_refusal_of_readiness_is_answered_without_a_call() {
 async fn a_clients_stack_refuses_with_a_status_that_the_generated_client_keeps() {
     let channel =
         service_fn(|_: Request<Body>| ready(Err::<Response<Body>, BoxError>("no".into())));
-    let stack = ShutLayer(Reason::CircuitOpen).layer(LiftGrpc.layer(channel));
+    let stack = ShutLayer(Reason::CircuitOpen).layer(WrapStatusLayer.layer(channel));
     let error: GrpcError = stack
         .oneshot(Request::new(Body::default()))
         .await
@@ -128,7 +128,11 @@ async fn a_clients_stack_refuses_with_a_status_that_the_generated_client_keeps()
 async fn lifting_keeps_statuses_refusals_and_sources() {
     let lifted = |error: fn() -> BoxError| async move {
         let channel = service_fn(move |()| ready(Err::<(), _>(error())));
-        LiftGrpc.layer(channel).oneshot(()).await.unwrap_err()
+        WrapStatusLayer
+            .layer(channel)
+            .oneshot(())
+            .await
+            .unwrap_err()
     };
     let status = lifted(|| Status::aborted("again").into()).await;
     assert_eq!(
@@ -155,7 +159,7 @@ fn answers_that_pass_allocate_nothing() {
     let inner = service_fn(|answer: Response<()>| ready(Ok::<_, Error<Infallible>>(answer)));
     let mut server = AnswerGrpc::new(inner);
     let inner = service_fn(|answer: Response<()>| ready(Ok::<_, Status>(answer)));
-    let mut client = LiftGrpc.layer(inner);
+    let mut client = WrapStatusLayer.layer(inner);
     let mut cx = Context::from_waker(Waker::noop());
     let mut answer = Some(Response::new(()));
     let counted = seawall_testkit::alloc::count(|| {
@@ -177,5 +181,5 @@ fn answers_that_pass_allocate_nothing() {
 assert_impl_all!(GrpcError: Send, Sync, std::error::Error);
 assert_impl_all!(AnsweredGrpc<()>: Send, Sync, Copy);
 assert_impl_all!(AnswerGrpc<()>: Send, Sync, Clone, Unpin);
-assert_impl_all!(LiftedGrpc<()>: Send, Sync, Clone, Unpin);
-assert_not_impl_any!(LiftedGrpc<std::rc::Rc<()>>: Send, Sync);
+assert_impl_all!(WrapStatus<()>: Send, Sync, Clone, Unpin);
+assert_not_impl_any!(WrapStatus<std::rc::Rc<()>>: Send, Sync);

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use seawall_core::{Name, Observer, What};
+use seawall_core::{EventKind, EventSource, InstanceName};
 use tokio::time::Instant;
 
 use crate::threshold::{Threshold, Verdict};
@@ -19,9 +19,9 @@ use crate::{CheckConfig, CheckReport, Finding, Status};
 type Running = Pin<Box<dyn Future<Output = Finding> + Send>>;
 
 pub(crate) struct Check {
-    name: Name,
+    name: InstanceName,
     config: CheckConfig,
-    observer: Observer,
+    observer: EventSource,
     begin: Box<dyn Fn() -> Running + Send + Sync>,
     state: Mutex<State>,
     /// Set under the lock of the state, so that nothing is recorded after it.
@@ -60,7 +60,12 @@ impl State {
 }
 
 impl Check {
-    pub(crate) fn new<F, Fut>(monitor: Name, name: Name, config: CheckConfig, check: F) -> Self
+    pub(crate) fn new<F, Fut>(
+        monitor: InstanceName,
+        name: InstanceName,
+        config: CheckConfig,
+        check: F,
+    ) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output: Into<Finding>> + Send + 'static,
@@ -68,7 +73,7 @@ impl Check {
         Self {
             name,
             config,
-            observer: Observer::new("health_check", format!("{monitor}.{name}")),
+            observer: EventSource::new("health_check", format!("{monitor}.{name}")),
             begin: Box::new(move || {
                 let check = check();
                 Box::pin(async move { check.await.into() })
@@ -78,7 +83,7 @@ impl Check {
         }
     }
 
-    pub(crate) const fn name(&self) -> Name {
+    pub(crate) const fn name(&self) -> InstanceName {
         self.name
     }
 
@@ -86,7 +91,7 @@ impl Check {
         &self.config
     }
 
-    pub(crate) const fn observer(&self) -> &Observer {
+    pub(crate) const fn observer(&self) -> &EventSource {
         &self.observer
     }
 
@@ -157,7 +162,7 @@ impl Check {
             changed
         };
         if let Some((from, to, reason)) = changed {
-            self.observer.tell(|| What::Transition {
+            self.observer.tell(|| EventKind::Transition {
                 from: from.as_str(),
                 to: to.as_str(),
                 reason,

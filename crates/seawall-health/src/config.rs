@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{Count, InvalidConfig, Positive, Ratio};
+use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration, Ratio};
 
 /// How deep a check looks, and so what it costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -356,12 +356,12 @@ impl HealthConfigBuilder {
 }
 
 fn positive(field: &'static str, value: Duration) -> Result<(), InvalidConfig> {
-    Positive::new(value).map_err(|e| e.in_field(field))?;
+    NonZeroDuration::new(value).map_err(|e| e.in_field(field))?;
     Ok(())
 }
 
 fn counted(field: &'static str, value: u32) -> Result<(), InvalidConfig> {
-    Count::new(value).map_err(|e| e.in_field(field))?;
+    NonZeroCount::new(value).map_err(|e| e.in_field(field))?;
     Ok(())
 }
 

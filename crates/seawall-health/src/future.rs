@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
-use seawall_core::{Classify, Hold, Refusable, Settle, judge};
+use seawall_core::{Classify, Complete, Rejectable, TrackCompletion, judge};
 
 use crate::ticket::Ticket;
 
@@ -52,9 +52,9 @@ impl<F, C, H> ResponseFuture<F, C, H> {
 impl<F, T, E, C, H> Future for ResponseFuture<F, C, H>
 where
     F: Future<Output = Result<T, E>>,
-    E: Refusable,
+    E: Rejectable,
     C: Classify<T, E>,
-    H: Hold<Ticket, T>,
+    H: TrackCompletion<Ticket, T>,
 {
     type Output = Result<H::Response, E>;
 
@@ -84,9 +84,9 @@ where
         };
         let outcome = judge(&classify, &result);
         Poll::Ready(match result {
-            Ok(response) => Ok(hold.hold(ticket, outcome, response)),
+            Ok(response) => Ok(hold.track_completion(ticket, outcome, response)),
             Err(error) => {
-                ticket.settle(outcome);
+                ticket.complete(outcome);
                 Err(error)
             }
         })

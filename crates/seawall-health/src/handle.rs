@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use seawall_core::Name;
+use seawall_core::InstanceName;
 use seawall_core::striped::Shared;
 use tokio::time::Instant;
 
@@ -57,7 +57,7 @@ impl HealthHandle {
     }
 
     /// The name of the layer.
-    pub fn name(&self) -> Name {
+    pub fn name(&self) -> InstanceName {
         self.common().observer.name()
     }
 

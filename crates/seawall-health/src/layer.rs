@@ -1,7 +1,7 @@
 //! The layer: owns what its services count into.
 
 use seawall_core::striped::{Shared, Stripes};
-use seawall_core::{Clock, ErrorIsFailure, Name, Observer, UntilAnswered};
+use seawall_core::{Clock, CompleteOnResponse, ErrorIsFailure, EventSource, InstanceName};
 use tower_layer::Layer;
 
 use crate::handle::HealthHandle;
@@ -31,7 +31,7 @@ use crate::{Health, HealthConfig};
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
-pub struct HealthLayer<C = ErrorIsFailure, H = UntilAnswered> {
+pub struct HealthLayer<C = ErrorIsFailure, H = CompleteOnResponse> {
     shared: Shared<Common, Stripe>,
     classify: C,
     hold: H,
@@ -39,16 +39,16 @@ pub struct HealthLayer<C = ErrorIsFailure, H = UntilAnswered> {
 
 impl HealthLayer {
     /// A layer that counts every error as a failure and every answer as a success.
-    pub fn new(name: impl Into<Name>, config: HealthConfig) -> Self {
+    pub fn new(name: impl Into<InstanceName>, config: HealthConfig) -> Self {
         let common = Common {
-            observer: Observer::new("health", name),
+            observer: EventSource::new("health", name),
             config,
             clock: Clock::start(),
         };
         Self {
             shared: Shared::new(common, Stripes::auto(), Stripe::new),
             classify: ErrorIsFailure,
-            hold: UntilAnswered,
+            hold: CompleteOnResponse,
         }
     }
 }
@@ -66,7 +66,7 @@ impl<C, H> HealthLayer<C, H> {
 
     /// Decides by `hold` when a call is over: with its answer, or later, with a body.
     #[must_use]
-    pub fn hold<I>(self, hold: I) -> HealthLayer<C, I> {
+    pub fn track_completion<I>(self, hold: I) -> HealthLayer<C, I> {
         HealthLayer {
             shared: self.shared,
             classify: self.classify,

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::task::{Context, Poll};
 
-use seawall_core::{AlreadyRegistered, Events, Name, Observer, What, deadline};
+use seawall_core::{AlreadyRegistered, EventKind, EventSource, Events, InstanceName, deadline};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -42,7 +42,7 @@ pub struct HealthMonitor {
 }
 
 pub(crate) struct Shared {
-    pub(crate) observer: Observer,
+    pub(crate) observer: EventSource,
     events: OnceLock<Events>,
     checks: RwLock<Vec<Arc<Check>>>,
     /// The status of the whole as it was last told.
@@ -55,10 +55,10 @@ pub(crate) struct Shared {
 
 impl HealthMonitor {
     /// A monitor without checks; its status is unknown.
-    pub fn new(name: impl Into<Name>) -> Self {
+    pub fn new(name: impl Into<InstanceName>) -> Self {
         Self {
             shared: Arc::new(Shared {
-                observer: Observer::new("health_monitor", name),
+                observer: EventSource::new("health_monitor", name),
                 events: OnceLock::new(),
                 checks: RwLock::default(),
                 told: Mutex::default(),
@@ -69,7 +69,7 @@ impl HealthMonitor {
     }
 
     /// The name of the monitor.
-    pub fn name(&self) -> Name {
+    pub fn name(&self) -> InstanceName {
         self.shared.observer.name()
     }
 
@@ -85,7 +85,7 @@ impl HealthMonitor {
     /// [`AlreadyRegistered`] when there is a check of that name; it stays.
     pub fn register<F, Fut>(
         &self,
-        name: impl Into<Name>,
+        name: impl Into<InstanceName>,
         config: CheckConfig,
         check: F,
     ) -> Result<(), AlreadyRegistered>
@@ -286,7 +286,7 @@ impl Shared {
             (std::mem::replace(&mut *told, to), to)
         };
         if from != to {
-            self.observer.tell(|| What::Transition {
+            self.observer.tell(|| EventKind::Transition {
                 from: from.as_str(),
                 to: to.as_str(),
                 reason: "checks",

@@ -1,15 +1,15 @@
 //! What the registry sees of a layer and of a monitor.
 
-use seawall_core::{Command, Component, Events, Name, Sample, Unsupported, Value};
+use seawall_core::{Command, Events, InstanceHandle, InstanceName, Sample, Unsupported, Value};
 
 use crate::{HealthHandle, HealthMonitor};
 
-impl Component for HealthHandle {
+impl InstanceHandle for HealthHandle {
     fn pattern(&self) -> &'static str {
         "health"
     }
 
-    fn name(&self) -> Name {
+    fn name(&self) -> InstanceName {
         HealthHandle::name(self)
     }
 
@@ -71,12 +71,12 @@ impl Component for HealthHandle {
     }
 }
 
-impl Component for HealthMonitor {
+impl InstanceHandle for HealthMonitor {
     fn pattern(&self) -> &'static str {
         "health_monitor"
     }
 
-    fn name(&self) -> Name {
+    fn name(&self) -> InstanceName {
         HealthMonitor::name(self)
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::Name;
+use seawall_core::InstanceName;
 use tokio::time::Instant;
 
 use crate::{Depth, Status};
@@ -12,7 +12,7 @@ use crate::{Depth, Status};
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckReport {
     /// The check.
-    pub name: Name,
+    pub name: InstanceName,
     /// How deep it looks.
     pub depth: Depth,
     /// Whether the whole is unhealthy when this is.

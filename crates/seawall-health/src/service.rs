@@ -3,7 +3,7 @@
 use std::task::{Context, Poll};
 
 use seawall_core::striped::Anchor;
-use seawall_core::{Classify, ErrorIsFailure, Hold, Refusable, UntilAnswered};
+use seawall_core::{Classify, CompleteOnResponse, ErrorIsFailure, Rejectable, TrackCompletion};
 use tower_service::Service;
 
 use crate::ResponseFuture;
@@ -12,7 +12,7 @@ use crate::ticket::{Common, Stripe, Ticket};
 /// A service whose calls are observed; see [`HealthLayer`](crate::HealthLayer).
 // Nothing here is per instance: readiness is the inner service's, so `Clone` can be derived.
 #[derive(Clone, Debug)]
-pub struct Health<S, C = ErrorIsFailure, H = UntilAnswered> {
+pub struct Health<S, C = ErrorIsFailure, H = CompleteOnResponse> {
     inner: S,
     anchor: Anchor<Common, Stripe>,
     classify: C,
@@ -53,9 +53,9 @@ impl<S, C, H> Health<S, C, H> {
 impl<S, Req, C, H> Service<Req> for Health<S, C, H>
 where
     S: Service<Req>,
-    S::Error: Refusable,
+    S::Error: Rejectable,
     C: Classify<S::Response, S::Error> + Clone,
-    H: Hold<Ticket, S::Response> + Clone,
+    H: TrackCompletion<Ticket, S::Response> + Clone,
 {
     type Response = H::Response;
     type Error = S::Error;

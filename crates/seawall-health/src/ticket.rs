@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use seawall_core::striped::Local;
-use seawall_core::{Clock, Observer, Outcome, Settle, Vote, What, ns};
+use seawall_core::{Clock, Complete, EventKind, EventSource, Outcome, Vote, ns};
 use tokio::time::Instant;
 
 use crate::HealthConfig;
@@ -11,7 +11,7 @@ use crate::window::Window;
 
 #[derive(Debug)]
 pub(crate) struct Common {
-    pub(crate) observer: Observer,
+    pub(crate) observer: EventSource,
     pub(crate) config: HealthConfig,
     pub(crate) clock: Clock,
 }
@@ -65,8 +65,8 @@ impl Ticket {
     }
 }
 
-impl Settle for Ticket {
-    fn settle(mut self, outcome: Outcome) {
+impl Complete for Ticket {
+    fn complete(mut self, outcome: Outcome) {
         let Some(local) = self.local.take() else {
             return;
         };
@@ -93,7 +93,7 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         if let Some(local) = self.local.take() {
             local.stripe().abandoned.fetch_add(1, Ordering::Relaxed);
-            local.common().observer.tell(|| What::Abandoned);
+            local.common().observer.tell(|| EventKind::Abandoned);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use seawall_core::{Delivery, Error, Events, Registry, Subscription, What};
+use seawall_core::{Error, EventKind, Events, Received, Registry, Subscription};
 use seawall_health::{
     CheckConfig, CheckConfigBuilder, Depth, Finding, HealthConfig, HealthLayer, HealthMonitor,
     Monitoring, Status,
@@ -244,8 +244,8 @@ async fn a_run_that_began_before_a_reset_is_not_recorded() {
 fn is_silent(feed: &mut Subscription) -> bool {
     let mut silent = true;
     while let Some(delivery) = feed.try_next() {
-        if let Delivery::Event(event) = delivery {
-            silent &= !matches!(event.what, What::Transition { .. });
+        if let Received::Event(event) = delivery {
+            silent &= !matches!(event.what, EventKind::Transition { .. });
         }
     }
     silent

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seawall_core::{
-    Classify, Command, Component, Error, FailureKind, Hold, Outcome, Reason, Registry, Rejection,
-    Settle, Value,
+    Classify, Command, Complete, Error, FailureKind, InstanceHandle, Outcome, Reason, Registry,
+    Rejection, TrackCompletion, Value,
 };
 use seawall_health::{
     Health, HealthConfig, HealthHandle, HealthLayer, ResponseFuture, Status, Ticket,
@@ -165,16 +165,16 @@ async fn a_panic_below_or_in_the_classifier_poisons_nothing() {
 #[derive(Clone, Copy)]
 struct InAnswer;
 
-impl<T> Hold<Ticket, T> for InAnswer {
+impl<T> TrackCompletion<Ticket, T> for InAnswer {
     type Response = Ticket;
-    fn hold(&self, ticket: Ticket, _: Outcome, _: T) -> Ticket {
+    fn track_completion(&self, ticket: Ticket, _: Outcome, _: T) -> Ticket {
         ticket
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_held_call_is_counted_when_the_hold_ends() {
-    let layer = layer(1).hold(InAnswer);
+    let layer = layer(1).track_completion(InAnswer);
     let handle = layer.handle();
     let ticket = layer
         .layer(service_fn(upstream))
@@ -182,7 +182,7 @@ async fn a_held_call_is_counted_when_the_hold_ends() {
         .await
         .unwrap();
     assert_eq!(counts(&handle), (0, 0, 0));
-    ticket.settle(Outcome::Failure(FailureKind::Body));
+    ticket.complete(Outcome::Failure(FailureKind::Body));
     assert_eq!(counts(&handle), (1, 1, 0));
 }
 
@@ -202,7 +202,7 @@ async fn the_registry_reads_and_resets_it() {
     let component = registry.get("health", "laws").unwrap();
     component.control(Command::Reset).unwrap();
     assert_eq!(component.state(), "unknown");
-    assert!(component.control(Command::ForceOpen).is_err());
+    assert!(component.control(Command::Block).is_err());
 }
 
 #[test]
@@ -242,10 +242,10 @@ impl<T, E> Classify<T, E> for Counted {
     }
 }
 
-impl<T> Hold<Ticket, T> for Counted {
+impl<T> TrackCompletion<Ticket, T> for Counted {
     type Response = T;
-    fn hold(&self, ticket: Ticket, outcome: Outcome, response: T) -> T {
-        ticket.settle(outcome);
+    fn track_completion(&self, ticket: Ticket, outcome: Outcome, response: T) -> T {
+        ticket.complete(outcome);
         response
     }
 }
@@ -257,7 +257,7 @@ async fn a_future_that_has_answered_holds_nothing() {
     let (classify, hold) = (Counted(Arc::default()), Counted(Arc::default()));
     let layer = HealthLayer::new("holds", HealthConfig::default())
         .classify(classify.clone())
-        .hold(hold.clone());
+        .track_completion(hold.clone());
     let mut service = layer.layer(service_fn(upstream));
     let copies = || (Arc::strong_count(&classify.0), Arc::strong_count(&hold.0));
     let before = copies();

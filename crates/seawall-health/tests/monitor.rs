@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use seawall_core::{Command, Component, Delivery, Error, Events, Registry, Subscription, What};
+use seawall_core::{
+    Command, Error, EventKind, Events, InstanceHandle, Received, Registry, Subscription,
+};
 use seawall_health::{
     CheckConfig, CheckConfigBuilder, Depth, Finding, HealthConfig, HealthLayer, HealthMonitor,
     Status,
@@ -294,8 +296,8 @@ async fn an_older_run_does_not_overwrite_a_newer_one() {
 
 fn transitions(feed: &mut Subscription) -> Vec<(String, &'static str, &'static str)> {
     let mut seen = Vec::new();
-    while let Some(Delivery::Event(event)) = feed.try_next() {
-        if let What::Transition { from, to, .. } = event.what {
+    while let Some(Received::Event(event)) = feed.try_next() {
+        if let EventKind::Transition { from, to, .. } = event.what {
             seen.push((format!("{}/{}", event.pattern, event.name), from, to));
         }
     }

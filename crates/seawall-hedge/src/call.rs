@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use seawall_core::{
-    Classify, CopyRequest, Meta, Outcome, Reason, Refusable, Rejection, Replay, Sent, What,
-    deadline, judge,
+    Classify, CopyRequest, EventKind, Outcome, Reason, Rejectable, Rejection, Replay, RequestMeta,
+    Sent, deadline, judge,
 };
 use tokio::time::Instant;
 use tower_service::Service;
@@ -46,7 +46,7 @@ where
     pub(crate) const fn new(
         common: CommonLocal<S, C, D, P>,
         copy: Option<Req>,
-        meta: &Meta,
+        meta: &RequestMeta,
     ) -> Self {
         Self {
             common,
@@ -78,7 +78,7 @@ where
     #[inline]
     pub(crate) fn judge(&self, answer: &Answer<S, Req>) -> Verdict
     where
-        S::Error: Refusable,
+        S::Error: Rejectable,
         C: Classify<S::Response, S::Error>,
     {
         Verdict {
@@ -106,7 +106,7 @@ where
     #[inline]
     pub(crate) fn answered_alone(&mut self, answer: &Answer<S, Req>)
     where
-        S::Error: Refusable,
+        S::Error: Rejectable,
         C: Classify<S::Response, S::Error>,
     {
         let verdict = self.judge(answer);
@@ -197,7 +197,7 @@ where
         };
         let Some(paid) = Paid::withdraw(core.purse.budget.as_ref()) else {
             counters.skipped(Skip::Budget);
-            core.ledger.observer.tell(|| What::BudgetExhausted);
+            core.ledger.observer.tell(|| EventKind::BudgetExhausted);
             return;
         };
         let extra = Extra::new(common.spare(), request, paid);
@@ -209,7 +209,7 @@ where
         self.copy = held;
         counters.fired();
         let (attempt, started) = (nth.saturating_add(1), self.started);
-        core.ledger.observer.tell(|| What::Hedged {
+        core.ledger.observer.tell(|| EventKind::Hedged {
             attempt,
             delay: started.map_or(Duration::ZERO, |started| {
                 Instant::now().saturating_duration_since(started)
@@ -280,7 +280,7 @@ where
     /// No attempt has a good answer: the first one's is the answer of the call.
     pub(crate) fn all_failed(&mut self) -> Option<Answer<S, Req>>
     where
-        S::Error: Refusable,
+        S::Error: Rejectable,
         C: Classify<S::Response, S::Error>,
     {
         let race = self.race.as_mut()?;
@@ -305,7 +305,7 @@ where
             None => {
                 let unknown = observer.rejection(Reason::OutcomeUnknown);
                 let told = unknown.with_sent(Sent::Maybe);
-                observer.tell(|| What::Refused(told));
+                observer.tell(|| EventKind::Refused(told));
                 Some(told)
             }
         }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
-use seawall_core::{Classify, CopyRequest, Meta, Refusable};
+use seawall_core::{Classify, CopyRequest, Rejectable, RequestMeta};
 use tokio::task::coop;
 use tokio::time::{Sleep, sleep_until};
 use tower_service::Service;
@@ -47,7 +47,7 @@ where
         first: S::Future,
         common: CommonLocal<S, C, D, P>,
         copy: Option<Req>,
-        meta: Meta,
+        meta: RequestMeta,
     ) -> Self {
         Self {
             first: Some(first),
@@ -60,7 +60,7 @@ where
 impl<S, Req, C, D, P> Future for ResponseFuture<S, Req, C, D, P>
 where
     S: Service<Req> + Clone,
-    S::Error: Refusable,
+    S::Error: Rejectable,
     C: Classify<S::Response, S::Error>,
     P: CopyRequest<Req>,
 {
@@ -130,7 +130,7 @@ fn race<S, Req, C, D, P>(
 ) -> Poll<Answer<S, Req>>
 where
     S: Service<Req> + Clone,
-    S::Error: Refusable,
+    S::Error: Rejectable,
     C: Classify<S::Response, S::Error>,
     P: CopyRequest<Req>,
 {
@@ -181,7 +181,7 @@ fn extras<S, Req, C, D, P>(
 ) -> Option<Answer<S, Req>>
 where
     S: Service<Req>,
-    S::Error: Refusable,
+    S::Error: Rejectable,
     C: Classify<S::Response, S::Error>,
 {
     let mut index = from;

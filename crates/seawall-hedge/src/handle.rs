@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seawall_core::{
-    Budget, Command, Component, Events, Name, Quantile, Sample, Unsupported, Value,
+    Budget, Command, Events, InstanceHandle, InstanceName, Quantile, Sample, Unsupported, Value,
 };
 
 use crate::HedgeConfig;
@@ -99,12 +99,12 @@ impl HedgeHandle {
     }
 }
 
-impl Component for HedgeHandle {
+impl InstanceHandle for HedgeHandle {
     fn pattern(&self) -> &'static str {
         "hedge"
     }
 
-    fn name(&self) -> Name {
+    fn name(&self) -> InstanceName {
         self.ledger.observer.name()
     }
 

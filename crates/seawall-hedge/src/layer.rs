@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use seawall_core::striped::{Anchor, Local, Shared};
-use seawall_core::{Budget, BudgetConfig, CloneRequest, ErrorIsFailure, Name, Undescribed};
+use seawall_core::{Budget, BudgetConfig, CloneRequest, DefaultMeta, ErrorIsFailure, InstanceName};
 use tower_layer::Layer;
 
 use crate::observe::{Counters, Ledger};
@@ -20,21 +20,21 @@ use crate::{Hedge, HedgeConfig, HedgeHandle};
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 /// use std::time::Duration;
-/// use seawall_core::{Always, LiftLayer, Meta, Replay};
+/// use seawall_core::{ConstMeta, WrapErrorLayer, RequestMeta, Replay};
 /// use seawall_hedge::{HedgeConfig, HedgeLayer};
 /// use tower::{Service, ServiceBuilder, service_fn};
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let config = HedgeConfig::builder().after(Duration::from_millis(50)).build()?;
-/// let hedge = HedgeLayer::new("polygon", config).describe(Always(Meta::new(Replay::Safe)));
+/// let hedge = HedgeLayer::new("polygon", config).describe(ConstMeta(RequestMeta::new(Replay::Safe)));
 /// let handle = hedge.handle();
 ///
 /// // The first attempt hangs, the second takes 10 ms.
 /// let slow = Arc::new(AtomicU64::new(60_000));
 /// let mut client = ServiceBuilder::new()
 ///     .layer(hedge)
-///     .layer(LiftLayer)
+///     .layer(WrapErrorLayer)
 ///     .service(service_fn(move |symbol: &'static str| {
 ///         let wait = Duration::from_millis(slow.swap(10, Relaxed));
 ///         async move {
@@ -49,7 +49,7 @@ use crate::{Hedge, HedgeConfig, HedgeHandle};
 /// assert_eq!((handle.fired(), handle.won()), (1, 1));
 /// # Ok(()) }
 /// ```
-pub struct HedgeLayer<C = ErrorIsFailure, D = Undescribed, P = CloneRequest> {
+pub struct HedgeLayer<C = ErrorIsFailure, D = DefaultMeta, P = CloneRequest> {
     core: Core,
     classify: C,
     describe: D,
@@ -101,7 +101,7 @@ impl HedgeLayer {
     /// needs, and stops the hedging of everything when everything is slow.
     ///
     /// Without [`describe`](Self::describe) no request is known to be safe, and none is hedged.
-    pub fn new(name: impl Into<Name>, config: HedgeConfig) -> Self {
+    pub fn new(name: impl Into<InstanceName>, config: HedgeConfig) -> Self {
         Self {
             core: Core {
                 purse: Purse {
@@ -115,7 +115,7 @@ impl HedgeLayer {
                 ledger: Ledger::new(name.into(), config),
             },
             classify: ErrorIsFailure,
-            describe: Undescribed,
+            describe: DefaultMeta,
             copy: CloneRequest,
         }
     }

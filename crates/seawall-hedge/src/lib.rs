@@ -16,26 +16,26 @@
 //! use std::sync::Arc;
 //! use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 //! use std::time::Duration;
-//! use seawall_core::{LiftLayer, Meta, Replay};
+//! use seawall_core::{WrapErrorLayer, RequestMeta, Replay};
 //! use seawall_hedge::{HedgeConfig, HedgeLayer};
 //! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 //!
-//! fn describe(request: &&str) -> Meta {
-//!     Meta::new(if request.starts_with("GET") { Replay::Safe } else { Replay::Never })
+//! fn describe(request: &&str) -> RequestMeta {
+//!     RequestMeta::new(if request.starts_with("GET") { Replay::Safe } else { Replay::Never })
 //! }
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // After the 95th percentile of the last minute; until that is known, after 100 ms.
 //! let config = HedgeConfig::builder().until_learned(Duration::from_millis(100)).build()?;
-//! let hedge = HedgeLayer::new("alpaca", config).describe(describe as fn(&&str) -> Meta);
+//! let hedge = HedgeLayer::new("alpaca", config).describe(describe as fn(&&str) -> RequestMeta);
 //! let handle = hedge.handle();
 //!
 //! // Every other request hangs for a minute.
 //! let calls = Arc::new(AtomicU32::new(0));
 //! let mut client = ServiceBuilder::new()
 //!     .layer(hedge)
-//!     .layer(LiftLayer)
+//!     .layer(WrapErrorLayer)
 //!     .service(service_fn(move |_: &'static str| {
 //!         let hangs = calls.fetch_add(1, Relaxed) % 2 == 0;
 //!         async move {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use seawall_core::striped::Stripes;
-use seawall_core::{Name, Observer, Outcome, Quantile, Sample, Value};
+use seawall_core::{EventSource, InstanceName, Outcome, Quantile, Sample, Value};
 use tokio::time::Instant;
 
 use crate::HedgeConfig;
@@ -119,7 +119,7 @@ impl Counters {
 #[derive(Debug)]
 pub(crate) struct Ledger {
     pub(crate) config: HedgeConfig,
-    pub(crate) observer: Observer,
+    pub(crate) observer: EventSource,
     pub(crate) stripes: Stripes,
     pub(crate) counters: Box<[Arc<Counters>]>,
     /// Where the delay is learned.
@@ -127,12 +127,12 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(name: Name, config: HedgeConfig) -> Arc<Self> {
+    pub(crate) fn new(name: InstanceName, config: HedgeConfig) -> Arc<Self> {
         let stripes = Stripes::auto();
         Arc::new(Self {
             quantile: config.quantile().copied().map(Quantile::new),
             config,
-            observer: Observer::new("hedge", name),
+            observer: EventSource::new("hedge", name),
             stripes,
             counters: (0..stripes.get()).map(|_| Arc::default()).collect(),
         })

@@ -4,7 +4,8 @@ use std::fmt;
 use std::task::{Context, Poll};
 
 use seawall_core::{
-    Classify, CloneRequest, CopyRequest, Describe, ErrorIsFailure, Meta, Refusable, Undescribed,
+    Classify, CloneRequest, CopyRequest, DefaultMeta, Describe, ErrorIsFailure, Rejectable,
+    RequestMeta,
 };
 use tower_service::Service;
 
@@ -16,7 +17,7 @@ use crate::observe::Skip;
 ///
 /// A clone costs one reference count beside the clone of the inner service. Readiness is the
 /// inner service's own.
-pub struct Hedge<S, C = ErrorIsFailure, D = Undescribed, P = CloneRequest> {
+pub struct Hedge<S, C = ErrorIsFailure, D = DefaultMeta, P = CloneRequest> {
     inner: S,
     common: CommonAnchor<S, C, D, P>,
 }
@@ -46,7 +47,7 @@ impl<S, C, D, P> Hedge<S, C, D, P> {
 impl<S, C, D, P, Req> Service<Req> for Hedge<S, C, D, P>
 where
     S: Service<Req> + Clone,
-    S::Error: Refusable,
+    S::Error: Rejectable,
     C: Classify<S::Response, S::Error>,
     D: Describe<Req>,
     P: CopyRequest<Req>,
@@ -76,7 +77,7 @@ where
 #[inline]
 fn copy<S, C, D, P, Req>(
     common: &CommonLocal<S, C, D, P>,
-    meta: &Meta,
+    meta: &RequestMeta,
     request: &Req,
 ) -> Option<Req>
 where

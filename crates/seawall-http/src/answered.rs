@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::Response;
 use pin_project_lite::pin_project;
-use seawall_core::{Error, Lift, Rejection};
+use seawall_core::{Error, Rejection, WrapError};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -53,12 +53,12 @@ impl<L> Answered<L> {
 
 impl<L, S> Layer<S> for Answered<L>
 where
-    L: Layer<Lift<S>>,
+    L: Layer<WrapError<S>>,
 {
     type Service = Answer<L::Service>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Answer::new(self.layers.layer(Lift::new(inner)))
+        Answer::new(self.layers.layer(WrapError::new(inner)))
     }
 }
 

@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use seawall_bulkhead::connections::{
     ConnectFuture, ConnectionLimit, ConnectionLimitLayer, Limited,
 };
-use seawall_core::{Describe, Refusable, Undescribed};
+use seawall_core::{DefaultMeta, Describe, Rejectable};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -28,7 +28,7 @@ use tower_service::Service;
 /// use hyper_util::client::legacy::connect::HttpConnector;
 /// use hyper_util::rt::TokioExecutor;
 /// use seawall_bulkhead::connections::{ConnectionLimitConfig, ConnectionLimitLayer};
-/// use seawall_core::LiftLayer;
+/// use seawall_core::WrapErrorLayer;
 /// use seawall_http::LimitConnections;
 /// use tower::ServiceBuilder;
 ///
@@ -38,7 +38,7 @@ use tower_service::Service;
 /// let handle = limit.handle();
 /// let connector = ServiceBuilder::new()
 ///     .layer(LimitConnections::new(limit))
-///     .layer(LiftLayer)
+///     .layer(WrapErrorLayer)
 ///     .service(HttpConnector::new());
 /// let client: Client<_, Empty<bytes::Bytes>> =
 ///     Client::builder(TokioExecutor::new()).build(connector);
@@ -46,7 +46,7 @@ use tower_service::Service;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
-pub struct LimitConnections<D = Undescribed> {
+pub struct LimitConnections<D = DefaultMeta> {
     limit: ConnectionLimitLayer<D>,
 }
 
@@ -69,7 +69,7 @@ impl<S, D: Clone> Layer<S> for LimitConnections<D> {
 
 /// A connector whose connections have places; made by [`LimitConnections`].
 #[derive(Clone)]
-pub struct LimitedConnector<S, D = Undescribed> {
+pub struct LimitedConnector<S, D = DefaultMeta> {
     limit: ConnectionLimit<S, D>,
 }
 
@@ -83,7 +83,7 @@ impl<S, D> LimitedConnector<S, D> {
 impl<S, D, Target> Service<Target> for LimitedConnector<S, D>
 where
     S: Service<Target> + Clone,
-    S::Error: Refusable,
+    S::Error: Rejectable,
     D: Describe<Target>,
 {
     type Response = LimitedConnection<S::Response>;
@@ -128,7 +128,7 @@ pin_project! {
 impl<S, Target> Future for LimitedConnecting<S, Target>
 where
     S: Service<Target> + Clone,
-    S::Error: Refusable,
+    S::Error: Rejectable,
 {
     type Output = Result<LimitedConnection<S::Response>, S::Error>;
 

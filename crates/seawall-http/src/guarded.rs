@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use seawall_core::{FailureKind, Hold, Outcome, Settle};
+use seawall_core::{Complete, FailureKind, Outcome, TrackCompletion};
 
 /// Ends the hold of a call (a bulkhead's place, a breaker's ticket) with the response's *body*.
 ///
@@ -29,33 +29,38 @@ use seawall_core::{FailureKind, Hold, Outcome, Settle};
 /// ```
 /// use http::Response;
 /// use http_body_util::{BodyExt, Full};
-/// use seawall_core::{Hold, Outcome, Settle};
-/// use seawall_http::UntilBodyEnd;
+/// use seawall_core::{TrackCompletion, Outcome, Complete};
+/// use seawall_http::CompleteOnBodyEnd;
 ///
 /// struct Print;
-/// impl Settle for Print {
-///     fn settle(self, outcome: Outcome) { println!("{outcome:?}") }
+/// impl Complete for Print {
+///     fn complete(self, outcome: Outcome) { println!("{outcome:?}") }
 /// }
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// let answer = Response::new(Full::<bytes::Bytes>::from("{}"));
-/// let answer = UntilBodyEnd.hold(Print, Outcome::Success, answer);
+/// let answer = CompleteOnBodyEnd.track_completion(Print, Outcome::Success, answer);
 /// answer.into_body().collect().await.unwrap(); // prints "Success"
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct UntilBodyEnd;
+pub struct CompleteOnBodyEnd;
 
-impl<G: Settle, B: Body> Hold<G, Response<B>> for UntilBodyEnd {
+impl<G: Complete, B: Body> TrackCompletion<G, Response<B>> for CompleteOnBodyEnd {
     type Response = Response<GuardedBody<B, G>>;
 
-    fn hold(&self, guard: G, outcome: Outcome, response: Response<B>) -> Self::Response {
+    fn track_completion(
+        &self,
+        guard: G,
+        outcome: Outcome,
+        response: Response<B>,
+    ) -> Self::Response {
         response.map(|body| GuardedBody::new(body, guard, outcome))
     }
 }
 
 pin_project! {
-    /// A body that settles a guard when it ends; see [`UntilBodyEnd`].
-    pub struct GuardedBody<B, G: Settle> {
+    /// A body that settles a guard when it ends; see [`CompleteOnBodyEnd`].
+    pub struct GuardedBody<B, G: Complete> {
         #[pin]
         inner: B,
         guard: Guard<G>,
@@ -63,26 +68,26 @@ pin_project! {
 }
 
 /// A guard and the verdict on the head; dropped, it is settled by that verdict.
-struct Guard<G: Settle> {
+struct Guard<G: Complete> {
     guard: Option<G>,
     outcome: Outcome,
 }
 
-impl<G: Settle> Guard<G> {
-    fn settle(&mut self, outcome: Outcome) {
+impl<G: Complete> Guard<G> {
+    fn complete(&mut self, outcome: Outcome) {
         if let Some(guard) = self.guard.take() {
-            guard.settle(outcome);
+            guard.complete(outcome);
         }
     }
 }
 
-impl<G: Settle> Drop for Guard<G> {
+impl<G: Complete> Drop for Guard<G> {
     fn drop(&mut self) {
-        self.settle(self.outcome);
+        self.complete(self.outcome);
     }
 }
 
-impl<B: Body, G: Settle> GuardedBody<B, G> {
+impl<B: Body, G: Complete> GuardedBody<B, G> {
     /// Keeps `guard` until `inner` has ended and then settles it as `outcome`.
     pub fn new(inner: B, guard: G, outcome: Outcome) -> Self {
         let mut guard = Guard {
@@ -90,13 +95,13 @@ impl<B: Body, G: Settle> GuardedBody<B, G> {
             outcome,
         };
         if inner.is_end_stream() {
-            guard.settle(outcome);
+            guard.complete(outcome);
         }
         Self { inner, guard }
     }
 }
 
-impl<B, G: Settle> GuardedBody<B, G> {
+impl<B, G: Complete> GuardedBody<B, G> {
     /// Whether the guard is still held.
     pub const fn is_held(&self) -> bool {
         self.guard.guard.is_some()
@@ -108,7 +113,7 @@ impl<B, G: Settle> GuardedBody<B, G> {
     }
 }
 
-impl<B: Body, G: Settle> Body for GuardedBody<B, G> {
+impl<B: Body, G: Complete> Body for GuardedBody<B, G> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -122,8 +127,8 @@ impl<B: Body, G: Settle> Body for GuardedBody<B, G> {
         match &frame {
             // Readers that know the length do not ask for the end after the last frame.
             Some(Ok(_)) if !this.inner.is_end_stream() => {}
-            Some(Ok(_)) | None => this.guard.settle(head),
-            Some(Err(_)) => this.guard.settle(broken(head)),
+            Some(Ok(_)) | None => this.guard.complete(head),
+            Some(Err(_)) => this.guard.complete(broken(head)),
         }
         Poll::Ready(frame)
     }
@@ -147,7 +152,7 @@ const fn broken(head: Outcome) -> Outcome {
 }
 
 /// A body without a guard, so that a refusal can be answered where guarded bodies are expected.
-impl<B: From<Bytes>, G: Settle> From<Bytes> for GuardedBody<B, G> {
+impl<B: From<Bytes>, G: Complete> From<Bytes> for GuardedBody<B, G> {
     fn from(data: Bytes) -> Self {
         Self {
             inner: B::from(data),
@@ -159,7 +164,7 @@ impl<B: From<Bytes>, G: Settle> From<Bytes> for GuardedBody<B, G> {
     }
 }
 
-impl<B: Default, G: Settle> Default for GuardedBody<B, G> {
+impl<B: Default, G: Complete> Default for GuardedBody<B, G> {
     fn default() -> Self {
         Self {
             inner: B::default(),
@@ -171,7 +176,7 @@ impl<B: Default, G: Settle> Default for GuardedBody<B, G> {
     }
 }
 
-impl<B: fmt::Debug, G: Settle> fmt::Debug for GuardedBody<B, G> {
+impl<B: fmt::Debug, G: Complete> fmt::Debug for GuardedBody<B, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GuardedBody")
             .field("inner", &self.inner)

@@ -15,7 +15,7 @@
 //! | what does it say of limits, and of tokens? | [`RateLimitHeaders`], [`HttpFeedback`], and [`quota`] for token usage in bodies |
 //! | may this request be sent twice, what does it cost, when is it too late? | [`Routes`], [`RequestDeadline`] |
 //! | how is it copied? | [`copy_request`] with a [`ReplayBody`], [`copy_bytes_request`] |
-//! | when is the call over? | [`UntilBodyEnd`], [`GuardedBody`] |
+//! | when is the call over? | [`CompleteOnBodyEnd`], [`GuardedBody`] |
 //! | what if the body stalls? | [`BodyTimeoutLayer`] |
 //! | how long may it take, and how does the other side learn it? | [`RequestTimeout`], [`RequestDeadline`], [`WriteDeadlineLayer`], [`ReadDeadlineLayer`] |
 //! | how is a refusal answered in a server? | [`Answered`], [`respond`], [`status_of`] |
@@ -25,14 +25,14 @@
 //! ```
 //! use std::time::Duration;
 //! use http::{Method, Request, Response, StatusCode};
-//! use seawall_core::{Classify, Describe, Meta, Outcome, Priority, Replay};
+//! use seawall_core::{Classify, Describe, RequestMeta, Outcome, Priority, Replay};
 //! use seawall_http::{HttpClassifier, ReplayBody, Routes, copy_request};
 //!
 //! let classifier = HttpClassifier::new().ban_on(StatusCode::FORBIDDEN, Duration::from_secs(300));
 //! let routes = Routes::new().route(
 //!     Method::DELETE,
 //!     "/v2/orders/{id}",
-//!     Meta::new(Replay::Safe).with_priority(Priority::HIGH),
+//!     RequestMeta::new(Replay::Safe).with_priority(Priority::HIGH),
 //! )?;
 //!
 //! let cancel: Request<ReplayBody> = Request::delete("/v2/orders/7").body(().into()).unwrap();
@@ -85,7 +85,7 @@ pub use deadline::{
     ReadDeadlineLayer, RequestTimeout, WriteDeadline, WriteDeadlineLayer, deadline_of,
     read_deadline, request_timeout, write_deadline,
 };
-pub use guarded::{GuardedBody, UntilBodyEnd};
+pub use guarded::{CompleteOnBodyEnd, GuardedBody};
 pub use inspect::{InspectLayer, InspectedBody};
 pub use quota::{HttpFeedback, RateLimitHeaders, TokenEstimate, Usage};
 pub use replay::{DEFAULT_REPLAY_CAP, ReplayBody, ReplayError};

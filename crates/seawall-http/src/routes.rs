@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{Extensions, Method, Request};
-use seawall_core::{Describe, InvalidConfig, Key, Meta, Priority, Replay};
+use seawall_core::{Describe, InvalidConfig, PartitionKey, Priority, Replay, RequestMeta};
 use tokio::time::Instant;
 
 use crate::quota::TokenEstimate;
@@ -13,12 +13,14 @@ use crate::quota::TokenEstimate;
 pub struct RequestDeadline(pub Instant);
 
 /// Writes a deadline into the request's extensions, unless an earlier one is there; answers the
-/// earlier of the two, be it a [`RequestDeadline`] or in a whole [`Meta`].
+/// earlier of the two, be it a [`RequestDeadline`] or in a whole [`RequestMeta`].
 ///
 /// [`Routes`] reads it. It fits where a layer asks for a `fn(&mut Req, Instant) -> Instant`.
 pub fn stamp_deadline<B>(request: &mut Request<B>, at: Instant) -> Instant {
     let extensions = request.extensions_mut();
-    let described = extensions.get().and_then(|meta: &Meta| meta.deadline);
+    let described = extensions
+        .get()
+        .and_then(|meta: &RequestMeta| meta.deadline);
     let at = described.map_or(at, |own| own.min(at));
     match extensions.get() {
         Some(RequestDeadline(own)) if *own <= at => *own,
@@ -54,8 +56,8 @@ fn is_read(method: &Method) -> bool {
 /// described by its method: safe to send twice when the method [is idempotent](is_idempotent),
 /// never otherwise.
 ///
-/// What the caller put into the request's extensions wins: a whole [`Meta`], or one of
-/// [`Replay`], [`Priority`], [`Key`], [`TokenEstimate`], and [`RequestDeadline`] (of two deadlines
+/// What the caller put into the request's extensions wins: a whole [`RequestMeta`], or one of
+/// [`Replay`], [`Priority`], [`PartitionKey`], [`TokenEstimate`], and [`RequestDeadline`] (of two deadlines
 /// the earlier).
 ///
 /// A look-up allocates nothing and takes time by the number of routes, so put those first that
@@ -63,13 +65,13 @@ fn is_read(method: &Method) -> bool {
 ///
 /// ```
 /// use http::{Method, Request};
-/// use seawall_core::{Describe, Meta, Priority, Replay};
+/// use seawall_core::{Describe, RequestMeta, Priority, Replay};
 /// use seawall_http::Routes;
 ///
 /// let alpaca = Routes::new()
-///     .route(Method::DELETE, "/v2/orders/{id}", Meta::new(Replay::Safe).with_priority(Priority::HIGH))?
-///     .route(Method::PATCH, "/v2/orders/*", Meta::new(Replay::Never))?
-///     .any("/v2/stocks/**", Meta::new(Replay::Safe).with_cost(2))?;
+///     .route(Method::DELETE, "/v2/orders/{id}", RequestMeta::new(Replay::Safe).with_priority(Priority::HIGH))?
+///     .route(Method::PATCH, "/v2/orders/*", RequestMeta::new(Replay::Never))?
+///     .any("/v2/stocks/**", RequestMeta::new(Replay::Safe).with_cost(2))?;
 ///
 /// let cancel = Request::delete("https://api.alpaca.markets/v2/orders/7").body(()).unwrap();
 /// assert_eq!(alpaca.describe(&cancel).priority, Priority::HIGH);
@@ -89,7 +91,7 @@ struct Route {
     segments: Box<[Segment]>,
     /// Whether any rest of the path fits.
     open: bool,
-    meta: Meta,
+    meta: RequestMeta,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,7 +126,12 @@ impl Routes {
     ///
     /// [`InvalidConfig`] when `pattern` does not begin with `/`, has `**` before its last
     /// segment, or has a segment that mixes text with `*`, `{` or `}`.
-    pub fn route(self, method: Method, pattern: &str, meta: Meta) -> Result<Self, InvalidConfig> {
+    pub fn route(
+        self,
+        method: Method,
+        pattern: &str,
+        meta: RequestMeta,
+    ) -> Result<Self, InvalidConfig> {
         self.add(Some(method), pattern, meta)
     }
 
@@ -133,7 +140,7 @@ impl Routes {
     /// # Errors
     ///
     /// [`InvalidConfig`] as for [`Routes::route`].
-    pub fn any(self, pattern: &str, meta: Meta) -> Result<Self, InvalidConfig> {
+    pub fn any(self, pattern: &str, meta: RequestMeta) -> Result<Self, InvalidConfig> {
         self.add(None, pattern, meta)
     }
 
@@ -141,7 +148,7 @@ impl Routes {
         mut self,
         method: Option<Method>,
         pattern: &str,
-        meta: Meta,
+        meta: RequestMeta,
     ) -> Result<Self, InvalidConfig> {
         let (segments, open) = parse(pattern).ok_or_else(|| {
             InvalidConfig::new(
@@ -160,15 +167,15 @@ impl Routes {
     }
 
     /// What a request of that method and path is, its extensions aside.
-    pub fn look_up(&self, method: &Method, path: &str) -> Meta {
+    pub fn look_up(&self, method: &Method, path: &str) -> RequestMeta {
         self.table
             .iter()
             .find(|route| route.fits(method, path))
             .map_or_else(|| self.by_method(method), |route| route.meta)
     }
 
-    fn by_method(&self, method: &Method) -> Meta {
-        Meta::new(if (self.safe)(method) {
+    fn by_method(&self, method: &Method) -> RequestMeta {
+        RequestMeta::new(if (self.safe)(method) {
             Replay::Safe
         } else {
             Replay::Never
@@ -236,12 +243,12 @@ impl Route {
 }
 
 impl<B> Describe<Request<B>> for Routes {
-    fn describe(&self, request: &Request<B>) -> Meta {
+    fn describe(&self, request: &Request<B>) -> RequestMeta {
         let extensions = request.extensions();
         if extensions.is_empty() {
             return self.look_up(request.method(), request.uri().path());
         }
-        let meta = match extensions.get::<Meta>() {
+        let meta = match extensions.get::<RequestMeta>() {
             Some(meta) => *meta,
             None => self.look_up(request.method(), request.uri().path()),
         };
@@ -249,14 +256,14 @@ impl<B> Describe<Request<B>> for Routes {
     }
 }
 
-fn overridden(mut meta: Meta, extensions: &Extensions) -> Meta {
+fn overridden(mut meta: RequestMeta, extensions: &Extensions) -> RequestMeta {
     if let Some(replay) = extensions.get::<Replay>() {
         meta.replay = *replay;
     }
     if let Some(priority) = extensions.get::<Priority>() {
         meta.priority = *priority;
     }
-    if let Some(key) = extensions.get::<Key>() {
+    if let Some(key) = extensions.get::<PartitionKey>() {
         meta.key = *key;
     }
     if let Some(TokenEstimate(tokens)) = extensions.get() {
@@ -272,11 +279,11 @@ fn overridden(mut meta: Meta, extensions: &Extensions) -> Meta {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use seawall_core::Tokens;
+    use seawall_core::TokenCount;
     use std::time::Duration;
 
-    fn cost(n: u32) -> Meta {
-        Meta::new(Replay::Safe).with_cost(n)
+    fn cost(n: u32) -> RequestMeta {
+        RequestMeta::new(Replay::Safe).with_cost(n)
     }
 
     fn table(patterns: &[&str]) -> Routes {
@@ -340,7 +347,7 @@ mod tests {
         for bad in [
             "", "orders", "/a*", "/{}", "/{a", "/a}", "/{a}{b}", "/**/x", "/a?b=1", "/***", "/{*}",
         ] {
-            let refused = Routes::new().any(bad, Meta::default()).unwrap_err();
+            let refused = Routes::new().any(bad, RequestMeta::default()).unwrap_err();
             assert_eq!(refused.field(), "pattern", "{bad}");
             assert_eq!(refused.value(), format!("{bad:?}"));
         }
@@ -352,19 +359,19 @@ mod tests {
         let mut request = Request::get("/orders").body(()).unwrap();
         request.extensions_mut().insert(Replay::Never);
         request.extensions_mut().insert(Priority::LOW);
-        request.extensions_mut().insert(Key(7));
-        let tokens = Tokens::new(400, 256);
+        request.extensions_mut().insert(PartitionKey(7));
+        let tokens = TokenCount::new(400, 256);
         request.extensions_mut().insert(TokenEstimate(tokens));
         let (soon, later) = (Instant::now(), Instant::now() + Duration::from_secs(1));
         assert_eq!(stamp_deadline(&mut request, soon), soon);
         assert_eq!(stamp_deadline(&mut request, later), soon);
         let meta = routes.describe(&request);
         assert_eq!((meta.replay, meta.priority), (Replay::Never, Priority::LOW));
-        assert_eq!((meta.key, meta.cost), (Key(7), 2));
+        assert_eq!((meta.key, meta.cost), (PartitionKey(7), 2));
         assert_eq!(meta.tokens, tokens);
         assert_eq!(meta.deadline, Some(soon), "the earlier deadline stays");
 
-        let whole = Meta::new(Replay::SafeWithKey).with_deadline(later);
+        let whole = RequestMeta::new(Replay::SafeWithKey).with_deadline(later);
         let mut request = Request::get("/orders").body(()).unwrap();
         request.extensions_mut().insert(whole);
         assert_eq!(routes.describe(&request), whole);

@@ -13,7 +13,7 @@ use axum::{Router, body::Body, routing::get};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use seawall_core::{Error, Outcome, Reason, Refusable, Rejection, Settle};
+use seawall_core::{Complete, Error, Outcome, Reason, Rejectable, Rejection};
 use seawall_http::{Answer, Answered, GuardedBody, InspectedBody, respond};
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -41,7 +41,7 @@ impl<S> Layer<S> for Quota {
 impl<S, Req> Service<Req> for Limited<S>
 where
     S: Service<Req>,
-    S::Error: Refusable + Send + 'static,
+    S::Error: Rejectable + Send + 'static,
     S::Response: Send + 'static,
     S::Future: Send + 'static,
 {
@@ -146,8 +146,8 @@ async fn a_refusal_of_readiness_is_answered_without_a_call() {
 
 struct Silent;
 
-impl Settle for Silent {
-    fn settle(self, _: Outcome) {}
+impl Complete for Silent {
+    fn complete(self, _: Outcome) {}
 }
 
 #[test]

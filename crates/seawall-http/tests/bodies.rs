@@ -11,8 +11,8 @@ use http::{HeaderMap, HeaderValue, Response};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Empty, Full};
 use proptest::prelude::*;
-use seawall_core::{FailureKind, Hold, Outcome, Settle};
-use seawall_http::{GuardedBody, ReplayBody, ReplayError, UntilBodyEnd};
+use seawall_core::{Complete, FailureKind, Outcome, TrackCompletion};
+use seawall_http::{CompleteOnBodyEnd, GuardedBody, ReplayBody, ReplayError};
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 
 /// A body that says one thing after another.
@@ -277,8 +277,8 @@ impl Fate {
     }
 }
 
-impl Settle for Guard {
-    fn settle(mut self, outcome: Outcome) {
+impl Complete for Guard {
+    fn complete(mut self, outcome: Outcome) {
         let fate = self.0.take().unwrap();
         fate.0.lock().unwrap().push(Some(outcome));
     }
@@ -294,7 +294,7 @@ impl Drop for Guard {
 
 fn guarded<B: Body>(outcome: Outcome, body: B) -> (GuardedBody<B, Guard>, Fate) {
     let fate = Fate::default();
-    let response = UntilBodyEnd.hold(fate.guard(), outcome, Response::new(body));
+    let response = CompleteOnBodyEnd.track_completion(fate.guard(), outcome, Response::new(body));
     (response.into_body(), fate)
 }
 
@@ -365,8 +365,8 @@ fn a_body_that_is_dropped_counts_as_its_head() {
 #[allow(dead_code, reason = "only its type matters")]
 struct Silent;
 
-impl Settle for Silent {
-    fn settle(self, _: Outcome) {}
+impl Complete for Silent {
+    fn complete(self, _: Outcome) {}
 }
 
 assert_impl_all!(ReplayBody: Send, Sync, Unpin);

@@ -15,12 +15,12 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use seawall_bulkhead::{BulkheadConfig, BulkheadLayer};
 use seawall_core::{
-    Component, Delivery, Error, Events, FailureKind, Hold, Outcome, Reason, Refusable, Rejection,
-    Sent, Settle, Value, What, find_rejection,
+    Complete, Error, EventKind, Events, FailureKind, InstanceHandle, Outcome, Reason, Received,
+    Rejectable, Rejection, Sent, TrackCompletion, Value, find_rejection,
 };
 use seawall_http::{
-    BodyLimit, BodyTimeout, BodyTimeoutConfig, BodyTimeoutHandle, BodyTimeoutLayer, GuardedBody,
-    RequestDeadline, TimedBody, UntilBodyEnd, body_timeout,
+    BodyLimit, BodyTimeout, BodyTimeoutConfig, BodyTimeoutHandle, BodyTimeoutLayer,
+    CompleteOnBodyEnd, GuardedBody, RequestDeadline, TimedBody, body_timeout,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use tokio::time::{Instant, Sleep, advance, sleep};
@@ -494,7 +494,8 @@ async fn sixty_four_stalled_answers_do_not_hold_sixty_four_places_for_ever() {
         .max_concurrent(64)
         .max_waiting(0)
         .build();
-    let bulkhead = BulkheadLayer::new("places", places.unwrap()).hold(UntilBodyEnd);
+    let bulkhead =
+        BulkheadLayer::new("places", places.unwrap()).track_completion(CompleteOnBodyEnd);
     let handle = bulkhead.handle();
     let limits = BodyTimeoutLayer::new("ai", idle(20 * SECOND));
     let inner = {
@@ -532,8 +533,8 @@ async fn sixty_four_stalled_answers_do_not_hold_sixty_four_places_for_ever() {
 #[derive(Clone, Default)]
 struct Fate(Arc<Mutex<Vec<Outcome>>>);
 
-impl Settle for Fate {
-    fn settle(self, outcome: Outcome) {
+impl Complete for Fate {
+    fn complete(self, outcome: Outcome) {
         self.0.lock().unwrap().push(outcome);
     }
 }
@@ -542,7 +543,8 @@ impl Settle for Fate {
 async fn a_ticket_around_the_body_sees_the_stall_as_a_failure() {
     let (body, _, _) = answer(idle(SECOND), &[Data("The"), Stall], None).await;
     let fate = Fate::default();
-    let guarded = UntilBodyEnd.hold(fate.clone(), Outcome::Success, Response::new(body));
+    let guarded =
+        CompleteOnBodyEnd.track_completion(fate.clone(), Outcome::Success, Response::new(body));
     let mut body: GuardedBody<_, _> = guarded.into_body();
     assert!(read(&mut body).await.1.is_some());
     assert_eq!(
@@ -558,7 +560,7 @@ async fn a_ticket_inside_of_the_limits_is_given_back_too() {
     let layer = BodyTimeoutLayer::new("ai", idle(SECOND));
     let inner = service_fn(|_: Request<()>| {
         let answer = Response::new(upstream.body(&[Stall]));
-        let held = UntilBodyEnd.hold(fate.clone(), Outcome::Success, answer);
+        let held = CompleteOnBodyEnd.track_completion(fate.clone(), Outcome::Success, answer);
         ready(Ok::<_, Rejection>(held))
     });
     let mut body = layer
@@ -656,11 +658,11 @@ async fn what_was_cut_off_is_told_and_published() {
     let mut service = layer.layer(inner);
     let mut body = service.call(Request::new(())).await.unwrap().into_body();
     assert!(read(&mut body).await.1.is_some());
-    let Some(Delivery::Event(event)) = heard.try_next() else {
+    let Some(Received::Event(event)) = heard.try_next() else {
         panic!("nothing was told");
     };
     assert!(
-        matches!(event.what, What::Refused(refused) if refused.reason() == Reason::BodyTimeout)
+        matches!(event.what, EventKind::Refused(refused) if refused.reason() == Reason::BodyTimeout)
     );
     let mut seen = Vec::new();
     layer.handle().samples(&mut |sample| {

@@ -230,13 +230,13 @@ fn body_timeout() -> seawall_http::BodyTimeoutLayer {
 /// Time is paused: it moves on as soon as there is nothing to do but to wait.
 #[tokio::test(start_paused = true)]
 async fn a_body_of_hyper_that_stalls_is_cut_off_and_its_connection_closed() {
-    use seawall_core::LiftLayer;
+    use seawall_core::WrapErrorLayer;
     use tower::{ServiceBuilder, ServiceExt};
     let (address, server) = stalls_after_its_head();
     let client = Client::builder(TokioExecutor::new()).build_http();
     let stack = ServiceBuilder::new()
         .layer(body_timeout())
-        .layer(LiftLayer)
+        .layer(WrapErrorLayer)
         .service(client);
     let request = Request::get(format!("http://{address}/")).body(Full::new(Bytes::new()));
     let answer = stack.oneshot(request.unwrap()).await.unwrap();
@@ -246,7 +246,7 @@ async fn a_body_of_hyper_that_stalls_is_cut_off_and_its_connection_closed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_of_reqwest_that_stalls_is_cut_off_and_its_connection_closed() {
-    use seawall_core::LiftLayer;
+    use seawall_core::WrapErrorLayer;
     use tower::{ServiceBuilder, ServiceExt, service_fn};
     let (address, server) = stalls_after_its_head();
     let client = reqwest::Client::new();
@@ -256,7 +256,7 @@ async fn a_body_of_reqwest_that_stalls_is_cut_off_and_its_connection_closed() {
     });
     let stack = ServiceBuilder::new()
         .layer(body_timeout())
-        .layer(LiftLayer)
+        .layer(WrapErrorLayer)
         .service(client);
     let request = Request::get(format!("http://{address}/")).body(reqwest::Body::default());
     let answer = stack.oneshot(request.unwrap()).await.unwrap();

@@ -11,7 +11,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use seawall_bulkhead::connections::{ConnectionLimitConfig, ConnectionLimitLayer};
-use seawall_core::{LiftLayer, Reason, find_rejection};
+use seawall_core::{Reason, WrapErrorLayer, find_rejection};
 use seawall_http::LimitConnections;
 use tokio::sync::Barrier;
 use tower::{ServiceBuilder, ServiceExt};
@@ -81,7 +81,7 @@ async fn never_has_more_connections_than_places_and_reuses_them() {
     let layer = layer(2, 100);
     let connector = ServiceBuilder::new()
         .layer(LimitConnections::new(layer.clone()))
-        .layer(LiftLayer)
+        .layer(WrapErrorLayer)
         .service(HttpConnector::new());
     let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
     let calls: Vec<_> = (0..20)
@@ -108,7 +108,7 @@ async fn a_refusal_is_found_in_the_error_of_the_client() {
     let layer = layer(1, 0);
     let connector = ServiceBuilder::new()
         .layer(LimitConnections::new(layer.clone()))
-        .layer(LiftLayer)
+        .layer(WrapErrorLayer)
         .service(HttpConnector::new());
     let _taken = connector
         .clone()

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use proptest::prelude::*;
-use seawall_core::{Component, Meta, Reason, Rejection, Replay, Value};
+use seawall_core::{InstanceHandle, Reason, Rejection, Replay, RequestMeta, Value};
 use seawall_http::{
     DeadlineHeader, DeadlineRead, ReadDeadline, ReadDeadlineLayer, RequestDeadline, RequestTimeout,
     WriteDeadline, WriteDeadlineLayer, deadline_of, read_deadline, request_timeout, stamp_deadline,
@@ -255,7 +255,7 @@ async fn of_a_header_and_an_own_deadline_the_earlier_counts() {
         DeadlineRead::Set(now + 500 * MS)
     );
     assert_eq!(deadline_of(&request), Some(now + 500 * MS));
-    let meta = Meta::new(Replay::Safe).with_deadline(now + 100 * MS);
+    let meta = RequestMeta::new(Replay::Safe).with_deadline(now + 100 * MS);
     request.extensions_mut().insert(meta);
     assert_eq!(deadline_of(&request), Some(now + 100 * MS));
     assert_eq!(deadline_of(&Request::new(())), None);

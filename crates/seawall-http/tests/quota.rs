@@ -4,7 +4,7 @@
 use std::io;
 
 use http::Response;
-use seawall_core::{Feedback, Said};
+use seawall_core::{QuotaSignal, ReadQuotaSignals};
 use seawall_http::quota::{HttpFeedback, LimitHeaders, RateLimitHeaders, ResetFormat, Usage};
 use static_assertions::assert_impl_all;
 
@@ -46,7 +46,7 @@ fn reading_an_answer_allocates_nothing() {
         let counted = seawall_testkit::alloc::count(|| {
             let answer = Ok::<_, &io::Error>(&answer);
             feedback.feedback(answer, &mut |said| match said {
-                Said::Spent { .. } => spent += 1,
+                QuotaSignal::Spent { .. } => spent += 1,
                 _ => limits += 1,
             });
         });

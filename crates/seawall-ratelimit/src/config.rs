@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{InvalidConfig, Positive};
+use seawall_core::{InvalidConfig, NonZeroDuration};
 
 use crate::Limit;
 
@@ -38,7 +38,7 @@ pub struct RateLimitConfig {
     pub(crate) limits: Vec<Limit>,
     max_wait: Duration,
     max_waiting: u32,
-    ageing: Positive,
+    ageing: NonZeroDuration,
     pause_unsaid: Duration,
     shadow: bool,
 }
@@ -66,7 +66,7 @@ impl RateLimitConfig {
 
     /// How much longer a call of low priority waits at most than one of normal priority that came
     /// at the same time.
-    pub const fn ageing(&self) -> Positive {
+    pub const fn ageing(&self) -> NonZeroDuration {
         self.ageing
     }
 
@@ -141,7 +141,7 @@ impl Default for RateLimitConfig {
 
 const DEFAULT_LIMIT: Limit = Limit::bucket(100, Duration::from_secs(60));
 
-const DEFAULT_AGEING: Positive = match Positive::from_secs(5) {
+const DEFAULT_AGEING: NonZeroDuration = match NonZeroDuration::from_secs(5) {
     Some(ageing) => ageing,
     None => unreachable!(),
 };
@@ -176,7 +176,7 @@ impl Default for RateLimitConfigBuilder {
 
 impl RateLimitConfigBuilder {
     /// How much is granted per which time: a whole number from 1, per at most 366 days, and not
-    /// more than one per nanosecond. The unit is that of [`Meta::cost`](seawall_core::Meta):
+    /// more than one per nanosecond. The unit is that of [`RequestMeta::cost`](seawall_core::RequestMeta):
     /// requests, unless the layer is told otherwise. Default: 100 per minute, unless there is a
     /// [`limit`](Self::limit).
     ///
@@ -210,7 +210,7 @@ impl RateLimitConfigBuilder {
     /// How long a call may wait for its turn, counted from the first poll of its future; the time
     /// in which it stands aside, since its service is not ready, is part of it. Zero, the
     /// default, refuses at once; a call whose turn would come later is refused at once too, and so
-    /// is one whose turn would come after its own [deadline](seawall_core::Meta).
+    /// is one whose turn would come after its own [deadline](seawall_core::RequestMeta).
     ///
     /// Tokio's timer has a resolution of one millisecond, so a waiter departs up to that much
     /// after its tokens are there. Where the burst exceeds the cost of a call by less than what
@@ -243,7 +243,7 @@ impl RateLimitConfigBuilder {
         self
     }
 
-    /// How long [a throttle](seawall_core::Said::Pause) pauses the layer when the upstream does
+    /// How long [a throttle](seawall_core::QuotaSignal::Pause) pauses the layer when the upstream does
     /// not say for how long. Default: one second.
     #[must_use]
     pub const fn pause_unsaid(mut self, pause: Duration) -> Self {
@@ -252,7 +252,7 @@ impl RateLimitConfigBuilder {
     }
 
     /// Whether the layer only watches: what it would refuse passes, at once, and is counted and
-    /// told as [`Shadowed`](seawall_core::What::Shadowed). Default: no.
+    /// told as [`Shadowed`](seawall_core::EventKind::Shadowed). Default: no.
     #[must_use]
     pub const fn shadow(mut self, on: bool) -> Self {
         self.shadow = on;
@@ -314,7 +314,7 @@ impl RateLimitConfigBuilder {
             limits,
             max_wait: self.max_wait,
             max_waiting: self.max_waiting,
-            ageing: Positive::new(self.ageing).map_err(|e| e.in_field("ageing"))?,
+            ageing: NonZeroDuration::new(self.ageing).map_err(|e| e.in_field("ageing"))?,
             pause_unsaid: self.pause_unsaid,
             shadow: self.shadow,
         })

@@ -1,6 +1,6 @@
 //! What a call costs of each limit, and who says so.
 
-use seawall_core::{Meta, Unit};
+use seawall_core::{RequestMeta, Unit};
 
 use crate::config::MAX_LIMITS;
 
@@ -67,12 +67,12 @@ impl Sums {
 
 /// Says what a request costs of a limit that counts `unit`.
 ///
-/// The default is [`ByMeta`]. Closures `Fn(&Req, &Meta, Unit) -> u32` are prices: for units of
+/// The default is [`ByMeta`]. Closures `Fn(&Req, &RequestMeta, Unit) -> u32` are prices: for units of
 /// [another kind](Unit::Other), and for requests whose cost depends on the limit.
 ///
 /// ```
 /// use std::time::Duration;
-/// use seawall_core::{Meta, Unit};
+/// use seawall_core::{RequestMeta, Unit};
 /// use seawall_ratelimit::{ByMeta, Limit, Price, RateLimitConfig, RateLimitLayer};
 ///
 /// // Orders count twice: as requests of their weight, and as orders.
@@ -81,7 +81,7 @@ impl Sums {
 ///     .limit(Limit::strict(50, Duration::from_secs(10)).counting(Unit::Other("orders")))
 ///     .build()?;
 /// let layer = RateLimitLayer::new("binance", config).price(
-///     |path: &&str, meta: &Meta, unit: Unit| match unit {
+///     |path: &&str, meta: &RequestMeta, unit: Unit| match unit {
 ///         Unit::Other("orders") => u32::from(path.starts_with("/api/v3/order")),
 ///         usual => ByMeta.price(path, meta, usual),
 ///     },
@@ -91,28 +91,28 @@ impl Sums {
 pub trait Price<Req: ?Sized> {
     /// What `request` costs of a limit that counts `unit`; 0 when it does not count there. Called
     /// once per call and limit, on the hot path.
-    fn price(&self, request: &Req, meta: &Meta, unit: Unit) -> u32;
+    fn price(&self, request: &Req, meta: &RequestMeta, unit: Unit) -> u32;
 }
 
 impl<F, Req: ?Sized> Price<Req> for F
 where
-    F: Fn(&Req, &Meta, Unit) -> u32,
+    F: Fn(&Req, &RequestMeta, Unit) -> u32,
 {
     #[inline]
-    fn price(&self, request: &Req, meta: &Meta, unit: Unit) -> u32 {
+    fn price(&self, request: &Req, meta: &RequestMeta, unit: Unit) -> u32 {
         self(request, meta, unit)
     }
 }
 
-/// The default price: one request, the weight and the tokens that [`Meta`] has, and nothing of
+/// The default price: one request, the weight and the tokens that [`RequestMeta`] has, and nothing of
 /// units of [another kind](Unit::Other).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ByMeta;
 
 impl ByMeta {
-    /// What [`Meta`] says of a unit.
+    /// What [`RequestMeta`] says of a unit.
     #[inline]
-    pub const fn of(meta: &Meta, unit: Unit) -> u32 {
+    pub const fn of(meta: &RequestMeta, unit: Unit) -> u32 {
         match unit {
             Unit::Requests => 1,
             Unit::Cost => meta.cost,
@@ -126,7 +126,7 @@ impl ByMeta {
 
 impl<Req: ?Sized> Price<Req> for ByMeta {
     #[inline]
-    fn price(&self, _: &Req, meta: &Meta, unit: Unit) -> u32 {
+    fn price(&self, _: &Req, meta: &RequestMeta, unit: Unit) -> u32 {
         Self::of(meta, unit)
     }
 }

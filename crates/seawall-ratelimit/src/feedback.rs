@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 use seawall_core::striped::{Anchor, Local, Shared};
-use seawall_core::{Describe, Feedback, Key, Meta, Name, Said, Undescribed, Unit, ns};
+use seawall_core::{
+    DefaultMeta, Describe, InstanceName, PartitionKey, QuotaSignal, ReadQuotaSignals, RequestMeta,
+    Unit, ns,
+};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -22,7 +25,7 @@ use crate::{ByMeta, Price};
 /// [`RateLimitLayer::feedback`](crate::RateLimitLayer::feedback), and to be put below it, next to
 /// the client.
 ///
-/// What it reads is of three kinds, see [`Said`]:
+/// What it reads is of three kinds, see [`QuotaSignal`]:
 ///
 /// * *the state of a limit* (headers that tell what is left and until when): what is left here
 ///   becomes at most that; never more, however much the upstream says is left. It goes to the
@@ -36,7 +39,7 @@ use crate::{ByMeta, Price};
 ///
 /// ```
 /// use std::time::Duration;
-/// use seawall_core::{Error, LiftLayer, Meta, Replay, Said, Tokens, Unit};
+/// use seawall_core::{Error, WrapErrorLayer, RequestMeta, Replay, QuotaSignal, TokenCount, Unit};
 /// use seawall_ratelimit::{Limit, RateLimitConfig, RateLimitLayer};
 /// use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 ///
@@ -52,18 +55,18 @@ use crate::{ByMeta, Price};
 /// let limit = RateLimitLayer::new("model", config)
 ///     .describe(|prompt: &String| {
 ///         let input = u32::try_from(prompt.len() / 4).unwrap_or(u32::MAX);
-///         Meta::new(Replay::Never).with_tokens(Tokens::new(input, 4_000))
+///         RequestMeta::new(Replay::Never).with_tokens(TokenCount::new(input, 4_000))
 ///     });
 /// let tokens = limit.handle();
-/// let usage = |answer: Result<&Answer, &Failure>, say: &mut dyn FnMut(Said)| {
+/// let usage = |answer: Result<&Answer, &Failure>, say: &mut dyn FnMut(QuotaSignal)| {
 ///     if let Ok(answer) = answer {
-///         say(Said::Spent { unit: Unit::Tokens, amount: answer.used });
+///         say(QuotaSignal::Spent { unit: Unit::Tokens, amount: answer.used });
 ///     }
 /// };
 /// let mut model = ServiceBuilder::new()
 ///     .layer(limit.clone())
 ///     .layer(limit.feedback(usage))
-///     .layer(LiftLayer)
+///     .layer(WrapErrorLayer)
 ///     .service(service_fn(|_prompt: String| async { Ok::<_, std::io::Error>(Answer { used: 700 }) }));
 ///
 /// model.ready().await?.call("x".repeat(400)).await?;
@@ -72,7 +75,7 @@ use crate::{ByMeta, Price};
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct FeedbackLayer<F, D = Undescribed, P = ByMeta> {
+pub struct FeedbackLayer<F, D = DefaultMeta, P = ByMeta> {
     source: Source,
     feedback: F,
     describe: D,
@@ -91,10 +94,10 @@ impl<F, D, P> FeedbackLayer<F, D, P> {
 }
 
 impl<S, F: Clone, D: Clone, P: Clone> Layer<S> for FeedbackLayer<F, D, P> {
-    type Service = WithFeedback<S, F, D, P>;
+    type Service = Feedback<S, F, D, P>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        WithFeedback {
+        Feedback {
             inner,
             limits: self.source.anchor(),
             feedback: self.feedback.clone(),
@@ -116,7 +119,7 @@ impl<F, D, P> fmt::Debug for FeedbackLayer<F, D, P> {
 ///
 /// It is ready when the inner service is, refuses nothing and changes no answer.
 #[derive(Clone)]
-pub struct WithFeedback<S, F, D = Undescribed, P = ByMeta> {
+pub struct Feedback<S, F, D = DefaultMeta, P = ByMeta> {
     inner: S,
     limits: Limits,
     feedback: F,
@@ -124,7 +127,7 @@ pub struct WithFeedback<S, F, D = Undescribed, P = ByMeta> {
     price: P,
 }
 
-impl<S, F, D, P> WithFeedback<S, F, D, P> {
+impl<S, F, D, P> Feedback<S, F, D, P> {
     /// The service below.
     pub const fn get_ref(&self) -> &S {
         &self.inner
@@ -141,10 +144,10 @@ impl<S, F, D, P> WithFeedback<S, F, D, P> {
     }
 }
 
-impl<S, F, D, P, Req> Service<Req> for WithFeedback<S, F, D, P>
+impl<S, F, D, P, Req> Service<Req> for Feedback<S, F, D, P>
 where
     S: Service<Req>,
-    F: Feedback<S::Response, S::Error> + Clone,
+    F: ReadQuotaSignals<S::Response, S::Error> + Clone,
     D: Describe<Req>,
     P: Price<Req>,
 {
@@ -172,7 +175,7 @@ where
     }
 }
 
-impl<S: fmt::Debug, F, D, P> fmt::Debug for WithFeedback<S, F, D, P> {
+impl<S: fmt::Debug, F, D, P> fmt::Debug for Feedback<S, F, D, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WithFeedback")
             .field("inner", &self.inner)
@@ -196,7 +199,7 @@ impl Source {
         }
     }
 
-    fn name(&self) -> Name {
+    fn name(&self) -> InstanceName {
         match self {
             Self::Whole(shared) => shared.common().observer.name(),
             Self::Keyed(shared) => shared.common().observer.name(),
@@ -212,14 +215,14 @@ enum Limits {
 }
 
 impl Limits {
-    fn name(&self) -> Name {
+    fn name(&self) -> InstanceName {
         match self {
             Self::Whole(state) => state.common().observer.name(),
             Self::Keyed(state) => state.common().observer.name(),
         }
     }
 
-    fn departs(&self, meta: &Meta, mut price: impl FnMut(Unit) -> u32) -> Departed {
+    fn departs(&self, meta: &RequestMeta, mut price: impl FnMut(Unit) -> u32) -> Departed {
         let mut costs = |limiter: &Limiter| Costs::of(limiter.units(), &mut price);
         match self {
             Self::Whole(state) => Departed {
@@ -263,7 +266,7 @@ pub(crate) struct Taken {
 /// Whose tokens those were.
 enum Origin {
     Whole(Local<Common, Stripe>),
-    Keyed(Local<Keyed, Stripe>, Key),
+    Keyed(Local<Keyed, Stripe>, PartitionKey),
 }
 
 impl Departed {
@@ -274,7 +277,7 @@ impl Departed {
         }
     }
 
-    fn obey(&self, now_ns: u64, said: Said) {
+    fn obey(&self, now_ns: u64, said: QuotaSignal) {
         match &self.from {
             Origin::Whole(state) => {
                 let Taken { own, at, .. } = &self.taken;
@@ -288,7 +291,7 @@ impl Departed {
 }
 
 pin_project! {
-    /// The answer of a [`WithFeedback`].
+    /// The answer of a [`Feedback`].
     ///
     /// Dropped before it has answered, it leaves what the call was taken to cost as it is.
     ///
@@ -313,7 +316,7 @@ pin_project! {
 impl<Fut, F, Res, Err> Future for FeedbackFuture<Fut, F>
 where
     Fut: Future<Output = Result<Res, Err>>,
-    F: Feedback<Res, Err>,
+    F: ReadQuotaSignals<Res, Err>,
 {
     type Output = Result<Res, Err>;
 
@@ -344,19 +347,19 @@ where
 pub(crate) fn obey(
     limiter: &Limiter,
     now_ns: u64,
-    said: Said,
+    said: QuotaSignal,
     taken: Option<&Costs>,
     taken_at: u64,
 ) {
     match said {
-        Said::Limit(said) => limiter.heed(now_ns, &said),
-        Said::Pause { lasts, .. } => {
+        QuotaSignal::Limit(said) => limiter.heed(now_ns, &said),
+        QuotaSignal::Pause { lasts, .. } => {
             let lasts = lasts.unwrap_or_else(|| limiter.config().pause_unsaid());
             if lasts > Duration::ZERO {
                 limiter.hush(now_ns, ns(lasts));
             }
         }
-        Said::Spent { unit, amount } => {
+        QuotaSignal::Spent { unit, amount } => {
             let mut units = limiter.units().iter();
             if let Some(index) = units.position(|counted| *counted == unit) {
                 let taken = taken.map_or(0, |taken| taken.get(index).into());

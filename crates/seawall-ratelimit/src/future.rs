@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use seawall_core::{Refusable, Rejection};
+use seawall_core::{Rejectable, Rejection};
 use tower_service::Service;
 
 use crate::seat::{Below, Seat};
@@ -84,7 +84,7 @@ impl<S: Service<Req>, Req> ResponseFuture<S, Req> {
 impl<S, Req> Line<S, Req>
 where
     S: Service<Req> + Clone,
-    S::Error: Refusable,
+    S::Error: Rejectable,
 {
     /// Waits for the turn, then makes the call, in the same poll in which the tokens are taken, so
     /// that what departs is what was granted.
@@ -111,7 +111,7 @@ struct Waiter<'a, S, Req> {
 impl<S, Req> Below for Waiter<'_, S, Req>
 where
     S: Service<Req> + Clone,
-    S::Error: Refusable,
+    S::Error: Rejectable,
 {
     type Error = S::Error;
 
@@ -128,7 +128,7 @@ where
 impl<S, Req> Future for ResponseFuture<S, Req>
 where
     S: Service<Req> + Clone,
-    S::Error: Refusable,
+    S::Error: Rejectable,
 {
     type Output = Result<S::Response, S::Error>;
 

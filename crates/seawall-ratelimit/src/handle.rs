@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use seawall_core::striped::Shared;
 use seawall_core::{
-    Command, Component, Events, InvalidConfig, Meta, Name, Rejection, Said, Sample, Unit,
-    Unsupported, Value,
+    Command, Events, InstanceHandle, InstanceName, InvalidConfig, QuotaSignal, Rejection,
+    RequestMeta, Sample, Unit, Unsupported, Value,
 };
 
 use crate::feedback::obey;
@@ -47,7 +47,7 @@ impl RateLimitHandle {
     }
 
     /// The name of the instance.
-    pub fn name(&self) -> Name {
+    pub fn name(&self) -> InstanceName {
         self.shared.common().observer.name()
     }
 
@@ -89,7 +89,7 @@ impl RateLimitHandle {
 
     /// When a request of this kind could depart, from now; `None` when nobody knows: the layer is
     /// paused until further notice, or the request costs more than a limit can grant.
-    pub fn time_to_next(&self, meta: &Meta) -> Option<Duration> {
+    pub fn time_to_next(&self, meta: &RequestMeta) -> Option<Duration> {
         let common = self.shared.common();
         let now = common.clock.now();
         let wishes = Wishes::of(&Lane::Whole(self.shared.local()), meta, |unit| {
@@ -119,7 +119,7 @@ impl RateLimitHandle {
             waiting: self.waiting(),
             rejection_rate: counts.rejection_rate(),
             counts,
-            time_to_next: self.time_to_next(&Meta::default()),
+            time_to_next: self.time_to_next(&RequestMeta::default()),
             resumes_in: limiter
                 .paused_until(now)
                 .filter(|until| *until != u64::MAX)
@@ -137,7 +137,7 @@ impl RateLimitHandle {
     /// Grants nothing for so long, and then as if all had just been used up. What an upstream
     /// asks for with a throttle; calls that may wait longer than that join the line.
     pub fn pause_for(&self, time: Duration) {
-        let said = Said::Pause {
+        let said = QuotaSignal::Pause {
             lasts: Some(time),
             scope: seawall_core::Scope::Upstream,
         };
@@ -182,8 +182,8 @@ impl RateLimitHandle {
 
     /// Takes in what the upstream has said by another way than an answer: a push message, an
     /// operator. See [`FeedbackLayer`](crate::FeedbackLayer) for what becomes of it;
-    /// [`Said::Spent`] takes all of the amount, since there is no estimate.
-    pub fn heed(&self, said: Said) {
+    /// [`QuotaSignal::Spent`] takes all of the amount, since there is no estimate.
+    pub fn heed(&self, said: QuotaSignal) {
         let common = self.shared.common();
         let now = common.clock.now();
         obey(&common.limiter, now, said, None, now);
@@ -207,7 +207,7 @@ impl RateLimitHandle {
     /// # Panics
     ///
     /// If it has to wait outside of a Tokio runtime with time enabled.
-    pub async fn reserve(&self, meta: &Meta) -> Result<Reservation, Rejection> {
+    pub async fn reserve(&self, meta: &RequestMeta) -> Result<Reservation, Rejection> {
         let lane = Lane::Whole(self.shared.local());
         reserve(lane, meta).await
     }
@@ -217,17 +217,17 @@ impl RateLimitHandle {
     /// # Errors
     ///
     /// The refusal, also where a call would have waited.
-    pub fn try_reserve(&self, meta: &Meta) -> Result<Reservation, Rejection> {
+    pub fn try_reserve(&self, meta: &RequestMeta) -> Result<Reservation, Rejection> {
         try_reserve(Lane::Whole(self.shared.local()), meta)
     }
 }
 
-impl Component for RateLimitHandle {
+impl InstanceHandle for RateLimitHandle {
     fn pattern(&self) -> &'static str {
         self.shared.common().observer.pattern()
     }
 
-    fn name(&self) -> Name {
+    fn name(&self) -> InstanceName {
         Self::name(self)
     }
 
@@ -285,12 +285,12 @@ impl Component for RateLimitHandle {
         let _ = self.shared.common().observer.attach(events);
     }
 
-    /// [`ForceOpen`](Command::ForceOpen) pauses, [`ForceClose`](Command::ForceClose) lets
+    /// [`Block`](Command::Block) pauses, [`Bypass`](Command::Bypass) lets
     /// everything pass and only watches, [`Reset`](Command::Reset) ends both.
     fn control(&self, command: Command) -> Result<(), Unsupported> {
         match command {
-            Command::ForceOpen => self.pause(),
-            Command::ForceClose => {
+            Command::Block => self.pause(),
+            Command::Bypass => {
                 self.resume();
                 self.set_shadow(true);
             }
@@ -300,7 +300,7 @@ impl Component for RateLimitHandle {
             }
             command => {
                 return Err(Unsupported {
-                    pattern: Component::pattern(self),
+                    pattern: InstanceHandle::pattern(self),
                     command,
                 });
             }

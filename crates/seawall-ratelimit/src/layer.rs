@@ -3,7 +3,7 @@
 use std::fmt;
 
 use seawall_core::striped::{Shared, Stripes};
-use seawall_core::{Clock, Name, Observer, Undescribed};
+use seawall_core::{Clock, DefaultMeta, EventSource, InstanceName};
 use tower_layer::Layer;
 
 use crate::feedback::{FeedbackLayer, Source};
@@ -19,18 +19,18 @@ use crate::{ByMeta, RateLimit, RateLimitConfig, RateLimitHandle};
 ///
 /// ```
 /// use std::time::Duration;
-/// use seawall_core::{Meta, Replay};
+/// use seawall_core::{RequestMeta, Replay};
 /// use seawall_ratelimit::{RateLimitConfig, RateLimitLayer};
 ///
 /// let config = RateLimitConfig::builder().rate(10, Duration::from_secs(1)).burst(5).build()?;
 /// let layer = RateLimitLayer::new("quotes", config).describe(|symbols: &Vec<String>| {
-///     Meta::new(Replay::Safe).with_cost(symbols.len().try_into().unwrap_or(u32::MAX))
+///     RequestMeta::new(Replay::Safe).with_cost(symbols.len().try_into().unwrap_or(u32::MAX))
 /// });
 /// assert_eq!(layer.handle().tokens(), 5.0);
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone)]
-pub struct RateLimitLayer<D = Undescribed, P = ByMeta> {
+pub struct RateLimitLayer<D = DefaultMeta, P = ByMeta> {
     shared: Shared<Common, Stripe>,
     describe: D,
     price: P,
@@ -39,16 +39,16 @@ pub struct RateLimitLayer<D = Undescribed, P = ByMeta> {
 impl RateLimitLayer {
     /// A layer with limits of its own, of which nothing is used. `name` is what refusals and
     /// metrics call it.
-    pub fn new(name: impl Into<Name>, config: RateLimitConfig) -> Self {
+    pub fn new(name: impl Into<InstanceName>, config: RateLimitConfig) -> Self {
         let clock = Clock::start();
         let common = Common {
             limiter: Limiter::new(config, clock.now(), WallClock::now(clock.now())),
             clock,
-            observer: Observer::new("ratelimit", name),
+            observer: EventSource::new("ratelimit", name),
         };
         Self {
             shared: Shared::new(common, Stripes::auto(), Stripe::default),
-            describe: Undescribed,
+            describe: DefaultMeta,
             price: ByMeta,
         }
     }

@@ -13,7 +13,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use seawall_core::{LiftLayer, Refusable};
+//! use seawall_core::{WrapErrorLayer, Rejectable};
 //! use seawall_ratelimit::{RateLimitConfig, RateLimitLayer};
 //! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 //!
@@ -26,7 +26,7 @@
 //!     .build()?;
 //! let mut quotes = ServiceBuilder::new()
 //!     .layer(RateLimitLayer::new("quotes", config))
-//!     .layer(LiftLayer)
+//!     .layer(WrapErrorLayer)
 //!     .service(service_fn(|symbol: &'static str| async move {
 //!         Ok::<_, std::io::Error>(symbol)
 //!     }));
@@ -73,7 +73,7 @@
 //! those that came earlier, as every cost is as large as the others, and as late timers lose no
 //! tokens that it does not know of, see [`max_wait`](RateLimitConfigBuilder::max_wait).
 //!
-//! A request costs what its [`Meta`](seawall_core::Meta) says, 1 by default. A cost of 0 always
+//! A request costs what its [`RequestMeta`](seawall_core::RequestMeta) says, 1 by default. A cost of 0 always
 //! passes; one over what a limit can ever grant is refused as too expensive, since no rest is long
 //! enough for it.
 //!
@@ -89,14 +89,14 @@
 //! | counts from full minute to full minute, and says so | [`Limit::window`], with a [margin](Limit::margin) for the clocks |
 //! | has a quota per day | [`Limit::daily`] at its [`Midnight`], kept in a [`QuotaFile`] over restarts; or a strict limit over 24 hours, if nobody says when its day begins |
 //! | limits several of these at once | a [`limit`](RateLimitConfigBuilder::limit) for each |
-//! | limits by weight, tokens, orders | [`Limit::counting`] that unit, and [`Meta`](seawall_core::Meta) or a [`Price`] that says what a request costs |
+//! | limits by weight, tokens, orders | [`Limit::counting`] that unit, and [`RequestMeta`](seawall_core::RequestMeta) or a [`Price`] that says what a request costs |
 //! | limits each endpoint, account, symbol | [`PerKeyLimitLayer`], [within](PerKeyLimitLayer::within) the limit of the whole if there is one |
 //!
 //! # Who goes first
 //!
 //! Those in line go by [priority](seawall_core::Priority), and first come, first served within one.
 //! Waiting makes up for priority ([`ageing`](RateLimitConfigBuilder::ageing)), so nobody starves. A
-//! call that comes with a [deadline](seawall_core::Meta) waits no longer than that, and is refused
+//! call that comes with a [deadline](seawall_core::RequestMeta) waits no longer than that, and is refused
 //! at once when its turn would come later.
 //!
 //! # What the provider says
@@ -177,7 +177,7 @@ mod wait;
 
 pub use config::{RateLimitConfig, RateLimitConfigBuilder};
 pub use costs::{ByMeta, Price};
-pub use feedback::{FeedbackFuture, FeedbackLayer, WithFeedback};
+pub use feedback::{Feedback, FeedbackFuture, FeedbackLayer};
 pub use future::ResponseFuture;
 pub use handle::RateLimitHandle;
 pub use keyed::{PerKeyLimit, PerKeyLimitHandle, PerKeyLimitLayer};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use seawall_core::{Count, InvalidConfig, Positive, Ratio, Unit, ns};
+use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration, Ratio, Unit, ns};
 
 use crate::bucket::{MAX_FILL_NS, Rate, fill_ns};
 use crate::meter::{Midnight, QuotaFile};
@@ -265,8 +265,8 @@ impl Limit {
                 ),
             ));
         }
-        Count::new(self.count).map_err(|e| e.in_field("rate"))?;
-        Positive::new(self.per).map_err(|e| e.in_field("per"))?;
+        NonZeroCount::new(self.count).map_err(|e| e.in_field("rate"))?;
+        NonZeroDuration::new(self.per).map_err(|e| e.in_field("per"))?;
         let per_ns = ns(self.per);
         if per_ns > MAX_FILL_NS {
             return Err(InvalidConfig::new(
@@ -301,7 +301,7 @@ impl Limit {
             ));
         }
         let burst = burst.unwrap_or(self.derived_burst());
-        Count::new(burst).map_err(|e| e.in_field("burst"))?;
+        NonZeroCount::new(burst).map_err(|e| e.in_field("burst"))?;
         if fill_ns(self.count, per_ns, burst).is_none_or(|fill| fill > MAX_FILL_NS) {
             return Err(InvalidConfig::new(
                 "burst",

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use seawall_core::striped::{Local, Shared};
-use seawall_core::{Clock, Observer, Reason, Rejection, Sample, Value, What};
+use seawall_core::{Clock, EventKind, EventSource, Reason, Rejection, Sample, Value};
 
 use crate::limiter::{Limiter, Refusal};
 
@@ -13,7 +13,7 @@ use crate::limiter::{Limiter, Refusal};
 pub(crate) struct Common {
     pub(crate) limiter: Limiter,
     pub(crate) clock: Clock,
-    pub(crate) observer: Observer,
+    pub(crate) observer: EventSource,
 }
 
 pub(crate) type State = Local<Common, Stripe>;
@@ -84,22 +84,22 @@ pub(crate) fn counts<C>(shared: &Shared<C, Stripe>) -> RateLimitCounts {
 
 /// The call does not depart.
 #[cold]
-pub(crate) fn refuse(observer: &Observer, stripe: &Stripe, refusal: Refusal) -> Rejection {
+pub(crate) fn refuse(observer: &EventSource, stripe: &Stripe, refusal: Refusal) -> Rejection {
     stripe.refused(refusal.reason);
     let rejection = rejection(observer, refusal);
-    observer.tell(|| What::Refused(rejection));
+    observer.tell(|| EventKind::Refused(rejection));
     rejection
 }
 
 /// The call departs, though it would be refused if the layer did more than watch.
 #[cold]
-pub(crate) fn shadow(observer: &Observer, stripe: &Stripe, refusal: Refusal) {
+pub(crate) fn shadow(observer: &EventSource, stripe: &Stripe, refusal: Refusal) {
     stripe.shadowed.fetch_add(1, Ordering::Relaxed);
     stripe.granted();
-    observer.tell(|| What::Shadowed(rejection(observer, refusal)));
+    observer.tell(|| EventKind::Shadowed(rejection(observer, refusal)));
 }
 
-fn rejection(observer: &Observer, refusal: Refusal) -> Rejection {
+fn rejection(observer: &EventSource, refusal: Refusal) -> Rejection {
     let rejection = observer.rejection(refusal.reason);
     if refusal.wait_ns == u64::MAX {
         return rejection;
@@ -114,9 +114,9 @@ pub(crate) const NEVER: Refusal = Refusal {
 };
 
 #[cold]
-pub(crate) fn abandoned(observer: &Observer, stripe: &Stripe) {
+pub(crate) fn abandoned(observer: &EventSource, stripe: &Stripe) {
     stripe.abandoned.fetch_add(1, Ordering::Relaxed);
-    observer.tell(|| What::Abandoned);
+    observer.tell(|| EventKind::Abandoned);
 }
 
 /// What became of the calls of a rate limit so far. Each call is in exactly one of the fields,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
 
-use seawall_core::{Meta, Rejection, Unit};
+use seawall_core::{Rejection, RequestMeta, Unit};
 
 use crate::ByMeta;
 use crate::limiter::{Limiter, Wish};
@@ -21,7 +21,7 @@ use crate::wait::{Lane, Waiting, Wishes, retry_after};
 ///
 /// ```
 /// use std::time::Duration;
-/// use seawall_core::{Meta, Replay, Tokens, Unit};
+/// use seawall_core::{RequestMeta, Replay, TokenCount, Unit};
 /// use seawall_ratelimit::{Limit, RateLimitConfig, RateLimitLayer};
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -32,7 +32,7 @@ use crate::wait::{Lane, Waiting, Wishes, retry_after};
 ///     .build()?;
 /// let tokens = RateLimitLayer::new("model", config).handle();
 ///
-/// let estimate = Meta::new(Replay::Never).with_tokens(Tokens::new(1_000, 4_000));
+/// let estimate = RequestMeta::new(Replay::Never).with_tokens(TokenCount::new(1_000, 4_000));
 /// let reserved = tokens.reserve(&estimate).await?;
 /// assert_eq!(tokens.tokens(), 5_000.0);
 /// // The answer was shorter than it could have been.
@@ -97,7 +97,7 @@ impl fmt::Debug for Reservation {
 }
 
 /// Takes what a request of this kind costs, and waits for it as calls do.
-pub(crate) async fn reserve(lane: Lane, meta: &Meta) -> Result<Reservation, Rejection> {
+pub(crate) async fn reserve(lane: Lane, meta: &RequestMeta) -> Result<Reservation, Rejection> {
     let wishes = Wishes::of(&lane, meta, |unit| ByMeta::of(meta, unit));
     let mut taken_at = lane.now();
     match decide(&lane, taken_at, wishes) {
@@ -118,7 +118,7 @@ pub(crate) async fn reserve(lane: Lane, meta: &Meta) -> Result<Reservation, Reje
 }
 
 /// Takes what a request of this kind costs, if it is there now.
-pub(crate) fn try_reserve(lane: Lane, meta: &Meta) -> Result<Reservation, Rejection> {
+pub(crate) fn try_reserve(lane: Lane, meta: &RequestMeta) -> Result<Reservation, Rejection> {
     let wishes = Wishes::of(&lane, meta, |unit| ByMeta::of(meta, unit));
     let taken_at = lane.now();
     match decide(&lane, taken_at, wishes) {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::task::{Context, Poll};
 
 use seawall_core::striped::Anchor;
-use seawall_core::{Describe, Meta, Refusable, Rejection, Undescribed};
+use seawall_core::{DefaultMeta, Describe, Rejectable, Rejection, RequestMeta};
 use tower_service::Service;
 
 use crate::limiter::{Refusal, Verdict};
@@ -17,7 +17,7 @@ use crate::{ByMeta, Price, ResponseFuture};
 ///
 /// An instance holds no token, ready or not; a clone costs one reference count.
 #[derive(Clone)]
-pub struct RateLimit<S, D = Undescribed, P = ByMeta> {
+pub struct RateLimit<S, D = DefaultMeta, P = ByMeta> {
     inner: S,
     state: Anchor<Common, Stripe>,
     describe: D,
@@ -123,7 +123,12 @@ impl<S, D, P> RateLimit<S, D, P> {
     /// Everything but a token that is there.
     #[cold]
     #[inline(never)]
-    fn call_carefully<Req>(&mut self, req: Req, meta: &Meta, now_ns: u64) -> ResponseFuture<S, Req>
+    fn call_carefully<Req>(
+        &mut self,
+        req: Req,
+        meta: &RequestMeta,
+        now_ns: u64,
+    ) -> ResponseFuture<S, Req>
     where
         S: Service<Req> + Clone,
         P: Price<Req>,
@@ -139,7 +144,7 @@ impl<S, D, P> RateLimit<S, D, P> {
 impl<S, D, P, Req> Service<Req> for RateLimit<S, D, P>
 where
     S: Service<Req> + Clone,
-    S::Error: Refusable,
+    S::Error: Rejectable,
     D: Describe<Req>,
     P: Price<Req>,
 {

@@ -5,7 +5,7 @@ use std::task::Waker;
 
 use seawall_core::queue::Ticket;
 use seawall_core::striped::Local;
-use seawall_core::{Clock, Meta, Observer, Unit};
+use seawall_core::{Clock, EventSource, RequestMeta, Unit};
 use tokio::time::Instant;
 
 use crate::costs::Costs;
@@ -17,14 +17,14 @@ use crate::observe::{State, Stripe, abandoned, refuse};
 #[derive(Clone)]
 pub(crate) enum Lane {
     Whole(State),
-    Key(Local<Keyed, Stripe>, Arc<Limiter>),
+    PartitionKey(Local<Keyed, Stripe>, Arc<Limiter>),
 }
 
 impl Lane {
     pub(crate) fn limiter(&self) -> &Limiter {
         match self {
             Self::Whole(state) => &state.common().limiter,
-            Self::Key(_, limiter) => limiter,
+            Self::PartitionKey(_, limiter) => limiter,
         }
     }
 
@@ -32,28 +32,28 @@ impl Lane {
     pub(crate) fn above(&self) -> Option<&Limiter> {
         match self {
             Self::Whole(_) => None,
-            Self::Key(state, _) => state.common().above(),
+            Self::PartitionKey(state, _) => state.common().above(),
         }
     }
 
     pub(crate) fn clock(&self) -> &Clock {
         match self {
             Self::Whole(state) => &state.common().clock,
-            Self::Key(state, _) => &state.common().clock,
+            Self::PartitionKey(state, _) => &state.common().clock,
         }
     }
 
-    pub(crate) fn observer(&self) -> &Observer {
+    pub(crate) fn observer(&self) -> &EventSource {
         match self {
             Self::Whole(state) => &state.common().observer,
-            Self::Key(state, _) => &state.common().observer,
+            Self::PartitionKey(state, _) => &state.common().observer,
         }
     }
 
     pub(crate) fn stripe(&self) -> &Stripe {
         match self {
             Self::Whole(state) => state.stripe(),
-            Self::Key(state, _) => state.stripe(),
+            Self::PartitionKey(state, _) => state.stripe(),
         }
     }
 
@@ -71,7 +71,7 @@ pub(crate) struct Wishes {
 
 impl Wishes {
     /// Of a lane, for a request whose costs are told by `price`.
-    pub(crate) fn of(lane: &Lane, meta: &Meta, mut price: impl FnMut(Unit) -> u32) -> Self {
+    pub(crate) fn of(lane: &Lane, meta: &RequestMeta, mut price: impl FnMut(Unit) -> u32) -> Self {
         let deadline_ns = meta.deadline.map_or(u64::MAX, |at| lane.clock().at(at));
         let max_wait_ns = lane.limiter().max_wait_ns();
         let mut wish = |limiter: &Limiter| Wish {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use seawall_core::{Feedback, Said};
+use seawall_core::{QuotaSignal, ReadQuotaSignals};
 use seawall_ratelimit::{
-    Limit, PerKeyLimit, PerKeyLimitLayer, RateLimit, RateLimitConfig, RateLimitLayer, WithFeedback,
+    Feedback, Limit, PerKeyLimit, PerKeyLimitLayer, RateLimit, RateLimitConfig, RateLimitLayer,
 };
 use seawall_testkit::contract::{Mock, MockHandle, assert_law, laws, occupy};
 use tower_layer::Layer;
@@ -66,7 +66,7 @@ fn keyed_waiting(inner: Mock) -> PerKeyLimit<Mock> {
 }
 
 /// Below a limit, as it is meant to be.
-fn fed_back(inner: Mock) -> WithFeedback<Mock, Silent> {
+fn fed_back(inner: Mock) -> Feedback<Mock, Silent> {
     layer(1_000, Duration::ZERO).feedback(Silent).layer(inner)
 }
 
@@ -74,8 +74,8 @@ fn fed_back(inner: Mock) -> WithFeedback<Mock, Silent> {
 #[derive(Clone)]
 struct Silent;
 
-impl<Res, Err> Feedback<Res, Err> for Silent {
-    fn feedback(&self, _: Result<&Res, &Err>, _: &mut dyn FnMut(Said)) {}
+impl<Res, Err> ReadQuotaSignals<Res, Err> for Silent {
+    fn feedback(&self, _: Result<&Res, &Err>, _: &mut dyn FnMut(QuotaSignal)) {}
 }
 
 fn refusing(inner: Mock) -> RateLimit<Mock> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{Backoff, Count, InvalidConfig};
+use seawall_core::{Backoff, InvalidConfig, NonZeroCount};
 
 /// How often, how soon and after what a call is tried again.
 ///
@@ -262,7 +262,7 @@ impl RetryConfigBuilder {
     /// 0, or `attempt_timeout` when it is longer than `overall_timeout`.
     pub fn build(self) -> Result<RetryConfig, InvalidConfig> {
         let config = &self.config;
-        Count::new(config.attempts).map_err(|refused| refused.in_field("attempts"))?;
+        NonZeroCount::new(config.attempts).map_err(|refused| refused.in_field("attempts"))?;
         for (field, limit) in [
             ("attempt_timeout", config.attempt_timeout),
             ("overall_timeout", config.overall_timeout),

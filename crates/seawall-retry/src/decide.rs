@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{FailureKind, Name, Outcome, Reason, Rejection, Replay, Sent};
+use seawall_core::{FailureKind, InstanceName, Outcome, Reason, Rejection, Replay, Sent};
 
 use seawall_core::Backoff;
 
@@ -168,7 +168,7 @@ fn may_be_widened(seen: &Answered) -> bool {
 pub(crate) fn corrected(
     outcome: Outcome,
     refusal: Option<Rejection>,
-    name: Name,
+    name: InstanceName,
 ) -> Option<Rejection> {
     match refusal {
         Some(refusal) => (refusal.sent() == Sent::No).then(|| refusal.with_sent(Sent::Maybe)),

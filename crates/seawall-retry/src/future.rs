@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
-use seawall_core::{Classify, Outcome, Reason, Refusable, Rejection, Sent, deadline};
+use seawall_core::{Classify, Outcome, Reason, Rejectable, Rejection, Sent, deadline};
 use tokio::task::coop;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tower_service::Service;
@@ -150,7 +150,7 @@ impl<S, Req, C, D, P, H, M> Call<S, Req, C, D, P, H, M> {
     fn judged<T, E>(&self, result: &Result<T, E>) -> Option<Outcome>
     where
         C: Classify<T, E>,
-        E: Refusable,
+        E: Rejectable,
         H: Hook<Req, T, E>,
     {
         let rules = &self.common.common().rules;
@@ -165,7 +165,7 @@ impl<S, Req, C, D, P, H, M> Call<S, Req, C, D, P, H, M> {
     ) -> Next<WaitOf<H, Req, T, E>>
     where
         C: Classify<T, E>,
-        E: Refusable,
+        E: Rejectable,
         P: CopyRequest<Req>,
         H: Hook<Req, T, E>,
         H::Advise: Advise<Req, T, E, Memory = M>,
@@ -222,7 +222,7 @@ impl<S, Req, C, D, P, H, M> Call<S, Req, C, D, P, H, M> {
 
     fn expired<T, E>(&self) -> Result<T, E>
     where
-        E: Refusable,
+        E: Rejectable,
         H: Hook<Req, T, E>,
     {
         let rules = &self.common.common().rules;
@@ -232,7 +232,7 @@ impl<S, Req, C, D, P, H, M> Call<S, Req, C, D, P, H, M> {
     fn stopped<T, E>(&self, end: End, error: E) -> Result<T, E>
     where
         C: Classify<T, E>,
-        E: Refusable,
+        E: Rejectable,
         H: Hook<Req, T, E>,
     {
         let rules = &self.common.common().rules;
@@ -271,7 +271,7 @@ fn set(timer: &mut Option<Pin<Box<Sleep>>>, at: Instant) -> Pin<&mut Sleep> {
 impl<S, Req, C, D, P, H> Future for ResponseFuture<S, Req, C, D, P, H>
 where
     S: Service<Req> + Clone,
-    S::Error: Refusable,
+    S::Error: Rejectable,
     C: Classify<S::Response, S::Error>,
     P: CopyRequest<Req>,
     H: Hook<Req, S::Response, S::Error>,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use seawall_core::{Budget, Component, Events, Name, Sample, Value};
+use seawall_core::{Budget, Events, InstanceHandle, InstanceName, Sample, Value};
 
 use crate::observe::Ledger;
 use crate::purse::Purse;
@@ -91,12 +91,12 @@ impl RetryHandle {
     }
 }
 
-impl Component for RetryHandle {
+impl InstanceHandle for RetryHandle {
     fn pattern(&self) -> &'static str {
         "retry"
     }
 
-    fn name(&self) -> Name {
+    fn name(&self) -> InstanceName {
         self.ledger.observer.name()
     }
 

@@ -3,7 +3,7 @@
 use std::future::{Future, Ready};
 use std::time::Duration;
 
-use seawall_core::{Meta, Outcome};
+use seawall_core::{Outcome, RequestMeta};
 
 use crate::Ended;
 
@@ -44,7 +44,7 @@ pub struct Seen<'a, Req, Res, Err> {
     /// attempt that was answered.
     pub request: &'a Req,
     /// What is known of the request.
-    pub meta: Meta,
+    pub meta: RequestMeta,
     /// The answer.
     pub result: Result<&'a Res, &'a Err>,
     /// What the classifier made of it.
@@ -89,7 +89,7 @@ pub trait Advise<Req, Res, Err> {
     const ASKED: bool = true;
 
     /// The memory of a call that begins.
-    fn start(&self, meta: &Meta) -> Self::Memory;
+    fn start(&self, meta: &RequestMeta) -> Self::Memory;
 
     /// What it wants after this answer. Successes are shown to it as well, where there is a copy
     /// of the request.
@@ -107,14 +107,14 @@ impl<F, Req, Res, Err> Advise<Req, Res, Err> for F
 where
     F: Fn(Seen<'_, Req, Res, Err>) -> Advice,
 {
-    type Memory = Meta;
+    type Memory = RequestMeta;
     type Wait = Ready<()>;
 
-    fn start(&self, meta: &Meta) -> Meta {
+    fn start(&self, meta: &RequestMeta) -> RequestMeta {
         *meta
     }
 
-    fn advise(&self, meta: &mut Meta, answer: Answer<'_, Req, Res, Err>) -> Advice {
+    fn advise(&self, meta: &mut RequestMeta, answer: Answer<'_, Req, Res, Err>) -> Advice {
         self(Seen {
             request: answer.request,
             meta: *meta,
@@ -135,7 +135,7 @@ impl<Req, Res, Err> Advise<Req, Res, Err> for ByTable {
     const ASKED: bool = false;
 
     #[inline]
-    fn start(&self, _: &Meta) {}
+    fn start(&self, _: &RequestMeta) {}
 
     fn advise(&self, (): &mut (), _: Answer<'_, Req, Res, Err>) -> Advice {
         Advice::Table

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use seawall_core::striped::{Anchor, Local, Shared};
 use seawall_core::{
-    Budget, ErrorIsFailure, Name, Outcome, Reason, Rejection, Sent, Undescribed, What,
+    Budget, DefaultMeta, ErrorIsFailure, EventKind, InstanceName, Outcome, Reason, Rejection, Sent,
 };
 use tower_layer::Layer;
 
@@ -23,7 +23,7 @@ use crate::{Adaptive, CloneRequest, Hooks, Retry, RetryConfig, RetryHandle};
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 /// use std::time::Duration;
-/// use seawall_core::{Always, Backoff, LiftLayer, Meta, Replay};
+/// use seawall_core::{ConstMeta, Backoff, WrapErrorLayer, RequestMeta, Replay};
 /// use seawall_retry::{RetryConfig, RetryLayer};
 /// use tower::{Service, ServiceBuilder, service_fn};
 ///
@@ -32,13 +32,13 @@ use crate::{Adaptive, CloneRequest, Hooks, Retry, RetryConfig, RetryHandle};
 /// let config = RetryConfig::builder()
 ///     .backoff(Backoff::exponential(Duration::from_millis(100), Duration::from_secs(2))?)
 ///     .build()?;
-/// let retry = RetryLayer::new("polygon", config).describe(Always(Meta::new(Replay::Safe)));
+/// let retry = RetryLayer::new("polygon", config).describe(ConstMeta(RequestMeta::new(Replay::Safe)));
 /// let handle = retry.handle();
 ///
 /// let failures = Arc::new(AtomicU32::new(2));
 /// let mut client = ServiceBuilder::new()
 ///     .layer(retry)
-///     .layer(LiftLayer)
+///     .layer(WrapErrorLayer)
 ///     .service(service_fn(move |symbol: &'static str| {
 ///         let left = failures.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
 ///         async move { if left.is_ok() { Err("down") } else { Ok(symbol.len()) } }
@@ -48,7 +48,7 @@ use crate::{Adaptive, CloneRequest, Hooks, Retry, RetryConfig, RetryHandle};
 /// assert_eq!((handle.attempts(), handle.retries()), (3, 2));
 /// # Ok(()) }
 /// ```
-pub struct RetryLayer<C = ErrorIsFailure, D = Undescribed, P = CloneRequest, H = Hooks> {
+pub struct RetryLayer<C = ErrorIsFailure, D = DefaultMeta, P = CloneRequest, H = Hooks> {
     pub(crate) rules: Rules<C, D, P, H>,
 }
 
@@ -111,7 +111,7 @@ impl Core {
     pub(crate) fn refuse(&self, reason: Reason, sent: Sent) -> Rejection {
         let observer = &self.ledger.observer;
         let rejection = observer.rejection(reason).with_sent(sent);
-        observer.tell(|| What::Refused(rejection));
+        observer.tell(|| EventKind::Refused(rejection));
         rejection
     }
 }
@@ -142,7 +142,7 @@ impl RetryLayer {
     ///
     /// Without [`describe`](Self::describe) no request is known to be safe, and only what was
     /// certainly not sent is tried again.
-    pub fn new(name: impl Into<Name>, config: RetryConfig) -> Self {
+    pub fn new(name: impl Into<InstanceName>, config: RetryConfig) -> Self {
         let timed = config.attempt_timeout().or(config.overall_timeout());
         Self {
             rules: Rules {
@@ -155,7 +155,7 @@ impl RetryLayer {
                     random: None,
                 },
                 classify: ErrorIsFailure,
-                describe: Undescribed,
+                describe: DefaultMeta,
                 copy: CloneRequest,
                 hooks: Hooks::NONE,
             },
@@ -378,7 +378,7 @@ impl<C, D, P, A, B, M> RetryLayer<C, D, P, Hooks<A, B, M>> {
     /// use seawall_retry::{End, Ended, RetryConfig, RetryLayer};
     ///
     /// # enum Fault { Refused(seawall_core::Rejection), Failed { status: u16, why: Option<End> } }
-    /// # seawall_core::refusable!(Fault::Refused);
+    /// # seawall_core::rejectable!(Fault::Refused);
     /// fn mark(result: &mut Result<u16, Fault>, ended: Ended) {
     ///     if let Err(Fault::Failed { why, .. }) = result {
     ///         *why = Some(ended.end);

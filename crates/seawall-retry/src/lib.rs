@@ -13,12 +13,12 @@
 //! # Example
 //!
 //! ```
-//! use seawall_core::{Error, FailureKind, LiftLayer, Meta, Outcome, Replay};
+//! use seawall_core::{Error, FailureKind, WrapErrorLayer, RequestMeta, Outcome, Replay};
 //! use seawall_retry::{RetryConfig, RetryLayer};
 //! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 //!
-//! fn describe(request: &&str) -> Meta {
-//!     Meta::new(if request.starts_with("GET") { Replay::Safe } else { Replay::Never })
+//! fn describe(request: &&str) -> RequestMeta {
+//!     RequestMeta::new(if request.starts_with("GET") { Replay::Safe } else { Replay::Never })
 //! }
 //!
 //! fn classify(result: Result<&u16, &Error<std::io::Error>>) -> Outcome {
@@ -31,12 +31,12 @@
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let retry = RetryLayer::new("alpaca", RetryConfig::default())
-//!     .describe(describe as fn(&&str) -> Meta)
+//!     .describe(describe as fn(&&str) -> RequestMeta)
 //!     .classify(classify);
 //! let handle = retry.handle();
 //! let mut client = ServiceBuilder::new()
 //!     .layer(retry)
-//!     .layer(LiftLayer)
+//!     .layer(WrapErrorLayer)
 //!     .service(service_fn(|_: &'static str| async { Ok::<u16, std::io::Error>(503) }));
 //!
 //! // The upstream's own answer comes back: after one attempt, and after three.
@@ -85,7 +85,7 @@
 //! |---|---|---|
 //! | [`max_retry_after`](RetryConfigBuilder::max_retry_after) | what an upstream may ask for | the answer, at once |
 //! | [`refusal_wait`](RetryConfigBuilder::refusal_wait) | what a layer below may ask for | the refusal, at once |
-//! | [`Meta::deadline`](seawall_core::Meta) | each wait, and when attempts after it begin | the last real answer, before the wait |
+//! | [`RequestMeta::deadline`](seawall_core::RequestMeta) | each wait, and when attempts after it begin | the last real answer, before the wait |
 //! | [`overall_timeout`](RetryConfigBuilder::overall_timeout) | each wait and the attempt under way | the same; an attempt is dropped, `DeadlineExceeded` |
 //! | [`attempt_timeout`](RetryConfigBuilder::attempt_timeout) | one attempt | it is dropped, `AttemptTimeout`, tried again if that is safe |
 //!
@@ -105,7 +105,7 @@
 //! The caller gets the real answer, and a call that was given up for want of budget looks like one
 //! that had all its attempts. Three things tell them apart: the counter
 //! [`RetryHandle::ended`] (`seawall_retry_give_ups_total{cause}`), the event
-//! [`BudgetExhausted`](seawall_core::What::BudgetExhausted), and for the one who made the call
+//! [`BudgetExhausted`](seawall_core::EventKind::BudgetExhausted), and for the one who made the call
 //! [`RetryLayer::mark`], which writes the cause ([`Ended`]) into the response or into the caller's own
 //! error.
 //!

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use seawall_core::striped::Stripes;
-use seawall_core::{Name, Observer, Outcome, Sample, Value};
+use seawall_core::{EventSource, InstanceName, Outcome, Sample, Value};
 
 use crate::End;
 
@@ -85,16 +85,16 @@ impl Counters {
 /// The counters of one layer value, its clones and all its services.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    pub(crate) observer: Observer,
+    pub(crate) observer: EventSource,
     pub(crate) stripes: Stripes,
     pub(crate) counters: Box<[Arc<Counters>]>,
 }
 
 impl Ledger {
-    pub(crate) fn new(name: Name) -> Arc<Self> {
+    pub(crate) fn new(name: InstanceName) -> Arc<Self> {
         let stripes = Stripes::auto();
         Arc::new(Self {
-            observer: Observer::new("retry", name),
+            observer: EventSource::new("retry", name),
             stripes,
             counters: (0..stripes.get()).map(|_| Arc::default()).collect(),
         })

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use seawall_core::{Budget, Charge};
+use seawall_core::{Budget, CostClass};
 
 use crate::Adaptive;
 
@@ -29,7 +29,7 @@ impl Purse {
     }
 
     /// Pays for an attempt after a failure of that class; `None` when there is not enough.
-    pub(crate) fn pay(&self, charge: Charge) -> Option<Option<Paid>> {
+    pub(crate) fn pay(&self, charge: CostClass) -> Option<Option<Paid>> {
         let taken = match self {
             Self::Open => return Some(None),
             Self::Ours(budget) => budget.withdraw_for(charge),
@@ -68,7 +68,7 @@ impl fmt::Debug for Purse {
 #[derive(Debug)]
 pub(crate) struct Paid {
     purse: Purse,
-    charge: Charge,
+    charge: CostClass,
     /// Whether the attempt is being made. It is not any more when it was refused before anything
     /// was sent; the payment then waits for an attempt that is.
     pub(crate) in_flight: bool,

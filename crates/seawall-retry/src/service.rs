@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use seawall_core::{
-    Classify, Describe, ErrorIsFailure, Meta, Reason, Refusable, Sent, Undescribed, ns,
+    Classify, DefaultMeta, Describe, ErrorIsFailure, Reason, Rejectable, RequestMeta, Sent, ns,
 };
 use tokio::time::Instant;
 use tower_service::Service;
@@ -21,7 +21,7 @@ use crate::{Adaptive, Advise, Attempt, CloneRequest, CopyRequest, End, Prepare, 
 ///
 /// A clone costs one reference count beside the clone of the inner service. Readiness is the
 /// inner service's own.
-pub struct Retry<S, C = ErrorIsFailure, D = Undescribed, P = CloneRequest, H = Hooks> {
+pub struct Retry<S, C = ErrorIsFailure, D = DefaultMeta, P = CloneRequest, H = Hooks> {
     inner: S,
     common: CommonAnchor<S, C, D, P, H>,
 }
@@ -51,7 +51,7 @@ impl<S, C, D, P, H> Retry<S, C, D, P, H> {
 impl<S, C, D, P, H, Req> Service<Req> for Retry<S, C, D, P, H>
 where
     S: Service<Req> + Clone,
-    S::Error: Refusable,
+    S::Error: Rejectable,
     C: Classify<S::Response, S::Error>,
     D: Describe<Req>,
     P: CopyRequest<Req>,
@@ -106,13 +106,13 @@ impl<S, C, D, P, H> Retry<S, C, D, P, H> {
         &mut self,
         common: CommonLocal<S, C, D, P, H>,
         mut request: Req,
-        meta: &Meta,
+        meta: &RequestMeta,
         memory: MemoryOf<H, Req, S::Response, S::Error>,
         place: Place,
     ) -> ResponseFuture<S, Req, C, D, P, H>
     where
         S: Service<Req>,
-        S::Error: Refusable,
+        S::Error: Rejectable,
         C: Classify<S::Response, S::Error>,
         P: CopyRequest<Req>,
         H: Hook<Req, S::Response, S::Error>,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use seawall_core::{
-    Charge, Classify, Delays, Meta, Outcome, Reason, Refusable, Rejection, Replay, Sent, What,
-    deadline, judge, ns,
+    Classify, CostClass, Delays, EventKind, Outcome, Reason, Rejectable, Rejection, Replay,
+    RequestMeta, Sent, deadline, judge, ns,
 };
 use tokio::time::Instant;
 
@@ -52,7 +52,7 @@ impl<M> Track<M> {
     /// A call that has made so many attempts, the last of them with a token of the sending rate or
     /// without.
     #[inline(always)]
-    pub(crate) const fn new(meta: &Meta, memory: M, attempt: u32, placed: bool) -> Self {
+    pub(crate) const fn new(meta: &RequestMeta, memory: M, attempt: u32, placed: bool) -> Self {
         Self {
             replay: meta.replay,
             deadline: meta.deadline,
@@ -112,7 +112,7 @@ impl<M> Track<M> {
     ) -> Option<Outcome>
     where
         C: Classify<T, E>,
-        E: Refusable,
+        E: Rejectable,
         H: Hook<Req, T, E>,
     {
         let outcome = judge(&rules.classify, result);
@@ -136,7 +136,7 @@ impl<M> Track<M> {
     ) -> Next<WaitOf<H, Req, T, E>>
     where
         C: Classify<T, E>,
-        E: Refusable,
+        E: Rejectable,
         P: CopyRequest<Req>,
         H: Hook<Req, T, E>,
         H::Advise: Advise<Req, T, E, Memory = M>,
@@ -189,7 +189,7 @@ impl<M> Track<M> {
             }
             Decision::End(end) => {
                 if end == End::Budget {
-                    core.ledger.observer.tell(|| What::BudgetExhausted);
+                    core.ledger.observer.tell(|| EventKind::BudgetExhausted);
                 }
                 if let Some(told) = self.truth(core, outcome, refusal) {
                     *result = Err(told.into());
@@ -208,7 +208,7 @@ impl<M> Track<M> {
                 more.delays = delays;
                 more.previous = Some(outcome);
                 let attempt = self.attempt.saturating_add(1);
-                let what = || What::Retry { attempt, delay };
+                let what = || EventKind::Retry { attempt, delay };
                 core.ledger.observer.tell(what);
                 Next::Pause(delay, wait)
             }
@@ -249,7 +249,7 @@ impl<M> Track<M> {
         let observer = &core.ledger.observer;
         let told = corrected(outcome, refusal, observer.name())?;
         if refusal.is_none() {
-            observer.tell(|| What::Refused(told));
+            observer.tell(|| EventKind::Refused(told));
         }
         Some(told)
     }
@@ -266,7 +266,7 @@ impl<M> Track<M> {
     ) -> Result<T, E>
     where
         C: Classify<T, E>,
-        E: Refusable,
+        E: Rejectable,
         H: Hook<Req, T, E>,
     {
         let mut result = Err(error);
@@ -289,7 +289,7 @@ impl<M> Track<M> {
         counters: &Counters,
     ) -> Result<T, E>
     where
-        E: Refusable,
+        E: Rejectable,
         H: Hook<Req, T, E>,
     {
         let sent = if self.maybe_sent {
@@ -351,11 +351,11 @@ fn time_left(deadline: Option<Instant>) -> Option<Duration> {
     Some(left.saturating_sub(TICK))
 }
 
-fn refusal_in<T, E: Refusable>(result: &Result<T, E>) -> Option<Rejection> {
+fn refusal_in<T, E: Rejectable>(result: &Result<T, E>) -> Option<Rejection> {
     result
         .as_ref()
         .err()
-        .and_then(Refusable::rejection)
+        .and_then(Rejectable::rejection)
         .copied()
 }
 
@@ -425,7 +425,7 @@ where
     }
 
     fn withdraw(&mut self) -> bool {
-        let charge = Charge::of(&self.seen.outcome);
+        let charge = CostClass::of(&self.seen.outcome);
         let Some(paid) = self.rules.core.budget.pay(charge) else {
             return false;
         };

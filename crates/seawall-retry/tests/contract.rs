@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{Always, Backoff, ErrorIsFailure, Meta, Replay};
+use seawall_core::{Backoff, ConstMeta, ErrorIsFailure, Replay, RequestMeta};
 use seawall_retry::{Retry, RetryConfig, RetryLayer};
 use seawall_testkit::contract::{Mock, assert_law, laws};
 use tower::Layer as _;
@@ -25,13 +25,13 @@ seawall_testkit::contract_tests! { subject =>
     passes_errors_through, survives_a_panic
 }
 
-type Again = Retry<Mock, ErrorIsFailure, Always>;
+type Again = Retry<Mock, ErrorIsFailure, ConstMeta>;
 
 fn again(backoff: Backoff) -> impl Fn(Mock) -> Again {
     let config = RetryConfig::builder().backoff(backoff).build().unwrap();
     move |inner| {
         RetryLayer::new("contract", config.clone())
-            .describe(Always(Meta::new(Replay::Safe)))
+            .describe(ConstMeta(RequestMeta::new(Replay::Safe)))
             .layer(inner)
     }
 }
@@ -71,7 +71,7 @@ mod a_layer_with_everything_on {
     type Advise = fn(Seen<'_, u32, u32, BoxError>) -> Advice;
     type Prepare = fn(&mut u32, Attempt) -> Result<(), BoxError>;
     type Mark = fn(&mut Result<u32, BoxError>, Ended);
-    type Full = Retry<Mock, ErrorIsFailure, Always, CloneRequest, Hooks<Advise, Prepare, Mark>>;
+    type Full = Retry<Mock, ErrorIsFailure, ConstMeta, CloneRequest, Hooks<Advise, Prepare, Mark>>;
 
     fn subject(inner: Mock) -> Full {
         let config = RetryConfig::builder()
@@ -80,7 +80,7 @@ mod a_layer_with_everything_on {
             .build()
             .unwrap();
         RetryLayer::new("contract", config)
-            .describe(Always(Meta::new(Replay::Never)))
+            .describe(ConstMeta(RequestMeta::new(Replay::Never)))
             .adaptive(Adaptive::new())
             .retry_if((|_| Advice::Table) as Advise)
             .prepare((|_, _| Ok(())) as Prepare)

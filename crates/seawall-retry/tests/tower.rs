@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use seawall_core::{
-    Always, Backoff, Budget, BudgetConfig, Classify, Error, FailureKind, Jitter, Meta, Outcome,
-    Reason, Refusable, Rejection, Replay, Scope, Sent,
+    Backoff, Budget, BudgetConfig, Classify, ConstMeta, Error, FailureKind, Jitter, Outcome,
+    Reason, Rejectable, Rejection, Replay, RequestMeta, Scope, Sent,
 };
 use seawall_retry::{Advice, Attempt, End, RetryConfig, RetryLayer, Seen};
 use tokio::time::{Instant, Sleep, sleep};
@@ -21,7 +21,7 @@ use tower::util::rng::HasherRng;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
 const SECOND: Duration = Duration::from_secs(1);
-const SAFE: Always = Always(Meta::new(Replay::Safe));
+const SAFE: ConstMeta = ConstMeta(RequestMeta::new(Replay::Safe));
 
 type Fault = Error<Outcome>;
 
@@ -94,7 +94,7 @@ fn ladder(attempts: u32) -> RetryConfig {
         .unwrap()
 }
 
-fn layer(config: RetryConfig) -> RetryLayer<ByError, Always> {
+fn layer(config: RetryConfig) -> RetryLayer<ByError, ConstMeta> {
     RetryLayer::new("r", config)
         .describe(SAFE)
         .classify(ByError)
@@ -180,7 +180,7 @@ async fn a_policy_of_towers_cannot_override_what_is_safe_told_paid_or_too_late()
     );
 
     let upstream = Upstream::new([SERVER]);
-    let orders = layer(ladder(9)).describe(Always(Meta::new(Replay::Never)));
+    let orders = layer(ladder(9)).describe(ConstMeta(RequestMeta::new(Replay::Never)));
     let orders = orders.tower_policy(Thrice::new());
     assert!(orders.layer(upstream.service()).oneshot(7).await.is_err());
     assert_eq!(upstream.calls(), 1, "sent once");
@@ -197,9 +197,9 @@ async fn a_policy_of_towers_cannot_override_what_is_safe_told_paid_or_too_late()
 
     let upstream = Upstream::new([SERVER]);
     let start = Instant::now();
-    let soon = Meta::new(Replay::Safe).with_deadline(start + SECOND / 20);
+    let soon = RequestMeta::new(Replay::Safe).with_deadline(start + SECOND / 20);
     let hurried = layer(ladder(9))
-        .describe(Always(soon))
+        .describe(ConstMeta(soon))
         .tower_policy(Thrice::new());
     let error = hurried
         .layer(upstream.service())
@@ -217,8 +217,8 @@ async fn a_policy_of_towers_cannot_override_what_is_safe_told_paid_or_too_late()
 #[tokio::test(start_paused = true)]
 async fn a_policy_that_never_pauses_lets_others_run_now_and_then() {
     #[derive(Clone)]
-    struct Always;
-    impl<Res, E> Policy<u32, Res, E> for Always {
+    struct ConstMeta;
+    impl<Res, E> Policy<u32, Res, E> for ConstMeta {
         type Future = std::future::Ready<()>;
         fn retry(&mut self, _: &mut u32, _: &mut Result<Res, E>) -> Option<Self::Future> {
             Some(std::future::ready(()))
@@ -230,7 +230,7 @@ async fn a_policy_that_never_pauses_lets_others_run_now_and_then() {
     let upstream = Upstream::new([SERVER; 100]);
     let layer = layer(ladder(u32::MAX))
         .without_budget()
-        .tower_policy(Always);
+        .tower_policy(ConstMeta);
     let mut call = tokio_test::task::spawn(layer.layer(upstream.service()).oneshot(7));
     assert!(call.poll().is_pending());
     assert!(call.is_woken());
@@ -335,7 +335,7 @@ async fn our_policy_decides_in_towers_layer_as_in_our_own() {
         for replay in [Replay::Safe, Replay::Never] {
             let make = || {
                 layer(ladder(4))
-                    .describe(Always(Meta::new(replay)))
+                    .describe(ConstMeta(RequestMeta::new(replay)))
                     .prepare(|request: &mut u32, attempt: Attempt| {
                         *request += 10 * attempt.number.saturating_sub(1);
                         Ok::<_, Fault>(())
@@ -365,7 +365,7 @@ async fn our_policy_decides_in_towers_layer_as_in_our_own() {
 async fn our_policy_tells_the_truth_and_prepares_in_towers_layer() {
     let not_sent = Outcome::Failure(FailureKind::NotSent);
     let upstream = Upstream::new([Outcome::Unknown, not_sent]);
-    let layer = layer(ladder(2)).describe(Always(Meta::new(Replay::SafeWithKey)));
+    let layer = layer(ladder(2)).describe(ConstMeta(RequestMeta::new(Replay::SafeWithKey)));
     let service = ServiceBuilder::new()
         .retry(layer.policy())
         .service(upstream.service());

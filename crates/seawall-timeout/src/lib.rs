@@ -14,12 +14,12 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use seawall_core::{LiftLayer, Meta, Replay};
+//! use seawall_core::{WrapErrorLayer, RequestMeta, Replay};
 //! use seawall_timeout::{AttemptTimeoutLayer, DeadlineLayer};
 //! use tokio::time::Instant;
 //! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 //!
-//! struct Quote { symbol: &'static str, meta: Meta }
+//! struct Quote { symbol: &'static str, meta: RequestMeta }
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -30,12 +30,12 @@
 //!     // retry, breaker and limits stand here
 //!     .layer(AttemptTimeoutLayer::new("polygon", Duration::from_secs(3))?
 //!         .describe(|quote: &Quote| quote.meta))
-//!     .layer(LiftLayer)
+//!     .layer(WrapErrorLayer)
 //!     .service(service_fn(|quote: Quote| async move {
 //!         Ok::<_, std::io::Error>(quote.symbol.len())
 //!     }));
 //!
-//! let quote = Quote { symbol: "SPY", meta: Meta::new(Replay::Safe) };
+//! let quote = Quote { symbol: "SPY", meta: RequestMeta::new(Replay::Safe) };
 //! assert_eq!(client.ready().await?.call(quote).await?, 3);
 //! # Ok(()) }
 //! ```

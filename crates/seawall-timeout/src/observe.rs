@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::attempt::learner::Learner;
 use seawall_core::striped::{Shared, Stripes};
 use seawall_core::{
-    Events, InvalidConfig, Name, Observer, Positive, Reason, Rejection, Sample, Sent, Value, What,
-    ns,
+    EventKind, EventSource, Events, InstanceName, InvalidConfig, NonZeroDuration, Reason,
+    Rejection, Sample, Sent, Value, ns,
 };
 
 /// Where a call was cut off.
@@ -55,7 +55,7 @@ impl Cut {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tag {
     id: u64,
-    name: Name,
+    name: InstanceName,
 }
 
 impl Tag {
@@ -94,16 +94,16 @@ pub(crate) const DEADLINE: Pattern = Pattern {
 pub(crate) struct Ledger {
     id: u64,
     pattern: Pattern,
-    observer: Observer,
+    observer: EventSource,
     cuts: [AtomicU64; 4],
 }
 
 impl Ledger {
-    fn new(pattern: Pattern, name: Name) -> Arc<Self> {
+    fn new(pattern: Pattern, name: InstanceName) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let ledger = Arc::new(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            observer: Observer::new(pattern.name, name),
+            observer: EventSource::new(pattern.name, name),
             pattern,
             cuts: Default::default(),
         });
@@ -116,7 +116,7 @@ impl Ledger {
 
     fn record(&self, cut: Cut, rejection: Rejection) {
         self.cuts[cut as usize].fetch_add(1, Ordering::Relaxed);
-        self.observer.tell(|| What::Refused(rejection));
+        self.observer.tell(|| EventKind::Refused(rejection));
     }
 
     pub(crate) fn count(&self, cut: Cut) -> u64 {
@@ -161,13 +161,13 @@ pub(crate) struct Common {
 pub(crate) type State = Shared<Common, ()>;
 
 impl Common {
-    pub(crate) fn share(pattern: Pattern, name: Name, after: Positive) -> State {
+    pub(crate) fn share(pattern: Pattern, name: InstanceName, after: NonZeroDuration) -> State {
         Self::share_with(pattern, name, after.get(), None)
     }
 
     pub(crate) fn share_with(
         pattern: Pattern,
-        name: Name,
+        name: InstanceName,
         after: Duration,
         learner: Option<Learner>,
     ) -> State {
@@ -193,7 +193,7 @@ impl Common {
         Duration::from_nanos(self.after_ns())
     }
 
-    pub(crate) fn set_after(&self, after: Positive) {
+    pub(crate) fn set_after(&self, after: NonZeroDuration) {
         self.after_ns.store(ns(after.get()), Ordering::Relaxed);
     }
 
@@ -206,7 +206,7 @@ impl Common {
         self.tag
     }
 
-    pub(crate) const fn name(&self) -> Name {
+    pub(crate) const fn name(&self) -> InstanceName {
         self.tag.name
     }
 
@@ -250,8 +250,11 @@ impl Common {
 }
 
 /// A duration that is longer than zero, or an error that names `field`.
-pub(crate) fn positive(field: &'static str, value: Duration) -> Result<Positive, InvalidConfig> {
-    Positive::new(value).map_err(|refused| refused.in_field(field))
+pub(crate) fn positive(
+    field: &'static str,
+    value: Duration,
+) -> Result<NonZeroDuration, InvalidConfig> {
+    NonZeroDuration::new(value).map_err(|refused| refused.in_field(field))
 }
 
 #[cfg(test)]
@@ -260,8 +263,8 @@ mod tests {
 
     #[test]
     fn a_ledger_is_found_while_it_lives_and_forgotten_with_it() {
-        let second = Positive::new(Duration::from_secs(1)).unwrap();
-        let state = Common::share(ATTEMPT, Name::new("found"), second);
+        let second = NonZeroDuration::new(Duration::from_secs(1)).unwrap();
+        let state = Common::share(ATTEMPT, InstanceName::new("found"), second);
         let tag = state.common().tag();
         tag.cut(Cut::Attempt);
         tag.cut(Cut::Deadline);

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{Meta, Undescribed};
+use seawall_core::{DefaultMeta, RequestMeta};
 use seawall_testkit::contract::{Mock, MockHandle, assert_law, laws};
 use seawall_timeout::{
     AttemptTimeout, AttemptTimeoutLayer, Deadline, DeadlineLayer, Learned, LearnedConfig,
@@ -18,7 +18,7 @@ use tower::{Layer as _, Service as _, ServiceExt as _};
 // Longer than the laws' patience, so that no law is cut short.
 const LONG: Duration = Duration::from_secs(10 * 3600);
 
-fn attempt(inner: Mock) -> AttemptTimeout<Mock, Undescribed> {
+fn attempt(inner: Mock) -> AttemptTimeout<Mock, DefaultMeta> {
     AttemptTimeoutLayer::new("contract", LONG)
         .unwrap()
         .layer(inner)
@@ -39,7 +39,7 @@ mod attempt_timeout {
     }
 }
 
-fn learned(inner: Mock) -> AttemptTimeout<Mock, Undescribed, SameForAll, Learned> {
+fn learned(inner: Mock) -> AttemptTimeout<Mock, DefaultMeta, SameForAll, Learned> {
     let long = LearnedConfig::builder().min(LONG).max(LONG);
     AttemptTimeoutLayer::learned("contract", long.build().unwrap()).layer(inner)
 }
@@ -66,20 +66,20 @@ mod overall_deadline {
     }
 }
 
-type Late = AttemptTimeout<Mock, fn(&u32) -> Meta>;
+type Late = AttemptTimeout<Mock, fn(&u32) -> RequestMeta>;
 
 /// Request 1, which the laws of refusal send, comes too late; any other has time.
 fn one_is_late(inner: Mock) -> Late {
-    fn describe(request: &u32) -> Meta {
+    fn describe(request: &u32) -> RequestMeta {
         let passed = Instant::now();
         match request {
-            1 => Meta::default().with_deadline(passed),
-            _ => Meta::default(),
+            1 => RequestMeta::default().with_deadline(passed),
+            _ => RequestMeta::default(),
         }
     }
     AttemptTimeoutLayer::new("late", LONG)
         .unwrap()
-        .describe(describe as fn(&u32) -> Meta)
+        .describe(describe as fn(&u32) -> RequestMeta)
         .layer(inner)
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use seawall_breaker::BreakerConfig;
 use seawall_bulkhead::BulkheadConfig;
-use seawall_core::{Backoff, InvalidConfig, Jitter, Name, Unit};
+use seawall_core::{Backoff, InstanceName, InvalidConfig, Jitter, Unit};
 use seawall_ratelimit::{Limit, RateLimitConfig};
 use seawall_retry::RetryConfig;
 
@@ -56,7 +56,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// # assert!(answer.status().is_success());
 /// # Ok(()) }
 /// ```
-pub fn ai_api(name: impl Into<Name>) -> StackBuilder {
+pub fn ai_api(name: impl Into<InstanceName>) -> StackBuilder {
     let openai = StackBuilder::new(name, settings());
     #[cfg(feature = "http")]
     let openai = openai.headers(seawall_http::RateLimitHeaders::openai());
@@ -103,7 +103,7 @@ fn settings() -> Result<Settings, InvalidConfig> {
 /// Anthropic, tier Start: 80 % of 1,000 requests, 2,000,000 input tokens and 400,000 output tokens
 /// per minute ([rate limits](https://platform.claude.com/docs/en/api/rate-limits)), and what its
 /// headers say is left. Tokens are those that requests carry an estimate of, as for [`ai_api`].
-pub fn anthropic(name: impl Into<Name>) -> StackBuilder {
+pub fn anthropic(name: impl Into<InstanceName>) -> StackBuilder {
     let settings = settings().and_then(|s| {
         Ok(Settings {
             rate_limit: RateLimitConfig::builder()
@@ -131,9 +131,9 @@ pub fn anthropic(name: impl Into<Name>) -> StackBuilder {
 #[cfg(feature = "http")]
 pub fn inference_routes() -> Result<seawall_http::Routes, InvalidConfig> {
     use http::Method;
-    use seawall_core::{Meta, Replay};
+    use seawall_core::{Replay, RequestMeta};
 
-    let again = Meta::new(Replay::Safe);
+    let again = RequestMeta::new(Replay::Safe);
     seawall_http::Routes::reads_only()
         .route(Method::POST, "/v1/chat/completions", again)?
         .route(Method::POST, "/v1/responses", again)?

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use seawall_breaker::BreakerConfig;
 use seawall_bulkhead::BulkheadConfig;
-use seawall_core::{Backoff, InvalidConfig, Name};
+use seawall_core::{Backoff, InstanceName, InvalidConfig};
 use seawall_ratelimit::RateLimitConfig;
 use seawall_retry::RetryConfig;
 
@@ -38,7 +38,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// # assert!(answer.status().is_success());
 /// # Ok(()) }
 /// ```
-pub fn broker(name: impl Into<Name>) -> StackBuilder {
+pub fn broker(name: impl Into<InstanceName>) -> StackBuilder {
     StackBuilder::new(name, settings())
 }
 
@@ -85,7 +85,7 @@ fn settings() -> Result<Settings, InvalidConfig> {
 ///
 /// Orders that queue go stale, so few may wait. Put it beside [`broker`] only where the broker
 /// limits orders apart from other requests; where they share one limit, use one stack.
-pub fn order_execution(name: impl Into<Name>) -> StackBuilder {
+pub fn order_execution(name: impl Into<InstanceName>) -> StackBuilder {
     StackBuilder::new(name, order_settings())
 }
 

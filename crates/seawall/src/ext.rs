@@ -2,7 +2,7 @@
 
 use seawall_breaker::{BreakerLayer, GateLayer, PerKeyLayer};
 use seawall_bulkhead::BulkheadLayer;
-use seawall_core::LiftLayer;
+use seawall_core::WrapErrorLayer;
 use seawall_health::HealthLayer;
 use seawall_hedge::HedgeLayer;
 use seawall_ratelimit::{FeedbackLayer, PerKeyLimitLayer, RateLimitLayer, ThrottleLayer};
@@ -106,7 +106,7 @@ pub trait SeawallExt<L>: Sized {
     ) -> ServiceBuilder<Stack<HealthLayer<C, H>, L>>;
 
     /// Wraps the error of the client in [`Error`](seawall_core::Error).
-    fn lift_errors(self) -> ServiceBuilder<Stack<LiftLayer, L>>;
+    fn lift_errors(self) -> ServiceBuilder<Stack<WrapErrorLayer, L>>;
 }
 
 impl<L> SeawallExt<L> for ServiceBuilder<L> {
@@ -198,7 +198,7 @@ impl<L> SeawallExt<L> for ServiceBuilder<L> {
         self.layer(layer)
     }
 
-    fn lift_errors(self) -> ServiceBuilder<Stack<LiftLayer, L>> {
-        self.layer(LiftLayer)
+    fn lift_errors(self) -> ServiceBuilder<Stack<WrapErrorLayer, L>> {
+        self.layer(WrapErrorLayer)
     }
 }

@@ -2,13 +2,13 @@
 
 use http::Request;
 use http::response::Parts;
-use seawall_core::{AlreadyRegistered, Lift, Outcome, Registry};
+use seawall_core::{AlreadyRegistered, Outcome, Registry, WrapError};
 use seawall_http::inspect::{Inspect, InspectLayer};
 use seawall_http::{
-    BodyTimeoutLayer, HttpClassifier, HttpFeedback, RateLimitHeaders, Routes, UntilBodyEnd,
+    BodyTimeoutLayer, CompleteOnBodyEnd, HttpClassifier, HttpFeedback, RateLimitHeaders, Routes,
     stamp_deadline,
 };
-use seawall_ratelimit::WithFeedback;
+use seawall_ratelimit::Feedback;
 use seawall_retry::CloneRequest;
 use seawall_timeout::Stamp;
 use tokio::time::Instant;
@@ -50,7 +50,7 @@ impl<B> Stamp<Request<B>> for StampDeadline {
 /// [`TransportError`]: seawall_http::TransportError
 #[derive(Clone, Debug)]
 pub struct HttpStack<P = CloneRequest, W = Identity> {
-    stack: Stack<HttpClassifier, Routes, UntilBodyEnd, P, StampDeadline>,
+    stack: Stack<HttpClassifier, Routes, CompleteOnBodyEnd, P, StampDeadline>,
     /// What watches the body of an answer, if anything does.
     watch: W,
     inspect: InspectLayer<Inspector>,
@@ -58,15 +58,15 @@ pub struct HttpStack<P = CloneRequest, W = Identity> {
 }
 
 /// What an [`HttpStack`] makes of a client `S` before its layers: a type that can be named.
-pub type LiftedClient<S> = Lift<Inspect<S, Inspector>>;
+pub type WrappedClient<S> = WrapError<Inspect<S, Inspector>>;
 
 /// The service that an [`HttpStack`] makes of a client `S`: a type that can be named. `W` is
 /// `BodyTimeoutLayer` for a stack with [`body_timeouts`](HttpStack::body_timeouts).
 pub type HttpService<S, P = CloneRequest, W = Identity> = StackService<
-    WithFeedback<<W as Layer<LiftedClient<S>>>::Service, HttpFeedback, Routes>,
+    Feedback<<W as Layer<WrappedClient<S>>>::Service, HttpFeedback, Routes>,
     HttpClassifier,
     Routes,
-    UntilBodyEnd,
+    CompleteOnBodyEnd,
     P,
     StampDeadline,
 >;
@@ -81,7 +81,7 @@ impl HttpStack {
             stack: stack
                 .classify(HttpClassifier::new())
                 .describe(Routes::reads_only())
-                .hold(UntilBodyEnd)
+                .track_completion(CompleteOnBodyEnd)
                 .stamp(StampDeadline),
             watch: Identity::new(),
             // With a cap of zero no body is read.
@@ -189,7 +189,7 @@ impl<S, P, W> Layer<S> for HttpStack<P, W>
 where
     S: Clone,
     P: Clone,
-    W: Layer<LiftedClient<S>, Service: Clone>,
+    W: Layer<WrappedClient<S>, Service: Clone>,
 {
     type Service = HttpService<S, P, W>;
 
@@ -197,7 +197,7 @@ where
         // Right around the client: a throttle inside a 200 must be known to every layer above.
         let client = self.inspect.layer(client);
         // The one place where the error changes its type.
-        let client = Lift::new(client);
+        let client = WrapError::new(client);
         // Inside of the layers that hold a place or a ticket until the body has ended: a body that
         // stalls ends as a failure, and what it held is free.
         let client = self.watch.layer(client);

@@ -113,7 +113,7 @@ pub use ai_api::ai_api;
 pub use broker::{broker, order_execution};
 pub use ext::SeawallExt;
 #[cfg(feature = "http")]
-pub use http_stack::{HttpService, HttpStack, Inspector, LiftedClient, StampDeadline};
+pub use http_stack::{HttpService, HttpStack, Inspector, StampDeadline, WrappedClient};
 pub use market_data::market_data;
 pub use settings::{Settings, StackBuilder, TypedStack};
 pub use stack::{Stack, StackHandles, StackService};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use seawall_breaker::BreakerConfig;
 use seawall_bulkhead::BulkheadConfig;
-use seawall_core::{Backoff, InvalidConfig, Name};
+use seawall_core::{Backoff, InstanceName, InvalidConfig};
 use seawall_ratelimit::{Limit, RateLimitConfig};
 use seawall_retry::RetryConfig;
 
@@ -35,7 +35,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// # assert!(answer.status().is_success());
 /// # Ok(()) }
 /// ```
-pub fn market_data(name: impl Into<Name>) -> StackBuilder {
+pub fn market_data(name: impl Into<InstanceName>) -> StackBuilder {
     StackBuilder::new(name, settings())
 }
 
@@ -75,7 +75,7 @@ fn settings() -> Result<Settings, InvalidConfig> {
 /// Polygon (Massive), a paid plan: 80 % of the 100 requests per second that it advises to stay
 /// under ([request limit](https://massive.com/knowledge-base)), thirty at once, and a circuit that
 /// opens after five failures in a row for half a minute.
-pub fn polygon(name: impl Into<Name>) -> StackBuilder {
+pub fn polygon(name: impl Into<InstanceName>) -> StackBuilder {
     let settings = settings().and_then(|s| {
         Ok(Settings {
             bulkhead: BulkheadConfig::builder()
@@ -107,7 +107,7 @@ pub fn polygon(name: impl Into<Name>) -> StackBuilder {
 /// its day begins is not documented, so no stretch of 24 hours sees more. A quota that other
 /// programs have used up is recognised and not tried again when the stack is built with
 /// `.inspect(seawall::http::inspect::alpha_vantage)`.
-pub fn alpha_vantage(name: impl Into<Name>) -> StackBuilder {
+pub fn alpha_vantage(name: impl Into<InstanceName>) -> StackBuilder {
     let settings = (|| {
         Ok(Settings {
             bulkhead: BulkheadConfig::builder()
@@ -140,7 +140,7 @@ pub fn alpha_vantage(name: impl Into<Name>) -> StackBuilder {
 /// NewsAPI, the developer plan: one request per second, three at once, and its 50 requests every
 /// 12 hours ([errors](https://newsapi.org/docs/errors)), of which no stretch of 12 hours sees more.
 /// A paid plan overrides the [rate limit](StackBuilder::rate_limit).
-pub fn news_api(name: impl Into<Name>) -> StackBuilder {
+pub fn news_api(name: impl Into<InstanceName>) -> StackBuilder {
     let settings = (|| {
         Ok(Settings {
             bulkhead: BulkheadConfig::builder()
@@ -172,7 +172,7 @@ pub fn news_api(name: impl Into<Name>) -> StackBuilder {
 /// Reddit's data API: 80 % of its 100 queries per minute, which it averages over ten minutes
 /// ("Reddit Data API Wiki" on <https://support.reddithelp.com>). Posts and
 /// comments are sent once.
-pub fn reddit(name: impl Into<Name>) -> StackBuilder {
+pub fn reddit(name: impl Into<InstanceName>) -> StackBuilder {
     let settings = (|| {
         Ok(Settings {
             bulkhead: BulkheadConfig::builder()
@@ -208,7 +208,7 @@ pub fn reddit(name: impl Into<Name>) -> StackBuilder {
 /// hour and more: four requests in ten seconds, two at once, and more failures borne than
 /// elsewhere. Its 429 is a ban: build with
 /// `.classifier(HttpClassifier::new().ban_on(StatusCode::TOO_MANY_REQUESTS, lasts))`.
-pub fn yahoo_finance(name: impl Into<Name>) -> StackBuilder {
+pub fn yahoo_finance(name: impl Into<InstanceName>) -> StackBuilder {
     let settings = (|| {
         Ok(Settings {
             bulkhead: BulkheadConfig::builder()
@@ -240,7 +240,7 @@ pub fn yahoo_finance(name: impl Into<Name>) -> StackBuilder {
 /// ([fair access](https://www.sec.gov/os/accessing-edgar-data)). Over it, the address is shut out
 /// until it has been quiet for ten minutes: build with `.classifier(..)` that takes 403 and 429
 /// for a ban, and send the User-Agent that the SEC asks for.
-pub fn sec_edgar(name: impl Into<Name>) -> StackBuilder {
+pub fn sec_edgar(name: impl Into<InstanceName>) -> StackBuilder {
     let settings = (|| {
         Ok(Settings {
             bulkhead: BulkheadConfig::builder()

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use seawall_breaker::BreakerConfig;
 use seawall_bulkhead::BulkheadConfig;
-use seawall_core::{Budget, ErrorIsFailure, InvalidConfig, Name, Undescribed, UntilAnswered};
+use seawall_core::{
+    Budget, CompleteOnResponse, DefaultMeta, ErrorIsFailure, InstanceName, InvalidConfig,
+};
 use seawall_ratelimit::RateLimitConfig;
 use seawall_retry::{CloneRequest, RetryConfig};
 use seawall_timeout::Unstamped;
@@ -45,7 +47,7 @@ pub struct Settings {
 #[must_use]
 #[derive(Clone, Debug)]
 pub struct StackBuilder {
-    name: Name,
+    name: InstanceName,
     settings: Result<Settings, InvalidConfig>,
     budget: Option<Budget>,
     #[cfg(feature = "http")]
@@ -55,7 +57,7 @@ pub struct StackBuilder {
 impl StackBuilder {
     /// A stack of your own numbers. Settings that could not be made are told by
     /// [`build`](Self::build).
-    pub fn new(name: impl Into<Name>, settings: Result<Settings, InvalidConfig>) -> Self {
+    pub fn new(name: impl Into<InstanceName>, settings: Result<Settings, InvalidConfig>) -> Self {
         Self {
             name: name.into(),
             settings,
@@ -140,7 +142,7 @@ impl StackBuilder {
         Ok(crate::HttpStack::new(self.typed()?, headers))
     }
 
-    /// The stack for any Tower service whose error is [`Refusable`](crate::Refusable): errors are
+    /// The stack for any Tower service whose error is [`Rejectable`](crate::Rejectable): errors are
     /// failures, no request is known to be safe to send twice, and each costs one token. Change
     /// that with the methods of [`Stack`].
     ///
@@ -167,4 +169,5 @@ impl StackBuilder {
 }
 
 /// What [`StackBuilder::typed`] makes.
-pub type TypedStack = Stack<ErrorIsFailure, Undescribed, UntilAnswered, CloneRequest, Unstamped>;
+pub type TypedStack =
+    Stack<ErrorIsFailure, DefaultMeta, CompleteOnResponse, CloneRequest, Unstamped>;

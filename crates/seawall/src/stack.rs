@@ -5,8 +5,8 @@ use std::time::Duration;
 use seawall_breaker::{Breaker, BreakerHandle, BreakerLayer, Gate};
 use seawall_bulkhead::{Bulkhead, BulkheadHandle, BulkheadLayer};
 use seawall_core::{
-    AlreadyRegistered, Budget, ErrorIsFailure, InvalidConfig, Name, Registry, Undescribed,
-    UntilAnswered,
+    AlreadyRegistered, Budget, CompleteOnResponse, DefaultMeta, ErrorIsFailure, InstanceName,
+    InvalidConfig, Registry,
 };
 use seawall_ratelimit::{FeedbackLayer, RateLimit, RateLimitHandle, RateLimitLayer};
 use seawall_retry::{CloneRequest, Retry, RetryHandle, RetryLayer};
@@ -26,14 +26,14 @@ use crate::settings::Settings;
 /// [`StackService`].
 ///
 /// ```
-/// use seawall::{Always, Error, LiftLayer, Meta, Replay, Stack};
+/// use seawall::{ConstMeta, Error, WrapErrorLayer, RequestMeta, Replay, Stack};
 /// use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let stack = seawall::market_data("feed").typed()?.describe(Always(Meta::new(Replay::Safe)));
+/// let stack = seawall::market_data("feed").typed()?.describe(ConstMeta(RequestMeta::new(Replay::Safe)));
 /// let mut feed = ServiceBuilder::new()
 ///     .layer(stack)
-///     .layer(LiftLayer)
+///     .layer(WrapErrorLayer)
 ///     .service(service_fn(|symbol: String| async move { Ok::<_, std::io::Error>(symbol.len()) }));
 /// assert_eq!(feed.ready().await?.call("SPY".to_owned()).await?, 3);
 /// # Ok(()) }
@@ -54,9 +54,9 @@ pub type StackService<S, C, D, H, P, T> = Deadline<
     T,
 >;
 
-impl Stack<ErrorIsFailure, Undescribed, UntilAnswered, CloneRequest, Unstamped> {
+impl Stack<ErrorIsFailure, DefaultMeta, CompleteOnResponse, CloneRequest, Unstamped> {
     pub(crate) fn new(
-        name: Name,
+        name: InstanceName,
         settings: &Settings,
         budget: Budget,
     ) -> Result<Self, InvalidConfig> {
@@ -74,7 +74,7 @@ impl Stack<ErrorIsFailure, Undescribed, UntilAnswered, CloneRequest, Unstamped> 
         Ok(stack)
     }
 
-    fn of(name: Name, settings: &Settings, budget: Budget) -> Result<Self, InvalidConfig> {
+    fn of(name: InstanceName, settings: &Settings, budget: Budget) -> Result<Self, InvalidConfig> {
         Ok(Self {
             deadline: DeadlineLayer::new(name, settings.deadline)
                 .map_err(|e| e.in_field("deadline"))?,
@@ -117,13 +117,13 @@ impl<C, D, H, P, T> Stack<C, D, H, P, T> {
 
     /// Decides when a call is over: with its answer, or with the answer's body.
     #[must_use]
-    pub fn hold<H2: Clone>(self, hold: H2) -> Stack<C, D, H2, P, T> {
+    pub fn track_completion<H2: Clone>(self, hold: H2) -> Stack<C, D, H2, P, T> {
         Stack {
             deadline: self.deadline,
             retry: self.retry,
-            bulkhead: self.bulkhead.hold(hold.clone()),
+            bulkhead: self.bulkhead.track_completion(hold.clone()),
             rate_limit: self.rate_limit,
-            breaker: self.breaker.hold(hold),
+            breaker: self.breaker.track_completion(hold),
             attempt_timeout: self.attempt_timeout,
         }
     }

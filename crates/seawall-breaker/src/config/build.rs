@@ -164,7 +164,7 @@ impl BreakerConfigBuilder {
     /// # const SECOND: Duration = Duration::from_secs(1);
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use seawall_core::Because;
+    /// use seawall_core::CircuitCause;
     ///
     /// let config = BreakerConfig::builder()
     ///     .slow_after(2 * SECOND)
@@ -178,7 +178,7 @@ impl BreakerConfigBuilder {
     /// }
     /// sleep(3 * SECOND).await;
     /// let refused = breaker.try_admit().unwrap_err();
-    /// assert_eq!(refused.because(), Some(Because::SlowShare { percent: 100 }));
+    /// assert_eq!(refused.cause(), Some(CircuitCause::SlowShare { percent: 100 }));
     /// # Ok(()) }
     /// ```
     pub fn slow_after(mut self, time: Duration) -> Self {

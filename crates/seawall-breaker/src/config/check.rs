@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{Count, InvalidConfig, Positive, Ratio, ns};
+use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration, Ratio, ns};
 
 use super::build::BreakerConfigBuilder;
 use super::{BreakerConfig, Closing, Ramp, RateRule, Throttle, WhileProbing};
@@ -157,7 +157,7 @@ impl BreakerConfigBuilder {
         }
     }
 
-    fn closing(&self, probes: Count) -> Result<Closing, InvalidConfig> {
+    fn closing(&self, probes: NonZeroCount) -> Result<Closing, InvalidConfig> {
         match (self.successes_to_close, self.close_rate) {
             (Some(n), Some(_)) => Err(InvalidConfig::new(
                 "close_rate",
@@ -179,15 +179,15 @@ fn lonely(field: &'static str, needs: &'static str) -> InvalidConfig {
     InvalidConfig::new(field, format!("set without {needs}"), accepted)
 }
 
-fn count(field: &'static str, value: u32) -> Result<Count, InvalidConfig> {
-    Count::new(value).map_err(|e| e.in_field(field))
+fn count(field: &'static str, value: u32) -> Result<NonZeroCount, InvalidConfig> {
+    NonZeroCount::new(value).map_err(|e| e.in_field(field))
 }
 
-fn positive(field: &'static str, value: Duration) -> Result<Positive, InvalidConfig> {
-    Positive::new(value).map_err(|e| e.in_field(field))
+fn positive(field: &'static str, value: Duration) -> Result<NonZeroDuration, InvalidConfig> {
+    NonZeroDuration::new(value).map_err(|e| e.in_field(field))
 }
 
-fn within_a_day(field: &'static str, value: Duration) -> Result<Positive, InvalidConfig> {
+fn within_a_day(field: &'static str, value: Duration) -> Result<NonZeroDuration, InvalidConfig> {
     if value > DAY {
         let accepted = "longer than zero, at most 24 h";
         return Err(InvalidConfig::new(field, format!("{value:?}"), accepted));
@@ -255,7 +255,7 @@ fn rate_over(
 fn growth(
     (factor, cap): (f64, Duration),
     open_for: Duration,
-) -> Result<(f64, Positive), InvalidConfig> {
+) -> Result<(f64, NonZeroDuration), InvalidConfig> {
     if !(1.0..f64::INFINITY).contains(&factor) {
         return Err(InvalidConfig::new(
             "open_growth",

@@ -7,7 +7,9 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use seawall_core::{Because, Classify, Hold, Refusable, Rejection, Settle, judge};
+use seawall_core::{
+    CircuitCause, Classify, Complete, Rejectable, Rejection, TrackCompletion, judge,
+};
 use tower_service::Service;
 
 use super::single::Held;
@@ -74,8 +76,8 @@ struct Waiting<S, Req, K: ToOwned + ?Sized, C, H> {
 
 /// Whether a call that was refused so may wait.
 #[cold]
-pub(crate) fn may_wait<K: ToOwned + ?Sized>(held: &Held<K>, because: Option<Because>) -> bool {
-    because == Some(Because::Probing) && held.common().waits.load(Ordering::Relaxed)
+pub(crate) fn may_wait<K: ToOwned + ?Sized>(held: &Held<K>, cause: Option<CircuitCause>) -> bool {
+    cause == Some(CircuitCause::Probing) && held.common().waits.load(Ordering::Relaxed)
 }
 
 impl<S: Service<Req>, Req, K: ToOwned + ?Sized, C, H> PerKeyFuture<S, Req, K, C, H> {
@@ -142,7 +144,7 @@ where
             if !word.is_passing()
                 && let Some(rejection) = common.would_refuse(word, Asks::Breaker)
             {
-                let waits = may_wait(&self.held, rejection.because());
+                let waits = may_wait(&self.held, rejection.cause());
                 if waits
                     && ready!(self.patience.poll(&self.held, Asks::Breaker, cx)) == Waited::AskAgain
                 {
@@ -182,10 +184,10 @@ where
 impl<S, Req, K, C, H> Future for PerKeyFuture<S, Req, K, C, H>
 where
     S: Service<Req> + Clone,
-    S::Error: Refusable,
+    S::Error: Rejectable,
     K: ToOwned + ?Sized,
     C: Classify<S::Response, S::Error> + Clone,
-    H: Hold<KeyTicket<K>, S::Response> + Clone,
+    H: TrackCompletion<KeyTicket<K>, S::Response> + Clone,
 {
     type Output = Result<H::Response, S::Error>;
 
@@ -207,9 +209,9 @@ where
                     let outcome = judge(classify, &answer);
                     let ticket = ticket.take();
                     match answer {
-                        Ok(response) => Ok(hold.hold(ticket, outcome, response)),
+                        Ok(response) => Ok(hold.track_completion(ticket, outcome, response)),
                         Err(error) => {
-                            ticket.settle(outcome);
+                            ticket.complete(outcome);
                             Err(error)
                         }
                     }

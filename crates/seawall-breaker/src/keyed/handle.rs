@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use seawall_core::striped::{Anchor, Shared, Stripes};
 use seawall_core::{
-    Command, Component, ErrorIsFailure, Events, Name, Sample, Unsupported, UntilAnswered, Value,
+    Command, CompleteOnResponse, ErrorIsFailure, Events, InstanceHandle, InstanceName, Sample,
+    Unsupported, Value,
 };
 
 use super::key::KeyHandle;
@@ -79,7 +80,7 @@ pub struct Breakers<K: ToOwned + ?Sized = str, B = RandomState> {
 
 impl<K: ToOwned + ?Sized> Breakers<K> {
     /// Circuits with the settings `config`, none of them made yet.
-    pub fn new(name: impl Into<Name>, config: BreakerConfig) -> Self {
+    pub fn new(name: impl Into<InstanceName>, config: BreakerConfig) -> Self {
         Self::with_hasher(name, config, RandomState::new())
     }
 }
@@ -88,7 +89,7 @@ impl<K: ToOwned + ?Sized, B> Breakers<K, B> {
     /// As [`new`](Breakers::new), with a hasher of your own: std's withstands keys that were
     /// chosen to collide, and costs 12 ns for a host's name; a simpler one is for keys that nobody
     /// else chooses. With any hasher, each key has its own circuit.
-    pub fn with_hasher(name: impl Into<Name>, config: BreakerConfig, hasher: B) -> Self {
+    pub fn with_hasher(name: impl Into<InstanceName>, config: BreakerConfig, hasher: B) -> Self {
         let keys = Keys::new(name.into(), config, MAX_KEYS, hasher);
         Self {
             keys: Shared::new(keys, Stripes::auto(), || ()),
@@ -96,7 +97,10 @@ impl<K: ToOwned + ?Sized, B> Breakers<K, B> {
     }
 
     /// Puts these circuits around a service; see [`PerKeyLayer`].
-    pub fn layer<Req, X>(&self, extract: X) -> PerKeyLayer<K, X, ErrorIsFailure, UntilAnswered, B>
+    pub fn layer<Req, X>(
+        &self,
+        extract: X,
+    ) -> PerKeyLayer<K, X, ErrorIsFailure, CompleteOnResponse, B>
     where
         X: for<'a> Fn(&'a Req) -> Cow<'a, K>,
     {
@@ -108,7 +112,7 @@ impl<K: ToOwned + ?Sized, B> Breakers<K, B> {
     }
 
     /// The name of all circuits together.
-    pub fn name(&self) -> Name {
+    pub fn name(&self) -> InstanceName {
         self.keys.common().setup.observer.name()
     }
 
@@ -264,7 +268,7 @@ impl<K: ToOwned + ?Sized, B> fmt::Debug for Breakers<K, B> {
     }
 }
 
-impl<K, B> Component for Breakers<K, B>
+impl<K, B> InstanceHandle for Breakers<K, B>
 where
     K: ToOwned + ?Sized,
     K::Owned: Send + Sync,
@@ -274,7 +278,7 @@ where
         self.keys.common().setup.observer.pattern()
     }
 
-    fn name(&self) -> Name {
+    fn name(&self) -> InstanceName {
         Self::name(self)
     }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 
-use seawall_core::{ErrorIsFailure, Name, UntilAnswered};
+use seawall_core::{CompleteOnResponse, ErrorIsFailure, InstanceName};
 use tower_layer::Layer;
 
 use super::handle::Breakers;
@@ -20,7 +20,7 @@ use crate::layer::BreakerLayer;
 /// ```
 /// use std::borrow::Cow;
 /// use seawall_breaker::{BreakerConfig, BreakerLayer, State};
-/// use seawall_core::LiftLayer;
+/// use seawall_core::WrapErrorLayer;
 /// use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 ///
 /// struct Order { account: u64, qty: i64 }
@@ -29,7 +29,7 @@ use crate::layer::BreakerLayer;
 /// let config = BreakerConfig::builder().consecutive_failures(1).build()?;
 /// let breaker = BreakerLayer::per_key("orders", config, |order: &Order| Cow::Borrowed(&order.account));
 /// let accounts = breaker.handle();
-/// let mut client = ServiceBuilder::new().layer(breaker).layer(LiftLayer).service(service_fn(
+/// let mut client = ServiceBuilder::new().layer(breaker).layer(WrapErrorLayer).service(service_fn(
 ///     |order: Order| async move {
 ///         if order.qty > 0 { Ok(()) } else { Err(std::io::Error::other("the account is locked")) }
 ///     },
@@ -40,7 +40,7 @@ use crate::layer::BreakerLayer;
 /// assert_eq!(accounts.open_keys(), [(7, State::Open)]);
 /// # Ok(()) }
 /// ```
-pub struct PerKeyLayer<K, X, C = ErrorIsFailure, H = UntilAnswered, B = RandomState>
+pub struct PerKeyLayer<K, X, C = ErrorIsFailure, H = CompleteOnResponse, B = RandomState>
 where
     K: ToOwned + ?Sized,
 {
@@ -55,9 +55,9 @@ impl BreakerLayer {
     /// that a call of a known key allocates nothing.
     ///
     /// A name and settings for all of them; `name` must not be a request's key (see
-    /// [`Name`]). See [`PerKeyLayer`] for an example and [`Breakers`] for what it costs.
+    /// [`InstanceName`]). See [`PerKeyLayer`] for an example and [`Breakers`] for what it costs.
     pub fn per_key<K, Req, X>(
-        name: impl Into<Name>,
+        name: impl Into<InstanceName>,
         config: BreakerConfig,
         extract: X,
     ) -> PerKeyLayer<K, X>
@@ -69,13 +69,13 @@ impl BreakerLayer {
     }
 }
 
-impl<K: ToOwned + ?Sized, X, B> PerKeyLayer<K, X, ErrorIsFailure, UntilAnswered, B> {
+impl<K: ToOwned + ?Sized, X, B> PerKeyLayer<K, X, ErrorIsFailure, CompleteOnResponse, B> {
     pub(crate) const fn new(breakers: Breakers<K, B>, extract: X) -> Self {
         Self {
             breakers,
             extract,
             classify: ErrorIsFailure,
-            hold: UntilAnswered,
+            hold: CompleteOnResponse,
         }
     }
 }
@@ -94,7 +94,7 @@ impl<K: ToOwned + ?Sized, X, C, H, B> PerKeyLayer<K, X, C, H, B> {
 
     /// Decides when a call is over: with its answer (the default), or with the answer's body.
     #[must_use]
-    pub fn hold<I>(self, hold: I) -> PerKeyLayer<K, X, C, I, B> {
+    pub fn track_completion<I>(self, hold: I) -> PerKeyLayer<K, X, C, I, B> {
         PerKeyLayer {
             breakers: self.breakers,
             extract: self.extract,

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::task::{Context, Poll};
 
 use seawall_core::striped::Anchor;
-use seawall_core::{Classify, ErrorIsFailure, Hold, Refusable, UntilAnswered};
+use seawall_core::{Classify, CompleteOnResponse, ErrorIsFailure, Rejectable, TrackCompletion};
 use tower_service::Service;
 
 use super::future::{PerKeyFuture, may_wait};
@@ -26,7 +26,7 @@ use crate::circuits::{Circuits, UNMEASURED};
 /// why the inner service must be `Clone`.
 ///
 /// An instance holds nothing of any circuit. Clones share the circuits.
-pub struct PerKey<S, K, X, C = ErrorIsFailure, H = UntilAnswered, B = RandomState>
+pub struct PerKey<S, K, X, C = ErrorIsFailure, H = CompleteOnResponse, B = RandomState>
 where
     K: ToOwned + ?Sized,
 {
@@ -86,7 +86,7 @@ impl<S, K: ToOwned + ?Sized, X, C: Clone, H: Clone, B> PerKey<S, K, X, C, H, B> 
             }
             // Whatever the ready instance has reserved below is given up: a call that is refused
             // may be this instance's last, one that waits asks again, and others may need it.
-            Err(refused) if may_wait(&circuit, refused.because()) => {
+            Err(refused) if may_wait(&circuit, refused.cause()) => {
                 let service = self.inner.clone(); // clone: waits, polled ready later
                 self.inner = service.clone();
                 let (classify, hold) = (self.classify.clone(), self.hold.clone());
@@ -103,11 +103,11 @@ impl<S, K: ToOwned + ?Sized, X, C: Clone, H: Clone, B> PerKey<S, K, X, C, H, B> 
 impl<S, K, X, C, H, B, Req> Service<Req> for PerKey<S, K, X, C, H, B>
 where
     S: Service<Req> + Clone,
-    S::Error: Refusable,
+    S::Error: Rejectable,
     K: ToOwned + Hash + Eq + ?Sized,
     X: for<'a> Fn(&'a Req) -> Cow<'a, K>,
     C: Classify<S::Response, S::Error> + Clone,
-    H: Hold<KeyTicket<K>, S::Response> + Clone,
+    H: TrackCompletion<KeyTicket<K>, S::Response> + Clone,
     B: BuildHasher,
 {
     type Response = H::Response;

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use seawall_core::Name;
+use seawall_core::InstanceName;
 
 use super::map::{Entry, Evict, Map, Rest};
 use crate::cause::{Change, Transition};
@@ -195,7 +195,7 @@ pub(crate) struct Keys<K: ToOwned + ?Sized, B> {
 }
 
 impl<K: ToOwned + ?Sized, B> Keys<K, B> {
-    pub(crate) fn new(name: Name, config: BreakerConfig, max: usize, hasher: B) -> Self {
+    pub(crate) fn new(name: InstanceName, config: BreakerConfig, max: usize, hasher: B) -> Self {
         Self {
             setup: Setup::new(name),
             map: Map::new(max, hasher),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use seawall_core::{Outcome, Settle};
+use seawall_core::{Complete, Outcome};
 
 use super::single::Held;
 use crate::circuits::Stub;
@@ -34,10 +34,10 @@ impl<K: ToOwned + ?Sized> Admitted for KeyTicket<K> {
     }
 }
 
-impl<K: ToOwned + ?Sized> Settle for KeyTicket<K> {
+impl<K: ToOwned + ?Sized> Complete for KeyTicket<K> {
     #[inline(always)]
-    fn settle(self, outcome: Outcome) {
-        self.0.settle(&outcome);
+    fn complete(self, outcome: Outcome) {
+        self.0.complete(&outcome);
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use seawall_breaker::{Breaker, BreakerConfig, BreakerConfigBuilder, BreakerHandle, BreakerLayer};
-use seawall_core::{Error, FailureKind, Lift, Outcome, Refusable, Rejection, Scope};
+use seawall_core::{Error, FailureKind, Outcome, Rejectable, Rejection, Scope, WrapError};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tower::util::BoxCloneService;
@@ -89,7 +89,7 @@ pub(crate) fn subject(builder: BreakerConfigBuilder) -> Subject {
     let layer = BreakerLayer::new("upstream", config).classify(judge as Judge);
     let sent: Arc<AtomicU64> = Arc::default();
     let counted = Arc::clone(&sent);
-    let upstream = BoxCloneService::new(Lift::new(service_fn(move |what| {
+    let upstream = BoxCloneService::new(WrapError::new(service_fn(move |what| {
         counted.fetch_add(1, Ordering::SeqCst);
         carry_out(what)
     })));

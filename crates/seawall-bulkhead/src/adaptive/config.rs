@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{Count, InvalidConfig, Ratio};
+use seawall_core::{InvalidConfig, NonZeroCount, Ratio};
 
 use super::{Aimd, Gradient, Knee, Vegas};
 
@@ -233,7 +233,7 @@ impl AdaptiveBuilder {
     /// a number from 0 to 1, `min_window` is zero, `max_window` is below `min_window`, or a
     /// setting of the algorithm is refused; that is named as in `knee.tolerance`.
     pub fn build(mut self) -> Result<Adaptive, InvalidConfig> {
-        Count::new(self.min).map_err(|e| e.in_field("min"))?;
+        NonZeroCount::new(self.min).map_err(|e| e.in_field("min"))?;
         if self.max < self.min {
             return Err(InvalidConfig::new(
                 "max",
@@ -250,7 +250,7 @@ impl AdaptiveBuilder {
                 format!("a duration from `min_window`, {:?}", self.min_window),
             ));
         }
-        Count::new(self.min_samples).map_err(|e| e.in_field("min_samples"))?;
+        NonZeroCount::new(self.min_samples).map_err(|e| e.in_field("min_samples"))?;
         self.algorithm.check()?;
         self.initial = self.initial.clamp(self.min, self.max);
         Ok(Adaptive { builder: self })
@@ -276,7 +276,7 @@ pub(super) fn above_one(value: f64, field: &'static str) -> Result<(), InvalidCo
 }
 
 pub(super) fn positive(value: Duration, field: &'static str) -> Result<(), InvalidConfig> {
-    seawall_core::Positive::new(value)
+    seawall_core::NonZeroDuration::new(value)
         .map(drop)
         .map_err(|e| e.in_field(field))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{Count, InvalidConfig, Positive};
+use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration};
 
 /// How many connections there are, in all and per key, and how long one waits to be made.
 ///
@@ -23,10 +23,10 @@ use seawall_core::{Count, InvalidConfig, Positive};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionLimitConfig {
-    max_connections: Count,
-    max_per_key: Option<Count>,
+    max_connections: NonZeroCount,
+    max_per_key: Option<NonZeroCount>,
     max_waiting: u32,
-    acquire_timeout: Positive,
+    acquire_timeout: NonZeroDuration,
 }
 
 impl ConnectionLimitConfig {
@@ -36,12 +36,12 @@ impl ConnectionLimitConfig {
     }
 
     /// How many connections are open or being made at once.
-    pub const fn max_connections(&self) -> Count {
+    pub const fn max_connections(&self) -> NonZeroCount {
         self.max_connections
     }
 
     /// How many of them belong to one key; `None` where keys are of no account.
-    pub const fn max_per_key(&self) -> Option<Count> {
+    pub const fn max_per_key(&self) -> Option<NonZeroCount> {
         self.max_per_key
     }
 
@@ -51,7 +51,7 @@ impl ConnectionLimitConfig {
     }
 
     /// How long a connect waits for a place before it is refused.
-    pub const fn acquire_timeout(&self) -> Positive {
+    pub const fn acquire_timeout(&self) -> NonZeroDuration {
         self.acquire_timeout
     }
 }
@@ -63,7 +63,7 @@ impl Default for ConnectionLimitConfig {
     /// connection is served as well by one that becomes idle meanwhile.
     fn default() -> Self {
         Self {
-            max_connections: Count::new(MAX_CONNECTIONS).unwrap_or(Count::ONE),
+            max_connections: NonZeroCount::new(MAX_CONNECTIONS).unwrap_or(NonZeroCount::ONE),
             max_per_key: None,
             max_waiting: MAX_WAITING,
             acquire_timeout: DEFAULT_TIMEOUT,
@@ -73,7 +73,7 @@ impl Default for ConnectionLimitConfig {
 
 const MAX_CONNECTIONS: u32 = 100;
 const MAX_WAITING: u32 = 1_024;
-const DEFAULT_TIMEOUT: Positive = match Positive::from_secs(30) {
+const DEFAULT_TIMEOUT: NonZeroDuration = match NonZeroDuration::from_secs(30) {
     Some(timeout) => timeout,
     None => unreachable!(),
 };
@@ -138,13 +138,13 @@ impl ConnectionLimitConfigBuilder {
     /// [`InvalidConfig`] when `max_connections` or `max_per_key` is 0, or `acquire_timeout` is
     /// zero.
     pub fn build(self) -> Result<ConnectionLimitConfig, InvalidConfig> {
-        let max_per_key = self.max_per_key.map(Count::new).transpose();
+        let max_per_key = self.max_per_key.map(NonZeroCount::new).transpose();
         Ok(ConnectionLimitConfig {
-            max_connections: Count::new(self.max_connections)
+            max_connections: NonZeroCount::new(self.max_connections)
                 .map_err(|e| e.in_field("max_connections"))?,
             max_per_key: max_per_key.map_err(|e| e.in_field("max_per_key"))?,
             max_waiting: self.max_waiting,
-            acquire_timeout: Positive::new(self.acquire_timeout)
+            acquire_timeout: NonZeroDuration::new(self.acquire_timeout)
                 .map_err(|e| e.in_field("acquire_timeout"))?,
         })
     }

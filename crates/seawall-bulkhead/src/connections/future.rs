@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use seawall_core::{FailureKind, Key, Outcome, Refusable, Rejection};
+use seawall_core::{FailureKind, Outcome, PartitionKey, Rejectable, Rejection};
 use tower_service::Service;
 
 use super::Limited;
@@ -63,7 +63,7 @@ impl<S: Service<Target>, Target> ConnectFuture<S, Target> {
         }
     }
 
-    pub(crate) fn waiting(service: S, target: Target, room: Arc<Room>, key: Key) -> Self {
+    pub(crate) fn waiting(service: S, target: Target, room: Arc<Room>, key: PartitionKey) -> Self {
         let line = Box::pin(Line {
             waiting: Waiting::new(Arc::clone(&room), key),
             service,
@@ -103,7 +103,7 @@ impl<S: Service<Target> + Clone, Target> Below for Connector<'_, S, Target> {
 }
 
 /// What an error of the connector means to the one who counts.
-fn meaning(error: &impl Refusable) -> Outcome {
+fn meaning(error: &impl Rejectable) -> Outcome {
     error
         .rejection()
         .map_or(Outcome::Failure(FailureKind::Other), Rejection::outcome)
@@ -112,7 +112,7 @@ fn meaning(error: &impl Refusable) -> Outcome {
 impl<S, Target> Future for ConnectFuture<S, Target>
 where
     S: Service<Target> + Clone,
-    S::Error: Refusable,
+    S::Error: Rejectable,
 {
     type Output = Result<Limited<S::Response>, S::Error>;
 

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use seawall_core::Key;
+use seawall_core::PartitionKey;
 
 /// How many places there are, and how many may wait.
 #[derive(Clone, Copy, Debug)]
@@ -56,12 +56,12 @@ struct State {
     waiters: BTreeMap<Ticket, Waiter>,
     line: BTreeSet<Ticket>,
     /// Keys that have a place or somebody parked; of no use without a bound per key.
-    keys: HashMap<Key, PerKey>,
+    keys: HashMap<PartitionKey, PerKey>,
 }
 
 #[derive(Debug)]
 struct Waiter {
-    key: Key,
+    key: PartitionKey,
     /// `None` once it was called, until it waits again.
     waker: Option<Waker>,
     aside: bool,
@@ -82,7 +82,7 @@ impl Gate {
     }
 
     /// Takes a place if one is free and nobody is in line for it.
-    pub(crate) fn try_take(&self, key: Key) -> Result<(), Taken> {
+    pub(crate) fn try_take(&self, key: PartitionKey) -> Result<(), Taken> {
         let mut state = self.lock();
         // Whoever is at the head of the line goes first.
         if state.head(&self.sizes).is_none() && state.has_room(&self.sizes, key) {
@@ -97,7 +97,7 @@ impl Gate {
     }
 
     /// Joins the line; `None` when it is full.
-    pub(crate) fn join(&self, key: Key, waker: &Waker) -> Option<Ticket> {
+    pub(crate) fn join(&self, key: PartitionKey, waker: &Waker) -> Option<Ticket> {
         let waker = Some(waker.clone());
         let mut state = self.lock();
         if state.waiters.len() >= self.sizes.waiting as usize {
@@ -179,7 +179,7 @@ impl Gate {
     }
 
     /// Gives a place back.
-    pub(crate) fn release(&self, key: Key) {
+    pub(crate) fn release(&self, key: PartitionKey) {
         let mut state = self.lock();
         state.taken = state.taken.saturating_sub(1);
         if let Some(own) = state.keys.get_mut(&key) {
@@ -201,7 +201,7 @@ impl Gate {
     }
 
     /// Places that are taken for a key; 0 where there is no bound per key.
-    pub(crate) fn taken_by(&self, key: Key) -> u32 {
+    pub(crate) fn taken_by(&self, key: PartitionKey) -> u32 {
         self.lock().keys.get(&key).map_or(0, |own| own.taken)
     }
 
@@ -216,16 +216,16 @@ impl Gate {
 }
 
 impl State {
-    fn has_room(&self, sizes: &Sizes, key: Key) -> bool {
+    fn has_room(&self, sizes: &Sizes, key: PartitionKey) -> bool {
         self.taken < sizes.total && self.key_has_room(sizes, key)
     }
 
-    fn key_has_room(&self, sizes: &Sizes, key: Key) -> bool {
+    fn key_has_room(&self, sizes: &Sizes, key: PartitionKey) -> bool {
         let taken = || self.keys.get(&key).map_or(0, |own| own.taken);
         sizes.per_key.is_none_or(|most| taken() < most)
     }
 
-    fn seat(&mut self, sizes: &Sizes, key: Key) {
+    fn seat(&mut self, sizes: &Sizes, key: PartitionKey) {
         self.taken += 1;
         if sizes.per_key.is_some() {
             self.keys.entry(key).or_default().taken += 1;
@@ -264,7 +264,7 @@ impl State {
 
     /// Brings the first of those who are parked with a key back into the line, if the key has
     /// room; forgets a key of which nothing is left.
-    fn promote(&mut self, sizes: &Sizes, key: Key) {
+    fn promote(&mut self, sizes: &Sizes, key: PartitionKey) {
         let room = self.key_has_room(sizes, key);
         let Some(own) = self.keys.get_mut(&key) else {
             return;
@@ -340,7 +340,7 @@ mod tests {
 
     struct Sleeper {
         ticket: Ticket,
-        key: Key,
+        key: PartitionKey,
         called: Arc<Flag>,
         aside: bool,
     }
@@ -355,14 +355,14 @@ mod tests {
             steps in prop::collection::vec((0_u8..5, 0_u64..3, 0_usize..8), 1..80),
         ) {
             let gate = Gate::new(Sizes { total, per_key, waiting: 6 });
-            let mut held: Vec<Key> = Vec::new();
+            let mut held: Vec<PartitionKey> = Vec::new();
             let mut line: Vec<Sleeper> = Vec::new();
-            let room = |held: &[Key], key: Key| {
+            let room = |held: &[PartitionKey], key: PartitionKey| {
                 held.len() < total as usize
                     && per_key.is_none_or(|most| held.iter().filter(|k| **k == key).count() < most as usize)
             };
             for (step, key, which) in steps {
-                let key = Key(key);
+                let key = PartitionKey(key);
                 match step {
                     0 => {
                         let first = line.iter().find(|s| !s.aside && room(&held, s.key));
@@ -421,7 +421,7 @@ mod tests {
                 }
                 prop_assert_eq!(gate.taken() as usize, held.len());
                 prop_assert_eq!(gate.waiting(), line.len());
-                for key in (0..3).map(Key) {
+                for key in (0..3).map(PartitionKey) {
                     let count = held.iter().filter(|k| **k == key).count();
                     prop_assert_eq!(gate.taken_by(key) as usize, if per_key.is_some() { count } else { 0 });
                 }
@@ -440,11 +440,11 @@ mod tests {
             waiting: 2,
         });
         let waker = Waker::noop();
-        assert!(gate.try_take(Key(1)).is_ok());
-        let first = gate.join(Key(1), waker).unwrap();
-        let late = gate.join(Key(2), waker).unwrap();
+        assert!(gate.try_take(PartitionKey(1)).is_ok());
+        let first = gate.join(PartitionKey(1), waker).unwrap();
+        let late = gate.join(PartitionKey(2), waker).unwrap();
         assert!(!gate.take(late, true, waker));
-        gate.release(Key(1));
+        gate.release(PartitionKey(1));
         assert_eq!(gate.turn(late, false, waker), Turn::Wait);
         assert_eq!(gate.turn(late, true, waker), Turn::Go);
         assert!(gate.take(late, true, waker));

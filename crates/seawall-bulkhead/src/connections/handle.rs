@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use seawall_core::{Component, Events, Key, Name, Sample};
+use seawall_core::{Events, InstanceHandle, InstanceName, PartitionKey, Sample};
 
 use super::ConnectionLimitConfig;
 use super::room::{Room, read};
@@ -43,7 +43,7 @@ impl ConnectionLimitHandle {
     }
 
     /// The name of the instance.
-    pub fn name(&self) -> Name {
+    pub fn name(&self) -> InstanceName {
         self.room.observer.name()
     }
 
@@ -58,7 +58,7 @@ impl ConnectionLimitHandle {
     }
 
     /// How many of them belong to one key; 0 where there is no bound per key.
-    pub fn taken_by(&self, key: Key) -> u32 {
+    pub fn taken_by(&self, key: PartitionKey) -> u32 {
         self.room.gate.taken_by(key)
     }
 
@@ -82,12 +82,12 @@ impl ConnectionLimitHandle {
     }
 }
 
-impl Component for ConnectionLimitHandle {
+impl InstanceHandle for ConnectionLimitHandle {
     fn pattern(&self) -> &'static str {
         self.room.observer.pattern()
     }
 
-    fn name(&self) -> Name {
+    fn name(&self) -> InstanceName {
         Self::name(self)
     }
 

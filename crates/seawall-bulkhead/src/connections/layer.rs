@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use seawall_core::{Name, Observer, Undescribed};
+use seawall_core::{DefaultMeta, EventSource, InstanceName};
 use tower_layer::Layer;
 
 use super::gate::{Gate, Sizes};
@@ -17,16 +17,16 @@ use super::{ConnectionLimit, ConnectionLimitConfig, ConnectionLimitHandle};
 ///
 /// ```
 /// use seawall_bulkhead::connections::{ConnectionLimitConfig, ConnectionLimitLayer};
-/// use seawall_core::{Key, Meta};
+/// use seawall_core::{PartitionKey, RequestMeta};
 ///
 /// let config = ConnectionLimitConfig::builder().max_connections(20).max_per_key(8).build()?;
 /// let layer = ConnectionLimitLayer::new("upstreams", config)
-///     .describe(|host: &String| Meta::default().with_key(Key::of(host)));
+///     .describe(|host: &String| RequestMeta::default().with_key(PartitionKey::of(host)));
 /// assert_eq!(layer.handle().taken(), 0);
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone)]
-pub struct ConnectionLimitLayer<D = Undescribed> {
+pub struct ConnectionLimitLayer<D = DefaultMeta> {
     room: Arc<Room>,
     config: ConnectionLimitConfig,
     describe: D,
@@ -34,17 +34,17 @@ pub struct ConnectionLimitLayer<D = Undescribed> {
 
 impl ConnectionLimitLayer {
     /// A layer with places of its own. `name` is what refusals and metrics call it.
-    pub fn new(name: impl Into<Name>, config: ConnectionLimitConfig) -> Self {
+    pub fn new(name: impl Into<InstanceName>, config: ConnectionLimitConfig) -> Self {
         let gate = Gate::new(Sizes {
             total: config.max_connections().get(),
-            per_key: config.max_per_key().map(seawall_core::Count::get),
+            per_key: config.max_per_key().map(seawall_core::NonZeroCount::get),
             waiting: config.max_waiting(),
         });
-        let observer = Observer::new("connections", name);
+        let observer = EventSource::new("connections", name);
         Self {
             room: Room::new(gate, observer, config.acquire_timeout().get()),
             config,
-            describe: Undescribed,
+            describe: DefaultMeta,
         }
     }
 }

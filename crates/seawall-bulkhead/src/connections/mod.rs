@@ -9,7 +9,7 @@
 //!
 //! ```
 //! use seawall_bulkhead::connections::{ConnectionLimitConfig, ConnectionLimitLayer};
-//! use seawall_core::{LiftLayer, Reason, Refusable};
+//! use seawall_core::{WrapErrorLayer, Reason, Rejectable};
 //! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -18,7 +18,7 @@
 //! let layer = ConnectionLimitLayer::new("broker", config);
 //! let mut connector = ServiceBuilder::new()
 //!     .layer(&layer)
-//!     .layer(LiftLayer)
+//!     .layer(WrapErrorLayer)
 //!     // Anything that makes connections: a TCP connector, a `MakeService`.
 //!     .service(service_fn(|_host: &str| async { Ok::<_, std::io::Error>(tokio::io::empty()) }));
 //!

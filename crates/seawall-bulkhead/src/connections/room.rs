@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 use seawall_core::{
-    Key, Observer, Outcome, Reason, Rejection, Sample, Value, Vote, What, deadline,
+    EventKind, EventSource, Outcome, PartitionKey, Reason, Rejection, Sample, Value, Vote, deadline,
 };
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -19,7 +19,7 @@ use super::gate::{Gate, Ticket, Turn};
 #[derive(Debug)]
 pub(crate) struct Room {
     pub(crate) gate: Gate,
-    pub(crate) observer: Observer,
+    pub(crate) observer: EventSource,
     pub(crate) patience: Duration,
     pub(crate) counters: Counters,
 }
@@ -56,7 +56,7 @@ pub(crate) fn read(counter: &AtomicU64) -> u64 {
 }
 
 impl Room {
-    pub(crate) fn new(gate: Gate, observer: Observer, patience: Duration) -> Arc<Self> {
+    pub(crate) fn new(gate: Gate, observer: EventSource, patience: Duration) -> Arc<Self> {
         Arc::new(Self {
             gate,
             observer,
@@ -73,7 +73,7 @@ impl Room {
             _ => &self.counters.full,
         });
         let rejection = self.observer.rejection(reason);
-        self.observer.tell(|| What::Refused(rejection));
+        self.observer.tell(|| EventKind::Refused(rejection));
         rejection
     }
 
@@ -143,12 +143,12 @@ impl Room {
 #[derive(Debug)]
 pub(crate) struct Place {
     room: Arc<Room>,
-    key: Key,
+    key: PartitionKey,
 }
 
 impl Place {
     /// The place that was taken of the room just now.
-    pub(crate) const fn taken(room: Arc<Room>, key: Key) -> Self {
+    pub(crate) const fn taken(room: Arc<Room>, key: PartitionKey) -> Self {
         Self { room, key }
     }
 
@@ -189,7 +189,7 @@ impl Drop for Call {
     fn drop(&mut self) {
         self.end(|room| {
             add(&room.counters.abandoned);
-            room.observer.tell(|| What::Abandoned);
+            room.observer.tell(|| EventKind::Abandoned);
         });
     }
 }
@@ -218,7 +218,7 @@ pin_project! {
     #[derive(Debug)]
     pub(crate) struct Waiting {
         room: Arc<Room>,
-        key: Key,
+        key: PartitionKey,
         ticket: Option<Ticket>,
         #[pin]
         timeout: Option<Sleep>,
@@ -235,7 +235,7 @@ pin_project! {
 }
 
 impl Waiting {
-    pub(crate) const fn new(room: Arc<Room>, key: Key) -> Self {
+    pub(crate) const fn new(room: Arc<Room>, key: PartitionKey) -> Self {
         Self {
             room,
             key,

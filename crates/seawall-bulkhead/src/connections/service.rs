@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use seawall_core::{Describe, Reason, Refusable, Undescribed};
+use seawall_core::{DefaultMeta, Describe, Reason, Rejectable};
 use tower_service::Service;
 
 use super::gate::Taken;
@@ -16,7 +16,7 @@ use super::{ConnectFuture, Limited};
 ///
 /// An instance holds no place, ready or not.
 #[derive(Clone)]
-pub struct ConnectionLimit<S, D = Undescribed> {
+pub struct ConnectionLimit<S, D = DefaultMeta> {
     inner: S,
     room: Arc<Room>,
     describe: D,
@@ -50,7 +50,7 @@ impl<S, D> ConnectionLimit<S, D> {
 impl<S, D, Target> Service<Target> for ConnectionLimit<S, D>
 where
     S: Service<Target> + Clone,
-    S::Error: Refusable,
+    S::Error: Rejectable,
     D: Describe<Target>,
 {
     type Response = Limited<S::Response>;

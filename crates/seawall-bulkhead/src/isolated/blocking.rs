@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use seawall_core::{Error, Name};
+use seawall_core::{Error, InstanceName};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tower_layer::Layer;
@@ -51,7 +51,7 @@ impl BlockingLayer {
     /// # Errors
     ///
     /// When the operating system refuses what a runtime needs.
-    pub fn new(name: impl Into<Name>, config: BlockingConfig) -> io::Result<Self> {
+    pub fn new(name: impl Into<InstanceName>, config: BlockingConfig) -> io::Result<Self> {
         let pool = Pool::blocking(name.into(), config)?;
         Ok(Self { pool })
     }

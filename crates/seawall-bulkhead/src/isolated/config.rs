@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use seawall_core::{Count, InvalidConfig, Positive};
+use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration};
 
 const MAX_THREADS: u32 = 1_024;
-const DEFAULT_TIMEOUT: Positive = match Positive::from_secs(30) {
+const DEFAULT_TIMEOUT: NonZeroDuration = match NonZeroDuration::from_secs(30) {
     Some(timeout) => timeout,
     None => unreachable!(),
 };
 
-fn threads(threads: u32) -> Result<Count, InvalidConfig> {
-    Count::new(threads)
+fn threads(threads: u32) -> Result<NonZeroCount, InvalidConfig> {
+    NonZeroCount::new(threads)
         .ok()
         .filter(|count| count.get() <= MAX_THREADS)
         .ok_or_else(|| InvalidConfig::new("threads", threads, "a whole number from 1 to 1024"))
@@ -34,10 +34,10 @@ fn threads(threads: u32) -> Result<Count, InvalidConfig> {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IsolatedConfig {
-    threads: Count,
-    max_concurrent: Count,
+    threads: NonZeroCount,
+    max_concurrent: NonZeroCount,
     max_waiting: u32,
-    acquire_timeout: Positive,
+    acquire_timeout: NonZeroDuration,
 }
 
 impl IsolatedConfig {
@@ -47,12 +47,12 @@ impl IsolatedConfig {
     }
 
     /// How many threads run the calls.
-    pub const fn threads(&self) -> Count {
+    pub const fn threads(&self) -> NonZeroCount {
         self.threads
     }
 
     /// How many calls are on the pool at once.
-    pub const fn max_concurrent(&self) -> Count {
+    pub const fn max_concurrent(&self) -> NonZeroCount {
         self.max_concurrent
     }
 
@@ -62,7 +62,7 @@ impl IsolatedConfig {
     }
 
     /// How long a call waits for a place before it is refused.
-    pub const fn acquire_timeout(&self) -> Positive {
+    pub const fn acquire_timeout(&self) -> NonZeroDuration {
         self.acquire_timeout
     }
 }
@@ -72,8 +72,8 @@ impl Default for IsolatedConfig {
     /// seconds. One thread, since it is there to keep the work apart, not to make it fast.
     fn default() -> Self {
         Self {
-            threads: Count::ONE,
-            max_concurrent: Count::new(MAX_CONCURRENT).unwrap_or(Count::ONE),
+            threads: NonZeroCount::ONE,
+            max_concurrent: NonZeroCount::new(MAX_CONCURRENT).unwrap_or(NonZeroCount::ONE),
             max_waiting: 0,
             acquire_timeout: DEFAULT_TIMEOUT,
         }
@@ -141,10 +141,10 @@ impl IsolatedConfigBuilder {
     pub fn build(self) -> Result<IsolatedConfig, InvalidConfig> {
         Ok(IsolatedConfig {
             threads: threads(self.threads)?,
-            max_concurrent: Count::new(self.max_concurrent)
+            max_concurrent: NonZeroCount::new(self.max_concurrent)
                 .map_err(|e| e.in_field("max_concurrent"))?,
             max_waiting: self.max_waiting,
-            acquire_timeout: Positive::new(self.acquire_timeout)
+            acquire_timeout: NonZeroDuration::new(self.acquire_timeout)
                 .map_err(|e| e.in_field("acquire_timeout"))?,
         })
     }
@@ -161,9 +161,9 @@ impl IsolatedConfigBuilder {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockingConfig {
-    threads: Count,
+    threads: NonZeroCount,
     max_waiting: u32,
-    acquire_timeout: Positive,
+    acquire_timeout: NonZeroDuration,
 }
 
 impl BlockingConfig {
@@ -173,7 +173,7 @@ impl BlockingConfig {
     }
 
     /// How many threads there are, and so how many calls run at once.
-    pub const fn threads(&self) -> Count {
+    pub const fn threads(&self) -> NonZeroCount {
         self.threads
     }
 
@@ -183,7 +183,7 @@ impl BlockingConfig {
     }
 
     /// How long a call waits for a thread before it is refused.
-    pub const fn acquire_timeout(&self) -> Positive {
+    pub const fn acquire_timeout(&self) -> NonZeroDuration {
         self.acquire_timeout
     }
 }
@@ -192,7 +192,7 @@ impl Default for BlockingConfig {
     /// Four threads, nobody waits; those who are allowed to wait do so for 30 seconds.
     fn default() -> Self {
         Self {
-            threads: Count::new(BLOCKING_THREADS).unwrap_or(Count::ONE),
+            threads: NonZeroCount::new(BLOCKING_THREADS).unwrap_or(NonZeroCount::ONE),
             max_waiting: 0,
             acquire_timeout: DEFAULT_TIMEOUT,
         }
@@ -252,7 +252,7 @@ impl BlockingConfigBuilder {
         Ok(BlockingConfig {
             threads: threads(self.threads)?,
             max_waiting: self.max_waiting,
-            acquire_timeout: Positive::new(self.acquire_timeout)
+            acquire_timeout: NonZeroDuration::new(self.acquire_timeout)
                 .map_err(|e| e.in_field("acquire_timeout"))?,
         })
     }

@@ -7,7 +7,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use seawall_core::{FailureKind, Key, Outcome, Reason, Refusable, Rejection, Sent, What};
+use seawall_core::{
+    EventKind, FailureKind, Outcome, PartitionKey, Reason, Rejectable, Rejection, Sent,
+};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
@@ -18,7 +20,7 @@ use crate::connections::room::{Below, Call, Denied, Place, Room, Waiting, add};
 /// What is done on the pool.
 pub(crate) trait Work {
     type Response: Send + 'static;
-    type Error: Refusable + Send + 'static;
+    type Error: Rejectable + Send + 'static;
 
     /// Starts it. The task keeps the place until it has dropped all that it works with.
     fn start(self, runtime: &Runtime, place: Place) -> Task<Self::Response, Self::Error>;
@@ -35,7 +37,7 @@ pub(crate) enum Ended<T, E> {
 }
 
 /// No key: a pool has one set of places.
-const POOL: Key = Key(0);
+const POOL: PartitionKey = PartitionKey(0);
 
 pub(crate) struct Errand<W: Work> {
     // First, so that the work is cancelled before anything else is let go.
@@ -168,7 +170,7 @@ impl<W: Work> Errand<W> {
         let count = |room: &Room| {
             add(&room.counters.panicked);
             let rejection = room.observer.rejection(Reason::Panicked).with_sent(sent);
-            room.observer.tell(|| What::Refused(rejection));
+            room.observer.tell(|| EventKind::Refused(rejection));
             rejection
         };
         let rejection = self.call.end(count);
@@ -177,7 +179,7 @@ impl<W: Work> Errand<W> {
 }
 
 /// What an answer means to the one who counts.
-fn meaning<T>(answer: &Result<T, impl Refusable>) -> Outcome {
+fn meaning<T>(answer: &Result<T, impl Rejectable>) -> Outcome {
     match answer {
         Ok(_) => Outcome::Success,
         Err(error) => error

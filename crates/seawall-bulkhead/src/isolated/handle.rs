@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::atomic::Ordering;
 
-use seawall_core::{Component, Events, Name, Sample, Value};
+use seawall_core::{Events, InstanceHandle, InstanceName, Sample, Value};
 
 use super::pool::Seen;
 use crate::connections::room::read;
@@ -46,7 +46,7 @@ impl IsolatedHandle {
     }
 
     /// The name of the instance.
-    pub fn name(&self) -> Name {
+    pub fn name(&self) -> InstanceName {
         self.seen.room.observer.name()
     }
 
@@ -82,13 +82,13 @@ impl IsolatedHandle {
     }
 }
 
-impl Component for IsolatedHandle {
+impl InstanceHandle for IsolatedHandle {
     /// `"isolated"` or `"blocking"`.
     fn pattern(&self) -> &'static str {
         self.seen.room.observer.pattern()
     }
 
-    fn name(&self) -> Name {
+    fn name(&self) -> InstanceName {
         Self::name(self)
     }
 

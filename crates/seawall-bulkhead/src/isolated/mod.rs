@@ -12,7 +12,7 @@
 //!
 //! ```
 //! use seawall_bulkhead::isolated::{IsolatedConfig, IsolatedLayer};
-//! use seawall_core::{LiftLayer, Reason, Refusable};
+//! use seawall_core::{WrapErrorLayer, Reason, Rejectable};
 //! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -21,7 +21,7 @@
 //! let layer = IsolatedLayer::new("pricing", config)?;
 //! let mut pricing = ServiceBuilder::new()
 //!     .layer(&layer)
-//!     .layer(LiftLayer)
+//!     .layer(WrapErrorLayer)
 //!     .service(service_fn(|trades: u64| async move {
 //!         assert!(trades > 0, "nothing to price");
 //!         // Long, and without an await.

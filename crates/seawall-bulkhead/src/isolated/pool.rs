@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use seawall_core::{Name, Observer};
+use seawall_core::{EventSource, InstanceName};
 use tokio::runtime::{Builder, Runtime};
 
 use super::{BlockingConfig, IsolatedConfig};
@@ -61,24 +61,24 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn isolated(name: Name, config: IsolatedConfig) -> io::Result<Arc<Self>> {
+    pub(crate) fn isolated(name: InstanceName, config: IsolatedConfig) -> io::Result<Arc<Self>> {
         let settings = Settings::from(config);
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(settings.threads as usize);
         builder.enable_all();
-        Self::start(Observer::new("isolated", name), settings, builder)
+        Self::start(EventSource::new("isolated", name), settings, builder)
     }
 
-    pub(crate) fn blocking(name: Name, config: BlockingConfig) -> io::Result<Arc<Self>> {
+    pub(crate) fn blocking(name: InstanceName, config: BlockingConfig) -> io::Result<Arc<Self>> {
         let settings = Settings::from(config);
         // It has no worker: nothing but closures is spawned on it.
         let mut builder = Builder::new_current_thread();
         builder.max_blocking_threads(settings.threads as usize);
-        Self::start(Observer::new("blocking", name), settings, builder)
+        Self::start(EventSource::new("blocking", name), settings, builder)
     }
 
     fn start(
-        observer: Observer,
+        observer: EventSource,
         settings: Settings,
         mut builder: Builder,
     ) -> io::Result<Arc<Self>> {

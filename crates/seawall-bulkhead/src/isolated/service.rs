@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use seawall_core::{Name, Refusable};
+use seawall_core::{InstanceName, Rejectable};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tower_layer::Layer;
@@ -50,7 +50,7 @@ impl IsolatedLayer {
     /// # Panics
     ///
     /// When the operating system refuses a thread.
-    pub fn new(name: impl Into<Name>, config: IsolatedConfig) -> io::Result<Self> {
+    pub fn new(name: impl Into<InstanceName>, config: IsolatedConfig) -> io::Result<Self> {
         let pool = Pool::isolated(name.into(), config)?;
         Ok(Self { pool })
     }
@@ -107,7 +107,7 @@ where
     S: Service<Req> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Response: Send + 'static,
-    S::Error: Refusable + Send + 'static,
+    S::Error: Rejectable + Send + 'static,
     Req: Send + 'static,
 {
     type Response = S::Response;
@@ -149,7 +149,7 @@ where
     S: Service<Req> + Send + 'static,
     S::Future: Send + 'static,
     S::Response: Send + 'static,
-    S::Error: Refusable + Send + 'static,
+    S::Error: Rejectable + Send + 'static,
     Req: Send + 'static,
 {
     type Response = S::Response;
@@ -203,7 +203,7 @@ where
     S: Service<Req> + Send + 'static,
     S::Future: Send + 'static,
     S::Response: Send + 'static,
-    S::Error: Refusable + Send + 'static,
+    S::Error: Rejectable + Send + 'static,
     Req: Send + 'static,
 {
     errand: Errand<Request<S, Req>>,
@@ -215,7 +215,7 @@ where
     S: Service<Req> + Send + 'static,
     S::Future: Send + 'static,
     S::Response: Send + 'static,
-    S::Error: Refusable + Send + 'static,
+    S::Error: Rejectable + Send + 'static,
     Req: Send + 'static,
 {
 }
@@ -225,7 +225,7 @@ where
     S: Service<Req> + Send + 'static,
     S::Future: Send + 'static,
     S::Response: Send + 'static,
-    S::Error: Refusable + Send + 'static,
+    S::Error: Rejectable + Send + 'static,
     Req: Send + 'static,
 {
     type Output = Result<S::Response, S::Error>;
@@ -240,7 +240,7 @@ where
     S: Service<Req> + Send + 'static,
     S::Future: Send + 'static,
     S::Response: Send + 'static,
-    S::Error: Refusable + Send + 'static,
+    S::Error: Rejectable + Send + 'static,
     Req: Send + 'static,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

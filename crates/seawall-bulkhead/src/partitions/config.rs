@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{Count, InvalidConfig, Key, Positive};
+use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration, PartitionKey};
 
 /// What one key may have of a pool.
 ///
@@ -65,8 +65,8 @@ impl Share {
     }
 
     pub(crate) fn check(&self) -> Result<(), InvalidConfig> {
-        Count::new(self.max).map_err(|e| e.in_field("max"))?;
-        Count::new(self.weight).map_err(|e| e.in_field("weight"))?;
+        NonZeroCount::new(self.max).map_err(|e| e.in_field("max"))?;
+        NonZeroCount::new(self.weight).map_err(|e| e.in_field("weight"))?;
         if self.guaranteed > self.max {
             let accepted = format!("a whole number from 0 to {}, the `max`", self.max);
             return Err(InvalidConfig::new("guaranteed", self.guaranteed, accepted));
@@ -85,18 +85,18 @@ impl Default for Share {
 ///
 /// ```
 /// use seawall_bulkhead::{PartitionConfig, Share};
-/// use seawall_core::Key;
+/// use seawall_core::PartitionKey;
 ///
 /// let config = PartitionConfig::builder()
 ///     .max_concurrent(40)
 ///     .default_share(Share::new().max(20))
-///     .share(Key::of("closing"), Share::new().guaranteed(5))
+///     .share(PartitionKey::of("closing"), Share::new().guaranteed(5))
 ///     .build()?;
 /// # let _ = config;
 ///
 /// let refused = PartitionConfig::builder()
 ///     .max_concurrent(4)
-///     .share(Key::of("closing"), Share::new().guaranteed(5))
+///     .share(PartitionKey::of("closing"), Share::new().guaranteed(5))
 ///     .build()
 ///     .unwrap_err();
 /// assert_eq!(
@@ -107,10 +107,10 @@ impl Default for Share {
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct PartitionConfig {
-    pub(crate) max_concurrent: Count,
-    pub(crate) acquire_timeout: Positive,
+    pub(crate) max_concurrent: NonZeroCount,
+    pub(crate) acquire_timeout: NonZeroDuration,
     pub(crate) default_share: Share,
-    pub(crate) shares: Vec<(Key, Share)>,
+    pub(crate) shares: Vec<(PartitionKey, Share)>,
 }
 
 impl PartitionConfig {
@@ -131,7 +131,7 @@ pub struct PartitionConfigBuilder {
     max_concurrent: u32,
     acquire_timeout: Duration,
     default_share: Share,
-    shares: Vec<(Key, Share)>,
+    shares: Vec<(PartitionKey, Share)>,
 }
 
 impl PartitionConfigBuilder {
@@ -143,7 +143,7 @@ impl PartitionConfigBuilder {
     }
 
     /// How long a call waits for a place, longer than zero, counted from the first poll of its
-    /// future; its own [deadline](seawall_core::Meta) can end it before. Default: 30 seconds.
+    /// future; its own [deadline](seawall_core::RequestMeta) can end it before. Default: 30 seconds.
     #[must_use]
     pub const fn acquire_timeout(mut self, timeout: Duration) -> Self {
         self.acquire_timeout = timeout;
@@ -159,7 +159,7 @@ impl PartitionConfigBuilder {
 
     /// The share of one key; the last one counts.
     #[must_use]
-    pub fn share(mut self, key: Key, share: Share) -> Self {
+    pub fn share(mut self, key: PartitionKey, share: Share) -> Self {
         self.shares.retain(|(of, _)| *of != key);
         self.shares.push((key, share));
         self
@@ -174,7 +174,7 @@ impl PartitionConfigBuilder {
     /// there are places.
     pub fn build(self) -> Result<PartitionConfig, InvalidConfig> {
         let max_concurrent =
-            Count::new(self.max_concurrent).map_err(|e| e.in_field("max_concurrent"))?;
+            NonZeroCount::new(self.max_concurrent).map_err(|e| e.in_field("max_concurrent"))?;
         self.default_share.check()?;
         for (_, share) in &self.shares {
             share.check()?;
@@ -182,7 +182,7 @@ impl PartitionConfigBuilder {
         check_guarantees(self.max_concurrent, self.shares.iter().map(|(_, s)| s))?;
         Ok(PartitionConfig {
             max_concurrent,
-            acquire_timeout: Positive::new(self.acquire_timeout)
+            acquire_timeout: NonZeroDuration::new(self.acquire_timeout)
                 .map_err(|e| e.in_field("acquire_timeout"))?,
             default_share: self.default_share,
             shares: self.shares,

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use seawall_core::striped::Shared;
-use seawall_core::{Component, Count, Events, InvalidConfig, Key, Name, Sample, Value};
+use seawall_core::{
+    Events, InstanceHandle, InstanceName, InvalidConfig, NonZeroCount, PartitionKey, Sample, Value,
+};
 
 use super::Share;
 use super::config::check_guarantees;
@@ -25,7 +27,7 @@ impl PartitionHandle {
     }
 
     /// The name of the instance.
-    pub fn name(&self) -> Name {
+    pub fn name(&self) -> InstanceName {
         self.shared.common().observer.name()
     }
 
@@ -74,7 +76,7 @@ impl PartitionHandle {
     ///
     /// [`InvalidConfig`] when `max_concurrent` is 0, or less than what is guaranteed.
     pub fn resize(&self, max_concurrent: u32) -> Result<(), InvalidConfig> {
-        Count::new(max_concurrent).map_err(|e| e.in_field("max_concurrent"))?;
+        NonZeroCount::new(max_concurrent).map_err(|e| e.in_field("max_concurrent"))?;
         let mut pool = self.shared.common().pool();
         check_guarantees(max_concurrent, pool.named().map(|(_, share)| share))?;
         let next = pool.resize(max_concurrent);
@@ -88,7 +90,7 @@ impl PartitionHandle {
     /// # Errors
     ///
     /// [`InvalidConfig`] when the share is impossible, or guarantees more than there is.
-    pub fn set_share(&self, key: Key, share: Share) -> Result<(), InvalidConfig> {
+    pub fn set_share(&self, key: PartitionKey, share: Share) -> Result<(), InvalidConfig> {
         share.check()?;
         let mut pool = self.shared.common().pool();
         let others = pool.named().filter(|(of, _)| *of != key);
@@ -100,12 +102,12 @@ impl PartitionHandle {
     }
 }
 
-impl Component for PartitionHandle {
+impl InstanceHandle for PartitionHandle {
     fn pattern(&self) -> &'static str {
         self.shared.common().observer.pattern()
     }
 
-    fn name(&self) -> Name {
+    fn name(&self) -> InstanceName {
         Self::name(self)
     }
 
@@ -188,7 +190,7 @@ pub struct PartitionSnapshot {
 
 impl PartitionSnapshot {
     /// What a key has; nothing, if it is not there.
-    pub fn key(&self, key: Key) -> KeySnapshot {
+    pub fn key(&self, key: PartitionKey) -> KeySnapshot {
         let found = self.keys.iter().find(|of| of.key == key);
         found.copied().unwrap_or(KeySnapshot {
             key,
@@ -203,7 +205,7 @@ impl PartitionSnapshot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeySnapshot {
     /// The key.
-    pub key: Key,
+    pub key: PartitionKey,
     /// How many of its calls hold a place.
     pub in_flight: u32,
     /// How many of its calls wait.

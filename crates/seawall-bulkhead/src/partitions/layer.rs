@@ -3,7 +3,9 @@
 use std::fmt;
 
 use seawall_core::striped::{Shared, Stripes};
-use seawall_core::{Describe, Key, Meta, Name, Observer, Undescribed, UntilAnswered};
+use seawall_core::{
+    CompleteOnResponse, DefaultMeta, Describe, EventSource, InstanceName, PartitionKey, RequestMeta,
+};
 use tower_layer::Layer;
 
 use super::permit::Common;
@@ -15,7 +17,7 @@ use crate::observe::Stripe;
 ///
 /// In a plain [bulkhead](crate::BulkheadLayer), whoever calls most has most of the places and of
 /// the line: one symbol that is all over the news, or one tenant with a runaway job, is served, and
-/// all others wait behind it. Here, each key ([`Meta::key`]) has a [`Share`](crate::Share): places
+/// all others wait behind it. Here, each key ([`RequestMeta::key`]) has a [`Share`](crate::Share): places
 /// that it is guaranteed, a bound, and a weight; it has a line of its own. What nobody was
 /// guaranteed is lent. When a place becomes free, a key that has less than it was guaranteed comes
 /// first, then the key that has borrowed least for its weight: (places it has - guaranteed) /
@@ -31,20 +33,20 @@ use crate::observe::Stripe;
 ///
 /// ```
 /// use seawall_bulkhead::{PartitionConfig, PartitionedBulkheadLayer, Share};
-/// use seawall_core::Key;
+/// use seawall_core::PartitionKey;
 ///
 /// let config = PartitionConfig::builder()
 ///     .max_concurrent(40)
 ///     .default_share(Share::new().max_waiting(20))
-///     .share(Key::of("closing"), Share::new().guaranteed(5).weight(4))
+///     .share(PartitionKey::of("closing"), Share::new().guaranteed(5).weight(4))
 ///     .build()?;
 /// let layer = PartitionedBulkheadLayer::new("orders", config)
-///     .key_by(|order: &(&str, u32)| Key::of(order.0));
+///     .key_by(|order: &(&str, u32)| PartitionKey::of(order.0));
 /// assert_eq!(layer.handle().snapshot().limit, 40);
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone)]
-pub struct PartitionedBulkheadLayer<H = UntilAnswered, D = Undescribed> {
+pub struct PartitionedBulkheadLayer<H = CompleteOnResponse, D = DefaultMeta> {
     shared: Shared<Common, Stripe>,
     hold: H,
     describe: D,
@@ -52,7 +54,7 @@ pub struct PartitionedBulkheadLayer<H = UntilAnswered, D = Undescribed> {
 
 impl PartitionedBulkheadLayer {
     /// A layer with a pool of its own. `name` is what refusals and metrics call it.
-    pub fn new(name: impl Into<Name>, config: PartitionConfig) -> Self {
+    pub fn new(name: impl Into<InstanceName>, config: PartitionConfig) -> Self {
         let PartitionConfig {
             max_concurrent,
             acquire_timeout,
@@ -60,21 +62,21 @@ impl PartitionedBulkheadLayer {
             shares,
         } = config;
         let pool = Pool::new(max_concurrent.get(), default_share, &shares);
-        let observer = Observer::new("bulkhead", name);
+        let observer = EventSource::new("bulkhead", name);
         let common = Common::new(pool, acquire_timeout.get(), observer);
         Self {
             shared: Shared::new(common, Stripes::auto(), Stripe::default),
-            hold: UntilAnswered,
-            describe: Undescribed,
+            hold: CompleteOnResponse,
+            describe: DefaultMeta,
         }
     }
 }
 
 impl<H, D> PartitionedBulkheadLayer<H, D> {
-    /// Says how long a place stays taken; see [`Hold`](seawall_core::Hold). The hold is cloned
+    /// Says how long a place stays taken; see [`TrackCompletion`](seawall_core::TrackCompletion). The hold is cloned
     /// once per call.
     #[must_use]
-    pub fn hold<H2>(self, hold: H2) -> PartitionedBulkheadLayer<H2, D> {
+    pub fn track_completion<H2>(self, hold: H2) -> PartitionedBulkheadLayer<H2, D> {
         PartitionedBulkheadLayer {
             shared: self.shared,
             hold,
@@ -125,8 +127,8 @@ impl<H, D> fmt::Debug for PartitionedBulkheadLayer<H, D> {
 #[derive(Clone, Copy, Debug)]
 pub struct KeyOf<F>(F);
 
-impl<Req: ?Sized, F: Fn(&Req) -> Key> Describe<Req> for KeyOf<F> {
-    fn describe(&self, request: &Req) -> Meta {
-        Meta::default().with_key((self.0)(request))
+impl<Req: ?Sized, F: Fn(&Req) -> PartitionKey> Describe<Req> for KeyOf<F> {
+    fn describe(&self, request: &Req) -> RequestMeta {
+        RequestMeta::default().with_key((self.0)(request))
     }
 }

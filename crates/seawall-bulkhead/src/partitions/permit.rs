@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use seawall_core::queue::Ticket;
 use seawall_core::striped::Local;
-use seawall_core::{Key, Meta, Observer, Outcome, Reason, Rejection, Settle};
+use seawall_core::{Complete, EventSource, Outcome, PartitionKey, Reason, Rejection, RequestMeta};
 use tokio::time::Instant;
 
 use super::pool::Pool;
@@ -20,13 +20,13 @@ use crate::wait::InLine;
 pub(crate) struct Common {
     pool: Mutex<Pool>,
     pub(crate) patience: Duration,
-    pub(crate) observer: Observer,
+    pub(crate) observer: EventSource,
 }
 
 pub(crate) type State = Local<Common, Stripe>;
 
 impl Common {
-    pub(crate) fn new(pool: Pool, patience: Duration, observer: Observer) -> Self {
+    pub(crate) fn new(pool: Pool, patience: Duration, observer: EventSource) -> Self {
         Self {
             pool: Mutex::new(pool),
             patience,
@@ -38,7 +38,7 @@ impl Common {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn release(&self, key: Key) {
+    fn release(&self, key: PartitionKey) {
         let next = self.pool().release(key);
         wake(next);
     }
@@ -56,12 +56,12 @@ pub(crate) fn wake(next: Option<Waker>) {
 pub struct PartitionPermit {
     /// `None` once settled.
     state: Option<State>,
-    key: Key,
+    key: PartitionKey,
 }
 
 impl PartitionPermit {
     /// The permit of a place that was taken just now.
-    pub(crate) const fn of(state: State, key: Key) -> Self {
+    pub(crate) const fn of(state: State, key: PartitionKey) -> Self {
         Self {
             state: Some(state),
             key,
@@ -69,13 +69,13 @@ impl PartitionPermit {
     }
 
     /// The key whose share the place is of.
-    pub const fn key(&self) -> Key {
+    pub const fn key(&self) -> PartitionKey {
         self.key
     }
 }
 
-impl Settle for PartitionPermit {
-    fn settle(mut self, outcome: Outcome) {
+impl Complete for PartitionPermit {
+    fn complete(mut self, outcome: Outcome) {
         if let Some(state) = self.state.take() {
             state.common().release(self.key);
             state.stripe().settled(&outcome);
@@ -106,7 +106,7 @@ impl fmt::Debug for PartitionPermit {
 /// abandoned.
 pub(crate) struct KeyWaiting {
     state: State,
-    key: Key,
+    key: PartitionKey,
     deadline: Option<Instant>,
     /// `None` before its first poll: a future that nobody polls must hold nobody up.
     ticket: Option<Ticket>,
@@ -115,7 +115,7 @@ pub(crate) struct KeyWaiting {
 }
 
 impl KeyWaiting {
-    pub(crate) const fn new(state: State, meta: &Meta) -> Self {
+    pub(crate) const fn new(state: State, meta: &RequestMeta) -> Self {
         Self {
             state,
             key: meta.key,

@@ -11,7 +11,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::task::Waker;
 
 use seawall_core::queue::{Queue, Ticket};
-use seawall_core::{Key, Reason};
+use seawall_core::{PartitionKey, Reason};
 
 use super::config::Share;
 use crate::places::{Entry, Turn};
@@ -148,12 +148,12 @@ pub(crate) struct Pool {
     kept: u64,
     turns: u64,
     default_share: Share,
-    parts: HashMap<Key, Part, Seeded>,
+    parts: HashMap<PartitionKey, Part, Seeded>,
     candidates: BTreeSet<Candidate>,
 }
 
 impl Pool {
-    pub(crate) fn new(limit: u32, default_share: Share, shares: &[(Key, Share)]) -> Self {
+    pub(crate) fn new(limit: u32, default_share: Share, shares: &[(PartitionKey, Share)]) -> Self {
         let mut pool = Self {
             limit,
             taken: 0,
@@ -172,7 +172,7 @@ impl Pool {
     }
 
     /// Takes a place, if the key may have one and nobody in line comes before it.
-    pub(crate) fn enter(&mut self, key: Key) -> Entry {
+    pub(crate) fn enter(&mut self, key: PartitionKey) -> Entry {
         let fresh = Part::new(self.default_share, false);
         let part = self.parts.get(&key).unwrap_or(&fresh);
         let (debt, in_line) = (part.debt(), part.in_line);
@@ -197,7 +197,7 @@ impl Pool {
     }
 
     /// Changes a part, and what the pool knows of it.
-    fn change<T>(&mut self, key: Key, change: impl FnOnce(&mut Part) -> T) -> T {
+    fn change<T>(&mut self, key: PartitionKey, change: impl FnOnce(&mut Part) -> T) -> T {
         let share = self.default_share;
         let part = self
             .parts
@@ -227,7 +227,7 @@ impl Pool {
         out
     }
 
-    fn grant(&mut self, key: Key) {
+    fn grant(&mut self, key: PartitionKey) {
         self.turns += 1;
         let turn = self.turns;
         self.change(key, |part| {
@@ -237,13 +237,13 @@ impl Pool {
     }
 
     /// Gives a place back; calls who is next.
-    pub(crate) fn release(&mut self, key: Key) -> Option<Waker> {
+    pub(crate) fn release(&mut self, key: PartitionKey) -> Option<Waker> {
         self.change(key, |part| part.taken -= 1);
         self.next()
     }
 
     /// Joins the line of its key; `None` when that is full.
-    pub(crate) fn join(&mut self, key: Key, waker: &Waker) -> Option<Ticket> {
+    pub(crate) fn join(&mut self, key: PartitionKey, waker: &Waker) -> Option<Ticket> {
         self.turns += 1;
         let turn = self.turns;
         self.change(key, |part| {
@@ -258,7 +258,7 @@ impl Pool {
         })
     }
 
-    fn may_go(&self, key: Key, ticket: Ticket, late: bool) -> bool {
+    fn may_go(&self, key: PartitionKey, ticket: Ticket, late: bool) -> bool {
         let Some(part) = self.parts.get(&key) else {
             return false;
         };
@@ -275,7 +275,7 @@ impl Pool {
     /// back a waker to be dropped.
     pub(crate) fn turn(
         &mut self,
-        key: Key,
+        key: PartitionKey,
         ticket: Ticket,
         late: bool,
         waker: &Waker,
@@ -290,12 +290,12 @@ impl Pool {
         (Turn::Wait, self.wait(key, ticket, waker))
     }
 
-    fn wait(&mut self, key: Key, ticket: Ticket, waker: &Waker) -> Option<Waker> {
+    fn wait(&mut self, key: PartitionKey, ticket: Ticket, waker: &Waker) -> Option<Waker> {
         self.rejoin(key, ticket);
         self.change(key, |part| part.line.wait(ticket, waker))
     }
 
-    fn rejoin(&mut self, key: Key, ticket: Ticket) {
+    fn rejoin(&mut self, key: PartitionKey, ticket: Ticket) {
         self.change(key, |part| {
             part.in_line += u32::from(part.line.rejoin(ticket));
         });
@@ -305,7 +305,7 @@ impl Pool {
     /// has the place, a waker to be dropped, and one to be woken.
     pub(crate) fn take(
         &mut self,
-        key: Key,
+        key: PartitionKey,
         ticket: Ticket,
         late: bool,
         waker: &Waker,
@@ -326,7 +326,7 @@ impl Pool {
     }
 
     /// Lets others pass; calls who is next.
-    pub(crate) fn stand_aside(&mut self, key: Key, ticket: Ticket) -> Option<Waker> {
+    pub(crate) fn stand_aside(&mut self, key: PartitionKey, ticket: Ticket) -> Option<Waker> {
         self.change(key, |part| {
             if !part.line.is_aside(ticket) {
                 part.line.stand_aside(ticket);
@@ -337,7 +337,11 @@ impl Pool {
     }
 
     /// Leaves without a place. Hands back a waker to be dropped, and one to be woken.
-    pub(crate) fn leave(&mut self, key: Key, ticket: Ticket) -> (Option<Waker>, Option<Waker>) {
+    pub(crate) fn leave(
+        &mut self,
+        key: PartitionKey,
+        ticket: Ticket,
+    ) -> (Option<Waker>, Option<Waker>) {
         let mine = self.change(key, |part| {
             let was_aside = part.line.is_aside(ticket);
             let ((), waker) = part.line.leave(ticket)?;
@@ -353,7 +357,7 @@ impl Pool {
         if !self.has_place_for(debt) {
             return None;
         }
-        self.parts.get_mut(&Key(key))?.line.call_next()
+        self.parts.get_mut(&PartitionKey(key))?.line.call_next()
     }
 
     pub(crate) fn resize(&mut self, limit: u32) -> Option<Waker> {
@@ -362,7 +366,7 @@ impl Pool {
     }
 
     /// Names a key, or gives it another share.
-    pub(crate) fn set_share(&mut self, key: Key, share: Share) -> Option<Waker> {
+    pub(crate) fn set_share(&mut self, key: PartitionKey, share: Share) -> Option<Waker> {
         self.change(key, |part| {
             part.named = true;
             part.share = share;
@@ -387,13 +391,13 @@ impl Pool {
     }
 
     /// The shares of the named keys.
-    pub(crate) fn named(&self) -> impl Iterator<Item = (Key, &Share)> {
+    pub(crate) fn named(&self) -> impl Iterator<Item = (PartitionKey, &Share)> {
         let named = self.parts.iter().filter(|(_, part)| part.named);
         named.map(|(key, part)| (*key, &part.share))
     }
 
     /// Keys that have a call or a name: places taken, calls that wait.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = (Key, u32, usize)> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (PartitionKey, u32, usize)> {
         let parts = self.parts.iter();
         parts.map(|(key, part)| (*key, part.taken, part.line.len()))
     }

@@ -7,7 +7,9 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 use seawall_core::striped::Anchor;
-use seawall_core::{Describe, ErrorIsFailure, Hold, Reason, Refusable, Undescribed, UntilAnswered};
+use seawall_core::{
+    CompleteOnResponse, DefaultMeta, Describe, ErrorIsFailure, Reason, Rejectable, TrackCompletion,
+};
 use tower_service::Service;
 
 use super::PartitionPermit;
@@ -21,7 +23,7 @@ use crate::wait::Step;
 ///
 /// An instance holds no place, ready or not; a clone costs one reference count.
 #[derive(Clone)]
-pub struct PartitionedBulkhead<S, H = UntilAnswered, D = Undescribed> {
+pub struct PartitionedBulkhead<S, H = CompleteOnResponse, D = DefaultMeta> {
     inner: S,
     state: Anchor<Common, Stripe>,
     hold: H,
@@ -57,8 +59,8 @@ impl<S, H, D> PartitionedBulkhead<S, H, D> {
 impl<S, H, D, Req> Service<Req> for PartitionedBulkhead<S, H, D>
 where
     S: Service<Req> + Clone,
-    S::Error: Refusable,
-    H: Hold<PartitionPermit, S::Response> + Clone,
+    S::Error: Rejectable,
+    H: TrackCompletion<PartitionPermit, S::Response> + Clone,
     D: Describe<Req>,
 {
     type Response = H::Response;
@@ -143,8 +145,8 @@ pin_project! {
 impl<S, Req, H> Future for PartitionedFuture<S, Req, H>
 where
     S: Service<Req> + Clone,
-    S::Error: Refusable,
-    H: Hold<PartitionPermit, S::Response>,
+    S::Error: Rejectable,
+    H: TrackCompletion<PartitionPermit, S::Response>,
 {
     type Output = Result<H::Response, S::Error>;
 

@@ -1,7 +1,7 @@
 //! Calls whose answer is of no use after some time.
 
 use seawall_bulkhead::BulkheadConfigBuilder;
-use seawall_core::{Meta, Replay, UntilAnswered};
+use seawall_core::{CompleteOnResponse, Replay, RequestMeta};
 use tokio::time::Instant;
 
 use super::*;
@@ -9,7 +9,7 @@ use super::*;
 #[derive(Clone, Copy, Debug)]
 struct Until(u32, Option<Instant>);
 
-type Dated = Bulkhead<Below, UntilAnswered, fn(&Until) -> Meta>;
+type Dated = Bulkhead<Below, CompleteOnResponse, fn(&Until) -> RequestMeta>;
 
 /// The mock for requests with a deadline.
 #[derive(Clone, Debug)]
@@ -29,8 +29,8 @@ impl Service<Until> for Below {
     }
 }
 
-fn by_date(request: &Until) -> Meta {
-    let meta = Meta::new(Replay::Never);
+fn by_date(request: &Until) -> RequestMeta {
+    let meta = RequestMeta::new(Replay::Never);
     match request.1 {
         Some(deadline) => meta.with_deadline(deadline),
         None => meta,
@@ -41,7 +41,7 @@ fn dated(config: BulkheadConfigBuilder) -> (Dated, BulkheadHandle, MockHandle) {
     let (inner, mock) = mock();
     mock.hold();
     let layer = BulkheadLayer::new("dated", config.build().expect("valid settings"));
-    let layer = layer.describe(by_date as fn(&Until) -> Meta);
+    let layer = layer.describe(by_date as fn(&Until) -> RequestMeta);
     (layer.layer(Below(inner)), layer.handle(), mock)
 }
 

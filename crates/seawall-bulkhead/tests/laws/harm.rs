@@ -87,14 +87,14 @@ async fn a_panic_anywhere_gives_the_place_back() {
 async fn a_panicking_hold_and_listener_give_the_place_back() {
     #[derive(Clone)]
     struct Bad;
-    impl Hold<Permit, u32> for Bad {
+    impl TrackCompletion<Permit, u32> for Bad {
         type Response = u32;
-        fn hold(&self, _: Permit, _: Outcome, _: u32) -> u32 {
+        fn track_completion(&self, _: Permit, _: Outcome, _: u32) -> u32 {
             panic!("hold")
         }
     }
     let (inner, _mock) = mock();
-    let layer = layer(1, 0).hold(Bad);
+    let layer = layer(1, 0).track_completion(Bad);
     let mut svc = layer.layer(inner);
     let mut answer = call(&mut svc, 0);
     assert!(catch_unwind(AssertUnwindSafe(|| answer.poll())).is_err());
@@ -116,15 +116,20 @@ async fn a_panicking_hold_and_listener_give_the_place_back() {
 async fn a_hold_keeps_the_place_until_it_lets_go() {
     #[derive(Clone)]
     struct InTheAnswer;
-    impl Hold<Permit, u32> for InTheAnswer {
+    impl TrackCompletion<Permit, u32> for InTheAnswer {
         type Response = (u32, Permit);
-        fn hold(&self, permit: Permit, outcome: Outcome, response: u32) -> (u32, Permit) {
+        fn track_completion(
+            &self,
+            permit: Permit,
+            outcome: Outcome,
+            response: u32,
+        ) -> (u32, Permit) {
             assert_eq!(outcome, Outcome::Success);
             (response, permit)
         }
     }
     let (inner, mock) = mock();
-    let layer = layer(1, 1).hold(InTheAnswer);
+    let layer = layer(1, 1).track_completion(InTheAnswer);
     let handle = layer.handle();
     let mut svc = layer.layer(inner);
     let Poll::Ready(Ok((7, permit))) = call(&mut svc, 7).poll() else {
@@ -133,7 +138,7 @@ async fn a_hold_keeps_the_place_until_it_lets_go() {
     assert_eq!(handle.in_flight(), 1);
     let mut waiter = call(&mut svc, 8);
     assert!(waiter.poll().is_pending());
-    permit.settle(Outcome::Failure(seawall_core::FailureKind::Body));
+    permit.complete(Outcome::Failure(seawall_core::FailureKind::Body));
     assert_eq!(waiter.wakes(), 1);
     let Poll::Ready(Ok((8, permit))) = waiter.poll() else {
         panic!("no answer")

@@ -2,7 +2,7 @@
 
 use std::task::Wake;
 
-use seawall_core::{Command, Delivery};
+use seawall_core::{Command, Received};
 
 use super::*;
 
@@ -112,7 +112,7 @@ async fn settings_can_make_it_watch_only_and_commands_go_back_to_them() {
     let config = BulkheadConfig::builder().max_concurrent(1);
     handle.configure(config.shadow(true).build().unwrap());
     let _calls = running(&mut svc, 3);
-    handle.control(Command::ForceOpen).unwrap();
+    handle.control(Command::Block).unwrap();
     assert_eq!(refusal(call(&mut svc, 9).poll()).reason(), Reason::Paused);
     handle.control(Command::Reset).unwrap();
     let _more = running(&mut svc, 1);
@@ -259,10 +259,10 @@ async fn a_bulkhead_that_only_watches_lets_everybody_pass_and_says_whom_it_would
         (2, 2, 0)
     );
     for _ in 0..2 {
-        let Some(Delivery::Event(event)) = told.try_next() else {
+        let Some(Received::Event(event)) = told.try_next() else {
             panic!("nothing was told")
         };
-        assert!(matches!(event.what, What::Shadowed(r) if r.reason() == Reason::BulkheadFull));
+        assert!(matches!(event.what, EventKind::Shadowed(r) if r.reason() == Reason::BulkheadFull));
     }
     assert!(told.try_next().is_none());
     assert!(handle.snapshot().shadow);
@@ -297,12 +297,12 @@ async fn those_in_line_go_when_the_bulkhead_begins_to_watch_only() {
 #[tokio::test(start_paused = true)]
 async fn a_registry_commands_the_bulkhead() {
     let (mut svc, handle, _mock) = subject(1, 0);
-    handle.control(Command::ForceOpen).unwrap();
+    handle.control(Command::Block).unwrap();
     assert_eq!(refusal(call(&mut svc, 0).poll()).reason(), Reason::Paused);
-    handle.control(Command::ForceClose).unwrap();
+    handle.control(Command::Bypass).unwrap();
     let calls = running(&mut svc, 3);
     assert_eq!(handle.in_flight(), 3);
-    handle.control(Command::ForceOpen).unwrap();
+    handle.control(Command::Block).unwrap();
     assert_eq!(refusal(call(&mut svc, 0).poll()).reason(), Reason::Paused);
     handle.control(Command::Reset).unwrap();
     assert_eq!(

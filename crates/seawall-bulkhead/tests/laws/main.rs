@@ -14,8 +14,8 @@ use seawall_bulkhead::{
     Bulkhead, BulkheadConfig, BulkheadHandle, BulkheadLayer, Permit, ResponseFuture,
 };
 use seawall_core::{
-    Component, Error, Events, Hold, Outcome, Reason, Refusable, Registry, Rejection, Sent, Settle,
-    What,
+    Complete, Error, EventKind, Events, InstanceHandle, Outcome, Reason, Registry, Rejectable,
+    Rejection, Sent, TrackCompletion,
 };
 use seawall_testkit::alloc;
 use seawall_testkit::contract::{BoxError, Mock, MockError, MockHandle, Probe, Stage, mock};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use seawall_core::{Meta, Priority, Replay};
+use seawall_core::{Priority, Replay, RequestMeta};
 
 use super::*;
 
@@ -73,7 +73,7 @@ fn check(steps: &[Step]) -> Result<(), TestCaseError> {
     let handle = layer.handle();
     let layer = layer.describe(|request: &u32| {
         let class = [Priority::LOW, Priority::NORMAL, Priority::HIGH][(request % 3) as usize];
-        Meta::new(Replay::Never).with_priority(class)
+        RequestMeta::new(Replay::Never).with_priority(class)
     });
     let mut svc = layer.layer(inner);
     let mut model = Model {

@@ -3,27 +3,27 @@
 use std::sync::Mutex;
 
 use seawall_bulkhead::BulkheadConfigBuilder;
-use seawall_core::{Meta, Priority, Replay};
+use seawall_core::{Priority, Replay, RequestMeta};
 
 use super::*;
 
 /// The priority of a request: its number by the hundred.
-fn by_hundreds(request: &u32) -> Meta {
+fn by_hundreds(request: &u32) -> RequestMeta {
     let priority = Priority(u8::try_from(request / 100).unwrap_or(u8::MAX));
-    Meta::new(Replay::Never).with_priority(priority)
+    RequestMeta::new(Replay::Never).with_priority(priority)
 }
 
 const LOW: u32 = 6_400;
 const NORMAL: u32 = 12_800;
 const HIGH: u32 = 19_200;
 
-type Described = Bulkhead<Mock, seawall_core::UntilAnswered, fn(&u32) -> Meta>;
+type Described = Bulkhead<Mock, seawall_core::CompleteOnResponse, fn(&u32) -> RequestMeta>;
 
 fn subject_with(config: BulkheadConfigBuilder) -> (Described, BulkheadHandle, MockHandle) {
     let (inner, mock) = mock();
     mock.hold();
     let layer = BulkheadLayer::new("ranked", config.build().expect("valid settings"));
-    let layer = layer.describe(by_hundreds as fn(&u32) -> Meta);
+    let layer = layer.describe(by_hundreds as fn(&u32) -> RequestMeta);
     (layer.layer(inner), layer.handle(), mock)
 }
 

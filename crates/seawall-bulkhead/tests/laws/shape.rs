@@ -37,7 +37,7 @@ fn a_call_that_finds_a_place_and_a_refusal_allocate_nothing() {
 #[test]
 fn the_future_of_a_call_that_need_not_wait_is_small() {
     type Inner = Ready<Result<u32, Error<()>>>;
-    let size = size_of::<ResponseFuture<Wide, [u8; 1_000], seawall_core::UntilAnswered>>();
+    let size = size_of::<ResponseFuture<Wide, [u8; 1_000], seawall_core::CompleteOnResponse>>();
     assert!(
         size <= size_of::<Inner>() + 4 * size_of::<usize>(),
         "{size}"
@@ -86,7 +86,7 @@ assert_impl_all!(Bulkhead<Local>: Unpin, Clone);
 assert_not_impl_any!(Bulkhead<Local>: Send, Sync);
 assert_not_impl_any!(Fut<Local>: Send, Sync);
 assert_impl_all!(BulkheadLayer: Send, Sync, Clone);
-assert_impl_all!(BulkheadHandle: Send, Sync, Clone, Component);
+assert_impl_all!(BulkheadHandle: Send, Sync, Clone, InstanceHandle);
 assert_impl_all!(Permit: Send, Sync, Unpin);
 
 #[test]
@@ -122,10 +122,10 @@ fn a_registry_reads_what_the_bulkhead_does() {
         "Counter(1)"
     );
     assert_eq!(value("seawall_calls_total", Some("success")), "Counter(0)");
-    let Some(seawall_core::Delivery::Event(event)) = events.try_next() else {
+    let Some(seawall_core::Received::Event(event)) = events.try_next() else {
         panic!("the refusal was not told")
     };
-    assert!(matches!(event.what, What::Refused(r) if r.reason() == Reason::BulkheadFull));
+    assert!(matches!(event.what, EventKind::Refused(r) if r.reason() == Reason::BulkheadFull));
 }
 
 #[test]

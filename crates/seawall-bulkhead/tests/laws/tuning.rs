@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use seawall_bulkhead::{CallEnd, Scaling, Tuner};
-use seawall_core::{FailureKind, UntilAnswered};
+use seawall_core::{CompleteOnResponse, FailureKind};
 use tokio::time::sleep;
 
 use super::*;
@@ -124,10 +124,11 @@ async fn places_are_scaled_with_their_use() {
     let handle = layer.handle();
     assert_eq!(handle.limit(), 12, "the bounds hold from the start");
     handle.resize(2).unwrap();
-    let svc: Bulkhead<_, UntilAnswered> = layer.layer(tower::service_fn(|n: u32| async move {
-        sleep(Duration::from_millis(100)).await;
-        Ok::<_, Error<()>>(n)
-    }));
+    let svc: Bulkhead<_, CompleteOnResponse> =
+        layer.layer(tower::service_fn(|n: u32| async move {
+            sleep(Duration::from_millis(100)).await;
+            Ok::<_, Error<()>>(n)
+        }));
     sleep(SECOND).await;
     let flood: Vec<_> = (0..600)
         .map(|n| tokio::spawn(svc.clone().call(n)))

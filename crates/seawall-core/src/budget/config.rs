@@ -11,7 +11,7 @@ pub(super) const TOKEN: u64 = 1_000_000_000_000;
 /// Why an extra attempt is made; a budget may have a price for each.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Charge {
+pub enum CostClass {
     /// The upstream failed, or was not reached. A hedge is charged so, too.
     #[default]
     Transient,
@@ -21,7 +21,7 @@ pub enum Charge {
     Throttled,
 }
 
-impl Charge {
+impl CostClass {
     /// What another attempt after such an outcome is charged as.
     pub const fn of(outcome: &Outcome) -> Self {
         match outcome {
@@ -45,11 +45,11 @@ enum Keeping {
 ///
 /// ```
 /// use std::time::Duration;
-/// use seawall_core::{BudgetConfig, Charge};
+/// use seawall_core::{BudgetConfig, CostClass};
 ///
 /// // One extra attempt per ten successes and two per second, forty saved up; throttles are cheap.
-/// let bucket = BudgetConfig::new(0.1, 2.0, 40)?.with_price(Charge::Throttled, 0.5)?;
-/// assert_eq!(bucket.price(Charge::Transient), 1.0);
+/// let bucket = BudgetConfig::new(0.1, 2.0, 40)?.with_price(CostClass::Throttled, 0.5)?;
+/// assert_eq!(bucket.price(CostClass::Transient), 1.0);
 ///
 /// let refused = BudgetConfig::windowed(0.1, 2.0, Duration::ZERO).unwrap_err();
 /// assert_eq!(refused.to_string(), "`window` is 0ns, accepted is 100ms to 1h");
@@ -164,7 +164,7 @@ impl BudgetConfig {
     /// # Errors
     ///
     /// [`InvalidConfig`] when `tokens` is NaN, below 0.001 or over a million.
-    pub fn with_price(mut self, charge: Charge, tokens: f64) -> Result<Self, InvalidConfig> {
+    pub fn with_price(mut self, charge: CostClass, tokens: f64) -> Result<Self, InvalidConfig> {
         if !(1e-3..=1e6).contains(&tokens) {
             return Err(InvalidConfig::new(
                 "price",
@@ -173,9 +173,9 @@ impl BudgetConfig {
             ));
         }
         *match charge {
-            Charge::Transient => &mut self.prices.transient,
-            Charge::Timeout => &mut self.prices.timeout,
-            Charge::Throttled => &mut self.prices.throttled,
+            CostClass::Transient => &mut self.prices.transient,
+            CostClass::Timeout => &mut self.prices.timeout,
+            CostClass::Throttled => &mut self.prices.throttled,
         } = units(tokens);
         Ok(self)
     }
@@ -208,15 +208,15 @@ impl BudgetConfig {
     }
 
     /// The price of an extra attempt that is charged so, in tokens.
-    pub const fn price(&self, charge: Charge) -> f64 {
+    pub const fn price(&self, charge: CostClass) -> f64 {
         self.price_units(charge) as f64 / TOKEN as f64
     }
 
-    pub(super) const fn price_units(&self, charge: Charge) -> u64 {
+    pub(super) const fn price_units(&self, charge: CostClass) -> u64 {
         match charge {
-            Charge::Transient => self.prices.transient,
-            Charge::Timeout => self.prices.timeout,
-            Charge::Throttled => self.prices.throttled,
+            CostClass::Transient => self.prices.transient,
+            CostClass::Timeout => self.prices.timeout,
+            CostClass::Throttled => self.prices.throttled,
         }
     }
 

@@ -259,13 +259,13 @@ fn a_budget_of_nothing_grants_nothing() {
     budget.deposit();
     assert!(!budget.withdraw());
     let dear = BudgetConfig::new(1.0, 0.0, 3).unwrap();
-    let dear = dear.with_price(Charge::Timeout, 3.5).unwrap();
+    let dear = dear.with_price(CostClass::Timeout, 3.5).unwrap();
     let budget = Budget::new(dear);
     assert!(
-        !budget.withdraw_for(Charge::Timeout),
+        !budget.withdraw_for(CostClass::Timeout),
         "more than can be saved"
     );
-    assert!(budget.withdraw_for(Charge::Throttled));
+    assert!(budget.withdraw_for(CostClass::Throttled));
 }
 
 #[tokio::test(start_paused = true)]
@@ -313,17 +313,17 @@ fn each_charge_has_its_price_and_is_refunded_at_it() {
     let budget = Budget::new(BudgetConfig::aws());
     assert!(budget.withdraw());
     assert_eq!(budget.balance(), 486.0);
-    assert!(budget.withdraw_for(Charge::Throttled));
+    assert!(budget.withdraw_for(CostClass::Throttled));
     assert_eq!(budget.balance(), 481.0);
-    assert!(budget.clone().withdraw_for(Charge::Timeout));
+    assert!(budget.clone().withdraw_for(CostClass::Timeout));
     assert_eq!(budget.balance(), 467.0);
-    budget.refund_for(Charge::Throttled);
+    budget.refund_for(CostClass::Throttled);
     assert_eq!(budget.balance(), 472.0);
     budget.refund();
     budget.deposit();
     assert_eq!(budget.balance(), 487.0);
     for tokens in [0.0, -1.0, f64::NAN, 1e7] {
-        let refused = BudgetConfig::aws().with_price(Charge::Timeout, tokens);
+        let refused = BudgetConfig::aws().with_price(CostClass::Timeout, tokens);
         assert_eq!(refused.unwrap_err().field(), "price");
     }
 }
@@ -335,12 +335,12 @@ fn outcomes_are_charged_as_what_they_are() {
         retry_after: None,
         scope: Scope::Upstream,
     };
-    assert_eq!(Charge::of(&throttled), Charge::Throttled);
+    assert_eq!(CostClass::of(&throttled), CostClass::Throttled);
     let timeout = Outcome::Failure(FailureKind::Timeout);
-    assert_eq!(Charge::of(&timeout), Charge::Timeout);
-    assert_eq!(Charge::of(&Outcome::Unknown), Charge::Timeout);
+    assert_eq!(CostClass::of(&timeout), CostClass::Timeout);
+    assert_eq!(CostClass::of(&Outcome::Unknown), CostClass::Timeout);
     let server = Outcome::Failure(FailureKind::Server);
-    assert_eq!(Charge::of(&server), Charge::Transient);
+    assert_eq!(CostClass::of(&server), CostClass::Transient);
 }
 
 /// What four threads take together that each deposit and withdraw so often, in turn.

@@ -146,7 +146,7 @@ async fn an_answer_that_nothing_was_sent_is_corrected_when_an_extra_attempt_may_
     // The client's own error stays, unless a key makes a difference.
     let script = [(500 * MS, Err(NOT_SENT)), (10 * MS, Err(SERVER))];
     assert_eq!(race(&script).await.0, Err(NOT_SENT));
-    let keyed = layer(after_100_ms(1)).describe(Always(Meta::new(Replay::SafeWithKey)));
+    let keyed = layer(after_100_ms(1)).describe(ConstMeta(RequestMeta::new(Replay::SafeWithKey)));
     let (answer, _) = ask(&mut keyed.layer(Upstream::new(script))).await;
     let unknown = Rejection::new(Reason::OutcomeUnknown, "hedge").with_sent(Sent::Maybe);
     assert_eq!(answer, Err(Failed::Refused(unknown)));

@@ -18,10 +18,10 @@ async fn without_a_token_the_first_attempt_is_waited_for() {
     let handle = layer.handle();
     assert_eq!((handle.fired(), handle.stopped_by_budget()), (0, 1));
     assert_eq!(handle.state(), "budget_exhausted");
-    let Some(Delivery::Event(event)) = told.try_next() else {
+    let Some(Received::Event(event)) = told.try_next() else {
         panic!("nothing told");
     };
-    assert_eq!(event.what, What::BudgetExhausted);
+    assert_eq!(event.what, EventKind::BudgetExhausted);
 }
 
 #[tokio::test(start_paused = true)]

@@ -76,8 +76,8 @@ async fn attempts_that_are_overdue_are_made_a_delay_apart_too() {
 #[tokio::test(start_paused = true)]
 async fn a_task_that_is_polled_after_the_deadline_begins_no_attempt() {
     let upstream = Upstream::new([(60 * SECOND, Ok(1))]);
-    let meta = Meta::new(Replay::Safe).with_deadline(Instant::now() + 300 * MS);
-    let layer = layer(after_100_ms(1)).describe(Always(meta));
+    let meta = RequestMeta::new(Replay::Safe).with_deadline(Instant::now() + 300 * MS);
+    let layer = layer(after_100_ms(1)).describe(ConstMeta(meta));
     let mut service = layer.layer(upstream.clone());
     let mut call = Probe::new(service.ready().await.unwrap().call(7));
     assert!(call.poll().is_pending());
@@ -121,7 +121,7 @@ async fn a_request_that_must_not_be_sent_twice_is_not_copied_and_sent_once() {
 #[tokio::test(start_paused = true)]
 async fn a_request_with_a_key_is_hedged() {
     let upstream = Upstream::new([(SECOND, Ok(1)), (20 * MS, Ok(2))]);
-    let keyed = Always(Meta::new(Replay::SafeWithKey));
+    let keyed = ConstMeta(RequestMeta::new(Replay::SafeWithKey));
     let layer = layer(after_100_ms(1)).describe(keyed);
     assert_eq!(ask(&mut layer.layer(upstream)).await.0, Ok(2));
 }
@@ -158,8 +158,8 @@ async fn no_attempt_is_made_at_or_after_the_deadline() {
     for (left, sent) in [(50, 1), (100, 1), (102, 2), (250, 3)] {
         let upstream = Upstream::new([(SECOND, Ok(1))]);
         let deadline = Instant::now() + left * MS;
-        let meta = Meta::new(Replay::Safe).with_deadline(deadline);
-        let layer = layer(after_100_ms(4)).describe(Always(meta));
+        let meta = RequestMeta::new(Replay::Safe).with_deadline(deadline);
+        let layer = layer(after_100_ms(4)).describe(ConstMeta(meta));
         assert_eq!(ask(&mut layer.layer(upstream.clone())).await.0, Ok(1));
         assert_eq!(upstream.calls(), sent, "{left} ms left");
         assert_eq!(layer.handle().too_late(), 1);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-type Mocked = HedgeLayer<seawall_core::ErrorIsFailure, Always>;
+type Mocked = HedgeLayer<seawall_core::ErrorIsFailure, ConstMeta>;
 
 fn mocked(extra: u32, budget: &Budget) -> Mocked {
     HedgeLayer::new("h", after_100_ms(extra))
@@ -19,11 +19,11 @@ fn assert_clean(mock: &MockHandle, what: &str) {
 
 /// A call on an upstream that does not answer, polled whenever an extra attempt is due.
 struct Hanging {
-    call: Probe<ResponseFuture<Mock, u32, seawall_core::ErrorIsFailure, Always, CloneRequest>>,
+    call: Probe<ResponseFuture<Mock, u32, seawall_core::ErrorIsFailure, ConstMeta, CloneRequest>>,
     mock: MockHandle,
     budget: Budget,
     handle: HedgeHandle,
-    _service: Hedge<Mock, seawall_core::ErrorIsFailure, Always>,
+    _service: Hedge<Mock, seawall_core::ErrorIsFailure, ConstMeta>,
 }
 
 impl Hanging {
@@ -185,8 +185,8 @@ async fn an_extra_attempt_whose_service_is_ready_after_the_deadline_is_not_sent(
     mock.hold();
     mock.set_capacity(1);
     let budget = tokens(5);
-    let meta = Meta::new(Replay::Safe).with_deadline(Instant::now() + 300 * MS);
-    let layer = mocked(2, &budget).describe(Always(meta));
+    let meta = RequestMeta::new(Replay::Safe).with_deadline(Instant::now() + 300 * MS);
+    let layer = mocked(2, &budget).describe(ConstMeta(meta));
     let mut service = layer.layer(inner);
     let mut call = Probe::new(service.ready().await.unwrap().call(7));
     assert!(call.poll().is_pending());

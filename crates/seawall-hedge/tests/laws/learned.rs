@@ -150,7 +150,9 @@ async fn a_call_that_is_dropped_teaches_how_long_it_was_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn requests_that_are_not_hedged_train_too() {
     let layer = taught(p90(10).build().unwrap(), 0).await;
-    let orders = layer.clone().describe(Always(Meta::new(Replay::Never)));
+    let orders = layer
+        .clone()
+        .describe(ConstMeta(RequestMeta::new(Replay::Never)));
     let mut service = orders.layer(Upstream::new([(100 * MS, Ok(1))]));
     for _ in 0..10 {
         assert_eq!(ask(&mut service).await.0, Ok(1));
@@ -164,8 +166,8 @@ async fn no_attempt_is_made_that_would_typically_be_answered_after_the_deadline(
         let layer = taught(p90(10).build().unwrap(), 10).await;
         let upstream = Upstream::new([(SECOND, Ok(1))]);
         let deadline = Instant::now() + left * MS;
-        let meta = Meta::new(Replay::Safe).with_deadline(deadline);
-        let layer = layer.describe(Always(meta));
+        let meta = RequestMeta::new(Replay::Safe).with_deadline(deadline);
+        let layer = layer.describe(ConstMeta(meta));
         assert_eq!(ask(&mut layer.layer(upstream.clone())).await.0, Ok(1));
         assert_eq!(upstream.calls(), sent, "{left} ms left");
     }
@@ -186,7 +188,7 @@ async fn a_reset_forgets_what_was_learned_and_a_fixed_delay_knows_no_reset() {
     let layer = taught(p90(10).build().unwrap(), 10).await;
     layer.handle().control(Command::Reset).unwrap();
     assert_eq!(layer.handle().delay(), None);
-    assert!(layer.handle().control(Command::ForceOpen).is_err());
+    assert!(layer.handle().control(Command::Block).is_err());
     let fixed = HedgeLayer::new("h", after_100_ms(1)).handle();
     assert!(fixed.control(Command::Reset).is_err());
 }

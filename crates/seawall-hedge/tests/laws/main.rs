@@ -20,9 +20,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use seawall_core::{
-    Always, Budget, BudgetConfig, Classify, CloneRequest, Command, Component, Delivery, Events,
-    FailureKind, Meta, Outcome, QuantileConfig, Reason, Registry, Rejection, Replay, Sent, Value,
-    What,
+    Budget, BudgetConfig, Classify, CloneRequest, Command, ConstMeta, EventKind, Events,
+    FailureKind, InstanceHandle, Outcome, QuantileConfig, Reason, Received, Registry, Rejection,
+    Replay, RequestMeta, Sent, Value,
 };
 use seawall_hedge::{Hedge, HedgeConfig, HedgeHandle, HedgeLayer, ResponseFuture};
 use seawall_testkit::contract::{Mock, MockError, MockHandle, Probe, Stage, mock};
@@ -31,7 +31,7 @@ use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
-const SAFE: Always = Always(Meta::new(Replay::Safe));
+const SAFE: ConstMeta = ConstMeta(RequestMeta::new(Replay::Safe));
 
 /// The first extra attempt after 100 ms, a further one each 100 ms later.
 fn after_100_ms(extra: u32) -> HedgeConfig {
@@ -52,7 +52,7 @@ enum Failed {
     Numbered(u32),
     Refused(Rejection),
 }
-seawall_core::refusable!(Failed::Refused);
+seawall_core::rejectable!(Failed::Refused);
 
 #[derive(Clone, Copy, Debug)]
 struct ByError;
@@ -146,7 +146,7 @@ impl Service<u32> for Upstream {
     }
 }
 
-type Layered = HedgeLayer<ByError, Always>;
+type Layered = HedgeLayer<ByError, ConstMeta>;
 
 fn layer(config: HedgeConfig) -> Layered {
     HedgeLayer::new("hedge", config)

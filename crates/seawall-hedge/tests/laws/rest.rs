@@ -9,7 +9,7 @@ assert_impl_all!(Hedge<Upstream>: Clone, Send, Sync, Unpin);
 assert_impl_all!(HedgeLayer: Clone, Send, Sync, Unpin);
 assert_impl_all!(HedgeHandle: Clone, Send, Sync, Unpin);
 assert_impl_all!(
-    ResponseFuture<Mock, u32, ByError, Always, CloneRequest>: Send
+    ResponseFuture<Mock, u32, ByError, ConstMeta, CloneRequest>: Send
 );
 
 /// Neither `Send` nor `Sync` nor `'static`.
@@ -95,11 +95,11 @@ async fn each_extra_attempt_is_told_with_its_number_and_how_long_was_waited() {
     let upstream = Upstream::new([(SECOND, Ok(1))]);
     assert_eq!(ask(&mut layer.layer(upstream)).await.0, Ok(1));
     for expected in [2, 3] {
-        let Some(Delivery::Event(event)) = told.try_next() else {
+        let Some(Received::Event(event)) = told.try_next() else {
             panic!("nothing told");
         };
         assert_eq!((event.pattern, event.name.as_str()), ("hedge", "hedge"));
-        let What::Hedged { attempt, delay } = event.what else {
+        let EventKind::Hedged { attempt, delay } = event.what else {
             panic!("{event:?}");
         };
         assert_eq!(attempt, expected);

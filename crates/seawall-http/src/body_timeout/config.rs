@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{InvalidConfig, Positive};
+use seawall_core::{InvalidConfig, NonZeroDuration};
 
 /// How long the body of an answer may take.
 ///
@@ -126,7 +126,7 @@ impl BodyTimeoutConfigBuilder {
         } = self.config;
         for (field, limit) in [("first_byte", first_byte), ("idle", idle), ("total", total)] {
             if let Some(limit) = limit {
-                Positive::new(limit).map_err(|refused| refused.in_field(field))?;
+                NonZeroDuration::new(limit).map_err(|refused| refused.in_field(field))?;
             }
         }
         Ok(self.config)

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use http::Response;
 use pin_project_lite::pin_project;
 use seawall_core::striped::Local;
-use seawall_core::{Refusable, deadline};
+use seawall_core::{Rejectable, deadline};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::body::poll_timer;
@@ -63,7 +63,7 @@ impl<F> BodyTimeoutFuture<F> {
 impl<F, B, E> Future for BodyTimeoutFuture<F>
 where
     F: Future<Output = Result<Response<B>, E>>,
-    E: Refusable,
+    E: Rejectable,
 {
     type Output = Result<Response<TimedBody<B>>, E>;
 

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use seawall_core::striped::Shared;
 use seawall_core::{
-    Component, Events, Name, Observer, Reason, Rejection, Sample, Sent, Value, What,
+    EventKind, EventSource, Events, InstanceHandle, InstanceName, Reason, Rejection, Sample, Sent,
+    Value,
 };
 
 use super::BodyTimeoutConfig;
@@ -63,8 +64,8 @@ impl BodyLimit {
 #[derive(Debug)]
 pub(super) struct Common {
     pub(super) config: BodyTimeoutConfig,
-    name: Name,
-    observer: Observer,
+    name: InstanceName,
+    observer: EventSource,
     cuts: [AtomicU64; BodyLimit::ALL.len()],
 }
 
@@ -72,16 +73,16 @@ pub(super) struct Common {
 pub(super) type State = Shared<Common, ()>;
 
 impl Common {
-    pub(super) fn new(name: Name, config: BodyTimeoutConfig) -> Self {
+    pub(super) fn new(name: InstanceName, config: BodyTimeoutConfig) -> Self {
         Self {
             config,
             name,
-            observer: Observer::new(PATTERN, name),
+            observer: EventSource::new(PATTERN, name),
             cuts: Default::default(),
         }
     }
 
-    pub(super) const fn name(&self) -> Name {
+    pub(super) const fn name(&self) -> InstanceName {
         self.name
     }
 
@@ -90,7 +91,7 @@ impl Common {
     pub(super) fn cut(&self, limit: BodyLimit) -> Rejection {
         let rejection = Rejection::new(limit.reason(), self.name).with_sent(Sent::Maybe);
         self.cuts[limit as usize].fetch_add(1, Ordering::Relaxed);
-        self.observer.tell(|| What::Refused(rejection));
+        self.observer.tell(|| EventKind::Refused(rejection));
         rejection
     }
 }
@@ -133,12 +134,12 @@ impl BodyTimeoutHandle {
     }
 }
 
-impl Component for BodyTimeoutHandle {
+impl InstanceHandle for BodyTimeoutHandle {
     fn pattern(&self) -> &'static str {
         PATTERN
     }
 
-    fn name(&self) -> Name {
+    fn name(&self) -> InstanceName {
         self.state.common().name
     }
 

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use seawall_core::striped::{Anchor, Shared, Stripes};
-use seawall_core::{Name, Refusable};
+use seawall_core::{InstanceName, Rejectable};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -21,7 +21,7 @@ pub struct BodyTimeoutLayer {
 
 impl BodyTimeoutLayer {
     /// A layer of that name with these limits.
-    pub fn new(name: impl Into<Name>, config: BodyTimeoutConfig) -> Self {
+    pub fn new(name: impl Into<InstanceName>, config: BodyTimeoutConfig) -> Self {
         let common = Common::new(name.into(), config);
         Self {
             state: Shared::new(common, Stripes::auto(), || ()),
@@ -83,7 +83,7 @@ impl<S> BodyTimeout<S> {
 impl<S, A, B> Service<Request<A>> for BodyTimeout<S>
 where
     S: Service<Request<A>, Response = Response<B>>,
-    S::Error: Refusable,
+    S::Error: Rejectable,
 {
     type Response = Response<TimedBody<B>>;
     type Error = S::Error;

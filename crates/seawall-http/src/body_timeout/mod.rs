@@ -2,7 +2,7 @@
 //!
 //! A model that streams its answer has said "200" long before it says anything else. Then it may
 //! stall, for ever, with the connection open: the attempt timeout is over since the head came,
-//! and the place in the bulkhead that is kept [until the body ends](crate::UntilBodyEnd) is never
+//! and the place in the bulkhead that is kept [until the body ends](crate::CompleteOnBodyEnd) is never
 //! given back. [`BodyTimeoutLayer`] ends such an answer with an error.
 //!
 //! # Example
@@ -12,7 +12,7 @@
 //! use bytes::Bytes;
 //! use http::{Request, Response};
 //! use http_body_util::{BodyExt, Full};
-//! use seawall_core::{LiftLayer, Reason, find_rejection};
+//! use seawall_core::{WrapErrorLayer, Reason, find_rejection};
 //! use seawall_http::{BodyTimeoutConfig, BodyTimeoutLayer};
 //! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 //!
@@ -39,9 +39,9 @@
 //!     .total(Duration::from_secs(600))
 //!     .build()?;
 //! let mut model = ServiceBuilder::new()
-//!     // bulkhead and breaker with `.hold(UntilBodyEnd)` stand here
+//!     // bulkhead and breaker with `.track_completion(CompleteOnBodyEnd)` stand here
 //!     .layer(BodyTimeoutLayer::new("anthropic", limits))
-//!     .layer(LiftLayer)
+//!     .layer(WrapErrorLayer)
 //!     .service(service_fn(|_: Request<()>| async {
 //!         Ok::<_, std::io::Error>(Response::new(Stalls(Some(Bytes::from("The")))))
 //!     }));
@@ -94,7 +94,7 @@
 //! # Ordering
 //!
 //! Next to the client, where the attempt timeout stands: inside of every layer that keeps
-//! something [until the body ends](crate::UntilBodyEnd). These see the error, count it as a
+//! something [until the body ends](crate::CompleteOnBodyEnd). These see the error, count it as a
 //! failure ([`FailureKind::Body`](seawall_core::FailureKind::Body)), and free the place. Outside of
 //! them it frees the place as well, but the call counts as its head.
 

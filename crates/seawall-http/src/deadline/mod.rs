@@ -71,17 +71,19 @@ pub use write::{WriteDeadline, WriteDeadlineLayer, write_deadline};
 use std::time::Duration;
 
 use http::Request;
-use seawall_core::Meta;
+use seawall_core::RequestMeta;
 use tokio::time::Instant;
 
 use crate::RequestDeadline;
 
 /// When the answer of a request is no longer of use, by its extensions: of the [`RequestDeadline`]
-/// and the one in a whole [`Meta`] the earlier.
+/// and the one in a whole [`RequestMeta`] the earlier.
 pub fn deadline_of<B>(request: &Request<B>) -> Option<Instant> {
     let extensions = request.extensions();
     let own = extensions.get().map(|RequestDeadline(at)| *at);
-    let described = extensions.get().and_then(|meta: &Meta| meta.deadline);
+    let described = extensions
+        .get()
+        .and_then(|meta: &RequestMeta| meta.deadline);
     match (own, described) {
         (Some(own), Some(described)) => Some(own.min(described)),
         (own, described) => own.or(described),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use http::Request;
-use seawall_core::{Component, Events, Name, Sample, Value, deadline};
+use seawall_core::{Events, InstanceHandle, InstanceName, Sample, Value, deadline};
 use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -76,13 +76,13 @@ pub struct ReadDeadlineLayer<F = DeadlineHeader> {
 
 #[derive(Debug)]
 struct Common {
-    name: Name,
+    name: InstanceName,
     ignored: AtomicU64,
 }
 
 impl ReadDeadlineLayer {
     /// Reads the default header; `name` is whom its counter belongs to.
-    pub fn new(name: impl Into<Name>) -> Self {
+    pub fn new(name: impl Into<InstanceName>) -> Self {
         Self {
             common: Arc::new(Common {
                 name: name.into(),
@@ -199,12 +199,12 @@ impl ReadDeadlineHandle {
     }
 }
 
-impl Component for ReadDeadlineHandle {
+impl InstanceHandle for ReadDeadlineHandle {
     fn pattern(&self) -> &'static str {
         "read_deadline"
     }
 
-    fn name(&self) -> Name {
+    fn name(&self) -> InstanceName {
         self.common.name
     }
 

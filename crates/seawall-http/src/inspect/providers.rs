@@ -132,7 +132,8 @@ mod tests {
     #[test]
     fn data_that_speaks_of_seconds_is_data() {
         let says = |status, text: &str| alpha_vantage(&head(status), text.as_bytes());
-        let data = r#"{"Meta Data": {"1. Information": "Daily", "note": "25 requests per day"}}"#;
+        let data =
+            r#"{"RequestMeta Data": {"1. Information": "Daily", "note": "25 requests per day"}}"#;
         assert_eq!(says(200, data), None);
         assert_eq!(says(200, "[]"), None);
         assert_eq!(says(200, ""), None);

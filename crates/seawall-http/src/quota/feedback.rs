@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::Response;
-use seawall_core::{Classify, Feedback, Outcome, Said, Scope};
+use seawall_core::{Classify, Outcome, QuotaSignal, ReadQuotaSignals, Scope};
 
 use super::{RateLimitHeaders, Usage};
 use crate::HttpClassifier;
@@ -13,11 +13,11 @@ use crate::HttpClassifier;
 ///
 /// | of an answer | said |
 /// |---|---|
-/// | its headers, by [`RateLimitHeaders`] | [`Said::Limit`], for each limit |
-/// | a [`Usage`] in its extensions | [`Said::Spent`] for tokens, input and output tokens |
-/// | a throttle | [`Said::Pause`] for the wait asked for, or until the limits that its headers tell are used up are whole again, of the throttle's scope |
-/// | a ban | [`Said::Pause`] of the whole upstream |
-/// | a used-up quota | [`Said::Pause`] of the account |
+/// | its headers, by [`RateLimitHeaders`] | [`QuotaSignal::Limit`], for each limit |
+/// | a [`Usage`] in its extensions | [`QuotaSignal::Spent`] for tokens, input and output tokens |
+/// | a throttle | [`QuotaSignal::Pause`] for the wait asked for, or until the limits that its headers tell are used up are whole again, of the throttle's scope |
+/// | a ban | [`QuotaSignal::Pause`] of the whole upstream |
+/// | a used-up quota | [`QuotaSignal::Pause`] of the account |
 ///
 /// What an answer or error is, the classifier says: the one of the breaker and of the retry is
 /// the right one, so that all of them hear the same. Overloaded upstreams (503, 529) are failures
@@ -27,7 +27,7 @@ use crate::HttpClassifier;
 /// use std::io;
 /// use std::time::Duration;
 /// use http::Response;
-/// use seawall_core::{Feedback, Said, Scope, ServerLimit, Unit};
+/// use seawall_core::{ReadQuotaSignals, QuotaSignal, Scope, ServerLimit, Unit};
 /// use seawall_http::quota::{HttpFeedback, RateLimitHeaders};
 ///
 /// let reddit = HttpFeedback::new(RateLimitHeaders::reddit());
@@ -43,8 +43,8 @@ use crate::HttpClassifier;
 /// let limit = ServerLimit::new(Unit::Requests)
 ///     .with_remaining(0)
 ///     .with_resets_in(left);
-/// let pause = Said::Pause { lasts: Some(left), scope: Scope::Upstream };
-/// assert_eq!(said, [Said::Limit(limit), pause]);
+/// let pause = QuotaSignal::Pause { lasts: Some(left), scope: Scope::Upstream };
+/// assert_eq!(said, [QuotaSignal::Limit(limit), pause]);
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct HttpFeedback<C = HttpClassifier> {
@@ -79,18 +79,18 @@ impl<C> HttpFeedback<C> {
     }
 }
 
-impl<C, B, E> Feedback<Response<B>, E> for HttpFeedback<C>
+impl<C, B, E> ReadQuotaSignals<Response<B>, E> for HttpFeedback<C>
 where
     C: Classify<Response<B>, E>,
 {
-    fn feedback(&self, answer: Result<&Response<B>, &E>, say: &mut dyn FnMut(Said)) {
+    fn feedback(&self, answer: Result<&Response<B>, &E>, say: &mut dyn FnMut(QuotaSignal)) {
         let mut whole_in: Option<Duration> = None;
         if let Ok(response) = answer {
             self.headers.read(response.headers(), |limit| {
                 if limit.remaining == Some(0) {
                     whole_in = whole_in.max(limit.resets_in);
                 }
-                say(Said::Limit(limit));
+                say(QuotaSignal::Limit(limit));
             });
             if let Some(usage) = response.extensions().get::<Usage>() {
                 usage.said().into_iter().for_each(&mut *say);
@@ -102,6 +102,6 @@ where
             Outcome::QuotaExhausted { renews_in } => (renews_in, Scope::Account),
             _ => return,
         };
-        say(Said::Pause { lasts, scope });
+        say(QuotaSignal::Pause { lasts, scope });
     }
 }

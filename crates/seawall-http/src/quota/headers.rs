@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use http::Response;
 use http::header::{AGE, DATE, HeaderMap, HeaderName, HeaderValue};
-use seawall_core::{Feedback, InvalidConfig, Said, ServerLimit, Unit};
+use seawall_core::{InvalidConfig, QuotaSignal, ReadQuotaSignals, ServerLimit, Unit};
 
 use super::number::{counted, number, text, unreadable};
 use super::reset::{LONGEST_RESET, ResetFormat, http_date, since_epoch};
@@ -192,7 +192,7 @@ fn header_name(field: &'static str, name: &str) -> Result<HeaderName, InvalidCon
 /// There is a constructor for each provider whose headers are known, and for the common
 /// conventions; [`and`](Self::and) adds what is not among them. Windows are told where the headers
 /// name them, as those of Binance and of the IETF's draft do. It is a
-/// [`Feedback`] by itself; [`HttpFeedback`](super::HttpFeedback) hears throttles, bans and token
+/// [`ReadQuotaSignals`] by itself; [`HttpFeedback`](super::HttpFeedback) hears throttles, bans and token
 /// usage, too.
 ///
 /// * A point of time is measured against the answer's own `Date`, so that a server's clock may be
@@ -325,10 +325,10 @@ impl Default for RateLimitHeaders {
     }
 }
 
-impl<B, E> Feedback<Response<B>, E> for RateLimitHeaders {
-    fn feedback(&self, answer: Result<&Response<B>, &E>, say: &mut dyn FnMut(Said)) {
+impl<B, E> ReadQuotaSignals<Response<B>, E> for RateLimitHeaders {
+    fn feedback(&self, answer: Result<&Response<B>, &E>, say: &mut dyn FnMut(QuotaSignal)) {
         if let Ok(response) = answer {
-            self.read(response.headers(), |limit| say(Said::Limit(limit)));
+            self.read(response.headers(), |limit| say(QuotaSignal::Limit(limit)));
         }
     }
 }

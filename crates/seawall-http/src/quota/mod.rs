@@ -5,7 +5,7 @@
 //! RFC 3339. A client that listens is throttled less, also when it shares a limit with others that
 //! it does not see. AI providers count tokens, whose number is only known when the answer is
 //! there. This module reads all of that into the words that a rate limit understands,
-//! [`Said`](seawall_core::Said); it changes nothing and knows no rate limit.
+//! [`QuotaSignal`](seawall_core::QuotaSignal); it changes nothing and knows no rate limit.
 //!
 //! | what is said | who reads it |
 //! |---|---|
@@ -20,7 +20,7 @@
 //! use std::io;
 //! use std::time::Duration;
 //! use http::Response;
-//! use seawall_core::{Feedback, Said, ServerLimit, Unit};
+//! use seawall_core::{ReadQuotaSignals, QuotaSignal, ServerLimit, Unit};
 //! use seawall_http::quota::{HttpFeedback, RateLimitHeaders};
 //!
 //! let feedback = HttpFeedback::new(RateLimitHeaders::alpaca());
@@ -38,7 +38,7 @@
 //!     .with_limit(200)
 //!     .with_remaining(195)
 //!     .with_resets_in(Duration::from_secs(30));
-//! assert_eq!(said, [Said::Limit(limit)]);
+//! assert_eq!(said, [QuotaSignal::Limit(limit)]);
 //! ```
 //!
 //! # How it works

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use proptest::prelude::*;
-use seawall_core::{Feedback, Outcome, Said, Scope, ServerLimit, Unit};
+use seawall_core::{Outcome, QuotaSignal, ReadQuotaSignals, Scope, ServerLimit, Unit};
 
 use super::*;
 use crate::HttpClassifier;
@@ -389,9 +389,12 @@ fn answer(status: u16, pairs: &[(&str, &str)]) -> Response<()> {
     answer
 }
 
-fn said<C>(feedback: &HttpFeedback<C>, answer: Result<&Response<()>, &io::Error>) -> Vec<Said>
+fn said<C>(
+    feedback: &HttpFeedback<C>,
+    answer: Result<&Response<()>, &io::Error>,
+) -> Vec<QuotaSignal>
 where
-    HttpFeedback<C>: Feedback<Response<()>, io::Error>,
+    HttpFeedback<C>: ReadQuotaSignals<Response<()>, io::Error>,
 {
     let mut said = Vec::new();
     feedback.feedback(answer, &mut |what| said.push(what));
@@ -421,19 +424,25 @@ fn a_throttle_pauses_for_the_wait_asked_for_or_until_what_is_used_up_is_whole() 
     let lasts = Some(seconds(30));
     assert_eq!(
         pause(&answer(429, &used_up)),
-        Some(Said::Pause { lasts, scope })
+        Some(QuotaSignal::Pause { lasts, scope })
     );
     let mut asked = used_up.to_vec();
     asked.push(("retry-after", "7"));
     let lasts = Some(seconds(7));
     assert_eq!(
         pause(&answer(429, &asked)),
-        Some(Said::Pause { lasts, scope })
+        Some(QuotaSignal::Pause { lasts, scope })
     );
     let lasts = None;
-    assert_eq!(pause(&answer(429, &[])), Some(Said::Pause { lasts, scope }));
+    assert_eq!(
+        pause(&answer(429, &[])),
+        Some(QuotaSignal::Pause { lasts, scope })
+    );
     let good = pause(&answer(200, &used_up));
-    assert!(matches!(good, Some(Said::Limit(_))), "no pause: {good:?}");
+    assert!(
+        matches!(good, Some(QuotaSignal::Limit(_))),
+        "no pause: {good:?}"
+    );
 }
 
 #[test]
@@ -442,14 +451,20 @@ fn bans_and_used_up_quotas_pause_what_they_cover() {
     let ban = answer(418, &[("retry-after", "120")]);
     let lasts = Some(seconds(120));
     let scope = Scope::Upstream;
-    assert_eq!(said(&feedback, Ok(&ban)), [Said::Pause { lasts, scope }]);
+    assert_eq!(
+        said(&feedback, Ok(&ban)),
+        [QuotaSignal::Pause { lasts, scope }]
+    );
     let mut quota = answer(200, &[]);
     quota.extensions_mut().insert(Outcome::QuotaExhausted {
         renews_in: Some(seconds(3_600)),
     });
     let lasts = Some(seconds(3_600));
     let scope = Scope::Account;
-    assert_eq!(said(&feedback, Ok(&quota)), [Said::Pause { lasts, scope }]);
+    assert_eq!(
+        said(&feedback, Ok(&quota)),
+        [QuotaSignal::Pause { lasts, scope }]
+    );
     for status in [200, 404, 500, 503, 529] {
         let answer = answer(status, &[("retry-after", "120")]);
         assert_eq!(said(&feedback, Ok(&answer)), [], "{status}");
@@ -465,7 +480,7 @@ fn errors_are_heard_by_the_classifier_that_was_given() {
         retry_after: None,
         scope: Scope::Endpoint,
     });
-    let pause = Said::Pause {
+    let pause = QuotaSignal::Pause {
         lasts: None,
         scope: Scope::Endpoint,
     };
@@ -477,9 +492,9 @@ fn used_tokens_in_the_extensions_are_told_in_every_unit() {
     let feedback = HttpFeedback::new(RateLimitHeaders::openai());
     let mut answer = answer(200, &[("x-ratelimit-remaining-requests", "9")]);
     answer.extensions_mut().insert(Usage::new(1_200, 300));
-    let spent = |unit, amount| Said::Spent { unit, amount };
+    let spent = |unit, amount| QuotaSignal::Spent { unit, amount };
     let expected = [
-        Said::Limit(requests().with_remaining(9)),
+        QuotaSignal::Limit(requests().with_remaining(9)),
         spent(Unit::Tokens, 1_500),
         spent(Unit::InputTokens, 1_200),
         spent(Unit::OutputTokens, 300),

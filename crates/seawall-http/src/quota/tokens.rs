@@ -1,6 +1,6 @@
 //! Tokens of AI models: what a request is expected to use, and what it has used.
 
-use seawall_core::{Said, Tokens, Unit};
+use seawall_core::{QuotaSignal, TokenCount, Unit};
 
 /// The tokens that an answer of an AI model has used, as far as they count against a limit.
 ///
@@ -36,23 +36,23 @@ impl Usage {
     /// output tokens. Limits that count none of them heed none.
     ///
     /// ```
-    /// use seawall_core::{Said, Unit};
+    /// use seawall_core::{QuotaSignal, Unit};
     /// use seawall_http::quota::Usage;
     ///
     /// let [tokens, ..] = Usage::new(1_200, 300).said();
-    /// assert_eq!(tokens, Said::Spent { unit: Unit::Tokens, amount: 1_500 });
+    /// assert_eq!(tokens, QuotaSignal::Spent { unit: Unit::Tokens, amount: 1_500 });
     /// ```
-    pub const fn said(self) -> [Said; 3] {
+    pub const fn said(self) -> [QuotaSignal; 3] {
         [
-            Said::Spent {
+            QuotaSignal::Spent {
                 unit: Unit::Tokens,
                 amount: self.total(),
             },
-            Said::Spent {
+            QuotaSignal::Spent {
                 unit: Unit::InputTokens,
                 amount: self.input_tokens,
             },
-            Said::Spent {
+            QuotaSignal::Spent {
                 unit: Unit::OutputTokens,
                 amount: self.output_tokens,
             },
@@ -68,18 +68,18 @@ impl Usage {
 ///
 /// ```
 /// use http::Request;
-/// use seawall_core::{Describe, Tokens};
+/// use seawall_core::{Describe, TokenCount};
 /// use seawall_http::Routes;
 /// use seawall_http::quota::{TokenEstimate, estimate_tokens};
 ///
 /// let prompt = "Say something nice.";
 /// let mut request = Request::post("/v1/messages").body(prompt).unwrap();
-/// let tokens = Tokens::new(estimate_tokens(prompt.len()), 256);
+/// let tokens = TokenCount::new(estimate_tokens(prompt.len()), 256);
 /// request.extensions_mut().insert(TokenEstimate(tokens));
 /// assert_eq!(Routes::new().describe(&request).tokens, tokens);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct TokenEstimate(pub Tokens);
+pub struct TokenEstimate(pub TokenCount);
 
 /// How many tokens a text of so many bytes has, roughly: one per four bytes, rounded up.
 ///

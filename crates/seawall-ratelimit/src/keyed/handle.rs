@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use seawall_core::striped::Shared;
 use seawall_core::{
-    Component, Events, InvalidConfig, Key, Meta, Name, Rejection, Said, Sample, Value, ns,
+    Events, InstanceHandle, InstanceName, InvalidConfig, PartitionKey, QuotaSignal, Rejection,
+    RequestMeta, Sample, Value, ns,
 };
 
 use super::Keyed;
@@ -18,14 +19,14 @@ use crate::{RateLimitConfig, RateLimitCounts, Reservation};
 ///
 /// ```
 /// use std::time::Duration;
-/// use seawall_core::Key;
+/// use seawall_core::PartitionKey;
 /// use seawall_ratelimit::{PerKeyLimitLayer, RateLimitConfig};
 ///
 /// let config = RateLimitConfig::builder().rate(10, Duration::from_secs(1)).burst(5).build()?;
 /// let symbols = PerKeyLimitLayer::new("symbols", config)?.handle();
-/// symbols.pause(Key::of("GME"));
-/// assert_eq!(symbols.tokens(Key::of("GME")), 0.0);
-/// assert_eq!(symbols.tokens(Key::of("SPY")), 5.0);
+/// symbols.pause(PartitionKey::of("GME"));
+/// assert_eq!(symbols.tokens(PartitionKey::of("GME")), 0.0);
+/// assert_eq!(symbols.tokens(PartitionKey::of("SPY")), 5.0);
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone)]
@@ -39,7 +40,7 @@ impl PerKeyLimitHandle {
     }
 
     /// The name of the instance.
-    pub fn name(&self) -> Name {
+    pub fn name(&self) -> InstanceName {
         self.keyed().observer.name()
     }
 
@@ -49,7 +50,7 @@ impl PerKeyLimitHandle {
     }
 
     /// The settings of a key.
-    pub fn config_of(&self, key: Key) -> RateLimitConfig {
+    pub fn config_of(&self, key: PartitionKey) -> RateLimitConfig {
         self.keyed().keys.config_of(key)
     }
 
@@ -73,19 +74,23 @@ impl PerKeyLimitHandle {
     /// [`InvalidConfig`] when the key is in use and its limits are not as many as before, of the
     /// same kinds and units in the same order, and when a limit is kept in a file; the settings
     /// stay as they were.
-    pub fn configure_key(&self, key: Key, config: RateLimitConfig) -> Result<(), InvalidConfig> {
+    pub fn configure_key(
+        &self,
+        key: PartitionKey,
+        config: RateLimitConfig,
+    ) -> Result<(), InvalidConfig> {
         self.keyed().configure_key(key, config)
     }
 
     /// What a key has left, of several limits of the one that has least; all of it, if it was never
     /// asked for.
-    pub fn tokens(&self, key: Key) -> f64 {
+    pub fn tokens(&self, key: PartitionKey) -> f64 {
         let keyed = self.keyed();
         keyed.keys.available(key, keyed.clock.now())
     }
 
     /// How many calls of a key wait.
-    pub fn waiting(&self, key: Key) -> u32 {
+    pub fn waiting(&self, key: PartitionKey) -> u32 {
         let mut waiting = 0;
         self.keyed().keys.for_each_own(|own, limiter| {
             if own == key {
@@ -118,14 +123,14 @@ impl PerKeyLimitHandle {
     }
 
     /// Grants a key nothing until [`resume`](Self::resume).
-    pub fn pause(&self, key: Key) {
+    pub fn pause(&self, key: PartitionKey) {
         let keyed = self.keyed();
         keyed.keys.own(key, keyed.clock.now()).pause();
     }
 
     /// Grants a key nothing for so long, and then as if all had just been used up: what an upstream
     /// asks for when it throttles an endpoint.
-    pub fn pause_for(&self, key: Key, time: Duration) {
+    pub fn pause_for(&self, key: PartitionKey, time: Duration) {
         let keyed = self.keyed();
         let now = keyed.clock.now();
         let limiter = keyed.keys.own(key, now);
@@ -134,7 +139,7 @@ impl PerKeyLimitHandle {
 
     /// Ends the pause of a key, and forgets what the upstream has said of it; what was used stays
     /// used.
-    pub fn resume(&self, key: Key) {
+    pub fn resume(&self, key: PartitionKey) {
         let keyed = self.keyed();
         keyed.keys.own(key, keyed.clock.now()).resume();
     }
@@ -142,7 +147,7 @@ impl PerKeyLimitHandle {
     /// Takes in what the upstream has said in an answer to a call of that key: see
     /// [`FeedbackLayer`](crate::FeedbackLayer). A pause whose [scope](seawall_core::Scope) is more than the
     /// endpoint goes to the limit that all keys share, or to every key where there is none.
-    pub fn heed(&self, key: Key, said: Said) {
+    pub fn heed(&self, key: PartitionKey, said: QuotaSignal) {
         let keyed = self.keyed();
         keyed.obey(key, keyed.clock.now(), said, None);
     }
@@ -168,7 +173,7 @@ impl PerKeyLimitHandle {
     /// # Panics
     ///
     /// If it has to wait outside of a Tokio runtime with time enabled.
-    pub async fn reserve(&self, meta: &Meta) -> Result<Reservation, Rejection> {
+    pub async fn reserve(&self, meta: &RequestMeta) -> Result<Reservation, Rejection> {
         reserve(self.lane(meta), meta).await
     }
 
@@ -177,14 +182,14 @@ impl PerKeyLimitHandle {
     /// # Errors
     ///
     /// The refusal, also where a call would have waited.
-    pub fn try_reserve(&self, meta: &Meta) -> Result<Reservation, Rejection> {
+    pub fn try_reserve(&self, meta: &RequestMeta) -> Result<Reservation, Rejection> {
         try_reserve(self.lane(meta), meta)
     }
 
-    fn lane(&self, meta: &Meta) -> Lane {
+    fn lane(&self, meta: &RequestMeta) -> Lane {
         let keyed = self.keyed();
         let limiter = keyed.keys.own(meta.key, keyed.clock.now());
-        Lane::Key(self.shared.local(), limiter)
+        Lane::PartitionKey(self.shared.local(), limiter)
     }
 
     fn keyed(&self) -> &Keyed {
@@ -192,12 +197,12 @@ impl PerKeyLimitHandle {
     }
 }
 
-impl Component for PerKeyLimitHandle {
+impl InstanceHandle for PerKeyLimitHandle {
     fn pattern(&self) -> &'static str {
         self.keyed().observer.pattern()
     }
 
-    fn name(&self) -> Name {
+    fn name(&self) -> InstanceName {
         Self::name(self)
     }
 

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use hashbrown::HashTable;
-use seawall_core::{InvalidConfig, Key};
+use seawall_core::{InvalidConfig, PartitionKey};
 
 use crate::RateLimitConfig;
 use crate::bucket::Rate;
@@ -127,7 +127,7 @@ impl Keys {
 
     /// Takes what a call costs where its key is a word, or finds its limiter.
     #[inline]
-    pub(crate) fn ask(&self, key: Key, now_ns: u64, cost: u32) -> Found {
+    pub(crate) fn ask(&self, key: PartitionKey, now_ns: u64, cost: u32) -> Found {
         let hash = mix(key.0);
         {
             let table = &mut *self.lock(hash);
@@ -155,7 +155,7 @@ impl Keys {
     /// A new key, or one that needs a limiter of its own now.
     #[cold]
     #[inline(never)]
-    fn ask_again(&self, key: Key, now_ns: u64, cost: u32) -> Found {
+    fn ask_again(&self, key: PartitionKey, now_ns: u64, cost: u32) -> Found {
         let hash = mix(key.0);
         let plan = self.plan();
         let mut gone = Vec::new();
@@ -182,13 +182,19 @@ impl Keys {
     }
 
     /// The limiter of a key, which becomes one if it was a word.
-    pub(crate) fn own(&self, key: Key, now_ns: u64) -> Arc<Limiter> {
+    pub(crate) fn own(&self, key: PartitionKey, now_ns: u64) -> Arc<Limiter> {
         let plan = self.plan();
         let table = &mut *self.lock(mix(key.0));
         self.own_in(table, &plan, key, now_ns)
     }
 
-    fn own_in(&self, table: &mut Table, plan: &Plan, key: Key, now_ns: u64) -> Arc<Limiter> {
+    fn own_in(
+        &self,
+        table: &mut Table,
+        plan: &Plan,
+        key: PartitionKey,
+        now_ns: u64,
+    ) -> Arc<Limiter> {
         let hash = mix(key.0);
         let word = match table.slots.find(hash, |slot| slot.key == key.0) {
             Some(Slot {
@@ -223,7 +229,7 @@ impl Keys {
     }
 
     /// What a key has left of its first limit; one that was never asked for has all of it.
-    pub(crate) fn available(&self, key: Key, now_ns: u64) -> f64 {
+    pub(crate) fn available(&self, key: PartitionKey, now_ns: u64) -> f64 {
         let plan = self.plan();
         let table = self.lock(mix(key.0));
         let slot = table.slots.find(mix(key.0), |slot| slot.key == key.0);
@@ -302,12 +308,12 @@ impl Keys {
     }
 
     /// Hands every key that has a limiter of its own to `each`, outside of the locks.
-    pub(crate) fn for_each_own(&self, mut each: impl FnMut(Key, &Limiter)) {
+    pub(crate) fn for_each_own(&self, mut each: impl FnMut(PartitionKey, &Limiter)) {
         for shard in &self.shards {
             let held: Vec<_> = {
                 let table = lock(shard);
                 let own = table.slots.iter().filter_map(|slot| match &slot.limit {
-                    KeyLimit::Own(limiter) => Some((Key(slot.key), Arc::clone(limiter))),
+                    KeyLimit::Own(limiter) => Some((PartitionKey(slot.key), Arc::clone(limiter))),
                     KeyLimit::Bare(_) => None,
                 });
                 own.collect()
@@ -324,7 +330,7 @@ impl Keys {
     }
 
     /// The settings of a key.
-    pub(crate) fn config_of(&self, key: Key) -> RateLimitConfig {
+    pub(crate) fn config_of(&self, key: PartitionKey) -> RateLimitConfig {
         let plan = self.plan();
         plan.own.get(&key.0).unwrap_or(&plan.usual).clone()
     }
@@ -377,7 +383,7 @@ impl Keys {
     /// have limits of the same kinds.
     pub(crate) fn configure_key(
         &self,
-        key: Key,
+        key: PartitionKey,
         now_ns: u64,
         config: RateLimitConfig,
     ) -> Result<(), InvalidConfig> {

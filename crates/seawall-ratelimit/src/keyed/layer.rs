@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use seawall_core::striped::{Shared, Stripes};
-use seawall_core::{Clock, InvalidConfig, Key, Name, Observer, Undescribed};
+use seawall_core::{Clock, DefaultMeta, EventSource, InstanceName, InvalidConfig, PartitionKey};
 use tower_layer::Layer;
 
 use super::{Keyed, Keys, PerKeyLimit, PerKeyLimitHandle};
@@ -15,7 +15,7 @@ use crate::{ByMeta, RateLimitConfig, RateLimitLayer};
 
 /// Limits how many calls of each key depart per time: endpoint, account, symbol, caller.
 ///
-/// The key is that of [`Meta`](seawall_core::Meta), so [`describe`](Self::describe) says what calls
+/// The key is that of [`RequestMeta`](seawall_core::RequestMeta), so [`describe`](Self::describe) says what calls
 /// are limited by; without it all have the same. Keys that were never named get the settings of the
 /// layer; [`with_key`](Self::with_key) names those that have their own.
 ///
@@ -26,19 +26,19 @@ use crate::{ByMeta, RateLimitConfig, RateLimitLayer};
 ///
 /// ```
 /// use std::time::Duration;
-/// use seawall_core::{Key, Meta, Replay};
+/// use seawall_core::{PartitionKey, RequestMeta, Replay};
 /// use seawall_ratelimit::{PerKeyLimitLayer, RateLimitConfig};
 ///
 /// let second = Duration::from_secs(1);
 /// let usual = RateLimitConfig::builder().rate(10, second).burst(5).build()?;
 /// let quotes = RateLimitConfig::builder().rate(100, second).burst(50).build()?;
 /// let layer = PerKeyLimitLayer::new("endpoints", usual)?
-///     .with_key(Key::of("quotes"), quotes)?
-///     .describe(|endpoint: &&str| Meta::new(Replay::Safe).with_key(Key::of(endpoint)));
+///     .with_key(PartitionKey::of("quotes"), quotes)?
+///     .describe(|endpoint: &&str| RequestMeta::new(Replay::Safe).with_key(PartitionKey::of(endpoint)));
 ///
 /// let handle = layer.handle();
-/// assert_eq!(handle.tokens(Key::of("quotes")), 50.0);
-/// assert_eq!(handle.tokens(Key::of("news")), 5.0);
+/// assert_eq!(handle.tokens(PartitionKey::of("quotes")), 50.0);
+/// assert_eq!(handle.tokens(PartitionKey::of("news")), 5.0);
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 ///
@@ -49,7 +49,7 @@ use crate::{ByMeta, RateLimitConfig, RateLimitLayer};
 /// from neither otherwise. It waits in the line of its key, and the first of each key waits in the
 /// line of the account.
 #[derive(Clone)]
-pub struct PerKeyLimitLayer<D = Undescribed, P = ByMeta> {
+pub struct PerKeyLimitLayer<D = DefaultMeta, P = ByMeta> {
     shared: Shared<Keyed, Stripe>,
     describe: D,
     price: P,
@@ -63,7 +63,10 @@ impl PerKeyLimitLayer {
     ///
     /// [`InvalidConfig`] when a limit is [kept in a file](crate::Limit::kept_in), which cannot hold
     /// the quotas of many keys.
-    pub fn new(name: impl Into<Name>, config: RateLimitConfig) -> Result<Self, InvalidConfig> {
+    pub fn new(
+        name: impl Into<InstanceName>,
+        config: RateLimitConfig,
+    ) -> Result<Self, InvalidConfig> {
         Self::make(name.into(), config, None)
     }
 
@@ -89,7 +92,7 @@ impl PerKeyLimitLayer {
     /// # Ok::<(), seawall_core::InvalidConfig>(())
     /// ```
     pub fn within<D, P>(
-        name: impl Into<Name>,
+        name: impl Into<InstanceName>,
         config: RateLimitConfig,
         all: &RateLimitLayer<D, P>,
     ) -> Result<Self, InvalidConfig> {
@@ -97,7 +100,7 @@ impl PerKeyLimitLayer {
     }
 
     fn make(
-        name: Name,
+        name: InstanceName,
         config: RateLimitConfig,
         within: Option<Shared<Common, Stripe>>,
     ) -> Result<Self, InvalidConfig> {
@@ -114,11 +117,11 @@ impl PerKeyLimitLayer {
             keys: Keys::new(config, within.is_some(), WallClock::now(clock.now()))?,
             within,
             clock,
-            observer: Observer::new("ratelimit_per_key", name),
+            observer: EventSource::new("ratelimit_per_key", name),
         };
         Ok(Self {
             shared: Shared::new(keyed, Stripes::auto(), Stripe::default),
-            describe: Undescribed,
+            describe: DefaultMeta,
             price: ByMeta,
         })
     }
@@ -130,7 +133,11 @@ impl<D, P> PerKeyLimitLayer<D, P> {
     /// # Errors
     ///
     /// As [`PerKeyLimitHandle::configure_key`].
-    pub fn with_key(self, key: Key, config: RateLimitConfig) -> Result<Self, InvalidConfig> {
+    pub fn with_key(
+        self,
+        key: PartitionKey,
+        config: RateLimitConfig,
+    ) -> Result<Self, InvalidConfig> {
         self.handle().configure_key(key, config)?;
         Ok(self)
     }

@@ -8,7 +8,7 @@ mod service;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use seawall_core::striped::Shared;
-use seawall_core::{Clock, InvalidConfig, Key, Observer, Said, Scope, Unit, ns};
+use seawall_core::{Clock, EventSource, InvalidConfig, PartitionKey, QuotaSignal, Scope, Unit, ns};
 
 pub use handle::PerKeyLimitHandle;
 use keys::Keys;
@@ -33,7 +33,7 @@ pub(crate) struct Keyed {
     /// Nothing is granted to any key before, since the upstream has said so.
     hushed_until: AtomicU64,
     pub(crate) clock: Clock,
-    pub(crate) observer: Observer,
+    pub(crate) observer: EventSource,
 }
 
 impl Keyed {
@@ -49,14 +49,20 @@ impl Keyed {
     }
 
     /// What the limits of a key count.
-    pub(crate) fn units_of(&self, key: Key) -> Vec<Unit> {
+    pub(crate) fn units_of(&self, key: PartitionKey) -> Vec<Unit> {
         let config = self.keys.config_of(key);
         config.limits().iter().map(crate::Limit::unit).collect()
     }
 
     /// Does what was said in an answer to a call of that key.
-    pub(crate) fn obey(&self, key: Key, now_ns: u64, said: Said, taken: Option<&Taken>) {
-        if let Said::Pause { lasts, scope } = said
+    pub(crate) fn obey(
+        &self,
+        key: PartitionKey,
+        now_ns: u64,
+        said: QuotaSignal,
+        taken: Option<&Taken>,
+    ) {
+        if let QuotaSignal::Pause { lasts, scope } = said
             && scope != Scope::Endpoint
         {
             if let Some(above) = self.above() {
@@ -70,13 +76,17 @@ impl Keyed {
         feedback::obey(&own, now_ns, said, taken.map(|taken| &taken.own), at);
         // What the upstream says of a limit may be said of the one that all keys share; that takes
         // what it knows under its unit.
-        if let (Some(above), Said::Spent { .. }) = (self.above(), said) {
+        if let (Some(above), QuotaSignal::Spent { .. }) = (self.above(), said) {
             feedback::obey(above, now_ns, said, taken.map(|taken| &taken.above), at);
         }
     }
 
     /// Gives a key settings of its own.
-    fn configure_key(&self, key: Key, config: RateLimitConfig) -> Result<(), InvalidConfig> {
+    fn configure_key(
+        &self,
+        key: PartitionKey,
+        config: RateLimitConfig,
+    ) -> Result<(), InvalidConfig> {
         if config
             .limits()
             .iter()

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use seawall_core::striped::Anchor;
-use seawall_core::{Describe, Meta, Reason, Refusable, Undescribed};
+use seawall_core::{DefaultMeta, Describe, Reason, Rejectable, RequestMeta};
 use tower_service::Service;
 
 use super::Keyed;
@@ -22,7 +22,7 @@ use crate::{ByMeta, Price, ResponseFuture};
 /// It is ready when the inner service is, an instance holds no token, and a clone costs one
 /// reference count.
 #[derive(Clone)]
-pub struct PerKeyLimit<S, D = Undescribed, P = ByMeta> {
+pub struct PerKeyLimit<S, D = DefaultMeta, P = ByMeta> {
     inner: S,
     state: Anchor<Keyed, Stripe>,
     describe: D,
@@ -76,7 +76,7 @@ impl<S, D, P> PerKeyLimit<S, D, P> {
     fn call_carefully<Req>(
         &mut self,
         req: Req,
-        meta: &Meta,
+        meta: &RequestMeta,
         now_ns: u64,
         limiter: Arc<Limiter>,
     ) -> ResponseFuture<S, Req>
@@ -84,7 +84,7 @@ impl<S, D, P> PerKeyLimit<S, D, P> {
         S: Service<Req> + Clone,
         P: Price<Req>,
     {
-        let lane = Lane::Key(self.state.local(), limiter);
+        let lane = Lane::PartitionKey(self.state.local(), limiter);
         let price = |unit| self.price.price(&req, meta, unit);
         let wishes = Wishes::of(&lane, meta, price);
         let decision = decide(&lane, now_ns, wishes);
@@ -95,7 +95,7 @@ impl<S, D, P> PerKeyLimit<S, D, P> {
 impl<S, D, P, Req> Service<Req> for PerKeyLimit<S, D, P>
 where
     S: Service<Req> + Clone,
-    S::Error: Refusable,
+    S::Error: Rejectable,
     D: Describe<Req>,
     P: Price<Req>,
 {

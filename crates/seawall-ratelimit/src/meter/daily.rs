@@ -5,7 +5,7 @@
 
 use super::midnight::Midnight;
 use super::quota_file::QuotaFile;
-use super::wall::{Said, WallClock};
+use super::wall::{WallClock, WallReading};
 
 /// The longest day: when clocks are set back.
 const LONGEST: u64 = 25 * 3600 * 1_000_000_000;
@@ -24,7 +24,7 @@ pub(crate) struct Daily {
     began: u64,
     /// Nothing is granted before.
     shut: u64,
-    said: Option<Said>,
+    said: Option<WallReading>,
 }
 
 /// Where it is noted what is used of the day.
@@ -133,7 +133,7 @@ impl Daily {
         }
     }
 
-    fn said_at(&self, at: u64) -> Option<Said> {
+    fn said_at(&self, at: u64) -> Option<WallReading> {
         self.said.filter(|said| at < said.until)
     }
 
@@ -199,7 +199,7 @@ impl Daily {
             None => self.begin(day.saturating_add(1)),
         };
         if room > remaining && until > now {
-            self.said = Some(Said::heard(self.said, now, remaining, until));
+            self.said = Some(WallReading::heard(self.said, now, remaining, until));
         }
     }
 

@@ -51,13 +51,13 @@ impl WallClock {
 
 /// What an upstream says is left until a time, and what was taken since it said so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Said {
+pub(crate) struct WallReading {
     pub(crate) left: u64,
     pub(crate) until: u64,
     at: u64,
 }
 
-impl Said {
+impl WallReading {
     /// What holds after the upstream has said this: the tighter of the two, as long as one of them
     /// lasts.
     pub(crate) fn heard(before: Option<Self>, now: u64, left: u64, until: u64) -> Self {

@@ -9,7 +9,7 @@
 //! clock differs by at most that, what it counts in one of its windows is part of what is counted
 //! here in the same one.
 
-use super::wall::{Said, WallClock};
+use super::wall::{WallClock, WallReading};
 
 /// After so many windows, whatever was taken before is of no effect, and grants come evenly.
 const SETTLED: u32 = 12;
@@ -29,7 +29,7 @@ pub(crate) struct Window {
     told: u64,
     /// Nothing is granted before.
     shut: u64,
-    said: Option<Said>,
+    said: Option<WallReading>,
 }
 
 /// What counts in the window before, in this one, and in the one after.
@@ -240,7 +240,7 @@ impl Window {
             None => self.wall.reading(self.begin(phase.id.saturating_add(1))),
         };
         if until > now {
-            self.said = Some(Said::heard(self.said, now, remaining, until));
+            self.said = Some(WallReading::heard(self.said, now, remaining, until));
         }
     }
 
@@ -339,7 +339,7 @@ impl Window {
         }
     }
 
-    fn room(&self, used: &Used, phase: &Phase, at: u64, said: Option<Said>) -> u64 {
+    fn room(&self, used: &Used, phase: &Phase, at: u64, said: Option<WallReading>) -> u64 {
         let mut units = used.units;
         let used = counted(&mut units, phase.counts).map(|(units, _)| *units);
         let room = self.count.saturating_sub(used.max().unwrap_or(0));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{Count, InvalidConfig, Positive, Priority, Ratio};
+use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration, Priority, Ratio};
 
 use super::PriorityClass;
 use super::formula::{CLASSES, Tally, excess};
@@ -32,8 +32,8 @@ use super::window::Totals;
 pub struct ThrottleConfig {
     k: f64,
     priority_factor: f64,
-    window: Positive,
-    min_requests: Count,
+    window: NonZeroDuration,
+    min_requests: NonZeroCount,
     max_rejection: Ratio,
     always_pass: Option<Priority>,
     count_failures: bool,
@@ -65,12 +65,12 @@ impl ThrottleConfig {
     }
 
     /// How long an answer counts.
-    pub const fn window(&self) -> Positive {
+    pub const fn window(&self) -> NonZeroDuration {
         self.window
     }
 
     /// How many requests of its class are in the window before one is refused.
-    pub const fn min_requests(&self) -> Count {
+    pub const fn min_requests(&self) -> NonZeroCount {
         self.min_requests
     }
 
@@ -253,7 +253,7 @@ impl ThrottleConfigBuilder {
     }
 
     /// Whether the layer only watches: what it would refuse passes, and is counted and told as
-    /// [`Shadowed`](seawall_core::What::Shadowed). Default: no.
+    /// [`Shadowed`](seawall_core::EventKind::Shadowed). Default: no.
     #[must_use]
     pub const fn shadow(mut self, on: bool) -> Self {
         self.shadow = on;
@@ -289,8 +289,9 @@ impl ThrottleConfigBuilder {
         Ok(ThrottleConfig {
             k: self.k,
             priority_factor: self.priority_factor,
-            window: Positive::new(self.window).map_err(|e| e.in_field("window"))?,
-            min_requests: Count::new(self.min_requests).map_err(|e| e.in_field("min_requests"))?,
+            window: NonZeroDuration::new(self.window).map_err(|e| e.in_field("window"))?,
+            min_requests: NonZeroCount::new(self.min_requests)
+                .map_err(|e| e.in_field("min_requests"))?,
             max_rejection: Ratio::new(self.max_rejection)
                 .map_err(|e| e.in_field("max_rejection"))?,
             always_pass: self.always_pass,

@@ -1,6 +1,6 @@
 //! How likely a call is to be refused, and what an answer has to do with it: pure.
 
-use seawall_core::{Classify, FailureKind, Outcome, Priority, Refusable};
+use seawall_core::{Classify, FailureKind, Outcome, Priority, Rejectable};
 
 /// How many classes of priority there are.
 pub(crate) const CLASSES: usize = 4;
@@ -143,7 +143,7 @@ impl Verdict {
     ) -> Self
     where
         C: Classify<Res, Err>,
-        Err: Refusable,
+        Err: Rejectable,
     {
         let outcome = match answer {
             Ok(response) => classify.classify(Ok(response)),

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use seawall_core::{Classify, Refusable, Rejection};
+use seawall_core::{Classify, Rejectable, Rejection};
 
 use super::formula::Verdict;
 use super::ticket::Ticket;
@@ -62,7 +62,7 @@ impl<F, C> ThrottleFuture<F, C> {
 impl<F, C, Res, E> Future for ThrottleFuture<F, C>
 where
     F: Future<Output = Result<Res, E>>,
-    E: Refusable,
+    E: Rejectable,
     C: Classify<Res, E>,
 {
     type Output = Result<Res, E>;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use seawall_core::{Command, Component, Events, Name, Sample, Unsupported, Value};
+use seawall_core::{Command, Events, InstanceHandle, InstanceName, Sample, Unsupported, Value};
 
 use super::formula::CLASSES;
 use super::state::{Look, State, configure, counts, inspect, reset};
@@ -17,7 +17,7 @@ use super::{PriorityClass, ThrottleConfig, ThrottleCounts};
 ///
 /// let handle = ThrottleLayer::new("orders", ThrottleConfig::default()).handle();
 /// assert_eq!(handle.snapshot().state, "ok");
-/// // What was counted stays counted.
+/// // EventKind was counted stays counted.
 /// handle.set_config(ThrottleConfig::builder().k(1.1).build()?);
 /// handle.set_shadow(true);
 /// assert!(handle.snapshot().shadow);
@@ -34,7 +34,7 @@ impl ThrottleHandle {
     }
 
     /// The name of the instance.
-    pub fn name(&self) -> Name {
+    pub fn name(&self) -> InstanceName {
         self.state.common().observer.name()
     }
 
@@ -135,12 +135,12 @@ pub struct ClassSnapshot {
     pub rejection_probability: f64,
 }
 
-impl Component for ThrottleHandle {
+impl InstanceHandle for ThrottleHandle {
     fn pattern(&self) -> &'static str {
         self.state.common().observer.pattern()
     }
 
-    fn name(&self) -> Name {
+    fn name(&self) -> InstanceName {
         Self::name(self)
     }
 
@@ -170,19 +170,19 @@ impl Component for ThrottleHandle {
         let _ = self.state.common().observer.attach(events);
     }
 
-    /// [`ForceClose`](Command::ForceClose) lets everything pass and only watches,
+    /// [`Bypass`](Command::Bypass) lets everything pass and only watches,
     /// [`Reset`](Command::Reset) ends that and forgets the window. There is no
-    /// [`ForceOpen`](Command::ForceOpen): a throttle always lets some calls pass.
+    /// [`Block`](Command::Block): a throttle always lets some calls pass.
     fn control(&self, command: Command) -> Result<(), Unsupported> {
         match command {
-            Command::ForceClose => self.set_shadow(true),
+            Command::Bypass => self.set_shadow(true),
             Command::Reset => {
                 self.reset();
                 self.set_shadow(self.config().shadow());
             }
             command => {
                 return Err(Unsupported {
-                    pattern: Component::pattern(self),
+                    pattern: InstanceHandle::pattern(self),
                     command,
                 });
             }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use seawall_core::{ErrorIsFailure, Name, Undescribed};
+use seawall_core::{DefaultMeta, ErrorIsFailure, InstanceName};
 use tower_layer::Layer;
 
 use super::state::{State, inspect, state};
@@ -16,7 +16,7 @@ use super::{Throttle, ThrottleConfig, ThrottleHandle};
 /// request is: by default one of normal priority.
 ///
 /// ```
-/// use seawall_core::{Always, FailureKind, Meta, Outcome, Priority, Replay};
+/// use seawall_core::{ConstMeta, FailureKind, RequestMeta, Outcome, Priority, Replay};
 /// use seawall_ratelimit::{ThrottleConfig, ThrottleLayer};
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 ///
@@ -29,7 +29,7 @@ use super::{Throttle, ThrottleConfig, ThrottleHandle};
 ///         Err(_) => Outcome::Failure(FailureKind::NotSent),
 ///     }
 /// }
-/// let cancels = Always(Meta::new(Replay::Safe).with_priority(Priority::HIGH));
+/// let cancels = ConstMeta(RequestMeta::new(Replay::Safe).with_priority(Priority::HIGH));
 /// let layer = ThrottleLayer::new("orders", ThrottleConfig::default())
 ///     .classify(by_status::<seawall_core::Error<std::io::Error>> as fn(_) -> _)
 ///     .describe(cancels);
@@ -37,7 +37,7 @@ use super::{Throttle, ThrottleConfig, ThrottleHandle};
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct ThrottleLayer<C = ErrorIsFailure, D = Undescribed> {
+pub struct ThrottleLayer<C = ErrorIsFailure, D = DefaultMeta> {
     state: State,
     classify: C,
     describe: D,
@@ -46,11 +46,11 @@ pub struct ThrottleLayer<C = ErrorIsFailure, D = Undescribed> {
 impl ThrottleLayer {
     /// A layer with counters of its own, all of them zero. `name` is what refusals and metrics
     /// call it.
-    pub fn new(name: impl Into<Name>, config: ThrottleConfig) -> Self {
+    pub fn new(name: impl Into<InstanceName>, config: ThrottleConfig) -> Self {
         Self {
             state: state(name, config),
             classify: ErrorIsFailure,
-            describe: Undescribed,
+            describe: DefaultMeta,
         }
     }
 }

@@ -11,7 +11,7 @@
 //! # Example
 //!
 //! ```
-//! use seawall_core::{FailureKind, LiftLayer, Outcome, Reason, Refusable};
+//! use seawall_core::{FailureKind, WrapErrorLayer, Outcome, Reason, Rejectable};
 //! use seawall_ratelimit::{ThrottleConfig, ThrottleLayer};
 //! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 //!
@@ -28,7 +28,7 @@
 //! let handle = layer.handle();
 //! let mut orders = ServiceBuilder::new()
 //!     .layer(layer)
-//!     .layer(LiftLayer)
+//!     .layer(WrapErrorLayer)
 //!     .service(service_fn(|_: ()| async { Ok::<_, std::io::Error>(503) }));
 //!
 //! let mut refused_here = 0;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::task::{Context, Poll};
 
 use seawall_core::striped::Anchor;
-use seawall_core::{Classify, Describe, ErrorIsFailure, Refusable, Undescribed};
+use seawall_core::{Classify, DefaultMeta, Describe, ErrorIsFailure, Rejectable};
 use tower_service::Service;
 
 use super::state::{Common, Stripe};
@@ -16,7 +16,7 @@ use super::{PriorityClass, ThrottleFuture};
 ///
 /// An instance holds nothing, ready or not; a clone costs one reference count.
 #[derive(Clone)]
-pub struct Throttle<S, C = ErrorIsFailure, D = Undescribed> {
+pub struct Throttle<S, C = ErrorIsFailure, D = DefaultMeta> {
     inner: S,
     state: Anchor<Common, Stripe>,
     classify: C,
@@ -57,7 +57,7 @@ impl<S, C, D> Throttle<S, C, D> {
 impl<S, C, D, Req> Service<Req> for Throttle<S, C, D>
 where
     S: Service<Req> + Clone,
-    S::Error: Refusable,
+    S::Error: Rejectable,
     C: Classify<S::Response, S::Error> + Clone,
     D: Describe<Req>,
 {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use seawall_core::striped::{Local, Shared, Stripes};
-use seawall_core::{Clock, Name, Observer, Reason, Rejection, What, ns};
+use seawall_core::{Clock, EventKind, EventSource, InstanceName, Reason, Rejection, ns};
 
 use super::ThrottleConfig;
 use super::counts::ThrottleCounts;
@@ -62,7 +62,7 @@ pub(crate) struct Common {
     shadow: AtomicBool,
     count_failures: AtomicBool,
     clock: Clock,
-    pub(crate) observer: Observer,
+    pub(crate) observer: EventSource,
     until_look: Apart,
     core: Mutex<Core>,
 }
@@ -89,7 +89,7 @@ pub(crate) struct Look {
 /// The longest time between two looks while calls come.
 const LOOK_NS: u64 = 100_000_000;
 
-pub(crate) fn state(name: impl Into<Name>, config: ThrottleConfig) -> State {
+pub(crate) fn state(name: impl Into<InstanceName>, config: ThrottleConfig) -> State {
     let clock = Clock::start();
     let now = clock.now();
     let seed = config.seed();
@@ -100,7 +100,7 @@ pub(crate) fn state(name: impl Into<Name>, config: ThrottleConfig) -> State {
         shadow: AtomicBool::new(config.shadow()),
         count_failures: AtomicBool::new(config.count_failures()),
         clock,
-        observer: Observer::new("throttle", name),
+        observer: EventSource::new("throttle", name),
         until_look: Apart(AtomicI64::new(0)),
         core: Mutex::new(Core {
             window: Window::new(config.window().get(), now),
@@ -208,7 +208,7 @@ impl Common {
     #[cold]
     pub(crate) fn abandoned(&self, stripe: &Stripe) {
         more(&stripe.abandoned);
-        self.observer.tell(|| What::Abandoned);
+        self.observer.tell(|| EventKind::Abandoned);
     }
 
     /// Whether a call that comes now is refused by its draw.
@@ -224,11 +224,11 @@ impl Common {
         let rejection = self.observer.rejection(Reason::ClientThrottled);
         if self.shadow.load(Ordering::Relaxed) {
             more(&stripe.shadowed);
-            self.observer.tell(|| What::Shadowed(rejection));
+            self.observer.tell(|| EventKind::Shadowed(rejection));
             return None;
         }
         more(&stripe.refused[class as usize]);
-        self.observer.tell(|| What::Refused(rejection));
+        self.observer.tell(|| EventKind::Refused(rejection));
         Some(rejection)
     }
 

@@ -1,7 +1,7 @@
 //! Everything at once: calls of all kinds, cancels, commands, refunds, statements of the provider.
 
 use proptest::prelude::*;
-use seawall_core::{Key, Priority, Said, Scope, ServerLimit, Unit};
+use seawall_core::{PartitionKey, Priority, QuotaSignal, Scope, ServerLimit, Unit};
 use seawall_ratelimit::{Limit, PerKeyLimit, PerKeyLimitLayer};
 
 use super::*;
@@ -58,12 +58,12 @@ struct Ask {
     key: u64,
 }
 
-fn describe(ask: &Ask) -> Meta {
-    Meta::new(Replay::Safe)
+fn describe(ask: &Ask) -> RequestMeta {
+    RequestMeta::new(Replay::Safe)
         .with_cost(ask.cost)
         .with_priority(Priority(ask.priority))
         .with_deadline(ask.deadline)
-        .with_key(Key(ask.key))
+        .with_key(PartitionKey(ask.key))
 }
 
 /// Notes what departs when; every third time it is not ready at once.
@@ -181,20 +181,20 @@ fn most(log: &[(u64, u32)], per: Duration) -> u32 {
 fn order(handle: &RateLimitHandle, step: &Step, limits: impl Fn(u32) -> RateLimitConfig) {
     match step {
         Step::Reserve { cost, keep } => {
-            let meta = Meta::new(Replay::Safe).with_cost(*cost);
+            let meta = RequestMeta::new(Replay::Safe).with_cost(*cost);
             if let Ok(reserved) = handle.try_reserve(&meta)
                 && *keep
             {
                 reserved.keep();
             }
         }
-        Step::PauseFor(time) => handle.heed(Said::Pause {
+        Step::PauseFor(time) => handle.heed(QuotaSignal::Pause {
             lasts: Some(ms(*time)),
             scope: Scope::Upstream,
         }),
         Step::Pause => handle.pause(),
         Step::Resume => handle.resume(),
-        Step::Left(left, resets) => handle.heed(Said::Limit(
+        Step::Left(left, resets) => handle.heed(QuotaSignal::Limit(
             ServerLimit::new(Unit::Cost)
                 .with_remaining(*left)
                 .with_resets_in(ms(*resets)),
@@ -276,11 +276,11 @@ proptest! {
             play(steps, svc, command).await;
             let log = inner.log.lock().expect("no panic under it").clone();
             prop_assert!(most(&log, SECOND) <= 8, "{:?}", log);
-            let waiting: u32 = (0..3).map(|key| keys.waiting(Key(key))).sum();
+            let waiting: u32 = (0..3).map(|key| keys.waiting(PartitionKey(key))).sum();
             prop_assert_eq!((handle.waiting(), waiting), (0, 0));
             tokio::time::sleep(MINUTE).await;
             prop_assert_eq!(handle.tokens(), 8.0);
-            prop_assert_eq!((0..3).map(|key| keys.tokens(Key(key))).sum::<f64>(), 12.0);
+            prop_assert_eq!((0..3).map(|key| keys.tokens(PartitionKey(key))).sum::<f64>(), 12.0);
             Ok(())
         })?;
     }

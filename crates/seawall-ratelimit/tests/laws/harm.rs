@@ -161,7 +161,7 @@ async fn a_panicking_describer_and_listener_spend_nothing() {
     let layer = layer(1, Duration::ZERO);
     let bad = |n: &u32| match n {
         13 => panic!("describer"),
-        _ => Meta::default(),
+        _ => RequestMeta::default(),
     };
     let mut svc = layer.clone().describe(bad).layer(inner);
     assert!(catch_unwind(AssertUnwindSafe(|| call(&mut svc, 13))).is_err());

@@ -1,7 +1,7 @@
 //! What the upstream says of its limits.
 
-use seawall_core::{Said, Scope, ServerLimit, Tokens, Unit};
-use seawall_ratelimit::{FeedbackLayer, Limit, WithFeedback};
+use seawall_core::{QuotaSignal, Scope, ServerLimit, TokenCount, Unit};
+use seawall_ratelimit::{Feedback, FeedbackLayer, Limit};
 
 use super::*;
 
@@ -14,21 +14,21 @@ fn left(of: u64) -> ServerLimit {
 #[tokio::test(start_paused = true)]
 async fn what_is_left_is_taken_for_true_if_it_is_less_and_never_if_it_is_more() {
     let (_svc, handle, _mock) = subject(10, Duration::ZERO);
-    handle.heed(Said::Limit(left(4)));
+    handle.heed(QuotaSignal::Limit(left(4)));
     assert_eq!(handle.tokens(), 4.0);
-    handle.heed(Said::Limit(left(9)));
+    handle.heed(QuotaSignal::Limit(left(9)));
     assert_eq!(handle.tokens(), 4.0);
-    handle.heed(Said::Limit(left(u64::MAX)));
+    handle.heed(QuotaSignal::Limit(left(u64::MAX)));
     assert_eq!(handle.tokens(), 4.0);
     // Of what is used, the height being that of the settings or the one that is said.
     let used = ServerLimit::new(Unit::Requests).with_used(8);
-    handle.heed(Said::Limit(used));
+    handle.heed(QuotaSignal::Limit(used));
     assert_eq!(handle.tokens(), 2.0);
-    handle.heed(Said::Limit(used.with_limit(9)));
+    handle.heed(QuotaSignal::Limit(used.with_limit(9)));
     assert_eq!(handle.tokens(), 1.0);
     // Nothing of use.
-    handle.heed(Said::Limit(ServerLimit::new(Unit::Requests)));
-    handle.heed(Said::Limit(
+    handle.heed(QuotaSignal::Limit(ServerLimit::new(Unit::Requests)));
+    handle.heed(QuotaSignal::Limit(
         ServerLimit::new(Unit::Tokens).with_remaining(0),
     ));
     assert_eq!(handle.tokens(), 1.0);
@@ -41,7 +41,7 @@ async fn no_more_than_what_is_left_departs_before_the_upstreams_window_ends() {
     let layer = layer(10, MINUTE);
     let svc = layer.layer(inner.clone());
     let handle = layer.handle();
-    handle.heed(Said::Limit(left(3).with_resets_in(10 * SECOND)));
+    handle.heed(QuotaSignal::Limit(left(3).with_resets_in(10 * SECOND)));
     let tasks: Vec<_> = (0..6).map(|n| tokio::spawn(svc.clone().call(n))).collect();
     for task in tasks {
         task.await.unwrap().unwrap();
@@ -64,7 +64,7 @@ async fn the_limit_that_is_meant_is_the_one_that_is_corrected() {
         .unwrap();
     let handle = RateLimitLayer::new("desk", config).handle();
     let say = |limit: ServerLimit| {
-        handle.heed(Said::Limit(limit));
+        handle.heed(QuotaSignal::Limit(limit));
         let limits = handle.snapshot().limits;
         let left = limits
             .iter()
@@ -95,7 +95,7 @@ async fn a_throttle_pauses_and_what_comes_after_does_not_come_at_once() {
     let layer = layer(5, MINUTE);
     let svc = layer.layer(inner.clone());
     let handle = layer.handle();
-    handle.heed(Said::Pause {
+    handle.heed(QuotaSignal::Pause {
         lasts: Some(3 * SECOND),
         scope: Scope::Upstream,
     });
@@ -117,7 +117,7 @@ async fn a_call_that_may_not_wait_for_the_end_of_a_pause_hears_when_it_is() {
     assert_eq!(refused.retry_after(), Some(3 * SECOND + ms(100)));
     advance(SECOND).await;
     // A shorter one does not shorten it, and one without a length is that of the settings.
-    handle.heed(Said::Pause {
+    handle.heed(QuotaSignal::Pause {
         lasts: None,
         scope: Scope::Account,
     });
@@ -148,15 +148,15 @@ impl Service<u32> for Model {
     }
 }
 
-type Reader = fn(Result<&u64, &Error<()>>, &mut dyn FnMut(Said));
+type Reader = fn(Result<&u64, &Error<()>>, &mut dyn FnMut(QuotaSignal));
 
-fn usage(answer: Result<&u64, &Error<()>>, say: &mut dyn FnMut(Said)) {
+fn usage(answer: Result<&u64, &Error<()>>, say: &mut dyn FnMut(QuotaSignal)) {
     match answer {
-        Ok(tokens) => say(Said::Spent {
+        Ok(tokens) => say(QuotaSignal::Spent {
             unit: Unit::Tokens,
             amount: *tokens,
         }),
-        Err(_failed) => say(Said::Pause {
+        Err(_failed) => say(QuotaSignal::Pause {
             lasts: Some(SECOND),
             scope: Scope::Upstream,
         }),
@@ -173,10 +173,10 @@ async fn answers_settle_what_was_estimated() {
         )
         .build()
         .unwrap();
-    fn estimate(_: &u32) -> Meta {
-        Meta::new(Replay::Never).with_tokens(Tokens::new(100, 200))
+    fn estimate(_: &u32) -> RequestMeta {
+        RequestMeta::new(Replay::Never).with_tokens(TokenCount::new(100, 200))
     }
-    let layer = RateLimitLayer::new("model", config).describe(estimate as fn(&u32) -> Meta);
+    let layer = RateLimitLayer::new("model", config).describe(estimate as fn(&u32) -> RequestMeta);
     let feedback: FeedbackLayer<Reader, _> = layer.feedback(usage as Reader);
     let mut svc = layer.layer(feedback.layer(Model));
     let tokens = layer.handle();
@@ -210,7 +210,7 @@ fn the_feedback_of_an_answer_allocates_nothing() {
         .build()
         .unwrap();
     let layer = RateLimitLayer::new("model", config);
-    let mut svc: RateLimit<WithFeedback<Model, Reader>> =
+    let mut svc: RateLimit<Feedback<Model, Reader>> =
         layer.layer(layer.feedback(usage as Reader).layer(Model));
     let cx = &mut Context::from_waker(Waker::noop());
     let mut round = |n| {

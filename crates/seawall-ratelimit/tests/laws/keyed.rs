@@ -1,6 +1,6 @@
 //! A limit of its own for each key.
 
-use seawall_core::{Key, Said, Scope, ServerLimit, Unit};
+use seawall_core::{PartitionKey, QuotaSignal, Scope, ServerLimit, Unit};
 use seawall_ratelimit::{Limit, PerKeyLimit, PerKeyLimitHandle, PerKeyLimitLayer};
 
 use super::*;
@@ -8,11 +8,11 @@ use super::*;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// The hundreds are the key.
-fn by_hundreds(n: &u32) -> Meta {
-    Meta::new(Replay::Safe).with_key(Key(u64::from(n / 100)))
+fn by_hundreds(n: &u32) -> RequestMeta {
+    RequestMeta::new(Replay::Safe).with_key(PartitionKey(u64::from(n / 100)))
 }
 
-type Describer = fn(&u32) -> Meta;
+type Describer = fn(&u32) -> RequestMeta;
 
 fn per_key(config: RateLimitConfigBuilder) -> PerKeyLimitLayer<Describer> {
     let config = config.build().expect("valid settings");
@@ -38,7 +38,7 @@ async fn keys_do_not_share_their_tokens() {
     assert!(passes(&mut svc, 200) && passes(&mut svc, 300));
     assert_eq!(mock.requests(), [100, 101, 200, 300]);
     let handle = layer.handle();
-    assert_eq!((handle.keys(), handle.tokens(Key(2))), (3, 1.0));
+    assert_eq!((handle.keys(), handle.tokens(PartitionKey(2))), (3, 1.0));
     let counts = handle.counts();
     assert_eq!((counts.granted, counts.refused), (4, 1));
 }
@@ -49,9 +49,9 @@ async fn named_keys_have_settings_of_their_own() {
     let five = builder(5).build().unwrap();
     let strict = RateLimitConfig::builder().limit(Limit::strict(1, MINUTE));
     let layer = per_key(builder(1))
-        .with_key(Key(7), five)
+        .with_key(PartitionKey(7), five)
         .unwrap()
-        .with_key(Key(8), strict.build().unwrap())
+        .with_key(PartitionKey(8), strict.build().unwrap())
         .unwrap();
     let mut svc = layer.layer(inner);
     assert!((0..5).all(|n| passes(&mut svc, 700 + n)) && !passes(&mut svc, 705));
@@ -62,18 +62,18 @@ async fn named_keys_have_settings_of_their_own() {
     // Raised while it is in use: what was used stays used.
     let handle = layer.handle();
     handle
-        .configure_key(Key(1), builder(3).build().unwrap())
+        .configure_key(PartitionKey(1), builder(3).build().unwrap())
         .unwrap();
     // A change of the settings costs the sixteenth of a nanosecond.
-    assert!((handle.tokens(Key(1)) - 2.0).abs() < 1e-6);
+    assert!((handle.tokens(PartitionKey(1)) - 2.0).abs() < 1e-6);
     handle.configure(builder(2).build().unwrap()).unwrap();
-    assert_eq!(handle.tokens(Key(9)), 2.0);
-    assert!((handle.tokens(Key(1)) - 2.0).abs() < 1e-6);
+    assert_eq!(handle.tokens(PartitionKey(9)), 2.0);
+    assert!((handle.tokens(PartitionKey(1)) - 2.0).abs() < 1e-6);
     let other = RateLimitConfig::builder().limit(Limit::window(1, MINUTE));
     assert!(handle.configure(other.clone().build().unwrap()).is_err());
     assert!(
         handle
-            .configure_key(Key(8), other.build().unwrap())
+            .configure_key(PartitionKey(8), other.build().unwrap())
             .is_err()
     );
 }
@@ -89,7 +89,13 @@ async fn each_key_has_a_line_of_its_own() {
         tokio::task::yield_now().await;
     }
     let handle = layer.handle();
-    assert_eq!((handle.waiting(Key(1)), handle.waiting(Key(2))), (2, 1));
+    assert_eq!(
+        (
+            handle.waiting(PartitionKey(1)),
+            handle.waiting(PartitionKey(2))
+        ),
+        (2, 1)
+    );
     assert_eq!(handle.state(), "queueing");
     for task in tasks {
         task.await.unwrap().unwrap();
@@ -117,7 +123,7 @@ async fn a_key_that_has_rested_is_forgotten_and_none_too_early() {
     advance(ms(50)).await;
     handle.evict_idle();
     assert_eq!((handle.keys(), handle.evicted()), (1, 999));
-    assert_eq!(handle.tokens(Key(1)), 1.0);
+    assert_eq!(handle.tokens(PartitionKey(1)), 1.0);
     // As new ones come, those that have rested go by themselves.
     for round in 0..20 {
         advance(SECOND).await;
@@ -144,7 +150,7 @@ async fn a_key_that_somebody_waits_for_stays_and_is_small_again_afterwards() {
     assert!(waits.poll().is_ready());
     drop(waits);
     handle.evict_idle();
-    assert_eq!((handle.keys(), handle.tokens(Key(1))), (1, 0.0));
+    assert_eq!((handle.keys(), handle.tokens(PartitionKey(1))), (1, 0.0));
     assert!(handle.bytes() < large);
     advance(ms(100)).await;
     handle.evict_idle();
@@ -157,18 +163,18 @@ async fn a_key_is_paused_alone_and_all_of_them_together() {
     let layer = per_key(builder(5));
     let handle = layer.handle();
     let mut svc = layer.layer(inner);
-    handle.pause(Key(1));
+    handle.pause(PartitionKey(1));
     assert_eq!(refusal(call(&mut svc, 100).poll()).reason(), Reason::Paused);
     assert!(passes(&mut svc, 200));
-    handle.resume(Key(1));
+    handle.resume(PartitionKey(1));
     assert!(passes(&mut svc, 100));
-    let throttle = |scope| Said::Pause {
+    let throttle = |scope| QuotaSignal::Pause {
         lasts: Some(SECOND),
         scope,
     };
-    handle.heed(Key(1), throttle(Scope::Endpoint));
+    handle.heed(PartitionKey(1), throttle(Scope::Endpoint));
     assert!(!passes(&mut svc, 100) && passes(&mut svc, 200));
-    handle.heed(Key(1), throttle(Scope::Upstream));
+    handle.heed(PartitionKey(1), throttle(Scope::Upstream));
     let refused = refusal(call(&mut svc, 200).poll());
     assert_eq!(
         (refused.reason(), refused.retry_after()),
@@ -177,8 +183,14 @@ async fn a_key_is_paused_alone_and_all_of_them_together() {
     advance(2 * SECOND).await;
     assert!(passes(&mut svc, 100) && passes(&mut svc, 200));
     let one = ServerLimit::new(Unit::Requests).with_remaining(1);
-    handle.heed(Key(3), Said::Limit(one));
-    assert_eq!((handle.tokens(Key(3)), handle.tokens(Key(4))), (1.0, 5.0));
+    handle.heed(PartitionKey(3), QuotaSignal::Limit(one));
+    assert_eq!(
+        (
+            handle.tokens(PartitionKey(3)),
+            handle.tokens(PartitionKey(4))
+        ),
+        (1.0, 5.0)
+    );
 }
 
 fn within(
@@ -213,11 +225,14 @@ async fn endpoint_and_account_grant_both_or_neither() {
     // The account has nothing left: the endpoint loses nothing.
     let refused = refusal(call(&mut svc, 201).poll());
     assert_eq!(refused.retry_after(), Some(ms(100)));
-    assert_eq!((account.tokens(), endpoints.tokens(Key(2))), (0.0, 1.0));
+    assert_eq!(
+        (account.tokens(), endpoints.tokens(PartitionKey(2))),
+        (0.0, 1.0)
+    );
     account.pause();
     advance(SECOND).await;
     assert_eq!(refusal(call(&mut svc, 300).poll()).reason(), Reason::Paused);
-    assert_eq!(endpoints.tokens(Key(3)), 2.0);
+    assert_eq!(endpoints.tokens(PartitionKey(3)), 2.0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -256,12 +271,15 @@ async fn within_an_account_the_first_of_each_endpoint_wait_in_order() {
         .map(|n| tokio::spawn(svc.clone().call(100 + n)))
         .collect();
     tokio::time::sleep(ms(1)).await;
-    assert!(account.waiting() + endpoints.waiting(Key(1)) > 0);
+    assert!(account.waiting() + endpoints.waiting(PartitionKey(1)) > 0);
     for task in &gone {
         task.abort();
     }
     tokio::time::sleep(SECOND).await;
-    assert_eq!((account.waiting(), endpoints.waiting(Key(1))), (0, 0));
+    assert_eq!(
+        (account.waiting(), endpoints.waiting(PartitionKey(1))),
+        (0, 0)
+    );
     assert_eq!(svc.clone().call(100).await.map(|_| ()), Ok(()));
 }
 
@@ -287,14 +305,25 @@ async fn within_an_account_that_lets_nobody_wait_the_line_of_the_endpoint_decide
 #[tokio::test(start_paused = true)]
 async fn a_reservation_of_a_key_goes_back_to_both() {
     let (_layer, account, endpoints) = within(builder(3), builder(2));
-    let meta = Meta::new(Replay::Safe).with_key(Key(1)).with_cost(2);
+    let meta = RequestMeta::new(Replay::Safe)
+        .with_key(PartitionKey(1))
+        .with_cost(2);
     let reserved = endpoints.try_reserve(&meta).unwrap();
-    assert_eq!((account.tokens(), endpoints.tokens(Key(1))), (1.0, 0.0));
+    assert_eq!(
+        (account.tokens(), endpoints.tokens(PartitionKey(1))),
+        (1.0, 0.0)
+    );
     drop(reserved);
-    assert_eq!((account.tokens(), endpoints.tokens(Key(1))), (3.0, 2.0));
+    assert_eq!(
+        (account.tokens(), endpoints.tokens(PartitionKey(1))),
+        (3.0, 2.0)
+    );
     let reserved = endpoints.reserve(&meta).await.unwrap();
     reserved.settle(Unit::Cost, 1);
-    assert_eq!((account.tokens(), endpoints.tokens(Key(1))), (2.0, 1.0));
+    assert_eq!(
+        (account.tokens(), endpoints.tokens(PartitionKey(1))),
+        (2.0, 1.0)
+    );
 }
 
 #[test]

@@ -89,7 +89,7 @@ async fn a_wait_that_cannot_succeed_is_refused_at_once_with_the_time_to_come_bac
 
 #[tokio::test(start_paused = true)]
 async fn costs_are_counted_in_the_wait_of_those_behind() {
-    let by_number = |n: &u32| Meta::new(Replay::Safe).with_cost(*n);
+    let by_number = |n: &u32| RequestMeta::new(Replay::Safe).with_cost(*n);
     let inner = Departures::new();
     let layer = layer(5, SECOND).describe(by_number);
     let mut svc = layer.layer(inner.clone());

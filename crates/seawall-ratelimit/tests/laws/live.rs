@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use seawall_core::{Command, Tokens, Unit};
+use seawall_core::{Command, TokenCount, Unit};
 use seawall_ratelimit::Limit;
 
 use super::*;
@@ -106,9 +106,9 @@ async fn a_pause_refuses_new_calls_and_keeps_the_line() {
     assert_eq!(svc.clone().call(0).await, Ok(0));
     let waits = tokio::spawn(svc.clone().call(1));
     tokio::task::yield_now().await;
-    handle.control(Command::ForceOpen).unwrap();
+    handle.control(Command::Block).unwrap();
     assert_eq!(handle.snapshot().state, "paused");
-    assert_eq!(handle.time_to_next(&Meta::default()), None);
+    assert_eq!(handle.time_to_next(&RequestMeta::default()), None);
     let refused = svc.clone().call(2).await.unwrap_err();
     let rejection = refused.rejection().unwrap();
     assert_eq!(
@@ -155,13 +155,13 @@ async fn in_shadow_everything_passes_and_what_would_be_refused_is_told() {
     assert_eq!(mock.requests(), [0, 1, 2, 3, 4]);
     let counts = layer.handle().counts();
     assert_eq!((counts.granted, counts.shadowed, counts.refused), (5, 3, 0));
-    let Some(Delivery::Event(event)) = events.next().await else {
+    let Some(Received::Event(event)) = events.next().await else {
         panic!("nothing was told")
     };
-    assert!(matches!(event.what, What::Shadowed(r) if r.retry_after() == Some(ms(100))));
+    assert!(matches!(event.what, EventKind::Shadowed(r) if r.retry_after() == Some(ms(100))));
     layer.handle().set_shadow(false);
     assert!(matches!(call(&mut svc, 5).poll(), Poll::Ready(Err(_))));
-    layer.handle().control(Command::ForceClose).unwrap();
+    layer.handle().control(Command::Bypass).unwrap();
     assert!(matches!(call(&mut svc, 6).poll(), Poll::Ready(Ok(_))));
 }
 
@@ -199,7 +199,7 @@ async fn a_reservation_is_settled_kept_or_given_back() {
             .map(|l| l.available)
             .collect::<Vec<_>>()
     };
-    let estimate = |tokens| Meta::new(Replay::Never).with_tokens(Tokens::new(tokens, 0));
+    let estimate = |tokens| RequestMeta::new(Replay::Never).with_tokens(TokenCount::new(tokens, 0));
     drop(handle.try_reserve(&estimate(60)).unwrap());
     assert_eq!(left(), [100.0, 3.0]);
     handle
@@ -230,7 +230,7 @@ async fn reservations_and_calls_wait_in_one_line() {
     assert_eq!(svc.clone().call(0).await, Ok(0));
     let handle = layer.handle();
     let reserved = tokio::spawn(async move {
-        let reserved = handle.reserve(&Meta::default()).await.unwrap();
+        let reserved = handle.reserve(&RequestMeta::default()).await.unwrap();
         reserved.keep();
         Instant::now()
     });
@@ -240,7 +240,7 @@ async fn reservations_and_calls_wait_in_one_line() {
     assert_eq!(behind.await.unwrap(), Ok(200));
     // One that is dropped while it waits leaves the line.
     let handle = layer.handle();
-    let gone = tokio::spawn(async move { handle.reserve(&Meta::default()).await.map(drop) });
+    let gone = tokio::spawn(async move { handle.reserve(&RequestMeta::default()).await.map(drop) });
     tokio::task::yield_now().await;
     assert_eq!(layer.handle().waiting(), 1);
     gone.abort();
@@ -255,7 +255,7 @@ async fn a_refund_calls_those_who_wait() {
     let layer = layer(5, MINUTE);
     let svc = layer.layer(inner.clone());
     let handle = layer.handle();
-    let five = Meta::new(Replay::Safe).with_cost(5);
+    let five = RequestMeta::new(Replay::Safe).with_cost(5);
     let reserved = handle.try_reserve(&five).unwrap();
     let waits = tokio::spawn(svc.clone().call(0));
     tokio::task::yield_now().await;

@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use seawall_core::{
-    Always, Component, Delivery, Error, Events, Meta, Reason, Refusable, Registry, Rejection,
-    Replay, Sent, Value, What,
+    ConstMeta, Error, EventKind, Events, InstanceHandle, Reason, Received, Registry, Rejectable,
+    Rejection, Replay, RequestMeta, Sent, Value,
 };
 use seawall_ratelimit::{
     RateLimit, RateLimitConfig, RateLimitConfigBuilder, RateLimitHandle, RateLimitLayer,
@@ -122,7 +122,7 @@ async fn a_granted_call_that_is_never_polled_has_spent_its_token() {
 
 #[tokio::test(start_paused = true)]
 async fn requests_cost_what_is_said_of_them() {
-    let by_number = |n: &u32| Meta::new(Replay::Safe).with_cost(*n);
+    let by_number = |n: &u32| RequestMeta::new(Replay::Safe).with_cost(*n);
     let (inner, mock) = mock();
     let layer = layer(5, Duration::ZERO).describe(by_number);
     let mut svc = layer.layer(inner);

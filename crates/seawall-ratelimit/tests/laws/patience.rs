@@ -41,7 +41,7 @@ async fn nobody_waits_beyond_max_wait_behind_a_head_that_is_not_polled() {
 /// below, an idle instance would have taken a place from all who share the inner limit.
 #[tokio::test(start_paused = true)]
 async fn a_refused_call_keeps_no_reservation() {
-    let by_number = |n: &u32| Meta::new(Replay::Safe).with_cost(*n);
+    let by_number = |n: &u32| RequestMeta::new(Replay::Safe).with_cost(*n);
     let (inner, mock) = mock();
     mock.set_capacity(1);
     let layer = layer(1, Duration::ZERO).describe(by_number);

@@ -5,9 +5,9 @@ use seawall_core::Priority;
 use super::*;
 
 /// The tens are the priority of a call, from low to high.
-fn ranked(n: &u32) -> Meta {
+fn ranked(n: &u32) -> RequestMeta {
     let classes = [Priority::LOW, Priority::NORMAL, Priority::HIGH];
-    Meta::new(Replay::Safe).with_priority(classes[(n / 10 % 3) as usize])
+    RequestMeta::new(Replay::Safe).with_priority(classes[(n / 10 % 3) as usize])
 }
 
 fn one_per_100_ms(ageing: Duration) -> RateLimitConfigBuilder {
@@ -17,7 +17,7 @@ fn one_per_100_ms(ageing: Duration) -> RateLimitConfigBuilder {
 async fn departures(ageing: Duration, arrivals: &[(u32, u64)]) -> Vec<u32> {
     let inner = Departures::new();
     let config = one_per_100_ms(ageing).build().expect("valid settings");
-    let layer = RateLimitLayer::new("ranks", config).describe(ranked as fn(&u32) -> Meta);
+    let layer = RateLimitLayer::new("ranks", config).describe(ranked as fn(&u32) -> RequestMeta);
     let svc = layer.layer(inner.clone());
     let start = Instant::now();
     let mut tasks = Vec::new();
@@ -68,7 +68,7 @@ async fn an_important_call_is_not_refused_for_those_it_would_pass() {
         .max_wait(ms(500))
         .build()
         .expect("valid settings");
-    let layer = RateLimitLayer::new("ranks", config).describe(ranked as fn(&u32) -> Meta);
+    let layer = RateLimitLayer::new("ranks", config).describe(ranked as fn(&u32) -> RequestMeta);
     let svc = layer.layer(inner.clone());
     let mut tasks = Vec::new();
     for n in [0, 1, 2, 3, 4, 5] {
@@ -91,7 +91,7 @@ async fn a_call_whose_turn_comes_after_its_deadline_is_refused_at_once() {
     let start = Instant::now();
     let inner = Departures::new();
     let config = one_per_100_ms(SECOND).build().expect("valid settings");
-    let by = move |n: &u32| Meta::new(Replay::Safe).with_deadline(start + ms((*n).into()));
+    let by = move |n: &u32| RequestMeta::new(Replay::Safe).with_deadline(start + ms((*n).into()));
     let layer = RateLimitLayer::new("deadline", config).describe(by);
     let svc = layer.layer(inner.clone());
     assert_eq!(svc.clone().call(5_000).await, Ok(0));

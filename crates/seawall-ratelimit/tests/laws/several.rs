@@ -1,6 +1,6 @@
 //! Several limits at once, of every kind.
 
-use seawall_core::{Tokens, Unit};
+use seawall_core::{TokenCount, Unit};
 use seawall_ratelimit::{ByMeta, Limit, Midnight, Price, QuotaFile};
 
 use super::*;
@@ -58,10 +58,10 @@ async fn each_limit_counts_its_own_unit() {
         Duration::ZERO,
     )
     .describe(|n: &u32| {
-        let meta = Meta::new(Replay::Safe).with_cost(*n);
-        meta.with_tokens(Tokens::new(5, *n))
+        let meta = RequestMeta::new(Replay::Safe).with_cost(*n);
+        meta.with_tokens(TokenCount::new(5, *n))
     })
-    .price(|n: &u32, meta: &Meta, unit: Unit| match unit {
+    .price(|n: &u32, meta: &RequestMeta, unit: Unit| match unit {
         Unit::Other("orders") => u32::from(*n == 7),
         usual => ByMeta.price(n, meta, usual),
     });
@@ -161,7 +161,7 @@ async fn a_free_call_passes_whatever_is_used_up() {
         [Limit::strict(1, SECOND), Limit::strict(1, MINUTE)],
         Duration::ZERO,
     )
-    .describe(|n: &u32| Meta::new(Replay::Safe).with_cost(*n));
+    .describe(|n: &u32| RequestMeta::new(Replay::Safe).with_cost(*n));
     let mut svc = layer.layer(inner);
     assert!(call(&mut svc, 1).poll().is_ready());
     assert!(matches!(call(&mut svc, 0).poll(), Poll::Ready(Ok(_))));

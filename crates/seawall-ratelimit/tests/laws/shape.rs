@@ -95,7 +95,7 @@ assert_impl_all!(RateLimit<Local>: Unpin, Clone);
 assert_not_impl_any!(RateLimit<Local>: Send, Sync);
 assert_not_impl_any!(Fut<Local>: Send, Sync);
 assert_impl_all!(RateLimitLayer: Send, Sync, Clone);
-assert_impl_all!(RateLimitHandle: Send, Sync, Clone, Component);
+assert_impl_all!(RateLimitHandle: Send, Sync, Clone, InstanceHandle);
 
 #[test]
 fn a_service_that_is_not_send_works() {
@@ -105,7 +105,7 @@ fn a_service_that_is_not_send_works() {
 
 #[test]
 fn a_registry_reads_what_the_limit_does() {
-    let free = Always(Meta::new(Replay::Safe).with_cost(0));
+    let free = ConstMeta(RequestMeta::new(Replay::Safe).with_cost(0));
     let layer = RateLimitLayer::new(
         "desk",
         RateLimitConfig::builder()
@@ -149,10 +149,10 @@ fn a_registry_reads_what_the_limit_does() {
         panic!("not a gauge")
     };
     assert!((0.0..1.0).contains(&tokens), "{tokens}");
-    let Some(Delivery::Event(event)) = events.try_next() else {
+    let Some(Received::Event(event)) = events.try_next() else {
         panic!("the refusal was not told")
     };
-    assert!(matches!(event.what, What::Refused(r) if r.reason() == Reason::RateLimited));
+    assert!(matches!(event.what, EventKind::Refused(r) if r.reason() == Reason::RateLimited));
 }
 
 #[test]

@@ -15,10 +15,10 @@ async fn one_that_only_watches_refuses_nothing_and_tells_what_it_would_have() {
     let counts = handle.counts();
     assert_eq!((inner.came(), counts.refused), (100, 0));
     assert!(counts.shadowed > 50, "{counts:?}");
-    let Some(Delivery::Event(event)) = events.try_next() else {
+    let Some(Received::Event(event)) = events.try_next() else {
         panic!("nothing was told")
     };
-    assert!(matches!(event.what, What::Shadowed(r) if r.reason() == Reason::ClientThrottled));
+    assert!(matches!(event.what, EventKind::Shadowed(r) if r.reason() == Reason::ClientThrottled));
     assert_eq!(handle.rejection_probability(), 0.9);
     assert!(handle.snapshot().shadow);
     handle.set_shadow(false);
@@ -29,7 +29,7 @@ async fn one_that_only_watches_refuses_nothing_and_tells_what_it_would_have() {
 async fn an_operator_lets_everything_pass_and_puts_the_rules_back() {
     let (mut service, handle, _) = obeying(builder());
     send_many(&mut service, 100, Err(BUSY), Priority::NORMAL);
-    handle.control(Command::ForceClose).unwrap();
+    handle.control(Command::Bypass).unwrap();
     assert_eq!(
         send_many(&mut service, 100, Err(BUSY), Priority::NORMAL),
         100
@@ -38,7 +38,7 @@ async fn an_operator_lets_everything_pass_and_puts_the_rules_back() {
     assert_eq!(handle.rejection_probability(), 0.0);
     assert_eq!(send_many(&mut service, 9, Err(BUSY), Priority::NORMAL), 9);
     assert!(send_many(&mut service, 100, Err(BUSY), Priority::NORMAL) < 50);
-    let refused = handle.control(Command::ForceOpen).unwrap_err();
+    let refused = handle.control(Command::Block).unwrap_err();
     assert_eq!(refused.pattern, "throttle");
 }
 
@@ -139,10 +139,10 @@ async fn a_registry_reads_what_the_throttle_does() {
     };
     assert_eq!(probability("normal"), Value::Gauge(0.9));
     assert_eq!(probability("high"), Value::Gauge(0.0));
-    let Some(Delivery::Event(event)) = events.try_next() else {
+    let Some(Received::Event(event)) = events.try_next() else {
         panic!("the refusal was not told")
     };
-    assert!(matches!(event.what, What::Refused(r) if r.sent() == Sent::No));
+    assert!(matches!(event.what, EventKind::Refused(r) if r.sent() == Sent::No));
     assert!(snapshot.settings.contains(&("k", "2".to_owned())));
 }
 

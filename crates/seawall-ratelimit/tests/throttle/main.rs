@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use seawall_core::{
-    Always, Command, Component, Delivery, Error, FailureKind, Meta, Outcome, Priority, Reason,
-    Refusable, Registry, Rejection, Replay, Scope, Sent, Value, What,
+    Command, ConstMeta, Error, EventKind, FailureKind, InstanceHandle, Outcome, Priority, Reason,
+    Received, Registry, Rejectable, Rejection, Replay, RequestMeta, Scope, Sent, Value,
 };
 use seawall_ratelimit::{
     PriorityClass, Throttle, ThrottleConfig, ThrottleConfigBuilder, ThrottleFuture, ThrottleHandle,
@@ -91,13 +91,13 @@ fn by_word(answer: Result<&(), &Error<Outcome>>) -> Outcome {
 }
 
 type ByWord = fn(Result<&(), &Error<Outcome>>) -> Outcome;
-type ByAsk = fn(&Ask) -> Meta;
+type ByAsk = fn(&Ask) -> RequestMeta;
 type Obeying = Throttle<Obeys, ByWord, ByAsk>;
 
 fn obeying(builder: ThrottleConfigBuilder) -> (Obeying, ThrottleHandle, Obeys) {
     let layer = layer_of(builder)
         .classify(by_word as ByWord)
-        .describe((|ask| Meta::new(Replay::Safe).with_priority(ask.priority)) as ByAsk);
+        .describe((|ask| RequestMeta::new(Replay::Safe).with_priority(ask.priority)) as ByAsk);
     let inner = Obeys::default();
     (layer.layer(inner.clone()), layer.handle(), inner)
 }

@@ -82,11 +82,11 @@ assert_impl_all!(Throttle<Local>: Unpin, Clone);
 assert_not_impl_any!(Throttle<Local>: Send, Sync);
 assert_not_impl_any!(Fut<Local>: Send, Sync);
 assert_impl_all!(ThrottleLayer: Send, Sync, Clone);
-assert_impl_all!(ThrottleHandle: Send, Sync, Clone, Component);
+assert_impl_all!(ThrottleHandle: Send, Sync, Clone, InstanceHandle);
 
 #[test]
 fn a_service_that_is_not_send_works() {
-    let vip = Always(Meta::new(Replay::Safe).with_priority(Priority::HIGH));
+    let vip = ConstMeta(RequestMeta::new(Replay::Safe).with_priority(Priority::HIGH));
     let layer = layer_of(builder()).describe(vip);
     let mut service = layer.layer(Local(Rc::default()));
     assert!(matches!(call(&mut service, 3).poll(), Poll::Ready(Ok(3))));

@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use seawall_core::{CopyRequest, Meta};
+use seawall_core::{CopyRequest, RequestMeta};
 use tower::retry::Policy;
 use tower::retry::backoff::{Backoff, MakeBackoff};
 use tower::retry::budget::Budget;
@@ -70,7 +70,7 @@ impl<C, D, P, A, B, M> RetryLayer<C, D, P, Hooks<A, B, M>> {
     ///
     /// ```
     /// use std::future::{Ready, ready};
-    /// use seawall_core::{Always, LiftLayer, Meta, Replay};
+    /// use seawall_core::{ConstMeta, WrapErrorLayer, RequestMeta, Replay};
     /// use seawall_retry::{RetryConfig, RetryLayer};
     /// use tower::{ServiceBuilder, ServiceExt, retry::Policy, service_fn};
     ///
@@ -89,12 +89,12 @@ impl<C, D, P, A, B, M> RetryLayer<C, D, P, Hooks<A, B, M>> {
     ///
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
     /// let layer = RetryLayer::new("quotes", RetryConfig::default())
-    ///     .describe(Always(Meta::new(Replay::Safe)))
+    ///     .describe(ConstMeta(RequestMeta::new(Replay::Safe)))
     ///     .tower_policy(Once(false));
     /// let handle = layer.handle();
     /// let client = ServiceBuilder::new()
     ///     .layer(layer)
-    ///     .layer(LiftLayer)
+    ///     .layer(WrapErrorLayer)
     ///     .service(service_fn(|_: u32| async { Err::<u32, _>("down") }));
     /// assert!(client.oneshot(7).await.is_err());
     /// assert_eq!(handle.attempts(), 2);
@@ -152,7 +152,7 @@ where
     type Wait = <K::Backoff as Backoff>::Future;
     const ASKED: bool = A::ASKED;
 
-    fn start(&self, meta: &Meta) -> Self::Memory {
+    fn start(&self, meta: &RequestMeta) -> Self::Memory {
         (None, self.advise.start(meta))
     }
 
@@ -227,7 +227,7 @@ where
     type Memory = PolicyMemory<K, K::Future>;
     type Wait = K::Future;
 
-    fn start(&self, _: &Meta) -> Self::Memory {
+    fn start(&self, _: &RequestMeta) -> Self::Memory {
         PolicyMemory {
             policy: self.policy.clone(),
             wait: None,

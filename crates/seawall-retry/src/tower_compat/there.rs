@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 use seawall_core::striped::thread_index;
-use seawall_core::{Classify, Describe, Meta, Refusable};
+use seawall_core::{Classify, Describe, Rejectable, RequestMeta};
 use tokio::time::{Sleep, sleep};
 use tower::retry::Policy;
 
@@ -30,18 +30,18 @@ impl<C, D, P, H> RetryLayer<C, D, P, H> {
     /// again, hints, deadlines, the budget, and the true answer at the end.
     ///
     /// ```
-    /// use seawall_core::{Always, LiftLayer, Meta, Replay};
+    /// use seawall_core::{ConstMeta, WrapErrorLayer, RequestMeta, Replay};
     /// use seawall_retry::{RetryConfig, RetryLayer};
     /// use tower::{ServiceBuilder, ServiceExt, service_fn};
     ///
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
     /// let policy = RetryLayer::new("quotes", RetryConfig::default())
-    ///     .describe(Always(Meta::new(Replay::Safe)))
+    ///     .describe(ConstMeta(RequestMeta::new(Replay::Safe)))
     ///     .policy();
     /// let handle = policy.handle();
     /// let client = ServiceBuilder::new()
     ///     .retry(policy)
-    ///     .layer(LiftLayer)
+    ///     .layer(WrapErrorLayer)
     ///     .service(service_fn(|_: u32| async { Err::<u32, _>("down") }));
     /// assert!(client.oneshot(7).await.is_err());
     /// assert_eq!(handle.attempts(), 3);
@@ -52,7 +52,7 @@ impl<C, D, P, H> RetryLayer<C, D, P, H> {
         RetryPolicy {
             handle: self.handle(),
             rules: Arc::new(self.rules),
-            meta: Meta::default(),
+            meta: RequestMeta::default(),
             track: None,
         }
     }
@@ -65,7 +65,7 @@ pub struct RetryPolicy<C, D, P, H, M> {
     rules: Arc<Rules<C, D, P, H>>,
     handle: RetryHandle,
     /// What is known of the request that was copied last.
-    meta: Meta,
+    meta: RequestMeta,
     /// The call, from its first answer on.
     track: Option<Track<M>>,
 }
@@ -110,7 +110,7 @@ where
     D: Describe<Req>,
     P: CopyRequest<Req>,
     H: Hook<Req, Res, E>,
-    E: Refusable,
+    E: Rejectable,
 {
     type Future = PolicyPause<WaitOf<H, Req, Res, E>>;
 

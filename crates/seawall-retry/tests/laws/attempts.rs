@@ -107,8 +107,9 @@ async fn throttled_requests_can_be_left_alone() {
 async fn no_wait_is_begun_that_cannot_end_before_the_deadline() {
     let upstream = Upstream::new([SERVER; 9]);
     let deadline = Instant::now() + 3 * SECOND;
-    let layer = layer(ladder(9), Replay::Safe)
-        .describe(Always(Meta::new(Replay::Safe).with_deadline(deadline)));
+    let layer = layer(ladder(9), Replay::Safe).describe(ConstMeta(
+        RequestMeta::new(Replay::Safe).with_deadline(deadline),
+    ));
     let mut service = layer.layer(upstream.service());
     let start = Instant::now();
     // One second, then two would end exactly when the answer is of no use any more.

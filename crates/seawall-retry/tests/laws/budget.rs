@@ -21,15 +21,15 @@ async fn an_empty_budget_gives_the_real_answer_back_at_once() {
     assert_eq!((handle.stopped_by_budget(), budget.refused()), (2, 2));
     assert_eq!(handle.state(), "budget_exhausted");
     let mut told = Vec::new();
-    while let Some(Delivery::Event(event)) = heard.try_next() {
+    while let Some(Received::Event(event)) = heard.try_next() {
         told.push(event.what);
     }
-    let retry = |attempt, delay| What::Retry { attempt, delay };
+    let retry = |attempt, delay| EventKind::Retry { attempt, delay };
     let expected = [
         retry(2, SECOND),
         retry(3, 2 * SECOND),
-        What::BudgetExhausted,
-        What::BudgetExhausted,
+        EventKind::BudgetExhausted,
+        EventKind::BudgetExhausted,
     ];
     assert_eq!(told, expected);
 }

@@ -159,7 +159,7 @@ async fn a_request_is_cloned_once_for_each_attempt_that_may_follow_and_never_whe
         (ladder(3), Replay::SafeWithKey, 9, 2),
     ] {
         let left = Arc::new(AtomicUsize::new(failures));
-        let layer = RetryLayer::new("r", config).describe(Always(Meta::new(replay)));
+        let layer = RetryLayer::new("r", config).describe(ConstMeta(RequestMeta::new(replay)));
         let upstream = service_fn(move |_: Counted| {
             let failing = left.load(Ordering::Relaxed) > 0;
             left.store(

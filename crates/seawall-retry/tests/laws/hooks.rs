@@ -22,7 +22,7 @@ async fn a_predicate_narrows_by_answer_metadata_and_attempt() {
         };
         let upstream = Upstream::new(answers);
         let layer = layer(ladder(5), Replay::Safe)
-            .describe(Always(Meta::new(Replay::Safe).with_cost(9)))
+            .describe(ConstMeta(RequestMeta::new(Replay::Safe).with_cost(9)))
             .retry_if(advise);
         let answer = layer.layer(upstream.service()).oneshot(7).await;
         assert_eq!((answer, upstream.calls()), (expected, calls));
@@ -216,7 +216,7 @@ async fn an_answer_that_was_given_up_on_is_marked_with_the_cause() {
         Down { ended: Option<Ended> },
         Refused(Rejection),
     }
-    seawall_core::refusable!(Fault::Refused);
+    seawall_core::rejectable!(Fault::Refused);
     let down = service_fn(|n: u32| {
         std::future::ready(if n == 0 {
             Ok(())
@@ -251,9 +251,9 @@ async fn an_answer_that_was_given_up_on_is_marked_with_the_cause() {
 #[tokio::test(start_paused = true)]
 async fn classes_of_failure_have_their_own_prices() {
     let config = BudgetConfig::new(0.0, 0.0, 20).unwrap();
-    let config = config.with_price(Charge::Transient, 1.0).unwrap();
-    let config = config.with_price(Charge::Timeout, 4.0).unwrap();
-    let config = config.with_price(Charge::Throttled, 7.0).unwrap();
+    let config = config.with_price(CostClass::Transient, 1.0).unwrap();
+    let config = config.with_price(CostClass::Timeout, 4.0).unwrap();
+    let config = config.with_price(CostClass::Throttled, 7.0).unwrap();
     for (failed, left) in [(SERVER, 19.0), (UNKNOWN, 16.0), (throttled(None), 13.0)] {
         let upstream = Upstream::new([failed]);
         let budget = Budget::new(config);

@@ -99,7 +99,8 @@ async fn no_wait_is_begun_that_the_overall_timeout_would_end() {
 
 #[tokio::test(start_paused = true)]
 async fn the_requests_own_deadline_holds_where_it_is_earlier() {
-    let meta = |at: Duration| Always(Meta::new(Replay::Safe).with_deadline(Instant::now() + at));
+    let meta =
+        |at: Duration| ConstMeta(RequestMeta::new(Replay::Safe).with_deadline(Instant::now() + at));
     for (own, overall, ends) in [
         (2, Some(5 * SECOND), Some(2)),
         (9, Some(5 * SECOND), Some(5)),
@@ -186,7 +187,9 @@ async fn no_extra_attempt_is_made_when_the_deadline_has_passed_meanwhile() {
         let budget = tokens(3);
         let deadline = Instant::now() + 3 * SECOND;
         let layer = layer(ladder(3), Replay::Safe)
-            .describe(Always(Meta::new(Replay::Safe).with_deadline(deadline)))
+            .describe(ConstMeta(
+                RequestMeta::new(Replay::Safe).with_deadline(deadline),
+            ))
             .budget(budget.clone());
         let mut call = Probe::new(layer.layer(upstream.service()).oneshot(7));
         assert!(call.poll().is_pending());
@@ -207,8 +210,9 @@ async fn no_extra_attempt_is_made_by_a_spare_that_is_ready_too_late() {
     mock.script([Err(MockError::Failed(1))]);
     let config = RetryConfig::builder().backoff(Backoff::NONE).build();
     let deadline = Instant::now() + SECOND;
-    let layer = RetryLayer::new("r", config.unwrap())
-        .describe(Always(Meta::new(Replay::Safe).with_deadline(deadline)));
+    let layer = RetryLayer::new("r", config.unwrap()).describe(ConstMeta(
+        RequestMeta::new(Replay::Safe).with_deadline(deadline),
+    ));
     let mut service = layer.layer(inner);
     let call = service.ready().await.unwrap().call(7);
     mock.set_pending();
@@ -252,8 +256,9 @@ async fn no_wait_is_begun_that_a_coarse_timer_would_end_after_the_deadline() {
         let upstream = Upstream::new([SERVER; 9]);
         let start = Instant::now();
         let deadline = start + SECOND + micros(left);
-        let layer = layer(config, Replay::Safe)
-            .describe(Always(Meta::new(Replay::Safe).with_deadline(deadline)));
+        let layer = layer(config, Replay::Safe).describe(ConstMeta(
+            RequestMeta::new(Replay::Safe).with_deadline(deadline),
+        ));
         let answer = layer.layer(upstream.service()).oneshot(7).await;
         assert_eq!(answer, Err(SERVER), "the real error, {left}");
         assert_eq!((upstream.calls(), Instant::now()), (1, start), "at once");

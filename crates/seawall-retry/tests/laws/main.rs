@@ -27,9 +27,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use seawall_core::{
-    Always, Backoff, Budget, BudgetConfig, Charge, Classify, Component, Delivery, ErrorIsFailure,
-    Events, FailureKind, Jitter, Meta, Outcome, Reason, Refusable, Registry, Rejection, Replay,
-    Scope, Sent, Undescribed, Value, What,
+    Backoff, Budget, BudgetConfig, Classify, ConstMeta, CostClass, DefaultMeta, ErrorIsFailure,
+    EventKind, Events, FailureKind, InstanceHandle, Jitter, Outcome, Reason, Received, Registry,
+    Rejectable, Rejection, Replay, RequestMeta, Scope, Sent, Value,
 };
 use seawall_retry::{
     Adaptive, Advice, Attempt, CloneRequest, End, Ended, ResponseFuture, Retry, RetryConfig,
@@ -41,7 +41,7 @@ use tower::limit::ConcurrencyLimitLayer;
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
 const SECOND: Duration = Duration::from_secs(1);
-const SAFE: Always = Always(Meta::new(Replay::Safe));
+const SAFE: ConstMeta = ConstMeta(RequestMeta::new(Replay::Safe));
 
 /// Attempts one second apart, then two, then four.
 fn ladder(attempts: u32) -> RetryConfig {
@@ -66,7 +66,7 @@ enum Failed {
     Hinted(Duration),
     Refused(Rejection),
 }
-seawall_core::refusable!(Failed::Refused);
+seawall_core::rejectable!(Failed::Refused);
 
 /// Takes the outcome out of the error.
 #[derive(Clone, Copy, Debug)]
@@ -135,9 +135,9 @@ const fn throttled(retry_after: Option<Duration>) -> Failed {
     })
 }
 
-fn layer(config: RetryConfig, replay: Replay) -> RetryLayer<ByError, Always> {
+fn layer(config: RetryConfig, replay: Replay) -> RetryLayer<ByError, ConstMeta> {
     RetryLayer::new("r", config)
-        .describe(Always(Meta::new(replay)))
+        .describe(ConstMeta(RequestMeta::new(replay)))
         .classify(ByError)
 }
 
@@ -186,7 +186,7 @@ mod auto_traits {
         }
     }
 
-    type Future<S> = ResponseFuture<S, u32, ErrorIsFailure, Undescribed, CloneRequest>;
+    type Future<S> = ResponseFuture<S, u32, ErrorIsFailure, DefaultMeta, CloneRequest>;
 
     assert_impl_all!(Retry<Mock>: Send, Sync, Clone, Unpin);
     assert_impl_all!(Future<Mock>: Send, Sync);

@@ -54,9 +54,9 @@ async fn a_place_that_comes_too_late_is_refused_unsent_with_the_time_to_come_bac
     let rate = throttled_rate().await;
     let (inner, mock) = mock();
     let soon = Instant::now() + Duration::from_millis(20);
-    let meta = Meta::new(Replay::Never).with_deadline(soon);
+    let meta = RequestMeta::new(Replay::Never).with_deadline(soon);
     let layer = RetryLayer::new("r", ladder(3))
-        .describe(Always(meta))
+        .describe(ConstMeta(meta))
         .adaptive(rate);
     let start = Instant::now();
     let error = layer.layer(inner).oneshot(7).await.unwrap_err();

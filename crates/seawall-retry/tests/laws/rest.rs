@@ -49,7 +49,7 @@ async fn a_panic_anywhere_leaves_the_next_call_untouched() {
         })
         .describe(move |_: &u32| {
             describe();
-            Meta::new(Replay::Safe)
+            RequestMeta::new(Replay::Safe)
         })
         .copy(move |request: &u32| {
             copy();
@@ -200,8 +200,9 @@ async fn calls_that_end_between_two_attempts_are_counted_too() {
     let (inner, mock) = self::mock();
     mock.script([Err(MockError::Failed(1))]);
     let deadline = Instant::now() + 5 * SECOND;
-    let layer = RetryLayer::new("r", ladder(3))
-        .describe(Always(Meta::new(Replay::Safe).with_deadline(deadline)));
+    let layer = RetryLayer::new("r", ladder(3)).describe(ConstMeta(
+        RequestMeta::new(Replay::Safe).with_deadline(deadline),
+    ));
     let mut service = layer.layer(inner);
     let call = service.ready().await.unwrap().call(7);
     mock.set_pending();
@@ -254,19 +255,19 @@ async fn waits_as_long_as_the_clock_can_tell_do_not_panic() {
 async fn the_type_of_a_stack_can_be_named() {
     type Classifier = fn(Result<&u32, &Failed>) -> Outcome;
     struct Client<S> {
-        service: Retry<S, Classifier, fn(&u32) -> Meta>,
+        service: Retry<S, Classifier, fn(&u32) -> RequestMeta>,
     }
     fn classify(result: Result<&u32, &Failed>) -> Outcome {
         ByError.classify(result)
     }
-    fn describe(_: &u32) -> Meta {
-        Meta::new(Replay::Safe)
+    fn describe(_: &u32) -> RequestMeta {
+        RequestMeta::new(Replay::Safe)
     }
     let upstream = Upstream::new([SERVER]);
     let mut client = Client {
         service: RetryLayer::new("r", ladder(2))
             .classify(classify as Classifier)
-            .describe(describe as fn(&u32) -> Meta)
+            .describe(describe as fn(&u32) -> RequestMeta)
             .layer(upstream.service()),
     };
     assert_eq!(client.service.ready().await.unwrap().call(7).await, Ok(7));

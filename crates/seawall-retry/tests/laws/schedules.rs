@@ -77,13 +77,13 @@ proptest! {
                 config = config.overall_timeout(limit);
             }
             let start = Instant::now();
-            let mut meta = Meta::new(Replay::Safe);
+            let mut meta = RequestMeta::new(Replay::Safe);
             if let Some(own) = own {
                 meta = meta.with_deadline(start + own);
             }
             let upstream = Upstream::new(schedule.iter().copied());
             let layer = layer(config.build().unwrap(), Replay::Safe)
-                .describe(Always(meta))
+                .describe(ConstMeta(meta))
                 .without_budget()
                 .seed(seed);
             let answer = layer.layer(upstream.service()).oneshot(7).await;

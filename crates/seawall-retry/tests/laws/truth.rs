@@ -45,8 +45,8 @@ async fn a_failure_to_connect_after_an_attempt_that_may_have_been_sent_is_of_unk
     assert_eq!(rejection.name().as_str(), "r", "the retry speaks");
     assert_eq!(told(answer), (Reason::OutcomeUnknown, Sent::Maybe));
     let mut refusals = 0;
-    while let Some(Delivery::Event(event)) = heard.try_next() {
-        refusals += u32::from(event.what == What::Refused(rejection));
+    while let Some(Received::Event(event)) = heard.try_next() {
+        refusals += u32::from(event.what == EventKind::Refused(rejection));
     }
     assert_eq!(refusals, 1);
 }
@@ -129,7 +129,9 @@ async fn a_spare_that_is_never_ready_is_waited_for_until_the_deadline() {
         let deadline = Instant::now() + 20 * SECOND;
         let budget = tokens(3);
         let layer = layer(ladder(3), Replay::Safe)
-            .describe(Always(Meta::new(Replay::Safe).with_deadline(deadline)))
+            .describe(ConstMeta(
+                RequestMeta::new(Replay::Safe).with_deadline(deadline),
+            ))
             .budget(budget.clone());
         let service = layer.layer(EndsAfter::one_call(first, None));
         let answer = service.oneshot(7).await;

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
-use seawall_core::Refusable;
+use seawall_core::Rejectable;
 
 use super::mode::{Lesson, sealed};
 use crate::race::Race;
@@ -37,7 +37,7 @@ impl<F, L> ResponseFuture<F, L> {
 impl<F, L, T, E> Future for ResponseFuture<F, L>
 where
     F: Future<Output = Result<T, E>>,
-    E: Refusable,
+    E: Rejectable,
     L: Lesson<T, E>,
 {
     type Output = Result<T, E>;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use seawall_core::{Component, Events, InvalidConfig, Name, Sample};
+use seawall_core::{Events, InstanceHandle, InstanceName, InvalidConfig, Sample};
 
 use super::learner::Learner;
 use crate::observe::{ATTEMPT, Cut, State, positive};
@@ -93,12 +93,12 @@ impl AttemptTimeoutHandle {
     }
 }
 
-impl Component for AttemptTimeoutHandle {
+impl InstanceHandle for AttemptTimeoutHandle {
     fn pattern(&self) -> &'static str {
         ATTEMPT.name
     }
 
-    fn name(&self) -> Name {
+    fn name(&self) -> InstanceName {
         self.state.common().name()
     }
 

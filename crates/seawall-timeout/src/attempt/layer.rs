@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use seawall_core::{InvalidConfig, Name, Undescribed};
+use seawall_core::{DefaultMeta, InstanceName, InvalidConfig};
 use tower_layer::Layer;
 
 use super::learner::Learner;
@@ -17,7 +17,7 @@ use crate::observe::{ATTEMPT, Common, State, positive};
 ///
 /// ```
 /// use std::time::Duration;
-/// use seawall_core::{LiftLayer, Reason, Refusable, Sent};
+/// use seawall_core::{WrapErrorLayer, Reason, Rejectable, Sent};
 /// use seawall_timeout::AttemptTimeoutLayer;
 /// use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 ///
@@ -25,7 +25,7 @@ use crate::observe::{ATTEMPT, Common, State, positive};
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let mut client = ServiceBuilder::new()
 ///     .layer(AttemptTimeoutLayer::new("alpaca", Duration::from_secs(5))?)
-///     .layer(LiftLayer)
+///     .layer(WrapErrorLayer)
 ///     .service(service_fn(|_: &str| std::future::pending::<Result<(), std::io::Error>>()));
 ///
 /// let error = client.ready().await?.call("GET /v2/account").await.unwrap_err();
@@ -34,7 +34,7 @@ use crate::observe::{ATTEMPT, Common, State, positive};
 /// assert_eq!(refused.sent(), Sent::Maybe);
 /// # Ok(()) }
 /// ```
-pub struct AttemptTimeoutLayer<D = Undescribed, T = SameForAll, L = Fixed> {
+pub struct AttemptTimeoutLayer<D = DefaultMeta, T = SameForAll, L = Fixed> {
     state: State,
     describe: D,
     own: T,
@@ -47,18 +47,18 @@ impl AttemptTimeoutLayer {
     /// # Errors
     ///
     /// [`InvalidConfig`] that names `timeout` when it is zero.
-    pub fn new(name: impl Into<Name>, timeout: Duration) -> Result<Self, InvalidConfig> {
+    pub fn new(name: impl Into<InstanceName>, timeout: Duration) -> Result<Self, InvalidConfig> {
         let timeout = positive("timeout", timeout)?;
         Ok(Self {
             state: Common::share(ATTEMPT, name.into(), timeout),
-            describe: Undescribed,
+            describe: DefaultMeta,
             own: SameForAll,
             mode: Fixed,
         })
     }
 }
 
-impl AttemptTimeoutLayer<Undescribed, SameForAll, Learned> {
+impl AttemptTimeoutLayer<DefaultMeta, SameForAll, Learned> {
     /// A layer of that name that learns from recent answers how long an attempt may take.
     ///
     /// The timeout is a quantile of what they took, times a factor, within bounds; see
@@ -72,7 +72,7 @@ impl AttemptTimeoutLayer<Undescribed, SameForAll, Learned> {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use seawall_core::LiftLayer;
+    /// use seawall_core::WrapErrorLayer;
     /// use seawall_timeout::{AttemptTimeoutLayer, LearnedConfig};
     /// use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
     ///
@@ -83,7 +83,7 @@ impl AttemptTimeoutLayer<Undescribed, SameForAll, Learned> {
     /// let handle = layer.handle();
     /// let mut client = ServiceBuilder::new()
     ///     .layer(layer)
-    ///     .layer(LiftLayer)
+    ///     .layer(WrapErrorLayer)
     ///     .service(service_fn(|_: &str| async {
     ///         tokio::time::sleep(Duration::from_millis(80)).await;
     ///         Ok::<_, std::io::Error>("a quote")
@@ -98,11 +98,11 @@ impl AttemptTimeoutLayer<Undescribed, SameForAll, Learned> {
     /// assert!((240..=258).contains(&ms), "{ms}");
     /// # Ok(()) }
     /// ```
-    pub fn learned(name: impl Into<Name>, config: LearnedConfig) -> Self {
+    pub fn learned(name: impl Into<InstanceName>, config: LearnedConfig) -> Self {
         let learner = Learner::new(config);
         Self {
             state: Common::share_with(ATTEMPT, name.into(), config.initial, Some(learner)),
-            describe: Undescribed,
+            describe: DefaultMeta,
             own: SameForAll,
             mode: Learned::default(),
         }
@@ -146,10 +146,10 @@ impl<D, T, L> AttemptTimeoutLayer<D, T, L> {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use seawall_core::Meta;
+    /// use seawall_core::RequestMeta;
     /// use seawall_timeout::AttemptTimeoutLayer;
     ///
-    /// struct Request { meta: Meta }
+    /// struct Request { meta: RequestMeta }
     ///
     /// let layer = AttemptTimeoutLayer::new("alpaca", Duration::from_secs(5))?
     ///     .describe(|request: &Request| request.meta);

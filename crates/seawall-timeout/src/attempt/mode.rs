@@ -8,7 +8,7 @@
 use std::fmt;
 
 use seawall_core::striped::{Anchor, Local};
-use seawall_core::{Classify, ErrorIsFailure, Outcome, Reason, Refusable, judge};
+use seawall_core::{Classify, ErrorIsFailure, Outcome, Reason, Rejectable, judge};
 use tokio::time::Instant;
 
 use super::learner::Unanswered;
@@ -89,7 +89,7 @@ impl<T, E> sealed::Lesson<T, E> for () {
 impl<T, E, C> sealed::Mode<T, E> for Learned<C>
 where
     C: Classify<T, E> + Clone,
-    E: Refusable,
+    E: Rejectable,
 {
     type Lesson = Learning<C>;
 
@@ -115,7 +115,7 @@ where
 impl<T, E, C> sealed::Lesson<T, E> for Learning<C>
 where
     C: Classify<T, E>,
-    E: Refusable,
+    E: Rejectable,
 {
     fn polled(&mut self) -> Option<u64> {
         if self.began.is_some() {
@@ -135,7 +135,7 @@ where
         let Some(learner) = state.common().learner() else {
             return;
         };
-        let refused = result.as_ref().err().and_then(Refusable::rejection);
+        let refused = result.as_ref().err().and_then(Rejectable::rejection);
         // Layers of one stack often have one name.
         let own = refused.is_some_and(|refused| {
             let cut = matches!(

@@ -4,7 +4,7 @@ use std::fmt;
 use std::task::{Context, Poll};
 
 use seawall_core::striped::Anchor;
-use seawall_core::{Describe, Refusable, Undescribed, ns};
+use seawall_core::{DefaultMeta, Describe, Rejectable, ns};
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -14,7 +14,7 @@ use crate::race::{Limit, Race};
 
 /// A service whose attempts are cut off; see [`AttemptTimeoutLayer`](super::AttemptTimeoutLayer).
 #[derive(Clone)]
-pub struct AttemptTimeout<S, D = Undescribed, T = SameForAll, L = Fixed> {
+pub struct AttemptTimeout<S, D = DefaultMeta, T = SameForAll, L = Fixed> {
     inner: S,
     state: Anchor<Common, ()>,
     describe: D,
@@ -58,7 +58,7 @@ impl<S, D, T, L> AttemptTimeout<S, D, T, L> {
 impl<S, D, T, L, Req> Service<Req> for AttemptTimeout<S, D, T, L>
 where
     S: Service<Req>,
-    S::Error: Refusable,
+    S::Error: Rejectable,
     D: Describe<Req>,
     T: OwnTimeout<Req>,
     L: Mode<S::Response, S::Error>,

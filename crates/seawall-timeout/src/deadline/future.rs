@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
-use seawall_core::Refusable;
+use seawall_core::Rejectable;
 
 use crate::race::Race;
 
@@ -35,7 +35,7 @@ impl<F> ResponseFuture<F> {
 impl<F, T, E> Future for ResponseFuture<F>
 where
     F: Future<Output = Result<T, E>>,
-    E: Refusable,
+    E: Rejectable,
 {
     type Output = Result<T, E>;
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use seawall_core::{Component, Events, InvalidConfig, Name, Sample};
+use seawall_core::{Events, InstanceHandle, InstanceName, InvalidConfig, Sample};
 
 use crate::observe::{Cut, DEADLINE, State, positive};
 
@@ -65,12 +65,12 @@ impl DeadlineHandle {
     }
 }
 
-impl Component for DeadlineHandle {
+impl InstanceHandle for DeadlineHandle {
     fn pattern(&self) -> &'static str {
         DEADLINE.name
     }
 
-    fn name(&self) -> Name {
+    fn name(&self) -> InstanceName {
         self.state.common().name()
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use seawall_core::{InvalidConfig, Name};
+use seawall_core::{InstanceName, InvalidConfig};
 use tower_layer::Layer;
 
 use super::{Deadline, DeadlineHandle, Unstamped};
@@ -15,7 +15,7 @@ use crate::observe::{Common, DEADLINE, State, positive};
 ///
 /// ```
 /// use std::time::Duration;
-/// use seawall_core::{LiftLayer, Reason, Refusable, Sent};
+/// use seawall_core::{WrapErrorLayer, Reason, Rejectable, Sent};
 /// use seawall_timeout::DeadlineLayer;
 /// use tower::limit::ConcurrencyLimitLayer;
 /// use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
@@ -25,7 +25,7 @@ use crate::observe::{Common, DEADLINE, State, positive};
 /// let mut client = ServiceBuilder::new()
 ///     .layer(DeadlineLayer::new("alpaca", Duration::from_secs(10))?)
 ///     .layer(ConcurrencyLimitLayer::new(1))
-///     .layer(LiftLayer)
+///     .layer(WrapErrorLayer)
 ///     .service(service_fn(|_: &str| std::future::pending::<Result<(), std::io::Error>>()));
 ///
 /// // The first call takes the only place, the second one waits for it in vain.
@@ -49,7 +49,7 @@ impl DeadlineLayer {
     /// # Errors
     ///
     /// [`InvalidConfig`] that names `total` when it is zero.
-    pub fn new(name: impl Into<Name>, total: Duration) -> Result<Self, InvalidConfig> {
+    pub fn new(name: impl Into<InstanceName>, total: Duration) -> Result<Self, InvalidConfig> {
         let total = positive("total", total)?;
         Ok(Self {
             state: Common::share(DEADLINE, name.into(), total),
@@ -66,11 +66,11 @@ impl<P> DeadlineLayer<P> {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use seawall_core::Meta;
+    /// use seawall_core::RequestMeta;
     /// use seawall_timeout::DeadlineLayer;
     /// use tokio::time::Instant;
     ///
-    /// struct Request { meta: Meta }
+    /// struct Request { meta: RequestMeta }
     ///
     /// let layer = DeadlineLayer::new("alpaca", Duration::from_secs(10))?
     ///     .stamp(|request: &mut Request, at: Instant| request.meta.deadline = Some(at));

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use seawall_core::striped::Anchor;
-use seawall_core::{Refusable, deadline, ns};
+use seawall_core::{Rejectable, deadline, ns};
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -52,7 +52,7 @@ impl<S, P> Deadline<S, P> {
 impl<S, P, Req> Service<Req> for Deadline<S, P>
 where
     S: Service<Req>,
-    S::Error: Refusable,
+    S::Error: Rejectable,
     P: Stamp<Req>,
 {
     type Response = S::Response;

@@ -13,15 +13,15 @@ use tokio::time::Instant;
 ///
 /// ```
 /// use std::time::Duration;
-/// use seawall_core::Meta;
+/// use seawall_core::RequestMeta;
 /// use seawall_timeout::Stamp;
 /// use tokio::time::Instant;
 ///
-/// fn into_meta(meta: &mut Meta, at: Instant) -> Instant {
+/// fn into_meta(meta: &mut RequestMeta, at: Instant) -> Instant {
 ///     *meta.deadline.insert(meta.deadline.map_or(at, |own| own.min(at)))
 /// }
 /// let at = Instant::now();
-/// let mut meta = Meta::default();
+/// let mut meta = RequestMeta::default();
 /// assert_eq!(into_meta.stamp(&mut meta, at), at);
 /// let later = at + Duration::from_secs(1);
 /// assert_eq!(into_meta.stamp(&mut meta, later), at, "the earlier of the two");

@@ -96,7 +96,8 @@ async fn the_shortest_duration_still_lets_an_answer_pass_that_is_ready() {
 async fn the_deadline_of_a_request_shortens_its_attempt() {
     let start = Instant::now();
     let describe = move |request: &Duration| {
-        Meta::new(Replay::Safe).with_deadline(start + Duration::from_millis(300) + *request / 1_000)
+        RequestMeta::new(Replay::Safe)
+            .with_deadline(start + Duration::from_millis(300) + *request / 1_000)
     };
     let layer = attempt_layer(SECOND).describe(describe);
     let handle = layer.handle();
@@ -111,7 +112,8 @@ async fn the_deadline_of_a_request_shortens_its_attempt() {
 
 #[tokio::test(start_paused = true)]
 async fn a_deadline_later_than_the_timeout_changes_nothing() {
-    let describe = |_: &Duration| Meta::default().with_deadline(Instant::now() + 10 * SECOND);
+    let describe =
+        |_: &Duration| RequestMeta::default().with_deadline(Instant::now() + 10 * SECOND);
     let mut service = attempt_layer(SECOND).describe(describe).layer(sleeper());
     let answer = service.ready().await.unwrap().call(5 * SECOND).await;
     assert_eq!(answer.unwrap_err().reason(), Reason::AttemptTimeout);
@@ -122,7 +124,7 @@ async fn a_request_whose_deadline_has_passed_is_never_sent() {
     let (inner, mock) = mock();
     let passed = Instant::now();
     let layer =
-        attempt_layer(SECOND).describe(move |_: &u32| Meta::default().with_deadline(passed));
+        attempt_layer(SECOND).describe(move |_: &u32| RequestMeta::default().with_deadline(passed));
     let handle = layer.handle();
     let mut service = layer.layer(inner);
     let answer = service.ready().await.unwrap().call(1).await;
@@ -238,10 +240,10 @@ async fn what_was_cut_off_is_told_and_published() {
         .call(2 * SECOND)
         .await
         .unwrap_err();
-    let Some(Delivery::Event(event)) = heard.try_next() else {
+    let Some(Received::Event(event)) = heard.try_next() else {
         panic!("nothing was told");
     };
-    assert_eq!(event.what, What::Refused(rejection));
+    assert_eq!(event.what, EventKind::Refused(rejection));
     assert_eq!(
         (event.pattern, event.name.as_str()),
         ("attempt_timeout", "a")

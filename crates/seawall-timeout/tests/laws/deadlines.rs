@@ -178,17 +178,17 @@ async fn the_deadline_is_stamped_into_the_request_and_the_attempt_below_keeps_it
     #[derive(Clone, Copy)]
     struct Request {
         takes: Duration,
-        meta: Meta,
+        meta: RequestMeta,
     }
     fn stamp(request: &mut Request, at: Instant) {
         request.meta.deadline = Some(at);
     }
-    fn describe(request: &Request) -> Meta {
+    fn describe(request: &Request) -> RequestMeta {
         request.meta
     }
     let seen = Arc::new(Mutex::new(Vec::new()));
     let note = Arc::clone(&seen);
-    let attempt = attempt_layer(5 * SECOND).describe(describe as fn(&Request) -> Meta);
+    let attempt = attempt_layer(5 * SECOND).describe(describe as fn(&Request) -> RequestMeta);
     let attempts = attempt.handle();
     let mut service = ServiceBuilder::new()
         .layer(deadline_layer(SECOND).stamp(stamp))
@@ -203,7 +203,7 @@ async fn the_deadline_is_stamped_into_the_request_and_the_attempt_below_keeps_it
     let start = Instant::now();
     let request = Request {
         takes: 2 * SECOND,
-        meta: Meta::default(),
+        meta: RequestMeta::default(),
     };
     let answer = service.ready().await.unwrap().call(request).await;
     let rejection = answer.unwrap_err();
@@ -265,7 +265,7 @@ async fn deadlines_of_an_own_error_type_and_of_a_lifted_one_compile_and_refuse()
     enum Own {
         Refused(Rejection),
     }
-    seawall_core::refusable!(Own::Refused);
+    seawall_core::rejectable!(Own::Refused);
     let pending = service_fn(|()| std::future::pending::<Result<(), Own>>());
     let mut own = deadline_layer(SECOND).layer(pending);
     let Err(Own::Refused(rejection)) = own.ready().await.unwrap().call(()).await else {
@@ -273,9 +273,10 @@ async fn deadlines_of_an_own_error_type_and_of_a_lifted_one_compile_and_refuse()
     };
     assert_eq!(rejection.reason(), Reason::DeadlineExceeded);
     // The type of a stack can be named.
-    type Stack<S> = Deadline<AttemptTimeout<seawall_core::Lift<S>, Undescribed>, Unstamped>;
+    type Stack<S> = Deadline<AttemptTimeout<seawall_core::WrapError<S>, DefaultMeta>, Unstamped>;
     fn named<S>(inner: S) -> Stack<S> {
-        deadline_layer(SECOND).layer(attempt_layer(MS).layer(seawall_core::LiftLayer.layer(inner)))
+        deadline_layer(SECOND)
+            .layer(attempt_layer(MS).layer(seawall_core::WrapErrorLayer.layer(inner)))
     }
     let never = service_fn(|()| std::future::pending::<Result<(), std::io::Error>>());
     let answer = named(never).oneshot(()).await;

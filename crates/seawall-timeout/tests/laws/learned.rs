@@ -8,7 +8,7 @@ fn config() -> LearnedConfig {
     learned.initial(5 * SECOND).build().unwrap()
 }
 
-fn learned() -> AttemptTimeoutLayer<Undescribed, SameForAll, Learned> {
+fn learned() -> AttemptTimeoutLayer<DefaultMeta, SameForAll, Learned> {
     AttemptTimeoutLayer::learned("l", config())
 }
 
@@ -134,8 +134,9 @@ async fn a_call_that_was_never_polled_teaches_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn attempts_cut_off_at_their_requests_deadline_count_as_long_as_they_lasted() {
-    let layer = learned()
-        .describe(|_: &Duration| Meta::new(Replay::Safe).with_deadline(Instant::now() + 150 * MS));
+    let layer = learned().describe(|_: &Duration| {
+        RequestMeta::new(Replay::Safe).with_deadline(Instant::now() + 150 * MS)
+    });
     let mut service = layer.layer(sleeper());
     make(&mut service, 20, 100 * MS).await;
     make(&mut service, 200, SECOND).await;

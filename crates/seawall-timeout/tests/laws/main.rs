@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use seawall_core::{
-    Component, Delivery, Error, Events, Meta, Reason, Refusable, Registry, Rejection, Replay, Sent,
-    Undescribed, Value, What,
+    DefaultMeta, Error, EventKind, Events, InstanceHandle, Reason, Received, Registry, Rejectable,
+    Rejection, Replay, RequestMeta, Sent, Value,
 };
 use seawall_testkit::contract::{Mock, Probe, Stage, mock};
 use seawall_timeout::{
@@ -66,7 +66,7 @@ mod auto_traits {
 
     assert_impl_all!(AttemptTimeout<Mock>: Send, Sync, Clone, Unpin);
     assert_impl_all!(Deadline<Mock>: Send, Sync, Clone, Unpin);
-    assert_impl_all!(AttemptTimeout<Mock, Undescribed, SameForAll, Learned>: Send, Sync, Clone, Unpin);
+    assert_impl_all!(AttemptTimeout<Mock, DefaultMeta, SameForAll, Learned>: Send, Sync, Clone, Unpin);
     assert_impl_all!(attempt::ResponseFuture<Ready<Rejection>, attempt::Learning>: Send, Sync);
     assert_impl_all!(Fixed: Send, Sync, Copy);
     assert_not_impl_any!(AttemptTimeout<Local>: Send, Sync);

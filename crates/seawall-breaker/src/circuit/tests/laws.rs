@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use seawall_core::{Because, FailureKind, Outcome, Scope};
+use seawall_core::{CircuitCause, FailureKind, Outcome, Scope};
 
 use crate::cause::Cause;
 use crate::circuit::{Admission, Asks, Circuit, Settled};
@@ -233,8 +233,8 @@ fn probes_are_bounded_decided_early_and_never_wedge() {
         panic!("{refused:?}")
     };
     assert_eq!(
-        (refused.wait, refused.because),
-        (Some(S), Because::FailuresInARow(1))
+        (refused.wait, refused.cause),
+        (Some(S), CircuitCause::FailuresInARow(1))
     );
     assert!(passes(&mut circuit, &c, 10 * S) && passes(&mut circuit, &c, 10 * S));
     assert!(!passes(&mut circuit, &c, 14 * S));
@@ -314,7 +314,7 @@ fn a_ramp_doubles_the_share_that_passes_until_all_do() {
         panic!("the tenth is refused")
     };
     assert_eq!(refusal.wait, Some(6 * S));
-    assert_eq!(refusal.because, Because::Recovering { percent: 25 });
+    assert_eq!(refusal.cause, CircuitCause::Recovering { percent: 25 });
     // Readiness is for all, and who does not deal the share refuses nothing.
     assert_eq!(circuit.would_refuse(&c, Asks::Breaker, 14 * S), None);
     let (passes_by, _) = circuit.admit(&c, Asks::Breaker, false, 14 * S);
@@ -358,7 +358,7 @@ fn a_shadow_tells_what_it_would_refuse_but_an_operator_refuses() {
     assert_eq!(circuit.would_refuse(&c, Asks::Gate, S), None);
     circuit.force_open(S);
     let (admission, _) = circuit.admit(&c, Asks::Breaker, true, S);
-    assert!(matches!(admission, Admission::Refuse(r) if r.because == Because::Operator));
+    assert!(matches!(admission, Admission::Refuse(r) if r.cause == CircuitCause::Operator));
 }
 
 #[test]
@@ -368,8 +368,8 @@ fn a_forced_opening_with_an_end_gives_the_circuit_back_to_the_probes() {
     assert_eq!(circuit.force_open_until(5 * S, 0), None);
     let refusal = circuit.would_refuse(&c, Asks::Gate, S).unwrap();
     assert_eq!(
-        (refusal.wait, refusal.because),
-        (Some(4 * S), Because::Operator)
+        (refusal.wait, refusal.cause),
+        (Some(4 * S), CircuitCause::Operator)
     );
     let (admission, change) = circuit.admit(&c, Asks::Breaker, true, 5 * S);
     assert_eq!(change.unwrap().cause, Cause::ForceOver);

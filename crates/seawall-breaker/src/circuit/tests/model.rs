@@ -64,7 +64,7 @@ fn configs() -> impl Strategy<Value = BreakerConfig> {
 #[derive(Clone, Debug)]
 enum Command {
     Admit(Asks, bool),
-    Settle(Outcome, u64),
+    Complete(Outcome, u64),
     Abandon(u64),
     LeaveHerd,
     Successes(Option<u8>, u64),
@@ -100,7 +100,7 @@ fn commands() -> impl Strategy<Value = Command> {
     let asks = prop_oneof![Just(Asks::Gate), Just(Asks::Breaker)];
     prop_oneof![
         8 => (asks, any::<bool>()).prop_map(|(a, d)| Command::Admit(a, d)),
-        8 => (outcomes(), any::<u64>()).prop_map(|(o, t)| Command::Settle(o, t)),
+        8 => (outcomes(), any::<u64>()).prop_map(|(o, t)| Command::Complete(o, t)),
         1 => any::<u64>().prop_map(Command::Abandon),
         1 => Just(Command::LeaveHerd),
         2 => (any::<Option<u8>>(), any::<u64>()).prop_map(|(a, n)| Command::Successes(a, n)),
@@ -167,7 +167,7 @@ proptest! {
                         }
                     }
                 }
-                Command::Settle(outcome, took) => {
+                Command::Complete(outcome, took) => {
                     let settled = Settled::of(&config, &outcome, Some(took));
                     if circuit.word.state() == State::HalfOpen {
                         if probes > 0 || circuit.is_ramping() {

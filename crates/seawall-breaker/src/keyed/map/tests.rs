@@ -67,7 +67,7 @@ type Worst = BuildHasherDefault<Nothing>;
 enum Step {
     Make(u8),
     Get(u8),
-    Hold(u8),
+    TrackCompletion(u8),
     Release(u8),
     Busy(u8, bool),
     Bound(usize),
@@ -78,7 +78,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         4 => key.clone().prop_map(Step::Make),
         1 => key.clone().prop_map(Step::Get),
-        1 => key.clone().prop_map(Step::Hold),
+        1 => key.clone().prop_map(Step::TrackCompletion),
         1 => key.clone().prop_map(Step::Release),
         2 => (key, any::<bool>()).prop_map(|(key, busy)| Step::Busy(key, busy)),
         1 => prop_oneof![Just(1), Just(4), Just(12)].prop_map(Step::Bound),
@@ -125,7 +125,7 @@ fn agrees_with_the_model<B: BuildHasher + Default>(
                 let found = map.get(&key).map(|entry| entry.value().id);
                 prop_assert_eq!(found, model.get(&key).map(|(id, _)| *id));
             }
-            Step::Hold(key) => {
+            Step::TrackCompletion(key) => {
                 if let Some((_, known)) = model.get_mut(&key) {
                     known.held.extend(map.get(&key));
                 }

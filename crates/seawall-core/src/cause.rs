@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::Name;
+use crate::InstanceName;
 
 /// What made a circuit refuse: the rule that opened it, or what it is doing now, with the figure
 /// that decided.
@@ -12,11 +12,11 @@ use crate::Name;
 /// exact ones are in the snapshot of the circuit's handle.
 ///
 /// ```
-/// use seawall_core::{Because, Reason, Rejection};
+/// use seawall_core::{CircuitCause, Reason, Rejection};
 ///
 /// let refused = Rejection::new(Reason::CircuitOpen, "alpaca")
-///     .with_because(Because::FailureShare { percent: 62 });
-/// assert_eq!(refused.because(), Some(Because::FailureShare { percent: 62 }));
+///     .with_cause(CircuitCause::FailureShare { percent: 62 });
+/// assert_eq!(refused.cause(), Some(CircuitCause::FailureShare { percent: 62 }));
 /// assert_eq!(
 ///     refused.to_string(),
 ///     "`alpaca` refused: the circuit is open (62% of the calls failed)",
@@ -24,7 +24,7 @@ use crate::Name;
 /// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Because {
+pub enum CircuitCause {
     /// So many calls in a row failed; 65,535 stands for that many or more.
     FailuresInARow(u16),
     /// This share of the calls in the window failed, in percent from 0 to 100.
@@ -53,13 +53,13 @@ pub enum Because {
     /// An operator opened the circuit.
     Operator,
     /// A rule of the user's opened the circuit.
-    Rule(Name),
+    Rule(InstanceName),
 }
 
 const KIND_BITS: u32 = 5;
 const FIGURE_BITS: u32 = 18;
 
-impl Because {
+impl CircuitCause {
     /// The bits that a [`Rejection`](crate::Rejection) has room for.
     pub(crate) const BITS: u32 = KIND_BITS + FIGURE_BITS;
 
@@ -104,7 +104,7 @@ impl Because {
                 percent: figure as u8,
             },
             9 => Self::Operator,
-            10 => Self::Rule(Name::from_id(figure)),
+            10 => Self::Rule(InstanceName::from_id(figure)),
             _ => return None,
         })
     }
@@ -113,7 +113,7 @@ impl Because {
 /// Stands for a name whose number does not fit.
 const NO_NAME: u32 = (1 << FIGURE_BITS) - 1;
 
-impl fmt::Display for Because {
+impl fmt::Display for CircuitCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::FailuresInARow(failures) => write!(f, "{failures} calls in a row failed"),
@@ -136,31 +136,34 @@ mod tests {
 
     #[test]
     fn every_cause_survives_packing() {
-        for because in [
-            Because::FailuresInARow(0),
-            Because::FailuresInARow(u16::MAX),
-            Because::FailureShare { percent: 100 },
-            Because::SlowShare { percent: 7 },
-            Because::Banned,
-            Because::Throttled,
-            Because::ProbeFailed,
-            Because::Probing,
-            Because::Recovering { percent: 25 },
-            Because::Operator,
-            Because::Rule(Name::new("a_rule")),
+        for cause in [
+            CircuitCause::FailuresInARow(0),
+            CircuitCause::FailuresInARow(u16::MAX),
+            CircuitCause::FailureShare { percent: 100 },
+            CircuitCause::SlowShare { percent: 7 },
+            CircuitCause::Banned,
+            CircuitCause::Throttled,
+            CircuitCause::ProbeFailed,
+            CircuitCause::Probing,
+            CircuitCause::Recovering { percent: 25 },
+            CircuitCause::Operator,
+            CircuitCause::Rule(InstanceName::new("a_rule")),
         ] {
-            let bits = because.to_bits();
-            assert!(bits != 0 && bits < 1 << Because::BITS);
-            assert_eq!(Because::from_bits(bits), Some(because));
+            let bits = cause.to_bits();
+            assert!(bits != 0 && bits < 1 << CircuitCause::BITS);
+            assert_eq!(CircuitCause::from_bits(bits), Some(cause));
         }
-        assert_eq!(Because::from_bits(0), None);
-        assert_eq!(Because::from_bits(31), None);
+        assert_eq!(CircuitCause::from_bits(0), None);
+        assert_eq!(CircuitCause::from_bits(31), None);
     }
 
     #[test]
     fn a_name_too_many_loses_its_name_only() {
-        let bits = Because::Rule(Name::from_id(u32::MAX)).to_bits();
-        assert!(bits < 1 << Because::BITS);
-        assert!(matches!(Because::from_bits(bits), Some(Because::Rule(_))));
+        let bits = CircuitCause::Rule(InstanceName::from_id(u32::MAX)).to_bits();
+        assert!(bits < 1 << CircuitCause::BITS);
+        assert!(matches!(
+            CircuitCause::from_bits(bits),
+            Some(CircuitCause::Rule(_))
+        ));
     }
 }

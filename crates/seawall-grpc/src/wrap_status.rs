@@ -18,35 +18,35 @@ use crate::GrpcError;
 /// status that tonic gives it and keeps its source; a [`Status`] stays what it is.
 ///
 /// ```
-/// use seawall_grpc::LiftGrpc;
+/// use seawall_grpc::WrapStatusLayer;
 /// use tower::{ServiceBuilder, ServiceExt, service_fn};
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// let channel = ServiceBuilder::new()
-///     .layer(LiftGrpc)
+///     .layer(WrapStatusLayer)
 ///     .service(service_fn(|_: ()| async { Err::<(), _>(tonic::Status::aborted("again")) }));
 /// let error = channel.oneshot(()).await.unwrap_err();
 /// assert_eq!(error.status().code(), tonic::Code::Aborted);
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
-pub struct LiftGrpc;
+pub struct WrapStatusLayer;
 
-impl<S> Layer<S> for LiftGrpc {
-    type Service = LiftedGrpc<S>;
+impl<S> Layer<S> for WrapStatusLayer {
+    type Service = WrapStatus<S>;
 
-    fn layer(&self, inner: S) -> LiftedGrpc<S> {
-        LiftedGrpc { inner }
+    fn layer(&self, inner: S) -> WrapStatus<S> {
+        WrapStatus { inner }
     }
 }
 
-/// A service whose error is a [`GrpcError`]; see [`LiftGrpc`].
+/// A service whose error is a [`GrpcError`]; see [`WrapStatusLayer`].
 #[derive(Clone, Copy, Debug, Default)]
-pub struct LiftedGrpc<S> {
+pub struct WrapStatus<S> {
     inner: S,
 }
 
-impl<S> LiftedGrpc<S> {
+impl<S> WrapStatus<S> {
     /// The service below.
     pub const fn get_ref(&self) -> &S {
         &self.inner
@@ -63,21 +63,21 @@ impl<S> LiftedGrpc<S> {
     }
 }
 
-impl<S, Req> Service<Req> for LiftedGrpc<S>
+impl<S, Req> Service<Req> for WrapStatus<S>
 where
     S: Service<Req>,
     S::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     type Response = S::Response;
     type Error = GrpcError;
-    type Future = LiftGrpcFuture<S::Future>;
+    type Future = WrapStatusFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), GrpcError>> {
         self.inner.poll_ready(cx).map_err(lift)
     }
 
     fn call(&mut self, req: Req) -> Self::Future {
-        LiftGrpcFuture {
+        WrapStatusFuture {
             inner: self.inner.call(req),
         }
     }
@@ -91,15 +91,15 @@ fn lift(error: impl Into<Box<dyn StdError + Send + Sync>>) -> GrpcError {
 }
 
 pin_project! {
-    /// The answer of a [`LiftedGrpc`].
+    /// The answer of a [`WrapStatus`].
     #[derive(Debug)]
-    pub struct LiftGrpcFuture<F> {
+    pub struct WrapStatusFuture<F> {
         #[pin]
         inner: F,
     }
 }
 
-impl<F, T, E> Future for LiftGrpcFuture<F>
+impl<F, T, E> Future for WrapStatusFuture<F>
 where
     F: Future<Output = Result<T, E>>,
     E: Into<Box<dyn StdError + Send + Sync>>,

@@ -19,35 +19,35 @@ use crate::Error;
 /// type of its own it can be named in a struct field, which `map_err` with a closure cannot.
 ///
 /// ```
-/// use seawall_core::{Error, LiftLayer};
+/// use seawall_core::{Error, WrapErrorLayer};
 /// use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// let mut client = ServiceBuilder::new()
-///     .layer(LiftLayer)
+///     .layer(WrapErrorLayer)
 ///     .service(service_fn(|_: ()| async { Err::<(), _>("down") }));
 /// let answer = client.ready().await.unwrap().call(()).await;
 /// assert_eq!(answer, Err(Error::Inner("down")));
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
-pub struct LiftLayer;
+pub struct WrapErrorLayer;
 
-impl<S> Layer<S> for LiftLayer {
-    type Service = Lift<S>;
+impl<S> Layer<S> for WrapErrorLayer {
+    type Service = WrapError<S>;
 
-    fn layer(&self, inner: S) -> Lift<S> {
-        Lift::new(inner)
+    fn layer(&self, inner: S) -> WrapError<S> {
+        WrapError::new(inner)
     }
 }
 
-/// A service whose error is [`Error<S::Error>`](Error); see [`LiftLayer`].
+/// A service whose error is [`Error<S::Error>`](Error); see [`WrapErrorLayer`].
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Lift<S> {
+pub struct WrapError<S> {
     inner: S,
 }
 
-impl<S> Lift<S> {
+impl<S> WrapError<S> {
     /// Lifts the error of `inner`.
     pub const fn new(inner: S) -> Self {
         Self { inner }
@@ -69,32 +69,32 @@ impl<S> Lift<S> {
     }
 }
 
-impl<S: Service<Req>, Req> Service<Req> for Lift<S> {
+impl<S: Service<Req>, Req> Service<Req> for WrapError<S> {
     type Response = S::Response;
     type Error = Error<S::Error>;
-    type Future = LiftFuture<S::Future>;
+    type Future = WrapErrorFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx).map_err(Error::Inner)
     }
 
     fn call(&mut self, req: Req) -> Self::Future {
-        LiftFuture {
+        WrapErrorFuture {
             inner: self.inner.call(req),
         }
     }
 }
 
 pin_project! {
-    /// The answer of a [`Lift`].
+    /// The answer of a [`WrapError`].
     #[derive(Debug)]
-    pub struct LiftFuture<F> {
+    pub struct WrapErrorFuture<F> {
         #[pin]
         inner: F,
     }
 }
 
-impl<F, T, E> Future for LiftFuture<F>
+impl<F, T, E> Future for WrapErrorFuture<F>
 where
     F: Future<Output = Result<T, E>>,
 {

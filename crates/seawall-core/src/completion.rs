@@ -5,35 +5,35 @@ use crate::Outcome;
 /// Something that a call holds and that is settled exactly once.
 ///
 /// Dropped without being settled, it counts as abandoned and gives back what it held.
-pub trait Settle {
+pub trait Complete {
     /// Ends the hold with what became of the call.
-    fn settle(self, outcome: Outcome);
+    fn complete(self, outcome: Outcome);
 }
 
 /// Decides when the hold of a call ends.
 ///
-/// The default, [`UntilAnswered`], ends it with the answer. With HTTP the answer's body is still
+/// The default, [`CompleteOnResponse`], ends it with the answer. With HTTP the answer's body is still
 /// to come: `seawall-http` has an implementation that moves the hold into the body, so that a
 /// place stays taken until the body has ended and a body that breaks is a failure.
-pub trait Hold<G, Res> {
+pub trait TrackCompletion<G, Res> {
     /// The response with the hold in it.
     type Response;
 
     /// Takes over `guard` of a call that was answered with `response` and judged as `outcome`.
-    fn hold(&self, guard: G, outcome: Outcome, response: Res) -> Self::Response;
+    fn track_completion(&self, guard: G, outcome: Outcome, response: Res) -> Self::Response;
 }
 
 /// Ends the hold with the answer; the response stays as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct UntilAnswered;
+pub struct CompleteOnResponse;
 
-impl<G: Settle, Res> Hold<G, Res> for UntilAnswered {
+impl<G: Complete, Res> TrackCompletion<G, Res> for CompleteOnResponse {
     type Response = Res;
 
     // Always: a guard that is passed on by memory costs more than its settling.
     #[inline(always)]
-    fn hold(&self, guard: G, outcome: Outcome, response: Res) -> Res {
-        guard.settle(outcome);
+    fn track_completion(&self, guard: G, outcome: Outcome, response: Res) -> Res {
+        guard.complete(outcome);
         response
     }
 }
