@@ -10,7 +10,7 @@ use seawall::{
     Error, InvalidConfig, Limit, QuotaSignal, RateLimitConfig, RateLimitLayer, Rejectable, Replay,
     RequestMeta, TokenCount, Unit, WrapErrorLayer,
 };
-use seawall_testkit::provider::{Counted, CountedStats, Refused, Usage};
+use seawall_testkit::provider::{Refused, SimulatedQuota, SimulatedQuotaStats, Usage};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tower::{Service, ServiceBuilder, ServiceExt};
@@ -80,7 +80,7 @@ struct Departed {
 #[derive(Clone)]
 struct Model {
     tier: Tier,
-    counters: Counted,
+    counters: SimulatedQuota,
     zero: Instant,
     log: Arc<Mutex<Vec<Departed>>>,
 }
@@ -204,7 +204,7 @@ pub(crate) async fn replay(
     Ok(outcome(tier, &log, refused, &model.counters.stats()))
 }
 
-fn outcome(tier: &Tier, log: &[Departed], refused: usize, stats: &CountedStats) -> Outcome {
+fn outcome(tier: &Tier, log: &[Departed], refused: usize, stats: &SimulatedQuotaStats) -> Outcome {
     let mut waits: Vec<_> = log.iter().map(|call| call.left - call.came).collect();
     waits.sort_unstable();
     let done = log.iter().map(|call| call.left).max().unwrap_or_default();
@@ -321,8 +321,9 @@ mod tests {
         for tier in &TIERS {
             let (arrivals, load) = made_up(tier, 600);
             let limits = tier.client().into_iter();
-            let higher = limits
-                .map(|limit| Limit::strict(limit.count() / 10 * 11, MINUTE).counting(limit.unit()));
+            let higher = limits.map(|limit| {
+                Limit::strict(limit.count() / 10 * 11, MINUTE).with_unit(limit.unit())
+            });
             let outcome = replay(tier, higher.collect(), &arrivals, load, None).await;
             let outcome = outcome.expect("valid limits");
             assert!(outcome.violations > 0, "{}: {outcome:?}", tier.name);
@@ -335,7 +336,7 @@ mod tests {
         let (arrivals, load) = made_up(tier, 600);
         let limits = tier.client().into_iter();
         let half =
-            limits.map(|limit| Limit::strict(limit.count() / 2, MINUTE).counting(limit.unit()));
+            limits.map(|limit| Limit::strict(limit.count() / 2, MINUTE).with_unit(limit.unit()));
         let outcome = replay(tier, half.collect(), &arrivals, load, None).await;
         let share = outcome.expect("valid limits").share;
         assert!((0.45..0.55).contains(&share), "{share}");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use seawall::{Limit, Unit};
-use seawall_testkit::provider::{self, Counted, Counting, Measure};
+use seawall_testkit::provider::{self, Counting, Measure, SimulatedQuota};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -48,8 +48,8 @@ pub(crate) const TIERS: [Tier; 2] = [
 impl Tier {
     /// The provider's counters: the bucket that both document, and beside it one that slides,
     /// which is never kinder.
-    pub(crate) fn provider(&self) -> Counted {
-        let mut provider = Counted::new();
+    pub(crate) fn provider(&self) -> SimulatedQuota {
+        let mut provider = SimulatedQuota::new();
         for (measure, count) in self.limits {
             let limit = provider::Limit::new(*count, MINUTE).expect("no limit is zero");
             for counting in [Counting::Bucket, Counting::Sliding] {
@@ -63,7 +63,7 @@ impl Tier {
     pub(crate) fn client(&self) -> Vec<Limit> {
         let limits = self.limits.iter();
         limits
-            .map(|(measure, count)| Limit::strict(*count, MINUTE).counting(unit(*measure)))
+            .map(|(measure, count)| Limit::strict(*count, MINUTE).with_unit(unit(*measure)))
             .collect()
     }
 }

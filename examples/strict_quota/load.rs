@@ -5,10 +5,10 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use seawall::{
-    Error, InvalidConfig, Limit, Midnight, RateLimitConfig, RateLimitHandle, RateLimitLayer, Ratio,
-    Rejectable, Replay, RequestMeta, WrapErrorLayer,
+    DailyReset, Error, InvalidConfig, Limit, RateLimitConfig, RateLimitHandle, RateLimitLayer,
+    Ratio, Rejectable, Replay, RequestMeta, WrapErrorLayer,
 };
-use seawall_testkit::provider::{Counted, Counting, Measure, Refused, Usage};
+use seawall_testkit::provider::{Counting, Measure, Refused, SimulatedQuota, Usage};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, sleep, sleep_until};
 use tower::{Service, ServiceBuilder, ServiceExt};
@@ -118,7 +118,7 @@ impl Kind {
         Ok(match self {
             Self::Strict => Limit::strict(count, per).margin(margin),
             Self::Share => Limit::of(count, per).at(Ratio::new(0.8)?),
-            Self::Window if per == DAY => Limit::daily(count, Midnight::offset(EAST)?),
+            Self::Window if per == DAY => Limit::daily(count, DailyReset::offset(EAST)?),
             Self::Window => Limit::window(count, per),
             Self::Greedy => Limit::bucket(count, per).burst(count),
         })
@@ -229,10 +229,13 @@ pub(crate) async fn run(run: Run<'_>) -> Result<Outcome, InvalidConfig> {
         .all
         .iter()
         .flat_map(|rule| run.counters.iter().map(move |counting| (*rule, *counting)))
-        .fold(Counted::new(), |provider, ((count, per), counting)| {
-            let limit = seawall_testkit::provider::Limit::new(count, per);
-            provider.limit(Measure::Weight, limit.expect("no rule is zero"), counting)
-        });
+        .fold(
+            SimulatedQuota::new(),
+            |provider, ((count, per), counting)| {
+                let limit = seawall_testkit::provider::Limit::new(count, per);
+                provider.limit(Measure::Weight, limit.expect("no rule is zero"), counting)
+            },
+        );
     let mut config = RateLimitConfig::builder().max_wait(30 * DAY);
     for rule in run.rules.all {
         config = config.limit(run.kind.limit(*rule, run.margin)?);

@@ -38,14 +38,14 @@ fn patient(builder: StackBuilder) -> Result<StackBuilder, InvalidConfig> {
                 .attempts(6)
                 .backoff(Backoff::exponential(200 * MS, 1_000 * MS)?)
                 // What a layer refused was not sent: it may come again, an order too.
-                .refusal_wait(1_500 * MS)
+                .max_rejection_wait(1_500 * MS)
                 .build()?,
         )
         .bulkhead(
             BulkheadConfig::builder()
                 .max_concurrent(64)
                 .max_waiting(128)
-                .acquire_timeout(1_500 * MS)
+                .max_wait(1_500 * MS)
                 .build()?,
         )
         .breaker(

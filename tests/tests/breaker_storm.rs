@@ -93,7 +93,7 @@ fn queue() -> BulkheadLayer {
     let config = BulkheadConfig::builder()
         .max_concurrent(PLACES)
         .max_waiting(QUEUED)
-        .acquire_timeout(3_600 * SECOND);
+        .max_wait(3_600 * SECOND);
     BulkheadLayer::new("queue", config.build().expect("valid"))
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get as route;
 use http::{HeaderMap, StatusCode};
-use seawall::http::Answered;
+use seawall::http::RejectionResponseLayer;
 use seawall::{
     AttemptTimeoutLayer, BreakerConfig, BreakerLayer, BulkheadConfig, BulkheadLayer,
     RateLimitConfig, RateLimitLayer,
@@ -50,7 +50,7 @@ async fn a_full_bulkhead_answers_503_on_every_route_of_the_layer() {
             }),
         )
         .route("/fast", route(|| async { "fast" }))
-        .layer(Answered::new(BulkheadLayer::new("app", one)));
+        .layer(RejectionResponseLayer::new(BulkheadLayer::new("app", one)));
     let url = serve(app).await;
     let slow = {
         let url = url.clone();
@@ -74,9 +74,12 @@ async fn a_used_up_rate_answers_429_with_retry_after() {
         .burst(1)
         .build()
         .expect("valid");
-    let app = Router::new()
-        .route("/", route(|| async { "hello" }))
-        .layer(Answered::new(RateLimitLayer::new("app", config)));
+    let app =
+        Router::new()
+            .route("/", route(|| async { "hello" }))
+            .layer(RejectionResponseLayer::new(RateLimitLayer::new(
+                "app", config,
+            )));
     let url = serve(app).await;
     assert_eq!(status(&url, "/").await.0, StatusCode::OK);
     let (refused, headers) = status(&url, "/").await;
@@ -102,7 +105,10 @@ async fn a_handler_that_hangs_answers_504_and_an_open_circuit_503() {
             "/",
             route(|| async { std::future::pending::<&'static str>().await }),
         )
-        .layer(Answered::new((BreakerLayer::new("app", config), timeout)));
+        .layer(RejectionResponseLayer::new((
+            BreakerLayer::new("app", config),
+            timeout,
+        )));
     let url = serve(app).await;
     assert_eq!(status(&url, "/").await.0, StatusCode::GATEWAY_TIMEOUT);
     let (refused, headers) = status(&url, "/").await;

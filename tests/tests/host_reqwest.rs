@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use reqwest::{Method, Request, Response, Url};
 use seawall::{
-    CompleteOnResponse, Error, FailureKind, Outcome, Reason, Rejectable, Replay, RequestMeta,
-    StackService, Unstamped, WrapErrorLayer,
+    CompleteOnResponse, Error, FailureKind, NoPropagation, Outcome, Reason, Rejectable, Replay,
+    RequestMeta, StackService, WrapErrorLayer,
 };
 use seawall_testkit::incident::Incidents;
 use seawall_testkit::provider::Broker;
@@ -28,7 +28,7 @@ type Guarded = StackService<
     Describer,
     CompleteOnResponse,
     Copier,
-    Unstamped,
+    NoPropagation,
 >;
 
 struct Desk {
@@ -54,7 +54,7 @@ fn describe(request: &Request) -> RequestMeta {
 
 fn desk() -> (Desk, seawall::StackHandles) {
     let stack = quick(seawall::broker("alpaca"))
-        .typed()
+        .build_generic()
         .expect("valid")
         .classify(classify as Classifier)
         .describe(describe as Describer)

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use seawall::grpc::{AnsweredGrpc, GrpcClassifier, WrapStatusLayer};
+use seawall::grpc::{GrpcClassifier, GrpcRejectionLayer, WrapStatusLayer};
 use seawall::{
     BreakerConfig, BulkheadConfig, BulkheadLayer, ConstMeta, RateLimitConfig, RateLimitLayer,
     Reason, Replay, RequestMeta, find_rejection,
@@ -59,7 +59,7 @@ async fn a_generated_client_over_the_stack_sees_the_upstreams_status_and_ours() 
         .expect("valid");
     let stack = quick(seawall::market_data("quotes"))
         .breaker(once)
-        .typed()
+        .build_generic()
         .expect("valid")
         .classify(strict)
         .describe(ConstMeta(RequestMeta::new(Replay::Never)))
@@ -102,7 +102,7 @@ async fn a_server_answers_refusals_with_their_code_and_a_pushback() {
     );
     tokio::spawn(
         Server::builder()
-            .layer(AnsweredGrpc::new(layers))
+            .layer(GrpcRejectionLayer::new(layers))
             .add_service(health)
             .serve_with_incoming(incoming),
     );

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use seawall::{Reason, Rejectable, Rejection, StackService, TypedStack, rejectable};
+use seawall::{GenericStack, Reason, Rejectable, Rejection, StackService, rejectable};
 use support::quick;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -61,7 +61,7 @@ struct Desk {
         seawall::DefaultMeta,
         seawall::CompleteOnResponse,
         seawall::CloneRequest,
-        seawall::Unstamped,
+        seawall::NoPropagation,
     >,
 }
 
@@ -84,7 +84,9 @@ async fn server() -> SocketAddr {
 
 #[tokio::test]
 async fn a_typed_service_keeps_its_own_errors_and_finds_refusals_in_them() {
-    let stack: TypedStack = quick(seawall::market_data("feed")).typed().expect("valid");
+    let stack: GenericStack = quick(seawall::market_data("feed"))
+        .build_generic()
+        .expect("valid");
     let mut desk = Desk {
         feed: stack.layer(Feed {
             addr: server().await,
@@ -124,7 +126,9 @@ async fn an_io_error_of_the_service_arrives_as_it_is() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
         listener.local_addr().expect("bound")
     };
-    let stack = quick(seawall::market_data("feed")).typed().expect("valid");
+    let stack = quick(seawall::market_data("feed"))
+        .build_generic()
+        .expect("valid");
     let error = stack
         .layer(Feed { addr: closed })
         .oneshot("SPY")

@@ -141,7 +141,7 @@ fn model(name: &'static str) -> HttpStack {
     let limits = RateLimitConfig::builder()
         .rate(100, SECOND)
         .burst(10)
-        .limit(Limit::strict(1_000, MINUTE).counting(Unit::Tokens))
+        .limit(Limit::strict(1_000, MINUTE).with_unit(Unit::Tokens))
         .max_wait(SECOND);
     seawall::ai_api(name)
         .rate_limit(limits.build().expect("valid"))

@@ -6,20 +6,20 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use seawall::{
-    Backoff, BreakerConfig, BulkheadConfig, ConstMeta, Error, RateLimitConfig, Replay, RequestMeta,
-    RetryConfig, StackBuilder, StackHandles, State, TypedStack,
+    Backoff, BreakerConfig, BulkheadConfig, ConstMeta, Error, GenericStack, RateLimitConfig,
+    Replay, RequestMeta, RetryConfig, StackBuilder, StackHandles, State,
 };
 use seawall_testkit::contract::{Mock, MockError, MockHandle, Probe, mock};
 use tower::{Layer, Service};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-type Described = seawall::Stack<
+type Described = seawall::ClientStack<
     seawall::ErrorIsFailure,
     ConstMeta,
     seawall::CompleteOnResponse,
     seawall::CloneRequest,
-    seawall::Unstamped,
+    seawall::NoPropagation,
 >;
 type Subject = <Described as Layer<Mock>>::Service;
 
@@ -37,7 +37,7 @@ fn narrow(builder: StackBuilder) -> Bench {
             BulkheadConfig::builder()
                 .max_concurrent(1)
                 .max_waiting(1)
-                .acquire_timeout(30 * SECOND)
+                .max_wait(30 * SECOND)
                 .build()
                 .expect("valid"),
         )
@@ -63,7 +63,7 @@ fn narrow(builder: StackBuilder) -> Bench {
                 .build()
                 .expect("valid"),
         )
-        .typed()
+        .build_generic()
         .expect("valid")
         .describe(ConstMeta(RequestMeta::new(Replay::Safe)));
     let handles = stack.handles();
@@ -251,13 +251,13 @@ async fn a_call_through_the_whole_stack_allocates_nothing() {
         let rate = RateLimitConfig::builder()
             .rate(1_000_000, SECOND)
             .burst(1_000_000);
-        let stack: TypedStack = builder
+        let stack: GenericStack = builder
             .rate_limit(rate.build().expect("valid"))
-            .typed()
+            .build_generic()
             .expect("valid");
         let mut service = stack.layer(Leaf);
         let mut cx = Context::from_waker(Waker::noop());
-        let mut once = |service: &mut <TypedStack as Layer<Leaf>>::Service| {
+        let mut once = |service: &mut <GenericStack as Layer<Leaf>>::Service| {
             assert!(service.poll_ready(&mut cx).is_ready());
             let call = std::pin::pin!(service.call(7));
             assert!(matches!(call.poll(&mut cx), Poll::Ready(Ok(7))));

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use seawall::{BulkheadConfig, RateLimitConfig, RetryConfig, StackBuilder};
-use seawall_testkit::contract::{BoxError, Mock, MockHandle, assert_law, fail_calls, laws, occupy};
+use seawall_testkit::contract::{
+    BoxError, Mock, MockHandle, assert_check, checks, fail_calls, occupy,
+};
 use tower::{Layer, Service};
 
 /// The numbers of a stack, but for a rate that the laws do not run into and one attempt where
@@ -39,29 +41,29 @@ macro_rules! stack {
         mod $name {
             use super::*;
 
-            type Subject = <seawall::TypedStack as Layer<Mock>>::Service;
+            type Subject = <seawall::GenericStack as Layer<Mock>>::Service;
 
             fn builder() -> StackBuilder {
                 open($stack)
             }
 
             fn subject(inner: Mock) -> Subject {
-                builder().typed().expect("valid").layer(inner)
+                builder().build_generic().expect("valid").layer(inner)
             }
 
             fn narrow(inner: Mock) -> Subject {
                 let builder = builder().retry(once()).bulkhead(one_place());
-                builder.typed().expect("valid").layer(inner)
+                builder.build_generic().expect("valid").layer(inner)
             }
 
             fn two(a: Mock, b: Mock) -> (Subject, Subject) {
-                let stack = builder().typed().expect("valid");
+                let stack = builder().build_generic().expect("valid");
                 (stack.layer(a), stack.clone().layer(b))
             }
 
             fn two_narrow(a: Mock, b: Mock) -> (Subject, Subject) {
                 let builder = builder().retry(once()).bulkhead(one_place());
-                let stack = builder.typed().expect("valid");
+                let stack = builder.build_generic().expect("valid");
                 (stack.layer(a), stack.clone().layer(b))
             }
 
@@ -96,44 +98,44 @@ macro_rules! stack {
 
                 #[tokio::test(start_paused = true)]
                 async fn a_full_bulkhead_refuses_in_call() {
-                    assert_law(laws::refuses_in_call(narrow, occupy).await);
+                    assert_check(checks::refuses_in_call(narrow, occupy).await);
                 }
 
                 #[tokio::test(start_paused = true)]
                 async fn the_place_is_shared() {
-                    assert_law(laws::two_services_of_one_layer_share(two_narrow, occupy).await);
+                    assert_check(checks::two_services_of_one_layer_share(two_narrow, occupy).await);
                 }
 
                 #[tokio::test(start_paused = true)]
                 async fn a_dead_service_starves_no_sibling() {
-                    let law = laws::keeps_no_permit_while_inner_is_not_ready(two_narrow);
-                    assert_law(law.await);
+                    let law = checks::keeps_no_permit_while_inner_is_not_ready(two_narrow);
+                    assert_check(law.await);
                 }
             }
 
             #[tokio::test(start_paused = true)]
             async fn an_open_circuit_refuses_in_call() {
                 let saturate = async |s: &mut _, m: &_| trip(s, m).await;
-                assert_law(laws::refuses_in_call(subject, saturate).await);
+                assert_check(checks::refuses_in_call(subject, saturate).await);
             }
 
             #[tokio::test(start_paused = true)]
             async fn an_open_circuit_does_not_ask_the_inner_service() {
                 let saturate = async |s: &mut _, m: &_| trip(s, m).await;
-                let law = laws::refuses_without_asking_the_inner_service(subject, saturate);
-                assert_law(law.await);
+                let law = checks::refuses_without_asking_the_inner_service(subject, saturate);
+                assert_check(law.await);
             }
 
             #[tokio::test(start_paused = true)]
             async fn a_task_that_waits_for_readiness_is_woken_and_refused() {
                 let saturate = async |s: &mut _, m: &_| trip(s, m).await;
-                assert_law(laws::parked_task_is_woken_by_the_gate(two, saturate).await);
+                assert_check(checks::parked_task_is_woken_by_the_gate(two, saturate).await);
             }
 
             #[tokio::test(start_paused = true)]
             async fn services_of_one_stack_share_the_circuit() {
                 let saturate = async |s: &mut _, m: &_| trip(s, m).await;
-                assert_law(laws::two_services_of_one_layer_share(two, saturate).await);
+                assert_check(checks::two_services_of_one_layer_share(two, saturate).await);
             }
         }
     };

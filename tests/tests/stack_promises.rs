@@ -13,7 +13,7 @@ use http_body::{Body, Frame};
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use seawall::http::{ReplayBody, copy_request, inspect, stamp_deadline};
+use seawall::http::{ReplayBody, copy_request, inspect, propagate_deadline};
 use seawall::{
     Backoff, BreakerConfig, Budget, BudgetConfig, BulkheadConfig, InvalidConfig, RateLimitConfig,
     Reason, Rejectable, Replay, RetryConfig, Sent, StackBuilder, State,
@@ -77,7 +77,7 @@ async fn a_requests_own_deadline_ends_its_wait_for_a_place() {
     let one = BulkheadConfig::builder()
         .max_concurrent(1)
         .max_waiting(5)
-        .acquire_timeout(10 * SECOND);
+        .max_wait(10 * SECOND);
     let stack = eager(seawall::broker("own-deadline"))
         .bulkhead(one.build().expect("valid"))
         .build()
@@ -90,7 +90,7 @@ async fn a_requests_own_deadline_ends_its_wait_for_a_place() {
     tokio::task::yield_now().await;
     let start = Instant::now();
     let mut hurried = request(Replay::Never);
-    stamp_deadline(&mut hurried, start + SECOND / 10);
+    propagate_deadline(&mut hurried, start + SECOND / 10);
     let error = client.oneshot(hurried).await.map(drop);
     let error = error.expect_err("a refusal");
     let refused = error.rejection().expect("a refusal");

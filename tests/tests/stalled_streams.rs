@@ -43,7 +43,7 @@ async fn a_stream_that_stalls_ends_with_an_error_frees_its_place_and_is_a_failur
     let two = BulkheadConfig::builder()
         .max_concurrent(2)
         .max_waiting(1)
-        .acquire_timeout(120 * SECOND);
+        .max_wait(120 * SECOND);
     let limits = BodyTimeoutConfig::builder().idle(30 * SECOND);
     let stack = seawall::ai_api("stalled")
         .bulkhead(two.build().expect("valid"))

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use seawall_bulkhead::{Adaptive, AdaptiveLimit, Aimd, Algorithm, Gradient, Knee, Seen, Vegas};
+use seawall_bulkhead::{
+    Adaptive, AdaptiveLimit, Aimd, Algorithm, Gradient, Knee, SampleKind, Vegas,
+};
 use tower_resilience::adaptive::{self as peer, ConcurrencyAlgorithm};
 
 use crate::sim::{Fixed, Limit};
@@ -81,9 +83,9 @@ impl Limit for Ours {
 
     fn finished(&mut self, now: u64, latency: u64, in_flight: u32, dropped: bool) {
         let seen = if dropped {
-            Seen::Dropped
+            SampleKind::Dropped
         } else {
-            Seen::Answered
+            SampleKind::Answered
         };
         self.0.finished(now, latency, in_flight, seen);
     }

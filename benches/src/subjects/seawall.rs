@@ -12,7 +12,8 @@ use seawall_bulkhead::{
 use seawall_core::{ConstMeta, PartitionKey, Rejectable, Replay, RequestMeta, WrapError};
 use seawall_hedge::{HedgeConfig, HedgeConfigBuilder, HedgeLayer};
 use seawall_ratelimit::{
-    Limit, PerKeyLimitLayer, RateLimitConfig, RateLimitLayer, ThrottleConfig, ThrottleLayer,
+    AdaptiveThrottleConfig, AdaptiveThrottleLayer, KeyedRateLimitLayer, Limit, RateLimitConfig,
+    RateLimitLayer,
 };
 use seawall_retry::{RetryConfig, RetryLayer};
 use seawall_timeout::AttemptTimeoutLayer;
@@ -119,7 +120,7 @@ fn others() -> Vec<Subject> {
         }),
         Subject::service("seawall/retry/budget", || retry().layer(LEAF)),
         Subject::service("seawall/hedge/not-fired", || {
-            hedge(HedgeConfig::builder().after(LONG)).layer(LEAF)
+            hedge(HedgeConfig::builder().delay(LONG)).layer(LEAF)
         }),
         Subject::service("seawall/hedge/not-fired-learned", || {
             let mut service = hedge(HedgeConfig::builder()).layer(LEAF);
@@ -221,19 +222,19 @@ fn strict(limits: u32) -> RateLimitLayer {
     RateLimitLayer::new("bench", config.build().expect("valid limits"))
 }
 
-fn throttle() -> ThrottleLayer {
-    ThrottleLayer::new("bench", ThrottleConfig::default())
+fn throttle() -> AdaptiveThrottleLayer {
+    AdaptiveThrottleLayer::new("bench", AdaptiveThrottleConfig::default())
 }
 
-fn keyed_limit(rate: u32, burst: u32) -> PerKeyLimitLayer<impl Fn(&u64) -> RequestMeta + Clone> {
+fn keyed_limit(rate: u32, burst: u32) -> KeyedRateLimitLayer<impl Fn(&u64) -> RequestMeta + Clone> {
     let config = self::rate(rate, SECOND, burst);
-    let layer = PerKeyLimitLayer::new("bench", config).expect("no file");
+    let layer = KeyedRateLimitLayer::new("bench", config).expect("no file");
     layer.describe(|request: &u64| RequestMeta::new(Replay::Safe).with_key(PartitionKey(*request)))
 }
 
 fn limit_per_key(keys: u64) -> impl Service<u64, Future: Send> + Clone + Send {
     let config = rate(1_000_000_000, SECOND, 1_000_000_000);
-    let layer = PerKeyLimitLayer::new("bench", config).expect("no file");
+    let layer = KeyedRateLimitLayer::new("bench", config).expect("no file");
     let mut service = layer
         .describe(move |request: &u64| {
             RequestMeta::new(Replay::Safe).with_key(PartitionKey(request % keys))

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::rule::Tally;
+use crate::rule::WindowStats;
 
 /// Buckets of a window.
 pub(crate) const BUCKETS: u64 = 10;
@@ -137,8 +137,8 @@ impl Buckets {
     }
 
     /// The calls that voted, with their failures and slow ones, as seen in `epoch`.
-    pub(crate) fn voted(&self, epoch: u64) -> Tally {
-        Tally {
+    pub(crate) fn voted(&self, epoch: u64) -> WindowStats {
+        WindowStats {
             calls: self.sum(epoch, |c| c.calls),
             failures: self.sum(epoch, |c| c.failures.into()),
             slow: self.sum(epoch, |c| (c.slow - c.slow_only).into()),
@@ -146,10 +146,10 @@ impl Buckets {
     }
 
     /// The calls whose time counts: those that voted and the slow ones that did not.
-    pub(crate) fn timed(&self, epoch: u64) -> Tally {
+    pub(crate) fn timed(&self, epoch: u64) -> WindowStats {
         let only = self.sum(epoch, |c| c.slow_only.into());
         let voted = self.voted(epoch);
-        Tally {
+        WindowStats {
             calls: voted.calls.saturating_add(only),
             slow: voted.slow.saturating_add(only),
             ..voted

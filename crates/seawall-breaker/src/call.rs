@@ -14,29 +14,29 @@ use crate::circuits::{Circuits, Stub, UNMEASURED};
 use crate::handle::BreakerHandle;
 use crate::patience::{Patience, Waited};
 use crate::shared::Held;
-use crate::ticket::Ticket;
+use crate::ticket::Permit;
 
 /// What a call without Tower enters by: the handle of a circuit.
 pub(crate) trait Door: Clone {
     type Held: Circuits;
-    type Ticket: Complete;
+    type Permit: Complete;
 
     /// The circuit, for the running thread.
     fn held(&self) -> Self::Held;
 
-    fn ticket(held: Self::Held, stub: Stub) -> Self::Ticket;
+    fn ticket(held: Self::Held, stub: Stub) -> Self::Permit;
 }
 
 impl Door for BreakerHandle {
     type Held = Held;
-    type Ticket = Ticket;
+    type Permit = Permit;
 
     fn held(&self) -> Held {
         self.root.local()
     }
 
-    fn ticket(held: Held, stub: Stub) -> Ticket {
-        Ticket::new(held, stub)
+    fn ticket(held: Held, stub: Stub) -> Permit {
+        Permit::new(held, stub)
     }
 }
 
@@ -61,11 +61,11 @@ impl BreakerHandle {
     /// assert_eq!(price, 4.0);
     /// # Ok(()) }
     /// ```
-    pub fn call<F, T, E>(&self, future: F) -> Guarded<F>
+    pub fn call<F, T, E>(&self, future: F) -> GuardedFuture<F>
     where
         F: Future<Output = Result<T, E>>,
     {
-        self.call_judged(ErrorIsFailure, future)
+        self.call_with(ErrorIsFailure, future)
     }
 
     /// As [`call`](Self::call), with the answer judged by `classify`.
@@ -73,12 +73,12 @@ impl BreakerHandle {
     /// # Errors
     ///
     /// As those of [`call`](Self::call).
-    pub fn call_judged<F, C, T, E>(&self, classify: C, future: F) -> Guarded<F, C>
+    pub fn call_with<F, C, T, E>(&self, classify: C, future: F) -> GuardedFuture<F, C>
     where
         F: Future<Output = Result<T, E>>,
         C: Classify<T, E>,
     {
-        Guarded::new(self.clone(), classify, future)
+        GuardedFuture::new(self.clone(), classify, future)
     }
 
     /// Guards an async function: the returned function has each of its calls
@@ -100,7 +100,7 @@ impl BreakerHandle {
     pub fn wrap<A, F, Fut, T, E>(
         &self,
         function: F,
-    ) -> impl Fn(A) -> Guarded<Fut> + use<A, F, Fut, T, E>
+    ) -> impl Fn(A) -> GuardedFuture<Fut> + use<A, F, Fut, T, E>
     where
         F: Fn(A) -> Fut,
         Fut: Future<Output = Result<T, E>>,
@@ -110,7 +110,7 @@ impl BreakerHandle {
     }
 
     /// Asks for an admission: settle the ticket with what the call came to. Waits where
-    /// [calls wait while probes run](crate::WhileProbing::Wait).
+    /// [calls wait while probes run](crate::HalfOpenPolicy::Wait).
     ///
     /// # Errors
     ///
@@ -131,7 +131,7 @@ impl BreakerHandle {
     /// ticket.complete(Outcome::Success);
     /// # Ok(()) }
     /// ```
-    pub async fn admit(&self) -> Result<Ticket, Rejection> {
+    pub async fn admit(&self) -> Result<Permit, Rejection> {
         admit(self).await
     }
 
@@ -140,7 +140,7 @@ impl BreakerHandle {
     /// # Errors
     ///
     /// The refusal of the circuit.
-    pub fn try_admit(&self) -> Result<Ticket, Rejection> {
+    pub fn try_admit(&self) -> Result<Permit, Rejection> {
         try_admit(self)
     }
 }
@@ -167,7 +167,7 @@ pub(crate) fn refuse<X: Circuits>(held: &X, refused: &Rejection) {
     common.setup.observer.tell(|| EventKind::Refused(*refused));
 }
 
-pub(crate) fn try_admit<D: Door>(door: &D) -> Result<D::Ticket, Rejection> {
+pub(crate) fn try_admit<D: Door>(door: &D) -> Result<D::Permit, Rejection> {
     let held = door.held();
     match enter(&held) {
         Ok(stub) => Ok(D::ticket(held, stub)),
@@ -178,7 +178,7 @@ pub(crate) fn try_admit<D: Door>(door: &D) -> Result<D::Ticket, Rejection> {
     }
 }
 
-pub(crate) async fn admit<D: Door>(door: &D) -> Result<D::Ticket, Rejection> {
+pub(crate) async fn admit<D: Door>(door: &D) -> Result<D::Permit, Rejection> {
     let mut patience = Patience::default();
     poll_fn(|cx| poll_admit(door, &mut patience, cx)).await
 }
@@ -187,7 +187,7 @@ fn poll_admit<D: Door>(
     door: &D,
     patience: &mut Patience,
     cx: &mut Context<'_>,
-) -> Poll<Result<D::Ticket, Rejection>> {
+) -> Poll<Result<D::Permit, Rejection>> {
     loop {
         let held = door.held();
         let refused = match enter(&held) {
@@ -221,7 +221,7 @@ pin_project! {
     /// When it is polled after it has answered, and when it has to wait for probes outside of a
     /// Tokio runtime with time enabled.
     #[must_use = "futures do nothing unless polled"]
-    pub struct Guarded<F, C = ErrorIsFailure, D = BreakerHandle, T = Ticket> {
+    pub struct GuardedFuture<F, C = ErrorIsFailure, D = BreakerHandle, T = Permit> {
         #[pin]
         stage: Stage<F, D, T>,
         classify: C,
@@ -245,7 +245,7 @@ pin_project! {
     }
 }
 
-impl<F, C, D, T> Guarded<F, C, D, T> {
+impl<F, C, D, T> GuardedFuture<F, C, D, T> {
     pub(crate) fn new(door: D, classify: C, future: F) -> Self {
         Self {
             stage: Stage::Asking {
@@ -262,11 +262,11 @@ impl<F, C, D, T> Guarded<F, C, D, T> {
     private_bounds,
     reason = "sealed: only the handles of this crate are doors"
 )]
-impl<F, C, D, T, R, E> Future for Guarded<F, C, D, T>
+impl<F, C, D, T, R, E> Future for GuardedFuture<F, C, D, T>
 where
     F: Future<Output = Result<R, E>>,
     C: Classify<R, E>,
-    D: Door<Ticket = T>,
+    D: Door<Permit = T>,
     T: Complete,
 {
     type Output = Result<R, Error<E>>;
@@ -307,7 +307,7 @@ where
     }
 }
 
-impl<F, C, D, T> fmt::Debug for Guarded<F, C, D, T> {
+impl<F, C, D, T> fmt::Debug for GuardedFuture<F, C, D, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stage = match &self.stage {
             Stage::Asking { .. } => "asking",

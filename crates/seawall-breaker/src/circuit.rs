@@ -16,7 +16,7 @@ use seawall_core::CircuitCause;
 
 use crate::cause::{Cause, Change, Explanation, Figures};
 use crate::config::BreakerConfig;
-use crate::rule::{Event, Sight};
+use crate::rule::{Event, RuleContext};
 use crate::windows::Windows;
 use crate::word::{State, Word};
 use half_open::{Decision, HalfOpen};
@@ -174,8 +174,8 @@ impl Circuit {
         settled: Option<Settled>,
         overdue: u64,
         now: u64,
-    ) -> Sight {
-        Sight {
+    ) -> RuleContext {
+        RuleContext {
             event: match settled {
                 None => Event::Overdue,
                 Some(s) if s.verdict == Verdict::Failure => Event::Failure,
@@ -364,7 +364,7 @@ impl Circuit {
         match self.half.decision(config) {
             Decision::Undecided => None,
             Decision::Unwell => {
-                let limit = f64::from(config.closing.spare());
+                let limit = f64::from(config.close_policy.spare());
                 let figures = Figures {
                     of: failed,
                     among,
@@ -373,7 +373,7 @@ impl Circuit {
                 Some(self.open(config, Cause::ProbeFailed, figures, None, now))
             }
             Decision::Well => {
-                let limit = f64::from(config.closing.needed());
+                let limit = f64::from(config.close_policy.needed());
                 let figures = Figures {
                     of: succeeded,
                     among,

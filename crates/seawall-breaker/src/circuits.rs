@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use crate::buckets::epoch_by;
 use crate::cause::{Cause, Change};
 use crate::circuit::{Admission, Asks, Circuit, Settled, Verdict};
-use crate::config::{BreakerConfig, WhileProbing};
+use crate::config::{BreakerConfig, HalfOpenPolicy};
 use crate::flights::Flight;
-use crate::rule::{Rule, Sight};
+use crate::rule::{Rule, RuleContext};
 use crate::shared::{Cold, Common, Held, Root, Stripe};
 use crate::sync::Ordering;
 use crate::votes;
@@ -435,9 +435,9 @@ pub(crate) trait Circuits {
     /// is dealt again.
     fn patience(&self, asks: Asks, now: u64) -> (Duration, Duration) {
         let cold = self.common().lock();
-        let at_most = match cold.config.while_probing {
-            WhileProbing::Wait { at_most } => at_most,
-            WhileProbing::Refuse => Duration::ZERO,
+        let at_most = match cold.config.half_open_policy {
+            HalfOpenPolicy::Wait { at_most } => at_most,
+            HalfOpenPolicy::Refuse => Duration::ZERO,
         };
         let left = cold.circuit.patience(&cold.config, asks, now);
         (at_most, Duration::from_nanos(left))
@@ -452,7 +452,7 @@ impl Stub {
 
 /// A question for the own rules.
 pub(crate) struct Asked {
-    sight: Sight,
+    sight: RuleContext,
     config: Arc<BreakerConfig>,
     word: Word,
 }

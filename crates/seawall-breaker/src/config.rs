@@ -59,11 +59,11 @@ pub struct BreakerConfig {
     pub(crate) decay: NonZeroDuration,
     pub(crate) seed: Option<u64>,
     pub(crate) probes: NonZeroCount,
-    pub(crate) closing: Closing,
+    pub(crate) close_policy: ClosePolicy,
     pub(crate) probe_timeout: NonZeroDuration,
     pub(crate) ramp: Option<Ramp>,
-    pub(crate) while_probing: WhileProbing,
-    pub(crate) abandoned: Abandoned,
+    pub(crate) half_open_policy: HalfOpenPolicy,
+    pub(crate) abandoned_policy: AbandonedPolicy,
     pub(crate) shadow: bool,
     /// Made from the settings above.
     pub(crate) opening: Opening,
@@ -85,7 +85,7 @@ pub struct RateRule<Over> {
 /// What closes a half-open circuit.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Closing {
+pub enum ClosePolicy {
     /// So many probes that succeed; the first that fails opens the circuit again.
     Successes(NonZeroCount),
     /// At least this share of so many probes.
@@ -97,7 +97,7 @@ pub enum Closing {
     },
 }
 
-impl Closing {
+impl ClosePolicy {
     /// Probes that must succeed.
     pub(crate) fn needed(self) -> u32 {
         match self {
@@ -132,7 +132,7 @@ pub struct Ramp {
 /// What happens to calls that find every place for a probe taken.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WhileProbing {
+pub enum HalfOpenPolicy {
     /// They are refused.
     #[default]
     Refuse,
@@ -150,7 +150,7 @@ pub enum WhileProbing {
 /// upstreams; so they are ignored unless they were dropped late.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Abandoned {
+pub enum AbandonedPolicy {
     /// Nothing; its place is given back.
     #[default]
     Ignored,
@@ -264,13 +264,13 @@ impl BreakerConfig {
     }
 
     /// What closes a half-open circuit.
-    pub fn closing(&self) -> Closing {
-        self.closing
+    pub fn close_policy(&self) -> ClosePolicy {
+        self.close_policy
     }
 
     /// How many probes must succeed to close the circuit.
     pub fn successes_to_close(&self) -> u32 {
-        self.closing.needed()
+        self.close_policy.needed()
     }
 
     /// After how long probes that have not answered are given up and their places dealt again.
@@ -284,13 +284,13 @@ impl BreakerConfig {
     }
 
     /// What happens to calls that find every place for a probe taken.
-    pub fn while_probing(&self) -> WhileProbing {
-        self.while_probing
+    pub fn half_open_policy(&self) -> HalfOpenPolicy {
+        self.half_open_policy
     }
 
     /// What a call says that was dropped before it was answered.
-    pub fn abandoned(&self) -> Abandoned {
-        self.abandoned
+    pub fn abandoned_policy(&self) -> AbandonedPolicy {
+        self.abandoned_policy
     }
 
     /// Whether refusals are only counted and told, and the calls let pass.
@@ -302,7 +302,7 @@ impl BreakerConfig {
     pub(crate) fn measures(&self) -> bool {
         self.slow_after.is_some()
             || !self.rules.0.is_empty()
-            || matches!(self.abandoned, Abandoned::FailureAfter(_))
+            || matches!(self.abandoned_policy, AbandonedPolicy::FailureAfter(_))
     }
 
     /// The buckets in which calls under way are counted while slow calls are watched.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::cause::Transition;
-use crate::rule::Tally;
+use crate::rule::WindowStats;
 use crate::word::State;
 
 /// Counters of a circuit since it was made.
@@ -57,11 +57,11 @@ pub struct CircuitSnapshot {
     /// The share of the calls that pass, from 0 to 1, while the circuit ramps up.
     pub ramp_share: Option<f64>,
     /// The window of the failure rate over the last calls.
-    pub calls: Option<Tally>,
+    pub calls: Option<WindowStats>,
     /// The window of the slow-call rate over the last calls.
-    pub slow_calls: Option<Tally>,
+    pub slow_calls: Option<WindowStats>,
     /// The time window.
-    pub time: Option<Tally>,
+    pub time: Option<WindowStats>,
     /// Failures in a row.
     pub failures_in_a_row: u32,
     /// Calls that are still under way and slow already.

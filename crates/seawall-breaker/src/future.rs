@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 use seawall_core::{Classify, Rejectable, Rejection, TrackCompletion, judge};
 
-use crate::ticket::{Admitted, Pass, Ticket};
+use crate::ticket::{Admitted, Pass, Permit};
 
 pin_project! {
     /// The answer of a [`Breaker`](crate::Breaker).
@@ -19,7 +19,7 @@ pin_project! {
     /// # Panics
     ///
     /// When it is polled after it has answered, as futures may.
-    pub struct ResponseFuture<F, C, H, T = Ticket> {
+    pub struct ResponseFuture<F, C, H, T = Permit> {
         #[pin]
         state: State<F, C, H, T>,
     }

@@ -88,8 +88,8 @@ impl BreakerHandle {
         self.root.configure(Arc::new(config));
     }
 
-    /// Refuses every call until [`release`](Self::release), [`reset`](Self::reset) or
-    /// [`disable`](Self::disable). Tasks that wait for an unready service are woken and refused.
+    /// Refuses every call until [`automatic`](Self::automatic), [`reset`](Self::reset) or
+    /// [`force_closed`](Self::force_closed). Tasks that wait for an unready service are woken and refused.
     pub fn force_open(&self) {
         self.root
             .command(false, |circuit, _, now| circuit.force_open(now));
@@ -103,18 +103,18 @@ impl BreakerHandle {
         });
     }
 
-    /// Lets every call pass until [`release`](Self::release), [`reset`](Self::reset) or
+    /// Lets every call pass until [`automatic`](Self::automatic), [`reset`](Self::reset) or
     /// [`force_open`](Self::force_open); outcomes are still counted.
-    pub fn disable(&self) {
+    pub fn force_closed(&self) {
         self.root
-            .command(true, |circuit, _, now| circuit.disable(now));
+            .command(true, |circuit, _, now| circuit.force_closed(now));
     }
 
     /// Gives a forced or disabled circuit back to its rules: one that was forced open probes, one
     /// that was disabled is closed and keeps what it has counted. Of no effect on others.
-    pub fn release(&self) {
+    pub fn automatic(&self) {
         self.root
-            .command(true, |circuit, _, now| circuit.release(now));
+            .command(true, |circuit, _, now| circuit.automatic(now));
     }
 
     /// Closes the circuit, forgets its windows and the growth of its open time, and lets the
@@ -141,20 +141,20 @@ impl BreakerHandle {
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// let handle = BreakerLayer::new("watched", BreakerConfig::default()).handle();
-    /// let changed = handle.changed();
+    /// let changed = handle.state_change();
     /// handle.force_open();
     /// assert_eq!(changed.await.to, State::ForcedOpen);
     /// # }
     /// ```
-    pub fn changed(&self) -> Changed {
-        Changed::new(self.clone())
+    pub fn state_change(&self) -> StateChange {
+        StateChange::new(self.clone())
     }
 }
 
-/// Waits for a change of a circuit's state; see [`BreakerHandle::changed`]. It can be dropped at
+/// Waits for a change of a circuit's state; see [`BreakerHandle::state_change`]. It can be dropped at
 /// any time.
 #[must_use = "futures do nothing unless polled"]
-pub struct Changed<D = BreakerHandle> {
+pub struct StateChange<D = BreakerHandle> {
     door: D,
     word: Word,
     parked: Parked,
@@ -164,7 +164,7 @@ pub struct Changed<D = BreakerHandle> {
     private_bounds,
     reason = "sealed: only the handles of this crate are doors"
 )]
-impl<D: Door> Changed<D> {
+impl<D: Door> StateChange<D> {
     pub(crate) fn new(door: D) -> Self {
         Self {
             word: door.held().common().word(),
@@ -178,7 +178,7 @@ impl<D: Door> Changed<D> {
     private_bounds,
     reason = "sealed: only the handles of this crate are doors"
 )]
-impl<D: Door + Unpin> Future for Changed<D> {
+impl<D: Door + Unpin> Future for StateChange<D> {
     type Output = Transition;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Transition> {
@@ -205,7 +205,7 @@ impl<D: Door + Unpin> Future for Changed<D> {
     }
 }
 
-impl<D> fmt::Debug for Changed<D> {
+impl<D> fmt::Debug for StateChange<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Changed")
             .field("from", &self.word.state())
@@ -243,7 +243,7 @@ impl InstanceHandle for BreakerHandle {
     fn control(&self, command: Command) -> Result<(), Unsupported> {
         match command {
             Command::Block => self.force_open(),
-            Command::Bypass => self.disable(),
+            Command::Bypass => self.force_closed(),
             Command::Reset => self.reset(),
             _ => {
                 return Err(Unsupported {

@@ -66,7 +66,7 @@
 //!   cancelled probe gives its place back; the places of probes that hang are dealt again after
 //!   [`probe_timeout`](BreakerConfig::probe_timeout), so the state cannot wedge. The hung calls go
 //!   on until an attempt timeout inside of the breaker ends them. Who finds no place is refused,
-//!   or [waits](WhileProbing).
+//!   or [waits](HalfOpenPolicy).
 //! * **Shadow**: all of this, and nothing refused; what would have been is counted and told.
 //! * **Control**: [`BreakerHandle`] reads and commands from any thread, and changes settings while
 //!   calls are under way; nothing that was counted is lost.
@@ -102,7 +102,7 @@
 //!
 //! One circuit for many hosts, accounts or symbols refuses the healthy ones with the ill one.
 //! [`BreakerLayer::per_key`] gives each key a circuit of its own, made when it is first seen and
-//! evicted when it is idle and there are too many ([`Breakers`] has the bounds and the costs):
+//! evicted when it is idle and there are too many ([`BreakerRegistry`] has the bounds and the costs):
 //!
 //! ```
 //! use std::borrow::Cow;
@@ -125,13 +125,13 @@
 //! assert!(hosts.open_keys().is_empty());
 //! ```
 //!
-//! [`Breakers`] without a layer are named breakers for any async function. There is no gate per
-//! key, and [`PerKey`] has its own rules of readiness.
+//! [`BreakerRegistry`] without a layer are named breakers for any async function. There is no gate per
+//! key, and [`KeyedBreaker`] has its own rules of readiness.
 //!
 //! # Without Tower
 //!
 //! [`BreakerHandle::call`] guards any future, [`BreakerHandle::wrap`] any async function, and
-//! [`BreakerHandle::admit`] gives out the ticket itself; [`Breakers`] does so by name.
+//! [`BreakerHandle::admit`] gives out the ticket itself; [`BreakerRegistry`] does so by name.
 //!
 //! # Readiness
 //!
@@ -146,7 +146,7 @@
 //! `call` alone (on a ramp, or when another was quicker) leaves the inner service ready and
 //! whatever it reserved with it, until the next call or until the instance is dropped.
 //!
-//! Where calls [wait while probes run](WhileProbing::Wait), `poll_ready` is pending until a place
+//! Where calls [wait while probes run](HalfOpenPolicy::Wait), `poll_ready` is pending until a place
 //! is free or the verdict has fallen, and then reserves the place for the next `call` of this
 //! instance; dropped instead, it gives the place back. It needs a Tokio runtime with time enabled.
 //!
@@ -154,7 +154,7 @@
 //!
 //! A future dropped before its answer, also before its first poll, is *abandoned*: counted, and a
 //! probe's place is given back. It does not vote, since mostly the caller has lost interest, which
-//! says nothing of the upstream; [`Abandoned::FailureAfter`] makes a failure of one that was old
+//! says nothing of the upstream; [`AbandonedPolicy::FailureAfter`] makes a failure of one that was old
 //! enough, for callers whose timeout is outside of the breaker. Where slow calls are watched, one
 //! that was slow when it was dropped is entered as slow: it had been counted while it was under
 //! way. A panic in the inner service's future or in the classifier is the same as a drop; one in
@@ -207,18 +207,22 @@ mod votes;
 mod windows;
 mod word;
 
-pub use call::Guarded;
+pub use call::GuardedFuture;
 pub use cause::{Cause, Explanation, Figures, Transition};
 pub use config::{
-    Abandoned, BreakerConfig, BreakerConfigBuilder, Closing, Ramp, RateRule, WhileProbing,
+    AbandonedPolicy, BreakerConfig, BreakerConfigBuilder, ClosePolicy, HalfOpenPolicy, Ramp,
+    RateRule,
 };
 pub use counts::{CircuitSnapshot, Counts};
 pub use future::{GateFuture, ResponseFuture};
 pub use gate::{Gate, GateLayer};
-pub use handle::{BreakerHandle, Changed};
-pub use keyed::{Breakers, KeyHandle, KeyTicket, PerKey, PerKeyFuture, PerKeyLayer};
+pub use handle::{BreakerHandle, StateChange};
+pub use keyed::{
+    BreakerRegistry, CircuitHandle, CircuitPermit, KeyedBreaker, KeyedBreakerFuture,
+    KeyedBreakerLayer,
+};
 pub use layer::BreakerLayer;
-pub use rule::{Event, Rule, Sight, Tally};
+pub use rule::{Event, Rule, RuleContext, WindowStats};
 pub use service::Breaker;
-pub use ticket::Ticket;
+pub use ticket::Permit;
 pub use word::State;

@@ -6,7 +6,7 @@ use seawall_core::{Sample, Value};
 
 use crate::config::{BreakerConfig, RateRule};
 use crate::counts::{CircuitSnapshot, Counts};
-use crate::rule::{Rule, Tally};
+use crate::rule::{Rule, WindowStats};
 use crate::word::State;
 
 pub(crate) fn samples(
@@ -52,7 +52,7 @@ pub(crate) fn samples(
         ("time", seen.time),
     ];
     for (window, tally) in windows {
-        let Some(Tally {
+        let Some(WindowStats {
             calls,
             failures,
             slow,
@@ -145,11 +145,11 @@ pub(crate) fn settings(config: &BreakerConfig) -> Vec<(&'static str, String)> {
     );
     add("open_jitter", Some(config.open_jitter().get().to_string()));
     add("probes", Some(config.probes().to_string()));
-    add("closing", shown(config.closing()));
+    add("closing", shown(config.close_policy()));
     add("probe_timeout", shown(config.probe_timeout()));
     add("ramp", config.ramp().and_then(shown));
-    add("while_probing", shown(config.while_probing()));
-    add("abandoned", shown(config.abandoned()));
+    add("while_probing", shown(config.half_open_policy()));
+    add("abandoned", shown(config.abandoned_policy()));
     add("shadow", Some(config.shadow().to_string()));
     settings
 }

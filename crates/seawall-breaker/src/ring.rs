@@ -143,7 +143,7 @@ mod tests {
     #[derive(Clone, Copy, Debug)]
     enum Step {
         Push(bool),
-        Unmarked(u64),
+        NoAnnotation(u64),
         Clear,
         Resize(u32),
     }
@@ -151,8 +151,8 @@ mod tests {
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let step = prop_oneof![
             8 => any::<bool>().prop_map(Step::Push),
-            4 => (0_u64..200).prop_map(Step::Unmarked),
-            1 => Just(Step::Unmarked(u64::MAX)),
+            4 => (0_u64..200).prop_map(Step::NoAnnotation),
+            1 => Just(Step::NoAnnotation(u64::MAX)),
             1 => Just(Step::Clear),
             2 => (1_u32..200).prop_map(Step::Resize),
         ];
@@ -171,7 +171,7 @@ mod tests {
                         ring.push(marked);
                         model.push_back(marked);
                     }
-                    Step::Unmarked(count) => {
+                    Step::NoAnnotation(count) => {
                         ring.push_unmarked(count);
                         // More of them than the ring has places change nothing.
                         for _ in 0..count.min(u64::from(capacity)) {

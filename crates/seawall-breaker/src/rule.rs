@@ -18,7 +18,7 @@ use tokio::time::Instant;
 ///
 /// ```
 /// use std::time::Duration;
-/// use seawall_breaker::{BreakerConfig, Rule, Sight};
+/// use seawall_breaker::{BreakerConfig, Rule, RuleContext};
 /// use tokio::time::Instant;
 ///
 /// /// Opens early in the life of a circuit: one failure in its first ten seconds is enough.
@@ -30,7 +30,7 @@ use tokio::time::Instant;
 ///         "cautious"
 ///     }
 ///
-///     fn trips(&self, sight: &Sight, _now: Instant) -> bool {
+///     fn trips(&self, sight: &RuleContext, _now: Instant) -> bool {
 ///         sight.failures_in_a_row > 0 && sight.closed_for < Duration::from_secs(10)
 ///     }
 /// }
@@ -44,13 +44,13 @@ pub trait Rule: fmt::Debug + Send + Sync {
     fn name(&self) -> &'static str;
 
     /// Whether the circuit opens now.
-    fn trips(&self, sight: &Sight, now: Instant) -> bool;
+    fn trips(&self, sight: &RuleContext, now: Instant) -> bool;
 }
 
 /// What a [`Rule`] sees of a circuit: a copy of one moment.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sight {
+pub struct RuleContext {
     /// What the rule is asked about.
     pub event: Event,
     /// How long the call took, if it was measured: with `slow_after` or an own rule.
@@ -60,11 +60,11 @@ pub struct Sight {
     /// Failures since the last success.
     pub failures_in_a_row: u32,
     /// The window of `failure_rate`, if that rule is on.
-    pub calls: Option<Tally>,
+    pub calls: Option<WindowStats>,
     /// The window of `slow_rate`, if that rule is on.
-    pub slow_calls: Option<Tally>,
+    pub slow_calls: Option<WindowStats>,
     /// The window of `failure_rate_over` and `slow_rate_over`, if one of them is on.
-    pub time: Option<Tally>,
+    pub time: Option<WindowStats>,
     /// Calls under way for longer than `slow_after`; among none of the windows.
     pub overdue: u64,
     /// How long the circuit has been closed.
@@ -86,7 +86,7 @@ pub enum Event {
 /// Calls in a window.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct WindowStats {
     /// Calls in the window.
     pub calls: u64,
     /// Those that failed; 0 in a window that counts slow calls only.
@@ -95,7 +95,7 @@ pub struct Tally {
     pub slow: u64,
 }
 
-impl Tally {
+impl WindowStats {
     /// The share of the calls that failed, from 0 to 1; 0 without calls.
     pub fn failure_rate(&self) -> f64 {
         Self::share(self.failures, self.calls)

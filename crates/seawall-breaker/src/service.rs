@@ -13,7 +13,7 @@ use crate::circuits::{Circuits, UNMEASURED};
 use crate::future::ResponseFuture;
 use crate::ready::Readiness;
 use crate::shared::Anchored;
-use crate::ticket::Ticket;
+use crate::ticket::Permit;
 use crate::word::Word;
 
 /// A service behind a circuit breaker; see the [crate] for how it works.
@@ -61,7 +61,7 @@ impl<S, C, H> Breaker<S, C, H> {
 
     /// Admits a call of a circuit that is not simply closed.
     #[cold]
-    fn admit(&mut self) -> Result<Ticket, Rejection> {
+    fn admit(&mut self) -> Result<Permit, Rejection> {
         let word = self.anchor.common().word();
         let word = match self.ready.reserved(word) {
             // Its place is the ticket's from now on.
@@ -71,7 +71,7 @@ impl<S, C, H> Breaker<S, C, H> {
         let held = self.anchor.follow();
         let start = held.start(word);
         let stub = held.stub(word, start);
-        Ok(Ticket::new(held, stub))
+        Ok(Permit::new(held, stub))
     }
 
     /// Refuses, or calls the inner service as a probe.
@@ -111,7 +111,7 @@ where
     S: Service<Req>,
     S::Error: Rejectable,
     C: Classify<S::Response, S::Error> + Clone,
-    H: TrackCompletion<Ticket, S::Response> + Clone,
+    H: TrackCompletion<Permit, S::Response> + Clone,
 {
     type Response = H::Response;
     type Error = S::Error;
@@ -139,7 +139,7 @@ where
             || {
                 let held = self.anchor.follow();
                 let stub = held.stub(word, start);
-                Ticket::new(held, stub)
+                Permit::new(held, stub)
             },
             self.classify.clone(),
             self.hold.clone(),

@@ -12,7 +12,7 @@ use crate::beat::Beat;
 use crate::buckets::epoch_by;
 use crate::cause::Change;
 use crate::circuit::{Asks, Circuit, Refusal};
-use crate::config::{BreakerConfig, WhileProbing};
+use crate::config::{BreakerConfig, HalfOpenPolicy};
 use crate::flights::{Flight, Flights};
 use crate::parking::Parking;
 use crate::sync::{AtomicU64, Ordering};
@@ -362,7 +362,7 @@ impl Common {
 }
 
 fn waits(config: &BreakerConfig) -> bool {
-    matches!(config.while_probing, WhileProbing::Wait { .. })
+    matches!(config.half_open_policy, HalfOpenPolicy::Wait { .. })
 }
 
 impl Cold {

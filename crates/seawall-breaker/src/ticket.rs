@@ -82,9 +82,9 @@ pub(crate) trait Admitted: Complete {
 /// also before the call's future was first polled, it counts as abandoned: no vote, unless the
 /// settings say otherwise, and a probe's place is given back.
 #[must_use = "a dropped ticket counts as abandoned"]
-pub struct Ticket(Admission<Held>);
+pub struct Permit(Admission<Held>);
 
-impl Ticket {
+impl Permit {
     #[inline]
     pub(crate) fn new(held: Held, stub: Stub) -> Self {
         Self(Admission::new(held, stub))
@@ -96,21 +96,21 @@ impl Ticket {
     }
 }
 
-impl Admitted for Ticket {
+impl Admitted for Permit {
     #[inline(always)]
     fn take(&mut self) -> Self {
         Self(self.0.take())
     }
 }
 
-impl Complete for Ticket {
+impl Complete for Permit {
     #[inline(always)]
     fn complete(self, outcome: Outcome) {
         self.0.complete(&outcome);
     }
 }
 
-impl fmt::Debug for Ticket {
+impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ticket")
             .field("is_probe", &self.is_probe())

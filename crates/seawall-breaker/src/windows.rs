@@ -6,7 +6,7 @@ use crate::buckets::Buckets;
 use crate::cause::{Cause, Figures};
 use crate::config::{BreakerConfig, RateRule};
 use crate::ring::Ring;
-use crate::rule::Tally;
+use crate::rule::WindowStats;
 
 /// The windows of a configuration. Each is there only while a rule needs it.
 #[derive(Debug, Default)]
@@ -47,8 +47,8 @@ impl Windows {
     }
 
     /// The window of `failure_rate`.
-    pub(crate) fn calls(&self) -> Option<Tally> {
-        let tally = |r: &Ring| Tally {
+    pub(crate) fn calls(&self) -> Option<WindowStats> {
+        let tally = |r: &Ring| WindowStats {
             calls: r.len().into(),
             failures: r.marks().into(),
             slow: 0,
@@ -57,8 +57,8 @@ impl Windows {
     }
 
     /// The window of `slow_rate`.
-    pub(crate) fn slow_calls(&self) -> Option<Tally> {
-        let tally = |r: &Ring| Tally {
+    pub(crate) fn slow_calls(&self) -> Option<WindowStats> {
+        let tally = |r: &Ring| WindowStats {
             calls: r.len().into(),
             failures: 0,
             slow: r.marks().into(),
@@ -67,13 +67,13 @@ impl Windows {
     }
 
     /// The time window as seen in `epoch`.
-    pub(crate) fn time(&self, epoch: u64) -> Option<Tally> {
+    pub(crate) fn time(&self, epoch: u64) -> Option<WindowStats> {
         self.time.as_ref().map(|b| b.timed(epoch))
     }
 
     /// Whether nothing that still counts has failed or was slow.
     pub(crate) fn is_clean(&self, epoch: u64) -> bool {
-        let bad = |tally: Option<Tally>| tally.is_some_and(|t| t.failures > 0 || t.slow > 0);
+        let bad = |tally: Option<WindowStats>| tally.is_some_and(|t| t.failures > 0 || t.slow > 0);
         self.run == 0 && !bad(self.calls()) && !bad(self.slow_calls()) && !bad(self.time(epoch))
     }
 
@@ -166,7 +166,7 @@ impl Windows {
         overdue: u64,
         epoch: u64,
     ) -> Option<(Cause, Figures)> {
-        let with = |tally: Option<Tally>| {
+        let with = |tally: Option<WindowStats>| {
             let tally = tally.unwrap_or_default();
             let slow = tally.slow.saturating_add(overdue);
             (slow, tally.calls.saturating_add(overdue))

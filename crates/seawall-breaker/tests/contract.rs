@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use seawall_breaker::{Breaker, BreakerConfig, BreakerLayer, Gate};
-use seawall_testkit::contract::{Mock, MockHandle, assert_law, fail_calls, laws};
+use seawall_testkit::contract::{Mock, MockHandle, assert_check, checks, fail_calls};
 use tower_layer::Layer;
 
 fn layer() -> BreakerLayer {
@@ -62,30 +62,34 @@ mod breaker {
 
     #[tokio::test(start_paused = true)]
     async fn refuses_in_call() {
-        assert_law(laws::refuses_in_call(subject, async |s: &mut _, m: &_| trip(s, m).await).await);
+        assert_check(
+            checks::refuses_in_call(subject, async |s: &mut _, m: &_| trip(s, m).await).await,
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn refuses_without_asking_the_inner_service() {
         let saturate = async |s: &mut _, m: &_| trip(s, m).await;
-        assert_law(laws::refuses_without_asking_the_inner_service(subject, saturate).await);
+        assert_check(checks::refuses_without_asking_the_inner_service(subject, saturate).await);
     }
 
     #[tokio::test(start_paused = true)]
     async fn parked_task_is_woken_by_the_gate() {
         let saturate = async |s: &mut _, m: &_| trip(s, m).await;
-        assert_law(laws::parked_task_is_woken_by_the_gate(two, saturate).await);
+        assert_check(checks::parked_task_is_woken_by_the_gate(two, saturate).await);
     }
 
     #[tokio::test(start_paused = true)]
     async fn clones_share() {
-        assert_law(laws::clones_share(subject, async |s: &mut _, m: &_| trip(s, m).await).await);
+        assert_check(
+            checks::clones_share(subject, async |s: &mut _, m: &_| trip(s, m).await).await,
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn two_services_of_one_layer_share() {
         let saturate = async |s: &mut _, m: &_| trip(s, m).await;
-        assert_law(laws::two_services_of_one_layer_share(two, saturate).await);
+        assert_check(checks::two_services_of_one_layer_share(two, saturate).await);
     }
 }
 
@@ -121,24 +125,26 @@ mod gate_and_breaker {
 
     #[tokio::test(start_paused = true)]
     async fn refuses_in_call() {
-        assert_law(laws::refuses_in_call(subject, async |s: &mut _, m: &_| trip(s, m).await).await);
+        assert_check(
+            checks::refuses_in_call(subject, async |s: &mut _, m: &_| trip(s, m).await).await,
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn refuses_without_asking_the_inner_service() {
         let saturate = async |s: &mut _, m: &_| trip(s, m).await;
-        assert_law(laws::refuses_without_asking_the_inner_service(subject, saturate).await);
+        assert_check(checks::refuses_without_asking_the_inner_service(subject, saturate).await);
     }
 
     #[tokio::test(start_paused = true)]
     async fn parked_task_is_woken_by_the_gate() {
         let saturate = async |s: &mut _, m: &_| trip(s, m).await;
-        assert_law(laws::parked_task_is_woken_by_the_gate(two, saturate).await);
+        assert_check(checks::parked_task_is_woken_by_the_gate(two, saturate).await);
     }
 
     #[tokio::test(start_paused = true)]
     async fn two_services_of_one_layer_share() {
         let saturate = async |s: &mut _, m: &_| trip(s, m).await;
-        assert_law(laws::two_services_of_one_layer_share(two, saturate).await);
+        assert_check(checks::two_services_of_one_layer_share(two, saturate).await);
     }
 }

@@ -25,11 +25,11 @@ fn handle(builder: seawall_breaker::BreakerConfigBuilder) -> BreakerHandle {
 #[tokio::test(start_paused = true)]
 async fn a_disabled_circuit_lets_all_pass_and_still_counts() {
     let s = subject(quick());
-    s.handle.disable();
+    s.handle.force_closed();
     s.times(20, Do::Fail).await;
     assert_eq!((s.handle.state(), s.sent()), (State::Disabled, 20));
     assert_eq!(s.handle.snapshot().counts.failures, 20);
-    s.handle.release();
+    s.handle.automatic();
     assert_eq!(s.handle.state(), State::Closed);
     s.times(1, Do::Fail).await;
     assert_eq!(s.handle.state(), State::Open, "the rules work again");
@@ -43,7 +43,7 @@ async fn a_forced_opening_holds_until_it_is_released_and_then_probes() {
     let refused = s.refusal().await;
     assert_eq!(refused.cause(), Some(CircuitCause::Operator));
     assert_eq!(refused.retry_after(), None);
-    s.handle.release();
+    s.handle.automatic();
     let probe = s.spawn(Do::Take(SECOND)).await;
     assert!(!s.passes(Do::Succeed).await, "one probe at a time");
     probe.await.expect("no panic").expect("answered");
@@ -156,12 +156,12 @@ async fn slow_calls_can_be_switched_on_while_calls_are_under_way() {
 #[tokio::test(start_paused = true)]
 async fn changes_can_be_waited_for() {
     let s = subject(quick());
-    let changed = s.handle.changed();
+    let changed = s.handle.state_change();
     s.times(1, Do::Fail).await;
-    // It happened between the call of `changed` and its first poll.
+    // It happened between the call of `state_change` and its first poll.
     let change = changed.await;
     assert_eq!((change.from, change.to), (State::Closed, State::Open));
-    let waiting = tokio::spawn(s.handle.changed());
+    let waiting = tokio::spawn(s.handle.state_change());
     tokio::task::yield_now().await;
     advance(10 * SECOND).await;
     assert!(
@@ -409,7 +409,7 @@ async fn extremes_of_every_setting_work() {
     advance(20 * 365 * 86_400 * SECOND).await;
     assert!(breaker.call(fetch(true)).await.is_err());
     breaker.force_open_for(most);
-    breaker.release();
+    breaker.automatic();
     assert!(breaker.call(fetch(true)).await.is_ok());
     breaker.reset();
     let shortest = Duration::from_nanos(1);

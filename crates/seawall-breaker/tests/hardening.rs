@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use seawall_breaker::{Abandoned, Cause, Rule, Sight, State};
+use seawall_breaker::{AbandonedPolicy, Cause, Rule, RuleContext, State};
 use seawall_core::{Error, Rejectable};
 use support::{Do, MS, SECOND, Said, settings, subject};
 use tokio::time::{Instant, advance};
@@ -61,7 +61,7 @@ impl Rule for Panics {
     fn name(&self) -> &'static str {
         "panics"
     }
-    fn trips(&self, _: &Sight, _: Instant) -> bool {
+    fn trips(&self, _: &RuleContext, _: Instant) -> bool {
         panic!("a rule")
     }
 }
@@ -71,7 +71,7 @@ async fn an_own_rule_that_panics_takes_no_answer_away_and_aborts_nothing() {
     let builder = settings()
         .slow_after(SECOND)
         .slow_rate(1.0, 100)
-        .abandoned(Abandoned::FailureAfter(SECOND))
+        .abandoned_policy(AbandonedPolicy::FailureAfter(SECOND))
         .rule(Panics);
     let s = subject(builder);
     let answer = s.send(Do::Fail).await;
@@ -147,7 +147,7 @@ async fn a_call_that_hangs_for_ever_stays_overdue_and_makes_no_other_one_so() {
 #[tokio::test(start_paused = true)]
 async fn a_reset_is_waited_for() {
     let s = subject(settings().consecutive_failures(5));
-    let mut changed = pin!(s.handle.changed());
+    let mut changed = pin!(s.handle.state_change());
     let mut cx = Context::from_waker(Waker::noop());
     assert!(changed.as_mut().poll(&mut cx).is_pending());
     s.handle.reset();

@@ -11,8 +11,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use seawall_breaker::{
-    BreakerConfig, BreakerLayer, Breakers, Cause, KeyHandle, KeyTicket, PerKey, PerKeyFuture,
-    PerKeyLayer, State, WhileProbing,
+    BreakerConfig, BreakerLayer, BreakerRegistry, Cause, CircuitHandle, CircuitPermit,
+    HalfOpenPolicy, KeyedBreaker, KeyedBreakerFuture, KeyedBreakerLayer, State,
 };
 use seawall_core::{
     Classify, Command, Complete, CompleteOnResponse, Error, ErrorIsFailure, Outcome, Reason,
@@ -20,7 +20,7 @@ use seawall_core::{
 };
 use seawall_testkit::alloc;
 use seawall_testkit::contract::{
-    BoxError, Mock, MockError, MockHandle, Probe, assert_law, fail_calls, laws, mock,
+    BoxError, Mock, MockError, MockHandle, Probe, assert_check, checks, fail_calls, mock,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use tower_layer::Layer;
@@ -42,13 +42,13 @@ fn hundreds(request: &u32) -> Cow<'_, u32> {
 }
 
 type Extract = fn(&u32) -> Cow<'_, u32>;
-type Subject = PerKey<Mock, u32, Extract>;
+type Subject = KeyedBreaker<Mock, u32, Extract>;
 
-fn layer(failures: u32) -> PerKeyLayer<u32, Extract> {
+fn layer(failures: u32) -> KeyedBreakerLayer<u32, Extract> {
     BreakerLayer::per_key("keyed", in_a_row(failures), hundreds as Extract)
 }
 
-fn subject(failures: u32) -> (Subject, Breakers<u32>, MockHandle) {
+fn subject(failures: u32) -> (Subject, BreakerRegistry<u32>, MockHandle) {
     let layer = layer(failures);
     let (inner, mock) = mock();
     mock.answer_at_once();
@@ -141,7 +141,7 @@ async fn a_circuit_under_manual_control_is_never_evicted() {
     let (mut service, keys, _mock) = subject(1);
     keys.set_max_keys(1);
     keys.circuit(&1).force_open();
-    keys.circuit(&2).disable();
+    keys.circuit(&2).force_closed();
     for key in 10..100 {
         send(&mut service, 100 * key).await.expect("closed");
     }
@@ -205,7 +205,7 @@ fn a_hundred_thousand_keys_take_at_most_768_bytes_each() {
         .failure_rate(0.5, 100)
         .build()
         .expect("valid");
-    let keys: Breakers<u64> = Breakers::new("memory", config);
+    let keys: BreakerRegistry<u64> = BreakerRegistry::new("memory", config);
     keys.set_max_keys(KEYS);
     let took = allocation_counter::measure(|| {
         for key in 0..KEYS as u64 {
@@ -313,12 +313,12 @@ async fn a_result_from_before_a_transition_does_not_vote() {
     );
 }
 
-fn waits(at_most: Duration) -> (Subject, Breakers<u32>, MockHandle) {
+fn waits(at_most: Duration) -> (Subject, BreakerRegistry<u32>, MockHandle) {
     let config = BreakerConfig::builder()
         .consecutive_failures(1)
         .successes_to_close(1)
         .open_for(10 * SECOND)
-        .while_probing(WhileProbing::Wait { at_most })
+        .half_open_policy(HalfOpenPolicy::Wait { at_most })
         .build()
         .expect("valid");
     let layer = BreakerLayer::per_key("waiting", config, hundreds as Extract);
@@ -411,7 +411,7 @@ async fn other_settings_reach_circuits_that_are_there_and_those_to_come() {
     assert_eq!(keys.circuit(&2).state(), State::Open);
 }
 
-thread_local!(static MEDDLE: Cell<Option<Breakers<Meddler>>> = const { Cell::new(None) });
+thread_local!(static MEDDLE: Cell<Option<BreakerRegistry<Meddler>>> = const { Cell::new(None) });
 
 /// A key that changes the settings when it is copied, which is when its circuit has been made and
 /// is not in the map yet.
@@ -429,7 +429,7 @@ impl Clone for Meddler {
 
 #[test]
 fn a_circuit_that_is_made_while_settings_change_has_the_new_ones() {
-    let keys: Breakers<Meddler> = Breakers::new("meddler", in_a_row(1));
+    let keys: BreakerRegistry<Meddler> = BreakerRegistry::new("meddler", in_a_row(1));
     MEDDLE.set(Some(keys.clone()));
     let made = keys.circuit(&Meddler);
     assert_eq!(made.config().consecutive_failures(), Some(7));
@@ -437,15 +437,15 @@ fn a_circuit_that_is_made_while_settings_change_has_the_new_ones() {
 
 #[tokio::test(start_paused = true)]
 async fn the_handle_of_a_key_controls_and_calls_as_that_of_a_breaker() {
-    let breakers: Breakers = Breakers::new("control", in_a_row(1));
+    let breakers: BreakerRegistry = BreakerRegistry::new("control", in_a_row(1));
     let data = breakers.circuit("data");
-    let changed = data.changed();
+    let changed = data.state_change();
     data.force_open_for(SECOND);
     assert_eq!(changed.await.to, State::ForcedOpen);
     let refused = data.try_admit().expect_err("forced open");
     assert_eq!(refused.retry_after(), Some(SECOND));
     assert!(data.explain().to_string().starts_with("forced_open"));
-    data.release();
+    data.automatic();
     assert_eq!(data.state(), State::HalfOpen);
     let ticket = data.admit().await.expect("a probe");
     assert!(ticket.is_probe());
@@ -456,7 +456,7 @@ async fn the_handle_of_a_key_controls_and_calls_as_that_of_a_breaker() {
         _ => Outcome::Ignored,
     };
     assert_eq!(
-        data.call_judged(judge, async { Err(()) }).await,
+        data.call_with(judge, async { Err(()) }).await,
         Err(Error::Inner(()))
     );
     assert_eq!(
@@ -466,7 +466,7 @@ async fn the_handle_of_a_key_controls_and_calls_as_that_of_a_breaker() {
     let fails = data.wrap(|n: u32| async move { Err::<(), _>(n) });
     assert_eq!(fails(3).await, Err(Error::Inner(3)));
     assert_eq!(data.state(), State::Open);
-    data.disable();
+    data.force_closed();
     assert_eq!(fails(4).await, Err(Error::Inner(4)));
     assert_eq!(data.config(), breakers.config());
 }
@@ -557,7 +557,8 @@ impl Hasher for Nothing {
 #[tokio::test(start_paused = true)]
 async fn keys_of_the_same_hash_have_circuits_of_their_own() {
     let hasher = BuildHasherDefault::<Nothing>::default();
-    let keys: Breakers<u32, _> = Breakers::with_hasher("colliding", in_a_row(1), hasher);
+    let keys: BreakerRegistry<u32, _> =
+        BreakerRegistry::with_hasher("colliding", in_a_row(1), hasher);
     let (inner, mock) = mock();
     mock.answer_at_once();
     let mut service = keys.layer(hundreds as Extract).layer(inner);
@@ -630,7 +631,7 @@ async fn the_registry_sees_sums_over_all_keys() {
 
 #[tokio::test(start_paused = true)]
 async fn a_named_breaker_guards_any_future() {
-    let breakers: Breakers = Breakers::new("jobs", in_a_row(1));
+    let breakers: BreakerRegistry = BreakerRegistry::new("jobs", in_a_row(1));
     let failed = breakers.call("data", async { Err::<(), _>("down") }).await;
     assert_eq!(failed, Err(Error::Inner("down")));
     let refused = breakers.call("data", async { Ok::<_, &str>(1) }).await;
@@ -695,12 +696,12 @@ fn threads_that_share_keys_lose_no_call() {
 
 #[test]
 fn auto_traits_depend_on_the_parts_alone() {
-    assert_impl_all!(Breakers: Clone, Send, Sync, Unpin, std::fmt::Debug);
-    assert_impl_all!(KeyHandle: Clone, Send, Sync, Unpin, std::fmt::Debug);
-    assert_impl_all!(KeyTicket<str>: Send, Sync, Unpin);
-    assert_impl_all!(PerKey<Len, str, fn(&u32) -> Cow<'_, str>>: Clone, Send, Sync, Unpin);
-    assert_not_impl_any!(PerKey<Rc<()>, str, fn(&u32) -> Cow<'_, str>>: Send);
-    type Answer<S> = PerKeyFuture<S, &'static str, str, ErrorIsFailure, CompleteOnResponse>;
+    assert_impl_all!(BreakerRegistry: Clone, Send, Sync, Unpin, std::fmt::Debug);
+    assert_impl_all!(CircuitHandle: Clone, Send, Sync, Unpin, std::fmt::Debug);
+    assert_impl_all!(CircuitPermit<str>: Send, Sync, Unpin);
+    assert_impl_all!(KeyedBreaker<Len, str, fn(&u32) -> Cow<'_, str>>: Clone, Send, Sync, Unpin);
+    assert_not_impl_any!(KeyedBreaker<Rc<()>, str, fn(&u32) -> Cow<'_, str>>: Send);
+    type Answer<S> = KeyedBreakerFuture<S, &'static str, str, ErrorIsFailure, CompleteOnResponse>;
     assert_impl_all!(Answer<Len>: Send, Sync, Unpin);
     assert_not_impl_any!(Answer<Local>: Send);
 }
@@ -735,7 +736,7 @@ fn a_service_that_stays_on_its_thread_can_be_guarded() {
 mod contract {
     use super::*;
 
-    fn one_for_all() -> PerKeyLayer<u32, Extract> {
+    fn one_for_all() -> KeyedBreakerLayer<u32, Extract> {
         BreakerLayer::per_key("contract", in_a_row(5), (|_| Cow::Owned(1)) as Extract)
     }
 
@@ -773,17 +774,21 @@ mod contract {
 
     #[tokio::test(start_paused = true)]
     async fn refuses_in_call() {
-        assert_law(laws::refuses_in_call(subject, async |s: &mut _, m: &_| trip(s, m).await).await);
+        assert_check(
+            checks::refuses_in_call(subject, async |s: &mut _, m: &_| trip(s, m).await).await,
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn clones_share() {
-        assert_law(laws::clones_share(subject, async |s: &mut _, m: &_| trip(s, m).await).await);
+        assert_check(
+            checks::clones_share(subject, async |s: &mut _, m: &_| trip(s, m).await).await,
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn two_services_of_one_layer_share() {
         let saturate = async |s: &mut _, m: &_| trip(s, m).await;
-        assert_law(laws::two_services_of_one_layer_share(two, saturate).await);
+        assert_check(checks::two_services_of_one_layer_share(two, saturate).await);
     }
 }

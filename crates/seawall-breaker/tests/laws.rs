@@ -367,7 +367,7 @@ async fn commands_hold_until_reset_and_wake_who_waits() {
     tokio::time::advance(3600 * SECOND).await;
     assert_eq!(s.refusal().await.retry_after(), None);
 
-    s.handle.disable();
+    s.handle.force_closed();
     s.outcomes("xxxxxx").await;
     assert_eq!(s.handle.state(), State::Disabled);
     s.handle.reset();

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use seawall_breaker::{Abandoned, Cause, State, WhileProbing};
+use seawall_breaker::{AbandonedPolicy, Cause, HalfOpenPolicy, State};
 use seawall_core::{CircuitCause, Reason, Rejectable};
 use support::{Do, MS, SECOND, Subject, settings, subject};
 use tokio::time::{Instant, advance, timeout};
@@ -293,7 +293,7 @@ async fn with_a_gate_the_share_of_the_ramp_is_dealt_once() {
 #[tokio::test(start_paused = true)]
 async fn calls_may_wait_for_the_verdict_of_the_probes() {
     let rules = || {
-        quick().while_probing(WhileProbing::Wait {
+        quick().half_open_policy(HalfOpenPolicy::Wait {
             at_most: 30 * SECOND,
         })
     };
@@ -330,7 +330,7 @@ async fn nobody_waits_longer_for_probes_than_was_said() {
     let s = subject(
         quick()
             .probe_timeout(60 * SECOND)
-            .while_probing(WhileProbing::Wait {
+            .half_open_policy(HalfOpenPolicy::Wait {
                 at_most: 3 * SECOND,
             }),
     );
@@ -348,7 +348,7 @@ async fn those_who_wait_take_over_from_a_probe_that_hangs_or_is_given_up() {
     let s = subject(
         quick()
             .probe_timeout(5 * SECOND)
-            .while_probing(WhileProbing::Wait {
+            .half_open_policy(HalfOpenPolicy::Wait {
                 at_most: 60 * SECOND,
             }),
     );
@@ -386,15 +386,18 @@ async fn abandoned_calls_say_nothing_unless_they_are_older_than_was_said() {
     };
     let rules = || settings().consecutive_failures(3);
     assert_eq!(give_up(rules(), SECOND).await, (State::Closed, 3, 0));
-    let strict = || rules().abandoned(Abandoned::FailureAfter(SECOND));
+    let strict = || rules().abandoned_policy(AbandonedPolicy::FailureAfter(SECOND));
     assert_eq!(give_up(strict(), 999 * MS).await, (State::Closed, 3, 0));
-    let (state, abandoned, failures) = give_up(strict(), SECOND).await;
-    assert_eq!((state, abandoned + failures >= 3), (State::Open, true));
+    let (state, abandoned_policy, failures) = give_up(strict(), SECOND).await;
+    assert_eq!(
+        (state, abandoned_policy + failures >= 3),
+        (State::Open, true)
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_abandoned_probe_that_was_old_enough_fails() {
-    let s = subject(quick().abandoned(Abandoned::FailureAfter(SECOND)));
+    let s = subject(quick().abandoned_policy(AbandonedPolicy::FailureAfter(SECOND)));
     s.times(1, Do::Fail).await;
     advance(10 * SECOND).await;
     assert!(timeout(2 * SECOND, s.send(Do::Hang)).await.is_err());

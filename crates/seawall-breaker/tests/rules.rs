@@ -5,7 +5,7 @@ mod support;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use seawall_breaker::{Cause, Rule, Sight, State};
+use seawall_breaker::{Cause, Rule, RuleContext, State};
 use seawall_core::{CircuitCause, Scope};
 use support::{Do, MS, SECOND, settings, subject};
 use tokio::time::{Instant, advance};
@@ -433,7 +433,7 @@ impl Rule for Burst {
         "burst"
     }
 
-    fn trips(&self, sight: &Sight, now: Instant) -> bool {
+    fn trips(&self, sight: &RuleContext, now: Instant) -> bool {
         assert!(sight.failures_in_a_row >= 1);
         let mut seen = self.seen.lock().expect("no panic");
         seen.push(now);
@@ -465,7 +465,7 @@ impl Rule for Panics {
         "panics"
     }
 
-    fn trips(&self, sight: &Sight, _: Instant) -> bool {
+    fn trips(&self, sight: &RuleContext, _: Instant) -> bool {
         assert!(sight.failures_in_a_row != 2, "on purpose");
         false
     }

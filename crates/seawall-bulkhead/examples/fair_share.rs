@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use seawall_bulkhead::{
-    BulkheadConfig, BulkheadLayer, PartitionConfig, PartitionedBulkheadLayer, Share,
+    BulkheadConfig, BulkheadLayer, PartitionConfig, PartitionShare, PartitionedBulkheadLayer,
 };
 use seawall_core::{Error, InvalidConfig, PartitionKey, Reason, Rejectable, Rejection};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -56,17 +56,17 @@ async fn main() -> Result<(), InvalidConfig> {
     let plain = BulkheadConfig::builder()
         .max_concurrent(PLACES)
         .max_waiting(200)
-        .acquire_timeout(Duration::from_secs(1))
+        .max_wait(Duration::from_secs(1))
         .build()?;
     report(
         "plain: one line of 200 for all",
         &run(BulkheadLayer::new("plain", plain)).await,
     );
 
-    let fair = |share: Share| {
+    let fair = |share: PartitionShare| {
         let config = PartitionConfig::builder()
             .max_concurrent(PLACES)
-            .acquire_timeout(Duration::from_secs(1))
+            .max_wait(Duration::from_secs(1))
             .default_share(share.max_waiting(20))
             .build()?;
         let layer = PartitionedBulkheadLayer::new("fair", config);
@@ -74,11 +74,11 @@ async fn main() -> Result<(), InvalidConfig> {
     };
     report(
         "partitions: a line of 20 for each, all places are lent",
-        &run(fair(Share::new())?).await,
+        &run(fair(PartitionShare::new())?).await,
     );
     report(
         "partitions: as before, and nobody has more than 12 of the 20",
-        &run(fair(Share::new().max(12))?).await,
+        &run(fair(PartitionShare::new().max(12))?).await,
     );
     Ok(())
 }

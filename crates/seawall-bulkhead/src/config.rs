@@ -13,7 +13,7 @@ use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration};
 /// let config = BulkheadConfig::builder()
 ///     .max_concurrent(10)
 ///     .max_waiting(20)
-///     .acquire_timeout(Duration::from_secs(2))
+///     .max_wait(Duration::from_secs(2))
 ///     .build()?;
 /// assert_eq!(config.max_concurrent().get(), 10);
 ///
@@ -28,10 +28,10 @@ use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration};
 pub struct BulkheadConfig {
     max_concurrent: NonZeroCount,
     max_waiting: u32,
-    acquire_timeout: NonZeroDuration,
-    ageing: NonZeroDuration,
-    lifo_above: Option<u32>,
-    shed: bool,
+    max_wait: NonZeroDuration,
+    priority_aging: NonZeroDuration,
+    lifo_threshold: Option<u32>,
+    reject_doomed: bool,
     shadow: bool,
 }
 
@@ -52,24 +52,24 @@ impl BulkheadConfig {
     }
 
     /// How long a call waits for a place before it is refused.
-    pub const fn acquire_timeout(&self) -> NonZeroDuration {
-        self.acquire_timeout
+    pub const fn max_wait(&self) -> NonZeroDuration {
+        self.max_wait
     }
 
     /// How much longer a call of low priority waits at most than one of normal priority that came
     /// at the same time.
-    pub const fn ageing(&self) -> NonZeroDuration {
-        self.ageing
+    pub const fn priority_aging(&self) -> NonZeroDuration {
+        self.priority_aging
     }
 
     /// With more than how many in line the newest goes first; `None` when it never does.
-    pub const fn lifo_above(&self) -> Option<u32> {
-        self.lifo_above
+    pub const fn lifo_threshold(&self) -> Option<u32> {
+        self.lifo_threshold
     }
 
     /// Whether a call is refused at once when its deadline will pass before its turn comes.
-    pub const fn shed(&self) -> bool {
-        self.shed
+    pub const fn reject_doomed(&self) -> bool {
+        self.reject_doomed
     }
 
     /// Whether the layer only watches.
@@ -83,17 +83,14 @@ impl BulkheadConfig {
     }
 
     pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
-        let lifo = self.lifo_above.map(|waiting| waiting.to_string());
+        let lifo = self.lifo_threshold.map(|waiting| waiting.to_string());
         vec![
             ("max_concurrent", self.max_concurrent.get().to_string()),
             ("max_waiting", self.max_waiting.to_string()),
-            (
-                "acquire_timeout",
-                format!("{:?}", self.acquire_timeout.get()),
-            ),
-            ("ageing", format!("{:?}", self.ageing.get())),
+            ("acquire_timeout", format!("{:?}", self.max_wait.get())),
+            ("ageing", format!("{:?}", self.priority_aging.get())),
             ("lifo_above", lifo.unwrap_or_else(|| "never".into())),
-            ("shed", self.shed.to_string()),
+            ("shed", self.reject_doomed.to_string()),
             ("shadow", self.shadow.to_string()),
         ]
     }
@@ -110,10 +107,10 @@ impl Default for BulkheadConfig {
         Self {
             max_concurrent: NonZeroCount::new(fallback.max_concurrent).unwrap_or(NonZeroCount::ONE),
             max_waiting: fallback.max_waiting,
-            acquire_timeout: DEFAULT_TIMEOUT,
-            ageing: DEFAULT_AGEING,
-            lifo_above: fallback.lifo_above,
-            shed: fallback.shed,
+            max_wait: DEFAULT_TIMEOUT,
+            priority_aging: DEFAULT_AGEING,
+            lifo_threshold: fallback.lifo_threshold,
+            reject_doomed: fallback.reject_doomed,
             shadow: fallback.shadow,
         }
     }
@@ -125,7 +122,7 @@ const DEFAULT_TIMEOUT: NonZeroDuration = match NonZeroDuration::from_secs(30) {
 };
 
 const DEFAULT_AGEING: NonZeroDuration = match NonZeroDuration::from_secs(5) {
-    Some(ageing) => ageing,
+    Some(priority_aging) => priority_aging,
     None => unreachable!(),
 };
 
@@ -134,10 +131,10 @@ const DEFAULT_AGEING: NonZeroDuration = match NonZeroDuration::from_secs(5) {
 pub struct BulkheadConfigBuilder {
     max_concurrent: u32,
     max_waiting: u32,
-    acquire_timeout: Duration,
-    ageing: Duration,
-    lifo_above: Option<u32>,
-    shed: bool,
+    max_wait: Duration,
+    priority_aging: Duration,
+    lifo_threshold: Option<u32>,
+    reject_doomed: bool,
     shadow: bool,
 }
 
@@ -146,10 +143,10 @@ impl Default for BulkheadConfigBuilder {
         Self {
             max_concurrent: 50,
             max_waiting: 0,
-            acquire_timeout: DEFAULT_TIMEOUT.get(),
-            ageing: DEFAULT_AGEING.get(),
-            lifo_above: None,
-            shed: true,
+            max_wait: DEFAULT_TIMEOUT.get(),
+            priority_aging: DEFAULT_AGEING.get(),
+            lifo_threshold: None,
+            reject_doomed: true,
             shadow: false,
         }
     }
@@ -175,8 +172,8 @@ impl BulkheadConfigBuilder {
     /// A call whose own [deadline](seawall_core::RequestMeta) is earlier waits until that. Of no effect
     /// while nobody may wait. Default: 30 seconds.
     #[must_use]
-    pub const fn acquire_timeout(mut self, timeout: Duration) -> Self {
-        self.acquire_timeout = timeout;
+    pub const fn max_wait(mut self, timeout: Duration) -> Self {
+        self.max_wait = timeout;
         self
     }
 
@@ -185,8 +182,8 @@ impl BulkheadConfigBuilder {
     /// [high](seawall_core::Priority::HIGH); longer than zero. Who waits is passed by those of one
     /// step more only if they came less than that after it, so nobody starves. Default: 5 seconds.
     #[must_use]
-    pub const fn ageing(mut self, per_step: Duration) -> Self {
-        self.ageing = per_step;
+    pub const fn priority_aging(mut self, per_step: Duration) -> Self {
+        self.priority_aging = per_step;
         self
     }
 
@@ -198,8 +195,8 @@ impl BulkheadConfigBuilder {
     /// time, and the oldest, who are lost anyway, wait out their patience. Once the line is that
     /// short again, those who come go to its end; who came meanwhile keeps the place it got.
     #[must_use]
-    pub const fn lifo_above(mut self, waiting: u32) -> Self {
-        self.lifo_above = Some(waiting);
+    pub const fn lifo_threshold(mut self, waiting: u32) -> Self {
+        self.lifo_threshold = Some(waiting);
         self
     }
 
@@ -208,8 +205,8 @@ impl BulkheadConfigBuilder {
     /// line has moved of late. Default: yes. Of no effect on calls without a deadline, and while
     /// the line has not moved often enough to tell.
     #[must_use]
-    pub const fn shed(mut self, on: bool) -> Self {
-        self.shed = on;
+    pub const fn reject_doomed(mut self, on: bool) -> Self {
+        self.reject_doomed = on;
         self
     }
 
@@ -226,17 +223,18 @@ impl BulkheadConfigBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when `max_concurrent` is 0, or `acquire_timeout` or `ageing` is zero.
+    /// [`InvalidConfig`] when `max_concurrent` is 0, or `max_wait` or `priority_aging` is zero.
     pub fn build(self) -> Result<BulkheadConfig, InvalidConfig> {
         Ok(BulkheadConfig {
             max_concurrent: NonZeroCount::new(self.max_concurrent)
                 .map_err(|e| e.in_field("max_concurrent"))?,
             max_waiting: self.max_waiting,
-            acquire_timeout: NonZeroDuration::new(self.acquire_timeout)
+            max_wait: NonZeroDuration::new(self.max_wait)
                 .map_err(|e| e.in_field("acquire_timeout"))?,
-            ageing: NonZeroDuration::new(self.ageing).map_err(|e| e.in_field("ageing"))?,
-            lifo_above: self.lifo_above,
-            shed: self.shed,
+            priority_aging: NonZeroDuration::new(self.priority_aging)
+                .map_err(|e| e.in_field("ageing"))?,
+            lifo_threshold: self.lifo_threshold,
+            reject_doomed: self.reject_doomed,
             shadow: self.shadow,
         })
     }

@@ -26,7 +26,7 @@ use crate::{BulkheadConfig, BulkheadCounts};
 ///
 /// let handle = BulkheadLayer::new("orders", BulkheadConfig::default()).handle();
 /// // The upstream is weak today: 10 at once instead of 50. Calls under way go on.
-/// handle.resize(10)?;
+/// handle.set_limit(10)?;
 /// assert_eq!(handle.snapshot().limit, 10);
 ///
 /// handle.pause();
@@ -104,24 +104,24 @@ impl BulkheadHandle {
 
     /// Forgets [the most that were in flight at once](BulkheadSnapshot::peak_in_flight): from now
     /// on it is counted anew.
-    pub fn forget_peak(&self) {
-        self.places().forget_peak();
+    pub fn reset_peak(&self) {
+        self.places().reset_peak();
     }
 
     /// Changes the number of places, and nothing else. New places go to those in line. A lower
     /// number waits for nobody and stops nobody: calls under way go on, and until enough of them
-    /// have ended, none is let in. A [`Tuner`](crate::Tuner) goes on from there.
+    /// have ended, none is let in. A [`LimitAlgorithm`](crate::LimitAlgorithm) goes on from there.
     ///
     /// # Errors
     ///
     /// [`InvalidConfig`] when `max_concurrent` is 0; to let nobody in, [pause](Self::pause).
-    pub fn resize(&self, max_concurrent: u32) -> Result<(), InvalidConfig> {
+    pub fn set_limit(&self, max_concurrent: u32) -> Result<(), InvalidConfig> {
         let places = NonZeroCount::new(max_concurrent).map_err(|e| e.in_field("max_concurrent"))?;
-        self.places().resize(places.get());
+        self.places().set_limit(places.get());
         Ok(())
     }
 
-    /// Changes the settings. For the number of places, see [`resize`](Self::resize). Calls in line
+    /// Changes the settings. For the number of places, see [`set_limit`](Self::set_limit). Calls in line
     /// stay there, with the rank and the patience that they have; the rules of the line hold for
     /// those who come.
     pub fn configure(&self, config: BulkheadConfig) {
@@ -159,8 +159,8 @@ impl BulkheadHandle {
     /// handle.drained().await;
     /// # }
     /// ```
-    pub fn drained(&self) -> Drained {
-        Drained {
+    pub fn drained(&self) -> DrainFuture {
+        DrainFuture {
             shared: self.shared.clone(),
             id: None,
         }
@@ -284,11 +284,11 @@ pub struct BulkheadSnapshot {
     /// How many calls wait, be it for a place or for their own service.
     pub waiting: usize,
     /// The most that were in flight at once, since the layer was made or the last
-    /// [`forget_peak`](BulkheadHandle::forget_peak).
+    /// [`reset_peak`](BulkheadHandle::reset_peak).
     pub peak_in_flight: u32,
     /// Which share of the places is taken; above 1 while more are taken than there are.
     pub utilization: f64,
-    /// For how long a place is held, on average: of late, if a [`Tuner`](crate::Tuner) has it
+    /// For how long a place is held, on average: of late, if a [`LimitAlgorithm`](crate::LimitAlgorithm) has it
     /// measured; by the pace of the line, while that moves; unknown otherwise.
     pub mean_hold: Option<Duration>,
     /// Whether the layer only watches.
@@ -299,12 +299,12 @@ pub struct BulkheadSnapshot {
 
 /// Waits until a bulkhead is empty; see [`BulkheadHandle::drained`]. It can be dropped at any time.
 #[must_use = "futures do nothing unless polled"]
-pub struct Drained {
+pub struct DrainFuture {
     shared: Shared<Common, Stripe>,
     id: Option<u64>,
 }
 
-impl Future for Drained {
+impl Future for DrainFuture {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -318,7 +318,7 @@ impl Future for Drained {
     }
 }
 
-impl Drop for Drained {
+impl Drop for DrainFuture {
     fn drop(&mut self) {
         if self.id.is_some() {
             self.shared.common().places.unwatch(self.id);
@@ -326,7 +326,7 @@ impl Drop for Drained {
     }
 }
 
-impl fmt::Debug for Drained {
+impl fmt::Debug for DrainFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Drained")
             .field("name", &self.shared.common().observer.name())

@@ -10,7 +10,9 @@ use crate::observe::{Common, Stripe};
 use crate::scaling::Scaler;
 use crate::service::Hooks;
 use crate::tune::Tuning;
-use crate::{Bulkhead, BulkheadConfig, BulkheadHandle, ReservingBulkheadLayer, Scaling, Tuner};
+use crate::{
+    Bulkhead, BulkheadConfig, BulkheadHandle, LimitAlgorithm, ReservingBulkheadLayer, Scaling,
+};
 
 /// Limits how many calls run at once; see the [crate](crate).
 ///
@@ -78,7 +80,7 @@ impl<H, D, C> BulkheadLayer<H, D, C> {
         }
     }
 
-    /// Says what an answer means, for the counters and for a [`Tuner`]. Cloned once per call.
+    /// Says what an answer means, for the counters and for a [`LimitAlgorithm`]. Cloned once per call.
     #[must_use]
     pub fn classify<C2>(self, classify: C2) -> BulkheadLayer<H, D, C2> {
         BulkheadLayer {
@@ -93,19 +95,19 @@ impl<H, D, C> BulkheadLayer<H, D, C> {
     /// two readings of the clock. Of effect on services that are made after it, and once: the first
     /// tuner of a layer and its clones stays.
     #[must_use]
-    pub fn tuned(self, tuner: impl Tuner + 'static) -> Self {
+    pub fn limit_algorithm(self, tuner: impl LimitAlgorithm + 'static) -> Self {
         self.tuned_from(tuner, |limit| limit)
     }
 
     /// With a number of places to begin with, if this is the tuner that stays: the first.
     pub(crate) fn tuned_from(
         self,
-        tuner: impl Tuner + 'static,
+        tuner: impl LimitAlgorithm + 'static,
         initial: impl FnOnce(u32) -> u32,
     ) -> Self {
         let common = self.shared.common();
         if common.tuning.set(Tuning::new(tuner)).is_ok() {
-            common.places.resize(initial(common.places.limit()));
+            common.places.set_limit(initial(common.places.limit()));
         }
         self
     }

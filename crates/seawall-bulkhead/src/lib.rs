@@ -43,7 +43,7 @@
 //!     |                                ^                                                |
 //!     |  none free                     | readiness first, the place last        calls the first
 //!     +--------------> in line --------+ <---------------------------------------- in line
-//!     |                   | acquire_timeout, deadline
+//!     |                   | max_wait, deadline
 //!     |  line full        v
 //!     +-------------> refused
 //! ```
@@ -54,7 +54,7 @@
 //! A waiting call has a clone of the inner service. When its turn comes, it polls that clone
 //! ready, *then* takes the place, and calls in the same poll: no place is held by a call that
 //! cannot go. One whose clone is not ready stands aside and keeps its rank, and the next one may
-//! go. At the end of its `acquire_timeout`, a call takes a place that is free, whatever its rank,
+//! go. At the end of its `max_wait`, a call takes a place that is free, whatever its rank,
 //! or is refused.
 //!
 //! Services made from one layer, its clones and theirs share the places. To give two upstreams
@@ -67,18 +67,18 @@
 //! matters and until when its answer is of use.
 //!
 //! * A higher priority goes first, and within one, the first to come. Waiting makes up for
-//!   priority: 64 steps of it are worth the [`ageing`](BulkheadConfigBuilder::ageing), so nobody
+//!   priority: 64 steps of it are worth the [`priority_aging`](BulkheadConfigBuilder::priority_aging), so nobody
 //!   starves.
-//! * While more wait than [`lifo_above`](BulkheadConfigBuilder::lifo_above), the newest goes first:
+//! * While more wait than [`lifo_threshold`](BulkheadConfigBuilder::lifo_threshold), the newest goes first:
 //!   in a line that is too long for everybody, some are served in time.
-//! * Patience is the smaller of the `acquire_timeout` and the deadline. Who has none left is refused
+//! * Patience is the smaller of the `max_wait` and the deadline. Who has none left is refused
 //!   with [`QueueTimeout`](seawall_core::Reason::QueueTimeout) in the first case and with
 //!   [`DeadlineExceeded`](seawall_core::Reason::DeadlineExceeded) in the second; so is, at once, a
 //!   call that comes after its deadline, and takes no place even if there is one.
 //! * A call whose deadline will pass before its turn is refused at once. The forecast is its position
 //!   times the mean time between two places that were given back while the line stood; until each
 //!   place was given back once in that time, there is none, and the call waits. See
-//!   [`shed`](BulkheadConfigBuilder::shed).
+//!   [`reject_doomed`](BulkheadConfigBuilder::reject_doomed).
 //!
 //! # Live
 //!
@@ -87,7 +87,7 @@
 //! in), drains (refuses who comes, serves who waits, [tells](BulkheadHandle::drained) when it is
 //! empty), and makes the layer one that only [watches](BulkheadConfigBuilder::shadow). A
 //! [`Scaling`] follows the use of the places between two bounds, and an [`Adaptive`] limit the
-//! latency and the drops of the upstream; a [`Tuner`] of your own does what you want. These measure
+//! latency and the drops of the upstream; a [`LimitAlgorithm`] of your own does what you want. These measure
 //! every call, at two clock readings each; nothing else does.
 //!
 //! # Which bulkhead
@@ -124,10 +124,10 @@
 //!
 //! A future that is dropped gives back its place or its place in the line, whether it was polled
 //! or not, and counts as abandoned; the next in line is called. A call joins the line at the
-//! first poll of its future, and its `acquire_timeout` starts then: a future that nobody polls
+//! first poll of its future, and its `max_wait` starts then: a future that nobody polls
 //! holds nobody up. One that is polled, then kept and polled no more, keeps its place in the line
 //! until it is dropped, and those behind it get a free place only when their own
-//! `acquire_timeout` ends: drive it or drop it. A future that has answered holds nothing.
+//! `max_wait` ends: drive it or drop it. A future that has answered holds nothing.
 //!
 //! # Ordering
 //!
@@ -174,19 +174,20 @@ mod wait;
 mod word;
 
 pub use adaptive::{
-    Adaptive, AdaptiveBuilder, AdaptiveLimit, Aimd, Algorithm, Gradient, Knee, Seen, Vegas,
+    Adaptive, AdaptiveBuilder, AdaptiveLimit, Aimd, Algorithm, Gradient, Knee, SampleKind, Vegas,
 };
 pub use config::{BulkheadConfig, BulkheadConfigBuilder};
 pub use future::ResponseFuture;
-pub use handle::{BulkheadHandle, BulkheadSnapshot, Drained};
+pub use handle::{BulkheadHandle, BulkheadSnapshot, DrainFuture};
 pub use layer::BulkheadLayer;
 pub use observe::BulkheadCounts;
 pub use partitions::{
-    KeyOf, KeySnapshot, PartitionConfig, PartitionConfigBuilder, PartitionHandle, PartitionPermit,
-    PartitionSnapshot, PartitionedBulkhead, PartitionedBulkheadLayer, PartitionedFuture, Share,
+    KeyFn, KeySnapshot, PartitionConfig, PartitionConfigBuilder, PartitionHandle, PartitionPermit,
+    PartitionShare, PartitionSnapshot, PartitionedBulkhead, PartitionedBulkheadLayer,
+    PartitionedFuture,
 };
 pub use permit::Permit;
 pub use reserve::{ReservingBulkhead, ReservingBulkheadLayer};
 pub use scaling::{Scaling, ScalingBuilder};
 pub use service::Bulkhead;
-pub use tune::{CallEnd, Tuner};
+pub use tune::{CallSample, LimitAlgorithm};

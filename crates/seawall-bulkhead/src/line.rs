@@ -16,8 +16,8 @@ pub(crate) struct Rules {
     pub(crate) patience_ns: u64,
     /// What one step of priority is worth, in nanoseconds of waiting.
     pub(crate) step_ns: u64,
-    pub(crate) lifo_above: Option<u32>,
-    pub(crate) shed: bool,
+    pub(crate) lifo_threshold: Option<u32>,
+    pub(crate) reject_doomed: bool,
 }
 
 /// How many are in line of each priority, in groups of 16: a forecast counts those who go before.
@@ -104,7 +104,7 @@ impl Line {
             return Err(Turned::Away(Reason::BulkheadFull));
         }
         // An empty line moves at no pace: what is known is of another time.
-        if !self.rules.shed || wish.deadline_ns == u64::MAX || self.is_empty() {
+        if !self.rules.reject_doomed || wish.deadline_ns == u64::MAX || self.is_empty() {
             return Ok(());
         }
         let wait = self.pace.forecast(self.position(wish), self.limit);
@@ -124,7 +124,7 @@ impl Line {
     }
 
     fn is_overloaded(&self) -> bool {
-        let above = self.rules.lifo_above;
+        let above = self.rules.lifo_threshold;
         above.is_some_and(|above| self.queue.len() > above as usize)
     }
 
@@ -205,7 +205,7 @@ impl Line {
     }
 
     /// Tells by how much the number of places grows.
-    pub(crate) fn resize(&mut self, limit: u32) -> i64 {
+    pub(crate) fn set_limit(&mut self, limit: u32) -> i64 {
         let by = i64::from(limit) - i64::from(self.limit);
         self.pace.resized(self.limit, limit);
         self.limit = limit;
@@ -292,13 +292,13 @@ impl Watchers {
 mod tests {
     use super::*;
 
-    fn line(lifo_above: Option<u32>) -> Line {
+    fn line(lifo_threshold: Option<u32>) -> Line {
         let rules = Rules {
             max_waiting: 9,
             patience_ns: 1,
             step_ns: 10,
-            lifo_above,
-            shed: true,
+            lifo_threshold,
+            reject_doomed: true,
         };
         Line::new(1, rules)
     }
@@ -353,7 +353,7 @@ mod tests {
         assert_eq!(line.position(&wish(Priority::HIGH)), 2);
         assert_eq!(line.position(&wish(Priority::NORMAL)), 2);
         assert_eq!(line.position(&wish(Priority::LOW)), 4);
-        line.rules.lifo_above = Some(2);
+        line.rules.lifo_threshold = Some(2);
         assert_eq!(line.position(&wish(Priority::LOW)), 1);
     }
 }

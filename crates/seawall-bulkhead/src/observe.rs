@@ -12,7 +12,7 @@ use seawall_core::{
 use crate::BulkheadConfig;
 use crate::line::Rules;
 use crate::places::{Places, Turned};
-use crate::tune::{CallEnd, Tuning, drop_of};
+use crate::tune::{CallSample, Tuning, drop_of};
 
 /// What every service of a layer shares.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Common {
         };
         let now = self.clock.now();
         let limit = self.places.limit();
-        let mut end = CallEnd::new(now, now.saturating_sub(start_ns), taken.max(1), limit);
+        let mut end = CallSample::new(now, now.saturating_sub(start_ns), taken.max(1), limit);
         end.dropped = dropped;
         let woken = tuning.ended(end, || self.places.limit(), |n| self.places.resize_to(n));
         if let Some(woken) = woken {
@@ -76,11 +76,11 @@ impl Common {
 fn rules(config: &BulkheadConfig) -> Rules {
     Rules {
         max_waiting: config.max_waiting(),
-        patience_ns: ns(config.acquire_timeout().get()),
+        patience_ns: ns(config.max_wait().get()),
         // The classes have names 64 steps apart.
-        step_ns: (ns(config.ageing().get()) / 64).max(1),
-        lifo_above: config.lifo_above(),
-        shed: config.shed(),
+        step_ns: (ns(config.priority_aging().get()) / 64).max(1),
+        lifo_threshold: config.lifo_threshold(),
+        reject_doomed: config.reject_doomed(),
     }
 }
 
@@ -97,7 +97,7 @@ pub(crate) struct Stripe {
     full: AtomicU64,
     timeout: AtomicU64,
     deadline: AtomicU64,
-    shed: AtomicU64,
+    reject_doomed: AtomicU64,
     paused: AtomicU64,
     draining: AtomicU64,
     shadowed: AtomicU64,
@@ -138,7 +138,7 @@ impl Stripe {
         counts.refused_full += read(&self.full);
         counts.refused_timeout += read(&self.timeout);
         counts.refused_deadline += read(&self.deadline);
-        counts.shed += read(&self.shed);
+        counts.reject_doomed += read(&self.reject_doomed);
         counts.refused_paused += read(&self.paused);
         counts.refused_draining += read(&self.draining);
         counts.shadowed += read(&self.shadowed);
@@ -158,7 +158,7 @@ pub(crate) fn turn_away(observer: &EventSource, stripe: &Stripe, turned: Turned)
     match turned {
         Turned::Away(reason) => refuse(observer, stripe, reason),
         Turned::Shed => {
-            stripe.shed.fetch_add(1, Ordering::Relaxed);
+            stripe.reject_doomed.fetch_add(1, Ordering::Relaxed);
             tell_refused(observer, Reason::DeadlineExceeded)
         }
     }
@@ -209,7 +209,7 @@ pub struct BulkheadCounts {
     /// Refused, since their deadline had passed, before they came or while they waited.
     pub refused_deadline: u64,
     /// Refused at once, since their deadline would have passed before their turn.
-    pub shed: u64,
+    pub reject_doomed: u64,
     /// Refused, since the layer was paused.
     pub refused_paused: u64,
     /// Refused, since the layer accepted no new calls.
@@ -224,7 +224,7 @@ impl BulkheadCounts {
         self.refused_full
             + self.refused_timeout
             + self.refused_deadline
-            + self.shed
+            + self.reject_doomed
             + self.refused_paused
             + self.refused_draining
     }
@@ -246,7 +246,10 @@ impl BulkheadCounts {
         let refusals = [
             ("bulkhead_full", self.refused_full),
             ("queue_timeout", self.refused_timeout),
-            ("deadline_exceeded", self.refused_deadline + self.shed),
+            (
+                "deadline_exceeded",
+                self.refused_deadline + self.reject_doomed,
+            ),
             ("paused", self.refused_paused),
             ("draining", self.refused_draining),
         ];
@@ -259,7 +262,7 @@ impl BulkheadCounts {
         }
         let others = [
             ("seawall_bulkhead_waited_total", self.waited),
-            ("seawall_bulkhead_shed_total", self.shed),
+            ("seawall_bulkhead_shed_total", self.reject_doomed),
             ("seawall_bulkhead_shadowed_total", self.shadowed),
         ];
         for (metric, total) in others {

@@ -321,18 +321,18 @@ impl Places {
 
     /// Changes the number of places. Nobody waits for it and nobody loses a place: while more are
     /// taken than there are, none is given out.
-    pub(crate) fn resize(&self, limit: u32) {
+    pub(crate) fn set_limit(&self, limit: u32) {
         self.resize_to(limit).wake();
     }
 
-    /// [`resize`](Self::resize), for those who hold a lock of their own meanwhile.
+    /// [`set_limit`](Self::set_limit), for those who hold a lock of their own meanwhile.
     pub(crate) fn resize_to(&self, limit: u32) -> Woken {
         let mut line = self.lock();
         self.resize_line(&mut line, limit)
     }
 
     fn resize_line(&self, line: &mut Line, limit: u32) -> Woken {
-        let by = line.resize(limit);
+        let by = line.set_limit(limit);
         // Both before the places: an estimate may be too high for a moment, never below zero.
         self.lowest.fetch_add(by, Ordering::Relaxed);
         self.limit.store(limit, Ordering::Relaxed);
@@ -437,7 +437,7 @@ impl Places {
     }
 
     /// The most that were taken at once, from now on.
-    pub(crate) fn forget_peak(&self) {
+    pub(crate) fn reset_peak(&self) {
         let _line = self.lock();
         let free = free(self.word.load(Ordering::Acquire));
         self.lowest.store(free, Ordering::Relaxed);

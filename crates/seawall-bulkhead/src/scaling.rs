@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration, Ratio, ns};
 
-use crate::{CallEnd, Tuner};
+use crate::{CallSample, LimitAlgorithm};
 
 /// More places while most of them are used, fewer while most are not.
 ///
@@ -164,8 +164,8 @@ impl Scaler {
     }
 }
 
-impl Tuner for Scaler {
-    fn ended(&mut self, end: &CallEnd) -> Option<u32> {
+impl LimitAlgorithm for Scaler {
+    fn ended(&mut self, end: &CallSample) -> Option<u32> {
         let Some(since) = self.since_ns else {
             self.since_ns = Some(end.now_ns);
             self.last_ns = end.now_ns;
@@ -200,7 +200,7 @@ mod tests {
     fn run(scaler: &mut Scaler, limit: &mut u32, from_s: u64, seconds: u64, taken: u32) -> u32 {
         let mut changes = 0;
         for tick in from_s * 10..(from_s + seconds) * 10 {
-            let end = CallEnd::new(tick * 100_000_000, 1, taken.min(*limit), *limit);
+            let end = CallSample::new(tick * 100_000_000, 1, taken.min(*limit), *limit);
             if let Some(next) = scaler.ended(&end) {
                 changes += u32::from(next != *limit);
                 *limit = next;
@@ -235,7 +235,7 @@ mod tests {
         let (mut scaler, mut limit) = (Scaler::new(scaling()), 8);
         for second in 0..4 {
             for taken in (1..=limit).rev() {
-                let end = CallEnd::new(second * 1_000_000_000, 1, taken, limit);
+                let end = CallSample::new(second * 1_000_000_000, 1, taken, limit);
                 limit = scaler.ended(&end).unwrap_or(limit);
             }
         }

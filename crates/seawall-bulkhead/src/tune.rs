@@ -8,34 +8,34 @@ use seawall_core::{FailureKind, Outcome};
 
 /// Changes the number of places by what it sees of the calls.
 ///
-/// Set by [`BulkheadLayer::tuned`](crate::BulkheadLayer::tuned). It is told of every call that has
+/// Set by [`BulkheadLayer::limit_algorithm`](crate::BulkheadLayer::limit_algorithm). It is told of every call that has
 /// reached the service and was answered, by the task of that call, one at a time: of two calls that
 /// end at the same moment, it may be told of one only, but never misses that one was dropped.
 ///
 /// ```
-/// use seawall_bulkhead::{BulkheadConfig, BulkheadLayer, CallEnd, Tuner};
+/// use seawall_bulkhead::{BulkheadConfig, BulkheadLayer, CallSample, LimitAlgorithm};
 ///
 /// /// Halves the limit at every drop.
 /// struct Meek;
 ///
-/// impl Tuner for Meek {
-///     fn ended(&mut self, end: &CallEnd) -> Option<u32> {
+/// impl LimitAlgorithm for Meek {
+///     fn ended(&mut self, end: &CallSample) -> Option<u32> {
 ///         end.dropped.then_some(end.limit / 2)
 ///     }
 /// }
 ///
-/// let layer = BulkheadLayer::new("orders", BulkheadConfig::default()).tuned(Meek);
+/// let layer = BulkheadLayer::new("orders", BulkheadConfig::default()).limit_algorithm(Meek);
 /// assert_eq!(layer.handle().limit(), 50);
 /// ```
-pub trait Tuner: Send {
+pub trait LimitAlgorithm: Send {
     /// A call has ended. Answers with the limit from now on, if it is to change; 0 means 1.
-    fn ended(&mut self, end: &CallEnd) -> Option<u32>;
+    fn ended(&mut self, end: &CallSample) -> Option<u32>;
 }
 
-/// A call that has ended, as a [`Tuner`] sees it.
+/// A call that has ended, as a [`LimitAlgorithm`] sees it.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CallEnd {
+pub struct CallSample {
     /// When it ended, in nanoseconds on the clock of the layer.
     pub now_ns: u64,
     /// How long it had its place, in nanoseconds; the wait for it is not part of it.
@@ -49,8 +49,8 @@ pub struct CallEnd {
     pub dropped: bool,
 }
 
-impl CallEnd {
-    /// The end of a call, for tests of a [`Tuner`].
+impl CallSample {
+    /// The end of a call, for tests of a [`LimitAlgorithm`].
     pub const fn new(now_ns: u64, latency_ns: u64, in_flight: u32, limit: u32) -> Self {
         Self {
             now_ns,
@@ -83,7 +83,7 @@ pub(crate) const fn drop_of(outcome: &Outcome) -> Option<bool> {
 
 /// A tuner at work.
 pub(crate) struct Tuning {
-    tuner: Mutex<Box<dyn Tuner>>,
+    tuner: Mutex<Box<dyn LimitAlgorithm>>,
     /// The bits of a mean time in nanoseconds. Beside the lock: a tuner may ask its own handle.
     mean_ns: AtomicU64,
     /// A call that was dropped found the tuner busy.
@@ -91,7 +91,7 @@ pub(crate) struct Tuning {
 }
 
 impl Tuning {
-    pub(crate) fn new(tuner: impl Tuner + 'static) -> Self {
+    pub(crate) fn new(tuner: impl LimitAlgorithm + 'static) -> Self {
         Self {
             tuner: Mutex::new(Box::new(tuner)),
             mean_ns: AtomicU64::new(0),
@@ -103,7 +103,7 @@ impl Tuning {
     /// limits, the older one would otherwise be set last, or be taken for that of somebody else.
     pub(crate) fn ended<T>(
         &self,
-        mut end: CallEnd,
+        mut end: CallSample,
         limit: impl Fn() -> u32,
         set: impl FnOnce(u32) -> T,
     ) -> Option<T> {
@@ -150,8 +150,8 @@ mod tests {
 
     struct Drops;
 
-    impl Tuner for Drops {
-        fn ended(&mut self, end: &CallEnd) -> Option<u32> {
+    impl LimitAlgorithm for Drops {
+        fn ended(&mut self, end: &CallSample) -> Option<u32> {
             Some(if end.dropped { 1 } else { end.limit })
         }
     }
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_drop_that_finds_the_tuner_busy_is_told_with_the_next_call() {
         let tuning = Tuning::new(Drops);
-        let end = CallEnd::new(9, 5, 2, 4);
+        let end = CallSample::new(9, 5, 2, 4);
         let busy = tuning.tuner.lock().expect("nobody panics");
         assert_eq!(tuning.ended(end.dropped(), || 4, |limit| limit), None);
         drop(busy);

@@ -16,7 +16,7 @@ use seawall_core::{
     Error, InstanceHandle, PartitionKey, Reason, Registry, Rejectable, Rejection, RequestMeta, Sent,
 };
 use seawall_testkit::contract::{
-    BoxError, Mock, MockError, MockHandle, Probe, Stage, assert_law, laws, mock, occupy,
+    BoxError, Mock, MockError, MockHandle, Probe, Stage, assert_check, checks, mock, occupy,
 };
 use static_assertions::assert_impl_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,7 +31,7 @@ fn settings(places: u32, waiting: u32) -> ConnectionLimitConfigBuilder {
     ConnectionLimitConfig::builder()
         .max_connections(places)
         .max_waiting(waiting)
-        .acquire_timeout(30 * SECOND)
+        .max_wait(30 * SECOND)
 }
 
 fn layer(places: u32, waiting: u32) -> ConnectionLimitLayer {
@@ -128,24 +128,24 @@ mod contract {
 
     #[tokio::test(start_paused = true)]
     async fn the_limit_is_exact() {
-        assert_law(laws::never_exceeds_its_limit(|m| closing(&layer(3, 0), m), 3).await);
-        assert_law(laws::never_exceeds_its_limit(|m| closing(&layer(3, 100), m), 3).await);
+        assert_check(checks::never_exceeds_its_limit(|m| closing(&layer(3, 0), m), 3).await);
+        assert_check(checks::never_exceeds_its_limit(|m| closing(&layer(3, 100), m), 3).await);
     }
 
     #[tokio::test(start_paused = true)]
     async fn no_place_is_kept_for_a_dead_connector() {
-        assert_law(laws::keeps_no_permit_while_inner_is_not_ready(two_refusing).await);
-        assert_law(laws::keeps_no_permit_while_inner_is_not_ready(two_waiting).await);
+        assert_check(checks::keeps_no_permit_while_inner_is_not_ready(two_refusing).await);
+        assert_check(checks::keeps_no_permit_while_inner_is_not_ready(two_waiting).await);
     }
 
     #[tokio::test(start_paused = true)]
     async fn refusals_are_errors_of_call_and_layers_and_clones_share() {
         let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
-        assert_law(laws::refuses_in_call(refusing, saturate).await);
+        assert_check(checks::refuses_in_call(refusing, saturate).await);
         let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
-        assert_law(laws::two_services_of_one_layer_share(two_refusing, saturate).await);
+        assert_check(checks::two_services_of_one_layer_share(two_refusing, saturate).await);
         let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
-        assert_law(laws::clones_share(refusing, saturate).await);
+        assert_check(checks::clones_share(refusing, saturate).await);
     }
 }
 
@@ -157,14 +157,14 @@ async fn a_place_lives_as_long_as_the_connection_and_all_its_clones() {
     let clone = first.clone();
     let mut waits = call(&mut svc, 2);
     assert!(waits.poll().is_pending());
-    assert_eq!((handle.taken(), handle.waiting()), (1, 1));
+    assert_eq!((handle.in_flight(), handle.waiting()), (1, 1));
     assert_eq!(handle.state(), "queueing");
     drop(first);
-    assert_eq!((handle.taken(), waits.wakes()), (1, 0));
+    assert_eq!((handle.in_flight(), waits.wakes()), (1, 0));
     drop(clone);
-    assert_eq!((handle.taken(), waits.wakes()), (0, 1));
+    assert_eq!((handle.in_flight(), waits.wakes()), (0, 1));
     let second = made(waits.poll());
-    assert_eq!((*second.get_ref(), handle.taken()), (2, 1));
+    assert_eq!((*second.get_ref(), handle.in_flight()), (2, 1));
     assert_eq!((handle.counts().made, handle.counts().waited), (2, 1));
     drop(second);
     assert_eq!(handle.counts().abandoned, 0);
@@ -177,7 +177,7 @@ async fn a_connection_that_fails_to_be_made_gives_its_place_back() {
     mock.script([Err(MockError::Failed(1))]);
     let failed = call(&mut svc, 1).poll();
     assert!(matches!(failed, Poll::Ready(Err(_))));
-    assert_eq!((handle.taken(), handle.counts().failed), (0, 1));
+    assert_eq!((handle.in_flight(), handle.counts().failed), (0, 1));
     let _open = made(call(&mut svc, 2).poll());
 }
 
@@ -186,7 +186,7 @@ async fn the_connection_is_closed_before_its_place_is_given_back() {
     struct Closes(ConnectionLimitHandle, Arc<AtomicU32>);
     impl Drop for Closes {
         fn drop(&mut self) {
-            self.1.store(self.0.taken(), Ordering::Relaxed);
+            self.1.store(self.0.in_flight(), Ordering::Relaxed);
         }
     }
     let layer = layer(1, 0);
@@ -200,7 +200,7 @@ async fn the_connection_is_closed_before_its_place_is_given_back() {
     }));
     drop(svc.oneshot(1).await);
     assert_eq!(seen.load(Ordering::Relaxed), 1);
-    assert_eq!(layer.handle().taken(), 0);
+    assert_eq!(layer.handle().in_flight(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -233,7 +233,7 @@ async fn refusals_say_that_nothing_was_sent() {
 async fn a_connect_can_be_dropped_at_every_point() {
     let (mut svc, handle, mock) = subject(1, 2);
     drop(call(&mut svc, 0)); // never polled, with a place
-    assert_eq!(handle.taken(), 0);
+    assert_eq!(handle.in_flight(), 0);
     let mut connecting = call(&mut svc, 1);
     assert!(connecting.poll().is_pending());
     drop(call(&mut svc, 2)); // never polled, without one
@@ -247,7 +247,7 @@ async fn a_connect_can_be_dropped_at_every_point() {
     assert!(second.poll().is_pending());
     assert_eq!(mock.requests(), [0, 1, 4]);
     drop(second);
-    assert_eq!((handle.taken(), handle.waiting()), (0, 0));
+    assert_eq!((handle.in_flight(), handle.waiting()), (0, 0));
     assert_eq!(handle.counts().abandoned, 5);
 }
 
@@ -266,7 +266,10 @@ async fn a_key_that_is_full_keeps_nobody_else_out() {
     let two = made(call(&mut svc, 20).poll());
     let mut other = call(&mut svc, 21);
     assert!(other.poll().is_pending());
-    assert_eq!((handle.taken_by(PartitionKey(1)), handle.taken()), (1, 2));
+    assert_eq!(
+        (handle.in_flight_by(PartitionKey(1)), handle.in_flight()),
+        (1, 2)
+    );
     drop(two);
     assert_eq!((second.wakes(), third.wakes(), other.wakes()), (0, 0, 1));
     let _other = made(other.poll());
@@ -326,7 +329,7 @@ async fn a_panic_of_the_connector_gives_the_place_back() {
         mock.panic_at(stage);
         let panicked = catch_unwind(AssertUnwindSafe(|| call(&mut svc, 0).poll().is_ready()));
         assert!(panicked.is_err(), "{stage:?}");
-        assert_eq!(handle.taken(), 0, "{stage:?}");
+        assert_eq!(handle.in_flight(), 0, "{stage:?}");
     }
     for stage in [Stage::PollReady, Stage::Call] {
         let (mut svc, handle, mock) = subject(1, 2);
@@ -341,7 +344,7 @@ async fn a_panic_of_the_connector_gives_the_place_back() {
         assert!(next.poll().is_pending());
         assert_eq!(mock.requests().last(), Some(&2), "{stage:?}");
         drop(next);
-        assert_eq!((handle.taken(), handle.waiting()), (0, 0), "{stage:?}");
+        assert_eq!((handle.in_flight(), handle.waiting()), (0, 0), "{stage:?}");
     }
 }
 
@@ -353,7 +356,7 @@ async fn a_limited_connection_is_what_it_holds() {
         let connection = layer.layer(pipe).oneshot(1).await.unwrap();
         let wrap = |io| ready(Ok::<_, Error<Infallible>>(io));
         let pair = connection.get_ref();
-        assert_eq!(layer.handle().taken(), 1);
+        assert_eq!(layer.handle().in_flight(), 1);
         assert!(format!("{pair:?}").contains("Duplex"));
         drop(connection);
         let (a, b) = tokio::io::duplex(64);
@@ -373,7 +376,7 @@ async fn a_limited_connection_is_what_it_holds() {
     let make = service_fn(|_: u32| ready(Ok::<_, Error<Infallible>>(mock().0)));
     let mut made = layer.layer(make).oneshot(1).await.unwrap();
     assert_eq!(made.ready().await.unwrap().call(7).await.unwrap(), 7);
-    assert_eq!(layer.handle().taken(), 2);
+    assert_eq!(layer.handle().in_flight(), 2);
 }
 
 #[test]
@@ -410,10 +413,7 @@ fn impossible_settings_are_refused_by_name() {
     let builder = ConnectionLimitConfig::builder;
     assert_eq!(field(builder().max_connections(0)), "max_connections");
     assert_eq!(field(builder().max_per_key(0)), "max_per_key");
-    assert_eq!(
-        field(builder().acquire_timeout(Duration::ZERO)),
-        "acquire_timeout"
-    );
+    assert_eq!(field(builder().max_wait(Duration::ZERO)), "acquire_timeout");
     assert_eq!(builder().build().unwrap(), ConnectionLimitConfig::default());
 }
 

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use seawall_bulkhead::{Bulkhead, BulkheadConfig, BulkheadLayer};
-use seawall_testkit::contract::{Mock, MockHandle, assert_law, laws, occupy};
+use seawall_testkit::contract::{Mock, MockHandle, assert_check, checks, occupy};
 use tower_layer::Layer;
 
 fn layer(places: u32, waiting: u32) -> BulkheadLayer {
     let config = BulkheadConfig::builder()
         .max_concurrent(places)
         .max_waiting(waiting)
-        .acquire_timeout(Duration::from_secs(30))
+        .max_wait(Duration::from_secs(30))
         .build()
         .expect("valid settings");
     BulkheadLayer::new("subject", config)
@@ -60,30 +60,30 @@ mod waits {
 
 #[tokio::test(start_paused = true)]
 async fn the_limit_is_exact() {
-    assert_law(laws::never_exceeds_its_limit(|m| layer(3, 0).layer(m), 3).await);
-    assert_law(laws::never_exceeds_its_limit(|m| layer(3, 100).layer(m), 3).await);
+    assert_check(checks::never_exceeds_its_limit(|m| layer(3, 0).layer(m), 3).await);
+    assert_check(checks::never_exceeds_its_limit(|m| layer(3, 100).layer(m), 3).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_permit_is_kept_for_a_dead_inner_service() {
-    assert_law(laws::keeps_no_permit_while_inner_is_not_ready(two_refusing).await);
-    assert_law(laws::keeps_no_permit_while_inner_is_not_ready(two_waiting).await);
+    assert_check(checks::keeps_no_permit_while_inner_is_not_ready(two_refusing).await);
+    assert_check(checks::keeps_no_permit_while_inner_is_not_ready(two_waiting).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn refusals_are_errors_of_call() {
     let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
-    assert_law(laws::refuses_in_call(refusing, saturate).await);
+    assert_check(checks::refuses_in_call(refusing, saturate).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn two_layers_share_one_bulkhead() {
     let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
-    assert_law(laws::two_services_of_one_layer_share(two_refusing, saturate).await);
+    assert_check(checks::two_services_of_one_layer_share(two_refusing, saturate).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn clones_share_one_bulkhead() {
     let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
-    assert_law(laws::clones_share(refusing, saturate).await);
+    assert_check(checks::clones_share(refusing, saturate).await);
 }

@@ -9,8 +9,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use seawall_bulkhead::{
-    Adaptive, Aimd, Algorithm, Bulkhead, BulkheadConfig, BulkheadHandle, BulkheadLayer, CallEnd,
-    PartitionConfig, PartitionedBulkheadLayer, Scaling, Share, Tuner,
+    Adaptive, Aimd, Algorithm, Bulkhead, BulkheadConfig, BulkheadHandle, BulkheadLayer, CallSample,
+    LimitAlgorithm, PartitionConfig, PartitionShare, PartitionedBulkheadLayer, Scaling,
 };
 use seawall_core::{
     CompleteOnResponse, Describe, Error, Outcome, PartitionKey, Priority, Reason, Rejectable,
@@ -27,8 +27,8 @@ fn config(places: u32, waiting: u32) -> BulkheadConfig {
     let config = BulkheadConfig::builder()
         .max_concurrent(places)
         .max_waiting(waiting)
-        .ageing(3600 * SECOND)
-        .acquire_timeout(100_000 * SECOND);
+        .priority_aging(3600 * SECOND)
+        .max_wait(100_000 * SECOND);
     config.build().expect("valid settings")
 }
 
@@ -91,10 +91,10 @@ fn told(places: u32) -> (Desk, BulkheadHandle, MockHandle, Told) {
 /// Looks at the bulkhead and changes it, from inside.
 struct Nosy(Arc<Mutex<Option<BulkheadHandle>>>);
 
-impl Tuner for Nosy {
-    fn ended(&mut self, _: &CallEnd) -> Option<u32> {
+impl LimitAlgorithm for Nosy {
+    fn ended(&mut self, _: &CallSample) -> Option<u32> {
         let handle = self.0.lock().expect("nobody panics").clone()?;
-        handle.resize(7).expect("not 0");
+        handle.set_limit(7).expect("not 0");
         Some(handle.snapshot().limit + 1)
     }
 }
@@ -107,7 +107,8 @@ fn a_tuner_may_read_and_resize_the_bulkhead_that_it_tunes() {
         let handle = Arc::default();
         let (inner, mock) = mock();
         mock.hold();
-        let layer = BulkheadLayer::new("desk", config(1, 4)).tuned(Nosy(Arc::clone(&handle)));
+        let layer =
+            BulkheadLayer::new("desk", config(1, 4)).limit_algorithm(Nosy(Arc::clone(&handle)));
         *handle.lock().expect("nobody panics") = Some(layer.handle());
         let mut svc = layer.layer(inner);
         let mut first = open(&mut svc, 0);
@@ -153,7 +154,7 @@ async fn an_adaptive_limit_goes_on_from_a_number_that_it_had_before() {
     let fallen = handle.limit();
     assert!(fallen < 20);
     // By hand, back to what it was.
-    handle.resize(20).expect("not 0");
+    handle.set_limit(20).expect("not 0");
     let mut last = 20;
     for _ in 0..3 {
         let mut calls: Vec<_> = (0..20).map(|n| open(&mut svc, n)).collect();
@@ -209,7 +210,7 @@ async fn a_pause_says_nothing_of_the_pace_of_the_line() {
     assert_eq!(calls.len(), 4);
     told.within(128, 60 * SECOND);
     let _fits = open(&mut svc, 20);
-    assert_eq!(handle.counts().shed, 0);
+    assert_eq!(handle.counts().reject_doomed, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -232,7 +233,7 @@ async fn who_stands_aside_keeps_no_pace_of_another_time() {
     serve(&mock, &mut later, 1).await;
     told.within(128, 60 * SECOND);
     let _fits = open(&mut svc, 20);
-    assert_eq!(handle.counts().shed, 0);
+    assert_eq!(handle.counts().reject_doomed, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -245,7 +246,7 @@ async fn those_who_will_be_passed_are_not_in_a_forecast() {
     // Before all of them, by priority, and within the time of one or two turns.
     told.within(191, 3 * SECOND);
     let mut urgent = open(&mut svc, 20);
-    assert_eq!(handle.counts().shed, 0);
+    assert_eq!(handle.counts().reject_doomed, 0);
     advance(SECOND).await;
     mock.respond(mock.calls() - 1, Ok(()));
     assert!(calls.remove(0).poll().is_ready());
@@ -254,7 +255,7 @@ async fn those_who_will_be_passed_are_not_in_a_forecast() {
     // And those before whom it will not go are.
     told.within(128, 3 * SECOND);
     assert!(call(&mut svc, 21).poll().is_ready());
-    assert_eq!(handle.counts().shed, 1);
+    assert_eq!(handle.counts().reject_doomed, 1);
 }
 
 // --- Shares ---
@@ -265,8 +266,8 @@ async fn what_the_default_guarantees_is_not_taken_from_those_who_are_named() {
     mock.hold();
     let config = PartitionConfig::builder()
         .max_concurrent(4)
-        .default_share(Share::new().guaranteed(4))
-        .share(PartitionKey(9), Share::new().guaranteed(2))
+        .default_share(PartitionShare::new().guaranteed(4))
+        .share(PartitionKey(9), PartitionShare::new().guaranteed(2))
         .build();
     let layer = PartitionedBulkheadLayer::new("pool", config.expect("valid settings"))
         .key_by(|request: &u32| PartitionKey(u64::from(request / 10)));
@@ -283,7 +284,7 @@ async fn a_named_key_in_line_gets_its_own_before_any_other() {
     mock.hold();
     let config = PartitionConfig::builder()
         .max_concurrent(2)
-        .default_share(Share::new().guaranteed(2))
+        .default_share(PartitionShare::new().guaranteed(2))
         .build();
     let layer = PartitionedBulkheadLayer::new("pool", config.expect("valid settings"))
         .key_by(|request: &u32| PartitionKey(u64::from(request / 10)));
@@ -293,7 +294,7 @@ async fn a_named_key_in_line_gets_its_own_before_any_other() {
     let mut other = open(&mut svc, 10);
     // It has one place kept for it from now on; the other has more that it was promised.
     handle
-        .set_share(PartitionKey(9), Share::new().guaranteed(1))
+        .set_share(PartitionKey(9), PartitionShare::new().guaranteed(1))
         .expect("there is one");
     mock.respond(0, Ok(()));
     assert!(first[0].poll().is_ready());
@@ -421,8 +422,8 @@ async fn to_its_end<F: Future>(future: F) {
 /// Wants another number of places at every fourth call, and panics now and then.
 struct Fickle(Dice);
 
-impl Tuner for Fickle {
-    fn ended(&mut self, _: &CallEnd) -> Option<u32> {
+impl LimitAlgorithm for Fickle {
+    fn ended(&mut self, _: &CallSample) -> Option<u32> {
         assert!(self.0.below(500) != 0, "a panic in a tuner");
         (self.0.below(4) == 0).then(|| self.0.below(6) as u32)
     }
@@ -445,11 +446,11 @@ fn storm() {
     let settings = BulkheadConfig::builder()
         .max_concurrent(3)
         .max_waiting(30)
-        .lifo_above(20)
-        .acquire_timeout(Duration::MAX)
+        .lifo_threshold(20)
+        .max_wait(Duration::MAX)
         .build()
         .expect("valid settings");
-    let layer = BulkheadLayer::new("storm", settings).tuned(Fickle(Dice(77)));
+    let layer = BulkheadLayer::new("storm", settings).limit_algorithm(Fickle(Dice(77)));
     let handle = layer.handle();
     let stop = Arc::new(AtomicBool::new(false));
     let made = Arc::new(AtomicU64::new(0));
@@ -504,7 +505,7 @@ fn storm() {
                     2 => handle.set_shadow(true),
                     3 => handle.configure(settings),
                     4 => drop(handle.snapshot()),
-                    5 => handle.resize(1 + dice.below(5) as u32).expect("not 0"),
+                    5 => handle.set_limit(1 + dice.below(5) as u32).expect("not 0"),
                     6 => for_a_while(handle.drained(), dice.below(9)).await,
                     _ => {}
                 }
@@ -541,7 +542,7 @@ fn storm() {
     );
 
     // As many places as there are, neither more nor fewer.
-    handle.resize(5).expect("not 0");
+    handle.set_limit(5).expect("not 0");
     let (inner, mock) = mock();
     mock.hold();
     let mut svc = layer.layer(inner);
@@ -563,10 +564,10 @@ fn storm_of_keys() {
         .expect("valid settings");
     let settings = PartitionConfig::builder()
         .max_concurrent(6)
-        .acquire_timeout(Duration::MAX)
-        .default_share(Share::new().guaranteed(2).max(4).max_waiting(8))
-        .share(PartitionKey(0), Share::new().guaranteed(2))
-        .share(PartitionKey(1), Share::new().weight(u32::MAX))
+        .max_wait(Duration::MAX)
+        .default_share(PartitionShare::new().guaranteed(2).max(4).max_waiting(8))
+        .share(PartitionKey(0), PartitionShare::new().guaranteed(2))
+        .share(PartitionKey(1), PartitionShare::new().weight(u32::MAX))
         .build()
         .expect("valid settings");
     let layer = PartitionedBulkheadLayer::new("storm", settings)
@@ -600,14 +601,14 @@ fn storm_of_keys() {
         runtime.spawn(async move {
             let mut dice = Dice(0xabcd);
             while !stop.load(SeqCst) {
-                let share = Share::new()
+                let share = PartitionShare::new()
                     .guaranteed(dice.below(3) as u32)
                     .max(2 + dice.below(3) as u32)
                     .weight(1 + dice.below(9) as u32)
                     .max_waiting(dice.below(9) as u32);
                 // What is impossible is refused.
                 let _ = handle.set_share(PartitionKey(dice.below(4)), share);
-                let _ = handle.resize(dice.below(8) as u32);
+                let _ = handle.set_limit(dice.below(8) as u32);
                 drop(handle.snapshot());
                 tokio::task::yield_now().await;
             }
@@ -632,10 +633,10 @@ fn storm_of_keys() {
 
     for key in 0..4 {
         handle
-            .set_share(PartitionKey(key), Share::new())
+            .set_share(PartitionKey(key), PartitionShare::new())
             .expect("guarantees nothing");
     }
-    handle.resize(5).expect("not 0");
+    handle.set_limit(5).expect("not 0");
     let (inner, mock) = mock();
     mock.hold();
     let mut svc = layer.layer(inner);
@@ -717,17 +718,17 @@ async fn a_late_call_that_is_only_watched_counts_once() {
 async fn extremes_are_numbers_like_others() {
     let (mut svc, handle, mock, told) = told(u32::MAX);
     let _open: Vec<_> = (0..3).map(|n| open(&mut svc, n)).collect();
-    handle.resize(1).expect("not 0");
+    handle.set_limit(1).expect("not 0");
     told.within(255, 30 * 365 * 24 * 3600 * SECOND);
     let mut far = open(&mut svc, 3);
     assert_eq!((handle.in_flight(), handle.queue_depth()), (3, 1));
-    handle.resize(u32::MAX).expect("not 0");
+    handle.set_limit(u32::MAX).expect("not 0");
     assert!(far.poll().is_pending());
     assert_eq!((handle.in_flight(), mock.calls()), (4, 4));
     assert_eq!(handle.snapshot().free, u32::MAX - 4);
     assert_eq!(handle.snapshot().peak_in_flight, 4);
     assert_eq!(
-        handle.resize(0).expect_err("nobody could go").field(),
+        handle.set_limit(0).expect_err("nobody could go").field(),
         "max_concurrent"
     );
     assert_eq!(handle.limit(), u32::MAX);

@@ -29,7 +29,7 @@ fn pool(places: u32, waiting: u32) -> IsolatedLayer {
         .threads(2)
         .max_concurrent(places)
         .max_waiting(waiting)
-        .acquire_timeout(30 * SECOND)
+        .max_wait(30 * SECOND)
         .build()
         .expect("valid settings");
     IsolatedLayer::new("pool", config).expect("a runtime")
@@ -39,7 +39,7 @@ fn threads(threads: u32, waiting: u32) -> BlockingLayer {
     let config = BlockingConfig::builder()
         .threads(threads)
         .max_waiting(waiting)
-        .acquire_timeout(30 * SECOND)
+        .max_wait(30 * SECOND)
         .build()
         .expect("valid settings");
     BlockingLayer::new("threads", config).expect("a runtime")
@@ -344,7 +344,7 @@ fn impossible_settings_are_refused_by_name() {
     assert_eq!(field(builder().threads(0).build()), "threads");
     assert_eq!(field(builder().threads(1_025).build()), "threads");
     assert_eq!(field(builder().max_concurrent(0).build()), "max_concurrent");
-    let never = builder().acquire_timeout(Duration::ZERO).build();
+    let never = builder().max_wait(Duration::ZERO).build();
     assert_eq!(field(never), "acquire_timeout");
     assert!(BlockingConfig::builder().threads(0).build().is_err());
     assert_eq!(builder().build().unwrap(), IsolatedConfig::default());

@@ -36,8 +36,8 @@ fn places(limit: u32) -> Places {
         max_waiting: 8,
         patience_ns: 1,
         step_ns: 1,
-        lifo_above: None,
-        shed: false,
+        lifo_threshold: None,
+        reject_doomed: false,
     };
     Places::new(limit, rules, false)
 }
@@ -221,7 +221,7 @@ fn a_place_that_is_added_wakes_who_joins_meanwhile() {
             acquire(&other);
             other.give_back();
         });
-        places.resize(2);
+        places.set_limit(2);
         waiter.join().unwrap();
         places.give_back();
         assert_eq!((places.free(), places.waiting()), (2, 0));
@@ -245,7 +245,7 @@ fn a_limit_that_is_lowered_loses_no_wake_up_and_no_place() {
             giver.give_back();
             giver.give_back();
         });
-        places.resize(1);
+        places.set_limit(1);
         giver.join().unwrap();
         patient.join().unwrap();
         assert_eq!((places.free(), places.waiting()), (1, 0));

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use seawall_bulkhead::{
-    KeyOf, PartitionConfig, PartitionConfigBuilder, PartitionHandle, PartitionPermit,
-    PartitionedBulkhead, PartitionedBulkheadLayer, Share,
+    KeyFn, PartitionConfig, PartitionConfigBuilder, PartitionHandle, PartitionPermit,
+    PartitionShare, PartitionedBulkhead, PartitionedBulkheadLayer,
 };
 use seawall_core::{
     CompleteOnResponse, Error, InstanceHandle, Outcome, PartitionKey, Reason, Registry, Rejectable,
@@ -17,7 +17,7 @@ use seawall_core::{
 };
 use seawall_testkit::alloc;
 use seawall_testkit::contract::{
-    BoxError, Mock, MockHandle, Probe, Stage, assert_law, laws, mock, occupy,
+    BoxError, Mock, MockHandle, Probe, Stage, assert_check, checks, mock, occupy,
 };
 use static_assertions::assert_impl_all;
 use tower_layer::Layer;
@@ -38,7 +38,7 @@ fn key(of: u32) -> PartitionKey {
     hundreds(&of)
 }
 
-type ByHundreds = KeyOf<fn(&u32) -> PartitionKey>;
+type ByHundreds = KeyFn<fn(&u32) -> PartitionKey>;
 type Pool = PartitionedBulkhead<Mock, CompleteOnResponse, ByHundreds>;
 
 fn pool_layer(
@@ -82,7 +82,7 @@ fn reason(answer: Poll<Result<u32, BoxError>>) -> Reason {
 
 #[tokio::test(start_paused = true)]
 async fn a_key_that_is_alone_has_the_pool_up_to_its_bound() {
-    let share = Share::new().max(2).max_waiting(0);
+    let share = PartitionShare::new().max(2).max_waiting(0);
     let (mut svc, handle, mock) = subject(places(5).share(key(B), share));
     let _all: Vec<_> = (0..3).map(|n| open(&mut svc, A + n)).collect();
     let _most: Vec<_> = (0..2).map(|n| open(&mut svc, B + n)).collect();
@@ -97,7 +97,7 @@ async fn a_key_that_is_alone_has_the_pool_up_to_its_bound() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_named_key_was_guaranteed_is_free_when_it_comes() {
-    let config = places(4).share(key(B), Share::new().guaranteed(2));
+    let config = places(4).share(key(B), PartitionShare::new().guaranteed(2));
     let (mut svc, handle, mock) = subject(config);
     let greedy: Vec<_> = (0..10).map(|n| open(&mut svc, A + n)).collect();
     assert_eq!((mock.calls(), handle.queue_depth()), (2, 8));
@@ -154,7 +154,7 @@ async fn who_has_borrowed_least_is_next_and_within_a_key_the_first_to_come() {
 
 #[tokio::test(start_paused = true)]
 async fn a_key_of_twice_the_weight_borrows_twice_as_much() {
-    let config = places(6).share(key(B), Share::new().weight(2));
+    let config = places(6).share(key(B), PartitionShare::new().weight(2));
     let (mut svc, handle, mock) = subject(config);
     let mut calls = line(&mut svc, (C..C + 6).chain(A..A + 9).chain(B..B + 9));
     for n in 0..6 {
@@ -169,8 +169,8 @@ async fn a_key_of_twice_the_weight_borrows_twice_as_much() {
 async fn a_key_below_its_guarantee_comes_before_those_who_borrow() {
     // Not named, so nothing is kept for it; but it goes first.
     let config = places(2)
-        .default_share(Share::new().guaranteed(1))
-        .share(key(A), Share::new());
+        .default_share(PartitionShare::new().guaranteed(1))
+        .share(key(A), PartitionShare::new());
     let (mut svc, _handle, mock) = subject(config);
     let mut calls = line(&mut svc, [A, A + 1, A + 2, A + 3, B, C]);
     finish(&mock, &mut calls, A);
@@ -180,7 +180,7 @@ async fn a_key_below_its_guarantee_comes_before_those_who_borrow() {
 
 #[tokio::test(start_paused = true)]
 async fn a_key_without_calls_is_forgotten_and_a_named_one_is_not() {
-    let config = places(4).share(key(C), Share::new().guaranteed(1));
+    let config = places(4).share(key(C), PartitionShare::new().guaranteed(1));
     let (mut svc, handle, mock) = subject(config);
     let mut calls = line(&mut svc, [A, B, C, A + 1, A + 2, B + 1]);
     assert_eq!(handle.snapshot().keys.len(), 3);
@@ -212,7 +212,7 @@ async fn services_of_one_layer_share_the_pool() {
 async fn patience_ends_with_the_timeout_or_the_deadline() {
     let (inner, mock) = mock();
     mock.hold();
-    let config = places(1).acquire_timeout(5 * SECOND).build().unwrap();
+    let config = places(1).max_wait(5 * SECOND).build().unwrap();
     let start = tokio::time::Instant::now();
     let layer = PartitionedBulkheadLayer::new("dated", config).describe(move |request: &u32| {
         let meta = RequestMeta::new(Replay::Never).with_key(hundreds(request));
@@ -291,7 +291,7 @@ async fn a_call_does_not_pass_those_who_have_borrowed_no_more() {
 
 #[tokio::test(start_paused = true)]
 async fn the_bound_of_a_key_holds_at_the_end_of_patience_too() {
-    let (mut svc, handle, mock) = subject(places(4).default_share(Share::new().max(1)));
+    let (mut svc, handle, mock) = subject(places(4).default_share(PartitionShare::new().max(1)));
     let _running = open(&mut svc, A);
     let mut waits = open(&mut svc, A + 1);
     tokio::time::advance(30 * SECOND).await;
@@ -339,27 +339,29 @@ async fn a_waiter_whose_service_is_not_ready_lets_another_key_go() {
 
 #[tokio::test(start_paused = true)]
 async fn sizes_and_shares_change_while_calls_run() {
-    let config = places(4).share(key(B), Share::new().guaranteed(1));
+    let config = places(4).share(key(B), PartitionShare::new().guaranteed(1));
     let (mut svc, handle, mock) = subject(config);
     let mut calls = line(&mut svc, (A..A + 8).chain([B]));
     assert_eq!(mock.calls(), 4);
-    handle.resize(6).unwrap();
+    handle.set_limit(6).unwrap();
     settle(&mock, &mut calls);
     assert_eq!(mock.calls(), 6);
-    handle.set_share(key(A), Share::new().max(4)).unwrap();
-    handle.resize(7).unwrap();
+    handle
+        .set_share(key(A), PartitionShare::new().max(4))
+        .unwrap();
+    handle.set_limit(7).unwrap();
     settle(&mock, &mut calls);
     assert_eq!(mock.calls(), 6, "the bound of the key is reached");
     handle
-        .set_share(key(A), Share::new().guaranteed(3))
+        .set_share(key(A), PartitionShare::new().guaranteed(3))
         .unwrap();
     settle(&mock, &mut calls);
     assert_eq!(mock.calls(), 7);
-    assert_eq!(handle.resize(3).unwrap_err().field(), "guaranteed");
-    assert_eq!(handle.resize(0).unwrap_err().field(), "max_concurrent");
-    let refused = handle.set_share(key(C), Share::new().guaranteed(4));
+    assert_eq!(handle.set_limit(3).unwrap_err().field(), "guaranteed");
+    assert_eq!(handle.set_limit(0).unwrap_err().field(), "max_concurrent");
+    let refused = handle.set_share(key(C), PartitionShare::new().guaranteed(4));
     assert_eq!(refused.unwrap_err().field(), "guaranteed");
-    handle.resize(4).unwrap();
+    handle.set_limit(4).unwrap();
     // 7 are taken, and none is given out before there are fewer than 4.
     for request in [A, A + 1, A + 2] {
         finish(&mock, &mut calls, request);
@@ -423,7 +425,7 @@ impl Service<u32> for Echo {
 
 #[test]
 fn a_call_of_a_known_key_and_a_refusal_allocate_nothing() {
-    let config = places(2).default_share(Share::new().max_waiting(0));
+    let config = places(2).default_share(PartitionShare::new().max_waiting(0));
     let mut svc = pool_layer(config).layer(Echo);
     let cx = &mut Context::from_waker(Waker::noop());
     let mut once = |request| {
@@ -444,28 +446,31 @@ fn a_call_of_a_known_key_and_a_refusal_allocate_nothing() {
 
 #[test]
 fn impossible_shares_are_refused_by_name() {
-    let field = |share: Share| {
+    let field = |share: PartitionShare| {
         let default = places(9).default_share(share).build().unwrap_err();
         let named = places(9).share(PartitionKey(1), share).build().unwrap_err();
         assert_eq!(default, named);
         named.field().to_owned()
     };
-    assert_eq!(field(Share::new().max(0)), "max");
-    assert_eq!(field(Share::new().weight(0)), "weight");
-    assert_eq!(field(Share::new().max(3).guaranteed(4)), "guaranteed");
-    let builder = || places(9).share(PartitionKey(1), Share::new().guaranteed(9));
+    assert_eq!(field(PartitionShare::new().max(0)), "max");
+    assert_eq!(field(PartitionShare::new().weight(0)), "weight");
+    assert_eq!(
+        field(PartitionShare::new().max(3).guaranteed(4)),
+        "guaranteed"
+    );
+    let builder = || places(9).share(PartitionKey(1), PartitionShare::new().guaranteed(9));
     assert!(builder().build().is_ok());
     // The last word on a key counts.
     assert!(
         builder()
-            .share(PartitionKey(1), Share::new().guaranteed(8))
+            .share(PartitionKey(1), PartitionShare::new().guaranteed(8))
             .build()
             .is_ok()
     );
-    let more = builder().share(PartitionKey(2), Share::new().guaranteed(1));
+    let more = builder().share(PartitionKey(2), PartitionShare::new().guaranteed(1));
     assert_eq!(more.build().unwrap_err().field(), "guaranteed");
     assert_eq!(places(0).build().unwrap_err().field(), "max_concurrent");
-    let timeout = places(1).acquire_timeout(Duration::ZERO).build();
+    let timeout = places(1).max_wait(Duration::ZERO).build();
     assert_eq!(timeout.unwrap_err().field(), "acquire_timeout");
 }
 
@@ -491,7 +496,7 @@ assert_impl_all!(Fut: Send, Sync, Unpin);
 assert_impl_all!(PartitionHandle: Send, Sync, Clone, InstanceHandle);
 
 fn refusing(inner: Mock) -> PartitionedBulkhead<Mock> {
-    let share = Share::new().max_waiting(0);
+    let share = PartitionShare::new().max_waiting(0);
     let config = places(1).default_share(share).build().expect("valid");
     PartitionedBulkheadLayer::new("subject", config).layer(inner)
 }
@@ -529,14 +534,14 @@ mod waits {
 
 #[tokio::test(start_paused = true)]
 async fn the_laws_of_limits_hold() {
-    assert_law(laws::keeps_no_permit_while_inner_is_not_ready(two_waiting).await);
+    assert_check(checks::keeps_no_permit_while_inner_is_not_ready(two_waiting).await);
     let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
-    assert_law(laws::refuses_in_call(refusing, saturate).await);
+    assert_check(checks::refuses_in_call(refusing, saturate).await);
     let three = |m| {
         let config = places(3).build().unwrap();
         PartitionedBulkheadLayer::new("subject", config).layer(m)
     };
-    assert_law(laws::never_exceeds_its_limit(three, 3).await);
+    assert_check(checks::never_exceeds_its_limit(three, 3).await);
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -557,11 +562,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..80)
 }
 
-const SHARES: [Share; 4] = [
-    Share::new().max_waiting(3),
-    Share::new().max_waiting(3).guaranteed(2),
-    Share::new().max_waiting(3).max(1),
-    Share::new().max_waiting(3).weight(3),
+const SHARES: [PartitionShare; 4] = [
+    PartitionShare::new().max_waiting(3),
+    PartitionShare::new().max_waiting(3).guaranteed(2),
+    PartitionShare::new().max_waiting(3).max(1),
+    PartitionShare::new().max_waiting(3).weight(3),
 ];
 
 #[derive(Default)]
@@ -694,7 +699,7 @@ fn check(steps: &[Step]) -> Result<(), TestCaseError> {
                 }
             }
             Step::Resize(limit) => {
-                handle.resize(limit).expect("valid");
+                handle.set_limit(limit).expect("valid");
                 model.limit = limit as usize;
             }
         }

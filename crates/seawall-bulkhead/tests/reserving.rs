@@ -7,11 +7,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use seawall_bulkhead::{
-    Bulkhead, BulkheadConfig, BulkheadHandle, BulkheadLayer, CallEnd, ReservingBulkhead, Tuner,
+    Bulkhead, BulkheadConfig, BulkheadHandle, BulkheadLayer, CallSample, LimitAlgorithm,
+    ReservingBulkhead,
 };
 use seawall_core::{Priority, Reason, Rejectable, Rejection};
 use seawall_testkit::alloc;
-use seawall_testkit::contract::{Mock, MockHandle, Probe, Stage, assert_law, laws, mock};
+use seawall_testkit::contract::{Mock, MockHandle, Probe, Stage, assert_check, checks, mock};
 use static_assertions::assert_impl_all;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -216,8 +217,8 @@ async fn a_panic_of_the_inner_service_gives_the_place_back() {
 #[tokio::test(start_paused = true)]
 async fn a_tuner_is_told_of_the_call_and_not_of_the_reservation() {
     struct Tells(Arc<AtomicU64>);
-    impl Tuner for Tells {
-        fn ended(&mut self, end: &CallEnd) -> Option<u32> {
+    impl LimitAlgorithm for Tells {
+        fn ended(&mut self, end: &CallSample) -> Option<u32> {
             self.0.store(end.latency_ns, Ordering::Relaxed);
             None
         }
@@ -225,7 +226,7 @@ async fn a_tuner_is_told_of_the_call_and_not_of_the_reservation() {
     let told = Arc::new(AtomicU64::new(0));
     let (inner, mock) = mock();
     mock.hold();
-    let layer = layer(1, 0).tuned(Tells(Arc::clone(&told)));
+    let layer = layer(1, 0).limit_algorithm(Tells(Arc::clone(&told)));
     let mut svc = layer.reserving().layer(inner);
     assert!(is_ready(&mut svc));
     tokio::time::advance(Duration::from_secs(9)).await;
@@ -279,11 +280,11 @@ mod reserves {
 #[tokio::test(start_paused = true)]
 async fn the_laws_of_limits_hold() {
     let three = |m| layer(3, 0).reserving().layer(m);
-    assert_law(laws::never_exceeds_its_limit(three, 3).await);
-    assert_law(laws::clone_resets_readiness(three).await);
+    assert_check(checks::never_exceeds_its_limit(three, 3).await);
+    assert_check(checks::clone_resets_readiness(three).await);
     let two = |a, b| {
         let layer = layer(1, 0).reserving();
         (layer.layer(a), layer.layer(b))
     };
-    assert_law(laws::keeps_no_permit_while_inner_is_not_ready(two).await);
+    assert_check(checks::keeps_no_permit_while_inner_is_not_ready(two).await);
 }

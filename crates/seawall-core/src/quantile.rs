@@ -188,7 +188,7 @@ pub struct Quantile {
     estimate: AtomicU64,
     median: AtomicU64,
     /// Samples that the warm-up lacks; 0 when it is over.
-    missing: AtomicU32,
+    samples_missing: AtomicU32,
     slices: Box<[Slice]>,
     /// Held by who turns slices or computes the estimate; nobody waits for it but `reset`.
     turn: Mutex<()>,
@@ -209,7 +209,7 @@ impl Quantile {
             due: AtomicU64::new(0),
             estimate: AtomicU64::new(0),
             median: AtomicU64::new(0),
-            missing: AtomicU32::new(config.warm_up),
+            samples_missing: AtomicU32::new(config.warm_up),
             slices: (0..SLICES).map(|_| Slice::new()).collect(),
             turn: Mutex::new(()),
         }
@@ -252,8 +252,8 @@ impl Quantile {
     }
 
     /// How many samples the window lacks for an estimate, as far as was counted.
-    pub fn missing(&self) -> u32 {
-        self.missing.load(Ordering::Relaxed)
+    pub fn samples_missing(&self) -> u32 {
+        self.samples_missing.load(Ordering::Relaxed)
     }
 
     /// Forgets every sample and warms up anew.
@@ -264,7 +264,8 @@ impl Quantile {
         }
         self.estimate.store(0, Ordering::Relaxed);
         self.median.store(0, Ordering::Relaxed);
-        self.missing.store(self.config.warm_up, Ordering::Relaxed);
+        self.samples_missing
+            .store(self.config.warm_up, Ordering::Relaxed);
     }
 
     /// What it is set to.
@@ -286,7 +287,7 @@ impl Quantile {
         if count.fetch_add(1, Ordering::Relaxed) >= FULL {
             count.fetch_sub(1, Ordering::Relaxed);
         }
-        // Not `missing`: when the last sample finds the lock taken, the next one tries again.
+        // Not `samples_missing`: when the last sample finds the lock taken, the next one tries again.
         if self.estimate.load(Ordering::Relaxed) == 0 {
             self.warm(now);
         }
@@ -294,9 +295,9 @@ impl Quantile {
 
     #[cold]
     fn warm(&self, now: u64) {
-        let less = |missing: u32| Some(missing.saturating_sub(1));
+        let less = |samples_missing: u32| Some(samples_missing.saturating_sub(1));
         let missing = self
-            .missing
+            .samples_missing
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
         if missing.is_ok_and(|missing| missing <= 1) {
             self.refresh(now);
@@ -353,7 +354,7 @@ impl Quantile {
         self.median.store(median, Ordering::Relaxed);
         // At most the warm-up, which is 32 bits wide.
         let missing = warm_up.saturating_sub(merged.samples) as u32;
-        self.missing.store(missing, Ordering::Relaxed);
+        self.samples_missing.store(missing, Ordering::Relaxed);
         self.due
             .store(now.saturating_add(self.refresh_ns), Ordering::Relaxed);
     }
@@ -372,7 +373,7 @@ impl fmt::Debug for Quantile {
         f.debug_struct("Quantile")
             .field("config", &self.config)
             .field("last_estimate", &self.last_estimate())
-            .field("missing", &self.missing())
+            .field("missing", &self.samples_missing())
             .finish_non_exhaustive()
     }
 }

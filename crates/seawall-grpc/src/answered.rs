@@ -23,50 +23,50 @@ use crate::status_of;
 /// ```
 /// # use tower::layer::util::Identity as BulkheadLayer;
 /// # use tower::{Layer, ServiceExt, service_fn};
-/// use seawall_grpc::AnsweredGrpc;
+/// use seawall_grpc::GrpcRejectionLayer;
 /// # use std::convert::Infallible;
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// # let bulkhead = BulkheadLayer::new();
 /// # let routes = service_fn(|()| async { Ok::<_, Infallible>(http::Response::new(())) });
-/// // With tonic: `Server::builder().layer(AnsweredGrpc::new(bulkhead))`
-/// let server = AnsweredGrpc::new(bulkhead).layer(routes);
+/// // With tonic: `Server::builder().layer(GrpcRejectionLayer::new(bulkhead))`
+/// let server = GrpcRejectionLayer::new(bulkhead).layer(routes);
 /// # server.oneshot(()).await.unwrap();
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
-pub struct AnsweredGrpc<L> {
+pub struct GrpcRejectionLayer<L> {
     layers: L,
 }
 
-impl<L> AnsweredGrpc<L> {
+impl<L> GrpcRejectionLayer<L> {
     /// Answers the refusals of `layers`.
     pub const fn new(layers: L) -> Self {
         Self { layers }
     }
 }
 
-impl<L, S> Layer<S> for AnsweredGrpc<L>
+impl<L, S> Layer<S> for GrpcRejectionLayer<L>
 where
     L: Layer<WrapError<S>>,
 {
-    type Service = AnswerGrpc<L::Service>;
+    type Service = GrpcRejection<L::Service>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        AnswerGrpc::new(self.layers.layer(WrapError::new(inner)))
+        GrpcRejection::new(self.layers.layer(WrapError::new(inner)))
     }
 }
 
-/// A service that answers refusals instead of failing with them; see [`AnsweredGrpc`].
+/// A service that answers refusals instead of failing with them; see [`GrpcRejectionLayer`].
 #[derive(Debug, Default)]
-pub struct AnswerGrpc<S> {
+pub struct GrpcRejection<S> {
     inner: S,
     /// Layers refuse in `call`. One that does so in `poll_ready` is answered in `call` too,
     /// since this service has no error for it.
     refused: Option<Rejection>,
 }
 
-impl<S> AnswerGrpc<S> {
+impl<S> GrpcRejection<S> {
     /// Answers the refusals of `inner`, whose error is a [`seawall_core::Error`].
     pub const fn new(inner: S) -> Self {
         Self {
@@ -91,21 +91,21 @@ impl<S> AnswerGrpc<S> {
     }
 }
 
-impl<S: Clone> Clone for AnswerGrpc<S> {
+impl<S: Clone> Clone for GrpcRejection<S> {
     /// The refusal was met by this instance; the clone has not been asked for readiness yet.
     fn clone(&self) -> Self {
         Self::new(self.inner.clone())
     }
 }
 
-impl<S, Req, B, E> Service<Req> for AnswerGrpc<S>
+impl<S, Req, B, E> Service<Req> for GrpcRejection<S>
 where
     S: Service<Req, Response = Response<B>, Error = Error<E>>,
     B: Default,
 {
     type Response = Response<B>;
     type Error = E;
-    type Future = AnswerGrpcFuture<S::Future>;
+    type Future = GrpcRejectionFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), E>> {
         if self.refused.is_some() {
@@ -122,7 +122,7 @@ where
     }
 
     fn call(&mut self, req: Req) -> Self::Future {
-        AnswerGrpcFuture {
+        GrpcRejectionFuture {
             state: match self.refused.take() {
                 Some(rejection) => State::Refused { rejection },
                 None => State::Called {
@@ -134,13 +134,13 @@ where
 }
 
 pin_project! {
-    /// The answer of an [`AnswerGrpc`].
+    /// The answer of an [`GrpcRejection`].
     ///
     /// # Panics
     ///
     /// When it is polled again after it has answered.
     #[derive(Debug)]
-    pub struct AnswerGrpcFuture<F> {
+    pub struct GrpcRejectionFuture<F> {
         #[pin]
         state: State<F>,
     }
@@ -156,7 +156,7 @@ pin_project! {
     }
 }
 
-impl<F, B, E> Future for AnswerGrpcFuture<F>
+impl<F, B, E> Future for GrpcRejectionFuture<F>
 where
     F: Future<Output = Result<Response<B>, Error<E>>>,
     B: Default,

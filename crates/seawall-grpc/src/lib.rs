@@ -27,7 +27,7 @@
 //! assert_eq!(rejection.name().as_str(), "quotes");
 //! ```
 //!
-//! A server: [`AnsweredGrpc`] around the layers, as a layer of `tonic::transport::Server`.
+//! A server: [`GrpcRejectionLayer`] around the layers, as a layer of `tonic::transport::Server`.
 //!
 //! # What a result means
 //!
@@ -53,7 +53,7 @@ mod timeout;
 mod trailers;
 mod wrap_status;
 
-pub use answered::{AnswerGrpc, AnswerGrpcFuture, AnsweredGrpc};
+pub use answered::{GrpcRejection, GrpcRejectionFuture, GrpcRejectionLayer};
 pub use classify::{GrpcClassifier, GrpcFailure, outcome_of};
 pub use error::{GrpcError, code_of, status_of};
 pub use pushback::{Pushback, RETRY_PUSHBACK_MS};

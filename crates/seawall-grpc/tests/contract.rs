@@ -1,7 +1,7 @@
 //! The contract of a layer, kept by the two that this crate has.
 
 use http::Response;
-use seawall_grpc::{AnsweredGrpc, WrapStatus, WrapStatusLayer};
+use seawall_grpc::{GrpcRejectionLayer, WrapStatus, WrapStatusLayer};
 use seawall_testkit::contract::Mock;
 use tower::layer::util::Identity;
 use tower::util::{MapErr, MapResponse};
@@ -17,7 +17,7 @@ mod answered {
     use super::*;
 
     fn subject(inner: Mock) -> impl Service<u32, Response = u32, Error = BoxError> + Clone {
-        let layer = AnsweredGrpc::new(Identity::new());
+        let layer = GrpcRejectionLayer::new(Identity::new());
         let number = Response::into_body as fn(Response<u32>) -> u32;
         MapResponse::new(layer.layer(upstream(inner)), number)
     }

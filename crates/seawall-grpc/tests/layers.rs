@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use seawall_core::{Error, Reason, Rejectable, Rejection};
-use seawall_grpc::{AnswerGrpc, AnsweredGrpc, GrpcError, Pushback, WrapStatus, WrapStatusLayer};
+use seawall_grpc::{
+    GrpcError, GrpcRejection, GrpcRejectionLayer, Pushback, WrapStatus, WrapStatusLayer,
+};
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use tonic::{Code, Status};
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
@@ -57,7 +59,7 @@ async fn a_server_answers_refusals_with_a_status_and_the_time_to_come_back() {
         (Reason::RateLimited, Code::ResourceExhausted),
         (Reason::DeadlineExceeded, Code::DeadlineExceeded),
     ] {
-        let server = AnsweredGrpc::new(ShutLayer(reason)).layer(routes);
+        let server = GrpcRejectionLayer::new(ShutLayer(reason)).layer(routes);
         let Ok(answer) = server.oneshot(Request::new(Body::default())).await;
         assert_eq!(answer.status(), 200, "the refusal is in gRPC's own status");
         assert_eq!(answer.headers()["content-type"], "application/grpc");
@@ -77,7 +79,7 @@ async fn what_a_server_answers_itself_passes() {
             Ok(Status::not_found("no such symbol").into_http::<Body>())
         })
     });
-    let server = AnsweredGrpc::new(tower::layer::util::Identity::new()).layer(routes);
+    let server = GrpcRejectionLayer::new(tower::layer::util::Identity::new()).layer(routes);
     let answer = server.clone().oneshot(false).await.unwrap();
     assert_eq!(answer.headers()["grpc-status"], "5");
     assert_eq!(server.oneshot(true).await.unwrap_err(), "down");
@@ -102,7 +104,7 @@ impl Service<()> for Unready {
 
 #[tokio::test]
 async fn a_refusal_of_readiness_is_answered_without_a_call() {
-    let mut service = AnswerGrpc::new(Unready);
+    let mut service = GrpcRejection::new(Unready);
     for _ in 0..2 {
         let answer = service.ready().await.unwrap().call(()).await.unwrap();
         assert_eq!(answer.headers()["grpc-status"], "14");
@@ -157,7 +159,7 @@ async fn lifting_keeps_statuses_refusals_and_sources() {
 #[test]
 fn answers_that_pass_allocate_nothing() {
     let inner = service_fn(|answer: Response<()>| ready(Ok::<_, Error<Infallible>>(answer)));
-    let mut server = AnswerGrpc::new(inner);
+    let mut server = GrpcRejection::new(inner);
     let inner = service_fn(|answer: Response<()>| ready(Ok::<_, Status>(answer)));
     let mut client = WrapStatusLayer.layer(inner);
     let mut cx = Context::from_waker(Waker::noop());
@@ -179,7 +181,7 @@ fn answers_that_pass_allocate_nothing() {
 }
 
 assert_impl_all!(GrpcError: Send, Sync, std::error::Error);
-assert_impl_all!(AnsweredGrpc<()>: Send, Sync, Copy);
-assert_impl_all!(AnswerGrpc<()>: Send, Sync, Clone, Unpin);
+assert_impl_all!(GrpcRejectionLayer<()>: Send, Sync, Copy);
+assert_impl_all!(GrpcRejection<()>: Send, Sync, Clone, Unpin);
 assert_impl_all!(WrapStatus<()>: Send, Sync, Clone, Unpin);
 assert_not_impl_any!(WrapStatus<std::rc::Rc<()>>: Send, Sync);

@@ -14,9 +14,9 @@ use seawall_core::{EventKind, EventSource, InstanceName};
 use tokio::time::Instant;
 
 use crate::threshold::{Threshold, Verdict};
-use crate::{CheckConfig, CheckReport, Finding, Status};
+use crate::{CheckConfig, CheckReport, CheckResult, Status};
 
-type Running = Pin<Box<dyn Future<Output = Finding> + Send>>;
+type Running = Pin<Box<dyn Future<Output = CheckResult> + Send>>;
 
 pub(crate) struct Check {
     name: InstanceName,
@@ -68,7 +68,7 @@ impl Check {
     ) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output: Into<Finding>> + Send + 'static,
+        Fut: Future<Output: Into<CheckResult>> + Send + 'static,
     {
         Self {
             name,
@@ -115,7 +115,7 @@ impl Check {
         let mut found = match tokio::time::timeout(timeout, &mut run).await {
             Ok(Ok(found)) => found,
             Ok(Err(panic)) => panicked(panic),
-            Err(_) => Finding::failed(format!("no answer within {timeout:?}")),
+            Err(_) => CheckResult::failed(format!("no answer within {timeout:?}")),
         };
         if let Err(panic) = run.end() {
             found = panicked(panic);
@@ -124,15 +124,15 @@ impl Check {
         self.record(era, begun, took, self.with_slowness(found, took));
     }
 
-    fn with_slowness(&self, found: Finding, took: Duration) -> Finding {
+    fn with_slowness(&self, found: CheckResult, took: Duration) -> CheckResult {
         let slow_after = self.config.slow_after();
         if found.verdict == Some(Verdict::Passed) && took > slow_after {
-            return Finding::degraded(format!("took {took:?}, slow after {slow_after:?}"));
+            return CheckResult::degraded(format!("took {took:?}, slow after {slow_after:?}"));
         }
         found
     }
 
-    fn record(&self, era: u64, begun: Instant, took: Duration, found: Finding) {
+    fn record(&self, era: u64, begun: Instant, took: Duration, found: CheckResult) {
         let changed = {
             let mut state = self.lock();
             if self.is_removed() || state.era != era {
@@ -232,7 +232,7 @@ impl Drop for Guarded<'_> {
 }
 
 impl Future for Guarded<'_> {
-    type Output = Result<Finding, Panic>;
+    type Output = Result<CheckResult, Panic>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let stage = &mut self.0;
@@ -253,8 +253,8 @@ impl Future for Guarded<'_> {
     }
 }
 
-fn panicked(panic: Panic) -> Finding {
-    let found = Finding::failed(format!("the check panicked: {}", said(&*panic)));
+fn panicked(panic: Panic) -> CheckResult {
+    let found = CheckResult::failed(format!("the check panicked: {}", said(&*panic)));
     discard(panic);
     found
 }

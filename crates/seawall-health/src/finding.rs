@@ -8,24 +8,24 @@ use crate::threshold::Verdict;
 /// about it.
 ///
 /// A check may return anything that becomes one: a `bool`, a `Result<(), E>`, a
-/// `Result<Finding, E>`, `()`.
+/// `Result<CheckResult, E>`, `()`.
 ///
 /// ```
-/// use seawall_health::Finding;
+/// use seawall_health::CheckResult;
 ///
-/// let found = Finding::from(Err::<(), _>("no route to host"));
+/// let found = CheckResult::from(Err::<(), _>("no route to host"));
 /// assert!(found.is_failure());
 /// assert_eq!(found.message(), Some("no route to host"));
-/// assert!(!Finding::from(true).is_failure());
+/// assert!(!CheckResult::from(true).is_failure());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct CheckResult {
     /// `None` when there was nothing to go by.
     pub(crate) verdict: Option<Verdict>,
     pub(crate) message: Option<String>,
 }
 
-impl Finding {
+impl CheckResult {
     /// All is well.
     pub const fn healthy() -> Self {
         Self {
@@ -54,17 +54,17 @@ impl Finding {
     /// what it was, and no row of failures or successes is broken.
     ///
     /// ```
-    /// use seawall_health::{CheckConfig, Depth, Finding, HealthMonitor, Status};
+    /// use seawall_health::{CheckConfig, Depth, CheckResult, HealthMonitor, Status};
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// let monitor = HealthMonitor::new("desk");
-    /// let closed = || async { Finding::undecided("the exchange is closed") };
+    /// let closed = || async { CheckResult::inconclusive("the exchange is closed") };
     /// monitor.register("quotes", CheckConfig::default(), closed).unwrap();
     /// let report = monitor.run(Depth::Deep).await;
     /// assert_eq!((report.checks[0].runs, report.checks[0].status), (1, Status::Unknown));
     /// # }
     /// ```
-    pub fn undecided(message: impl Into<String>) -> Self {
+    pub fn inconclusive(message: impl Into<String>) -> Self {
         Self {
             verdict: None,
             message: Some(message.into()),
@@ -89,13 +89,13 @@ impl Finding {
     }
 }
 
-impl From<()> for Finding {
+impl From<()> for CheckResult {
     fn from((): ()) -> Self {
         Self::healthy()
     }
 }
 
-impl From<bool> for Finding {
+impl From<bool> for CheckResult {
     fn from(fine: bool) -> Self {
         if fine {
             Self::healthy()
@@ -105,7 +105,7 @@ impl From<bool> for Finding {
     }
 }
 
-impl<T: Into<Finding>, E: fmt::Display> From<Result<T, E>> for Finding {
+impl<T: Into<CheckResult>, E: fmt::Display> From<Result<T, E>> for CheckResult {
     fn from(result: Result<T, E>) -> Self {
         match result {
             Ok(found) => found.into(),

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 use seawall_core::{Classify, Complete, Rejectable, TrackCompletion, judge};
 
-use crate::ticket::Ticket;
+use crate::ticket::Observation;
 
 pin_project! {
     /// The answer of a [`Health`](crate::Health) service.
@@ -31,13 +31,13 @@ pin_project! {
     #[project = StateProj]
     #[project_replace = StateDone]
     enum State<F, C, H> {
-        Called { #[pin] inner: F, ticket: Ticket, classify: C, hold: H },
+        Called { #[pin] inner: F, ticket: Observation, classify: C, hold: H },
         Done,
     }
 }
 
 impl<F, C, H> ResponseFuture<F, C, H> {
-    pub(crate) const fn new(inner: F, ticket: Ticket, classify: C, hold: H) -> Self {
+    pub(crate) const fn new(inner: F, ticket: Observation, classify: C, hold: H) -> Self {
         Self {
             state: State::Called {
                 inner,
@@ -54,7 +54,7 @@ where
     F: Future<Output = Result<T, E>>,
     E: Rejectable,
     C: Classify<T, E>,
-    H: TrackCompletion<Ticket, T>,
+    H: TrackCompletion<Observation, T>,
 {
     type Output = Result<H::Response, E>;
 

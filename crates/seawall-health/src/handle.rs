@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::ticket::{Common, Stripe};
 use crate::window::Sum;
-use crate::{Finding, HealthConfig, Status};
+use crate::{CheckResult, HealthConfig, Status};
 
 /// What a [`HealthLayer`](crate::HealthLayer) has observed. Clones share.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct HealthHandle {
 /// nothing about the upstream.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Observed {
+pub struct PassiveStats {
     /// How well the service is, judged by these calls.
     pub status: Status,
     /// Calls that ended in the window.
@@ -31,7 +31,7 @@ pub struct Observed {
     pub slow: u64,
 }
 
-impl Observed {
+impl PassiveStats {
     /// The share of calls that failed, from 0 to 1; 0 without calls.
     pub fn error_rate(&self) -> f64 {
         share(self.failures, self.calls)
@@ -68,11 +68,11 @@ impl HealthHandle {
 
     /// How well the service is, judged by the calls of the window.
     pub fn status(&self) -> Status {
-        self.observed().status
+        self.passive_stats().status
     }
 
     /// The calls of the window.
-    pub fn observed(&self) -> Observed {
+    pub fn passive_stats(&self) -> PassiveStats {
         let common = self.common();
         let period = common.period(Instant::now());
         let sum = self.shared.stripes().fold(Sum::default(), |sum, stripe| {
@@ -83,7 +83,7 @@ impl HealthHandle {
                 slow: sum.slow + more.slow,
             }
         });
-        let mut observed = Observed {
+        let mut observed = PassiveStats {
             status: Status::Unknown,
             calls: sum.calls,
             failures: sum.failures,
@@ -101,19 +101,21 @@ impl HealthHandle {
     }
 
     /// What a passive check of this layer finds.
-    pub(crate) fn finding(&self) -> Finding {
-        let seen = self.observed();
+    pub(crate) fn finding(&self) -> CheckResult {
+        let seen = self.passive_stats();
         let percent = |share: f64| share * 100.0;
         let calls = seen.calls;
         match seen.status {
-            Status::Healthy => Finding::healthy(),
+            Status::Healthy => CheckResult::healthy(),
             // No traffic proves nothing: an upstream that was down may be why nobody calls.
-            Status::Unknown => Finding::undecided(format!("{calls} calls are too few to judge by")),
-            Status::Degraded => Finding::degraded(format!(
+            Status::Unknown => {
+                CheckResult::inconclusive(format!("{calls} calls are too few to judge by"))
+            }
+            Status::Degraded => CheckResult::degraded(format!(
                 "{:.1} % of {calls} calls were slow",
                 percent(seen.slow_rate())
             )),
-            Status::Unhealthy => Finding::failed(format!(
+            Status::Unhealthy => CheckResult::failed(format!(
                 "{:.1} % of {calls} calls failed",
                 percent(seen.error_rate())
             )),
@@ -130,7 +132,7 @@ impl HealthHandle {
     }
 }
 
-fn judge(config: &HealthConfig, seen: &Observed) -> Status {
+fn judge(config: &HealthConfig, seen: &PassiveStats) -> Status {
     if seen.calls < u64::from(config.min_calls()) {
         Status::Unknown
     } else if seen.error_rate() > config.max_error_rate().get() {

@@ -20,7 +20,7 @@
 //!
 //! // Active: a shallow check, and a deep one that only degrades the whole.
 //! let monitor = HealthMonitor::new("desk");
-//! monitor.watch(layer.handle(), CheckConfig::default())?;
+//! monitor.register_layer(layer.handle(), CheckConfig::default())?;
 //! monitor.register("broker", CheckConfig::default(), || async { true })?;
 //! let deep = CheckConfig::builder()
 //!     .depth(Depth::Deep)
@@ -47,7 +47,7 @@
 //! failures in a row (3), and back with a number of successes in a row (2). A success that took
 //! too long (5 s) makes it degraded. The whole is as bad as the worst of its critical checks;
 //! the others can only degrade it, and a passive one that has seen no calls yet says nothing. See
-//! [`overall`].
+//! [`aggregate`].
 //!
 //! A run may also find nothing to go by, as a watched layer does that has seen too few calls: it
 //! is recorded and changes nothing. A silence after an outage is no recovery.
@@ -64,7 +64,7 @@
 //! # Cancellation
 //!
 //! A dropped call counts as abandoned and not as a failure. A dropped [`HealthMonitor::run`]
-//! records what has ended. A dropped [`Monitoring`] stops its checks, in the middle of a run too.
+//! records what has ended. A dropped [`MonitorGuard`] stops its checks, in the middle of a run too.
 //! A run that is under way when its check is reset or removed is not recorded. A check that
 //! panics, in its future or when that is dropped, has failed and goes on being run.
 //!
@@ -99,15 +99,15 @@ mod ticket;
 mod window;
 
 pub use config::{CheckConfig, CheckConfigBuilder, Depth, HealthConfig, HealthConfigBuilder};
-pub use finding::Finding;
+pub use finding::CheckResult;
 pub use future::ResponseFuture;
-pub use handle::{HealthHandle, Observed};
+pub use handle::{HealthHandle, PassiveStats};
 pub use layer::HealthLayer;
-pub use monitor::{HealthMonitor, Monitoring};
+pub use monitor::{HealthMonitor, MonitorGuard};
 pub use report::{CheckReport, HealthReport};
 pub use service::Health;
-pub use threshold::{Status, overall};
-pub use ticket::Ticket;
+pub use threshold::{Status, aggregate};
+pub use ticket::Observation;
 
 /// Compiles the example of the README.
 #[cfg(doctest)]

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::check::Check;
 use crate::{
-    CheckConfig, CheckReport, Depth, Finding, HealthHandle, HealthReport, Status, overall,
+    CheckConfig, CheckReport, CheckResult, Depth, HealthHandle, HealthReport, Status, aggregate,
 };
 
 /// Named checks and the status of the whole. Clones share.
@@ -73,7 +73,7 @@ impl HealthMonitor {
         self.shared.observer.name()
     }
 
-    /// Adds a check. Each run calls `check` and waits for what it finds: a [`Finding`], or a
+    /// Adds a check. Each run calls `check` and waits for what it finds: a [`CheckResult`], or a
     /// `Result`, a `bool` or `()` that becomes one.
     ///
     /// It is run on demand from now on, and at its interval from the next
@@ -91,7 +91,7 @@ impl HealthMonitor {
     ) -> Result<(), AlreadyRegistered>
     where
         F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output: Into<Finding>> + Send + 'static,
+        Fut: Future<Output: Into<CheckResult>> + Send + 'static,
     {
         let name = name.into();
         let check = {
@@ -127,7 +127,11 @@ impl HealthMonitor {
     /// # Errors
     ///
     /// [`AlreadyRegistered`] when there is a check of that name; it stays.
-    pub fn watch(&self, layer: HealthHandle, config: CheckConfig) -> Result<(), AlreadyRegistered> {
+    pub fn register_layer(
+        &self,
+        layer: HealthHandle,
+        config: CheckConfig,
+    ) -> Result<(), AlreadyRegistered> {
         let config = config.with_depth(Depth::Passive);
         self.register(layer.name(), config, move || {
             std::future::ready(layer.finding())
@@ -162,7 +166,7 @@ impl HealthMonitor {
     /// Outside of a tokio runtime; an earlier start goes on then. On a runtime without time, the
     /// tasks panic.
     #[must_use = "monitoring stops when the guard is dropped"]
-    pub fn start(&self) -> Monitoring {
+    pub fn start(&self) -> MonitorGuard {
         // First of all, since it may panic.
         let runtime = Handle::current();
         let round = self.shared.round.fetch_add(1, Ordering::Relaxed) + 1;
@@ -171,7 +175,7 @@ impl HealthMonitor {
             let shared = Arc::clone(&self.shared);
             runtime.spawn(keep_running(shared, check, round))
         });
-        Monitoring {
+        MonitorGuard {
             tasks: tasks.collect(),
         }
     }
@@ -207,16 +211,16 @@ impl HealthMonitor {
         Some(check.report())
     }
 
-    /// The status of the whole, from the last runs; see [`overall`].
+    /// The status of the whole, from the last runs; see [`aggregate`].
     pub fn status(&self) -> Status {
-        self.shared.overall()
+        self.shared.aggregate()
     }
 
     /// What is known of all checks, from their last runs.
     pub fn report(&self) -> HealthReport {
         let checks: Vec<_> = self.checks().iter().map(|c| c.report()).collect();
         HealthReport {
-            status: overall(checks.iter().map(|c| part(c.depth, c.critical, c.status))),
+            status: aggregate(checks.iter().map(|c| part(c.depth, c.critical, c.status))),
             checks,
         }
     }
@@ -266,11 +270,11 @@ impl Shared {
         self.tell_overall();
     }
 
-    fn overall(&self) -> Status {
+    fn aggregate(&self) -> Status {
         // Not a copy of the list: the last reference to a removed check would be dropped here, and
         // with it what its user put into it, under the lock of who asks.
         let checks = self.checks.read().unwrap_or_else(PoisonError::into_inner);
-        overall(checks.iter().map(|c| {
+        aggregate(checks.iter().map(|c| {
             let config = c.config();
             part(config.depth(), config.critical(), c.status())
         }))
@@ -282,7 +286,7 @@ impl Shared {
     fn tell_overall(&self) {
         let (from, to) = {
             let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            let to = self.overall();
+            let to = self.aggregate();
             (std::mem::replace(&mut *told, to), to)
         };
         if from != to {
@@ -348,18 +352,18 @@ impl Future for All<'_> {
 
 /// Keeps a monitor's checks running; dropped, it stops them, in the middle of a run too.
 #[derive(Debug)]
-pub struct Monitoring {
+pub struct MonitorGuard {
     tasks: Vec<JoinHandle<()>>,
 }
 
-impl Monitoring {
+impl MonitorGuard {
     /// How many of the tasks are still there.
     pub fn tasks(&self) -> usize {
         self.tasks.iter().filter(|t| !t.is_finished()).count()
     }
 }
 
-impl Drop for Monitoring {
+impl Drop for MonitorGuard {
     fn drop(&mut self) {
         for task in &self.tasks {
             task.abort();

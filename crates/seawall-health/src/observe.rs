@@ -18,7 +18,7 @@ impl InstanceHandle for HealthHandle {
     }
 
     fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
-        let seen = self.observed();
+        let seen = self.passive_stats();
         let mut sample = |metric, value| {
             sink(Sample {
                 metric,

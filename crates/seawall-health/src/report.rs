@@ -41,7 +41,7 @@ pub struct CheckReport {
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
 pub struct HealthReport {
-    /// How well the whole is; see [`overall`](crate::overall).
+    /// How well the whole is; see [`aggregate`](crate::aggregate).
     pub status: Status,
     /// Each check, in the order in which they were registered.
     pub checks: Vec<CheckReport>,

@@ -7,7 +7,7 @@ use seawall_core::{Classify, CompleteOnResponse, ErrorIsFailure, Rejectable, Tra
 use tower_service::Service;
 
 use crate::ResponseFuture;
-use crate::ticket::{Common, Stripe, Ticket};
+use crate::ticket::{Common, Observation, Stripe};
 
 /// A service whose calls are observed; see [`HealthLayer`](crate::HealthLayer).
 // Nothing here is per instance: readiness is the inner service's, so `Clone` can be derived.
@@ -55,7 +55,7 @@ where
     S: Service<Req>,
     S::Error: Rejectable,
     C: Classify<S::Response, S::Error> + Clone,
-    H: TrackCompletion<Ticket, S::Response> + Clone,
+    H: TrackCompletion<Observation, S::Response> + Clone,
 {
     type Response = H::Response;
     type Error = S::Error;
@@ -67,7 +67,7 @@ where
 
     fn call(&mut self, req: Req) -> Self::Future {
         // The ticket first: if the inner service panics here, the call was abandoned.
-        let ticket = Ticket::new(self.anchor.local());
+        let ticket = Observation::new(self.anchor.local());
         ResponseFuture::new(
             self.inner.call(req),
             ticket,

@@ -63,7 +63,7 @@ impl fmt::Display for Status {
 ///
 /// The worst of the critical parts; parts that are not critical can only degrade it, and do
 /// when they are known to be less than healthy. Without a part that says anything: unknown.
-pub fn overall(parts: impl IntoIterator<Item = (bool, Status)>) -> Status {
+pub fn aggregate(parts: impl IntoIterator<Item = (bool, Status)>) -> Status {
     parts
         .into_iter()
         .filter_map(|(critical, status)| match (critical, status) {
@@ -195,14 +195,14 @@ mod tests {
     #[test]
     fn the_whole_is_as_bad_as_its_worst_critical_part() {
         use Status::{Degraded, Healthy, Unhealthy, Unknown};
-        assert_eq!(overall([]), Unknown);
-        assert_eq!(overall([(true, Healthy), (true, Degraded)]), Degraded);
-        assert_eq!(overall([(true, Healthy), (true, Unknown)]), Unknown);
-        assert_eq!(overall([(true, Unknown), (true, Unhealthy)]), Unhealthy);
-        assert_eq!(overall([(true, Healthy), (false, Unhealthy)]), Degraded);
-        assert_eq!(overall([(true, Healthy), (false, Unknown)]), Healthy);
-        assert_eq!(overall([(false, Unknown)]), Unknown);
-        assert_eq!(overall([(true, Unhealthy), (false, Healthy)]), Unhealthy);
+        assert_eq!(aggregate([]), Unknown);
+        assert_eq!(aggregate([(true, Healthy), (true, Degraded)]), Degraded);
+        assert_eq!(aggregate([(true, Healthy), (true, Unknown)]), Unknown);
+        assert_eq!(aggregate([(true, Unknown), (true, Unhealthy)]), Unhealthy);
+        assert_eq!(aggregate([(true, Healthy), (false, Unhealthy)]), Degraded);
+        assert_eq!(aggregate([(true, Healthy), (false, Unknown)]), Healthy);
+        assert_eq!(aggregate([(false, Unknown)]), Unknown);
+        assert_eq!(aggregate([(true, Unhealthy), (false, Healthy)]), Unhealthy);
     }
 
     proptest! {

@@ -44,12 +44,12 @@ impl Stripe {
 
 /// One call under observation. Dropped without an outcome, it counts as abandoned.
 #[derive(Debug)]
-pub struct Ticket {
+pub struct Observation {
     local: Option<Local<Common, Stripe>>,
     started: Option<Instant>,
 }
 
-impl Ticket {
+impl Observation {
     pub(crate) const fn new(local: Local<Common, Stripe>) -> Self {
         Self {
             local: Some(local),
@@ -65,7 +65,7 @@ impl Ticket {
     }
 }
 
-impl Complete for Ticket {
+impl Complete for Observation {
     fn complete(mut self, outcome: Outcome) {
         let Some(local) = self.local.take() else {
             return;
@@ -89,7 +89,7 @@ impl Complete for Ticket {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for Observation {
     fn drop(&mut self) {
         if let Some(local) = self.local.take() {
             local.stripe().abandoned.fetch_add(1, Ordering::Relaxed);

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use seawall_core::{Error, EventKind, Events, Received, Registry, Subscription};
 use seawall_health::{
-    CheckConfig, CheckConfigBuilder, Depth, Finding, HealthConfig, HealthLayer, HealthMonitor,
-    Monitoring, Status,
+    CheckConfig, CheckConfigBuilder, CheckResult, Depth, HealthConfig, HealthLayer, HealthMonitor,
+    MonitorGuard, Status,
 };
 use tokio::time::{advance, sleep};
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -96,7 +96,7 @@ async fn silence_after_an_outage_is_no_recovery() {
     }));
     let monitor = HealthMonitor::new("silence");
     monitor
-        .watch(layer.handle(), once().build().unwrap())
+        .register_layer(layer.handle(), once().build().unwrap())
         .unwrap();
     assert_eq!(monitor.run(Depth::Deep).await.status, Status::Unknown);
     for _ in 0..2 {
@@ -123,7 +123,7 @@ async fn a_watched_layer_without_calls_leaves_the_whole_to_the_other_checks() {
     let layer = HealthLayer::new("quiet", HealthConfig::default());
     let monitor = HealthMonitor::new("starts");
     monitor
-        .watch(layer.handle(), CheckConfig::default())
+        .register_layer(layer.handle(), CheckConfig::default())
         .unwrap();
     monitor
         .register("broker", CheckConfig::default(), || async { true })
@@ -144,9 +144,9 @@ async fn an_undecided_run_leaves_the_rows_alone() {
         .register("db", CheckConfig::default(), move || {
             let odd = turn.fetch_add(1, Ordering::Relaxed) % 2 == 1;
             let found = if odd {
-                Finding::undecided("closed")
+                CheckResult::inconclusive("closed")
             } else {
-                Finding::failed("down")
+                CheckResult::failed("down")
             };
             async move { found }
         })
@@ -173,7 +173,7 @@ fn a_start_outside_of_a_runtime_leaves_the_monitoring_alone() {
     let config = once().interval(SECOND).build().unwrap();
     monitor.register("db", config, || async { true }).unwrap();
     let start = || async { monitor.start() };
-    let monitoring: Monitoring = runtime.block_on(start());
+    let monitoring: MonitorGuard = runtime.block_on(start());
     let outside = catch_unwind(AssertUnwindSafe(|| drop(monitor.start())));
     assert!(outside.is_err());
     runtime.block_on(async { sleep(5 * SECOND + SECOND / 2).await });

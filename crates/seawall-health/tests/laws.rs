@@ -12,7 +12,7 @@ use seawall_core::{
     Rejection, TrackCompletion, Value,
 };
 use seawall_health::{
-    Health, HealthConfig, HealthHandle, HealthLayer, ResponseFuture, Status, Ticket,
+    Health, HealthConfig, HealthHandle, HealthLayer, Observation, ResponseFuture, Status,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use tokio::time::{advance, sleep};
@@ -60,7 +60,7 @@ async fn calls(layer: &HealthLayer<Classifier>, what: &[Do]) {
 }
 
 fn counts(handle: &HealthHandle) -> (u64, u64, u64) {
-    let seen = handle.observed();
+    let seen = handle.passive_stats();
     (seen.calls, seen.failures, seen.slow)
 }
 
@@ -165,9 +165,9 @@ async fn a_panic_below_or_in_the_classifier_poisons_nothing() {
 #[derive(Clone, Copy)]
 struct InAnswer;
 
-impl<T> TrackCompletion<Ticket, T> for InAnswer {
-    type Response = Ticket;
-    fn track_completion(&self, ticket: Ticket, _: Outcome, _: T) -> Ticket {
+impl<T> TrackCompletion<Observation, T> for InAnswer {
+    type Response = Observation;
+    fn track_completion(&self, ticket: Observation, _: Outcome, _: T) -> Observation {
         ticket
     }
 }
@@ -242,9 +242,9 @@ impl<T, E> Classify<T, E> for Counted {
     }
 }
 
-impl<T> TrackCompletion<Ticket, T> for Counted {
+impl<T> TrackCompletion<Observation, T> for Counted {
     type Response = T;
-    fn track_completion(&self, ticket: Ticket, outcome: Outcome, response: T) -> T {
+    fn track_completion(&self, ticket: Observation, outcome: Outcome, response: T) -> T {
         ticket.complete(outcome);
         response
     }

@@ -11,7 +11,7 @@ use seawall_core::{
     Command, Error, EventKind, Events, InstanceHandle, Received, Registry, Subscription,
 };
 use seawall_health::{
-    CheckConfig, CheckConfigBuilder, Depth, Finding, HealthConfig, HealthLayer, HealthMonitor,
+    CheckConfig, CheckConfigBuilder, CheckResult, Depth, HealthConfig, HealthLayer, HealthMonitor,
     Status,
 };
 use tokio::time::{Instant, advance, sleep};
@@ -279,9 +279,9 @@ async fn an_older_run_does_not_overwrite_a_newer_one() {
             async move {
                 if first {
                     sleep(4 * SECOND).await;
-                    return Finding::failed("old news");
+                    return CheckResult::failed("old news");
                 }
-                Finding::healthy()
+                CheckResult::healthy()
             }
         })
         .unwrap();
@@ -365,7 +365,7 @@ async fn a_layer_is_watched_as_a_passive_check() {
     }));
     let monitor = HealthMonitor::new("watches");
     let once = check().failures_to_unhealthy(1).build().unwrap();
-    monitor.watch(layer.handle(), once).unwrap();
+    monitor.register_layer(layer.handle(), once).unwrap();
 
     let report = monitor.run(Depth::Passive).await;
     let says = report.check("orders").unwrap().message.as_deref();
@@ -382,10 +382,10 @@ async fn a_layer_is_watched_as_a_passive_check() {
 
 #[test]
 fn what_a_check_returns_becomes_a_finding() {
-    assert_eq!(Finding::from(()), Finding::healthy());
-    assert_eq!(Finding::from(true), Finding::healthy());
-    assert!(Finding::from(false).is_failure());
-    assert!(Finding::from(Err::<(), _>("down")).is_failure());
-    let nested: Result<Finding, Infallible> = Ok(Finding::degraded("half"));
-    assert_eq!(Finding::from(nested).message(), Some("half"));
+    assert_eq!(CheckResult::from(()), CheckResult::healthy());
+    assert_eq!(CheckResult::from(true), CheckResult::healthy());
+    assert!(CheckResult::from(false).is_failure());
+    assert!(CheckResult::from(Err::<(), _>("down")).is_failure());
+    let nested: Result<CheckResult, Infallible> = Ok(CheckResult::degraded("half"));
+    assert_eq!(CheckResult::from(nested).message(), Some("half"));
 }

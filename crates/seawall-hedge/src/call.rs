@@ -31,7 +31,7 @@ where
     /// Before each extra attempt; known when the first one is waited for.
     delay: Option<Duration>,
     /// Extra attempts begun.
-    fired: u32,
+    hedges: u32,
     /// Boxed, since most calls have no extra attempt.
     pub(crate) race: Option<Box<Races<S, Req>>>,
     /// Whether the call has its answer.
@@ -55,7 +55,7 @@ where
             deadline: meta.deadline,
             started: None,
             delay: None,
-            fired: 0,
+            hedges: 0,
             race: None,
             settled: false,
         }
@@ -148,9 +148,9 @@ where
         let started = *self.started.get_or_insert_with(Instant::now);
         let delay = self.delay.or_else(|| ledger.delay(started))?;
         self.delay = Some(delay);
-        let mut at = deadline(started, delay.saturating_mul(self.fired.saturating_add(1)));
+        let mut at = deadline(started, delay.saturating_mul(self.hedges.saturating_add(1)));
         // A task that was not polled in time has more than one overdue: not all at once.
-        if self.fired > 0 {
+        if self.hedges > 0 {
             let now = Instant::now();
             if at <= now {
                 at = deadline(now, delay);
@@ -179,7 +179,7 @@ where
         };
         let common = self.common.common();
         let (core, counters) = (&common.core, self.common.stripe());
-        let nth = self.fired.saturating_add(1);
+        let nth = self.hedges.saturating_add(1);
         // The task may have been polled late.
         if is_over(self.deadline) {
             counters.skipped(Skip::Deadline);
@@ -205,9 +205,9 @@ where
             .get_or_insert_with(|| Box::new(Race::new()))
             .extras
             .push(extra);
-        self.fired = nth;
+        self.hedges = nth;
         self.copy = held;
-        counters.fired();
+        counters.hedges();
         let (attempt, started) = (nth.saturating_add(1), self.started);
         core.ledger.observer.tell(|| EventKind::Hedged {
             attempt,

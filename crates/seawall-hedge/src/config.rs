@@ -15,15 +15,15 @@ const MOST: u32 = 4;
 /// use seawall_hedge::HedgeConfig;
 ///
 /// // Quotes: after 40 ms.
-/// let quotes = HedgeConfig::builder().after(Duration::from_millis(40)).build()?;
+/// let quotes = HedgeConfig::builder().delay(Duration::from_millis(40)).build()?;
 /// assert_eq!(quotes.fixed_delay(), Some(Duration::from_millis(40)));
 ///
 /// // Completions of a model: after the 99th percentile of ten minutes, but after 2 s at the
 /// // earliest, and after 30 s as long as it is not known.
 /// let completions = HedgeConfig::builder()
-///     .after_quantile(QuantileConfig::new(0.99)?.with_window(Duration::from_secs(600))?)
-///     .until_learned(Duration::from_secs(30))
-///     .at_least(Duration::from_secs(2))
+///     .delay_quantile(QuantileConfig::new(0.99)?.with_window(Duration::from_secs(600))?)
+///     .initial_delay(Duration::from_secs(30))
+///     .min_delay(Duration::from_secs(2))
 ///     .build()?;
 ///
 /// let refused = HedgeConfig::builder().extra_attempts(0).build().unwrap_err();
@@ -32,10 +32,10 @@ const MOST: u32 = 4;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct HedgeConfig {
-    after: After,
-    until_learned: Option<Duration>,
-    at_least: Duration,
-    at_most: Duration,
+    delay: After,
+    initial_delay: Option<Duration>,
+    min_delay: Duration,
+    max_delay: Duration,
     extra_attempts: u32,
 }
 
@@ -55,7 +55,7 @@ impl HedgeConfig {
 
     /// The delay, where it is fixed.
     pub const fn fixed_delay(&self) -> Option<Duration> {
-        match self.after {
+        match self.delay {
             After::Fixed(delay) => Some(delay),
             After::Quantile(_) => None,
         }
@@ -63,25 +63,25 @@ impl HedgeConfig {
 
     /// The quantile that is the delay, where it is learned.
     pub const fn quantile(&self) -> Option<&QuantileConfig> {
-        match &self.after {
+        match &self.delay {
             After::Fixed(_) => None,
             After::Quantile(quantile) => Some(quantile),
         }
     }
 
     /// The delay while too little is known of the quantile; `None` when there is no hedge then.
-    pub const fn until_learned(&self) -> Option<Duration> {
-        self.until_learned
+    pub const fn initial_delay(&self) -> Option<Duration> {
+        self.initial_delay
     }
 
     /// The shortest learned delay.
-    pub const fn at_least(&self) -> Duration {
-        self.at_least
+    pub const fn min_delay(&self) -> Duration {
+        self.min_delay
     }
 
     /// The longest learned delay.
-    pub const fn at_most(&self) -> Duration {
-        self.at_most
+    pub const fn max_delay(&self) -> Duration {
+        self.max_delay
     }
 
     /// The most attempts of one call beside the first.
@@ -91,28 +91,30 @@ impl HedgeConfig {
 
     /// The delay for an estimate of the quantile.
     pub(crate) fn delay(&self, estimate: Option<Duration>) -> Option<Duration> {
-        match (self.after, estimate) {
+        match (self.delay, estimate) {
             (After::Fixed(delay), _) => Some(delay),
             // Not `clamp`, which panics where `build` has not been.
-            (After::Quantile(_), Some(known)) => Some(known.max(self.at_least).min(self.at_most)),
-            (After::Quantile(_), None) => self.until_learned,
+            (After::Quantile(_), Some(known)) => {
+                Some(known.max(self.min_delay).min(self.max_delay))
+            }
+            (After::Quantile(_), None) => self.initial_delay,
         }
     }
 
     pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
-        let after = match self.after {
+        let after = match self.delay {
             After::Fixed(delay) => format!("{delay:?}"),
             After::Quantile(quantile) => format!("{quantile:?}"),
         };
-        let until_learned = match self.until_learned {
+        let initial_delay = match self.initial_delay {
             Some(delay) => format!("{delay:?}"),
             None => "no hedge".to_owned(),
         };
         vec![
             ("after", after),
-            ("until_learned", until_learned),
-            ("at_least", format!("{:?}", self.at_least)),
-            ("at_most", format!("{:?}", self.at_most)),
+            ("until_learned", initial_delay),
+            ("at_least", format!("{:?}", self.min_delay)),
+            ("at_most", format!("{:?}", self.max_delay)),
             ("extra_attempts", self.extra_attempts.to_string()),
         ]
     }
@@ -126,10 +128,10 @@ impl Default for HedgeConfig {
     /// 56(2), 2013: it costs about one extra request in twenty and cuts the tail substantially.
     fn default() -> Self {
         Self {
-            after: After::Quantile(QuantileConfig::default()),
-            until_learned: None,
-            at_least: Duration::from_millis(1),
-            at_most: Duration::MAX,
+            delay: After::Quantile(QuantileConfig::default()),
+            initial_delay: None,
+            min_delay: Duration::from_millis(1),
+            max_delay: Duration::MAX,
             extra_attempts: 1,
         }
     }
@@ -143,41 +145,41 @@ pub struct HedgeConfigBuilder {
 
 impl HedgeConfigBuilder {
     /// Makes an extra attempt when the first has not been answered after `delay`; takes the place
-    /// of [`after_quantile`](Self::after_quantile).
+    /// of [`delay_quantile`](Self::delay_quantile).
     #[must_use]
-    pub const fn after(mut self, delay: Duration) -> Self {
-        self.config.after = After::Fixed(delay);
+    pub const fn delay(mut self, delay: Duration) -> Self {
+        self.config.delay = After::Fixed(delay);
         self
     }
 
     /// Makes an extra attempt when the first takes longer than this quantile of the recent ones,
-    /// the default; takes the place of [`after`](Self::after).
+    /// the default; takes the place of [`delay`](Self::delay).
     #[must_use]
-    pub const fn after_quantile(mut self, quantile: QuantileConfig) -> Self {
-        self.config.after = After::Quantile(quantile);
+    pub const fn delay_quantile(mut self, quantile: QuantileConfig) -> Self {
+        self.config.delay = After::Quantile(quantile);
         self
     }
 
     /// Sets the delay while too little is known of the quantile; there is no hedge then unless
     /// set. Without effect on a fixed delay.
     #[must_use]
-    pub const fn until_learned(mut self, delay: Duration) -> Self {
-        self.config.until_learned = Some(delay);
+    pub const fn initial_delay(mut self, delay: Duration) -> Self {
+        self.config.initial_delay = Some(delay);
         self
     }
 
     /// Sets the shortest learned delay; 1 ms unless set. Where answers are quick and their spread
     /// is noise, this is what keeps a twentieth of them from being asked for twice.
     #[must_use]
-    pub const fn at_least(mut self, delay: Duration) -> Self {
-        self.config.at_least = delay;
+    pub const fn min_delay(mut self, delay: Duration) -> Self {
+        self.config.min_delay = delay;
         self
     }
 
     /// Sets the longest learned delay; without limit unless set.
     #[must_use]
-    pub const fn at_most(mut self, delay: Duration) -> Self {
-        self.config.at_most = delay;
+    pub const fn max_delay(mut self, delay: Duration) -> Self {
+        self.config.max_delay = delay;
         self
     }
 
@@ -193,8 +195,8 @@ impl HedgeConfigBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when `after`, `until_learned` or `at_least` is zero, when `at_most` is
-    /// below `at_least`, or when `extra_attempts` is not 1 to 4.
+    /// [`InvalidConfig`] when `delay`, `initial_delay` or `min_delay` is zero, when `max_delay` is
+    /// below `min_delay`, or when `extra_attempts` is not 1 to 4.
     pub fn build(self) -> Result<HedgeConfig, InvalidConfig> {
         let config = self.config;
         let positive = |field, delay: Option<Duration>| match delay {
@@ -202,13 +204,13 @@ impl HedgeConfigBuilder {
             _ => Ok(()),
         };
         positive("after", config.fixed_delay())?;
-        positive("until_learned", config.until_learned)?;
-        positive("at_least", Some(config.at_least))?;
-        if config.at_most < config.at_least {
+        positive("until_learned", config.initial_delay)?;
+        positive("at_least", Some(config.min_delay))?;
+        if config.max_delay < config.min_delay {
             return Err(InvalidConfig::new(
                 "at_most",
-                format!("{:?}", config.at_most),
-                format!("at least `at_least`, {:?}", config.at_least),
+                format!("{:?}", config.max_delay),
+                format!("at least `at_least`, {:?}", config.min_delay),
             ));
         }
         if !(1..=MOST).contains(&config.extra_attempts) {
@@ -232,30 +234,32 @@ mod tests {
     fn impossible_settings_are_refused_by_name() {
         let field = |b: HedgeConfigBuilder| b.build().unwrap_err().field().to_owned();
         let builder = HedgeConfig::builder;
-        assert_eq!(field(builder().after(Duration::ZERO)), "after");
+        assert_eq!(field(builder().delay(Duration::ZERO)), "after");
         assert_eq!(
-            field(builder().until_learned(Duration::ZERO)),
+            field(builder().initial_delay(Duration::ZERO)),
             "until_learned"
         );
-        assert_eq!(field(builder().at_least(Duration::ZERO)), "at_least");
-        assert_eq!(field(builder().at_least(2 * MS).at_most(MS)), "at_most");
+        assert_eq!(field(builder().min_delay(Duration::ZERO)), "at_least");
+        assert_eq!(field(builder().min_delay(2 * MS).max_delay(MS)), "at_most");
         for extra in [0, 5, u32::MAX] {
             assert_eq!(field(builder().extra_attempts(extra)), "extra_attempts");
         }
-        assert!(builder().after(Duration::MAX).build().is_ok());
+        assert!(builder().delay(Duration::MAX).build().is_ok());
     }
 
     #[test]
     fn a_learned_delay_keeps_to_its_bounds() {
-        let builder = HedgeConfig::builder().at_least(10 * MS).at_most(100 * MS);
+        let builder = HedgeConfig::builder()
+            .min_delay(10 * MS)
+            .max_delay(100 * MS);
         let config = builder.clone().build().unwrap();
         assert_eq!(config.delay(Some(MS)), Some(10 * MS));
         assert_eq!(config.delay(Some(50 * MS)), Some(50 * MS));
         assert_eq!(config.delay(Some(Duration::MAX)), Some(100 * MS));
         assert_eq!(config.delay(None), None);
-        let config = builder.until_learned(MS).build().unwrap();
+        let config = builder.initial_delay(MS).build().unwrap();
         assert_eq!(config.delay(None), Some(MS));
-        let fixed = HedgeConfig::builder().after(MS).build().unwrap();
+        let fixed = HedgeConfig::builder().delay(MS).build().unwrap();
         assert_eq!(fixed.delay(Some(50 * MS)), Some(MS));
     }
 }

@@ -21,7 +21,7 @@ use crate::observe::{Fate, Ledger, Skip};
 /// let layer = HedgeLayer::new("alpaca", HedgeConfig::default());
 /// let registry = Registry::new("broker");
 /// registry.register(layer.handle())?;
-/// assert_eq!(layer.handle().fired(), 0);
+/// assert_eq!(layer.handle().hedges(), 0);
 /// assert_eq!(layer.handle().delay(), None, "nothing learned yet");
 /// # Ok::<(), seawall_core::AlreadyRegistered>(())
 /// ```
@@ -58,8 +58,8 @@ impl HedgeHandle {
     }
 
     /// How many extra attempts were begun.
-    pub fn fired(&self) -> u64 {
-        self.ledger.fired()
+    pub fn hedges(&self) -> u64 {
+        self.ledger.hedges()
     }
 
     /// How many extra attempts gave the answer of their call.
@@ -79,7 +79,7 @@ impl HedgeHandle {
 
     /// How many extra attempts were never sent: their service was not ready before the call was
     /// answered, or a layer below refused them. Their tokens were given back.
-    pub fn unsent(&self) -> u64 {
+    pub fn not_sent(&self) -> u64 {
         self.ledger.ended(Fate::Unsent)
     }
 
@@ -161,7 +161,7 @@ impl fmt::Debug for HedgeHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HedgeHandle")
             .field("name", &self.name())
-            .field("fired", &self.fired())
+            .field("fired", &self.hedges())
             .field("won", &self.won())
             .field("delay", &self.delay())
             .field("budget", &self.budget())

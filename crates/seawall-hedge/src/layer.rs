@@ -26,7 +26,7 @@ use crate::{Hedge, HedgeConfig, HedgeHandle};
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let config = HedgeConfig::builder().after(Duration::from_millis(50)).build()?;
+/// let config = HedgeConfig::builder().delay(Duration::from_millis(50)).build()?;
 /// let hedge = HedgeLayer::new("polygon", config).describe(ConstMeta(RequestMeta::new(Replay::Safe)));
 /// let handle = hedge.handle();
 ///
@@ -46,7 +46,7 @@ use crate::{Hedge, HedgeConfig, HedgeHandle};
 /// let before = tokio::time::Instant::now();
 /// assert_eq!(client.call("SPY").await?, 3);
 /// assert!(before + Duration::from_millis(65) > tokio::time::Instant::now());
-/// assert_eq!((handle.fired(), handle.won()), (1, 1));
+/// assert_eq!((handle.hedges(), handle.won()), (1, 1));
 /// # Ok(()) }
 /// ```
 pub struct HedgeLayer<C = ErrorIsFailure, D = DefaultMeta, P = CloneRequest> {

@@ -26,8 +26,8 @@
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // After the 95th percentile of the last minute; until that is known, after 100 ms.
-//! let config = HedgeConfig::builder().until_learned(Duration::from_millis(100)).build()?;
+//! // After the 95th percentile of the last minute; until that is known, delay 100 ms.
+//! let config = HedgeConfig::builder().initial_delay(Duration::from_millis(100)).build()?;
 //! let hedge = HedgeLayer::new("alpaca", config).describe(describe as fn(&&str) -> RequestMeta);
 //! let handle = hedge.handle();
 //!
@@ -47,11 +47,11 @@
 //! let before = tokio::time::Instant::now();
 //! assert_eq!(client.ready().await?.call("GET /v2/quotes").await?, 200);
 //! assert!(tokio::time::Instant::now() < before + Duration::from_millis(125));
-//! assert_eq!((handle.fired(), handle.won()), (1, 1));
+//! assert_eq!((handle.hedges(), handle.won()), (1, 1));
 //!
 //! // An order is sent once, and waited for.
 //! client.ready().await?.call("POST /v2/orders").await?;
-//! assert_eq!((handle.fired(), handle.not_replay_safe()), (1, 1));
+//! assert_eq!((handle.hedges(), handle.not_replay_safe()), (1, 1));
 //! # Ok(()) }
 //! ```
 //!

@@ -91,7 +91,7 @@ const SKIPS: [&str; 4] = ["budget", "unsafe", "no_copy", "deadline"];
 #[repr(align(128))]
 pub(crate) struct Counters {
     calls: [AtomicU64; KINDS.len()],
-    fired: AtomicU64,
+    hedges: AtomicU64,
     fates: [AtomicU64; FATES.len()],
     skips: [AtomicU64; SKIPS.len()],
 }
@@ -102,8 +102,8 @@ impl Counters {
         self.calls[kind as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn fired(&self) {
-        self.fired.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn hedges(&self) {
+        self.hedges.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn ended(&self, fate: Fate) {
@@ -143,7 +143,7 @@ impl Ledger {
     pub(crate) fn has_delay(&self) -> bool {
         match &self.quantile {
             Some(quantile) => {
-                quantile.last_estimate().is_some() || self.config.until_learned().is_some()
+                quantile.last_estimate().is_some() || self.config.initial_delay().is_some()
             }
             None => true,
         }
@@ -166,8 +166,8 @@ impl Ledger {
         values.sum()
     }
 
-    pub(crate) fn fired(&self) -> u64 {
-        self.sum(|c| &c.fired)
+    pub(crate) fn hedges(&self) -> u64 {
+        self.sum(|c| &c.hedges)
     }
 
     pub(crate) fn ended(&self, fate: Fate) -> u64 {
@@ -189,7 +189,7 @@ impl Ledger {
         sink(Sample {
             metric: "seawall_hedge_fired_total",
             labels: &[],
-            value: Value::Counter(self.fired()),
+            value: Value::Counter(self.hedges()),
         });
         for (fate, outcome) in FATES.iter().enumerate() {
             sink(Sample {

@@ -22,7 +22,7 @@ seawall_testkit::contract_tests! { subject =>
 }
 
 fn config() -> Result<HedgeConfig, InvalidConfig> {
-    let builder = HedgeConfig::builder().after(Duration::from_millis(1));
+    let builder = HedgeConfig::builder().delay(Duration::from_millis(1));
     builder.extra_attempts(4).build()
 }
 

@@ -49,7 +49,7 @@ pub const fn status_of(rejection: &Rejection) -> StatusCode {
 /// use bytes::Bytes;
 /// use http_body_util::Full;
 /// use seawall_core::{Reason, Rejection};
-/// use seawall_http::respond;
+/// use seawall_http::rejection_response;
 ///
 /// let refused = Rejection::new(Reason::RateLimited, "alpaca")
 ///     .with_retry_after(Duration::from_millis(1_200));
@@ -57,7 +57,7 @@ pub const fn status_of(rejection: &Rejection) -> StatusCode {
 /// assert_eq!(answer.status(), 429);
 /// assert_eq!(answer.headers()["retry-after"], "2");
 /// ```
-pub fn respond<B: From<Bytes>>(rejection: &Rejection) -> Response<B> {
+pub fn rejection_response<B: From<Bytes>>(rejection: &Rejection) -> Response<B> {
     let text = format!("{}\n", rejection.reason());
     let mut response = Response::new(B::from(Bytes::from(text)));
     *response.status_mut() = status_of(rejection);
@@ -102,20 +102,21 @@ mod tests {
     fn waits_are_whole_seconds_and_never_too_short() {
         let wait = |wait| {
             let refused = Rejection::new(Reason::CircuitOpen, "secret").with_retry_after(wait);
-            let answer = respond::<Full<Bytes>>(&refused);
+            let answer = rejection_response::<Full<Bytes>>(&refused);
             answer.headers()[RETRY_AFTER].to_str().unwrap().to_owned()
         };
         assert_eq!(wait(Duration::ZERO), "0");
         assert_eq!(wait(Duration::from_nanos(1)), "1");
         assert_eq!(wait(Duration::from_secs(2)), "2");
         assert_eq!(wait(Duration::MAX), "18446744074");
-        let silent = respond::<Full<Bytes>>(&Rejection::new(Reason::CircuitOpen, "x"));
+        let silent = rejection_response::<Full<Bytes>>(&Rejection::new(Reason::CircuitOpen, "x"));
         assert!(!silent.headers().contains_key(RETRY_AFTER));
     }
 
     #[test]
     fn the_name_of_the_instance_is_not_told() {
-        let answer = respond::<Vec8>(&Rejection::new(Reason::CircuitOpen, "alpaca-orders"));
+        let answer =
+            rejection_response::<Vec8>(&Rejection::new(Reason::CircuitOpen, "alpaca-orders"));
         assert_eq!(answer.body().0, "the circuit is open\n");
     }
 

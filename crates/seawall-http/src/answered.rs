@@ -11,9 +11,9 @@ use seawall_core::{Error, Rejection, WrapError};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::respond;
+use crate::rejection_response;
 
-/// Runs layers around a service of a server and answers their refusals as [`respond`] does.
+/// Runs layers around a service of a server and answers their refusals as [`rejection_response`] does.
 ///
 /// axum's routes cannot fail (their error is `Infallible`), and a layer that refuses needs an
 /// error that can carry the refusal. This layer lifts the service's error, puts the layers
@@ -21,25 +21,25 @@ use crate::respond;
 /// `Retry-After`, the service's own errors pass.
 ///
 /// Several layers go in as a tuple, the first one outermost. The types can be named:
-/// `Answered<(TimeoutLayer, BulkheadLayer)>`. Clones share what the layers share, so one limit
+/// `RejectionResponseLayer<(TimeoutLayer, BulkheadLayer)>`. Clones share what the layers share, so one limit
 /// holds for all routes.
 ///
 /// ```
 /// # use tower::layer::util::Identity as BulkheadLayer;
-/// use seawall_http::Answered;
+/// use seawall_http::RejectionResponseLayer;
 ///
 /// # let bulkhead = BulkheadLayer::new();
 /// // `bulkhead` is any layer or tuple of layers.
 /// let app: axum::Router = axum::Router::new()
 ///     .route("/", axum::routing::get(|| async { "hello" }))
-///     .layer(Answered::new(bulkhead));
+///     .layer(RejectionResponseLayer::new(bulkhead));
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Answered<L> {
+pub struct RejectionResponseLayer<L> {
     layers: L,
 }
 
-impl<L> Answered<L> {
+impl<L> RejectionResponseLayer<L> {
     /// Answers the refusals of `layers`.
     pub const fn new(layers: L) -> Self {
         Self { layers }
@@ -51,27 +51,27 @@ impl<L> Answered<L> {
     }
 }
 
-impl<L, S> Layer<S> for Answered<L>
+impl<L, S> Layer<S> for RejectionResponseLayer<L>
 where
     L: Layer<WrapError<S>>,
 {
-    type Service = Answer<L::Service>;
+    type Service = RejectionResponse<L::Service>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Answer::new(self.layers.layer(WrapError::new(inner)))
+        RejectionResponse::new(self.layers.layer(WrapError::new(inner)))
     }
 }
 
-/// A service that answers refusals instead of failing with them; see [`Answered`].
+/// A service that answers refusals instead of failing with them; see [`RejectionResponseLayer`].
 #[derive(Debug, Default)]
-pub struct Answer<S> {
+pub struct RejectionResponse<S> {
     inner: S,
     /// Layers refuse in `call`. One that does so in `poll_ready` is answered in `call` too,
     /// since this service has no error for it.
     refused: Option<Rejection>,
 }
 
-impl<S> Answer<S> {
+impl<S> RejectionResponse<S> {
     /// Answers the refusals of `inner`, whose error is a [`seawall_core::Error`].
     pub const fn new(inner: S) -> Self {
         Self {
@@ -96,21 +96,21 @@ impl<S> Answer<S> {
     }
 }
 
-impl<S: Clone> Clone for Answer<S> {
+impl<S: Clone> Clone for RejectionResponse<S> {
     /// The refusal was met by this instance; the clone has not been asked for readiness yet.
     fn clone(&self) -> Self {
         Self::new(self.inner.clone())
     }
 }
 
-impl<S, Req, B, E> Service<Req> for Answer<S>
+impl<S, Req, B, E> Service<Req> for RejectionResponse<S>
 where
     S: Service<Req, Response = Response<B>, Error = Error<E>>,
     B: From<Bytes>,
 {
     type Response = Response<B>;
     type Error = E;
-    type Future = AnswerFuture<S::Future>;
+    type Future = RejectionResponseFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), E>> {
         if self.refused.is_some() {
@@ -127,7 +127,7 @@ where
     }
 
     fn call(&mut self, req: Req) -> Self::Future {
-        AnswerFuture {
+        RejectionResponseFuture {
             state: match self.refused.take() {
                 Some(rejection) => State::Refused { rejection },
                 None => State::Called {
@@ -139,13 +139,13 @@ where
 }
 
 pin_project! {
-    /// The answer of an [`Answer`].
+    /// The answer of an [`RejectionResponse`].
     ///
     /// # Panics
     ///
     /// When it is polled again after it has answered.
     #[derive(Debug)]
-    pub struct AnswerFuture<F> {
+    pub struct RejectionResponseFuture<F> {
         #[pin]
         state: State<F>,
     }
@@ -161,7 +161,7 @@ pin_project! {
     }
 }
 
-impl<F, B, E> Future for AnswerFuture<F>
+impl<F, B, E> Future for RejectionResponseFuture<F>
 where
     F: Future<Output = Result<Response<B>, Error<E>>>,
     B: From<Bytes>,
@@ -173,10 +173,10 @@ where
         let answer = match state.as_mut().project() {
             StateProj::Called { inner } => match ready!(inner.poll(cx)) {
                 Ok(response) => Ok(response),
-                Err(Error::Rejected(rejection)) => Ok(respond(&rejection)),
+                Err(Error::Rejected(rejection)) => Ok(rejection_response(&rejection)),
                 Err(Error::Inner(error)) => Err(error),
             },
-            StateProj::Refused { rejection } => Ok(respond(rejection)),
+            StateProj::Refused { rejection } => Ok(rejection_response(rejection)),
             StateProj::Done => panic!("polled after it has answered"),
         };
         state.set(State::Done);

@@ -13,21 +13,21 @@ const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// Judges errors by [`TransportError`]; what an [`HttpClassifier`] does by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ByTransport;
+pub struct TransportErrors;
 
-impl<E: TransportError> JudgeError<E> for ByTransport {
+impl<E: TransportError> ClassifyError<E> for TransportErrors {
     fn judge(&self, error: &E) -> Outcome {
         error.outcome()
     }
 }
 
 /// Says what an error of the client means. `fn(&E) -> Outcome` and closures do.
-pub trait JudgeError<E> {
+pub trait ClassifyError<E> {
     /// What `error` says about the upstream and the request.
     fn judge(&self, error: &E) -> Outcome;
 }
 
-impl<F, E> JudgeError<E> for F
+impl<F, E> ClassifyError<E> for F
 where
     F: Fn(&E) -> Outcome,
 {
@@ -70,7 +70,7 @@ where
 /// assert_eq!(outcome, Outcome::Banned { lasts: Some(Duration::from_secs(600)) });
 /// ```
 #[derive(Clone, Debug)]
-pub struct HttpClassifier<T = ByTransport> {
+pub struct HttpClassifier<T = TransportErrors> {
     /// None without rules: such a classifier is cloned without touching a shared count.
     rules: Option<Arc<[(StatusCode, Rule)]>>,
     errors: T,
@@ -88,7 +88,7 @@ impl HttpClassifier {
     pub fn new() -> Self {
         Self {
             rules: None,
-            errors: ByTransport,
+            errors: TransportErrors,
             now: SystemTime::now,
         }
     }
@@ -131,7 +131,7 @@ impl<T> HttpClassifier<T> {
     /// Reads the calendar from `now`, for `Retry-After` in the form of a date. The default is
     /// the system's.
     #[must_use]
-    pub fn with_calendar(mut self, now: fn() -> SystemTime) -> Self {
+    pub fn with_clock(mut self, now: fn() -> SystemTime) -> Self {
         self.now = now;
         self
     }
@@ -197,7 +197,7 @@ impl<T> HttpClassifier<T> {
 
 impl<T, B, E> Classify<Response<B>, E> for HttpClassifier<T>
 where
-    T: JudgeError<E>,
+    T: ClassifyError<E>,
 {
     fn classify(&self, result: Result<&Response<B>, &E>) -> Outcome {
         match result {
@@ -356,7 +356,7 @@ mod tests {
             SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_767)
         }
         let answer = answer(429, &[("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")]);
-        let classifier = HttpClassifier::new().with_calendar(calendar);
+        let classifier = HttpClassifier::new().with_clock(calendar);
         assert_eq!(classifier.judge_response(&answer).retry_after(), TEN);
     }
 }

@@ -42,7 +42,7 @@ use tower_service::Service;
 ///     .service(HttpConnector::new());
 /// let client: Client<_, Empty<bytes::Bytes>> =
 ///     Client::builder(TokioExecutor::new()).build(connector);
-/// assert_eq!(handle.taken(), 0);
+/// assert_eq!(handle.in_flight(), 0);
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]

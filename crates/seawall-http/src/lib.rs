@@ -18,7 +18,7 @@
 //! | when is the call over? | [`CompleteOnBodyEnd`], [`GuardedBody`] |
 //! | what if the body stalls? | [`BodyTimeoutLayer`] |
 //! | how long may it take, and how does the other side learn it? | [`RequestTimeout`], [`RequestDeadline`], [`WriteDeadlineLayer`], [`ReadDeadlineLayer`] |
-//! | how is a refusal answered in a server? | [`Answered`], [`respond`], [`status_of`] |
+//! | how is a refusal answered in a server? | [`RejectionResponseLayer`], [`rejection_response`], [`status_of`] |
 //!
 //! # Example
 //!
@@ -71,12 +71,12 @@ mod retry_after;
 mod routes;
 mod transport;
 
-pub use answer::{respond, status_of};
-pub use answered::{Answer, AnswerFuture, Answered};
+pub use answer::{rejection_response, status_of};
+pub use answered::{RejectionResponse, RejectionResponseFuture, RejectionResponseLayer};
 pub use body_timeout::{
     BodyLimit, BodyTimeout, BodyTimeoutConfig, BodyTimeoutHandle, BodyTimeoutLayer, TimedBody,
 };
-pub use classify::{ByTransport, HttpClassifier, JudgeError};
+pub use classify::{ClassifyError, HttpClassifier, TransportErrors};
 #[cfg(feature = "connections")]
 pub use connections::{LimitConnections, LimitedConnecting, LimitedConnection, LimitedConnector};
 pub use copy::{copy_bytes_request, copy_request};
@@ -90,7 +90,7 @@ pub use inspect::{InspectLayer, InspectedBody};
 pub use quota::{HttpFeedback, RateLimitHeaders, TokenEstimate, Usage};
 pub use replay::{DEFAULT_REPLAY_CAP, ReplayBody, ReplayError};
 pub use retry_after::{retry_after, unreadable_retry_after};
-pub use routes::{RequestDeadline, Routes, is_idempotent, stamp_deadline};
+pub use routes::{RequestDeadline, Routes, is_idempotent, propagate_deadline};
 #[cfg(feature = "reqwest")]
 pub use transport::reqwest_without_redirects;
 pub use transport::{TransportError, outcome_of};

@@ -16,7 +16,7 @@ pub struct RequestDeadline(pub Instant);
 /// earlier of the two, be it a [`RequestDeadline`] or in a whole [`RequestMeta`].
 ///
 /// [`Routes`] reads it. It fits where a layer asks for a `fn(&mut Req, Instant) -> Instant`.
-pub fn stamp_deadline<B>(request: &mut Request<B>, at: Instant) -> Instant {
+pub fn propagate_deadline<B>(request: &mut Request<B>, at: Instant) -> Instant {
     let extensions = request.extensions_mut();
     let described = extensions
         .get()
@@ -363,8 +363,8 @@ mod tests {
         let tokens = TokenCount::new(400, 256);
         request.extensions_mut().insert(TokenEstimate(tokens));
         let (soon, later) = (Instant::now(), Instant::now() + Duration::from_secs(1));
-        assert_eq!(stamp_deadline(&mut request, soon), soon);
-        assert_eq!(stamp_deadline(&mut request, later), soon);
+        assert_eq!(propagate_deadline(&mut request, soon), soon);
+        assert_eq!(propagate_deadline(&mut request, later), soon);
         let meta = routes.describe(&request);
         assert_eq!((meta.replay, meta.priority), (Replay::Never, Priority::LOW));
         assert_eq!((meta.key, meta.cost), (PartitionKey(7), 2));
@@ -376,8 +376,8 @@ mod tests {
         request.extensions_mut().insert(whole);
         assert_eq!(routes.describe(&request), whole);
         let much_later = later + Duration::from_secs(1);
-        assert_eq!(stamp_deadline(&mut request, much_later), later);
-        assert_eq!(stamp_deadline(&mut request, soon), soon);
+        assert_eq!(propagate_deadline(&mut request, much_later), later);
+        assert_eq!(propagate_deadline(&mut request, soon), soon);
         assert_eq!(routes.describe(&request).deadline, Some(soon));
     }
 

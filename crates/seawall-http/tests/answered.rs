@@ -14,7 +14,9 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use seawall_core::{Complete, Error, Outcome, Reason, Rejectable, Rejection};
-use seawall_http::{Answer, Answered, GuardedBody, InspectedBody, respond};
+use seawall_http::{
+    GuardedBody, InspectedBody, RejectionResponse, RejectionResponseLayer, rejection_response,
+};
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
@@ -80,7 +82,10 @@ async fn an_axum_router_answers_refusals_and_shares_one_limit_between_its_routes
     let app = Router::new()
         .route("/a", get(|| async { "a" }))
         .route("/b", get(|| async { "b" }))
-        .layer(Answered::new(Quota::of(2, Reason::RateLimited)));
+        .layer(RejectionResponseLayer::new(Quota::of(
+            2,
+            Reason::RateLimited,
+        )));
     assert_eq!(get_path(&app, "/a").await.status(), StatusCode::OK);
     let passed = get_path(&app, "/b").await.into_body();
     assert_eq!(passed.collect().await.unwrap().to_bytes(), "b");
@@ -94,12 +99,12 @@ async fn an_axum_router_answers_refusals_and_shares_one_limit_between_its_routes
 #[tokio::test]
 async fn several_layers_go_in_as_a_tuple_and_the_type_has_a_name() {
     struct Server {
-        layers: Answered<(Quota, Quota)>,
+        layers: RejectionResponseLayer<(Quota, Quota)>,
     }
     let outer = Quota::of(2, Reason::DeadlineExceeded);
     let inner = Quota::of(1, Reason::CircuitOpen);
     let server = Server {
-        layers: Answered::new((outer, inner)),
+        layers: RejectionResponseLayer::new((outer, inner)),
     };
     let app = Router::new()
         .route("/", get(|| async {}))
@@ -112,7 +117,7 @@ async fn several_layers_go_in_as_a_tuple_and_the_type_has_a_name() {
 #[tokio::test]
 async fn the_services_own_errors_pass() {
     let service = service_fn(|()| async { Err::<Response<Full<Bytes>>, _>("down") });
-    let layer = Answered::new(Quota::of(1, Reason::RateLimited));
+    let layer = RejectionResponseLayer::new(Quota::of(1, Reason::RateLimited));
     let service = layer.layer(service);
     assert_eq!(service.clone().oneshot(()).await.unwrap_err(), "down");
     assert_eq!(service.oneshot(()).await.unwrap().status(), 429);
@@ -137,7 +142,7 @@ impl Service<()> for Unready {
 
 #[tokio::test]
 async fn a_refusal_of_readiness_is_answered_without_a_call() {
-    let mut service = Answer::new(Unready);
+    let mut service = RejectionResponse::new(Unready);
     for _ in 0..2 {
         let answer = service.ready().await.unwrap().call(()).await.unwrap();
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -153,7 +158,7 @@ impl Complete for Silent {
 #[test]
 fn refusals_fit_where_wrapped_bodies_are_expected() {
     let refused = Rejection::new(Reason::BulkheadFull, "x");
-    let guarded = respond::<GuardedBody<InspectedBody<Full<Bytes>>, Silent>>(&refused);
+    let guarded = rejection_response::<GuardedBody<InspectedBody<Full<Bytes>>, Silent>>(&refused);
     assert!(!guarded.body().is_held());
     assert_eq!(guarded.status(), 503);
 }
@@ -162,7 +167,7 @@ fn refusals_fit_where_wrapped_bodies_are_expected() {
 fn an_answer_that_passes_allocates_nothing() {
     let inner =
         service_fn(|answer: Response<Full<Bytes>>| ready(Ok::<_, Error<Infallible>>(answer)));
-    let mut service = Answer::new(inner);
+    let mut service = RejectionResponse::new(inner);
     let mut cx = Context::from_waker(Waker::noop());
     let mut answer = Some(Response::new(Full::default()));
     let counted = seawall_testkit::alloc::count(|| {
@@ -177,6 +182,6 @@ fn an_answer_that_passes_allocates_nothing() {
     assert!(answer.is_some());
 }
 
-assert_impl_all!(Answered<()>: Send, Sync, Copy);
-assert_impl_all!(Answer<()>: Send, Sync, Clone, Unpin);
-assert_not_impl_any!(Answer<std::rc::Rc<()>>: Send, Sync);
+assert_impl_all!(RejectionResponseLayer<()>: Send, Sync, Copy);
+assert_impl_all!(RejectionResponse<()>: Send, Sync, Clone, Unpin);
+assert_not_impl_any!(RejectionResponse<std::rc::Rc<()>>: Send, Sync);

@@ -191,7 +191,10 @@ async fn a_body_that_stalls_ends_with_an_error_and_its_connection() {
     assert!(body.frame().await.is_none());
     assert!(body.is_end_stream() && body.get_ref().is_none());
     assert_eq!(body.size_hint().exact(), Some(0));
-    assert_eq!((handle.cut(BodyLimit::Idle), handle.timed_out()), (1, 1));
+    assert_eq!(
+        (handle.timeouts_by(BodyLimit::Idle), handle.timed_out()),
+        (1, 1)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -260,7 +263,7 @@ async fn the_time_to_the_first_byte_counts_from_the_calls_first_poll() {
     let mut body = call.await.unwrap().into_body();
     assert_eq!(reason(read(&mut body).await.1), Reason::BodyTimeout);
     assert_eq!((Instant::now() - start), 3 * SECOND);
-    assert_eq!(layer.handle().cut(BodyLimit::FirstByte), 1);
+    assert_eq!(layer.handle().timeouts_by(BodyLimit::FirstByte), 1);
 
     // After the first byte it is over, and idle time counts.
     let mut body = ask(&[Data("a"), Pause(900 * MS), Data("b"), Stall])
@@ -270,7 +273,7 @@ async fn the_time_to_the_first_byte_counts_from_the_calls_first_poll() {
     let start = Instant::now();
     assert_eq!(reason(read(&mut body).await.1), Reason::BodyTimeout);
     assert_eq!((Instant::now() - start), 1_900 * MS);
-    assert_eq!(layer.handle().cut(BodyLimit::Idle), 1);
+    assert_eq!(layer.handle().timeouts_by(BodyLimit::Idle), 1);
     assert_eq!(upstream.alive(), 0);
 }
 
@@ -299,7 +302,7 @@ async fn a_call_without_a_head_fails_itself_and_drops_the_call_below_first() {
     assert_eq!((Instant::now() - start), SECOND);
     // The finished future is still here: the service's handler holds one, this test the other.
     assert_eq!(Arc::strong_count(&held), 1);
-    assert_eq!(layer.handle().cut(BodyLimit::Head), 1);
+    assert_eq!(layer.handle().timeouts_by(BodyLimit::Head), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -311,7 +314,7 @@ async fn a_body_takes_no_longer_than_it_may_as_a_whole() {
     let (text, error) = read(&mut body).await;
     assert_eq!(reason(error), Reason::BodyTimeout);
     assert_eq!((text.len(), (Instant::now() - start)), (12, 10 * SECOND));
-    assert_eq!(handle.cut(BodyLimit::Total), 1);
+    assert_eq!(handle.timeouts_by(BodyLimit::Total), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -329,7 +332,7 @@ async fn a_body_that_is_always_ready_is_cut_off_too() {
     advance(MS).await;
     let error = body.frame().await.unwrap().unwrap_err();
     assert_eq!(error.rejection().unwrap().reason(), Reason::BodyTimeout);
-    assert_eq!(handle.cut(BodyLimit::Total), 1);
+    assert_eq!(handle.timeouts_by(BodyLimit::Total), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -349,7 +352,10 @@ async fn the_deadline_of_the_request_ends_the_body_where_that_is_wanted() {
     let start = Instant::now();
     assert_eq!(reason(read(&mut body).await.1), Reason::DeadlineExceeded);
     assert_eq!(
-        ((Instant::now() - start), handle.cut(BodyLimit::Deadline)),
+        (
+            (Instant::now() - start),
+            handle.timeouts_by(BodyLimit::Deadline)
+        ),
         (2 * SECOND, 1)
     );
     let (mut body, handle, _) = answer(idle(SECOND), &steps, Some(2 * SECOND)).await;
@@ -522,7 +528,7 @@ async fn sixty_four_stalled_answers_do_not_hold_sixty_four_places_for_ever() {
     assert_eq!(full.reason(), Reason::BulkheadFull);
     sleep(2 * SECOND).await;
     assert_eq!((handle.in_flight(), upstream.alive()), (0, 0));
-    assert_eq!(limits.handle().cut(BodyLimit::Idle), 64);
+    assert_eq!(limits.handle().timeouts_by(BodyLimit::Idle), 64);
     assert!(service.clone().oneshot(Request::new(())).await.is_ok());
     for reader in readers {
         assert_eq!(reason(reader.await.unwrap().0), Reason::BodyTimeout);
@@ -702,7 +708,7 @@ fn limits_of_zero_are_refused_by_name() {
 #[test]
 fn a_refusal_can_be_answered_where_timed_bodies_are_expected() {
     let refused = Rejection::new(Reason::CircuitOpen, "x");
-    let answer = seawall_http::respond::<TimedBody<Full<Bytes>>>(&refused);
+    let answer = seawall_http::rejection_response::<TimedBody<Full<Bytes>>>(&refused);
     assert!(answer.body().get_ref().is_some());
     assert!(TimedBody::<Full<Bytes>>::default().is_end_stream());
 }

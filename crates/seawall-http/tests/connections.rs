@@ -96,7 +96,7 @@ async fn never_has_more_connections_than_places_and_reuses_them() {
     for call in calls {
         call.await.unwrap();
     }
-    assert!(layer.handle().taken() <= 2);
+    assert!(layer.handle().in_flight() <= 2);
     assert_eq!(layer.handle().counts().refused_full, 0);
     let seen = server.seen.lock().unwrap();
     assert_eq!((seen.peak, seen.accepted), (2, 2));

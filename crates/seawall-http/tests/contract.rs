@@ -6,7 +6,7 @@ use http::response::Parts;
 use http_body::Body;
 use http_body_util::Full;
 use seawall_core::Outcome;
-use seawall_http::Answered;
+use seawall_http::RejectionResponseLayer;
 use seawall_http::inspect::InspectLayer;
 use seawall_testkit::contract::Mock;
 use tower::layer::util::Identity;
@@ -69,7 +69,7 @@ mod answered {
     use super::*;
 
     fn subject(inner: Mock) -> impl Service<u32, Response = u32, Error = BoxError> + Clone {
-        let layer = Answered::new(Identity::new());
+        let layer = RejectionResponseLayer::new(Identity::new());
         // Something between, as in a server.
         let inner = MapRequest::new(upstream(inner), (|n| n) as fn(u32) -> u32);
         MapResponse::new(layer.layer(inner), number as fn(_) -> u32)

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use seawall_core::{InstanceHandle, Reason, Rejection, Replay, RequestMeta, Value};
 use seawall_http::{
     DeadlineHeader, DeadlineRead, ReadDeadline, ReadDeadlineLayer, RequestDeadline, RequestTimeout,
-    WriteDeadline, WriteDeadlineLayer, deadline_of, read_deadline, request_timeout, stamp_deadline,
-    write_deadline,
+    WriteDeadline, WriteDeadlineLayer, deadline_of, propagate_deadline, read_deadline,
+    request_timeout, write_deadline,
 };
 use seawall_timeout::{AttemptTimeoutLayer, DeadlineLayer};
 use static_assertions::assert_impl_all;
@@ -51,7 +51,7 @@ async fn what_is_left_shrinks_from_hop_to_hop() {
             .layer(
                 DeadlineLayer::new("last", 60 * SECOND)
                     .unwrap()
-                    .stamp(stamp_deadline::<()>),
+                    .propagate(propagate_deadline::<()>),
             )
             .service(service_fn(move |request: Request<()>| {
                 note(&seen, &request);
@@ -72,7 +72,7 @@ async fn what_is_left_shrinks_from_hop_to_hop() {
             .layer(
                 DeadlineLayer::new("middle", 60 * SECOND)
                     .unwrap()
-                    .stamp(stamp_deadline::<()>),
+                    .propagate(propagate_deadline::<()>),
             )
             .service(service_fn(move |request: Request<()>| {
                 note(&seen, &request);
@@ -81,7 +81,7 @@ async fn what_is_left_shrinks_from_hop_to_hop() {
                     sleep(2 * SECOND).await;
                     let mut next = Request::new(());
                     if let Some(at) = deadline_of(&request) {
-                        stamp_deadline(&mut next, at);
+                        propagate_deadline(&mut next, at);
                     }
                     to_last.oneshot(next).await
                 }
@@ -91,7 +91,7 @@ async fn what_is_left_shrinks_from_hop_to_hop() {
         .layer(
             DeadlineLayer::new("client", 10 * SECOND)
                 .unwrap()
-                .stamp(stamp_deadline::<()>),
+                .propagate(propagate_deadline::<()>),
         )
         .layer(WriteDeadlineLayer::new())
         .service(middle);
@@ -186,7 +186,7 @@ async fn two_layers_that_write_say_what_the_inner_one_finds() {
         .layer(WriteDeadlineLayer::new())
         .map_request(|mut request: Request<()>| {
             // A layer between the two that knows of less.
-            stamp_deadline(&mut request, Instant::now() + 200 * MS);
+            propagate_deadline(&mut request, Instant::now() + 200 * MS);
             request
         })
         .layer(WriteDeadlineLayer::new())

@@ -38,8 +38,8 @@ pub struct RateLimitConfig {
     pub(crate) limits: Vec<Limit>,
     max_wait: Duration,
     max_waiting: u32,
-    ageing: NonZeroDuration,
-    pause_unsaid: Duration,
+    priority_aging: NonZeroDuration,
+    default_pause: Duration,
     shadow: bool,
 }
 
@@ -66,13 +66,13 @@ impl RateLimitConfig {
 
     /// How much longer a call of low priority waits at most than one of normal priority that came
     /// at the same time.
-    pub const fn ageing(&self) -> NonZeroDuration {
-        self.ageing
+    pub const fn priority_aging(&self) -> NonZeroDuration {
+        self.priority_aging
     }
 
     /// How long a throttle pauses the layer when the upstream does not say.
-    pub const fn pause_unsaid(&self) -> Duration {
-        self.pause_unsaid
+    pub const fn default_pause(&self) -> Duration {
+        self.default_pause
     }
 
     /// Whether the layer only watches.
@@ -114,8 +114,8 @@ impl RateLimitConfig {
             ("limits", self.listed()),
             ("max_wait", format!("{:?}", self.max_wait)),
             ("max_waiting", self.max_waiting.to_string()),
-            ("ageing", format!("{:?}", self.ageing.get())),
-            ("pause_unsaid", format!("{:?}", self.pause_unsaid)),
+            ("ageing", format!("{:?}", self.priority_aging.get())),
+            ("pause_unsaid", format!("{:?}", self.default_pause)),
             ("shadow", self.shadow.to_string()),
         ]
     }
@@ -132,8 +132,8 @@ impl Default for RateLimitConfig {
             limits: vec![DEFAULT_LIMIT],
             max_wait: builder.max_wait,
             max_waiting: builder.max_waiting,
-            ageing: DEFAULT_AGEING,
-            pause_unsaid: builder.pause_unsaid,
+            priority_aging: DEFAULT_AGEING,
+            default_pause: builder.default_pause,
             shadow: builder.shadow,
         }
     }
@@ -142,7 +142,7 @@ impl Default for RateLimitConfig {
 const DEFAULT_LIMIT: Limit = Limit::bucket(100, Duration::from_secs(60));
 
 const DEFAULT_AGEING: NonZeroDuration = match NonZeroDuration::from_secs(5) {
-    Some(ageing) => ageing,
+    Some(priority_aging) => priority_aging,
     None => unreachable!(),
 };
 
@@ -154,8 +154,8 @@ pub struct RateLimitConfigBuilder {
     limits: Vec<Limit>,
     max_wait: Duration,
     max_waiting: u32,
-    ageing: Duration,
-    pause_unsaid: Duration,
+    priority_aging: Duration,
+    default_pause: Duration,
     shadow: bool,
 }
 
@@ -167,8 +167,8 @@ impl Default for RateLimitConfigBuilder {
             limits: Vec::new(),
             max_wait: Duration::ZERO,
             max_waiting: 1_024,
-            ageing: DEFAULT_AGEING.get(),
-            pause_unsaid: Duration::from_secs(1),
+            priority_aging: DEFAULT_AGEING.get(),
+            default_pause: Duration::from_secs(1),
             shadow: false,
         }
     }
@@ -238,16 +238,16 @@ impl RateLimitConfigBuilder {
     /// [high](seawall_core::Priority::HIGH); longer than zero. Who waits is passed by those of one
     /// step more only if they came less than that after it, so nobody starves. Default: 5 seconds.
     #[must_use]
-    pub const fn ageing(mut self, per_step: Duration) -> Self {
-        self.ageing = per_step;
+    pub const fn priority_aging(mut self, per_step: Duration) -> Self {
+        self.priority_aging = per_step;
         self
     }
 
     /// How long [a throttle](seawall_core::QuotaSignal::Pause) pauses the layer when the upstream does
     /// not say for how long. Default: one second.
     #[must_use]
-    pub const fn pause_unsaid(mut self, pause: Duration) -> Self {
-        self.pause_unsaid = pause;
+    pub const fn default_pause(mut self, pause: Duration) -> Self {
+        self.default_pause = pause;
         self
     }
 
@@ -267,7 +267,7 @@ impl RateLimitConfigBuilder {
     /// `rate` is over one per nanosecond; when `burst` takes over 366 days to come together or is
     /// given without a `rate`; when `margin` is longer than the time of its limit, or `offset` not
     /// shorter; when [`Allowed::at`](crate::Allowed::at) got a share without room for a burst; when
-    /// two limits are kept in one file; when there are more than 8 limits, or more than 16,777,216 may wait; when `ageing` is zero.
+    /// two limits are kept in one file; when there are more than 8 limits, or more than 16,777,216 may wait; when `priority_aging` is zero.
     pub fn build(self) -> Result<RateLimitConfig, InvalidConfig> {
         let mut limits = self.limits;
         let plain = match (self.rate, self.burst) {
@@ -314,8 +314,9 @@ impl RateLimitConfigBuilder {
             limits,
             max_wait: self.max_wait,
             max_waiting: self.max_waiting,
-            ageing: NonZeroDuration::new(self.ageing).map_err(|e| e.in_field("ageing"))?,
-            pause_unsaid: self.pause_unsaid,
+            priority_aging: NonZeroDuration::new(self.priority_aging)
+                .map_err(|e| e.in_field("ageing"))?,
+            default_pause: self.default_pause,
             shadow: self.shadow,
         })
     }

@@ -67,34 +67,34 @@ impl Sums {
 
 /// Says what a request costs of a limit that counts `unit`.
 ///
-/// The default is [`ByMeta`]. Closures `Fn(&Req, &RequestMeta, Unit) -> u32` are prices: for units of
+/// The default is [`MetaCost`]. Closures `Fn(&Req, &RequestMeta, Unit) -> u32` are prices: for units of
 /// [another kind](Unit::Other), and for requests whose cost depends on the limit.
 ///
 /// ```
 /// use std::time::Duration;
 /// use seawall_core::{RequestMeta, Unit};
-/// use seawall_ratelimit::{ByMeta, Limit, Price, RateLimitConfig, RateLimitLayer};
+/// use seawall_ratelimit::{MetaCost, Limit, CostFn, RateLimitConfig, RateLimitLayer};
 ///
 /// // Orders count twice: as requests of their weight, and as orders.
 /// let config = RateLimitConfig::builder()
 ///     .limit(Limit::strict(6_000, Duration::from_secs(60)))
-///     .limit(Limit::strict(50, Duration::from_secs(10)).counting(Unit::Other("orders")))
+///     .limit(Limit::strict(50, Duration::from_secs(10)).with_unit(Unit::Other("orders")))
 ///     .build()?;
 /// let layer = RateLimitLayer::new("binance", config).price(
 ///     |path: &&str, meta: &RequestMeta, unit: Unit| match unit {
 ///         Unit::Other("orders") => u32::from(path.starts_with("/api/v3/order")),
-///         usual => ByMeta.price(path, meta, usual),
+///         usual => MetaCost.price(path, meta, usual),
 ///     },
 /// );
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
-pub trait Price<Req: ?Sized> {
+pub trait CostFn<Req: ?Sized> {
     /// What `request` costs of a limit that counts `unit`; 0 when it does not count there. Called
     /// once per call and limit, on the hot path.
     fn price(&self, request: &Req, meta: &RequestMeta, unit: Unit) -> u32;
 }
 
-impl<F, Req: ?Sized> Price<Req> for F
+impl<F, Req: ?Sized> CostFn<Req> for F
 where
     F: Fn(&Req, &RequestMeta, Unit) -> u32,
 {
@@ -107,9 +107,9 @@ where
 /// The default price: one request, the weight and the tokens that [`RequestMeta`] has, and nothing of
 /// units of [another kind](Unit::Other).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ByMeta;
+pub struct MetaCost;
 
-impl ByMeta {
+impl MetaCost {
     /// What [`RequestMeta`] says of a unit.
     #[inline]
     pub const fn of(meta: &RequestMeta, unit: Unit) -> u32 {
@@ -124,7 +124,7 @@ impl ByMeta {
     }
 }
 
-impl<Req: ?Sized> Price<Req> for ByMeta {
+impl<Req: ?Sized> CostFn<Req> for MetaCost {
     #[inline]
     fn price(&self, _: &Req, meta: &RequestMeta, unit: Unit) -> u32 {
         Self::of(meta, unit)

@@ -19,7 +19,7 @@ use crate::costs::Costs;
 use crate::keyed::Keyed;
 use crate::limiter::Limiter;
 use crate::observe::{Common, Stripe};
-use crate::{ByMeta, Price};
+use crate::{CostFn, MetaCost};
 
 /// Corrects a rate limit by what the answers say; made by
 /// [`RateLimitLayer::feedback`](crate::RateLimitLayer::feedback), and to be put below it, next to
@@ -50,7 +50,7 @@ use crate::{ByMeta, Price};
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let minute = Duration::from_secs(60);
 /// let config = RateLimitConfig::builder()
-///     .limit(Limit::bucket(100_000, minute).burst(10_000).counting(Unit::Tokens))
+///     .limit(Limit::bucket(100_000, minute).burst(10_000).with_unit(Unit::Tokens))
 ///     .build()?;
 /// let limit = RateLimitLayer::new("model", config)
 ///     .describe(|prompt: &String| {
@@ -75,7 +75,7 @@ use crate::{ByMeta, Price};
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct FeedbackLayer<F, D = DefaultMeta, P = ByMeta> {
+pub struct FeedbackLayer<F, D = DefaultMeta, P = MetaCost> {
     source: Source,
     feedback: F,
     describe: D,
@@ -119,7 +119,7 @@ impl<F, D, P> fmt::Debug for FeedbackLayer<F, D, P> {
 ///
 /// It is ready when the inner service is, refuses nothing and changes no answer.
 #[derive(Clone)]
-pub struct Feedback<S, F, D = DefaultMeta, P = ByMeta> {
+pub struct Feedback<S, F, D = DefaultMeta, P = MetaCost> {
     inner: S,
     limits: Limits,
     feedback: F,
@@ -149,7 +149,7 @@ where
     S: Service<Req>,
     F: ReadQuotaSignals<S::Response, S::Error> + Clone,
     D: Describe<Req>,
-    P: Price<Req>,
+    P: CostFn<Req>,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -352,9 +352,9 @@ pub(crate) fn obey(
     taken_at: u64,
 ) {
     match said {
-        QuotaSignal::Limit(said) => limiter.heed(now_ns, &said),
+        QuotaSignal::Limit(said) => limiter.apply_signal(now_ns, &said),
         QuotaSignal::Pause { lasts, .. } => {
-            let lasts = lasts.unwrap_or_else(|| limiter.config().pause_unsaid());
+            let lasts = lasts.unwrap_or_else(|| limiter.config().default_pause());
             if lasts > Duration::ZERO {
                 limiter.hush(now_ns, ns(lasts));
             }

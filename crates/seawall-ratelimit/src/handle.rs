@@ -15,7 +15,7 @@ use crate::observe::{Common, Stripe, counts};
 use crate::reserve::{Reservation, reserve, try_reserve};
 use crate::snapshot::{LimitSnapshot, RateLimitSnapshot};
 use crate::wait::{Lane, Wishes};
-use crate::{ByMeta, RateLimitConfig, RateLimitCounts};
+use crate::{MetaCost, RateLimitConfig, RateLimitCounts};
 
 /// Reads and controls a rate limit from any thread, without being part of any call.
 ///
@@ -93,7 +93,7 @@ impl RateLimitHandle {
         let common = self.shared.common();
         let now = common.clock.now();
         let wishes = Wishes::of(&Lane::Whole(self.shared.local()), meta, |unit| {
-            ByMeta::of(meta, unit)
+            MetaCost::of(meta, unit)
         });
         let wait = common.limiter.time_to(now, &wishes.own);
         (wait != u64::MAX).then(|| Duration::from_nanos(wait))
@@ -141,7 +141,7 @@ impl RateLimitHandle {
             lasts: Some(time),
             scope: seawall_core::Scope::Upstream,
         };
-        self.heed(said);
+        self.apply_signal(said);
     }
 
     /// Refuses new calls with [`Draining`](seawall_core::Reason::Draining) until
@@ -183,7 +183,7 @@ impl RateLimitHandle {
     /// Takes in what the upstream has said by another way than an answer: a push message, an
     /// operator. See [`FeedbackLayer`](crate::FeedbackLayer) for what becomes of it;
     /// [`QuotaSignal::Spent`] takes all of the amount, since there is no estimate.
-    pub fn heed(&self, said: QuotaSignal) {
+    pub fn apply_signal(&self, said: QuotaSignal) {
         let common = self.shared.common();
         let now = common.clock.now();
         obey(&common.limiter, now, said, None, now);

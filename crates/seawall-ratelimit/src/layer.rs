@@ -10,7 +10,7 @@ use crate::feedback::{FeedbackLayer, Source};
 use crate::limiter::Limiter;
 use crate::meter::WallClock;
 use crate::observe::{Common, Stripe};
-use crate::{ByMeta, RateLimit, RateLimitConfig, RateLimitHandle};
+use crate::{MetaCost, RateLimit, RateLimitConfig, RateLimitHandle};
 
 /// Limits how many calls depart per time; see the [crate](crate).
 ///
@@ -30,7 +30,7 @@ use crate::{ByMeta, RateLimit, RateLimitConfig, RateLimitHandle};
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone)]
-pub struct RateLimitLayer<D = DefaultMeta, P = ByMeta> {
+pub struct RateLimitLayer<D = DefaultMeta, P = MetaCost> {
     shared: Shared<Common, Stripe>,
     describe: D,
     price: P,
@@ -49,7 +49,7 @@ impl RateLimitLayer {
         Self {
             shared: Shared::new(common, Stripes::auto(), Stripe::default),
             describe: DefaultMeta,
-            price: ByMeta,
+            price: MetaCost,
         }
     }
 }

@@ -87,15 +87,15 @@
 //! | says a rate, and you stay below it | [`Limit::of`]`(200, minute).at(0.8)`: a bucket whose burst is the rest |
 //! | bans for one request too many | [`Limit::strict`]: never more than the count in any stretch |
 //! | counts from full minute to full minute, and says so | [`Limit::window`], with a [margin](Limit::margin) for the clocks |
-//! | has a quota per day | [`Limit::daily`] at its [`Midnight`], kept in a [`QuotaFile`] over restarts; or a strict limit over 24 hours, if nobody says when its day begins |
+//! | has a quota per day | [`Limit::daily`] at its [`DailyReset`], kept in a [`QuotaFile`] over restarts; or a strict limit over 24 hours, if nobody says when its day begins |
 //! | limits several of these at once | a [`limit`](RateLimitConfigBuilder::limit) for each |
-//! | limits by weight, tokens, orders | [`Limit::counting`] that unit, and [`RequestMeta`](seawall_core::RequestMeta) or a [`Price`] that says what a request costs |
-//! | limits each endpoint, account, symbol | [`PerKeyLimitLayer`], [within](PerKeyLimitLayer::within) the limit of the whole if there is one |
+//! | limits by weight, tokens, orders | [`Limit::unit`] that unit, and [`RequestMeta`](seawall_core::RequestMeta) or a [`CostFn`] that says what a request costs |
+//! | limits each endpoint, account, symbol | [`KeyedRateLimitLayer`], [within](KeyedRateLimitLayer::within) the limit of the whole if there is one |
 //!
 //! # Who goes first
 //!
 //! Those in line go by [priority](seawall_core::Priority), and first come, first served within one.
-//! Waiting makes up for priority ([`ageing`](RateLimitConfigBuilder::ageing)), so nobody starves. A
+//! Waiting makes up for priority ([`priority_aging`](RateLimitConfigBuilder::priority_aging)), so nobody starves. A
 //! call that comes with a [deadline](seawall_core::RequestMeta) waits no longer than that, and is refused
 //! at once when its turn would come later.
 //!
@@ -143,7 +143,7 @@
 //!
 //! # Features
 //!
-//! * `timezone`: [`Midnight`] in named time zones, summer time included.
+//! * `timezone`: [`DailyReset`] in named time zones, summer time included.
 //! * `tracing`, `metrics`: as in `seawall-core`.
 //!
 //! # Modules
@@ -176,19 +176,20 @@ mod sync;
 mod wait;
 
 pub use config::{RateLimitConfig, RateLimitConfigBuilder};
-pub use costs::{ByMeta, Price};
+pub use costs::{CostFn, MetaCost};
 pub use feedback::{Feedback, FeedbackFuture, FeedbackLayer};
 pub use future::ResponseFuture;
 pub use handle::RateLimitHandle;
-pub use keyed::{PerKeyLimit, PerKeyLimitHandle, PerKeyLimitLayer};
+pub use keyed::{KeyedRateLimit, KeyedRateLimitHandle, KeyedRateLimitLayer};
 pub use layer::RateLimitLayer;
 pub use limit::{Allowed, Limit};
-pub use meter::{Midnight, QuotaFile, QuotaFileError};
+pub use meter::{DailyReset, QuotaFile, QuotaFileError};
 pub use observe::RateLimitCounts;
 pub use reserve::Reservation;
 pub use service::RateLimit;
 pub use snapshot::{LimitSnapshot, RateLimitSnapshot};
 pub use throttle::{
-    ClassSnapshot, PriorityClass, Throttle, ThrottleConfig, ThrottleConfigBuilder, ThrottleCounts,
-    ThrottleFuture, ThrottleHandle, ThrottleLayer, ThrottleSnapshot,
+    AdaptiveThrottle, AdaptiveThrottleConfig, AdaptiveThrottleConfigBuilder,
+    AdaptiveThrottleCounts, AdaptiveThrottleFuture, AdaptiveThrottleHandle, AdaptiveThrottleLayer,
+    AdaptiveThrottleSnapshot, ClassSnapshot, PriorityClass,
 };

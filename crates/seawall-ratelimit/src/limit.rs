@@ -6,7 +6,7 @@ use std::time::Duration;
 use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration, Ratio, Unit, ns};
 
 use crate::bucket::{MAX_FILL_NS, Rate, fill_ns};
-use crate::meter::{Midnight, QuotaFile};
+use crate::meter::{DailyReset, QuotaFile};
 
 /// One rule of a provider: how much of what per which time, and how the provider counts.
 ///
@@ -17,27 +17,27 @@ use crate::meter::{Midnight, QuotaFile};
 /// | [`window`](Self::window) | the count between two full minutes (hours, ...) of the wall clock | the provider counts by the clock and tells so |
 /// | [`daily`](Self::daily) | the count per calendar day of a time zone | quotas of free plans |
 ///
-/// Each counts [`Unit::Cost`], [`counting`](Self::counting) says otherwise. Nothing is checked
+/// Each counts [`Unit::Cost`], [`with_unit`](Self::with_unit) says otherwise. Nothing is checked
 /// before [`RateLimitConfigBuilder::build`](crate::RateLimitConfigBuilder::build).
 ///
 /// ```
 /// use std::time::Duration;
 /// use seawall_core::Unit;
-/// use seawall_ratelimit::{Limit, Midnight, RateLimitConfig};
+/// use seawall_ratelimit::{Limit, DailyReset, RateLimitConfig};
 ///
 /// // Orders at Zerodha Kite: 10 per second, 400 per minute, 5,000 per day.
 /// let orders = RateLimitConfig::builder()
 ///     .limit(Limit::strict(10, Duration::from_secs(1)))
 ///     .limit(Limit::strict(400, Duration::from_secs(60)))
-///     .limit(Limit::daily(5_000, Midnight::offset(19_800)?))
+///     .limit(Limit::daily(5_000, DailyReset::offset(19_800)?))
 ///     .build()?;
 /// assert_eq!(orders.limits().len(), 3);
 /// assert_eq!(orders.limits()[1].to_string(), "400 cost per 60s, strict");
 ///
 /// // Requests and tokens of an AI model, both at once.
 /// let model = RateLimitConfig::builder()
-///     .limit(Limit::bucket(500, Duration::from_secs(60)).counting(Unit::Requests))
-///     .limit(Limit::bucket(200_000, Duration::from_secs(60)).burst(20_000).counting(Unit::Tokens))
+///     .limit(Limit::bucket(500, Duration::from_secs(60)).with_unit(Unit::Requests))
+///     .limit(Limit::bucket(200_000, Duration::from_secs(60)).burst(20_000).with_unit(Unit::Tokens))
 ///     .build()?;
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
@@ -63,8 +63,8 @@ pub(crate) enum Kind {
         margin: Duration,
     },
     Daily {
-        midnight: Midnight,
-        spent: u32,
+        midnight: DailyReset,
+        already_used: u32,
         file: Option<QuotaFile>,
     },
     /// A share of what somebody else allows was asked for that leaves no room for a burst.
@@ -108,10 +108,10 @@ impl Limit {
     /// At most `count` per calendar day, from one midnight to the next. Who is refused since the
     /// day's quota is used up hears [`QuotaExhausted`](seawall_core::Reason::QuotaExhausted), as
     /// with every limit of another kind than a bucket that counts over an hour or more.
-    pub const fn daily(count: u32, midnight: Midnight) -> Self {
+    pub const fn daily(count: u32, midnight: DailyReset) -> Self {
         let kind = Kind::Daily {
             midnight,
-            spent: 0,
+            already_used: 0,
             file: None,
         };
         Self::new(count, DAY, kind)
@@ -144,7 +144,7 @@ impl Limit {
     /// What is counted. Default: [`Unit::Cost`], which is 1 per request unless the request says
     /// otherwise.
     #[must_use]
-    pub fn counting(mut self, unit: Unit) -> Self {
+    pub fn with_unit(mut self, unit: Unit) -> Self {
         self.unit = unit;
         self
     }
@@ -176,9 +176,9 @@ impl Limit {
     /// How much of today's quota is used already; of no effect on other kinds than
     /// [`daily`](Self::daily). Default: 0.
     #[must_use]
-    pub fn spent(mut self, count: u32) -> Self {
-        if let Kind::Daily { spent, .. } = &mut self.kind {
-            *spent = count;
+    pub fn already_used(mut self, count: u32) -> Self {
+        if let Kind::Daily { already_used, .. } = &mut self.kind {
+            *already_used = count;
         }
         self
     }
@@ -186,7 +186,7 @@ impl Limit {
     /// Keeps what is used of a day's quota in a file, so that a restart does not forget it; of no
     /// effect on other kinds than [`daily`](Self::daily).
     #[must_use]
-    pub fn kept_in(mut self, quota: QuotaFile) -> Self {
+    pub fn persist_in(mut self, quota: QuotaFile) -> Self {
         if let Kind::Daily { file, .. } = &mut self.kind {
             *file = Some(quota);
         }

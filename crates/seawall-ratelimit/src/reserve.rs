@@ -6,7 +6,7 @@ use std::pin::pin;
 
 use seawall_core::{Rejection, RequestMeta, Unit};
 
-use crate::ByMeta;
+use crate::MetaCost;
 use crate::limiter::{Limiter, Wish};
 use crate::observe::refuse;
 use crate::seat::{Nothing, Seat};
@@ -17,7 +17,7 @@ use crate::wait::{Lane, Waiting, Wishes, retry_after};
 ///
 /// Made by [`RateLimitHandle::reserve`](crate::RateLimitHandle::reserve) for work that is not a
 /// call of a Tower service: a WebSocket message, a batch, a streamed answer. Dropped without being
-/// settled or [kept](Self::keep), all of it goes back.
+/// settled or [kept](Self::commit), all of it goes back.
 ///
 /// ```
 /// use std::time::Duration;
@@ -28,7 +28,7 @@ use crate::wait::{Lane, Waiting, Wishes, retry_after};
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let minute = Duration::from_secs(60);
 /// let config = RateLimitConfig::builder()
-///     .limit(Limit::bucket(100_000, minute).burst(10_000).counting(Unit::Tokens))
+///     .limit(Limit::bucket(100_000, minute).burst(10_000).with_unit(Unit::Tokens))
 ///     .build()?;
 /// let tokens = RateLimitLayer::new("model", config).handle();
 ///
@@ -67,7 +67,7 @@ impl Reservation {
     }
 
     /// Leaves everything taken as it was estimated.
-    pub fn keep(mut self) {
+    pub fn commit(mut self) {
         self.over = true;
     }
 
@@ -98,7 +98,7 @@ impl fmt::Debug for Reservation {
 
 /// Takes what a request of this kind costs, and waits for it as calls do.
 pub(crate) async fn reserve(lane: Lane, meta: &RequestMeta) -> Result<Reservation, Rejection> {
-    let wishes = Wishes::of(&lane, meta, |unit| ByMeta::of(meta, unit));
+    let wishes = Wishes::of(&lane, meta, |unit| MetaCost::of(meta, unit));
     let mut taken_at = lane.now();
     match decide(&lane, taken_at, wishes) {
         Decision::Depart => {}
@@ -119,7 +119,7 @@ pub(crate) async fn reserve(lane: Lane, meta: &RequestMeta) -> Result<Reservatio
 
 /// Takes what a request of this kind costs, if it is there now.
 pub(crate) fn try_reserve(lane: Lane, meta: &RequestMeta) -> Result<Reservation, Rejection> {
-    let wishes = Wishes::of(&lane, meta, |unit| ByMeta::of(meta, unit));
+    let wishes = Wishes::of(&lane, meta, |unit| MetaCost::of(meta, unit));
     let taken_at = lane.now();
     match decide(&lane, taken_at, wishes) {
         Decision::Depart => Ok(Reservation {

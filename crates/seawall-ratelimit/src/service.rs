@@ -10,14 +10,14 @@ use tower_service::Service;
 use crate::limiter::{Refusal, Verdict};
 use crate::observe::{Common, NEVER, Stripe, refuse, shadow};
 use crate::wait::{Lane, Waiting, Wishes};
-use crate::{ByMeta, Price, ResponseFuture};
+use crate::{CostFn, MetaCost, ResponseFuture};
 
 /// A service that lets a bounded number of calls depart per time; made by
 /// [`RateLimitLayer`](crate::RateLimitLayer).
 ///
 /// An instance holds no token, ready or not; a clone costs one reference count.
 #[derive(Clone)]
-pub struct RateLimit<S, D = DefaultMeta, P = ByMeta> {
+pub struct RateLimit<S, D = DefaultMeta, P = MetaCost> {
     inner: S,
     state: Anchor<Common, Stripe>,
     describe: D,
@@ -131,7 +131,7 @@ impl<S, D, P> RateLimit<S, D, P> {
     ) -> ResponseFuture<S, Req>
     where
         S: Service<Req> + Clone,
-        P: Price<Req>,
+        P: CostFn<Req>,
     {
         let lane = Lane::Whole(self.state.local());
         let price = |unit| self.price.price(&req, meta, unit);
@@ -146,7 +146,7 @@ where
     S: Service<Req> + Clone,
     S::Error: Rejectable,
     D: Describe<Req>,
-    P: Price<Req>,
+    P: CostFn<Req>,
 {
     type Response = S::Response;
     type Error = S::Error;

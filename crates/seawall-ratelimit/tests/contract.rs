@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use seawall_core::{QuotaSignal, ReadQuotaSignals};
 use seawall_ratelimit::{
-    Feedback, Limit, PerKeyLimit, PerKeyLimitLayer, RateLimit, RateLimitConfig, RateLimitLayer,
+    Feedback, KeyedRateLimit, KeyedRateLimitLayer, Limit, RateLimit, RateLimitConfig,
+    RateLimitLayer,
 };
-use seawall_testkit::contract::{Mock, MockHandle, assert_law, laws, occupy};
+use seawall_testkit::contract::{Mock, MockHandle, assert_check, checks, occupy};
 use tower_layer::Layer;
 
 /// Grants `burst` at once and one more per ten minutes, so that the laws see no refill by chance.
@@ -46,22 +47,22 @@ fn strict(inner: Mock) -> RateLimit<Mock> {
     RateLimitLayer::new("subject", config).layer(inner)
 }
 
-fn per_key(burst: u32, max_wait: Duration) -> PerKeyLimitLayer {
+fn per_key(burst: u32, max_wait: Duration) -> KeyedRateLimitLayer {
     let config = RateLimitConfig::builder()
         .rate(1_000, Duration::from_secs(1))
         .burst(burst)
         .max_wait(max_wait)
         .build()
         .expect("valid settings");
-    PerKeyLimitLayer::new("subject", config).expect("no file")
+    KeyedRateLimitLayer::new("subject", config).expect("no file")
 }
 
-fn keyed(inner: Mock) -> PerKeyLimit<Mock> {
+fn keyed(inner: Mock) -> KeyedRateLimit<Mock> {
     per_key(1_000, Duration::ZERO).layer(inner)
 }
 
 /// Every call after the first one waits for a millisecond.
-fn keyed_waiting(inner: Mock) -> PerKeyLimit<Mock> {
+fn keyed_waiting(inner: Mock) -> KeyedRateLimit<Mock> {
     per_key(1, Duration::from_secs(30)).layer(inner)
 }
 
@@ -162,17 +163,17 @@ mod fed_back_ {
 #[tokio::test(start_paused = true)]
 async fn refusals_are_errors_of_call() {
     let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
-    assert_law(laws::refuses_in_call(refusing, saturate).await);
+    assert_check(checks::refuses_in_call(refusing, saturate).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn two_layers_share_one_bucket() {
     let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
-    assert_law(laws::two_services_of_one_layer_share(two_refusing, saturate).await);
+    assert_check(checks::two_services_of_one_layer_share(two_refusing, saturate).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn clones_share_one_bucket() {
     let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
-    assert_law(laws::clones_share(refusing, saturate).await);
+    assert_check(checks::clones_share(refusing, saturate).await);
 }

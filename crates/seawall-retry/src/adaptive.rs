@@ -1,6 +1,6 @@
 //! The sending rate of a client that was throttled: a token bucket whose fill rate follows CUBIC.
 //!
-//! Pure but for [`Adaptive::now`]: the time is passed in, in nanoseconds.
+//! Pure but for [`AdaptiveRate::now`]: the time is passed in, in nanoseconds.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -32,17 +32,17 @@ const SECOND_NS: f64 = 1e9;
 /// | requests per second | 7.0 | 9.65 | 10.0 | 10.45 | 13.4 | 21.3 | 36.4 |
 ///
 /// One instance belongs to one upstream: share it between all layers that send there. The
-/// algorithm and its constants are those of the `adaptive` retry mode of the AWS SDKs; the curve
+/// algorithm and its constants are those of the `adaptive_rate` retry mode of the AWS SDKs; the curve
 /// is CUBIC's (Ha, Rhee, Xu, "CUBIC: A New TCP-Friendly High-Speed TCP Variant", 2008).
 ///
 /// Times are passed in, as nanoseconds of the clock that [`now`](Self::now) reads, which all
 /// clones share. A time that goes back is taken as standing still.
 ///
 /// ```
-/// use seawall_retry::Adaptive;
+/// use seawall_retry::AdaptiveRate;
 ///
 /// const SECOND: u64 = 1_000_000_000;
-/// let rate = Adaptive::new();
+/// let rate = AdaptiveRate::new();
 /// // Ten requests in a second, none of which waits.
 /// for n in 1..=10 {
 ///     assert_eq!(rate.acquire(n * SECOND / 10, u64::MAX), Ok(0));
@@ -62,12 +62,12 @@ const SECOND_NS: f64 = 1e9;
 /// pause bring it down, to 0.5 per second at the least; sending as fast as it allows doubles it
 /// again with every measurement (each half second, or each request where they are rarer).
 #[derive(Clone, Debug, Default)]
-pub struct Adaptive {
+pub struct AdaptiveRate {
     state: Arc<Mutex<State>>,
     clock: Clock,
 }
 
-impl Adaptive {
+impl AdaptiveRate {
     /// A rate that is not limited yet.
     pub fn new() -> Self {
         Self::default()
@@ -397,7 +397,7 @@ mod tests {
 
     #[test]
     fn a_released_token_serves_the_next() {
-        let rate = Adaptive {
+        let rate = AdaptiveRate {
             state: Arc::new(Mutex::new(throttled())),
             clock: Clock::start(),
         };
@@ -411,7 +411,7 @@ mod tests {
         let free = (0..100).take_while(|_| rate.acquire(10 * SECOND, 0).is_ok());
         assert_eq!(free.count(), 6, "6.9 are saved up, and no more");
 
-        let fresh = Adaptive::new();
+        let fresh = AdaptiveRate::new();
         fresh.release();
         assert_eq!(
             fresh.lock().tokens,

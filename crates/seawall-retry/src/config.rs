@@ -29,9 +29,9 @@ pub struct RetryConfig {
     attempt_timeout: Option<Duration>,
     overall_timeout: Option<Duration>,
     max_retry_after: Duration,
-    refusal_wait: Duration,
+    max_rejection_wait: Duration,
     retry_throttled: bool,
-    retry_unsent: bool,
+    retry_if_not_sent: bool,
 }
 
 impl RetryConfig {
@@ -76,8 +76,8 @@ impl RetryConfig {
     }
 
     /// The longest wait that a layer below may ask for; zero when a refusal ends the call.
-    pub const fn refusal_wait(&self) -> Duration {
-        self.refusal_wait
+    pub const fn max_rejection_wait(&self) -> Duration {
+        self.max_rejection_wait
     }
 
     /// Whether a throttled request is tried again.
@@ -87,8 +87,8 @@ impl RetryConfig {
 
     /// Whether a request that must not be sent twice is tried again when it was certainly not
     /// sent.
-    pub const fn retry_unsent(&self) -> bool {
-        self.retry_unsent
+    pub const fn retry_if_not_sent(&self) -> bool {
+        self.retry_if_not_sent
     }
 
     pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
@@ -102,9 +102,9 @@ impl RetryConfig {
             ("attempt_timeout", limit(self.attempt_timeout)),
             ("overall_timeout", limit(self.overall_timeout)),
             ("max_retry_after", format!("{:?}", self.max_retry_after)),
-            ("refusal_wait", format!("{:?}", self.refusal_wait)),
+            ("refusal_wait", format!("{:?}", self.max_rejection_wait)),
             ("retry_throttled", self.retry_throttled.to_string()),
-            ("retry_unsent", self.retry_unsent.to_string()),
+            ("retry_unsent", self.retry_if_not_sent.to_string()),
         ]
     }
 }
@@ -131,9 +131,9 @@ impl Default for RetryConfig {
             attempt_timeout: None,
             overall_timeout: None,
             max_retry_after: Duration::from_secs(60),
-            refusal_wait: Duration::ZERO,
+            max_rejection_wait: Duration::ZERO,
             retry_throttled: true,
-            retry_unsent: true,
+            retry_if_not_sent: true,
         }
     }
 }
@@ -230,8 +230,8 @@ impl RetryConfigBuilder {
     /// cannot say it (half-open and full), which is asked again after the backoff; a refusal for
     /// want of budget, of time or for the cost of the request never is.
     #[must_use]
-    pub const fn refusal_wait(mut self, longest: Duration) -> Self {
-        self.config.refusal_wait = longest;
+    pub const fn max_rejection_wait(mut self, longest: Duration) -> Self {
+        self.config.max_rejection_wait = longest;
         self
     }
 
@@ -249,8 +249,8 @@ impl RetryConfigBuilder {
     /// each request beforehand; set it to `false` where that is too dear, and requests of
     /// [`Replay::Never`](seawall_core::Replay::Never) are neither copied nor tried again.
     #[must_use]
-    pub const fn retry_unsent(mut self, retry: bool) -> Self {
-        self.config.retry_unsent = retry;
+    pub const fn retry_if_not_sent(mut self, retry: bool) -> Self {
+        self.config.retry_if_not_sent = retry;
         self
     }
 

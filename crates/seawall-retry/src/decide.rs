@@ -9,7 +9,7 @@ use seawall_core::{FailureKind, InstanceName, Outcome, Reason, Rejection, Replay
 
 use seawall_core::Backoff;
 
-use crate::{Advice, End, RetryConfig};
+use crate::{RetryConfig, RetryDecision, StopReason};
 
 /// What is known when an attempt was answered.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +53,7 @@ pub(crate) trait World {
     /// Whether there is a copy of the request that can be sent.
     fn has_copy(&mut self) -> bool;
     /// What the adviser wants.
-    fn advice(&mut self) -> Advice;
+    fn advice(&mut self) -> RetryDecision;
     /// The next wait of the backoff; `None` when there is none any more.
     fn pause(&mut self, backoff: &Backoff) -> Option<Pause>;
     /// The time left until the deadline, if there is one.
@@ -68,7 +68,7 @@ pub(crate) trait World {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
     /// This is the answer.
-    End(End),
+    StopReason(StopReason),
     /// Another attempt after this wait.
     Wait(Duration),
 }
@@ -77,29 +77,29 @@ pub(crate) enum Decision {
 pub(crate) fn decide<W: World>(config: &RetryConfig, seen: &Answered, world: &mut W) -> Decision {
     let told = match wish(config, seen, world) {
         Ok(told) => told,
-        Err(end) => return Decision::End(end),
+        Err(end) => return Decision::StopReason(end),
     };
     let mut longest = config.max_retry_after();
     if seen.is_refused_unsent() {
-        longest = longest.max(config.refusal_wait());
+        longest = longest.max(config.max_rejection_wait());
     }
     // The longest duration means never, whatever is allowed.
     if told == Duration::MAX || told > longest {
-        return Decision::End(End::RetryAfter);
+        return Decision::StopReason(StopReason::RetryAfter);
     }
     let backoff = match seen.outcome {
         Outcome::Throttled { .. } => config.throttled_backoff(),
         _ => config.backoff(),
     };
     let Some(pause) = world.pause(backoff) else {
-        return Decision::End(End::Attempts);
+        return Decision::StopReason(StopReason::Attempts);
     };
     // Never earlier than told, and what the backoff leaves to chance on top, since all who were
     // told the same time would come back at one instant.
     let delay = pause.delay.max(told.saturating_add(pause.chance));
     let left = world.time_left();
     if left.is_some_and(|left| left <= delay) {
-        return Decision::End(End::Deadline);
+        return Decision::StopReason(StopReason::Deadline);
     }
     // A place that is as far away as the deadline is of no use either.
     let before = left.map(|left| left.saturating_sub(Duration::from_nanos(1)));
@@ -107,17 +107,21 @@ pub(crate) fn decide<W: World>(config: &RetryConfig, seen: &Answered, world: &mu
         .max_retry_after()
         .min(before.unwrap_or(Duration::MAX));
     let Some(paced) = world.place(longest) else {
-        return Decision::End(End::Paced);
+        return Decision::StopReason(StopReason::Paced);
     };
     // A refused attempt was not sent, so another one in its place is no extra load.
     if !seen.is_refused_unsent() && !world.withdraw() {
-        return Decision::End(End::Budget);
+        return Decision::StopReason(StopReason::Budget);
     }
     Decision::Wait(delay.max(paced))
 }
 
 /// Whether another attempt is wanted and can be had, and the wait that was asked for.
-fn wish<W: World>(config: &RetryConfig, seen: &Answered, world: &mut W) -> Result<Duration, End> {
+fn wish<W: World>(
+    config: &RetryConfig,
+    seen: &Answered,
+    world: &mut W,
+) -> Result<Duration, StopReason> {
     let by_table = table(config, seen);
     if let Err(end) = by_table
         && (!W::ADVISED || !may_be_widened(seen))
@@ -125,7 +129,7 @@ fn wish<W: World>(config: &RetryConfig, seen: &Answered, world: &mut W) -> Resul
         return Err(end);
     }
     let missing = if seen.attempt >= config.attempts() {
-        Some(End::Attempts)
+        Some(StopReason::Attempts)
     } else if !world.has_copy() {
         Some(no_copy(config, seen))
     } else {
@@ -138,15 +142,15 @@ fn wish<W: World>(config: &RetryConfig, seen: &Answered, world: &mut W) -> Resul
     let advice = if W::ADVISED {
         world.advice()
     } else {
-        Advice::Table
+        RetryDecision::Default
     };
     let asked = seen.outcome.retry_after().max(seen.hint);
     match (advice, by_table) {
-        (Advice::Stop, Err(end @ End::Answered)) => Err(end),
-        (Advice::Stop, _) => Err(End::Advised),
-        (Advice::Table, by_table) => by_table.map(Option::unwrap_or_default),
-        (Advice::Again, by_table) => Ok(by_table.unwrap_or(asked).unwrap_or_default()),
-        (Advice::After(wait), by_table) => {
+        (RetryDecision::Stop, Err(end @ StopReason::Answered)) => Err(end),
+        (RetryDecision::Stop, _) => Err(StopReason::Advised),
+        (RetryDecision::Default, by_table) => by_table.map(Option::unwrap_or_default),
+        (RetryDecision::Retry, by_table) => Ok(by_table.unwrap_or(asked).unwrap_or_default()),
+        (RetryDecision::RetryAfter(wait), by_table) => {
             Ok(by_table.unwrap_or(asked).unwrap_or_default().max(wait))
         }
     }
@@ -179,7 +183,7 @@ pub(crate) fn corrected(
 }
 
 /// Whether the table wants another attempt, and the wait that was asked for.
-fn table(config: &RetryConfig, seen: &Answered) -> Result<Option<Duration>, End> {
+fn table(config: &RetryConfig, seen: &Answered) -> Result<Option<Duration>, StopReason> {
     if seen.is_refused_unsent() {
         return refusal(config, seen);
     }
@@ -187,25 +191,25 @@ fn table(config: &RetryConfig, seen: &Answered) -> Result<Option<Duration>, End>
         // A verdict about the body and the headers may disagree: the longer wait holds.
         Ok(seen.outcome.retry_after().max(seen.hint))
     } else {
-        Err(End::Unsafe)
+        Err(StopReason::Unsafe)
     };
     match seen.outcome {
         Outcome::Success | Outcome::Ignored => Err(match seen.refusal {
-            Some(refusal) if refusal.reason() == Reason::DeadlineExceeded => End::Deadline,
-            Some(_) => End::Refused,
-            None => End::Answered,
+            Some(refusal) if refusal.reason() == Reason::DeadlineExceeded => StopReason::Deadline,
+            Some(_) => StopReason::Refused,
+            None => StopReason::Answered,
         }),
-        Outcome::Banned { .. } | Outcome::QuotaExhausted { .. } => Err(End::Hopeless),
+        Outcome::Banned { .. } | Outcome::QuotaExhausted { .. } => Err(StopReason::Hopeless),
         Outcome::Failure(FailureKind::NotSent) => Ok(seen.hint),
-        Outcome::Throttled { .. } if !config.retry_throttled() => Err(End::Hopeless),
+        Outcome::Throttled { .. } if !config.retry_throttled() => Err(StopReason::Hopeless),
         Outcome::Failure(_) | Outcome::Throttled { .. } | Outcome::Unknown => safe,
         // An outcome that this version does not know is tried again by nobody.
-        _ => Err(End::Hopeless),
+        _ => Err(StopReason::Hopeless),
     }
 }
 
-fn refusal(config: &RetryConfig, seen: &Answered) -> Result<Option<Duration>, End> {
-    let allowed = config.refusal_wait();
+fn refusal(config: &RetryConfig, seen: &Answered) -> Result<Option<Duration>, StopReason> {
+    let allowed = config.max_rejection_wait();
     let passes = |rejection: &Rejection| {
         matches!(
             rejection.reason(),
@@ -217,31 +221,31 @@ fn refusal(config: &RetryConfig, seen: &Answered) -> Result<Option<Duration>, En
                 | Reason::Paused
         )
     };
-    let refusal = seen.refusal.filter(passes).ok_or(End::Refused)?;
+    let refusal = seen.refusal.filter(passes).ok_or(StopReason::Refused)?;
     // A half-open circuit cannot say when a place for a probe will be free, and one that has
     // changed since says nothing at all: the backoff is the best guess.
     let unsaid = matches!(refusal.reason(), Reason::CircuitOpen | Reason::NotReady);
     match refusal.retry_after() {
         Some(told) if !allowed.is_zero() && told <= allowed => Ok(Some(told)),
         None if !allowed.is_zero() && unsaid => Ok(None),
-        _ => Err(End::Refused),
+        _ => Err(StopReason::Refused),
     }
 }
 
 /// Without a copy there is no other attempt; the cause is the request's replay safety where that
 /// is why none was made.
-fn no_copy(config: &RetryConfig, seen: &Answered) -> End {
-    if seen.replay.is_safe() || config.retry_unsent() {
-        End::NoCopy
+fn no_copy(config: &RetryConfig, seen: &Answered) -> StopReason {
+    if seen.replay.is_safe() || config.retry_if_not_sent() {
+        StopReason::NoCopy
     } else {
-        End::Unsafe
+        StopReason::Unsafe
     }
 }
 
 /// Whether a copy of a request is worth having before attempt `attempt`, counted from 1.
 #[inline]
 pub(crate) fn wants_copy(config: &RetryConfig, replay: Replay, attempt: u32) -> bool {
-    attempt < config.attempts() && (replay.is_safe() || config.retry_unsent())
+    attempt < config.attempts() && (replay.is_safe() || config.retry_if_not_sent())
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 
 /// Why there was no further attempt.
 ///
-/// A label of metrics, what [`Mark`](crate::Mark) is told, and what
+/// A label of metrics, what [`AnnotateGiveUp`](crate::AnnotateGiveUp) is told, and what
 /// [`RetryHandle::ended`](crate::RetryHandle::ended) counts.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum End {
+pub enum StopReason {
     /// Nothing to try again: a success, or an answer that says nothing of the upstream.
     Answered,
     /// Trying again cannot help: banned, or the quota is used up.
@@ -30,12 +30,12 @@ pub enum End {
     /// The predicate said no.
     Advised,
     /// The request could not be prepared for its attempt.
-    Unprepared,
+    NoPrepare,
     /// The adaptive sending rate has no place for the attempt in time.
     Paced,
 }
 
-impl End {
+impl StopReason {
     /// Every reason.
     pub const ALL: [Self; 13] = [
         Self::Answered,
@@ -49,7 +49,7 @@ impl End {
         Self::Budget,
         Self::NotReady,
         Self::Advised,
-        Self::Unprepared,
+        Self::NoPrepare,
         Self::Paced,
     ];
 
@@ -67,18 +67,18 @@ impl End {
             Self::Budget => "budget",
             Self::NotReady => "not_ready",
             Self::Advised => "advised",
-            Self::Unprepared => "unprepared",
+            Self::NoPrepare => "unprepared",
             Self::Paced => "paced",
         }
     }
 }
 
-/// How a call ended that had no success: what [`Mark`](crate::Mark) is told.
+/// How a call ended that had no success: what [`AnnotateGiveUp`](crate::AnnotateGiveUp) is told.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended {
+pub struct Stopped {
     /// Why there was no further attempt.
-    pub end: End,
+    pub end: StopReason,
     /// How many attempts were made; zero when the first one never was.
     pub attempts: u32,
 }

@@ -15,7 +15,7 @@ use tower_service::Service;
 use crate::hooks::{Hook, Hooks, MemoryOf, WaitOf};
 use crate::layer::CommonLocal;
 use crate::track::{Next, Track};
-use crate::{Advise, CopyRequest, End};
+use crate::{CopyRequest, RetryPredicate, StopReason};
 
 pin_project! {
     /// The answer of a [`Retry`](crate::Retry).
@@ -168,7 +168,7 @@ impl<S, Req, C, D, P, H, M> Call<S, Req, C, D, P, H, M> {
         E: Rejectable,
         P: CopyRequest<Req>,
         H: Hook<Req, T, E>,
-        H::Advise: Advise<Req, T, E, Memory = M>,
+        H::RetryPredicate: RetryPredicate<Req, T, E, Memory = M>,
     {
         let rules = &self.common.common().rules;
         let (counters, copy) = (self.common.stripe(), self.copy.as_mut());
@@ -229,7 +229,7 @@ impl<S, Req, C, D, P, H, M> Call<S, Req, C, D, P, H, M> {
         self.track.expired(rules, self.common.stripe())
     }
 
-    fn stopped<T, E>(&self, end: End, error: E) -> Result<T, E>
+    fn stopped<T, E>(&self, end: StopReason, error: E) -> Result<T, E>
     where
         C: Classify<T, E>,
         E: Rejectable,
@@ -380,7 +380,7 @@ where
                             ready!(call.poll_expiry(cx));
                             call.expired()
                         }
-                        Poll::Ready(Err(error)) => call.stopped(End::NotReady, error),
+                        Poll::Ready(Err(error)) => call.stopped(StopReason::NotReady, error),
                         // The task may not have been polled for a while.
                         Poll::Ready(Ok(())) if call.track.is_late() => call.expired(),
                         Poll::Ready(Ok(())) => match call.next_request() {
@@ -389,7 +389,7 @@ where
                                 this.stage.set(Stage::Calling { attempt });
                                 continue;
                             }
-                            Some(Err(error)) => call.stopped(End::Unprepared, error),
+                            Some(Err(error)) => call.stopped(StopReason::NoPrepare, error),
                             // `decide` ends the call when there is no copy.
                             None => panic!("a retry's future was polled after it had panicked"),
                         },

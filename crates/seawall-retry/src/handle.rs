@@ -7,7 +7,7 @@ use seawall_core::{Budget, Events, InstanceHandle, InstanceName, Sample, Value};
 
 use crate::observe::Ledger;
 use crate::purse::Purse;
-use crate::{Adaptive, End, RetryConfig};
+use crate::{AdaptiveRate, RetryConfig, StopReason};
 
 /// Reads what a retry layer and all its services did, from any thread. Clones share.
 ///
@@ -25,7 +25,7 @@ use crate::{Adaptive, End, RetryConfig};
 pub struct RetryHandle {
     config: RetryConfig,
     budget: Purse,
-    rate: Option<Adaptive>,
+    rate: Option<AdaptiveRate>,
     ledger: Arc<Ledger>,
 }
 
@@ -33,7 +33,7 @@ impl RetryHandle {
     pub(crate) const fn new(
         config: RetryConfig,
         budget: Purse,
-        rate: Option<Adaptive>,
+        rate: Option<AdaptiveRate>,
         ledger: Arc<Ledger>,
     ) -> Self {
         Self {
@@ -55,13 +55,13 @@ impl RetryHandle {
     }
 
     /// The sending rate that is learned from throttles, if there is one.
-    pub const fn adaptive(&self) -> Option<&Adaptive> {
+    pub const fn adaptive_rate(&self) -> Option<&AdaptiveRate> {
         self.rate.as_ref()
     }
 
     /// How many calls ended that way; successes are not counted as
-    /// [`Answered`](End::Answered).
-    pub fn ended(&self, end: End) -> u64 {
+    /// [`Answered`](StopReason::Answered).
+    pub fn ended(&self, end: StopReason) -> u64 {
         self.ledger.ended(end)
     }
 
@@ -77,17 +77,17 @@ impl RetryHandle {
 
     /// How many calls ended with a failure, since the budget had no token for another attempt.
     pub fn stopped_by_budget(&self) -> u64 {
-        self.ledger.ended(End::Budget)
+        self.ledger.ended(StopReason::Budget)
     }
 
     /// How many calls ended with a failure, since they must not be executed twice.
     pub fn stopped_as_unsafe(&self) -> u64 {
-        self.ledger.ended(End::Unsafe)
+        self.ledger.ended(StopReason::Unsafe)
     }
 
     /// How many calls ended with a failure after all their attempts.
-    pub fn out_of_attempts(&self) -> u64 {
-        self.ledger.ended(End::Attempts)
+    pub fn attempts_exhausted(&self) -> u64 {
+        self.ledger.ended(StopReason::Attempts)
     }
 }
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use seawall_core::{Outcome, RequestMeta};
 
-use crate::Ended;
+use crate::Stopped;
 
 /// What a predicate wants after an answer.
 ///
 /// It can always narrow what the layer would do by itself, and widen it within limits:
 ///
-/// | the layer by itself | [`Table`](Self::Table) | [`Stop`](Self::Stop) | [`Again`](Self::Again) |
+/// | the layer by itself | [`Default`](Self::Default) | [`Stop`](Self::Stop) | [`Retry`](Self::Retry) |
 /// |---|---|---|---|
 /// | again | again | the answer | again |
 /// | the answer is a success, ignored, or throttled where that is not retried | the answer | the answer | **again**, if the request may be sent twice |
@@ -23,24 +23,24 @@ use crate::Ended;
 /// An "again" still needs what every further attempt needs: the time that the upstream named,
 /// the deadline, and a token of the budget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Advice {
+pub enum RetryDecision {
     /// As the layer's own table says.
     #[default]
-    Table,
+    Default,
     /// No further attempt.
     Stop,
     /// Another attempt, also where the table says no.
-    Again,
+    Retry,
     /// The same, and not before this time has passed: a hint that the classifier does not know.
     /// The [longest wait](crate::RetryConfigBuilder::max_retry_after) holds for it, too.
-    After(Duration),
+    RetryAfter(Duration),
 }
 
 /// An answer as a predicate sees it.
 #[non_exhaustive]
 #[derive(Debug)]
-pub struct Seen<'a, Req, Res, Err> {
-    /// The request of the next attempt: the copy, without what was [prepared](Prepare) for the
+pub struct AttemptOutcome<'a, Req, Res, Err> {
+    /// The request of the next attempt: the copy, without what was [prepared](PrepareAttempt) for the
     /// attempt that was answered.
     pub request: &'a Req,
     /// What is known of the request.
@@ -54,18 +54,18 @@ pub struct Seen<'a, Req, Res, Err> {
 }
 
 // By hand: derived, they would ask the same of the answer.
-impl<Req, Res, Err> Clone for Seen<'_, Req, Res, Err> {
+impl<Req, Res, Err> Clone for AttemptOutcome<'_, Req, Res, Err> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<Req, Res, Err> Copy for Seen<'_, Req, Res, Err> {}
+impl<Req, Res, Err> Copy for AttemptOutcome<'_, Req, Res, Err> {}
 
-/// An answer as an [`Advise`] sees it.
+/// An answer as an [`RetryPredicate`] sees it.
 #[non_exhaustive]
 #[derive(Debug)]
-pub struct Answer<'a, Req, Res, Err> {
+pub struct AttemptResult<'a, Req, Res, Err> {
     /// The request of the next attempt.
     pub request: &'a mut Req,
     /// The answer.
@@ -76,11 +76,11 @@ pub struct Answer<'a, Req, Res, Err> {
     pub attempt: u32,
 }
 
-/// Gives [`Advice`] after an answer, and may bring waits of its own.
+/// Gives [`RetryDecision`] after an answer, and may bring waits of its own.
 ///
-/// Closures and `fn` pointers `Fn(Seen<'_, Req, Res, Err>) -> Advice` are advisers. Implement
+/// Closures and `fn` pointers `Fn(AttemptOutcome<'_, Req, Res, Err>) -> RetryDecision` are advisers. Implement
 /// it for what remembers something during a call.
-pub trait Advise<Req, Res, Err> {
+pub trait RetryPredicate<Req, Res, Err> {
     /// What it remembers during one call.
     type Memory;
     /// A wait of its own in place of the backoff.
@@ -93,7 +93,11 @@ pub trait Advise<Req, Res, Err> {
 
     /// What it wants after this answer. Successes are shown to it as well, where there is a copy
     /// of the request.
-    fn advise(&self, memory: &mut Self::Memory, answer: Answer<'_, Req, Res, Err>) -> Advice;
+    fn advise(
+        &self,
+        memory: &mut Self::Memory,
+        answer: AttemptResult<'_, Req, Res, Err>,
+    ) -> RetryDecision;
 
     /// The wait before the attempt that was just decided on; the configured backoff unless there
     /// is one. What the upstream asked for is waited in any case.
@@ -103,9 +107,9 @@ pub trait Advise<Req, Res, Err> {
     }
 }
 
-impl<F, Req, Res, Err> Advise<Req, Res, Err> for F
+impl<F, Req, Res, Err> RetryPredicate<Req, Res, Err> for F
 where
-    F: Fn(Seen<'_, Req, Res, Err>) -> Advice,
+    F: Fn(AttemptOutcome<'_, Req, Res, Err>) -> RetryDecision,
 {
     type Memory = RequestMeta;
     type Wait = Ready<()>;
@@ -114,8 +118,12 @@ where
         *meta
     }
 
-    fn advise(&self, meta: &mut RequestMeta, answer: Answer<'_, Req, Res, Err>) -> Advice {
-        self(Seen {
+    fn advise(
+        &self,
+        meta: &mut RequestMeta,
+        answer: AttemptResult<'_, Req, Res, Err>,
+    ) -> RetryDecision {
+        self(AttemptOutcome {
             request: answer.request,
             meta: *meta,
             result: answer.result.as_ref(),
@@ -127,9 +135,9 @@ where
 
 /// The default adviser: leaves everything to the layer's own table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ByTable;
+pub struct DefaultDecision;
 
-impl<Req, Res, Err> Advise<Req, Res, Err> for ByTable {
+impl<Req, Res, Err> RetryPredicate<Req, Res, Err> for DefaultDecision {
     type Memory = ();
     type Wait = Ready<()>;
     const ASKED: bool = false;
@@ -137,8 +145,8 @@ impl<Req, Res, Err> Advise<Req, Res, Err> for ByTable {
     #[inline]
     fn start(&self, _: &RequestMeta) {}
 
-    fn advise(&self, (): &mut (), _: Answer<'_, Req, Res, Err>) -> Advice {
-        Advice::Table
+    fn advise(&self, (): &mut (), _: AttemptResult<'_, Req, Res, Err>) -> RetryDecision {
+        RetryDecision::Default
     }
 }
 
@@ -167,16 +175,16 @@ impl Attempt {
 /// nothing that one attempt adds is found by the next.
 ///
 /// ```
-/// use seawall_retry::{Attempt, Prepare};
+/// use seawall_retry::{Attempt, PrepareAttempt};
 ///
 /// fn number(request: &mut String, attempt: Attempt) -> Result<(), std::fmt::Error> {
 ///     use std::fmt::Write;
 ///     write!(request, " attempt={}", attempt.number)
 /// }
-/// # fn is_preparer(_: impl Prepare<String, std::fmt::Error>) {}
+/// # fn is_preparer(_: impl PrepareAttempt<String, std::fmt::Error>) {}
 /// # is_preparer(number);
 /// ```
-pub trait Prepare<Req, Err> {
+pub trait PrepareAttempt<Req, Err> {
     /// Prepares `request` for `attempt`.
     ///
     /// Called when the service is ready, right before the request is handed to it.
@@ -187,7 +195,7 @@ pub trait Prepare<Req, Err> {
     fn prepare(&self, request: &mut Req, attempt: Attempt) -> Result<(), Err>;
 }
 
-impl<F, Req, Err> Prepare<Req, Err> for F
+impl<F, Req, Err> PrepareAttempt<Req, Err> for F
 where
     F: Fn(&mut Req, Attempt) -> Result<(), Err>,
 {
@@ -198,9 +206,9 @@ where
 
 /// The default preparer: sends requests as they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unprepared;
+pub struct NoPrepare;
 
-impl<Req, Err> Prepare<Req, Err> for Unprepared {
+impl<Req, Err> PrepareAttempt<Req, Err> for NoPrepare {
     #[inline]
     fn prepare(&self, _: &mut Req, _: Attempt) -> Result<(), Err> {
         Ok(())
@@ -210,75 +218,75 @@ impl<Req, Err> Prepare<Req, Err> for Unprepared {
 /// Marks an answer that was given up on, so that the caller can tell why there was no further
 /// attempt: in an extension of a response, or in a field of the caller's own error.
 ///
-/// Closures and `fn` pointers `Fn(&mut Result<Res, Err>, Ended)` are markers. Called once for each
-/// call that is given up ([`End::Answered`](crate::End::Answered) is none), with the answer that the
+/// Closures and `fn` pointers `Fn(&mut Result<Res, Err>, Stopped)` are markers. Called once for each
+/// call that is given up ([`StopReason::Answered`](crate::StopReason::Answered) is none), with the answer that the
 /// caller gets; never called for a success.
-pub trait Mark<Res, Err> {
+pub trait AnnotateGiveUp<Res, Err> {
     /// Marks `result`.
-    fn mark(&self, result: &mut Result<Res, Err>, ended: Ended);
+    fn annotate_give_up(&self, result: &mut Result<Res, Err>, ended: Stopped);
 }
 
-impl<F, Res, Err> Mark<Res, Err> for F
+impl<F, Res, Err> AnnotateGiveUp<Res, Err> for F
 where
-    F: Fn(&mut Result<Res, Err>, Ended),
+    F: Fn(&mut Result<Res, Err>, Stopped),
 {
-    fn mark(&self, result: &mut Result<Res, Err>, ended: Ended) {
+    fn annotate_give_up(&self, result: &mut Result<Res, Err>, ended: Stopped) {
         self(result, ended);
     }
 }
 
 /// The default marker: leaves answers as they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unmarked;
+pub struct NoAnnotation;
 
-impl<Res, Err> Mark<Res, Err> for Unmarked {
+impl<Res, Err> AnnotateGiveUp<Res, Err> for NoAnnotation {
     #[inline]
-    fn mark(&self, _: &mut Result<Res, Err>, _: Ended) {}
+    fn annotate_give_up(&self, _: &mut Result<Res, Err>, _: Stopped) {}
 }
 
 /// The hooks of a layer: the adviser `A`, the preparer `B` and the marker `M`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Hooks<A = ByTable, B = Unprepared, M = Unmarked> {
+pub struct Hooks<A = DefaultDecision, B = NoPrepare, M = NoAnnotation> {
     pub(crate) advise: A,
     pub(crate) prepare: B,
-    pub(crate) mark: M,
+    pub(crate) annotate_give_up: M,
 }
 
 impl Hooks {
     /// The hooks that do nothing.
     pub const NONE: Self = Self {
-        advise: ByTable,
-        prepare: Unprepared,
-        mark: Unmarked,
+        advise: DefaultDecision,
+        prepare: NoPrepare,
+        annotate_give_up: NoAnnotation,
     };
 }
 
 /// What [`Hooks`] are for requests and answers of given types; implemented for them alone.
 pub trait Hook<Req, Res, Err>: sealed::Sealed {
     /// The adviser.
-    type Advise: Advise<Req, Res, Err>;
+    type RetryPredicate: RetryPredicate<Req, Res, Err>;
     /// The preparer.
-    type Prepare: Prepare<Req, Err>;
+    type PrepareAttempt: PrepareAttempt<Req, Err>;
     /// The marker.
-    type Mark: Mark<Res, Err>;
+    type AnnotateGiveUp: AnnotateGiveUp<Res, Err>;
 
     /// The adviser.
-    fn adviser(&self) -> &Self::Advise;
+    fn adviser(&self) -> &Self::RetryPredicate;
     /// The preparer.
-    fn preparer(&self) -> &Self::Prepare;
+    fn preparer(&self) -> &Self::PrepareAttempt;
     /// The marker.
-    fn marker(&self) -> &Self::Mark;
+    fn marker(&self) -> &Self::AnnotateGiveUp;
 }
 
 impl<A, B, M, Req, Res, Err> Hook<Req, Res, Err> for Hooks<A, B, M>
 where
-    A: Advise<Req, Res, Err>,
-    B: Prepare<Req, Err>,
-    M: Mark<Res, Err>,
+    A: RetryPredicate<Req, Res, Err>,
+    B: PrepareAttempt<Req, Err>,
+    M: AnnotateGiveUp<Res, Err>,
 {
-    type Advise = A;
-    type Prepare = B;
-    type Mark = M;
+    type RetryPredicate = A;
+    type PrepareAttempt = B;
+    type AnnotateGiveUp = M;
 
     fn adviser(&self) -> &A {
         &self.advise
@@ -290,16 +298,16 @@ where
     }
 
     fn marker(&self) -> &M {
-        &self.mark
+        &self.annotate_give_up
     }
 }
 
 /// What the adviser of hooks remembers.
 pub(crate) type MemoryOf<H, Req, Res, Err> =
-    <<H as Hook<Req, Res, Err>>::Advise as Advise<Req, Res, Err>>::Memory;
+    <<H as Hook<Req, Res, Err>>::RetryPredicate as RetryPredicate<Req, Res, Err>>::Memory;
 /// What the adviser of hooks waits with.
 pub(crate) type WaitOf<H, Req, Res, Err> =
-    <<H as Hook<Req, Res, Err>>::Advise as Advise<Req, Res, Err>>::Wait;
+    <<H as Hook<Req, Res, Err>>::RetryPredicate as RetryPredicate<Req, Res, Err>>::Wait;
 
 mod sealed {
     #[allow(unnameable_types, reason = "nobody else implements `Hook`")]

@@ -12,7 +12,7 @@ use tower_layer::Layer;
 use crate::decide::Answered;
 use crate::observe::{Counters, Ledger};
 use crate::purse::Purse;
-use crate::{Adaptive, CloneRequest, Hooks, Retry, RetryConfig, RetryHandle};
+use crate::{AdaptiveRate, CloneRequest, Hooks, Retry, RetryConfig, RetryHandle};
 
 /// Tries calls again that failed, when it is safe, allowed and worth it.
 ///
@@ -67,7 +67,7 @@ pub(crate) struct Rules<C, D, P, H> {
 pub(crate) struct Core {
     pub(crate) config: RetryConfig,
     pub(crate) budget: Purse,
-    pub(crate) rate: Option<Adaptive>,
+    pub(crate) rate: Option<AdaptiveRate>,
     pub(crate) ledger: Arc<Ledger>,
     /// Whether attempts are limited in time.
     pub(crate) timed: bool,
@@ -192,15 +192,15 @@ impl<C, D, P, H> RetryLayer<C, D, P, H> {
     /// layer without a rate pays nothing.
     ///
     /// ```
-    /// use seawall_retry::{Adaptive, RetryConfig, RetryLayer};
+    /// use seawall_retry::{AdaptiveRate, RetryConfig, RetryLayer};
     ///
-    /// let rate = Adaptive::new();
-    /// let quotes = RetryLayer::new("quotes", RetryConfig::default()).adaptive(rate.clone());
-    /// let orders = RetryLayer::new("orders", RetryConfig::default()).adaptive(rate.clone());
+    /// let rate = AdaptiveRate::new();
+    /// let quotes = RetryLayer::new("quotes", RetryConfig::default()).adaptive_rate(rate.clone());
+    /// let orders = RetryLayer::new("orders", RetryConfig::default()).adaptive_rate(rate.clone());
     /// assert!(!rate.is_enabled(), "until the first throttle");
     /// ```
     #[must_use]
-    pub fn adaptive(mut self, rate: Adaptive) -> Self {
+    pub fn adaptive_rate(mut self, rate: AdaptiveRate) -> Self {
         self.rules.core.rate = Some(rate);
         self
     }
@@ -319,18 +319,18 @@ impl<C, D, P, H> RetryLayer<C, D, P, H> {
 
 impl<C, D, P, A, B, M> RetryLayer<C, D, P, Hooks<A, B, M>> {
     /// Asks `advise` after each answer whether there should be another attempt; see
-    /// [`Advice`](crate::Advice) for what it can change and what it cannot.
+    /// [`RetryDecision`](crate::RetryDecision) for what it can change and what it cannot.
     ///
     /// ```
     /// use seawall_core::{Error, Replay};
-    /// use seawall_retry::{Advice, RetryConfig, RetryLayer, Seen};
+    /// use seawall_retry::{RetryDecision, RetryConfig, RetryLayer, AttemptOutcome};
     ///
     /// // A report that is still being made is asked for again, a large one only once.
-    /// fn advise(seen: Seen<'_, &str, u16, Error<std::io::Error>>) -> Advice {
+    /// fn advise(seen: AttemptOutcome<'_, &str, u16, Error<std::io::Error>>) -> RetryDecision {
     ///     match seen.result {
-    ///         Ok(202) if seen.request.starts_with("GET /reports/") => Advice::Again,
-    ///         Err(_) if seen.meta.cost > 10 && seen.attempt > 1 => Advice::Stop,
-    ///         _ => Advice::Table,
+    ///         Ok(202) if seen.request.starts_with("GET /reports/") => RetryDecision::Retry,
+    ///         Err(_) if seen.meta.cost > 10 && seen.attempt > 1 => RetryDecision::Stop,
+    ///         _ => RetryDecision::Default,
     ///     }
     /// }
     /// let layer = RetryLayer::new("reports", RetryConfig::default()).retry_if(advise);
@@ -340,12 +340,12 @@ impl<C, D, P, A, B, M> RetryLayer<C, D, P, Hooks<A, B, M>> {
         self.hooked(|hooks| Hooks {
             advise,
             prepare: hooks.prepare,
-            mark: hooks.mark,
+            annotate_give_up: hooks.annotate_give_up,
         })
     }
 
     /// Prepares each request right before its attempt, the first one included; see
-    /// [`Prepare`](crate::Prepare).
+    /// [`PrepareAttempt`](crate::PrepareAttempt).
     ///
     /// ```
     /// use seawall_core::Error;
@@ -367,31 +367,34 @@ impl<C, D, P, A, B, M> RetryLayer<C, D, P, Hooks<A, B, M>> {
         self.hooked(|hooks| Hooks {
             advise: hooks.advise,
             prepare,
-            mark: hooks.mark,
+            annotate_give_up: hooks.annotate_give_up,
         })
     }
 
     /// Marks answers that were given up on, so that the caller can tell a failure that was not
-    /// tried again for want of budget from one that was; see [`Mark`](crate::Mark).
+    /// tried again for want of budget from one that was; see [`AnnotateGiveUp`](crate::AnnotateGiveUp).
     ///
     /// ```
-    /// use seawall_retry::{End, Ended, RetryConfig, RetryLayer};
+    /// use seawall_retry::{StopReason, Stopped, RetryConfig, RetryLayer};
     ///
-    /// # enum Fault { Refused(seawall_core::Rejection), Failed { status: u16, why: Option<End> } }
+    /// # enum Fault { Refused(seawall_core::Rejection), Failed { status: u16, why: Option<StopReason> } }
     /// # seawall_core::rejectable!(Fault::Refused);
-    /// fn mark(result: &mut Result<u16, Fault>, ended: Ended) {
+    /// fn annotate_give_up(result: &mut Result<u16, Fault>, ended: Stopped) {
     ///     if let Err(Fault::Failed { why, .. }) = result {
     ///         *why = Some(ended.end);
     ///     }
     /// }
-    /// let layer = RetryLayer::new("quotes", RetryConfig::default()).mark(mark);
+    /// let layer = RetryLayer::new("quotes", RetryConfig::default()).annotate_give_up(mark);
     /// ```
     #[must_use]
-    pub fn mark<M2>(self, mark: M2) -> RetryLayer<C, D, P, Hooks<A, B, M2>> {
+    pub fn annotate_give_up<M2>(
+        self,
+        annotate_give_up: M2,
+    ) -> RetryLayer<C, D, P, Hooks<A, B, M2>> {
         self.hooked(|hooks| Hooks {
             advise: hooks.advise,
             prepare: hooks.prepare,
-            mark,
+            annotate_give_up,
         })
     }
 }

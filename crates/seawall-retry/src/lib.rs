@@ -70,7 +70,7 @@
 //! attempt that a layer below refused unsent costs nothing.
 //!
 //! A predicate ([`RetryLayer::retry_if`]) narrows this table by the request and its metadata, the
-//! answer and the number of the attempt, and widens it to answers that are no failures; [`Advice`] has the
+//! answer and the number of the attempt, and widens it to answers that are no failures; [`RetryDecision`] has the
 //! table of what it can change. No predicate sends a request again that may have been executed and
 //! must not be executed twice.
 //!
@@ -79,12 +79,12 @@
 //! [`Backoff`](seawall_core::Backoff) has the strategies and the delays that each of them gives.
 //! After a throttle another one can hold
 //! ([`throttled_backoff`](RetryConfigBuilder::throttled_backoff)), and a sending rate that is
-//! learned from throttles can space all attempts ([`Adaptive`]).
+//! learned from throttles can space all attempts ([`AdaptiveRate`]).
 //!
 //! | setting | limits | when it does not fit |
 //! |---|---|---|
 //! | [`max_retry_after`](RetryConfigBuilder::max_retry_after) | what an upstream may ask for | the answer, at once |
-//! | [`refusal_wait`](RetryConfigBuilder::refusal_wait) | what a layer below may ask for | the refusal, at once |
+//! | [`max_rejection_wait`](RetryConfigBuilder::max_rejection_wait) | what a layer below may ask for | the refusal, at once |
 //! | [`RequestMeta::deadline`](seawall_core::RequestMeta) | each wait, and when attempts after it begin | the last real answer, before the wait |
 //! | [`overall_timeout`](RetryConfigBuilder::overall_timeout) | each wait and the attempt under way | the same; an attempt is dropped, `DeadlineExceeded` |
 //! | [`attempt_timeout`](RetryConfigBuilder::attempt_timeout) | one attempt | it is dropped, `AttemptTimeout`, tried again if that is safe |
@@ -106,7 +106,7 @@
 //! that had all its attempts. Three things tell them apart: the counter
 //! [`RetryHandle::ended`] (`seawall_retry_give_ups_total{cause}`), the event
 //! [`BudgetExhausted`](seawall_core::EventKind::BudgetExhausted), and for the one who made the call
-//! [`RetryLayer::mark`], which writes the cause ([`Ended`]) into the response or into the caller's own
+//! [`RetryLayer::annotate_give_up`], which writes the cause ([`Stopped`]) into the response or into the caller's own
 //! error.
 //!
 //! # The answer
@@ -126,12 +126,12 @@
 //! an answer is given up for another attempt: a streamed body may have grown too long meanwhile, or
 //! still be read, and the answer at hand is better than a request without a body. Requests that must
 //! not be sent twice are copied too, since they are worth another attempt when they were not sent; see
-//! [`RetryConfigBuilder::retry_unsent`].
+//! [`RetryConfigBuilder::retry_if_not_sent`].
 //!
 //! # Readiness
 //!
 //! The first attempt is sent through the instance that was polled ready. Later attempts poll a
-//! fresh clone ready, inside the future. A first attempt that has to wait for the [`Adaptive`] rate,
+//! fresh clone ready, inside the future. A first attempt that has to wait for the [`AdaptiveRate`] rate,
 //! or that could not be prepared, leaves the ready instance to the next caller. Between attempts
 //! nothing of the inner service is held: the failed attempt and its answer are dropped before the
 //! wait. An error of such a clone's readiness is the answer of the call. A call that has a deadline waits for a clone no longer
@@ -179,15 +179,15 @@ mod service;
 mod tower_compat;
 mod track;
 
-pub use adaptive::Adaptive;
+pub use adaptive::AdaptiveRate;
 pub use config::{RetryConfig, RetryConfigBuilder};
 pub use copy::{CloneRequest, CopyRequest};
-pub use end::{End, Ended};
+pub use end::{StopReason, Stopped};
 pub use future::ResponseFuture;
 pub use handle::RetryHandle;
 pub use hooks::{
-    Advice, Advise, Answer, Attempt, ByTable, Hook, Hooks, Mark, Prepare, Seen, Unmarked,
-    Unprepared,
+    AnnotateGiveUp, Attempt, AttemptOutcome, AttemptResult, DefaultDecision, Hook, Hooks,
+    NoAnnotation, NoPrepare, PrepareAttempt, RetryDecision, RetryPredicate,
 };
 pub use layer::RetryLayer;
 pub use service::Retry;

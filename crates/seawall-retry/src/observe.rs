@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use seawall_core::striped::Stripes;
 use seawall_core::{EventSource, InstanceName, Outcome, Sample, Value};
 
-use crate::End;
+use crate::StopReason;
 
 /// How an attempt was answered: the outcomes, with local refusals apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Kind {
     }
 }
 
-const ENDS: usize = End::ALL.len();
+const ENDS: usize = StopReason::ALL.len();
 /// The counters of one stripe. A call that succeeds at once writes one of them.
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -77,7 +77,7 @@ impl Counters {
         self.stopped[kind as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn ended(&self, end: End) {
+    pub(crate) fn ended(&self, end: StopReason) {
         self.ends[end as usize].fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -113,7 +113,7 @@ impl Ledger {
         (0..KINDS).map(|k| self.sum(|c| &c.retried[k])).sum()
     }
 
-    pub(crate) fn ended(&self, end: End) -> u64 {
+    pub(crate) fn ended(&self, end: StopReason) -> u64 {
         self.sum(|c| &c.ends[end as usize])
     }
 
@@ -140,8 +140,8 @@ impl Ledger {
             labels: &[],
             value: Value::Counter(self.retries()),
         });
-        for end in End::ALL {
-            if end != End::Answered {
+        for end in StopReason::ALL {
+            if end != StopReason::Answered {
                 sink(Sample {
                     metric: "seawall_retry_give_ups_total",
                     labels: &[("cause", end.as_str())],

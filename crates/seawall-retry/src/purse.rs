@@ -5,7 +5,7 @@ use std::fmt;
 
 use seawall_core::{Budget, CostClass};
 
-use crate::Adaptive;
+use crate::AdaptiveRate;
 
 /// What pays.
 #[derive(Clone)]
@@ -88,7 +88,7 @@ impl Drop for Paid {
 
 /// A place in the sending rate, given back unless it is used.
 #[derive(Debug)]
-pub(crate) struct Place(Option<Adaptive>);
+pub(crate) struct Place(Option<AdaptiveRate>);
 
 impl Place {
     /// For an attempt that needs none.
@@ -96,7 +96,7 @@ impl Place {
 
     /// Takes a place; the wait until it comes, both waits in nanoseconds. `None` when that is
     /// longer than `longest`.
-    pub(crate) fn take(rate: &Adaptive, longest: u64) -> Result<(u64, Self), u64> {
+    pub(crate) fn take(rate: &AdaptiveRate, longest: u64) -> Result<(u64, Self), u64> {
         let (wait, taken) = rate.take(rate.now(), longest)?;
         // What was let through before the first throttle has taken nothing, and must not give
         // anything back after it.

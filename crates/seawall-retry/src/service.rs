@@ -15,7 +15,10 @@ use crate::hooks::{Hook, Hooks, MemoryOf};
 use crate::layer::{CommonAnchor, CommonLocal, Core};
 use crate::purse::Place;
 use crate::track::Track;
-use crate::{Adaptive, Advise, Attempt, CloneRequest, CopyRequest, End, Prepare, ResponseFuture};
+use crate::{
+    AdaptiveRate, Attempt, CloneRequest, CopyRequest, PrepareAttempt, ResponseFuture,
+    RetryPredicate, StopReason,
+};
 
 /// A service whose calls are tried again; see [`RetryLayer`](crate::RetryLayer).
 ///
@@ -88,7 +91,7 @@ where
                     let refusal = rules.core.refuse(Reason::RateLimited, Sent::No);
                     let error = refusal.with_retry_after(wait).into();
                     let counters = common.stripe();
-                    let answer = track.stopped(rules, counters, End::Paced, error);
+                    let answer = track.stopped(rules, counters, StopReason::Paced, error);
                     return ResponseFuture::answered(answer);
                 }
             }
@@ -126,7 +129,7 @@ impl<S, C, D, P, H> Retry<S, C, D, P, H> {
         let preparer = rules.hooks.preparer();
         if let Err(error) = preparer.prepare(&mut request, Attempt::FIRST) {
             let track = Track::new(meta, memory, 0, false);
-            let answer = track.stopped(rules, common.stripe(), End::Unprepared, error);
+            let answer = track.stopped(rules, common.stripe(), StopReason::NoPrepare, error);
             return ResponseFuture::answered(answer);
         }
         // The instance that was polled ready is the one that is called.
@@ -141,7 +144,7 @@ impl<S, C, D, P, H> Retry<S, C, D, P, H> {
 #[cold]
 fn pace<M>(
     core: &Core,
-    rate: &Adaptive,
+    rate: &AdaptiveRate,
     track: &mut Track<M>,
 ) -> Result<(Duration, Place), Duration> {
     if core.config.overall_timeout().is_some() {

@@ -9,11 +9,14 @@ use seawall_core::{
 use tokio::time::Instant;
 
 use crate::decide::{Answered, Decision, Pause, World, corrected, decide, wants_copy};
-use crate::hooks::{Answer, Hook, MemoryOf, WaitOf};
+use crate::hooks::{AttemptResult, Hook, MemoryOf, WaitOf};
 use crate::layer::{Core, Rules};
 use crate::observe::{Counters, Kind};
 use crate::purse::{Paid, Place};
-use crate::{Advice, Advise, Attempt, CopyRequest, End, Ended, Mark, Prepare};
+use crate::{
+    AnnotateGiveUp, Attempt, CopyRequest, PrepareAttempt, RetryDecision, RetryPredicate,
+    StopReason, Stopped,
+};
 
 /// The state of one call, whoever drives it.
 pub(crate) struct Track<M> {
@@ -43,7 +46,7 @@ struct More {
 /// What follows an answer.
 pub(crate) enum Next<W> {
     /// It is the answer of the call.
-    Answer,
+    AttemptResult,
     /// Another attempt, after this pause and not before that wait of the adviser's is over.
     Pause(Duration, Option<W>),
 }
@@ -116,7 +119,7 @@ impl<M> Track<M> {
         H: Hook<Req, T, E>,
     {
         let outcome = judge(&rules.classify, result);
-        if outcome != Outcome::Success || <H::Advise as Advise<Req, T, E>>::ASKED {
+        if outcome != Outcome::Success || <H::RetryPredicate as RetryPredicate<Req, T, E>>::ASKED {
             return Some(outcome);
         }
         counters.answered(Kind::Success);
@@ -139,7 +142,7 @@ impl<M> Track<M> {
         E: Rejectable,
         P: CopyRequest<Req>,
         H: Hook<Req, T, E>,
-        H::Advise: Advise<Req, T, E, Memory = M>,
+        H::RetryPredicate: RetryPredicate<Req, T, E, Memory = M>,
     {
         let core = &rules.core;
         if core.config.overall_timeout().is_some() && !self.started {
@@ -183,19 +186,19 @@ impl<M> Track<M> {
         let kind = Kind::of(outcome, refusal.is_some());
         counters.answered(kind);
         match decision {
-            Decision::End(_) if outcome == Outcome::Success => {
+            Decision::StopReason(_) if outcome == Outcome::Success => {
                 core.budget.deposit();
-                Next::Answer
+                Next::AttemptResult
             }
-            Decision::End(end) => {
-                if end == End::Budget {
+            Decision::StopReason(end) => {
+                if end == StopReason::Budget {
                     core.ledger.observer.tell(|| EventKind::BudgetExhausted);
                 }
                 if let Some(told) = self.truth(core, outcome, refusal) {
                     *result = Err(told.into());
                 }
                 self.give_up(rules, counters, end, result);
-                Next::Answer
+                Next::AttemptResult
             }
             Decision::Wait(delay) => {
                 counters.retried(kind);
@@ -220,15 +223,18 @@ impl<M> Track<M> {
         &self,
         rules: &Rules<C, D, P, H>,
         counters: &Counters,
-        end: End,
+        end: StopReason,
         result: &mut Result<T, E>,
     ) where
         H: Hook<Req, T, E>,
     {
         counters.ended(end);
-        if end != End::Answered {
+        if end != StopReason::Answered {
             let attempts = self.attempt;
-            rules.hooks.marker().mark(result, Ended { end, attempts });
+            rules
+                .hooks
+                .marker()
+                .annotate_give_up(result, Stopped { end, attempts });
         }
     }
 
@@ -261,7 +267,7 @@ impl<M> Track<M> {
         &self,
         rules: &Rules<C, D, P, H>,
         counters: &Counters,
-        end: End,
+        end: StopReason,
         error: E,
     ) -> Result<T, E>
     where
@@ -300,7 +306,7 @@ impl<M> Track<M> {
         let rejection = rules.core.refuse(Reason::DeadlineExceeded, sent);
         let mut result = Err(rejection.into());
         counters.stopped(Kind::of(rejection.outcome(), true));
-        self.give_up(rules, counters, End::Deadline, &mut result);
+        self.give_up(rules, counters, StopReason::Deadline, &mut result);
         result
     }
 
@@ -378,7 +384,7 @@ where
     P: CopyRequest<Req>,
     H: Hook<Req, T, E>,
 {
-    const ADVISED: bool = <H::Advise as Advise<Req, T, E>>::ASKED;
+    const ADVISED: bool = <H::RetryPredicate as RetryPredicate<Req, T, E>>::ASKED;
 
     fn has_copy(&mut self) -> bool {
         // A streamed body may have grown too long since it was copied, or still be read: then
@@ -387,11 +393,11 @@ where
         self.copy.as_ref().is_some_and(|copy| copier.can_copy(copy))
     }
 
-    fn advice(&mut self) -> Advice {
+    fn advice(&mut self) -> RetryDecision {
         let Some(request) = self.copy.as_deref_mut() else {
-            return Advice::Table;
+            return RetryDecision::Default;
         };
-        let answer = Answer {
+        let answer = AttemptResult {
             request,
             result: self.result,
             outcome: self.seen.outcome,

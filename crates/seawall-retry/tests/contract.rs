@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use seawall_core::{Backoff, ConstMeta, ErrorIsFailure, Replay, RequestMeta};
 use seawall_retry::{Retry, RetryConfig, RetryLayer};
-use seawall_testkit::contract::{Mock, assert_law, laws};
+use seawall_testkit::contract::{Mock, assert_check, checks};
 use tower::Layer as _;
 
 /// Undescribed requests are not sent twice.
@@ -39,15 +39,15 @@ fn again(backoff: Backoff) -> impl Fn(Mock) -> Again {
 #[tokio::test(start_paused = true)]
 async fn every_attempt_polls_readiness() {
     let second = Duration::from_secs(1);
-    assert_law(laws::every_attempt_polls_readiness(again(Backoff::NONE)).await);
+    assert_check(checks::every_attempt_polls_readiness(again(Backoff::NONE)).await);
     let pause = Backoff::constant(second).unwrap();
-    assert_law(laws::every_attempt_polls_readiness(again(pause)).await);
+    assert_check(checks::every_attempt_polls_readiness(again(pause)).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn holds_nothing_while_it_backs_off() {
     let pause = Backoff::constant(Duration::from_secs(1)).unwrap();
-    assert_law(laws::holds_nothing_while_it_backs_off(again(pause)).await);
+    assert_check(checks::holds_nothing_while_it_backs_off(again(pause)).await);
 }
 
 mod a_layer_that_tries_again {
@@ -65,13 +65,21 @@ mod a_layer_that_tries_again {
 
 mod a_layer_with_everything_on {
     use super::*;
-    use seawall_retry::{Adaptive, Advice, Attempt, CloneRequest, Ended, Hooks, Seen};
+    use seawall_retry::{
+        AdaptiveRate, Attempt, AttemptOutcome, CloneRequest, Hooks, RetryDecision, Stopped,
+    };
     use tower::BoxError;
 
-    type Advise = fn(Seen<'_, u32, u32, BoxError>) -> Advice;
-    type Prepare = fn(&mut u32, Attempt) -> Result<(), BoxError>;
-    type Mark = fn(&mut Result<u32, BoxError>, Ended);
-    type Full = Retry<Mock, ErrorIsFailure, ConstMeta, CloneRequest, Hooks<Advise, Prepare, Mark>>;
+    type RetryPredicate = fn(AttemptOutcome<'_, u32, u32, BoxError>) -> RetryDecision;
+    type PrepareAttempt = fn(&mut u32, Attempt) -> Result<(), BoxError>;
+    type AnnotateGiveUp = fn(&mut Result<u32, BoxError>, Stopped);
+    type Full = Retry<
+        Mock,
+        ErrorIsFailure,
+        ConstMeta,
+        CloneRequest,
+        Hooks<RetryPredicate, PrepareAttempt, AnnotateGiveUp>,
+    >;
 
     fn subject(inner: Mock) -> Full {
         let config = RetryConfig::builder()
@@ -81,10 +89,10 @@ mod a_layer_with_everything_on {
             .unwrap();
         RetryLayer::new("contract", config)
             .describe(ConstMeta(RequestMeta::new(Replay::Never)))
-            .adaptive(Adaptive::new())
-            .retry_if((|_| Advice::Table) as Advise)
-            .prepare((|_, _| Ok(())) as Prepare)
-            .mark((|_, _| {}) as Mark)
+            .adaptive_rate(AdaptiveRate::new())
+            .retry_if((|_| RetryDecision::Default) as RetryPredicate)
+            .prepare((|_, _| Ok(())) as PrepareAttempt)
+            .annotate_give_up((|_, _| {}) as AnnotateGiveUp)
             .layer(inner)
     }
 

@@ -12,7 +12,7 @@ use seawall_core::{
     Backoff, Budget, BudgetConfig, Classify, ConstMeta, Error, FailureKind, Jitter, Outcome,
     Reason, Rejectable, Rejection, Replay, RequestMeta, Scope, Sent,
 };
-use seawall_retry::{Advice, Attempt, End, RetryConfig, RetryLayer, Seen};
+use seawall_retry::{Attempt, AttemptOutcome, RetryConfig, RetryDecision, RetryLayer, StopReason};
 use tokio::time::{Instant, Sleep, sleep};
 use tower::retry::Policy;
 use tower::retry::backoff::{Backoff as TowersBackoff, ExponentialBackoffMaker, MakeBackoff};
@@ -158,7 +158,7 @@ async fn a_policy_of_towers_decides_waits_and_copies_here() {
             (Err(Error::Inner(SERVER)), calls)
         );
     }
-    assert_eq!(layer.handle().ended(End::Advised), 2);
+    assert_eq!(layer.handle().ended(StopReason::Advised), 2);
     // It may refuse to copy.
     let answer = service.ready().await.unwrap().call(1_000).await;
     assert_eq!((answer, upstream.calls()), (Err(Error::Inner(SERVER)), 7));
@@ -296,10 +296,12 @@ async fn a_backoff_of_towers_waits_here_beside_a_predicate_and_hints() {
     };
     let upstream = Upstream::new([SERVER, told, SERVER, Outcome::Unknown]);
     let layer = layer(ladder(9))
-        .retry_if(|seen: Seen<'_, u32, u32, Fault>| match seen.outcome {
-            Outcome::Unknown => Advice::Stop,
-            _ => Advice::Table,
-        })
+        .retry_if(
+            |seen: AttemptOutcome<'_, u32, u32, Fault>| match seen.outcome {
+                Outcome::Unknown => RetryDecision::Stop,
+                _ => RetryDecision::Default,
+            },
+        )
         .tower_backoff(MakeSteps);
     let answer = layer.layer(upstream.service()).oneshot(7).await;
     assert_eq!(answer, Err(Error::Inner(Outcome::Unknown)));
@@ -384,7 +386,10 @@ async fn our_policy_tells_the_truth_and_prepares_in_towers_layer() {
         .service(upstream.service());
     let error = service.oneshot(7).await.unwrap_err();
     assert_eq!(error.rejection().unwrap().reason(), Reason::NotReady);
-    assert_eq!((upstream.calls(), handle.ended(End::Unprepared)), (1, 1));
+    assert_eq!(
+        (upstream.calls(), handle.ended(StopReason::NoPrepare)),
+        (1, 1)
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,7 +15,7 @@
 //! # Example
 //!
 //! ```
-//! use seawall_testkit::contract::{assert_law, laws};
+//! use seawall_testkit::contract::{assert_check, checks};
 //! use tower::timeout::Timeout;
 //! # use std::time::Duration;
 //!
@@ -23,9 +23,9 @@
 //! # async fn main() {
 //! // A new layer on top of the mock, as often as a law wants one.
 //! let subject = |inner| Timeout::new(inner, Duration::from_secs(1));
-//! assert_law(laws::calls_the_ready_instance(subject).await);
-//! assert_law(laws::pending_has_registered_the_waker(subject).await);
-//! assert_law(laws::dropped_future_releases_everything(subject).await);
+//! assert_check(checks::calls_the_ready_instance(subject).await);
+//! assert_check(checks::pending_has_registered_the_waker(subject).await);
+//! assert_check(checks::dropped_future_releases_everything(subject).await);
 //! # }
 //! ```
 

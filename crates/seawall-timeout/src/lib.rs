@@ -26,7 +26,7 @@
 //! let mut client = ServiceBuilder::new()
 //!     // Ten seconds for everything; the attempts below see what is left of them.
 //!     .layer(DeadlineLayer::new("polygon", Duration::from_secs(10))?
-//!         .stamp(|quote: &mut Quote, at: Instant| quote.meta.deadline = Some(at)))
+//!         .propagate(|quote: &mut Quote, at: Instant| quote.meta.deadline = Some(at)))
 //!     // retry, breaker and limits stand here
 //!     .layer(AttemptTimeoutLayer::new("polygon", Duration::from_secs(3))?
 //!         .describe(|quote: &Quote| quote.meta))
@@ -64,7 +64,7 @@
 //! | the request's own deadline had passed before the attempt or the call | `DeadlineExceeded` | no |
 //! | the inner service was not ready in time | `DeadlineExceeded` | no |
 //!
-//! A request may come with a deadline of its own. A [`Stamp`] that answers it makes it the limit
+//! A request may come with a deadline of its own. A [`PropagateDeadline`] that answers it makes it the limit
 //! of the whole call where it is the earlier one, also while the call waits in a queue below.
 //!
 //! Only what was cut off is counted; what is answered in time touches no shared memory. A future
@@ -110,6 +110,8 @@ mod race;
 
 pub use attempt::{
     AttemptTimeout, AttemptTimeoutHandle, AttemptTimeoutLayer, Fixed, Learned, LearnedConfig,
-    LearnedConfigBuilder, OwnTimeout, SameForAll,
+    LearnedConfigBuilder, NoOverride, RequestTimeout,
 };
-pub use deadline::{Deadline, DeadlineHandle, DeadlineLayer, Stamp, Stamped, Unstamped};
+pub use deadline::{
+    Deadline, DeadlineHandle, DeadlineLayer, NoPropagation, PropagateDeadline, Stamped,
+};

@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 use seawall_core::{DefaultMeta, RequestMeta};
-use seawall_testkit::contract::{Mock, MockHandle, assert_law, laws};
+use seawall_testkit::contract::{Mock, MockHandle, assert_check, checks};
 use seawall_timeout::{
     AttemptTimeout, AttemptTimeoutLayer, Deadline, DeadlineLayer, Learned, LearnedConfig,
-    SameForAll, Unstamped,
+    NoOverride, NoPropagation,
 };
 use tokio::time::Instant;
 use tower::{Layer as _, Service as _, ServiceExt as _};
@@ -24,7 +24,7 @@ fn attempt(inner: Mock) -> AttemptTimeout<Mock, DefaultMeta> {
         .layer(inner)
 }
 
-fn deadline(inner: Mock) -> Deadline<Mock, Unstamped> {
+fn deadline(inner: Mock) -> Deadline<Mock, NoPropagation> {
     DeadlineLayer::new("contract", LONG).unwrap().layer(inner)
 }
 
@@ -39,7 +39,7 @@ mod attempt_timeout {
     }
 }
 
-fn learned(inner: Mock) -> AttemptTimeout<Mock, DefaultMeta, SameForAll, Learned> {
+fn learned(inner: Mock) -> AttemptTimeout<Mock, DefaultMeta, NoOverride, Learned> {
     let long = LearnedConfig::builder().min(LONG).max(LONG);
     AttemptTimeoutLayer::learned("contract", long.build().unwrap()).layer(inner)
 }
@@ -90,5 +90,5 @@ async fn answer_one(service: &mut Late, _: &MockHandle) {
 #[tokio::test(start_paused = true)]
 async fn refuses_in_call() {
     let first = async |service: &mut Late, mock: &MockHandle| answer_one(service, mock).await;
-    assert_law(laws::refuses_in_call(one_is_late, first).await);
+    assert_check(checks::refuses_in_call(one_is_late, first).await);
 }

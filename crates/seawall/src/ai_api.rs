@@ -78,13 +78,13 @@ fn settings() -> Result<Settings, InvalidConfig> {
         bulkhead: BulkheadConfig::builder()
             .max_concurrent(64)
             .max_waiting(100)
-            .acquire_timeout(MINUTE)
+            .max_wait(MINUTE)
             .build()?,
         // 80 % of 500 per minute; 500 per minute may be enforced as 8.3 per second.
         rate_limit: RateLimitConfig::builder()
             .rate(400, MINUTE)
             .burst(2)
-            .limit(Limit::strict(400_000, MINUTE).counting(Unit::Tokens))
+            .limit(Limit::strict(400_000, MINUTE).with_unit(Unit::Tokens))
             .max_wait(30 * SECOND)
             .build()?,
         // Overloads come in minutes, and single answers fail often.
@@ -109,8 +109,8 @@ pub fn anthropic(name: impl Into<InstanceName>) -> StackBuilder {
             rate_limit: RateLimitConfig::builder()
                 .rate(800, MINUTE)
                 .burst(3)
-                .limit(Limit::strict(1_600_000, MINUTE).counting(Unit::InputTokens))
-                .limit(Limit::strict(320_000, MINUTE).counting(Unit::OutputTokens))
+                .limit(Limit::strict(1_600_000, MINUTE).with_unit(Unit::InputTokens))
+                .limit(Limit::strict(320_000, MINUTE).with_unit(Unit::OutputTokens))
                 .max_wait(30 * SECOND)
                 .build()?,
             ..s

@@ -55,7 +55,7 @@ fn settings() -> Result<Settings, InvalidConfig> {
         bulkhead: BulkheadConfig::builder()
             .max_concurrent(10)
             .max_waiting(20)
-            .acquire_timeout(10 * SECOND)
+            .max_wait(10 * SECOND)
             .build()?,
         // 80 % of 200 per minute; a burst of at most a fifth of the limit keeps any minute under
         // it (160 + 10 < 200).
@@ -102,7 +102,7 @@ fn order_settings() -> Result<Settings, InvalidConfig> {
         bulkhead: BulkheadConfig::builder()
             .max_concurrent(5)
             .max_waiting(10)
-            .acquire_timeout(5 * SECOND)
+            .max_wait(5 * SECOND)
             .build()?,
         // As the broker's: orders count against the same limit at most brokers.
         rate_limit: RateLimitConfig::builder()

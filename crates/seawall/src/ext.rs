@@ -1,11 +1,13 @@
 //! The layers as methods of `ServiceBuilder`.
 
-use seawall_breaker::{BreakerLayer, GateLayer, PerKeyLayer};
+use seawall_breaker::{BreakerLayer, GateLayer, KeyedBreakerLayer};
 use seawall_bulkhead::BulkheadLayer;
 use seawall_core::WrapErrorLayer;
 use seawall_health::HealthLayer;
 use seawall_hedge::HedgeLayer;
-use seawall_ratelimit::{FeedbackLayer, PerKeyLimitLayer, RateLimitLayer, ThrottleLayer};
+use seawall_ratelimit::{
+    AdaptiveThrottleLayer, FeedbackLayer, KeyedRateLimitLayer, RateLimitLayer,
+};
 use seawall_retry::RetryLayer;
 use seawall_timeout::{AttemptTimeoutLayer, DeadlineLayer};
 use tower::ServiceBuilder;
@@ -64,8 +66,8 @@ pub trait SeawallExt<L>: Sized {
     /// Limits how many calls of each key depart per time.
     fn rate_limited_per_key<D, P>(
         self,
-        layer: PerKeyLimitLayer<D, P>,
-    ) -> ServiceBuilder<Stack<PerKeyLimitLayer<D, P>, L>>;
+        layer: KeyedRateLimitLayer<D, P>,
+    ) -> ServiceBuilder<Stack<KeyedRateLimitLayer<D, P>, L>>;
 
     /// Corrects a rate limit above by what answers say.
     fn feeding_back<F, D, P>(
@@ -76,8 +78,8 @@ pub trait SeawallExt<L>: Sized {
     /// Refuses a share of the calls while the upstream refuses too many.
     fn throttled<C, D>(
         self,
-        layer: ThrottleLayer<C, D>,
-    ) -> ServiceBuilder<Stack<ThrottleLayer<C, D>, L>>;
+        layer: AdaptiveThrottleLayer<C, D>,
+    ) -> ServiceBuilder<Stack<AdaptiveThrottleLayer<C, D>, L>>;
 
     /// Judges calls and opens when too many fail.
     fn breaker<C, H>(
@@ -88,8 +90,8 @@ pub trait SeawallExt<L>: Sized {
     /// Judges calls by a key of theirs, each key apart.
     fn breaker_per_key<K, X, C, H, B>(
         self,
-        layer: PerKeyLayer<K, X, C, H, B>,
-    ) -> Builder<PerKeyLayer<K, X, C, H, B>, L>
+        layer: KeyedBreakerLayer<K, X, C, H, B>,
+    ) -> Builder<KeyedBreakerLayer<K, X, C, H, B>, L>
     where
         K: ToOwned + ?Sized;
 
@@ -148,8 +150,8 @@ impl<L> SeawallExt<L> for ServiceBuilder<L> {
 
     fn rate_limited_per_key<D, P>(
         self,
-        layer: PerKeyLimitLayer<D, P>,
-    ) -> ServiceBuilder<Stack<PerKeyLimitLayer<D, P>, L>> {
+        layer: KeyedRateLimitLayer<D, P>,
+    ) -> ServiceBuilder<Stack<KeyedRateLimitLayer<D, P>, L>> {
         self.layer(layer)
     }
 
@@ -162,8 +164,8 @@ impl<L> SeawallExt<L> for ServiceBuilder<L> {
 
     fn throttled<C, D>(
         self,
-        layer: ThrottleLayer<C, D>,
-    ) -> ServiceBuilder<Stack<ThrottleLayer<C, D>, L>> {
+        layer: AdaptiveThrottleLayer<C, D>,
+    ) -> ServiceBuilder<Stack<AdaptiveThrottleLayer<C, D>, L>> {
         self.layer(layer)
     }
 
@@ -176,8 +178,8 @@ impl<L> SeawallExt<L> for ServiceBuilder<L> {
 
     fn breaker_per_key<K, X, C, H, B>(
         self,
-        layer: PerKeyLayer<K, X, C, H, B>,
-    ) -> Builder<PerKeyLayer<K, X, C, H, B>, L>
+        layer: KeyedBreakerLayer<K, X, C, H, B>,
+    ) -> Builder<KeyedBreakerLayer<K, X, C, H, B>, L>
     where
         K: ToOwned + ?Sized,
     {

@@ -6,16 +6,16 @@ use seawall_core::{AlreadyRegistered, Outcome, Registry, WrapError};
 use seawall_http::inspect::{Inspect, InspectLayer};
 use seawall_http::{
     BodyTimeoutLayer, CompleteOnBodyEnd, HttpClassifier, HttpFeedback, RateLimitHeaders, Routes,
-    stamp_deadline,
+    propagate_deadline,
 };
 use seawall_ratelimit::Feedback;
 use seawall_retry::CloneRequest;
-use seawall_timeout::Stamp;
+use seawall_timeout::PropagateDeadline;
 use tokio::time::Instant;
 use tower_layer::{Identity, Layer};
 
-use crate::settings::TypedStack;
-use crate::stack::{Stack, StackHandles, StackService};
+use crate::settings::GenericStack;
+use crate::stack::{ClientStack, StackHandles, StackService};
 
 /// Judges an answer by its head and its body; see [`seawall_http::inspect`].
 pub type Inspector = fn(&Parts, &[u8]) -> Option<Outcome>;
@@ -25,18 +25,18 @@ const INSPECTED: usize = 16 * 1024;
 
 /// Writes the deadline of a call into the extensions of its HTTP request, for the layers below.
 ///
-/// A request that has an earlier one there ([`stamp_deadline`]) is bound by that, in the queues
+/// A request that has an earlier one there ([`propagate_deadline`]) is bound by that, in the queues
 /// of the stack, too.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct StampDeadline;
+pub struct PropagateHttpDeadline;
 
-impl<B> Stamp<Request<B>> for StampDeadline {
-    fn stamp(&self, request: &mut Request<B>, at: Instant) -> Instant {
-        stamp_deadline(request, at)
+impl<B> PropagateDeadline<Request<B>> for PropagateHttpDeadline {
+    fn propagate(&self, request: &mut Request<B>, at: Instant) -> Instant {
+        propagate_deadline(request, at)
     }
 }
 
-/// A [`Stack`] around an HTTP client, with everything that is particular to HTTP: status codes
+/// A [`ClientStack`] around an HTTP client, with everything that is particular to HTTP: status codes
 /// and `Retry-After`, replay safety by method and route, places that stay taken until the body
 /// has ended, throttles hidden in bodies, and the lift of the client's error into
 /// [`Error`](crate::Error).
@@ -50,9 +50,9 @@ impl<B> Stamp<Request<B>> for StampDeadline {
 /// [`TransportError`]: seawall_http::TransportError
 #[derive(Clone, Debug)]
 pub struct HttpStack<P = CloneRequest, W = Identity> {
-    stack: Stack<HttpClassifier, Routes, CompleteOnBodyEnd, P, StampDeadline>,
+    stack: ClientStack<HttpClassifier, Routes, CompleteOnBodyEnd, P, PropagateHttpDeadline>,
     /// What watches the body of an answer, if anything does.
-    watch: W,
+    register_layer: W,
     inspect: InspectLayer<Inspector>,
     feedback: HttpFeedback,
 }
@@ -68,7 +68,7 @@ pub type HttpService<S, P = CloneRequest, W = Identity> = StackService<
     Routes,
     CompleteOnBodyEnd,
     P,
-    StampDeadline,
+    PropagateHttpDeadline,
 >;
 
 fn nothing_hidden(_: &Parts, _: &[u8]) -> Option<Outcome> {
@@ -76,14 +76,14 @@ fn nothing_hidden(_: &Parts, _: &[u8]) -> Option<Outcome> {
 }
 
 impl HttpStack {
-    pub(crate) fn new(stack: TypedStack, headers: RateLimitHeaders) -> Self {
+    pub(crate) fn new(stack: GenericStack, headers: RateLimitHeaders) -> Self {
         Self {
             stack: stack
                 .classify(HttpClassifier::new())
                 .describe(Routes::reads_only())
                 .track_completion(CompleteOnBodyEnd)
-                .stamp(StampDeadline),
-            watch: Identity::new(),
+                .propagate(PropagateHttpDeadline),
+            register_layer: Identity::new(),
             // With a cap of zero no body is read.
             inspect: InspectLayer::new(0, nothing_hidden),
             feedback: HttpFeedback::new(headers),
@@ -98,7 +98,7 @@ impl<P> HttpStack<P> {
     pub fn body_timeouts(self, layer: BodyTimeoutLayer) -> HttpStack<P, BodyTimeoutLayer> {
         HttpStack {
             stack: self.stack,
-            watch: layer,
+            register_layer: layer,
             inspect: self.inspect,
             feedback: self.feedback,
         }
@@ -163,7 +163,7 @@ impl<P, W> HttpStack<P, W> {
     pub fn copy<P2>(self, copy: P2) -> HttpStack<P2, W> {
         HttpStack {
             stack: self.stack.copy(copy),
-            watch: self.watch,
+            register_layer: self.register_layer,
             inspect: self.inspect,
             feedback: self.feedback,
         }
@@ -200,7 +200,7 @@ where
         let client = WrapError::new(client);
         // Inside of the layers that hold a place or a ticket until the body has ended: a body that
         // stalls ends as a failure, and what it held is free.
-        let client = self.watch.layer(client);
+        let client = self.register_layer.layer(client);
         // Below everything that waits or refuses: it hears what those calls were answered that
         // departed.
         let client = self.stack.feedback(self.feedback.clone()).layer(client);

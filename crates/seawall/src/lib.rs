@@ -55,7 +55,7 @@
 //!
 //! * [`HttpStack`] (from [`StackBuilder::build`]) for `http::Request` clients such as
 //!   hyper-util's.
-//! * [`Stack`] (from [`StackBuilder::typed`]) for any other Tower service: a `reqwest::Client`, a
+//! * [`ClientStack`] (from [`StackBuilder::build_generic`]) for any other Tower service: a `reqwest::Client`, a
 //!   tonic channel, a service with an error of its own.
 //! * single layers, by [`SeawallExt`] or by their own crates, for everything else.
 //!
@@ -113,10 +113,10 @@ pub use ai_api::ai_api;
 pub use broker::{broker, order_execution};
 pub use ext::SeawallExt;
 #[cfg(feature = "http")]
-pub use http_stack::{HttpService, HttpStack, Inspector, StampDeadline, WrappedClient};
+pub use http_stack::{HttpService, HttpStack, Inspector, PropagateHttpDeadline, WrappedClient};
 pub use market_data::market_data;
-pub use settings::{Settings, StackBuilder, TypedStack};
-pub use stack::{Stack, StackHandles, StackService};
+pub use settings::{GenericStack, Settings, StackBuilder};
+pub use stack::{ClientStack, StackHandles, StackService};
 
 /// The crates of the patterns whole, for what is not named here.
 #[doc(no_inline)]
@@ -127,8 +127,8 @@ pub use {
 };
 
 pub use seawall_breaker::{
-    Abandoned, Breaker, BreakerConfig, BreakerHandle, BreakerLayer, Breakers, Cause,
-    CircuitSnapshot, Gate, GateLayer, PerKey, PerKeyLayer, Rule, State, WhileProbing,
+    AbandonedPolicy, Breaker, BreakerConfig, BreakerHandle, BreakerLayer, BreakerRegistry, Cause,
+    CircuitSnapshot, Gate, GateLayer, HalfOpenPolicy, KeyedBreaker, KeyedBreakerLayer, Rule, State,
 };
 pub use seawall_bulkhead::{
     Adaptive, Bulkhead, BulkheadConfig, BulkheadHandle, BulkheadLayer, Scaling,
@@ -137,11 +137,11 @@ pub use seawall_core::*;
 pub use seawall_health::{Health, HealthLayer, HealthMonitor};
 pub use seawall_hedge::{Hedge, HedgeConfig, HedgeHandle, HedgeLayer};
 pub use seawall_ratelimit::{
-    FeedbackLayer, Limit, Midnight, PerKeyLimitLayer, QuotaFile, RateLimit, RateLimitConfig,
-    RateLimitHandle, RateLimitLayer, ThrottleConfig, ThrottleLayer,
+    AdaptiveThrottleConfig, AdaptiveThrottleLayer, DailyReset, FeedbackLayer, KeyedRateLimitLayer,
+    Limit, QuotaFile, RateLimit, RateLimitConfig, RateLimitHandle, RateLimitLayer,
 };
 pub use seawall_retry::{Retry, RetryConfig, RetryHandle, RetryLayer};
 pub use seawall_timeout::{
     AttemptTimeout, AttemptTimeoutHandle, AttemptTimeoutLayer, Deadline, DeadlineHandle,
-    DeadlineLayer, LearnedConfig, Stamp, Stamped, Unstamped,
+    DeadlineLayer, LearnedConfig, NoPropagation, PropagateDeadline, Stamped,
 };

@@ -52,7 +52,7 @@ fn settings() -> Result<Settings, InvalidConfig> {
         bulkhead: BulkheadConfig::builder()
             .max_concurrent(20)
             .max_waiting(50)
-            .acquire_timeout(5 * SECOND)
+            .max_wait(5 * SECOND)
             .build()?,
         // 80 % of 100 per minute; 80 + 10 in any minute stay below it.
         rate_limit: RateLimitConfig::builder()
@@ -81,7 +81,7 @@ pub fn polygon(name: impl Into<InstanceName>) -> StackBuilder {
             bulkhead: BulkheadConfig::builder()
                 .max_concurrent(30)
                 .max_waiting(256)
-                .acquire_timeout(5 * SECOND)
+                .max_wait(5 * SECOND)
                 .build()?,
             rate_limit: RateLimitConfig::builder()
                 .rate(80, SECOND)
@@ -113,7 +113,7 @@ pub fn alpha_vantage(name: impl Into<InstanceName>) -> StackBuilder {
             bulkhead: BulkheadConfig::builder()
                 .max_concurrent(2)
                 .max_waiting(10)
-                .acquire_timeout(30 * SECOND)
+                .max_wait(30 * SECOND)
                 .build()?,
             rate_limit: RateLimitConfig::builder()
                 .rate(4, 5 * SECOND)
@@ -146,7 +146,7 @@ pub fn news_api(name: impl Into<InstanceName>) -> StackBuilder {
             bulkhead: BulkheadConfig::builder()
                 .max_concurrent(3)
                 .max_waiting(10)
-                .acquire_timeout(15 * SECOND)
+                .max_wait(15 * SECOND)
                 .build()?,
             rate_limit: RateLimitConfig::builder()
                 .rate(1, SECOND)
@@ -178,7 +178,7 @@ pub fn reddit(name: impl Into<InstanceName>) -> StackBuilder {
             bulkhead: BulkheadConfig::builder()
                 .max_concurrent(4)
                 .max_waiting(50)
-                .acquire_timeout(30 * SECOND)
+                .max_wait(30 * SECOND)
                 .build()?,
             rate_limit: RateLimitConfig::builder()
                 .rate(80, MINUTE)
@@ -214,7 +214,7 @@ pub fn yahoo_finance(name: impl Into<InstanceName>) -> StackBuilder {
             bulkhead: BulkheadConfig::builder()
                 .max_concurrent(2)
                 .max_waiting(12)
-                .acquire_timeout(30 * SECOND)
+                .max_wait(30 * SECOND)
                 .build()?,
             rate_limit: RateLimitConfig::builder()
                 .rate(4, 10 * SECOND)
@@ -246,7 +246,7 @@ pub fn sec_edgar(name: impl Into<InstanceName>) -> StackBuilder {
             bulkhead: BulkheadConfig::builder()
                 .max_concurrent(4)
                 .max_waiting(200)
-                .acquire_timeout(30 * SECOND)
+                .max_wait(30 * SECOND)
                 .build()?,
             rate_limit: RateLimitConfig::builder()
                 .rate(8, SECOND)
@@ -291,7 +291,7 @@ mod tests {
                 per_burst <= settings.rate_limit.limits()[0].count().max(4),
                 "{settings:?}"
             );
-            assert!(vendor.typed().is_ok());
+            assert!(vendor.build_generic().is_ok());
         }
     }
 }

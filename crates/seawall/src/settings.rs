@@ -9,9 +9,9 @@ use seawall_core::{
 };
 use seawall_ratelimit::RateLimitConfig;
 use seawall_retry::{CloneRequest, RetryConfig};
-use seawall_timeout::Unstamped;
+use seawall_timeout::NoPropagation;
 
-use crate::stack::Stack;
+use crate::stack::ClientStack;
 
 /// The settings of every layer of a stack, outermost first.
 #[derive(Clone, Debug, PartialEq)]
@@ -139,12 +139,12 @@ impl StackBuilder {
     #[cfg(feature = "http")]
     pub fn build(self) -> Result<crate::HttpStack, InvalidConfig> {
         let headers = self.headers.clone();
-        Ok(crate::HttpStack::new(self.typed()?, headers))
+        Ok(crate::HttpStack::new(self.build_generic()?, headers))
     }
 
     /// The stack for any Tower service whose error is [`Rejectable`](crate::Rejectable): errors are
     /// failures, no request is known to be safe to send twice, and each costs one token. Change
-    /// that with the methods of [`Stack`].
+    /// that with the methods of [`ClientStack`].
     ///
     /// # Errors
     ///
@@ -155,19 +155,19 @@ impl StackBuilder {
     /// use std::time::Duration;
     ///
     /// let five = Duration::from_secs(5);
-    /// let refused = seawall::broker("alpaca").deadline(five).typed().unwrap_err();
+    /// let refused = seawall::broker("alpaca").deadline(five).build_generic().unwrap_err();
     /// assert_eq!(
     ///     refused.to_string(),
     ///     "`attempt_timeout` is 10s, accepted is shorter than the deadline, 5s",
     /// );
     /// let hasty = seawall::broker("alpaca").deadline(five).attempt_timeout(five / 2);
-    /// assert!(hasty.typed().is_ok());
+    /// assert!(hasty.build_generic().is_ok());
     /// ```
-    pub fn typed(self) -> Result<TypedStack, InvalidConfig> {
-        Stack::new(self.name, &self.settings?, self.budget.unwrap_or_default())
+    pub fn build_generic(self) -> Result<GenericStack, InvalidConfig> {
+        ClientStack::new(self.name, &self.settings?, self.budget.unwrap_or_default())
     }
 }
 
-/// What [`StackBuilder::typed`] makes.
-pub type TypedStack =
-    Stack<ErrorIsFailure, DefaultMeta, CompleteOnResponse, CloneRequest, Unstamped>;
+/// What [`StackBuilder::build_generic`] makes.
+pub type GenericStack =
+    ClientStack<ErrorIsFailure, DefaultMeta, CompleteOnResponse, CloneRequest, NoPropagation>;

@@ -12,7 +12,7 @@ use seawall_ratelimit::{FeedbackLayer, RateLimit, RateLimitHandle, RateLimitLaye
 use seawall_retry::{CloneRequest, Retry, RetryHandle, RetryLayer};
 use seawall_timeout::{
     AttemptTimeout, AttemptTimeoutHandle, AttemptTimeoutLayer, Deadline, DeadlineHandle,
-    DeadlineLayer, Unstamped,
+    DeadlineLayer, NoPropagation,
 };
 use tower_layer::Layer;
 
@@ -26,11 +26,11 @@ use crate::settings::Settings;
 /// [`StackService`].
 ///
 /// ```
-/// use seawall::{ConstMeta, Error, WrapErrorLayer, RequestMeta, Replay, Stack};
+/// use seawall::{ConstMeta, Error, WrapErrorLayer, RequestMeta, Replay, ClientStack};
 /// use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let stack = seawall::market_data("feed").typed()?.describe(ConstMeta(RequestMeta::new(Replay::Safe)));
+/// let stack = seawall::market_data("feed").build_generic()?.describe(ConstMeta(RequestMeta::new(Replay::Safe)));
 /// let mut feed = ServiceBuilder::new()
 ///     .layer(stack)
 ///     .layer(WrapErrorLayer)
@@ -39,7 +39,7 @@ use crate::settings::Settings;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
-pub struct Stack<C, D, H, P, T> {
+pub struct ClientStack<C, D, H, P, T> {
     deadline: DeadlineLayer<T>,
     retry: RetryLayer<C, D, P>,
     bulkhead: BulkheadLayer<H, D>,
@@ -48,13 +48,13 @@ pub struct Stack<C, D, H, P, T> {
     attempt_timeout: AttemptTimeoutLayer<D>,
 }
 
-/// The service that a [`Stack`] makes of `S`: a type that can be named.
+/// The service that a [`ClientStack`] makes of `S`: a type that can be named.
 pub type StackService<S, C, D, H, P, T> = Deadline<
     Retry<Gate<Bulkhead<RateLimit<Breaker<AttemptTimeout<S, D>, C, H>, D>, H, D>>, C, D, P>,
     T,
 >;
 
-impl Stack<ErrorIsFailure, DefaultMeta, CompleteOnResponse, CloneRequest, Unstamped> {
+impl ClientStack<ErrorIsFailure, DefaultMeta, CompleteOnResponse, CloneRequest, NoPropagation> {
     pub(crate) fn new(
         name: InstanceName,
         settings: &Settings,
@@ -88,11 +88,11 @@ impl Stack<ErrorIsFailure, DefaultMeta, CompleteOnResponse, CloneRequest, Unstam
     }
 }
 
-impl<C, D, H, P, T> Stack<C, D, H, P, T> {
+impl<C, D, H, P, T> ClientStack<C, D, H, P, T> {
     /// Judges answers with `classify`, for breaker and retry alike.
     #[must_use]
-    pub fn classify<C2: Clone>(self, classify: C2) -> Stack<C2, D, H, P, T> {
-        Stack {
+    pub fn classify<C2: Clone>(self, classify: C2) -> ClientStack<C2, D, H, P, T> {
+        ClientStack {
             deadline: self.deadline,
             retry: self.retry.classify(classify.clone()),
             bulkhead: self.bulkhead,
@@ -104,8 +104,8 @@ impl<C, D, H, P, T> Stack<C, D, H, P, T> {
 
     /// Reads replay safety, cost, tokens, priority and deadline of each request with `describe`.
     #[must_use]
-    pub fn describe<D2: Clone>(self, describe: D2) -> Stack<C, D2, H, P, T> {
-        Stack {
+    pub fn describe<D2: Clone>(self, describe: D2) -> ClientStack<C, D2, H, P, T> {
+        ClientStack {
             deadline: self.deadline,
             retry: self.retry.describe(describe.clone()),
             bulkhead: self.bulkhead.describe(describe.clone()),
@@ -117,8 +117,8 @@ impl<C, D, H, P, T> Stack<C, D, H, P, T> {
 
     /// Decides when a call is over: with its answer, or with the answer's body.
     #[must_use]
-    pub fn track_completion<H2: Clone>(self, hold: H2) -> Stack<C, D, H2, P, T> {
-        Stack {
+    pub fn track_completion<H2: Clone>(self, hold: H2) -> ClientStack<C, D, H2, P, T> {
+        ClientStack {
             deadline: self.deadline,
             retry: self.retry,
             bulkhead: self.bulkhead.track_completion(hold.clone()),
@@ -130,8 +130,8 @@ impl<C, D, H, P, T> Stack<C, D, H, P, T> {
 
     /// Copies requests for further attempts with `copy`.
     #[must_use]
-    pub fn copy<P2>(self, copy: P2) -> Stack<C, D, H, P2, T> {
-        Stack {
+    pub fn copy<P2>(self, copy: P2) -> ClientStack<C, D, H, P2, T> {
+        ClientStack {
             deadline: self.deadline,
             retry: self.retry.copy(copy),
             bulkhead: self.bulkhead,
@@ -141,12 +141,12 @@ impl<C, D, H, P, T> Stack<C, D, H, P, T> {
         }
     }
 
-    /// Writes the deadline of each call into its request with `stamp`, which may answer an earlier
+    /// Writes the deadline of each call into its request with `propagate`, which may answer an earlier
     /// one that the request came with.
     #[must_use]
-    pub fn stamp<T2>(self, stamp: T2) -> Stack<C, D, H, P, T2> {
-        Stack {
-            deadline: self.deadline.stamp(stamp),
+    pub fn propagate<T2>(self, propagate: T2) -> ClientStack<C, D, H, P, T2> {
+        ClientStack {
+            deadline: self.deadline.propagate(propagate),
             retry: self.retry,
             bulkhead: self.bulkhead,
             rate_limit: self.rate_limit,
@@ -195,7 +195,7 @@ impl<C, D, H, P, T> Stack<C, D, H, P, T> {
     }
 }
 
-impl<S, C, D, H, P, T> Layer<S> for Stack<C, D, H, P, T>
+impl<S, C, D, H, P, T> Layer<S> for ClientStack<C, D, H, P, T>
 where
     S: Clone,
     C: Clone,

@@ -1,13 +1,13 @@
 //! A stack named "orders", and how it is tripped.
 
-use seawall::{Registry, TypedStack};
+use seawall::{GenericStack, Registry};
 use seawall_testkit::contract::{MockError, MockHandle, mock};
 use tower::{Layer, Service};
 
-pub(crate) type Subject = <TypedStack as Layer<seawall_testkit::contract::Mock>>::Service;
+pub(crate) type Subject = <GenericStack as Layer<seawall_testkit::contract::Mock>>::Service;
 
 pub(crate) fn stack(registry: &Registry) -> (Subject, MockHandle) {
-    let stack = seawall::broker("orders").typed().expect("valid");
+    let stack = seawall::broker("orders").build_generic().expect("valid");
     stack.register(registry).expect("a name of its own");
     let (inner, mock) = mock();
     mock.answer_at_once();

@@ -24,14 +24,14 @@ impl Circuit {
 
     /// Lets every call pass, and counts it, until an operator releases the circuit. A closed
     /// circuit keeps its windows.
-    pub(crate) fn disable(&mut self, now: u64) -> Option<Change> {
+    pub(crate) fn force_closed(&mut self, now: u64) -> Option<Change> {
         (self.word.state() != State::Disabled)
             .then(|| self.enter(State::Disabled, Cause::Operator, Figures::NONE, now))
     }
 
     /// Gives a forced circuit back to the rules: it probes. A disabled one closes and keeps its
     /// windows.
-    pub(crate) fn release(&mut self, now: u64) -> Option<Change> {
+    pub(crate) fn automatic(&mut self, now: u64) -> Option<Change> {
         let to = match self.word.state() {
             State::ForcedOpen => State::HalfOpen,
             State::Disabled => State::Closed,

@@ -80,7 +80,7 @@ impl HalfOpen {
             Asks::Gate => self.herd,
             Asks::Breaker => self.probes,
         };
-        let needed = config.closing.needed().saturating_sub(self.succeeded);
+        let needed = config.close_policy.needed().saturating_sub(self.succeeded);
         taken >= config.probes.get().min(needed)
     }
 
@@ -124,9 +124,9 @@ impl HalfOpen {
     }
 
     pub(crate) fn decision(&self, config: &BreakerConfig) -> Decision {
-        if self.failed > config.closing.spare() {
+        if self.failed > config.close_policy.spare() {
             Decision::Unwell
-        } else if self.succeeded >= config.closing.needed() {
+        } else if self.succeeded >= config.close_policy.needed() {
             Decision::Well
         } else {
             Decision::Undecided

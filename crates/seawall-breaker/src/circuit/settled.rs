@@ -5,7 +5,7 @@ use std::time::Duration;
 use seawall_core::{Outcome, Vote, ns};
 
 use crate::cause::Cause;
-use crate::config::{Abandoned, BreakerConfig};
+use crate::config::{AbandonedPolicy, BreakerConfig};
 
 /// What an outcome says of the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,9 +72,9 @@ impl Settled {
     /// A call that was dropped before it was answered. Slow all the same if it was: it was
     /// counted as overdue already.
     pub(crate) fn abandoned(config: &BreakerConfig, took: Option<u64>) -> Self {
-        let failed = match config.abandoned {
-            Abandoned::Ignored => false,
-            Abandoned::FailureAfter(time) => took.is_some_and(|took| took >= ns(time)),
+        let failed = match config.abandoned_policy {
+            AbandonedPolicy::Ignored => false,
+            AbandonedPolicy::FailureAfter(time) => took.is_some_and(|took| took >= ns(time)),
         };
         Self {
             verdict: if failed {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use seawall_core::Scope;
 
-use super::{Abandoned, Throttle, WhileProbing};
+use super::{AbandonedPolicy, HalfOpenPolicy, Throttle};
 use crate::rule::Rule;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -37,8 +37,8 @@ pub struct BreakerConfigBuilder {
     pub(super) close_rate: Option<(f64, u32)>,
     pub(super) probe_timeout: Option<Duration>,
     pub(super) ramp: Option<(u32, Duration)>,
-    pub(super) while_probing: WhileProbing,
-    pub(super) abandoned: Abandoned,
+    pub(super) half_open_policy: HalfOpenPolicy,
+    pub(super) abandoned_policy: AbandonedPolicy,
     pub(super) shadow: bool,
 }
 
@@ -66,8 +66,8 @@ impl BreakerConfigBuilder {
             close_rate: None,
             probe_timeout: None,
             ramp: None,
-            while_probing: WhileProbing::Refuse,
-            abandoned: Abandoned::Ignored,
+            half_open_policy: HalfOpenPolicy::Refuse,
+            abandoned_policy: AbandonedPolicy::Ignored,
             shadow: false,
         }
     }
@@ -76,7 +76,7 @@ impl BreakerConfigBuilder {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use seawall_breaker::{Abandoned, BreakerConfig, BreakerLayer, State, WhileProbing};
+    /// # use seawall_breaker::{AbandonedPolicy, BreakerConfig, BreakerLayer, State, HalfOpenPolicy};
     /// # use tokio::time::{advance, sleep};
     /// # const SECOND: Duration = Duration::from_secs(1);
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -101,7 +101,7 @@ impl BreakerConfigBuilder {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use seawall_breaker::{Abandoned, BreakerConfig, BreakerLayer, State, WhileProbing};
+    /// # use seawall_breaker::{AbandonedPolicy, BreakerConfig, BreakerLayer, State, HalfOpenPolicy};
     /// # use tokio::time::{advance, sleep};
     /// # const SECOND: Duration = Duration::from_secs(1);
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -131,7 +131,7 @@ impl BreakerConfigBuilder {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use seawall_breaker::{Abandoned, BreakerConfig, BreakerLayer, State, WhileProbing};
+    /// # use seawall_breaker::{AbandonedPolicy, BreakerConfig, BreakerLayer, State, HalfOpenPolicy};
     /// # use tokio::time::{advance, sleep};
     /// # const SECOND: Duration = Duration::from_secs(1);
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -159,7 +159,7 @@ impl BreakerConfigBuilder {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use seawall_breaker::{Abandoned, BreakerConfig, BreakerLayer, State, WhileProbing};
+    /// # use seawall_breaker::{AbandonedPolicy, BreakerConfig, BreakerLayer, State, HalfOpenPolicy};
     /// # use tokio::time::{advance, sleep};
     /// # const SECOND: Duration = Duration::from_secs(1);
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -220,7 +220,7 @@ impl BreakerConfigBuilder {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use seawall_breaker::{Abandoned, BreakerConfig, BreakerLayer, State, WhileProbing};
+    /// # use seawall_breaker::{AbandonedPolicy, BreakerConfig, BreakerLayer, State, HalfOpenPolicy};
     /// # use tokio::time::{advance, sleep};
     /// # const SECOND: Duration = Duration::from_secs(1);
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -238,7 +238,7 @@ impl BreakerConfigBuilder {
     ///         Err(secs) => Outcome::Banned { lasts: Some(Duration::from_secs(*secs)) },
     ///     }
     /// }
-    /// let _ = breaker.call_judged(judge, async { Err(600) }).await;
+    /// let _ = breaker.call_with(judge, async { Err(600) }).await;
     /// assert_eq!(breaker.snapshot().probes_in, Some(600 * SECOND));
     /// # Ok(()) }
     /// ```
@@ -261,7 +261,7 @@ impl BreakerConfigBuilder {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use seawall_breaker::{Abandoned, BreakerConfig, BreakerLayer, State, WhileProbing};
+    /// # use seawall_breaker::{AbandonedPolicy, BreakerConfig, BreakerLayer, State, HalfOpenPolicy};
     /// # use tokio::time::{advance, sleep};
     /// # const SECOND: Duration = Duration::from_secs(1);
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -301,7 +301,7 @@ impl BreakerConfigBuilder {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use seawall_breaker::{Abandoned, BreakerConfig, BreakerLayer, State, WhileProbing};
+    /// # use seawall_breaker::{AbandonedPolicy, BreakerConfig, BreakerLayer, State, HalfOpenPolicy};
     /// # use tokio::time::{advance, sleep};
     /// # const SECOND: Duration = Duration::from_secs(1);
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -366,7 +366,7 @@ impl BreakerConfigBuilder {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use seawall_breaker::{Abandoned, BreakerConfig, BreakerLayer, State, WhileProbing};
+    /// # use seawall_breaker::{AbandonedPolicy, BreakerConfig, BreakerLayer, State, HalfOpenPolicy};
     /// # use tokio::time::{advance, sleep};
     /// # const SECOND: Duration = Duration::from_secs(1);
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -406,7 +406,7 @@ impl BreakerConfigBuilder {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use seawall_breaker::{Abandoned, BreakerConfig, BreakerLayer, State, WhileProbing};
+    /// # use seawall_breaker::{AbandonedPolicy, BreakerConfig, BreakerLayer, State, HalfOpenPolicy};
     /// # use tokio::time::{advance, sleep};
     /// # const SECOND: Duration = Duration::from_secs(1);
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -442,7 +442,7 @@ impl BreakerConfigBuilder {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use seawall_breaker::{Abandoned, BreakerConfig, BreakerLayer, State, WhileProbing};
+    /// # use seawall_breaker::{AbandonedPolicy, BreakerConfig, BreakerLayer, State, HalfOpenPolicy};
     /// # use tokio::time::{advance, sleep};
     /// # const SECOND: Duration = Duration::from_secs(1);
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -450,7 +450,7 @@ impl BreakerConfigBuilder {
     /// let config = BreakerConfig::builder()
     ///     .consecutive_failures(1)
     ///     .open_for(SECOND)
-    ///     .while_probing(WhileProbing::Wait { at_most: 5 * SECOND })
+    ///     .half_open_policy(HalfOpenPolicy::Wait { at_most: 5 * SECOND })
     ///     .build()?;
     /// let breaker = BreakerLayer::new("patient", config).handle();
     /// let _ = breaker.call(async { Err::<(), _>("down") }).await;
@@ -465,8 +465,8 @@ impl BreakerConfigBuilder {
     /// assert!(probe.await?.is_ok());
     /// # Ok(()) }
     /// ```
-    pub fn while_probing(mut self, calls: WhileProbing) -> Self {
-        self.while_probing = calls;
+    pub fn half_open_policy(mut self, calls: HalfOpenPolicy) -> Self {
+        self.half_open_policy = calls;
         self
     }
 
@@ -477,14 +477,14 @@ impl BreakerConfigBuilder {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use seawall_breaker::{Abandoned, BreakerConfig, BreakerLayer, State, WhileProbing};
+    /// # use seawall_breaker::{AbandonedPolicy, BreakerConfig, BreakerLayer, State, HalfOpenPolicy};
     /// # use tokio::time::{advance, sleep};
     /// # const SECOND: Duration = Duration::from_secs(1);
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let config = BreakerConfig::builder()
     ///     .consecutive_failures(1)
-    ///     .abandoned(Abandoned::FailureAfter(SECOND))
+    ///     .abandoned_policy(AbandonedPolicy::FailureAfter(SECOND))
     ///     .build()?;
     /// let breaker = BreakerLayer::new("given_up", config).handle();
     /// let hung = breaker.call(std::future::pending::<Result<(), ()>>());
@@ -492,8 +492,8 @@ impl BreakerConfigBuilder {
     /// assert_eq!(breaker.state(), State::Open);
     /// # Ok(()) }
     /// ```
-    pub fn abandoned(mut self, calls: Abandoned) -> Self {
-        self.abandoned = calls;
+    pub fn abandoned_policy(mut self, calls: AbandonedPolicy) -> Self {
+        self.abandoned_policy = calls;
         self
     }
 
@@ -502,7 +502,7 @@ impl BreakerConfigBuilder {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use seawall_breaker::{Abandoned, BreakerConfig, BreakerLayer, State, WhileProbing};
+    /// # use seawall_breaker::{AbandonedPolicy, BreakerConfig, BreakerLayer, State, HalfOpenPolicy};
     /// # use tokio::time::{advance, sleep};
     /// # const SECOND: Duration = Duration::from_secs(1);
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]

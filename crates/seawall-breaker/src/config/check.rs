@@ -5,7 +5,7 @@ use std::time::Duration;
 use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration, Ratio, ns};
 
 use super::build::BreakerConfigBuilder;
-use super::{BreakerConfig, Closing, Ramp, RateRule, Throttle, WhileProbing};
+use super::{BreakerConfig, ClosePolicy, HalfOpenPolicy, Ramp, RateRule, Throttle};
 use crate::buckets::Pace;
 use crate::opening::Opening;
 use crate::rule::Rules;
@@ -69,7 +69,7 @@ impl BreakerConfigBuilder {
             time if time <= DAY => time,
             _ => MINUTE,
         });
-        if let WhileProbing::Wait { at_most } = self.while_probing {
+        if let HalfOpenPolicy::Wait { at_most } = self.half_open_policy {
             positive("while_probing", at_most)?;
         }
         Ok(BreakerConfig {
@@ -90,11 +90,11 @@ impl BreakerConfigBuilder {
             decay,
             seed: self.seed,
             probes,
-            closing: self.closing(probes)?,
+            close_policy: self.close_policy(probes)?,
             probe_timeout: within_a_day("probe_timeout", probe_timeout)?,
             ramp: self.ramp.map(ramp).transpose()?,
-            while_probing: self.while_probing,
-            abandoned: self.abandoned,
+            half_open_policy: self.half_open_policy,
+            abandoned_policy: self.abandoned_policy,
             shadow: self.shadow,
             opening: Opening {
                 start: ns(open_for.get()),
@@ -157,19 +157,19 @@ impl BreakerConfigBuilder {
         }
     }
 
-    fn closing(&self, probes: NonZeroCount) -> Result<Closing, InvalidConfig> {
+    fn close_policy(&self, probes: NonZeroCount) -> Result<ClosePolicy, InvalidConfig> {
         match (self.successes_to_close, self.close_rate) {
             (Some(n), Some(_)) => Err(InvalidConfig::new(
                 "close_rate",
                 format!("set beside successes_to_close of {n}"),
                 "either of the two",
             )),
-            (Some(n), None) => Ok(Closing::Successes(count("successes_to_close", n)?)),
-            (None, Some((part, calls))) => Ok(Closing::Rate {
+            (Some(n), None) => Ok(ClosePolicy::Successes(count("successes_to_close", n)?)),
+            (None, Some((part, calls))) => Ok(ClosePolicy::Rate {
                 share: share("close_rate", part)?,
                 calls: count("close_rate", calls)?,
             }),
-            (None, None) => Ok(Closing::Successes(probes)),
+            (None, None) => Ok(ClosePolicy::Successes(probes)),
         }
     }
 }

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use seawall_core::Scope;
 
-use super::{BreakerConfig, BreakerConfigBuilder, WhileProbing};
-use crate::rule::{Rule, Sight};
+use super::{BreakerConfig, BreakerConfigBuilder, HalfOpenPolicy};
+use crate::rule::{Rule, RuleContext};
 
 const S: Duration = Duration::from_secs(1);
 const BAD_SHARES: [f64; 7] = [
@@ -234,11 +234,11 @@ fn half_open_settings_that_cannot_be_are_refused_by_name() {
         "longer than zero",
     );
     assert!(five().ramp(3, Duration::MAX).build().is_err());
-    let wait = WhileProbing::Wait {
+    let wait = HalfOpenPolicy::Wait {
         at_most: Duration::ZERO,
     };
     refuses(
-        five().while_probing(wait),
+        five().half_open_policy(wait),
         "while_probing",
         "0s",
         "longer than zero",
@@ -293,7 +293,7 @@ fn own_rules_are_equal_only_when_they_are_the_same() {
         fn name(&self) -> &'static str {
             "never"
         }
-        fn trips(&self, _: &Sight, _: tokio::time::Instant) -> bool {
+        fn trips(&self, _: &RuleContext, _: tokio::time::Instant) -> bool {
             false
         }
     }

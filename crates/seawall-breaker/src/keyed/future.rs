@@ -13,7 +13,7 @@ use seawall_core::{
 use tower_service::Service;
 
 use super::single::Held;
-use super::ticket::KeyTicket;
+use super::ticket::CircuitPermit;
 use crate::call::{enter, refuse};
 use crate::circuit::Asks;
 use crate::circuits::Circuits;
@@ -22,7 +22,7 @@ use crate::patience::{Patience, Waited};
 use crate::ticket::Admitted;
 
 pin_project! {
-    /// The answer of a [`PerKey`](crate::PerKey).
+    /// The answer of a [`KeyedBreaker`](crate::KeyedBreaker).
     ///
     /// Dropped before it has answered, it counts as abandoned; dropped while it waits for a
     /// probe's place, nothing has happened. Once it has answered it holds nothing.
@@ -31,7 +31,7 @@ pin_project! {
     ///
     /// When it is polled after it has answered; and, if it has to wait, outside of a Tokio
     /// runtime with time enabled.
-    pub struct PerKeyFuture<S, Req, K, C, H>
+    pub struct KeyedBreakerFuture<S, Req, K, C, H>
     where
         S: Service<Req>,
         K: ToOwned,
@@ -52,7 +52,7 @@ pin_project! {
         Calling {
             #[pin]
             inner: F,
-            ticket: KeyTicket<K>,
+            ticket: CircuitPermit<K>,
             classify: C,
             hold: H,
         },
@@ -80,11 +80,11 @@ pub(crate) fn may_wait<K: ToOwned + ?Sized>(held: &Held<K>, cause: Option<Circui
     cause == Some(CircuitCause::Probing) && held.common().waits.load(Ordering::Relaxed)
 }
 
-impl<S: Service<Req>, Req, K: ToOwned + ?Sized, C, H> PerKeyFuture<S, Req, K, C, H> {
+impl<S: Service<Req>, Req, K: ToOwned + ?Sized, C, H> KeyedBreakerFuture<S, Req, K, C, H> {
     #[inline]
     pub(crate) fn calling(
         call: impl FnOnce() -> S::Future,
-        ticket: impl FnOnce() -> KeyTicket<K>,
+        ticket: impl FnOnce() -> CircuitPermit<K>,
         classify: C,
         hold: H,
     ) -> Self {
@@ -163,7 +163,7 @@ where
             match enter(&self.held) {
                 // The ticket is made first: if the inner service panics, a probe's place is free.
                 Ok(stub) => {
-                    let ticket = KeyTicket::new(Held::<K>::clone(&self.held), stub);
+                    let ticket = CircuitPermit::new(Held::<K>::clone(&self.held), stub);
                     let Some(req) = self.req.take() else {
                         unreachable!("a call departs once");
                     };
@@ -181,13 +181,13 @@ where
     }
 }
 
-impl<S, Req, K, C, H> Future for PerKeyFuture<S, Req, K, C, H>
+impl<S, Req, K, C, H> Future for KeyedBreakerFuture<S, Req, K, C, H>
 where
     S: Service<Req> + Clone,
     S::Error: Rejectable,
     K: ToOwned + ?Sized,
     C: Classify<S::Response, S::Error> + Clone,
-    H: TrackCompletion<KeyTicket<K>, S::Response> + Clone,
+    H: TrackCompletion<CircuitPermit<K>, S::Response> + Clone,
 {
     type Output = Result<H::Response, S::Error>;
 
@@ -232,7 +232,9 @@ where
     }
 }
 
-impl<S: Service<Req>, Req, K: ToOwned + ?Sized, C, H> fmt::Debug for PerKeyFuture<S, Req, K, C, H> {
+impl<S: Service<Req>, Req, K: ToOwned + ?Sized, C, H> fmt::Debug
+    for KeyedBreakerFuture<S, Req, K, C, H>
+{
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.step {
             Step::Calling { .. } => "calling",

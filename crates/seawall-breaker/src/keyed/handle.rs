@@ -12,11 +12,11 @@ use seawall_core::{
     Unsupported, Value,
 };
 
-use super::key::KeyHandle;
-use super::layer::PerKeyLayer;
+use super::key::CircuitHandle;
+use super::layer::KeyedBreakerLayer;
 use super::single::{Held, Keys};
-use super::ticket::KeyTicket;
-use crate::call::Guarded;
+use super::ticket::CircuitPermit;
+use crate::call::GuardedFuture;
 use crate::cause::Transition;
 use crate::circuits::Circuits;
 use crate::config::BreakerConfig;
@@ -34,7 +34,7 @@ const MAX_KEYS: usize = 10_000;
 /// and controls, or by itself, as named breakers for any async function:
 ///
 /// ```
-/// use seawall_breaker::{BreakerConfig, Breakers, State};
+/// use seawall_breaker::{BreakerConfig, BreakerRegistry, State};
 ///
 /// async fn fetch(symbol: &str) -> Result<u32, std::io::Error> {
 ///     if symbol == "AAPL" { Ok(230) } else { Err(std::io::Error::other("no quotes")) }
@@ -42,7 +42,7 @@ const MAX_KEYS: usize = 10_000;
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let config = BreakerConfig::builder().consecutive_failures(1).build()?;
-/// let quotes: Breakers = Breakers::new("quotes", config);
+/// let quotes: BreakerRegistry = BreakerRegistry::new("quotes", config);
 ///
 /// assert_eq!(quotes.call("AAPL", fetch("AAPL")).await?, 230);
 /// let _ = quotes.call("MSFT", fetch("MSFT")).await;
@@ -69,24 +69,24 @@ const MAX_KEYS: usize = 10_000;
 /// A key takes some 700 bytes ([`memory`](Self::memory)), a bit more per call in a count window of
 /// more than a hundred, and what the key itself keeps on the heap. A new key beyond
 /// [`set_max_keys`](Self::set_max_keys) evicts one that is idle: its circuit is closed, no call is
-/// under way, nobody holds its [`KeyHandle`], and it was not used lately. Circuits that remember
+/// under way, nobody holds its [`CircuitHandle`], and it was not used lately. Circuits that remember
 /// no failure go first. A circuit that is open, half-open or under manual control is never
 /// evicted; when nothing can go, the bound is exceeded ([`over_capacity`](Self::over_capacity)).
 /// That of a key that never comes again stays open, until [`reset_all`](Self::reset_all).
 /// What evicted circuits counted stays in the totals.
-pub struct Breakers<K: ToOwned + ?Sized = str, B = RandomState> {
+pub struct BreakerRegistry<K: ToOwned + ?Sized = str, B = RandomState> {
     keys: Shared<Keys<K, B>, ()>,
 }
 
-impl<K: ToOwned + ?Sized> Breakers<K> {
+impl<K: ToOwned + ?Sized> BreakerRegistry<K> {
     /// Circuits with the settings `config`, none of them made yet.
     pub fn new(name: impl Into<InstanceName>, config: BreakerConfig) -> Self {
         Self::with_hasher(name, config, RandomState::new())
     }
 }
 
-impl<K: ToOwned + ?Sized, B> Breakers<K, B> {
-    /// As [`new`](Breakers::new), with a hasher of your own: std's withstands keys that were
+impl<K: ToOwned + ?Sized, B> BreakerRegistry<K, B> {
+    /// As [`new`](BreakerRegistry::new), with a hasher of your own: std's withstands keys that were
     /// chosen to collide, and costs 12 ns for a host's name; a simpler one is for keys that nobody
     /// else chooses. With any hasher, each key has its own circuit.
     pub fn with_hasher(name: impl Into<InstanceName>, config: BreakerConfig, hasher: B) -> Self {
@@ -96,15 +96,15 @@ impl<K: ToOwned + ?Sized, B> Breakers<K, B> {
         }
     }
 
-    /// Puts these circuits around a service; see [`PerKeyLayer`].
+    /// Puts these circuits around a service; see [`KeyedBreakerLayer`].
     pub fn layer<Req, X>(
         &self,
         extract: X,
-    ) -> PerKeyLayer<K, X, ErrorIsFailure, CompleteOnResponse, B>
+    ) -> KeyedBreakerLayer<K, X, ErrorIsFailure, CompleteOnResponse, B>
     where
         X: for<'a> Fn(&'a Req) -> Cow<'a, K>,
     {
-        PerKeyLayer::new(self.clone(), extract)
+        KeyedBreakerLayer::new(self.clone(), extract)
     }
 
     pub(crate) fn anchor(&self) -> Anchor<Keys<K, B>, ()> {
@@ -178,9 +178,9 @@ impl<K: ToOwned + ?Sized, B> Breakers<K, B> {
     /// a name is kept for the life of the process, and keys come and go.
     ///
     /// ```
-    /// use seawall_breaker::{BreakerConfig, Breakers, State};
+    /// use seawall_breaker::{BreakerConfig, BreakerRegistry, State};
     ///
-    /// let hosts: Breakers = Breakers::new("crawler", BreakerConfig::default());
+    /// let hosts: BreakerRegistry = BreakerRegistry::new("crawler", BreakerConfig::default());
     /// hosts.on_transition(|host, transition| {
     ///     if transition.to == State::Open {
     ///         println!("{host}: {:?}", transition.cause);
@@ -225,25 +225,25 @@ impl<K: ToOwned + ?Sized, B> Breakers<K, B> {
     }
 }
 
-impl<K: ToOwned + Hash + Eq + ?Sized, B: BuildHasher> Breakers<K, B> {
+impl<K: ToOwned + Hash + Eq + ?Sized, B: BuildHasher> BreakerRegistry<K, B> {
     /// The circuit of `key`, made if there is none.
-    pub fn circuit(&self, key: &K) -> KeyHandle<K> {
-        KeyHandle::new(self.keys.common().circuit(Cow::Borrowed(key)))
+    pub fn circuit(&self, key: &K) -> CircuitHandle<K> {
+        CircuitHandle::new(self.keys.common().circuit(Cow::Borrowed(key)))
     }
 
     /// The circuit of `key`, if there is one.
-    pub fn get(&self, key: &K) -> Option<KeyHandle<K>> {
-        self.keys.common().map.get(key).map(KeyHandle::new)
+    pub fn get(&self, key: &K) -> Option<CircuitHandle<K>> {
+        self.keys.common().map.get(key).map(CircuitHandle::new)
     }
 
-    /// Guards a future by the circuit of `key`, in one line; see [`KeyHandle::call`].
+    /// Guards a future by the circuit of `key`, in one line; see [`CircuitHandle::call`].
     ///
     /// The circuit is looked up, or made, now; admission is asked for when the future is polled.
     pub fn call<F, T, E>(
         &self,
         key: &K,
         future: F,
-    ) -> Guarded<F, ErrorIsFailure, KeyHandle<K>, KeyTicket<K>>
+    ) -> GuardedFuture<F, ErrorIsFailure, CircuitHandle<K>, CircuitPermit<K>>
     where
         F: Future<Output = Result<T, E>>,
     {
@@ -251,7 +251,7 @@ impl<K: ToOwned + Hash + Eq + ?Sized, B: BuildHasher> Breakers<K, B> {
     }
 }
 
-impl<K: ToOwned + ?Sized, B> Clone for Breakers<K, B> {
+impl<K: ToOwned + ?Sized, B> Clone for BreakerRegistry<K, B> {
     fn clone(&self) -> Self {
         Self {
             keys: self.keys.clone(),
@@ -259,7 +259,7 @@ impl<K: ToOwned + ?Sized, B> Clone for Breakers<K, B> {
     }
 }
 
-impl<K: ToOwned + ?Sized, B> fmt::Debug for Breakers<K, B> {
+impl<K: ToOwned + ?Sized, B> fmt::Debug for BreakerRegistry<K, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Breakers")
             .field("name", &self.name())
@@ -268,7 +268,7 @@ impl<K: ToOwned + ?Sized, B> fmt::Debug for Breakers<K, B> {
     }
 }
 
-impl<K, B> InstanceHandle for Breakers<K, B>
+impl<K, B> InstanceHandle for BreakerRegistry<K, B>
 where
     K: ToOwned + ?Sized,
     K::Owned: Send + Sync,
@@ -336,7 +336,7 @@ where
     }
 
     /// [`Reset`](Command::Reset) resets all; the other commands are for single keys, by
-    /// [`circuit`](Breakers::circuit).
+    /// [`circuit`](BreakerRegistry::circuit).
     fn control(&self, command: Command) -> Result<(), Unsupported> {
         if command != Command::Reset {
             return Err(Unsupported {

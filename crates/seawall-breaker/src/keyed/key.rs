@@ -9,14 +9,14 @@ use std::time::Duration;
 use seawall_core::{Classify, ErrorIsFailure, Rejection, ns};
 
 use super::single::Held;
-use super::ticket::KeyTicket;
-use crate::call::{self, Door, Guarded};
+use super::ticket::CircuitPermit;
+use crate::call::{self, Door, GuardedFuture};
 use crate::cause::Explanation;
 use crate::circuits::{Circuits, Stub};
 use crate::config::BreakerConfig;
 use crate::control::Control;
 use crate::counts::CircuitSnapshot;
-use crate::handle::Changed;
+use crate::handle::StateChange;
 use crate::word::State;
 
 /// Reads, controls and calls through the circuit of one key, from any thread. Clones share.
@@ -25,18 +25,18 @@ use crate::word::State;
 /// the circuit is not evicted.
 ///
 /// ```
-/// use seawall_breaker::{BreakerConfig, Breakers, State};
+/// use seawall_breaker::{BreakerConfig, BreakerRegistry, State};
 ///
-/// let accounts: Breakers<u64> = Breakers::new("accounts", BreakerConfig::default());
+/// let accounts: BreakerRegistry<u64> = BreakerRegistry::new("accounts", BreakerConfig::default());
 /// let locked = accounts.circuit(&7);
 /// locked.force_open();
 /// assert_eq!(accounts.open_keys(), [(7, State::ForcedOpen)]);
 /// ```
-pub struct KeyHandle<K: ToOwned + ?Sized = str> {
+pub struct CircuitHandle<K: ToOwned + ?Sized = str> {
     held: Held<K>,
 }
 
-impl<K: ToOwned + ?Sized> KeyHandle<K> {
+impl<K: ToOwned + ?Sized> CircuitHandle<K> {
     pub(crate) const fn new(held: Held<K>) -> Self {
         Self { held }
     }
@@ -68,8 +68,8 @@ impl<K: ToOwned + ?Sized> KeyHandle<K> {
         self.held.config()
     }
 
-    /// Refuses every call until [`release`](Self::release), [`reset`](Self::reset) or
-    /// [`disable`](Self::disable).
+    /// Refuses every call until [`automatic`](Self::automatic), [`reset`](Self::reset) or
+    /// [`force_closed`](Self::force_closed).
     pub fn force_open(&self) {
         self.held
             .command(false, |circuit, _, now| circuit.force_open(now));
@@ -82,18 +82,18 @@ impl<K: ToOwned + ?Sized> KeyHandle<K> {
         });
     }
 
-    /// Lets every call pass until [`release`](Self::release), [`reset`](Self::reset) or
+    /// Lets every call pass until [`automatic`](Self::automatic), [`reset`](Self::reset) or
     /// [`force_open`](Self::force_open); outcomes are still counted.
-    pub fn disable(&self) {
+    pub fn force_closed(&self) {
         self.held
-            .command(true, |circuit, _, now| circuit.disable(now));
+            .command(true, |circuit, _, now| circuit.force_closed(now));
     }
 
     /// Gives a forced or disabled circuit back to its rules: one that was forced open probes, one
     /// that was disabled is closed and keeps what it has counted. Of no effect on others.
-    pub fn release(&self) {
+    pub fn automatic(&self) {
         self.held
-            .command(true, |circuit, _, now| circuit.release(now));
+            .command(true, |circuit, _, now| circuit.automatic(now));
     }
 
     /// Closes the circuit, forgets its windows and the growth of its open time, and lets the
@@ -104,9 +104,9 @@ impl<K: ToOwned + ?Sized> KeyHandle<K> {
     }
 
     /// Waits for the next change of the state, counted from this call; see
-    /// [`BreakerHandle::changed`](crate::BreakerHandle::changed).
-    pub fn changed(&self) -> Changed<Self> {
-        Changed::new(self.clone())
+    /// [`BreakerHandle::state_change`](crate::BreakerHandle::state_change).
+    pub fn state_change(&self) -> StateChange<Self> {
+        StateChange::new(self.clone())
     }
 
     /// Guards a future, in one line: refused while the circuit is open, and otherwise run and
@@ -118,47 +118,50 @@ impl<K: ToOwned + ?Sized> KeyHandle<K> {
     /// [`Error::Inner`](seawall_core::Error::Inner) with the future's own error.
     ///
     /// ```
-    /// use seawall_breaker::{BreakerConfig, Breakers};
+    /// use seawall_breaker::{BreakerConfig, BreakerRegistry};
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let hosts: Breakers = Breakers::new("hosts", BreakerConfig::default());
+    /// let hosts: BreakerRegistry = BreakerRegistry::new("hosts", BreakerConfig::default());
     /// let host = hosts.circuit("api.example.com");
     /// let answer = host.call(async { Ok::<_, std::io::Error>("well") }).await?;
     /// assert_eq!(answer, "well");
     /// # Ok(()) }
     /// ```
-    pub fn call<F, T, E>(&self, future: F) -> Guarded<F, ErrorIsFailure, Self, KeyTicket<K>>
+    pub fn call<F, T, E>(
+        &self,
+        future: F,
+    ) -> GuardedFuture<F, ErrorIsFailure, Self, CircuitPermit<K>>
     where
         F: Future<Output = Result<T, E>>,
     {
-        self.call_judged(ErrorIsFailure, future)
+        self.call_with(ErrorIsFailure, future)
     }
 
     /// As [`call`](Self::call), with the answer judged by `classify`.
-    pub fn call_judged<F, C, T, E>(
+    pub fn call_with<F, C, T, E>(
         &self,
         classify: C,
         future: F,
-    ) -> Guarded<F, C, Self, KeyTicket<K>>
+    ) -> GuardedFuture<F, C, Self, CircuitPermit<K>>
     where
         F: Future<Output = Result<T, E>>,
         C: Classify<T, E>,
     {
-        Guarded::new(self.clone(), classify, future)
+        GuardedFuture::new(self.clone(), classify, future)
     }
 
     /// Guards an async function: the returned function has each of its calls
     /// [guarded](Self::call).
     ///
     /// ```
-    /// use seawall_breaker::{BreakerConfig, Breakers};
+    /// use seawall_breaker::{BreakerConfig, BreakerRegistry};
     ///
     /// async fn fetch(path: &'static str) -> Result<usize, std::io::Error> {
     ///     Ok(path.len())
     /// }
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let hosts: Breakers = Breakers::new("hosts", BreakerConfig::default());
+    /// let hosts: BreakerRegistry = BreakerRegistry::new("hosts", BreakerConfig::default());
     /// let fetch = hosts.circuit("api.example.com").wrap(fetch);
     /// assert_eq!(fetch("/v1").await?, 3);
     /// # Ok(()) }
@@ -166,7 +169,7 @@ impl<K: ToOwned + ?Sized> KeyHandle<K> {
     pub fn wrap<A, F, Fut, T, E>(
         &self,
         function: F,
-    ) -> impl Fn(A) -> Guarded<Fut, ErrorIsFailure, Self, KeyTicket<K>> + use<A, F, Fut, T, E, K>
+    ) -> impl Fn(A) -> GuardedFuture<Fut, ErrorIsFailure, Self, CircuitPermit<K>> + use<A, F, Fut, T, E, K>
     where
         F: Fn(A) -> Fut,
         Fut: Future<Output = Result<T, E>>,
@@ -176,7 +179,7 @@ impl<K: ToOwned + ?Sized> KeyHandle<K> {
     }
 
     /// Asks for an admission: settle the ticket with what the call came to. Waits where
-    /// [calls wait while probes run](crate::WhileProbing::Wait).
+    /// [calls wait while probes run](crate::HalfOpenPolicy::Wait).
     ///
     /// # Errors
     ///
@@ -185,7 +188,7 @@ impl<K: ToOwned + ?Sized> KeyHandle<K> {
     /// # Panics
     ///
     /// If it has to wait outside of a Tokio runtime with time enabled.
-    pub async fn admit(&self) -> Result<KeyTicket<K>, Rejection> {
+    pub async fn admit(&self) -> Result<CircuitPermit<K>, Rejection> {
         call::admit(self).await
     }
 
@@ -194,25 +197,25 @@ impl<K: ToOwned + ?Sized> KeyHandle<K> {
     /// # Errors
     ///
     /// The refusal of the circuit.
-    pub fn try_admit(&self) -> Result<KeyTicket<K>, Rejection> {
+    pub fn try_admit(&self) -> Result<CircuitPermit<K>, Rejection> {
         call::try_admit(self)
     }
 }
 
-impl<K: ToOwned + ?Sized> Door for KeyHandle<K> {
+impl<K: ToOwned + ?Sized> Door for CircuitHandle<K> {
     type Held = Held<K>;
-    type Ticket = KeyTicket<K>;
+    type Permit = CircuitPermit<K>;
 
     fn held(&self) -> Held<K> {
         Arc::clone(&self.held)
     }
 
-    fn ticket(held: Held<K>, stub: Stub) -> KeyTicket<K> {
-        KeyTicket::new(held, stub)
+    fn ticket(held: Held<K>, stub: Stub) -> CircuitPermit<K> {
+        CircuitPermit::new(held, stub)
     }
 }
 
-impl<K: ToOwned + ?Sized> Clone for KeyHandle<K> {
+impl<K: ToOwned + ?Sized> Clone for CircuitHandle<K> {
     fn clone(&self) -> Self {
         Self {
             held: Arc::clone(&self.held),
@@ -220,7 +223,7 @@ impl<K: ToOwned + ?Sized> Clone for KeyHandle<K> {
     }
 }
 
-impl<K: ToOwned + ?Sized> fmt::Debug for KeyHandle<K> {
+impl<K: ToOwned + ?Sized> fmt::Debug for CircuitHandle<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyHandle")
             .field("state", &self.state())

@@ -7,15 +7,15 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use seawall_core::{CompleteOnResponse, ErrorIsFailure, InstanceName};
 use tower_layer::Layer;
 
-use super::handle::Breakers;
-use super::service::PerKey;
+use super::handle::BreakerRegistry;
+use super::service::KeyedBreaker;
 use crate::config::BreakerConfig;
 use crate::layer::BreakerLayer;
 
 /// Puts one circuit per key around a service: per host, endpoint, account or symbol.
 ///
 /// Made by [`BreakerLayer::per_key`] or, of circuits that are used without Tower too, by
-/// [`Breakers::layer`]. Clones, every service made by it and their clones share the circuits.
+/// [`BreakerRegistry::layer`]. Clones, every service made by it and their clones share the circuits.
 ///
 /// ```
 /// use std::borrow::Cow;
@@ -40,11 +40,11 @@ use crate::layer::BreakerLayer;
 /// assert_eq!(accounts.open_keys(), [(7, State::Open)]);
 /// # Ok(()) }
 /// ```
-pub struct PerKeyLayer<K, X, C = ErrorIsFailure, H = CompleteOnResponse, B = RandomState>
+pub struct KeyedBreakerLayer<K, X, C = ErrorIsFailure, H = CompleteOnResponse, B = RandomState>
 where
     K: ToOwned + ?Sized,
 {
-    breakers: Breakers<K, B>,
+    breakers: BreakerRegistry<K, B>,
     extract: X,
     classify: C,
     hold: H,
@@ -55,22 +55,22 @@ impl BreakerLayer {
     /// that a call of a known key allocates nothing.
     ///
     /// A name and settings for all of them; `name` must not be a request's key (see
-    /// [`InstanceName`]). See [`PerKeyLayer`] for an example and [`Breakers`] for what it costs.
+    /// [`InstanceName`]). See [`KeyedBreakerLayer`] for an example and [`BreakerRegistry`] for what it costs.
     pub fn per_key<K, Req, X>(
         name: impl Into<InstanceName>,
         config: BreakerConfig,
         extract: X,
-    ) -> PerKeyLayer<K, X>
+    ) -> KeyedBreakerLayer<K, X>
     where
         K: ToOwned + Hash + Eq + ?Sized,
         X: for<'a> Fn(&'a Req) -> Cow<'a, K>,
     {
-        Breakers::new(name, config).layer(extract)
+        BreakerRegistry::new(name, config).layer(extract)
     }
 }
 
-impl<K: ToOwned + ?Sized, X, B> PerKeyLayer<K, X, ErrorIsFailure, CompleteOnResponse, B> {
-    pub(crate) const fn new(breakers: Breakers<K, B>, extract: X) -> Self {
+impl<K: ToOwned + ?Sized, X, B> KeyedBreakerLayer<K, X, ErrorIsFailure, CompleteOnResponse, B> {
+    pub(crate) const fn new(breakers: BreakerRegistry<K, B>, extract: X) -> Self {
         Self {
             breakers,
             extract,
@@ -80,11 +80,11 @@ impl<K: ToOwned + ?Sized, X, B> PerKeyLayer<K, X, ErrorIsFailure, CompleteOnResp
     }
 }
 
-impl<K: ToOwned + ?Sized, X, C, H, B> PerKeyLayer<K, X, C, H, B> {
+impl<K: ToOwned + ?Sized, X, C, H, B> KeyedBreakerLayer<K, X, C, H, B> {
     /// Judges answers with `classify`: a closure, a `fn` pointer or a type of your own.
     #[must_use]
-    pub fn classify<D>(self, classify: D) -> PerKeyLayer<K, X, D, H, B> {
-        PerKeyLayer {
+    pub fn classify<D>(self, classify: D) -> KeyedBreakerLayer<K, X, D, H, B> {
+        KeyedBreakerLayer {
             breakers: self.breakers,
             extract: self.extract,
             classify,
@@ -94,8 +94,8 @@ impl<K: ToOwned + ?Sized, X, C, H, B> PerKeyLayer<K, X, C, H, B> {
 
     /// Decides when a call is over: with its answer (the default), or with the answer's body.
     #[must_use]
-    pub fn track_completion<I>(self, hold: I) -> PerKeyLayer<K, X, C, I, B> {
-        PerKeyLayer {
+    pub fn track_completion<I>(self, hold: I) -> KeyedBreakerLayer<K, X, C, I, B> {
+        KeyedBreakerLayer {
             breakers: self.breakers,
             extract: self.extract,
             classify: self.classify,
@@ -104,7 +104,7 @@ impl<K: ToOwned + ?Sized, X, C, H, B> PerKeyLayer<K, X, C, H, B> {
     }
 
     /// From how many keys on a new key evicts an idle one; 10,000 unless set. See
-    /// [`Breakers::set_max_keys`].
+    /// [`BreakerRegistry::set_max_keys`].
     #[must_use]
     pub fn max_keys(self, max: usize) -> Self {
         self.breakers.set_max_keys(max);
@@ -112,12 +112,12 @@ impl<K: ToOwned + ?Sized, X, C, H, B> PerKeyLayer<K, X, C, H, B> {
     }
 
     /// Reads and controls the circuits from outside.
-    pub fn handle(&self) -> Breakers<K, B> {
+    pub fn handle(&self) -> BreakerRegistry<K, B> {
         self.breakers.clone()
     }
 }
 
-impl<S, K, X, C, H, B> Layer<S> for PerKeyLayer<K, X, C, H, B>
+impl<S, K, X, C, H, B> Layer<S> for KeyedBreakerLayer<K, X, C, H, B>
 where
     K: ToOwned + ?Sized,
     X: Clone,
@@ -125,10 +125,10 @@ where
     H: Clone,
     B: BuildHasher,
 {
-    type Service = PerKey<S, K, X, C, H, B>;
+    type Service = KeyedBreaker<S, K, X, C, H, B>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        PerKey::new(
+        KeyedBreaker::new(
             inner,
             self.breakers.anchor(),
             self.extract.clone(),
@@ -138,7 +138,9 @@ where
     }
 }
 
-impl<K: ToOwned + ?Sized, X: Clone, C: Clone, H: Clone, B> Clone for PerKeyLayer<K, X, C, H, B> {
+impl<K: ToOwned + ?Sized, X: Clone, C: Clone, H: Clone, B> Clone
+    for KeyedBreakerLayer<K, X, C, H, B>
+{
     fn clone(&self) -> Self {
         Self {
             breakers: self.breakers.clone(),
@@ -149,7 +151,7 @@ impl<K: ToOwned + ?Sized, X: Clone, C: Clone, H: Clone, B> Clone for PerKeyLayer
     }
 }
 
-impl<K: ToOwned + ?Sized, X, C, H, B> fmt::Debug for PerKeyLayer<K, X, C, H, B> {
+impl<K: ToOwned + ?Sized, X, C, H, B> fmt::Debug for KeyedBreakerLayer<K, X, C, H, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PerKeyLayer")
             .field("breakers", &self.breakers)

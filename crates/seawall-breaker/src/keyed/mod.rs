@@ -9,9 +9,9 @@ mod service;
 mod single;
 mod ticket;
 
-pub use future::PerKeyFuture;
-pub use handle::Breakers;
-pub use key::KeyHandle;
-pub use layer::PerKeyLayer;
-pub use service::PerKey;
-pub use ticket::KeyTicket;
+pub use future::KeyedBreakerFuture;
+pub use handle::BreakerRegistry;
+pub use key::CircuitHandle;
+pub use layer::KeyedBreakerLayer;
+pub use service::KeyedBreaker;
+pub use ticket::CircuitPermit;

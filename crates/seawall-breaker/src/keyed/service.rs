@@ -9,24 +9,24 @@ use seawall_core::striped::Anchor;
 use seawall_core::{Classify, CompleteOnResponse, ErrorIsFailure, Rejectable, TrackCompletion};
 use tower_service::Service;
 
-use super::future::{PerKeyFuture, may_wait};
+use super::future::{KeyedBreakerFuture, may_wait};
 use super::single::{Held, Keys};
-use super::ticket::KeyTicket;
+use super::ticket::CircuitPermit;
 use crate::call::enter;
 use crate::circuits::{Circuits, UNMEASURED};
 
-/// A service with one circuit per key; made by [`PerKeyLayer`](crate::PerKeyLayer).
+/// A service with one circuit per key; made by [`KeyedBreakerLayer`](crate::KeyedBreakerLayer).
 ///
 /// # Readiness
 ///
 /// Readiness is the inner service's: which circuit to ask is known with the request. So every
 /// refusal comes from `call`, whose instance then gives up what the inner service had reserved
-/// for it; and a call that [waits while probes run](crate::WhileProbing::Wait) waits in its
+/// for it; and a call that [waits while probes run](crate::HalfOpenPolicy::Wait) waits in its
 /// future, with a clone of the inner service that is made ready when a place is free. That is
 /// why the inner service must be `Clone`.
 ///
 /// An instance holds nothing of any circuit. Clones share the circuits.
-pub struct PerKey<S, K, X, C = ErrorIsFailure, H = CompleteOnResponse, B = RandomState>
+pub struct KeyedBreaker<S, K, X, C = ErrorIsFailure, H = CompleteOnResponse, B = RandomState>
 where
     K: ToOwned + ?Sized,
 {
@@ -37,7 +37,7 @@ where
     hold: H,
 }
 
-impl<S, K: ToOwned + ?Sized, X, C, H, B> PerKey<S, K, X, C, H, B> {
+impl<S, K: ToOwned + ?Sized, X, C, H, B> KeyedBreaker<S, K, X, C, H, B> {
     pub(crate) const fn new(
         inner: S,
         keys: Anchor<Keys<K, B>, ()>,
@@ -70,19 +70,19 @@ impl<S, K: ToOwned + ?Sized, X, C, H, B> PerKey<S, K, X, C, H, B> {
     }
 }
 
-impl<S, K: ToOwned + ?Sized, X, C: Clone, H: Clone, B> PerKey<S, K, X, C, H, B> {
+impl<S, K: ToOwned + ?Sized, X, C: Clone, H: Clone, B> KeyedBreaker<S, K, X, C, H, B> {
     /// Refuses, waits, or calls the inner service as a probe.
     #[cold]
-    fn call_cold<Req>(&mut self, req: Req, circuit: Held<K>) -> PerKeyFuture<S, Req, K, C, H>
+    fn call_cold<Req>(&mut self, req: Req, circuit: Held<K>) -> KeyedBreakerFuture<S, Req, K, C, H>
     where
         S: Service<Req> + Clone,
     {
         match enter(&circuit) {
             // The ticket is made first: if the inner service panics, a probe's place is free.
             Ok(stub) => {
-                let ticket = KeyTicket::new(circuit, stub);
+                let ticket = CircuitPermit::new(circuit, stub);
                 let (classify, hold) = (self.classify.clone(), self.hold.clone());
-                PerKeyFuture::calling(|| self.inner.call(req), || ticket, classify, hold)
+                KeyedBreakerFuture::calling(|| self.inner.call(req), || ticket, classify, hold)
             }
             // Whatever the ready instance has reserved below is given up: a call that is refused
             // may be this instance's last, one that waits asks again, and others may need it.
@@ -90,29 +90,29 @@ impl<S, K: ToOwned + ?Sized, X, C: Clone, H: Clone, B> PerKey<S, K, X, C, H, B> 
                 let service = self.inner.clone(); // clone: waits, polled ready later
                 self.inner = service.clone();
                 let (classify, hold) = (self.classify.clone(), self.hold.clone());
-                PerKeyFuture::waiting(service, req, circuit, classify, hold)
+                KeyedBreakerFuture::waiting(service, req, circuit, classify, hold)
             }
             Err(refused) => {
                 self.inner = self.inner.clone(); // clone: gives the reservation up
-                PerKeyFuture::refused(&circuit, refused)
+                KeyedBreakerFuture::refused(&circuit, refused)
             }
         }
     }
 }
 
-impl<S, K, X, C, H, B, Req> Service<Req> for PerKey<S, K, X, C, H, B>
+impl<S, K, X, C, H, B, Req> Service<Req> for KeyedBreaker<S, K, X, C, H, B>
 where
     S: Service<Req> + Clone,
     S::Error: Rejectable,
     K: ToOwned + Hash + Eq + ?Sized,
     X: for<'a> Fn(&'a Req) -> Cow<'a, K>,
     C: Classify<S::Response, S::Error> + Clone,
-    H: TrackCompletion<KeyTicket<K>, S::Response> + Clone,
+    H: TrackCompletion<CircuitPermit<K>, S::Response> + Clone,
     B: BuildHasher,
 {
     type Response = H::Response;
     type Error = S::Error;
-    type Future = PerKeyFuture<S, Req, K, C, H>;
+    type Future = KeyedBreakerFuture<S, Req, K, C, H>;
 
     // The inner service alone: which circuit will be asked is known with the request.
     #[inline]
@@ -132,11 +132,11 @@ where
         // The ticket is made after the call, which lets the future be built in its place: while
         // the circuit is closed an admission holds nothing that a panic of the inner service
         // could keep.
-        PerKeyFuture::calling(
+        KeyedBreakerFuture::calling(
             || self.inner.call(req),
             || {
                 let stub = circuit.stub(word, start);
-                KeyTicket::new(circuit, stub)
+                CircuitPermit::new(circuit, stub)
             },
             self.classify.clone(),
             self.hold.clone(),
@@ -144,7 +144,7 @@ where
     }
 }
 
-impl<S, K, X, C, H, B> Clone for PerKey<S, K, X, C, H, B>
+impl<S, K, X, C, H, B> Clone for KeyedBreaker<S, K, X, C, H, B>
 where
     S: Clone,
     K: ToOwned + ?Sized,
@@ -163,7 +163,7 @@ where
     }
 }
 
-impl<S: fmt::Debug, K: ToOwned + ?Sized, X, C, H, B> fmt::Debug for PerKey<S, K, X, C, H, B> {
+impl<S: fmt::Debug, K: ToOwned + ?Sized, X, C, H, B> fmt::Debug for KeyedBreaker<S, K, X, C, H, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PerKey")
             .field("inner", &self.inner)

@@ -9,13 +9,13 @@ use crate::circuits::Stub;
 use crate::ticket::{Admission, Admitted};
 
 /// The admission of one call by the circuit of its key, settled exactly once; see
-/// [`Ticket`](crate::Ticket).
+/// [`Permit`](crate::Permit).
 ///
 /// While it lives, its circuit is not evicted.
 #[must_use = "a dropped ticket counts as abandoned"]
-pub struct KeyTicket<K: ToOwned + ?Sized>(Admission<Held<K>>);
+pub struct CircuitPermit<K: ToOwned + ?Sized>(Admission<Held<K>>);
 
-impl<K: ToOwned + ?Sized> KeyTicket<K> {
+impl<K: ToOwned + ?Sized> CircuitPermit<K> {
     #[inline]
     pub(crate) fn new(held: Held<K>, stub: Stub) -> Self {
         Self(Admission::new(held, stub))
@@ -27,21 +27,21 @@ impl<K: ToOwned + ?Sized> KeyTicket<K> {
     }
 }
 
-impl<K: ToOwned + ?Sized> Admitted for KeyTicket<K> {
+impl<K: ToOwned + ?Sized> Admitted for CircuitPermit<K> {
     #[inline(always)]
     fn take(&mut self) -> Self {
         Self(self.0.take())
     }
 }
 
-impl<K: ToOwned + ?Sized> Complete for KeyTicket<K> {
+impl<K: ToOwned + ?Sized> Complete for CircuitPermit<K> {
     #[inline(always)]
     fn complete(self, outcome: Outcome) {
         self.0.complete(&outcome);
     }
 }
 
-impl<K: ToOwned + ?Sized> fmt::Debug for KeyTicket<K> {
+impl<K: ToOwned + ?Sized> fmt::Debug for CircuitPermit<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyTicket")
             .field("is_probe", &self.is_probe())

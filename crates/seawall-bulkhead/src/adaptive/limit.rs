@@ -10,7 +10,7 @@ use seawall_core::striped::Stripes;
 use super::gradient::GradientState;
 use super::knee::KneeState;
 use super::vegas::VegasState;
-use super::window::{Collector, Seen, Window};
+use super::window::{Collector, SampleKind, Window};
 use super::{Adaptive, Aimd, Algorithm};
 
 /// A limit of calls in flight that moves with what finished calls tell it.
@@ -23,7 +23,7 @@ use super::{Adaptive, Aimd, Algorithm};
 /// one call per window finds it over, sums up and moves the limit, and no other waits for it.
 ///
 /// ```
-/// use seawall_bulkhead::{Adaptive, AdaptiveLimit, Seen};
+/// use seawall_bulkhead::{Adaptive, AdaptiveLimit, SampleKind};
 ///
 /// let limit = AdaptiveLimit::new(&Adaptive::default());
 /// assert_eq!(limit.limit(), 20);
@@ -31,7 +31,7 @@ use super::{Adaptive, Aimd, Algorithm};
 /// let ms = 1_000_000;
 /// for round in 1..=100 {
 ///     for _ in 0..20 {
-///         limit.finished(round * 10 * ms, 10 * ms, 20, Seen::Answered);
+///         limit.finished(round * 10 * ms, 10 * ms, 20, SampleKind::Answered);
 ///     }
 /// }
 /// assert!(limit.limit() > 20);
@@ -87,10 +87,16 @@ impl AdaptiveLimit {
     /// `in_flight` calls were in flight, this one included. Answers with the new limit if this
     /// call ended a window and the limit has moved.
     #[inline]
-    pub fn finished(&self, now: u64, latency: u64, in_flight: u32, seen: Seen) -> Option<u32> {
+    pub fn finished(
+        &self,
+        now: u64,
+        latency: u64,
+        in_flight: u32,
+        seen: SampleKind,
+    ) -> Option<u32> {
         let began = now.saturating_sub(latency);
         let seen = if began < self.epoch.load(Ordering::Relaxed) {
-            Seen::Ignored
+            SampleKind::Ignored
         } else {
             seen
         };

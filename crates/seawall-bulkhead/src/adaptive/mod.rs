@@ -25,4 +25,4 @@ pub use gradient::Gradient;
 pub use knee::Knee;
 pub use limit::AdaptiveLimit;
 pub use vegas::Vegas;
-pub use window::Seen;
+pub use window::SampleKind;

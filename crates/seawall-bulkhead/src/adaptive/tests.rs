@@ -11,7 +11,7 @@ use super::limit::{Rule, State};
 use super::sim::{self, Fixed, Limit, Load, MS, Phase, SCENARIO, SECOND};
 use super::window::Window;
 use super::*;
-use crate::{BulkheadConfig, BulkheadLayer, CallEnd, Tuner};
+use crate::{BulkheadConfig, BulkheadLayer, CallSample, LimitAlgorithm};
 
 fn adaptive(algorithm: impl Into<Algorithm>) -> Adaptive {
     Adaptive::builder().algorithm(algorithm).build().unwrap()
@@ -176,7 +176,7 @@ fn the_knee_bears_a_lost_call_now_and_then() {
     assert_eq!(state.on_window(&some(11)), (before * 0.8) as u32);
 }
 
-fn finished(limit: &AdaptiveLimit, now: u64, calls: u32, seen: Seen) -> Vec<u32> {
+fn finished(limit: &AdaptiveLimit, now: u64, calls: u32, seen: SampleKind) -> Vec<u32> {
     (0..calls)
         .filter_map(|_| limit.finished(now, 10 * MS, limit.limit(), seen))
         .collect()
@@ -192,17 +192,17 @@ fn a_burst_of_drops_is_one_decrease() {
     ] {
         let config = Adaptive::builder().initial(100).algorithm(algorithm);
         let limit = AdaptiveLimit::with_stripes(&config.build().unwrap(), Stripes::ONE);
-        limit.finished(SECOND, 10 * MS, 100, Seen::Answered);
+        limit.finished(SECOND, 10 * MS, 100, SampleKind::Answered);
         // 30 calls are dropped, which is seen at the next look at the window; and 30 more of the
         // same burst in each millisecond of the time that a call takes.
-        let mut moves = finished(&limit, SECOND + 100 * MS, 30, Seen::Dropped);
+        let mut moves = finished(&limit, SECOND + 100 * MS, 30, SampleKind::Dropped);
         for after in 0..10 {
             let now = SECOND + (113 + after) * MS;
-            moves.extend(finished(&limit, now, 30, Seen::Dropped));
+            moves.extend(finished(&limit, now, 30, SampleKind::Dropped));
         }
         assert_eq!(moves.len(), 1, "{algorithm:?} {moves:?}");
         // Nor does the next window count them.
-        let later = finished(&limit, SECOND + 300 * MS, 30, Seen::Answered);
+        let later = finished(&limit, SECOND + 300 * MS, 30, SampleKind::Answered);
         assert!(later.iter().all(|next| *next >= moves[0]), "{algorithm:?}");
     }
 }
@@ -213,12 +213,12 @@ fn few_calls_say_nothing_but_drops_do() {
     let limit = AdaptiveLimit::with_stripes(&config, Stripes::ONE);
     for second in 1..100 {
         assert_eq!(
-            limit.finished(second * SECOND, 10 * MS, 20, Seen::Answered),
+            limit.finished(second * SECOND, 10 * MS, 20, SampleKind::Answered),
             None
         );
     }
     let moved: Vec<u32> = (100..130)
-        .filter_map(|second| limit.finished(second * SECOND, 10 * MS, 20, Seen::Dropped))
+        .filter_map(|second| limit.finished(second * SECOND, 10 * MS, 20, SampleKind::Dropped))
         .collect();
     assert!((1..=3).contains(&moved.len()), "{moved:?}");
     assert!(moved.is_sorted_by(|a, b| a > b), "{moved:?}");
@@ -231,9 +231,9 @@ fn one_lucky_reply_changes_nothing() {
         let mut lowest = u32::MAX;
         for round in 1..40_u64 {
             let now = SECOND + round * 100 * MS;
-            finished(&limit, now, 100, Seen::Answered);
+            finished(&limit, now, 100, SampleKind::Answered);
             if round == 20 {
-                limit.finished(now, 1_000, limit.limit(), Seen::Answered);
+                limit.finished(now, 1_000, limit.limit(), SampleKind::Answered);
             }
             if round > 20 {
                 lowest = lowest.min(limit.limit());
@@ -254,7 +254,7 @@ fn a_limit_that_is_set_stays_within_the_bounds() {
 #[test]
 fn an_operator_may_resize_and_the_bulkhead_goes_on_from_there() {
     let mut limit = AdaptiveLimit::with_stripes(&Adaptive::default(), Stripes::ONE);
-    let end = |limit| CallEnd::new(SECOND, 10 * MS, 1, limit);
+    let end = |limit| CallSample::new(SECOND, 10 * MS, 1, limit);
     assert_eq!(limit.ended(&end(20)), None);
     assert_eq!(limit.ended(&end(90)), None);
     assert_eq!(limit.limit(), 90);
@@ -274,7 +274,7 @@ fn threads_that_finish_together_close_each_window_once() {
             scope.spawn(|| {
                 for round in 1..=500_u64 {
                     let now = SECOND + round * 10 * MS;
-                    if limit.finished(now, MS, 200, Seen::Answered).is_some() {
+                    if limit.finished(now, MS, 200, SampleKind::Answered).is_some() {
                         moves.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                     }
                 }
@@ -338,7 +338,7 @@ fn settings_that_make_no_sense_are_refused_by_name() {
         .unwrap();
     let limit = AdaptiveLimit::new(&extremes);
     for now in [0, 1, u64::MAX / 2, u64::MAX - 1, u64::MAX] {
-        limit.finished(now, u64::MAX, u32::MAX, Seen::Answered);
+        limit.finished(now, u64::MAX, u32::MAX, SampleKind::Answered);
     }
     assert_eq!(limit.limit(), u32::MAX);
 }
@@ -396,9 +396,9 @@ impl Limit for Ours {
 
     fn finished(&mut self, now: u64, latency: u64, in_flight: u32, dropped: bool) {
         let seen = if dropped {
-            Seen::Dropped
+            SampleKind::Dropped
         } else {
-            Seen::Answered
+            SampleKind::Answered
         };
         self.0.finished(now, latency, in_flight, seen);
     }

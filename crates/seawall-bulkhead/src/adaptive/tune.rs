@@ -2,20 +2,20 @@
 
 use seawall_core::striped::Stripes;
 
-use super::{Adaptive, AdaptiveLimit, Seen};
-use crate::{BulkheadLayer, CallEnd, Tuner};
+use super::{Adaptive, AdaptiveLimit, SampleKind};
+use crate::{BulkheadLayer, CallSample, LimitAlgorithm};
 
-impl Tuner for AdaptiveLimit {
-    fn ended(&mut self, end: &CallEnd) -> Option<u32> {
+impl LimitAlgorithm for AdaptiveLimit {
+    fn ended(&mut self, end: &CallSample) -> Option<u32> {
         if end.limit != self.limit() {
             // Somebody else has moved it: between two calls, a tuner's own limit is set.
             let limit = self.set(end.limit);
             return (limit != end.limit).then_some(limit);
         }
         let seen = if end.dropped {
-            Seen::Dropped
+            SampleKind::Dropped
         } else {
-            Seen::Answered
+            SampleKind::Answered
         };
         self.finished(end.now_ns, end.latency_ns, end.in_flight, seen)
     }
@@ -26,7 +26,7 @@ impl<H, D, C> BulkheadLayer<H, D, C> {
     /// begins with [`Adaptive::initial`] in place of the number of the configuration. When the
     /// handle resizes the bulkhead, it goes on from there, within its bounds.
     ///
-    /// Like every [`Tuner`], of effect on services that are made after it, and once.
+    /// Like every [`LimitAlgorithm`], of effect on services that are made after it, and once.
     ///
     /// ```
     /// use seawall_bulkhead::{Adaptive, BulkheadConfig, BulkheadLayer};

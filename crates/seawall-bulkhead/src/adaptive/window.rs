@@ -8,7 +8,7 @@ use seawall_core::{FailureKind, Outcome};
 
 /// What one finished call says about the load of the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
+pub enum SampleKind {
     /// It was answered; the latency counts.
     Answered,
     /// It was turned away or lost for want of capacity. Its latency does not count: a refusal is
@@ -18,7 +18,7 @@ pub enum Seen {
     Ignored,
 }
 
-impl Seen {
+impl SampleKind {
     /// What an outcome says about load. Throttles, overload, timeouts and requests of unknown fate
     /// are drops. Other failures are ignored: a bug of the upstream, or an order it rejects, is
     /// neither cured by fewer calls nor timed like an answer.
@@ -136,13 +136,13 @@ impl Collector {
     /// Two counters of the thread's own stripe are written for an answer; the extremes only when
     /// they move.
     #[inline]
-    pub(crate) fn add(&self, latency: u64, in_flight: u32, seen: Seen) {
+    pub(crate) fn add(&self, latency: u64, in_flight: u32, seen: SampleKind) {
         let stripe = &self.stripes[thread_index() & (self.stripes.len() - 1)];
         if in_flight > stripe.max_in_flight.load(Ordering::Relaxed) {
             stripe.max_in_flight.fetch_max(in_flight, Ordering::Relaxed);
         }
         match seen {
-            Seen::Answered => {
+            SampleKind::Answered => {
                 stripe.samples.fetch_add(1, Ordering::Relaxed);
                 stripe.sum.fetch_add(latency, Ordering::Relaxed);
                 stripe.buckets[bucket(latency)].fetch_add(1, Ordering::Relaxed);
@@ -150,10 +150,10 @@ impl Collector {
                     stripe.min.fetch_min(latency, Ordering::Relaxed);
                 }
             }
-            Seen::Dropped => {
+            SampleKind::Dropped => {
                 stripe.drops.fetch_add(1, Ordering::Relaxed);
             }
-            Seen::Ignored => {}
+            SampleKind::Ignored => {}
         }
     }
 
@@ -241,10 +241,10 @@ mod tests {
     fn a_window_sums_up_its_calls_and_starts_anew() {
         let collector = Collector::new(Stripes::ONE, 0.5);
         for ms in 1..=99_u64 {
-            collector.add(ms * 1_000_000, ms as u32, Seen::Answered);
+            collector.add(ms * 1_000_000, ms as u32, SampleKind::Answered);
         }
-        collector.add(u64::MAX, 3, Seen::Dropped);
-        collector.add(u64::MAX, 120, Seen::Ignored);
+        collector.add(u64::MAX, 3, SampleKind::Dropped);
+        collector.add(u64::MAX, 120, SampleKind::Ignored);
         assert_eq!(collector.gathered(), 100);
         let window = collector.take(Duration::from_secs(1));
         assert_eq!((window.samples, window.drops), (99, 1));
@@ -260,18 +260,18 @@ mod tests {
 
     #[test]
     fn an_order_that_is_rejected_is_no_sign_of_load() {
-        assert_eq!(Seen::of(&Outcome::Success), Seen::Answered);
-        assert_eq!(Seen::of(&Outcome::Unknown), Seen::Dropped);
+        assert_eq!(SampleKind::of(&Outcome::Success), SampleKind::Answered);
+        assert_eq!(SampleKind::of(&Outcome::Unknown), SampleKind::Dropped);
         for kind in [FailureKind::Overloaded, FailureKind::Timeout] {
-            assert_eq!(Seen::of(&Outcome::Failure(kind)), Seen::Dropped);
+            assert_eq!(SampleKind::of(&Outcome::Failure(kind)), SampleKind::Dropped);
         }
         for kind in [
             FailureKind::Server,
             FailureKind::NotSent,
             FailureKind::Other,
         ] {
-            assert_eq!(Seen::of(&Outcome::Failure(kind)), Seen::Ignored);
+            assert_eq!(SampleKind::of(&Outcome::Failure(kind)), SampleKind::Ignored);
         }
-        assert_eq!(Seen::of(&Outcome::Ignored), Seen::Ignored);
+        assert_eq!(SampleKind::of(&Outcome::Ignored), SampleKind::Ignored);
     }
 }

@@ -13,7 +13,7 @@ use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration};
 /// let config = ConnectionLimitConfig::builder()
 ///     .max_connections(20)
 ///     .max_per_key(8)
-///     .acquire_timeout(Duration::from_secs(5))
+///     .max_wait(Duration::from_secs(5))
 ///     .build()?;
 /// assert_eq!(config.max_connections().get(), 20);
 ///
@@ -26,7 +26,7 @@ pub struct ConnectionLimitConfig {
     max_connections: NonZeroCount,
     max_per_key: Option<NonZeroCount>,
     max_waiting: u32,
-    acquire_timeout: NonZeroDuration,
+    max_wait: NonZeroDuration,
 }
 
 impl ConnectionLimitConfig {
@@ -51,8 +51,8 @@ impl ConnectionLimitConfig {
     }
 
     /// How long a connect waits for a place before it is refused.
-    pub const fn acquire_timeout(&self) -> NonZeroDuration {
-        self.acquire_timeout
+    pub const fn max_wait(&self) -> NonZeroDuration {
+        self.max_wait
     }
 }
 
@@ -66,7 +66,7 @@ impl Default for ConnectionLimitConfig {
             max_connections: NonZeroCount::new(MAX_CONNECTIONS).unwrap_or(NonZeroCount::ONE),
             max_per_key: None,
             max_waiting: MAX_WAITING,
-            acquire_timeout: DEFAULT_TIMEOUT,
+            max_wait: DEFAULT_TIMEOUT,
         }
     }
 }
@@ -84,7 +84,7 @@ pub struct ConnectionLimitConfigBuilder {
     max_connections: u32,
     max_per_key: Option<u32>,
     max_waiting: u32,
-    acquire_timeout: Duration,
+    max_wait: Duration,
 }
 
 impl Default for ConnectionLimitConfigBuilder {
@@ -93,7 +93,7 @@ impl Default for ConnectionLimitConfigBuilder {
             max_connections: MAX_CONNECTIONS,
             max_per_key: None,
             max_waiting: MAX_WAITING,
-            acquire_timeout: DEFAULT_TIMEOUT.get(),
+            max_wait: DEFAULT_TIMEOUT.get(),
         }
     }
 }
@@ -126,8 +126,8 @@ impl ConnectionLimitConfigBuilder {
     /// How long a connect waits for a place, longer than zero; counted from the first poll of its
     /// future. Default: 30 seconds.
     #[must_use]
-    pub const fn acquire_timeout(mut self, timeout: Duration) -> Self {
-        self.acquire_timeout = timeout;
+    pub const fn max_wait(mut self, timeout: Duration) -> Self {
+        self.max_wait = timeout;
         self
     }
 
@@ -135,7 +135,7 @@ impl ConnectionLimitConfigBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when `max_connections` or `max_per_key` is 0, or `acquire_timeout` is
+    /// [`InvalidConfig`] when `max_connections` or `max_per_key` is 0, or `max_wait` is
     /// zero.
     pub fn build(self) -> Result<ConnectionLimitConfig, InvalidConfig> {
         let max_per_key = self.max_per_key.map(NonZeroCount::new).transpose();
@@ -144,7 +144,7 @@ impl ConnectionLimitConfigBuilder {
                 .map_err(|e| e.in_field("max_connections"))?,
             max_per_key: max_per_key.map_err(|e| e.in_field("max_per_key"))?,
             max_waiting: self.max_waiting,
-            acquire_timeout: NonZeroDuration::new(self.acquire_timeout)
+            max_wait: NonZeroDuration::new(self.max_wait)
                 .map_err(|e| e.in_field("acquire_timeout"))?,
         })
     }

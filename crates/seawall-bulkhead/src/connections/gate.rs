@@ -51,7 +51,7 @@ pub(crate) struct Gate {
 
 #[derive(Debug, Default)]
 struct State {
-    taken: u32,
+    in_flight: u32,
     drawn: Ticket,
     waiters: BTreeMap<Ticket, Waiter>,
     line: BTreeSet<Ticket>,
@@ -69,7 +69,7 @@ struct Waiter {
 
 #[derive(Debug, Default)]
 struct PerKey {
-    taken: u32,
+    in_flight: u32,
     parked: BTreeSet<Ticket>,
 }
 
@@ -181,9 +181,9 @@ impl Gate {
     /// Gives a place back.
     pub(crate) fn release(&self, key: PartitionKey) {
         let mut state = self.lock();
-        state.taken = state.taken.saturating_sub(1);
+        state.in_flight = state.in_flight.saturating_sub(1);
         if let Some(own) = state.keys.get_mut(&key) {
-            own.taken = own.taken.saturating_sub(1);
+            own.in_flight = own.in_flight.saturating_sub(1);
         }
         state.promote(&self.sizes, key);
         let next = state.call_next(&self.sizes);
@@ -196,13 +196,13 @@ impl Gate {
     }
 
     /// Places that are taken.
-    pub(crate) fn taken(&self) -> u32 {
-        self.lock().taken
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.lock().in_flight
     }
 
     /// Places that are taken for a key; 0 where there is no bound per key.
-    pub(crate) fn taken_by(&self, key: PartitionKey) -> u32 {
-        self.lock().keys.get(&key).map_or(0, |own| own.taken)
+    pub(crate) fn in_flight_by(&self, key: PartitionKey) -> u32 {
+        self.lock().keys.get(&key).map_or(0, |own| own.in_flight)
     }
 
     /// How many wait, wherever they stand.
@@ -217,18 +217,18 @@ impl Gate {
 
 impl State {
     fn has_room(&self, sizes: &Sizes, key: PartitionKey) -> bool {
-        self.taken < sizes.total && self.key_has_room(sizes, key)
+        self.in_flight < sizes.total && self.key_has_room(sizes, key)
     }
 
     fn key_has_room(&self, sizes: &Sizes, key: PartitionKey) -> bool {
-        let taken = || self.keys.get(&key).map_or(0, |own| own.taken);
+        let taken = || self.keys.get(&key).map_or(0, |own| own.in_flight);
         sizes.per_key.is_none_or(|most| taken() < most)
     }
 
     fn seat(&mut self, sizes: &Sizes, key: PartitionKey) {
-        self.taken += 1;
+        self.in_flight += 1;
         if sizes.per_key.is_some() {
-            self.keys.entry(key).or_default().taken += 1;
+            self.keys.entry(key).or_default().in_flight += 1;
         }
     }
 
@@ -250,12 +250,12 @@ impl State {
             let key = self.waiters.get(&ticket).map(|waiter| waiter.key);
             return key.is_some_and(|key| self.has_room(sizes, key));
         }
-        self.taken < sizes.total && self.head(sizes) == Some(ticket)
+        self.in_flight < sizes.total && self.head(sizes) == Some(ticket)
     }
 
     /// Calls the first in line, if there is a place for it.
     fn call_next(&mut self, sizes: &Sizes) -> Option<Waker> {
-        if self.taken >= sizes.total {
+        if self.in_flight >= sizes.total {
             return None;
         }
         let head = self.head(sizes)?;
@@ -272,7 +272,7 @@ impl State {
         if room && let Some(first) = own.parked.pop_first() {
             self.line.insert(first);
         }
-        if own.taken == 0 && own.parked.is_empty() {
+        if own.in_flight == 0 && own.parked.is_empty() {
             self.keys.remove(&key);
         }
     }
@@ -419,11 +419,11 @@ mod tests {
                 if let Some(first) = line.iter().find(|s| !s.aside && room(&held, s.key)) {
                     prop_assert!(first.called.0.load(Ordering::Relaxed), "it sleeps");
                 }
-                prop_assert_eq!(gate.taken() as usize, held.len());
+                prop_assert_eq!(gate.in_flight() as usize, held.len());
                 prop_assert_eq!(gate.waiting(), line.len());
                 for key in (0..3).map(PartitionKey) {
                     let count = held.iter().filter(|k| **k == key).count();
-                    prop_assert_eq!(gate.taken_by(key) as usize, if per_key.is_some() { count } else { 0 });
+                    prop_assert_eq!(gate.in_flight_by(key) as usize, if per_key.is_some() { count } else { 0 });
                 }
             }
             for key in held { gate.release(key); }

@@ -53,13 +53,13 @@ impl ConnectionLimitHandle {
     }
 
     /// How many places are taken: by connections that are open or being made.
-    pub fn taken(&self) -> u32 {
-        self.room.gate.taken()
+    pub fn in_flight(&self) -> u32 {
+        self.room.gate.in_flight()
     }
 
     /// How many of them belong to one key; 0 where there is no bound per key.
-    pub fn taken_by(&self, key: PartitionKey) -> u32 {
-        self.room.gate.taken_by(key)
+    pub fn in_flight_by(&self, key: PartitionKey) -> u32 {
+        self.room.gate.in_flight_by(key)
     }
 
     /// How many connects wait for a place.
@@ -114,10 +114,7 @@ impl InstanceHandle for ConnectionLimitHandle {
                 per_key.map_or_else(|| "none".to_owned(), |most| most.get().to_string()),
             ),
             ("max_waiting", config.max_waiting().to_string()),
-            (
-                "acquire_timeout",
-                format!("{:?}", config.acquire_timeout().get()),
-            ),
+            ("acquire_timeout", format!("{:?}", config.max_wait().get())),
         ]
     }
 
@@ -131,7 +128,7 @@ impl fmt::Debug for ConnectionLimitHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConnectionLimitHandle")
             .field("name", &self.name())
-            .field("taken", &self.taken())
+            .field("taken", &self.in_flight())
             .field("waiting", &self.waiting())
             .finish_non_exhaustive()
     }

@@ -22,7 +22,7 @@ use super::{ConnectionLimit, ConnectionLimitConfig, ConnectionLimitHandle};
 /// let config = ConnectionLimitConfig::builder().max_connections(20).max_per_key(8).build()?;
 /// let layer = ConnectionLimitLayer::new("upstreams", config)
 ///     .describe(|host: &String| RequestMeta::default().with_key(PartitionKey::of(host)));
-/// assert_eq!(layer.handle().taken(), 0);
+/// assert_eq!(layer.handle().in_flight(), 0);
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone)]
@@ -42,7 +42,7 @@ impl ConnectionLimitLayer {
         });
         let observer = EventSource::new("connections", name);
         Self {
-            room: Room::new(gate, observer, config.acquire_timeout().get()),
+            room: Room::new(gate, observer, config.max_wait().get()),
             config,
             describe: DefaultMeta,
         }

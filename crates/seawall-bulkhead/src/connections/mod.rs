@@ -27,7 +27,7 @@
 //! assert_eq!(refused.rejection().map(|r| r.reason()), Some(Reason::BulkheadFull));
 //!
 //! drop(connection);
-//! assert_eq!(layer.handle().taken(), 0);
+//! assert_eq!(layer.handle().in_flight(), 0);
 //! # Ok(())
 //! # }
 //! ```
@@ -44,7 +44,7 @@
 //! connect that fails or is dropped gives its place back.
 //!
 //! A pool's idle connections have places too. Where one pool serves several hosts, bound them per
-//! key as well, and let the pool close idle connections before `acquire_timeout` ends, or the idle
+//! key as well, and let the pool close idle connections before `max_wait` ends, or the idle
 //! ones of one host keep the others out. A pooling client that finds no idle connection waits both
 //! for one and for a new one; refuse at once (`max_waiting(0)`) only where an error is better
 //! than waiting for another call's connection.

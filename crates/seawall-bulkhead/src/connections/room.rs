@@ -81,7 +81,7 @@ impl Room {
     pub(crate) fn state(&self) -> &'static str {
         if self.gate.waiting() > 0 {
             "queueing"
-        } else if self.gate.taken() >= self.gate.sizes().total {
+        } else if self.gate.in_flight() >= self.gate.sizes().total {
             "full"
         } else {
             "ok"
@@ -122,7 +122,10 @@ impl Room {
             value: Value::Counter(read(&counters.waited)),
         });
         let gauges = [
-            ("seawall_bulkhead_in_flight", f64::from(self.gate.taken())),
+            (
+                "seawall_bulkhead_in_flight",
+                f64::from(self.gate.in_flight()),
+            ),
             ("seawall_bulkhead_queue_depth", self.gate.waiting() as f64),
             (
                 "seawall_bulkhead_max_concurrent",
@@ -148,7 +151,7 @@ pub(crate) struct Place {
 
 impl Place {
     /// The place that was taken of the room just now.
-    pub(crate) const fn taken(room: Arc<Room>, key: PartitionKey) -> Self {
+    pub(crate) const fn in_flight(room: Arc<Room>, key: PartitionKey) -> Self {
         Self { room, key }
     }
 
@@ -277,7 +280,7 @@ impl Waiting {
                     Poll::Ready(Ok(())) => {
                         if gate.take(ticket, late, cx.waker()) {
                             *this.ticket = None;
-                            let place = Place::taken(Arc::clone(this.room), *this.key);
+                            let place = Place::in_flight(Arc::clone(this.room), *this.key);
                             return Poll::Ready(Ok(place));
                         }
                         // It had stood aside, and the place is gone by now.

@@ -69,7 +69,7 @@ where
         match room.gate.try_take(key) {
             Ok(()) => {
                 // Before the inner call: if that panics, the place goes back.
-                let place = Place::taken(Arc::clone(&room), key);
+                let place = Place::in_flight(Arc::clone(&room), key);
                 ConnectFuture::connecting(self.inner.call(target), place, room)
             }
             // What the ready instance has reserved below is given up, or callers whose idle

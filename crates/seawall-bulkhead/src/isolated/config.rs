@@ -37,7 +37,7 @@ pub struct IsolatedConfig {
     threads: NonZeroCount,
     max_concurrent: NonZeroCount,
     max_waiting: u32,
-    acquire_timeout: NonZeroDuration,
+    max_wait: NonZeroDuration,
 }
 
 impl IsolatedConfig {
@@ -62,8 +62,8 @@ impl IsolatedConfig {
     }
 
     /// How long a call waits for a place before it is refused.
-    pub const fn acquire_timeout(&self) -> NonZeroDuration {
-        self.acquire_timeout
+    pub const fn max_wait(&self) -> NonZeroDuration {
+        self.max_wait
     }
 }
 
@@ -75,7 +75,7 @@ impl Default for IsolatedConfig {
             threads: NonZeroCount::ONE,
             max_concurrent: NonZeroCount::new(MAX_CONCURRENT).unwrap_or(NonZeroCount::ONE),
             max_waiting: 0,
-            acquire_timeout: DEFAULT_TIMEOUT,
+            max_wait: DEFAULT_TIMEOUT,
         }
     }
 }
@@ -88,7 +88,7 @@ pub struct IsolatedConfigBuilder {
     threads: u32,
     max_concurrent: u32,
     max_waiting: u32,
-    acquire_timeout: Duration,
+    max_wait: Duration,
 }
 
 impl Default for IsolatedConfigBuilder {
@@ -97,7 +97,7 @@ impl Default for IsolatedConfigBuilder {
             threads: 1,
             max_concurrent: MAX_CONCURRENT,
             max_waiting: 0,
-            acquire_timeout: DEFAULT_TIMEOUT.get(),
+            max_wait: DEFAULT_TIMEOUT.get(),
         }
     }
 }
@@ -127,8 +127,8 @@ impl IsolatedConfigBuilder {
     /// How long a call waits for a place, longer than zero; counted from the first poll of its
     /// future, by the clock of the caller's runtime. Default: 30 seconds.
     #[must_use]
-    pub const fn acquire_timeout(mut self, timeout: Duration) -> Self {
-        self.acquire_timeout = timeout;
+    pub const fn max_wait(mut self, timeout: Duration) -> Self {
+        self.max_wait = timeout;
         self
     }
 
@@ -137,14 +137,14 @@ impl IsolatedConfigBuilder {
     /// # Errors
     ///
     /// [`InvalidConfig`] when `threads` is 0 or above 1,024, `max_concurrent` is 0, or
-    /// `acquire_timeout` is zero.
+    /// `max_wait` is zero.
     pub fn build(self) -> Result<IsolatedConfig, InvalidConfig> {
         Ok(IsolatedConfig {
             threads: threads(self.threads)?,
             max_concurrent: NonZeroCount::new(self.max_concurrent)
                 .map_err(|e| e.in_field("max_concurrent"))?,
             max_waiting: self.max_waiting,
-            acquire_timeout: NonZeroDuration::new(self.acquire_timeout)
+            max_wait: NonZeroDuration::new(self.max_wait)
                 .map_err(|e| e.in_field("acquire_timeout"))?,
         })
     }
@@ -163,7 +163,7 @@ impl IsolatedConfigBuilder {
 pub struct BlockingConfig {
     threads: NonZeroCount,
     max_waiting: u32,
-    acquire_timeout: NonZeroDuration,
+    max_wait: NonZeroDuration,
 }
 
 impl BlockingConfig {
@@ -183,8 +183,8 @@ impl BlockingConfig {
     }
 
     /// How long a call waits for a thread before it is refused.
-    pub const fn acquire_timeout(&self) -> NonZeroDuration {
-        self.acquire_timeout
+    pub const fn max_wait(&self) -> NonZeroDuration {
+        self.max_wait
     }
 }
 
@@ -194,7 +194,7 @@ impl Default for BlockingConfig {
         Self {
             threads: NonZeroCount::new(BLOCKING_THREADS).unwrap_or(NonZeroCount::ONE),
             max_waiting: 0,
-            acquire_timeout: DEFAULT_TIMEOUT,
+            max_wait: DEFAULT_TIMEOUT,
         }
     }
 }
@@ -206,7 +206,7 @@ const BLOCKING_THREADS: u32 = 4;
 pub struct BlockingConfigBuilder {
     threads: u32,
     max_waiting: u32,
-    acquire_timeout: Duration,
+    max_wait: Duration,
 }
 
 impl Default for BlockingConfigBuilder {
@@ -214,7 +214,7 @@ impl Default for BlockingConfigBuilder {
         Self {
             threads: BLOCKING_THREADS,
             max_waiting: 0,
-            acquire_timeout: DEFAULT_TIMEOUT.get(),
+            max_wait: DEFAULT_TIMEOUT.get(),
         }
     }
 }
@@ -238,8 +238,8 @@ impl BlockingConfigBuilder {
     /// How long a call waits for a thread, longer than zero; counted from the first poll of its
     /// future. Default: 30 seconds.
     #[must_use]
-    pub const fn acquire_timeout(mut self, timeout: Duration) -> Self {
-        self.acquire_timeout = timeout;
+    pub const fn max_wait(mut self, timeout: Duration) -> Self {
+        self.max_wait = timeout;
         self
     }
 
@@ -247,12 +247,12 @@ impl BlockingConfigBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when `threads` is 0 or above 1,024, or `acquire_timeout` is zero.
+    /// [`InvalidConfig`] when `threads` is 0 or above 1,024, or `max_wait` is zero.
     pub fn build(self) -> Result<BlockingConfig, InvalidConfig> {
         Ok(BlockingConfig {
             threads: threads(self.threads)?,
             max_waiting: self.max_waiting,
-            acquire_timeout: NonZeroDuration::new(self.acquire_timeout)
+            max_wait: NonZeroDuration::new(self.max_wait)
                 .map_err(|e| e.in_field("acquire_timeout"))?,
         })
     }

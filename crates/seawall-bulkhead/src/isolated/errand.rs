@@ -82,7 +82,7 @@ impl<W: Work> Errand<W> {
     pub(crate) fn new(pool: &Arc<Pool>, work: W) -> Self {
         let room = pool.room();
         let step = match room.gate.try_take(POOL) {
-            Ok(()) => Step::Placed(Place::taken(Arc::clone(room), POOL), work),
+            Ok(()) => Step::Placed(Place::in_flight(Arc::clone(room), POOL), work),
             Err(Taken::Wait) => Step::Waiting(Box::pin(Waiting::new(Arc::clone(room), POOL)), work),
             Err(Taken::Full) => {
                 return Self {

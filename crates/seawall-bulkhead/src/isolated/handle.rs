@@ -53,7 +53,7 @@ impl IsolatedHandle {
     /// How many places are taken: by calls that run, are about to, or were cancelled and have not
     /// stopped yet.
     pub fn in_flight(&self) -> u32 {
-        self.seen.room.gate.taken()
+        self.seen.room.gate.in_flight()
     }
 
     /// How many calls wait for a place.
@@ -113,7 +113,7 @@ impl InstanceHandle for IsolatedHandle {
             ("threads", settings.threads.to_string()),
             ("max_concurrent", settings.max_concurrent.to_string()),
             ("max_waiting", settings.max_waiting.to_string()),
-            ("acquire_timeout", format!("{:?}", settings.acquire_timeout)),
+            ("acquire_timeout", format!("{:?}", settings.max_wait)),
         ]
     }
 

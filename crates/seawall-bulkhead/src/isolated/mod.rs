@@ -78,7 +78,7 @@
 //!
 //! Innermost, around the client that blocks; timeouts and breakers outside of it keep working when
 //! the pool is stuck. An attempt timeout around it measures the wait for a place too: give
-//! `acquire_timeout` less.
+//! `max_wait` less.
 //!
 //! # Modules
 //!

@@ -18,7 +18,7 @@ pub(crate) struct Settings {
     pub(crate) threads: u32,
     pub(crate) max_concurrent: u32,
     pub(crate) max_waiting: u32,
-    pub(crate) acquire_timeout: Duration,
+    pub(crate) max_wait: Duration,
 }
 
 impl From<IsolatedConfig> for Settings {
@@ -27,7 +27,7 @@ impl From<IsolatedConfig> for Settings {
             threads: config.threads().get(),
             max_concurrent: config.max_concurrent().get(),
             max_waiting: config.max_waiting(),
-            acquire_timeout: config.acquire_timeout().get(),
+            max_wait: config.max_wait().get(),
         }
     }
 }
@@ -38,7 +38,7 @@ impl From<BlockingConfig> for Settings {
             threads: config.threads().get(),
             max_concurrent: config.threads().get(),
             max_waiting: config.max_waiting(),
-            acquire_timeout: config.acquire_timeout().get(),
+            max_wait: config.max_wait().get(),
         }
     }
 }
@@ -100,7 +100,7 @@ impl Pool {
                 stopped.fetch_sub(1, Ordering::Relaxed);
             })
             .build()?;
-        let room = Room::new(gate, observer, settings.acquire_timeout);
+        let room = Room::new(gate, observer, settings.max_wait);
         let seen = Seen {
             room,
             settings,

@@ -7,20 +7,20 @@ use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration, PartitionKey};
 /// What one key may have of a pool.
 ///
 /// ```
-/// use seawall_bulkhead::Share;
+/// use seawall_bulkhead::PartitionShare;
 ///
-/// let desk = Share::new().guaranteed(10).max(30).weight(2).max_waiting(100);
+/// let desk = PartitionShare::new().guaranteed(10).max(30).weight(2).max_waiting(100);
 /// # let _ = desk;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Share {
+pub struct PartitionShare {
     pub(crate) guaranteed: u32,
     pub(crate) max: u32,
     pub(crate) weight: u32,
     pub(crate) max_waiting: u32,
 }
 
-impl Share {
+impl PartitionShare {
     /// Nothing is guaranteed, the whole pool may be borrowed, at the weight of 1, and 64 calls may
     /// wait.
     #[must_use]
@@ -75,7 +75,7 @@ impl Share {
     }
 }
 
-impl Default for Share {
+impl Default for PartitionShare {
     fn default() -> Self {
         Self::new()
     }
@@ -84,19 +84,19 @@ impl Default for Share {
 /// How many calls run at once in all, and what each key may have of that.
 ///
 /// ```
-/// use seawall_bulkhead::{PartitionConfig, Share};
+/// use seawall_bulkhead::{PartitionConfig, PartitionShare};
 /// use seawall_core::PartitionKey;
 ///
 /// let config = PartitionConfig::builder()
 ///     .max_concurrent(40)
-///     .default_share(Share::new().max(20))
-///     .share(PartitionKey::of("closing"), Share::new().guaranteed(5))
+///     .default_share(PartitionShare::new().max(20))
+///     .share(PartitionKey::of("closing"), PartitionShare::new().guaranteed(5))
 ///     .build()?;
 /// # let _ = config;
 ///
 /// let refused = PartitionConfig::builder()
 ///     .max_concurrent(4)
-///     .share(PartitionKey::of("closing"), Share::new().guaranteed(5))
+///     .share(PartitionKey::of("closing"), PartitionShare::new().guaranteed(5))
 ///     .build()
 ///     .unwrap_err();
 /// assert_eq!(
@@ -108,18 +108,18 @@ impl Default for Share {
 #[derive(Clone, Debug, PartialEq)]
 pub struct PartitionConfig {
     pub(crate) max_concurrent: NonZeroCount,
-    pub(crate) acquire_timeout: NonZeroDuration,
-    pub(crate) default_share: Share,
-    pub(crate) shares: Vec<(PartitionKey, Share)>,
+    pub(crate) max_wait: NonZeroDuration,
+    pub(crate) default_share: PartitionShare,
+    pub(crate) shares: Vec<(PartitionKey, PartitionShare)>,
 }
 
 impl PartitionConfig {
-    /// Starts with 50 places, 30 seconds of patience, and [`Share::new`] for every key.
+    /// Starts with 50 places, 30 seconds of patience, and [`PartitionShare::new`] for every key.
     pub fn builder() -> PartitionConfigBuilder {
         PartitionConfigBuilder {
             max_concurrent: 50,
-            acquire_timeout: Duration::from_secs(30),
-            default_share: Share::new(),
+            max_wait: Duration::from_secs(30),
+            default_share: PartitionShare::new(),
             shares: Vec::new(),
         }
     }
@@ -129,9 +129,9 @@ impl PartitionConfig {
 #[derive(Clone, Debug)]
 pub struct PartitionConfigBuilder {
     max_concurrent: u32,
-    acquire_timeout: Duration,
-    default_share: Share,
-    shares: Vec<(PartitionKey, Share)>,
+    max_wait: Duration,
+    default_share: PartitionShare,
+    shares: Vec<(PartitionKey, PartitionShare)>,
 }
 
 impl PartitionConfigBuilder {
@@ -145,21 +145,21 @@ impl PartitionConfigBuilder {
     /// How long a call waits for a place, longer than zero, counted from the first poll of its
     /// future; its own [deadline](seawall_core::RequestMeta) can end it before. Default: 30 seconds.
     #[must_use]
-    pub const fn acquire_timeout(mut self, timeout: Duration) -> Self {
-        self.acquire_timeout = timeout;
+    pub const fn max_wait(mut self, timeout: Duration) -> Self {
+        self.max_wait = timeout;
         self
     }
 
     /// The share of each key that is not named.
     #[must_use]
-    pub const fn default_share(mut self, share: Share) -> Self {
+    pub const fn default_share(mut self, share: PartitionShare) -> Self {
         self.default_share = share;
         self
     }
 
     /// The share of one key; the last one counts.
     #[must_use]
-    pub fn share(mut self, key: PartitionKey, share: Share) -> Self {
+    pub fn share(mut self, key: PartitionKey, share: PartitionShare) -> Self {
         self.shares.retain(|(of, _)| *of != key);
         self.shares.push((key, share));
         self
@@ -169,7 +169,7 @@ impl PartitionConfigBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when `max_concurrent` is 0, `acquire_timeout` is zero, `max` or `weight` of
+    /// [`InvalidConfig`] when `max_concurrent` is 0, `max_wait` is zero, `max` or `weight` of
     /// a share is 0, more is `guaranteed` than its `max`, or more to all named keys together than
     /// there are places.
     pub fn build(self) -> Result<PartitionConfig, InvalidConfig> {
@@ -182,7 +182,7 @@ impl PartitionConfigBuilder {
         check_guarantees(self.max_concurrent, self.shares.iter().map(|(_, s)| s))?;
         Ok(PartitionConfig {
             max_concurrent,
-            acquire_timeout: NonZeroDuration::new(self.acquire_timeout)
+            max_wait: NonZeroDuration::new(self.max_wait)
                 .map_err(|e| e.in_field("acquire_timeout"))?,
             default_share: self.default_share,
             shares: self.shares,
@@ -192,7 +192,7 @@ impl PartitionConfigBuilder {
 
 pub(crate) fn check_guarantees<'a>(
     places: u32,
-    shares: impl Iterator<Item = &'a Share>,
+    shares: impl Iterator<Item = &'a PartitionShare>,
 ) -> Result<(), InvalidConfig> {
     let guaranteed: u64 = shares.map(|share| u64::from(share.guaranteed)).sum();
     if guaranteed <= u64::from(places) {

@@ -7,7 +7,7 @@ use seawall_core::{
     Events, InstanceHandle, InstanceName, InvalidConfig, NonZeroCount, PartitionKey, Sample, Value,
 };
 
-use super::Share;
+use super::PartitionShare;
 use super::config::check_guarantees;
 use super::permit::{Common, wake};
 use crate::BulkheadCounts;
@@ -70,16 +70,16 @@ impl PartitionHandle {
     }
 
     /// Changes the number of places of the pool; see
-    /// [`BulkheadHandle::resize`](crate::BulkheadHandle::resize).
+    /// [`BulkheadHandle::set_limit`](crate::BulkheadHandle::set_limit).
     ///
     /// # Errors
     ///
     /// [`InvalidConfig`] when `max_concurrent` is 0, or less than what is guaranteed.
-    pub fn resize(&self, max_concurrent: u32) -> Result<(), InvalidConfig> {
+    pub fn set_limit(&self, max_concurrent: u32) -> Result<(), InvalidConfig> {
         NonZeroCount::new(max_concurrent).map_err(|e| e.in_field("max_concurrent"))?;
         let mut pool = self.shared.common().pool();
         check_guarantees(max_concurrent, pool.named().map(|(_, share)| share))?;
-        let next = pool.resize(max_concurrent);
+        let next = pool.set_limit(max_concurrent);
         drop(pool);
         wake(next);
         Ok(())
@@ -90,7 +90,7 @@ impl PartitionHandle {
     /// # Errors
     ///
     /// [`InvalidConfig`] when the share is impossible, or guarantees more than there is.
-    pub fn set_share(&self, key: PartitionKey, share: Share) -> Result<(), InvalidConfig> {
+    pub fn set_share(&self, key: PartitionKey, share: PartitionShare) -> Result<(), InvalidConfig> {
         share.check()?;
         let mut pool = self.shared.common().pool();
         let others = pool.named().filter(|(of, _)| *of != key);

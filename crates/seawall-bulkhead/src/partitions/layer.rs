@@ -17,7 +17,7 @@ use crate::observe::Stripe;
 ///
 /// In a plain [bulkhead](crate::BulkheadLayer), whoever calls most has most of the places and of
 /// the line: one symbol that is all over the news, or one tenant with a runaway job, is served, and
-/// all others wait behind it. Here, each key ([`RequestMeta::key`]) has a [`Share`](crate::Share): places
+/// all others wait behind it. Here, each key ([`RequestMeta::key`]) has a [`PartitionShare`](crate::PartitionShare): places
 /// that it is guaranteed, a bound, and a weight; it has a line of its own. What nobody was
 /// guaranteed is lent. When a place becomes free, a key that has less than it was guaranteed comes
 /// first, then the key that has borrowed least for its weight: (places it has - guaranteed) /
@@ -32,13 +32,13 @@ use crate::observe::Stripe;
 /// Readiness, cancellation and order of layers are those of the [bulkhead](crate).
 ///
 /// ```
-/// use seawall_bulkhead::{PartitionConfig, PartitionedBulkheadLayer, Share};
+/// use seawall_bulkhead::{PartitionConfig, PartitionedBulkheadLayer, PartitionShare};
 /// use seawall_core::PartitionKey;
 ///
 /// let config = PartitionConfig::builder()
 ///     .max_concurrent(40)
-///     .default_share(Share::new().max_waiting(20))
-///     .share(PartitionKey::of("closing"), Share::new().guaranteed(5).weight(4))
+///     .default_share(PartitionShare::new().max_waiting(20))
+///     .share(PartitionKey::of("closing"), PartitionShare::new().guaranteed(5).weight(4))
 ///     .build()?;
 /// let layer = PartitionedBulkheadLayer::new("orders", config)
 ///     .key_by(|order: &(&str, u32)| PartitionKey::of(order.0));
@@ -57,13 +57,13 @@ impl PartitionedBulkheadLayer {
     pub fn new(name: impl Into<InstanceName>, config: PartitionConfig) -> Self {
         let PartitionConfig {
             max_concurrent,
-            acquire_timeout,
+            max_wait,
             default_share,
             shares,
         } = config;
         let pool = Pool::new(max_concurrent.get(), default_share, &shares);
         let observer = EventSource::new("bulkhead", name);
-        let common = Common::new(pool, acquire_timeout.get(), observer);
+        let common = Common::new(pool, max_wait.get(), observer);
         Self {
             shared: Shared::new(common, Stripes::auto(), Stripe::default),
             hold: CompleteOnResponse,
@@ -96,8 +96,8 @@ impl<H, D> PartitionedBulkheadLayer<H, D> {
 
     /// As [`describe`](Self::describe), where the key is all that there is to say.
     #[must_use]
-    pub fn key_by<F>(self, key: F) -> PartitionedBulkheadLayer<H, KeyOf<F>> {
-        self.describe(KeyOf(key))
+    pub fn key_by<F>(self, key: F) -> PartitionedBulkheadLayer<H, KeyFn<F>> {
+        self.describe(KeyFn(key))
     }
 
     /// A handle to read and to control the pool from outside.
@@ -125,9 +125,9 @@ impl<H, D> fmt::Debug for PartitionedBulkheadLayer<H, D> {
 
 /// Describes requests by their key alone; see [`PartitionedBulkheadLayer::key_by`].
 #[derive(Clone, Copy, Debug)]
-pub struct KeyOf<F>(F);
+pub struct KeyFn<F>(F);
 
-impl<Req: ?Sized, F: Fn(&Req) -> PartitionKey> Describe<Req> for KeyOf<F> {
+impl<Req: ?Sized, F: Fn(&Req) -> PartitionKey> Describe<Req> for KeyFn<F> {
     fn describe(&self, request: &Req) -> RequestMeta {
         RequestMeta::default().with_key((self.0)(request))
     }

@@ -10,8 +10,8 @@ mod permit;
 mod pool;
 mod service;
 
-pub use config::{PartitionConfig, PartitionConfigBuilder, Share};
+pub use config::{PartitionConfig, PartitionConfigBuilder, PartitionShare};
 pub use handle::{KeySnapshot, PartitionHandle, PartitionSnapshot};
-pub use layer::{KeyOf, PartitionedBulkheadLayer};
+pub use layer::{KeyFn, PartitionedBulkheadLayer};
 pub use permit::PartitionPermit;
 pub use service::{PartitionedBulkhead, PartitionedFuture};

@@ -13,7 +13,7 @@ use std::task::Waker;
 use seawall_core::queue::{Queue, Ticket};
 use seawall_core::{PartitionKey, Reason};
 
-use super::config::Share;
+use super::config::PartitionShare;
 use crate::places::{Entry, Turn};
 
 /// How much a key has borrowed for its weight, below zero while it has less than it was guaranteed.
@@ -57,7 +57,7 @@ type Candidate = (Debt, u64, u64);
 
 #[derive(Debug)]
 struct Part {
-    share: Share,
+    share: PartitionShare,
     named: bool,
     taken: u32,
     line: Queue<()>,
@@ -70,7 +70,7 @@ struct Part {
 }
 
 impl Part {
-    const fn new(share: Share, named: bool) -> Self {
+    const fn new(share: PartitionShare, named: bool) -> Self {
         Self {
             share,
             named,
@@ -147,13 +147,17 @@ pub(crate) struct Pool {
     /// The sum of what is kept free for named keys.
     kept: u64,
     turns: u64,
-    default_share: Share,
+    default_share: PartitionShare,
     parts: HashMap<PartitionKey, Part, Seeded>,
     candidates: BTreeSet<Candidate>,
 }
 
 impl Pool {
-    pub(crate) fn new(limit: u32, default_share: Share, shares: &[(PartitionKey, Share)]) -> Self {
+    pub(crate) fn new(
+        limit: u32,
+        default_share: PartitionShare,
+        shares: &[(PartitionKey, PartitionShare)],
+    ) -> Self {
         let mut pool = Self {
             limit,
             taken: 0,
@@ -360,13 +364,13 @@ impl Pool {
         self.parts.get_mut(&PartitionKey(key))?.line.call_next()
     }
 
-    pub(crate) fn resize(&mut self, limit: u32) -> Option<Waker> {
+    pub(crate) fn set_limit(&mut self, limit: u32) -> Option<Waker> {
         self.limit = limit;
         self.next()
     }
 
     /// Names a key, or gives it another share.
-    pub(crate) fn set_share(&mut self, key: PartitionKey, share: Share) -> Option<Waker> {
+    pub(crate) fn set_share(&mut self, key: PartitionKey, share: PartitionShare) -> Option<Waker> {
         self.change(key, |part| {
             part.named = true;
             part.share = share;
@@ -378,7 +382,7 @@ impl Pool {
         self.limit
     }
 
-    pub(crate) const fn default_share(&self) -> Share {
+    pub(crate) const fn default_share(&self) -> PartitionShare {
         self.default_share
     }
 
@@ -391,7 +395,7 @@ impl Pool {
     }
 
     /// The shares of the named keys.
-    pub(crate) fn named(&self) -> impl Iterator<Item = (PartitionKey, &Share)> {
+    pub(crate) fn named(&self) -> impl Iterator<Item = (PartitionKey, &PartitionShare)> {
         let named = self.parts.iter().filter(|(_, part)| part.named);
         named.map(|(key, part)| (*key, &part.share))
     }

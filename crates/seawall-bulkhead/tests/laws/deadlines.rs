@@ -49,7 +49,7 @@ fn settings(places: u32) -> BulkheadConfigBuilder {
     BulkheadConfig::builder()
         .max_concurrent(places)
         .max_waiting(100)
-        .acquire_timeout(10 * SECOND)
+        .max_wait(10 * SECOND)
 }
 
 type Call = Probe<<Dated as Service<Until>>::Future>;
@@ -170,12 +170,12 @@ async fn a_call_whose_turn_comes_after_its_deadline_is_refused_at_once() {
         (refused.reason(), refused.sent()),
         (Reason::DeadlineExceeded, Sent::No)
     );
-    assert_eq!(handle.counts().shed, 1);
+    assert_eq!(handle.counts().reject_doomed, 1);
     let mut waits = send(&mut svc, 91, Some(Duration::from_millis(6_100)));
     assert!(waits.poll().is_pending());
     assert_eq!(handle.snapshot().mean_hold, Some(SECOND));
     // With twice as many places the line moves twice as fast.
-    handle.resize(2).unwrap();
+    handle.set_limit(2).unwrap();
     assert!(
         send(&mut svc, 92, Some(Duration::from_millis(3_600)))
             .poll()
@@ -207,17 +207,23 @@ async fn nothing_is_forecast_without_data_without_a_deadline_or_when_told_so() {
     let line = moving(&mut free, &mock, 6).await;
     assert!(send(&mut free, 1, None).poll().is_pending());
     drop(line);
-    let (mut never, never_handle, mock) = dated(settings(1).shed(false));
+    let (mut never, never_handle, mock) = dated(settings(1).reject_doomed(false));
     let line = moving(&mut never, &mock, 6).await;
     assert!(send(&mut never, 1, tight).poll().is_pending());
     drop(line);
-    assert_eq!((handle.counts().shed, never_handle.counts().shed), (0, 0));
+    assert_eq!(
+        (
+            handle.counts().reject_doomed,
+            never_handle.counts().reject_doomed
+        ),
+        (0, 0)
+    );
 }
 
 /// A forecast for one who passes the others knows of it.
 #[tokio::test(start_paused = true)]
 async fn the_newest_under_overload_is_not_shed_for_those_it_passes() {
-    let (mut svc, _handle, mock) = dated(settings(1).lifo_above(2));
+    let (mut svc, _handle, mock) = dated(settings(1).lifo_threshold(2));
     let mut line: Vec<_> = (0..3).map(|n| send(&mut svc, n, None)).collect();
     line.iter_mut()
         .for_each(|call| assert!(call.poll().is_pending()));

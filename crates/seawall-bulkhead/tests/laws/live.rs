@@ -20,7 +20,7 @@ fn running(
 async fn new_places_go_to_those_in_line_one_each() {
     let (mut svc, handle, mock) = subject(1, 10);
     let mut calls = running(&mut svc, 5);
-    handle.resize(3).unwrap();
+    handle.set_limit(3).unwrap();
     // One is called, and calls the next when it has taken its place.
     assert_eq!(calls[1].wakes(), 1);
     assert!(calls[1].poll().is_pending());
@@ -39,7 +39,7 @@ async fn new_places_go_to_those_in_line_one_each() {
 async fn a_lower_limit_stops_nobody_and_lets_nobody_in_until_it_is_reached() {
     let (mut svc, handle, mock) = subject(4, 0);
     let mut calls = running(&mut svc, 4);
-    handle.resize(2).unwrap();
+    handle.set_limit(2).unwrap();
     let snapshot = handle.snapshot();
     assert_eq!(
         (snapshot.in_flight, snapshot.limit, snapshot.free),
@@ -60,10 +60,10 @@ async fn a_lower_limit_stops_nobody_and_lets_nobody_in_until_it_is_reached() {
     drop(calls);
     assert_eq!(handle.in_flight(), 0);
     assert_eq!(handle.snapshot().peak_in_flight, 4);
-    handle.forget_peak();
+    handle.reset_peak();
     let _one = call(&mut svc, 6);
     assert_eq!(handle.snapshot().peak_in_flight, 1);
-    assert_eq!(handle.resize(0).unwrap_err().field(), "max_concurrent");
+    assert_eq!(handle.set_limit(0).unwrap_err().field(), "max_concurrent");
 }
 
 #[tokio::test(start_paused = true)]
@@ -73,7 +73,7 @@ async fn other_settings_hold_for_those_who_come() {
     let config = BulkheadConfig::builder()
         .max_concurrent(2)
         .max_waiting(1)
-        .acquire_timeout(SECOND)
+        .max_wait(SECOND)
         .build()
         .unwrap();
     handle.configure(config);
@@ -98,9 +98,9 @@ async fn other_settings_hold_for_those_who_come() {
 async fn the_peak_is_that_of_calls_whatever_the_size_is() {
     let (mut svc, handle, _mock) = subject(4, 0);
     drop(running(&mut svc, 3));
-    handle.resize(10).unwrap();
+    handle.set_limit(10).unwrap();
     assert_eq!(handle.snapshot().peak_in_flight, 3);
-    handle.resize(1).unwrap();
+    handle.set_limit(1).unwrap();
     assert_eq!(handle.snapshot().peak_in_flight, 3);
     let _one = running(&mut svc, 1);
     assert_eq!(handle.snapshot().peak_in_flight, 3);
@@ -353,7 +353,7 @@ fn no_place_is_lost_while_the_size_changes_under_load() {
         let resizer = handle.clone();
         tasks.push(tokio::spawn(async move {
             for n in 0..2_000_u32 {
-                resizer.resize(1 + n % 7).expect("valid");
+                resizer.set_limit(1 + n % 7).expect("valid");
                 match n % 20 {
                     5 => resizer.pause(),
                     6 => resizer.resume(),

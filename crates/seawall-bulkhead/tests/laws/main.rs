@@ -40,7 +40,7 @@ fn layer(places: u32, waiting: u32) -> BulkheadLayer {
     let config = BulkheadConfig::builder()
         .max_concurrent(places)
         .max_waiting(waiting)
-        .acquire_timeout(30 * SECOND)
+        .max_wait(30 * SECOND)
         .build()
         .expect("valid settings");
     BulkheadLayer::new("desk", config)

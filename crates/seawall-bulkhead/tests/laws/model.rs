@@ -110,7 +110,7 @@ fn check(steps: &[Step]) -> Result<(), TestCaseError> {
                 }
             }
             Step::Resize(limit) => {
-                handle.resize(limit).expect("valid");
+                handle.set_limit(limit).expect("valid");
                 model.limit = limit as usize;
             }
             Step::Pause => {

@@ -31,7 +31,7 @@ fn one_place() -> BulkheadConfigBuilder {
     BulkheadConfig::builder()
         .max_concurrent(1)
         .max_waiting(1_000)
-        .ageing(SECOND)
+        .priority_aging(SECOND)
 }
 
 /// Answers one call after another, and polls who waits, the last first, until nobody does.
@@ -97,7 +97,7 @@ async fn a_higher_priority_goes_first_and_within_one_the_first_to_come() {
     assert_eq!((handle.in_flight(), handle.queue_depth()), (0, 0));
 }
 
-/// A step of priority is worth the `ageing` in waiting, here one second, not more.
+/// A step of priority is worth the `priority_aging` in waiting, here one second, not more.
 #[tokio::test(start_paused = true)]
 async fn who_has_waited_for_longer_than_its_priority_is_worth_is_not_passed() {
     let (mut svc, _handle, mock) = subject_with(one_place());
@@ -140,7 +140,7 @@ async fn nobody_starves_under_a_steady_stream_of_higher_priority() {
 
 #[tokio::test(start_paused = true)]
 async fn under_overload_the_newest_goes_first_and_afterwards_the_first_to_come() {
-    let (mut svc, handle, mock) = subject_with(one_place().lifo_above(2));
+    let (mut svc, handle, mock) = subject_with(one_place().lifo_threshold(2));
     // Two may wait in order, and whoever comes on top of three is the newest.
     let calls = (0..8).map(|n| waits_for(&mut svc, NORMAL + n)).collect();
     serve_all(&mock, calls);
@@ -156,7 +156,7 @@ async fn under_overload_the_newest_goes_first_and_afterwards_the_first_to_come()
 
 #[tokio::test(start_paused = true)]
 async fn under_overload_priority_still_counts() {
-    let (mut svc, _handle, mock) = subject_with(one_place().lifo_above(0));
+    let (mut svc, _handle, mock) = subject_with(one_place().lifo_threshold(0));
     let line = [
         NORMAL,
         NORMAL + 1,

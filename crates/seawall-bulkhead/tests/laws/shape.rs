@@ -135,14 +135,11 @@ fn impossible_settings_are_refused_by_name() {
     };
     let builder = BulkheadConfig::builder;
     assert_eq!(field(builder().max_concurrent(0)), "max_concurrent");
-    assert_eq!(
-        field(builder().acquire_timeout(Duration::ZERO)),
-        "acquire_timeout"
-    );
+    assert_eq!(field(builder().max_wait(Duration::ZERO)), "acquire_timeout");
     let widest = builder()
         .max_concurrent(u32::MAX)
         .max_waiting(u32::MAX)
-        .acquire_timeout(Duration::MAX)
+        .max_wait(Duration::MAX)
         .build()
         .expect("valid settings");
     let layer = BulkheadLayer::new("wide", widest);

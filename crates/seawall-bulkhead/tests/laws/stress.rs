@@ -59,7 +59,7 @@ fn under_threads_nothing_is_lost_and_the_limit_holds() {
     let config = BulkheadConfig::builder()
         .max_concurrent(3)
         .max_waiting(64)
-        .acquire_timeout(Duration::from_secs(3600))
+        .max_wait(Duration::from_secs(3600))
         .build()
         .expect("valid settings");
     let layer = BulkheadLayer::new("stress", config);

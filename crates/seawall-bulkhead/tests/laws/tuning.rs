@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use seawall_bulkhead::{CallEnd, Scaling, Tuner};
+use seawall_bulkhead::{CallSample, LimitAlgorithm, Scaling};
 use seawall_core::{CompleteOnResponse, FailureKind};
 use tokio::time::sleep;
 
@@ -10,10 +10,10 @@ use super::*;
 
 /// Writes down what it is told, and answers with what it was given.
 #[derive(Clone, Default)]
-struct Spy(Arc<Mutex<(Vec<CallEnd>, Option<u32>)>>);
+struct Spy(Arc<Mutex<(Vec<CallSample>, Option<u32>)>>);
 
-impl Tuner for Spy {
-    fn ended(&mut self, end: &CallEnd) -> Option<u32> {
+impl LimitAlgorithm for Spy {
+    fn ended(&mut self, end: &CallSample) -> Option<u32> {
         let mut seen = self.0.lock().expect("nobody panics");
         seen.0.push(*end);
         seen.1.take()
@@ -25,7 +25,9 @@ async fn a_tuner_is_told_how_long_a_place_was_held_and_by_how_many() {
     let spy = Spy::default();
     let (inner, mock) = mock();
     mock.hold();
-    let layer = layer(2, 8).tuned(spy.clone()).tuned(Spy::default());
+    let layer = layer(2, 8)
+        .limit_algorithm(spy.clone())
+        .limit_algorithm(Spy::default());
     let (mut svc, handle) = (layer.layer(inner), layer.handle());
     tokio::time::advance(SECOND).await;
     let mut first = call(&mut svc, 0);
@@ -74,7 +76,7 @@ async fn drops_are_told_and_what_says_nothing_is_not() {
             Ok(n) => outcomes[*n as usize],
             Err(_) => Outcome::Success,
         })
-        .tuned(spy.clone());
+        .limit_algorithm(spy.clone());
     let mut svc = layer.layer(Echo);
     for n in 0..6 {
         assert!(call(&mut svc, n).poll().is_ready());
@@ -93,14 +95,14 @@ async fn drops_are_told_and_what_says_nothing_is_not() {
 #[tokio::test(start_paused = true)]
 async fn a_tuner_that_panics_loses_no_place_and_is_asked_again() {
     struct Bad(u32);
-    impl Tuner for Bad {
-        fn ended(&mut self, _: &CallEnd) -> Option<u32> {
+    impl LimitAlgorithm for Bad {
+        fn ended(&mut self, _: &CallSample) -> Option<u32> {
             self.0 += 1;
             assert!(self.0 > 1, "tuner");
             Some(9)
         }
     }
-    let layer = layer(1, 0).tuned(Bad(0));
+    let layer = layer(1, 0).limit_algorithm(Bad(0));
     let mut svc = layer.layer(Echo);
     let mut answer = call(&mut svc, 0);
     assert!(catch_unwind(AssertUnwindSafe(|| answer.poll())).is_err());
@@ -123,7 +125,7 @@ async fn places_are_scaled_with_their_use() {
     let layer = BulkheadLayer::new("scaled", config.unwrap()).scaling(scaling);
     let handle = layer.handle();
     assert_eq!(handle.limit(), 12, "the bounds hold from the start");
-    handle.resize(2).unwrap();
+    handle.set_limit(2).unwrap();
     let svc: Bulkhead<_, CompleteOnResponse> =
         layer.layer(tower::service_fn(|n: u32| async move {
             sleep(Duration::from_millis(100)).await;

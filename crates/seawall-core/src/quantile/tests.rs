@@ -135,13 +135,13 @@ fn there_is_no_estimate_before_the_warm_up_and_one_with_its_last_sample() {
     let learned = quantile(0.5, 3, SECOND);
     let now = Instant::now();
     for missing in [3, 2, 1] {
-        assert_eq!(learned.missing(), missing);
+        assert_eq!(learned.samples_missing(), missing);
         assert_eq!(learned.last_estimate(), None);
         // Reading it changes nothing.
         assert_eq!(learned.estimate(now), None);
         learned.record(100 * MS, now);
     }
-    assert_eq!(learned.missing(), 0);
+    assert_eq!(learned.samples_missing(), 0);
     assert!(learned.last_estimate().is_some());
 }
 
@@ -249,7 +249,10 @@ fn a_reset_forgets_the_samples_and_the_estimate() {
     let now = Instant::now();
     learned.record(100 * MS, now);
     learned.reset();
-    assert_eq!((learned.last_estimate(), learned.missing()), (None, 1));
+    assert_eq!(
+        (learned.last_estimate(), learned.samples_missing()),
+        (None, 1)
+    );
     learned.record(MS, now);
     assert!(learned.last_estimate().unwrap() < 2 * MS);
 }

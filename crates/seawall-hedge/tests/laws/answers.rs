@@ -164,7 +164,7 @@ async fn an_error_of_an_extra_attempts_readiness_is_not_the_answer() {
     sleep(50 * MS).await;
     mock.set_failed();
     sleep(500 * MS).await;
-    assert_eq!((mock.calls(), layer.handle().unsent()), (1, 1));
+    assert_eq!((mock.calls(), layer.handle().not_sent()), (1, 1));
     mock.respond(0, Ok(()));
     assert_eq!(call.await.unwrap().unwrap(), 7);
     assert_eq!(budget.balance(), 5.0);

@@ -16,7 +16,7 @@ async fn without_a_token_the_first_attempt_is_waited_for() {
     assert_about(ms, 1_000);
     assert_eq!(upstream.calls(), 1);
     let handle = layer.handle();
-    assert_eq!((handle.fired(), handle.stopped_by_budget()), (0, 1));
+    assert_eq!((handle.hedges(), handle.stopped_by_budget()), (0, 1));
     assert_eq!(handle.state(), "budget_exhausted");
     let Some(Received::Event(event)) = told.try_next() else {
         panic!("nothing told");
@@ -71,7 +71,7 @@ async fn when_everything_is_slow_the_budget_bounds_what_is_sent() {
         assert_eq!(ask(&mut service).await.0, Ok(1));
     }
     // Ten saved up, one per ten successes, one per two seconds.
-    let fired = layer.handle().fired();
+    let fired = layer.handle().hedges();
     assert!(fired <= 10 + 20 + 100 + 1, "{fired}");
     assert!(fired >= 10 + 20 + 100 - 2, "{fired}");
     assert_eq!(upstream.calls() as u64, 200 + fired);

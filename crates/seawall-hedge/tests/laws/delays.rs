@@ -25,7 +25,7 @@ async fn an_answer_before_the_delay_is_the_only_one() {
     let (answer, ms) = ask(&mut layer.layer(upstream.clone())).await;
     assert_eq!(answer, Ok(1));
     assert_about(ms, 99);
-    assert_eq!((upstream.calls(), layer.handle().fired()), (1, 0));
+    assert_eq!((upstream.calls(), layer.handle().hedges()), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -37,7 +37,7 @@ async fn a_slow_call_is_made_again_after_the_delay_and_not_before() {
     assert_about(ms, 120);
     assert_about(upstream.arrivals()[1], 100);
     let handle = layer.handle();
-    assert_eq!((handle.fired(), handle.won()), (1, 1));
+    assert_eq!((handle.hedges(), handle.won()), (1, 1));
     assert_eq!(fates(&handle), [1, 0, 0, 0, 0]);
 }
 
@@ -85,7 +85,7 @@ async fn a_task_that_is_polled_after_the_deadline_begins_no_attempt() {
     assert!(call.poll().is_pending());
     let handle = layer.handle();
     assert_eq!(
-        (upstream.calls(), handle.fired(), handle.too_late()),
+        (upstream.calls(), handle.hedges(), handle.too_late()),
         (1, 0, 1)
     );
 }
@@ -150,7 +150,7 @@ async fn a_copy_that_cannot_be_sent_any_more_costs_no_token() {
     let layer = layer(after_100_ms(1)).copy(copy).budget(budget.clone());
     assert_eq!(ask(&mut layer.layer(upstream.clone())).await.0, Ok(1));
     assert_eq!((upstream.calls(), copies.load(Ordering::Relaxed)), (1, 2));
-    assert_eq!((budget.balance(), layer.handle().fired()), (5.0, 0));
+    assert_eq!((budget.balance(), layer.handle().hedges()), (5.0, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -170,7 +170,7 @@ async fn no_attempt_is_made_at_or_after_the_deadline() {
 async fn a_delay_that_never_ends_is_none() {
     let upstream = Upstream::new([(3_600 * SECOND, Ok(1))]);
     let never = HedgeConfig::builder()
-        .after(Duration::MAX)
+        .delay(Duration::MAX)
         .extra_attempts(4);
     let layer = layer(never.build().unwrap());
     assert_eq!(ask(&mut layer.layer(upstream.clone())).await.0, Ok(1));

@@ -137,7 +137,7 @@ async fn the_first_answer_does_not_wait_for_the_readiness_of_an_extra_attempt() 
     assert!(call.wakes() > 0);
     assert!(matches!(call.poll(), Poll::Ready(Ok(7))));
     assert_clean(&mock, "answered");
-    assert_eq!((budget.balance(), layer.handle().unsent()), (5.0, 1));
+    assert_eq!((budget.balance(), layer.handle().not_sent()), (5.0, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -196,7 +196,7 @@ async fn an_extra_attempt_whose_service_is_ready_after_the_deadline_is_not_sent(
     mock.set_capacity(2);
     assert!(call.poll().is_pending());
     assert_eq!((mock.calls(), budget.balance()), (1, 5.0));
-    assert_eq!(layer.handle().unsent(), 1);
+    assert_eq!(layer.handle().not_sent(), 1);
     mock.respond(0, Ok(()));
     assert!(matches!(call.poll(), Poll::Ready(Ok(7))), "a late answer");
     assert_clean(&mock, "answered");

@@ -5,7 +5,7 @@ use super::*;
 /// The 90th percentile of ten answers or more.
 fn p90(warm_up: u32) -> seawall_hedge::HedgeConfigBuilder {
     let quantile = QuantileConfig::new(0.9).and_then(|q| q.with_warm_up(warm_up));
-    HedgeConfig::builder().after_quantile(quantile.unwrap())
+    HedgeConfig::builder().delay_quantile(quantile.unwrap())
 }
 
 /// A layer that has seen so many answers after 100 ms.
@@ -37,7 +37,7 @@ async fn there_is_no_hedge_before_enough_is_learned() {
 
 #[tokio::test(start_paused = true)]
 async fn the_fixed_delay_applies_until_enough_is_learned() {
-    let config = p90(10).until_learned(300 * MS).build().unwrap();
+    let config = p90(10).initial_delay(300 * MS).build().unwrap();
     let layer = taught(config.clone(), 8).await;
     assert_eq!(layer.handle().state(), "ok");
     let upstream = Upstream::new([(SECOND, Ok(1)), (MS, Ok(2))]);
@@ -55,8 +55,8 @@ async fn the_delay_is_the_quantile_of_the_answers_within_its_bounds() {
     let at = upstream.arrivals()[1];
     assert!((100..=110).contains(&at), "{at}");
     for (bounded, at) in [
-        (p90(10).at_least(250 * MS), 250),
-        (p90(10).at_most(40 * MS), 40),
+        (p90(10).min_delay(250 * MS), 250),
+        (p90(10).max_delay(40 * MS), 40),
     ] {
         let layer = taught(bounded.build().unwrap(), 10).await;
         let upstream = slow();
@@ -113,7 +113,7 @@ async fn timeouts_teach_that_answers_take_longer() {
     let late = Failed::With(Outcome::Failure(FailureKind::Timeout));
     let cut = refused(Reason::AttemptTimeout, Sent::Maybe);
     for bad in [late, cut, Failed::With(Outcome::Unknown)] {
-        let unhedged = p90(10).at_least(3_600 * SECOND).build().unwrap();
+        let unhedged = p90(10).min_delay(3_600 * SECOND).build().unwrap();
         let layer = taught(unhedged, 10).await;
         let mut service = layer.layer(Upstream::new([(400 * MS, Err(bad))]));
         for _ in 0..10 {
@@ -128,7 +128,7 @@ async fn timeouts_teach_that_answers_take_longer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_dropped_teaches_how_long_it_was_waited_for() {
-    let unhedged = p90(10).at_least(3_600 * SECOND).build().unwrap();
+    let unhedged = p90(10).min_delay(3_600 * SECOND).build().unwrap();
     let layer = taught(unhedged, 10).await;
     let mut service = layer.layer(Upstream::new([(3_600 * SECOND, Ok(1))]));
     for _ in 0..10 {
@@ -144,7 +144,7 @@ async fn a_call_that_is_dropped_teaches_how_long_it_was_waited_for() {
     for _ in 0..10 {
         drop(service.ready().await.unwrap().call(7));
     }
-    assert_eq!(handle.quantile().unwrap().missing(), 10);
+    assert_eq!(handle.quantile().unwrap().samples_missing(), 10);
 }
 
 #[tokio::test(start_paused = true)]
@@ -214,7 +214,7 @@ async fn a_learned_delay_cuts_the_tail_at_a_bounded_price() {
         .collect();
     let upstream = Upstream::new(script);
     let p85 = QuantileConfig::new(0.85).unwrap();
-    let config = HedgeConfig::builder().after_quantile(p85).build().unwrap();
+    let config = HedgeConfig::builder().delay_quantile(p85).build().unwrap();
     let layer = layer(config);
     let mut service = layer.layer(upstream.clone());
     for _ in 0..200 {
@@ -251,10 +251,10 @@ async fn each_attempt_that_was_sent_teaches_once_and_a_failure_never() {
         ([(MS, Err(SERVER)), quick], 0),
         ([(MS, Err(late)), quick], 1),
     ] {
-        let config = p90(100).until_learned(100 * MS).build().unwrap();
+        let config = p90(100).initial_delay(100 * MS).build().unwrap();
         let layer = layer(config);
         let answer = ask(&mut layer.layer(Upstream::new(script))).await.0;
-        let missing = layer.handle().quantile().unwrap().missing();
+        let missing = layer.handle().quantile().unwrap().samples_missing();
         assert_eq!(100 - missing, samples, "{script:?} gave {answer:?}");
     }
 }
@@ -262,14 +262,14 @@ async fn each_attempt_that_was_sent_teaches_once_and_a_failure_never() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_dropped_in_a_race_teaches_once_for_each_attempt_without_an_answer() {
     for (first, samples) in [(9 * SECOND, 2), (150 * MS, 1)] {
-        let config = p90(100).until_learned(100 * MS).build().unwrap();
+        let config = p90(100).initial_delay(100 * MS).build().unwrap();
         let layer = layer(config);
         let upstream = Upstream::new([(first, Err(SERVER)), (9 * SECOND, Ok(2))]);
         let mut service = layer.layer(upstream.clone());
         let call = service.ready().await.unwrap().call(7);
         assert!(tokio::time::timeout(200 * MS, call).await.is_err());
         assert_eq!((upstream.calls(), upstream.open()), (2, 0));
-        let missing = layer.handle().quantile().unwrap().missing();
+        let missing = layer.handle().quantile().unwrap().samples_missing();
         assert_eq!(100 - missing, samples);
     }
 }
@@ -300,5 +300,5 @@ async fn a_panic_below_teaches_nothing() {
     }));
     let call = tokio::spawn(service.ready().await.unwrap().call(7));
     assert!(call.await.unwrap_err().is_panic());
-    assert_eq!(layer.handle().quantile().unwrap().missing(), 1);
+    assert_eq!(layer.handle().quantile().unwrap().samples_missing(), 1);
 }

@@ -35,7 +35,7 @@ const SAFE: ConstMeta = ConstMeta(RequestMeta::new(Replay::Safe));
 
 /// The first extra attempt after 100 ms, a further one each 100 ms later.
 fn after_100_ms(extra: u32) -> HedgeConfig {
-    let builder = HedgeConfig::builder().after(100 * MS);
+    let builder = HedgeConfig::builder().delay(100 * MS);
     builder.extra_attempts(extra).build().unwrap()
 }
 

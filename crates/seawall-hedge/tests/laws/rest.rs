@@ -43,7 +43,7 @@ async fn a_service_that_is_not_send_can_be_hedged() {
 #[tokio::test(start_paused = true)]
 async fn layers_services_and_clones_share_what_is_learned_and_paid() {
     let quantile = QuantileConfig::new(0.9).unwrap().with_warm_up(4).unwrap();
-    let config = HedgeConfig::builder().after_quantile(quantile).build();
+    let config = HedgeConfig::builder().delay_quantile(quantile).build();
     let layer = layer(config.unwrap()).budget(tokens(5));
     let upstream = Upstream::new([(100 * MS, Ok(1))]);
     let mut first = layer.layer(upstream.clone());
@@ -182,8 +182,8 @@ fn lazy(polls: u32) -> impl Service<u32, Response = u32, Error = Failed, Future:
 async fn a_call_that_is_not_hedged_allocates_nothing() {
     let learned = QuantileConfig::new(0.9).unwrap().with_warm_up(1).unwrap();
     let learned = HedgeConfig::builder()
-        .after_quantile(learned)
-        .at_least(SECOND);
+        .delay_quantile(learned)
+        .min_delay(SECOND);
     for config in [after_100_ms(4), learned.build().unwrap()] {
         for polls in [0, 3] {
             let mut service = layer(config.clone()).layer(lazy(polls));

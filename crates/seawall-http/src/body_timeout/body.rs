@@ -107,7 +107,7 @@ impl<B: Body> Body for TimedBody<B> {
                 // The connection is closed before the reader hears of it.
                 drop(frame);
                 this.inner.set(None);
-                let rejection = common.common().cut(limit);
+                let rejection = common.common().timeouts_by(limit);
                 Poll::Ready(Some(Err(rejection.into())))
             }
             _ => frame.map_err(Error::Inner),

@@ -110,7 +110,7 @@ where
                 Ok(response.map(|body| TimedBody::new(body, watch, common)))
             }
             Some(Err(error)) => Err(error),
-            None => Err(common.common().cut(BodyLimit::Head).into()),
+            None => Err(common.common().timeouts_by(BodyLimit::Head).into()),
         })
     }
 }

@@ -88,7 +88,7 @@ impl Common {
 
     /// Counts and tells that an answer was cut off, and makes the refusal of it.
     #[cold]
-    pub(super) fn cut(&self, limit: BodyLimit) -> Rejection {
+    pub(super) fn timeouts_by(&self, limit: BodyLimit) -> Rejection {
         let rejection = Rejection::new(limit.reason(), self.name).with_sent(Sent::Maybe);
         self.cuts[limit as usize].fetch_add(1, Ordering::Relaxed);
         self.observer.tell(|| EventKind::Refused(rejection));
@@ -106,7 +106,7 @@ impl Common {
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let layer = BodyTimeoutLayer::new("anthropic", BodyTimeoutConfig::default());
 /// Registry::new("models").register(layer.handle())?;
-/// assert_eq!(layer.handle().cut(BodyLimit::Idle), 0);
+/// assert_eq!(layer.handle().timeouts_by(BodyLimit::Idle), 0);
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
@@ -116,7 +116,7 @@ pub struct BodyTimeoutHandle {
 
 impl BodyTimeoutHandle {
     /// How many answers were cut off at `limit`.
-    pub fn cut(&self, limit: BodyLimit) -> u64 {
+    pub fn timeouts_by(&self, limit: BodyLimit) -> u64 {
         self.state.common().cuts[limit as usize].load(Ordering::Relaxed)
     }
 
@@ -124,7 +124,7 @@ impl BodyTimeoutHandle {
     pub fn timed_out(&self) -> u64 {
         BodyLimit::ALL
             .into_iter()
-            .map(|limit| self.cut(limit))
+            .map(|limit| self.timeouts_by(limit))
             .sum()
     }
 
@@ -158,14 +158,14 @@ impl InstanceHandle for BodyTimeoutHandle {
             sink(Sample {
                 metric: "seawall_rejections_total",
                 labels: &[("layer", PATTERN), ("reason", reason.as_str())],
-                value: Value::Counter(refused.map(|limit| self.cut(limit)).sum()),
+                value: Value::Counter(refused.map(|limit| self.timeouts_by(limit)).sum()),
             });
         }
         for limit in BodyLimit::ALL {
             sink(Sample {
                 metric: "seawall_body_timeouts_total",
                 labels: &[("limit", limit.as_str())],
-                value: Value::Counter(self.cut(limit)),
+                value: Value::Counter(self.timeouts_by(limit)),
             });
         }
     }

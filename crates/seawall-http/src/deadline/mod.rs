@@ -7,11 +7,11 @@
 //! * [`WriteDeadlineLayer`], next to the client, inside of retry: writes into each attempt what is
 //!   left of its request's deadline.
 //! * [`ReadDeadlineLayer`], outermost in a server: reads the header into a [`RequestDeadline`],
-//!   which layers and handlers below see, and which [`stamp_deadline`](crate::stamp_deadline)
+//!   which layers and handlers below see, and which [`propagate_deadline`](crate::propagate_deadline)
 //!   keeps.
 //!
 //! A handler that calls on gives the deadline to its own requests: [`deadline_of`] of the one it
-//! serves, [`stamp_deadline`](crate::stamp_deadline) into those it sends. So what is left shrinks
+//! serves, [`propagate_deadline`](crate::propagate_deadline) into those it sends. So what is left shrinks
 //! from hop to hop.
 //!
 //! # Which header
@@ -27,7 +27,7 @@
 //!
 //! A header that is no number, that there are several of, of zero (with Envoy: no timeout) or
 //! longer than a year changes nothing and is counted. A caller can only shorten the time that a
-//! server would take: with [`stamp_deadline`](crate::stamp_deadline) the earlier deadline stays.
+//! server would take: with [`propagate_deadline`](crate::propagate_deadline) the earlier deadline stays.
 //!
 //! # Example
 //!

@@ -13,7 +13,7 @@ use tower_service::Service;
 
 use super::format::LONGEST;
 use super::{DeadlineFormat, DeadlineHeader};
-use crate::stamp_deadline;
+use crate::propagate_deadline;
 
 /// What the header of a request said of its deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub fn read_deadline<B, F: DeadlineFormat>(request: &mut Request<B>, format: &F)
     match (left.filter(|left| *left <= LONGEST), values.next()) {
         (Some(left), None) => {
             let at = deadline(Instant::now(), left);
-            DeadlineRead::Set(stamp_deadline(request, at))
+            DeadlineRead::Set(propagate_deadline(request, at))
         }
         _ => DeadlineRead::Ignored,
     }
@@ -47,7 +47,7 @@ pub fn read_deadline<B, F: DeadlineFormat>(request: &mut Request<B>, format: &F)
 /// [module](super).
 ///
 /// It goes outermost in a server; a deadline layer inside of it, stamped by
-/// [`stamp_deadline`](crate::stamp_deadline), ends the call then.
+/// [`propagate_deadline`](crate::propagate_deadline), ends the call then.
 ///
 /// ```
 /// use std::time::Duration;

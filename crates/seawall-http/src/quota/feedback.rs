@@ -93,7 +93,7 @@ where
                 say(QuotaSignal::Limit(limit));
             });
             if let Some(usage) = response.extensions().get::<Usage>() {
-                usage.said().into_iter().for_each(&mut *say);
+                usage.signals().into_iter().for_each(&mut *say);
             }
         }
         let (lasts, scope) = match self.classifier.classify(answer) {

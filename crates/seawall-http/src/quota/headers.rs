@@ -285,7 +285,7 @@ impl RateLimitHeaders {
 
     /// Reads the calendar from `now` for answers without a `Date`. The default is the system's.
     #[must_use]
-    pub const fn with_calendar(mut self, now: fn() -> SystemTime) -> Self {
+    pub const fn with_clock(mut self, now: fn() -> SystemTime) -> Self {
         self.calendar = now;
         self
     }

@@ -283,7 +283,7 @@ fn a_server_whose_clock_is_hours_off_is_understood_by_its_own_date() {
     fn long_ago() -> SystemTime {
         SystemTime::UNIX_EPOCH + seconds(NOW - 5 * 3_600)
     }
-    let reader = RateLimitHeaders::alpaca().with_calendar(long_ago);
+    let reader = RateLimitHeaders::alpaca().with_clock(long_ago);
     let left = |pairs: &[(&str, &str)]| read(&reader, pairs).first().and_then(|l| l.resets_in);
     let reset = ("x-ratelimit-reset", "1679411617");
     assert_eq!(left(&[reset, ("date", DATE)]), Some(seconds(30)));

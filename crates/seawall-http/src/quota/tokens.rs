@@ -39,10 +39,10 @@ impl Usage {
     /// use seawall_core::{QuotaSignal, Unit};
     /// use seawall_http::quota::Usage;
     ///
-    /// let [tokens, ..] = Usage::new(1_200, 300).said();
+    /// let [tokens, ..] = Usage::new(1_200, 300).signals();
     /// assert_eq!(tokens, QuotaSignal::Spent { unit: Unit::Tokens, amount: 1_500 });
     /// ```
-    pub const fn said(self) -> [QuotaSignal; 3] {
+    pub const fn signals(self) -> [QuotaSignal; 3] {
         [
             QuotaSignal::Spent {
                 unit: Unit::Tokens,

@@ -20,21 +20,21 @@ use crate::{RateLimitConfig, RateLimitCounts, Reservation};
 /// ```
 /// use std::time::Duration;
 /// use seawall_core::PartitionKey;
-/// use seawall_ratelimit::{PerKeyLimitLayer, RateLimitConfig};
+/// use seawall_ratelimit::{KeyedRateLimitLayer, RateLimitConfig};
 ///
 /// let config = RateLimitConfig::builder().rate(10, Duration::from_secs(1)).burst(5).build()?;
-/// let symbols = PerKeyLimitLayer::new("symbols", config)?.handle();
+/// let symbols = KeyedRateLimitLayer::new("symbols", config)?.handle();
 /// symbols.pause(PartitionKey::of("GME"));
 /// assert_eq!(symbols.tokens(PartitionKey::of("GME")), 0.0);
 /// assert_eq!(symbols.tokens(PartitionKey::of("SPY")), 5.0);
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone)]
-pub struct PerKeyLimitHandle {
+pub struct KeyedRateLimitHandle {
     shared: Shared<Keyed, Stripe>,
 }
 
-impl PerKeyLimitHandle {
+impl KeyedRateLimitHandle {
     pub(crate) const fn new(shared: Shared<Keyed, Stripe>) -> Self {
         Self { shared }
     }
@@ -147,7 +147,7 @@ impl PerKeyLimitHandle {
     /// Takes in what the upstream has said in an answer to a call of that key: see
     /// [`FeedbackLayer`](crate::FeedbackLayer). A pause whose [scope](seawall_core::Scope) is more than the
     /// endpoint goes to the limit that all keys share, or to every key where there is none.
-    pub fn heed(&self, key: PartitionKey, said: QuotaSignal) {
+    pub fn apply_signal(&self, key: PartitionKey, said: QuotaSignal) {
         let keyed = self.keyed();
         keyed.obey(key, keyed.clock.now(), said, None);
     }
@@ -197,7 +197,7 @@ impl PerKeyLimitHandle {
     }
 }
 
-impl InstanceHandle for PerKeyLimitHandle {
+impl InstanceHandle for KeyedRateLimitHandle {
     fn pattern(&self) -> &'static str {
         self.keyed().observer.pattern()
     }
@@ -248,7 +248,7 @@ impl InstanceHandle for PerKeyLimitHandle {
     }
 }
 
-impl fmt::Debug for PerKeyLimitHandle {
+impl fmt::Debug for KeyedRateLimitHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PerKeyLimitHandle")
             .field("name", &self.name())

@@ -7,11 +7,11 @@ use seawall_core::striped::{Shared, Stripes};
 use seawall_core::{Clock, DefaultMeta, EventSource, InstanceName, InvalidConfig, PartitionKey};
 use tower_layer::Layer;
 
-use super::{Keyed, Keys, PerKeyLimit, PerKeyLimitHandle};
+use super::{Keyed, KeyedRateLimit, KeyedRateLimitHandle, Keys};
 use crate::feedback::{FeedbackLayer, Source};
 use crate::meter::WallClock;
 use crate::observe::{Common, Stripe};
-use crate::{ByMeta, RateLimitConfig, RateLimitLayer};
+use crate::{MetaCost, RateLimitConfig, RateLimitLayer};
 
 /// Limits how many calls of each key depart per time: endpoint, account, symbol, caller.
 ///
@@ -27,12 +27,12 @@ use crate::{ByMeta, RateLimitConfig, RateLimitLayer};
 /// ```
 /// use std::time::Duration;
 /// use seawall_core::{PartitionKey, RequestMeta, Replay};
-/// use seawall_ratelimit::{PerKeyLimitLayer, RateLimitConfig};
+/// use seawall_ratelimit::{KeyedRateLimitLayer, RateLimitConfig};
 ///
 /// let second = Duration::from_secs(1);
 /// let usual = RateLimitConfig::builder().rate(10, second).burst(5).build()?;
 /// let quotes = RateLimitConfig::builder().rate(100, second).burst(50).build()?;
-/// let layer = PerKeyLimitLayer::new("endpoints", usual)?
+/// let layer = KeyedRateLimitLayer::new("endpoints", usual)?
 ///     .with_key(PartitionKey::of("quotes"), quotes)?
 ///     .describe(|endpoint: &&str| RequestMeta::new(Replay::Safe).with_key(PartitionKey::of(endpoint)));
 ///
@@ -49,19 +49,19 @@ use crate::{ByMeta, RateLimitConfig, RateLimitLayer};
 /// from neither otherwise. It waits in the line of its key, and the first of each key waits in the
 /// line of the account.
 #[derive(Clone)]
-pub struct PerKeyLimitLayer<D = DefaultMeta, P = ByMeta> {
+pub struct KeyedRateLimitLayer<D = DefaultMeta, P = MetaCost> {
     shared: Shared<Keyed, Stripe>,
     describe: D,
     price: P,
 }
 
-impl PerKeyLimitLayer {
+impl KeyedRateLimitLayer {
     /// A layer whose keys have limits of these settings each. `name` is what refusals and metrics
     /// call it.
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when a limit is [kept in a file](crate::Limit::kept_in), which cannot hold
+    /// [`InvalidConfig`] when a limit is [kept in a file](crate::Limit::persist_in), which cannot hold
     /// the quotas of many keys.
     pub fn new(
         name: impl Into<InstanceName>,
@@ -82,13 +82,13 @@ impl PerKeyLimitLayer {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use seawall_ratelimit::{PerKeyLimitLayer, RateLimitConfig, RateLimitLayer};
+    /// use seawall_ratelimit::{KeyedRateLimitLayer, RateLimitConfig, RateLimitLayer};
     ///
     /// let second = Duration::from_secs(1);
     /// let account = RateLimitConfig::builder().rate(30, second).burst(10).build()?;
     /// let endpoint = RateLimitConfig::builder().rate(10, second).burst(5).build()?;
     /// let account = RateLimitLayer::new("account", account);
-    /// let endpoints = PerKeyLimitLayer::within("endpoints", endpoint, &account)?;
+    /// let endpoints = KeyedRateLimitLayer::within("endpoints", endpoint, &account)?;
     /// # Ok::<(), seawall_core::InvalidConfig>(())
     /// ```
     pub fn within<D, P>(
@@ -122,17 +122,17 @@ impl PerKeyLimitLayer {
         Ok(Self {
             shared: Shared::new(keyed, Stripes::auto(), Stripe::default),
             describe: DefaultMeta,
-            price: ByMeta,
+            price: MetaCost,
         })
     }
 }
 
-impl<D, P> PerKeyLimitLayer<D, P> {
+impl<D, P> KeyedRateLimitLayer<D, P> {
     /// Gives a key settings of its own. They last, also when the key is forgotten for a while.
     ///
     /// # Errors
     ///
-    /// As [`PerKeyLimitHandle::configure_key`].
+    /// As [`KeyedRateLimitHandle::configure_key`].
     pub fn with_key(
         self,
         key: PartitionKey,
@@ -145,8 +145,8 @@ impl<D, P> PerKeyLimitLayer<D, P> {
     /// Says what a request is: its key, its cost, its tokens, its priority, its deadline. Asked
     /// once per call.
     #[must_use]
-    pub fn describe<D2>(self, describe: D2) -> PerKeyLimitLayer<D2, P> {
-        PerKeyLimitLayer {
+    pub fn describe<D2>(self, describe: D2) -> KeyedRateLimitLayer<D2, P> {
+        KeyedRateLimitLayer {
             shared: self.shared,
             describe,
             price: self.price,
@@ -156,8 +156,8 @@ impl<D, P> PerKeyLimitLayer<D, P> {
     /// Says what a request costs of each limit, where that is not what `describe` says. Asked once
     /// per call and limit.
     #[must_use]
-    pub fn price<P2>(self, price: P2) -> PerKeyLimitLayer<D, P2> {
-        PerKeyLimitLayer {
+    pub fn price<P2>(self, price: P2) -> KeyedRateLimitLayer<D, P2> {
+        KeyedRateLimitLayer {
             shared: self.shared,
             describe: self.describe,
             price,
@@ -177,21 +177,21 @@ impl<D, P> PerKeyLimitLayer<D, P> {
     }
 
     /// A handle to read and to control the limits from outside.
-    pub fn handle(&self) -> PerKeyLimitHandle {
-        PerKeyLimitHandle::new(self.shared.clone())
+    pub fn handle(&self) -> KeyedRateLimitHandle {
+        KeyedRateLimitHandle::new(self.shared.clone())
     }
 }
 
-impl<S, D: Clone, P: Clone> Layer<S> for PerKeyLimitLayer<D, P> {
-    type Service = PerKeyLimit<S, D, P>;
+impl<S, D: Clone, P: Clone> Layer<S> for KeyedRateLimitLayer<D, P> {
+    type Service = KeyedRateLimit<S, D, P>;
 
     fn layer(&self, inner: S) -> Self::Service {
         let (describe, price) = (self.describe.clone(), self.price.clone());
-        PerKeyLimit::new(inner, self.shared.anchor(), describe, price)
+        KeyedRateLimit::new(inner, self.shared.anchor(), describe, price)
     }
 }
 
-impl<D, P> fmt::Debug for PerKeyLimitLayer<D, P> {
+impl<D, P> fmt::Debug for KeyedRateLimitLayer<D, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PerKeyLimitLayer")
             .field("name", &self.shared.common().observer.name())

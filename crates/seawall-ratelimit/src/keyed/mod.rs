@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use seawall_core::striped::Shared;
 use seawall_core::{Clock, EventSource, InvalidConfig, PartitionKey, QuotaSignal, Scope, Unit, ns};
 
-pub use handle::PerKeyLimitHandle;
+pub use handle::KeyedRateLimitHandle;
 use keys::Keys;
-pub use layer::PerKeyLimitLayer;
-pub use service::PerKeyLimit;
+pub use layer::KeyedRateLimitLayer;
+pub use service::KeyedRateLimit;
 
 use crate::RateLimitConfig;
 use crate::feedback::{self, Taken};
@@ -68,7 +68,7 @@ impl Keyed {
             if let Some(above) = self.above() {
                 return feedback::obey(above, now_ns, said, taken.map(|taken| &taken.above), 0);
             }
-            let lasts = lasts.unwrap_or_else(|| self.keys.config_of(key).pause_unsaid());
+            let lasts = lasts.unwrap_or_else(|| self.keys.config_of(key).default_pause());
             return self.hush(now_ns.saturating_add(ns(lasts)));
         }
         let own = self.keys.own(key, now_ns);

@@ -15,21 +15,21 @@ use crate::limiter::{Limiter, Refusal};
 use crate::observe::{Stripe, refuse};
 use crate::service::{carry_out, decide};
 use crate::wait::{Lane, Wishes};
-use crate::{ByMeta, Price, ResponseFuture};
+use crate::{CostFn, MetaCost, ResponseFuture};
 
-/// A service with a rate limit per key; made by [`PerKeyLimitLayer`](crate::PerKeyLimitLayer).
+/// A service with a rate limit per key; made by [`KeyedRateLimitLayer`](crate::KeyedRateLimitLayer).
 ///
 /// It is ready when the inner service is, an instance holds no token, and a clone costs one
 /// reference count.
 #[derive(Clone)]
-pub struct PerKeyLimit<S, D = DefaultMeta, P = ByMeta> {
+pub struct KeyedRateLimit<S, D = DefaultMeta, P = MetaCost> {
     inner: S,
     state: Anchor<Keyed, Stripe>,
     describe: D,
     price: P,
 }
 
-impl<S, D, P> PerKeyLimit<S, D, P> {
+impl<S, D, P> KeyedRateLimit<S, D, P> {
     pub(crate) const fn new(inner: S, state: Anchor<Keyed, Stripe>, describe: D, price: P) -> Self {
         Self {
             inner,
@@ -82,7 +82,7 @@ impl<S, D, P> PerKeyLimit<S, D, P> {
     ) -> ResponseFuture<S, Req>
     where
         S: Service<Req> + Clone,
-        P: Price<Req>,
+        P: CostFn<Req>,
     {
         let lane = Lane::PartitionKey(self.state.local(), limiter);
         let price = |unit| self.price.price(&req, meta, unit);
@@ -92,12 +92,12 @@ impl<S, D, P> PerKeyLimit<S, D, P> {
     }
 }
 
-impl<S, D, P, Req> Service<Req> for PerKeyLimit<S, D, P>
+impl<S, D, P, Req> Service<Req> for KeyedRateLimit<S, D, P>
 where
     S: Service<Req> + Clone,
     S::Error: Rejectable,
     D: Describe<Req>,
-    P: Price<Req>,
+    P: CostFn<Req>,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -138,7 +138,7 @@ where
     }
 }
 
-impl<S: fmt::Debug, D, P> fmt::Debug for PerKeyLimit<S, D, P> {
+impl<S: fmt::Debug, D, P> fmt::Debug for KeyedRateLimit<S, D, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PerKeyLimit")
             .field("inner", &self.inner)

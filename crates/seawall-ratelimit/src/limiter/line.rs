@@ -23,7 +23,7 @@ impl Limiter {
             drop(inner);
             return Err(refusal);
         }
-        let step = ns(inner.config.ageing().get()) / 64;
+        let step = ns(inner.config.priority_aging().get()) / 64;
         let rank = rank(now_ns, wish.priority, step);
         let place = Place {
             priority: wish.priority,

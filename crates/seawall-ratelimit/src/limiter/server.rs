@@ -101,7 +101,7 @@ impl Limiter {
     }
 
     /// Takes what the upstream says for true where it is less than what is known here.
-    pub(crate) fn heed(&self, now_ns: u64, said: &ServerLimit) {
+    pub(crate) fn apply_signal(&self, now_ns: u64, said: &ServerLimit) {
         let until = said
             .resets_in
             .map(|resets| now_ns.saturating_add(ns(resets)));

@@ -3,7 +3,7 @@
 //! Days are numbered and the numbers only grow: when the clock on the wall is set back, what was
 //! used of the day that was reached stays used, and the next count comes with the day after it.
 
-use super::midnight::Midnight;
+use super::midnight::DailyReset;
 use super::quota_file::QuotaFile;
 use super::wall::{WallClock, WallReading};
 
@@ -14,7 +14,7 @@ const LONGEST: u64 = 25 * 3600 * 1_000_000_000;
 #[derive(Clone, Debug)]
 pub(crate) struct Daily {
     count: u64,
-    midnight: Midnight,
+    midnight: DailyReset,
     wall: WallClock,
     day: i64,
     /// When the day after this one begins, on the wall.
@@ -39,7 +39,7 @@ impl Daily {
     /// used according to that, if it is more.
     pub(crate) fn new(
         count: u32,
-        midnight: Midnight,
+        midnight: DailyReset,
         spent: u32,
         file: Option<QuotaFile>,
         wall: WallClock,
@@ -210,7 +210,7 @@ impl Daily {
 
     /// Changes the limit. What is used of today stays used; so it does when the day begins at
     /// another time than before.
-    pub(crate) fn set(&mut self, now: u64, count: u32, midnight: Midnight) {
+    pub(crate) fn set(&mut self, now: u64, count: u32, midnight: DailyReset) {
         self.advance(now);
         self.count = count.max(1).into();
         if midnight != self.midnight {

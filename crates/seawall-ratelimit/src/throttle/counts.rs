@@ -6,7 +6,7 @@ use seawall_core::{Sample, Value};
 /// `shadowed` aside; those under way are in none.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ThrottleCounts {
+pub struct AdaptiveThrottleCounts {
     /// Answered by an upstream that took the request on.
     pub accepted: u64,
     /// Refused by the upstream, or never answered.
@@ -21,7 +21,7 @@ pub struct ThrottleCounts {
     pub shadowed: u64,
 }
 
-impl ThrottleCounts {
+impl AdaptiveThrottleCounts {
     /// Which share of all calls was refused by this layer, from 0 to 1; 0 when none came.
     pub fn rejection_rate(&self) -> f64 {
         let passed = self.accepted + self.not_accepted + self.silent + self.abandoned;

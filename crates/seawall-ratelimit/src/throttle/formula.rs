@@ -77,11 +77,11 @@ impl Tally {
     }
 }
 
-/// The share of requests that is more than `k` times what the upstream accepts, after "Site
+/// The share of requests that is more than `accept_multiplier` times what the upstream accepts, after "Site
 /// Reliability Engineering", chapter "Handling Overload", equation 21-1. From 0 to below 1.
-pub(crate) fn excess(tally: Tally, k: f64) -> f64 {
+pub(crate) fn excess(tally: Tally, accept_multiplier: f64) -> f64 {
     let (requests, accepts) = (tally.requests as f64, tally.accepts as f64);
-    ((requests - k * accepts) / (requests + 1.0)).max(0.0)
+    ((requests - accept_multiplier * accepts) / (requests + 1.0)).max(0.0)
 }
 
 /// The probabilities of all classes in one word, so that a call reads one: in parts of 2^16,
@@ -173,8 +173,8 @@ mod tests {
     use proptest::prelude::*;
     use seawall_core::{Error, Reason, Rejection, Scope, Sent};
 
-    fn p(requests: u64, accepts: u64, k: f64) -> f64 {
-        excess(Tally { requests, accepts }, k)
+    fn p(requests: u64, accepts: u64, accept_multiplier: f64) -> f64 {
+        excess(Tally { requests, accepts }, accept_multiplier)
     }
 
     #[test]
@@ -270,11 +270,11 @@ mod tests {
     proptest! {
         #[test]
         fn the_excess_is_a_share_that_falls_with_accepts_and_with_k(
-            requests in any::<u64>(), accepts in any::<u64>(), k in 1.0..=f64::MAX,
+            requests in any::<u64>(), accepts in any::<u64>(), accept_multiplier in 1.0..=f64::MAX,
         ) {
-            let share = p(requests, accepts, k);
+            let share = p(requests, accepts, accept_multiplier);
             prop_assert!((0.0..=1.0).contains(&share), "{}", share);
-            prop_assert!(p(requests, accepts / 2, k) >= share);
+            prop_assert!(p(requests, accepts / 2, accept_multiplier) >= share);
             prop_assert!(p(requests, accepts, 1.0) >= share);
         }
     }

@@ -12,7 +12,7 @@ use super::formula::Verdict;
 use super::ticket::Ticket;
 
 pin_project! {
-    /// The answer of a [`Throttle`](crate::Throttle).
+    /// The answer of a [`AdaptiveThrottle`](crate::AdaptiveThrottle).
     ///
     /// Dropped before it has answered, it counts as abandoned. Once it has answered it holds
     /// nothing, even if it is kept.
@@ -20,7 +20,7 @@ pin_project! {
     /// # Panics
     ///
     /// When it is polled after it has answered.
-    pub struct ThrottleFuture<F, C> {
+    pub struct AdaptiveThrottleFuture<F, C> {
         #[pin]
         step: Step<F, C>,
     }
@@ -40,7 +40,7 @@ pin_project! {
     }
 }
 
-impl<F, C> ThrottleFuture<F, C> {
+impl<F, C> AdaptiveThrottleFuture<F, C> {
     #[inline]
     pub(crate) const fn calling(inner: F, ticket: Ticket, classify: C) -> Self {
         Self {
@@ -59,7 +59,7 @@ impl<F, C> ThrottleFuture<F, C> {
     }
 }
 
-impl<F, C, Res, E> Future for ThrottleFuture<F, C>
+impl<F, C, Res, E> Future for AdaptiveThrottleFuture<F, C>
 where
     F: Future<Output = Result<Res, E>>,
     E: Rejectable,
@@ -89,7 +89,7 @@ where
     }
 }
 
-impl<F, C> fmt::Debug for ThrottleFuture<F, C> {
+impl<F, C> fmt::Debug for AdaptiveThrottleFuture<F, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let step = match &self.step {
             Step::Calling { .. } => "calling",

@@ -6,29 +6,29 @@ use seawall_core::{Command, Events, InstanceHandle, InstanceName, Sample, Unsupp
 
 use super::formula::CLASSES;
 use super::state::{Look, State, configure, counts, inspect, reset};
-use super::{PriorityClass, ThrottleConfig, ThrottleCounts};
+use super::{AdaptiveThrottleConfig, AdaptiveThrottleCounts, PriorityClass};
 
 /// Reads and controls a throttle from any thread, without being part of any call.
 ///
 /// It keeps the counters alive, not the services.
 ///
 /// ```
-/// use seawall_ratelimit::{ThrottleConfig, ThrottleLayer};
+/// use seawall_ratelimit::{AdaptiveThrottleConfig, AdaptiveThrottleLayer};
 ///
-/// let handle = ThrottleLayer::new("orders", ThrottleConfig::default()).handle();
+/// let handle = AdaptiveThrottleLayer::new("orders", AdaptiveThrottleConfig::default()).handle();
 /// assert_eq!(handle.snapshot().state, "ok");
 /// // EventKind was counted stays counted.
-/// handle.set_config(ThrottleConfig::builder().k(1.1).build()?);
+/// handle.set_config(AdaptiveThrottleConfig::builder().accept_multiplier(1.1).build()?);
 /// handle.set_shadow(true);
 /// assert!(handle.snapshot().shadow);
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone)]
-pub struct ThrottleHandle {
+pub struct AdaptiveThrottleHandle {
     state: State,
 }
 
-impl ThrottleHandle {
+impl AdaptiveThrottleHandle {
     pub(crate) const fn new(state: State) -> Self {
         Self { state }
     }
@@ -39,14 +39,14 @@ impl ThrottleHandle {
     }
 
     /// The settings in force.
-    pub fn config(&self) -> ThrottleConfig {
+    pub fn config(&self) -> AdaptiveThrottleConfig {
         inspect(&self.state).config
     }
 
-    /// Changes the settings, [`shadow`](ThrottleConfig::shadow) included, from the next call on.
+    /// Changes the settings, [`shadow`](AdaptiveThrottleConfig::shadow) included, from the next call on.
     /// What was counted keeps its age: a longer window remembers more from now on, a shorter one
     /// forgets. The seed of the layer stays.
-    pub fn set_config(&self, config: ThrottleConfig) {
+    pub fn set_config(&self, config: AdaptiveThrottleConfig) {
         configure(&self.state, config);
     }
 
@@ -62,12 +62,12 @@ impl ThrottleHandle {
     }
 
     /// What became of the calls so far.
-    pub fn counts(&self) -> ThrottleCounts {
+    pub fn counts(&self) -> AdaptiveThrottleCounts {
         counts(&self.state)
     }
 
     /// Everything at once, for people to read.
-    pub fn snapshot(&self) -> ThrottleSnapshot {
+    pub fn snapshot(&self) -> AdaptiveThrottleSnapshot {
         let look = inspect(&self.state);
         let classes = PriorityClass::ALL.map(|class| ClassSnapshot {
             class,
@@ -75,7 +75,7 @@ impl ThrottleHandle {
             accepts: look.counted[class as usize].accepts,
             rejection_probability: look.probabilities[class as usize],
         });
-        ThrottleSnapshot {
+        AdaptiveThrottleSnapshot {
             state: look.state(),
             classes,
             counts: self.counts(),
@@ -83,9 +83,9 @@ impl ThrottleHandle {
         }
     }
 
-    /// Whether the layer only watches, see [`ThrottleConfigBuilder::shadow`].
+    /// Whether the layer only watches, see [`AdaptiveThrottleConfigBuilder::shadow`].
     ///
-    /// [`ThrottleConfigBuilder::shadow`]: crate::ThrottleConfigBuilder::shadow
+    /// [`AdaptiveThrottleConfigBuilder::shadow`]: crate::AdaptiveThrottleConfigBuilder::shadow
     pub fn set_shadow(&self, on: bool) {
         self.state.common().set_shadow(on);
     }
@@ -110,13 +110,13 @@ impl Look {
 /// A throttle at one moment.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
-pub struct ThrottleSnapshot {
+pub struct AdaptiveThrottleSnapshot {
     /// `"ok"` or `"throttling"`.
     pub state: &'static str,
     /// What the window has of each class of priority, the first to go first.
     pub classes: [ClassSnapshot; 4],
     /// What became of the calls since the layer was made.
-    pub counts: ThrottleCounts,
+    pub counts: AdaptiveThrottleCounts,
     /// Whether the layer only watches.
     pub shadow: bool,
 }
@@ -135,7 +135,7 @@ pub struct ClassSnapshot {
     pub rejection_probability: f64,
 }
 
-impl InstanceHandle for ThrottleHandle {
+impl InstanceHandle for AdaptiveThrottleHandle {
     fn pattern(&self) -> &'static str {
         self.state.common().observer.pattern()
     }
@@ -191,7 +191,7 @@ impl InstanceHandle for ThrottleHandle {
     }
 }
 
-impl fmt::Debug for ThrottleHandle {
+impl fmt::Debug for AdaptiveThrottleHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ThrottleHandle")
             .field("name", &self.name())

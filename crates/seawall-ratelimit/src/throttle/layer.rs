@@ -6,7 +6,7 @@ use seawall_core::{DefaultMeta, ErrorIsFailure, InstanceName};
 use tower_layer::Layer;
 
 use super::state::{State, inspect, state};
-use super::{Throttle, ThrottleConfig, ThrottleHandle};
+use super::{AdaptiveThrottle, AdaptiveThrottleConfig, AdaptiveThrottleHandle};
 
 /// Refuses the share of the calls that the upstream would refuse anyway; see the
 /// [module](crate::throttle).
@@ -17,7 +17,7 @@ use super::{Throttle, ThrottleConfig, ThrottleHandle};
 ///
 /// ```
 /// use seawall_core::{ConstMeta, FailureKind, RequestMeta, Outcome, Priority, Replay};
-/// use seawall_ratelimit::{ThrottleConfig, ThrottleLayer};
+/// use seawall_ratelimit::{AdaptiveThrottleConfig, AdaptiveThrottleLayer};
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 ///
 /// // A function, so that the type of the layer has a name.
@@ -30,23 +30,23 @@ use super::{Throttle, ThrottleConfig, ThrottleHandle};
 ///     }
 /// }
 /// let cancels = ConstMeta(RequestMeta::new(Replay::Safe).with_priority(Priority::HIGH));
-/// let layer = ThrottleLayer::new("orders", ThrottleConfig::default())
+/// let layer = AdaptiveThrottleLayer::new("orders", AdaptiveThrottleConfig::default())
 ///     .classify(by_status::<seawall_core::Error<std::io::Error>> as fn(_) -> _)
 ///     .describe(cancels);
 /// assert_eq!(layer.handle().rejection_probability(), 0.0);
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct ThrottleLayer<C = ErrorIsFailure, D = DefaultMeta> {
+pub struct AdaptiveThrottleLayer<C = ErrorIsFailure, D = DefaultMeta> {
     state: State,
     classify: C,
     describe: D,
 }
 
-impl ThrottleLayer {
+impl AdaptiveThrottleLayer {
     /// A layer with counters of its own, all of them zero. `name` is what refusals and metrics
     /// call it.
-    pub fn new(name: impl Into<InstanceName>, config: ThrottleConfig) -> Self {
+    pub fn new(name: impl Into<InstanceName>, config: AdaptiveThrottleConfig) -> Self {
         Self {
             state: state(name, config),
             classify: ErrorIsFailure,
@@ -55,12 +55,12 @@ impl ThrottleLayer {
     }
 }
 
-impl<C, D> ThrottleLayer<C, D> {
+impl<C, D> AdaptiveThrottleLayer<C, D> {
     /// Says what an answer means. Asked once per answer, and never about a refusal of a layer
     /// below.
     #[must_use]
-    pub fn classify<C2>(self, classify: C2) -> ThrottleLayer<C2, D> {
-        ThrottleLayer {
+    pub fn classify<C2>(self, classify: C2) -> AdaptiveThrottleLayer<C2, D> {
+        AdaptiveThrottleLayer {
             state: self.state,
             classify,
             describe: self.describe,
@@ -69,8 +69,8 @@ impl<C, D> ThrottleLayer<C, D> {
 
     /// Says what a request is: its priority. Asked once per call.
     #[must_use]
-    pub fn describe<D2>(self, describe: D2) -> ThrottleLayer<C, D2> {
-        ThrottleLayer {
+    pub fn describe<D2>(self, describe: D2) -> AdaptiveThrottleLayer<C, D2> {
+        AdaptiveThrottleLayer {
             state: self.state,
             classify: self.classify,
             describe,
@@ -78,21 +78,21 @@ impl<C, D> ThrottleLayer<C, D> {
     }
 
     /// A handle to read and to control the throttle from outside.
-    pub fn handle(&self) -> ThrottleHandle {
-        ThrottleHandle::new(self.state.clone())
+    pub fn handle(&self) -> AdaptiveThrottleHandle {
+        AdaptiveThrottleHandle::new(self.state.clone())
     }
 }
 
-impl<S, C: Clone, D: Clone> Layer<S> for ThrottleLayer<C, D> {
-    type Service = Throttle<S, C, D>;
+impl<S, C: Clone, D: Clone> Layer<S> for AdaptiveThrottleLayer<C, D> {
+    type Service = AdaptiveThrottle<S, C, D>;
 
     fn layer(&self, inner: S) -> Self::Service {
         let (classify, describe) = (self.classify.clone(), self.describe.clone());
-        Throttle::new(inner, self.state.anchor(), classify, describe)
+        AdaptiveThrottle::new(inner, self.state.anchor(), classify, describe)
     }
 }
 
-impl<C, D> fmt::Debug for ThrottleLayer<C, D> {
+impl<C, D> fmt::Debug for AdaptiveThrottleLayer<C, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ThrottleLayer")
             .field("name", &self.state.common().observer.name())

@@ -5,20 +5,20 @@
 //! whoever retries makes it worse. A breaker answers with all or nothing, and a rate limit needs
 //! a number that nobody knows and that changes. This layer learns it from the answers: it counts
 //! what was wanted and what the upstream accepted over the last two minutes, and refuses, at
-//! random, the share that is more than `k` times what is accepted. The upstream gets `k` times
+//! random, the share that is more than `accept_multiplier` times what is accepted. The upstream gets `accept_multiplier` times
 //! what it can do, and the one request in ten that always passes finds out when it can do more.
 //!
 //! # Example
 //!
 //! ```
 //! use seawall_core::{FailureKind, WrapErrorLayer, Outcome, Reason, Rejectable};
-//! use seawall_ratelimit::{ThrottleConfig, ThrottleLayer};
+//! use seawall_ratelimit::{AdaptiveThrottleConfig, AdaptiveThrottleLayer};
 //! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let config = ThrottleConfig::builder().k(2.0).seed(1).build()?;
-//! let layer = ThrottleLayer::new("orders", config).classify(
+//! let config = AdaptiveThrottleConfig::builder().accept_multiplier(2.0).seed(1).build()?;
+//! let layer = AdaptiveThrottleLayer::new("orders", config).classify(
 //!     |answer: Result<&u16, &seawall_core::Error<std::io::Error>>| match answer {
 //!         Ok(503) => Outcome::Failure(FailureKind::Overloaded),
 //!         Ok(_) => Outcome::Success,
@@ -82,10 +82,10 @@
 //! wrong. The price is that an upstream which does not answer at all is noticed when the attempt
 //! timeouts end, so have one below.
 //!
-//! Each [class of priority](PriorityClass) is counted by itself, as in the book, and has a `k` of
-//! its own: with a `k` of 2, requests of high priority are refused when less than one in three of
+//! Each [class of priority](PriorityClass) is counted by itself, as in the book, and has a `accept_multiplier` of
+//! its own: with a `accept_multiplier` of 2, requests of high priority are refused when less than one in three of
 //! *them* is accepted, normal ones when less than one in two is. What must always be tried is
-//! exempt by [`always_pass`].
+//! exempt by [`exempt_from`].
 //!
 //! Calls add to counters of their thread, one relaxed addition per call, that know no time. Once
 //! every tenth of a second at most (sooner when the upstream refuses much), one of them adds them
@@ -141,8 +141,8 @@
 //! [`Banned`]: seawall_core::Outcome::Banned
 //! [`QuotaExhausted`]: seawall_core::Outcome::QuotaExhausted
 //! [`Unknown`]: seawall_core::Outcome::Unknown
-//! [`count_failures`]: crate::ThrottleConfigBuilder::count_failures
-//! [`always_pass`]: crate::ThrottleConfigBuilder::always_pass
+//! [`count_failures`]: crate::AdaptiveThrottleConfigBuilder::count_failures
+//! [`exempt_from`]: crate::AdaptiveThrottleConfigBuilder::exempt_from
 //! [`ClientThrottled`]: seawall_core::Reason::ClientThrottled
 //! [`Sent::No`]: seawall_core::Sent::No
 
@@ -157,10 +157,10 @@ mod state;
 mod ticket;
 mod window;
 
-pub use config::{ThrottleConfig, ThrottleConfigBuilder};
-pub use counts::ThrottleCounts;
+pub use config::{AdaptiveThrottleConfig, AdaptiveThrottleConfigBuilder};
+pub use counts::AdaptiveThrottleCounts;
 pub use formula::PriorityClass;
-pub use future::ThrottleFuture;
-pub use handle::{ClassSnapshot, ThrottleHandle, ThrottleSnapshot};
-pub use layer::ThrottleLayer;
-pub use service::Throttle;
+pub use future::AdaptiveThrottleFuture;
+pub use handle::{AdaptiveThrottleHandle, AdaptiveThrottleSnapshot, ClassSnapshot};
+pub use layer::AdaptiveThrottleLayer;
+pub use service::AdaptiveThrottle;

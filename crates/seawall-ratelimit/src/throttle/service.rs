@@ -9,21 +9,21 @@ use tower_service::Service;
 
 use super::state::{Common, Stripe};
 use super::ticket::Ticket;
-use super::{PriorityClass, ThrottleFuture};
+use super::{AdaptiveThrottleFuture, PriorityClass};
 
 /// A service that sends an upstream little more than it accepts; made by
-/// [`ThrottleLayer`](crate::ThrottleLayer).
+/// [`AdaptiveThrottleLayer`](crate::AdaptiveThrottleLayer).
 ///
 /// An instance holds nothing, ready or not; a clone costs one reference count.
 #[derive(Clone)]
-pub struct Throttle<S, C = ErrorIsFailure, D = DefaultMeta> {
+pub struct AdaptiveThrottle<S, C = ErrorIsFailure, D = DefaultMeta> {
     inner: S,
     state: Anchor<Common, Stripe>,
     classify: C,
     describe: D,
 }
 
-impl<S, C, D> Throttle<S, C, D> {
+impl<S, C, D> AdaptiveThrottle<S, C, D> {
     pub(crate) const fn new(
         inner: S,
         state: Anchor<Common, Stripe>,
@@ -54,7 +54,7 @@ impl<S, C, D> Throttle<S, C, D> {
     }
 }
 
-impl<S, C, D, Req> Service<Req> for Throttle<S, C, D>
+impl<S, C, D, Req> Service<Req> for AdaptiveThrottle<S, C, D>
 where
     S: Service<Req> + Clone,
     S::Error: Rejectable,
@@ -63,7 +63,7 @@ where
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = ThrottleFuture<S::Future, C>;
+    type Future = AdaptiveThrottleFuture<S::Future, C>;
 
     // The inner service alone: a refusal is an error of `call`, and the draw is made there, so
     // that each call has its own.
@@ -86,15 +86,15 @@ where
             // Callers whose idle instances keep the last reservations below would wait for each
             // other, and one that was refused may never call again.
             self.inner = self.inner.clone(); // clone: gives the reservation up
-            return ThrottleFuture::refused(rejection);
+            return AdaptiveThrottleFuture::refused(rejection);
         }
         // The ticket first: a call that panics was abandoned.
         let ticket = Ticket::new(self.state.follow(), class);
-        ThrottleFuture::calling(self.inner.call(req), ticket, self.classify.clone())
+        AdaptiveThrottleFuture::calling(self.inner.call(req), ticket, self.classify.clone())
     }
 }
 
-impl<S: fmt::Debug, C, D> fmt::Debug for Throttle<S, C, D> {
+impl<S: fmt::Debug, C, D> fmt::Debug for AdaptiveThrottle<S, C, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Throttle")
             .field("inner", &self.inner)

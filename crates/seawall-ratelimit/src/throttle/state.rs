@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use seawall_core::striped::{Local, Shared, Stripes};
 use seawall_core::{Clock, EventKind, EventSource, InstanceName, Reason, Rejection, ns};
 
-use super::ThrottleConfig;
-use super::counts::ThrottleCounts;
+use super::AdaptiveThrottleConfig;
+use super::counts::AdaptiveThrottleCounts;
 use super::formula::{CLASSES, Odds, PriorityClass, STEP, mix};
 use super::window::{Totals, Window};
 
@@ -75,13 +75,13 @@ struct Apart(AtomicI64);
 
 #[derive(Debug)]
 struct Core {
-    config: ThrottleConfig,
+    config: AdaptiveThrottleConfig,
     window: Window,
 }
 
 /// What a look has found.
 pub(crate) struct Look {
-    pub(crate) config: ThrottleConfig,
+    pub(crate) config: AdaptiveThrottleConfig,
     pub(crate) counted: Totals,
     pub(crate) probabilities: [f64; CLASSES],
 }
@@ -89,7 +89,7 @@ pub(crate) struct Look {
 /// The longest time between two looks while calls come.
 const LOOK_NS: u64 = 100_000_000;
 
-pub(crate) fn state(name: impl Into<InstanceName>, config: ThrottleConfig) -> State {
+pub(crate) fn state(name: impl Into<InstanceName>, config: AdaptiveThrottleConfig) -> State {
     let clock = Clock::start();
     let now = clock.now();
     let seed = config.seed();
@@ -134,8 +134,8 @@ fn totals<'a>(stripes: impl Iterator<Item = &'a Stripe>) -> Totals {
     totals
 }
 
-pub(crate) fn counts(state: &State) -> ThrottleCounts {
-    let mut counts = ThrottleCounts::default();
+pub(crate) fn counts(state: &State) -> AdaptiveThrottleCounts {
+    let mut counts = AdaptiveThrottleCounts::default();
     let sum = |counters: &[AtomicU64; CLASSES]| counters.iter().map(read).sum::<u64>();
     for stripe in state.stripes() {
         counts.accepted += sum(&stripe.accepted);
@@ -261,7 +261,7 @@ pub(crate) fn inspect(state: &State) -> Look {
     }
 }
 
-pub(crate) fn configure(state: &State, config: ThrottleConfig) {
+pub(crate) fn configure(state: &State, config: AdaptiveThrottleConfig) {
     let common = state.common();
     let mut core = common.lock();
     let totals = totals(state.stripes());

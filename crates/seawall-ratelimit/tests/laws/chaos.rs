@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use seawall_core::{PartitionKey, Priority, QuotaSignal, Scope, ServerLimit, Unit};
-use seawall_ratelimit::{Limit, PerKeyLimit, PerKeyLimitLayer};
+use seawall_ratelimit::{KeyedRateLimit, KeyedRateLimitLayer, Limit};
 
 use super::*;
 
@@ -185,16 +185,16 @@ fn order(handle: &RateLimitHandle, step: &Step, limits: impl Fn(u32) -> RateLimi
             if let Ok(reserved) = handle.try_reserve(&meta)
                 && *keep
             {
-                reserved.keep();
+                reserved.commit();
             }
         }
-        Step::PauseFor(time) => handle.heed(QuotaSignal::Pause {
+        Step::PauseFor(time) => handle.apply_signal(QuotaSignal::Pause {
             lasts: Some(ms(*time)),
             scope: Scope::Upstream,
         }),
         Step::Pause => handle.pause(),
         Step::Resume => handle.resume(),
-        Step::Left(left, resets) => handle.heed(QuotaSignal::Limit(
+        Step::Left(left, resets) => handle.apply_signal(QuotaSignal::Limit(
             ServerLimit::new(Unit::Cost)
                 .with_remaining(*left)
                 .with_resets_in(ms(*resets)),
@@ -264,10 +264,10 @@ proptest! {
                 strict.max_wait(2 * SECOND).build().expect("valid settings")
             };
             let whole = RateLimitLayer::new("whole", config(8, SECOND));
-            let layer = PerKeyLimitLayer::within("keys", config(4, SECOND), &whole).expect("no file");
+            let layer = KeyedRateLimitLayer::within("keys", config(4, SECOND), &whole).expect("no file");
             let keys = layer.handle();
             let (handle, inner) = (whole.handle(), upstream());
-            let svc: PerKeyLimit<_, _> = layer.describe(describe).layer(inner.clone());
+            let svc: KeyedRateLimit<_, _> = layer.describe(describe).layer(inner.clone());
             let command = |step: &Step| {
                 if !matches!(step, Step::Rate(_)) {
                     order(&handle, step, |_| config(8, SECOND));

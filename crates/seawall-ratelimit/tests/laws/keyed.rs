@@ -1,7 +1,7 @@
 //! A limit of its own for each key.
 
 use seawall_core::{PartitionKey, QuotaSignal, Scope, ServerLimit, Unit};
-use seawall_ratelimit::{Limit, PerKeyLimit, PerKeyLimitHandle, PerKeyLimitLayer};
+use seawall_ratelimit::{KeyedRateLimit, KeyedRateLimitHandle, KeyedRateLimitLayer, Limit};
 
 use super::*;
 
@@ -14,13 +14,13 @@ fn by_hundreds(n: &u32) -> RequestMeta {
 
 type Describer = fn(&u32) -> RequestMeta;
 
-fn per_key(config: RateLimitConfigBuilder) -> PerKeyLimitLayer<Describer> {
+fn per_key(config: RateLimitConfigBuilder) -> KeyedRateLimitLayer<Describer> {
     let config = config.build().expect("valid settings");
-    let layer = PerKeyLimitLayer::new("keys", config).expect("no file");
+    let layer = KeyedRateLimitLayer::new("keys", config).expect("no file");
     layer.describe(by_hundreds as Describer)
 }
 
-fn passes(svc: &mut PerKeyLimit<Mock, Describer>, n: u32) -> bool {
+fn passes(svc: &mut KeyedRateLimit<Mock, Describer>, n: u32) -> bool {
     let mut call = call(svc, n);
     let answer = call.poll();
     assert!(answer.is_ready());
@@ -172,9 +172,9 @@ async fn a_key_is_paused_alone_and_all_of_them_together() {
         lasts: Some(SECOND),
         scope,
     };
-    handle.heed(PartitionKey(1), throttle(Scope::Endpoint));
+    handle.apply_signal(PartitionKey(1), throttle(Scope::Endpoint));
     assert!(!passes(&mut svc, 100) && passes(&mut svc, 200));
-    handle.heed(PartitionKey(1), throttle(Scope::Upstream));
+    handle.apply_signal(PartitionKey(1), throttle(Scope::Upstream));
     let refused = refusal(call(&mut svc, 200).poll());
     assert_eq!(
         (refused.reason(), refused.retry_after()),
@@ -183,7 +183,7 @@ async fn a_key_is_paused_alone_and_all_of_them_together() {
     advance(2 * SECOND).await;
     assert!(passes(&mut svc, 100) && passes(&mut svc, 200));
     let one = ServerLimit::new(Unit::Requests).with_remaining(1);
-    handle.heed(PartitionKey(3), QuotaSignal::Limit(one));
+    handle.apply_signal(PartitionKey(3), QuotaSignal::Limit(one));
     assert_eq!(
         (
             handle.tokens(PartitionKey(3)),
@@ -197,13 +197,13 @@ fn within(
     account: RateLimitConfigBuilder,
     endpoint: RateLimitConfigBuilder,
 ) -> (
-    PerKeyLimitLayer<Describer>,
+    KeyedRateLimitLayer<Describer>,
     RateLimitHandle,
-    PerKeyLimitHandle,
+    KeyedRateLimitHandle,
 ) {
     let account = RateLimitLayer::new("account", account.build().expect("valid settings"));
     let endpoint = endpoint.build().expect("valid settings");
-    let layer = PerKeyLimitLayer::within("endpoints", endpoint, &account).expect("no file");
+    let layer = KeyedRateLimitLayer::within("endpoints", endpoint, &account).expect("no file");
     let handles = (account.handle(), layer.handle());
     (
         layer.describe(by_hundreds as Describer),
@@ -354,9 +354,9 @@ fn a_quota_file_is_refused() {
     let path = std::env::temp_dir().join(path);
     let file = seawall_ratelimit::QuotaFile::open(&path).unwrap();
     std::fs::remove_file(path).unwrap();
-    let limit = Limit::daily(5, seawall_ratelimit::Midnight::utc()).kept_in(file);
+    let limit = Limit::daily(5, seawall_ratelimit::DailyReset::utc()).persist_in(file);
     let config = RateLimitConfig::builder().limit(limit).build().unwrap();
-    let error = PerKeyLimitLayer::new("keys", config).unwrap_err();
+    let error = KeyedRateLimitLayer::new("keys", config).unwrap_err();
     assert!(error.to_string().starts_with("`kept_in` is a quota file"));
 }
 

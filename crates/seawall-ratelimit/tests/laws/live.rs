@@ -185,9 +185,9 @@ async fn a_reservation_is_settled_kept_or_given_back() {
         .limit(
             Limit::bucket(1_000, MINUTE)
                 .burst(100)
-                .counting(Unit::Tokens),
+                .with_unit(Unit::Tokens),
         )
-        .limit(Limit::strict(3, MINUTE).counting(Unit::Requests))
+        .limit(Limit::strict(3, MINUTE).with_unit(Unit::Requests))
         .build()
         .unwrap();
     let handle = RateLimitLayer::new("model", config).handle();
@@ -207,7 +207,7 @@ async fn a_reservation_is_settled_kept_or_given_back() {
         .unwrap()
         .settle(Unit::Tokens, 10);
     assert_eq!(left(), [90.0, 2.0]);
-    handle.try_reserve(&estimate(60)).unwrap().keep();
+    handle.try_reserve(&estimate(60)).unwrap().commit();
     assert_eq!(left(), [30.0, 1.0]);
     // More than was estimated is owed.
     handle
@@ -231,7 +231,7 @@ async fn reservations_and_calls_wait_in_one_line() {
     let handle = layer.handle();
     let reserved = tokio::spawn(async move {
         let reserved = handle.reserve(&RequestMeta::default()).await.unwrap();
-        reserved.keep();
+        reserved.commit();
         Instant::now()
     });
     tokio::task::yield_now().await;

@@ -25,9 +25,9 @@ use tower::limit::ConcurrencyLimit;
 use tower_layer::Layer;
 use tower_service::Service;
 
+mod apply_signal;
 mod chaos;
 mod harm;
-mod heed;
 mod keyed;
 mod line;
 mod live;

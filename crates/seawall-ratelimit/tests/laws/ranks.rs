@@ -10,13 +10,17 @@ fn ranked(n: &u32) -> RequestMeta {
     RequestMeta::new(Replay::Safe).with_priority(classes[(n / 10 % 3) as usize])
 }
 
-fn one_per_100_ms(ageing: Duration) -> RateLimitConfigBuilder {
-    builder(1).max_wait(Duration::from_secs(60)).ageing(ageing)
+fn one_per_100_ms(priority_aging: Duration) -> RateLimitConfigBuilder {
+    builder(1)
+        .max_wait(Duration::from_secs(60))
+        .priority_aging(priority_aging)
 }
 
-async fn departures(ageing: Duration, arrivals: &[(u32, u64)]) -> Vec<u32> {
+async fn departures(priority_aging: Duration, arrivals: &[(u32, u64)]) -> Vec<u32> {
     let inner = Departures::new();
-    let config = one_per_100_ms(ageing).build().expect("valid settings");
+    let config = one_per_100_ms(priority_aging)
+        .build()
+        .expect("valid settings");
     let layer = RateLimitLayer::new("ranks", config).describe(ranked as fn(&u32) -> RequestMeta);
     let svc = layer.layer(inner.clone());
     let start = Instant::now();

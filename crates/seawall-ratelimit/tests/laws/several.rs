@@ -1,7 +1,7 @@
 //! Several limits at once, of every kind.
 
 use seawall_core::{TokenCount, Unit};
-use seawall_ratelimit::{ByMeta, Limit, Midnight, Price, QuotaFile};
+use seawall_ratelimit::{CostFn, DailyReset, Limit, MetaCost, QuotaFile};
 
 use super::*;
 
@@ -50,10 +50,10 @@ async fn each_limit_counts_its_own_unit() {
     let (inner, _mock) = mock();
     let layer = several(
         [
-            Limit::strict(3, MINUTE).counting(Unit::Requests),
+            Limit::strict(3, MINUTE).with_unit(Unit::Requests),
             Limit::strict(100, MINUTE),
-            Limit::bucket(60, MINUTE).burst(30).counting(Unit::Tokens),
-            Limit::strict(1, MINUTE).counting(Unit::Other("orders")),
+            Limit::bucket(60, MINUTE).burst(30).with_unit(Unit::Tokens),
+            Limit::strict(1, MINUTE).with_unit(Unit::Other("orders")),
         ],
         Duration::ZERO,
     )
@@ -63,7 +63,7 @@ async fn each_limit_counts_its_own_unit() {
     })
     .price(|n: &u32, meta: &RequestMeta, unit: Unit| match unit {
         Unit::Other("orders") => u32::from(*n == 7),
-        usual => ByMeta.price(n, meta, usual),
+        usual => MetaCost.price(n, meta, usual),
     });
     let mut svc = layer.layer(inner);
     assert!(matches!(call(&mut svc, 7).poll(), Poll::Ready(Ok(_))));
@@ -109,7 +109,7 @@ async fn a_used_up_day_is_a_quota_and_no_rate() {
     let layer = several(
         [
             Limit::strict(5, MINUTE),
-            Limit::daily(25, Midnight::utc()).spent(24),
+            Limit::daily(25, DailyReset::utc()).already_used(24),
         ],
         Duration::ZERO,
     );
@@ -132,7 +132,7 @@ async fn a_quota_survives_in_its_file() {
     let _ = std::fs::remove_file(&path);
     let with_file = || {
         let file = QuotaFile::open(&path).expect("a file of this kind, or none");
-        let quota = Limit::daily(25, Midnight::utc()).kept_in(file);
+        let quota = Limit::daily(25, DailyReset::utc()).persist_in(file);
         several([quota], Duration::ZERO)
     };
     let before = with_file();
@@ -144,7 +144,7 @@ async fn a_quota_survives_in_its_file() {
     let killed = path.with_extension("killed");
     std::fs::copy(&path, &killed).expect("it was written");
     let file = QuotaFile::open(&killed).expect("a file of this kind");
-    let quota = Limit::daily(25, Midnight::utc()).kept_in(file);
+    let quota = Limit::daily(25, DailyReset::utc()).persist_in(file);
     assert_eq!(several([quota], Duration::ZERO).handle().tokens(), 18.0);
     std::fs::remove_file(killed).expect("it is there");
     drop((svc, before));
@@ -177,7 +177,7 @@ fn several_limits_allocate_nothing_while_they_grant() {
             Limit::strict(1_000, Duration::from_nanos(1)),
             Limit::bucket(1_000_000, SECOND).burst(1_000_000),
             Limit::window(1_000_000_000, MINUTE),
-            Limit::daily(1_000_000_000, Midnight::utc()),
+            Limit::daily(1_000_000_000, DailyReset::utc()),
         ],
         Duration::ZERO,
     );

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn passing(inner: Mock) -> Throttle<Mock> {
+fn passing(inner: Mock) -> AdaptiveThrottle<Mock> {
     layer_of(builder()).layer(inner)
 }
 
@@ -17,36 +17,36 @@ passes_errors_through, survives_a_panic }
 const MANY: u32 = 5_000;
 
 /// Refuses nearly everything after that many failures, and nothing before.
-fn refusing_layer() -> ThrottleLayer {
+fn refusing_layer() -> AdaptiveThrottleLayer {
     layer_of(builder().min_requests(MANY).max_rejection(1.0))
 }
 
-fn refusing(inner: Mock) -> Throttle<Mock> {
+fn refusing(inner: Mock) -> AdaptiveThrottle<Mock> {
     refusing_layer().layer(inner)
 }
 
-fn two(a: Mock, b: Mock) -> (Throttle<Mock>, Throttle<Mock>) {
+fn two(a: Mock, b: Mock) -> (AdaptiveThrottle<Mock>, AdaptiveThrottle<Mock>) {
     let layer = refusing_layer();
     (layer.layer(a), layer.clone().layer(b))
 }
 
-async fn saturate(service: &mut Throttle<Mock>, mock: &MockHandle) {
+async fn saturate(service: &mut AdaptiveThrottle<Mock>, mock: &MockHandle) {
     fail_calls(service, mock, MANY as usize).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn refusals_are_errors_of_call() {
-    assert_law(laws::refuses_in_call(refusing, saturate).await);
+    assert_check(checks::refuses_in_call(refusing, saturate).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn two_services_of_one_layer_count_together() {
-    assert_law(laws::two_services_of_one_layer_share(two, saturate).await);
+    assert_check(checks::two_services_of_one_layer_share(two, saturate).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn clones_count_together() {
-    assert_law(laws::clones_share(refusing, saturate).await);
+    assert_check(checks::clones_share(refusing, saturate).await);
 }
 
 #[tokio::test(start_paused = true)]

@@ -47,14 +47,25 @@ async fn settings_change_while_it_works() {
     let (mut service, handle, _) = obeying(builder().min_requests(100));
     send_many(&mut service, 40, Ok(()), Priority::NORMAL);
     send_many(&mut service, 60, Err(BUSY), Priority::NORMAL);
-    let p = |k: f64| {
-        handle.set_config(builder().k(k).build().unwrap());
+    let p = |accept_multiplier: f64| {
+        handle.set_config(
+            builder()
+                .accept_multiplier(accept_multiplier)
+                .build()
+                .unwrap(),
+        );
         handle.rejection_probability()
     };
     assert!((p(1.0) - 60.0 / 101.0).abs() < 1e-9);
     assert!((p(1.5) - 40.0 / 101.0).abs() < 1e-9);
     assert_eq!(p(2.5), 0.0);
-    handle.set_config(builder().k(1.0).shadow(true).build().unwrap());
+    handle.set_config(
+        builder()
+            .accept_multiplier(1.0)
+            .shadow(true)
+            .build()
+            .unwrap(),
+    );
     assert_eq!(
         send_many(&mut service, 100, Err(BUSY), Priority::NORMAL),
         100
@@ -148,9 +159,10 @@ async fn a_registry_reads_what_the_throttle_does() {
 
 #[test]
 fn impossible_settings_are_refused_by_name() {
-    let field = |builder: ThrottleConfigBuilder| builder.build().unwrap_err().field().to_owned();
+    let field =
+        |builder: AdaptiveThrottleConfigBuilder| builder.build().unwrap_err().field().to_owned();
     for k in [0.99, 0.0, -1.0, f64::NAN, f64::INFINITY] {
-        assert_eq!(field(builder().k(k)), "k");
+        assert_eq!(field(builder().accept_multiplier(k)), "k");
     }
     for factor in [0.5, 101.0, f64::NAN] {
         assert_eq!(field(builder().priority_factor(factor)), "priority_factor");
@@ -160,16 +172,16 @@ fn impossible_settings_are_refused_by_name() {
     }
     assert_eq!(field(builder().window(Duration::ZERO)), "window");
     assert_eq!(field(builder().min_requests(0)), "min_requests");
-    let default = ThrottleConfig::builder().build().unwrap();
-    assert_eq!(default, ThrottleConfig::default());
-    assert_eq!(default.k(), 2.0);
+    let default = AdaptiveThrottleConfig::builder().build().unwrap();
+    assert_eq!(default, AdaptiveThrottleConfig::default());
+    assert_eq!(default.accept_multiplier(), 2.0);
     assert_eq!(default.window().get(), WINDOW);
     assert_eq!(default.max_rejection().get(), 0.9);
     assert_eq!(default.min_requests().get(), 10);
     let huge = builder()
-        .k(f64::MAX)
+        .accept_multiplier(f64::MAX)
         .priority_factor(100.0)
         .build()
         .unwrap();
-    assert_eq!(huge.k_of(PriorityClass::High), f64::MAX);
+    assert_eq!(huge.accept_multiplier_of(PriorityClass::High), f64::MAX);
 }

@@ -4,15 +4,19 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn the_layer_gives_the_numbers_of_the_book() {
-    for (requests, accepts, k, expected) in [
+    for (requests, accepts, accept_multiplier, expected) in [
         (100, 100, 2.0, 0.0),
         (100, 40, 2.0, 20.0 / 101.0),
         (1_000, 0, 2.0, 1_000.0 / 1_001.0),
         (100, 60, 1.1, 34.0 / 101.0),
     ] {
         // Refuses none until all are there.
-        let (mut service, handle, inner) =
-            obeying(builder().k(k).min_requests(requests).max_rejection(1.0));
+        let (mut service, handle, inner) = obeying(
+            builder()
+                .accept_multiplier(accept_multiplier)
+                .min_requests(requests)
+                .max_rejection(1.0),
+        );
         send_many(&mut service, accepts, Ok(()), Priority::NORMAL);
         let rest = requests - accepts;
         send_many(&mut service, rest, Err(BUSY), Priority::NORMAL);

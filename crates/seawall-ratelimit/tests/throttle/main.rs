@@ -15,12 +15,12 @@ use seawall_core::{
     Received, Registry, Rejectable, Rejection, Replay, RequestMeta, Scope, Sent, Value,
 };
 use seawall_ratelimit::{
-    PriorityClass, Throttle, ThrottleConfig, ThrottleConfigBuilder, ThrottleFuture, ThrottleHandle,
-    ThrottleLayer,
+    AdaptiveThrottle, AdaptiveThrottleConfig, AdaptiveThrottleConfigBuilder,
+    AdaptiveThrottleFuture, AdaptiveThrottleHandle, AdaptiveThrottleLayer, PriorityClass,
 };
 use seawall_testkit::alloc;
 use seawall_testkit::contract::{
-    BoxError, Mock, MockError, MockHandle, Probe, Stage, assert_law, fail_calls, laws, mock,
+    BoxError, Mock, MockError, MockHandle, Probe, Stage, assert_check, checks, fail_calls, mock,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use tokio::time::advance;
@@ -35,12 +35,12 @@ fn ms(ms: u64) -> Duration {
 }
 
 /// The same draws in every run.
-fn builder() -> ThrottleConfigBuilder {
-    ThrottleConfig::builder().seed(7)
+fn builder() -> AdaptiveThrottleConfigBuilder {
+    AdaptiveThrottleConfig::builder().seed(7)
 }
 
-fn layer_of(builder: ThrottleConfigBuilder) -> ThrottleLayer {
-    ThrottleLayer::new("desk", builder.build().expect("valid settings"))
+fn layer_of(builder: AdaptiveThrottleConfigBuilder) -> AdaptiveThrottleLayer {
+    AdaptiveThrottleLayer::new("desk", builder.build().expect("valid settings"))
 }
 
 /// Polls ready, which must succeed at once, and calls.
@@ -92,9 +92,9 @@ fn by_word(answer: Result<&(), &Error<Outcome>>) -> Outcome {
 
 type ByWord = fn(Result<&(), &Error<Outcome>>) -> Outcome;
 type ByAsk = fn(&Ask) -> RequestMeta;
-type Obeying = Throttle<Obeys, ByWord, ByAsk>;
+type Obeying = AdaptiveThrottle<Obeys, ByWord, ByAsk>;
 
-fn obeying(builder: ThrottleConfigBuilder) -> (Obeying, ThrottleHandle, Obeys) {
+fn obeying(builder: AdaptiveThrottleConfigBuilder) -> (Obeying, AdaptiveThrottleHandle, Obeys) {
     let layer = layer_of(builder)
         .classify(by_word as ByWord)
         .describe((|ask| RequestMeta::new(Replay::Safe).with_priority(ask.priority)) as ByAsk);
@@ -170,7 +170,7 @@ proptest! {
             .expect("a runtime");
         runtime.block_on(async {
             let (mut service, handle, inner) =
-                obeying(builder().k(k).max_rejection(most).min_requests(least));
+                obeying(builder().accept_multiplier(k).max_rejection(most).min_requests(least));
             for (n, (answer, priority, gap)) in steps.iter().enumerate() {
                 send(&mut service, ask(*answer, Priority(*priority)));
                 advance(ms(*gap)).await;

@@ -47,7 +47,7 @@ async fn load(service: &mut Obeying, rate: u32, capacity: f64, lasts: Duration) 
 #[tokio::test(start_paused = true)]
 async fn ten_times_the_capacity_is_cut_down_to_k_times_the_capacity() {
     for k in [1.1, 1.5, 2.0, 3.0] {
-        let (mut service, ..) = obeying(builder().k(k));
+        let (mut service, ..) = obeying(builder().accept_multiplier(k));
         load(&mut service, 100, 10.0, 2 * WINDOW).await;
         let seen = load(&mut service, 100, 10.0, 2 * WINDOW).await;
         let times = seen.reached / 10.0;

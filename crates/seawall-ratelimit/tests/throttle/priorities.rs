@@ -47,7 +47,7 @@ async fn what_is_refused_of_one_class_does_not_count_against_another() {
 
 #[tokio::test(start_paused = true)]
 async fn cancels_can_be_exempt() {
-    let (mut service, handle, _) = obeying(builder().always_pass(Priority::HIGH));
+    let (mut service, handle, _) = obeying(builder().exempt_from(Priority::HIGH));
     assert_eq!(send_many(&mut service, 200, Err(BUSY), Priority::HIGH), 200);
     assert_eq!(send_many(&mut service, 200, Err(BUSY), Priority(255)), 200);
     assert!(send_many(&mut service, 200, Err(BUSY), Priority(191)) < 100);

@@ -50,7 +50,7 @@ async fn nothing_is_allocated_whether_it_passes_or_is_refused() {
 #[test]
 fn the_future_is_small() {
     type Inner = Ready<Result<u32, Error<()>>>;
-    let size = size_of::<ThrottleFuture<Inner, seawall_core::ErrorIsFailure>>();
+    let size = size_of::<AdaptiveThrottleFuture<Inner, seawall_core::ErrorIsFailure>>();
     assert!(
         size <= size_of::<Inner>() + 3 * size_of::<usize>(),
         "{size}"
@@ -75,14 +75,14 @@ impl Service<u32> for Local {
     }
 }
 
-type Fut<S> = <Throttle<S> as Service<u32>>::Future;
-assert_impl_all!(Throttle<Echo>: Send, Sync, Unpin, Clone);
+type Fut<S> = <AdaptiveThrottle<S> as Service<u32>>::Future;
+assert_impl_all!(AdaptiveThrottle<Echo>: Send, Sync, Unpin, Clone);
 assert_impl_all!(Fut<Echo>: Send, Sync, Unpin);
-assert_impl_all!(Throttle<Local>: Unpin, Clone);
-assert_not_impl_any!(Throttle<Local>: Send, Sync);
+assert_impl_all!(AdaptiveThrottle<Local>: Unpin, Clone);
+assert_not_impl_any!(AdaptiveThrottle<Local>: Send, Sync);
 assert_not_impl_any!(Fut<Local>: Send, Sync);
-assert_impl_all!(ThrottleLayer: Send, Sync, Clone);
-assert_impl_all!(ThrottleHandle: Send, Sync, Clone, InstanceHandle);
+assert_impl_all!(AdaptiveThrottleLayer: Send, Sync, Clone);
+assert_impl_all!(AdaptiveThrottleHandle: Send, Sync, Clone, InstanceHandle);
 
 #[test]
 fn a_service_that_is_not_send_works() {

@@ -25,7 +25,7 @@ impl World for Fixed {
     fn has_copy(&mut self) -> bool {
         !self.no_copy
     }
-    fn advice(&mut self) -> Advice {
+    fn advice(&mut self) -> RetryDecision {
         panic!("there is no adviser")
     }
     fn pause(&mut self, backoff: &Backoff) -> Option<Pause> {
@@ -47,14 +47,14 @@ impl World for Fixed {
 }
 
 /// A world with an adviser.
-struct Advised(Fixed, Advice);
+struct Advised(Fixed, RetryDecision);
 
 impl World for Advised {
     const ADVISED: bool = true;
     fn has_copy(&mut self) -> bool {
         self.0.has_copy()
     }
-    fn advice(&mut self) -> Advice {
+    fn advice(&mut self) -> RetryDecision {
         self.1
     }
     fn pause(&mut self, backoff: &Backoff) -> Option<Pause> {
@@ -132,7 +132,7 @@ prop_compose! {
         attempts in 1_u32..6,
         base in 1_u64..1_000,
         max_retry_after in 0_u64..4_000,
-        refusal_wait in prop_oneof![Just(0_u64), 1_u64..4_000],
+        max_rejection_wait in prop_oneof![Just(0_u64), 1_u64..4_000],
         throttled in any::<bool>(),
         unsent in any::<bool>(),
     ) -> RetryConfig {
@@ -141,9 +141,9 @@ prop_compose! {
             .attempts(attempts)
             .backoff(Backoff::exponential(ms(base), ms(base * 4)).unwrap())
             .max_retry_after(ms(max_retry_after))
-            .refusal_wait(ms(refusal_wait))
+            .max_rejection_wait(ms(max_rejection_wait))
             .retry_throttled(throttled)
-            .retry_unsent(unsent)
+            .retry_if_not_sent(unsent)
             .build()
             .unwrap()
     }
@@ -169,7 +169,7 @@ fn table_allows(config: &RetryConfig, seen: &Answered) -> bool {
             Reason::Panicked if r.sent() == Sent::No => false,
             _ => return safe,
         };
-        let wait = config.refusal_wait();
+        let wait = config.max_rejection_wait();
         let cannot_say = matches!(r.reason(), Reason::CircuitOpen | Reason::NotReady);
         helps
             && r.sent() == Sent::No
@@ -217,7 +217,7 @@ proptest! {
             && left.is_none_or(|left| delay < left)
             && (free || tokens > 0);
         prop_assert_eq!(decision == Decision::Wait(delay), again, "{:?}", decision);
-        prop_assert!(again || matches!(decision, Decision::End(_)));
+        prop_assert!(again || matches!(decision, Decision::StopReason(_)));
         if let Decision::Wait(delay) = decision {
             prop_assert!(delay >= told, "earlier than told");
         }
@@ -268,48 +268,54 @@ fn every_end_has_its_cause() {
         ..Fixed::default()
     };
     let end = |seen: Answered, mut world: Fixed| match decide(&config, &seen, &mut world) {
-        Decision::End(end) => Some(end),
+        Decision::StopReason(end) => Some(end),
         Decision::Wait(_) => None,
     };
     let one = failed(1);
     let with = |outcome| Answered { outcome, ..one };
     assert_eq!(end(one, rich), None);
-    assert_eq!(end(failed(3), rich), Some(End::Attempts));
-    assert_eq!(end(with(Outcome::Success), rich), Some(End::Answered));
-    assert_eq!(end(with(Outcome::Ignored), rich), Some(End::Answered));
+    assert_eq!(end(failed(3), rich), Some(StopReason::Attempts));
+    assert_eq!(
+        end(with(Outcome::Success), rich),
+        Some(StopReason::Answered)
+    );
+    assert_eq!(
+        end(with(Outcome::Ignored), rich),
+        Some(StopReason::Answered)
+    );
     let banned = with(Outcome::Banned { lasts: None });
-    assert_eq!(end(banned, rich), Some(End::Hopeless));
+    assert_eq!(end(banned, rich), Some(StopReason::Hopeless));
     let throttled = with(Outcome::Throttled {
         retry_after: None,
         scope: Scope::Account,
     });
-    assert_eq!(end(throttled, rich), Some(End::Hopeless));
+    assert_eq!(end(throttled, rich), Some(StopReason::Hopeless));
     let unsafe_ = Answered {
         replay: Replay::Never,
         ..one
     };
-    assert_eq!(end(unsafe_, rich), Some(End::Unsafe));
+    assert_eq!(end(unsafe_, rich), Some(StopReason::Unsafe));
     let no_copy = Fixed {
         no_copy: true,
         ..rich
     };
-    assert_eq!(end(one, no_copy), Some(End::NoCopy));
+    assert_eq!(end(one, no_copy), Some(StopReason::NoCopy));
     let late = Answered {
         hint: Some(101 * MS),
         ..one
     };
-    assert_eq!(end(late, rich), Some(End::RetryAfter));
+    assert_eq!(end(late, rich), Some(StopReason::RetryAfter));
     let refused = Answered {
         refusal: Some(Rejection::new(Reason::CircuitOpen, "below")),
         ..with(Outcome::Ignored)
     };
-    assert_eq!(end(refused, rich), Some(End::Refused));
+    assert_eq!(end(refused, rich), Some(StopReason::Refused));
     let hurried = Fixed {
         left: Some(Duration::ZERO),
         ..rich
     };
-    assert_eq!(end(one, hurried), Some(End::Deadline));
-    assert_eq!(end(one, Fixed::default()), Some(End::Budget));
+    assert_eq!(end(one, hurried), Some(StopReason::Deadline));
+    assert_eq!(end(one, Fixed::default()), Some(StopReason::Budget));
 }
 
 /// An upstream that says "never" in a header must not be waited for, even by a client that
@@ -327,7 +333,7 @@ fn never_is_no_wait_that_can_be_allowed() {
         ..failed(1)
     };
     let decision = decide(&config, &never, &mut world);
-    assert_eq!(decision, Decision::End(End::RetryAfter));
+    assert_eq!(decision, Decision::StopReason(StopReason::RetryAfter));
     assert_eq!(world.withdrawals, 0);
     let weeks = Answered {
         hint: Some(u32::MAX * MS),
@@ -370,14 +376,14 @@ fn requests_are_copied_only_where_a_copy_can_be_of_use() {
     assert!(wants_copy(&config, Replay::Safe, 1));
     assert!(wants_copy(&config, Replay::Never, 1));
     assert!(!wants_copy(&config, Replay::Safe, 2), "the last attempt");
-    let config = two.retry_unsent(false).build().unwrap();
+    let config = two.retry_if_not_sent(false).build().unwrap();
     assert!(wants_copy(&config, Replay::SafeWithKey, 1));
     assert!(!wants_copy(&config, Replay::Never, 1));
     let config = RetryConfig::builder().attempts(1).build().unwrap();
     assert!(!wants_copy(&config, Replay::Safe, 1));
 }
 
-/// The table of [`Advice`], row by row.
+/// The table of [`RetryDecision`], row by row.
 #[test]
 fn advice_narrows_always_and_widens_only_what_may_be_sent_twice() {
     let config = RetryConfig::builder().retry_throttled(false).build();
@@ -391,34 +397,37 @@ fn advice_narrows_always_and_widens_only_what_may_be_sent_twice() {
     };
     let again = |seen, advice| matches!(decided(seen, advice), Decision::Wait(_));
     let end = |seen, advice| match decided(seen, advice) {
-        Decision::End(end) => Some(end),
+        Decision::StopReason(end) => Some(end),
         Decision::Wait(_) => None,
     };
-    let after = Advice::After(3_000 * MS);
+    let after = RetryDecision::RetryAfter(3_000 * MS);
     let with = |outcome| Answered {
         outcome,
         ..failed(1)
     };
-    assert!(again(failed(1), Advice::Table) && again(failed(1), Advice::Again));
-    assert_eq!(end(failed(1), Advice::Stop), Some(End::Advised));
+    assert!(again(failed(1), RetryDecision::Default) && again(failed(1), RetryDecision::Retry));
+    assert_eq!(
+        end(failed(1), RetryDecision::Stop),
+        Some(StopReason::Advised)
+    );
     let throttled = with(Outcome::Throttled {
         retry_after: None,
         scope: Scope::Upstream,
     });
     for seen in [with(Outcome::Success), with(Outcome::Ignored), throttled] {
-        assert!(!again(seen, Advice::Table) && !again(seen, Advice::Stop));
-        assert!(again(seen, Advice::Again));
+        assert!(!again(seen, RetryDecision::Default) && !again(seen, RetryDecision::Stop));
+        assert!(again(seen, RetryDecision::Retry));
         assert_eq!(decided(seen, after), Decision::Wait(3_000 * MS));
         // Nothing overrides that it must not be sent twice.
         let unsafe_ = Answered {
             replay: Replay::Never,
             ..seen
         };
-        assert!(!again(unsafe_, Advice::Again) && !again(unsafe_, after));
+        assert!(!again(unsafe_, RetryDecision::Retry) && !again(unsafe_, after));
     }
     assert_eq!(
-        end(with(Outcome::Success), Advice::Stop),
-        Some(End::Answered)
+        end(with(Outcome::Success), RetryDecision::Stop),
+        Some(StopReason::Answered)
     );
     let refused = |reason| Answered {
         refusal: Some(Rejection::new(reason, "below")),
@@ -435,16 +444,16 @@ fn advice_narrows_always_and_widens_only_what_may_be_sent_twice() {
             ..with(Outcome::Unknown)
         },
     ] {
-        assert!(!again(never, Advice::Again), "{never:?}");
+        assert!(!again(never, RetryDecision::Retry), "{never:?}");
     }
     // A wait of the adviser's is a lower bound, and as limited as the upstream's.
     assert_eq!(
-        end(failed(1), Advice::After(Duration::MAX)),
-        Some(End::RetryAfter)
+        end(failed(1), RetryDecision::RetryAfter(Duration::MAX)),
+        Some(StopReason::RetryAfter)
     );
     assert_eq!(
-        end(failed(1), Advice::After(61_000 * MS)),
-        Some(End::RetryAfter)
+        end(failed(1), RetryDecision::RetryAfter(61_000 * MS)),
+        Some(StopReason::RetryAfter)
     );
 }
 
@@ -463,6 +472,12 @@ fn a_place_in_the_sending_rate_is_waited_for_when_it_comes_in_time() {
     };
     assert_eq!(decided(700, None), (Decision::Wait(700 * MS), 1));
     assert_eq!(decided(700, Some(701)), (Decision::Wait(700 * MS), 1));
-    assert_eq!(decided(700, Some(700)), (Decision::End(End::Paced), 0));
-    assert_eq!(decided(60_001, None), (Decision::End(End::Paced), 0));
+    assert_eq!(
+        decided(700, Some(700)),
+        (Decision::StopReason(StopReason::Paced), 0)
+    );
+    assert_eq!(
+        decided(60_001, None),
+        (Decision::StopReason(StopReason::Paced), 0)
+    );
 }

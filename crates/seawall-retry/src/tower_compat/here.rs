@@ -10,7 +10,7 @@ use tower::retry::backoff::{Backoff, MakeBackoff};
 use tower::retry::budget::Budget;
 
 use crate::purse::Purse;
-use crate::{Advice, Advise, Answer, ByTable, Hooks, RetryLayer};
+use crate::{AttemptResult, DefaultDecision, Hooks, RetryDecision, RetryLayer, RetryPredicate};
 
 impl<C, D, P, H> RetryLayer<C, D, P, H> {
     /// Pays for extra attempts from a budget of tower's.
@@ -51,14 +51,14 @@ impl<C, D, P, A, B, M> RetryLayer<C, D, P, Hooks<A, B, M>> {
                 advise: hooks.advise,
             },
             prepare: hooks.prepare,
-            mark: hooks.mark,
+            annotate_give_up: hooks.annotate_give_up,
         })
     }
 
     /// Decides, copies requests and waits as a policy of tower's says, in place of the predicate,
     /// the copier and the backoff.
     ///
-    /// The rules of this layer hold beside it: the policy is an adviser (see [`Advice`]) whose
+    /// The rules of this layer hold beside it: the policy is an adviser (see [`RetryDecision`]) whose
     /// "retry" is `Again` and whose "don't" is `Stop`. So it is not asked about what must not be
     /// sent twice and may have been sent: [describe](Self::describe) the requests, or nothing but
     /// what was certainly not sent is tried again. The configured attempts and the budget hold as
@@ -113,7 +113,7 @@ impl<C, D, P, A, B, M> RetryLayer<C, D, P, Hooks<A, B, M>> {
         self.copy(copy).hooked(|hooks| Hooks {
             advise: TowerPolicy::new(policy),
             prepare: hooks.prepare,
-            mark: hooks.mark,
+            annotate_give_up: hooks.annotate_give_up,
         })
     }
 }
@@ -121,7 +121,7 @@ impl<C, D, P, A, B, M> RetryLayer<C, D, P, Hooks<A, B, M>> {
 /// A backoff of tower's beside an adviser `A`; see [`RetryLayer::tower_backoff`].
 ///
 /// Clones share the maker.
-pub struct TowerBackoff<K, A = ByTable> {
+pub struct TowerBackoff<K, A = DefaultDecision> {
     maker: Arc<Mutex<K>>,
     advise: A,
 }
@@ -143,10 +143,10 @@ impl<K, A: fmt::Debug> fmt::Debug for TowerBackoff<K, A> {
     }
 }
 
-impl<K, A, Req, Res, Err> Advise<Req, Res, Err> for TowerBackoff<K, A>
+impl<K, A, Req, Res, Err> RetryPredicate<Req, Res, Err> for TowerBackoff<K, A>
 where
     K: MakeBackoff,
-    A: Advise<Req, Res, Err>,
+    A: RetryPredicate<Req, Res, Err>,
 {
     type Memory = (Option<K::Backoff>, A::Memory);
     type Wait = <K::Backoff as Backoff>::Future;
@@ -156,7 +156,11 @@ where
         (None, self.advise.start(meta))
     }
 
-    fn advise(&self, memory: &mut Self::Memory, answer: Answer<'_, Req, Res, Err>) -> Advice {
+    fn advise(
+        &self,
+        memory: &mut Self::Memory,
+        answer: AttemptResult<'_, Req, Res, Err>,
+    ) -> RetryDecision {
         self.advise.advise(&mut memory.1, answer)
     }
 
@@ -220,7 +224,7 @@ impl<K: fmt::Debug, F> fmt::Debug for PolicyMemory<K, F> {
     }
 }
 
-impl<K, Req, Res, E> Advise<Req, Res, E> for TowerPolicy<K, Res, E>
+impl<K, Req, Res, E> RetryPredicate<Req, Res, E> for TowerPolicy<K, Res, E>
 where
     K: Policy<Req, Res, E> + Clone,
 {
@@ -234,11 +238,15 @@ where
         }
     }
 
-    fn advise(&self, memory: &mut Self::Memory, answer: Answer<'_, Req, Res, E>) -> Advice {
+    fn advise(
+        &self,
+        memory: &mut Self::Memory,
+        answer: AttemptResult<'_, Req, Res, E>,
+    ) -> RetryDecision {
         memory.wait = memory.policy.retry(answer.request, answer.result);
         match memory.wait {
-            Some(_) => Advice::Again,
-            None => Advice::Stop,
+            Some(_) => RetryDecision::Retry,
+            None => RetryDecision::Stop,
         }
     }
 

@@ -16,7 +16,7 @@ use crate::hooks::{Hook, MemoryOf, WaitOf};
 use crate::layer::Rules;
 use crate::observe::Counters;
 use crate::track::{Next, Track};
-use crate::{Advise, CopyRequest, End, RetryHandle, RetryLayer};
+use crate::{CopyRequest, RetryHandle, RetryLayer, RetryPredicate, StopReason};
 
 impl<C, D, P, H> RetryLayer<C, D, P, H> {
     /// The rules of this layer as a policy for `tower::retry::Retry`, with the same budget, sending
@@ -123,10 +123,10 @@ where
         });
         let outcome = track.judged(rules, counters, result)?;
         match track.consider(rules, counters, Some(req), outcome, result) {
-            Next::Answer => None,
+            Next::AttemptResult => None,
             Next::Pause(pause, wait) => {
                 if let Err(error) = track.prepare::<_, Res, _, _, _, _, _>(rules, req) {
-                    *result = track.stopped(rules, counters, End::Unprepared, error);
+                    *result = track.stopped(rules, counters, StopReason::NoPrepare, error);
                     return None;
                 }
                 Some(PolicyPause {

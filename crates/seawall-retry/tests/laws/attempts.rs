@@ -16,7 +16,7 @@ async fn the_last_answer_comes_back_when_all_attempts_have_failed() {
     let (answer, upstream, handle) = one_call(ladder(3), Replay::Safe, answers).await;
     assert_eq!(answer, Err(Failed::Hinted(SECOND)));
     assert_eq!(upstream.calls(), 3);
-    assert_eq!(handle.out_of_attempts(), 1);
+    assert_eq!(handle.attempts_exhausted(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -125,7 +125,7 @@ async fn a_refused_attempt_takes_its_token_along_to_the_next_one() {
     let config = RetryConfig::builder()
         .attempts(4)
         .backoff(Backoff::NONE)
-        .refusal_wait(2 * SECOND);
+        .max_rejection_wait(2 * SECOND);
     let soon = refused(Reason::RateLimited, Some(SECOND));
     let upstream = Upstream::new([SERVER, soon, SERVER]);
     let budget = tokens(5);
@@ -167,7 +167,7 @@ async fn a_carried_payment_is_given_back_once() {
     let config = RetryConfig::builder()
         .attempts(9)
         .backoff(Backoff::NONE)
-        .refusal_wait(2 * SECOND);
+        .max_rejection_wait(2 * SECOND);
     let soon = refused(Reason::RateLimited, Some(SECOND));
     let upstream = Upstream::new([SERVER, SERVER, soon, soon, soon]);
     let budget = tokens(5);

@@ -25,7 +25,10 @@ async fn a_request_is_copied_before_every_attempt_but_the_last_and_to_see_that_i
     assert_eq!(count(ladder(3), Replay::Safe, 9).await, 4);
     assert_eq!(count(ladder(1), Replay::Safe, 9).await, 0);
     assert_eq!(count(ladder(2), Replay::Never, 9).await, 2);
-    let unsent = RetryConfig::builder().retry_unsent(false).build().unwrap();
+    let unsent = RetryConfig::builder()
+        .retry_if_not_sent(false)
+        .build()
+        .unwrap();
     assert_eq!(count(unsent, Replay::Never, 9).await, 0);
 }
 
@@ -147,7 +150,7 @@ impl Clone for Counted {
 #[tokio::test(start_paused = true)]
 async fn a_request_is_cloned_once_for_each_attempt_that_may_follow_and_never_when_none_may() {
     let unsent = |retry| {
-        let config = RetryConfig::builder().attempts(3).retry_unsent(retry);
+        let config = RetryConfig::builder().attempts(3).retry_if_not_sent(retry);
         config.build().unwrap()
     };
     for (config, replay, failures, clones) in [

@@ -149,7 +149,7 @@ async fn a_call_dropped_at_any_await_leaves_nothing_behind() {
         let layer = RetryLayer::new("r", config)
             .describe(SAFE)
             .budget(budget.clone())
-            .adaptive(Adaptive::new())
+            .adaptive_rate(AdaptiveRate::new())
             .copy(move |request: &u32| {
                 let _ = &held;
                 Some(*request)

@@ -2,16 +2,16 @@
 
 use super::*;
 
-type Judged<'a> = Seen<'a, u32, u32, Failed>;
+type Judged<'a> = AttemptOutcome<'a, u32, u32, Failed>;
 
 #[tokio::test(start_paused = true)]
 async fn a_predicate_narrows_by_answer_metadata_and_attempt() {
-    fn advise(seen: Judged<'_>) -> Advice {
+    fn advise(seen: Judged<'_>) -> RetryDecision {
         assert_eq!(seen.meta.cost, 9);
         match (seen.result, seen.attempt) {
-            (Err(failed), _) if *failed == UNKNOWN => Advice::Stop,
-            (Err(_), 2) => Advice::Stop,
-            _ => Advice::Table,
+            (Err(failed), _) if *failed == UNKNOWN => RetryDecision::Stop,
+            (Err(_), 2) => RetryDecision::Stop,
+            _ => RetryDecision::Default,
         }
     }
     for (answers, calls) in [(vec![UNKNOWN], 1), (vec![SERVER; 9], 2), (vec![SERVER], 2)] {
@@ -27,15 +27,15 @@ async fn a_predicate_narrows_by_answer_metadata_and_attempt() {
         let answer = layer.layer(upstream.service()).oneshot(7).await;
         assert_eq!((answer, upstream.calls()), (expected, calls));
         let stopped = u64::from(expected.is_err());
-        assert_eq!(layer.handle().ended(End::Advised), stopped);
+        assert_eq!(layer.handle().ended(StopReason::Advised), stopped);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_predicate_narrows_by_the_request() {
     let advise = |seen: Judged<'_>| match *seen.request {
-        9 => Advice::Stop,
-        _ => Advice::Table,
+        9 => RetryDecision::Stop,
+        _ => RetryDecision::Default,
     };
     for (request, calls) in [(7, 2), (9, 1)] {
         let upstream = Upstream::new([SERVER]);
@@ -47,10 +47,10 @@ async fn a_predicate_narrows_by_the_request() {
 
 #[tokio::test(start_paused = true)]
 async fn a_predicate_widens_to_successes_when_the_request_may_be_sent_twice() {
-    fn until_three(seen: Judged<'_>) -> Advice {
+    fn until_three(seen: Judged<'_>) -> RetryDecision {
         match seen.result {
-            Ok(_) if seen.attempt < 3 => Advice::Again,
-            _ => Advice::Table,
+            Ok(_) if seen.attempt < 3 => RetryDecision::Retry,
+            _ => RetryDecision::Default,
         }
     }
     for (replay, calls) in [
@@ -73,7 +73,7 @@ async fn a_predicate_widens_to_successes_when_the_request_may_be_sent_twice() {
 
 #[tokio::test(start_paused = true)]
 async fn a_predicate_never_sends_a_request_again_that_may_have_been_executed() {
-    let always = |_: Judged<'_>| Advice::Again;
+    let always = |_: Judged<'_>| RetryDecision::Retry;
     for failed in [SERVER, UNKNOWN, throttled(None), Failed::Hinted(SECOND)] {
         let upstream = Upstream::new([failed]);
         let layer = layer(ladder(5), Replay::Never).retry_if(always);
@@ -96,10 +96,10 @@ async fn a_predicate_never_sends_a_request_again_that_may_have_been_executed() {
 async fn a_predicates_own_hint_is_a_lower_bound_like_the_upstreams() {
     let upstream = Upstream::new([SERVER, Failed::Hinted(9 * SECOND)]);
     let layer = layer(ladder(5), Replay::Safe)
-        .retry_if(|_: Judged<'_>| Advice::After(4 * SECOND))
+        .retry_if(|_: Judged<'_>| RetryDecision::RetryAfter(4 * SECOND))
         .retry_if(|seen: Judged<'_>| match seen.result {
-            Err(_) => Advice::After(4 * SECOND),
-            Ok(_) => Advice::Table,
+            Err(_) => RetryDecision::RetryAfter(4 * SECOND),
+            Ok(_) => RetryDecision::Default,
         });
     let answer = layer.layer(upstream.service()).oneshot(7).await;
     assert_eq!(answer, Ok(7));
@@ -162,7 +162,7 @@ async fn an_error_of_the_preparation_ends_the_call_and_costs_nothing() {
         // What was paid for the attempt that never was came back.
         let paid = f64::from(bad.saturating_sub(2));
         assert_eq!(budget.balance(), 5.0 - paid);
-        assert_eq!(layer.handle().ended(End::Unprepared), 1);
+        assert_eq!(layer.handle().ended(StopReason::NoPrepare), 1);
     }
 }
 
@@ -213,7 +213,7 @@ async fn a_call_whose_first_attempt_cannot_be_prepared_leaves_the_ready_instance
 async fn an_answer_that_was_given_up_on_is_marked_with_the_cause() {
     #[derive(Debug, PartialEq)]
     enum Fault {
-        Down { ended: Option<Ended> },
+        Down { ended: Option<Stopped> },
         Refused(Rejection),
     }
     seawall_core::rejectable!(Fault::Refused);
@@ -227,7 +227,7 @@ async fn an_answer_that_was_given_up_on_is_marked_with_the_cause() {
     let layer = RetryLayer::new("r", ladder(3))
         .describe(SAFE)
         .budget(tokens(3))
-        .mark(|result: &mut Result<(), Fault>, told: Ended| {
+        .annotate_give_up(|result: &mut Result<(), Fault>, told: Stopped| {
             if let Err(Fault::Down { ended }) = result {
                 assert!(ended.is_none(), "marked twice");
                 *ended = Some(told);
@@ -239,11 +239,11 @@ async fn an_answer_that_was_given_up_on_is_marked_with_the_cause() {
         Err(Fault::Down { ended }) => ended.map(|e| (e.end, e.attempts)),
         Err(refused) => panic!("{refused:?}"),
     };
-    assert_eq!(ended(1).await, Some((End::Attempts, 3)));
+    assert_eq!(ended(1).await, Some((StopReason::Attempts, 3)));
     assert_eq!(ended(0).await, None);
-    assert_eq!(ended(1).await, Some((End::Budget, 2)));
+    assert_eq!(ended(1).await, Some((StopReason::Budget, 2)));
     let start = Instant::now();
-    assert_eq!(ended(1).await, Some((End::Budget, 1)));
+    assert_eq!(ended(1).await, Some((StopReason::Budget, 1)));
     assert_eq!(Instant::now(), start, "at once");
     assert_eq!(layer.handle().stopped_by_budget(), 2);
 }
@@ -302,7 +302,7 @@ async fn a_backoff_of_ones_own_that_has_ended_ends_the_call() {
     let (answer, upstream, handle) = one_call(config, Replay::Safe, [SERVER; 9]).await;
     assert_eq!(answer, Err(SERVER));
     assert_eq!(upstream.pauses(), [SECOND, 5 * SECOND]);
-    assert_eq!(handle.out_of_attempts(), 1);
+    assert_eq!(handle.attempts_exhausted(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -323,9 +323,9 @@ async fn a_panic_in_a_hook_leaks_nothing_and_leaves_the_next_call_untouched() {
         let layer = RetryLayer::new("r", config.build().unwrap())
             .describe(SAFE)
             .budget(budget.clone())
-            .retry_if(move |_: Seen<'_, u32, u32, BoxError>| {
+            .retry_if(move |_: AttemptOutcome<'_, u32, u32, BoxError>| {
                 advise();
-                Advice::Table
+                RetryDecision::Default
             })
             .prepare(move |_: &mut u32, attempt: Attempt| {
                 if attempt.number == 2 {
@@ -333,7 +333,7 @@ async fn a_panic_in_a_hook_leaks_nothing_and_leaves_the_next_call_untouched() {
                 }
                 Ok::<(), BoxError>(())
             })
-            .mark(move |_: &mut Result<u32, BoxError>, _: Ended| mark());
+            .annotate_give_up(move |_: &mut Result<u32, BoxError>, _: Stopped| mark());
         let mut service = layer.layer(inner);
         mock.script([Err(MockError::Failed(1)), Err(MockError::Failed(2))]);
         let mut clone = service.clone();

@@ -69,7 +69,7 @@ async fn the_overall_timeout_ends_an_attempt_that_is_under_way() {
         ((Instant::now() - start), count.load(Ordering::Relaxed)),
         (3 * SECOND, 1)
     );
-    assert_eq!(layer.handle().ended(End::Deadline), 1);
+    assert_eq!(layer.handle().ended(StopReason::Deadline), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -199,7 +199,7 @@ async fn no_extra_attempt_is_made_when_the_deadline_has_passed_meanwhile() {
         };
         assert_eq!(told(answer), (Reason::DeadlineExceeded, sent));
         assert_eq!((upstream.calls(), budget.balance()), (1, 3.0));
-        assert_eq!(layer.handle().ended(End::Deadline), 1);
+        assert_eq!(layer.handle().ended(StopReason::Deadline), 1);
     }
 }
 
@@ -231,10 +231,10 @@ async fn no_extra_attempt_is_made_by_a_spare_that_is_ready_too_late() {
 /// A first attempt that waited for its place in the sending rate is no different.
 #[tokio::test(start_paused = true)]
 async fn no_first_attempt_is_made_when_its_place_came_too_late() {
-    let rate = Adaptive::new();
+    let rate = AdaptiveRate::new();
     rate.on_response(true, rate.now());
     let upstream = Upstream::new([]);
-    let layer = layer(limited(None, Some(5 * SECOND)), Replay::Never).adaptive(rate);
+    let layer = layer(limited(None, Some(5 * SECOND)), Replay::Never).adaptive_rate(rate);
     let mut call = Probe::new(layer.layer(upstream.service()).oneshot(7));
     assert!(call.poll().is_pending(), "two seconds at 0.5 per second");
     advance(6 * SECOND).await;
@@ -269,8 +269,8 @@ async fn no_wait_is_begun_that_a_coarse_timer_would_end_after_the_deadline() {
 async fn an_order_that_timed_out_is_never_sent_again_whatever_a_predicate_wants() {
     let (inner, count) = slow([9, 1]);
     let config = limited(Some(2 * SECOND), None);
-    let layer =
-        layer(config, Replay::Never).retry_if(|_: Seen<'_, u32, u32, Failed>| Advice::Again);
+    let layer = layer(config, Replay::Never)
+        .retry_if(|_: AttemptOutcome<'_, u32, u32, Failed>| RetryDecision::Retry);
     let answer = layer.layer(inner).oneshot(7).await;
     assert_eq!(told(answer), (Reason::AttemptTimeout, Sent::Maybe));
     assert_eq!(count.load(Ordering::Relaxed), 1);

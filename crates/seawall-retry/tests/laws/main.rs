@@ -32,8 +32,8 @@ use seawall_core::{
     Rejectable, Rejection, Replay, RequestMeta, Scope, Sent, Value,
 };
 use seawall_retry::{
-    Adaptive, Advice, Attempt, CloneRequest, End, Ended, ResponseFuture, Retry, RetryConfig,
-    RetryHandle, RetryLayer, Seen,
+    AdaptiveRate, Attempt, AttemptOutcome, CloneRequest, ResponseFuture, Retry, RetryConfig,
+    RetryDecision, RetryHandle, RetryLayer, StopReason, Stopped,
 };
 use seawall_testkit::contract::{Mock, MockError, Probe, Stage, mock};
 use tokio::time::{Instant, advance, sleep};

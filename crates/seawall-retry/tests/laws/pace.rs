@@ -3,11 +3,11 @@
 use super::*;
 
 /// A rate that was throttled at ten requests per second: about 7 per second, an empty bucket.
-async fn throttled_rate() -> Adaptive {
-    let rate = Adaptive::new();
+async fn throttled_rate() -> AdaptiveRate {
+    let rate = AdaptiveRate::new();
     let upstream = Upstream::new([]);
     let config = RetryConfig::builder().attempts(1).build().unwrap();
-    let layer = layer(config, Replay::Safe).adaptive(rate.clone());
+    let layer = layer(config, Replay::Safe).adaptive_rate(rate.clone());
     let mut service = layer.layer(upstream.service());
     let start = Instant::now();
     for _ in 0..100 {
@@ -30,7 +30,7 @@ async fn throttled_rate() -> Adaptive {
 async fn after_a_throttle_first_attempts_are_spaced_by_the_rate() {
     let rate = throttled_rate().await;
     let upstream = Upstream::new([]);
-    let layer = layer(ladder(3), Replay::Never).adaptive(rate.clone());
+    let layer = layer(ladder(3), Replay::Never).adaptive_rate(rate.clone());
     let start = Instant::now();
     let calls: Vec<_> = (0..5)
         .map(|n| tokio::spawn(layer.layer(upstream.service()).oneshot(n)))
@@ -57,7 +57,7 @@ async fn a_place_that_comes_too_late_is_refused_unsent_with_the_time_to_come_bac
     let meta = RequestMeta::new(Replay::Never).with_deadline(soon);
     let layer = RetryLayer::new("r", ladder(3))
         .describe(ConstMeta(meta))
-        .adaptive(rate);
+        .adaptive_rate(rate);
     let start = Instant::now();
     let error = layer.layer(inner).oneshot(7).await.unwrap_err();
     let rejection = *error.rejection().unwrap();
@@ -67,14 +67,14 @@ async fn a_place_that_comes_too_late_is_refused_unsent_with_the_time_to_come_bac
     );
     assert!(rejection.retry_after().unwrap() > SECOND / 20);
     assert_eq!((Instant::now(), mock.calls()), (start, 0));
-    assert_eq!(layer.handle().ended(End::Paced), 1);
+    assert_eq!(layer.handle().ended(StopReason::Paced), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_call_dropped_while_it_waits_for_its_place_gives_it_back() {
     let rate = throttled_rate().await;
     let upstream = Upstream::new([]);
-    let layer = layer(ladder(3), Replay::Safe).adaptive(rate.clone());
+    let layer = layer(ladder(3), Replay::Safe).adaptive_rate(rate.clone());
     let mut service = layer.layer(upstream.service());
     let longest = u64::MAX;
     let next = rate.acquire(0, longest).unwrap();
@@ -93,7 +93,7 @@ async fn a_call_dropped_while_it_waits_for_its_place_gives_it_back() {
 async fn a_call_that_waits_for_its_place_leaves_the_ready_instance_to_the_next() {
     let rate = throttled_rate().await;
     let (inner, mock) = mock();
-    let layer = RetryLayer::new("r", ladder(3)).adaptive(rate);
+    let layer = RetryLayer::new("r", ladder(3)).adaptive_rate(rate);
     let mut service = layer.layer(inner);
     let mut call = Probe::new(service.ready().await.unwrap().call(1));
     assert!(call.poll().is_pending());
@@ -112,7 +112,7 @@ async fn an_attempt_that_was_refused_unsent_leaves_its_place_to_others() {
     let before = rate.acquire(0, u64::MAX).unwrap();
     rate.release();
     let upstream = Upstream::new([refused(Reason::CircuitOpen, None)]);
-    let layer = layer(ladder(3), Replay::Safe).adaptive(rate.clone());
+    let layer = layer(ladder(3), Replay::Safe).adaptive_rate(rate.clone());
     assert!(layer.layer(upstream.service()).oneshot(7).await.is_err());
     let after = rate.acquire(0, u64::MAX).unwrap();
     assert!(after.abs_diff(before) <= 2, "{after}, {before}");
@@ -126,7 +126,7 @@ async fn extra_attempts_wait_for_their_place_too() {
         .backoff(Backoff::NONE)
         .build()
         .unwrap();
-    let layer = layer(config, Replay::Safe).adaptive(rate);
+    let layer = layer(config, Replay::Safe).adaptive_rate(rate);
     assert_eq!(layer.layer(upstream.service()).oneshot(7).await, Ok(7));
     assert!(upstream.pauses().iter().all(|p| *p > SECOND / 20));
     let samples = Mutex::new(Vec::new());
@@ -152,7 +152,7 @@ async fn a_first_attempt_that_cannot_be_prepared_leaves_its_place_to_others() {
     let before = free();
     assert!(before > 2, "{before}");
     let layer = layer(ladder(3), Replay::Safe)
-        .adaptive(rate.clone())
+        .adaptive_rate(rate.clone())
         .prepare(|_: &mut u32, _: Attempt| Err(Failed::With(Outcome::Ignored)));
     let upstream = Upstream::new([]);
     for _ in 0..before {
@@ -165,12 +165,12 @@ async fn a_first_attempt_that_cannot_be_prepared_leaves_its_place_to_others() {
 /// back all the same, and the rate was exceeded by all that were under way.
 #[tokio::test(start_paused = true)]
 async fn what_took_no_place_gives_none_back() {
-    let rate = Adaptive::new();
+    let rate = AdaptiveRate::new();
     let slow = service_fn(|_: u32| async {
         sleep(SECOND).await;
         Err(refused(Reason::CircuitOpen, None))
     });
-    let layer = layer(ladder(1), Replay::Safe).adaptive(rate.clone());
+    let layer = layer(ladder(1), Replay::Safe).adaptive_rate(rate.clone());
     let mut calls: Vec<_> = (0..8)
         .map(|n| Probe::new(layer.layer(slow).oneshot(n)))
         .collect();
@@ -198,7 +198,7 @@ async fn calls_that_are_dropped_in_their_wait_do_not_speed_the_others_up() {
     let allowed = rate.rate();
     let upstream = Upstream::new([]);
     let config = RetryConfig::builder().attempts(1).build().unwrap();
-    let layer = layer(config, Replay::Safe).adaptive(rate.clone());
+    let layer = layer(config, Replay::Safe).adaptive_rate(rate.clone());
     let start = Instant::now();
     let mut calls: Vec<_> = (0..40)
         .map(|n| Some(Probe::new(layer.layer(upstream.service()).oneshot(n))))

@@ -15,7 +15,7 @@ async fn a_local_refusal_ends_the_call() {
 #[tokio::test(start_paused = true)]
 async fn a_refusal_is_waited_for_where_that_is_allowed_and_costs_no_budget() {
     let config = || {
-        let builder = RetryConfig::builder().refusal_wait(2 * SECOND);
+        let builder = RetryConfig::builder().max_rejection_wait(2 * SECOND);
         builder.backoff(Backoff::NONE).build().unwrap()
     };
     let soon = refused(Reason::RateLimited, Some(2 * SECOND));
@@ -41,7 +41,7 @@ async fn a_refusal_is_waited_for_where_that_is_allowed_and_costs_no_budget() {
 #[tokio::test(start_paused = true)]
 async fn a_circuit_that_cannot_say_when_is_asked_again_after_the_backoff() {
     let config = |wait| {
-        let builder = RetryConfig::builder().refusal_wait(wait);
+        let builder = RetryConfig::builder().max_rejection_wait(wait);
         let backoff = Backoff::constant(SECOND).unwrap();
         builder.backoff(backoff).build().unwrap()
     };

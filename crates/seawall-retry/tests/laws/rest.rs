@@ -222,16 +222,16 @@ fn settings_are_checked_and_read_back() {
         .attempts(7)
         .backoff(Backoff::NONE)
         .max_retry_after(SECOND)
-        .refusal_wait(2 * SECOND)
+        .max_rejection_wait(2 * SECOND)
         .retry_throttled(false)
-        .retry_unsent(false)
+        .retry_if_not_sent(false)
         .build()
         .unwrap();
     assert_eq!(config.attempts(), 7);
     assert_eq!(*config.backoff(), Backoff::NONE);
     assert_eq!(config.max_retry_after(), SECOND);
-    assert_eq!(config.refusal_wait(), 2 * SECOND);
-    assert!(!config.retry_throttled() && !config.retry_unsent());
+    assert_eq!(config.max_rejection_wait(), 2 * SECOND);
+    assert!(!config.retry_throttled() && !config.retry_if_not_sent());
     let refused = RetryConfig::builder().attempts(0).build().unwrap_err();
     assert_eq!((refused.field(), refused.value()), ("attempts", "0"));
     let default = RetryConfig::builder().build().unwrap();

@@ -72,7 +72,7 @@ proptest! {
                 .attempts(9)
                 .backoff(backoff)
                 .throttled_backoff(slow)
-                .refusal_wait(2 * SECOND);
+                .max_rejection_wait(2 * SECOND);
             if let Some(limit) = overall {
                 config = config.overall_timeout(limit);
             }

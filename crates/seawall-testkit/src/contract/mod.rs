@@ -3,14 +3,14 @@
 //! A layer is easily right in the demo and wrong under a service that means what the Tower
 //! contract says: one that must be polled ready before each call, that hands out reservations
 //! while it does so, that takes its readiness back. [`Mock`] is such a service, and each function
-//! in [`laws`] puts a layer on top of one and walks it through the situation in which layers are
+//! in [`checks`] puts a layer on top of one and walks it through the situation in which layers are
 //! known to have failed. A law never passes by default: a subject that does not reach the inner
 //! service, or never refuses where it should, is told so.
 //!
 //! # Example
 //!
 //! ```
-//! use seawall_testkit::contract::{Mock, assert_law, laws};
+//! use seawall_testkit::contract::{Mock, assert_check, checks};
 //! use tower::limit::ConcurrencyLimit;
 //! use tower::util::{MapRequest, ServiceExt as _};
 //!
@@ -20,11 +20,11 @@
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() {
-//! assert_law(laws::calls_the_ready_instance(subject).await);
-//! assert_law(laws::asks_again_before_claiming_ready(subject).await);
+//! assert_check(checks::calls_the_ready_instance(subject).await);
+//! assert_check(checks::asks_again_before_claiming_ready(subject).await);
 //!
 //! // Tower's limit keeps its permit for as long as the finished future is not dropped.
-//! let violation = laws::finished_future_holds_nothing(|inner| ConcurrencyLimit::new(inner, 1))
+//! let violation = checks::finished_future_holds_nothing(|inner| ConcurrencyLimit::new(inner, 1))
 //!     .await
 //!     .expect_err("the permit goes with the future");
 //! assert_eq!(violation.law().rules(), "C11 B11");
@@ -102,8 +102,8 @@
 //! | B24 | state per clone where it should be shared | axum #2634, tower #764 |
 //! | B29 | capacity off by one | tower #635 |
 
+pub mod checks;
 mod handle;
-pub mod laws;
 mod mock;
 mod probe;
 mod state;
@@ -119,7 +119,7 @@ pub use self::handle::MockHandle;
 pub use self::mock::{Mock, MockError, MockFuture, Stage, mock};
 use self::probe::PATIENCE;
 pub use self::probe::Probe;
-pub use self::violation::{Law, Violation};
+pub use self::violation::{Check, Violation};
 
 /// The error of the mock and of each subject: the one that `tower::BoxError` names.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -130,7 +130,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// With the violation, in words.
 #[track_caller]
-pub fn assert_law(result: Result<(), Violation>) {
+pub fn assert_check(result: Result<(), Violation>) {
     if let Err(violation) = result {
         panic!("{violation}");
     }
@@ -211,7 +211,7 @@ macro_rules! contract_tests {
         $(
             #[::tokio::test(start_paused = true)]
             async fn $law() {
-                $crate::contract::assert_law($crate::contract::laws::$law($make).await);
+                $crate::contract::assert_check($crate::contract::checks::$law($make).await);
             }
         )+
     };

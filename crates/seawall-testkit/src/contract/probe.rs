@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tower_service::Service;
 
-use super::{BoxError, Law, MockHandle, Violation};
+use super::{BoxError, Check, MockHandle, Violation};
 
 /// How long a law waits, in Tokio time, before it says "stuck".
 ///
@@ -86,7 +86,7 @@ pub(super) fn panic_text(payload: &(dyn Any + Send)) -> String {
 #[derive(Debug)]
 pub(super) struct Subject<S> {
     service: S,
-    law: Law,
+    law: Check,
     wakes: Arc<WakeCount>,
 }
 
@@ -97,7 +97,7 @@ impl<S: Clone> Subject<S> {
 }
 
 impl<S> Subject<S> {
-    pub(super) fn new(law: Law, service: S) -> Self {
+    pub(super) fn new(law: Check, service: S) -> Self {
         Self {
             service,
             law,
@@ -207,7 +207,7 @@ where
 #[derive(Debug)]
 pub(super) struct Flight<F> {
     probe: Probe<F>,
-    law: Law,
+    law: Check,
 }
 
 impl<F: Future<Output = Result<u32, BoxError>>> Flight<F> {
@@ -251,7 +251,7 @@ impl<F: Future<Output = Result<u32, BoxError>>> Flight<F> {
     }
 }
 
-fn guard<T>(law: Law, result: std::thread::Result<T>) -> Result<T, Violation> {
+fn guard<T>(law: Check, result: std::thread::Result<T>) -> Result<T, Violation> {
     result.map_err(|payload| {
         let text = panic_text(payload.as_ref());
         Violation::new(law, format!("the future panicked: {text}"))
@@ -260,7 +260,7 @@ fn guard<T>(law: Law, result: std::thread::Result<T>) -> Result<T, Violation> {
 
 /// Polls while the subject wakes its own task, and finds out whether it ever stops.
 pub(super) fn poll_until_quiet<T>(
-    law: Law,
+    law: Check,
     mut wakes: impl FnMut(&T) -> usize,
     subject: &mut T,
     mut poll: impl FnMut(&mut T) -> Result<bool, Violation>,
@@ -279,7 +279,7 @@ pub(super) fn poll_until_quiet<T>(
 }
 
 /// The mock must have been reached, and nobody may have broken the contract with it.
-pub(super) fn verdict(law: Law, mock: &MockHandle) -> Result<(), Violation> {
+pub(super) fn verdict(law: Check, mock: &MockHandle) -> Result<(), Violation> {
     if let Some(what) = mock.violations().into_iter().next() {
         return Err(Violation::new(law, what));
     }
@@ -291,7 +291,7 @@ pub(super) fn verdict(law: Law, mock: &MockHandle) -> Result<(), Violation> {
 
 /// Fails with `what` unless `holds`.
 pub(super) fn ensure(
-    law: Law,
+    law: Check,
     holds: bool,
     what: impl FnOnce() -> String,
 ) -> Result<(), Violation> {

@@ -3,118 +3,118 @@
 use std::error::Error;
 use std::fmt;
 
-macro_rules! laws {
+macro_rules! checks {
     ($($(#[doc = $doc:literal])+ $name:ident = $rules:literal, $sentence:literal;)+) => {
         /// A rule that a Tower layer must keep, one variant for each function in
-        /// [`laws`](super::laws).
+        /// [`checks`](super::checks).
         ///
-        /// The identifiers in [`rules`](Law::rules) are explained in the
+        /// The identifiers in [`rules`](Check::rules) are explained in the
         /// [module documentation](super#the-rules).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
-        pub enum Law {
+        pub enum Check {
             $($(#[doc = $doc])+ $name,)+
         }
 
-        impl Law {
+        impl Check {
             /// Identifiers of the rules (`C1`) and of the known bugs (`B1`) that stand behind this
             /// law, separated by spaces.
             #[must_use]
             pub fn rules(self) -> &'static str {
-                match self { $(Law::$name => $rules,)+ }
+                match self { $(Check::$name => $rules,)+ }
             }
 
             /// The law in one sentence, without a full stop.
             #[must_use]
             pub fn sentence(self) -> &'static str {
-                match self { $(Law::$name => $sentence,)+ }
+                match self { $(Check::$name => $sentence,)+ }
             }
         }
     };
 }
 
-laws! {
-    /// See [`calls_the_ready_instance`](super::laws::calls_the_ready_instance).
+checks! {
+    /// See [`calls_the_ready_instance`](super::checks::calls_the_ready_instance).
     CallsTheReadyInstance = "C1 C8 B1",
         "the instance that was polled ready is the one that is called";
-    /// See [`one_request_needs_one_reservation`](super::laws::one_request_needs_one_reservation).
+    /// See [`one_request_needs_one_reservation`](super::checks::one_request_needs_one_reservation).
     OneRequestNeedsOneReservation = "C8 B9",
         "one request gets through an inner service that has room for one";
-    /// See [`reserves_once_when_polled_again`](super::laws::reserves_once_when_polled_again).
+    /// See [`reserves_once_when_polled_again`](super::checks::reserves_once_when_polled_again).
     ReservesOnceWhenPolledAgain = "C2 B4",
         "poll_ready may be asked again and reserves once";
-    /// See [`dropped_service_releases_its_reservation`](super::laws::dropped_service_releases_its_reservation).
+    /// See [`dropped_service_releases_its_reservation`](super::checks::dropped_service_releases_its_reservation).
     DroppedServiceReleasesItsReservation = "C3",
         "what poll_ready reserved is released when the service is dropped";
-    /// See [`dropped_future_releases_everything`](super::laws::dropped_future_releases_everything).
+    /// See [`dropped_future_releases_everything`](super::checks::dropped_future_releases_everything).
     DroppedFutureReleasesEverything = "C3 C11 B22",
         "a dropped future releases everything, at each stage of its life";
-    /// See [`dropped_waiter_gives_its_place_back`](super::laws::dropped_waiter_gives_its_place_back).
+    /// See [`dropped_waiter_gives_its_place_back`](super::checks::dropped_waiter_gives_its_place_back).
     DroppedWaiterGivesItsPlaceBack = "C3 B6",
         "a caller that gives up waiting gives its place, or the permit it was just given, back";
-    /// See [`refuses_in_call`](super::laws::refuses_in_call).
+    /// See [`refuses_in_call`](super::checks::refuses_in_call).
     RefusesInCall = "C4 B16",
         "a refusal is an error of call, never of poll_ready";
-    /// See [`refuses_without_asking_the_inner_service`](super::laws::refuses_without_asking_the_inner_service).
+    /// See [`refuses_without_asking_the_inner_service`](super::checks::refuses_without_asking_the_inner_service).
     RefusesWithoutAskingTheInnerService = "C9 B15",
         "a gate that refuses answers at once, also when the inner service is stuck";
-    /// See [`pending_has_registered_the_waker`](super::laws::pending_has_registered_the_waker).
+    /// See [`pending_has_registered_the_waker`](super::checks::pending_has_registered_the_waker).
     PendingHasRegisteredTheWaker = "C5 B6",
         "whoever was told to wait is woken when the inner service becomes ready, and not before";
-    /// See [`parked_task_is_woken_by_the_gate`](super::laws::parked_task_is_woken_by_the_gate).
+    /// See [`parked_task_is_woken_by_the_gate`](super::checks::parked_task_is_woken_by_the_gate).
     ParkedTaskIsWokenByTheGate = "C5 B6 B15",
         "a task that waits for the inner service is woken when the gate closes";
-    /// See [`call_does_not_poll_readiness`](super::laws::call_does_not_poll_readiness).
+    /// See [`call_does_not_poll_readiness`](super::checks::call_does_not_poll_readiness).
     CallDoesNotPollReadiness = "C6",
         "call does not poll the readiness of the inner service";
-    /// See [`spawns_no_task`](super::laws::spawns_no_task).
+    /// See [`spawns_no_task`](super::checks::spawns_no_task).
     SpawnsNoTask = "C6 B19",
         "a request spawns no task";
-    /// See [`clone_resets_readiness`](super::laws::clone_resets_readiness).
+    /// See [`clone_resets_readiness`](super::checks::clone_resets_readiness).
     CloneResetsReadiness = "C7",
         "a clone of a ready service is not ready until it was polled itself";
-    /// See [`every_attempt_polls_readiness`](super::laws::every_attempt_polls_readiness).
+    /// See [`every_attempt_polls_readiness`](super::checks::every_attempt_polls_readiness).
     EveryAttemptPollsReadiness = "C7 C8 B2",
         "each attempt polls the readiness of what it calls";
-    /// See [`holds_nothing_while_it_backs_off`](super::laws::holds_nothing_while_it_backs_off).
+    /// See [`holds_nothing_while_it_backs_off`](super::checks::holds_nothing_while_it_backs_off).
     HoldsNothingWhileItBacksOff = "C10",
         "nothing of the inner service is held across a back-off";
-    /// See [`asks_again_before_claiming_ready`](super::laws::asks_again_before_claiming_ready).
+    /// See [`asks_again_before_claiming_ready`](super::checks::asks_again_before_claiming_ready).
     AsksAgainBeforeClaimingReady = "C9 B5",
         "the inner service is asked again before readiness is claimed again";
-    /// See [`keeps_no_permit_while_inner_is_not_ready`](super::laws::keeps_no_permit_while_inner_is_not_ready).
+    /// See [`keeps_no_permit_while_inner_is_not_ready`](super::checks::keeps_no_permit_while_inner_is_not_ready).
     KeepsNoPermitWhileInnerIsNotReady = "C10 B10",
         "no shared permit is held while the inner service is not ready";
-    /// See [`finished_future_holds_nothing`](super::laws::finished_future_holds_nothing).
+    /// See [`finished_future_holds_nothing`](super::checks::finished_future_holds_nothing).
     FinishedFutureHoldsNothing = "C11 B11",
         "a future that has answered holds no permit, also before it is dropped";
-    /// See [`finished_future_has_dropped_the_inner_future`](super::laws::finished_future_has_dropped_the_inner_future).
+    /// See [`finished_future_has_dropped_the_inner_future`](super::checks::finished_future_has_dropped_the_inner_future).
     FinishedFutureHasDroppedTheInnerFuture = "C11 B22",
         "a future that has answered has dropped the inner future";
-    /// See [`never_exceeds_its_limit`](super::laws::never_exceeds_its_limit).
+    /// See [`never_exceeds_its_limit`](super::checks::never_exceeds_its_limit).
     NeverExceedsItsLimit = "B3 B29",
         "clones that are ready at the same time never exceed the limit, and reach it";
-    /// See [`refused_clone_keeps_no_place`](super::laws::refused_clone_keeps_no_place).
+    /// See [`refused_clone_keeps_no_place`](super::checks::refused_clone_keeps_no_place).
     RefusedCloneKeepsNoPlace = "B7",
         "a refused clone keeps no place in the queue";
-    /// See [`idle_ready_clone_blocks_nobody`](super::laws::idle_ready_clone_blocks_nobody).
+    /// See [`idle_ready_clone_blocks_nobody`](super::checks::idle_ready_clone_blocks_nobody).
     IdleReadyCloneBlocksNobody = "B8",
         "a clone that is ready and idle blocks no other";
-    /// See [`two_services_of_one_layer_share`](super::laws::two_services_of_one_layer_share).
+    /// See [`two_services_of_one_layer_share`](super::checks::two_services_of_one_layer_share).
     TwoServicesOfOneLayerShare = "C7 B24",
         "two services made by one layer share its state";
-    /// See [`clones_share`](super::laws::clones_share).
+    /// See [`clones_share`](super::checks::clones_share).
     ClonesShare = "C7 B24",
         "clones of one service share its state";
-    /// See [`passes_errors_through`](super::laws::passes_errors_through).
+    /// See [`passes_errors_through`](super::checks::passes_errors_through).
     PassesErrorsThrough = "C14",
         "an error of the inner service reaches the caller as it is";
-    /// See [`survives_a_panic`](super::laws::survives_a_panic).
+    /// See [`survives_a_panic`](super::checks::survives_a_panic).
     SurvivesAPanic = "C3 C11",
         "a panic of the inner service leaks nothing and later requests get through";
 }
 
-impl fmt::Display for Law {
+impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.sentence(), self.rules())
     }
@@ -125,15 +125,15 @@ impl fmt::Display for Law {
 /// Its `Display` names the law, its rules and what was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    law: Law,
+    law: Check,
     what: String,
 }
 
 impl Violation {
     /// Records that `law` was broken, with what was seen in place of it.
     ///
-    /// For laws of your own; the functions in [`laws`](super::laws) make theirs themselves.
-    pub fn new(law: Law, what: impl Into<String>) -> Self {
+    /// For laws of your own; the functions in [`checks`](super::checks) make theirs themselves.
+    pub fn new(law: Check, what: impl Into<String>) -> Self {
         Self {
             law,
             what: what.into(),
@@ -142,7 +142,7 @@ impl Violation {
 
     /// The law that was broken.
     #[must_use]
-    pub fn law(&self) -> Law {
+    pub fn law(&self) -> Check {
         self.law
     }
 

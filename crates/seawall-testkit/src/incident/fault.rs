@@ -119,7 +119,7 @@ pub enum Fault {
         execute: bool,
     },
     /// The provider's throttle answer (429), though the caller kept to the limit.
-    Throttle {
+    AdaptiveThrottle {
         /// The wait that the answer asks for; without it the answer has no `Retry-After`.
         retry_after: Option<Duration>,
         /// How the wait is written.
@@ -185,7 +185,7 @@ impl Fault {
         match self {
             Self::Latency(_) => "latency",
             Self::Status { .. } => "status",
-            Self::Throttle { .. } => "throttle",
+            Self::AdaptiveThrottle { .. } => "throttle",
             Self::HiddenThrottle => "hidden_throttle",
             Self::QuotaExhausted => "quota_exhausted",
             Self::Stall { .. } => "stall",

@@ -180,7 +180,7 @@ fn interval(reader: &Reader<'_>) -> Result<(Span, End), IncidentError> {
         (None, Some(Span::Time(Duration::ZERO))) => {
             return Err(reader.wrong("for", "expected more than 0".into()));
         }
-        (None, Some(Span::Share(share))) if share <= 0.0 => {
+        (None, Some(Span::PartitionShare(share))) if share <= 0.0 => {
             return Err(reader.wrong("for", "expected more than 0".into()));
         }
         (None, Some(length)) => End::After(length),
@@ -188,7 +188,7 @@ fn interval(reader: &Reader<'_>) -> Result<(Span, End), IncidentError> {
     };
     let later = match (from, end) {
         (Span::Time(from), End::At(Span::Time(to))) => to > from,
-        (Span::Share(from), End::At(Span::Share(to))) => to > from,
+        (Span::PartitionShare(from), End::At(Span::PartitionShare(to))) => to > from,
         (_, End::After(_)) => true,
         (_, End::At(_)) => {
             let message = "expected the form of from: both durations or both percentages";
@@ -216,7 +216,7 @@ fn fault(reader: &Reader<'_>, name: &str) -> Result<Fault, IncidentError> {
             retry_after: reader.duration("retry_after")?,
             execute: execute()?,
         },
-        "throttle" => Fault::Throttle {
+        "throttle" => Fault::AdaptiveThrottle {
             retry_after: reader.duration("retry_after")?,
             form: match reader.one_of("retry_after_form", &["seconds", "date"])? {
                 Some("date") => RetryAfterForm::Date,

@@ -127,14 +127,14 @@ impl fmt::Display for Route {
 pub(crate) enum Span {
     Time(Duration),
     /// 0 to 1.
-    Share(f64),
+    PartitionShare(f64),
 }
 
 impl Span {
     pub(crate) fn resolve(self, length: Duration) -> Duration {
         match self {
             Self::Time(time) => time,
-            Self::Share(share) => length.mul_f64(share.clamp(0.0, 1.0)),
+            Self::PartitionShare(share) => length.mul_f64(share.clamp(0.0, 1.0)),
         }
     }
 }

@@ -12,7 +12,7 @@ use tower_service::Service;
 use super::limits::{Kind, Meter, Method};
 use super::settings::Limit;
 
-/// What a limit of a [`Counted`] is about.
+/// What a limit of a [`SimulatedQuota`] is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Measure {
     /// Each request is one.
@@ -100,14 +100,14 @@ impl Usage {
 ///
 /// ```
 /// use std::time::Duration;
-/// use seawall_testkit::provider::{Counted, Counting, Limit, Measure, Usage};
+/// use seawall_testkit::provider::{SimulatedQuota, Counting, Limit, Measure, Usage};
 /// use tower::Service;
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let second = Duration::from_secs(1);
 /// let limit = Limit::new(2, second)?;
-/// let mut api = Counted::new().limit(Measure::Requests, limit, Counting::Sliding);
+/// let mut api = SimulatedQuota::new().limit(Measure::Requests, limit, Counting::Sliding);
 /// api.call(Usage::default()).await?;
 /// tokio::time::advance(second / 2).await;
 /// api.call(Usage::default()).await?;
@@ -122,7 +122,7 @@ impl Usage {
 /// # }
 /// ```
 #[derive(Debug, Clone)]
-pub struct Counted {
+pub struct SimulatedQuota {
     start: Instant,
     account: Arc<Mutex<Account>>,
 }
@@ -130,16 +130,16 @@ pub struct Counted {
 #[derive(Debug, Default)]
 struct Account {
     meters: Vec<Meter>,
-    stats: CountedStats,
+    stats: SimulatedQuotaStats,
 }
 
-impl Default for Counted {
+impl Default for SimulatedQuota {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Counted {
+impl SimulatedQuota {
     /// A provider without limits; the windows of [`Counting::Fixed`](super::Counting) begin now.
     #[must_use]
     pub fn new() -> Self {
@@ -156,7 +156,7 @@ impl Counted {
         // The kind is of no effect: what is charged follows the measure.
         let meter = Meter::new(Kind::Requests, limit, counting, self.start);
         account.meters.push(meter);
-        account.stats.limits.push(CountedLimit {
+        account.stats.limits.push(SimulatedQuotaLimit {
             measure,
             limit,
             counting,
@@ -169,7 +169,7 @@ impl Counted {
 
     /// What was counted so far.
     #[must_use]
-    pub fn stats(&self) -> CountedStats {
+    pub fn stats(&self) -> SimulatedQuotaStats {
         self.account().stats.clone()
     }
 
@@ -205,7 +205,7 @@ impl Account {
     }
 }
 
-impl Service<Usage> for Counted {
+impl Service<Usage> for SimulatedQuota {
     type Response = ();
     type Error = Refused;
     type Future = Ready<Result<(), Refused>>;
@@ -219,20 +219,20 @@ impl Service<Usage> for Counted {
     }
 }
 
-/// What a [`Counted`] has counted.
+/// What a [`SimulatedQuota`] has counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CountedStats {
+pub struct SimulatedQuotaStats {
     /// Requests within all limits.
     pub accepted: u64,
     /// Requests beyond one of them.
     pub refused: u64,
     /// Each limit, in the order in which they were added.
-    pub limits: Vec<CountedLimit>,
+    pub limits: Vec<SimulatedQuotaLimit>,
 }
 
-/// What a [`Counted`] has counted at one limit.
+/// What a [`SimulatedQuota`] has counted at one limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CountedLimit {
+pub struct SimulatedQuotaLimit {
     /// What it is about.
     pub measure: Measure,
     /// How much is allowed.
@@ -253,7 +253,7 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// The limit that has room last, by its place in [`CountedStats::limits`].
+    /// The limit that has room last, by its place in [`SimulatedQuotaStats::limits`].
     #[must_use]
     pub const fn limit(&self) -> usize {
         self.limit
@@ -285,13 +285,13 @@ mod tests {
         Limit::new(count, SECOND).expect("valid")
     }
 
-    async fn ask(api: &mut Counted, weight: u32) -> bool {
+    async fn ask(api: &mut SimulatedQuota, weight: u32) -> bool {
         api.call(Usage::weight(weight)).await.is_ok()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_sliding_counter_is_exact_at_its_border() {
-        let mut api = Counted::new().limit(Measure::Requests, limit(1), Method::Sliding);
+        let mut api = SimulatedQuota::new().limit(Measure::Requests, limit(1), Method::Sliding);
         assert!(ask(&mut api, 1).await);
         tokio::time::advance(SECOND - Duration::from_nanos(1)).await;
         assert!(!ask(&mut api, 1).await);
@@ -302,7 +302,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_limit_counts_in_its_own_way_and_none_charges_what_one_refuses() {
-        let mut api = Counted::new()
+        let mut api = SimulatedQuota::new()
             .limit(Measure::Weight, limit(4), Method::Fixed)
             .limit(Measure::Weight, limit(4), Method::Sliding)
             .limit(Measure::Weight, limit(4), Method::Bucket);
@@ -322,7 +322,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_refusal_names_the_limit_that_has_room_last_and_when() {
-        let mut api = Counted::new()
+        let mut api = SimulatedQuota::new()
             .limit(Measure::Requests, limit(2), Method::Sliding)
             .limit(Measure::OutputTokens, limit(100), Method::Bucket)
             .limit(Measure::InputTokens, limit(100), Method::Fixed)

@@ -65,7 +65,7 @@
 //!
 //! Limits, delays and incidents follow tokio's clock; wall-clock time appears only in headers and
 //! bodies. With real sockets do not pause that clock: it would jump while packets are under way.
-//! For hours of virtual time there is [`Counted`], the counting of these servers without a socket.
+//! For hours of virtual time there is [`SimulatedQuota`], the counting of these servers without a socket.
 
 mod ai_api;
 mod body;
@@ -84,7 +84,9 @@ mod text;
 use std::io;
 use std::time::Duration;
 
-pub use counted::{Counted, CountedLimit, CountedStats, Measure, Refused, Usage};
+pub use counted::{
+    Measure, Refused, SimulatedQuota, SimulatedQuotaLimit, SimulatedQuotaStats, Usage,
+};
 pub use handle::Handle;
 pub use limits::Method as Counting;
 pub use profile::Profile;

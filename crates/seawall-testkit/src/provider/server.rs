@@ -294,7 +294,7 @@ impl Shared {
                 let reply = profile.error(code, "the request failed", id);
                 with_retry_after(reply, retry_after, RetryAfterForm::Seconds)
             }
-            Some(Fault::Throttle { retry_after, form }) => {
+            Some(Fault::AdaptiveThrottle { retry_after, form }) => {
                 self.ledger().stats.throttled += 1;
                 profile.throttle(retry_after, form, id)
             }

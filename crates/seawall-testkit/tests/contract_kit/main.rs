@@ -6,11 +6,11 @@ mod planted;
 mod right;
 mod tower_layers;
 
-use seawall_testkit::contract::{Law, Violation};
+use seawall_testkit::contract::{Check, Violation};
 
 /// The law was found broken, the right one, and the words say how.
 #[track_caller]
-fn assert_found(result: Result<(), Violation>, law: Law, words: &str) {
+fn assert_found(result: Result<(), Violation>, law: Check, words: &str) {
     let violation = result.expect_err("the bug is there, and the kit found nothing");
     assert_eq!(violation.law(), law);
     assert!(

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use seawall_testkit::contract::{BoxError, Law, Mock, MockHandle, fail_calls, laws, occupy};
+use seawall_testkit::contract::{BoxError, Check, Mock, MockHandle, checks, fail_calls, occupy};
 use tower::{Service, ServiceExt as _};
 
 use super::assert_found;
@@ -220,8 +220,8 @@ macro_rules! finds {
         $(
             #[tokio::test(start_paused = true)]
             async fn $name() {
-                let found = laws::$law_fn(with(Bug::$bug) $(, $more)*).await;
-                assert_found(found, Law::$law, $words);
+                let found = checks::$law_fn(with(Bug::$bug) $(, $more)*).await;
+                assert_found(found, Check::$law, $words);
             }
         )+
     };
@@ -321,8 +321,8 @@ async fn task_left_parked_behind_an_open_breaker() {
         (one, two)
     };
     assert_found(
-        laws::parked_task_is_woken_by_the_gate(two, trip).await,
-        Law::ParkedTaskIsWokenByTheGate,
+        checks::parked_task_is_woken_by_the_gate(two, trip).await,
+        Check::ParkedTaskIsWokenByTheGate,
         "nobody woke the task",
     );
 }
@@ -395,8 +395,8 @@ async fn permit_handed_to_a_waiter_that_has_gone() {
         queue: Arc::default(),
     };
     assert_found(
-        laws::dropped_waiter_gives_its_place_back(make).await,
-        Law::DroppedWaiterGivesItsPlaceBack,
+        checks::dropped_waiter_gives_its_place_back(make).await,
+        Check::DroppedWaiterGivesItsPlaceBack,
         "the future pends for ever after a waiter was dropped",
     );
 }

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use seawall_testkit::contract::{BoxError, Mock, MockHandle, assert_law, fail_calls, laws, occupy};
+use seawall_testkit::contract::{
+    BoxError, Mock, MockHandle, assert_check, checks, fail_calls, occupy,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::{Service, ServiceExt as _};
 
@@ -164,17 +166,17 @@ mod waiting_limit {
 async fn limits_keep_their_number() {
     for waits in [false, true] {
         let make = |inner| limit(inner, &Arc::new(Semaphore::new(3)), waits);
-        assert_law(laws::never_exceeds_its_limit(make, 3).await);
+        assert_check(checks::never_exceeds_its_limit(make, 3).await);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn limits_share_and_refuse_in_the_call() {
-    assert_law(laws::keeps_no_permit_while_inner_is_not_ready(two).await);
-    assert_law(laws::two_services_of_one_layer_share(two, occupy).await);
-    assert_law(laws::clones_share(refusing, occupy).await);
-    assert_law(laws::clones_share(waiting, occupy).await);
-    assert_law(laws::refuses_in_call(refusing, occupy).await);
+    assert_check(checks::keeps_no_permit_while_inner_is_not_ready(two).await);
+    assert_check(checks::two_services_of_one_layer_share(two, occupy).await);
+    assert_check(checks::clones_share(refusing, occupy).await);
+    assert_check(checks::clones_share(waiting, occupy).await);
+    assert_check(checks::refuses_in_call(refusing, occupy).await);
 }
 
 /// Tries once more, after a second, with an instance that it readies itself.
@@ -276,9 +278,9 @@ async fn open_breaker_refuses_at_once() {
         (one, two)
     };
     let trip = async |breaker: &mut Breaker, mock: &MockHandle| fail_calls(breaker, mock, 3).await;
-    assert_law(laws::refuses_in_call(make, trip).await);
-    assert_law(laws::refuses_without_asking_the_inner_service(make, trip).await);
-    assert_law(laws::parked_task_is_woken_by_the_gate(two, trip).await);
-    assert_law(laws::two_services_of_one_layer_share(two, trip).await);
-    assert_law(laws::clones_share(make, trip).await);
+    assert_check(checks::refuses_in_call(make, trip).await);
+    assert_check(checks::refuses_without_asking_the_inner_service(make, trip).await);
+    assert_check(checks::parked_task_is_woken_by_the_gate(two, trip).await);
+    assert_check(checks::two_services_of_one_layer_share(two, trip).await);
+    assert_check(checks::clones_share(make, trip).await);
 }

@@ -1,6 +1,6 @@
 //! Tower 0.5 under the kit.
 
-use seawall_testkit::contract::{Law, Mock, MockHandle, assert_law, laws, occupy};
+use seawall_testkit::contract::{Check, Mock, MockHandle, assert_check, checks, occupy};
 use tower::ServiceBuilder;
 use tower::limit::{ConcurrencyLimit, GlobalConcurrencyLimitLayer};
 use tower::load_shed::LoadShed;
@@ -25,8 +25,8 @@ fn global(one: Mock, two: Mock) -> (ConcurrencyLimit<Mock>, ConcurrencyLimit<Moc
 #[tokio::test(start_paused = true)]
 async fn refused_clone_of_a_shedding_limit_keeps_its_place() {
     assert_found(
-        laws::refused_clone_keeps_no_place(shedding_limit).await,
-        Law::RefusedCloneKeepsNoPlace,
+        checks::refused_clone_keeps_no_place(shedding_limit).await,
+        Check::RefusedCloneKeepsNoPlace,
         "while a refused clone lives",
     );
 }
@@ -35,8 +35,8 @@ async fn refused_clone_of_a_shedding_limit_keeps_its_place() {
 #[tokio::test(start_paused = true)]
 async fn global_limit_is_starved_by_one_dead_inner_service() {
     assert_found(
-        laws::keeps_no_permit_while_inner_is_not_ready(global).await,
-        Law::KeepsNoPermitWhileInnerIsNotReady,
+        checks::keeps_no_permit_while_inner_is_not_ready(global).await,
+        Check::KeepsNoPermitWhileInnerIsNotReady,
         "poll_ready pends for ever while the other inner service is not ready",
     );
 }
@@ -45,13 +45,13 @@ async fn global_limit_is_starved_by_one_dead_inner_service() {
 #[tokio::test(start_paused = true)]
 async fn limit_keeps_the_permit_of_a_finished_future() {
     assert_found(
-        laws::finished_future_holds_nothing(limit).await,
-        Law::FinishedFutureHoldsNothing,
+        checks::finished_future_holds_nothing(limit).await,
+        Check::FinishedFutureHoldsNothing,
         "poll_ready pends for ever while a finished future is kept",
     );
     assert_found(
-        laws::finished_future_has_dropped_the_inner_future(limit).await,
-        Law::FinishedFutureHasDroppedTheInnerFuture,
+        checks::finished_future_has_dropped_the_inner_future(limit).await,
+        Check::FinishedFutureHasDroppedTheInnerFuture,
         "1 inner futures",
     );
 }
@@ -60,8 +60,8 @@ async fn limit_keeps_the_permit_of_a_finished_future() {
 #[tokio::test(start_paused = true)]
 async fn limit_is_blocked_by_an_idle_ready_clone() {
     assert_found(
-        laws::idle_ready_clone_blocks_nobody(limit).await,
-        Law::IdleReadyCloneBlocksNobody,
+        checks::idle_ready_clone_blocks_nobody(limit).await,
+        Check::IdleReadyCloneBlocksNobody,
         "while another clone is ready and idle",
     );
 }
@@ -69,13 +69,13 @@ async fn limit_is_blocked_by_an_idle_ready_clone() {
 #[tokio::test(start_paused = true)]
 async fn shed_does_not_wait_and_is_told_so() {
     assert_found(
-        laws::pending_has_registered_the_waker(LoadShed::new).await,
-        Law::PendingHasRegisteredTheWaker,
+        checks::pending_has_registered_the_waker(LoadShed::new).await,
+        Check::PendingHasRegisteredTheWaker,
         "did not wait",
     );
     assert_found(
-        laws::dropped_waiter_gives_its_place_back(shedding_limit).await,
-        Law::DroppedWaiterGivesItsPlaceBack,
+        checks::dropped_waiter_gives_its_place_back(shedding_limit).await,
+        Check::DroppedWaiterGivesItsPlaceBack,
         "nobody waits",
     );
 }
@@ -83,13 +83,13 @@ async fn shed_does_not_wait_and_is_told_so() {
 #[tokio::test(start_paused = true)]
 async fn limit_does_not_refuse_and_is_told_so() {
     assert_found(
-        laws::refused_clone_keeps_no_place(limit).await,
-        Law::RefusedCloneKeepsNoPlace,
+        checks::refused_clone_keeps_no_place(limit).await,
+        Check::RefusedCloneKeepsNoPlace,
         "not ready to refuse",
     );
     assert_found(
-        laws::refuses_in_call(limit, occupy).await,
-        Law::RefusesInCall,
+        checks::refuses_in_call(limit, occupy).await,
+        Check::RefusesInCall,
         "there is no refusal",
     );
 }
@@ -98,8 +98,8 @@ async fn limit_does_not_refuse_and_is_told_so() {
 async fn limits_per_service_do_not_share() {
     let two = |one: Mock, two: Mock| (limit(one), limit(two));
     assert_found(
-        laws::two_services_of_one_layer_share(two, occupy).await,
-        Law::TwoServicesOfOneLayerShare,
+        checks::two_services_of_one_layer_share(two, occupy).await,
+        Check::TwoServicesOfOneLayerShare,
         "let a request through",
     );
 }
@@ -108,13 +108,13 @@ async fn limits_per_service_do_not_share() {
 async fn limit_of_one_or_none_too_many_is_found() {
     let three = |inner| ConcurrencyLimit::new(inner, 3);
     assert_found(
-        laws::never_exceeds_its_limit(three, 2).await,
-        Law::NeverExceedsItsLimit,
+        checks::never_exceeds_its_limit(three, 2).await,
+        Check::NeverExceedsItsLimit,
         "3 calls were open",
     );
     assert_found(
-        laws::never_exceeds_its_limit(three, 4).await,
-        Law::NeverExceedsItsLimit,
+        checks::never_exceeds_its_limit(three, 4).await,
+        Check::NeverExceedsItsLimit,
         "only 3 calls",
     );
 }
@@ -122,40 +122,40 @@ async fn limit_of_one_or_none_too_many_is_found() {
 /// What tower's limit does keep: the kit does not cry wolf.
 #[tokio::test(start_paused = true)]
 async fn limit_keeps_the_other_laws() {
-    assert_law(laws::calls_the_ready_instance(limit).await);
-    assert_law(laws::one_request_needs_one_reservation(limit).await);
-    assert_law(laws::reserves_once_when_polled_again(limit).await);
-    assert_law(laws::dropped_service_releases_its_reservation(limit).await);
-    assert_law(laws::dropped_future_releases_everything(limit).await);
-    assert_law(laws::dropped_waiter_gives_its_place_back(limit).await);
-    assert_law(laws::pending_has_registered_the_waker(limit).await);
-    assert_law(laws::call_does_not_poll_readiness(limit).await);
-    assert_law(laws::spawns_no_task(limit).await);
-    assert_law(laws::asks_again_before_claiming_ready(limit).await);
-    assert_law(laws::passes_errors_through(limit).await);
-    assert_law(laws::survives_a_panic(limit).await);
-    assert_law(laws::clone_resets_readiness(|inner| ConcurrencyLimit::new(inner, 3)).await);
-    assert_law(laws::never_exceeds_its_limit(limit, 1).await);
-    assert_law(laws::never_exceeds_its_limit(|inner| ConcurrencyLimit::new(inner, 4), 4).await);
-    assert_law(laws::two_services_of_one_layer_share(global, occupy).await);
-    assert_law(laws::clones_share(limit, occupy).await);
+    assert_check(checks::calls_the_ready_instance(limit).await);
+    assert_check(checks::one_request_needs_one_reservation(limit).await);
+    assert_check(checks::reserves_once_when_polled_again(limit).await);
+    assert_check(checks::dropped_service_releases_its_reservation(limit).await);
+    assert_check(checks::dropped_future_releases_everything(limit).await);
+    assert_check(checks::dropped_waiter_gives_its_place_back(limit).await);
+    assert_check(checks::pending_has_registered_the_waker(limit).await);
+    assert_check(checks::call_does_not_poll_readiness(limit).await);
+    assert_check(checks::spawns_no_task(limit).await);
+    assert_check(checks::asks_again_before_claiming_ready(limit).await);
+    assert_check(checks::passes_errors_through(limit).await);
+    assert_check(checks::survives_a_panic(limit).await);
+    assert_check(checks::clone_resets_readiness(|inner| ConcurrencyLimit::new(inner, 3)).await);
+    assert_check(checks::never_exceeds_its_limit(limit, 1).await);
+    assert_check(checks::never_exceeds_its_limit(|inner| ConcurrencyLimit::new(inner, 4), 4).await);
+    assert_check(checks::two_services_of_one_layer_share(global, occupy).await);
+    assert_check(checks::clones_share(limit, occupy).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn shedding_limit_refuses_in_the_call() {
-    assert_law(laws::refuses_in_call(shedding_limit, occupy).await);
-    assert_law(laws::clones_share(shedding_limit, occupy).await);
+    assert_check(checks::refuses_in_call(shedding_limit, occupy).await);
+    assert_check(checks::clones_share(shedding_limit, occupy).await);
     // A closure does as well as the function.
     let fill = async |service: &mut _, mock: &MockHandle| occupy(service, mock).await;
-    assert_law(laws::refuses_in_call(shedding_limit, fill).await);
+    assert_check(checks::refuses_in_call(shedding_limit, fill).await);
 }
 
 /// A shed must ask the inner service to know: it is not a gate, and does not pass for one.
 #[tokio::test(start_paused = true)]
 async fn shed_asks_the_inner_service_before_it_refuses() {
     assert_found(
-        laws::refuses_without_asking_the_inner_service(LoadShed::new, occupy).await,
-        Law::RefusesWithoutAskingTheInnerService,
+        checks::refuses_without_asking_the_inner_service(LoadShed::new, occupy).await,
+        Check::RefusesWithoutAskingTheInnerService,
         "polled the inner service 1 times",
     );
 }

@@ -50,15 +50,18 @@ impl AttemptTimeoutHandle {
     }
 
     /// How many answers a learned timeout lacks; 0 where nothing is learned.
-    pub fn missing(&self) -> u32 {
-        self.state.common().learner().map_or(0, Learner::missing)
+    pub fn samples_missing(&self) -> u32 {
+        self.state
+            .common()
+            .learner()
+            .map_or(0, Learner::samples_missing)
     }
 
     /// Forgets what was learned: attempts may take the initial timeout until enough is known
     /// again. For an upstream that was moved or replaced.
-    pub fn forget(&self) {
+    pub fn reset(&self) {
         if let Some(learner) = self.state.common().learner() {
-            learner.forget();
+            learner.reset();
         }
     }
 
@@ -83,12 +86,12 @@ impl AttemptTimeoutHandle {
     }
 
     /// How many attempts were cut off at the deadline of their request.
-    pub fn cut_at_deadline(&self) -> u64 {
+    pub fn deadline_exceeded(&self) -> u64 {
         self.state.common().ledger().count(Cut::Deadline)
     }
 
     /// How many attempts were not begun, since the deadline of their request had passed.
-    pub fn refused_late(&self) -> u64 {
+    pub fn expired_on_arrival(&self) -> u64 {
         self.state.common().ledger().count(Cut::Late)
     }
 }

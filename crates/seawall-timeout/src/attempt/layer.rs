@@ -7,7 +7,7 @@ use seawall_core::{DefaultMeta, InstanceName, InvalidConfig};
 use tower_layer::Layer;
 
 use super::learner::Learner;
-use super::{AttemptTimeout, AttemptTimeoutHandle, Fixed, Learned, LearnedConfig, SameForAll};
+use super::{AttemptTimeout, AttemptTimeoutHandle, Fixed, Learned, LearnedConfig, NoOverride};
 use crate::observe::{ATTEMPT, Common, State, positive};
 
 /// Limits how long one attempt may take, from the first poll of its future.
@@ -34,7 +34,7 @@ use crate::observe::{ATTEMPT, Common, State, positive};
 /// assert_eq!(refused.sent(), Sent::Maybe);
 /// # Ok(()) }
 /// ```
-pub struct AttemptTimeoutLayer<D = DefaultMeta, T = SameForAll, L = Fixed> {
+pub struct AttemptTimeoutLayer<D = DefaultMeta, T = NoOverride, L = Fixed> {
     state: State,
     describe: D,
     own: T,
@@ -52,13 +52,13 @@ impl AttemptTimeoutLayer {
         Ok(Self {
             state: Common::share(ATTEMPT, name.into(), timeout),
             describe: DefaultMeta,
-            own: SameForAll,
+            own: NoOverride,
             mode: Fixed,
         })
     }
 }
 
-impl AttemptTimeoutLayer<DefaultMeta, SameForAll, Learned> {
+impl AttemptTimeoutLayer<DefaultMeta, NoOverride, Learned> {
     /// A layer of that name that learns from recent answers how long an attempt may take.
     ///
     /// The timeout is a quantile of what they took, times a factor, within bounds; see
@@ -103,7 +103,7 @@ impl AttemptTimeoutLayer<DefaultMeta, SameForAll, Learned> {
         Self {
             state: Common::share_with(ATTEMPT, name.into(), config.initial, Some(learner)),
             describe: DefaultMeta,
-            own: SameForAll,
+            own: NoOverride,
             mode: Learned::default(),
         }
     }

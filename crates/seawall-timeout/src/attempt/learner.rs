@@ -38,11 +38,11 @@ impl Learner {
         self.quantile.last_estimate()
     }
 
-    pub(crate) fn missing(&self) -> u32 {
-        self.quantile.missing()
+    pub(crate) fn samples_missing(&self) -> u32 {
+        self.quantile.samples_missing()
     }
 
-    pub(crate) fn forget(&self) {
+    pub(crate) fn reset(&self) {
         self.quantile.reset();
     }
 

@@ -14,5 +14,5 @@ pub use future::ResponseFuture;
 pub use handle::AttemptTimeoutHandle;
 pub use layer::AttemptTimeoutLayer;
 pub use mode::{Fixed, Learned, Learning, Lesson, Mode};
-pub use own::{OwnTimeout, SameForAll};
+pub use own::{NoOverride, RequestTimeout};
 pub use service::AttemptTimeout;

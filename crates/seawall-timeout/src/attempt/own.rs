@@ -8,19 +8,19 @@ use std::time::Duration;
 ///
 /// ```
 /// use std::time::Duration;
-/// use seawall_timeout::OwnTimeout;
+/// use seawall_timeout::RequestTimeout;
 ///
 /// fn by_path(path: &&str) -> Option<Duration> {
 ///     path.starts_with("/v1/batches").then_some(Duration::from_secs(600))
 /// }
 /// assert_eq!(by_path.own_timeout(&"/v1/models"), None);
 /// ```
-pub trait OwnTimeout<Req: ?Sized> {
+pub trait RequestTimeout<Req: ?Sized> {
     /// How long an attempt of `request` may take. Called once per call, on the hot path.
     fn own_timeout(&self, request: &Req) -> Option<Duration>;
 }
 
-impl<F, Req: ?Sized> OwnTimeout<Req> for F
+impl<F, Req: ?Sized> RequestTimeout<Req> for F
 where
     F: Fn(&Req) -> Option<Duration>,
 {
@@ -31,9 +31,9 @@ where
 
 /// The default: requests have no timeout of their own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SameForAll;
+pub struct NoOverride;
 
-impl<Req: ?Sized> OwnTimeout<Req> for SameForAll {
+impl<Req: ?Sized> RequestTimeout<Req> for NoOverride {
     #[inline(always)]
     fn own_timeout(&self, _: &Req) -> Option<Duration> {
         None

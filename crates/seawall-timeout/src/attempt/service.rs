@@ -8,13 +8,13 @@ use seawall_core::{DefaultMeta, Describe, Rejectable, ns};
 use tokio::time::Instant;
 use tower_service::Service;
 
-use super::{Fixed, Mode, OwnTimeout, ResponseFuture, SameForAll};
+use super::{Fixed, Mode, NoOverride, RequestTimeout, ResponseFuture};
 use crate::observe::{Common, Cut};
 use crate::race::{Limit, Race};
 
 /// A service whose attempts are cut off; see [`AttemptTimeoutLayer`](super::AttemptTimeoutLayer).
 #[derive(Clone)]
-pub struct AttemptTimeout<S, D = DefaultMeta, T = SameForAll, L = Fixed> {
+pub struct AttemptTimeout<S, D = DefaultMeta, T = NoOverride, L = Fixed> {
     inner: S,
     state: Anchor<Common, ()>,
     describe: D,
@@ -60,7 +60,7 @@ where
     S: Service<Req>,
     S::Error: Rejectable,
     D: Describe<Req>,
-    T: OwnTimeout<Req>,
+    T: RequestTimeout<Req>,
     L: Mode<S::Response, S::Error>,
 {
     type Response = S::Response;

@@ -19,8 +19,8 @@ use crate::observe::{Cut, DEADLINE, State, positive};
 /// let registry = Registry::new("broker");
 /// registry.register(layer.handle())?;
 ///
-/// layer.handle().set_total(Duration::from_secs(3))?;
-/// assert_eq!(layer.handle().total(), Duration::from_secs(3));
+/// layer.handle().set_timeout(Duration::from_secs(3))?;
+/// assert_eq!(layer.handle().timeout(), Duration::from_secs(3));
 /// assert_eq!(layer.handle().timed_out(), 0);
 /// # Ok(()) }
 /// ```
@@ -35,7 +35,7 @@ impl DeadlineHandle {
     }
 
     /// How long a call may take.
-    pub fn total(&self) -> Duration {
+    pub fn timeout(&self) -> Duration {
         self.state.common().after()
     }
 
@@ -44,8 +44,8 @@ impl DeadlineHandle {
     /// # Errors
     ///
     /// [`InvalidConfig`] when it is zero; the limit stays as it was.
-    pub fn set_total(&self, total: Duration) -> Result<(), InvalidConfig> {
-        self.state.common().set_after(positive("total", total)?);
+    pub fn set_timeout(&self, timeout: Duration) -> Result<(), InvalidConfig> {
+        self.state.common().set_after(positive("total", timeout)?);
         Ok(())
     }
 
@@ -55,12 +55,12 @@ impl DeadlineHandle {
     }
 
     /// How many calls were refused, since the deadline that their request came with had passed.
-    pub fn refused_late(&self) -> u64 {
+    pub fn expired_on_arrival(&self) -> u64 {
         self.state.common().ledger().count(Cut::Late)
     }
 
     /// How many calls were refused, since the inner service was not ready in time.
-    pub fn never_ready(&self) -> u64 {
+    pub fn readiness_timeouts(&self) -> u64 {
         self.state.common().ledger().count(Cut::Readiness)
     }
 }
@@ -83,7 +83,7 @@ impl InstanceHandle for DeadlineHandle {
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        vec![("total", format!("{:?}", self.total()))]
+        vec![("total", format!("{:?}", self.timeout()))]
     }
 
     fn attach(&self, events: &Events) {
@@ -95,7 +95,7 @@ impl fmt::Debug for DeadlineHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DeadlineHandle")
             .field("name", &self.name())
-            .field("total", &self.total())
+            .field("total", &self.timeout())
             .field("timed_out", &self.timed_out())
             .finish_non_exhaustive()
     }

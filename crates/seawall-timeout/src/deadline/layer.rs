@@ -6,7 +6,7 @@ use std::time::Duration;
 use seawall_core::{InstanceName, InvalidConfig};
 use tower_layer::Layer;
 
-use super::{Deadline, DeadlineHandle, Unstamped};
+use super::{Deadline, DeadlineHandle, NoPropagation};
 use crate::observe::{Common, DEADLINE, State, positive};
 
 /// Limits how long a whole call may take: the wait for readiness, every wait and every attempt.
@@ -38,28 +38,28 @@ use crate::observe::{Common, DEADLINE, State, positive};
 /// assert_eq!((refused.reason(), refused.sent()), (Reason::DeadlineExceeded, Sent::No));
 /// # drop(first); Ok(()) }
 /// ```
-pub struct DeadlineLayer<P = Unstamped> {
+pub struct DeadlineLayer<P = NoPropagation> {
     state: State,
-    stamp: P,
+    propagate: P,
 }
 
 impl DeadlineLayer {
-    /// A layer of that name whose calls may take `total`; [`Duration::MAX`] is for ever.
+    /// A layer of that name whose calls may take `timeout`; [`Duration::MAX`] is for ever.
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] that names `total` when it is zero.
-    pub fn new(name: impl Into<InstanceName>, total: Duration) -> Result<Self, InvalidConfig> {
-        let total = positive("total", total)?;
+    /// [`InvalidConfig`] that names `timeout` when it is zero.
+    pub fn new(name: impl Into<InstanceName>, timeout: Duration) -> Result<Self, InvalidConfig> {
+        let total = positive("total", timeout)?;
         Ok(Self {
             state: Common::share(DEADLINE, name.into(), total),
-            stamp: Unstamped,
+            propagate: NoPropagation,
         })
     }
 }
 
 impl<P> DeadlineLayer<P> {
-    /// Writes the deadline of each call into its request with `stamp`, so that layers below
+    /// Writes the deadline of each call into its request with `propagate`, so that layers below
     /// begin nothing that cannot end before it. A stamp that answers an earlier deadline of the
     /// request's own makes that one the limit of the call. Costs one reading of the clock per
     /// call.
@@ -73,14 +73,14 @@ impl<P> DeadlineLayer<P> {
     /// struct Request { meta: RequestMeta }
     ///
     /// let layer = DeadlineLayer::new("alpaca", Duration::from_secs(10))?
-    ///     .stamp(|request: &mut Request, at: Instant| request.meta.deadline = Some(at));
+    ///     .propagate(|request: &mut Request, at: Instant| request.meta.deadline = Some(at));
     /// # Ok::<(), seawall_core::InvalidConfig>(())
     /// ```
     #[must_use]
-    pub fn stamp<P2>(self, stamp: P2) -> DeadlineLayer<P2> {
+    pub fn propagate<P2>(self, propagate: P2) -> DeadlineLayer<P2> {
         DeadlineLayer {
             state: self.state,
-            stamp,
+            propagate,
         }
     }
 
@@ -94,7 +94,7 @@ impl<S, P: Clone> Layer<S> for DeadlineLayer<P> {
     type Service = Deadline<S, P>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Deadline::new(inner, self.state.anchor(), self.stamp.clone())
+        Deadline::new(inner, self.state.anchor(), self.propagate.clone())
     }
 }
 
@@ -103,7 +103,7 @@ impl<P: Clone> Clone for DeadlineLayer<P> {
     fn clone(&self) -> Self {
         Self {
             state: self.state.clone(),
-            stamp: self.stamp.clone(),
+            propagate: self.propagate.clone(),
         }
     }
 }

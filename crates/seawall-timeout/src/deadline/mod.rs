@@ -11,4 +11,4 @@ pub use future::ResponseFuture;
 pub use handle::DeadlineHandle;
 pub use layer::DeadlineLayer;
 pub use service::Deadline;
-pub use stamp::{Stamp, Stamped, Unstamped};
+pub use stamp::{NoPropagation, PropagateDeadline, Stamped};

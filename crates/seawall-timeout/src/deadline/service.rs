@@ -11,24 +11,24 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::wait::Wait;
-use super::{ResponseFuture, Stamp, Unstamped};
+use super::{NoPropagation, PropagateDeadline, ResponseFuture};
 use crate::observe::{Common, Cut};
 use crate::race::{Limit, Race};
 
 /// A service whose calls have a deadline; see [`DeadlineLayer`](super::DeadlineLayer).
-pub struct Deadline<S, P = Unstamped> {
+pub struct Deadline<S, P = NoPropagation> {
     inner: S,
     state: Anchor<Common, ()>,
-    stamp: P,
+    propagate: P,
     wait: Wait,
 }
 
 impl<S, P> Deadline<S, P> {
-    pub(crate) const fn new(inner: S, state: Anchor<Common, ()>, stamp: P) -> Self {
+    pub(crate) const fn new(inner: S, state: Anchor<Common, ()>, propagate: P) -> Self {
         Self {
             inner,
             state,
-            stamp,
+            propagate,
             wait: Wait::None,
         }
     }
@@ -53,7 +53,7 @@ impl<S, P, Req> Service<Req> for Deadline<S, P>
 where
     S: Service<Req>,
     S::Error: Rejectable,
-    P: Stamp<Req>,
+    P: PropagateDeadline<Req>,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -105,7 +105,7 @@ where
         if P::WRITES {
             let now = Instant::now();
             let at = deadline(now, Duration::from_nanos(left));
-            let at = self.stamp.stamp(&mut request, at).min(at);
+            let at = self.propagate.propagate(&mut request, at).min(at);
             if at <= now {
                 return ResponseFuture::new(Race::Refused {
                     rejection: tag.cut(Cut::Late),
@@ -123,7 +123,7 @@ impl<S: Clone, P: Clone> Clone for Deadline<S, P> {
         Self {
             inner: self.inner.clone(),
             state: self.state.clone(),
-            stamp: self.stamp.clone(),
+            propagate: self.propagate.clone(),
             wait: Wait::None,
         }
     }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 /// which deadline the request has then.
 ///
 /// A request that came with an earlier deadline of its own keeps it, and
-/// [`stamp`](Self::stamp) answers that one: the call ends then, wherever in the stack it waits.
+/// [`propagate`](Self::propagate) answers that one: the call ends then, wherever in the stack it waits.
 ///
 /// Closures and `fn` pointers `Fn(&mut Req, Instant) -> Instant` are stamps, and those that answer
 /// nothing are, too: they say that the deadline is the one they were given.
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 /// ```
 /// use std::time::Duration;
 /// use seawall_core::RequestMeta;
-/// use seawall_timeout::Stamp;
+/// use seawall_timeout::PropagateDeadline;
 /// use tokio::time::Instant;
 ///
 /// fn into_meta(meta: &mut RequestMeta, at: Instant) -> Instant {
@@ -22,25 +22,25 @@ use tokio::time::Instant;
 /// }
 /// let at = Instant::now();
 /// let mut meta = RequestMeta::default();
-/// assert_eq!(into_meta.stamp(&mut meta, at), at);
+/// assert_eq!(into_meta.propagate(&mut meta, at), at);
 /// let later = at + Duration::from_secs(1);
-/// assert_eq!(into_meta.stamp(&mut meta, later), at, "the earlier of the two");
+/// assert_eq!(into_meta.propagate(&mut meta, later), at, "the earlier of the two");
 /// ```
-pub trait Stamp<Req> {
-    /// Whether [`stamp`](Self::stamp) does anything; a call reads no clock where it does not.
+pub trait PropagateDeadline<Req> {
+    /// Whether [`propagate`](Self::propagate) does anything; a call reads no clock where it does not.
     const WRITES: bool = true;
 
     /// Writes into `request` that its answer is of no use after `at`; answers the deadline that
     /// the request has then: `at`, or an earlier one of its own. A later one is taken for `at`.
-    fn stamp(&self, request: &mut Req, at: Instant) -> Instant;
+    fn propagate(&self, request: &mut Req, at: Instant) -> Instant;
 }
 
-impl<F, Req, T> Stamp<Req> for F
+impl<F, Req, T> PropagateDeadline<Req> for F
 where
     F: Fn(&mut Req, Instant) -> T,
     T: Stamped,
 {
-    fn stamp(&self, request: &mut Req, at: Instant) -> Instant {
+    fn propagate(&self, request: &mut Req, at: Instant) -> Instant {
         self(request, at).or(at)
     }
 }
@@ -65,12 +65,12 @@ impl Stamped for Instant {
 
 /// The default stamp: requests stay as they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unstamped;
+pub struct NoPropagation;
 
-impl<Req> Stamp<Req> for Unstamped {
+impl<Req> PropagateDeadline<Req> for NoPropagation {
     const WRITES: bool = false;
 
-    fn stamp(&self, _: &mut Req, at: Instant) -> Instant {
+    fn propagate(&self, _: &mut Req, at: Instant) -> Instant {
         at
     }
 }

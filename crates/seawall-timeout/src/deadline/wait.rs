@@ -31,10 +31,10 @@ impl Wait {
     ///
     /// The inner service is ready. What was waited is charged to the call; idling between here
     /// and the call is not, and neither is a wait that was given up.
-    pub(crate) fn ready(&mut self, total: Duration) {
+    pub(crate) fn ready(&mut self, timeout: Duration) {
         if let Self::Waiting { since, .. } = self {
             let waited = Instant::now().saturating_duration_since(*since);
-            *self = if given_up(waited, total) {
+            *self = if given_up(waited, timeout) {
                 Self::None
             } else {
                 Self::Waited(waited)
@@ -46,13 +46,13 @@ impl Wait {
     ///
     /// The inner service is not ready. Answers `Ready` when the time is used up; on `Pending` the
     /// task is woken then.
-    pub(crate) fn pending(&mut self, total: Duration, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn pending(&mut self, timeout: Duration, cx: &mut Context<'_>) -> Poll<()> {
         if let Self::Waiting { since, timer } = self {
             if poll_timer(timer.as_mut(), cx).is_pending() {
                 return Poll::Pending;
             }
             let waited = Instant::now().saturating_duration_since(*since);
-            if !given_up(waited, total) {
+            if !given_up(waited, timeout) {
                 *self = Self::Spent;
                 return Poll::Ready(());
             }
@@ -63,7 +63,7 @@ impl Wait {
             _ => Duration::ZERO,
         };
         let now = Instant::now();
-        let mut timer = Box::pin(sleep_until(deadline(now, total.saturating_sub(before))));
+        let mut timer = Box::pin(sleep_until(deadline(now, timeout.saturating_sub(before))));
         let polled = poll_timer(timer.as_mut(), cx);
         *self = if polled.is_ready() {
             Self::Spent
@@ -79,6 +79,6 @@ impl Wait {
 
 /// A task that waits is woken when the time is used up. When nobody has looked for as long again,
 /// nobody was waiting any more, and the next request pays nothing for the one that was given up.
-fn given_up(waited: Duration, total: Duration) -> bool {
-    waited >= total.saturating_mul(2)
+fn given_up(waited: Duration, timeout: Duration) -> bool {
+    waited >= timeout.saturating_mul(2)
 }

@@ -80,7 +80,7 @@ async fn the_longest_duration_waits_for_ever_and_does_not_panic() {
     let mut attempt = attempt_layer(Duration::MAX).layer(sleeper());
     assert_eq!(attempt.ready().await.unwrap().call(year).await, Ok(year));
     let stamped = |_: &mut Duration, at: Instant| assert!(at > Instant::now());
-    let layer = deadline_layer(Duration::MAX).stamp(stamped);
+    let layer = deadline_layer(Duration::MAX).propagate(stamped);
     let mut overall = layer.layer(sleeper());
     assert_eq!(overall.ready().await.unwrap().call(year).await, Ok(year));
 }
@@ -107,7 +107,7 @@ async fn the_deadline_of_a_request_shortens_its_attempt() {
     assert_eq!(rejection.reason(), Reason::DeadlineExceeded);
     assert_eq!(rejection.sent(), Sent::Maybe);
     assert_eq!(Instant::now(), start + Duration::from_millis(301));
-    assert_eq!((handle.timed_out(), handle.cut_at_deadline()), (0, 1));
+    assert_eq!((handle.timed_out(), handle.deadline_exceeded()), (0, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,7 +130,7 @@ async fn a_request_whose_deadline_has_passed_is_never_sent() {
     let answer = service.ready().await.unwrap().call(1).await;
     assert_eq!(refusal(answer), (Reason::DeadlineExceeded, Sent::No));
     assert_eq!(mock.calls(), 0);
-    assert_eq!(handle.refused_late(), 1);
+    assert_eq!(handle.expired_on_arrival(), 1);
 }
 
 #[tokio::test(start_paused = true)]

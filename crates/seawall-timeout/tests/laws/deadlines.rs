@@ -22,7 +22,7 @@ async fn a_deadline_covers_readiness_and_the_waiting_task_is_woken() {
     assert_eq!(refusal(answer), (Reason::DeadlineExceeded, Sent::No));
     assert_eq!(Instant::now(), start + SECOND);
     assert_eq!(mock.calls(), 0);
-    assert_eq!((handle.never_ready(), handle.timed_out()), (1, 0));
+    assert_eq!((handle.readiness_timeouts(), handle.timed_out()), (1, 0));
     // The instance is as good as new.
     mock.set_ready();
     assert_eq!(service.ready().await.unwrap().call(2).await.unwrap(), 2);
@@ -180,7 +180,7 @@ async fn the_deadline_is_stamped_into_the_request_and_the_attempt_below_keeps_it
         takes: Duration,
         meta: RequestMeta,
     }
-    fn stamp(request: &mut Request, at: Instant) {
+    fn propagate(request: &mut Request, at: Instant) {
         request.meta.deadline = Some(at);
     }
     fn describe(request: &Request) -> RequestMeta {
@@ -191,7 +191,7 @@ async fn the_deadline_is_stamped_into_the_request_and_the_attempt_below_keeps_it
     let attempt = attempt_layer(5 * SECOND).describe(describe as fn(&Request) -> RequestMeta);
     let attempts = attempt.handle();
     let mut service = ServiceBuilder::new()
-        .layer(deadline_layer(SECOND).stamp(stamp))
+        .layer(deadline_layer(SECOND).propagate(propagate))
         .layer(attempt)
         .service(service_fn(move |request: Request| {
             note.lock().unwrap().push(request.meta.deadline);
@@ -215,7 +215,7 @@ async fn the_deadline_is_stamped_into_the_request_and_the_attempt_below_keeps_it
     );
     assert_eq!(Instant::now(), start + SECOND);
     assert_eq!(*seen.lock().unwrap(), [Some(start + SECOND)]);
-    assert_eq!(attempts.cut_at_deadline(), 1);
+    assert_eq!(attempts.deadline_exceeded(), 1);
 }
 
 /// A request with 100 ms to live waited ten seconds in a queue below, since only the layer next to
@@ -226,7 +226,7 @@ async fn an_earlier_deadline_of_the_request_ends_its_wait_in_a_queue_below() {
         *own.insert(own.map_or(at, |own| own.min(at)))
     }
     let queue = service_fn(|_: Option<Instant>| std::future::pending::<Result<(), Rejection>>());
-    let layer = deadline_layer(10 * SECOND).stamp(earlier);
+    let layer = deadline_layer(10 * SECOND).propagate(earlier);
     let handle = layer.handle();
     let service = layer.layer(queue);
     let start = Instant::now();
@@ -241,7 +241,7 @@ async fn an_earlier_deadline_of_the_request_ends_its_wait_in_a_queue_below() {
     assert_eq!(Instant::now(), start + 100 * MS + 10 * SECOND);
     let answer = service.oneshot(Some(start)).await;
     assert_eq!(answer.unwrap_err().sent(), Sent::No);
-    assert_eq!((handle.timed_out(), handle.refused_late()), (2, 1));
+    assert_eq!((handle.timed_out(), handle.expired_on_arrival()), (2, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -273,7 +273,8 @@ async fn deadlines_of_an_own_error_type_and_of_a_lifted_one_compile_and_refuse()
     };
     assert_eq!(rejection.reason(), Reason::DeadlineExceeded);
     // The type of a stack can be named.
-    type Stack<S> = Deadline<AttemptTimeout<seawall_core::WrapError<S>, DefaultMeta>, Unstamped>;
+    type Stack<S> =
+        Deadline<AttemptTimeout<seawall_core::WrapError<S>, DefaultMeta>, NoPropagation>;
     fn named<S>(inner: S) -> Stack<S> {
         deadline_layer(SECOND)
             .layer(attempt_layer(MS).layer(seawall_core::WrapErrorLayer.layer(inner)))

@@ -8,7 +8,7 @@ fn config() -> LearnedConfig {
     learned.initial(5 * SECOND).build().unwrap()
 }
 
-fn learned() -> AttemptTimeoutLayer<DefaultMeta, SameForAll, Learned> {
+fn learned() -> AttemptTimeoutLayer<DefaultMeta, NoOverride, Learned> {
     AttemptTimeoutLayer::learned("l", config())
 }
 
@@ -34,7 +34,7 @@ async fn the_initial_timeout_holds_until_enough_answers_are_known() {
     let layer = learned();
     let handle = layer.handle();
     let mut service = layer.layer(sleeper());
-    assert_eq!(handle.missing(), 20);
+    assert_eq!(handle.samples_missing(), 20);
     make(&mut service, 19, 100 * MS).await;
     assert_eq!(handle.timeout(), 5 * SECOND);
     assert_eq!(handle.estimate(), None);
@@ -44,7 +44,7 @@ async fn the_initial_timeout_holds_until_enough_answers_are_known() {
         "within the initial one"
     );
     assert!(near(handle.timeout(), 200 * MS), "{:?}", handle.timeout());
-    assert_eq!(handle.missing(), 0);
+    assert_eq!(handle.samples_missing(), 0);
     let start = Instant::now();
     assert_eq!(make(&mut service, 1, SECOND).await, 0);
     let took = Instant::now() - start;
@@ -68,7 +68,7 @@ async fn it_stays_within_its_bounds() {
     let mut service = layer.layer(sleeper());
     make(&mut service, 50, MS).await;
     assert_eq!(layer.handle().timeout(), 10 * MS);
-    layer.handle().forget();
+    layer.handle().reset();
     assert_eq!(layer.handle().timeout(), 5 * SECOND);
     make(&mut service, 50, 100 * SECOND).await;
     assert_eq!(layer.handle().timeout(), 10 * SECOND);
@@ -97,11 +97,15 @@ async fn failures_and_refusals_that_come_fast_teach_nothing() {
     for status in [0, 1, 429].repeat(50) {
         let _ = service.ready().await.unwrap().call(status).await;
     }
-    assert_eq!((handle.missing(), handle.estimate()), (20, None));
+    assert_eq!((handle.samples_missing(), handle.estimate()), (20, None));
     for _ in 0..20 {
         let _ = service.ready().await.unwrap().call(404).await;
     }
-    assert_eq!(handle.missing(), 0, "no fault of the upstream: an answer");
+    assert_eq!(
+        handle.samples_missing(),
+        0,
+        "no fault of the upstream: an answer"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,7 +133,7 @@ async fn a_call_that_was_never_polled_teaches_nothing() {
         advance(20 * SECOND).await;
         drop(call);
     }
-    assert_eq!(layer.handle().missing(), 1);
+    assert_eq!(layer.handle().samples_missing(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -142,7 +146,7 @@ async fn attempts_cut_off_at_their_requests_deadline_count_as_long_as_they_laste
     make(&mut service, 200, SECOND).await;
     let timeout = layer.handle().timeout();
     assert!(timeout >= 300 * MS, "{timeout:?}");
-    assert_eq!(layer.handle().cut_at_deadline(), 200);
+    assert_eq!(layer.handle().deadline_exceeded(), 200);
 }
 
 #[tokio::test(start_paused = true)]
@@ -212,9 +216,9 @@ async fn a_classifier_that_panics_leaves_the_next_call_untouched() {
     let mut clone = service.clone();
     let task = tokio::spawn(async move { clone.ready().await.unwrap().call(Duration::ZERO).await });
     assert!(task.await.unwrap_err().is_panic());
-    assert_eq!(layer.handle().missing(), 20);
+    assert_eq!(layer.handle().samples_missing(), 20);
     assert_eq!(make(&mut service, 20, MS).await, 20);
-    assert_eq!(layer.handle().missing(), 0);
+    assert_eq!(layer.handle().samples_missing(), 0);
 }
 
 /// A call that is lost in a panic was not given up for being slow.

@@ -25,7 +25,7 @@ use seawall_core::{
 use seawall_testkit::contract::{Mock, Probe, Stage, mock};
 use seawall_timeout::{
     AttemptTimeout, AttemptTimeoutHandle, AttemptTimeoutLayer, Deadline, DeadlineHandle,
-    DeadlineLayer, Fixed, Learned, LearnedConfig, SameForAll, Unstamped, attempt, deadline,
+    DeadlineLayer, Fixed, Learned, LearnedConfig, NoOverride, NoPropagation, attempt, deadline,
 };
 use tokio::time::{Instant, advance, sleep};
 use tower::limit::ConcurrencyLimitLayer;
@@ -38,8 +38,8 @@ fn attempt_layer(timeout: Duration) -> AttemptTimeoutLayer {
     AttemptTimeoutLayer::new("a", timeout).unwrap()
 }
 
-fn deadline_layer(total: Duration) -> DeadlineLayer {
-    DeadlineLayer::new("d", total).unwrap()
+fn deadline_layer(timeout: Duration) -> DeadlineLayer {
+    DeadlineLayer::new("d", timeout).unwrap()
 }
 
 fn refusal<T: std::fmt::Debug>(answer: Result<T, BoxError>) -> (Reason, Sent) {
@@ -66,7 +66,7 @@ mod auto_traits {
 
     assert_impl_all!(AttemptTimeout<Mock>: Send, Sync, Clone, Unpin);
     assert_impl_all!(Deadline<Mock>: Send, Sync, Clone, Unpin);
-    assert_impl_all!(AttemptTimeout<Mock, DefaultMeta, SameForAll, Learned>: Send, Sync, Clone, Unpin);
+    assert_impl_all!(AttemptTimeout<Mock, DefaultMeta, NoOverride, Learned>: Send, Sync, Clone, Unpin);
     assert_impl_all!(attempt::ResponseFuture<Ready<Rejection>, attempt::Learning>: Send, Sync);
     assert_impl_all!(Fixed: Send, Sync, Copy);
     assert_not_impl_any!(AttemptTimeout<Local>: Send, Sync);

@@ -4,7 +4,7 @@ use seawall_core::{CircuitCause, FailureKind, Outcome, Scope};
 
 use crate::cause::Cause;
 use crate::circuit::{Admission, Asks, Circuit, Settled};
-use crate::config::{Abandoned, BreakerConfig, BreakerConfigBuilder};
+use crate::config::{AbandonedPolicy, BreakerConfig, BreakerConfigBuilder};
 use crate::rule::Event;
 use crate::word::State;
 
@@ -143,7 +143,7 @@ fn a_call_dropped_late_is_slow_and_fails_only_by_policy() {
     assert_eq!(circuit.windows().run(), 0);
     assert!(circuit.settle_closed(&c, dropped(&c, 2), 0, 0).is_some());
 
-    let (c, mut circuit) = built(one().abandoned(Abandoned::FailureAfter(secs(3))));
+    let (c, mut circuit) = built(one().abandoned_policy(AbandonedPolicy::FailureAfter(secs(3))));
     assert_eq!(circuit.settle_closed(&c, dropped(&c, 2), 0, 0), None);
     assert!(circuit.settle_closed(&c, dropped(&c, 3), 0, 0).is_some());
 }
@@ -383,20 +383,20 @@ fn a_forced_opening_with_an_end_gives_the_circuit_back_to_the_probes() {
             .wait,
         None
     );
-    assert_eq!(circuit.release(7 * S).unwrap().to, State::HalfOpen);
-    assert_eq!(circuit.release(7 * S), None);
+    assert_eq!(circuit.automatic(7 * S).unwrap().to, State::HalfOpen);
+    assert_eq!(circuit.automatic(7 * S), None);
 }
 
 #[test]
 fn a_disabled_circuit_counts_and_is_released_with_its_windows() {
     let (c, mut circuit) = built(BreakerConfig::builder().failure_rate(1.0, 10).min_calls(3));
     fail(&mut circuit, &c, 0);
-    circuit.disable(0).unwrap();
-    assert_eq!(circuit.disable(0), None);
+    circuit.force_closed(0).unwrap();
+    assert_eq!(circuit.force_closed(0), None);
     for _ in 0..5 {
         assert_eq!(fail(&mut circuit, &c, 0), None);
     }
-    assert_eq!(circuit.release(0).unwrap().to, State::Closed);
+    assert_eq!(circuit.automatic(0).unwrap().to, State::Closed);
     assert_eq!(circuit.windows().calls().unwrap().failures, 6);
     circuit.reset(0);
     assert_eq!(circuit.windows().calls().unwrap().calls, 0);

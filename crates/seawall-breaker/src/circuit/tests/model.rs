@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use seawall_core::{FailureKind, Outcome, Scope};
 
 use crate::circuit::{Admission, Asks, Circuit, Settled};
-use crate::config::{Abandoned, BreakerConfig};
+use crate::config::{AbandonedPolicy, BreakerConfig};
 use crate::word::State;
 
 const FAILURE: Outcome = Outcome::Failure(FailureKind::Server);
@@ -39,7 +39,7 @@ fn configs() -> impl Strategy<Value = BreakerConfig> {
                     .open_growth(factor, Duration::MAX)
                     .open_jitter(jitter)
                     .seed(1)
-                    .abandoned(Abandoned::FailureAfter(Duration::from_millis(5)))
+                    .abandoned_policy(AbandonedPolicy::FailureAfter(Duration::from_millis(5)))
                     .probes(probes.0)
                     .probe_timeout(probes.3)
                     .shadow(ramp.2);
@@ -198,8 +198,8 @@ proptest! {
                 Command::Force(until) => {
                     changed = circuit.force_open_until(until.unwrap_or(u64::MAX), now);
                 }
-                Command::Disable => changed = circuit.disable(now),
-                Command::Release => changed = circuit.release(now),
+                Command::Disable => changed = circuit.force_closed(now),
+                Command::Release => changed = circuit.automatic(now),
                 Command::Reset => changed = Some(circuit.reset(now)),
                 Command::Shadow(on) => {
                     circuit.set_shadow(on);
@@ -230,7 +230,7 @@ proptest! {
         if circuit.word.state() == State::Open {
             now = now.max(circuit.open_until);
         } else if circuit.word.state() == State::ForcedOpen {
-            circuit.release(now);
+            circuit.automatic(now);
         }
         circuit.admit(&config, Asks::Breaker, false, now);
         let patience = circuit.patience(&config, Asks::Breaker, now);

@@ -11,7 +11,7 @@ fn wall() -> WallClock {
 }
 
 fn daily(count: u32) -> Daily {
-    Daily::new(count, Midnight::utc(), 0, None, wall(), 0)
+    Daily::new(count, DailyReset::utc(), 0, None, wall(), 0)
 }
 
 #[test]
@@ -22,14 +22,14 @@ fn the_count_comes_anew_at_the_midnight_of_the_place() {
     assert_eq!(utc.wait(0, 7), 12 * HOUR + 2 * DAY);
     assert_eq!(utc.wait(12 * HOUR, 3), 0);
     assert_eq!(utc.used(12 * HOUR), 0);
-    let india = Midnight::offset(19_800).unwrap();
+    let india = DailyReset::offset(19_800).unwrap();
     let mut india = Daily::new(3, india, 0, None, wall(), 0);
     india.take(0, 3);
     assert_eq!(india.wait(0, 1), 6 * HOUR + HOUR / 2);
     let mut three = Daily::new(
         3,
-        Midnight::utc()
-            .plus(std::time::Duration::from_secs(3 * 3600))
+        DailyReset::utc()
+            .after(std::time::Duration::from_secs(3 * 3600))
             .unwrap(),
         0,
         None,
@@ -42,7 +42,7 @@ fn the_count_comes_anew_at_the_midnight_of_the_place() {
 
 #[test]
 fn what_is_spent_already_counts_today_only() {
-    let mut daily = Daily::new(10, Midnight::utc(), 8, None, wall(), 0);
+    let mut daily = Daily::new(10, DailyReset::utc(), 8, None, wall(), 0);
     assert_eq!((daily.wait(0, 2), daily.wait(0, 3)), (0, 12 * HOUR));
     assert_eq!(daily.available(12 * HOUR), 10.0);
 }
@@ -107,9 +107,9 @@ fn nothing_is_granted_before_the_time_it_was_emptied_until() {
 fn new_settings_keep_what_was_used_today() {
     let mut daily = daily(10);
     daily.take(0, 8);
-    daily.set(0, 5, Midnight::utc());
+    daily.set(0, 5, DailyReset::utc());
     assert_eq!(daily.wait(0, 1), 12 * HOUR);
-    daily.set(0, 12, Midnight::offset(3_600).unwrap());
+    daily.set(0, 12, DailyReset::offset(3_600).unwrap());
     assert_eq!((daily.available(0), daily.wait(0, 5)), (4.0, 11 * HOUR));
 }
 
@@ -117,7 +117,7 @@ fn new_settings_keep_what_was_used_today() {
 fn a_quota_survives_a_restart_and_a_crash() {
     let folder = Folder::new();
     let open = || QuotaFile::open(folder.file()).unwrap();
-    let start = |spent, wall| Daily::new(200, Midnight::utc(), spent, Some(open()), wall, 0);
+    let start = |spent, wall| Daily::new(200, DailyReset::utc(), spent, Some(open()), wall, 0);
     let mut daily = start(0, wall());
     daily.take(0, 7);
     drop(daily);
@@ -153,7 +153,7 @@ fn a_clock_that_is_set_makes_no_refund_one_of_today() {
 fn no_extreme_panics() {
     for unix in [i128::MIN, -1, 0, i128::MAX] {
         for now in [0, 1, u64::MAX - 1, u64::MAX] {
-            let midnight = Midnight::offset(86_399).unwrap();
+            let midnight = DailyReset::offset(86_399).unwrap();
             let wall = WallClock::new(u64::MAX, unix);
             let mut daily = Daily::new(u32::MAX, midnight, u32::MAX, None, wall, now);
             daily.take(now, u64::MAX);
@@ -161,7 +161,7 @@ fn no_extreme_panics() {
             daily.give_back(now, u64::MAX, now);
             daily.lower_to(now, 0, Some(u64::MAX));
             daily.set_wall_clock(now, WallClock::new(0, i128::MAX));
-            daily.set(now, 0, Midnight::utc());
+            daily.set(now, 0, DailyReset::utc());
             daily.empty_until(u64::MAX - 1);
             let _ = (daily.wait(now, 1), daily.available(now), daily.used(now));
         }
@@ -169,13 +169,13 @@ fn no_extreme_panics() {
 }
 
 #[allow(unused_mut, reason = "zones of the database are a feature")]
-fn midnights() -> Vec<Midnight> {
-    let mut all = vec![Midnight::utc(), Midnight::offset(-12_600).unwrap()];
+fn midnights() -> Vec<DailyReset> {
+    let mut all = vec![DailyReset::utc(), DailyReset::offset(-12_600).unwrap()];
     #[cfg(feature = "timezone")]
     all.push(
-        Midnight::zone("America/New_York")
+        DailyReset::zone("America/New_York")
             .unwrap()
-            .plus(std::time::Duration::from_secs(9_000))
+            .after(std::time::Duration::from_secs(9_000))
             .unwrap(),
     );
     all

@@ -5,7 +5,7 @@ use std::task::Poll;
 use tower_service::Service;
 
 use crate::contract::probe::{Subject, ensure, verdict};
-use crate::contract::{BoxError, Law, Mock, MockHandle, Violation, mock};
+use crate::contract::{BoxError, Check, Mock, MockHandle, Violation, mock};
 
 /// Clones that are ready at the same time never exceed the limit, and reach it (B3, B29).
 ///
@@ -24,7 +24,7 @@ pub async fn never_exceeds_its_limit<S>(
 where
     S: Service<u32, Response = u32, Error = BoxError> + Clone,
 {
-    let law = Law::NeverExceedsItsLimit;
+    let law = Check::NeverExceedsItsLimit;
     let (inner, mock) = mock();
     mock.hold();
     let first = Subject::new(law, make(inner));
@@ -85,7 +85,7 @@ pub async fn refused_clone_keeps_no_place<S>(make: impl Fn(Mock) -> S) -> Result
 where
     S: Service<u32, Response = u32, Error = BoxError> + Clone,
 {
-    let law = Law::RefusedCloneKeepsNoPlace;
+    let law = Check::RefusedCloneKeepsNoPlace;
     let (inner, mock) = mock();
     mock.hold();
     let mut first = Subject::new(law, make(inner));
@@ -126,7 +126,7 @@ pub async fn idle_ready_clone_blocks_nobody<S>(make: impl Fn(Mock) -> S) -> Resu
 where
     S: Service<u32, Response = u32, Error = BoxError> + Clone,
 {
-    let law = Law::IdleReadyCloneBlocksNobody;
+    let law = Check::IdleReadyCloneBlocksNobody;
     let (inner, mock) = mock();
     let mut idle = Subject::new(law, make(inner));
     let mut sibling = idle.sibling();
@@ -153,7 +153,7 @@ pub async fn keeps_no_permit_while_inner_is_not_ready<S>(
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    let law = Law::KeepsNoPermitWhileInnerIsNotReady;
+    let law = Check::KeepsNoPermitWhileInnerIsNotReady;
     let (dead, mock_of_dead) = mock();
     let (alive, mock_of_alive) = mock();
     mock_of_dead.set_pending();
@@ -196,7 +196,7 @@ pub async fn two_services_of_one_layer_share<S, K>(
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    let law = Law::TwoServicesOfOneLayerShare;
+    let law = Check::TwoServicesOfOneLayerShare;
     let (one, mock_of_one) = mock();
     let (two, mock_of_two) = mock();
     let (one, two) = make(one, two);
@@ -228,7 +228,7 @@ pub async fn clones_share<S, K>(
 where
     S: Service<u32, Response = u32, Error = BoxError> + Clone,
 {
-    let law = Law::ClonesShare;
+    let law = Check::ClonesShare;
     let (inner, mock) = mock();
     let mut subject = Subject::new(law, make(inner));
     let before = subject.sibling();

@@ -5,7 +5,7 @@ use std::task::Poll;
 use tower_service::Service;
 
 use crate::contract::probe::{Subject, ensure, verdict};
-use crate::contract::{BoxError, Law, Mock, MockHandle, Stage, Violation, mock};
+use crate::contract::{BoxError, Check, Mock, MockHandle, Stage, Violation, mock};
 
 /// What `poll_ready` reserved is released when the service is dropped (C3).
 ///
@@ -25,7 +25,7 @@ pub async fn dropped_service_releases_its_reservation<S>(
 where
     S: Service<u32, Response = u32, Error = BoxError> + Clone,
 {
-    let law = Law::DroppedServiceReleasesItsReservation;
+    let law = Check::DroppedServiceReleasesItsReservation;
     let (inner, mock) = mock();
     mock.set_capacity(1);
     let mut sibling = Subject::new(law, make(inner));
@@ -42,7 +42,7 @@ where
     verdict(law, &mock)
 }
 
-fn nothing_is_left(law: Law, mock: &MockHandle) -> Result<(), Violation> {
+fn nothing_is_left(law: Check, mock: &MockHandle) -> Result<(), Violation> {
     let left = (mock.reserved(), mock.instances(), mock.futures());
     ensure(law, left == (0, 0, 0), || {
         format!(
@@ -69,7 +69,7 @@ pub async fn dropped_future_releases_everything<S>(
 where
     S: Service<u32, Response = u32, Error = BoxError> + Clone,
 {
-    let law = Law::DroppedFutureReleasesEverything;
+    let law = Check::DroppedFutureReleasesEverything;
     for (stage, when) in [
         "after a future was dropped before its first poll",
         "after a future was dropped while the inner service worked",
@@ -126,7 +126,7 @@ pub async fn dropped_waiter_gives_its_place_back<S>(
 where
     S: Service<u32, Response = u32, Error = BoxError> + Clone,
 {
-    let law = Law::DroppedWaiterGivesItsPlaceBack;
+    let law = Check::DroppedWaiterGivesItsPlaceBack;
     for given in [false, true] {
         let (inner, mock) = mock();
         mock.hold();
@@ -185,7 +185,7 @@ pub async fn finished_future_holds_nothing<S>(make: impl Fn(Mock) -> S) -> Resul
 where
     S: Service<u32, Response = u32, Error = BoxError> + Clone,
 {
-    let law = Law::FinishedFutureHoldsNothing;
+    let law = Check::FinishedFutureHoldsNothing;
     let (inner, mock) = mock();
     let mut subject = Subject::new(law, make(inner));
     let mut sibling = subject.sibling();
@@ -223,7 +223,7 @@ pub async fn finished_future_has_dropped_the_inner_future<S>(
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    let law = Law::FinishedFutureHasDroppedTheInnerFuture;
+    let law = Check::FinishedFutureHasDroppedTheInnerFuture;
     let (inner, mock) = mock();
     let mut subject = Subject::new(law, make(inner));
     subject.must_be_ready("although the inner service is")?;
@@ -254,7 +254,7 @@ pub async fn survives_a_panic<S>(make: impl Fn(Mock) -> S) -> Result<(), Violati
 where
     S: Service<u32, Response = u32, Error = BoxError> + Clone,
 {
-    let law = Law::SurvivesAPanic;
+    let law = Check::SurvivesAPanic;
     for stage in [Stage::PollReady, Stage::Call, Stage::Poll] {
         let (inner, mock) = mock();
         let mut sibling = Subject::new(law, make(inner));

@@ -3,7 +3,7 @@
 use tower_service::Service;
 
 use crate::contract::probe::{Flight, Subject, ensure, poll_until_quiet, verdict};
-use crate::contract::{BoxError, Law, Mock, Violation, mock};
+use crate::contract::{BoxError, Check, Mock, Violation, mock};
 
 /// `poll_ready` may be asked again and reserves once (C2, B4).
 ///
@@ -20,7 +20,7 @@ pub async fn reserves_once_when_polled_again<S>(make: impl Fn(Mock) -> S) -> Res
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    let law = Law::ReservesOnceWhenPolledAgain;
+    let law = Check::ReservesOnceWhenPolledAgain;
     let (inner, mock) = mock();
     mock.set_capacity(4);
     let mut subject = Subject::new(law, make(inner));
@@ -52,7 +52,7 @@ pub async fn asks_again_before_claiming_ready<S>(make: impl Fn(Mock) -> S) -> Re
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    let law = Law::AsksAgainBeforeClaimingReady;
+    let law = Check::AsksAgainBeforeClaimingReady;
     let (inner, mock) = mock();
     let mut subject = Subject::new(law, make(inner));
     subject.must_be_ready("although the inner service is")?;
@@ -100,7 +100,7 @@ pub async fn pending_has_registered_the_waker<S>(make: impl Fn(Mock) -> S) -> Re
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    let law = Law::PendingHasRegisteredTheWaker;
+    let law = Check::PendingHasRegisteredTheWaker;
     let (inner, mock) = mock();
     mock.set_pending();
     let mut subject = Subject::new(law, make(inner));
@@ -157,7 +157,7 @@ pub async fn clone_resets_readiness<S>(make: impl Fn(Mock) -> S) -> Result<(), V
 where
     S: Service<u32, Response = u32, Error = BoxError> + Clone,
 {
-    let law = Law::CloneResetsReadiness;
+    let law = Check::CloneResetsReadiness;
     let (inner, mock) = mock();
     let mut original = Subject::new(law, make(inner));
     original.must_be_ready("although the inner service is")?;

@@ -5,11 +5,11 @@ use std::task::Poll;
 use tower_service::Service;
 
 use crate::contract::probe::{Subject, ensure, verdict};
-use crate::contract::{BoxError, Law, Mock, MockError, MockHandle, Violation, mock};
+use crate::contract::{BoxError, Check, Mock, MockError, MockHandle, Violation, mock};
 
 /// One refusal: `poll_ready` says ready, the call fails without the inner service.
 fn must_refuse<S>(
-    law: Law,
+    law: Check,
     subject: &mut Subject<S>,
     mock: &MockHandle,
     when: &str,
@@ -62,7 +62,7 @@ pub async fn refuses_in_call<S, K>(
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    let law = Law::RefusesInCall;
+    let law = Check::RefusesInCall;
     let (inner, mock) = mock();
     let mut subject = Subject::new(law, make(inner));
     let kept = saturate(subject.inner(), &mock).await;
@@ -88,7 +88,7 @@ pub async fn refuses_without_asking_the_inner_service<S, K>(
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    let law = Law::RefusesWithoutAskingTheInnerService;
+    let law = Check::RefusesWithoutAskingTheInnerService;
     let (inner, mock) = mock();
     let mut subject = Subject::new(law, make(inner));
     let kept = saturate(subject.inner(), &mock).await;
@@ -122,7 +122,7 @@ pub async fn parked_task_is_woken_by_the_gate<S, K>(
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    let law = Law::ParkedTaskIsWokenByTheGate;
+    let law = Check::ParkedTaskIsWokenByTheGate;
     let (stuck, mock_of_stuck) = mock();
     let (alive, mock_of_alive) = mock();
     mock_of_stuck.set_pending();

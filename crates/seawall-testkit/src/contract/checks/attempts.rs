@@ -3,7 +3,7 @@
 use tower_service::Service;
 
 use crate::contract::probe::{Subject, ensure, verdict};
-use crate::contract::{BoxError, Law, Mock, MockError, Violation, mock};
+use crate::contract::{BoxError, Check, Mock, MockError, Violation, mock};
 
 /// Each attempt polls the readiness of what it calls (C7, C8, B2).
 ///
@@ -18,7 +18,7 @@ pub async fn every_attempt_polls_readiness<S>(make: impl Fn(Mock) -> S) -> Resul
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    let law = Law::EveryAttemptPollsReadiness;
+    let law = Check::EveryAttemptPollsReadiness;
     let (inner, mock) = mock();
     mock.set_capacity(1);
     mock.script([Err(MockError::Failed(1))]);
@@ -54,7 +54,7 @@ pub async fn holds_nothing_while_it_backs_off<S>(make: impl Fn(Mock) -> S) -> Re
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    let law = Law::HoldsNothingWhileItBacksOff;
+    let law = Check::HoldsNothingWhileItBacksOff;
     let (inner, mock) = mock();
     mock.set_capacity(1);
     mock.script([Err(MockError::Failed(1))]);

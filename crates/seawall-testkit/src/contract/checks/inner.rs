@@ -3,7 +3,7 @@
 use tower_service::Service;
 
 use crate::contract::probe::{Subject, ensure, verdict};
-use crate::contract::{BoxError, Law, Mock, MockError, Violation, mock};
+use crate::contract::{BoxError, Check, Mock, MockError, Violation, mock};
 
 /// The instance that was polled ready is the one that is called (C1, C8, B1).
 ///
@@ -20,7 +20,7 @@ pub async fn calls_the_ready_instance<S>(make: impl Fn(Mock) -> S) -> Result<(),
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    let law = Law::CallsTheReadyInstance;
+    let law = Check::CallsTheReadyInstance;
     let (inner, mock) = mock();
     let mut subject = Subject::new(law, make(inner));
     for request in 1..=3 {
@@ -50,7 +50,7 @@ pub async fn one_request_needs_one_reservation<S>(make: impl Fn(Mock) -> S) -> R
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    let law = Law::OneRequestNeedsOneReservation;
+    let law = Check::OneRequestNeedsOneReservation;
     let (inner, mock) = mock();
     mock.set_capacity(1);
     let mut subject = Subject::new(law, make(inner));
@@ -75,7 +75,7 @@ pub async fn call_does_not_poll_readiness<S>(make: impl Fn(Mock) -> S) -> Result
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    let law = Law::CallDoesNotPollReadiness;
+    let law = Check::CallDoesNotPollReadiness;
     let (inner, mock) = mock();
     let mut subject = Subject::new(law, make(inner));
     subject.must_be_ready("although the inner service is")?;
@@ -105,7 +105,7 @@ pub async fn spawns_no_task<S>(make: impl Fn(Mock) -> S) -> Result<(), Violation
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    let law = Law::SpawnsNoTask;
+    let law = Check::SpawnsNoTask;
     let tasks = || {
         tokio::runtime::Handle::current()
             .metrics()
@@ -138,7 +138,7 @@ pub async fn passes_errors_through<S>(make: impl Fn(Mock) -> S) -> Result<(), Vi
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    let law = Law::PassesErrorsThrough;
+    let law = Check::PassesErrorsThrough;
     let same = |answer: Result<u32, BoxError>, expected: MockError| {
         let found = answer.as_ref().err().and_then(|error| error.downcast_ref());
         ensure(law, found == Some(&expected), || {

@@ -14,21 +14,21 @@ fn left(of: u64) -> ServerLimit {
 #[tokio::test(start_paused = true)]
 async fn what_is_left_is_taken_for_true_if_it_is_less_and_never_if_it_is_more() {
     let (_svc, handle, _mock) = subject(10, Duration::ZERO);
-    handle.heed(QuotaSignal::Limit(left(4)));
+    handle.apply_signal(QuotaSignal::Limit(left(4)));
     assert_eq!(handle.tokens(), 4.0);
-    handle.heed(QuotaSignal::Limit(left(9)));
+    handle.apply_signal(QuotaSignal::Limit(left(9)));
     assert_eq!(handle.tokens(), 4.0);
-    handle.heed(QuotaSignal::Limit(left(u64::MAX)));
+    handle.apply_signal(QuotaSignal::Limit(left(u64::MAX)));
     assert_eq!(handle.tokens(), 4.0);
     // Of what is used, the height being that of the settings or the one that is said.
     let used = ServerLimit::new(Unit::Requests).with_used(8);
-    handle.heed(QuotaSignal::Limit(used));
+    handle.apply_signal(QuotaSignal::Limit(used));
     assert_eq!(handle.tokens(), 2.0);
-    handle.heed(QuotaSignal::Limit(used.with_limit(9)));
+    handle.apply_signal(QuotaSignal::Limit(used.with_limit(9)));
     assert_eq!(handle.tokens(), 1.0);
     // Nothing of use.
-    handle.heed(QuotaSignal::Limit(ServerLimit::new(Unit::Requests)));
-    handle.heed(QuotaSignal::Limit(
+    handle.apply_signal(QuotaSignal::Limit(ServerLimit::new(Unit::Requests)));
+    handle.apply_signal(QuotaSignal::Limit(
         ServerLimit::new(Unit::Tokens).with_remaining(0),
     ));
     assert_eq!(handle.tokens(), 1.0);
@@ -41,7 +41,7 @@ async fn no_more_than_what_is_left_departs_before_the_upstreams_window_ends() {
     let layer = layer(10, MINUTE);
     let svc = layer.layer(inner.clone());
     let handle = layer.handle();
-    handle.heed(QuotaSignal::Limit(left(3).with_resets_in(10 * SECOND)));
+    handle.apply_signal(QuotaSignal::Limit(left(3).with_resets_in(10 * SECOND)));
     let tasks: Vec<_> = (0..6).map(|n| tokio::spawn(svc.clone().call(n))).collect();
     for task in tasks {
         task.await.unwrap().unwrap();
@@ -58,13 +58,13 @@ async fn the_limit_that_is_meant_is_the_one_that_is_corrected() {
     let config = RateLimitConfig::builder()
         .limit(Limit::strict(10, SECOND))
         .limit(Limit::strict(400, MINUTE))
-        .limit(Limit::strict(1_000, MINUTE).counting(Unit::Tokens))
-        .limit(Limit::strict(50, MINUTE).counting(Unit::InputTokens))
+        .limit(Limit::strict(1_000, MINUTE).with_unit(Unit::Tokens))
+        .limit(Limit::strict(50, MINUTE).with_unit(Unit::InputTokens))
         .build()
         .unwrap();
     let handle = RateLimitLayer::new("desk", config).handle();
     let say = |limit: ServerLimit| {
-        handle.heed(QuotaSignal::Limit(limit));
+        handle.apply_signal(QuotaSignal::Limit(limit));
         let limits = handle.snapshot().limits;
         let left = limits
             .iter()
@@ -95,7 +95,7 @@ async fn a_throttle_pauses_and_what_comes_after_does_not_come_at_once() {
     let layer = layer(5, MINUTE);
     let svc = layer.layer(inner.clone());
     let handle = layer.handle();
-    handle.heed(QuotaSignal::Pause {
+    handle.apply_signal(QuotaSignal::Pause {
         lasts: Some(3 * SECOND),
         scope: Scope::Upstream,
     });
@@ -117,7 +117,7 @@ async fn a_call_that_may_not_wait_for_the_end_of_a_pause_hears_when_it_is() {
     assert_eq!(refused.retry_after(), Some(3 * SECOND + ms(100)));
     advance(SECOND).await;
     // A shorter one does not shorten it, and one without a length is that of the settings.
-    handle.heed(QuotaSignal::Pause {
+    handle.apply_signal(QuotaSignal::Pause {
         lasts: None,
         scope: Scope::Account,
     });
@@ -169,7 +169,7 @@ async fn answers_settle_what_was_estimated() {
         .limit(
             Limit::bucket(60_000, MINUTE)
                 .burst(1_000)
-                .counting(Unit::Tokens),
+                .with_unit(Unit::Tokens),
         )
         .build()
         .unwrap();
@@ -205,7 +205,7 @@ fn the_feedback_of_an_answer_allocates_nothing() {
         .limit(
             Limit::bucket(1_000_000, MINUTE)
                 .burst(1_000_000)
-                .counting(Unit::Tokens),
+                .with_unit(Unit::Tokens),
         )
         .build()
         .unwrap();
