@@ -1,7 +1,7 @@
 //! What the layers have to reach, and whether they do.
 //!
 //! Nearly every bar compares rows of one run, so it means the same on any machine. The two that
-//! add nanoseconds to a peer's row, and the one of the slowest refusals, assume a core of about
+//! add nanoseconds to a peer's row, and the one of the slowest rejections, assume a core of about
 //! 2.5 GHz or better.
 
 use std::fmt;
@@ -85,11 +85,11 @@ const BARS: &[Bar] = &[
     AtMost("gate and breaker, closed, ns", "breaker + 20 ns",
         |f| f.ns("seawall/breaker/with-gate"),
         |f| Some(f.ns("seawall/breaker/closed-count")? + 20.0)),
-    AtMost("breaker open, refusal, ns", "one clock read + 22 ns",
+    AtMost("breaker open, rejection, ns", "one clock read + 22 ns",
         |f| f.ns("seawall/breaker/refused"),
         |f| Some(f.ns("raw/clock/read")? + 22.0)),
-    AtMost("breaker open, p99.9 of refusals with 64 tasks, ns", "10 us",
-        |f| f.extra(Extra::RefusalTail), |_| Some(10_000.0)),
+    AtMost("breaker open, p99.9 of rejections with 64 tasks, ns", "10 us",
+        |f| f.extra(Extra::RejectionTail), |_| Some(10_000.0)),
     AtLeast("closed breaker, two threads over one", "1.8x",
         |f| f.two_threads("seawall/breaker/closed-count"), |_| Some(1.8)),
     AtLeast("closed breaker cloned per call, two threads over one", "1.8x",
@@ -108,7 +108,7 @@ const BARS: &[Bar] = &[
     AtLeast("rate limit, granted, calls per us of two threads", "0.8x governor's",
         |f| f.together("seawall/ratelimit/granted"),
         |f| Some(0.8 * f.together("governor/ratelimit/granted-std-clock")?)),
-    AtMost("rate limit, refused, ns", "one clock read + 22 ns",
+    AtMost("rate limit, rejected, ns", "one clock read + 22 ns",
         |f| f.ns("seawall/ratelimit/refused"),
         |f| Some(f.ns("raw/clock/read")? + 22.0)),
     AtMost("rate limit per key, 10,000 keys, ns", "1.2x governor's on the same clock",

@@ -261,7 +261,7 @@ pub(crate) fn warm_up(calls: u64) -> u64 {
 
 /// A figure of calls that ended otherwise than they must would be of something else.
 pub(crate) fn check(subject: &Subject, ok: u64, calls: u64) -> Result<(), String> {
-    let wanted = if subject.refuses { 0 } else { calls };
+    let wanted = if subject.rejects { 0 } else { calls };
     if ok == wanted {
         return Ok(());
     }

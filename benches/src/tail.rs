@@ -1,4 +1,4 @@
-//! The slow end of refusals, with many tasks on one circuit.
+//! The slow end of rejections, with many tasks on one circuit.
 
 use std::hint::black_box;
 

@@ -129,7 +129,7 @@ fn run(options: &Options, arrivals: &[Arrival]) -> Result<bool, Box<dyn Error>> 
     Ok(kept)
 }
 
-const HEADING: &str = "  load  arrivals  granted  refused  violations  beyond  full    used   \
+const HEADING: &str = "  load  arrivals  granted  rejected  violations  beyond  full    used   \
                        worst   wait p50    p99        most   done after\n";
 
 const LEGEND: &str = "
@@ -151,7 +151,7 @@ fn row(load: u32, beyond: usize, outcome: &Outcome) -> String {
          {:>8.1} min\n",
         outcome.arrivals,
         outcome.granted,
-        outcome.refused,
+        outcome.rejected,
         outcome.violations,
         outcome.full,
         share(outcome.share),

@@ -10,7 +10,7 @@ use seawall::{
     Error, InvalidConfig, Limit, QuotaSignal, RateLimitConfig, RateLimitLayer, Rejectable, Replay,
     RequestMeta, TokenCount, Unit, WrapErrorLayer,
 };
-use seawall_testkit::provider::{Refused, SimulatedQuota, SimulatedQuotaStats, Usage};
+use seawall_testkit::provider::{Rejected, SimulatedQuota, SimulatedQuotaStats, Usage};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tower::{Service, ServiceBuilder, ServiceExt};
@@ -87,10 +87,10 @@ struct Model {
 
 impl Service<Ask> for Model {
     type Response = Answer;
-    type Error = Refused;
-    type Future = Pin<Box<dyn Future<Output = Result<Answer, Refused>> + Send>>;
+    type Error = Rejected;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, Rejected>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Refused>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Rejected>> {
         Poll::Ready(Ok(()))
     }
 
@@ -119,7 +119,7 @@ impl Service<Ask> for Model {
 pub(crate) struct Outcome {
     pub(crate) arrivals: usize,
     pub(crate) granted: usize,
-    pub(crate) refused: usize,
+    pub(crate) rejected: usize,
     pub(crate) violations: u64,
     /// Minutes at whose end calls waited: more was asked for than the limits let through.
     pub(crate) full: usize,
@@ -171,7 +171,7 @@ pub(crate) async fn replay(
     let layer = RateLimitLayer::new(tier.name, config).describe(|ask: &Ask| {
         RequestMeta::new(Replay::Never).with_tokens(TokenCount::new(ask.input, ask.most))
     });
-    let spent = |answer: Result<&Answer, &Error<Refused>>, say: &mut dyn FnMut(QuotaSignal)| {
+    let spent = |answer: Result<&Answer, &Error<Rejected>>, say: &mut dyn FnMut(QuotaSignal)| {
         if let Ok(Answer {
             charged: Some(amount),
         }) = answer
@@ -195,16 +195,16 @@ pub(crate) async fn replay(
             calls.spawn(client.clone().oneshot(Ask::new(arrival, max_tokens)));
         }
     }
-    let mut refused = 0;
+    let mut rejected = 0;
     while let Some(answer) = calls.join_next().await {
         let answer = answer.expect("no call panics");
-        refused += usize::from(answer.is_err_and(|error| error.rejection().is_some()));
+        rejected += usize::from(answer.is_err_and(|error| error.rejection().is_some()));
     }
     let log = model.log.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(outcome(tier, &log, refused, &model.counters.stats()))
+    Ok(outcome(tier, &log, rejected, &model.counters.stats()))
 }
 
-fn outcome(tier: &Tier, log: &[Departed], refused: usize, stats: &SimulatedQuotaStats) -> Outcome {
+fn outcome(tier: &Tier, log: &[Departed], rejected: usize, stats: &SimulatedQuotaStats) -> Outcome {
     let mut waits: Vec<_> = log.iter().map(|call| call.left - call.came).collect();
     waits.sort_unstable();
     let done = log.iter().map(|call| call.left).max().unwrap_or_default();
@@ -234,10 +234,10 @@ fn outcome(tier: &Tier, log: &[Departed], refused: usize, stats: &SimulatedQuota
         })
         .collect();
     Outcome {
-        arrivals: log.len() + refused,
+        arrivals: log.len() + rejected,
         granted: log.len(),
-        refused,
-        violations: stats.refused,
+        rejected,
+        violations: stats.rejected,
         full: shares.len(),
         share: shares.iter().sum::<f64>() / shares.len() as f64,
         worst: shares.iter().copied().fold(f64::NAN, f64::min),
@@ -292,7 +292,7 @@ mod tests {
             let outcome = replay(tier, tier.client(), &arrivals, load, None).await;
             let outcome = outcome.expect("valid limits");
             assert_eq!(outcome.violations, 0, "{}: {outcome:?}", tier.name);
-            assert_eq!(outcome.refused, 0, "{}", tier.name);
+            assert_eq!(outcome.rejected, 0, "{}", tier.name);
             assert_eq!(outcome.granted, arrivals.len() * load as usize);
             assert!(outcome.full >= 5, "{}: {}", tier.name, outcome.full);
             let (share, worst) = (outcome.share, outcome.worst);

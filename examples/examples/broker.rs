@@ -77,10 +77,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     handles.breaker.force_open();
     let positions = Request::get(format!("{url}/v2/positions")).body(Full::default())?;
     if let Err(error) = client.ready().await?.call(positions).await {
-        let refusal = seawall::find_rejection(&error);
+        let rejection = seawall::find_rejection(&error);
         println!(
             "operator opened the circuit: {}",
-            refusal.ok_or("no refusal")?
+            rejection.ok_or("no rejection")?
         );
     }
     broker.shutdown().await;

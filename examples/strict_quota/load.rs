@@ -8,7 +8,7 @@ use seawall::{
     DailyReset, Error, InvalidConfig, Limit, RateLimitConfig, RateLimitHandle, RateLimitLayer,
     Ratio, Rejectable, Replay, RequestMeta, WrapErrorLayer,
 };
-use seawall_testkit::provider::{Counting, Measure, Refused, SimulatedQuota, Usage};
+use seawall_testkit::provider::{Counting, Measure, Rejected, SimulatedQuota, Usage};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, sleep, sleep_until};
 use tower::{Service, ServiceBuilder, ServiceExt};
@@ -183,8 +183,8 @@ pub(crate) struct Outcome {
     pub(crate) offered: u64,
     /// Calls that left while they waited.
     pub(crate) left: u64,
-    /// Calls that the limit refused, and one of the reasons.
-    pub(crate) refused: u64,
+    /// Calls that the limit rejected, and one of the reasons.
+    pub(crate) rejected: u64,
     pub(crate) reason: Option<String>,
     /// Calls that reached the provider.
     pub(crate) granted: u64,
@@ -212,11 +212,11 @@ impl Outcome {
 struct Tally {
     offered: u64,
     left: u64,
-    refused: u64,
+    rejected: u64,
     reason: Option<String>,
 }
 
-type Answer = Result<(), Error<Refused>>;
+type Answer = Result<(), Error<Rejected>>;
 
 /// Runs it; on a paused clock of a `current_thread` runtime it takes moments.
 ///
@@ -275,9 +275,9 @@ pub(crate) async fn run(run: Run<'_>) -> Result<Outcome, InvalidConfig> {
     Ok(Outcome {
         offered: tally.offered,
         left: tally.left,
-        refused: tally.refused,
+        rejected: tally.rejected,
         reason: tally.reason.clone(),
-        granted: stats.accepted + stats.refused,
+        granted: stats.accepted + stats.rejected,
         violations: violations.collect(),
         used: stats.limits.first().map_or(0, |limit| limit.used),
         allowed: run.kind.allowed(run.rules, run.length),
@@ -287,7 +287,7 @@ pub(crate) async fn run(run: Run<'_>) -> Result<Outcome, InvalidConfig> {
 /// Calls again as soon as it is answered.
 async fn steady<S>(service: S, mut random: fastrand::Rng, heaviest: u32, tally: Rc<RefCell<Tally>>)
 where
-    S: Service<Usage, Response = (), Error = Error<Refused>> + Clone,
+    S: Service<Usage, Response = (), Error = Error<Rejected>> + Clone,
 {
     loop {
         let usage = Usage::weight(random.u32(1..=heaviest));
@@ -300,7 +300,7 @@ where
 /// Each of its calls is a task that is aborted after a random time.
 async fn fickle<S>(service: S, mut random: fastrand::Rng, rules: Rules, tally: Rc<RefCell<Tally>>)
 where
-    S: Service<Usage, Response = (), Error = Error<Refused>> + Clone + Send + 'static,
+    S: Service<Usage, Response = (), Error = Error<Rejected>> + Clone + Send + 'static,
     S::Future: Send,
 {
     loop {
@@ -321,7 +321,7 @@ async fn note(answer: &Answer, tally: &RefCell<Tally>) {
     let Err(error) = answer else { return };
     if let Some(rejection) = error.rejection() {
         let mut tally = tally.borrow_mut();
-        tally.refused += 1;
+        tally.rejected += 1;
         tally.reason.get_or_insert_with(|| rejection.to_string());
     }
     // Not in a circle at the same instant.

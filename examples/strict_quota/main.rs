@@ -121,7 +121,7 @@ fn row(name: &str, kind: Kind, outcome: &Outcome) -> String {
         100.0 * outcome.share(),
     );
     if let Some(reason) = &outcome.reason {
-        let _ = writeln!(row, "  {} were refused: {reason}", outcome.refused);
+        let _ = writeln!(row, "  {} were rejected: {reason}", outcome.rejected);
     }
     row
 }

@@ -34,10 +34,10 @@ fn patient(builder: StackBuilder) -> Result<StackBuilder, InvalidConfig> {
         .attempt_timeout(1_000 * MS)
         .retry(
             RetryConfig::builder()
-                // A refusal by one of our own layers is an attempt, too.
+                // A rejection by one of our own layers is an attempt, too.
                 .attempts(6)
                 .backoff(Backoff::exponential(200 * MS, 1_000 * MS)?)
-                // What a layer refused was not sent: it may come again, an order too.
+                // What a layer rejected was not sent: it may come again, an order too.
                 .max_rejection_wait(1_500 * MS)
                 .build()?,
         )
@@ -119,19 +119,19 @@ impl Caller for Guarded {
                 }
             }
             Err(Error::Inner(error)) => told_by(&error),
-            Err(Error::Rejected(rejection)) => refused(&rejection),
+            Err(Error::Rejected(rejection)) => rejected(&rejection),
         }
     }
 }
 
-fn refused(rejection: &Rejection) -> Told {
+fn rejected(rejection: &Rejection) -> Told {
     if rejection.sent() == Sent::Maybe {
         return Told::Unknown(match rejection.reason() {
             Reason::AttemptTimeout => "timeout",
             reason => reason.as_str(),
         });
     }
-    Told::Refused(match rejection.reason() {
+    Told::Rejected(match rejection.reason() {
         Reason::CircuitOpen => "breaker: circuit open",
         Reason::NotReady => "breaker: not ready",
         Reason::RateLimited => "rate limit: used up",

@@ -79,8 +79,8 @@ fn say(text: &str) {
 
 fn counts(tally: &Tally) -> String {
     let counts = tally.so_far();
-    let (ok, failed, refused) = (counts.ok, counts.failed, counts.refused);
-    format!("ok {ok:>4}  failed {failed:>3}  refused {refused:>3}")
+    let (ok, failed, rejected) = (counts.ok, counts.failed, counts.rejected);
+    format!("ok {ok:>4}  failed {failed:>3}  rejected {rejected:>3}")
 }
 
 fn bar(at: Duration, length: Duration) -> String {

@@ -104,7 +104,7 @@ impl<'a> Table<'a> {
     }
 
     fn calls(&mut self) {
-        self.title("calls", "ok / failed / refused");
+        self.title("calls", "ok / failed / rejected");
         self.row("all", |score| triple(&score.calls.total));
         for (kind, label) in KINDS {
             self.row(label, |score| {
@@ -117,15 +117,15 @@ impl<'a> Table<'a> {
             of(bare).into_iter().chain(of(seawall)).collect()
         };
         let failures = both(|score| score.calls.failures.keys().map(String::as_str).collect());
-        let refusals = both(|score| score.calls.refusals.keys().copied().collect());
+        let rejections = both(|score| score.calls.rejections.keys().copied().collect());
         for why in failures {
             self.row(&format!("failed, {why}"), |score| {
                 score.calls.failures.get(why).copied().unwrap_or_default()
             });
         }
-        for why in refusals {
-            self.row(&format!("refused by {why}"), |score| {
-                score.calls.refusals.get(why).copied().unwrap_or_default()
+        for why in rejections {
+            self.row(&format!("rejected by {why}"), |score| {
+                score.calls.rejections.get(why).copied().unwrap_or_default()
             });
         }
     }
@@ -161,7 +161,7 @@ impl<'a> Table<'a> {
             score.orders.in_doubt_executed
         });
         self.row("told as placed", |score| score.orders.placed);
-        self.row("told as refused by the broker", |score| {
+        self.row("told as rejected by the broker", |score| {
             score.orders.rejected
         });
         self.row("told as never sent", |score| score.orders.not_sent);
@@ -182,7 +182,7 @@ impl<'a> Table<'a> {
 }
 
 fn triple(counts: &Counts) -> String {
-    format!("{} / {} / {}", counts.ok, counts.failed, counts.refused)
+    format!("{} / {} / {}", counts.ok, counts.failed, counts.rejected)
 }
 
 fn pair(times: Times) -> String {
@@ -198,7 +198,7 @@ mod tests {
         bare.orders.duplicates = 9;
         bare.calls.failures.insert("timeout".to_owned(), 3);
         let mut seawall = Score::default();
-        seawall.calls.refusals.insert("breaker: circuit open", 4);
+        seawall.calls.rejections.insert("breaker: circuit open", 4);
         Report::new(7, Duration::from_secs(13), bare, seawall)
     }
 
@@ -216,13 +216,13 @@ mod tests {
         for label in [
             "DUPLICATED",
             "failed, timeout",
-            "refused by breaker",
+            "rejected by breaker",
             "opinions",
         ] {
             assert_eq!(row(label).chars().count(), LABEL + 2 * CELL, "{label}");
         }
         assert!(row("DUPLICATED").contains(" 9 "));
-        assert!(row("refused by breaker").ends_with(" 4"));
+        assert!(row("rejected by breaker").ends_with(" 4"));
     }
 
     #[test]

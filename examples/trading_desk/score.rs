@@ -28,7 +28,7 @@ pub(crate) struct Orders {
     pub(crate) intended: usize,
     /// Told as placed.
     pub(crate) placed: usize,
-    /// Told as refused by the broker.
+    /// Told as rejected by the broker.
     pub(crate) rejected: usize,
     /// Told as never sent.
     pub(crate) not_sent: usize,

@@ -25,7 +25,7 @@ pub(crate) enum Verdict {
     Ok,
     Failed(String),
     /// By one of our own layers, not sent.
-    Refused(&'static str),
+    Rejected(&'static str),
 }
 
 impl Verdict {
@@ -39,7 +39,7 @@ impl Verdict {
                 }
             }
             Told::Answer(status, _) => Self::Failed(format!("status {}", status.as_u16())),
-            Told::Refused(why) => Self::Refused(why),
+            Told::Rejected(why) => Self::Rejected(why),
             Told::NotSent => Self::Failed("no connection".to_owned()),
             Told::Unknown(why) => Self::Failed((*why).to_owned()),
         }
@@ -64,7 +64,7 @@ impl Fate {
             _ if *verdict == Verdict::Ok => Self::Placed,
             Told::Answer(status, _) if status.is_client_error() => Self::Rejected,
             Told::Answer(..) | Told::Unknown(_) => Self::InDoubt,
-            Told::NotSent | Told::Refused(_) => Self::NotSent,
+            Told::NotSent | Told::Rejected(_) => Self::NotSent,
         }
     }
 }
@@ -73,7 +73,7 @@ impl Fate {
 pub(crate) struct Counts {
     pub(crate) ok: u64,
     pub(crate) failed: u64,
-    pub(crate) refused: u64,
+    pub(crate) rejected: u64,
 }
 
 impl Counts {
@@ -81,7 +81,7 @@ impl Counts {
         *match verdict {
             Verdict::Ok => &mut self.ok,
             Verdict::Failed(_) => &mut self.failed,
-            Verdict::Refused(_) => &mut self.refused,
+            Verdict::Rejected(_) => &mut self.rejected,
         } += 1;
     }
 }
@@ -93,7 +93,7 @@ pub(crate) struct Calls {
     pub(crate) by_kind: BTreeMap<Kind, Counts>,
     pub(crate) failures: BTreeMap<String, u64>,
     /// By layer and reason.
-    pub(crate) refusals: BTreeMap<&'static str, u64>,
+    pub(crate) rejections: BTreeMap<&'static str, u64>,
 }
 
 /// Counts while the run goes on.
@@ -125,7 +125,7 @@ impl Tally {
         match verdict {
             Verdict::Ok => {}
             Verdict::Failed(why) => *calls.failures.entry(why).or_default() += 1,
-            Verdict::Refused(why) => *calls.refusals.entry(why).or_default() += 1,
+            Verdict::Rejected(why) => *calls.rejections.entry(why).or_default() += 1,
         }
     }
 
@@ -161,6 +161,6 @@ mod tests {
         assert_eq!(fate(&answer(504, "{}")), Fate::InDoubt);
         assert_eq!(fate(&Told::Unknown("timeout")), Fate::InDoubt);
         assert_eq!(fate(&Told::NotSent), Fate::NotSent);
-        assert_eq!(fate(&Told::Refused("breaker")), Fate::NotSent);
+        assert_eq!(fate(&Told::Rejected("breaker")), Fate::NotSent);
     }
 }

@@ -25,8 +25,8 @@ pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 pub(crate) enum Told {
     /// An answer, whole.
     Answer(StatusCode, Bytes),
-    /// Refused on our side of the wire, certainly not sent.
-    Refused(&'static str),
+    /// Rejected on our side of the wire, certainly not sent.
+    Rejected(&'static str),
     /// No connection: certainly not sent.
     NotSent,
     /// It broke or took too long, and may have been carried out.

@@ -41,7 +41,7 @@ impl Upstream {
 struct Told {
     answered: u32,
     failed: u32,
-    refused: u32,
+    rejected: u32,
     last: Instant,
 }
 
@@ -58,7 +58,7 @@ where
     let mut told = Told {
         answered: 0,
         failed: 0,
-        refused: 0,
+        rejected: 0,
         last: Instant::now(),
     };
     while let Some(answer) = callers.join_next().await {
@@ -66,9 +66,9 @@ where
             Ok(()) => told.answered += 1,
             Err(Error::Inner(_)) => told.failed += 1,
             Err(error) => {
-                let reason = error.rejection().expect("a refusal").reason();
+                let reason = error.rejection().expect("a rejection").reason();
                 assert_eq!(reason, Reason::CircuitOpen);
-                told.refused += 1;
+                told.rejected += 1;
             }
         }
         told.last = Instant::now();
@@ -119,7 +119,7 @@ async fn after_a_trip_only_what_was_in_flight_and_the_probes_reach_the_upstream(
     let start = Instant::now();
     let told = all(&service, QUEUED + PLACES).await;
     assert_eq!(upstream.reached.load(Ordering::SeqCst), u64::from(PLACES));
-    assert_eq!((told.failed, told.refused), (PLACES, QUEUED));
+    assert_eq!((told.failed, told.rejected), (PLACES, QUEUED));
     // Nobody waits for a turn that is of no use any more.
     assert_eq!(told.last, start + 50 * MS);
     assert_eq!(handle.state(), State::Open);

@@ -31,7 +31,7 @@ async fn at_full_load(rules: &Rules, kind: Kind) -> Outcome {
     });
     let outcome = outcome.await.expect("the rules have room for this kind");
     let case = format!("{}, {}: {outcome:?}", rules.name, kind.name());
-    assert_eq!((outcome.refused, &outcome.reason), (0, &None), "{case}");
+    assert_eq!((outcome.rejected, &outcome.reason), (0, &None), "{case}");
     assert!(outcome.left > 20, "{case}");
     // There were calls in line at all times.
     assert!(

@@ -1,4 +1,4 @@
-//! Host 4: an axum `Router`, whose services cannot fail. Refusals become answers.
+//! Host 4: an axum `Router`, whose services cannot fail. Rejections become answers.
 
 mod support;
 
@@ -82,8 +82,8 @@ async fn a_used_up_rate_answers_429_with_retry_after() {
             )));
     let url = serve(app).await;
     assert_eq!(status(&url, "/").await.0, StatusCode::OK);
-    let (refused, headers) = status(&url, "/").await;
-    assert_eq!(refused, StatusCode::TOO_MANY_REQUESTS);
+    let (rejected, headers) = status(&url, "/").await;
+    assert_eq!(rejected, StatusCode::TOO_MANY_REQUESTS);
     let wait: u64 = headers["retry-after"]
         .to_str()
         .expect("text")
@@ -111,7 +111,7 @@ async fn a_handler_that_hangs_answers_504_and_an_open_circuit_503() {
         )));
     let url = serve(app).await;
     assert_eq!(status(&url, "/").await.0, StatusCode::GATEWAY_TIMEOUT);
-    let (refused, headers) = status(&url, "/").await;
-    assert_eq!(refused, StatusCode::SERVICE_UNAVAILABLE);
+    let (rejected, headers) = status(&url, "/").await;
+    assert_eq!(rejected, StatusCode::SERVICE_UNAVAILABLE);
     assert!(headers.contains_key("retry-after"));
 }

@@ -113,14 +113,14 @@ async fn an_order_that_never_left_is_tried_again() {
     broker.shutdown().await;
     let stack = quick(seawall::broker("alpaca")).build().expect("valid");
     let handles = stack.handles();
-    let refused = stack.layer(hyper_client()).oneshot(order(&url, "n")).await;
-    assert!(refused.is_err());
+    let rejected = stack.layer(hyper_client()).oneshot(order(&url, "n")).await;
+    assert!(rejected.is_err());
     // Nobody listens: three attempts, each of which certainly did not leave.
     assert_eq!(handles.retry.attempts(), 3);
 }
 
 #[tokio::test]
-async fn an_open_circuit_sends_nothing_and_says_who_refused() {
+async fn an_open_circuit_sends_nothing_and_says_who_rejected() {
     let incidents = script("fault = \"status\"\ncode = 500");
     let broker = Broker::alpaca()
         .incidents(incidents)
@@ -134,14 +134,17 @@ async fn an_open_circuit_sends_nothing_and_says_who_refused() {
         .oneshot(get(&broker.base_url(), "/v2/positions"))
         .await;
     let sent = broker.stats().received;
-    let refused = client
+    let rejected = client
         .oneshot(get(&broker.base_url(), "/v2/positions"))
         .await;
-    let refused = *refused.expect_err("open").rejection().expect("a refusal");
-    assert_eq!(refused.reason(), Reason::CircuitOpen);
-    assert_eq!(refused.name().as_str(), "alpaca");
-    assert_eq!(refused.sent(), Sent::No);
-    assert!(refused.retry_after().is_some());
+    let rejected = *rejected
+        .expect_err("open")
+        .rejection()
+        .expect("a rejection");
+    assert_eq!(rejected.reason(), Reason::CircuitOpen);
+    assert_eq!(rejected.name().as_str(), "alpaca");
+    assert_eq!(rejected.sent(), Sent::No);
+    assert!(rejected.retry_after().is_some());
     assert_eq!(broker.stats().received, sent);
 }
 

@@ -40,7 +40,7 @@ fn classify(result: Result<&Response, &Failure>) -> Outcome {
         Ok(answer) if answer.status().is_server_error() => Outcome::Failure(FailureKind::Server),
         Ok(_) => Outcome::Success,
         Err(Error::Inner(error)) => seawall::http::outcome_of(error),
-        Err(Error::Rejected(refused)) => refused.outcome(),
+        Err(Error::Rejected(rejected)) => rejected.outcome(),
     }
 }
 
@@ -74,7 +74,7 @@ fn request(method: Method, url: &str, path: &str) -> Request {
 }
 
 #[tokio::test]
-async fn answers_errors_and_refusals_all_arrive() {
+async fn answers_errors_and_rejections_all_arrive() {
     let incidents = Incidents::from_toml(
         "[[incident]]\nprovider = \"broker\"\nroute = \"orders.create\"\nfrom = \"0s\"\n\
          to = \"1h\"\nfault = \"reset_after_execute\"\n",
@@ -105,7 +105,7 @@ async fn answers_errors_and_refusals_all_arrive() {
         assert!(matches!(cut, Err(Error::Inner(_))));
         assert_eq!(broker.executions(id), 1);
     }
-    let refused = desk
+    let rejected = desk
         .broker
         .ready()
         .await
@@ -114,7 +114,7 @@ async fn answers_errors_and_refusals_all_arrive() {
         .await
         .expect_err("open");
     assert_eq!(
-        refused.rejection().map(seawall::Rejection::reason),
+        rejected.rejection().map(seawall::Rejection::reason),
         Some(Reason::CircuitOpen)
     );
     assert_eq!(handles.breaker.snapshot().counts.failures, 3);

@@ -1,4 +1,4 @@
-//! Host 5: a tonic channel and a tonic server. Refusals are `Status`es of the right code.
+//! Host 5: a tonic channel and a tonic server. Rejections are `Status`es of the right code.
 
 mod support;
 
@@ -75,16 +75,16 @@ async fn a_generated_client_over_the_stack_sees_the_upstreams_status_and_ours() 
     assert_eq!(well.into_inner().status, 1);
     let unknown = client.check(check("nobody")).await.expect_err("unknown");
     assert_eq!(unknown.code(), Code::NotFound);
-    let refused = client.check(check("")).await.expect_err("open");
-    assert_eq!(refused.code(), Code::Unavailable);
+    let rejected = client.check(check("")).await.expect_err("open");
+    assert_eq!(rejected.code(), Code::Unavailable);
     assert_eq!(
-        find_rejection(&refused).map(seawall::Rejection::reason),
+        find_rejection(&rejected).map(seawall::Rejection::reason),
         Some(Reason::CircuitOpen)
     );
 }
 
 #[tokio::test]
-async fn a_server_answers_refusals_with_their_code_and_a_pushback() {
+async fn a_server_answers_rejections_with_their_code_and_a_pushback() {
     let (incoming, url) = listen().await;
     let (_reporter, health) = tonic_health::server::health_reporter();
     let rate = RateLimitConfig::builder()
@@ -108,9 +108,9 @@ async fn a_server_answers_refusals_with_their_code_and_a_pushback() {
     );
     let mut client = HealthClient::new(channel(&url).await);
     assert!(client.check(check("")).await.is_ok());
-    let refused = client.check(check("")).await.expect_err("used up");
-    assert_eq!(refused.code(), Code::ResourceExhausted);
-    let pushback = refused
+    let rejected = client.check(check("")).await.expect_err("used up");
+    assert_eq!(rejected.code(), Code::ResourceExhausted);
+    let pushback = rejected
         .metadata()
         .get("grpc-retry-pushback-ms")
         .expect("a pushback");

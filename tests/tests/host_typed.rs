@@ -15,11 +15,11 @@ use tower::{Layer, Service, ServiceExt};
 
 #[derive(Debug)]
 enum FeedError {
-    Refused(Rejection),
+    Rejected(Rejection),
     Io(std::io::Error),
     NoSuchSymbol,
 }
-rejectable!(FeedError::Refused);
+rejectable!(FeedError::Rejected);
 
 impl From<std::io::Error> for FeedError {
     fn from(error: std::io::Error) -> Self {
@@ -83,7 +83,7 @@ async fn server() -> SocketAddr {
 }
 
 #[tokio::test]
-async fn a_typed_service_keeps_its_own_errors_and_finds_refusals_in_them() {
+async fn a_typed_service_keeps_its_own_errors_and_finds_rejections_in_them() {
     let stack: GenericStack = quick(seawall::market_data("feed"))
         .build_generic()
         .expect("valid");
@@ -105,7 +105,7 @@ async fn a_typed_service_keeps_its_own_errors_and_finds_refusals_in_them() {
         let error = desk.feed.ready().await.expect("ready").call("NONE").await;
         assert!(matches!(error, Err(FeedError::NoSuchSymbol)));
     }
-    let refused = desk
+    let rejected = desk
         .feed
         .ready()
         .await
@@ -114,10 +114,10 @@ async fn a_typed_service_keeps_its_own_errors_and_finds_refusals_in_them() {
         .await
         .expect_err("open");
     assert_eq!(
-        refused.rejection().map(seawall::Rejection::reason),
+        rejected.rejection().map(seawall::Rejection::reason),
         Some(Reason::CircuitOpen)
     );
-    assert!(matches!(refused, FeedError::Refused(_)));
+    assert!(matches!(rejected, FeedError::Rejected(_)));
 }
 
 #[tokio::test]

@@ -103,8 +103,8 @@ async fn a_call_that_cannot_wait_for_the_end_of_a_throttle_hears_when_it_is() {
     })
     .await;
     assert_eq!(departures.len(), 1);
-    let refused = answers[1].as_ref().expect_err("paused");
-    let rejection = refused.rejection().expect("of the rate limit");
+    let rejected = answers[1].as_ref().expect_err("paused");
+    let rejection = rejected.rejection().expect("of the rate limit");
     assert!(matches!(
         rejection.reason(),
         Reason::Paused | Reason::RateLimited
@@ -190,14 +190,14 @@ async fn tokens_are_taken_as_estimated_and_settled_by_the_answer() {
         .to_bytes();
     assert!(body.starts_with(b"{\"usage\""));
     // 900 are more than are left, and never come within a second.
-    let refused = client
+    let rejected = client
         .clone()
         .oneshot(prompt(900))
         .await
         .expect_err("too many");
-    let rejection = refused.rejection().expect("of the rate limit");
+    let rejection = rejected.rejection().expect("of the rate limit");
     assert_eq!(rejection.reason(), Reason::RateLimited);
-    // What no minute grants is refused as such.
+    // What no minute grants is rejected as such.
     let never = client
         .clone()
         .oneshot(prompt(1_001))

@@ -93,12 +93,12 @@ macro_rules! stack {
                     finished_future_holds_nothing,
                     idle_ready_clone_blocks_nobody,
                     survives_a_panic,
-                    refused_clone_keeps_no_place,
+                    rejected_clone_keeps_no_place,
                 }
 
                 #[tokio::test(start_paused = true)]
-                async fn a_full_bulkhead_refuses_in_call() {
-                    assert_check(checks::refuses_in_call(narrow, occupy).await);
+                async fn a_full_bulkhead_rejects_in_call() {
+                    assert_check(checks::rejects_in_call(narrow, occupy).await);
                 }
 
                 #[tokio::test(start_paused = true)]
@@ -114,20 +114,20 @@ macro_rules! stack {
             }
 
             #[tokio::test(start_paused = true)]
-            async fn an_open_circuit_refuses_in_call() {
+            async fn an_open_circuit_rejects_in_call() {
                 let saturate = async |s: &mut _, m: &_| trip(s, m).await;
-                assert_check(checks::refuses_in_call(subject, saturate).await);
+                assert_check(checks::rejects_in_call(subject, saturate).await);
             }
 
             #[tokio::test(start_paused = true)]
             async fn an_open_circuit_does_not_ask_the_inner_service() {
                 let saturate = async |s: &mut _, m: &_| trip(s, m).await;
-                let law = checks::refuses_without_asking_the_inner_service(subject, saturate);
+                let law = checks::rejects_without_asking_the_inner_service(subject, saturate);
                 assert_check(law.await);
             }
 
             #[tokio::test(start_paused = true)]
-            async fn a_task_that_waits_for_readiness_is_woken_and_refused() {
+            async fn a_task_that_waits_for_readiness_is_woken_and_rejected() {
                 let saturate = async |s: &mut _, m: &_| trip(s, m).await;
                 assert_check(checks::parked_task_is_woken_by_the_gate(two, saturate).await);
             }

@@ -49,7 +49,7 @@ fn opens_after(failures: u32) -> BreakerConfig {
         .expect("valid")
 }
 
-/// The first attempt of an order timed out and opened the circuit; the second one was refused, and
+/// The first attempt of an order timed out and opened the circuit; the second one was rejected, and
 /// the caller heard that nothing was sent.
 #[tokio::test(start_paused = true)]
 async fn an_order_whose_first_attempt_timed_out_is_never_said_to_be_unsent() {
@@ -64,10 +64,10 @@ async fn an_order_whose_first_attempt_timed_out_is_never_said_to_be_unsent() {
         std::future::pending::<Answer>()
     }));
     let answer = client.oneshot(request(Replay::SafeWithKey)).await;
-    let error = answer.map(drop).expect_err("a refusal");
-    let refused = error.rejection().expect("a refusal");
-    assert_eq!(refused.reason(), Reason::CircuitOpen);
-    assert_eq!(refused.sent(), Sent::Maybe);
+    let error = answer.map(drop).expect_err("a rejection");
+    let rejected = error.rejection().expect("a rejection");
+    assert_eq!(rejected.reason(), Reason::CircuitOpen);
+    assert_eq!(rejected.sent(), Sent::Maybe);
     assert_eq!(sends.load(Ordering::SeqCst), 1);
 }
 
@@ -92,24 +92,24 @@ async fn a_requests_own_deadline_ends_its_wait_for_a_place() {
     let mut hurried = request(Replay::Never);
     propagate_deadline(&mut hurried, start + SECOND / 10);
     let error = client.oneshot(hurried).await.map(drop);
-    let error = error.expect_err("a refusal");
-    let refused = error.rejection().expect("a refusal");
-    assert_eq!(refused.reason(), Reason::DeadlineExceeded);
+    let error = error.expect_err("a rejection");
+    let rejected = error.rejection().expect("a rejection");
+    assert_eq!(rejected.reason(), Reason::DeadlineExceeded);
     assert_eq!(Instant::now(), start + SECOND / 10);
 }
 
 /// A deadline that comes before the attempt timeout cuts off every attempt that hangs, which is no
 /// vote: a hundred calls, and the circuit stayed closed.
 #[tokio::test(start_paused = true)]
-async fn a_deadline_that_leaves_no_time_for_an_attempt_is_refused_by_name() {
-    let refused = |builder: StackBuilder| -> InvalidConfig { builder.build().expect_err("wrong") };
+async fn a_deadline_that_leaves_no_time_for_an_attempt_is_rejected_by_name() {
+    let rejected = |builder: StackBuilder| -> InvalidConfig { builder.build().expect_err("wrong") };
     for deadline in [5 * SECOND, 10 * SECOND] {
-        let error = refused(seawall::broker("short").deadline(deadline));
+        let error = rejected(seawall::broker("short").deadline(deadline));
         assert_eq!((error.field(), error.value()), ("attempt_timeout", "10s"));
         let accepted = format!("shorter than the deadline, {deadline:?}");
         assert_eq!(error.accepted(), accepted);
     }
-    let error = refused(seawall::broker("zero").deadline(Duration::ZERO));
+    let error = rejected(seawall::broker("zero").deadline(Duration::ZERO));
     assert_eq!(error.field(), "deadline");
     let for_ever = seawall::broker("ever").deadline(Duration::MAX);
     assert!(for_ever.attempt_timeout(Duration::MAX).build().is_ok());
@@ -165,7 +165,7 @@ async fn the_header_holds_where_the_body_asks_for_a_shorter_wait() {
     assert!(second - first >= 30 * SECOND);
 }
 
-/// Twenty calls failed together and opened the circuit. Their second attempts were refused before
+/// Twenty calls failed together and opened the circuit. Their second attempts were rejected before
 /// they were sent, and had used up the budget all the same.
 #[tokio::test(start_paused = true)]
 async fn an_open_circuit_does_not_empty_the_budget() {

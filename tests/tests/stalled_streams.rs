@@ -68,8 +68,8 @@ async fn a_stream_that_stalls_ends_with_an_error_frees_its_place_and_is_a_failur
     let third = tokio::spawn(ask());
     for reader in readers {
         let error = reader.await.expect("no panic").expect_err("it stalls");
-        let refused = error.rejection().expect("ours");
-        assert_eq!(refused.reason(), Reason::BodyTimeout);
+        let rejected = error.rejection().expect("ours");
+        assert_eq!(rejected.reason(), Reason::BodyTimeout);
     }
     assert_eq!(Instant::now() - start, 30 * SECOND);
     let answer = third.await.expect("no panic");

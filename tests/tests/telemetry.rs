@@ -79,13 +79,13 @@ async fn commands_go_to_the_layer_that_knows_them() {
     let registry = Registry::new("alpaca");
     let (mut service, mock) = stack(&registry);
     trip(&mut service, &mock).await;
-    let refused: Vec<_> = registry
+    let rejected: Vec<_> = registry
         .all()
         .iter()
         .filter(|component| component.control(Command::Reset).is_err())
         .map(|component| component.pattern())
         .collect();
-    assert!(!refused.contains(&"breaker"));
+    assert!(!rejected.contains(&"breaker"));
     assert!(send(&mut service).await);
     let states: Vec<_> = registry
         .snapshot()

@@ -1,4 +1,4 @@
-//! Transitions and refusals as `tracing` events. Alone in its process: tracing remembers whether
+//! Transitions and rejections as `tracing` events. Alone in its process: tracing remembers whether
 //! anybody listens, for all threads.
 
 #[path = "support/orders.rs"]
@@ -41,7 +41,7 @@ impl tracing::Subscriber for Log {
 }
 
 #[tokio::test(start_paused = true)]
-async fn transitions_are_told_at_debug_and_refusals_at_trace() {
+async fn transitions_are_told_at_debug_and_rejections_at_trace() {
     let log = Log::default();
     let _guard = tracing::subscriber::set_default(log.clone());
     let registry = Registry::new("alpaca");
@@ -62,10 +62,10 @@ async fn transitions_are_told_at_debug_and_refusals_at_trace() {
     ] {
         assert!(transition.contains(part), "{transition}");
     }
-    let refused = lines.iter().find(|l| l.contains("refused")).expect("told");
+    let rejected = lines.iter().find(|l| l.contains("rejected")).expect("told");
     assert!(
-        refused.starts_with("TRACE") && refused.contains("circuit_open"),
-        "{refused}"
+        rejected.starts_with("TRACE") && rejected.contains("circuit_open"),
+        "{rejected}"
     );
     assert!(
         lines

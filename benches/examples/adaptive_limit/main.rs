@@ -3,11 +3,11 @@
 //! `cargo run -p seawall-benches --example adaptive_limit -- [--seed N] [--svg FILE]`
 //!
 //! An upstream works on 40 calls at once, 20 ms each; then 40 ms each; then on 10 at once; then as
-//! at first, 30 s each. It queues 50 calls and refuses the others. Demand is above its capacity:
+//! at first, 30 s each. It queues 50 calls and rejects the others. Demand is above its capacity:
 //! 200 callers who call again at once (closed), or calls at random times at one and a half times
 //! its capacity (open). For each phase, from its first second, the table has the answers per
 //! second as a share of those of the best fixed limit of that phase, and the 99th percentile of
-//! the latency as a multiple of its, and how many calls the upstream refused.
+//! the latency as a multiple of its, and how many calls the upstream rejected.
 //!
 //! Everything runs in virtual time. The algorithms of tower-resilience are driven directly, call
 //! by call as its layer does, since that layer reads the clock of the machine.

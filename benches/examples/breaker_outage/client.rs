@@ -31,8 +31,8 @@ pub(crate) enum Fail {
     Late,
     /// No connection, or it broke.
     Broken,
-    /// Refused by a layer of Seawall.
-    Refused(Rejection),
+    /// Rejected by a layer of Seawall.
+    Rejected(Rejection),
 }
 
 impl fmt::Display for Fail {
@@ -41,7 +41,7 @@ impl fmt::Display for Fail {
             Self::Status(status, _) => write!(f, "the vendor answered {status}"),
             Self::Late => f.write_str("no answer in time"),
             Self::Broken => f.write_str("no connection"),
-            Self::Refused(rejection) => rejection.fmt(f),
+            Self::Rejected(rejection) => rejection.fmt(f),
         }
     }
 }
@@ -50,14 +50,14 @@ impl std::error::Error for Fail {}
 
 impl From<Rejection> for Fail {
     fn from(rejection: Rejection) -> Self {
-        Self::Refused(rejection)
+        Self::Rejected(rejection)
     }
 }
 
 impl Rejectable for Fail {
     fn rejection(&self) -> Option<&Rejection> {
         match self {
-            Self::Refused(rejection) => Some(rejection),
+            Self::Rejected(rejection) => Some(rejection),
             _ => None,
         }
     }

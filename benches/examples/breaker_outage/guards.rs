@@ -31,7 +31,7 @@ const PROBES: u32 = 2;
 pub(crate) enum Told {
     Answered,
     Failed,
-    Refused,
+    Rejected,
 }
 
 /// Makes one call.
@@ -134,7 +134,7 @@ pub(crate) const GUARDS: [Guard; 11] = [
                 Ok(()) => RecoveryInfo::never(),
                 Err(_) => RecoveryInfo::retry(),
             })
-            // Its way to refuse is an error of the caller's making.
+            // Its way to reject is an error of the caller's making.
             .rejected_input_error(|(), _| {
                 Fail::from(seawall_core::Rejection::new(
                     seawall_core::Reason::CircuitOpen,
@@ -161,7 +161,7 @@ pub(crate) const GUARDS: [Guard; 11] = [
             Box::pin(async move {
                 match breaker.call(call).await {
                     Ok(()) => Told::Answered,
-                    Err(recloser::Error::Rejected) => Told::Refused,
+                    Err(recloser::Error::Rejected) => Told::Rejected,
                     Err(recloser::Error::Inner(_)) => Told::Failed,
                 }
             })
@@ -172,7 +172,7 @@ pub(crate) const GUARDS: [Guard; 11] = [
 fn told(answer: Result<(), Fail>) -> Told {
     match answer {
         Ok(()) => Told::Answered,
-        Err(Fail::Refused(_)) => Told::Refused,
+        Err(Fail::Rejected(_)) => Told::Rejected,
         Err(_) => Told::Failed,
     }
 }
@@ -197,7 +197,7 @@ where
 {
     service(breaker, |answer| match answer {
         Ok(()) => Told::Answered,
-        Err(CircuitBreakerError::OpenCircuit) => Told::Refused,
+        Err(CircuitBreakerError::OpenCircuit) => Told::Rejected,
         Err(CircuitBreakerError::Inner(_)) => Told::Failed,
     })
 }

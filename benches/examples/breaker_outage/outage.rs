@@ -57,16 +57,16 @@ pub(crate) const OUTAGES: [Outage; 5] = [
 /// How one breaker fared.
 pub(crate) struct Fared {
     pub(crate) guard: &'static Guard,
-    /// From the beginning of the outage to the first refusal.
+    /// From the beginning of the outage to the first rejection.
     pub(crate) opened_after: Option<Duration>,
     /// Calls that were sent while the vendor was away.
     pub(crate) sent: usize,
     /// From the end of the outage to the first answer after it.
     pub(crate) recovered_after: Option<Duration>,
-    /// From the end of the outage to the last refusal.
-    pub(crate) refused_until: Option<Duration>,
-    /// Calls that were refused while the vendor was well, before the outage.
-    pub(crate) refused_before: usize,
+    /// From the end of the outage to the last rejection.
+    pub(crate) rejected_until: Option<Duration>,
+    /// Calls that were rejected while the vendor was well, before the outage.
+    pub(crate) rejected_before: usize,
 }
 
 /// Runs one outage against every breaker.
@@ -141,27 +141,27 @@ async fn load(call: Call, zero: Instant, pace: Duration) -> Calls {
 
 fn judge(guard: &'static Guard, sent: &[Instant], calls: &Calls, zero: Instant) -> Fared {
     let (from, to) = (zero + FROM, zero + TO);
-    let refused =
-        |(_, at, told): &&(Instant, Instant, Told)| matches!(told, Told::Refused).then_some(*at);
-    let refusals: Vec<Instant> = calls.iter().filter_map(|call| refused(&call)).collect();
+    let rejected =
+        |(_, at, told): &&(Instant, Instant, Told)| matches!(told, Told::Rejected).then_some(*at);
+    let rejections: Vec<Instant> = calls.iter().filter_map(|call| rejected(&call)).collect();
     let answered = calls
         .iter()
         .filter(|(made, _, told)| matches!(told, Told::Answered) && *made >= to)
         .map(|(_, at, _)| *at);
     Fared {
         guard,
-        opened_after: refusals
+        opened_after: rejections
             .iter()
             .filter(|at| **at >= from)
             .min()
             .map(|at| *at - from),
         sent: sent.iter().filter(|at| (from..to).contains(at)).count(),
         recovered_after: answered.min().map(|at| at - to),
-        refused_until: refusals
+        rejected_until: rejections
             .iter()
             .filter(|at| **at >= to)
             .max()
             .map(|at| *at - to),
-        refused_before: refusals.iter().filter(|at| **at < from).count(),
+        rejected_before: rejections.iter().filter(|at| **at < from).count(),
     }
 }

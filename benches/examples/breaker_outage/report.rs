@@ -18,13 +18,13 @@ pub(crate) fn text(tables: &Tables<'_>) -> String {
         let _ = writeln!(
             out,
             "  {:<44} {:>12} {:>12} {:>15} {:>14}",
-            "", "opened after", "let through", "answers again", "refused until"
+            "", "opened after", "let through", "answers again", "rejected until"
         );
         for row in rows {
             let name = format!("{}, {}", row.guard.library, row.guard.rule);
-            let early = match row.refused_before {
+            let early = match row.rejected_before {
                 0 => String::new(),
-                n => format!("  ({n} refused before)"),
+                n => format!("  ({n} rejected before)"),
             };
             let _ = writeln!(
                 out,
@@ -32,7 +32,7 @@ pub(crate) fn text(tables: &Tables<'_>) -> String {
                 ms(row.opened_after),
                 row.sent,
                 ms(row.recovered_after),
-                ms(row.refused_until),
+                ms(row.rejected_until),
             );
         }
     }
@@ -52,8 +52,8 @@ pub(crate) fn json(tables: &Tables<'_>) -> Result<String, BoxError> {
                 "opened_after_ms": millis(row.opened_after),
                 "let_through": row.sent,
                 "recovered_after_ms": millis(row.recovered_after),
-                "refused_until_ms": millis(row.refused_until),
-                "refused_before": row.refused_before,
+                "rejected_until_ms": millis(row.rejected_until),
+                "rejected_before": row.rejected_before,
             })
         })
         .collect();

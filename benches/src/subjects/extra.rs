@@ -17,8 +17,8 @@ pub(crate) enum Extra {
     KeyBytes,
     /// Bytes of one of 1,000,000 keys of a rate limit per key: its word and its place in the map.
     LimitKeyBytes,
-    /// The refusal that 1 of 1,000 is slower than, in nanoseconds, with 64 tasks on the circuit.
-    RefusalTail,
+    /// The rejection that 1 of 1,000 is slower than, in nanoseconds, with 64 tasks on the circuit.
+    RejectionTail,
 }
 
 impl Extra {
@@ -26,7 +26,7 @@ impl Extra {
         Self::BreakerBytes,
         Self::KeyBytes,
         Self::LimitKeyBytes,
-        Self::RefusalTail,
+        Self::RejectionTail,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -34,7 +34,7 @@ impl Extra {
             Self::BreakerBytes => "seawall/breaker/memory",
             Self::KeyBytes => "seawall/breaker/per-key-memory",
             Self::LimitKeyBytes => "seawall/ratelimit/per-key-memory",
-            Self::RefusalTail => "seawall/breaker/refused-tail",
+            Self::RejectionTail => "seawall/breaker/refused-tail",
         }
     }
 
@@ -43,7 +43,7 @@ impl Extra {
             Self::BreakerBytes => Ok(breaker_bytes()),
             Self::KeyBytes => Ok(key_bytes()),
             Self::LimitKeyBytes => Ok(limit_key_bytes()),
-            Self::RefusalTail => tail::p999(&seawall::open_breaker().layer(WrapError::new(Leaf))),
+            Self::RejectionTail => tail::p999(&seawall::open_breaker().layer(WrapError::new(Leaf))),
         }
     }
 }

@@ -26,13 +26,13 @@ pub(super) fn subjects() -> Vec<Subject> {
             limiter.check().expect("the only token of this hour");
             move |_| limiter.check().is_ok()
         })
-        .refusing(),
+        .rejecting(),
         Subject::function("governor/ratelimit/refused-std-clock", || {
             let limiter = Arc::new(RateLimiter::direct_with_clock(spent(), MonotonicClock));
             limiter.check().expect("the only token of this hour");
             move |_| limiter.check().is_ok()
         })
-        .refusing(),
+        .rejecting(),
         // A sharded map with a lock per shard is what it takes by default.
         Subject::function("governor/ratelimit/per-key-one-std-clock", || per_key(1)),
         Subject::function("governor/ratelimit/per-key-10k-std-clock", || {

@@ -46,8 +46,8 @@ pub(crate) type Worker = Box<dyn FnMut(u64) -> u64 + Send>;
 pub(crate) struct Subject {
     /// `<crate>/<pattern>/<case>`.
     pub(crate) name: &'static str,
-    /// Whether each call must be refused, rather than answered.
-    pub(crate) refuses: bool,
+    /// Whether each call must be rejected, rather than answered.
+    pub(crate) rejects: bool,
     /// The most calls that a batch may make, where the state grows with each.
     pub(crate) batch_limit: u64,
     /// Whether two threads may call it at once.
@@ -83,7 +83,7 @@ impl Subject {
     fn new(name: &'static str, make: impl Fn() -> Instance + 'static) -> Self {
         Self {
             name,
-            refuses: false,
+            rejects: false,
             batch_limit: u64::MAX,
             shared: true,
             make: Box::new(make),
@@ -172,9 +172,9 @@ impl Subject {
         })
     }
 
-    /// Every call must be refused.
-    fn refusing(mut self) -> Self {
-        self.refuses = true;
+    /// Every call must be rejected.
+    fn rejecting(mut self) -> Self {
+        self.rejects = true;
         self
     }
 
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn every_subject_answers_or_refuses_as_it_says() {
+    fn every_subject_answers_or_rejects_as_it_says() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()

@@ -32,7 +32,7 @@ pub(super) fn subjects() -> Vec<Subject> {
             let breaker = Arc::new(breaker);
             move |i| breaker.call(|| answer(i)).is_ok()
         })
-        .refusing(),
+        .rejecting(),
     ]
 }
 

@@ -21,7 +21,7 @@ pub(super) fn subjects() -> Vec<Subject> {
         Subject::service_cloned("seatbelt/breaker/closed-time-cloned", || {
             breaker(&scope(), Leaf)
         }),
-        Subject::service("seatbelt/breaker/refused", open_breaker).refusing(),
+        Subject::service("seatbelt/breaker/refused", open_breaker).rejecting(),
         Subject::service("seatbelt/timeout/ready", || timeout(&scope(), Leaf)),
         Subject::service("seatbelt/timeout/pending", || timeout(&scope(), Late)),
         Subject::service("seatbelt/retry/plain", || retry(&scope(), Leaf)),

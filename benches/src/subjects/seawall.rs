@@ -58,7 +58,7 @@ fn breakers() -> Vec<Subject> {
         Subject::function("seawall/breaker/failing-time-1m", || {
             failing_after(over_time, 1_000_000)
         }),
-        Subject::service("seawall/breaker/refused", || open_breaker().layer(LEAF)).refusing(),
+        Subject::service("seawall/breaker/refused", || open_breaker().layer(LEAF)).rejecting(),
         Subject::service("seawall/breaker/with-gate", || {
             let breaker = breaker();
             breaker.gate().layer(breaker.layer(LEAF))
@@ -70,7 +70,7 @@ fn breakers() -> Vec<Subject> {
             async move |i| black_box(&breaker.call(ready(answer(i))).await).is_ok()
         }),
         Subject::service("seawall/gate/closed", || breaker().gate().layer(LEAF)),
-        Subject::service("seawall/gate/refused", || open_breaker().gate().layer(LEAF)).refusing(),
+        Subject::service("seawall/gate/refused", || open_breaker().gate().layer(LEAF)).rejecting(),
     ]
 }
 
@@ -82,7 +82,7 @@ fn limits() -> Vec<Subject> {
             call_once(&mut service, 0).expect("the only token of this hour");
             service
         })
-        .refusing(),
+        .rejecting(),
         Subject::service("seawall/ratelimit/per-key-one", || limit_per_key(1)),
         Subject::service("seawall/ratelimit/per-key-10k", || limit_per_key(10_000)),
         // Each decided under one lock, and all of them or none.
@@ -105,7 +105,7 @@ fn limits() -> Vec<Subject> {
             Box::leak(Box::new(service.call(0)));
             service
         })
-        .refusing(),
+        .rejecting(),
     ]
 }
 

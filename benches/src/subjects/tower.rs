@@ -30,14 +30,14 @@ pub(super) fn subjects() -> Vec<Subject> {
             call_once(&mut shed, 0).expect("the only token of this hour");
             shed
         })
-        .refusing(),
+        .rejecting(),
         Subject::service("tower/bulkhead/free", || {
             ConcurrencyLimit::new(Leaf, MANY as usize)
         }),
         Subject::service("tower/bulkhead/full", || {
             LoadShed::new(ConcurrencyLimit::new(Leaf, 0))
         })
-        .refusing(),
+        .rejecting(),
         Subject::service("tower/timeout/ready", || Timeout::new(Leaf, LONG)),
         Subject::service("tower/timeout/pending", || Timeout::new(Late, LONG)),
         Subject::service("tower/retry/plain", || {

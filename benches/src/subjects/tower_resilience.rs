@@ -63,7 +63,7 @@ fn breakers() -> Vec<Subject> {
             at_once(service.force_open());
             service
         })
-        .refusing()
+        .rejecting()
         .alone(),
     ]
 }
@@ -99,7 +99,7 @@ fn limits() -> Vec<Subject> {
             call_once(&mut service, 0).expect("the only token of this hour");
             service
         })
-        .refusing(),
+        .rejecting(),
         Subject::service("tower-resilience/bulkhead/free", || {
             BulkheadLayer::builder()
                 .max_concurrent_calls(MANY as usize)

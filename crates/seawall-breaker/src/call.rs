@@ -41,12 +41,12 @@ impl Door for BreakerHandle {
 }
 
 impl BreakerHandle {
-    /// Guards a future, in one line: refused while the circuit is open, and otherwise run and
+    /// Guards a future, in one line: rejected while the circuit is open, and otherwise run and
     /// judged, with an error taken for a failure. The future is not polled before it is admitted.
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`] when the circuit refuses, [`Error::Inner`] with the future's own error.
+    /// [`Error::Rejected`] when the circuit rejects, [`Error::Inner`] with the future's own error.
     ///
     /// ```
     /// use seawall_breaker::{BreakerConfig, BreakerLayer};
@@ -114,7 +114,7 @@ impl BreakerHandle {
     ///
     /// # Errors
     ///
-    /// The refusal of the circuit.
+    /// The rejection of the circuit.
     ///
     /// # Panics
     ///
@@ -139,7 +139,7 @@ impl BreakerHandle {
     ///
     /// # Errors
     ///
-    /// The refusal of the circuit.
+    /// The rejection of the circuit.
     pub fn try_admit(&self) -> Result<Permit, Rejection> {
         try_admit(self)
     }
@@ -159,21 +159,24 @@ pub(crate) fn enter<X: Circuits>(held: &X) -> Result<Stub, Rejection> {
     Ok(held.stub(word, held.start(word)))
 }
 
-/// Counts a refusal and tells who listens.
+/// Counts a rejection and tells who listens.
 #[cold]
-pub(crate) fn refuse<X: Circuits>(held: &X, refused: &Rejection) {
+pub(crate) fn reject<X: Circuits>(held: &X, rejected: &Rejection) {
     let common = held.common();
-    common.count_refusal(held.stripe(), Asks::Breaker, refused.reason());
-    common.setup.observer.tell(|| EventKind::Refused(*refused));
+    common.count_rejection(held.stripe(), Asks::Breaker, rejected.reason());
+    common
+        .setup
+        .observer
+        .tell(|| EventKind::Rejected(*rejected));
 }
 
 pub(crate) fn try_admit<D: Door>(door: &D) -> Result<D::Permit, Rejection> {
     let held = door.held();
     match enter(&held) {
         Ok(stub) => Ok(D::ticket(held, stub)),
-        Err(refused) => {
-            refuse(&held, &refused);
-            Err(refused)
+        Err(rejected) => {
+            reject(&held, &rejected);
+            Err(rejected)
         }
     }
 }
@@ -190,14 +193,14 @@ fn poll_admit<D: Door>(
 ) -> Poll<Result<D::Permit, Rejection>> {
     loop {
         let held = door.held();
-        let refused = match enter(&held) {
+        let rejected = match enter(&held) {
             Ok(stub) => {
                 patience.end();
                 return Poll::Ready(Ok(D::ticket(held, stub)));
             }
-            Err(refused) => refused,
+            Err(rejected) => rejected,
         };
-        let probing = refused.cause() == Some(CircuitCause::Probing);
+        let probing = rejected.cause() == Some(CircuitCause::Probing);
         if probing
             && held.common().waits.load(Ordering::Relaxed)
             && ready!(patience.poll(&held, Asks::Breaker, cx)) == Waited::AskAgain
@@ -205,8 +208,8 @@ fn poll_admit<D: Door>(
             continue;
         }
         patience.end();
-        refuse(&held, &refused);
-        return Poll::Ready(Err(refused));
+        reject(&held, &rejected);
+        return Poll::Ready(Err(rejected));
     }
 }
 
@@ -286,9 +289,9 @@ where
                         let ticket = Some(ticket);
                         stage.set(Stage::Calling { inner, ticket });
                     }
-                    Err(refused) => {
+                    Err(rejected) => {
                         stage.set(Stage::Done);
-                        return Poll::Ready(Err(Error::Rejected(refused)));
+                        return Poll::Ready(Err(Error::Rejected(rejected)));
                     }
                 },
                 StageProj::Calling { inner, ticket } => {

@@ -141,7 +141,7 @@ pub(crate) struct Change {
 }
 
 impl Change {
-    /// What a refusal of the circuit that this change opened says.
+    /// What a rejection of the circuit that this change opened says.
     pub(crate) fn cause(&self) -> CircuitCause {
         match self.cause {
             Cause::ConsecutiveFailures => {
@@ -219,7 +219,7 @@ pub struct Explanation {
     pub cause: Option<Cause>,
     /// The figures that decided.
     pub figures: Figures,
-    /// How long it will refuse at least, if that is known.
+    /// How long it will reject at least, if that is known.
     pub wait: Option<Duration>,
     /// The share of the calls that pass, from 0 to 1, while the circuit ramps up.
     pub ramp: Option<f64>,

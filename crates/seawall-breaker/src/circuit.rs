@@ -26,9 +26,9 @@ pub(crate) use settled::{Hint, Settled, Verdict};
 /// Transitions that are remembered.
 const LOG: usize = 8;
 
-/// A refusal: how long it lasts at least, if that is known, in nanoseconds, and why.
+/// A rejection: how long it lasts at least, if that is known, in nanoseconds, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub(crate) struct Denial {
     pub(crate) wait: Option<u64>,
     pub(crate) cause: CircuitCause,
 }
@@ -38,9 +38,9 @@ pub(crate) struct Refusal {
 pub(crate) enum Admission {
     /// Let it pass under this word.
     Pass(Word),
-    /// Let it pass under this word, which never votes, and tell that it would have been refused.
-    Shadow(Word, Refusal),
-    Refuse(Refusal),
+    /// Let it pass under this word, which never votes, and tell that it would have been rejected.
+    Shadow(Word, Denial),
+    Reject(Denial),
 }
 
 /// Who asks for admission.
@@ -204,7 +204,7 @@ impl Circuit {
             .then(|| self.open(config, cause, Figures::NONE, None, now))
     }
 
-    /// Admits or refuses a call. An open circuit whose time is over turns half-open here, and a
+    /// Admits or rejects a call. An open circuit whose time is over turns half-open here, and a
     /// ramp that is done closes. `deals_ramp` says whether this one deals the share of the ramp.
     pub(crate) fn admit(
         &mut self,
@@ -214,25 +214,25 @@ impl Circuit {
         now: u64,
     ) -> (Admission, Option<Change>) {
         let change = self.advance(config, asks, now);
-        let refused = self.refusal(config, asks, deals_ramp, now);
+        let rejected = self.rejection(config, asks, deals_ramp, now);
         if self.word.state() == State::HalfOpen {
             if let Some((step, _)) = self.half.step(config.ramp, now) {
                 if deals_ramp {
                     self.half.deal(HalfOpen::halvings(config.ramp, step), step);
                 }
-            } else if refused.is_none() {
+            } else if rejected.is_none() {
                 self.half.take(asks, now);
             }
         }
-        let admission = match refused {
+        let admission = match rejected {
             None => Admission::Pass(self.word),
-            Some(refused) if self.shadows() => Admission::Shadow(self.word.outside(), refused),
-            Some(refused) => Admission::Refuse(refused),
+            Some(rejected) if self.shadows() => Admission::Shadow(self.word.outside(), rejected),
+            Some(rejected) => Admission::Reject(rejected),
         };
         (admission, change)
     }
 
-    /// What an operator forces open is refused in shadow too.
+    /// What an operator forces open is rejected in shadow too.
     fn shadows(&self) -> bool {
         self.word.is_shadow() && self.word.state() != State::ForcedOpen
     }
@@ -261,32 +261,32 @@ impl Circuit {
         over.then(|| self.enter(State::Closed, Cause::RampDone, Figures::NONE, now))
     }
 
-    /// Why a call that asked now would be refused, if it would; changes nothing. Not in a ramp,
+    /// Why a call that asked now would be rejected, if it would; changes nothing. Not in a ramp,
     /// whose share is dealt to those who call.
-    pub(crate) fn would_refuse(
+    pub(crate) fn would_reject(
         &self,
         config: &BreakerConfig,
         asks: Asks,
         now: u64,
-    ) -> Option<Refusal> {
+    ) -> Option<Denial> {
         let lost = self.word.state() == State::HalfOpen && self.half.is_lost(config, asks, now);
         if lost || self.is_ramping() || self.shadows() {
             return None;
         }
-        self.refusal(config, asks, true, now)
+        self.rejection(config, asks, true, now)
     }
 
-    fn refusal(
+    fn rejection(
         &self,
         config: &BreakerConfig,
         asks: Asks,
         deals_ramp: bool,
         now: u64,
-    ) -> Option<Refusal> {
+    ) -> Option<Denial> {
         let wait = (self.open_until != u64::MAX).then(|| self.open_until.saturating_sub(now));
         match self.word.state() {
             State::Closed | State::Disabled => None,
-            State::Open | State::ForcedOpen => (now < self.open_until).then(|| Refusal {
+            State::Open | State::ForcedOpen => (now < self.open_until).then(|| Denial {
                 wait,
                 cause: self.why_open(),
             }),
@@ -294,14 +294,14 @@ impl Circuit {
                 let (step, left) = self.half.step(config.ramp, now)?;
                 let halvings = HalfOpen::halvings(config.ramp, step);
                 let passes = !deals_ramp || self.half.would_deal(halvings, step);
-                (!passes).then(|| Refusal {
+                (!passes).then(|| Denial {
                     wait: Some(left),
                     cause: CircuitCause::Recovering {
                         percent: (100_u32 >> halvings.min(31)) as u8,
                     },
                 })
             }
-            State::HalfOpen => self.half.is_full(config, asks).then_some(Refusal {
+            State::HalfOpen => self.half.is_full(config, asks).then_some(Denial {
                 wait: None,
                 cause: CircuitCause::Probing,
             }),
@@ -423,9 +423,9 @@ impl Circuit {
     /// Why the circuit is in its state, and until when.
     pub(crate) fn explain(&self, config: &BreakerConfig, now: u64) -> Explanation {
         let last = self.log.last();
-        let refusal = match self.word.state() {
+        let rejection = match self.word.state() {
             State::HalfOpen => None,
-            _ => self.refusal(config, Asks::Breaker, true, now),
+            _ => self.rejection(config, Asks::Breaker, true, now),
         };
         let left = |(_, left): (u32, u64)| left;
         let step = self
@@ -436,7 +436,7 @@ impl Circuit {
             state: self.word.state(),
             cause: last.map(|change| change.cause),
             figures: last.map_or(Figures::NONE, |change| change.figures),
-            wait: refusal
+            wait: rejection
                 .and_then(|r| r.wait)
                 .or_else(|| step.map(left))
                 .map(Duration::from_nanos),

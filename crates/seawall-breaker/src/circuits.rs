@@ -325,16 +325,16 @@ pub(crate) trait Circuits {
         self.publish(cold, change, false, now);
         match admission {
             Admission::Pass(word) => Ok(word),
-            Admission::Shadow(word, refusal) => {
+            Admission::Shadow(word, rejection) => {
                 // The breaker alone counts: each call that passes the gate comes to it.
                 if asks == Asks::Breaker {
-                    common.rare.would_refuse.fetch_add(1, Ordering::Relaxed);
+                    common.rare.would_reject.fetch_add(1, Ordering::Relaxed);
                     let observer = &common.setup.observer;
-                    observer.tell(|| EventKind::Shadowed(common.rejection(asks, refusal)));
+                    observer.tell(|| EventKind::Shadowed(common.rejection(asks, rejection)));
                 }
                 Ok(word)
             }
-            Admission::Refuse(refusal) => Err(common.rejection(asks, refusal)),
+            Admission::Reject(rejection) => Err(common.rejection(asks, rejection)),
         }
     }
 
@@ -437,7 +437,7 @@ pub(crate) trait Circuits {
         let cold = self.common().lock();
         let at_most = match cold.config.half_open_policy {
             HalfOpenPolicy::Wait { at_most } => at_most,
-            HalfOpenPolicy::Refuse => Duration::ZERO,
+            HalfOpenPolicy::Reject => Duration::ZERO,
         };
         let left = cold.circuit.patience(&cold.config, asks, now);
         (at_most, Duration::from_nanos(left))

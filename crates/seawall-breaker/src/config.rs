@@ -38,8 +38,8 @@ use crate::rule::{Rule, Rules};
 /// let rate = config.failure_rate().expect("it was set");
 /// assert_eq!((rate.over, rate.min_calls), (100, 20));
 ///
-/// let refused = BreakerConfig::builder().failure_rate(1.5, 100).build().unwrap_err();
-/// assert_eq!(refused.field(), "failure_rate");
+/// let rejected = BreakerConfig::builder().failure_rate(1.5, 100).build().unwrap_err();
+/// assert_eq!(rejected.field(), "failure_rate");
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -133,10 +133,10 @@ pub struct Ramp {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HalfOpenPolicy {
-    /// They are refused.
+    /// They are rejected.
     #[default]
-    Refuse,
-    /// They wait for the verdict, or for a place, and are refused after `at_most`.
+    Reject,
+    /// They wait for the verdict, or for a place, and are rejected after `at_most`.
     Wait {
         /// The longest wait.
         at_most: Duration,
@@ -293,7 +293,7 @@ impl BreakerConfig {
         self.abandoned_policy
     }
 
-    /// Whether refusals are only counted and told, and the calls let pass.
+    /// Whether rejections are only counted and told, and the calls let pass.
     pub fn shadow(&self) -> bool {
         self.shadow
     }

@@ -90,7 +90,7 @@ pub(crate) trait Control: Circuits {
             abandoned: common.rare.abandoned.load(Ordering::Relaxed),
             late: common.rare.late.load(Ordering::Relaxed),
             unjudged: common.rare.unjudged.load(Ordering::Relaxed),
-            would_refuse: common.rare.would_refuse.load(Ordering::Relaxed),
+            would_reject: common.rare.would_reject.load(Ordering::Relaxed),
             not_ready: common.rare.not_ready.load(Ordering::Relaxed),
             gate_not_ready: common.rare.gate_not_ready.load(Ordering::Relaxed),
             ..Counts::default()
@@ -103,10 +103,10 @@ pub(crate) trait Control: Circuits {
             } += n;
         }
         for stripe in self.each() {
-            let (refused, gate_refused) = stripe.refusals();
+            let (rejected, gate_rejected) = stripe.rejections();
             counts.successes += stripe.successes.peek();
-            counts.refused += refused;
-            counts.gate_refused += gate_refused;
+            counts.rejected += rejected;
+            counts.gate_rejected += gate_rejected;
         }
         cold.totals.told = cold.totals.told.max(counts.successes);
         counts.successes = cold.totals.told;
@@ -127,11 +127,11 @@ pub(crate) trait Control: Circuits {
         let state = word.state();
         let windows = circuit.windows();
         let until = circuit.open_until;
-        let refuses = matches!(state, State::Open | State::ForcedOpen) && until != u64::MAX;
+        let rejects = matches!(state, State::Open | State::ForcedOpen) && until != u64::MAX;
         CircuitSnapshot {
             state,
             shadow: word.is_shadow(),
-            probes_in: refuses.then(|| Duration::from_nanos(until.saturating_sub(now))),
+            probes_in: rejects.then(|| Duration::from_nanos(until.saturating_sub(now))),
             ramp_share: circuit.ramp_share(&cold.config, now),
             calls: windows.calls(),
             slow_calls: windows.slow_calls(),

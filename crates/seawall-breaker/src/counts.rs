@@ -14,7 +14,7 @@ pub struct Counts {
     pub successes: u64,
     /// Calls that failed.
     pub failures: u64,
-    /// Calls that said nothing about the upstream: throttled, bad request, local refusal.
+    /// Calls that said nothing about the upstream: throttled, bad request, local rejection.
     pub abstained: u64,
     /// Calls that took longer than the slow threshold, whatever they came to; they are counted by
     /// their outcome too.
@@ -25,15 +25,15 @@ pub struct Counts {
     pub late: u64,
     /// Calls that a shadow let pass though the circuit was open; their results did not vote.
     pub unjudged: u64,
-    /// Calls that would have been refused, had the circuit not been a shadow.
-    pub would_refuse: u64,
-    /// Calls that the breaker refused since the circuit was open.
-    pub refused: u64,
-    /// Calls that the breaker refused since it was open when readiness was asked.
+    /// Calls that would have been rejected, had the circuit not been a shadow.
+    pub would_reject: u64,
+    /// Calls that the breaker rejected since the circuit was open.
+    pub rejected: u64,
+    /// Calls that the breaker rejected since it was open when readiness was asked.
     pub not_ready: u64,
-    /// Calls that the gate refused since the circuit was open.
-    pub gate_refused: u64,
-    /// Calls that the gate refused since it was open when readiness was asked.
+    /// Calls that the gate rejected since the circuit was open.
+    pub gate_rejected: u64,
+    /// Calls that the gate rejected since it was open when readiness was asked.
     pub gate_not_ready: u64,
     /// Transitions into the open state, by rules and by force.
     pub opened: u64,
@@ -49,7 +49,7 @@ pub struct Counts {
 pub struct CircuitSnapshot {
     /// The state.
     pub state: State,
-    /// Whether refusals are only counted and told.
+    /// Whether rejections are only counted and told.
     pub shadow: bool,
     /// When an open circuit will probe, from now; `None` in the other states, and where it never
     /// will by itself.

@@ -35,7 +35,7 @@ pin_project! {
             classify: C,
             hold: H,
         },
-        Refused { rejection: Rejection },
+        Rejected { rejection: Rejection },
         Done,
     }
 }
@@ -58,9 +58,9 @@ impl<F, C, H, T> ResponseFuture<F, C, H, T> {
         }
     }
 
-    pub(crate) fn refused(rejection: Rejection) -> Self {
+    pub(crate) fn rejected(rejection: Rejection) -> Self {
         Self {
-            state: State::Refused { rejection },
+            state: State::Rejected { rejection },
         }
     }
 }
@@ -100,7 +100,7 @@ where
                     }
                 }
             }
-            StateProj::Refused { rejection } => Err(E::from(*rejection)),
+            StateProj::Rejected { rejection } => Err(E::from(*rejection)),
             StateProj::Done => panic!("polled after it has answered"),
         };
         state.set(State::Done);
@@ -112,7 +112,7 @@ impl<F, C, H, T> fmt::Debug for ResponseFuture<F, C, H, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Calling { .. } => "calling",
-            State::Refused { .. } => "refused",
+            State::Rejected { .. } => "rejected",
             State::Done => "done",
         };
         f.debug_struct("ResponseFuture")
@@ -142,7 +142,7 @@ pin_project! {
             // Held, never read.
             pass: Option<Pass>,
         },
-        Refused { rejection: Rejection },
+        Rejected { rejection: Rejection },
         Done,
     }
 }
@@ -169,9 +169,9 @@ impl<F> GateFuture<F> {
         }
     }
 
-    pub(crate) fn refused(rejection: Rejection) -> Self {
+    pub(crate) fn rejected(rejection: Rejection) -> Self {
         Self {
-            state: GateState::Refused { rejection },
+            state: GateState::Rejected { rejection },
         }
     }
 }
@@ -190,7 +190,7 @@ where
         let mut state = self.project().state;
         let answer = match state.as_mut().project() {
             GateProj::Calling { inner, .. } => ready!(inner.poll(cx)),
-            GateProj::Refused { rejection } => Err(E::from(*rejection)),
+            GateProj::Rejected { rejection } => Err(E::from(*rejection)),
             GateProj::Done => panic!("polled after it has answered"),
         };
         state.set(GateState::Done);
@@ -203,7 +203,7 @@ impl<F> fmt::Debug for GateFuture<F> {
         let state = match &self.state {
             GateState::Calling { pass: Some(_), .. } => "calling, of the herd",
             GateState::Calling { .. } => "calling",
-            GateState::Refused { .. } => "refused",
+            GateState::Rejected { .. } => "rejected",
             GateState::Done => "done",
         };
         f.debug_struct("GateFuture").field("state", &state).finish()

@@ -1,4 +1,4 @@
-//! The gate: refuses early, outside of every wait.
+//! The gate: rejects early, outside of every wait.
 
 use std::fmt;
 use std::task::{Context, Poll};
@@ -19,7 +19,7 @@ use crate::word::Word;
 /// [`BreakerLayer::gate`](crate::BreakerLayer::gate).
 ///
 /// Stack it outside of everything that waits (bulkhead, rate limit) and the breaker inside of
-/// it. While the circuit is open the gate refuses before a place or a token is taken; while it is
+/// it. While the circuit is open the gate rejects before a place or a token is taken; while it is
 /// half-open the gate lets only as many calls on their way as there are probes. Clones share the
 /// circuit.
 #[derive(Clone, Debug)]
@@ -71,21 +71,21 @@ impl<S> Gate<S> {
     /// Admits a call of a circuit that is not simply closed.
     #[cold]
     fn admit(&mut self) -> Result<Option<Pass>, Rejection> {
-        if let Some(refused) = self.ready.take(&self.anchor, Asks::Gate) {
-            return Err(refused);
+        if let Some(rejected) = self.ready.take(&self.anchor, Asks::Gate) {
+            return Err(rejected);
         }
         let word = self.anchor.common().word();
         if let Some(pass) = self.ready.reserved(word) {
             return Ok(Some(pass));
         }
         let word = self.anchor.admit(Asks::Gate)?;
-        // The circuit may have closed between the two looks, or refuses only for show; then there
+        // The circuit may have closed between the two looks, or rejects only for show; then there
         // is no herd to leave.
         let in_herd = !word.is_passing() && !word.is_outside();
         Ok(in_herd.then(|| Pass::new(self.anchor.local(), Asks::Gate, word)))
     }
 
-    /// Refuses, or lets the call pass as one of the herd.
+    /// Rejects, or lets the call pass as one of the herd.
     #[cold]
     fn call_cold<Req>(&mut self, req: Req) -> GateFuture<S::Future>
     where
@@ -93,14 +93,14 @@ impl<S> Gate<S> {
     {
         match self.admit() {
             Ok(pass) => GateFuture::of_herd(pass, || self.inner.call(req)),
-            Err(refused) => {
+            Err(rejected) => {
                 let common = self.anchor.common();
-                common.count_refusal(self.anchor.here(), Asks::Gate, refused.reason());
+                common.count_rejection(self.anchor.here(), Asks::Gate, rejected.reason());
                 common
                     .setup
                     .gate_observer
-                    .tell(|| EventKind::Refused(refused));
-                GateFuture::refused(refused)
+                    .tell(|| EventKind::Rejected(rejected));
+                GateFuture::rejected(rejected)
             }
         }
     }

@@ -88,14 +88,14 @@ impl BreakerHandle {
         self.root.configure(Arc::new(config));
     }
 
-    /// Refuses every call until [`automatic`](Self::automatic), [`reset`](Self::reset) or
-    /// [`force_closed`](Self::force_closed). Tasks that wait for an unready service are woken and refused.
+    /// Rejects every call until [`automatic`](Self::automatic), [`reset`](Self::reset) or
+    /// [`force_closed`](Self::force_closed). Tasks that wait for an unready service are woken and rejected.
     pub fn force_open(&self) {
         self.root
             .command(false, |circuit, _, now| circuit.force_open(now));
     }
 
-    /// Refuses every call for `time`, and then probes; or until it is taken back before. What the
+    /// Rejects every call for `time`, and then probes; or until it is taken back before. What the
     /// rules or the upstream had said of the time to come back is forgotten.
     pub fn force_open_for(&self, time: Duration) {
         self.root.command(false, |circuit, _, now| {
@@ -124,8 +124,8 @@ impl BreakerHandle {
             .command(false, |circuit, _, now| Some(circuit.reset(now)));
     }
 
-    /// Makes the circuit a shadow, which refuses nothing and only counts and tells what it would
-    /// have refused, or a real one, with all it has learnt.
+    /// Makes the circuit a shadow, which rejects nothing and only counts and tells what it would
+    /// have rejected, or a real one, with all it has learnt.
     pub fn set_shadow(&self, on: bool) {
         self.root.command(true, |circuit, _, _| {
             circuit.set_shadow(on);

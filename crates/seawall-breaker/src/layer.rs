@@ -36,8 +36,8 @@ use crate::shared::{Common, Root, Setup, Stripe};
 ///     let _ = client.ready().await?.call(()).await;
 /// }
 /// assert_eq!(handle.state(), State::Open);
-/// let refused = client.ready().await?.call(()).await.unwrap_err();
-/// assert_eq!(refused.rejection().unwrap().reason(), Reason::CircuitOpen);
+/// let rejected = client.ready().await?.call(()).await.unwrap_err();
+/// assert_eq!(rejected.rejection().unwrap().reason(), Reason::CircuitOpen);
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]

@@ -2,7 +2,7 @@
 //!
 //! An upstream that is down answers slowly or not at all, and every call that is sent there costs
 //! the caller its time and the upstream its recovery. A breaker watches the outcomes; when too
-//! many calls fail it *opens* and refuses at once, and after a while it lets a few *probes* pass
+//! many calls fail it *opens* and rejects at once, and after a while it lets a few *probes* pass
 //! to see whether the upstream is back.
 //!
 //! # Example
@@ -65,9 +65,9 @@
 //!   still be needed; the verdict, by count or by rate, falls as soon as it cannot change. A
 //!   cancelled probe gives its place back; the places of probes that hang are dealt again after
 //!   [`probe_timeout`](BreakerConfig::probe_timeout), so the state cannot wedge. The hung calls go
-//!   on until an attempt timeout inside of the breaker ends them. Who finds no place is refused,
+//!   on until an attempt timeout inside of the breaker ends them. Who finds no place is rejected,
 //!   or [waits](HalfOpenPolicy).
-//! * **Shadow**: all of this, and nothing refused; what would have been is counted and told.
+//! * **Shadow**: all of this, and nothing rejected; what would have been is counted and told.
 //! * **Control**: [`BreakerHandle`] reads and commands from any thread, and changes settings while
 //!   calls are under way; nothing that was counted is lost.
 //!
@@ -93,14 +93,14 @@
 //! # Gate and breaker
 //!
 //! A breaker outside of a queue lets calls that were queued when the circuit opened go out all
-//! the same; one inside of it gives refused calls a place and a token first. So the breaker is
-//! two layers with one state: the [gate](BreakerLayer::gate) outside of the waits refuses early
+//! the same; one inside of it gives rejected calls a place and a token first. So the breaker is
+//! two layers with one state: the [gate](BreakerLayer::gate) outside of the waits rejects early
 //! and limits the herd of a half-open circuit, the breaker inside admits and judges the call that
 //! really departs. The breaker alone is a complete breaker.
 //!
 //! # One circuit per key
 //!
-//! One circuit for many hosts, accounts or symbols refuses the healthy ones with the ill one.
+//! One circuit for many hosts, accounts or symbols rejects the healthy ones with the ill one.
 //! [`BreakerLayer::per_key`] gives each key a circuit of its own, made when it is first seen and
 //! evicted when it is idle and there are too many ([`BreakerRegistry`] has the bounds and the costs):
 //!
@@ -136,13 +136,13 @@
 //! # Readiness
 //!
 //! While the circuit is open, `poll_ready` is ready without polling the inner service, and `call`
-//! answers the refusal. Otherwise readiness is the inner service's, and nothing is reserved. A
-//! task that waits for an unready inner service is woken and refused when the circuit opens. A
-//! refusal seen by `poll_ready` stays a refusal for that `call`, with the wait as of that moment;
+//! answers the rejection. Otherwise readiness is the inner service's, and nothing is reserved. A
+//! task that waits for an unready inner service is woken and rejected when the circuit opens. A
+//! rejection seen by `poll_ready` stays a rejection for that `call`, with the wait as of that moment;
 //! if the circuit has changed in between, its reason is
 //! [`NotReady`](seawall_core::Reason::NotReady). Asked again once the open time is over, readiness
 //! is the inner service's again, which may be pending. A task that waits while the circuit is
-//! half-open is woken by transitions, not when the last probe's place is taken. A call refused by
+//! half-open is woken by transitions, not when the last probe's place is taken. A call rejected by
 //! `call` alone (on a ramp, or when another was quicker) leaves the inner service ready and
 //! whatever it reserved with it, until the next call or until the instance is dropped.
 //!
@@ -164,7 +164,7 @@
 //! # Ordering
 //!
 //! Outside of the attempt timeout (a timeout is a failure), inside of retry (each attempt is one
-//! vote). Refusals of layers below do not count.
+//! vote). Rejections of layers below do not count.
 //!
 //! # Errors
 //!

@@ -97,12 +97,12 @@ pub(crate) fn totals(
     }
     let slow = Value::Counter(counts.slow);
     send("seawall_breaker_slow_calls_total", &[], slow);
-    let shadowed = Value::Counter(counts.would_refuse);
-    send("seawall_breaker_would_refuse_total", &[], shadowed);
+    let shadowed = Value::Counter(counts.would_reject);
+    send("seawall_breaker_would_reject_total", &[], shadowed);
     for (layer, reason, total) in [
-        ("breaker", "circuit_open", counts.refused),
+        ("breaker", "circuit_open", counts.rejected),
         ("breaker", "not_ready", counts.not_ready),
-        ("gate", "circuit_open", counts.gate_refused),
+        ("gate", "circuit_open", counts.gate_rejected),
         ("gate", "not_ready", counts.gate_not_ready),
     ] {
         let labels = [("layer", layer), ("reason", reason)];

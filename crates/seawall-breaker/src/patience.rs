@@ -29,7 +29,7 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// Waits, since the circuit has just refused for want of a place.
+    /// Waits, since the circuit has just rejected for want of a place.
     pub(crate) fn poll<X: Circuits>(
         &mut self,
         circuit: &X,
@@ -38,11 +38,11 @@ impl Patience {
     ) -> Poll<Waited> {
         let common = circuit.common();
         // Parked before the circuit is asked once more: a place that was freed, or a verdict that
-        // fell, between the refusal and the parking woke nobody here.
+        // fell, between the rejection and the parking woke nobody here.
         self.parked.park(common.parking(), cx.waker());
         let word = common.word();
-        let refusal = common.would_refuse(word, asks);
-        if refusal.is_none_or(|r| r.cause() != Some(CircuitCause::Probing)) {
+        let rejection = common.would_reject(word, asks);
+        if rejection.is_none_or(|r| r.cause() != Some(CircuitCause::Probing)) {
             return Poll::Ready(Waited::AskAgain);
         }
         let now = Instant::now();

@@ -21,8 +21,8 @@ enum Seen {
     Nothing,
     /// The inner service is ready.
     InnerReady,
-    /// The circuit refuses; the inner service was not polled.
-    Refuses { word: Word, rejection: Rejection },
+    /// The circuit rejects; the inner service was not polled.
+    Rejects { word: Word, rejection: Rejection },
 }
 
 /// Readiness of one instance. A clone starts anew.
@@ -68,9 +68,9 @@ impl Readiness {
         let word = anchor.common().word();
         if !word.is_passing() {
             if !self.waits
-                && let Some(rejection) = anchor.common().refuses_at_once(word, asks)
+                && let Some(rejection) = anchor.common().rejects_at_once(word, asks)
             {
-                self.seen = Seen::Refuses { word, rejection };
+                self.seen = Seen::Rejects { word, rejection };
                 return Poll::Ready(Ok(()));
             }
             return self.poll_on(anchor, asks, word, None, inner, cx);
@@ -97,7 +97,7 @@ impl Readiness {
         let common = anchor.common();
         loop {
             if !word.is_passing() {
-                let rejection = match common.refuses_at_once(word, asks) {
+                let rejection = match common.rejects_at_once(word, asks) {
                     Some(rejection) => Some(rejection),
                     None => match self.poll_circuit(anchor, word, asks, cx) {
                         Poll::Ready(rejection) => rejection,
@@ -106,7 +106,7 @@ impl Readiness {
                 };
                 if let Some(rejection) = rejection {
                     self.leave();
-                    self.seen = Seen::Refuses { word, rejection };
+                    self.seen = Seen::Rejects { word, rejection };
                     return Poll::Ready(Ok(()));
                 }
             }
@@ -135,7 +135,7 @@ impl Readiness {
         }
     }
 
-    /// Asks a circuit that does not simply pass: ready with its refusal, if it refuses. Pending
+    /// Asks a circuit that does not simply pass: ready with its rejection, if it rejects. Pending
     /// where calls wait while probes run.
     #[cold]
     fn poll_circuit(
@@ -157,7 +157,7 @@ impl Readiness {
         let common = anchor.common();
         loop {
             let word = common.word();
-            let Some(rejection) = common.would_refuse(word, asks) else {
+            let Some(rejection) = common.would_reject(word, asks) else {
                 return Poll::Ready(None);
             };
             let probing = rejection.cause() == Some(CircuitCause::Probing);
@@ -175,7 +175,7 @@ impl Readiness {
     }
 
     /// Reserves a probe's place for the next call, where calls wait for one: who was told to be
-    /// ready must not be refused since another was quicker. `false` if there is none any more.
+    /// ready must not be rejected since another was quicker. `false` if there is none any more.
     #[cold]
     fn reserve(&mut self, anchor: &Anchored, asks: Asks) -> bool {
         let common = anchor.common();
@@ -220,28 +220,28 @@ impl Readiness {
         (pass.word() == word).then_some(pass)
     }
 
-    /// Uses readiness up for one call, unless the circuit refused when it was asked for.
+    /// Uses readiness up for one call, unless the circuit rejected when it was asked for.
     #[inline]
     pub(crate) fn take_inner_ready(&mut self) -> bool {
-        if matches!(self.seen, Seen::Refuses { .. }) {
+        if matches!(self.seen, Seen::Rejects { .. }) {
             return false;
         }
         self.seen = Seen::Nothing;
         true
     }
 
-    /// Uses readiness up for one call: the refusal, if that is what was seen.
+    /// Uses readiness up for one call: the rejection, if that is what was seen.
     #[inline]
     pub(crate) fn take(&mut self, anchor: &Anchored, asks: Asks) -> Option<Rejection> {
         match std::mem::replace(&mut self.seen, Seen::Nothing) {
             Seen::Nothing | Seen::InnerReady => None,
-            Seen::Refuses { word, rejection } => {
+            Seen::Rejects { word, rejection } => {
                 let common = anchor.common();
                 if common.word() == word {
                     return Some(rejection);
                 }
                 // The circuit has changed since. The inner service was not made ready, so the
-                // call is refused all the same, but with another reason and without a wait.
+                // call is rejected all the same, but with another reason and without a wait.
                 Some(common.not_ready(asks))
             }
         }

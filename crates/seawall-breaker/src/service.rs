@@ -74,7 +74,7 @@ impl<S, C, H> Breaker<S, C, H> {
         Ok(Permit::new(held, stub))
     }
 
-    /// Refuses, or calls the inner service as a probe.
+    /// Rejects, or calls the inner service as a probe.
     #[cold]
     fn call_cold<Req>(&mut self, req: Req) -> ResponseFuture<S::Future, C, H>
     where
@@ -82,8 +82,8 @@ impl<S, C, H> Breaker<S, C, H> {
         C: Clone,
         H: Clone,
     {
-        if let Some(refused) = self.ready.take(&self.anchor, Asks::Breaker) {
-            return self.refuse(refused);
+        if let Some(rejected) = self.ready.take(&self.anchor, Asks::Breaker) {
+            return self.reject(rejected);
         }
         match self.admit() {
             // The ticket is taken first: if the inner service panics, the probe's place is free.
@@ -93,16 +93,16 @@ impl<S, C, H> Breaker<S, C, H> {
                 self.classify.clone(),
                 self.hold.clone(),
             ),
-            Err(refused) => self.refuse(refused),
+            Err(rejected) => self.reject(rejected),
         }
     }
 
     #[inline]
-    fn refuse<F>(&self, refused: Rejection) -> ResponseFuture<F, C, H> {
+    fn reject<F>(&self, rejected: Rejection) -> ResponseFuture<F, C, H> {
         let common = self.anchor.common();
-        common.count_refusal(self.anchor.here(), Asks::Breaker, refused.reason());
-        common.setup.observer.tell(|| EventKind::Refused(refused));
-        ResponseFuture::refused(refused)
+        common.count_rejection(self.anchor.here(), Asks::Breaker, rejected.reason());
+        common.setup.observer.tell(|| EventKind::Rejected(rejected));
+        ResponseFuture::rejected(rejected)
     }
 }
 

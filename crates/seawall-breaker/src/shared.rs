@@ -11,7 +11,7 @@ use seawall_core::{Clock, EventSource, InstanceName, Reason, Rejection};
 use crate::beat::Beat;
 use crate::buckets::epoch_by;
 use crate::cause::Change;
-use crate::circuit::{Asks, Circuit, Refusal};
+use crate::circuit::{Asks, Circuit, Denial};
 use crate::config::{BreakerConfig, HalfOpenPolicy};
 use crate::flights::{Flight, Flights};
 use crate::parking::Parking;
@@ -44,8 +44,8 @@ impl Setup {
 #[derive(Debug)]
 pub(crate) struct Stripe {
     pub(crate) successes: Slots,
-    refused: AtomicU64,
-    gate_refused: AtomicU64,
+    rejected: AtomicU64,
+    gate_rejected: AtomicU64,
     /// Made when slow calls are watched for the first time.
     pub(crate) flights: OnceLock<Box<Line>>,
 }
@@ -59,8 +59,8 @@ impl Stripe {
     pub(crate) fn new(config: &BreakerConfig) -> Self {
         let stripe = Self {
             successes: Slots::new(),
-            refused: AtomicU64::new(0),
-            gate_refused: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
+            gate_rejected: AtomicU64::new(0),
             flights: OnceLock::new(),
         };
         stripe.watch(config, 0);
@@ -103,7 +103,7 @@ pub(crate) struct Rare {
     pub(crate) late: AtomicU64,
     pub(crate) abandoned: AtomicU64,
     pub(crate) unjudged: AtomicU64,
-    pub(crate) would_refuse: AtomicU64,
+    pub(crate) would_reject: AtomicU64,
     pub(crate) not_ready: AtomicU64,
     pub(crate) gate_not_ready: AtomicU64,
 }
@@ -213,10 +213,10 @@ impl Common {
         }
     }
 
-    /// The refusal of a call that asked an open circuit now, by the word that was just loaded.
+    /// The rejection of a call that asked an open circuit now, by the word that was just loaded.
     /// Takes no lock.
     #[inline]
-    pub(crate) fn refuses_at_once(&self, word: Word, asks: Asks) -> Option<Rejection> {
+    pub(crate) fn rejects_at_once(&self, word: Word, asks: Asks) -> Option<Rejection> {
         let open = matches!(word.state(), State::Open | State::ForcedOpen);
         if !open || word.is_shadow() {
             return None;
@@ -234,19 +234,19 @@ impl Common {
         (left > 0).then(|| rejection.with_retry_after(Duration::from_nanos(left)))
     }
 
-    /// The refusal of a call that asked now.
-    pub(crate) fn would_refuse(&self, word: Word, asks: Asks) -> Option<Rejection> {
+    /// The rejection of a call that asked now.
+    pub(crate) fn would_reject(&self, word: Word, asks: Asks) -> Option<Rejection> {
         if word.is_passing() {
             return None;
         }
-        if let Some(rejection) = self.refuses_at_once(word, asks) {
+        if let Some(rejection) = self.rejects_at_once(word, asks) {
             return Some(rejection);
         }
         let now = self.now();
         let cold = self.lock();
-        let refusal = cold.circuit.would_refuse(&cold.config, asks, now)?;
+        let rejection = cold.circuit.would_reject(&cold.config, asks, now)?;
         drop(cold);
-        Some(self.rejection(asks, refusal))
+        Some(self.rejection(asks, rejection))
     }
 
     #[inline]
@@ -257,31 +257,31 @@ impl Common {
         }
     }
 
-    pub(crate) fn rejection(&self, asks: Asks, refusal: Refusal) -> Rejection {
+    pub(crate) fn rejection(&self, asks: Asks, denial: Denial) -> Rejection {
         let rejection = self
             .observer(asks)
             .rejection(Reason::CircuitOpen)
-            .with_cause(refusal.cause);
-        match refusal.wait {
+            .with_cause(denial.cause);
+        match denial.wait {
             Some(ns) => rejection.with_retry_after(Duration::from_nanos(ns)),
             None => rejection,
         }
     }
 
-    /// The refusal of a call whose readiness was asked while the circuit refused, and that has
+    /// The rejection of a call whose readiness was asked while the circuit rejected, and that has
     /// changed since.
     pub(crate) fn not_ready(&self, asks: Asks) -> Rejection {
         self.observer(asks).rejection(Reason::NotReady)
     }
 
-    /// Counts a refusal.
+    /// Counts a rejection.
     #[inline]
-    pub(crate) fn count_refusal(&self, here: &Stripe, asks: Asks, reason: Reason) {
+    pub(crate) fn count_rejection(&self, here: &Stripe, asks: Asks, reason: Reason) {
         let counter = match (asks, reason) {
             (Asks::Breaker, Reason::NotReady) => &self.rare.not_ready,
-            (Asks::Breaker, _) => &here.refused,
+            (Asks::Breaker, _) => &here.rejected,
             (Asks::Gate, Reason::NotReady) => &self.rare.gate_not_ready,
-            (Asks::Gate, _) => &here.gate_refused,
+            (Asks::Gate, _) => &here.gate_rejected,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -413,9 +413,9 @@ const fn index(state: State) -> usize {
 }
 
 impl Stripe {
-    pub(crate) fn refusals(&self) -> (u64, u64) {
+    pub(crate) fn rejections(&self) -> (u64, u64) {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        (read(&self.refused), read(&self.gate_refused))
+        (read(&self.rejected), read(&self.gate_rejected))
     }
 }
 

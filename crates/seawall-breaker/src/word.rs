@@ -6,11 +6,11 @@
 pub enum State {
     /// Calls pass and are counted.
     Closed,
-    /// Calls are refused until the open time is over.
+    /// Calls are rejected until the open time is over.
     Open,
     /// A few calls pass as probes, or a growing share of all; their outcome decides.
     HalfOpen,
-    /// Calls are refused because an operator said so.
+    /// Calls are rejected because an operator said so.
     ForcedOpen,
     /// Calls pass whatever they come to, because an operator said so; they are still counted.
     Disabled,
@@ -29,7 +29,7 @@ impl State {
     }
 
     /// The value of the gauge `seawall_breaker_state`: 0 where calls pass, 1 half-open, 2 where
-    /// they are refused.
+    /// they are rejected.
     pub const fn gauge(self) -> u8 {
         match self {
             Self::Closed | Self::Disabled => 0,
@@ -44,7 +44,7 @@ impl State {
     }
 }
 
-/// A state, whether refusals are only told (shadow), and a generation of 60 bits, which every
+/// A state, whether rejections are only told (shadow), and a generation of 60 bits, which every
 /// transition and every change of settings counts up: at a billion of them a second it lasts 36
 /// years.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub(crate) struct Word(pub(crate) u64);
 const KIND_MASK: u64 = 0b111;
 const SHADOW: u64 = 1 << 3;
 const GENERATION_SHIFT: u32 = 4;
-/// The kind of the ticket of a call that passed although the circuit refused.
+/// The kind of the ticket of a call that passed although the circuit rejected.
 const OUTSIDE: u64 = 0b111;
 
 impl Word {
@@ -75,7 +75,7 @@ impl Word {
         self.0 & 0b11 == 0
     }
 
-    /// Whether refusals are told, and the calls let pass.
+    /// Whether rejections are told, and the calls let pass.
     #[inline]
     pub(crate) const fn is_shadow(self) -> bool {
         self.0 & SHADOW != 0
@@ -112,7 +112,7 @@ impl Word {
         })
     }
 
-    /// The word for the ticket of a call that passes although the circuit refuses: it never
+    /// The word for the ticket of a call that passes although the circuit rejects: it never
     /// votes, and equals no state word.
     pub(crate) const fn outside(self) -> Self {
         Self(self.0 | OUTSIDE)

@@ -61,16 +61,16 @@ mod breaker {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn refuses_in_call() {
+    async fn rejects_in_call() {
         assert_check(
-            checks::refuses_in_call(subject, async |s: &mut _, m: &_| trip(s, m).await).await,
+            checks::rejects_in_call(subject, async |s: &mut _, m: &_| trip(s, m).await).await,
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn refuses_without_asking_the_inner_service() {
+    async fn rejects_without_asking_the_inner_service() {
         let saturate = async |s: &mut _, m: &_| trip(s, m).await;
-        assert_check(checks::refuses_without_asking_the_inner_service(subject, saturate).await);
+        assert_check(checks::rejects_without_asking_the_inner_service(subject, saturate).await);
     }
 
     #[tokio::test(start_paused = true)]
@@ -124,16 +124,16 @@ mod gate_and_breaker {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn refuses_in_call() {
+    async fn rejects_in_call() {
         assert_check(
-            checks::refuses_in_call(subject, async |s: &mut _, m: &_| trip(s, m).await).await,
+            checks::rejects_in_call(subject, async |s: &mut _, m: &_| trip(s, m).await).await,
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn refuses_without_asking_the_inner_service() {
+    async fn rejects_without_asking_the_inner_service() {
         let saturate = async |s: &mut _, m: &_| trip(s, m).await;
-        assert_check(checks::refuses_without_asking_the_inner_service(subject, saturate).await);
+        assert_check(checks::rejects_without_asking_the_inner_service(subject, saturate).await);
     }
 
     #[tokio::test(start_paused = true)]

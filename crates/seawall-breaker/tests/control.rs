@@ -40,9 +40,9 @@ async fn a_forced_opening_holds_until_it_is_released_and_then_probes() {
     let s = subject(quick());
     s.handle.force_open();
     advance(3_600 * SECOND).await;
-    let refused = s.refusal().await;
-    assert_eq!(refused.cause(), Some(CircuitCause::Operator));
-    assert_eq!(refused.retry_after(), None);
+    let rejected = s.rejection().await;
+    assert_eq!(rejected.cause(), Some(CircuitCause::Operator));
+    assert_eq!(rejected.retry_after(), None);
     s.handle.automatic();
     let probe = s.spawn(Do::Take(SECOND)).await;
     assert!(!s.passes(Do::Succeed).await, "one probe at a time");
@@ -54,7 +54,7 @@ async fn a_forced_opening_holds_until_it_is_released_and_then_probes() {
 async fn a_forced_opening_with_an_end_probes_after_it() {
     let s = subject(quick());
     s.handle.force_open_for(60 * SECOND);
-    assert_eq!(s.refusal().await.retry_after(), Some(60 * SECOND));
+    assert_eq!(s.rejection().await.retry_after(), Some(60 * SECOND));
     advance(59 * SECOND).await;
     assert!(!s.passes(Do::Succeed).await);
     advance(SECOND).await;
@@ -78,13 +78,13 @@ async fn reset_closes_forgets_the_windows_and_the_growth() {
     let s = subject(quick().open_growth(2.0, 3_600 * SECOND));
     s.times(1, Do::Fail).await;
     for _ in 0..3 {
-        advance(s.refusal().await.retry_after().expect("a time")).await;
+        advance(s.rejection().await.retry_after().expect("a time")).await;
         s.times(1, Do::Fail).await;
     }
     s.handle.reset();
     assert_eq!(s.handle.state(), State::Closed);
     s.times(1, Do::Fail).await;
-    assert_eq!(s.refusal().await.retry_after(), Some(10 * SECOND));
+    assert_eq!(s.rejection().await.retry_after(), Some(10 * SECOND));
 }
 
 // ---- settings ----
@@ -115,7 +115,7 @@ async fn new_settings_take_effect_and_lose_nothing() {
     // An open circuit stays open, until when it was told to.
     s.handle.configure(ten(20));
     assert_eq!(s.handle.state(), State::Open);
-    assert_eq!(s.refusal().await.retry_after(), Some(10 * SECOND));
+    assert_eq!(s.rejection().await.retry_after(), Some(10 * SECOND));
     advance(10 * SECOND).await;
     assert!(s.passes(Do::Succeed).await);
 }
@@ -249,7 +249,7 @@ async fn the_registry_shows_the_state_from_the_start_and_back_to_zero() {
 // ---- shadow ----
 
 #[tokio::test(start_paused = true)]
-async fn a_shadow_refuses_nothing_counts_and_tells_what_it_would_have_refused() {
+async fn a_shadow_rejects_nothing_counts_and_tells_what_it_would_have_rejected() {
     let s = subject(quick().shadow(true));
     let registry = Registry::new("desk");
     let mut events = registry.events().subscribe();
@@ -261,15 +261,15 @@ async fn a_shadow_refuses_nothing_counts_and_tells_what_it_would_have_refused() 
     let snapshot = s.handle.snapshot();
     assert!(snapshot.shadow);
     assert_eq!(
-        (snapshot.counts.would_refuse, snapshot.counts.refused),
+        (snapshot.counts.would_reject, snapshot.counts.rejected),
         (5, 0)
     );
-    // Those that would have been refused do not vote.
+    // Those that would have been rejected do not vote.
     assert_eq!(snapshot.counts.unjudged, 5);
     let mut told = 0;
     while let Some(Received::Event(event)) = events.try_next() {
-        if let EventKind::Shadowed(refused) = event.what {
-            assert_eq!(refused.reason(), Reason::CircuitOpen);
+        if let EventKind::Shadowed(rejected) = event.what {
+            assert_eq!(rejected.reason(), Reason::CircuitOpen);
             told += 1;
         }
     }
@@ -285,7 +285,7 @@ async fn a_shadow_refuses_nothing_counts_and_tells_what_it_would_have_refused() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_forced_opening_refuses_in_shadow_too() {
+async fn a_forced_opening_rejects_in_shadow_too() {
     let s = subject(quick().shadow(true));
     s.handle.force_open();
     assert!(!s.passes(Do::Succeed).await);
@@ -307,9 +307,9 @@ async fn any_future_can_be_guarded_in_one_line() {
     assert_eq!(breaker.call(fetch(true)).await.expect("well"), 7);
     let failed = breaker.call(fetch(false)).await.expect_err("down");
     assert!(matches!(failed, Error::Inner(_)));
-    let refused = breaker.call(fetch(true)).await.expect_err("open");
+    let rejected = breaker.call(fetch(true)).await.expect_err("open");
     assert_eq!(
-        refused.rejection().expect("a refusal").reason(),
+        rejected.rejection().expect("a rejection").reason(),
         Reason::CircuitOpen
     );
     advance(10 * SECOND).await;
@@ -318,7 +318,7 @@ async fn any_future_can_be_guarded_in_one_line() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_future_is_never_polled_and_a_dropped_one_is_abandoned() {
+async fn a_rejected_future_is_never_polled_and_a_dropped_one_is_abandoned() {
     let breaker = handle(quick());
     breaker.force_open();
     let polled = async { panic!("polled") as Result<(), ()> };
@@ -354,8 +354,8 @@ async fn an_admission_can_be_had_without_a_future() {
     let breaker = handle(quick());
     let ticket = breaker.try_admit().expect("closed");
     ticket.complete(Outcome::Unknown);
-    let refused = breaker.try_admit().expect_err("open");
-    assert_eq!(refused.retry_after(), Some(10 * SECOND));
+    let rejected = breaker.try_admit().expect_err("open");
+    assert_eq!(rejected.retry_after(), Some(10 * SECOND));
     advance(10 * SECOND).await;
     let probe = breaker.admit().await.expect("a probe");
     assert!(probe.is_probe());

@@ -94,21 +94,21 @@ async fn an_own_rule_that_panics_takes_no_answer_away_and_aborts_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_behind_a_shadow_is_refused_when_it_becomes_real() {
+async fn who_waits_behind_a_shadow_is_rejected_when_it_becomes_real() {
     let s = subject(settings().consecutive_failures(1).shadow(true));
     s.times(1, Do::Fail).await;
     assert_eq!(s.handle.state(), State::Open);
     let stuck = Stuck(service_fn(|_: Do| async { Ok::<(), Error<Said>>(()) }));
     let mut service = s.layer.layer(stuck);
     let waits = tokio::spawn(async move {
-        let ready = service.ready().await.expect("ready to refuse");
+        let ready = service.ready().await.expect("ready to reject");
         ready.call(Do::Succeed).await
     });
     tokio::task::yield_now().await;
     s.handle.set_shadow(false);
     tokio::task::yield_now().await;
     assert!(waits.is_finished());
-    let error = waits.await.expect("no panic").expect_err("refused");
+    let error = waits.await.expect("no panic").expect_err("rejected");
     assert!(error.rejection().is_some());
 }
 

@@ -74,12 +74,12 @@ where
     assert!(failed.rejection().is_none(), "{failed}");
 }
 
-async fn refused<S>(service: &mut S, request: u32) -> Reason
+async fn rejected<S>(service: &mut S, request: u32) -> Reason
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    let error = send(service, request).await.expect_err("refused");
-    error.rejection().expect("a refusal").reason()
+    let error = send(service, request).await.expect_err("rejected");
+    error.rejection().expect("a rejection").reason()
 }
 
 #[tokio::test(start_paused = true)]
@@ -89,7 +89,7 @@ async fn each_key_has_a_circuit_of_its_own() {
         fail(&mut service, &mock, 100).await;
         assert_eq!(send(&mut service, 200).await.expect("well"), 200);
     }
-    assert_eq!(refused(&mut service, 101).await, Reason::CircuitOpen);
+    assert_eq!(rejected(&mut service, 101).await, Reason::CircuitOpen);
     assert_eq!(send(&mut service, 201).await.expect("well"), 201);
     assert_eq!(keys.open_keys(), [(1, State::Open)]);
     assert_eq!((keys.len(), keys.circuit(&2).state()), (2, State::Closed));
@@ -180,7 +180,7 @@ async fn a_call_under_way_keeps_its_circuit_and_votes_in_it() {
     }
     mock.respond(0, Err(MockError::Failed(1)));
     slow.await.expect_err("failed");
-    assert_eq!(refused(&mut service, 100).await, Reason::CircuitOpen);
+    assert_eq!(rejected(&mut service, 100).await, Reason::CircuitOpen);
 }
 
 #[tokio::test(start_paused = true)]
@@ -267,17 +267,20 @@ fn a_call_of_a_known_key_allocates_nothing() {
     assert_eq!((counts.allocations, counts.left), (0, 0));
     hosts.handle().circuit("api.example.com").force_open();
     let counts = alloc::count(|| at_once(service.call("api.example.com")).is_err());
-    assert_eq!(counts.allocations, 0, "a refusal allocates nothing either");
+    assert_eq!(
+        counts.allocations, 0,
+        "a rejection allocates nothing either"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_call_gives_up_what_the_inner_service_had_reserved() {
+async fn a_rejected_call_gives_up_what_the_inner_service_had_reserved() {
     let (mut service, keys, mock) = subject(1);
     mock.set_capacity(1);
     let mut other = service.clone();
     keys.circuit(&1).force_open();
-    assert_eq!(refused(&mut service, 100).await, Reason::CircuitOpen);
-    // The only reservation is free, though the refused instance lives on.
+    assert_eq!(rejected(&mut service, 100).await, Reason::CircuitOpen);
+    // The only reservation is free, though the rejected instance lives on.
     let sent = tokio::time::timeout(SECOND, send(&mut other, 200)).await;
     assert_eq!(sent.expect("there is a reservation").expect("well"), 200);
 }
@@ -290,7 +293,7 @@ async fn a_call_that_is_never_polled_is_abandoned_and_a_probe_gives_its_place_ba
     ready(&mut service).await;
     let probe = service.call(100);
     assert_eq!(keys.circuit(&1).state(), State::HalfOpen);
-    assert_eq!(refused(&mut service, 100).await, Reason::CircuitOpen);
+    assert_eq!(rejected(&mut service, 100).await, Reason::CircuitOpen);
     drop(probe);
     send(&mut service, 100).await.expect("the next probe");
     assert_eq!(keys.totals().abandoned, 1);
@@ -361,7 +364,7 @@ async fn a_call_that_may_wait_for_probes_passes_when_they_have_succeeded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_waits_for_probes_is_refused_when_they_fail_or_take_too_long() {
+async fn a_call_that_waits_for_probes_is_rejected_when_they_fail_or_take_too_long() {
     let (mut service, keys, mock) = waits(5 * SECOND);
     let [mut probe, mut waiting] = probe_and_waiting(&mut service, &mock).await;
     mock.respond(1, Err(MockError::Failed(1)));
@@ -379,7 +382,7 @@ async fn a_call_that_waits_for_probes_is_refused_when_they_fail_or_take_too_long
     let [_probe, mut waiting] = probe_and_waiting(&mut service, &mock).await;
     tokio::time::sleep(5 * SECOND).await;
     assert!(matches!(waiting.poll(), Poll::Ready(Err(_))));
-    assert_eq!((mock.calls(), keys.totals().refused), (2, 1));
+    assert_eq!((mock.calls(), keys.totals().rejected), (2, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -390,7 +393,7 @@ async fn a_call_that_is_dropped_while_it_waits_for_probes_has_changed_nothing() 
     mock.respond(1, Ok(()));
     assert!(matches!(probe.poll(), Poll::Ready(Ok(100))));
     let totals = keys.totals();
-    assert_eq!((totals.abandoned, totals.refused, mock.calls()), (0, 0, 2));
+    assert_eq!((totals.abandoned, totals.rejected, mock.calls()), (0, 0, 2));
     assert_eq!(keys.circuit(&1).state(), State::Closed);
 }
 
@@ -442,8 +445,8 @@ async fn the_handle_of_a_key_controls_and_calls_as_that_of_a_breaker() {
     let changed = data.state_change();
     data.force_open_for(SECOND);
     assert_eq!(changed.await.to, State::ForcedOpen);
-    let refused = data.try_admit().expect_err("forced open");
-    assert_eq!(refused.retry_after(), Some(SECOND));
+    let rejected = data.try_admit().expect_err("forced open");
+    assert_eq!(rejected.retry_after(), Some(SECOND));
     assert!(data.explain().to_string().starts_with("forced_open"));
     data.automatic();
     assert_eq!(data.state(), State::HalfOpen);
@@ -590,7 +593,7 @@ async fn the_registry_sees_sums_over_all_keys() {
     for key in 2..12 {
         send(&mut service, 100 * key).await.expect("well");
     }
-    refused(&mut service, 100).await;
+    rejected(&mut service, 100).await;
     assert_eq!(read("seawall_breaker_keys", &open), Value::Gauge(1.0));
     assert_eq!(
         read("seawall_breaker_keys", &[("state", "closed")]),
@@ -634,10 +637,10 @@ async fn a_named_breaker_guards_any_future() {
     let breakers: BreakerRegistry = BreakerRegistry::new("jobs", in_a_row(1));
     let failed = breakers.call("data", async { Err::<(), _>("down") }).await;
     assert_eq!(failed, Err(Error::Inner("down")));
-    let refused = breakers.call("data", async { Ok::<_, &str>(1) }).await;
-    let refused = refused.expect_err("open");
+    let rejected = breakers.call("data", async { Ok::<_, &str>(1) }).await;
+    let rejected = rejected.expect_err("open");
     assert_eq!(
-        refused.rejection().map(Rejection::reason),
+        rejected.rejection().map(Rejection::reason),
         Some(Reason::CircuitOpen)
     );
     assert_eq!(
@@ -773,9 +776,9 @@ mod contract {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn refuses_in_call() {
+    async fn rejects_in_call() {
         assert_check(
-            checks::refuses_in_call(subject, async |s: &mut _, m: &_| trip(s, m).await).await,
+            checks::rejects_in_call(subject, async |s: &mut _, m: &_| trip(s, m).await).await,
         );
     }
 

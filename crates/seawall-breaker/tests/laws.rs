@@ -89,9 +89,9 @@ impl Subject {
         assert_eq!(self.handle.state(), State::Open);
     }
 
-    async fn refusal(&mut self) -> Rejection {
-        let error = send(&mut self.service).await.expect_err("refused");
-        *error.rejection().expect("a refusal, not the inner error")
+    async fn rejection(&mut self) -> Rejection {
+        let error = send(&mut self.service).await.expect_err("rejected");
+        *error.rejection().expect("a rejection, not the inner error")
     }
 }
 
@@ -144,13 +144,13 @@ async fn an_open_circuit_says_when_to_come_back_and_sends_nothing() {
     s.trip().await;
     let sent = s.mock.calls();
     tokio::time::advance(3 * SECOND).await;
-    let refused = s.refusal().await;
-    assert_eq!(refused.reason(), Reason::CircuitOpen);
-    assert_eq!(refused.name().as_str(), "upstream");
-    assert_eq!(refused.retry_after(), Some(7 * SECOND));
-    assert_eq!(refused.sent(), Sent::No);
+    let rejected = s.rejection().await;
+    assert_eq!(rejected.reason(), Reason::CircuitOpen);
+    assert_eq!(rejected.name().as_str(), "upstream");
+    assert_eq!(rejected.retry_after(), Some(7 * SECOND));
+    assert_eq!(rejected.sent(), Sent::No);
     assert_eq!(s.mock.calls(), sent);
-    assert_eq!(s.handle.snapshot().counts.refused, 1);
+    assert_eq!(s.handle.snapshot().counts.rejected, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -164,7 +164,7 @@ async fn a_probe_that_succeeds_closes_and_one_that_fails_opens_again() {
         s.handle.snapshot().last().map(|t| t.cause),
         Some(Cause::ProbeFailed)
     );
-    assert_eq!(s.refusal().await.retry_after(), Some(10 * SECOND));
+    assert_eq!(s.rejection().await.retry_after(), Some(10 * SECOND));
     tokio::time::advance(10 * SECOND).await;
     s.outcomes(".").await;
     assert_eq!(s.handle.state(), State::Closed);
@@ -197,12 +197,12 @@ async fn half_open_lets_no_more_calls_through_than_there_are_probes() {
         ready(clone).await.expect("ready");
     }
     let mut futures: Vec<_> = clones.iter_mut().map(|c| Probe::new(c.call(1))).collect();
-    let refused = futures
+    let rejected = futures
         .iter_mut()
         .map(|f| matches!(f.poll(), Poll::Ready(Err(_))))
-        .filter(|refused| *refused)
+        .filter(|rejected| *rejected)
         .count();
-    assert_eq!(refused, 17);
+    assert_eq!(rejected, 17);
     assert_eq!(s.mock.calls() - before, 3);
     s.mock.respond_to_all();
     assert!(
@@ -225,9 +225,9 @@ async fn a_cancelled_probe_gives_its_place_back() {
     s.mock.hold();
     let mut waiting = Probe::new(now(&mut s.service));
     assert!(waiting.poll().is_pending());
-    let refused = s.refusal().await;
+    let rejected = s.rejection().await;
     assert_eq!(
-        (refused.reason(), refused.retry_after()),
+        (rejected.reason(), rejected.retry_after()),
         (Reason::CircuitOpen, None)
     );
     drop(waiting);
@@ -246,7 +246,7 @@ async fn a_probe_that_hangs_is_given_up_and_its_late_answer_does_not_vote() {
     let mut hung = Probe::new(now(&mut s.service));
     assert!(hung.poll().is_pending());
     tokio::time::advance(9 * SECOND).await;
-    assert_eq!(s.refusal().await.reason(), Reason::CircuitOpen);
+    assert_eq!(s.rejection().await.reason(), Reason::CircuitOpen);
     tokio::time::advance(SECOND).await;
     let mut second = Probe::new(now(&mut s.service));
     assert!(second.poll().is_pending());
@@ -310,24 +310,24 @@ async fn every_admission_is_counted_exactly_once() {
     );
 }
 
-/// B15: a call that could be refused waited for an inner service that was stuck.
+/// B15: a call that could be rejected waited for an inner service that was stuck.
 #[tokio::test(start_paused = true)]
 async fn an_open_circuit_answers_while_the_inner_service_hangs() {
     let mut s = subject(in_a_row(10));
     s.trip().await;
     s.mock.set_pending();
     let polls = s.mock.readiness_polls();
-    assert_eq!(s.refusal().await.reason(), Reason::CircuitOpen);
+    assert_eq!(s.rejection().await.reason(), Reason::CircuitOpen);
     assert_eq!(s.mock.readiness_polls(), polls);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_seen_by_readiness_stays_one_but_not_with_an_old_wait() {
+async fn a_rejection_seen_by_readiness_stays_one_but_not_with_an_old_wait() {
     let mut s = subject(in_a_row(10));
     s.trip().await;
     ready(&mut s.service)
         .await
-        .expect("refusals come from call");
+        .expect("rejections come from call");
     s.handle.reset();
     let sent = s.mock.calls();
     let error = s
@@ -335,9 +335,9 @@ async fn a_refusal_seen_by_readiness_stays_one_but_not_with_an_old_wait() {
         .call(1)
         .await
         .expect_err("the inner service was not polled");
-    let refused = error.rejection().expect("a refusal");
+    let rejected = error.rejection().expect("a rejection");
     assert_eq!(
-        (refused.reason(), refused.retry_after()),
+        (rejected.reason(), rejected.retry_after()),
         (Reason::NotReady, None)
     );
     assert_eq!(s.mock.calls(), sent);
@@ -352,20 +352,20 @@ async fn commands_hold_until_reset_and_wake_who_waits() {
     let mut waiting = Probe::new(async move {
         send(&mut parked)
             .await
-            .map_err(|e| *e.rejection().expect("refused"))
+            .map_err(|e| *e.rejection().expect("rejected"))
     });
     for _ in 0..5 {
         assert!(waiting.poll().is_pending());
     }
     s.handle.force_open();
     assert_eq!(waiting.wakes(), 1);
-    let Poll::Ready(Err(refused)) = waiting.poll() else {
-        panic!("woken, but not refused");
+    let Poll::Ready(Err(rejected)) = waiting.poll() else {
+        panic!("woken, but not rejected");
     };
-    assert_eq!(refused.reason(), Reason::CircuitOpen);
+    assert_eq!(rejected.reason(), Reason::CircuitOpen);
     s.mock.set_ready();
     tokio::time::advance(3600 * SECOND).await;
-    assert_eq!(s.refusal().await.retry_after(), None);
+    assert_eq!(s.rejection().await.retry_after(), None);
 
     s.handle.force_closed();
     s.outcomes("xxxxxx").await;
@@ -378,10 +378,10 @@ async fn commands_hold_until_reset_and_wake_who_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn local_refusals_below_do_not_count_and_timeouts_do() {
+async fn local_rejections_below_do_not_count_and_timeouts_do() {
     let layer = BreakerLayer::new("upstream", in_a_row(1));
     let handle = layer.handle();
-    let refusing = |reason| {
+    let rejecting = |reason| {
         layer.layer(tower::service_fn(move |_: u32| async move {
             Err::<u32, _>(Error::<()>::from(Rejection::new(reason, "below")))
         }))
@@ -391,10 +391,10 @@ async fn local_refusals_below_do_not_count_and_timeouts_do() {
         Reason::BulkheadFull,
         Reason::DeadlineExceeded,
     ] {
-        assert!(send(&mut refusing(reason)).await.is_err());
+        assert!(send(&mut rejecting(reason)).await.is_err());
         assert_eq!(handle.state(), State::Closed, "{reason:?}");
     }
-    assert!(send(&mut refusing(Reason::AttemptTimeout)).await.is_err());
+    assert!(send(&mut rejecting(Reason::AttemptTimeout)).await.is_err());
     assert_eq!(handle.state(), State::Open);
 }
 
@@ -474,7 +474,7 @@ async fn panics_of_the_classifier_and_of_a_listener_leak_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_gate_refuses_the_herd_before_it_queues() {
+async fn the_gate_rejects_the_herd_before_it_queues() {
     let config = BreakerConfig::builder()
         .consecutive_failures(1)
         .open_for(10 * SECOND)
@@ -489,22 +489,22 @@ async fn the_gate_refuses_the_herd_before_it_queues() {
     mock.script([Err(MockError::Failed(1))]);
     assert!(send(&mut service).await.is_err());
     assert!(send(&mut service).await.is_err());
-    assert_eq!(layer.handle().snapshot().counts.gate_refused, 1);
-    assert_eq!(layer.handle().snapshot().counts.refused, 0);
+    assert_eq!(layer.handle().snapshot().counts.gate_rejected, 1);
+    assert_eq!(layer.handle().snapshot().counts.rejected, 0);
 
     tokio::time::advance(10 * SECOND).await;
     mock.hold();
     let mut herd: Vec<_> = (0..10)
         .map(|_| Probe::new(now(&mut service.clone())))
         .collect();
-    let refused = herd
+    let rejected = herd
         .iter_mut()
         .map(|f| f.poll().is_ready())
         .filter(|r| *r)
         .count();
-    assert_eq!(refused, 8);
+    assert_eq!(rejected, 8);
     let counts = layer.handle().snapshot().counts;
-    assert_eq!((counts.gate_refused, counts.refused), (9, 0));
+    assert_eq!((counts.gate_rejected, counts.rejected), (9, 0));
     assert_eq!(counts.half_opened, 1, "the gate turned it half-open, once");
     // Places of the herd come back with their futures.
     drop(herd);
@@ -516,7 +516,7 @@ async fn the_gate_refuses_the_herd_before_it_queues() {
 
 /// Calls that already queued when the circuit opened must not be sent all the same.
 #[tokio::test(start_paused = true)]
-async fn calls_that_queued_before_the_trip_are_refused_at_departure() {
+async fn calls_that_queued_before_the_trip_are_rejected_at_departure() {
     let layer = BreakerLayer::new("upstream", in_a_row(1));
     let (inner, mock) = mock();
     mock.answer_at_once();
@@ -542,7 +542,7 @@ async fn the_registry_reads_controls_and_tells() {
     registry.register(s.handle.clone()).expect("first");
     let mut events = registry.events().subscribe();
     s.outcomes("x").await;
-    let refused = s.refusal().await;
+    let rejected = s.rejection().await;
 
     let mut told = Vec::new();
     while let Some(Received::Event(event)) = events.try_next() {
@@ -556,7 +556,7 @@ async fn the_registry_reads_controls_and_tells() {
                 to: "open",
                 reason: "consecutive_failures"
             },
-            EventKind::Refused(refused),
+            EventKind::Rejected(rejected),
         ]
     );
     let snapshot = &registry.snapshot()[0];
@@ -592,7 +592,7 @@ async fn extreme_durations_work() {
     let mut s = subject(config);
     s.outcomes("x").await;
     tokio::time::advance(Duration::from_secs(10_000_000)).await;
-    assert_eq!(s.refusal().await.retry_after(), None, "it never probes");
+    assert_eq!(s.rejection().await.retry_after(), None, "it never probes");
 }
 
 #[test]
@@ -629,7 +629,7 @@ fn the_happy_path_allocates_nothing() {
         for _ in 0..1_000 {
             assert!(answers(&mut service.clone(), 1));
         }
-        // Nor does a failure, the trip, or a refusal.
+        // Nor does a failure, the trip, or a rejection.
         for _ in 0..20 {
             assert!(!answers(&mut service, 0));
         }
@@ -705,7 +705,7 @@ async fn rare_calls_that_all_succeed_close_the_circuit() {
         let mut probe = Probe::new(now(&mut s.service.clone()));
         assert!(probe.poll().is_pending());
         assert_eq!(
-            s.refusal().await.reason(),
+            s.rejection().await.reason(),
             Reason::CircuitOpen,
             "one probe at once"
         );

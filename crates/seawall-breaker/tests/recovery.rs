@@ -15,7 +15,10 @@ fn quick() -> seawall_breaker::BreakerConfigBuilder {
 }
 
 async fn wait(s: &Subject) -> Duration {
-    s.refusal().await.retry_after().expect("open, with a time")
+    s.rejection()
+        .await
+        .retry_after()
+        .expect("open, with a time")
 }
 
 fn cause(s: &Subject) -> Option<Cause> {
@@ -156,14 +159,14 @@ async fn a_ban_told_to_a_probe_is_obeyed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_of_a_half_open_circuit_says_that_probes_are_under_way() {
+async fn a_rejection_of_a_half_open_circuit_says_that_probes_are_under_way() {
     let s = subject(quick());
     s.times(1, Do::Fail).await;
     advance(10 * SECOND).await;
     let probe = s.spawn(Do::Hang).await;
-    let refused = s.refusal().await;
-    assert_eq!(refused.cause(), Some(CircuitCause::Probing));
-    assert_eq!(refused.reason(), Reason::CircuitOpen);
+    let rejected = s.rejection().await;
+    assert_eq!(rejected.cause(), Some(CircuitCause::Probing));
+    assert_eq!(rejected.reason(), Reason::CircuitOpen);
     probe.abort();
 }
 
@@ -205,7 +208,7 @@ async fn a_ramp_lets_a_doubling_share_of_the_traffic_pass_and_then_closes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_of_the_ramp_says_its_share_and_when_it_grows() {
+async fn a_rejection_of_the_ramp_says_its_share_and_when_it_grows() {
     let s = subject(quick().ramp(2, 10 * SECOND));
     s.times(1, Do::Fail).await;
     advance(10 * SECOND).await;
@@ -213,12 +216,12 @@ async fn a_refusal_of_the_ramp_says_its_share_and_when_it_grows() {
     advance(4 * SECOND).await;
     // The first of the share passes.
     assert!(s.passes(Do::Succeed).await);
-    let refused = s.refusal().await;
+    let rejected = s.rejection().await;
     assert_eq!(
-        refused.cause(),
+        rejected.cause(),
         Some(CircuitCause::Recovering { percent: 25 })
     );
-    assert_eq!(refused.retry_after(), Some(6 * SECOND));
+    assert_eq!(rejected.retry_after(), Some(6 * SECOND));
 }
 
 #[tokio::test(start_paused = true)]
@@ -314,7 +317,7 @@ async fn calls_may_wait_for_the_verdict_of_the_probes() {
     assert_eq!(Instant::now() - start, 2 * SECOND);
     probe.await.expect("no panic").expect("answered");
 
-    // The probe fails: all who waited are refused at once.
+    // The probe fails: all who waited are rejected at once.
     let s = subject(rules());
     s.times(1, Do::Fail).await;
     advance(10 * SECOND).await;
@@ -338,7 +341,7 @@ async fn nobody_waits_longer_for_probes_than_was_said() {
     advance(10 * SECOND).await;
     let _probe = s.spawn(Do::Hang).await;
     let start = Instant::now();
-    assert_eq!(s.refusal().await.cause(), Some(CircuitCause::Probing));
+    assert_eq!(s.rejection().await.cause(), Some(CircuitCause::Probing));
     assert_eq!(Instant::now() - start, 3 * SECOND);
 }
 

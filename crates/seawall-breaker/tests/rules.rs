@@ -139,9 +139,9 @@ async fn calls_that_succeed_slowly_open_the_circuit() {
     assert_eq!(s.handle.state(), State::Closed);
     s.times(1, Do::Take(2 * SECOND)).await;
     assert_eq!(cause(&s.handle), Some(Cause::SlowRate));
-    let refused = s.refusal().await;
+    let rejected = s.rejection().await;
     assert_eq!(
-        refused.cause(),
+        rejected.cause(),
         Some(CircuitCause::SlowShare { percent: 50 })
     );
     assert_eq!(s.handle.snapshot().counts.slow, 2);
@@ -279,8 +279,8 @@ async fn the_gate_notices_hung_calls_when_no_call_reaches_the_breaker() {
     }
     tokio::task::yield_now().await;
     advance(1_200 * MS).await;
-    let refused: Result<(), Error<&str>> = gate.oneshot(()).await;
-    assert!(matches!(refused, Err(Error::Rejected(_))));
+    let rejected: Result<(), Error<&str>> = gate.oneshot(()).await;
+    assert!(matches!(rejected, Err(Error::Rejected(_))));
     assert_eq!(layer.handle().state(), State::Open);
 }
 
@@ -360,9 +360,9 @@ async fn a_ban_opens_at_once_for_as_long_as_it_lasts() {
     let s = subject(settings().consecutive_failures(100));
     s.times(1, Do::Ban(Some(300 * SECOND))).await;
     assert_eq!(cause(&s.handle), Some(Cause::Banned));
-    let refused = s.refusal().await;
-    assert_eq!(refused.cause(), Some(CircuitCause::Banned));
-    assert_eq!(refused.retry_after(), Some(300 * SECOND));
+    let rejected = s.rejection().await;
+    assert_eq!(rejected.cause(), Some(CircuitCause::Banned));
+    assert_eq!(rejected.retry_after(), Some(300 * SECOND));
     advance(299 * SECOND).await;
     assert!(!s.passes(Do::Succeed).await, "one request would prolong it");
     advance(SECOND).await;
@@ -378,7 +378,7 @@ async fn a_ban_is_bounded_by_the_settings_and_never_shorter_than_the_open_time()
                 .open_on_ban(600 * SECOND),
         );
         s.times(1, Do::Ban(lasts)).await;
-        s.refusal().await.retry_after()
+        s.rejection().await.retry_after()
     };
     assert_eq!(opens_for(Some(Duration::MAX)).await, Some(600 * SECOND));
     assert_eq!(opens_for(Some(SECOND)).await, Some(10 * SECOND));
@@ -391,10 +391,10 @@ async fn a_ban_that_is_told_late_keeps_the_circuit_open_for_as_long_as_it_lasts(
     let s = subject(settings().consecutive_failures(1));
     let late = s.spawn(Do::BanAfter(5 * SECOND, 300 * SECOND)).await;
     s.times(1, Do::Fail).await;
-    assert_eq!(s.refusal().await.retry_after(), Some(10 * SECOND));
+    assert_eq!(s.rejection().await.retry_after(), Some(10 * SECOND));
     let _ = late.await;
     assert_eq!(s.handle.snapshot().counts.late, 1, "it does not vote");
-    assert_eq!(s.refusal().await.retry_after(), Some(300 * SECOND));
+    assert_eq!(s.rejection().await.retry_after(), Some(300 * SECOND));
 }
 
 #[tokio::test(start_paused = true)]
@@ -412,7 +412,7 @@ async fn a_throttle_opens_only_where_its_scope_was_asked_for_and_a_time_is_told(
     s.times(1, Do::Throttle(Some(30 * SECOND), Scope::Account))
         .await;
     assert_eq!(cause(&s.handle), Some(Cause::Throttled));
-    assert_eq!(s.refusal().await.retry_after(), Some(30 * SECOND));
+    assert_eq!(s.rejection().await.retry_after(), Some(30 * SECOND));
 
     let s = subject(settings().consecutive_failures(1));
     s.times(9, Do::Throttle(Some(SECOND), Scope::Upstream))
@@ -452,9 +452,9 @@ async fn a_rule_of_the_users_own_opens_the_circuit_and_is_named() {
     assert_eq!(s.handle.state(), State::Closed);
     s.times(2, Do::Fail).await;
     assert_eq!(cause(&s.handle), Some(Cause::Own("burst")));
-    let refused = s.refusal().await;
-    assert_eq!(refused.cause(), Some(CircuitCause::Rule("burst".into())));
-    assert!(refused.to_string().contains("`burst`"), "{refused}");
+    let rejected = s.rejection().await;
+    assert_eq!(rejected.cause(), Some(CircuitCause::Rule("burst".into())));
+    assert!(rejected.to_string().contains("`burst`"), "{rejected}");
 }
 
 #[derive(Debug)]
@@ -486,14 +486,14 @@ async fn a_rule_that_panics_loses_no_vote_and_poisons_nothing() {
 // ---- why ----
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_says_who_why_and_until_when() {
+async fn a_rejection_says_who_why_and_until_when() {
     let s = subject(settings().failure_rate(0.5, 10).min_calls(10));
     s.times(4, Do::Succeed).await;
     s.times(6, Do::Fail).await;
-    let refused = s.refusal().await;
+    let rejected = s.rejection().await;
     assert_eq!(
-        refused.to_string(),
-        "`upstream` refused: the circuit is open (60% of the calls failed), retry after 10s"
+        rejected.to_string(),
+        "`upstream` rejected: the circuit is open (60% of the calls failed), retry after 10s"
     );
     let last = s.handle.snapshot().transitions[0];
     assert_eq!((last.figures.of, last.figures.among), (6, 10));

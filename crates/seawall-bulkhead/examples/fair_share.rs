@@ -143,12 +143,12 @@ where
                 Ok(()) => service.call(order).await,
                 Err(error) => Err(error),
             };
-            let refused = answer
+            let rejected = answer
                 .err()
                 .and_then(|e| e.rejection().map(Rejection::reason));
             let mut tallies = tallies.borrow_mut();
             let tally = tallies.entry(symbol).or_default();
-            match refused {
+            match rejected {
                 Some(Reason::BulkheadFull) => tally.full += 1,
                 Some(_) => tally.late += 1,
                 None => {}

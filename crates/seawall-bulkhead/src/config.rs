@@ -17,9 +17,9 @@ use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration};
 ///     .build()?;
 /// assert_eq!(config.max_concurrent().get(), 10);
 ///
-/// let refused = BulkheadConfig::builder().max_concurrent(0).build().unwrap_err();
+/// let rejected = BulkheadConfig::builder().max_concurrent(0).build().unwrap_err();
 /// assert_eq!(
-///     refused.to_string(),
+///     rejected.to_string(),
 ///     "`max_concurrent` is 0, accepted is a whole number from 1",
 /// );
 /// # Ok::<(), seawall_core::InvalidConfig>(())
@@ -46,12 +46,12 @@ impl BulkheadConfig {
         self.max_concurrent
     }
 
-    /// How many calls wait for a place; 0 when calls are refused at once.
+    /// How many calls wait for a place; 0 when calls are rejected at once.
     pub const fn max_waiting(&self) -> u32 {
         self.max_waiting
     }
 
-    /// How long a call waits for a place before it is refused.
+    /// How long a call waits for a place before it is rejected.
     pub const fn max_wait(&self) -> NonZeroDuration {
         self.max_wait
     }
@@ -67,7 +67,7 @@ impl BulkheadConfig {
         self.lifo_threshold
     }
 
-    /// Whether a call is refused at once when its deadline will pass before its turn comes.
+    /// Whether a call is rejected at once when its deadline will pass before its turn comes.
     pub const fn reject_doomed(&self) -> bool {
         self.reject_doomed
     }
@@ -160,7 +160,7 @@ impl BulkheadConfigBuilder {
         self
     }
 
-    /// How many calls wait for a place beside those that run. Default: 0, refuse at once.
+    /// How many calls wait for a place beside those that run. Default: 0, reject at once.
     #[must_use]
     pub const fn max_waiting(mut self, calls: u32) -> Self {
         self.max_waiting = calls;
@@ -200,7 +200,7 @@ impl BulkheadConfigBuilder {
         self
     }
 
-    /// Whether a call that would have to wait is refused at once when its
+    /// Whether a call that would have to wait is rejected at once when its
     /// [deadline](seawall_core::RequestMeta) will pass before its turn comes, by the pace at which the
     /// line has moved of late. Default: yes. Of no effect on calls without a deadline, and while
     /// the line has not moved often enough to tell.
@@ -210,8 +210,8 @@ impl BulkheadConfigBuilder {
         self
     }
 
-    /// Whether the layer only watches: what it would refuse passes, nobody waits, and what would
-    /// have been refused is counted and told as [`Shadowed`](seawall_core::EventKind::Shadowed).
+    /// Whether the layer only watches: what it would reject passes, nobody waits, and what would
+    /// have been rejected is counted and told as [`Shadowed`](seawall_core::EventKind::Shadowed).
     /// Default: no.
     #[must_use]
     pub const fn shadow(mut self, on: bool) -> Self {

@@ -53,9 +53,9 @@ impl<S: Service<Req>, Req, H, C> ResponseFuture<S, Req, H, C> {
     }
 
     #[cold]
-    pub(crate) const fn refused(rejection: Rejection) -> Self {
+    pub(crate) const fn rejected(rejection: Rejection) -> Self {
         Self {
-            step: Step::Refused { rejection },
+            step: Step::Rejected { rejection },
         }
     }
 }

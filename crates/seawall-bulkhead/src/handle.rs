@@ -128,14 +128,14 @@ impl BulkheadHandle {
         self.shared.common().configure(config);
     }
 
-    /// Lets nobody in until [`resume`](Self::resume): new calls are refused with
+    /// Lets nobody in until [`resume`](Self::resume): new calls are rejected with
     /// [`Paused`](seawall_core::Reason::Paused), those in line wait on for as long as they may, and
     /// calls under way go on.
     pub fn pause(&self) {
         self.places().command(PAUSED, 0);
     }
 
-    /// Refuses new calls with [`Draining`](seawall_core::Reason::Draining) until
+    /// Rejects new calls with [`Draining`](seawall_core::Reason::Draining) until
     /// [`resume`](Self::resume), and serves those in line: before a restart. See
     /// [`drained`](Self::drained) for its end.
     pub fn drain(&self) {

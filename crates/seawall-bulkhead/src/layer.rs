@@ -43,7 +43,7 @@ pub struct BulkheadLayer<H = CompleteOnResponse, D = DefaultMeta, C = ErrorIsFai
 }
 
 impl BulkheadLayer {
-    /// A layer with places of its own. `name` is what refusals and metrics call it.
+    /// A layer with places of its own. `name` is what rejections and metrics call it.
     pub fn new(name: impl Into<InstanceName>, config: BulkheadConfig) -> Self {
         let common = Common::new(config, EventSource::new("bulkhead", name));
         Self {

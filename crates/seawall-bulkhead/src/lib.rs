@@ -2,7 +2,7 @@
 //!
 //! An upstream that slows down keeps every caller longer, so that more and more calls are in
 //! flight, until the connections, the memory or the tasks of the whole process belong to the one
-//! upstream that is ill. A bulkhead gives it a number of places. Who finds none is refused at once,
+//! upstream that is ill. A bulkhead gives it a number of places. Who finds none is rejected at once,
 //! or waits in a line of bounded length, for a bounded time, by priority and first come, first
 //! served.
 //!
@@ -27,8 +27,8 @@
 //!     }));
 //!
 //! let first = orders.ready().await?.call(1);
-//! let refused = orders.ready().await?.call(2).await.unwrap_err();
-//! assert_eq!(refused.rejection().map(|r| r.reason()), Some(Reason::BulkheadFull));
+//! let rejected = orders.ready().await?.call(2).await.unwrap_err();
+//! assert_eq!(rejected.rejection().map(|r| r.reason()), Some(Reason::BulkheadFull));
 //! assert_eq!(first.await?, 1);
 //! assert_eq!(layer.handle().in_flight(), 0);
 //! # Ok(())
@@ -45,7 +45,7 @@
 //!     +--------------> in line --------+ <---------------------------------------- in line
 //!     |                   | max_wait, deadline
 //!     |  line full        v
-//!     +-------------> refused
+//!     +-------------> rejected
 //! ```
 //!
 //! Free places and the state of the line share one atomic word. While nobody waits, a place is
@@ -55,7 +55,7 @@
 //! ready, *then* takes the place, and calls in the same poll: no place is held by a call that
 //! cannot go. One whose clone is not ready stands aside and keeps its rank, and the next one may
 //! go. At the end of its `max_wait`, a call takes a place that is free, whatever its rank,
-//! or is refused.
+//! or is rejected.
 //!
 //! Services made from one layer, its clones and theirs share the places. To give two upstreams
 //! places of their own, make two layers. To share the places of one fairly between symbols or
@@ -71,11 +71,11 @@
 //!   starves.
 //! * While more wait than [`lifo_threshold`](BulkheadConfigBuilder::lifo_threshold), the newest goes first:
 //!   in a line that is too long for everybody, some are served in time.
-//! * Patience is the smaller of the `max_wait` and the deadline. Who has none left is refused
+//! * Patience is the smaller of the `max_wait` and the deadline. Who has none left is rejected
 //!   with [`QueueTimeout`](seawall_core::Reason::QueueTimeout) in the first case and with
 //!   [`DeadlineExceeded`](seawall_core::Reason::DeadlineExceeded) in the second; so is, at once, a
 //!   call that comes after its deadline, and takes no place even if there is one.
-//! * A call whose deadline will pass before its turn is refused at once. The forecast is its position
+//! * A call whose deadline will pass before its turn is rejected at once. The forecast is its position
 //!   times the mean time between two places that were given back while the line stood; until each
 //!   place was given back once in that time, there is none, and the call waits. See
 //!   [`reject_doomed`](BulkheadConfigBuilder::reject_doomed).
@@ -84,7 +84,7 @@
 //!
 //! A [`BulkheadHandle`] changes the number of places and the other settings while calls run:
 //! growing calls those in line, shrinking waits for nobody and stops nobody. It pauses (lets nobody
-//! in), drains (refuses who comes, serves who waits, [tells](BulkheadHandle::drained) when it is
+//! in), drains (rejects who comes, serves who waits, [tells](BulkheadHandle::drained) when it is
 //! empty), and makes the layer one that only [watches](BulkheadConfigBuilder::shadow). A
 //! [`Scaling`] follows the use of the places between two bounds, and an [`Adaptive`] limit the
 //! latency and the drops of the upstream; a [`LimitAlgorithm`] of your own does what you want. These measure
@@ -116,7 +116,7 @@
 //! # Readiness
 //!
 //! `poll_ready` asks the inner service and takes no place, so that idle clones hold none.
-//! Refusals are errors of `call`'s future, never of `poll_ready`. A call that is refused or has to
+//! Rejections are errors of `call`'s future, never of `poll_ready`. A call that is rejected or has to
 //! wait gives up what its instance had reserved below; the clone of one that waits is polled ready
 //! when its turn comes, and again from the start if the place was taken by then.
 //!

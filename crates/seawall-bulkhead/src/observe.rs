@@ -117,7 +117,7 @@ impl Stripe {
         self.waited.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn refused(&self, reason: Reason) {
+    fn rejected(&self, reason: Reason) {
         let counter = match reason {
             Reason::QueueTimeout => &self.timeout,
             Reason::DeadlineExceeded => &self.deadline,
@@ -135,31 +135,31 @@ impl Stripe {
         counts.ignored += read(&self.ignored);
         counts.abandoned += read(&self.abandoned);
         counts.waited += read(&self.waited);
-        counts.refused_full += read(&self.full);
-        counts.refused_timeout += read(&self.timeout);
-        counts.refused_deadline += read(&self.deadline);
+        counts.rejected_full += read(&self.full);
+        counts.rejected_timeout += read(&self.timeout);
+        counts.rejected_deadline += read(&self.deadline);
         counts.reject_doomed += read(&self.reject_doomed);
-        counts.refused_paused += read(&self.paused);
-        counts.refused_draining += read(&self.draining);
+        counts.rejected_paused += read(&self.paused);
+        counts.rejected_draining += read(&self.draining);
         counts.shadowed += read(&self.shadowed);
     }
 }
 
 /// The call gets no place.
 #[cold]
-pub(crate) fn refuse(observer: &EventSource, stripe: &Stripe, reason: Reason) -> Rejection {
-    stripe.refused(reason);
-    tell_refused(observer, reason)
+pub(crate) fn reject(observer: &EventSource, stripe: &Stripe, reason: Reason) -> Rejection {
+    stripe.rejected(reason);
+    tell_rejected(observer, reason)
 }
 
 /// The call may not join the line.
 #[cold]
 pub(crate) fn turn_away(observer: &EventSource, stripe: &Stripe, turned: Turned) -> Rejection {
     match turned {
-        Turned::Away(reason) => refuse(observer, stripe, reason),
+        Turned::Away(reason) => reject(observer, stripe, reason),
         Turned::Shed => {
             stripe.reject_doomed.fetch_add(1, Ordering::Relaxed);
-            tell_refused(observer, Reason::DeadlineExceeded)
+            tell_rejected(observer, Reason::DeadlineExceeded)
         }
     }
 }
@@ -180,9 +180,9 @@ pub(crate) fn abandoned(observer: &EventSource, stripe: &Stripe) {
     observer.tell(|| EventKind::Abandoned);
 }
 
-fn tell_refused(observer: &EventSource, reason: Reason) -> Rejection {
+fn tell_rejected(observer: &EventSource, reason: Reason) -> Rejection {
     let rejection = observer.rejection(reason);
-    observer.tell(|| EventKind::Refused(rejection));
+    observer.tell(|| EventKind::Rejected(rejection));
     rejection
 }
 
@@ -195,38 +195,38 @@ pub struct BulkheadCounts {
     pub success: u64,
     /// Answered with a failure of the inner service.
     pub failure: u64,
-    /// Answered in a way that says nothing of the upstream, such as a refusal of a layer below.
+    /// Answered in a way that says nothing of the upstream, such as a rejection of a layer below.
     pub ignored: u64,
     /// Dropped by the caller before the answer, while it waited or ran.
     pub abandoned: u64,
     /// Had to wait for a place, whatever became of it afterwards; or would have, if the layer did
     /// more than watch.
     pub waited: u64,
-    /// Refused, since every place and every place in the queue was taken.
-    pub refused_full: u64,
-    /// Refused, since the turn in the queue did not come in time.
-    pub refused_timeout: u64,
-    /// Refused, since their deadline had passed, before they came or while they waited.
-    pub refused_deadline: u64,
-    /// Refused at once, since their deadline would have passed before their turn.
+    /// Rejected, since every place and every place in the queue was taken.
+    pub rejected_full: u64,
+    /// Rejected, since the turn in the queue did not come in time.
+    pub rejected_timeout: u64,
+    /// Rejected, since their deadline had passed, before they came or while they waited.
+    pub rejected_deadline: u64,
+    /// Rejected at once, since their deadline would have passed before their turn.
     pub reject_doomed: u64,
-    /// Refused, since the layer was paused.
-    pub refused_paused: u64,
-    /// Refused, since the layer accepted no new calls.
-    pub refused_draining: u64,
-    /// Let pass, though they would have been refused if the layer did more than watch.
+    /// Rejected, since the layer was paused.
+    pub rejected_paused: u64,
+    /// Rejected, since the layer accepted no new calls.
+    pub rejected_draining: u64,
+    /// Let pass, though they would have been rejected if the layer did more than watch.
     pub shadowed: u64,
 }
 
 impl BulkheadCounts {
-    /// All that were refused, for whatever reason.
-    pub const fn refused(&self) -> u64 {
-        self.refused_full
-            + self.refused_timeout
-            + self.refused_deadline
+    /// All that were rejected, for whatever reason.
+    pub const fn rejected(&self) -> u64 {
+        self.rejected_full
+            + self.rejected_timeout
+            + self.rejected_deadline
             + self.reject_doomed
-            + self.refused_paused
-            + self.refused_draining
+            + self.rejected_paused
+            + self.rejected_draining
     }
 
     pub(crate) fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
@@ -243,17 +243,17 @@ impl BulkheadCounts {
                 value: Value::Counter(total),
             });
         }
-        let refusals = [
-            ("bulkhead_full", self.refused_full),
-            ("queue_timeout", self.refused_timeout),
+        let rejections = [
+            ("bulkhead_full", self.rejected_full),
+            ("queue_timeout", self.rejected_timeout),
             (
                 "deadline_exceeded",
-                self.refused_deadline + self.reject_doomed,
+                self.rejected_deadline + self.reject_doomed,
             ),
-            ("paused", self.refused_paused),
-            ("draining", self.refused_draining),
+            ("paused", self.rejected_paused),
+            ("draining", self.rejected_draining),
         ];
-        for (reason, total) in refusals {
+        for (reason, total) in rejections {
             sink(Sample {
                 metric: "seawall_rejections_total",
                 labels: &[("layer", "bulkhead"), ("reason", reason)],

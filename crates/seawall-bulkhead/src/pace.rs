@@ -4,7 +4,7 @@
 ///
 /// It is what a forecast needs, places and the time for which they are held in one number, and it
 /// costs calls that nobody waits for no clock reading. It is forgotten when the line is empty: a
-/// forecast from another time would refuse calls, and as those do not join the line, nothing would
+/// forecast from another time would reject calls, and as those do not join the line, nothing would
 /// ever correct it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {

@@ -8,7 +8,7 @@ use seawall_core::queue::Ticket;
 use seawall_core::{Complete, Outcome, Priority, Reason, Rejection, RequestMeta};
 use tokio::time::Instant;
 
-use crate::observe::{State, abandoned, refuse, turn_away};
+use crate::observe::{State, abandoned, reject, turn_away};
 use crate::places::{Turn, Turned, Wish};
 use crate::wait::InLine;
 
@@ -96,7 +96,7 @@ pub(crate) struct Waiting {
     /// `None` before its first poll: a future that nobody polls must hold nobody up.
     ticket: Option<Ticket>,
     patience_ns: u64,
-    /// Whether it has a place or was refused.
+    /// Whether it has a place or was rejected.
     over: bool,
 }
 
@@ -132,9 +132,9 @@ impl Waiting {
         self.leave();
     }
 
-    fn refuse(&mut self, reason: Reason) -> Rejection {
+    fn reject(&mut self, reason: Reason) -> Rejection {
         self.leave();
-        refuse(&self.state.common().observer, self.state.stripe(), reason)
+        reject(&self.state.common().observer, self.state.stripe(), reason)
     }
 
     fn leave(&mut self) {
@@ -152,7 +152,7 @@ impl InLine for Waiting {
         let common = self.state.common();
         let ticket = match self.ticket {
             Some(_) if self.wish.is_over(|| common.clock.now()) => {
-                return Err(self.refuse(Reason::DeadlineExceeded));
+                return Err(self.reject(Reason::DeadlineExceeded));
             }
             Some(ticket) => ticket,
             None => match common.places.join(common.clock.now(), &self.wish, waker) {
@@ -206,7 +206,7 @@ impl InLine for Waiting {
 
     fn give_up(&mut self) -> Rejection {
         let clock = &self.state.common().clock;
-        self.refuse(if self.wish.is_over(|| clock.now()) {
+        self.reject(if self.wish.is_over(|| clock.now()) {
             Reason::DeadlineExceeded
         } else {
             Reason::QueueTimeout

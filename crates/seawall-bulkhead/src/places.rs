@@ -34,13 +34,13 @@ pub(crate) enum Turn {
 pub(crate) enum Entry {
     /// It has a place.
     Taken,
-    /// It has a place, and would have been refused or have waited (`None`) if the layer did more
+    /// It has a place, and would have been rejected or have waited (`None`) if the layer did more
     /// than watch.
     Watched(Option<Reason>),
     /// There is room in the line.
     Wait,
-    /// It is refused.
-    Refused(Reason),
+    /// It is rejected.
+    Rejected(Reason),
 }
 
 /// What a waiter says of itself.
@@ -121,7 +121,7 @@ impl Places {
             }
         }
         match word & (PAUSED | DRAINING | SHADOW | WATCHED) {
-            0 if word & FULL != 0 => Entry::Refused(Reason::BulkheadFull),
+            0 if word & FULL != 0 => Entry::Rejected(Reason::BulkheadFull),
             0 => Entry::Wait,
             _ => self.enter_carefully(),
         }
@@ -134,25 +134,25 @@ impl Places {
         // Flags stand still meanwhile.
         let mut word = self.word.load(Ordering::Acquire);
         loop {
-            let refused = if word & DRAINING != 0 {
+            let rejected = if word & DRAINING != 0 {
                 Some(Reason::Draining)
             } else if word & PAUSED != 0 {
                 Some(Reason::Paused)
             } else {
                 None
             };
-            let entry = match refused {
+            let entry = match rejected {
                 _ if word & SHADOW != 0 => {
                     let beyond = -free(word);
-                    match refused {
+                    match rejected {
                         None if beyond < 0 => Entry::Taken,
                         None if beyond < i64::from(line.rules.max_waiting) => Entry::Watched(None),
                         reason => Entry::Watched(Some(reason.unwrap_or(Reason::BulkheadFull))),
                     }
                 }
-                Some(reason) => return Entry::Refused(reason),
+                Some(reason) => return Entry::Rejected(reason),
                 None if word & LINE == 0 && free(word) > 0 => Entry::Taken,
-                None if word & FULL != 0 => return Entry::Refused(Reason::BulkheadFull),
+                None if word & FULL != 0 => return Entry::Rejected(Reason::BulkheadFull),
                 None => return Entry::Wait,
             };
             match self.word.compare_exchange(

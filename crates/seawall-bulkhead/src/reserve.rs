@@ -10,7 +10,7 @@ use seawall_core::{
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::observe::{Common, Stripe, refuse, shadow};
+use crate::observe::{Common, Stripe, reject, shadow};
 use crate::permit::Waiting;
 use crate::places::{Entry, Turn};
 use crate::wait::InLine;
@@ -25,7 +25,7 @@ use crate::{Permit, ResponseFuture};
 /// |---|---|---|
 /// | waits in | the future of the call | `poll_ready`, before there is a request |
 /// | a ready instance | holds nothing | holds a place until it is called or dropped |
-/// | too many wait, or too long | the call is refused | `poll_ready` is pending; the caller bounds it |
+/// | too many wait, or too long | the call is rejected | `poll_ready` is pending; the caller bounds it |
 /// | priority | of the request | of the [layer](Self::priority) |
 ///
 /// Use it where a balancer or a buffer decides by readiness where a call goes, or where the request
@@ -35,7 +35,7 @@ use crate::{Permit, ResponseFuture};
 /// nothing.
 ///
 /// While it is paused, `poll_ready` is pending. While it drains, `poll_ready` is ready without a
-/// place, and the call is refused with [`Draining`](Reason::Draining): an error of `poll_ready`
+/// place, and the call is rejected with [`Draining`](Reason::Draining): an error of `poll_ready`
 /// would say that the service is broken for good. Those who wait in `poll_ready` count as waiting
 /// calls for `max_waiting` of the others.
 ///
@@ -136,7 +136,7 @@ enum At {
     Waiting(Waiting),
     Holding(Permit),
     /// Nothing, and the call will be told why.
-    Refused(Reason),
+    Rejected(Reason),
 }
 
 impl Seat {
@@ -144,7 +144,7 @@ impl Seat {
         match std::mem::take(&mut self.0) {
             At::Waiting(waiting) => waiting.withdraw(),
             At::Holding(permit) => permit.give_up(),
-            At::Nothing | At::Refused(_) => {}
+            At::Nothing | At::Rejected(_) => {}
         }
     }
 }
@@ -195,10 +195,10 @@ impl<S, H, C> ReservingBulkhead<S, H, C> {
         match common.places.enter() {
             Entry::Taken => {}
             Entry::Watched(reason) => shadow(&common.observer, stripe, reason),
-            Entry::Refused(reason @ Reason::Draining) => {
-                return At::Refused(reason);
+            Entry::Rejected(reason @ Reason::Draining) => {
+                return At::Rejected(reason);
             }
-            Entry::Wait | Entry::Refused(_) => {
+            Entry::Wait | Entry::Rejected(_) => {
                 let state = self.state.local();
                 return At::Waiting(Waiting::reserving(state, self.priority));
             }
@@ -239,7 +239,7 @@ where
                         Ok(Turn::Wait) => return Poll::Pending,
                         Ok(Turn::Go) => {}
                         Err(rejection) => {
-                            self.seat.0 = At::Refused(rejection.reason());
+                            self.seat.0 = At::Rejected(rejection.reason());
                             return Poll::Ready(Ok(()));
                         }
                     }
@@ -269,7 +269,7 @@ where
                     return polled;
                 }
                 // It may be over.
-                At::Refused(_) => self.seat.0 = At::Nothing,
+                At::Rejected(_) => self.seat.0 = At::Nothing,
             }
         }
     }
@@ -286,11 +286,11 @@ where
                 let (hold, classify) = (self.hold.clone(), self.classify.clone());
                 ResponseFuture::running(self.inner.call(req), permit, hold, classify)
             }
-            At::Refused(reason) => {
+            At::Rejected(reason) => {
                 let (common, stripe) = self.here();
-                let rejection = refuse(&common.observer, stripe, reason);
+                let rejection = reject(&common.observer, stripe, reason);
                 self.inner = self.inner.clone(); // clone: gives the reservation up
-                ResponseFuture::refused(rejection)
+                ResponseFuture::rejected(rejection)
             }
             at @ (At::Nothing | At::Waiting(_)) => {
                 self.seat.0 = at;
@@ -306,7 +306,7 @@ impl<S: fmt::Debug, H, C> fmt::Debug for ReservingBulkhead<S, H, C> {
             At::Nothing => "nothing",
             At::Waiting(_) => "waiting",
             At::Holding(_) => "holding",
-            At::Refused(_) => "refused",
+            At::Rejected(_) => "rejected",
         };
         f.debug_struct("ReservingBulkhead")
             .field("inner", &self.inner)

@@ -26,8 +26,8 @@ use crate::{CallSample, LimitAlgorithm};
 /// let layer = BulkheadLayer::new("orders", BulkheadConfig::default()).scaling(scaling);
 /// assert_eq!(layer.handle().limit(), 50);
 ///
-/// let refused = Scaling::between(10, 5).build().unwrap_err();
-/// assert_eq!(refused.to_string(), "`max` is 5, accepted is a whole number from 10, the `min`");
+/// let rejected = Scaling::between(10, 5).build().unwrap_err();
+/// assert_eq!(rejected.to_string(), "`max` is 5, accepted is a whole number from 10, the `min`");
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_settings_are_refused_by_name() {
+    fn impossible_settings_are_rejected_by_name() {
         let field = |builder: ScalingBuilder| builder.build().unwrap_err().field().to_owned();
         let builder = Scaling::between(1, 10);
         assert_eq!(field(Scaling::between(0, 1)), "min");

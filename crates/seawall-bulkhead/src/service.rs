@@ -10,7 +10,7 @@ use seawall_core::{
 };
 use tower_service::Service;
 
-use crate::observe::{Common, Stripe, refuse, shadow};
+use crate::observe::{Common, Stripe, reject, shadow};
 use crate::permit::Waiting;
 use crate::places::Entry;
 use crate::word::SHADOW;
@@ -67,15 +67,15 @@ impl<S, H, D, C> Bulkhead<S, H, D, C> {
 
     // Whatever the ready instance has reserved below is given up wherever the call that it was for
     // goes another way: callers whose idle instances keep the last reservations would otherwise
-    // wait for each other, and a refused one may never call again.
+    // wait for each other, and a rejected one may never call again.
     #[cold]
-    fn refuse<Req>(&mut self, reason: Reason) -> ResponseFuture<S, Req, H, C>
+    fn reject<Req>(&mut self, reason: Reason) -> ResponseFuture<S, Req, H, C>
     where
         S: Service<Req> + Clone,
     {
-        let rejection = refuse(&self.state.common().observer, self.state.here(), reason);
+        let rejection = reject(&self.state.common().observer, self.state.here(), reason);
         self.inner = self.inner.clone();
-        ResponseFuture::refused(rejection)
+        ResponseFuture::rejected(rejection)
     }
 }
 
@@ -108,7 +108,7 @@ where
         {
             let late = Reason::DeadlineExceeded;
             if !common.places.has(SHADOW) {
-                return self.refuse(late);
+                return self.reject(late);
             }
             shadow(&common.observer, self.state.here(), Some(late));
             counted = true;
@@ -118,7 +118,7 @@ where
             // One that is late would not have come so far.
             Entry::Watched(_) if counted => {}
             Entry::Watched(reason) => shadow(&common.observer, self.state.here(), reason),
-            Entry::Refused(reason) => return self.refuse(reason),
+            Entry::Rejected(reason) => return self.reject(reason),
             Entry::Wait => {
                 let state = self.state.local();
                 let waiting = Waiting::new(state, &meta, self.hooks.measured);

@@ -48,7 +48,7 @@ pin_project! {
         Running { #[pin] inner: F, permit: W::Permit, hold: H, classify: C },
         // Boxed, so that the futures of those who need not wait stay small.
         Waiting { line: Pin<Box<Line<S, Req, W>>>, end: Option<(H, C)> },
-        Refused { rejection: Rejection },
+        Rejected { rejection: Rejection },
         Done,
     }
 }
@@ -81,7 +81,7 @@ impl<S: Service<Req>, Req, H, C, W: InLine> Step<S, Req, H, C, S::Future, W> {
         match self {
             Self::Running { .. } => "running",
             Self::Waiting { .. } => "waiting",
-            Self::Refused { .. } => "refused",
+            Self::Rejected { .. } => "rejected",
             Self::Done => "done",
         }
     }
@@ -206,7 +206,7 @@ where
                         return Poll::Ready(Err(error));
                     }
                 },
-                StepProj::Refused { rejection } => {
+                StepProj::Rejected { rejection } => {
                     let error = S::Error::from(*rejection);
                     step.set(Step::Done);
                     return Poll::Ready(Err(error));

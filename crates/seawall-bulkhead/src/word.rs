@@ -8,9 +8,9 @@
 pub(crate) const LINE: u64 = 1;
 /// Nobody may join the line.
 pub(crate) const FULL: u64 = 1 << 1;
-/// Nobody gets a place, new calls are refused.
+/// Nobody gets a place, new calls are rejected.
 pub(crate) const PAUSED: u64 = 1 << 2;
-/// New calls are refused.
+/// New calls are rejected.
 pub(crate) const DRAINING: u64 = 1 << 3;
 /// Everybody gets a place.
 pub(crate) const SHADOW: u64 = 1 << 4;

@@ -65,9 +65,9 @@ fn made(answer: Answer) -> Limited<u32> {
     }
 }
 
-fn refusal(answer: Answer) -> Rejection {
+fn rejection(answer: Answer) -> Rejection {
     let Poll::Ready(Err(error)) = answer else {
-        panic!("{answer:?} is no refusal")
+        panic!("{answer:?} is no rejection")
     };
     *error.rejection().expect("an error of the limit")
 }
@@ -84,7 +84,7 @@ fn closing(layer: &ConnectionLimitLayer, inner: Mock) -> Closing {
 mod contract {
     use super::*;
 
-    fn refusing(inner: Mock) -> Closing {
+    fn rejecting(inner: Mock) -> Closing {
         closing(&layer(1, 0), inner)
     }
 
@@ -97,21 +97,21 @@ mod contract {
         (closing(&layer, a), closing(&layer.clone(), b))
     }
 
-    fn two_refusing(a: Mock, b: Mock) -> (Closing, Closing) {
+    fn two_rejecting(a: Mock, b: Mock) -> (Closing, Closing) {
         let layer = layer(1, 0);
         (closing(&layer, a), closing(&layer.clone(), b))
     }
 
-    mod refuses {
+    mod rejects {
         use super::*;
 
-        seawall_testkit::contract_tests! { refusing =>
+        seawall_testkit::contract_tests! { rejecting =>
         calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
         dropped_service_releases_its_reservation, dropped_future_releases_everything,
         pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
         clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
         finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
-        passes_errors_through, survives_a_panic, refused_clone_keeps_no_place }
+        passes_errors_through, survives_a_panic, rejected_clone_keeps_no_place }
     }
 
     mod waits {
@@ -134,18 +134,18 @@ mod contract {
 
     #[tokio::test(start_paused = true)]
     async fn no_place_is_kept_for_a_dead_connector() {
-        assert_check(checks::keeps_no_permit_while_inner_is_not_ready(two_refusing).await);
+        assert_check(checks::keeps_no_permit_while_inner_is_not_ready(two_rejecting).await);
         assert_check(checks::keeps_no_permit_while_inner_is_not_ready(two_waiting).await);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn refusals_are_errors_of_call_and_layers_and_clones_share() {
+    async fn rejections_are_errors_of_call_and_layers_and_clones_share() {
         let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
-        assert_check(checks::refuses_in_call(refusing, saturate).await);
+        assert_check(checks::rejects_in_call(rejecting, saturate).await);
         let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
-        assert_check(checks::two_services_of_one_layer_share(two_refusing, saturate).await);
+        assert_check(checks::two_services_of_one_layer_share(two_rejecting, saturate).await);
         let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
-        assert_check(checks::clones_share(refusing, saturate).await);
+        assert_check(checks::clones_share(rejecting, saturate).await);
     }
 }
 
@@ -204,14 +204,14 @@ async fn the_connection_is_closed_before_its_place_is_given_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refusals_say_that_nothing_was_sent() {
+async fn rejections_say_that_nothing_was_sent() {
     let (mut svc, handle, mock) = subject(1, 1);
     let _connecting = call(&mut svc, 1);
     let mut waits = call(&mut svc, 2);
     // The wait starts with the first poll.
     tokio::time::advance(10 * SECOND).await;
     assert!(waits.poll().is_pending());
-    let full = refusal(call(&mut svc, 3).poll());
+    let full = rejection(call(&mut svc, 3).poll());
     assert_eq!(
         (full.reason(), full.sent()),
         (Reason::BulkheadFull, Sent::No)
@@ -219,13 +219,13 @@ async fn refusals_say_that_nothing_was_sent() {
     tokio::time::advance(30 * SECOND - Duration::from_millis(1)).await;
     assert!(waits.poll().is_pending());
     tokio::time::advance(Duration::from_millis(1)).await;
-    let late = refusal(waits.poll());
+    let late = rejection(waits.poll());
     assert_eq!(
         (late.reason(), late.sent()),
         (Reason::QueueTimeout, Sent::No)
     );
     let counts = handle.counts();
-    assert_eq!((counts.refused_full, counts.refused_timeout), (1, 1));
+    assert_eq!((counts.rejected_full, counts.rejected_timeout), (1, 1));
     assert_eq!((mock.calls(), handle.waiting()), (1, 0));
 }
 
@@ -407,7 +407,7 @@ fn a_registry_reads_what_the_limit_does() {
 }
 
 #[test]
-fn impossible_settings_are_refused_by_name() {
+fn impossible_settings_are_rejected_by_name() {
     let field =
         |builder: ConnectionLimitConfigBuilder| builder.build().unwrap_err().field().to_owned();
     let builder = ConnectionLimitConfig::builder;

@@ -1,4 +1,4 @@
-//! The laws of a Tower layer, for a bulkhead that refuses and for one that lets calls wait.
+//! The laws of a Tower layer, for a bulkhead that rejects and for one that lets calls wait.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn layer(places: u32, waiting: u32) -> BulkheadLayer {
     BulkheadLayer::new("subject", config)
 }
 
-fn refusing(inner: Mock) -> Bulkhead<Mock> {
+fn rejecting(inner: Mock) -> Bulkhead<Mock> {
     layer(1, 0).layer(inner)
 }
 
@@ -24,7 +24,7 @@ fn waiting(inner: Mock) -> Bulkhead<Mock> {
     layer(1, 8).layer(inner)
 }
 
-fn two_refusing(a: Mock, b: Mock) -> (Bulkhead<Mock>, Bulkhead<Mock>) {
+fn two_rejecting(a: Mock, b: Mock) -> (Bulkhead<Mock>, Bulkhead<Mock>) {
     let layer = layer(1, 0);
     (layer.layer(a), layer.clone().layer(b))
 }
@@ -34,16 +34,16 @@ fn two_waiting(a: Mock, b: Mock) -> (Bulkhead<Mock>, Bulkhead<Mock>) {
     (layer.layer(a), layer.clone().layer(b))
 }
 
-mod refuses {
+mod rejects {
     use super::*;
 
-    seawall_testkit::contract_tests! { refusing =>
+    seawall_testkit::contract_tests! { rejecting =>
     calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
     dropped_service_releases_its_reservation, dropped_future_releases_everything,
     pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
     clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
     finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
-    passes_errors_through, survives_a_panic, refused_clone_keeps_no_place }
+    passes_errors_through, survives_a_panic, rejected_clone_keeps_no_place }
 }
 
 mod waits {
@@ -66,24 +66,24 @@ async fn the_limit_is_exact() {
 
 #[tokio::test(start_paused = true)]
 async fn no_permit_is_kept_for_a_dead_inner_service() {
-    assert_check(checks::keeps_no_permit_while_inner_is_not_ready(two_refusing).await);
+    assert_check(checks::keeps_no_permit_while_inner_is_not_ready(two_rejecting).await);
     assert_check(checks::keeps_no_permit_while_inner_is_not_ready(two_waiting).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn refusals_are_errors_of_call() {
+async fn rejections_are_errors_of_call() {
     let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
-    assert_check(checks::refuses_in_call(refusing, saturate).await);
+    assert_check(checks::rejects_in_call(rejecting, saturate).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn two_layers_share_one_bulkhead() {
     let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
-    assert_check(checks::two_services_of_one_layer_share(two_refusing, saturate).await);
+    assert_check(checks::two_services_of_one_layer_share(two_rejecting, saturate).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn clones_share_one_bulkhead() {
     let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
-    assert_check(checks::clones_share(refusing, saturate).await);
+    assert_check(checks::clones_share(rejecting, saturate).await);
 }

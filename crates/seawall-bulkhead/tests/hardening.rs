@@ -318,14 +318,14 @@ async fn an_instance_without_a_call_counts_for_nothing_while_it_drains() {
     let mut idle = svc.clone();
     assert!(idle.poll_ready(cx).is_ready());
     drop(idle);
-    assert_eq!(handle.counts().refused_draining, 0, "there was no call");
+    assert_eq!(handle.counts().rejected_draining, 0, "there was no call");
     assert!(svc.poll_ready(cx).is_ready());
-    let Poll::Ready(Err(refused)) = Probe::new(svc.call(0)).poll() else {
+    let Poll::Ready(Err(rejected)) = Probe::new(svc.call(0)).poll() else {
         panic!("it drains")
     };
-    let reason = refused.rejection().map(Rejection::reason);
+    let reason = rejected.rejection().map(Rejection::reason);
     assert_eq!(reason, Some(Reason::Draining));
-    assert_eq!(handle.counts().refused_draining, 1);
+    assert_eq!(handle.counts().rejected_draining, 1);
 
     // What was true before is asked again.
     assert!(svc.poll_ready(cx).is_ready());
@@ -337,7 +337,7 @@ async fn an_instance_without_a_call_counts_for_nothing_while_it_drains() {
         Poll::Ready(Some(1))
     );
     assert_eq!((handle.in_flight(), mock.calls()), (0, 1));
-    assert_eq!(handle.counts().refused(), 1);
+    assert_eq!(handle.counts().rejected(), 1);
 }
 
 // --- At random, on threads ---
@@ -535,7 +535,7 @@ fn storm() {
     assert_eq!((handle.in_flight(), handle.queue_depth()), (0, 0));
     let counts = handle.counts();
     let ended = counts.success + counts.failure + counts.ignored + counts.abandoned;
-    assert_eq!(ended + counts.refused(), made.load(SeqCst), "{counts:?}");
+    assert_eq!(ended + counts.rejected(), made.load(SeqCst), "{counts:?}");
     assert!(
         counts.success > 0 && counts.abandoned > 0 && counts.waited > 0,
         "{counts:?}"
@@ -606,7 +606,7 @@ fn storm_of_keys() {
                     .max(2 + dice.below(3) as u32)
                     .weight(1 + dice.below(9) as u32)
                     .max_waiting(dice.below(9) as u32);
-                // What is impossible is refused.
+                // What is impossible is rejected.
                 let _ = handle.set_share(PartitionKey(dice.below(4)), share);
                 let _ = handle.set_limit(dice.below(8) as u32);
                 drop(handle.snapshot());
@@ -628,7 +628,7 @@ fn storm_of_keys() {
     assert_eq!((handle.in_flight(), handle.queue_depth()), (0, 0));
     let counts = handle.counts();
     let ended = counts.success + counts.failure + counts.ignored + counts.abandoned;
-    assert_eq!(ended + counts.refused(), made.load(SeqCst), "{counts:?}");
+    assert_eq!(ended + counts.rejected(), made.load(SeqCst), "{counts:?}");
     assert!(counts.success > 0 && counts.waited > 0, "{counts:?}");
 
     for key in 0..4 {

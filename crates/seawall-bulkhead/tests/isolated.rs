@@ -55,7 +55,7 @@ async fn until(met: impl Fn() -> bool) {
     }
 }
 
-fn refusal<T>(answer: Result<T, impl Rejectable>) -> Rejection {
+fn rejection<T>(answer: Result<T, impl Rejectable>) -> Rejection {
     let error = answer.err().expect("an error");
     *error.rejection().expect("an error of the pool")
 }
@@ -115,18 +115,18 @@ async fn places_and_the_line_have_exact_sizes_and_waiting_is_bounded() {
     assert!(poll(&mut waits).is_pending());
     assert_eq!((handle.in_flight(), handle.waiting()), (1, 1));
     assert_eq!(handle.state(), "queueing");
-    let full = refusal(svc.call(2).await);
+    let full = rejection(svc.call(2).await);
     assert_eq!(
         (full.reason(), full.sent()),
         (Reason::BulkheadFull, Sent::No)
     );
-    let late = refusal(waits.await);
+    let late = rejection(waits.await);
     assert_eq!(
         (late.reason(), late.sent()),
         (Reason::QueueTimeout, Sent::No)
     );
     let counts = handle.counts();
-    assert_eq!((counts.refused_full, counts.refused_timeout), (1, 1));
+    assert_eq!((counts.rejected_full, counts.rejected_timeout), (1, 1));
     assert_eq!((counts.waited, handle.waiting()), (1, 0));
 }
 
@@ -234,7 +234,7 @@ async fn work_that_cannot_be_stopped_keeps_its_place_until_it_ends() {
     assert_eq!((handle.in_flight(), handle.counts().abandoned), (1, 1));
     let mut next = svc.call(1);
     assert!(poll(&mut next).is_pending());
-    assert_eq!(refusal(svc.call(2).await).reason(), Reason::BulkheadFull);
+    assert_eq!(rejection(svc.call(2).await).reason(), Reason::BulkheadFull);
     release.send(()).unwrap();
     release.send(()).unwrap();
     assert_eq!(next.await.unwrap(), 1);
@@ -252,7 +252,7 @@ async fn a_panic_is_the_affair_of_its_caller_alone() {
         let layer = pool(1, 0);
         let mut svc = layer.layer(inner);
         mock.panic_at(stage);
-        let panicked = refusal(svc.call(1).await);
+        let panicked = rejection(svc.call(1).await);
         assert_eq!(panicked.reason(), Reason::Panicked, "{stage:?}");
         assert_eq!(panicked.sent(), sent, "{stage:?}");
         assert_eq!(layer.handle().in_flight(), 0, "{stage:?}");
@@ -336,7 +336,7 @@ async fn a_registry_reads_what_the_pool_does() {
 }
 
 #[test]
-fn impossible_settings_are_refused_by_name() {
+fn impossible_settings_are_rejected_by_name() {
     let field = |built: Result<IsolatedConfig, seawall_core::InvalidConfig>| {
         built.unwrap_err().field().to_owned()
     };
@@ -406,7 +406,7 @@ mod blocking {
         assert_eq!((handle.in_flight(), handle.waiting()), (1, 0));
         let mut next = svc.call(3);
         assert!(poll(&mut next).is_pending());
-        assert_eq!(refusal(svc.call(4).await).reason(), Reason::BulkheadFull);
+        assert_eq!(rejection(svc.call(4).await).reason(), Reason::BulkheadFull);
         release.send(()).unwrap();
         release.send(()).unwrap();
         assert_eq!(next.await, Ok(3));
@@ -421,7 +421,7 @@ mod blocking {
         let (mut svc, (release, _begun)) = gated(&layer);
         let mut running = svc.call(1);
         assert!(poll(&mut running).is_pending());
-        assert_eq!(refusal(svc.call(2).await).reason(), Reason::QueueTimeout);
+        assert_eq!(rejection(svc.call(2).await).reason(), Reason::QueueTimeout);
         release.send(()).unwrap();
         assert_eq!(running.await, Ok(1));
     }
@@ -433,7 +433,7 @@ mod blocking {
             assert!(n > 0, "no zero");
             Ok::<_, Infallible>(n)
         });
-        let panicked = refusal(svc.call(0).await);
+        let panicked = rejection(svc.call(0).await);
         assert_eq!(
             (panicked.reason(), panicked.sent()),
             (Reason::Panicked, Sent::Maybe)

@@ -75,7 +75,7 @@ fn open(svc: &mut Pool, request: u32) -> Call {
 
 fn reason(answer: Poll<Result<u32, BoxError>>) -> Reason {
     let Poll::Ready(Err(error)) = answer else {
-        panic!("{answer:?} is no refusal")
+        panic!("{answer:?} is no rejection")
     };
     error.rejection().expect("an error of the pool").reason()
 }
@@ -91,7 +91,7 @@ async fn a_key_that_is_alone_has_the_pool_up_to_its_bound() {
     let (mut other, handle, _mock) = subject(places(5).share(key(B), share));
     let _most: Vec<_> = (0..2).map(|n| open(&mut other, B + n)).collect();
     assert_eq!(reason(call(&mut other, B).poll()), Reason::BulkheadFull);
-    assert_eq!(handle.counts().refused_full, 1);
+    assert_eq!(handle.counts().rejected_full, 1);
     assert_eq!(handle.state(), "ok");
 }
 
@@ -240,7 +240,7 @@ async fn patience_ends_with_the_timeout_or_the_deadline() {
     tokio::time::advance(3 * SECOND).await;
     assert_eq!(reason(late.poll()), Reason::QueueTimeout);
     let counts = layer.handle().counts();
-    assert_eq!((counts.refused_deadline, counts.refused_timeout), (2, 1));
+    assert_eq!((counts.rejected_deadline, counts.rejected_timeout), (2, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -359,8 +359,8 @@ async fn sizes_and_shares_change_while_calls_run() {
     assert_eq!(mock.calls(), 7);
     assert_eq!(handle.set_limit(3).unwrap_err().field(), "guaranteed");
     assert_eq!(handle.set_limit(0).unwrap_err().field(), "max_concurrent");
-    let refused = handle.set_share(key(C), PartitionShare::new().guaranteed(4));
-    assert_eq!(refused.unwrap_err().field(), "guaranteed");
+    let rejected = handle.set_share(key(C), PartitionShare::new().guaranteed(4));
+    assert_eq!(rejected.unwrap_err().field(), "guaranteed");
     handle.set_limit(4).unwrap();
     // 7 are taken, and none is given out before there are fewer than 4.
     for request in [A, A + 1, A + 2] {
@@ -424,7 +424,7 @@ impl Service<u32> for Echo {
 }
 
 #[test]
-fn a_call_of_a_known_key_and_a_refusal_allocate_nothing() {
+fn a_call_of_a_known_key_and_a_rejection_allocate_nothing() {
     let config = places(2).default_share(PartitionShare::new().max_waiting(0));
     let mut svc = pool_layer(config).layer(Echo);
     let cx = &mut Context::from_waker(Waker::noop());
@@ -437,15 +437,15 @@ fn a_call_of_a_known_key_and_a_refusal_allocate_nothing() {
     // Another one where as many have been known.
     assert_eq!(alloc::count(|| once(B)).allocations, 0);
     let _running = (svc.call(A), svc.call(A));
-    let refused = alloc::count(|| {
+    let rejected = alloc::count(|| {
         let mut answer = std::pin::pin!(svc.call(C));
         assert!(std::future::Future::poll(answer.as_mut(), cx).is_ready());
     });
-    assert_eq!(refused.allocations, 0);
+    assert_eq!(rejected.allocations, 0);
 }
 
 #[test]
-fn impossible_shares_are_refused_by_name() {
+fn impossible_shares_are_rejected_by_name() {
     let field = |share: PartitionShare| {
         let default = places(9).default_share(share).build().unwrap_err();
         let named = places(9).share(PartitionKey(1), share).build().unwrap_err();
@@ -495,7 +495,7 @@ assert_impl_all!(PartitionedBulkhead<Echo, CompleteOnResponse, ByHundreds>: Send
 assert_impl_all!(Fut: Send, Sync, Unpin);
 assert_impl_all!(PartitionHandle: Send, Sync, Clone, InstanceHandle);
 
-fn refusing(inner: Mock) -> PartitionedBulkhead<Mock> {
+fn rejecting(inner: Mock) -> PartitionedBulkhead<Mock> {
     let share = PartitionShare::new().max_waiting(0);
     let config = places(1).default_share(share).build().expect("valid");
     PartitionedBulkheadLayer::new("subject", config).layer(inner)
@@ -512,16 +512,16 @@ fn two_waiting(a: Mock, b: Mock) -> (PartitionedBulkhead<Mock>, PartitionedBulkh
     (layer.layer(a), layer.layer(b))
 }
 
-mod refuses {
+mod rejects {
     use super::*;
 
-    seawall_testkit::contract_tests! { refusing =>
+    seawall_testkit::contract_tests! { rejecting =>
     calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
     dropped_service_releases_its_reservation, dropped_future_releases_everything,
     pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
     clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
     finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
-    passes_errors_through, survives_a_panic, refused_clone_keeps_no_place }
+    passes_errors_through, survives_a_panic, rejected_clone_keeps_no_place }
 }
 
 mod waits {
@@ -536,7 +536,7 @@ mod waits {
 async fn the_laws_of_limits_hold() {
     assert_check(checks::keeps_no_permit_while_inner_is_not_ready(two_waiting).await);
     let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
-    assert_check(checks::refuses_in_call(refusing, saturate).await);
+    assert_check(checks::rejects_in_call(rejecting, saturate).await);
     let three = |m| {
         let config = places(3).build().unwrap();
         PartitionedBulkheadLayer::new("subject", config).layer(m)

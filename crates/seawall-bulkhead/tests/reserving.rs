@@ -170,7 +170,7 @@ async fn an_instance_that_is_back_in_line_keeps_no_reservation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_holds_back_and_a_drain_refuses_in_call() {
+async fn a_pause_holds_back_and_a_drain_rejects_in_call() {
     let (mut svc, handle, mock) = subject(2);
     handle.pause();
     let mut waits = ready(&mut svc);
@@ -192,7 +192,7 @@ async fn a_pause_holds_back_and_a_drain_refuses_in_call() {
     // What was reserved before is served.
     assert!(Probe::new(svc.call(1)).poll().is_pending());
     assert_eq!((mock.requests(), mock.reserved()), (vec![1], 0));
-    assert_eq!(handle.counts().refused_draining, 1);
+    assert_eq!(handle.counts().rejected_draining, 1);
 }
 
 #[tokio::test(start_paused = true)]

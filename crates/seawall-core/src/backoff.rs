@@ -282,7 +282,7 @@ impl Backoff {
 
     /// A multiple of the base, at most the cap.
     fn times(&self, times: f64) -> Duration {
-        // `try_from` refuses what overflows; infinity lands on the cap too.
+        // `try_from` rejects what overflows; infinity lands on the cap too.
         Duration::try_from_secs_f64(self.base.as_secs_f64() * times)
             .unwrap_or(Duration::MAX)
             .min(self.cap)

@@ -74,7 +74,7 @@ struct Shared {
     clock: Clock,
     tokens: Tokens,
     granted: AtomicU64,
-    refused: AtomicU64,
+    rejected: AtomicU64,
     refunded: AtomicU64,
 }
 
@@ -106,7 +106,7 @@ impl Budget {
                 clock: Clock::start(),
                 tokens,
                 granted: AtomicU64::new(0),
-                refused: AtomicU64::new(0),
+                rejected: AtomicU64::new(0),
                 refunded: AtomicU64::new(0),
             }),
         }
@@ -141,7 +141,7 @@ impl Budget {
         let counter = if taken {
             &shared.granted
         } else {
-            &shared.refused
+            &shared.rejected
         };
         counter.fetch_add(1, Ordering::Relaxed);
         taken
@@ -182,9 +182,9 @@ impl Budget {
         self.shared.granted.load(Ordering::Relaxed)
     }
 
-    /// How many withdrawals were refused so far.
-    pub fn refused(&self) -> u64 {
-        self.shared.refused.load(Ordering::Relaxed)
+    /// How many withdrawals were rejected so far.
+    pub fn rejected(&self) -> u64 {
+        self.shared.rejected.load(Ordering::Relaxed)
     }
 
     /// How many withdrawals were given back so far.

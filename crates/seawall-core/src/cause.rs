@@ -1,10 +1,10 @@
-//! What made a layer refuse, with its figure, in the bits that a rejection has left.
+//! What made a layer reject, with its figure, in the bits that a rejection has left.
 
 use std::fmt;
 
 use crate::InstanceName;
 
-/// What made a circuit refuse: the rule that opened it, or what it is doing now, with the figure
+/// What made a circuit reject: the rule that opened it, or what it is doing now, with the figure
 /// that decided.
 ///
 /// Carried by a [`Rejection`](crate::Rejection) of a circuit in bits that it has to spare, so it
@@ -14,12 +14,12 @@ use crate::InstanceName;
 /// ```
 /// use seawall_core::{CircuitCause, Reason, Rejection};
 ///
-/// let refused = Rejection::new(Reason::CircuitOpen, "alpaca")
+/// let rejected = Rejection::new(Reason::CircuitOpen, "alpaca")
 ///     .with_cause(CircuitCause::FailureShare { percent: 62 });
-/// assert_eq!(refused.cause(), Some(CircuitCause::FailureShare { percent: 62 }));
+/// assert_eq!(rejected.cause(), Some(CircuitCause::FailureShare { percent: 62 }));
 /// assert_eq!(
-///     refused.to_string(),
-///     "`alpaca` refused: the circuit is open (62% of the calls failed)",
+///     rejected.to_string(),
+///     "`alpaca` rejected: the circuit is open (62% of the calls failed)",
 /// );
 /// ```
 #[non_exhaustive]

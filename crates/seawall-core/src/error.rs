@@ -11,34 +11,34 @@ use crate::Rejection;
 /// [`Error<E>`](Error), for boxed errors (`Box<dyn std::error::Error + Send + Sync>`), for
 /// [`Rejection`] itself, and for your own enum by two small impls or by [`rejectable!`].
 ///
-/// A service whose error knows nothing of refusals is lifted once, at the bottom of the stack,
+/// A service whose error knows nothing of rejections is lifted once, at the bottom of the stack,
 /// by [`WrapErrorLayer`](crate::WrapErrorLayer).
 ///
 /// [`rejectable!`]: crate::rejectable
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot carry a refusal of a Seawall layer",
-    label = "the error of this service is not `Refusable`",
+    message = "`{Self}` cannot carry a rejection of a Seawall layer",
+    label = "the error of this service is not `Rejectable`",
     note = "put `seawall_core::LiftLayer` at the bottom of the stack: the error becomes `seawall_core::Error<{Self}>`",
-    note = "or give your own enum a variant for it: `seawall_core::refusable!(MyError::Rejected)`"
+    note = "or give your own enum a variant for it: `seawall_core::rejectable!(MyError::Rejected)`"
 )]
 pub trait Rejectable: From<Rejection> {
-    /// The refusal in this error, if a layer of Seawall made it.
+    /// The rejection in this error, if a layer of Seawall made it.
     fn rejection(&self) -> Option<&Rejection>;
 }
 
-/// The error of a typed stack: a refusal of one of its layers, or the inner service's own error.
+/// The error of a typed stack: a rejection of one of its layers, or the inner service's own error.
 ///
 /// ```
 /// use seawall_core::{Error, Reason, Rejectable, Rejection};
 ///
-/// let refused: Error<std::io::Error> = Rejection::new(Reason::CircuitOpen, "alpaca").into();
-/// assert_eq!(refused.rejection().map(|r| r.reason()), Some(Reason::CircuitOpen));
-/// assert!(refused.inner().is_none());
+/// let rejected: Error<std::io::Error> = Rejection::new(Reason::CircuitOpen, "alpaca").into();
+/// assert_eq!(rejected.rejection().map(|r| r.reason()), Some(Reason::CircuitOpen));
+/// assert!(rejected.inner().is_none());
 /// ```
 // Exhaustive on purpose: an error is ours or the inner service's, there is no third.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error<E> {
-    /// A layer refused.
+    /// A layer rejected.
     Rejected(Rejection),
     /// The inner service failed.
     Inner(E),
@@ -80,7 +80,7 @@ impl<E> Rejectable for Error<E> {
 impl<E> fmt::Display for Error<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Rejected(_) => "the call was refused locally",
+            Self::Rejected(_) => "the call was rejected locally",
             Self::Inner(_) => "the inner service failed",
         })
     }
@@ -107,7 +107,7 @@ impl Rejectable for Box<dyn StdError + Send + Sync> {
     }
 }
 
-/// Finds the refusal in an error or in the chain of its sources.
+/// Finds the rejection in an error or in the chain of its sources.
 ///
 /// ```
 /// use seawall_core::{Error, Reason, Rejection, find_rejection};
@@ -142,14 +142,14 @@ pub fn find_rejection<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Rej
 ///
 /// #[derive(Debug)]
 /// enum BrokerError {
-///     Refused(Rejection),
-///     Rejected { code: u32 },
+///     Rejected(Rejection),
+///     Broker { code: u32 },
 /// }
-/// rejectable!(BrokerError::Refused);
+/// rejectable!(BrokerError::Rejected);
 ///
 /// let error = BrokerError::from(Rejection::new(Reason::BulkheadFull, "orders"));
 /// assert!(error.rejection().is_some());
-/// assert!(BrokerError::Rejected { code: 40_310_000 }.rejection().is_none());
+/// assert!(BrokerError::Broker { code: 40_310_000 }.rejection().is_none());
 /// ```
 #[macro_export]
 macro_rules! rejectable {
@@ -178,7 +178,7 @@ mod tests {
     use crate::Reason;
 
     #[test]
-    fn a_boxed_refusal_is_found_below_other_errors() {
+    fn a_boxed_rejection_is_found_below_other_errors() {
         let io = std::io::Error::other(Error::<std::io::Error>::from(Rejection::new(
             Reason::QueueTimeout,
             "q",
@@ -190,7 +190,7 @@ mod tests {
         );
         let io = std::io::Error::other(Rejection::new(Reason::NotReady, "io"));
         assert!(find_rejection(&io).is_some());
-        let other: Box<dyn StdError + Send + Sync> = "no refusal".into();
+        let other: Box<dyn StdError + Send + Sync> = "no rejection".into();
         assert!(other.rejection().is_none());
     }
 

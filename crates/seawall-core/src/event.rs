@@ -38,9 +38,9 @@ pub enum EventKind {
         /// Why.
         reason: &'static str,
     },
-    /// A call was refused.
-    Refused(Rejection),
-    /// A call would have been refused with this, but the layer only watches, and let it pass.
+    /// A call was rejected.
+    Rejected(Rejection),
+    /// A call would have been rejected with this, but the layer only watches, and let it pass.
     Shadowed(Rejection),
     /// Another attempt is made after a wait.
     Retry {
@@ -322,7 +322,7 @@ impl EventSource {
         self.name
     }
 
-    /// A refusal by this instance, of a request that was not sent.
+    /// A rejection by this instance, of a request that was not sent.
     #[inline]
     pub const fn rejection(&self, reason: Reason) -> Rejection {
         Rejection::of(reason, self.name)

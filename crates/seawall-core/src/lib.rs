@@ -1,16 +1,16 @@
 //! The vocabulary that every Seawall layer speaks.
 //!
 //! A suite of layers is pleasant to stack only when its layers agree on a few things: what a
-//! refusal is ([`Rejection`]), how it travels without changing the error type of a service
+//! rejection is ([`Rejection`]), how it travels without changing the error type of a service
 //! ([`Rejectable`], [`Error`], [`WrapErrorLayer`]), what an answer says about the upstream
 //! ([`Outcome`], [`Classify`]), and what is known of a request ([`RequestMeta`], [`Describe`]). This
 //! crate has these words and the few parts that several layers share: [`Backoff`], [`Budget`],
 //! [`Quantile`], [`striped`] state, [`Events`], the [`Registry`]. It has no layer of its own and does
 //! no I/O.
 //!
-//! # Local refusals are no failures of the upstream
+//! # Local rejections are no failures of the upstream
 //!
-//! Everything rests on this rule. A layer that refuses answers with an error made from a
+//! Everything rests on this rule. A layer that rejects answers with an error made from a
 //! [`Rejection`]; every other layer finds it with [`Rejectable::rejection`] and leaves it out of
 //! its judgement of the upstream. Only an attempt that timed out says something
 //! ([`Rejection::outcome`]). So layers can be reordered and left out without touching a type.

@@ -29,7 +29,7 @@ pub enum Outcome {
         /// When the quota is renewed, from now, if known.
         renews_in: Option<Duration>,
     },
-    /// The answer says nothing about the upstream: a bad request, a local refusal.
+    /// The answer says nothing about the upstream: a bad request, a local rejection.
     Ignored,
     /// The request may have been executed: it timed out or was cut off after it was sent.
     Unknown,
@@ -132,13 +132,13 @@ impl Outcome {
 /// assert_eq!(by_status.classify(Ok(&404)), Outcome::Ignored);
 /// ```
 pub trait Classify<Res, Err> {
-    /// What `result` says about the upstream. Called once per answer, never for a local refusal.
+    /// What `result` says about the upstream. Called once per answer, never for a local rejection.
     fn classify(&self, result: Result<&Res, &Err>) -> Outcome;
 
     /// How long the upstream asks to stay away in a result whose outcome has no room for it, as a
     /// `Retry-After` with a 503 has none; `None` unless implemented.
     ///
-    /// Asked only when another attempt is considered, never for a local refusal.
+    /// Asked only when another attempt is considered, never for a local rejection.
     fn retry_after(&self, result: Result<&Res, &Err>) -> Option<Duration> {
         let _ = result;
         None
@@ -167,7 +167,7 @@ impl<Res, Err> Classify<Res, Err> for ErrorIsFailure {
     }
 }
 
-/// Judges a result as a layer does: a refusal by what it says of the upstream (mostly nothing,
+/// Judges a result as a layer does: a rejection by what it says of the upstream (mostly nothing,
 /// see [`Rejection::outcome`](crate::Rejection::outcome)), anything else by the classifier.
 pub fn judge<C, Res, Err>(classifier: &C, result: &Result<Res, Err>) -> Outcome
 where
@@ -189,10 +189,10 @@ mod tests {
     use crate::{Error, Reason, Rejection};
 
     #[test]
-    fn a_local_refusal_never_reaches_the_classifier() {
-        let nobody = |_: Result<&(), &Error<()>>| -> Outcome { panic!("asked about a refusal") };
-        let refused = Err(Rejection::new(Reason::RateLimited, "x").into());
-        assert_eq!(judge(&nobody, &refused), Outcome::Ignored);
+    fn a_local_rejection_never_reaches_the_classifier() {
+        let nobody = |_: Result<&(), &Error<()>>| -> Outcome { panic!("asked about a rejection") };
+        let rejected = Err(Rejection::new(Reason::RateLimited, "x").into());
+        assert_eq!(judge(&nobody, &rejected), Outcome::Ignored);
         let timeout = Err(Rejection::new(Reason::AttemptTimeout, "x").into());
         assert_eq!(judge(&nobody, &timeout), Outcome::Unknown);
     }

@@ -26,8 +26,8 @@ const REFRESHES: u64 = 64;
 /// let p99 = QuantileConfig::new(0.99)?.with_window(Duration::from_secs(300))?.with_warm_up(500)?;
 /// assert_eq!(p99.quantile(), 0.99);
 ///
-/// let refused = QuantileConfig::new(99.0).unwrap_err();
-/// assert_eq!(refused.to_string(), "`quantile` is 99, accepted is a number between 0 and 1");
+/// let rejected = QuantileConfig::new(99.0).unwrap_err();
+/// assert_eq!(rejected.to_string(), "`quantile` is 99, accepted is a number between 0 and 1");
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -14,7 +14,7 @@ pub enum Unit {
     /// What a request weighs: [`RequestMeta::cost`](crate::RequestMeta), 1 unless it says otherwise.
     #[default]
     Cost,
-    /// Tokens of an AI model, read and written: [`Tokens::total`](crate::Tokens::total).
+    /// Tokens of an AI model, read and written: [`TokenCount::total`](crate::TokenCount::total).
     Tokens,
     /// Tokens that an AI model reads.
     InputTokens,

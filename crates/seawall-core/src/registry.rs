@@ -78,7 +78,7 @@ pub enum Value {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Refuse everything until told otherwise.
+    /// Reject everything until told otherwise.
     Block,
     /// Let everything pass until told otherwise.
     Bypass,
@@ -359,12 +359,12 @@ mod tests {
     }
 
     #[test]
-    fn a_second_component_of_the_same_name_is_refused_and_the_first_stays() {
+    fn a_second_component_of_the_same_name_is_rejected_and_the_first_stays() {
         let registry = Registry::new("svc");
         registry.register(Switch(InstanceName::new("a"))).unwrap();
         let first = registry.get("switch", "a").unwrap();
-        let refused = registry.register(Switch(InstanceName::new("a")));
-        assert_eq!(refused.unwrap_err().name.as_str(), "a");
+        let rejected = registry.register(Switch(InstanceName::new("a")));
+        assert_eq!(rejected.unwrap_err().name.as_str(), "a");
         registry.register(Switch(InstanceName::new("b"))).unwrap();
         assert!(Arc::ptr_eq(&registry.get("switch", "a").unwrap(), &first));
         assert_eq!(registry.snapshot().len(), 2);
@@ -374,10 +374,10 @@ mod tests {
 
     #[test]
     fn unknown_commands_say_so() {
-        let refused = Switch(InstanceName::new("a")).control(Command::Block);
+        let rejected = Switch(InstanceName::new("a")).control(Command::Block);
         assert_eq!(
-            refused.unwrap_err().to_string(),
-            "a switch has no command ForceOpen"
+            rejected.unwrap_err().to_string(),
+            "a switch has no command Block"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Refusals: what a layer of ours answers in place of the inner service.
+//! Rejections: what a layer of ours answers in place of the inner service.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::{CircuitCause, InstanceName, Outcome};
 
-/// Why a layer refused.
+/// Why a layer rejected.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -33,7 +33,7 @@ pub enum Reason {
     TooExpensive = 10,
     /// The answer began, and then its body did not come in time.
     BodyTimeout = 11,
-    /// The upstream refuses so much of late that this call was not even tried.
+    /// The upstream rejects so much of late that this call was not even tried.
     ClientThrottled = 12,
     /// An operator has paused the layer, or the upstream asked for a pause.
     Paused = 13,
@@ -101,7 +101,7 @@ impl Reason {
             Self::OutcomeUnknown => "the fate of the request is unknown",
             Self::TooExpensive => "the request costs more than the limit can ever grant",
             Self::BodyTimeout => "the body of the answer did not come in time",
-            Self::ClientThrottled => "the upstream refuses too much of late",
+            Self::ClientThrottled => "the upstream rejects too much of late",
             Self::Paused => "the layer is paused",
             Self::Draining => "the layer accepts no new calls",
             Self::QuotaExhausted => "the quota is used up",
@@ -126,16 +126,16 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Whether a refused request can have reached the upstream.
+/// Whether a rejected request can have reached the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sent {
-    /// Certainly not: it was refused before the inner service was called.
+    /// Certainly not: it was rejected before the inner service was called.
     No,
     /// It may have been sent, and so executed.
     Maybe,
 }
 
-/// A refusal of one layer: the reason, who spoke, when to come back, and whether the request
+/// A rejection of one layer: the reason, who spoke, when to come back, and whether the request
 /// may have been sent.
 ///
 /// Two plain words, `Copy`, made without allocating. Layers never change the error type of a
@@ -145,13 +145,13 @@ pub enum Sent {
 /// use std::time::Duration;
 /// use seawall_core::{Reason, Rejection, Sent};
 ///
-/// let refused = Rejection::new(Reason::RateLimited, "alpaca")
+/// let rejected = Rejection::new(Reason::RateLimited, "alpaca")
 ///     .with_retry_after(Duration::from_millis(250));
-/// assert_eq!(refused.reason(), Reason::RateLimited);
-/// assert_eq!(refused.sent(), Sent::No);
+/// assert_eq!(rejected.reason(), Reason::RateLimited);
+/// assert_eq!(rejected.sent(), Sent::No);
 /// assert_eq!(
-///     refused.to_string(),
-///     "`alpaca` refused: the rate limit is used up, retry after 250ms",
+///     rejected.to_string(),
+///     "`alpaca` rejected: the rate limit is used up, retry after 250ms",
 /// );
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -171,7 +171,7 @@ const NAME_SHIFT: u32 = 32;
 const _: () = assert!(CAUSE_SHIFT + CircuitCause::BITS <= NAME_SHIFT);
 
 impl Rejection {
-    /// A refusal by the layer instance `name`, of a request that was not sent.
+    /// A rejection by the layer instance `name`, of a request that was not sent.
     pub fn new(reason: Reason, name: impl Into<InstanceName>) -> Self {
         Self::of(reason, name.into())
     }
@@ -212,7 +212,7 @@ impl Rejection {
         self
     }
 
-    /// Says what made the layer refuse.
+    /// Says what made the layer reject.
     #[must_use]
     pub const fn with_cause(mut self, cause: CircuitCause) -> Self {
         let bits = (self.word.get() & !CAUSE) | ((cause.to_bits() as u64) << CAUSE_SHIFT);
@@ -223,7 +223,7 @@ impl Rejection {
     }
 
     /// As [`with_cause`](Self::with_cause), with what [`CircuitCause::to_bits`] gave: for those who
-    /// keep a cause in an atomic word and refuse often. Other numbers say nothing.
+    /// keep a cause in an atomic word and reject often. Other numbers say nothing.
     #[must_use]
     #[inline]
     pub const fn with_cause_bits(mut self, bits: u32) -> Self {
@@ -234,17 +234,17 @@ impl Rejection {
         self
     }
 
-    /// What made the layer refuse, where it says so: circuits do.
+    /// What made the layer reject, where it says so: circuits do.
     pub const fn cause(&self) -> Option<CircuitCause> {
         CircuitCause::from_bits(((self.word.get() & CAUSE) >> CAUSE_SHIFT) as u32)
     }
 
-    /// Why the call was refused.
+    /// Why the call was rejected.
     pub const fn reason(&self) -> Reason {
         Reason::from_bits(self.word.get())
     }
 
-    /// The layer instance that refused.
+    /// The layer instance that rejected.
     pub const fn name(&self) -> InstanceName {
         InstanceName::from_id((self.word.get() >> NAME_SHIFT) as u32)
     }
@@ -267,9 +267,9 @@ impl Rejection {
         }
     }
 
-    /// What this refusal says about the *upstream*.
+    /// What this rejection says about the *upstream*.
     ///
-    /// A local refusal says nothing ([`Outcome::Ignored`]): no breaker counts it and no budget
+    /// A local rejection says nothing ([`Outcome::Ignored`]): no breaker counts it and no budget
     /// is charged for it. Only an attempt that timed out, a body that timed out, a call that
     /// panicked after it was made, or a request whose fate is unknown does.
     pub const fn outcome(&self) -> Outcome {
@@ -293,7 +293,7 @@ pub(crate) const fn saturating_ns(duration: Duration) -> u64 {
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` refused: {}", self.name(), self.reason())?;
+        write!(f, "`{}` rejected: {}", self.name(), self.reason())?;
         if let Some(cause) = self.cause() {
             write!(f, " ({cause})")?;
         }
@@ -336,19 +336,19 @@ mod tests {
         for reason in Reason::ALL {
             for sent in [Sent::No, Sent::Maybe] {
                 for wait in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
-                    let refused = Rejection::new(reason, "a name")
+                    let rejected = Rejection::new(reason, "a name")
                         .with_cause(CircuitCause::Rule("a rule".into()))
                         .with_sent(sent)
                         .with_cause(CircuitCause::FailuresInARow(u16::MAX))
                         .with_retry_after(wait);
-                    assert_eq!(refused.reason(), reason);
+                    assert_eq!(rejected.reason(), reason);
                     assert_eq!(
-                        refused.cause(),
+                        rejected.cause(),
                         Some(CircuitCause::FailuresInARow(u16::MAX))
                     );
-                    assert_eq!(refused.sent(), sent);
-                    assert_eq!(refused.name().as_str(), "a name");
-                    let back = refused.retry_after().unwrap();
+                    assert_eq!(rejected.sent(), sent);
+                    assert_eq!(rejected.name().as_str(), "a name");
+                    let back = rejected.retry_after().unwrap();
                     assert_eq!(back, wait.min(Duration::from_nanos(u64::MAX - 1)));
                 }
             }

@@ -15,13 +15,13 @@ pub(crate) fn event(pattern: &'static str, name: InstanceName, what: &EventKind)
         EventKind::Transition { from, to, reason } => {
             tracing::debug!(target: "seawall", pattern, name, from, to, reason, "transition");
         }
-        EventKind::Refused(rejection) => {
+        EventKind::Rejected(rejection) => {
             let reason = rejection.reason().as_str();
-            tracing::trace!(target: "seawall", pattern, name, reason, "refused");
+            tracing::trace!(target: "seawall", pattern, name, reason, "rejected");
         }
         EventKind::Shadowed(rejection) => {
             let reason = rejection.reason().as_str();
-            tracing::trace!(target: "seawall", pattern, name, reason, "would have been refused");
+            tracing::trace!(target: "seawall", pattern, name, reason, "would have been rejected");
         }
         EventKind::Retry { attempt, delay } => {
             tracing::trace!(target: "seawall", pattern, name, attempt, ?delay, "retry");

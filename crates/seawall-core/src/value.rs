@@ -1,18 +1,18 @@
-//! Configuration values that cannot be wrong, and the one error they are refused with.
+//! Configuration values that cannot be wrong, and the one error they are rejected with.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// Why a configuration value was refused: which field, what it was, and what is accepted.
+/// Why a configuration value was rejected: which field, what it was, and what is accepted.
 ///
 /// ```
 /// use seawall_core::Ratio;
 ///
-/// let refused = Ratio::new(1.5).unwrap_err().in_field("failure_rate");
+/// let rejected = Ratio::new(1.5).unwrap_err().in_field("failure_rate");
 /// assert_eq!(
-///     refused.to_string(),
+///     rejected.to_string(),
 ///     "`failure_rate` is 1.5, accepted is a number from 0 to 1",
 /// );
 /// ```
@@ -24,7 +24,7 @@ pub struct InvalidConfig {
 }
 
 impl InvalidConfig {
-    /// Refuses `value` of `field` and says what is `accepted` instead.
+    /// Rejects `value` of `field` and says what is `accepted` instead.
     pub fn new(
         field: impl Into<Cow<'static, str>>,
         value: impl fmt::Display,
@@ -44,12 +44,12 @@ impl InvalidConfig {
         self
     }
 
-    /// The field that was refused.
+    /// The field that was rejected.
     pub fn field(&self) -> &str {
         &self.field
     }
 
-    /// The refused value, as it was given.
+    /// The rejected value, as it was given.
     pub fn value(&self) -> &str {
         &self.value
     }
@@ -185,18 +185,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ratios_outside_of_zero_to_one_are_refused_by_name() {
+    fn ratios_outside_of_zero_to_one_are_rejected_by_name() {
         for bad in [-0.1, 1.000_1, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            let refused = Ratio::new(bad).unwrap_err();
-            assert_eq!(refused.field(), "ratio");
-            assert_eq!(refused.value(), bad.to_string());
+            let rejected = Ratio::new(bad).unwrap_err();
+            assert_eq!(rejected.field(), "ratio");
+            assert_eq!(rejected.value(), bad.to_string());
         }
         assert_eq!(Ratio::new(-0.0).unwrap().get().to_bits(), 0);
         assert_eq!(Ratio::new(1.0).unwrap(), Ratio::ONE);
     }
 
     #[test]
-    fn zero_counts_and_durations_are_refused() {
+    fn zero_counts_and_durations_are_rejected() {
         assert_eq!(NonZeroCount::new(0).unwrap_err().field(), "count");
         assert_eq!(NonZeroCount::new(1).unwrap(), NonZeroCount::ONE);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The one explicit step from a service's own error to an error that can carry a refusal.
+//! The one explicit step from a service's own error to an error that can carry a rejection.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,9 +10,9 @@ use tower_service::Service;
 
 use crate::Error;
 
-/// Wraps the error of the innermost service in [`Error`], so that layers above can refuse.
+/// Wraps the error of the innermost service in [`Error`], so that layers above can reject.
 ///
-/// Not for an error that can carry a refusal already, such as a boxed one: refusals of layers
+/// Not for an error that can carry a rejection already, such as a boxed one: rejections of layers
 /// below the lift would be taken for failures of the upstream.
 ///
 /// `From<E> for Error<E>` cannot exist beside `From<Rejection>`, so the step is explicit; as a

@@ -1,4 +1,4 @@
-//! Layers in a tonic server: refusals become answers.
+//! Layers in a tonic server: rejections become answers.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,11 +12,11 @@ use tower_service::Service;
 
 use crate::status_of;
 
-/// Runs layers around a service of a tonic server and answers their refusals with a status.
+/// Runs layers around a service of a tonic server and answers their rejections with a status.
 ///
-/// Generated services cannot fail (their error is `Infallible`), and a layer that refuses needs
-/// an error that can carry the refusal. This layer lifts the service's error, puts the layers
-/// around, and takes the lift off again: refusals are answered with the status of
+/// Generated services cannot fail (their error is `Infallible`), and a layer that rejects needs
+/// an error that can carry the rejection. This layer lifts the service's error, puts the layers
+/// around, and takes the lift off again: rejections are answered with the status of
 /// [`status_of`], the service's own errors pass. Several layers go in as a tuple, the first one
 /// outermost. Clones share what the layers share.
 ///
@@ -40,7 +40,7 @@ pub struct GrpcRejectionLayer<L> {
 }
 
 impl<L> GrpcRejectionLayer<L> {
-    /// Answers the refusals of `layers`.
+    /// Answers the rejections of `layers`.
     pub const fn new(layers: L) -> Self {
         Self { layers }
     }
@@ -57,21 +57,21 @@ where
     }
 }
 
-/// A service that answers refusals instead of failing with them; see [`GrpcRejectionLayer`].
+/// A service that answers rejections instead of failing with them; see [`GrpcRejectionLayer`].
 #[derive(Debug, Default)]
 pub struct GrpcRejection<S> {
     inner: S,
-    /// Layers refuse in `call`. One that does so in `poll_ready` is answered in `call` too,
+    /// Layers reject in `call`. One that does so in `poll_ready` is answered in `call` too,
     /// since this service has no error for it.
-    refused: Option<Rejection>,
+    rejected: Option<Rejection>,
 }
 
 impl<S> GrpcRejection<S> {
-    /// Answers the refusals of `inner`, whose error is a [`seawall_core::Error`].
+    /// Answers the rejections of `inner`, whose error is a [`seawall_core::Error`].
     pub const fn new(inner: S) -> Self {
         Self {
             inner,
-            refused: None,
+            rejected: None,
         }
     }
 
@@ -92,7 +92,7 @@ impl<S> GrpcRejection<S> {
 }
 
 impl<S: Clone> Clone for GrpcRejection<S> {
-    /// The refusal was met by this instance; the clone has not been asked for readiness yet.
+    /// The rejection was met by this instance; the clone has not been asked for readiness yet.
     fn clone(&self) -> Self {
         Self::new(self.inner.clone())
     }
@@ -108,13 +108,13 @@ where
     type Future = GrpcRejectionFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), E>> {
-        if self.refused.is_some() {
+        if self.rejected.is_some() {
             return Poll::Ready(Ok(()));
         }
         Poll::Ready(match ready!(self.inner.poll_ready(cx)) {
             Ok(()) => Ok(()),
             Err(Error::Rejected(rejection)) => {
-                self.refused = Some(rejection);
+                self.rejected = Some(rejection);
                 Ok(())
             }
             Err(Error::Inner(error)) => Err(error),
@@ -123,8 +123,8 @@ where
 
     fn call(&mut self, req: Req) -> Self::Future {
         GrpcRejectionFuture {
-            state: match self.refused.take() {
-                Some(rejection) => State::Refused { rejection },
+            state: match self.rejected.take() {
+                Some(rejection) => State::Rejected { rejection },
                 None => State::Called {
                     inner: self.inner.call(req),
                 },
@@ -151,7 +151,7 @@ pin_project! {
     #[derive(Debug)]
     enum State<F> {
         Called { #[pin] inner: F },
-        Refused { rejection: Rejection },
+        Rejected { rejection: Rejection },
         Done,
     }
 }
@@ -171,7 +171,7 @@ where
                 Err(Error::Rejected(rejection)) => Ok(status_of(&rejection).into_http()),
                 Err(Error::Inner(error)) => Err(error),
             },
-            StateProj::Refused { rejection } => Ok(status_of(rejection).into_http()),
+            StateProj::Rejected { rejection } => Ok(status_of(rejection).into_http()),
             StateProj::Done => panic!("polled after it has answered"),
         };
         state.set(State::Done);

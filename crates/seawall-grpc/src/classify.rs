@@ -21,7 +21,7 @@ use crate::{GrpcError, Pushback};
 /// | `RESOURCE_EXHAUSTED` | throttled, with the server's pushback; quota exhausted when it says never |
 /// | any other | ignored: it is about the request |
 ///
-/// A status that was made on this side, from an error of the transport, is a refusal, a request
+/// A status that was made on this side, from an error of the transport, is a rejection, a request
 /// that certainly was not sent (the connection failed), or of unknown fate. An answer without a
 /// gRPC status and with an HTTP status other than 200 comes from a proxy and is judged by gRPC's
 /// table of HTTP statuses. An [`Outcome`] in the extensions of the answer wins.
@@ -176,7 +176,7 @@ impl<E: GrpcFailure> GrpcFailure for seawall_core::Error<E> {
 /// What an error says by itself or by the chain of its sources.
 ///
 /// A [`Status`] without a source came from the server and is judged by its code. One with a
-/// source was made on this side: a refusal says what refusals say, a connection that could not be
+/// source was made on this side: a rejection says what rejections say, a connection that could not be
 /// made proves that nothing was sent, and all else is [`Outcome::Unknown`].
 pub fn outcome_of(error: &(dyn StdError + 'static)) -> Outcome {
     let mut next = Some(error);
@@ -324,8 +324,8 @@ mod tests {
             assert_eq!(Status::from_error(error.into()).outcome(), outcome);
             outcome
         };
-        let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
-        assert_eq!(local(Arc::new(refused())), Outcome::Unknown);
+        let rejected = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        assert_eq!(local(Arc::new(rejected())), Outcome::Unknown);
         assert_eq!(local(Arc::new(ConnectError("no route".into()))), NOT_SENT);
         let reset = io::Error::from(io::ErrorKind::ConnectionReset);
         assert_eq!(local(Arc::new(reset)), Outcome::Unknown);

@@ -1,4 +1,4 @@
-//! A status that can carry a refusal.
+//! A status that can carry a rejection.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 use crate::Pushback;
 use crate::pushback::RETRY_PUSHBACK_MS;
 
-/// A [`Status`] that can carry a refusal: the error of a stack of layers around a tonic channel.
+/// A [`Status`] that can carry a rejection: the error of a stack of layers around a tonic channel.
 ///
 /// The status is the `source` of this error, where tonic's generated clients look for one, so its
 /// code and metadata survive. The [`Rejection`] is the source of the status.
@@ -21,9 +21,9 @@ use crate::pushback::RETRY_PUSHBACK_MS;
 /// use seawall_grpc::GrpcError;
 /// use tonic::{Code, Status};
 ///
-/// let refused = GrpcError::from(Rejection::new(Reason::RateLimited, "quotes"));
-/// assert_eq!(refused.status().code(), Code::ResourceExhausted);
-/// assert!(refused.rejection().is_some());
+/// let rejected = GrpcError::from(Rejection::new(Reason::RateLimited, "quotes"));
+/// assert_eq!(rejected.status().code(), Code::ResourceExhausted);
+/// assert!(rejected.rejection().is_some());
 /// assert!(GrpcError::from(Status::not_found("no such symbol")).rejection().is_none());
 /// ```
 #[derive(Debug)]
@@ -77,9 +77,9 @@ impl StdError for GrpcError {
     }
 }
 
-/// The code that says what a refusal says.
+/// The code that says what a rejection says.
 ///
-/// | refusal | code |
+/// | rejection | code |
 /// |---|---|
 /// | circuit open, not ready, budget exhausted, paused, draining | `UNAVAILABLE` |
 /// | rate limited, too expensive, throttled by the client, quota exhausted, bulkhead full, queue timeout | `RESOURCE_EXHAUSTED` |
@@ -101,7 +101,7 @@ pub const fn code_of(reason: Reason) -> Code {
     }
 }
 
-/// A refusal as a status: the code of [`code_of`], the reason as its message, the time to come
+/// A rejection as a status: the code of [`code_of`], the reason as its message, the time to come
 /// back as `grpc-retry-pushback-ms`, and the [`Rejection`] as its source.
 ///
 /// The name of the layer instance is in the source alone, which is not sent over the wire.
@@ -109,7 +109,7 @@ pub fn status_of(rejection: &Rejection) -> Status {
     let reason = rejection.reason();
     let mut status = Status::new(code_of(reason), reason.to_string());
     status.set_source(Arc::new(*rejection));
-    if let Some(pushback) = Pushback::in_refusal(rejection)
+    if let Some(pushback) = Pushback::in_rejection(rejection)
         && let Ok(value) = MetadataValue::try_from(pushback.to_text())
     {
         status.metadata_mut().insert(RETRY_PUSHBACK_MS, value);
@@ -123,14 +123,14 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_refusal_keeps_its_code_through_a_generated_client() {
+    fn a_rejection_keeps_its_code_through_a_generated_client() {
         // Generated clients box the error of their transport and call `Status::from_error`.
         for reason in Reason::ALL {
-            let refused = Rejection::new(reason, "x").with_retry_after(Duration::from_millis(7));
-            let seen = Status::from_error(GrpcError::from(refused).into());
+            let rejected = Rejection::new(reason, "x").with_retry_after(Duration::from_millis(7));
+            let seen = Status::from_error(GrpcError::from(rejected).into());
             assert_eq!(seen.code(), code_of(reason), "{reason:?}");
             assert_eq!(seen.message(), reason.to_string());
-            assert_eq!(find_rejection(&seen), Some(&refused));
+            assert_eq!(find_rejection(&seen), Some(&rejected));
             let pushback = Pushback::of(&seen.metadata().clone().into_headers());
             let expected = match reason {
                 Reason::TooExpensive => Pushback::Never,

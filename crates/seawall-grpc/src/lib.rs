@@ -1,8 +1,8 @@
-//! Seawall's refusals as gRPC statuses, for tonic clients and servers.
+//! Seawall's rejections as gRPC statuses, for tonic clients and servers.
 //!
-//! A layer that refuses needs an error that can carry the refusal. [`tonic::Status`] cannot be
-//! made from one here, and through a boxed error a refusal reaches the user of a generated client
-//! as `UNKNOWN`, which nobody may retry. [`GrpcError`] is a status that carries refusals: an
+//! A layer that rejects needs an error that can carry the rejection. [`tonic::Status`] cannot be
+//! made from one here, and through a boxed error a rejection reaches the user of a generated client
+//! as `UNKNOWN`, which nobody may retry. [`GrpcError`] is a status that carries rejections: an
 //! open circuit arrives as `UNAVAILABLE`, a used-up rate as `RESOURCE_EXHAUSTED`, and the time to
 //! come back travels in the metadata of gRPC's own retry pushback.
 //!
@@ -16,10 +16,10 @@
 //! use seawall_grpc::GrpcError;
 //! use std::time::Duration;
 //!
-//! // EventKind the generated client of a refused call makes of it:
-//! let refused = Rejection::new(Reason::CircuitOpen, "quotes")
+//! // EventKind the generated client of a rejected call makes of it:
+//! let rejected = Rejection::new(Reason::CircuitOpen, "quotes")
 //!     .with_retry_after(Duration::from_secs(2));
-//! let status = tonic::Status::from_error(GrpcError::from(refused).into());
+//! let status = tonic::Status::from_error(GrpcError::from(rejected).into());
 //!
 //! assert_eq!(status.code(), tonic::Code::Unavailable);
 //! assert_eq!(status.metadata().get("grpc-retry-pushback-ms").unwrap(), "2000");

@@ -52,8 +52,8 @@ impl Pushback {
         }
     }
 
-    /// What a refusal says to the other side of the wire.
-    pub(crate) fn in_refusal(rejection: &Rejection) -> Option<Self> {
+    /// What a rejection says to the other side of the wire.
+    pub(crate) fn in_rejection(rejection: &Rejection) -> Option<Self> {
         match (rejection.reason(), rejection.retry_after()) {
             // It will not become cheaper.
             (Reason::TooExpensive, _) => Some(Self::Never),

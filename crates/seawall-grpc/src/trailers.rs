@@ -154,7 +154,7 @@ const fn broken(head: Outcome) -> Outcome {
 }
 
 impl<B: Default, G: Complete> Default for StatusBody<B, G> {
-    /// A body without a guard, so that a refusal can be answered where this type is expected.
+    /// A body without a guard, so that a rejection can be answered where this type is expected.
     fn default() -> Self {
         Self {
             inner: B::default(),

@@ -1,4 +1,4 @@
-//! The one explicit step from a channel's own error to one that can carry a refusal.
+//! The one explicit step from a channel's own error to one that can carry a rejection.
 
 use std::error::Error as StdError;
 use std::future::Future;
@@ -12,7 +12,7 @@ use tower_service::Service;
 
 use crate::GrpcError;
 
-/// Turns the error of a channel into a [`GrpcError`], so that layers above can refuse.
+/// Turns the error of a channel into a [`GrpcError`], so that layers above can reject.
 ///
 /// It goes right around the channel; its type can be named. An error of the transport becomes the
 /// status that tonic gives it and keeps its source; a [`Status`] stays what it is.

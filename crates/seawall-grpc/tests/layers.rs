@@ -1,4 +1,4 @@
-//! Refusals on both sides of the wire, without a wire.
+//! Rejections on both sides of the wire, without a wire.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::convert::Infallible;
@@ -16,7 +16,7 @@ use static_assertions::{assert_impl_all, assert_not_impl_any};
 use tonic::{Code, Status};
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 
-/// Refuses every call.
+/// Rejects every call.
 #[derive(Clone)]
 struct Shut<S>(S, Reason);
 
@@ -34,8 +34,9 @@ where
     }
 
     fn call(&mut self, _: Req) -> Self::Future {
-        let refused = Rejection::new(self.1, "shut").with_retry_after(Duration::from_millis(1_500));
-        ready(Err(refused.into()))
+        let rejected =
+            Rejection::new(self.1, "shut").with_retry_after(Duration::from_millis(1_500));
+        ready(Err(rejected.into()))
     }
 }
 
@@ -52,7 +53,7 @@ impl<S> Layer<S> for ShutLayer {
 type Body = tonic::body::Body;
 
 #[tokio::test]
-async fn a_server_answers_refusals_with_a_status_and_the_time_to_come_back() {
+async fn a_server_answers_rejections_with_a_status_and_the_time_to_come_back() {
     let routes = service_fn(|_: Request<Body>| pending::<Result<Response<Body>, Infallible>>());
     for (reason, code) in [
         (Reason::CircuitOpen, Code::Unavailable),
@@ -61,7 +62,11 @@ async fn a_server_answers_refusals_with_a_status_and_the_time_to_come_back() {
     ] {
         let server = GrpcRejectionLayer::new(ShutLayer(reason)).layer(routes);
         let Ok(answer) = server.oneshot(Request::new(Body::default())).await;
-        assert_eq!(answer.status(), 200, "the refusal is in gRPC's own status");
+        assert_eq!(
+            answer.status(),
+            200,
+            "the rejection is in gRPC's own status"
+        );
         assert_eq!(answer.headers()["content-type"], "application/grpc");
         let status = Status::from_header_map(answer.headers()).unwrap();
         assert_eq!(status.code(), code);
@@ -85,7 +90,7 @@ async fn what_a_server_answers_itself_passes() {
     assert_eq!(server.oneshot(true).await.unwrap_err(), "down");
 }
 
-/// Refuses in `poll_ready`, as no layer should.
+/// Rejects in `poll_ready`, as no layer should.
 struct Unready;
 
 impl Service<()> for Unready {
@@ -103,7 +108,7 @@ impl Service<()> for Unready {
 }
 
 #[tokio::test]
-async fn a_refusal_of_readiness_is_answered_without_a_call() {
+async fn a_rejection_of_readiness_is_answered_without_a_call() {
     let mut service = GrpcRejection::new(Unready);
     for _ in 0..2 {
         let answer = service.ready().await.unwrap().call(()).await.unwrap();
@@ -112,7 +117,7 @@ async fn a_refusal_of_readiness_is_answered_without_a_call() {
 }
 
 #[tokio::test]
-async fn a_clients_stack_refuses_with_a_status_that_the_generated_client_keeps() {
+async fn a_clients_stack_rejects_with_a_status_that_the_generated_client_keeps() {
     let channel =
         service_fn(|_: Request<Body>| ready(Err::<Response<Body>, BoxError>("no".into())));
     let stack = ShutLayer(Reason::CircuitOpen).layer(WrapStatusLayer.layer(channel));
@@ -122,12 +127,12 @@ async fn a_clients_stack_refuses_with_a_status_that_the_generated_client_keeps()
         .unwrap_err();
     let seen = Status::from_error(error.into());
     assert_eq!(seen.code(), Code::Unavailable);
-    let refused = seawall_core::find_rejection(&seen).unwrap();
-    assert_eq!(refused.reason(), Reason::CircuitOpen);
+    let rejected = seawall_core::find_rejection(&seen).unwrap();
+    assert_eq!(rejected.reason(), Reason::CircuitOpen);
 }
 
 #[tokio::test]
-async fn lifting_keeps_statuses_refusals_and_sources() {
+async fn lifting_keeps_statuses_rejections_and_sources() {
     let lifted = |error: fn() -> BoxError| async move {
         let channel = service_fn(move |()| ready(Err::<(), _>(error())));
         WrapStatusLayer
@@ -142,10 +147,10 @@ async fn lifting_keeps_statuses_refusals_and_sources() {
         (Code::Aborted, "again")
     );
     assert!(status.rejection().is_none());
-    let refused =
+    let rejected =
         lifted(|| GrpcError::from(Rejection::new(Reason::BulkheadFull, "x")).into()).await;
-    assert_eq!(refused.status().code(), Code::ResourceExhausted);
-    assert!(refused.rejection().is_some());
+    assert_eq!(rejected.status().code(), Code::ResourceExhausted);
+    assert!(rejected.rejection().is_some());
     let transport = lifted(|| "broken pipe".into()).await;
     assert_eq!(transport.status().code(), Code::Unknown);
     assert_eq!(

@@ -49,8 +49,8 @@ impl Depth {
 ///     .critical(false)
 ///     .build()?;
 /// assert_eq!(config.timeout(), Duration::from_secs(10));
-/// let refused = CheckConfig::builder().interval(Duration::ZERO).build().unwrap_err();
-/// assert_eq!(refused.field(), "interval");
+/// let rejected = CheckConfig::builder().interval(Duration::ZERO).build().unwrap_err();
+/// assert_eq!(rejected.field(), "interval");
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -218,8 +218,8 @@ impl CheckConfigBuilder {
 ///     .max_error_rate(0.05)
 ///     .build()?;
 /// assert_eq!(config.min_calls(), 20);
-/// let refused = HealthConfig::builder().max_error_rate(5.0).build().unwrap_err();
-/// assert_eq!(refused.field(), "max_error_rate");
+/// let rejected = HealthConfig::builder().max_error_rate(5.0).build().unwrap_err();
+/// assert_eq!(rejected.field(), "max_error_rate");
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -370,7 +370,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn impossible_settings_are_refused_by_name() {
+    fn impossible_settings_are_rejected_by_name() {
         let field = |r: Result<CheckConfig, InvalidConfig>| r.unwrap_err().field().to_owned();
         let zero = Duration::ZERO;
         let check = CheckConfig::builder;

@@ -16,7 +16,7 @@ pub struct HealthHandle {
     shared: Shared<Common, Stripe>,
 }
 
-/// The calls of a window. Refused, throttled and ignored ones are not among them: they say
+/// The calls of a window. Rejected, throttled and ignored ones are not among them: they say
 /// nothing about the upstream.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -8,7 +8,7 @@ use crate::handle::HealthHandle;
 use crate::ticket::{Common, Stripe};
 use crate::{Health, HealthConfig};
 
-/// Observes the calls that pass, and says how well the service is. It refuses nothing.
+/// Observes the calls that pass, and says how well the service is. It rejects nothing.
 ///
 /// Every service of one layer value, of its clones, and every clone of those services count into
 /// the same window.

@@ -54,12 +54,12 @@
 //!
 //! The layer counts calls, failures and slow calls into a window of ten buckets, on a stripe of
 //! the running thread: one compare-exchange per successful call, no lock, no allocation. By the
-//! classifier's word, local refusals, throttles and bad requests are not counted, nor are calls
+//! classifier's word, local rejections, throttles and bad requests are not counted, nor are calls
 //! that were dropped.
 //!
 //! # Readiness
 //!
-//! The inner service's. The layer reserves nothing and refuses nothing.
+//! The inner service's. The layer reserves nothing and rejects nothing.
 //!
 //! # Cancellation
 //!

@@ -26,7 +26,7 @@ type Answer = Result<(), Error<Infallible>>;
 enum Do {
     Succeed,
     Fail,
-    Refuse,
+    Reject,
     Take(Duration),
     Panic,
 }
@@ -43,7 +43,7 @@ async fn upstream(what: Do) -> Answer {
     match what {
         Do::Succeed => Ok(()),
         Do::Fail => Err(Rejection::new(Reason::AttemptTimeout, "inner").into()),
-        Do::Refuse => Err(Rejection::new(Reason::RateLimited, "inner").into()),
+        Do::Reject => Err(Rejection::new(Reason::RateLimited, "inner").into()),
         Do::Take(time) => {
             sleep(time).await;
             Ok(())
@@ -105,9 +105,9 @@ async fn slow_answers_degrade() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn local_refusals_say_nothing_about_the_upstream() {
+async fn local_rejections_say_nothing_about_the_upstream() {
     let layer = layer(1);
-    calls(&layer, &[Do::Refuse; 5]).await;
+    calls(&layer, &[Do::Reject; 5]).await;
     assert_eq!(counts(&layer.handle()), (0, 0, 0));
     assert_eq!(total(&layer.handle(), "seawall_health_abandoned_total"), 0);
 }
@@ -157,7 +157,7 @@ async fn a_panic_below_or_in_the_classifier_poisons_nothing() {
         assert!(call.await.unwrap_err().is_panic());
         assert_eq!(total(&handle, "seawall_health_abandoned_total"), 1);
         assert_eq!(counts(&handle), (0, 0, 0));
-        assert!(service.oneshot(Do::Refuse).await.is_err());
+        assert!(service.oneshot(Do::Reject).await.is_err());
     }
 }
 

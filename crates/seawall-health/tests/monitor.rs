@@ -243,8 +243,8 @@ async fn a_removed_check_is_neither_run_nor_counted() {
 async fn names_are_unique_and_the_first_check_stays() {
     let monitor = HealthMonitor::new("names");
     let first = add(&monitor, "db", check());
-    let refused = monitor.register("db", CheckConfig::default(), || async { false });
-    assert_eq!(refused.unwrap_err().name.as_str(), "db");
+    let rejected = monitor.register("db", CheckConfig::default(), || async { false });
+    assert_eq!(rejected.unwrap_err().name.as_str(), "db");
     monitor.run(Depth::Deep).await;
     assert_eq!(first.runs(), 1);
     assert_eq!(monitor.status(), Status::Healthy);

@@ -83,7 +83,7 @@ where
     {
         Verdict {
             outcome: judge(&self.common.common().classify, answer),
-            refusal: match answer {
+            rejection: match answer {
                 Ok(_) => None,
                 Err(error) => error.rejection().copied(),
             },
@@ -247,7 +247,7 @@ where
             return;
         };
         self.learn(verdict, Some(sending.started));
-        if verdict.is_refused_unsent() {
+        if verdict.is_rejected_unsent() {
             self.common.stripe().ended(Fate::Unsent);
             if let Some(budget) = sending.spent {
                 budget.refund();
@@ -298,14 +298,16 @@ where
     /// may have been.
     fn truth(&self, verdict: &Verdict) -> Option<Rejection> {
         let observer = &self.core().ledger.observer;
-        match verdict.refusal {
-            Some(refusal) => (refusal.sent() == Sent::No).then(|| refusal.with_sent(Sent::Maybe)),
+        match verdict.rejection {
+            Some(rejection) => {
+                (rejection.sent() == Sent::No).then(|| rejection.with_sent(Sent::Maybe))
+            }
             // What may be sent any number of times loses nothing by the client's own error.
             None if self.replay == Replay::Safe || verdict.outcome != NOT_SENT => None,
             None => {
                 let unknown = observer.rejection(Reason::OutcomeUnknown);
                 let told = unknown.with_sent(Sent::Maybe);
-                observer.tell(|| EventKind::Refused(told));
+                observer.tell(|| EventKind::Rejected(told));
                 Some(told)
             }
         }

@@ -26,8 +26,8 @@ const MOST: u32 = 4;
 ///     .min_delay(Duration::from_secs(2))
 ///     .build()?;
 ///
-/// let refused = HedgeConfig::builder().extra_attempts(0).build().unwrap_err();
-/// assert_eq!(refused.to_string(), "`extra_attempts` is 0, accepted is a whole number from 1 to 4");
+/// let rejected = HedgeConfig::builder().extra_attempts(0).build().unwrap_err();
+/// assert_eq!(rejected.to_string(), "`extra_attempts` is 0, accepted is a whole number from 1 to 4");
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -231,7 +231,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     #[test]
-    fn impossible_settings_are_refused_by_name() {
+    fn impossible_settings_are_rejected_by_name() {
         let field = |b: HedgeConfigBuilder| b.build().unwrap_err().field().to_owned();
         let builder = HedgeConfig::builder;
         assert_eq!(field(builder().delay(Duration::ZERO)), "after");

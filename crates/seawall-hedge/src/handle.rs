@@ -78,7 +78,7 @@ impl HedgeHandle {
     }
 
     /// How many extra attempts were never sent: their service was not ready before the call was
-    /// answered, or a layer below refused them. Their tokens were given back.
+    /// answered, or a layer below rejected them. Their tokens were given back.
     pub fn not_sent(&self) -> u64 {
         self.ledger.ended(Fate::Unsent)
     }

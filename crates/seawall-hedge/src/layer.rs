@@ -105,7 +105,7 @@ impl HedgeLayer {
         Self {
             core: Core {
                 purse: Purse {
-                    // None of the three can be refused.
+                    // None of the three can be rejected.
                     budget: Some(
                         BudgetConfig::new(0.1, 1.0, 10)
                             .map_or_else(|_| Budget::default(), Budget::new),
@@ -155,7 +155,7 @@ impl<C, D, P> HedgeLayer<C, D, P> {
         self
     }
 
-    /// Judges answers with `classify`: `Success`, and `Ignored` if no layer below refused, are
+    /// Judges answers with `classify`: `Success`, and `Ignored` if no layer below rejected, are
     /// good answers, everything else waits for a better one.
     #[must_use]
     pub fn classify<C2>(self, classify: C2) -> HedgeLayer<C2, D, P> {

@@ -79,7 +79,7 @@
 //! | `Success`, `Ignored` | it is the answer of the call; the other attempts are dropped first |
 //! | anything else, of the first attempt before the delay | it is the answer of the call |
 //! | anything else, while other attempts are under way | they are waited for; no more are sent |
-//! | a refusal by a layer below | the same; a refused extra attempt is as if it had not been |
+//! | a rejection by a layer below | the same; a rejected extra attempt is as if it had not been |
 //! | of all, none is good | the answer of the first attempt |
 //!
 //! A failure before the delay begins no attempt: a hedge is for slowness, and whether a failure
@@ -88,7 +88,7 @@
 //! or throttles is not helped by more requests.
 //!
 //! When none is good and the first attempt was certainly not sent, while an extra one may have
-//! been, "not sent" would be a lie. A refusal then says [`Sent::Maybe`](seawall_core::Sent::Maybe);
+//! been, "not sent" would be a lie. A rejection then says [`Sent::Maybe`](seawall_core::Sent::Maybe);
 //! a client's own error that means [`NotSent`](seawall_core::FailureKind::NotSent) is replaced by
 //! [`OutcomeUnknown`](seawall_core::Reason::OutcomeUnknown), unless the request is
 //! [`Safe`](seawall_core::Replay::Safe).

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::HedgeConfig;
 
-/// How a call was answered: the outcomes, with local refusals apart.
+/// How a call was answered: the outcomes, with local rejections apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub(crate) enum Kind {
@@ -22,7 +22,7 @@ pub(crate) enum Kind {
     QuotaExhausted,
     Ignored,
     Unknown,
-    Refused,
+    Rejected,
 }
 
 const KINDS: [&str; 8] = [
@@ -33,11 +33,11 @@ const KINDS: [&str; 8] = [
     "quota_exhausted",
     "ignored",
     "unknown",
-    "refused",
+    "rejected",
 ];
 
 impl Kind {
-    pub(crate) const fn of(outcome: Outcome, refused: bool) -> Self {
+    pub(crate) const fn of(outcome: Outcome, rejected: bool) -> Self {
         match outcome {
             Outcome::Success => Self::Success,
             Outcome::Failure(_) => Self::Failure,
@@ -45,7 +45,7 @@ impl Kind {
             Outcome::Banned { .. } => Self::Banned,
             Outcome::QuotaExhausted { .. } => Self::QuotaExhausted,
             Outcome::Unknown => Self::Unknown,
-            Outcome::Ignored if refused => Self::Refused,
+            Outcome::Ignored if rejected => Self::Rejected,
             // `Ignored`, and outcomes that this version does not know.
             _ => Self::Ignored,
         }
@@ -62,7 +62,7 @@ pub(crate) enum Fate {
     Lost,
     /// Its answer was no good one.
     Failed,
-    /// It was never sent: its service was not ready in time, or refused it.
+    /// It was never sent: its service was not ready in time, or rejected it.
     Unsent,
     /// The call was dropped.
     Abandoned,

@@ -8,29 +8,29 @@ use crate::observe::Kind;
 #[derive(Clone, Copy)]
 pub(crate) struct Verdict {
     pub(crate) outcome: Outcome,
-    pub(crate) refusal: Option<Rejection>,
+    pub(crate) rejection: Option<Rejection>,
 }
 
 impl Verdict {
     /// Whether it can be the answer of the call while other attempts are under way. A local
-    /// refusal never can.
+    /// rejection never can.
     pub(crate) const fn is_good(&self) -> bool {
-        matches!(self.outcome, Outcome::Success | Outcome::Ignored) && self.refusal.is_none()
+        matches!(self.outcome, Outcome::Success | Outcome::Ignored) && self.rejection.is_none()
     }
 
-    pub(crate) fn is_refused_unsent(&self) -> bool {
-        self.refusal.is_some_and(|r| r.sent() == Sent::No)
+    pub(crate) fn is_rejected_unsent(&self) -> bool {
+        self.rejection.is_some_and(|r| r.sent() == Sent::No)
     }
 
     /// Whether nothing of the attempt can have reached the upstream.
     pub(crate) fn is_unsent(&self) -> bool {
-        self.is_refused_unsent() || self.outcome == NOT_SENT
+        self.is_rejected_unsent() || self.outcome == NOT_SENT
     }
 
     /// Whether patience ended, and not the attempt.
     pub(crate) fn is_timeout(&self) -> bool {
-        match self.refusal {
-            Some(refusal) => refusal.sent() == Sent::Maybe,
+        match self.rejection {
+            Some(rejection) => rejection.sent() == Sent::Maybe,
             None => matches!(
                 self.outcome,
                 Outcome::Unknown | Outcome::Failure(FailureKind::Timeout)
@@ -39,7 +39,7 @@ impl Verdict {
     }
 
     pub(crate) fn kind(&self) -> Kind {
-        Kind::of(self.outcome, self.refusal.is_some())
+        Kind::of(self.outcome, self.rejection.is_some())
     }
 }
 

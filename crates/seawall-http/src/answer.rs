@@ -1,4 +1,4 @@
-//! A refusal as an HTTP answer.
+//! A rejection as an HTTP answer.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use seawall_core::{Reason, Rejection};
 
-/// The status that says what a refusal says.
+/// The status that says what a rejection says.
 ///
-/// | refusal | status |
+/// | rejection | status |
 /// |---|---|
 /// | circuit open, not ready, bulkhead full, queue timeout, budget exhausted | 503 |
 /// | rate limited, too expensive, throttled by the client, quota exhausted | 429 |
@@ -21,8 +21,8 @@ use seawall_core::{Reason, Rejection};
 /// use seawall_core::{Reason, Rejection};
 /// use seawall_http::status_of;
 ///
-/// let refused = Rejection::new(Reason::CircuitOpen, "alpaca");
-/// assert_eq!(status_of(&refused), StatusCode::SERVICE_UNAVAILABLE);
+/// let rejected = Rejection::new(Reason::CircuitOpen, "alpaca");
+/// assert_eq!(status_of(&rejected), StatusCode::SERVICE_UNAVAILABLE);
 /// ```
 pub const fn status_of(rejection: &Rejection) -> StatusCode {
     match rejection.reason() {
@@ -39,7 +39,7 @@ pub const fn status_of(rejection: &Rejection) -> StatusCode {
     }
 }
 
-/// A refusal as an answer: the status of [`status_of`], the reason as a line of plain text, and
+/// A rejection as an answer: the status of [`status_of`], the reason as a line of plain text, and
 /// `Retry-After` in whole seconds, rounded up, where the layer knows when to come back.
 ///
 /// The name of the layer instance stays inside.
@@ -51,9 +51,9 @@ pub const fn status_of(rejection: &Rejection) -> StatusCode {
 /// use seawall_core::{Reason, Rejection};
 /// use seawall_http::rejection_response;
 ///
-/// let refused = Rejection::new(Reason::RateLimited, "alpaca")
+/// let rejected = Rejection::new(Reason::RateLimited, "alpaca")
 ///     .with_retry_after(Duration::from_millis(1_200));
-/// let answer = respond::<Full<Bytes>>(&refused);
+/// let answer = rejection_response::<Full<Bytes>>(&rejected);
 /// assert_eq!(answer.status(), 429);
 /// assert_eq!(answer.headers()["retry-after"], "2");
 /// ```
@@ -101,8 +101,8 @@ mod tests {
     #[test]
     fn waits_are_whole_seconds_and_never_too_short() {
         let wait = |wait| {
-            let refused = Rejection::new(Reason::CircuitOpen, "secret").with_retry_after(wait);
-            let answer = rejection_response::<Full<Bytes>>(&refused);
+            let rejected = Rejection::new(Reason::CircuitOpen, "secret").with_retry_after(wait);
+            let answer = rejection_response::<Full<Bytes>>(&rejected);
             answer.headers()[RETRY_AFTER].to_str().unwrap().to_owned()
         };
         assert_eq!(wait(Duration::ZERO), "0");

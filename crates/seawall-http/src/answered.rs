@@ -1,4 +1,4 @@
-//! Layers in a server whose services cannot fail: refusals become answers.
+//! Layers in a server whose services cannot fail: rejections become answers.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,11 +13,11 @@ use tower_service::Service;
 
 use crate::rejection_response;
 
-/// Runs layers around a service of a server and answers their refusals as [`rejection_response`] does.
+/// Runs layers around a service of a server and answers their rejections as [`rejection_response`] does.
 ///
-/// axum's routes cannot fail (their error is `Infallible`), and a layer that refuses needs an
-/// error that can carry the refusal. This layer lifts the service's error, puts the layers
-/// around, and takes the lift off again: refusals are answered with 503, 429 or 504 and
+/// axum's routes cannot fail (their error is `Infallible`), and a layer that rejects needs an
+/// error that can carry the rejection. This layer lifts the service's error, puts the layers
+/// around, and takes the lift off again: rejections are answered with 503, 429 or 504 and
 /// `Retry-After`, the service's own errors pass.
 ///
 /// Several layers go in as a tuple, the first one outermost. The types can be named:
@@ -40,7 +40,7 @@ pub struct RejectionResponseLayer<L> {
 }
 
 impl<L> RejectionResponseLayer<L> {
-    /// Answers the refusals of `layers`.
+    /// Answers the rejections of `layers`.
     pub const fn new(layers: L) -> Self {
         Self { layers }
     }
@@ -62,21 +62,21 @@ where
     }
 }
 
-/// A service that answers refusals instead of failing with them; see [`RejectionResponseLayer`].
+/// A service that answers rejections instead of failing with them; see [`RejectionResponseLayer`].
 #[derive(Debug, Default)]
 pub struct RejectionResponse<S> {
     inner: S,
-    /// Layers refuse in `call`. One that does so in `poll_ready` is answered in `call` too,
+    /// Layers reject in `call`. One that does so in `poll_ready` is answered in `call` too,
     /// since this service has no error for it.
-    refused: Option<Rejection>,
+    rejected: Option<Rejection>,
 }
 
 impl<S> RejectionResponse<S> {
-    /// Answers the refusals of `inner`, whose error is a [`seawall_core::Error`].
+    /// Answers the rejections of `inner`, whose error is a [`seawall_core::Error`].
     pub const fn new(inner: S) -> Self {
         Self {
             inner,
-            refused: None,
+            rejected: None,
         }
     }
 
@@ -97,7 +97,7 @@ impl<S> RejectionResponse<S> {
 }
 
 impl<S: Clone> Clone for RejectionResponse<S> {
-    /// The refusal was met by this instance; the clone has not been asked for readiness yet.
+    /// The rejection was met by this instance; the clone has not been asked for readiness yet.
     fn clone(&self) -> Self {
         Self::new(self.inner.clone())
     }
@@ -113,13 +113,13 @@ where
     type Future = RejectionResponseFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), E>> {
-        if self.refused.is_some() {
+        if self.rejected.is_some() {
             return Poll::Ready(Ok(()));
         }
         Poll::Ready(match ready!(self.inner.poll_ready(cx)) {
             Ok(()) => Ok(()),
             Err(Error::Rejected(rejection)) => {
-                self.refused = Some(rejection);
+                self.rejected = Some(rejection);
                 Ok(())
             }
             Err(Error::Inner(error)) => Err(error),
@@ -128,8 +128,8 @@ where
 
     fn call(&mut self, req: Req) -> Self::Future {
         RejectionResponseFuture {
-            state: match self.refused.take() {
-                Some(rejection) => State::Refused { rejection },
+            state: match self.rejected.take() {
+                Some(rejection) => State::Rejected { rejection },
                 None => State::Called {
                     inner: self.inner.call(req),
                 },
@@ -156,7 +156,7 @@ pin_project! {
     #[derive(Debug)]
     enum State<F> {
         Called { #[pin] inner: F },
-        Refused { rejection: Rejection },
+        Rejected { rejection: Rejection },
         Done,
     }
 }
@@ -176,7 +176,7 @@ where
                 Err(Error::Rejected(rejection)) => Ok(rejection_response(&rejection)),
                 Err(Error::Inner(error)) => Err(error),
             },
-            StateProj::Refused { rejection } => Ok(rejection_response(rejection)),
+            StateProj::Rejected { rejection } => Ok(rejection_response(rejection)),
             StateProj::Done => panic!("polled after it has answered"),
         };
         state.set(State::Done);

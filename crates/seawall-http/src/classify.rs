@@ -167,10 +167,10 @@ impl<T> HttpClassifier<T> {
         if status.as_u16() < 400 {
             return Outcome::Success;
         }
-        self.judge_refusal(response)
+        self.judge_rejection(response)
     }
 
-    fn judge_refusal<B>(&self, response: &Response<B>) -> Outcome {
+    fn judge_rejection<B>(&self, response: &Response<B>) -> Outcome {
         match (response.status().as_u16(), should_retry(response)) {
             (429, Some(b"false")) => Outcome::QuotaExhausted {
                 renews_in: self.wait(response),

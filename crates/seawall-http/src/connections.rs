@@ -20,7 +20,7 @@ use tower_service::Service;
 ///
 /// The client opens a connection for each request that finds no idle one, however many there are;
 /// a provider that bounds connections per address answers with resets. See
-/// [`connections`](seawall_bulkhead::connections) for who waits, who is refused, and how.
+/// [`connections`](seawall_bulkhead::connections) for who waits, who is rejected, and how.
 ///
 /// ```
 /// use http_body_util::Empty;

@@ -151,7 +151,7 @@ const fn broken(head: Outcome) -> Outcome {
     }
 }
 
-/// A body without a guard, so that a refusal can be answered where guarded bodies are expected.
+/// A body without a guard, so that a rejection can be answered where guarded bodies are expected.
 impl<B: From<Bytes>, G: Complete> From<Bytes> for GuardedBody<B, G> {
     fn from(data: Bytes) -> Self {
         Self {

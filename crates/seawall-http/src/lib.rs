@@ -18,7 +18,7 @@
 //! | when is the call over? | [`CompleteOnBodyEnd`], [`GuardedBody`] |
 //! | what if the body stalls? | [`BodyTimeoutLayer`] |
 //! | how long may it take, and how does the other side learn it? | [`RequestTimeout`], [`RequestDeadline`], [`WriteDeadlineLayer`], [`ReadDeadlineLayer`] |
-//! | how is a refusal answered in a server? | [`RejectionResponseLayer`], [`rejection_response`], [`status_of`] |
+//! | how is a rejection answered in a server? | [`RejectionResponseLayer`], [`rejection_response`], [`status_of`] |
 //!
 //! # Example
 //!

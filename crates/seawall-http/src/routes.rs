@@ -343,13 +343,13 @@ mod tests {
     }
 
     #[test]
-    fn patterns_that_mean_nothing_are_refused_by_name() {
+    fn patterns_that_mean_nothing_are_rejected_by_name() {
         for bad in [
             "", "orders", "/a*", "/{}", "/{a", "/a}", "/{a}{b}", "/**/x", "/a?b=1", "/***", "/{*}",
         ] {
-            let refused = Routes::new().any(bad, RequestMeta::default()).unwrap_err();
-            assert_eq!(refused.field(), "pattern", "{bad}");
-            assert_eq!(refused.value(), format!("{bad:?}"));
+            let rejected = Routes::new().any(bad, RequestMeta::default()).unwrap_err();
+            assert_eq!(rejected.field(), "pattern", "{bad}");
+            assert_eq!(rejected.value(), format!("{bad:?}"));
         }
     }
 

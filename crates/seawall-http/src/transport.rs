@@ -45,9 +45,9 @@ const NOT_SENT: Outcome = Outcome::Failure(FailureKind::NotSent);
 ///     }
 /// }
 ///
-/// let refused = || std::io::ErrorKind::ConnectionRefused.into();
-/// assert_eq!(FeedError::Connect(refused()).outcome(), Outcome::Failure(FailureKind::NotSent));
-/// assert_eq!(FeedError::Talk(refused()).outcome(), Outcome::Unknown);
+/// let rejected = || std::io::ErrorKind::ConnectionRefused.into();
+/// assert_eq!(FeedError::Connect(rejected()).outcome(), Outcome::Failure(FailureKind::NotSent));
+/// assert_eq!(FeedError::Talk(rejected()).outcome(), Outcome::Unknown);
 /// ```
 #[diagnostic::on_unimplemented(
     message = "it is not known whether a request that failed with `{Self}` was sent",
@@ -65,7 +65,7 @@ pub trait TransportError {
 ///
 /// Understood are:
 ///
-/// * refusals of Seawall's layers;
+/// * rejections of Seawall's layers;
 /// * [`io::Error`], always of unknown fate: "connection refused" is told of a socket that has
 ///   sent, too, when an ICMP message comes back;
 /// * with the feature `hyper`, the errors of `hyper` and of `hyper-util`'s legacy client. Not
@@ -169,7 +169,7 @@ fn by_reqwest(error: &reqwest::Error) -> Outcome {
 /// let classifier = HttpClassifier::new()
 ///     .with_errors(|error: &seawall_core::Error<reqwest::Error>| match error {
 ///         seawall_core::Error::Inner(error) => reqwest_without_redirects(error),
-///         seawall_core::Error::Rejected(refused) => refused.outcome(),
+///         seawall_core::Error::Rejected(rejected) => rejected.outcome(),
 ///     });
 /// # let _ = (client, classifier);
 /// ```
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_say_what_they_always_say() {
+    fn rejections_say_what_they_always_say() {
         let boxed = |reason| -> BoxError {
             Box::new(Error::<io::Error>::from(Rejection::new(reason, "x")))
         };

@@ -1,4 +1,4 @@
-//! Refusals as answers, alone and in an axum router.
+//! Rejections as answers, alone and in an axum router.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::convert::Infallible;
@@ -20,7 +20,7 @@ use seawall_http::{
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-/// Lets so many calls pass, all services and clones together, and refuses the rest.
+/// Lets so many calls pass, all services and clones together, and rejects the rest.
 #[derive(Clone)]
 struct Quota(Arc<AtomicUsize>, Reason);
 
@@ -64,9 +64,9 @@ where
         {
             Ok(_) => Box::pin(self.0.call(req)),
             Err(_) => {
-                let refused = Rejection::new(self.1.1, "quota")
+                let rejected = Rejection::new(self.1.1, "quota")
                     .with_retry_after(Duration::from_millis(1_200));
-                Box::pin(ready(Err(refused.into())))
+                Box::pin(ready(Err(rejected.into())))
             }
         }
     }
@@ -78,7 +78,7 @@ async fn get_path(app: &Router, path: &str) -> Response<Body> {
 }
 
 #[tokio::test]
-async fn an_axum_router_answers_refusals_and_shares_one_limit_between_its_routes() {
+async fn an_axum_router_answers_rejections_and_shares_one_limit_between_its_routes() {
     let app = Router::new()
         .route("/a", get(|| async { "a" }))
         .route("/b", get(|| async { "b" }))
@@ -89,10 +89,10 @@ async fn an_axum_router_answers_refusals_and_shares_one_limit_between_its_routes
     assert_eq!(get_path(&app, "/a").await.status(), StatusCode::OK);
     let passed = get_path(&app, "/b").await.into_body();
     assert_eq!(passed.collect().await.unwrap().to_bytes(), "b");
-    let refused = get_path(&app, "/a").await;
-    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
-    assert_eq!(refused.headers()["retry-after"], "2");
-    let text = refused.into_body().collect().await.unwrap().to_bytes();
+    let rejected = get_path(&app, "/a").await;
+    assert_eq!(rejected.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(rejected.headers()["retry-after"], "2");
+    let text = rejected.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(text, "the rate limit is used up\n");
 }
 
@@ -123,7 +123,7 @@ async fn the_services_own_errors_pass() {
     assert_eq!(service.oneshot(()).await.unwrap().status(), 429);
 }
 
-/// Refuses in `poll_ready`, as no layer should.
+/// Rejects in `poll_ready`, as no layer should.
 struct Unready;
 
 impl Service<()> for Unready {
@@ -141,7 +141,7 @@ impl Service<()> for Unready {
 }
 
 #[tokio::test]
-async fn a_refusal_of_readiness_is_answered_without_a_call() {
+async fn a_rejection_of_readiness_is_answered_without_a_call() {
     let mut service = RejectionResponse::new(Unready);
     for _ in 0..2 {
         let answer = service.ready().await.unwrap().call(()).await.unwrap();
@@ -156,9 +156,9 @@ impl Complete for Silent {
 }
 
 #[test]
-fn refusals_fit_where_wrapped_bodies_are_expected() {
-    let refused = Rejection::new(Reason::BulkheadFull, "x");
-    let guarded = rejection_response::<GuardedBody<InspectedBody<Full<Bytes>>, Silent>>(&refused);
+fn rejections_fit_where_wrapped_bodies_are_expected() {
+    let rejected = Rejection::new(Reason::BulkheadFull, "x");
+    let guarded = rejection_response::<GuardedBody<InspectedBody<Full<Bytes>>, Silent>>(&rejected);
     assert!(!guarded.body().is_held());
     assert_eq!(guarded.status(), 503);
 }

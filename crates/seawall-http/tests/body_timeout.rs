@@ -294,9 +294,9 @@ async fn a_call_without_a_head_fails_itself_and_drops_the_call_below_first() {
     let layer = BodyTimeoutLayer::new("ai", config().first_byte(SECOND).build().unwrap());
     let mut call = Box::pin(layer.layer(inner).call(Request::new(())));
     let start = Instant::now();
-    let refused = call.as_mut().await.unwrap_err();
+    let rejected = call.as_mut().await.unwrap_err();
     assert_eq!(
-        (refused.reason(), refused.sent()),
+        (rejected.reason(), rejected.sent()),
         (Reason::AttemptTimeout, Sent::Maybe)
     );
     assert_eq!((Instant::now() - start), SECOND);
@@ -668,7 +668,7 @@ async fn what_was_cut_off_is_told_and_published() {
         panic!("nothing was told");
     };
     assert!(
-        matches!(event.what, EventKind::Refused(refused) if refused.reason() == Reason::BodyTimeout)
+        matches!(event.what, EventKind::Rejected(rejected) if rejected.reason() == Reason::BodyTimeout)
     );
     let mut seen = Vec::new();
     layer.handle().samples(&mut |sample| {
@@ -693,22 +693,22 @@ async fn what_was_cut_off_is_told_and_published() {
 }
 
 #[test]
-fn limits_of_zero_are_refused_by_name() {
+fn limits_of_zero_are_rejected_by_name() {
     let zero = Duration::ZERO;
     for (builder, field) in [
         (config().first_byte(zero), "first_byte"),
         (config().idle(zero), "idle"),
         (config().total(zero), "total"),
     ] {
-        let refused = builder.build().unwrap_err();
-        assert_eq!((refused.field(), refused.value()), (field, "0s"));
+        let rejected = builder.build().unwrap_err();
+        assert_eq!((rejected.field(), rejected.value()), (field, "0s"));
     }
 }
 
 #[test]
-fn a_refusal_can_be_answered_where_timed_bodies_are_expected() {
-    let refused = Rejection::new(Reason::CircuitOpen, "x");
-    let answer = seawall_http::rejection_response::<TimedBody<Full<Bytes>>>(&refused);
+fn a_rejection_can_be_answered_where_timed_bodies_are_expected() {
+    let rejected = Rejection::new(Reason::CircuitOpen, "x");
+    let answer = seawall_http::rejection_response::<TimedBody<Full<Bytes>>>(&rejected);
     assert!(answer.body().get_ref().is_some());
     assert!(TimedBody::<Full<Bytes>>::default().is_end_stream());
 }

@@ -89,8 +89,8 @@ async fn a_client_that_follows_redirects_cannot_prove_that_nothing_was_sent() {
 #[tokio::test]
 async fn without_redirects_a_refused_connection_was_not_sent() {
     let client = without_redirects();
-    let refused = place(&client, nobody()).await;
-    assert_eq!(reqwest_without_redirects(&refused), NOT_SENT);
+    let rejected = place(&client, nobody()).await;
+    assert_eq!(reqwest_without_redirects(&rejected), NOT_SENT);
     for text in ["", "HTTP/1.1 2", "no HTTP at all"] {
         let cut = place(&client, hangs_up_after(text)).await;
         assert_eq!(
@@ -134,8 +134,8 @@ async fn a_request_whose_own_body_failed_says_nothing_about_the_upstream() {
     let broken = upload(Broken(None));
     assert_eq!(judged(broken.await.unwrap_err()), Outcome::Ignored);
     // The error that the body failed with is not taken for one of this request.
-    let refused = place(&without_redirects(), nobody()).await;
-    let broken = upload(Broken(Some(refused)));
+    let rejected = place(&without_redirects(), nobody()).await;
+    let broken = upload(Broken(Some(rejected)));
     assert_eq!(judged(broken.await.unwrap_err()), Outcome::Ignored);
 
     let address = hangs_up_after("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
@@ -144,8 +144,8 @@ async fn a_request_whose_own_body_failed_says_nothing_about_the_upstream() {
         let request = without_redirects().post(format!("http://{address}/file"));
         request.body(body).send()
     };
-    let refused = place(&without_redirects(), nobody()).await;
-    let broken = upload(Some(refused)).await.unwrap_err();
+    let rejected = place(&without_redirects(), nobody()).await;
+    let broken = upload(Some(rejected)).await.unwrap_err();
     assert_eq!(reqwest_without_redirects(&broken), Outcome::Ignored);
     assert_eq!(judged(broken), Outcome::Ignored);
 }
@@ -218,8 +218,8 @@ where
     let Some(Err(error)) = body.frame().await else {
         panic!("something came");
     };
-    let refused = seawall_core::find_rejection(&error).unwrap();
-    assert_eq!(refused.reason(), seawall_core::Reason::BodyTimeout);
+    let rejected = seawall_core::find_rejection(&error).unwrap();
+    assert_eq!(rejected.reason(), seawall_core::Reason::BodyTimeout);
     assert!(body.frame().await.is_none());
 }
 

@@ -97,13 +97,13 @@ async fn never_has_more_connections_than_places_and_reuses_them() {
         call.await.unwrap();
     }
     assert!(layer.handle().in_flight() <= 2);
-    assert_eq!(layer.handle().counts().refused_full, 0);
+    assert_eq!(layer.handle().counts().rejected_full, 0);
     let seen = server.seen.lock().unwrap();
     assert_eq!((seen.peak, seen.accepted), (2, 2));
 }
 
 #[tokio::test]
-async fn a_refusal_is_found_in_the_error_of_the_client() {
+async fn a_rejection_is_found_in_the_error_of_the_client() {
     let server = server(1).await;
     let layer = layer(1, 0);
     let connector = ServiceBuilder::new()
@@ -118,6 +118,6 @@ async fn a_refusal_is_found_in_the_error_of_the_client() {
     let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
     let request = Request::get(server.uri.clone()).body(Empty::new()).unwrap();
     let error = client.request(request).await.unwrap_err();
-    let refused = find_rejection(&error).expect("a refusal");
-    assert_eq!(refused.reason(), Reason::BulkheadFull);
+    let rejected = find_rejection(&error).expect("a rejection");
+    assert_eq!(rejected.reason(), Reason::BulkheadFull);
 }

@@ -96,8 +96,8 @@ async fn what_is_left_shrinks_from_hop_to_hop() {
         .layer(WriteDeadlineLayer::new())
         .service(middle);
     let start = Instant::now();
-    let refused = client.oneshot(Request::new(())).await.unwrap_err();
-    assert_eq!(refused.reason(), Reason::DeadlineExceeded);
+    let rejected = client.oneshot(Request::new(())).await.unwrap_err();
+    assert_eq!(rejected.reason(), Reason::DeadlineExceeded);
     assert_eq!(
         (Instant::now() - start),
         10 * SECOND,

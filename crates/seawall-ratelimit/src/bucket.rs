@@ -2,7 +2,7 @@
 //!
 //! The word is the *theoretical arrival time*: when the bucket will be full again if nothing more
 //! is taken. A cost of `n` is granted at `now` when `max(tat, now) + n * T <= now + burst * T`,
-//! with `T` the time of one token, and moves the word to the left side of that. A refusal writes
+//! with `T` the time of one token, and moves the word to the left side of that. A rejection writes
 //! nothing and knows the first instant at which the same cost is granted. The algorithm is that
 //! of ITU-T I.371, "virtual scheduling"; one word per bucket as in the crate `governor`.
 //!

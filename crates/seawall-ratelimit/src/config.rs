@@ -29,8 +29,8 @@ const MAX_WAITING: u32 = 1 << 24;
 ///     .build()?;
 /// assert_eq!(config.limits()[0].capacity(), 10);
 ///
-/// let refused = RateLimitConfig::builder().rate(0, Duration::from_secs(1)).build().unwrap_err();
-/// assert_eq!(refused.to_string(), "`rate` is 0, accepted is a whole number from 1");
+/// let rejected = RateLimitConfig::builder().rate(0, Duration::from_secs(1)).build().unwrap_err();
+/// assert_eq!(rejected.to_string(), "`rate` is 0, accepted is a whole number from 1");
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -54,7 +54,7 @@ impl RateLimitConfig {
         &self.limits
     }
 
-    /// How long a call may wait; zero when it is refused at once.
+    /// How long a call may wait; zero when it is rejected at once.
     pub const fn max_wait(&self) -> Duration {
         self.max_wait
     }
@@ -80,7 +80,7 @@ impl RateLimitConfig {
         self.shadow
     }
 
-    /// Refuses settings with other limits than those of `self`, save for their numbers: calls in
+    /// Rejects settings with other limits than those of `self`, save for their numbers: calls in
     /// line have been told their costs by those.
     pub(crate) fn same_shape(&self, other: &Self) -> Result<(), InvalidConfig> {
         let shape = |config: &Self| {
@@ -122,7 +122,7 @@ impl RateLimitConfig {
 }
 
 impl Default for RateLimitConfig {
-    /// 100 per minute, 10 at once, refused at once when over it.
+    /// 100 per minute, 10 at once, rejected at once when over it.
     ///
     /// 100 per minute is below the free tier of most APIs that limit by the minute; it is a
     /// number to start from, not one to keep.
@@ -209,7 +209,7 @@ impl RateLimitConfigBuilder {
 
     /// How long a call may wait for its turn, counted from the first poll of its future; the time
     /// in which it stands aside, since its service is not ready, is part of it. Zero, the
-    /// default, refuses at once; a call whose turn would come later is refused at once too, and so
+    /// default, rejects at once; a call whose turn would come later is rejected at once too, and so
     /// is one whose turn would come after its own [deadline](seawall_core::RequestMeta).
     ///
     /// Tokio's timer has a resolution of one millisecond, so a waiter departs up to that much
@@ -217,7 +217,7 @@ impl RateLimitConfigBuilder {
     /// the rate grants in a millisecond, tokens overflow meanwhile, and waiters depart below the
     /// rate: with a burst of 1 and a rate of 400 per second, one per 3 ms. For calls that cost the
     /// whole burst, the forecast by which a call may wait knows of it; for others, a call that was
-    /// let into the line may be refused at the end of its wait. A burst with a few milliseconds of
+    /// let into the line may be rejected at the end of its wait. A burst with a few milliseconds of
     /// the rate in it avoids both.
     #[must_use]
     pub const fn max_wait(mut self, max_wait: Duration) -> Self {
@@ -225,7 +225,7 @@ impl RateLimitConfigBuilder {
         self
     }
 
-    /// How many calls may wait; the next one is refused. Of no effect while `max_wait` is zero.
+    /// How many calls may wait; the next one is rejected. Of no effect while `max_wait` is zero.
     /// At most 16,777,216. Default: 1,024.
     #[must_use]
     pub const fn max_waiting(mut self, calls: u32) -> Self {
@@ -251,7 +251,7 @@ impl RateLimitConfigBuilder {
         self
     }
 
-    /// Whether the layer only watches: what it would refuse passes, at once, and is counted and
+    /// Whether the layer only watches: what it would reject passes, at once, and is counted and
     /// told as [`Shadowed`](seawall_core::EventKind::Shadowed). Default: no.
     #[must_use]
     pub const fn shadow(mut self, on: bool) -> Self {

@@ -117,7 +117,7 @@ impl<F, D, P> fmt::Debug for FeedbackLayer<F, D, P> {
 
 /// A service whose answers correct a rate limit; made by [`FeedbackLayer`].
 ///
-/// It is ready when the inner service is, refuses nothing and changes no answer.
+/// It is ready when the inner service is, rejects nothing and changes no answer.
 #[derive(Clone)]
 pub struct Feedback<S, F, D = DefaultMeta, P = MetaCost> {
     inner: S,

@@ -38,7 +38,7 @@ pin_project! {
         Running { #[pin] inner: F },
         // Boxed, so that the futures of those who need not wait stay small.
         Waiting { line: Pin<Box<Line<S, Req>>> },
-        Refused { rejection: Rejection },
+        Rejected { rejection: Rejection },
         Done,
     }
 }
@@ -74,9 +74,9 @@ impl<S: Service<Req>, Req> ResponseFuture<S, Req> {
     }
 
     #[cold]
-    pub(crate) const fn refused(rejection: Rejection) -> Self {
+    pub(crate) const fn rejected(rejection: Rejection) -> Self {
         Self {
-            step: Step::Refused { rejection },
+            step: Step::Rejected { rejection },
         }
     }
 }
@@ -152,7 +152,7 @@ where
                         return Poll::Ready(Err(error));
                     }
                 },
-                StepProj::Refused { rejection } => {
+                StepProj::Rejected { rejection } => {
                     let error = S::Error::from(*rejection);
                     step.set(Step::Done);
                     return Poll::Ready(Err(error));
@@ -168,7 +168,7 @@ impl<S: Service<Req>, Req> fmt::Debug for ResponseFuture<S, Req> {
         let step = match &self.step {
             Step::Running { .. } => "running",
             Step::Waiting { .. } => "waiting",
-            Step::Refused { .. } => "refused",
+            Step::Rejected { .. } => "rejected",
             Step::Done => "done",
         };
         f.debug_struct("ResponseFuture")

@@ -128,7 +128,7 @@ impl RateLimitHandle {
         }
     }
 
-    /// Grants nothing until [`resume`](Self::resume): new calls are refused with
+    /// Grants nothing until [`resume`](Self::resume): new calls are rejected with
     /// [`Paused`](seawall_core::Reason::Paused), those in line wait on for as long as they may.
     pub fn pause(&self) {
         self.shared.common().limiter.pause();
@@ -144,7 +144,7 @@ impl RateLimitHandle {
         self.apply_signal(said);
     }
 
-    /// Refuses new calls with [`Draining`](seawall_core::Reason::Draining) until
+    /// Rejects new calls with [`Draining`](seawall_core::Reason::Draining) until
     /// [`resume`](Self::resume), and serves those in line: before a restart.
     pub fn drain(&self) {
         self.shared.common().limiter.drain();
@@ -202,7 +202,7 @@ impl RateLimitHandle {
     ///
     /// # Errors
     ///
-    /// The refusal that a call would have got.
+    /// The rejection that a call would have got.
     ///
     /// # Panics
     ///
@@ -216,7 +216,7 @@ impl RateLimitHandle {
     ///
     /// # Errors
     ///
-    /// The refusal, also where a call would have waited.
+    /// The rejection, also where a call would have waited.
     pub fn try_reserve(&self, meta: &RequestMeta) -> Result<Reservation, Rejection> {
         try_reserve(Lane::Whole(self.shared.local()), meta)
     }

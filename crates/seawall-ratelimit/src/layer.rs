@@ -37,7 +37,7 @@ pub struct RateLimitLayer<D = DefaultMeta, P = MetaCost> {
 }
 
 impl RateLimitLayer {
-    /// A layer with limits of its own, of which nothing is used. `name` is what refusals and
+    /// A layer with limits of its own, of which nothing is used. `name` is what rejections and
     /// metrics call it.
     pub fn new(name: impl Into<InstanceName>, config: RateLimitConfig) -> Self {
         let clock = Clock::start();

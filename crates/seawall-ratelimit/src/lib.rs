@@ -1,6 +1,6 @@
 //! Bounds on how much departs per time, with a line for those who may wait.
 //!
-//! An API that allows 200 requests per minute answers the 201st with a refusal, and the client
+//! An API that allows 200 requests per minute answers the 201st with a rejection, and the client
 //! that goes on regardless with a ban. Counting per minute on the client's side lets twice the
 //! number through where two minutes meet, and a limit per clone of a client is none at all. And
 //! one number is seldom all: brokers limit by second, minute and day at once, exchanges by weight,
@@ -36,9 +36,9 @@
 //! let waits = tokio::spawn(quotes.ready().await?.call("AAPL"));
 //! tokio::task::yield_now().await;
 //! // ... and this one would have to wait for 200 ms, longer than it may.
-//! let refused = quotes.ready().await?.call("IBM").await.unwrap_err();
-//! let refusal = refused.rejection().expect("a refusal of the limit");
-//! assert_eq!(refusal.retry_after(), Some(Duration::from_millis(200)));
+//! let rejected = quotes.ready().await?.call("IBM").await.unwrap_err();
+//! let rejection = rejected.rejection().expect("a rejection of the limit");
+//! assert_eq!(rejection.retry_after(), Some(Duration::from_millis(200)));
 //! assert_eq!(waits.await??, "AAPL");
 //! # Ok(())
 //! # }
@@ -54,11 +54,11 @@
 //!     +-------------------> in line ------------------+
 //!     |                        | max_wait is over
 //!     |  it does not           v
-//!     +-------------------> refused, with the time to come back
+//!     +-------------------> rejected, with the time to come back
 //! ```
 //!
 //! A single bucket is one atomic word (the generic cell rate algorithm): a grant is a clock read
-//! and a compare-exchange, a refusal writes nothing, and the lock of the line is never touched by
+//! and a compare-exchange, a rejection writes nothing, and the lock of the line is never touched by
 //! calls that do not wait. Limits of other kinds, and several at once, are decided under that lock,
 //! so that a call takes from all of them or from none. Neither allocates. Waiters take their tokens at the moment of departure, so a waiter
 //! that leaves costs the others nothing and never makes two depart at once. The first in line has
@@ -66,7 +66,7 @@
 //! first has come, it polls its clone of the inner service ready, *then* takes its tokens, and
 //! calls in the same poll. One whose clone is not ready stands aside and keeps its rank, and the
 //! next one may go. At the end of its `max_wait`, a call takes the tokens that are there, whatever
-//! its rank, or is refused.
+//! its rank, or is rejected.
 //!
 //! Whether a call may wait is a forecast: the limits and what those in line cost. It is exact as
 //! long as nobody comes back from standing aside or comes with a higher priority, who go before
@@ -74,7 +74,7 @@
 //! tokens that it does not know of, see [`max_wait`](RateLimitConfigBuilder::max_wait).
 //!
 //! A request costs what its [`RequestMeta`](seawall_core::RequestMeta) says, 1 by default. A cost of 0 always
-//! passes; one over what a limit can ever grant is refused as too expensive, since no rest is long
+//! passes; one over what a limit can ever grant is rejected as too expensive, since no rest is long
 //! enough for it.
 //!
 //! Services made from one layer, its clones and theirs share the limits. To give two upstreams
@@ -96,7 +96,7 @@
 //!
 //! Those in line go by [priority](seawall_core::Priority), and first come, first served within one.
 //! Waiting makes up for priority ([`priority_aging`](RateLimitConfigBuilder::priority_aging)), so nobody starves. A
-//! call that comes with a [deadline](seawall_core::RequestMeta) waits no longer than that, and is refused
+//! call that comes with a [deadline](seawall_core::RequestMeta) waits no longer than that, and is rejected
 //! at once when its turn would come later.
 //!
 //! # What the provider says
@@ -114,7 +114,7 @@
 //! # Readiness
 //!
 //! `poll_ready` asks the inner service and takes no token, so that idle clones hold none.
-//! Refusals are errors of `call`'s future, never of `poll_ready`. A call that is refused or has to
+//! Rejections are errors of `call`'s future, never of `poll_ready`. A call that is rejected or has to
 //! wait gives up what its instance had reserved below; the clone of one that waits is polled ready
 //! when its turn comes, and again from the start if the tokens were gone by then.
 //!
@@ -132,7 +132,7 @@
 //! Last before the call departs, inside retry and bulkhead, so that what the upstream sees is
 //! what was granted; only a breaker and the attempt timeout go further inside. A bulkhead that is
 //! shared by several rate limits goes inside of them, or the sleepers of one fill it for all. Such
-//! a bulkhead must refuse and not queue: in its line, calls that were granted one by one would be
+//! a bulkhead must reject and not queue: in its line, calls that were granted one by one would be
 //! saved up, to depart at once and above the rate when its places become free.
 //!
 //! # Differences from tower's `RateLimit`

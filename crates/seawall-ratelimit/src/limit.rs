@@ -105,7 +105,7 @@ impl Limit {
         Self::new(count, per, Kind::Window { offset, margin })
     }
 
-    /// At most `count` per calendar day, from one midnight to the next. Who is refused since the
+    /// At most `count` per calendar day, from one midnight to the next. Who is rejected since the
     /// day's quota is used up hears [`QuotaExhausted`](seawall_core::Reason::QuotaExhausted), as
     /// with every limit of another kind than a bucket that counts over an hour or more.
     pub const fn daily(count: u32, midnight: DailyReset) -> Self {
@@ -352,7 +352,7 @@ impl Allowed {
     /// the provider counts, in any stretch of its time `burst + rate * time` is at most what it
     /// allows.
     ///
-    /// Refused when it is built, with the field `at`, where the share leaves nothing for a burst
+    /// Rejected when it is built, with the field `at`, where the share leaves nothing for a burst
     /// or for the rate: all of it, or nothing.
     ///
     /// ```

@@ -6,7 +6,7 @@ use std::time::Duration;
 use seawall_core::striped::{Local, Shared};
 use seawall_core::{Clock, EventKind, EventSource, Reason, Rejection, Sample, Value};
 
-use crate::limiter::{Limiter, Refusal};
+use crate::limiter::{Denial, Limiter};
 
 /// What every service of a layer shares.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(crate) type State = Local<Common, Stripe>;
 pub(crate) struct Stripe {
     granted: AtomicU64,
     waited: AtomicU64,
-    refused: AtomicU64,
+    rejected: AtomicU64,
     too_expensive: AtomicU64,
     quota_exhausted: AtomicU64,
     paused: AtomicU64,
@@ -47,13 +47,13 @@ impl Stripe {
         self.inner_failed.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn refused(&self, reason: Reason) {
+    fn rejected(&self, reason: Reason) {
         let counter = match reason {
             Reason::TooExpensive => &self.too_expensive,
             Reason::QuotaExhausted => &self.quota_exhausted,
             Reason::Paused => &self.paused,
             Reason::Draining => &self.draining,
-            _ => &self.refused,
+            _ => &self.rejected,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -62,7 +62,7 @@ impl Stripe {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         counts.granted += read(&self.granted);
         counts.waited += read(&self.waited);
-        counts.refused += read(&self.refused);
+        counts.rejected += read(&self.rejected);
         counts.too_expensive += read(&self.too_expensive);
         counts.quota_exhausted += read(&self.quota_exhausted);
         counts.paused += read(&self.paused);
@@ -84,31 +84,31 @@ pub(crate) fn counts<C>(shared: &Shared<C, Stripe>) -> RateLimitCounts {
 
 /// The call does not depart.
 #[cold]
-pub(crate) fn refuse(observer: &EventSource, stripe: &Stripe, refusal: Refusal) -> Rejection {
-    stripe.refused(refusal.reason);
-    let rejection = rejection(observer, refusal);
-    observer.tell(|| EventKind::Refused(rejection));
+pub(crate) fn reject(observer: &EventSource, stripe: &Stripe, denial: Denial) -> Rejection {
+    stripe.rejected(denial.reason);
+    let rejection = rejection(observer, denial);
+    observer.tell(|| EventKind::Rejected(rejection));
     rejection
 }
 
-/// The call departs, though it would be refused if the layer did more than watch.
+/// The call departs, although it would be rejected if the layer were not in shadow mode.
 #[cold]
-pub(crate) fn shadow(observer: &EventSource, stripe: &Stripe, refusal: Refusal) {
+pub(crate) fn shadow(observer: &EventSource, stripe: &Stripe, denial: Denial) {
     stripe.shadowed.fetch_add(1, Ordering::Relaxed);
     stripe.granted();
-    observer.tell(|| EventKind::Shadowed(rejection(observer, refusal)));
+    observer.tell(|| EventKind::Shadowed(rejection(observer, denial)));
 }
 
-fn rejection(observer: &EventSource, refusal: Refusal) -> Rejection {
-    let rejection = observer.rejection(refusal.reason);
-    if refusal.wait_ns == u64::MAX {
+fn rejection(observer: &EventSource, denial: Denial) -> Rejection {
+    let rejection = observer.rejection(denial.reason);
+    if denial.wait_ns == u64::MAX {
         return rejection;
     }
-    rejection.with_retry_after(Duration::from_nanos(refusal.wait_ns))
+    rejection.with_retry_after(Duration::from_nanos(denial.wait_ns))
 }
 
 /// No rest is long enough for this cost.
-pub(crate) const NEVER: Refusal = Refusal {
+pub(crate) const NEVER: Denial = Denial {
     reason: Reason::TooExpensive,
     wait_ns: u64::MAX,
 };
@@ -128,17 +128,17 @@ pub struct RateLimitCounts {
     pub granted: u64,
     /// Had to wait for a turn, whatever became of it afterwards.
     pub waited: u64,
-    /// Refused, since the rate was used up.
-    pub refused: u64,
-    /// Refused, since they cost more than a limit can grant.
+    /// Rejected, since the rate was used up.
+    pub rejected: u64,
+    /// Rejected, since they cost more than a limit can grant.
     pub too_expensive: u64,
-    /// Refused, since the quota of the day, or of an hour or more, was used up.
+    /// Rejected, since the quota of the day, or of an hour or more, was used up.
     pub quota_exhausted: u64,
-    /// Refused, since the layer was paused, by an operator or by the upstream.
+    /// Rejected, since the layer was paused, by an operator or by the upstream.
     pub paused: u64,
-    /// Refused, since the layer accepted no new calls.
+    /// Rejected, since the layer accepted no new calls.
     pub draining: u64,
-    /// Passed on, though they would have been refused if the layer did more than watch.
+    /// Passed on, though they would have been rejected if the layer did more than watch.
     pub shadowed: u64,
     /// Dropped by the caller while they waited.
     pub abandoned: u64,
@@ -147,19 +147,19 @@ pub struct RateLimitCounts {
 }
 
 impl RateLimitCounts {
-    /// Which share of all calls that came was refused, from 0 to 1; 0 when none came.
+    /// Which share of all calls that came was rejected, from 0 to 1; 0 when none came.
     pub fn rejection_rate(&self) -> f64 {
-        let refused = self.all_refused();
-        let all = refused + self.granted + self.abandoned + self.inner_failed;
+        let rejected = self.all_rejected();
+        let all = rejected + self.granted + self.abandoned + self.inner_failed;
         if all == 0 {
             0.0
         } else {
-            refused as f64 / all as f64
+            rejected as f64 / all as f64
         }
     }
 
-    const fn all_refused(&self) -> u64 {
-        self.refused + self.too_expensive + self.quota_exhausted + self.paused + self.draining
+    const fn all_rejected(&self) -> u64 {
+        self.rejected + self.too_expensive + self.quota_exhausted + self.paused + self.draining
     }
 
     pub(crate) fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
@@ -175,14 +175,14 @@ impl RateLimitCounts {
                 value: Value::Counter(total),
             });
         }
-        let refusals = [
-            ("rate_limited", self.refused),
+        let rejections = [
+            ("rate_limited", self.rejected),
             ("too_expensive", self.too_expensive),
             ("quota_exhausted", self.quota_exhausted),
             ("paused", self.paused),
             ("draining", self.draining),
         ];
-        for (reason, total) in refusals {
+        for (reason, total) in rejections {
             sink(Sample {
                 metric: "seawall_rejections_total",
                 labels: &[("layer", "ratelimit"), ("reason", reason)],

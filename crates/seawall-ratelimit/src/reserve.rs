@@ -8,7 +8,7 @@ use seawall_core::{Rejection, RequestMeta, Unit};
 
 use crate::MetaCost;
 use crate::limiter::{Limiter, Wish};
-use crate::observe::refuse;
+use crate::observe::reject;
 use crate::seat::{Nothing, Seat};
 use crate::service::{Decision, decide};
 use crate::wait::{Lane, Waiting, Wishes, retry_after};
@@ -102,7 +102,7 @@ pub(crate) async fn reserve(lane: Lane, meta: &RequestMeta) -> Result<Reservatio
     let mut taken_at = lane.now();
     match decide(&lane, taken_at, wishes) {
         Decision::Depart => {}
-        Decision::Refuse(rejection) => return Err(rejection),
+        Decision::Reject(rejection) => return Err(rejection),
         Decision::Wait(wishes) => {
             let mut seat = pin!(Seat::new(Waiting::new(lane.clone(), wishes)));
             poll_fn(|cx| seat.as_mut().poll(cx, &mut Nothing)).await?;
@@ -128,10 +128,10 @@ pub(crate) fn try_reserve(lane: Lane, meta: &RequestMeta) -> Result<Reservation,
             taken_at,
             over: false,
         }),
-        Decision::Refuse(rejection) => Err(rejection),
+        Decision::Reject(rejection) => Err(rejection),
         Decision::Wait(wishes) => {
-            let refusal = retry_after(&lane, taken_at, &wishes);
-            Err(refuse(lane.observer(), lane.stripe(), refusal))
+            let rejection = retry_after(&lane, taken_at, &wishes);
+            Err(reject(lane.observer(), lane.stripe(), rejection))
         }
     }
 }

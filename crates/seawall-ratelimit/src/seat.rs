@@ -84,7 +84,7 @@ impl Seat {
                 }
             }
             if late {
-                return Poll::Ready(Err(this.waiting.refuse(now).into()));
+                return Poll::Ready(Err(this.waiting.reject(now).into()));
             }
             // The first in line has a timer for its tokens. All others have one for their patience:
             // one who stands aside may never be woken by its service, and one farther back never

@@ -7,8 +7,8 @@ use seawall_core::striped::Anchor;
 use seawall_core::{DefaultMeta, Describe, Rejectable, Rejection, RequestMeta};
 use tower_service::Service;
 
-use crate::limiter::{Refusal, Verdict};
-use crate::observe::{Common, NEVER, Stripe, refuse, shadow};
+use crate::limiter::{Denial, Verdict};
+use crate::observe::{Common, NEVER, Stripe, reject, shadow};
 use crate::wait::{Lane, Waiting, Wishes};
 use crate::{CostFn, MetaCost, ResponseFuture};
 
@@ -60,7 +60,7 @@ impl<S, D, P> RateLimit<S, D, P> {
 pub(crate) enum Decision {
     Depart,
     Wait(Wishes),
-    Refuse(Rejection),
+    Reject(Rejection),
 }
 
 /// Asks the limiters for a call that the short way is closed to, and counts what becomes of it.
@@ -79,10 +79,10 @@ pub(crate) fn decide(lane: &Lane, now_ns: u64, wishes: Wishes) -> Decision {
             Decision::Depart
         }
         Verdict::Wait => Decision::Wait(wishes),
-        Verdict::Later(refusal) => Decision::Refuse(refuse(observer, stripe, refusal)),
-        Verdict::Never => Decision::Refuse(refuse(observer, stripe, NEVER)),
-        Verdict::Watched(refusal) => {
-            shadow(observer, stripe, refusal);
+        Verdict::Later(rejection) => Decision::Reject(reject(observer, stripe, rejection)),
+        Verdict::Never => Decision::Reject(reject(observer, stripe, NEVER)),
+        Verdict::Watched(rejection) => {
+            shadow(observer, stripe, rejection);
             Decision::Depart
         }
         Verdict::NeverWatched => {
@@ -92,7 +92,7 @@ pub(crate) fn decide(lane: &Lane, now_ns: u64, wishes: Wishes) -> Decision {
     }
 }
 
-/// Makes the call, refuses it, or lets it wait, as was decided.
+/// Makes the call, rejects it, or lets it wait, as was decided.
 pub(crate) fn carry_out<S, Req>(
     inner: &mut S,
     req: Req,
@@ -106,10 +106,10 @@ where
         Decision::Depart => ResponseFuture::running(inner.call(req)),
         // Whatever the ready instance has reserved below is given up wherever the call that it
         // was for goes another way: callers whose idle instances keep the last reservations
-        // would otherwise wait for each other, and a refused one may never call again.
-        Decision::Refuse(rejection) => {
+        // would otherwise wait for each other, and a rejected one may never call again.
+        Decision::Reject(rejection) => {
             *inner = inner.clone(); // clone: gives the reservation up
-            ResponseFuture::refused(rejection)
+            ResponseFuture::rejected(rejection)
         }
         Decision::Wait(wishes) => {
             let service = inner.clone(); // clone: waits, polled ready later
@@ -176,10 +176,10 @@ where
                 ResponseFuture::running(self.inner.call(req))
             }
             Some(Err(wait_ns)) => {
-                let refusal = Refusal::used_up(wait_ns);
-                let rejection = refuse(&common.observer, self.state.here(), refusal);
+                let rejection = Denial::used_up(wait_ns);
+                let rejection = reject(&common.observer, self.state.here(), rejection);
                 self.inner = self.inner.clone(); // clone: gives the reservation up
-                ResponseFuture::refused(rejection)
+                ResponseFuture::rejected(rejection)
             }
             None => self.call_carefully(req, &meta, now),
         }

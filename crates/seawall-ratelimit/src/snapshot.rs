@@ -16,7 +16,7 @@ pub struct RateLimitSnapshot {
     pub waiting: u32,
     /// What became of the calls.
     pub counts: RateLimitCounts,
-    /// Which share of them was refused, from 0 to 1.
+    /// Which share of them was rejected, from 0 to 1.
     pub rejection_rate: f64,
     /// When a request that costs 1 could depart, from that moment, behind those in line; `None`
     /// when nobody knows.

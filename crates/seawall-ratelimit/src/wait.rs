@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use crate::costs::Costs;
 use crate::keyed::Keyed;
-use crate::limiter::{Above, Limiter, Refusal, Turn, Wish};
-use crate::observe::{State, Stripe, abandoned, refuse};
+use crate::limiter::{Above, Denial, Limiter, Turn, Wish};
+use crate::observe::{State, Stripe, abandoned, reject};
 
 /// The limiter of a call: that of its layer, or that of its key.
 #[derive(Clone)]
@@ -108,7 +108,7 @@ pub(crate) struct Waiting {
     joined: Option<Joined>,
     /// Its place in the line above, where it stands while it is the first in its own.
     above: Option<Ticket>,
-    /// Whether it has departed or was refused.
+    /// Whether it has departed or was rejected.
     over: bool,
 }
 
@@ -138,7 +138,7 @@ impl Waiting {
     ///
     /// # Errors
     ///
-    /// The refusal, when it is of no use to join any more.
+    /// The rejection, when it is of no use to join any more.
     pub(crate) fn turn<E>(&mut self, now_ns: u64, late: bool, waker: &Waker) -> Result<Turn, E>
     where
         E: From<seawall_core::Rejection>,
@@ -147,18 +147,18 @@ impl Waiting {
             Some(joined) => joined.ticket,
             None => match self.join(now_ns, waker) {
                 Ok(ticket) => ticket,
-                Err(refusal) => return Err(self.end(|lane| refuse_in(lane, refusal).into())),
+                Err(rejection) => return Err(self.end(|lane| reject_in(lane, rejection).into())),
             },
         };
         let limiter = self.lane.limiter();
         let turn = limiter.turn(now_ns, &self.wishes.own, ticket, late, waker);
         match self.turn_above(now_ns, turn, late, waker) {
             Ok(turn) => Ok(turn),
-            Err(refusal) => Err(self.end(|lane| refuse_in(lane, refusal).into())),
+            Err(rejection) => Err(self.end(|lane| reject_in(lane, rejection).into())),
         }
     }
 
-    fn join(&mut self, now_ns: u64, waker: &Waker) -> Result<Ticket, Refusal> {
+    fn join(&mut self, now_ns: u64, waker: &Waker) -> Result<Ticket, Denial> {
         let limiter = self.lane.limiter();
         let ticket = limiter.join(now_ns, &self.wishes.own, waker)?;
         let patience = now_ns.saturating_add(self.wishes.own.max_wait_ns);
@@ -178,7 +178,7 @@ impl Waiting {
         turn: Turn,
         late: bool,
         waker: &Waker,
-    ) -> Result<Turn, Refusal> {
+    ) -> Result<Turn, Denial> {
         let (Some(limiter), Some(wish)) = (self.lane.above(), &self.wishes.above) else {
             return Ok(turn);
         };
@@ -234,7 +234,7 @@ impl Waiting {
         }
     }
 
-    /// When it is refused if its turn has not come.
+    /// When it is rejected if its turn has not come.
     pub(crate) fn deadline_ns(&self) -> u64 {
         self.joined.map_or(u64::MAX, |joined| joined.deadline_ns)
     }
@@ -243,10 +243,10 @@ impl Waiting {
         self.lane.clock().instant(at_ns)
     }
 
-    /// Refuses it, since it has waited for as long as it may.
-    pub(crate) fn refuse(&mut self, now_ns: u64) -> seawall_core::Rejection {
+    /// Rejects it, since it has waited for as long as it may.
+    pub(crate) fn reject(&mut self, now_ns: u64) -> seawall_core::Rejection {
         let wishes = self.wishes;
-        self.end(|lane| refuse_in(lane, retry_after(lane, now_ns, &wishes)))
+        self.end(|lane| reject_in(lane, retry_after(lane, now_ns, &wishes)))
     }
 
     /// The service that it was to go to has failed.
@@ -269,8 +269,8 @@ impl Waiting {
     }
 }
 
-/// When a call that was refused may come back: when both limiters let it.
-pub(crate) fn retry_after(lane: &Lane, now_ns: u64, wishes: &Wishes) -> Refusal {
+/// When a call that was rejected may come back: when both limiters let it.
+pub(crate) fn retry_after(lane: &Lane, now_ns: u64, wishes: &Wishes) -> Denial {
     let own = lane.limiter().retry_after(now_ns, &wishes.own);
     let Some(above) = wishes.above(lane, None) else {
         return own;
@@ -283,8 +283,8 @@ pub(crate) fn retry_after(lane: &Lane, now_ns: u64, wishes: &Wishes) -> Refusal 
     }
 }
 
-fn refuse_in(lane: &Lane, refusal: Refusal) -> seawall_core::Rejection {
-    refuse(lane.observer(), lane.stripe(), refusal)
+fn reject_in(lane: &Lane, denial: Denial) -> seawall_core::Rejection {
+    reject(lane.observer(), lane.stripe(), denial)
 }
 
 impl Drop for Waiting {

@@ -1,4 +1,4 @@
-//! The laws of a Tower layer, for a limit that refuses and for one that lets calls wait.
+//! The laws of a Tower layer, for a limit that rejects and for one that lets calls wait.
 
 use std::time::Duration;
 
@@ -79,11 +79,11 @@ impl<Res, Err> ReadQuotaSignals<Res, Err> for Silent {
     fn feedback(&self, _: Result<&Res, &Err>, _: &mut dyn FnMut(QuotaSignal)) {}
 }
 
-fn refusing(inner: Mock) -> RateLimit<Mock> {
+fn rejecting(inner: Mock) -> RateLimit<Mock> {
     layer(1, Duration::ZERO).layer(inner)
 }
 
-fn two_refusing(a: Mock, b: Mock) -> (RateLimit<Mock>, RateLimit<Mock>) {
+fn two_rejecting(a: Mock, b: Mock) -> (RateLimit<Mock>, RateLimit<Mock>) {
     let layer = layer(1, Duration::ZERO);
     (layer.layer(a), layer.clone().layer(b))
 }
@@ -161,19 +161,19 @@ mod fed_back_ {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refusals_are_errors_of_call() {
+async fn rejections_are_errors_of_call() {
     let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
-    assert_check(checks::refuses_in_call(refusing, saturate).await);
+    assert_check(checks::rejects_in_call(rejecting, saturate).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn two_layers_share_one_bucket() {
     let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
-    assert_check(checks::two_services_of_one_layer_share(two_refusing, saturate).await);
+    assert_check(checks::two_services_of_one_layer_share(two_rejecting, saturate).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn clones_share_one_bucket() {
     let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
-    assert_check(checks::clones_share(refusing, saturate).await);
+    assert_check(checks::clones_share(rejecting, saturate).await);
 }

@@ -25,7 +25,7 @@ const SECOND_NS: f64 = 1e9;
 /// It does nothing until the upstream throttles for the first time. From then on requests take
 /// tokens of a bucket, and wait when there are none. Its fill rate, in requests per second, is cut
 /// to 0.7 of the rate at which the throttle came, rises fast at first, lingers about the rate
-/// that was refused, and then probes beyond it, but never faster than twice what was really sent:
+/// that was rejected, and then probes beyond it, but never faster than twice what was really sent:
 ///
 /// | seconds since a throttle at 10 /s | 0 | 1 | 2 | 3 | 4 | 5 | 6 |
 /// |---|---|---|---|---|---|---|---|
@@ -112,7 +112,7 @@ impl AdaptiveRate {
     /// Learns from an answer of the upstream at `now`, in nanoseconds: whether it throttled.
     ///
     /// To be called once for each request that was answered, throttled or not, failed or not, and
-    /// also before the first throttle: the rate that was sent is measured by it. Local refusals
+    /// also before the first throttle: the rate that was sent is measured by it. Local rejections
     /// were not sent and do not count.
     pub fn on_response(&self, throttled: bool, now: u64) {
         self.lock().on_response(throttled, now);
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_wait_are_spaced_by_the_rate_and_a_refused_wait_costs_nothing() {
+    fn those_who_wait_are_spaced_by_the_rate_and_a_rejected_wait_costs_nothing() {
         let mut state = throttled();
         let rate = state.fill_rate;
         assert!(close(rate, 7.0, 0.3), "{rate}");

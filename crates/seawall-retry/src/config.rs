@@ -17,8 +17,8 @@ use seawall_core::{Backoff, InvalidConfig, NonZeroCount};
 ///     .build()?;
 /// assert_eq!(quotes.attempts(), 5);
 ///
-/// let refused = RetryConfig::builder().attempts(0).build().unwrap_err();
-/// assert_eq!(refused.to_string(), "`attempts` is 0, accepted is a whole number from 1");
+/// let rejected = RetryConfig::builder().attempts(0).build().unwrap_err();
+/// assert_eq!(rejected.to_string(), "`attempts` is 0, accepted is a whole number from 1");
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -75,7 +75,7 @@ impl RetryConfig {
         self.max_retry_after
     }
 
-    /// The longest wait that a layer below may ask for; zero when a refusal ends the call.
+    /// The longest wait that a layer below may ask for; zero when a rejection ends the call.
     pub const fn max_rejection_wait(&self) -> Duration {
         self.max_rejection_wait
     }
@@ -102,7 +102,7 @@ impl RetryConfig {
             ("attempt_timeout", limit(self.attempt_timeout)),
             ("overall_timeout", limit(self.overall_timeout)),
             ("max_retry_after", format!("{:?}", self.max_retry_after)),
-            ("refusal_wait", format!("{:?}", self.max_rejection_wait)),
+            ("rejection_wait", format!("{:?}", self.max_rejection_wait)),
             ("retry_throttled", self.retry_throttled.to_string()),
             ("retry_unsent", self.retry_if_not_sent.to_string()),
         ]
@@ -115,7 +115,7 @@ fn limit(limit: Option<Duration>) -> String {
 
 impl Default for RetryConfig {
     /// Three attempts; waits below 1 s, then below 2 s (exponential, at most 60 s, full jitter);
-    /// hints of up to 60 s are obeyed; refusals end the call; throttled and unsent requests are
+    /// hints of up to 60 s are obeyed; rejections end the call; throttled and unsent requests are
     /// tried again; no time limit of its own.
     ///
     /// Three attempts with full jitter below 1 s, doubled each time, are what the AWS SDKs'
@@ -124,7 +124,7 @@ impl Default for RetryConfig {
     fn default() -> Self {
         Self {
             attempts: 3,
-            // Neither argument can be refused.
+            // Neither argument can be rejected.
             backoff: Backoff::exponential(Duration::from_secs(1), Duration::from_secs(60))
                 .unwrap_or(Backoff::NONE),
             throttled_backoff: None,
@@ -223,11 +223,11 @@ impl RetryConfigBuilder {
     }
 
     /// Sets the longest wait that a *layer below* may ask for; zero unless set, and then a local
-    /// refusal ends the call.
+    /// rejection ends the call.
     ///
-    /// A refused request was not sent, so it may be tried again whatever it is, and costs the
-    /// budget nothing. Only refusals that say when to come back are, and those of a circuit that
-    /// cannot say it (half-open and full), which is asked again after the backoff; a refusal for
+    /// A rejected request was not sent, so it may be tried again whatever it is, and costs the
+    /// budget nothing. Only rejections that say when to come back are, and those of a circuit that
+    /// cannot say it (half-open and full), which is asked again after the backoff; a rejection for
     /// want of budget, of time or for the cost of the request never is.
     #[must_use]
     pub const fn max_rejection_wait(mut self, longest: Duration) -> Self {
@@ -243,7 +243,7 @@ impl RetryConfigBuilder {
     }
 
     /// Sets whether a request that must not be sent twice is tried again when it certainly was
-    /// not sent: refused by a layer below, or no connection. It is unless set.
+    /// not sent: rejected by a layer below, or no connection. It is unless set.
     ///
     /// Such a request is worth it: an order that never left is not placed. The price is a copy of
     /// each request beforehand; set it to `false` where that is too dear, and requests of
@@ -262,7 +262,7 @@ impl RetryConfigBuilder {
     /// 0, or `attempt_timeout` when it is longer than `overall_timeout`.
     pub fn build(self) -> Result<RetryConfig, InvalidConfig> {
         let config = &self.config;
-        NonZeroCount::new(config.attempts).map_err(|refused| refused.in_field("attempts"))?;
+        NonZeroCount::new(config.attempts).map_err(|rejected| rejected.in_field("attempts"))?;
         for (field, limit) in [
             ("attempt_timeout", config.attempt_timeout),
             ("overall_timeout", config.overall_timeout),

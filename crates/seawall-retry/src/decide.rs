@@ -15,8 +15,8 @@ use crate::{RetryConfig, RetryDecision, StopReason};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answered {
     pub(crate) outcome: Outcome,
-    /// The local refusal, if the answer is one.
-    pub(crate) refusal: Option<Rejection>,
+    /// The local rejection, if the answer is one.
+    pub(crate) rejection: Option<Rejection>,
     /// The upstream's wish in an answer whose outcome has no room for one.
     pub(crate) hint: Option<Duration>,
     pub(crate) replay: Replay,
@@ -25,14 +25,14 @@ pub(crate) struct Answered {
 }
 
 impl Answered {
-    /// Whether a layer below refused the attempt before anything was sent.
-    pub(crate) fn is_refused_unsent(&self) -> bool {
-        self.refusal.is_some_and(|r| r.sent() == Sent::No) && self.outcome == Outcome::Ignored
+    /// Whether a layer below rejected the attempt before anything was sent.
+    pub(crate) fn is_rejected_unsent(&self) -> bool {
+        self.rejection.is_some_and(|r| r.sent() == Sent::No) && self.outcome == Outcome::Ignored
     }
 
     /// Whether nothing of the attempt can have reached the upstream.
     pub(crate) fn is_unsent(&self) -> bool {
-        self.is_refused_unsent() || self.outcome == NOT_SENT
+        self.is_rejected_unsent() || self.outcome == NOT_SENT
     }
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn decide<W: World>(config: &RetryConfig, seen: &Answered, world: &mu
         Err(end) => return Decision::StopReason(end),
     };
     let mut longest = config.max_retry_after();
-    if seen.is_refused_unsent() {
+    if seen.is_rejected_unsent() {
         longest = longest.max(config.max_rejection_wait());
     }
     // The longest duration means never, whatever is allowed.
@@ -109,8 +109,8 @@ pub(crate) fn decide<W: World>(config: &RetryConfig, seen: &Answered, world: &mu
     let Some(paced) = world.place(longest) else {
         return Decision::StopReason(StopReason::Paced);
     };
-    // A refused attempt was not sent, so another one in its place is no extra load.
-    if !seen.is_refused_unsent() && !world.withdraw() {
+    // A rejected attempt was not sent, so another one in its place is no extra load.
+    if !seen.is_rejected_unsent() && !world.withdraw() {
         return Decision::StopReason(StopReason::Budget);
     }
     Decision::Wait(delay.max(paced))
@@ -159,7 +159,7 @@ fn wish<W: World>(
 /// Whether an adviser may ask for another attempt although the table says no. Never where the
 /// request may be executed a second time, and never where trying again is known to be in vain.
 fn may_be_widened(seen: &Answered) -> bool {
-    seen.refusal.is_none()
+    seen.rejection.is_none()
         && seen.replay.is_safe()
         && matches!(
             seen.outcome,
@@ -171,11 +171,11 @@ fn may_be_widened(seen: &Answered) -> bool {
 /// attempt may have been; `None` where the answer does not say that.
 pub(crate) fn corrected(
     outcome: Outcome,
-    refusal: Option<Rejection>,
+    rejection: Option<Rejection>,
     name: InstanceName,
 ) -> Option<Rejection> {
-    match refusal {
-        Some(refusal) => (refusal.sent() == Sent::No).then(|| refusal.with_sent(Sent::Maybe)),
+    match rejection {
+        Some(rejection) => (rejection.sent() == Sent::No).then(|| rejection.with_sent(Sent::Maybe)),
         // The error is the client's own and cannot be changed.
         None => (outcome == NOT_SENT)
             .then(|| Rejection::new(Reason::OutcomeUnknown, name).with_sent(Sent::Maybe)),
@@ -184,8 +184,8 @@ pub(crate) fn corrected(
 
 /// Whether the table wants another attempt, and the wait that was asked for.
 fn table(config: &RetryConfig, seen: &Answered) -> Result<Option<Duration>, StopReason> {
-    if seen.is_refused_unsent() {
-        return refusal(config, seen);
+    if seen.is_rejected_unsent() {
+        return rejection(config, seen);
     }
     let safe = if seen.replay.is_safe() {
         // A verdict about the body and the headers may disagree: the longer wait holds.
@@ -194,9 +194,11 @@ fn table(config: &RetryConfig, seen: &Answered) -> Result<Option<Duration>, Stop
         Err(StopReason::Unsafe)
     };
     match seen.outcome {
-        Outcome::Success | Outcome::Ignored => Err(match seen.refusal {
-            Some(refusal) if refusal.reason() == Reason::DeadlineExceeded => StopReason::Deadline,
-            Some(_) => StopReason::Refused,
+        Outcome::Success | Outcome::Ignored => Err(match seen.rejection {
+            Some(rejection) if rejection.reason() == Reason::DeadlineExceeded => {
+                StopReason::Deadline
+            }
+            Some(_) => StopReason::Rejected,
             None => StopReason::Answered,
         }),
         Outcome::Banned { .. } | Outcome::QuotaExhausted { .. } => Err(StopReason::Hopeless),
@@ -208,7 +210,7 @@ fn table(config: &RetryConfig, seen: &Answered) -> Result<Option<Duration>, Stop
     }
 }
 
-fn refusal(config: &RetryConfig, seen: &Answered) -> Result<Option<Duration>, StopReason> {
+fn rejection(config: &RetryConfig, seen: &Answered) -> Result<Option<Duration>, StopReason> {
     let allowed = config.max_rejection_wait();
     let passes = |rejection: &Rejection| {
         matches!(
@@ -221,14 +223,14 @@ fn refusal(config: &RetryConfig, seen: &Answered) -> Result<Option<Duration>, St
                 | Reason::Paused
         )
     };
-    let refusal = seen.refusal.filter(passes).ok_or(StopReason::Refused)?;
+    let rejection = seen.rejection.filter(passes).ok_or(StopReason::Rejected)?;
     // A half-open circuit cannot say when a place for a probe will be free, and one that has
     // changed since says nothing at all: the backoff is the best guess.
-    let unsaid = matches!(refusal.reason(), Reason::CircuitOpen | Reason::NotReady);
-    match refusal.retry_after() {
+    let unsaid = matches!(rejection.reason(), Reason::CircuitOpen | Reason::NotReady);
+    match rejection.retry_after() {
         Some(told) if !allowed.is_zero() && told <= allowed => Ok(Some(told)),
         None if !allowed.is_zero() && unsaid => Ok(None),
-        _ => Err(StopReason::Refused),
+        _ => Err(StopReason::Rejected),
     }
 }
 

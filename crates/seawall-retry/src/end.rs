@@ -11,8 +11,8 @@ pub enum StopReason {
     Answered,
     /// Trying again cannot help: banned, or the quota is used up.
     Hopeless,
-    /// A layer below refused.
-    Refused,
+    /// A layer below rejected.
+    Rejected,
     /// The request may have been executed and must not be executed twice.
     Unsafe,
     /// All attempts were made.
@@ -40,7 +40,7 @@ impl StopReason {
     pub const ALL: [Self; 13] = [
         Self::Answered,
         Self::Hopeless,
-        Self::Refused,
+        Self::Rejected,
         Self::Unsafe,
         Self::Attempts,
         Self::NoCopy,
@@ -58,7 +58,7 @@ impl StopReason {
         match self {
             Self::Answered => "answered",
             Self::Hopeless => "hopeless",
-            Self::Refused => "refused",
+            Self::Rejected => "rejected",
             Self::Unsafe => "unsafe",
             Self::Attempts => "attempts",
             Self::NoCopy => "no_copy",

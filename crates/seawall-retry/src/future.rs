@@ -207,7 +207,7 @@ impl<S, Req, C, D, P, H, M> Call<S, Req, C, D, P, H, M> {
             Some(end) if end <= timer.deadline() => Reason::DeadlineExceeded,
             _ => Reason::AttemptTimeout,
         };
-        Poll::Ready(core.refuse(reason, Sent::Maybe))
+        Poll::Ready(core.reject(reason, Sent::Maybe))
     }
 
     /// Ready when the deadline has passed; the task is woken then.

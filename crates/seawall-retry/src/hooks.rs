@@ -17,7 +17,7 @@ use crate::Stopped;
 /// | the answer is a success, ignored, or throttled where that is not retried | the answer | the answer | **again**, if the request may be sent twice |
 /// | must not be sent twice, and may have been sent | the answer | (not asked) | (not asked) |
 /// | banned, quota exhausted | the answer | (not asked) | (not asked) |
-/// | refused by a layer below, in a way that cannot pass in time | the answer | (not asked) | (not asked) |
+/// | rejected by a layer below, in a way that cannot pass in time | the answer | (not asked) | (not asked) |
 /// | no attempt left, no copy | the answer | (not asked) | (not asked) |
 ///
 /// An "again" still needs what every further attempt needs: the time that the upstream named,

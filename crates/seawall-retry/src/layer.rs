@@ -97,7 +97,7 @@ impl Core {
         let Some(rate) = &self.rate else {
             return;
         };
-        if seen.is_refused_unsent() {
+        if seen.is_rejected_unsent() {
             if placed {
                 rate.release();
             }
@@ -107,11 +107,11 @@ impl Core {
         }
     }
 
-    /// A refusal of the layer itself, told.
-    pub(crate) fn refuse(&self, reason: Reason, sent: Sent) -> Rejection {
+    /// A rejection of the layer itself, told.
+    pub(crate) fn reject(&self, reason: Reason, sent: Sent) -> Rejection {
         let observer = &self.ledger.observer;
         let rejection = observer.rejection(reason).with_sent(sent);
-        observer.tell(|| EventKind::Refused(rejection));
+        observer.tell(|| EventKind::Rejected(rejection));
         rejection
     }
 }
@@ -185,7 +185,7 @@ impl<C, D, P, H> RetryLayer<C, D, P, H> {
     /// throttles; layers that send to one upstream share it.
     ///
     /// Nothing is limited until the upstream throttles for the first time. From then on a first attempt that
-    /// finds no place in the rate waits for it in the call's future, and is refused as
+    /// finds no place in the rate waits for it in the call's future, and is rejected as
     /// `RateLimited` when that would take longer than the
     /// [longest wait](crate::RetryConfigBuilder::max_retry_after) or than its deadline allows. Each
     /// attempt takes a short lock and reads the clock when it is made and when it is answered; a
@@ -377,14 +377,14 @@ impl<C, D, P, A, B, M> RetryLayer<C, D, P, Hooks<A, B, M>> {
     /// ```
     /// use seawall_retry::{StopReason, Stopped, RetryConfig, RetryLayer};
     ///
-    /// # enum Fault { Refused(seawall_core::Rejection), Failed { status: u16, why: Option<StopReason> } }
-    /// # seawall_core::rejectable!(Fault::Refused);
-    /// fn annotate_give_up(result: &mut Result<u16, Fault>, ended: Stopped) {
+    /// # enum Fault { Rejected(seawall_core::Rejection), Failed { status: u16, why: Option<StopReason> } }
+    /// # seawall_core::rejectable!(Fault::Rejected);
+    /// fn note_reason(result: &mut Result<u16, Fault>, ended: Stopped) {
     ///     if let Err(Fault::Failed { why, .. }) = result {
     ///         *why = Some(ended.end);
     ///     }
     /// }
-    /// let layer = RetryLayer::new("quotes", RetryConfig::default()).annotate_give_up(mark);
+    /// let layer = RetryLayer::new("quotes", RetryConfig::default()).annotate_give_up(note_reason);
     /// ```
     #[must_use]
     pub fn annotate_give_up<M2>(

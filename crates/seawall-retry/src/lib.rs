@@ -58,16 +58,16 @@
 //! | `Banned`, `QuotaExhausted` | the answer | the answer |
 //! | `Failure(NotSent)` | again | again |
 //! | any other `Failure`, `Unknown`, `Throttled` | again | the answer |
-//! | refused by a layer below, with a time to come back | only if allowed | only if allowed |
-//! | refused by a circuit that cannot say when | only if allowed | only if allowed |
-//! | refused by a layer below, otherwise | the answer | the answer |
+//! | rejected by a layer below, with a time to come back | only if allowed | only if allowed |
+//! | rejected by a circuit that cannot say when | only if allowed | only if allowed |
+//! | rejected by a layer below, otherwise | the answer | the answer |
 //!
 //! "Again" holds while there are attempts left and a copy of the request, the upstream asks for no
 //! longer wait than is allowed, the wait ends before the deadline, and the
 //! [`Budget`](seawall_core::Budget) can pay the price of that class of failure. The wait is the
 //! backoff with its jitter, and never less than what the upstream asked for: what the jitter leaves
 //! to chance comes on top, or all who were told the same time would come back at one instant. An
-//! attempt that a layer below refused unsent costs nothing.
+//! attempt that a layer below rejected unsent costs nothing.
 //!
 //! A predicate ([`RetryLayer::retry_if`]) narrows this table by the request and its metadata, the
 //! answer and the number of the attempt, and widens it to answers that are no failures; [`RetryDecision`] has the
@@ -84,7 +84,7 @@
 //! | setting | limits | when it does not fit |
 //! |---|---|---|
 //! | [`max_retry_after`](RetryConfigBuilder::max_retry_after) | what an upstream may ask for | the answer, at once |
-//! | [`max_rejection_wait`](RetryConfigBuilder::max_rejection_wait) | what a layer below may ask for | the refusal, at once |
+//! | [`max_rejection_wait`](RetryConfigBuilder::max_rejection_wait) | what a layer below may ask for | the rejection, at once |
 //! | [`RequestMeta::deadline`](seawall_core::RequestMeta) | each wait, and when attempts after it begin | the last real answer, before the wait |
 //! | [`overall_timeout`](RetryConfigBuilder::overall_timeout) | each wait and the attempt under way | the same; an attempt is dropped, `DeadlineExceeded` |
 //! | [`attempt_timeout`](RetryConfigBuilder::attempt_timeout) | one attempt | it is dropped, `AttemptTimeout`, tried again if that is safe |
@@ -95,7 +95,7 @@
 //!
 //! # Signatures, nonces, attempt numbers
 //!
-//! An exact copy of a signed request is refused by many upstreams.
+//! An exact copy of a signed request is rejected by many upstreams.
 //! [`RetryLayer::prepare`] is called for each attempt, the first one included, right before the
 //! request is handed to the service that is ready, and gets a copy without what the attempt before
 //! has added. An error from it is the answer of the call.
@@ -113,9 +113,9 @@
 //!
 //! Without a further attempt the caller gets the answer of the last one at once, and unchanged unless
 //! it is wrong about the call. When the last attempt was certainly not sent, but an earlier one may
-//! have been, "not sent" would be a lie that makes a caller place an order twice. A refusal then
+//! have been, "not sent" would be a lie that makes a caller place an order twice. A rejection then
 //! says [`Sent::Maybe`](seawall_core::Sent::Maybe) in place of `Sent::No`; an error of the client
-//! that means [`NotSent`](seawall_core::FailureKind::NotSent) is replaced by a refusal of this layer,
+//! that means [`NotSent`](seawall_core::FailureKind::NotSent) is replaced by a rejection of this layer,
 //! [`OutcomeUnknown`](seawall_core::Reason::OutcomeUnknown).
 //!
 //! A call that needs no retry costs one reference count on a line of the running thread, one

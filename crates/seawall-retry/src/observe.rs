@@ -8,7 +8,7 @@ use seawall_core::{EventSource, InstanceName, Outcome, Sample, Value};
 
 use crate::StopReason;
 
-/// How an attempt was answered: the outcomes, with local refusals apart.
+/// How an attempt was answered: the outcomes, with local rejections apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub(crate) enum Kind {
@@ -19,7 +19,7 @@ pub(crate) enum Kind {
     QuotaExhausted,
     Ignored,
     Unknown,
-    Refused,
+    Rejected,
 }
 
 const KINDS: usize = 8;
@@ -31,11 +31,11 @@ const LABELS: [&str; KINDS] = [
     "quota_exhausted",
     "ignored",
     "unknown",
-    "refused",
+    "rejected",
 ];
 
 impl Kind {
-    pub(crate) const fn of(outcome: Outcome, refused: bool) -> Self {
+    pub(crate) const fn of(outcome: Outcome, rejected: bool) -> Self {
         match outcome {
             Outcome::Success => Self::Success,
             Outcome::Failure(_) => Self::Failure,
@@ -43,7 +43,7 @@ impl Kind {
             Outcome::Banned { .. } => Self::Banned,
             Outcome::QuotaExhausted { .. } => Self::QuotaExhausted,
             Outcome::Unknown => Self::Unknown,
-            Outcome::Ignored if refused => Self::Refused,
+            Outcome::Ignored if rejected => Self::Rejected,
             // `Ignored`, and outcomes that this version does not know.
             _ => Self::Ignored,
         }

@@ -69,7 +69,7 @@ impl fmt::Debug for Purse {
 pub(crate) struct Paid {
     purse: Purse,
     charge: CostClass,
-    /// Whether the attempt is being made. It is not any more when it was refused before anything
+    /// Whether the attempt is being made. It is not any more when it was rejected before anything
     /// was sent; the payment then waits for an attempt that is.
     pub(crate) in_flight: bool,
 }

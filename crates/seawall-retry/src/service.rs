@@ -88,8 +88,8 @@ where
                     return self.first(common, request, &meta, track.into_memory(), place);
                 }
                 Err(wait) => {
-                    let refusal = rules.core.refuse(Reason::RateLimited, Sent::No);
-                    let error = refusal.with_retry_after(wait).into();
+                    let rejection = rules.core.reject(Reason::RateLimited, Sent::No);
+                    let error = rejection.with_retry_after(wait).into();
                     let counters = common.stripe();
                     let answer = track.stopped(rules, counters, StopReason::Paced, error);
                     return ResponseFuture::answered(answer);

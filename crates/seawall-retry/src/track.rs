@@ -148,11 +148,11 @@ impl<M> Track<M> {
         if core.config.overall_timeout().is_some() && !self.started {
             self.begin(core, Instant::now());
         }
-        let refusal = refusal_in(result);
+        let rejection = rejection_in(result);
         let seen = Answered {
             outcome,
-            refusal,
-            hint: match refusal {
+            rejection,
+            hint: match rejection {
                 Some(_) => None,
                 None => rules.classify.retry_after(result.as_ref()),
             },
@@ -160,7 +160,7 @@ impl<M> Track<M> {
             attempt: self.attempt,
         };
         if let Some(paid) = self.more.as_mut().and_then(|more| more.paid.as_mut()) {
-            paid.in_flight = !seen.is_refused_unsent();
+            paid.in_flight = !seen.is_rejected_unsent();
         }
         core.learn(&seen, self.placed);
         let mut world = Real::<_, _, _, _, H> {
@@ -183,7 +183,7 @@ impl<M> Track<M> {
             paid,
             ..
         } = world;
-        let kind = Kind::of(outcome, refusal.is_some());
+        let kind = Kind::of(outcome, rejection.is_some());
         counters.answered(kind);
         match decision {
             Decision::StopReason(_) if outcome == Outcome::Success => {
@@ -194,7 +194,7 @@ impl<M> Track<M> {
                 if end == StopReason::Budget {
                     core.ledger.observer.tell(|| EventKind::BudgetExhausted);
                 }
-                if let Some(told) = self.truth(core, outcome, refusal) {
+                if let Some(told) = self.truth(core, outcome, rejection) {
                     *result = Err(told.into());
                 }
                 self.give_up(rules, counters, end, result);
@@ -204,7 +204,7 @@ impl<M> Track<M> {
                 counters.retried(kind);
                 self.maybe_sent |= !seen.is_unsent();
                 let more = self.more_mut();
-                if !seen.is_refused_unsent() {
+                if !seen.is_rejected_unsent() {
                     more.paid = paid;
                 }
                 more.place = place;
@@ -243,19 +243,19 @@ impl<M> Track<M> {
         &self,
         core: &Core,
         outcome: Outcome,
-        refusal: Option<Rejection>,
+        rejection: Option<Rejection>,
     ) -> Option<Rejection> {
         if !self.maybe_sent {
             return None;
         }
         // What may be sent any number of times loses nothing by the client's own error.
-        if refusal.is_none() && self.replay == Replay::Safe {
+        if rejection.is_none() && self.replay == Replay::Safe {
             return None;
         }
         let observer = &core.ledger.observer;
-        let told = corrected(outcome, refusal, observer.name())?;
-        if refusal.is_none() {
-            observer.tell(|| EventKind::Refused(told));
+        let told = corrected(outcome, rejection, observer.name())?;
+        if rejection.is_none() {
+            observer.tell(|| EventKind::Rejected(told));
         }
         Some(told)
     }
@@ -277,8 +277,8 @@ impl<M> Track<M> {
     {
         let mut result = Err(error);
         let outcome = judge(&rules.classify, &result);
-        let mut kind = Kind::of(outcome, refusal_in(&result).is_some());
-        if let Some(told) = self.truth(&rules.core, outcome, refusal_in(&result)) {
+        let mut kind = Kind::of(outcome, rejection_in(&result).is_some());
+        if let Some(told) = self.truth(&rules.core, outcome, rejection_in(&result)) {
             kind = Kind::of(told.outcome(), true);
             result = Err(told.into());
         }
@@ -303,7 +303,7 @@ impl<M> Track<M> {
         } else {
             Sent::No
         };
-        let rejection = rules.core.refuse(Reason::DeadlineExceeded, sent);
+        let rejection = rules.core.reject(Reason::DeadlineExceeded, sent);
         let mut result = Err(rejection.into());
         counters.stopped(Kind::of(rejection.outcome(), true));
         self.give_up(rules, counters, StopReason::Deadline, &mut result);
@@ -357,7 +357,7 @@ fn time_left(deadline: Option<Instant>) -> Option<Duration> {
     Some(left.saturating_sub(TICK))
 }
 
-fn refusal_in<T, E: Rejectable>(result: &Result<T, E>) -> Option<Rejection> {
+fn rejection_in<T, E: Rejectable>(result: &Result<T, E>) -> Option<Rejection> {
     result
         .as_ref()
         .err()

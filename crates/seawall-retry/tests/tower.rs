@@ -159,7 +159,7 @@ async fn a_policy_of_towers_decides_waits_and_copies_here() {
         );
     }
     assert_eq!(layer.handle().ended(StopReason::Advised), 2);
-    // It may refuse to copy.
+    // It may reject to copy.
     let answer = service.ready().await.unwrap().call(1_000).await;
     assert_eq!((answer, upstream.calls()), (Err(Error::Inner(SERVER)), 7));
 }

@@ -118,7 +118,7 @@ async fn each_order_is_executed_as_often_as_it_is_sent() {
 }
 
 #[tokio::test]
-async fn duplicate_ids_are_refused_on_demand_and_only_among_open_orders() {
+async fn duplicate_ids_are_rejected_on_demand_and_only_among_open_orders() {
     let broker = Broker::alpaca()
         .reject_duplicates(true)
         .start()
@@ -652,7 +652,7 @@ async fn a_stopped_provider_is_gone() {
     let base = broker.base_url();
     client.order(&base, "e").await.expect("answered");
     broker.shutdown().await;
-    // The pooled connection may be noticed dead first; then a new one is refused. (For a moment
+    // The pooled connection may be noticed dead first; then a new one is rejected. (For a moment
     // the free port may be that of another test's provider.)
     eventually(|| async {
         let broken = client.order(&base, "e").await.err()?;

@@ -75,7 +75,7 @@
 //!
 //! [`AttemptTimeout`] forwards readiness and adds nothing. [`Deadline`] does too while the inner
 //! service is ready; when it is not, a timer is armed, which wakes the waiting task. When that
-//! fires, `poll_ready` says ready, and the `call` that follows is refused: an error of
+//! fires, `poll_ready` says ready, and the `call` that follows is rejected: an error of
 //! `poll_ready` would end the instance for ever. The time waited is taken off what the call's
 //! future has left. Idle time between readiness and call is not charged. A clone has not waited.
 //!

@@ -59,7 +59,7 @@ pub(crate) struct Tag {
 }
 
 impl Tag {
-    /// Counts and tells the cut, and makes the refusal of it.
+    /// Counts and tells the cut, and makes the rejection of it.
     #[cold]
     pub(crate) fn cut(self, cut: Cut) -> Rejection {
         let rejection = Rejection::new(cut.reason(), self.name).with_sent(cut.sent());
@@ -116,7 +116,7 @@ impl Ledger {
 
     fn record(&self, cut: Cut, rejection: Rejection) {
         self.cuts[cut as usize].fetch_add(1, Ordering::Relaxed);
-        self.observer.tell(|| EventKind::Refused(rejection));
+        self.observer.tell(|| EventKind::Rejected(rejection));
     }
 
     pub(crate) fn count(&self, cut: Cut) -> u64 {
@@ -218,7 +218,7 @@ impl Common {
         self.ledger.observer.attach(events);
     }
 
-    /// Hands out the counters of the pattern: refusals by reason, and by where the call was.
+    /// Hands out the counters of the pattern: rejections by reason, and by where the call was.
     pub(crate) fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
         let Pattern { name, cuts } = self.ledger.pattern;
         if let Some(learner) = &self.learner {
@@ -230,12 +230,12 @@ impl Common {
             });
         }
         for reason in [Reason::AttemptTimeout, Reason::DeadlineExceeded] {
-            let refused = cuts.iter().filter(|cut| cut.reason() == reason);
-            if refused.clone().next().is_some() {
+            let rejected = cuts.iter().filter(|cut| cut.reason() == reason);
+            if rejected.clone().next().is_some() {
                 sink(Sample {
                     metric: "seawall_rejections_total",
                     labels: &[("layer", name), ("reason", reason.as_str())],
-                    value: Value::Counter(refused.map(|cut| self.ledger.count(*cut)).sum()),
+                    value: Value::Counter(rejected.map(|cut| self.ledger.count(*cut)).sum()),
                 });
             }
         }
@@ -254,7 +254,7 @@ pub(crate) fn positive(
     field: &'static str,
     value: Duration,
 ) -> Result<NonZeroDuration, InvalidConfig> {
-    NonZeroDuration::new(value).map_err(|refused| refused.in_field(field))
+    NonZeroDuration::new(value).map_err(|rejected| rejected.in_field(field))
 }
 
 #[cfg(test)]

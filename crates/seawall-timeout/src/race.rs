@@ -46,7 +46,7 @@ pin_project! {
             limit: Limit,
             tag: Tag,
         },
-        Refused {
+        Rejected {
             rejection: Rejection,
         },
         Done,
@@ -76,7 +76,7 @@ impl<F> Race<F> {
         match self {
             Self::Running { timer: None, .. } => "running",
             Self::Running { .. } => "running, timer armed",
-            Self::Refused { .. } => "refused",
+            Self::Rejected { .. } => "rejected",
             Self::Done => "done",
         }
     }
@@ -114,7 +114,7 @@ where
                 self.set(Self::Done);
                 tag.cut(cut)
             }
-            RaceProj::Refused { rejection } => {
+            RaceProj::Rejected { rejection } => {
                 let rejection = *rejection;
                 self.set(Self::Done);
                 rejection

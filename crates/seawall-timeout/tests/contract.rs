@@ -68,7 +68,7 @@ mod overall_deadline {
 
 type Late = AttemptTimeout<Mock, fn(&u32) -> RequestMeta>;
 
-/// Request 1, which the laws of refusal send, comes too late; any other has time.
+/// Request 1, which the laws of rejection send, comes too late; any other has time.
 fn one_is_late(inner: Mock) -> Late {
     fn describe(request: &u32) -> RequestMeta {
         let passed = Instant::now();
@@ -88,7 +88,7 @@ async fn answer_one(service: &mut Late, _: &MockHandle) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refuses_in_call() {
+async fn rejects_in_call() {
     let first = async |service: &mut Late, mock: &MockHandle| answer_one(service, mock).await;
-    assert_check(checks::refuses_in_call(one_is_late, first).await);
+    assert_check(checks::rejects_in_call(one_is_late, first).await);
 }

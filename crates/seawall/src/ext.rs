@@ -48,7 +48,7 @@ pub trait SeawallExt<L>: Sized {
         layer: HedgeLayer<C, D, P>,
     ) -> ServiceBuilder<Stack<HedgeLayer<C, D, P>, L>>;
 
-    /// Refuses early while a circuit is open.
+    /// Rejects early while a circuit is open.
     fn gate(self, layer: GateLayer) -> ServiceBuilder<Stack<GateLayer, L>>;
 
     /// Limits how many calls are under way.
@@ -75,7 +75,7 @@ pub trait SeawallExt<L>: Sized {
         layer: FeedbackLayer<F, D, P>,
     ) -> ServiceBuilder<Stack<FeedbackLayer<F, D, P>, L>>;
 
-    /// Refuses a share of the calls while the upstream refuses too many.
+    /// Rejects a share of the calls while the upstream rejects too many.
     fn throttled<C, D>(
         self,
         layer: AdaptiveThrottleLayer<C, D>,

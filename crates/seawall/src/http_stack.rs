@@ -201,7 +201,7 @@ where
         // Inside of the layers that hold a place or a ticket until the body has ended: a body that
         // stalls ends as a failure, and what it held is free.
         let client = self.register_layer.layer(client);
-        // Below everything that waits or refuses: it hears what those calls were answered that
+        // Below everything that waits or rejects: it hears what those calls were answered that
         // departed.
         let client = self.stack.feedback(self.feedback.clone()).layer(client);
         self.stack.layer(client)

@@ -34,7 +34,7 @@
 //!      │
 //!   rate limit        the last wait: what the provider sees is what was granted
 //!      │
-//!   breaker           judges what departs, refuses what queued too long
+//!   breaker           judges what departs, rejects what queued too long
 //!      │
 //!   attempt timeout   measures the upstream and none of our own waits
 //!      │
@@ -48,7 +48,7 @@
 //! # Errors
 //!
 //! A stack never hides who failed: its error is [`Error`], either the client's own error or a
-//! [`Rejection`] that says which layer refused, why, when to come back, and whether the request
+//! [`Rejection`] that says which layer rejected, why, when to come back, and whether the request
 //! may have been sent.
 //!
 //! # Which type to use
@@ -68,7 +68,7 @@
 //! * `connections`: a limit for the connections of hyper-util's client.
 //! * `timezone`: calendar quotas at midnight of a named time zone.
 //! * `isolated`: bulkheads with threads of their own.
-//! * `grpc`: the module `grpc`, refusals as gRPC statuses.
+//! * `grpc`: the module `grpc`, rejections as gRPC statuses.
 //! * `tracing`, `metrics`: transitions as `tracing` events; counters through the `metrics` facade.
 
 #[cfg(doctest)]

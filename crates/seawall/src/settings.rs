@@ -155,9 +155,9 @@ impl StackBuilder {
     /// use std::time::Duration;
     ///
     /// let five = Duration::from_secs(5);
-    /// let refused = seawall::broker("alpaca").deadline(five).build_generic().unwrap_err();
+    /// let rejected = seawall::broker("alpaca").deadline(five).build_generic().unwrap_err();
     /// assert_eq!(
-    ///     refused.to_string(),
+    ///     rejected.to_string(),
     ///     "`attempt_timeout` is 10s, accepted is shorter than the deadline, 5s",
     /// );
     /// let hasty = seawall::broker("alpaca").deadline(five).attempt_timeout(five / 2);

@@ -209,7 +209,7 @@ where
     fn layer(&self, client: S) -> Self::Service {
         // Innermost, so that it measures the upstream and none of our own waits.
         let service = self.attempt_timeout.layer(client);
-        // Inside of the waits: judges the call that departs, and refuses at departure what was
+        // Inside of the waits: judges the call that departs, and rejects at departure what was
         // queued when the circuit opened.
         let service = self.breaker.layer(service);
         // The last wait before the departure: what the provider sees is what was granted.

@@ -8,12 +8,12 @@ use crate::config::BreakerConfig;
 use crate::word::State;
 
 impl Circuit {
-    /// Refuses every call until an operator releases the circuit.
+    /// Rejects every call until an operator releases the circuit.
     pub(crate) fn force_open(&mut self, now: u64) -> Option<Change> {
         self.force_open_until(u64::MAX, now)
     }
 
-    /// Refuses every call until then, and probes.
+    /// Rejects every call until then, and probes.
     pub(crate) fn force_open_until(&mut self, until: u64, now: u64) -> Option<Change> {
         let again = self.word.state() == State::ForcedOpen && self.open_until == until;
         (!again).then(|| {

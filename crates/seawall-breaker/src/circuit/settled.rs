@@ -35,7 +35,7 @@ pub(crate) struct Settled {
 }
 
 impl Settled {
-    /// An answered call. One that is ignored is never slow: it may be a local refusal, whose
+    /// An answered call. One that is ignored is never slow: it may be a local rejection, whose
     /// time says nothing of the upstream.
     pub(crate) fn of(config: &BreakerConfig, outcome: &Outcome, took: Option<u64>) -> Self {
         let verdict = match outcome.vote() {

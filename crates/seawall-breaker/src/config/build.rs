@@ -66,7 +66,7 @@ impl BreakerConfigBuilder {
             close_rate: None,
             probe_timeout: None,
             ramp: None,
-            half_open_policy: HalfOpenPolicy::Refuse,
+            half_open_policy: HalfOpenPolicy::Reject,
             abandoned_policy: AbandonedPolicy::Ignored,
             shadow: false,
         }
@@ -177,8 +177,8 @@ impl BreakerConfigBuilder {
     ///     tokio::spawn(breaker.call(std::future::pending::<Result<(), ()>>()));
     /// }
     /// sleep(3 * SECOND).await;
-    /// let refused = breaker.try_admit().unwrap_err();
-    /// assert_eq!(refused.cause(), Some(CircuitCause::SlowShare { percent: 100 }));
+    /// let rejected = breaker.try_admit().unwrap_err();
+    /// assert_eq!(rejected.cause(), Some(CircuitCause::SlowShare { percent: 100 }));
     /// # Ok(()) }
     /// ```
     pub fn slow_after(mut self, time: Duration) -> Self {
@@ -438,7 +438,7 @@ impl BreakerConfigBuilder {
     }
 
     /// Says what happens to calls that find every place for a probe taken; a wait is longer than
-    /// zero. Refused without it.
+    /// zero. Rejected without it.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -497,8 +497,8 @@ impl BreakerConfigBuilder {
         self
     }
 
-    /// Only counts and tells what would have been refused, and lets it pass. What an operator
-    /// forces open is refused all the same.
+    /// Only counts and tells what would have been rejected, and lets it pass. What an operator
+    /// forces open is rejected all the same.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -510,9 +510,9 @@ impl BreakerConfigBuilder {
     /// let config = BreakerConfig::builder().consecutive_failures(1).shadow(true).build()?;
     /// let breaker = BreakerLayer::new("watching", config).handle();
     /// let _ = breaker.call(async { Err::<(), _>("down") }).await;
-    /// assert_eq!(breaker.state(), State::Open, "it would refuse,");
+    /// assert_eq!(breaker.state(), State::Open, "it would reject,");
     /// assert!(breaker.call(async { Ok::<_, &str>(()) }).await.is_ok(), "and lets pass.");
-    /// assert_eq!(breaker.snapshot().counts.would_refuse, 1);
+    /// assert_eq!(breaker.snapshot().counts.would_reject, 1);
     /// # Ok(()) }
     /// ```
     pub fn shadow(mut self, on: bool) -> Self {

@@ -26,16 +26,16 @@ fn five() -> BreakerConfigBuilder {
 
 /// The field, and that value and accepted are told.
 #[track_caller]
-fn refuses(builder: BreakerConfigBuilder, field: &str, value: &str, accepted: &str) {
-    let refused = builder.build().expect_err("impossible settings");
-    assert_eq!((refused.field(), refused.value()), (field, value));
-    assert!(refused.accepted().contains(accepted), "{refused}");
+fn rejects(builder: BreakerConfigBuilder, field: &str, value: &str, accepted: &str) {
+    let rejected = builder.build().expect_err("impossible settings");
+    assert_eq!((rejected.field(), rejected.value()), (field, value));
+    assert!(rejected.accepted().contains(accepted), "{rejected}");
 }
 
 #[test]
-fn rules_that_cannot_be_are_refused_by_name() {
-    refuses(b(), "rules", "empty", "at least one rule");
-    refuses(
+fn rules_that_cannot_be_are_rejected_by_name() {
+    rejects(b(), "rules", "empty", "at least one rule");
+    rejects(
         b().consecutive_failures(0),
         "consecutive_failures",
         "0",
@@ -43,41 +43,41 @@ fn rules_that_cannot_be_are_refused_by_name() {
     );
     for share in BAD_SHARES {
         let value = share.to_string();
-        refuses(
+        rejects(
             b().failure_rate(share, 10),
             "failure_rate",
             &value,
             "above 0, at most 1",
         );
-        refuses(
+        rejects(
             b().failure_rate_over(share, S),
             "failure_rate_over",
             &value,
             "above 0",
         );
-        refuses(
+        rejects(
             b().slow_after(S).slow_rate(share, 10),
             "slow_rate",
             &value,
             "above 0",
         );
-        refuses(
+        rejects(
             b().slow_after(S).slow_rate_over(share, S),
             "slow_rate_over",
             &value,
             "above 0",
         );
-        refuses(five().close_rate(share, 3), "close_rate", &value, "above 0");
+        rejects(five().close_rate(share, 3), "close_rate", &value, "above 0");
     }
     for calls in [0, 10_000_001, u32::MAX] {
         let value = calls.to_string();
-        refuses(
+        rejects(
             b().failure_rate(0.5, calls),
             "failure_rate",
             &value,
             "10000000",
         );
-        refuses(
+        rejects(
             b().slow_after(S).slow_rate(0.5, calls),
             "slow_rate",
             &value,
@@ -89,14 +89,14 @@ fn rules_that_cannot_be_are_refused_by_name() {
         (Duration::from_millis(9), "9ms"),
         (24 * 3600 * S + S, "86401s"),
     ] {
-        refuses(
+        rejects(
             b().failure_rate_over(0.5, time),
             "failure_rate_over",
             value,
             "10 ms to 24 h",
         );
         let slow = b().slow_after(S).slow_rate_over(0.5, time);
-        refuses(slow, "slow_rate_over", value, "10 ms to 24 h");
+        rejects(slow, "slow_rate_over", value, "10 ms to 24 h");
     }
     let endless = b()
         .failure_rate_over(0.5, Duration::MAX)
@@ -107,52 +107,52 @@ fn rules_that_cannot_be_are_refused_by_name() {
         .slow_after(S)
         .slow_rate_over(0.5, S)
         .failure_rate_over(0.5, 2 * S);
-    refuses(two, "slow_rate_over", "1s", "failure_rate_over, 2s");
+    rejects(two, "slow_rate_over", "1s", "failure_rate_over, 2s");
 }
 
 #[test]
-fn settings_without_the_rule_that_they_belong_to_are_refused() {
-    refuses(
+fn settings_without_the_rule_that_they_belong_to_are_rejected() {
+    rejects(
         b().slow_rate(0.5, 10),
         "slow_rate",
         "set without slow_after",
         "slow_after",
     );
-    refuses(
+    rejects(
         b().slow_rate_over(0.5, S),
         "slow_rate_over",
         "set without slow_after",
         "slow_after",
     );
-    refuses(five().slow_after(S), "slow_after", "1s", "slow_rate");
+    rejects(five().slow_after(S), "slow_after", "1s", "slow_rate");
     let zero = b().slow_after(Duration::ZERO).slow_rate(0.5, 10);
-    refuses(zero, "slow_after", "0s", "longer than zero");
-    refuses(five().min_calls(3), "min_calls", "3", "with a rate");
-    refuses(
+    rejects(zero, "slow_after", "0s", "longer than zero");
+    rejects(five().min_calls(3), "min_calls", "3", "with a rate");
+    rejects(
         b().failure_rate(0.5, 10).min_calls(0),
         "min_calls",
         "0",
         "from 1",
     );
-    refuses(
+    rejects(
         b().failure_rate(0.5, 10).min_calls(11),
         "min_calls",
         "11",
         "failure_rate, 10",
     );
-    refuses(
+    rejects(
         b().failure_rate(0.5, 10).min_calls(u32::MAX),
         "min_calls",
         "4294967295",
         "10",
     );
-    refuses(
+    rejects(
         b().failure_rate_over(0.5, S).min_calls(0),
         "min_calls",
         "0",
         "from 1",
     );
-    refuses(
+    rejects(
         five().open_decay(S),
         "open_decay",
         "set without open_growth",
@@ -161,8 +161,8 @@ fn settings_without_the_rule_that_they_belong_to_are_refused() {
 }
 
 #[test]
-fn open_times_that_cannot_be_are_refused_by_name() {
-    refuses(
+fn open_times_that_cannot_be_are_rejected_by_name() {
+    rejects(
         five().open_for(Duration::ZERO),
         "open_for",
         "0s",
@@ -170,50 +170,50 @@ fn open_times_that_cannot_be_are_refused_by_name() {
     );
     for factor in [0.9, 0.0, f64::NAN, f64::INFINITY, -2.0] {
         let growth = five().open_growth(factor, Duration::MAX);
-        refuses(growth, "open_growth", &factor.to_string(), "finite factor");
+        rejects(growth, "open_growth", &factor.to_string(), "finite factor");
     }
     let low = five().open_for(2 * S).open_growth(2.0, S);
-    refuses(low, "open_growth", "1s", "no less than open_for, 2s");
+    rejects(low, "open_growth", "1s", "no less than open_for, 2s");
     let decay = five().open_growth(2.0, 99 * S).open_decay(Duration::ZERO);
-    refuses(decay, "open_decay", "0s", "longer than zero");
+    rejects(decay, "open_decay", "0s", "longer than zero");
     for share in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
-        refuses(
+        rejects(
             five().open_jitter(share),
             "open_jitter",
             &share.to_string(),
             "0 to 1",
         );
     }
-    refuses(
+    rejects(
         b().open_on_ban(Duration::ZERO),
         "open_on_ban",
         "0s",
         "longer than zero",
     );
     let none = b().open_on_throttle([], S);
-    refuses(none, "open_on_throttle", "no scope", "at least one");
+    rejects(none, "open_on_throttle", "no scope", "at least one");
     let zero = b().open_on_throttle([Scope::Account], Duration::ZERO);
-    refuses(zero, "open_on_throttle", "0s", "longer than zero");
+    rejects(zero, "open_on_throttle", "0s", "longer than zero");
 }
 
 #[test]
-fn half_open_settings_that_cannot_be_are_refused_by_name() {
-    refuses(five().probes(0), "probes", "0", "from 1");
-    refuses(
+fn half_open_settings_that_cannot_be_are_rejected_by_name() {
+    rejects(five().probes(0), "probes", "0", "from 1");
+    rejects(
         five().successes_to_close(0),
         "successes_to_close",
         "0",
         "from 1",
     );
-    refuses(five().close_rate(0.5, 0), "close_rate", "0", "from 1");
+    rejects(five().close_rate(0.5, 0), "close_rate", "0", "from 1");
     let both = five().close_rate(0.5, 4).successes_to_close(2);
-    refuses(
+    rejects(
         both,
         "close_rate",
         "set beside successes_to_close of 2",
         "either",
     );
-    refuses(
+    rejects(
         five().probe_timeout(Duration::ZERO),
         "probe_timeout",
         "0s",
@@ -225,9 +225,9 @@ fn half_open_settings_that_cannot_be_are_refused_by_name() {
         ("probe_timeout", "longer than zero, at most 24 h")
     );
     for steps in [0, 17, u32::MAX] {
-        refuses(five().ramp(steps, S), "ramp", &steps.to_string(), "1 to 16");
+        rejects(five().ramp(steps, S), "ramp", &steps.to_string(), "1 to 16");
     }
-    refuses(
+    rejects(
         five().ramp(3, Duration::ZERO),
         "ramp",
         "0s",
@@ -237,7 +237,7 @@ fn half_open_settings_that_cannot_be_are_refused_by_name() {
     let wait = HalfOpenPolicy::Wait {
         at_most: Duration::ZERO,
     };
-    refuses(
+    rejects(
         five().half_open_policy(wait),
         "while_probing",
         "0s",

@@ -14,7 +14,7 @@ use tower_service::Service;
 
 use super::single::Held;
 use super::ticket::CircuitPermit;
-use crate::call::{enter, refuse};
+use crate::call::{enter, reject};
 use crate::circuit::Asks;
 use crate::circuits::Circuits;
 use crate::parking::Parked;
@@ -56,7 +56,7 @@ pin_project! {
             classify: C,
             hold: H,
         },
-        Refused { rejection: Rejection },
+        Rejected { rejection: Rejection },
         // Boxed, so that the futures of those who need not wait stay small.
         Waiting { waiting: Box<Waiting<S, Req, K, C, H>> },
         Done,
@@ -74,7 +74,7 @@ struct Waiting<S, Req, K: ToOwned + ?Sized, C, H> {
     hold: H,
 }
 
-/// Whether a call that was refused so may wait.
+/// Whether a call that was rejected so may wait.
 #[cold]
 pub(crate) fn may_wait<K: ToOwned + ?Sized>(held: &Held<K>, cause: Option<CircuitCause>) -> bool {
     cause == Some(CircuitCause::Probing) && held.common().waits.load(Ordering::Relaxed)
@@ -99,10 +99,10 @@ impl<S: Service<Req>, Req, K: ToOwned + ?Sized, C, H> KeyedBreakerFuture<S, Req,
     }
 
     #[cold]
-    pub(crate) fn refused(held: &Held<K>, rejection: Rejection) -> Self {
-        refuse(held, &rejection);
+    pub(crate) fn rejected(held: &Held<K>, rejection: Rejection) -> Self {
+        reject(held, &rejection);
         Self {
-            step: Step::Refused { rejection },
+            step: Step::Rejected { rejection },
         }
     }
 
@@ -142,7 +142,7 @@ where
             let common = self.held.common();
             let word = common.word();
             if !word.is_passing()
-                && let Some(rejection) = common.would_refuse(word, Asks::Breaker)
+                && let Some(rejection) = common.would_reject(word, Asks::Breaker)
             {
                 let waits = may_wait(&self.held, rejection.cause());
                 if waits
@@ -150,8 +150,8 @@ where
                 {
                     continue;
                 }
-                refuse(&self.held, &rejection);
-                return Poll::Ready(Ok(Step::Refused { rejection }));
+                reject(&self.held, &rejection);
+                return Poll::Ready(Ok(Step::Rejected { rejection }));
             }
             // Parked first: a circuit that opens wakes who waits for an unready service too.
             self.parked.park(common.parking(), cx.waker());
@@ -216,7 +216,7 @@ where
                         }
                     }
                 }
-                StepProj::Refused { rejection } => Err(S::Error::from(*rejection)),
+                StepProj::Rejected { rejection } => Err(S::Error::from(*rejection)),
                 StepProj::Waiting { waiting } => match ready!(waiting.poll(cx)) {
                     Ok(next) => {
                         step.set(next);
@@ -238,7 +238,7 @@ impl<S: Service<Req>, Req, K: ToOwned + ?Sized, C, H> fmt::Debug
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.step {
             Step::Calling { .. } => "calling",
-            Step::Refused { .. } => "refused",
+            Step::Rejected { .. } => "rejected",
             Step::Waiting { .. } => "waiting",
             Step::Done => "done",
         };

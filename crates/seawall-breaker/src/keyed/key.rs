@@ -68,14 +68,14 @@ impl<K: ToOwned + ?Sized> CircuitHandle<K> {
         self.held.config()
     }
 
-    /// Refuses every call until [`automatic`](Self::automatic), [`reset`](Self::reset) or
+    /// Rejects every call until [`automatic`](Self::automatic), [`reset`](Self::reset) or
     /// [`force_closed`](Self::force_closed).
     pub fn force_open(&self) {
         self.held
             .command(false, |circuit, _, now| circuit.force_open(now));
     }
 
-    /// Refuses every call for `time`, and then probes; or until it is taken back before.
+    /// Rejects every call for `time`, and then probes; or until it is taken back before.
     pub fn force_open_for(&self, time: Duration) {
         self.held.command(false, |circuit, _, now| {
             circuit.force_open_until(now.saturating_add(ns(time)), now)
@@ -109,12 +109,12 @@ impl<K: ToOwned + ?Sized> CircuitHandle<K> {
         StateChange::new(self.clone())
     }
 
-    /// Guards a future, in one line: refused while the circuit is open, and otherwise run and
+    /// Guards a future, in one line: rejected while the circuit is open, and otherwise run and
     /// judged, with an error taken for a failure. The future is not polled before it is admitted.
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`](seawall_core::Error::Rejected) when the circuit refuses,
+    /// [`Error::Rejected`](seawall_core::Error::Rejected) when the circuit rejects,
     /// [`Error::Inner`](seawall_core::Error::Inner) with the future's own error.
     ///
     /// ```
@@ -183,7 +183,7 @@ impl<K: ToOwned + ?Sized> CircuitHandle<K> {
     ///
     /// # Errors
     ///
-    /// The refusal of the circuit.
+    /// The rejection of the circuit.
     ///
     /// # Panics
     ///
@@ -196,7 +196,7 @@ impl<K: ToOwned + ?Sized> CircuitHandle<K> {
     ///
     /// # Errors
     ///
-    /// The refusal of the circuit.
+    /// The rejection of the circuit.
     pub fn try_admit(&self) -> Result<CircuitPermit<K>, Rejection> {
         call::try_admit(self)
     }

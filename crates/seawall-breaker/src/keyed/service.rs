@@ -20,7 +20,7 @@ use crate::circuits::{Circuits, UNMEASURED};
 /// # Readiness
 ///
 /// Readiness is the inner service's: which circuit to ask is known with the request. So every
-/// refusal comes from `call`, whose instance then gives up what the inner service had reserved
+/// rejection comes from `call`, whose instance then gives up what the inner service had reserved
 /// for it; and a call that [waits while probes run](crate::HalfOpenPolicy::Wait) waits in its
 /// future, with a clone of the inner service that is made ready when a place is free. That is
 /// why the inner service must be `Clone`.
@@ -71,7 +71,7 @@ impl<S, K: ToOwned + ?Sized, X, C, H, B> KeyedBreaker<S, K, X, C, H, B> {
 }
 
 impl<S, K: ToOwned + ?Sized, X, C: Clone, H: Clone, B> KeyedBreaker<S, K, X, C, H, B> {
-    /// Refuses, waits, or calls the inner service as a probe.
+    /// Rejects, waits, or calls the inner service as a probe.
     #[cold]
     fn call_cold<Req>(&mut self, req: Req, circuit: Held<K>) -> KeyedBreakerFuture<S, Req, K, C, H>
     where
@@ -84,17 +84,17 @@ impl<S, K: ToOwned + ?Sized, X, C: Clone, H: Clone, B> KeyedBreaker<S, K, X, C, 
                 let (classify, hold) = (self.classify.clone(), self.hold.clone());
                 KeyedBreakerFuture::calling(|| self.inner.call(req), || ticket, classify, hold)
             }
-            // Whatever the ready instance has reserved below is given up: a call that is refused
+            // Whatever the ready instance has reserved below is given up: a call that is rejected
             // may be this instance's last, one that waits asks again, and others may need it.
-            Err(refused) if may_wait(&circuit, refused.cause()) => {
+            Err(rejected) if may_wait(&circuit, rejected.cause()) => {
                 let service = self.inner.clone(); // clone: waits, polled ready later
                 self.inner = service.clone();
                 let (classify, hold) = (self.classify.clone(), self.hold.clone());
                 KeyedBreakerFuture::waiting(service, req, circuit, classify, hold)
             }
-            Err(refused) => {
+            Err(rejected) => {
                 self.inner = self.inner.clone(); // clone: gives the reservation up
-                KeyedBreakerFuture::refused(&circuit, refused)
+                KeyedBreakerFuture::rejected(&circuit, rejected)
             }
         }
     }

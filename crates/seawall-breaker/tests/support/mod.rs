@@ -124,10 +124,10 @@ impl Subject {
         call
     }
 
-    /// The refusal that a call meets now.
-    pub(crate) async fn refusal(&self) -> Rejection {
-        let error = self.send(Do::Succeed).await.expect_err("refused");
-        *error.rejection().expect("a refusal, not the inner error")
+    /// The rejection that a call meets now.
+    pub(crate) async fn rejection(&self) -> Rejection {
+        let error = self.send(Do::Succeed).await.expect_err("rejected");
+        *error.rejection().expect("a rejection, not the inner error")
     }
 
     pub(crate) async fn passes(&self, what: Do) -> bool {

@@ -62,9 +62,9 @@ impl Algorithm {
 ///     .algorithm(Aimd::default().slow(Duration::from_millis(80)))
 ///     .build()?;
 ///
-/// let refused = Adaptive::builder().min(30).max(20).build().unwrap_err();
+/// let rejected = Adaptive::builder().min(30).max(20).build().unwrap_err();
 /// assert_eq!(
-///     refused.to_string(),
+///     rejected.to_string(),
 ///     "`max` is 20, accepted is a whole number from `min`, 30",
 /// );
 /// # Ok::<(), seawall_core::InvalidConfig>(())
@@ -74,7 +74,7 @@ pub struct Adaptive {
     builder: AdaptiveBuilder,
 }
 
-// No field is NaN: `build` has refused it.
+// No field is NaN: `build` has rejected it.
 impl Eq for Adaptive {}
 
 impl Adaptive {
@@ -231,7 +231,7 @@ impl AdaptiveBuilder {
     ///
     /// [`InvalidConfig`] when `min` or `min_samples` is 0, `max` is below `min`, `quantile` is not
     /// a number from 0 to 1, `min_window` is zero, `max_window` is below `min_window`, or a
-    /// setting of the algorithm is refused; that is named as in `knee.tolerance`.
+    /// setting of the algorithm is rejected; that is named as in `knee.tolerance`.
     pub fn build(mut self) -> Result<Adaptive, InvalidConfig> {
         NonZeroCount::new(self.min).map_err(|e| e.in_field("min"))?;
         if self.max < self.min {

@@ -1,5 +1,5 @@
 //! An upstream with a known best limit, in virtual time: so many calls at once, the others in its
-//! queue, and past the end of the queue a refusal. Capacity and latency change by the phase.
+//! queue, and past the end of the queue a rejection. Capacity and latency change by the phase.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -46,10 +46,10 @@ pub(crate) const SCENARIO: [Phase; 4] = [
     },
 ];
 
-/// Calls that wait in the upstream before it refuses.
+/// Calls that wait in the upstream before it rejects.
 pub(crate) const QUEUE: usize = 50;
-/// How long a refusal takes.
-const REFUSAL: u64 = 5 * MS;
+/// How long a rejection takes.
+const REJECTION: u64 = 5 * MS;
 /// By how much the latency of a call varies: the standard deviation, as a share of it.
 const NOISE: f64 = 0.2;
 
@@ -58,7 +58,7 @@ const NOISE: f64 = 0.2;
 pub(crate) enum Load {
     /// More callers than fit, each of which calls again once it is answered.
     Closed,
-    /// Half as many calls again as the upstream can answer, at random times; refused here when
+    /// Half as many calls again as the upstream can answer, at random times; rejected here when
     /// the limit is reached.
     Open,
 }
@@ -88,7 +88,7 @@ pub(crate) struct Fared {
     pub(crate) throughput: f64,
     /// Of all answered calls, in nanoseconds.
     pub(crate) p99: u64,
-    /// Calls that the upstream refused.
+    /// Calls that the upstream rejected.
     pub(crate) drops: u64,
 }
 
@@ -128,7 +128,7 @@ enum What {
     Arrival,
     /// A call that began then is done.
     Served(u64),
-    Refused(u64),
+    Rejected(u64),
 }
 
 struct World<'a> {
@@ -220,7 +220,7 @@ impl World<'_> {
                 self.work(now);
                 (began, false)
             }
-            What::Refused(began) => {
+            What::Rejected(began) => {
                 self.drops += 1;
                 (began, true)
             }
@@ -232,7 +232,7 @@ impl World<'_> {
     fn send(&mut self, now: u64) {
         self.in_flight += 1;
         if self.queue.len() >= QUEUE {
-            self.at(now + REFUSAL, What::Refused(now));
+            self.at(now + REJECTION, What::Rejected(now));
         } else {
             self.queue.push_back(now);
             self.work(now);

@@ -288,7 +288,7 @@ fn threads_that_finish_together_close_each_window_once() {
 }
 
 #[test]
-fn settings_that_make_no_sense_are_refused_by_name() {
+fn settings_that_make_no_sense_are_rejected_by_name() {
     type Change = fn(AdaptiveBuilder) -> AdaptiveBuilder;
     let cases: [(&str, Change); 18] = [
         ("min", |b| b.min(0)),
@@ -327,8 +327,8 @@ fn settings_that_make_no_sense_are_refused_by_name() {
         ("knee.drift", |b| b.algorithm(Knee::default().drift(0.5))),
     ];
     for (field, change) in cases {
-        let refused = change(Adaptive::builder()).build().unwrap_err();
-        assert_eq!(refused.field(), field);
+        let rejected = change(Adaptive::builder()).build().unwrap_err();
+        assert_eq!(rejected.field(), field);
     }
     let extremes = Adaptive::builder()
         .max(u32::MAX)

@@ -11,7 +11,7 @@ use seawall_core::{FailureKind, Outcome};
 pub enum SampleKind {
     /// It was answered; the latency counts.
     Answered,
-    /// It was turned away or lost for want of capacity. Its latency does not count: a refusal is
+    /// It was turned away or lost for want of capacity. Its latency does not count: a rejection is
     /// quick and a timeout as long as the caller's patience.
     Dropped,
     /// It says nothing about the load.

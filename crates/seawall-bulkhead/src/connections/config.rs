@@ -17,8 +17,8 @@ use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration};
 ///     .build()?;
 /// assert_eq!(config.max_connections().get(), 20);
 ///
-/// let refused = ConnectionLimitConfig::builder().max_per_key(0).build().unwrap_err();
-/// assert_eq!(refused.to_string(), "`max_per_key` is 0, accepted is a whole number from 1");
+/// let rejected = ConnectionLimitConfig::builder().max_per_key(0).build().unwrap_err();
+/// assert_eq!(rejected.to_string(), "`max_per_key` is 0, accepted is a whole number from 1");
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,12 +45,12 @@ impl ConnectionLimitConfig {
         self.max_per_key
     }
 
-    /// How many connects wait for a place; 0 when they are refused at once.
+    /// How many connects wait for a place; 0 when they are rejected at once.
     pub const fn max_waiting(&self) -> u32 {
         self.max_waiting
     }
 
-    /// How long a connect waits for a place before it is refused.
+    /// How long a connect waits for a place before it is rejected.
     pub const fn max_wait(&self) -> NonZeroDuration {
         self.max_wait
     }
@@ -116,7 +116,7 @@ impl ConnectionLimitConfigBuilder {
         self
     }
 
-    /// How many connects wait for a place; 0 refuses at once. Default: 1,024.
+    /// How many connects wait for a place; 0 rejects at once. Default: 1,024.
     #[must_use]
     pub const fn max_waiting(mut self, connects: u32) -> Self {
         self.max_waiting = connects;

@@ -40,7 +40,7 @@ pin_project! {
         Connecting { #[pin] inner: F, place: Place },
         // Boxed, so that the futures of those who need not wait stay small.
         Waiting { line: Pin<Box<Line<S, Target>>> },
-        Refused { rejection: Rejection },
+        Rejected { rejection: Rejection },
         Done,
     }
 }
@@ -75,9 +75,9 @@ impl<S: Service<Target>, Target> ConnectFuture<S, Target> {
         }
     }
 
-    pub(crate) const fn refused(rejection: Rejection) -> Self {
+    pub(crate) const fn rejected(rejection: Rejection) -> Self {
         Self {
-            step: Step::Refused { rejection },
+            step: Step::Rejected { rejection },
             call: Call::counted(),
         }
     }
@@ -157,15 +157,15 @@ where
                             call.end(|room| room.counters.settled(&meaning(&error)));
                             error
                         }
-                        Err(Denied::Refused(reason)) => {
-                            let refused = call.end(|room| room.refuse(reason));
-                            refused.expect("a call ends once").into()
+                        Err(Denied::Rejected(reason)) => {
+                            let rejected = call.end(|room| room.reject(reason));
+                            rejected.expect("a call ends once").into()
                         }
                     };
                     step.set(Step::Done);
                     return Poll::Ready(Err(error));
                 }
-                StepProj::Refused { rejection } => {
+                StepProj::Rejected { rejection } => {
                     let error = S::Error::from(*rejection);
                     step.set(Step::Done);
                     return Poll::Ready(Err(error));
@@ -181,7 +181,7 @@ impl<S: Service<Target>, Target> fmt::Debug for ConnectFuture<S, Target> {
         let step = match &self.step {
             Step::Connecting { .. } => "connecting",
             Step::Waiting { .. } => "waiting",
-            Step::Refused { .. } => "refused",
+            Step::Rejected { .. } => "rejected",
             Step::Done => "done",
         };
         f.debug_struct("ConnectFuture")

@@ -17,17 +17,17 @@ pub struct ConnectionCounts {
     pub made: u64,
     /// The connector failed.
     pub failed: u64,
-    /// The connector answered in a way that says nothing of the upstream, such as a refusal of a
+    /// The connector answered in a way that says nothing of the upstream, such as a rejection of a
     /// layer below.
     pub ignored: u64,
     /// Dropped by the caller before the connection was made, while it waited or connected.
     pub abandoned: u64,
     /// Had to wait for a place, whatever became of it afterwards.
     pub waited: u64,
-    /// Refused, since every place and every place in the line was taken.
-    pub refused_full: u64,
-    /// Refused, since no place became free in time.
-    pub refused_timeout: u64,
+    /// Rejected, since every place and every place in the line was taken.
+    pub rejected_full: u64,
+    /// Rejected, since no place became free in time.
+    pub rejected_timeout: u64,
 }
 
 /// Reads a connection limit from any thread, without being part of any connection.
@@ -76,8 +76,8 @@ impl ConnectionLimitHandle {
             ignored: read(&counters.ignored),
             abandoned: read(&counters.abandoned),
             waited: read(&counters.waited),
-            refused_full: read(&counters.full),
-            refused_timeout: read(&counters.timeout),
+            rejected_full: read(&counters.full),
+            rejected_timeout: read(&counters.timeout),
         }
     }
 }

@@ -33,7 +33,7 @@ pub struct ConnectionLimitLayer<D = DefaultMeta> {
 }
 
 impl ConnectionLimitLayer {
-    /// A layer with places of its own. `name` is what refusals and metrics call it.
+    /// A layer with places of its own. `name` is what rejections and metrics call it.
     pub fn new(name: impl Into<InstanceName>, config: ConnectionLimitConfig) -> Self {
         let gate = Gate::new(Sizes {
             total: config.max_connections().get(),

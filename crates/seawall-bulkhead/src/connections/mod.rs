@@ -23,8 +23,8 @@
 //!     .service(service_fn(|_host: &str| async { Ok::<_, std::io::Error>(tokio::io::empty()) }));
 //!
 //! let connection = connector.ready().await?.call("broker.example").await?;
-//! let refused = connector.ready().await?.call("broker.example").await.unwrap_err();
-//! assert_eq!(refused.rejection().map(|r| r.reason()), Some(Reason::BulkheadFull));
+//! let rejected = connector.ready().await?.call("broker.example").await.unwrap_err();
+//! assert_eq!(rejected.rejection().map(|r| r.reason()), Some(Reason::BulkheadFull));
 //!
 //! drop(connection);
 //! assert_eq!(layer.handle().in_flight(), 0);
@@ -46,7 +46,7 @@
 //! A pool's idle connections have places too. Where one pool serves several hosts, bound them per
 //! key as well, and let the pool close idle connections before `max_wait` ends, or the idle
 //! ones of one host keep the others out. A pooling client that finds no idle connection waits both
-//! for one and for a new one; refuse at once (`max_waiting(0)`) only where an error is better
+//! for one and for a new one; reject at once (`max_waiting(0)`) only where an error is better
 //! than waiting for another call's connection.
 //!
 //! One short lock decides; a connection allocates once for its place. Keys are remembered while
@@ -54,7 +54,7 @@
 //!
 //! # Readiness
 //!
-//! `poll_ready` asks the connector and takes no place, so that idle clones hold none. Refusals are
+//! `poll_ready` asks the connector and takes no place, so that idle clones hold none. Rejections are
 //! errors of `call`'s future.
 //!
 //! # Cancellation

@@ -65,15 +65,15 @@ impl Room {
         })
     }
 
-    /// A refusal of a call that had no place.
+    /// A rejection of a call that had no place.
     #[cold]
-    pub(crate) fn refuse(&self, reason: Reason) -> Rejection {
+    pub(crate) fn reject(&self, reason: Reason) -> Rejection {
         add(match reason {
             Reason::QueueTimeout => &self.counters.timeout,
             _ => &self.counters.full,
         });
         let rejection = self.observer.rejection(reason);
-        self.observer.tell(|| EventKind::Refused(rejection));
+        self.observer.tell(|| EventKind::Rejected(rejection));
         rejection
     }
 
@@ -104,12 +104,12 @@ impl Room {
                 value: Value::Counter(read(total)),
             });
         }
-        let refusals = [
+        let rejections = [
             (Reason::BulkheadFull, &counters.full),
             (Reason::QueueTimeout, &counters.timeout),
             (Reason::Panicked, &counters.panicked),
         ];
-        for (reason, total) in refusals {
+        for (reason, total) in rejections {
             sink(Sample {
                 metric: "seawall_rejections_total",
                 labels: &[("layer", layer), ("reason", reason.as_str())],
@@ -211,7 +211,7 @@ pub(crate) trait Below {
 #[derive(Debug)]
 pub(crate) enum Denied<E> {
     /// The line was full or its patience is over; not counted yet.
-    Refused(Reason),
+    Rejected(Reason),
     /// What is below failed its readiness.
     Failed(E),
 }
@@ -260,7 +260,7 @@ impl Waiting {
             Some(ticket) => ticket,
             None => {
                 let Some(ticket) = gate.join(*this.key, cx.waker()) else {
-                    return Poll::Ready(Err(Denied::Refused(Reason::BulkheadFull)));
+                    return Poll::Ready(Err(Denied::Rejected(Reason::BulkheadFull)));
                 };
                 *this.ticket = Some(ticket);
                 add(&this.room.counters.waited);
@@ -299,7 +299,7 @@ impl Waiting {
                 return Poll::Pending;
             }
             if late || stuck {
-                return Poll::Ready(Err(Denied::Refused(Reason::QueueTimeout)));
+                return Poll::Ready(Err(Denied::Rejected(Reason::QueueTimeout)));
             }
             // The last chance: it takes a place that is free, ahead of those who were called for
             // it and are not polled.

@@ -76,7 +76,7 @@ where
             // instances keep the last reservations would wait for each other.
             Err(Taken::Full) => {
                 self.inner = self.inner.clone(); // clone: gives the reservation up
-                ConnectFuture::refused(room.refuse(Reason::BulkheadFull))
+                ConnectFuture::rejected(room.reject(Reason::BulkheadFull))
             }
             Err(Taken::Wait) => {
                 let waiting = self.inner.clone(); // clone: waits, polled ready later

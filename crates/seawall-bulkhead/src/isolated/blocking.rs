@@ -46,11 +46,11 @@ pub struct BlockingLayer {
 
 impl BlockingLayer {
     /// A set of threads of its own, none of which is started before a call needs it. `name` is
-    /// what refusals, metrics and threads are called by.
+    /// what rejections, metrics and threads are called by.
     ///
     /// # Errors
     ///
-    /// When the operating system refuses what a runtime needs.
+    /// When the operating system rejects what a runtime needs.
     pub fn new(name: impl Into<InstanceName>, config: BlockingConfig) -> io::Result<Self> {
         let pool = Pool::blocking(name.into(), config)?;
         Ok(Self { pool })
@@ -172,7 +172,7 @@ where
 /// # Panics
 ///
 /// When it is polled after it has answered; if it has to wait for a thread, outside of a Tokio
-/// runtime with time enabled; and when the operating system refuses a thread and the pool has
+/// runtime with time enabled; and when the operating system rejects a thread and the pool has
 /// none.
 pub struct BlockingFuture<F, Req, Res, E>
 where

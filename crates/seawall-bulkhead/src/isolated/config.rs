@@ -25,9 +25,9 @@ fn threads(threads: u32) -> Result<NonZeroCount, InvalidConfig> {
 /// let config = IsolatedConfig::builder().threads(2).max_concurrent(100).build()?;
 /// assert_eq!(config.threads().get(), 2);
 ///
-/// let refused = IsolatedConfig::builder().threads(0).build().unwrap_err();
+/// let rejected = IsolatedConfig::builder().threads(0).build().unwrap_err();
 /// assert_eq!(
-///     refused.to_string(),
+///     rejected.to_string(),
 ///     "`threads` is 0, accepted is a whole number from 1 to 1024",
 /// );
 /// # Ok::<(), seawall_core::InvalidConfig>(())
@@ -56,12 +56,12 @@ impl IsolatedConfig {
         self.max_concurrent
     }
 
-    /// How many calls wait for a place; 0 when calls are refused at once.
+    /// How many calls wait for a place; 0 when calls are rejected at once.
     pub const fn max_waiting(&self) -> u32 {
         self.max_waiting
     }
 
-    /// How long a call waits for a place before it is refused.
+    /// How long a call waits for a place before it is rejected.
     pub const fn max_wait(&self) -> NonZeroDuration {
         self.max_wait
     }
@@ -117,7 +117,7 @@ impl IsolatedConfigBuilder {
         self
     }
 
-    /// How many calls wait for a place beside those. Default: 0, refuse at once.
+    /// How many calls wait for a place beside those. Default: 0, reject at once.
     #[must_use]
     pub const fn max_waiting(mut self, calls: u32) -> Self {
         self.max_waiting = calls;
@@ -177,12 +177,12 @@ impl BlockingConfig {
         self.threads
     }
 
-    /// How many calls wait for a thread; 0 when calls are refused at once.
+    /// How many calls wait for a thread; 0 when calls are rejected at once.
     pub const fn max_waiting(&self) -> u32 {
         self.max_waiting
     }
 
-    /// How long a call waits for a thread before it is refused.
+    /// How long a call waits for a thread before it is rejected.
     pub const fn max_wait(&self) -> NonZeroDuration {
         self.max_wait
     }
@@ -228,7 +228,7 @@ impl BlockingConfigBuilder {
         self
     }
 
-    /// How many calls wait for a thread beside those that run. Default: 0, refuse at once.
+    /// How many calls wait for a thread beside those that run. Default: 0, reject at once.
     #[must_use]
     pub const fn max_waiting(mut self, calls: u32) -> Self {
         self.max_waiting = calls;

@@ -52,7 +52,7 @@ enum Step<W: Work> {
     Placed(Place, W),
     Waiting(Pin<Box<Waiting>>, W),
     Running(Running<W::Response, W::Error>),
-    Refused(Rejection),
+    Rejected(Rejection),
     Done,
 }
 
@@ -86,7 +86,7 @@ impl<W: Work> Errand<W> {
             Err(Taken::Wait) => Step::Waiting(Box::pin(Waiting::new(Arc::clone(room), POOL)), work),
             Err(Taken::Full) => {
                 return Self {
-                    step: Step::Refused(room.refuse(Reason::BulkheadFull)),
+                    step: Step::Rejected(room.reject(Reason::BulkheadFull)),
                     call: Call::counted(),
                     pool: None,
                 };
@@ -104,7 +104,7 @@ impl<W: Work> Errand<W> {
             Step::Placed(..) => "placed",
             Step::Waiting(..) => "waiting",
             Step::Running(..) => "running",
-            Step::Refused(..) => "refused",
+            Step::Rejected(..) => "rejected",
             Step::Done => "done",
         }
     }
@@ -119,10 +119,10 @@ impl<W: Work> Errand<W> {
             drop(waiting);
             self.step = match turned {
                 Ok(place) => Step::Placed(place, work),
-                Err(Denied::Refused(reason)) => {
+                Err(Denied::Rejected(reason)) => {
                     drop(work);
-                    let refused = self.call.end(|room| room.refuse(reason));
-                    Step::Refused(refused.expect("a call ends once"))
+                    let rejected = self.call.end(|room| room.reject(reason));
+                    Step::Rejected(rejected.expect("a call ends once"))
                 }
                 Err(Denied::Failed(never)) => match never {},
             };
@@ -151,7 +151,7 @@ impl<W: Work> Errand<W> {
                 self.pool = None;
                 Poll::Ready(answer)
             }
-            Step::Refused(rejection) => {
+            Step::Rejected(rejection) => {
                 let error = W::Error::from(*rejection);
                 self.step = Step::Done;
                 self.pool = None;
@@ -170,7 +170,7 @@ impl<W: Work> Errand<W> {
         let count = |room: &Room| {
             add(&room.counters.panicked);
             let rejection = room.observer.rejection(Reason::Panicked).with_sent(sent);
-            room.observer.tell(|| EventKind::Refused(rejection));
+            room.observer.tell(|| EventKind::Rejected(rejection));
             rejection
         };
         let rejection = self.call.end(count);

@@ -17,7 +17,7 @@ pub struct IsolatedCounts {
     pub success: u64,
     /// Answered with a failure of the inner service.
     pub failure: u64,
-    /// Answered in a way that says nothing of the upstream, such as a refusal of a layer below.
+    /// Answered in a way that says nothing of the upstream, such as a rejection of a layer below.
     pub ignored: u64,
     /// Panicked.
     pub panicked: u64,
@@ -25,10 +25,10 @@ pub struct IsolatedCounts {
     pub abandoned: u64,
     /// Had to wait for a place, whatever became of it afterwards.
     pub waited: u64,
-    /// Refused, since every place and every place in the line was taken.
-    pub refused_full: u64,
-    /// Refused, since no place became free in time.
-    pub refused_timeout: u64,
+    /// Rejected, since every place and every place in the line was taken.
+    pub rejected_full: u64,
+    /// Rejected, since no place became free in time.
+    pub rejected_timeout: u64,
 }
 
 /// Reads a pool from any thread, without being part of any call; of either kind, that of an
@@ -76,8 +76,8 @@ impl IsolatedHandle {
             panicked: read(&counters.panicked),
             abandoned: read(&counters.abandoned),
             waited: read(&counters.waited),
-            refused_full: read(&counters.full),
-            refused_timeout: read(&counters.timeout),
+            rejected_full: read(&counters.full),
+            rejected_timeout: read(&counters.timeout),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! A limit of calls does not help against an upstream's client that blocks its thread or burns
 //! it: a handful of such calls stops every other task of the runtime, timeouts included. Here the
 //! calls run on a small pool of threads of their own, a bounded number at once. When the pool is
-//! stuck, its callers are refused or give up, and everybody else goes on.
+//! stuck, its callers are rejected or give up, and everybody else goes on.
 //!
 //! * [`IsolatedLayer`] runs the calls of a `Service` on a Tokio runtime of its own.
 //! * [`BlockingLayer`] makes a service of a blocking closure, on a bounded set of threads.
@@ -29,7 +29,7 @@
 //!     }));
 //!
 //! assert_eq!(pricing.ready().await?.call(2).await?, 9);
-//! // A panic reaches the one caller whose call it was, as a refusal.
+//! // A panic reaches the one caller whose call it was, as a rejection.
 //! let panicked = pricing.ready().await?.call(0).await.unwrap_err();
 //! assert_eq!(panicked.rejection().map(|r| r.reason()), Some(Reason::Panicked));
 //! assert_eq!(layer.handle().counts().success, 1);
@@ -46,7 +46,7 @@
 //!
 //! The task gives the place back when it has dropped the service and its future, and then the
 //! caller is woken with the answer. A panic, which the process' panic hook reports as ever, ends
-//! the one task: its caller is refused with [`Reason::Panicked`](seawall_core::Reason::Panicked),
+//! the one task: its caller is rejected with [`Reason::Panicked`](seawall_core::Reason::Panicked),
 //! with [`Sent::Maybe`](seawall_core::Sent::Maybe) unless the service panicked before it was
 //! called. The pool goes on.
 //!
@@ -58,7 +58,7 @@
 //!
 //! `poll_ready` is always ready: the inner service is asked on the pool, the very clone that is
 //! called, with the place taken already. A service that is not ready so uses a place; what it
-//! waits for should be short. Refusals are errors of `call`'s future.
+//! waits for should be short. Rejections are errors of `call`'s future.
 //!
 //! # Cancellation
 //!

@@ -39,17 +39,17 @@ pub struct IsolatedLayer {
 }
 
 impl IsolatedLayer {
-    /// Starts the threads. `name` is what refusals, metrics and threads are called by; Linux shows
+    /// Starts the threads. `name` is what rejections, metrics and threads are called by; Linux shows
     /// the first 15 bytes of a thread's name.
     ///
     /// # Errors
     ///
-    /// When the operating system refuses what a runtime needs, such as the file handles of its
+    /// When the operating system rejects what a runtime needs, such as the file handles of its
     /// I/O driver.
     ///
     /// # Panics
     ///
-    /// When the operating system refuses a thread.
+    /// When the operating system rejects a thread.
     pub fn new(name: impl Into<InstanceName>, config: IsolatedConfig) -> io::Result<Self> {
         let pool = Pool::isolated(name.into(), config)?;
         Ok(Self { pool })

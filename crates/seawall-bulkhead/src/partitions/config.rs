@@ -57,7 +57,7 @@ impl PartitionShare {
         self
     }
 
-    /// How many calls wait; the next one is refused. Default: 64.
+    /// How many calls wait; the next one is rejected. Default: 64.
     #[must_use]
     pub const fn max_waiting(mut self, calls: u32) -> Self {
         self.max_waiting = calls;
@@ -94,13 +94,13 @@ impl Default for PartitionShare {
 ///     .build()?;
 /// # let _ = config;
 ///
-/// let refused = PartitionConfig::builder()
+/// let rejected = PartitionConfig::builder()
 ///     .max_concurrent(4)
 ///     .share(PartitionKey::of("closing"), PartitionShare::new().guaranteed(5))
 ///     .build()
 ///     .unwrap_err();
 /// assert_eq!(
-///     refused.to_string(),
+///     rejected.to_string(),
 ///     "`guaranteed` is 5, accepted is at most 4 for all keys together, the `max_concurrent`",
 /// );
 /// # Ok::<(), seawall_core::InvalidConfig>(())

@@ -53,7 +53,7 @@ pub struct PartitionedBulkheadLayer<H = CompleteOnResponse, D = DefaultMeta> {
 }
 
 impl PartitionedBulkheadLayer {
-    /// A layer with a pool of its own. `name` is what refusals and metrics call it.
+    /// A layer with a pool of its own. `name` is what rejections and metrics call it.
     pub fn new(name: impl Into<InstanceName>, config: PartitionConfig) -> Self {
         let PartitionConfig {
             max_concurrent,

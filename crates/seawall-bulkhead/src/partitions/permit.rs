@@ -11,7 +11,7 @@ use seawall_core::{Complete, EventSource, Outcome, PartitionKey, Reason, Rejecti
 use tokio::time::Instant;
 
 use super::pool::Pool;
-use crate::observe::{Stripe, abandoned, refuse};
+use crate::observe::{Stripe, abandoned, reject};
 use crate::places::Turn;
 use crate::wait::InLine;
 
@@ -110,7 +110,7 @@ pub(crate) struct KeyWaiting {
     deadline: Option<Instant>,
     /// `None` before its first poll: a future that nobody polls must hold nobody up.
     ticket: Option<Ticket>,
-    /// Whether it has a place or was refused.
+    /// Whether it has a place or was rejected.
     over: bool,
 }
 
@@ -129,9 +129,9 @@ impl KeyWaiting {
         self.deadline.is_some_and(|at| Instant::now() >= at)
     }
 
-    fn refuse(&mut self, reason: Reason) -> Rejection {
+    fn reject(&mut self, reason: Reason) -> Rejection {
         self.leave();
-        refuse(&self.state.common().observer, self.state.stripe(), reason)
+        reject(&self.state.common().observer, self.state.stripe(), reason)
     }
 
     fn leave(&mut self) {
@@ -149,14 +149,14 @@ impl InLine for KeyWaiting {
 
     fn turn(&mut self, late: bool, waker: &Waker) -> Result<Turn, Rejection> {
         if self.is_late() {
-            return Err(self.refuse(Reason::DeadlineExceeded));
+            return Err(self.reject(Reason::DeadlineExceeded));
         }
         let ticket = match self.ticket {
             Some(ticket) => ticket,
             None => {
                 let joined = self.state.common().pool().join(self.key, waker);
                 let Some(ticket) = joined else {
-                    return Err(self.refuse(Reason::BulkheadFull));
+                    return Err(self.reject(Reason::BulkheadFull));
                 };
                 self.ticket = Some(ticket);
                 self.state.stripe().waits();
@@ -203,7 +203,7 @@ impl InLine for KeyWaiting {
     }
 
     fn give_up(&mut self) -> Rejection {
-        self.refuse(if self.is_late() {
+        self.reject(if self.is_late() {
             Reason::DeadlineExceeded
         } else {
             Reason::QueueTimeout

@@ -188,7 +188,7 @@ impl Pool {
             self.grant(key);
             Entry::Taken
         } else if full {
-            Entry::Refused(Reason::BulkheadFull)
+            Entry::Rejected(Reason::BulkheadFull)
         } else {
             Entry::Wait
         }

@@ -14,7 +14,7 @@ use tower_service::Service;
 
 use super::PartitionPermit;
 use super::permit::{Common, KeyWaiting};
-use crate::observe::{Stripe, refuse};
+use crate::observe::{Stripe, reject};
 use crate::places::Entry;
 use crate::wait::Step;
 
@@ -80,7 +80,7 @@ where
             .deadline
             .is_some_and(|at| tokio::time::Instant::now() >= at);
         let entry = if late {
-            Entry::Refused(Reason::DeadlineExceeded)
+            Entry::Rejected(Reason::DeadlineExceeded)
         } else {
             common.pool().enter(meta.key)
         };
@@ -98,10 +98,10 @@ where
             }
             // A reservation below would be kept from others by an instance that may never call
             // again.
-            Entry::Refused(reason) => {
-                let rejection = refuse(&common.observer, self.state.here(), reason);
+            Entry::Rejected(reason) => {
+                let rejection = reject(&common.observer, self.state.here(), reason);
                 self.inner = self.inner.clone(); // clone: gives the reservation up
-                Step::Refused { rejection }
+                Step::Rejected { rejection }
             }
             Entry::Wait => {
                 let waiting = KeyWaiting::new(self.state.local(), &meta);

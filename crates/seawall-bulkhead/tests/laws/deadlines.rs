@@ -62,17 +62,17 @@ fn send(svc: &mut Dated, request: u32, within: Option<Duration>) -> Call {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_comes_after_its_deadline_is_refused_beside_free_places() {
+async fn a_call_that_comes_after_its_deadline_is_rejected_beside_free_places() {
     let (mut svc, handle, mock) = dated(settings(5));
     mock.set_capacity(1);
-    let refused = refusal(send(&mut svc, 0, Some(Duration::ZERO)).poll());
-    assert_eq!(refused.reason(), Reason::DeadlineExceeded);
-    assert_eq!(refused.sent(), Sent::No);
+    let rejected = rejection(send(&mut svc, 0, Some(Duration::ZERO)).poll());
+    assert_eq!(rejected.reason(), Reason::DeadlineExceeded);
+    assert_eq!(rejected.sent(), Sent::No);
     assert_eq!(
         (mock.calls(), mock.reserved(), handle.in_flight()),
         (0, 0, 0)
     );
-    assert_eq!(handle.counts().refused_deadline, 1);
+    assert_eq!(handle.counts().rejected_deadline, 1);
     assert!(
         send(&mut svc, 1, Some(Duration::from_millis(1)))
             .poll()
@@ -90,9 +90,9 @@ async fn a_future_that_is_polled_after_its_deadline_does_not_join_the_line() {
     let _running = send(&mut svc, 0, None);
     let mut late = send(&mut svc, 1, Some(SECOND));
     tokio::time::advance(SECOND).await;
-    assert_eq!(refusal(late.poll()).reason(), Reason::DeadlineExceeded);
+    assert_eq!(rejection(late.poll()).reason(), Reason::DeadlineExceeded);
     let counts = handle.counts();
-    assert_eq!((counts.waited, counts.refused_deadline), (0, 1));
+    assert_eq!((counts.waited, counts.rejected_deadline), (0, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,12 +106,12 @@ async fn patience_is_the_smaller_of_the_timeout_and_the_deadline() {
     assert!(soon.poll().is_pending());
     tokio::time::advance(Duration::from_millis(1)).await;
     assert!(soon.wakes() > 0);
-    assert_eq!(refusal(soon.poll()).reason(), Reason::DeadlineExceeded);
+    assert_eq!(rejection(soon.poll()).reason(), Reason::DeadlineExceeded);
     assert_eq!(handle.queue_depth(), 1);
     tokio::time::advance(7 * SECOND).await;
-    assert_eq!(refusal(late.poll()).reason(), Reason::QueueTimeout);
+    assert_eq!(rejection(late.poll()).reason(), Reason::QueueTimeout);
     let counts = handle.counts();
-    assert_eq!((counts.refused_deadline, counts.refused_timeout), (1, 1));
+    assert_eq!((counts.rejected_deadline, counts.rejected_timeout), (1, 1));
 }
 
 /// Its turn comes, and it is not polled before its deadline has passed: the place is for the next.
@@ -124,7 +124,7 @@ async fn a_waiter_whose_deadline_has_passed_takes_no_place() {
     assert!(lost.poll().is_pending() && next.poll().is_pending());
     drop(running);
     tokio::time::advance(SECOND).await;
-    assert_eq!(refusal(lost.poll()).reason(), Reason::DeadlineExceeded);
+    assert_eq!(rejection(lost.poll()).reason(), Reason::DeadlineExceeded);
     assert_eq!(next.wakes(), 1);
     assert!(next.poll().is_pending());
     assert_eq!(mock.requests(), [0, 2]);
@@ -141,7 +141,7 @@ async fn a_stuck_waiter_leaves_at_its_deadline() {
     drop(running);
     assert!(stuck.poll().is_pending());
     tokio::time::advance(SECOND).await;
-    assert_eq!(refusal(stuck.poll()).reason(), Reason::DeadlineExceeded);
+    assert_eq!(rejection(stuck.poll()).reason(), Reason::DeadlineExceeded);
     assert_eq!((handle.in_flight(), handle.queue_depth()), (0, 0));
 }
 
@@ -160,14 +160,14 @@ async fn moving(svc: &mut Dated, mock: &MockHandle, rounds: u32) -> Vec<Call> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_whose_turn_comes_after_its_deadline_is_refused_at_once() {
+async fn a_call_whose_turn_comes_after_its_deadline_is_rejected_at_once() {
     let (mut svc, handle, mock) = dated(settings(1));
     let line = moving(&mut svc, &mock, 6).await;
     assert_eq!(handle.queue_depth(), 5);
     // The sixth in line, with a second for each.
-    let refused = refusal(send(&mut svc, 90, Some(Duration::from_millis(5_900))).poll());
+    let rejected = rejection(send(&mut svc, 90, Some(Duration::from_millis(5_900))).poll());
     assert_eq!(
-        (refused.reason(), refused.sent()),
+        (rejected.reason(), rejected.sent()),
         (Reason::DeadlineExceeded, Sent::No)
     );
     assert_eq!(handle.counts().reject_doomed, 1);
@@ -244,7 +244,7 @@ async fn the_newest_under_overload_is_not_shed_for_those_it_passes() {
             .is_pending()
     );
     assert_eq!(
-        refusal(send(&mut svc, 91, Some(Duration::from_millis(900))).poll()).reason(),
+        rejection(send(&mut svc, 91, Some(Duration::from_millis(900))).poll()).reason(),
         Reason::DeadlineExceeded
     );
 }

@@ -106,7 +106,7 @@ async fn a_panicking_hold_and_listener_give_the_place_back() {
     let _listener = events.listen(|_| panic!("listener"));
     let _running = call(&mut svc, 0);
     assert_eq!(
-        refusal(call(&mut svc, 1).poll()).reason(),
+        rejection(call(&mut svc, 1).poll()).reason(),
         Reason::BulkheadFull
     );
     assert_eq!(events.listener_panics(), 1);
@@ -159,14 +159,14 @@ async fn a_hold_keeps_the_place_until_it_lets_go() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refusals_of_layers_below_are_no_failures() {
-    let refusing = tower::service_fn(|_: u32| {
+async fn rejections_of_layers_below_are_no_failures() {
+    let rejecting = tower::service_fn(|_: u32| {
         ready(Err::<u32, Error<()>>(
             Rejection::new(Reason::CircuitOpen, "below").into(),
         ))
     });
     let layer = layer(1, 0);
-    let mut svc = layer.layer(refusing);
+    let mut svc = layer.layer(rejecting);
     assert!(call(&mut svc, 0).poll().is_ready());
     let counts = layer.handle().counts();
     assert_eq!((counts.ignored, counts.failure), (1, 0));

@@ -50,7 +50,7 @@ async fn a_lower_limit_stops_nobody_and_lets_nobody_in_until_it_is_reached() {
         calls.pop();
         assert_eq!(handle.in_flight(), left);
         assert_eq!(
-            refusal(call(&mut svc, 9).poll()).reason(),
+            rejection(call(&mut svc, 9).poll()).reason(),
             Reason::BulkheadFull
         );
     }
@@ -81,7 +81,7 @@ async fn other_settings_hold_for_those_who_come() {
     assert!(calls[1].poll().is_pending());
     assert_eq!((handle.in_flight(), handle.queue_depth()), (2, 1));
     assert_eq!(
-        refusal(call(&mut svc, 9).poll()).reason(),
+        rejection(call(&mut svc, 9).poll()).reason(),
         Reason::BulkheadFull
     );
     // Who was in line keeps its patience of 30 seconds.
@@ -91,7 +91,7 @@ async fn other_settings_hold_for_those_who_come() {
     let mut new = call(&mut svc, 10);
     assert!(new.poll().is_pending());
     tokio::time::advance(SECOND).await;
-    assert_eq!(refusal(new.poll()).reason(), Reason::QueueTimeout);
+    assert_eq!(rejection(new.poll()).reason(), Reason::QueueTimeout);
 }
 
 #[tokio::test(start_paused = true)]
@@ -113,7 +113,7 @@ async fn settings_can_make_it_watch_only_and_commands_go_back_to_them() {
     handle.configure(config.shadow(true).build().unwrap());
     let _calls = running(&mut svc, 3);
     handle.control(Command::Block).unwrap();
-    assert_eq!(refusal(call(&mut svc, 9).poll()).reason(), Reason::Paused);
+    assert_eq!(rejection(call(&mut svc, 9).poll()).reason(), Reason::Paused);
     handle.control(Command::Reset).unwrap();
     let _more = running(&mut svc, 1);
     assert_eq!(handle.in_flight(), 4);
@@ -129,10 +129,10 @@ async fn a_call_that_has_not_joined_the_line_yet_heeds_commands() {
     let (mut paused, mut watched) = (call(&mut svc, 1), call(&mut svc, 2));
     let (mut waits, mut full) = (call(&mut svc, 3), call(&mut svc, 4));
     handle.pause();
-    assert_eq!(refusal(paused.poll()).reason(), Reason::Paused);
+    assert_eq!(rejection(paused.poll()).reason(), Reason::Paused);
     handle.resume();
     assert!(waits.poll().is_pending());
-    assert_eq!(refusal(full.poll()).reason(), Reason::BulkheadFull);
+    assert_eq!(rejection(full.poll()).reason(), Reason::BulkheadFull);
     handle.set_shadow(true);
     assert!(waits.poll().is_pending() && watched.poll().is_pending());
     assert_eq!(mock.requests(), [0, 3, 2]);
@@ -144,7 +144,7 @@ async fn a_paused_bulkhead_lets_nobody_in_and_keeps_its_line() {
     let mut calls = running(&mut svc, 2);
     handle.pause();
     assert_eq!(handle.state(), "paused");
-    assert_eq!(refusal(call(&mut svc, 9).poll()).reason(), Reason::Paused);
+    assert_eq!(rejection(call(&mut svc, 9).poll()).reason(), Reason::Paused);
     mock.respond(0, Ok(()));
     assert!(calls[0].poll().is_ready());
     assert!(calls[1].poll().is_pending());
@@ -152,7 +152,7 @@ async fn a_paused_bulkhead_lets_nobody_in_and_keeps_its_line() {
     handle.resume();
     assert!(calls[1].wakes() > 0 && calls[1].poll().is_pending());
     assert_eq!(mock.requests(), [0, 1]);
-    assert_eq!(handle.counts().refused_paused, 1);
+    assert_eq!(handle.counts().rejected_paused, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -162,11 +162,11 @@ async fn a_waiter_leaves_a_paused_bulkhead_when_its_patience_ends() {
     handle.pause();
     calls.remove(0);
     tokio::time::advance(30 * SECOND).await;
-    assert_eq!(refusal(calls[0].poll()).reason(), Reason::QueueTimeout);
+    assert_eq!(rejection(calls[0].poll()).reason(), Reason::QueueTimeout);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_draining_bulkhead_serves_its_line_refuses_who_comes_and_tells_when_it_is_empty() {
+async fn a_draining_bulkhead_serves_its_line_rejects_who_comes_and_tells_when_it_is_empty() {
     let (mut svc, handle, mock) = subject(1, 3);
     let mut calls = running(&mut svc, 2);
     // Made before, polled after.
@@ -177,8 +177,11 @@ async fn a_draining_bulkhead_serves_its_line_refuses_who_comes_and_tells_when_it
     assert!(drained.poll().is_pending() && dropped.poll().is_pending());
     drop(dropped);
     assert_eq!(handle.state(), "draining");
-    assert_eq!(refusal(call(&mut svc, 9).poll()).reason(), Reason::Draining);
-    assert_eq!(refusal(unpolled.poll()).reason(), Reason::Draining);
+    assert_eq!(
+        rejection(call(&mut svc, 9).poll()).reason(),
+        Reason::Draining
+    );
+    assert_eq!(rejection(unpolled.poll()).reason(), Reason::Draining);
     mock.respond(0, Ok(()));
     assert!(calls[0].poll().is_ready());
     assert!(drained.poll().is_pending(), "one is in line");
@@ -189,7 +192,7 @@ async fn a_draining_bulkhead_serves_its_line_refuses_who_comes_and_tells_when_it
     assert!(calls[1].poll().is_ready());
     assert_eq!(drained.wakes(), wakes + 1);
     assert!(drained.poll().is_ready());
-    assert_eq!(handle.counts().refused_draining, 2);
+    assert_eq!(handle.counts().rejected_draining, 2);
     handle.resume();
     assert!(call(&mut svc, 10).poll().is_pending());
     assert_eq!(mock.requests(), [0, 1, 10]);
@@ -233,7 +236,7 @@ async fn a_waiter_that_leaves_can_be_the_last_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bulkhead_that_only_watches_lets_everybody_pass_and_says_whom_it_would_refuse() {
+async fn a_bulkhead_that_only_watches_lets_everybody_pass_and_says_whom_it_would_reject() {
     let (inner, mock) = mock();
     mock.hold();
     let config = BulkheadConfig::builder()
@@ -247,7 +250,7 @@ async fn a_bulkhead_that_only_watches_lets_everybody_pass_and_says_whom_it_would
     let events = Events::new(16);
     handle.attach(&events);
     let mut told = events.subscribe();
-    // One has a place, two would wait, two would be refused.
+    // One has a place, two would wait, two would be rejected.
     let calls = running(&mut svc, 5);
     assert_eq!(
         (mock.calls(), handle.in_flight(), handle.queue_depth()),
@@ -255,7 +258,7 @@ async fn a_bulkhead_that_only_watches_lets_everybody_pass_and_says_whom_it_would
     );
     let counts = handle.counts();
     assert_eq!(
-        (counts.waited, counts.shadowed, counts.refused()),
+        (counts.waited, counts.shadowed, counts.rejected()),
         (2, 2, 0)
     );
     for _ in 0..2 {
@@ -298,15 +301,15 @@ async fn those_in_line_go_when_the_bulkhead_begins_to_watch_only() {
 async fn a_registry_commands_the_bulkhead() {
     let (mut svc, handle, _mock) = subject(1, 0);
     handle.control(Command::Block).unwrap();
-    assert_eq!(refusal(call(&mut svc, 0).poll()).reason(), Reason::Paused);
+    assert_eq!(rejection(call(&mut svc, 0).poll()).reason(), Reason::Paused);
     handle.control(Command::Bypass).unwrap();
     let calls = running(&mut svc, 3);
     assert_eq!(handle.in_flight(), 3);
     handle.control(Command::Block).unwrap();
-    assert_eq!(refusal(call(&mut svc, 0).poll()).reason(), Reason::Paused);
+    assert_eq!(rejection(call(&mut svc, 0).poll()).reason(), Reason::Paused);
     handle.control(Command::Reset).unwrap();
     assert_eq!(
-        refusal(call(&mut svc, 0).poll()).reason(),
+        rejection(call(&mut svc, 0).poll()).reason(),
         Reason::BulkheadFull
     );
     drop(calls);
@@ -366,7 +369,7 @@ fn no_place_is_lost_while_the_size_changes_under_load() {
             resizer.resume();
         }));
         for task in tasks {
-            // A pause refuses some of them.
+            // A pause rejects some of them.
             let _ = task.await;
         }
         handle.drained().await;

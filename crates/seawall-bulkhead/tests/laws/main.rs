@@ -61,9 +61,9 @@ fn call<S: Service<u32>>(service: &mut S, request: u32) -> Probe<S::Future> {
     Probe::new(service.call(request))
 }
 
-fn refusal(answer: Poll<Result<u32, BoxError>>) -> Rejection {
+fn rejection(answer: Poll<Result<u32, BoxError>>) -> Rejection {
     let Poll::Ready(Err(error)) = answer else {
-        panic!("{answer:?} is no refusal")
+        panic!("{answer:?} is no rejection")
     };
     *error.rejection().expect("an error of the bulkhead")
 }
@@ -78,10 +78,10 @@ async fn places_and_the_line_have_exact_sizes() {
     assert_eq!((handle.in_flight(), handle.queue_depth()), (2, 2));
     assert_eq!(mock.requests(), [0, 1]);
 
-    let refused = refusal(call(&mut svc, 4).poll());
-    assert_eq!(refused.reason(), Reason::BulkheadFull);
-    assert_eq!((refused.sent(), refused.retry_after()), (Sent::No, None));
-    assert_eq!(refused.name().as_str(), "desk");
+    let rejected = rejection(call(&mut svc, 4).poll());
+    assert_eq!(rejected.reason(), Reason::BulkheadFull);
+    assert_eq!((rejected.sent(), rejected.retry_after()), (Sent::No, None));
+    assert_eq!(rejected.name().as_str(), "desk");
 
     // One waiter leaves, one may come.
     drop(calls.pop());
@@ -89,20 +89,20 @@ async fn places_and_the_line_have_exact_sizes() {
     assert!(last.poll().is_pending());
     assert_eq!(handle.queue_depth(), 2);
     assert_eq!(
-        refusal(call(&mut svc, 6).poll()).reason(),
+        rejection(call(&mut svc, 6).poll()).reason(),
         Reason::BulkheadFull
     );
-    assert_eq!(handle.counts().refused_full, 2);
+    assert_eq!(handle.counts().rejected_full, 2);
     assert_eq!(handle.counts().abandoned, 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_line_that_filled_up_before_the_first_poll_refuses() {
+async fn a_line_that_filled_up_before_the_first_poll_rejects() {
     let (mut svc, handle, _mock) = subject(1, 1);
     let _running = call(&mut svc, 0);
     let (mut first, mut second) = (call(&mut svc, 1), call(&mut svc, 2));
     assert!(first.poll().is_pending());
-    assert_eq!(refusal(second.poll()).reason(), Reason::BulkheadFull);
+    assert_eq!(rejection(second.poll()).reason(), Reason::BulkheadFull);
     assert_eq!(handle.queue_depth(), 1);
 }
 
@@ -150,7 +150,7 @@ async fn a_new_call_does_not_pass_the_line() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_waiter_is_refused_when_its_patience_ends() {
+async fn a_waiter_is_rejected_when_its_patience_ends() {
     let (mut svc, handle, mock) = subject(1, 1);
     let _running = call(&mut svc, 0);
     let mut waits = call(&mut svc, 1);
@@ -160,11 +160,11 @@ async fn a_waiter_is_refused_when_its_patience_ends() {
     tokio::time::advance(30 * SECOND - Duration::from_millis(1)).await;
     assert!(waits.poll().is_pending());
     tokio::time::advance(Duration::from_millis(1)).await;
-    let refused = refusal(waits.poll());
-    assert_eq!(refused.reason(), Reason::QueueTimeout);
-    assert_eq!((refused.sent(), refused.retry_after()), (Sent::No, None));
+    let rejected = rejection(waits.poll());
+    assert_eq!(rejected.reason(), Reason::QueueTimeout);
+    assert_eq!((rejected.sent(), rejected.retry_after()), (Sent::No, None));
     assert_eq!(handle.queue_depth(), 0);
-    assert_eq!(handle.counts().refused_timeout, 1);
+    assert_eq!(handle.counts().rejected_timeout, 1);
     assert_eq!(mock.requests(), [0]);
 }
 
@@ -313,7 +313,7 @@ async fn a_line_full_of_stuck_waiters_does_not_close_free_places() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stuck_waiter_is_refused_when_its_patience_ends() {
+async fn a_stuck_waiter_is_rejected_when_its_patience_ends() {
     let (mut svc, handle, mock) = subject(1, 1);
     let running = call(&mut svc, 0);
     let mut stuck = call(&mut svc, 1);
@@ -322,7 +322,7 @@ async fn a_stuck_waiter_is_refused_when_its_patience_ends() {
     drop(running);
     assert!(stuck.poll().is_pending());
     tokio::time::advance(30 * SECOND).await;
-    assert_eq!(refusal(stuck.poll()).reason(), Reason::QueueTimeout);
+    assert_eq!(rejection(stuck.poll()).reason(), Reason::QueueTimeout);
     assert_eq!((handle.in_flight(), handle.queue_depth()), (0, 0));
 }
 

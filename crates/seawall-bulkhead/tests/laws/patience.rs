@@ -3,7 +3,7 @@
 use super::*;
 
 /// A head that is kept and polled no more does not take the place it was called for. Had those
-/// behind it been refused all the same, an idle bulkhead would have refused everybody.
+/// behind it been rejected all the same, an idle bulkhead would have rejected everybody.
 #[tokio::test(start_paused = true)]
 async fn a_free_place_is_taken_past_a_head_that_is_not_polled_when_patience_ends() {
     let (mut svc, handle, mock) = subject(1, 8);
@@ -17,10 +17,10 @@ async fn a_free_place_is_taken_past_a_head_that_is_not_polled_when_patience_ends
     tokio::time::advance(30 * SECOND).await;
     assert!(behind[0].poll().is_pending());
     assert_eq!(mock.requests(), [0, 2]);
-    assert_eq!(refusal(behind[1].poll()).reason(), Reason::QueueTimeout);
+    assert_eq!(rejection(behind[1].poll()).reason(), Reason::QueueTimeout);
     assert_eq!((handle.in_flight(), handle.queue_depth()), (1, 1));
     // The head has kept its rank, and as late as it is, there is no place for it.
-    assert_eq!(refusal(kept.poll()).reason(), Reason::QueueTimeout);
+    assert_eq!(rejection(kept.poll()).reason(), Reason::QueueTimeout);
     drop(behind);
     assert_eq!((handle.in_flight(), handle.queue_depth()), (0, 0));
 }
@@ -40,21 +40,21 @@ async fn a_last_chance_is_not_for_a_service_that_is_not_ready() {
     dead.set_pending();
     drop(running);
     tokio::time::advance(30 * SECOND).await;
-    assert_eq!(refusal(stuck.poll()).reason(), Reason::QueueTimeout);
+    assert_eq!(rejection(stuck.poll()).reason(), Reason::QueueTimeout);
     assert_eq!((dead.calls(), layer.handle().in_flight()), (0, 0));
     assert!(kept.poll().is_pending());
     assert_eq!(live.requests(), [0, 1]);
 }
 
-/// A refused call goes away, and its instance may never call again. Had it kept what it reserved
+/// A rejected call goes away, and its instance may never call again. Had it kept what it reserved
 /// below, an idle instance would have taken a place from all who share the inner limit.
 #[tokio::test(start_paused = true)]
-async fn a_refused_call_keeps_no_reservation() {
+async fn a_rejected_call_keeps_no_reservation() {
     let (mut svc, _handle, mock) = subject(1, 0);
     mock.set_capacity(2);
     let _running = call(&mut svc, 0);
-    let refused = refusal(call(&mut svc, 1).poll());
-    assert_eq!(refused.reason(), Reason::BulkheadFull);
+    let rejected = rejection(call(&mut svc, 1).poll());
+    assert_eq!(rejected.reason(), Reason::BulkheadFull);
     // The one that the running call has.
     assert_eq!(mock.reserved(), 1);
     assert_eq!(mock.violations(), [""; 0]);

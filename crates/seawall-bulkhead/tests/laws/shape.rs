@@ -17,7 +17,7 @@ impl Service<u32> for Echo {
 }
 
 #[test]
-fn a_call_that_finds_a_place_and_a_refusal_allocate_nothing() {
+fn a_call_that_finds_a_place_and_a_rejection_allocate_nothing() {
     let layer = layer(1, 0);
     let mut svc = layer.layer(Echo);
     let cx = &mut Context::from_waker(Waker::noop());
@@ -31,7 +31,7 @@ fn a_call_that_finds_a_place_and_a_refusal_allocate_nothing() {
     assert_eq!(alloc::count(|| once(&mut svc.clone())).allocations, 0);
     let _running = svc.call(0);
     assert_eq!(alloc::count(|| once(&mut svc)).allocations, 0);
-    assert_eq!(layer.handle().counts().refused_full, 1);
+    assert_eq!(layer.handle().counts().rejected_full, 1);
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_registry_reads_what_the_bulkhead_does() {
         Service::<u32>::call(&mut svc, 1),
         Service::<u32>::call(&mut svc, 2),
     );
-    let _refused = Service::<u32>::call(&mut svc, 3);
+    let _rejected = Service::<u32>::call(&mut svc, 3);
     let snapshot = registry.snapshot().remove(0);
     assert_eq!((snapshot.pattern, snapshot.state), ("bulkhead", "full"));
     let value = |metric: &str, label: Option<&str>| {
@@ -123,13 +123,13 @@ fn a_registry_reads_what_the_bulkhead_does() {
     );
     assert_eq!(value("seawall_calls_total", Some("success")), "Counter(0)");
     let Some(seawall_core::Received::Event(event)) = events.try_next() else {
-        panic!("the refusal was not told")
+        panic!("the rejection was not told")
     };
-    assert!(matches!(event.what, EventKind::Refused(r) if r.reason() == Reason::BulkheadFull));
+    assert!(matches!(event.what, EventKind::Rejected(r) if r.reason() == Reason::BulkheadFull));
 }
 
 #[test]
-fn impossible_settings_are_refused_by_name() {
+fn impossible_settings_are_rejected_by_name() {
     let field = |builder: seawall_bulkhead::BulkheadConfigBuilder| {
         builder.build().unwrap_err().field().to_owned()
     };

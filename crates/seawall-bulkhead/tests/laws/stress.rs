@@ -100,5 +100,5 @@ fn under_threads_nothing_is_lost_and_the_limit_holds() {
     let counts = handle.counts();
     assert_eq!(counts.success + counts.abandoned, 64 * 50);
     assert!(counts.success >= 64 * 50 * 3 / 4, "{counts:?}");
-    assert_eq!((counts.refused_full, counts.refused_timeout), (0, 0));
+    assert_eq!((counts.rejected_full, counts.rejected_timeout), (0, 0));
 }

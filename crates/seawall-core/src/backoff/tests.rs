@@ -22,7 +22,7 @@ fn linear_and_fibonacci_grow_as_named() {
 }
 
 #[test]
-fn impossible_settings_are_refused_by_name() {
+fn impossible_settings_are_rejected_by_name() {
     let field = |r: Result<Backoff, InvalidConfig>| r.unwrap_err().field().to_owned();
     assert_eq!(field(Backoff::constant(Duration::ZERO)), "base");
     assert_eq!(field(Backoff::linear(SECOND, SECOND / 2)), "cap");

@@ -51,8 +51,8 @@ enum Keeping {
 /// let bucket = BudgetConfig::new(0.1, 2.0, 40)?.with_price(CostClass::Throttled, 0.5)?;
 /// assert_eq!(bucket.price(CostClass::Transient), 1.0);
 ///
-/// let refused = BudgetConfig::windowed(0.1, 2.0, Duration::ZERO).unwrap_err();
-/// assert_eq!(refused.to_string(), "`window` is 0ns, accepted is 100ms to 1h");
+/// let rejected = BudgetConfig::windowed(0.1, 2.0, Duration::ZERO).unwrap_err();
+/// assert_eq!(rejected.to_string(), "`window` is 0ns, accepted is 100ms to 1h");
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -56,7 +56,7 @@ fn threads_never_overdraw() {
 }
 
 #[test]
-fn impossible_settings_are_refused_by_name() {
+fn impossible_settings_are_rejected_by_name() {
     let field = |r, f, c| BudgetConfig::new(r, f, c).map_err(|e| e.field().to_owned());
     assert_eq!(field(1.1, 0.0, 1).unwrap_err(), "ratio");
     assert_eq!(field(f64::NAN, 0.0, 1).unwrap_err(), "ratio");
@@ -288,7 +288,7 @@ async fn a_window_forgets_what_was_earned_and_what_was_spent() {
     assert_eq!(budget.balance(), 0.0, "two are owed for one in reserve");
     tokio::time::advance(Duration::from_secs(9)).await;
     assert_eq!(drain(), 1);
-    let counted = (budget.granted(), budget.refused(), budget.refunded());
+    let counted = (budget.granted(), budget.rejected(), budget.refunded());
     assert_eq!(counted, (6, 4, 1));
     assert_eq!(config.window(), Some(Duration::from_secs(10)));
     assert_eq!(config.capacity(), 1);
@@ -323,8 +323,8 @@ fn each_charge_has_its_price_and_is_refunded_at_it() {
     budget.deposit();
     assert_eq!(budget.balance(), 487.0);
     for tokens in [0.0, -1.0, f64::NAN, 1e7] {
-        let refused = BudgetConfig::aws().with_price(CostClass::Timeout, tokens);
-        assert_eq!(refused.unwrap_err().field(), "price");
+        let rejected = BudgetConfig::aws().with_price(CostClass::Timeout, tokens);
+        assert_eq!(rejected.unwrap_err().field(), "price");
     }
 }
 

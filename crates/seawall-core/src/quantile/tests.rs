@@ -304,7 +304,7 @@ fn threads_that_turn_the_slices_at_once_lose_and_keep_nothing() {
 }
 
 #[test]
-fn impossible_settings_are_refused_by_name() {
+fn impossible_settings_are_rejected_by_name() {
     for bad in [0.0, 1.0, -0.5, 95.0, f64::NAN, f64::INFINITY] {
         assert_eq!(QuantileConfig::new(bad).unwrap_err().field(), "quantile");
     }

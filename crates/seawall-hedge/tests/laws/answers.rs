@@ -21,7 +21,7 @@ async fn a_fast_failure_never_wins_over_a_slow_success() {
         Failed::With(Outcome::Unknown),
         Failed::With(Outcome::Banned { lasts: None }),
         Failed::With(Outcome::QuotaExhausted { renews_in: None }),
-        refused(Reason::AttemptTimeout, Sent::Maybe),
+        rejected(Reason::AttemptTimeout, Sent::Maybe),
     ] {
         let (answer, ms, fates) = race(&[(SECOND, Ok(1)), (10 * MS, Err(bad))]).await;
         assert_eq!(answer, Ok(1), "{bad:?}");
@@ -73,13 +73,13 @@ async fn an_answer_that_says_nothing_of_the_upstream_is_a_good_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_local_refusal_of_an_extra_attempt_is_never_the_answer_and_costs_no_token() {
+async fn a_local_rejection_of_an_extra_attempt_is_never_the_answer_and_costs_no_token() {
     for reason in [
         Reason::RateLimited,
         Reason::CircuitOpen,
         Reason::BulkheadFull,
     ] {
-        let bad = refused(reason, Sent::No);
+        let bad = rejected(reason, Sent::No);
         let upstream = Upstream::new([(SECOND, Ok(1)), (Duration::ZERO, Err(bad))]);
         let budget = tokens(5);
         let layer = layer(after_100_ms(4)).budget(budget.clone());
@@ -132,12 +132,12 @@ async fn the_first_good_answer_of_several_extra_attempts_wins() {
     assert_eq!(fates(&layer.handle()), [1, 1, 0, 0, 0]);
 }
 
-/// The first attempt stood in a queue below and was refused there, while the second was sent.
+/// The first attempt stood in a queue below and was rejected there, while the second was sent.
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_nothing_was_sent_is_corrected_when_an_extra_attempt_may_have_been() {
-    let queued = refused(Reason::QueueTimeout, Sent::No);
+    let queued = rejected(Reason::QueueTimeout, Sent::No);
     let (answer, ..) = race(&[(500 * MS, Err(queued)), (10 * MS, Err(SERVER))]).await;
-    assert_eq!(answer, Err(refused(Reason::QueueTimeout, Sent::Maybe)));
+    assert_eq!(answer, Err(rejected(Reason::QueueTimeout, Sent::Maybe)));
     // Neither was sent.
     let (answer, ..) = race(&[(500 * MS, Err(queued)), (10 * MS, Err(queued))]).await;
     assert_eq!(answer, Err(queued));
@@ -149,7 +149,7 @@ async fn an_answer_that_nothing_was_sent_is_corrected_when_an_extra_attempt_may_
     let keyed = layer(after_100_ms(1)).describe(ConstMeta(RequestMeta::new(Replay::SafeWithKey)));
     let (answer, _) = ask(&mut keyed.layer(Upstream::new(script))).await;
     let unknown = Rejection::new(Reason::OutcomeUnknown, "hedge").with_sent(Sent::Maybe);
-    assert_eq!(answer, Err(Failed::Refused(unknown)));
+    assert_eq!(answer, Err(Failed::Rejected(unknown)));
 }
 
 #[tokio::test(start_paused = true)]

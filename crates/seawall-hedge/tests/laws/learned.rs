@@ -95,9 +95,9 @@ async fn answers_of_winners_train_and_losers_train_as_longer_than_they_were_wait
 
 /// Learned from, they would make everybody hedge at once when the upstream is failing.
 #[tokio::test(start_paused = true)]
-async fn quick_failures_and_local_refusals_teach_nothing() {
+async fn quick_failures_and_local_rejections_teach_nothing() {
     let layer = taught(p90(10).build().unwrap(), 10).await;
-    for bad in [SERVER, NOT_SENT, refused(Reason::RateLimited, Sent::No)] {
+    for bad in [SERVER, NOT_SENT, rejected(Reason::RateLimited, Sent::No)] {
         let mut service = layer.layer(Upstream::new([(MS, Err(bad))]));
         for _ in 0..100 {
             assert_eq!(ask(&mut service).await.0, Err(bad));
@@ -111,7 +111,7 @@ async fn quick_failures_and_local_refusals_teach_nothing() {
 #[tokio::test(start_paused = true)]
 async fn timeouts_teach_that_answers_take_longer() {
     let late = Failed::With(Outcome::Failure(FailureKind::Timeout));
-    let cut = refused(Reason::AttemptTimeout, Sent::Maybe);
+    let cut = rejected(Reason::AttemptTimeout, Sent::Maybe);
     for bad in [late, cut, Failed::With(Outcome::Unknown)] {
         let unhedged = p90(10).min_delay(3_600 * SECOND).build().unwrap();
         let layer = taught(unhedged, 10).await;
@@ -235,7 +235,7 @@ async fn a_learned_delay_cuts_the_tail_at_a_bounded_price() {
 #[tokio::test(start_paused = true)]
 async fn each_attempt_that_was_sent_teaches_once_and_a_failure_never() {
     let late = Failed::With(Outcome::Failure(FailureKind::Timeout));
-    let unsent = refused(Reason::RateLimited, Sent::No);
+    let unsent = rejected(Reason::RateLimited, Sent::No);
     let (quick, slow) = ((MS, Ok(1)), (SECOND, Ok(1)));
     for (script, samples) in [
         ([quick, quick], 1),

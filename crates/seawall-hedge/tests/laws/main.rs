@@ -50,9 +50,9 @@ enum Failed {
     With(Outcome),
     /// The second number tells errors of one outcome apart.
     Numbered(u32),
-    Refused(Rejection),
+    Rejected(Rejection),
 }
-seawall_core::rejectable!(Failed::Refused);
+seawall_core::rejectable!(Failed::Rejected);
 
 #[derive(Clone, Copy, Debug)]
 struct ByError;
@@ -63,7 +63,7 @@ impl Classify<u32, Failed> for ByError {
             Ok(_) => Outcome::Success,
             Err(Failed::With(outcome)) => *outcome,
             Err(Failed::Numbered(_)) => Outcome::Failure(FailureKind::Server),
-            Err(Failed::Refused(_)) => panic!("asked about a local refusal"),
+            Err(Failed::Rejected(_)) => panic!("asked about a local rejection"),
         }
     }
 }
@@ -71,8 +71,8 @@ impl Classify<u32, Failed> for ByError {
 const SERVER: Failed = Failed::With(Outcome::Failure(FailureKind::Server));
 const NOT_SENT: Failed = Failed::With(Outcome::Failure(FailureKind::NotSent));
 
-fn refused(reason: Reason, sent: Sent) -> Failed {
-    Failed::Refused(Rejection::new(reason, "below").with_sent(sent))
+fn rejected(reason: Reason, sent: Sent) -> Failed {
+    Failed::Rejected(Rejection::new(reason, "below").with_sent(sent))
 }
 
 /// Answers its calls, in order, after a time with a result; the last one for all that follow.

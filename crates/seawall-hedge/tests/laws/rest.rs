@@ -122,7 +122,7 @@ async fn a_panic_of_a_listener_disturbs_nobody() {
 #[tokio::test(start_paused = true)]
 async fn calls_are_counted_by_their_answer() {
     let layer = layer(after_100_ms(1));
-    let below = refused(Reason::RateLimited, Sent::No);
+    let below = rejected(Reason::RateLimited, Sent::No);
     for answer in [
         Ok(1),
         Err(SERVER),
@@ -138,7 +138,7 @@ async fn calls_are_counted_by_their_answer() {
     let calls = |outcome| counter(&handle, "seawall_calls_total", outcome);
     assert_eq!(calls("success"), 2);
     assert_eq!(calls("failure"), 1);
-    assert_eq!(calls("refused"), 1);
+    assert_eq!(calls("rejected"), 1);
     assert_eq!(calls("ignored"), 1);
 }
 

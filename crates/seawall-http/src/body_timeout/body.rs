@@ -156,7 +156,7 @@ pub(super) fn poll_timer(mut timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Po
     }
 }
 
-/// A body without limits, so that a refusal can be answered where timed bodies are expected.
+/// A body without limits, so that a rejection can be answered where timed bodies are expected.
 impl<B: From<Bytes>> From<Bytes> for TimedBody<B> {
     fn from(data: Bytes) -> Self {
         Self::unlimited(B::from(data))

@@ -13,8 +13,8 @@ use seawall_core::{InvalidConfig, NonZeroDuration};
 /// let config = BodyTimeoutConfig::builder().first_byte(Duration::from_secs(30)).build()?;
 /// assert_eq!(config.idle(), Some(Duration::from_secs(60)), "the default");
 ///
-/// let refused = BodyTimeoutConfig::builder().total(Duration::ZERO).build().unwrap_err();
-/// assert_eq!(refused.to_string(), "`total` is 0s, accepted is longer than zero");
+/// let rejected = BodyTimeoutConfig::builder().total(Duration::ZERO).build().unwrap_err();
+/// assert_eq!(rejected.to_string(), "`total` is 0s, accepted is longer than zero");
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +126,7 @@ impl BodyTimeoutConfigBuilder {
         } = self.config;
         for (field, limit) in [("first_byte", first_byte), ("idle", idle), ("total", total)] {
             if let Some(limit) = limit {
-                NonZeroDuration::new(limit).map_err(|refused| refused.in_field(field))?;
+                NonZeroDuration::new(limit).map_err(|rejected| rejected.in_field(field))?;
             }
         }
         Ok(self.config)

@@ -50,7 +50,7 @@ impl BodyLimit {
         }
     }
 
-    /// The reason of the refusal.
+    /// The reason of the rejection.
     pub const fn reason(self) -> Reason {
         match self {
             Self::Head => Reason::AttemptTimeout,
@@ -86,12 +86,12 @@ impl Common {
         self.name
     }
 
-    /// Counts and tells that an answer was cut off, and makes the refusal of it.
+    /// Counts and tells that an answer was cut off, and makes the rejection of it.
     #[cold]
     pub(super) fn timeouts_by(&self, limit: BodyLimit) -> Rejection {
         let rejection = Rejection::new(limit.reason(), self.name).with_sent(Sent::Maybe);
         self.cuts[limit as usize].fetch_add(1, Ordering::Relaxed);
-        self.observer.tell(|| EventKind::Refused(rejection));
+        self.observer.tell(|| EventKind::Rejected(rejection));
         rejection
     }
 }
@@ -154,11 +154,11 @@ impl InstanceHandle for BodyTimeoutHandle {
             Reason::DeadlineExceeded,
         ] {
             let cuts = BodyLimit::ALL.into_iter();
-            let refused = cuts.filter(|limit| limit.reason() == reason);
+            let rejected = cuts.filter(|limit| limit.reason() == reason);
             sink(Sample {
                 metric: "seawall_rejections_total",
                 labels: &[("layer", PATTERN), ("reason", reason.as_str())],
-                value: Value::Counter(refused.map(|limit| self.timeouts_by(limit)).sum()),
+                value: Value::Counter(rejected.map(|limit| self.timeouts_by(limit)).sum()),
             });
         }
         for limit in BodyLimit::ALL {

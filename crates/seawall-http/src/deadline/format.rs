@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_no_header_has_is_refused() {
+    fn a_name_that_no_header_has_is_rejected() {
         for name in ["", "a b", "a:", "\n"] {
             assert_eq!(DeadlineHeader::millis(name).unwrap_err().field(), "header");
         }

@@ -113,7 +113,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for InspectedBody<B> {
     }
 }
 
-/// A body that nobody looked into, so that a refusal can be answered where inspected bodies are
+/// A body that nobody looked into, so that a rejection can be answered where inspected bodies are
 /// expected.
 impl<B: Body<Data = Bytes> + Unpin + From<Bytes>> From<Bytes> for InspectedBody<B> {
     fn from(data: Bytes) -> Self {

@@ -362,10 +362,10 @@ fn units_can_be_told_by_another_name() {
 }
 
 #[test]
-fn limits_that_cannot_be_read_are_refused_by_name() {
+fn limits_that_cannot_be_read_are_rejected_by_name() {
     let field = |limit: LimitHeaders| {
-        let refused = RateLimitHeaders::new().and(limit).unwrap_err();
-        refused.field().to_owned()
+        let rejected = RateLimitHeaders::new().and(limit).unwrap_err();
+        rejected.field().to_owned()
     };
     let limit = || LimitHeaders::new(Unit::Requests);
     assert_eq!(field(limit()), "headers");
@@ -378,8 +378,8 @@ fn limits_that_cannot_be_read_are_refused_by_name() {
         "reset"
     );
     assert_eq!(field(limit().limit("x").window(Duration::ZERO)), "window");
-    let refused = RateLimitHeaders::new().and_used_per_window("x y", Unit::Cost);
-    assert_eq!(refused.unwrap_err().field(), "prefix");
+    let rejected = RateLimitHeaders::new().and_used_per_window("x y", Unit::Cost);
+    assert_eq!(rejected.unwrap_err().field(), "prefix");
 }
 
 fn answer(status: u16, pairs: &[(&str, &str)]) -> Response<()> {

@@ -89,7 +89,7 @@ fn no_extreme_of_time_or_rate_panics_or_grants_for_ever() {
             }
             assert!(granted <= 1, "{rate} per {per}, {burst} at once, at {now}");
             let _ = (bucket.wait(now, u64::MAX), bucket.available(now));
-            // A clock that went back refuses and is not tricked into granting.
+            // A clock that went back rejects and is not tricked into granting.
             assert!(bucket.try_take(0, burst.into()).is_err() || granted == 0);
         }
     }
@@ -188,7 +188,7 @@ proptest! {
     }
 
     #[test]
-    fn a_refusal_names_the_first_instant_that_grants(
+    fn a_rejection_names_the_first_instant_that_grants(
         (rate, per, burst) in limits(),
         before in prop::collection::vec((0_u64..1_000_000, 1_u32..5), 0..50),
         cost in 1_u32..5,

@@ -152,7 +152,7 @@ impl KeyedRateLimitHandle {
         keyed.obey(key, keyed.clock.now(), said, None);
     }
 
-    /// Grants nothing to any key for so long. Calls are refused meanwhile, also those that could
+    /// Grants nothing to any key for so long. Calls are rejected meanwhile, also those that could
     /// wait; those in line already wait for their own limits alone.
     pub fn pause_all_for(&self, time: Duration) {
         let keyed = self.keyed();
@@ -168,7 +168,7 @@ impl KeyedRateLimitHandle {
     ///
     /// # Errors
     ///
-    /// The refusal that a call would have got.
+    /// The rejection that a call would have got.
     ///
     /// # Panics
     ///
@@ -181,7 +181,7 @@ impl KeyedRateLimitHandle {
     ///
     /// # Errors
     ///
-    /// The refusal, also where a call would have waited.
+    /// The rejection, also where a call would have waited.
     pub fn try_reserve(&self, meta: &RequestMeta) -> Result<Reservation, Rejection> {
         try_reserve(self.lane(meta), meta)
     }

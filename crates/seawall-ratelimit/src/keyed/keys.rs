@@ -57,7 +57,7 @@ struct Table {
     slots: HashTable<Slot>,
     /// Of keys without a limiter of their own; `None` when every key needs one.
     rate: Option<Rate>,
-    /// Whether a key that is used up refuses without a limiter of its own.
+    /// Whether a key that is used up rejects without a limiter of its own.
     at_once: bool,
 }
 

@@ -56,7 +56,7 @@ pub struct KeyedRateLimitLayer<D = DefaultMeta, P = MetaCost> {
 }
 
 impl KeyedRateLimitLayer {
-    /// A layer whose keys have limits of these settings each. `name` is what refusals and metrics
+    /// A layer whose keys have limits of these settings each. `name` is what rejections and metrics
     /// call it.
     ///
     /// # Errors

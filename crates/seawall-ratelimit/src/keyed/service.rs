@@ -11,8 +11,8 @@ use tower_service::Service;
 
 use super::Keyed;
 use super::keys::Found;
-use crate::limiter::{Limiter, Refusal};
-use crate::observe::{Stripe, refuse};
+use crate::limiter::{Denial, Limiter};
+use crate::observe::{Stripe, reject};
 use crate::service::{carry_out, decide};
 use crate::wait::{Lane, Wishes};
 use crate::{CostFn, MetaCost, ResponseFuture};
@@ -56,18 +56,18 @@ impl<S, D, P> KeyedRateLimit<S, D, P> {
 
     /// The upstream accepts nothing, whatever the key.
     #[cold]
-    fn refuse_all<Req>(&mut self, wait_ns: u64) -> ResponseFuture<S, Req>
+    fn reject_all<Req>(&mut self, wait_ns: u64) -> ResponseFuture<S, Req>
     where
         S: Service<Req> + Clone,
     {
-        let refusal = Refusal {
+        let rejection = Denial {
             reason: Reason::Paused,
             wait_ns,
         };
         let observer = &self.state.common().observer;
-        let rejection = refuse(observer, self.state.here(), refusal);
+        let rejection = reject(observer, self.state.here(), rejection);
         self.inner = self.inner.clone(); // clone: gives the reservation up
-        ResponseFuture::refused(rejection)
+        ResponseFuture::rejected(rejection)
     }
 
     /// A key with a limiter of its own.
@@ -120,7 +120,7 @@ where
         }
         let now = keyed.clock.now();
         if let Some(wait_ns) = keyed.hushed(now) {
-            return self.refuse_all(wait_ns);
+            return self.reject_all(wait_ns);
         }
         match keyed.keys.ask(meta.key, now, cost) {
             Found::Granted => {
@@ -128,10 +128,10 @@ where
                 ResponseFuture::running(self.inner.call(req))
             }
             Found::Later(wait_ns) => {
-                let refusal = Refusal::used_up(wait_ns);
-                let rejection = refuse(&keyed.observer, self.state.here(), refusal);
+                let rejection = Denial::used_up(wait_ns);
+                let rejection = reject(&keyed.observer, self.state.here(), rejection);
                 self.inner = self.inner.clone(); // clone: gives the reservation up
-                ResponseFuture::refused(rejection)
+                ResponseFuture::rejected(rejection)
             }
             Found::Own(limiter) => self.call_carefully(req, &meta, now, limiter),
         }

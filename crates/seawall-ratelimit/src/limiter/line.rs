@@ -6,7 +6,7 @@ use std::task::Waker;
 use seawall_core::ns;
 use seawall_core::queue::{Ticket, rank};
 
-use super::{Above, Class, Inner, Limiter, Place, Refusal, Turn, Wish};
+use super::{Above, Class, Denial, Inner, Limiter, Place, Turn, Wish};
 use crate::costs::Costs;
 
 impl Limiter {
@@ -15,13 +15,13 @@ impl Limiter {
     /// # Errors
     ///
     /// Why it is of no use: the wait would be too long or the line is full.
-    pub(crate) fn join(&self, now_ns: u64, wish: &Wish, waker: &Waker) -> Result<Ticket, Refusal> {
+    pub(crate) fn join(&self, now_ns: u64, wish: &Wish, waker: &Waker) -> Result<Ticket, Denial> {
         let waker = waker.clone();
         let mut inner = self.lock();
         // Once more, under the lock, which keeps the bound on the line exact.
-        if let Err(refusal) = self.foresee(&mut inner, now_ns, wish) {
+        if let Err(rejection) = self.foresee(&mut inner, now_ns, wish) {
             drop(inner);
-            return Err(refusal);
+            return Err(rejection);
         }
         let step = ns(inner.config.priority_aging().get()) / 64;
         let rank = rank(now_ns, wish.priority, step);

@@ -33,9 +33,9 @@ pub(crate) enum Verdict {
     /// Its tokens will be there in time.
     Wait,
     /// Not before so many nanoseconds from now; `u64::MAX` when nobody knows.
-    Later(Refusal),
+    Later(Denial),
     /// It would be `Later`, but the layer only watches.
-    Watched(Refusal),
+    Watched(Denial),
     /// It costs more than a limit can ever grant.
     Never,
     /// It would be `Never`, but the layer only watches.
@@ -44,13 +44,13 @@ pub(crate) enum Verdict {
 
 /// Why a call does not depart now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub(crate) struct Denial {
     pub(crate) reason: Reason,
     /// `u64::MAX` when nobody knows.
     pub(crate) wait_ns: u64,
 }
 
-impl Refusal {
+impl Denial {
     /// The rate is used up for so long.
     pub(crate) const fn used_up(wait_ns: u64) -> Self {
         Self {
@@ -236,13 +236,13 @@ impl Limiter {
         }
         match self.bucket.try_take(now_ns, cost.into()) {
             Ok(()) => Some(Ok(())),
-            Err(wait) => self.refused_at_once(cost, wait),
+            Err(wait) => self.rejected_at_once(cost, wait),
         }
     }
 
     /// Without a lock: a limiter that is used up is asked the more often.
     #[cold]
-    fn refused_at_once(&self, cost: u32, wait: u64) -> Option<Result<(), u64>> {
+    fn rejected_at_once(&self, cost: u32, wait: u64) -> Option<Result<(), u64>> {
         /// More than a full bucket owes: the word was shut, since the rate is being changed.
         const FAR: u64 = u64::MAX >> 6;
         let nobody_waits = self.max_wait_ns.load(Ordering::Relaxed) == 0;
@@ -267,11 +267,11 @@ impl Limiter {
         let gate = self.gate.load(Ordering::Relaxed);
         let shadow = gate & SHADOW != 0;
         if gate & DRAINING != 0 {
-            let refusal = Refusal {
+            let rejection = Denial {
                 reason: Reason::Draining,
                 wait_ns: u64::MAX,
             };
-            return later(refusal, shadow);
+            return later(rejection, shadow);
         }
         if !self.fits(inner, &wish.costs) {
             return if shadow {
@@ -292,12 +292,12 @@ impl Limiter {
                 }
                 Some(Verdict::Wait) if !shadow => return Verdict::Wait,
                 Some(Verdict::Wait) => return Verdict::Granted,
-                Some(refused) => return refused,
+                Some(rejected) => return rejected,
             }
         } else if let Some(above) = above
-            && let Err(refusal) = above.limiter.foretell(now_ns, above.wish)
+            && let Err(rejection) = above.limiter.foretell(now_ns, above.wish)
         {
-            return later(refusal, shadow);
+            return later(rejection, shadow);
         }
         match self.foresee(inner, now_ns, wish) {
             Ok(()) if !shadow => Verdict::Wait,
@@ -307,7 +307,7 @@ impl Limiter {
                 self.debit_all(inner, now_ns, &wish.costs);
                 Verdict::Granted
             }
-            Err(refusal) => later(refusal, shadow),
+            Err(rejection) => later(rejection, shadow),
         }
     }
 
@@ -316,28 +316,28 @@ impl Limiter {
     /// # Errors
     ///
     /// Why it would be of no use.
-    fn foretell(&self, now_ns: u64, wish: &Wish) -> Result<(), Refusal> {
+    fn foretell(&self, now_ns: u64, wish: &Wish) -> Result<(), Denial> {
         self.foresee(&mut self.lock(), now_ns, wish)
     }
 
     /// [`foretell`](Self::foretell), under the lock.
-    fn foresee(&self, inner: &mut Inner, now_ns: u64, wish: &Wish) -> Result<(), Refusal> {
-        let refusal = self.forecast(inner, now_ns, wish);
+    fn foresee(&self, inner: &mut Inner, now_ns: u64, wish: &Wish) -> Result<(), Denial> {
+        let rejection = self.forecast(inner, now_ns, wish);
         let patience = wish.deadline_ns.saturating_sub(now_ns);
         let patience = patience.min(wish.max_wait_ns);
         let room = self.waiting.load(Ordering::Relaxed) < self.max_waiting.load(Ordering::Relaxed);
-        if room && refusal.wait_ns <= patience {
+        if room && rejection.wait_ns <= patience {
             Ok(())
         } else {
-            Err(Refusal {
-                wait_ns: refusal.wait_ns.max(self.least_wait(inner)),
-                ..refusal
+            Err(Denial {
+                wait_ns: rejection.wait_ns.max(self.least_wait(inner)),
+                ..rejection
             })
         }
     }
 
     /// In how many nanoseconds a call departs if it joins the line now, and what it waits for.
-    fn forecast(&self, inner: &mut Inner, now_ns: u64, wish: &Wish) -> Refusal {
+    fn forecast(&self, inner: &mut Inner, now_ns: u64, wish: &Wish) -> Denial {
         let mut sums = Sums::default();
         let mut delay = 0_u64;
         let ahead = inner.classes.iter();
@@ -351,7 +351,7 @@ impl Limiter {
             _ => (false, now_ns),
         };
         if starts == OPEN_END {
-            return Refusal {
+            return Denial {
                 reason: Reason::Paused,
                 wait_ns: u64::MAX,
             };
@@ -363,7 +363,7 @@ impl Limiter {
             _ => Reason::RateLimited,
         };
         let wait_ns = (starts - now_ns).saturating_add(wait).saturating_add(delay);
-        Refusal { reason, wait_ns }
+        Denial { reason, wait_ns }
     }
 
     /// In how many nanoseconds all limits have granted so much, and whether the last to do so is
@@ -389,7 +389,7 @@ impl Limiter {
         longest
     }
 
-    /// A refused call must not come back at once: there may be a token, but also a full line, or a
+    /// A rejected call must not come back at once: there may be a token, but also a full line, or a
     /// service that was not ready to use it.
     fn least_wait(&self, inner: &Inner) -> u64 {
         if inner.meters.is_empty() {
@@ -455,14 +455,14 @@ impl Limiter {
         }
     }
 
-    /// When a call that was refused may come back.
-    pub(crate) fn retry_after(&self, now_ns: u64, wish: &Wish) -> Refusal {
+    /// When a call that was rejected may come back.
+    pub(crate) fn retry_after(&self, now_ns: u64, wish: &Wish) -> Denial {
         let mut inner = self.lock();
-        let refusal = self.forecast(&mut inner, now_ns, wish);
+        let rejection = self.forecast(&mut inner, now_ns, wish);
         let least = self.least_wait(&inner);
-        Refusal {
-            wait_ns: refusal.wait_ns.max(least),
-            ..refusal
+        Denial {
+            wait_ns: rejection.wait_ns.max(least),
+            ..rejection
         }
     }
 
@@ -499,10 +499,10 @@ impl Limiter {
     }
 }
 
-const fn later(refusal: Refusal, shadow: bool) -> Verdict {
+const fn later(rejection: Denial, shadow: bool) -> Verdict {
     if shadow {
-        Verdict::Watched(refusal)
+        Verdict::Watched(rejection)
     } else {
-        Verdict::Later(refusal)
+        Verdict::Later(rejection)
     }
 }

@@ -21,9 +21,9 @@ const DAY_SECS: i64 = 24 * 3600;
 /// let three = DailyReset::utc().after(Duration::from_secs(3 * 3600))?;
 /// assert_eq!((india.to_string(), three.to_string()), ("+05:30".into(), "UTC at 03:00".into()));
 ///
-/// let refused = DailyReset::offset(86_400).unwrap_err();
+/// let rejected = DailyReset::offset(86_400).unwrap_err();
 /// assert_eq!(
-///     refused.to_string(),
+///     rejected.to_string(),
 ///     "`offset` is 86400, accepted is seconds east of Greenwich, from -86399 to 86399",
 /// );
 /// # Ok::<(), seawall_core::InvalidConfig>(())
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn times_and_offsets_that_do_not_exist_are_refused_by_name() {
+    fn times_and_offsets_that_do_not_exist_are_rejected_by_name() {
         for bad in [86_400, -86_400, i32::MAX, i32::MIN] {
             assert_eq!(DailyReset::offset(bad).unwrap_err().field(), "offset");
         }
@@ -331,9 +331,9 @@ mod tests {
             Some((1_772_946_000 + 9_000) * SECOND)
         );
         assert_eq!(half_past.to_string(), "America/New_York at 02:30");
-        let refused = DailyReset::zone("America/Gotham").unwrap_err();
+        let rejected = DailyReset::zone("America/Gotham").unwrap_err();
         assert_eq!(
-            (refused.field(), refused.value()),
+            (rejected.field(), rejected.value()),
             ("zone", "\"America/Gotham\"")
         );
     }

@@ -41,7 +41,7 @@ impl Meter {
     pub(crate) fn new(limit: &Limit, now_ns: u64, wall: WallClock) -> Self {
         match &limit.kind {
             Kind::Bucket { .. } | Kind::Impossible { .. } => Self::Flow(Flow {
-                // An impossible limit was refused when the settings were built.
+                // An impossible limit was rejected when the settings were built.
                 bucket: Bucket::new(limit.rate().unwrap_or(Rate::new(1, 1, 1))),
                 cap: None,
             }),
@@ -211,7 +211,7 @@ impl Meter {
         }
     }
 
-    /// The least that a refused call waits, in nanoseconds.
+    /// The least that a rejected call waits, in nanoseconds.
     pub(crate) fn least_wait(&self) -> u64 {
         match self {
             Self::Flow(flow) => flow.bucket.rate().token_ns(),

@@ -9,7 +9,7 @@
 //! last one was granted, and all of them together were at most the count. Rounding up makes
 //! departures count for longer, never shorter, so the bound does not depend on the grain.
 //!
-//! **What the grain costs.** A departure counts for less than `span + grain`. So a refusal means
+//! **What the grain costs.** A departure counts for less than `span + grain`. So a rejection means
 //! that the count has departed within the last `span + grain`, and under full load the count
 //! departs in every stretch that long: with a grain of `span / B`, the share `B / (B + 1)` of what
 //! is allowed is used.

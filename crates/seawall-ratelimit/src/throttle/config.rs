@@ -9,7 +9,7 @@ use super::formula::{CLASSES, Tally, excess};
 use super::window::Totals;
 
 /// How much more than it accepts the upstream is sent, over which time it is counted, and who is
-/// refused last.
+/// rejected last.
 ///
 /// ```
 /// use std::time::Duration;
@@ -24,8 +24,8 @@ use super::window::Totals;
 /// assert_eq!(config.accept_multiplier_of(PriorityClass::Normal), 1.5);
 /// assert_eq!(config.accept_multiplier_of(PriorityClass::Low), 1.25);
 ///
-/// let refused = AdaptiveThrottleConfig::builder().accept_multiplier(0.9).build().unwrap_err();
-/// assert_eq!(refused.to_string(), "`k` is 0.9, accepted is a finite number from 1");
+/// let rejected = AdaptiveThrottleConfig::builder().accept_multiplier(0.9).build().unwrap_err();
+/// assert_eq!(rejected.to_string(), "`k` is 0.9, accepted is a finite number from 1");
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -69,22 +69,22 @@ impl AdaptiveThrottleConfig {
         self.window
     }
 
-    /// How many requests of its class are in the window before one is refused.
+    /// How many requests of its class are in the window before one is rejected.
     pub const fn min_requests(&self) -> NonZeroCount {
         self.min_requests
     }
 
-    /// The largest share of the requests that is refused.
+    /// The largest share of the requests that is rejected.
     pub const fn max_rejection(&self) -> Ratio {
         self.max_rejection
     }
 
-    /// The priority from whose class on nothing is refused, if there is one.
+    /// The priority from whose class on nothing is rejected, if there is one.
     pub const fn exempt_from(&self) -> Option<Priority> {
         self.exempt_from
     }
 
-    /// Whether a failure at the work counts like a refusal to do it.
+    /// Whether a failure at the work counts like a rejection to do it.
     pub const fn count_failures(&self) -> bool {
         self.count_failures
     }
@@ -99,7 +99,7 @@ impl AdaptiveThrottleConfig {
         self.seed
     }
 
-    /// How likely a call of each class is to be refused.
+    /// How likely a call of each class is to be rejected.
     pub(crate) fn probabilities(&self, counted: &Totals) -> [f64; CLASSES] {
         PriorityClass::ALL.map(|class| self.probability(class, counted[class as usize]))
     }
@@ -143,11 +143,11 @@ impl AdaptiveThrottleConfig {
 
 impl Default for AdaptiveThrottleConfig {
     /// Two requests for each accepted one, counted over two minutes, from 10 requests on, and at
-    /// most 90 % refused.
+    /// most 90 % rejected.
     ///
     /// `accept_multiplier` and the window are those of "Site Reliability Engineering", chapter "Handling
     /// Overload"; the 90 % are the default of failsafe-go's throttler. The book has no least
-    /// number of requests; 10 keep a single refusal from deciding.
+    /// number of requests; 10 keep a single rejection from deciding.
     fn default() -> Self {
         AdaptiveThrottleConfigBuilder::default()
             .build()
@@ -189,8 +189,8 @@ impl AdaptiveThrottleConfigBuilder {
     /// How many requests are sent for each one that the upstream accepts: a finite number from 1.
     /// Default: 2.
     ///
-    /// With 2, an upstream in overload refuses one request for each that it serves; nearer to 1
-    /// it has less to refuse, and it takes longer until its recovery is noticed. This is the `accept_multiplier`
+    /// With 2, an upstream in overload rejects one request for each that it serves; nearer to 1
+    /// it has less to reject, and it takes longer until its recovery is noticed. This is the `accept_multiplier`
     /// of requests of normal priority, see [`priority_factor`](Self::priority_factor).
     #[must_use]
     pub const fn accept_multiplier(mut self, accept_multiplier: f64) -> Self {
@@ -215,7 +215,7 @@ impl AdaptiveThrottleConfigBuilder {
         self
     }
 
-    /// How many requests of its class are in the window before one is refused, at least 1.
+    /// How many requests of its class are in the window before one is rejected, at least 1.
     /// Default: 10.
     #[must_use]
     pub const fn min_requests(mut self, requests: u32) -> Self {
@@ -223,7 +223,7 @@ impl AdaptiveThrottleConfigBuilder {
         self
     }
 
-    /// The largest share of the requests of a class that is refused, from 0 to 1. Default: 0.9.
+    /// The largest share of the requests of a class that is rejected, from 0 to 1. Default: 0.9.
     ///
     /// What passes is how a recovery is noticed. At 1, after a time in which nothing was
     /// accepted, about one request per window passes. A share of `m` bounds what an overload of
@@ -235,7 +235,7 @@ impl AdaptiveThrottleConfigBuilder {
         self
     }
 
-    /// Refuses nothing that belongs to the [class](PriorityClass) of `priority` or to one above:
+    /// Rejects nothing that belongs to the [class](PriorityClass) of `priority` or to one above:
     /// for cancels, which are worth a try even if nine out of ten are in vain. Default: nothing is
     /// exempt.
     #[must_use]
@@ -245,14 +245,14 @@ impl AdaptiveThrottleConfigBuilder {
     }
 
     /// Whether an answer that says that the upstream failed at the work (HTTP 500, gRPC
-    /// `INTERNAL`, a body that broke off) counts like a refusal to do it. Default: no.
+    /// `INTERNAL`, a body that broke off) counts like a rejection to do it. Default: no.
     #[must_use]
     pub const fn count_failures(mut self, count: bool) -> Self {
         self.count_failures = count;
         self
     }
 
-    /// Whether the layer only watches: what it would refuse passes, and is counted and told as
+    /// Whether the layer only watches: what it would reject passes, and is counted and told as
     /// [`Shadowed`](seawall_core::EventKind::Shadowed). Default: no.
     #[must_use]
     pub const fn shadow(mut self, on: bool) -> Self {
@@ -260,7 +260,7 @@ impl AdaptiveThrottleConfigBuilder {
         self
     }
 
-    /// What the draws are made from: the same calls on one thread are then refused in every run.
+    /// What the draws are made from: the same calls on one thread are then rejected in every run.
     /// Read when the layer is made. Default: another one for each layer.
     #[must_use]
     pub const fn seed(mut self, seed: u64) -> Self {

@@ -9,27 +9,27 @@ use seawall_core::{Sample, Value};
 pub struct AdaptiveThrottleCounts {
     /// Answered by an upstream that took the request on.
     pub accepted: u64,
-    /// Refused by the upstream, or never answered.
+    /// Rejected by the upstream, or never answered.
     pub not_accepted: u64,
-    /// Refused by this layer.
-    pub refused: u64,
-    /// Refused by a layer below, which says nothing of the upstream.
+    /// Rejected by this layer.
+    pub rejected: u64,
+    /// Rejected by a layer below, which says nothing of the upstream.
     pub silent: u64,
     /// Dropped by the caller, or ended by a panic, before they were answered.
     pub abandoned: u64,
-    /// Passed on, though they would have been refused if the layer did more than watch.
+    /// Passed on, though they would have been rejected if the layer did more than watch.
     pub shadowed: u64,
 }
 
 impl AdaptiveThrottleCounts {
-    /// Which share of all calls was refused by this layer, from 0 to 1; 0 when none came.
+    /// Which share of all calls was rejected by this layer, from 0 to 1; 0 when none came.
     pub fn rejection_rate(&self) -> f64 {
         let passed = self.accepted + self.not_accepted + self.silent + self.abandoned;
-        let all = self.refused + passed;
+        let all = self.rejected + passed;
         if all == 0 {
             0.0
         } else {
-            self.refused as f64 / all as f64
+            self.rejected as f64 / all as f64
         }
     }
 
@@ -50,7 +50,7 @@ impl AdaptiveThrottleCounts {
         sink(Sample {
             metric: "seawall_rejections_total",
             labels: &[("layer", "throttle"), ("reason", "client_throttled")],
-            value: Value::Counter(self.refused),
+            value: Value::Counter(self.rejected),
         });
         sink(Sample {
             metric: "seawall_throttle_shadowed_total",

@@ -1,4 +1,4 @@
-//! How likely a call is to be refused, and what an answer has to do with it: pure.
+//! How likely a call is to be rejected, and what an answer has to do with it: pure.
 
 use seawall_core::{Classify, FailureKind, Outcome, Priority, Rejectable};
 
@@ -101,8 +101,8 @@ impl Odds {
         Self(parts.fold(0, |word, p| (word << PART_BITS) | part(p)))
     }
 
-    /// Whether a call of `class` that drew these random bits is refused.
-    pub(crate) const fn refuse(self, class: PriorityClass, random: u64) -> bool {
+    /// Whether a call of `class` that drew these random bits is rejected.
+    pub(crate) const fn reject(self, class: PriorityClass, random: u64) -> bool {
         let part = (self.0 >> (class as u32 * PART_BITS)) & PART;
         random >> (u64::BITS - PART_BITS) < part
     }
@@ -123,7 +123,7 @@ impl Verdict {
     pub(crate) const fn of(outcome: Outcome, count_failures: bool) -> Self {
         match outcome {
             Outcome::Success | Outcome::Ignored => Self::Accepted,
-            // It did the work and failed at it: well or not, it is not refusing.
+            // It did the work and failed at it: well or not, it is not rejecting.
             Outcome::Failure(FailureKind::Server | FailureKind::Timeout | FailureKind::Body)
                 if !count_failures =>
             {
@@ -133,7 +133,7 @@ impl Verdict {
         }
     }
 
-    /// Judges an answer. What a layer below has refused says nothing of the upstream, save where
+    /// Judges an answer. What a layer below has rejected says nothing of the upstream, save where
     /// the fate of the request is unknown.
     #[inline]
     pub(crate) fn judge<C, Res, Err>(
@@ -148,8 +148,8 @@ impl Verdict {
         let outcome = match answer {
             Ok(response) => classify.classify(Ok(response)),
             Err(error) => match error.rejection() {
-                Some(refused) if refused.outcome() == Outcome::Ignored => return Self::Silent,
-                Some(refused) => refused.outcome(),
+                Some(rejected) if rejected.outcome() == Outcome::Ignored => return Self::Silent,
+                Some(rejected) => rejected.outcome(),
                 None => classify.classify(Err(error)),
             },
         };
@@ -220,10 +220,10 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_of_a_layer_below_is_silent_and_an_unknown_fate_is_not() {
-        let judge = |refused: Rejection| {
+    fn a_rejection_of_a_layer_below_is_silent_and_an_unknown_fate_is_not() {
+        let judge = |rejected: Rejection| {
             let nobody = |_: Result<&(), &Error<()>>| -> Outcome { panic!("asked") };
-            Verdict::judge(&nobody, &Err(Error::from(refused)), true)
+            Verdict::judge(&nobody, &Err(Error::from(rejected)), true)
         };
         for reason in Reason::ALL {
             let expected = match reason {
@@ -248,23 +248,23 @@ mod tests {
         let lowest_random = 0;
         let half = 1 << 63;
         let quarter = 1 << 62;
-        assert!(odds.refuse(PriorityClass::Lowest, lowest_random));
-        assert!(!odds.refuse(PriorityClass::Lowest, u64::MAX), "never all");
-        assert!(odds.refuse(PriorityClass::Low, half - 1));
-        assert!(!odds.refuse(PriorityClass::Low, half));
-        assert!(odds.refuse(PriorityClass::Normal, quarter - 1));
-        assert!(!odds.refuse(PriorityClass::Normal, quarter));
-        assert!(!odds.refuse(PriorityClass::High, lowest_random));
+        assert!(odds.reject(PriorityClass::Lowest, lowest_random));
+        assert!(!odds.reject(PriorityClass::Lowest, u64::MAX), "never all");
+        assert!(odds.reject(PriorityClass::Low, half - 1));
+        assert!(!odds.reject(PriorityClass::Low, half));
+        assert!(odds.reject(PriorityClass::Normal, quarter - 1));
+        assert!(!odds.reject(PriorityClass::Normal, quarter));
+        assert!(!odds.reject(PriorityClass::High, lowest_random));
         assert_eq!(Odds::new([0.0; CLASSES]), Odds::NONE);
     }
 
     #[test]
     fn the_draws_are_spread_evenly() {
         let odds = Odds::new([0.0, 0.0, 0.3, 0.0]);
-        let refused = (0..100_000_u64)
-            .filter(|n| odds.refuse(PriorityClass::Normal, mix(n.wrapping_mul(STEP))))
+        let rejected = (0..100_000_u64)
+            .filter(|n| odds.reject(PriorityClass::Normal, mix(n.wrapping_mul(STEP))))
             .count();
-        assert!((29_500..30_500).contains(&refused), "{refused}");
+        assert!((29_500..30_500).contains(&rejected), "{rejected}");
     }
 
     proptest! {

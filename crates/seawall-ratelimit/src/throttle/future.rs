@@ -35,7 +35,7 @@ pin_project! {
             ticket: Ticket,
             classify: C,
         },
-        Refused { rejection: Rejection },
+        Rejected { rejection: Rejection },
         Done,
     }
 }
@@ -52,9 +52,9 @@ impl<F, C> AdaptiveThrottleFuture<F, C> {
         }
     }
 
-    pub(crate) const fn refused(rejection: Rejection) -> Self {
+    pub(crate) const fn rejected(rejection: Rejection) -> Self {
         Self {
-            step: Step::Refused { rejection },
+            step: Step::Rejected { rejection },
         }
     }
 }
@@ -81,7 +81,7 @@ where
                 ticket.settle(|failures| Verdict::judge(classify, &answer, failures));
                 answer
             }
-            StepProj::Refused { rejection } => Err(E::from(*rejection)),
+            StepProj::Rejected { rejection } => Err(E::from(*rejection)),
             StepProj::Done => panic!("`ThrottleFuture` polled after it has answered"),
         };
         step.set(Step::Done);
@@ -93,7 +93,7 @@ impl<F, C> fmt::Debug for AdaptiveThrottleFuture<F, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let step = match &self.step {
             Step::Calling { .. } => "calling",
-            Step::Refused { .. } => "refused",
+            Step::Rejected { .. } => "rejected",
             Step::Done => "done",
         };
         f.debug_struct("ThrottleFuture")

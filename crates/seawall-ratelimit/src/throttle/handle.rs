@@ -50,13 +50,13 @@ impl AdaptiveThrottleHandle {
         configure(&self.state, config);
     }
 
-    /// How likely a call of normal priority that comes now is to be refused, from 0 to 1. That of
+    /// How likely a call of normal priority that comes now is to be rejected, from 0 to 1. That of
     /// a layer which only watches too.
     pub fn rejection_probability(&self) -> f64 {
         self.rejection_probability_of(PriorityClass::Normal)
     }
 
-    /// How likely a call of `class` that comes now is to be refused, from 0 to 1.
+    /// How likely a call of `class` that comes now is to be rejected, from 0 to 1.
     pub fn rejection_probability_of(&self, class: PriorityClass) -> f64 {
         inspect(&self.state).probabilities[class as usize]
     }
@@ -127,11 +127,11 @@ pub struct AdaptiveThrottleSnapshot {
 pub struct ClassSnapshot {
     /// The class.
     pub class: PriorityClass,
-    /// Requests whose answer is known, and those that this layer has refused.
+    /// Requests whose answer is known, and those that this layer has rejected.
     pub requests: u64,
     /// Those of them that the upstream has accepted.
     pub accepts: u64,
-    /// How likely the next one is to be refused, from 0 to 1.
+    /// How likely the next one is to be rejected, from 0 to 1.
     pub rejection_probability: f64,
 }
 
@@ -144,7 +144,7 @@ impl InstanceHandle for AdaptiveThrottleHandle {
         Self::name(self)
     }
 
-    /// `"ok"` while everything passes, `"throttling"` while calls of some class may be refused.
+    /// `"ok"` while everything passes, `"throttling"` while calls of some class may be rejected.
     fn state(&self) -> &'static str {
         inspect(&self.state).state()
     }

@@ -8,11 +8,11 @@ use tower_layer::Layer;
 use super::state::{State, inspect, state};
 use super::{AdaptiveThrottle, AdaptiveThrottleConfig, AdaptiveThrottleHandle};
 
-/// Refuses the share of the calls that the upstream would refuse anyway; see the
+/// Rejects the share of the calls that the upstream would reject anyway; see the
 /// [module](crate::throttle).
 ///
 /// Its clones and every service that they make count together. `C` says what an answer means: by
-/// default every error is a refusal, since nobody has said that it is not. `D` says what a
+/// default every error is a rejection, since nobody has said that it is not. `D` says what a
 /// request is: by default one of normal priority.
 ///
 /// ```
@@ -44,7 +44,7 @@ pub struct AdaptiveThrottleLayer<C = ErrorIsFailure, D = DefaultMeta> {
 }
 
 impl AdaptiveThrottleLayer {
-    /// A layer with counters of its own, all of them zero. `name` is what refusals and metrics
+    /// A layer with counters of its own, all of them zero. `name` is what rejections and metrics
     /// call it.
     pub fn new(name: impl Into<InstanceName>, config: AdaptiveThrottleConfig) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl AdaptiveThrottleLayer {
 }
 
 impl<C, D> AdaptiveThrottleLayer<C, D> {
-    /// Says what an answer means. Asked once per answer, and never about a refusal of a layer
+    /// Says what an answer means. Asked once per answer, and never about a rejection of a layer
     /// below.
     #[must_use]
     pub fn classify<C2>(self, classify: C2) -> AdaptiveThrottleLayer<C2, D> {

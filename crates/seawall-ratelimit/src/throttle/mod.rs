@@ -1,10 +1,10 @@
-//! Adaptive throttling on the client's side: who is refused anyway is not even sent.
+//! Adaptive throttling on the client's side: who is rejected anyway is not even sent.
 //!
-//! To refuse a request costs an upstream too. One that can serve a hundred requests per second
-//! and gets a thousand spends itself on nine hundred refusals, serves fewer than it could, and
+//! To reject a request costs an upstream too. One that can serve a hundred requests per second
+//! and gets a thousand spends itself on nine hundred rejections, serves fewer than it could, and
 //! whoever retries makes it worse. A breaker answers with all or nothing, and a rate limit needs
 //! a number that nobody knows and that changes. This layer learns it from the answers: it counts
-//! what was wanted and what the upstream accepted over the last two minutes, and refuses, at
+//! what was wanted and what the upstream accepted over the last two minutes, and rejects, at
 //! random, the share that is more than `accept_multiplier` times what is accepted. The upstream gets `accept_multiplier` times
 //! what it can do, and the one request in ten that always passes finds out when it can do more.
 //!
@@ -31,18 +31,18 @@
 //!     .layer(WrapErrorLayer)
 //!     .service(service_fn(|_: ()| async { Ok::<_, std::io::Error>(503) }));
 //!
-//! let mut refused_here = 0;
+//! let mut rejected_here = 0;
 //! for _ in 0..1_000 {
 //!     match orders.ready().await?.call(()).await {
 //!         Ok(status) => assert_eq!(status, 503),
 //!         Err(error) => {
-//!             let refusal = error.rejection().expect("a refusal of the throttle");
-//!             assert_eq!(refusal.reason(), Reason::ClientThrottled);
-//!             refused_here += 1;
+//!             let rejection = error.rejection().expect("a rejection of the throttle");
+//!             assert_eq!(rejection.reason(), Reason::ClientThrottled);
+//!             rejected_here += 1;
 //!         }
 //!     }
 //! }
-//! assert!((850..920).contains(&refused_here));
+//! assert!((850..920).contains(&rejected_here));
 //! assert_eq!(handle.rejection_probability(), 0.9);
 //! # Ok(())
 //! # }
@@ -59,8 +59,8 @@
 //!                        requests + 1
 //! ```
 //!
-//! `requests` are all that were wanted, *those refused here included*: otherwise a throttle that
-//! refuses much would see little reason to. `accepts` are those that the upstream took on:
+//! `requests` are all that were wanted, *those rejected here included*: otherwise a throttle that
+//! rejects much would see little reason to. `accepts` are those that the upstream took on:
 //!
 //! | the answer | counts as |
 //! |---|---|
@@ -69,41 +69,41 @@
 //! | [`Failure`]: `Overloaded` | not accepted |
 //! | [`Throttled`], [`Banned`], [`QuotaExhausted`] | not accepted |
 //! | [`Failure`]: `NotSent`, `Other`; [`Unknown`] (no answer, or nobody knows what it says) | not accepted |
-//! | a refusal of a layer below (a limit, a circuit) | nothing: it is no request either |
+//! | a rejection of a layer below (a limit, a circuit) | nothing: it is no request either |
 //! | none, since the caller dropped the future or the call panicked | nothing |
 //!
 //! Without a classifier every error is `Other`, and so not accepted: give the layer one that
 //! tells an overload from a bad request.
 //!
-//! A request is counted when its fate is known, and one that is refused here at once. The book
+//! A request is counted when its fate is known, and one that is rejected here at once. The book
 //! counts it when it is made. That is the same for a steady load; but a client that starts with a
 //! burst of a hundred calls would have a hundred requests and no accepts before the first answer
-//! is there, and would refuse most of what comes next from an upstream that has done nothing
+//! is there, and would reject most of what comes next from an upstream that has done nothing
 //! wrong. The price is that an upstream which does not answer at all is noticed when the attempt
 //! timeouts end, so have one below.
 //!
 //! Each [class of priority](PriorityClass) is counted by itself, as in the book, and has a `accept_multiplier` of
-//! its own: with a `accept_multiplier` of 2, requests of high priority are refused when less than one in three of
+//! its own: with a `accept_multiplier` of 2, requests of high priority are rejected when less than one in three of
 //! *them* is accepted, normal ones when less than one in two is. What must always be tried is
 //! exempt by [`exempt_from`].
 //!
 //! Calls add to counters of their thread, one relaxed addition per call, that know no time. Once
-//! every tenth of a second at most (sooner when the upstream refuses much), one of them adds them
+//! every tenth of a second at most (sooner when the upstream rejects much), one of them adds them
 //! up and writes the odds of all classes into one word, which is all that the others read beside
 //! the clock. No call waits for a lock, and none allocates.
 //!
 //! ## How soon it reacts, and how long it remembers
 //!
 //! The window is a memory in both directions. After two minutes without trouble, it takes one
-//! minute of refusals before half of the window is not accepted. After an overload, the refusals
+//! minute of rejections before half of the window is not accepted. After an overload, the rejections
 //! of the last two minutes stand against what passes: at ten times the capacity, nothing is
-//! refused any more 1.1 windows after the upstream has grown, 1.5 windows after the load has
+//! rejected any more 1.1 windows after the upstream has grown, 1.5 windows after the load has
 //! fallen below the capacity, and 1.8 windows after a total outage. A shorter window is sooner
 //! with all of it, and has fewer requests to judge by.
 //!
 //! # Readiness
 //!
-//! `poll_ready` asks the inner service and draws nothing. A refusal is an error of `call`'s
+//! `poll_ready` asks the inner service and draws nothing. A rejection is an error of `call`'s
 //! future, with [`ClientThrottled`] and [`Sent::No`], and it gives up what the instance had
 //! reserved below. It has no `retry_after`, since the next call has a chance of its own; a retry
 //! layer does not try it again.
@@ -118,13 +118,13 @@
 //! Inside the retry, since each attempt is a request to the upstream: outside of it, one accepted
 //! attempt out of three would look like an upstream that accepts everything. Outside of bulkhead
 //! and rate limit, so that a call which is not sent takes neither a place nor a token, and does
-//! not wait for them. Outside of the attempt timeout, whose refusals it counts. Beside a breaker
+//! not wait for them. Outside of the attempt timeout, whose rejections it counts. Beside a breaker
 //! it goes outside: the breaker is for an upstream that is down, the throttle for one that
-//! has too much to do, and what the breaker refuses says nothing to the throttle.
+//! has too much to do, and what the breaker rejects says nothing to the throttle.
 //!
 //! # Differences from failsafe-go's adaptive throttler
 //!
-//! That one leaves its own refusals out of the count, so that its share of refusals follows from
+//! That one leaves its own rejections out of the count, so that its share of rejections follows from
 //! what it let through alone: it comes back sooner, and does not cut a load down to a multiple of
 //! what is accepted.
 //!

@@ -65,7 +65,7 @@ where
     type Error = S::Error;
     type Future = AdaptiveThrottleFuture<S::Future, C>;
 
-    // The inner service alone: a refusal is an error of `call`, and the draw is made there, so
+    // The inner service alone: a rejection is an error of `call`, and the draw is made there, so
     // that each call has its own.
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -81,12 +81,12 @@ where
         }
         let stripe = self.state.here();
         if common.is_unlucky(class, stripe)
-            && let Some(rejection) = common.refuse(class, stripe)
+            && let Some(rejection) = common.reject(class, stripe)
         {
             // Callers whose idle instances keep the last reservations below would wait for each
-            // other, and one that was refused may never call again.
+            // other, and one that was rejected may never call again.
             self.inner = self.inner.clone(); // clone: gives the reservation up
-            return AdaptiveThrottleFuture::refused(rejection);
+            return AdaptiveThrottleFuture::rejected(rejection);
         }
         // The ticket first: a call that panics was abandoned.
         let ticket = Ticket::new(self.state.follow(), class);

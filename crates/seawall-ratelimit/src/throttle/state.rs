@@ -19,7 +19,7 @@ pub(crate) type State = Shared<Common, Stripe>;
 pub(crate) struct Stripe {
     accepted: [AtomicU64; CLASSES],
     not_accepted: [AtomicU64; CLASSES],
-    refused: [AtomicU64; CLASSES],
+    rejected: [AtomicU64; CLASSES],
     silent: AtomicU64,
     abandoned: AtomicU64,
     shadowed: AtomicU64,
@@ -31,7 +31,7 @@ impl Stripe {
         Self {
             accepted: Default::default(),
             not_accepted: Default::default(),
-            refused: Default::default(),
+            rejected: Default::default(),
             silent: AtomicU64::new(0),
             abandoned: AtomicU64::new(0),
             shadowed: AtomicU64::new(0),
@@ -55,7 +55,7 @@ fn read(counter: &AtomicU64) -> u64 {
 /// What every service of a layer shares.
 #[derive(Debug)]
 pub(crate) struct Common {
-    /// How likely a call is to be refused, as of the last look. Calls read this and the time of
+    /// How likely a call is to be rejected, as of the last look. Calls read this and the time of
     /// the next look, and write neither.
     odds: AtomicU64,
     next_look: AtomicU64,
@@ -67,7 +67,7 @@ pub(crate) struct Common {
     core: Mutex<Core>,
 }
 
-/// How many more requests may be refused by the upstream until the next look. On a line of its
+/// How many more requests may be rejected by the upstream until the next look. On a line of its
 /// own, since it is written by each of them.
 #[derive(Debug)]
 #[repr(align(128))]
@@ -128,7 +128,7 @@ fn totals<'a>(stripes: impl Iterator<Item = &'a Stripe>) -> Totals {
             total.accepts += accepts;
             // From the same reading, so that there are never more accepts than requests.
             total.requests +=
-                accepts + read(&stripe.not_accepted[class]) + read(&stripe.refused[class]);
+                accepts + read(&stripe.not_accepted[class]) + read(&stripe.rejected[class]);
         }
     }
     totals
@@ -140,7 +140,7 @@ pub(crate) fn counts(state: &State) -> AdaptiveThrottleCounts {
     for stripe in state.stripes() {
         counts.accepted += sum(&stripe.accepted);
         counts.not_accepted += sum(&stripe.not_accepted);
-        counts.refused += sum(&stripe.refused);
+        counts.rejected += sum(&stripe.rejected);
         counts.silent += read(&stripe.silent);
         counts.abandoned += read(&stripe.abandoned);
         counts.shadowed += read(&stripe.shadowed);
@@ -211,24 +211,24 @@ impl Common {
         self.observer.tell(|| EventKind::Abandoned);
     }
 
-    /// Whether a call that comes now is refused by its draw.
+    /// Whether a call that comes now is rejected by its draw.
     #[inline]
     pub(crate) fn is_unlucky(&self, class: PriorityClass, stripe: &Stripe) -> bool {
         let odds = Odds(self.odds.load(Ordering::Relaxed));
-        odds != Odds::NONE && odds.refuse(class, stripe.draw())
+        odds != Odds::NONE && odds.reject(class, stripe.draw())
     }
 
-    /// Counts and tells a refusal, unless the layer only watches.
+    /// Counts and tells a rejection, unless the layer only watches.
     #[cold]
-    pub(crate) fn refuse(&self, class: PriorityClass, stripe: &Stripe) -> Option<Rejection> {
+    pub(crate) fn reject(&self, class: PriorityClass, stripe: &Stripe) -> Option<Rejection> {
         let rejection = self.observer.rejection(Reason::ClientThrottled);
         if self.shadow.load(Ordering::Relaxed) {
             more(&stripe.shadowed);
             self.observer.tell(|| EventKind::Shadowed(rejection));
             return None;
         }
-        more(&stripe.refused[class as usize]);
-        self.observer.tell(|| EventKind::Refused(rejection));
+        more(&stripe.rejected[class as usize]);
+        self.observer.tell(|| EventKind::Rejected(rejection));
         Some(rejection)
     }
 

@@ -112,9 +112,9 @@ async fn a_throttle_pauses_and_what_comes_after_does_not_come_at_once() {
 async fn a_call_that_may_not_wait_for_the_end_of_a_pause_hears_when_it_is() {
     let (mut svc, handle, _mock) = subject(5, Duration::ZERO);
     handle.pause_for(3 * SECOND);
-    let refused = refusal(call(&mut svc, 0).poll());
+    let rejected = rejection(call(&mut svc, 0).poll());
     // The bucket starts from empty.
-    assert_eq!(refused.retry_after(), Some(3 * SECOND + ms(100)));
+    assert_eq!(rejected.retry_after(), Some(3 * SECOND + ms(100)));
     advance(SECOND).await;
     // A shorter one does not shorten it, and one without a length is that of the settings.
     handle.apply_signal(QuotaSignal::Pause {
@@ -124,7 +124,7 @@ async fn a_call_that_may_not_wait_for_the_end_of_a_pause_hears_when_it_is() {
     assert_eq!(handle.snapshot().resumes_in, Some(2 * SECOND));
     advance(2 * SECOND + ms(100)).await;
     assert!(matches!(call(&mut svc, 1).poll(), Poll::Ready(Ok(_))));
-    assert_eq!(handle.counts().refused + handle.counts().paused, 1);
+    assert_eq!(handle.counts().rejected + handle.counts().paused, 1);
 }
 
 #[derive(Clone)]
@@ -189,8 +189,8 @@ async fn answers_settle_what_was_estimated() {
     assert_eq!(tokens.tokens(), 150.0);
     advance(SECOND).await;
     assert_eq!(svc.call(0).await, Err(Error::Inner(())));
-    let refused = svc.call(1).await.unwrap_err();
-    let wait = refused.rejection().unwrap().retry_after().unwrap();
+    let rejected = svc.call(1).await.unwrap_err();
+    let wait = rejected.rejection().unwrap().retry_after().unwrap();
     // The pause, and then the time for 300 tokens.
     assert_eq!(wait, SECOND + ms(300));
     // At the end of a stream.

@@ -137,17 +137,17 @@ where
         }
     }
     command(&Step::Resume);
-    let (mut passed, mut refused) = (0, 0);
+    let (mut passed, mut rejected) = (0, 0);
     for task in tasks {
         // Every call ends by itself: nobody is forgotten in a line.
         let ended = tokio::time::timeout(MINUTE, task).await.expect("it ends");
         match ended {
             Ok(Ok(())) => passed += 1,
-            Ok(Err(_)) => refused += 1,
+            Ok(Err(_)) => rejected += 1,
             Err(_aborted) => {}
         }
     }
-    (passed, refused)
+    (passed, rejected)
 }
 
 fn run<F: Future>(future: F) -> F::Output {
@@ -221,12 +221,12 @@ proptest! {
             let (handle, inner) = (layer.handle(), upstream());
             let calls = steps.iter().filter(|(_, s)| matches!(s, Step::Call { .. })).count() as u64;
             let command = |step: &Step| order(&handle, step, config);
-            let (passed, refused) = play(steps, layer.layer(inner.clone()), command).await;
+            let (passed, rejected) = play(steps, layer.layer(inner.clone()), command).await;
             let log = inner.log.lock().expect("no panic under it").clone();
             prop_assert!(most(&log, SECOND) <= 6, "{:?}", log);
             prop_assert!(most(&log, 10 * SECOND) <= 25, "{:?}", log);
             prop_assert_eq!(handle.waiting(), 0);
-            prop_assert!(passed <= log.len() as u64 && passed + refused <= calls);
+            prop_assert!(passed <= log.len() as u64 && passed + rejected <= calls);
             Ok(())
         })?;
     }

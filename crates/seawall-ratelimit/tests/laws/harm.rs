@@ -88,7 +88,7 @@ async fn stuck_waiters_depart_at_the_rate_and_not_at_once_when_the_service_recov
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stuck_waiter_is_refused_when_its_patience_ends_and_the_next_one_goes() {
+async fn a_stuck_waiter_is_rejected_when_its_patience_ends_and_the_next_one_goes() {
     let layer = layer(1, SECOND);
     let ((a, dead), (b, live)) = (mock(), mock());
     let (mut dying, mut living) = (layer.layer(a), layer.layer(b));
@@ -104,8 +104,8 @@ async fn a_stuck_waiter_is_refused_when_its_patience_ends_and_the_next_one_goes(
     advance(ms(1)).await;
     // Its service has not woken it: its own timer has.
     assert_eq!(stuck.wakes(), wakes + 1);
-    let refused = refusal(stuck.poll());
-    assert_eq!(refused.reason(), Reason::RateLimited);
+    let rejected = rejection(stuck.poll());
+    assert_eq!(rejected.reason(), Reason::RateLimited);
     assert_eq!(layer.handle().waiting(), 0);
     assert!(call(&mut living, 2).poll().is_ready());
     assert_eq!((dead.calls(), live.requests()), (0, vec![0, 2]));
@@ -172,7 +172,7 @@ async fn a_panicking_describer_and_listener_spend_nothing() {
     layer.handle().attach(&events);
     let _listener = events.listen(|_| panic!("listener"));
     assert_eq!(
-        refusal(call(&mut svc, 2).poll()).reason(),
+        rejection(call(&mut svc, 2).poll()).reason(),
         Reason::RateLimited
     );
     assert_eq!(events.listener_panics(), 1);

@@ -33,14 +33,14 @@ async fn keys_do_not_share_their_tokens() {
     let layer = per_key(builder(2));
     let mut svc = layer.layer(inner);
     assert!(passes(&mut svc, 100) && passes(&mut svc, 101));
-    let refused = refusal(call(&mut svc, 102).poll());
-    assert_eq!(refused.retry_after(), Some(ms(100)));
+    let rejected = rejection(call(&mut svc, 102).poll());
+    assert_eq!(rejected.retry_after(), Some(ms(100)));
     assert!(passes(&mut svc, 200) && passes(&mut svc, 300));
     assert_eq!(mock.requests(), [100, 101, 200, 300]);
     let handle = layer.handle();
     assert_eq!((handle.keys(), handle.tokens(PartitionKey(2))), (3, 1.0));
     let counts = handle.counts();
-    assert_eq!((counts.granted, counts.refused), (4, 1));
+    assert_eq!((counts.granted, counts.rejected), (4, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -164,7 +164,10 @@ async fn a_key_is_paused_alone_and_all_of_them_together() {
     let handle = layer.handle();
     let mut svc = layer.layer(inner);
     handle.pause(PartitionKey(1));
-    assert_eq!(refusal(call(&mut svc, 100).poll()).reason(), Reason::Paused);
+    assert_eq!(
+        rejection(call(&mut svc, 100).poll()).reason(),
+        Reason::Paused
+    );
     assert!(passes(&mut svc, 200));
     handle.resume(PartitionKey(1));
     assert!(passes(&mut svc, 100));
@@ -175,9 +178,9 @@ async fn a_key_is_paused_alone_and_all_of_them_together() {
     handle.apply_signal(PartitionKey(1), throttle(Scope::Endpoint));
     assert!(!passes(&mut svc, 100) && passes(&mut svc, 200));
     handle.apply_signal(PartitionKey(1), throttle(Scope::Upstream));
-    let refused = refusal(call(&mut svc, 200).poll());
+    let rejected = rejection(call(&mut svc, 200).poll());
     assert_eq!(
-        (refused.reason(), refused.retry_after()),
+        (rejected.reason(), rejected.retry_after()),
         (Reason::Paused, Some(SECOND))
     );
     advance(2 * SECOND).await;
@@ -223,15 +226,18 @@ async fn endpoint_and_account_grant_both_or_neither() {
     assert_eq!(account.tokens(), 1.0);
     assert!(passes(&mut svc, 200));
     // The account has nothing left: the endpoint loses nothing.
-    let refused = refusal(call(&mut svc, 201).poll());
-    assert_eq!(refused.retry_after(), Some(ms(100)));
+    let rejected = rejection(call(&mut svc, 201).poll());
+    assert_eq!(rejected.retry_after(), Some(ms(100)));
     assert_eq!(
         (account.tokens(), endpoints.tokens(PartitionKey(2))),
         (0.0, 1.0)
     );
     account.pause();
     advance(SECOND).await;
-    assert_eq!(refusal(call(&mut svc, 300).poll()).reason(), Reason::Paused);
+    assert_eq!(
+        rejection(call(&mut svc, 300).poll()).reason(),
+        Reason::Paused
+    );
     assert_eq!(endpoints.tokens(PartitionKey(3)), 2.0);
 }
 
@@ -283,7 +289,7 @@ async fn within_an_account_the_first_of_each_endpoint_wait_in_order() {
     assert_eq!(svc.clone().call(100).await.map(|_| ()), Ok(()));
 }
 
-/// The account refuses at once who comes to it; who waits in the line of an endpoint does so as that
+/// The account rejects at once who comes to it; who waits in the line of an endpoint does so as that
 /// lets it.
 #[tokio::test(start_paused = true)]
 async fn within_an_account_that_lets_nobody_wait_the_line_of_the_endpoint_decides() {
@@ -293,12 +299,12 @@ async fn within_an_account_that_lets_nobody_wait_the_line_of_the_endpoint_decide
     let tasks: Vec<_> = (0..6)
         .map(|n| tokio::spawn(svc.clone().call(100 + n)))
         .collect();
-    let mut refused = 0;
+    let mut rejected = 0;
     for task in tasks {
-        refused += u32::from(task.await.unwrap().is_err());
+        rejected += u32::from(task.await.unwrap().is_err());
     }
     let times: Vec<_> = inner.log().iter().map(|(_, at)| *at).collect();
-    assert_eq!((times, refused), (vec![0, 100, 200, 300], 2));
+    assert_eq!((times, rejected), (vec![0, 100, 200, 300], 2));
     assert_eq!(account.waiting(), 0);
 }
 
@@ -349,7 +355,7 @@ fn a_known_key_allocates_nothing_and_takes_less_than_64_bytes() {
 }
 
 #[test]
-fn a_quota_file_is_refused() {
+fn a_quota_file_is_rejected() {
     let path = format!("seawall-law-keyed-{}.quota", std::process::id());
     let path = std::env::temp_dir().join(path);
     let file = seawall_ratelimit::QuotaFile::open(&path).unwrap();

@@ -35,7 +35,7 @@ async fn waiters_depart_in_order_one_per_token() {
         [(0, 0), (1, 0), (2, 100), (3, 200), (4, 300), (5, 400)]
     );
     let counts = layer.handle().counts();
-    assert_eq!((counts.granted, counts.waited, counts.refused), (6, 4, 0));
+    assert_eq!((counts.granted, counts.waited, counts.rejected), (6, 4, 0));
     assert_eq!(layer.handle().waiting(), 0);
 }
 
@@ -67,7 +67,7 @@ async fn waiters_that_leave_cost_nothing_and_bunch_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_cannot_succeed_is_refused_at_once_with_the_time_to_come_back() {
+async fn a_wait_that_cannot_succeed_is_rejected_at_once_with_the_time_to_come_back() {
     let inner = Departures::new();
     let layer = layer(1, ms(200));
     let svc = layer.layer(inner.clone());
@@ -137,15 +137,15 @@ async fn the_line_has_an_exact_size() {
     assert!(calls[0].poll().is_ready());
     assert!(calls[1].poll().is_pending() && calls[2].poll().is_pending());
     // Made while there was room, polled when there is none.
-    let refused = refusal(calls[3].poll());
-    assert_eq!(refused.retry_after(), Some(ms(300)));
+    let rejected = rejection(calls[3].poll());
+    assert_eq!(rejected.retry_after(), Some(ms(300)));
     assert_eq!(
-        refusal(call(&mut svc, 4).poll()).retry_after(),
+        rejection(call(&mut svc, 4).poll()).retry_after(),
         Some(ms(300))
     );
     calls.remove(1);
     assert!(call(&mut svc, 5).poll().is_pending());
-    assert_eq!(layer.handle().counts().refused, 2);
+    assert_eq!(layer.handle().counts().rejected, 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -170,7 +170,7 @@ async fn a_token_at_the_last_instant_is_taken() {
     assert!(waiter.poll().is_pending());
     advance(ms(100)).await;
     assert!(matches!(waiter.poll(), Poll::Ready(Ok(1))));
-    assert_eq!(handle.counts().refused, 0);
+    assert_eq!(handle.counts().rejected, 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -98,7 +98,7 @@ async fn strict_limits_and_windows_keep_what_they_have_seen() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_refuses_new_calls_and_keeps_the_line() {
+async fn a_pause_rejects_new_calls_and_keeps_the_line() {
     let inner = Departures::new();
     let layer = layer(1, MINUTE);
     let svc = layer.layer(inner.clone());
@@ -109,8 +109,8 @@ async fn a_pause_refuses_new_calls_and_keeps_the_line() {
     handle.control(Command::Block).unwrap();
     assert_eq!(handle.snapshot().state, "paused");
     assert_eq!(handle.time_to_next(&RequestMeta::default()), None);
-    let refused = svc.clone().call(2).await.unwrap_err();
-    let rejection = refused.rejection().unwrap();
+    let rejected = svc.clone().call(2).await.unwrap_err();
+    let rejection = rejected.rejection().unwrap();
     assert_eq!(
         (rejection.reason(), rejection.retry_after()),
         (Reason::Paused, None)
@@ -132,8 +132,8 @@ async fn a_drain_serves_the_line_and_accepts_nobody() {
     let waits = tokio::spawn(svc.clone().call(1));
     tokio::task::yield_now().await;
     handle.drain();
-    let refused = svc.clone().call(2).await.unwrap_err();
-    assert_eq!(refused.rejection().unwrap().reason(), Reason::Draining);
+    let rejected = svc.clone().call(2).await.unwrap_err();
+    assert_eq!(rejected.rejection().unwrap().reason(), Reason::Draining);
     assert_eq!(waits.await.unwrap(), Ok(100));
     assert_eq!(handle.snapshot().state, "draining");
     handle.resume();
@@ -141,7 +141,7 @@ async fn a_drain_serves_the_line_and_accepts_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_shadow_everything_passes_and_what_would_be_refused_is_told() {
+async fn in_shadow_everything_passes_and_what_would_be_rejected_is_told() {
     let registry = Registry::new("desk");
     let (inner, mock) = mock();
     let config = builder(2).shadow(true).build().unwrap();
@@ -154,7 +154,10 @@ async fn in_shadow_everything_passes_and_what_would_be_refused_is_told() {
     }
     assert_eq!(mock.requests(), [0, 1, 2, 3, 4]);
     let counts = layer.handle().counts();
-    assert_eq!((counts.granted, counts.shadowed, counts.refused), (5, 3, 0));
+    assert_eq!(
+        (counts.granted, counts.shadowed, counts.rejected),
+        (5, 3, 0)
+    );
     let Some(Received::Event(event)) = events.next().await else {
         panic!("nothing was told")
     };
@@ -175,7 +178,7 @@ async fn a_shadow_of_a_line_counts_those_for_whom_it_would_be_too_long() {
     for n in 0..10 {
         assert!(matches!(call(&mut svc, n).poll(), Poll::Ready(Ok(_))));
     }
-    // One at once and three that would wait: six would have been refused.
+    // One at once and three that would wait: six would have been rejected.
     assert_eq!(layer.handle().counts().shadowed, 6);
 }
 
@@ -215,11 +218,11 @@ async fn a_reservation_is_settled_kept_or_given_back() {
         .unwrap()
         .settle(Unit::Tokens, 90);
     assert_eq!(left(), [-60.0, 0.0]);
-    let refused = handle.try_reserve(&estimate(20)).unwrap_err();
-    assert_eq!(refused.reason(), Reason::RateLimited);
-    assert_eq!(refused.retry_after(), Some(MINUTE));
+    let rejected = handle.try_reserve(&estimate(20)).unwrap_err();
+    assert_eq!(rejected.reason(), Reason::RateLimited);
+    assert_eq!(rejected.retry_after(), Some(MINUTE));
     let counts = handle.counts();
-    assert_eq!((counts.granted, counts.refused), (4, 1));
+    assert_eq!((counts.granted, counts.rejected), (4, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -279,7 +282,7 @@ async fn a_wall_clock_that_is_set_moves_windows_and_gives_nothing_back() {
     for n in 0..2 {
         assert!(call(&mut svc, n).poll().is_ready());
     }
-    let wait = |svc: &mut RateLimit<Mock>| refusal(call(svc, 9).poll()).retry_after();
+    let wait = |svc: &mut RateLimit<Mock>| rejection(call(svc, 9).poll()).retry_after();
     assert_eq!(wait(&mut svc), Some(Duration::from_secs(10)));
     handle.set_wall_clock(at(30));
     assert_eq!(wait(&mut svc), Some(Duration::from_secs(30)));

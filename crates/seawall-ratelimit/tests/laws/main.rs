@@ -71,34 +71,34 @@ fn call<S: Service<u32>>(service: &mut S, request: u32) -> Probe<S::Future> {
     Probe::new(service.call(request))
 }
 
-fn refusal<T: std::fmt::Debug>(answer: Poll<Result<T, BoxError>>) -> Rejection {
+fn rejection<T: std::fmt::Debug>(answer: Poll<Result<T, BoxError>>) -> Rejection {
     let Poll::Ready(Err(error)) = answer else {
-        panic!("{answer:?} is no refusal")
+        panic!("{answer:?} is no rejection")
     };
     *error.rejection().expect("an error of the limit")
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_burst_passes_and_a_refusal_names_the_exact_time_to_come_back() {
+async fn a_burst_passes_and_a_rejection_names_the_exact_time_to_come_back() {
     let (mut svc, handle, mock) = subject(3, Duration::ZERO);
     for n in 0..3 {
         assert!(call(&mut svc, n).poll().is_ready());
     }
-    let refused = refusal(call(&mut svc, 3).poll());
-    assert_eq!(refused.reason(), Reason::RateLimited);
-    assert_eq!(refused.retry_after(), Some(ms(100)));
+    let rejected = rejection(call(&mut svc, 3).poll());
+    assert_eq!(rejected.reason(), Reason::RateLimited);
+    assert_eq!(rejected.retry_after(), Some(ms(100)));
     assert_eq!(
-        (refused.sent(), refused.name().as_str()),
+        (rejected.sent(), rejected.name().as_str()),
         (Sent::No, "desk")
     );
     advance(ms(100) - Duration::from_nanos(1)).await;
-    let early = refusal(call(&mut svc, 4).poll());
+    let early = rejection(call(&mut svc, 4).poll());
     assert_eq!(early.retry_after(), Some(Duration::from_nanos(1)));
     advance(Duration::from_nanos(1)).await;
     assert!(call(&mut svc, 5).poll().is_ready());
     assert_eq!(mock.requests(), [0, 1, 2, 5]);
     let counts = handle.counts();
-    assert_eq!((counts.granted, counts.refused), (4, 2));
+    assert_eq!((counts.granted, counts.rejected), (4, 2));
     assert_eq!(handle.state(), "exhausted");
 }
 
@@ -128,9 +128,9 @@ async fn requests_cost_what_is_said_of_them() {
     let mut svc = layer.layer(inner);
     assert!(matches!(call(&mut svc, 4).poll(), Poll::Ready(Ok(4))));
     // One token is left.
-    let refused = refusal(call(&mut svc, 3).poll());
-    assert_eq!(refused.retry_after(), Some(ms(200)));
-    let never = refusal(call(&mut svc, 6).poll());
+    let rejected = rejection(call(&mut svc, 3).poll());
+    assert_eq!(rejected.retry_after(), Some(ms(200)));
+    let never = rejection(call(&mut svc, 6).poll());
     assert_eq!(
         (never.reason(), never.retry_after()),
         (Reason::TooExpensive, None)

@@ -23,12 +23,12 @@ async fn nobody_waits_beyond_max_wait_behind_a_head_that_is_not_polled() {
     ];
     assert_eq!(Instant::now() - inner.start, ms(500));
     // One token was there for the two of them, when their patience ended.
-    let (taken, refused) = match behind {
+    let (taken, rejected) = match behind {
         [Ok(at), Err(error)] | [Err(error), Ok(at)] => (at, error),
         both => panic!("{both:?}"),
     };
     assert_eq!(taken, 500);
-    let rejection = refused.rejection().expect("a refusal of the limit");
+    let rejection = rejected.rejection().expect("a rejection of the limit");
     assert_eq!(rejection.reason(), Reason::RateLimited);
     // One who comes now, too; and the head still has its rank.
     assert_eq!(svc.clone().call(4).await, Ok(1_000));
@@ -37,10 +37,10 @@ async fn nobody_waits_beyond_max_wait_behind_a_head_that_is_not_polled() {
     assert!(kept.poll().is_ready());
 }
 
-/// A refused call goes away, and its instance may never call again. Had it kept what it reserved
+/// A rejected call goes away, and its instance may never call again. Had it kept what it reserved
 /// below, an idle instance would have taken a place from all who share the inner limit.
 #[tokio::test(start_paused = true)]
-async fn a_refused_call_keeps_no_reservation() {
+async fn a_rejected_call_keeps_no_reservation() {
     let by_number = |n: &u32| RequestMeta::new(Replay::Safe).with_cost(*n);
     let (inner, mock) = mock();
     mock.set_capacity(1);
@@ -48,8 +48,8 @@ async fn a_refused_call_keeps_no_reservation() {
     let mut svc = layer.layer(inner);
     assert!(call(&mut svc, 1).poll().is_ready());
     for (cost, reason) in [(1, Reason::RateLimited), (2, Reason::TooExpensive)] {
-        let refused = refusal(call(&mut svc, cost).poll());
-        assert_eq!((refused.reason(), mock.reserved()), (reason, 0));
+        let rejected = rejection(call(&mut svc, cost).poll());
+        assert_eq!((rejected.reason(), mock.reserved()), (reason, 0));
     }
     assert_eq!(mock.violations(), [""; 0]);
 }
@@ -78,7 +78,7 @@ async fn a_waiter_that_is_back_in_line_keeps_no_reservation() {
 }
 
 /// Those who stand aside may be stuck for long, and nobody waits for them. Had they counted in
-/// the forecast, calls would have been refused whose tokens were there in time.
+/// the forecast, calls would have been rejected whose tokens were there in time.
 #[tokio::test(start_paused = true)]
 async fn those_who_stand_aside_are_not_in_the_forecast() {
     let layer = layer(1, ms(400));
@@ -96,8 +96,8 @@ async fn those_who_stand_aside_are_not_in_the_forecast() {
     // Back in line, they count again; leaving, they do not.
     dead.set_ready();
     assert!(stuck.iter_mut().all(|waiter| waiter.poll().is_pending()));
-    let refused = refusal(call(&mut living, 7).poll());
-    assert_eq!(refused.retry_after(), Some(ms(600)));
+    let rejected = rejection(call(&mut living, 7).poll());
+    assert_eq!(rejected.retry_after(), Some(ms(600)));
     drop(stuck);
     let mut last = call(&mut living, 8);
     assert!(last.poll().is_pending());
@@ -107,7 +107,7 @@ async fn those_who_stand_aside_are_not_in_the_forecast() {
 }
 
 /// With a burst of one, the token that comes while a timer is late is lost, so that each departure
-/// takes whole milliseconds. Without this in the forecast, calls waited in full and were refused.
+/// takes whole milliseconds. Without this in the forecast, calls waited in full and were rejected.
 #[tokio::test(start_paused = true)]
 async fn nobody_is_promised_a_turn_that_late_timers_take_away() {
     let inner = Departures::new();
@@ -129,7 +129,7 @@ async fn nobody_is_promised_a_turn_that_late_timers_take_away() {
         let (answer, at) = task.await.unwrap();
         match answer {
             Ok(_) => granted += 1,
-            Err(_) => assert_eq!(at, inner.start, "refused at once or not at all"),
+            Err(_) => assert_eq!(at, inner.start, "rejected at once or not at all"),
         }
     }
     // The first at once, and then one per 3 ms.
@@ -137,10 +137,10 @@ async fn nobody_is_promised_a_turn_that_late_timers_take_away() {
     assert_eq!(inner.log().last(), Some(&(86, 258)));
 }
 
-/// A line may be full while there is a token, until its head departs. A refusal that names no
+/// A line may be full while there is a token, until its head departs. A rejection that names no
 /// time at all would have sent the client straight back.
 #[tokio::test(start_paused = true)]
-async fn a_refusal_never_says_to_come_back_at_once() {
+async fn a_rejection_never_says_to_come_back_at_once() {
     let config = builder(5).max_wait(SECOND).max_waiting(1).build().unwrap();
     let (inner, mock) = mock();
     let layer = RateLimitLayer::new("desk", config);
@@ -152,12 +152,12 @@ async fn a_refusal_never_says_to_come_back_at_once() {
     assert!(waits.poll().is_pending());
     advance(ms(400)).await;
     assert_eq!(layer.handle().tokens(), 4.0);
-    let full = refusal(call(&mut svc, 6).poll());
+    let full = rejection(call(&mut svc, 6).poll());
     assert_eq!(full.retry_after(), Some(ms(100)));
     // Nor does one of a call whose service was not ready to use its tokens.
     mock.set_pending();
     advance(ms(600)).await;
-    let stuck = refusal(waits.poll());
+    let stuck = rejection(waits.poll());
     assert_eq!(stuck.retry_after(), Some(ms(100)));
 }
 

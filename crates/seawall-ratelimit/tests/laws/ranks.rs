@@ -66,7 +66,7 @@ async fn nobody_starves_under_a_flood_of_the_important() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_important_call_is_not_refused_for_those_it_would_pass() {
+async fn an_important_call_is_not_rejected_for_those_it_would_pass() {
     let inner = Departures::new();
     let config = builder(1)
         .max_wait(ms(500))
@@ -91,7 +91,7 @@ async fn an_important_call_is_not_refused_for_those_it_would_pass() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_whose_turn_comes_after_its_deadline_is_refused_at_once() {
+async fn a_call_whose_turn_comes_after_its_deadline_is_rejected_at_once() {
     let start = Instant::now();
     let inner = Departures::new();
     let config = one_per_100_ms(SECOND).build().expect("valid settings");
@@ -99,8 +99,8 @@ async fn a_call_whose_turn_comes_after_its_deadline_is_refused_at_once() {
     let layer = RateLimitLayer::new("deadline", config).describe(by);
     let svc = layer.layer(inner.clone());
     assert_eq!(svc.clone().call(5_000).await, Ok(0));
-    let refused = svc.clone().call(99).await.unwrap_err();
-    let rejection = refused.rejection().unwrap();
+    let rejected = svc.clone().call(99).await.unwrap_err();
+    let rejection = rejected.rejection().unwrap();
     assert_eq!(rejection.retry_after(), Some(ms(100)));
     assert_eq!(Instant::now(), start);
     assert_eq!(svc.clone().call(100).await, Ok(100));

@@ -21,7 +21,7 @@ fn available(handle: &RateLimitHandle) -> Vec<f64> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_refused_by_one_limit_takes_from_none() {
+async fn who_is_rejected_by_one_limit_takes_from_none() {
     let (inner, mock) = mock();
     let layer = several(
         [Limit::strict(2, SECOND), Limit::strict(3, MINUTE)],
@@ -32,15 +32,15 @@ async fn who_is_refused_by_one_limit_takes_from_none() {
         assert!(call(&mut svc, n).poll().is_ready());
     }
     for n in 2..9 {
-        let refused = refusal(call(&mut svc, n).poll());
-        assert_eq!(refused.retry_after(), Some(SECOND));
+        let rejected = rejection(call(&mut svc, n).poll());
+        assert_eq!(rejected.retry_after(), Some(SECOND));
     }
     assert_eq!(available(&layer.handle()), [0.0, 1.0]);
     advance(SECOND).await;
     assert!(call(&mut svc, 9).poll().is_ready());
     // Now it is the minute that has nothing left.
-    let refused = refusal(call(&mut svc, 10).poll());
-    assert_eq!(refused.retry_after(), Some(MINUTE - SECOND));
+    let rejected = rejection(call(&mut svc, 10).poll());
+    assert_eq!(rejected.retry_after(), Some(MINUTE - SECOND));
     assert_eq!(available(&layer.handle()), [1.0, 0.0]);
     assert_eq!(mock.requests(), [0, 1, 9]);
 }
@@ -70,13 +70,13 @@ async fn each_limit_counts_its_own_unit() {
     assert_eq!(available(&layer.handle()), [2.0, 93.0, 18.0, 0.0]);
     // A second order is one too many, and costs nothing elsewhere.
     assert_eq!(
-        refusal(call(&mut svc, 7).poll()).retry_after(),
+        rejection(call(&mut svc, 7).poll()).retry_after(),
         Some(MINUTE)
     );
     assert!(matches!(call(&mut svc, 8).poll(), Poll::Ready(Ok(_))));
     assert_eq!(available(&layer.handle()), [1.0, 85.0, 5.0, 0.0]);
     // 26 tokens can never be had: the bucket holds 30, and 5 + 26 are more.
-    let never = refusal(call(&mut svc, 26).poll());
+    let never = rejection(call(&mut svc, 26).poll());
     assert_eq!(never.reason(), Reason::TooExpensive);
 }
 
@@ -115,9 +115,9 @@ async fn a_used_up_day_is_a_quota_and_no_rate() {
     );
     let mut svc = layer.layer(inner);
     assert!(call(&mut svc, 0).poll().is_ready());
-    let refused = refusal(call(&mut svc, 1).poll());
-    assert_eq!(refused.reason(), Reason::QuotaExhausted);
-    let renews = refused.retry_after().expect("the day ends");
+    let rejected = rejection(call(&mut svc, 1).poll());
+    assert_eq!(rejected.reason(), Reason::QuotaExhausted);
+    let renews = rejected.retry_after().expect("the day ends");
     assert!(renews <= Duration::from_secs(24 * 3600));
     assert_eq!(layer.handle().counts().quota_exhausted, 1);
     advance(renews).await;
@@ -194,7 +194,7 @@ fn several_limits_allocate_nothing_while_they_grant() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_by_name() {
+fn what_cannot_be_is_rejected_by_name() {
     let build = |limit: Limit| {
         let built = RateLimitConfig::builder().limit(limit).build();
         built.expect_err("cannot be").to_string()

@@ -36,7 +36,7 @@ impl Service<u32> for Echo {
 }
 
 #[test]
-fn a_grant_and_a_refusal_allocate_nothing() {
+fn a_grant_and_a_rejection_allocate_nothing() {
     let layer = RateLimitLayer::new(
         "alloc",
         RateLimitConfig::builder()
@@ -57,7 +57,7 @@ fn a_grant_and_a_refusal_allocate_nothing() {
     assert_eq!(alloc::count(|| once(&mut svc.clone())).allocations, 0);
     assert_eq!(layer.handle().counts().granted, 3);
     assert_eq!(alloc::count(|| once(&mut svc)).allocations, 0);
-    assert_eq!(layer.handle().counts().refused, 1);
+    assert_eq!(layer.handle().counts().rejected, 1);
 }
 
 #[test]
@@ -139,8 +139,8 @@ fn a_registry_reads_what_the_limit_does() {
     };
     let granted = value("seawall_calls_total", Some("granted"));
     assert_eq!(granted, Value::Counter(3));
-    let refused = value("seawall_rejections_total", Some("rate_limited"));
-    assert_eq!(refused, Value::Counter(1));
+    let rejected = value("seawall_rejections_total", Some("rate_limited"));
+    assert_eq!(rejected, Value::Counter(1));
     assert_eq!(
         value("seawall_ratelimit_queue_depth", None),
         Value::Gauge(0.0)
@@ -150,13 +150,13 @@ fn a_registry_reads_what_the_limit_does() {
     };
     assert!((0.0..1.0).contains(&tokens), "{tokens}");
     let Some(Received::Event(event)) = events.try_next() else {
-        panic!("the refusal was not told")
+        panic!("the rejection was not told")
     };
-    assert!(matches!(event.what, EventKind::Refused(r) if r.reason() == Reason::RateLimited));
+    assert!(matches!(event.what, EventKind::Rejected(r) if r.reason() == Reason::RateLimited));
 }
 
 #[test]
-fn impossible_settings_are_refused_by_name() {
+fn impossible_settings_are_rejected_by_name() {
     let field = |builder: RateLimitConfigBuilder| builder.build().unwrap_err().field().to_owned();
     let builder = RateLimitConfig::builder;
     let day = Duration::from_secs(24 * 3600);

@@ -28,7 +28,7 @@ fn threads_together_are_granted_the_burst_and_counted() {
     });
     assert_eq!(granted, 1_000);
     let counts = layer.handle().counts();
-    assert_eq!((counts.granted, counts.refused), (1_000, 3_000));
+    assert_eq!((counts.granted, counts.rejected), (1_000, 3_000));
 }
 
 /// Many waiters on real threads, a third of them dropped on the way: every other one departs, and

@@ -16,17 +16,17 @@ passes_errors_through, survives_a_panic }
 
 const MANY: u32 = 5_000;
 
-/// Refuses nearly everything after that many failures, and nothing before.
-fn refusing_layer() -> AdaptiveThrottleLayer {
+/// Rejects nearly everything after that many failures, and nothing before.
+fn rejecting_layer() -> AdaptiveThrottleLayer {
     layer_of(builder().min_requests(MANY).max_rejection(1.0))
 }
 
-fn refusing(inner: Mock) -> AdaptiveThrottle<Mock> {
-    refusing_layer().layer(inner)
+fn rejecting(inner: Mock) -> AdaptiveThrottle<Mock> {
+    rejecting_layer().layer(inner)
 }
 
 fn two(a: Mock, b: Mock) -> (AdaptiveThrottle<Mock>, AdaptiveThrottle<Mock>) {
-    let layer = refusing_layer();
+    let layer = rejecting_layer();
     (layer.layer(a), layer.clone().layer(b))
 }
 
@@ -35,8 +35,8 @@ async fn saturate(service: &mut AdaptiveThrottle<Mock>, mock: &MockHandle) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refusals_are_errors_of_call() {
-    assert_check(checks::refuses_in_call(refusing, saturate).await);
+async fn rejections_are_errors_of_call() {
+    assert_check(checks::rejects_in_call(rejecting, saturate).await);
 }
 
 #[tokio::test(start_paused = true)]
@@ -46,24 +46,24 @@ async fn two_services_of_one_layer_count_together() {
 
 #[tokio::test(start_paused = true)]
 async fn clones_count_together() {
-    assert_check(checks::clones_share(refusing, saturate).await);
+    assert_check(checks::clones_share(rejecting, saturate).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_call_gives_the_reservation_below_up() {
+async fn a_rejected_call_gives_the_reservation_below_up() {
     let (inner, mock) = mock();
-    let mut service = refusing(inner);
+    let mut service = rejecting(inner);
     saturate(&mut service, &mock).await;
     mock.set_capacity(1);
     let before = mock.calls();
     let Poll::Ready(Err(error)) = call(&mut service, 1).poll() else {
-        panic!("the call was not refused")
+        panic!("the call was not rejected")
     };
-    let refused = error.rejection().expect("a refusal");
+    let rejected = error.rejection().expect("a rejection");
     assert_eq!(
-        (refused.reason(), refused.sent(), refused.retry_after()),
+        (rejected.reason(), rejected.sent(), rejected.retry_after()),
         (Reason::ClientThrottled, Sent::No, None)
     );
-    assert_eq!(refused.name().as_str(), "desk");
+    assert_eq!(rejected.name().as_str(), "desk");
     assert_eq!((mock.calls(), mock.reserved()), (before, 0));
 }

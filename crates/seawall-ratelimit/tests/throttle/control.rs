@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn one_that_only_watches_refuses_nothing_and_tells_what_it_would_have() {
+async fn one_that_only_watches_rejects_nothing_and_tells_what_it_would_have() {
     let (mut service, handle, inner) = obeying(builder().shadow(true));
     let registry = Registry::new("svc");
     registry.register(handle.clone()).unwrap();
@@ -13,7 +13,7 @@ async fn one_that_only_watches_refuses_nothing_and_tells_what_it_would_have() {
         100
     );
     let counts = handle.counts();
-    assert_eq!((inner.came(), counts.refused), (100, 0));
+    assert_eq!((inner.came(), counts.rejected), (100, 0));
     assert!(counts.shadowed > 50, "{counts:?}");
     let Some(Received::Event(event)) = events.try_next() else {
         panic!("nothing was told")
@@ -38,8 +38,8 @@ async fn an_operator_lets_everything_pass_and_puts_the_rules_back() {
     assert_eq!(handle.rejection_probability(), 0.0);
     assert_eq!(send_many(&mut service, 9, Err(BUSY), Priority::NORMAL), 9);
     assert!(send_many(&mut service, 100, Err(BUSY), Priority::NORMAL) < 50);
-    let refused = handle.control(Command::Block).unwrap_err();
-    assert_eq!(refused.pattern, "throttle");
+    let rejected = handle.control(Command::Block).unwrap_err();
+    assert_eq!(rejected.pattern, "throttle");
 }
 
 #[tokio::test(start_paused = true)]
@@ -142,7 +142,7 @@ async fn a_registry_reads_what_the_throttle_does() {
     let labels = [("layer", "throttle"), ("reason", "client_throttled")];
     assert_eq!(
         value("seawall_rejections_total", &labels),
-        Value::Counter(counts.refused)
+        Value::Counter(counts.rejected)
     );
     let probability = |class| {
         let metric = "seawall_throttle_rejection_probability";
@@ -151,14 +151,14 @@ async fn a_registry_reads_what_the_throttle_does() {
     assert_eq!(probability("normal"), Value::Gauge(0.9));
     assert_eq!(probability("high"), Value::Gauge(0.0));
     let Some(Received::Event(event)) = events.try_next() else {
-        panic!("the refusal was not told")
+        panic!("the rejection was not told")
     };
-    assert!(matches!(event.what, EventKind::Refused(r) if r.sent() == Sent::No));
+    assert!(matches!(event.what, EventKind::Rejected(r) if r.sent() == Sent::No));
     assert!(snapshot.settings.contains(&("k", "2".to_owned())));
 }
 
 #[test]
-fn impossible_settings_are_refused_by_name() {
+fn impossible_settings_are_rejected_by_name() {
     let field =
         |builder: AdaptiveThrottleConfigBuilder| builder.build().unwrap_err().field().to_owned();
     for k in [0.99, 0.0, -1.0, f64::NAN, f64::INFINITY] {

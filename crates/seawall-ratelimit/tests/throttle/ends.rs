@@ -16,26 +16,26 @@ async fn a_call_that_was_dropped_says_nothing() {
         drop(call(&mut service, n));
     }
     let counts = handle.counts();
-    assert_eq!((counts.abandoned, counts.refused), (200, 0));
+    assert_eq!((counts.abandoned, counts.rejected), (200, 0));
     assert_eq!(handle.snapshot().classes[2].requests, 0);
     assert_eq!((mock.in_flight(), mock.futures()), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_of_a_layer_below_says_nothing() {
+async fn a_rejection_of_a_layer_below_says_nothing() {
     let (mut service, handle, _) = obeying(builder());
-    let refused = |reason| Ask {
+    let rejected = |reason| Ask {
         answer: Err(Rejection::new(reason, "below").into()),
         priority: Priority::NORMAL,
     };
     for _ in 0..100 {
-        assert!(send(&mut service, refused(Reason::RateLimited)));
+        assert!(send(&mut service, rejected(Reason::RateLimited)));
     }
     assert_eq!(handle.counts().silent, 100);
     assert_eq!(handle.snapshot().classes[2].requests, 0);
     // An attempt that timed out was not accepted, as far as anybody knows.
     for _ in 0..100 {
-        send(&mut service, refused(Reason::AttemptTimeout));
+        send(&mut service, rejected(Reason::AttemptTimeout));
     }
     assert_eq!(handle.counts().silent, 100);
     assert_eq!(handle.rejection_probability(), 0.9);
@@ -81,8 +81,8 @@ async fn a_panic_of_a_listener_changes_nothing() {
     let _listening = registry.events().listen(|_| panic!("listener"));
     send_many(&mut service, 100, Err(BUSY), Priority::NORMAL);
     let counts = handle.counts();
-    assert_eq!(counts.refused + counts.not_accepted, 100);
-    assert_eq!(registry.events().listener_panics(), counts.refused);
+    assert_eq!(counts.rejected + counts.not_accepted, 100);
+    assert_eq!(registry.events().listener_panics(), counts.rejected);
 }
 
 #[test]
@@ -105,14 +105,14 @@ fn threads_lose_no_call() {
     });
     let counts = handle.counts();
     assert_eq!(
-        counts.accepted + counts.not_accepted + counts.refused,
+        counts.accepted + counts.not_accepted + counts.rejected,
         20_000
     );
     assert_eq!(
         counts.accepted + counts.not_accepted,
         u64::from(inner.came())
     );
-    assert!(counts.refused > 0);
+    assert!(counts.rejected > 0);
     let normal = handle.snapshot().classes[2];
     assert_eq!((normal.requests, normal.accepts), (20_000, counts.accepted));
 }

@@ -10,7 +10,7 @@ async fn the_layer_gives_the_numbers_of_the_book() {
         (1_000, 0, 2.0, 1_000.0 / 1_001.0),
         (100, 60, 1.1, 34.0 / 101.0),
     ] {
-        // Refuses none until all are there.
+        // Rejects none until all are there.
         let (mut service, handle, inner) = obeying(
             builder()
                 .accept_multiplier(accept_multiplier)
@@ -27,18 +27,18 @@ async fn the_layer_gives_the_numbers_of_the_book() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_was_refused_here_is_a_request() {
+async fn a_call_that_was_rejected_here_is_a_request() {
     let (mut service, handle, inner) = obeying(builder());
     send_many(&mut service, 200, Err(BUSY), Priority::NORMAL);
     let counts = handle.counts();
-    assert!(counts.refused > 100, "{counts:?}");
+    assert!(counts.rejected > 100, "{counts:?}");
     assert_eq!(counts.not_accepted, u64::from(inner.came()));
     let normal = handle.snapshot().classes[2];
     assert_eq!((normal.requests, normal.accepts), (200, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_refused_below_the_least_number_of_requests() {
+async fn nothing_is_rejected_below_the_least_number_of_requests() {
     let (mut service, handle, inner) = obeying(builder().min_requests(50));
     assert_eq!(send_many(&mut service, 49, Err(BUSY), Priority::NORMAL), 49);
     assert_eq!(handle.rejection_probability(), 0.0);
@@ -49,7 +49,7 @@ async fn nothing_is_refused_below_the_least_number_of_requests() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_largest_share_that_is_refused_is_kept() {
+async fn the_largest_share_that_is_rejected_is_kept() {
     let (mut service, handle, inner) = obeying(builder().max_rejection(0.5));
     send_many(&mut service, 10_000, Err(BUSY), Priority::NORMAL);
     assert_eq!(handle.rejection_probability(), 0.5);
@@ -59,7 +59,7 @@ async fn the_largest_share_that_is_refused_is_kept() {
         send_many(&mut never, 1_000, Err(BUSY), Priority::NORMAL),
         1_000
     );
-    assert_eq!(handle.counts().refused, 0);
+    assert_eq!(handle.counts().rejected, 0);
 }
 
 #[tokio::test(start_paused = true)]

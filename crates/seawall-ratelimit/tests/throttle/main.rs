@@ -86,7 +86,7 @@ impl Service<Ask> for Obeys {
 fn by_word(answer: Result<&(), &Error<Outcome>>) -> Outcome {
     match answer {
         Ok(()) => Outcome::Success,
-        Err(error) => *error.inner().expect("never asked about a refusal"),
+        Err(error) => *error.inner().expect("never asked about a rejection"),
     }
 }
 
@@ -182,7 +182,7 @@ proptest! {
                 }
                 let counts = handle.counts();
                 let passed = counts.accepted + counts.not_accepted;
-                prop_assert_eq!(passed + counts.refused, n as u64 + 1);
+                prop_assert_eq!(passed + counts.rejected, n as u64 + 1);
                 prop_assert_eq!(passed, u64::from(inner.came()));
             }
             Ok(())

@@ -8,7 +8,7 @@ struct Seen {
     reached: f64,
     /// Requests per second that it accepted.
     accepted: f64,
-    /// When the first ten seconds began in which nothing was refused here.
+    /// When the first ten seconds began in which nothing was rejected here.
     admitted: Option<Duration>,
 }
 
@@ -56,7 +56,7 @@ async fn ten_times_the_capacity_is_cut_down_to_k_times_the_capacity() {
     }
 }
 
-/// What was refused here counts as a request until it is out of the window, and what passes
+/// What was rejected here counts as a request until it is out of the window, and what passes
 /// in the meantime has to make up for it.
 #[tokio::test(start_paused = true)]
 async fn everything_passes_again_within_two_windows_after_the_overload() {
@@ -66,7 +66,7 @@ async fn everything_passes_again_within_two_windows_after_the_overload() {
         assert!(handle.rejection_probability() > 0.7);
         let seen = load(&mut service, rate, since, 3 * WINDOW).await;
         assert_eq!(handle.rejection_probability(), 0.0);
-        seen.admitted.expect("ten seconds without a refusal")
+        seen.admitted.expect("ten seconds without a rejection")
     };
     for (rate, before, since, windows) in [
         // The upstream has grown, the load has gone, nothing at all was accepted before.
@@ -86,11 +86,11 @@ async fn a_client_that_was_idle_for_a_window_starts_anew() {
     send_many(&mut service, 1_000, Err(BUSY), Priority::NORMAL);
     advance(WINDOW - WINDOW / 16).await;
     assert!(send_many(&mut service, 100, Err(BUSY), Priority::NORMAL) < 30);
-    let refused = handle.counts().refused;
+    let rejected = handle.counts().rejected;
     // Nobody has looked meanwhile: the call itself does.
     advance(WINDOW).await;
     assert_eq!(send_many(&mut service, 9, Err(BUSY), Priority::NORMAL), 9);
-    assert_eq!(handle.counts().refused, refused);
+    assert_eq!(handle.counts().rejected, rejected);
 }
 
 #[tokio::test(start_paused = true)]
@@ -112,9 +112,9 @@ async fn answers_that_come_late_are_as_young_as_they_are() {
 }
 
 /// Counted when they are made, as the book has it, the calls under way would stand against an
-/// upstream that had no time to answer: the eleventh call of a burst would be refused.
+/// upstream that had no time to answer: the eleventh call of a burst would be rejected.
 #[tokio::test(start_paused = true)]
-async fn a_burst_into_an_upstream_that_has_not_answered_yet_is_not_refused() {
+async fn a_burst_into_an_upstream_that_has_not_answered_yet_is_not_rejected() {
     let (inner, mock) = mock();
     let layer = layer_of(builder());
     let mut service = layer.layer(inner);
@@ -131,5 +131,5 @@ async fn a_burst_into_an_upstream_that_has_not_answered_yet_is_not_refused() {
             .all(|call| matches!(call.poll(), Poll::Ready(Ok(_))))
     );
     let counts = layer.handle().counts();
-    assert_eq!((counts.accepted, counts.refused), (1_000, 0));
+    assert_eq!((counts.accepted, counts.rejected), (1_000, 0));
 }

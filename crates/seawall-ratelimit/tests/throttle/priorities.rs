@@ -1,11 +1,11 @@
-//! Who is refused first.
+//! Who is rejected first.
 
 use super::*;
 
 const RANKS: [Priority; 4] = [Priority(0), Priority::LOW, Priority::NORMAL, Priority::HIGH];
 
 #[tokio::test(start_paused = true)]
-async fn the_more_a_request_matters_the_later_it_is_refused() {
+async fn the_more_a_request_matters_the_later_it_is_rejected() {
     let (mut service, handle, _) = obeying(builder().min_requests(100));
     // Four of ten are accepted: k is 1.25, 1.5, 2 and 3.
     for rank in RANKS {
@@ -37,7 +37,7 @@ async fn a_factor_of_one_treats_all_alike() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_refused_of_one_class_does_not_count_against_another() {
+async fn what_is_rejected_of_one_class_does_not_count_against_another() {
     let (mut service, handle, _) = obeying(builder());
     send_many(&mut service, 1_000, Err(BUSY), Priority::LOW);
     assert_eq!(send_many(&mut service, 100, Ok(()), Priority::NORMAL), 100);

@@ -21,7 +21,7 @@ impl Service<u32> for Echo {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_allocated_whether_it_passes_or_is_refused() {
+async fn nothing_is_allocated_whether_it_passes_or_is_rejected() {
     let cx = &mut Context::from_waker(Waker::noop());
     let mut once = |service: &mut Obeying, answer| {
         assert!(Service::<Ask>::poll_ready(service, cx).is_ready());
@@ -38,13 +38,13 @@ async fn nothing_is_allocated_whether_it_passes_or_is_refused() {
     });
     assert_eq!(happy.allocations, 0);
     advance(WINDOW * 2).await;
-    let refused = alloc::count(|| {
+    let rejected = alloc::count(|| {
         for _ in 0..100 {
             once(&mut service, Err(BUSY));
         }
     });
-    assert_eq!(refused.allocations, 0);
-    assert!(handle.counts().refused > 50);
+    assert_eq!(rejected.allocations, 0);
+    assert!(handle.counts().rejected > 50);
 }
 
 #[test]

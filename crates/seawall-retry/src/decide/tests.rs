@@ -92,7 +92,7 @@ fn outcomes() -> impl Strategy<Value = Outcome> {
     ]
 }
 
-fn refusals() -> impl Strategy<Value = Rejection> {
+fn rejections() -> impl Strategy<Value = Rejection> {
     let wait = proptest::option::of((0_u64..5_000).prop_map(Duration::from_millis));
     (
         proptest::sample::select(&Reason::ALL[..]),
@@ -116,14 +116,14 @@ fn replays() -> impl Strategy<Value = Replay> {
 prop_compose! {
     fn answers()(
         outcome in outcomes(),
-        refusal in proptest::option::of(refusals()),
+        rejection in proptest::option::of(rejections()),
         hint in proptest::option::of((0_u64..5_000).prop_map(Duration::from_millis)),
         replay in replays(),
         attempt in 1_u32..6,
     ) -> Answered {
-        // As `judge` does: a refusal says for itself what it is.
-        let outcome = refusal.map_or(outcome, |r: Rejection| r.outcome());
-        Answered { outcome, refusal, hint, replay, attempt }
+        // As `judge` does: a rejection says for itself what it is.
+        let outcome = rejection.map_or(outcome, |r: Rejection| r.outcome());
+        Answered { outcome, rejection, hint, replay, attempt }
     }
 }
 
@@ -152,7 +152,7 @@ prop_compose! {
 /// The table of the crate's documentation, row by row.
 fn table_allows(config: &RetryConfig, seen: &Answered) -> bool {
     let safe = seen.replay != Replay::Never;
-    let refused_in_time = |r: Rejection| {
+    let rejected_in_time = |r: Rejection| {
         let helps = match r.reason() {
             Reason::CircuitOpen
             | Reason::NotReady
@@ -176,8 +176,8 @@ fn table_allows(config: &RetryConfig, seen: &Answered) -> bool {
             && wait > Duration::ZERO
             && r.retry_after().map_or(cannot_say, |told| told <= wait)
     };
-    if let Some(refusal) = seen.refusal {
-        return refused_in_time(refusal);
+    if let Some(rejection) = seen.rejection {
+        return rejected_in_time(rejection);
     }
     match seen.outcome {
         Outcome::Failure(FailureKind::NotSent) => true,
@@ -201,10 +201,10 @@ proptest! {
         let mut world = Fixed { draw, left, tokens, no_copy, nth, ..Fixed::default() };
         let decision = decide(&config, &seen, &mut world);
 
-        let free = seen.refusal.is_some_and(|r| r.outcome() == Outcome::Ignored);
-        let told = match seen.refusal {
-            Some(refusal) if free => refusal.retry_after(),
-            // A wish in a refusal of ours is not one of the upstream.
+        let free = seen.rejection.is_some_and(|r| r.outcome() == Outcome::Ignored);
+        let told = match seen.rejection {
+            Some(rejection) if free => rejection.retry_after(),
+            // A wish in a rejection of ours is not one of the upstream.
             _ => seen.outcome.retry_after().max(seen.hint),
         };
         let told = told.unwrap_or(Duration::ZERO);
@@ -226,7 +226,7 @@ proptest! {
         if world.withdrawals == 1 && tokens > 0 {
             prop_assert!(again, "a token was taken for no attempt");
         }
-        prop_assert!(!(free && world.withdrawals > 0), "a refusal was charged");
+        prop_assert!(!(free && world.withdrawals > 0), "a rejection was charged");
     }
 
     #[test]
@@ -237,8 +237,8 @@ proptest! {
         let seen = Answered { replay: Replay::Never, ..seen };
         let mut world = Fixed { tokens: 1, ..Fixed::default() };
         if let Decision::Wait(_) = decide(&config, &seen, &mut world) {
-            let not_sent = match seen.refusal {
-                Some(refusal) => refusal.sent() == Sent::No,
+            let not_sent = match seen.rejection {
+                Some(rejection) => rejection.sent() == Sent::No,
                 None => seen.outcome == Outcome::Failure(FailureKind::NotSent),
             };
             prop_assert!(not_sent, "{:?}", seen);
@@ -249,7 +249,7 @@ proptest! {
 fn failed(attempt: u32) -> Answered {
     Answered {
         outcome: Outcome::Failure(FailureKind::Server),
-        refusal: None,
+        rejection: None,
         hint: None,
         replay: Replay::Safe,
         attempt,
@@ -305,11 +305,11 @@ fn every_end_has_its_cause() {
         ..one
     };
     assert_eq!(end(late, rich), Some(StopReason::RetryAfter));
-    let refused = Answered {
-        refusal: Some(Rejection::new(Reason::CircuitOpen, "below")),
+    let rejected = Answered {
+        rejection: Some(Rejection::new(Reason::CircuitOpen, "below")),
         ..with(Outcome::Ignored)
     };
-    assert_eq!(end(refused, rich), Some(StopReason::Refused));
+    assert_eq!(end(rejected, rich), Some(StopReason::Rejected));
     let hurried = Fixed {
         left: Some(Duration::ZERO),
         ..rich
@@ -429,15 +429,15 @@ fn advice_narrows_always_and_widens_only_what_may_be_sent_twice() {
         end(with(Outcome::Success), RetryDecision::Stop),
         Some(StopReason::Answered)
     );
-    let refused = |reason| Answered {
-        refusal: Some(Rejection::new(reason, "below")),
+    let rejected = |reason| Answered {
+        rejection: Some(Rejection::new(reason, "below")),
         ..with(Outcome::Ignored)
     };
     for never in [
         with(Outcome::Banned { lasts: None }),
         with(Outcome::QuotaExhausted { renews_in: None }),
-        refused(Reason::BudgetExhausted),
-        refused(Reason::CircuitOpen),
+        rejected(Reason::BudgetExhausted),
+        rejected(Reason::CircuitOpen),
         failed(3),
         Answered {
             replay: Replay::Never,

@@ -141,7 +141,7 @@ where
         let rules = &*self.rules;
         let wanted = match &mut self.track {
             // In a call tower copies right before an extra attempt. It shows no answer to a policy
-            // that has refused a copy, and the last one may have to be corrected.
+            // that has rejected a copy, and the last one may have to be corrected.
             Some(track) => {
                 track.departed();
                 true

@@ -51,7 +51,7 @@ async fn a_request_that_was_certainly_not_sent_is_tried_again_whatever_it_is() {
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_timed_out_is_tried_again_only_when_that_is_safe() {
     let timeout = Rejection::new(Reason::AttemptTimeout, "below").with_sent(Sent::Maybe);
-    let failed = Failed::Refused(timeout);
+    let failed = Failed::Rejected(timeout);
     let (answer, upstream, _) = one_call(ladder(3), Replay::SafeWithKey, [failed]).await;
     assert_eq!((answer, upstream.calls()), (Ok(7), 2));
     let (answer, upstream, _) = one_call(ladder(3), Replay::Never, [failed]).await;

@@ -18,7 +18,7 @@ async fn an_empty_budget_gives_the_real_answer_back_at_once() {
     assert_eq!(service.ready().await.unwrap().call(7).await, Err(SERVER));
     assert_eq!(Instant::now(), start);
     let handle = layer.handle();
-    assert_eq!((handle.stopped_by_budget(), budget.refused()), (2, 2));
+    assert_eq!((handle.stopped_by_budget(), budget.rejected()), (2, 2));
     assert_eq!(handle.state(), "budget_exhausted");
     let mut told = Vec::new();
     while let Some(Received::Event(event)) = heard.try_next() {
@@ -105,11 +105,11 @@ fn extra_attempts_of_many_threads_never_exceed_the_budget() {
     assert_eq!(layer.handle().attempts(), 437);
 }
 
-/// While the circuit was open each failed call paid for a second attempt that the gate refused:
+/// While the circuit was open each failed call paid for a second attempt that the gate rejected:
 /// the budget was empty when the upstream was back.
 #[tokio::test(start_paused = true)]
-async fn an_extra_attempt_that_is_refused_unsent_costs_nothing() {
-    let open = refused(Reason::CircuitOpen, None);
+async fn an_extra_attempt_that_is_rejected_unsent_costs_nothing() {
+    let open = rejected(Reason::CircuitOpen, None);
     let upstream = Upstream::new([SERVER, open]);
     let budget = tokens(5);
     let layer = layer(ladder(3), Replay::Safe).budget(budget.clone());
@@ -119,14 +119,14 @@ async fn an_extra_attempt_that_is_refused_unsent_costs_nothing() {
     assert_eq!(budget.balance(), 5.0);
 }
 
-/// The token of a refused attempt is taken along to the one that is sent, and not paid twice.
+/// The token of a rejected attempt is taken along to the one that is sent, and not paid twice.
 #[tokio::test(start_paused = true)]
-async fn a_refused_attempt_takes_its_token_along_to_the_next_one() {
+async fn a_rejected_attempt_takes_its_token_along_to_the_next_one() {
     let config = RetryConfig::builder()
         .attempts(4)
         .backoff(Backoff::NONE)
         .max_rejection_wait(2 * SECOND);
-    let soon = refused(Reason::RateLimited, Some(SECOND));
+    let soon = rejected(Reason::RateLimited, Some(SECOND));
     let upstream = Upstream::new([SERVER, soon, SERVER]);
     let budget = tokens(5);
     let layer = layer(config.build().unwrap(), Replay::Safe).budget(budget.clone());
@@ -168,14 +168,14 @@ async fn a_carried_payment_is_given_back_once() {
         .attempts(9)
         .backoff(Backoff::NONE)
         .max_rejection_wait(2 * SECOND);
-    let soon = refused(Reason::RateLimited, Some(SECOND));
+    let soon = rejected(Reason::RateLimited, Some(SECOND));
     let upstream = Upstream::new([SERVER, SERVER, soon, soon, soon]);
     let budget = tokens(5);
     let layer = layer(config.build().unwrap(), Replay::Safe).budget(budget.clone());
     let mut call = Probe::new(layer.layer(upstream.service()).oneshot(7));
-    for refusals in 1..=3 {
+    for rejections in 1..=3 {
         assert!(call.poll().is_pending());
-        assert_eq!((upstream.calls(), budget.balance()), (2 + refusals, 3.0));
+        assert_eq!((upstream.calls(), budget.balance()), (2 + rejections, 3.0));
         sleep(SECOND).await;
     }
     drop(call);

@@ -80,15 +80,15 @@ async fn a_predicate_never_sends_a_request_again_that_may_have_been_executed() {
         let answer = layer.layer(upstream.service()).oneshot(7).await;
         assert_eq!((answer, upstream.calls()), (Err(failed), 1));
     }
-    for refused in [
-        refused(Reason::BudgetExhausted, Some(SECOND)),
+    for rejected in [
+        rejected(Reason::BudgetExhausted, Some(SECOND)),
         Failed::With(Outcome::Banned { lasts: None }),
         Failed::With(Outcome::QuotaExhausted { renews_in: None }),
     ] {
-        let upstream = Upstream::new([refused]);
+        let upstream = Upstream::new([rejected]);
         let layer = layer(ladder(5), Replay::Safe).retry_if(always);
         let answer = layer.layer(upstream.service()).oneshot(7).await;
-        assert_eq!((answer, upstream.calls()), (Err(refused), 1));
+        assert_eq!((answer, upstream.calls()), (Err(rejected), 1));
     }
 }
 
@@ -106,7 +106,7 @@ async fn a_predicates_own_hint_is_a_lower_bound_like_the_upstreams() {
     assert_eq!(upstream.pauses(), [4 * SECOND, 9 * SECOND]);
 }
 
-/// A broker that checks nonces refused every extra attempt, since it was an exact copy.
+/// A broker that checks nonces rejected every extra attempt, since it was an exact copy.
 #[tokio::test(start_paused = true)]
 async fn every_attempt_is_prepared_with_its_number_and_what_came_before() {
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -200,8 +200,8 @@ async fn a_call_whose_first_attempt_cannot_be_prepared_leaves_the_ready_instance
         }
     });
     let mut service = layer.layer(inner);
-    let refused = service.ready().await.unwrap().call(1).await;
-    assert_eq!(refused.unwrap_err().to_string(), "no key");
+    let rejected = service.ready().await.unwrap().call(1).await;
+    assert_eq!(rejected.unwrap_err().to_string(), "no key");
     assert_eq!((mock.calls(), mock.reserved()), (0, 1));
     *fail.lock().unwrap() = false;
     assert_eq!(service.ready().await.unwrap().call(2).await.unwrap(), 2);
@@ -214,9 +214,9 @@ async fn an_answer_that_was_given_up_on_is_marked_with_the_cause() {
     #[derive(Debug, PartialEq)]
     enum Fault {
         Down { ended: Option<Stopped> },
-        Refused(Rejection),
+        Rejected(Rejection),
     }
-    seawall_core::rejectable!(Fault::Refused);
+    seawall_core::rejectable!(Fault::Rejected);
     let down = service_fn(|n: u32| {
         std::future::ready(if n == 0 {
             Ok(())
@@ -237,7 +237,7 @@ async fn an_answer_that_was_given_up_on_is_marked_with_the_cause() {
     let mut ended = async |n| match service.ready().await.unwrap().call(n).await {
         Ok(()) => None,
         Err(Fault::Down { ended }) => ended.map(|e| (e.end, e.attempts)),
-        Err(refused) => panic!("{refused:?}"),
+        Err(rejected) => panic!("{rejected:?}"),
     };
     assert_eq!(ended(1).await, Some((StopReason::Attempts, 3)));
     assert_eq!(ended(0).await, None);

@@ -34,8 +34,8 @@ fn slow<const N: usize>(
 }
 
 fn told(answer: Result<u32, Failed>) -> (Reason, Sent) {
-    let error = answer.expect_err("a refusal");
-    let rejection = error.rejection().expect("a refusal of a layer");
+    let error = answer.expect_err("a rejection");
+    let rejection = error.rejection().expect("a rejection of a layer");
     assert_eq!(rejection.name().as_str(), "r");
     (rejection.reason(), rejection.sent())
 }
@@ -156,7 +156,7 @@ fn an_answer_that_is_there_at_once_needs_no_timer_no_runtime_and_no_allocation()
 }
 
 #[test]
-fn impossible_limits_are_refused_by_name() {
+fn impossible_limits_are_rejected_by_name() {
     let field = |config: seawall_retry::RetryConfigBuilder| {
         config
             .build()

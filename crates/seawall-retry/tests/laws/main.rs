@@ -11,7 +11,7 @@ mod held;
 mod hooks;
 mod limits;
 mod pace;
-mod refusals;
+mod rejections;
 mod rest;
 mod schedules;
 mod storm;
@@ -64,9 +64,9 @@ struct Upstream {
 enum Failed {
     With(Outcome),
     Hinted(Duration),
-    Refused(Rejection),
+    Rejected(Rejection),
 }
-seawall_core::rejectable!(Failed::Refused);
+seawall_core::rejectable!(Failed::Rejected);
 
 /// Takes the outcome out of the error.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +78,7 @@ impl Classify<u32, Failed> for ByError {
             Ok(_) => Outcome::Success,
             Err(Failed::With(outcome)) => *outcome,
             Err(Failed::Hinted(_)) => Outcome::Failure(FailureKind::Overloaded),
-            Err(Failed::Refused(_)) => panic!("asked about a local refusal"),
+            Err(Failed::Rejected(_)) => panic!("asked about a local rejection"),
         }
     }
 
@@ -154,9 +154,9 @@ async fn one_call(
     (answer, upstream, layer.handle())
 }
 
-fn refused(reason: Reason, retry_after: Option<Duration>) -> Failed {
+fn rejected(reason: Reason, retry_after: Option<Duration>) -> Failed {
     let rejection = Rejection::new(reason, "below");
-    Failed::Refused(match retry_after {
+    Failed::Rejected(match retry_after {
         Some(wait) => rejection.with_retry_after(wait),
         None => rejection,
     })

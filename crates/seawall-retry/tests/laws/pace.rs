@@ -50,7 +50,7 @@ async fn after_a_throttle_first_attempts_are_spaced_by_the_rate() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_place_that_comes_too_late_is_refused_unsent_with_the_time_to_come_back() {
+async fn a_place_that_comes_too_late_is_rejected_unsent_with_the_time_to_come_back() {
     let rate = throttled_rate().await;
     let (inner, mock) = mock();
     let soon = Instant::now() + Duration::from_millis(20);
@@ -105,13 +105,13 @@ async fn a_call_that_waits_for_its_place_leaves_the_ready_instance_to_the_next()
     assert_eq!(mock.reserved(), 0);
 }
 
-/// Refused by a layer below, an attempt was not sent: its place serves the next one.
+/// Rejected by a layer below, an attempt was not sent: its place serves the next one.
 #[tokio::test(start_paused = true)]
-async fn an_attempt_that_was_refused_unsent_leaves_its_place_to_others() {
+async fn an_attempt_that_was_rejected_unsent_leaves_its_place_to_others() {
     let rate = throttled_rate().await;
     let before = rate.acquire(0, u64::MAX).unwrap();
     rate.release();
-    let upstream = Upstream::new([refused(Reason::CircuitOpen, None)]);
+    let upstream = Upstream::new([rejected(Reason::CircuitOpen, None)]);
     let layer = layer(ladder(3), Replay::Safe).adaptive_rate(rate.clone());
     assert!(layer.layer(upstream.service()).oneshot(7).await.is_err());
     let after = rate.acquire(0, u64::MAX).unwrap();
@@ -161,14 +161,14 @@ async fn a_first_attempt_that_cannot_be_prepared_leaves_its_place_to_others() {
     assert_eq!((free(), upstream.calls()), (before, 0));
 }
 
-/// What left before the first throttle has taken no token; refused below after it, it gave one
+/// What left before the first throttle has taken no token; rejected below after it, it gave one
 /// back all the same, and the rate was exceeded by all that were under way.
 #[tokio::test(start_paused = true)]
 async fn what_took_no_place_gives_none_back() {
     let rate = AdaptiveRate::new();
     let slow = service_fn(|_: u32| async {
         sleep(SECOND).await;
-        Err(refused(Reason::CircuitOpen, None))
+        Err(rejected(Reason::CircuitOpen, None))
     });
     let layer = layer(ladder(1), Replay::Safe).adaptive_rate(rate.clone());
     let mut calls: Vec<_> = (0..8)

@@ -124,7 +124,7 @@ async fn what_happened_is_published_and_adds_up() {
         SERVER,
         throttled(None),
         UNKNOWN,
-        refused(Reason::CircuitOpen, None),
+        rejected(Reason::CircuitOpen, None),
     ]);
     let layer = layer(ladder(3), Replay::Safe).budget(tokens(5));
     registry.register(layer.handle()).unwrap();
@@ -147,25 +147,25 @@ async fn what_happened_is_published_and_adds_up() {
         ("failure", 1),
         ("throttled", 1),
         ("unknown", 1),
-        ("refused", 1),
+        ("rejected", 1),
         ("ignored", 0),
     ] {
         assert_eq!(read(attempts, outcome), count(n), "{outcome}");
     }
-    // The first call ended with the unknown answer, the second was refused.
+    // The first call ended with the unknown answer, the second was rejected.
     let calls = "seawall_calls_total";
     for (outcome, n) in [
         ("success", 2),
         ("failure", 0),
         ("unknown", 1),
-        ("refused", 1),
+        ("rejected", 1),
     ] {
         assert_eq!(read(calls, outcome), count(n), "{outcome}");
     }
     assert_eq!(read("seawall_retry_retries_total", ""), count(2));
     let give_ups = "seawall_retry_give_ups_total";
     assert_eq!(read(give_ups, "attempts"), count(1));
-    assert_eq!(read(give_ups, "refused"), count(1));
+    assert_eq!(read(give_ups, "rejected"), count(1));
     // Two taken, and two successes.
     let balance = Some(Value::Gauge(4.0));
     assert_eq!(read("seawall_retry_budget_balance", ""), balance);
@@ -179,9 +179,9 @@ async fn calls_that_end_between_two_attempts_are_counted_too() {
         let total = std::cell::Cell::new((0, 0));
         handle.samples(&mut |sample| {
             if let ("seawall_calls_total", Value::Counter(n)) = (sample.metric, sample.value) {
-                let refused = sample.labels.iter().any(|(_, v)| *v == "refused");
-                let (all, refusals) = total.get();
-                total.set((all + n, refusals + u64::from(refused) * n));
+                let rejected = sample.labels.iter().any(|(_, v)| *v == "rejected");
+                let (all, rejections) = total.get();
+                total.set((all + n, rejections + u64::from(rejected) * n));
             }
         });
         total.get()
@@ -232,8 +232,8 @@ fn settings_are_checked_and_read_back() {
     assert_eq!(config.max_retry_after(), SECOND);
     assert_eq!(config.max_rejection_wait(), 2 * SECOND);
     assert!(!config.retry_throttled() && !config.retry_if_not_sent());
-    let refused = RetryConfig::builder().attempts(0).build().unwrap_err();
-    assert_eq!((refused.field(), refused.value()), ("attempts", "0"));
+    let rejected = RetryConfig::builder().attempts(0).build().unwrap_err();
+    assert_eq!((rejected.field(), rejected.value()), ("attempts", "0"));
     let default = RetryConfig::builder().build().unwrap();
     assert_eq!(default, RetryConfig::default());
 }

@@ -11,7 +11,7 @@ fn answers() -> impl Strategy<Value = Failed> {
         Just(NOT_SENT),
         (0_u64..90_000).prop_map(move |n| throttled(Some(ms(n)))),
         (0_u64..90_000).prop_map(move |n| Failed::Hinted(ms(n))),
-        Just(refused(Reason::CircuitOpen, Some(SECOND))),
+        Just(rejected(Reason::CircuitOpen, Some(SECOND))),
     ]
 }
 
@@ -19,7 +19,7 @@ fn hint(failed: Failed) -> Duration {
     match failed {
         Failed::With(outcome) => outcome.retry_after().unwrap_or_default(),
         Failed::Hinted(wait) => wait,
-        Failed::Refused(rejection) => rejection.retry_after().unwrap_or_default(),
+        Failed::Rejected(rejection) => rejection.retry_after().unwrap_or_default(),
     }
 }
 
@@ -148,7 +148,7 @@ impl Failed {
         match self {
             Self::With(outcome) => outcome,
             Self::Hinted(_) => Outcome::Failure(FailureKind::Overloaded),
-            Self::Refused(rejection) => rejection.outcome(),
+            Self::Rejected(rejection) => rejection.outcome(),
         }
     }
 }

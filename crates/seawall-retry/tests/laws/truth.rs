@@ -3,23 +3,23 @@
 use super::*;
 
 fn timed_out() -> Failed {
-    Failed::Refused(Rejection::new(Reason::AttemptTimeout, "below").with_sent(Sent::Maybe))
+    Failed::Rejected(Rejection::new(Reason::AttemptTimeout, "below").with_sent(Sent::Maybe))
 }
 
 fn told(answer: Result<u32, Failed>) -> (Reason, Sent) {
-    let error = answer.expect_err("a refusal");
-    let rejection = error.rejection().expect("a refusal of a layer");
+    let error = answer.expect_err("a rejection");
+    let rejection = error.rejection().expect("a rejection of a layer");
     (rejection.reason(), rejection.sent())
 }
 
-/// The first attempt of an order timed out and opened the circuit, which refused the second one:
+/// The first attempt of an order timed out and opened the circuit, which rejected the second one:
 /// the caller heard "not sent" and placed the order anew.
 #[tokio::test(start_paused = true)]
-async fn a_refusal_after_an_attempt_that_may_have_been_sent_says_so() {
+async fn a_rejection_after_an_attempt_that_may_have_been_sent_says_so() {
     for first in [timed_out(), UNKNOWN, SERVER, throttled(None)] {
-        let answers = [first, refused(Reason::CircuitOpen, Some(SECOND))];
+        let answers = [first, rejected(Reason::CircuitOpen, Some(SECOND))];
         let (answer, upstream, _) = one_call(ladder(3), Replay::SafeWithKey, answers).await;
-        let Err(Failed::Refused(rejection)) = answer else {
+        let Err(Failed::Rejected(rejection)) = answer else {
             panic!("{answer:?}");
         };
         assert_eq!(rejection.reason(), Reason::CircuitOpen);
@@ -29,7 +29,7 @@ async fn a_refusal_after_an_attempt_that_may_have_been_sent_says_so() {
     }
 }
 
-/// A connection was reset after the request had left, and the next one was refused: the error
+/// A connection was reset after the request had left, and the next one was rejected: the error
 /// of the last attempt alone proves that nothing was sent, and that is wrong of the call.
 #[tokio::test(start_paused = true)]
 async fn a_failure_to_connect_after_an_attempt_that_may_have_been_sent_is_of_unknown_fate() {
@@ -39,22 +39,22 @@ async fn a_failure_to_connect_after_an_attempt_that_may_have_been_sent_is_of_unk
     layer.handle().attach(&events);
     let upstream = Upstream::new([UNKNOWN, NOT_SENT]);
     let answer = layer.layer(upstream.service()).oneshot(7).await;
-    let Err(Failed::Refused(rejection)) = answer else {
+    let Err(Failed::Rejected(rejection)) = answer else {
         panic!("{answer:?}");
     };
     assert_eq!(rejection.name().as_str(), "r", "the retry speaks");
     assert_eq!(told(answer), (Reason::OutcomeUnknown, Sent::Maybe));
-    let mut refusals = 0;
+    let mut rejections = 0;
     while let Some(Received::Event(event)) = heard.try_next() {
-        refusals += u32::from(event.what == EventKind::Refused(rejection));
+        rejections += u32::from(event.what == EventKind::Rejected(rejection));
     }
-    assert_eq!(refusals, 1);
+    assert_eq!(rejections, 1);
 }
 
 /// The correction must not touch what is true: nothing left, so the caller may start over.
 #[tokio::test(start_paused = true)]
 async fn a_call_of_which_nothing_was_sent_says_so_to_the_end() {
-    let open = refused(Reason::CircuitOpen, None);
+    let open = rejected(Reason::CircuitOpen, None);
     let (answer, upstream, _) = one_call(ladder(3), Replay::Never, [NOT_SENT, open]).await;
     assert_eq!((answer, upstream.calls()), (Err(open), 2));
     let answers = [NOT_SENT, NOT_SENT, NOT_SENT];
@@ -62,7 +62,7 @@ async fn a_call_of_which_nothing_was_sent_says_so_to_the_end() {
     assert_eq!((answer, upstream.calls()), (Err(NOT_SENT), 3));
 }
 
-/// Refuses readiness once it has been called so often.
+/// Rejects readiness once it has been called so often.
 #[derive(Clone)]
 struct EndsAfter {
     calls: Arc<AtomicUsize>,
@@ -103,7 +103,7 @@ impl Service<u32> for EndsAfter {
 /// A spare service that fails to become ready has sent nothing, but the attempt before it has.
 #[tokio::test(start_paused = true)]
 async fn a_spare_that_fails_does_not_deny_the_attempt_before_it() {
-    let open = refused(Reason::CircuitOpen, None);
+    let open = rejected(Reason::CircuitOpen, None);
     let fails = |first, with| {
         layer(ladder(3), Replay::SafeWithKey)
             .layer(EndsAfter::one_call(first, Some(with)))

@@ -5,7 +5,7 @@
 //! while it does so, that takes its readiness back. [`Mock`] is such a service, and each function
 //! in [`checks`] puts a layer on top of one and walks it through the situation in which layers are
 //! known to have failed. A law never passes by default: a subject that does not reach the inner
-//! service, or never refuses where it should, is told so.
+//! service, or never rejects where it should, is told so.
 //!
 //! # Example
 //!
@@ -54,8 +54,8 @@
 //! | the subject | laws |
 //! |---|---|
 //! | lets requests through | `calls_the_ready_instance`, `one_request_needs_one_reservation`, `reserves_once_when_polled_again`, `dropped_service_releases_its_reservation`, `dropped_future_releases_everything`, `pending_has_registered_the_waker`, `call_does_not_poll_readiness`, `spawns_no_task`, `clone_resets_readiness`, `asks_again_before_claiming_ready`, `finished_future_holds_nothing`, `finished_future_has_dropped_the_inner_future`, `idle_ready_clone_blocks_nobody`, `passes_errors_through`, `survives_a_panic` |
-//! | limits | those above with a limit of one, and `never_exceeds_its_limit`, `keeps_no_permit_while_inner_is_not_ready`, `dropped_waiter_gives_its_place_back` (if it waits), `refused_clone_keeps_no_place` (if it refuses) |
-//! | refuses | `refuses_in_call`, `refuses_without_asking_the_inner_service`, `parked_task_is_woken_by_the_gate` |
+//! | limits | those above with a limit of one, and `never_exceeds_its_limit`, `keeps_no_permit_while_inner_is_not_ready`, `dropped_waiter_gives_its_place_back` (if it waits), `rejected_clone_keeps_no_place` (if it rejects) |
+//! | rejects | `rejects_in_call`, `rejects_without_asking_the_inner_service`, `parked_task_is_woken_by_the_gate` |
 //! | tries again | `every_attempt_polls_readiness`, `holds_nothing_while_it_backs_off` |
 //! | shares state | `two_services_of_one_layer_share`, `clones_share` |
 //!
@@ -72,12 +72,12 @@
 //! | C1 | `call` only after `Ready(Ok)` on that same instance | `tower_service::Service` |
 //! | C2 | after `Ready(Ok)`, more `poll_ready`s acquire nothing more | `tower_service::Service` |
 //! | C3 | what is reserved is released when the service or the future is dropped | tower #662 |
-//! | C4 | `Err` of `poll_ready` is final for the instance; refusals are errors of `call` | tower #43 |
+//! | C4 | `Err` of `poll_ready` is final for the instance; rejections are errors of `call` | tower #43 |
 //! | C5 | `Pending` has registered the waker of this poll; no self-wake loops | tower #70 |
 //! | C6 | `call` polls no readiness, needs no task and spawns none | `tower_service::Service` |
 //! | C7 | readiness belongs to the instance, a clone starts without; shared state stays shared | tower #548 |
 //! | C8 | what moves into a future is the ready instance; later attempts poll again | tower #548, #679 |
-//! | C9 | the inner service is polled before readiness is claimed; a gate that refuses need not | linkerd2-proxy #2491 |
+//! | C9 | the inner service is polled before readiness is claimed; a gate that rejects need not | linkerd2-proxy #2491 |
 //! | C10 | nothing is held across a wait that does not need it | |
 //! | C11 | one admission has one end, and holds nothing after it | linkerd2-proxy #751 |
 //! | C14 | errors of the inner service keep their type | |
@@ -90,13 +90,13 @@
 //! | B4 | acquires twice when polled twice, then waits for itself | linkerd2-proxy #2371 |
 //! | B5 | claims ready for ever, while the inner service has died | linkerd2-proxy #2491 |
 //! | B6 | a waiter is never woken | tower #70, #480 |
-//! | B7 | a refused clone keeps its place in the queue and gets the next permit | tower's `LoadShed<ConcurrencyLimit>`, tower #793 |
+//! | B7 | a rejected clone keeps its place in the queue and gets the next permit | tower's `LoadShed<ConcurrencyLimit>`, tower #793 |
 //! | B8 | clones that are ready and idle hold all the room | tower #408 |
 //! | B9 | reserves for a request that may never come | tower #472, #709 |
 //! | B10 | a shared permit is kept while the inner service is not ready | tower's `GlobalConcurrencyLimitLayer` |
 //! | B11 | a permit is kept by a finished future | linkerd2-proxy #751, tower's `ConcurrencyLimit` |
 //! | B15 | an open circuit waits for a stuck inner service | tower-resilience #381 |
-//! | B16 | a refusal from `poll_ready` ends the buffer or the balancer above | tower #43 |
+//! | B16 | a rejection from `poll_ready` ends the buffer or the balancer above | tower #43 |
 //! | B19 | a background task outlives its service | tower #581 |
 //! | B22 | the caller has given up, the work goes on | tokio #6571 |
 //! | B24 | state per clone where it should be shared | axum #2634, tower #764 |
@@ -138,7 +138,7 @@ pub fn assert_check(result: Result<(), Violation>) {
 
 /// Sends one request that stays open, and gives its future: the way to fill a limit of one.
 ///
-/// It fits where a law asks how the subject is brought to refuse.
+/// It fits where a law asks how the subject is brought to reject.
 ///
 /// # Panics
 ///
@@ -161,7 +161,7 @@ where
 
 /// Sends `count` requests that the mock answers with an error: the way to trip a circuit breaker.
 ///
-/// Refusals that come before the count is reached are taken as well.
+/// Rejections that come before the count is reached are taken as well.
 ///
 /// # Panics
 ///

@@ -52,12 +52,12 @@ checks! {
     /// See [`dropped_waiter_gives_its_place_back`](super::checks::dropped_waiter_gives_its_place_back).
     DroppedWaiterGivesItsPlaceBack = "C3 B6",
         "a caller that gives up waiting gives its place, or the permit it was just given, back";
-    /// See [`refuses_in_call`](super::checks::refuses_in_call).
-    RefusesInCall = "C4 B16",
-        "a refusal is an error of call, never of poll_ready";
-    /// See [`refuses_without_asking_the_inner_service`](super::checks::refuses_without_asking_the_inner_service).
-    RefusesWithoutAskingTheInnerService = "C9 B15",
-        "a gate that refuses answers at once, also when the inner service is stuck";
+    /// See [`rejects_in_call`](super::checks::rejects_in_call).
+    RejectsInCall = "C4 B16",
+        "a rejection is an error of call, never of poll_ready";
+    /// See [`rejects_without_asking_the_inner_service`](super::checks::rejects_without_asking_the_inner_service).
+    RejectsWithoutAskingTheInnerService = "C9 B15",
+        "a gate that rejects answers at once, also when the inner service is stuck";
     /// See [`pending_has_registered_the_waker`](super::checks::pending_has_registered_the_waker).
     PendingHasRegisteredTheWaker = "C5 B6",
         "whoever was told to wait is woken when the inner service becomes ready, and not before";
@@ -94,9 +94,9 @@ checks! {
     /// See [`never_exceeds_its_limit`](super::checks::never_exceeds_its_limit).
     NeverExceedsItsLimit = "B3 B29",
         "clones that are ready at the same time never exceed the limit, and reach it";
-    /// See [`refused_clone_keeps_no_place`](super::checks::refused_clone_keeps_no_place).
-    RefusedCloneKeepsNoPlace = "B7",
-        "a refused clone keeps no place in the queue";
+    /// See [`rejected_clone_keeps_no_place`](super::checks::rejected_clone_keeps_no_place).
+    RejectedCloneKeepsNoPlace = "B7",
+        "a rejected clone keeps no place in the queue";
     /// See [`idle_ready_clone_blocks_nobody`](super::checks::idle_ready_clone_blocks_nobody).
     IdleReadyCloneBlocksNobody = "B8",
         "a clone that is ready and idle blocks no other";

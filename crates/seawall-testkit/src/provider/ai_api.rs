@@ -211,7 +211,7 @@ fn openai_usage(prompt: &Prompt, words: &[String]) -> Value {
 }
 
 fn openai(prompt: &Prompt, id: &str, words: &[String], cut: bool) -> Reply {
-    let message = json!({ "role": "assistant", "content": words.concat(), "refusal": null });
+    let message = json!({ "role": "assistant", "content": words.concat(), "rejection": null });
     let finish = if cut { "length" } else { "stop" };
     Reply::json(
         200,

@@ -17,7 +17,7 @@ use crate::incident::{Draw, Route};
 #[derive(Debug)]
 pub(crate) struct Desk {
     pub(crate) seed: u64,
-    /// Refuses a client order id that an open order has.
+    /// Rejects a client order id that an open order has.
     pub(crate) reject_duplicates: bool,
     orders: Mutex<Vec<Order>>,
 }

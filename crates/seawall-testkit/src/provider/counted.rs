@@ -93,7 +93,7 @@ impl Usage {
 ///
 /// Servers on sockets need real time, and an hour of it is too long for a test. This is their
 /// counting alone: in tokio's clock, paused or not, and without sockets. A request is counted when
-/// `call` is called. If one of the limits has no room for it, it is refused and charged to none of
+/// `call` is called. If one of the limits has no room for it, it is rejected and charged to none of
 /// them, and each limit that had no room notes a violation.
 ///
 /// Clones share the account.
@@ -112,12 +112,12 @@ impl Usage {
 /// tokio::time::advance(second / 2).await;
 /// api.call(Usage::default()).await?;
 ///
-/// let refused = api.call(Usage::default()).await.unwrap_err();
-/// assert_eq!(refused.wait(), second / 2);
-/// tokio::time::advance(refused.wait()).await;
+/// let rejected = api.call(Usage::default()).await.unwrap_err();
+/// assert_eq!(rejected.wait(), second / 2);
+/// tokio::time::advance(rejected.wait()).await;
 /// api.call(Usage::default()).await?;
 /// let stats = api.stats();
-/// assert_eq!((stats.accepted, stats.refused), (3, 1));
+/// assert_eq!((stats.accepted, stats.rejected), (3, 1));
 /// # Ok(())
 /// # }
 /// ```
@@ -179,21 +179,21 @@ impl SimulatedQuota {
 }
 
 impl Account {
-    fn admit(&mut self, usage: Usage, now: Instant) -> Result<(), Refused> {
-        let mut refused: Option<Refused> = None;
+    fn admit(&mut self, usage: Usage, now: Instant) -> Result<(), Rejected> {
+        let mut rejected: Option<Rejected> = None;
         let limits = self.meters.iter_mut().zip(&mut self.stats.limits);
         for (index, (meter, limit)) in limits.enumerate() {
             let wait = meter.wait(usage.of(limit.measure), now);
             if wait > Duration::ZERO {
                 limit.violations += 1;
-                if refused.is_none_or(|refused| refused.wait < wait) {
-                    refused = Some(Refused { limit: index, wait });
+                if rejected.is_none_or(|rejected| rejected.wait < wait) {
+                    rejected = Some(Rejected { limit: index, wait });
                 }
             }
         }
-        if let Some(refused) = refused {
-            self.stats.refused += 1;
-            return Err(refused);
+        if let Some(rejected) = rejected {
+            self.stats.rejected += 1;
+            return Err(rejected);
         }
         for (meter, limit) in self.meters.iter_mut().zip(&mut self.stats.limits) {
             let amount = usage.of(limit.measure);
@@ -207,10 +207,10 @@ impl Account {
 
 impl Service<Usage> for SimulatedQuota {
     type Response = ();
-    type Error = Refused;
-    type Future = Ready<Result<(), Refused>>;
+    type Error = Rejected;
+    type Future = Ready<Result<(), Rejected>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Refused>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Rejected>> {
         Poll::Ready(Ok(()))
     }
 
@@ -225,7 +225,7 @@ pub struct SimulatedQuotaStats {
     /// Requests within all limits.
     pub accepted: u64,
     /// Requests beyond one of them.
-    pub refused: u64,
+    pub rejected: u64,
     /// Each limit, in the order in which they were added.
     pub limits: Vec<SimulatedQuotaLimit>,
 }
@@ -247,12 +247,12 @@ pub struct SimulatedQuotaLimit {
 
 /// A request that was beyond a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refused {
+pub struct Rejected {
     limit: usize,
     wait: Duration,
 }
 
-impl Refused {
+impl Rejected {
     /// The limit that has room last, by its place in [`SimulatedQuotaStats::limits`].
     #[must_use]
     pub const fn limit(&self) -> usize {
@@ -266,14 +266,14 @@ impl Refused {
     }
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (limit, wait) = (self.limit, self.wait);
         write!(f, "limit {limit} is exceeded, it has room in {wait:?}")
     }
 }
 
-impl std::error::Error for Refused {}
+impl std::error::Error for Rejected {}
 
 #[cfg(test)]
 mod tests {
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_limit_counts_in_its_own_way_and_none_charges_what_one_refuses() {
+    async fn each_limit_counts_in_its_own_way_and_none_charges_what_one_rejects() {
         let mut api = SimulatedQuota::new()
             .limit(Measure::Weight, limit(4), Method::Fixed)
             .limit(Measure::Weight, limit(4), Method::Sliding)
@@ -314,26 +314,26 @@ mod tests {
         tokio::time::advance(SECOND / 4).await;
         assert!(!ask(&mut api, 2).await);
         let stats = api.stats();
-        assert_eq!((stats.accepted, stats.refused), (1, 2));
+        assert_eq!((stats.accepted, stats.rejected), (1, 2));
         let limits = stats.limits.iter();
         let counts: Vec<_> = limits.map(|l| (l.used, l.violations)).collect();
         assert_eq!(counts, [(4, 0), (4, 2), (4, 1)]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refusal_names_the_limit_that_has_room_last_and_when() {
+    async fn a_rejection_names_the_limit_that_has_room_last_and_when() {
         let mut api = SimulatedQuota::new()
             .limit(Measure::Requests, limit(2), Method::Sliding)
             .limit(Measure::OutputTokens, limit(100), Method::Bucket)
             .limit(Measure::InputTokens, limit(100), Method::Fixed)
             .limit(Measure::Tokens, limit(400), Method::Fixed);
         assert_eq!(api.call(Usage::tokens(10, 90)).await, Ok(()));
-        let refused = api.call(Usage::tokens(95, 90)).await.expect_err("too much");
-        assert_eq!((refused.limit(), refused.wait()), (2, SECOND));
-        let refused = api.call(Usage::tokens(0, 60)).await.expect_err("too much");
-        assert_eq!((refused.limit(), refused.wait()), (1, SECOND / 2));
+        let rejected = api.call(Usage::tokens(95, 90)).await.expect_err("too much");
+        assert_eq!((rejected.limit(), rejected.wait()), (2, SECOND));
+        let rejected = api.call(Usage::tokens(0, 60)).await.expect_err("too much");
+        assert_eq!((rejected.limit(), rejected.wait()), (1, SECOND / 2));
         assert_eq!(
-            refused.to_string(),
+            rejected.to_string(),
             "limit 1 is exceeded, it has room in 500ms"
         );
     }

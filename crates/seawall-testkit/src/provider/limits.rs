@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_request_is_charged_nowhere_and_is_told_when_to_come_back() {
+    fn a_rejected_request_is_charged_nowhere_and_is_told_when_to_come_back() {
         let start = Instant::now();
         let requests = Limit::new(10, SECOND).expect("valid");
         let tokens = Limit::new(100, SECOND).expect("valid");
@@ -345,9 +345,9 @@ mod tests {
             output: 40,
         };
         assert_eq!(limiter.admit(cost, start), Ok(()));
-        let refused = limiter.admit(cost, start).expect_err("20 tokens are left");
-        assert_eq!(refused.kind, Kind::Tokens);
-        assert_eq!(refused.wait, Duration::from_millis(600));
+        let rejected = limiter.admit(cost, start).expect_err("20 tokens are left");
+        assert_eq!(rejected.kind, Kind::Tokens);
+        assert_eq!(rejected.wait, Duration::from_millis(600));
         assert_eq!(
             limiter.meter(Kind::Requests).map(|m| m.remaining(start)),
             Some(9)

@@ -57,7 +57,7 @@
 //! ```text
 //! listener -> reset_before_read -> read -> ban? -> limit? -> delay -> fault or execution -> answer
 //!    ^                                                                                        ^
-//! refuse, outage                                          reset, truncated, slow body --------+
+//! reject, outage                                          reset, truncated, slow body --------+
 //! ```
 //!
 //! A request that was read is carried out on a task of its own. A caller that gives up does not
@@ -85,7 +85,7 @@ use std::io;
 use std::time::Duration;
 
 pub use counted::{
-    Measure, Refused, SimulatedQuota, SimulatedQuotaLimit, SimulatedQuotaStats, Usage,
+    Measure, Rejected, SimulatedQuota, SimulatedQuotaLimit, SimulatedQuotaStats, Usage,
 };
 pub use handle::Handle;
 pub use limits::Method as Counting;
@@ -191,7 +191,7 @@ impl Broker {
         }
     }
 
-    /// Refuses a client order id that an **open** order has, with 422 and code 40010001.
+    /// Rejects a client order id that an **open** order has, with 422 and code 40010001.
     ///
     /// Off by default, so that duplicates can be counted. On, it protects no market order, as it
     /// does not there: a filled order is not open, and its id can be used again.

@@ -201,7 +201,7 @@ impl Shared {
             }
             _ => (None, Cost::default()),
         };
-        if let Some(reply) = self.refuse(cost, &id) {
+        if let Some(reply) = self.reject(cost, &id) {
             return self.finish(reply, None, &id, control);
         }
         let fault = ruling.fault;
@@ -239,7 +239,7 @@ impl Shared {
     }
 
     /// The ban or the throttle that a request runs into.
-    fn refuse(&self, cost: Cost, id: &str) -> Option<Reply> {
+    fn reject(&self, cost: Cost, id: &str) -> Option<Reply> {
         let now = Instant::now();
         let ledger = &mut *self.ledger();
         if let Some(status) = ledger.bans.status(self.ban.as_ref(), now) {

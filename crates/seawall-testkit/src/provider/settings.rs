@@ -195,7 +195,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn absurd_settings_are_refused_by_name() {
+    fn absurd_settings_are_rejected_by_name() {
         let zero = Duration::ZERO;
         assert_eq!(
             Limit::new(0, SECOND).expect_err("zero").to_string(),

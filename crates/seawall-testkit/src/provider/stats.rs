@@ -44,7 +44,7 @@ pub struct Stats {
     /// Requests answered with nothing but "you are banned".
     pub while_banned: u64,
     /// Requests, or connects where no request could be seen, that arrived during an outage. A
-    /// refused connect leaves no trace here; ask
+    /// rejected connect leaves no trace here; ask
     /// [`Incidents::is_outage`](crate::incident::Incidents::is_outage) on the sending side.
     pub during_outage: u64,
     /// Requests hit by a scripted fault, by its name in incident files; `latency` is not counted.

@@ -21,7 +21,7 @@ enum Bug {
     ReadiesASecondInstance,
     SecondAttemptUnpolled,
     SecondAttemptHoardsWhileItSleeps,
-    RefusesInPollReady,
+    RejectsInPollReady,
     AcquiresAtEachPoll,
     ReservesAtEachPoll,
     ClaimsReadyForEver,
@@ -35,7 +35,7 @@ enum Bug {
     StatePerClone,
     PollsReadinessInCall,
     StashesReadyInstances,
-    AsksAStuckServiceBeforeItRefuses,
+    AsksAStuckServiceBeforeItRejects,
     NeverCalls,
     EatsRequests,
 }
@@ -92,7 +92,7 @@ impl Service<u32> for Broken {
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         match self.bug {
-            Bug::RefusesInPollReady if self.used() > 0 => {
+            Bug::RejectsInPollReady if self.used() > 0 => {
                 return Poll::Ready(Err("full".into()));
             }
             Bug::SeesRoomAndDoesNotReserve if self.used() > 0 => return Poll::Pending,
@@ -161,7 +161,7 @@ impl Service<u32> for Broken {
                 Box::pin(async { Err("full".into()) })
             }
             Bug::LeaksOnDrop
-            | Bug::RefusesInPollReady
+            | Bug::RejectsInPollReady
             | Bug::SeesRoomAndDoesNotReserve
             | Bug::StatePerClone => {
                 let count = Arc::clone(&self.count);
@@ -190,7 +190,7 @@ impl Service<u32> for Broken {
                 let ready = self.stash.lock().expect("no poison").pop();
                 Box::pin(ready.expect("polled ready").call(request))
             }
-            Bug::AsksAStuckServiceBeforeItRefuses => {
+            Bug::AsksAStuckServiceBeforeItRejects => {
                 if self.used() >= 3 {
                     return Box::pin(async { Err("open".into()) });
                 }
@@ -256,9 +256,9 @@ finds! {
     no_back_off:
         holds_nothing_while_it_backs_off(StringifiesErrors)
         => HoldsNothingWhileItBacksOff, "without a back-off";
-    refusal_from_poll_ready:
-        refuses_in_call(RefusesInPollReady, occupy)
-        => RefusesInCall, "poll_ready failed with the refusal";
+    rejection_from_poll_ready:
+        rejects_in_call(RejectsInPollReady, occupy)
+        => RejectsInCall, "poll_ready failed with the rejection";
     permit_acquired_at_each_poll:
         reserves_once_when_polled_again(AcquiresAtEachPoll)
         => ReservesOnceWhenPolledAgain, "not ready at the second poll";
@@ -305,15 +305,15 @@ finds! {
         dropped_service_releases_its_reservation(StashesReadyInstances)
         => DroppedServiceReleasesItsReservation, "1 reservations are held";
     open_breaker_behind_a_stuck_service:
-        refuses_without_asking_the_inner_service(AsksAStuckServiceBeforeItRefuses, trip)
-        => RefusesWithoutAskingTheInnerService, "poll_ready pends";
+        rejects_without_asking_the_inner_service(AsksAStuckServiceBeforeItRejects, trip)
+        => RejectsWithoutAskingTheInnerService, "poll_ready pends";
 }
 
 /// A breaker that only those who ask find open.
 #[tokio::test(start_paused = true)]
 async fn task_left_parked_behind_an_open_breaker() {
     let two = |one: Mock, two: Mock| {
-        let one = with(Bug::AsksAStuckServiceBeforeItRefuses)(one);
+        let one = with(Bug::AsksAStuckServiceBeforeItRejects)(one);
         let two = Broken {
             inner: two,
             ..one.clone()

@@ -71,7 +71,7 @@ mod pass_through {
     }
 }
 
-/// A limit that is asked in `call`: it refuses, or lets the future wait.
+/// A limit that is asked in `call`: it rejects, or lets the future wait.
 #[derive(Clone)]
 struct Limit {
     inner: Mock,
@@ -115,7 +115,7 @@ fn limit(inner: Mock, permits: &Arc<Semaphore>, waits: bool) -> Limit {
     }
 }
 
-fn refusing(inner: Mock) -> Limit {
+fn rejecting(inner: Mock) -> Limit {
     limit(inner, &Arc::new(Semaphore::new(1)), false)
 }
 
@@ -128,9 +128,9 @@ fn two(one: Mock, two: Mock) -> (Limit, Limit) {
     (limit(one, &permits, false), limit(two, &permits, false))
 }
 
-mod refusing_limit {
+mod rejecting_limit {
     seawall_testkit::contract_tests! {
-        super::refusing =>
+        super::rejecting =>
         calls_the_ready_instance,
         one_request_needs_one_reservation,
         reserves_once_when_polled_again,
@@ -143,7 +143,7 @@ mod refusing_limit {
         asks_again_before_claiming_ready,
         finished_future_holds_nothing,
         finished_future_has_dropped_the_inner_future,
-        refused_clone_keeps_no_place,
+        rejected_clone_keeps_no_place,
         idle_ready_clone_blocks_nobody,
         passes_errors_through,
         survives_a_panic,
@@ -171,12 +171,12 @@ async fn limits_keep_their_number() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn limits_share_and_refuse_in_the_call() {
+async fn limits_share_and_reject_in_the_call() {
     assert_check(checks::keeps_no_permit_while_inner_is_not_ready(two).await);
     assert_check(checks::two_services_of_one_layer_share(two, occupy).await);
-    assert_check(checks::clones_share(refusing, occupy).await);
+    assert_check(checks::clones_share(rejecting, occupy).await);
     assert_check(checks::clones_share(waiting, occupy).await);
-    assert_check(checks::refuses_in_call(refusing, occupy).await);
+    assert_check(checks::rejects_in_call(rejecting, occupy).await);
 }
 
 /// Tries once more, after a second, with an instance that it readies itself.
@@ -263,7 +263,7 @@ impl Service<u32> for Breaker {
 }
 
 #[tokio::test(start_paused = true)]
-async fn open_breaker_refuses_at_once() {
+async fn open_breaker_rejects_at_once() {
     let make = |inner| Breaker {
         inner,
         failures: Arc::default(),
@@ -278,8 +278,8 @@ async fn open_breaker_refuses_at_once() {
         (one, two)
     };
     let trip = async |breaker: &mut Breaker, mock: &MockHandle| fail_calls(breaker, mock, 3).await;
-    assert_check(checks::refuses_in_call(make, trip).await);
-    assert_check(checks::refuses_without_asking_the_inner_service(make, trip).await);
+    assert_check(checks::rejects_in_call(make, trip).await);
+    assert_check(checks::rejects_without_asking_the_inner_service(make, trip).await);
     assert_check(checks::parked_task_is_woken_by_the_gate(two, trip).await);
     assert_check(checks::two_services_of_one_layer_share(two, trip).await);
     assert_check(checks::clones_share(make, trip).await);

@@ -21,13 +21,13 @@ fn global(one: Mock, two: Mock) -> (ConcurrencyLimit<Mock>, ConcurrencyLimit<Moc
     (build(one), build(two))
 }
 
-/// B7: the refused clone's `PollSemaphore` stays in the queue and is given the next permit.
+/// B7: the rejected clone's `PollSemaphore` stays in the queue and is given the next permit.
 #[tokio::test(start_paused = true)]
-async fn refused_clone_of_a_shedding_limit_keeps_its_place() {
+async fn rejected_clone_of_a_shedding_limit_keeps_its_place() {
     assert_found(
-        checks::refused_clone_keeps_no_place(shedding_limit).await,
-        Check::RefusedCloneKeepsNoPlace,
-        "while a refused clone lives",
+        checks::rejected_clone_keeps_no_place(shedding_limit).await,
+        Check::RejectedCloneKeepsNoPlace,
+        "while a rejected clone lives",
     );
 }
 
@@ -81,16 +81,16 @@ async fn shed_does_not_wait_and_is_told_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn limit_does_not_refuse_and_is_told_so() {
+async fn limit_does_not_reject_and_is_told_so() {
     assert_found(
-        checks::refused_clone_keeps_no_place(limit).await,
-        Check::RefusedCloneKeepsNoPlace,
-        "not ready to refuse",
+        checks::rejected_clone_keeps_no_place(limit).await,
+        Check::RejectedCloneKeepsNoPlace,
+        "not ready to reject",
     );
     assert_found(
-        checks::refuses_in_call(limit, occupy).await,
-        Check::RefusesInCall,
-        "there is no refusal",
+        checks::rejects_in_call(limit, occupy).await,
+        Check::RejectsInCall,
+        "there is no rejection",
     );
 }
 
@@ -142,20 +142,20 @@ async fn limit_keeps_the_other_laws() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn shedding_limit_refuses_in_the_call() {
-    assert_check(checks::refuses_in_call(shedding_limit, occupy).await);
+async fn shedding_limit_rejects_in_the_call() {
+    assert_check(checks::rejects_in_call(shedding_limit, occupy).await);
     assert_check(checks::clones_share(shedding_limit, occupy).await);
     // A closure does as well as the function.
     let fill = async |service: &mut _, mock: &MockHandle| occupy(service, mock).await;
-    assert_check(checks::refuses_in_call(shedding_limit, fill).await);
+    assert_check(checks::rejects_in_call(shedding_limit, fill).await);
 }
 
 /// A shed must ask the inner service to know: it is not a gate, and does not pass for one.
 #[tokio::test(start_paused = true)]
-async fn shed_asks_the_inner_service_before_it_refuses() {
+async fn shed_asks_the_inner_service_before_it_rejects() {
     assert_found(
-        checks::refuses_without_asking_the_inner_service(LoadShed::new, occupy).await,
-        Check::RefusesWithoutAskingTheInnerService,
+        checks::rejects_without_asking_the_inner_service(LoadShed::new, occupy).await,
+        Check::RejectsWithoutAskingTheInnerService,
         "polled the inner service 1 times",
     );
 }

@@ -197,7 +197,7 @@ impl LearnedConfigBuilder {
 }
 
 impl LearnedConfig {
-    /// Refuses a timeout outside of the bounds.
+    /// Rejects a timeout outside of the bounds.
     pub(crate) fn within(
         &self,
         field: &'static str,
@@ -223,29 +223,29 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_refused_by_name() {
-        let refused = |builder: LearnedConfigBuilder| builder.build().unwrap_err().to_string();
+    fn what_cannot_be_is_rejected_by_name() {
+        let rejected = |builder: LearnedConfigBuilder| builder.build().unwrap_err().to_string();
         let new = LearnedConfig::builder;
         let (ms, s) = (Duration::from_millis, Duration::from_secs);
         for quantile in [0.0, 1.0, -0.5, 99.0, f64::NAN] {
-            assert!(refused(new().quantile(quantile)).starts_with("`quantile` is"));
+            assert!(rejected(new().quantile(quantile)).starts_with("`quantile` is"));
         }
         for factor in [0.0, -1.0, 0.5, 1.0, f64::NAN, f64::INFINITY] {
             assert!(
-                refused(new().factor(factor)).starts_with("`factor` is"),
+                rejected(new().factor(factor)).starts_with("`factor` is"),
                 "{factor}"
             );
         }
         assert_eq!(
-            refused(new().min(s(0))),
+            rejected(new().min(s(0))),
             "`min` is 0s, accepted is longer than zero"
         );
         let text = "`max` is 1s, accepted is 2s or longer";
-        assert_eq!(refused(new().min(s(2)).max(s(1))), text);
+        assert_eq!(rejected(new().min(s(2)).max(s(1))), text);
         let text = "`initial` is 50ms, accepted is 100ms to 30s";
-        assert_eq!(refused(new().initial(ms(50))), text);
-        assert!(refused(new().initial(s(31))).starts_with("`initial` is"));
-        assert!(refused(new().warm_up(0)).starts_with("`warm_up` is 0"));
-        assert!(refused(new().window(s(0))).starts_with("`window` is 0"));
+        assert_eq!(rejected(new().initial(ms(50))), text);
+        assert!(rejected(new().initial(s(31))).starts_with("`initial` is"));
+        assert!(rejected(new().warm_up(0)).starts_with("`warm_up` is 0"));
+        assert!(rejected(new().window(s(0))).starts_with("`window` is 0"));
     }
 }

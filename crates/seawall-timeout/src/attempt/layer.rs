@@ -29,9 +29,9 @@ use crate::observe::{ATTEMPT, Common, State, positive};
 ///     .service(service_fn(|_: &str| std::future::pending::<Result<(), std::io::Error>>()));
 ///
 /// let error = client.ready().await?.call("GET /v2/account").await.unwrap_err();
-/// let refused = error.rejection().expect("the layer spoke");
-/// assert_eq!(refused.reason(), Reason::AttemptTimeout);
-/// assert_eq!(refused.sent(), Sent::Maybe);
+/// let rejected = error.rejection().expect("the layer spoke");
+/// assert_eq!(rejected.reason(), Reason::AttemptTimeout);
+/// assert_eq!(rejected.sent(), Sent::Maybe);
 /// # Ok(()) }
 /// ```
 pub struct AttemptTimeoutLayer<D = DefaultMeta, T = NoOverride, L = Fixed> {

@@ -76,7 +76,7 @@ impl Learner {
     /// What was given up would have taken at least as long as it was waited for. Left out, it
     /// would make the estimate one of the answers that were fast enough, so that the timeout
     /// sinks until it cuts most of them off. A failure is worth as much as it took, which is
-    /// nothing where an answer would have taken as long: connections that are refused at once
+    /// nothing where an answer would have taken as long: connections that are rejected at once
     /// say nothing about answers, and when there is nothing but them the old figures are to run
     /// out, not to be replaced. While nothing is known, only the initial timeout itself is worth
     /// counting, for the same reason.

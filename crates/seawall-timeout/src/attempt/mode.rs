@@ -135,22 +135,22 @@ where
         let Some(learner) = state.common().learner() else {
             return;
         };
-        let refused = result.as_ref().err().and_then(Rejectable::rejection);
+        let rejected = result.as_ref().err().and_then(Rejectable::rejection);
         // Layers of one stack often have one name.
-        let own = refused.is_some_and(|refused| {
+        let own = rejected.is_some_and(|rejected| {
             let cut = matches!(
-                refused.reason(),
+                rejected.reason(),
                 Reason::AttemptTimeout | Reason::DeadlineExceeded
             );
-            cut && refused.name() == state.common().name()
+            cut && rejected.name() == state.common().name()
         });
         let how = if own {
             Some(Unanswered::GivenUp)
         } else {
             match (judge(&self.classify, result), result) {
                 (Outcome::Success | Outcome::Ignored, Ok(_)) => None,
-                // A refusal below: nobody was asked who could have answered.
-                (Outcome::Ignored, Err(_)) if refused.is_some() => return,
+                // A rejection below: nobody was asked who could have answered.
+                (Outcome::Ignored, Err(_)) if rejected.is_some() => return,
                 _ => Some(Unanswered::Failed),
             }
         };

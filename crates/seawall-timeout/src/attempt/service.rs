@@ -78,10 +78,10 @@ where
         let until = self.describe.describe(&request).deadline;
         // The clock is read only for requests that have a deadline.
         if until.is_some_and(|until| until <= Instant::now()) {
-            let refused = Race::Refused {
+            let rejected = Race::Rejected {
                 rejection: common.tag().cut(Cut::Late),
             };
-            return ResponseFuture::new(refused, self.mode.none());
+            return ResponseFuture::new(rejected, self.mode.none());
         }
         let own = self.own.own_timeout(&request);
         let limit = Limit {

@@ -54,12 +54,12 @@ impl DeadlineHandle {
         self.state.common().ledger().count(Cut::Deadline)
     }
 
-    /// How many calls were refused, since the deadline that their request came with had passed.
+    /// How many calls were rejected, since the deadline that their request came with had passed.
     pub fn expired_on_arrival(&self) -> u64 {
         self.state.common().ledger().count(Cut::Late)
     }
 
-    /// How many calls were refused, since the inner service was not ready in time.
+    /// How many calls were rejected, since the inner service was not ready in time.
     pub fn readiness_timeouts(&self) -> u64 {
         self.state.common().ledger().count(Cut::Readiness)
     }

@@ -34,8 +34,8 @@ use crate::observe::{Common, DEADLINE, State, positive};
 /// tokio::task::yield_now().await;
 ///
 /// let error = second.ready().await?.call("GET /v2/positions").await.unwrap_err();
-/// let refused = error.rejection().expect("the layer spoke");
-/// assert_eq!((refused.reason(), refused.sent()), (Reason::DeadlineExceeded, Sent::No));
+/// let rejected = error.rejection().expect("the layer spoke");
+/// assert_eq!((rejected.reason(), rejected.sent()), (Reason::DeadlineExceeded, Sent::No));
 /// # drop(first); Ok(()) }
 /// ```
 pub struct DeadlineLayer<P = NoPropagation> {

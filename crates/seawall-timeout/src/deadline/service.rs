@@ -60,7 +60,7 @@ where
     type Future = ResponseFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        // A refusal that was promised stays one: the inner service is not asked again, since a
+        // A rejection that was promised stays one: the inner service is not asked again, since a
         // place in its queue would be of no use to the call.
         if matches!(self.wait, Wait::Spent) {
             return Poll::Ready(Ok(()));
@@ -76,7 +76,7 @@ where
                 self.wait = Wait::None;
                 Poll::Ready(Err(error))
             }
-            // An error here would end the instance, a buffer above with it: the refusal is given
+            // An error here would end the instance, a buffer above with it: the rejection is given
             // by `call`.
             Poll::Pending => self.wait.pending(self.state.common().after(), cx).map(Ok),
         }
@@ -93,7 +93,7 @@ where
             Wait::Spent => 0,
         };
         if left == 0 {
-            return ResponseFuture::new(Race::Refused {
+            return ResponseFuture::new(Race::Rejected {
                 rejection: tag.cut(Cut::Readiness),
             });
         }
@@ -107,7 +107,7 @@ where
             let at = deadline(now, Duration::from_nanos(left));
             let at = self.propagate.propagate(&mut request, at).min(at);
             if at <= now {
-                return ResponseFuture::new(Race::Refused {
+                return ResponseFuture::new(Race::Rejected {
                     rejection: tag.cut(Cut::Late),
                 });
             }

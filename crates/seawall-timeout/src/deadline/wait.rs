@@ -22,7 +22,7 @@ pub(crate) enum Wait {
     },
     /// The inner service became ready after this long.
     Waited(Duration),
-    /// The time is used up: the next call is refused.
+    /// The time is used up: the next call is rejected.
     Spent,
 }
 

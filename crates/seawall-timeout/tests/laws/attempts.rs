@@ -55,7 +55,7 @@ async fn the_inner_future_is_gone_before_the_caller_hears_of_the_timeout() {
     let mut service = attempt_layer(SECOND).layer(inner);
     let mut call = Box::pin(service.ready().await.unwrap().call(1));
     let answer = call.as_mut().await;
-    assert_eq!(refusal(answer), (Reason::AttemptTimeout, Sent::Maybe));
+    assert_eq!(rejection(answer), (Reason::AttemptTimeout, Sent::Maybe));
     // The finished future is still here, and holds nothing.
     let held = (mock.futures(), mock.in_flight(), mock.reserved());
     assert_eq!(held, (0, 0, 0));
@@ -128,7 +128,7 @@ async fn a_request_whose_deadline_has_passed_is_never_sent() {
     let handle = layer.handle();
     let mut service = layer.layer(inner);
     let answer = service.ready().await.unwrap().call(1).await;
-    assert_eq!(refusal(answer), (Reason::DeadlineExceeded, Sent::No));
+    assert_eq!(rejection(answer), (Reason::DeadlineExceeded, Sent::No));
     assert_eq!(mock.calls(), 0);
     assert_eq!(handle.expired_on_arrival(), 1);
 }
@@ -190,7 +190,7 @@ async fn panics_below_and_in_listeners_leave_the_next_call_untouched() {
     }
     mock.hold();
     let answer = service.ready().await.unwrap().call(2).await;
-    assert_eq!(refusal(answer), (Reason::AttemptTimeout, Sent::Maybe));
+    assert_eq!(rejection(answer), (Reason::AttemptTimeout, Sent::Maybe));
     assert_eq!(events.listener_panics(), 1);
     mock.answer_at_once();
     assert_eq!(service.ready().await.unwrap().call(3).await.unwrap(), 3);
@@ -209,20 +209,20 @@ async fn services_clones_and_layers_count_together_and_take_a_new_timeout() {
     assert_eq!(handle.timed_out(), 2);
     handle.set_timeout(3 * SECOND).unwrap();
     assert!(two.ready().await.unwrap().call(2 * SECOND).await.is_ok());
-    let refused = handle.set_timeout(Duration::ZERO).unwrap_err();
+    let rejected = handle.set_timeout(Duration::ZERO).unwrap_err();
     assert_eq!(
-        refused.to_string(),
+        rejected.to_string(),
         "`timeout` is 0s, accepted is longer than zero"
     );
     assert_eq!(handle.timeout(), 3 * SECOND);
 }
 
 #[test]
-fn a_duration_of_zero_is_refused_by_name() {
-    let refused = AttemptTimeoutLayer::new("a", Duration::ZERO).unwrap_err();
-    assert_eq!((refused.field(), refused.value()), ("timeout", "0s"));
-    let refused = DeadlineLayer::new("d", Duration::ZERO).unwrap_err();
-    assert_eq!((refused.field(), refused.value()), ("total", "0s"));
+fn a_duration_of_zero_is_rejected_by_name() {
+    let rejected = AttemptTimeoutLayer::new("a", Duration::ZERO).unwrap_err();
+    assert_eq!((rejected.field(), rejected.value()), ("timeout", "0s"));
+    let rejected = DeadlineLayer::new("d", Duration::ZERO).unwrap_err();
+    assert_eq!((rejected.field(), rejected.value()), ("total", "0s"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -243,7 +243,7 @@ async fn what_was_cut_off_is_told_and_published() {
     let Some(Received::Event(event)) = heard.try_next() else {
         panic!("nothing was told");
     };
-    assert_eq!(event.what, EventKind::Refused(rejection));
+    assert_eq!(event.what, EventKind::Rejected(rejection));
     assert_eq!(
         (event.pattern, event.name.as_str()),
         ("attempt_timeout", "a")

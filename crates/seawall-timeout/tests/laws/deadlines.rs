@@ -14,12 +14,12 @@ async fn a_deadline_covers_readiness_and_the_waiting_task_is_woken() {
     let start = Instant::now();
     let waiting = tokio::spawn(async move {
         let ready = service.ready().await;
-        assert!(ready.is_ok(), "a refusal is an error of the call");
+        assert!(ready.is_ok(), "a rejection is an error of the call");
         let answer = service.call(1).await;
         (service, answer)
     });
     let (mut service, answer) = waiting.await.unwrap();
-    assert_eq!(refusal(answer), (Reason::DeadlineExceeded, Sent::No));
+    assert_eq!(rejection(answer), (Reason::DeadlineExceeded, Sent::No));
     assert_eq!(Instant::now(), start + SECOND);
     assert_eq!(mock.calls(), 0);
     assert_eq!((handle.readiness_timeouts(), handle.timed_out()), (1, 0));
@@ -29,7 +29,7 @@ async fn a_deadline_covers_readiness_and_the_waiting_task_is_woken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_promised_refusal_stays_one_until_the_call() {
+async fn a_promised_rejection_stays_one_until_the_call() {
     let (inner, mock) = mock();
     mock.set_pending();
     let mut service = deadline_layer(SECOND).layer(inner);
@@ -41,7 +41,7 @@ async fn a_promised_refusal_stays_one_until_the_call() {
     }
     assert_eq!(mock.readiness_polls(), polls);
     let answer = service.call(1).await;
-    assert_eq!(refusal(answer), (Reason::DeadlineExceeded, Sent::No));
+    assert_eq!(rejection(answer), (Reason::DeadlineExceeded, Sent::No));
 }
 
 #[tokio::test(start_paused = true)]
@@ -56,7 +56,7 @@ async fn time_waited_for_readiness_is_taken_off_the_call() {
     sleep(700 * MS).await;
     mock.set_ready();
     let answer = waiting.await.unwrap();
-    assert_eq!(refusal(answer), (Reason::DeadlineExceeded, Sent::Maybe));
+    assert_eq!(rejection(answer), (Reason::DeadlineExceeded, Sent::Maybe));
     assert_eq!(Instant::now(), start + SECOND);
     assert_eq!(layer.handle().timed_out(), 1);
 }
@@ -76,7 +76,7 @@ async fn readiness_lost_and_regained_is_charged_in_full() {
         assert!(ready.poll().is_ready());
     }
     let answer = service.call(1).await;
-    assert_eq!(refusal(answer), (Reason::DeadlineExceeded, Sent::Maybe));
+    assert_eq!(rejection(answer), (Reason::DeadlineExceeded, Sent::Maybe));
     assert_eq!(Instant::now(), start + SECOND);
 }
 
@@ -113,7 +113,7 @@ async fn a_wait_that_was_given_up_long_ago_is_not_charged_to_the_next_call() {
     mock.hold();
     let start = Instant::now();
     let answer = service.ready().await.unwrap().call(1).await;
-    assert_eq!(refusal(answer), (Reason::DeadlineExceeded, Sent::Maybe));
+    assert_eq!(rejection(answer), (Reason::DeadlineExceeded, Sent::Maybe));
     assert_eq!(Instant::now(), start + SECOND);
 }
 
@@ -130,14 +130,14 @@ async fn a_clone_of_a_waiting_service_has_not_waited() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_buffer_above_survives_a_refusal() {
-    // A refusal given by `poll_ready` shut the buffer down for all its handles.
+async fn a_buffer_above_survives_a_rejection() {
+    // A rejection given by `poll_ready` shut the buffer down for all its handles.
     let (inner, mock) = mock();
     mock.set_pending();
     let service = deadline_layer(SECOND).layer(inner);
     let mut buffered = tower::buffer::Buffer::new(service, 4);
     let answer = buffered.ready().await.unwrap().call(1).await;
-    assert_eq!(refusal(answer), (Reason::DeadlineExceeded, Sent::No));
+    assert_eq!(rejection(answer), (Reason::DeadlineExceeded, Sent::No));
     mock.set_ready();
     assert_eq!(buffered.ready().await.unwrap().call(2).await.unwrap(), 2);
 }
@@ -260,15 +260,15 @@ async fn a_waiting_instance_polled_by_another_task_wakes_that_task() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn deadlines_of_an_own_error_type_and_of_a_lifted_one_compile_and_refuse() {
+async fn deadlines_of_an_own_error_type_and_of_a_lifted_one_compile_and_reject() {
     #[derive(Debug)]
     enum Own {
-        Refused(Rejection),
+        Rejected(Rejection),
     }
-    seawall_core::rejectable!(Own::Refused);
+    seawall_core::rejectable!(Own::Rejected);
     let pending = service_fn(|()| std::future::pending::<Result<(), Own>>());
     let mut own = deadline_layer(SECOND).layer(pending);
-    let Err(Own::Refused(rejection)) = own.ready().await.unwrap().call(()).await else {
+    let Err(Own::Rejected(rejection)) = own.ready().await.unwrap().call(()).await else {
         panic!("a service that never answers");
     };
     assert_eq!(rejection.reason(), Reason::DeadlineExceeded);

@@ -75,7 +75,7 @@ async fn it_stays_within_its_bounds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_and_refusals_that_come_fast_teach_nothing() {
+async fn failures_and_rejections_that_come_fast_teach_nothing() {
     let layer = learned().classify(|result: Result<&u32, &Rejection>| match result {
         Ok(429) => seawall_core::Outcome::Throttled {
             retry_after: None,
@@ -188,9 +188,9 @@ async fn the_initial_timeout_can_be_changed_within_the_bounds() {
     let handle = learned().handle();
     handle.set_timeout(SECOND).unwrap();
     assert_eq!(handle.timeout(), SECOND);
-    let refused = handle.set_timeout(11 * SECOND).unwrap_err();
+    let rejected = handle.set_timeout(11 * SECOND).unwrap_err();
     assert_eq!(
-        refused.to_string(),
+        rejected.to_string(),
         "`timeout` is 11s, accepted is 10ms to 10s"
     );
     assert_eq!(handle.timeout(), SECOND);

@@ -42,9 +42,9 @@ fn deadline_layer(timeout: Duration) -> DeadlineLayer {
     DeadlineLayer::new("d", timeout).unwrap()
 }
 
-fn refusal<T: std::fmt::Debug>(answer: Result<T, BoxError>) -> (Reason, Sent) {
-    let error = answer.expect_err("a refusal");
-    let rejection = error.rejection().expect("a refusal of a layer");
+fn rejection<T: std::fmt::Debug>(answer: Result<T, BoxError>) -> (Reason, Sent) {
+    let error = answer.expect_err("a rejection");
+    let rejection = error.rejection().expect("a rejection of a layer");
     (rejection.reason(), rejection.sent())
 }
 

@@ -228,12 +228,12 @@ fn the_open_time_grows_with_openings_in_a_row_and_decays_while_closed() {
 fn probes_are_bounded_decided_early_and_never_wedge() {
     let (c, mut circuit) = built(one().probes(2).successes_to_close(3).probe_timeout(secs(5)));
     fail(&mut circuit, &c, 0);
-    let refused = circuit.admit(&c, Asks::Breaker, true, 9 * S).0;
-    let Admission::Refuse(refused) = refused else {
-        panic!("{refused:?}")
+    let rejected = circuit.admit(&c, Asks::Breaker, true, 9 * S).0;
+    let Admission::Reject(rejected) = rejected else {
+        panic!("{rejected:?}")
     };
     assert_eq!(
-        (refused.wait, refused.cause),
+        (rejected.wait, rejected.cause),
         (Some(S), CircuitCause::FailuresInARow(1))
     );
     assert!(passes(&mut circuit, &c, 10 * S) && passes(&mut circuit, &c, 10 * S));
@@ -310,13 +310,13 @@ fn a_ramp_doubles_the_share_that_passes_until_all_do() {
     assert_eq!(passed(&mut circuit, 10 * S), 2);
     assert_eq!(circuit.ramp_share(&c, 10 * S), Some(0.25));
     assert!(passes(&mut circuit, &c, 14 * S), "the ninth of the step");
-    let Admission::Refuse(refusal) = circuit.admit(&c, Asks::Breaker, true, 14 * S).0 else {
-        panic!("the tenth is refused")
+    let Admission::Reject(rejection) = circuit.admit(&c, Asks::Breaker, true, 14 * S).0 else {
+        panic!("the tenth is rejected")
     };
-    assert_eq!(refusal.wait, Some(6 * S));
-    assert_eq!(refusal.cause, CircuitCause::Recovering { percent: 25 });
-    // Readiness is for all, and who does not deal the share refuses nothing.
-    assert_eq!(circuit.would_refuse(&c, Asks::Breaker, 14 * S), None);
+    assert_eq!(rejection.wait, Some(6 * S));
+    assert_eq!(rejection.cause, CircuitCause::Recovering { percent: 25 });
+    // Readiness is for all, and who does not deal the share rejects nothing.
+    assert_eq!(circuit.would_reject(&c, Asks::Breaker, 14 * S), None);
     let (passes_by, _) = circuit.admit(&c, Asks::Breaker, false, 14 * S);
     assert_eq!(passes_by, Admission::Pass(circuit.word));
     assert_eq!(passed(&mut circuit, 20 * S), 4);
@@ -346,19 +346,19 @@ fn a_failure_in_the_ramp_is_judged_by_the_rules_and_opens_for_longer() {
 }
 
 #[test]
-fn a_shadow_tells_what_it_would_refuse_but_an_operator_refuses() {
+fn a_shadow_tells_what_it_would_reject_but_an_operator_rejects() {
     let (c, mut circuit) = built(one().shadow(true));
     fail(&mut circuit, &c, 0);
     let (admission, _) = circuit.admit(&c, Asks::Breaker, true, S);
-    let Admission::Shadow(word, refusal) = admission else {
+    let Admission::Shadow(word, rejection) = admission else {
         panic!("{admission:?}")
     };
     assert!(word.is_outside() && !circuit.is_present(word));
-    assert_eq!(refusal.wait, Some(9 * S));
-    assert_eq!(circuit.would_refuse(&c, Asks::Gate, S), None);
+    assert_eq!(rejection.wait, Some(9 * S));
+    assert_eq!(circuit.would_reject(&c, Asks::Gate, S), None);
     circuit.force_open(S);
     let (admission, _) = circuit.admit(&c, Asks::Breaker, true, S);
-    assert!(matches!(admission, Admission::Refuse(r) if r.cause == CircuitCause::Operator));
+    assert!(matches!(admission, Admission::Reject(r) if r.cause == CircuitCause::Operator));
 }
 
 #[test]
@@ -366,9 +366,9 @@ fn a_forced_opening_with_an_end_gives_the_circuit_back_to_the_probes() {
     let (c, mut circuit) = built(one());
     circuit.force_open_until(5 * S, 0).unwrap();
     assert_eq!(circuit.force_open_until(5 * S, 0), None);
-    let refusal = circuit.would_refuse(&c, Asks::Gate, S).unwrap();
+    let rejection = circuit.would_reject(&c, Asks::Gate, S).unwrap();
     assert_eq!(
-        (refusal.wait, refusal.cause),
+        (rejection.wait, rejection.cause),
         (Some(4 * S), CircuitCause::Operator)
     );
     let (admission, change) = circuit.admit(&c, Asks::Breaker, true, 5 * S);
@@ -378,7 +378,7 @@ fn a_forced_opening_with_an_end_gives_the_circuit_back_to_the_probes() {
     circuit.force_open(6 * S).unwrap();
     assert_eq!(
         circuit
-            .would_refuse(&c, Asks::Gate, u64::MAX - 1)
+            .would_reject(&c, Asks::Gate, u64::MAX - 1)
             .unwrap()
             .wait,
         None
@@ -474,8 +474,8 @@ fn the_last_eight_transitions_are_kept() {
 fn an_open_time_without_end_saturates_and_names_no_wait() {
     let (c, mut circuit) = built(one().open_for(Duration::MAX).open_jitter(1.0).seed(7));
     assert!(fail(&mut circuit, &c, 5).is_some());
-    let refusal = circuit.would_refuse(&c, Asks::Gate, u64::MAX - 1).unwrap();
-    assert_eq!(refusal.wait, None);
+    let rejection = circuit.would_reject(&c, Asks::Gate, u64::MAX - 1).unwrap();
+    assert_eq!(rejection.wait, None);
 }
 
 #[test]

@@ -144,15 +144,15 @@ proptest! {
             let mut changed = None;
             match command {
                 Command::Admit(asks, deals) => {
-                    let foreseen = circuit.would_refuse(&config, asks, now);
+                    let foreseen = circuit.would_reject(&config, asks, now);
                     let ramping = circuit.is_ramping();
                     let (admission, change) = circuit.admit(&config, asks, deals, now);
                     changed = change;
-                    let refused = matches!(admission, Admission::Refuse(_));
+                    let rejected = matches!(admission, Admission::Reject(_));
                     if ramping {
                         prop_assert_eq!(foreseen, None);
                     } else {
-                        prop_assert_eq!(foreseen.is_some(), refused, "{:?} {:?}", foreseen, admission);
+                        prop_assert_eq!(foreseen.is_some(), rejected, "{:?} {:?}", foreseen, admission);
                     }
                     if circuit.since != since {
                         (probes, since) = (0, circuit.since);

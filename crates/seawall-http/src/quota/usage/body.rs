@@ -139,7 +139,7 @@ where
     }
 }
 
-/// A body that nothing is read of, so that a refusal can be answered where metered bodies are
+/// A body that nothing is read of, so that a rejection can be answered where metered bodies are
 /// expected.
 impl<B: From<Bytes>, F: FnOnce(Option<Usage>)> From<Bytes> for MeteredBody<B, F> {
     fn from(data: Bytes) -> Self {

@@ -88,7 +88,7 @@ fn a_file_is_opened_once_at_a_time_whatever_its_path_is_spelled_like() {
 }
 
 #[test]
-fn what_is_no_quota_file_is_refused_by_its_path_and_left_as_it_is() {
+fn what_is_no_quota_file_is_rejected_by_its_path_and_left_as_it_is() {
     let good = "seawall-quota 1\nday 20778\nused 1250\n";
     assert_eq!(parse(good), Ok((20_778, 1_250)));
     let folder = Folder::new();
@@ -108,8 +108,8 @@ fn what_is_no_quota_file_is_refused_by_its_path_and_left_as_it_is() {
         &long,
     ] {
         fs::write(folder.file(), bad).unwrap();
-        let refused = QuotaFile::open(folder.file()).unwrap_err();
-        let told = refused.to_string();
+        let rejected = QuotaFile::open(folder.file()).unwrap_err();
+        let told = rejected.to_string();
         assert!(
             told.contains("orders") && told.contains("accepted are the lines"),
             "{told}"
@@ -123,7 +123,7 @@ fn what_is_no_quota_file_is_refused_by_its_path_and_left_as_it_is() {
 }
 
 #[test]
-fn places_that_cannot_be_are_refused() {
+fn places_that_cannot_be_are_rejected() {
     let folder = Folder::new();
     let nowhere = QuotaFile::open(folder.0.join("no").join("orders")).unwrap_err();
     assert!(nowhere.source().is_some());
@@ -151,7 +151,7 @@ fn a_file_that_cannot_be_written_is_counted_and_grants_go_on_in_memory() {
 
 proptest! {
     #[test]
-    fn any_text_is_parsed_or_refused(text in "\\PC{0,60}", lines in "(seawall-quota 1\n)?(day [-0-9]{0,22}\n)?.{0,8}") {
+    fn any_text_is_parsed_or_rejected(text in "\\PC{0,60}", lines in "(seawall-quota 1\n)?(day [-0-9]{0,22}\n)?.{0,8}") {
         for text in [text, lines] {
             if let Ok((day, leased)) = parse(&text) {
                 prop_assert!(day >= 0);

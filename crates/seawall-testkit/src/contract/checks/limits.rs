@@ -11,7 +11,7 @@ use crate::contract::{BoxError, Check, Mock, MockHandle, Violation, mock};
 ///
 /// `limit` must be that of the subject. Twice as many clones and one more are polled ready before
 /// any is called, as tasks on many threads would be; then those that are ready are called, and
-/// more wait or are refused. Never may more than `limit` calls be open, and exactly `limit` must
+/// more wait or are rejected. Never may more than `limit` calls be open, and exactly `limit` must
 /// be. Then the open calls are answered, and all who wait get through.
 ///
 /// # Errors
@@ -71,45 +71,47 @@ where
     verdict(law, &mock)
 }
 
-/// A refused clone keeps no place in the queue (B7).
+/// A rejected clone keeps no place in the queue (B7).
 ///
-/// For subjects with a limit of one that refuse. One request is open; a second clone is refused
+/// For subjects with a limit of one that reject. One request is open; a second clone is rejected
 /// and lives on, idle. When the first is done, it is the turn of whoever asks next: a third clone
-/// and the first must get in. In `LoadShed<ConcurrencyLimit>` of tower 0.5 the refused clone still
+/// and the first must get in. In `LoadShed<ConcurrencyLimit>` of tower 0.5 the rejected clone still
 /// stands in the queue of the semaphore, is given the permit, and keeps it.
 ///
 /// # Errors
 ///
-/// The violation, also if the second clone is not refused.
-pub async fn refused_clone_keeps_no_place<S>(make: impl Fn(Mock) -> S) -> Result<(), Violation>
+/// The violation, also if the second clone is not rejected.
+pub async fn rejected_clone_keeps_no_place<S>(make: impl Fn(Mock) -> S) -> Result<(), Violation>
 where
     S: Service<u32, Response = u32, Error = BoxError> + Clone,
 {
-    let law = Check::RefusedCloneKeepsNoPlace;
+    let law = Check::RejectedCloneKeepsNoPlace;
     let (inner, mock) = mock();
     mock.hold();
     let mut first = Subject::new(law, make(inner));
-    let mut refused = first.sibling();
+    let mut rejected = first.sibling();
     let mut third = first.sibling();
     first.must_be_ready("although the inner service is")?;
     let mut open = first.call(1)?;
     open.must_pend("while the inner service works")?;
 
-    refused.must_be_ready("to refuse while the limit is reached")?;
-    let mut flight = refused.call(2)?;
+    rejected.must_be_ready("to reject while the limit is reached")?;
+    let mut flight = rejected.call(2)?;
     let answer = flight.poll()?;
     ensure(law, matches!(answer, Poll::Ready(Err(_))), || {
-        format!("the second request was not refused, but {answer:?}")
+        format!("the second request was not rejected, but {answer:?}")
     })?;
     drop(flight);
 
     mock.answer_at_once();
     mock.respond_to_all();
     drop(open.finish().await?);
-    let when = "after the limit was free again, while a refused clone lives";
+    let when = "after the limit was free again, while a rejected clone lives";
     third.must_answer(3, when).await?;
     first.must_answer(4, when).await?;
-    refused.must_answer(5, "through the refused clone").await?;
+    rejected
+        .must_answer(5, "through the rejected clone")
+        .await?;
     verdict(law, &mock)
 }
 
@@ -140,7 +142,7 @@ where
 /// No shared permit is held while the inner service is not ready (C10, B10).
 ///
 /// `make` puts one layer with a limit of one on two inner services. The first is not ready, and
-/// the request for it waits or is refused; the second must answer nevertheless.
+/// the request for it waits or is rejected; the second must answer nevertheless.
 /// `GlobalConcurrencyLimitLayer` of tower 0.5 takes its permit first and then waits for the inner
 /// service: one dead backend starves all that share the limit.
 ///
@@ -182,7 +184,7 @@ where
 /// Two services made by one layer share its state (C7, B24).
 ///
 /// `make` puts one layer on two inner services, the second time by a clone of the layer if it has
-/// one, as axum does for each route. `saturate` brings the first to refuse or to wait, for example
+/// one, as axum does for each route. `saturate` brings the first to reject or to wait, for example
 /// [`occupy`](crate::contract::occupy); what it returns is kept. The second must then not let a
 /// request through.
 ///

@@ -5,7 +5,7 @@ mod cancel;
 mod inner;
 mod limits;
 mod readiness;
-mod refusals;
+mod rejections;
 
 pub use self::attempts::{every_attempt_polls_readiness, holds_nothing_while_it_backs_off};
 pub use self::cancel::{
@@ -19,12 +19,12 @@ pub use self::inner::{
 };
 pub use self::limits::{
     clones_share, idle_ready_clone_blocks_nobody, keeps_no_permit_while_inner_is_not_ready,
-    never_exceeds_its_limit, refused_clone_keeps_no_place, two_services_of_one_layer_share,
+    never_exceeds_its_limit, rejected_clone_keeps_no_place, two_services_of_one_layer_share,
 };
 pub use self::readiness::{
     asks_again_before_claiming_ready, clone_resets_readiness, pending_has_registered_the_waker,
     reserves_once_when_polled_again,
 };
-pub use self::refusals::{
-    parked_task_is_woken_by_the_gate, refuses_in_call, refuses_without_asking_the_inner_service,
+pub use self::rejections::{
+    parked_task_is_woken_by_the_gate, rejects_in_call, rejects_without_asking_the_inner_service,
 };

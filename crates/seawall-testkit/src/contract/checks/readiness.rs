@@ -42,7 +42,7 @@ where
 /// The inner service is asked again before readiness is claimed again (C9, B5).
 ///
 /// The mock is ready, the subject says so; then the mock turns pending, as a connection that died,
-/// and the subject is polled again. It may pend or refuse, or wait in its future, but it must not
+/// and the subject is polled again. It may pend or reject, or wait in its future, but it must not
 /// send the request on the strength of the first answer.
 ///
 /// # Errors
@@ -73,7 +73,7 @@ where
     }
     mock.set_ready();
     if let Some(flight) = flight {
-        // Whether it was refused in the end is its own affair.
+        // Whether it was rejected in the end is its own affair.
         drop(flight.finish().await?);
     }
     subject
