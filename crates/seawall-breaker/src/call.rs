@@ -167,7 +167,7 @@ pub(crate) fn reject<X: Circuits>(held: &X, rejected: &Rejection) {
     common
         .setup
         .observer
-        .tell(|| EventKind::Rejected(*rejected));
+        .emit(|| EventKind::Rejected(*rejected));
 }
 
 pub(crate) fn try_admit<D: Door>(door: &D) -> Result<D::Permit, Rejection> {

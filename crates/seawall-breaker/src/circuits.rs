@@ -39,7 +39,7 @@ pub(crate) trait Circuits {
 
     /// Tells who listens that the circuit has changed. Called outside of the lock.
     fn told(&self, change: &Change) {
-        self.common().setup.observer.tell(|| EventKind::Transition {
+        self.common().setup.observer.emit(|| EventKind::Transition {
             from: change.from.as_str(),
             to: change.to.as_str(),
             reason: change.cause.as_str(),
@@ -330,7 +330,7 @@ pub(crate) trait Circuits {
                 if asks == Asks::Breaker {
                     common.rare.would_reject.fetch_add(1, Ordering::Relaxed);
                     let observer = &common.setup.observer;
-                    observer.tell(|| EventKind::Shadowed(common.rejection(asks, rejection)));
+                    observer.emit(|| EventKind::Shadowed(common.rejection(asks, rejection)));
                 }
                 Ok(word)
             }
@@ -393,7 +393,7 @@ pub(crate) trait Circuits {
         if !stub.word.is_outside() && (!stub.word.is_passing() || stub.start != UNMEASURED) {
             self.abandon_locked(stub);
         }
-        common.setup.observer.tell(|| EventKind::Abandoned);
+        common.setup.observer.emit(|| EventKind::Abandoned);
     }
 
     fn abandon_locked(&self, stub: Stub) {

@@ -99,7 +99,7 @@ impl<S> Gate<S> {
                 common
                     .setup
                     .gate_observer
-                    .tell(|| EventKind::Rejected(rejected));
+                    .emit(|| EventKind::Rejected(rejected));
                 GateFuture::rejected(rejected)
             }
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use seawall_core::{Command, Events, InstanceHandle, InstanceName, Sample, Unsupported, ns};
+use seawall_core::{Command, Events, InstanceHandle, InstanceName, Samples, Unsupported, ns};
 
 use crate::call::Door;
 use crate::cause::{Explanation, Transition};
@@ -226,7 +226,7 @@ impl InstanceHandle for BreakerHandle {
         Self::state(self).as_str()
     }
 
-    fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+    fn samples(&self, sink: &mut Samples<'_>) {
         observe::samples(&self.root.snapshot(), &self.root.transitions(), sink);
     }
 

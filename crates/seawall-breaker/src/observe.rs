@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use seawall_core::{Sample, Value};
+use seawall_core::Samples;
 
 use crate::config::{BreakerConfig, RateRule};
 use crate::counts::{CircuitSnapshot, Counts};
@@ -12,16 +12,9 @@ use crate::word::State;
 pub(crate) fn samples(
     seen: &CircuitSnapshot,
     transitions: &[(State, State, u64)],
-    sink: &mut dyn FnMut(Sample<'_>),
+    sink: &mut Samples<'_>,
 ) {
     let counts = &seen.counts;
-    let mut send = |metric, labels: &[(&'static str, &'static str)], value| {
-        sink(Sample {
-            metric,
-            labels,
-            value,
-        });
-    };
     let gauges = [
         ("seawall_breaker_state", f64::from(seen.state.gauge())),
         ("seawall_breaker_shadow", f64::from(u8::from(seen.shadow))),
@@ -36,16 +29,9 @@ pub(crate) fn samples(
         ),
     ];
     for (metric, value) in gauges {
-        send(metric, &[], Value::Gauge(value));
+        sink.gauge(metric, &[], value);
     }
     totals(counts, transitions, sink);
-    let mut send = |metric, labels: &[(&'static str, &'static str)], value| {
-        sink(Sample {
-            metric,
-            labels,
-            value,
-        });
-    };
     let windows = [
         ("calls", seen.calls),
         ("slow_calls", seen.slow_calls),
@@ -66,24 +52,13 @@ pub(crate) fn samples(
             ("seawall_breaker_window_failures", failures),
             ("seawall_breaker_window_slow", slow),
         ] {
-            send(metric, &[("window", window)], Value::Gauge(value as f64));
+            sink.gauge(metric, &[("window", window)], value as f64);
         }
     }
 }
 
 /// What only grows, of one circuit or of many.
-pub(crate) fn totals(
-    counts: &Counts,
-    transitions: &[(State, State, u64)],
-    sink: &mut dyn FnMut(Sample<'_>),
-) {
-    let mut send = |metric, labels: &[(&'static str, &'static str)], value| {
-        sink(Sample {
-            metric,
-            labels,
-            value,
-        });
-    };
+pub(crate) fn totals(counts: &Counts, transitions: &[(State, State, u64)], sink: &mut Samples<'_>) {
     for (outcome, total) in [
         ("success", counts.successes),
         ("failure", counts.failures),
@@ -93,12 +68,14 @@ pub(crate) fn totals(
         ("unjudged", counts.unjudged),
     ] {
         let labels = [("layer", "breaker"), ("outcome", outcome)];
-        send("seawall_calls_total", &labels, Value::Counter(total));
+        sink.counter("seawall_calls_total", &labels, total);
     }
-    let slow = Value::Counter(counts.slow);
-    send("seawall_breaker_slow_calls_total", &[], slow);
-    let shadowed = Value::Counter(counts.would_reject);
-    send("seawall_breaker_would_reject_total", &[], shadowed);
+    sink.counter("seawall_breaker_slow_calls_total", &[], counts.slow);
+    sink.counter(
+        "seawall_breaker_would_reject_total",
+        &[],
+        counts.would_reject,
+    );
     for (layer, reason, total) in [
         ("breaker", "circuit_open", counts.rejected),
         ("breaker", "not_ready", counts.not_ready),
@@ -106,12 +83,11 @@ pub(crate) fn totals(
         ("gate", "not_ready", counts.gate_not_ready),
     ] {
         let labels = [("layer", layer), ("reason", reason)];
-        send("seawall_rejections_total", &labels, Value::Counter(total));
+        sink.counter("seawall_rejections_total", &labels, total);
     }
     for (from, to, total) in transitions {
         let labels = [("from", from.as_str()), ("to", to.as_str())];
-        let total = Value::Counter(*total);
-        send("seawall_breaker_transitions_total", &labels, total);
+        sink.counter("seawall_breaker_transitions_total", &labels, *total);
     }
 }
 

@@ -101,7 +101,7 @@ impl<S, C, H> Breaker<S, C, H> {
     fn reject<F>(&self, rejected: Rejection) -> ResponseFuture<F, C, H> {
         let common = self.anchor.common();
         common.count_rejection(self.anchor.here(), Asks::Breaker, rejected.reason());
-        common.setup.observer.tell(|| EventKind::Rejected(rejected));
+        common.setup.observer.emit(|| EventKind::Rejected(rejected));
         ResponseFuture::rejected(rejected)
     }
 }

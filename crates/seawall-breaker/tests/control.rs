@@ -219,22 +219,25 @@ async fn the_registry_shows_the_state_from_the_start_and_back_to_zero() {
     registry.register(s.handle.clone()).expect("a new name");
     let gauge = || {
         let mut found = None;
-        s.handle.samples(&mut |sample| {
-            if sample.metric == "seawall_breaker_state" {
-                found = Some(format!("{:?}", sample.value));
-            }
-        });
+        s.handle
+            .samples(&mut seawall_core::Samples::new(&mut |sample| {
+                if sample.metric == "seawall_breaker_state" {
+                    found = Some(format!("{:?}", sample.value));
+                }
+            }));
         found.expect("the gauge is there")
     };
     assert!(gauge().contains('0'));
     let openings = || {
         let mut found = None;
-        s.handle.samples(&mut |sample| {
-            let from_to = [("from", "closed"), ("to", "open")];
-            if sample.metric == "seawall_breaker_transitions_total" && sample.labels == from_to {
-                found = Some(sample.value);
-            }
-        });
+        s.handle
+            .samples(&mut seawall_core::Samples::new(&mut |sample| {
+                let from_to = [("from", "closed"), ("to", "open")];
+                if sample.metric == "seawall_breaker_transitions_total" && sample.labels == from_to
+                {
+                    found = Some(sample.value);
+                }
+            }));
         found
     };
     assert_eq!(openings(), Some(Value::Counter(0)), "before there was one");
@@ -268,7 +271,7 @@ async fn a_shadow_rejects_nothing_counts_and_tells_what_it_would_have_rejected()
     assert_eq!(snapshot.counts.unjudged, 5);
     let mut told = 0;
     while let Some(Received::Event(event)) = events.try_next() {
-        if let EventKind::Shadowed(rejected) = event.what {
+        if let EventKind::Shadowed(rejected) = event.kind {
             assert_eq!(rejected.reason(), Reason::CircuitOpen);
             told += 1;
         }

@@ -546,7 +546,7 @@ async fn the_registry_reads_controls_and_tells() {
 
     let mut told = Vec::new();
     while let Some(Received::Event(event)) = events.try_next() {
-        told.push(event.what);
+        told.push(event.kind);
     }
     assert_eq!(
         told,

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use seawall_core::striped::Shared;
 use seawall_core::{
-    Command, Events, InstanceHandle, InstanceName, InvalidConfig, NonZeroCount, Sample,
-    Unsupported, Value,
+    Command, Events, InstanceHandle, InstanceName, InvalidConfig, NonZeroCount, Samples,
+    Unsupported,
 };
 
 use crate::observe::{Common, Stripe};
@@ -204,7 +204,7 @@ impl InstanceHandle for BulkheadHandle {
         self.state_of(&self.places().reading())
     }
 
-    fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+    fn samples(&self, sink: &mut Samples<'_>) {
         self.counts().samples(sink);
         let reading = self.places().reading();
         let gauges = [
@@ -214,11 +214,7 @@ impl InstanceHandle for BulkheadHandle {
             ("seawall_bulkhead_max_concurrent", f64::from(reading.limit)),
         ];
         for (metric, value) in gauges {
-            sink(Sample {
-                metric,
-                labels: &[],
-                value: Value::Gauge(value),
-            });
+            sink.gauge(metric, &[], value);
         }
     }
 

@@ -5,8 +5,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use seawall_core::striped::Local;
 use seawall_core::{
-    Clock, EventKind, EventSource, NonZeroCount, Outcome, Reason, Rejection, Sample, Value, Vote,
-    ns,
+    Clock, EventKind, EventSource, NonZeroCount, Outcome, Reason, Rejection, Samples, Vote, ns,
 };
 
 use crate::BulkheadConfig;
@@ -171,18 +170,18 @@ pub(crate) fn shadow(observer: &EventSource, stripe: &Stripe, reason: Option<Rea
         return stripe.waits();
     };
     stripe.shadowed.fetch_add(1, Ordering::Relaxed);
-    observer.tell(|| EventKind::Shadowed(observer.rejection(reason)));
+    observer.emit(|| EventKind::Shadowed(observer.rejection(reason)));
 }
 
 #[cold]
 pub(crate) fn abandoned(observer: &EventSource, stripe: &Stripe) {
     stripe.abandoned.fetch_add(1, Ordering::Relaxed);
-    observer.tell(|| EventKind::Abandoned);
+    observer.emit(|| EventKind::Abandoned);
 }
 
 fn tell_rejected(observer: &EventSource, reason: Reason) -> Rejection {
     let rejection = observer.rejection(reason);
-    observer.tell(|| EventKind::Rejected(rejection));
+    observer.emit(|| EventKind::Rejected(rejection));
     rejection
 }
 
@@ -229,7 +228,7 @@ impl BulkheadCounts {
             + self.rejected_draining
     }
 
-    pub(crate) fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+    pub(crate) fn samples(&self, sink: &mut Samples<'_>) {
         let outcomes = [
             ("success", self.success),
             ("failure", self.failure),
@@ -237,11 +236,11 @@ impl BulkheadCounts {
             ("abandoned", self.abandoned),
         ];
         for (outcome, total) in outcomes {
-            sink(Sample {
-                metric: "seawall_calls_total",
-                labels: &[("layer", "bulkhead"), ("outcome", outcome)],
-                value: Value::Counter(total),
-            });
+            sink.counter(
+                "seawall_calls_total",
+                &[("layer", "bulkhead"), ("outcome", outcome)],
+                total,
+            );
         }
         let rejections = [
             ("bulkhead_full", self.rejected_full),
@@ -254,11 +253,11 @@ impl BulkheadCounts {
             ("draining", self.rejected_draining),
         ];
         for (reason, total) in rejections {
-            sink(Sample {
-                metric: "seawall_rejections_total",
-                labels: &[("layer", "bulkhead"), ("reason", reason)],
-                value: Value::Counter(total),
-            });
+            sink.counter(
+                "seawall_rejections_total",
+                &[("layer", "bulkhead"), ("reason", reason)],
+                total,
+            );
         }
         let others = [
             ("seawall_bulkhead_waited_total", self.waited),
@@ -266,11 +265,7 @@ impl BulkheadCounts {
             ("seawall_bulkhead_shadowed_total", self.shadowed),
         ];
         for (metric, total) in others {
-            sink(Sample {
-                metric,
-                labels: &[],
-                value: Value::Counter(total),
-            });
+            sink.counter(metric, &[], total);
         }
     }
 }

@@ -22,7 +22,7 @@ pub struct Event {
     /// The layer instance.
     pub name: InstanceName,
     /// What happened.
-    pub what: EventKind,
+    pub kind: EventKind,
 }
 
 /// What happened.
@@ -88,7 +88,7 @@ struct Bus {
 ///
 /// let breaker = EventSource::new("breaker", "alpaca");
 /// breaker.attach(&events);
-/// breaker.tell(|| EventKind::Transition { from: "closed", to: "open", reason: "failure_rate" });
+/// breaker.emit(|| EventKind::Transition { from: "closed", to: "open", reason: "failure_rate" });
 ///
 /// let Some(Received::Event(event)) = subscription.next().await else { panic!() };
 /// assert_eq!(event.name.as_str(), "alpaca");
@@ -330,21 +330,21 @@ impl EventSource {
 
     /// Tells what happened, if anybody listens. Call it outside of every lock.
     #[inline]
-    pub fn tell(&self, what: impl FnOnce() -> EventKind) {
+    pub fn emit(&self, kind: impl FnOnce() -> EventKind) {
         if self.events.get().is_some_and(Events::is_listening) || crate::trace::enabled() {
-            self.deliver(what());
+            self.deliver(kind());
         }
     }
 
     #[cold]
-    fn deliver(&self, what: EventKind) {
-        crate::trace::event(self.pattern, self.name, &what);
+    fn deliver(&self, kind: EventKind) {
+        crate::trace::event(self.pattern, self.name, &kind);
         if let Some(events) = self.events.get() {
             events.emit(&Event {
                 at: Instant::now(),
                 pattern: self.pattern,
                 name: self.name,
-                what,
+                kind,
             });
         }
     }
@@ -356,7 +356,7 @@ mod tests {
 
     fn told(observer: &EventSource) -> bool {
         let mut built = false;
-        observer.tell(|| {
+        observer.emit(|| {
             built = true;
             EventKind::Abandoned
         });
@@ -383,7 +383,7 @@ mod tests {
         observer.attach(&events);
         let mut subscription = events.subscribe();
         for attempt in 0..10 {
-            observer.tell(|| EventKind::Retry {
+            observer.emit(|| EventKind::Retry {
                 attempt,
                 delay: Duration::ZERO,
             });
@@ -391,7 +391,7 @@ mod tests {
         assert_eq!(subscription.try_next(), Some(Received::Missed(6)));
         let mut seen = Vec::new();
         while let Some(Received::Event(event)) = subscription.try_next() {
-            if let EventKind::Retry { attempt, .. } = event.what {
+            if let EventKind::Retry { attempt, .. } = event.kind {
                 seen.push(attempt);
             }
         }

@@ -18,13 +18,17 @@
 //! # Features
 //!
 //! * `tracing`: transitions at `debug`, decisions per request at `trace`.
+//! * `serde`: snapshots, counts and settings as `serde::Serialize`.
 //! * `metrics`: [`Registry`]`::publish`, which hands all counters to the `metrics` facade.
 
+pub mod counters;
 pub mod queue;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+#[cfg(feature = "serde")]
+pub mod serialize;
 pub mod striped;
 
 mod backoff;
@@ -38,6 +42,7 @@ mod event;
 mod meta;
 mod name;
 mod outcome;
+mod policy;
 mod quantile;
 mod quota;
 mod registry;
@@ -59,11 +64,12 @@ pub use meta::{
 };
 pub use name::InstanceName;
 pub use outcome::{Classify, ErrorIsFailure, FailureKind, Outcome, Scope, Vote, judge};
+pub use policy::{Policies, Policy};
 pub use quantile::{Quantile, QuantileConfig};
 pub use quota::{QuotaSignal, ReadQuotaSignals, ServerLimit, Unit};
 pub use registry::{
-    AlreadyRegistered, Command, InstanceHandle, Reading, Registry, Sample, Snapshot, Unsupported,
-    Value,
+    AlreadyRegistered, Command, InstanceHandle, OwnedSample, Registry, Sample, Samples, Snapshot,
+    Unsupported, Value,
 };
 pub use rejection::{Reason, Rejection, Sent};
 pub use value::{InvalidConfig, NonZeroCount, NonZeroDuration, Ratio};

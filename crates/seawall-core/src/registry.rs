@@ -20,7 +20,7 @@ pub trait InstanceHandle: Send + Sync {
     fn state(&self) -> &'static str;
 
     /// Hands every counter and gauge to `sink`.
-    fn samples(&self, sink: &mut dyn FnMut(Sample<'_>));
+    fn samples(&self, sink: &mut Samples<'_>);
 
     /// The settings in force, by field.
     fn settings(&self) -> Vec<(&'static str, String)>;
@@ -53,10 +53,56 @@ pub struct Sample<'a> {
     pub value: Value,
 }
 
+/// Where an instance hands its counters and gauges to.
+pub struct Samples<'a> {
+    sink: &'a mut dyn FnMut(Sample<'_>),
+}
+
+impl<'a> Samples<'a> {
+    /// Hands every sample to `sink`.
+    pub fn new(sink: &'a mut dyn FnMut(Sample<'_>)) -> Self {
+        Self { sink }
+    }
+
+    /// A total that only grows.
+    pub fn counter(
+        &mut self,
+        metric: &'static str,
+        labels: &[(&'static str, &'static str)],
+        total: u64,
+    ) {
+        (self.sink)(Sample {
+            metric,
+            labels,
+            value: Value::Counter(total),
+        });
+    }
+
+    /// A value that goes up and down.
+    pub fn gauge(
+        &mut self,
+        metric: &'static str,
+        labels: &[(&'static str, &'static str)],
+        value: f64,
+    ) {
+        (self.sink)(Sample {
+            metric,
+            labels,
+            value: Value::Gauge(value),
+        });
+    }
+}
+
+impl fmt::Debug for Samples<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Samples").finish_non_exhaustive()
+    }
+}
+
 /// A [`Sample`] that was kept.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
-pub struct Reading {
+pub struct OwnedSample {
     /// The metric.
     pub metric: &'static str,
     /// Labels beside those of the service and the instance.
@@ -135,7 +181,7 @@ pub struct Snapshot {
     /// The state in one word.
     pub state: &'static str,
     /// Counters and gauges.
-    pub samples: Vec<Reading>,
+    pub samples: Vec<OwnedSample>,
     /// The settings in force.
     pub settings: Vec<(&'static str, String)>,
 }
@@ -259,13 +305,13 @@ impl Registry {
             .iter()
             .map(|component| {
                 let mut samples = Vec::new();
-                component.samples(&mut |s| {
-                    samples.push(Reading {
+                component.samples(&mut Samples::new(&mut |s| {
+                    samples.push(OwnedSample {
                         metric: s.metric,
                         labels: s.labels.to_vec(),
                         value: s.value,
                     });
-                });
+                }));
                 Snapshot {
                     pattern: component.pattern(),
                     name: component.name(),
@@ -287,7 +333,7 @@ impl Registry {
         let service = self.inner.service.as_str();
         for component in self.all() {
             let name = component.name().as_str();
-            component.samples(&mut |sample| {
+            component.samples(&mut Samples::new(&mut |sample| {
                 let mut labels: Vec<metrics::Label> = Vec::with_capacity(2 + sample.labels.len());
                 labels.push(metrics::Label::new("service", service));
                 labels.push(metrics::Label::new("name", name));
@@ -303,7 +349,7 @@ impl Registry {
                     }
                     Value::Gauge(value) => metrics::gauge!(sample.metric, labels).set(value),
                 }
-            });
+            }));
         }
     }
 
@@ -345,12 +391,8 @@ mod tests {
         fn state(&self) -> &'static str {
             "on"
         }
-        fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
-            sink(Sample {
-                metric: "seawall_switch_calls_total",
-                labels: &[("outcome", "success")],
-                value: Value::Counter(7),
-            });
+        fn samples(&self, sink: &mut Samples<'_>) {
+            sink.counter("seawall_switch_calls_total", &[("outcome", "success")], 7);
         }
         fn settings(&self) -> Vec<(&'static str, String)> {
             vec![("volts", "12".into())]

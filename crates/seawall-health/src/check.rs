@@ -162,7 +162,7 @@ impl Check {
             changed
         };
         if let Some((from, to, reason)) = changed {
-            self.observer.tell(|| EventKind::Transition {
+            self.observer.emit(|| EventKind::Transition {
                 from: from.as_str(),
                 to: to.as_str(),
                 reason,

@@ -290,7 +290,7 @@ impl Shared {
             (std::mem::replace(&mut *told, to), to)
         };
         if from != to {
-            self.observer.tell(|| EventKind::Transition {
+            self.observer.emit(|| EventKind::Transition {
                 from: from.as_str(),
                 to: to.as_str(),
                 reason: "checks",

@@ -1,6 +1,6 @@
 //! What the registry sees of a layer and of a monitor.
 
-use seawall_core::{Command, Events, InstanceHandle, InstanceName, Sample, Unsupported, Value};
+use seawall_core::{Command, Events, InstanceHandle, InstanceName, Samples, Unsupported};
 
 use crate::{HealthHandle, HealthMonitor};
 
@@ -17,29 +17,19 @@ impl InstanceHandle for HealthHandle {
         self.status().as_str()
     }
 
-    fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+    fn samples(&self, sink: &mut Samples<'_>) {
         let seen = self.passive_stats();
-        let mut sample = |metric, value| {
-            sink(Sample {
-                metric,
-                labels: &[],
-                value,
-            });
-        };
         let status = f64::from(seen.status.as_number());
-        sample("seawall_health_status", Value::Gauge(status));
-        sample(
-            "seawall_health_window_calls",
-            Value::Gauge(seen.calls as f64),
-        );
-        sample("seawall_health_error_rate", Value::Gauge(seen.error_rate()));
-        sample("seawall_health_slow_rate", Value::Gauge(seen.slow_rate()));
+        sink.gauge("seawall_health_status", &[], status);
+        sink.gauge("seawall_health_window_calls", &[], seen.calls as f64);
+        sink.gauge("seawall_health_error_rate", &[], seen.error_rate());
+        sink.gauge("seawall_health_slow_rate", &[], seen.slow_rate());
         let failures = self.total(|s| &s.failures);
-        sample("seawall_health_failures_total", Value::Counter(failures));
+        sink.counter("seawall_health_failures_total", &[], failures);
         let slow = self.total(|s| &s.slow);
-        sample("seawall_health_slow_total", Value::Counter(slow));
+        sink.counter("seawall_health_slow_total", &[], slow);
         let abandoned = self.total(|s| &s.abandoned);
-        sample("seawall_health_abandoned_total", Value::Counter(abandoned));
+        sink.counter("seawall_health_abandoned_total", &[], abandoned);
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
@@ -84,36 +74,26 @@ impl InstanceHandle for HealthMonitor {
         self.status().as_str()
     }
 
-    fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+    fn samples(&self, sink: &mut Samples<'_>) {
         let report = self.report();
-        sink(Sample {
-            metric: "seawall_health_overall_status",
-            labels: &[],
-            value: Value::Gauge(f64::from(report.status.as_number())),
-        });
+        let status = f64::from(report.status.as_number());
+        sink.gauge("seawall_health_aggregate_status", &[], status);
         for check in &report.checks {
             let labels = [
                 ("check", check.name.as_str()),
                 ("depth", check.depth.as_str()),
             ];
-            let mut sample = |metric, value| {
-                sink(Sample {
-                    metric,
-                    labels: &labels,
-                    value,
-                });
-            };
             let status = f64::from(check.status.as_number());
-            sample("seawall_health_check_status", Value::Gauge(status));
-            sample(
-                "seawall_health_check_runs_total",
-                Value::Counter(check.runs),
+            sink.gauge("seawall_health_check_status", &labels, status);
+            sink.counter("seawall_health_check_runs_total", &labels, check.runs);
+            sink.counter(
+                "seawall_health_check_failures_total",
+                &labels,
+                check.failures,
             );
-            let failures = Value::Counter(check.failures);
-            sample("seawall_health_check_failures_total", failures);
             if let Some(took) = check.took {
-                let seconds = Value::Gauge(took.as_secs_f64());
-                sample("seawall_health_check_duration_seconds", seconds);
+                let seconds = took.as_secs_f64();
+                sink.gauge("seawall_health_check_duration_seconds", &labels, seconds);
             }
         }
     }

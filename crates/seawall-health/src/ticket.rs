@@ -93,7 +93,7 @@ impl Drop for Observation {
     fn drop(&mut self) {
         if let Some(local) = self.local.take() {
             local.stripe().abandoned.fetch_add(1, Ordering::Relaxed);
-            local.common().observer.tell(|| EventKind::Abandoned);
+            local.common().observer.emit(|| EventKind::Abandoned);
         }
     }
 }

@@ -245,7 +245,7 @@ fn is_silent(feed: &mut Subscription) -> bool {
     let mut silent = true;
     while let Some(delivery) = feed.try_next() {
         if let Received::Event(event) = delivery {
-            silent &= !matches!(event.what, EventKind::Transition { .. });
+            silent &= !matches!(event.kind, EventKind::Transition { .. });
         }
     }
     silent

@@ -66,13 +66,13 @@ fn counts(handle: &HealthHandle) -> (u64, u64, u64) {
 
 fn total(handle: &HealthHandle, metric: &str) -> u64 {
     let mut found = None;
-    handle.samples(&mut |sample| {
+    handle.samples(&mut seawall_core::Samples::new(&mut |sample| {
         if sample.metric == metric
             && let Value::Counter(n) = sample.value
         {
             found = Some(n);
         }
-    });
+    }));
     found.unwrap()
 }
 

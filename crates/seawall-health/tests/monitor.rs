@@ -297,7 +297,7 @@ async fn an_older_run_does_not_overwrite_a_newer_one() {
 fn transitions(feed: &mut Subscription) -> Vec<(String, &'static str, &'static str)> {
     let mut seen = Vec::new();
     while let Some(Received::Event(event)) = feed.try_next() {
-        if let EventKind::Transition { from, to, .. } = event.what {
+        if let EventKind::Transition { from, to, .. } = event.kind {
             seen.push((format!("{}/{}", event.pattern, event.name), from, to));
         }
     }

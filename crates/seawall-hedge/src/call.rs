@@ -197,7 +197,7 @@ where
         };
         let Some(paid) = Paid::withdraw(core.purse.budget.as_ref()) else {
             counters.skipped(Skip::Budget);
-            core.ledger.observer.tell(|| EventKind::BudgetExhausted);
+            core.ledger.observer.emit(|| EventKind::BudgetExhausted);
             return;
         };
         let extra = Extra::new(common.spare(), request, paid);
@@ -209,7 +209,7 @@ where
         self.copy = held;
         counters.hedges();
         let (attempt, started) = (nth.saturating_add(1), self.started);
-        core.ledger.observer.tell(|| EventKind::Hedged {
+        core.ledger.observer.emit(|| EventKind::Hedged {
             attempt,
             delay: started.map_or(Duration::ZERO, |started| {
                 Instant::now().saturating_duration_since(started)
@@ -307,7 +307,7 @@ where
             None => {
                 let unknown = observer.rejection(Reason::OutcomeUnknown);
                 let told = unknown.with_sent(Sent::Maybe);
-                observer.tell(|| EventKind::Rejected(told));
+                observer.emit(|| EventKind::Rejected(told));
                 Some(told)
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seawall_core::{
-    Budget, Command, Events, InstanceHandle, InstanceName, Quantile, Sample, Unsupported, Value,
+    Budget, Command, Events, InstanceHandle, InstanceName, Quantile, Samples, Unsupported,
 };
 
 use crate::HedgeConfig;
@@ -118,14 +118,10 @@ impl InstanceHandle for HedgeHandle {
         }
     }
 
-    fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+    fn samples(&self, sink: &mut Samples<'_>) {
         self.ledger.samples(sink);
         if let Some(budget) = self.budget() {
-            sink(Sample {
-                metric: "seawall_hedge_budget_balance",
-                labels: &[],
-                value: Value::Gauge(budget.balance()),
-            });
+            sink.gauge("seawall_hedge_budget_balance", &[], budget.balance());
         }
     }
 

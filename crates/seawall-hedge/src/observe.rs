@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use seawall_core::striped::Stripes;
-use seawall_core::{EventSource, InstanceName, Outcome, Quantile, Sample, Value};
+use seawall_core::{EventSource, InstanceName, Outcome, Quantile, Samples};
 use tokio::time::Instant;
 
 use crate::HedgeConfig;
@@ -178,40 +178,32 @@ impl Ledger {
         self.sum(|c| &c.skips[skip as usize])
     }
 
-    pub(crate) fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+    pub(crate) fn samples(&self, sink: &mut Samples<'_>) {
         for (kind, outcome) in KINDS.iter().enumerate() {
-            sink(Sample {
-                metric: "seawall_calls_total",
-                labels: &[("layer", "hedge"), ("outcome", outcome)],
-                value: Value::Counter(self.sum(|c| &c.calls[kind])),
-            });
+            sink.counter(
+                "seawall_calls_total",
+                &[("layer", "hedge"), ("outcome", outcome)],
+                self.sum(|c| &c.calls[kind]),
+            );
         }
-        sink(Sample {
-            metric: "seawall_hedge_fired_total",
-            labels: &[],
-            value: Value::Counter(self.hedges()),
-        });
+        sink.counter("seawall_hedge_fired_total", &[], self.hedges());
         for (fate, outcome) in FATES.iter().enumerate() {
-            sink(Sample {
-                metric: "seawall_hedge_attempts_total",
-                labels: &[("outcome", outcome)],
-                value: Value::Counter(self.sum(|c| &c.fates[fate])),
-            });
+            sink.counter(
+                "seawall_hedge_attempts_total",
+                &[("outcome", outcome)],
+                self.sum(|c| &c.fates[fate]),
+            );
         }
         for (skip, cause) in SKIPS.iter().enumerate() {
-            sink(Sample {
-                metric: "seawall_hedge_skips_total",
-                labels: &[("cause", cause)],
-                value: Value::Counter(self.sum(|c| &c.skips[skip])),
-            });
+            sink.counter(
+                "seawall_hedge_skips_total",
+                &[("cause", cause)],
+                self.sum(|c| &c.skips[skip]),
+            );
         }
         let estimate = self.quantile.as_ref().and_then(Quantile::last_estimate);
         if let Some(delay) = self.config.delay(estimate) {
-            sink(Sample {
-                metric: "seawall_hedge_delay_seconds",
-                labels: &[],
-                value: Value::Gauge(delay.as_secs_f64()),
-            });
+            sink.gauge("seawall_hedge_delay_seconds", &[], delay.as_secs_f64());
         }
     }
 }

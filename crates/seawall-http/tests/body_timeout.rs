@@ -668,17 +668,19 @@ async fn what_was_cut_off_is_told_and_published() {
         panic!("nothing was told");
     };
     assert!(
-        matches!(event.what, EventKind::Rejected(rejected) if rejected.reason() == Reason::BodyTimeout)
+        matches!(event.kind, EventKind::Rejected(rejected) if rejected.reason() == Reason::BodyTimeout)
     );
     let mut seen = Vec::new();
-    layer.handle().samples(&mut |sample| {
-        if sample.value == Value::Counter(1) {
-            seen.push((
-                sample.metric.to_owned(),
-                sample.labels.last().unwrap().1.to_owned(),
-            ));
-        }
-    });
+    layer
+        .handle()
+        .samples(&mut seawall_core::Samples::new(&mut |sample| {
+            if sample.value == Value::Counter(1) {
+                seen.push((
+                    sample.metric.to_owned(),
+                    sample.labels.last().unwrap().1.to_owned(),
+                ));
+            }
+        }));
     let counted = [
         ("seawall_rejections_total", "body_timeout"),
         ("seawall_body_timeouts_total", "idle"),

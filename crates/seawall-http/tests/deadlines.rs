@@ -231,7 +231,9 @@ async fn garbage_and_absurd_headers_change_nothing_and_are_counted() {
     assert_eq!(ask(&["5"]).await.unwrap(), Some(Instant::now() + 5 * MS));
     assert_eq!(handle.ignored(), 8);
     let mut samples = Vec::new();
-    handle.samples(&mut |sample| samples.push((sample.metric.to_owned(), sample.value)));
+    handle.samples(&mut seawall_core::Samples::new(&mut |sample| {
+        samples.push((sample.metric.to_owned(), sample.value));
+    }));
     let counted = (
         "seawall_deadline_headers_ignored_total".to_owned(),
         Value::Counter(8),

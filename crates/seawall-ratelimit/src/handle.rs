@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use seawall_core::striped::Shared;
 use seawall_core::{
     Command, Events, InstanceHandle, InstanceName, InvalidConfig, QuotaSignal, Rejection,
-    RequestMeta, Sample, Unit, Unsupported, Value,
+    RequestMeta, Samples, Unit, Unsupported,
 };
 
 use crate::feedback::obey;
@@ -248,18 +248,14 @@ impl InstanceHandle for RateLimitHandle {
         }
     }
 
-    fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+    fn samples(&self, sink: &mut Samples<'_>) {
         self.counts().samples(sink);
         let gauges = [
             ("seawall_ratelimit_tokens_available", self.tokens()),
             ("seawall_ratelimit_queue_depth", f64::from(self.waiting())),
         ];
         for (metric, value) in gauges {
-            sink(Sample {
-                metric,
-                labels: &[],
-                value: Value::Gauge(value),
-            });
+            sink.gauge(metric, &[], value);
         }
         let common = self.shared.common();
         let limiter = &common.limiter;
@@ -268,11 +264,11 @@ impl InstanceHandle for RateLimitHandle {
         }
         let available = limiter.available(common.clock.now());
         for ((limit, unit), value) in NUMBERS.iter().zip(limiter.units()).zip(available) {
-            sink(Sample {
-                metric: "seawall_ratelimit_limit_available",
-                labels: &[("limit", limit), ("unit", unit.as_str())],
-                value: Value::Gauge(value),
-            });
+            sink.gauge(
+                "seawall_ratelimit_limit_available",
+                &[("limit", limit), ("unit", unit.as_str())],
+                value,
+            );
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use seawall_core::striped::{Local, Shared};
-use seawall_core::{Clock, EventKind, EventSource, Reason, Rejection, Sample, Value};
+use seawall_core::{Clock, EventKind, EventSource, Reason, Rejection, Samples};
 
 use crate::limiter::{Denial, Limiter};
 
@@ -87,7 +87,7 @@ pub(crate) fn counts<C>(shared: &Shared<C, Stripe>) -> RateLimitCounts {
 pub(crate) fn reject(observer: &EventSource, stripe: &Stripe, denial: Denial) -> Rejection {
     stripe.rejected(denial.reason);
     let rejection = rejection(observer, denial);
-    observer.tell(|| EventKind::Rejected(rejection));
+    observer.emit(|| EventKind::Rejected(rejection));
     rejection
 }
 
@@ -96,7 +96,7 @@ pub(crate) fn reject(observer: &EventSource, stripe: &Stripe, denial: Denial) ->
 pub(crate) fn shadow(observer: &EventSource, stripe: &Stripe, denial: Denial) {
     stripe.shadowed.fetch_add(1, Ordering::Relaxed);
     stripe.granted();
-    observer.tell(|| EventKind::Shadowed(rejection(observer, denial)));
+    observer.emit(|| EventKind::Shadowed(rejection(observer, denial)));
 }
 
 fn rejection(observer: &EventSource, denial: Denial) -> Rejection {
@@ -116,7 +116,7 @@ pub(crate) const NEVER: Denial = Denial {
 #[cold]
 pub(crate) fn abandoned(observer: &EventSource, stripe: &Stripe) {
     stripe.abandoned.fetch_add(1, Ordering::Relaxed);
-    observer.tell(|| EventKind::Abandoned);
+    observer.emit(|| EventKind::Abandoned);
 }
 
 /// What became of the calls of a rate limit so far. Each call is in exactly one of the fields,
@@ -162,18 +162,18 @@ impl RateLimitCounts {
         self.rejected + self.too_expensive + self.quota_exhausted + self.paused + self.draining
     }
 
-    pub(crate) fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+    pub(crate) fn samples(&self, sink: &mut Samples<'_>) {
         let outcomes = [
             ("granted", self.granted),
             ("abandoned", self.abandoned),
             ("failure", self.inner_failed),
         ];
         for (outcome, total) in outcomes {
-            sink(Sample {
-                metric: "seawall_calls_total",
-                labels: &[("layer", "ratelimit"), ("outcome", outcome)],
-                value: Value::Counter(total),
-            });
+            sink.counter(
+                "seawall_calls_total",
+                &[("layer", "ratelimit"), ("outcome", outcome)],
+                total,
+            );
         }
         let rejections = [
             ("rate_limited", self.rejected),
@@ -183,22 +183,18 @@ impl RateLimitCounts {
             ("draining", self.draining),
         ];
         for (reason, total) in rejections {
-            sink(Sample {
-                metric: "seawall_rejections_total",
-                labels: &[("layer", "ratelimit"), ("reason", reason)],
-                value: Value::Counter(total),
-            });
+            sink.counter(
+                "seawall_rejections_total",
+                &[("layer", "ratelimit"), ("reason", reason)],
+                total,
+            );
         }
         let others = [
             ("seawall_ratelimit_waited_total", self.waited),
             ("seawall_ratelimit_shadowed_total", self.shadowed),
         ];
         for (metric, total) in others {
-            sink(Sample {
-                metric,
-                labels: &[],
-                value: Value::Counter(total),
-            });
+            sink.counter(metric, &[], total);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use seawall_core::{Budget, Events, InstanceHandle, InstanceName, Sample, Value};
+use seawall_core::{Budget, Events, InstanceHandle, InstanceName, Samples};
 
 use crate::observe::Ledger;
 use crate::purse::Purse;
@@ -108,21 +108,13 @@ impl InstanceHandle for RetryHandle {
         }
     }
 
-    fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+    fn samples(&self, sink: &mut Samples<'_>) {
         self.ledger.samples(sink);
         if let Some(budget) = self.budget() {
-            sink(Sample {
-                metric: "seawall_retry_budget_balance",
-                labels: &[],
-                value: Value::Gauge(budget.balance()),
-            });
+            sink.gauge("seawall_retry_budget_balance", &[], budget.balance());
         }
         if let Some(rate) = self.rate.as_ref().filter(|rate| rate.is_enabled()) {
-            sink(Sample {
-                metric: "seawall_retry_sending_rate",
-                labels: &[],
-                value: Value::Gauge(rate.rate()),
-            });
+            sink.gauge("seawall_retry_sending_rate", &[], rate.rate());
         }
     }
 

@@ -111,7 +111,7 @@ impl Core {
     pub(crate) fn reject(&self, reason: Reason, sent: Sent) -> Rejection {
         let observer = &self.ledger.observer;
         let rejection = observer.rejection(reason).with_sent(sent);
-        observer.tell(|| EventKind::Rejected(rejection));
+        observer.emit(|| EventKind::Rejected(rejection));
         rejection
     }
 }

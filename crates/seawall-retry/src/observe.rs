@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use seawall_core::striped::Stripes;
-use seawall_core::{EventSource, InstanceName, Outcome, Sample, Value};
+use seawall_core::{EventSource, InstanceName, Outcome, Samples};
 
 use crate::StopReason;
 
@@ -117,36 +117,32 @@ impl Ledger {
         self.sum(|c| &c.ends[end as usize])
     }
 
-    pub(crate) fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+    pub(crate) fn samples(&self, sink: &mut Samples<'_>) {
         for (kind, outcome) in LABELS.iter().enumerate() {
             let attempts = self.sum(|c| &c.attempts[kind]);
-            sink(Sample {
-                metric: "seawall_retry_attempts_total",
-                labels: &[("outcome", outcome)],
-                value: Value::Counter(attempts),
-            });
+            sink.counter(
+                "seawall_retry_attempts_total",
+                &[("outcome", outcome)],
+                attempts,
+            );
             // What was not followed by another attempt was the answer of the call; the others
             // were answered by no attempt.
             let last = attempts.saturating_sub(self.sum(|c| &c.retried[kind]));
             let calls = last.saturating_add(self.sum(|c| &c.stopped[kind]));
-            sink(Sample {
-                metric: "seawall_calls_total",
-                labels: &[("layer", "retry"), ("outcome", outcome)],
-                value: Value::Counter(calls),
-            });
+            sink.counter(
+                "seawall_calls_total",
+                &[("layer", "retry"), ("outcome", outcome)],
+                calls,
+            );
         }
-        sink(Sample {
-            metric: "seawall_retry_retries_total",
-            labels: &[],
-            value: Value::Counter(self.retries()),
-        });
+        sink.counter("seawall_retry_retries_total", &[], self.retries());
         for end in StopReason::ALL {
             if end != StopReason::Answered {
-                sink(Sample {
-                    metric: "seawall_retry_give_ups_total",
-                    labels: &[("cause", end.as_str())],
-                    value: Value::Counter(self.ended(end)),
-                });
+                sink.counter(
+                    "seawall_retry_give_ups_total",
+                    &[("cause", end.as_str())],
+                    self.ended(end),
+                );
             }
         }
     }

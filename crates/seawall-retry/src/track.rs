@@ -192,7 +192,7 @@ impl<M> Track<M> {
             }
             Decision::StopReason(end) => {
                 if end == StopReason::Budget {
-                    core.ledger.observer.tell(|| EventKind::BudgetExhausted);
+                    core.ledger.observer.emit(|| EventKind::BudgetExhausted);
                 }
                 if let Some(told) = self.truth(core, outcome, rejection) {
                     *result = Err(told.into());
@@ -212,7 +212,7 @@ impl<M> Track<M> {
                 more.previous = Some(outcome);
                 let attempt = self.attempt.saturating_add(1);
                 let what = || EventKind::Retry { attempt, delay };
-                core.ledger.observer.tell(what);
+                core.ledger.observer.emit(what);
                 Next::Pause(delay, wait)
             }
         }
@@ -255,7 +255,7 @@ impl<M> Track<M> {
         let observer = &core.ledger.observer;
         let told = corrected(outcome, rejection, observer.name())?;
         if rejection.is_none() {
-            observer.tell(|| EventKind::Rejected(told));
+            observer.emit(|| EventKind::Rejected(told));
         }
         Some(told)
     }

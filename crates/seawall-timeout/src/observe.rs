@@ -9,7 +9,7 @@ use crate::attempt::learner::Learner;
 use seawall_core::striped::{Shared, Stripes};
 use seawall_core::{
     EventKind, EventSource, Events, InstanceName, InvalidConfig, NonZeroDuration, Reason,
-    Rejection, Sample, Sent, Value, ns,
+    Rejection, Samples, Sent, ns,
 };
 
 /// Where a call was cut off.
@@ -116,7 +116,7 @@ impl Ledger {
 
     fn record(&self, cut: Cut, rejection: Rejection) {
         self.cuts[cut as usize].fetch_add(1, Ordering::Relaxed);
-        self.observer.tell(|| EventKind::Rejected(rejection));
+        self.observer.emit(|| EventKind::Rejected(rejection));
     }
 
     pub(crate) fn count(&self, cut: Cut) -> u64 {
@@ -219,32 +219,28 @@ impl Common {
     }
 
     /// Hands out the counters of the pattern: rejections by reason, and by where the call was.
-    pub(crate) fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+    pub(crate) fn samples(&self, sink: &mut Samples<'_>) {
         let Pattern { name, cuts } = self.ledger.pattern;
         if let Some(learner) = &self.learner {
             let seconds = learner.last_allowed(self.after_ns()) as f64 / 1e9;
-            sink(Sample {
-                metric: "seawall_timeout_learned_seconds",
-                labels: &[],
-                value: Value::Gauge(seconds),
-            });
+            sink.gauge("seawall_timeout_learned_seconds", &[], seconds);
         }
         for reason in [Reason::AttemptTimeout, Reason::DeadlineExceeded] {
             let rejected = cuts.iter().filter(|cut| cut.reason() == reason);
             if rejected.clone().next().is_some() {
-                sink(Sample {
-                    metric: "seawall_rejections_total",
-                    labels: &[("layer", name), ("reason", reason.as_str())],
-                    value: Value::Counter(rejected.map(|cut| self.ledger.count(*cut)).sum()),
-                });
+                sink.counter(
+                    "seawall_rejections_total",
+                    &[("layer", name), ("reason", reason.as_str())],
+                    rejected.map(|cut| self.ledger.count(*cut)).sum(),
+                );
             }
         }
         for cut in cuts {
-            sink(Sample {
-                metric: "seawall_timeouts_total",
-                labels: cut.label(),
-                value: Value::Counter(self.ledger.count(*cut)),
-            });
+            sink.counter(
+                "seawall_timeouts_total",
+                cut.label(),
+                self.ledger.count(*cut),
+            );
         }
     }
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use seawall_core::striped::{Anchor, Shared, Stripes};
 use seawall_core::{
-    Command, CompleteOnResponse, ErrorIsFailure, Events, InstanceHandle, InstanceName, Sample,
-    Unsupported, Value,
+    Command, CompleteOnResponse, ErrorIsFailure, Events, InstanceHandle, InstanceName, Samples,
+    Unsupported,
 };
 
 use super::key::CircuitHandle;
@@ -293,36 +293,28 @@ where
         .as_str()
     }
 
-    fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+    fn samples(&self, sink: &mut Samples<'_>) {
         let map = &self.keys.common().map;
         let totals = map.totals();
         observe::totals(&totals.counts, &totals.transitions.0, sink);
-        let mut send = |metric, labels: &[(&'static str, &'static str)], value| {
-            sink(Sample {
-                metric,
-                labels,
-                value,
-            });
-        };
         #[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]
-        let gauge = |count: usize| Value::Gauge(count as f64);
+        let gauge = |count: usize| count as f64;
         for (state, keys) in [
             (State::Closed, totals.closed),
             (State::HalfOpen, totals.half_open),
             (State::Open, totals.open),
         ] {
             let labels = [("state", state.as_str())];
-            send("seawall_breaker_keys", &labels, gauge(keys));
+            sink.gauge("seawall_breaker_keys", &labels, gauge(keys));
         }
         let excess = self.over_capacity();
-        send("seawall_breaker_keys_over_capacity", &[], gauge(excess));
-        send(
+        sink.gauge("seawall_breaker_keys_over_capacity", &[], gauge(excess));
+        sink.gauge(
             "seawall_breaker_keys_bytes",
             &[],
             gauge(map.bytes() + totals.heap),
         );
-        let evicted = Value::Counter(map.evicted());
-        send("seawall_breaker_keys_evicted_total", &[], evicted);
+        sink.counter("seawall_breaker_keys_evicted_total", &[], map.evicted());
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

@@ -50,7 +50,7 @@ impl<K: ToOwned + ?Sized> Circuits for Held<K> {
         single.told(change);
         let key = self.key().borrow();
         let clock = &single.common.setup.clock;
-        single.listeners.tell(key, || change.on(clock));
+        single.listeners.emit(key, || change.on(clock));
     }
 }
 
@@ -284,7 +284,7 @@ impl<K: ?Sized> Listeners<K> {
     }
 
     /// Outside of every lock: a listener may do what it likes.
-    fn tell(&self, key: &K, transition: impl FnOnce() -> Transition) {
+    fn emit(&self, key: &K, transition: impl FnOnce() -> Transition) {
         if self.listening.load(Ordering::Acquire) == 0 {
             return;
         }

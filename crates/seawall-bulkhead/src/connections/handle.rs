@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use seawall_core::{Events, InstanceHandle, InstanceName, PartitionKey, Sample};
+use seawall_core::{Events, InstanceHandle, InstanceName, PartitionKey, Samples};
 
 use super::ConnectionLimitConfig;
 use super::room::{Room, read};
@@ -97,7 +97,7 @@ impl InstanceHandle for ConnectionLimitHandle {
         self.room.state()
     }
 
-    fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+    fn samples(&self, sink: &mut Samples<'_>) {
         self.room.samples(sink);
     }
 

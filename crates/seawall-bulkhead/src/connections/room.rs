@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 use seawall_core::{
-    EventKind, EventSource, Outcome, PartitionKey, Reason, Rejection, Sample, Value, Vote, deadline,
+    EventKind, EventSource, Outcome, PartitionKey, Reason, Rejection, Samples, Vote, deadline,
 };
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -73,7 +73,7 @@ impl Room {
             _ => &self.counters.full,
         });
         let rejection = self.observer.rejection(reason);
-        self.observer.tell(|| EventKind::Rejected(rejection));
+        self.observer.emit(|| EventKind::Rejected(rejection));
         rejection
     }
 
@@ -88,7 +88,7 @@ impl Room {
         }
     }
 
-    pub(crate) fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+    pub(crate) fn samples(&self, sink: &mut Samples<'_>) {
         let layer = self.observer.pattern();
         let counters = &self.counters;
         let outcomes = [
@@ -98,11 +98,11 @@ impl Room {
             ("abandoned", &counters.abandoned),
         ];
         for (outcome, total) in outcomes {
-            sink(Sample {
-                metric: "seawall_calls_total",
-                labels: &[("layer", layer), ("outcome", outcome)],
-                value: Value::Counter(read(total)),
-            });
+            sink.counter(
+                "seawall_calls_total",
+                &[("layer", layer), ("outcome", outcome)],
+                read(total),
+            );
         }
         let rejections = [
             (Reason::BulkheadFull, &counters.full),
@@ -110,17 +110,17 @@ impl Room {
             (Reason::Panicked, &counters.panicked),
         ];
         for (reason, total) in rejections {
-            sink(Sample {
-                metric: "seawall_rejections_total",
-                labels: &[("layer", layer), ("reason", reason.as_str())],
-                value: Value::Counter(read(total)),
-            });
+            sink.counter(
+                "seawall_rejections_total",
+                &[("layer", layer), ("reason", reason.as_str())],
+                read(total),
+            );
         }
-        sink(Sample {
-            metric: "seawall_bulkhead_waited_total",
-            labels: &[("layer", layer)],
-            value: Value::Counter(read(&counters.waited)),
-        });
+        sink.counter(
+            "seawall_bulkhead_waited_total",
+            &[("layer", layer)],
+            read(&counters.waited),
+        );
         let gauges = [
             (
                 "seawall_bulkhead_in_flight",
@@ -133,11 +133,7 @@ impl Room {
             ),
         ];
         for (metric, value) in gauges {
-            sink(Sample {
-                metric,
-                labels: &[("layer", layer)],
-                value: Value::Gauge(value),
-            });
+            sink.gauge(metric, &[("layer", layer)], value);
         }
     }
 }
@@ -192,7 +188,7 @@ impl Drop for Call {
     fn drop(&mut self) {
         self.end(|room| {
             add(&room.counters.abandoned);
-            room.observer.tell(|| EventKind::Abandoned);
+            room.observer.emit(|| EventKind::Abandoned);
         });
     }
 }

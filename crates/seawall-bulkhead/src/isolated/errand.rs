@@ -170,7 +170,7 @@ impl<W: Work> Errand<W> {
         let count = |room: &Room| {
             add(&room.counters.panicked);
             let rejection = room.observer.rejection(Reason::Panicked).with_sent(sent);
-            room.observer.tell(|| EventKind::Rejected(rejection));
+            room.observer.emit(|| EventKind::Rejected(rejection));
             rejection
         };
         let rejection = self.call.end(count);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::atomic::Ordering;
 
-use seawall_core::{Events, InstanceHandle, InstanceName, Sample, Value};
+use seawall_core::{Events, InstanceHandle, InstanceName, Samples};
 
 use super::pool::Seen;
 use crate::connections::room::read;
@@ -98,13 +98,13 @@ impl InstanceHandle for IsolatedHandle {
         self.seen.room.state()
     }
 
-    fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+    fn samples(&self, sink: &mut Samples<'_>) {
         self.seen.room.samples(sink);
-        sink(Sample {
-            metric: "seawall_bulkhead_threads",
-            labels: &[("layer", self.pattern())],
-            value: Value::Gauge(f64::from(self.threads())),
-        });
+        sink.gauge(
+            "seawall_bulkhead_threads",
+            &[("layer", self.pattern())],
+            f64::from(self.threads()),
+        );
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

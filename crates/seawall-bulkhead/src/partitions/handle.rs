@@ -4,7 +4,7 @@ use std::fmt;
 
 use seawall_core::striped::Shared;
 use seawall_core::{
-    Events, InstanceHandle, InstanceName, InvalidConfig, NonZeroCount, PartitionKey, Sample, Value,
+    Events, InstanceHandle, InstanceName, InvalidConfig, NonZeroCount, PartitionKey, Samples,
 };
 
 use super::PartitionShare;
@@ -124,7 +124,7 @@ impl InstanceHandle for PartitionHandle {
         }
     }
 
-    fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+    fn samples(&self, sink: &mut Samples<'_>) {
         self.counts().samples(sink);
         let pool = self.shared.common().pool();
         let gauges = [
@@ -136,11 +136,7 @@ impl InstanceHandle for PartitionHandle {
         // The sink is somebody else's code.
         drop(pool);
         for (metric, value) in gauges {
-            sink(Sample {
-                metric,
-                labels: &[],
-                value: Value::Gauge(value),
-            });
+            sink.gauge(metric, &[], value);
         }
     }
 

@@ -265,7 +265,7 @@ async fn a_bulkhead_that_only_watches_lets_everybody_pass_and_says_whom_it_would
         let Some(Received::Event(event)) = told.try_next() else {
             panic!("nothing was told")
         };
-        assert!(matches!(event.what, EventKind::Shadowed(r) if r.reason() == Reason::BulkheadFull));
+        assert!(matches!(event.kind, EventKind::Shadowed(r) if r.reason() == Reason::BulkheadFull));
     }
     assert!(told.try_next().is_none());
     assert!(handle.snapshot().shadow);

@@ -125,7 +125,7 @@ fn a_registry_reads_what_the_bulkhead_does() {
     let Some(seawall_core::Received::Event(event)) = events.try_next() else {
         panic!("the rejection was not told")
     };
-    assert!(matches!(event.what, EventKind::Rejected(r) if r.reason() == Reason::BulkheadFull));
+    assert!(matches!(event.kind, EventKind::Rejected(r) if r.reason() == Reason::BulkheadFull));
 }
 
 #[test]

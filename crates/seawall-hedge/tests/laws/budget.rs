@@ -21,7 +21,7 @@ async fn without_a_token_the_first_attempt_is_waited_for() {
     let Some(Received::Event(event)) = told.try_next() else {
         panic!("nothing told");
     };
-    assert_eq!(event.what, EventKind::BudgetExhausted);
+    assert_eq!(event.kind, EventKind::BudgetExhausted);
 }
 
 #[tokio::test(start_paused = true)]

@@ -176,14 +176,14 @@ fn assert_about(ms: u128, expected: u128) {
 
 fn counter(handle: &HedgeHandle, metric: &str, label: &str) -> u64 {
     let mut found = None;
-    handle.samples(&mut |sample| {
+    handle.samples(&mut seawall_core::Samples::new(&mut |sample| {
         if sample.metric == metric && sample.labels.iter().any(|(_, value)| *value == label) {
             let Value::Counter(count) = sample.value else {
                 panic!("{metric} is no counter");
             };
             found = Some(count);
         }
-    });
+    }));
     found.unwrap_or_else(|| panic!("no {metric} {label}"))
 }
 

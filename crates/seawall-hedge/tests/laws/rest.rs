@@ -99,7 +99,7 @@ async fn each_extra_attempt_is_told_with_its_number_and_how_long_was_waited() {
             panic!("nothing told");
         };
         assert_eq!((event.pattern, event.name.as_str()), ("hedge", "hedge"));
-        let EventKind::Hedged { attempt, delay } = event.what else {
+        let EventKind::Hedged { attempt, delay } = event.kind else {
             panic!("{event:?}");
         };
         assert_eq!(attempt, expected);
@@ -150,11 +150,11 @@ fn the_settings_and_gauges_are_told() {
     assert_eq!(settings["extra_attempts"], "2");
     assert!(settings["budget"].contains("capacity: 10"), "{settings:?}");
     let mut gauges = Vec::new();
-    handle.samples(&mut |sample| {
+    handle.samples(&mut seawall_core::Samples::new(&mut |sample| {
         if let Value::Gauge(value) = sample.value {
             gauges.push((sample.metric, value));
         }
-    });
+    }));
     assert_eq!(
         gauges,
         [

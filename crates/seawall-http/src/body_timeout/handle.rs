@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use seawall_core::striped::Shared;
 use seawall_core::{
-    EventKind, EventSource, Events, InstanceHandle, InstanceName, Reason, Rejection, Sample, Sent,
-    Value,
+    EventKind, EventSource, Events, InstanceHandle, InstanceName, Reason, Rejection, Samples, Sent,
 };
 
 use super::BodyTimeoutConfig;
@@ -91,7 +90,7 @@ impl Common {
     pub(super) fn timeouts_by(&self, limit: BodyLimit) -> Rejection {
         let rejection = Rejection::new(limit.reason(), self.name).with_sent(Sent::Maybe);
         self.cuts[limit as usize].fetch_add(1, Ordering::Relaxed);
-        self.observer.tell(|| EventKind::Rejected(rejection));
+        self.observer.emit(|| EventKind::Rejected(rejection));
         rejection
     }
 }
@@ -147,7 +146,7 @@ impl InstanceHandle for BodyTimeoutHandle {
         "ok"
     }
 
-    fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+    fn samples(&self, sink: &mut Samples<'_>) {
         for reason in [
             Reason::AttemptTimeout,
             Reason::BodyTimeout,
@@ -155,18 +154,18 @@ impl InstanceHandle for BodyTimeoutHandle {
         ] {
             let cuts = BodyLimit::ALL.into_iter();
             let rejected = cuts.filter(|limit| limit.reason() == reason);
-            sink(Sample {
-                metric: "seawall_rejections_total",
-                labels: &[("layer", PATTERN), ("reason", reason.as_str())],
-                value: Value::Counter(rejected.map(|limit| self.timeouts_by(limit)).sum()),
-            });
+            sink.counter(
+                "seawall_rejections_total",
+                &[("layer", PATTERN), ("reason", reason.as_str())],
+                rejected.map(|limit| self.timeouts_by(limit)).sum(),
+            );
         }
         for limit in BodyLimit::ALL {
-            sink(Sample {
-                metric: "seawall_body_timeouts_total",
-                labels: &[("limit", limit.as_str())],
-                value: Value::Counter(self.timeouts_by(limit)),
-            });
+            sink.counter(
+                "seawall_body_timeouts_total",
+                &[("limit", limit.as_str())],
+                self.timeouts_by(limit),
+            );
         }
     }
 

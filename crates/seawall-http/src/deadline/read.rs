@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use http::Request;
-use seawall_core::{Events, InstanceHandle, InstanceName, Sample, Value, deadline};
+use seawall_core::{Events, InstanceHandle, InstanceName, Samples, deadline};
 use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -212,12 +212,12 @@ impl InstanceHandle for ReadDeadlineHandle {
         "ok"
     }
 
-    fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
-        sink(Sample {
-            metric: "seawall_deadline_headers_ignored_total",
-            labels: &[],
-            value: Value::Counter(self.ignored()),
-        });
+    fn samples(&self, sink: &mut Samples<'_>) {
+        sink.counter(
+            "seawall_deadline_headers_ignored_total",
+            &[],
+            self.ignored(),
+        );
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

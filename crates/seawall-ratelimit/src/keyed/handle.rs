@@ -6,7 +6,7 @@ use std::time::Duration;
 use seawall_core::striped::Shared;
 use seawall_core::{
     Events, InstanceHandle, InstanceName, InvalidConfig, PartitionKey, QuotaSignal, Rejection,
-    RequestMeta, Sample, Value, ns,
+    RequestMeta, Samples, ns,
 };
 
 use super::Keyed;
@@ -214,7 +214,7 @@ impl InstanceHandle for KeyedRateLimitHandle {
         if waiting > 0 { "queueing" } else { "ok" }
     }
 
-    fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+    fn samples(&self, sink: &mut Samples<'_>) {
         self.counts().samples(sink);
         let keys = &self.keyed().keys;
         let mut waiting = 0;
@@ -225,17 +225,9 @@ impl InstanceHandle for KeyedRateLimitHandle {
             ("seawall_ratelimit_bytes", keys.bytes() as f64),
         ];
         for (metric, value) in gauges {
-            sink(Sample {
-                metric,
-                labels: &[],
-                value: Value::Gauge(value),
-            });
+            sink.gauge(metric, &[], value);
         }
-        sink(Sample {
-            metric: "seawall_ratelimit_keys_evicted_total",
-            labels: &[],
-            value: Value::Counter(keys.evicted()),
-        });
+        sink.counter("seawall_ratelimit_keys_evicted_total", &[], keys.evicted());
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

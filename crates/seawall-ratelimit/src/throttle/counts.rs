@@ -1,6 +1,6 @@
 //! What became of the calls, as numbers.
 
-use seawall_core::{Sample, Value};
+use seawall_core::Samples;
 
 /// What became of the calls of a throttle so far. Each call is in exactly one of the fields,
 /// `shadowed` aside; those under way are in none.
@@ -33,7 +33,7 @@ impl AdaptiveThrottleCounts {
         }
     }
 
-    pub(crate) fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+    pub(crate) fn samples(&self, sink: &mut Samples<'_>) {
         let outcomes = [
             ("accepted", self.accepted),
             ("not_accepted", self.not_accepted),
@@ -41,21 +41,17 @@ impl AdaptiveThrottleCounts {
             ("abandoned", self.abandoned),
         ];
         for (outcome, total) in outcomes {
-            sink(Sample {
-                metric: "seawall_calls_total",
-                labels: &[("layer", "throttle"), ("outcome", outcome)],
-                value: Value::Counter(total),
-            });
+            sink.counter(
+                "seawall_calls_total",
+                &[("layer", "throttle"), ("outcome", outcome)],
+                total,
+            );
         }
-        sink(Sample {
-            metric: "seawall_rejections_total",
-            labels: &[("layer", "throttle"), ("reason", "client_throttled")],
-            value: Value::Counter(self.rejected),
-        });
-        sink(Sample {
-            metric: "seawall_throttle_shadowed_total",
-            labels: &[],
-            value: Value::Counter(self.shadowed),
-        });
+        sink.counter(
+            "seawall_rejections_total",
+            &[("layer", "throttle"), ("reason", "client_throttled")],
+            self.rejected,
+        );
+        sink.counter("seawall_throttle_shadowed_total", &[], self.shadowed);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use seawall_core::{Command, Events, InstanceHandle, InstanceName, Sample, Unsupported, Value};
+use seawall_core::{Command, Events, InstanceHandle, InstanceName, Samples, Unsupported};
 
 use super::formula::CLASSES;
 use super::state::{Look, State, configure, counts, inspect, reset};
@@ -149,15 +149,15 @@ impl InstanceHandle for AdaptiveThrottleHandle {
         inspect(&self.state).state()
     }
 
-    fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+    fn samples(&self, sink: &mut Samples<'_>) {
         self.counts().samples(sink);
         let probabilities = inspect(&self.state).probabilities;
         for (class, probability) in PriorityClass::ALL.iter().zip(probabilities) {
-            sink(Sample {
-                metric: "seawall_throttle_rejection_probability",
-                labels: &[("priority", class.as_str())],
-                value: Value::Gauge(probability),
-            });
+            sink.gauge(
+                "seawall_throttle_rejection_probability",
+                &[("priority", class.as_str())],
+                probability,
+            );
         }
     }
 

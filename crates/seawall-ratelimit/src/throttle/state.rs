@@ -208,7 +208,7 @@ impl Common {
     #[cold]
     pub(crate) fn abandoned(&self, stripe: &Stripe) {
         more(&stripe.abandoned);
-        self.observer.tell(|| EventKind::Abandoned);
+        self.observer.emit(|| EventKind::Abandoned);
     }
 
     /// Whether a call that comes now is rejected by its draw.
@@ -224,11 +224,11 @@ impl Common {
         let rejection = self.observer.rejection(Reason::ClientThrottled);
         if self.shadow.load(Ordering::Relaxed) {
             more(&stripe.shadowed);
-            self.observer.tell(|| EventKind::Shadowed(rejection));
+            self.observer.emit(|| EventKind::Shadowed(rejection));
             return None;
         }
         more(&stripe.rejected[class as usize]);
-        self.observer.tell(|| EventKind::Rejected(rejection));
+        self.observer.emit(|| EventKind::Rejected(rejection));
         Some(rejection)
     }
 

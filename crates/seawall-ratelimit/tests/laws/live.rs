@@ -161,7 +161,7 @@ async fn in_shadow_everything_passes_and_what_would_be_rejected_is_told() {
     let Some(Received::Event(event)) = events.next().await else {
         panic!("nothing was told")
     };
-    assert!(matches!(event.what, EventKind::Shadowed(r) if r.retry_after() == Some(ms(100))));
+    assert!(matches!(event.kind, EventKind::Shadowed(r) if r.retry_after() == Some(ms(100))));
     layer.handle().set_shadow(false);
     assert!(matches!(call(&mut svc, 5).poll(), Poll::Ready(Err(_))));
     layer.handle().control(Command::Bypass).unwrap();

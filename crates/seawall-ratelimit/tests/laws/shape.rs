@@ -152,7 +152,7 @@ fn a_registry_reads_what_the_limit_does() {
     let Some(Received::Event(event)) = events.try_next() else {
         panic!("the rejection was not told")
     };
-    assert!(matches!(event.what, EventKind::Rejected(r) if r.reason() == Reason::RateLimited));
+    assert!(matches!(event.kind, EventKind::Rejected(r) if r.reason() == Reason::RateLimited));
 }
 
 #[test]

@@ -18,7 +18,7 @@ async fn one_that_only_watches_rejects_nothing_and_tells_what_it_would_have() {
     let Some(Received::Event(event)) = events.try_next() else {
         panic!("nothing was told")
     };
-    assert!(matches!(event.what, EventKind::Shadowed(r) if r.reason() == Reason::ClientThrottled));
+    assert!(matches!(event.kind, EventKind::Shadowed(r) if r.reason() == Reason::ClientThrottled));
     assert_eq!(handle.rejection_probability(), 0.9);
     assert!(handle.snapshot().shadow);
     handle.set_shadow(false);
@@ -153,7 +153,7 @@ async fn a_registry_reads_what_the_throttle_does() {
     let Some(Received::Event(event)) = events.try_next() else {
         panic!("the rejection was not told")
     };
-    assert!(matches!(event.what, EventKind::Rejected(r) if r.sent() == Sent::No));
+    assert!(matches!(event.kind, EventKind::Rejected(r) if r.sent() == Sent::No));
     assert!(snapshot.settings.contains(&("k", "2".to_owned())));
 }
 

@@ -22,7 +22,7 @@ async fn an_empty_budget_gives_the_real_answer_back_at_once() {
     assert_eq!(handle.state(), "budget_exhausted");
     let mut told = Vec::new();
     while let Some(Received::Event(event)) = heard.try_next() {
-        told.push(event.what);
+        told.push(event.kind);
     }
     let retry = |attempt, delay| EventKind::Retry { attempt, delay };
     let expected = [

@@ -132,7 +132,9 @@ async fn extra_attempts_wait_for_their_place_too() {
     let samples = Mutex::new(Vec::new());
     layer
         .handle()
-        .samples(&mut |s| samples.lock().unwrap().push(s.metric.to_owned()));
+        .samples(&mut seawall_core::Samples::new(&mut |s| {
+            samples.lock().unwrap().push(s.metric.to_owned());
+        }));
     let rate = "seawall_retry_sending_rate";
     assert!(samples.lock().unwrap().iter().any(|metric| metric == rate));
 }

@@ -177,13 +177,13 @@ async fn what_happened_is_published_and_adds_up() {
 async fn calls_that_end_between_two_attempts_are_counted_too() {
     let calls = |handle: RetryHandle| {
         let total = std::cell::Cell::new((0, 0));
-        handle.samples(&mut |sample| {
+        handle.samples(&mut seawall_core::Samples::new(&mut |sample| {
             if let ("seawall_calls_total", Value::Counter(n)) = (sample.metric, sample.value) {
                 let rejected = sample.labels.iter().any(|(_, v)| *v == "rejected");
                 let (all, rejections) = total.get();
                 total.set((all + n, rejections + u64::from(rejected) * n));
             }
-        });
+        }));
         total.get()
     };
     // The spare fails.

@@ -46,7 +46,7 @@ async fn a_failure_to_connect_after_an_attempt_that_may_have_been_sent_is_of_unk
     assert_eq!(told(answer), (Reason::OutcomeUnknown, Sent::Maybe));
     let mut rejections = 0;
     while let Some(Received::Event(event)) = heard.try_next() {
-        rejections += u32::from(event.what == EventKind::Rejected(rejection));
+        rejections += u32::from(event.kind == EventKind::Rejected(rejection));
     }
     assert_eq!(rejections, 1);
 }

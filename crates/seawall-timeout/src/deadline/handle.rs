@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use seawall_core::{Events, InstanceHandle, InstanceName, InvalidConfig, Sample};
+use seawall_core::{Events, InstanceHandle, InstanceName, InvalidConfig, Samples};
 
 use crate::observe::{Cut, DEADLINE, State, positive};
 
@@ -78,7 +78,7 @@ impl InstanceHandle for DeadlineHandle {
         "ok"
     }
 
-    fn samples(&self, sink: &mut dyn FnMut(Sample<'_>)) {
+    fn samples(&self, sink: &mut Samples<'_>) {
         self.state.common().samples(sink);
     }
 

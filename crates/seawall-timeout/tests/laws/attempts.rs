@@ -243,7 +243,7 @@ async fn what_was_cut_off_is_told_and_published() {
     let Some(Received::Event(event)) = heard.try_next() else {
         panic!("nothing was told");
     };
-    assert_eq!(event.what, EventKind::Rejected(rejection));
+    assert_eq!(event.kind, EventKind::Rejected(rejection));
     assert_eq!(
         (event.pattern, event.name.as_str()),
         ("attempt_timeout", "a")

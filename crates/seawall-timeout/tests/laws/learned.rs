@@ -198,11 +198,11 @@ async fn the_initial_timeout_can_be_changed_within_the_bounds() {
     assert_eq!(said[0], ("initial", "1s".to_owned()));
     assert_eq!(said[4], ("factor", "2".to_owned()));
     let mut gauges = Vec::new();
-    handle.samples(&mut |sample| {
+    handle.samples(&mut seawall_core::Samples::new(&mut |sample| {
         if sample.metric == "seawall_timeout_learned_seconds" {
             gauges.push(sample.value);
         }
-    });
+    }));
     assert_eq!(gauges, [Value::Gauge(1.0)]);
 }
 

@@ -1,0 +1,237 @@
+//! What a layer asks about the calls of a service, in one value.
+
+use crate::{CloneRequest, CompleteOnResponse, DefaultMeta, ErrorIsFailure};
+
+/// What the layers must be told about a service, in one value: what an answer means, what a
+/// request is, when a call is over, and how a request is copied.
+///
+/// Every layer has one type parameter for it and uses the parts that it needs. The layers' own
+/// methods `classify`, `describe`, `track_completion` and `copy` change one part; `policy` sets all
+/// of them, so that a service's policy is written once for its whole stack.
+///
+/// ```
+/// use seawall_core::{ConstMeta, FailureKind, Outcome, Policy, Replay, RequestMeta};
+///
+/// fn by_status(result: Result<&u16, &seawall_core::Error<std::io::Error>>) -> Outcome {
+///     match result {
+///         Ok(500..) | Err(_) => Outcome::Failure(FailureKind::Server),
+///         Ok(_) => Outcome::Success,
+///     }
+/// }
+///
+/// let policy = Policy::new()
+///     .classify(by_status)
+///     .describe(ConstMeta(RequestMeta::new(Replay::Safe)));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Policy<C = ErrorIsFailure, D = DefaultMeta, T = CompleteOnResponse, P = CloneRequest> {
+    classifier: C,
+    describer: D,
+    completion: T,
+    copier: P,
+}
+
+impl Policy {
+    /// Errors are failures, no request is known to be safe to send twice, a call is over with its
+    /// answer, and requests are copied with `Clone`.
+    pub const fn new() -> Self {
+        Self {
+            classifier: ErrorIsFailure,
+            describer: DefaultMeta,
+            completion: CompleteOnResponse,
+            copier: CloneRequest,
+        }
+    }
+}
+
+impl<C, D, T, P> Policy<C, D, T, P> {
+    /// Judges answers with `classifier`; see [`Classify`](crate::Classify).
+    #[must_use]
+    pub fn classify<C2>(self, classifier: C2) -> Policy<C2, D, T, P> {
+        Policy {
+            classifier,
+            describer: self.describer,
+            completion: self.completion,
+            copier: self.copier,
+        }
+    }
+
+    /// Learns from `describer` what a request is; see [`Describe`](crate::Describe).
+    #[must_use]
+    pub fn describe<D2>(self, describer: D2) -> Policy<C, D2, T, P> {
+        Policy {
+            classifier: self.classifier,
+            describer,
+            completion: self.completion,
+            copier: self.copier,
+        }
+    }
+
+    /// Decides with `completion` when a call is over; see
+    /// [`TrackCompletion`](crate::TrackCompletion).
+    #[must_use]
+    pub fn track_completion<T2>(self, completion: T2) -> Policy<C, D, T2, P> {
+        Policy {
+            classifier: self.classifier,
+            describer: self.describer,
+            completion,
+            copier: self.copier,
+        }
+    }
+
+    /// Copies requests for further attempts with `copier`; see
+    /// [`CopyRequest`](crate::CopyRequest).
+    #[must_use]
+    pub fn copy<P2>(self, copier: P2) -> Policy<C, D, T, P2> {
+        Policy {
+            classifier: self.classifier,
+            describer: self.describer,
+            completion: self.completion,
+            copier,
+        }
+    }
+}
+
+/// The parts of a [`Policy`]: what layers and their services ask their one type parameter for.
+///
+/// The parts are associated types, so that a service states only the bounds that it needs.
+/// Implement it for a bundle of your own, or use [`Policy`].
+pub trait Policies {
+    /// Judges answers; see [`Classify`](crate::Classify).
+    type Classifier;
+    /// Says what a request is; see [`Describe`](crate::Describe).
+    type Describer;
+    /// Decides when a call is over; see [`TrackCompletion`](crate::TrackCompletion).
+    type Completion;
+    /// Copies requests; see [`CopyRequest`](crate::CopyRequest).
+    type Copier;
+
+    /// What judges answers.
+    fn classifier(&self) -> &Self::Classifier;
+    /// What says what a request is.
+    fn describer(&self) -> &Self::Describer;
+    /// What decides when a call is over.
+    fn completion(&self) -> &Self::Completion;
+    /// What copies requests.
+    fn copier(&self) -> &Self::Copier;
+}
+
+impl<C, D, T, P> Policies for Policy<C, D, T, P> {
+    type Classifier = C;
+    type Describer = D;
+    type Completion = T;
+    type Copier = P;
+
+    #[inline]
+    fn classifier(&self) -> &C {
+        &self.classifier
+    }
+
+    #[inline]
+    fn describer(&self) -> &D {
+        &self.describer
+    }
+
+    #[inline]
+    fn completion(&self) -> &T {
+        &self.completion
+    }
+
+    #[inline]
+    fn copier(&self) -> &P {
+        &self.copier
+    }
+}
+
+/// Writes the setters of a layer's policy: `policy`, and of `classify`, `describe`,
+/// `track_completion` and `copy` those that are named.
+///
+/// The layer is `Layer<Policy<..>, Rest..>` and has a method
+/// `fn map_policy<Y>(self, change: impl FnOnce(X) -> Y) -> Layer<Y, Rest..>`.
+///
+/// ```
+/// use seawall_core::{Policy, policy_setters};
+///
+/// pub struct RetryLayer<X = Policy, H = ()> { policy: X, hooks: H }
+///
+/// impl<X, H> RetryLayer<X, H> {
+///     fn map_policy<Y>(self, change: impl FnOnce(X) -> Y) -> RetryLayer<Y, H> {
+///         RetryLayer { policy: change(self.policy), hooks: self.hooks }
+///     }
+/// }
+///
+/// policy_setters!(RetryLayer[H]: classify, describe, copy);
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! policy_setters {
+    ($Layer:ident $([$($rest:ident),+])?: $($setter:ident),* $(,)?) => {
+        impl<X $(, $($rest),+)?> $Layer<X $(, $($rest),+)?> {
+            /// Sets everything that the layer must be told about the service at once: what an
+            /// answer means, what a request is, when a call is over, how a request is copied.
+            #[must_use]
+            pub fn policy<Y: $crate::Policies>(self, policy: Y) -> $Layer<Y $(, $($rest),+)?> {
+                self.map_policy(|_| policy)
+            }
+        }
+
+        $crate::policy_setters!(@each $Layer [$($($rest),+)?] $($setter)*);
+    };
+    (@each $Layer:ident $rest:tt) => {};
+    (@each $Layer:ident $rest:tt $setter:ident $($more:ident)*) => {
+        $crate::policy_setters!(@$setter $Layer $rest);
+        $crate::policy_setters!(@each $Layer $rest $($more)*);
+    };
+    (@classify $Layer:ident [$($rest:ident),*]) => {
+        impl<C, D, T, P $(, $rest)*> $Layer<$crate::Policy<C, D, T, P> $(, $rest)*> {
+            /// Judges answers with `classifier`, a [`Classify`]($crate::Classify). Default: every
+            /// error is a failure.
+            #[must_use]
+            pub fn classify<C2>(
+                self,
+                classifier: C2,
+            ) -> $Layer<$crate::Policy<C2, D, T, P> $(, $rest)*> {
+                self.map_policy(|policy| policy.classify(classifier))
+            }
+        }
+    };
+    (@describe $Layer:ident [$($rest:ident),*]) => {
+        impl<C, D, T, P $(, $rest)*> $Layer<$crate::Policy<C, D, T, P> $(, $rest)*> {
+            /// Learns what a request is from `describer`, a [`Describe`]($crate::Describe).
+            /// Default: [`DefaultMeta`]($crate::DefaultMeta), never safe to send twice.
+            #[must_use]
+            pub fn describe<D2>(
+                self,
+                describer: D2,
+            ) -> $Layer<$crate::Policy<C, D2, T, P> $(, $rest)*> {
+                self.map_policy(|policy| policy.describe(describer))
+            }
+        }
+    };
+    (@track_completion $Layer:ident [$($rest:ident),*]) => {
+        impl<C, D, T, P $(, $rest)*> $Layer<$crate::Policy<C, D, T, P> $(, $rest)*> {
+            /// Decides with `completion`, a [`TrackCompletion`]($crate::TrackCompletion), when a
+            /// call is over. Default: with its answer.
+            #[must_use]
+            pub fn track_completion<T2>(
+                self,
+                completion: T2,
+            ) -> $Layer<$crate::Policy<C, D, T2, P> $(, $rest)*> {
+                self.map_policy(|policy| policy.track_completion(completion))
+            }
+        }
+    };
+    (@copy $Layer:ident [$($rest:ident),*]) => {
+        impl<C, D, T, P $(, $rest)*> $Layer<$crate::Policy<C, D, T, P> $(, $rest)*> {
+            /// Copies requests with `copier`, a [`CopyRequest`]($crate::CopyRequest), in place of
+            /// `Clone`.
+            #[must_use]
+            pub fn copy<P2>(
+                self,
+                copier: P2,
+            ) -> $Layer<$crate::Policy<C, D, T, P2> $(, $rest)*> {
+                self.map_policy(|policy| policy.copy(copier))
+            }
+        }
+    };
+}
