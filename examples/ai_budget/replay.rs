@@ -10,7 +10,7 @@ use seawall::{
     Error, InvalidConfig, Limit, QuotaSignal, RateLimitConfig, RateLimitLayer, Rejectable, Replay,
     RequestMeta, TokenCount, Unit, WrapErrorLayer,
 };
-use seawall_testkit::provider::{Rejected, SimulatedQuota, SimulatedQuotaStats, Usage};
+use seawall_sim::provider::{Rejected, SimulatedQuota, SimulatedQuotaStats, Usage};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tower::{Service, ServiceBuilder, ServiceExt};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use seawall::{Limit, Unit};
-use seawall_testkit::provider::{self, Counting, Measure, SimulatedQuota};
+use seawall_sim::provider::{self, Counting, Measure, SimulatedQuota};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -19,7 +19,7 @@ pub(crate) struct Tier {
     pub(crate) limits: &'static [(Measure, u32)],
 }
 
-/// The simulated AI API of `seawall-testkit` has the same numbers, and counts in the same way.
+/// The simulated AI API of `seawall-sim` has the same numbers, and counts in the same way.
 pub(crate) const TIERS: [Tier; 2] = [
     Tier {
         name: "openai-tier-1",

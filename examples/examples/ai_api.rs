@@ -14,8 +14,8 @@ use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use seawall_testkit::incident::Incidents;
-use seawall_testkit::provider::AiApi;
+use seawall_sim::incident::Incidents;
+use seawall_sim::provider::AiApi;
 use serde_json::{Value, json};
 use tower::{Service, ServiceBuilder, ServiceExt};
 

@@ -13,8 +13,8 @@ use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use seawall::{Backoff, BreakerConfig, RetryConfig};
-use seawall_testkit::incident::Incidents;
-use seawall_testkit::provider::Broker;
+use seawall_sim::incident::Incidents;
+use seawall_sim::provider::Broker;
 use tower::{Service, ServiceBuilder, ServiceExt};
 
 const BAD_SECONDS: &str = r#"

@@ -13,8 +13,8 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use seawall::RateLimitConfig;
-use seawall_testkit::incident::Incidents;
-use seawall_testkit::provider::{Limit, MarketData};
+use seawall_sim::incident::Incidents;
+use seawall_sim::provider::{Limit, MarketData};
 use tower::{Service, ServiceBuilder, ServiceExt};
 
 const SECOND: Duration = Duration::from_secs(1);

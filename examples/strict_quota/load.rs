@@ -8,7 +8,7 @@ use seawall::{
     DailyReset, Error, InvalidConfig, Limit, RateLimitConfig, RateLimitHandle, RateLimitLayer,
     Ratio, Rejectable, Replay, RequestMeta, WrapErrorLayer,
 };
-use seawall_testkit::provider::{Counting, Measure, Rejected, SimulatedQuota, Usage};
+use seawall_sim::provider::{Counting, Measure, Rejected, SimulatedQuota, Usage};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, sleep, sleep_until};
 use tower::{Service, ServiceBuilder, ServiceExt};
@@ -232,7 +232,7 @@ pub(crate) async fn run(run: Run<'_>) -> Result<Outcome, InvalidConfig> {
         .fold(
             SimulatedQuota::new(),
             |provider, ((count, per), counting)| {
-                let limit = seawall_testkit::provider::Limit::new(count, per);
+                let limit = seawall_sim::provider::Limit::new(count, per);
                 provider.limit(Measure::Weight, limit.expect("no rule is zero"), counting)
             },
         );

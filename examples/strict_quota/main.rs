@@ -19,7 +19,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use seawall_testkit::provider::Counting;
+use seawall_sim::provider::Counting;
 
 use cli::{Command, Options};
 use load::{DAY, Kind, Outcome, RULES, Run};

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use seawall::{Limit, RateLimitConfig, RateLimitLayer, WrapErrorLayer};
-use seawall_testkit::provider::{self, MarketData, Stats};
+use seawall_sim::provider::{self, MarketData, Stats};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tower::{ServiceBuilder, ServiceExt};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use seawall_testkit::incident::Provider;
+use seawall_sim::incident::Provider;
 use tokio::time::{sleep, timeout};
 use tower::{Service, ServiceExt};
 

@@ -14,7 +14,7 @@ Options:
                     [default: that of the incident file, or 1]
   --seconds N       how long each of the two sides trades, 3 to 600 [default: 13]
   --incidents FILE  a timeline of incidents in TOML [default: a bad day; see
-                    the module `incident` of seawall-testkit for the format]
+                    the module `incident` of seawall-sim for the format]
   --json            ends with one line of JSON: the figures under `bare` and `seawall`
   -h, --help        shows this and ends
 

@@ -10,7 +10,7 @@ use seawall::{
     Backoff, BreakerConfig, BulkheadConfig, Error, HttpService, InvalidConfig, Outcome,
     RateLimitConfig, Reason, Rejection, RetryConfig, Scope, Sent, StackBuilder,
 };
-use seawall_testkit::incident::Provider;
+use seawall_sim::incident::Provider;
 use tower::{Layer, ServiceExt};
 
 use crate::wire::{Body, Caller, Meter, Told, Wire, told_by};

@@ -26,7 +26,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use seawall_testkit::incident::{IncidentError, Incidents};
+use seawall_sim::incident::{IncidentError, Incidents};
 use tokio::time::Instant;
 
 use cli::{Command, Options};

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_testkit::incident::{Fault, Incidents};
+use seawall_sim::incident::{Fault, Incidents};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval};
 

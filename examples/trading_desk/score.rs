@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use seawall_testkit::provider::Stats;
+use seawall_sim::provider::Stats;
 use serde::Serialize;
 
 use crate::tally::{Calls, Fate, Kind, Ledger};

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use seawall_testkit::incident::{Incidents, Provider};
+use seawall_sim::incident::{Incidents, Provider};
 use tokio::time::Instant;
 use tower::Service;
 

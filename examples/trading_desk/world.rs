@@ -6,8 +6,8 @@
 use std::error::Error;
 use std::time::Duration;
 
-use seawall_testkit::incident::{Incidents, Provider};
-use seawall_testkit::provider::{
+use seawall_sim::incident::{Incidents, Provider};
+use seawall_sim::provider::{
     AiApi, BanPolicy, Broker, Handle, InvalidSetting, Limit, MarketData, Stats,
 };
 use tokio::time::{Instant, sleep};

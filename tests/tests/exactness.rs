@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_testkit::provider::Counting;
+use seawall_sim::provider::Counting;
 
 // The load of the example `strict_quota`.
 #[path = "../../examples/strict_quota/load.rs"]

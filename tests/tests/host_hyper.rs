@@ -7,8 +7,8 @@ use std::time::Duration;
 use http::StatusCode;
 use http_body_util::BodyExt;
 use seawall::{Error, HttpService, Reason, Rejectable, Sent};
-use seawall_testkit::incident::Incidents;
-use seawall_testkit::provider::Broker;
+use seawall_sim::incident::Incidents;
+use seawall_sim::provider::Broker;
 use support::{HyperClient, get, hyper_client, order, quick};
 use tower::{Layer, Service, ServiceExt};
 

@@ -10,8 +10,8 @@ use seawall::{
     CompleteOnResponse, Error, FailureKind, NoPropagation, Outcome, Reason, Rejectable, Replay,
     RequestMeta, StackService, WrapErrorLayer,
 };
-use seawall_testkit::incident::Incidents;
-use seawall_testkit::provider::Broker;
+use seawall_sim::incident::Incidents;
+use seawall_sim::provider::Broker;
 use support::quick;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tower::{Service, ServiceBuilder, ServiceExt};

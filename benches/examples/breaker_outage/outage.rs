@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use seawall_testkit::incident::Incidents;
-use seawall_testkit::provider::MarketData;
+use seawall_sim::incident::Incidents;
+use seawall_sim::provider::MarketData;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 

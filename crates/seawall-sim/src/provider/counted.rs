@@ -30,7 +30,7 @@ pub enum Measure {
 /// What one request uses.
 ///
 /// ```
-/// use seawall_testkit::provider::Usage;
+/// use seawall_sim::provider::Usage;
 ///
 /// assert_eq!(Usage::default().weight, 1);
 /// assert_eq!(Usage::weight(5).output, 0);
@@ -100,7 +100,7 @@ impl Usage {
 ///
 /// ```
 /// use std::time::Duration;
-/// use seawall_testkit::provider::{SimulatedQuota, Counting, Limit, Measure, Usage};
+/// use seawall_sim::provider::{SimulatedQuota, Counting, Limit, Measure, Usage};
 /// use tower::Service;
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]

@@ -14,7 +14,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use seawall_testkit::incident::Incidents;
+use seawall_sim::incident::Incidents;
 use serde_json::{Value, json};
 
 /// A whole answer.

@@ -9,7 +9,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use seawall_testkit::incident::{Incidents, Provider};
+//! use seawall_sim::incident::{Incidents, Provider};
 //!
 //! let script = Incidents::from_toml(
 //!     r#"
@@ -43,7 +43,7 @@
 //! assert!(error.to_string().starts_with(
 //!     "incidents: line 2: incident[0].fault = \"outrage\": expected one of \"latency\", "
 //! ));
-//! # Ok::<(), seawall_testkit::incident::IncidentError>(())
+//! # Ok::<(), seawall_sim::incident::IncidentError>(())
 //! ```
 //!
 //! # The file

@@ -1,14 +1,12 @@
 //! Scripted faults as a client meets them, over real sockets.
 
-#![cfg(feature = "providers")]
-
 mod wire;
 
 use std::io::{ErrorKind, Write};
 use std::time::{Duration, SystemTime};
 
-use seawall_testkit::incident::{Fault, Incidents, Provider};
-use seawall_testkit::provider::{AiApi, Broker, Handle, MarketData};
+use seawall_sim::incident::{Fault, Incidents, Provider};
+use seawall_sim::provider::{AiApi, Broker, Handle, MarketData};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -21,7 +21,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::time::Duration;
-//! use seawall_testkit::provider::{Limit, MarketData};
+//! use seawall_sim::provider::{Limit, MarketData};
 //!
 //! let vendor = MarketData::alpaca()
 //!     .limit(Limit::new(2, Duration::from_secs(60))?)
@@ -163,8 +163,8 @@ macro_rules! common_settings {
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use seawall_testkit::incident::Incidents;
-/// use seawall_testkit::provider::Broker;
+/// use seawall_sim::incident::Incidents;
+/// use seawall_sim::provider::Broker;
 ///
 /// let broker = Broker::alpaca().incidents(Incidents::default_scenario()).start().await?;
 /// // ... POST {base_url}/v2/orders ...
@@ -221,7 +221,7 @@ impl Broker {
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use seawall_testkit::provider::MarketData;
+/// use seawall_sim::provider::MarketData;
 ///
 /// let vendor = MarketData::alpha_vantage().start().await?;
 /// println!("{}/query?function=GLOBAL_QUOTE&symbol=IBM", vendor.base_url());
@@ -285,7 +285,7 @@ impl MarketData {
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use std::time::Duration;
-/// use seawall_testkit::provider::{AiApi, Limit};
+/// use seawall_sim::provider::{AiApi, Limit};
 ///
 /// let api = AiApi::open_ai()
 ///     .token_limit(Limit::new(10_000, Duration::from_secs(1))?)

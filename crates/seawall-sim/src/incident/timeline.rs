@@ -192,7 +192,7 @@ impl Incident {
 ///
 /// ```
 /// use std::time::Duration;
-/// use seawall_testkit::incident::{Incidents, Provider};
+/// use seawall_sim::incident::{Incidents, Provider};
 ///
 /// let script = Incidents::from_toml(
 ///     r#"
@@ -208,7 +208,7 @@ impl Incident {
 /// assert!(!script.is_outage(Provider::Broker, Duration::from_secs(1)));
 /// assert!(script.is_outage(Provider::Broker, Duration::from_secs(2)));
 /// assert!(!script.is_outage(Provider::AiApi, Duration::from_secs(2)));
-/// # Ok::<(), seawall_testkit::incident::IncidentError>(())
+/// # Ok::<(), seawall_sim::incident::IncidentError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Incidents {

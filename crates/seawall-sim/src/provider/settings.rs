@@ -48,12 +48,12 @@ fn positive(field: &'static str, value: Duration) -> Result<(), InvalidSetting> 
 ///
 /// ```
 /// use std::time::Duration;
-/// use seawall_testkit::provider::Limit;
+/// use seawall_sim::provider::Limit;
 ///
 /// let demo = Limit::new(20, Duration::from_secs(1))?;
 /// assert_eq!((demo.count(), demo.per()), (20, Duration::from_secs(1)));
 /// assert!(Limit::new(0, Duration::from_secs(1)).is_err());
-/// # Ok::<(), seawall_testkit::provider::InvalidSetting>(())
+/// # Ok::<(), seawall_sim::provider::InvalidSetting>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {

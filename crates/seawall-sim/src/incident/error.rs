@@ -8,7 +8,7 @@ use std::io;
 /// Its `Display` is one line: file and line, the key, the value, and what is accepted.
 ///
 /// ```
-/// use seawall_testkit::incident::Incidents;
+/// use seawall_sim::incident::Incidents;
 ///
 /// let error = Incidents::from_toml("seed = -1").unwrap_err();
 /// assert_eq!(

@@ -1,7 +1,5 @@
 //! Simulated providers as their clients see them, over real sockets.
 
-#![cfg(feature = "providers")]
-
 mod wire;
 
 use std::collections::BTreeMap;
@@ -9,7 +7,7 @@ use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::Method;
-use seawall_testkit::provider::{AiApi, BanPolicy, Broker, Limit, MarketData, OrderStatus};
+use seawall_sim::provider::{AiApi, BanPolicy, Broker, Limit, MarketData, OrderStatus};
 use serde_json::{Value, json};
 use wire::{Broken, Client, eventually, prompt};
 
