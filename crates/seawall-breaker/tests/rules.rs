@@ -493,7 +493,7 @@ async fn a_rejection_says_who_why_and_until_when() {
     let rejected = s.rejection().await;
     assert_eq!(
         rejected.to_string(),
-        "`upstream` rejected: the circuit is open (60% of the calls failed), retry after 10s"
+        "circuit breaker `upstream`: the circuit is open (60% of the calls failed); retry in 10 s; nothing was sent"
     );
     let last = s.handle.snapshot().transitions[0];
     assert_eq!((last.figures.of, last.figures.among), (6, 10));

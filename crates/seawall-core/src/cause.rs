@@ -19,7 +19,7 @@ use crate::InstanceName;
 /// assert_eq!(rejected.cause(), Some(CircuitCause::FailureShare { percent: 62 }));
 /// assert_eq!(
 ///     rejected.to_string(),
-///     "`alpaca` rejected: the circuit is open (62% of the calls failed)",
+///     "circuit breaker `alpaca`: the circuit is open (62% of the calls failed); nothing was sent",
 /// );
 /// ```
 #[non_exhaustive]

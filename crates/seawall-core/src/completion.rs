@@ -15,6 +15,11 @@ pub trait Complete {
 /// The default, [`CompleteOnResponse`], ends it with the answer. With HTTP the answer's body is still
 /// to come: `seawall-http` has an implementation that moves the hold into the body, so that a
 /// place stays taken until the body has ended and a body that breaks is a failure.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot track the completion of responses of type `{Res}`",
+    label = "not a completion of this service's responses",
+    note = "`CompleteOnResponse` takes every response; `CompleteOnBodyEnd` of `seawall-http` takes `http::Response<B>`"
+)]
 pub trait TrackCompletion<G, Res> {
     /// The response with the hold in it.
     type Response;

@@ -20,6 +20,11 @@
 /// assert!(unless_streamed.copy(&Body::Bytes(b"{}")).is_some());
 /// assert!(unless_streamed.copy(&Body::Stream).is_none());
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot copy requests of type `{Req}`",
+    label = "not a copier of this service's requests",
+    note = "the default copier needs `{Req}: Clone`; for other requests set one with `.copy(..)`: a `fn(&Request) -> Option<Request>` or a type that implements `CopyRequest`"
+)]
 pub trait CopyRequest<Req> {
     /// A copy of `request`, or `None` when there can be none; the request is then sent once.
     ///

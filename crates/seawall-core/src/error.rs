@@ -11,14 +11,14 @@ use crate::Rejection;
 /// [`Error<E>`](Error), for boxed errors (`Box<dyn std::error::Error + Send + Sync>`), for
 /// [`Rejection`] itself, and for your own enum by two small impls or by [`rejectable!`].
 ///
-/// A service whose error knows nothing of rejections is lifted once, at the bottom of the stack,
+/// A service whose error knows nothing of rejections is wrapped once, at the bottom of the stack,
 /// by [`WrapErrorLayer`](crate::WrapErrorLayer).
 ///
 /// [`rejectable!`]: crate::rejectable
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot carry a rejection of a Seawall layer",
     label = "the error of this service is not `Rejectable`",
-    note = "put `seawall_core::LiftLayer` at the bottom of the stack: the error becomes `seawall_core::Error<{Self}>`",
+    note = "put `seawall_core::WrapErrorLayer` at the bottom of the stack: the error becomes `seawall_core::Error<{Self}>`",
     note = "or give your own enum a variant for it: `seawall_core::rejectable!(MyError::Rejected)`"
 )]
 pub trait Rejectable: From<Rejection> {
@@ -34,7 +34,14 @@ pub trait Rejectable: From<Rejection> {
 /// let rejected: Error<std::io::Error> = Rejection::new(Reason::CircuitOpen, "alpaca").into();
 /// assert_eq!(rejected.rejection().map(|r| r.reason()), Some(Reason::CircuitOpen));
 /// assert!(rejected.inner().is_none());
+/// assert_eq!(
+///     rejected.to_string(),
+///     "circuit breaker `alpaca`: the circuit is open; nothing was sent",
+/// );
 /// ```
+///
+/// It prints as what it holds, and [`source`](std::error::Error::source) is what it holds, so that
+/// [`find_rejection`] and `downcast_ref` find it: a reporter of whole chains prints the text twice.
 // Exhaustive on purpose: an error is ours or the inner service's, there is no third.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error<E> {
@@ -77,12 +84,13 @@ impl<E> Rejectable for Error<E> {
     }
 }
 
-impl<E> fmt::Display for Error<E> {
+impl<E: fmt::Display> fmt::Display for Error<E> {
+    /// The text of what it holds: the rejection, or the inner service's error.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Rejected(_) => "the call was rejected locally",
-            Self::Inner(_) => "the inner service failed",
-        })
+        match self {
+            Self::Rejected(rejection) => rejection.fmt(f),
+            Self::Inner(error) => error.fmt(f),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
+use crate::rejection::pattern_bits;
 use crate::{InstanceName, Reason, Rejection};
 
 /// One thing that happened in one layer instance.
@@ -293,6 +294,8 @@ impl fmt::Debug for ListenerGuard {
 #[derive(Debug)]
 pub struct EventSource {
     pattern: &'static str,
+    /// The pattern as a rejection holds it.
+    pattern_bits: u8,
     name: InstanceName,
     events: OnceLock<Events>,
 }
@@ -302,6 +305,7 @@ impl EventSource {
     pub fn new(pattern: &'static str, name: impl Into<InstanceName>) -> Self {
         Self {
             pattern,
+            pattern_bits: pattern_bits(pattern),
             name: name.into(),
             events: OnceLock::new(),
         }
@@ -325,7 +329,7 @@ impl EventSource {
     /// A rejection by this instance, of a request that was not sent.
     #[inline]
     pub const fn rejection(&self, reason: Reason) -> Rejection {
-        Rejection::of(reason, self.name)
+        Rejection::of(reason, self.name, self.pattern_bits)
     }
 
     /// Tells what happened, if anybody listens. Call it outside of every lock.

@@ -33,12 +33,14 @@ pub mod striped;
 
 mod backoff;
 mod budget;
+mod call;
 mod cause;
 mod clock;
 mod completion;
 mod copy;
 mod error;
 mod event;
+mod human;
 mod meta;
 mod name;
 mod outcome;
@@ -53,6 +55,7 @@ mod wrap_error;
 
 pub use backoff::{Backoff, Delays, Jitter};
 pub use budget::{Budget, BudgetConfig, CostClass};
+pub use call::{Function, LayerExt, assert_service};
 pub use cause::CircuitCause;
 pub use clock::{Clock, deadline, ns};
 pub use completion::{Complete, CompleteOnResponse, TrackCompletion};

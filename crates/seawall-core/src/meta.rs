@@ -174,6 +174,11 @@ impl RequestMeta {
 /// }
 /// assert_eq!(by_verb.describe(&"GET /quotes").replay, Replay::Safe);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not describe requests of type `{Req}`",
+    label = "not a describer of this service's requests",
+    note = "a describer is a `fn(&Request) -> RequestMeta`, a closure of that shape, `ConstMeta`, or a type that implements `Describe`"
+)]
 pub trait Describe<Req: ?Sized> {
     /// What `request` is. Called once per layer and call, on the hot path.
     fn describe(&self, request: &Req) -> RequestMeta;

@@ -131,6 +131,12 @@ impl Outcome {
 /// }
 /// assert_eq!(by_status.classify(Ok(&404)), Outcome::Ignored);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not classify results of type `Result<&{Res}, &{Err}>`",
+    label = "not a classifier of this service's results",
+    note = "a classifier is a `fn(Result<&Response, &Error>) -> Outcome`, a closure of that shape, or a type that implements `Classify`",
+    note = "the error type is the one at this layer: above `WrapErrorLayer` it is `seawall_core::Error<E>`"
+)]
 pub trait Classify<Res, Err> {
     /// What `result` says about the upstream. Called once per answer, never for a local rejection.
     fn classify(&self, result: Result<&Res, &Err>) -> Outcome;

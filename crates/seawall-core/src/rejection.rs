@@ -1,9 +1,10 @@
-//! Rejections: what a layer of ours answers in place of the inner service.
+//! Rejections: what a layer returns in place of the inner service's result.
 
 use std::fmt;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use crate::human::Wait;
 use crate::{CircuitCause, InstanceName, Outcome};
 
 /// Why a layer rejected.
@@ -13,13 +14,13 @@ use crate::{CircuitCause, InstanceName, Outcome};
 pub enum Reason {
     /// The circuit is open, or half-open with every probe taken.
     CircuitOpen = 1,
-    /// The circuit was open when readiness was asked; it may have closed since.
+    /// The circuit was open when readiness was polled; it may have closed since.
     NotReady = 2,
     /// The rate is used up, and waiting for it is not allowed or would take too long.
     RateLimited = 3,
-    /// Every place is taken, and so is every place in the queue.
+    /// Every permit is taken, and the queue is full.
     BulkheadFull = 4,
-    /// A place in a queue was had, but its turn did not come in time.
+    /// The call waited in a queue for as long as it may.
     QueueTimeout = 5,
     /// One attempt took longer than an attempt may.
     AttemptTimeout = 6,
@@ -31,13 +32,13 @@ pub enum Reason {
     OutcomeUnknown = 9,
     /// The request costs more than the limiter can ever grant at once.
     TooExpensive = 10,
-    /// The answer began, and then its body did not come in time.
+    /// The response began, and then its body did not come in time.
     BodyTimeout = 11,
-    /// The upstream rejects so much of late that this call was not even tried.
+    /// The upstream has rejected so many calls recently that this one was not even tried.
     ClientThrottled = 12,
     /// An operator has paused the layer, or the upstream asked for a pause.
     Paused = 13,
-    /// The layer accepts no new calls, since it is about to go.
+    /// The layer accepts no new calls, since it is about to stop.
     Draining = 14,
     /// The quota of a day or of another long time is used up.
     QuotaExhausted = 15,
@@ -88,24 +89,42 @@ impl Reason {
         }
     }
 
-    const fn says(self) -> &'static str {
+    /// The reason in words, after the pattern and the name.
+    const fn text(self) -> &'static str {
         match self {
             Self::CircuitOpen => "the circuit is open",
-            Self::NotReady => "the circuit was open when readiness was asked",
-            Self::RateLimited => "the rate limit is used up",
-            Self::BulkheadFull => "the bulkhead and its queue are full",
-            Self::QueueTimeout => "the turn in the queue did not come in time",
+            Self::NotReady => "the circuit was open when readiness was polled",
+            Self::RateLimited => "the rate is used up",
+            Self::BulkheadFull => "every permit is taken and the queue is full",
+            Self::QueueTimeout => "the call waited in the queue for as long as it may",
             Self::AttemptTimeout => "the attempt timed out",
-            Self::DeadlineExceeded => "the deadline passed",
-            Self::BudgetExhausted => "the budget for extra attempts is used up",
-            Self::OutcomeUnknown => "the fate of the request is unknown",
+            Self::DeadlineExceeded => "the deadline of the call has passed",
+            Self::BudgetExhausted => "the budget for further attempts is used up",
+            Self::OutcomeUnknown => "the outcome of the request is unknown",
             Self::TooExpensive => "the request costs more than the limit can ever grant",
-            Self::BodyTimeout => "the body of the answer did not come in time",
-            Self::ClientThrottled => "the upstream rejects too much of late",
-            Self::Paused => "the layer is paused",
-            Self::Draining => "the layer accepts no new calls",
+            Self::BodyTimeout => "the body of the response timed out",
+            Self::ClientThrottled => "the upstream has rejected too many calls recently",
+            Self::Paused => "paused",
+            Self::Draining => "draining, no new calls are accepted",
             Self::QuotaExhausted => "the quota is used up",
             Self::Panicked => "the call panicked",
+        }
+    }
+
+    /// The pattern that gives this reason, where only one does.
+    const fn pattern(self) -> &'static str {
+        match self {
+            Self::CircuitOpen | Self::NotReady => "circuit breaker",
+            Self::RateLimited | Self::TooExpensive | Self::QuotaExhausted => "rate limit",
+            Self::BulkheadFull => "bulkhead",
+            Self::QueueTimeout => "queue",
+            Self::AttemptTimeout => "attempt timeout",
+            Self::DeadlineExceeded => "deadline",
+            Self::BudgetExhausted | Self::OutcomeUnknown => "retry",
+            Self::BodyTimeout => "body timeout",
+            Self::ClientThrottled => "adaptive throttle",
+            Self::Paused | Self::Draining => "layer",
+            Self::Panicked => "isolated bulkhead",
         }
     }
 
@@ -122,7 +141,7 @@ impl Reason {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.says())
+        f.write_str(self.text())
     }
 }
 
@@ -135,8 +154,8 @@ pub enum Sent {
     Maybe,
 }
 
-/// A rejection of one layer: the reason, who spoke, when to come back, and whether the request
-/// may have been sent.
+/// A rejection by one layer: the reason, which instance of which pattern it was, when to come
+/// back, and whether the request may have been sent.
 ///
 /// Two plain words, `Copy`, made without allocating. Layers never change the error type of a
 /// service; they turn a `Rejection` into it by `From` (see [`Rejectable`](crate::Rejectable)).
@@ -151,7 +170,7 @@ pub enum Sent {
 /// assert_eq!(rejected.sent(), Sent::No);
 /// assert_eq!(
 ///     rejected.to_string(),
-///     "`alpaca` rejected: the rate limit is used up, retry after 250ms",
+///     "rate limit `alpaca`: the rate is used up; retry in 250 ms; nothing was sent",
 /// );
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -163,21 +182,77 @@ pub struct Rejection {
 }
 
 const NO_RETRY: u64 = u64::MAX;
-// The word: name (32 bits), cause (23), sent (1), reason (8).
+// The word: name (27 bits), pattern (5), cause (23), sent (1), reason (8).
 const SENT: u64 = 1 << 8;
 const CAUSE_SHIFT: u32 = 9;
 const CAUSE: u64 = ((1 << CircuitCause::BITS) - 1) << CAUSE_SHIFT;
-const NAME_SHIFT: u32 = 32;
-const _: () = assert!(CAUSE_SHIFT + CircuitCause::BITS <= NAME_SHIFT);
+const PATTERN_SHIFT: u32 = 32;
+const PATTERN_BITS: u32 = 5;
+const NAME_SHIFT: u32 = PATTERN_SHIFT + PATTERN_BITS;
+const _: () = assert!(CAUSE_SHIFT + CircuitCause::BITS <= PATTERN_SHIFT);
+
+/// The patterns that a rejection can name: their ids, from 1 on, and their names in words.
+const PATTERNS: [(&str, &str); 17] = [
+    ("breaker", "circuit breaker"),
+    ("gate", "circuit breaker"),
+    ("bulkhead", "bulkhead"),
+    ("ratelimit", "rate limit"),
+    ("ratelimit_per_key", "rate limit per key"),
+    ("throttle", "adaptive throttle"),
+    ("retry", "retry"),
+    ("hedge", "hedge"),
+    ("attempt_timeout", "attempt timeout"),
+    ("deadline", "deadline"),
+    ("body_timeout", "body timeout"),
+    ("connections", "connection limit"),
+    ("isolated", "isolated bulkhead"),
+    ("blocking", "blocking bulkhead"),
+    ("fallback", "fallback"),
+    ("cache", "cache"),
+    ("orders", "order safety"),
+];
+const _: () = assert!(PATTERNS.len() < 1 << PATTERN_BITS);
+
+/// A pattern as a rejection names it; 0 for those that it does not know.
+pub(crate) fn pattern_bits(pattern: &str) -> u8 {
+    let known = PATTERNS.iter().position(|(id, _)| *id == pattern);
+    known.map_or(0, |index| index as u8 + 1)
+}
 
 impl Rejection {
     /// A rejection by the layer instance `name`, of a request that was not sent.
     pub fn new(reason: Reason, name: impl Into<InstanceName>) -> Self {
-        Self::of(reason, name.into())
+        Self::of(reason, name.into(), 0)
     }
 
-    pub(crate) const fn of(reason: Reason, name: InstanceName) -> Self {
-        let bits = ((name.id() as u64) << NAME_SHIFT) | reason as u64;
+    /// Names the pattern of the instance, such as `"breaker"` or `"bulkhead"`; others than those
+    /// of Seawall's own layers are left out.
+    #[must_use]
+    pub fn with_pattern(mut self, pattern: &str) -> Self {
+        let cleared = self.word.get() & !(((1 << PATTERN_BITS) - 1) << PATTERN_SHIFT);
+        let bits = cleared | u64::from(pattern_bits(pattern)) << PATTERN_SHIFT;
+        if let Some(word) = NonZeroU64::new(bits) {
+            self.word = word;
+        }
+        self
+    }
+
+    /// The pattern of the instance that rejected, where it is known: `"breaker"`, `"bulkhead"`.
+    pub fn pattern(&self) -> Option<&'static str> {
+        Some(self.known_pattern()?.0)
+    }
+
+    fn known_pattern(&self) -> Option<(&'static str, &'static str)> {
+        let bits = (self.word.get() >> PATTERN_SHIFT) & ((1 << PATTERN_BITS) - 1);
+        PATTERNS
+            .get(usize::try_from(bits).ok()?.checked_sub(1)?)
+            .copied()
+    }
+
+    #[inline]
+    pub(crate) const fn of(reason: Reason, name: InstanceName, pattern: u8) -> Self {
+        let name = (name.id() as u64) << NAME_SHIFT;
+        let bits = name | (pattern as u64) << PATTERN_SHIFT | reason as u64;
         let word = match NonZeroU64::new(bits) {
             Some(word) => word,
             // Reasons count from 1, so this arm is never taken.
@@ -292,18 +367,24 @@ pub(crate) const fn saturating_ns(duration: Duration) -> u64 {
 }
 
 impl fmt::Display for Rejection {
+    /// Which pattern and instance, why with its figures, when to come back, and whether the
+    /// request may have been sent.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` rejected: {}", self.name(), self.reason())?;
+        let reason = self.reason();
+        let pattern = self
+            .known_pattern()
+            .map_or(reason.pattern(), |known| known.1);
+        write!(f, "{pattern} `{}`: {reason}", self.name())?;
         if let Some(cause) = self.cause() {
             write!(f, " ({cause})")?;
         }
         if let Some(wait) = self.retry_after() {
-            write!(f, ", retry after {wait:?}")?;
+            write!(f, "; retry in {}", Wait(wait))?;
         }
-        if self.sent() == Sent::Maybe {
-            f.write_str(", the request may have been sent")?;
-        }
-        Ok(())
+        f.write_str(match self.sent() {
+            Sent::No => "; nothing was sent",
+            Sent::Maybe => "; the request may have been sent",
+        })
     }
 }
 
@@ -358,6 +439,40 @@ mod tests {
         assert_eq!(kept.cause(), Some(CircuitCause::Rule("a rule".into())));
         let plain = Rejection::new(Reason::NotReady, "x");
         assert_eq!((plain.retry_after(), plain.cause()), (None, None));
+    }
+
+    #[test]
+    fn the_text_names_pattern_instance_reason_wait_and_whether_it_was_sent() {
+        let open = Rejection::new(Reason::CircuitOpen, "alpaca")
+            .with_cause(CircuitCause::FailureShare { percent: 62 })
+            .with_retry_after(Duration::from_millis(11_020));
+        assert_eq!(
+            open.to_string(),
+            "circuit breaker `alpaca`: the circuit is open (62% of the calls failed); \
+             retry in 12 s; nothing was sent"
+        );
+        let late = Rejection::new(Reason::DeadlineExceeded, "orders").with_sent(Sent::Maybe);
+        assert_eq!(
+            late.to_string(),
+            "deadline `orders`: the deadline of the call has passed; \
+             the request may have been sent"
+        );
+        let queued = late.with_pattern("bulkhead");
+        assert!(queued.to_string().starts_with("bulkhead `orders`: "));
+        assert_eq!((queued.pattern(), late.pattern()), (Some("bulkhead"), None));
+        assert_eq!(queued.with_pattern("no such"), late);
+    }
+
+    #[test]
+    fn every_pattern_survives_packing() {
+        for (pattern, _) in PATTERNS {
+            let rejected = Rejection::new(Reason::Paused, "x").with_pattern(pattern);
+            assert_eq!(rejected.pattern(), Some(pattern));
+            assert_eq!(
+                (rejected.reason(), rejected.name().as_str()),
+                (Reason::Paused, "x")
+            );
+        }
     }
 
     #[test]
