@@ -2,6 +2,7 @@
 
 mod bucket;
 mod config;
+mod handle;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use crate::{Clock, ns};
 use bucket::Bucket;
 use config::TOKEN;
 pub use config::{BudgetConfig, CostClass};
+pub use handle::{BudgetHandle, ForeignBudget, Withdrawal};
 use window::{SLICES, Window};
 
 /// A budget that pays for extra attempts: successes and time fill it, each extra attempt takes

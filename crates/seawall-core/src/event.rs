@@ -1,4 +1,4 @@
-//! What happened, told to whoever listens; nothing is built when nobody does.
+//! What happened, for everything that listens; nothing is built when nothing does.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,7 +16,7 @@ use crate::{InstanceName, Reason, Rejection};
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Event {
-    /// When it was told, on tokio's clock.
+    /// When it was emitted, on tokio's clock.
     pub at: Instant,
     /// The pattern: `"breaker"`, `"retry"`, ...
     pub pattern: &'static str,
@@ -41,7 +41,7 @@ pub enum EventKind {
     },
     /// A call was rejected.
     Rejected(Rejection),
-    /// A call would have been rejected with this, but the layer only watches, and let it pass.
+    /// A call would have been rejected with this, but the layer is in shadow mode and let it pass.
     Shadowed(Rejection),
     /// Another attempt is made after a wait.
     Retry {
@@ -77,7 +77,7 @@ struct Bus {
 /// Delivers events to subscriptions and listeners. Clones share.
 ///
 /// Events are delivered outside of every lock of the layers. A subscription that lags loses the
-/// oldest events and is told how many; a listener that panics is left in place, its panic is
+/// oldest events and receives how many; a listener that panics is left in place, its panic is
 /// caught and counted, and neither the call nor the other listeners notice.
 ///
 /// ```
@@ -143,7 +143,7 @@ impl Events {
         }
     }
 
-    /// Whether anybody listens.
+    /// Whether anything listens.
     #[inline]
     pub fn is_listening(&self) -> bool {
         self.bus.listening.load(Ordering::Relaxed) != 0
@@ -213,10 +213,10 @@ pub enum Received {
     Missed(u64),
 }
 
-/// A stream of events, in the order in which they were told; see [`Events::subscribe`].
+/// A stream of events, in the order in which they were emitted; see [`Events::subscribe`].
 ///
-/// What two threads do at once may be told in either order; the handle of a component has the
-/// truth. The stream ends when every [`Events`] of its bus, and every layer that is attached to
+/// What two threads do at once may be emitted in either order; the handle of the instance knows
+/// the state. The stream ends when every [`Events`] of its bus, and every layer that is attached to
 /// it, is gone.
 pub struct Subscription {
     feed: broadcast::Receiver<Event>,
@@ -285,12 +285,14 @@ impl Drop for ListenerGuard {
 
 impl fmt::Debug for ListenerGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listening").field("id", &self.id).finish()
+        f.debug_struct("ListenerGuard")
+            .field("id", &self.id)
+            .finish()
     }
 }
 
-/// What a layer instance speaks through: its pattern, its name, and the events it is attached
-/// to, if any.
+/// Where the events of a layer instance come from: its pattern, its name, and the [`Events`] it is
+/// attached to, if any.
 #[derive(Debug)]
 pub struct EventSource {
     pattern: &'static str,
@@ -301,7 +303,7 @@ pub struct EventSource {
 }
 
 impl EventSource {
-    /// An observer that speaks for the instance `name` of a `pattern`, to nobody yet.
+    /// The source of the instance `name` of a `pattern`, attached to no events yet.
     pub fn new(pattern: &'static str, name: impl Into<InstanceName>) -> Self {
         Self {
             pattern,
@@ -332,7 +334,7 @@ impl EventSource {
         Rejection::of(reason, self.name, self.pattern_bits)
     }
 
-    /// Tells what happened, if anybody listens. Call it outside of every lock.
+    /// Emits what happened, if anything listens. Call it outside of every lock.
     #[inline]
     pub fn emit(&self, kind: impl FnOnce() -> EventKind) {
         if self.events.get().is_some_and(Events::is_listening) || crate::trace::enabled() {
@@ -340,9 +342,39 @@ impl EventSource {
         }
     }
 
+    /// Emits a transition whose `tracing` event also has `detail`, the figures that decided. Call
+    /// it outside of every lock.
+    ///
+    /// Transitions of a breaker are logged at `warn` when the circuit opens and at `info` when it
+    /// closes; every other transition is logged at `debug`.
+    #[cold]
+    pub fn emit_transition(
+        &self,
+        from: &'static str,
+        to: &'static str,
+        reason: &'static str,
+        detail: &dyn fmt::Display,
+    ) {
+        crate::trace::transition(self.pattern, self.name, [from, to, reason], detail);
+        if self.events.get().is_some_and(Events::is_listening) {
+            self.publish(EventKind::Transition { from, to, reason });
+        }
+    }
+
+    /// Logs a mistake in how the instance is set up as a `tracing` warning, where the feature is
+    /// on. To be called once per instance.
+    #[cold]
+    pub fn warn(&self, message: &'static str) {
+        crate::trace::warn(self.pattern, self.name, message);
+    }
+
     #[cold]
     fn deliver(&self, kind: EventKind) {
         crate::trace::event(self.pattern, self.name, &kind);
+        self.publish(kind);
+    }
+
+    fn publish(&self, kind: EventKind) {
         if let Some(events) = self.events.get() {
             events.emit(&Event {
                 at: Instant::now(),
@@ -358,7 +390,7 @@ impl EventSource {
 mod tests {
     use super::*;
 
-    fn told(observer: &EventSource) -> bool {
+    fn is_emitted(observer: &EventSource) -> bool {
         let mut built = false;
         observer.emit(|| {
             built = true;
@@ -370,18 +402,18 @@ mod tests {
     #[test]
     fn nothing_is_built_when_nobody_listens() {
         let observer = EventSource::new("breaker", "quiet");
-        assert!(!told(&observer));
+        assert!(!is_emitted(&observer));
         let events = Events::new(4);
         assert!(observer.attach(&events));
-        assert!(!told(&observer));
+        assert!(!is_emitted(&observer));
         let subscription = events.subscribe();
-        assert!(told(&observer));
+        assert!(is_emitted(&observer));
         drop(subscription);
-        assert!(!told(&observer));
+        assert!(!is_emitted(&observer));
     }
 
     #[test]
-    fn a_lagging_subscription_loses_the_oldest_and_is_told_how_many() {
+    fn a_lagging_subscription_loses_the_oldest_and_receives_how_many() {
         let observer = EventSource::new("retry", "lagging");
         let events = Events::new(4);
         observer.attach(&events);
@@ -434,12 +466,12 @@ mod tests {
         let good = events.listen(move |_| {
             count.fetch_add(1, Ordering::Relaxed);
         });
-        assert!(told(&observer));
-        assert!(told(&observer));
+        assert!(is_emitted(&observer));
+        assert!(is_emitted(&observer));
         assert_eq!(heard.load(Ordering::Relaxed), 2);
         assert_eq!(events.listener_panics(), 2);
         drop(good);
-        assert!(told(&observer));
+        assert!(is_emitted(&observer));
         assert_eq!(heard.load(Ordering::Relaxed), 2);
     }
 }

@@ -1,8 +1,8 @@
-//! The vocabulary that every Seawall layer speaks.
+//! The vocabulary that every Seawall layer shares.
 //!
 //! A suite of layers is pleasant to stack only when its layers agree on a few things: what a
 //! rejection is ([`Rejection`]), how it travels without changing the error type of a service
-//! ([`Rejectable`], [`Error`], [`WrapErrorLayer`]), what an answer says about the upstream
+//! ([`Rejectable`], [`Error`], [`WrapErrorLayer`]), what a result means for the upstream
 //! ([`Outcome`], [`Classify`]), and what is known of a request ([`RequestMeta`], [`Describe`]). This
 //! crate has these words and the few parts that several layers share: [`Backoff`], [`Budget`],
 //! [`Quantile`], [`striped`] state, [`Events`], the [`Registry`]. It has no layer of its own and does
@@ -10,7 +10,7 @@
 //!
 //! # Local rejections are no failures of the upstream
 //!
-//! Everything rests on this rule. A layer that rejects answers with an error made from a
+//! Everything rests on this rule. A layer that rejects returns an error made from a
 //! [`Rejection`]; every other layer finds it with [`Rejectable::rejection`] and leaves it out of
 //! its judgement of the upstream. Only an attempt that timed out says something
 //! ([`Rejection::outcome`]). So layers can be reordered and left out without touching a type.
@@ -54,7 +54,7 @@ mod value;
 mod wrap_error;
 
 pub use backoff::{Backoff, Delays, Jitter};
-pub use budget::{Budget, BudgetConfig, CostClass};
+pub use budget::{Budget, BudgetConfig, BudgetHandle, CostClass, ForeignBudget, Withdrawal};
 pub use call::{Function, LayerExt, assert_service};
 pub use cause::CircuitCause;
 pub use clock::{Clock, deadline, ns};

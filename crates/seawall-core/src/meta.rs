@@ -9,7 +9,7 @@ use tokio::time::Instant;
 pub enum Replay {
     /// Sending it twice has the effect of sending it once: reads, idempotent cancels.
     Safe,
-    /// The upstream recognises a second copy by a key in it and answers with the first result.
+    /// The upstream recognises a second copy by a key in it and responses with the first result.
     SafeWithKey,
     /// A second copy may be executed a second time: an order. Sent once, unless it is certain
     /// that the first copy never left.
@@ -31,9 +31,9 @@ pub struct Priority(pub u8);
 impl Priority {
     /// Background work.
     pub const LOW: Self = Self(64);
-    /// What nobody has said anything about.
+    /// Requests without a priority of their own.
     pub const NORMAL: Self = Self(128);
-    /// Work that somebody waits for: cancels, closing orders.
+    /// Work that is waited for: cancels, closing orders.
     pub const HIGH: Self = Self(192);
 }
 
@@ -45,13 +45,13 @@ impl Default for Priority {
 
 /// Tokens of an AI model, in and out.
 ///
-/// Providers limit them together or apart; what an answer will take is not known before it is
-/// there, so a limit takes an estimate and corrects it by what the answer says.
+/// Providers limit them together or apart; what a response will take is not known before it is
+/// there, so a limit takes an estimate and corrects it by what the response says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TokenCount {
     /// Read by the model: the prompt.
     pub input: u32,
-    /// Written by the model: the answer, at most `max_tokens` of the request.
+    /// Written by the model: the response, at most `max_tokens` of the request.
     pub output: u32,
 }
 
@@ -105,7 +105,7 @@ pub struct RequestMeta {
     pub priority: Priority,
     /// What it belongs to.
     pub key: PartitionKey,
-    /// When its answer is no longer of use.
+    /// When its response is no longer of use.
     pub deadline: Option<Instant>,
 }
 
@@ -126,6 +126,18 @@ impl RequestMeta {
             key: PartitionKey(0),
             deadline: None,
         }
+    }
+
+    /// A request that may be sent again: sending it twice has the effect of sending it once, as
+    /// reads have and deletions. Short for [`new`](Self::new) with [`Replay::Safe`].
+    pub const fn idempotent() -> Self {
+        Self::new(Replay::Safe)
+    }
+
+    /// A request that must be executed at most once, such as an order: the default. Short for
+    /// [`new`](Self::new) with [`Replay::Never`].
+    pub const fn non_idempotent() -> Self {
+        Self::new(Replay::Never)
     }
 
     /// Sets the cost.
@@ -182,6 +194,13 @@ impl RequestMeta {
 pub trait Describe<Req: ?Sized> {
     /// What `request` is. Called once per layer and call, on the hot path.
     fn describe(&self, request: &Req) -> RequestMeta;
+
+    /// Whether this is no description at all, as [`DefaultMeta`] is; `false` unless implemented.
+    ///
+    /// Retry and hedge warn when they make no further attempt for this reason alone.
+    fn is_default(&self) -> bool {
+        false
+    }
 }
 
 impl<F, Req: ?Sized> Describe<Req> for F
@@ -200,6 +219,10 @@ pub struct DefaultMeta;
 impl<Req: ?Sized> Describe<Req> for DefaultMeta {
     fn describe(&self, _: &Req) -> RequestMeta {
         RequestMeta::default()
+    }
+
+    fn is_default(&self) -> bool {
+        true
     }
 }
 

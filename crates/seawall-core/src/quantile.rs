@@ -1,4 +1,4 @@
-//! A latency quantile that is learned from recent answers.
+//! A latency quantile that is learned from recent responses.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -43,8 +43,8 @@ impl QuantileConfig {
     /// The shortest window, a tenth of a second.
     const SHORTEST: Duration = Duration::from_millis(100);
 
-    /// The time that a share `quantile` of the answers keeps to, learned from one minute and at
-    /// least a hundred answers.
+    /// The time that a share `quantile` of the responses keeps to, learned from one minute and at
+    /// least a hundred responses.
     ///
     /// # Errors
     ///
@@ -98,7 +98,12 @@ impl QuantileConfig {
         Ok(self)
     }
 
-    /// The share of the answers that keeps to the estimate.
+    /// How long a slice of the window is, in nanoseconds.
+    const fn slice_ns(&self) -> u64 {
+        ns(self.window) / SLICES as u64
+    }
+
+    /// The share of the responses that keeps to the estimate.
     pub const fn quantile(&self) -> f64 {
         self.quantile
     }
@@ -129,10 +134,10 @@ impl Default for QuantileConfig {
     }
 }
 
-/// A quantile of the latencies of recent answers, to hedge or to time out by.
+/// A quantile of the latencies of recent responses, to hedge or to time out by.
 ///
 /// The estimate is never below the quantile of the samples, and above it by at most a sixteenth
-/// (6.25 %) and 1.024 us; the longest latency that is told apart is 73 minutes. A record is one
+/// (6.25 %) and 1.024 us; the longest latency that is measured is 73 minutes. A record is one
 /// relaxed atomic addition, reading the estimate is a load; memory is allocated at construction
 /// only, 15 kB.
 ///
@@ -174,10 +179,7 @@ impl Default for QuantileConfig {
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 pub struct Quantile {
-    config: QuantileConfig,
     clock: Clock,
-    slice_ns: u64,
-    refresh_ns: u64,
     /// The index of the slice that is written.
     at: AtomicUsize,
     /// When that slice ends.
@@ -190,40 +192,36 @@ pub struct Quantile {
     /// Samples that the warm-up lacks; 0 when it is over.
     samples_missing: AtomicU32,
     slices: Box<[Slice]>,
-    /// Held by who turns slices or computes the estimate; nobody waits for it but `reset`.
-    turn: Mutex<()>,
+    /// Held while slices are turned or the estimate is computed; only `reset`, `config` and
+    /// `configure` wait for it. Records do not need the settings.
+    turn: Mutex<QuantileConfig>,
 }
 
 impl Quantile {
     /// A quantile of which nothing is known yet.
     pub fn new(config: QuantileConfig) -> Self {
-        let window = ns(config.window);
-        let slice_ns = window / SLICES as u64;
         Self {
-            config,
             clock: Clock::start(),
-            slice_ns,
-            refresh_ns: window / REFRESHES,
             at: AtomicUsize::new(0),
-            ends: AtomicU64::new(slice_ns),
+            ends: AtomicU64::new(config.slice_ns()),
             due: AtomicU64::new(0),
             estimate: AtomicU64::new(0),
             median: AtomicU64::new(0),
             samples_missing: AtomicU32::new(config.warm_up),
             slices: (0..SLICES).map(|_| Slice::new()).collect(),
-            turn: Mutex::new(()),
+            turn: Mutex::new(config),
         }
     }
 
-    /// Learns that an answer took `latency`; it came at `now`.
+    /// Learns that a response took `latency`; it came at `now`.
     #[inline]
     pub fn record(&self, latency: Duration, now: Instant) {
         let now = self.clock.at(now);
         self.add(&self.slice(now).exact[bucket(latency)], now);
     }
 
-    /// Learns that an answer would have taken at least `latency`: waiting for it ended at `now`,
-    /// without one that tells how long it takes.
+    /// Learns that a response would have taken at least `latency`: waiting for it ended at `now`,
+    /// without one that shows how long it takes.
     #[inline]
     pub fn record_at_least(&self, latency: Duration, now: Instant) {
         let now = self.clock.at(now);
@@ -245,7 +243,7 @@ impl Quantile {
         some(self.estimate.load(Ordering::Relaxed))
     }
 
-    /// The median, as it was computed with the last estimate: what an answer typically takes.
+    /// The median, as it was computed with the last estimate: what a response typically takes.
     #[inline]
     pub fn last_median(&self) -> Option<Duration> {
         some(self.median.load(Ordering::Relaxed))
@@ -256,21 +254,34 @@ impl Quantile {
         self.samples_missing.load(Ordering::Relaxed)
     }
 
-    /// Forgets every sample and warms up anew.
+    /// Forgets every sample and warms up again.
     pub fn reset(&self) {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let config = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         for slice in &self.slices {
             slice.clear();
         }
         self.estimate.store(0, Ordering::Relaxed);
         self.median.store(0, Ordering::Relaxed);
         self.samples_missing
-            .store(self.config.warm_up, Ordering::Relaxed);
+            .store(config.warm_up, Ordering::Relaxed);
     }
 
     /// What it is set to.
-    pub const fn config(&self) -> &QuantileConfig {
-        &self.config
+    pub fn config(&self) -> QuantileConfig {
+        *self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the settings and keeps the samples. Each sample counts for the new window from
+    /// when the slice that it lies in ends, which is no later than a quarter of either window
+    /// from now.
+    pub fn configure(&self, config: QuantileConfig) {
+        let now = self.clock.now();
+        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.turn_slices(&turn, now);
+        *turn = config;
+        let ends = now.saturating_add(config.slice_ns());
+        self.ends.fetch_min(ends, Ordering::Relaxed);
+        self.compute(&turn, now);
     }
 
     #[inline]
@@ -278,7 +289,7 @@ impl Quantile {
         if now >= self.ends.load(Ordering::Relaxed) {
             self.turn_at(now);
         }
-        // With the store: whoever adds to a slice comes after those who cleared it.
+        // With the store: a thread that adds to a slice comes after the one that cleared it.
         &self.slices[self.at.load(Ordering::Acquire) % SLICES]
     }
 
@@ -305,7 +316,7 @@ impl Quantile {
     }
 
     /// `None` when another thread is at it already.
-    fn try_turn(&self) -> Option<MutexGuard<'_, ()>> {
+    fn try_turn(&self) -> Option<MutexGuard<'_, QuantileConfig>> {
         match self.turn.try_lock() {
             Ok(turn) => Some(turn),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
@@ -315,38 +326,43 @@ impl Quantile {
 
     #[cold]
     fn turn_at(&self, now: u64) {
-        if let Some(_turn) = self.try_turn() {
-            self.turn_slices(now);
+        if let Some(config) = self.try_turn() {
+            self.turn_slices(&config, now);
         }
     }
 
     /// Moves on to the slice of `now`; called with the lock.
-    fn turn_slices(&self, now: u64) {
+    fn turn_slices(&self, config: &QuantileConfig, now: u64) {
         let ends = self.ends.load(Ordering::Relaxed);
         if now < ends {
             return;
         }
-        let steps = (now - ends) / self.slice_ns + 1;
+        let slice_ns = config.slice_ns();
+        let steps = (now - ends) / slice_ns + 1;
         for _ in 0..steps.min(SLICES as u64) {
             let next = (self.at.load(Ordering::Relaxed) + 1) % SLICES;
             // Cleared before it is written to.
             self.slices[next].clear();
             self.at.store(next, Ordering::Release);
         }
-        let ends = ends.saturating_add(steps.saturating_mul(self.slice_ns));
+        let ends = ends.saturating_add(steps.saturating_mul(slice_ns));
         self.ends.store(ends, Ordering::Relaxed);
     }
 
     #[cold]
     fn refresh(&self, now: u64) {
-        let Some(_turn) = self.try_turn() else {
-            return;
-        };
-        self.turn_slices(now);
+        if let Some(config) = self.try_turn() {
+            self.turn_slices(&config, now);
+            self.compute(&config, now);
+        }
+    }
+
+    /// Computes the estimate; called with the lock.
+    fn compute(&self, config: &QuantileConfig, now: u64) {
         let merged = Merged::of(&self.slices);
-        let warm_up = u64::from(self.config.warm_up);
+        let warm_up = u64::from(config.warm_up);
         let (estimate, median) = if merged.samples >= warm_up {
-            (merged.quantile(self.config.quantile), merged.quantile(0.5))
+            (merged.quantile(config.quantile), merged.quantile(0.5))
         } else {
             (0, 0)
         };
@@ -355,8 +371,9 @@ impl Quantile {
         // At most the warm-up, which is 32 bits wide.
         let missing = warm_up.saturating_sub(merged.samples) as u32;
         self.samples_missing.store(missing, Ordering::Relaxed);
+        let refresh_ns = ns(config.window) / REFRESHES;
         self.due
-            .store(now.saturating_add(self.refresh_ns), Ordering::Relaxed);
+            .store(now.saturating_add(refresh_ns), Ordering::Relaxed);
     }
 }
 
@@ -371,7 +388,7 @@ const fn some(nanoseconds: u64) -> Option<Duration> {
 impl fmt::Debug for Quantile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Quantile")
-            .field("config", &self.config)
+            .field("config", &self.config())
             .field("last_estimate", &self.last_estimate())
             .field("missing", &self.samples_missing())
             .finish_non_exhaustive()

@@ -11,6 +11,10 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
+mod set;
+
+pub use set::StripeSet;
+
 /// How many stripes shared state has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stripes(NonZeroUsize);

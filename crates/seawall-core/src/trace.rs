@@ -1,11 +1,35 @@
-//! `tracing` events, where the feature is on: transitions at `debug`, what happens per request at
-//! `trace`, and nothing louder.
+//! `tracing` events, where the feature is on: what happens per request at `trace`, transitions at
+//! `debug`, except that a circuit which opens is a warning and one which closes an `info`.
 
 use crate::{InstanceName, event::EventKind};
 
 #[cfg(feature = "tracing")]
 pub(crate) fn enabled() -> bool {
     tracing::level_filters::LevelFilter::current() >= tracing::Level::DEBUG
+}
+
+/// A transition with the figures that decided.
+#[cfg(feature = "tracing")]
+pub(crate) fn transition(
+    pattern: &'static str,
+    name: InstanceName,
+    [from, to, reason]: [&'static str; 3],
+    detail: &dyn std::fmt::Display,
+) {
+    // The level of an event is part of its call site, so there is one per level.
+    macro_rules! log {
+        ($level:ident) => {
+            tracing::$level!(
+                target: "seawall", pattern, name = name.as_str(), from, to, reason, %detail,
+                "transition"
+            )
+        };
+    }
+    match (pattern, to) {
+        ("breaker", "open" | "forced_open") => log!(warn),
+        ("breaker", "closed" | "forced_closed") => log!(info),
+        _ => log!(debug),
+    }
 }
 
 #[cfg(feature = "tracing")]
@@ -38,9 +62,26 @@ pub(crate) fn event(pattern: &'static str, name: InstanceName, what: &EventKind)
     }
 }
 
+#[cfg(feature = "tracing")]
+pub(crate) fn warn(pattern: &'static str, name: InstanceName, message: &'static str) {
+    tracing::warn!(target: "seawall", pattern, name = name.as_str(), "{message}");
+}
+
+#[cfg(not(feature = "tracing"))]
+pub(crate) const fn warn(_: &'static str, _: InstanceName, _: &'static str) {}
+
 #[cfg(not(feature = "tracing"))]
 pub(crate) const fn enabled() -> bool {
     false
+}
+
+#[cfg(not(feature = "tracing"))]
+pub(crate) const fn transition(
+    _: &'static str,
+    _: InstanceName,
+    _: [&'static str; 3],
+    _: &dyn std::fmt::Display,
+) {
 }
 
 #[cfg(not(feature = "tracing"))]

@@ -59,13 +59,13 @@ proptest! {
     ) {
         let learned = quantile(0.9, 1, 4 * SECOND);
         let start = learned.clock.instant(0);
-        let (mut at, mut told) = (0, Vec::new());
+        let (mut at, mut recorded) = (0, Vec::new());
         for (gap, sample) in steps {
             at += gap;
             let now = start + Duration::from_millis(at);
             learned.record(Duration::from_nanos(sample), now);
-            told.push((at / 1_000, sample));
-            let live: Vec<_> = told
+            recorded.push((at / 1_000, sample));
+            let live: Vec<_> = recorded
                 .iter()
                 .filter(|(slice, _)| slice + 4 > at / 1_000)
                 .map(|(_, sample)| *sample)
@@ -202,7 +202,7 @@ fn a_clock_that_stands_still_or_goes_back_loses_nothing() {
 }
 
 #[test]
-fn when_nearly_all_are_given_up_the_estimate_is_the_longest_patience() {
+fn when_nearly_all_are_given_up_the_estimate_is_the_longest_wait() {
     let learned = quantile(0.95, 2, SECOND);
     let now = Instant::now();
     learned.record(10 * MS, now);
@@ -212,7 +212,7 @@ fn when_nearly_all_are_given_up_the_estimate_is_the_longest_patience() {
     learned.refresh(learned.clock.at(now));
     let estimate = learned.last_estimate().unwrap();
     assert!((500 * MS..532 * MS).contains(&estimate), "{estimate:?}");
-    // Never taken as answers of that time: half are not answered at 10 ms.
+    // Never taken as responses of that time: half are not answered at 10 ms.
     assert!(learned.last_median().unwrap() > 10 * MS);
 }
 
@@ -313,4 +313,27 @@ fn impossible_settings_are_rejected_by_name() {
         assert_eq!(p95.with_window(bad).unwrap_err().field(), "window");
     }
     assert_eq!(p95.with_warm_up(0).unwrap_err().field(), "warm_up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_settings_hold_at_once_and_keep_the_samples() {
+    let config = |quantile, warm_up| {
+        let config = QuantileConfig::new(quantile).unwrap();
+        config.with_warm_up(warm_up).unwrap()
+    };
+    let learned = Quantile::new(config(0.9, 1_000));
+    for ms in 1..=100 {
+        learned.record(Duration::from_millis(ms), Instant::now());
+    }
+    assert_eq!(learned.last_estimate(), None);
+    learned.configure(config(0.5, 100));
+    assert_eq!(learned.config(), config(0.5, 100));
+    let median = learned.last_estimate().unwrap().as_millis();
+    assert!((50..=54).contains(&median), "{median}");
+    // A shorter window forgets sooner.
+    let short = config(0.5, 100).with_window(Duration::from_secs(1));
+    learned.configure(short.unwrap());
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert_eq!(learned.estimate(Instant::now()), None);
+    assert_eq!(learned.samples_missing(), 100);
 }
