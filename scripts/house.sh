@@ -25,9 +25,9 @@ found=$(git grep -nE 'thread::sleep\(' -- '*.rs' || true)
 [ -z "$found" ] || complain 'wall-clock sleeps:' "$found"
 
 # Patterns depend on the core alone, never on each other or on http.
-for manifest in crates/seawall-{breaker,retry,ratelimit,bulkhead,timeout,health,hedge}/Cargo.toml; do
+for manifest in crates/seawall-{breaker,retry,ratelimit,throttle,bulkhead,timeout,health,hedge}/Cargo.toml; do
     found=$(sed '/^\[dev-dependencies/,/^\[/d' "$manifest" |
-        grep -nE '^(seawall-(breaker|retry|ratelimit|bulkhead|timeout|health|hedge|http)|http|axum|hyper|serde)\b' || true)
+        grep -nE '^(seawall-(breaker|retry|ratelimit|throttle|bulkhead|timeout|health|hedge|http)|http|axum|hyper|serde)\b' || true)
     [ -z "$found" ] || complain "$manifest depends on more than the core:" "$found"
 done
 

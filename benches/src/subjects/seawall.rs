@@ -11,11 +11,9 @@ use seawall_bulkhead::{
 };
 use seawall_core::{ConstMeta, PartitionKey, Rejectable, Replay, RequestMeta, WrapError};
 use seawall_hedge::{HedgeConfig, HedgeConfigBuilder, HedgeLayer};
-use seawall_ratelimit::{
-    AdaptiveThrottleConfig, AdaptiveThrottleLayer, KeyedRateLimitLayer, Limit, RateLimitConfig,
-    RateLimitLayer,
-};
+use seawall_ratelimit::{KeyedRateLimitLayer, Limit, RateLimitConfig, RateLimitLayer};
 use seawall_retry::{RetryConfig, RetryLayer};
+use seawall_throttle::{AdaptiveThrottleConfig, AdaptiveThrottleLayer};
 use seawall_timeout::AttemptTimeoutLayer;
 use tower_layer::Layer;
 use tower_service::Service;

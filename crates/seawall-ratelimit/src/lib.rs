@@ -154,8 +154,6 @@
 //! of a single bucket, `meter` all other kinds. `limit`, `config`, `costs`, `handle`, `snapshot` and
 //! `observe` are what their names say.
 
-pub mod throttle;
-
 mod bucket;
 mod config;
 mod costs;
@@ -188,8 +186,3 @@ pub use observe::RateLimitCounts;
 pub use reserve::Reservation;
 pub use service::RateLimit;
 pub use snapshot::{LimitSnapshot, RateLimitSnapshot};
-pub use throttle::{
-    AdaptiveThrottle, AdaptiveThrottleConfig, AdaptiveThrottleConfigBuilder,
-    AdaptiveThrottleCounts, AdaptiveThrottleFuture, AdaptiveThrottleHandle, AdaptiveThrottleLayer,
-    AdaptiveThrottleSnapshot, ClassSnapshot, PriorityClass,
-};

@@ -5,10 +5,9 @@ use seawall_bulkhead::BulkheadLayer;
 use seawall_core::WrapErrorLayer;
 use seawall_health::HealthLayer;
 use seawall_hedge::HedgeLayer;
-use seawall_ratelimit::{
-    AdaptiveThrottleLayer, FeedbackLayer, KeyedRateLimitLayer, RateLimitLayer,
-};
+use seawall_ratelimit::{FeedbackLayer, KeyedRateLimitLayer, RateLimitLayer};
 use seawall_retry::RetryLayer;
+use seawall_throttle::AdaptiveThrottleLayer;
 use seawall_timeout::{AttemptTimeoutLayer, DeadlineLayer};
 use tower::ServiceBuilder;
 use tower::layer::util::Stack;
@@ -76,10 +75,10 @@ pub trait SeawallExt<L>: Sized {
     ) -> ServiceBuilder<Stack<FeedbackLayer<F, D, P>, L>>;
 
     /// Rejects a share of the calls while the upstream rejects too many.
-    fn throttled<C, D>(
+    fn throttled<X>(
         self,
-        layer: AdaptiveThrottleLayer<C, D>,
-    ) -> ServiceBuilder<Stack<AdaptiveThrottleLayer<C, D>, L>>;
+        layer: AdaptiveThrottleLayer<X>,
+    ) -> ServiceBuilder<Stack<AdaptiveThrottleLayer<X>, L>>;
 
     /// Judges calls and opens when too many fail.
     fn breaker<C, H>(
@@ -162,10 +161,10 @@ impl<L> SeawallExt<L> for ServiceBuilder<L> {
         self.layer(layer)
     }
 
-    fn throttled<C, D>(
+    fn throttled<X>(
         self,
-        layer: AdaptiveThrottleLayer<C, D>,
-    ) -> ServiceBuilder<Stack<AdaptiveThrottleLayer<C, D>, L>> {
+        layer: AdaptiveThrottleLayer<X>,
+    ) -> ServiceBuilder<Stack<AdaptiveThrottleLayer<X>, L>> {
         self.layer(layer)
     }
 

@@ -123,7 +123,7 @@ pub use stack::{ClientStack, StackHandles, StackService};
 pub use {
     seawall_breaker as breaker, seawall_bulkhead as bulkhead, seawall_health as health,
     seawall_hedge as hedge, seawall_ratelimit as ratelimit, seawall_retry as retry,
-    seawall_timeout as timeout,
+    seawall_throttle as throttle, seawall_timeout as timeout,
 };
 
 pub use seawall_breaker::{
@@ -137,10 +137,11 @@ pub use seawall_core::*;
 pub use seawall_health::{Health, HealthLayer, HealthMonitor};
 pub use seawall_hedge::{Hedge, HedgeConfig, HedgeHandle, HedgeLayer};
 pub use seawall_ratelimit::{
-    AdaptiveThrottleConfig, AdaptiveThrottleLayer, DailyReset, FeedbackLayer, KeyedRateLimitLayer,
-    Limit, QuotaFile, RateLimit, RateLimitConfig, RateLimitHandle, RateLimitLayer,
+    DailyReset, FeedbackLayer, KeyedRateLimitLayer, Limit, QuotaFile, RateLimit, RateLimitConfig,
+    RateLimitHandle, RateLimitLayer,
 };
 pub use seawall_retry::{Retry, RetryConfig, RetryHandle, RetryLayer};
+pub use seawall_throttle::{AdaptiveThrottleConfig, AdaptiveThrottleHandle, AdaptiveThrottleLayer};
 pub use seawall_timeout::{
     AttemptTimeout, AttemptTimeoutHandle, AttemptTimeoutLayer, Deadline, DeadlineHandle,
     DeadlineLayer, LearnedConfig, NoPropagation, PropagateDeadline, Stamped,

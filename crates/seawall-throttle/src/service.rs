@@ -1,69 +1,63 @@
-//! The service: a draw at `call`, and a ticket for what passes.
+//! The service: a random draw in `call`, and a record of what passes.
 
 use std::fmt;
 use std::task::{Context, Poll};
 
 use seawall_core::striped::Anchor;
-use seawall_core::{Classify, DefaultMeta, Describe, ErrorIsFailure, Rejectable};
+use seawall_core::{Classify, Describe, Policies, Policy, Rejectable};
 use tower_service::Service;
 
-use super::state::{Common, Stripe};
-use super::ticket::Ticket;
-use super::{AdaptiveThrottleFuture, PriorityClass};
+use crate::in_flight::InFlight;
+use crate::state::{Common, Stripe};
+use crate::{PriorityClass, ResponseFuture};
 
 /// A service that sends an upstream little more than it accepts; made by
 /// [`AdaptiveThrottleLayer`](crate::AdaptiveThrottleLayer).
 ///
 /// An instance holds nothing, ready or not; a clone costs one reference count.
 #[derive(Clone)]
-pub struct AdaptiveThrottle<S, C = ErrorIsFailure, D = DefaultMeta> {
+pub struct AdaptiveThrottle<S, X = Policy> {
     inner: S,
     state: Anchor<Common, Stripe>,
-    classify: C,
-    describe: D,
+    policy: X,
 }
 
-impl<S, C, D> AdaptiveThrottle<S, C, D> {
-    pub(crate) const fn new(
-        inner: S,
-        state: Anchor<Common, Stripe>,
-        classify: C,
-        describe: D,
-    ) -> Self {
+impl<S, X> AdaptiveThrottle<S, X> {
+    pub(crate) const fn new(inner: S, state: Anchor<Common, Stripe>, policy: X) -> Self {
         Self {
             inner,
             state,
-            classify,
-            describe,
+            policy,
         }
     }
 
-    /// The service below.
+    /// The inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service below, mutably.
+    /// The inner service, mutably.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The service below, by value.
+    /// The inner service, by value.
     pub fn into_inner(self) -> S {
         self.inner
     }
 }
 
-impl<S, C, D, Req> Service<Req> for AdaptiveThrottle<S, C, D>
+impl<S, X, Req> Service<Req> for AdaptiveThrottle<S, X>
 where
     S: Service<Req> + Clone,
     S::Error: Rejectable,
-    C: Classify<S::Response, S::Error> + Clone,
-    D: Describe<Req>,
+    X: Policies,
+    X::Classifier: Classify<S::Response, S::Error> + Clone,
+    X::Describer: Describe<Req>,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = AdaptiveThrottleFuture<S::Future, C>;
+    type Future = ResponseFuture<S::Future, X::Classifier>;
 
     // The inner service alone: a rejection is an error of `call`, and the draw is made there, so
     // that each call has its own.
@@ -74,31 +68,32 @@ where
 
     #[inline]
     fn call(&mut self, req: Req) -> Self::Future {
-        let class = PriorityClass::of(self.describe.describe(&req).priority);
+        let class = PriorityClass::of(self.policy.describer().describe(&req).priority);
         let common = self.state.common();
         if common.is_due() {
-            common.look(self.state.stripes());
+            common.evaluate(self.state.stripes());
         }
         let stripe = self.state.here();
-        if common.is_unlucky(class, stripe)
+        if common.draw(class, stripe)
             && let Some(rejection) = common.reject(class, stripe)
         {
             // Callers whose idle instances keep the last reservations below would wait for each
             // other, and one that was rejected may never call again.
             self.inner = self.inner.clone(); // clone: gives the reservation up
-            return AdaptiveThrottleFuture::rejected(rejection);
+            return ResponseFuture::rejected(rejection);
         }
-        // The ticket first: a call that panics was abandoned.
-        let ticket = Ticket::new(self.state.follow(), class);
-        AdaptiveThrottleFuture::calling(self.inner.call(req), ticket, self.classify.clone())
+        // Before the inner call: one that panics is abandoned.
+        let in_flight = InFlight::new(self.state.follow(), class);
+        let classifier = self.policy.classifier().clone();
+        ResponseFuture::calling(self.inner.call(req), in_flight, classifier)
     }
 }
 
-impl<S: fmt::Debug, C, D> fmt::Debug for AdaptiveThrottle<S, C, D> {
+impl<S: fmt::Debug, X> fmt::Debug for AdaptiveThrottle<S, X> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Throttle")
+        f.debug_struct("AdaptiveThrottle")
             .field("inner", &self.inner)
-            .field("name", &self.state.common().observer.name())
+            .field("name", &self.state.common().events.name())
             .finish_non_exhaustive()
     }
 }

@@ -1,14 +1,14 @@
-//! How a call ends, and what it counts as.
+//! How calls end, and what they count as.
 
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_was_dropped_says_nothing() {
+async fn a_dropped_call_counts_for_nothing() {
     let (inner, mock) = mock();
     let layer = layer_of(builder());
     let handle = layer.handle();
     let mut service = layer.layer(inner);
-    mock.hold();
+    mock.hold_responses();
     for n in 0..100 {
         let mut polled = call(&mut service, n);
         assert!(polled.poll().is_pending());
@@ -22,33 +22,33 @@ async fn a_call_that_was_dropped_says_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rejection_of_a_layer_below_says_nothing() {
-    let (mut service, handle, _) = obeying(builder());
-    let rejected = |reason| Ask {
-        answer: Err(Rejection::new(reason, "below").into()),
+async fn a_rejection_of_a_layer_below_counts_for_nothing() {
+    let (mut service, handle, _) = scripted(builder());
+    let rejected = |reason| Request {
+        result: Err(Rejection::new(reason, "below").into()),
         priority: Priority::NORMAL,
     };
     for _ in 0..100 {
         assert!(send(&mut service, rejected(Reason::RateLimited)));
     }
-    assert_eq!(handle.counts().silent, 100);
+    assert_eq!(handle.counts().rejected_below, 100);
     assert_eq!(handle.snapshot().classes[2].requests, 0);
-    // An attempt that timed out was not accepted, as far as anybody knows.
+    // An attempt that timed out may not have been accepted.
     for _ in 0..100 {
         send(&mut service, rejected(Reason::AttemptTimeout));
     }
-    assert_eq!(handle.counts().silent, 100);
+    assert_eq!(handle.counts().rejected_below, 100);
     assert_eq!(handle.rejection_probability(), 0.9);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_counts_once_though_its_future_is_kept() {
+async fn a_result_counts_once_though_its_future_is_kept() {
     let (inner, mock) = mock();
     let layer = layer_of(builder());
-    let mut answered = call(&mut layer.layer(inner), 1);
-    assert!(answered.poll().is_ready());
+    let mut completed = call(&mut layer.layer(inner), 1);
+    assert!(completed.poll().is_ready());
     assert_eq!(mock.futures(), 0);
-    drop(answered);
+    drop(completed);
     let counts = layer.handle().counts();
     assert_eq!((counts.accepted, counts.abandoned), (1, 0));
 }
@@ -75,7 +75,7 @@ async fn a_panic_of_the_inner_service_or_the_classifier_is_an_abandoned_call() {
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_of_a_listener_changes_nothing() {
-    let (mut service, handle, _) = obeying(builder());
+    let (mut service, handle, _) = scripted(builder());
     let registry = Registry::new("svc");
     registry.register(handle.clone()).unwrap();
     let _listening = registry.events().listen(|_| panic!("listener"));
@@ -87,18 +87,18 @@ async fn a_panic_of_a_listener_changes_nothing() {
 
 #[test]
 fn threads_lose_no_call() {
-    let (service, handle, inner) = obeying(builder().window(SECOND * 3_600));
+    let (service, handle, inner) = scripted(builder().window(SECOND * 3_600));
     std::thread::scope(|scope| {
         for thread in 0..4_u32 {
             let mut service = service.clone();
             scope.spawn(move || {
                 for n in 0..5_000 {
-                    let answer = if (n + thread) % 4 == 0 {
+                    let result = if (n + thread) % 4 == 0 {
                         Ok(())
                     } else {
                         Err(BUSY)
                     };
-                    send(&mut service, ask(answer, Priority::NORMAL));
+                    send(&mut service, request(result, Priority::NORMAL));
                 }
             });
         }
@@ -110,7 +110,7 @@ fn threads_lose_no_call() {
     );
     assert_eq!(
         counts.accepted + counts.not_accepted,
-        u64::from(inner.came())
+        u64::from(inner.requests())
     );
     assert!(counts.rejected > 0);
     let normal = handle.snapshot().classes[2];

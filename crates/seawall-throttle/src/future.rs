@@ -1,4 +1,4 @@
-//! The future: the inner one, whose answer is counted.
+//! The future: the inner one, whose result is counted.
 
 use std::fmt;
 use std::future::Future;
@@ -8,19 +8,19 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 use seawall_core::{Classify, Rejectable, Rejection};
 
-use super::formula::Verdict;
-use super::ticket::Ticket;
+use crate::acceptance::Acceptance;
+use crate::in_flight::InFlight;
 
 pin_project! {
-    /// The answer of a [`AdaptiveThrottle`](crate::AdaptiveThrottle).
+    /// The future of an [`AdaptiveThrottle`](crate::AdaptiveThrottle).
     ///
-    /// Dropped before it has answered, it counts as abandoned. Once it has answered it holds
+    /// Dropped before it has completed, it counts as abandoned. Once it has completed it holds
     /// nothing, even if it is kept.
     ///
     /// # Panics
     ///
-    /// When it is polled after it has answered.
-    pub struct AdaptiveThrottleFuture<F, C> {
+    /// When it is polled after it has completed.
+    pub struct ResponseFuture<F, C> {
         #[pin]
         step: Step<F, C>,
     }
@@ -32,22 +32,22 @@ pin_project! {
         Calling {
             #[pin]
             inner: F,
-            ticket: Ticket,
-            classify: C,
+            in_flight: InFlight,
+            classifier: C,
         },
         Rejected { rejection: Rejection },
         Done,
     }
 }
 
-impl<F, C> AdaptiveThrottleFuture<F, C> {
+impl<F, C> ResponseFuture<F, C> {
     #[inline]
-    pub(crate) const fn calling(inner: F, ticket: Ticket, classify: C) -> Self {
+    pub(crate) const fn calling(inner: F, in_flight: InFlight, classifier: C) -> Self {
         Self {
             step: Step::Calling {
                 inner,
-                ticket,
-                classify,
+                in_flight,
+                classifier,
             },
         }
     }
@@ -59,7 +59,7 @@ impl<F, C> AdaptiveThrottleFuture<F, C> {
     }
 }
 
-impl<F, C, Res, E> Future for AdaptiveThrottleFuture<F, C>
+impl<F, C, Res, E> Future for ResponseFuture<F, C>
 where
     F: Future<Output = Result<Res, E>>,
     E: Rejectable,
@@ -71,32 +71,32 @@ where
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut step = self.project().step;
-        let answer = match step.as_mut().project() {
+        let result = match step.as_mut().project() {
             StepProj::Calling {
                 inner,
-                ticket,
-                classify,
+                in_flight,
+                classifier,
             } => {
-                let answer = ready!(inner.poll(cx));
-                ticket.settle(|failures| Verdict::judge(classify, &answer, failures));
-                answer
+                let result = ready!(inner.poll(cx));
+                in_flight.complete(|failures| Acceptance::of_result(classifier, &result, failures));
+                result
             }
             StepProj::Rejected { rejection } => Err(E::from(*rejection)),
-            StepProj::Done => panic!("`ThrottleFuture` polled after it has answered"),
+            StepProj::Done => panic!("`ResponseFuture` polled after it has completed"),
         };
         step.set(Step::Done);
-        Poll::Ready(answer)
+        Poll::Ready(result)
     }
 }
 
-impl<F, C> fmt::Debug for AdaptiveThrottleFuture<F, C> {
+impl<F, C> fmt::Debug for ResponseFuture<F, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let step = match &self.step {
             Step::Calling { .. } => "calling",
             Step::Rejected { .. } => "rejected",
             Step::Done => "done",
         };
-        f.debug_struct("ThrottleFuture")
+        f.debug_struct("ResponseFuture")
             .field("step", &step)
             .finish()
     }

@@ -1,10 +1,10 @@
-//! What is read and changed from outside.
+//! The handle: reading and changing a throttle from outside.
 
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn one_that_only_watches_rejects_nothing_and_tells_what_it_would_have() {
-    let (mut service, handle, inner) = obeying(builder().shadow(true));
+async fn shadow_mode_rejects_nothing_and_emits_what_it_would_have_rejected() {
+    let (mut service, handle, inner) = scripted(builder().shadow(true));
     let registry = Registry::new("svc");
     registry.register(handle.clone()).unwrap();
     let mut events = registry.events().subscribe();
@@ -13,10 +13,10 @@ async fn one_that_only_watches_rejects_nothing_and_tells_what_it_would_have() {
         100
     );
     let counts = handle.counts();
-    assert_eq!((inner.came(), counts.rejected), (100, 0));
+    assert_eq!((inner.requests(), counts.rejected), (100, 0));
     assert!(counts.shadowed > 50, "{counts:?}");
     let Some(Received::Event(event)) = events.try_next() else {
-        panic!("nothing was told")
+        panic!("no event")
     };
     assert!(matches!(event.kind, EventKind::Shadowed(r) if r.reason() == Reason::ClientThrottled));
     assert_eq!(handle.rejection_probability(), 0.9);
@@ -26,8 +26,8 @@ async fn one_that_only_watches_rejects_nothing_and_tells_what_it_would_have() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_lets_everything_pass_and_puts_the_rules_back() {
-    let (mut service, handle, _) = obeying(builder());
+async fn bypass_lets_every_call_pass_until_reset() {
+    let (mut service, handle, _) = scripted(builder());
     send_many(&mut service, 100, Err(BUSY), Priority::NORMAL);
     handle.control(Command::Bypass).unwrap();
     assert_eq!(
@@ -43,50 +43,54 @@ async fn an_operator_lets_everything_pass_and_puts_the_rules_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn settings_change_while_it_works() {
-    let (mut service, handle, _) = obeying(builder().min_requests(100));
+async fn configure_applies_to_a_service_in_use() {
+    let (mut service, handle, _) = scripted(builder().min_requests(100));
     send_many(&mut service, 40, Ok(()), Priority::NORMAL);
     send_many(&mut service, 60, Err(BUSY), Priority::NORMAL);
     let p = |accept_multiplier: f64| {
-        handle.set_config(
-            builder()
-                .accept_multiplier(accept_multiplier)
-                .build()
-                .unwrap(),
-        );
+        handle
+            .configure(
+                builder()
+                    .accept_multiplier(accept_multiplier)
+                    .build()
+                    .unwrap(),
+            )
+            .unwrap();
         handle.rejection_probability()
     };
     assert!((p(1.0) - 60.0 / 101.0).abs() < 1e-9);
     assert!((p(1.5) - 40.0 / 101.0).abs() < 1e-9);
     assert_eq!(p(2.5), 0.0);
-    handle.set_config(
-        builder()
-            .accept_multiplier(1.0)
-            .shadow(true)
-            .build()
-            .unwrap(),
-    );
+    handle
+        .configure(
+            builder()
+                .accept_multiplier(1.0)
+                .shadow(true)
+                .build()
+                .unwrap(),
+        )
+        .unwrap();
     assert_eq!(
         send_many(&mut service, 100, Err(BUSY), Priority::NORMAL),
         100
     );
-    handle.set_config(builder().build().unwrap());
+    handle.configure(builder().build().unwrap()).unwrap();
     assert_eq!(handle.config(), builder().build().unwrap());
     assert!(send_many(&mut service, 100, Err(BUSY), Priority::NORMAL) < 60);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_counted_stays_when_the_window_changes() {
-    let (mut service, handle, _) = obeying(builder());
+async fn the_window_keeps_its_counts_when_its_length_changes() {
+    let (mut service, handle, _) = scripted(builder());
     let short = || builder().window(10 * SECOND).build().unwrap();
     advance(2 * WINDOW).await;
     send_many(&mut service, 100, Err(BUSY), Priority::NORMAL);
-    handle.set_config(short());
+    handle.configure(short()).unwrap();
     assert_eq!(handle.snapshot().classes[2].requests, 100);
     advance(10 * SECOND).await;
     assert_eq!(handle.snapshot().classes[2].requests, 0);
     send_many(&mut service, 20, Err(BUSY), Priority::NORMAL);
-    handle.set_config(builder().build().unwrap());
+    handle.configure(builder().build().unwrap()).unwrap();
     advance(WINDOW - WINDOW / 16 - 10 * SECOND).await;
     assert_eq!(handle.snapshot().classes[2].requests, 20);
     advance(WINDOW).await;
@@ -96,26 +100,26 @@ async fn what_was_counted_stays_when_the_window_changes() {
 #[tokio::test(start_paused = true)]
 async fn a_seed_makes_the_draws_the_same_in_every_run() {
     let draws = |seed| {
-        let (mut service, ..) = obeying(builder().seed(seed));
-        let draw = |_| send(&mut service, ask(Err(BUSY), Priority::NORMAL));
+        let (mut service, ..) = scripted(builder().seed(seed));
+        let draw = |_| send(&mut service, request(Err(BUSY), Priority::NORMAL));
         (0..200).map(draw).collect::<Vec<_>>()
     };
     assert_eq!(draws(1), draws(1));
     assert_ne!(draws(1), draws(2));
-    // On another thread, too.
+    // On another thread as well.
     let there = std::thread::spawn(move || draws(1)).join().unwrap();
     assert_eq!(draws_here(), there);
 
     fn draws_here() -> Vec<bool> {
-        let (mut service, ..) = obeying(builder().seed(1));
-        let draw = |_| send(&mut service, ask(Err(BUSY), Priority::NORMAL));
+        let (mut service, ..) = scripted(builder().seed(1));
+        let draw = |_| send(&mut service, request(Err(BUSY), Priority::NORMAL));
         (0..200).map(draw).collect()
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_registry_reads_what_the_throttle_does() {
-    let (mut service, handle, _) = obeying(builder());
+async fn a_registry_reads_state_samples_and_settings() {
+    let (mut service, handle, _) = scripted(builder());
     let registry = Registry::new("svc");
     registry.register(handle.clone()).unwrap();
     let mut events = registry.events().subscribe();
@@ -151,18 +155,25 @@ async fn a_registry_reads_what_the_throttle_does() {
     assert_eq!(probability("normal"), Value::Gauge(0.9));
     assert_eq!(probability("high"), Value::Gauge(0.0));
     let Some(Received::Event(event)) = events.try_next() else {
-        panic!("the rejection was not told")
+        panic!("no event of the rejection")
     };
     assert!(matches!(event.kind, EventKind::Rejected(r) if r.sent() == Sent::No));
-    assert!(snapshot.settings.contains(&("k", "2".to_owned())));
+    assert!(
+        snapshot
+            .settings
+            .contains(&("accept_multiplier", "2".to_owned()))
+    );
 }
 
 #[test]
-fn impossible_settings_are_rejected_by_name() {
+fn invalid_settings_are_errors_that_name_the_field() {
     let field =
         |builder: AdaptiveThrottleConfigBuilder| builder.build().unwrap_err().field().to_owned();
-    for k in [0.99, 0.0, -1.0, f64::NAN, f64::INFINITY] {
-        assert_eq!(field(builder().accept_multiplier(k)), "k");
+    for multiplier in [0.99, 0.0, -1.0, f64::NAN, f64::INFINITY] {
+        assert_eq!(
+            field(builder().accept_multiplier(multiplier)),
+            "accept_multiplier"
+        );
     }
     for factor in [0.5, 101.0, f64::NAN] {
         assert_eq!(field(builder().priority_factor(factor)), "priority_factor");
@@ -175,13 +186,58 @@ fn impossible_settings_are_rejected_by_name() {
     let default = AdaptiveThrottleConfig::builder().build().unwrap();
     assert_eq!(default, AdaptiveThrottleConfig::default());
     assert_eq!(default.accept_multiplier(), 2.0);
-    assert_eq!(default.window().get(), WINDOW);
-    assert_eq!(default.max_rejection().get(), 0.9);
-    assert_eq!(default.min_requests().get(), 10);
+    assert_eq!(default.window(), WINDOW);
+    assert_eq!(default.max_rejection(), 0.9);
+    assert_eq!(default.min_requests(), 10);
     let huge = builder()
         .accept_multiplier(f64::MAX)
         .priority_factor(100.0)
         .build()
         .unwrap();
     assert_eq!(huge.accept_multiplier_of(PriorityClass::High), f64::MAX);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reset_ends_the_operators_shadow_mode_and_keeps_the_configured_one() {
+    let (mut service, handle, _) = scripted(builder());
+    send_many(&mut service, 100, Err(BUSY), Priority::NORMAL);
+    let counts = handle.counts();
+    handle.set_shadow(true);
+    handle.reset();
+    let snapshot = handle.snapshot();
+    assert!(!snapshot.shadow);
+    assert_eq!(snapshot.state, AdaptiveThrottleState::Ok);
+    assert_eq!(snapshot.name.as_str(), "desk");
+    assert_eq!(snapshot.counts, counts);
+    handle
+        .configure(builder().shadow(true).build().unwrap())
+        .unwrap();
+    handle.set_shadow(false);
+    handle.reset();
+    assert!(handle.snapshot().shadow);
+}
+
+#[test]
+fn configure_rejects_another_seed_and_keeps_that_of_the_layer() {
+    let (_, handle, _) = scripted(builder());
+    let other = builder().seed(8).accept_multiplier(3.0).build().unwrap();
+    assert_eq!(handle.configure(other).unwrap_err().field(), "seed");
+    assert_eq!(handle.config().accept_multiplier(), 2.0);
+    let unseeded = AdaptiveThrottleConfig::builder().accept_multiplier(3.0);
+    handle.configure(unseeded.build().unwrap()).unwrap();
+    assert_eq!(handle.config().seed(), Some(7));
+    assert_eq!(handle.config().accept_multiplier(), 3.0);
+}
+
+#[cfg(feature = "serde")]
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_serializes() {
+    let (mut service, handle, _) = scripted(builder());
+    send_many(&mut service, 5, Ok(()), Priority::HIGH);
+    let json = serde_json::to_value(handle.snapshot()).unwrap();
+    assert_eq!(json["name"], "desk");
+    assert_eq!(json["state"], handle.snapshot().state.as_str());
+    assert_eq!(json["counts"]["accepted"], 5);
+    assert_eq!(json["classes"][3]["class"], "high");
+    assert_eq!(json["classes"][3]["accepts"], 5);
 }

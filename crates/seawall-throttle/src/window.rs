@@ -1,14 +1,14 @@
-//! What was counted in the last while, from totals that only grow: pure.
+//! How much was counted recently, from totals that only grow: pure.
 //!
-//! Calls add to totals that know no time. The window keeps what the totals were when each of its
-//! slices began, so that a call writes one word, and a slice costs something when it begins only.
+//! Calls add to totals without a time. The window keeps the totals at the beginning of each of its
+//! slices, so a call writes one word, and a slice costs something only when it begins.
 
 use seawall_core::ns;
 use std::time::Duration;
 
-use super::formula::{CLASSES, Tally};
+use crate::formula::{CLASSES, Tally};
 
-/// How many slices a window has: the present one and those before it.
+/// How many slices a window has: the current one and those before it.
 pub(crate) const SLICES: u64 = 16;
 
 /// Sums over all stripes since the layer was made, by class.
@@ -17,10 +17,10 @@ pub(crate) type Totals = [Tally; CLASSES];
 /// The totals at the beginning of each slice.
 #[derive(Debug)]
 pub(crate) struct Window {
-    /// Of a slice, in nanoseconds.
+    /// The width of a slice, in nanoseconds.
     width: u64,
-    /// The number of the present slice, counted from the clock's start.
-    present: u64,
+    /// The number of the current slice, counted from the clock's start.
+    current: u64,
     starts: [Totals; SLICES as usize],
 }
 
@@ -29,26 +29,26 @@ impl Window {
         let width = (ns(length) / SLICES).max(1);
         Self {
             width,
-            present: now / width,
+            current: now / width,
             starts: Default::default(),
         }
     }
 
-    /// Begins every slice up to that of `now`. What was counted since the last time belongs to
-    /// the slice that was the present one until now.
+    /// Begins every slice up to that of `now`. What was counted since the last call belongs to
+    /// the slice that was the current one until now.
     pub(crate) fn advance(&mut self, now: u64, totals: &Totals) {
         let slice = now / self.width;
-        let begun = slice.saturating_sub(self.present).min(SLICES);
+        let begun = slice.saturating_sub(self.current).min(SLICES);
         for back in 0..begun {
             *self.start(slice - back) = *totals;
         }
-        self.present = self.present.max(slice);
+        self.current = self.current.max(slice);
     }
 
-    /// What was counted in the present slice and the fifteen before it.
+    /// What was counted in the current slice and the fifteen before it.
     pub(crate) fn counted(&self, totals: &Totals) -> Totals {
-        // The ring comes round: the slot after the present one is the oldest.
-        let oldest = &self.starts[(self.present.wrapping_add(1) % SLICES) as usize];
+        // In the ring, the slot after the current one is the oldest.
+        let oldest = &self.starts[(self.current.wrapping_add(1) % SLICES) as usize];
         std::array::from_fn(|class| totals[class].since(oldest[class]))
     }
 
@@ -57,24 +57,24 @@ impl Window {
         self.starts = [*totals; SLICES as usize];
     }
 
-    /// When the present slice ends.
+    /// When the current slice ends.
     pub(crate) const fn next_slice(&self) -> u64 {
-        self.present.saturating_add(1).saturating_mul(self.width)
+        self.current.saturating_add(1).saturating_mul(self.width)
     }
 
-    /// The same in slices of another width. What was counted keeps its age, and is at most one
-    /// former slice younger than it was. `self` was advanced to `now`.
+    /// The same window with slices of another width. Counts keep their age, to within one slice of
+    /// the old width. `self` must be advanced to `now`.
     pub(crate) fn resized(&self, length: Duration, now: u64) -> Self {
         let mut resized = Self::new(length, now);
-        for slice in resized.oldest()..=resized.present {
+        for slice in resized.oldest()..=resized.current {
             let begins = slice.saturating_mul(resized.width);
-            let former = (begins / self.width).clamp(self.oldest(), self.present);
+            let former = (begins / self.width).clamp(self.oldest(), self.current);
             *resized.start(slice) = self.starts[(former % SLICES) as usize];
         }
         // A clock younger than the window: the slots of slices before its start.
-        if resized.present < SLICES - 1 {
+        if resized.current < SLICES - 1 {
             let first = self.starts[(self.oldest() % SLICES) as usize];
-            for slice in resized.present + 1..SLICES {
+            for slice in resized.current + 1..SLICES {
                 *resized.start(slice) = first;
             }
         }
@@ -82,7 +82,7 @@ impl Window {
     }
 
     const fn oldest(&self) -> u64 {
-        self.present.saturating_sub(SLICES - 1)
+        self.current.saturating_sub(SLICES - 1)
     }
 
     fn start(&mut self, slice: u64) -> &mut Totals {
@@ -142,9 +142,9 @@ mod tests {
     }
 
     proptest! {
-        /// The model: every answer with the slice in which it was counted.
+        /// The model: every result with the slice in which it was counted.
         #[test]
-        fn it_agrees_with_a_list_of_answers(
+        fn it_agrees_with_a_list_of_results(
             steps in proptest::collection::vec((0_u64..80, any::<bool>()), 0..100),
         ) {
             let mut window = Window::new(LENGTH, 0);

@@ -1,9 +1,9 @@
-//! What reaches an upstream that has too much to do, and how it recovers.
+//! How much an overloaded upstream receives, and how it recovers.
 
 use super::*;
 
-/// What became of a load.
-struct Seen {
+/// The result of a load.
+struct Load {
     /// Requests per second that reached the upstream.
     reached: f64,
     /// Requests per second that it accepted.
@@ -14,17 +14,17 @@ struct Seen {
 
 /// Sends `rate` requests per second for `lasts` to an upstream that accepts `capacity` per
 /// second, and as many at once.
-async fn load(service: &mut Obeying, rate: u32, capacity: f64, lasts: Duration) -> Seen {
+async fn load(service: &mut ScriptedThrottle, rate: u32, capacity: f64, lasts: Duration) -> Load {
     let gap = SECOND / rate;
-    let (mut room, mut reached, mut accepted) = (0.0_f64, 0_u32, 0_u32);
+    let (mut tokens, mut reached, mut accepted) = (0.0_f64, 0_u32, 0_u32);
     let (mut in_a_row, mut admitted) = (0, None);
     let calls = (lasts.as_secs_f64() * f64::from(rate)) as u32;
     for n in 0..calls {
-        room = (room + capacity / f64::from(rate)).min(capacity);
-        let accepts = room >= 1.0;
-        let answer = if accepts { Ok(()) } else { Err(BUSY) };
-        if send(service, ask(answer, Priority::NORMAL)) {
-            room -= f64::from(u8::from(accepts));
+        tokens = (tokens + capacity / f64::from(rate)).min(capacity);
+        let accepts = tokens >= 1.0;
+        let result = if accepts { Ok(()) } else { Err(BUSY) };
+        if send(service, request(result, Priority::NORMAL)) {
+            tokens -= f64::from(u8::from(accepts));
             accepted += u32::from(accepts);
             reached += 1;
             in_a_row += 1;
@@ -37,7 +37,7 @@ async fn load(service: &mut Obeying, rate: u32, capacity: f64, lasts: Duration) 
         advance(gap).await;
     }
     let per_second = |n: u32| f64::from(n) / lasts.as_secs_f64();
-    Seen {
+    Load {
         reached: per_second(reached),
         accepted: per_second(accepted),
         admitted,
@@ -45,28 +45,31 @@ async fn load(service: &mut Obeying, rate: u32, capacity: f64, lasts: Duration) 
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_times_the_capacity_is_cut_down_to_k_times_the_capacity() {
-    for k in [1.1, 1.5, 2.0, 3.0] {
-        let (mut service, ..) = obeying(builder().accept_multiplier(k));
+async fn an_overload_is_cut_down_to_the_multiple_of_the_capacity() {
+    for multiplier in [1.1, 1.5, 2.0, 3.0] {
+        let (mut service, ..) = scripted(builder().accept_multiplier(multiplier));
         load(&mut service, 100, 10.0, 2 * WINDOW).await;
-        let seen = load(&mut service, 100, 10.0, 2 * WINDOW).await;
-        let times = seen.reached / 10.0;
-        assert!((times / k - 1.0).abs() < 0.1, "{k}: {times}");
-        assert!(seen.accepted > 9.5, "{k}: {}", seen.accepted);
+        let load = load(&mut service, 100, 10.0, 2 * WINDOW).await;
+        let times = load.reached / 10.0;
+        assert!(
+            (times / multiplier - 1.0).abs() < 0.1,
+            "{multiplier}: {times}"
+        );
+        assert!(load.accepted > 9.5, "{multiplier}: {}", load.accepted);
     }
 }
 
-/// What was rejected here counts as a request until it is out of the window, and what passes
-/// in the meantime has to make up for it.
+/// Calls that were rejected here count as requests until they are out of the window, and calls
+/// that pass meanwhile have to make up for them.
 #[tokio::test(start_paused = true)]
-async fn everything_passes_again_within_two_windows_after_the_overload() {
+async fn every_call_passes_again_within_two_windows_after_the_overload() {
     let after = async |rate, before: f64, since: f64| {
-        let (mut service, handle, _) = obeying(builder());
+        let (mut service, handle, _) = scripted(builder());
         load(&mut service, 100, before, 2 * WINDOW).await;
         assert!(handle.rejection_probability() > 0.7);
-        let seen = load(&mut service, rate, since, 3 * WINDOW).await;
+        let load = load(&mut service, rate, since, 3 * WINDOW).await;
         assert_eq!(handle.rejection_probability(), 0.0);
-        seen.admitted.expect("ten seconds without a rejection")
+        load.admitted.expect("ten seconds without a rejection")
     };
     for (rate, before, since, windows) in [
         // The upstream has grown, the load has gone, nothing at all was accepted before.
@@ -81,24 +84,24 @@ async fn everything_passes_again_within_two_windows_after_the_overload() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_was_idle_for_a_window_starts_anew() {
-    let (mut service, handle, _) = obeying(builder());
+async fn a_client_that_was_idle_for_a_window_starts_again() {
+    let (mut service, handle, _) = scripted(builder());
     send_many(&mut service, 1_000, Err(BUSY), Priority::NORMAL);
     advance(WINDOW - WINDOW / 16).await;
     assert!(send_many(&mut service, 100, Err(BUSY), Priority::NORMAL) < 30);
     let rejected = handle.counts().rejected;
-    // Nobody has looked meanwhile: the call itself does.
+    // No call has evaluated the counters meanwhile: this one does.
     advance(WINDOW).await;
     assert_eq!(send_many(&mut service, 9, Err(BUSY), Priority::NORMAL), 9);
     assert_eq!(handle.counts().rejected, rejected);
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_that_come_late_are_as_young_as_they_are() {
+async fn late_results_count_from_the_moment_they_come() {
     let (inner, mock) = mock();
     let layer = layer_of(builder());
     let mut service = layer.layer(inner);
-    mock.hold();
+    mock.hold_responses();
     let mut open: Vec<_> = (0..20).map(|n| call(&mut service, n)).collect();
     advance(WINDOW).await;
     for (n, call) in open.iter_mut().enumerate() {
@@ -111,14 +114,14 @@ async fn answers_that_come_late_are_as_young_as_they_are() {
     assert_eq!(layer.handle().snapshot().classes[2].requests, 0);
 }
 
-/// Counted when they are made, as the book has it, the calls under way would stand against an
-/// upstream that had no time to answer: the eleventh call of a burst would be rejected.
+/// Counted when they are made, as in the book, the calls in flight would count against an upstream
+/// that had no time to respond: the eleventh call of a burst would be rejected.
 #[tokio::test(start_paused = true)]
-async fn a_burst_into_an_upstream_that_has_not_answered_yet_is_not_rejected() {
+async fn a_burst_before_the_first_response_is_not_rejected() {
     let (inner, mock) = mock();
     let layer = layer_of(builder());
     let mut service = layer.layer(inner);
-    mock.hold();
+    mock.hold_responses();
     let mut open = Vec::new();
     for n in 0..1_000 {
         open.push(call(&mut service, n));

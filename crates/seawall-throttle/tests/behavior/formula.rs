@@ -11,7 +11,7 @@ async fn the_layer_gives_the_numbers_of_the_book() {
         (100, 60, 1.1, 34.0 / 101.0),
     ] {
         // Rejects none until all are there.
-        let (mut service, handle, inner) = obeying(
+        let (mut service, handle, inner) = scripted(
             builder()
                 .accept_multiplier(accept_multiplier)
                 .min_requests(requests)
@@ -20,7 +20,7 @@ async fn the_layer_gives_the_numbers_of_the_book() {
         send_many(&mut service, accepts, Ok(()), Priority::NORMAL);
         let rest = requests - accepts;
         send_many(&mut service, rest, Err(BUSY), Priority::NORMAL);
-        assert_eq!(inner.came(), requests);
+        assert_eq!(inner.requests(), requests);
         let p = handle.rejection_probability();
         assert!((p - expected).abs() < 1e-9, "{p} is not {expected}");
     }
@@ -28,33 +28,37 @@ async fn the_layer_gives_the_numbers_of_the_book() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_was_rejected_here_is_a_request() {
-    let (mut service, handle, inner) = obeying(builder());
+    let (mut service, handle, inner) = scripted(builder());
     send_many(&mut service, 200, Err(BUSY), Priority::NORMAL);
     let counts = handle.counts();
     assert!(counts.rejected > 100, "{counts:?}");
-    assert_eq!(counts.not_accepted, u64::from(inner.came()));
+    assert_eq!(counts.not_accepted, u64::from(inner.requests()));
     let normal = handle.snapshot().classes[2];
     assert_eq!((normal.requests, normal.accepts), (200, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_rejected_below_the_least_number_of_requests() {
-    let (mut service, handle, inner) = obeying(builder().min_requests(50));
+async fn nothing_is_rejected_below_min_requests() {
+    let (mut service, handle, inner) = scripted(builder().min_requests(50));
     assert_eq!(send_many(&mut service, 49, Err(BUSY), Priority::NORMAL), 49);
     assert_eq!(handle.rejection_probability(), 0.0);
-    send(&mut service, ask(Err(BUSY), Priority::NORMAL));
+    send(&mut service, request(Err(BUSY), Priority::NORMAL));
     assert_eq!(handle.rejection_probability(), 0.9);
     assert!(send_many(&mut service, 100, Err(BUSY), Priority::NORMAL) < 50);
-    assert!(inner.came() < 100);
+    assert!(inner.requests() < 100);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_largest_share_that_is_rejected_is_kept() {
-    let (mut service, handle, inner) = obeying(builder().max_rejection(0.5));
+async fn max_rejection_is_kept() {
+    let (mut service, handle, inner) = scripted(builder().max_rejection(0.5));
     send_many(&mut service, 10_000, Err(BUSY), Priority::NORMAL);
     assert_eq!(handle.rejection_probability(), 0.5);
-    assert!((4_800..5_200).contains(&inner.came()), "{}", inner.came());
-    let (mut never, handle, _) = obeying(builder().max_rejection(0.0));
+    assert!(
+        (4_800..5_200).contains(&inner.requests()),
+        "{}",
+        inner.requests()
+    );
+    let (mut never, handle, _) = scripted(builder().max_rejection(0.0));
     assert_eq!(
         send_many(&mut never, 1_000, Err(BUSY), Priority::NORMAL),
         1_000
@@ -63,22 +67,22 @@ async fn the_largest_share_that_is_rejected_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_at_the_work_count_only_if_told_so() {
+async fn failures_of_the_upstream_count_only_if_configured() {
     let failed = Err(Outcome::Failure(FailureKind::Server));
-    let (mut service, handle, _) = obeying(builder());
+    let (mut service, handle, _) = scripted(builder());
     assert_eq!(send_many(&mut service, 100, failed, Priority::NORMAL), 100);
     assert_eq!(handle.counts().accepted, 100);
-    let (mut service, handle, _) = obeying(builder().count_failures(true));
+    let (mut service, handle, _) = scripted(builder().count_failures(true));
     assert!(send_many(&mut service, 100, failed, Priority::NORMAL) < 50);
     assert_eq!(handle.counts().accepted, 0);
-    handle.set_config(builder().build().unwrap());
+    handle.configure(builder().build().unwrap()).unwrap();
     handle.reset();
     send_many(&mut service, 10, failed, Priority::NORMAL);
     assert_eq!(handle.counts().accepted, 10);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_that_nobody_classified_is_no_acceptance() {
+async fn an_error_without_a_classifier_is_not_accepted() {
     let (inner, mock) = mock();
     let layer = layer_of(builder());
     let mut service = layer.layer(inner);

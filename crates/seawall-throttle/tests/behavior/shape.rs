@@ -1,8 +1,8 @@
-//! What the types are, and what a call costs.
+//! Auto traits, sizes and allocations.
 
 use super::*;
 
-/// Answers at once.
+/// Responds at once.
 #[derive(Clone)]
 struct Echo;
 
@@ -21,14 +21,14 @@ impl Service<u32> for Echo {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_allocated_whether_it_passes_or_is_rejected() {
+async fn no_call_allocates_whether_it_passes_or_is_rejected() {
     let cx = &mut Context::from_waker(Waker::noop());
-    let mut once = |service: &mut Obeying, answer| {
-        assert!(Service::<Ask>::poll_ready(service, cx).is_ready());
-        let mut answer = std::pin::pin!(service.call(ask(answer, Priority::NORMAL)));
-        assert!(answer.as_mut().poll(cx).is_ready());
+    let mut once = |service: &mut ScriptedThrottle, result| {
+        assert!(Service::<Request>::poll_ready(service, cx).is_ready());
+        let mut future = std::pin::pin!(service.call(request(result, Priority::NORMAL)));
+        assert!(future.as_mut().poll(cx).is_ready());
     };
-    let (mut service, handle, _) = obeying(builder());
+    let (mut service, handle, _) = scripted(builder());
     once(&mut service, Ok(()));
     let happy = alloc::count(|| {
         for _ in 0..100 {
@@ -50,14 +50,14 @@ async fn nothing_is_allocated_whether_it_passes_or_is_rejected() {
 #[test]
 fn the_future_is_small() {
     type Inner = Ready<Result<u32, Error<()>>>;
-    let size = size_of::<AdaptiveThrottleFuture<Inner, seawall_core::ErrorIsFailure>>();
+    let size = size_of::<ResponseFuture<Inner, seawall_core::ErrorIsFailure>>();
     assert!(
         size <= size_of::<Inner>() + 3 * size_of::<usize>(),
         "{size}"
     );
 }
 
-/// Neither `Send` nor `Sync`, and so is what is made of it.
+/// Neither `Send` nor `Sync`, as is what is made of it.
 #[derive(Clone)]
 struct Local(#[expect(dead_code, reason = "it is here for its auto traits")] Rc<Cell<u32>>);
 

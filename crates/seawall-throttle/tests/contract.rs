@@ -1,6 +1,21 @@
-//! The laws of every layer.
+//! The checks of every layer.
 
-use super::*;
+use std::task::{Context, Poll, Waker};
+
+use seawall_core::{Reason, Rejectable, Sent};
+use seawall_testkit::contract::{Mock, MockHandle, assert_check, checks, fail_calls, mock};
+use seawall_throttle::AdaptiveThrottleLayer;
+use seawall_throttle::{AdaptiveThrottle, AdaptiveThrottleConfig, AdaptiveThrottleConfigBuilder};
+use tower_layer::Layer;
+use tower_service::Service;
+
+fn builder() -> AdaptiveThrottleConfigBuilder {
+    AdaptiveThrottleConfig::builder().seed(7)
+}
+
+fn layer_of(builder: AdaptiveThrottleConfigBuilder) -> AdaptiveThrottleLayer {
+    AdaptiveThrottleLayer::new("desk", builder.build().expect("valid settings"))
+}
 
 fn passing(inner: Mock) -> AdaptiveThrottle<Mock> {
     layer_of(builder()).layer(inner)
@@ -10,13 +25,13 @@ seawall_testkit::contract_tests! { passing =>
 calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
 dropped_service_releases_its_reservation, dropped_future_releases_everything,
 pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
-clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
-finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
+clone_resets_readiness, polls_inner_again_before_ready, finished_future_holds_nothing,
+finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_no_other,
 passes_errors_through, survives_a_panic }
 
 const MANY: u32 = 5_000;
 
-/// Rejects nearly everything after that many failures, and nothing before.
+/// Rejects nearly every call after that many failures, and none before.
 fn rejecting_layer() -> AdaptiveThrottleLayer {
     layer_of(builder().min_requests(MANY).max_rejection(1.0))
 }
@@ -41,22 +56,25 @@ async fn rejections_are_errors_of_call() {
 
 #[tokio::test(start_paused = true)]
 async fn two_services_of_one_layer_count_together() {
-    assert_check(checks::two_services_of_one_layer_share(two, saturate).await);
+    assert_check(checks::services_of_one_layer_share_state(two, saturate).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn clones_count_together() {
-    assert_check(checks::clones_share(rejecting, saturate).await);
+    assert_check(checks::clones_share_state(rejecting, saturate).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rejected_call_gives_the_reservation_below_up() {
+async fn a_rejected_call_releases_the_reservation_below() {
     let (inner, mock) = mock();
     let mut service = rejecting(inner);
     saturate(&mut service, &mock).await;
     mock.set_capacity(1);
     let before = mock.calls();
-    let Poll::Ready(Err(error)) = call(&mut service, 1).poll() else {
+    let cx = &mut Context::from_waker(Waker::noop());
+    assert!(service.poll_ready(cx).is_ready());
+    let mut future = std::pin::pin!(service.call(1));
+    let Poll::Ready(Err(error)) = future.as_mut().poll(cx) else {
         panic!("the call was not rejected")
     };
     let rejected = error.rejection().expect("a rejection");
