@@ -9,7 +9,7 @@ use seawall::{
     Backoff, BreakerConfig, BulkheadConfig, ConstMeta, Error, GenericStack, RateLimitConfig,
     Replay, RequestMeta, RetryConfig, StackBuilder, StackHandles, State,
 };
-use seawall_testkit::contract::{Mock, MockError, MockHandle, Probe, mock};
+use seawall_testkit::contract::{Mock, MockError, MockHandle, PolledFuture, mock};
 use tower::{Layer, Service};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -68,7 +68,7 @@ fn narrow(builder: StackBuilder) -> Bench {
         .describe(ConstMeta(RequestMeta::new(Replay::Safe)));
     let handles = stack.handles();
     let (inner, mock) = mock();
-    mock.answer_at_once();
+    mock.respond_immediately();
     Bench {
         service: stack.layer(inner),
         handles,
@@ -77,9 +77,9 @@ fn narrow(builder: StackBuilder) -> Bench {
 }
 
 impl Bench {
-    fn call(&mut self) -> Probe<impl Future<Output = bool> + use<>> {
+    fn call(&mut self) -> PolledFuture<impl Future<Output = bool> + use<>> {
         let mut service = self.service.clone();
-        Probe::new(async move {
+        PolledFuture::new(async move {
             let ready = std::future::poll_fn(|cx| service.poll_ready(cx)).await;
             ready.is_ok() && service.call(1).await.is_ok()
         })
@@ -93,7 +93,7 @@ impl Bench {
         assert_eq!((self.mock.in_flight(), self.mock.reserved()), (0, 0));
         assert_eq!(self.mock.futures(), 0);
         self.mock.set_ready();
-        self.mock.answer_at_once();
+        self.mock.respond_immediately();
         tokio::time::advance(SECOND).await;
         assert_eq!(self.call().poll(), Poll::Ready(true));
         assert_eq!(self.handles.breaker.state(), State::Closed);
@@ -119,7 +119,7 @@ async fn cancels(builder: fn() -> StackBuilder) {
 
     // In flight.
     let mut b = narrow(builder());
-    b.mock.hold();
+    b.mock.hold_responses();
     let mut flying = b.call();
     assert!(flying.poll().is_pending());
     assert_eq!((b.handles.bulkhead.in_flight(), b.mock.in_flight()), (1, 1));
@@ -129,7 +129,7 @@ async fn cancels(builder: fn() -> StackBuilder) {
 
     // In the bulkhead's queue, and behind it: full.
     let mut b = narrow(builder());
-    b.mock.hold();
+    b.mock.hold_responses();
     let (mut first, mut second, mut third) = (b.call(), b.call(), b.call());
     assert!(first.poll().is_pending() && second.poll().is_pending());
     assert_eq!(b.handles.bulkhead.queue_depth(), 1);
@@ -141,7 +141,7 @@ async fn cancels(builder: fn() -> StackBuilder) {
 
     // At its turn, between the wake-up and the poll.
     let mut b = narrow(builder());
-    b.mock.hold();
+    b.mock.hold_responses();
     let (mut first, mut second) = (b.call(), b.call());
     assert!(first.poll().is_pending() && second.poll().is_pending());
     drop(first);
@@ -177,7 +177,7 @@ async fn cancels(builder: fn() -> StackBuilder) {
     assert_eq!(failing.poll(), Poll::Ready(false));
     assert_eq!(b.handles.breaker.state(), State::Open);
     tokio::time::advance(11 * SECOND).await;
-    b.mock.hold();
+    b.mock.hold_responses();
     let mut probe = b.call();
     assert!(probe.poll().is_pending());
     assert_eq!(b.handles.breaker.state(), State::HalfOpen);
@@ -208,7 +208,7 @@ async fn an_ai_call_can_be_dropped_anywhere() {
 #[tokio::test(start_paused = true)]
 async fn the_deadline_bounds_readiness_waits_and_attempts_together() {
     let mut b = narrow(seawall::broker("broker").attempt_timeout(50 * SECOND));
-    b.mock.hold();
+    b.mock.hold_responses();
     let mut flying = b.call();
     // An attempt that times out, a pause, and an attempt that is cut off.
     for seconds in [0, 51, 5] {

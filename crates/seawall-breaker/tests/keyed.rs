@@ -20,7 +20,7 @@ use seawall_core::{
 };
 use seawall_testkit::alloc;
 use seawall_testkit::contract::{
-    BoxError, Mock, MockError, MockHandle, Probe, assert_check, checks, fail_calls, mock,
+    BoxError, Mock, MockError, MockHandle, PolledFuture, fail_calls, mock,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use tower_layer::Layer;
@@ -51,7 +51,7 @@ fn layer(failures: u32) -> KeyedBreakerLayer<u32, Extract> {
 fn subject(failures: u32) -> (Subject, BreakerRegistry<u32>, MockHandle) {
     let layer = layer(failures);
     let (inner, mock) = mock();
-    mock.answer_at_once();
+    mock.respond_immediately();
     (layer.layer(inner), layer.handle(), mock)
 }
 
@@ -171,10 +171,10 @@ async fn what_evicted_circuits_counted_stays_in_the_totals() {
 async fn a_call_under_way_keeps_its_circuit_and_votes_in_it() {
     let (mut service, keys, mock) = subject(1);
     keys.set_max_keys(1);
-    mock.hold();
+    mock.hold_responses();
     ready(&mut service).await;
     let slow = service.call(100);
-    mock.answer_at_once();
+    mock.respond_immediately();
     for key in 2..100 {
         send(&mut service, 100 * key).await.expect("closed");
     }
@@ -302,7 +302,7 @@ async fn a_call_that_is_never_polled_is_abandoned_and_a_probe_gives_its_place_ba
 #[tokio::test(start_paused = true)]
 async fn a_result_from_before_a_transition_does_not_vote() {
     let (mut service, keys, mock) = subject(1);
-    mock.hold();
+    mock.hold_responses();
     ready(&mut service).await;
     let old = service.call(100);
     keys.circuit(&1).reset();
@@ -326,7 +326,7 @@ fn waits(at_most: Duration) -> (Subject, BreakerRegistry<u32>, MockHandle) {
         .expect("valid");
     let layer = BreakerLayer::per_key("waiting", config, hundreds as Extract);
     let (inner, mock) = mock();
-    mock.answer_at_once();
+    mock.respond_immediately();
     (layer.layer(inner), layer.handle(), mock)
 }
 
@@ -334,14 +334,14 @@ fn waits(at_most: Duration) -> (Subject, BreakerRegistry<u32>, MockHandle) {
 async fn probe_and_waiting(
     service: &mut Subject,
     mock: &MockHandle,
-) -> [Probe<<Subject as Service<u32>>::Future>; 2] {
+) -> [PolledFuture<<Subject as Service<u32>>::Future>; 2] {
     fail(service, mock, 100).await;
     tokio::time::advance(10 * SECOND).await;
-    mock.hold();
+    mock.hold_responses();
     [100, 101].map(|request| {
         let ready = service.poll_ready(&mut Context::from_waker(Waker::noop()));
         assert!(ready.is_ready());
-        let mut call = Probe::new(service.call(request));
+        let mut call = PolledFuture::new(service.call(request));
         assert!(call.poll().is_pending());
         call
     })
@@ -502,7 +502,7 @@ async fn panics_of_extract_hash_classifier_and_listener_leave_nothing_behind() {
     let keys = layer.handle();
     keys.on_transition(|_, _| panic!("listener"));
     let (inner, mock) = mock();
-    mock.answer_at_once();
+    mock.respond_immediately();
     let mut service = layer.layer(inner);
     for stage in ["extract", "hash", "classify"] {
         bad.set(stage);
@@ -563,7 +563,7 @@ async fn keys_of_the_same_hash_have_circuits_of_their_own() {
     let keys: BreakerRegistry<u32, _> =
         BreakerRegistry::with_hasher("colliding", in_a_row(1), hasher);
     let (inner, mock) = mock();
-    mock.answer_at_once();
+    mock.respond_immediately();
     let mut service = keys.layer(hundreds as Extract).layer(inner);
     for key in 1..10 {
         send(&mut service, 100 * key).await.expect("well");
@@ -652,7 +652,7 @@ async fn a_named_breaker_guards_any_future() {
     assert_eq!(names, ["data", "orders"]);
     assert!(breakers.get("nobody").is_none());
     // Dropped in the middle: abandoned.
-    let mut hangs = Probe::new(breakers.call("orders", std::future::pending::<Result<(), ()>>()));
+    let mut hangs = PolledFuture::new(breakers.call("orders", std::future::pending::<Result<(), ()>>()));
     assert!(hangs.poll().is_pending());
     drop(hangs);
     assert_eq!(breakers.totals().abandoned, 1);
@@ -757,41 +757,9 @@ mod contract {
         fail_calls(subject, mock, 5).await;
     }
 
-    seawall_testkit::contract_tests! { subject =>
-        calls_the_ready_instance,
-        one_request_needs_one_reservation,
-        reserves_once_when_polled_again,
-        call_does_not_poll_readiness,
-        spawns_no_task,
-        asks_again_before_claiming_ready,
-        passes_errors_through,
-        finished_future_has_dropped_the_inner_future,
-        pending_has_registered_the_waker,
-        dropped_service_releases_its_reservation,
-        dropped_future_releases_everything,
-        clone_resets_readiness,
-        finished_future_holds_nothing,
-        idle_ready_clone_blocks_nobody,
-        survives_a_panic,
-    }
+    seawall_testkit::contract_tests! { subject => all }
 
-    #[tokio::test(start_paused = true)]
-    async fn rejects_in_call() {
-        assert_check(
-            checks::rejects_in_call(subject, async |s: &mut _, m: &_| trip(s, m).await).await,
-        );
-    }
+    seawall_testkit::contract_tests! { subject, trip => rejects_in_call, clones_share_state }
 
-    #[tokio::test(start_paused = true)]
-    async fn clones_share() {
-        assert_check(
-            checks::clones_share(subject, async |s: &mut _, m: &_| trip(s, m).await).await,
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn two_services_of_one_layer_share() {
-        let saturate = async |s: &mut _, m: &_| trip(s, m).await;
-        assert_check(checks::two_services_of_one_layer_share(two, saturate).await);
-    }
+    seawall_testkit::contract_tests! { two, trip => services_of_one_layer_share_state }
 }

@@ -16,7 +16,7 @@ use seawall_core::{
     Error, InstanceHandle, PartitionKey, Reason, Registry, Rejectable, Rejection, RequestMeta, Sent,
 };
 use seawall_testkit::contract::{
-    BoxError, Mock, MockError, MockHandle, Probe, Stage, assert_check, checks, mock, occupy,
+    BoxError, Mock, MockError, MockHandle, PolledFuture, Stage, assert_check, checks, hold_call, mock,
 };
 use static_assertions::assert_impl_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -44,16 +44,16 @@ type Subject = (ConnectionLimit<Mock>, ConnectionLimitHandle, MockHandle);
 /// A limit over a mock that leaves its calls open.
 fn subject(places: u32, waiting: u32) -> Subject {
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let layer = layer(places, waiting);
     (layer.layer(inner), layer.handle(), mock)
 }
 
 /// Polls ready, which must succeed at once, and calls.
-fn call<S: Service<u32>>(service: &mut S, target: u32) -> Probe<S::Future> {
+fn call<S: Service<u32>>(service: &mut S, target: u32) -> PolledFuture<S::Future> {
     let cx = &mut Context::from_waker(Waker::noop());
     assert!(matches!(service.poll_ready(cx), Poll::Ready(Ok(()))));
-    Probe::new(service.call(target))
+    PolledFuture::new(service.call(target))
 }
 
 type Answer = Poll<Result<Limited<u32>, BoxError>>;
@@ -105,25 +105,13 @@ mod contract {
     mod rejects {
         use super::*;
 
-        seawall_testkit::contract_tests! { rejecting =>
-        calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
-        dropped_service_releases_its_reservation, dropped_future_releases_everything,
-        pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
-        clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
-        finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
-        passes_errors_through, survives_a_panic, rejected_clone_keeps_no_place }
+        seawall_testkit::contract_tests! { rejecting => all, rejected_clone_leaves_the_queue }
     }
 
     mod waits {
         use super::*;
 
-        seawall_testkit::contract_tests! { waiting =>
-        calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
-        dropped_service_releases_its_reservation, dropped_future_releases_everything,
-        pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
-        clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
-        finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
-        passes_errors_through, survives_a_panic, dropped_waiter_gives_its_place_back }
+        seawall_testkit::contract_tests! { waiting => all, dropped_waiter_returns_its_permit }
     }
 
     #[tokio::test(start_paused = true)]
@@ -140,19 +128,19 @@ mod contract {
 
     #[tokio::test(start_paused = true)]
     async fn rejections_are_errors_of_call_and_layers_and_clones_share() {
-        let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
+        let saturate = async |s: &mut _, m: &MockHandle| hold_call(s, m).await;
         assert_check(checks::rejects_in_call(rejecting, saturate).await);
-        let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
-        assert_check(checks::two_services_of_one_layer_share(two_rejecting, saturate).await);
-        let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
-        assert_check(checks::clones_share(rejecting, saturate).await);
+        let saturate = async |s: &mut _, m: &MockHandle| hold_call(s, m).await;
+        assert_check(checks::services_of_one_layer_share_state(two_rejecting, saturate).await);
+        let saturate = async |s: &mut _, m: &MockHandle| hold_call(s, m).await;
+        assert_check(checks::clones_share_state(rejecting, saturate).await);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_place_lives_as_long_as_the_connection_and_all_its_clones() {
     let (mut svc, handle, mock) = subject(1, 1);
-    mock.answer_at_once();
+    mock.respond_immediately();
     let first = made(call(&mut svc, 1).poll());
     let clone = first.clone();
     let mut waits = call(&mut svc, 2);
@@ -173,7 +161,7 @@ async fn a_place_lives_as_long_as_the_connection_and_all_its_clones() {
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_fails_to_be_made_gives_its_place_back() {
     let (mut svc, handle, mock) = subject(1, 0);
-    mock.answer_at_once();
+    mock.respond_immediately();
     mock.script([Err(MockError::Failed(1))]);
     let failed = call(&mut svc, 1).poll();
     assert!(matches!(failed, Poll::Ready(Err(_))));
@@ -325,7 +313,7 @@ async fn a_waiter_whose_connector_is_not_ready_lets_the_next_one_go() {
 async fn a_panic_of_the_connector_gives_the_place_back() {
     for stage in [Stage::Call, Stage::Poll] {
         let (mut svc, handle, mock) = subject(1, 0);
-        mock.answer_at_once();
+        mock.respond_immediately();
         mock.panic_at(stage);
         let panicked = catch_unwind(AssertUnwindSafe(|| call(&mut svc, 0).poll().is_ready()));
         assert!(panicked.is_err(), "{stage:?}");

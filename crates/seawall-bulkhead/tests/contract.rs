@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use seawall_bulkhead::{Bulkhead, BulkheadConfig, BulkheadLayer};
-use seawall_testkit::contract::{Mock, MockHandle, assert_check, checks, occupy};
+use seawall_testkit::contract::{Mock, assert_check, checks, hold_call};
 use tower_layer::Layer;
 
 fn layer(places: u32, waiting: u32) -> BulkheadLayer {
@@ -37,25 +37,13 @@ fn two_waiting(a: Mock, b: Mock) -> (Bulkhead<Mock>, Bulkhead<Mock>) {
 mod rejects {
     use super::*;
 
-    seawall_testkit::contract_tests! { rejecting =>
-    calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
-    dropped_service_releases_its_reservation, dropped_future_releases_everything,
-    pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
-    clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
-    finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
-    passes_errors_through, survives_a_panic, rejected_clone_keeps_no_place }
+    seawall_testkit::contract_tests! { rejecting => all, rejected_clone_leaves_the_queue }
 }
 
 mod waits {
     use super::*;
 
-    seawall_testkit::contract_tests! { waiting =>
-    calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
-    dropped_service_releases_its_reservation, dropped_future_releases_everything,
-    pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
-    clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
-    finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
-    passes_errors_through, survives_a_panic, dropped_waiter_gives_its_place_back }
+    seawall_testkit::contract_tests! { waiting => all, dropped_waiter_returns_its_permit }
 }
 
 #[tokio::test(start_paused = true)]
@@ -70,20 +58,5 @@ async fn no_permit_is_kept_for_a_dead_inner_service() {
     assert_check(checks::keeps_no_permit_while_inner_is_not_ready(two_waiting).await);
 }
 
-#[tokio::test(start_paused = true)]
-async fn rejections_are_errors_of_call() {
-    let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
-    assert_check(checks::rejects_in_call(rejecting, saturate).await);
-}
-
-#[tokio::test(start_paused = true)]
-async fn two_layers_share_one_bulkhead() {
-    let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
-    assert_check(checks::two_services_of_one_layer_share(two_rejecting, saturate).await);
-}
-
-#[tokio::test(start_paused = true)]
-async fn clones_share_one_bulkhead() {
-    let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
-    assert_check(checks::clones_share(rejecting, saturate).await);
-}
+seawall_testkit::contract_tests! { rejecting, hold_call => rejects_in_call, clones_share_state }
+seawall_testkit::contract_tests! { two_rejecting, hold_call => services_of_one_layer_share_state }

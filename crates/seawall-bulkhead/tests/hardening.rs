@@ -16,7 +16,7 @@ use seawall_core::{
     CompleteOnResponse, Describe, Error, Outcome, PartitionKey, Priority, Reason, Rejectable,
     Rejection, Replay, RequestMeta,
 };
-use seawall_testkit::contract::{Mock, MockError, MockHandle, Probe, mock};
+use seawall_testkit::contract::{Mock, MockError, MockHandle, PolledFuture, mock};
 use tokio::time::{Instant, advance};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -33,13 +33,13 @@ fn config(places: u32, waiting: u32) -> BulkheadConfig {
 }
 
 /// Polls ready, which must succeed at once, and calls.
-fn call<S: Service<u32>>(service: &mut S, request: u32) -> Probe<S::Future> {
+fn call<S: Service<u32>>(service: &mut S, request: u32) -> PolledFuture<S::Future> {
     let cx = &mut Context::from_waker(Waker::noop());
     assert!(matches!(service.poll_ready(cx), Poll::Ready(Ok(()))));
-    Probe::new(service.call(request))
+    PolledFuture::new(service.call(request))
 }
 
-fn open<S: Service<u32>>(service: &mut S, request: u32) -> Probe<S::Future> {
+fn open<S: Service<u32>>(service: &mut S, request: u32) -> PolledFuture<S::Future> {
     let mut call = call(service, request);
     assert!(call.poll().is_pending());
     call
@@ -80,7 +80,7 @@ type Desk = Bulkhead<Mock, CompleteOnResponse, Told>;
 
 fn told(places: u32) -> (Desk, BulkheadHandle, MockHandle, Told) {
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let told = Told::default();
     let layer = BulkheadLayer::new("desk", config(places, 64)).describe(told.clone());
     (layer.layer(inner), layer.handle(), mock, told)
@@ -106,7 +106,7 @@ fn a_tuner_may_read_and_resize_the_bulkhead_that_it_tunes() {
     std::thread::spawn(move || {
         let handle = Arc::default();
         let (inner, mock) = mock();
-        mock.hold();
+        mock.hold_responses();
         let layer =
             BulkheadLayer::new("desk", config(1, 4)).limit_algorithm(Nosy(Arc::clone(&handle)));
         *handle.lock().expect("nobody panics") = Some(layer.handle());
@@ -129,7 +129,7 @@ async fn an_adaptive_limit_goes_on_from_a_number_that_it_had_before() {
         .build()
         .expect("valid settings");
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let layer = BulkheadLayer::new("desk", config(1, 64))
         .adaptive(adaptive)
         .classify(
@@ -184,7 +184,7 @@ async fn bounds_of_a_tuner_that_has_no_say_move_nothing() {
 // --- Forecasts ---
 
 /// Answers the calls from `from` on, one a second.
-async fn serve(mock: &MockHandle, calls: &mut Vec<Probe<<Desk as Service<u32>>::Future>>, n: u32) {
+async fn serve(mock: &MockHandle, calls: &mut Vec<PolledFuture<<Desk as Service<u32>>::Future>>, n: u32) {
     for _ in 0..n {
         advance(SECOND).await;
         mock.respond(mock.calls() - 1, Ok(()));
@@ -263,7 +263,7 @@ async fn those_who_will_be_passed_are_not_in_a_forecast() {
 #[tokio::test(start_paused = true)]
 async fn what_the_default_guarantees_is_not_taken_from_those_who_are_named() {
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let config = PartitionConfig::builder()
         .max_concurrent(4)
         .default_share(PartitionShare::new().guaranteed(4))
@@ -281,7 +281,7 @@ async fn what_the_default_guarantees_is_not_taken_from_those_who_are_named() {
 #[tokio::test(start_paused = true)]
 async fn a_named_key_in_line_gets_its_own_before_any_other() {
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let config = PartitionConfig::builder()
         .max_concurrent(2)
         .default_share(PartitionShare::new().guaranteed(2))
@@ -320,7 +320,7 @@ async fn an_instance_without_a_call_counts_for_nothing_while_it_drains() {
     drop(idle);
     assert_eq!(handle.counts().rejected_draining, 0, "there was no call");
     assert!(svc.poll_ready(cx).is_ready());
-    let Poll::Ready(Err(rejected)) = Probe::new(svc.call(0)).poll() else {
+    let Poll::Ready(Err(rejected)) = PolledFuture::new(svc.call(0)).poll() else {
         panic!("it drains")
     };
     let reason = rejected.rejection().map(Rejection::reason);
@@ -333,7 +333,7 @@ async fn an_instance_without_a_call_counts_for_nothing_while_it_drains() {
     assert!(svc.poll_ready(cx).is_ready());
     assert_eq!(handle.in_flight(), 1);
     assert_eq!(
-        Probe::new(svc.call(1)).poll().map(Result::ok),
+        PolledFuture::new(svc.call(1)).poll().map(Result::ok),
         Poll::Ready(Some(1))
     );
     assert_eq!((handle.in_flight(), mock.calls()), (0, 1));
@@ -544,7 +544,7 @@ fn storm() {
     // As many places as there are, neither more nor fewer.
     handle.set_limit(5).expect("not 0");
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let mut svc = layer.layer(inner);
     let _guard = runtime.enter();
     let _open: Vec<_> = (0..7).map(|n| open(&mut svc, n)).collect();
@@ -638,7 +638,7 @@ fn storm_of_keys() {
     }
     handle.set_limit(5).expect("not 0");
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let mut svc = layer.layer(inner);
     let _guard = runtime.enter();
     let _open: Vec<_> = (0..7).map(|n| open(&mut svc, n)).collect();
@@ -688,7 +688,7 @@ fn a_waker_that_panics<S: Service<u32>>(
 #[tokio::test(start_paused = true)]
 async fn a_waker_that_panics_costs_no_place() {
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let layer = BulkheadLayer::new("desk", config(2, 8));
     let handle = layer.handle();
     a_waker_that_panics(layer.layer(inner), &mock, || handle.in_flight());
@@ -697,7 +697,7 @@ async fn a_waker_that_panics_costs_no_place() {
 #[tokio::test(start_paused = true)]
 async fn a_waker_that_panics_costs_no_place_of_a_pool() {
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let config = PartitionConfig::builder().max_concurrent(2).build();
     let layer = PartitionedBulkheadLayer::new("pool", config.expect("valid settings"));
     let handle = layer.handle();

@@ -17,7 +17,7 @@ use seawall_core::{
 };
 use seawall_testkit::alloc;
 use seawall_testkit::contract::{
-    BoxError, Mock, MockHandle, Probe, Stage, assert_check, checks, mock, occupy,
+    BoxError, Mock, MockHandle, PolledFuture, Stage, assert_check, checks, hold_call, mock,
 };
 use static_assertions::assert_impl_all;
 use tower_layer::Layer;
@@ -50,7 +50,7 @@ fn pool_layer(
 
 fn subject(config: PartitionConfigBuilder) -> (Pool, PartitionHandle, MockHandle) {
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let layer = pool_layer(config);
     (layer.layer(inner), layer.handle(), mock)
 }
@@ -59,12 +59,12 @@ fn places(places: u32) -> PartitionConfigBuilder {
     PartitionConfig::builder().max_concurrent(places)
 }
 
-type Call = Probe<<Pool as Service<u32>>::Future>;
+type Call = PolledFuture<<Pool as Service<u32>>::Future>;
 
 fn call(svc: &mut Pool, request: u32) -> Call {
     let cx = &mut Context::from_waker(Waker::noop());
     assert!(svc.poll_ready(cx).is_ready());
-    Probe::new(svc.call(request))
+    PolledFuture::new(svc.call(request))
 }
 
 fn open(svc: &mut Pool, request: u32) -> Call {
@@ -196,8 +196,8 @@ async fn a_key_without_calls_is_forgotten_and_a_named_one_is_not() {
 #[tokio::test(start_paused = true)]
 async fn services_of_one_layer_share_the_pool() {
     let ((one, first), (two, second)) = (mock(), mock());
-    first.hold();
-    second.hold();
+    first.hold_responses();
+    second.hold_responses();
     let layer = pool_layer(places(2));
     let (mut one, mut two) = (layer.layer(one), layer.clone().layer(two));
     let running = (open(&mut one, A), open(&mut two, A + 1));
@@ -211,7 +211,7 @@ async fn services_of_one_layer_share_the_pool() {
 #[tokio::test(start_paused = true)]
 async fn patience_ends_with_the_timeout_or_the_deadline() {
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let config = places(1).max_wait(5 * SECOND).build().unwrap();
     let start = tokio::time::Instant::now();
     let layer = PartitionedBulkheadLayer::new("dated", config).describe(move |request: &u32| {
@@ -226,7 +226,7 @@ async fn patience_ends_with_the_timeout_or_the_deadline() {
     let mut send = |request: u32| {
         let cx = &mut Context::from_waker(Waker::noop());
         assert!(svc.poll_ready(cx).is_ready());
-        Probe::new(svc.call(request))
+        PolledFuture::new(svc.call(request))
     };
     let mut running = send(A);
     let (mut soon, mut late) = (send(B + 2), send(C));
@@ -246,7 +246,7 @@ async fn patience_ends_with_the_timeout_or_the_deadline() {
 #[tokio::test(start_paused = true)]
 async fn a_waiter_whose_deadline_has_passed_takes_no_place() {
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let deadline = tokio::time::Instant::now() + SECOND;
     let layer = pool_layer(places(1)).describe(move |request: &u32| {
         let meta = RequestMeta::default().with_key(hundreds(request));
@@ -260,7 +260,7 @@ async fn a_waiter_whose_deadline_has_passed_takes_no_place() {
     let mut calls = [A, B, C].map(|request| {
         let cx = &mut Context::from_waker(Waker::noop());
         assert!(svc.poll_ready(cx).is_ready());
-        Some(Probe::new(svc.call(request)))
+        Some(PolledFuture::new(svc.call(request)))
     });
     for call in calls.iter_mut().flatten() {
         assert!(call.poll().is_pending());
@@ -318,8 +318,8 @@ async fn a_free_place_is_taken_past_one_that_is_not_polled_when_patience_ends() 
 #[tokio::test(start_paused = true)]
 async fn a_waiter_whose_service_is_not_ready_lets_another_key_go() {
     let ((one, dead), (two, live)) = (mock(), mock());
-    dead.hold();
-    live.hold();
+    dead.hold_responses();
+    live.hold_responses();
     let layer = pool_layer(places(1));
     let (mut dying, mut living) = (layer.layer(one), layer.layer(two));
     let running = open(&mut living, A);
@@ -374,7 +374,7 @@ async fn sizes_and_shares_change_while_calls_run() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_and_a_dropped_permit_give_the_place_back() {
     let (mut svc, handle, mock) = subject(places(1));
-    mock.answer_at_once();
+    mock.respond_immediately();
     for stage in [Stage::Call, Stage::Poll] {
         mock.panic_at(stage);
         let panicked = catch_unwind(AssertUnwindSafe(|| call(&mut svc, A).poll()));
@@ -392,7 +392,7 @@ async fn a_panic_and_a_dropped_permit_give_the_place_back() {
     }
     let layer = pool_layer(places(1)).track_completion(InTheAnswer);
     let mut svc = layer.layer(Echo);
-    let Poll::Ready(Ok(permit)) = Probe::new(svc.call(A)).poll() else {
+    let Poll::Ready(Ok(permit)) = PolledFuture::new(svc.call(A)).poll() else {
         panic!("no answer")
     };
     assert_eq!((permit.key(), layer.handle().in_flight()), (key(A), 1));
@@ -515,13 +515,7 @@ fn two_waiting(a: Mock, b: Mock) -> (PartitionedBulkhead<Mock>, PartitionedBulkh
 mod rejects {
     use super::*;
 
-    seawall_testkit::contract_tests! { rejecting =>
-    calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
-    dropped_service_releases_its_reservation, dropped_future_releases_everything,
-    pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
-    clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
-    finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
-    passes_errors_through, survives_a_panic, rejected_clone_keeps_no_place }
+    seawall_testkit::contract_tests! { rejecting => all, rejected_clone_leaves_the_queue }
 }
 
 mod waits {
@@ -529,13 +523,13 @@ mod waits {
 
     seawall_testkit::contract_tests! { waiting =>
     dropped_future_releases_everything, finished_future_holds_nothing, spawns_no_task,
-    survives_a_panic, dropped_waiter_gives_its_place_back }
+    survives_a_panic, dropped_waiter_returns_its_permit }
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_laws_of_limits_hold() {
     assert_check(checks::keeps_no_permit_while_inner_is_not_ready(two_waiting).await);
-    let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
+    let saturate = async |s: &mut _, m: &MockHandle| hold_call(s, m).await;
     assert_check(checks::rejects_in_call(rejecting, saturate).await);
     let three = |m| {
         let config = places(3).build().unwrap();
@@ -658,7 +652,7 @@ fn check(steps: &[Step]) -> Result<(), TestCaseError> {
     let layer = PartitionedBulkheadLayer::new("model", config.build().expect("valid settings"));
     let layer = layer.key_by(|request: &u32| PartitionKey(u64::from(request % 4)));
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let (mut svc, handle) = (layer.layer(inner), layer.handle());
     let mut model = Model {
         limit: 3,
@@ -671,7 +665,7 @@ fn check(steps: &[Step]) -> Result<(), TestCaseError> {
                 let request = n as u32 * 4 + key;
                 let cx = &mut Context::from_waker(Waker::noop());
                 assert!(svc.poll_ready(cx).is_ready());
-                let mut probe = Probe::new(svc.call(request));
+                let mut probe = PolledFuture::new(svc.call(request));
                 let let_in = model.comes(key as usize, request);
                 prop_assert_eq!(probe.poll().is_pending(), let_in);
                 if let_in {

@@ -12,7 +12,7 @@ use seawall_bulkhead::{
 };
 use seawall_core::{Priority, Reason, Rejectable, Rejection};
 use seawall_testkit::alloc;
-use seawall_testkit::contract::{Mock, MockHandle, Probe, Stage, assert_check, checks, mock};
+use seawall_testkit::contract::{Mock, MockHandle, PolledFuture, Stage, assert_check, checks, mock};
 use static_assertions::assert_impl_all;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -27,14 +27,14 @@ fn layer(places: u32, waiting: u32) -> BulkheadLayer {
 
 fn subject(places: u32) -> (ReservingBulkhead<Mock>, BulkheadHandle, MockHandle) {
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let layer = layer(places, 0);
     (layer.reserving().layer(inner), layer.handle(), mock)
 }
 
 /// Asks for readiness as a future, to count its wakes.
-fn ready(svc: &mut ReservingBulkhead<Mock>) -> Probe<impl Future<Output = bool>> {
-    Probe::new(std::future::poll_fn(|cx| {
+fn ready(svc: &mut ReservingBulkhead<Mock>) -> PolledFuture<impl Future<Output = bool>> {
+    PolledFuture::new(std::future::poll_fn(|cx| {
         svc.poll_ready(cx).map(|r| r.is_ok())
     }))
 }
@@ -50,7 +50,7 @@ async fn a_ready_instance_holds_a_place_until_it_is_called_or_dropped() {
     assert_eq!(handle.in_flight(), 1);
     let mut other = svc.clone();
     assert!(!is_ready(&mut other), "a clone holds nothing");
-    let mut call = Probe::new(svc.call(1));
+    let mut call = PolledFuture::new(svc.call(1));
     assert!(call.poll().is_pending());
     assert_eq!(handle.in_flight(), 1);
     mock.respond(0, Ok(()));
@@ -98,14 +98,14 @@ async fn instances_wait_in_line_and_one_that_is_dropped_calls_the_next() {
 async fn both_kinds_share_the_places_and_the_line() {
     let layer = layer(1, 8);
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let mut queueing: Bulkhead<Mock> = layer.layer(inner.clone());
     let urgent = layer.reserving().priority(Priority::HIGH);
     let mut reserving = urgent.layer(inner);
     let cx = &mut Context::from_waker(Waker::noop());
     let mut send = |n| {
         assert!(queueing.poll_ready(cx).is_ready());
-        Probe::new(queueing.call(n))
+        PolledFuture::new(queueing.call(n))
     };
     let mut running = send(0);
     let mut waits = send(1);
@@ -182,7 +182,7 @@ async fn a_pause_holds_back_and_a_drain_rejects_in_call() {
     handle.drain();
     let mut late = svc.clone();
     assert!(is_ready(&mut late));
-    let Poll::Ready(Err(error)) = Probe::new(late.call(9)).poll() else {
+    let Poll::Ready(Err(error)) = PolledFuture::new(late.call(9)).poll() else {
         panic!("it was let in")
     };
     assert_eq!(
@@ -190,7 +190,7 @@ async fn a_pause_holds_back_and_a_drain_rejects_in_call() {
         Some(Reason::Draining)
     );
     // What was reserved before is served.
-    assert!(Probe::new(svc.call(1)).poll().is_pending());
+    assert!(PolledFuture::new(svc.call(1)).poll().is_pending());
     assert_eq!((mock.requests(), mock.reserved()), (vec![1], 0));
     assert_eq!(handle.counts().rejected_draining, 1);
 }
@@ -199,11 +199,11 @@ async fn a_pause_holds_back_and_a_drain_rejects_in_call() {
 async fn a_panic_of_the_inner_service_gives_the_place_back() {
     for stage in [Stage::PollReady, Stage::Call, Stage::Poll] {
         let (mut svc, handle, mock) = subject(1);
-        mock.answer_at_once();
+        mock.respond_immediately();
         mock.panic_at(stage);
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             assert!(is_ready(&mut svc));
-            Probe::new(svc.call(0)).poll()
+            PolledFuture::new(svc.call(0)).poll()
         }));
         assert!(panicked.is_err(), "{stage:?}");
         assert_eq!(
@@ -225,12 +225,12 @@ async fn a_tuner_is_told_of_the_call_and_not_of_the_reservation() {
     }
     let told = Arc::new(AtomicU64::new(0));
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let layer = layer(1, 0).limit_algorithm(Tells(Arc::clone(&told)));
     let mut svc = layer.reserving().layer(inner);
     assert!(is_ready(&mut svc));
     tokio::time::advance(Duration::from_secs(9)).await;
-    let mut call = Probe::new(svc.call(1));
+    let mut call = PolledFuture::new(svc.call(1));
     assert!(call.poll().is_pending());
     tokio::time::advance(Duration::from_secs(2)).await;
     mock.respond(0, Ok(()));
@@ -273,7 +273,7 @@ mod reserves {
     calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
     dropped_service_releases_its_reservation, dropped_future_releases_everything,
     pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
-    asks_again_before_claiming_ready, finished_future_holds_nothing,
+    polls_inner_again_before_ready, finished_future_holds_nothing,
     finished_future_has_dropped_the_inner_future, passes_errors_through, survives_a_panic }
 }
 

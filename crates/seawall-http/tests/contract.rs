@@ -46,23 +46,7 @@ mod inspect {
         MapResponse::new(layer.layer(upstream(inner)), number as fn(_) -> u32)
     }
 
-    seawall_testkit::contract_tests! { subject =>
-        calls_the_ready_instance,
-        one_request_needs_one_reservation,
-        reserves_once_when_polled_again,
-        dropped_service_releases_its_reservation,
-        dropped_future_releases_everything,
-        pending_has_registered_the_waker,
-        call_does_not_poll_readiness,
-        spawns_no_task,
-        clone_resets_readiness,
-        asks_again_before_claiming_ready,
-        finished_future_holds_nothing,
-        finished_future_has_dropped_the_inner_future,
-        idle_ready_clone_blocks_nobody,
-        passes_errors_through,
-        survives_a_panic,
-    }
+    seawall_testkit::contract_tests! { subject => all }
 }
 
 mod answered {
@@ -75,23 +59,7 @@ mod answered {
         MapResponse::new(layer.layer(inner), number as fn(_) -> u32)
     }
 
-    seawall_testkit::contract_tests! { subject =>
-        calls_the_ready_instance,
-        one_request_needs_one_reservation,
-        reserves_once_when_polled_again,
-        dropped_service_releases_its_reservation,
-        dropped_future_releases_everything,
-        pending_has_registered_the_waker,
-        call_does_not_poll_readiness,
-        spawns_no_task,
-        clone_resets_readiness,
-        asks_again_before_claiming_ready,
-        finished_future_holds_nothing,
-        finished_future_has_dropped_the_inner_future,
-        idle_ready_clone_blocks_nobody,
-        passes_errors_through,
-        survives_a_panic,
-    }
+    seawall_testkit::contract_tests! { subject => all }
 }
 
 /// The mock behind HTTP requests that carry its numbers.
@@ -116,23 +84,7 @@ mod body_timeouts {
         MapRequest::new(inner, http::Request::new as fn(u32) -> _)
     }
 
-    seawall_testkit::contract_tests! { subject =>
-        calls_the_ready_instance,
-        one_request_needs_one_reservation,
-        reserves_once_when_polled_again,
-        dropped_service_releases_its_reservation,
-        dropped_future_releases_everything,
-        pending_has_registered_the_waker,
-        call_does_not_poll_readiness,
-        spawns_no_task,
-        clone_resets_readiness,
-        asks_again_before_claiming_ready,
-        finished_future_holds_nothing,
-        finished_future_has_dropped_the_inner_future,
-        idle_ready_clone_blocks_nobody,
-        passes_errors_through,
-        survives_a_panic,
-    }
+    seawall_testkit::contract_tests! { subject => all }
 }
 
 mod deadlines {
@@ -146,21 +98,5 @@ mod deadlines {
         MapRequest::new(inner, http::Request::new as fn(u32) -> _)
     }
 
-    seawall_testkit::contract_tests! { subject =>
-        calls_the_ready_instance,
-        one_request_needs_one_reservation,
-        reserves_once_when_polled_again,
-        dropped_service_releases_its_reservation,
-        dropped_future_releases_everything,
-        pending_has_registered_the_waker,
-        call_does_not_poll_readiness,
-        spawns_no_task,
-        clone_resets_readiness,
-        asks_again_before_claiming_ready,
-        finished_future_holds_nothing,
-        finished_future_has_dropped_the_inner_future,
-        idle_ready_clone_blocks_nobody,
-        passes_errors_through,
-        survives_a_panic,
-    }
+    seawall_testkit::contract_tests! { subject => all }
 }

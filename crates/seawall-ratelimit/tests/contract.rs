@@ -7,7 +7,7 @@ use seawall_ratelimit::{
     Feedback, KeyedRateLimit, KeyedRateLimitLayer, Limit, RateLimit, RateLimitConfig,
     RateLimitLayer,
 };
-use seawall_testkit::contract::{Mock, MockHandle, assert_check, checks, occupy};
+use seawall_testkit::contract::{Mock, hold_call};
 use tower_layer::Layer;
 
 /// Grants `burst` at once and one more per ten minutes, so that the laws see no refill by chance.
@@ -89,91 +89,28 @@ fn two_rejecting(a: Mock, b: Mock) -> (RateLimit<Mock>, RateLimit<Mock>) {
 }
 
 mod grants {
-    use super::*;
-
-    seawall_testkit::contract_tests! { granting =>
-    calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
-    dropped_service_releases_its_reservation, dropped_future_releases_everything,
-    pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
-    clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
-    finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
-    passes_errors_through, survives_a_panic }
+    seawall_testkit::contract_tests! { super::granting => all }
 }
 
 mod waits {
-    use super::*;
-
-    seawall_testkit::contract_tests! { waiting =>
-    calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
-    dropped_service_releases_its_reservation, dropped_future_releases_everything,
-    pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
-    clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
-    finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
-    passes_errors_through, survives_a_panic }
+    seawall_testkit::contract_tests! { super::waiting => all }
 }
 
 mod strict_ {
-    use super::*;
-
-    seawall_testkit::contract_tests! { strict =>
-    calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
-    dropped_service_releases_its_reservation, dropped_future_releases_everything,
-    pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
-    clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
-    finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
-    passes_errors_through, survives_a_panic }
+    seawall_testkit::contract_tests! { super::strict => all }
 }
 
 mod keyed_ {
-    use super::*;
-
-    seawall_testkit::contract_tests! { keyed =>
-    calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
-    dropped_service_releases_its_reservation, dropped_future_releases_everything,
-    pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
-    clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
-    finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
-    passes_errors_through, survives_a_panic }
+    seawall_testkit::contract_tests! { super::keyed => all }
 }
 
 mod keyed_waiting_ {
-    use super::*;
-
-    seawall_testkit::contract_tests! { keyed_waiting =>
-    calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
-    dropped_service_releases_its_reservation, dropped_future_releases_everything,
-    pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
-    clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
-    finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
-    passes_errors_through, survives_a_panic }
+    seawall_testkit::contract_tests! { super::keyed_waiting => all }
 }
 
 mod fed_back_ {
-    use super::*;
-
-    seawall_testkit::contract_tests! { fed_back =>
-    calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
-    dropped_service_releases_its_reservation, dropped_future_releases_everything,
-    pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
-    clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
-    finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
-    passes_errors_through, survives_a_panic }
+    seawall_testkit::contract_tests! { super::fed_back => all }
 }
 
-#[tokio::test(start_paused = true)]
-async fn rejections_are_errors_of_call() {
-    let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
-    assert_check(checks::rejects_in_call(rejecting, saturate).await);
-}
-
-#[tokio::test(start_paused = true)]
-async fn two_layers_share_one_bucket() {
-    let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
-    assert_check(checks::two_services_of_one_layer_share(two_rejecting, saturate).await);
-}
-
-#[tokio::test(start_paused = true)]
-async fn clones_share_one_bucket() {
-    let saturate = async |s: &mut _, m: &MockHandle| occupy(s, m).await;
-    assert_check(checks::clones_share(rejecting, saturate).await);
-}
+seawall_testkit::contract_tests! { rejecting, hold_call => rejects_in_call, clones_share_state }
+seawall_testkit::contract_tests! { two_rejecting, hold_call => services_of_one_layer_share_state }

@@ -16,14 +16,7 @@ fn subject(inner: Mock) -> Retry<Mock> {
     RetryLayer::new("contract", RetryConfig::default()).layer(inner)
 }
 
-seawall_testkit::contract_tests! { subject =>
-    calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
-    dropped_service_releases_its_reservation, dropped_future_releases_everything,
-    pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
-    clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
-    finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
-    passes_errors_through, survives_a_panic
-}
+seawall_testkit::contract_tests! { subject => all }
 
 type Again = Retry<Mock, ErrorIsFailure, ConstMeta>;
 
@@ -45,9 +38,9 @@ async fn every_attempt_polls_readiness() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn holds_nothing_while_it_backs_off() {
+async fn holds_nothing_during_backoff() {
     let pause = Backoff::constant(Duration::from_secs(1)).unwrap();
-    assert_check(checks::holds_nothing_while_it_backs_off(again(pause)).await);
+    assert_check(checks::holds_nothing_during_backoff(again(pause)).await);
 }
 
 mod a_layer_that_tries_again {
@@ -58,8 +51,8 @@ mod a_layer_that_tries_again {
     seawall_testkit::contract_tests! { subject =>
         calls_the_ready_instance, one_request_needs_one_reservation,
         dropped_service_releases_its_reservation, dropped_future_releases_everything,
-        clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
-        idle_ready_clone_blocks_nobody, survives_a_panic
+        clone_resets_readiness, polls_inner_again_before_ready, finished_future_holds_nothing,
+        idle_ready_clone_blocks_no_other, survives_a_panic
     }
 }
 
@@ -96,12 +89,5 @@ mod a_layer_with_everything_on {
             .layer(inner)
     }
 
-    seawall_testkit::contract_tests! { subject =>
-        calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
-        dropped_service_releases_its_reservation, dropped_future_releases_everything,
-        pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
-        clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
-        finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
-        passes_errors_through, survives_a_panic
-    }
+    seawall_testkit::contract_tests! { subject => all }
 }

@@ -1,7 +1,7 @@
-//! Counting allocations, to hold a hot path to none.
+//! Counting allocations, so that a test can assert that a hot path has none.
 //!
-//! A layer that allocates once per request costs little in a benchmark and much in a fleet, and
-//! nobody notices when it begins to. [`count`] turns "this path does not allocate" into a test:
+//! A layer that allocates once per request costs little in a benchmark and much in a fleet, and the
+//! change that adds the allocation is easily missed. [`count`] makes it a test:
 //!
 //! ```
 //! use seawall_testkit::alloc;
@@ -21,12 +21,12 @@
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Counts {
-    /// How often memory was asked for; a growing buffer counts each time it moves.
+    /// How often memory was requested; a growing buffer counts each time it moves.
     pub allocations: u64,
-    /// How many bytes were asked for in total, freed ones included.
+    /// How many bytes were requested in total, including freed ones.
     pub bytes: u64,
-    /// How many allocations are left over: made and not freed by the closure, and less than zero
-    /// if it freed what others made. The value that the closure returns is not dropped before.
+    /// How many allocations are left over: made and not freed by the closure; negative if it freed
+    /// what was allocated before. The value that the closure returns counts as left over.
     pub left: i64,
 }
 
@@ -34,7 +34,7 @@ pub struct Counts {
 ///
 /// The result of `run` is dropped after the counting. Other threads, such as the workers of a
 /// runtime, are not counted. Calls can be nested; the outer one counts what the inner does. A panic
-/// of `run` leaves later counts on this thread as they should be, but costs one of 64 levels of
+/// of `run` leaves later counts on this thread correct, but costs one of 64 levels of
 /// nesting.
 ///
 /// ```

@@ -1,4 +1,4 @@
-//! The counts are right, and belong to the closure and the thread.
+//! The counts are correct, and belong to the closure and the thread.
 #![cfg(feature = "alloc")]
 
 use std::hint::black_box;
@@ -34,7 +34,7 @@ fn other_threads_are_not_counted() {
     });
     let counts = count(|| {
         give.send(()).expect("the thread waits");
-        wait.recv().expect("the thread answers")
+        wait.recv().expect("the thread responds")
     });
     assert!(counts.bytes < 4096, "{counts:?}");
     other.join().expect("the thread ends");
@@ -51,7 +51,7 @@ fn outer_count_includes_the_inner() {
 }
 
 #[test]
-fn a_panic_spoils_no_later_count() {
+fn a_panic_changes_no_later_count() {
     let panicked = std::panic::catch_unwind(|| count(|| panic!("on purpose")));
     assert!(panicked.is_err());
     assert_eq!(count(|| black_box(Box::new(1_u8))).allocations, 1);

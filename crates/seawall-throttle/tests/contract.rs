@@ -3,7 +3,7 @@
 use std::task::{Context, Poll, Waker};
 
 use seawall_core::{Reason, Rejectable, Sent};
-use seawall_testkit::contract::{Mock, MockHandle, assert_check, checks, fail_calls, mock};
+use seawall_testkit::contract::{Mock, MockHandle, fail_calls, mock};
 use seawall_throttle::AdaptiveThrottleLayer;
 use seawall_throttle::{AdaptiveThrottle, AdaptiveThrottleConfig, AdaptiveThrottleConfigBuilder};
 use tower_layer::Layer;
@@ -21,13 +21,7 @@ fn passing(inner: Mock) -> AdaptiveThrottle<Mock> {
     layer_of(builder()).layer(inner)
 }
 
-seawall_testkit::contract_tests! { passing =>
-calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
-dropped_service_releases_its_reservation, dropped_future_releases_everything,
-pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
-clone_resets_readiness, polls_inner_again_before_ready, finished_future_holds_nothing,
-finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_no_other,
-passes_errors_through, survives_a_panic }
+seawall_testkit::contract_tests! { passing => all }
 
 const MANY: u32 = 5_000;
 
@@ -49,20 +43,8 @@ async fn saturate(service: &mut AdaptiveThrottle<Mock>, mock: &MockHandle) {
     fail_calls(service, mock, MANY as usize).await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn rejections_are_errors_of_call() {
-    assert_check(checks::rejects_in_call(rejecting, saturate).await);
-}
-
-#[tokio::test(start_paused = true)]
-async fn two_services_of_one_layer_count_together() {
-    assert_check(checks::services_of_one_layer_share_state(two, saturate).await);
-}
-
-#[tokio::test(start_paused = true)]
-async fn clones_count_together() {
-    assert_check(checks::clones_share_state(rejecting, saturate).await);
-}
+seawall_testkit::contract_tests! { rejecting, saturate => rejects_in_call, clones_share_state }
+seawall_testkit::contract_tests! { two, saturate => services_of_one_layer_share_state }
 
 #[tokio::test(start_paused = true)]
 async fn a_rejected_call_releases_the_reservation_below() {

@@ -29,14 +29,7 @@ fn deadline(inner: Mock) -> Deadline<Mock, NoPropagation> {
 }
 
 mod attempt_timeout {
-    seawall_testkit::contract_tests! { super::attempt =>
-        calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
-        dropped_service_releases_its_reservation, dropped_future_releases_everything,
-        pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
-        clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
-        finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
-        passes_errors_through, survives_a_panic
-    }
+    seawall_testkit::contract_tests! { super::attempt => all }
 }
 
 fn learned(inner: Mock) -> AttemptTimeout<Mock, DefaultMeta, NoOverride, Learned> {
@@ -45,25 +38,11 @@ fn learned(inner: Mock) -> AttemptTimeout<Mock, DefaultMeta, NoOverride, Learned
 }
 
 mod learned_timeout {
-    seawall_testkit::contract_tests! { super::learned =>
-        calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
-        dropped_service_releases_its_reservation, dropped_future_releases_everything,
-        pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
-        clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
-        finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
-        passes_errors_through, survives_a_panic
-    }
+    seawall_testkit::contract_tests! { super::learned => all }
 }
 
 mod overall_deadline {
-    seawall_testkit::contract_tests! { super::deadline =>
-        calls_the_ready_instance, one_request_needs_one_reservation, reserves_once_when_polled_again,
-        dropped_service_releases_its_reservation, dropped_future_releases_everything,
-        pending_has_registered_the_waker, call_does_not_poll_readiness, spawns_no_task,
-        clone_resets_readiness, asks_again_before_claiming_ready, finished_future_holds_nothing,
-        finished_future_has_dropped_the_inner_future, idle_ready_clone_blocks_nobody,
-        passes_errors_through, survives_a_panic
-    }
+    seawall_testkit::contract_tests! { super::deadline => all }
 }
 
 type Late = AttemptTimeout<Mock, fn(&u32) -> RequestMeta>;

@@ -10,7 +10,7 @@ pub(crate) fn stack(registry: &Registry) -> (Subject, MockHandle) {
     let stack = seawall::broker("orders").build_generic().expect("valid");
     stack.register(registry).expect("a name of its own");
     let (inner, mock) = mock();
-    mock.answer_at_once();
+    mock.respond_immediately();
     (stack.layer(inner), mock)
 }
 

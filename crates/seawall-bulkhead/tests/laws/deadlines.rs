@@ -39,7 +39,7 @@ fn by_date(request: &Until) -> RequestMeta {
 
 fn dated(config: BulkheadConfigBuilder) -> (Dated, BulkheadHandle, MockHandle) {
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let layer = BulkheadLayer::new("dated", config.build().expect("valid settings"));
     let layer = layer.describe(by_date as fn(&Until) -> RequestMeta);
     (layer.layer(Below(inner)), layer.handle(), mock)
@@ -52,13 +52,13 @@ fn settings(places: u32) -> BulkheadConfigBuilder {
         .max_wait(10 * SECOND)
 }
 
-type Call = Probe<<Dated as Service<Until>>::Future>;
+type Call = PolledFuture<<Dated as Service<Until>>::Future>;
 
 fn send(svc: &mut Dated, request: u32, within: Option<Duration>) -> Call {
     let cx = &mut Context::from_waker(Waker::noop());
     assert!(svc.poll_ready(cx).is_ready());
     let deadline = within.map(|within| Instant::now() + within);
-    Probe::new(svc.call(Until(request, deadline)))
+    PolledFuture::new(svc.call(Until(request, deadline)))
 }
 
 #[tokio::test(start_paused = true)]

@@ -28,7 +28,7 @@ async fn an_inner_service_that_fails_its_readiness_ends_the_wait_with_its_error(
 #[tokio::test(start_paused = true)]
 async fn idle_instances_keep_no_reservation_from_those_who_wait() {
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let layer = layer(1, 8);
     let first = layer.layer(ConcurrencyLimit::new(inner, 3));
     let mut instances = [first.clone(), first.clone(), first];
@@ -54,7 +54,7 @@ async fn idle_instances_keep_no_reservation_from_those_who_wait() {
 async fn a_panic_anywhere_gives_the_place_back() {
     for stage in [Stage::Call, Stage::Poll] {
         let (mut svc, handle, mock) = subject(1, 1);
-        mock.answer_at_once();
+        mock.respond_immediately();
         mock.panic_at(stage);
         let panicked = catch_unwind(AssertUnwindSafe(|| call(&mut svc, 0).poll()));
         assert!(panicked.is_err(), "{stage:?}");

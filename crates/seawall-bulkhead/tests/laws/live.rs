@@ -9,7 +9,7 @@ use super::*;
 fn running(
     svc: &mut Bulkhead<Mock>,
     calls: u32,
-) -> Vec<Probe<<Bulkhead<Mock> as Service<u32>>::Future>> {
+) -> Vec<PolledFuture<<Bulkhead<Mock> as Service<u32>>::Future>> {
     let mut all: Vec<_> = (0..calls).map(|n| call(svc, n)).collect();
     all.iter_mut()
         .for_each(|call| assert!(call.poll().is_pending()));
@@ -172,8 +172,8 @@ async fn a_draining_bulkhead_serves_its_line_rejects_who_comes_and_tells_when_it
     // Made before, polled after.
     let mut unpolled = call(&mut svc, 7);
     handle.drain();
-    let mut drained = Probe::new(handle.drained());
-    let mut dropped = Probe::new(handle.drained());
+    let mut drained = PolledFuture::new(handle.drained());
+    let mut dropped = PolledFuture::new(handle.drained());
     assert!(drained.poll().is_pending() && dropped.poll().is_pending());
     drop(dropped);
     assert_eq!(handle.state(), "draining");
@@ -229,7 +229,7 @@ async fn a_waiter_that_leaves_can_be_the_last_one() {
     mock.set_pending();
     calls.remove(0);
     assert!(calls[0].poll().is_pending(), "it stands aside");
-    let mut drained = Probe::new(handle.drained());
+    let mut drained = PolledFuture::new(handle.drained());
     assert!(drained.poll().is_pending());
     calls.clear();
     assert!(drained.wakes() == 1 && drained.poll().is_ready());
@@ -238,7 +238,7 @@ async fn a_waiter_that_leaves_can_be_the_last_one() {
 #[tokio::test(start_paused = true)]
 async fn a_bulkhead_that_only_watches_lets_everybody_pass_and_says_whom_it_would_reject() {
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let config = BulkheadConfig::builder()
         .max_concurrent(1)
         .max_waiting(2)

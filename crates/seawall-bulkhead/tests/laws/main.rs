@@ -18,7 +18,7 @@ use seawall_core::{
     Rejection, Sent, TrackCompletion,
 };
 use seawall_testkit::alloc;
-use seawall_testkit::contract::{BoxError, Mock, MockError, MockHandle, Probe, Stage, mock};
+use seawall_testkit::contract::{BoxError, Mock, MockError, MockHandle, PolledFuture, Stage, mock};
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use tower::limit::ConcurrencyLimit;
 use tower_layer::Layer;
@@ -49,16 +49,16 @@ fn layer(places: u32, waiting: u32) -> BulkheadLayer {
 /// A bulkhead over a mock that leaves its calls open.
 fn subject(places: u32, waiting: u32) -> (Bulkhead<Mock>, BulkheadHandle, MockHandle) {
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let layer = layer(places, waiting);
     (layer.layer(inner), layer.handle(), mock)
 }
 
 /// Polls ready, which must succeed at once, and calls.
-fn call<S: Service<u32>>(service: &mut S, request: u32) -> Probe<S::Future> {
+fn call<S: Service<u32>>(service: &mut S, request: u32) -> PolledFuture<S::Future> {
     let cx = &mut Context::from_waker(Waker::noop());
     assert!(matches!(service.poll_ready(cx), Poll::Ready(Ok(()))));
-    Probe::new(service.call(request))
+    PolledFuture::new(service.call(request))
 }
 
 fn rejection(answer: Poll<Result<u32, BoxError>>) -> Rejection {
@@ -228,7 +228,7 @@ async fn who_comes_back_to_the_line_does_not_pass_those_of_a_higher_rank() {
     let layer = layer(1, 8);
     let ((a, one), (b, two), (c, live)) = (mock(), mock(), mock());
     for mock in [&one, &two, &live] {
-        mock.hold();
+        mock.hold_responses();
     }
     let mut living = layer.layer(c);
     let running = call(&mut living, 0);
@@ -258,8 +258,8 @@ async fn who_comes_back_to_the_line_does_not_pass_those_of_a_higher_rank() {
 async fn a_waiter_whose_service_is_not_ready_lets_the_next_one_go_and_keeps_its_rank() {
     let layer = layer(1, 8);
     let ((a, dead), (b, live)) = (mock(), mock());
-    dead.hold();
-    live.hold();
+    dead.hold_responses();
+    live.hold_responses();
     let (mut dying, mut living) = (layer.layer(a), layer.layer(b));
     let mut running = call(&mut living, 0);
     assert!(running.poll().is_pending());
@@ -299,7 +299,7 @@ async fn a_line_full_of_stuck_waiters_does_not_close_free_places() {
     let layer = layer(1, 1);
     let ((a, dead), (b, live)) = (mock(), mock());
     let (mut dying, mut living) = (layer.layer(a), layer.layer(b));
-    live.hold();
+    live.hold_responses();
     let running = call(&mut living, 0);
     let mut stuck = call(&mut dying, 1);
     assert!(stuck.poll().is_pending());

@@ -64,7 +64,7 @@ impl Model {
 
 fn check(steps: &[Step]) -> Result<(), TestCaseError> {
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let config = BulkheadConfig::builder()
         .max_concurrent(2)
         .max_waiting(MAX_WAITING as u32)

@@ -21,7 +21,7 @@ type Described = Bulkhead<Mock, seawall_core::CompleteOnResponse, fn(&u32) -> Re
 
 fn subject_with(config: BulkheadConfigBuilder) -> (Described, BulkheadHandle, MockHandle) {
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let layer = BulkheadLayer::new("ranked", config.build().expect("valid settings"));
     let layer = layer.describe(by_hundreds as fn(&u32) -> RequestMeta);
     (layer.layer(inner), layer.handle(), mock)
@@ -35,7 +35,7 @@ fn one_place() -> BulkheadConfigBuilder {
 }
 
 /// Answers one call after another, and polls who waits, the last first, until nobody does.
-fn serve_all<F>(mock: &MockHandle, mut calls: Vec<Probe<F>>)
+fn serve_all<F>(mock: &MockHandle, mut calls: Vec<PolledFuture<F>>)
 where
     F: Future<Output = Result<u32, BoxError>>,
 {
@@ -60,7 +60,7 @@ where
 fn waits_for<S: Service<u32, Response = u32, Error = BoxError>>(
     svc: &mut S,
     request: u32,
-) -> Probe<S::Future> {
+) -> PolledFuture<S::Future> {
     let mut waiter = call(svc, request);
     assert!(waiter.poll().is_pending());
     waiter

@@ -31,7 +31,7 @@ async fn a_free_place_is_taken_past_a_head_that_is_not_polled_when_patience_ends
 async fn a_last_chance_is_not_for_a_service_that_is_not_ready() {
     let layer = layer(1, 8);
     let ((a, dead), (b, live)) = (mock(), mock());
-    live.hold();
+    live.hold_responses();
     let mut living = layer.layer(b);
     let running = call(&mut living, 0);
     let mut kept = call(&mut living, 1);
@@ -66,7 +66,7 @@ async fn a_rejected_call_keeps_no_reservation() {
 async fn a_waiter_that_is_back_in_line_keeps_no_reservation() {
     let layer = layer(1, 8);
     let ((a, dead), (b, live)) = (mock(), mock());
-    live.hold();
+    live.hold_responses();
     let mut living = layer.layer(b);
     let running = call(&mut living, 0);
     let mut stuck = call(&mut layer.layer(a), 1);

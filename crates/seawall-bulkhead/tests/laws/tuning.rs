@@ -24,7 +24,7 @@ impl LimitAlgorithm for Spy {
 async fn a_tuner_is_told_how_long_a_place_was_held_and_by_how_many() {
     let spy = Spy::default();
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let layer = layer(2, 8)
         .limit_algorithm(spy.clone())
         .limit_algorithm(Spy::default());

@@ -107,11 +107,11 @@ async fn after_a_bad_answer_no_further_attempt_is_begun() {
 #[tokio::test(start_paused = true)]
 async fn of_two_answers_at_one_moment_the_first_attempts_is_taken() {
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let layer = HedgeLayer::new("h", after_100_ms(1)).describe(SAFE);
     let handle = layer.handle();
     let mut service = layer.layer(inner);
-    let mut call = Probe::new(service.ready().await.unwrap().call(7));
+    let mut call = PolledFuture::new(service.ready().await.unwrap().call(7));
     assert!(call.poll().is_pending());
     advance(101 * MS).await;
     assert!(call.poll().is_pending());
@@ -155,7 +155,7 @@ async fn an_answer_that_nothing_was_sent_is_corrected_when_an_extra_attempt_may_
 #[tokio::test(start_paused = true)]
 async fn an_error_of_an_extra_attempts_readiness_is_not_the_answer() {
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let budget = tokens(5);
     let layer = HedgeLayer::new("h", after_100_ms(4)).describe(SAFE);
     let layer = layer.budget(budget.clone());

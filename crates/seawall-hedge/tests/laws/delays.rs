@@ -8,11 +8,11 @@ fn a_call_that_is_answered_at_once_needs_no_runtime_and_no_clone() {
     let (inner, mock) = mock();
     let layer = HedgeLayer::new("h", after_100_ms(4)).describe(SAFE);
     let mut service = layer.layer(inner);
-    let mut ready = Probe::new(service.ready());
+    let mut ready = PolledFuture::new(service.ready());
     let Poll::Ready(Ok(service)) = ready.poll() else {
         panic!("not ready");
     };
-    let mut call = Probe::new(service.call(7));
+    let mut call = PolledFuture::new(service.call(7));
     assert!(matches!(call.poll(), Poll::Ready(Ok(7))));
     // The service and its spare.
     assert_eq!((mock.calls(), mock.instances()), (1, 2));
@@ -63,7 +63,7 @@ async fn each_further_attempt_is_a_further_delay_later_up_to_the_most() {
 async fn attempts_that_are_overdue_are_made_a_delay_apart_too() {
     let upstream = Upstream::new([(60 * SECOND, Ok(1))]);
     let mut service = layer(after_100_ms(4)).layer(upstream.clone());
-    let mut call = Probe::new(service.ready().await.unwrap().call(7));
+    let mut call = PolledFuture::new(service.ready().await.unwrap().call(7));
     assert!(call.poll().is_pending());
     advance(350 * MS).await;
     assert!(call.poll().is_pending());
@@ -79,7 +79,7 @@ async fn a_task_that_is_polled_after_the_deadline_begins_no_attempt() {
     let meta = RequestMeta::new(Replay::Safe).with_deadline(Instant::now() + 300 * MS);
     let layer = layer(after_100_ms(1)).describe(ConstMeta(meta));
     let mut service = layer.layer(upstream.clone());
-    let mut call = Probe::new(service.ready().await.unwrap().call(7));
+    let mut call = PolledFuture::new(service.ready().await.unwrap().call(7));
     assert!(call.poll().is_pending());
     advance(350 * MS).await;
     assert!(call.poll().is_pending());

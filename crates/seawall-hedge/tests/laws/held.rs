@@ -19,7 +19,7 @@ fn assert_clean(mock: &MockHandle, what: &str) {
 
 /// A call on an upstream that does not answer, polled whenever an extra attempt is due.
 struct Hanging {
-    call: Probe<ResponseFuture<Mock, u32, seawall_core::ErrorIsFailure, ConstMeta, CloneRequest>>,
+    call: PolledFuture<ResponseFuture<Mock, u32, seawall_core::ErrorIsFailure, ConstMeta, CloneRequest>>,
     mock: MockHandle,
     budget: Budget,
     handle: HedgeHandle,
@@ -29,11 +29,11 @@ struct Hanging {
 impl Hanging {
     async fn new() -> Self {
         let (inner, mock) = mock();
-        mock.hold();
+        mock.hold_responses();
         let budget = tokens(5);
         let layer = mocked(2, &budget);
         let mut service = layer.layer(inner);
-        let call = Probe::new(service.ready().await.unwrap().call(7));
+        let call = PolledFuture::new(service.ready().await.unwrap().call(7));
         let handle = layer.handle();
         Self {
             call,
@@ -97,10 +97,10 @@ async fn losers_are_dropped_before_the_answer_is_given() {
     // The first wins, then the second, then the third.
     for winner in 0..3 {
         let (inner, mock) = mock();
-        mock.hold();
+        mock.hold_responses();
         let budget = tokens(5);
         let mut service = mocked(2, &budget).layer(inner);
-        let mut call = Probe::new(service.ready().await.unwrap().call(7));
+        let mut call = PolledFuture::new(service.ready().await.unwrap().call(7));
         for _ in 0..3 {
             assert!(call.poll().is_pending());
             advance(101 * MS).await;
@@ -119,12 +119,12 @@ async fn losers_are_dropped_before_the_answer_is_given() {
 #[tokio::test(start_paused = true)]
 async fn the_first_answer_does_not_wait_for_the_readiness_of_an_extra_attempt() {
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     mock.set_capacity(1);
     let budget = tokens(5);
     let layer = mocked(4, &budget);
     let mut service = layer.layer(inner);
-    let mut call = Probe::new(service.ready().await.unwrap().call(7));
+    let mut call = PolledFuture::new(service.ready().await.unwrap().call(7));
     assert!(call.poll().is_pending());
     advance(101 * MS).await;
     assert!(call.poll().is_pending());
@@ -143,11 +143,11 @@ async fn the_first_answer_does_not_wait_for_the_readiness_of_an_extra_attempt() 
 #[tokio::test(start_paused = true)]
 async fn a_failure_of_the_first_attempt_does_not_wait_for_an_extra_attempt_that_is_not_sent() {
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     mock.set_capacity(1);
     let budget = tokens(5);
     let mut service = mocked(1, &budget).layer(inner);
-    let mut call = Probe::new(service.ready().await.unwrap().call(7));
+    let mut call = PolledFuture::new(service.ready().await.unwrap().call(7));
     assert!(call.poll().is_pending());
     advance(101 * MS).await;
     assert!(call.poll().is_pending());
@@ -164,10 +164,10 @@ async fn a_failure_of_the_first_attempt_does_not_wait_for_an_extra_attempt_that_
 #[tokio::test(start_paused = true)]
 async fn an_extra_attempt_is_made_when_its_service_becomes_ready() {
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let budget = tokens(5);
     let mut service = mocked(1, &budget).layer(inner);
-    let mut call = Probe::new(service.ready().await.unwrap().call(7));
+    let mut call = PolledFuture::new(service.ready().await.unwrap().call(7));
     mock.set_pending();
     assert!(call.poll().is_pending());
     advance(101 * MS).await;
@@ -182,13 +182,13 @@ async fn an_extra_attempt_is_made_when_its_service_becomes_ready() {
 #[tokio::test(start_paused = true)]
 async fn an_extra_attempt_whose_service_is_ready_after_the_deadline_is_not_sent() {
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     mock.set_capacity(1);
     let budget = tokens(5);
     let meta = RequestMeta::new(Replay::Safe).with_deadline(Instant::now() + 300 * MS);
     let layer = mocked(2, &budget).describe(ConstMeta(meta));
     let mut service = layer.layer(inner);
-    let mut call = Probe::new(service.ready().await.unwrap().call(7));
+    let mut call = PolledFuture::new(service.ready().await.unwrap().call(7));
     assert!(call.poll().is_pending());
     advance(101 * MS).await;
     assert!(call.poll().is_pending());
@@ -278,11 +278,11 @@ async fn a_panic_below_leaks_nothing_and_gives_the_token_of_an_unsent_attempt_ba
         (Stage::Poll, 4.0),
     ] {
         let (inner, mock) = mock();
-        mock.hold();
+        mock.hold_responses();
         let budget = tokens(5);
         let layer = mocked(1, &budget);
         let mut service = layer.layer(inner);
-        let mut call = Probe::new(service.ready().await.unwrap().call(7));
+        let mut call = PolledFuture::new(service.ready().await.unwrap().call(7));
         assert!(call.poll().is_pending());
         advance(101 * MS).await;
         if stage == Stage::Poll {
@@ -294,7 +294,7 @@ async fn a_panic_below_leaks_nothing_and_gives_the_token_of_an_unsent_attempt_ba
         drop(call);
         assert_clean(&mock, &format!("{stage:?}"));
         assert_eq!(budget.balance(), balance, "{stage:?}");
-        mock.answer_at_once();
+        mock.respond_immediately();
         assert_eq!(service.ready().await.unwrap().call(8).await.unwrap(), 8);
     }
 }

@@ -25,7 +25,7 @@ use seawall_core::{
     Replay, RequestMeta, Sent, Value,
 };
 use seawall_hedge::{Hedge, HedgeConfig, HedgeHandle, HedgeLayer, ResponseFuture};
-use seawall_testkit::contract::{Mock, MockError, MockHandle, Probe, Stage, mock};
+use seawall_testkit::contract::{Mock, MockError, MockHandle, PolledFuture, Stage, mock};
 use tokio::time::{Instant, advance, sleep};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 

@@ -215,7 +215,7 @@ async fn a_call_that_is_not_hedged_allocates_nothing() {
 #[tokio::test(start_paused = true)]
 async fn polling_after_the_answer_panics() {
     let mut service = layer(after_100_ms(1)).layer(lazy(0));
-    let mut call = Probe::new(service.ready().await.unwrap().call(7));
+    let mut call = PolledFuture::new(service.ready().await.unwrap().call(7));
     assert_eq!(call.poll(), Poll::Ready(Ok(7)));
     assert!(catch_unwind(AssertUnwindSafe(|| call.poll())).is_err());
 }

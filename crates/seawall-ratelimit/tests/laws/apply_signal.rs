@@ -239,7 +239,7 @@ async fn an_answered_feedback_future_holds_nothing() {
     });
     let layer = layer(5, Duration::ZERO);
     let mut svc = layer.feedback(usage as Reader).layer(inner);
-    let mut answer = Probe::new(svc.call(1));
+    let mut answer = PolledFuture::new(svc.call(1));
     assert_eq!(Rc::strong_count(&held), 3);
     assert!(answer.poll().is_ready());
     assert_eq!(Rc::strong_count(&held), 2);

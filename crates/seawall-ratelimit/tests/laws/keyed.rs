@@ -377,7 +377,7 @@ fn threads_together_are_granted_the_burst_of_each_key() {
                 scope.spawn(move || {
                     (0..2_000_u32)
                         .filter(|n| {
-                            let mut call = Probe::new(svc.call(n % 100 * 100));
+                            let mut call = PolledFuture::new(svc.call(n % 100 * 100));
                             matches!(call.poll(), Poll::Ready(Ok(_)))
                         })
                         .count()

@@ -18,7 +18,7 @@ use seawall_ratelimit::{
     ResponseFuture,
 };
 use seawall_testkit::alloc;
-use seawall_testkit::contract::{BoxError, Mock, MockHandle, Probe, Stage, mock};
+use seawall_testkit::contract::{BoxError, Mock, MockHandle, PolledFuture, Stage, mock};
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use tokio::time::{Instant, advance};
 use tower::limit::ConcurrencyLimit;
@@ -65,10 +65,10 @@ fn subject(burst: u32, max_wait: Duration) -> (RateLimit<Mock>, RateLimitHandle,
 }
 
 /// Polls ready, which must succeed at once, and calls.
-fn call<S: Service<u32>>(service: &mut S, request: u32) -> Probe<S::Future> {
+fn call<S: Service<u32>>(service: &mut S, request: u32) -> PolledFuture<S::Future> {
     let cx = &mut Context::from_waker(Waker::noop());
     assert!(matches!(service.poll_ready(cx), Poll::Ready(Ok(()))));
-    Probe::new(service.call(request))
+    PolledFuture::new(service.call(request))
 }
 
 fn rejection<T: std::fmt::Debug>(answer: Poll<Result<T, BoxError>>) -> Rejection {

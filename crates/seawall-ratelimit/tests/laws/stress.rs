@@ -19,7 +19,7 @@ fn threads_together_are_granted_the_burst_and_counted() {
                 let mut svc = svc.clone();
                 scope.spawn(move || {
                     (0..1_000)
-                        .filter(|n| matches!(Probe::new(svc.call(*n)).poll(), Poll::Ready(Ok(_))))
+                        .filter(|n| matches!(PolledFuture::new(svc.call(*n)).poll(), Poll::Ready(Ok(_))))
                         .count()
                 })
             })

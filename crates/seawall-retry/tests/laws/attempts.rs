@@ -170,7 +170,7 @@ async fn attempts_without_a_pause_let_others_run_now_and_then() {
     fn down() -> Rejection {
         Rejection::new(Reason::AttemptTimeout, "below").with_sent(Sent::Maybe)
     }
-    let mut call = Probe::new(layer.layer(down).oneshot(7));
+    let mut call = PolledFuture::new(layer.layer(down).oneshot(7));
     for polls in 1..=3 {
         assert!(call.poll().is_pending());
         assert_eq!(handle.attempts(), polls * 32);

@@ -145,15 +145,15 @@ async fn a_token_is_given_back_in_a_pause_and_not_while_its_attempt_is_under_way
         .budget(budget.clone());
     let mut service = layer.layer(inner);
     mock.script([Err(MockError::Failed(1))]);
-    let mut paused = Probe::new(service.ready().await.unwrap().call(1));
+    let mut paused = PolledFuture::new(service.ready().await.unwrap().call(1));
     assert!(paused.poll().is_pending());
     assert_eq!(budget.balance(), 4.0);
     drop(paused);
     assert_eq!(budget.balance(), 5.0);
     mock.script([Err(MockError::Failed(1))]);
-    let mut again = Probe::new(service.ready().await.unwrap().call(1));
+    let mut again = PolledFuture::new(service.ready().await.unwrap().call(1));
     assert!(again.poll().is_pending());
-    mock.hold();
+    mock.hold_responses();
     sleep(SECOND).await;
     assert!(again.poll().is_pending());
     assert_eq!(mock.in_flight(), 1);
@@ -172,7 +172,7 @@ async fn a_carried_payment_is_given_back_once() {
     let upstream = Upstream::new([SERVER, SERVER, soon, soon, soon]);
     let budget = tokens(5);
     let layer = layer(config.build().unwrap(), Replay::Safe).budget(budget.clone());
-    let mut call = Probe::new(layer.layer(upstream.service()).oneshot(7));
+    let mut call = PolledFuture::new(layer.layer(upstream.service()).oneshot(7));
     for rejections in 1..=3 {
         assert!(call.poll().is_pending());
         assert_eq!((upstream.calls(), budget.balance()), (2 + rejections, 3.0));

@@ -11,7 +11,7 @@ async fn a_call_dropped_in_its_pause_gives_the_token_back() {
     // Before the first poll.
     drop(service.ready().await.unwrap().call(7));
     assert_eq!(budget.balance(), 5.0);
-    let mut call = Probe::new(service.ready().await.unwrap().call(7));
+    let mut call = PolledFuture::new(service.ready().await.unwrap().call(7));
     assert!(call.poll().is_pending());
     assert_eq!(budget.balance(), 4.0);
     drop(call);
@@ -29,7 +29,7 @@ async fn a_call_dropped_while_it_waits_for_readiness_gives_everything_back() {
     let mut service = layer.budget(budget.clone()).layer(inner);
     let call = service.ready().await.unwrap().call(7);
     mock.set_pending();
-    let mut call = Probe::new(call);
+    let mut call = PolledFuture::new(call);
     assert!(call.poll().is_pending());
     assert_eq!((budget.balance(), mock.waiting()), (4.0, 1));
     drop(call);
@@ -50,7 +50,7 @@ async fn a_later_attempt_waits_for_readiness_and_is_woken() {
     let mut service = layer.layer(inner);
     let call = service.ready().await.unwrap().call(7);
     mock.set_pending();
-    let mut call = Probe::new(call);
+    let mut call = PolledFuture::new(call);
     assert!(call.poll().is_pending());
     mock.set_ready();
     assert_eq!(call.wakes(), 1);
@@ -155,8 +155,8 @@ async fn a_call_dropped_at_any_await_leaves_nothing_behind() {
                 Some(*request)
             });
         let mut service = layer.layer(inner);
-        mock.hold();
-        let mut call = Probe::new(service.ready().await.unwrap().call(7));
+        mock.hold_responses();
+        let mut call = PolledFuture::new(service.ready().await.unwrap().call(7));
         for poll in 0..polls {
             // Attempt, pause, readiness, attempt, pause, attempt.
             assert!(call.poll().is_pending(), "poll {poll}");

@@ -258,7 +258,7 @@ async fn classes_of_failure_have_their_own_prices() {
         let upstream = Upstream::new([failed]);
         let budget = Budget::new(config);
         let layer = layer(ladder(3), Replay::Safe).budget(budget.clone());
-        let mut call = Probe::new(layer.layer(upstream.service()).oneshot(7));
+        let mut call = PolledFuture::new(layer.layer(upstream.service()).oneshot(7));
         assert!(call.poll().is_pending());
         assert_eq!(budget.balance(), left);
         // What is given back is what was taken.
@@ -339,7 +339,7 @@ async fn a_panic_in_a_hook_leaks_nothing_and_leaves_the_next_call_untouched() {
         let mut clone = service.clone();
         clone.ready().await.unwrap();
         let panicked = catch_unwind(AssertUnwindSafe(|| {
-            Probe::new(clone.call(1)).poll().is_ready()
+            PolledFuture::new(clone.call(1)).poll().is_ready()
         }));
         assert!(panicked.is_err(), "{at} was told to panic");
         drop(clone);
@@ -365,7 +365,7 @@ async fn a_panic_in_a_backoff_of_ones_own_leaks_nothing() {
         .budget(budget.clone());
     let mut service = layer.layer(inner);
     mock.script([Err(MockError::Failed(1))]);
-    let mut call = Probe::new(service.ready().await.unwrap().call(1));
+    let mut call = PolledFuture::new(service.ready().await.unwrap().call(1));
     assert!(catch_unwind(AssertUnwindSafe(|| call.poll().is_ready())).is_err());
     drop(call);
     let held = (mock.reserved(), mock.in_flight(), mock.futures());

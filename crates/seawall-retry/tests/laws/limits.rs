@@ -191,7 +191,7 @@ async fn no_extra_attempt_is_made_when_the_deadline_has_passed_meanwhile() {
                 RequestMeta::new(Replay::Safe).with_deadline(deadline),
             ))
             .budget(budget.clone());
-        let mut call = Probe::new(layer.layer(upstream.service()).oneshot(7));
+        let mut call = PolledFuture::new(layer.layer(upstream.service()).oneshot(7));
         assert!(call.poll().is_pending());
         advance(3 * SECOND).await;
         let Poll::Ready(answer) = call.poll() else {
@@ -216,7 +216,7 @@ async fn no_extra_attempt_is_made_by_a_spare_that_is_ready_too_late() {
     let mut service = layer.layer(inner);
     let call = service.ready().await.unwrap().call(7);
     mock.set_pending();
-    let mut call = Probe::new(call);
+    let mut call = PolledFuture::new(call);
     assert!(call.poll().is_pending());
     advance(2 * SECOND).await;
     mock.set_ready();
@@ -235,7 +235,7 @@ async fn no_first_attempt_is_made_when_its_place_came_too_late() {
     rate.on_response(true, rate.now());
     let upstream = Upstream::new([]);
     let layer = layer(limited(None, Some(5 * SECOND)), Replay::Never).adaptive_rate(rate);
-    let mut call = Probe::new(layer.layer(upstream.service()).oneshot(7));
+    let mut call = PolledFuture::new(layer.layer(upstream.service()).oneshot(7));
     assert!(call.poll().is_pending(), "two seconds at 0.5 per second");
     advance(6 * SECOND).await;
     let Poll::Ready(answer) = call.poll() else {

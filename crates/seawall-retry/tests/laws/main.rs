@@ -35,7 +35,7 @@ use seawall_retry::{
     AdaptiveRate, Attempt, AttemptOutcome, CloneRequest, ResponseFuture, Retry, RetryConfig,
     RetryDecision, RetryHandle, RetryLayer, StopReason, Stopped,
 };
-use seawall_testkit::contract::{Mock, MockError, Probe, Stage, mock};
+use seawall_testkit::contract::{Mock, MockError, PolledFuture, Stage, mock};
 use tokio::time::{Instant, advance, sleep};
 use tower::limit::ConcurrencyLimitLayer;
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};

@@ -81,7 +81,7 @@ async fn a_call_dropped_while_it_waits_for_its_place_gives_it_back() {
     rate.release();
     // Never polled, and dropped in the wait.
     drop(service.ready().await.unwrap().call(1));
-    let mut call = Probe::new(service.ready().await.unwrap().call(2));
+    let mut call = PolledFuture::new(service.ready().await.unwrap().call(2));
     assert!(call.poll().is_pending());
     drop(call);
     let again = rate.acquire(0, longest).unwrap();
@@ -95,7 +95,7 @@ async fn a_call_that_waits_for_its_place_leaves_the_ready_instance_to_the_next()
     let (inner, mock) = mock();
     let layer = RetryLayer::new("r", ladder(3)).adaptive_rate(rate);
     let mut service = layer.layer(inner);
-    let mut call = Probe::new(service.ready().await.unwrap().call(1));
+    let mut call = PolledFuture::new(service.ready().await.unwrap().call(1));
     assert!(call.poll().is_pending());
     assert_eq!((mock.reserved(), mock.calls()), (1, 0));
     sleep(SECOND).await;
@@ -174,7 +174,7 @@ async fn what_took_no_place_gives_none_back() {
     });
     let layer = layer(ladder(1), Replay::Safe).adaptive_rate(rate.clone());
     let mut calls: Vec<_> = (0..8)
-        .map(|n| Probe::new(layer.layer(slow).oneshot(n)))
+        .map(|n| PolledFuture::new(layer.layer(slow).oneshot(n)))
         .collect();
     for call in &mut calls {
         assert!(call.poll().is_pending());
@@ -203,7 +203,7 @@ async fn calls_that_are_dropped_in_their_wait_do_not_speed_the_others_up() {
     let layer = layer(config, Replay::Safe).adaptive_rate(rate.clone());
     let start = Instant::now();
     let mut calls: Vec<_> = (0..40)
-        .map(|n| Some(Probe::new(layer.layer(upstream.service()).oneshot(n))))
+        .map(|n| Some(PolledFuture::new(layer.layer(upstream.service()).oneshot(n))))
         .collect();
     for step in 0..40_u32 {
         for (n, slot) in calls.iter_mut().enumerate() {

@@ -68,7 +68,7 @@ async fn a_panic_anywhere_leaves_the_next_call_untouched() {
         let mut clone = service.clone();
         clone.ready().await.unwrap();
         let panicked = catch_unwind(AssertUnwindSafe(|| {
-            let mut call = Probe::new(clone.call(1));
+            let mut call = PolledFuture::new(clone.call(1));
             call.poll().is_ready()
         }));
         assert!(panicked.is_err(), "{at} was told to panic");
@@ -110,7 +110,7 @@ async fn a_panic_while_the_spare_is_cloned_poisons_nothing() {
     let budget = tokens(5);
     let layer = layer(config.unwrap(), Replay::Safe).budget(budget.clone());
     let mut service = layer.layer(Fragile(Arc::default()));
-    let mut first = Probe::new(service.ready().await.unwrap().call(1));
+    let mut first = PolledFuture::new(service.ready().await.unwrap().call(1));
     assert!(catch_unwind(AssertUnwindSafe(|| first.poll().is_ready())).is_err());
     drop(first);
     assert_eq!(budget.balance(), 5.0, "the token came back");
@@ -247,7 +247,7 @@ async fn waits_as_long_as_the_clock_can_tell_do_not_panic() {
     let longest = Duration::MAX - Duration::from_nanos(1);
     let upstream = Upstream::new([Failed::Hinted(longest)]);
     let mut service = layer(config, Replay::Safe).layer(upstream.service());
-    let mut call = Probe::new(service.ready().await.unwrap().call(7));
+    let mut call = PolledFuture::new(service.ready().await.unwrap().call(7));
     assert!(call.poll().is_pending());
 }
 

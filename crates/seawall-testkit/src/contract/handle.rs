@@ -1,11 +1,11 @@
-//! The other side of the mock.
+//! Controls the mock, and reports what it has seen.
 
 use std::sync::Arc;
 
 use super::state::{Readiness, Shared};
 use super::{MockError, Stage};
 
-/// Drives a [`Mock`](super::Mock) with all its clones, and tells what they saw.
+/// Drives a [`Mock`](super::Mock) with all its clones, and reports what they have seen.
 ///
 /// Made by [`mock`](super::mock()). Clones drive the same mock.
 #[derive(Debug, Clone)]
@@ -19,10 +19,10 @@ impl MockHandle {
     }
 }
 
-/// What the mock shall do.
+/// What the mock does.
 impl MockHandle {
     /// Lets `poll_ready` succeed as far as the [capacity](Self::set_capacity) allows (the default),
-    /// and wakes those who wait.
+    /// and wakes waiters.
     pub fn set_ready(&self) {
         self.shared
             .change(|state| state.readiness = Readiness::Ready);
@@ -35,8 +35,7 @@ impl MockHandle {
             .change(|state| state.readiness = Readiness::Pending);
     }
 
-    /// Makes every further `poll_ready` fail with [`MockError::NotReady`], and wakes those who
-    /// wait.
+    /// Makes every further `poll_ready` fail with [`MockError::NotReady`], and wakes waiters.
     pub fn set_failed(&self) {
         self.shared
             .change(|state| state.readiness = Readiness::Failed);
@@ -49,40 +48,40 @@ impl MockHandle {
         self.shared.change(|state| state.capacity = capacity);
     }
 
-    /// Leaves each further call open until [`respond`](Self::respond) answers it.
-    pub fn hold(&self) {
-        self.shared.lock().hold = true;
+    /// Leaves each further call open until [`respond`](Self::respond) completes it.
+    pub fn hold_responses(&self) {
+        self.shared.lock().hold_responses = true;
     }
 
-    /// Answers each further call when it is made (the default). Calls that are open stay open.
-    pub fn answer_at_once(&self) {
-        self.shared.lock().hold = false;
+    /// Responds to each further call when it is made (the default). Calls that are open stay open.
+    pub fn respond_immediately(&self) {
+        self.shared.lock().hold_responses = false;
     }
 
-    /// Sets what the next calls are answered with, when they are answered at once: `Ok(())` echoes
-    /// the request. Calls beyond the script are echoed.
-    pub fn script(&self, answers: impl IntoIterator<Item = Result<(), MockError>>) {
-        let answers: Vec<_> = answers.into_iter().collect();
-        self.shared.lock().script.extend(answers);
+    /// Sets the results of the next calls that complete immediately: `Ok(())` echoes the request.
+    /// Calls beyond the script are echoed.
+    pub fn script(&self, results: impl IntoIterator<Item = Result<(), MockError>>) {
+        let results: Vec<_> = results.into_iter().collect();
+        self.shared.lock().script.extend(results);
     }
 
-    /// Answers the open call number `call` (from 0, in order of arrival), with `Ok(())` for an
-    /// echo. An answered or dropped call stays as it is.
+    /// Completes the open call number `call` (from 0, in order of arrival), with `Ok(())` for an
+    /// echo. A completed or dropped call stays as it is.
     ///
     /// # Panics
     ///
     /// If there was no such call.
-    pub fn respond(&self, call: usize, answer: Result<(), MockError>) {
+    pub fn respond(&self, call: usize, result: Result<(), MockError>) {
         let waker = {
             let mut state = self.shared.lock();
             let arrived = state.calls.len();
             assert!(
                 call < arrived,
-                "mock: asked to answer call {call}, but {arrived} arrived"
+                "mock: cannot complete call {call}, only {arrived} arrived"
             );
             let call = &mut state.calls[call];
             let request = call.request;
-            call.reply.get_or_insert(answer.map(|()| request));
+            call.reply.get_or_insert(result.map(|()| request));
             call.waker.take()
         };
         if let Some(waker) = waker {
@@ -90,14 +89,14 @@ impl MockHandle {
         }
     }
 
-    /// Answers all open calls with an echo.
+    /// Completes all open calls with an echo.
     pub fn respond_to_all(&self) {
         for call in 0..self.calls() {
             self.respond(call, Ok(()));
         }
     }
 
-    /// Orders one panic in the next run of `stage`.
+    /// Panics once, in the next run of `stage`.
     pub fn panic_at(&self, stage: Stage) {
         self.shared.lock().panic_at = Some(stage);
     }
@@ -118,13 +117,13 @@ impl MockHandle {
         state.calls.iter().map(|call| call.request).collect()
     }
 
-    /// How often `poll_ready` was asked, over all instances.
+    /// How often `poll_ready` was called, over all instances.
     #[must_use]
     pub fn readiness_polls(&self) -> usize {
         self.shared.lock().readiness_polls
     }
 
-    /// How many wakers the mock woke because readiness or room came back.
+    /// How many wakers the mock woke because readiness or capacity came back.
     #[must_use]
     pub fn wakes(&self) -> usize {
         self.shared.lock().wakes
@@ -136,7 +135,7 @@ impl MockHandle {
         self.shared.lock().waiting.len()
     }
 
-    /// How many calls are open: neither answered to the caller nor dropped.
+    /// How many calls are open: neither completed nor dropped.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.shared.lock().in_flight
@@ -160,14 +159,14 @@ impl MockHandle {
         self.shared.lock().instances
     }
 
-    /// How many response futures are alive, those that have answered included.
+    /// How many response futures are alive, including completed ones.
     #[must_use]
     pub fn futures(&self) -> usize {
         self.shared.lock().futures
     }
 
-    /// What callers did against the contract, in order; empty when all was well. Each entry was a
-    /// panic too.
+    /// Violations of the contract by callers, in order; empty if there were none. Each was a panic
+    /// too.
     #[must_use]
     pub fn violations(&self) -> Vec<String> {
         self.shared.lock().violations.clone()

@@ -20,7 +20,7 @@ use super::{BoxError, MockHandle};
 pub enum MockError {
     /// `poll_ready` failed, see [`MockHandle::set_failed`].
     NotReady,
-    /// A call was answered with this error; the number is the user's own.
+    /// A call failed with this error; the number is the user's own.
     Failed(u32),
 }
 
@@ -28,14 +28,14 @@ impl fmt::Display for MockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             MockError::NotReady => f.write_str("mock failed to become ready"),
-            MockError::Failed(code) => write!(f, "mock answered with error {code}"),
+            MockError::Failed(code) => write!(f, "mock failed with error {code}"),
         }
     }
 }
 
 impl Error for MockError {}
 
-/// Where a [`Mock`] can be told to panic, see [`MockHandle::panic_at`].
+/// Where a [`Mock`] can panic on request, see [`MockHandle::panic_at`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Stage {
@@ -47,18 +47,18 @@ pub enum Stage {
     Poll,
 }
 
-/// A mock service and the handle that drives and watches it.
+/// A mock service and the handle that drives and observes it.
 ///
-/// It starts ready, without a limit, and answers each call at once with the request itself.
+/// It starts ready, without a limit, and responds to each call immediately, with the request itself.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// use tower::ServiceExt as _;
 ///
 /// let (mut mock, handle) = seawall_testkit::contract::mock();
-/// let answer = mock.ready().await.expect("ready").call(7).await;
+/// let response = mock.ready().await.expect("ready").call(7).await;
 /// # use tower::Service as _;
-/// assert_eq!(answer.expect("echo"), 7);
+/// assert_eq!(response.expect("echo"), 7);
 /// assert_eq!(handle.requests(), [7]);
 /// assert_eq!(handle.peak_in_flight(), 1);
 /// # }
@@ -69,17 +69,16 @@ pub fn mock() -> (Mock, MockHandle) {
     (Mock::fresh(&shared), MockHandle::new(shared))
 }
 
-/// A service that holds its callers to the letter of the Tower contract.
+/// A service that enforces the Tower contract to the letter.
 ///
-/// - It panics, and writes a violation down, when it is called without having answered
-///   `Ready(Ok)` to this very instance since its last call, and when its future is polled after
-///   it has answered.
+/// - It panics, and records a violation, when an instance is called that was not polled
+///   `Ready(Ok)` since its last call, and when its future is polled after completion.
 /// - A clone starts unready, whatever the original was.
 /// - `poll_ready` reserves one unit of a count that all clones share
 ///   ([`MockHandle::set_capacity`]); the instance holds it until it is called or dropped, then the
-///   response future until it has answered or is dropped.
-/// - It can turn unready after it was ready ([`MockHandle::set_pending`]); an instance that was
-///   told so must not be called.
+///   response future until it has completed or is dropped.
+/// - It can turn unready after it was ready ([`MockHandle::set_pending`]); an instance that has
+///   seen this must not be called.
 ///
 /// Made by [`mock`].
 #[derive(Debug)]
@@ -126,15 +125,15 @@ impl Service<u32> for Mock {
     type Future = MockFuture;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        // Whatever was promised before, this poll decides anew.
+        // This poll decides, whatever an earlier one returned.
         self.ready = false;
         self.shared.lock().readiness_polls += 1;
-        self.shared.panic_if_ordered(Stage::PollReady);
+        self.shared.panic_if_requested(Stage::PollReady);
         let mut state = self.shared.lock();
         let admitted = match state.readiness {
             Readiness::Failed => return Poll::Ready(Err(MockError::NotReady.into())),
             Readiness::Pending => false,
-            Readiness::Ready => self.slot.is_some() || state.has_room(),
+            Readiness::Ready => self.slot.is_some() || state.has_capacity(),
         };
         let instance = self.instance;
         state.waiting.retain(|(id, _)| *id != instance);
@@ -158,13 +157,13 @@ impl Service<u32> for Mock {
         }
         self.ready = false;
         let slot = self.slot.take();
-        self.shared.panic_if_ordered(Stage::Call);
+        self.shared.panic_if_requested(Stage::Call);
         let mut state = self.shared.lock();
-        let reply = if state.hold {
+        let reply = if state.hold_responses {
             None
         } else {
-            let answer = state.script.pop_front().unwrap_or(Ok(()));
-            Some(answer.map(|()| request))
+            let result = state.script.pop_front().unwrap_or(Ok(()));
+            Some(result.map(|()| request))
         };
         state.calls.push(Call {
             request,
@@ -185,7 +184,7 @@ impl Service<u32> for Mock {
 
 /// The response of a [`Mock`].
 ///
-/// It counts as in flight until it has answered or is dropped, and as alive until it is dropped.
+/// It counts as in flight until it has completed or is dropped, and as alive until it is dropped.
 #[derive(Debug)]
 pub struct MockFuture {
     shared: Arc<Shared>,
@@ -195,7 +194,7 @@ pub struct MockFuture {
 }
 
 impl MockFuture {
-    fn settle(&mut self) {
+    fn finish(&mut self) {
         if !self.done {
             self.done = true;
             self.shared.lock().in_flight -= 1;
@@ -211,10 +210,10 @@ impl Future for MockFuture {
         if self.done {
             let call = self.call;
             self.shared.violation(&format!(
-                "the future of call {call} was polled after it had answered"
+                "the future of call {call} was polled after completion"
             ));
         }
-        self.shared.panic_if_ordered(Stage::Poll);
+        self.shared.panic_if_requested(Stage::Poll);
         let reply = {
             let mut state = self.shared.lock();
             let call = &mut state.calls[self.call];
@@ -226,7 +225,7 @@ impl Future for MockFuture {
         match reply {
             None => Poll::Pending,
             Some(reply) => {
-                self.settle();
+                self.finish();
                 Poll::Ready(reply.map_err(BoxError::from))
             }
         }
@@ -235,7 +234,7 @@ impl Future for MockFuture {
 
 impl Drop for MockFuture {
     fn drop(&mut self) {
-        self.settle();
+        self.finish();
         self.shared.lock().futures -= 1;
     }
 }

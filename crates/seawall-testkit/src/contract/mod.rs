@@ -1,11 +1,11 @@
-//! The contract kit: a strict mock service and the laws of a Tower layer, one function each.
+//! The contract kit: a strict mock service and the checks that a Tower layer must pass.
 //!
-//! A layer is easily right in the demo and wrong under a service that means what the Tower
-//! contract says: one that must be polled ready before each call, that hands out reservations
-//! while it does so, that takes its readiness back. [`Mock`] is such a service, and each function
-//! in [`checks`] puts a layer on top of one and walks it through the situation in which layers are
-//! known to have failed. A law never passes by default: a subject that does not reach the inner
-//! service, or never rejects where it should, is told so.
+//! A layer that works in a demo may still fail over a service that uses all of the Tower contract:
+//! one that must be polled ready before each call, that reserves in `poll_ready`, that can turn
+//! unready again. [`Mock`] is such a service. Each function in [`checks`] puts a layer on top of one
+//! and brings about a situation in which layers are known to have failed. No check passes by
+//! default: a subject that does not reach the inner service, or never rejects where it should,
+//! fails.
 //!
 //! # Example
 //!
@@ -21,17 +21,17 @@
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() {
 //! assert_check(checks::calls_the_ready_instance(subject).await);
-//! assert_check(checks::asks_again_before_claiming_ready(subject).await);
+//! assert_check(checks::polls_inner_again_before_ready(subject).await);
 //!
-//! // Tower's limit keeps its permit for as long as the finished future is not dropped.
+//! // Tower's limit keeps its permit until the completed future is dropped.
 //! let violation = checks::finished_future_holds_nothing(|inner| ConcurrencyLimit::new(inner, 1))
 //!     .await
 //!     .expect_err("the permit goes with the future");
-//! assert_eq!(violation.law().rules(), "C11 B11");
+//! assert_eq!(violation.check().rules(), "C11 B11");
 //! # }
 //! ```
 //!
-//! In a test file, [`contract_tests!`](crate::contract_tests) makes one test of each law:
+//! In a test file, [`contract_tests!`](crate::contract_tests) makes one test of each check:
 //!
 //! ```no_run
 //! # use seawall_testkit::contract::{self, Mock};
@@ -47,23 +47,23 @@
 //! # How it works
 //!
 //! Subjects are services of `u32` that echo the request and whose error is [`BoxError`], as the
-//! mock is. Most laws take a function that makes a new subject from a mock; it must make a new
-//! *layer* too, since laws try several subjects. Which configuration a law wants is said in its
-//! documentation; there are five groups:
+//! mock is. Most checks take a function that makes a new subject from a mock; it must make a new
+//! *layer* too, since checks try several subjects. The documentation of each check says which
+//! configuration it needs. There are five groups:
 //!
-//! | the subject | laws |
+//! | the subject | checks |
 //! |---|---|
-//! | lets requests through | `calls_the_ready_instance`, `one_request_needs_one_reservation`, `reserves_once_when_polled_again`, `dropped_service_releases_its_reservation`, `dropped_future_releases_everything`, `pending_has_registered_the_waker`, `call_does_not_poll_readiness`, `spawns_no_task`, `clone_resets_readiness`, `asks_again_before_claiming_ready`, `finished_future_holds_nothing`, `finished_future_has_dropped_the_inner_future`, `idle_ready_clone_blocks_nobody`, `passes_errors_through`, `survives_a_panic` |
-//! | limits | those above with a limit of one, and `never_exceeds_its_limit`, `keeps_no_permit_while_inner_is_not_ready`, `dropped_waiter_gives_its_place_back` (if it waits), `rejected_clone_keeps_no_place` (if it rejects) |
-//! | rejects | `rejects_in_call`, `rejects_without_asking_the_inner_service`, `parked_task_is_woken_by_the_gate` |
-//! | tries again | `every_attempt_polls_readiness`, `holds_nothing_while_it_backs_off` |
-//! | shares state | `two_services_of_one_layer_share`, `clones_share` |
+//! | lets requests through (`all` in the macro) | `calls_the_ready_instance`, `one_request_needs_one_reservation`, `reserves_once_when_polled_again`, `dropped_service_releases_its_reservation`, `dropped_future_releases_everything`, `pending_has_registered_the_waker`, `call_does_not_poll_readiness`, `spawns_no_task`, `clone_resets_readiness`, `polls_inner_again_before_ready`, `finished_future_holds_nothing`, `finished_future_has_dropped_the_inner_future`, `idle_ready_clone_blocks_no_other`, `passes_errors_through`, `survives_a_panic` |
+//! | limits | those above with a limit of one, and `never_exceeds_its_limit`, `keeps_no_permit_while_inner_is_not_ready`, `dropped_waiter_returns_its_permit` (if it waits), `rejected_clone_leaves_the_queue` (if it rejects) |
+//! | rejects | `rejects_in_call`, `rejects_without_polling_inner`, `parked_task_is_woken_by_the_gate` |
+//! | makes further attempts | `every_attempt_polls_readiness`, `holds_nothing_during_backoff` |
+//! | shares state | `services_of_one_layer_share_state`, `clones_share_state` |
 //!
 //! # Time
 //!
-//! Laws are polled by hand wherever they can be, and wait on Tokio's clock elsewhere, for at most
-//! one hour. Run them in `#[tokio::test(start_paused = true)]`: the hour then costs nothing, is the
-//! detector of deadlocks, and a layer that arms timers finds its runtime.
+//! Subjects are polled by hand wherever possible; elsewhere a check waits on Tokio's clock, for at
+//! most one hour. Run the checks in `#[tokio::test(start_paused = true)]`: the hour then takes no
+//! time, deadlocks are found, and a layer that arms timers finds its runtime.
 //!
 //! # The rules
 //!
@@ -77,24 +77,24 @@
 //! | C6 | `call` polls no readiness, needs no task and spawns none | `tower_service::Service` |
 //! | C7 | readiness belongs to the instance, a clone starts without; shared state stays shared | tower #548 |
 //! | C8 | what moves into a future is the ready instance; later attempts poll again | tower #548, #679 |
-//! | C9 | the inner service is polled before readiness is claimed; a gate that rejects need not | linkerd2-proxy #2491 |
-//! | C10 | nothing is held across a wait that does not need it | |
-//! | C11 | one admission has one end, and holds nothing after it | linkerd2-proxy #751 |
+//! | C9 | the inner service is polled before readiness is reported; a gate that rejects need not | linkerd2-proxy #2491 |
+//! | C10 | nothing is held during a wait that does not need it | |
+//! | C11 | one admission has one completion, and holds nothing after it | linkerd2-proxy #751 |
 //! | C14 | errors of the inner service keep their type | |
 //!
 //! | bug | what happened | where |
 //! |---|---|---|
 //! | B1 | a clone that was never polled is moved into the future | tower-resilience #286 |
 //! | B2 | the second attempt is made without `poll_ready` | tower-resilience #362 |
-//! | B3 | room was seen, but not reserved | hyper-util #297, tower-resilience #365 |
+//! | B3 | capacity was checked, but not reserved | hyper-util #297, tower-resilience #365 |
 //! | B4 | acquires twice when polled twice, then waits for itself | linkerd2-proxy #2371 |
-//! | B5 | claims ready for ever, while the inner service has died | linkerd2-proxy #2491 |
+//! | B5 | reports ready forever, while the inner service has died | linkerd2-proxy #2491 |
 //! | B6 | a waiter is never woken | tower #70, #480 |
-//! | B7 | a rejected clone keeps its place in the queue and gets the next permit | tower's `LoadShed<ConcurrencyLimit>`, tower #793 |
-//! | B8 | clones that are ready and idle hold all the room | tower #408 |
+//! | B7 | a rejected clone stays queued and gets the next permit | tower's `LoadShed<ConcurrencyLimit>`, tower #793 |
+//! | B8 | clones that are ready and idle hold all permits | tower #408 |
 //! | B9 | reserves for a request that may never come | tower #472, #709 |
 //! | B10 | a shared permit is kept while the inner service is not ready | tower's `GlobalConcurrencyLimitLayer` |
-//! | B11 | a permit is kept by a finished future | linkerd2-proxy #751, tower's `ConcurrencyLimit` |
+//! | B11 | a permit is kept by a completed future | linkerd2-proxy #751, tower's `ConcurrencyLimit` |
 //! | B15 | an open circuit waits for a stuck inner service | tower-resilience #381 |
 //! | B16 | a rejection from `poll_ready` ends the buffer or the balancer above | tower #43 |
 //! | B19 | a background task outlives its service | tower #581 |
@@ -104,9 +104,11 @@
 
 pub mod checks;
 mod handle;
+mod macros;
 mod mock;
-mod probe;
+mod polled;
 mod state;
+mod subject;
 mod violation;
 
 use std::future::{Future, poll_fn};
@@ -117,18 +119,18 @@ use tower_service::Service;
 
 pub use self::handle::MockHandle;
 pub use self::mock::{Mock, MockError, MockFuture, Stage, mock};
-use self::probe::PATIENCE;
-pub use self::probe::Probe;
+pub use self::polled::PolledFuture;
+use self::subject::LONGEST_WAIT;
 pub use self::violation::{Check, Violation};
 
 /// The error of the mock and of each subject: the one that `tower::BoxError` names.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Passes if the law was kept.
+/// Passes if the check did.
 ///
 /// # Panics
 ///
-/// With the violation, in words.
+/// With the text of the violation.
 #[track_caller]
 pub fn assert_check(result: Result<(), Violation>) {
     if let Err(violation) = result {
@@ -136,83 +138,55 @@ pub fn assert_check(result: Result<(), Violation>) {
     }
 }
 
-/// Sends one request that stays open, and gives its future: the way to fill a limit of one.
+/// Sends one request that stays open, and returns its future: the way to exhaust a limit of one.
 ///
-/// It fits where a law asks how the subject is brought to reject.
+/// It fits the `saturate` argument of checks.
 ///
 /// # Panics
 ///
-/// If the subject does not become ready, or answers.
-pub async fn occupy<S>(service: &mut S, mock: &MockHandle) -> Pin<Box<S::Future>>
+/// If the subject does not become ready, or the request completes.
+pub async fn hold_call<S>(service: &mut S, mock: &MockHandle) -> Pin<Box<S::Future>>
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    mock.hold();
-    let ready = tokio::time::timeout(PATIENCE, poll_fn(|cx| service.poll_ready(cx))).await;
+    mock.hold_responses();
+    let ready = tokio::time::timeout(LONGEST_WAIT, poll_fn(|cx| service.poll_ready(cx))).await;
     assert!(matches!(ready, Ok(Ok(()))), "no request gets in: {ready:?}");
-    let mut future = Box::pin(service.call(OCCUPIES));
+    let mut future = Box::pin(service.call(HELD));
     let polled = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
     assert!(
         polled.is_pending(),
-        "the request that fills the limit was answered: {polled:?}"
+        "the request that exhausts the limit completed: {polled:?}"
     );
     future
 }
 
-/// Sends `count` requests that the mock answers with an error: the way to trip a circuit breaker.
+/// Sends `count` requests that fail in the mock: the way to open a circuit.
 ///
-/// Rejections that come before the count is reached are taken as well.
+/// It fits the `saturate` argument of checks. Rejections before the count is reached are ignored.
 ///
 /// # Panics
 ///
-/// If a request is never answered.
+/// If a request never completes.
 pub async fn fail_calls<S>(service: &mut S, mock: &MockHandle, count: usize)
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    mock.answer_at_once();
+    mock.respond_immediately();
     mock.script((0..count).map(|_| Err(MockError::Failed(FAILS))));
     let all = async {
         for _ in 0..count {
             if poll_fn(|cx| service.poll_ready(cx)).await.is_ok() {
-                // What the caller sees is not the point here, only that the layer saw a failure.
+                // Only the failure that the layer saw matters here.
                 drop(service.call(FAILS).await);
             }
         }
     };
-    let done = tokio::time::timeout(PATIENCE, all).await;
-    assert!(done.is_ok(), "a request that fails is never answered");
+    let done = tokio::time::timeout(LONGEST_WAIT, all).await;
+    assert!(done.is_ok(), "a request that fails never completes");
 }
 
-/// The request number of [`occupy`].
-const OCCUPIES: u32 = 1_000_001;
+/// The request number of [`hold_call`].
+const HELD: u32 = 1_000_001;
 /// The request number, and the error code, of [`fail_calls`].
 const FAILS: u32 = 1_000_002;
-
-/// Makes a test of each law that is named, for the subject that the function before `=>` makes.
-///
-/// Each is a `#[tokio::test(start_paused = true)]` with the name of the law, so `tokio` with
-/// `macros`, `rt` and `test-util` must be a (dev-)dependency. Only laws that take nothing but that
-/// function can be named; the others are called by hand. Two lists in one file need a `mod` each.
-///
-/// ```no_run
-/// use seawall_testkit::contract::Mock;
-/// use tower::load_shed::LoadShed;
-///
-/// seawall_testkit::contract_tests! {
-///     |inner: Mock| LoadShed::new(inner) =>
-///     calls_the_ready_instance,
-///     clone_resets_readiness,
-/// }
-/// ```
-#[macro_export]
-macro_rules! contract_tests {
-    ($make:expr => $($law:ident),+ $(,)?) => {
-        $(
-            #[::tokio::test(start_paused = true)]
-            async fn $law() {
-                $crate::contract::assert_check($crate::contract::checks::$law($make).await);
-            }
-        )+
-    };
-}

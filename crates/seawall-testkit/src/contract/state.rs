@@ -13,7 +13,7 @@ pub(super) enum Readiness {
     Failed,
 }
 
-/// One call that arrived: its request, its answer once there is one, and who waits for it.
+/// One call that arrived: its request, its result once there is one, and the task that waits.
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) request: u32,
@@ -25,10 +25,10 @@ pub(super) struct Call {
 pub(super) struct State {
     pub(super) readiness: Readiness,
     pub(super) capacity: Option<usize>,
-    pub(super) hold: bool,
+    pub(super) hold_responses: bool,
     pub(super) panic_at: Option<Stage>,
     pub(super) script: VecDeque<Result<(), MockError>>,
-    /// At most one waker per instance: the last one that was told to wait.
+    /// At most one waker per instance: that of its last pending poll.
     pub(super) waiting: Vec<(u64, Waker)>,
     pub(super) next_instance: u64,
     pub(super) calls: Vec<Call>,
@@ -43,8 +43,8 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Whether somebody who waits could be told to go on.
-    pub(super) fn has_room(&self) -> bool {
+    /// Whether a waiter could go on.
+    pub(super) fn has_capacity(&self) -> bool {
         self.capacity.is_none_or(|limit| self.reserved < limit)
     }
 
@@ -63,7 +63,7 @@ impl Shared {
         Arc::new(Self(Mutex::new(State {
             readiness: Readiness::Ready,
             capacity: None,
-            hold: false,
+            hold_responses: false,
             panic_at: None,
             script: VecDeque::new(),
             waiting: Vec::new(),
@@ -85,7 +85,7 @@ impl Shared {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the state, then wakes everybody who waits for readiness, if there is any.
+    /// Changes the state, then wakes all waiters if there is readiness to be had.
     pub(super) fn change(&self, change: impl FnOnce(&mut State)) {
         let wakers = {
             let mut state = self.lock();
@@ -93,7 +93,7 @@ impl Shared {
             match state.readiness {
                 Readiness::Pending => Vec::new(),
                 Readiness::Failed => state.take_waiting(),
-                Readiness::Ready if state.has_room() => state.take_waiting(),
+                Readiness::Ready if state.has_capacity() => state.take_waiting(),
                 Readiness::Ready => Vec::new(),
             }
         };
@@ -103,32 +103,32 @@ impl Shared {
         }
     }
 
-    /// Panics if the next panic was ordered for this stage.
-    pub(super) fn panic_if_ordered(&self, stage: Stage) {
-        let ordered = {
+    /// Panics if a panic was requested for this stage.
+    pub(super) fn panic_if_requested(&self, stage: Stage) {
+        let requested = {
             let mut state = self.lock();
-            let ordered = state.panic_at == Some(stage);
-            if ordered {
+            let requested = state.panic_at == Some(stage);
+            if requested {
                 state.panic_at = None;
             }
-            ordered
+            requested
         };
-        assert!(!ordered, "mock: panics in {stage:?} as it was told to");
+        assert!(!requested, "mock: panics in {stage:?}, as requested");
     }
 
-    /// Writes the violation down and panics with it: the panic may be swallowed, the note is not.
+    /// Records the violation and panics with it: the panic may be caught, the record stays.
     pub(super) fn violation(&self, what: &str) -> ! {
         self.lock().violations.push(what.to_owned());
         panic!("mock: {what}");
     }
 }
 
-/// One unit of the shared count, given back when dropped.
+/// One unit of the shared count, released when dropped.
 #[derive(Debug)]
 pub(super) struct Slot(Arc<Shared>);
 
 impl Slot {
-    /// The caller has the lock and has seen that there is room.
+    /// The caller has the lock and has checked that there is capacity.
     pub(super) fn reserve(shared: &Arc<Shared>, state: &mut State) -> Self {
         state.reserved += 1;
         Self(Arc::clone(shared))

@@ -8,11 +8,11 @@ mod tower_layers;
 
 use seawall_testkit::contract::{Check, Violation};
 
-/// The law was found broken, the right one, and the words say how.
+/// The right check failed, and the text says how.
 #[track_caller]
-fn assert_found(result: Result<(), Violation>, law: Check, words: &str) {
+fn assert_found(result: Result<(), Violation>, check: Check, words: &str) {
     let violation = result.expect_err("the bug is there, and the kit found nothing");
-    assert_eq!(violation.law(), law);
+    assert_eq!(violation.check(), check);
     assert!(
         violation.what().contains(words),
         "expected `{words}` in `{violation}`"

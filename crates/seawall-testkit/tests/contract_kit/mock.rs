@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll, Waker};
 
-use seawall_testkit::contract::{Mock, MockError, Probe, Stage, mock};
+use seawall_testkit::contract::{Mock, MockError, PolledFuture, Stage, mock};
 use tower::{Service as _, ServiceExt as _};
 
 fn poll_ready(mock: &mut Mock) -> Poll<bool> {
@@ -16,7 +16,7 @@ fn call_panics(mock: &mut Mock) -> bool {
 }
 
 #[test]
-fn unready_call_panics_and_is_written_down() {
+fn unready_call_panics_and_is_recorded() {
     let (mut mock, handle) = mock();
     assert!(call_panics(&mut mock));
     assert_eq!(handle.violations().len(), 1);
@@ -24,7 +24,7 @@ fn unready_call_panics_and_is_written_down() {
 }
 
 #[test]
-fn one_readiness_serves_one_call() {
+fn one_readiness_is_good_for_one_call() {
     let (mut mock, handle) = mock();
     assert_eq!(poll_ready(&mut mock), Poll::Ready(true));
     assert!(!call_panics(&mut mock));
@@ -33,7 +33,7 @@ fn one_readiness_serves_one_call() {
 }
 
 #[test]
-fn clone_resets_readiness_and_leaves_that_of_the_original() {
+fn clone_resets_readiness_and_keeps_that_of_the_original() {
     let (mut mock, handle) = mock();
     assert_eq!(poll_ready(&mut mock), Poll::Ready(true));
     let mut clone = mock.clone();
@@ -43,7 +43,7 @@ fn clone_resets_readiness_and_leaves_that_of_the_original() {
 }
 
 #[test]
-fn ready_instance_that_was_told_to_wait_must_not_be_called() {
+fn ready_instance_that_turned_pending_must_not_be_called() {
     let (mut mock, handle) = mock();
     assert_eq!(poll_ready(&mut mock), Poll::Ready(true));
     handle.set_pending();
@@ -52,10 +52,10 @@ fn ready_instance_that_was_told_to_wait_must_not_be_called() {
 }
 
 #[test]
-fn reservations_are_shared_and_come_back() {
+fn reservations_are_shared_and_released() {
     let (mut one, handle) = mock();
     handle.set_capacity(1);
-    handle.hold();
+    handle.hold_responses();
     let mut two = one.clone();
     assert_eq!(poll_ready(&mut one), Poll::Ready(true));
     assert_eq!(poll_ready(&mut one), Poll::Ready(true));
@@ -63,8 +63,8 @@ fn reservations_are_shared_and_come_back() {
     assert_eq!(poll_ready(&mut two), Poll::Pending);
     assert_eq!(handle.waiting(), 1);
 
-    // The instance passes its reservation to the future, which holds it until it has answered.
-    let mut future = Probe::new(one.call(1));
+    // The instance passes its reservation to the future, which holds it until completion.
+    let mut future = PolledFuture::new(one.call(1));
     assert!(future.poll().is_pending());
     assert_eq!(poll_ready(&mut two), Poll::Pending);
     assert_eq!((handle.in_flight(), handle.wakes()), (1, 0));
@@ -80,10 +80,10 @@ fn reservations_are_shared_and_come_back() {
 }
 
 #[test]
-fn future_that_has_answered_must_not_be_polled() {
+fn completed_future_must_not_be_polled() {
     let (mut mock, handle) = mock();
     assert_eq!(poll_ready(&mut mock), Poll::Ready(true));
-    let mut future = Probe::new(mock.call(1));
+    let mut future = PolledFuture::new(mock.call(1));
     assert!(future.poll().is_ready());
     assert!(catch_unwind(AssertUnwindSafe(|| drop(future.poll()))).is_err());
     assert_eq!(handle.violations().len(), 1);
@@ -92,7 +92,7 @@ fn future_that_has_answered_must_not_be_polled() {
 #[test]
 fn peak_counts_open_calls_only() {
     let (mut mock, handle) = mock();
-    handle.hold();
+    handle.hold_responses();
     let mut futures = Vec::new();
     for _ in 0..3 {
         assert_eq!(poll_ready(&mut mock), Poll::Ready(true));
@@ -105,20 +105,20 @@ fn peak_counts_open_calls_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_follow_the_script_and_then_echo() {
+async fn results_follow_the_script_and_then_echo() {
     let (mut mock, handle) = mock();
     handle.script([Ok(()), Err(MockError::Failed(5))]);
-    let mut answers = Vec::new();
+    let mut results = Vec::new();
     for request in 1..=3 {
-        let answer = mock.ready().await.expect("ready").call(request).await;
-        answers.push(answer.map_err(|error| error.downcast_ref::<MockError>().copied()));
+        let result = mock.ready().await.expect("ready").call(request).await;
+        results.push(result.map_err(|error| error.downcast_ref::<MockError>().copied()));
     }
-    assert_eq!(answers, [Ok(1), Err(Some(MockError::Failed(5))), Ok(3)]);
+    assert_eq!(results, [Ok(1), Err(Some(MockError::Failed(5))), Ok(3)]);
     assert_eq!(handle.requests(), [1, 2, 3]);
 }
 
 #[test]
-fn ordered_panics_come_once_and_leak_nothing() {
+fn requested_panics_come_once_and_leak_nothing() {
     let (mut mock, handle) = mock();
     handle.panic_at(Stage::PollReady);
     assert!(catch_unwind(AssertUnwindSafe(|| poll_ready(&mut mock))).is_err());
@@ -127,7 +127,7 @@ fn ordered_panics_come_once_and_leak_nothing() {
     assert!(call_panics(&mut mock));
     assert_eq!(poll_ready(&mut mock), Poll::Ready(true));
     handle.panic_at(Stage::Poll);
-    let mut future = Probe::new(mock.call(1));
+    let mut future = PolledFuture::new(mock.call(1));
     assert!(catch_unwind(AssertUnwindSafe(|| drop(future.poll()))).is_err());
     drop(future);
     assert_eq!((handle.reserved(), handle.in_flight()), (0, 0));
@@ -135,10 +135,10 @@ fn ordered_panics_come_once_and_leak_nothing() {
 }
 
 #[test]
-fn failed_readiness_wakes_who_waits() {
+fn failed_readiness_wakes_waiters() {
     let (mock, handle) = mock();
     handle.set_pending();
-    let mut waiting = Probe::new(mock.oneshot(1));
+    let mut waiting = PolledFuture::new(mock.oneshot(1));
     assert!(waiting.poll().is_pending());
     handle.set_failed();
     assert_eq!((waiting.wakes(), handle.wakes()), (1, 1));

@@ -1,4 +1,4 @@
-//! Small layers with one bug each, and the law that must find it.
+//! Small layers with one bug each, and the check that must find it.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -8,36 +8,36 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use seawall_testkit::contract::{BoxError, Check, Mock, MockHandle, checks, fail_calls, occupy};
+use seawall_testkit::contract::{BoxError, Check, Mock, MockHandle, checks, fail_calls, hold_call};
 use tower::{Service, ServiceExt as _};
 
 use super::assert_found;
 
-type Answer = Pin<Box<dyn Future<Output = Result<u32, BoxError>>>>;
+type BoxFuture = Pin<Box<dyn Future<Output = Result<u32, BoxError>>>>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Bug {
     MovesAnUnpolledClone,
     ReadiesASecondInstance,
     SecondAttemptUnpolled,
-    SecondAttemptHoardsWhileItSleeps,
+    SecondAttemptReservesBeforeTheBackoff,
     RejectsInPollReady,
     AcquiresAtEachPoll,
     ReservesAtEachPoll,
-    ClaimsReadyForEver,
+    ReportsReadyForever,
     CopiesReadinessIntoTheClone,
     LeaksOnDrop,
     LosesTheWaker,
     Spins,
     Spawns,
-    SeesRoomAndDoesNotReserve,
+    ChecksCapacityWithoutReserving,
     StringifiesErrors,
     StatePerClone,
     PollsReadinessInCall,
     StashesReadyInstances,
-    AsksAStuckServiceBeforeItRejects,
+    PollsAStuckServiceBeforeItRejects,
     NeverCalls,
-    EatsRequests,
+    ReplacesRequests,
 }
 
 /// A layer that is a pass-through, a limit of one or a breaker of three failures, with a bug.
@@ -46,7 +46,7 @@ struct Broken {
     inner: Mock,
     bug: Bug,
     ready: bool,
-    hoard: Vec<Mock>,
+    kept: Vec<Mock>,
     count: Arc<AtomicUsize>,
     stash: Arc<Mutex<Vec<Mock>>>,
 }
@@ -61,7 +61,7 @@ impl Clone for Broken {
             inner: self.inner.clone(),
             bug: self.bug,
             ready: self.bug == Bug::CopiesReadinessIntoTheClone && self.ready,
-            hoard: Vec::new(),
+            kept: Vec::new(),
             count,
             stash: Arc::clone(&self.stash),
         }
@@ -73,7 +73,7 @@ fn with(bug: Bug) -> impl Fn(Mock) -> Broken {
         inner,
         bug,
         ready: false,
-        hoard: Vec::new(),
+        kept: Vec::new(),
         count: Arc::default(),
         stash: Arc::default(),
     }
@@ -88,14 +88,14 @@ impl Broken {
 impl Service<u32> for Broken {
     type Response = u32;
     type Error = BoxError;
-    type Future = Answer;
+    type Future = BoxFuture;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         match self.bug {
             Bug::RejectsInPollReady if self.used() > 0 => {
                 return Poll::Ready(Err("full".into()));
             }
-            Bug::SeesRoomAndDoesNotReserve if self.used() > 0 => return Poll::Pending,
+            Bug::ChecksCapacityWithoutReserving if self.used() > 0 => return Poll::Pending,
             Bug::AcquiresAtEachPoll if self.count.fetch_add(1, Ordering::SeqCst) > 0 => {
                 return Poll::Pending;
             }
@@ -104,10 +104,10 @@ impl Service<u32> for Broken {
                 if next.poll_ready(cx).is_pending() {
                     return Poll::Pending;
                 }
-                self.hoard.push(std::mem::replace(&mut self.inner, next));
+                self.kept.push(std::mem::replace(&mut self.inner, next));
                 return Poll::Ready(Ok(()));
             }
-            Bug::ClaimsReadyForEver | Bug::CopiesReadinessIntoTheClone if self.ready => {
+            Bug::ReportsReadyForever | Bug::CopiesReadinessIntoTheClone if self.ready => {
                 return Poll::Ready(Ok(()));
             }
             Bug::LosesTheWaker => {
@@ -131,7 +131,7 @@ impl Service<u32> for Broken {
         polled
     }
 
-    fn call(&mut self, request: u32) -> Answer {
+    fn call(&mut self, request: u32) -> BoxFuture {
         self.ready = false;
         let mut clone = self.inner.clone();
         match self.bug {
@@ -141,16 +141,16 @@ impl Service<u32> for Broken {
                 let first = self.inner.call(request);
                 Box::pin(async move {
                     match first.await {
-                        Ok(answer) => Ok(answer),
+                        Ok(result) => Ok(result),
                         Err(_) => clone.call(request).await,
                     }
                 })
             }
-            Bug::SecondAttemptHoardsWhileItSleeps => {
+            Bug::SecondAttemptReservesBeforeTheBackoff => {
                 let first = self.inner.call(request);
                 Box::pin(async move {
-                    if let Ok(answer) = first.await {
-                        return Ok(answer);
+                    if let Ok(result) = first.await {
+                        return Ok(result);
                     }
                     poll_fn(|cx| clone.poll_ready(cx)).await?;
                     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -162,15 +162,15 @@ impl Service<u32> for Broken {
             }
             Bug::LeaksOnDrop
             | Bug::RejectsInPollReady
-            | Bug::SeesRoomAndDoesNotReserve
+            | Bug::ChecksCapacityWithoutReserving
             | Bug::StatePerClone => {
                 let count = Arc::clone(&self.count);
                 count.fetch_add(1, Ordering::SeqCst);
                 let future = self.inner.call(request);
                 Box::pin(async move {
-                    let answer = future.await;
+                    let result = future.await;
                     count.fetch_sub(1, Ordering::SeqCst);
-                    answer
+                    result
                 })
             }
             Bug::Spawns => {
@@ -190,22 +190,22 @@ impl Service<u32> for Broken {
                 let ready = self.stash.lock().expect("no poison").pop();
                 Box::pin(ready.expect("polled ready").call(request))
             }
-            Bug::AsksAStuckServiceBeforeItRejects => {
+            Bug::PollsAStuckServiceBeforeItRejects => {
                 if self.used() >= 3 {
                     return Box::pin(async { Err("open".into()) });
                 }
                 let count = Arc::clone(&self.count);
                 let future = self.inner.call(request);
                 Box::pin(async move {
-                    let answer = future.await;
-                    if answer.is_err() {
+                    let result = future.await;
+                    if result.is_err() {
                         count.fetch_add(1, Ordering::SeqCst);
                     }
-                    answer
+                    result
                 })
             }
             Bug::NeverCalls => Box::pin(async move { Ok(request) }),
-            Bug::EatsRequests => {
+            Bug::ReplacesRequests => {
                 let future = self.inner.call(0);
                 Box::pin(async move { future.await.map(|_| request) })
             }
@@ -214,14 +214,14 @@ impl Service<u32> for Broken {
     }
 }
 
-/// One test for each planted bug: the law, and words of what it must have seen.
+/// One test for each planted bug: the check, and words of what it must have seen.
 macro_rules! finds {
-    ($($name:ident: $law_fn:ident($bug:ident $(, $more:expr)*) => $law:ident, $words:literal;)+) => {
+    ($($name:ident: $check_fn:ident($bug:ident $(, $more:expr)*) => $check:ident, $words:literal;)+) => {
         $(
             #[tokio::test(start_paused = true)]
             async fn $name() {
-                let found = checks::$law_fn(with(Bug::$bug) $(, $more)*).await;
-                assert_found(found, Check::$law, $words);
+                let found = checks::$check_fn(with(Bug::$bug) $(, $more)*).await;
+                assert_found(found, Check::$check, $words);
             }
         )+
     };
@@ -235,29 +235,29 @@ finds! {
     clone_moved_unpolled:
         calls_the_ready_instance(MovesAnUnpolledClone)
         => CallsTheReadyInstance, "without having been polled ready";
-    request_that_changed_on_its_way:
-        calls_the_ready_instance(EatsRequests)
+    replaced_request:
+        calls_the_ready_instance(ReplacesRequests)
         => CallsTheReadyInstance, "reached the inner service as [0, 0, 0]";
     subject_that_never_reaches_the_inner_service:
         calls_the_ready_instance(NeverCalls)
         => CallsTheReadyInstance, "never reached the inner service";
     second_instance_for_one_request:
         one_request_needs_one_reservation(ReadiesASecondInstance)
-        => OneRequestNeedsOneReservation, "the future pends for ever";
+        => OneRequestNeedsOneReservation, "the future pends forever";
     second_attempt_unpolled:
         every_attempt_polls_readiness(SecondAttemptUnpolled)
         => EveryAttemptPollsReadiness, "without having been polled ready";
     no_second_attempt:
         every_attempt_polls_readiness(StringifiesErrors)
         => EveryAttemptPollsReadiness, "expected two attempts";
-    reservation_held_across_a_back_off:
-        holds_nothing_while_it_backs_off(SecondAttemptHoardsWhileItSleeps)
-        => HoldsNothingWhileItBacksOff, "1 reservations";
-    no_back_off:
-        holds_nothing_while_it_backs_off(StringifiesErrors)
-        => HoldsNothingWhileItBacksOff, "without a back-off";
+    reservation_held_during_a_backoff:
+        holds_nothing_during_backoff(SecondAttemptReservesBeforeTheBackoff)
+        => HoldsNothingDuringBackoff, "1 reservations";
+    no_backoff:
+        holds_nothing_during_backoff(StringifiesErrors)
+        => HoldsNothingDuringBackoff, "without a backoff";
     rejection_from_poll_ready:
-        rejects_in_call(RejectsInPollReady, occupy)
+        rejects_in_call(RejectsInPollReady, hold_call)
         => RejectsInCall, "poll_ready failed with the rejection";
     permit_acquired_at_each_poll:
         reserves_once_when_polled_again(AcquiresAtEachPoll)
@@ -265,9 +265,9 @@ finds! {
     reservation_at_each_poll:
         reserves_once_when_polled_again(ReservesAtEachPoll)
         => ReservesOnceWhenPolledAgain, "hold 3 reservations";
-    readiness_claimed_for_ever:
-        asks_again_before_claiming_ready(ClaimsReadyForEver)
-        => AsksAgainBeforeClaimingReady, "claimed ready a second time";
+    readiness_reported_forever:
+        polls_inner_again_before_ready(ReportsReadyForever)
+        => PollsInnerAgainBeforeReady, "reported ready a second time";
     readiness_copied_into_the_clone:
         clone_resets_readiness(CopiesReadinessIntoTheClone)
         => CloneResetsReadiness, "without having been polled ready";
@@ -279,25 +279,25 @@ finds! {
         => SurvivesAPanic, "after the inner service panicked in Call";
     work_that_outlives_its_future:
         dropped_future_releases_everything(Spawns)
-        => DroppedFutureReleasesEverything, "lives on";
+        => DroppedFutureReleasesEverything, "is still alive";
     spawned_task:
         spawns_no_task(Spawns)
         => SpawnsNoTask, "1 tasks";
     waker_lost:
         pending_has_registered_the_waker(LosesTheWaker)
-        => PendingHasRegisteredTheWaker, "nobody woke the task that waits in poll_ready";
+        => PendingHasRegisteredTheWaker, "the task that waits in poll_ready was not woken";
     self_wake_loop:
         pending_has_registered_the_waker(Spins)
         => PendingHasRegisteredTheWaker, "wakes its own task";
-    room_seen_and_not_reserved:
-        never_exceeds_its_limit(SeesRoomAndDoesNotReserve, 1)
+    capacity_checked_and_not_reserved:
+        never_exceeds_its_limit(ChecksCapacityWithoutReserving, 1)
         => NeverExceedsItsLimit, "3 calls were open";
     error_turned_into_a_string:
         passes_errors_through(StringifiesErrors)
-        => PassesErrorsThrough, "mock answered with error 7";
+        => PassesErrorsThrough, "mock failed with error 7";
     state_per_clone:
-        clones_share(StatePerClone, occupy)
-        => ClonesShare, "let a request through";
+        clones_share_state(StatePerClone, hold_call)
+        => ClonesShareState, "let a request through";
     readiness_polled_in_call:
         call_does_not_poll_readiness(PollsReadinessInCall)
         => CallDoesNotPollReadiness, "1 times";
@@ -305,15 +305,15 @@ finds! {
         dropped_service_releases_its_reservation(StashesReadyInstances)
         => DroppedServiceReleasesItsReservation, "1 reservations are held";
     open_breaker_behind_a_stuck_service:
-        rejects_without_asking_the_inner_service(AsksAStuckServiceBeforeItRejects, trip)
-        => RejectsWithoutAskingTheInnerService, "poll_ready pends";
+        rejects_without_polling_inner(PollsAStuckServiceBeforeItRejects, trip)
+        => RejectsWithoutPollingInner, "poll_ready pends";
 }
 
-/// A breaker that only those who ask find open.
+/// A breaker that wakes no parked task when it opens.
 #[tokio::test(start_paused = true)]
 async fn task_left_parked_behind_an_open_breaker() {
     let two = |one: Mock, two: Mock| {
-        let one = with(Bug::AsksAStuckServiceBeforeItRejects)(one);
+        let one = with(Bug::PollsAStuckServiceBeforeItRejects)(one);
         let two = Broken {
             inner: two,
             ..one.clone()
@@ -323,11 +323,11 @@ async fn task_left_parked_behind_an_open_breaker() {
     assert_found(
         checks::parked_task_is_woken_by_the_gate(two, trip).await,
         Check::ParkedTaskIsWokenByTheGate,
-        "nobody woke the task",
+        "was not woken",
     );
 }
 
-/// A queue of one permit that is handed to the longest waiter, also if that one has gone.
+/// A queue for one permit, which is granted to the longest waiter, also if that was dropped.
 #[derive(Debug, Default)]
 struct Queue {
     taken: AtomicBool,
@@ -356,13 +356,13 @@ struct Queued {
 impl Service<u32> for Queued {
     type Response = u32;
     type Error = BoxError;
-    type Future = Answer;
+    type Future = BoxFuture;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: u32) -> Answer {
+    fn call(&mut self, request: u32) -> BoxFuture {
         let queue = Arc::clone(&self.queue);
         let fresh = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, fresh);
@@ -375,28 +375,28 @@ impl Service<u32> for Queued {
                     return Poll::Ready(());
                 }
                 if !std::mem::replace(&mut queued, true) {
-                    let place = (Arc::clone(&granted), cx.waker().clone());
-                    queue.waiting.lock().expect("no poison").push_back(place);
+                    let waiter = (Arc::clone(&granted), cx.waker().clone());
+                    queue.waiting.lock().expect("no poison").push_back(waiter);
                 }
                 Poll::Pending
             })
             .await;
-            let answer = ready.call(request).await;
+            let result = ready.call(request).await;
             queue.release();
-            answer
+            result
         })
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn permit_handed_to_a_waiter_that_has_gone() {
+async fn permit_granted_to_a_dropped_waiter() {
     let make = |inner| Queued {
         inner,
         queue: Arc::default(),
     };
     assert_found(
-        checks::dropped_waiter_gives_its_place_back(make).await,
-        Check::DroppedWaiterGivesItsPlaceBack,
-        "the future pends for ever after a waiter was dropped",
+        checks::dropped_waiter_returns_its_permit(make).await,
+        Check::DroppedWaiterReturnsItsPermit,
+        "the future pends forever after a waiter was dropped",
     );
 }

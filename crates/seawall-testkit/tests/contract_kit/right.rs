@@ -1,4 +1,4 @@
-//! Layers that are right: the kit finds nothing.
+//! Correct layers: the kit finds nothing.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,26 +8,26 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use seawall_testkit::contract::{
-    BoxError, Mock, MockHandle, assert_check, checks, fail_calls, occupy,
+    BoxError, Mock, MockHandle, assert_check, checks, fail_calls, hold_call,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::{Service, ServiceExt as _};
 
-type Answer = Pin<Box<dyn Future<Output = Result<u32, BoxError>>>>;
+type BoxFuture = Pin<Box<dyn Future<Output = Result<u32, BoxError>>>>;
 
-/// Keeps a future and what goes with it until it has answered, and nothing after that.
+/// Keeps a future and what goes with it until completion, and nothing after that.
 struct Fused<F: ?Sized, K>(Option<(Pin<Box<F>>, K)>);
 
 impl<F: Future + ?Sized, K: Unpin> Future for Fused<F, K> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (future, _) = self.0.as_mut().expect("polled after it has answered");
-        let answer = future.as_mut().poll(cx);
-        if answer.is_ready() {
+        let (future, _) = self.0.as_mut().expect("polled after completion");
+        let result = future.as_mut().poll(cx);
+        if result.is_ready() {
             self.0 = None;
         }
-        answer
+        result
     }
 }
 
@@ -52,26 +52,11 @@ mod pass_through {
     use super::Pass;
 
     seawall_testkit::contract_tests! {
-        Pass =>
-        calls_the_ready_instance,
-        one_request_needs_one_reservation,
-        reserves_once_when_polled_again,
-        dropped_service_releases_its_reservation,
-        dropped_future_releases_everything,
-        pending_has_registered_the_waker,
-        call_does_not_poll_readiness,
-        spawns_no_task,
-        clone_resets_readiness,
-        asks_again_before_claiming_ready,
-        finished_future_holds_nothing,
-        finished_future_has_dropped_the_inner_future,
-        idle_ready_clone_blocks_nobody,
-        passes_errors_through,
-        survives_a_panic,
+        Pass => all
     }
 }
 
-/// A limit that is asked in `call`: it rejects, or lets the future wait.
+/// A limit that decides in `call`: it rejects, or lets the future wait.
 #[derive(Clone)]
 struct Limit {
     inner: Mock,
@@ -130,23 +115,7 @@ fn two(one: Mock, two: Mock) -> (Limit, Limit) {
 
 mod rejecting_limit {
     seawall_testkit::contract_tests! {
-        super::rejecting =>
-        calls_the_ready_instance,
-        one_request_needs_one_reservation,
-        reserves_once_when_polled_again,
-        dropped_service_releases_its_reservation,
-        dropped_future_releases_everything,
-        pending_has_registered_the_waker,
-        call_does_not_poll_readiness,
-        spawns_no_task,
-        clone_resets_readiness,
-        asks_again_before_claiming_ready,
-        finished_future_holds_nothing,
-        finished_future_has_dropped_the_inner_future,
-        rejected_clone_keeps_no_place,
-        idle_ready_clone_blocks_nobody,
-        passes_errors_through,
-        survives_a_panic,
+        super::rejecting => all, rejected_clone_leaves_the_queue
     }
 }
 
@@ -155,15 +124,15 @@ mod waiting_limit {
         super::waiting =>
         calls_the_ready_instance,
         dropped_future_releases_everything,
-        dropped_waiter_gives_its_place_back,
+        dropped_waiter_returns_its_permit,
         finished_future_holds_nothing,
-        idle_ready_clone_blocks_nobody,
+        idle_ready_clone_blocks_no_other,
         survives_a_panic,
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn limits_keep_their_number() {
+async fn limits_are_exact() {
     for waits in [false, true] {
         let make = |inner| limit(inner, &Arc::new(Semaphore::new(3)), waits);
         assert_check(checks::never_exceeds_its_limit(make, 3).await);
@@ -173,31 +142,31 @@ async fn limits_keep_their_number() {
 #[tokio::test(start_paused = true)]
 async fn limits_share_and_reject_in_the_call() {
     assert_check(checks::keeps_no_permit_while_inner_is_not_ready(two).await);
-    assert_check(checks::two_services_of_one_layer_share(two, occupy).await);
-    assert_check(checks::clones_share(rejecting, occupy).await);
-    assert_check(checks::clones_share(waiting, occupy).await);
-    assert_check(checks::rejects_in_call(rejecting, occupy).await);
+    assert_check(checks::services_of_one_layer_share_state(two, hold_call).await);
+    assert_check(checks::clones_share_state(rejecting, hold_call).await);
+    assert_check(checks::clones_share_state(waiting, hold_call).await);
+    assert_check(checks::rejects_in_call(rejecting, hold_call).await);
 }
 
-/// Tries once more, after a second, with an instance that it readies itself.
+/// Makes one further attempt, after a second, with an instance that it polls ready itself.
 #[derive(Clone)]
-struct Again(Mock);
+struct RetryOnce(Mock);
 
-impl Service<u32> for Again {
+impl Service<u32> for RetryOnce {
     type Response = u32;
     type Error = BoxError;
-    type Future = Answer;
+    type Future = BoxFuture;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.0.poll_ready(cx)
     }
 
-    fn call(&mut self, request: u32) -> Answer {
+    fn call(&mut self, request: u32) -> BoxFuture {
         let next = self.0.clone();
         let first = self.0.call(request);
         Box::pin(async move {
-            if let Ok(answer) = first.await {
-                return Ok(answer);
+            if let Ok(result) = first.await {
+                return Ok(result);
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
             next.oneshot(request).await
@@ -207,13 +176,13 @@ impl Service<u32> for Again {
 
 mod retry {
     seawall_testkit::contract_tests! {
-        super::Again =>
+        super::RetryOnce =>
         every_attempt_polls_readiness,
-        holds_nothing_while_it_backs_off,
+        holds_nothing_during_backoff,
     }
 }
 
-/// Opens for good after three failures, and then leaves the inner service alone.
+/// Opens forever after three failures, and then does not poll the inner service.
 #[derive(Clone)]
 struct Breaker {
     inner: Mock,
@@ -230,7 +199,7 @@ impl Breaker {
 impl Service<u32> for Breaker {
     type Response = u32;
     type Error = BoxError;
-    type Future = Answer;
+    type Future = BoxFuture;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         // The gate first: the inner service may be the thing that is stuck.
@@ -245,25 +214,25 @@ impl Service<u32> for Breaker {
         polled
     }
 
-    fn call(&mut self, request: u32) -> Answer {
+    fn call(&mut self, request: u32) -> BoxFuture {
         if self.is_open() {
             return Box::pin(async { Err("open".into()) });
         }
         let (failures, parked) = (Arc::clone(&self.failures), Arc::clone(&self.parked));
         let future = self.inner.call(request);
         Box::pin(async move {
-            let answer = future.await;
-            if answer.is_err() && failures.fetch_add(1, Ordering::SeqCst) == 2 {
+            let result = future.await;
+            if result.is_err() && failures.fetch_add(1, Ordering::SeqCst) == 2 {
                 let parked = std::mem::take(&mut *parked.lock().expect("no poison"));
                 parked.into_iter().for_each(Waker::wake);
             }
-            answer
+            result
         })
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn open_breaker_rejects_at_once() {
+async fn open_breaker_rejects_immediately() {
     let make = |inner| Breaker {
         inner,
         failures: Arc::default(),
@@ -279,8 +248,8 @@ async fn open_breaker_rejects_at_once() {
     };
     let trip = async |breaker: &mut Breaker, mock: &MockHandle| fail_calls(breaker, mock, 3).await;
     assert_check(checks::rejects_in_call(make, trip).await);
-    assert_check(checks::rejects_without_asking_the_inner_service(make, trip).await);
+    assert_check(checks::rejects_without_polling_inner(make, trip).await);
     assert_check(checks::parked_task_is_woken_by_the_gate(two, trip).await);
-    assert_check(checks::two_services_of_one_layer_share(two, trip).await);
-    assert_check(checks::clones_share(make, trip).await);
+    assert_check(checks::services_of_one_layer_share_state(two, trip).await);
+    assert_check(checks::clones_share_state(make, trip).await);
 }

@@ -1,15 +1,15 @@
-//! Layers that try again.
+//! Layers that make further attempts.
 
 use tower_service::Service;
 
-use crate::contract::probe::{Subject, ensure, verdict};
+use crate::contract::subject::{Subject, ensure, ensure_used};
 use crate::contract::{BoxError, Check, Mock, MockError, Violation, mock};
 
 /// Each attempt polls the readiness of what it calls (C7, C8, B2).
 ///
-/// For subjects that try again, at least once, when the inner service answers with an error, with
-/// or without a back-off. The inner service has room for one: an attempt that does not give back
-/// what the one before it held waits for itself. The first answer is an error, the second an echo.
+/// For subjects that make at least one further attempt when the inner service fails, with or
+/// without a backoff. The inner service has a capacity of one: an attempt that does not release
+/// what the one before it held waits for itself. The first result is an error, the second an echo.
 ///
 /// # Errors
 ///
@@ -18,66 +18,63 @@ pub async fn every_attempt_polls_readiness<S>(make: impl Fn(Mock) -> S) -> Resul
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    let law = Check::EveryAttemptPollsReadiness;
+    let check = Check::EveryAttemptPollsReadiness;
     let (inner, mock) = mock();
     mock.set_capacity(1);
     mock.script([Err(MockError::Failed(1))]);
-    let mut subject = Subject::new(law, make(inner));
-    let answer = subject.request(1).await?;
-    ensure(law, mock.violations().is_empty(), || {
+    let mut subject = Subject::new(check, make(inner));
+    let result = subject.request(1).await?;
+    ensure(check, mock.violations().is_empty(), || {
         mock.violations().join("; ")
     })?;
-    ensure(law, mock.requests() == [1, 1], || {
+    ensure(check, mock.requests() == [1, 1], || {
         format!(
             "expected two attempts of request 1, the inner service saw {:?}",
             mock.requests()
         )
     })?;
-    ensure(law, matches!(answer, Ok(1)), || {
-        format!("the second attempt was answered, the caller got {answer:?}")
+    ensure(check, matches!(result, Ok(1)), || {
+        format!("the second attempt succeeded, the caller got {result:?}")
     })?;
     subject
-        .must_answer(2, "after a request that took two attempts")
+        .must_respond(2, "after a request that took two attempts")
         .await?;
-    verdict(law, &mock)
+    ensure_used(check, &mock)
 }
 
-/// Nothing of the inner service is held across a back-off (C10).
+/// Nothing of the inner service is held during a backoff (C10).
 ///
-/// For subjects that pause, for longer than nothing, before they try again. While they do, no
-/// reservation and no call of the inner service may be theirs.
+/// For subjects with a backoff above zero between attempts. During it, they may hold no reservation
+/// and no open call of the inner service.
 ///
 /// # Errors
 ///
-/// The violation, also if there is no pause.
-pub async fn holds_nothing_while_it_backs_off<S>(make: impl Fn(Mock) -> S) -> Result<(), Violation>
+/// The violation, also if there is no backoff.
+pub async fn holds_nothing_during_backoff<S>(make: impl Fn(Mock) -> S) -> Result<(), Violation>
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    let law = Check::HoldsNothingWhileItBacksOff;
+    let check = Check::HoldsNothingDuringBackoff;
     let (inner, mock) = mock();
     mock.set_capacity(1);
     mock.script([Err(MockError::Failed(1))]);
-    let mut subject = Subject::new(law, make(inner));
+    let mut subject = Subject::new(check, make(inner));
     subject.must_be_ready("although the inner service is")?;
-    let mut flight = subject.call(1)?;
-    flight.must_pend("without a back-off")?;
-    ensure(law, mock.calls() == 1, || {
+    let mut call = subject.call(1)?;
+    call.must_pend("without a backoff")?;
+    ensure(check, mock.calls() == 1, || {
         format!(
-            "expected one attempt before the back-off, there were {}",
+            "expected one attempt before the backoff, there were {}",
             mock.calls()
         )
     })?;
     let held = (mock.reserved(), mock.in_flight(), mock.futures());
-    ensure(law, held == (0, 0, 0), || {
+    ensure(check, held == (0, 0, 0), || {
         format!(
-            "while it backs off, {} reservations, {} open calls and {} inner futures are held",
+            "during the backoff, {} reservations, {} open calls and {} inner futures are held",
             held.0, held.1, held.2
         )
     })?;
-    let answer = flight.finish().await?;
-    ensure(law, matches!(answer, Ok(1)), || {
-        format!("the second attempt was answered, the caller got {answer:?}")
-    })?;
-    verdict(law, &mock)
+    call.must_echo().await?;
+    ensure_used(check, &mock)
 }

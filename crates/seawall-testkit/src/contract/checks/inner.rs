@@ -2,7 +2,7 @@
 
 use tower_service::Service;
 
-use crate::contract::probe::{Subject, ensure, verdict};
+use crate::contract::subject::{Subject, ensure, ensure_used};
 use crate::contract::{BoxError, Check, Mock, MockError, Violation, mock};
 
 /// The instance that was polled ready is the one that is called (C1, C8, B1).
@@ -11,25 +11,25 @@ use crate::contract::{BoxError, Check, Mock, MockError, Violation, mock};
 /// > `Poll::Ready(Ok(()))`." (`tower_service::Service::call`)
 ///
 /// Three requests, one after the other, through a mock that panics when the wrong instance is
-/// called. The classical offender moves `self.inner.clone()` into the future.
+/// called. The usual bug moves `self.inner.clone()` into the future.
 ///
 /// # Errors
 ///
-/// The violation, also if a request is not answered with its echo.
+/// The violation, also if a response is not the echo.
 pub async fn calls_the_ready_instance<S>(make: impl Fn(Mock) -> S) -> Result<(), Violation>
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    let law = Check::CallsTheReadyInstance;
+    let check = Check::CallsTheReadyInstance;
     let (inner, mock) = mock();
-    let mut subject = Subject::new(law, make(inner));
+    let mut subject = Subject::new(check, make(inner));
     for request in 1..=3 {
         subject
-            .must_answer(request, "although the inner service is ready")
+            .must_respond(request, "although the inner service is ready")
             .await?;
     }
-    verdict(law, &mock)?;
-    ensure(law, mock.requests() == [1, 2, 3], || {
+    ensure_used(check, &mock)?;
+    ensure(check, mock.requests() == [1, 2, 3], || {
         format!(
             "requests 1, 2 and 3 reached the inner service as {:?}",
             mock.requests()
@@ -37,9 +37,9 @@ where
     })
 }
 
-/// One request gets through an inner service that has room for one (C8, B9).
+/// One request gets through an inner service with a capacity of one (C8, B9).
 ///
-/// The mock has one reservation to give. A layer that readies one instance and calls another one
+/// The mock has one reservation. A layer that readies one instance and calls another one
 /// waits for itself; so does one that reserves for a second request (a hedge, a retry) before there
 /// is need for it. A second request follows the first on the same service.
 ///
@@ -50,14 +50,14 @@ pub async fn one_request_needs_one_reservation<S>(make: impl Fn(Mock) -> S) -> R
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    let law = Check::OneRequestNeedsOneReservation;
+    let check = Check::OneRequestNeedsOneReservation;
     let (inner, mock) = mock();
     mock.set_capacity(1);
-    let mut subject = Subject::new(law, make(inner));
-    let when = "through an inner service with room for one";
-    subject.must_answer(1, when).await?;
-    subject.must_answer(2, when).await?;
-    verdict(law, &mock)
+    let mut subject = Subject::new(check, make(inner));
+    let when = "through an inner service with a capacity of one";
+    subject.must_respond(1, when).await?;
+    subject.must_respond(2, when).await?;
+    ensure_used(check, &mock)
 }
 
 /// `call` does not poll the readiness of the inner service (C6).
@@ -65,8 +65,7 @@ where
 /// > "This function is expected to be callable off task. As such, implementations should take care
 /// > to not call `poll_ready`." (`tower_service::Service::call`)
 ///
-/// The law counts the readiness polls while `call` runs; the future may do
-/// what it likes later, on clones.
+/// The readiness polls during `call` are counted; the future may poll clones later.
 ///
 /// # Errors
 ///
@@ -75,27 +74,24 @@ pub async fn call_does_not_poll_readiness<S>(make: impl Fn(Mock) -> S) -> Result
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    let law = Check::CallDoesNotPollReadiness;
+    let check = Check::CallDoesNotPollReadiness;
     let (inner, mock) = mock();
-    let mut subject = Subject::new(law, make(inner));
+    let mut subject = Subject::new(check, make(inner));
     subject.must_be_ready("although the inner service is")?;
     let before = mock.readiness_polls();
-    let flight = subject.call(1)?;
+    let mut call = subject.call(1)?;
     let polls = mock.readiness_polls() - before;
-    ensure(law, polls == 0, || {
+    ensure(check, polls == 0, || {
         format!("call polled the inner service {polls} times")
     })?;
-    let answer = flight.finish().await?;
-    ensure(law, matches!(answer, Ok(1)), || {
-        format!("request 1 was answered with {answer:?}")
-    })?;
-    verdict(law, &mock)
+    call.must_echo().await?;
+    ensure_used(check, &mock)
 }
 
 /// A request spawns no task (C6, B19).
 ///
 /// Spawned work outlives its caller and loses its span. A layer that does spawn says so in its
-/// documentation and does not claim this law. It runs on the runtime's count of living tasks, so
+/// documentation and leaves this check out. The check reads the runtime's count of live tasks, so
 /// nothing else may spawn meanwhile.
 ///
 /// # Errors
@@ -105,31 +101,31 @@ pub async fn spawns_no_task<S>(make: impl Fn(Mock) -> S) -> Result<(), Violation
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    let law = Check::SpawnsNoTask;
+    let check = Check::SpawnsNoTask;
     let tasks = || {
         tokio::runtime::Handle::current()
             .metrics()
             .num_alive_tasks()
     };
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let before = tasks();
-    let mut subject = Subject::new(law, make(inner));
+    let mut subject = Subject::new(check, make(inner));
     subject.must_be_ready("although the inner service is")?;
-    let mut flight = subject.call(1)?;
-    flight.must_pend("while the inner service works")?;
+    let mut call = subject.call(1)?;
+    call.must_pend("while the inner service works")?;
     let spawned = tasks().saturating_sub(before);
-    ensure(law, spawned == 0, || {
+    ensure(check, spawned == 0, || {
         format!("{spawned} tasks live while the request does")
     })?;
-    verdict(law, &mock)
+    ensure_used(check, &mock)
 }
 
 /// An error of the inner service reaches the caller as it is (C14).
 ///
 /// Both the error of a call and that of `poll_ready` must come out as the [`BoxError`] that can be
 /// downcast to [`MockError`]; the latter may come out of `poll_ready` or of the call. Configure a
-/// layer that tries again so that it does not.
+/// layer that retries so that it does not.
 ///
 /// # Errors
 ///
@@ -138,22 +134,22 @@ pub async fn passes_errors_through<S>(make: impl Fn(Mock) -> S) -> Result<(), Vi
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    let law = Check::PassesErrorsThrough;
-    let same = |answer: Result<u32, BoxError>, expected: MockError| {
-        let found = answer.as_ref().err().and_then(|error| error.downcast_ref());
-        ensure(law, found == Some(&expected), || {
-            format!("the inner service failed with `{expected}`, the caller got {answer:?}")
+    let check = Check::PassesErrorsThrough;
+    let same = |result: Result<u32, BoxError>, expected: MockError| {
+        let found = result.as_ref().err().and_then(|error| error.downcast_ref());
+        ensure(check, found == Some(&expected), || {
+            format!("the inner service failed with `{expected}`, the caller got {result:?}")
         })
     };
 
     let (inner, mock_of_call) = mock();
     mock_of_call.script([Err(MockError::Failed(7))]);
-    let mut subject = Subject::new(law, make(inner));
+    let mut subject = Subject::new(check, make(inner));
     same(subject.request(1).await?, MockError::Failed(7))?;
-    verdict(law, &mock_of_call)?;
+    ensure_used(check, &mock_of_call)?;
 
     let (inner, mock_of_readiness) = mock();
     mock_of_readiness.set_failed();
-    let mut subject = Subject::new(law, make(inner));
+    let mut subject = Subject::new(check, make(inner));
     same(subject.request(1).await?, MockError::NotReady)
 }

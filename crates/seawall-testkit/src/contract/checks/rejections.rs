@@ -1,15 +1,15 @@
-//! How a subject says no.
+//! How a subject rejects.
 
 use std::task::Poll;
 
 use tower_service::Service;
 
-use crate::contract::probe::{Subject, ensure, verdict};
+use crate::contract::subject::{Subject, ensure, ensure_used};
 use crate::contract::{BoxError, Check, Mock, MockError, MockHandle, Violation, mock};
 
 /// One rejection: `poll_ready` says ready, the call fails without the inner service.
 fn must_reject<S>(
-    law: Check,
+    check: Check,
     subject: &mut Subject<S>,
     mock: &MockHandle,
     when: &str,
@@ -21,23 +21,23 @@ where
         Poll::Ready(Ok(())) => {}
         Poll::Ready(Err(error)) => {
             let what = format!("poll_ready failed with the rejection `{error}` {when}");
-            return Err(Violation::new(law, what));
+            return Err(Violation::new(check, what));
         }
         Poll::Pending => {
             let what = format!("poll_ready pends {when}, there is no rejection");
-            return Err(Violation::new(law, what));
+            return Err(Violation::new(check, what));
         }
     }
     let reached = mock.calls();
-    let answer = subject.call(1)?.poll()?;
-    let rejected = match &answer {
+    let result = subject.call(1)?.poll()?;
+    let rejected = match &result {
         Poll::Ready(Err(error)) => error.downcast_ref::<MockError>().is_none(),
         _ => false,
     };
-    ensure(law, rejected && mock.calls() == reached, || {
+    ensure(check, rejected && mock.calls() == reached, || {
         let reached = mock.calls() - reached;
         format!(
-            "no rejection {when}: the answer was {answer:?}, {reached} calls reached the inner service"
+            "no rejection {when}: the result was {result:?}, {reached} calls reached the inner service"
         )
     })
 }
@@ -47,7 +47,7 @@ where
 /// > "If `Poll::Ready(Err(_))` is returned, the service is no longer able to service requests and
 /// > the caller should discard the service instance." (`tower_service::Service::poll_ready`)
 ///
-/// `saturate` brings the subject to reject, for example [`occupy`](crate::contract::occupy) for a
+/// `saturate` brings the subject to reject, for example [`hold_call`](crate::contract::hold_call) for a
 /// limit of one or [`fail_calls`](crate::contract::fail_calls) for a breaker; what it returns is
 /// kept meanwhile. The subject must then reject twice in a row, by the call, without reaching the
 /// inner service.
@@ -62,18 +62,18 @@ pub async fn rejects_in_call<S, K>(
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    let law = Check::RejectsInCall;
+    let check = Check::RejectsInCall;
     let (inner, mock) = mock();
-    let mut subject = Subject::new(law, make(inner));
+    let mut subject = Subject::new(check, make(inner));
     let kept = saturate(subject.inner(), &mock).await;
-    verdict(law, &mock)?;
-    must_reject(law, &mut subject, &mock, "when the subject is saturated")?;
-    must_reject(law, &mut subject, &mock, "after a first rejection")?;
+    ensure_used(check, &mock)?;
+    must_reject(check, &mut subject, &mock, "when the subject is saturated")?;
+    must_reject(check, &mut subject, &mock, "after a first rejection")?;
     drop(kept);
     Ok(())
 }
 
-/// A gate that rejects answers at once, also when the inner service is stuck (C9, B15).
+/// A gate rejects immediately, also when the inner service is stuck (C9, B15).
 ///
 /// As [`rejects_in_call`], but the inner service is pending meanwhile. For breakers and other
 /// gates whose rejection does not depend on the inner service.
@@ -81,23 +81,28 @@ where
 /// # Errors
 ///
 /// The violation.
-pub async fn rejects_without_asking_the_inner_service<S, K>(
+pub async fn rejects_without_polling_inner<S, K>(
     make: impl Fn(Mock) -> S,
     saturate: impl AsyncFnOnce(&mut S, &MockHandle) -> K,
 ) -> Result<(), Violation>
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    let law = Check::RejectsWithoutAskingTheInnerService;
+    let check = Check::RejectsWithoutPollingInner;
     let (inner, mock) = mock();
-    let mut subject = Subject::new(law, make(inner));
+    let mut subject = Subject::new(check, make(inner));
     let kept = saturate(subject.inner(), &mock).await;
-    verdict(law, &mock)?;
+    ensure_used(check, &mock)?;
     mock.set_pending();
     let before = mock.readiness_polls();
-    must_reject(law, &mut subject, &mock, "while the inner service is stuck")?;
+    must_reject(
+        check,
+        &mut subject,
+        &mock,
+        "while the inner service is stuck",
+    )?;
     let polls = mock.readiness_polls() - before;
-    ensure(law, polls == 0, || {
+    ensure(check, polls == 0, || {
         format!("polled the inner service {polls} times before it rejected")
     })?;
     drop(kept);
@@ -114,7 +119,7 @@ where
 ///
 /// # Errors
 ///
-/// The violation, also if nobody parks.
+/// The violation, also if no task parks.
 pub async fn parked_task_is_woken_by_the_gate<S, K>(
     make: impl Fn(Mock, Mock) -> (S, S),
     saturate: impl AsyncFnOnce(&mut S, &MockHandle) -> K,
@@ -122,22 +127,22 @@ pub async fn parked_task_is_woken_by_the_gate<S, K>(
 where
     S: Service<u32, Response = u32, Error = BoxError>,
 {
-    let law = Check::ParkedTaskIsWokenByTheGate;
+    let check = Check::ParkedTaskIsWokenByTheGate;
     let (stuck, mock_of_stuck) = mock();
     let (alive, mock_of_alive) = mock();
     mock_of_stuck.set_pending();
     let (parked, other) = make(stuck, alive);
-    let (mut parked, mut other) = (Subject::new(law, parked), Subject::new(law, other));
+    let (mut parked, mut other) = (Subject::new(check, parked), Subject::new(check, other));
     let ready = parked.try_ready()?;
-    ensure(law, !ready, || {
+    ensure(check, !ready, || {
         "poll_ready does not wait for the inner service".to_owned()
     })?;
     let kept = saturate(other.inner(), &mock_of_alive).await;
-    verdict(law, &mock_of_alive)?;
-    ensure(law, parked.wakes() > 0, || {
-        "the gate closed and nobody woke the task that waits for the inner service".to_owned()
+    ensure_used(check, &mock_of_alive)?;
+    ensure(check, parked.wakes() > 0, || {
+        "the gate closed and the task that waits for the inner service was not woken".to_owned()
     })?;
-    must_reject(law, &mut parked, &mock_of_stuck, "after it was woken")?;
+    must_reject(check, &mut parked, &mock_of_stuck, "after it was woken")?;
     drop(kept);
     Ok(())
 }
