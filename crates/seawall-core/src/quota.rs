@@ -1,5 +1,5 @@
-//! What an upstream says of its limits, in one vocabulary for those who read it (headers, bodies)
-//! and those who act on it (rate limits).
+//! What an upstream reports about its limits: one vocabulary for the code that reads it (headers,
+//! bodies) and the code that acts on it (rate limits).
 
 use std::time::Duration;
 
@@ -38,9 +38,9 @@ impl Unit {
     }
 }
 
-/// What an upstream says of the state of one of its limits.
+/// What an upstream reports about the state of one of its limits.
 ///
-/// Every field may be missing: many providers tell some of them only.
+/// Every field may be missing: many providers report only some of them.
 ///
 /// ```
 /// use std::time::Duration;
@@ -65,7 +65,7 @@ pub struct ServerLimit {
     pub used: Option<u64>,
     /// How much is left.
     pub remaining: Option<u64>,
-    /// When the limit is whole again, from now.
+    /// When the limit is fully replenished, from now.
     pub resets_in: Option<Duration>,
 }
 
@@ -110,7 +110,7 @@ impl ServerLimit {
         self
     }
 
-    /// Sets when it is whole again, from now.
+    /// Sets when it is fully replenished, from now.
     #[must_use]
     pub const fn with_resets_in(mut self, resets_in: Duration) -> Self {
         self.resets_in = Some(resets_in);
@@ -118,7 +118,7 @@ impl ServerLimit {
     }
 }
 
-/// One thing that an answer says about limits.
+/// One thing that a response reports about limits.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuotaSignal {
@@ -131,44 +131,44 @@ pub enum QuotaSignal {
         /// What it covers.
         scope: Scope,
     },
-    /// What the call really took, where that was an estimate before.
-    Spent {
-        /// Of what.
+    /// What the call really used, where that was an estimate before.
+    Used {
+        /// What is counted.
         unit: Unit,
-        /// How much in all, not beside the estimate.
+        /// How much in total, not in addition to the estimate.
         amount: u64,
     },
 }
 
-/// Reads from an answer what it says about limits.
+/// Reads from a result what it reports about limits.
 ///
 /// Closures of the right shape are readers.
 ///
 /// ```
-/// use seawall_core::{ReadQuotaSignals, QuotaSignal, Unit};
+/// use seawall_core::{QuotaSignal, ReadQuotaSignals, Unit};
 ///
-/// struct Answer { tokens: u64 }
+/// struct Completion { tokens: u64 }
 ///
-/// fn usage(answer: Result<&Answer, &std::io::Error>, say: &mut dyn FnMut(QuotaSignal)) {
-///     if let Ok(answer) = answer {
-///         say(QuotaSignal::Spent { unit: Unit::Tokens, amount: answer.tokens });
+/// fn usage(result: Result<&Completion, &std::io::Error>, report: &mut dyn FnMut(QuotaSignal)) {
+///     if let Ok(completion) = result {
+///         report(QuotaSignal::Used { unit: Unit::Tokens, amount: completion.tokens });
 ///     }
 /// }
 ///
-/// let mut said = Vec::new();
-/// usage.feedback(Ok(&Answer { tokens: 7 }), &mut |what| said.push(what));
-/// assert_eq!(said, [QuotaSignal::Spent { unit: Unit::Tokens, amount: 7 }]);
+/// let mut signals = Vec::new();
+/// usage.read_signals(Ok(&Completion { tokens: 7 }), &mut |signal| signals.push(signal));
+/// assert_eq!(signals, [QuotaSignal::Used { unit: Unit::Tokens, amount: 7 }]);
 /// ```
 pub trait ReadQuotaSignals<Res, Err> {
-    /// Tells `say` everything that `answer` says. Called once per answer.
-    fn feedback(&self, answer: Result<&Res, &Err>, say: &mut dyn FnMut(QuotaSignal));
+    /// Calls `report` for each signal in `result`. Called once per result.
+    fn read_signals(&self, result: Result<&Res, &Err>, report: &mut dyn FnMut(QuotaSignal));
 }
 
 impl<F, Res, Err> ReadQuotaSignals<Res, Err> for F
 where
     F: Fn(Result<&Res, &Err>, &mut dyn FnMut(QuotaSignal)),
 {
-    fn feedback(&self, answer: Result<&Res, &Err>, say: &mut dyn FnMut(QuotaSignal)) {
-        self(answer, say);
+    fn read_signals(&self, result: Result<&Res, &Err>, report: &mut dyn FnMut(QuotaSignal)) {
+        self(result, report);
     }
 }
