@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Rules of the house that no lint knows.
+# Rules of this repository that no lint knows.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 failed=0
@@ -27,9 +27,21 @@ found=$(git grep -nE 'thread::sleep\(' -- '*.rs' || true)
 # Patterns depend on the core alone, never on each other or on http.
 for manifest in crates/seawall-{breaker,retry,ratelimit,throttle,bulkhead,timeout,health,hedge}/Cargo.toml; do
     found=$(sed '/^\[dev-dependencies/,/^\[/d' "$manifest" |
-        grep -nE '^(seawall-(breaker|retry|ratelimit|throttle|bulkhead|timeout|health|hedge|http)|http|axum|hyper|serde)\b' || true)
+        grep -nE '^(seawall-(breaker|retry|ratelimit|throttle|bulkhead|timeout|health|hedge|http)|http|axum|hyper|serde)\b' |
+        grep -v 'serde = .*optional = true' || true)
     [ -z "$found" ] || complain "$manifest depends on more than the core:" "$found"
 done
+
+# Words that the vocabulary has replaced, in names as in prose.
+words=$(grep -vE '^(#|$)' scripts/words.txt | paste -sd '|')
+found=$(git grep -nIiE "(^|[^[:alpha:]])($words)([^[:alpha:]]|$)" -- '*.rs' '*.md' '*.toml' '*.sh' '*.py' .ci \
+    ':!docs/vocabulary.md' ':!CHANGELOG.md' || true)
+[ -z "$found" ] || complain 'words that docs/vocabulary.md replaces:' "$found"
+
+# The words of a name in camel case.
+capital=$(grep -E '^[a-z]+$' scripts/words.txt | sed -E 's/^(.)/\U\1/' | paste -sd '|')
+found=$(git grep -nE "[a-z]($capital)([A-Z_(){}<>:,; ]|$)|\b($capital)[A-Z]" -- '*.rs' || true)
+[ -z "$found" ] || complain 'names of such words:' "$found"
 
 [ "$failed" -eq 0 ] && echo 'house rules: ok'
 exit "$failed"
