@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use seawall_sim::incident::Provider;
+use seawall_sim::incident::ProviderKind;
 use tokio::time::{sleep, timeout};
 use tower::{Service, ServiceExt};
 
@@ -25,18 +25,18 @@ pub(crate) struct Bare {
 impl Bare {
     pub(crate) fn new(meter: &Arc<Meter>) -> Self {
         Self {
-            broker: Wire::new(Provider::Broker, meter),
-            market_data: Wire::new(Provider::MarketData, meter),
-            ai_api: Wire::new(Provider::AiApi, meter),
+            broker: Wire::new(ProviderKind::Broker, meter),
+            market_data: Wire::new(ProviderKind::MarketData, meter),
+            ai_api: Wire::new(ProviderKind::AiApi, meter),
         }
     }
 }
 
 impl Caller for Bare {
-    async fn call(&self, provider: Provider, request: Request<Body>) -> Told {
+    async fn call(&self, provider: ProviderKind, request: Request<Body>) -> Told {
         let mut wire = match provider {
-            Provider::Broker => self.broker.clone(),
-            Provider::MarketData => self.market_data.clone(),
+            ProviderKind::Broker => self.broker.clone(),
+            ProviderKind::MarketData => self.market_data.clone(),
             _ => self.ai_api.clone(),
         };
         let mut attempt = 1;

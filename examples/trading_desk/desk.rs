@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request};
-use seawall_sim::incident::Provider;
+use seawall_sim::incident::ProviderKind;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -53,9 +53,9 @@ pub(crate) async fn trade<C: Caller>(
         caller,
         seed,
         at: Addresses {
-            broker: world.url(Provider::Broker),
-            market_data: world.url(Provider::MarketData),
-            ai_api: world.url(Provider::AiApi),
+            broker: world.url(ProviderKind::Broker),
+            market_data: world.url(ProviderKind::MarketData),
+            ai_api: world.url(ProviderKind::AiApi),
         },
         views: Mutex::default(),
         tally: Arc::clone(tally),
@@ -83,14 +83,14 @@ impl<C: Caller> Desk<C> {
             } => self.order(number, symbol, buy).await,
             Task::Positions => {
                 let url = format!("{}/v2/positions", self.at.broker);
-                let told = self.call(Provider::Broker, get(&url)).await;
+                let told = self.call(ProviderKind::Broker, get(&url)).await;
                 let verdict = Verdict::of(&told.told, Value::is_array);
                 self.tally.call(Kind::Positions, verdict, told.took);
             }
         }
     }
 
-    async fn call(&self, provider: Provider, request: Request<Body>) -> Timed {
+    async fn call(&self, provider: ProviderKind, request: Request<Body>) -> Timed {
         let start = Instant::now();
         let told = self.caller.call(provider, request).await;
         let took = Instant::now() - start;
@@ -108,7 +108,7 @@ impl<C: Caller> Desk<C> {
     async fn quote(&self, symbol: usize) {
         let name = SYMBOLS[symbol];
         let url = format!("{}/v2/stocks/{name}/quotes/latest", self.at.market_data);
-        let Timed { told, took } = self.call(Provider::MarketData, get(&url)).await;
+        let Timed { told, took } = self.call(ProviderKind::MarketData, get(&url)).await;
         let mut price = None;
         // A throttle can look like success: it is a quote only with a price in it.
         let verdict = Verdict::of(&told, |body| {
@@ -132,7 +132,7 @@ impl<C: Caller> Desk<C> {
                 "messages": [{ "role": "user", "content": question }],
             }),
         );
-        let Timed { told, took } = self.call(Provider::AiApi, request).await;
+        let Timed { told, took } = self.call(ProviderKind::AiApi, request).await;
         let mut opinion = None;
         let verdict = Verdict::of(&told, |body| {
             let text = body["choices"][0]["message"]["content"].as_str();
@@ -170,7 +170,7 @@ impl<C: Caller> Desk<C> {
                 "client_order_id": id,
             }),
         );
-        let Timed { told, took } = self.call(Provider::Broker, request).await;
+        let Timed { told, took } = self.call(ProviderKind::Broker, request).await;
         let verdict = Verdict::of(&told, |body| body["id"].is_string());
         self.tally.order(id, Fate::of(&told, &verdict));
         self.tally.call(Kind::Orders, verdict, took);

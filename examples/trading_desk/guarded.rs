@@ -10,7 +10,7 @@ use seawall::{
     Backoff, BreakerConfig, BulkheadConfig, Error, HttpService, InvalidConfig, Outcome,
     RateLimitConfig, Reason, Rejection, RetryConfig, Scope, Sent, StackBuilder,
 };
-use seawall_sim::incident::Provider;
+use seawall_sim::incident::ProviderKind;
 use tower::{Layer, ServiceExt};
 
 use crate::wire::{Body, Caller, Meter, Told, Wire, told_by};
@@ -86,9 +86,9 @@ impl Guarded {
             .routes(seawall::ai::inference_routes()?)
             .inspect(seawall::http::inspect::openai);
         Ok(Self {
-            broker: broker.layer(Wire::new(Provider::Broker, meter)),
-            market_data: market_data.layer(Wire::new(Provider::MarketData, meter)),
-            ai_api: ai_api.layer(Wire::new(Provider::AiApi, meter)),
+            broker: broker.layer(Wire::new(ProviderKind::Broker, meter)),
+            market_data: market_data.layer(Wire::new(ProviderKind::MarketData, meter)),
+            ai_api: ai_api.layer(Wire::new(ProviderKind::AiApi, meter)),
         })
     }
 }
@@ -104,10 +104,10 @@ fn hidden_throttle(head: &Parts, body: &[u8]) -> Option<Outcome> {
 }
 
 impl Caller for Guarded {
-    async fn call(&self, provider: Provider, request: Request<Body>) -> Told {
+    async fn call(&self, provider: ProviderKind, request: Request<Body>) -> Told {
         let client = match provider {
-            Provider::Broker => &self.broker,
-            Provider::MarketData => &self.market_data,
+            ProviderKind::Broker => &self.broker,
+            ProviderKind::MarketData => &self.market_data,
             _ => &self.ai_api,
         };
         match client.clone().oneshot(request).await {

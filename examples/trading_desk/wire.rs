@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use seawall_sim::incident::{Incidents, Provider};
+use seawall_sim::incident::{Incidents, ProviderKind};
 use tokio::time::Instant;
 use tower::Service;
 
@@ -35,7 +35,7 @@ pub(crate) enum Told {
 
 /// One way to call the three providers.
 pub(crate) trait Caller: Clone + Send + Sync + 'static {
-    fn call(&self, provider: Provider, request: Request<Body>)
+    fn call(&self, provider: ProviderKind, request: Request<Body>)
     -> impl Future<Output = Told> + Send;
 }
 
@@ -58,7 +58,7 @@ impl Meter {
         })
     }
 
-    fn count(&self, provider: Provider) {
+    fn count(&self, provider: ProviderKind) {
         let at = Instant::now().saturating_duration_since(self.zero);
         self.sent.fetch_add(1, Ordering::Relaxed);
         if self.incidents.is_outage(provider, at) {
@@ -82,12 +82,12 @@ impl Meter {
 #[derive(Debug, Clone)]
 pub(crate) struct Wire {
     client: HyperClient<HttpConnector, Body>,
-    provider: Provider,
+    provider: ProviderKind,
     meter: Arc<Meter>,
 }
 
 impl Wire {
-    pub(crate) fn new(provider: Provider, meter: &Arc<Meter>) -> Self {
+    pub(crate) fn new(provider: ProviderKind, meter: &Arc<Meter>) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         Self {

@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use seawall_sim::incident::{Incidents, Provider};
+use seawall_sim::incident::{Incidents, ProviderKind};
 use seawall_sim::provider::{
     AiApi, BanPolicy, Broker, Handle, InvalidSetting, Limit, MarketData, Stats,
 };
@@ -68,10 +68,10 @@ impl World {
         }
     }
 
-    pub(crate) fn url(&self, provider: Provider) -> String {
+    pub(crate) fn url(&self, provider: ProviderKind) -> String {
         match provider {
-            Provider::Broker => self.broker.base_url(),
-            Provider::MarketData => self.market_data.base_url(),
+            ProviderKind::Broker => self.broker.base_url(),
+            ProviderKind::MarketData => self.market_data.base_url(),
             _ => self.ai_api.base_url(),
         }
     }

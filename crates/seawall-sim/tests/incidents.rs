@@ -5,13 +5,13 @@ mod wire;
 use std::io::{ErrorKind, Write};
 use std::time::{Duration, SystemTime};
 
-use seawall_sim::incident::{Fault, Incidents, Provider};
+use seawall_sim::incident::{Fault, Incidents, ProviderKind};
 use seawall_sim::provider::{AiApi, Broker, Handle, MarketData};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
-use wire::{Broken, Client, always, eventually, prompt};
+use wire::{CallError, Client, always, eventually, prompt};
 
 const FAR: Duration = Duration::from_secs(3_600);
 
@@ -25,15 +25,15 @@ async fn broker(fault: &str) -> (Handle, Client, String) {
     (broker, Client::new(), base)
 }
 
-async fn faulty(fault: &str) -> (Handle, Result<wire::Answer, Broken>) {
+async fn faulty(fault: &str) -> (Handle, Result<wire::Response, CallError>) {
     let (broker, client, base) = broker(fault).await;
     let result = client.order(&base, "x").await;
     (broker, result)
 }
 
-fn is_cut(broken: &Broken) -> bool {
+fn is_cut(error: &CallError) -> bool {
     matches!(
-        broken.kind(),
+        error.kind(),
         Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
     )
 }
@@ -44,7 +44,7 @@ fn end(handle: &Handle) {
 }
 
 #[tokio::test]
-async fn a_refusing_listener_refuses_new_connections_and_keeps_old_ones() {
+async fn a_closed_listener_refuses_new_connections_and_keeps_old_ones() {
     let script = always("broker", r#""refuse""#);
     let broker = Broker::alpaca()
         .incidents(script)
@@ -59,7 +59,7 @@ async fn a_refusing_listener_refuses_new_connections_and_keeps_old_ones() {
     );
 
     broker.start_clock();
-    // What was in the backlog when the listener closed is reset; after that all is refused.
+    // What was in the backlog when the listener closed is reset; after that every connection is refused.
     eventually(|| async {
         let kind = Client::new().order(&base, "refused").await.err()?.kind();
         (kind == Some(ErrorKind::ConnectionRefused)).then_some(())
@@ -69,7 +69,7 @@ async fn a_refusing_listener_refuses_new_connections_and_keeps_old_ones() {
     assert_eq!(
         old.order(&base, "old")
             .await
-            .expect("the pooled connection lives")
+            .expect("the pooled connection is open")
             .status,
         200
     );
@@ -96,7 +96,7 @@ async fn an_outage_resets_what_is_connected_and_refuses_the_rest() {
         .await
         .expect("sent");
     let mut buffer = [0; 4096];
-    assert!(idle.read(&mut buffer).await.expect("answered") > 0);
+    assert!(idle.read(&mut buffer).await.expect("a response") > 0);
 
     broker.start_clock();
     let error = idle.read(&mut buffer).await.expect_err("reset");
@@ -112,7 +112,7 @@ async fn an_outage_resets_what_is_connected_and_refuses_the_rest() {
 }
 
 #[tokio::test]
-async fn an_outage_that_resets_counts_who_comes() {
+async fn an_outage_that_resets_counts_connections() {
     let script = always("broker", "\"outage\"\nmode = \"reset\"");
     let broker = Broker::alpaca()
         .incidents(script)
@@ -121,8 +121,8 @@ async fn an_outage_that_resets_counts_who_comes() {
         .expect("starts");
     let base = broker.base_url();
     for _ in 0..3 {
-        let broken = Client::new().order(&base, "x").await.expect_err("reset");
-        assert!(matches!(broken, Broken::Call(_)), "{broken:?}");
+        let error = Client::new().order(&base, "x").await.expect_err("reset");
+        assert!(matches!(error, CallError::Call(_)), "{error:?}");
     }
     let stats = broker.stats();
     assert_eq!(
@@ -134,8 +134,8 @@ async fn an_outage_that_resets_counts_who_comes() {
 
 #[tokio::test]
 async fn an_outage_may_leave_the_front_end_alive() {
-    let (broker, answer) = faulty("\"outage\"\nmode = \"unavailable\"").await;
-    assert_eq!(answer.expect("answered").status, 503);
+    let (broker, response) = faulty("\"outage\"\nmode = \"unavailable\"").await;
+    assert_eq!(response.expect("a response").status, 503);
     assert_eq!(
         (broker.stats().during_outage, broker.executions("x")),
         (1, 0)
@@ -145,10 +145,10 @@ async fn an_outage_may_leave_the_front_end_alive() {
 #[tokio::test]
 async fn a_reset_before_reading_executes_nothing() {
     let (broker, result) = faulty(r#""reset_before_read""#).await;
-    let broken = result.expect_err("reset");
+    let error = result.expect_err("reset");
     assert!(
-        matches!(broken, Broken::Call(_)) && is_cut(&broken),
-        "{broken:?}"
+        matches!(error, CallError::Call(_)) && is_cut(&error),
+        "{error:?}"
     );
     assert_eq!((broker.executions("x"), broker.stats().executed), (0, 0));
     assert_eq!(broker.stats().faults["reset_before_read"], 1);
@@ -157,10 +157,10 @@ async fn a_reset_before_reading_executes_nothing() {
 #[tokio::test]
 async fn a_reset_after_execution_looks_the_same_and_has_placed_the_order() {
     let (broker, result) = faulty(r#""reset_after_execute""#).await;
-    let broken = result.expect_err("reset");
+    let error = result.expect_err("reset");
     assert!(
-        matches!(broken, Broken::Call(_)) && is_cut(&broken),
-        "{broken:?}"
+        matches!(error, CallError::Call(_)) && is_cut(&error),
+        "{error:?}"
     );
     assert_eq!(broker.executions("x"), 1);
 }
@@ -169,11 +169,11 @@ async fn a_reset_after_execution_looks_the_same_and_has_placed_the_order() {
 async fn a_reset_during_the_body_comes_after_a_good_head() {
     let (broker, result) = faulty("\"reset_during_body\"\nshare = 0.5").await;
     match result.expect_err("reset") {
-        Broken::Body(status, part, _) => {
+        CallError::Body(status, part, _) => {
             assert_eq!(status, 200);
             assert!(part.len() > 50, "{part:?}");
         }
-        broken @ Broken::Call(_) => panic!("{broken:?}"),
+        error @ CallError::Call(_) => panic!("{error:?}"),
     }
     assert_eq!(broker.executions("x"), 1);
 }
@@ -204,20 +204,20 @@ async fn a_truncated_body_is_shorter_than_announced_and_ends_regularly() {
     assert_eq!(body.len(), announced / 4);
     assert_eq!(broker.executions("x"), 1);
 
-    let broken = Client::new()
+    let error = Client::new()
         .order(&broker.base_url(), "y")
         .await
         .expect_err("truncated");
-    assert!(matches!(broken, Broken::Body(..)), "{broken:?}");
+    assert!(matches!(error, CallError::Body(..)), "{error:?}");
 }
 
 #[tokio::test]
-async fn a_slow_body_arrives_whole_after_its_pauses() {
+async fn a_slow_body_is_complete_after_its_pauses() {
     let (_broker, client, base) = broker("\"slow_body\"\npause = \"10ms\"\npieces = 5").await;
     let before = Instant::now();
-    let answer = client.order(&base, "x").await.expect("answered");
+    let response = client.order(&base, "x").await.expect("a response");
     assert!(Instant::now() - before >= Duration::from_millis(50));
-    assert_eq!(answer.json()["client_order_id"], "x");
+    assert_eq!(response.json()["client_order_id"], "x");
 }
 
 #[tokio::test]
@@ -229,7 +229,7 @@ async fn a_stall_lasts_until_the_client_gives_up() {
             async { eventually(|| async { broker.stats().faults.get("stall").copied() }).await };
         let mut call = std::pin::pin!(call);
         tokio::select! {
-            answer = &mut call => panic!("{answer:?}"),
+            response = &mut call => panic!("{response:?}"),
             count = stalled => assert_eq!(count, 1),
         }
         assert!(timeout(Duration::from_millis(30), call).await.is_err());
@@ -253,11 +253,11 @@ async fn a_client_that_leaves_does_not_undo_its_order() {
 }
 
 #[tokio::test]
-async fn a_delay_is_kept() {
+async fn a_delay_is_applied() {
     let (_broker, client, base) = broker("\"latency\"\ndelay = \"60ms\"").await;
     let before = Instant::now();
     assert_eq!(
-        client.order(&base, "x").await.expect("answered").status,
+        client.order(&base, "x").await.expect("a response").status,
         200
     );
     assert!(Instant::now() - before >= Duration::from_millis(60));
@@ -266,17 +266,17 @@ async fn a_delay_is_kept() {
 #[tokio::test]
 async fn an_error_status_may_hide_an_execution() {
     let fault = "\"status\"\ncode = 504\nexecute = true\nretry_after = \"1500ms\"";
-    let (broker, answer) = faulty(fault).await;
-    let answer = answer.expect("answered");
+    let (broker, response) = faulty(fault).await;
+    let response = response.expect("a response");
     assert_eq!(
-        (answer.status.as_u16(), answer.number("retry-after")),
+        (response.status.as_u16(), response.number("retry-after")),
         (504, 2)
     );
     assert_eq!(broker.executions("x"), 1);
-    let (broker, answer) = faulty("\"status\"\ncode = 500").await;
-    let answer = answer.expect("answered");
+    let (broker, response) = faulty("\"status\"\ncode = 500").await;
+    let response = response.expect("a response");
     assert_eq!(
-        (answer.status.as_u16(), answer.header("retry-after")),
+        (response.status.as_u16(), response.header("retry-after")),
         (500, "")
     );
     assert_eq!(broker.executions("x"), 0);
@@ -288,7 +288,7 @@ async fn a_provider_that_recovers_fails_and_is_slow_at_first() {
     let (broker, client, base) = broker(fault).await;
     let before = Instant::now();
     assert_eq!(
-        client.order(&base, "x").await.expect("answered").status,
+        client.order(&base, "x").await.expect("a response").status,
         502
     );
     // The hour has hardly begun.
@@ -303,11 +303,11 @@ async fn a_provider_that_recovers_fails_and_is_slow_at_first() {
 }
 
 #[tokio::test]
-async fn a_scripted_throttle_comes_with_or_without_a_time_in_both_forms() {
-    let (broker, answer) = faulty(r#""throttle""#).await;
-    let answer = answer.expect("answered");
+async fn a_scripted_throttle_has_a_retry_after_in_both_forms_or_none() {
+    let (broker, response) = faulty(r#""throttle""#).await;
+    let response = response.expect("a response");
     assert_eq!(
-        (answer.status.as_u16(), answer.header("retry-after")),
+        (response.status.as_u16(), response.header("retry-after")),
         (429, "")
     );
     let stats = broker.stats();
@@ -316,19 +316,19 @@ async fn a_scripted_throttle_comes_with_or_without_a_time_in_both_forms() {
         (1, 0, 0)
     );
 
-    let (_broker, answer) = faulty("\"throttle\"\nretry_after = \"2s\"").await;
-    assert_eq!(answer.expect("answered").number("retry-after"), 2);
+    let (_broker, response) = faulty("\"throttle\"\nretry_after = \"2s\"").await;
+    assert_eq!(response.expect("a response").number("retry-after"), 2);
 
     let sent = SystemTime::now();
-    let (_broker, answer) =
+    let (_broker, response) =
         faulty("\"throttle\"\nretry_after = \"30s\"\nretry_after_form = \"date\"").await;
-    let answer = answer.expect("answered");
-    let date = httpdate::parse_http_date(answer.header("retry-after")).expect("a date");
+    let response = response.expect("a response");
+    let date = httpdate::parse_http_date(response.header("retry-after")).expect("a date");
     assert!(date >= sent + Duration::from_secs(30), "never too early");
 }
 
 #[tokio::test]
-async fn hidden_throttles_and_empty_quotas_speak_the_providers_language() {
+async fn hidden_throttles_and_used_up_quotas_have_the_providers_format() {
     let client = Client::new();
     let script = always("market_data", r#""hidden_throttle""#);
     let vendor = MarketData::alpha_vantage()
@@ -340,9 +340,9 @@ async fn hidden_throttles_and_empty_quotas_speak_the_providers_language() {
         "{}/query?function=GLOBAL_QUOTE&symbol=IBM",
         vendor.base_url()
     );
-    let answer = client.get(url).await.expect("answered");
-    assert_eq!(answer.status, 200);
-    assert!(answer.json()["Information"].is_string());
+    let response = client.get(url).await.expect("a response");
+    assert_eq!(response.status, 200);
+    assert!(response.json()["Information"].is_string());
 
     let script = always("ai_api", r#""quota_exhausted""#);
     let openai = AiApi::open_ai()
@@ -351,15 +351,15 @@ async fn hidden_throttles_and_empty_quotas_speak_the_providers_language() {
         .await
         .expect("starts");
     let url = format!("{}/v1/chat/completions", openai.base_url());
-    let answer = client
+    let response = client
         .post(url, &prompt("x", false))
         .await
-        .expect("answered");
+        .expect("a response");
     assert_eq!(
-        (answer.status.as_u16(), &answer.json()["error"]["code"]),
+        (response.status.as_u16(), &response.json()["error"]["code"]),
         (429, &json!("insufficient_quota"))
     );
-    assert_eq!(answer.header("retry-after"), "");
+    assert_eq!(response.header("retry-after"), "");
 
     let anthropic = AiApi::anthropic()
         .incidents(script)
@@ -367,13 +367,13 @@ async fn hidden_throttles_and_empty_quotas_speak_the_providers_language() {
         .await
         .expect("starts");
     let url = format!("{}/v1/messages", anthropic.base_url());
-    let answer = client
+    let response = client
         .post(url, &prompt("x", false))
         .await
-        .expect("answered")
+        .expect("a response")
         .json();
     assert_eq!(
-        answer["error"]["details"]["error_code"],
+        response["error"]["details"]["error_code"],
         "enforced_spend_limit_reached"
     );
 }
@@ -387,12 +387,12 @@ async fn anthropic_is_overloaded_with_529() {
         .await
         .expect("starts");
     let url = format!("{}/v1/messages", api.base_url());
-    let answer = Client::new()
+    let response = Client::new()
         .post(url, &prompt("x", false))
         .await
-        .expect("answered");
+        .expect("a response");
     assert_eq!(
-        (answer.status.as_u16(), &answer.json()["error"]["type"]),
+        (response.status.as_u16(), &response.json()["error"]["type"]),
         (529, &json!("overloaded_error"))
     );
 }
@@ -411,13 +411,13 @@ async fn a_stream_can_break_or_turn_into_an_error() {
         match client
             .post(url, &prompt("x", true))
             .await
-            .expect_err("broken")
+            .expect_err("error")
         {
-            Broken::Body(status, part, _) => {
+            CallError::Body(status, part, _) => {
                 let text = String::from_utf8(part).expect("text");
                 assert!(status == 200 && text.starts_with("data: {") && !text.contains("[DONE]"));
             }
-            broken @ Broken::Call(_) => panic!("{broken:?}"),
+            error @ CallError::Call(_) => panic!("{error:?}"),
         }
         assert_eq!(api.stats().tokens.output, 8, "billed all the same");
     }
@@ -428,15 +428,15 @@ async fn a_stream_can_break_or_turn_into_an_error() {
         .await
         .expect("starts");
     let url = format!("{}/v1/messages", api.base_url());
-    let answer = client
+    let response = client
         .post(url, &prompt("x", true))
         .await
-        .expect("answered");
-    assert_eq!(answer.status, 200);
+        .expect("a response");
+    assert_eq!(response.status, 200);
     assert!(
-        answer.text().starts_with("event: error\ndata: {"),
+        response.text().starts_with("event: error\ndata: {"),
         "{}",
-        answer.text()
+        response.text()
     );
 }
 
@@ -450,12 +450,12 @@ async fn a_scripted_ban_outlives_its_incident() {
         .expect("starts");
     let (client, base) = (Client::new(), broker.base_url());
     assert_eq!(
-        client.order(&base, "x").await.expect("answered").status,
+        client.order(&base, "x").await.expect("a response").status,
         418
     );
     end(&broker);
     assert_eq!(
-        client.order(&base, "x").await.expect("answered").status,
+        client.order(&base, "x").await.expect("a response").status,
         418
     );
     let stats = broker.stats();
@@ -471,7 +471,7 @@ async fn a_scripted_ban_outlives_its_incident() {
 }
 
 #[tokio::test]
-async fn a_fault_keeps_to_its_route_and_its_time() {
+async fn a_fault_affects_only_its_route_and_its_time() {
     let script = always(
         "broker",
         "\"status\"\ncode = 500\nroute = \"orders.create\"",
@@ -484,28 +484,28 @@ async fn a_fault_keeps_to_its_route_and_its_time() {
         .expect("starts");
     let (client, base) = (Client::new(), broker.base_url());
     assert_eq!(
-        client.order(&base, "x").await.expect("answered").status,
+        client.order(&base, "x").await.expect("a response").status,
         200
     );
     broker.start_clock();
     assert_eq!(
-        client.order(&base, "x").await.expect("answered").status,
+        client.order(&base, "x").await.expect("a response").status,
         500
     );
     let positions = client
         .get(format!("{base}/v2/positions"))
         .await
-        .expect("answered");
+        .expect("a response");
     assert_eq!(positions.status, 200);
     end(&broker);
     assert_eq!(
-        client.order(&base, "x").await.expect("answered").status,
+        client.order(&base, "x").await.expect("a response").status,
         200
     );
 }
 
 #[tokio::test]
-async fn the_same_seed_hits_the_same_requests() {
+async fn the_same_seed_affects_the_same_requests() {
     let mut runs = Vec::new();
     for seed in [11, 11, 12] {
         let script = always("broker", "\"reset_after_execute\"\nprobability = 0.4").with_seed(seed);
@@ -515,12 +515,12 @@ async fn the_same_seed_hits_the_same_requests() {
             .await
             .expect("starts");
         let (client, base) = (Client::new(), broker.base_url());
-        let mut fates = Vec::new();
+        let mut outcomes = Vec::new();
         for number in 0..40 {
-            fates.push(client.order(&base, &number.to_string()).await.is_ok());
+            outcomes.push(client.order(&base, &number.to_string()).await.is_ok());
         }
         assert_eq!(broker.orders().len(), 40, "all were executed");
-        runs.push(fates);
+        runs.push(outcomes);
     }
     assert_eq!(runs[0], runs[1]);
     assert_ne!(runs[0], runs[2]);
@@ -554,10 +554,10 @@ fn percentages_follow_the_length_of_the_run() {
                 lasts: Some(run / 10)
             }
         );
-        assert!(incident.is_active(Provider::AiApi, run / 5));
+        assert!(incident.is_active(ProviderKind::AiApi, run / 5));
         assert!(
-            !incident.is_active(Provider::AiApi, run / 2)
-                && !incident.is_active(Provider::Broker, run / 5)
+            !incident.is_active(ProviderKind::AiApi, run / 2)
+                && !incident.is_active(ProviderKind::Broker, run / 5)
         );
     }
 }
@@ -579,7 +579,7 @@ fn lines(changes: &[&str]) -> String {
 }
 
 #[test]
-fn a_bad_file_is_one_line_with_place_value_and_what_is_accepted() {
+fn a_bad_file_is_one_line_with_line_value_and_what_is_accepted() {
     for (text, expected) in [
         (
             lines(&["colour = 1"]),
@@ -692,7 +692,7 @@ fn a_bad_file_is_one_line_with_place_value_and_what_is_accepted() {
         ),
         (
             lines(&["fault = \"refuse\"", "probability = 0.5"]),
-            "incident[0].probability = 0.5: expected no such key: \"refuse\" hits the whole provider",
+            "incident[0].probability = 0.5: expected no such key: \"refuse\" affects all of the provider",
         ),
         (
             lines(&["fault = \"latency\""]),

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::Method;
 use seawall_sim::provider::{AiApi, BanPolicy, Broker, Limit, MarketData, OrderStatus};
 use serde_json::{Value, json};
-use wire::{Broken, Client, eventually, prompt};
+use wire::{CallError, Client, eventually, prompt};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -23,21 +23,21 @@ fn limit_order(id: &str) -> Value {
 }
 
 #[tokio::test]
-async fn an_order_lives_from_create_to_cancel() {
+async fn an_order_exists_from_create_to_cancel() {
     let broker = Broker::alpaca().start().await.expect("starts");
     let (client, base) = (Client::new(), broker.base_url());
 
     let made = client
         .post(format!("{base}/v2/orders"), &limit_order("a-1"))
         .await
-        .expect("answered");
+        .expect("a response");
     assert_eq!(made.status, 200);
     assert_eq!(made.json()["client_order_id"], "a-1");
     assert_eq!(made.json()["qty"], "2");
     let id = made.json()["id"].as_str().expect("an id").to_owned();
 
     let url = format!("{base}/v2/orders:by_client_order_id?client_order_id=a-1");
-    let found = client.get(url).await.expect("answered");
+    let found = client.get(url).await.expect("a response");
     assert_eq!(
         (found.json()["id"].as_str(), found.json()["status"].as_str()),
         (Some(&*id), Some("new"))
@@ -45,7 +45,7 @@ async fn an_order_lives_from_create_to_cancel() {
     let open = client
         .get(format!("{base}/v2/orders"))
         .await
-        .expect("answered");
+        .expect("a response");
     assert_eq!(open.json().as_array().map(Vec::len), Some(1));
 
     let cancel = || {
@@ -55,17 +55,17 @@ async fn an_order_lives_from_create_to_cancel() {
             String::new(),
         )
     };
-    let cancelled = cancel().await.expect("answered");
+    let cancelled = cancel().await.expect("a response");
     assert_eq!((cancelled.status.as_u16(), cancelled.body.len()), (204, 0));
-    assert_eq!(cancel().await.expect("answered").status, 422);
+    assert_eq!(cancel().await.expect("a response").status, 422);
     assert_eq!(broker.orders()[0].status, OrderStatus::Canceled);
 
-    let nobody = client
+    let unknown = client
         .get(format!("{base}/v2/orders/none"))
         .await
-        .expect("answered");
+        .expect("a response");
     assert_eq!(
-        (nobody.status.as_u16(), nobody.json()["code"].as_u64()),
+        (unknown.status.as_u16(), unknown.json()["code"].as_u64()),
         (404, Some(40_410_000))
     );
 }
@@ -75,18 +75,18 @@ async fn market_orders_fill_and_become_positions() {
     let broker = Broker::alpaca().start().await.expect("starts");
     let (client, base) = (Client::new(), broker.base_url());
     for id in ["b-1", "b-2"] {
-        let made = client.order(&base, id).await.expect("answered");
+        let made = client.order(&base, id).await.expect("a response");
         assert_eq!(made.json()["status"], "accepted");
     }
     let url = format!("{base}/v2/orders:by_client_order_id?client_order_id=b-2");
     assert_eq!(
-        client.get(url).await.expect("answered").json()["status"],
+        client.get(url).await.expect("a response").json()["status"],
         "filled"
     );
     let positions = client
         .get(format!("{base}/v2/positions"))
         .await
-        .expect("answered")
+        .expect("a response")
         .json();
     assert_eq!(
         (&positions[0]["symbol"], &positions[0]["qty"]),
@@ -99,7 +99,7 @@ async fn each_order_is_executed_as_often_as_it_is_sent() {
     let broker = Broker::alpaca().start().await.expect("starts");
     let (client, base) = (Client::new(), broker.base_url());
     for id in ["twice", "once", "twice"] {
-        client.order(&base, id).await.expect("answered");
+        client.order(&base, id).await.expect("a response");
     }
     assert_eq!(
         (
@@ -128,14 +128,14 @@ async fn duplicate_ids_are_rejected_on_demand_and_only_among_open_orders() {
         client
             .post(orders.clone(), &limit_order("open"))
             .await
-            .expect("answered")
+            .expect("a response")
             .status,
         200
     );
     let again = client
         .post(orders, &limit_order("open"))
         .await
-        .expect("answered");
+        .expect("a response");
     assert_eq!(
         (again.status.as_u16(), again.json()["code"].as_u64()),
         (422, Some(40_010_001))
@@ -146,7 +146,7 @@ async fn duplicate_ids_are_rejected_on_demand_and_only_among_open_orders() {
             client
                 .order(&base, "filled")
                 .await
-                .expect("answered")
+                .expect("a response")
                 .status,
             200
         );
@@ -184,17 +184,17 @@ async fn malformed_orders_are_not_executed() {
         ),
         (" ".repeat((1 << 20) + 1), 413),
     ] {
-        let answer = client
+        let response = client
             .send(Method::POST, url.clone(), body)
             .await
-            .expect("answered");
-        assert_eq!(answer.status, status, "{}", answer.text());
+            .expect("a response");
+        assert_eq!(response.status, status, "{}", response.text());
     }
     assert!(broker.orders().is_empty());
 }
 
 #[tokio::test]
-async fn alpaca_counts_down_in_headers_and_answers_429_without_retry_after() {
+async fn alpaca_counts_down_in_headers_and_sends_429_without_retry_after() {
     let broker = Broker::alpaca()
         .limit(hourly(3))
         .start()
@@ -206,12 +206,12 @@ async fn alpaca_counts_down_in_headers_and_answers_429_without_retry_after() {
         .expect("after 1970")
         .as_secs();
     for remaining in [2, 1, 0] {
-        let answer = client.order(&base, "c").await.expect("answered");
-        assert_eq!(answer.number("x-ratelimit-limit"), 3);
-        assert_eq!(answer.number("x-ratelimit-remaining"), remaining);
-        assert!((now..=now + 3_700).contains(&answer.number("x-ratelimit-reset")));
+        let response = client.order(&base, "c").await.expect("a response");
+        assert_eq!(response.number("x-ratelimit-limit"), 3);
+        assert_eq!(response.number("x-ratelimit-remaining"), remaining);
+        assert!((now..=now + 3_700).contains(&response.number("x-ratelimit-reset")));
     }
-    let over = client.order(&base, "c").await.expect("answered");
+    let over = client.order(&base, "c").await.expect("a response");
     assert_eq!(over.status, 429);
     assert_eq!(
         over.json(),
@@ -250,7 +250,7 @@ async fn limits_are_exact_under_concurrency() {
             client.clone(),
             format!("{}/v2/last/nbbo/AAPL", vendor.base_url()),
         );
-        calls.spawn(async move { client.get(url).await.expect("answered").status.as_u16() });
+        calls.spawn(async move { client.get(url).await.expect("a response").status.as_u16() });
     }
     let statuses = calls.join_all().await;
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 10);
@@ -262,7 +262,7 @@ async fn limits_are_exact_under_concurrency() {
 }
 
 #[tokio::test]
-async fn polygon_says_nothing_in_headers() {
+async fn polygon_sends_no_limit_headers() {
     let vendor = MarketData::polygon()
         .limit(hourly(1))
         .start()
@@ -270,12 +270,12 @@ async fn polygon_says_nothing_in_headers() {
         .expect("starts");
     let client = Client::new();
     let url = format!("{}/v2/last/nbbo/AAPL", vendor.base_url());
-    let quote = client.get(url.clone()).await.expect("answered");
+    let quote = client.get(url.clone()).await.expect("a response");
     assert_eq!(
         (&quote.json()["results"]["T"], &quote.json()["status"]),
         (&json!("AAPL"), &json!("OK"))
     );
-    let over = client.get(url).await.expect("answered");
+    let over = client.get(url).await.expect("a response");
     assert_eq!(
         (over.status.as_u16(), &over.json()["status"]),
         (429, &json!("ERROR"))
@@ -305,9 +305,9 @@ async fn alpha_vantage_throttles_inside_a_200() {
         "{}/query?function=GLOBAL_QUOTE&symbol=IBM",
         vendor.base_url()
     );
-    let quote = client.get(url.clone()).await.expect("answered");
+    let quote = client.get(url.clone()).await.expect("a response");
     assert_eq!(quote.json()["Global Quote"]["01. symbol"], "IBM");
-    let over = client.get(url.clone()).await.expect("answered");
+    let over = client.get(url.clone()).await.expect("a response");
     assert_eq!(over.status, 200);
     assert!(
         over.json()["Information"]
@@ -327,7 +327,7 @@ async fn alpha_vantage_throttles_inside_a_200() {
         vendor.base_url()
     );
     for _ in 0..2 {
-        let bars = client.get(url.clone()).await.expect("answered");
+        let bars = client.get(url.clone()).await.expect("a response");
         assert_eq!(
             bars.json()["Time Series (1min)"]
                 .as_object()
@@ -335,7 +335,7 @@ async fn alpha_vantage_throttles_inside_a_200() {
             Some(10)
         );
     }
-    let over = client.get(url).await.expect("answered").json();
+    let over = client.get(url).await.expect("a response").json();
     let text = over["Information"].as_str().expect("a text");
     assert!(
         text.contains("25 requests per day") && !text.contains("per second"),
@@ -352,14 +352,14 @@ async fn vendors_have_quotes_and_bars() {
     let quote = client
         .get(format!("{base}/v2/stocks/AAPL/quotes/latest"))
         .await
-        .expect("answered");
+        .expect("a response");
     let (bid, ask) = (&quote.json()["quote"]["bp"], &quote.json()["quote"]["ap"]);
     assert!(bid.as_f64() < ask.as_f64() && bid.as_f64() > Some(0.0));
     assert_eq!(quote.number("x-ratelimit-remaining"), 199);
     let bars = client
         .get(format!("{base}/v2/stocks/AAPL/bars?limit=3"))
         .await
-        .expect("answered");
+        .expect("a response");
     for bar in bars.json()["bars"].as_array().expect("bars") {
         assert!(bar["l"].as_f64() < bar["h"].as_f64());
     }
@@ -368,7 +368,7 @@ async fn vendors_have_quotes_and_bars() {
         client
             .get(format!("{base}/v2/none"))
             .await
-            .expect("answered")
+            .expect("a response")
             .status,
         404
     );
@@ -379,13 +379,13 @@ async fn vendors_have_quotes_and_bars() {
         polygon.base_url()
     );
     assert_eq!(
-        client.get(url).await.expect("answered").json()["resultsCount"],
+        client.get(url).await.expect("a response").json()["resultsCount"],
         10
     );
 }
 
 #[tokio::test]
-async fn openai_announces_both_limits_and_when_to_come_back() {
+async fn openai_reports_both_limits_and_their_reset() {
     let api = AiApi::open_ai()
         .limit(hourly(2))
         .start()
@@ -396,7 +396,7 @@ async fn openai_announces_both_limits_and_when_to_come_back() {
     let done = client
         .post(url.clone(), &prompt("buy or sell?", false))
         .await
-        .expect("answered");
+        .expect("a response");
     assert_eq!(done.status, 200);
     assert_eq!(
         done.json()["usage"],
@@ -417,11 +417,11 @@ async fn openai_announces_both_limits_and_when_to_come_back() {
     client
         .post(url.clone(), &prompt("x", false))
         .await
-        .expect("answered");
+        .expect("a response");
     let over = client
         .post(url, &prompt("x", false))
         .await
-        .expect("answered");
+        .expect("a response");
     assert_eq!(
         (over.status.as_u16(), &over.json()["error"]["code"]),
         (429, &json!("rate_limit_exceeded"))
@@ -433,7 +433,7 @@ async fn openai_announces_both_limits_and_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn openai_charges_the_most_that_an_answer_may_have() {
+async fn openai_charges_the_largest_possible_response() {
     let api = AiApi::open_ai()
         .token_limit(hourly(30))
         .start()
@@ -443,11 +443,11 @@ async fn openai_charges_the_most_that_an_answer_may_have() {
     let url = format!("{}/v1/chat/completions", api.base_url());
     // Two of input, up to 8 of output.
     for status in [200, 200, 200, 429] {
-        let answer = client
+        let response = client
             .post(url.clone(), &prompt("abcdefgh", false))
             .await
-            .expect("answered");
-        assert_eq!(answer.status, status);
+            .expect("a response");
+        assert_eq!(response.status, status);
     }
     assert_eq!(api.stats().violations_by, BTreeMap::from([("tokens", 1)]));
     assert_eq!(api.stats().tokens.output, 24);
@@ -471,9 +471,9 @@ async fn openai_streams_chunks_until_done() {
     let mut request = prompt("x", true);
     request["stream_options"] = json!({ "include_usage": true });
     let url = format!("{}/v1/chat/completions", api.base_url());
-    let answer = client.post(url, &request).await.expect("answered");
-    assert_eq!(answer.header("content-type"), "text/event-stream");
-    let text = answer.text();
+    let response = client.post(url, &request).await.expect("a response");
+    assert_eq!(response.header("content-type"), "text/event-stream");
+    let text = response.text();
     let lines = data_lines(&text);
     assert_eq!(lines.last(), Some(&"[DONE]"));
     let chunks: Vec<Value> = lines[..lines.len() - 1]
@@ -510,7 +510,7 @@ async fn anthropic_limits_input_and_output_apart() {
     let done = client
         .post(url.clone(), &prompt("buy or sell?", false))
         .await
-        .expect("answered");
+        .expect("a response");
     assert_eq!(
         done.json()["usage"],
         json!({ "input_tokens": 3, "output_tokens": 8 })
@@ -532,11 +532,11 @@ async fn anthropic_limits_input_and_output_apart() {
     client
         .post(url.clone(), &prompt("x", false))
         .await
-        .expect("answered");
+        .expect("a response");
     let over = client
         .post(url.clone(), &prompt("x", false))
         .await
-        .expect("answered");
+        .expect("a response");
     assert_eq!(
         (over.status.as_u16(), &over.json()["error"]["type"]),
         (429, &json!("rate_limit_error"))
@@ -552,7 +552,7 @@ async fn anthropic_limits_input_and_output_apart() {
         .as_object_mut()
         .expect("an object")
         .remove("max_tokens");
-    let bad = client.post(url, &request).await.expect("answered");
+    let bad = client.post(url, &request).await.expect("a response");
     assert_eq!(bad.status, 429, "a malformed request counts as well");
 }
 
@@ -567,7 +567,7 @@ async fn anthropic_wants_max_tokens_and_streams_named_events() {
             &json!({ "model": "m", "messages": [{ "content": "x" }] }),
         )
         .await;
-    let bad = bad.expect("answered");
+    let bad = bad.expect("a response");
     assert_eq!(
         (bad.status.as_u16(), &bad.json()["error"]["type"]),
         (400, &json!("invalid_request_error"))
@@ -576,7 +576,7 @@ async fn anthropic_wants_max_tokens_and_streams_named_events() {
     let text = client
         .post(url, &prompt("x", true))
         .await
-        .expect("answered")
+        .expect("a response")
         .text();
     let events: Vec<_> = text
         .lines()
@@ -606,7 +606,7 @@ async fn violations_earn_a_ban() {
     let (client, base) = (Client::new(), broker.base_url());
     for status in [200, 429, 429, 403, 403] {
         assert_eq!(
-            client.order(&base, "d").await.expect("answered").status,
+            client.order(&base, "d").await.expect("a response").status,
             status
         );
     }
@@ -630,13 +630,13 @@ async fn a_ban_ends() {
     let (client, base) = (Client::new(), broker.base_url());
     for status in [200, 429] {
         assert_eq!(
-            client.order(&base, "d").await.expect("answered").status,
+            client.order(&base, "d").await.expect("a response").status,
             status
         );
     }
-    // Not banned any more is throttled again, which is the next violation and the next ban.
+    // A caller that is no longer banned is throttled again, which is the next violation and the next ban.
     eventually(|| async {
-        let status = client.order(&base, "d").await.expect("answered").status;
+        let status = client.order(&base, "d").await.expect("a response").status;
         (status == 429).then_some(())
     })
     .await;
@@ -648,13 +648,13 @@ async fn a_stopped_provider_is_gone() {
     let client = Client::new();
     let broker = Broker::alpaca().start().await.expect("starts");
     let base = broker.base_url();
-    client.order(&base, "e").await.expect("answered");
+    client.order(&base, "e").await.expect("a response");
     broker.shutdown().await;
-    // The pooled connection may be noticed dead first; then a new one is rejected. (For a moment
+    // The pooled connection may be noticed dead first; then a new one is refused. (For a moment
     // the free port may be that of another test's provider.)
     eventually(|| async {
-        let broken = client.order(&base, "e").await.err()?;
-        (broken.kind() == Some(io::ErrorKind::ConnectionRefused)).then_some(())
+        let error = client.order(&base, "e").await.err()?;
+        (error.kind() == Some(io::ErrorKind::ConnectionRefused)).then_some(())
     })
     .await;
 
@@ -662,8 +662,8 @@ async fn a_stopped_provider_is_gone() {
     let base = broker.base_url();
     drop(broker);
     eventually(|| async {
-        let broken = client.order(&base, "e").await.err()?;
-        matches!(broken, Broken::Call(_)).then_some(())
+        let error = client.order(&base, "e").await.err()?;
+        matches!(error, CallError::Call(_)).then_some(())
     })
     .await;
 }
@@ -682,9 +682,9 @@ async fn the_same_seed_makes_the_same_ids_and_prices() {
         client
             .order(&broker.base_url(), "f")
             .await
-            .expect("answered");
+            .expect("a response");
         let url = format!("{}/v2/stocks/AAPL/quotes/latest", vendor.base_url());
-        let quote = client.get(url).await.expect("answered").json();
+        let quote = client.get(url).await.expect("a response").json();
         runs.push((broker.orders()[0].id.clone(), quote["quote"]["bp"].clone()));
     }
     assert_eq!(runs[0], runs[1]);

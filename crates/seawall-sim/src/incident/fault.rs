@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::draw::Draw;
+use super::split_mix::SplitMix64;
 
-/// No scripted delay is longer than this, whatever its distribution says.
+/// No scripted delay is longer than this, whatever its distribution yields.
 pub(crate) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The distribution a scripted delay is drawn from.
@@ -52,7 +52,7 @@ pub enum Latency {
 }
 
 impl Latency {
-    pub(crate) fn sample(self, draw: &mut Draw) -> Duration {
+    pub(crate) fn sample(self, draw: &mut SplitMix64) -> Duration {
         let seconds = match self {
             Self::Constant { delay } => return delay,
             Self::Uniform { min, max } => {
@@ -90,16 +90,16 @@ pub enum RetryAfterForm {
     Date,
 }
 
-/// How a provider is away during an [`Fault::Outage`].
+/// How a provider fails during an [`Fault::Outage`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OutageMode {
-    /// Nobody listens: connects are refused, and connections that exist are reset.
+    /// The listener is closed: connects are refused, and connections that exist are reset.
     Refuse,
-    /// Connects succeed and are reset at once, and connections that exist are reset. The provider
+    /// Connects succeed and are reset immediately, and connections that exist are reset. The provider
     /// sees each attempt, so it can count them.
     Reset,
-    /// Every request is answered with 503: the front end lives, nothing behind it does.
+    /// Every request gets a 503: the front end is up, everything behind it is down.
     Unavailable,
 }
 
@@ -109,41 +109,41 @@ pub enum OutageMode {
 pub enum Fault {
     /// The request is handled later; everything else is as usual.
     Latency(Latency),
-    /// An error status in the provider's own words.
+    /// An error status in the provider's own format.
     Status {
         /// The HTTP status, 400 to 599.
         code: u16,
-        /// The wait that the answer asks for, if it asks.
+        /// The wait that the response asks for, if it asks.
         retry_after: Option<Duration>,
-        /// The request was executed, although the answer says that it failed.
+        /// The request was executed, although the response says that it failed.
         execute: bool,
     },
-    /// The provider's throttle answer (429), though the caller kept to the limit.
-    AdaptiveThrottle {
-        /// The wait that the answer asks for; without it the answer has no `Retry-After`.
+    /// The provider's throttle response (429), though the caller kept to the limit.
+    Throttle {
+        /// The wait that the response asks for; without it the response has no `Retry-After`.
         retry_after: Option<Duration>,
         /// How the wait is written.
         form: RetryAfterForm,
     },
     /// A throttle inside a 200: in the body, or as an error event of a stream.
     HiddenThrottle,
-    /// The answer that means "no money or quota left", which no retry can help.
+    /// The response that means "no money or quota left", which no retry can help.
     QuotaExhausted,
-    /// No answer, ever, until one of the two sides gives up.
+    /// No response, ever, until one of the two sides gives up.
     Stall {
-        /// The request was executed before the silence.
+        /// The request was executed before the stall.
         execute: bool,
     },
     /// The connection is reset and the request is not executed.
     ResetBeforeRead,
-    /// The request is executed, then the connection is reset without an answer.
+    /// The request is executed, then the connection is reset without a response.
     ResetAfterExecute,
-    /// The answer begins, then the connection is reset.
+    /// The response begins, then the connection is reset.
     ResetDuringBody {
         /// The share of the body that is sent, 0 to 1.
         share: f64,
     },
-    /// The answer ends early, with a regular end of the connection.
+    /// The response ends early, with a regular end of the connection.
     TruncateBody {
         /// The share of the body that is sent, 0 to 1.
         share: f64,
@@ -159,15 +159,15 @@ pub enum Fault {
     Refuse,
     /// The caller is banned: every request gets this status until the ban is over.
     Ban {
-        /// The status of every answer, 400 to 599.
+        /// The status of every response, 400 to 599.
         status: u16,
         /// How long the ban lasts after the request that drew it; `None`: to the end of the
         /// incident.
         lasts: Option<Duration>,
     },
-    /// The whole provider is away.
+    /// The provider is down.
     Outage(OutageMode),
-    /// A provider that comes back: errors and delays that fall to nothing over the incident.
+    /// A provider that recovers: errors and delays that fall to nothing over the incident.
     SlowRecovery {
         /// The delay at the beginning.
         latency: Duration,
@@ -185,7 +185,7 @@ impl Fault {
         match self {
             Self::Latency(_) => "latency",
             Self::Status { .. } => "status",
-            Self::AdaptiveThrottle { .. } => "throttle",
+            Self::Throttle { .. } => "throttle",
             Self::HiddenThrottle => "hidden_throttle",
             Self::QuotaExhausted => "quota_exhausted",
             Self::Stall { .. } => "stall",
@@ -202,7 +202,7 @@ impl Fault {
     }
 
     /// Faults of the listener: no request is needed for them to act.
-    pub(crate) fn is_of_the_listener(&self) -> bool {
+    pub(crate) fn affects_listener(&self) -> bool {
         matches!(
             self,
             Self::Refuse | Self::Outage(OutageMode::Refuse | OutageMode::Reset)
@@ -216,7 +216,7 @@ mod tests {
 
     fn samples(latency: Latency) -> Vec<Duration> {
         let mut all: Vec<_> = (0..4_001)
-            .map(|n| latency.sample(&mut Draw::new(&[3, n])))
+            .map(|n| latency.sample(&mut SplitMix64::new(&[3, n])))
             .collect();
         all.sort();
         all

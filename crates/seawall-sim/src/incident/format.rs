@@ -7,7 +7,7 @@ use toml::de::DeTable;
 use super::error::IncidentError;
 use super::fault::{Fault, Latency, OutageMode, RetryAfterForm};
 use super::reader::{DURATION, POSITIVE, Reader, SPAN, STATUS, Source, quoted};
-use super::timeline::{DEFAULT_LENGTH, End, Entry, Incidents, Provider, Route, Span};
+use super::timeline::{DEFAULT_LENGTH, End, Entry, Incidents, ProviderKind, Route, Span};
 
 /// Every fault with the keys that only it has.
 const FAULTS: &[(&str, &[&str])] = &[
@@ -121,7 +121,7 @@ fn entry(reader: &Reader<'_>) -> Result<Entry, IncidentError> {
     .collect();
     reader.only(&known, &format!(" with fault = \"{fault_name}\""))?;
 
-    let names: Vec<_> = Provider::ALL
+    let names: Vec<_> = ProviderKind::ALL
         .iter()
         .map(|p| p.name())
         .chain(["*"])
@@ -131,7 +131,7 @@ fn entry(reader: &Reader<'_>) -> Result<Entry, IncidentError> {
         reader.one_of("provider", &names)?,
         &quoted(&names),
     )?;
-    let provider = Provider::ALL.into_iter().find(|p| p.name() == name);
+    let provider = ProviderKind::ALL.into_iter().find(|p| p.name() == name);
     let names: Vec<_> = Route::ALL
         .iter()
         .filter(|route| provider.is_none() || route.provider().is_none_or(|p| Some(p) == provider))
@@ -149,7 +149,7 @@ fn entry(reader: &Reader<'_>) -> Result<Entry, IncidentError> {
         for key in ["route", "probability"] {
             if reader.find(key).is_some() {
                 let message =
-                    format!("expected no such key: \"{fault_name}\" hits the whole provider");
+                    format!("expected no such key: \"{fault_name}\" affects all of the provider");
                 return Err(reader.wrong(key, message));
             }
         }
@@ -180,7 +180,7 @@ fn interval(reader: &Reader<'_>) -> Result<(Span, End), IncidentError> {
         (None, Some(Span::Time(Duration::ZERO))) => {
             return Err(reader.wrong("for", "expected more than 0".into()));
         }
-        (None, Some(Span::PartitionShare(share))) if share <= 0.0 => {
+        (None, Some(Span::Fraction(share))) if share <= 0.0 => {
             return Err(reader.wrong("for", "expected more than 0".into()));
         }
         (None, Some(length)) => End::After(length),
@@ -188,7 +188,7 @@ fn interval(reader: &Reader<'_>) -> Result<(Span, End), IncidentError> {
     };
     let later = match (from, end) {
         (Span::Time(from), End::At(Span::Time(to))) => to > from,
-        (Span::PartitionShare(from), End::At(Span::PartitionShare(to))) => to > from,
+        (Span::Fraction(from), End::At(Span::Fraction(to))) => to > from,
         (_, End::After(_)) => true,
         (_, End::At(_)) => {
             let message = "expected the form of from: both durations or both percentages";
@@ -216,7 +216,7 @@ fn fault(reader: &Reader<'_>, name: &str) -> Result<Fault, IncidentError> {
             retry_after: reader.duration("retry_after")?,
             execute: execute()?,
         },
-        "throttle" => Fault::AdaptiveThrottle {
+        "throttle" => Fault::Throttle {
             retry_after: reader.duration("retry_after")?,
             form: match reader.one_of("retry_after_form", &["seconds", "date"])? {
                 Some("date") => RetryAfterForm::Date,

@@ -2,14 +2,14 @@
 //!
 //! Resilience code is tested by failures, and failures do not come when a test runs. Mocks that
 //! return an error cover the easy half: the costly failures are orders that were executed though
-//! the connection broke, throttles that look like success, providers that come back halfway. An
+//! the connection broke, throttles that look like success, providers that recover halfway. An
 //! incident file scripts them over a run, and the same seed always hits the same requests.
 //!
 //! # Example
 //!
 //! ```
 //! use std::time::Duration;
-//! use seawall_sim::incident::{Incidents, Provider};
+//! use seawall_sim::incident::{Incidents, ProviderKind};
 //!
 //! let script = Incidents::from_toml(
 //!     r#"
@@ -32,11 +32,11 @@
 //!     "#,
 //! )?;
 //! assert_eq!(script.iter().count(), 2);
-//! assert!(script.is_outage(Provider::AiApi, Duration::from_millis(6_500)));
+//! assert!(script.is_outage(ProviderKind::AiApi, Duration::from_millis(6_500)));
 //!
 //! // The same script in a run of one minute: what is in percent moves.
 //! let script = script.scaled(Duration::from_secs(60));
-//! assert!(script.is_outage(Provider::AiApi, Duration::from_secs(33)));
+//! assert!(script.is_outage(ProviderKind::AiApi, Duration::from_secs(33)));
 //!
 //! // A mistake is one line that says where it is and what is accepted.
 //! let error = Incidents::from_toml("[[incident]]\nfault = \"outrage\"").unwrap_err();
@@ -67,18 +67,18 @@
 //! | `from` | offset from the start of the run | required |
 //! | `to` or `for` | end, or length; `to` in the form that `from` has | one is required |
 //! | `fault` | see below | required |
-//! | `probability` | share of requests that are hit, 0 to 1 | 1 |
+//! | `probability` | share of requests that are affected, 0 to 1 | 1 |
 //!
 //! A duration is a string: `"500us"`, `"250ms"`, `"1.5s"`, `"2m"`, `"1h"`, at most 24 hours. `from`,
 //! `to`, `for` and `lasts` also take a share of the run, `"0%"` to `"100%"`.
 //!
 //! | `fault` | its own keys (default) | what the caller sees | executed |
 //! |---|---|---|---|
-//! | `latency` | `distribution` (`"constant"`), see below | the answer, later | yes |
+//! | `latency` | `distribution` (`"constant"`), see below | the response, later | yes |
 //! | `status` | `code` 400-599 (required), `retry_after` (none), `execute` (`false`) | that status in the provider's own body | if `execute` |
 //! | `throttle` | `retry_after` (none), `retry_after_form` `"seconds"` or `"date"` (`"seconds"`) | the provider's 429 | no |
 //! | `hidden_throttle` | | 200 with a throttle in the body, or as an event of a stream | no |
-//! | `quota_exhausted` | | the answer that no retry can help | no |
+//! | `quota_exhausted` | | the response after which no retry helps | no |
 //! | `stall` | `execute` (`false`) | nothing, ever | if `execute` |
 //! | `reset_before_read` | | connection reset | no |
 //! | `reset_after_execute` | | connection reset | **yes** |
@@ -90,8 +90,8 @@
 //! | `outage` | `mode` (`"refuse"`) | `"refuse"`: connects refused, connections reset; `"reset"`: connects succeed, all is reset; `"unavailable"`: 503 | no |
 //! | `slow_recovery` | `latency` (`"1s"`), `errors` (0.5), `code` (503) | delays and a share of errors that fall linearly to nothing | unless in error |
 //!
-//! `refuse` and `outage` hit a whole provider: they take neither `route` nor `probability`. The
-//! faults of a body need a body: an answer without one (204) stays whole.
+//! `refuse` and `outage` affect all of a provider: they take neither `route` nor `probability`. The
+//! faults of a body need a body: a response without one (204) stays whole.
 //!
 //! | `distribution` | keys, all required |
 //! |---|---|
@@ -107,7 +107,7 @@
 //! A request that arrives while several incidents are active is delayed by all that delay, and
 //! meets the first other fault, in the order of the file, whose draw hits it. Limits and bans of
 //! the provider come first: a request over the limit is a violation whatever the script says.
-//! Only `reset_before_read` comes before them, since nobody has read the request.
+//! Only `reset_before_read` comes before them, since the request has not been read.
 //!
 //! Each draw is a hash of the seed, the provider, the route, the incident, and the number of the
 //! request within that incident and route. The interleaving of other routes, and how many requests
@@ -116,18 +116,18 @@
 //! The caller may leave at any time; a request that was read is executed all the same, after its
 //! delay, as real servers do.
 
-mod draw;
 mod error;
 mod fault;
 mod format;
+mod injector;
 mod reader;
 mod scenario;
-mod script;
+mod split_mix;
 mod timeline;
 
-pub(crate) use draw::Draw;
 pub use error::IncidentError;
 pub use fault::{Fault, Latency, OutageMode, RetryAfterForm};
+pub(crate) use injector::{Injection, Injector, ListenerMode};
 pub use scenario::DEFAULT_SCENARIO;
-pub(crate) use script::{Gate, Ruling, Script};
-pub use timeline::{Incident, Incidents, Provider, Route};
+pub(crate) use split_mix::SplitMix64;
+pub use timeline::{Incident, Incidents, ProviderKind, Route};

@@ -228,7 +228,7 @@ impl<'a> Reader<'a> {
             .and_then(|text| match text.strip_suffix('%') {
                 Some(percent) => decimal(percent)
                     .filter(|p| *p <= 100.0)
-                    .map(|p| Span::PartitionShare(p / 100.0)),
+                    .map(|p| Span::Fraction(p / 100.0)),
                 None => duration(text).map(Span::Time),
             });
         found

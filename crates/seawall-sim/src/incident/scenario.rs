@@ -16,7 +16,7 @@ distribution = "lognormal"
 median = "25ms"
 sigma = 0.6
 
-# The dangerous one: the order is placed, the answer is lost.
+# The dangerous one: the order is placed, the response is lost.
 [[incident]]
 provider = "broker"
 route = "orders.create"
@@ -54,7 +54,7 @@ fault = "throttle"
 retry_after = "1s"
 probability = 0.4
 
-# A gateway that says "failed" for orders that went through.
+# A gateway that reports "failed" for orders that went through.
 [[incident]]
 provider = "broker"
 route = "orders.create"
@@ -88,7 +88,7 @@ to = "70%"
 fault = "truncate_body"
 probability = 0.5
 
-# The market-data vendor takes requests and never answers.
+# The market-data vendor takes requests and never responds.
 [[incident]]
 provider = "market_data"
 from = "66%"
@@ -134,7 +134,7 @@ probability = 0.15
 
 #[cfg(test)]
 mod tests {
-    use crate::incident::{Incidents, Provider};
+    use crate::incident::{Incidents, ProviderKind};
     use std::time::Duration;
 
     #[test]
@@ -142,6 +142,6 @@ mod tests {
         let script = Incidents::from_toml(super::DEFAULT_SCENARIO).expect("valid");
         assert_eq!(script, Incidents::default_scenario());
         assert!(script.iter().count() >= 10);
-        assert!(script.is_outage(Provider::Broker, Duration::from_secs(6)));
+        assert!(script.is_outage(ProviderKind::Broker, Duration::from_secs(6)));
     }
 }

@@ -1,4 +1,4 @@
-//! Who is hit, where, and when.
+//! Which provider and route an incident affects, and when.
 
 use std::fmt;
 use std::path::Path;
@@ -14,7 +14,7 @@ use super::format;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Provider {
+pub enum ProviderKind {
     /// Takes orders: `broker`.
     Broker,
     /// Sells quotes and bars: `market_data`.
@@ -23,7 +23,7 @@ pub enum Provider {
     AiApi,
 }
 
-impl Provider {
+impl ProviderKind {
     /// All of them, in the order of the reports.
     pub const ALL: [Self; 3] = [Self::Broker, Self::MarketData, Self::AiApi];
 
@@ -38,7 +38,7 @@ impl Provider {
     }
 }
 
-impl fmt::Display for Provider {
+impl fmt::Display for ProviderKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -69,7 +69,7 @@ pub enum Route {
     /// Completes a prompt: `completions`.
     #[serde(rename = "completions")]
     Completions,
-    /// Anything the provider does not know, answered with its 404: `other`.
+    /// Anything the provider does not know, which gets its 404: `other`.
     #[serde(rename = "other")]
     Other,
 }
@@ -104,13 +104,13 @@ impl Route {
 
     /// The provider that serves this route; `None` for [`Route::Other`], which all have.
     #[must_use]
-    pub fn provider(self) -> Option<Provider> {
+    pub fn provider(self) -> Option<ProviderKind> {
         match self {
             Self::OrdersCreate | Self::OrdersQuery | Self::OrdersCancel | Self::Positions => {
-                Some(Provider::Broker)
+                Some(ProviderKind::Broker)
             }
-            Self::Quotes | Self::Bars => Some(Provider::MarketData),
-            Self::Completions => Some(Provider::AiApi),
+            Self::Quotes | Self::Bars => Some(ProviderKind::MarketData),
+            Self::Completions => Some(ProviderKind::AiApi),
             Self::Other => None,
         }
     }
@@ -127,14 +127,14 @@ impl fmt::Display for Route {
 pub(crate) enum Span {
     Time(Duration),
     /// 0 to 1.
-    PartitionShare(f64),
+    Fraction(f64),
 }
 
 impl Span {
     pub(crate) fn resolve(self, length: Duration) -> Duration {
         match self {
             Self::Time(time) => time,
-            Self::PartitionShare(share) => length.mul_f64(share.clamp(0.0, 1.0)),
+            Self::Fraction(share) => length.mul_f64(share.clamp(0.0, 1.0)),
         }
     }
 }
@@ -149,7 +149,7 @@ pub(crate) enum End {
 /// One entry of an incident file.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Entry {
-    pub(crate) provider: Option<Provider>,
+    pub(crate) provider: Option<ProviderKind>,
     pub(crate) route: Option<Route>,
     pub(crate) from: Span,
     pub(crate) end: End,
@@ -159,19 +159,19 @@ pub(crate) struct Entry {
     pub(crate) lasts: Option<Span>,
 }
 
-/// One fault at its place on the timeline of a run.
+/// One fault on the timeline of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Incident {
-    /// Who is hit; `None`: every provider.
-    pub provider: Option<Provider>,
-    /// Which requests are hit; `None`: all.
+    /// The affected provider; `None`: all of them.
+    pub provider: Option<ProviderKind>,
+    /// The affected requests; `None`: all.
     pub route: Option<Route>,
     /// The beginning, counted from the start of the run.
     pub from: Duration,
     /// The end, counted from the start of the run; the incident is over at this instant.
     pub to: Duration,
-    /// The share of requests that are hit, 0 to 1.
+    /// The share of requests that are affected, 0 to 1.
     pub probability: f64,
     /// What happens to them.
     pub fault: Fault,
@@ -180,7 +180,7 @@ pub struct Incident {
 impl Incident {
     /// Whether this incident is going on for a provider at an offset from the start.
     #[must_use]
-    pub fn is_active(&self, provider: Provider, at: Duration) -> bool {
+    pub fn is_active(&self, provider: ProviderKind, at: Duration) -> bool {
         self.provider.is_none_or(|hit| hit == provider) && (self.from..self.to).contains(&at)
     }
 }
@@ -192,7 +192,7 @@ impl Incident {
 ///
 /// ```
 /// use std::time::Duration;
-/// use seawall_sim::incident::{Incidents, Provider};
+/// use seawall_sim::incident::{Incidents, ProviderKind};
 ///
 /// let script = Incidents::from_toml(
 ///     r#"
@@ -205,9 +205,9 @@ impl Incident {
 /// )?
 /// .scaled(Duration::from_secs(8));
 ///
-/// assert!(!script.is_outage(Provider::Broker, Duration::from_secs(1)));
-/// assert!(script.is_outage(Provider::Broker, Duration::from_secs(2)));
-/// assert!(!script.is_outage(Provider::AiApi, Duration::from_secs(2)));
+/// assert!(!script.is_outage(ProviderKind::Broker, Duration::from_secs(1)));
+/// assert!(script.is_outage(ProviderKind::Broker, Duration::from_secs(2)));
+/// assert!(!script.is_outage(ProviderKind::AiApi, Duration::from_secs(2)));
 /// # Ok::<(), seawall_sim::incident::IncidentError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -217,7 +217,7 @@ pub struct Incidents {
     pub(crate) entries: Vec<Entry>,
 }
 
-/// What a percentage refers to while neither the file nor the caller has said.
+/// What a percentage refers to by default.
 pub(crate) const DEFAULT_LENGTH: Duration = Duration::from_secs(12);
 
 impl Default for Incidents {
@@ -242,7 +242,7 @@ impl Incidents {
     /// # Errors
     ///
     /// The text is not TOML, a key is not known, is missing or has an impossible value. The error
-    /// is one line with the place, the value and what is accepted.
+    /// is one line with the line, the value and what is accepted.
     pub fn from_toml(text: &str) -> Result<Self, IncidentError> {
         format::parse(text, None)
     }
@@ -251,7 +251,7 @@ impl Incidents {
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or what [`from_toml`](Self::from_toml) says of its text.
+    /// The file cannot be read, or its text is not valid, as for [`from_toml`](Self::from_toml).
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, IncidentError> {
         let path = path.as_ref();
         let name = path.display().to_string();
@@ -327,16 +327,16 @@ impl Incidents {
         })
     }
 
-    /// Whether a provider is wholly away at an offset from the start: an [`Fault::Outage`], or
+    /// Whether a provider is down at an offset from the start: an [`Fault::Outage`], or
     /// [`Fault::Refuse`].
     #[must_use]
-    pub fn is_outage(&self, provider: Provider, at: Duration) -> bool {
+    pub fn is_outage(&self, provider: ProviderKind, at: Duration) -> bool {
         self.iter()
             .any(|incident| is_outage(&incident, provider, at))
     }
 }
 
-pub(crate) fn is_outage(incident: &Incident, provider: Provider, at: Duration) -> bool {
+pub(crate) fn is_outage(incident: &Incident, provider: ProviderKind, at: Duration) -> bool {
     incident.is_active(provider, at)
         && matches!(
             incident.fault,

@@ -1,4 +1,4 @@
-//! The model behind the simulated AI API, in the words of two of them.
+//! The model behind the simulated AI API, as two real ones have it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -12,17 +12,17 @@ use super::profile::Profile;
 use super::server::Call;
 use super::stats::TokenUsage;
 use super::text;
-use crate::incident::{Draw, Route};
+use crate::incident::{Route, SplitMix64};
 
 #[derive(Debug)]
 pub(crate) struct Model {
     pub(crate) seed: u64,
     pub(crate) profile: Profile,
-    /// The length of an answer that nothing cuts short.
-    pub(crate) answer_tokens: u32,
+    /// The length of a response that nothing cuts short.
+    pub(crate) completion_tokens: u32,
     /// The pause before each event of a stream.
     pub(crate) pace: Duration,
-    asked: AtomicU64,
+    requests: AtomicU64,
 }
 
 /// What is read of a request.
@@ -32,17 +32,17 @@ pub(crate) struct Prompt {
     pub(crate) stream: bool,
     usage_wanted: bool,
     input: u32,
-    most: Option<u32>,
+    max_tokens: Option<u32>,
     fault: Option<&'static str>,
 }
 
 impl Prompt {
     pub(crate) fn read(profile: Profile, body: &[u8]) -> Self {
         let request: Value = serde_json::from_slice(body).unwrap_or_default();
-        let most = ["max_completion_tokens", "max_tokens"]
+        let max_tokens = ["max_completion_tokens", "max_tokens"]
             .iter()
             .find_map(|key| request[key].as_u64())
-            .map(|most| u32::try_from(most).unwrap_or(u32::MAX));
+            .map(|max_tokens| u32::try_from(max_tokens).unwrap_or(u32::MAX));
         let messages = request["messages"]
             .as_array()
             .filter(|messages| !messages.is_empty());
@@ -52,9 +52,9 @@ impl Prompt {
             Some("model: field required")
         } else if messages.is_none() {
             Some("messages: at least one message is required")
-        } else if profile == Profile::Anthropic && most.is_none() {
+        } else if profile == Profile::Anthropic && max_tokens.is_none() {
             Some("max_tokens: field required")
-        } else if most == Some(0) {
+        } else if max_tokens == Some(0) {
             Some("max_tokens: must be at least 1")
         } else {
             None
@@ -66,7 +66,7 @@ impl Prompt {
                 .as_bool()
                 .unwrap_or(false),
             input: tokens(characters(&request["messages"]) + characters(&request["system"])),
-            most,
+            max_tokens,
             fault,
         }
     }
@@ -99,13 +99,13 @@ const WORDS: [&str; 16] = [
 ];
 
 impl Model {
-    pub(crate) fn new(seed: u64, profile: Profile, answer_tokens: u32, pace: Duration) -> Self {
+    pub(crate) fn new(seed: u64, profile: Profile, completion_tokens: u32, pace: Duration) -> Self {
         Self {
             seed,
             profile,
-            answer_tokens,
+            completion_tokens,
             pace,
-            asked: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
         }
     }
 
@@ -121,11 +121,11 @@ impl Model {
         }
     }
 
-    /// OpenAI charges the most that the answer may have when it admits a request, Anthropic what
-    /// the answer really has.
+    /// OpenAI charges the most that the response may have when it admits a request, Anthropic what
+    /// the response really has.
     pub(crate) fn cost(&self, prompt: &Prompt) -> Cost {
-        let output = match (self.profile, prompt.most) {
-            (Profile::OpenAi, Some(most)) => most,
+        let output = match (self.profile, prompt.max_tokens) {
+            (Profile::OpenAi, Some(max_tokens)) => max_tokens,
             _ => self.output(prompt),
         };
         Cost {
@@ -136,8 +136,10 @@ impl Model {
 
     fn output(&self, prompt: &Prompt) -> u32 {
         prompt
-            .most
-            .map_or(self.answer_tokens, |most| most.min(self.answer_tokens))
+            .max_tokens
+            .map_or(self.completion_tokens, |max_tokens| {
+                max_tokens.min(self.completion_tokens)
+            })
     }
 
     pub(crate) fn execute(&self, call: &Call<'_>, prompt: &Prompt) -> (Reply, TokenUsage) {
@@ -152,13 +154,15 @@ impl Model {
             );
         }
         let output = self.output(prompt);
-        let words = self.answer(output);
-        let cut = output < self.answer_tokens;
+        let words = self.completion(output);
+        let truncated = output < self.completion_tokens;
         let reply = match (self.profile, prompt.stream) {
-            (Profile::Anthropic, false) => anthropic(prompt, call.id, &words, cut),
-            (Profile::Anthropic, true) => anthropic_events(prompt, call.id, &words, cut, self.pace),
-            (_, false) => openai(prompt, call.id, &words, cut),
-            (_, true) => openai_events(prompt, call.id, &words, cut, self.pace),
+            (Profile::Anthropic, false) => anthropic(prompt, call.id, &words, truncated),
+            (Profile::Anthropic, true) => {
+                anthropic_events(prompt, call.id, &words, truncated, self.pace)
+            }
+            (_, false) => openai(prompt, call.id, &words, truncated),
+            (_, true) => openai_events(prompt, call.id, &words, truncated, self.pace),
         };
         let usage = TokenUsage {
             input: u64::from(prompt.input),
@@ -168,8 +172,8 @@ impl Model {
     }
 
     /// One word per token; the first is an opinion, so that a program can act on it.
-    fn answer(&self, output: u32) -> Vec<String> {
-        let mut draw = Draw::new(&[self.seed, self.asked.fetch_add(1, Ordering::Relaxed)]);
+    fn completion(&self, output: u32) -> Vec<String> {
+        let mut draw = SplitMix64::new(&[self.seed, self.requests.fetch_add(1, Ordering::Relaxed)]);
         let opinion = ["BUY", "SELL", "HOLD"][(draw.next_u64() % 3) as usize];
         let start = (draw.next_u64() % 16) as usize;
         let rest = WORDS
@@ -210,9 +214,9 @@ fn openai_usage(prompt: &Prompt, words: &[String]) -> Value {
     })
 }
 
-fn openai(prompt: &Prompt, id: &str, words: &[String], cut: bool) -> Reply {
-    let message = json!({ "role": "assistant", "content": words.concat(), "rejection": null });
-    let finish = if cut { "length" } else { "stop" };
+fn openai(prompt: &Prompt, id: &str, words: &[String], truncated: bool) -> Reply {
+    let message = json!({ "role": "assistant", "content": words.concat(), "refusal": null });
+    let finish = if truncated { "length" } else { "stop" };
     Reply::json(
         200,
         &json!({
@@ -228,7 +232,13 @@ fn openai(prompt: &Prompt, id: &str, words: &[String], cut: bool) -> Reply {
     )
 }
 
-fn openai_events(prompt: &Prompt, id: &str, words: &[String], cut: bool, pace: Duration) -> Reply {
+fn openai_events(
+    prompt: &Prompt,
+    id: &str,
+    words: &[String],
+    truncated: bool,
+    pace: Duration,
+) -> Reply {
     let created = text::epoch_seconds(SystemTime::now());
     let chunk = |choices: Value, usage: Option<Value>| {
         let mut chunk = json!({
@@ -251,7 +261,7 @@ fn openai_events(prompt: &Prompt, id: &str, words: &[String], cut: bool, pace: D
     for word in words {
         events.push(chunk(choice(json!({ "content": word }), None), None));
     }
-    let finish = if cut { "length" } else { "stop" };
+    let finish = if truncated { "length" } else { "stop" };
     events.push(chunk(choice(json!({}), Some(finish)), None));
     if prompt.usage_wanted {
         events.push(chunk(json!([]), Some(openai_usage(prompt, words))));
@@ -273,11 +283,11 @@ fn anthropic_message(prompt: &Prompt, id: &str, content: &Value, usage: &Value) 
     })
 }
 
-fn anthropic(prompt: &Prompt, id: &str, words: &[String], cut: bool) -> Reply {
+fn anthropic(prompt: &Prompt, id: &str, words: &[String], truncated: bool) -> Reply {
     let content = json!([{ "type": "text", "text": words.concat() }]);
     let usage = json!({ "input_tokens": prompt.input, "output_tokens": words.len() });
     let mut message = anthropic_message(prompt, id, &content, &usage);
-    message["stop_reason"] = json!(if cut { "max_tokens" } else { "end_turn" });
+    message["stop_reason"] = json!(if truncated { "max_tokens" } else { "end_turn" });
     Reply::json(200, &message)
 }
 
@@ -285,7 +295,7 @@ fn anthropic_events(
     prompt: &Prompt,
     id: &str,
     words: &[String],
-    cut: bool,
+    truncated: bool,
     pace: Duration,
 ) -> Reply {
     let usage = json!({ "input_tokens": prompt.input, "output_tokens": 1 });
@@ -309,7 +319,7 @@ fn anthropic_events(
             json!({ "index": 0, "delta": delta }),
         ));
     }
-    let reason = if cut { "max_tokens" } else { "end_turn" };
+    let reason = if truncated { "max_tokens" } else { "end_turn" };
     events.push(typed("content_block_stop", json!({ "index": 0 })));
     events.push(typed(
         "message_delta",

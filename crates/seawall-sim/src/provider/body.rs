@@ -1,4 +1,4 @@
-//! Answers, and the many ways in which a body can go wrong.
+//! Responses, and the many ways in which a body can go wrong.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -15,10 +15,10 @@ use http_body::Frame;
 use serde_json::Value;
 use tokio::time::Sleep;
 
-use super::connection::{Control, Cut};
+use super::connection::{ConnectionControl, Disconnect};
 use crate::incident::Fault;
 
-/// An answer before any fault has touched it.
+/// A response before any fault has touched it.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
@@ -67,19 +67,21 @@ impl Reply {
     pub(crate) fn into_response(
         self,
         fault: Option<Fault>,
-        control: &Arc<Control>,
+        control: &Arc<ConnectionControl>,
     ) -> Response<SimBody> {
         let length: usize = self.pieces.iter().map(Bytes::len).sum();
         let mut body = SimBody {
             pieces: self.pieces.into(),
             pause: self.pace,
             sleep: None,
-            cut: None,
+            disconnect: None,
             control: Arc::clone(control),
         };
         match fault {
-            Some(Fault::ResetDuringBody { share }) => body.end_early(length, share, Cut::Reset),
-            Some(Fault::TruncateBody { share }) => body.end_early(length, share, Cut::Close),
+            Some(Fault::ResetDuringBody { share }) => {
+                body.end_early(length, share, Disconnect::Reset);
+            }
+            Some(Fault::TruncateBody { share }) => body.end_early(length, share, Disconnect::Close),
             Some(Fault::SlowBody { pause, pieces }) => body.slow_down(pause, pieces as usize),
             _ => {}
         }
@@ -108,12 +110,12 @@ pub(crate) struct SimBody {
     pieces: VecDeque<Bytes>,
     pause: Duration,
     sleep: Option<Pin<Box<Sleep>>>,
-    cut: Option<Cut>,
-    control: Arc<Control>,
+    disconnect: Option<Disconnect>,
+    control: Arc<ConnectionControl>,
 }
 
 impl SimBody {
-    fn end_early(&mut self, length: usize, share: f64, cut: Cut) {
+    fn end_early(&mut self, length: usize, share: f64, disconnect: Disconnect) {
         // At least one byte is missing, else nothing would be wrong.
         let mut left = ((length as f64 * share) as usize).min(length.saturating_sub(1));
         self.pieces.retain_mut(|piece| {
@@ -121,7 +123,7 @@ impl SimBody {
             left -= piece.len();
             !piece.is_empty()
         });
-        self.cut = Some(cut);
+        self.disconnect = Some(cut);
     }
 
     fn slow_down(&mut self, pause: Duration, pieces: usize) {
@@ -150,7 +152,7 @@ impl http_body::Body for SimBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if self.pieces.is_empty() {
-            return match self.cut {
+            return match self.disconnect {
                 None => Poll::Ready(None),
                 Some(cut) => {
                     // Pending makes hyper flush what is buffered in this same poll of the
@@ -172,6 +174,6 @@ impl http_body::Body for SimBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.pieces.is_empty() && self.cut.is_none()
+        self.pieces.is_empty() && self.disconnect.is_none()
     }
 }

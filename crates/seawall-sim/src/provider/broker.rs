@@ -1,4 +1,4 @@
-//! The order desk behind the simulated broker, in Alpaca's words.
+//! The order book behind the simulated broker, as Alpaca's API has it.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,10 +12,10 @@ use super::profile::Profile;
 use super::server::Call;
 use super::stats::{Order, OrderStatus};
 use super::text;
-use crate::incident::{Draw, Route};
+use crate::incident::{Route, SplitMix64};
 
 #[derive(Debug)]
-pub(crate) struct Desk {
+pub(crate) struct OrderBook {
     pub(crate) seed: u64,
     /// Rejects a client order id that an open order has.
     pub(crate) reject_duplicates: bool,
@@ -37,7 +37,7 @@ fn not_found() -> Reply {
     error(404, 40_410_000, "order not found")
 }
 
-impl Desk {
+impl OrderBook {
     pub(crate) fn new(seed: u64, reject_duplicates: bool) -> Self {
         Self {
             seed,
@@ -121,7 +121,7 @@ impl Desk {
         if taken && self.reject_duplicates {
             return unprocessable("client_order_id must be unique");
         }
-        let id = uuid(&mut Draw::new(&[self.seed, orders.len() as u64]));
+        let id = uuid(&mut SplitMix64::new(&[self.seed, orders.len() as u64]));
         let order = Order {
             client_order_id: client_order_id.map_or_else(|| id.clone(), str::to_owned),
             id,
@@ -136,12 +136,12 @@ impl Desk {
             },
             at,
         };
-        let mut answer = order_json(&order);
-        // The fill comes after the answer, as it does there.
-        answer["status"] = json!("accepted");
-        answer["filled_qty"] = json!("0");
+        let mut response = order_json(&order);
+        // The fill comes after the response, as it does there.
+        response["status"] = json!("accepted");
+        response["filled_qty"] = json!("0");
         orders.push(order);
-        Reply::json(200, &answer)
+        Reply::json(200, &response)
     }
 
     fn list(&self, status: Option<&str>) -> Reply {
@@ -232,7 +232,7 @@ fn order_json(order: &Order) -> Value {
 }
 
 /// A random (version 4) UUID.
-pub(crate) fn uuid(draw: &mut Draw) -> String {
+pub(crate) fn uuid(draw: &mut SplitMix64) -> String {
     let (high, low) = (draw.next_u64(), draw.next_u64());
     format!(
         "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",

@@ -1,4 +1,4 @@
-//! One TCP connection, and the power to end it badly.
+//! One TCP connection, and how it is cut off.
 
 use std::convert::Infallible;
 use std::io;
@@ -15,32 +15,32 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 
 use super::server::Shared;
-use crate::incident::Gate;
+use crate::incident::ListenerMode;
 
-/// How a connection ends before its time.
+/// How a connection is cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cut {
+pub(crate) enum Disconnect {
     /// A regular end of the stream (FIN).
     Close,
     /// A reset (RST); what was sent and not yet delivered may be lost.
     Reset,
 }
 
-/// Lets a request or a body, deep inside hyper, ask for the end of its connection.
+/// Lets a request or a body, deep inside hyper, request the end of its connection.
 #[derive(Debug, Default)]
-pub(crate) struct Control {
+pub(crate) struct ConnectionControl {
     cut: AtomicU8,
-    asked: Notify,
+    requested: Notify,
 }
 
-impl Control {
-    pub(crate) fn request(&self, cut: Cut) {
+impl ConnectionControl {
+    pub(crate) fn request(&self, cut: Disconnect) {
         let value = match cut {
-            Cut::Close => 1,
-            Cut::Reset => 2,
+            Disconnect::Close => 1,
+            Disconnect::Reset => 2,
         };
         self.cut.store(value, Ordering::Release);
-        self.asked.notify_one();
+        self.requested.notify_one();
     }
 
     fn resets(&self) -> bool {
@@ -48,14 +48,14 @@ impl Control {
     }
 }
 
-/// The stream under hyper; it resets instead of closing when it was asked to.
+/// The stream under hyper; it resets instead of closing on request.
 #[derive(Debug)]
-struct Wire {
+struct ResettableStream {
     stream: TcpStream,
-    control: Arc<Control>,
+    control: Arc<ConnectionControl>,
 }
 
-impl Drop for Wire {
+impl Drop for ResettableStream {
     fn drop(&mut self) {
         if self.control.resets() {
             reset_on_drop(&self.stream);
@@ -68,7 +68,7 @@ pub(crate) fn reset_on_drop(stream: &TcpStream) {
     let _ = stream.set_zero_linger();
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for ResettableStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -78,7 +78,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for ResettableStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -96,11 +96,15 @@ impl AsyncWrite for Wire {
     }
 }
 
-pub(crate) async fn serve(stream: TcpStream, shared: Arc<Shared>, mut gate: watch::Receiver<Gate>) {
+pub(crate) async fn serve(
+    stream: TcpStream,
+    shared: Arc<Shared>,
+    mut mode: watch::Receiver<ListenerMode>,
+) {
     // Without it, a body in pieces would wait for acknowledgements; a failure only makes it slow.
     let _ = stream.set_nodelay(true);
-    let control = Arc::new(Control::default());
-    let io = TokioIo::new(Wire {
+    let control = Arc::new(ConnectionControl::default());
+    let io = TokioIo::new(ResettableStream {
         stream,
         control: Arc::clone(&control),
     });
@@ -112,9 +116,9 @@ pub(crate) async fn serve(stream: TcpStream, shared: Arc<Shared>, mut gate: watc
     tokio::select! {
         // The connection first: it has to flush before it is cut.
         biased;
-        // An error here is the client's leaving, which is its right.
+        // An error here is the client's leaving, which it may do.
         _ = connection => {}
-        () = control.asked.notified() => {}
-        _ = gate.wait_for(|gate| gate.cuts()) => control.request(Cut::Reset),
+        () = control.requested.notified() => {}
+        _ = mode.wait_for(|mode| mode.resets_connections()) => control.request(Disconnect::Reset),
     }
 }

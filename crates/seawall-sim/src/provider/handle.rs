@@ -12,19 +12,19 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::connection::{self, reset_on_drop};
-use super::limits::{Kind, Limiter, Meter, Method};
+use super::limits::{Counting, Kind, Limiter, Meter};
 use super::profile::Profile;
 use super::server::{App, Clock, Shared};
 use super::settings::{BanPolicy, Limit};
 use super::stats::{Order, Stats};
-use crate::incident::{Gate, Incidents, Provider, Script};
+use crate::incident::{Incidents, Injector, ListenerMode, ProviderKind};
 
 /// What all builders have in common.
 #[derive(Debug, Clone)]
 pub(crate) struct Setup {
     pub(crate) seed: Option<u64>,
     pub(crate) incidents: Incidents,
-    pub(crate) limits: Vec<(Kind, Limit, Method)>,
+    pub(crate) limits: Vec<(Kind, Limit, Counting)>,
     pub(crate) ban: Option<BanPolicy>,
     pub(crate) held: bool,
 }
@@ -44,9 +44,9 @@ impl Setup {
         self.seed.unwrap_or(self.incidents.seed())
     }
 
-    pub(crate) fn set_limit(&mut self, kind: Kind, limit: Limit, method: Method) {
+    pub(crate) fn set_limit(&mut self, kind: Kind, limit: Limit, counting: Counting) {
         self.limits.retain(|(other, ..)| *other != kind);
-        self.limits.push((kind, limit, method));
+        self.limits.push((kind, limit, counting));
     }
 
     pub(crate) async fn start(self, app: App) -> io::Result<Handle> {
@@ -60,15 +60,16 @@ impl Setup {
         let (stop, stopped) = watch::channel(false);
         let start = Instant::now();
         let meters = self.limits.iter();
-        let meters = meters.map(|(kind, limit, method)| Meter::new(*kind, *limit, *method, start));
+        let meters =
+            meters.map(|(kind, limit, counting)| Meter::new(*kind, *limit, *counting, start));
         let limiter = Limiter {
             meters: meters.collect(),
         };
-        let script = Script::new(&self.incidents, app.provider());
+        let injector = Injector::new(&self.incidents, app.provider());
         let clock = Clock::new(self.held);
         let shared = Arc::new(Shared::new(
             app,
-            script,
+            injector,
             clock,
             limiter,
             self.ban,
@@ -117,20 +118,20 @@ struct Supervisor {
 impl Supervisor {
     async fn run(mut self, listener: TcpListener) {
         let mut listener = Some(listener);
-        let (gates, watched) = watch::channel(Gate::Open);
+        let (modes, watched) = watch::channel(ListenerMode::Open);
         // Dropped at the end, which aborts the connections.
         let mut connections = JoinSet::new();
         loop {
             let now = Instant::now();
             let at = self.shared.clock.at(now);
-            let gate = at.map_or(Gate::Open, |at| self.shared.script.gate(at));
+            let mode = at.map_or(ListenerMode::Open, |at| self.shared.injector.mode(at));
             let edge = at.and_then(|at| {
                 self.shared
-                    .script
+                    .injector
                     .next_change(at)
                     .map(|next| now + (next - at))
             });
-            if !gate.listens() {
+            if !mode.accepts() {
                 listener = None;
             } else if listener.is_none() {
                 // The port is reserved, so this fails only when the system is out of sockets.
@@ -138,10 +139,10 @@ impl Supervisor {
                     .and_then(|socket| socket.listen(BACKLOG))
                     .ok();
             }
-            // After the listener: whoever is cut and connects anew finds it closed.
-            gates.send_if_modified(|old| std::mem::replace(old, gate) != gate);
+            // After the listener: a client that is disconnected and connects again finds it closed.
+            modes.send_if_modified(|old| std::mem::replace(old, mode) != mode);
             // Look again soon when the port could not be opened.
-            let edge = if gate.listens() && listener.is_none() {
+            let edge = if mode.accepts() && listener.is_none() {
                 Some(now + Duration::from_millis(10))
             } else {
                 edge
@@ -154,7 +155,7 @@ impl Supervisor {
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
                 accepted = accept(listener.as_ref()) => match accepted {
                     Ok(stream) => {
-                        let cut = gate == Gate::Cut;
+                        let cut = mode == ListenerMode::Reset;
                         self.shared.note_connection(cut);
                         if cut {
                             reset_on_drop(&stream);
@@ -211,11 +212,11 @@ impl Handle {
 
     /// Which provider this is.
     #[must_use]
-    pub fn provider(&self) -> Provider {
+    pub fn provider(&self) -> ProviderKind {
         self.shared.app.provider()
     }
 
-    /// In whose words it answers.
+    /// Which real provider it imitates.
     #[must_use]
     pub fn profile(&self) -> Profile {
         self.shared.app.profile()
@@ -224,14 +225,14 @@ impl Handle {
     /// What has been counted so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.shared.ledger().stats.clone()
+        self.shared.state().stats.clone()
     }
 
     /// Every execution of every order, oldest first; nothing unless this is a broker.
     #[must_use]
     pub fn orders(&self) -> Vec<Order> {
         match &self.shared.app {
-            App::Broker(desk) => desk.orders(),
+            App::Broker(book) => book.orders(),
             _ => Vec::new(),
         }
     }
@@ -258,7 +259,7 @@ impl Handle {
 
     /// Makes this instant the zero of the incident clock, also if it was running.
     ///
-    /// A provider whose builder was told to `hold_clock` performs no incident before this.
+    /// A provider whose builder has `hold_clock` performs no incident before this.
     pub fn start_clock(&self) {
         self.start_clock_at(Instant::now());
     }
@@ -270,20 +271,20 @@ impl Handle {
         self.moved.notify_one();
     }
 
-    /// The place on the timeline of incidents; `None` while the clock has not started.
+    /// The time on the timeline of incidents; `None` while the clock has not started.
     #[must_use]
     pub fn elapsed(&self) -> Option<Duration> {
         self.shared.clock.at(Instant::now())
     }
 
-    /// Whether the script has this provider wholly away now.
+    /// Whether the script has this provider down now.
     #[must_use]
     pub fn in_outage(&self) -> bool {
         self.elapsed()
-            .is_some_and(|at| self.shared.script.is_outage(at))
+            .is_some_and(|at| self.shared.injector.is_outage(at))
     }
 
-    /// Stops the server, closes its connections, and waits until nobody listens any more.
+    /// Stops the server, closes its connections, and waits until the listener is closed.
     pub async fn shutdown(mut self) {
         self.stop.send_replace(true);
         if let Some(task) = self.task.take() {

@@ -33,7 +33,7 @@ impl Kind {
 
 /// How a provider counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
+pub enum Counting {
     /// In windows that follow each other from the start of the server.
     Fixed,
     /// At most the count in *any* window of this length.
@@ -46,7 +46,7 @@ pub enum Method {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Cost {
     pub(crate) input: u32,
-    /// The most that the answer may have.
+    /// The most that the response may have.
     pub(crate) output: u32,
 }
 
@@ -76,14 +76,14 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    pub(crate) fn new(kind: Kind, limit: Limit, method: Method, start: Instant) -> Self {
-        let used = match method {
-            Method::Fixed => Used::Fixed { window: 0, used: 0 },
-            Method::Sliding => Used::Sliding {
+    pub(crate) fn new(kind: Kind, limit: Limit, counting: Counting, start: Instant) -> Self {
+        let used = match counting {
+            Counting::Fixed => Used::Fixed { window: 0, used: 0 },
+            Counting::Sliding => Used::Sliding {
                 log: VecDeque::new(),
                 used: 0,
             },
-            Method::Bucket => Used::Bucket {
+            Counting::Bucket => Used::Bucket {
                 level: f64::from(limit.count()),
                 at: start,
             },
@@ -194,7 +194,7 @@ impl Meter {
         }
     }
 
-    /// How long until the whole limit is available again.
+    /// How long until the limit is fully available again.
     pub(crate) fn reset(&mut self, now: Instant) -> Duration {
         self.advance(now);
         match &self.used {
@@ -207,7 +207,7 @@ impl Meter {
     }
 }
 
-/// What was exceeded, and when there is room again.
+/// What was exceeded, and when the request is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Exceeded {
     pub(crate) kind: Kind,
@@ -243,7 +243,7 @@ impl Limiter {
     }
 }
 
-/// Who is banned, and who is about to be.
+/// Which callers are banned, and which are about to be.
 #[derive(Debug, Default)]
 pub(crate) struct Bans {
     violations: VecDeque<Instant>,
@@ -289,11 +289,11 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn granted(method: Method, offsets_ms: &[u64]) -> Vec<bool> {
+    fn granted(counting: Counting, offsets_ms: &[u64]) -> Vec<bool> {
         let start = Instant::now();
         let limit = Limit::new(2, SECOND).expect("valid");
         let mut limiter = Limiter {
-            meters: vec![Meter::new(Kind::Requests, limit, method, start)],
+            meters: vec![Meter::new(Kind::Requests, limit, counting, start)],
         };
         let at = |ms: &u64| start + Duration::from_millis(*ms);
         offsets_ms
@@ -306,7 +306,7 @@ mod tests {
     fn fixed_windows_allow_a_burst_over_their_border() {
         let offsets = [800, 900, 950, 1_000, 1_100, 1_200];
         assert_eq!(
-            granted(Method::Fixed, &offsets),
+            granted(Counting::Fixed, &offsets),
             [true, true, false, true, true, false]
         );
     }
@@ -315,7 +315,7 @@ mod tests {
     fn sliding_windows_allow_no_burst_over_any_border() {
         let offsets = [800, 900, 1_000, 1_799, 1_800, 1_899, 1_900];
         assert_eq!(
-            granted(Method::Sliding, &offsets),
+            granted(Counting::Sliding, &offsets),
             [true, true, false, false, true, false, true]
         );
     }
@@ -324,20 +324,20 @@ mod tests {
     fn buckets_refill_continuously() {
         let offsets = [0, 0, 0, 499, 500, 1_000, 1_001];
         assert_eq!(
-            granted(Method::Bucket, &offsets),
+            granted(Counting::Bucket, &offsets),
             [true, true, false, false, true, true, false]
         );
     }
 
     #[test]
-    fn a_rejected_request_is_charged_nowhere_and_is_told_when_to_come_back() {
+    fn a_rejected_request_is_not_charged_and_gets_the_wait() {
         let start = Instant::now();
         let requests = Limit::new(10, SECOND).expect("valid");
         let tokens = Limit::new(100, SECOND).expect("valid");
         let mut limiter = Limiter {
             meters: vec![
-                Meter::new(Kind::Requests, requests, Method::Bucket, start),
-                Meter::new(Kind::Tokens, tokens, Method::Bucket, start),
+                Meter::new(Kind::Requests, requests, Counting::Bucket, start),
+                Meter::new(Kind::Tokens, tokens, Counting::Bucket, start),
             ],
         };
         let cost = Cost {

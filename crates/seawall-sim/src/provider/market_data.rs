@@ -1,4 +1,4 @@
-//! Prices behind the simulated market-data vendor, in the words of three of them.
+//! Prices behind the simulated market-data vendor, as three real ones have it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,7 +10,7 @@ use super::body::Reply;
 use super::profile::Profile;
 use super::server::Call;
 use super::text;
-use crate::incident::{Draw, Route};
+use crate::incident::{Route, SplitMix64};
 
 #[derive(Debug)]
 pub(crate) struct Feed {
@@ -19,7 +19,7 @@ pub(crate) struct Feed {
     ticks: AtomicU64,
 }
 
-/// Bars are one minute long, and this many when the caller does not say.
+/// Bars are one minute long, and this many by default.
 const BARS: u64 = 10;
 const BARS_AT_MOST: u64 = 1_000;
 
@@ -79,12 +79,12 @@ impl Feed {
     fn base(&self, symbol: &str) -> f64 {
         let name = symbol.bytes().map(u64::from);
         let words: Vec<_> = std::iter::once(self.seed).chain(name).collect();
-        20.0 + 480.0 * Draw::new(&words).unit()
+        20.0 + 480.0 * SplitMix64::new(&words).unit()
     }
 
     /// A price near the symbol's base, another one for each tick.
     fn price(&self, symbol: &str, tick: u64) -> f64 {
-        let step = Draw::new(&[self.seed, tick]).normal() * 0.002;
+        let step = SplitMix64::new(&[self.seed, tick]).normal() * 0.002;
         cents(self.base(symbol) * (1.0 + step))
     }
 

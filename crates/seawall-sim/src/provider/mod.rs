@@ -2,9 +2,9 @@
 //!
 //! A client for paid APIs cannot be tested against them: it costs money, places orders, and they
 //! fail when they like. Mocks inside the process have no connections that break and no limits that
-//! are enforced. These are real HTTP/1.1 servers on 127.0.0.1 that speak as the [`Profile`] they
-//! are given does, keep its limits, count every violation, break as an
-//! [incident script](crate::incident) says, and remember every order as often as it was executed.
+//! are enforced. These are real HTTP/1.1 servers on 127.0.0.1 that imitate the [`Profile`] they
+//! are given, enforce its limits, count every violation, break as an
+//! [incident script](crate::incident) has it, and record every execution of every order.
 //!
 //! # Example
 //!
@@ -14,9 +14,9 @@
 //! #     let mut stream = tokio::net::TcpStream::connect(addr).await?;
 //! #     let head = format!("GET {path} HTTP/1.1\r\nhost: sim\r\nconnection: close\r\n\r\n");
 //! #     stream.write_all(head.as_bytes()).await?;
-//! #     let mut answer = String::new();
-//! #     stream.read_to_string(&mut answer).await?;
-//! #     Ok(answer)
+//! #     let mut response = String::new();
+//! #     stream.read_to_string(&mut response).await?;
+//! #     Ok(response)
 //! # }
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -29,8 +29,8 @@
 //!     .await?;
 //!
 //! for _ in 0..3 {
-//!     let answer = get(vendor.addr(), "/v2/stocks/AAPL/quotes/latest").await?;
-//!     println!("{answer}");
+//!     let response = get(vendor.addr(), "/v2/stocks/AAPL/quotes/latest").await?;
+//!     println!("{response}");
 //! }
 //! let stats = vendor.stats();
 //! assert_eq!((stats.received, stats.executed, stats.violations), (3, 2, 1));
@@ -49,15 +49,15 @@
 //! | [`AiApi`] | OpenAI | `POST /v1/chat/completions` |
 //! | | Anthropic | `POST /v1/messages` |
 //!
-//! Credentials are not checked. `stream: true` is answered with server-sent events. A token is
-//! four characters of a prompt and one word of an answer.
+//! Credentials are not checked. `stream: true` gets server-sent events. A token is
+//! four characters of a prompt and one word of a response.
 //!
 //! # How it works
 //!
 //! ```text
-//! listener -> reset_before_read -> read -> ban? -> limit? -> delay -> fault or execution -> answer
+//! listener -> reset_before_read -> read -> ban? -> limit? -> delay -> fault or execution -> response
 //!    ^                                                                                        ^
-//! reject, outage                                          reset, truncated, slow body --------+
+//! refuse, outage                                          reset, truncated, slow body --------+
 //! ```
 //!
 //! A request that was read is carried out on a task of its own. A caller that gives up does not
@@ -71,26 +71,26 @@ mod ai_api;
 mod body;
 mod broker;
 mod connection;
-mod counted;
 mod handle;
 mod limits;
 mod market_data;
 mod profile;
 mod server;
 mod settings;
+mod simulated_quota;
 mod stats;
 mod text;
 
 use std::io;
 use std::time::Duration;
 
-pub use counted::{
-    Measure, Rejected, SimulatedQuota, SimulatedQuotaLimit, SimulatedQuotaStats, Usage,
-};
 pub use handle::Handle;
-pub use limits::Method as Counting;
+pub use limits::Counting;
 pub use profile::Profile;
 pub use settings::{BanPolicy, InvalidSetting, Limit};
+pub use simulated_quota::{
+    Measure, Rejected, SimulatedQuota, SimulatedQuotaLimit, SimulatedQuotaStats, Usage,
+};
 pub use stats::{Order, OrderStatus, Stats, TokenUsage};
 
 use crate::incident::Incidents;
@@ -105,17 +105,17 @@ macro_rules! common_settings {
             /// Allows so many requests, instead of the profile's own number.
             #[must_use]
             pub fn limit(mut self, limit: Limit) -> Self {
-                let method = $profile(&self).method();
-                self.setup.set_limit(Kind::Requests, limit, method);
+                let counting = $profile(&self).counting();
+                self.setup.set_limit(Kind::Requests, limit, counting);
                 self
             }
 
-            /// Allows so many requests over a long time, with the profile's "quota used up" answer
+            /// Allows so many requests over a long time, with the profile's "quota used up" response
             /// beyond. Only Alpha Vantage starts with one (25 a day).
             #[must_use]
             pub fn quota(mut self, limit: Limit) -> Self {
                 self.setup
-                    .set_limit(Kind::Quota, limit, limits::Method::Fixed);
+                    .set_limit(Kind::Quota, limit, limits::Counting::Fixed);
                 self
             }
 
@@ -126,7 +126,7 @@ macro_rules! common_settings {
                 self
             }
 
-            /// Bans callers that violate the limits; without this nobody is banned.
+            /// Bans callers that violate the limits; without this no caller is banned.
             #[must_use]
             pub fn ban(mut self, policy: BanPolicy) -> Self {
                 self.setup.ban = Some(policy);
@@ -140,7 +140,7 @@ macro_rules! common_settings {
                 self
             }
 
-            /// Seeds ids, prices and answers; without this the seed of the incidents does.
+            /// Seeds ids, prices and responses; without this the seed of the incidents does.
             #[must_use]
             pub fn seed(mut self, seed: u64) -> Self {
                 self.setup.seed = Some(seed);
@@ -211,8 +211,8 @@ impl Broker {
     ///
     /// Outside of a tokio runtime with I/O and time enabled.
     pub async fn start(self) -> io::Result<Handle> {
-        let desk = broker::Desk::new(self.setup.seed(), self.reject_duplicates);
-        self.setup.start(App::Broker(desk)).await
+        let book = broker::OrderBook::new(self.setup.seed(), self.reject_duplicates);
+        self.setup.start(App::Broker(book)).await
     }
 }
 
@@ -319,14 +319,14 @@ impl AiApi {
     }
 
     /// Speaks as OpenAI's chat completions do. One token limit holds for input and output; a
-    /// request is charged for the most that its answer may have.
+    /// request is charged for the most that its response may have.
     #[must_use]
     pub fn open_ai() -> Self {
         Self::new(Profile::OpenAi)
     }
 
     /// Speaks as Anthropic's messages do. Input and output have a token limit each; a request is
-    /// charged for what its answer has.
+    /// charged for what its response has.
     #[must_use]
     pub fn anthropic() -> Self {
         Self::new(Profile::Anthropic)
@@ -340,7 +340,7 @@ impl AiApi {
         } else {
             Kind::Tokens
         };
-        self.setup.set_limit(kind, limit, limits::Method::Bucket);
+        self.setup.set_limit(kind, limit, limits::Counting::Bucket);
         self
     }
 
@@ -348,11 +348,11 @@ impl AiApi {
     #[must_use]
     pub fn output_token_limit(mut self, limit: Limit) -> Self {
         self.setup
-            .set_limit(Kind::Output, limit, limits::Method::Bucket);
+            .set_limit(Kind::Output, limit, limits::Counting::Bucket);
         self
     }
 
-    /// The length of an answer that `max_tokens` does not cut short; 24 without this, at least 1.
+    /// The length of a response that `max_tokens` does not cut short; 24 without this, at least 1.
     #[must_use]
     pub fn completion_tokens(mut self, tokens: u32) -> Self {
         self.completion_tokens = tokens.clamp(1, 100_000);

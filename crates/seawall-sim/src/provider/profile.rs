@@ -1,4 +1,4 @@
-//! How each real provider limits, and in which words it says so.
+//! How each real provider limits, and how it reports that.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::body::Reply;
-use super::limits::{Exceeded, Kind, Limiter, Method};
+use super::limits::{Counting, Exceeded, Kind, Limiter};
 use super::settings::Limit;
 use super::text;
 use crate::incident::RetryAfterForm;
@@ -19,7 +19,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 ///
 /// | profile | limits when started | enforced as | a request over the limit gets |
 /// |---|---|---|---|
-/// | `Alpaca` | 200 requests/min | fixed window | 429, `X-Ratelimit-Reset` in epoch seconds (on every answer), no `Retry-After` |
+/// | `Alpaca` | 200 requests/min | fixed window | 429, `X-Ratelimit-Reset` in epoch seconds (on every response), no `Retry-After` |
 /// | `Polygon` | 5 requests/min (free plan) | any window | 429, no headers at all |
 /// | `AlphaVantage` | 1 request/s and 25/day (free plan) | any window | **200** with `Information` in the body |
 /// | `OpenAi` | 500 requests/min, 500,000 tokens/min (tier 1) | bucket | 429, `retry-after-ms`, `x-ratelimit-*` with Go durations |
@@ -45,36 +45,36 @@ pub enum Profile {
 
 impl Profile {
     /// What is limited, and how; the numbers are the defaults.
-    pub(crate) fn limits(self) -> Vec<(Kind, Limit, Method)> {
+    pub(crate) fn limits(self) -> Vec<(Kind, Limit, Counting)> {
         let known = Limit::known;
         match self {
-            Self::Alpaca => vec![(Kind::Requests, known(200, MINUTE), Method::Fixed)],
-            Self::Polygon => vec![(Kind::Requests, known(5, MINUTE), Method::Sliding)],
+            Self::Alpaca => vec![(Kind::Requests, known(200, MINUTE), Counting::Fixed)],
+            Self::Polygon => vec![(Kind::Requests, known(5, MINUTE), Counting::Sliding)],
             Self::AlphaVantage => vec![
-                (Kind::Requests, known(1, SECOND), Method::Sliding),
-                (Kind::Quota, known(25, DAY), Method::Fixed),
+                (Kind::Requests, known(1, SECOND), Counting::Sliding),
+                (Kind::Quota, known(25, DAY), Counting::Fixed),
             ],
             Self::OpenAi => vec![
-                (Kind::Requests, known(500, MINUTE), Method::Bucket),
-                (Kind::Tokens, known(500_000, MINUTE), Method::Bucket),
+                (Kind::Requests, known(500, MINUTE), Counting::Bucket),
+                (Kind::Tokens, known(500_000, MINUTE), Counting::Bucket),
             ],
             Self::Anthropic => vec![
-                (Kind::Requests, known(1_000, MINUTE), Method::Bucket),
-                (Kind::Input, known(2_000_000, MINUTE), Method::Bucket),
-                (Kind::Output, known(400_000, MINUTE), Method::Bucket),
+                (Kind::Requests, known(1_000, MINUTE), Counting::Bucket),
+                (Kind::Input, known(2_000_000, MINUTE), Counting::Bucket),
+                (Kind::Output, known(400_000, MINUTE), Counting::Bucket),
             ],
         }
     }
 
-    pub(crate) fn method(self) -> Method {
+    pub(crate) fn counting(self) -> Counting {
         match self {
-            Self::Alpaca => Method::Fixed,
-            Self::Polygon | Self::AlphaVantage => Method::Sliding,
-            Self::OpenAi | Self::Anthropic => Method::Bucket,
+            Self::Alpaca => Counting::Fixed,
+            Self::Polygon | Self::AlphaVantage => Counting::Sliding,
+            Self::OpenAi | Self::Anthropic => Counting::Bucket,
         }
     }
 
-    /// The headers that every answer has.
+    /// The headers that every response has.
     pub(crate) fn decorate(self, reply: &mut Reply, limiter: &mut Limiter, id: &str, now: Instant) {
         let wall = SystemTime::now();
         let mut put = |name, value: String| reply.headers.push((name, value));
@@ -144,7 +144,7 @@ impl Profile {
         }
     }
 
-    /// The answer to a request over a limit.
+    /// The response to a request over a limit.
     pub(crate) fn exceeded(self, exceeded: Exceeded, id: &str) -> Reply {
         let Exceeded { kind, wait } = exceeded;
         match (self, kind) {
@@ -221,7 +221,7 @@ impl Profile {
         }
     }
 
-    /// The answer that means "nothing left, and waiting does not help".
+    /// The response that means "nothing left, and waiting does not help".
     pub(crate) fn quota(self, id: &str) -> Reply {
         match self {
             Self::Alpaca => Reply::json(
@@ -277,7 +277,7 @@ impl Profile {
         Reply::json(status, &body)
     }
 
-    /// The answer to a caller that is banned.
+    /// The response to a caller that is banned.
     pub(crate) fn banned(self, status: u16, id: &str) -> Reply {
         self.error(
             status,
@@ -332,7 +332,7 @@ fn anthropic_type(status: u16) -> &'static str {
     }
 }
 
-// Both of Alpha Vantage's messages name both limits; only the first tells of a burst.
+// Both of Alpha Vantage's messages name both limits; only the first is about a burst.
 const AV_SECOND: &str = "Thank you for using Alpha Vantage! Please consider spreading out your \
     free API requests more sparingly (1 request per second). You may subscribe to any of the \
     premium plans at https://www.alphavantage.co/premium/ to lift the free key rate limit (25 \

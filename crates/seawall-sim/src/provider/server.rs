@@ -14,15 +14,15 @@ use tokio::time::Instant;
 
 use super::ai_api::{Model, Prompt};
 use super::body::{Reply, SimBody};
-use super::broker::Desk;
-use super::connection::{Control, Cut};
+use super::broker::OrderBook;
+use super::connection::{ConnectionControl, Disconnect};
 use super::handle::stop_of;
 use super::limits::{Bans, Cost, Limiter};
 use super::market_data::Feed;
 use super::profile::{Profile, with_retry_after};
 use super::settings::BanPolicy;
 use super::stats::Stats;
-use crate::incident::{Fault, Provider, RetryAfterForm, Route, Ruling, Script};
+use crate::incident::{Fault, Injection, Injector, ProviderKind, RetryAfterForm, Route};
 
 /// No request of these APIs is larger.
 const LARGEST_BODY: usize = 1 << 20;
@@ -30,17 +30,17 @@ const LARGEST_BODY: usize = 1 << 20;
 /// What is behind the limits.
 #[derive(Debug)]
 pub(crate) enum App {
-    Broker(Desk),
+    Broker(OrderBook),
     MarketData(Feed),
     AiApi(Model),
 }
 
 impl App {
-    pub(crate) fn provider(&self) -> Provider {
+    pub(crate) fn provider(&self) -> ProviderKind {
         match self {
-            Self::Broker(_) => Provider::Broker,
-            Self::MarketData(_) => Provider::MarketData,
-            Self::AiApi(_) => Provider::AiApi,
+            Self::Broker(_) => ProviderKind::Broker,
+            Self::MarketData(_) => ProviderKind::MarketData,
+            Self::AiApi(_) => ProviderKind::AiApi,
         }
     }
 
@@ -54,7 +54,7 @@ impl App {
 
     fn route(&self, method: &http::Method, uri: &Uri) -> Route {
         match self {
-            Self::Broker(_) => Desk::route(method, uri.path()),
+            Self::Broker(_) => OrderBook::route(method, uri.path()),
             Self::MarketData(feed) => feed.route(method, uri.path(), uri.query()),
             Self::AiApi(model) => model.route(method, uri.path()),
         }
@@ -73,25 +73,25 @@ pub(crate) struct Call<'a> {
 
 /// A request that was read and admitted.
 #[derive(Debug)]
-struct Work {
+struct AdmittedRequest {
     route: Route,
     uri: Uri,
     body: Bytes,
     prompt: Option<Prompt>,
     id: String,
-    ruling: Ruling,
+    injection: Injection,
 }
 
 /// How a request ends.
 #[derive(Debug)]
-enum Ending {
+enum Completion {
     Reply(Reply),
-    Silence,
+    Stall,
     Reset,
 }
 
 #[derive(Debug)]
-pub(crate) struct Ledger {
+pub(crate) struct State {
     pub(crate) stats: Stats,
     limiter: Limiter,
     bans: Bans,
@@ -118,7 +118,7 @@ impl Clock {
         *self.zero.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The place on the timeline; `None` while the clock is held.
+    /// The time on the timeline; `None` while the clock is held.
     pub(crate) fn at(&self, now: Instant) -> Option<Duration> {
         self.zero()
             .and_then(|zero| now.checked_duration_since(zero))
@@ -128,24 +128,24 @@ impl Clock {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) app: App,
-    pub(crate) script: Script,
+    pub(crate) injector: Injector,
     pub(crate) clock: Clock,
     profile: Profile,
     ban: Option<BanPolicy>,
-    ledger: Mutex<Ledger>,
+    state: Mutex<State>,
     stopped: watch::Receiver<bool>,
 }
 
 impl Shared {
     pub(crate) fn new(
         app: App,
-        script: Script,
+        injector: Injector,
         clock: Clock,
         limiter: Limiter,
         ban: Option<BanPolicy>,
         stopped: watch::Receiver<bool>,
     ) -> Self {
-        let ledger = Ledger {
+        let state = State {
             stats: Stats::default(),
             limiter,
             bans: Bans::default(),
@@ -153,30 +153,30 @@ impl Shared {
         let profile = app.profile();
         Self {
             app,
-            script,
+            injector,
             clock,
             profile,
             ban,
-            ledger: Mutex::new(ledger),
+            state: Mutex::new(state),
             stopped,
         }
     }
 
-    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) async fn handle(
         self: Arc<Self>,
         request: Request<Incoming>,
-        control: &Arc<Control>,
+        control: &Arc<ConnectionControl>,
     ) -> Response<SimBody> {
         let (head, body) = request.into_parts();
         let route = self.app.route(&head.method, &head.uri);
-        let (id, ruling) = self.receive(route);
-        if ruling.fault == Some(Fault::ResetBeforeRead) {
-            self.note_fault(ruling.name);
-            control.request(Cut::Reset);
+        let (id, injection) = self.receive(route);
+        if injection.fault == Some(Fault::ResetBeforeRead) {
+            self.note_fault(injection.name);
+            control.request(Disconnect::Reset);
             return pending().await;
         }
         let body = match Limited::new(body, LARGEST_BODY).collect().await {
@@ -189,7 +189,7 @@ impl Shared {
             }
             // The client left in the middle of its request.
             Err(_) => {
-                control.request(Cut::Close);
+                control.request(Disconnect::Close);
                 return pending().await;
             }
         };
@@ -204,57 +204,57 @@ impl Shared {
         if let Some(reply) = self.reject(cost, &id) {
             return self.finish(reply, None, &id, control);
         }
-        let fault = ruling.fault;
-        let work = Work {
+        let fault = injection.fault;
+        let request = AdmittedRequest {
             route,
             uri: head.uri,
             body,
             prompt,
             id: id.clone(),
-            ruling,
+            injection,
         };
         // On a task of its own: a client that leaves now must find its order executed, as it would
         // with a real broker. hyper drops this future when the connection breaks.
-        match tokio::spawn(Arc::clone(&self).carry_out(work)).await {
-            Ok(Ending::Reply(reply)) => self.finish(reply, fault, &id, control),
-            Ok(Ending::Reset) => {
-                control.request(Cut::Reset);
+        match tokio::spawn(Arc::clone(&self).process(request)).await {
+            Ok(Completion::Reply(reply)) => self.finish(reply, fault, &id, control),
+            Ok(Completion::Reset) => {
+                control.request(Disconnect::Reset);
                 pending().await
             }
             // A join error means that the runtime shuts down.
-            Ok(Ending::Silence) | Err(_) => pending().await,
+            Ok(Completion::Stall) | Err(_) => pending().await,
         }
     }
 
-    /// Counts an arrival; names it and decides its fate.
-    fn receive(&self, route: Route) -> (String, Ruling) {
+    /// Counts an arrival, gives it an id and decides what is injected.
+    fn receive(&self, route: Route) -> (String, Injection) {
         let at = self.clock.at(Instant::now());
-        let ruling = at.map_or_else(Ruling::default, |at| self.script.rule(route, at));
-        let outage = at.is_some_and(|at| self.script.is_outage(at));
-        let stats = &mut self.ledger().stats;
+        let injection = at.map_or_else(Injection::default, |at| self.injector.inject(route, at));
+        let outage = at.is_some_and(|at| self.injector.is_outage(at));
+        let stats = &mut self.state().stats;
         stats.received += 1;
         *stats.by_route.entry(route).or_default() += 1;
         stats.during_outage += u64::from(outage);
-        (format!("{:016x}", stats.received), ruling)
+        (format!("{:016x}", stats.received), injection)
     }
 
     /// The ban or the throttle that a request runs into.
     fn reject(&self, cost: Cost, id: &str) -> Option<Reply> {
         let now = Instant::now();
-        let ledger = &mut *self.ledger();
-        if let Some(status) = ledger.bans.status(self.ban.as_ref(), now) {
-            ledger.stats.while_banned += 1;
+        let state = &mut *self.state();
+        if let Some(status) = state.bans.status(self.ban.as_ref(), now) {
+            state.stats.while_banned += 1;
             return Some(self.profile.banned(status, id));
         }
-        let exceeded = ledger.limiter.admit(cost, now).err()?;
-        ledger.stats.violations += 1;
-        ledger.stats.throttled += 1;
-        *ledger
+        let exceeded = state.limiter.admit(cost, now).err()?;
+        state.stats.violations += 1;
+        state.stats.throttled += 1;
+        *state
             .stats
             .violations_by
             .entry(exceeded.kind.name())
             .or_default() += 1;
-        ledger.stats.bans += u64::from(ledger.bans.violation(self.ban.as_ref(), now));
+        state.stats.bans += u64::from(state.bans.violation(self.ban.as_ref(), now));
         Some(self.profile.exceeded(exceeded, id))
     }
 
@@ -263,44 +263,44 @@ impl Shared {
         mut reply: Reply,
         fault: Option<Fault>,
         id: &str,
-        control: &Arc<Control>,
+        control: &Arc<ConnectionControl>,
     ) -> Response<SimBody> {
         self.profile
-            .decorate(&mut reply, &mut self.ledger().limiter, id, Instant::now());
+            .decorate(&mut reply, &mut self.state().limiter, id, Instant::now());
         reply.into_response(fault, control)
     }
 
-    async fn carry_out(self: Arc<Self>, work: Work) -> Ending {
+    async fn process(self: Arc<Self>, request: AdmittedRequest) -> Completion {
         let mut stopped = self.stopped.clone();
         tokio::select! {
             biased;
-            () = stop_of(&mut stopped) => return Ending::Silence,
-            () = tokio::time::sleep(work.ruling.delay), if !work.ruling.delay.is_zero() => {}
-            () = std::future::ready(()), if work.ruling.delay.is_zero() => {}
+            () = stop_of(&mut stopped) => return Completion::Stall,
+            () = tokio::time::sleep(request.injection.delay), if !request.injection.delay.is_zero() => {}
+            () = std::future::ready(()), if request.injection.delay.is_zero() => {}
         }
-        if work.ruling.fault.is_some() {
-            self.note_fault(work.ruling.name);
+        if request.injection.fault.is_some() {
+            self.note_fault(request.injection.name);
         }
-        let (profile, id) = (self.profile, work.id.as_str());
-        Ending::Reply(match work.ruling.fault {
+        let (profile, id) = (self.profile, request.id.as_str());
+        Completion::Reply(match request.injection.fault {
             Some(Fault::Status {
                 code,
                 retry_after,
                 execute,
             }) => {
                 if execute {
-                    self.execute(&work);
+                    self.execute(&request);
                 }
                 let reply = profile.error(code, "the request failed", id);
                 with_retry_after(reply, retry_after, RetryAfterForm::Seconds)
             }
-            Some(Fault::AdaptiveThrottle { retry_after, form }) => {
-                self.ledger().stats.throttled += 1;
+            Some(Fault::Throttle { retry_after, form }) => {
+                self.state().stats.throttled += 1;
                 profile.throttle(retry_after, form, id)
             }
             Some(Fault::HiddenThrottle) => {
-                self.ledger().stats.throttled += 1;
-                match (&self.app, &work.prompt) {
+                self.state().stats.throttled += 1;
+                match (&self.app, &request.prompt) {
                     (App::AiApi(model), Some(prompt)) => model.hidden_throttle(prompt, id),
                     _ => Reply::json(200, &profile.hidden_throttle(id)),
                 }
@@ -308,43 +308,43 @@ impl Shared {
             Some(Fault::QuotaExhausted) => profile.quota(id),
             Some(Fault::Stall { execute }) => {
                 if execute {
-                    self.execute(&work);
+                    self.execute(&request);
                 }
-                return Ending::Silence;
+                return Completion::Stall;
             }
             Some(Fault::ResetAfterExecute) => {
-                self.execute(&work);
-                return Ending::Reset;
+                self.execute(&request);
+                return Completion::Reset;
             }
             Some(Fault::Ban { status, lasts }) => {
-                let ledger = &mut *self.ledger();
-                let lasts = lasts.unwrap_or(work.ruling.remaining);
-                ledger.bans.impose(Instant::now(), lasts, status);
-                ledger.stats.scripted_bans += 1;
+                let state = &mut *self.state();
+                let lasts = lasts.unwrap_or(request.injection.remaining);
+                state.bans.impose(Instant::now(), lasts, status);
+                state.stats.scripted_bans += 1;
                 profile.banned(status, id)
             }
-            _ => self.execute(&work),
+            _ => self.execute(&request),
         })
     }
 
-    fn execute(&self, work: &Work) -> Reply {
-        self.ledger().stats.executed += 1;
+    fn execute(&self, request: &AdmittedRequest) -> Reply {
+        self.state().stats.executed += 1;
         let call = Call {
-            route: work.route,
-            path: work.uri.path(),
-            query: work.uri.query(),
-            body: &work.body,
-            id: &work.id,
+            route: request.route,
+            path: request.uri.path(),
+            query: request.uri.query(),
+            body: &request.body,
+            id: &request.id,
         };
-        match (&self.app, &work.prompt) {
-            (App::Broker(desk), _) => {
+        match (&self.app, &request.prompt) {
+            (App::Broker(book), _) => {
                 let at = self.clock.at(Instant::now()).unwrap_or_default();
-                desk.execute(&call, at)
+                book.execute(&call, at)
             }
             (App::MarketData(feed), _) => feed.execute(&call),
             (App::AiApi(model), Some(prompt)) => {
                 let (reply, usage) = model.execute(&call, prompt);
-                let tokens = &mut self.ledger().stats.tokens;
+                let tokens = &mut self.state().stats.tokens;
                 tokens.input += usage.input;
                 tokens.output += usage.output;
                 reply
@@ -355,12 +355,12 @@ impl Shared {
     }
 
     pub(crate) fn note_connection(&self, during_outage: bool) {
-        let stats = &mut self.ledger().stats;
+        let stats = &mut self.state().stats;
         stats.connections += 1;
         stats.during_outage += u64::from(during_outage);
     }
 
     fn note_fault(&self, name: &'static str) {
-        *self.ledger().stats.faults.entry(name).or_default() += 1;
+        *self.state().stats.faults.entry(name).or_default() += 1;
     }
 }

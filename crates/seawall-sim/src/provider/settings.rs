@@ -113,7 +113,7 @@ pub struct BanPolicy {
 
 impl BanPolicy {
     /// Interactive Brokers' Web API: the first violation puts the caller into the penalty box for
-    /// ten minutes, answered with 429.
+    /// ten minutes, with status 429.
     pub const INTERACTIVE_BROKERS: Self = Self::known(1, 60, 600, 429, false);
     /// SEC EDGAR: 403 until the rate has been low for ten minutes; each request in the meantime
     /// starts the ten minutes again.
@@ -131,7 +131,7 @@ impl BanPolicy {
         }
     }
 
-    /// Bans for `lasts` after `after_violations` violations within `within`, answering `status`.
+    /// Bans for `lasts` after `after_violations` violations within `within`, with `status`.
     ///
     /// # Errors
     ///

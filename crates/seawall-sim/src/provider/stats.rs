@@ -1,4 +1,4 @@
-//! What a provider has seen: the ledger that a run is judged by.
+//! What a provider has seen: the state that a run is judged by.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,27 +27,27 @@ pub struct Stats {
     pub received: u64,
     /// The same by route.
     pub by_route: BTreeMap<Route, u64>,
-    /// Requests that the application behind the limits carried out, whatever it answered and
-    /// whether or not the answer arrived.
+    /// Requests that the application behind the limits carried out, whatever its response was and
+    /// whether or not the response arrived.
     pub executed: u64,
     /// Requests over a limit.
     pub violations: u64,
     /// The same by what was exceeded: `requests`, `quota`, `tokens`, `input_tokens`,
     /// `output_tokens`.
     pub violations_by: BTreeMap<&'static str, u64>,
-    /// Answers that said "too much", earned or scripted, hidden or plain.
+    /// Responses that throttle, earned or scripted, hidden or plain.
     pub throttled: u64,
     /// Bans that the caller earned by violations.
     pub bans: u64,
     /// Bans that an incident imposed.
     pub scripted_bans: u64,
-    /// Requests answered with nothing but "you are banned".
+    /// Requests rejected because the caller is banned.
     pub while_banned: u64,
     /// Requests, or connects where no request could be seen, that arrived during an outage. A
-    /// rejected connect leaves no trace here; ask
+    /// refused connection leaves no trace here; ask
     /// [`Incidents::is_outage`](crate::incident::Incidents::is_outage) on the sending side.
     pub during_outage: u64,
-    /// Requests hit by a scripted fault, by its name in incident files; `latency` is not counted.
+    /// Requests affected by a scripted fault, by its name in incident files; `latency` is not counted.
     pub faults: BTreeMap<&'static str, u64>,
     /// Tokens billed, for AI APIs.
     pub tokens: TokenUsage,
@@ -83,9 +83,9 @@ pub struct Order {
 pub enum OrderStatus {
     /// Resting in the book: every order that is not a market order.
     New,
-    /// Done: every market order, at once.
+    /// Executed: every market order, immediately.
     Filled,
-    /// Taken back by the caller.
+    /// Cancelled by the caller.
     Canceled,
 }
 

@@ -1,4 +1,4 @@
-//! A client for the tests: what came back, and how it broke.
+//! A client for the tests: the response, or how the call failed.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(unreachable_pub, reason = "a module of several test crates")]
@@ -17,15 +17,15 @@ use hyper_util::rt::TokioExecutor;
 use seawall_sim::incident::Incidents;
 use serde_json::{Value, json};
 
-/// A whole answer.
+/// A complete response.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
-impl Answer {
+impl Response {
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).expect("JSON")
     }
@@ -47,16 +47,16 @@ impl Answer {
     }
 }
 
-/// How a call broke.
+/// How a call failed.
 #[derive(Debug)]
-pub enum Broken {
-    /// Before the head of an answer.
+pub enum CallError {
+    /// Before the head of a response.
     Call(Box<dyn Error + Send + Sync>),
     /// After the head, in the body, of which this much had arrived.
     Body(StatusCode, Vec<u8>, Box<dyn Error + Send + Sync>),
 }
 
-impl Broken {
+impl CallError {
     /// The kind of the I/O error at the bottom, if there is one.
     pub fn kind(&self) -> Option<io::ErrorKind> {
         let (Self::Call(error) | Self::Body(_, _, error)) = self;
@@ -78,11 +78,16 @@ pub struct Client(Pool<HttpConnector, Full<Bytes>>);
 impl Client {
     pub fn new() -> Self {
         let mut builder = Pool::builder(TokioExecutor::new());
-        // Else the client itself would repeat what a reused connection lost.
+        // Otherwise the client itself would repeat what a reused connection lost.
         Self(builder.retry_canceled_requests(false).build_http())
     }
 
-    pub async fn send(&self, method: Method, url: String, body: String) -> Result<Answer, Broken> {
+    pub async fn send(
+        &self,
+        method: Method,
+        url: String,
+        body: String,
+    ) -> Result<Response, CallError> {
         let request = Request::builder()
             .method(method)
             .uri(url)
@@ -92,31 +97,31 @@ impl Client {
             .0
             .request(request)
             .await
-            .map_err(|error| Broken::Call(error.into()))?;
+            .map_err(|error| CallError::Call(error.into()))?;
         let (head, mut body) = response.into_parts();
         let mut bytes = Vec::new();
         while let Some(frame) = body.frame().await {
             match frame {
                 Ok(frame) => bytes.extend(frame.into_data().unwrap_or_default()),
-                Err(error) => return Err(Broken::Body(head.status, bytes, error.into())),
+                Err(error) => return Err(CallError::Body(head.status, bytes, error.into())),
             }
         }
-        Ok(Answer {
+        Ok(Response {
             status: head.status,
             headers: head.headers,
             body: bytes.into(),
         })
     }
 
-    pub async fn get(&self, url: String) -> Result<Answer, Broken> {
+    pub async fn get(&self, url: String) -> Result<Response, CallError> {
         self.send(Method::GET, url, String::new()).await
     }
 
-    pub async fn post(&self, url: String, body: &Value) -> Result<Answer, Broken> {
+    pub async fn post(&self, url: String, body: &Value) -> Result<Response, CallError> {
         self.send(Method::POST, url, body.to_string()).await
     }
 
-    pub async fn order(&self, base: &str, id: &str) -> Result<Answer, Broken> {
+    pub async fn order(&self, base: &str, id: &str) -> Result<Response, CallError> {
         let order = json!({
             "symbol": "AAPL", "qty": "1", "side": "buy", "type": "market", "client_order_id": id,
         });
@@ -139,7 +144,7 @@ pub fn always(provider: &str, fault: &str) -> Incidents {
     Incidents::from_toml(&text).expect("valid")
 }
 
-/// Asks again until the answer is what is waited for; a machine may be slow, but not for ever.
+/// Repeats `ask` until it returns something; fails after a generous time.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(mut ask: impl FnMut() -> F) -> T {
     let asking = async {
         loop {
@@ -151,5 +156,5 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(mut ask: impl FnMut() 
     };
     tokio::time::timeout(Duration::from_secs(20), asking)
         .await
-        .expect("it happens in the end")
+        .expect("it happens eventually")
 }

@@ -1,40 +1,40 @@
-//! A script as one provider performs it: which requests are hit, and when the listener is shut.
+//! A script as one provider performs it: which requests are affected, and when the listener is closed.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::draw::Draw;
 use super::fault::{Fault, OutageMode};
-use super::timeline::{Incident, Incidents, Provider, Route, is_outage};
+use super::split_mix::SplitMix64;
+use super::timeline::{Incident, Incidents, ProviderKind, Route, is_outage};
 
 /// What the listener does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Gate {
+pub(crate) enum ListenerMode {
     /// Accepts.
     #[default]
     Open,
     /// Is closed; connections that exist go on.
-    Refused,
+    Closed,
     /// Is closed, and connections that exist are reset.
-    Away,
-    /// Accepts and resets at once; connections that exist are reset.
-    Cut,
+    Down,
+    /// Accepts and resets immediately; connections that exist are reset.
+    Reset,
 }
 
-impl Gate {
-    pub(crate) fn listens(self) -> bool {
-        matches!(self, Self::Open | Self::Cut)
+impl ListenerMode {
+    pub(crate) fn accepts(self) -> bool {
+        matches!(self, Self::Open | Self::Reset)
     }
 
-    pub(crate) fn cuts(self) -> bool {
-        matches!(self, Self::Away | Self::Cut)
+    pub(crate) fn resets_connections(self) -> bool {
+        matches!(self, Self::Down | Self::Reset)
     }
 }
 
 /// What happens to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(crate) struct Ruling {
+pub(crate) struct Injection {
     /// Delays of all the incidents that delay, added up.
     pub(crate) delay: Duration,
     /// The first other fault in the order of the file.
@@ -46,17 +46,17 @@ pub(crate) struct Ruling {
 }
 
 #[derive(Debug)]
-pub(crate) struct Script {
-    provider: Provider,
+pub(crate) struct Injector {
+    provider: ProviderKind,
     seed: u64,
     incidents: Vec<Incident>,
     /// Requests seen by each incident on each route. Numbering inside the incident, not over the
-    /// run, keeps the fate of its first request the same however many came before it.
+    /// run, makes the effect on its first request the same however many came before it.
     numbers: Mutex<HashMap<(usize, Route), u64>>,
 }
 
-impl Script {
-    pub(crate) fn new(incidents: &Incidents, provider: Provider) -> Self {
+impl Injector {
+    pub(crate) fn new(incidents: &Incidents, provider: ProviderKind) -> Self {
         Self {
             provider,
             seed: incidents.seed(),
@@ -71,62 +71,69 @@ impl Script {
             .any(|incident| is_outage(incident, self.provider, at))
     }
 
-    pub(crate) fn gate(&self, at: Duration) -> Gate {
-        let mut gate = Gate::Open;
+    pub(crate) fn mode(&self, at: Duration) -> ListenerMode {
+        let mut mode = ListenerMode::Open;
         for incident in self
             .incidents
             .iter()
             .filter(|i| i.is_active(self.provider, at))
         {
-            gate = match (incident.fault, gate) {
-                (Fault::Outage(OutageMode::Refuse), _) => return Gate::Away,
-                (Fault::Outage(OutageMode::Reset), Gate::Open) => Gate::Cut,
-                (Fault::Outage(OutageMode::Reset), Gate::Refused) => Gate::Away,
-                (Fault::Refuse, Gate::Cut) => Gate::Away,
-                (Fault::Refuse, _) => Gate::Refused,
-                (_, gate) => gate,
+            mode = match (incident.fault, mode) {
+                (Fault::Outage(OutageMode::Refuse), _) => return ListenerMode::Down,
+                (Fault::Outage(OutageMode::Reset), ListenerMode::Open) => ListenerMode::Reset,
+                (Fault::Outage(OutageMode::Reset), ListenerMode::Closed) => ListenerMode::Down,
+                (Fault::Refuse, ListenerMode::Reset) => ListenerMode::Down,
+                (Fault::Refuse, _) => ListenerMode::Closed,
+                (_, mode) => mode,
             };
         }
-        gate
+        mode
     }
 
-    /// The next offset at which the gate may be another one.
+    /// The next offset at which the mode may be another one.
     pub(crate) fn next_change(&self, at: Duration) -> Option<Duration> {
         self.incidents
             .iter()
-            .filter(|incident| incident.fault.is_of_the_listener())
+            .filter(|incident| incident.fault.affects_listener())
             .flat_map(|incident| [incident.from, incident.to])
             .filter(|edge| *edge > at)
             .min()
     }
 
-    pub(crate) fn rule(&self, route: Route, at: Duration) -> Ruling {
-        let mut ruling = Ruling::default();
+    pub(crate) fn inject(&self, route: Route, at: Duration) -> Injection {
+        let mut injection = Injection::default();
         for (index, incident) in self.incidents.iter().enumerate() {
-            let hit = incident.is_active(self.provider, at)
-                && incident.route.is_none_or(|hit| hit == route)
-                && !incident.fault.is_of_the_listener();
-            if hit {
-                self.apply(&mut ruling, index, incident, route, at);
+            let affected = incident.is_active(self.provider, at)
+                && incident.route.is_none_or(|incident| incident == route)
+                && !incident.fault.affects_listener();
+            if affected {
+                self.apply(&mut injection, index, incident, route, at);
             }
         }
-        ruling
+        injection
     }
 
-    fn apply(&self, ruling: &mut Ruling, index: usize, hit: &Incident, route: Route, at: Duration) {
-        let mut draw = Draw::new(&[
+    fn apply(
+        &self,
+        injection: &mut Injection,
+        index: usize,
+        incident: &Incident,
+        route: Route,
+        at: Duration,
+    ) {
+        let mut draw = SplitMix64::new(&[
             self.seed,
             self.provider as u64,
             route as u64,
             index as u64,
             self.number(index, route),
         ]);
-        if draw.unit() >= hit.probability {
+        if draw.unit() >= incident.probability {
             return;
         }
-        let fault = match hit.fault {
+        let fault = match incident.fault {
             Fault::Latency(latency) => {
-                ruling.delay = ruling.delay.saturating_add(latency.sample(&mut draw));
+                injection.delay = injection.delay.saturating_add(latency.sample(&mut draw));
                 return;
             }
             Fault::SlowRecovery {
@@ -134,14 +141,14 @@ impl Script {
                 errors,
                 code,
             } => {
-                let length = hit.to.saturating_sub(hit.from).as_secs_f64();
-                let left = hit.to.saturating_sub(at).as_secs_f64();
+                let length = incident.to.saturating_sub(incident.from).as_secs_f64();
+                let left = incident.to.saturating_sub(at).as_secs_f64();
                 let share = if length > 0.0 {
                     (left / length).clamp(0.0, 1.0)
                 } else {
                     0.0
                 };
-                ruling.delay = ruling.delay.saturating_add(latency.mul_f64(share));
+                injection.delay = injection.delay.saturating_add(latency.mul_f64(share));
                 if draw.unit() >= errors * share {
                     return;
                 }
@@ -158,10 +165,10 @@ impl Script {
             },
             other => other,
         };
-        if ruling.fault.is_none() {
-            ruling.fault = Some(fault);
-            ruling.name = hit.fault.name();
-            ruling.remaining = hit.to.saturating_sub(at);
+        if injection.fault.is_none() {
+            injection.fault = Some(fault);
+            injection.name = incident.fault.name();
+            injection.remaining = incident.to.saturating_sub(at);
         }
     }
 
@@ -177,9 +184,9 @@ impl Script {
 mod tests {
     use super::*;
 
-    fn script(text: &str, seed: u64) -> Script {
+    fn script(text: &str, seed: u64) -> Injector {
         let incidents = Incidents::from_toml(text).expect("valid").with_seed(seed);
-        Script::new(&incidents, Provider::Broker)
+        Injector::new(&incidents, ProviderKind::Broker)
     }
 
     const HALF: &str = r#"
@@ -191,26 +198,26 @@ mod tests {
         probability = 0.5
     "#;
 
-    fn fates(script: &Script, disturb: bool) -> Vec<bool> {
+    fn outcomes(script: &Injector, disturb: bool) -> Vec<bool> {
         let at = Duration::from_millis(1500);
         (0..64)
             .map(|_| {
                 if disturb {
-                    script.rule(Route::Positions, at);
-                    script.rule(Route::OrdersCreate, Duration::ZERO);
+                    script.inject(Route::Positions, at);
+                    script.inject(Route::OrdersCreate, Duration::ZERO);
                 }
-                script.rule(Route::OrdersCreate, at).fault.is_some()
+                script.inject(Route::OrdersCreate, at).fault.is_some()
             })
             .collect()
     }
 
     #[test]
-    fn fates_depend_on_the_seed_and_not_on_other_routes_or_earlier_traffic() {
-        let first = fates(&script(HALF, 7), false);
-        assert_eq!(first, fates(&script(HALF, 7), true));
-        assert_ne!(first, fates(&script(HALF, 8), false));
-        let hits = first.iter().filter(|hit| **hit).count();
-        assert!((16..=48).contains(&hits), "{hits} of 64");
+    fn outcomes_depend_on_the_seed_and_not_on_other_routes_or_earlier_traffic() {
+        let first = outcomes(&script(HALF, 7), false);
+        assert_eq!(first, outcomes(&script(HALF, 7), true));
+        assert_ne!(first, outcomes(&script(HALF, 8), false));
+        let affected = first.iter().filter(|incident| **incident).count();
+        assert!((16..=48).contains(&affected), "{affected} of 64");
     }
 
     #[test]
@@ -225,15 +232,15 @@ mod tests {
             errors = 1.0
         "#;
         let script = script(text, 1);
-        let start = script.rule(Route::Positions, Duration::ZERO);
+        let start = script.inject(Route::Positions, Duration::ZERO);
         assert_eq!(start.delay, Duration::from_secs(1));
         assert!(matches!(start.fault, Some(Fault::Status { code: 503, .. })));
-        let late = script.rule(Route::Positions, Duration::from_millis(9_900));
+        let late = script.inject(Route::Positions, Duration::from_millis(9_900));
         assert_eq!(late.delay, Duration::from_millis(10));
     }
 
     #[test]
-    fn refusal_and_reset_together_are_an_outage() {
+    fn refuse_and_reset_together_are_an_outage() {
         let text = r#"
             [[incident]]
             provider = "*"
@@ -248,10 +255,15 @@ mod tests {
             mode = "reset"
         "#;
         let script = script(text, 1);
-        let at = |seconds| script.gate(Duration::from_secs(seconds));
+        let at = |seconds| script.mode(Duration::from_secs(seconds));
         assert_eq!(
             [at(1), at(3), at(5), at(6)],
-            [Gate::Refused, Gate::Away, Gate::Cut, Gate::Open]
+            [
+                ListenerMode::Closed,
+                ListenerMode::Down,
+                ListenerMode::Reset,
+                ListenerMode::Open
+            ]
         );
         assert_eq!(
             script.next_change(Duration::from_secs(2)),

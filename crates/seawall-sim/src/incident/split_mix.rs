@@ -6,7 +6,7 @@
 /// shared generator would make one route's draws depend on how many requests another route had
 /// seen, and no run would repeat.
 #[derive(Debug, Clone)]
-pub(crate) struct Draw {
+pub(crate) struct SplitMix64 {
     state: u64,
 }
 
@@ -18,7 +18,7 @@ fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-impl Draw {
+impl SplitMix64 {
     pub(crate) fn new(words: &[u64]) -> Self {
         let state = words.iter().fold(GOLDEN, |state, word| {
             mix(state ^ mix(word.wrapping_add(GOLDEN)))
@@ -46,12 +46,12 @@ impl Draw {
 
 #[cfg(test)]
 mod tests {
-    use super::Draw;
+    use super::SplitMix64;
 
     #[test]
     fn the_same_words_draw_the_same_numbers() {
         let take = |words: &[u64]| {
-            let mut draw = Draw::new(words);
+            let mut draw = SplitMix64::new(words);
             [draw.next_u64(), draw.next_u64(), draw.next_u64()]
         };
         assert_eq!(take(&[1, 2, 3]), take(&[1, 2, 3]));
@@ -61,7 +61,10 @@ mod tests {
 
     #[test]
     fn units_are_spread_over_the_interval() {
-        let mean = (0..10_000).map(|n| Draw::new(&[7, n]).unit()).sum::<f64>() / 10_000.0;
+        let mean = (0..10_000)
+            .map(|n| SplitMix64::new(&[7, n]).unit())
+            .sum::<f64>()
+            / 10_000.0;
         assert!((mean - 0.5).abs() < 0.02, "mean {mean}");
     }
 }

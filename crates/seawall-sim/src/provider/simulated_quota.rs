@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tower_service::Service;
 
-use super::limits::{Kind, Meter, Method};
+use super::limits::{Counting, Kind, Meter};
 use super::settings::Limit;
 
 /// What a limit of a [`SimulatedQuota`] is about.
@@ -89,12 +89,12 @@ impl Usage {
     }
 }
 
-/// A provider inside the process that counts as the simulated servers do, and answers at once.
+/// A provider inside the process that counts as the simulated servers do, and responds immediately.
 ///
 /// Servers on sockets need real time, and an hour of it is too long for a test. This is their
 /// counting alone: in tokio's clock, paused or not, and without sockets. A request is counted when
-/// `call` is called. If one of the limits has no room for it, it is rejected and charged to none of
-/// them, and each limit that had no room notes a violation.
+/// `call` is called. If one of the limits does not allow it, it is rejected and charged to none of
+/// them, and each limit that was exceeded counts a violation.
 ///
 /// Clones share the account.
 ///
@@ -151,7 +151,7 @@ impl SimulatedQuota {
 
     /// Adds a limit, of which nothing is used. One rule counted in several ways is several limits.
     #[must_use]
-    pub fn limit(self, measure: Measure, limit: Limit, counting: Method) -> Self {
+    pub fn limit(self, measure: Measure, limit: Limit, counting: Counting) -> Self {
         let mut account = self.account();
         // The kind is of no effect: what is charged follows the measure.
         let meter = Meter::new(Kind::Requests, limit, counting, self.start);
@@ -238,10 +238,10 @@ pub struct SimulatedQuotaLimit {
     /// How much is allowed.
     pub limit: Limit,
     /// How it counts.
-    pub counting: Method,
-    /// What the accepted requests used of it, over the whole time.
+    pub counting: Counting,
+    /// What the accepted requests used of it, in total.
     pub used: u64,
-    /// Requests for which it had no room.
+    /// Requests that exceeded it.
     pub violations: u64,
 }
 
@@ -253,13 +253,13 @@ pub struct Rejected {
 }
 
 impl Rejected {
-    /// The limit that has room last, by its place in [`SimulatedQuotaStats::limits`].
+    /// The limit that allows the request last, by its index in [`SimulatedQuotaStats::limits`].
     #[must_use]
     pub const fn limit(&self) -> usize {
         self.limit
     }
 
-    /// How long until it has room for this request, if nothing else comes.
+    /// How long until it allows this request, if no other comes.
     #[must_use]
     pub const fn wait(&self) -> Duration {
         self.wait
@@ -269,7 +269,10 @@ impl Rejected {
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (limit, wait) = (self.limit, self.wait);
-        write!(f, "limit {limit} is exceeded, it has room in {wait:?}")
+        write!(
+            f,
+            "limit {limit} is exceeded; it allows the request in {wait:?}"
+        )
     }
 }
 
@@ -291,7 +294,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_sliding_counter_is_exact_at_its_border() {
-        let mut api = SimulatedQuota::new().limit(Measure::Requests, limit(1), Method::Sliding);
+        let mut api = SimulatedQuota::new().limit(Measure::Requests, limit(1), Counting::Sliding);
         assert!(ask(&mut api, 1).await);
         tokio::time::advance(SECOND - Duration::from_nanos(1)).await;
         assert!(!ask(&mut api, 1).await);
@@ -301,11 +304,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_limit_counts_in_its_own_way_and_none_charges_what_one_rejects() {
+    async fn each_limit_counts_in_its_way_and_none_charges_a_rejected_request() {
         let mut api = SimulatedQuota::new()
-            .limit(Measure::Weight, limit(4), Method::Fixed)
-            .limit(Measure::Weight, limit(4), Method::Sliding)
-            .limit(Measure::Weight, limit(4), Method::Bucket);
+            .limit(Measure::Weight, limit(4), Counting::Fixed)
+            .limit(Measure::Weight, limit(4), Counting::Sliding)
+            .limit(Measure::Weight, limit(4), Counting::Bucket);
         tokio::time::advance(SECOND * 3 / 4).await;
         assert!(ask(&mut api, 4).await);
         tokio::time::advance(SECOND / 4).await;
@@ -321,12 +324,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_rejection_names_the_limit_that_has_room_last_and_when() {
+    async fn a_rejection_names_the_limit_that_allows_it_last_and_when() {
         let mut api = SimulatedQuota::new()
-            .limit(Measure::Requests, limit(2), Method::Sliding)
-            .limit(Measure::OutputTokens, limit(100), Method::Bucket)
-            .limit(Measure::InputTokens, limit(100), Method::Fixed)
-            .limit(Measure::Tokens, limit(400), Method::Fixed);
+            .limit(Measure::Requests, limit(2), Counting::Sliding)
+            .limit(Measure::OutputTokens, limit(100), Counting::Bucket)
+            .limit(Measure::InputTokens, limit(100), Counting::Fixed)
+            .limit(Measure::Tokens, limit(400), Counting::Fixed);
         assert_eq!(api.call(Usage::tokens(10, 90)).await, Ok(()));
         let rejected = api.call(Usage::tokens(95, 90)).await.expect_err("too much");
         assert_eq!((rejected.limit(), rejected.wait()), (2, SECOND));
@@ -334,7 +337,7 @@ mod tests {
         assert_eq!((rejected.limit(), rejected.wait()), (1, SECOND / 2));
         assert_eq!(
             rejected.to_string(),
-            "limit 1 is exceeded, it has room in 500ms"
+            "limit 1 is exceeded; it allows the request in 500ms"
         );
     }
 }
