@@ -123,7 +123,7 @@ impl SimBody {
             left -= piece.len();
             !piece.is_empty()
         });
-        self.disconnect = Some(cut);
+        self.disconnect = Some(disconnect);
     }
 
     fn slow_down(&mut self, pause: Duration, pieces: usize) {

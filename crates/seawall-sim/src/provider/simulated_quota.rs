@@ -101,7 +101,7 @@ impl Usage {
 /// ```
 /// use std::time::Duration;
 /// use seawall_sim::provider::{SimulatedQuota, Counting, Limit, Measure, Usage};
-/// use tower::Service;
+/// use tower_service::Service;
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
