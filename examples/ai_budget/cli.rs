@@ -12,19 +12,19 @@ Usage: cargo run --release --example ai_budget -- [OPTIONS]
 
 Options:
   --trace FILE    a CSV with the columns TIMESTAMP,ContextTokens,GeneratedTokens
-                  [default: a bursty half hour, made up from the seed]
+                  [default: a bursty half hour, generated from the seed]
   --tier NAME     openai-tier-1 or anthropic-start [default: both]
   --max-tokens N  what every call sets max_tokens to, 1 to 1000000; longer
-                  answers are cut there [default: the least of 64, 256, 1024,
-                  4096 and 16384 that its answer fits in]
-  --seed N        seed of the made-up trace, a whole number from 0 [default: 1]
+                  responses are cut there [default: the least of 64, 256, 1024,
+                  4096 and 16384 that the response fits in]
+  --seed N        seed of the generated trace, a whole number from 0 [default: 1]
   -h, --help      shows this and ends
 
 Exit code: 0; 1 when a provider counted a violation, or the run failed; 2 for a bad option or
 trace.
 ";
 
-/// What a run is asked to do.
+/// The options of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Options {
     pub(crate) trace: Option<PathBuf>,

@@ -2,13 +2,13 @@
 //!
 //! A trace of arrivals and token counts is replayed in virtual time, through the documented limits
 //! of two tiers, against the counters of the simulated AI API. What a call takes of the limits is
-//! estimated before it departs, the output at the most that it may be, and settled when its answer
-//! says what it really was. So no limit is ever exceeded; the price is that where the output is
-//! what binds, calls under way hold more of it than they use, the more the looser `max_tokens` is
-//! set. Where a provider charges `max_tokens` itself, there is nothing to settle.
+//! estimated before it departs, the output at its maximum, and corrected when the response reports
+//! the usage. So no limit is ever exceeded; the price is that where the output limit binds, calls in
+//! flight hold more of it than they use, the more so the higher `max_tokens` is. Where a provider
+//! charges `max_tokens` itself, there is nothing to correct.
 //!
-//! The public Azure traces of LLM inference of 2023 (`AzureLLMInferenceTrace_code.csv`, `_conv.csv`) are of
-//! the format; without a file, a bursty half hour is made up.
+//! The public Azure traces of LLM inference of 2023 (`AzureLLMInferenceTrace_code.csv`, `_conv.csv`) are in
+//! this format; without a file, a bursty half hour is generated.
 //!
 //! ```text
 //! cargo run --release --example ai_budget -- --trace FILE
@@ -68,8 +68,8 @@ fn print(text: &str) {
 
 fn arrivals(options: &Options) -> Result<Vec<Arrival>, String> {
     let Some(file) = &options.trace else {
-        let made_up = trace::synthetic(options.seed, 600);
-        return trace::read(&made_up).map_err(|error| error.to_string());
+        let generated = trace::synthetic(options.seed, 600);
+        return trace::read(&generated).map_err(|error| error.to_string());
     };
     let name = file.display();
     let text = std::fs::read_to_string(file)
@@ -77,7 +77,7 @@ fn arrivals(options: &Options) -> Result<Vec<Arrival>, String> {
     trace::read(&text).map_err(|error| format!("{name}, {error}"))
 }
 
-/// The lowest load, in doublings, at which five minutes ask for more than the tier allows.
+/// The lowest load, in doublings, at which five minutes demand more than the tier allows.
 fn heavy(tier: &Tier, arrivals: &[Arrival], max_tokens: Option<u32>) -> Option<u32> {
     let mut loads = (0..10).map(|doublings| 1 << doublings);
     loads.find(|load| replay::beyond(tier, arrivals, *load, max_tokens) >= 5)
@@ -113,7 +113,7 @@ fn run(options: &Options, arrivals: &[Arrival]) -> Result<bool, Box<dyn Error>> 
         let mut loads = vec![1];
         loads.extend(heavy(&tier, arrivals, options.max_tokens).filter(|load| *load > 1));
         for load in loads {
-            // Each run has a clock of its own, which begins anew.
+            // Each run has a clock of its own, which starts again.
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_time()
                 .start_paused(true)
@@ -133,9 +133,9 @@ const HEADING: &str = "  load  arrivals  granted  rejected  violations  beyond  
                        worst   wait p50    p99        most   done after\n";
 
 const LEGEND: &str = "
-load: each arrival so many times. beyond: minutes that ask for more than the tier allows. full:
-minutes at whose end calls wait. used, worst: what was used in those of the limit that was used
-most, in the mean and in the worst of them. violations: of a bucket or of a sliding window.
+load: each arrival so many times. beyond: minutes that demand more than the tier allows. full:
+minutes at whose end calls wait. used, worst: the use of the most used limit in those minutes,
+the mean and the worst. violations: of a bucket or of a sliding window.
 ";
 
 fn row(load: u32, beyond: usize, outcome: &Outcome) -> String {

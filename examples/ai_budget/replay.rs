@@ -20,19 +20,19 @@ use crate::trace::Arrival;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// How long an answer takes: so long, and so long per token.
+/// How long a response takes: a constant, and a time per token.
 const FIRST_TOKEN: Duration = Duration::from_millis(500);
 const PER_TOKEN: Duration = Duration::from_millis(20);
 
-/// What callers set `max_tokens` to: they know how long an answer gets up to a factor of four.
-const MOST: [u32; 5] = [64, 256, 1_024, 4_096, 16_384];
+/// What callers set `max_tokens` to: they know the length of a response up to a factor of four.
+const MAX_TOKENS: [u32; 5] = [64, 256, 1_024, 4_096, 16_384];
 
 /// A call.
 #[derive(Debug, Clone, Copy)]
 struct Ask {
     input: u32,
-    /// The most that the answer may have.
-    most: u32,
+    /// The maximum of the output.
+    max_tokens: u32,
     /// What it will have; the caller does not know.
     output: u32,
     came: Instant,
@@ -40,20 +40,24 @@ struct Ask {
 
 impl Ask {
     fn new(arrival: &Arrival, max_tokens: Option<u32>) -> Self {
-        let fitting = || MOST.into_iter().find(|most| *most >= arrival.output);
-        let most = max_tokens.or_else(fitting).unwrap_or(u32::MAX);
+        let fitting = || {
+            MAX_TOKENS
+                .into_iter()
+                .find(|max_tokens| *max_tokens >= arrival.output)
+        };
+        let max_tokens = max_tokens.or_else(fitting).unwrap_or(u32::MAX);
         Self {
             input: arrival.input,
-            most,
-            output: arrival.output.min(most),
+            max_tokens,
+            output: arrival.output.min(max_tokens),
             came: Instant::now(),
         }
     }
 
     /// What the provider charges.
     fn usage(&self, tier: &Tier) -> Usage {
-        let output = if tier.charges_most {
-            self.most
+        let output = if tier.charges_max_tokens {
+            self.max_tokens
         } else {
             self.output
         };
@@ -61,9 +65,9 @@ impl Ask {
     }
 }
 
-/// An answer with what it says of its usage.
+/// A response that reports its usage.
 #[derive(Debug)]
-struct Answer {
+struct Completion {
     /// Tokens of output, where they are not charged by `max_tokens`.
     charged: Option<u32>,
 }
@@ -76,7 +80,7 @@ struct Departed {
     usage: Usage,
 }
 
-/// The provider: it counts at once, and answers later.
+/// The provider: it counts immediately, and responds later.
 #[derive(Clone)]
 struct Model {
     tier: Tier,
@@ -86,9 +90,9 @@ struct Model {
 }
 
 impl Service<Ask> for Model {
-    type Response = Answer;
+    type Response = Completion;
     type Error = Rejected;
-    type Future = Pin<Box<dyn Future<Output = Result<Answer, Rejected>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Completion, Rejected>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Rejected>> {
         Poll::Ready(Ok(()))
@@ -105,23 +109,23 @@ impl Service<Ask> for Model {
         log.push(departed);
         drop(log);
         let counted = self.counters.call(usage);
-        let charged = (!self.tier.charges_most).then_some(ask.output);
+        let charged = (!self.tier.charges_max_tokens).then_some(ask.output);
         Box::pin(async move {
             counted.await?;
             sleep(FIRST_TOKEN + PER_TOKEN * ask.output).await;
-            Ok(Answer { charged })
+            Ok(Completion { charged })
         })
     }
 }
 
-/// What came of a trace.
+/// The result of a trace.
 #[derive(Debug, Clone)]
 pub(crate) struct Outcome {
     pub(crate) arrivals: usize,
     pub(crate) granted: usize,
     pub(crate) rejected: usize,
     pub(crate) violations: u64,
-    /// Minutes at whose end calls waited: more was asked for than the limits let through.
+    /// Minutes at whose end calls waited: there was more demand than the limits allow.
     pub(crate) full: usize,
     /// What was used in those of the limit that was used most: all of them, and the worst.
     pub(crate) share: f64,
@@ -167,16 +171,17 @@ pub(crate) async fn replay(
         .into_iter()
         .fold(builder, seawall::ratelimit::RateLimitConfigBuilder::limit)
         .build()?;
-    // The input is known, the output is taken for the most that it may be until it is known.
+    // The input is known, the output is estimated at its maximum until it is known.
     let layer = RateLimitLayer::new(tier.name, config).describe(|ask: &Ask| {
-        RequestMeta::new(Replay::Never).with_tokens(TokenCount::new(ask.input, ask.most))
+        RequestMeta::new(Replay::Never).with_tokens(TokenCount::new(ask.input, ask.max_tokens))
     });
-    let spent = |answer: Result<&Answer, &Error<Rejected>>, say: &mut dyn FnMut(QuotaSignal)| {
-        if let Ok(Answer {
+    let usage = |result: Result<&Completion, &Error<Rejected>>,
+                 report: &mut dyn FnMut(QuotaSignal)| {
+        if let Ok(Completion {
             charged: Some(amount),
-        }) = answer
+        }) = result
         {
-            say(QuotaSignal::Spent {
+            report(QuotaSignal::Used {
                 unit: Unit::OutputTokens,
                 amount: u64::from(*amount),
             });
@@ -184,7 +189,7 @@ pub(crate) async fn replay(
     };
     let client = ServiceBuilder::new()
         .layer(layer.clone())
-        .layer(layer.feedback(spent))
+        .layer(layer.feedback(usage))
         .layer(WrapErrorLayer)
         .service(model.clone());
 
@@ -196,9 +201,9 @@ pub(crate) async fn replay(
         }
     }
     let mut rejected = 0;
-    while let Some(answer) = calls.join_next().await {
-        let answer = answer.expect("no call panics");
-        rejected += usize::from(answer.is_err_and(|error| error.rejection().is_some()));
+    while let Some(result) = calls.join_next().await {
+        let result = result.expect("no call panics");
+        rejected += usize::from(result.is_err_and(|error| error.rejection().is_some()));
     }
     let log = model.log.lock().unwrap_or_else(PoisonError::into_inner);
     Ok(outcome(tier, &log, rejected, &model.counters.stats()))
@@ -278,9 +283,9 @@ mod tests {
     use crate::trace;
 
     /// The first load, in doublings, at which the made-up trace is too much for the tier.
-    fn made_up(tier: &Tier, longest: u32) -> (Vec<Arrival>, u32) {
-        let made_up = trace::synthetic(1, longest);
-        let arrivals = trace::read(&made_up).expect("it is of the format");
+    fn generated(tier: &Tier, longest: u32) -> (Vec<Arrival>, u32) {
+        let generated = trace::synthetic(1, longest);
+        let arrivals = trace::read(&generated).expect("it is of the format");
         let load = crate::heavy(tier, &arrivals, None).expect("it grows");
         (arrivals, load)
     }
@@ -288,7 +293,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn no_tier_sees_a_violation_and_what_it_allows_is_used() {
         for tier in &TIERS {
-            let (arrivals, load) = made_up(tier, 600);
+            let (arrivals, load) = generated(tier, 600);
             let outcome = replay(tier, tier.client(), &arrivals, load, None).await;
             let outcome = outcome.expect("valid limits");
             assert_eq!(outcome.violations, 0, "{}: {outcome:?}", tier.name);
@@ -301,13 +306,13 @@ mod tests {
         }
     }
 
-    /// Long answers at a tier that charges them as they are: calls under way hold what they may
-    /// use, and part of that is idle until they are answered. Never settled, the share would be
-    /// that of the answers in their `max_tokens`, about 0.4.
+    /// Long responses at a tier that charges the actual output: calls in flight hold what they may
+    /// use, and part of that is idle until they complete. Without the correction, the share would be
+    /// that of the responses in their `max_tokens`, about 0.4.
     #[tokio::test(start_paused = true)]
     async fn where_the_output_binds_what_is_under_way_is_held_and_settled() {
         let tier = &TIERS[1];
-        let (arrivals, load) = made_up(tier, 2_000);
+        let (arrivals, load) = generated(tier, 2_000);
         let outcome = replay(tier, tier.client(), &arrivals, load, None).await;
         let outcome = outcome.expect("valid limits");
         assert_eq!(outcome.violations, 0, "{outcome:?}");
@@ -319,7 +324,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_provider_sees_limits_that_are_not_its_own() {
         for tier in &TIERS {
-            let (arrivals, load) = made_up(tier, 600);
+            let (arrivals, load) = generated(tier, 600);
             let limits = tier.client().into_iter();
             let higher = limits.map(|limit| {
                 Limit::strict(limit.count() / 10 * 11, MINUTE).with_unit(limit.unit())
@@ -333,7 +338,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_limit_that_is_half_of_what_is_allowed_shows_as_half_used() {
         let tier = &TIERS[0];
-        let (arrivals, load) = made_up(tier, 600);
+        let (arrivals, load) = generated(tier, 600);
         let limits = tier.client().into_iter();
         let half =
             limits.map(|limit| Limit::strict(limit.count() / 2, MINUTE).with_unit(limit.unit()));

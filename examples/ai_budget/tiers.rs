@@ -13,9 +13,9 @@ pub(crate) struct Tier {
     pub(crate) name: &'static str,
     /// What it is, and where the numbers are from.
     pub(crate) source: &'static str,
-    /// What is charged for an answer when a request is admitted: the most that it may have
-    /// (`max_tokens`), or what it has in the end.
-    pub(crate) charges_most: bool,
+    /// What is charged for the output when a request is admitted: its maximum (`max_tokens`), or
+    /// the actual output.
+    pub(crate) charges_max_tokens: bool,
     pub(crate) limits: &'static [(Measure, u32)],
 }
 
@@ -27,16 +27,16 @@ pub(crate) const TIERS: [Tier; 2] = [
                  input + max_tokens\n  (how it counts: developers.openai.com, guide \"Rate \
                  limits\"; numbers per tier are not published there and\n  were collected from \
                  reports: read x-ratelimit-limit-* of your own account)",
-        charges_most: true,
+        charges_max_tokens: true,
         limits: &[(Measure::Requests, 500), (Measure::Tokens, 500_000)],
     },
     Tier {
         name: "anthropic-start",
         source: "Anthropic, tier Start, per model: 1,000 requests, 2,000,000 input and 400,000 \
-                 output tokens per minute,\n  output as it is in the end (how it counts: \
+                 output tokens per minute,\n  output as it is used (how it counts: \
                  platform.claude.com/docs/en/api/rate-limits; numbers: reports\n  of the tiers \
                  since 2026-06-26: read anthropic-ratelimit-*-limit of your own account)",
-        charges_most: false,
+        charges_max_tokens: false,
         limits: &[
             (Measure::Requests, 1_000),
             (Measure::InputTokens, 2_000_000),
@@ -46,8 +46,8 @@ pub(crate) const TIERS: [Tier; 2] = [
 ];
 
 impl Tier {
-    /// The provider's counters: the bucket that both document, and beside it one that slides,
-    /// which is never kinder.
+    /// The provider's counters: the bucket that both document, and a sliding window, which
+    /// never allows more.
     pub(crate) fn provider(&self) -> SimulatedQuota {
         let mut provider = SimulatedQuota::new();
         for (measure, count) in self.limits {
@@ -59,7 +59,7 @@ impl Tier {
         provider
     }
 
-    /// The client's: strict, so that they hold however the provider counts.
+    /// The client's: strict, so that they hold for any way of counting.
     pub(crate) fn client(&self) -> Vec<Limit> {
         let limits = self.limits.iter();
         limits

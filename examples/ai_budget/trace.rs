@@ -14,7 +14,7 @@ pub(crate) struct Arrival {
     pub(crate) at: Duration,
     /// Tokens of the prompt.
     pub(crate) input: u32,
-    /// Tokens of the answer.
+    /// Tokens of the result.
     pub(crate) output: u32,
 }
 
@@ -67,11 +67,11 @@ pub(crate) fn read(text: &str) -> Result<Vec<Arrival>, BadTrace> {
         })?;
         last = at;
         let tokens = |name, text: &str| {
-            let tokens = text.parse().ok().filter(|tokens| *tokens <= MOST);
+            let tokens = text.parse().ok().filter(|tokens| *tokens <= MAX_TOKENS);
             tokens.ok_or_else(|| {
                 let text = clipped(text);
                 bad(format!(
-                    "{name} is {text:?}: expected a whole number from 0 to {MOST}"
+                    "{name} is {text:?}: expected a whole number from 0 to {MAX_TOKENS}"
                 ))
             })
         };
@@ -89,7 +89,7 @@ pub(crate) fn read(text: &str) -> Result<Vec<Arrival>, BadTrace> {
 }
 
 /// More than any model reads or writes.
-const MOST: u32 = 10_000_000;
+const MAX_TOKENS: u32 = 10_000_000;
 
 /// The beginning of what stands there, for a message.
 fn clipped(text: &str) -> String {
@@ -135,7 +135,7 @@ fn three<'a>(mut parts: impl Iterator<Item = &'a str>) -> Option<[u64; 3]> {
 }
 
 /// Half an hour of bursts, in the format of the files: quiet minutes of about 150 requests, and
-/// busy ones of about 450, half of which come in a few seconds. Answers have up to `longest` tokens,
+/// busy ones of about 450, half of which come in a few seconds. Responses have up to `longest` tokens,
 /// a fifth of that on average.
 pub(crate) fn synthetic(seed: u64, longest: u32) -> String {
     let mut random = fastrand::Rng::with_seed(seed);
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_made_up_trace_is_one_of_the_same_kind_and_bursty() {
+    fn a_generated_trace_has_the_same_format_and_is_bursty() {
         let arrivals = read(&synthetic(1, 600)).expect("it is of the format");
         let mut minutes = [0; 30];
         let mut seconds = [0; 1_800];

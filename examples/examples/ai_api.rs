@@ -1,5 +1,4 @@
-//! An overloaded AI API: an answer as a whole, and one as a stream that keeps its place until its
-//! end.
+//! An overloaded AI API: a complete response, and a stream that holds its permit until its end.
 //!
 //! ```text
 //! cargo run --example ai_api
@@ -52,14 +51,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
         request.body(Full::from(body.to_string()))
     };
 
-    let answer = client.ready().await?.call(ask(false)?).await?;
-    let answer: Value = serde_json::from_slice(&answer.into_body().collect().await?.to_bytes())?;
-    println!("{}", answer["choices"][0]["message"]["content"]);
+    let response = client.ready().await?.call(ask(false)?).await?;
+    let completion: Value =
+        serde_json::from_slice(&response.into_body().collect().await?.to_bytes())?;
+    println!("{}", completion["choices"][0]["message"]["content"]);
     println!("(after {} attempts)", handles.retry.attempts());
 
     let mut stream = client.ready().await?.call(ask(true)?).await?.into_body();
     println!(
-        "(streaming, places taken: {})",
+        "(streaming, permits in use: {})",
         handles.bulkhead.in_flight()
     );
     let mut events = String::new();
@@ -68,7 +68,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             continue;
         };
         events.push_str(std::str::from_utf8(&data)?);
-        // An event ends with an empty line; what comes after it may be the half of the next.
+        // An event ends with an empty line; after it may come a part of the next.
         while let Some(end) = events.find("\n\n") {
             let event: String = events.drain(..end + 2).collect();
             let Ok(event) = serde_json::from_str::<Value>(event.trim_start_matches("data: "))
@@ -80,7 +80,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
             std::io::stdout().flush()?;
         }
     }
-    println!("\n(ended, places taken: {})", handles.bulkhead.in_flight());
+    println!(
+        "\n(ended, permits in use: {})",
+        handles.bulkhead.in_flight()
+    );
     api.shutdown().await;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A broker that goes away: reads are tried again, an order is sent once, and the circuit opens.
+//! A broker that fails: reads are retried, an order is sent once, and an operator opens the circuit.
 //!
 //! ```text
 //! cargo run --example broker
@@ -66,7 +66,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let order = r#"{"symbol":"SPY","qty":"1","side":"buy","client_order_id":"order-1"}"#;
     let order = Request::post(format!("{url}/v2/orders")).body(Full::from(order))?;
     match client.ready().await?.call(order).await {
-        Ok(answer) => println!("order: {}", answer.status()),
+        Ok(response) => println!("order: {}", response.status()),
         Err(error) => println!("order: in doubt, not sent again ({error})"),
     }
     println!(

@@ -1,4 +1,4 @@
-//! A vendor whose throttle is a 200: Seawall stays below the limit, and looks into the body.
+//! A vendor whose throttle is a 200: Seawall stays below the limit, and reads the body.
 //!
 //! ```text
 //! cargo run --example market_data
@@ -62,7 +62,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let stats = vendor.stats();
     println!(
-        "{} requests ({} tried again), {} hidden throttles, {} violations of the limit",
+        "{} requests ({} retries), {} hidden throttles, {} violations of the limit",
         stats.received,
         handles.retry.retries(),
         stats.throttled,

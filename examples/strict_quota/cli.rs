@@ -13,16 +13,16 @@ Options:
   --hours N       hours of virtual time per run, 1 to 24 [default: 1]
   --days N        days of virtual time where a limit counts by the day, 1 to 30
                   [default: 2]
-  --seed N        seed of weights and of who leaves, a whole number from 0
+  --seed N        seed of weights and of which callers give up, a whole number from 0
                   [default: 1]
   --real SECONDS  in real time instead, over sockets to simulated vendors, 1 to 3600
   -h, --help      shows this and ends
 
-Exit code: 0; 1 when a provider counted a violation of a limit that was to be kept, or the run
+Exit code: 0; 1 when a provider counted a violation of a limit that should hold, or the run
 failed; 2 for a bad option.
 ";
 
-/// What a run is asked to do.
+/// The options of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Options {
     pub(crate) hours: u32,
@@ -62,15 +62,17 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Comma
             None => (argument.as_str(), None),
         };
         let mut number = |accepted: RangeInclusive<u64>| {
-            let said = match (*accepted.start(), *accepted.end()) {
+            let accepted_range = match (*accepted.start(), *accepted.end()) {
                 (first, u64::MAX) => format!("a whole number from {first}"),
                 (first, last) => format!("a whole number from {first} to {last}"),
             };
             let Some(text) = glued.clone().or_else(|| arguments.next()) else {
-                return Err(Misuse(format!("{name} has no value: expected {said}")));
+                return Err(Misuse(format!(
+                    "{name} has no value: expected {accepted_range}"
+                )));
             };
             let number = text.parse().ok().filter(|number| accepted.contains(number));
-            number.ok_or_else(|| Misuse(format!("{name} is {text:?}: expected {said}")))
+            number.ok_or_else(|| Misuse(format!("{name} is {text:?}: expected {accepted_range}")))
         };
         // The ranges fit.
         let short = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);

@@ -18,9 +18,9 @@ pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Callers that wait for every answer, and callers that leave after a random time.
-const STEADY: u32 = 40;
-const FICKLE: u32 = 8;
+/// Callers that wait for every response, and callers that give up after a random time.
+const PATIENT_CALLERS: u32 = 40;
+const IMPATIENT_CALLERS: u32 = 8;
 
 /// What a provider allows.
 #[derive(Debug, Clone, Copy)]
@@ -30,43 +30,43 @@ pub(crate) struct Rules {
     pub(crate) all: &'static [(u32, Duration)],
     /// What the heaviest request weighs; the lightest weighs 1.
     pub(crate) heaviest: u32,
-    /// How long those who leave stay, at most twice as long and mostly less.
-    pub(crate) patience: Duration,
+    /// How long a caller that gives up waits: at most twice as long and mostly less.
+    pub(crate) wait_limit: Duration,
 }
 
-/// The rules that the limit is held against.
+/// The rules that the limit is checked against.
 pub(crate) const RULES: [Rules; 5] = [
     Rules {
         name: "1/s",
         all: &[(1, SECOND)],
         heaviest: 1,
-        patience: Duration::from_secs(48),
+        wait_limit: Duration::from_secs(48),
     },
     Rules {
         name: "5/min",
         all: &[(5, MINUTE)],
         heaviest: 1,
-        patience: Duration::from_secs(600),
+        wait_limit: Duration::from_secs(600),
     },
     Rules {
         name: "200/min",
         all: &[(200, MINUTE)],
         heaviest: 1,
-        patience: Duration::from_secs(15),
+        wait_limit: Duration::from_secs(15),
     },
     // Orders at Zerodha Kite.
     Rules {
         name: "10/s + 400/min + 5,000/day",
         all: &[(10, SECOND), (400, MINUTE), (5_000, DAY)],
         heaviest: 1,
-        patience: Duration::from_secs(300),
+        wait_limit: Duration::from_secs(300),
     },
     // The weights of Binance, of requests that weigh 1 to 20.
     Rules {
         name: "6,000 weight/min",
         all: &[(6_000, MINUTE)],
         heaviest: 20,
-        patience: Duration::from_secs(5),
+        wait_limit: Duration::from_secs(5),
     },
 ];
 
@@ -82,7 +82,7 @@ impl Rules {
 pub(crate) enum Kind {
     /// [`Limit::strict`].
     Strict,
-    /// [`Limit::of`] at 80 %.
+    /// A bucket at 80 % of the limit.
     Share,
     /// [`Limit::window`] and [`Limit::daily`].
     Window,
@@ -176,12 +176,12 @@ pub(crate) struct Run<'a> {
     pub(crate) margin: Duration,
 }
 
-/// What came of it.
+/// The result of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Outcome {
     /// Calls that were made.
     pub(crate) offered: u64,
-    /// Calls that left while they waited.
+    /// Calls that gave up while they waited.
     pub(crate) left: u64,
     /// Calls that the limit rejected, and one of the reasons.
     pub(crate) rejected: u64,
@@ -209,20 +209,20 @@ impl Outcome {
 }
 
 #[derive(Debug, Default)]
-struct Tally {
+struct Counts {
     offered: u64,
     left: u64,
     rejected: u64,
     reason: Option<String>,
 }
 
-type Answer = Result<(), Error<Rejected>>;
+type CallResult = Result<(), Error<Rejected>>;
 
-/// Runs it; on a paused clock of a `current_thread` runtime it takes moments.
+/// Runs it; with a paused clock on a `current_thread` runtime it takes little time.
 ///
 /// # Errors
 ///
-/// The rules leave no room for a limit of this kind.
+/// The rules allow no limit of this kind.
 pub(crate) async fn run(run: Run<'_>) -> Result<Outcome, InvalidConfig> {
     let provider = run
         .rules
@@ -249,18 +249,18 @@ pub(crate) async fn run(run: Run<'_>) -> Result<Outcome, InvalidConfig> {
         .layer(WrapErrorLayer)
         .service(provider.clone());
 
-    let tally = Rc::new(RefCell::new(Tally::default()));
-    // All that departs before the end: what departs at the end is the next window's.
+    let counts = Rc::new(RefCell::new(Counts::default()));
+    // All calls that depart before the end: one that departs at the end is in the next window.
     let end = Instant::now() + run.length - MS;
     let callers = LocalSet::new();
     let mut random = fastrand::Rng::with_seed(run.seed);
-    for caller in 0..STEADY + FICKLE {
+    for caller in 0..PATIENT_CALLERS + IMPATIENT_CALLERS {
         let random = random.fork();
-        let (service, tally) = (service.clone(), Rc::clone(&tally));
-        if caller < STEADY {
-            callers.spawn_local(steady(service, random, run.rules.heaviest, tally));
+        let (service, counts) = (service.clone(), Rc::clone(&counts));
+        if caller < PATIENT_CALLERS {
+            callers.spawn_local(call_until_done(service, random, run.rules.heaviest, counts));
         } else {
-            callers.spawn_local(fickle(service, random, *run.rules, tally));
+            callers.spawn_local(call_and_give_up(service, random, *run.rules, counts));
         }
     }
     callers.run_until(sleep_until(end)).await;
@@ -271,12 +271,12 @@ pub(crate) async fn run(run: Run<'_>) -> Result<Outcome, InvalidConfig> {
         let limits = stats.limits.iter().filter(|l| l.counting == *counting);
         (*counting, limits.map(|limit| limit.violations).sum())
     });
-    let tally = tally.borrow();
+    let counts = counts.borrow();
     Ok(Outcome {
-        offered: tally.offered,
-        left: tally.left,
-        rejected: tally.rejected,
-        reason: tally.reason.clone(),
+        offered: counts.offered,
+        left: counts.left,
+        rejected: counts.rejected,
+        reason: counts.reason.clone(),
         granted: stats.accepted + stats.rejected,
         violations: violations.collect(),
         used: stats.limits.first().map_or(0, |limit| limit.used),
@@ -284,46 +284,50 @@ pub(crate) async fn run(run: Run<'_>) -> Result<Outcome, InvalidConfig> {
     })
 }
 
-/// Calls again as soon as it is answered.
-async fn steady<S>(service: S, mut random: fastrand::Rng, heaviest: u32, tally: Rc<RefCell<Tally>>)
-where
+/// Calls again as soon as a call has completed.
+async fn call_until_done<S>(
+    service: S,
+    mut random: fastrand::Rng,
+    heaviest: u32,
+    counts: Rc<RefCell<Counts>>,
+) where
     S: Service<Usage, Response = (), Error = Error<Rejected>> + Clone,
 {
     loop {
         let usage = Usage::weight(random.u32(1..=heaviest));
-        tally.borrow_mut().offered += 1;
-        let answer = service.clone().oneshot(usage).await;
-        note(&answer, &tally).await;
+        counts.borrow_mut().offered += 1;
+        let result = service.clone().oneshot(usage).await;
+        note(&result, &counts).await;
     }
 }
 
 /// Each of its calls is a task that is aborted after a random time.
-async fn fickle<S>(service: S, mut random: fastrand::Rng, rules: Rules, tally: Rc<RefCell<Tally>>)
+async fn call_and_give_up<S>(service: S, mut random: fastrand::Rng, rules: Rules, counts: Rc<RefCell<Counts>>)
 where
     S: Service<Usage, Response = (), Error = Error<Rejected>> + Clone + Send + 'static,
     S::Future: Send,
 {
     loop {
         let usage = Usage::weight(random.u32(1..=rules.heaviest));
-        tally.borrow_mut().offered += 1;
+        counts.borrow_mut().offered += 1;
         let mut call = JoinSet::new();
         call.spawn(service.clone().oneshot(usage));
-        sleep(rules.patience.mul_f64(2.0 * random.f64().powi(3))).await;
+        sleep(rules.wait_limit.mul_f64(2.0 * random.f64().powi(3))).await;
         call.abort_all();
         match call.join_next().await {
-            Some(Ok(answer)) => note(&answer, &tally).await,
-            _ => tally.borrow_mut().left += 1,
+            Some(Ok(result)) => note(&result, &counts).await,
+            _ => counts.borrow_mut().left += 1,
         }
     }
 }
 
-async fn note(answer: &Answer, tally: &RefCell<Tally>) {
-    let Err(error) = answer else { return };
+async fn note(result: &CallResult, counts: &RefCell<Counts>) {
+    let Err(error) = result else { return };
     if let Some(rejection) = error.rejection() {
-        let mut tally = tally.borrow_mut();
-        tally.rejected += 1;
-        tally.reason.get_or_insert_with(|| rejection.to_string());
+        let mut counts = counts.borrow_mut();
+        counts.rejected += 1;
+        counts.reason.get_or_insert_with(|| rejection.to_string());
     }
-    // Not in a circle at the same instant.
+    // Not in an endless loop at the same instant.
     sleep(100 * MS).await;
 }

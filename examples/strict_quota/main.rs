@@ -1,9 +1,9 @@
 //! How close to a provider's limit one can go without ever being over it.
 //!
 //! A client at full load behind a rate limit, in virtual time, against the counters of the
-//! simulated providers: what was let through, how much of what is allowed that is, and how often
-//! the provider counted a violation. Callers leave at random while they wait, and 48 calls are in
-//! line at all times.
+//! simulated providers: what was granted, how much of the limit that is, and how often the
+//! provider counted a violation. Callers give up at random while they wait, and 48 calls are queued
+//! at all times.
 //!
 //! ```text
 //! cargo run --release --example strict_quota -- --help
@@ -61,7 +61,7 @@ fn print(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// All rules and kinds in virtual time; whether every limit was kept that should be.
+/// All rules and kinds in virtual time; whether every limit that should hold did.
 fn simulate(options: &Options) -> Result<bool, Box<dyn Error>> {
     let hours = Duration::from_secs(3600 * u64::from(options.hours));
     let days = DAY * options.days;
@@ -75,7 +75,7 @@ fn simulate(options: &Options) -> Result<bool, Box<dyn Error>> {
     let mut kept = true;
     for rules in &RULES {
         for kind in [Kind::Strict, Kind::Share, Kind::Window, Kind::Greedy] {
-            // Each run has a clock of its own, which begins anew.
+            // Each run has a clock of its own, which starts again.
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_time()
                 .start_paused(true)
@@ -94,8 +94,8 @@ fn simulate(options: &Options) -> Result<bool, Box<dyn Error>> {
         }
     }
     print(
-        "\nused: of what the limit allows, or of 80 % of it and one burst. The bucket with the \
-         whole limit\nas its burst is there to show that the counters see what is too much.\n",
+        "\nused: of what the limit allows, or of 80 % of it and one burst. The bucket with all \
+         of the limit\nas its burst is there to show that the counters detect violations.\n",
     );
     Ok(kept)
 }

@@ -1,5 +1,5 @@
 //! The same in real time: over sockets to the simulated vendors, and in the process for rules that
-//! they cannot be given.
+//! they do not support.
 
 use std::error::Error;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use tower::{ServiceBuilder, ServiceExt};
 
 use crate::load::{self, Kind, MINUTE, Outcome, RULES, Run, SECOND};
 
-/// By how much the ways to the vendor may differ: two requests that leave a minute apart may
+/// By how much the latencies to the vendor may differ: two requests that depart a minute apart may
 /// arrive closer to each other.
 const MARGIN: Duration = Duration::from_millis(30);
 
@@ -26,7 +26,7 @@ const LIMITS: [(u32, Duration); 4] = [(1, SECOND), (5, MINUTE), (200, MINUTE), (
 /// Callers at each vendor.
 const CALLERS: u32 = 20;
 
-/// All limits for so long, side by side; whether all were kept.
+/// All limits for so long, side by side; whether all of them held.
 pub(crate) fn run(length: Duration) -> Result<bool, Box<dyn Error>> {
     let runtime = || {
         let mut builder = tokio::runtime::Builder::new_current_thread();
@@ -126,11 +126,11 @@ async fn one(
                 let Ok(request) = Request::get(&url).body(Full::default()) else {
                     return;
                 };
-                // What is under way at the end is not waited for.
-                let answer = timeout_at(end, client.clone().oneshot(request)).await;
-                let Ok(answer) = answer else { return };
-                if let Ok(answer) = answer {
-                    let _ = answer.into_body().collect().await;
+                // Calls in flight at the end are dropped.
+                let result = timeout_at(end, client.clone().oneshot(request)).await;
+                let Ok(result) = result else { return };
+                if let Ok(result) = result {
+                    let _ = result.into_body().collect().await;
                 }
             }
         });

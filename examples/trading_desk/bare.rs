@@ -9,7 +9,7 @@ use seawall_sim::incident::ProviderKind;
 use tokio::time::{sleep, timeout};
 use tower::{Service, ServiceExt};
 
-use crate::wire::{Body, Caller, Meter, Told, Wire, told_by};
+use crate::client::{Body, CallResult, Caller, CountingClient, Meter, result_of};
 
 const ATTEMPTS: u32 = 3;
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -17,37 +17,37 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Bare {
-    broker: Wire,
-    market_data: Wire,
-    ai_api: Wire,
+    broker: CountingClient,
+    market_data: CountingClient,
+    ai_api: CountingClient,
 }
 
 impl Bare {
     pub(crate) fn new(meter: &Arc<Meter>) -> Self {
         Self {
-            broker: Wire::new(ProviderKind::Broker, meter),
-            market_data: Wire::new(ProviderKind::MarketData, meter),
-            ai_api: Wire::new(ProviderKind::AiApi, meter),
+            broker: CountingClient::new(ProviderKind::Broker, meter),
+            market_data: CountingClient::new(ProviderKind::MarketData, meter),
+            ai_api: CountingClient::new(ProviderKind::AiApi, meter),
         }
     }
 }
 
 impl Caller for Bare {
-    async fn call(&self, provider: ProviderKind, request: Request<Body>) -> Told {
-        let mut wire = match provider {
+    async fn call(&self, provider: ProviderKind, request: Request<Body>) -> CallResult {
+        let mut client = match provider {
             ProviderKind::Broker => self.broker.clone(),
             ProviderKind::MarketData => self.market_data.clone(),
             _ => self.ai_api.clone(),
         };
         let mut attempt = 1;
         loop {
-            let told = once(&mut wire, request.clone()).await;
-            let again = match &told {
-                Told::Answer(status, _) => status.is_server_error(),
+            let result = once(&mut client, request.clone()).await;
+            let retry = match &result {
+                CallResult::Response(status, _) => status.is_server_error(),
                 _ => true,
             };
-            if !again || attempt == ATTEMPTS {
-                return told;
+            if !retry || attempt == ATTEMPTS {
+                return result;
             }
             attempt += 1;
             sleep(PAUSE).await;
@@ -55,20 +55,20 @@ impl Caller for Bare {
     }
 }
 
-async fn once(wire: &mut Wire, request: Request<Body>) -> Told {
-    let answer = async { wire.ready().await?.call(request).await };
-    match timeout(TIMEOUT, answer).await {
-        Ok(Ok(answer)) => read(answer).await,
-        Ok(Err(error)) => told_by(&error),
-        Err(_) => Told::Unknown("timeout"),
+async fn once(client: &mut CountingClient, request: Request<Body>) -> CallResult {
+    let response = async { client.ready().await?.call(request).await };
+    match timeout(TIMEOUT, response).await {
+        Ok(Ok(response)) => read(response).await,
+        Ok(Err(error)) => result_of(&error),
+        Err(_) => CallResult::Unknown("timeout"),
     }
 }
 
-async fn read(answer: Response<Body>) -> Told {
-    let (head, body) = answer.into_parts();
+async fn read(response: Response<Body>) -> CallResult {
+    let (head, body) = response.into_parts();
     let body = body
         .collect()
         .await
         .map_or_else(|never| match never {}, http_body_util::Collected::to_bytes);
-    Told::Answer(head.status, body)
+    CallResult::Response(head.status, body)
 }

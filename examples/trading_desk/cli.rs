@@ -25,7 +25,7 @@ option or incident file.
 
 const SECONDS: std::ops::RangeInclusive<u64> = 3..=600;
 
-/// What a run is asked to do.
+/// The options of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Options {
     pub(crate) seed: Option<u64>,

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use crate::client::{Body, CallResult, Caller};
 use crate::plan::{SYMBOLS, Task};
-use crate::tally::{Fate, Kind, Tally, Verdict};
-use crate::wire::{Body, Caller, Told};
+use crate::recorder::{CallStatus, Kind, OrderResult, Recorder};
 use crate::world::World;
 
 /// Where the providers are; the same for all tasks.
@@ -37,17 +37,17 @@ struct Desk<C> {
     seed: u64,
     at: Addresses,
     views: Mutex<[View; SYMBOLS.len()]>,
-    tally: Arc<Tally>,
+    recorder: Arc<Recorder>,
 }
 
-/// Trades by the plan and ends when the last call has been answered. Calls are bounded by their
-/// client's patience, and so is their number.
+/// Trades by the plan and ends when the last call has completed. The client bounds how long a
+/// call takes, and so how many there are at once.
 pub(crate) async fn trade<C: Caller>(
     caller: C,
     world: &World,
     (seed, plan): (u64, &[(Duration, Task)]),
     zero: Instant,
-    tally: &Arc<Tally>,
+    recorder: &Arc<Recorder>,
 ) {
     let desk = Arc::new(Desk {
         caller,
@@ -58,7 +58,7 @@ pub(crate) async fn trade<C: Caller>(
             ai_api: world.url(ProviderKind::AiApi),
         },
         views: Mutex::default(),
-        tally: Arc::clone(tally),
+        recorder: Arc::clone(recorder),
     });
     let mut calls = JoinSet::new();
     for (at, task) in plan {
@@ -83,18 +83,18 @@ impl<C: Caller> Desk<C> {
             } => self.order(number, symbol, buy).await,
             Task::Positions => {
                 let url = format!("{}/v2/positions", self.at.broker);
-                let told = self.call(ProviderKind::Broker, get(&url)).await;
-                let verdict = Verdict::of(&told.told, Value::is_array);
-                self.tally.call(Kind::Positions, verdict, told.took);
+                let timed = self.call(ProviderKind::Broker, get(&url)).await;
+                let status = CallStatus::of(&timed.result, Value::is_array);
+                self.recorder.call(Kind::Positions, status, timed.took);
             }
         }
     }
 
     async fn call(&self, provider: ProviderKind, request: Request<Body>) -> Timed {
         let start = Instant::now();
-        let told = self.caller.call(provider, request).await;
+        let result = self.caller.call(provider, request).await;
         let took = Instant::now() - start;
-        Timed { told, took }
+        Timed { result, took }
     }
 
     fn view(&self, symbol: usize) -> View {
@@ -108,17 +108,17 @@ impl<C: Caller> Desk<C> {
     async fn quote(&self, symbol: usize) {
         let name = SYMBOLS[symbol];
         let url = format!("{}/v2/stocks/{name}/quotes/latest", self.at.market_data);
-        let Timed { told, took } = self.call(ProviderKind::MarketData, get(&url)).await;
+        let Timed { result, took } = self.call(ProviderKind::MarketData, get(&url)).await;
         let mut price = None;
         // A throttle can look like success: it is a quote only with a price in it.
-        let verdict = Verdict::of(&told, |body| {
+        let status = CallStatus::of(&result, |body| {
             price = body["quote"]["bp"].as_f64();
             price.is_some()
         });
         if price.is_some() {
             self.learn(symbol, |view| view.price = price);
         }
-        self.tally.call(Kind::Quotes, verdict, took);
+        self.recorder.call(Kind::Quotes, status, took);
     }
 
     async fn opinion(&self, symbol: usize) {
@@ -132,9 +132,9 @@ impl<C: Caller> Desk<C> {
                 "messages": [{ "role": "user", "content": question }],
             }),
         );
-        let Timed { told, took } = self.call(ProviderKind::AiApi, request).await;
+        let Timed { result, took } = self.call(ProviderKind::AiApi, request).await;
         let mut opinion = None;
-        let verdict = Verdict::of(&told, |body| {
+        let status = CallStatus::of(&result, |body| {
             let text = body["choices"][0]["message"]["content"].as_str();
             opinion = text.and_then(|text| text.split_whitespace().next().map(str::to_owned));
             opinion.is_some()
@@ -145,13 +145,13 @@ impl<C: Caller> Desk<C> {
             Some(_) => self.learn(symbol, |view| view.buy = None),
             None => {}
         }
-        self.tally.call(Kind::Opinions, verdict, took);
+        self.recorder.call(Kind::Opinions, status, took);
     }
 
-    async fn order(&self, number: u32, symbol: usize, house_view: bool) {
+    async fn order(&self, number: u32, symbol: usize, default_buy: bool) {
         let id = format!("desk-{}-{number}", self.seed);
         let view = self.view(symbol);
-        let side = if view.buy.unwrap_or(house_view) {
+        let side = if view.buy.unwrap_or(default_buy) {
             "buy"
         } else {
             "sell"
@@ -170,15 +170,15 @@ impl<C: Caller> Desk<C> {
                 "client_order_id": id,
             }),
         );
-        let Timed { told, took } = self.call(ProviderKind::Broker, request).await;
-        let verdict = Verdict::of(&told, |body| body["id"].is_string());
-        self.tally.order(id, Fate::of(&told, &verdict));
-        self.tally.call(Kind::Orders, verdict, took);
+        let Timed { result, took } = self.call(ProviderKind::Broker, request).await;
+        let status = CallStatus::of(&result, |body| body["id"].is_string());
+        self.recorder.order(id, OrderResult::of(&result, &status));
+        self.recorder.call(Kind::Orders, status, took);
     }
 }
 
 struct Timed {
-    told: Told,
+    result: CallResult,
     took: Duration,
 }
 

@@ -13,12 +13,12 @@ use seawall::{
 use seawall_sim::incident::ProviderKind;
 use tower::{Layer, ServiceExt};
 
-use crate::wire::{Body, Caller, Meter, Told, Wire, told_by};
+use crate::client::{Body, CallResult, Caller, CountingClient, Meter, result_of};
 use crate::world::{AI_API, Allowed, BROKER, MARKET_DATA};
 
 const MS: Duration = Duration::from_millis(1);
 
-type Client = HttpService<Wire>;
+type Client = HttpService<CountingClient>;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Guarded {
@@ -27,17 +27,17 @@ pub(crate) struct Guarded {
     ai_api: Client,
 }
 
-/// The patience of the bare client: a second per attempt, and about three altogether.
-fn patient(builder: StackBuilder) -> Result<StackBuilder, InvalidConfig> {
+/// The time limits of the bare client: a second per attempt, and about three in total.
+fn time_limits(builder: StackBuilder) -> Result<StackBuilder, InvalidConfig> {
     Ok(builder
         .deadline(3_200 * MS)
         .attempt_timeout(1_000 * MS)
         .retry(
             RetryConfig::builder()
-                // A rejection by one of our own layers is an attempt, too.
+                // A rejection by one of our own layers counts as an attempt.
                 .attempts(6)
                 .backoff(Backoff::exponential(200 * MS, 1_000 * MS)?)
-                // What a layer rejected was not sent: it may come again, an order too.
+                // What a layer rejected was not sent: it may be retried, even an order.
                 .max_rejection_wait(1_500 * MS)
                 .build()?,
         )
@@ -54,7 +54,7 @@ fn patient(builder: StackBuilder) -> Result<StackBuilder, InvalidConfig> {
                 .failure_rate(0.6, 40)
                 .min_calls(20)
                 .open_for(500 * MS)
-                // Whoever waited out the open time comes back at the same moment.
+                // All that waited for the open time retry at the same moment.
                 .probes(4)
                 .successes_to_close(4)
                 .build()?,
@@ -72,23 +72,23 @@ fn below((limit, per): Allowed) -> Result<RateLimitConfig, InvalidConfig> {
 
 impl Guarded {
     pub(crate) fn new(meter: &Arc<Meter>) -> Result<Self, InvalidConfig> {
-        let broker = patient(seawall::broker("broker"))?
+        let broker = time_limits(seawall::broker("broker"))?
             .rate_limit(below(BROKER)?)
             .build()?;
-        let market_data = patient(seawall::market_data("market data"))?
+        let market_data = time_limits(seawall::market_data("market data"))?
             .rate_limit(below(MARKET_DATA)?)
             .build()?
             .inspect(hidden_throttle);
-        // A second opinion is billed, but worth it.
-        let ai_api = patient(seawall::ai_api("AI"))?
+        // A second completion is billed, but worth it.
+        let ai_api = time_limits(seawall::ai_api("AI"))?
             .rate_limit(below(AI_API)?)
             .build()?
             .routes(seawall::ai::inference_routes()?)
             .inspect(seawall::http::inspect::openai);
         Ok(Self {
-            broker: broker.layer(Wire::new(ProviderKind::Broker, meter)),
-            market_data: market_data.layer(Wire::new(ProviderKind::MarketData, meter)),
-            ai_api: ai_api.layer(Wire::new(ProviderKind::AiApi, meter)),
+            broker: broker.layer(CountingClient::new(ProviderKind::Broker, meter)),
+            market_data: market_data.layer(CountingClient::new(ProviderKind::MarketData, meter)),
+            ai_api: ai_api.layer(CountingClient::new(ProviderKind::AiApi, meter)),
         })
     }
 }
@@ -104,34 +104,34 @@ fn hidden_throttle(head: &Parts, body: &[u8]) -> Option<Outcome> {
 }
 
 impl Caller for Guarded {
-    async fn call(&self, provider: ProviderKind, request: Request<Body>) -> Told {
+    async fn call(&self, provider: ProviderKind, request: Request<Body>) -> CallResult {
         let client = match provider {
             ProviderKind::Broker => &self.broker,
             ProviderKind::MarketData => &self.market_data,
             _ => &self.ai_api,
         };
         match client.clone().oneshot(request).await {
-            Ok(answer) => {
-                let (head, body) = answer.into_parts();
+            Ok(response) => {
+                let (head, body) = response.into_parts();
                 match body.collect().await {
-                    Ok(body) => Told::Answer(head.status, body.to_bytes()),
+                    Ok(body) => CallResult::Response(head.status, body.to_bytes()),
                     Err(never) => match never {},
                 }
             }
-            Err(Error::Inner(error)) => told_by(&error),
+            Err(Error::Inner(error)) => result_of(&error),
             Err(Error::Rejected(rejection)) => rejected(&rejection),
         }
     }
 }
 
-fn rejected(rejection: &Rejection) -> Told {
+fn rejected(rejection: &Rejection) -> CallResult {
     if rejection.sent() == Sent::Maybe {
-        return Told::Unknown(match rejection.reason() {
+        return CallResult::Unknown(match rejection.reason() {
             Reason::AttemptTimeout => "timeout",
             reason => reason.as_str(),
         });
     }
-    Told::Rejected(match rejection.reason() {
+    CallResult::Rejected(match rejection.reason() {
         Reason::CircuitOpen => "breaker: circuit open",
         Reason::NotReady => "breaker: not ready",
         Reason::RateLimited => "rate limit: used up",

@@ -2,8 +2,8 @@
 //!
 //! In one process: a simulated broker, market-data vendor and AI API on loopback, a desk that
 //! polls quotes, asks for opinions and places orders, and a timeline of incidents. Both sides have
-//! the same plan, seed, incidents, limits and patience; only the client differs. At the end what
-//! the desk was told is held against what the providers saw.
+//! the same plan, seed, incidents, limits and timeouts; only the client differs. At the end what
+//! was reported to the desk is compared with what the providers saw.
 //!
 //! ```text
 //! cargo run --release --example trading_desk -- --help
@@ -11,14 +11,14 @@
 
 mod bare;
 mod cli;
+mod client;
 mod desk;
 mod guarded;
 mod plan;
 mod progress;
+mod recorder;
 mod report;
 mod score;
-mod tally;
-mod wire;
 mod world;
 
 use std::error::Error;
@@ -30,9 +30,9 @@ use seawall_sim::incident::{IncidentError, Incidents};
 use tokio::time::Instant;
 
 use cli::{Command, Options};
+use client::{Caller, Meter};
 use report::Report;
 use score::Score;
-use wire::{Caller, Meter};
 
 /// Exit codes.
 const BROKEN: u8 = 1;
@@ -97,7 +97,7 @@ async fn run(options: &Options, incidents: &Incidents) -> Result<Report, Box<dyn
     Ok(report)
 }
 
-/// One side's day, from opening the providers to the accounts.
+/// One side's run, from starting the providers to the score.
 async fn side<C: Caller>(
     name: &'static str,
     incidents: &Incidents,
@@ -108,17 +108,17 @@ async fn side<C: Caller>(
     world.start_clock_at(zero);
     let meter = Meter::new(incidents.clone(), zero);
     let client = client(&meter)?;
-    let tally = Arc::new(tally::Tally::default());
+    let recorder = Arc::new(recorder::Recorder::default());
 
     let plan = plan::plan(incidents.seed(), incidents.length());
-    let progress = progress::Progress::start(name, zero, incidents, &tally);
+    let progress = progress::Progress::start(name, zero, incidents, &recorder);
     let day = (incidents.seed(), plan.as_slice());
-    desk::trade(client, &world, day, zero, &tally).await;
-    world.settled().await;
+    desk::trade(client, &world, day, zero, &recorder).await;
+    world.wait_until_idle().await;
     progress.finish();
 
     let executions = world.broker.executions_by_id();
-    let score = Score::new(tally.ledger(), &executions, &world.stats(), &meter);
+    let score = Score::new(recorder.record(), &executions, &world.stats(), &meter);
     world.shutdown().await;
     Ok(score)
 }

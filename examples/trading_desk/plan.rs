@@ -15,7 +15,7 @@ pub(crate) enum Task {
     Quote(usize),
     /// Ask the AI what to think of a symbol.
     Opinion(usize),
-    /// Trade a symbol as the latest opinion says, or as `buy` does where there is none.
+    /// Trade a symbol as the latest opinion has it, or as `buy` has it where there is none.
     Order {
         number: u32,
         symbol: usize,

@@ -1,4 +1,4 @@
-//! What is going on, on stderr: a bar on a terminal, plain lines elsewhere.
+//! The progress of a run, on stderr: a bar on a terminal, plain lines elsewhere.
 
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use seawall_sim::incident::{Fault, Incidents};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval};
 
-use crate::tally::Tally;
+use crate::recorder::Recorder;
 
 const WIDTH: usize = 24;
 
@@ -16,7 +16,7 @@ const WIDTH: usize = 24;
 #[derive(Debug)]
 pub(crate) struct Progress {
     side: &'static str,
-    tally: Arc<Tally>,
+    recorder: Arc<Recorder>,
     terminal: bool,
     task: JoinHandle<()>,
 }
@@ -26,10 +26,10 @@ impl Progress {
         side: &'static str,
         zero: Instant,
         incidents: &Incidents,
-        tally: &Arc<Tally>,
+        recorder: &Arc<Recorder>,
     ) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let (incidents, shown) = (incidents.clone(), Arc::clone(tally));
+        let (incidents, shown) = (incidents.clone(), Arc::clone(recorder));
         let length = incidents.length();
         let every = if terminal {
             Duration::from_millis(100)
@@ -41,15 +41,15 @@ impl Progress {
             loop {
                 ticks.tick().await;
                 let at = (Instant::now() - zero).min(length);
-                let now = going_on(&incidents, at);
+                let now = active_faults(&incidents, at);
                 let counts = counts(&shown);
                 if terminal {
                     let bar = bar(at, length);
                     // The line is cleared to its end, since the last one may have been longer.
-                    say(&format!("\r{side:<8}{bar} {counts}  {now}\x1b[K"));
+                    write_stderr(&format!("\r{side:<8}{bar} {counts}  {now}\x1b[K"));
                 } else {
                     let (at, length) = (at.as_secs_f64(), length.as_secs_f64());
-                    say(&format!(
+                    write_stderr(&format!(
                         "{side:<8}{at:5.1} s of {length:.0} s  {counts}  {now}\n"
                     ));
                 }
@@ -57,7 +57,7 @@ impl Progress {
         });
         Self {
             side,
-            tally: Arc::clone(tally),
+            recorder: Arc::clone(recorder),
             terminal,
             task,
         }
@@ -66,19 +66,19 @@ impl Progress {
     pub(crate) fn finish(self) {
         self.task.abort();
         let clear = if self.terminal { "\r\x1b[K" } else { "" };
-        let (side, counts) = (self.side, counts(&self.tally));
-        say(&format!("{clear}{side:<8}done  {counts}\n"));
+        let (side, counts) = (self.side, counts(&self.recorder));
+        write_stderr(&format!("{clear}{side:<8}done  {counts}\n"));
     }
 }
 
-fn say(text: &str) {
+fn write_stderr(text: &str) {
     let mut out = std::io::stderr().lock();
-    // Nobody may be listening, and the run goes on without.
+    // If stderr is closed, the run goes on without it.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-fn counts(tally: &Tally) -> String {
-    let counts = tally.so_far();
+fn counts(recorder: &Recorder) -> String {
+    let counts = recorder.so_far();
     let (ok, failed, rejected) = (counts.ok, counts.failed, counts.rejected);
     format!("ok {ok:>4}  failed {failed:>3}  rejected {rejected:>3}")
 }
@@ -90,14 +90,14 @@ fn bar(at: Duration, length: Duration) -> String {
     format!("[{done}{left}] {:3.0}%", share * 100.0)
 }
 
-/// The faults that are scripted for now; latency is weather, not news.
-fn going_on(incidents: &Incidents, at: Duration) -> String {
+/// The faults that are scripted for now; latency is left out.
+fn active_faults(incidents: &Incidents, at: Duration) -> String {
     let active = incidents.iter().filter(|incident| {
         (incident.from..incident.to).contains(&at) && !matches!(incident.fault, Fault::Latency(_))
     });
     let names = active.map(|incident| {
-        let who = incident.provider.map_or("all", |provider| provider.name());
-        format!("{who} {}", incident.fault.name())
+        let provider = incident.provider.map_or("all", |provider| provider.name());
+        format!("{provider} {}", incident.fault.name())
     });
     let names: Vec<_> = names.collect();
     names.join(", ")

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::recorder::{Counts, Kind};
 use crate::score::{Score, Times};
-use crate::tally::{Counts, Kind};
 
-/// Everything a run has found out.
+/// The results of a run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     pub(crate) seed: u64,
     pub(crate) seconds: u64,
     pub(crate) bare: Score,
     pub(crate) seawall: Score,
-    /// Seawall's promises that were not kept.
+    /// Invariants of Seawall that did not hold.
     pub(crate) broken: Vec<String>,
 }
 
@@ -148,23 +148,23 @@ impl<'a> Table<'a> {
         self.row("DUPLICATED: executed more than once", |score| {
             score.orders.duplicates
         });
-        self.row("LOST: told as placed, never executed", |score| {
+        self.row("LOST: reported as placed, never executed", |score| {
             score.orders.lost
         });
-        self.row("PHANTOM: told as not placed, yet executed", |score| {
+        self.row("PHANTOM: reported as not placed, yet executed", |score| {
             score.orders.phantoms
         });
-        self.row("in doubt: fate unknown to the desk", |score| {
+        self.row("in doubt: result unknown to the desk", |score| {
             score.orders.in_doubt
         });
         self.row("  of these executed", |score| {
             score.orders.in_doubt_executed
         });
-        self.row("told as placed", |score| score.orders.placed);
-        self.row("told as rejected by the broker", |score| {
+        self.row("reported as placed", |score| score.orders.placed);
+        self.row("reported as rejected by the broker", |score| {
             score.orders.rejected
         });
-        self.row("told as never sent", |score| score.orders.not_sent);
+        self.row("reported as never sent", |score| score.orders.not_sent);
     }
 
     fn providers(&mut self) {

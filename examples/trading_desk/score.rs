@@ -1,4 +1,4 @@
-//! The accounts: what the desk was told, beside what the providers saw.
+//! The score: what was reported to the desk, beside what the providers saw.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,8 +6,8 @@ use std::time::Duration;
 use seawall_sim::provider::Stats;
 use serde::Serialize;
 
-use crate::tally::{Calls, Fate, Kind, Ledger};
-use crate::wire::Meter;
+use crate::client::Meter;
+use crate::recorder::{Calls, Kind, OrderResult, Record};
 
 /// Of calls from beginning to end, with all waits and attempts, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -26,13 +26,13 @@ pub(crate) struct Latency {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Orders {
     pub(crate) intended: usize,
-    /// Told as placed.
+    /// CallResult as placed.
     pub(crate) placed: usize,
-    /// Told as rejected by the broker.
+    /// CallResult as rejected by the broker.
     pub(crate) rejected: usize,
-    /// Told as never sent.
+    /// CallResult as never sent.
     pub(crate) not_sent: usize,
-    /// Fate unknown to the desk.
+    /// Result unknown to the desk.
     pub(crate) in_doubt: usize,
     /// Those in doubt that were executed.
     pub(crate) in_doubt_executed: usize,
@@ -40,9 +40,9 @@ pub(crate) struct Orders {
     pub(crate) executed: usize,
     /// Executed more than once.
     pub(crate) duplicates: usize,
-    /// Told as placed, never executed.
+    /// CallResult as placed, never executed.
     pub(crate) lost: usize,
-    /// Told as not placed, yet executed.
+    /// CallResult as not placed, yet executed.
     pub(crate) phantoms: usize,
 }
 
@@ -65,16 +65,16 @@ pub(crate) struct Score {
 
 impl Score {
     pub(crate) fn new(
-        ledger: Ledger,
+        record: Record,
         executions: &BTreeMap<String, usize>,
         stats: &[Stats],
         meter: &Meter,
     ) -> Self {
         let sum = |count: fn(&Stats) -> u64| stats.iter().map(count).sum();
         Self {
-            latency_ms: latency(&ledger.times),
-            orders: settle(&ledger.fates, executions),
-            calls: ledger.calls,
+            latency_ms: latency(&record.times),
+            orders: reconcile(&record.order_results, executions),
+            calls: record.calls,
             providers: Providers {
                 limit_violations: sum(|stats| stats.violations),
                 bans: sum(|stats| stats.bans),
@@ -85,7 +85,7 @@ impl Score {
         }
     }
 
-    /// What Seawall promises and this run did not keep.
+    /// Invariants of Seawall that did not hold in this run.
     pub(crate) fn broken(&self) -> Vec<String> {
         let counts = [
             (
@@ -94,7 +94,7 @@ impl Score {
             ),
             ("orders lost", self.orders.lost as u64),
             (
-                "orders executed though told as not placed",
+                "orders executed though reported as not placed",
                 self.orders.phantoms as u64,
             ),
             ("limit violations", self.providers.limit_violations),
@@ -107,31 +107,34 @@ impl Score {
     }
 }
 
-/// Compares what the desk believes with what the broker did.
-fn settle(fates: &[(String, Fate)], executions: &BTreeMap<String, usize>) -> Orders {
+/// Compares what the desk was reported with what the broker did.
+fn reconcile(
+    order_results: &[(String, OrderResult)],
+    executions: &BTreeMap<String, usize>,
+) -> Orders {
     let mut orders = Orders {
-        intended: fates.len(),
+        intended: order_results.len(),
         ..Orders::default()
     };
-    for (id, fate) in fates {
+    for (id, order_result) in order_results {
         let times = executions.get(id).copied().unwrap_or_default();
         let executed = usize::from(times > 0);
         orders.executed += executed;
         orders.duplicates += usize::from(times > 1);
-        match fate {
-            Fate::Placed => {
+        match order_result {
+            OrderResult::Placed => {
                 orders.placed += 1;
                 orders.lost += 1 - executed;
             }
-            Fate::Rejected => {
+            OrderResult::Rejected => {
                 orders.rejected += 1;
                 orders.phantoms += executed;
             }
-            Fate::NotSent => {
+            OrderResult::NotSent => {
                 orders.not_sent += 1;
                 orders.phantoms += executed;
             }
-            Fate::InDoubt => {
+            OrderResult::InDoubt => {
                 orders.in_doubt += 1;
                 orders.in_doubt_executed += executed;
             }
@@ -172,9 +175,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn beliefs_are_held_against_executions() {
-        use Fate::{InDoubt, NotSent, Placed, Rejected};
-        let told = [
+    fn reports_are_compared_with_executions() {
+        use OrderResult::{InDoubt, NotSent, Placed, Rejected};
+        let reported = [
             ("good", Placed, 1),
             ("twice", Placed, 2),
             ("lost", Placed, 0),
@@ -183,8 +186,8 @@ mod tests {
             ("doubt", InDoubt, 1),
             ("doubt, not done", InDoubt, 0),
         ];
-        let fates = told.map(|(id, fate, _)| (id.to_owned(), fate));
-        let executions = told.map(|(id, _, times)| (id.to_owned(), times)).into();
+        let order_results = reported.map(|(id, order_result, _)| (id.to_owned(), order_result));
+        let executions = reported.map(|(id, _, times)| (id.to_owned(), times)).into();
         let orders = Orders {
             intended: 7,
             placed: 3,
@@ -197,7 +200,7 @@ mod tests {
             lost: 1,
             phantoms: 1,
         };
-        assert_eq!(settle(&fates, &executions), orders);
+        assert_eq!(reconcile(&order_results, &executions), orders);
         let score = Score {
             orders,
             ..Score::default()

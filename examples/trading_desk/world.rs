@@ -1,7 +1,7 @@
 //! The three providers, with limits that a run of seconds can meet.
 //!
 //! Real limits count per minute. Here they count per second or two, and each has room for
-//! the desk's ordinary day but not for everybody wanting everything at once.
+//! the desk's usual load but not for all calls at the same moment.
 
 use std::error::Error;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn start(incidents: &Incidents) -> Result<Self, Box<dyn Error>> {
-        // The vendor loses patience with a caller that keeps coming.
+        // The vendor bans a caller that keeps violating its limit.
         let ban = BanPolicy::new(8, 5 * SECOND, 3 * SECOND / 2, 403)?;
         Ok(Self {
             broker: Broker::alpaca()
@@ -80,9 +80,9 @@ impl World {
         self.all().map(Handle::stats)
     }
 
-    /// Waits for orders that were read and are still being carried out though nobody waits for
-    /// them any more: until nothing has been executed for half a second.
-    pub(crate) async fn settled(&self) {
+    /// Waits until no order has been executed for half a second: orders whose callers have given up
+    /// are executed all the same.
+    pub(crate) async fn wait_until_idle(&self) {
         let mut before = self.broker.stats().executed;
         for _ in 0..10 {
             sleep(Duration::from_millis(500)).await;

@@ -1,4 +1,4 @@
-//! What both sides send through: one HTTP client per provider that counts what really leaves.
+//! What both sides send through: one HTTP client per provider that counts what is sent.
 
 use std::error::Error;
 use std::future::Future;
@@ -20,23 +20,26 @@ use tower::Service;
 pub(crate) type Body = Full<Bytes>;
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
-/// What a caller is told of a call in the end.
+/// What a call comes to for its caller.
 #[derive(Debug, Clone)]
-pub(crate) enum Told {
-    /// An answer, whole.
-    Answer(StatusCode, Bytes),
-    /// Rejected on our side of the wire, certainly not sent.
+pub(crate) enum CallResult {
+    /// A complete response.
+    Response(StatusCode, Bytes),
+    /// Rejected on our own side, certainly not sent.
     Rejected(&'static str),
     /// No connection: certainly not sent.
     NotSent,
-    /// It broke or took too long, and may have been carried out.
+    /// It failed or took too long, and may have been executed.
     Unknown(&'static str),
 }
 
 /// One way to call the three providers.
 pub(crate) trait Caller: Clone + Send + Sync + 'static {
-    fn call(&self, provider: ProviderKind, request: Request<Body>)
-    -> impl Future<Output = Told> + Send;
+    fn call(
+        &self,
+        provider: ProviderKind,
+        request: Request<Body>,
+    ) -> impl Future<Output = CallResult> + Send;
 }
 
 /// Counts what is sent.
@@ -71,22 +74,22 @@ impl Meter {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Those of them that went to a provider that was away.
+    /// Those of them that went to a provider during an outage.
     pub(crate) fn in_outage(&self) -> u64 {
         self.in_outage.load(Ordering::Relaxed)
     }
 }
 
-/// An HTTP client for one provider. Its answers are small and are read whole, so that a body that
+/// An HTTP client for one provider. Its responses are small and are read to the end, so that a body that
 /// breaks off is an error of the attempt.
 #[derive(Debug, Clone)]
-pub(crate) struct Wire {
+pub(crate) struct CountingClient {
     client: HyperClient<HttpConnector, Body>,
     provider: ProviderKind,
     meter: Arc<Meter>,
 }
 
-impl Wire {
+impl CountingClient {
     pub(crate) fn new(provider: ProviderKind, meter: &Arc<Meter>) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
@@ -98,7 +101,7 @@ impl Wire {
     }
 }
 
-impl Service<Request<Body>> for Wire {
+impl Service<Request<Body>> for CountingClient {
     type Response = Response<Body>;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>;
@@ -109,20 +112,20 @@ impl Service<Request<Body>> for Wire {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         self.meter.count(self.provider);
-        let answer = self.client.call(request);
+        let response = self.client.call(request);
         Box::pin(async move {
-            let (head, body) = answer.await?.into_parts();
+            let (head, body) = response.await?.into_parts();
             let body = body.collect().await?.to_bytes();
             Ok(Response::from_parts(head, Full::new(body)))
         })
     }
 }
 
-/// What an error of the wire tells.
-pub(crate) fn told_by(error: &BoxError) -> Told {
+/// What an error of the client means.
+pub(crate) fn result_of(error: &BoxError) -> CallResult {
     use seawall::{FailureKind, Outcome};
     match seawall_http::outcome_of(&**error) {
-        Outcome::Failure(FailureKind::NotSent) => Told::NotSent,
-        _ => Told::Unknown("connection broke"),
+        Outcome::Failure(FailureKind::NotSent) => CallResult::NotSent,
+        _ => CallResult::Unknown("connection broke"),
     }
 }
