@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use seawall_breaker::{BreakerConfig, BreakerLayer};
-use seawall_core::{Budget as Ours, BudgetConfig, ConstMeta, Replay, RequestMeta, WrapErrorLayer};
+use seawall_core::{Budget as Ours, BudgetConfig, ConstMeta, ErrorIsFailure, WrapErrorLayer};
 use seawall_retry::{RetryConfig, RetryLayer};
 use tokio::time::timeout;
 use tower::retry::Policy;
@@ -211,9 +211,9 @@ fn each(run: &Run, make: impl FnMut(u32) -> Result<Call, BoxError>) -> Result<Ve
     (0..run.clients).map(make).collect()
 }
 
-fn layer(seed: u64) -> RetryLayer<seawall_core::ErrorIsFailure, ConstMeta> {
+fn layer(seed: u64) -> RetryLayer<seawall_core::Policy<ErrorIsFailure, ConstMeta>> {
     RetryLayer::new("storm", RetryConfig::default())
-        .describe(ConstMeta(RequestMeta::new(Replay::Safe)))
+        .assume_idempotent()
         .seed(seed)
 }
 

@@ -9,7 +9,9 @@ use seawall_breaker::{BreakerConfig, BreakerConfigBuilder, BreakerLayer, State};
 use seawall_bulkhead::{
     Adaptive, BulkheadConfig, BulkheadLayer, PartitionConfig, PartitionedBulkheadLayer,
 };
-use seawall_core::{ConstMeta, PartitionKey, Rejectable, Replay, RequestMeta, WrapError};
+use seawall_core::{
+    ConstMeta, ErrorIsFailure, PartitionKey, Policy, Rejectable, Replay, RequestMeta, WrapError,
+};
 use seawall_hedge::{HedgeConfig, HedgeConfigBuilder, HedgeLayer};
 use seawall_ratelimit::{KeyedRateLimitLayer, Limit, RateLimitConfig, RateLimitLayer};
 use seawall_retry::{RetryConfig, RetryLayer};
@@ -308,7 +310,6 @@ fn hedge(builder: HedgeConfigBuilder) -> HedgeLayer<seawall_core::ErrorIsFailure
     HedgeLayer::new("bench", config).describe(ConstMeta(RequestMeta::new(Replay::Safe)))
 }
 
-fn retry() -> RetryLayer<seawall_core::ErrorIsFailure, ConstMeta> {
-    RetryLayer::new("bench", RetryConfig::default())
-        .describe(ConstMeta(RequestMeta::new(Replay::Safe)))
+fn retry() -> RetryLayer<Policy<ErrorIsFailure, ConstMeta>> {
+    RetryLayer::new("bench", RetryConfig::default()).assume_idempotent()
 }

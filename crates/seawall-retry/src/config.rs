@@ -1,10 +1,10 @@
-//! What a retry is set to.
+//! The settings of a retry.
 
 use std::time::Duration;
 
 use seawall_core::{Backoff, InvalidConfig, NonZeroCount};
 
-/// How often, how soon and after what a call is tried again.
+/// How often, how soon and after what a call is retried.
 ///
 /// ```
 /// use std::time::Duration;
@@ -80,13 +80,12 @@ impl RetryConfig {
         self.max_rejection_wait
     }
 
-    /// Whether a throttled request is tried again.
+    /// Whether a throttled request is retried.
     pub const fn retry_throttled(&self) -> bool {
         self.retry_throttled
     }
 
-    /// Whether a request that must not be sent twice is tried again when it was certainly not
-    /// sent.
+    /// Whether a request that must not be sent twice is retried when it was certainly not sent.
     pub const fn retry_if_not_sent(&self) -> bool {
         self.retry_if_not_sent
     }
@@ -102,9 +101,12 @@ impl RetryConfig {
             ("attempt_timeout", limit(self.attempt_timeout)),
             ("overall_timeout", limit(self.overall_timeout)),
             ("max_retry_after", format!("{:?}", self.max_retry_after)),
-            ("rejection_wait", format!("{:?}", self.max_rejection_wait)),
+            (
+                "max_rejection_wait",
+                format!("{:?}", self.max_rejection_wait),
+            ),
             ("retry_throttled", self.retry_throttled.to_string()),
-            ("retry_unsent", self.retry_if_not_sent.to_string()),
+            ("retry_if_not_sent", self.retry_if_not_sent.to_string()),
         ]
     }
 }
@@ -115,8 +117,8 @@ fn limit(limit: Option<Duration>) -> String {
 
 impl Default for RetryConfig {
     /// Three attempts; waits below 1 s, then below 2 s (exponential, at most 60 s, full jitter);
-    /// hints of up to 60 s are obeyed; rejections end the call; throttled and unsent requests are
-    /// tried again; no time limit of its own.
+    /// hints of up to 60 s are followed; rejections end the call; throttled requests and those that
+    /// were not sent are retried; no time limit of its own.
     ///
     /// Three attempts with full jitter below 1 s, doubled each time, are what the AWS SDKs'
     /// standard retry mode does; Google's SRE book (chapter "Handling Overload") allows a request
@@ -140,6 +142,7 @@ impl Default for RetryConfig {
 
 /// Collects the settings of a [`RetryConfig`] and checks them at the end.
 #[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build`"]
 pub struct RetryConfigBuilder {
     config: RetryConfig,
 }
@@ -147,14 +150,12 @@ pub struct RetryConfigBuilder {
 impl RetryConfigBuilder {
     /// Sets the most attempts of one call, the first one included; 3 unless set. One attempt
     /// makes the layer a counter.
-    #[must_use]
     pub const fn attempts(mut self, attempts: u32) -> Self {
         self.config.attempts = attempts;
         self
     }
 
     /// Sets the waits between attempts; exponential from 1 s to 60 s with full jitter unless set.
-    #[must_use]
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.config.backoff = backoff;
         self
@@ -165,7 +166,8 @@ impl RetryConfigBuilder {
     ///
     /// A failure is mostly an accident and gone soon, a throttle lasts until its window is over:
     /// the AWS SDKs wait below 50 ms, doubled each time, after the one, and below 1 s after the
-    /// other, both at most 20 s. The two share the count of the attempts.
+    /// other, both at most 20 s. The two share the count of the attempts. Without effect, and so
+    /// rejected by [`build`](Self::build), where throttled requests are not retried.
     ///
     /// ```
     /// use std::time::Duration;
@@ -180,7 +182,6 @@ impl RetryConfigBuilder {
     /// assert_eq!(config.throttled_backoff().ceiling(2), Duration::from_secs(4));
     /// # Ok::<(), seawall_core::InvalidConfig>(())
     /// ```
-    #[must_use]
     pub fn throttled_backoff(mut self, backoff: Backoff) -> Self {
         self.config.throttled_backoff = Some(backoff);
         self
@@ -188,35 +189,33 @@ impl RetryConfigBuilder {
 
     /// Limits how long one attempt may take, from its first poll; no limit unless set.
     ///
-    /// An attempt that takes longer is dropped and means `AttemptTimeout`: its fate is unknown, so
-    /// only requests that may be sent twice are tried again. Armed only when the answer is not
-    /// there at once, at the price of one allocation per call. Where a layer of limits lies below,
-    /// the time in their queues counts; `seawall-timeout`'s attempt timeout below them does not
-    /// count it.
-    #[must_use]
+    /// An attempt that takes longer is dropped and rejected as `AttemptTimeout`: whether it was
+    /// executed is unknown, so only requests that may be sent twice are retried. The timer is set
+    /// only when the response is not there at once, at the price of one allocation per call. Where
+    /// layers of limits lie below, the time in their queues counts; `seawall-timeout`'s attempt
+    /// timeout below them does not count it.
     pub const fn attempt_timeout(mut self, limit: Duration) -> Self {
         self.config.attempt_timeout = Some(limit);
         self
     }
 
     /// Limits how long a call may take with all its attempts and waits, from its first poll (from
-    /// the call itself where it waits for a place in the sending rate); no limit unless set.
+    /// the call itself where it waits for a token of the sending rate); no limit unless set.
     ///
-    /// No wait is begun that would end later, no attempt is made later, and an attempt that is under way then is dropped and
-    /// means `DeadlineExceeded`. The request's own deadline holds where it is earlier, and then
-    /// ends attempts too; without this setting it only ends waits, since a deadline layer above does the
-    /// rest. [`Duration::MAX`] obeys the request's deadline alone.
-    #[must_use]
+    /// No wait is begun that would end later, no attempt is made later, and an attempt that is
+    /// under way then is dropped and rejected as `DeadlineExceeded`. The request's own deadline
+    /// holds where it is earlier, and then ends attempts too; without this setting it only ends
+    /// waits, since a deadline layer above does the rest. With [`Duration::MAX`] only the
+    /// request's deadline ends attempts.
     pub const fn overall_timeout(mut self, limit: Duration) -> Self {
         self.config.overall_timeout = Some(limit);
         self
     }
 
     /// Sets the longest wait that the upstream may ask for (`Retry-After`); 60 s unless set.
-    /// When it asks for more, the call ends at once with the upstream's answer: an attempt before
-    /// the time it named is in vain, and the caller may have better to do than to wait.
+    /// When it asks for more, the call ends at once with the upstream's response: an attempt before
+    /// the time it named is wasted, and the caller may have better to do than to wait.
     /// [`Duration::MAX`] as a hint means never, and ends the call whatever is allowed.
-    #[must_use]
     pub const fn max_retry_after(mut self, longest: Duration) -> Self {
         self.config.max_retry_after = longest;
         self
@@ -225,30 +224,27 @@ impl RetryConfigBuilder {
     /// Sets the longest wait that a *layer below* may ask for; zero unless set, and then a local
     /// rejection ends the call.
     ///
-    /// A rejected request was not sent, so it may be tried again whatever it is, and costs the
-    /// budget nothing. Only rejections that say when to come back are, and those of a circuit that
-    /// cannot say it (half-open and full), which is asked again after the backoff; a rejection for
-    /// want of budget, of time or for the cost of the request never is.
-    #[must_use]
+    /// A rejected request was not sent, so it may be retried whatever it is, and costs the budget
+    /// nothing. Only rejections that say when to come back are retried, and those of a circuit that
+    /// cannot say it (half-open and full), which get the backoff; a rejection for lack of budget,
+    /// for lack of time or for the cost of the request never is.
     pub const fn max_rejection_wait(mut self, longest: Duration) -> Self {
         self.config.max_rejection_wait = longest;
         self
     }
 
-    /// Sets whether a throttled request that may be sent twice is tried again; it is unless set.
-    #[must_use]
+    /// Sets whether a throttled request that may be sent twice is retried; it is unless set.
     pub const fn retry_throttled(mut self, retry: bool) -> Self {
         self.config.retry_throttled = retry;
         self
     }
 
-    /// Sets whether a request that must not be sent twice is tried again when it certainly was
-    /// not sent: rejected by a layer below, or no connection. It is unless set.
+    /// Sets whether a request that must not be sent twice is retried when it certainly was not
+    /// sent: rejected by a layer below, or no connection. It is unless set.
     ///
     /// Such a request is worth it: an order that never left is not placed. The price is a copy of
-    /// each request beforehand; set it to `false` where that is too dear, and requests of
-    /// [`Replay::Never`](seawall_core::Replay::Never) are neither copied nor tried again.
-    #[must_use]
+    /// each request beforehand; set it to `false` where that is too expensive, and requests of
+    /// [`Replay::Never`](seawall_core::Replay::Never) are neither copied nor retried.
     pub const fn retry_if_not_sent(mut self, retry: bool) -> Self {
         self.config.retry_if_not_sent = retry;
         self
@@ -259,7 +255,8 @@ impl RetryConfigBuilder {
     /// # Errors
     ///
     /// [`InvalidConfig`] that names `attempts`, `attempt_timeout` or `overall_timeout` when it is
-    /// 0, or `attempt_timeout` when it is longer than `overall_timeout`.
+    /// 0, `attempt_timeout` when it is longer than `overall_timeout`, or `throttled_backoff` when
+    /// throttled requests are not retried.
     pub fn build(self) -> Result<RetryConfig, InvalidConfig> {
         let config = &self.config;
         NonZeroCount::new(config.attempts).map_err(|rejected| rejected.in_field("attempts"))?;
@@ -278,6 +275,15 @@ impl RetryConfigBuilder {
                 "attempt_timeout",
                 format!("{attempt:?}"),
                 format!("at most the overall timeout, {overall:?}"),
+            ));
+        }
+        if let Some(backoff) = &config.throttled_backoff
+            && !config.retry_throttled
+        {
+            return Err(InvalidConfig::new(
+                "throttled_backoff",
+                format!("{backoff:?}"),
+                "none where `retry_throttled` is off",
             ));
         }
         Ok(self.config)

@@ -1,93 +1,163 @@
-//! Reading from outside.
+//! Reads and controls from outside.
 
 use std::fmt;
-use std::sync::Arc;
 
-use seawall_core::{Budget, Events, InstanceHandle, InstanceName, Samples};
+use seawall_core::{
+    Budget, Command, Events, InstanceHandle, InstanceName, InvalidConfig, Samples, Unsupported,
+};
 
-use crate::observe::Ledger;
-use crate::purse::Purse;
-use crate::{AdaptiveRate, RetryConfig, StopReason};
+use crate::counts::RetryCounts;
+use crate::state::Core;
+use crate::{AdaptiveRate, RetryConfig};
 
-/// Reads what a retry layer and all its services did, from any thread. Clones share.
+/// Reads and controls a retry layer and all its services, from any thread. Clones share.
 ///
 /// ```
 /// use seawall_core::Registry;
 /// use seawall_retry::{RetryConfig, RetryLayer};
 ///
 /// let layer = RetryLayer::new("alpaca", RetryConfig::default());
+/// let handle = layer.handle();
 /// let registry = Registry::new("broker");
-/// registry.register(layer.handle())?;
-/// assert_eq!(layer.handle().retries(), 0);
-/// # Ok::<(), seawall_core::AlreadyRegistered>(())
+/// registry.register(handle.clone())?;
+/// assert_eq!(handle.counts().retries, 0);
+///
+/// // In an incident: two attempts at most, from the next decision on.
+/// handle.configure(RetryConfig::builder().attempts(2).build()?)?;
+/// assert_eq!(handle.config().attempts(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
 pub struct RetryHandle {
-    config: RetryConfig,
-    budget: Purse,
-    rate: Option<AdaptiveRate>,
-    ledger: Arc<Ledger>,
+    core: Core,
+}
+
+/// What a retry layer does at one moment.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(rename_all = "snake_case")
+)]
+pub enum RetryState {
+    /// Failed attempts are retried.
+    Ok,
+    /// The budget has less than one token.
+    BudgetExhausted,
+    /// An operator has switched retries off.
+    Bypassed,
+}
+
+impl RetryState {
+    /// The state in one word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::BudgetExhausted => "budget_exhausted",
+            Self::Bypassed => "bypassed",
+        }
+    }
+}
+
+/// Everything that a [`RetryHandle`] knows at one moment.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct RetrySnapshot {
+    /// The name of the instance.
+    pub name: InstanceName,
+    /// What it does.
+    pub state: RetryState,
+    /// What it did so far.
+    pub counts: RetryCounts,
+    /// The tokens of the budget, if it is a [`Budget`].
+    pub budget_balance: Option<f64>,
+    /// The adaptive sending rate in requests per second, if it limits.
+    pub sending_rate: Option<f64>,
 }
 
 impl RetryHandle {
-    pub(crate) const fn new(
-        config: RetryConfig,
-        budget: Purse,
-        rate: Option<AdaptiveRate>,
-        ledger: Arc<Ledger>,
-    ) -> Self {
-        Self {
-            config,
-            budget,
-            rate,
-            ledger,
-        }
+    pub(crate) const fn new(core: Core) -> Self {
+        Self { core }
+    }
+
+    /// The name of the instance.
+    pub fn name(&self) -> InstanceName {
+        self.core.state.events.name()
     }
 
     /// The settings.
-    pub const fn config(&self) -> &RetryConfig {
-        &self.config
+    pub fn config(&self) -> RetryConfig {
+        RetryConfig::clone(&self.core.state.config())
+    }
+
+    /// Changes the settings of every service of the layer, while it is used. Calls under way go by
+    /// the new settings from their next decision on. The budget, what it has, and the sending rate
+    /// stay.
+    ///
+    /// # Errors
+    ///
+    /// None at present: a [`RetryConfig`] is valid by construction.
+    pub fn configure(&self, config: RetryConfig) -> Result<(), InvalidConfig> {
+        self.core.state.configure(config);
+        Ok(())
+    }
+
+    /// Switches retries off until [`reset`](Self::reset): each call has one attempt, without a
+    /// time limit or a sending rate of this layer, and is counted.
+    pub fn bypass(&self) {
+        self.core.state.set_bypassed(true);
+    }
+
+    /// Takes [`bypass`](Self::bypass) back and forgets the [adaptive rate](AdaptiveRate), for all
+    /// layers that share it. The budget and the counters stay.
+    pub fn reset(&self) {
+        self.core.state.set_bypassed(false);
+        if let Some(rate) = &self.core.rate {
+            rate.reset();
+        }
+    }
+
+    /// Everything at once.
+    pub fn snapshot(&self) -> RetrySnapshot {
+        RetrySnapshot {
+            name: self.name(),
+            state: self.state(),
+            counts: self.counts(),
+            budget_balance: self.budget().map(Budget::balance),
+            sending_rate: self.sending_rate(),
+        }
+    }
+
+    /// What the layer did so far.
+    pub fn counts(&self) -> RetryCounts {
+        RetryCounts::sum(&self.core.state.stripes)
     }
 
     /// What pays for extra attempts; `None` when nothing does, or a budget of tower's.
     pub const fn budget(&self) -> Option<&Budget> {
-        self.budget.ours()
+        self.core.budget.budget()
     }
 
     /// The sending rate that is learned from throttles, if there is one.
     pub const fn adaptive_rate(&self) -> Option<&AdaptiveRate> {
-        self.rate.as_ref()
+        self.core.rate.as_ref()
     }
 
-    /// How many calls ended that way; successes are not counted as
-    /// [`Answered`](StopReason::Answered).
-    pub fn ended(&self, end: StopReason) -> u64 {
-        self.ledger.ended(end)
+    fn sending_rate(&self) -> Option<f64> {
+        let limiting = self.core.rate.as_ref().filter(|rate| rate.is_enabled());
+        limiting.map(AdaptiveRate::rate)
     }
 
-    /// How many attempts were answered, first ones included.
-    pub fn attempts(&self) -> u64 {
-        self.ledger.attempts()
-    }
-
-    /// How many answers led to another attempt.
-    pub fn retries(&self) -> u64 {
-        self.ledger.retries()
-    }
-
-    /// How many calls ended with a failure, since the budget had no token for another attempt.
-    pub fn stopped_by_budget(&self) -> u64 {
-        self.ledger.ended(StopReason::Budget)
-    }
-
-    /// How many calls ended with a failure, since they must not be executed twice.
-    pub fn stopped_as_unsafe(&self) -> u64 {
-        self.ledger.ended(StopReason::Unsafe)
-    }
-
-    /// How many calls ended with a failure after all their attempts.
-    pub fn attempts_exhausted(&self) -> u64 {
-        self.ledger.ended(StopReason::Attempts)
+    fn state(&self) -> RetryState {
+        if self.core.state.is_bypassed() {
+            RetryState::Bypassed
+        } else if self.core.budget.is_exhausted() {
+            RetryState::BudgetExhausted
+        } else {
+            RetryState::Ok
+        }
     }
 }
 
@@ -97,49 +167,55 @@ impl InstanceHandle for RetryHandle {
     }
 
     fn name(&self) -> InstanceName {
-        self.ledger.observer.name()
+        self.name()
     }
 
-    /// `"budget_exhausted"` while the budget has less than one token, `"ok"` otherwise.
+    /// That of [`RetryState`].
     fn state(&self) -> &'static str {
-        match self.budget() {
-            Some(budget) if budget.balance() < 1.0 => "budget_exhausted",
-            _ => "ok",
-        }
+        self.state().as_str()
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
-        self.ledger.samples(sink);
+        self.counts().samples(sink);
         if let Some(budget) = self.budget() {
             sink.gauge("seawall_retry_budget_balance", &[], budget.balance());
         }
-        if let Some(rate) = self.rate.as_ref().filter(|rate| rate.is_enabled()) {
-            sink.gauge("seawall_retry_sending_rate", &[], rate.rate());
+        if let Some(rate) = self.sending_rate() {
+            sink.gauge("seawall_retry_sending_rate", &[], rate);
         }
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        let mut settings = self.config.settings();
-        let budget = match self.budget() {
-            Some(budget) => format!("{:?}", budget.config()),
-            None => format!("{:?}", self.budget).to_lowercase(),
-        };
-        settings.push(("budget", budget));
+        let mut settings = self.core.state.config().settings();
+        settings.push(self.core.budget.setting());
         settings
     }
 
     fn attach(&self, events: &Events) {
-        self.ledger.observer.attach(events);
+        self.core.state.events.attach(events);
+    }
+
+    /// [`Command::Bypass`] is [`bypass`](Self::bypass), [`Command::Reset`] is
+    /// [`reset`](Self::reset). A retry has nothing to block with.
+    fn control(&self, command: Command) -> Result<(), Unsupported> {
+        match command {
+            Command::Bypass => self.bypass(),
+            Command::Reset => self.reset(),
+            _ => {
+                return Err(Unsupported {
+                    pattern: self.pattern(),
+                    command,
+                });
+            }
+        }
+        Ok(())
     }
 }
 
 impl fmt::Debug for RetryHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RetryHandle")
-            .field("name", &self.name())
-            .field("attempts", &self.attempts())
-            .field("retries", &self.retries())
-            .field("budget", &self.budget)
-            .finish_non_exhaustive()
+        f.debug_tuple("RetryHandle")
+            .field(&self.snapshot())
+            .finish()
     }
 }

@@ -1,30 +1,29 @@
-//! The layer: what all its services share.
+//! The layer: what its services share, and its setters.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use seawall_core::striped::{Anchor, Local, Shared};
 use seawall_core::{
-    Budget, DefaultMeta, ErrorIsFailure, EventKind, InstanceName, Outcome, Reason, Rejection, Sent,
+    Budget, BudgetHandle, ConstMeta, InstanceName, Policy, RequestMeta, policy_setters,
 };
 use tower_layer::Layer;
 
-use crate::decide::Answered;
-use crate::observe::{Counters, Ledger};
-use crate::purse::Purse;
-use crate::{AdaptiveRate, CloneRequest, Hooks, Retry, RetryConfig, RetryHandle};
+use crate::hooks::Hooks;
+use crate::state::{Common, Core, Rules, State};
+use crate::{AdaptiveRate, Retry, RetryConfig, RetryHandle};
 
 /// Tries calls again that failed, when it is safe, allowed and worth it.
 ///
-/// Every service of one layer value and its clones shares one budget and one set of counters. The
-/// type parameters are the classifier `C`, the describer `D`, the copier `P` and the [`Hooks`] `H`.
+/// Every service of one layer value and its clones shares one budget, one set of counters and the
+/// settings. `X` is the [`Policy`]: the classifier, the describer and the copier. `H` holds the
+/// hooks that [`retry_if`](Self::retry_if), [`prepare`](Self::prepare) and
+/// [`annotate_give_up`](Self::annotate_give_up) set.
 ///
 /// ```
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 /// use std::time::Duration;
-/// use seawall_core::{ConstMeta, Backoff, WrapErrorLayer, RequestMeta, Replay};
-/// use seawall_retry::{RetryConfig, RetryLayer};
+/// use seawall_retry::{Backoff, RetryConfig, RetryLayer, WrapErrorLayer};
 /// use tower::{Service, ServiceBuilder, service_fn};
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -32,7 +31,7 @@ use crate::{AdaptiveRate, CloneRequest, Hooks, Retry, RetryConfig, RetryHandle};
 /// let config = RetryConfig::builder()
 ///     .backoff(Backoff::exponential(Duration::from_millis(100), Duration::from_secs(2))?)
 ///     .build()?;
-/// let retry = RetryLayer::new("polygon", config).describe(ConstMeta(RequestMeta::new(Replay::Safe)));
+/// let retry = RetryLayer::new("polygon", config).assume_idempotent();
 /// let handle = retry.handle();
 ///
 /// let failures = Arc::new(AtomicU32::new(2));
@@ -45,150 +44,87 @@ use crate::{AdaptiveRate, CloneRequest, Hooks, Retry, RetryConfig, RetryHandle};
 ///     }));
 ///
 /// assert_eq!(client.call("SPY").await, Ok(3));
-/// assert_eq!((handle.attempts(), handle.retries()), (3, 2));
+/// let counts = handle.counts();
+/// assert_eq!((counts.attempts.total(), counts.retries), (3, 2));
 /// # Ok(()) }
 /// ```
-pub struct RetryLayer<C = ErrorIsFailure, D = DefaultMeta, P = CloneRequest, H = Hooks> {
-    pub(crate) rules: Rules<C, D, P, H>,
-}
-
-/// What decides: the same for all services of a layer value.
 #[derive(Clone)]
-pub(crate) struct Rules<C, D, P, H> {
-    pub(crate) core: Core,
-    pub(crate) classify: C,
-    pub(crate) describe: D,
-    pub(crate) copy: P,
-    pub(crate) hooks: H,
+pub struct RetryLayer<X = Policy, H = Hooks> {
+    pub(crate) rules: Rules<X, H>,
 }
-
-/// What does not depend on the types of a service.
-#[derive(Clone)]
-pub(crate) struct Core {
-    pub(crate) config: RetryConfig,
-    pub(crate) budget: Purse,
-    pub(crate) rate: Option<AdaptiveRate>,
-    pub(crate) ledger: Arc<Ledger>,
-    /// Whether attempts are limited in time.
-    pub(crate) timed: bool,
-    random: Option<Arc<Mutex<fastrand::Rng>>>,
-}
-
-impl Core {
-    /// A number from `[0, 1)`: from the seeded generator, or from the thread's own.
-    pub(crate) fn draw(&self) -> f64 {
-        match &self.random {
-            Some(seeded) => seeded.lock().unwrap_or_else(PoisonError::into_inner).f64(),
-            None => fastrand::f64(),
-        }
-    }
-
-    /// An attempt succeeded.
-    #[inline]
-    pub(crate) fn succeeded(&self) {
-        self.budget.deposit();
-        if let Some(rate) = &self.rate {
-            rate.on_response(false, rate.now());
-        }
-    }
-
-    /// Tells the sending rate of an answer to an attempt that has taken a token of it or not.
-    pub(crate) fn learn(&self, seen: &Answered, placed: bool) {
-        let Some(rate) = &self.rate else {
-            return;
-        };
-        if seen.is_rejected_unsent() {
-            if placed {
-                rate.release();
-            }
-        } else {
-            let throttled = matches!(seen.outcome, Outcome::Throttled { .. });
-            rate.on_response(throttled, rate.now());
-        }
-    }
-
-    /// A rejection of the layer itself, told.
-    pub(crate) fn reject(&self, reason: Reason, sent: Sent) -> Rejection {
-        let observer = &self.ledger.observer;
-        let rejection = observer.rejection(reason).with_sent(sent);
-        observer.emit(|| EventKind::Rejected(rejection));
-        rejection
-    }
-}
-
-/// What the services of one `layer()` share; the futures hold a reference to it.
-pub(crate) struct Common<S, C, D, P, H> {
-    pub(crate) rules: Rules<C, D, P, H>,
-    /// Never called itself: later attempts call clones of it. One service here spares every call
-    /// a clone that it will most likely not need.
-    spare: Mutex<S>,
-}
-
-impl<S: Clone, C, D, P, H> Common<S, C, D, P, H> {
-    pub(crate) fn spare(&self) -> S {
-        self.spare
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-}
-
-// A stripe is the layer's counters of that stripe, so that all its services count together.
-pub(crate) type CommonAnchor<S, C, D, P, H> = Anchor<Common<S, C, D, P, H>, Arc<Counters>>;
-pub(crate) type CommonLocal<S, C, D, P, H> = Local<Common<S, C, D, P, H>, Arc<Counters>>;
 
 impl RetryLayer {
     /// A layer of that name, with a [`Budget`] of its own and of default size.
     ///
-    /// Without [`describe`](Self::describe) no request is known to be safe, and only what was
-    /// certainly not sent is tried again.
+    /// **Without a describer it retries hardly anything:** no request is known to be idempotent,
+    /// so only what was certainly not sent is retried. Set [`describe`](Self::describe), or
+    /// [`assume_idempotent`](Self::assume_idempotent) where every request may be sent twice. The
+    /// first failed attempt that is not retried for this reason alone is logged as a `tracing`
+    /// warning (feature `tracing`), and all of them are counted as
+    /// [`not_described`](crate::GiveUpCounts::not_described).
+    ///
+    /// **Errors inside `Ok` need a classifier:** by default every `Ok` is a success and every
+    /// `Err` a failure. An HTTP response with status 503, or an error object in a response of a
+    /// model, is retried only if [`classify`](Self::classify) says that it is a failure.
     pub fn new(name: impl Into<InstanceName>, config: RetryConfig) -> Self {
-        let timed = config.attempt_timeout().or(config.overall_timeout());
         Self {
             rules: Rules {
                 core: Core {
-                    timed: timed.is_some(),
-                    config,
-                    budget: Purse::Ours(Budget::default()),
+                    state: State::new(name.into(), config),
+                    budget: BudgetHandle::filled(Budget::default()),
                     rate: None,
-                    ledger: Ledger::new(name.into()),
                     random: None,
                 },
-                classify: ErrorIsFailure,
-                describe: DefaultMeta,
-                copy: CloneRequest,
+                policy: Policy::new(),
                 hooks: Hooks::NONE,
             },
         }
     }
 }
 
-impl<C, D, P, H> RetryLayer<C, D, P, H> {
+policy_setters!(RetryLayer[H]: classify, describe, copy);
+
+impl<C, D, T, P, H> RetryLayer<Policy<C, D, T, P>, H> {
+    /// Describes every request as [idempotent](RequestMeta::idempotent): each may be sent again
+    /// after any failure. For clients that only read, or whose requests have keys by which the
+    /// upstream recognizes a second copy.
+    ///
+    /// Short for `describe(ConstMeta(RequestMeta::idempotent()))`.
+    #[must_use]
+    pub fn assume_idempotent(self) -> RetryLayer<Policy<C, ConstMeta, T, P>, H> {
+        self.describe(ConstMeta(RequestMeta::idempotent()))
+    }
+}
+
+impl<X, H> RetryLayer<X, H> {
     /// Pays for extra attempts from `budget`, which may be shared with other layers.
     ///
     /// Services and handles that were made before keep the budget they have.
     #[must_use]
-    pub fn budget(mut self, budget: Budget) -> Self {
-        self.rules.core.budget = Purse::Ours(budget);
-        self
+    pub fn budget(self, budget: Budget) -> Self {
+        self.pay_from(BudgetHandle::filled(budget))
     }
 
-    /// Leaves extra attempts unpaid. Every caller then sends up to the configured attempts while
+    /// Makes extra attempts free. Every caller then sends up to the configured attempts while
     /// the upstream is down, which is when it can bear them least.
     #[must_use]
-    pub fn without_budget(mut self) -> Self {
-        self.rules.core.budget = Purse::Open;
+    pub fn without_budget(self) -> Self {
+        self.pay_from(BudgetHandle::FREE)
+    }
+
+    pub(crate) fn pay_from(mut self, budget: BudgetHandle) -> Self {
+        self.rules.core.budget = budget;
         self
     }
 
     /// Limits how fast all attempts are sent, first ones included, by a rate that is learned from
     /// throttles; layers that send to one upstream share it.
     ///
-    /// Nothing is limited until the upstream throttles for the first time. From then on a first attempt that
-    /// finds no place in the rate waits for it in the call's future, and is rejected as
+    /// Nothing is limited until the upstream throttles for the first time. From then on a first
+    /// attempt without a token of the rate waits for it in the call's future. It is rejected as
     /// `RateLimited` when that would take longer than the
-    /// [longest wait](crate::RetryConfigBuilder::max_retry_after) or than its deadline allows. Each
-    /// attempt takes a short lock and reads the clock when it is made and when it is answered; a
+    /// [longest wait](crate::RetryConfigBuilder::max_retry_after), or than its deadline allows.
+    /// Each attempt takes a short lock and reads the clock when it begins and when it ends; a
     /// layer without a rate pays nothing.
     ///
     /// ```
@@ -212,233 +148,60 @@ impl<C, D, P, H> RetryLayer<C, D, P, H> {
         self
     }
 
-    /// Judges answers with `classify`.
-    ///
-    /// ```
-    /// use seawall_core::{FailureKind, Outcome};
-    /// use seawall_retry::{RetryConfig, RetryLayer};
-    ///
-    /// fn by_status(result: Result<&u16, &seawall_core::Error<std::io::Error>>) -> Outcome {
-    ///     match result {
-    ///         Ok(500..) | Err(_) => Outcome::Failure(FailureKind::Server),
-    ///         Ok(400..) => Outcome::Ignored,
-    ///         Ok(_) => Outcome::Success,
-    ///     }
-    /// }
-    /// let layer = RetryLayer::new("alpaca", RetryConfig::default()).classify(by_status);
-    /// ```
-    #[must_use]
-    pub fn classify<C2>(self, classify: C2) -> RetryLayer<C2, D, P, H> {
-        let Rules {
-            core,
-            describe,
-            copy,
-            hooks,
-            ..
-        } = self.rules;
-        RetryLayer::of(Rules {
-            core,
-            classify,
-            describe,
-            copy,
-            hooks,
-        })
-    }
-
-    /// Learns from `describe` whether a request may be sent twice, and its deadline.
-    #[must_use]
-    pub fn describe<D2>(self, describe: D2) -> RetryLayer<C, D2, P, H> {
-        let Rules {
-            core,
-            classify,
-            copy,
-            hooks,
-            ..
-        } = self.rules;
-        RetryLayer::of(Rules {
-            core,
-            classify,
-            describe,
-            copy,
-            hooks,
-        })
-    }
-
-    /// Copies requests with `copy` in place of `Clone`.
-    #[must_use]
-    pub fn copy<P2>(self, copy: P2) -> RetryLayer<C, D, P2, H> {
-        let Rules {
-            core,
-            classify,
-            describe,
-            hooks,
-            ..
-        } = self.rules;
-        RetryLayer::of(Rules {
-            core,
-            classify,
-            describe,
-            copy,
-            hooks,
-        })
-    }
-
-    pub(crate) fn hooked<H2>(self, hook: impl FnOnce(H) -> H2) -> RetryLayer<C, D, P, H2> {
-        let Rules {
-            core,
-            classify,
-            describe,
-            copy,
-            hooks,
-        } = self.rules;
-        let hooks = hook(hooks);
-        RetryLayer::of(Rules {
-            core,
-            classify,
-            describe,
-            copy,
-            hooks,
-        })
-    }
-
-    pub(crate) const fn of(rules: Rules<C, D, P, H>) -> Self {
-        Self { rules }
-    }
-
-    /// A handle to read the counters and the budget.
+    /// A handle to read and control every service of this layer.
     pub fn handle(&self) -> RetryHandle {
-        let core = &self.rules.core;
-        RetryHandle::new(
-            core.config.clone(),
-            core.budget.clone(),
-            core.rate.clone(),
-            Arc::clone(&core.ledger),
-        )
-    }
-}
-
-impl<C, D, P, A, B, M> RetryLayer<C, D, P, Hooks<A, B, M>> {
-    /// Asks `advise` after each answer whether there should be another attempt; see
-    /// [`RetryDecision`](crate::RetryDecision) for what it can change and what it cannot.
-    ///
-    /// ```
-    /// use seawall_core::{Error, Replay};
-    /// use seawall_retry::{RetryDecision, RetryConfig, RetryLayer, AttemptOutcome};
-    ///
-    /// // A report that is still being made is asked for again, a large one only once.
-    /// fn advise(seen: AttemptOutcome<'_, &str, u16, Error<std::io::Error>>) -> RetryDecision {
-    ///     match seen.result {
-    ///         Ok(202) if seen.request.starts_with("GET /reports/") => RetryDecision::Retry,
-    ///         Err(_) if seen.meta.cost > 10 && seen.attempt > 1 => RetryDecision::Stop,
-    ///         _ => RetryDecision::Default,
-    ///     }
-    /// }
-    /// let layer = RetryLayer::new("reports", RetryConfig::default()).retry_if(advise);
-    /// ```
-    #[must_use]
-    pub fn retry_if<A2>(self, advise: A2) -> RetryLayer<C, D, P, Hooks<A2, B, M>> {
-        self.hooked(|hooks| Hooks {
-            advise,
-            prepare: hooks.prepare,
-            annotate_give_up: hooks.annotate_give_up,
-        })
+        RetryHandle::new(self.rules.core.clone())
     }
 
-    /// Prepares each request right before its attempt, the first one included; see
-    /// [`PrepareAttempt`](crate::PrepareAttempt).
-    ///
-    /// ```
-    /// use seawall_core::Error;
-    /// use seawall_retry::{Attempt, RetryConfig, RetryLayer};
-    ///
-    /// #[derive(Clone)]
-    /// struct Order { text: String, attempt: u32, signature: u64 }
-    ///
-    /// # fn sign(text: &str, attempt: u32) -> u64 { text.len() as u64 + u64::from(attempt) }
-    /// fn sign_anew(order: &mut Order, attempt: Attempt) -> Result<(), Error<std::io::Error>> {
-    ///     order.attempt = attempt.number;
-    ///     order.signature = sign(&order.text, order.attempt);
-    ///     Ok(())
-    /// }
-    /// let layer = RetryLayer::new("orders", RetryConfig::default()).prepare(sign_anew);
-    /// ```
-    #[must_use]
-    pub fn prepare<B2>(self, prepare: B2) -> RetryLayer<C, D, P, Hooks<A, B2, M>> {
-        self.hooked(|hooks| Hooks {
-            advise: hooks.advise,
-            prepare,
-            annotate_give_up: hooks.annotate_give_up,
-        })
+    fn map_policy<Y>(self, change: impl FnOnce(X) -> Y) -> RetryLayer<Y, H> {
+        let Rules {
+            core,
+            policy,
+            hooks,
+        } = self.rules;
+        let policy = change(policy);
+        RetryLayer {
+            rules: Rules {
+                core,
+                policy,
+                hooks,
+            },
+        }
     }
 
-    /// Marks answers that were given up on, so that the caller can tell a failure that was not
-    /// tried again for want of budget from one that was; see [`AnnotateGiveUp`](crate::AnnotateGiveUp).
-    ///
-    /// ```
-    /// use seawall_retry::{StopReason, Stopped, RetryConfig, RetryLayer};
-    ///
-    /// # enum Fault { Rejected(seawall_core::Rejection), Failed { status: u16, why: Option<StopReason> } }
-    /// # seawall_core::rejectable!(Fault::Rejected);
-    /// fn note_reason(result: &mut Result<u16, Fault>, ended: Stopped) {
-    ///     if let Err(Fault::Failed { why, .. }) = result {
-    ///         *why = Some(ended.end);
-    ///     }
-    /// }
-    /// let layer = RetryLayer::new("quotes", RetryConfig::default()).annotate_give_up(note_reason);
-    /// ```
-    #[must_use]
-    pub fn annotate_give_up<M2>(
-        self,
-        annotate_give_up: M2,
-    ) -> RetryLayer<C, D, P, Hooks<A, B, M2>> {
-        self.hooked(|hooks| Hooks {
-            advise: hooks.advise,
-            prepare: hooks.prepare,
-            annotate_give_up,
-        })
-    }
-}
-
-impl<S, C, D, P, H> Layer<S> for RetryLayer<C, D, P, H>
-where
-    S: Clone,
-    C: Clone,
-    D: Clone,
-    P: Clone,
-    H: Clone,
-{
-    type Service = Retry<S, C, D, P, H>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        let common = Common {
-            rules: self.rules.clone(),
-            spare: Mutex::new(inner.clone()),
-        };
-        let ledger = &self.rules.core.ledger;
-        let mut counters = ledger.counters.iter().map(Arc::clone);
-        // As many stripes as counters, asked for in order.
-        let shared = Shared::new(common, ledger.stripes, || {
-            counters.next().unwrap_or_default()
-        });
-        Retry::new(inner, shared.anchor())
-    }
-}
-
-impl<C: Clone, D: Clone, P: Clone, H: Clone> Clone for RetryLayer<C, D, P, H> {
-    /// Shares the budget, the sending rate and the counters.
-    fn clone(&self) -> Self {
-        Self {
-            rules: self.rules.clone(),
+    pub(crate) fn map_hooks<I>(self, change: impl FnOnce(H) -> I) -> RetryLayer<X, I> {
+        let Rules {
+            core,
+            policy,
+            hooks,
+        } = self.rules;
+        let hooks = change(hooks);
+        RetryLayer {
+            rules: Rules {
+                core,
+                policy,
+                hooks,
+            },
         }
     }
 }
 
-impl<C, D, P, H> fmt::Debug for RetryLayer<C, D, P, H> {
+impl<S: Clone, X: Clone, H: Clone> Layer<S> for RetryLayer<X, H> {
+    type Service = Retry<S, X, H>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let common = Common::new(self.rules.clone(), inner.clone());
+        let shared = self.rules.core.state.stripes.share(common);
+        Retry::new(inner, shared.anchor())
+    }
+}
+
+impl<X, H> fmt::Debug for RetryLayer<X, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let core = &self.rules.core;
         f.debug_struct("RetryLayer")
-            .field("name", &core.ledger.observer.name())
-            .field("config", &core.config)
+            .field("name", &core.state.events.name())
+            .field("config", &core.state.config())
             .field("budget", &core.budget)
             .finish_non_exhaustive()
     }

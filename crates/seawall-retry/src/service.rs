@@ -5,64 +5,61 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use seawall_core::{
-    Classify, DefaultMeta, Describe, ErrorIsFailure, Reason, Rejectable, RequestMeta, Sent, ns,
+    Classify, CopyRequest, Describe, Policies, Policy, Reason, Rejectable, RequestMeta, Sent, ns,
 };
 use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::decide::wants_copy;
-use crate::hooks::{Hook, Hooks, MemoryOf};
-use crate::layer::{CommonAnchor, CommonLocal, Core};
-use crate::purse::Place;
-use crate::track::Track;
-use crate::{
-    AdaptiveRate, Attempt, CloneRequest, CopyRequest, PrepareAttempt, ResponseFuture,
-    RetryPredicate, StopReason,
-};
+use crate::adaptive::RateToken;
+use crate::hooks::{Hook, Hooks, StateOf};
+use crate::progress::Progress;
+use crate::state::{CommonAnchor, CommonLocal, Core, PolicyFor};
+use crate::{AdaptiveRate, Attempt, PrepareAttempt, ResponseFuture, RetryPredicate, StopReason};
 
-/// A service whose calls are tried again; see [`RetryLayer`](crate::RetryLayer).
+/// A service whose calls are retried; see [`RetryLayer`](crate::RetryLayer).
 ///
 /// A clone costs one reference count beside the clone of the inner service. Readiness is the
 /// inner service's own.
-pub struct Retry<S, C = ErrorIsFailure, D = DefaultMeta, P = CloneRequest, H = Hooks> {
+pub struct Retry<S, X = Policy, H = Hooks> {
     inner: S,
-    common: CommonAnchor<S, C, D, P, H>,
+    common: CommonAnchor<S, X, H>,
 }
 
-impl<S, C, D, P, H> Retry<S, C, D, P, H> {
-    pub(crate) const fn new(inner: S, common: CommonAnchor<S, C, D, P, H>) -> Self {
+impl<S, X, H> Retry<S, X, H> {
+    pub(crate) const fn new(inner: S, common: CommonAnchor<S, X, H>) -> Self {
         Self { inner, common }
     }
 
-    /// The service below.
+    /// The inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service below, mutably. Later attempts go through clones of the service as it was
+    /// The inner service, mutably. Later attempts go through clones of the service as it was
     /// when the layer was applied.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The service below, by value.
+    /// The inner service, by value.
     pub fn into_inner(self) -> S {
         self.inner
     }
 }
 
-impl<S, C, D, P, H, Req> Service<Req> for Retry<S, C, D, P, H>
+impl<S, X, H, Req> Service<Req> for Retry<S, X, H>
 where
     S: Service<Req> + Clone,
     S::Error: Rejectable,
-    C: Classify<S::Response, S::Error>,
-    D: Describe<Req>,
-    P: CopyRequest<Req>,
+    X: Policies,
+    X::Classifier: Classify<S::Response, S::Error>,
+    X::Describer: Describe<Req>,
+    X::Copier: CopyRequest<Req>,
     H: Hook<Req, S::Response, S::Error>,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = ResponseFuture<S, Req, C, D, P, H>;
+    type Future = ResponseFuture<S, Req, X, H>;
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -75,93 +72,100 @@ where
     fn call(&mut self, request: Req) -> Self::Future {
         let common = self.common.local();
         let rules = &common.common().rules;
-        let meta = rules.describe.describe(&request);
-        let memory = rules.hooks.adviser().start(&meta);
-        if let Some(rate) = &rules.core.rate {
-            let mut track = Track::new(&meta, memory, 0, false);
-            match pace(&rules.core, rate, &mut track) {
-                // The ready instance stays for the next caller; this call takes a spare one.
-                Ok((pause, place)) if !pause.is_zero() => {
-                    return ResponseFuture::paced(pause, common, request, track.paced(place));
+        let meta = rules.policy.describer().describe(&request);
+        let state = rules.hooks.predicate().start(&meta);
+        if let Some(rate) = &rules.core.rate
+            && !rules.core.state.is_bypassed()
+        {
+            let mut progress = Progress::new(&meta, state, 0, false);
+            match pace(&rules.core, rate, &mut progress) {
+                // The ready instance stays for the next caller; this call takes a fresh one.
+                Ok((delay, token)) if !delay.is_zero() => {
+                    let progress = progress.with_token(token);
+                    return ResponseFuture::delayed(delay, common, request, progress);
                 }
-                Ok((_, place)) => {
-                    return self.first(common, request, &meta, track.into_memory(), place);
+                Ok((_, token)) => {
+                    let state = progress.into_predicate_state();
+                    return self.first(common, request, &meta, state, token);
                 }
                 Err(wait) => {
                     let rejection = rules.core.reject(Reason::RateLimited, Sent::No);
                     let error = rejection.with_retry_after(wait).into();
-                    let counters = common.stripe();
-                    let answer = track.stopped(rules, counters, StopReason::Paced, error);
-                    return ResponseFuture::answered(answer);
+                    let reason = StopReason::AdaptiveRate;
+                    let result =
+                        progress.failed_before_attempt(rules, common.stripe(), reason, error);
+                    return ResponseFuture::without_attempt(result);
                 }
             }
         }
-        self.first(common, request, &meta, memory, Place::FREE)
+        self.first(common, request, &meta, state, RateToken::FREE)
     }
 }
 
-impl<S, C, D, P, H> Retry<S, C, D, P, H> {
+impl<S, X, H> Retry<S, X, H> {
     /// Makes the first attempt.
     // Always, and the state of the call is put together where it stays: moved, it is read in
     // larger pieces than it was written in, which stalls longer than all the rest takes.
     #[inline(always)]
     fn first<Req>(
         &mut self,
-        common: CommonLocal<S, C, D, P, H>,
+        common: CommonLocal<S, X, H>,
         mut request: Req,
         meta: &RequestMeta,
-        memory: MemoryOf<H, Req, S::Response, S::Error>,
-        place: Place,
-    ) -> ResponseFuture<S, Req, C, D, P, H>
+        state: StateOf<H, Req, S::Response, S::Error>,
+        token: RateToken,
+    ) -> ResponseFuture<S, Req, X, H>
     where
         S: Service<Req>,
         S::Error: Rejectable,
-        C: Classify<S::Response, S::Error>,
-        P: CopyRequest<Req>,
+        X: PolicyFor<Req, S::Response, S::Error>,
         H: Hook<Req, S::Response, S::Error>,
     {
         let rules = &common.common().rules;
-        let copy = if wants_copy(&rules.core.config, meta.replay, 1) {
-            rules.copy.copy(&request)
+        let copy = if rules.core.state.wants_copy(meta.replay, 1) {
+            rules.policy.copier().copy(&request)
         } else {
             None
         };
-        let preparer = rules.hooks.preparer();
-        if let Err(error) = preparer.prepare(&mut request, Attempt::FIRST) {
-            let track = Track::new(meta, memory, 0, false);
-            let answer = track.stopped(rules, common.stripe(), StopReason::NoPrepare, error);
-            return ResponseFuture::answered(answer);
+        if let Err(error) = rules.hooks.prepare().prepare(&mut request, Attempt::FIRST) {
+            let progress = Progress::new(meta, state, 0, false);
+            let reason = StopReason::PrepareFailed;
+            let result = progress.failed_before_attempt(rules, common.stripe(), reason, error);
+            return ResponseFuture::without_attempt(result);
         }
         // The instance that was polled ready is the one that is called.
-        let placed = place.used();
+        let has_token = token.spend();
         let attempt = self.inner.call(request);
-        ResponseFuture::new(attempt, common, copy, Track::new(meta, memory, 1, placed))
+        ResponseFuture::new(
+            attempt,
+            common,
+            copy,
+            Progress::new(meta, state, 1, has_token),
+        )
     }
 }
 
-/// The wait until the first attempt has its place in the sending rate, or the wait that is too
+/// The wait until the first attempt has its token of the sending rate, or the wait that is too
 /// long for it.
 #[cold]
 fn pace<M>(
     core: &Core,
     rate: &AdaptiveRate,
-    track: &mut Track<M>,
-) -> Result<(Duration, Place), Duration> {
-    if core.config.overall_timeout().is_some() {
-        track.begin(core, Instant::now());
-    }
-    let mut longest = core.config.max_retry_after();
-    if let Some(left) = track.time_left() {
+    progress: &mut Progress<M>,
+) -> Result<(Duration, RateToken), Duration> {
+    progress.begin(core, Instant::now);
+    let mut longest = core.state.max_retry_after();
+    if let Some(left) = progress.time_left() {
         longest = longest.min(left);
     }
-    match Place::take(rate, ns(longest)) {
-        Ok((wait, place)) => Ok((Duration::from_nanos(wait), place)),
+    match RateToken::take(rate, ns(longest)) {
+        Ok((wait, token)) => Ok((Duration::from_nanos(wait), token)),
         Err(wait) => Err(Duration::from_nanos(wait)),
     }
 }
 
-impl<S: Clone, C, D, P, H> Clone for Retry<S, C, D, P, H> {
-    /// Shares budget, counters and the spare service; readiness is the inner clone's affair.
+impl<S: Clone, X, H> Clone for Retry<S, X, H> {
+    /// Shares budget, counters and settings; readiness is up to the inner clone.
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
@@ -170,13 +174,13 @@ impl<S: Clone, C, D, P, H> Clone for Retry<S, C, D, P, H> {
     }
 }
 
-impl<S: fmt::Debug, C, D, P, H> fmt::Debug for Retry<S, C, D, P, H> {
+impl<S: fmt::Debug, X, H> fmt::Debug for Retry<S, X, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let core = &self.common.common().rules.core;
+        let state = &self.common.common().rules.core.state;
         f.debug_struct("Retry")
             .field("inner", &self.inner)
-            .field("name", &core.ledger.observer.name())
-            .field("config", &core.config)
+            .field("name", &state.events.name())
+            .field("config", &state.config())
             .finish_non_exhaustive()
     }
 }

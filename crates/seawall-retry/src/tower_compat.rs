@@ -1,8 +1,8 @@
 //! `tower::retry` both ways: its policies, budgets and backoffs in this layer, and this layer's
 //! rules as a policy in its layer.
 
-mod here;
-mod there;
+mod from_tower;
+mod to_tower;
 
-pub use here::{PolicyMemory, TowerBackoff, TowerPolicy};
-pub use there::{PolicyPause, RetryPolicy};
+pub use from_tower::{TowerBackoff, TowerPolicy, TowerPolicyState};
+pub use to_tower::{PolicyDelay, RetryPolicy};

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{Backoff, ConstMeta, ErrorIsFailure, Replay, RequestMeta};
+use seawall_core::{Backoff, ConstMeta, ErrorIsFailure, Policy, Replay, RequestMeta};
 use seawall_retry::{Retry, RetryConfig, RetryLayer};
 use seawall_testkit::contract::{Mock, assert_check, checks};
 use tower::Layer as _;
@@ -18,7 +18,7 @@ fn subject(inner: Mock) -> Retry<Mock> {
 
 seawall_testkit::contract_tests! { subject => all }
 
-type Again = Retry<Mock, ErrorIsFailure, ConstMeta>;
+type Again = Retry<Mock, Policy<ErrorIsFailure, ConstMeta>>;
 
 fn again(backoff: Backoff) -> impl Fn(Mock) -> Again {
     let config = RetryConfig::builder().backoff(backoff).build().unwrap();
@@ -58,19 +58,15 @@ mod a_layer_that_tries_again {
 
 mod a_layer_with_everything_on {
     use super::*;
-    use seawall_retry::{
-        AdaptiveRate, Attempt, AttemptOutcome, CloneRequest, Hooks, RetryDecision, Stopped,
-    };
+    use seawall_retry::{AdaptiveRate, Attempt, CompletedAttempt, Hooks, RetryDecision, Stopped};
     use tower::BoxError;
 
-    type RetryPredicate = fn(AttemptOutcome<'_, u32, u32, BoxError>) -> RetryDecision;
+    type RetryPredicate = fn(CompletedAttempt<'_, u32, u32, BoxError>) -> RetryDecision;
     type PrepareAttempt = fn(&mut u32, Attempt) -> Result<(), BoxError>;
     type AnnotateGiveUp = fn(&mut Result<u32, BoxError>, Stopped);
     type Full = Retry<
         Mock,
-        ErrorIsFailure,
-        ConstMeta,
-        CloneRequest,
+        Policy<ErrorIsFailure, ConstMeta>,
         Hooks<RetryPredicate, PrepareAttempt, AnnotateGiveUp>,
     >;
 

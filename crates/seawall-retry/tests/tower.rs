@@ -12,7 +12,9 @@ use seawall_core::{
     Backoff, Budget, BudgetConfig, Classify, ConstMeta, Error, FailureKind, Jitter, Outcome,
     Reason, Rejectable, Rejection, Replay, RequestMeta, Scope, Sent,
 };
-use seawall_retry::{Attempt, AttemptOutcome, RetryConfig, RetryDecision, RetryLayer, StopReason};
+use seawall_retry::{
+    Attempt, CompletedAttempt, RetryConfig, RetryDecision, RetryLayer, StopReason,
+};
 use tokio::time::{Instant, Sleep, sleep};
 use tower::retry::Policy;
 use tower::retry::backoff::{Backoff as TowersBackoff, ExponentialBackoffMaker, MakeBackoff};
@@ -94,7 +96,7 @@ fn ladder(attempts: u32) -> RetryConfig {
         .unwrap()
 }
 
-fn layer(config: RetryConfig) -> RetryLayer<ByError, ConstMeta> {
+fn layer(config: RetryConfig) -> RetryLayer<seawall_core::Policy<ByError, ConstMeta>> {
     RetryLayer::new("r", config)
         .describe(SAFE)
         .classify(ByError)
@@ -158,7 +160,10 @@ async fn a_policy_of_towers_decides_waits_and_copies_here() {
             (Err(Error::Inner(SERVER)), calls)
         );
     }
-    assert_eq!(layer.handle().ended(StopReason::Advised), 2);
+    assert_eq!(
+        layer.handle().counts().give_ups.of(StopReason::Predicate),
+        2
+    );
     // It may reject to copy.
     let answer = service.ready().await.unwrap().call(1_000).await;
     assert_eq!((answer, upstream.calls()), (Err(Error::Inner(SERVER)), 7));
@@ -191,7 +196,10 @@ async fn a_policy_of_towers_cannot_override_what_is_safe_told_paid_or_too_late()
     let poor = layer(ladder(9)).budget(empty).tower_policy(Thrice::new());
     assert!(poor.layer(upstream.service()).oneshot(7).await.is_err());
     assert_eq!(
-        (upstream.calls(), poor.handle().stopped_by_budget()),
+        (
+            upstream.calls(),
+            poor.handle().counts().give_ups.budget_exhausted
+        ),
         (1, 1)
     );
 
@@ -255,7 +263,10 @@ async fn a_budget_of_towers_pays_here() {
     );
     let handle = layer.handle();
     assert_eq!(
-        (handle.stopped_by_budget(), handle.budget().is_none()),
+        (
+            handle.counts().give_ups.budget_exhausted,
+            handle.budget().is_none()
+        ),
         (1, true)
     );
     // Successes are told to it.
@@ -297,7 +308,7 @@ async fn a_backoff_of_towers_waits_here_beside_a_predicate_and_hints() {
     let upstream = Upstream::new([SERVER, told, SERVER, Outcome::Unknown]);
     let layer = layer(ladder(9))
         .retry_if(
-            |seen: AttemptOutcome<'_, u32, u32, Fault>| match seen.outcome {
+            |seen: CompletedAttempt<'_, u32, u32, Fault>| match seen.outcome {
                 Outcome::Unknown => RetryDecision::Stop,
                 _ => RetryDecision::Default,
             },
@@ -348,7 +359,7 @@ async fn our_policy_decides_in_towers_layer_as_in_our_own() {
                 Upstream::new(answers.clone()),
             );
             let here = make().layer(ours.service()).oneshot(7).await;
-            let policy = make().policy();
+            let policy = make().into_tower_policy();
             let handle = policy.handle();
             let there = ServiceBuilder::new()
                 .retry(policy)
@@ -358,7 +369,7 @@ async fn our_policy_decides_in_towers_layer_as_in_our_own() {
             let alike = (here.is_ok(), here.as_ref().err());
             assert_eq!(alike, (there.is_ok(), there.as_ref().err()), "{answers:?}");
             assert_eq!(ours.pauses(), towers.pauses(), "{answers:?}");
-            assert_eq!(handle.attempts(), towers.calls() as u64);
+            assert_eq!(handle.counts().attempts.total(), towers.calls() as u64);
         }
     }
 }
@@ -369,7 +380,7 @@ async fn our_policy_tells_the_truth_and_prepares_in_towers_layer() {
     let upstream = Upstream::new([Outcome::Unknown, not_sent]);
     let layer = layer(ladder(2)).describe(ConstMeta(RequestMeta::new(Replay::SafeWithKey)));
     let service = ServiceBuilder::new()
-        .retry(layer.policy())
+        .retry(layer.into_tower_policy())
         .service(upstream.service());
     let error = service.oneshot(7).await.unwrap_err();
     let rejection = *error.rejection().unwrap();
@@ -379,7 +390,7 @@ async fn our_policy_tells_the_truth_and_prepares_in_towers_layer() {
     let no_key = Rejection::new(Reason::NotReady, "keys");
     let layer = self::layer(ladder(3))
         .prepare(move |_: &mut u32, _: Attempt| Err::<(), Fault>(no_key.into()));
-    let policy = layer.policy();
+    let policy = layer.into_tower_policy();
     let handle = policy.handle();
     let service = ServiceBuilder::new()
         .retry(policy)
@@ -387,7 +398,10 @@ async fn our_policy_tells_the_truth_and_prepares_in_towers_layer() {
     let error = service.oneshot(7).await.unwrap_err();
     assert_eq!(error.rejection().unwrap().reason(), Reason::NotReady);
     assert_eq!(
-        (upstream.calls(), handle.ended(StopReason::NoPrepare)),
+        (
+            upstream.calls(),
+            handle.counts().give_ups.of(StopReason::PrepareFailed)
+        ),
         (1, 1)
     );
 }
@@ -396,7 +410,7 @@ async fn our_policy_tells_the_truth_and_prepares_in_towers_layer() {
 async fn our_budget_pays_in_towers_layer_and_is_given_back_when_a_call_is_dropped() {
     let budget = Budget::new(BudgetConfig::new(0.0, 0.0, 2).unwrap());
     let upstream = Upstream::new([SERVER; 9]);
-    let policy = layer(ladder(9)).budget(budget.clone()).policy();
+    let policy = layer(ladder(9)).budget(budget.clone()).into_tower_policy();
     let mut service = ServiceBuilder::new()
         .retry(policy.clone())
         .service(upstream.service());
@@ -407,5 +421,5 @@ async fn our_budget_pays_in_towers_layer_and_is_given_back_when_a_call_is_droppe
     assert_eq!(budget.balance(), 2.0);
     assert!(service.ready().await.unwrap().call(7).await.is_err());
     assert_eq!((upstream.calls(), budget.balance()), (4, 0.0));
-    assert_eq!(policy.handle().stopped_by_budget(), 1);
+    assert_eq!(policy.handle().counts().give_ups.budget_exhausted, 1);
 }

@@ -6,7 +6,7 @@ use seawall_core::Scope;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// A world that writes down what it was asked.
+/// Effects with a record of what was used.
 #[derive(Clone, Copy, Debug, Default)]
 struct Fixed {
     draw: f64,
@@ -15,30 +15,30 @@ struct Fixed {
     no_copy: bool,
     /// How many extra attempts there were.
     nth: u32,
-    place: Duration,
+    token_wait: Duration,
     draws: u32,
     withdrawals: u32,
 }
 
-impl World for Fixed {
-    const ADVISED: bool = false;
+impl Effects for Fixed {
+    const HAS_PREDICATE: bool = false;
     fn has_copy(&mut self) -> bool {
         !self.no_copy
     }
-    fn advice(&mut self) -> RetryDecision {
-        panic!("there is no adviser")
+    fn predicate(&mut self) -> RetryDecision {
+        panic!("there is no predicate")
     }
-    fn pause(&mut self, backoff: &Backoff) -> Option<Pause> {
+    fn next_delay(&mut self, backoff: &Backoff) -> Option<BackoffDelay> {
         self.draws += 1;
         let delay = backoff.delay(self.nth, self.draw);
         let chance = delay - backoff.delay(self.nth, 0.0);
-        Some(Pause { delay, chance })
+        Some(BackoffDelay { delay, chance })
     }
     fn time_left(&mut self) -> Option<Duration> {
         self.left
     }
-    fn place(&mut self, longest: Duration) -> Option<Duration> {
-        (self.place <= longest).then_some(self.place)
+    fn take_token(&mut self, longest: Duration) -> Option<Duration> {
+        (self.token_wait <= longest).then_some(self.token_wait)
     }
     fn withdraw(&mut self) -> bool {
         self.withdrawals += 1;
@@ -46,25 +46,25 @@ impl World for Fixed {
     }
 }
 
-/// A world with an adviser.
-struct Advised(Fixed, RetryDecision);
+/// Effects with a predicate.
+struct WithPredicate(Fixed, RetryDecision);
 
-impl World for Advised {
-    const ADVISED: bool = true;
+impl Effects for WithPredicate {
+    const HAS_PREDICATE: bool = true;
     fn has_copy(&mut self) -> bool {
         self.0.has_copy()
     }
-    fn advice(&mut self) -> RetryDecision {
+    fn predicate(&mut self) -> RetryDecision {
         self.1
     }
-    fn pause(&mut self, backoff: &Backoff) -> Option<Pause> {
-        self.0.pause(backoff)
+    fn next_delay(&mut self, backoff: &Backoff) -> Option<BackoffDelay> {
+        self.0.next_delay(backoff)
     }
     fn time_left(&mut self) -> Option<Duration> {
         self.0.time_left()
     }
-    fn place(&mut self, longest: Duration) -> Option<Duration> {
-        self.0.place(longest)
+    fn take_token(&mut self, longest: Duration) -> Option<Duration> {
+        self.0.take_token(longest)
     }
     fn withdraw(&mut self) -> bool {
         self.0.withdraw()
@@ -114,16 +114,16 @@ fn replays() -> impl Strategy<Value = Replay> {
 }
 
 prop_compose! {
-    fn answers()(
+    fn attempts()(
         outcome in outcomes(),
         rejection in proptest::option::of(rejections()),
         hint in proptest::option::of((0_u64..5_000).prop_map(Duration::from_millis)),
         replay in replays(),
         attempt in 1_u32..6,
-    ) -> Answered {
+    ) -> Attempted {
         // As `judge` does: a rejection says for itself what it is.
         let outcome = rejection.map_or(outcome, |r: Rejection| r.outcome());
-        Answered { outcome, rejection, hint, replay, attempt }
+        Attempted { outcome, rejection, hint, replay, attempt, bypassed: false }
     }
 }
 
@@ -150,8 +150,8 @@ prop_compose! {
 }
 
 /// The table of the crate's documentation, row by row.
-fn table_allows(config: &RetryConfig, seen: &Answered) -> bool {
-    let safe = seen.replay != Replay::Never;
+fn table_allows(config: &RetryConfig, attempted: &Attempted) -> bool {
+    let safe = attempted.replay != Replay::Never;
     let rejected_in_time = |r: Rejection| {
         let helps = match r.reason() {
             Reason::CircuitOpen
@@ -176,10 +176,10 @@ fn table_allows(config: &RetryConfig, seen: &Answered) -> bool {
             && wait > Duration::ZERO
             && r.retry_after().map_or(cannot_say, |told| told <= wait)
     };
-    if let Some(rejection) = seen.rejection {
+    if let Some(rejection) = attempted.rejection {
         return rejected_in_time(rejection);
     }
-    match seen.outcome {
+    match attempted.outcome {
         Outcome::Failure(FailureKind::NotSent) => true,
         Outcome::Failure(_) | Outcome::Unknown => safe,
         Outcome::Throttled { .. } => safe && config.retry_throttled(),
@@ -191,68 +191,69 @@ proptest! {
     #[test]
     fn another_attempt_is_made_just_when_the_table_says_so_and_there_is_enough_of_everything(
         config in configs(),
-        seen in answers(),
+        attempted in attempts(),
         draw in 0.0_f64..1.0,
         left in proptest::option::of((0_u64..4_000).prop_map(Duration::from_millis)),
         tokens in 0_u32..2,
         no_copy in any::<bool>(),
     ) {
-        let nth = seen.attempt - 1;
-        let mut world = Fixed { draw, left, tokens, no_copy, nth, ..Fixed::default() };
-        let decision = decide(&config, &seen, &mut world);
+        let nth = attempted.attempt - 1;
+        let mut effects = Fixed { draw, left, tokens, no_copy, nth, ..Fixed::default() };
+        let decision = decide(&config, &attempted, &mut effects);
 
-        let free = seen.rejection.is_some_and(|r| r.outcome() == Outcome::Ignored);
-        let told = match seen.rejection {
+        let free = attempted.rejection.is_some_and(|r| r.outcome() == Outcome::Ignored);
+        let told = match attempted.rejection {
             Some(rejection) if free => rejection.retry_after(),
             // A wish in a rejection of ours is not one of the upstream.
-            _ => seen.outcome.retry_after().max(seen.hint),
+            _ => attempted.outcome.retry_after().max(attempted.hint),
         };
         let told = told.unwrap_or(Duration::ZERO);
         // With full jitter all of the backoff is chance.
-        let delay = told + config.backoff().delay(seen.attempt - 1, draw);
-        let again = table_allows(&config, &seen)
-            && seen.attempt < config.attempts()
+        let delay = told + config.backoff().delay(attempted.attempt - 1, draw);
+        let retries = table_allows(&config, &attempted)
+            && attempted.attempt < config.attempts()
             && !no_copy
             && (free || told <= config.max_retry_after())
             && left.is_none_or(|left| delay < left)
             && (free || tokens > 0);
-        prop_assert_eq!(decision == Decision::Wait(delay), again, "{:?}", decision);
-        prop_assert!(again || matches!(decision, Decision::StopReason(_)));
-        if let Decision::Wait(delay) = decision {
+        prop_assert_eq!(decision == Decision::Retry(delay), retries, "{:?}", decision);
+        prop_assert!(retries || matches!(decision, Decision::Stop(_)));
+        if let Decision::Retry(delay) = decision {
             prop_assert!(delay >= told, "earlier than told");
         }
         // Nothing is drawn or taken that is not used.
-        prop_assert!(world.draws <= 1 && world.withdrawals <= 1);
-        if world.withdrawals == 1 && tokens > 0 {
-            prop_assert!(again, "a token was taken for no attempt");
+        prop_assert!(effects.draws <= 1 && effects.withdrawals <= 1);
+        if effects.withdrawals == 1 && tokens > 0 {
+            prop_assert!(retries, "a token was taken for no attempt");
         }
-        prop_assert!(!(free && world.withdrawals > 0), "a rejection was charged");
+        prop_assert!(!(free && effects.withdrawals > 0), "a rejection was charged");
     }
 
     #[test]
     fn a_request_that_must_not_be_sent_twice_is_only_sent_again_when_it_was_not_sent(
         config in configs(),
-        seen in answers(),
+        attempted in attempts(),
     ) {
-        let seen = Answered { replay: Replay::Never, ..seen };
-        let mut world = Fixed { tokens: 1, ..Fixed::default() };
-        if let Decision::Wait(_) = decide(&config, &seen, &mut world) {
-            let not_sent = match seen.rejection {
+        let attempted = Attempted { replay: Replay::Never, ..attempted };
+        let mut effects = Fixed { tokens: 1, ..Fixed::default() };
+        if let Decision::Retry(_) = decide(&config, &attempted, &mut effects) {
+            let not_sent = match attempted.rejection {
                 Some(rejection) => rejection.sent() == Sent::No,
-                None => seen.outcome == Outcome::Failure(FailureKind::NotSent),
+                None => attempted.outcome == Outcome::Failure(FailureKind::NotSent),
             };
-            prop_assert!(not_sent, "{:?}", seen);
+            prop_assert!(not_sent, "{:?}", attempted);
         }
     }
 }
 
-fn failed(attempt: u32) -> Answered {
-    Answered {
+fn failed(attempt: u32) -> Attempted {
+    Attempted {
         outcome: Outcome::Failure(FailureKind::Server),
         rejection: None,
         hint: None,
         replay: Replay::Safe,
         attempt,
+        bypassed: false,
     }
 }
 
@@ -267,55 +268,62 @@ fn every_end_has_its_cause() {
         tokens: 1,
         ..Fixed::default()
     };
-    let end = |seen: Answered, mut world: Fixed| match decide(&config, &seen, &mut world) {
-        Decision::StopReason(end) => Some(end),
-        Decision::Wait(_) => None,
+    let reason = |attempted: Attempted, mut effects: Fixed| match decide(
+        &config,
+        &attempted,
+        &mut effects,
+    ) {
+        Decision::Stop(reason) => Some(reason),
+        Decision::Retry(_) => None,
     };
     let one = failed(1);
-    let with = |outcome| Answered { outcome, ..one };
-    assert_eq!(end(one, rich), None);
-    assert_eq!(end(failed(3), rich), Some(StopReason::Attempts));
+    let with = |outcome| Attempted { outcome, ..one };
+    assert_eq!(reason(one, rich), None);
+    assert_eq!(reason(failed(3), rich), Some(StopReason::AttemptsExhausted));
     assert_eq!(
-        end(with(Outcome::Success), rich),
-        Some(StopReason::Answered)
+        reason(with(Outcome::Success), rich),
+        Some(StopReason::Completed)
     );
     assert_eq!(
-        end(with(Outcome::Ignored), rich),
-        Some(StopReason::Answered)
+        reason(with(Outcome::Ignored), rich),
+        Some(StopReason::Completed)
     );
     let banned = with(Outcome::Banned { lasts: None });
-    assert_eq!(end(banned, rich), Some(StopReason::Hopeless));
+    assert_eq!(reason(banned, rich), Some(StopReason::NotRetryable));
     let throttled = with(Outcome::Throttled {
         retry_after: None,
         scope: Scope::Account,
     });
-    assert_eq!(end(throttled, rich), Some(StopReason::Hopeless));
-    let unsafe_ = Answered {
+    assert_eq!(reason(throttled, rich), Some(StopReason::NotRetryable));
+    let unsafe_ = Attempted {
         replay: Replay::Never,
         ..one
     };
-    assert_eq!(end(unsafe_, rich), Some(StopReason::Unsafe));
+    assert_eq!(reason(unsafe_, rich), Some(StopReason::NotReplaySafe));
     let no_copy = Fixed {
         no_copy: true,
         ..rich
     };
-    assert_eq!(end(one, no_copy), Some(StopReason::NoCopy));
-    let late = Answered {
+    assert_eq!(reason(one, no_copy), Some(StopReason::NoCopy));
+    let late = Attempted {
         hint: Some(101 * MS),
         ..one
     };
-    assert_eq!(end(late, rich), Some(StopReason::RetryAfter));
-    let rejected = Answered {
+    assert_eq!(reason(late, rich), Some(StopReason::RetryAfter));
+    let rejected = Attempted {
         rejection: Some(Rejection::new(Reason::CircuitOpen, "below")),
         ..with(Outcome::Ignored)
     };
-    assert_eq!(end(rejected, rich), Some(StopReason::Rejected));
+    assert_eq!(reason(rejected, rich), Some(StopReason::Rejected));
     let hurried = Fixed {
         left: Some(Duration::ZERO),
         ..rich
     };
-    assert_eq!(end(one, hurried), Some(StopReason::Deadline));
-    assert_eq!(end(one, Fixed::default()), Some(StopReason::Budget));
+    assert_eq!(reason(one, hurried), Some(StopReason::Deadline));
+    assert_eq!(
+        reason(one, Fixed::default()),
+        Some(StopReason::BudgetExhausted)
+    );
 }
 
 /// An upstream that says "never" in a header must not be waited for, even by a client that
@@ -324,24 +332,24 @@ fn every_end_has_its_cause() {
 fn never_is_no_wait_that_can_be_allowed() {
     let config = RetryConfig::builder().max_retry_after(Duration::MAX);
     let config = config.build().unwrap();
-    let mut world = Fixed {
+    let mut effects = Fixed {
         tokens: 1,
         ..Fixed::default()
     };
-    let never = Answered {
+    let never = Attempted {
         hint: Some(Duration::MAX),
         ..failed(1)
     };
-    let decision = decide(&config, &never, &mut world);
-    assert_eq!(decision, Decision::StopReason(StopReason::RetryAfter));
-    assert_eq!(world.withdrawals, 0);
-    let weeks = Answered {
+    let decision = decide(&config, &never, &mut effects);
+    assert_eq!(decision, Decision::Stop(StopReason::RetryAfter));
+    assert_eq!(effects.withdrawals, 0);
+    let weeks = Attempted {
         hint: Some(u32::MAX * MS),
         ..never
     };
     assert!(matches!(
-        decide(&config, &weeks, &mut world),
-        Decision::Wait(_)
+        decide(&config, &weeks, &mut effects),
+        Decision::Retry(_)
     ));
 }
 
@@ -351,11 +359,11 @@ fn never_is_no_wait_that_can_be_allowed() {
 fn of_two_waits_in_one_answer_the_longer_holds() {
     let config = RetryConfig::default();
     let both = |verdict: u32, header: u32| {
-        let mut world = Fixed {
+        let mut effects = Fixed {
             tokens: 1,
             ..Fixed::default()
         };
-        let seen = Answered {
+        let attempted = Attempted {
             outcome: Outcome::Throttled {
                 retry_after: Some(verdict * MS),
                 scope: Scope::Upstream,
@@ -363,24 +371,10 @@ fn of_two_waits_in_one_answer_the_longer_holds() {
             hint: Some(header * MS),
             ..failed(1)
         };
-        decide(&config, &seen, &mut world)
+        decide(&config, &attempted, &mut effects)
     };
-    assert_eq!(both(1_000, 30_000), Decision::Wait(30_000 * MS));
-    assert_eq!(both(30_000, 1_000), Decision::Wait(30_000 * MS));
-}
-
-#[test]
-fn requests_are_copied_only_where_a_copy_can_be_of_use() {
-    let two = RetryConfig::builder().attempts(2);
-    let config = two.clone().build().unwrap();
-    assert!(wants_copy(&config, Replay::Safe, 1));
-    assert!(wants_copy(&config, Replay::Never, 1));
-    assert!(!wants_copy(&config, Replay::Safe, 2), "the last attempt");
-    let config = two.retry_if_not_sent(false).build().unwrap();
-    assert!(wants_copy(&config, Replay::SafeWithKey, 1));
-    assert!(!wants_copy(&config, Replay::Never, 1));
-    let config = RetryConfig::builder().attempts(1).build().unwrap();
-    assert!(!wants_copy(&config, Replay::Safe, 1));
+    assert_eq!(both(1_000, 30_000), Decision::Retry(30_000 * MS));
+    assert_eq!(both(30_000, 1_000), Decision::Retry(30_000 * MS));
 }
 
 /// The table of [`RetryDecision`], row by row.
@@ -388,48 +382,50 @@ fn requests_are_copied_only_where_a_copy_can_be_of_use() {
 fn advice_narrows_always_and_widens_only_what_may_be_sent_twice() {
     let config = RetryConfig::builder().retry_throttled(false).build();
     let config = config.unwrap();
-    let decided = |seen: Answered, advice| {
+    let decided = |attempted: Attempted, advice| {
         let rich = Fixed {
             tokens: 1,
             ..Fixed::default()
         };
-        decide(&config, &seen, &mut Advised(rich, advice))
+        decide(&config, &attempted, &mut WithPredicate(rich, advice))
     };
-    let again = |seen, advice| matches!(decided(seen, advice), Decision::Wait(_));
-    let end = |seen, advice| match decided(seen, advice) {
-        Decision::StopReason(end) => Some(end),
-        Decision::Wait(_) => None,
+    let retries = |attempted, advice| matches!(decided(attempted, advice), Decision::Retry(_));
+    let reason = |attempted, advice| match decided(attempted, advice) {
+        Decision::Stop(reason) => Some(reason),
+        Decision::Retry(_) => None,
     };
     let after = RetryDecision::RetryAfter(3_000 * MS);
-    let with = |outcome| Answered {
+    let with = |outcome| Attempted {
         outcome,
         ..failed(1)
     };
-    assert!(again(failed(1), RetryDecision::Default) && again(failed(1), RetryDecision::Retry));
+    assert!(retries(failed(1), RetryDecision::Default) && retries(failed(1), RetryDecision::Retry));
     assert_eq!(
-        end(failed(1), RetryDecision::Stop),
-        Some(StopReason::Advised)
+        reason(failed(1), RetryDecision::Stop),
+        Some(StopReason::Predicate)
     );
     let throttled = with(Outcome::Throttled {
         retry_after: None,
         scope: Scope::Upstream,
     });
-    for seen in [with(Outcome::Success), with(Outcome::Ignored), throttled] {
-        assert!(!again(seen, RetryDecision::Default) && !again(seen, RetryDecision::Stop));
-        assert!(again(seen, RetryDecision::Retry));
-        assert_eq!(decided(seen, after), Decision::Wait(3_000 * MS));
+    for attempted in [with(Outcome::Success), with(Outcome::Ignored), throttled] {
+        assert!(
+            !retries(attempted, RetryDecision::Default) && !retries(attempted, RetryDecision::Stop)
+        );
+        assert!(retries(attempted, RetryDecision::Retry));
+        assert_eq!(decided(attempted, after), Decision::Retry(3_000 * MS));
         // Nothing overrides that it must not be sent twice.
-        let unsafe_ = Answered {
+        let unsafe_ = Attempted {
             replay: Replay::Never,
-            ..seen
+            ..attempted
         };
-        assert!(!again(unsafe_, RetryDecision::Retry) && !again(unsafe_, after));
+        assert!(!retries(unsafe_, RetryDecision::Retry) && !retries(unsafe_, after));
     }
     assert_eq!(
-        end(with(Outcome::Success), RetryDecision::Stop),
-        Some(StopReason::Answered)
+        reason(with(Outcome::Success), RetryDecision::Stop),
+        Some(StopReason::Completed)
     );
-    let rejected = |reason| Answered {
+    let rejected = |reason| Attempted {
         rejection: Some(Rejection::new(reason, "below")),
         ..with(Outcome::Ignored)
     };
@@ -439,20 +435,20 @@ fn advice_narrows_always_and_widens_only_what_may_be_sent_twice() {
         rejected(Reason::BudgetExhausted),
         rejected(Reason::CircuitOpen),
         failed(3),
-        Answered {
+        Attempted {
             replay: Replay::Never,
             ..with(Outcome::Unknown)
         },
     ] {
-        assert!(!again(never, RetryDecision::Retry), "{never:?}");
+        assert!(!retries(never, RetryDecision::Retry), "{never:?}");
     }
     // A wait of the adviser's is a lower bound, and as limited as the upstream's.
     assert_eq!(
-        end(failed(1), RetryDecision::RetryAfter(Duration::MAX)),
+        reason(failed(1), RetryDecision::RetryAfter(Duration::MAX)),
         Some(StopReason::RetryAfter)
     );
     assert_eq!(
-        end(failed(1), RetryDecision::RetryAfter(61_000 * MS)),
+        reason(failed(1), RetryDecision::RetryAfter(61_000 * MS)),
         Some(StopReason::RetryAfter)
     );
 }
@@ -460,24 +456,24 @@ fn advice_narrows_always_and_widens_only_what_may_be_sent_twice() {
 #[test]
 fn a_place_in_the_sending_rate_is_waited_for_when_it_comes_in_time() {
     let config = RetryConfig::default();
-    let decided = |place: u32, left: Option<u32>| {
-        let mut world = Fixed {
+    let decided = |token_wait: u32, left: Option<u32>| {
+        let mut effects = Fixed {
             tokens: 1,
-            place: place * MS,
+            token_wait: token_wait * MS,
             left: left.map(|left| left * MS),
             ..Fixed::default()
         };
-        let decision = decide(&config, &failed(1), &mut world);
-        (decision, world.withdrawals)
+        let decision = decide(&config, &failed(1), &mut effects);
+        (decision, effects.withdrawals)
     };
-    assert_eq!(decided(700, None), (Decision::Wait(700 * MS), 1));
-    assert_eq!(decided(700, Some(701)), (Decision::Wait(700 * MS), 1));
+    assert_eq!(decided(700, None), (Decision::Retry(700 * MS), 1));
+    assert_eq!(decided(700, Some(701)), (Decision::Retry(700 * MS), 1));
     assert_eq!(
         decided(700, Some(700)),
-        (Decision::StopReason(StopReason::Paced), 0)
+        (Decision::Stop(StopReason::AdaptiveRate), 0)
     );
     assert_eq!(
         decided(60_001, None),
-        (Decision::StopReason(StopReason::Paced), 0)
+        (Decision::Stop(StopReason::AdaptiveRate), 0)
     );
 }

@@ -14,8 +14,8 @@ mod pace;
 mod rejections;
 mod rest;
 mod schedules;
+mod sent_status;
 mod storm;
-mod truth;
 
 use std::cell::Cell;
 use std::future::Future;
@@ -27,13 +27,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use seawall_core::{
-    Backoff, Budget, BudgetConfig, Classify, ConstMeta, CostClass, DefaultMeta, ErrorIsFailure,
-    EventKind, Events, FailureKind, InstanceHandle, Jitter, Outcome, Reason, Received, Registry,
+    Backoff, Budget, BudgetConfig, Classify, ConstMeta, CostClass, ErrorIsFailure, EventKind,
+    Events, FailureKind, InstanceHandle, Jitter, Outcome, Policy, Reason, Received, Registry,
     Rejectable, Rejection, Replay, RequestMeta, Scope, Sent, Value,
 };
 use seawall_retry::{
-    AdaptiveRate, Attempt, AttemptOutcome, CloneRequest, ResponseFuture, Retry, RetryConfig,
-    RetryDecision, RetryHandle, RetryLayer, StopReason, Stopped,
+    AdaptiveRate, Attempt, CompletedAttempt, ResponseFuture, Retry, RetryConfig, RetryDecision,
+    RetryHandle, RetryLayer, StopReason, Stopped,
 };
 use seawall_testkit::contract::{Mock, MockError, PolledFuture, Stage, mock};
 use tokio::time::{Instant, advance, sleep};
@@ -135,7 +135,7 @@ const fn throttled(retry_after: Option<Duration>) -> Failed {
     })
 }
 
-fn layer(config: RetryConfig, replay: Replay) -> RetryLayer<ByError, ConstMeta> {
+fn layer(config: RetryConfig, replay: Replay) -> RetryLayer<Policy<ByError, ConstMeta>> {
     RetryLayer::new("r", config)
         .describe(ConstMeta(RequestMeta::new(replay)))
         .classify(ByError)
@@ -186,7 +186,7 @@ mod auto_traits {
         }
     }
 
-    type Future<S> = ResponseFuture<S, u32, ErrorIsFailure, DefaultMeta, CloneRequest>;
+    type Future<S> = ResponseFuture<S, u32, Policy>;
 
     assert_impl_all!(Retry<Mock>: Send, Sync, Clone, Unpin);
     assert_impl_all!(Future<Mock>: Send, Sync);

@@ -122,7 +122,7 @@ async fn a_finished_call_holds_neither_copy_nor_service() {
 }
 
 #[tokio::test(start_paused = true)]
-#[should_panic(expected = "polled after it had answered")]
+#[should_panic(expected = "polled after it had completed")]
 async fn a_future_polled_after_its_answer_panics() {
     let layer = RetryLayer::new("r", RetryConfig::default());
     let mut service = layer.layer(Upstream::new([]).service());

@@ -41,5 +41,5 @@ async fn two_hundred_clients_add_no_more_than_the_budget_to_an_outage() {
     let sent = in_outage.load(Ordering::Relaxed);
     assert!(sent <= calls + extra, "{sent} for {calls} calls");
     assert!(sent > calls, "and the budget was spent");
-    assert!(layer.handle().stopped_by_budget() > 0);
+    assert!(layer.handle().counts().give_ups.budget_exhausted > 0);
 }

@@ -164,7 +164,7 @@ async fn what_happened_is_published_and_adds_up() {
     }
     assert_eq!(read("seawall_retry_retries_total", ""), count(2));
     let give_ups = "seawall_retry_give_ups_total";
-    assert_eq!(read(give_ups, "attempts"), count(1));
+    assert_eq!(read(give_ups, "attempts_exhausted"), count(1));
     assert_eq!(read(give_ups, "rejected"), count(1));
     // Two taken, and two successes.
     let balance = Some(Value::Gauge(4.0));
@@ -255,7 +255,7 @@ async fn waits_as_long_as_the_clock_can_tell_do_not_panic() {
 async fn the_type_of_a_stack_can_be_named() {
     type Classifier = fn(Result<&u32, &Failed>) -> Outcome;
     struct Client<S> {
-        service: Retry<S, Classifier, fn(&u32) -> RequestMeta>,
+        service: Retry<S, Policy<Classifier, fn(&u32) -> RequestMeta>>,
     }
     fn classify(result: Result<&u32, &Failed>) -> Outcome {
         ByError.classify(result)

@@ -69,7 +69,7 @@ async fn the_overall_timeout_ends_an_attempt_that_is_under_way() {
         ((Instant::now() - start), count.load(Ordering::Relaxed)),
         (3 * SECOND, 1)
     );
-    assert_eq!(layer.handle().ended(StopReason::Deadline), 1);
+    assert_eq!(layer.handle().counts().give_ups.of(StopReason::Deadline), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -199,7 +199,7 @@ async fn no_extra_attempt_is_made_when_the_deadline_has_passed_meanwhile() {
         };
         assert_eq!(told(answer), (Reason::DeadlineExceeded, sent));
         assert_eq!((upstream.calls(), budget.balance()), (1, 3.0));
-        assert_eq!(layer.handle().ended(StopReason::Deadline), 1);
+        assert_eq!(layer.handle().counts().give_ups.of(StopReason::Deadline), 1);
     }
 }
 
@@ -270,11 +270,11 @@ async fn an_order_that_timed_out_is_never_sent_again_whatever_a_predicate_wants(
     let (inner, count) = slow([9, 1]);
     let config = limited(Some(2 * SECOND), None);
     let layer = layer(config, Replay::Never)
-        .retry_if(|_: AttemptOutcome<'_, u32, u32, Failed>| RetryDecision::Retry);
+        .retry_if(|_: CompletedAttempt<'_, u32, u32, Failed>| RetryDecision::Retry);
     let answer = layer.layer(inner).oneshot(7).await;
     assert_eq!(told(answer), (Reason::AttemptTimeout, Sent::Maybe));
     assert_eq!(count.load(Ordering::Relaxed), 1);
-    assert_eq!(layer.handle().stopped_as_unsafe(), 1);
+    assert_eq!(layer.handle().counts().give_ups.not_replay_safe, 1);
 }
 
 /// The late answer of an attempt that was given up reaches nobody, and what it was is told where

@@ -7,7 +7,10 @@ async fn attempts_are_made_as_far_apart_as_the_backoff_says_until_one_succeeds()
     let (answer, upstream, handle) = one_call(ladder(5), Replay::Safe, [SERVER; 3]).await;
     assert_eq!(answer, Ok(7));
     assert_eq!(upstream.pauses(), [SECOND, 2 * SECOND, 4 * SECOND]);
-    assert_eq!((handle.attempts(), handle.retries()), (4, 3));
+    assert_eq!(
+        (handle.counts().attempts.total(), handle.counts().retries),
+        (4, 3)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -16,7 +19,7 @@ async fn the_last_answer_comes_back_when_all_attempts_have_failed() {
     let (answer, upstream, handle) = one_call(ladder(3), Replay::Safe, answers).await;
     assert_eq!(answer, Err(Failed::Hinted(SECOND)));
     assert_eq!(upstream.calls(), 3);
-    assert_eq!(handle.attempts_exhausted(), 1);
+    assert_eq!(handle.counts().give_ups.attempts_exhausted, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -25,7 +28,7 @@ async fn a_request_that_must_not_be_sent_twice_is_sent_once() {
         let (answer, upstream, handle) = one_call(ladder(5), Replay::Never, [failed]).await;
         assert_eq!(answer, Err(failed));
         assert_eq!(upstream.calls(), 1);
-        assert_eq!(handle.stopped_as_unsafe(), 1);
+        assert_eq!(handle.counts().give_ups.not_replay_safe, 1);
     }
     // Nothing is known of an undescribed request, so nothing is risked.
     let upstream = Upstream::new([SERVER]);
@@ -126,7 +129,10 @@ async fn no_wait_is_begun_that_cannot_end_before_the_deadline() {
 async fn one_attempt_means_one_attempt() {
     let (answer, upstream, handle) = one_call(ladder(1), Replay::Safe, [SERVER]).await;
     assert_eq!((answer, upstream.calls()), (Err(SERVER), 1));
-    assert_eq!((handle.attempts(), handle.retries()), (1, 0));
+    assert_eq!(
+        (handle.counts().attempts.total(), handle.counts().retries),
+        (1, 0)
+    );
 }
 
 /// All who were told the same time came back at one instant, and took the upstream down again.
@@ -173,7 +179,7 @@ async fn attempts_without_a_pause_let_others_run_now_and_then() {
     let mut call = PolledFuture::new(layer.layer(down).oneshot(7));
     for polls in 1..=3 {
         assert!(call.poll().is_pending());
-        assert_eq!(handle.attempts(), polls * 32);
+        assert_eq!(handle.counts().attempts.total(), polls * 32);
         assert!(call.wakes() > 0, "the task goes on by itself");
     }
 }

@@ -134,7 +134,7 @@ proptest! {
                 let burst = if windowed { floor * 10.0 } else { f64::from(capacity) };
                 let seconds = (Instant::now() - start).as_secs_f64();
                 let most = ratio * f64::from(calls) + floor * seconds + burst + 1e-6;
-                let retries = layer.handle().retries() as f64;
+                let retries = layer.handle().counts().retries as f64;
                 prop_assert!(retries <= most, "{retries} of {most} after {calls} calls");
                 prop_assert_eq!(upstream.calls() as f64, f64::from(calls) + retries);
             }

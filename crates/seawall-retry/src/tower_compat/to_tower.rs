@@ -1,4 +1,4 @@
-//! The rules of this layer in tower's.
+//! The rules of this layer as a policy of tower's.
 
 use std::fmt;
 use std::future::Future;
@@ -7,18 +7,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use seawall_core::striped::thread_index;
-use seawall_core::{Classify, Describe, Rejectable, RequestMeta};
+use seawall_core::{Classify, CopyRequest, Describe, Policies, Policy, Rejectable, RequestMeta};
 use tokio::time::{Sleep, sleep};
-use tower::retry::Policy;
+use tower::retry::Policy as TowerRetryPolicy;
 
-use crate::hooks::{Hook, MemoryOf, WaitOf};
-use crate::layer::Rules;
-use crate::observe::Counters;
-use crate::track::{Next, Track};
-use crate::{CopyRequest, RetryHandle, RetryLayer, RetryPredicate, StopReason};
+use crate::hooks::{Hook, StateOf, WaitOf};
+use crate::progress::{Next, Progress};
+use crate::state::Rules;
+use crate::{RetryHandle, RetryLayer, RetryPredicate, StopReason};
 
-impl<C, D, P, H> RetryLayer<C, D, P, H> {
+impl<X, H> RetryLayer<X, H> {
     /// The rules of this layer as a policy for `tower::retry::Retry`, with the same budget, sending
     /// rate and counters.
     ///
@@ -26,63 +24,57 @@ impl<C, D, P, H> RetryLayer<C, D, P, H> {
     /// that is under way is not timed out, and one whose wait ended late is made; the first one is
     /// neither prepared nor paced; an extra one is prepared before its wait and not after it, and
     /// what is prepared is found by the one after it, since tower copies the request from there;
-    /// and a request that is not copied is not seen at all. Everything else holds: what is tried
-    /// again, hints, deadlines, the budget, and the true answer at the end.
+    /// and a request that is not copied is not seen at all. Everything else holds: what is
+    /// retried, hints, deadlines, the budget, and the corrected result at the end.
     ///
     /// ```
-    /// use seawall_core::{ConstMeta, WrapErrorLayer, RequestMeta, Replay};
-    /// use seawall_retry::{RetryConfig, RetryLayer};
+    /// use seawall_retry::{RetryConfig, RetryLayer, WrapErrorLayer};
     /// use tower::{ServiceBuilder, ServiceExt, service_fn};
     ///
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
     /// let policy = RetryLayer::new("quotes", RetryConfig::default())
-    ///     .describe(ConstMeta(RequestMeta::new(Replay::Safe)))
-    ///     .policy();
+    ///     .assume_idempotent()
+    ///     .into_tower_policy();
     /// let handle = policy.handle();
     /// let client = ServiceBuilder::new()
     ///     .retry(policy)
     ///     .layer(WrapErrorLayer)
     ///     .service(service_fn(|_: u32| async { Err::<u32, _>("down") }));
     /// assert!(client.oneshot(7).await.is_err());
-    /// assert_eq!(handle.attempts(), 3);
+    /// assert_eq!(handle.counts().attempts.total(), 3);
     /// # }
     /// ```
     #[must_use]
-    pub fn policy<M>(self) -> RetryPolicy<C, D, P, H, M> {
+    pub fn into_tower_policy<M>(self) -> RetryPolicy<X, H, M> {
         RetryPolicy {
             handle: self.handle(),
             rules: Arc::new(self.rules),
             meta: RequestMeta::default(),
-            track: None,
+            progress: None,
         }
     }
 }
 
-/// A policy for `tower::retry::Retry`; see [`RetryLayer::policy`].
+/// A policy for `tower::retry::Retry`; see [`RetryLayer::into_tower_policy`].
 ///
-/// `M` is what the adviser remembers of a call, which the compiler finds out.
-pub struct RetryPolicy<C, D, P, H, M> {
-    rules: Arc<Rules<C, D, P, H>>,
+/// `M` is what the predicate remembers of a call, which the compiler finds out.
+pub struct RetryPolicy<X = Policy, H = crate::Hooks, M = ()> {
+    rules: Arc<Rules<X, H>>,
     handle: RetryHandle,
     /// What is known of the request that was copied last.
     meta: RequestMeta,
-    /// The call, from its first answer on.
-    track: Option<Track<M>>,
+    /// The call, from its first result on.
+    progress: Option<Progress<M>>,
 }
 
-impl<C, D, P, H, M> RetryPolicy<C, D, P, H, M> {
-    /// A handle to read the counters and the budget.
+impl<X, H, M> RetryPolicy<X, H, M> {
+    /// A handle to read and control the layer that this was made of.
     pub fn handle(&self) -> RetryHandle {
         self.handle.clone()
     }
-
-    fn counters(rules: &Rules<C, D, P, H>) -> &Counters {
-        let all = &rules.core.ledger.counters;
-        &all[thread_index() % all.len()]
-    }
 }
 
-impl<C, D, P, H, M> Clone for RetryPolicy<C, D, P, H, M> {
+impl<X, H, M> Clone for RetryPolicy<X, H, M> {
     /// Shares the budget and the counters; a call belongs to one clone alone, as what it has paid
     /// does.
     fn clone(&self) -> Self {
@@ -90,12 +82,12 @@ impl<C, D, P, H, M> Clone for RetryPolicy<C, D, P, H, M> {
             rules: Arc::clone(&self.rules),
             handle: self.handle.clone(),
             meta: self.meta,
-            track: None,
+            progress: None,
         }
     }
 }
 
-impl<C, D, P, H, M> fmt::Debug for RetryPolicy<C, D, P, H, M> {
+impl<X, H, M> fmt::Debug for RetryPolicy<X, H, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RetryPolicy")
             .field("handle", &self.handle)
@@ -103,35 +95,36 @@ impl<C, D, P, H, M> fmt::Debug for RetryPolicy<C, D, P, H, M> {
     }
 }
 
-impl<C, D, P, H, Req, Res, E> Policy<Req, Res, E>
-    for RetryPolicy<C, D, P, H, MemoryOf<H, Req, Res, E>>
+impl<X, H, Req, Res, E> TowerRetryPolicy<Req, Res, E> for RetryPolicy<X, H, StateOf<H, Req, Res, E>>
 where
-    C: Classify<Res, E>,
-    D: Describe<Req>,
-    P: CopyRequest<Req>,
+    X: Policies,
+    X::Classifier: Classify<Res, E>,
+    X::Describer: Describe<Req>,
+    X::Copier: CopyRequest<Req>,
     H: Hook<Req, Res, E>,
     E: Rejectable,
 {
-    type Future = PolicyPause<WaitOf<H, Req, Res, E>>;
+    type Future = PolicyDelay<WaitOf<H, Req, Res, E>>;
 
     fn retry(&mut self, req: &mut Req, result: &mut Result<Res, E>) -> Option<Self::Future> {
         let rules = &*self.rules;
-        let counters = Self::counters(rules);
-        let track = self.track.get_or_insert_with(|| {
-            let memory = rules.hooks.adviser().start(&self.meta);
-            Track::new(&self.meta, memory, 1, false)
+        let stripe = rules.core.state.stripes.here();
+        let progress = self.progress.get_or_insert_with(|| {
+            let state = rules.hooks.predicate().start(&self.meta);
+            Progress::new(&self.meta, state, 1, false)
         });
-        let outcome = track.judged(rules, counters, result)?;
-        match track.consider(rules, counters, Some(req), outcome, result) {
-            Next::AttemptResult => None,
-            Next::Pause(pause, wait) => {
-                if let Err(error) = track.prepare::<_, Res, _, _, _, _, _>(rules, req) {
-                    *result = track.stopped(rules, counters, StopReason::NoPrepare, error);
+        let outcome = progress.judge(rules, stripe, result)?;
+        match progress.after_attempt(rules, stripe, Some(req), outcome, result) {
+            Next::Complete => None,
+            Next::Retry(delay, wait) => {
+                if let Err(error) = progress.prepare::<_, Res, _, _, _>(rules, req) {
+                    let reason = StopReason::PrepareFailed;
+                    *result = progress.failed_before_attempt(rules, stripe, reason, error);
                     return None;
                 }
-                Some(PolicyPause {
+                Some(PolicyDelay {
                     wait,
-                    sleep: (!pause.is_zero()).then(|| sleep(pause)),
+                    sleep: (!delay.is_zero()).then(|| sleep(delay)),
                 })
             }
         }
@@ -139,25 +132,29 @@ where
 
     fn clone_request(&mut self, req: &Req) -> Option<Req> {
         let rules = &*self.rules;
-        let wanted = match &mut self.track {
-            // In a call tower copies right before an extra attempt. It shows no answer to a policy
+        let wanted = match &mut self.progress {
+            // In a call tower copies right before an extra attempt. It shows no result to a policy
             // that has rejected a copy, and the last one may have to be corrected.
-            Some(track) => {
-                track.departed();
+            Some(progress) => {
+                progress.departed();
                 true
             }
             None => {
-                self.meta = rules.describe.describe(req);
-                crate::decide::wants_copy(&rules.core.config, self.meta.replay, 1)
+                self.meta = rules.policy.describer().describe(req);
+                rules.core.state.wants_copy(self.meta.replay, 1)
             }
         };
-        if wanted { rules.copy.copy(req) } else { None }
+        if wanted {
+            rules.policy.copier().copy(req)
+        } else {
+            None
+        }
     }
 }
 
 pin_project! {
     /// The wait before an extra attempt of a [`RetryPolicy`].
-    pub struct PolicyPause<W> {
+    pub struct PolicyDelay<W> {
         #[pin]
         wait: Option<W>,
         #[pin]
@@ -165,7 +162,7 @@ pin_project! {
     }
 }
 
-impl<W: Future<Output = ()>> Future for PolicyPause<W> {
+impl<W: Future<Output = ()>> Future for PolicyDelay<W> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -182,9 +179,9 @@ impl<W: Future<Output = ()>> Future for PolicyPause<W> {
     }
 }
 
-impl<W> fmt::Debug for PolicyPause<W> {
+impl<W> fmt::Debug for PolicyDelay<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PolicyPause")
+        f.debug_struct("PolicyDelay")
             .field("sleep", &self.sleep)
             .finish_non_exhaustive()
     }

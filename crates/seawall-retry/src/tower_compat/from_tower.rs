@@ -1,30 +1,47 @@
-//! What is tower's, in this layer.
+//! Tower's policies, budgets and backoffs in this layer.
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use seawall_core::{CopyRequest, RequestMeta};
-use tower::retry::Policy;
+use seawall_core::{BudgetHandle, CopyRequest, CostClass, ForeignBudget, Policy, RequestMeta};
+use tower::retry::Policy as TowerRetryPolicy;
 use tower::retry::backoff::{Backoff, MakeBackoff};
 use tower::retry::budget::Budget;
 
-use crate::purse::Purse;
-use crate::{AttemptResult, DefaultDecision, Hooks, RetryDecision, RetryLayer, RetryPredicate};
+use crate::hooks::Hooks;
+use crate::{CompletedAttemptMut, DefaultDecision, RetryDecision, RetryLayer, RetryPredicate};
 
-impl<C, D, P, H> RetryLayer<C, D, P, H> {
-    /// Pays for extra attempts from a budget of tower's.
-    ///
-    /// Tower's budgets have one price for all failures and take nothing back: an attempt that is
-    /// paid for and then not made, since the call was dropped in its pause, stays paid.
-    #[must_use]
-    pub fn tower_budget(mut self, budget: Arc<dyn Budget + Send + Sync>) -> Self {
-        self.rules.core.budget = Purse::Towers(budget);
-        self
+struct TowerBudget(Arc<dyn Budget + Send + Sync>);
+
+impl ForeignBudget for TowerBudget {
+    fn deposit(&self) {
+        self.0.deposit();
+    }
+
+    fn withdraw(&self, _: CostClass) -> bool {
+        self.0.withdraw()
     }
 }
 
-impl<C, D, P, A, B, M> RetryLayer<C, D, P, Hooks<A, B, M>> {
+impl fmt::Debug for TowerBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a budget of tower's")
+    }
+}
+
+impl<X, H> RetryLayer<X, H> {
+    /// Pays for extra attempts from a budget of tower's.
+    ///
+    /// Tower's budgets have one price for all failures and take nothing back: an attempt that is
+    /// paid for and then not made, since the call was dropped in its wait, stays paid.
+    #[must_use]
+    pub fn tower_budget(self, budget: Arc<dyn Budget + Send + Sync>) -> Self {
+        self.pay_from(BudgetHandle::foreign(Arc::new(TowerBudget(budget))))
+    }
+}
+
+impl<X, R, P, A> RetryLayer<X, Hooks<R, P, A>> {
     /// Waits between attempts as a backoff of tower's says, in place of the configured one. What
     /// the upstream asks for is still waited for, and the deadline ends the wait.
     ///
@@ -32,7 +49,6 @@ impl<C, D, P, A, B, M> RetryLayer<C, D, P, Hooks<A, B, M>> {
     /// time is begun, and ends with `DeadlineExceeded`.
     ///
     /// ```
-    /// use std::time::Duration;
     /// use seawall_retry::{RetryConfig, RetryLayer};
     /// use tower::retry::backoff::ExponentialBackoffMaker;
     ///
@@ -40,38 +56,35 @@ impl<C, D, P, A, B, M> RetryLayer<C, D, P, Hooks<A, B, M>> {
     ///     .tower_backoff(ExponentialBackoffMaker::default());
     /// ```
     #[must_use]
-    #[allow(clippy::type_complexity, reason = "a layer and its parameters")]
-    pub fn tower_backoff<K>(
-        self,
-        maker: K,
-    ) -> RetryLayer<C, D, P, Hooks<TowerBackoff<K, A>, B, M>> {
-        self.hooked(|hooks| Hooks {
-            advise: TowerBackoff {
+    pub fn tower_backoff<K>(self, maker: K) -> RetryLayer<X, Hooks<TowerBackoff<K, R>, P, A>> {
+        self.map_hooks(|hooks| Hooks {
+            predicate: TowerBackoff {
                 maker: Arc::new(Mutex::new(maker)),
-                advise: hooks.advise,
+                predicate: hooks.predicate,
             },
             prepare: hooks.prepare,
-            annotate_give_up: hooks.annotate_give_up,
+            annotate: hooks.annotate,
         })
     }
+}
 
+impl<C, D, T, P, R, B, A> RetryLayer<Policy<C, D, T, P>, Hooks<R, B, A>> {
     /// Decides, copies requests and waits as a policy of tower's says, in place of the predicate,
     /// the copier and the backoff.
     ///
-    /// The rules of this layer hold beside it: the policy is an adviser (see [`RetryDecision`]) whose
-    /// "retry" is `Again` and whose "don't" is `Stop`. So it is not asked about what must not be
-    /// sent twice and may have been sent: [describe](Self::describe) the requests, or nothing but
-    /// what was certainly not sent is tried again. The configured attempts and the budget hold as
+    /// The rules of this layer hold beside it: the policy is a predicate (see [`RetryDecision`])
+    /// whose "retry" is `Retry` and whose "don't" is `Stop`. So it is not called for what must not
+    /// be sent twice and may have been sent: [describe](Self::describe) the requests, or nothing
+    /// but what was certainly not sent is retried. The configured attempts and the budget hold as
     /// well; leave them to the policy by `attempts(u32::MAX)` and
     /// [`without_budget`](Self::without_budget).
     ///
-    /// As in tower, each call has a clone of the policy, which sees every answer of it for which
+    /// As in tower, each call has a clone of the policy, which sees every result of it for which
     /// there is a copy of the request, successes included.
     ///
     /// ```
     /// use std::future::{Ready, ready};
-    /// use seawall_core::{ConstMeta, WrapErrorLayer, RequestMeta, Replay};
-    /// use seawall_retry::{RetryConfig, RetryLayer};
+    /// use seawall_retry::{RetryConfig, RetryLayer, WrapErrorLayer};
     /// use tower::{ServiceBuilder, ServiceExt, retry::Policy, service_fn};
     ///
     /// #[derive(Clone)]
@@ -89,7 +102,7 @@ impl<C, D, P, A, B, M> RetryLayer<C, D, P, Hooks<A, B, M>> {
     ///
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
     /// let layer = RetryLayer::new("quotes", RetryConfig::default())
-    ///     .describe(ConstMeta(RequestMeta::new(Replay::Safe)))
+    ///     .assume_idempotent()
     ///     .tower_policy(Once(false));
     /// let handle = layer.handle();
     /// let client = ServiceBuilder::new()
@@ -97,7 +110,7 @@ impl<C, D, P, A, B, M> RetryLayer<C, D, P, Hooks<A, B, M>> {
     ///     .layer(WrapErrorLayer)
     ///     .service(service_fn(|_: u32| async { Err::<u32, _>("down") }));
     /// assert!(client.oneshot(7).await.is_err());
-    /// assert_eq!(handle.attempts(), 2);
+    /// assert_eq!(handle.counts().attempts.total(), 2);
     /// # }
     /// ```
     #[must_use]
@@ -105,68 +118,68 @@ impl<C, D, P, A, B, M> RetryLayer<C, D, P, Hooks<A, B, M>> {
     pub fn tower_policy<K, Res, E>(
         self,
         policy: K,
-    ) -> RetryLayer<C, D, TowerPolicy<K, Res, E>, Hooks<TowerPolicy<K, Res, E>, B, M>>
+    ) -> RetryLayer<Policy<C, D, T, TowerPolicy<K, Res, E>>, Hooks<TowerPolicy<K, Res, E>, B, A>>
     where
         K: Clone,
     {
-        let copy = TowerPolicy::new(policy.clone());
-        self.copy(copy).hooked(|hooks| Hooks {
-            advise: TowerPolicy::new(policy),
+        let copier = TowerPolicy::new(policy.clone());
+        self.copy(copier).map_hooks(|hooks| Hooks {
+            predicate: TowerPolicy::new(policy),
             prepare: hooks.prepare,
-            annotate_give_up: hooks.annotate_give_up,
+            annotate: hooks.annotate,
         })
     }
 }
 
-/// A backoff of tower's beside an adviser `A`; see [`RetryLayer::tower_backoff`].
+/// A backoff of tower's beside a predicate `R`; see [`RetryLayer::tower_backoff`].
 ///
 /// Clones share the maker.
-pub struct TowerBackoff<K, A = DefaultDecision> {
+pub struct TowerBackoff<K, R = DefaultDecision> {
     maker: Arc<Mutex<K>>,
-    advise: A,
+    predicate: R,
 }
 
-impl<K, A: Clone> Clone for TowerBackoff<K, A> {
+impl<K, R: Clone> Clone for TowerBackoff<K, R> {
     fn clone(&self) -> Self {
         Self {
             maker: Arc::clone(&self.maker),
-            advise: self.advise.clone(),
+            predicate: self.predicate.clone(),
         }
     }
 }
 
-impl<K, A: fmt::Debug> fmt::Debug for TowerBackoff<K, A> {
+impl<K, R: fmt::Debug> fmt::Debug for TowerBackoff<K, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TowerBackoff")
-            .field("advise", &self.advise)
+            .field("predicate", &self.predicate)
             .finish_non_exhaustive()
     }
 }
 
-impl<K, A, Req, Res, Err> RetryPredicate<Req, Res, Err> for TowerBackoff<K, A>
+impl<K, R, Req, Res, Err> RetryPredicate<Req, Res, Err> for TowerBackoff<K, R>
 where
     K: MakeBackoff,
-    A: RetryPredicate<Req, Res, Err>,
+    R: RetryPredicate<Req, Res, Err>,
 {
-    type Memory = (Option<K::Backoff>, A::Memory);
+    type State = (Option<K::Backoff>, R::State);
     type Wait = <K::Backoff as Backoff>::Future;
-    const ASKED: bool = A::ASKED;
+    const ENABLED: bool = R::ENABLED;
 
-    fn start(&self, meta: &RequestMeta) -> Self::Memory {
-        (None, self.advise.start(meta))
+    fn start(&self, meta: &RequestMeta) -> Self::State {
+        (None, self.predicate.start(meta))
     }
 
-    fn advise(
+    fn decide(
         &self,
-        memory: &mut Self::Memory,
-        answer: AttemptResult<'_, Req, Res, Err>,
+        state: &mut Self::State,
+        attempt: CompletedAttemptMut<'_, Req, Res, Err>,
     ) -> RetryDecision {
-        self.advise.advise(&mut memory.1, answer)
+        self.predicate.decide(&mut state.1, attempt)
     }
 
-    fn wait(&self, memory: &mut Self::Memory) -> Option<Self::Wait> {
+    fn wait(&self, state: &mut Self::State) -> Option<Self::Wait> {
         // Made at the first wait: most calls have none.
-        let backoff = memory.0.get_or_insert_with(|| {
+        let backoff = state.0.get_or_insert_with(|| {
             let mut maker = self.maker.lock().unwrap_or_else(PoisonError::into_inner);
             maker.make_backoff()
         });
@@ -174,17 +187,17 @@ where
     }
 }
 
-/// A policy of tower's as an adviser and a copier; see [`RetryLayer::tower_policy`].
+/// A policy of tower's as a predicate and a copier; see [`RetryLayer::tower_policy`].
 pub struct TowerPolicy<K, Res, E> {
     policy: K,
-    answers: PhantomData<fn() -> (Res, E)>,
+    results: PhantomData<fn() -> (Res, E)>,
 }
 
 impl<K, Res, E> TowerPolicy<K, Res, E> {
     const fn new(policy: K) -> Self {
         Self {
             policy,
-            answers: PhantomData,
+            results: PhantomData,
         }
     }
 }
@@ -203,22 +216,22 @@ impl<K: fmt::Debug, Res, E> fmt::Debug for TowerPolicy<K, Res, E> {
 
 impl<K, Req, Res, E> CopyRequest<Req> for TowerPolicy<K, Res, E>
 where
-    K: Policy<Req, Res, E> + Clone,
+    K: TowerRetryPolicy<Req, Res, E> + Clone,
 {
     fn copy(&self, request: &Req) -> Option<Req> {
         self.policy.clone().clone_request(request)
     }
 }
 
-/// A policy during one call, and the wait that it answered with.
-pub struct PolicyMemory<K, F> {
+/// A policy of tower's during one call, and the wait that it has returned.
+pub struct TowerPolicyState<K, F> {
     policy: K,
     wait: Option<F>,
 }
 
-impl<K: fmt::Debug, F> fmt::Debug for PolicyMemory<K, F> {
+impl<K: fmt::Debug, F> fmt::Debug for TowerPolicyState<K, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PolicyMemory")
+        f.debug_struct("TowerPolicyState")
             .field("policy", &self.policy)
             .finish_non_exhaustive()
     }
@@ -226,31 +239,31 @@ impl<K: fmt::Debug, F> fmt::Debug for PolicyMemory<K, F> {
 
 impl<K, Req, Res, E> RetryPredicate<Req, Res, E> for TowerPolicy<K, Res, E>
 where
-    K: Policy<Req, Res, E> + Clone,
+    K: TowerRetryPolicy<Req, Res, E> + Clone,
 {
-    type Memory = PolicyMemory<K, K::Future>;
+    type State = TowerPolicyState<K, K::Future>;
     type Wait = K::Future;
 
-    fn start(&self, _: &RequestMeta) -> Self::Memory {
-        PolicyMemory {
+    fn start(&self, _: &RequestMeta) -> Self::State {
+        TowerPolicyState {
             policy: self.policy.clone(),
             wait: None,
         }
     }
 
-    fn advise(
+    fn decide(
         &self,
-        memory: &mut Self::Memory,
-        answer: AttemptResult<'_, Req, Res, E>,
+        state: &mut Self::State,
+        attempt: CompletedAttemptMut<'_, Req, Res, E>,
     ) -> RetryDecision {
-        memory.wait = memory.policy.retry(answer.request, answer.result);
-        match memory.wait {
+        state.wait = state.policy.retry(attempt.request, attempt.result);
+        match state.wait {
             Some(_) => RetryDecision::Retry,
             None => RetryDecision::Stop,
         }
     }
 
-    fn wait(&self, memory: &mut Self::Memory) -> Option<Self::Wait> {
-        memory.wait.take()
+    fn wait(&self, state: &mut Self::State) -> Option<Self::Wait> {
+        state.wait.take()
     }
 }

@@ -8,7 +8,7 @@ async fn a_local_rejection_ends_the_call() {
         let failed = rejected(reason, Some(Duration::ZERO));
         let (answer, upstream, handle) = one_call(ladder(3), Replay::Never, [failed]).await;
         assert_eq!((answer, upstream.calls()), (Err(failed), 1));
-        assert_eq!(handle.retries(), 0);
+        assert_eq!(handle.counts().retries, 0);
     }
 }
 

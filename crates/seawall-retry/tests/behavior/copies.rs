@@ -77,7 +77,7 @@ async fn an_answer_is_kept_when_the_copy_cannot_be_sent_any_more() {
     assert_eq!(answer, Err(SERVER));
     // Six fit and could be sent again, twelve could not.
     assert_eq!(calls.load(Ordering::Relaxed), 2);
-    assert_eq!(layer.handle().retries(), 1);
+    assert_eq!(layer.handle().counts().retries, 1);
 }
 
 #[derive(Debug)]

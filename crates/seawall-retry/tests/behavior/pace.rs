@@ -67,7 +67,14 @@ async fn a_place_that_comes_too_late_is_rejected_unsent_with_the_time_to_come_ba
     );
     assert!(rejection.retry_after().unwrap() > SECOND / 20);
     assert_eq!((Instant::now(), mock.calls()), (start, 0));
-    assert_eq!(layer.handle().ended(StopReason::Paced), 1);
+    assert_eq!(
+        layer
+            .handle()
+            .counts()
+            .give_ups
+            .of(StopReason::AdaptiveRate),
+        1
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -203,7 +210,11 @@ async fn calls_that_are_dropped_in_their_wait_do_not_speed_the_others_up() {
     let layer = layer(config, Replay::Safe).adaptive_rate(rate.clone());
     let start = Instant::now();
     let mut calls: Vec<_> = (0..40)
-        .map(|n| Some(PolledFuture::new(layer.layer(upstream.service()).oneshot(n))))
+        .map(|n| {
+            Some(PolledFuture::new(
+                layer.layer(upstream.service()).oneshot(n),
+            ))
+        })
         .collect();
     for step in 0..40_u32 {
         for (n, slot) in calls.iter_mut().enumerate() {

@@ -2,7 +2,7 @@
 
 use super::*;
 
-type Judged<'a> = AttemptOutcome<'a, u32, u32, Failed>;
+type Judged<'a> = CompletedAttempt<'a, u32, u32, Failed>;
 
 #[tokio::test(start_paused = true)]
 async fn a_predicate_narrows_by_answer_metadata_and_attempt() {
@@ -27,7 +27,10 @@ async fn a_predicate_narrows_by_answer_metadata_and_attempt() {
         let answer = layer.layer(upstream.service()).oneshot(7).await;
         assert_eq!((answer, upstream.calls()), (expected, calls));
         let stopped = u64::from(expected.is_err());
-        assert_eq!(layer.handle().ended(StopReason::Advised), stopped);
+        assert_eq!(
+            layer.handle().counts().give_ups.of(StopReason::Predicate),
+            stopped
+        );
     }
 }
 
@@ -162,7 +165,14 @@ async fn an_error_of_the_preparation_ends_the_call_and_costs_nothing() {
         // What was paid for the attempt that never was came back.
         let paid = f64::from(bad.saturating_sub(2));
         assert_eq!(budget.balance(), 5.0 - paid);
-        assert_eq!(layer.handle().ended(StopReason::NoPrepare), 1);
+        assert_eq!(
+            layer
+                .handle()
+                .counts()
+                .give_ups
+                .of(StopReason::PrepareFailed),
+            1
+        );
     }
 }
 
@@ -236,16 +246,16 @@ async fn an_answer_that_was_given_up_on_is_marked_with_the_cause() {
     let mut service = layer.layer(down);
     let mut ended = async |n| match service.ready().await.unwrap().call(n).await {
         Ok(()) => None,
-        Err(Fault::Down { ended }) => ended.map(|e| (e.end, e.attempts)),
+        Err(Fault::Down { ended }) => ended.map(|e| (e.reason, e.attempts)),
         Err(rejected) => panic!("{rejected:?}"),
     };
-    assert_eq!(ended(1).await, Some((StopReason::Attempts, 3)));
+    assert_eq!(ended(1).await, Some((StopReason::AttemptsExhausted, 3)));
     assert_eq!(ended(0).await, None);
-    assert_eq!(ended(1).await, Some((StopReason::Budget, 2)));
+    assert_eq!(ended(1).await, Some((StopReason::BudgetExhausted, 2)));
     let start = Instant::now();
-    assert_eq!(ended(1).await, Some((StopReason::Budget, 1)));
+    assert_eq!(ended(1).await, Some((StopReason::BudgetExhausted, 1)));
     assert_eq!(Instant::now(), start, "at once");
-    assert_eq!(layer.handle().stopped_by_budget(), 2);
+    assert_eq!(layer.handle().counts().give_ups.budget_exhausted, 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -302,7 +312,7 @@ async fn a_backoff_of_ones_own_that_has_ended_ends_the_call() {
     let (answer, upstream, handle) = one_call(config, Replay::Safe, [SERVER; 9]).await;
     assert_eq!(answer, Err(SERVER));
     assert_eq!(upstream.pauses(), [SECOND, 5 * SECOND]);
-    assert_eq!(handle.attempts_exhausted(), 1);
+    assert_eq!(handle.counts().give_ups.attempts_exhausted, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -323,7 +333,7 @@ async fn a_panic_in_a_hook_leaks_nothing_and_leaves_the_next_call_untouched() {
         let layer = RetryLayer::new("r", config.build().unwrap())
             .describe(SAFE)
             .budget(budget.clone())
-            .retry_if(move |_: AttemptOutcome<'_, u32, u32, BoxError>| {
+            .retry_if(move |_: CompletedAttempt<'_, u32, u32, BoxError>| {
                 advise();
                 RetryDecision::Default
             })

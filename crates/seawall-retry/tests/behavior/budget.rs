@@ -18,7 +18,10 @@ async fn an_empty_budget_gives_the_real_answer_back_at_once() {
     assert_eq!(service.ready().await.unwrap().call(7).await, Err(SERVER));
     assert_eq!(Instant::now(), start);
     let handle = layer.handle();
-    assert_eq!((handle.stopped_by_budget(), budget.rejected()), (2, 2));
+    assert_eq!(
+        (handle.counts().give_ups.budget_exhausted, budget.rejected()),
+        (2, 2)
+    );
     assert_eq!(handle.state(), "budget_exhausted");
     let mut told = Vec::new();
     while let Some(Received::Event(event)) = heard.try_next() {
@@ -65,8 +68,11 @@ async fn clones_services_and_layers_share_one_budget() {
     // Six calls, three extra attempts.
     assert_eq!(upstream.calls(), 9);
     let handle = two.handle();
-    assert_eq!((handle.attempts(), handle.retries()), (9, 3));
-    assert_eq!(handle.stopped_by_budget(), 3);
+    assert_eq!(
+        (handle.counts().attempts.total(), handle.counts().retries),
+        (9, 3)
+    );
+    assert_eq!(handle.counts().give_ups.budget_exhausted, 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -101,8 +107,8 @@ fn extra_attempts_of_many_threads_never_exceed_the_budget() {
         }
     });
     assert_eq!(upstream.calls(), 437);
-    assert_eq!(layer.handle().retries(), 37);
-    assert_eq!(layer.handle().attempts(), 437);
+    assert_eq!(layer.handle().counts().retries, 37);
+    assert_eq!(layer.handle().counts().attempts.total(), 437);
 }
 
 /// While the circuit was open each failed call paid for a second attempt that the gate rejected:
@@ -115,7 +121,7 @@ async fn an_extra_attempt_that_is_rejected_unsent_costs_nothing() {
     let layer = layer(ladder(3), Replay::Safe).budget(budget.clone());
     let answer = layer.layer(upstream.service()).oneshot(7).await;
     assert!(answer.is_err());
-    assert_eq!((upstream.calls(), layer.handle().retries()), (2, 1));
+    assert_eq!((upstream.calls(), layer.handle().counts().retries), (2, 1));
     assert_eq!(budget.balance(), 5.0);
 }
 

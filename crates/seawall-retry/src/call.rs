@@ -1,0 +1,234 @@
+//! What a call needs until it completes, and the steps between its attempts.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use seawall_core::{
+    Classify, CopyRequest, Outcome, Policies, Reason, Rejectable, Rejection, Sent, deadline,
+};
+use tokio::task::coop;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::hooks::{Hook, WaitOf};
+use crate::progress::{Next, Progress};
+use crate::state::{CommonLocal, PolicyFor};
+use crate::{RetryPredicate, StopReason};
+
+/// After so many attempts without a pause the task lets others run, and a deadline above is
+/// looked at: an inner service that fails at once is never `Pending`.
+const YIELD_EVERY: u32 = 32;
+
+pub(crate) struct Call<S, Req, X, H, M> {
+    common: CommonLocal<S, X, H>,
+    /// The request of the next attempt.
+    copy: Option<Req>,
+    pub(crate) progress: Progress<M>,
+    /// Whether the timer is set for the attempt that is under way.
+    armed: bool,
+    // Boxed, since only calls with a limit that do not complete at once need it, and every
+    // future would be as large.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// What follows an attempt.
+pub(crate) enum AfterAttempt<W, R> {
+    /// Its result is that of the call.
+    Complete(R),
+    /// The wait of the predicate, and then what is left until the other instant.
+    PredicateWait(W, Option<Instant>),
+    /// A delay.
+    Delay(Duration),
+    /// The next attempt at once.
+    Retry,
+}
+
+impl<S, Req, X, H, M> Call<S, Req, X, H, M> {
+    #[inline(always)]
+    pub(crate) const fn new(
+        common: CommonLocal<S, X, H>,
+        copy: Option<Req>,
+        progress: Progress<M>,
+    ) -> Self {
+        Self {
+            common,
+            copy,
+            progress,
+            armed: false,
+            timer: None,
+        }
+    }
+
+    /// The outcome of a result; `None` for a success that is the end of the call.
+    #[inline]
+    pub(crate) fn judge<T, E>(&self, result: &Result<T, E>) -> Option<Outcome>
+    where
+        X: Policies<Classifier: Classify<T, E>>,
+        E: Rejectable,
+        H: Hook<Req, T, E>,
+    {
+        let rules = &self.common.common().rules;
+        self.progress.judge(rules, self.common.stripe(), result)
+    }
+
+    /// Whether attempts are limited in time here.
+    #[inline]
+    pub(crate) fn is_timed(&self) -> bool {
+        self.common.common().rules.core.state.is_timed()
+    }
+
+    /// What follows an attempt that is no success: pending beyond its limit, or `out`.
+    #[cold]
+    pub(crate) fn after_attempt<T, E>(
+        &mut self,
+        out: Poll<Result<T, E>>,
+        outcome: Outcome,
+        cx: &mut Context<'_>,
+    ) -> Poll<AfterAttempt<WaitOf<H, Req, T, E>, Result<T, E>>>
+    where
+        X: PolicyFor<Req, T, E>,
+        E: Rejectable,
+        H: Hook<Req, T, E>,
+        H::Predicate: RetryPredicate<Req, T, E, State = M>,
+    {
+        let (mut result, outcome) = match out {
+            Poll::Ready(result) => (result, outcome),
+            Poll::Pending => {
+                let limit = ready!(self.poll_limit(cx));
+                (Err(limit.into()), limit.outcome())
+            }
+        };
+        let rules = &self.common.common().rules;
+        let (stripe, copy) = (self.common.stripe(), self.copy.as_mut());
+        let next = self
+            .progress
+            .after_attempt(rules, stripe, copy, outcome, &mut result);
+        Poll::Ready(match next {
+            Next::Complete => AfterAttempt::Complete(result),
+            Next::Retry(delay, Some(wait)) => {
+                let asked = (!delay.is_zero()).then(|| deadline(Instant::now(), delay));
+                AfterAttempt::PredicateWait(wait, asked)
+            }
+            Next::Retry(Duration::ZERO, None) => AfterAttempt::Retry,
+            Next::Retry(delay, None) => AfterAttempt::Delay(delay),
+        })
+    }
+
+    /// Ready when the attempt has no time left.
+    fn poll_limit(&mut self, cx: &mut Context<'_>) -> Poll<Rejection> {
+        let core = &self.common.common().rules.core;
+        if !self.armed {
+            self.armed = true;
+            let now = Instant::now();
+            self.progress.begin(core, || now);
+            let limit = core.state.attempt_timeout();
+            let own = limit.map(|limit| deadline(now, limit));
+            let overall = self.progress.overall_deadline();
+            let Some(until) = own.into_iter().chain(overall).min() else {
+                return Poll::Pending;
+            };
+            set(&mut self.timer, until);
+        }
+        let Some(timer) = &mut self.timer else {
+            return Poll::Pending;
+        };
+        // Also when the attempt has used up the task's budget of progress.
+        ready!(Pin::new(&mut coop::unconstrained(timer.as_mut())).poll(cx));
+        let reason = match self.progress.overall_deadline() {
+            Some(end) if end <= timer.deadline() => Reason::DeadlineExceeded,
+            _ => Reason::AttemptTimeout,
+        };
+        Poll::Ready(core.reject(reason, Sent::Maybe))
+    }
+
+    /// Whether the task should let others run before the next attempt; it is woken then.
+    pub(crate) fn yields(&self, cx: &Context<'_>) -> bool {
+        let yields = self.progress.attempt.is_multiple_of(YIELD_EVERY);
+        if yields {
+            cx.waker().wake_by_ref();
+        }
+        yields
+    }
+
+    /// Ready with the call's result when the deadline has passed between two attempts.
+    #[cold]
+    pub(crate) fn poll_deadline<T, E>(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, E>>
+    where
+        E: Rejectable,
+        H: Hook<Req, T, E>,
+    {
+        let Some(at) = self.progress.deadline else {
+            return Poll::Pending;
+        };
+        let timer = set(&mut self.timer, at);
+        ready!(Pin::new(&mut coop::unconstrained(timer)).poll(cx));
+        Poll::Ready(self.expired())
+    }
+
+    fn expired<T, E>(&self) -> Result<T, E>
+    where
+        E: Rejectable,
+        H: Hook<Req, T, E>,
+    {
+        let rules = &self.common.common().rules;
+        self.progress.expired(rules, self.common.stripe())
+    }
+
+    /// The call's result when its next attempt failed before it was made.
+    pub(crate) fn failed_before_attempt<T, E>(&self, reason: StopReason, error: E) -> Result<T, E>
+    where
+        X: Policies<Classifier: Classify<T, E>>,
+        E: Rejectable,
+        H: Hook<Req, T, E>,
+    {
+        let rules = &self.common.common().rules;
+        let stripe = self.common.stripe();
+        self.progress
+            .failed_before_attempt(rules, stripe, reason, error)
+    }
+
+    /// The request of the attempt that is made now, and a copy for the one after it; or the
+    /// call's result.
+    pub(crate) fn next_request<T, E>(&mut self) -> Result<Req, Result<T, E>>
+    where
+        X: PolicyFor<Req, T, E>,
+        E: Rejectable,
+        H: Hook<Req, T, E>,
+    {
+        // The task may not have been polled for a while.
+        if self.progress.is_late() {
+            return Err(self.expired());
+        }
+        let Some(mut request) = self.copy.take() else {
+            // `decide` ends the call when there is no copy.
+            panic!("a retry's future was polled after it had panicked")
+        };
+        let rules = &self.common.common().rules;
+        if self.progress.wants_copy(&rules.core) {
+            self.copy = rules.policy.copier().copy(&request);
+        }
+        self.armed = false;
+        if let Err(error) = self.progress.prepare(rules, &mut request) {
+            return Err(self.failed_before_attempt(StopReason::PrepareFailed, error));
+        }
+        self.progress.departed();
+        Ok(request)
+    }
+}
+
+impl<S: Clone, Req, X, H, M> Call<S, Req, X, H, M> {
+    /// The service of the next attempt.
+    pub(crate) fn service(&self) -> S {
+        self.common.common().service()
+    }
+}
+
+/// Sets the timer to an instant.
+fn set(timer: &mut Option<Pin<Box<Sleep>>>, at: Instant) -> Pin<&mut Sleep> {
+    let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
+    if timer.deadline() != at {
+        timer.as_mut().reset(at);
+    }
+    timer.as_mut()
+}

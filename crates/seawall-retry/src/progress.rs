@@ -1,0 +1,424 @@
+//! How far a call has come: what it has tried, paid and risked, and what follows an attempt.
+
+use std::time::Duration;
+
+use seawall_core::{
+    Classify, Delays, Describe, EventKind, Outcome, Policies, Reason, Rejectable, Rejection,
+    Replay, RequestMeta, Sent, Withdrawal, deadline, judge,
+};
+use tokio::time::Instant;
+
+use crate::adaptive::RateToken;
+use crate::counts::RetryStripe;
+use crate::decide::{Attempted, Decision, correct_sent_status, decide};
+use crate::effects::{RealEffects, Taken, time_left};
+use crate::hooks::{Hook, WaitOf};
+use crate::state::{Core, PolicyFor, Rules};
+use crate::{
+    AnnotateGiveUp, Attempt, PrepareAttempt, RetryConfig, RetryPredicate, StopReason, Stopped,
+};
+
+/// The state of one call, by whichever future it is driven. `M` is what the predicate remembers.
+pub(crate) struct Progress<M> {
+    replay: Replay,
+    pub(crate) deadline: Option<Instant>,
+    /// Attempts made so far.
+    pub(crate) attempt: u32,
+    /// Whether one of the attempts that have ended may have reached the upstream.
+    maybe_sent: bool,
+    /// Whether the overall timeout is in the deadline.
+    started: bool,
+    /// Whether the attempt under way has taken a token of the sending rate.
+    has_token: bool,
+    predicate_state: M,
+    /// What only calls with more than one attempt, or with a wait before the first, have.
+    more: Option<Box<More>>,
+}
+
+#[derive(Default)]
+struct More {
+    payment: Option<Withdrawal>,
+    token: Option<RateToken>,
+    delays: Option<Delays>,
+    previous: Option<Outcome>,
+}
+
+/// What follows an attempt.
+pub(crate) enum Next<W> {
+    /// Its result is that of the call.
+    Complete,
+    /// Another attempt, after this delay and not before that wait of the predicate's is over.
+    Retry(Duration, Option<W>),
+}
+
+impl<M> Progress<M> {
+    /// A call that has made so many attempts, the last of them with a token of the sending rate or
+    /// without.
+    #[inline(always)]
+    pub(crate) const fn new(
+        meta: &RequestMeta,
+        predicate_state: M,
+        attempt: u32,
+        has_token: bool,
+    ) -> Self {
+        Self {
+            replay: meta.replay,
+            deadline: meta.deadline,
+            attempt,
+            maybe_sent: false,
+            started: false,
+            has_token,
+            predicate_state,
+            more: None,
+        }
+    }
+
+    /// The first attempt waits for its token of the sending rate.
+    pub(crate) fn with_token(mut self, token: RateToken) -> Self {
+        self.more_mut().token = Some(token);
+        self
+    }
+
+    pub(crate) fn into_predicate_state(self) -> M {
+        self.predicate_state
+    }
+
+    fn more_mut(&mut self) -> &mut More {
+        self.more.get_or_insert_with(Box::default)
+    }
+
+    /// The call begins now at the latest.
+    pub(crate) fn begin(&mut self, core: &Core, now: impl FnOnce() -> Instant) {
+        if !self.started
+            && let Some(limit) = core.state.overall_timeout()
+        {
+            self.started = true;
+            let end = deadline(now(), limit);
+            self.deadline = Some(self.deadline.map_or(end, |own| own.min(end)));
+        }
+    }
+
+    /// Where a deadline ends attempts, too, and not only waits.
+    pub(crate) fn overall_deadline(&self) -> Option<Instant> {
+        if self.started { self.deadline } else { None }
+    }
+
+    /// The time left for a wait, if there is a deadline.
+    pub(crate) fn time_left(&self) -> Option<Duration> {
+        time_left(self.deadline)
+    }
+
+    /// Whether the result of another attempt would come too late.
+    pub(crate) fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|at| at <= Instant::now())
+    }
+
+    /// The outcome of a result; `None` for a success that is the end of the call.
+    #[inline]
+    pub(crate) fn judge<Req, T, E, X, H>(
+        &self,
+        rules: &Rules<X, H>,
+        stripe: &RetryStripe,
+        result: &Result<T, E>,
+    ) -> Option<Outcome>
+    where
+        X: Policies<Classifier: Classify<T, E>>,
+        E: Rejectable,
+        H: Hook<Req, T, E>,
+    {
+        let outcome = judge(rules.policy.classifier(), result);
+        if outcome != Outcome::Success || <H::Predicate as RetryPredicate<Req, T, E>>::ENABLED {
+            return Some(outcome);
+        }
+        stripe.succeeded();
+        rules.core.succeeded();
+        None
+    }
+
+    /// What follows an attempt.
+    #[cold]
+    pub(crate) fn after_attempt<Req, T, E, X, H>(
+        &mut self,
+        rules: &Rules<X, H>,
+        stripe: &RetryStripe,
+        copy: Option<&mut Req>,
+        outcome: Outcome,
+        result: &mut Result<T, E>,
+    ) -> Next<WaitOf<H, Req, T, E>>
+    where
+        X: PolicyFor<Req, T, E>,
+        E: Rejectable,
+        H: Hook<Req, T, E>,
+        H::Predicate: RetryPredicate<Req, T, E, State = M>,
+    {
+        let core = &rules.core;
+        self.begin(core, Instant::now);
+        let config = core.state.config();
+        let attempted = self.attempted(rules, outcome, result);
+        let mut delays = None;
+        if let Some(more) = &mut self.more {
+            delays = more.delays.take();
+            // What was paid for an attempt that was not sent pays for the next one.
+            if let Some(payment) = &mut more.payment {
+                payment.set_spent(!attempted.is_rejected_unsent());
+            }
+        }
+        core.adapt_rate(&attempted, self.has_token);
+        let mut effects = RealEffects::<_, _, _, _, H> {
+            rules,
+            copy,
+            predicate_state: &mut self.predicate_state,
+            result,
+            attempted: &attempted,
+            deadline: self.deadline,
+            taken: Taken {
+                delays,
+                ..Taken::default()
+            },
+        };
+        match decide(&config, &attempted, &mut effects) {
+            Decision::Stop(reason) => {
+                drop(effects.taken);
+                let reason = self.explain::<Req, _, _>(rules, &config, &attempted, reason);
+                self.stop(rules, stripe, &attempted, reason, result);
+                Next::Complete
+            }
+            Decision::Retry(delay) => {
+                let taken = effects.taken;
+                Next::Retry(delay, self.retry(core, stripe, &attempted, delay, taken))
+            }
+        }
+    }
+
+    fn attempted<Req, T, E, X, H>(
+        &self,
+        rules: &Rules<X, H>,
+        outcome: Outcome,
+        result: &Result<T, E>,
+    ) -> Attempted
+    where
+        X: PolicyFor<Req, T, E>,
+        E: Rejectable,
+    {
+        let rejection = rejection_in(result);
+        let hint = match rejection {
+            Some(_) => None,
+            None => rules.policy.classifier().retry_after(result.as_ref()),
+        };
+        Attempted {
+            outcome,
+            rejection,
+            hint,
+            replay: self.replay,
+            attempt: self.attempt,
+            bypassed: rules.core.state.is_bypassed(),
+        }
+    }
+
+    /// Tells apart from the other unsafe requests those that nobody has described, and warns.
+    fn explain<Req, X, H>(
+        &self,
+        rules: &Rules<X, H>,
+        config: &RetryConfig,
+        attempted: &Attempted,
+        reason: StopReason,
+    ) -> StopReason
+    where
+        X: Policies<Describer: Describe<Req>>,
+    {
+        let would_retry = !attempted.bypassed && attempted.attempt < config.attempts();
+        if reason == StopReason::NotReplaySafe
+            && would_retry
+            && rules.policy.describer().is_default()
+        {
+            rules.core.state.warn_not_described();
+            return StopReason::NotDescribed;
+        }
+        reason
+    }
+
+    /// The result of the attempt is that of the call.
+    fn stop<Req, T, E, X, H>(
+        &self,
+        rules: &Rules<X, H>,
+        stripe: &RetryStripe,
+        attempted: &Attempted,
+        reason: StopReason,
+        result: &mut Result<T, E>,
+    ) where
+        E: Rejectable,
+        H: Hook<Req, T, E>,
+    {
+        let (core, outcome) = (&rules.core, attempted.outcome);
+        stripe.completed(&outcome, attempted.rejection.is_some());
+        if outcome == Outcome::Success {
+            core.budget.deposit();
+            return;
+        }
+        if reason == StopReason::BudgetExhausted {
+            core.state.events.emit(|| EventKind::BudgetExhausted);
+        }
+        if let Some(corrected) = self.correct_sent_status(core, outcome, attempted.rejection) {
+            *result = Err(corrected.into());
+        }
+        self.give_up(rules, stripe, reason, result);
+    }
+
+    /// Another attempt follows: keeps what was taken for it.
+    fn retry<W>(
+        &mut self,
+        core: &Core,
+        stripe: &RetryStripe,
+        attempted: &Attempted,
+        delay: Duration,
+        taken: Taken<W>,
+    ) -> Option<W> {
+        stripe.retried(&attempted.outcome, attempted.rejection.is_some());
+        self.maybe_sent |= !attempted.is_unsent();
+        let more = self.more_mut();
+        if !attempted.is_rejected_unsent() {
+            more.payment = taken.payment;
+        }
+        more.token = taken.token;
+        more.delays = taken.delays;
+        more.previous = Some(attempted.outcome);
+        let attempt = self.attempt.saturating_add(1);
+        let event = || EventKind::Retry { attempt, delay };
+        core.state.events.emit(event);
+        taken.wait
+    }
+
+    /// Counts the end of a call without success, and has its result annotated.
+    fn give_up<Req, T, E, X, H>(
+        &self,
+        rules: &Rules<X, H>,
+        stripe: &RetryStripe,
+        reason: StopReason,
+        result: &mut Result<T, E>,
+    ) where
+        H: Hook<Req, T, E>,
+    {
+        stripe.gave_up(reason);
+        if reason != StopReason::Completed {
+            let attempts = self.attempt;
+            let stopped = Stopped { reason, attempts };
+            rules.hooks.annotate().annotate_give_up(result, stopped);
+        }
+    }
+
+    /// What takes the place of a result that denies what an earlier attempt may have done.
+    fn correct_sent_status(
+        &self,
+        core: &Core,
+        outcome: Outcome,
+        rejection: Option<Rejection>,
+    ) -> Option<Rejection> {
+        if !self.maybe_sent {
+            return None;
+        }
+        // What may be sent any number of times loses nothing by the client's own error.
+        if rejection.is_none() && self.replay == Replay::Safe {
+            return None;
+        }
+        let events = &core.state.events;
+        let corrected = correct_sent_status(outcome, rejection, events.name())?;
+        if rejection.is_none() {
+            events.emit(|| EventKind::Rejected(corrected));
+        }
+        Some(corrected)
+    }
+
+    /// No further attempt can be made: its service failed, or the request could not be prepared.
+    #[cold]
+    pub(crate) fn failed_before_attempt<Req, T, E, X, H>(
+        &self,
+        rules: &Rules<X, H>,
+        stripe: &RetryStripe,
+        reason: StopReason,
+        error: E,
+    ) -> Result<T, E>
+    where
+        X: Policies<Classifier: Classify<T, E>>,
+        E: Rejectable,
+        H: Hook<Req, T, E>,
+    {
+        let mut result = Err(error);
+        let mut outcome = judge(rules.policy.classifier(), &result);
+        let mut rejection = rejection_in(&result);
+        if let Some(corrected) = self.correct_sent_status(&rules.core, outcome, rejection) {
+            outcome = corrected.outcome();
+            rejection = Some(corrected);
+            result = Err(corrected.into());
+        }
+        stripe.ended_between_attempts(&outcome, rejection.is_some());
+        self.give_up(rules, stripe, reason, &mut result);
+        result
+    }
+
+    /// The deadline has passed between two attempts.
+    #[cold]
+    pub(crate) fn expired<Req, T, E, X, H>(
+        &self,
+        rules: &Rules<X, H>,
+        stripe: &RetryStripe,
+    ) -> Result<T, E>
+    where
+        E: Rejectable,
+        H: Hook<Req, T, E>,
+    {
+        let sent = if self.maybe_sent {
+            Sent::Maybe
+        } else {
+            Sent::No
+        };
+        let rejection = rules.core.reject(Reason::DeadlineExceeded, sent);
+        let mut result = Err(rejection.into());
+        stripe.ended_between_attempts(&rejection.outcome(), true);
+        self.give_up(rules, stripe, StopReason::Deadline, &mut result);
+        result
+    }
+
+    /// Prepares the request of the next attempt.
+    #[inline]
+    pub(crate) fn prepare<Req, T, E, X, H>(
+        &self,
+        rules: &Rules<X, H>,
+        request: &mut Req,
+    ) -> Result<(), E>
+    where
+        H: Hook<Req, T, E>,
+    {
+        let attempt = Attempt {
+            number: self.attempt.saturating_add(1),
+            previous: self.more.as_ref().and_then(|more| more.previous),
+        };
+        rules.hooks.prepare().prepare(request, attempt)
+    }
+
+    /// The next attempt is made now.
+    #[inline]
+    pub(crate) fn departed(&mut self) {
+        self.attempt = self.attempt.saturating_add(1);
+        self.has_token = false;
+        if let Some(more) = &mut self.more {
+            if let Some(payment) = &mut more.payment {
+                payment.set_spent(true);
+            }
+            if let Some(token) = more.token.take() {
+                self.has_token = token.spend();
+            }
+        }
+    }
+
+    /// Whether a copy of the request is worth having before the next attempt.
+    #[inline]
+    pub(crate) fn wants_copy(&self, core: &Core) -> bool {
+        let next = self.attempt.saturating_add(1);
+        core.state.wants_copy(self.replay, next)
+    }
+}
+
+fn rejection_in<T, E: Rejectable>(result: &Result<T, E>) -> Option<Rejection> {
+    let error = result.as_ref().err();
+    error.and_then(Rejectable::rejection).copied()
+}

@@ -1,0 +1,305 @@
+//! What all services of a layer value and its handles share.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Once, PoisonError, RwLock};
+use std::time::Duration;
+
+use seawall_core::striped::{Anchor, Local, StripeSet};
+use seawall_core::{
+    BudgetHandle, Classify, CopyRequest, Describe, EventKind, EventSource, InstanceName, Outcome,
+    Policies, Reason, Rejection, Replay, Sent, ns,
+};
+
+use crate::counts::RetryStripe;
+use crate::decide::Attempted;
+use crate::{AdaptiveRate, RetryConfig};
+
+const NOT_DESCRIBED: &str = "a failed attempt was not retried: the layer has no describer that \
+     says whether its request may be sent twice. Set one with `RetryLayer::describe`, or use \
+     `RetryLayer::assume_idempotent` if every request may be. This is logged once per layer";
+
+/// The settings, the counters and the events of one layer value and its clones.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) events: EventSource,
+    pub(crate) stripes: StripeSet<RetryStripe>,
+    hot: HotSettings,
+    /// Read where a call has not succeeded at once.
+    control: RwLock<Control>,
+    not_described: Once,
+}
+
+#[derive(Debug)]
+struct Control {
+    config: Arc<RetryConfig>,
+    /// Whether an operator has switched retries off.
+    bypassed: bool,
+}
+
+/// The settings that calls read which succeed at once. They are written one by one while calls
+/// read them; each combination of old and new ones is harmless.
+// On cache lines of its own: failed calls write the lock beside it.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct HotSettings {
+    /// The attempts in the upper half, flags below.
+    attempts: AtomicU64,
+    /// Nanoseconds, 0 for no limit.
+    attempt_timeout: AtomicU64,
+    /// Nanoseconds, 0 for no limit.
+    overall_timeout: AtomicU64,
+    /// Nanoseconds.
+    max_retry_after: AtomicU64,
+}
+
+const TIMED: u64 = 1;
+const RETRY_IF_NOT_SENT: u64 = 2;
+const BYPASSED: u64 = 4;
+
+impl HotSettings {
+    fn publish(&self, control: &Control) {
+        let config = &control.config;
+        let limit = |limit: Option<Duration>| limit.map_or(0, ns);
+        let attempt_timeout = limit(config.attempt_timeout());
+        let overall_timeout = limit(config.overall_timeout());
+        let attempts = if control.bypassed {
+            1 << 32 | BYPASSED
+        } else {
+            let timed = attempt_timeout != 0 || overall_timeout != 0;
+            u64::from(config.attempts()) << 32
+                | if timed { TIMED } else { 0 }
+                | if config.retry_if_not_sent() {
+                    RETRY_IF_NOT_SENT
+                } else {
+                    0
+                }
+        };
+        self.attempt_timeout
+            .store(attempt_timeout, Ordering::Relaxed);
+        self.overall_timeout
+            .store(overall_timeout, Ordering::Relaxed);
+        self.max_retry_after
+            .store(ns(config.max_retry_after()), Ordering::Relaxed);
+        self.attempts.store(attempts, Ordering::Relaxed);
+    }
+}
+
+impl State {
+    pub(crate) fn new(name: InstanceName, config: RetryConfig) -> Arc<Self> {
+        let control = Control {
+            config: Arc::new(config),
+            bypassed: false,
+        };
+        let hot = HotSettings::default();
+        hot.publish(&control);
+        Arc::new(Self {
+            events: EventSource::new("retry", name),
+            stripes: StripeSet::new(),
+            hot,
+            control: RwLock::new(control),
+            not_described: Once::new(),
+        })
+    }
+
+    pub(crate) fn config(&self) -> Arc<RetryConfig> {
+        let control = self.control.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&control.config)
+    }
+
+    pub(crate) fn configure(&self, config: RetryConfig) {
+        self.change(|control| control.config = Arc::new(config));
+    }
+
+    pub(crate) fn set_bypassed(&self, bypassed: bool) {
+        self.change(|control| control.bypassed = bypassed);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Control)) {
+        let mut control = self.control.write().unwrap_or_else(PoisonError::into_inner);
+        change(&mut control);
+        self.hot.publish(&control);
+    }
+
+    pub(crate) fn is_bypassed(&self) -> bool {
+        self.hot.attempts.load(Ordering::Relaxed) & BYPASSED != 0
+    }
+
+    /// Whether attempts are limited in time.
+    #[inline]
+    pub(crate) fn is_timed(&self) -> bool {
+        self.hot.attempts.load(Ordering::Relaxed) & TIMED != 0
+    }
+
+    /// Whether a copy of a request is worth having before attempt `attempt`, counted from 1.
+    #[inline]
+    pub(crate) fn wants_copy(&self, replay: Replay, attempt: u32) -> bool {
+        let word = self.hot.attempts.load(Ordering::Relaxed);
+        u64::from(attempt) < word >> 32 && (replay.is_safe() || word & RETRY_IF_NOT_SENT != 0)
+    }
+
+    pub(crate) fn attempt_timeout(&self) -> Option<Duration> {
+        limit(&self.hot.attempt_timeout)
+    }
+
+    pub(crate) fn overall_timeout(&self) -> Option<Duration> {
+        limit(&self.hot.overall_timeout)
+    }
+
+    pub(crate) fn max_retry_after(&self) -> Duration {
+        Duration::from_nanos(self.hot.max_retry_after.load(Ordering::Relaxed))
+    }
+
+    /// A failed attempt was not retried only because nobody has described its request.
+    pub(crate) fn warn_not_described(&self) {
+        self.not_described
+            .call_once(|| self.events.warn(NOT_DESCRIBED));
+    }
+}
+
+fn limit(nanoseconds: &AtomicU64) -> Option<Duration> {
+    match nanoseconds.load(Ordering::Relaxed) {
+        0 => None,
+        limit => Some(Duration::from_nanos(limit)),
+    }
+}
+
+/// What does not depend on the types of a service.
+#[derive(Clone)]
+pub(crate) struct Core {
+    pub(crate) state: Arc<State>,
+    pub(crate) budget: BudgetHandle,
+    pub(crate) rate: Option<AdaptiveRate>,
+    pub(crate) random: Option<Arc<Mutex<fastrand::Rng>>>,
+}
+
+impl Core {
+    /// A number from `[0, 1)`: from the seeded generator, or from the thread's own.
+    pub(crate) fn draw(&self) -> f64 {
+        match &self.random {
+            Some(seeded) => seeded.lock().unwrap_or_else(PoisonError::into_inner).f64(),
+            None => fastrand::f64(),
+        }
+    }
+
+    /// An attempt succeeded.
+    #[inline]
+    pub(crate) fn succeeded(&self) {
+        self.budget.deposit();
+        if let Some(rate) = &self.rate {
+            rate.on_response(false, rate.now());
+        }
+    }
+
+    /// Adapts the sending rate to the result of an attempt, which has taken a token of it or not.
+    pub(crate) fn adapt_rate(&self, attempted: &Attempted, has_token: bool) {
+        let Some(rate) = &self.rate else {
+            return;
+        };
+        if attempted.is_rejected_unsent() {
+            if has_token {
+                rate.release();
+            }
+        } else {
+            let throttled = matches!(attempted.outcome, Outcome::Throttled { .. });
+            rate.on_response(throttled, rate.now());
+        }
+    }
+
+    /// A rejection of the layer itself, emitted.
+    pub(crate) fn reject(&self, reason: Reason, sent: Sent) -> Rejection {
+        let events = &self.state.events;
+        let rejection = events.rejection(reason).with_sent(sent);
+        events.emit(|| EventKind::Rejected(rejection));
+        rejection
+    }
+}
+
+/// What decides: the same for all services of a layer value.
+#[derive(Clone)]
+pub(crate) struct Rules<X, H> {
+    pub(crate) core: Core,
+    pub(crate) policy: X,
+    pub(crate) hooks: H,
+}
+
+/// A policy for the requests and the results of a service: short for its bounds.
+pub(crate) trait PolicyFor<Req, Res, Err>:
+    Policies<Classifier: Classify<Res, Err>, Describer: Describe<Req>, Copier: CopyRequest<Req>>
+{
+}
+
+impl<X, Req, Res, Err> PolicyFor<Req, Res, Err> for X where
+    X: Policies<Classifier: Classify<Res, Err>, Describer: Describe<Req>, Copier: CopyRequest<Req>>
+{
+}
+
+/// What the services of one `layer()` share; the futures hold a reference to it.
+pub(crate) struct Common<S, X, H> {
+    pub(crate) rules: Rules<X, H>,
+    /// Never called itself: later attempts call clones of it. One template here saves every call
+    /// a clone that it will most likely not need.
+    template: Mutex<S>,
+}
+
+impl<S, X, H> Common<S, X, H> {
+    pub(crate) const fn new(rules: Rules<X, H>, template: S) -> Self {
+        Self {
+            rules,
+            template: Mutex::new(template),
+        }
+    }
+}
+
+impl<S: Clone, X, H> Common<S, X, H> {
+    /// A service for another attempt.
+    pub(crate) fn service(&self) -> S {
+        let template = self.template.lock();
+        template.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+// A stripe is the layer's counters of that stripe, so that all its services count together.
+pub(crate) type CommonAnchor<S, X, H> = Anchor<Common<S, X, H>, Arc<RetryStripe>>;
+pub(crate) type CommonLocal<S, X, H> = Local<Common<S, X, H>, Arc<RetryStripe>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_copied_only_where_a_copy_can_be_of_use() {
+        let two = RetryConfig::builder().attempts(2);
+        let state = State::new("r".into(), two.clone().build().unwrap());
+        assert!(state.wants_copy(Replay::Safe, 1));
+        assert!(state.wants_copy(Replay::Never, 1));
+        assert!(!state.wants_copy(Replay::Safe, 2), "the last attempt");
+        state.configure(two.retry_if_not_sent(false).build().unwrap());
+        assert!(state.wants_copy(Replay::SafeWithKey, 1));
+        assert!(!state.wants_copy(Replay::Never, 1));
+        state.set_bypassed(true);
+        assert!(!state.wants_copy(Replay::Safe, 1));
+        state.set_bypassed(false);
+        assert!(state.wants_copy(Replay::Safe, 1));
+        state.configure(RetryConfig::builder().attempts(1).build().unwrap());
+        assert!(!state.wants_copy(Replay::Safe, 1));
+        state.configure(RetryConfig::builder().attempts(u32::MAX).build().unwrap());
+        assert!(state.wants_copy(Replay::Safe, u32::MAX - 1));
+    }
+
+    #[test]
+    fn limits_hold_also_while_retries_are_switched_off_and_on_again() {
+        let limit = Duration::from_secs(3);
+        let config = RetryConfig::builder().attempt_timeout(limit);
+        let state = State::new("r".into(), config.build().unwrap());
+        assert!(state.is_timed());
+        state.set_bypassed(true);
+        assert!(!state.is_timed());
+        state.set_bypassed(false);
+        assert!(state.is_timed());
+        assert_eq!(state.attempt_timeout(), Some(limit));
+        assert_eq!(state.overall_timeout(), None);
+        state.configure(RetryConfig::default());
+        assert!(!state.is_timed());
+        assert_eq!(state.attempt_timeout(), None);
+    }
+}
