@@ -29,11 +29,11 @@ async fn at_full_load(rules: &Rules, kind: Kind) -> Outcome {
         phase: Duration::ZERO,
         margin: Duration::ZERO,
     });
-    let outcome = outcome.await.expect("the rules have room for this kind");
+    let outcome = outcome.await.expect("the rules allow this kind");
     let case = format!("{}, {}: {outcome:?}", rules.name, kind.name());
     assert_eq!((outcome.rejected, &outcome.reason), (0, &None), "{case}");
     assert!(outcome.left > 20, "{case}");
-    // There were calls in line at all times.
+    // There were queued calls at all times.
     assert!(
         outcome.offered >= outcome.granted + outcome.left + 20,
         "{case}"
@@ -49,7 +49,7 @@ async fn holds(name: &str, kind: Kind) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_strict_limit_uses_what_is_allowed_and_no_counter_sees_more() {
+async fn a_strict_limit_uses_what_is_allowed_and_violates_no_counter() {
     for rules in &RULES {
         holds(rules.name, Kind::Strict).await;
     }
@@ -106,7 +106,7 @@ async fn the_counters_see_a_window_that_is_not_theirs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_leaves_and_whatever_the_seed_a_strict_limit_holds() {
+async fn a_strict_limit_holds_for_every_seed_and_with_callers_that_give_up() {
     for seed in 100..110 {
         let outcome = run(Run {
             rules: rules("6,000 weight/min"),

@@ -1,4 +1,4 @@
-//! Host 4: an axum `Router`, whose services cannot fail. Rejections become answers.
+//! Host 4: an axum `Router`, whose services cannot fail. Rejections become responses.
 
 mod support;
 
@@ -25,17 +25,17 @@ async fn serve(app: Router) -> String {
 }
 
 async fn status(url: &str, path: &str) -> (StatusCode, HeaderMap) {
-    let answer = hyper_client()
+    let response = hyper_client()
         .request(get(url, path))
         .await
-        .expect("an answer");
-    (answer.status(), answer.headers().clone())
+        .expect("a response");
+    (response.status(), response.headers().clone())
 }
 
 #[tokio::test]
-async fn a_full_bulkhead_answers_503_on_every_route_of_the_layer() {
+async fn a_full_bulkhead_is_503_on_every_route_of_the_layer() {
     let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (tell, wait) = (Arc::clone(&entered), Arc::clone(&leave));
+    let (notify, wait) = (Arc::clone(&entered), Arc::clone(&leave));
     let one = BulkheadConfig::builder()
         .max_concurrent(1)
         .build()
@@ -44,7 +44,7 @@ async fn a_full_bulkhead_answers_503_on_every_route_of_the_layer() {
         .route(
             "/slow",
             route(move || async move {
-                tell.notify_one();
+                notify.notify_one();
                 wait.notified().await;
                 "done"
             }),
@@ -57,7 +57,7 @@ async fn a_full_bulkhead_answers_503_on_every_route_of_the_layer() {
         tokio::spawn(async move { status(&url, "/slow").await.0 })
     };
     entered.notified().await;
-    // One place for all routes: axum clones the layer per route.
+    // One permit for all routes: axum clones the layer per route.
     assert_eq!(
         status(&url, "/fast").await.0,
         StatusCode::SERVICE_UNAVAILABLE
@@ -68,7 +68,7 @@ async fn a_full_bulkhead_answers_503_on_every_route_of_the_layer() {
 }
 
 #[tokio::test]
-async fn a_used_up_rate_answers_429_with_retry_after() {
+async fn a_used_up_rate_is_429_with_retry_after() {
     let config = RateLimitConfig::builder()
         .rate(1, Duration::from_secs(3600))
         .burst(1)
@@ -93,7 +93,7 @@ async fn a_used_up_rate_answers_429_with_retry_after() {
 }
 
 #[tokio::test]
-async fn a_handler_that_hangs_answers_504_and_an_open_circuit_503() {
+async fn a_handler_that_hangs_is_504_and_an_open_circuit_503() {
     let config = BreakerConfig::builder()
         .consecutive_failures(1)
         .open_for(Duration::from_secs(3600))

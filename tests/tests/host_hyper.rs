@@ -12,7 +12,7 @@ use seawall_sim::provider::Broker;
 use support::{HyperClient, get, hyper_client, order, quick};
 use tower::{Layer, Service, ServiceExt};
 
-/// The whole stack in a field, without a box.
+/// The stack in a field, without a box.
 struct Desk {
     broker: HttpService<HyperClient>,
 }
@@ -33,14 +33,14 @@ async fn an_order_goes_through_seven_layers_and_back() {
         broker: stack.layer(hyper_client()),
     };
     let ready = desk.broker.ready().await.expect("ready");
-    let answer = ready
+    let response = ready
         .call(order(&broker.base_url(), "a-1"))
         .await
         .expect("placed");
-    assert_eq!(answer.status(), StatusCode::OK);
-    // The place stays taken until the body has been read.
+    assert_eq!(response.status(), StatusCode::OK);
+    // The permit is held until the body has been read.
     assert_eq!(handles.bulkhead.in_flight(), 1);
-    let body = answer
+    let body = response
         .into_body()
         .collect()
         .await
@@ -53,7 +53,7 @@ async fn an_order_goes_through_seven_layers_and_back() {
 }
 
 #[tokio::test]
-async fn reads_are_tried_again_and_orders_are_sent_once() {
+async fn reads_are_retried_and_orders_are_sent_once() {
     let incidents = script("fault = \"status\"\ncode = 500");
     let broker = Broker::alpaca()
         .incidents(incidents)
@@ -61,11 +61,11 @@ async fn reads_are_tried_again_and_orders_are_sent_once() {
         .await
         .expect("a socket");
     // A circuit that stays closed, to count attempts.
-    let patient = seawall::BreakerConfig::builder()
+    let tolerant = seawall::BreakerConfig::builder()
         .consecutive_failures(1_000)
         .build();
     let stack = quick(seawall::broker("alpaca"))
-        .breaker(patient.expect("valid"))
+        .breaker(tolerant.expect("valid"))
         .build()
         .expect("valid");
     let client = stack.layer(hyper_client());
@@ -74,13 +74,13 @@ async fn reads_are_tried_again_and_orders_are_sent_once() {
         .oneshot(get(&broker.base_url(), "/v2/positions"))
         .await;
     assert_eq!(
-        read.expect("an answer").status(),
+        read.expect("a response").status(),
         StatusCode::INTERNAL_SERVER_ERROR
     );
     assert_eq!(broker.stats().received, 3);
     let placed = client.oneshot(order(&broker.base_url(), "once")).await;
     assert_eq!(
-        placed.expect("an answer").status(),
+        placed.expect("a response").status(),
         StatusCode::INTERNAL_SERVER_ERROR
     );
     assert_eq!(broker.stats().received, 4);
@@ -107,7 +107,7 @@ async fn an_order_that_was_executed_and_cut_off_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn an_order_that_never_left_is_tried_again() {
+async fn an_order_that_was_not_sent_is_retried() {
     let broker = Broker::alpaca().start().await.expect("a socket");
     let url = broker.base_url();
     broker.shutdown().await;
@@ -115,12 +115,12 @@ async fn an_order_that_never_left_is_tried_again() {
     let handles = stack.handles();
     let rejected = stack.layer(hyper_client()).oneshot(order(&url, "n")).await;
     assert!(rejected.is_err());
-    // Nobody listens: three attempts, each of which certainly did not leave.
+    // The port is closed: three attempts, none of which was sent.
     assert_eq!(handles.retry.attempts(), 3);
 }
 
 #[tokio::test]
-async fn an_open_circuit_sends_nothing_and_says_who_rejected() {
+async fn an_open_circuit_sends_nothing_and_names_the_layer() {
     let incidents = script("fault = \"status\"\ncode = 500");
     let broker = Broker::alpaca()
         .incidents(incidents)
@@ -149,7 +149,7 @@ async fn an_open_circuit_sends_nothing_and_says_who_rejected() {
 }
 
 #[tokio::test]
-async fn a_stall_ends_at_the_attempt_timeout_and_says_it_may_have_been_sent() {
+async fn a_stall_ends_at_the_attempt_timeout_as_maybe_sent() {
     let incidents = script("route = \"orders.create\"\nfault = \"stall\"");
     let broker = Broker::alpaca()
         .incidents(incidents)
@@ -168,7 +168,7 @@ async fn a_stall_ends_at_the_attempt_timeout_and_says_it_may_have_been_sent() {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_is_a_failure_and_gives_the_place_back() {
+async fn a_body_that_breaks_is_a_failure_and_returns_the_permit() {
     let incidents = script("route = \"positions\"\nfault = \"reset_during_body\"\nshare = 0.5");
     let broker = Broker::alpaca()
         .incidents(incidents)
@@ -178,11 +178,11 @@ async fn a_body_that_breaks_is_a_failure_and_gives_the_place_back() {
     let stack = quick(seawall::broker("alpaca")).build().expect("valid");
     let handles = stack.handles();
     let client = stack.layer(hyper_client());
-    let answer = client
+    let response = client
         .oneshot(get(&broker.base_url(), "/v2/positions"))
         .await
         .expect("a head");
-    assert!(answer.into_body().collect().await.is_err());
+    assert!(response.into_body().collect().await.is_err());
     assert_eq!(handles.breaker.snapshot().counts.failures, 1);
     assert_eq!(handles.bulkhead.in_flight(), 0);
 }

@@ -1,4 +1,4 @@
-//! Host 2: `reqwest::Client`, whose requests are not `Clone` and whose answers are its own.
+//! Host 2: `reqwest::Client`, with its own requests, which are not `Clone`, and responses.
 
 mod support;
 
@@ -37,7 +37,9 @@ struct Desk {
 
 fn classify(result: Result<&Response, &Failure>) -> Outcome {
     match result {
-        Ok(answer) if answer.status().is_server_error() => Outcome::Failure(FailureKind::Server),
+        Ok(response) if response.status().is_server_error() => {
+            Outcome::Failure(FailureKind::Server)
+        }
         Ok(_) => Outcome::Success,
         Err(Error::Inner(error)) => seawall::http::outcome_of(error),
         Err(Error::Rejected(rejected)) => rejected.outcome(),
@@ -74,7 +76,7 @@ fn request(method: Method, url: &str, path: &str) -> Request {
 }
 
 #[tokio::test]
-async fn answers_errors_and_rejections_all_arrive() {
+async fn responses_errors_and_rejections_all_arrive() {
     let incidents = Incidents::from_toml(
         "[[incident]]\nprovider = \"broker\"\nroute = \"orders.create\"\nfrom = \"0s\"\n\
          to = \"1h\"\nfault = \"reset_after_execute\"\n",
@@ -89,10 +91,10 @@ async fn answers_errors_and_rejections_all_arrive() {
     let (mut desk, handles) = desk();
 
     let ready = desk.broker.ready().await.expect("ready");
-    let answer = ready
+    let response = ready
         .call(request(Method::GET, &url, "/v2/positions"))
         .await;
-    assert!(answer.expect("an answer").status().is_success());
+    assert!(response.expect("a response").status().is_success());
 
     // Three orders, each sent once and cut off after it was executed, open the circuit.
     for id in ["r-1", "r-2", "r-3"] {
@@ -120,28 +122,28 @@ async fn answers_errors_and_rejections_all_arrive() {
     assert_eq!(handles.breaker.snapshot().counts.failures, 3);
 }
 
-/// The order was executed; its answer sent the client on to an address where nobody listened, and
-/// the error looked as if nothing had left.
+/// The order was executed; its response redirected the client to a closed port, and the error
+/// looked as if nothing had been sent.
 #[tokio::test]
-async fn an_order_that_was_redirected_to_nobody_is_sent_once() {
+async fn an_order_that_was_redirected_to_a_closed_port_is_sent_once() {
     let server = tokio::net::TcpListener::bind("127.0.0.1:0").await;
     let server = server.expect("a socket");
     let url = format!("http://{}", server.local_addr().expect("bound"));
     let executed = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&executed);
     tokio::spawn(async move {
-        let nobody = {
+        let closed_port = {
             let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
             closed.local_addr().expect("bound")
         };
-        let answer = format!(
-            "HTTP/1.1 303 See Other\r\nlocation: http://{nobody}/orders/7\r\n\
+        let response = format!(
+            "HTTP/1.1 303 See Other\r\nlocation: http://{closed_port}/orders/7\r\n\
              content-length: 0\r\nconnection: close\r\n\r\n"
         );
         while let Ok((mut stream, _)) = server.accept().await {
             let _ = stream.read(&mut [0; 4_096]).await;
             counted.fetch_add(1, Ordering::SeqCst);
-            let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.write_all(response.as_bytes()).await;
         }
     });
     let (mut desk, handles) = desk();
@@ -153,7 +155,7 @@ async fn an_order_that_was_redirected_to_nobody_is_sent_once() {
 }
 
 #[tokio::test]
-async fn reads_are_copied_and_tried_again() {
+async fn reads_are_copied_and_retried() {
     let incidents = Incidents::from_toml(
         "[[incident]]\nprovider = \"broker\"\nfrom = \"0s\"\nto = \"1h\"\nfault = \"status\"\ncode = 500\n",
     )
@@ -165,9 +167,9 @@ async fn reads_are_copied_and_tried_again() {
         .expect("a socket");
     let (mut desk, _) = desk();
     let ready = desk.broker.ready().await.expect("ready");
-    let answer = ready
+    let response = ready
         .call(request(Method::GET, &broker.base_url(), "/v2/positions"))
         .await;
-    assert!(answer.expect("an answer").status().is_server_error());
+    assert!(response.expect("a response").status().is_server_error());
     assert_eq!(broker.stats().received, 3);
 }

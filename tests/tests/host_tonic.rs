@@ -36,7 +36,7 @@ fn check(service: &str) -> Request<HealthCheckRequest> {
 }
 
 #[tokio::test]
-async fn a_generated_client_over_the_stack_sees_the_upstreams_status_and_ours() {
+async fn a_generated_client_over_the_stack_gets_the_status_of_the_upstream_and_of_rejections() {
     let (incoming, url) = listen().await;
     let (_reporter, health) = tonic_health::server::health_reporter();
     tokio::spawn(
@@ -47,7 +47,7 @@ async fn a_generated_client_over_the_stack_sees_the_upstreams_status_and_ours() 
 
     // Any status but OK is a failure here, so that an unknown service opens the circuit.
     let strict = |result: Result<&http::Response<_>, &seawall::grpc::GrpcError>| match result {
-        Ok(answer) if answer.headers().contains_key("grpc-status") => {
+        Ok(response) if response.headers().contains_key("grpc-status") => {
             seawall::Outcome::Failure(seawall::FailureKind::Server)
         }
         other => seawall::Classify::classify(&GrpcClassifier, other),
@@ -71,9 +71,9 @@ async fn a_generated_client_over_the_stack_sees_the_upstreams_status_and_ours() 
         .service(channel(&url).await);
     let mut client = HealthClient::new(service);
 
-    let well = client.check(check("")).await.expect("serving");
-    assert_eq!(well.into_inner().status, 1);
-    let unknown = client.check(check("nobody")).await.expect_err("unknown");
+    let healthy = client.check(check("")).await.expect("serving");
+    assert_eq!(healthy.into_inner().status, 1);
+    let unknown = client.check(check("unknown")).await.expect_err("unknown");
     assert_eq!(unknown.code(), Code::NotFound);
     let rejected = client.check(check("")).await.expect_err("open");
     assert_eq!(rejected.code(), Code::Unavailable);
@@ -84,7 +84,7 @@ async fn a_generated_client_over_the_stack_sees_the_upstreams_status_and_ours() 
 }
 
 #[tokio::test]
-async fn a_server_answers_rejections_with_their_code_and_a_pushback() {
+async fn a_server_sends_rejections_with_their_code_and_a_pushback() {
     let (incoming, url) = listen().await;
     let (_reporter, health) = tonic_health::server::health_reporter();
     let rate = RateLimitConfig::builder()
@@ -92,13 +92,13 @@ async fn a_server_answers_rejections_with_their_code_and_a_pushback() {
         .burst(1)
         .build()
         .expect("valid");
-    let places = BulkheadConfig::builder()
+    let permits = BulkheadConfig::builder()
         .max_concurrent(8)
         .build()
         .expect("valid");
     let layers = (
         RateLimitLayer::new("server", rate),
-        BulkheadLayer::new("server", places),
+        BulkheadLayer::new("server", permits),
     );
     tokio::spawn(
         Server::builder()
@@ -119,7 +119,7 @@ async fn a_server_answers_rejections_with_their_code_and_a_pushback() {
 }
 
 #[tokio::test]
-async fn a_connection_that_was_never_made_proves_that_nothing_was_sent() {
+async fn a_connection_that_was_never_made_is_not_sent() {
     let closed = {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
         format!("http://{}", listener.local_addr().expect("bound"))

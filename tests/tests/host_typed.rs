@@ -53,7 +53,7 @@ impl Service<&'static str> for Feed {
     }
 }
 
-/// No lift, no box, a type to put into a field.
+/// No error wrapper, no box, a type that can be named.
 struct Desk {
     feed: StackService<
         Feed,
@@ -74,8 +74,8 @@ async fn server() -> SocketAddr {
                 let mut stream = BufReader::new(stream);
                 let mut line = String::new();
                 let _ = stream.read_line(&mut line).await;
-                let answer: &[u8] = if line == "SPY\n" { b"512.25\n" } else { b"?\n" };
-                let _ = stream.write_all(answer).await;
+                let response: &[u8] = if line == "SPY\n" { b"512.25\n" } else { b"?\n" };
+                let _ = stream.write_all(response).await;
             });
         }
     });

@@ -1,5 +1,5 @@
-//! A call through a whole stack, dropped at every stage at which it can wait: nothing stays
-//! taken, and the next call works. And what a call costs: nothing is allocated.
+//! A call through a complete stack, dropped at every stage at which it can wait: nothing stays
+//! held, and the next call succeeds. And what a call costs: nothing is allocated.
 
 use std::future::Future;
 use std::task::{Context, Poll, Waker};
@@ -29,7 +29,7 @@ struct Bench {
     mock: MockHandle,
 }
 
-/// One place, one waiter, one token per second, two attempts.
+/// One permit, one waiter, one token per second, two attempts.
 fn narrow(builder: StackBuilder) -> Bench {
     let stack = builder
         .deadline(60 * SECOND)
@@ -85,7 +85,7 @@ impl Bench {
         })
     }
 
-    /// Nothing is held by anybody, and a call goes through.
+    /// Nothing is held, and a call succeeds.
     async fn is_clean(&mut self) {
         assert_eq!(self.handles.bulkhead.in_flight(), 0);
         assert_eq!(self.handles.bulkhead.queue_depth(), 0);
@@ -120,10 +120,10 @@ async fn cancels(builder: fn() -> StackBuilder) {
     // In flight.
     let mut b = narrow(builder());
     b.mock.hold_responses();
-    let mut flying = b.call();
-    assert!(flying.poll().is_pending());
+    let mut in_flight = b.call();
+    assert!(in_flight.poll().is_pending());
     assert_eq!((b.handles.bulkhead.in_flight(), b.mock.in_flight()), (1, 1));
-    drop(flying);
+    drop(in_flight);
     b.is_clean().await;
     assert_eq!(b.handles.breaker.snapshot().counts.abandoned, 1);
 
@@ -139,7 +139,7 @@ async fn cancels(builder: fn() -> StackBuilder) {
     drop(first);
     b.is_clean().await;
 
-    // At its turn, between the wake-up and the poll.
+    // Granted a permit, between the wake-up and the poll.
     let mut b = narrow(builder());
     b.mock.hold_responses();
     let (mut first, mut second) = (b.call(), b.call());
@@ -152,19 +152,19 @@ async fn cancels(builder: fn() -> StackBuilder) {
     // Waiting for a token.
     let mut b = narrow(builder());
     assert_eq!(b.call().poll(), Poll::Ready(true));
-    let mut thirsty = b.call();
-    assert!(thirsty.poll().is_pending());
+    let mut waiting = b.call();
+    assert!(waiting.poll().is_pending());
     assert_eq!(b.handles.rate_limit.waiting(), 1);
-    drop(thirsty);
+    drop(waiting);
     b.is_clean().await;
 
-    // Backing off: no place is held meanwhile.
+    // During a backoff: no permit is held.
     let mut b = narrow(builder());
     b.mock.script([Err(MockError::Failed(1))]);
-    let mut resting = b.call();
-    assert!(resting.poll().is_pending());
+    let mut backing_off = b.call();
+    assert!(backing_off.poll().is_pending());
     assert_eq!((b.handles.bulkhead.in_flight(), b.mock.calls()), (0, 1));
-    drop(resting);
+    drop(backing_off);
     b.is_clean().await;
 
     // A probe of the half-open circuit.
@@ -209,16 +209,16 @@ async fn an_ai_call_can_be_dropped_anywhere() {
 async fn the_deadline_bounds_readiness_waits_and_attempts_together() {
     let mut b = narrow(seawall::broker("broker").attempt_timeout(50 * SECOND));
     b.mock.hold_responses();
-    let mut flying = b.call();
+    let mut in_flight = b.call();
     // An attempt that times out, a pause, and an attempt that is cut off.
     for seconds in [0, 51, 5] {
         tokio::time::advance(seconds * SECOND).await;
-        assert!(flying.poll().is_pending());
+        assert!(in_flight.poll().is_pending());
     }
     assert_eq!(b.handles.attempt_timeout.timed_out(), 1);
     assert_eq!(b.mock.calls(), 2);
     tokio::time::advance(5 * SECOND).await;
-    assert_eq!(flying.poll(), Poll::Ready(false));
+    assert_eq!(in_flight.poll(), Poll::Ready(false));
     assert_eq!(b.handles.deadline.timed_out(), 1);
     b.is_clean().await;
 }
@@ -241,7 +241,7 @@ impl Service<u64> for Leaf {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_through_the_whole_stack_allocates_nothing() {
+async fn a_call_through_a_complete_stack_allocates_nothing() {
     for builder in [
         seawall::broker("b"),
         seawall::order_execution("o"),

@@ -1,4 +1,4 @@
-//! Streamed answers that stall, through the whole stack of an AI API.
+//! Streamed responses that stall, through the complete stack of an AI API.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -16,7 +16,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// One piece, and then nothing for ever.
+/// One piece, and then nothing, forever.
 struct Stalled {
     begun: bool,
 }
@@ -36,10 +36,10 @@ impl Body for Stalled {
     }
 }
 
-/// Two places, two streams that stall: the third caller got no place for as long as somebody
-/// waited for them.
+/// Two permits, two streams that stall: the third caller got no permit for as long as the streams
+/// were read.
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_stalls_ends_with_an_error_frees_its_place_and_is_a_failure() {
+async fn a_stream_that_stalls_ends_with_an_error_returns_its_permit_and_is_a_failure() {
     let two = BulkheadConfig::builder()
         .max_concurrent(2)
         .max_waiting(1)
@@ -57,23 +57,23 @@ async fn a_stream_that_stalls_ends_with_an_error_frees_its_place_and_is_a_failur
     let client = stack.layer(service_fn(|_: Request<Full<Bytes>>| async {
         Ok::<_, Infallible>(Response::new(Stalled { begun: false }))
     }));
-    let ask = || client.clone().oneshot(Request::new(Full::default()));
+    let send = || client.clone().oneshot(Request::new(Full::default()));
 
     let start = Instant::now();
     let mut readers = Vec::new();
     for _ in 0..2 {
-        let answer = ask().await.expect("a head");
-        readers.push(tokio::spawn(answer.into_body().collect()));
+        let response = send().await.expect("a head");
+        readers.push(tokio::spawn(response.into_body().collect()));
     }
-    let third = tokio::spawn(ask());
+    let third = tokio::spawn(send());
     for reader in readers {
         let error = reader.await.expect("no panic").expect_err("it stalls");
         let rejected = error.rejection().expect("ours");
         assert_eq!(rejected.reason(), Reason::BodyTimeout);
     }
     assert_eq!(Instant::now() - start, 30 * SECOND);
-    let answer = third.await.expect("no panic");
-    assert!(answer.is_ok(), "there are places again");
+    let response = third.await.expect("no panic");
+    assert!(response.is_ok(), "there are free permits again");
     assert_eq!(Instant::now() - start, 30 * SECOND);
     assert_eq!(handles.breaker.snapshot().counts.failures, 2);
 }

@@ -1,4 +1,4 @@
-//! What an operator sees: metrics by their names, and commands.
+//! The view of an operator: metrics by name, and commands.
 
 #[path = "support/orders.rs"]
 mod orders;
@@ -35,7 +35,7 @@ fn published(recorder: &DebuggingRecorder, registry: &Registry) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_registry_publishes_what_the_layers_counted_before_a_recorder_came() {
+async fn the_registry_publishes_what_the_layers_counted_before_there_was_a_recorder() {
     let registry = Registry::new("alpaca");
     let (mut service, mock) = stack(&registry);
     assert!(send(&mut service).await);

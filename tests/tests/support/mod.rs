@@ -1,4 +1,4 @@
-//! What the tests over real sockets share.
+//! Shared by the tests over real sockets.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(unreachable_pub, reason = "a module of several test crates")]

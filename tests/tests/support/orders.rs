@@ -1,4 +1,4 @@
-//! A stack named "orders", and how it is tripped.
+//! A stack named "orders", and how its circuit is opened.
 
 use seawall::{GenericStack, Registry};
 use seawall_testkit::contract::{MockError, MockHandle, mock};

@@ -1,5 +1,5 @@
-//! Transitions and rejections as `tracing` events. Alone in its process: tracing remembers whether
-//! anybody listens, for all threads.
+//! Transitions and rejections as `tracing` events. Alone in its process: tracing caches for all threads whether
+//! there is a subscriber.
 
 #[path = "support/orders.rs"]
 mod orders;
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use orders::{send, stack, trip};
 use seawall::Registry;
 
-/// Keeps what it is told, one line per event.
+/// Keeps one line per event.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<String>>>);
 
@@ -41,7 +41,7 @@ impl tracing::Subscriber for Log {
 }
 
 #[tokio::test(start_paused = true)]
-async fn transitions_are_told_at_debug_and_rejections_at_trace() {
+async fn transitions_are_logged_at_debug_and_rejections_at_trace() {
     let log = Log::default();
     let _guard = tracing::subscriber::set_default(log.clone());
     let registry = Registry::new("alpaca");
@@ -52,7 +52,7 @@ async fn transitions_are_told_at_debug_and_rejections_at_trace() {
     let transition = lines
         .iter()
         .find(|l| l.contains("transition"))
-        .expect("told");
+        .expect("logged");
     assert!(transition.starts_with("DEBUG"), "{transition}");
     for part in [
         "\"orders\"",
@@ -62,7 +62,10 @@ async fn transitions_are_told_at_debug_and_rejections_at_trace() {
     ] {
         assert!(transition.contains(part), "{transition}");
     }
-    let rejected = lines.iter().find(|l| l.contains("rejected")).expect("told");
+    let rejected = lines
+        .iter()
+        .find(|l| l.contains("rejected"))
+        .expect("logged");
     assert!(
         rejected.starts_with("TRACE") && rejected.contains("circuit_open"),
         "{rejected}"

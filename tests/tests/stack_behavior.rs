@@ -1,4 +1,4 @@
-//! What a whole stack promises where its layers meet.
+//! How the layers of a stack work together.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -24,7 +24,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-type Answer = Result<Response<Full<Bytes>>, Infallible>;
+type CallResult = Result<Response<Full<Bytes>>, Infallible>;
 
 fn request(replay: Replay) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::default());
@@ -50,9 +50,9 @@ fn opens_after(failures: u32) -> BreakerConfig {
 }
 
 /// The first attempt of an order timed out and opened the circuit; the second one was rejected, and
-/// the caller heard that nothing was sent.
+/// the caller was reported that nothing was sent.
 #[tokio::test(start_paused = true)]
-async fn an_order_whose_first_attempt_timed_out_is_never_said_to_be_unsent() {
+async fn an_order_whose_first_attempt_timed_out_is_never_reported_as_unsent() {
     let stack = eager(seawall::broker("timed-out"))
         .breaker(opens_after(1))
         .build()
@@ -61,19 +61,19 @@ async fn an_order_whose_first_attempt_timed_out_is_never_said_to_be_unsent() {
     let counted = Arc::clone(&sends);
     let client = stack.layer(service_fn(move |_: Request<Full<Bytes>>| {
         counted.fetch_add(1, Ordering::SeqCst);
-        std::future::pending::<Answer>()
+        std::future::pending::<CallResult>()
     }));
-    let answer = client.oneshot(request(Replay::SafeWithKey)).await;
-    let error = answer.map(drop).expect_err("a rejection");
+    let response = client.oneshot(request(Replay::SafeWithKey)).await;
+    let error = response.map(drop).expect_err("a rejection");
     let rejected = error.rejection().expect("a rejection");
     assert_eq!(rejected.reason(), Reason::CircuitOpen);
     assert_eq!(rejected.sent(), Sent::Maybe);
     assert_eq!(sends.load(Ordering::SeqCst), 1);
 }
 
-/// A request with 100 ms to live stood ten seconds in the queue of the bulkhead.
+/// A request with a deadline in 100 ms was queued in the bulkhead for ten seconds.
 #[tokio::test(start_paused = true)]
-async fn a_requests_own_deadline_ends_its_wait_for_a_place() {
+async fn a_requests_own_deadline_ends_its_wait_for_a_permit() {
     let one = BulkheadConfig::builder()
         .max_concurrent(1)
         .max_waiting(5)
@@ -83,15 +83,15 @@ async fn a_requests_own_deadline_ends_its_wait_for_a_place() {
         .build()
         .expect("valid");
     let client = stack.layer(service_fn(|_: Request<Full<Bytes>>| {
-        std::future::pending::<Answer>()
+        std::future::pending::<CallResult>()
     }));
     let first = client.clone().oneshot(request(Replay::Never));
     tokio::spawn(async move { first.await.map(drop) });
     tokio::task::yield_now().await;
     let start = Instant::now();
-    let mut hurried = request(Replay::Never);
-    propagate_deadline(&mut hurried, start + SECOND / 10);
-    let error = client.oneshot(hurried).await.map(drop);
+    let mut urgent = request(Replay::Never);
+    propagate_deadline(&mut urgent, start + SECOND / 10);
+    let error = client.oneshot(urgent).await.map(drop);
     let error = error.expect_err("a rejection");
     let rejected = error.rejection().expect("a rejection");
     assert_eq!(rejected.reason(), Reason::DeadlineExceeded);
@@ -101,7 +101,7 @@ async fn a_requests_own_deadline_ends_its_wait_for_a_place() {
 /// A deadline that comes before the attempt timeout cuts off every attempt that hangs, which is no
 /// vote: a hundred calls, and the circuit stayed closed.
 #[tokio::test(start_paused = true)]
-async fn a_deadline_that_leaves_no_time_for_an_attempt_is_rejected_by_name() {
+async fn a_deadline_that_leaves_no_time_for_an_attempt_is_an_error_that_names_it() {
     let rejected = |builder: StackBuilder| -> InvalidConfig { builder.build().expect_err("wrong") };
     for deadline in [5 * SECOND, 10 * SECOND] {
         let error = rejected(seawall::broker("short").deadline(deadline));
@@ -111,8 +111,8 @@ async fn a_deadline_that_leaves_no_time_for_an_attempt_is_rejected_by_name() {
     }
     let error = rejected(seawall::broker("zero").deadline(Duration::ZERO));
     assert_eq!(error.field(), "deadline");
-    let for_ever = seawall::broker("ever").deadline(Duration::MAX);
-    assert!(for_ever.attempt_timeout(Duration::MAX).build().is_ok());
+    let unbounded = seawall::broker("unbounded").deadline(Duration::MAX);
+    assert!(unbounded.attempt_timeout(Duration::MAX).build().is_ok());
     for preset in [
         seawall::broker("broker"),
         seawall::order_execution("orders"),
@@ -133,47 +133,47 @@ async fn a_deadline_that_leaves_no_time_for_an_attempt_is_rejected_by_name() {
         .expect("valid");
     let circuit = stack.handles().breaker;
     let client = stack.layer(service_fn(|_: Request<Full<Bytes>>| {
-        std::future::pending::<Answer>()
+        std::future::pending::<CallResult>()
     }));
     for _ in 0..5 {
-        let answer = client.clone().oneshot(request(Replay::Never)).await;
-        assert!(answer.is_err());
+        let response = client.clone().oneshot(request(Replay::Never)).await;
+        assert!(response.is_err());
     }
     assert_eq!(circuit.state(), State::Open);
 }
 
-/// The body said "slow down", its header said "in 30 seconds", and the next attempt came at once.
+/// The body was a throttle, its header asked for 30 seconds, and the next attempt came immediately.
 #[tokio::test(start_paused = true)]
 async fn the_header_holds_where_the_body_asks_for_a_shorter_wait() {
     let stack = seawall::data::alpha_vantage("hint")
         .build()
         .expect("valid")
         .inspect(inspect::alpha_vantage);
-    let (told, mut asked) = tokio::sync::mpsc::unbounded_channel();
+    let (sent_at, mut sends) = tokio::sync::mpsc::unbounded_channel();
     let client = stack.layer(service_fn(move |_: Request<Full<Bytes>>| {
-        let _ = told.send(Instant::now());
+        let _ = sent_at.send(Instant::now());
         let body = r#"{"Information":"burst pattern detected"}"#;
-        let answer = Response::builder()
+        let response = Response::builder()
             .header("content-type", "application/json")
             .header("retry-after", "30")
             .body(Full::<Bytes>::from(body));
-        std::future::ready(Ok::<_, Infallible>(answer.expect("valid")))
+        std::future::ready(Ok::<_, Infallible>(response.expect("valid")))
     }));
     let _ = client.oneshot(request(Replay::Safe)).await.map(drop);
-    let first = asked.recv().await.expect("one");
-    let second = asked.recv().await.expect("another");
+    let first = sends.recv().await.expect("one");
+    let second = sends.recv().await.expect("another");
     assert!(second - first >= 30 * SECOND);
 }
 
 /// Twenty calls failed together and opened the circuit. Their second attempts were rejected before
-/// they were sent, and had used up the budget all the same.
+/// they were sent, and used up the budget all the same.
 #[tokio::test(start_paused = true)]
 async fn an_open_circuit_does_not_empty_the_budget() {
     let budget = Budget::new(BudgetConfig::new(0.2, 0.0, 20).expect("valid"));
-    let places = BulkheadConfig::builder().max_concurrent(100);
+    let permits = BulkheadConfig::builder().max_concurrent(100);
     let stack = eager(seawall::broker("budget"))
         .breaker(opens_after(1))
-        .bulkhead(places.build().expect("valid"))
+        .bulkhead(permits.build().expect("valid"))
         .budget(budget.clone())
         .build()
         .expect("valid");
@@ -183,9 +183,9 @@ async fn an_open_circuit_does_not_empty_the_budget() {
         counted.fetch_add(1, Ordering::SeqCst);
         async {
             tokio::time::sleep(SECOND).await;
-            let mut answer = Response::new(Full::<Bytes>::default());
-            *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-            Ok::<_, Infallible>(answer)
+            let mut response = Response::new(Full::<Bytes>::default());
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            Ok::<_, Infallible>(response)
         }
     }));
     let calls: Vec<_> = (0..20)
@@ -202,13 +202,14 @@ async fn an_open_circuit_does_not_empty_the_budget() {
     assert!((budget.balance() - 20.0).abs() < 1e-9);
 }
 
-/// A server that answers each connection at once with 503, having read so much of the request.
+/// A server that responds to each connection with 503: when it has read the head, or all of the
+/// request.
 async fn overloaded(reads_all: bool) -> (String, Arc<AtomicU32>) {
     let server = tokio::net::TcpListener::bind("127.0.0.1:0").await;
     let server = server.expect("a socket");
     let url = format!("http://{}/x", server.local_addr().expect("bound"));
-    let answered = Arc::new(AtomicU32::new(0));
-    let counted = Arc::clone(&answered);
+    let received = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&received);
     tokio::spawn(async move {
         let mut open = Vec::new();
         while let Ok((mut stream, _)) = server.accept().await {
@@ -221,15 +222,15 @@ async fn overloaded(reads_all: bool) -> (String, Arc<AtomicU32>) {
                 }
             }
             counted.fetch_add(1, Ordering::SeqCst);
-            let answer = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nbusy";
-            let _ = stream.write_all(answer).await;
+            let response = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nbusy";
+            let _ = stream.write_all(response).await;
             open.push(stream);
         }
     });
-    (url, answered)
+    (url, received)
 }
 
-/// A stream of so many pieces that announces no length, and either ends or waits for ever.
+/// A stream of so many pieces that announces no length, and either ends or pends forever.
 struct Stream {
     pieces: u32,
     ends: bool,
@@ -256,10 +257,10 @@ impl Body for Stream {
     }
 }
 
-/// The answer was thrown away for a second attempt, which failed for want of a body: the caller
-/// heard that the body was too long, or in use, and never of the 503.
+/// The response was dropped for a second attempt, which failed for lack of a body: the caller got
+/// the error that the body was too long, or in use, and not the 503.
 #[tokio::test]
-async fn an_answer_is_not_given_up_for_a_body_that_cannot_be_sent_again() {
+async fn a_response_is_not_dropped_for_a_body_that_cannot_be_sent_again() {
     let too_long = Stream {
         pieces: 100,
         ends: true,
@@ -269,7 +270,7 @@ async fn an_answer_is_not_given_up_for_a_body_that_cannot_be_sent_again() {
         ends: false,
     };
     for body in [too_long, in_use] {
-        let (url, answered) = overloaded(body.ends).await;
+        let (url, received) = overloaded(body.ends).await;
         let client = Client::builder(TokioExecutor::new()).build_http::<ReplayBody<Stream>>();
         let stack = eager(seawall::broker("replay"))
             .build()
@@ -280,10 +281,10 @@ async fn an_answer_is_not_given_up_for_a_body_that_cannot_be_sent_again() {
             .body(ReplayBody::stream_with_cap(body, 10_000))
             .expect("valid");
         upload.extensions_mut().insert(Replay::Safe);
-        let answer = stack.layer(client).oneshot(upload).await;
-        let status = answer.expect("the upstream's answer").status();
+        let response = stack.layer(client).oneshot(upload).await;
+        let status = response.expect("the upstream's response").status();
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(answered.load(Ordering::SeqCst), 1);
+        assert_eq!(received.load(Ordering::SeqCst), 1);
         assert_eq!(attempts.attempts(), 1);
     }
 }
@@ -304,7 +305,7 @@ impl Body for Unreadable {
     }
 }
 
-/// Five uploads whose own file could not be read opened the circuit for everybody.
+/// Five uploads whose file could not be read opened the circuit for all callers.
 #[tokio::test]
 async fn a_callers_broken_upload_does_not_open_the_circuit() {
     let (url, _) = overloaded(true).await;
@@ -321,7 +322,7 @@ async fn a_callers_broken_upload_does_not_open_the_circuit() {
         let error = client.clone().oneshot(upload).await.map(drop);
         let error = error.expect_err("no body");
         assert!(error.rejection().is_none(), "the client's own error");
-        assert_eq!(handles.retry.attempts(), calls, "not tried again");
+        assert_eq!(handles.retry.attempts(), calls, "not retried");
     }
     assert_eq!(handles.breaker.state(), State::Closed);
 }

@@ -1,4 +1,4 @@
-//! A stack hears what the provider says of its limits, and sends no more than that.
+//! A stack applies what the provider reports of its limits, and sends no more than that.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -43,67 +43,67 @@ fn quote() -> Request<Body> {
         .expect("valid")
 }
 
-/// Answers the nth call with what `answer` says.
+/// Responds to the nth call with `respond(n)`.
 async fn send(
     stack: &HttpStack,
     calls: u32,
-    answer: impl Fn(usize) -> Response<Body> + Clone + Send + Sync + 'static,
+    respond: impl Fn(usize) -> Response<Body> + Clone + Send + Sync + 'static,
 ) -> (Vec<Result<StatusCode, Error<Infallible>>>, Vec<Duration>) {
     let departures = Departures::default();
     let (start, log) = (Instant::now(), Arc::clone(&departures));
     let client = stack.layer(service_fn(move |_: Request<Body>| {
         let mut log = log.lock().expect("no panic under it");
         log.push(Instant::now() - start);
-        let answer = answer(log.len());
-        std::future::ready(Ok::<_, Infallible>(answer))
+        let response = respond(log.len());
+        std::future::ready(Ok::<_, Infallible>(response))
     }));
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for _ in 0..calls {
-        let answer = client.clone().oneshot(quote()).await;
-        answers.push(answer.map(|answer| answer.status()));
+        let response = client.clone().oneshot(quote()).await;
+        responses.push(response.map(|response| response.status()));
     }
     let departures = departures.lock().expect("no panic under it").clone();
-    (answers, departures)
+    (responses, departures)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_throttle_pauses_all_calls_for_as_long_as_it_says() {
+async fn a_throttle_pauses_all_calls_for_its_retry_after() {
     let stack = stack("throttled", MINUTE);
-    let (answers, departures) = send(&stack, 5, |nth| {
-        let answer = Response::builder();
-        let answer = match nth {
-            2 => answer.status(429).header("retry-after", "7"),
-            _ => answer,
+    let (responses, departures) = send(&stack, 5, |nth| {
+        let response = Response::builder();
+        let response = match nth {
+            2 => response.status(429).header("retry-after", "7"),
+            _ => response,
         };
-        answer.body(Body::default()).expect("valid")
+        response.body(Body::default()).expect("valid")
     })
     .await;
     assert_eq!(
-        answers[1].as_ref().ok(),
+        responses[1].as_ref().ok(),
         Some(&StatusCode::TOO_MANY_REQUESTS)
     );
     assert!(
-        answers[2..]
+        responses[2..]
             .iter()
-            .all(|answer| matches!(answer, Ok(StatusCode::OK)))
+            .all(|response| matches!(response, Ok(StatusCode::OK)))
     );
     assert!(departures[1] < SECOND);
-    // Not at once when it is over, either.
+    // Not all of them immediately when it is over.
     assert!(departures[2] >= 7 * SECOND, "{departures:?}");
     let gaps = departures[2..].windows(2).map(|two| two[1] - two[0]);
     assert!(gaps.min() >= Some(SECOND / 10), "{departures:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_cannot_wait_for_the_end_of_a_throttle_hears_when_it_is() {
-    let stack = stack("throttled-at-once", SECOND);
-    let (answers, departures) = send(&stack, 3, |_| {
-        let answer = Response::builder().status(429).header("retry-after", "7");
-        answer.body(Body::default()).expect("valid")
+async fn a_call_that_cannot_wait_for_the_end_of_a_throttle_gets_its_retry_after() {
+    let stack = stack("throttled-immediately", SECOND);
+    let (responses, departures) = send(&stack, 3, |_| {
+        let response = Response::builder().status(429).header("retry-after", "7");
+        response.body(Body::default()).expect("valid")
     })
     .await;
     assert_eq!(departures.len(), 1);
-    let rejected = answers[1].as_ref().expect_err("paused");
+    let rejected = responses[1].as_ref().expect_err("paused");
     let rejection = rejected.rejection().expect("of the rate limit");
     assert!(matches!(
         rejection.reason(),
@@ -113,25 +113,25 @@ async fn a_call_that_cannot_wait_for_the_end_of_a_throttle_hears_when_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_departs_than_the_headers_say_is_left() {
+async fn no_more_calls_depart_than_the_headers_report_as_remaining() {
     let stack = stack("headers", MINUTE);
     let stack = stack.rate_limit_headers(RateLimitHeaders::reddit());
     // Another program has used nearly all of it.
-    let (answers, departures) = send(&stack, 8, |nth| {
+    let (responses, departures) = send(&stack, 8, |nth| {
         let left = 4_usize.saturating_sub(nth);
-        let answer = Response::builder()
+        let response = Response::builder()
             .header("x-ratelimit-remaining", format!("{left}.0"))
             .header("x-ratelimit-reset", "30");
-        let answer = if nth > 4 {
-            // As of then all is whole again.
+        let response = if nth > 4 {
+            // From then on the limit is reset.
             Response::builder()
         } else {
-            answer
+            response
         };
-        answer.body(Body::default()).expect("valid")
+        response.body(Body::default()).expect("valid")
     })
     .await;
-    assert!(answers.iter().all(Result::is_ok));
+    assert!(responses.iter().all(Result::is_ok));
     assert!(departures[3] < 2 * SECOND, "{departures:?}");
     assert!(departures[4] >= 30 * SECOND, "{departures:?}");
 }
@@ -168,28 +168,28 @@ fn completion(tokens: u32) -> Response<Body> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tokens_are_taken_as_estimated_and_settled_by_the_answer() {
+async fn tokens_are_taken_as_estimated_and_corrected_by_the_response() {
     let stack = model("tokens");
     let limit = stack.handles().rate_limit;
     let left = || limit.snapshot().limits[1].available;
     let client = stack.layer(service_fn(|_: Request<Body>| async {
         Ok::<_, Infallible>(completion(150))
     }));
-    let answer = client
+    let response = client
         .clone()
         .oneshot(prompt(600))
         .await
         .expect("within the limit");
     assert_eq!(left(), 850.0);
-    // The body is whole: it was read, and is there still.
-    let body = answer
+    // The body is complete: it was read, and is still there.
+    let body = response
         .into_body()
         .collect()
         .await
-        .expect("whole")
+        .expect("complete")
         .to_bytes();
     assert!(body.starts_with(b"{\"usage\""));
-    // 900 are more than are left, and never come within a second.
+    // 900 are more than remain, and are not available within a second.
     let rejected = client
         .clone()
         .oneshot(prompt(900))
@@ -197,7 +197,7 @@ async fn tokens_are_taken_as_estimated_and_settled_by_the_answer() {
         .expect_err("too many");
     let rejection = rejected.rejection().expect("of the rate limit");
     assert_eq!(rejection.reason(), Reason::RateLimited);
-    // What no minute grants is rejected as such.
+    // More than a minute ever grants is rejected as too expensive.
     let never = client
         .clone()
         .oneshot(prompt(1_001))
@@ -209,28 +209,28 @@ async fn tokens_are_taken_as_estimated_and_settled_by_the_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_settles_at_its_end() {
+async fn a_stream_corrects_usage_at_its_end() {
     let stack = model("stream");
     let limit = stack.handles().rate_limit;
     let client = stack.layer(service_fn(|_: Request<Body>| async {
         let stream = "data: {\"usage\": {\"prompt_tokens\": 9, \"completion_tokens\": 31}}\n\n";
-        let answer = Response::builder().header("content-type", "text/event-stream");
-        Ok::<_, Infallible>(answer.body(Body::from(stream)).expect("valid"))
+        let response = Response::builder().header("content-type", "text/event-stream");
+        Ok::<_, Infallible>(response.body(Body::from(stream)).expect("valid"))
     }));
-    let answer = client.oneshot(prompt(600)).await.expect("within the limit");
+    let response = client.oneshot(prompt(600)).await.expect("within the limit");
     let handle = limit.clone();
-    let metered = MeteredBody::new(answer.into_body(), move |usage| {
+    let metered = MeteredBody::new(response.into_body(), move |usage| {
         if let Some(usage) = usage {
             handle.settle(Unit::Tokens, 600, usage.total());
         }
     });
     assert_eq!(limit.snapshot().limits[1].available, 400.0);
-    metered.collect().await.expect("whole");
+    metered.collect().await.expect("complete");
     assert_eq!(limit.snapshot().limits[1].available, 960.0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_call_reserves_of_the_same_limit() {
+async fn tokens_can_be_reserved_without_a_call() {
     let stack = model("batch");
     let limit = stack.handles().rate_limit;
     let batch = RequestMeta::new(Replay::Never).with_tokens(TokenCount::new(700, 0));
