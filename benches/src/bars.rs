@@ -120,9 +120,9 @@ const BARS: &[Bar] = &[
         |f| f.ns("seawall/bulkhead/free"), |f| f.ns("tower/bulkhead/free")),
     AtLeast("bulkhead, free, calls per us of two threads", "tower's ConcurrencyLimit",
         |f| f.together("seawall/bulkhead/free"), |f| f.together("tower/bulkhead/free")),
-    AtMost("timeout, answer at once, ns", "1/3 of tower's Timeout",
+    AtMost("timeout, response at once, ns", "1/3 of tower's Timeout",
         |f| f.ns("seawall/timeout/ready"), |f| Some(f.ns("tower/timeout/ready")? / 3.0)),
-    AtMost("timeout, answer at the second poll, ns", "1.1x tower's Timeout",
+    AtMost("timeout, response at the second poll, ns", "1.1x tower's Timeout",
         |f| f.ns("seawall/timeout/pending"), |f| Some(1.1 * f.ns("tower/timeout/pending")?)),
     AtMost("retry, none needed, ns", "tower's Retry + 22 ns",
         |f| f.ns("seawall/retry/plain"), |f| Some(f.ns("tower/retry/plain")? + 22.0)),
@@ -218,7 +218,7 @@ mod tests {
         ];
         assert_eq!(
             line(&fast, "timeout"),
-            "reached        timeout, answer at once, ns: 9.00 <= 16.0 (1/3 of tower's Timeout)"
+            "reached        timeout, response at once, ns: 9.00 <= 16.0 (1/3 of tower's Timeout)"
         );
         let slow = [
             row("seawall/timeout/ready", 16.5),

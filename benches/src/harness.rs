@@ -27,7 +27,7 @@ const WANTED: usize = 61;
 /// With fewer than this the quietest batches of all are taken instead.
 const ENOUGH: usize = 15;
 /// When no further round begins, on a machine that does not come to rest.
-const PATIENCE: Duration = Duration::from_secs(35);
+const TIMEOUT: Duration = Duration::from_secs(35);
 /// Calls made to warm up, and calls made to count allocations.
 const FEW: u64 = 2_000;
 
@@ -64,12 +64,12 @@ pub(crate) struct Sample<T> {
 #[inline(never)]
 pub(crate) fn yardstick() -> f64 {
     let start = Instant::now();
-    let mut lanes = [3_u64, 5, 7, 11];
+    let mut words = [3_u64, 5, 7, 11];
     for i in 0..8_000_u64 {
-        for lane in &mut lanes {
-            *lane = (*lane ^ i).wrapping_add(lane.rotate_right(11));
+        for word in &mut words {
+            *word = (*word ^ i).wrapping_add(word.rotate_right(11));
         }
-        black_box(&mut lanes);
+        black_box(&mut words);
     }
     nanoseconds(start, Instant::now())
 }
@@ -140,10 +140,10 @@ impl<'a> Bench<'a> {
         let mut instance = subject.instance();
         let mut worker = instance.worker().ok_or("a first worker is always there")?;
         let calls = FEW.min(subject.batch_limit);
-        let mut answered = [0; 2];
-        answered[0] = worker(calls);
-        let counted = allocation_counter::measure(|| answered[1] = worker(calls));
-        for ok in answered {
+        let mut succeeded = [0; 2];
+        succeeded[0] = worker(calls);
+        let counted = allocation_counter::measure(|| succeeded[1] = worker(calls));
+        for ok in succeeded {
             check(subject, ok, calls)?;
         }
         let row = Row {
@@ -212,7 +212,7 @@ impl<'a> Bench<'a> {
 
 fn take_times(benches: &mut [Bench<'_>]) -> Result<(), String> {
     let mut best = f64::MAX;
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     let mut first = 0;
     loop {
         let mut missing = false;
@@ -266,7 +266,7 @@ pub(crate) fn check(subject: &Subject, ok: u64, calls: u64) -> Result<(), String
         return Ok(());
     }
     Err(format!(
-        "{}: {ok} of {calls} calls were answered, {wanted} should be",
+        "{}: {ok} of {calls} calls succeeded, {wanted} should",
         subject.name
     ))
 }

@@ -1,4 +1,4 @@
-//! The services at the bottom of every subject: ready at once, and nothing boxed.
+//! The services at the bottom of every subject: always ready, and not boxed.
 
 use std::fmt;
 use std::future::{Future, Pending, Ready, pending, ready};
@@ -21,11 +21,11 @@ impl fmt::Display for LeafError {
 
 impl std::error::Error for LeafError {}
 
-pub(crate) type Answer = Result<u64, LeafError>;
+pub(crate) type CallResult = Result<u64, LeafError>;
 
 /// What [`Leaf`] does, for peers that wrap a call and not a service.
 #[inline]
-pub(crate) fn answer(request: u64) -> Answer {
+pub(crate) fn respond(request: u64) -> CallResult {
     if request == FAIL {
         Err(LeafError)
     } else {
@@ -33,14 +33,14 @@ pub(crate) fn answer(request: u64) -> Answer {
     }
 }
 
-/// Answers in `call`.
+/// Responds in `call`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Leaf;
 
 impl Service<u64> for Leaf {
     type Response = u64;
     type Error = LeafError;
-    type Future = Ready<Answer>;
+    type Future = Ready<CallResult>;
 
     #[inline]
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), LeafError>> {
@@ -49,11 +49,11 @@ impl Service<u64> for Leaf {
 
     #[inline]
     fn call(&mut self, request: u64) -> Self::Future {
-        ready(answer(request))
+        ready(respond(request))
     }
 }
 
-/// Answers at the second poll.
+/// Responds at the second poll.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Late;
 
@@ -82,12 +82,12 @@ pub(crate) struct LateAnswer {
 }
 
 impl Future for LateAnswer {
-    type Output = Answer;
+    type Output = CallResult;
 
     #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CallResult> {
         if self.polled {
-            return Poll::Ready(answer(self.request));
+            return Poll::Ready(respond(self.request));
         }
         self.polled = true;
         cx.waker().wake_by_ref();
@@ -95,14 +95,14 @@ impl Future for LateAnswer {
     }
 }
 
-/// Never answers: what is called holds its place for good.
+/// Never responds: what is called holds its permit forever.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stuck;
 
 impl Service<u64> for Stuck {
     type Response = u64;
     type Error = LeafError;
-    type Future = Pending<Answer>;
+    type Future = Pending<CallResult>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), LeafError>> {
         Poll::Ready(Ok(()))
@@ -131,6 +131,6 @@ pub(crate) fn at_once<F: Future>(future: F) -> F::Output {
     let mut cx = Context::from_waker(std::task::Waker::noop());
     match std::pin::pin!(future).poll(&mut cx) {
         Poll::Ready(output) => output,
-        Poll::Pending => panic!("this future must be ready at once"),
+        Poll::Pending => panic!("this future must be ready immediately"),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p seawall-benches` measures every subject and says which of the
 //! project's bars are reached; `-- --help` lists the options. Every subject does the work of its
-//! pattern around a service that is ready at once and answers at once, so the figures are what the
+//! pattern around a service that is always ready and responds immediately, so the figures are what the
 //! layer itself costs.
 //!
 //! Absolute figures belong to the machine. Ratios between rows of one run hold across machines,

@@ -28,7 +28,7 @@ const FEWEST: usize = 5;
 /// How much shorter than of one thread, since there are two to be disturbed.
 const SHORTER: u64 = 2;
 /// When no further round begins.
-const PATIENCE: Duration = Duration::from_secs(45);
+const TIMEOUT: Duration = Duration::from_secs(45);
 /// Batches without work, to find out how fast the yardstick can be.
 const TRIALS: usize = 100;
 /// How much slower the yardstick may be for two that do run at the same time. Two that take turns
@@ -82,7 +82,7 @@ fn stint(worker: &mut Worker, calls: u64, meeting: Option<&Meeting>) -> Stint {
             meeting.pass(nth);
         }
     };
-    // From meeting to meeting, so that it also tells when the two take turns on one core.
+    // From meeting to meeting, so that it also shows when the two take turns on one core.
     let paced = |nth| {
         meet(nth);
         let start = Instant::now();
@@ -261,7 +261,7 @@ pub(crate) fn take_times(benches: &mut [Bench<'_>], runtime: &Handle) -> Result<
 }
 
 fn rounds(contests: &mut [Contest<'_, '_>], partner: &Partner) -> Result<(), String> {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     let mut best = partner.best()?;
     loop {
         let mut missing = false;
@@ -278,7 +278,7 @@ fn rounds(contests: &mut [Contest<'_, '_>], partner: &Partner) -> Result<(), Str
     for contest in contests {
         let samples = contest.samples(&best);
         let calm = quiet(&samples, 1.0);
-        // Batches of threads that took turns on one core would say the opposite of what is true.
+        // Batches of threads that took turns on one core would show the opposite.
         if calm < FEWEST {
             contest.bench.no_pair();
             continue;

@@ -14,7 +14,7 @@ const TASKS: usize = 64;
 const CALLS: usize = 4_000;
 
 /// The duration in nanoseconds that one call of a thousand exceeds, while 64 tasks on two threads
-/// call clones of a service that answers at once.
+/// call clones of a service that responds immediately.
 pub(crate) fn p999<S>(service: &S) -> Result<f64, String>
 where
     S: Service<u64, Future: Send> + Clone + Send + 'static,

@@ -1,4 +1,4 @@
-//! Who competes, with which settings.
+//! The contenders and their settings.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ impl Contender {
     }
 }
 
-/// What the AIMDs are told is too slow: three times the latency of the first phase. They know of
+/// What the AIMDs are configured to take as too slow: three times the latency of the first phase. They know of
 /// queues only that.
 const SLOW: Duration = Duration::from_millis(60);
 
@@ -91,7 +91,7 @@ impl Limit for Ours {
     }
 }
 
-/// Fed as the peer's own layer feeds it: latencies of answers, and errors as failures.
+/// Fed as the peer's own layer feeds it: latencies of responses, and errors as failures.
 struct Peer<A>(A);
 
 impl<A: ConcurrencyAlgorithm> Limit for Peer<A> {

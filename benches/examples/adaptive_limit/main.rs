@@ -2,10 +2,10 @@
 //!
 //! `cargo run -p seawall-benches --example adaptive_limit -- [--seed N] [--svg FILE]`
 //!
-//! An upstream works on 40 calls at once, 20 ms each; then 40 ms each; then on 10 at once; then as
+//! An upstream serves 40 concurrent calls, 20 ms each; then 40 ms each; then 10 concurrent calls; then as
 //! at first, 30 s each. It queues 50 calls and rejects the others. Demand is above its capacity:
-//! 200 callers who call again at once (closed), or calls at random times at one and a half times
-//! its capacity (open). For each phase, from its first second, the table has the answers per
+//! 200 callers that call again immediately (closed), or calls at random times at one and a half times
+//! its capacity (open). For each phase, from its first second, the table has the responses per
 //! second as a share of those of the best fixed limit of that phase, and the 99th percentile of
 //! the latency as a multiple of its, and how many calls the upstream rejected.
 //!
@@ -27,7 +27,7 @@ const HELP: &str = "\
 Limits that adapt, beside the best limits that do not.
 
 Options:
-  --seed N    another series of random numbers, a whole number; 7 unless told
+  --seed N    another series of random numbers, a whole number; 7 unless result
   --svg FILE  draws the limits over time, under the closed load
   --help      this text
 ";
@@ -101,7 +101,7 @@ fn head(load: Load, best: &[(u32, Fared)]) -> String {
     for phase in &SCENARIO {
         out += &format!(" | {:^21}", phase.name);
     }
-    out += &format!("\n{:<34}", "best fixed limit: answers, p99");
+    out += &format!("\n{:<34}", "best fixed limit: responses, p99");
     for (limit, fared) in best {
         let p99 = fared.p99 as f64 / sim::MS as f64;
         out += &format!(" | {limit:>3}: {:>5.0}/s {p99:>5.1} ms", fared.throughput);

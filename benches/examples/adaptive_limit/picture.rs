@@ -24,10 +24,10 @@ pub(crate) fn svg(runs: &[(&str, Run)], best: &[(u32, Fared)]) -> String {
          <text x=\"{LEFT}\" y=\"20\">Limit over time (s); dashed: the best fixed limit of each \
          phase</text>\n"
     );
-    for (place, (name, run)) in runs.iter().enumerate() {
-        let left = LEFT + (place % 2) as f64 * (PANEL_WIDTH + GAP);
-        let top = TOP + (place / 2) as f64 * (PANEL_HEIGHT + GAP);
-        let color = if place == 0 { "#0072b2" } else { "#d55e00" };
+    for (index, (name, run)) in runs.iter().enumerate() {
+        let left = LEFT + (index % 2) as f64 * (PANEL_WIDTH + GAP);
+        let top = TOP + (index / 2) as f64 * (PANEL_HEIGHT + GAP);
+        let color = if index == 0 { "#0072b2" } else { "#d55e00" };
         // Writing into a string cannot fail.
         let _ = writeln!(out, "<g transform=\"translate({left:.0} {top:.0})\">");
         frame(&mut out, name);

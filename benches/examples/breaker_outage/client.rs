@@ -20,14 +20,14 @@ use tower_service::Service;
 use crate::BoxError;
 
 /// How long a call may take: the timeout that every team has.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How a call failed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fail {
-    /// The vendor answered with this status, and asks to stay away so long.
+    /// The vendor responded with this status, and asks for this wait.
     Status(StatusCode, Option<Duration>),
-    /// No answer in time.
+    /// No response in time.
     Late,
     /// No connection, or it broke.
     Broken,
@@ -38,8 +38,8 @@ pub(crate) enum Fail {
 impl fmt::Display for Fail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Status(status, _) => write!(f, "the vendor answered {status}"),
-            Self::Late => f.write_str("no answer in time"),
+            Self::Status(status, _) => write!(f, "the vendor responded with {status}"),
+            Self::Late => f.write_str("no response in time"),
             Self::Broken => f.write_str("no connection"),
             Self::Rejected(rejection) => rejection.fmt(f),
         }
@@ -63,9 +63,9 @@ impl Rejectable for Fail {
     }
 }
 
-/// What an answer says about the vendor. Only ours can tell a ban from a failure.
-pub(crate) fn judge(answer: Result<&(), &Fail>) -> Outcome {
-    match answer {
+/// What a result means for the vendor. Only Seawall distinguishes a ban from a failure.
+pub(crate) fn judge(result: Result<&(), &Fail>) -> Outcome {
+    match result {
         Ok(()) => Outcome::Success,
         Err(Fail::Status(StatusCode::FORBIDDEN, lasts)) => Outcome::Banned { lasts: *lasts },
         Err(Fail::Status(..)) => Outcome::Failure(FailureKind::Server),
@@ -103,8 +103,8 @@ impl Vendor {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(Instant::now());
-        match timeout(PATIENCE, self.exchange()).await {
-            Ok(answer) => answer,
+        match timeout(TIMEOUT, self.exchange()).await {
+            Ok(result) => result,
             Err(_elapsed) => Err(Fail::Late),
         }
     }
@@ -113,15 +113,15 @@ impl Vendor {
         let request = Request::get(self.uri.clone())
             .body(Empty::new())
             .map_err(|_broken| Fail::Broken)?;
-        let answer = self.client.request(request).await;
-        let answer = answer.map_err(|_broken| Fail::Broken)?;
-        let status = answer.status();
-        let wait = answer
+        let response = self.client.request(request).await;
+        let response = response.map_err(|_broken| Fail::Broken)?;
+        let status = response.status();
+        let wait = response
             .headers()
             .get(RETRY_AFTER)
             .and_then(|value| value.to_str().ok()?.parse().ok())
             .map(Duration::from_secs);
-        answer
+        response
             .into_body()
             .collect()
             .await

@@ -26,16 +26,16 @@ const SLOW: Duration = Duration::from_millis(200);
 const IN_A_ROW: u32 = 5;
 const PROBES: u32 = 2;
 
-/// What a caller is told.
+/// The result of a call for its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
-    Answered,
+pub(crate) enum CallResult {
+    Succeeded,
     Failed,
     Rejected,
 }
 
 /// Makes one call.
-pub(crate) type Call = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Told> + Send>> + Send>;
+pub(crate) type Call = Box<dyn Fn() -> Pin<Box<dyn Future<Output = CallResult> + Send>> + Send>;
 
 /// One breaker with one rule.
 pub(crate) struct Guard {
@@ -59,8 +59,8 @@ const fn guard(
 pub(crate) const GUARDS: [Guard; 11] = [
     guard("no breaker", "every call goes", |vendor| {
         Ok(Box::new(move || {
-            let answer = vendor.clone().quote();
-            Box::pin(async move { told(answer.await) })
+            let response = vendor.clone().quote();
+            Box::pin(async move { result_of(response.await) })
         }))
     }),
     guard("seawall", "5 failures in a row", |vendor| {
@@ -130,7 +130,7 @@ pub(crate) const GUARDS: [Guard; 11] = [
     guard("seatbelt", "failure rate over time", |vendor| {
         let context = ResilienceContext::<(), Result<(), Fail>>::new(tick::Clock::new_tokio());
         let breaker = seatbelt::breaker::Breaker::layer("vendor", &context)
-            .recovery_with(|answer: &Result<(), Fail>, _| match answer {
+            .recovery_with(|result: &Result<(), Fail>, _| match result {
                 Ok(()) => RecoveryInfo::never(),
                 Err(_) => RecoveryInfo::retry(),
             })
@@ -146,7 +146,7 @@ pub(crate) const GUARDS: [Guard; 11] = [
             .sampling_duration(TIME)
             .break_duration(OPEN)
             .layer(vendor);
-        Ok(service(breaker, told))
+        Ok(service(breaker, result_of))
     }),
     guard("recloser", "failure rate of calls", |vendor| {
         let breaker = Recloser::custom()
@@ -160,20 +160,20 @@ pub(crate) const GUARDS: [Guard; 11] = [
             let (breaker, call) = (Arc::clone(&breaker), vendor.clone().quote());
             Box::pin(async move {
                 match breaker.call(call).await {
-                    Ok(()) => Told::Answered,
-                    Err(recloser::Error::Rejected) => Told::Rejected,
-                    Err(recloser::Error::Inner(_)) => Told::Failed,
+                    Ok(()) => CallResult::Succeeded,
+                    Err(recloser::Error::Rejected) => CallResult::Rejected,
+                    Err(recloser::Error::Inner(_)) => CallResult::Failed,
                 }
             })
         }))
     }),
 ];
 
-fn told(answer: Result<(), Fail>) -> Told {
-    match answer {
-        Ok(()) => Told::Answered,
-        Err(Fail::Rejected(_)) => Told::Rejected,
-        Err(_) => Told::Failed,
+fn result_of(result: Result<(), Fail>) -> CallResult {
+    match result {
+        Ok(()) => CallResult::Succeeded,
+        Err(Fail::Rejected(_)) => CallResult::Rejected,
+        Err(_) => CallResult::Failed,
     }
 }
 
@@ -187,7 +187,7 @@ fn ours(
         .successes_to_close(PROBES)
         .build()?;
     let breaker = BreakerLayer::new("vendor", config).classify(judge);
-    Ok(service(breaker.layer(vendor), told))
+    Ok(service(breaker.layer(vendor), result_of))
 }
 
 fn theirs<S>(breaker: S) -> Call
@@ -195,15 +195,15 @@ where
     S: Service<(), Response = (), Error = CircuitBreakerError<Fail>> + Clone + Send + 'static,
     S::Future: Send,
 {
-    service(breaker, |answer| match answer {
-        Ok(()) => Told::Answered,
-        Err(CircuitBreakerError::OpenCircuit) => Told::Rejected,
-        Err(CircuitBreakerError::Inner(_)) => Told::Failed,
+    service(breaker, |result| match result {
+        Ok(()) => CallResult::Succeeded,
+        Err(CircuitBreakerError::OpenCircuit) => CallResult::Rejected,
+        Err(CircuitBreakerError::Inner(_)) => CallResult::Failed,
     })
 }
 
 /// Calls a clone of a service each time, as servers do it.
-fn service<S>(service: S, told: fn(Result<(), S::Error>) -> Told) -> Call
+fn service<S>(service: S, result_of: fn(Result<(), S::Error>) -> CallResult) -> Call
 where
     S: Service<(), Response = ()> + Clone + Send + 'static,
     S::Error: Send,
@@ -211,6 +211,6 @@ where
 {
     Box::new(move || {
         let service = service.clone();
-        Box::pin(async move { told(service.oneshot(()).await) })
+        Box::pin(async move { result_of(service.oneshot(()).await) })
     })
 }

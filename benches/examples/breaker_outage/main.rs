@@ -3,8 +3,8 @@
 //! `cargo run --release -p seawall-benches --example breaker_outage -- [--calls N] [--json]`
 //!
 //! Every breaker has a vendor and a client of its own, calls at the same pace, and meets the same
-//! outage: errors, half of the calls failing, answers that turn slow, no answers at all, a ban.
-//! The table says when each opened, how many calls it let through while the vendor was away, and
+//! outage: errors, half of the calls failing, responses that turn slow, no responses at all, a ban.
+//! The table shows when each opened, how many calls it let through while the vendor was down, and
 //! how soon calls got through again.
 
 mod client;

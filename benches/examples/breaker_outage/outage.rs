@@ -1,4 +1,4 @@
-//! One outage against every breaker at once, each with a vendor of its own.
+//! One outage against every breaker side by side, each with a vendor of its own.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,17 +9,17 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
 use crate::BoxError;
-use crate::client::{PATIENCE, Vendor};
-use crate::guards::{Call, GUARDS, Guard, Told};
+use crate::client::{TIMEOUT, Vendor};
+use crate::guards::{Call, CallResult, GUARDS, Guard};
 
-/// The vendor is well until here,
+/// The vendor is healthy until here,
 const FROM: Duration = Duration::from_secs(2);
-/// away until here,
+/// down until here,
 const TO: Duration = Duration::from_secs(6);
-/// and well again until here.
+/// and healthy again until here.
 const END: Duration = Duration::from_secs(10);
 
-/// One way to be away.
+/// One way to fail.
 pub(crate) struct Outage {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
@@ -29,50 +29,50 @@ pub(crate) struct Outage {
 pub(crate) const OUTAGES: [Outage; 5] = [
     Outage {
         name: "errors",
-        what: "every call is answered with 500",
+        what: "every call gets a 500",
         fault: "fault = \"status\"\ncode = 500",
     },
     Outage {
         name: "brown-out",
-        what: "six of ten calls, by chance, are answered with 500",
+        what: "six of ten calls, by chance, get a 500",
         fault: "fault = \"status\"\ncode = 500\nprobability = 0.6",
     },
     Outage {
         name: "slow",
-        what: "every answer takes 600 ms, and none is an error",
+        what: "every response takes 600 ms, and none is an error",
         fault: "fault = \"latency\"\ndistribution = \"constant\"\ndelay = \"600ms\"",
     },
     Outage {
         name: "hang",
-        what: "no answer; callers give up after 1 s",
+        what: "no response; callers give up after 1 s",
         fault: "fault = \"stall\"",
     },
     Outage {
         name: "ban",
-        what: "the caller is shut out with 403 for the whole time",
+        what: "the caller is banned with 403 all the time",
         fault: "fault = \"ban\"\nstatus = 403",
     },
 ];
 
-/// How one breaker fared.
-pub(crate) struct Fared {
+/// How one breaker score.
+pub(crate) struct Score {
     pub(crate) guard: &'static Guard,
     /// From the beginning of the outage to the first rejection.
     pub(crate) opened_after: Option<Duration>,
-    /// Calls that were sent while the vendor was away.
+    /// Calls that were sent while the vendor was down.
     pub(crate) sent: usize,
-    /// From the end of the outage to the first answer after it.
+    /// From the end of the outage to the first response after it.
     pub(crate) recovered_after: Option<Duration>,
     /// From the end of the outage to the last rejection.
     pub(crate) rejected_until: Option<Duration>,
-    /// Calls that were rejected while the vendor was well, before the outage.
+    /// Calls that were rejected while the vendor was healthy, before the outage.
     pub(crate) rejected_before: usize,
 }
 
 /// Runs one outage against every breaker.
-pub(crate) async fn run(outage: &Outage, pace: Duration) -> Result<Vec<Fared>, BoxError> {
+pub(crate) async fn run(outage: &Outage, pace: Duration) -> Result<Vec<Score>, BoxError> {
     let mut all = JoinSet::new();
-    for (place, guard) in GUARDS.iter().enumerate() {
+    for (index, guard) in GUARDS.iter().enumerate() {
         let script = format!(
             "length = \"10s\"\n[[incident]]\nprovider = \"market_data\"\nfrom = \"{}s\"\nto = \"{}s\"\n{}\n",
             FROM.as_secs(),
@@ -83,22 +83,22 @@ pub(crate) async fn run(outage: &Outage, pace: Duration) -> Result<Vec<Fared>, B
         all.spawn(async move {
             one(guard, incidents, pace)
                 .await
-                .map(|fared| (place, fared))
+                .map(|score| (index, score))
         });
     }
-    let mut fared = Vec::new();
+    let mut score = Vec::new();
     while let Some(done) = all.join_next().await {
-        fared.push(done??);
+        score.push(done??);
     }
-    fared.sort_by_key(|(place, _)| *place);
-    Ok(fared.into_iter().map(|(_, fared)| fared).collect())
+    score.sort_by_key(|(index, _)| *index);
+    Ok(score.into_iter().map(|(_, score)| score).collect())
 }
 
 async fn one(
     guard: &'static Guard,
     incidents: Incidents,
     pace: Duration,
-) -> Result<Fared, BoxError> {
+) -> Result<Score, BoxError> {
     let server = MarketData::alpaca()
         .unlimited()
         .incidents(incidents)
@@ -109,46 +109,47 @@ async fn one(
     let call = (guard.make)(vendor.clone())?;
     let zero = Instant::now() + Duration::from_millis(100);
     server.start_clock_at(zero);
-    let told = load(call, zero, pace).await;
-    let fared = judge(guard, &vendor.sent(), &told, zero);
+    let results = load(call, zero, pace).await;
+    let score = judge(guard, &vendor.sent(), &results, zero);
     server.shutdown().await;
-    Ok(fared)
+    Ok(score)
 }
 
-/// When a call was made, and what came of it and when.
-type Calls = Vec<(Instant, Instant, Told)>;
+/// When a call was made, and its result and time.
+type Calls = Vec<(Instant, Instant, CallResult)>;
 
-/// Makes calls at a steady pace, whatever becomes of those before.
+/// Makes calls at a steady pace, whether earlier ones have completed or not.
 async fn load(call: Call, zero: Instant, pace: Duration) -> Calls {
     let calls: Arc<Mutex<Calls>> = Arc::default();
     let mut ticks = interval_at(zero, pace);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut under_way = JoinSet::new();
+    let mut in_flight = JoinSet::new();
     while Instant::now() < zero + END {
         ticks.tick().await;
-        let (made, answer, calls) = (Instant::now(), call(), Arc::clone(&calls));
-        under_way.spawn(async move {
-            let told = answer.await;
+        let (made, response, calls) = (Instant::now(), call(), Arc::clone(&calls));
+        in_flight.spawn(async move {
+            let result = response.await;
             let mut calls = calls.lock().unwrap_or_else(PoisonError::into_inner);
-            calls.push((made, Instant::now(), told));
+            calls.push((made, Instant::now(), result));
         });
     }
-    sleep_until(zero + END + PATIENCE).await;
-    under_way.abort_all();
+    sleep_until(zero + END + TIMEOUT).await;
+    in_flight.abort_all();
     let mut calls = calls.lock().unwrap_or_else(PoisonError::into_inner);
     std::mem::take(&mut calls)
 }
 
-fn judge(guard: &'static Guard, sent: &[Instant], calls: &Calls, zero: Instant) -> Fared {
+fn judge(guard: &'static Guard, sent: &[Instant], calls: &Calls, zero: Instant) -> Score {
     let (from, to) = (zero + FROM, zero + TO);
-    let rejected =
-        |(_, at, told): &&(Instant, Instant, Told)| matches!(told, Told::Rejected).then_some(*at);
+    let rejected = |(_, at, result): &&(Instant, Instant, CallResult)| {
+        matches!(result, CallResult::Rejected).then_some(*at)
+    };
     let rejections: Vec<Instant> = calls.iter().filter_map(|call| rejected(&call)).collect();
-    let answered = calls
+    let succeeded = calls
         .iter()
-        .filter(|(made, _, told)| matches!(told, Told::Answered) && *made >= to)
+        .filter(|(made, _, result)| matches!(result, CallResult::Succeeded) && *made >= to)
         .map(|(_, at, _)| *at);
-    Fared {
+    Score {
         guard,
         opened_after: rejections
             .iter()
@@ -156,7 +157,7 @@ fn judge(guard: &'static Guard, sent: &[Instant], calls: &Calls, zero: Instant) 
             .min()
             .map(|at| *at - from),
         sent: sent.iter().filter(|at| (from..to).contains(at)).count(),
-        recovered_after: answered.min().map(|at| at - to),
+        recovered_after: succeeded.min().map(|at| at - to),
         rejected_until: rejections
             .iter()
             .filter(|at| **at >= to)

@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::BoxError;
-use crate::outage::{Fared, Outage};
+use crate::outage::{Outage, Score};
 
-type Tables<'a> = [(&'a Outage, Vec<Fared>)];
+type Tables<'a> = [(&'a Outage, Vec<Score>)];
 
 pub(crate) fn text(tables: &Tables<'_>) -> String {
     let mut out = String::new();
@@ -18,7 +18,7 @@ pub(crate) fn text(tables: &Tables<'_>) -> String {
         let _ = writeln!(
             out,
             "  {:<44} {:>12} {:>12} {:>15} {:>14}",
-            "", "opened after", "let through", "answers again", "rejected until"
+            "", "opened after", "let through", "responds again", "rejected until"
         );
         for row in rows {
             let name = format!("{}, {}", row.guard.library, row.guard.rule);

@@ -26,8 +26,8 @@ const CAP: Duration = Duration::from_secs(60);
 /// seconds, so that a base of 1 s would get no jitter at all.
 const TOWERS_BASE: Duration = Duration::from_millis(999);
 const ATTEMPTS: u32 = 3;
-/// How long a caller waits for the answer to an attempt, whatever its library.
-const PATIENCE: Duration = SECOND;
+/// How long a caller waits for the response to an attempt, for every library.
+const TIMEOUT: Duration = SECOND;
 
 /// Makes one call; whether it succeeded.
 pub(crate) type Call = Arc<dyn Fn(u64) -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
@@ -105,7 +105,7 @@ pub(crate) const GROUPS: [Group; 5] = [
         ],
     },
     Group {
-        title: "the peers with seawall's allowance in an outage, as near as each can be told",
+        title: "the peers with seawall's allowance in an outage, as near as each can be configured",
         subjects: &[
             subject(
                 "tower, TPS, 1 s",
@@ -184,7 +184,7 @@ Every library makes up to 3 attempts, doubles the wait from one to the next, and
                     (ExponentialRandomBackoff of 0.5, which draws from the thread's generator and
                     cannot be seeded; its bucket's rules on tokio's clock)
   seawall           0 to 1 s, then 0 to 2 s (its default, full jitter; shorter waits on average)
-An attempt without an answer in 1 s has failed. Budgets are full at the start, an extra attempt costs 1.
+An attempt without a response in 1 s has failed. Budgets are full at the start, an extra attempt costs 1.
 ";
 
 fn leaf(
@@ -192,8 +192,8 @@ fn leaf(
 ) -> impl Service<u64, Response = u64, Error = Down, Future: Send> + Clone + Send + Sync + 'static {
     let upstream = upstream.clone();
     service_fn(move |request| {
-        let answer = timeout(PATIENCE, upstream.clone().ask(request));
-        async move { answer.await.unwrap_or(Err(Down)) }
+        let response = timeout(TIMEOUT, upstream.clone().ask(request));
+        async move { response.await.unwrap_or(Err(Down)) }
     })
 }
 

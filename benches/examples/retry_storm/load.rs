@@ -20,22 +20,22 @@ const FEW: u32 = 10;
 pub(crate) const BEFORE: Range<u64> = 0..OUTAGE.start;
 pub(crate) const AFTER: Range<u64> = OUTAGE.end..END;
 
-/// How one library fared in one run, by second.
-pub(crate) struct Fared {
+/// How one library score in one run, by second.
+pub(crate) struct Score {
     /// Requests that the upstream saw.
     pub(crate) sent: Vec<u32>,
-    /// Calls begun in that second that were answered in the end.
-    pub(crate) answered: Vec<u32>,
+    /// Calls begun in that second that succeeded in the end.
+    pub(crate) succeeded: Vec<u32>,
     clients: u32,
 }
 
-impl Fared {
+impl Score {
     pub(crate) fn sent_in(&self, seconds: Range<u64>) -> u64 {
         total(&self.sent, seconds)
     }
 
-    pub(crate) fn answered_in(&self, seconds: Range<u64>) -> u64 {
-        total(&self.answered, seconds)
+    pub(crate) fn succeeded_in(&self, seconds: Range<u64>) -> u64 {
+        total(&self.succeeded, seconds)
     }
 
     /// The most requests in one second of the outage.
@@ -49,7 +49,7 @@ impl Fared {
     /// was not.
     pub(crate) fn normal_after(&self) -> Option<u64> {
         let enough = self.clients - FEW.max(self.clients / 20);
-        let normal = |second: &u64| self.answered[*second as usize] >= enough;
+        let normal = |second: &u64| self.succeeded[*second as usize] >= enough;
         let bad = AFTER.rev().find(|second| !normal(second));
         match bad {
             None => Some(0),
@@ -68,7 +68,7 @@ pub(crate) async fn run(
     excess: Excess,
     clients: u32,
     seed: u64,
-) -> Result<Fared, BoxError> {
+) -> Result<Score, BoxError> {
     let zero = Instant::now();
     let run = Run {
         upstream: Upstream::start(excess, clients, seed),
@@ -89,17 +89,17 @@ pub(crate) async fn run(
             });
         }
     }
-    let mut answered = vec![0; (END + BEYOND) as usize];
+    let mut succeeded = vec![0; (END + BEYOND) as usize];
     while let Some(done) = calls.join_next().await {
         let (second, success) = done?;
-        answered[second as usize] += u32::from(success);
+        succeeded[second as usize] += u32::from(success);
     }
     let mut sent = run.upstream.per_second();
     // Nothing may have come in the last seconds.
-    sent.resize(answered.len().max(sent.len()), 0);
-    Ok(Fared {
+    sent.resize(succeeded.len().max(sent.len()), 0);
+    Ok(Score {
         sent,
-        answered,
+        succeeded,
         clients,
     })
 }

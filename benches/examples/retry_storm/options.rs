@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 pub(crate) const HELP: &str = "\
-EventKind retries add to an outage, side by side.
+What retries add to an outage, side by side.
 
 Options:
   --clients N  clients that call once per second each, 50 to 2000 [200]
@@ -25,7 +25,7 @@ pub(crate) struct Options {
     pub(crate) svg: Option<String>,
 }
 
-/// None is a wish for help.
+/// `None` asks for help.
 pub(crate) fn options(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
     let mut options = Options {
         clients: 200,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::load::Fared;
+use crate::load::Score;
 use crate::report::Scenario;
 use crate::upstream::{END, Excess, OUTAGE};
 
@@ -46,34 +46,34 @@ struct Panel<'a> {
     title: &'a str,
     axis: &'a str,
     scenario: &'a Scenario,
-    values: fn(&Fared) -> &[u32],
+    values: fn(&Score) -> &[u32],
 }
 
 pub(crate) fn svg(all: &[Scenario]) -> String {
     let mut panels = Vec::new();
     for scenario in all {
-        let (sent, answered) = match scenario.excess {
+        let (sent, succeeded) = match scenario.excess {
             Excess::Shed => (
                 "An upstream that sheds what it cannot bear: requests sent",
                 None,
             ),
             Excess::Queue => (
                 "An upstream that queues: requests sent",
-                Some("The same upstream that queues: calls answered, by the second they began in"),
+                Some("The same upstream that queues: calls succeeded, by the second they began in"),
             ),
         };
         panels.push(Panel {
             title: sent,
             axis: "requests per second",
             scenario,
-            values: |fared| &fared.sent,
+            values: |score| &score.sent,
         });
-        if let Some(title) = answered {
+        if let Some(title) = succeeded {
             panels.push(Panel {
                 title,
-                axis: "calls answered",
+                axis: "calls succeeded",
                 scenario,
-                values: |fared| &fared.answered,
+                values: |score| &score.succeeded,
             });
         }
     }
@@ -81,11 +81,11 @@ pub(crate) fn svg(all: &[Scenario]) -> String {
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
          font-family=\"sans-serif\" font-size=\"12\">\n\
-         <title>Requests sent and calls answered before, in and after an outage</title>\n\
+         <title>Requests sent and calls succeeded before, in and after an outage</title>\n\
          <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#ffffff\"/>\n"
     );
-    for (place, panel) in panels.iter().enumerate() {
-        draw(&mut out, panel, place as f64 * (ABOVE + HEIGHT) + ABOVE);
+    for (index, panel) in panels.iter().enumerate() {
+        draw(&mut out, panel, index as f64 * (ABOVE + HEIGHT) + ABOVE);
     }
     let bottom = height - BELOW;
     for second in (0..=END).step_by(10) {
@@ -178,8 +178,8 @@ fn draw(out: &mut String, panel: &Panel<'_>, top: f64) {
 
 fn legend(out: &mut String) {
     let left = WIDTH - RIGHT + 16.0;
-    for (place, line) in LINES.iter().enumerate() {
-        let at = ABOVE + 10.0 + place as f64 * 20.0;
+    for (index, line) in LINES.iter().enumerate() {
+        let at = ABOVE + 10.0 + index as f64 * 20.0;
         let _ = writeln!(
             out,
             "<line x1=\"{left}\" x2=\"{}\" y1=\"{at}\" y2=\"{at}\" {}/>",

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::BoxError;
 use crate::clients::{GROUPS, Group, Subject, WAITS};
-use crate::load::{AFTER, BEFORE, Fared};
+use crate::load::{AFTER, BEFORE, Score};
 use crate::options::Options;
 use crate::upstream::{END, Excess, OUTAGE};
 
@@ -17,7 +17,7 @@ pub(crate) struct Scenario {
 pub(crate) struct Row {
     pub(crate) group: &'static Group,
     pub(crate) subject: &'static Subject,
-    pub(crate) runs: Vec<Fared>,
+    pub(crate) runs: Vec<Score>,
 }
 
 pub(crate) fn text(all: &[Scenario], options: &Options) -> String {
@@ -50,14 +50,14 @@ pub(crate) fn text(all: &[Scenario], options: &Options) -> String {
 fn upstream(excess: Excess, clients: u32) -> String {
     match excess {
         Excess::Shed => format!(
-            "An upstream that fails at once what is over {} requests per second, and everything \
-             while it is down:",
+            "An upstream that fails immediately what exceeds {} requests per second, and \
+             everything while it is down:",
             2 * clients
         ),
         Excess::Queue => format!(
-            "An upstream that works off {} requests per second one after the other, whether the \
-             caller still\nwaits or not, and fails at once what comes on a backlog of 2 s. While it is \
-             down its work stands still:",
+            "An upstream that serves {} requests per second one after the other, whether the \
+             caller still\nwaits or not, and fails them immediately with a backlog of 2 s. While \
+             it is down it does no work:",
             3 * clients / 2
         ),
     }
@@ -71,7 +71,7 @@ fn table(out: &mut String, scenario: &Scenario, clients: u32) {
         "{:<32}{:<43}{:<27}back to\n{:<32}{:<25}{:>6}{:>9}{:>9}{:>9}{:>9}   normal after",
         "",
         "   requests",
-        "   calls answered",
+        "   calls succeeded",
         "",
         "   in the outage",
         "peak/s",
@@ -97,8 +97,8 @@ fn table(out: &mut String, scenario: &Scenario, clients: u32) {
             group = row.group.title;
             let _ = writeln!(out, "{group}");
         }
-        let median = |of: fn(&Fared) -> u64| spread(&row.runs, of)[1];
-        let [least, mid, most] = spread(&row.runs, |fared| fared.sent_in(OUTAGE));
+        let median = |of: fn(&Score) -> u64| spread(&row.runs, of)[1];
+        let [least, mid, most] = spread(&row.runs, |score| score.sent_in(OUTAGE));
         let in_outage = match least == most {
             true => mid.to_string(),
             false => format!("{mid} ({least} to {most})"),
@@ -107,32 +107,32 @@ fn table(out: &mut String, scenario: &Scenario, clients: u32) {
             out,
             "  {:<30}   {in_outage:<22}{:>6}{:>9}{:>9}{:>9}{:>9}   {}",
             row.subject.name,
-            median(Fared::peak),
-            median(|fared| fared.sent_in(AFTER)),
-            median(|fared| fared.answered_in(BEFORE)),
-            median(|fared| fared.answered_in(OUTAGE)),
-            median(|fared| fared.answered_in(AFTER)),
+            median(Score::peak),
+            median(|score| score.sent_in(AFTER)),
+            median(|score| score.succeeded_in(BEFORE)),
+            median(|score| score.succeeded_in(OUTAGE)),
+            median(|score| score.succeeded_in(AFTER)),
             normal(&row.runs),
         );
     }
 }
 
 /// Least, median (the greater of the two middle ones) and most.
-fn spread(runs: &[Fared], of: fn(&Fared) -> u64) -> [u64; 3] {
+fn spread(runs: &[Score], of: fn(&Score) -> u64) -> [u64; 3] {
     let mut all: Vec<_> = runs.iter().map(of).collect();
     all.sort_unstable();
     [all[0], all[all.len() / 2], all[all.len() - 1]]
 }
 
-fn normal(runs: &[Fared]) -> String {
-    let [least, _, most] = spread(runs, |fared| fared.normal_after().unwrap_or(u64::MAX));
-    let say = |seconds| match seconds {
+fn normal(runs: &[Score]) -> String {
+    let [least, _, most] = spread(runs, |score| score.normal_after().unwrap_or(u64::MAX));
+    let text = |seconds| match seconds {
         u64::MAX => format!("not in {} s", END - OUTAGE.end),
         seconds => format!("{seconds} s"),
     };
     match least == most {
-        true => say(least),
-        false => format!("{} to {}", say(least), say(most)),
+        true => text(least),
+        false => format!("{} to {}", text(least), text(most)),
     }
 }
 
@@ -140,7 +140,7 @@ pub(crate) fn json(all: &[Scenario], options: &Options) -> Result<String, BoxErr
     let mut rows = Vec::new();
     for scenario in all {
         for row in &scenario.rows {
-            for (seed, fared) in (u64::from(options.seed)..).zip(&row.runs) {
+            for (seed, score) in (u64::from(options.seed)..).zip(&row.runs) {
                 rows.push(serde_json::json!({
                     "upstream": match scenario.excess {
                         Excess::Shed => "sheds",
@@ -151,16 +151,16 @@ pub(crate) fn json(all: &[Scenario], options: &Options) -> Result<String, BoxErr
                     "budget": row.subject.budget,
                     "clients": options.clients,
                     "seed": seed,
-                    "sent_before": fared.sent_in(BEFORE),
-                    "sent_in_outage": fared.sent_in(OUTAGE),
-                    "sent_after": fared.sent_in(AFTER),
-                    "peak_in_outage": fared.peak(),
-                    "answered_before": fared.answered_in(BEFORE),
-                    "answered_in_outage": fared.answered_in(OUTAGE),
-                    "answered_after": fared.answered_in(AFTER),
-                    "normal_after_seconds": fared.normal_after(),
-                    "sent_per_second": fared.sent,
-                    "answered_per_second": fared.answered,
+                    "sent_before": score.sent_in(BEFORE),
+                    "sent_in_outage": score.sent_in(OUTAGE),
+                    "sent_after": score.sent_in(AFTER),
+                    "peak_in_outage": score.peak(),
+                    "succeeded_before": score.succeeded_in(BEFORE),
+                    "succeeded_in_outage": score.succeeded_in(OUTAGE),
+                    "succeeded_after": score.succeeded_in(AFTER),
+                    "normal_after_seconds": score.normal_after(),
+                    "sent_per_second": score.sent,
+                    "succeeded_per_second": score.succeeded,
                 }));
             }
         }

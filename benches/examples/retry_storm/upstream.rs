@@ -1,4 +1,4 @@
-//! An upstream in virtual time: well, down, well again.
+//! An upstream in virtual time: healthy, down, healthy again.
 
 use std::fmt;
 use std::ops::Range;
@@ -11,26 +11,26 @@ use tokio::time::{Instant, sleep};
 pub(crate) const OUTAGE: Range<u64> = 10..40;
 /// How long all is measured, in seconds.
 pub(crate) const END: u64 = 100;
-/// How long an answer takes that waits for nothing.
+/// How long a response takes without a backlog.
 const LATENCY: Duration = Duration::from_millis(20);
-/// One request of so many fails by accident.
+/// One request of so many fails in normal operation.
 const ACCIDENT: u64 = 100;
 /// The backlog from which on an upstream that queues takes no more.
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// What it does with more than it bears.
+/// What it does with more than its capacity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Excess {
-    /// Fails at once what is over twice the calls, by tenths of a second, and everything while it
-    /// is down.
+    /// Fails immediately what exceeds twice the calls, by tenths of a second, and everything while
+    /// it is down.
     Shed,
-    /// Works requests off one after the other, at one and a half times the calls, whether anybody
-    /// still waits for the answer or not, and fails at once what comes on two seconds of backlog.
-    /// While it is down the work stands still.
+    /// Serves requests one after the other, at one and a half times the calls, whether the caller
+    /// still waits or not, and fails them immediately with a backlog of two seconds. While it is
+    /// down it does no work.
     Queue,
 }
 
-/// What it answers when it does not.
+/// Its error.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Down;
 
@@ -57,7 +57,7 @@ struct State {
     per_second: Vec<u32>,
     tenth: u128,
     in_tenth: u32,
-    /// How long it has worked when the last request that was taken is done.
+    /// For how long it will have worked when its backlog is done.
     free: Duration,
 }
 
@@ -72,11 +72,11 @@ impl Upstream {
         }
     }
 
-    /// Answers one request.
+    /// Serves one request.
     pub(crate) async fn ask(self, request: u64) -> Result<u64, Down> {
-        let (well, after) = self.arrive();
+        let (healthy, after) = self.arrive();
         sleep(after).await;
-        if well { Ok(request) } else { Err(Down) }
+        if healthy { Ok(request) } else { Err(Down) }
     }
 
     /// Whether the request will succeed, and when.
@@ -84,11 +84,11 @@ impl Upstream {
         let at = Instant::now() - self.zero;
         let second = at.as_secs();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = second as usize;
-        if state.per_second.len() <= place {
-            state.per_second.resize(place + 1, 0);
+        let index = second as usize;
+        if state.per_second.len() <= index {
+            state.per_second.resize(index + 1, 0);
         }
-        state.per_second[place] += 1;
+        state.per_second[index] += 1;
         state.arrived += 1;
         let accident = scatter(state.arrived ^ scatter(self.seed)).is_multiple_of(ACCIDENT);
         let (taken, after) = match self.excess {

@@ -12,10 +12,10 @@ use crate::tail;
 pub(crate) enum Extra {
     /// Bytes of a breaker: its layer, one service, and what both share.
     BreakerBytes,
-    /// Bytes of one of 100,000 keys of a breaker per key: its circuit, its window and its place in
+    /// Bytes of one of 100,000 keys of a breaker per key: its circuit, its window and its entry in
     /// the map.
     KeyBytes,
-    /// Bytes of one of 1,000,000 keys of a rate limit per key: its word and its place in the map.
+    /// Bytes of one of 1,000,000 keys of a rate limit per key: its word and its entry in the map.
     LimitKeyBytes,
     /// The rejection that 1 of 1,000 is slower than, in nanoseconds, with 64 tasks on the circuit.
     RejectionTail,

@@ -23,7 +23,7 @@ pub(crate) use extra::Extra;
 const HOUR: Duration = Duration::from_secs(3_600);
 /// A timeout that is never reached.
 const LONG: Duration = Duration::from_secs(30);
-/// More calls at once than there are.
+/// More concurrent calls than there are.
 const MANY: u32 = 1_024;
 
 /// Every subject, ours first in each pattern's order of the report.
@@ -39,14 +39,14 @@ pub(crate) fn all() -> Vec<Subject> {
     all
 }
 
-/// Makes so many calls one after the other, and says how many were answered with `Ok`.
+/// Makes so many calls one after the other, and returns how many were `Ok`.
 pub(crate) type Worker = Box<dyn FnMut(u64) -> u64 + Send>;
 
 /// One way to configure one layer.
 pub(crate) struct Subject {
     /// `<crate>/<pattern>/<case>`.
     pub(crate) name: &'static str,
-    /// Whether each call must be rejected, rather than answered.
+    /// Whether each call must be rejected.
     pub(crate) rejects: bool,
     /// The most calls that a batch may make, where the state grows with each.
     pub(crate) batch_limit: u64,
@@ -219,11 +219,11 @@ fn call<S: Service<u64>>(service: &mut S, request: u64) -> bool {
         return false;
     }
     let mut future = pin!(service.call(black_box(request)));
-    let answer = until_ready(|| future.as_mut().poll(&mut cx));
-    black_box(&answer).is_ok()
+    let result = until_ready(|| future.as_mut().poll(&mut cx));
+    black_box(&result).is_ok()
 }
 
-/// Polls until there is an answer: at the first poll, or when the other thread has let go of an
+/// Polls until there is a result: at the first poll, or when the other thread has let go of an
 /// async lock.
 #[inline(always)]
 fn until_ready<T>(mut poll: impl FnMut() -> Poll<T>) -> T {

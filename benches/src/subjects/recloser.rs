@@ -7,17 +7,17 @@ use std::sync::Arc;
 use recloser::{AsyncRecloser, Recloser};
 
 use super::{HOUR, LONG, Subject};
-use crate::leaf::{FAIL, answer};
+use crate::leaf::{FAIL, respond};
 
 pub(super) fn subjects() -> Vec<Subject> {
     vec![
         Subject::function("recloser/breaker/closed-count", || {
             let breaker = Arc::new(closed());
-            move |i| breaker.call(|| answer(i)).is_ok()
+            move |i| breaker.call(|| respond(i)).is_ok()
         }),
         Subject::async_function("recloser/breaker/closed-count-async", || {
             let breaker = AsyncRecloser::from(closed());
-            async move |i| black_box(&breaker.call(ready(answer(i))).await).is_ok()
+            async move |i| black_box(&breaker.call(ready(respond(i))).await).is_ok()
         }),
         Subject::function("recloser/breaker/refused", || {
             let breaker = Recloser::custom()
@@ -27,10 +27,10 @@ pub(super) fn subjects() -> Vec<Subject> {
                 .build();
             // One more than the ring holds opens it.
             for _ in 0..3 {
-                breaker.call(|| answer(FAIL)).expect_err("the leaf fails");
+                breaker.call(|| respond(FAIL)).expect_err("the leaf fails");
             }
             let breaker = Arc::new(breaker);
-            move |i| breaker.call(|| answer(i)).is_ok()
+            move |i| breaker.call(|| respond(i)).is_ok()
         })
         .rejecting(),
     ]

@@ -10,9 +10,9 @@ use seatbelt::{RecoveryInfo, ResilienceContext};
 use tower_layer::Layer;
 
 use super::{HOUR, LONG, Subject};
-use crate::leaf::{Answer, FAIL, Late, Leaf, LeafError, call_once};
+use crate::leaf::{CallResult, FAIL, Late, Leaf, LeafError, call_once};
 
-type Scope = ResilienceContext<u64, Answer>;
+type Scope = ResilienceContext<u64, CallResult>;
 
 pub(super) fn subjects() -> Vec<Subject> {
     vec![
@@ -28,7 +28,7 @@ pub(super) fn subjects() -> Vec<Subject> {
         Subject::service("seatbelt/hedge/not-fired", || {
             Hedging::layer("hedge", &scope())
                 .clone_input()
-                .recovery_with(|answer: &Answer, _| recovery(answer))
+                .recovery_with(|result: &CallResult, _| recovery(result))
                 .hedging_delay(Duration::from_millis(100))
                 .layer(Leaf)
         }),
@@ -44,23 +44,23 @@ fn scope() -> Scope {
     ResilienceContext::new(tick::Clock::new_tokio())
 }
 
-fn recovery(answer: &Answer) -> RecoveryInfo {
-    match answer {
+fn recovery(result: &CallResult) -> RecoveryInfo {
+    match result {
         Ok(_) => RecoveryInfo::never(),
         Err(_) => RecoveryInfo::retry(),
     }
 }
 
-fn breaker<S>(scope: &Scope, inner: S) -> Breaker<u64, Answer, S> {
+fn breaker<S>(scope: &Scope, inner: S) -> Breaker<u64, CallResult, S> {
     Breaker::layer("breaker", scope)
-        .recovery_with(|answer: &Answer, _| recovery(answer))
+        .recovery_with(|result: &CallResult, _| recovery(result))
         .rejected_input_error(|_, _| LeafError)
         .layer(inner)
 }
 
-fn open_breaker() -> Breaker<u64, Answer, Leaf> {
+fn open_breaker() -> Breaker<u64, CallResult, Leaf> {
     let mut service = Breaker::layer("breaker", &scope())
-        .recovery_with(|answer: &Answer, _| recovery(answer))
+        .recovery_with(|result: &CallResult, _| recovery(result))
         .rejected_input_error(|_, _| LeafError)
         .min_throughput(1)
         .break_duration(HOUR)
@@ -71,16 +71,16 @@ fn open_breaker() -> Breaker<u64, Answer, Leaf> {
     service
 }
 
-fn timeout<S>(scope: &Scope, inner: S) -> Timeout<u64, Answer, S> {
+fn timeout<S>(scope: &Scope, inner: S) -> Timeout<u64, CallResult, S> {
     Timeout::layer("timeout", scope)
         .timeout(LONG)
         .timeout_error(|_| LeafError)
         .layer(inner)
 }
 
-fn retry<S>(scope: &Scope, inner: S) -> Retry<u64, Answer, S> {
+fn retry<S>(scope: &Scope, inner: S) -> Retry<u64, CallResult, S> {
     Retry::layer("retry", scope)
         .clone_input()
-        .recovery_with(|answer: &Answer, _| recovery(answer))
+        .recovery_with(|result: &CallResult, _| recovery(result))
         .layer(inner)
 }

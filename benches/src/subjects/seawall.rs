@@ -21,7 +21,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{HOUR, LONG, MANY, Subject};
-use crate::leaf::{FAIL, Late, Leaf, Stuck, answer, call_once};
+use crate::leaf::{FAIL, Late, Leaf, Stuck, call_once, respond};
 
 const LEAF: WrapError<Leaf> = WrapError::new(Leaf);
 const SECOND: Duration = Duration::from_secs(1);
@@ -67,7 +67,7 @@ fn breakers() -> Vec<Subject> {
         Subject::service("seawall/breaker/per-key-10k", || per_key(10_000)),
         Subject::async_function("seawall/breaker/closed-count-future", || {
             let breaker = breaker().handle();
-            async move |i| black_box(&breaker.call(ready(answer(i))).await).is_ok()
+            async move |i| black_box(&breaker.call(ready(respond(i))).await).is_ok()
         }),
         Subject::service("seawall/gate/closed", || breaker().gate().layer(LEAF)),
         Subject::service("seawall/gate/refused", || open_breaker().gate().layer(LEAF)).rejecting(),
@@ -101,7 +101,7 @@ fn limits() -> Vec<Subject> {
         Subject::service("seawall/bulkhead/free", || bulkhead(MANY).layer(LEAF)),
         Subject::service("seawall/bulkhead/full", || {
             let mut service = bulkhead(1).layer(WrapError::new(Stuck));
-            // The only place is taken for as long as the program runs.
+            // The only permit is held until the program ends.
             Box::leak(Box::new(service.call(0)));
             service
         })
@@ -125,7 +125,7 @@ fn others() -> Vec<Subject> {
         Subject::service("seawall/hedge/not-fired-learned", || {
             let mut service = hedge(HedgeConfig::builder()).layer(LEAF);
             for request in 0..1_000 {
-                call_once(&mut service, request).expect("the leaf answers");
+                call_once(&mut service, request).expect("the leaf responds");
             }
             service
         }),
@@ -190,7 +190,7 @@ fn failing_after(
     let mut call = move |i: u64| {
         let request = if i % 100 == 99 { FAIL } else { i };
         match call_once(&mut service, request) {
-            Ok(answer) => black_box(answer) != FAIL,
+            Ok(response) => black_box(response) != FAIL,
             Err(error) => error.rejection().is_none(),
         }
     };
@@ -208,7 +208,7 @@ fn per_key(keys: u64) -> impl Service<u64, Future: Send> + Clone + Send {
     });
     let mut service = layer.max_keys(2 * keys as usize).layer(LEAF);
     for request in 0..keys {
-        call_once(&mut service, request).expect("the leaf answers");
+        call_once(&mut service, request).expect("the leaf responds");
     }
     service
 }
@@ -241,7 +241,7 @@ fn limit_per_key(keys: u64) -> impl Service<u64, Future: Send> + Clone + Send {
         })
         .layer(LEAF);
     for request in 0..keys {
-        call_once(&mut service, request).expect("the leaf answers");
+        call_once(&mut service, request).expect("the leaf responds");
     }
     service
 }
@@ -252,7 +252,7 @@ pub(super) fn limited_keys_bytes(keys: u64) -> f64 {
     let mut service = keyed_limit(1, 10).layer(LEAF);
     let counted = allocation_counter::measure(|| {
         for request in 0..keys {
-            call_once(&mut service, request).expect("the leaf answers");
+            call_once(&mut service, request).expect("the leaf responds");
         }
     });
     counted.bytes_current as f64
@@ -265,7 +265,7 @@ pub(super) fn keyed_bytes(keys: u64) -> f64 {
     let mut service = layer.max_keys(2 * keys as usize).layer(LEAF);
     let counted = allocation_counter::measure(|| {
         for request in 0..keys {
-            call_once(&mut service, request).expect("the leaf answers");
+            call_once(&mut service, request).expect("the leaf responds");
         }
     });
     counted.bytes_current as f64
@@ -293,9 +293,9 @@ fn rate(rate: u32, per: Duration, burst: u32) -> RateLimitConfig {
         .expect("a valid rate")
 }
 
-fn bulkhead(places: u32) -> BulkheadLayer {
+fn bulkhead(permits: u32) -> BulkheadLayer {
     let config = BulkheadConfig::builder()
-        .max_concurrent(places)
+        .max_concurrent(permits)
         .build()
         .expect("a valid bulkhead");
     BulkheadLayer::new("bench", config)

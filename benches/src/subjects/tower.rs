@@ -16,7 +16,7 @@ use tower::timeout::Timeout;
 use super::{HOUR, LONG, MANY, Subject};
 use crate::leaf::{Late, Leaf, call_once};
 
-/// Calls per second that nobody reaches.
+/// More calls per second than are made.
 const PLENTY: u64 = u64::MAX / 2;
 const SECOND: Duration = Duration::from_secs(1);
 

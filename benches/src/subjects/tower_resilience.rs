@@ -14,7 +14,7 @@ use tower_resilience::timelimiter::TimeLimiterLayer;
 use super::{HOUR, LONG, MANY, Subject};
 use crate::leaf::{Late, Leaf, LeafError, at_once, call_once};
 
-/// Calls per second that nobody reaches.
+/// More calls per second than are made.
 const PLENTY: usize = 1 << 40;
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -48,7 +48,7 @@ fn breakers() -> Vec<Subject> {
                 .expect("an hour is a valid window")
                 .layer(Leaf);
             for i in 0..1_000 {
-                call_once(&mut service, i).expect("the leaf answers");
+                call_once(&mut service, i).expect("the leaf responds");
             }
             service
         })
@@ -144,7 +144,7 @@ fn others() -> Vec<Subject> {
                 .build()
                 .layer(Leaf)
         }),
-        // As the five of tower and of Seawall, with a breaker in the place of the load shed.
+        // As the five of tower and of Seawall, with a breaker in place of the load shed.
         Subject::service("tower-resilience/stack/five", || {
             ServiceBuilder::new()
                 .layer(
