@@ -24,6 +24,11 @@
 //! assert_check(checks::dropped_future_releases_everything(subject).await);
 //! # }
 //! ```
+//!
+//! The [module documentation](contract) lists the checks, the rules behind them, and the bugs that
+//! they were made from; [`contract_tests!`] makes a test of each.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "alloc")]
 pub mod alloc;
@@ -32,5 +37,4 @@ pub mod contract;
 /// Compiles the example of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
-#[derive(Debug)]
-pub struct Readme;
+struct Readme;
