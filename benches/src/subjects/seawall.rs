@@ -305,9 +305,9 @@ fn timeout() -> AttemptTimeoutLayer {
     AttemptTimeoutLayer::new("bench", LONG).expect("a valid timeout")
 }
 
-fn hedge(builder: HedgeConfigBuilder) -> HedgeLayer<seawall_core::ErrorIsFailure, ConstMeta> {
+fn hedge(builder: HedgeConfigBuilder) -> HedgeLayer<Policy<ErrorIsFailure, ConstMeta>> {
     let config = builder.build().expect("a valid hedge");
-    HedgeLayer::new("bench", config).describe(ConstMeta(RequestMeta::new(Replay::Safe)))
+    HedgeLayer::new("bench", config).assume_idempotent()
 }
 
 fn retry() -> RetryLayer<Policy<ErrorIsFailure, ConstMeta>> {

@@ -1,11 +1,13 @@
-//! What a hedge is set to.
+//! The settings of a hedge.
 
 use std::time::Duration;
 
 use seawall_core::{InvalidConfig, QuantileConfig};
 
 /// The most extra attempts of one call: gRPC, too, caps a hedged call at five attempts (gRFC A6).
-const MOST: u32 = 4;
+const MAX_EXTRA_ATTEMPTS: u32 = 4;
+/// The shortest learned delay unless set: what tokio's timer can measure.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 /// When another attempt is made beside the first, and how many at most.
 ///
@@ -32,15 +34,15 @@ const MOST: u32 = 4;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct HedgeConfig {
-    delay: After,
+    delay: Delay,
     initial_delay: Option<Duration>,
-    min_delay: Duration,
-    max_delay: Duration,
+    min_delay: Option<Duration>,
+    max_delay: Option<Duration>,
     extra_attempts: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum After {
+enum Delay {
     Fixed(Duration),
     Quantile(QuantileConfig),
 }
@@ -56,16 +58,16 @@ impl HedgeConfig {
     /// The delay, where it is fixed.
     pub const fn fixed_delay(&self) -> Option<Duration> {
         match self.delay {
-            After::Fixed(delay) => Some(delay),
-            After::Quantile(_) => None,
+            Delay::Fixed(delay) => Some(delay),
+            Delay::Quantile(_) => None,
         }
     }
 
     /// The quantile that is the delay, where it is learned.
     pub const fn quantile(&self) -> Option<&QuantileConfig> {
         match &self.delay {
-            After::Fixed(_) => None,
-            After::Quantile(quantile) => Some(quantile),
+            Delay::Fixed(_) => None,
+            Delay::Quantile(quantile) => Some(quantile),
         }
     }
 
@@ -76,11 +78,14 @@ impl HedgeConfig {
 
     /// The shortest learned delay.
     pub const fn min_delay(&self) -> Duration {
-        self.min_delay
+        match self.min_delay {
+            Some(delay) => delay,
+            None => SHORTEST,
+        }
     }
 
-    /// The longest learned delay.
-    pub const fn max_delay(&self) -> Duration {
+    /// The longest learned delay, if it is limited.
+    pub const fn max_delay(&self) -> Option<Duration> {
         self.max_delay
     }
 
@@ -89,32 +94,20 @@ impl HedgeConfig {
         self.extra_attempts
     }
 
-    /// The delay for an estimate of the quantile.
-    pub(crate) fn delay(&self, estimate: Option<Duration>) -> Option<Duration> {
-        match (self.delay, estimate) {
-            (After::Fixed(delay), _) => Some(delay),
-            // Not `clamp`, which panics where `build` has not been.
-            (After::Quantile(_), Some(known)) => {
-                Some(known.max(self.min_delay).min(self.max_delay))
-            }
-            (After::Quantile(_), None) => self.initial_delay,
-        }
-    }
-
     pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
-        let after = match self.delay {
-            After::Fixed(delay) => format!("{delay:?}"),
-            After::Quantile(quantile) => format!("{quantile:?}"),
-        };
-        let initial_delay = match self.initial_delay {
+        let show = |delay: Option<Duration>| match delay {
             Some(delay) => format!("{delay:?}"),
-            None => "no hedge".to_owned(),
+            None => "none".to_owned(),
+        };
+        let delay = match self.delay {
+            Delay::Fixed(delay) => format!("{delay:?}"),
+            Delay::Quantile(quantile) => format!("{quantile:?}"),
         };
         vec![
-            ("after", after),
-            ("until_learned", initial_delay),
-            ("at_least", format!("{:?}", self.min_delay)),
-            ("at_most", format!("{:?}", self.max_delay)),
+            ("delay", delay),
+            ("initial_delay", show(self.initial_delay)),
+            ("min_delay", show(Some(self.min_delay()))),
+            ("max_delay", show(self.max_delay)),
             ("extra_attempts", self.extra_attempts.to_string()),
         ]
     }
@@ -122,16 +115,16 @@ impl HedgeConfig {
 
 impl Default for HedgeConfig {
     /// One extra attempt after the learned 95th percentile, which is no less than a millisecond
-    /// (what tokio's timer can tell); no hedge until it is learned.
+    /// (what tokio's timer can measure); no hedge until it is learned.
     ///
     /// The percentile is that of Dean and Barroso, "The Tail at Scale", Communications of the ACM
     /// 56(2), 2013: it costs about one extra request in twenty and cuts the tail substantially.
     fn default() -> Self {
         Self {
-            delay: After::Quantile(QuantileConfig::default()),
+            delay: Delay::Quantile(QuantileConfig::default()),
             initial_delay: None,
-            min_delay: Duration::from_millis(1),
-            max_delay: Duration::MAX,
+            min_delay: None,
+            max_delay: None,
             extra_attempts: 1,
         }
     }
@@ -139,53 +132,49 @@ impl Default for HedgeConfig {
 
 /// Collects the settings of a [`HedgeConfig`] and checks them at the end.
 #[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build`"]
 pub struct HedgeConfigBuilder {
     config: HedgeConfig,
 }
 
 impl HedgeConfigBuilder {
-    /// Makes an extra attempt when the first has not been answered after `delay`; takes the place
-    /// of [`delay_quantile`](Self::delay_quantile).
-    #[must_use]
+    /// Makes an extra attempt when the first has not completed after `delay`; replaces
+    /// [`delay_quantile`](Self::delay_quantile).
     pub const fn delay(mut self, delay: Duration) -> Self {
-        self.config.delay = After::Fixed(delay);
+        self.config.delay = Delay::Fixed(delay);
         self
     }
 
     /// Makes an extra attempt when the first takes longer than this quantile of the recent ones,
-    /// the default; takes the place of [`delay`](Self::delay).
-    #[must_use]
+    /// the default; replaces [`delay`](Self::delay).
     pub const fn delay_quantile(mut self, quantile: QuantileConfig) -> Self {
-        self.config.delay = After::Quantile(quantile);
+        self.config.delay = Delay::Quantile(quantile);
         self
     }
 
     /// Sets the delay while too little is known of the quantile; there is no hedge then unless
-    /// set. Without effect on a fixed delay.
-    #[must_use]
+    /// set. For a learned delay only.
     pub const fn initial_delay(mut self, delay: Duration) -> Self {
         self.config.initial_delay = Some(delay);
         self
     }
 
-    /// Sets the shortest learned delay; 1 ms unless set. Where answers are quick and their spread
-    /// is noise, this is what keeps a twentieth of them from being asked for twice.
-    #[must_use]
+    /// Sets the shortest learned delay; 1 ms unless set. Where responses are quick and their spread
+    /// is noise, this keeps a twentieth of the requests from being sent twice. For a learned delay
+    /// only.
     pub const fn min_delay(mut self, delay: Duration) -> Self {
-        self.config.min_delay = delay;
+        self.config.min_delay = Some(delay);
         self
     }
 
-    /// Sets the longest learned delay; without limit unless set.
-    #[must_use]
+    /// Sets the longest learned delay; without limit unless set. For a learned delay only.
     pub const fn max_delay(mut self, delay: Duration) -> Self {
-        self.config.max_delay = delay;
+        self.config.max_delay = Some(delay);
         self
     }
 
     /// Sets the most attempts of one call beside the first, each a further delay after the one
     /// before; 1 unless set.
-    #[must_use]
     pub const fn extra_attempts(mut self, extra: u32) -> Self {
         self.config.extra_attempts = extra;
         self
@@ -195,29 +184,44 @@ impl HedgeConfigBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when `delay`, `initial_delay` or `min_delay` is zero, when `max_delay` is
-    /// below `min_delay`, or when `extra_attempts` is not 1 to 4.
+    /// [`InvalidConfig`] that names `delay`, `initial_delay` or `min_delay` when it is zero;
+    /// `initial_delay`, `min_delay` or `max_delay` when the delay is fixed; `max_delay` when it is
+    /// below `min_delay`; `extra_attempts` when it is not 1 to 4.
     pub fn build(self) -> Result<HedgeConfig, InvalidConfig> {
         let config = self.config;
-        let positive = |field, delay: Option<Duration>| match delay {
-            Some(Duration::ZERO) => Err(InvalidConfig::new(field, "0s", "longer than zero")),
-            _ => Ok(()),
-        };
-        positive("after", config.fixed_delay())?;
-        positive("until_learned", config.initial_delay)?;
-        positive("at_least", Some(config.min_delay))?;
-        if config.max_delay < config.min_delay {
+        let learned_only = [
+            ("initial_delay", config.initial_delay),
+            ("min_delay", config.min_delay),
+            ("max_delay", config.max_delay),
+        ];
+        for (field, delay) in [("delay", config.fixed_delay())]
+            .iter()
+            .chain(&learned_only)
+        {
+            if *delay == Some(Duration::ZERO) {
+                return Err(InvalidConfig::new(*field, "0s", "longer than zero"));
+            }
+        }
+        for (field, delay) in learned_only {
+            if let (Some(delay), Delay::Fixed(_)) = (delay, config.delay) {
+                let accepted = "none where `delay` is fixed";
+                return Err(InvalidConfig::new(field, format!("{delay:?}"), accepted));
+            }
+        }
+        if let Some(max) = config.max_delay
+            && max < config.min_delay()
+        {
             return Err(InvalidConfig::new(
-                "at_most",
-                format!("{:?}", config.max_delay),
-                format!("at least `at_least`, {:?}", config.min_delay),
+                "max_delay",
+                format!("{max:?}"),
+                format!("at least `min_delay`, {:?}", config.min_delay()),
             ));
         }
-        if !(1..=MOST).contains(&config.extra_attempts) {
+        if !(1..=MAX_EXTRA_ATTEMPTS).contains(&config.extra_attempts) {
             return Err(InvalidConfig::new(
                 "extra_attempts",
                 config.extra_attempts,
-                format!("a whole number from 1 to {MOST}"),
+                format!("a whole number from 1 to {MAX_EXTRA_ATTEMPTS}"),
             ));
         }
         Ok(config)
@@ -234,13 +238,12 @@ mod tests {
     fn impossible_settings_are_rejected_by_name() {
         let field = |b: HedgeConfigBuilder| b.build().unwrap_err().field().to_owned();
         let builder = HedgeConfig::builder;
-        assert_eq!(field(builder().delay(Duration::ZERO)), "after");
-        assert_eq!(
-            field(builder().initial_delay(Duration::ZERO)),
-            "until_learned"
-        );
-        assert_eq!(field(builder().min_delay(Duration::ZERO)), "at_least");
-        assert_eq!(field(builder().min_delay(2 * MS).max_delay(MS)), "at_most");
+        assert_eq!(field(builder().delay(Duration::ZERO)), "delay");
+        let initial = builder().initial_delay(Duration::ZERO);
+        assert_eq!(field(initial), "initial_delay");
+        assert_eq!(field(builder().min_delay(Duration::ZERO)), "min_delay");
+        let bounds = builder().min_delay(2 * MS).max_delay(MS);
+        assert_eq!(field(bounds), "max_delay");
         for extra in [0, 5, u32::MAX] {
             assert_eq!(field(builder().extra_attempts(extra)), "extra_attempts");
         }
@@ -248,18 +251,18 @@ mod tests {
     }
 
     #[test]
-    fn a_learned_delay_keeps_to_its_bounds() {
-        let builder = HedgeConfig::builder()
-            .min_delay(10 * MS)
-            .max_delay(100 * MS);
-        let config = builder.clone().build().unwrap();
-        assert_eq!(config.delay(Some(MS)), Some(10 * MS));
-        assert_eq!(config.delay(Some(50 * MS)), Some(50 * MS));
-        assert_eq!(config.delay(Some(Duration::MAX)), Some(100 * MS));
-        assert_eq!(config.delay(None), None);
-        let config = builder.initial_delay(MS).build().unwrap();
-        assert_eq!(config.delay(None), Some(MS));
-        let fixed = HedgeConfig::builder().delay(MS).build().unwrap();
-        assert_eq!(fixed.delay(Some(50 * MS)), Some(MS));
+    fn settings_of_a_learned_delay_are_rejected_with_a_fixed_one() {
+        let fixed = || HedgeConfig::builder().delay(MS);
+        for (builder, field) in [
+            (fixed().initial_delay(MS), "initial_delay"),
+            (fixed().min_delay(MS), "min_delay"),
+            (fixed().max_delay(MS), "max_delay"),
+        ] {
+            let rejected = builder.clone().build().unwrap_err();
+            assert_eq!(rejected.field(), field);
+            assert_eq!(rejected.accepted(), "none where `delay` is fixed");
+            let learned = builder.delay_quantile(QuantileConfig::default());
+            assert!(learned.build().is_ok());
+        }
     }
 }

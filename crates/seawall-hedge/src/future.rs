@@ -6,46 +6,46 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
-use seawall_core::{Classify, CopyRequest, Rejectable, RequestMeta};
+use seawall_core::{Classify, CopyRequest, Policies, Rejectable, RequestMeta};
 use tokio::task::coop;
 use tokio::time::{Sleep, sleep_until};
 use tower_service::Service;
 
-use crate::call::{Answer, Call};
-use crate::layer::CommonLocal;
-use crate::race::Came;
+use crate::call::{Call, ResultOf};
+use crate::extra::ExtraPoll;
+use crate::state::CommonLocal;
 
 pin_project! {
-    /// The answer of a [`Hedge`](crate::Hedge).
+    /// The response of a [`Hedge`](crate::Hedge).
     ///
-    /// When it answers it has dropped every attempt.
+    /// When it completes it has dropped every attempt.
     ///
     /// # Panics
     ///
-    /// When it is polled after it has answered, and when it has to wait outside of a Tokio runtime
-    /// with time enabled.
-    pub struct ResponseFuture<S, Req, C, D, P>
+    /// When it is polled after it has completed, and when it has to wait outside of a Tokio
+    /// runtime with time enabled.
+    pub struct ResponseFuture<S, Req, X>
     where
         S: Service<Req>,
     {
-        // None when it was answered.
+        // None when it has completed.
         #[pin]
         first: Option<S::Future>,
         // The delay before the next extra attempt, armed when the first attempt is pending.
         #[pin]
         timer: Option<Sleep>,
-        call: Option<Call<S, Req, C, D, P>>,
+        call: Option<Call<S, Req, X>>,
     }
 }
 
-impl<S, Req, C, D, P> ResponseFuture<S, Req, C, D, P>
+impl<S, Req, X> ResponseFuture<S, Req, X>
 where
     S: Service<Req>,
 {
     #[inline]
     pub(crate) const fn new(
         first: S::Future,
-        common: CommonLocal<S, C, D, P>,
+        common: CommonLocal<S, X>,
         copy: Option<Req>,
         meta: RequestMeta,
     ) -> Self {
@@ -57,12 +57,13 @@ where
     }
 }
 
-impl<S, Req, C, D, P> Future for ResponseFuture<S, Req, C, D, P>
+impl<S, Req, X> Future for ResponseFuture<S, Req, X>
 where
     S: Service<Req> + Clone,
     S::Error: Rejectable,
-    C: Classify<S::Response, S::Error>,
-    P: CopyRequest<Req>,
+    X: Policies,
+    X::Classifier: Classify<S::Response, S::Error>,
+    X::Copier: CopyRequest<Req>,
 {
     type Output = Result<S::Response, S::Error>;
 
@@ -72,26 +73,26 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let Some(call) = this.call.as_mut() else {
-            panic!("a hedge's future was polled after it had answered");
+            panic!("a hedge's future was polled after it had completed");
         };
         if call.race.is_some() {
-            let out = race(call, this.first.as_mut(), this.timer.as_mut(), cx, true);
+            let out = poll_race(call, this.first.as_mut(), this.timer.as_mut(), cx, true);
             if out.is_ready() {
                 finish(this.first, this.timer, this.call);
             }
             return out;
         }
         let Some(first) = this.first.as_mut().as_pin_mut() else {
-            unreachable!("without a race the answer of the first attempt ends the call");
+            unreachable!("without a race the result of the first attempt ends the call");
         };
         call.begin();
         let out = first.poll(cx);
         match &out {
-            Poll::Ready(answer) => call.answered_alone(answer),
+            Poll::Ready(result) => call.completed_alone(result),
             Poll::Pending if call.copy.is_none() => return out,
             Poll::Pending => {
-                // One that is due joins a race.
-                let out = race(call, this.first.as_mut(), this.timer.as_mut(), cx, false);
+                // An extra attempt that is due begins the race.
+                let out = poll_race(call, this.first.as_mut(), this.timer.as_mut(), cx, false);
                 if out.is_ready() {
                     finish(this.first, this.timer, this.call);
                 }
@@ -103,13 +104,12 @@ where
     }
 }
 
-/// Drops what is left: whoever sends again at once finds the place, the permit and the connection
-/// free.
+/// Drops what is left: a caller that sends again at once finds the permit and the connection free.
 #[inline]
-fn finish<S, Req, C, D, P>(
+fn finish<S, Req, X>(
     mut first: Pin<&mut Option<S::Future>>,
     mut timer: Pin<&mut Option<Sleep>>,
-    call: &mut Option<Call<S, Req, C, D, P>>,
+    call: &mut Option<Call<S, Req, X>>,
 ) where
     S: Service<Req>,
 {
@@ -121,49 +121,48 @@ fn finish<S, Req, C, D, P>(
 /// Polls every attempt, the first one first unless it was polled just now, and begins the next one
 /// when it is due.
 #[inline(never)]
-fn race<S, Req, C, D, P>(
-    call: &mut Call<S, Req, C, D, P>,
+fn poll_race<S, Req, X>(
+    call: &mut Call<S, Req, X>,
     mut first: Pin<&mut Option<S::Future>>,
     mut timer: Pin<&mut Option<Sleep>>,
     cx: &mut Context<'_>,
     poll_first: bool,
-) -> Poll<Answer<S, Req>>
+) -> Poll<ResultOf<S, Req>>
 where
     S: Service<Req> + Clone,
     S::Error: Rejectable,
-    C: Classify<S::Response, S::Error>,
-    P: CopyRequest<Req>,
+    X: Policies<Classifier: Classify<S::Response, S::Error>, Copier: CopyRequest<Req>>,
 {
     if poll_first
         && let Some(attempt) = first.as_mut().as_pin_mut()
-        && let Poll::Ready(answer) = attempt.poll(cx)
+        && let Poll::Ready(result) = attempt.poll(cx)
     {
         first.set(None);
-        let verdict = call.judge(&answer);
-        if verdict.is_good() {
-            call.won(None, &verdict, false);
-            return Poll::Ready(answer);
+        let judgement = call.judge(&result);
+        if judgement.is_good() {
+            call.won(None, &judgement, false);
+            return Poll::Ready(result);
         }
-        call.first_failed(answer, &verdict);
+        call.first_failed(result, &judgement);
     }
     let mut from = 0;
     loop {
-        if let Some(answer) = extras(call, from, first.is_some(), cx) {
-            return Poll::Ready(answer);
+        if let Some(result) = poll_extras(call, from, first.is_some(), cx) {
+            return Poll::Ready(result);
         }
-        // Extra attempts that were not sent yet are gone: what the failure calls for is the affair
-        // of a retry.
+        // Extra attempts that were not sent yet are gone: what to do about a failure is up to a
+        // retry.
         if first.is_none()
             && !call.race.as_ref().is_some_and(|race| race.is_on())
-            && let Some(answer) = call.all_failed()
+            && let Some(result) = call.all_failed()
         {
-            return Poll::Ready(answer);
+            return Poll::Ready(result);
         }
-        if wait(call, timer.as_mut(), cx).is_pending() {
+        if poll_delay(call, timer.as_mut(), cx).is_pending() {
             return Poll::Pending;
         }
         timer.set(None);
-        call.fire();
+        call.begin_extra_attempt();
         from = call
             .race
             .as_ref()
@@ -171,18 +170,18 @@ where
     }
 }
 
-/// Polls the extra attempts from number `from` on; a good answer, if there is one. `first` says
+/// Polls the extra attempts from number `from` on; a good result, if there is one. `first` says
 /// whether the first attempt is still under way.
-fn extras<S, Req, C, D, P>(
-    call: &mut Call<S, Req, C, D, P>,
+fn poll_extras<S, Req, X>(
+    call: &mut Call<S, Req, X>,
     from: usize,
     first: bool,
     cx: &mut Context<'_>,
-) -> Option<Answer<S, Req>>
+) -> Option<ResultOf<S, Req>>
 where
     S: Service<Req>,
     S::Error: Rejectable,
-    C: Classify<S::Response, S::Error>,
+    X: Policies<Classifier: Classify<S::Response, S::Error>>,
 {
     let mut index = from;
     let end = call.deadline;
@@ -190,21 +189,21 @@ where
         && let Some(extra) = race.extras.get_mut(index)
     {
         match extra.poll(end, cx) {
-            Came::Pending => index += 1,
-            Came::NotReady => {
+            ExtraPoll::Pending => index += 1,
+            ExtraPoll::NotReady => {
                 drop(race.extras.remove(index));
                 call.extra_failed(None);
                 // Others may be gone with it.
                 index = 0;
             }
-            Came::Answer(answer, sending) => {
+            ExtraPoll::Completed(result, sent) => {
                 drop(race.extras.remove(index));
-                let verdict = call.judge(&answer);
-                if verdict.is_good() {
-                    call.won(Some(&sending), &verdict, first);
-                    return Some(answer);
+                let judgement = call.judge(&result);
+                if judgement.is_good() {
+                    call.won(Some(&sent), &judgement, first);
+                    return Some(result);
                 }
-                call.extra_failed(Some((&verdict, sending)));
+                call.extra_failed(Some((&judgement, sent)));
                 index = 0;
             }
         }
@@ -213,8 +212,8 @@ where
 }
 
 /// Ready when the next extra attempt is due.
-fn wait<S, Req, C, D, P>(
-    call: &mut Call<S, Req, C, D, P>,
+fn poll_delay<S, Req, X>(
+    call: &mut Call<S, Req, X>,
     mut timer: Pin<&mut Option<Sleep>>,
     cx: &mut Context<'_>,
 ) -> Poll<()>
@@ -235,12 +234,12 @@ where
         None => Poll::Pending,
         Some(timer) if coop::has_budget_remaining() => timer.poll(cx),
         // Also when the attempts have used up the task's budget of progress: a busy service that
-        // does so at every poll would never be hedged.
+        // does so at every poll would never be hedged otherwise.
         Some(timer) => Pin::new(&mut coop::unconstrained(timer)).poll(cx),
     }
 }
 
-impl<S, Req, C, D, P> fmt::Debug for ResponseFuture<S, Req, C, D, P>
+impl<S, Req, X> fmt::Debug for ResponseFuture<S, Req, X>
 where
     S: Service<Req>,
 {

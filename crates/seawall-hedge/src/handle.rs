@@ -1,101 +1,176 @@
-//! Reading from outside.
+//! Reads and controls from outside.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use seawall_core::{
-    Budget, Command, Events, InstanceHandle, InstanceName, Quantile, Samples, Unsupported,
+    Budget, Command, Events, InstanceHandle, InstanceName, InvalidConfig, Quantile, Samples,
+    Unsupported,
 };
 
 use crate::HedgeConfig;
-use crate::layer::Purse;
-use crate::observe::{Fate, Ledger, Skip};
+use crate::counts::HedgeCounts;
+use crate::state::Core;
 
-/// Reads what a hedge layer and all its services did, from any thread. Clones share.
+/// Reads and controls a hedge layer and all its services, from any thread. Clones share.
 ///
 /// ```
+/// use std::time::Duration;
 /// use seawall_core::Registry;
 /// use seawall_hedge::{HedgeConfig, HedgeLayer};
 ///
 /// let layer = HedgeLayer::new("alpaca", HedgeConfig::default());
+/// let handle = layer.handle();
 /// let registry = Registry::new("broker");
-/// registry.register(layer.handle())?;
-/// assert_eq!(layer.handle().hedges(), 0);
-/// assert_eq!(layer.handle().delay(), None, "nothing learned yet");
-/// # Ok::<(), seawall_core::AlreadyRegistered>(())
+/// registry.register(handle.clone())?;
+/// assert_eq!(handle.counts().extra.begun, 0);
+/// assert_eq!(handle.delay(), None, "nothing learned yet");
+///
+/// handle.configure(HedgeConfig::builder().delay(Duration::from_millis(40)).build()?)?;
+/// assert_eq!(handle.delay(), Some(Duration::from_millis(40)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
 pub struct HedgeHandle {
-    purse: Purse,
-    ledger: Arc<Ledger>,
+    core: Core,
+}
+
+/// What a hedge layer does at one moment.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(rename_all = "snake_case")
+)]
+pub enum HedgeState {
+    /// Slow calls are hedged.
+    Ok,
+    /// No call is hedged until the delay is learned.
+    WarmingUp,
+    /// The budget has less than one token.
+    BudgetExhausted,
+    /// An operator has switched hedging off.
+    Bypassed,
+}
+
+impl HedgeState {
+    /// The state in one word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::WarmingUp => "warming_up",
+            Self::BudgetExhausted => "budget_exhausted",
+            Self::Bypassed => "bypassed",
+        }
+    }
+}
+
+/// Everything that a [`HedgeHandle`] knows at one moment.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct HedgeSnapshot {
+    /// The name of the instance.
+    pub name: InstanceName,
+    /// What it does.
+    pub state: HedgeState,
+    /// What it did so far.
+    pub counts: HedgeCounts,
+    /// The delay before an extra attempt, as far as it is known. Serialized in seconds.
+    #[cfg_attr(
+        feature = "serde",
+        serde(serialize_with = "seawall_core::serialize::optional_seconds")
+    )]
+    pub delay: Option<Duration>,
+    /// The tokens of the budget, if there is one.
+    pub budget_balance: Option<f64>,
 }
 
 impl HedgeHandle {
-    pub(crate) const fn new(purse: Purse, ledger: Arc<Ledger>) -> Self {
-        Self { purse, ledger }
+    pub(crate) const fn new(core: Core) -> Self {
+        Self { core }
+    }
+
+    /// The name of the instance.
+    pub fn name(&self) -> InstanceName {
+        self.core.state.events.name()
     }
 
     /// The settings.
-    pub fn config(&self) -> &HedgeConfig {
-        &self.ledger.config
+    pub fn config(&self) -> HedgeConfig {
+        self.core.state.config()
+    }
+
+    /// Changes the settings of every service of the layer, while it is used. The budget, what it
+    /// has, and the latencies stay; the delay is learned from them at once if it was learned
+    /// before. A call under way keeps the delay that it waits for.
+    ///
+    /// # Errors
+    ///
+    /// None at present: a [`HedgeConfig`] is valid by construction.
+    pub fn configure(&self, config: HedgeConfig) -> Result<(), InvalidConfig> {
+        self.core.state.configure(config);
+        Ok(())
+    }
+
+    /// Switches hedging off until [`reset`](Self::reset): no extra attempt is begun any more.
+    /// Calls are counted, and their latencies learned from.
+    pub fn bypass(&self) {
+        self.core.state.set_bypassed(true);
+    }
+
+    /// Takes [`bypass`](Self::bypass) back and forgets the latencies. The budget and the counters
+    /// stay.
+    pub fn reset(&self) {
+        self.core.state.set_bypassed(false);
+        if let Some(quantile) = self.quantile() {
+            quantile.reset();
+        }
+    }
+
+    /// Everything at once.
+    pub fn snapshot(&self) -> HedgeSnapshot {
+        HedgeSnapshot {
+            name: self.name(),
+            state: self.state(),
+            counts: self.counts(),
+            delay: self.delay(),
+            budget_balance: self.budget().map(Budget::balance),
+        }
+    }
+
+    /// What the layer did so far.
+    pub fn counts(&self) -> HedgeCounts {
+        HedgeCounts::sum(&self.core.state.stripes)
     }
 
     /// What pays for extra attempts, if anything does.
     pub const fn budget(&self) -> Option<&Budget> {
-        self.purse.budget.as_ref()
+        self.core.budget.budget()
     }
 
     /// The delay before an extra attempt, as far as it is known.
     pub fn delay(&self) -> Option<Duration> {
-        let estimate = self.quantile().and_then(Quantile::last_estimate);
-        self.ledger.config.delay(estimate)
+        self.core.state.last_delay()
     }
 
     /// The latencies, where the delay is learned from them.
     pub fn quantile(&self) -> Option<&Quantile> {
-        self.ledger.quantile.as_ref()
+        self.core.state.quantile()
     }
 
-    /// How many extra attempts were begun.
-    pub fn hedges(&self) -> u64 {
-        self.ledger.hedges()
-    }
-
-    /// How many extra attempts gave the answer of their call.
-    pub fn won(&self) -> u64 {
-        self.ledger.ended(Fate::Won)
-    }
-
-    /// How many extra attempts were sent, and dropped since another one was answered first.
-    pub fn lost(&self) -> u64 {
-        self.ledger.ended(Fate::Lost)
-    }
-
-    /// How many extra attempts were answered with what is no good answer.
-    pub fn failed(&self) -> u64 {
-        self.ledger.ended(Fate::Failed)
-    }
-
-    /// How many extra attempts were never sent: their service was not ready before the call was
-    /// answered, or a layer below rejected them. Their tokens were given back.
-    pub fn not_sent(&self) -> u64 {
-        self.ledger.ended(Fate::Unsent)
-    }
-
-    /// How many times an extra attempt was due and the budget had no token.
-    pub fn stopped_by_budget(&self) -> u64 {
-        self.ledger.skipped(Skip::Budget)
-    }
-
-    /// How many calls were not hedged, since their request must not be sent twice.
-    pub fn not_replay_safe(&self) -> u64 {
-        self.ledger.skipped(Skip::Unsafe)
-    }
-
-    /// How many extra attempts were not made, since their answer would have come too late.
-    pub fn too_late(&self) -> u64 {
-        self.ledger.skipped(Skip::Deadline)
+    fn state(&self) -> HedgeState {
+        let state = &self.core.state;
+        if state.extra_attempts() == 0 {
+            HedgeState::Bypassed
+        } else if !state.has_delay() {
+            HedgeState::WarmingUp
+        } else if self.core.budget.is_exhausted() {
+            HedgeState::BudgetExhausted
+        } else {
+            HedgeState::Ok
+        }
     }
 }
 
@@ -105,62 +180,55 @@ impl InstanceHandle for HedgeHandle {
     }
 
     fn name(&self) -> InstanceName {
-        self.ledger.observer.name()
+        self.name()
     }
 
-    /// `"warming_up"` while there is no hedge for want of samples, `"budget_exhausted"` while the
-    /// budget has less than one token, `"ok"` otherwise.
+    /// That of [`HedgeState`].
     fn state(&self) -> &'static str {
-        match self.budget() {
-            _ if !self.ledger.has_delay() => "warming_up",
-            Some(budget) if budget.balance() < 1.0 => "budget_exhausted",
-            _ => "ok",
-        }
+        self.state().as_str()
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
-        self.ledger.samples(sink);
+        self.counts().samples(sink);
+        if let Some(delay) = self.delay() {
+            sink.gauge("seawall_hedge_delay_seconds", &[], delay.as_secs_f64());
+        }
         if let Some(budget) = self.budget() {
             sink.gauge("seawall_hedge_budget_balance", &[], budget.balance());
         }
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        let mut settings = self.ledger.config.settings();
-        settings.push(match self.budget() {
-            Some(budget) => ("budget", format!("{:?}", budget.config())),
-            None => ("budget", "none".to_owned()),
-        });
+        let mut settings = self.config().settings();
+        settings.push(self.core.budget.setting());
         settings
     }
 
     fn attach(&self, events: &Events) {
-        self.ledger.observer.attach(events);
+        self.core.state.events.attach(events);
     }
 
-    /// [`Command::Reset`] forgets what was learned of the latencies.
+    /// [`Command::Bypass`] is [`bypass`](Self::bypass), [`Command::Reset`] is
+    /// [`reset`](Self::reset). A hedge has nothing to block with.
     fn control(&self, command: Command) -> Result<(), Unsupported> {
-        match (command, self.quantile()) {
-            (Command::Reset, Some(quantile)) => {
-                quantile.reset();
-                Ok(())
+        match command {
+            Command::Bypass => self.bypass(),
+            Command::Reset => self.reset(),
+            _ => {
+                return Err(Unsupported {
+                    pattern: self.pattern(),
+                    command,
+                });
             }
-            _ => Err(Unsupported {
-                pattern: self.pattern(),
-                command,
-            }),
         }
+        Ok(())
     }
 }
 
 impl fmt::Debug for HedgeHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HedgeHandle")
-            .field("name", &self.name())
-            .field("fired", &self.hedges())
-            .field("won", &self.won())
-            .field("delay", &self.delay())
-            .field("budget", &self.budget())
-            .finish_non_exhaustive()
+        f.debug_tuple("HedgeHandle")
+            .field(&self.snapshot())
+            .finish()
     }
 }

@@ -1,33 +1,33 @@
-//! The layer: what all its services share.
+//! The layer: what its services share, and its setters.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use seawall_core::striped::{Anchor, Local, Shared};
-use seawall_core::{Budget, BudgetConfig, CloneRequest, DefaultMeta, ErrorIsFailure, InstanceName};
+use seawall_core::{
+    Budget, BudgetConfig, BudgetHandle, ConstMeta, InstanceName, Policy, RequestMeta,
+    policy_setters,
+};
 use tower_layer::Layer;
 
-use crate::observe::{Counters, Ledger};
+use crate::state::{Common, Core, State};
 use crate::{Hedge, HedgeConfig, HedgeHandle};
 
-/// Sends a request again when its answer is slow, and takes the first good answer.
+/// Sends a request again when its response is slow, and takes the first good result.
 ///
-/// Every service of one layer value and its clones shares one budget, one learned delay and one
-/// set of counters. The type parameters are the classifier `C`, the describer `D` and the copier
-/// `P`.
+/// Every service of one layer value and its clones shares one budget, one learned delay, one set
+/// of counters and the settings. `X` is the [`Policy`]: the classifier, the describer and the
+/// copier.
 ///
 /// ```
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 /// use std::time::Duration;
-/// use seawall_core::{ConstMeta, WrapErrorLayer, RequestMeta, Replay};
-/// use seawall_hedge::{HedgeConfig, HedgeLayer};
+/// use seawall_hedge::{HedgeConfig, HedgeLayer, WrapErrorLayer};
 /// use tower::{Service, ServiceBuilder, service_fn};
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let config = HedgeConfig::builder().delay(Duration::from_millis(50)).build()?;
-/// let hedge = HedgeLayer::new("polygon", config).describe(ConstMeta(RequestMeta::new(Replay::Safe)));
+/// let hedge = HedgeLayer::new("polygon", config).assume_idempotent();
 /// let handle = hedge.handle();
 ///
 /// // The first attempt hangs, the second takes 10 ms.
@@ -46,200 +46,116 @@ use crate::{Hedge, HedgeConfig, HedgeHandle};
 /// let before = tokio::time::Instant::now();
 /// assert_eq!(client.call("SPY").await?, 3);
 /// assert!(before + Duration::from_millis(65) > tokio::time::Instant::now());
-/// assert_eq!((handle.hedges(), handle.won()), (1, 1));
+/// let extra = handle.counts().extra;
+/// assert_eq!((extra.begun, extra.won), (1, 1));
 /// # Ok(()) }
 /// ```
-pub struct HedgeLayer<C = ErrorIsFailure, D = DefaultMeta, P = CloneRequest> {
-    core: Core,
-    classify: C,
-    describe: D,
-    copy: P,
-}
-
-/// What does not depend on the types of a service.
 #[derive(Clone)]
-pub(crate) struct Core {
-    pub(crate) purse: Purse,
-    pub(crate) ledger: Arc<Ledger>,
+pub struct HedgeLayer<X = Policy> {
+    core: Core,
+    policy: X,
 }
-
-/// What extra attempts are paid from.
-#[derive(Clone, Debug)]
-pub(crate) struct Purse {
-    pub(crate) budget: Option<Budget>,
-    /// Whether the successes seen here fill it.
-    pub(crate) fill: bool,
-}
-
-/// What the services of one `layer()` share; the futures hold a reference to it.
-pub(crate) struct Common<S, C, D, P> {
-    pub(crate) core: Core,
-    pub(crate) classify: C,
-    pub(crate) describe: D,
-    pub(crate) copy: P,
-    /// Never called itself: extra attempts call clones of it. One service here spares every call
-    /// a clone that it will most likely not need.
-    spare: Mutex<S>,
-}
-
-impl<S: Clone, C, D, P> Common<S, C, D, P> {
-    pub(crate) fn spare(&self) -> S {
-        self.spare
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-}
-
-// A stripe is the layer's counters of that stripe, so that all its services count together.
-pub(crate) type CommonAnchor<S, C, D, P> = Anchor<Common<S, C, D, P>, Arc<Counters>>;
-pub(crate) type CommonLocal<S, C, D, P> = Local<Common<S, C, D, P>, Arc<Counters>>;
 
 impl HedgeLayer {
     /// A layer of that name, with a budget of its own: one extra attempt per ten successes, one
     /// per second as a floor, ten saved up. That is twice what a delay at the 95th percentile
     /// needs, and stops the hedging of everything when everything is slow.
     ///
-    /// Without [`describe`](Self::describe) no request is known to be safe, and none is hedged.
+    /// **Without a describer it hedges nothing:** no request is known to be idempotent. Set
+    /// [`describe`](Self::describe), or [`assume_idempotent`](Self::assume_idempotent) where every
+    /// request may be sent twice. The first call that is not hedged for this reason is logged as a
+    /// `tracing` warning (feature `tracing`), and all of them are counted as
+    /// [`not_described`](crate::SkipCounts::not_described).
+    ///
+    /// **Errors inside `Ok` need a classifier:** by default every `Ok` is a good result, and wins.
+    /// See [`classify`](Self::classify): `Success`, and `Ignored` if no layer below rejected, are
+    /// good results; everything else waits for a better one.
     pub fn new(name: impl Into<InstanceName>, config: HedgeConfig) -> Self {
+        // None of the three can be rejected.
+        let budget = BudgetConfig::new(0.1, 1.0, 10).unwrap_or_default();
         Self {
             core: Core {
-                purse: Purse {
-                    // None of the three can be rejected.
-                    budget: Some(
-                        BudgetConfig::new(0.1, 1.0, 10)
-                            .map_or_else(|_| Budget::default(), Budget::new),
-                    ),
-                    fill: true,
-                },
-                ledger: Ledger::new(name.into(), config),
+                state: State::new(name.into(), config),
+                budget: BudgetHandle::filled(Budget::new(budget)),
             },
-            classify: ErrorIsFailure,
-            describe: DefaultMeta,
-            copy: CloneRequest,
+            policy: Policy::new(),
         }
     }
 }
 
-impl<C, D, P> HedgeLayer<C, D, P> {
+policy_setters!(HedgeLayer: classify, describe, copy);
+
+impl<C, D, T, P> HedgeLayer<Policy<C, D, T, P>> {
+    /// Describes every request as [idempotent](RequestMeta::idempotent): each may be sent twice.
+    /// For clients that only read, or whose requests have keys by which the upstream recognizes a
+    /// second copy.
+    ///
+    /// Short for `describe(ConstMeta(RequestMeta::idempotent()))`.
+    #[must_use]
+    pub fn assume_idempotent(self) -> HedgeLayer<Policy<C, ConstMeta, T, P>> {
+        self.describe(ConstMeta(RequestMeta::idempotent()))
+    }
+}
+
+impl<X> HedgeLayer<X> {
     /// Pays for extra attempts from `budget`, and fills it by one deposit per call that succeeds.
     ///
     /// For a budget that no other layer of the same calls fills; see
     /// [`shared_budget`](Self::shared_budget). Services and handles that were made before keep the
     /// budget they have.
     #[must_use]
-    pub fn budget(mut self, budget: Budget) -> Self {
-        self.core.purse = Purse {
-            budget: Some(budget),
-            fill: true,
-        };
-        self
+    pub fn budget(self, budget: Budget) -> Self {
+        self.pay_from(BudgetHandle::filled(budget))
     }
 
     /// Pays for extra attempts from `budget`, and leaves it to the retry layer around this one to
     /// fill it: one success that two layers deposit would buy twice as many attempts.
     #[must_use]
-    pub fn shared_budget(mut self, budget: Budget) -> Self {
-        self.core.purse = Purse {
-            budget: Some(budget),
-            fill: false,
-        };
+    pub fn shared_budget(self, budget: Budget) -> Self {
+        self.pay_from(BudgetHandle::shared(budget))
+    }
+
+    /// Makes extra attempts free. With a fixed delay, an upstream that slows down beyond it then
+    /// gets all its requests at least twice.
+    #[must_use]
+    pub fn without_budget(self) -> Self {
+        self.pay_from(BudgetHandle::FREE)
+    }
+
+    fn pay_from(mut self, budget: BudgetHandle) -> Self {
+        self.core.budget = budget;
         self
     }
 
-    /// Leaves extra attempts unpaid. With a fixed delay, an upstream that slows down beyond it
-    /// then gets all its requests at least twice.
-    #[must_use]
-    pub fn without_budget(mut self) -> Self {
-        self.core.purse.budget = None;
-        self
-    }
-
-    /// Judges answers with `classify`: `Success`, and `Ignored` if no layer below rejected, are
-    /// good answers, everything else waits for a better one.
-    #[must_use]
-    pub fn classify<C2>(self, classify: C2) -> HedgeLayer<C2, D, P> {
-        HedgeLayer {
-            core: self.core,
-            classify,
-            describe: self.describe,
-            copy: self.copy,
-        }
-    }
-
-    /// Learns from `describe` whether a request may be sent twice, and its deadline.
-    #[must_use]
-    pub fn describe<D2>(self, describe: D2) -> HedgeLayer<C, D2, P> {
-        HedgeLayer {
-            core: self.core,
-            classify: self.classify,
-            describe,
-            copy: self.copy,
-        }
-    }
-
-    /// Copies requests with `copy` in place of `Clone`.
-    #[must_use]
-    pub fn copy<P2>(self, copy: P2) -> HedgeLayer<C, D, P2> {
-        HedgeLayer {
-            core: self.core,
-            classify: self.classify,
-            describe: self.describe,
-            copy,
-        }
-    }
-
-    /// A handle to read the counters, the learned delay and the budget.
+    /// A handle to read and control every service of this layer.
     pub fn handle(&self) -> HedgeHandle {
-        HedgeHandle::new(self.core.purse.clone(), Arc::clone(&self.core.ledger))
+        HedgeHandle::new(self.core.clone())
+    }
+
+    fn map_policy<Y>(self, change: impl FnOnce(X) -> Y) -> HedgeLayer<Y> {
+        HedgeLayer {
+            core: self.core,
+            policy: change(self.policy),
+        }
     }
 }
 
-impl<S, C, D, P> Layer<S> for HedgeLayer<C, D, P>
-where
-    S: Clone,
-    C: Clone,
-    D: Clone,
-    P: Clone,
-{
-    type Service = Hedge<S, C, D, P>;
+impl<S: Clone, X: Clone> Layer<S> for HedgeLayer<X> {
+    type Service = Hedge<S, X>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let common = Common {
-            core: self.core.clone(),
-            classify: self.classify.clone(),
-            describe: self.describe.clone(),
-            copy: self.copy.clone(),
-            spare: Mutex::new(inner.clone()),
-        };
-        let ledger = &self.core.ledger;
-        let mut counters = ledger.counters.iter().map(Arc::clone);
-        // As many stripes as counters, asked for in order.
-        let shared = Shared::new(common, ledger.stripes, || {
-            counters.next().unwrap_or_default()
-        });
+        let common = Common::new(self.core.clone(), self.policy.clone(), inner.clone());
+        let shared = self.core.state.stripes.share(common);
         Hedge::new(inner, shared.anchor())
     }
 }
 
-impl<C: Clone, D: Clone, P: Clone> Clone for HedgeLayer<C, D, P> {
-    /// Shares the budget, what was learned, and the counters.
-    fn clone(&self) -> Self {
-        Self {
-            core: self.core.clone(),
-            classify: self.classify.clone(),
-            describe: self.describe.clone(),
-            copy: self.copy.clone(),
-        }
-    }
-}
-
-impl<C, D, P> fmt::Debug for HedgeLayer<C, D, P> {
+impl<X> fmt::Debug for HedgeLayer<X> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HedgeLayer")
-            .field("name", &self.core.ledger.observer.name())
-            .field("config", &self.core.ledger.config)
-            .field("budget", &self.core.purse.budget)
+            .field("name", &self.core.state.events.name())
+            .field("config", &self.core.state.config())
+            .field("budget", &self.core.budget)
             .finish_non_exhaustive()
     }
 }

@@ -3,58 +3,55 @@
 use std::fmt;
 use std::task::{Context, Poll};
 
-use seawall_core::{
-    Classify, CloneRequest, CopyRequest, DefaultMeta, Describe, ErrorIsFailure, Rejectable,
-    RequestMeta,
-};
+use seawall_core::{Classify, CopyRequest, Describe, Policies, Policy, Rejectable, RequestMeta};
 use tower_service::Service;
 
 use crate::ResponseFuture;
-use crate::layer::{CommonAnchor, CommonLocal};
-use crate::observe::Skip;
+use crate::state::{CommonAnchor, CommonLocal};
 
 /// A service whose slow calls are made again; see [`HedgeLayer`](crate::HedgeLayer).
 ///
 /// A clone costs one reference count beside the clone of the inner service. Readiness is the
 /// inner service's own.
-pub struct Hedge<S, C = ErrorIsFailure, D = DefaultMeta, P = CloneRequest> {
+pub struct Hedge<S, X = Policy> {
     inner: S,
-    common: CommonAnchor<S, C, D, P>,
+    common: CommonAnchor<S, X>,
 }
 
-impl<S, C, D, P> Hedge<S, C, D, P> {
-    pub(crate) const fn new(inner: S, common: CommonAnchor<S, C, D, P>) -> Self {
+impl<S, X> Hedge<S, X> {
+    pub(crate) const fn new(inner: S, common: CommonAnchor<S, X>) -> Self {
         Self { inner, common }
     }
 
-    /// The service below.
+    /// The inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service below, mutably. Extra attempts go through clones of the service as it was
+    /// The inner service, mutably. Extra attempts go through clones of the service as it was
     /// when the layer was applied.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The service below, by value.
+    /// The inner service, by value.
     pub fn into_inner(self) -> S {
         self.inner
     }
 }
 
-impl<S, C, D, P, Req> Service<Req> for Hedge<S, C, D, P>
+impl<S, X, Req> Service<Req> for Hedge<S, X>
 where
     S: Service<Req> + Clone,
     S::Error: Rejectable,
-    C: Classify<S::Response, S::Error>,
-    D: Describe<Req>,
-    P: CopyRequest<Req>,
+    X: Policies,
+    X::Classifier: Classify<S::Response, S::Error>,
+    X::Describer: Describe<Req>,
+    X::Copier: CopyRequest<Req>,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = ResponseFuture<S, Req, C, D, P>;
+    type Future = ResponseFuture<S, Req, X>;
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -66,7 +63,7 @@ where
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
         let common = self.common.follow();
-        let meta = common.common().describe.describe(&request);
+        let meta = common.common().policy.describer().describe(&request);
         let copy = copy(&common, &meta, &request);
         // The instance that was polled ready is the one that is called.
         ResponseFuture::new(self.inner.call(request), common, copy, meta)
@@ -75,32 +72,33 @@ where
 
 /// The copy from which extra attempts are made, when there can be any.
 #[inline]
-fn copy<S, C, D, P, Req>(
-    common: &CommonLocal<S, C, D, P>,
-    meta: &RequestMeta,
-    request: &Req,
-) -> Option<Req>
+fn copy<S, X, Req>(common: &CommonLocal<S, X>, meta: &RequestMeta, request: &Req) -> Option<Req>
 where
-    P: CopyRequest<Req>,
+    X: Policies<Describer: Describe<Req>, Copier: CopyRequest<Req>>,
 {
-    let counters = common.stripe();
+    let skipped = &common.stripe().skipped;
     let common = common.common();
     if !meta.replay.is_safe() {
-        counters.skipped(Skip::Unsafe);
+        if common.policy.describer().is_default() {
+            skipped.not_described.add();
+            common.core.state.warn_not_described();
+        } else {
+            skipped.not_replay_safe.add();
+        }
         return None;
     }
-    if !common.core.ledger.has_delay() {
+    if !common.core.state.has_delay() {
         return None;
     }
-    let copy = common.copy.copy(request);
+    let copy = common.policy.copier().copy(request);
     if copy.is_none() {
-        counters.skipped(Skip::NoCopy);
+        skipped.no_copy.add();
     }
     copy
 }
 
-impl<S: Clone, C, D, P> Clone for Hedge<S, C, D, P> {
-    /// Shares everything but the inner service; readiness is the inner clone's affair.
+impl<S: Clone, X> Clone for Hedge<S, X> {
+    /// Shares everything but the inner service; readiness is up to the inner clone.
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
@@ -109,13 +107,13 @@ impl<S: Clone, C, D, P> Clone for Hedge<S, C, D, P> {
     }
 }
 
-impl<S: fmt::Debug, C, D, P> fmt::Debug for Hedge<S, C, D, P> {
+impl<S: fmt::Debug, X> fmt::Debug for Hedge<S, X> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ledger = &self.common.common().core.ledger;
+        let state = &self.common.common().core.state;
         f.debug_struct("Hedge")
             .field("inner", &self.inner)
-            .field("name", &ledger.observer.name())
-            .field("config", &ledger.config)
+            .field("name", &state.events.name())
+            .field("config", &state.config())
             .finish_non_exhaustive()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{ConstMeta, ErrorIsFailure, InvalidConfig, Replay, RequestMeta};
+use seawall_core::{ConstMeta, ErrorIsFailure, InvalidConfig, Policy, Replay, RequestMeta};
 use seawall_hedge::{Hedge, HedgeConfig, HedgeLayer};
 use seawall_testkit::contract::Mock;
 use tower::Layer as _;
@@ -22,7 +22,7 @@ fn config() -> Result<HedgeConfig, InvalidConfig> {
 mod a_layer_that_hedges {
     use super::*;
 
-    fn subject(inner: Mock) -> Hedge<Mock, ErrorIsFailure, ConstMeta> {
+    fn subject(inner: Mock) -> Hedge<Mock, Policy<ErrorIsFailure, ConstMeta>> {
         HedgeLayer::new("contract", config().unwrap_or_default())
             .describe(ConstMeta(RequestMeta::new(Replay::Safe)))
             .layer(inner)

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{Backoff, FailureKind, InstanceName, Outcome, Reason, Rejection, Replay, Sent};
+use seawall_core::{Backoff, FailureKind, Outcome, Reason, Rejection, Replay, Sent};
 
 use crate::{RetryConfig, RetryDecision, StopReason};
 
@@ -174,17 +174,16 @@ fn can_be_widened(attempted: &Attempted) -> bool {
 }
 
 /// What takes the place of a result which says that nothing was sent, when an earlier attempt may
-/// have been; `None` where the result does not say that.
+/// have been; `None` where the result does not say that. `unknown` is the layer's own rejection.
 pub(crate) fn correct_sent_status(
     outcome: Outcome,
     rejection: Option<Rejection>,
-    name: InstanceName,
+    unknown: Rejection,
 ) -> Option<Rejection> {
     match rejection {
         Some(rejection) => (rejection.sent() == Sent::No).then(|| rejection.with_sent(Sent::Maybe)),
         // The error is the client's own and cannot be changed.
-        None => (outcome == NOT_SENT)
-            .then(|| Rejection::new(Reason::OutcomeUnknown, name).with_sent(Sent::Maybe)),
+        None => (outcome == NOT_SENT).then(|| unknown.with_sent(Sent::Maybe)),
     }
 }
 

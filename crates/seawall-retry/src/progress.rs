@@ -321,7 +321,8 @@ impl<M> Progress<M> {
             return None;
         }
         let events = &core.state.events;
-        let corrected = correct_sent_status(outcome, rejection, events.name())?;
+        let unknown = events.rejection(Reason::OutcomeUnknown);
+        let corrected = correct_sent_status(outcome, rejection, unknown)?;
         if rejection.is_none() {
             events.emit(|| EventKind::Rejected(corrected));
         }

@@ -13,7 +13,7 @@ async fn taught(config: HedgeConfig, answers: usize) -> Layered {
     let layer = layer(config).budget(tokens(1_000));
     let mut service = layer.layer(Upstream::new([(100 * MS, Ok(1))]));
     for _ in 0..answers {
-        assert_eq!(ask(&mut service).await.0, Ok(1));
+        assert_eq!(call(&mut service).await.0, Ok(1));
     }
     layer
 }
@@ -30,7 +30,7 @@ async fn there_is_no_hedge_before_enough_is_learned() {
     let handle = layer.handle();
     assert_eq!((handle.state(), handle.delay()), ("warming_up", None));
     let upstream = Upstream::new([(SECOND, Ok(1))]);
-    assert_eq!(ask(&mut layer.layer(upstream.clone())).await.0, Ok(1));
+    assert_eq!(call(&mut layer.layer(upstream.clone())).await.0, Ok(1));
     assert_eq!(upstream.calls(), 1);
     assert_eq!(handle.state(), "ok");
 }
@@ -41,7 +41,7 @@ async fn the_fixed_delay_applies_until_enough_is_learned() {
     let layer = taught(config.clone(), 8).await;
     assert_eq!(layer.handle().state(), "ok");
     let upstream = Upstream::new([(SECOND, Ok(1)), (MS, Ok(2))]);
-    assert_eq!(ask(&mut layer.layer(upstream.clone())).await.0, Ok(2));
+    assert_eq!(call(&mut layer.layer(upstream.clone())).await.0, Ok(2));
     assert_about(upstream.arrivals()[1], 300);
 }
 
@@ -51,7 +51,7 @@ async fn the_delay_is_the_quantile_of_the_answers_within_its_bounds() {
     let layer = taught(p90(10).build().unwrap(), 10).await;
     assert_learned(&layer, 100);
     let upstream = slow();
-    assert_eq!(ask(&mut layer.layer(upstream.clone())).await.0, Ok(2));
+    assert_eq!(call(&mut layer.layer(upstream.clone())).await.0, Ok(2));
     let at = upstream.arrivals()[1];
     assert!((100..=110).contains(&at), "{at}");
     for (bounded, at) in [
@@ -60,7 +60,7 @@ async fn the_delay_is_the_quantile_of_the_answers_within_its_bounds() {
     ] {
         let layer = taught(bounded.build().unwrap(), 10).await;
         let upstream = slow();
-        assert_eq!(ask(&mut layer.layer(upstream.clone())).await.0, Ok(2));
+        assert_eq!(call(&mut layer.layer(upstream.clone())).await.0, Ok(2));
         assert_about(upstream.arrivals()[1], at);
     }
 }
@@ -71,7 +71,7 @@ async fn answers_of_winners_train_and_losers_train_as_longer_than_they_were_wait
     // From now on each first attempt hangs, and each second takes 20 ms.
     for _ in 0..20 {
         let upstream = Upstream::new([(SECOND, Ok(1)), (20 * MS, Ok(2))]);
-        assert_eq!(ask(&mut layer.layer(upstream)).await.0, Ok(2));
+        assert_eq!(call(&mut layer.layer(upstream)).await.0, Ok(2));
     }
     sleep(SECOND).await;
     let quantile_of = |layer: &Layered| {
@@ -87,7 +87,7 @@ async fn answers_of_winners_train_and_losers_train_as_longer_than_they_were_wait
     // Twenty quick winners count: with a further hundred of them the tail is short.
     let mut service = layer.layer(Upstream::new([(20 * MS, Ok(1))]));
     for _ in 0..1_000 {
-        assert_eq!(ask(&mut service).await.0, Ok(1));
+        assert_eq!(call(&mut service).await.0, Ok(1));
     }
     let tail = quantile_of(&layer);
     assert!(tail < 25 * MS, "{tail:?}");
@@ -100,7 +100,7 @@ async fn quick_failures_and_local_rejections_teach_nothing() {
     for bad in [SERVER, NOT_SENT, rejected(Reason::RateLimited, Sent::No)] {
         let mut service = layer.layer(Upstream::new([(MS, Err(bad))]));
         for _ in 0..100 {
-            assert_eq!(ask(&mut service).await.0, Err(bad));
+            assert_eq!(call(&mut service).await.0, Err(bad));
         }
     }
     sleep(SECOND).await;
@@ -117,7 +117,7 @@ async fn timeouts_teach_that_answers_take_longer() {
         let layer = taught(unhedged, 10).await;
         let mut service = layer.layer(Upstream::new([(400 * MS, Err(bad))]));
         for _ in 0..10 {
-            assert_eq!(ask(&mut service).await.0, Err(bad));
+            assert_eq!(call(&mut service).await.0, Err(bad));
         }
         sleep(SECOND).await;
         let handle = layer.handle();
@@ -155,7 +155,7 @@ async fn requests_that_are_not_hedged_train_too() {
         .describe(ConstMeta(RequestMeta::new(Replay::Never)));
     let mut service = orders.layer(Upstream::new([(100 * MS, Ok(1))]));
     for _ in 0..10 {
-        assert_eq!(ask(&mut service).await.0, Ok(1));
+        assert_eq!(call(&mut service).await.0, Ok(1));
     }
     assert_learned(&layer, 100);
 }
@@ -168,7 +168,7 @@ async fn no_attempt_is_made_that_would_typically_be_answered_after_the_deadline(
         let deadline = Instant::now() + left * MS;
         let meta = RequestMeta::new(Replay::Safe).with_deadline(deadline);
         let layer = layer.describe(ConstMeta(meta));
-        assert_eq!(ask(&mut layer.layer(upstream.clone())).await.0, Ok(1));
+        assert_eq!(call(&mut layer.layer(upstream.clone())).await.0, Ok(1));
         assert_eq!(upstream.calls(), sent, "{left} ms left");
     }
 }
@@ -178,19 +178,17 @@ async fn what_was_learned_fades_when_nothing_is_called() {
     let layer = taught(p90(10).build().unwrap(), 10).await;
     sleep(120 * SECOND).await;
     let upstream = Upstream::new([(SECOND, Ok(1))]);
-    assert_eq!(ask(&mut layer.layer(upstream.clone())).await.0, Ok(1));
+    assert_eq!(call(&mut layer.layer(upstream.clone())).await.0, Ok(1));
     assert_eq!(upstream.calls(), 1);
     assert_eq!(layer.handle().state(), "warming_up");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_forgets_what_was_learned_and_a_fixed_delay_knows_no_reset() {
+async fn a_reset_forgets_what_was_learned() {
     let layer = taught(p90(10).build().unwrap(), 10).await;
     layer.handle().control(Command::Reset).unwrap();
     assert_eq!(layer.handle().delay(), None);
     assert!(layer.handle().control(Command::Block).is_err());
-    let fixed = HedgeLayer::new("h", after_100_ms(1)).handle();
-    assert!(fixed.control(Command::Reset).is_err());
 }
 
 /// Latencies between 10 and 30 ms, and one in ten of two seconds: a delay at the 85th percentile
@@ -218,11 +216,11 @@ async fn a_learned_delay_cuts_the_tail_at_a_bounded_price() {
     let layer = layer(config);
     let mut service = layer.layer(upstream.clone());
     for _ in 0..200 {
-        assert_eq!(ask(&mut service).await.0, Ok(1));
+        assert_eq!(call(&mut service).await.0, Ok(1));
     }
     let (before, mut slow) = (upstream.calls(), 0);
     for _ in 0..2_000 {
-        let (answer, ms) = ask(&mut service).await;
+        let (answer, ms) = call(&mut service).await;
         assert_eq!(answer, Ok(1));
         slow += u32::from(ms > 100);
     }
@@ -253,7 +251,7 @@ async fn each_attempt_that_was_sent_teaches_once_and_a_failure_never() {
     ] {
         let config = p90(100).initial_delay(100 * MS).build().unwrap();
         let layer = layer(config);
-        let answer = ask(&mut layer.layer(Upstream::new(script))).await.0;
+        let answer = call(&mut layer.layer(Upstream::new(script))).await.0;
         let missing = layer.handle().quantile().unwrap().samples_missing();
         assert_eq!(100 - missing, samples, "{script:?} gave {answer:?}");
     }
@@ -282,7 +280,7 @@ async fn requests_are_not_copied_before_there_is_a_delay() {
     let layer = layer(p90(3).build().unwrap()).copy(copy as fn(&u32) -> Option<u32>);
     let mut service = layer.layer(Upstream::new([(MS, Ok(1))]));
     for _ in 0..3 {
-        assert_eq!(ask(&mut service).await.0, Ok(1));
+        assert_eq!(call(&mut service).await.0, Ok(1));
     }
     // It is known now.
     let call = catch_unwind(AssertUnwindSafe(|| service.call(7)));

@@ -7,7 +7,7 @@ const IGNORED: Failed = Failed::With(Outcome::Ignored);
 async fn race(script: &[(Duration, Result<u32, Failed>)]) -> (Result<u32, Failed>, u128, [u64; 5]) {
     let upstream = Upstream::new(script);
     let layer = layer(after_100_ms(1));
-    let (answer, ms) = ask(&mut layer.layer(upstream.clone())).await;
+    let (answer, ms) = call(&mut layer.layer(upstream.clone())).await;
     assert_eq!(upstream.open(), 0, "an attempt outlives the call");
     (answer, ms, fates(&layer.handle()))
 }
@@ -83,7 +83,7 @@ async fn a_local_rejection_of_an_extra_attempt_is_never_the_answer_and_costs_no_
         let upstream = Upstream::new([(SECOND, Ok(1)), (Duration::ZERO, Err(bad))]);
         let budget = tokens(5);
         let layer = layer(after_100_ms(4)).budget(budget.clone());
-        let (answer, ms) = ask(&mut layer.layer(upstream.clone())).await;
+        let (answer, ms) = call(&mut layer.layer(upstream.clone())).await;
         assert_eq!(answer, Ok(1));
         assert_about(ms, 1_000);
         assert_eq!((upstream.calls(), budget.balance()), (2, 5.0));
@@ -96,11 +96,11 @@ async fn after_a_bad_answer_no_further_attempt_is_begun() {
     // Of an extra attempt.
     let upstream = Upstream::new([(SECOND, Ok(1)), (10 * MS, Err(SERVER))]);
     let service = layer(after_100_ms(4));
-    assert_eq!(ask(&mut service.layer(upstream.clone())).await.0, Ok(1));
+    assert_eq!(call(&mut service.layer(upstream.clone())).await.0, Ok(1));
     assert_eq!(upstream.calls(), 2);
     // Of the first, while an extra attempt is under way.
     let upstream = Upstream::new([(150 * MS, Err(SERVER)), (SECOND, Ok(2))]);
-    assert_eq!(ask(&mut service.layer(upstream.clone())).await.0, Ok(2));
+    assert_eq!(call(&mut service.layer(upstream.clone())).await.0, Ok(2));
     assert_eq!(upstream.calls(), 2);
 }
 
@@ -118,14 +118,17 @@ async fn of_two_answers_at_one_moment_the_first_attempts_is_taken() {
     assert_eq!(mock.calls(), 2);
     mock.respond_to_all();
     assert!(matches!(call.poll(), Poll::Ready(Ok(7))));
-    assert_eq!((handle.won(), handle.lost()), (0, 1));
+    assert_eq!(
+        (handle.counts().extra.won, handle.counts().extra.lost),
+        (0, 1)
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_first_good_answer_of_several_extra_attempts_wins() {
     let upstream = Upstream::new([(SECOND, Ok(1)), (500 * MS, Ok(2)), (50 * MS, Ok(3))]);
     let layer = layer(after_100_ms(3));
-    let (answer, ms) = ask(&mut layer.layer(upstream.clone())).await;
+    let (answer, ms) = call(&mut layer.layer(upstream.clone())).await;
     assert_eq!(answer, Ok(3));
     assert_about(ms, 250);
     assert_eq!((upstream.calls(), upstream.open()), (3, 0));
@@ -147,8 +150,9 @@ async fn an_answer_that_nothing_was_sent_is_corrected_when_an_extra_attempt_may_
     let script = [(500 * MS, Err(NOT_SENT)), (10 * MS, Err(SERVER))];
     assert_eq!(race(&script).await.0, Err(NOT_SENT));
     let keyed = layer(after_100_ms(1)).describe(ConstMeta(RequestMeta::new(Replay::SafeWithKey)));
-    let (answer, _) = ask(&mut keyed.layer(Upstream::new(script))).await;
+    let (answer, _) = call(&mut keyed.layer(Upstream::new(script))).await;
     let unknown = Rejection::new(Reason::OutcomeUnknown, "hedge").with_sent(Sent::Maybe);
+    let unknown = unknown.with_pattern("hedge");
     assert_eq!(answer, Err(Failed::Rejected(unknown)));
 }
 
@@ -164,7 +168,10 @@ async fn an_error_of_an_extra_attempts_readiness_is_not_the_answer() {
     sleep(50 * MS).await;
     mock.set_failed();
     sleep(500 * MS).await;
-    assert_eq!((mock.calls(), layer.handle().not_sent()), (1, 1));
+    assert_eq!(
+        (mock.calls(), layer.handle().counts().extra.not_sent),
+        (1, 1)
+    );
     mock.respond(0, Ok(()));
     assert_eq!(call.await.unwrap().unwrap(), 7);
     assert_eq!(budget.balance(), 5.0);

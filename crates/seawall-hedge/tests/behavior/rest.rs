@@ -9,7 +9,7 @@ assert_impl_all!(Hedge<Upstream>: Clone, Send, Sync, Unpin);
 assert_impl_all!(HedgeLayer: Clone, Send, Sync, Unpin);
 assert_impl_all!(HedgeHandle: Clone, Send, Sync, Unpin);
 assert_impl_all!(
-    ResponseFuture<Mock, u32, ByError, ConstMeta, CloneRequest>: Send
+    ResponseFuture<Mock, u32, Policy<ByError, ConstMeta>>: Send
 );
 
 /// Neither `Send` nor `Sync` nor `'static`.
@@ -52,12 +52,12 @@ async fn layers_services_and_clones_share_what_is_learned_and_paid() {
     let mut of_clone = layer.clone().layer(upstream);
     for service in [&mut first, &mut clone, &mut second, &mut of_clone] {
         assert_eq!(layer.handle().delay(), None);
-        assert_eq!(ask(service).await.0, Ok(1));
+        assert_eq!(call(service).await.0, Ok(1));
     }
     assert!(layer.handle().delay().is_some());
     let slow = || Upstream::new([(SECOND, Ok(1)), (MS, Ok(2))]);
-    assert_eq!(ask(&mut layer.layer(slow())).await.0, Ok(2));
-    assert_eq!(ask(&mut layer.clone().layer(slow())).await.0, Ok(2));
+    assert_eq!(call(&mut layer.layer(slow())).await.0, Ok(2));
+    assert_eq!(call(&mut layer.clone().layer(slow())).await.0, Ok(2));
     assert_eq!(layer.handle().budget().unwrap().balance(), 3.0);
 }
 
@@ -83,7 +83,7 @@ async fn an_extra_attempt_may_go_to_another_instance() {
         }
     }
     let mut service = layer(after_100_ms(1)).layer(Balanced(Arc::default()));
-    assert_eq!(ask(&mut service).await.0, Ok(1));
+    assert_eq!(call(&mut service).await.0, Ok(1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -93,7 +93,7 @@ async fn each_extra_attempt_is_told_with_its_number_and_how_long_was_waited() {
     registry.register(layer.handle()).unwrap();
     let mut told = registry.events().subscribe();
     let upstream = Upstream::new([(SECOND, Ok(1))]);
-    assert_eq!(ask(&mut layer.layer(upstream)).await.0, Ok(1));
+    assert_eq!(call(&mut layer.layer(upstream)).await.0, Ok(1));
     for expected in [2, 3] {
         let Some(Received::Event(event)) = told.try_next() else {
             panic!("nothing told");
@@ -115,7 +115,7 @@ async fn a_panic_of_a_listener_disturbs_nobody() {
     layer.handle().attach(&events);
     let _listening = events.listen(|_| panic!("listener"));
     let upstream = Upstream::new([(SECOND, Ok(1)), (MS, Ok(2))]);
-    assert_eq!(ask(&mut layer.layer(upstream)).await.0, Ok(2));
+    assert_eq!(call(&mut layer.layer(upstream)).await.0, Ok(2));
     assert_eq!(events.listener_panics(), 1);
 }
 
@@ -130,10 +130,10 @@ async fn calls_are_counted_by_their_answer() {
         Err(Failed::With(Outcome::Ignored)),
     ] {
         let upstream = Upstream::new([(Duration::ZERO, answer)]);
-        assert_eq!(ask(&mut layer.layer(upstream)).await.0, answer);
+        assert_eq!(call(&mut layer.layer(upstream)).await.0, answer);
     }
     let raced = Upstream::new([(SECOND, Ok(1)), (MS, Ok(2))]);
-    assert_eq!(ask(&mut layer.layer(raced)).await.0, Ok(2));
+    assert_eq!(call(&mut layer.layer(raced)).await.0, Ok(2));
     let handle = layer.handle();
     let calls = |outcome| counter(&handle, "seawall_calls_total", outcome);
     assert_eq!(calls("success"), 2);
@@ -146,7 +146,7 @@ async fn calls_are_counted_by_their_answer() {
 fn the_settings_and_gauges_are_told() {
     let handle = layer(after_100_ms(2)).handle();
     let settings: std::collections::BTreeMap<_, _> = handle.settings().into_iter().collect();
-    assert_eq!(settings["after"], "100ms");
+    assert_eq!(settings["delay"], "100ms");
     assert_eq!(settings["extra_attempts"], "2");
     assert!(settings["budget"].contains("capacity: 10"), "{settings:?}");
     let mut gauges = Vec::new();
@@ -228,6 +228,6 @@ async fn a_concurrency_limit_below_bounds_the_attempts_under_way() {
         .layer(layer(after_100_ms(4)).budget(tokens(9)))
         .concurrency_limit(2)
         .service(upstream.clone());
-    assert_eq!(ask(&mut service).await.0, Ok(1));
+    assert_eq!(call(&mut service).await.0, Ok(1));
     assert_eq!((upstream.calls(), upstream.open()), (2, 0));
 }

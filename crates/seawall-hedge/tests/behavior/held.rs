@@ -2,7 +2,7 @@
 
 use super::*;
 
-type Mocked = HedgeLayer<seawall_core::ErrorIsFailure, ConstMeta>;
+type Mocked = HedgeLayer<Policy<seawall_core::ErrorIsFailure, ConstMeta>>;
 
 fn mocked(extra: u32, budget: &Budget) -> Mocked {
     HedgeLayer::new("h", after_100_ms(extra))
@@ -19,11 +19,11 @@ fn assert_clean(mock: &MockHandle, what: &str) {
 
 /// A call on an upstream that does not answer, polled whenever an extra attempt is due.
 struct Hanging {
-    call: PolledFuture<ResponseFuture<Mock, u32, seawall_core::ErrorIsFailure, ConstMeta, CloneRequest>>,
+    call: PolledFuture<ResponseFuture<Mock, u32, Policy<seawall_core::ErrorIsFailure, ConstMeta>>>,
     mock: MockHandle,
     budget: Budget,
     handle: HedgeHandle,
-    _service: Hedge<Mock, seawall_core::ErrorIsFailure, ConstMeta>,
+    _service: Hedge<Mock, Policy<seawall_core::ErrorIsFailure, ConstMeta>>,
 }
 
 impl Hanging {
@@ -137,7 +137,10 @@ async fn the_first_answer_does_not_wait_for_the_readiness_of_an_extra_attempt() 
     assert!(call.wakes() > 0);
     assert!(matches!(call.poll(), Poll::Ready(Ok(7))));
     assert_clean(&mock, "answered");
-    assert_eq!((budget.balance(), layer.handle().not_sent()), (5.0, 1));
+    assert_eq!(
+        (budget.balance(), layer.handle().counts().extra.not_sent),
+        (5.0, 1)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -196,7 +199,7 @@ async fn an_extra_attempt_whose_service_is_ready_after_the_deadline_is_not_sent(
     mock.set_capacity(2);
     assert!(call.poll().is_pending());
     assert_eq!((mock.calls(), budget.balance()), (1, 5.0));
-    assert_eq!(layer.handle().not_sent(), 1);
+    assert_eq!(layer.handle().counts().extra.not_sent, 1);
     mock.respond(0, Ok(()));
     assert!(matches!(call.poll(), Poll::Ready(Ok(7))), "a late answer");
     assert_clean(&mock, "answered");
@@ -331,6 +334,6 @@ async fn a_panic_of_the_classifier_or_the_copier_poisons_nothing() {
         armed.store(0, Ordering::Relaxed);
         assert_eq!(upstream.open(), 0);
     }
-    assert_eq!(ask(&mut service).await.0, Ok(2));
+    assert_eq!(call(&mut service).await.0, Ok(2));
     assert!(handle.budget().is_some());
 }

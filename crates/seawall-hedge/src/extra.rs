@@ -4,77 +4,47 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use seawall_core::Budget;
+use seawall_core::Withdrawal;
 use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::observe::Fate;
-
-/// A token that was taken for an extra attempt, if attempts are paid for; given back when the
-/// attempt was not sent.
-pub(crate) struct Paid {
-    budget: Option<Budget>,
-}
-
-impl Paid {
-    /// `None` when the budget has no token.
-    pub(crate) fn withdraw(budget: Option<&Budget>) -> Option<Self> {
-        match budget {
-            Some(budget) if !budget.withdraw() => None,
-            budget => Some(Self {
-                budget: budget.cloned(),
-            }),
-        }
-    }
-
-    /// The attempt was sent: the token is spent.
-    fn spend(&mut self) -> Option<Budget> {
-        self.budget.take()
-    }
-}
-
-impl Drop for Paid {
-    fn drop(&mut self) {
-        if let Some(budget) = &self.budget {
-            budget.refund();
-        }
-    }
-}
-
 /// An extra attempt. Boxed where it is under way, since few calls have one, and every future
 /// would be as large.
-pub(crate) enum Extra<S, Req, F> {
+pub(crate) enum ExtraAttempt<S, Req, F> {
     /// Its service is not ready yet.
     Readying {
         service: S,
         request: Option<Req>,
-        paid: Paid,
+        payment: Option<Withdrawal>,
     },
     /// It was sent.
-    Calling { attempt: Pin<Box<F>>, sent: Sending },
+    Calling {
+        attempt: Pin<Box<F>>,
+        sent: SentAttempt,
+    },
 }
 
 /// What is known of an extra attempt that was sent.
-pub(crate) struct Sending {
+pub(crate) struct SentAttempt {
     pub(crate) started: Instant,
-    /// What to give the token back to, if it turns out that the attempt did not leave.
-    pub(crate) spent: Option<Budget>,
+    /// What it cost; given back if it turns out that the attempt did not leave.
+    pub(crate) payment: Option<Withdrawal>,
 }
 
-/// What came of an extra attempt.
-pub(crate) enum Came<T> {
+/// What came of polling an extra attempt.
+pub(crate) enum ExtraPoll<T> {
     Pending,
     /// Its service failed before it was ready, or was ready too late.
     NotReady,
-    Answer(T, Sending),
+    Completed(T, SentAttempt),
 }
 
-impl<S, Req, F> Extra<S, Req, F> {
-    pub(crate) const fn new(service: S, request: Req, paid: Paid) -> Self {
+impl<S, Req, F> ExtraAttempt<S, Req, F> {
+    pub(crate) const fn new(service: S, request: Req, payment: Withdrawal) -> Self {
         Self::Readying {
             service,
             request: Some(request),
-            paid,
+            payment: Some(payment),
         }
     }
 
@@ -85,75 +55,69 @@ impl<S, Req, F> Extra<S, Req, F> {
             Self::Calling { sent, .. } => Some(sent.started),
         }
     }
-
-    /// Its fate, when the call ends without it.
-    pub(crate) const fn fate(&self, if_sent: Fate) -> Fate {
-        match self {
-            Self::Readying { .. } => Fate::Unsent,
-            Self::Calling { .. } => if_sent,
-        }
-    }
 }
 
-impl<S, Req> Extra<S, Req, S::Future>
+impl<S, Req> ExtraAttempt<S, Req, S::Future>
 where
     S: Service<Req>,
 {
-    /// Readies, sends before `end` and waits. To be dropped when it has come to an end.
+    /// Readies, sends before `end` and waits. To be dropped when it is not pending any more.
     pub(crate) fn poll(
         &mut self,
         end: Option<Instant>,
         cx: &mut Context<'_>,
-    ) -> Came<Result<S::Response, S::Error>> {
+    ) -> ExtraPoll<Result<S::Response, S::Error>> {
         loop {
             match self {
                 // ## Readying => (Calling | end)
                 Self::Readying {
                     service,
                     request,
-                    paid,
+                    payment,
                 } => {
                     match service.poll_ready(cx) {
-                        Poll::Pending => return Came::Pending,
-                        Poll::Ready(Err(_)) => return Came::NotReady,
-                        Poll::Ready(Ok(())) if is_over(end) => return Came::NotReady,
+                        Poll::Pending => return ExtraPoll::Pending,
+                        Poll::Ready(Err(_)) => return ExtraPoll::NotReady,
+                        Poll::Ready(Ok(())) if is_over(end) => return ExtraPoll::NotReady,
                         Poll::Ready(Ok(())) => {}
                     }
                     let Some(request) = request.take() else {
                         // Only after a panic of the service's `call`.
-                        return Came::NotReady;
+                        return ExtraPoll::NotReady;
                     };
                     let attempt = Box::pin(service.call(request));
-                    let sent = Sending {
-                        started: Instant::now(),
-                        spent: paid.spend(),
-                    };
+                    let mut payment = payment.take();
+                    if let Some(payment) = &mut payment {
+                        payment.set_spent(true);
+                    }
+                    let started = Instant::now();
+                    let sent = SentAttempt { started, payment };
                     *self = Self::Calling { attempt, sent };
                 }
                 // ## Calling => end
                 Self::Calling { attempt, sent } => {
                     let Poll::Ready(result) = attempt.as_mut().poll(cx) else {
-                        return Came::Pending;
+                        return ExtraPoll::Pending;
                     };
-                    let sent = Sending {
+                    let sent = SentAttempt {
                         started: sent.started,
-                        spent: sent.spent.take(),
+                        payment: sent.payment.take(),
                     };
-                    return Came::Answer(result, sent);
+                    return ExtraPoll::Completed(result, sent);
                 }
             }
         }
     }
 }
 
-/// Whether `end` is there; the clock is read where there is one.
+/// Whether `end` has come; the clock is read where there is one.
 pub(crate) fn is_over(end: Option<Instant>) -> bool {
     end.is_some_and(|end| end <= Instant::now())
 }
 
-/// The extra attempts, and the bad answer of the first attempt once there is one.
+/// The extra attempts, and the bad result of the first attempt once there is one.
 pub(crate) struct Race<S, Req, F, T> {
-    pub(crate) extras: Vec<Extra<S, Req, F>>,
+    pub(crate) extras: Vec<ExtraAttempt<S, Req, F>>,
     pub(crate) first: Option<T>,
     /// Whether an extra attempt that has ended may have reached the upstream.
     pub(crate) maybe_sent: bool,

@@ -22,22 +22,28 @@ fn a_call_that_is_answered_at_once_needs_no_runtime_and_no_clone() {
 async fn an_answer_before_the_delay_is_the_only_one() {
     let upstream = Upstream::new([(99 * MS, Ok(1))]);
     let layer = layer(after_100_ms(4));
-    let (answer, ms) = ask(&mut layer.layer(upstream.clone())).await;
+    let (answer, ms) = call(&mut layer.layer(upstream.clone())).await;
     assert_eq!(answer, Ok(1));
     assert_about(ms, 99);
-    assert_eq!((upstream.calls(), layer.handle().hedges()), (1, 0));
+    assert_eq!(
+        (upstream.calls(), layer.handle().counts().extra.begun),
+        (1, 0)
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_call_is_made_again_after_the_delay_and_not_before() {
     let upstream = Upstream::new([(SECOND, Ok(1)), (20 * MS, Ok(2))]);
     let layer = layer(after_100_ms(1));
-    let (answer, ms) = ask(&mut layer.layer(upstream.clone())).await;
+    let (answer, ms) = call(&mut layer.layer(upstream.clone())).await;
     assert_eq!(answer, Ok(2));
     assert_about(ms, 120);
     assert_about(upstream.arrivals()[1], 100);
     let handle = layer.handle();
-    assert_eq!((handle.hedges(), handle.won()), (1, 1));
+    assert_eq!(
+        (handle.counts().extra.begun, handle.counts().extra.won),
+        (1, 1)
+    );
     assert_eq!(fates(&handle), [1, 0, 0, 0, 0]);
 }
 
@@ -46,7 +52,7 @@ async fn each_further_attempt_is_a_further_delay_later_up_to_the_most() {
     for extra in 1..=4_u32 {
         let upstream = Upstream::new([(SECOND, Ok(1))]);
         let layer = layer(after_100_ms(extra)).budget(tokens(9));
-        let (answer, ms) = ask(&mut layer.layer(upstream.clone())).await;
+        let (answer, ms) = call(&mut layer.layer(upstream.clone())).await;
         assert_eq!(answer, Ok(1));
         assert_about(ms, 1_000);
         let arrivals = upstream.arrivals();
@@ -54,7 +60,7 @@ async fn each_further_attempt_is_a_further_delay_later_up_to_the_most() {
         for (nth, at) in arrivals.iter().enumerate() {
             assert_about(*at, 100 * nth as u128);
         }
-        assert_eq!(layer.handle().lost(), u64::from(extra));
+        assert_eq!(layer.handle().counts().extra.lost, u64::from(extra));
     }
 }
 
@@ -85,7 +91,11 @@ async fn a_task_that_is_polled_after_the_deadline_begins_no_attempt() {
     assert!(call.poll().is_pending());
     let handle = layer.handle();
     assert_eq!(
-        (upstream.calls(), handle.hedges(), handle.too_late()),
+        (
+            upstream.calls(),
+            handle.counts().extra.begun,
+            handle.counts().skipped.deadline
+        ),
         (1, 0, 1)
     );
 }
@@ -109,13 +119,19 @@ async fn a_request_that_must_not_be_sent_twice_is_not_copied_and_sent_once() {
     let layer = HedgeLayer::new("h", after_100_ms(4))
         .classify(ByError)
         .copy(copy as fn(&u32) -> Option<u32>);
-    let (answer, _) = ask(&mut layer.layer(upstream.clone())).await;
-    assert_eq!((answer, upstream.calls()), (Ok(1), 1));
-    assert_eq!(layer.handle().not_replay_safe(), 1);
-    assert_eq!(
-        counter(&layer.handle(), "seawall_hedge_skips_total", "unsafe"),
-        1
-    );
+    let (result, _) = call(&mut layer.layer(upstream.clone())).await;
+    assert_eq!((result, upstream.calls()), (Ok(1), 1));
+    let skips = |handle, cause| counter(&handle, "seawall_hedge_skips_total", cause);
+    let skipped = layer.handle().counts().skipped;
+    assert_eq!((skipped.not_described, skipped.not_replay_safe), (1, 0));
+    assert_eq!(skips(layer.handle(), "not_described"), 1);
+    // The same, described.
+    let layer = layer.describe(ConstMeta(RequestMeta::non_idempotent()));
+    let (result, _) = call(&mut layer.layer(upstream.clone())).await;
+    assert_eq!((result, upstream.calls()), (Ok(1), 2));
+    let skipped = layer.handle().counts().skipped;
+    assert_eq!((skipped.not_described, skipped.not_replay_safe), (1, 1));
+    assert_eq!(skips(layer.handle(), "not_replay_safe"), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,14 +139,14 @@ async fn a_request_with_a_key_is_hedged() {
     let upstream = Upstream::new([(SECOND, Ok(1)), (20 * MS, Ok(2))]);
     let keyed = ConstMeta(RequestMeta::new(Replay::SafeWithKey));
     let layer = layer(after_100_ms(1)).describe(keyed);
-    assert_eq!(ask(&mut layer.layer(upstream)).await.0, Ok(2));
+    assert_eq!(call(&mut layer.layer(upstream)).await.0, Ok(2));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_cannot_be_copied_is_sent_once() {
     let upstream = Upstream::new([(SECOND, Ok(1))]);
     let layer = layer(after_100_ms(1)).copy((|_| None) as fn(&u32) -> Option<u32>);
-    assert_eq!(ask(&mut layer.layer(upstream.clone())).await.0, Ok(1));
+    assert_eq!(call(&mut layer.layer(upstream.clone())).await.0, Ok(1));
     assert_eq!(upstream.calls(), 1);
     assert_eq!(
         counter(&layer.handle(), "seawall_hedge_skips_total", "no_copy"),
@@ -148,9 +164,12 @@ async fn a_copy_that_cannot_be_sent_any_more_costs_no_token() {
     let upstream = Upstream::new([(SECOND, Ok(1))]);
     let budget = tokens(5);
     let layer = layer(after_100_ms(1)).copy(copy).budget(budget.clone());
-    assert_eq!(ask(&mut layer.layer(upstream.clone())).await.0, Ok(1));
+    assert_eq!(call(&mut layer.layer(upstream.clone())).await.0, Ok(1));
     assert_eq!((upstream.calls(), copies.load(Ordering::Relaxed)), (1, 2));
-    assert_eq!((budget.balance(), layer.handle().hedges()), (5.0, 0));
+    assert_eq!(
+        (budget.balance(), layer.handle().counts().extra.begun),
+        (5.0, 0)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -160,9 +179,9 @@ async fn no_attempt_is_made_at_or_after_the_deadline() {
         let deadline = Instant::now() + left * MS;
         let meta = RequestMeta::new(Replay::Safe).with_deadline(deadline);
         let layer = layer(after_100_ms(4)).describe(ConstMeta(meta));
-        assert_eq!(ask(&mut layer.layer(upstream.clone())).await.0, Ok(1));
+        assert_eq!(call(&mut layer.layer(upstream.clone())).await.0, Ok(1));
         assert_eq!(upstream.calls(), sent, "{left} ms left");
-        assert_eq!(layer.handle().too_late(), 1);
+        assert_eq!(layer.handle().counts().skipped.deadline, 1);
     }
 }
 
@@ -173,7 +192,7 @@ async fn a_delay_that_never_ends_is_none() {
         .delay(Duration::MAX)
         .extra_attempts(4);
     let layer = layer(never.build().unwrap());
-    assert_eq!(ask(&mut layer.layer(upstream.clone())).await.0, Ok(1));
+    assert_eq!(call(&mut layer.layer(upstream.clone())).await.0, Ok(1));
     assert_eq!(upstream.calls(), 1);
 }
 

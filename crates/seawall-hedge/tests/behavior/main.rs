@@ -4,12 +4,12 @@
     reason = "a test tells what is wrong by panicking there"
 )]
 
-mod answers;
 mod budget;
 mod delays;
 mod held;
 mod learned;
 mod rest;
+mod results;
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,9 +20,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use seawall_core::{
-    Budget, BudgetConfig, Classify, CloneRequest, Command, ConstMeta, EventKind, Events,
-    FailureKind, InstanceHandle, Outcome, QuantileConfig, Reason, Received, Registry, Rejection,
-    Replay, RequestMeta, Sent, Value,
+    Budget, BudgetConfig, Classify, Command, ConstMeta, EventKind, Events, FailureKind,
+    InstanceHandle, Outcome, Policy, QuantileConfig, Reason, Received, Registry, Rejection, Replay,
+    RequestMeta, Sent, Value,
 };
 use seawall_hedge::{Hedge, HedgeConfig, HedgeHandle, HedgeLayer, ResponseFuture};
 use seawall_testkit::contract::{Mock, MockError, MockHandle, PolledFuture, Stage, mock};
@@ -146,7 +146,7 @@ impl Service<u32> for Upstream {
     }
 }
 
-type Layered = HedgeLayer<ByError, ConstMeta>;
+type Layered = HedgeLayer<Policy<ByError, ConstMeta>>;
 
 fn layer(config: HedgeConfig) -> Layered {
     HedgeLayer::new("hedge", config)
@@ -155,7 +155,7 @@ fn layer(config: HedgeConfig) -> Layered {
 }
 
 /// Sends one request, and says how long the answer took in milliseconds.
-async fn ask<S>(service: &mut S) -> (Result<u32, S::Error>, u128)
+async fn call<S>(service: &mut S) -> (Result<u32, S::Error>, u128)
 where
     S: Service<u32, Response = u32>,
     S::Error: std::fmt::Debug,
@@ -187,8 +187,8 @@ fn counter(handle: &HedgeHandle, metric: &str, label: &str) -> u64 {
     found.unwrap_or_else(|| panic!("no {metric} {label}"))
 }
 
-/// won, lost, failed, unsent, abandoned.
+/// won, lost, failed, not sent, abandoned.
 fn fates(handle: &HedgeHandle) -> [u64; 5] {
-    ["won", "lost", "failed", "unsent", "abandoned"]
+    ["won", "lost", "failed", "not_sent", "abandoned"]
         .map(|fate| counter(handle, "seawall_hedge_attempts_total", fate))
 }

@@ -1,19 +1,26 @@
-//! What an answer is worth.
+//! What a result is worth.
 
-use seawall_core::{FailureKind, Outcome, Rejection, Sent};
+use seawall_core::{FailureKind, Outcome, Rejectable, Rejection, Sent};
 
-use crate::observe::Kind;
-
-/// What an answer is worth.
+/// What a result is worth.
 #[derive(Clone, Copy)]
-pub(crate) struct Verdict {
+pub(crate) struct Judgement {
     pub(crate) outcome: Outcome,
     pub(crate) rejection: Option<Rejection>,
 }
 
-impl Verdict {
-    /// Whether it can be the answer of the call while other attempts are under way. A local
-    /// rejection never can.
+impl Judgement {
+    #[inline]
+    pub(crate) fn new<T, E: Rejectable>(outcome: Outcome, result: &Result<T, E>) -> Self {
+        let rejection = match result {
+            Ok(_) => None,
+            Err(error) => error.rejection().copied(),
+        };
+        Self { outcome, rejection }
+    }
+
+    /// Whether it can be the call's result while other attempts are under way. A local rejection
+    /// never can.
     pub(crate) const fn is_good(&self) -> bool {
         matches!(self.outcome, Outcome::Success | Outcome::Ignored) && self.rejection.is_none()
     }
@@ -27,7 +34,7 @@ impl Verdict {
         self.is_rejected_unsent() || self.outcome == NOT_SENT
     }
 
-    /// Whether patience ended, and not the attempt.
+    /// Whether a wait ended, and not the attempt.
     pub(crate) fn is_timeout(&self) -> bool {
         match self.rejection {
             Some(rejection) => rejection.sent() == Sent::Maybe,
@@ -36,10 +43,6 @@ impl Verdict {
                 Outcome::Unknown | Outcome::Failure(FailureKind::Timeout)
             ),
         }
-    }
-
-    pub(crate) fn kind(&self) -> Kind {
-        Kind::of(self.outcome, self.rejection.is_some())
     }
 }
 

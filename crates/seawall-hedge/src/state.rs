@@ -1,0 +1,248 @@
+//! What all services of a layer value and its handles share.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError};
+use std::time::Duration;
+
+use seawall_core::striped::{Anchor, Local, StripeSet};
+use seawall_core::{BudgetHandle, EventSource, InstanceName, Quantile, ns};
+use tokio::time::Instant;
+
+use crate::HedgeConfig;
+use crate::counts::HedgeStripe;
+
+const NOT_DESCRIBED: &str = "calls are not hedged: the layer has no describer that says whether a \
+     request may be sent twice. Set one with `HedgeLayer::describe`, or use \
+     `HedgeLayer::assume_idempotent` if every request may be. This is logged once per layer";
+
+/// The settings, what was learned, the counters and the events of one layer value and its clones.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) events: EventSource,
+    pub(crate) stripes: StripeSet<HedgeStripe>,
+    hot: HotSettings,
+    /// Latencies, from when the delay is learned for the first time.
+    quantile: OnceLock<Quantile>,
+    control: Mutex<Control>,
+    not_described: Once,
+}
+
+#[derive(Debug)]
+struct Control {
+    config: HedgeConfig,
+    /// Whether an operator has switched hedging off.
+    bypassed: bool,
+}
+
+/// The settings as calls read them, in nanoseconds. They are written one by one while calls read
+/// them; each combination of old and new ones is harmless.
+#[derive(Debug, Default)]
+struct HotSettings {
+    /// 0 where the delay is learned.
+    fixed: AtomicU64,
+    /// 0 where there is no hedge until the delay is learned.
+    initial: AtomicU64,
+    min: AtomicU64,
+    max: AtomicU64,
+    /// 0 while hedging is switched off.
+    extra_attempts: AtomicU32,
+}
+
+impl HotSettings {
+    fn publish(&self, control: &Control) {
+        let config = &control.config;
+        let set = |word: &AtomicU64, duration: Option<Duration>| {
+            word.store(duration.map_or(0, ns), Ordering::Relaxed);
+        };
+        set(&self.fixed, config.fixed_delay());
+        set(&self.initial, config.initial_delay());
+        set(&self.min, Some(config.min_delay()));
+        let max = config.max_delay().unwrap_or(Duration::MAX);
+        set(&self.max, Some(max));
+        let extra_attempts = if control.bypassed {
+            0
+        } else {
+            config.extra_attempts()
+        };
+        self.extra_attempts.store(extra_attempts, Ordering::Relaxed);
+    }
+
+    /// The delay for an estimate of the quantile.
+    fn delay(&self, estimate: impl FnOnce() -> Option<Duration>) -> Option<Duration> {
+        let read = |word: &AtomicU64| match word.load(Ordering::Relaxed) {
+            0 => None,
+            nanoseconds => Some(Duration::from_nanos(nanoseconds)),
+        };
+        if let Some(fixed) = read(&self.fixed) {
+            return Some(fixed);
+        }
+        let Some(known) = estimate() else {
+            return read(&self.initial);
+        };
+        // Not `clamp`, which panics where the two are of different settings.
+        let (min, max) = (read(&self.min), read(&self.max));
+        Some(
+            known
+                .max(min.unwrap_or_default())
+                .min(max.unwrap_or(Duration::MAX)),
+        )
+    }
+}
+
+impl State {
+    pub(crate) fn new(name: InstanceName, config: HedgeConfig) -> Arc<Self> {
+        let state = Self {
+            events: EventSource::new("hedge", name),
+            stripes: StripeSet::new(),
+            hot: HotSettings::default(),
+            quantile: OnceLock::new(),
+            control: Mutex::new(Control {
+                config,
+                bypassed: false,
+            }),
+            not_described: Once::new(),
+        };
+        state.change(|_| {});
+        Arc::new(state)
+    }
+
+    fn control(&self) -> MutexGuard<'_, Control> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn config(&self) -> HedgeConfig {
+        self.control().config.clone()
+    }
+
+    pub(crate) fn configure(&self, config: HedgeConfig) {
+        self.change(|control| control.config = config);
+    }
+
+    pub(crate) fn set_bypassed(&self, bypassed: bool) {
+        self.change(|control| control.bypassed = bypassed);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Control)) {
+        let mut control = self.control();
+        change(&mut control);
+        // First, so that no call learns by settings without a quantile.
+        if let Some(config) = control.config.quantile() {
+            let quantile = self.quantile.get_or_init(|| Quantile::new(*config));
+            if quantile.config() != *config {
+                quantile.configure(*config);
+            }
+        }
+        self.hot.publish(&control);
+    }
+
+    /// The latencies, where the delay is learned from them.
+    #[inline]
+    pub(crate) fn quantile(&self) -> Option<&Quantile> {
+        if self.hot.fixed.load(Ordering::Relaxed) == 0 {
+            self.quantile.get()
+        } else {
+            None
+        }
+    }
+
+    /// The most extra attempts of a call; 0 while hedging is switched off.
+    pub(crate) fn extra_attempts(&self) -> u32 {
+        self.hot.extra_attempts.load(Ordering::Relaxed)
+    }
+
+    /// Whether there can be a hedge, as far as is known without the clock.
+    #[inline]
+    pub(crate) fn has_delay(&self) -> bool {
+        self.extra_attempts() != 0
+            && self.quantile().is_none_or(|quantile| {
+                quantile.last_estimate().is_some() || self.hot.initial.load(Ordering::Relaxed) != 0
+            })
+    }
+
+    /// The delay before each extra attempt.
+    pub(crate) fn delay(&self, now: Instant) -> Option<Duration> {
+        self.hot.delay(|| self.quantile()?.estimate(now))
+    }
+
+    /// The same by the estimate that was computed last.
+    pub(crate) fn last_delay(&self) -> Option<Duration> {
+        self.hot.delay(|| self.quantile()?.last_estimate())
+    }
+
+    /// What a response typically takes; zero while it is not known.
+    pub(crate) fn typical(&self) -> Duration {
+        let median = self.quantile().and_then(Quantile::last_median);
+        median.unwrap_or_default()
+    }
+
+    /// A call is not hedged only because nobody has described its request.
+    pub(crate) fn warn_not_described(&self) {
+        self.not_described
+            .call_once(|| self.events.warn(NOT_DESCRIBED));
+    }
+}
+
+/// What does not depend on the types of a service.
+#[derive(Clone, Debug)]
+pub(crate) struct Core {
+    pub(crate) state: Arc<State>,
+    pub(crate) budget: BudgetHandle,
+}
+
+/// What the services of one `layer()` share; the futures hold a reference to it.
+pub(crate) struct Common<S, X> {
+    pub(crate) core: Core,
+    pub(crate) policy: X,
+    /// Never called itself: extra attempts call clones of it. One template here saves every call
+    /// a clone that it will most likely not need.
+    template: Mutex<S>,
+}
+
+impl<S, X> Common<S, X> {
+    pub(crate) const fn new(core: Core, policy: X, template: S) -> Self {
+        Self {
+            core,
+            policy,
+            template: Mutex::new(template),
+        }
+    }
+}
+
+impl<S: Clone, X> Common<S, X> {
+    /// A service for an extra attempt.
+    pub(crate) fn service(&self) -> S {
+        let template = self.template.lock();
+        template.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+// A stripe is the layer's counters of that stripe, so that all its services count together.
+pub(crate) type CommonAnchor<S, X> = Anchor<Common<S, X>, Arc<HedgeStripe>>;
+pub(crate) type CommonLocal<S, X> = Local<Common<S, X>, Arc<HedgeStripe>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::HedgeConfigBuilder;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn delay(builder: HedgeConfigBuilder, estimate: Option<Duration>) -> Option<Duration> {
+        let state = State::new("h".into(), builder.build().unwrap());
+        state.hot.delay(|| estimate)
+    }
+
+    #[test]
+    fn a_learned_delay_keeps_to_its_bounds() {
+        let builder = HedgeConfig::builder()
+            .min_delay(10 * MS)
+            .max_delay(100 * MS);
+        assert_eq!(delay(builder.clone(), Some(MS)), Some(10 * MS));
+        assert_eq!(delay(builder.clone(), Some(50 * MS)), Some(50 * MS));
+        assert_eq!(delay(builder.clone(), Some(Duration::MAX)), Some(100 * MS));
+        assert_eq!(delay(builder.clone(), None), None);
+        assert_eq!(delay(builder.initial_delay(MS), None), Some(MS));
+        let fixed = HedgeConfig::builder().delay(MS);
+        assert_eq!(delay(fixed, Some(50 * MS)), Some(MS));
+    }
+}
