@@ -59,7 +59,7 @@ crate::counters! {
         banned => "seawall_calls_total" [outcome = "banned"],
         /// A quota was used up.
         quota_exhausted => "seawall_calls_total" [outcome = "quota_exhausted"],
-        /// The answer said nothing about the upstream.
+        /// The result says nothing about the upstream.
         ignored => "seawall_calls_total" [outcome = "ignored"],
         /// The request may have been executed.
         unknown => "seawall_calls_total" [outcome = "unknown"],
@@ -125,8 +125,8 @@ impl OutcomeCounts {
 /// Each line is a field of both structs: `name => "metric" [label = "value", ..],`. A counter
 /// without a metric of its own is written `name => (),`. The stripe's fields are
 /// [`Counter`](crate::counters::Counter)s. The struct of the sums is `#[non_exhaustive]` and `Copy`,
-/// has `sum(stripes)` and `samples(sink)`, and derives `serde::Serialize` under the calling
-/// crate's feature `serde`.
+/// has `sum(stripes)`, `merge(other)` and `samples(sink)`, and derives `serde::Serialize` under the
+/// calling crate's feature `serde`.
 ///
 /// ```
 /// seawall_core::counters! {
@@ -193,6 +193,12 @@ macro_rules! counters {
                 sum
             }
 
+            /// Adds the counts of another instance; wraps around after 2^64.
+            #[allow(dead_code, reason = "the macro offers what a layer may not need")]
+            $stripe_vis fn merge(&mut self, other: &Self) {
+                $(self.$field = self.$field.wrapping_add(other.$field);)*
+            }
+
             /// Hands every counter that has a metric to `sink`.
             #[allow(dead_code, reason = "the macro offers what a layer may not need")]
             $stripe_vis fn samples(&self, sink: &mut $crate::Samples<'_>) {
@@ -240,6 +246,9 @@ mod tests {
         stripes[0].hidden.add();
         let counts = TestCounts::sum(&stripes);
         assert_eq!((counts.labelled, counts.plain, counts.hidden), (3, 1, 1));
+        let mut both = counts;
+        both.merge(&counts);
+        assert_eq!((both.labelled, both.plain, both.hidden), (6, 2, 2));
 
         let mut seen = Vec::new();
         let mut keep = |s: Sample<'_>| seen.push((s.metric, s.labels.to_vec(), s.value));

@@ -2,7 +2,7 @@
 
 use crate::{CloneRequest, CompleteOnResponse, DefaultMeta, ErrorIsFailure};
 
-/// What the layers must be told about a service, in one value: what an answer means, what a
+/// What the layers must know about a service, in one value: what a response means, what a
 /// request is, when a call is over, and how a request is copied.
 ///
 /// Every layer has one type parameter for it and uses the parts that it needs. The layers' own
@@ -33,7 +33,7 @@ pub struct Policy<C = ErrorIsFailure, D = DefaultMeta, T = CompleteOnResponse, P
 
 impl Policy {
     /// Errors are failures, no request is known to be safe to send twice, a call is over with its
-    /// answer, and requests are copied with `Clone`.
+    /// response, and requests are copied with `Clone`.
     pub const fn new() -> Self {
         Self {
             classifier: ErrorIsFailure,
@@ -45,7 +45,7 @@ impl Policy {
 }
 
 impl<C, D, T, P> Policy<C, D, T, P> {
-    /// Judges answers with `classifier`; see [`Classify`](crate::Classify).
+    /// Judges responses with `classifier`; see [`Classify`](crate::Classify).
     #[must_use]
     pub fn classify<C2>(self, classifier: C2) -> Policy<C2, D, T, P> {
         Policy {
@@ -97,7 +97,7 @@ impl<C, D, T, P> Policy<C, D, T, P> {
 /// The parts are associated types, so that a service states only the bounds that it needs.
 /// Implement it for a bundle of your own, or use [`Policy`].
 pub trait Policies {
-    /// Judges answers; see [`Classify`](crate::Classify).
+    /// Judges responses; see [`Classify`](crate::Classify).
     type Classifier;
     /// Says what a request is; see [`Describe`](crate::Describe).
     type Describer;
@@ -106,9 +106,9 @@ pub trait Policies {
     /// Copies requests; see [`CopyRequest`](crate::CopyRequest).
     type Copier;
 
-    /// What judges answers.
+    /// What judges responses.
     fn classifier(&self) -> &Self::Classifier;
-    /// What says what a request is.
+    /// What describes requests.
     fn describer(&self) -> &Self::Describer;
     /// What decides when a call is over.
     fn completion(&self) -> &Self::Completion;
@@ -147,7 +147,8 @@ impl<C, D, T, P> Policies for Policy<C, D, T, P> {
 /// `track_completion` and `copy` those that are named.
 ///
 /// The layer is `Layer<Policy<..>, Rest..>` and has a method
-/// `fn map_policy<Y>(self, change: impl FnOnce(X) -> Y) -> Layer<Y, Rest..>`.
+/// `fn map_policy<Y>(self, change: impl FnOnce(X) -> Y) -> Layer<Y, Rest..>`. A parameter with a
+/// bound is written `K {ToOwned + ?Sized}`.
 ///
 /// ```
 /// use seawall_core::{Policy, policy_setters};
@@ -165,26 +166,28 @@ impl<C, D, T, P> Policies for Policy<C, D, T, P> {
 /// ```
 #[macro_export]
 macro_rules! policy_setters {
-    ($Layer:ident $([$($rest:ident),+])?: $($setter:ident),* $(,)?) => {
-        impl<X $(, $($rest),+)?> $Layer<X $(, $($rest),+)?> {
-            /// Sets everything that the layer must be told about the service at once: what an
-            /// answer means, what a request is, when a call is over, how a request is copied.
+    ($Layer:ident $([$($rest:ident $({$($bound:tt)*})?),+])?: $($setter:ident),* $(,)?) => {
+        impl<X $(, $($rest $(: $($bound)*)?),+)?> $Layer<X $(, $($rest),+)?> {
+            /// Sets everything that the layer must know about the service at once: what an
+            /// response means, what a request is, when a call is over, how a request is copied.
             #[must_use]
             pub fn policy<Y: $crate::Policies>(self, policy: Y) -> $Layer<Y $(, $($rest),+)?> {
                 self.map_policy(|_| policy)
             }
         }
 
-        $crate::policy_setters!(@each $Layer [$($($rest),+)?] $($setter)*);
+        $crate::policy_setters!(
+            @each $Layer [$($($rest $({$($bound)*})?),+)?] $($setter)*
+        );
     };
     (@each $Layer:ident $rest:tt) => {};
     (@each $Layer:ident $rest:tt $setter:ident $($more:ident)*) => {
         $crate::policy_setters!(@$setter $Layer $rest);
         $crate::policy_setters!(@each $Layer $rest $($more)*);
     };
-    (@classify $Layer:ident [$($rest:ident),*]) => {
-        impl<C, D, T, P $(, $rest)*> $Layer<$crate::Policy<C, D, T, P> $(, $rest)*> {
-            /// Judges answers with `classifier`, a [`Classify`]($crate::Classify). Default: every
+    (@classify $Layer:ident [$($rest:ident $({$($bound:tt)*})?),*]) => {
+        impl<C, D, T, P $(, $rest $(: $($bound)*)?)*> $Layer<$crate::Policy<C, D, T, P> $(, $rest)*> {
+            /// Judges responses with `classifier`, a [`Classify`]($crate::Classify). Default: every
             /// error is a failure.
             #[must_use]
             pub fn classify<C2>(
@@ -195,8 +198,8 @@ macro_rules! policy_setters {
             }
         }
     };
-    (@describe $Layer:ident [$($rest:ident),*]) => {
-        impl<C, D, T, P $(, $rest)*> $Layer<$crate::Policy<C, D, T, P> $(, $rest)*> {
+    (@describe $Layer:ident [$($rest:ident $({$($bound:tt)*})?),*]) => {
+        impl<C, D, T, P $(, $rest $(: $($bound)*)?)*> $Layer<$crate::Policy<C, D, T, P> $(, $rest)*> {
             /// Learns what a request is from `describer`, a [`Describe`]($crate::Describe).
             /// Default: [`DefaultMeta`]($crate::DefaultMeta), never safe to send twice.
             #[must_use]
@@ -208,10 +211,10 @@ macro_rules! policy_setters {
             }
         }
     };
-    (@track_completion $Layer:ident [$($rest:ident),*]) => {
-        impl<C, D, T, P $(, $rest)*> $Layer<$crate::Policy<C, D, T, P> $(, $rest)*> {
+    (@track_completion $Layer:ident [$($rest:ident $({$($bound:tt)*})?),*]) => {
+        impl<C, D, T, P $(, $rest $(: $($bound)*)?)*> $Layer<$crate::Policy<C, D, T, P> $(, $rest)*> {
             /// Decides with `completion`, a [`TrackCompletion`]($crate::TrackCompletion), when a
-            /// call is over. Default: with its answer.
+            /// call is over. Default: with its response.
             #[must_use]
             pub fn track_completion<T2>(
                 self,
@@ -221,8 +224,8 @@ macro_rules! policy_setters {
             }
         }
     };
-    (@copy $Layer:ident [$($rest:ident),*]) => {
-        impl<C, D, T, P $(, $rest)*> $Layer<$crate::Policy<C, D, T, P> $(, $rest)*> {
+    (@copy $Layer:ident [$($rest:ident $({$($bound:tt)*})?),*]) => {
+        impl<C, D, T, P $(, $rest $(: $($bound)*)?)*> $Layer<$crate::Policy<C, D, T, P> $(, $rest)*> {
             /// Copies requests with `copier`, a [`CopyRequest`]($crate::CopyRequest), in place of
             /// `Clone`.
             #[must_use]

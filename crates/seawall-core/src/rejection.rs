@@ -297,8 +297,8 @@ impl Rejection {
         self
     }
 
-    /// As [`with_cause`](Self::with_cause), with what [`CircuitCause::to_bits`] gave: for those who
-    /// keep a cause in an atomic word and reject often. Other numbers say nothing.
+    /// As [`with_cause`](Self::with_cause), with what [`CircuitCause::to_bits`] gave: for a layer
+    /// that keeps a cause in an atomic word and rejects often. Other numbers say nothing.
     #[must_use]
     #[inline]
     pub const fn with_cause_bits(mut self, bits: u32) -> Self {
@@ -393,7 +393,7 @@ impl fmt::Debug for Rejection {
         f.debug_struct("Rejection")
             .field("reason", &self.reason())
             .field("name", &self.name())
-            .field("because", &self.cause())
+            .field("cause", &self.cause())
             .field("retry_after", &self.retry_after())
             .field("sent", &self.sent())
             .finish()
@@ -420,12 +420,12 @@ mod tests {
                     let rejected = Rejection::new(reason, "a name")
                         .with_cause(CircuitCause::Rule("a rule".into()))
                         .with_sent(sent)
-                        .with_cause(CircuitCause::FailuresInARow(u16::MAX))
+                        .with_cause(CircuitCause::ConsecutiveFailures(u16::MAX))
                         .with_retry_after(wait);
                     assert_eq!(rejected.reason(), reason);
                     assert_eq!(
                         rejected.cause(),
-                        Some(CircuitCause::FailuresInARow(u16::MAX))
+                        Some(CircuitCause::ConsecutiveFailures(u16::MAX))
                     );
                     assert_eq!(rejected.sent(), sent);
                     assert_eq!(rejected.name().as_str(), "a name");
@@ -444,7 +444,7 @@ mod tests {
     #[test]
     fn the_text_names_pattern_instance_reason_wait_and_whether_it_was_sent() {
         let open = Rejection::new(Reason::CircuitOpen, "alpaca")
-            .with_cause(CircuitCause::FailureShare { percent: 62 })
+            .with_cause(CircuitCause::FailureRate { percent: 62 })
             .with_retry_after(Duration::from_millis(11_020));
         assert_eq!(
             open.to_string(),
