@@ -7,7 +7,8 @@ use toml::de::DeTable;
 use super::error::IncidentError;
 use super::fault::{Fault, Latency, OutageMode, RetryAfterForm};
 use super::reader::{DURATION, POSITIVE, Reader, SPAN, STATUS, Source, quoted};
-use super::timeline::{DEFAULT_LENGTH, End, Entry, Incidents, ProviderKind, Route, Span};
+use super::route::{ProviderKind, Route};
+use super::timeline::{DEFAULT_LENGTH, End, Entry, Incidents, Span};
 
 /// Every fault with the keys that only it has.
 const FAULTS: &[(&str, &[&str])] = &[

@@ -5,8 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::fault::{Fault, OutageMode};
+use super::route::{ProviderKind, Route};
 use super::split_mix::SplitMix64;
-use super::timeline::{Incident, Incidents, ProviderKind, Route, is_outage};
+use super::timeline::{Incident, Incidents, is_outage};
 
 /// What the listener does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

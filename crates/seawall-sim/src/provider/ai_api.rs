@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime};
 use http::Method;
 use serde_json::{Value, json};
 
+use super::app::Call;
 use super::body::Reply;
-use super::limits::Cost;
+use super::meter::Cost;
 use super::profile::Profile;
-use super::server::Call;
 use super::stats::TokenUsage;
 use super::text;
 use crate::incident::{Route, SplitMix64};

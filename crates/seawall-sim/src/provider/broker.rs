@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 use http::Method;
 use serde_json::{Value, json};
 
+use super::app::Call;
 use super::body::Reply;
 use super::profile::Profile;
-use super::server::Call;
 use super::stats::{Order, OrderStatus};
 use super::text;
 use crate::incident::{Route, SplitMix64};

@@ -11,10 +11,13 @@ use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::app::App;
+use super::clock::Clock;
 use super::connection::{self, reset_on_drop};
-use super::limits::{Counting, Kind, Limiter, Meter};
+use super::limits::Limiter;
+use super::meter::{Counting, Kind, Meter};
 use super::profile::Profile;
-use super::server::{App, Clock, Shared};
+use super::server::Shared;
 use super::settings::{BanPolicy, Limit};
 use super::stats::{Order, Stats};
 use crate::incident::{Incidents, Injector, ListenerMode, ProviderKind};

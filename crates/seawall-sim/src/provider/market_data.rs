@@ -6,9 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use http::Method;
 use serde_json::{Map, Value, json};
 
+use super::app::Call;
 use super::body::Reply;
 use super::profile::Profile;
-use super::server::Call;
 use super::text;
 use crate::incident::{Route, SplitMix64};
 

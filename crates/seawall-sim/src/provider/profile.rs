@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::body::Reply;
-use super::limits::{Counting, Exceeded, Kind, Limiter};
+use super::limits::{Exceeded, Limiter};
+use super::meter::{Counting, Kind};
 use super::settings::Limit;
 use super::text;
 use crate::incident::RetryAfterForm;

@@ -2,7 +2,6 @@
 
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, Uri};
@@ -12,64 +11,21 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::ai_api::{Model, Prompt};
+use super::ai_api::Prompt;
+use super::app::{App, Call};
 use super::body::{Reply, SimBody};
-use super::broker::OrderBook;
+use super::clock::Clock;
 use super::connection::{ConnectionControl, Disconnect};
 use super::handle::stop_of;
-use super::limits::{Bans, Cost, Limiter};
-use super::market_data::Feed;
+use super::limits::{Bans, Limiter};
+use super::meter::Cost;
 use super::profile::{Profile, with_retry_after};
 use super::settings::BanPolicy;
 use super::stats::Stats;
-use crate::incident::{Fault, Injection, Injector, ProviderKind, RetryAfterForm, Route};
+use crate::incident::{Fault, Injection, Injector, RetryAfterForm, Route};
 
 /// No request of these APIs is larger.
 const LARGEST_BODY: usize = 1 << 20;
-
-/// What is behind the limits.
-#[derive(Debug)]
-pub(crate) enum App {
-    Broker(OrderBook),
-    MarketData(Feed),
-    AiApi(Model),
-}
-
-impl App {
-    pub(crate) fn provider(&self) -> ProviderKind {
-        match self {
-            Self::Broker(_) => ProviderKind::Broker,
-            Self::MarketData(_) => ProviderKind::MarketData,
-            Self::AiApi(_) => ProviderKind::AiApi,
-        }
-    }
-
-    pub(crate) fn profile(&self) -> Profile {
-        match self {
-            Self::Broker(_) => Profile::Alpaca,
-            Self::MarketData(feed) => feed.profile,
-            Self::AiApi(model) => model.profile,
-        }
-    }
-
-    fn route(&self, method: &http::Method, uri: &Uri) -> Route {
-        match self {
-            Self::Broker(_) => OrderBook::route(method, uri.path()),
-            Self::MarketData(feed) => feed.route(method, uri.path(), uri.query()),
-            Self::AiApi(model) => model.route(method, uri.path()),
-        }
-    }
-}
-
-/// A request as the applications see it.
-#[derive(Debug)]
-pub(crate) struct Call<'a> {
-    pub(crate) route: Route,
-    pub(crate) path: &'a str,
-    pub(crate) query: Option<&'a str>,
-    pub(crate) body: &'a [u8],
-    pub(crate) id: &'a str,
-}
 
 /// A request that was read and admitted.
 #[derive(Debug)]
@@ -95,34 +51,6 @@ pub(crate) struct State {
     pub(crate) stats: Stats,
     limiter: Limiter,
     bans: Bans,
-}
-
-/// Zero of the incident clock, if it runs.
-#[derive(Debug)]
-pub(crate) struct Clock {
-    zero: Mutex<Option<Instant>>,
-}
-
-impl Clock {
-    pub(crate) fn new(held: bool) -> Self {
-        Self {
-            zero: Mutex::new((!held).then(Instant::now)),
-        }
-    }
-
-    pub(crate) fn start(&self, zero: Instant) {
-        *self.zero.lock().unwrap_or_else(PoisonError::into_inner) = Some(zero);
-    }
-
-    pub(crate) fn zero(&self) -> Option<Instant> {
-        *self.zero.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The time on the timeline; `None` while the clock is held.
-    pub(crate) fn at(&self, now: Instant) -> Option<Duration> {
-        self.zero()
-            .and_then(|zero| now.checked_duration_since(zero))
-    }
 }
 
 #[derive(Debug)]
