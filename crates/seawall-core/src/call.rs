@@ -103,7 +103,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_function_that_borrows_is_called_through_layers() {
-        let words = vec!["a", "b"];
+        let words = ["a", "b"];
         let calls = std::cell::Cell::new(0);
         let count = || async {
             calls.set(calls.get() + 1);

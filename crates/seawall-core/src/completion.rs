@@ -1,41 +1,41 @@
-//! How long what a call holds (a permit, a breaker's ticket) outlives the head of the answer.
+//! When a call is over, and what it holds until then (a bulkhead's or a breaker's permit).
 
 use crate::Outcome;
 
-/// Something that a call holds and that is settled exactly once.
+/// Something that a call holds until it is over, and that is completed exactly once.
 ///
-/// Dropped without being settled, it counts as abandoned and gives back what it held.
+/// Dropped before that, it counts as abandoned and gives back what it held.
 pub trait Complete {
-    /// Ends the hold with what became of the call.
+    /// The call is over, with this outcome.
     fn complete(self, outcome: Outcome);
 }
 
-/// Decides when the hold of a call ends.
+/// Decides when a call is over.
 ///
-/// The default, [`CompleteOnResponse`], ends it with the answer. With HTTP the answer's body is still
-/// to come: `seawall-http` has an implementation that moves the hold into the body, so that a
-/// place stays taken until the body has ended and a body that breaks is a failure.
+/// With the default, [`CompleteOnResponse`], it is over with its response. With HTTP the body is
+/// still to come then: `seawall-http` has an implementation that moves what the call holds into the
+/// body, so that a permit is held until the body has ended and a body that breaks is a failure.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot track the completion of responses of type `{Res}`",
     label = "not a completion of this service's responses",
     note = "`CompleteOnResponse` takes every response; `CompleteOnBodyEnd` of `seawall-http` takes `http::Response<B>`"
 )]
 pub trait TrackCompletion<G, Res> {
-    /// The response with the hold in it.
+    /// The response, with what the call holds in it.
     type Response;
 
-    /// Takes over `guard` of a call that was answered with `response` and judged as `outcome`.
+    /// Takes over `guard` of a call that has this response and this outcome so far.
     fn track_completion(&self, guard: G, outcome: Outcome, response: Res) -> Self::Response;
 }
 
-/// Ends the hold with the answer; the response stays as it is.
+/// A call is over with its response, which stays as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CompleteOnResponse;
 
 impl<G: Complete, Res> TrackCompletion<G, Res> for CompleteOnResponse {
     type Response = Res;
 
-    // Always: a guard that is passed on by memory costs more than its settling.
+    // Always: a guard that is passed on through memory costs more than completing it.
     #[inline(always)]
     fn track_completion(&self, guard: G, outcome: Outcome, response: Res) -> Res {
         guard.complete(outcome);

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-/// A wait as a person says it: rounded up to two digits or whole units, so that who waits that
-/// long has waited long enough.
+/// A wait in words for people: rounded up to two digits or whole units, so that it is never too
+/// short.
 pub(crate) struct Wait(pub(crate) Duration);
 
 impl fmt::Display for Wait {
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_are_rounded_up_to_what_a_person_says() {
+    fn waits_are_rounded_up_for_people() {
         for (ns, text) in [
             (0, "0 ms"),
             (1, "1 ms"),

@@ -41,6 +41,7 @@ mod copy;
 mod error;
 mod event;
 mod human;
+mod macros;
 mod meta;
 mod name;
 mod outcome;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::Rejectable;
 
-/// What one answer says about the upstream.
+/// What one response says about the upstream.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
@@ -12,14 +12,14 @@ pub enum Outcome {
     Success,
     /// The upstream failed.
     Failure(FailureKind),
-    /// The upstream asks for fewer requests; it is well, we are too fast.
+    /// The upstream asks for fewer requests; it is healthy, this client is too fast.
     Throttled {
         /// How long the upstream asks to wait, if it says so.
         retry_after: Option<Duration>,
         /// What the throttle covers.
         scope: Scope,
     },
-    /// The upstream has shut this client out; every further request prolongs it or is in vain.
+    /// The upstream has banned this client; every further request is wasted or prolongs the ban.
     Banned {
         /// How long the ban lasts from now, if known.
         lasts: Option<Duration>,
@@ -29,7 +29,7 @@ pub enum Outcome {
         /// When the quota is renewed, from now, if known.
         renews_in: Option<Duration>,
     },
-    /// The answer says nothing about the upstream: a bad request, a local rejection.
+    /// The response says nothing about the upstream: a bad request, a local rejection.
     Ignored,
     /// The request may have been executed: it timed out or was cut off after it was sent.
     Unknown,
@@ -41,13 +41,13 @@ pub enum Outcome {
 pub enum FailureKind {
     /// The request certainly did not leave: no connection, no name, no handshake.
     NotSent,
-    /// The upstream answered that it failed (HTTP 5xx, gRPC `INTERNAL`).
+    /// The upstream reported that it failed (HTTP 5xx, gRPC `INTERNAL`).
     Server,
-    /// The upstream answered that it is overloaded or down for now (HTTP 503, 529).
+    /// The upstream reported that it is overloaded or down for now (HTTP 503, 529).
     Overloaded,
-    /// The upstream answered that it waited too long (HTTP 408, 504).
+    /// The upstream reported that it waited too long (HTTP 408, 504).
     Timeout,
-    /// The answer began and broke off.
+    /// The response began and broke off.
     Body,
     /// Anything else.
     Other,
@@ -69,18 +69,18 @@ pub enum Scope {
 /// How an outcome counts for the health of the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Vote {
-    /// The upstream is well.
+    /// The upstream is healthy.
     Success,
-    /// The upstream is not well.
+    /// The upstream is unhealthy.
     Failure,
-    /// Nothing is said.
+    /// It says nothing about the upstream.
     Abstain,
 }
 
 impl Outcome {
     /// How this outcome counts for the health of the upstream.
     ///
-    /// Throttles and used-up quotas abstain: the upstream is well, this client is too fast. A
+    /// Throttles and used-up quotas abstain: the upstream is healthy, this client is too fast. A
     /// ban, and a request of unknown fate, count as failures.
     pub const fn vote(&self) -> Vote {
         match self {
@@ -138,10 +138,10 @@ impl Outcome {
     note = "the error type is the one at this layer: above `WrapErrorLayer` it is `seawall_core::Error<E>`"
 )]
 pub trait Classify<Res, Err> {
-    /// What `result` says about the upstream. Called once per answer, never for a local rejection.
+    /// What `result` says about the upstream. Called once per response, never for a local rejection.
     fn classify(&self, result: Result<&Res, &Err>) -> Outcome;
 
-    /// How long the upstream asks to stay away in a result whose outcome has no room for it, as a
+    /// How long the upstream asks to stay away in a result whose outcome does not carry it, as a
     /// `Retry-After` with a 503 has none; `None` unless implemented.
     ///
     /// Asked only when another attempt is considered, never for a local rejection.

@@ -124,11 +124,11 @@ pub enum Value {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Reject everything until told otherwise.
+    /// Reject everything until another command comes.
     Block,
-    /// Let everything pass until told otherwise.
+    /// Let everything pass until another command comes.
     Bypass,
-    /// Forget the past and work by the rules again.
+    /// Forget what was learned and every earlier command, and work by the rules again.
     Reset,
 }
 

@@ -237,6 +237,14 @@ impl<C, T> Local<C, T> {
         self.sibling(index)
     }
 
+    /// Shared state again: it keeps alive every handle that is alive now.
+    pub fn shared(&self) -> Shared<C, T> {
+        let handles = (0..=self.handle.mask).map(|index| self.sibling(index).handle);
+        Shared {
+            handles: handles.collect(),
+        }
+    }
+
     fn sibling(&self, index: usize) -> Self {
         let siblings = self.handle.body.siblings.get();
         let sibling = siblings.and_then(|all| all[index].upgrade());

@@ -134,7 +134,7 @@ impl NonZeroCount {
 pub struct NonZeroDuration(Duration);
 
 impl NonZeroDuration {
-    /// Takes a duration longer than zero; [`Duration::MAX`] is accepted and means "for ever".
+    /// Takes a duration longer than zero; [`Duration::MAX`] is accepted and means "forever".
     ///
     /// # Errors
     ///

@@ -86,7 +86,7 @@ impl<S: Service<Req>, Req> Service<Req> for WrapError<S> {
 }
 
 pin_project! {
-    /// The answer of a [`WrapError`].
+    /// The response of a [`WrapError`].
     #[derive(Debug)]
     pub struct WrapErrorFuture<F> {
         #[pin]

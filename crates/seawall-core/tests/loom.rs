@@ -53,7 +53,7 @@ fn a_full_bucket_gets_no_more_than_its_capacity() {
         let other = Arc::clone(&bucket);
         let second = thread::spawn(move || other.withdraw(10, || 1_000_000_000));
         let first = bucket.withdraw(10, || 1_000_000_000);
-        // What a full bucket earned in that second is lost, whoever comes first.
+        // What a full bucket earned in that second is lost, whichever comes first.
         assert!(first != second.join().unwrap());
     });
 }

@@ -166,7 +166,7 @@ fn two_strategies_share_a_walk_its_count_and_its_delay_before() {
 }
 
 #[test]
-fn what_of_a_delay_is_chance_is_told_beside_it() {
+fn the_random_part_of_a_delay_is_reported_with_it() {
     let plain = Backoff::exponential(4 * SECOND, 60 * SECOND).unwrap();
     let custom = Backoff::custom(|| std::iter::repeat(4 * SECOND));
     let seconds = |backoff: Backoff, jitter| {

@@ -15,7 +15,7 @@ pub enum CostClass {
     /// The upstream failed, or was not reached. A hedge is charged so, too.
     #[default]
     Transient,
-    /// It timed out: what the upstream did for it was in vain.
+    /// It timed out: what the upstream did for it was wasted.
     Timeout,
     /// The upstream asked for fewer requests.
     Throttled,
@@ -35,7 +35,7 @@ impl CostClass {
 /// How a budget keeps what it has earned.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Keeping {
-    /// Up to so many tokens, for ever.
+    /// Up to so many tokens, without a time limit.
     Bucket { capacity: u32 },
     /// For so long.
     Window { length: Duration },

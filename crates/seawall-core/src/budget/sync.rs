@@ -1,4 +1,4 @@
-//! The lock and the atomics. The model checker's tests have a room of this name with its own.
+//! The lock and the atomics. The model checker's tests have a module of this name with its own.
 
 pub(super) use std::sync::Mutex;
 pub(super) use std::sync::atomic::{AtomicU64, Ordering};

@@ -8,7 +8,7 @@ use crate::ns;
 /// The bits of a sample below its leading one that choose a bucket: sixteen buckets per octave.
 const SUB_BITS: u32 = 4;
 const SUBS: u32 = 1 << SUB_BITS;
-/// Samples are told apart from 1,024 ns on.
+/// Samples differ from 1,024 ns on.
 const UNIT_BITS: u32 = 10;
 /// Sixteen single units, and sixteen buckets for each octave of a 32-bit number above them.
 pub(super) const BUCKETS: usize = ((32 - SUB_BITS + 1) * SUBS) as usize;
