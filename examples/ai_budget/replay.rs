@@ -327,7 +327,9 @@ mod tests {
             let (arrivals, load) = generated(tier, 600);
             let limits = tier.client().into_iter();
             let higher = limits.map(|limit| {
-                Limit::strict(limit.count() / 10 * 11, MINUTE).with_unit(limit.unit())
+                Limit::strict(limit.count() / 10 * 11, MINUTE)
+                    .with_unit(limit.unit())
+                    .into()
             });
             let outcome = replay(tier, higher.collect(), &arrivals, load, None).await;
             let outcome = outcome.expect("valid limits");
@@ -340,8 +342,11 @@ mod tests {
         let tier = &TIERS[0];
         let (arrivals, load) = generated(tier, 600);
         let limits = tier.client().into_iter();
-        let half =
-            limits.map(|limit| Limit::strict(limit.count() / 2, MINUTE).with_unit(limit.unit()));
+        let half = limits.map(|limit| {
+            Limit::strict(limit.count() / 2, MINUTE)
+                .with_unit(limit.unit())
+                .into()
+        });
         let outcome = replay(tier, half.collect(), &arrivals, load, None).await;
         let share = outcome.expect("valid limits").share;
         assert!((0.45..0.55).contains(&share), "{share}");

@@ -63,7 +63,11 @@ impl Tier {
     pub(crate) fn client(&self) -> Vec<Limit> {
         let limits = self.limits.iter();
         limits
-            .map(|(measure, count)| Limit::strict(*count, MINUTE).with_unit(unit(*measure)))
+            .map(|(measure, count)| {
+                Limit::strict(*count, MINUTE)
+                    .with_unit(unit(*measure))
+                    .into()
+            })
             .collect()
     }
 }

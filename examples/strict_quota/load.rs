@@ -116,11 +116,13 @@ impl Kind {
         margin: Duration,
     ) -> Result<Limit, InvalidConfig> {
         Ok(match self {
-            Self::Strict => Limit::strict(count, per).margin(margin),
-            Self::Share => Limit::of(count, per).at(Ratio::new(0.8)?),
-            Self::Window if per == DAY => Limit::daily(count, DailyReset::offset(EAST)?),
-            Self::Window => Limit::window(count, per),
-            Self::Greedy => Limit::bucket(count, per).burst(count),
+            Self::Strict => Limit::strict(count, per).margin(margin).into(),
+            Self::Share => Limit::quota(count, per)
+                .utilization(Ratio::new(0.8)?)
+                .into(),
+            Self::Window if per == DAY => Limit::daily(count, DailyReset::offset(EAST)?).into(),
+            Self::Window => Limit::window(count, per).into(),
+            Self::Greedy => Limit::bucket(count, per).burst(count).into(),
         })
     }
 
@@ -302,8 +304,12 @@ async fn call_until_done<S>(
 }
 
 /// Each of its calls is a task that is aborted after a random time.
-async fn call_and_give_up<S>(service: S, mut random: fastrand::Rng, rules: Rules, counts: Rc<RefCell<Counts>>)
-where
+async fn call_and_give_up<S>(
+    service: S,
+    mut random: fastrand::Rng,
+    rules: Rules,
+    counts: Rc<RefCell<Counts>>,
+) where
     S: Service<Usage, Response = (), Error = Error<Rejected>> + Clone + Send + 'static,
     S::Future: Send,
 {

@@ -5,7 +5,9 @@ use std::future::ready;
 use std::hint::black_box;
 use std::time::Duration;
 
-use seawall_breaker::{BreakerConfig, BreakerConfigBuilder, BreakerLayer, State};
+use seawall_breaker::{
+    BreakerConfig, BreakerConfigBuilder, BreakerLayer, CircuitState, KeyedBreakerLayer,
+};
 use seawall_bulkhead::{
     Adaptive, BulkheadConfig, BulkheadLayer, PartitionConfig, PartitionedBulkheadLayer,
 };
@@ -13,7 +15,9 @@ use seawall_core::{
     ConstMeta, ErrorIsFailure, PartitionKey, Policy, Rejectable, Replay, RequestMeta, WrapError,
 };
 use seawall_hedge::{HedgeConfig, HedgeConfigBuilder, HedgeLayer};
-use seawall_ratelimit::{KeyedRateLimitLayer, Limit, RateLimitConfig, RateLimitLayer};
+use seawall_ratelimit::{
+    KeyedRateLimitConfig, KeyedRateLimitLayer, Limit, RateLimitConfig, RateLimitLayer,
+};
 use seawall_retry::{RetryConfig, RetryLayer};
 use seawall_throttle::{AdaptiveThrottleConfig, AdaptiveThrottleLayer};
 use seawall_timeout::AttemptTimeoutLayer;
@@ -203,7 +207,7 @@ fn failing_after(
 /// The requests go round over so many keys, all of which are known already.
 fn per_key(keys: u64) -> impl Service<u64, Future: Send> + Clone + Send {
     let config = of_calls(builder(), 100).build().expect("a valid breaker");
-    let layer = BreakerLayer::per_key("bench", config, move |request: &u64| {
+    let layer = KeyedBreakerLayer::new("bench", config, move |request: &u64| {
         Cow::<u64>::Owned(request % keys)
     });
     let mut service = layer.max_keys(2 * keys as usize).layer(LEAF);
@@ -226,16 +230,14 @@ fn throttle() -> AdaptiveThrottleLayer {
     AdaptiveThrottleLayer::new("bench", AdaptiveThrottleConfig::default())
 }
 
-fn keyed_limit(rate: u32, burst: u32) -> KeyedRateLimitLayer<impl Fn(&u64) -> RequestMeta + Clone> {
-    let config = self::rate(rate, SECOND, burst);
-    let layer = KeyedRateLimitLayer::new("bench", config).expect("no file");
-    layer.describe(|request: &u64| RequestMeta::new(Replay::Safe).with_key(PartitionKey(*request)))
+fn keyed_limit(config: RateLimitConfig) -> KeyedRateLimitLayer {
+    let config = KeyedRateLimitConfig::new(config).expect("no file");
+    KeyedRateLimitLayer::new("bench", config)
 }
 
 fn limit_per_key(keys: u64) -> impl Service<u64, Future: Send> + Clone + Send {
     let config = rate(1_000_000_000, SECOND, 1_000_000_000);
-    let layer = KeyedRateLimitLayer::new("bench", config).expect("no file");
-    let mut service = layer
+    let mut service = keyed_limit(config)
         .describe(move |request: &u64| {
             RequestMeta::new(Replay::Safe).with_key(PartitionKey(request % keys))
         })
@@ -249,7 +251,9 @@ fn limit_per_key(keys: u64) -> impl Service<u64, Future: Send> + Clone + Send {
 /// What a rate limit per key holds after a call of each of so many keys, none of which may go.
 pub(super) fn limited_keys_bytes(keys: u64) -> f64 {
     // A token takes longer to come back than the keys to come.
-    let mut service = keyed_limit(1, 10).layer(LEAF);
+    let mut service = keyed_limit(rate(1, SECOND, 10))
+        .describe(|request: &u64| RequestMeta::new(Replay::Safe).with_key(PartitionKey(*request)))
+        .layer(LEAF);
     let counted = allocation_counter::measure(|| {
         for request in 0..keys {
             call_once(&mut service, request).expect("the leaf responds");
@@ -261,7 +265,8 @@ pub(super) fn limited_keys_bytes(keys: u64) -> f64 {
 /// What a breaker per key holds after a call of each of so many keys.
 pub(super) fn keyed_bytes(keys: u64) -> f64 {
     let config = of_calls(builder(), 100).build().expect("a valid breaker");
-    let layer = BreakerLayer::per_key("bench", config, |request: &u64| Cow::<u64>::Owned(*request));
+    let layer =
+        KeyedBreakerLayer::new("bench", config, |request: &u64| Cow::<u64>::Owned(*request));
     let mut service = layer.max_keys(2 * keys as usize).layer(LEAF);
     let counted = allocation_counter::measure(|| {
         for request in 0..keys {
@@ -275,7 +280,7 @@ pub(super) fn keyed_bytes(keys: u64) -> f64 {
 pub(super) fn open_breaker() -> BreakerLayer {
     let breaker = breaker();
     let mut service = breaker.layer(LEAF);
-    while breaker.handle().state() != State::Open {
+    while breaker.handle().state() != CircuitState::Open {
         call_once(&mut service, FAIL).expect_err("the leaf fails");
     }
     breaker

@@ -1,9 +1,9 @@
 //! The generic cell rate algorithm in one word, without clock and executor.
 //!
-//! The word is the *theoretical arrival time*: when the bucket will be full again if nothing more
-//! is taken. A cost of `n` is granted at `now` when `max(tat, now) + n * T <= now + burst * T`,
+//! The word is the *theoretical arrival time*: when the bucket is full again if nothing more is
+//! taken. A cost of `n` is granted at `now` when `max(tat, now) + n * T <= now + burst * T`,
 //! with `T` the time of one token, and moves the word to the left side of that. A rejection writes
-//! nothing and knows the first instant at which the same cost is granted. The algorithm is that
+//! nothing and returns the first instant at which the same cost is granted. The algorithm is that
 //! of ITU-T I.371, "virtual scheduling"; one word per bucket as in the crate `governor`.
 //!
 //! Time is counted in sixteenths of a nanosecond, and `T` is rounded up to a whole one: in any
@@ -14,15 +14,14 @@
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// Sixteenths.
+/// Time is counted in sixteenths of a nanosecond.
 const SHIFT: u32 = 4;
 
-/// What [`Bucket::new`] takes at most as the time from empty to full: 366 days. Far from where
-/// sums of two such times could overflow.
+/// The longest time from empty to full: 366 days. Sums of two such times are far from overflow.
 pub(crate) const MAX_FILL_NS: u64 = 366 * 24 * 3600 * 1_000_000_000;
 
-/// The word of a bucket that grants nothing to anybody, while its rate is changed.
-const SHUT: u64 = u64::MAX;
+/// The word of a bucket that grants nothing while its rate is changed.
+const CLOSED: u64 = u64::MAX;
 
 /// What flows into a bucket, and how much of it stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +38,7 @@ fn token_time(rate: u32, per_ns: u64) -> u64 {
     u64::try_from(token).unwrap_or(u64::MAX).max(1)
 }
 
-/// The time from empty to full in nanoseconds, rounded up; `None` when it cannot be told.
+/// The time from empty to full in nanoseconds, rounded up; `None` when it overflows.
 pub(crate) fn fill_ns(rate: u32, per_ns: u64, burst: u32) -> Option<u64> {
     let fill = token_time(rate, per_ns).checked_mul(u64::from(burst))?;
     Some(fill.div_ceil(1 << SHIFT))
@@ -77,14 +76,14 @@ impl Rate {
         self.late(now, next).1.div_ceil(1 << SHIFT)
     }
 
-    /// The word after a debit, which may be more than the bucket holds: what is owed flows in
+    /// The word after a debit, which may be more than the bucket holds: what is owed must flow in
     /// before anything is granted again.
     fn debit(self, tat: u64, now_ns: u64, cost: u64) -> u64 {
         let need = self.token.saturating_mul(cost);
-        tat.max(units(now_ns)).saturating_add(need).min(SHUT - 1)
+        tat.max(units(now_ns)).saturating_add(need).min(CLOSED - 1)
     }
 
-    /// The word after a refund. What is more than the bucket holds is lost.
+    /// The word after a refund. More than the bucket holds is lost.
     const fn refund(self, tat: u64, cost: u64) -> u64 {
         tat.saturating_sub(self.token.saturating_mul(cost))
     }
@@ -93,7 +92,7 @@ impl Rate {
     fn at_most(self, tat: u64, now_ns: u64, tokens: u64) -> u64 {
         let left = self.token.saturating_mul(tokens).min(self.fill);
         let lowered = units(now_ns).saturating_add(self.fill - left);
-        tat.max(lowered).min(SHUT - 1)
+        tat.max(lowered).min(CLOSED - 1)
     }
 
     /// The word with the same number of tokens missing at another rate.
@@ -102,10 +101,10 @@ impl Rate {
         let missing = u128::from(tat.saturating_sub(now)) * u128::from(to.token);
         let missing = missing.div_ceil(u128::from(self.token));
         let missing = u64::try_from(missing).unwrap_or(u64::MAX);
-        now.saturating_add(missing).min(SHUT - 1)
+        now.saturating_add(missing).min(CLOSED - 1)
     }
 
-    /// Whether a word says that the bucket is full.
+    /// Whether a word means that the bucket is full.
     pub(crate) const fn is_full(tat: u64, now_ns: u64) -> bool {
         tat <= units(now_ns)
     }
@@ -120,9 +119,9 @@ impl Rate {
         units(ns) / self.token
     }
 
-    /// By how many nanoseconds a departure of this cost delays those behind it when timers fire
-    /// in whole milliseconds. Tokens that come while the timer is late are kept, unless the cost
-    /// is the whole burst: a full bucket loses them, and then each departure takes that long.
+    /// By how many nanoseconds a departure of this cost delays the next ones when timers fire in
+    /// whole milliseconds. Tokens that come while the timer is late are kept, unless the cost is
+    /// the full burst: a full bucket loses them, and then each departure takes that long.
     pub(crate) const fn delay_ns(self, cost: u32) -> u64 {
         const TICK: u64 = 1_000_000 << SHIFT;
         let need = self.token.saturating_mul(cost as u64);
@@ -136,7 +135,7 @@ impl Rate {
     pub(crate) fn available(self, tat: u64, now_ns: u64) -> f64 {
         let now = units(now_ns);
         let (full, tat) = (now.saturating_add(self.fill), tat.max(now));
-        // Apart, so that what is there is exact: the difference is far smaller than the two.
+        // In two terms, so that the result is exact: the difference is far smaller than both.
         let left = full.saturating_sub(tat) as f64 - tat.saturating_sub(full) as f64;
         left / self.token as f64
     }
@@ -152,16 +151,16 @@ impl Rate {
     fn late(self, now: u64, next: Option<u64>) -> (u64, u64) {
         match next {
             Some(next) => (next, next.saturating_sub(now.saturating_add(self.fill))),
-            None => (SHUT, SHUT),
+            None => (CLOSED, CLOSED),
         }
     }
 }
 
-/// A bucket that threads take from without a lock. All else is done under the lock of the line.
+/// A bucket that threads take from without a lock. All else is done under the lock of the limiter.
 #[derive(Debug)]
 pub(crate) struct Bucket {
     tat: AtomicU64,
-    // Read after the word, so that who sees a word of a new rate sees the rate, too.
+    // Read after the word: a thread that sees the word of a new rate also sees the rate.
     token: AtomicU64,
     fill: AtomicU64,
 }
@@ -189,13 +188,17 @@ impl Bucket {
         }
     }
 
-    /// Takes `cost` tokens, or says how many nanoseconds from `now` they can be taken.
+    /// Takes `cost` tokens.
+    ///
+    /// # Errors
+    ///
+    /// In how many nanoseconds from `now` they are there.
     #[inline]
     pub(crate) fn try_take(&self, now_ns: u64, cost: u64) -> Result<(), u64> {
         let mut tat = self.tat.load(Ordering::Acquire);
         loop {
             let next = self.rate().take(tat, now_ns, cost)?;
-            // Nothing but the word and the rate is read by who sees it.
+            // A thread that sees the new word reads nothing but the word and the rate.
             match self
                 .tat
                 .compare_exchange_weak(tat, next, Ordering::Relaxed, Ordering::Acquire)
@@ -208,11 +211,11 @@ impl Bucket {
 
     /// In how many nanoseconds from `now` the last of several costs, `cost` in sum, is granted.
     pub(crate) fn wait(&self, now_ns: u64, cost: u64) -> u64 {
-        self.rate().wait(self.reading(), now_ns, cost)
+        self.rate().wait(self.word(), now_ns, cost)
     }
 
-    /// The word.
-    pub(crate) fn reading(&self) -> u64 {
+    /// The word now.
+    pub(crate) fn word(&self) -> u64 {
         self.tat.load(Ordering::Acquire)
     }
 
@@ -221,7 +224,7 @@ impl Bucket {
         self.change(|rate, tat| rate.debit(tat, now_ns, cost));
     }
 
-    /// Puts tokens back, as far as they find room.
+    /// Gives tokens back, up to a full bucket.
     pub(crate) fn refund(&self, cost: u64) {
         self.change(|rate, tat| rate.refund(tat, cost));
     }
@@ -232,8 +235,8 @@ impl Bucket {
     }
 
     fn change(&self, change: impl Fn(Rate, u64) -> u64) {
-        let mut tat = self.reading();
-        while tat != SHUT {
+        let mut tat = self.word();
+        while tat != CLOSED {
             match self.tat.compare_exchange_weak(
                 tat,
                 change(self.rate(), tat),
@@ -246,15 +249,15 @@ impl Bucket {
         }
     }
 
-    /// Changes the rate; as many tokens as were missing are missing still. Whoever takes at the
-    /// same time takes at one of the two rates, or finds the bucket shut and asks again under the
-    /// lock, which the caller holds.
+    /// Changes the rate; as many tokens are missing as before. A call that takes at the same time
+    /// takes at one of the two rates, or finds the bucket closed and asks again under the lock,
+    /// which the caller holds.
     pub(crate) fn set(&self, now_ns: u64, rate: Rate) {
-        let (old, tat) = (self.rate(), self.shut());
+        let (old, tat) = (self.rate(), self.close());
         self.token.store(rate.token, Ordering::Relaxed);
         self.fill.store(rate.fill, Ordering::Relaxed);
         let carried = old.carry(tat, now_ns, rate);
-        // Not the word that was there before: who has read that must not find it again.
+        // Never the word that was there before: a thread that has read it must not find it again.
         let carried = match (carried == tat, Rate::is_full(tat, now_ns)) {
             (true, true) if tat > 0 => tat - 1,
             (true, _) => tat + 1,
@@ -263,9 +266,9 @@ impl Bucket {
         self.tat.store(carried, Ordering::Release);
     }
 
-    /// Lets nobody take any more, and answers the word that was there.
-    pub(crate) fn shut(&self) -> u64 {
-        self.tat.swap(SHUT, Ordering::AcqRel)
+    /// Closes the bucket, and returns the word that was there.
+    pub(crate) fn close(&self) -> u64 {
+        self.tat.swap(CLOSED, Ordering::AcqRel)
     }
 
     /// Fills it.
@@ -275,7 +278,7 @@ impl Bucket {
 
     /// Tokens in the bucket.
     pub(crate) fn available(&self, now_ns: u64) -> f64 {
-        self.rate().available(self.reading(), now_ns)
+        self.rate().available(self.word(), now_ns)
     }
 }
 

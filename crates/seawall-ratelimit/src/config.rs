@@ -2,21 +2,18 @@
 
 use std::time::Duration;
 
-use seawall_core::{InvalidConfig, NonZeroDuration};
+use seawall_core::{InvalidConfig, ns};
 
-use crate::Limit;
+use crate::limit::{Limit, MAX_LIMITS};
 
-/// How many limits one layer has at most.
-pub(crate) const MAX_LIMITS: usize = 8;
-
-/// The most that may wait: the count shares a word with the flags of the layer.
+/// The most that may wait: the count shares a word with the flags of the limiter.
 const MAX_WAITING: u32 = 1 << 24;
 
-/// How much per which time, and how long a call may wait for it.
+/// How much is granted per period, and how long a call may wait for it.
 ///
-/// One rate and burst is a builder's [`rate`](RateLimitConfigBuilder::rate) and
-/// [`burst`](RateLimitConfigBuilder::burst); other kinds, and several at once, are
-/// [limits](RateLimitConfigBuilder::limit).
+/// One rate and burst are set with [`rate`](RateLimitConfigBuilder::rate) and
+/// [`burst`](RateLimitConfigBuilder::burst); other kinds, and several at once, with
+/// [`limit`](RateLimitConfigBuilder::limit).
 ///
 /// ```
 /// use std::time::Duration;
@@ -29,16 +26,16 @@ const MAX_WAITING: u32 = 1 << 24;
 ///     .build()?;
 /// assert_eq!(config.limits()[0].capacity(), 10);
 ///
-/// let rejected = RateLimitConfig::builder().rate(0, Duration::from_secs(1)).build().unwrap_err();
-/// assert_eq!(rejected.to_string(), "`rate` is 0, accepted is a whole number from 1");
+/// let invalid = RateLimitConfig::builder().rate(0, Duration::from_secs(1)).build().unwrap_err();
+/// assert_eq!(invalid.to_string(), "`rate` is 0, accepted is a whole number from 1");
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct RateLimitConfig {
-    pub(crate) limits: Vec<Limit>,
+    limits: Vec<Limit>,
     max_wait: Duration,
     max_waiting: u32,
-    priority_aging: NonZeroDuration,
+    priority_aging: Duration,
     default_pause: Duration,
     shadow: bool,
 }
@@ -49,7 +46,7 @@ impl RateLimitConfig {
         RateLimitConfigBuilder::default()
     }
 
-    /// The rules, all of which hold at once; at least one.
+    /// The limits, all of which hold at once; at least one.
     pub fn limits(&self) -> &[Limit] {
         &self.limits
     }
@@ -64,58 +61,64 @@ impl RateLimitConfig {
         self.max_waiting
     }
 
-    /// How much longer a call of low priority waits at most than one of normal priority that came
+    /// How much longer at most a call of low priority waits than one of normal priority that came
     /// at the same time.
-    pub const fn priority_aging(&self) -> NonZeroDuration {
+    pub const fn priority_aging(&self) -> Duration {
         self.priority_aging
     }
 
-    /// How long a throttle pauses the layer when the upstream does not say.
+    /// How long a throttle pauses the layer when the upstream reports no time.
     pub const fn default_pause(&self) -> Duration {
         self.default_pause
     }
 
-    /// Whether the layer only watches.
+    /// Whether the layer starts in shadow mode.
     pub const fn shadow(&self) -> bool {
         self.shadow
     }
 
-    /// Rejects settings with other limits than those of `self`, save for their numbers: calls in
-    /// line have been told their costs by those.
-    pub(crate) fn same_shape(&self, other: &Self) -> Result<(), InvalidConfig> {
-        let shape = |config: &Self| {
-            let limits = config.limits.iter();
-            limits.map(|l| (l.kind(), l.unit())).collect::<Vec<_>>()
-        };
-        if shape(self) == shape(other) {
-            return Ok(());
+    /// Settings without any limit, for a limiter that is never asked.
+    pub(crate) fn unlimited() -> Self {
+        Self {
+            limits: Vec::new(),
+            ..Self::default()
         }
-        let accepted = shape(self);
-        let accepted = accepted
-            .iter()
-            .map(|(kind, unit)| format!("{kind} of {}", unit.as_str()));
-        Err(InvalidConfig::new(
-            "limits",
-            other.listed(),
-            format!(
-                "as many as before, of the same kinds and units in the same order: {}",
-                accepted.collect::<Vec<_>>().join(", ")
-            ),
-        ))
     }
 
-    fn listed(&self) -> String {
+    /// Rejects other limits than those of `self`, save for their numbers: the costs of queued
+    /// calls were computed for these.
+    pub(crate) fn check_shape(&self, new: &Self) -> Result<(), InvalidConfig> {
+        let shape = |config: &Self| -> Vec<_> {
+            let limits = config.limits.iter();
+            limits.map(|l| (l.kind(), l.unit())).collect()
+        };
+        let current = shape(self);
+        if current == shape(new) {
+            return Ok(());
+        }
+        let kinds: Vec<_> = current
+            .iter()
+            .map(|(kind, unit)| format!("{kind} of {}", unit.as_str()))
+            .collect();
+        let accepted = format!(
+            "as many as before, of the same kinds and units in the same order: {}",
+            kinds.join(", ")
+        );
+        Err(InvalidConfig::new("limits", new.list(), accepted))
+    }
+
+    pub(crate) fn list(&self) -> String {
         let limits: Vec<_> = self.limits.iter().map(ToString::to_string).collect();
         limits.join("; ")
     }
 
     pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
         vec![
-            ("limits", self.listed()),
+            ("limits", self.list()),
             ("max_wait", format!("{:?}", self.max_wait)),
             ("max_waiting", self.max_waiting.to_string()),
-            ("ageing", format!("{:?}", self.priority_aging.get())),
-            ("pause_unsaid", format!("{:?}", self.default_pause)),
+            ("priority_aging", format!("{:?}", self.priority_aging)),
+            ("default_pause", format!("{:?}", self.default_pause)),
             ("shadow", self.shadow.to_string()),
         ]
     }
@@ -124,138 +127,119 @@ impl RateLimitConfig {
 impl Default for RateLimitConfig {
     /// 100 per minute, 10 at once, rejected at once when over it.
     ///
-    /// 100 per minute is below the free tier of most APIs that limit by the minute; it is a
-    /// number to start from, not one to keep.
-    fn default() -> Self {
-        let builder = RateLimitConfigBuilder::default();
-        Self {
-            limits: vec![DEFAULT_LIMIT],
-            max_wait: builder.max_wait,
-            max_waiting: builder.max_waiting,
-            priority_aging: DEFAULT_AGEING,
-            default_pause: builder.default_pause,
-            shadow: builder.shadow,
-        }
-    }
-}
-
-const DEFAULT_LIMIT: Limit = Limit::bucket(100, Duration::from_secs(60));
-
-const DEFAULT_AGEING: NonZeroDuration = match NonZeroDuration::from_secs(5) {
-    Some(priority_aging) => priority_aging,
-    None => unreachable!(),
-};
-
-/// Collects the settings of a rate limit; see [`RateLimitConfig::builder`].
-#[derive(Clone, Debug)]
-pub struct RateLimitConfigBuilder {
-    rate: Option<(u32, Duration)>,
-    burst: Option<u32>,
-    limits: Vec<Limit>,
-    max_wait: Duration,
-    max_waiting: u32,
-    priority_aging: Duration,
-    default_pause: Duration,
-    shadow: bool,
-}
-
-impl Default for RateLimitConfigBuilder {
+    /// 100 per minute is below the free tier of most APIs that limit by the minute: a number to
+    /// start from, not one to keep.
     fn default() -> Self {
         Self {
-            rate: None,
-            burst: None,
-            limits: Vec::new(),
+            limits: vec![Limit::bucket(100, Duration::from_secs(60)).into()],
             max_wait: Duration::ZERO,
             max_waiting: 1_024,
-            priority_aging: DEFAULT_AGEING.get(),
+            priority_aging: Duration::from_secs(5),
             default_pause: Duration::from_secs(1),
             shadow: false,
         }
     }
 }
 
+/// Collects the settings of a rate limit; see [`RateLimitConfig::builder`].
+#[must_use]
+#[derive(Clone, Debug)]
+pub struct RateLimitConfigBuilder {
+    config: RateLimitConfig,
+    rate: Option<(u32, Duration)>,
+    burst: Option<u32>,
+    /// The first setting that has no effect without a `max_wait`.
+    of_waiting: Option<(&'static str, String)>,
+}
+
+impl Default for RateLimitConfigBuilder {
+    fn default() -> Self {
+        Self {
+            config: RateLimitConfig::unlimited(),
+            rate: None,
+            burst: None,
+            of_waiting: None,
+        }
+    }
+}
+
 impl RateLimitConfigBuilder {
-    /// How much is granted per which time: a whole number from 1, per at most 366 days, and not
-    /// more than one per nanosecond. The unit is that of [`RequestMeta::cost`](seawall_core::RequestMeta):
-    /// requests, unless the layer is told otherwise. Default: 100 per minute, unless there is a
+    /// How much is granted per period: a whole number from 1, a period of at most 366 days, and at
+    /// most one per nanosecond. It counts [`RequestMeta::cost`](seawall_core::RequestMeta): requests,
+    /// unless the layer has a describer. Default: 100 per minute, unless there is a
     /// [`limit`](Self::limit).
     ///
     /// Short for a [`Limit::bucket`], the first of the limits.
-    #[must_use]
-    pub const fn rate(mut self, rate: u32, per: Duration) -> Self {
-        self.rate = Some((rate, per));
+    pub const fn rate(mut self, rate: u32, period: Duration) -> Self {
+        self.rate = Some((rate, period));
         self
     }
 
-    /// How much the [`rate`](Self::rate) grants at once after a rest, and the most that one call
+    /// How much the [`rate`](Self::rate) grants at once after idle time, and the most that one call
     /// may cost: a whole number from 1. Default: a tenth of the rate, at least 1.
     ///
     /// Any stretch of time sees at most the burst plus what the rate grants in it. Where the
     /// upstream counts `n` per window, burst and rate per window must be at most `n` together:
-    /// [`Limit::of`] does that sum.
-    #[must_use]
+    /// [`Limit::quota`] computes that.
     pub const fn burst(mut self, burst: u32) -> Self {
         self.burst = Some(burst);
         self
     }
 
-    /// Adds a rule. All of them hold at once: a call departs when every one of them grants it,
-    /// and takes from none of them otherwise. At most 8.
-    #[must_use]
-    pub fn limit(mut self, limit: Limit) -> Self {
-        self.limits.push(limit);
+    /// Adds a limit. All limits hold at once: a call departs when every one of them grants it, and
+    /// takes from none of them otherwise. At most 8.
+    pub fn limit(mut self, limit: impl Into<Limit>) -> Self {
+        self.config.limits.push(limit.into());
         self
     }
 
-    /// How long a call may wait for its turn, counted from the first poll of its future; the time
-    /// in which it stands aside, since its service is not ready, is part of it. Zero, the
-    /// default, rejects at once; a call whose turn would come later is rejected at once too, and so
-    /// is one whose turn would come after its own [deadline](seawall_core::RequestMeta).
+    /// How long a call may wait for its tokens, counted from the first poll of its future, the
+    /// readiness of its service included. Zero, the default, rejects at once. A call whose tokens
+    /// would come later than this, or later than its own [deadline](seawall_core::RequestMeta), is
+    /// rejected at once.
     ///
-    /// Tokio's timer has a resolution of one millisecond, so a waiter departs up to that much
-    /// after its tokens are there. Where the burst exceeds the cost of a call by less than what
-    /// the rate grants in a millisecond, tokens overflow meanwhile, and waiters depart below the
-    /// rate: with a burst of 1 and a rate of 400 per second, one per 3 ms. For calls that cost the
-    /// whole burst, the forecast by which a call may wait knows of it; for others, a call that was
-    /// let into the line may be rejected at the end of its wait. A burst with a few milliseconds of
-    /// the rate in it avoids both.
-    #[must_use]
+    /// Tokio's timer has a resolution of one millisecond, so a waiter departs up to that much after
+    /// its tokens are there. Where the burst exceeds the cost of a call by less than what the rate
+    /// grants in a millisecond, tokens overflow meanwhile, and waiters depart below the rate: with
+    /// a burst of 1 and a rate of 400 per second, one per 3 ms. A burst that holds a few
+    /// milliseconds of the rate avoids that.
     pub const fn max_wait(mut self, max_wait: Duration) -> Self {
-        self.max_wait = max_wait;
+        self.config.max_wait = max_wait;
         self
     }
 
-    /// How many calls may wait; the next one is rejected. Of no effect while `max_wait` is zero.
-    /// At most 16,777,216. Default: 1,024.
-    #[must_use]
-    pub const fn max_waiting(mut self, calls: u32) -> Self {
-        self.max_waiting = calls;
+    /// How many calls may wait, from 1 to 16,777,216; the next one is rejected. Needs a
+    /// [`max_wait`](Self::max_wait). Default: 1,024.
+    pub fn max_waiting(mut self, calls: u32) -> Self {
+        self.config.max_waiting = calls;
+        if calls > 0 {
+            self.of_waiting = Some(("max_waiting", calls.to_string()));
+        }
         self
     }
 
     /// How much waiting makes up for the step from [low](seawall_core::Priority::LOW) to
     /// [normal](seawall_core::Priority::NORMAL) priority, and from that to
-    /// [high](seawall_core::Priority::HIGH); longer than zero. Who waits is passed by those of one
-    /// step more only if they came less than that after it, so nobody starves. Default: 5 seconds.
-    #[must_use]
-    pub const fn priority_aging(mut self, per_step: Duration) -> Self {
-        self.priority_aging = per_step;
+    /// [high](seawall_core::Priority::HIGH); longer than zero. A call is overtaken by one of the
+    /// next step only if that one came less than this after it, so no call starves. Needs a
+    /// [`max_wait`](Self::max_wait). Default: 5 seconds.
+    pub fn priority_aging(mut self, per_step: Duration) -> Self {
+        self.config.priority_aging = per_step;
+        self.of_waiting = Some(("priority_aging", format!("{per_step:?}")));
         self
     }
 
-    /// How long [a throttle](seawall_core::QuotaSignal::Pause) pauses the layer when the upstream does
-    /// not say for how long. Default: one second.
-    #[must_use]
+    /// How long [a throttle](seawall_core::QuotaSignal::Pause) pauses the layer when the upstream
+    /// reports no time. Zero does not pause. Default: one second.
     pub const fn default_pause(mut self, pause: Duration) -> Self {
-        self.default_pause = pause;
+        self.config.default_pause = pause;
         self
     }
 
-    /// Whether the layer only watches: what it would reject passes, at once, and is counted and
-    /// told as [`Shadowed`](seawall_core::EventKind::Shadowed). Default: no.
-    #[must_use]
+    /// Whether the layer starts in shadow mode: calls that it would reject pass at once, and are
+    /// counted and emitted as [`Shadowed`](seawall_core::EventKind::Shadowed). Default: no.
     pub const fn shadow(mut self, on: bool) -> Self {
-        self.shadow = on;
+        self.config.shadow = on;
         self
     }
 
@@ -263,61 +247,79 @@ impl RateLimitConfigBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when `rate` or `burst` is 0; when `per` is zero or over 366 days; when
-    /// `rate` is over one per nanosecond; when `burst` takes over 366 days to come together or is
-    /// given without a `rate`; when `margin` is longer than the time of its limit, or `offset` not
-    /// shorter; when [`Allowed::at`](crate::Allowed::at) got a share without room for a burst; when
-    /// two limits are kept in one file; when there are more than 8 limits, or more than 16,777,216 may wait; when `priority_aging` is zero.
+    /// [`InvalidConfig`] when
+    /// * `rate` or `burst` is 0, or `rate` over one per nanosecond;
+    /// * `period` is zero or over 366 days, or `burst` is more than the rate grants in 366 days;
+    /// * there is a `burst` without a `rate`;
+    /// * there is a `max_wait` with a `max_waiting` of 0, or a `max_waiting` or `priority_aging`
+    ///   without a `max_wait`;
+    /// * `margin` is longer than the period of its limit, or `offset` not shorter;
+    /// * [`utilization`](crate::Quota::utilization) leaves nothing for the burst or the rate;
+    /// * two limits are kept in one file, or there are more than 8 limits;
+    /// * `max_waiting` is over 16,777,216, or `priority_aging` zero.
     pub fn build(self) -> Result<RateLimitConfig, InvalidConfig> {
-        let mut limits = self.limits;
-        let plain = match (self.rate, self.burst) {
-            (Some((rate, per)), _) => Some(Limit::bucket(rate, per)),
-            (None, _) if limits.is_empty() => Some(DEFAULT_LIMIT),
+        let mut config = self.config;
+        match (self.rate, self.burst) {
+            (Some((rate, period)), burst) => {
+                let bucket = Limit::bucket(rate, period);
+                let bucket = match burst {
+                    Some(burst) => bucket.burst(burst),
+                    None => bucket,
+                };
+                config.limits.insert(0, bucket.into());
+            }
             (None, Some(burst)) => {
-                return Err(InvalidConfig::new(
-                    "burst",
-                    burst,
-                    "a burst of `rate`; the burst of a limit is set at the limit",
-                ));
+                let accepted = "a burst of `rate`; the burst of a limit is set on the limit";
+                return Err(InvalidConfig::new("burst", burst, accepted));
             }
-            (None, None) => None,
-        };
-        if let Some(plain) = plain {
-            let plain = match self.burst {
-                Some(burst) => plain.burst(burst),
-                None => plain,
-            };
-            limits.insert(0, plain);
-        }
-        if limits.len() > MAX_LIMITS {
-            return Err(InvalidConfig::new("limits", limits.len(), "at most 8"));
-        }
-        for (index, limit) in limits.iter().enumerate() {
-            limit.check()?;
-            let file = limit.file();
-            if file.is_some() && limits[..index].iter().any(|other| other.file() == file) {
-                return Err(InvalidConfig::new(
-                    "kept_in",
-                    "one file twice",
-                    "a file of its own for each limit",
-                ));
+            (None, None) if config.limits.is_empty() => {
+                config.limits = RateLimitConfig::default().limits;
             }
+            (None, None) => {}
         }
-        if self.max_waiting > MAX_WAITING {
-            return Err(InvalidConfig::new(
-                "max_waiting",
-                self.max_waiting,
-                "at most 16777216",
-            ));
+        check_limits(&config.limits)?;
+        check_waiting(&config, self.of_waiting)?;
+        Ok(config)
+    }
+}
+
+fn check_limits(limits: &[Limit]) -> Result<(), InvalidConfig> {
+    if limits.len() > MAX_LIMITS {
+        return Err(InvalidConfig::new("limits", limits.len(), "at most 8"));
+    }
+    for (index, limit) in limits.iter().enumerate() {
+        limit.check()?;
+        let file = limit.file();
+        if file.is_some() && limits[..index].iter().any(|other| other.file() == file) {
+            let accepted = "a file of its own for each limit";
+            return Err(InvalidConfig::new("persist_in", "one file twice", accepted));
         }
-        Ok(RateLimitConfig {
-            limits,
-            max_wait: self.max_wait,
-            max_waiting: self.max_waiting,
-            priority_aging: NonZeroDuration::new(self.priority_aging)
-                .map_err(|e| e.in_field("ageing"))?,
-            default_pause: self.default_pause,
-            shadow: self.shadow,
-        })
+    }
+    Ok(())
+}
+
+fn check_waiting(
+    config: &RateLimitConfig,
+    of_waiting: Option<(&'static str, String)>,
+) -> Result<(), InvalidConfig> {
+    let waits = !config.max_wait.is_zero();
+    let max_waiting = config.max_waiting;
+    if max_waiting > MAX_WAITING || (waits && max_waiting == 0) {
+        let accepted = "a number from 1 to 16777216";
+        return Err(InvalidConfig::new("max_waiting", max_waiting, accepted));
+    }
+    if ns(config.priority_aging) == 0 {
+        return Err(InvalidConfig::new(
+            "priority_aging",
+            "0ns",
+            "longer than zero",
+        ));
+    }
+    match of_waiting {
+        Some((field, value)) if !waits => {
+            let accepted = "none without a `max_wait`: calls do not wait";
+            Err(InvalidConfig::new(field, value, accepted))
+        }
+        _ => Ok(()),
     }
 }

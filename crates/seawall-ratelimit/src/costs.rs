@@ -1,19 +1,19 @@
-//! What a call costs of each limit, and who says so.
+//! What a call costs of each limit.
 
 use seawall_core::{RequestMeta, Unit};
 
-use crate::config::MAX_LIMITS;
+use crate::limit::MAX_LIMITS;
 
 /// What one call costs of each limit, in the order of the limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Costs([u32; MAX_LIMITS]);
 
 impl Costs {
-    /// Of limits that count `units`.
-    pub(crate) fn of(units: &[Unit], mut price: impl FnMut(Unit) -> u32) -> Self {
+    /// The costs of limits that count `units`.
+    pub(crate) fn of(units: &[Unit], mut cost: impl FnMut(Unit) -> u32) -> Self {
         let mut costs = [0; MAX_LIMITS];
-        for (cost, unit) in costs.iter_mut().zip(units) {
-            *cost = price(*unit);
+        for (slot, unit) in costs.iter_mut().zip(units) {
+            *slot = cost(*unit);
         }
         Self(costs)
     }
@@ -58,32 +58,32 @@ impl Sums {
         }
     }
 
-    /// What each of so many calls costs on average.
+    /// The average costs of `calls` calls.
     pub(crate) fn mean(&self, calls: u32) -> Costs {
         let mean = |sum: u64| u32::try_from(sum / u64::from(calls.max(1))).unwrap_or(u32::MAX);
         Costs(self.0.map(mean))
     }
 }
 
-/// Says what a request costs of a limit that counts `unit`.
+/// Decides what a request costs of a limit that counts `unit`.
 ///
-/// The default is [`MetaCost`]. Closures `Fn(&Req, &RequestMeta, Unit) -> u32` are prices: for units of
-/// [another kind](Unit::Other), and for requests whose cost depends on the limit.
+/// The default is [`MetaCost`]. Closures `Fn(&Req, &RequestMeta, Unit) -> u32` are cost functions:
+/// for units of [another kind](Unit::Other), and for requests whose cost depends on the limit.
 ///
 /// ```
 /// use std::time::Duration;
 /// use seawall_core::{RequestMeta, Unit};
-/// use seawall_ratelimit::{MetaCost, Limit, CostFn, RateLimitConfig, RateLimitLayer};
+/// use seawall_ratelimit::{CostFn, Limit, MetaCost, RateLimitConfig, RateLimitLayer};
 ///
 /// // Orders count twice: as requests of their weight, and as orders.
 /// let config = RateLimitConfig::builder()
 ///     .limit(Limit::strict(6_000, Duration::from_secs(60)))
 ///     .limit(Limit::strict(50, Duration::from_secs(10)).with_unit(Unit::Other("orders")))
 ///     .build()?;
-/// let layer = RateLimitLayer::new("binance", config).price(
+/// let layer = RateLimitLayer::new("binance", config).cost(
 ///     |path: &&str, meta: &RequestMeta, unit: Unit| match unit {
 ///         Unit::Other("orders") => u32::from(path.starts_with("/api/v3/order")),
-///         usual => MetaCost.price(path, meta, usual),
+///         other => MetaCost.cost(path, meta, other),
 ///     },
 /// );
 /// # Ok::<(), seawall_core::InvalidConfig>(())
@@ -91,7 +91,7 @@ impl Sums {
 pub trait CostFn<Req: ?Sized> {
     /// What `request` costs of a limit that counts `unit`; 0 when it does not count there. Called
     /// once per call and limit, on the hot path.
-    fn price(&self, request: &Req, meta: &RequestMeta, unit: Unit) -> u32;
+    fn cost(&self, request: &Req, meta: &RequestMeta, unit: Unit) -> u32;
 }
 
 impl<F, Req: ?Sized> CostFn<Req> for F
@@ -99,18 +99,18 @@ where
     F: Fn(&Req, &RequestMeta, Unit) -> u32,
 {
     #[inline]
-    fn price(&self, request: &Req, meta: &RequestMeta, unit: Unit) -> u32 {
+    fn cost(&self, request: &Req, meta: &RequestMeta, unit: Unit) -> u32 {
         self(request, meta, unit)
     }
 }
 
-/// The default price: one request, the weight and the tokens that [`RequestMeta`] has, and nothing of
-/// units of [another kind](Unit::Other).
+/// The default cost: one request, the weight and the tokens of [`RequestMeta`], and nothing of units
+/// of [another kind](Unit::Other).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MetaCost;
 
 impl MetaCost {
-    /// What [`RequestMeta`] says of a unit.
+    /// The cost that [`RequestMeta`] has of a unit.
     #[inline]
     pub const fn of(meta: &RequestMeta, unit: Unit) -> u32 {
         match unit {
@@ -126,7 +126,7 @@ impl MetaCost {
 
 impl<Req: ?Sized> CostFn<Req> for MetaCost {
     #[inline]
-    fn price(&self, _: &Req, meta: &RequestMeta, unit: Unit) -> u32 {
+    fn cost(&self, _: &Req, meta: &RequestMeta, unit: Unit) -> u32 {
         Self::of(meta, unit)
     }
 }

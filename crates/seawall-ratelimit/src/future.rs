@@ -1,4 +1,4 @@
-//! The future: the inner one, after its turn in line if it needs one.
+//! The future: the inner one, after waiting for tokens if there are none.
 
 use std::fmt;
 use std::future::Future;
@@ -10,19 +10,19 @@ use pin_project_lite::pin_project;
 use seawall_core::{Rejectable, Rejection};
 use tower_service::Service;
 
-use crate::seat::{Below, Seat};
-use crate::wait::Waiting;
+use crate::queued::Queued;
+use crate::waiter::{Target, Waiter};
 
 pin_project! {
-    /// The answer of a [`RateLimit`](crate::RateLimit).
+    /// The future of a [`RateLimit`](crate::RateLimit).
     ///
-    /// Dropped while it waits, it leaves the line and has cost nothing. Once it has answered it
+    /// Dropped while it waits, it leaves the queue and has taken no token. Once it has completed it
     /// holds nothing, even if it is kept.
     ///
     /// # Panics
     ///
-    /// When it is polled after it has answered; and, if it has to wait, outside of a Tokio
-    /// runtime with time enabled.
+    /// When it is polled after it has completed; and, if it has to wait, outside of a Tokio runtime
+    /// with time enabled.
     pub struct ResponseFuture<S, Req>
     where
         S: Service<Req>,
@@ -36,18 +36,18 @@ pin_project! {
     #[project = StepProj]
     enum Step<S, Req, F> {
         Running { #[pin] inner: F },
-        // Boxed, so that the futures of those who need not wait stay small.
-        Waiting { line: Pin<Box<Line<S, Req>>> },
+        // Boxed, so that the futures of calls that do not wait stay small.
+        Waiting { call: Pin<Box<WaitingCall<S, Req>>> },
         Rejected { rejection: Rejection },
         Done,
     }
 }
 
 pin_project! {
-    struct Line<S, Req> {
-        // First, so that it leaves the line before the service and the request are dropped.
+    struct WaitingCall<S, Req> {
+        // First, so that it leaves the queue before the service and the request are dropped.
         #[pin]
-        seat: Seat,
+        waiter: Waiter,
         service: S,
         req: Option<Req>,
     }
@@ -62,14 +62,14 @@ impl<S: Service<Req>, Req> ResponseFuture<S, Req> {
     }
 
     #[cold]
-    pub(crate) fn waiting(waiting: Waiting, service: S, req: Req) -> Self {
-        let line = Box::pin(Line {
-            seat: Seat::new(waiting),
+    pub(crate) fn waiting(queued: Queued, service: S, req: Req) -> Self {
+        let call = Box::pin(WaitingCall {
+            waiter: Waiter::new(queued),
             service,
             req: Some(req),
         });
         Self {
-            step: Step::Waiting { line },
+            step: Step::Waiting { call },
         }
     }
 
@@ -81,34 +81,34 @@ impl<S: Service<Req>, Req> ResponseFuture<S, Req> {
     }
 }
 
-impl<S, Req> Line<S, Req>
+impl<S, Req> WaitingCall<S, Req>
 where
     S: Service<Req> + Clone,
     S::Error: Rejectable,
 {
-    /// Waits for the turn, then makes the call, in the same poll in which the tokens are taken, so
-    /// that what departs is what was granted.
-    // Never inlined: only calls that wait come here, and the others should not carry it.
+    /// Waits, then makes the call in the same poll in which the tokens are taken, so that what
+    /// departs is what was granted.
+    // Never inlined: only calls that wait need it, and the others should not carry it.
     #[inline(never)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<S::Future, S::Error>> {
         let this = self.project();
-        let mut service = Waiter::<S, Req> {
+        let mut target = InnerService::<S, Req> {
             service: this.service,
             of: PhantomData,
         };
-        ready!(this.seat.poll(cx, &mut service))?;
+        ready!(this.waiter.poll(cx, &mut target))?;
         let req = this.req.take().expect("a request departs once");
         Poll::Ready(Ok(this.service.call(req)))
     }
 }
 
-/// The clone of the inner service that a waiter will call.
-struct Waiter<'a, S, Req> {
+/// The clone of the inner service that a waiter calls.
+struct InnerService<'a, S, Req> {
     service: &'a mut S,
     of: PhantomData<fn(Req)>,
 }
 
-impl<S, Req> Below for Waiter<'_, S, Req>
+impl<S, Req> Target for InnerService<'_, S, Req>
 where
     S: Service<Req> + Clone,
     S::Error: Rejectable,
@@ -119,7 +119,7 @@ where
         self.service.poll_ready(cx)
     }
 
-    fn give_up_reservation(&mut self) {
+    fn release(&mut self) {
         let fresh = self.service.clone();
         *self.service = fresh;
     }
@@ -139,13 +139,13 @@ where
         loop {
             match step.as_mut().project() {
                 StepProj::Running { inner } => {
-                    let answer = inner.poll(cx);
-                    if answer.is_ready() {
+                    let result = inner.poll(cx);
+                    if result.is_ready() {
                         step.set(Step::Done);
                     }
-                    return answer;
+                    return result;
                 }
-                StepProj::Waiting { line } => match ready!(line.as_mut().poll(cx)) {
+                StepProj::Waiting { call } => match ready!(call.as_mut().poll(cx)) {
                     Ok(inner) => step.set(Step::Running { inner }),
                     Err(error) => {
                         step.set(Step::Done);
@@ -157,7 +157,7 @@ where
                     step.set(Step::Done);
                     return Poll::Ready(Err(error));
                 }
-                StepProj::Done => panic!("`ResponseFuture` polled after it has answered"),
+                StepProj::Done => panic!("`ResponseFuture` polled after it has completed"),
             }
         }
     }

@@ -1,25 +1,25 @@
-//! The layer: owner of the limiter.
+//! The layer.
 
 use std::fmt;
 
-use seawall_core::striped::{Shared, Stripes};
-use seawall_core::{Clock, DefaultMeta, EventSource, InstanceName};
+use seawall_core::{InstanceName, Policy, policy_setters};
 use tower_layer::Layer;
 
-use crate::feedback::{FeedbackLayer, Source};
-use crate::limiter::Limiter;
-use crate::meter::WallClock;
-use crate::observe::{Common, Stripe};
-use crate::{MetaCost, RateLimit, RateLimitConfig, RateLimitHandle};
+use crate::config::RateLimitConfig;
+use crate::costs::MetaCost;
+use crate::feedback::FeedbackLayer;
+use crate::handle::RateLimitHandle;
+use crate::service::RateLimit;
+use crate::state::{SharedState, State};
 
-/// Limits how many calls depart per time; see the [crate](crate).
+/// Limits how many calls depart per period; see the [crate](crate).
 ///
-/// Its clones and every service that they make share the limits. `D` says what a request is: by
-/// default one that costs 1. `P` says what it costs of each limit: by default what `D` says.
+/// Its clones and every service that they make share the limits. Without a describer every request
+/// costs 1. Without a [cost function](Self::cost) a request costs what its describer returns.
 ///
 /// ```
 /// use std::time::Duration;
-/// use seawall_core::{RequestMeta, Replay};
+/// use seawall_core::{Replay, RequestMeta};
 /// use seawall_ratelimit::{RateLimitConfig, RateLimitLayer};
 ///
 /// let config = RateLimitConfig::builder().rate(10, Duration::from_secs(1)).burst(5).build()?;
@@ -30,89 +30,75 @@ use crate::{MetaCost, RateLimit, RateLimitConfig, RateLimitHandle};
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone)]
-pub struct RateLimitLayer<D = DefaultMeta, P = MetaCost> {
-    shared: Shared<Common, Stripe>,
-    describe: D,
-    price: P,
+pub struct RateLimitLayer<X = Policy, M = MetaCost> {
+    state: SharedState,
+    policy: X,
+    cost: M,
 }
 
 impl RateLimitLayer {
-    /// A layer with limits of its own, of which nothing is used. `name` is what rejections and
-    /// metrics call it.
+    /// A layer of which nothing is used. `name` is in its rejections, events and metrics.
     pub fn new(name: impl Into<InstanceName>, config: RateLimitConfig) -> Self {
-        let clock = Clock::start();
-        let common = Common {
-            limiter: Limiter::new(config, clock.now(), WallClock::now(clock.now())),
-            clock,
-            observer: EventSource::new("ratelimit", name),
-        };
         Self {
-            shared: Shared::new(common, Stripes::auto(), Stripe::default),
-            describe: DefaultMeta,
-            price: MetaCost,
+            state: State::new(name, config),
+            policy: Policy::new(),
+            cost: MetaCost,
         }
     }
 }
 
-impl<D, P> RateLimitLayer<D, P> {
-    /// Says what a request is: its cost, its tokens, its priority, its deadline. Asked once per
-    /// call.
-    #[must_use]
-    pub fn describe<D2>(self, describe: D2) -> RateLimitLayer<D2, P> {
+impl<X, M> RateLimitLayer<X, M> {
+    fn map_policy<Y>(self, change: impl FnOnce(X) -> Y) -> RateLimitLayer<Y, M> {
         RateLimitLayer {
-            shared: self.shared,
-            describe,
-            price: self.price,
+            state: self.state,
+            policy: change(self.policy),
+            cost: self.cost,
         }
     }
 
-    /// Says what a request costs of each limit, where that is not what `describe` says. Asked once
-    /// per call and limit.
+    /// Computes costs with `cost`, a [`CostFn`](crate::CostFn). Default: [`MetaCost`].
     #[must_use]
-    pub fn price<P2>(self, price: P2) -> RateLimitLayer<D, P2> {
+    pub fn cost<M2>(self, cost: M2) -> RateLimitLayer<X, M2> {
         RateLimitLayer {
-            shared: self.shared,
-            describe: self.describe,
-            price,
+            state: self.state,
+            policy: self.policy,
+            cost,
         }
     }
 
-    /// A layer to be put below this one, next to the client, that reads with `feedback` what the
-    /// answers say, and corrects the limits by it.
-    pub fn feedback<F>(&self, feedback: F) -> FeedbackLayer<F, D, P>
+    /// A layer to put below this one, next to the client. It reads signals from results with
+    /// `reader`, and corrects the limits by them.
+    pub fn feedback<F>(&self, reader: F) -> FeedbackLayer<X, F, M>
     where
-        D: Clone,
-        P: Clone,
+        X: Clone,
+        M: Clone,
     {
-        let (describe, price) = (self.describe.clone(), self.price.clone());
-        let source = Source::Whole(self.shared.clone());
-        FeedbackLayer::new(source, feedback, describe, price)
-    }
-
-    pub(crate) fn shared(&self) -> Shared<Common, Stripe> {
-        self.shared.clone()
+        let state = self.state.clone();
+        FeedbackLayer::new(state, reader, self.policy.clone(), self.cost.clone())
     }
 
     /// A handle to read and to control the limits from outside.
     pub fn handle(&self) -> RateLimitHandle {
-        RateLimitHandle::new(self.shared.clone())
+        RateLimitHandle::new(self.state.clone())
     }
 }
 
-impl<S, D: Clone, P: Clone> Layer<S> for RateLimitLayer<D, P> {
-    type Service = RateLimit<S, D, P>;
+policy_setters!(RateLimitLayer[M]: describe);
+
+impl<S, X: Clone, M: Clone> Layer<S> for RateLimitLayer<X, M> {
+    type Service = RateLimit<S, X, M>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let (describe, price) = (self.describe.clone(), self.price.clone());
-        RateLimit::new(inner, self.shared.anchor(), describe, price)
+        let (policy, cost) = (self.policy.clone(), self.cost.clone());
+        RateLimit::new(inner, self.state.anchor(), policy, cost)
     }
 }
 
-impl<D, P> fmt::Debug for RateLimitLayer<D, P> {
+impl<X, M> fmt::Debug for RateLimitLayer<X, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateLimitLayer")
-            .field("name", &self.shared.common().observer.name())
-            .field("config", &self.shared.common().limiter.config())
+            .field("name", &self.state.common().events.name())
+            .field("config", &self.state.common().limiter.config())
             .finish_non_exhaustive()
     }
 }

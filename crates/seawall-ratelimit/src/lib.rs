@@ -155,8 +155,11 @@
 //! `observe` are what their names say.
 
 mod bucket;
+mod cap;
 mod config;
 mod costs;
+mod counts;
+mod denial;
 mod feedback;
 mod future;
 mod handle;
@@ -164,25 +167,39 @@ mod keyed;
 mod layer;
 mod limit;
 mod limiter;
+mod limiter_ref;
 mod meter;
-mod observe;
+mod queued;
 mod reserve;
-mod seat;
 mod service;
 mod snapshot;
+mod state;
 mod sync;
-mod wait;
+mod waiter;
 
 pub use config::{RateLimitConfig, RateLimitConfigBuilder};
 pub use costs::{CostFn, MetaCost};
+pub use counts::RateLimitCounts;
 pub use feedback::{Feedback, FeedbackFuture, FeedbackLayer};
 pub use future::ResponseFuture;
 pub use handle::RateLimitHandle;
-pub use keyed::{KeyedRateLimit, KeyedRateLimitHandle, KeyedRateLimitLayer};
+pub use keyed::{
+    KeyedRateLimit, KeyedRateLimitConfig, KeyedRateLimitConfigBuilder, KeyedRateLimitHandle,
+    KeyedRateLimitLayer, KeyedRateLimitSnapshot,
+};
 pub use layer::RateLimitLayer;
-pub use limit::{Allowed, Limit};
-pub use meter::{DailyReset, QuotaFile, QuotaFileError};
-pub use observe::RateLimitCounts;
+pub use limit::{
+    BucketLimit, DailyLimit, DailyReset, Limit, Quota, QuotaFile, QuotaFileError, StrictLimit,
+    WindowLimit,
+};
 pub use reserve::Reservation;
 pub use service::RateLimit;
-pub use snapshot::{LimitSnapshot, RateLimitSnapshot};
+pub use snapshot::{LimitSnapshot, RateLimitSnapshot, RateLimitState};
+
+/// What users of this crate need of `seawall-core`.
+#[doc(no_inline)]
+pub use seawall_core::{
+    ConstMeta, Describe, Error, InstanceName, InvalidConfig, PartitionKey, Policies, Policy,
+    Priority, QuotaSignal, Ratio, ReadQuotaSignals, Reason, Registry, Rejectable, Rejection,
+    Replay, RequestMeta, Scope, ServerLimit, TokenCount, Unit, WrapErrorLayer,
+};

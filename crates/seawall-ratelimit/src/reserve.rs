@@ -1,4 +1,4 @@
-//! Tokens that are taken before it is known how many are needed.
+//! Tokens that are taken before it is known how many are used.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -6,22 +6,21 @@ use std::pin::pin;
 
 use seawall_core::{Rejection, RequestMeta, Unit};
 
-use crate::MetaCost;
-use crate::limiter::{Limiter, Wish};
-use crate::observe::reject;
-use crate::seat::{Nothing, Seat};
-use crate::service::{Decision, decide};
-use crate::wait::{Lane, Waiting, Wishes, retry_after};
+use crate::costs::MetaCost;
+use crate::limiter::{Granted, Limiter};
+use crate::limiter_ref::{Decision, LimiterRef, TokenRequests};
+use crate::queued::Queued;
+use crate::waiter::{NoTarget, Waiter};
 
-/// What was taken of a rate limit, until it is settled.
+/// Tokens of a rate limit that are taken, until the real usage is known.
 ///
-/// Made by [`RateLimitHandle::reserve`](crate::RateLimitHandle::reserve) for work that is not a
-/// call of a Tower service: a WebSocket message, a batch, a streamed answer. Dropped without being
-/// settled or [kept](Self::commit), all of it goes back.
+/// Made by [`RateLimitHandle::reserve`](crate::RateLimitHandle::reserve) for work that is not a call
+/// of a Tower service: a WebSocket message, a batch, a streamed response. Dropped without
+/// [`correct_usage`](Self::correct_usage) or [`commit`](Self::commit), it gives back everything.
 ///
 /// ```
 /// use std::time::Duration;
-/// use seawall_core::{RequestMeta, Replay, TokenCount, Unit};
+/// use seawall_core::{Replay, RequestMeta, TokenCount, Unit};
 /// use seawall_ratelimit::{Limit, RateLimitConfig, RateLimitLayer};
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -35,35 +34,29 @@ use crate::wait::{Lane, Waiting, Wishes, retry_after};
 /// let estimate = RequestMeta::new(Replay::Never).with_tokens(TokenCount::new(1_000, 4_000));
 /// let reserved = tokens.reserve(&estimate).await?;
 /// assert_eq!(tokens.tokens(), 5_000.0);
-/// // The answer was shorter than it could have been.
-/// reserved.settle(Unit::Tokens, 1_250);
+/// // The response was shorter than estimated.
+/// reserved.correct_usage(Unit::Tokens, 1_250);
 /// assert_eq!(tokens.tokens(), 8_750.0);
 /// # Ok(())
 /// # }
 /// ```
 #[must_use = "dropped, it gives back what was taken"]
 pub struct Reservation {
-    lane: Lane,
-    wishes: Wishes,
-    taken_at: u64,
+    limiter: LimiterRef,
+    requests: TokenRequests,
+    granted_at: u64,
     /// Whether it has given back already, or never will.
     over: bool,
 }
 
 impl Reservation {
-    /// Takes or gives back the difference between what was reserved of `unit` and what was really
-    /// used; what was reserved of other units stays taken. Debits go below zero: those who come
-    /// next wait for them.
-    pub fn settle(mut self, unit: Unit, really: u64) {
+    /// Takes or gives back the difference between what was reserved of `unit` and what was `used`;
+    /// what was reserved of other units stays taken. What was used in addition is owed: the next
+    /// calls wait for it.
+    pub fn correct_usage(mut self, unit: Unit, used: u64) {
         self.over = true;
-        let now = self.lane.now();
-        self.each(|limiter, wish| {
-            let mut units = limiter.units().iter();
-            if let Some(index) = units.position(|counted| *counted == unit) {
-                let taken = wish.costs.get(index).into();
-                limiter.settle(now, unit, taken, really, self.taken_at);
-            }
-        });
+        let now = self.limiter.now();
+        self.for_each(|limiter, granted| limiter.correct_usage(now, unit, granted, used));
     }
 
     /// Leaves everything taken as it was estimated.
@@ -71,10 +64,14 @@ impl Reservation {
         self.over = true;
     }
 
-    fn each(&self, mut each: impl FnMut(&Limiter, &Wish)) {
-        each(self.lane.limiter(), &self.wishes.own);
-        if let (Some(limiter), Some(wish)) = (self.lane.above(), &self.wishes.above) {
-            each(limiter, wish);
+    fn for_each(&self, mut each: impl FnMut(&Limiter, Granted)) {
+        let granted = |costs| Granted {
+            costs,
+            at_ns: self.granted_at,
+        };
+        each(self.limiter.limiter(), granted(self.requests.own.costs));
+        if let (Some(account), Some(request)) = (self.limiter.account(), &self.requests.account) {
+            each(account, granted(request.costs));
         }
     }
 }
@@ -82,8 +79,8 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         if !self.over {
-            let now = self.lane.now();
-            self.each(|limiter, wish| limiter.give_back(now, &wish.costs, self.taken_at));
+            let now = self.limiter.now();
+            self.for_each(|limiter, granted| limiter.give_back(now, granted));
         }
     }
 }
@@ -91,47 +88,45 @@ impl Drop for Reservation {
 impl fmt::Debug for Reservation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reservation")
-            .field("costs", &self.wishes.own.costs)
+            .field("costs", &self.requests.own.costs)
             .finish_non_exhaustive()
     }
 }
 
-/// Takes what a request of this kind costs, and waits for it as calls do.
-pub(crate) async fn reserve(lane: Lane, meta: &RequestMeta) -> Result<Reservation, Rejection> {
-    let wishes = Wishes::of(&lane, meta, |unit| MetaCost::of(meta, unit));
-    let mut taken_at = lane.now();
-    match decide(&lane, taken_at, wishes) {
-        Decision::Depart => {}
-        Decision::Reject(rejection) => return Err(rejection),
-        Decision::Wait(wishes) => {
-            let mut seat = pin!(Seat::new(Waiting::new(lane.clone(), wishes)));
-            poll_fn(|cx| seat.as_mut().poll(cx, &mut Nothing)).await?;
-            taken_at = lane.now();
+impl LimiterRef {
+    /// Takes what a request costs, and waits for it as calls do.
+    pub(crate) async fn reserve(self, meta: &RequestMeta) -> Result<Reservation, Rejection> {
+        let requests = TokenRequests::new(&self, meta, |unit| MetaCost::of(meta, unit));
+        let mut granted_at = self.now();
+        match self.decide(granted_at, requests, false) {
+            Decision::Depart => {}
+            Decision::Reject(rejection) => return Err(rejection),
+            Decision::Wait(requests) => {
+                let mut waiter = pin!(Waiter::new(Queued::new(self.clone(), requests)));
+                poll_fn(|cx| waiter.as_mut().poll(cx, &mut NoTarget)).await?;
+                granted_at = self.now();
+            }
+        }
+        Ok(self.reservation(requests, granted_at))
+    }
+
+    /// Takes what a request costs, if it is there now.
+    pub(crate) fn try_reserve(self, meta: &RequestMeta) -> Result<Reservation, Rejection> {
+        let requests = TokenRequests::new(&self, meta, |unit| MetaCost::of(meta, unit));
+        let now = self.now();
+        match self.decide(now, requests, false) {
+            Decision::Depart => Ok(self.reservation(requests, now)),
+            Decision::Reject(rejection) => Err(rejection),
+            Decision::Wait(requests) => Err(self.reject(self.denial_of(now, &requests))),
         }
     }
-    Ok(Reservation {
-        lane,
-        wishes,
-        taken_at,
-        over: false,
-    })
-}
 
-/// Takes what a request of this kind costs, if it is there now.
-pub(crate) fn try_reserve(lane: Lane, meta: &RequestMeta) -> Result<Reservation, Rejection> {
-    let wishes = Wishes::of(&lane, meta, |unit| MetaCost::of(meta, unit));
-    let taken_at = lane.now();
-    match decide(&lane, taken_at, wishes) {
-        Decision::Depart => Ok(Reservation {
-            lane,
-            wishes,
-            taken_at,
+    const fn reservation(self, requests: TokenRequests, granted_at: u64) -> Reservation {
+        Reservation {
+            limiter: self,
+            requests,
+            granted_at,
             over: false,
-        }),
-        Decision::Reject(rejection) => Err(rejection),
-        Decision::Wait(wishes) => {
-            let rejection = retry_after(&lane, taken_at, &wishes);
-            Err(reject(lane.observer(), lane.stripe(), rejection))
         }
     }
 }

@@ -1,129 +1,60 @@
-//! The service: tokens at `call`, or a place in the line.
+//! The service: takes tokens in `call`, or waits for them.
 
 use std::fmt;
 use std::task::{Context, Poll};
 
-use seawall_core::striped::Anchor;
-use seawall_core::{DefaultMeta, Describe, Rejectable, Rejection, RequestMeta};
+use seawall_core::{Describe, Policies, Policy, Rejectable, RequestMeta};
 use tower_service::Service;
 
-use crate::limiter::{Denial, Verdict};
-use crate::observe::{Common, NEVER, Stripe, reject, shadow};
-use crate::wait::{Lane, Waiting, Wishes};
-use crate::{CostFn, MetaCost, ResponseFuture};
+use crate::costs::{CostFn, MetaCost};
+use crate::counts::reject;
+use crate::denial::Denial;
+use crate::future::ResponseFuture;
+use crate::limiter_ref::{Decision, LimiterRef, TokenRequests};
+use crate::queued::Queued;
+use crate::state::StateAnchor;
 
-/// A service that lets a bounded number of calls depart per time; made by
+/// A service that lets a bounded number of calls depart per period; made by
 /// [`RateLimitLayer`](crate::RateLimitLayer).
 ///
 /// An instance holds no token, ready or not; a clone costs one reference count.
 #[derive(Clone)]
-pub struct RateLimit<S, D = DefaultMeta, P = MetaCost> {
+pub struct RateLimit<S, X = Policy, M = MetaCost> {
     inner: S,
-    state: Anchor<Common, Stripe>,
-    describe: D,
-    price: P,
+    state: StateAnchor,
+    policy: X,
+    cost: M,
 }
 
-impl<S, D, P> RateLimit<S, D, P> {
-    pub(crate) const fn new(
-        inner: S,
-        state: Anchor<Common, Stripe>,
-        describe: D,
-        price: P,
-    ) -> Self {
+impl<S, X, M> RateLimit<S, X, M> {
+    pub(crate) const fn new(inner: S, state: StateAnchor, policy: X, cost: M) -> Self {
         Self {
             inner,
             state,
-            describe,
-            price,
+            policy,
+            cost,
         }
     }
 
-    /// The service below.
+    /// The inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service below, mutably.
+    /// The inner service, mutably.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The service below, by value.
+    /// The inner service, by value.
     pub fn into_inner(self) -> S {
         self.inner
     }
-}
 
-/// What a call does that may not depart on the short way.
-#[derive(Clone, Copy)]
-pub(crate) enum Decision {
-    Depart,
-    Wait(Wishes),
-    Reject(Rejection),
-}
-
-/// Asks the limiters for a call that the short way is closed to, and counts what becomes of it.
-pub(crate) fn decide(lane: &Lane, now_ns: u64, wishes: Wishes) -> Decision {
-    let (observer, stripe) = (lane.observer(), lane.stripe());
-    let verdict = if wishes.are_free() {
-        Verdict::Granted
-    } else {
-        let above = wishes.above(lane, None);
-        let above = above.filter(|above| !above.wish.costs.is_free());
-        lane.limiter().admit(now_ns, &wishes.own, above)
-    };
-    match verdict {
-        Verdict::Granted => {
-            stripe.granted();
-            Decision::Depart
-        }
-        Verdict::Wait => Decision::Wait(wishes),
-        Verdict::Later(rejection) => Decision::Reject(reject(observer, stripe, rejection)),
-        Verdict::Never => Decision::Reject(reject(observer, stripe, NEVER)),
-        Verdict::Watched(rejection) => {
-            shadow(observer, stripe, rejection);
-            Decision::Depart
-        }
-        Verdict::NeverWatched => {
-            shadow(observer, stripe, NEVER);
-            Decision::Depart
-        }
-    }
-}
-
-/// Makes the call, rejects it, or lets it wait, as was decided.
-pub(crate) fn carry_out<S, Req>(
-    inner: &mut S,
-    req: Req,
-    lane: Lane,
-    decision: Decision,
-) -> ResponseFuture<S, Req>
-where
-    S: Service<Req> + Clone,
-{
-    match decision {
-        Decision::Depart => ResponseFuture::running(inner.call(req)),
-        // Whatever the ready instance has reserved below is given up wherever the call that it
-        // was for goes another way: callers whose idle instances keep the last reservations
-        // would otherwise wait for each other, and a rejected one may never call again.
-        Decision::Reject(rejection) => {
-            *inner = inner.clone(); // clone: gives the reservation up
-            ResponseFuture::rejected(rejection)
-        }
-        Decision::Wait(wishes) => {
-            let service = inner.clone(); // clone: waits, polled ready later
-            *inner = service.clone();
-            ResponseFuture::waiting(Waiting::new(lane, wishes), service, req)
-        }
-    }
-}
-
-impl<S, D, P> RateLimit<S, D, P> {
     /// Everything but a token that is there.
     #[cold]
     #[inline(never)]
-    fn call_carefully<Req>(
+    fn call_slow<Req>(
         &mut self,
         req: Req,
         meta: &RequestMeta,
@@ -131,22 +62,50 @@ impl<S, D, P> RateLimit<S, D, P> {
     ) -> ResponseFuture<S, Req>
     where
         S: Service<Req> + Clone,
-        P: CostFn<Req>,
+        M: CostFn<Req>,
     {
-        let lane = Lane::Whole(self.state.local());
-        let price = |unit| self.price.price(&req, meta, unit);
-        let wishes = Wishes::of(&lane, meta, price);
-        let decision = decide(&lane, now_ns, wishes);
-        carry_out(&mut self.inner, req, lane, decision)
+        let limiter = LimiterRef::new(self.state.local(), None);
+        let cost = |unit| self.cost.cost(&req, meta, unit);
+        let requests = TokenRequests::new(&limiter, meta, cost);
+        let decision = limiter.decide(now_ns, requests, false);
+        carry_out(&mut self.inner, req, limiter, decision)
     }
 }
 
-impl<S, D, P, Req> Service<Req> for RateLimit<S, D, P>
+/// Makes the call, rejects it, or lets it wait, as was decided.
+pub(crate) fn carry_out<S, Req>(
+    inner: &mut S,
+    req: Req,
+    limiter: LimiterRef,
+    decision: Decision,
+) -> ResponseFuture<S, Req>
+where
+    S: Service<Req> + Clone,
+{
+    match decision {
+        Decision::Depart => ResponseFuture::running(inner.call(req)),
+        // What the ready instance has reserved below is released wherever its call does not depart:
+        // callers whose idle instances keep the last reservations would otherwise wait for each
+        // other, and a rejected one may never call again.
+        Decision::Reject(rejection) => {
+            *inner = inner.clone(); // clone: gives the reservation up
+            ResponseFuture::rejected(rejection)
+        }
+        Decision::Wait(requests) => {
+            let service = inner.clone(); // clone: waits, polled ready later
+            *inner = service.clone();
+            ResponseFuture::waiting(Queued::new(limiter, requests), service, req)
+        }
+    }
+}
+
+impl<S, X, M, Req> Service<Req> for RateLimit<S, X, M>
 where
     S: Service<Req> + Clone,
     S::Error: Rejectable,
-    D: Describe<Req>,
-    P: CostFn<Req>,
+    X: Policies,
+    X::Describer: Describe<Req>,
+    M: CostFn<Req>,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -161,36 +120,36 @@ where
 
     #[inline]
     fn call(&mut self, req: Req) -> Self::Future {
-        let meta = self.describe.describe(&req);
-        let common = self.state.common();
-        let limiter = &common.limiter;
-        let cost = self.price.price(&req, &meta, limiter.first_unit());
+        let meta = self.policy.describer().describe(&req);
+        let state = self.state.common();
+        let limiter = &state.limiter;
+        let cost = self.cost.cost(&req, &meta, limiter.first_unit());
         if cost == 0 && limiter.is_single() {
-            self.state.here().granted();
+            self.state.here().granted.add();
             return ResponseFuture::running(self.inner.call(req));
         }
-        let now = common.clock.now();
+        let now = state.clock.now();
         match limiter.try_admit(now, cost) {
             Some(Ok(())) => {
-                self.state.here().granted();
+                self.state.here().granted.add();
                 ResponseFuture::running(self.inner.call(req))
             }
             Some(Err(wait_ns)) => {
-                let rejection = Denial::used_up(wait_ns);
-                let rejection = reject(&common.observer, self.state.here(), rejection);
+                let denial = Denial::rate_limited(wait_ns);
+                let rejection = reject(&state.events, self.state.here(), denial);
                 self.inner = self.inner.clone(); // clone: gives the reservation up
                 ResponseFuture::rejected(rejection)
             }
-            None => self.call_carefully(req, &meta, now),
+            None => self.call_slow(req, &meta, now),
         }
     }
 }
 
-impl<S: fmt::Debug, D, P> fmt::Debug for RateLimit<S, D, P> {
+impl<S: fmt::Debug, X, M> fmt::Debug for RateLimit<S, X, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateLimit")
             .field("inner", &self.inner)
-            .field("name", &self.state.common().observer.name())
+            .field("name", &self.state.common().events.name())
             .finish_non_exhaustive()
     }
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use seawall_core::{QuotaSignal, ReadQuotaSignals};
+use seawall_core::{Policy, QuotaSignal, ReadQuotaSignals};
 use seawall_ratelimit::{
-    Feedback, KeyedRateLimit, KeyedRateLimitLayer, Limit, RateLimit, RateLimitConfig,
-    RateLimitLayer,
+    Feedback, KeyedRateLimit, KeyedRateLimitConfig, KeyedRateLimitLayer, Limit, RateLimit,
+    RateLimitConfig, RateLimitLayer,
 };
 use seawall_testkit::contract::{Mock, hold_call};
 use tower_layer::Layer;
@@ -54,7 +54,8 @@ fn per_key(burst: u32, max_wait: Duration) -> KeyedRateLimitLayer {
         .max_wait(max_wait)
         .build()
         .expect("valid settings");
-    KeyedRateLimitLayer::new("subject", config).expect("no file")
+    let config = KeyedRateLimitConfig::new(config).expect("no file");
+    KeyedRateLimitLayer::new("subject", config)
 }
 
 fn keyed(inner: Mock) -> KeyedRateLimit<Mock> {
@@ -67,16 +68,18 @@ fn keyed_waiting(inner: Mock) -> KeyedRateLimit<Mock> {
 }
 
 /// Below a limit, as it is meant to be.
-fn fed_back(inner: Mock) -> Feedback<Mock, Silent> {
-    layer(1_000, Duration::ZERO).feedback(Silent).layer(inner)
+fn fed_back(inner: Mock) -> Feedback<Mock, Policy, NoSignals> {
+    layer(1_000, Duration::ZERO)
+        .feedback(NoSignals)
+        .layer(inner)
 }
 
 /// Reads nothing from any answer.
 #[derive(Clone)]
-struct Silent;
+struct NoSignals;
 
-impl<Res, Err> ReadQuotaSignals<Res, Err> for Silent {
-    fn feedback(&self, _: Result<&Res, &Err>, _: &mut dyn FnMut(QuotaSignal)) {}
+impl<Res, Err> ReadQuotaSignals<Res, Err> for NoSignals {
+    fn read_signals(&self, _: Result<&Res, &Err>, _: &mut dyn FnMut(QuotaSignal)) {}
 }
 
 fn rejecting(inner: Mock) -> RateLimit<Mock> {

@@ -1,5 +1,5 @@
-//! The word of a bucket under loom's model checker: every interleaving of those who take, give back
-//! and change the rate.
+//! The word of a bucket under loom's model checker: every interleaving of takes, refunds and changes
+//! of the rate.
 //!
 //! `RUSTFLAGS="--cfg seawall_loom" cargo test -p seawall-ratelimit --test loom --release`
 #![cfg(seawall_loom)]
@@ -16,18 +16,18 @@ use loom::thread;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// So many at once, and nothing more while a model runs.
+/// Grants `burst` at once, and nothing more while a model runs.
 fn bucket(burst: u32) -> Arc<Bucket> {
     Arc::new(Bucket::new(Rate::new(1, SECOND, burst)))
 }
 
-/// How many of two are had at the first instant.
+/// How many of two are granted at the first instant.
 fn takes(bucket: &Bucket) -> u32 {
     (0..2).filter(|_| bucket.try_take(0, 1).is_ok()).count() as u32
 }
 
 #[test]
-fn two_who_take_have_no_more_than_the_burst_together_and_no_less() {
+fn two_threads_together_take_exactly_the_burst() {
     loom::model(|| {
         let bucket = bucket(3);
         let other = {
@@ -39,8 +39,8 @@ fn two_who_take_have_no_more_than_the_burst_together_and_no_less() {
     });
 }
 
-/// Whoever takes while the rate is changed takes at one of the two, or finds the bucket shut: with
-/// three at once before and one at once after, no more than three ever, and none after two.
+/// A take while the rate is changed takes at one of the two rates, or finds the bucket closed: with
+/// three at once before and one at once after, there are never more than three, and none after two.
 #[test]
 fn a_change_of_the_rate_grants_nothing_that_neither_rate_grants() {
     loom::model(|| {
@@ -53,26 +53,26 @@ fn a_change_of_the_rate_grants_nothing_that_neither_rate_grants() {
         bucket.set(0, Rate::new(1, 3 * SECOND, 1));
         let taken = other.join().unwrap();
         assert!(taken <= 2);
-        // What was taken before is missing still; one token of the new rate is the whole bucket.
+        // What was taken before is still missing; one token of the new rate is the full bucket.
         let left = bucket.try_take(0, 1).is_ok();
         assert!(!left || taken == 0, "{taken} taken, and one more");
     });
 }
 
 #[test]
-fn who_finds_the_bucket_shut_takes_nothing_and_breaks_nothing() {
+fn a_take_from_a_closed_bucket_takes_and_changes_nothing() {
     loom::model(|| {
         let bucket = bucket(1);
         let other = {
             let bucket = Arc::clone(&bucket);
             thread::spawn(move || bucket.try_take(0, 1).is_ok())
         };
-        let word = bucket.shut();
+        let word = bucket.close();
         let taken = other.join().unwrap();
         assert_eq!(
             taken,
             word != 0,
-            "the word has what was taken, and nothing is taken after"
+            "the word has what was taken, and nothing is taken afterwards"
         );
         assert!(bucket.try_take(u64::MAX, 1).is_err());
     });

@@ -1,29 +1,34 @@
-//! The limits of all keys from outside.
+//! Reads and controls the limits of all keys from outside.
 
 use std::fmt;
 use std::time::Duration;
 
-use seawall_core::striped::Shared;
 use seawall_core::{
-    Events, InstanceHandle, InstanceName, InvalidConfig, PartitionKey, QuotaSignal, Rejection,
-    RequestMeta, Samples, ns,
+    Command, Events, InstanceHandle, InstanceName, InvalidConfig, PartitionKey, QuotaSignal,
+    Rejection, RequestMeta, Samples, Unsupported, ns,
 };
 
-use super::Keyed;
-use crate::observe::{Stripe, counts};
-use crate::reserve::{reserve, try_reserve};
-use crate::wait::Lane;
-use crate::{RateLimitConfig, RateLimitCounts, Reservation};
+use super::config::KeyedRateLimitConfig;
+use super::keys::Keys;
+use super::snapshot::KeyedRateLimitSnapshot;
+use crate::config::RateLimitConfig;
+use crate::counts::RateLimitCounts;
+use crate::handle::RateLimitHandle;
+use crate::limiter_ref::LimiterRef;
+use crate::reserve::Reservation;
+use crate::snapshot::{LimitSnapshot, RateLimitState, resumes_in};
+use crate::state::{SharedState, State};
 
 /// Reads and controls the limits of all keys from any thread, without being part of any call.
 ///
 /// ```
 /// use std::time::Duration;
 /// use seawall_core::PartitionKey;
-/// use seawall_ratelimit::{KeyedRateLimitLayer, RateLimitConfig};
+/// use seawall_ratelimit::{KeyedRateLimitConfig, KeyedRateLimitLayer, RateLimitConfig};
 ///
-/// let config = RateLimitConfig::builder().rate(10, Duration::from_secs(1)).burst(5).build()?;
-/// let symbols = KeyedRateLimitLayer::new("symbols", config)?.handle();
+/// let symbol = RateLimitConfig::builder().rate(10, Duration::from_secs(1)).burst(5).build()?;
+/// let config = KeyedRateLimitConfig::new(symbol)?;
+/// let symbols = KeyedRateLimitLayer::new("symbols", config).handle();
 /// symbols.pause(PartitionKey::of("GME"));
 /// assert_eq!(symbols.tokens(PartitionKey::of("GME")), 0.0);
 /// assert_eq!(symbols.tokens(PartitionKey::of("SPY")), 5.0);
@@ -31,40 +36,47 @@ use crate::{RateLimitConfig, RateLimitCounts, Reservation};
 /// ```
 #[derive(Clone)]
 pub struct KeyedRateLimitHandle {
-    shared: Shared<Keyed, Stripe>,
+    state: SharedState,
 }
 
 impl KeyedRateLimitHandle {
-    pub(crate) const fn new(shared: Shared<Keyed, Stripe>) -> Self {
-        Self { shared }
+    pub(crate) const fn new(state: SharedState) -> Self {
+        Self { state }
     }
 
     /// The name of the instance.
     pub fn name(&self) -> InstanceName {
-        self.keyed().observer.name()
+        self.state().events.name()
     }
 
-    /// The settings of keys that have none of their own.
-    pub fn config(&self) -> RateLimitConfig {
-        self.keyed().keys.usual()
+    /// The settings in force.
+    pub fn config(&self) -> KeyedRateLimitConfig {
+        let account = self.state().account().map(|account| account.config());
+        self.keys().config().clone().with_account(account)
     }
 
-    /// The settings of a key.
-    pub fn config_of(&self, key: PartitionKey) -> RateLimitConfig {
-        self.keyed().keys.config_of(key)
-    }
-
-    /// Changes the settings of all keys that have none of their own; what was used stays used.
-    ///
-    /// Looks at every key.
+    /// Changes the settings; what was used stays used. Visits every key.
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when the limits are not as many as before, of the same kinds and units in
-    /// the same order, or kept in a file; the settings stay as they were.
-    pub fn configure(&self, config: RateLimitConfig) -> Result<(), InvalidConfig> {
-        let keyed = self.keyed();
-        keyed.keys.configure(keyed.clock.now(), config)
+    /// [`InvalidConfig`] when there is an account where there was none, or none where there was one;
+    /// when the limits of the account, of keys that are not named, or of a key in use are not as
+    /// many as before, of the same kinds and units in the same order. The settings stay as they were.
+    pub fn configure(&self, config: KeyedRateLimitConfig) -> Result<(), InvalidConfig> {
+        let account = config.account().cloned();
+        match (self.state().account(), account) {
+            (None, None) => self.keys().configure(self.now(), config),
+            (Some(limiter), Some(account)) => {
+                limiter.config().check_shape(&account)?;
+                self.keys().configure(self.now(), config)?;
+                limiter.configure(self.now(), account)
+            }
+            (known, _) => Err(InvalidConfig::new(
+                "account",
+                if known.is_some() { "none" } else { "one" },
+                "an account if and only if the layer was made with one",
+            )),
+        }
     }
 
     /// Gives a key settings of its own, or changes them; what was used stays used.
@@ -72,160 +84,217 @@ impl KeyedRateLimitHandle {
     /// # Errors
     ///
     /// [`InvalidConfig`] when the key is in use and its limits are not as many as before, of the
-    /// same kinds and units in the same order, and when a limit is kept in a file; the settings
-    /// stay as they were.
+    /// same kinds and units in the same order, and when a limit is kept in a file. The settings stay
+    /// as they were.
     pub fn configure_key(
         &self,
         key: PartitionKey,
         config: RateLimitConfig,
     ) -> Result<(), InvalidConfig> {
-        self.keyed().configure_key(key, config)
+        self.keys().configure_key(key, self.now(), config)
     }
 
-    /// What a key has left, of several limits of the one that has least; all of it, if it was never
-    /// asked for.
+    /// The limits that all keys share, in a layer that has some. Its counts are those of the layer.
+    /// Work without a key takes from them with [`reserve`](RateLimitHandle::reserve).
+    pub fn account(&self) -> Option<RateLimitHandle> {
+        self.state().account()?;
+        Some(RateLimitHandle::new(self.state.clone()))
+    }
+
+    /// Tokens of a key that are there now, of the limit that has the least; an unused key has all
+    /// of them.
     pub fn tokens(&self, key: PartitionKey) -> f64 {
-        let keyed = self.keyed();
-        keyed.keys.available(key, keyed.clock.now())
+        self.keys().available(key, self.now())
+    }
+
+    /// How many calls wait, of all keys.
+    pub fn queue_depth(&self) -> usize {
+        let limiters = self.keys().limiters();
+        limiters.iter().map(|(_, l)| l.waiting() as usize).sum()
     }
 
     /// How many calls of a key wait.
-    pub fn waiting(&self, key: PartitionKey) -> u32 {
-        let mut waiting = 0;
-        self.keyed().keys.for_each_own(|own, limiter| {
-            if own == key {
-                waiting = limiter.waiting();
-            }
-        });
-        waiting
+    pub fn queue_depth_of(&self, key: PartitionKey) -> usize {
+        let limiter = self.keys().find_limiter(key);
+        limiter.map_or(0, |limiter| limiter.waiting() as usize)
     }
 
-    /// How many keys are kept: those of which something is used, or was until a short time ago.
-    pub fn keys(&self) -> usize {
-        self.keyed().keys.len()
+    /// How many keys are kept: those of which something is used, or was until recently.
+    pub fn keys_kept(&self) -> usize {
+        self.keys().len()
     }
 
-    /// How many keys were forgotten, since nothing of them was used any more.
+    /// How many keys were evicted, since nothing of their limits was used any more.
     pub fn evicted(&self) -> u64 {
-        self.keyed().keys.evicted()
+        self.keys().evicted()
     }
 
-    /// What all keys take, in bytes, without the queues of those that wait.
+    /// The memory of all keys, in bytes, without their queues.
     pub fn bytes(&self) -> usize {
-        self.keyed().keys.bytes()
+        self.keys().bytes()
     }
 
-    /// Forgets every key of which nothing is used any more, and gives their memory back. That
-    /// happens by itself, to a part of all keys, before the table of that part grows.
+    /// Evicts every key of which nothing is used any more, and frees the memory. That happens by
+    /// itself, to a part of all keys, before the table of that part grows.
     pub fn evict_idle(&self) {
-        let keyed = self.keyed();
-        keyed.keys.evict_idle(keyed.clock.now());
-    }
-
-    /// Grants a key nothing until [`resume`](Self::resume).
-    pub fn pause(&self, key: PartitionKey) {
-        let keyed = self.keyed();
-        keyed.keys.own(key, keyed.clock.now()).pause();
-    }
-
-    /// Grants a key nothing for so long, and then as if all had just been used up: what an upstream
-    /// asks for when it throttles an endpoint.
-    pub fn pause_for(&self, key: PartitionKey, time: Duration) {
-        let keyed = self.keyed();
-        let now = keyed.clock.now();
-        let limiter = keyed.keys.own(key, now);
-        limiter.hush(now, ns(time));
-    }
-
-    /// Ends the pause of a key, and forgets what the upstream has said of it; what was used stays
-    /// used.
-    pub fn resume(&self, key: PartitionKey) {
-        let keyed = self.keyed();
-        keyed.keys.own(key, keyed.clock.now()).resume();
-    }
-
-    /// Takes in what the upstream has said in an answer to a call of that key: see
-    /// [`FeedbackLayer`](crate::FeedbackLayer). A pause whose [scope](seawall_core::Scope) is more than the
-    /// endpoint goes to the limit that all keys share, or to every key where there is none.
-    pub fn apply_signal(&self, key: PartitionKey, said: QuotaSignal) {
-        let keyed = self.keyed();
-        keyed.obey(key, keyed.clock.now(), said, None);
-    }
-
-    /// Grants nothing to any key for so long. Calls are rejected meanwhile, also those that could
-    /// wait; those in line already wait for their own limits alone.
-    pub fn pause_all_for(&self, time: Duration) {
-        let keyed = self.keyed();
-        keyed.hush(keyed.clock.now().saturating_add(ns(time)));
+        self.keys().evict_idle(self.now());
     }
 
     /// What became of the calls of all keys so far.
     pub fn counts(&self) -> RateLimitCounts {
-        counts(&self.shared)
+        RateLimitCounts::sum(self.state.stripes())
     }
 
-    /// Takes what a request of this kind costs of its key, and waits for it as calls do.
+    /// Everything at once.
+    pub fn snapshot(&self) -> KeyedRateLimitSnapshot {
+        let (keys, now) = (self.keys(), self.now());
+        let counts = self.counts();
+        let account = self.state().account();
+        KeyedRateLimitSnapshot {
+            name: self.name(),
+            state: self.typed_state(),
+            keys: keys.len(),
+            evicted: keys.evicted(),
+            bytes: keys.bytes(),
+            queue_depth: self.queue_depth(),
+            account: account.map_or_else(Vec::new, |limiter| LimitSnapshot::all(limiter, now)),
+            rejection_rate: counts.rejection_rate(),
+            counts,
+            resumes_in: resumes_in(keys.paused_until(now), now),
+        }
+    }
+
+    /// Grants a key nothing until [`resume`](Self::resume).
+    pub fn pause(&self, key: PartitionKey) {
+        self.keys().limiter(key, self.now()).pause();
+    }
+
+    /// Grants a key nothing for so long, and starts empty then: what an upstream asks for when it
+    /// throttles an endpoint.
+    pub fn pause_for(&self, key: PartitionKey, time: Duration) {
+        let now = self.now();
+        self.keys().limiter(key, now).pause_for(now, ns(time));
+    }
+
+    /// Ends the pause of a key, and forgets what the upstream has reported about it; what was used
+    /// stays used.
+    pub fn resume(&self, key: PartitionKey) {
+        self.keys().limiter(key, self.now()).resume();
+    }
+
+    /// Grants nothing to any key until [`resume_all`](Self::resume_all). New calls are rejected
+    /// with [`Paused`](seawall_core::Reason::Paused); queued ones wait only for their own limits.
+    pub fn pause_all(&self) {
+        self.keys().pause_until(u64::MAX);
+    }
+
+    /// Grants nothing to any key for so long. New calls are rejected meanwhile, also those that may
+    /// wait; queued ones wait only for their own limits.
+    pub fn pause_all_for(&self, time: Duration) {
+        let until = self.now().saturating_add(ns(time));
+        self.keys().pause_until(until);
+    }
+
+    /// Ends a pause of all keys; pauses of single keys stay.
+    pub fn resume_all(&self) {
+        self.keys().resume_all();
+    }
+
+    /// Back to automatic: ends the pauses of all keys, of each key and of the account, and forgets
+    /// what the upstream has reported. What was used stays used, and [`counts`](Self::counts) stay.
+    pub fn reset(&self) {
+        self.keys().resume_all();
+        if let Some(account) = self.state().account() {
+            account.reset();
+        }
+        for (_, limiter) in self.keys().limiters() {
+            limiter.reset();
+        }
+    }
+
+    /// Applies what the upstream has reported in the result of a call with that key; see
+    /// [`FeedbackLayer`](crate::FeedbackLayer). A pause whose [scope](seawall_core::Scope) is more
+    /// than the endpoint goes to the account, or to every key where there is none.
+    pub fn apply_signal(&self, key: PartitionKey, signal: QuotaSignal) {
+        let now = self.now();
+        self.state()
+            .apply_to_key(self.keys(), key, now, signal, None, None);
+    }
+
+    /// Takes what a request like this costs of its key, and waits for it as calls do.
     ///
     /// # Errors
     ///
-    /// The rejection that a call would have got.
+    /// The rejection that a call would get.
     ///
     /// # Panics
     ///
     /// If it has to wait outside of a Tokio runtime with time enabled.
     pub async fn reserve(&self, meta: &RequestMeta) -> Result<Reservation, Rejection> {
-        reserve(self.lane(meta), meta).await
+        self.limiter_ref(meta.key).reserve(meta).await
     }
 
-    /// Takes what a request of this kind costs of its key, if it is there and nobody waits for it.
+    /// Takes what a request like this costs of its key, if it is there and no call waits for it.
     ///
     /// # Errors
     ///
-    /// The rejection, also where a call would have waited.
+    /// The rejection, also where a call would wait.
     pub fn try_reserve(&self, meta: &RequestMeta) -> Result<Reservation, Rejection> {
-        try_reserve(self.lane(meta), meta)
+        self.limiter_ref(meta.key).try_reserve(meta)
     }
 
-    fn lane(&self, meta: &RequestMeta) -> Lane {
-        let keyed = self.keyed();
-        let limiter = keyed.keys.own(meta.key, keyed.clock.now());
-        Lane::PartitionKey(self.shared.local(), limiter)
+    fn limiter_ref(&self, key: PartitionKey) -> LimiterRef {
+        let limiter = self.keys().limiter(key, self.now());
+        LimiterRef::new(self.state.local(), Some(limiter))
     }
 
-    fn keyed(&self) -> &Keyed {
-        self.shared.common()
+    fn typed_state(&self) -> RateLimitState {
+        let keys = self.keys();
+        if keys.paused_until(self.now()).is_some() {
+            RateLimitState::Paused
+        } else if self.queue_depth() > 0 {
+            RateLimitState::Queueing
+        } else {
+            RateLimitState::Ok
+        }
+    }
+
+    fn state(&self) -> &State {
+        self.state.common()
+    }
+
+    fn keys(&self) -> &Keys {
+        let keys = self.state().keys.as_ref();
+        keys.expect("the layer has made the state with keys")
+    }
+
+    fn now(&self) -> u64 {
+        self.state().clock.now()
     }
 }
 
 impl InstanceHandle for KeyedRateLimitHandle {
     fn pattern(&self) -> &'static str {
-        self.keyed().observer.pattern()
+        self.state().events.pattern()
     }
 
     fn name(&self) -> InstanceName {
         Self::name(self)
     }
 
-    /// `"queueing"` while calls of any key wait, `"ok"` otherwise.
     fn state(&self) -> &'static str {
-        let mut waiting = 0;
-        let keys = &self.keyed().keys;
-        keys.for_each_own(|_, limiter| waiting += limiter.waiting());
-        if waiting > 0 { "queueing" } else { "ok" }
+        self.typed_state().as_str()
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
         self.counts().samples(sink);
-        let keys = &self.keyed().keys;
-        let mut waiting = 0;
-        keys.for_each_own(|_, limiter| waiting += limiter.waiting());
-        let gauges = [
-            ("seawall_ratelimit_queue_depth", f64::from(waiting)),
-            ("seawall_ratelimit_keys", keys.len() as f64),
-            ("seawall_ratelimit_bytes", keys.bytes() as f64),
-        ];
-        for (metric, value) in gauges {
-            sink.gauge(metric, &[], value);
+        let keys = self.keys();
+        for (metric, value) in [
+            ("seawall_ratelimit_queue_depth", self.queue_depth()),
+            ("seawall_ratelimit_keys", keys.len()),
+            ("seawall_ratelimit_bytes", keys.bytes()),
+        ] {
+            sink.gauge(metric, &[], value as f64);
         }
         sink.counter("seawall_ratelimit_keys_evicted_total", &[], keys.evicted());
     }
@@ -235,16 +304,37 @@ impl InstanceHandle for KeyedRateLimitHandle {
     }
 
     fn attach(&self, events: &Events) {
-        // The first registry stays the one that is told.
-        let _ = self.keyed().observer.attach(events);
+        // Events go to the first registry only.
+        let _ = self.state().events.attach(events);
+    }
+
+    /// [`Block`](Command::Block) is [`pause_all`](KeyedRateLimitHandle::pause_all),
+    /// [`Bypass`](Command::Bypass) lets calls of all keys pass as in shadow mode,
+    /// [`Reset`](Command::Reset) is [`reset`](KeyedRateLimitHandle::reset).
+    fn control(&self, command: Command) -> Result<(), Unsupported> {
+        match command {
+            Command::Block => {
+                self.resume_all();
+                self.pause_all();
+            }
+            Command::Bypass => self.keys().set_bypass(),
+            Command::Reset => self.reset(),
+            command => {
+                return Err(Unsupported {
+                    pattern: self.pattern(),
+                    command,
+                });
+            }
+        }
+        Ok(())
     }
 }
 
 impl fmt::Debug for KeyedRateLimitHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PerKeyLimitHandle")
+        f.debug_struct("KeyedRateLimitHandle")
             .field("name", &self.name())
-            .field("keys", &self.keys())
+            .field("keys", &self.keys().len())
             .finish_non_exhaustive()
     }
 }

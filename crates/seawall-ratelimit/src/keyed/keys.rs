@@ -1,50 +1,29 @@
 //! The limits of all keys.
-//!
-//! A key whose limit is a single bucket is one word in a table, beside the key itself: 24 bytes. It
-//! becomes a limiter of its own, with a line and everything else that a limiter has, when it needs
-//! one: when somebody waits, when the upstream says something of it, or when its settings are its
-//! own. It is a word again once nobody needs that any more.
-//!
-//! A bucket that is full again is like one that was never there. So before a table grows, those keys
-//! go that nobody would miss: what is kept is at most twice of what was used within the time that a
-//! bucket takes to fill, and no limit is ever forgotten too early.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
-use hashbrown::HashTable;
-use seawall_core::{InvalidConfig, PartitionKey};
+use seawall_core::{InvalidConfig, PartitionKey, Unit};
 
-use crate::RateLimitConfig;
+use super::config::KeyedRateLimitConfig;
+use super::table::{KeyLimit, Table, mix};
 use crate::bucket::Rate;
+use crate::config::RateLimitConfig;
+use crate::limit::Limit;
 use crate::limiter::Limiter;
 use crate::meter::WallClock;
 
-/// Threads that ask at once for different keys seldom meet in one of so many.
+/// Threads that ask for different keys at the same time seldom meet in one of so many.
 const SHARDS: usize = 64;
 
-/// What is known of a key after a call has asked.
-pub(crate) enum Found {
+/// The decision about a call, as far as its key is a word.
+pub(crate) enum Asked {
     /// The tokens are taken.
     Granted,
     /// Not before so many nanoseconds from now.
-    Later(u64),
-    /// Ask its limiter.
-    Own(Arc<Limiter>),
-}
-
-#[derive(Debug)]
-struct Slot {
-    key: u64,
-    limit: KeyLimit,
-}
-
-#[derive(Debug)]
-enum KeyLimit {
-    /// The word of a bucket.
-    Bare(u64),
-    Own(Arc<Limiter>),
+    Denied(u64),
+    /// Its limiter decides.
+    Limiter(Arc<Limiter>),
 }
 
 /// A lock per pair of cache lines.
@@ -52,400 +31,396 @@ enum KeyLimit {
 #[derive(Debug)]
 struct Shard(Mutex<Table>);
 
-#[derive(Debug)]
-struct Table {
-    slots: HashTable<Slot>,
-    /// Of keys without a limiter of their own; `None` when every key needs one.
-    rate: Option<Rate>,
-    /// Whether a key that is used up rejects without a limiter of its own.
-    at_once: bool,
-}
-
-/// The settings of keys, by key where they have their own.
-#[derive(Debug)]
-struct Plan {
-    usual: RateLimitConfig,
-    own: HashMap<u64, RateLimitConfig>,
-}
-
 /// The limits of all keys.
 #[derive(Debug)]
 pub(crate) struct Keys {
     shards: Box<[Shard]>,
-    /// Locked before a shard, never while one is.
-    plan: RwLock<Plan>,
-    /// Whether a limit above forbids the short way.
-    within: bool,
+    /// Locked before a shard, never while one is. Its account is not used.
+    config: RwLock<KeyedRateLimitConfig>,
+    has_account: bool,
     wall: WallClock,
+    /// What the first limit of keys counts that are not named.
+    first_unit: Unit,
+    /// Whether a call that costs nothing of that unit is free, whatever its key.
+    one_unit: AtomicBool,
+    /// Nothing is granted to any key before.
+    paused_until: AtomicU64,
+    /// Read only while `paused_until` is in the future.
+    bypass: AtomicBool,
     evicted: AtomicU64,
 }
 
-/// The two halves of a product: every bit of the key counts for every bit of the hash.
-const fn mix(key: u64) -> u64 {
-    let product = (key ^ 0x2545_F491_4F6C_DD1D) as u128 * 0x9E37_79B9_7F4A_7C15;
-    (product as u64) ^ ((product >> 64) as u64)
-}
-
-fn check(config: &RateLimitConfig) -> Result<(), InvalidConfig> {
-    if config.limits().iter().any(|limit| limit.file().is_some()) {
-        return Err(InvalidConfig::new(
-            "kept_in",
-            "a quota file",
-            "none for a limit per key: one file cannot hold the quotas of many",
-        ));
-    }
-    Ok(())
-}
-
 impl Keys {
-    pub(crate) fn new(
-        usual: RateLimitConfig,
-        within: bool,
-        wall: WallClock,
-    ) -> Result<Self, InvalidConfig> {
-        check(&usual)?;
-        let keys = Self {
+    pub(crate) fn new(config: &KeyedRateLimitConfig, wall: WallClock) -> Self {
+        let per_key = config.per_key();
+        let has_account = config.account().is_some();
+        let rate = word_rate(per_key, has_account);
+        let at_once = per_key.max_wait().is_zero();
+        Self {
             shards: (0..SHARDS)
-                .map(|_| {
-                    Shard(Mutex::new(Table {
-                        slots: HashTable::new(),
-                        rate: bare(&usual, within),
-                        at_once: usual.max_wait().is_zero(),
-                    }))
-                })
+                .map(|_| Shard(Mutex::new(Table::new(rate, at_once))))
                 .collect(),
-            plan: RwLock::new(Plan {
-                usual,
-                own: HashMap::new(),
-            }),
-            within,
+            has_account,
             wall,
+            first_unit: per_key.limits()[0].unit(),
+            one_unit: AtomicBool::new(counts_one_unit(config)),
+            paused_until: AtomicU64::new(0),
+            bypass: AtomicBool::new(false),
             evicted: AtomicU64::new(0),
-        };
-        Ok(keys)
+            config: RwLock::new(config.clone().with_account(None)),
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn first_unit(&self) -> Unit {
+        self.first_unit
+    }
+
+    /// Whether a call that costs nothing of the first unit is free, whatever its key.
+    #[inline]
+    pub(crate) fn counts_one_unit(&self) -> bool {
+        self.one_unit.load(Ordering::Relaxed)
+    }
+
+    /// For how long nothing is granted to any key, `u64::MAX` until it is resumed; `None` when
+    /// there is no pause.
+    #[inline]
+    pub(crate) fn paused_for(&self, now_ns: u64) -> Option<u64> {
+        match self.paused_until.load(Ordering::Relaxed) {
+            until if until <= now_ns => None,
+            u64::MAX => Some(u64::MAX),
+            until => Some(until - now_ns),
+        }
+    }
+
+    /// When the pause of all keys ends, `u64::MAX` until it is resumed; `None` when there is none.
+    pub(crate) fn paused_until(&self, now_ns: u64) -> Option<u64> {
+        let until = self.paused_until.load(Ordering::Relaxed);
+        (now_ns < until && !self.is_bypass()).then_some(until)
+    }
+
+    /// Grants nothing to any key before; `u64::MAX` until it is resumed.
+    pub(crate) fn pause_until(&self, until: u64) {
+        self.paused_until.fetch_max(until, Ordering::Relaxed);
+    }
+
+    /// Lets calls of all keys pass, as in shadow mode, until it is reset.
+    pub(crate) fn set_bypass(&self) {
+        self.bypass.store(true, Ordering::Relaxed);
+        // Closes the fast path.
+        self.paused_until.store(u64::MAX, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_bypass(&self) -> bool {
+        self.bypass.load(Ordering::Relaxed)
+    }
+
+    /// Ends the pause of all keys and the bypass.
+    pub(crate) fn resume_all(&self) {
+        self.paused_until.store(0, Ordering::Relaxed);
+        self.bypass.store(false, Ordering::Relaxed);
     }
 
     /// Takes what a call costs where its key is a word, or finds its limiter.
     #[inline]
-    pub(crate) fn ask(&self, key: PartitionKey, now_ns: u64, cost: u32) -> Found {
+    pub(crate) fn ask(&self, key: PartitionKey, now_ns: u64, cost: u32) -> Asked {
         let hash = mix(key.0);
         {
             let table = &mut *self.lock(hash);
-            let slot = table.slots.find_mut(hash, |slot| slot.key == key.0);
-            match (slot.map(|slot| &mut slot.limit), table.rate) {
-                (Some(KeyLimit::Bare(word)), Some(rate)) => {
+            let (rate, at_once) = (table.rate, table.at_once);
+            match (table.get_mut(hash, key.0), rate) {
+                (Some(KeyLimit::Word(word)), Some(rate)) => {
                     match rate.take(*word, now_ns, cost.into()) {
                         Ok(next) => {
                             *word = next;
-                            return Found::Granted;
+                            return Asked::Granted;
                         }
-                        Err(wait) if table.at_once && u64::from(cost) <= rate.burst() => {
-                            return Found::Later(wait);
+                        Err(wait) if at_once && u64::from(cost) <= rate.burst() => {
+                            return Asked::Denied(wait);
                         }
                         Err(_) => {}
                     }
                 }
-                (Some(KeyLimit::Own(limiter)), _) => return Found::Own(Arc::clone(limiter)),
+                (Some(KeyLimit::Limiter(limiter)), _) => {
+                    return Asked::Limiter(Arc::clone(limiter));
+                }
                 _ => {}
             }
         }
-        self.ask_again(key, now_ns, cost)
+        self.ask_slow(key, now_ns, cost)
     }
 
-    /// A new key, or one that needs a limiter of its own now.
+    /// A new key, or one that needs a limiter now.
     #[cold]
     #[inline(never)]
-    fn ask_again(&self, key: PartitionKey, now_ns: u64, cost: u32) -> Found {
-        let hash = mix(key.0);
-        let plan = self.plan();
-        let mut gone = Vec::new();
-        let found = {
-            let table = &mut *self.lock(hash);
-            let is_new = table.slots.find(hash, |slot| slot.key == key.0).is_none();
+    fn ask_slow(&self, key: PartitionKey, now_ns: u64, cost: u32) -> Asked {
+        let config = self.config();
+        let mut evicted = Vec::new();
+        let asked = {
+            let table = &mut *self.lock(mix(key.0));
+            let is_new = table.get(key.0).is_none();
             if is_new {
-                self.make_room(table, &plan, now_ns, &mut gone);
+                let is_named = |key| config.has_key(PartitionKey(key));
+                let count = table.make_room(is_named, now_ns, &mut evicted);
+                self.evicted.fetch_add(count, Ordering::Relaxed);
             }
-            let fits = |rate: Rate| rate.take(0, now_ns, cost.into());
-            match (is_new, table.rate.map(fits)) {
-                (true, Some(Ok(word))) if !plan.own.contains_key(&key.0) => {
-                    let limit = KeyLimit::Bare(word);
-                    let slot = Slot { key: key.0, limit };
-                    table.slots.insert_unique(hash, slot, |slot| mix(slot.key));
-                    Found::Granted
+            let first = |rate: Rate| rate.take(0, now_ns, cost.into());
+            match table.rate.map(first) {
+                Some(Ok(word)) if is_new && !config.has_key(key) => {
+                    table.set(key.0, KeyLimit::Word(word));
+                    Asked::Granted
                 }
-                _ => Found::Own(self.own_in(table, &plan, key, now_ns)),
+                _ => Asked::Limiter(self.limiter_in(table, &config, key, now_ns)),
             }
         };
-        // Dropped with no lock held.
-        drop((plan, gone));
-        found
+        // Dropped without a lock.
+        drop((config, evicted));
+        asked
     }
 
-    /// The limiter of a key, which becomes one if it was a word.
-    pub(crate) fn own(&self, key: PartitionKey, now_ns: u64) -> Arc<Limiter> {
-        let plan = self.plan();
+    /// The limiter of a key; a key that was a word becomes one.
+    pub(crate) fn limiter(&self, key: PartitionKey, now_ns: u64) -> Arc<Limiter> {
+        let config = self.config();
         let table = &mut *self.lock(mix(key.0));
-        self.own_in(table, &plan, key, now_ns)
+        self.limiter_in(table, &config, key, now_ns)
     }
 
-    fn own_in(
+    fn limiter_in(
         &self,
         table: &mut Table,
-        plan: &Plan,
+        config: &KeyedRateLimitConfig,
         key: PartitionKey,
         now_ns: u64,
     ) -> Arc<Limiter> {
-        let hash = mix(key.0);
-        let word = match table.slots.find(hash, |slot| slot.key == key.0) {
-            Some(Slot {
-                limit: KeyLimit::Own(limiter),
-                ..
-            }) => return Arc::clone(limiter),
-            Some(Slot {
-                limit: KeyLimit::Bare(word),
-                ..
-            }) => Some(*word),
-            None => None,
+        let settings = config.of_key(key).clone();
+        let limiter = match table.get(key.0) {
+            Some(KeyLimit::Limiter(limiter)) => return Arc::clone(limiter),
+            Some(KeyLimit::Word(word)) => Limiter::with_word(settings, *word, self.wall),
+            None => Limiter::new(settings, now_ns, self.wall),
         };
-        let config = plan.own.get(&key.0).unwrap_or(&plan.usual);
-        let limiter = match word {
-            Some(word) => Limiter::with_word(config.clone(), word, self.wall),
-            None => Limiter::new(config.clone(), now_ns, self.wall),
-        };
-        let limiter = Arc::new(if self.within {
-            limiter.below_another()
+        let limiter = Arc::new(if self.has_account {
+            limiter.within_account()
         } else {
             limiter
         });
-        let limit = KeyLimit::Own(Arc::clone(&limiter));
-        match table.slots.find_mut(hash, |slot| slot.key == key.0) {
-            Some(slot) => slot.limit = limit,
-            None => {
-                let slot = Slot { key: key.0, limit };
-                table.slots.insert_unique(hash, slot, |slot| mix(slot.key));
-            }
-        }
+        table.set(key.0, KeyLimit::Limiter(Arc::clone(&limiter)));
         limiter
     }
 
-    /// What a key has left of its first limit; one that was never asked for has all of it.
+    /// The limiter of a key, if it has one now.
+    pub(crate) fn find_limiter(&self, key: PartitionKey) -> Option<Arc<Limiter>> {
+        match self.lock(mix(key.0)).get(key.0) {
+            Some(KeyLimit::Limiter(limiter)) => Some(Arc::clone(limiter)),
+            _ => None,
+        }
+    }
+
+    /// What a key has left of the limit that has the least; an unused key has all of it.
     pub(crate) fn available(&self, key: PartitionKey, now_ns: u64) -> f64 {
-        let plan = self.plan();
+        if let Some(limiter) = self.find_limiter(key) {
+            return limiter.min_available(now_ns);
+        }
         let table = self.lock(mix(key.0));
-        let slot = table.slots.find(mix(key.0), |slot| slot.key == key.0);
-        match (slot.map(|slot| &slot.limit), table.rate) {
-            (Some(KeyLimit::Bare(word)), Some(rate)) => rate.available(*word, now_ns),
-            (Some(KeyLimit::Own(limiter)), _) => {
-                let limiter = Arc::clone(limiter);
-                drop(table);
-                limiter.least_available(now_ns)
-            }
-            _ => {
-                let config = plan.own.get(&key.0).unwrap_or(&plan.usual);
-                let capacities = config.limits().iter().map(crate::Limit::capacity);
-                capacities.min().unwrap_or(0).into()
-            }
+        if let (Some(KeyLimit::Word(word)), Some(rate)) = (table.get(key.0), table.rate) {
+            return rate.available(*word, now_ns);
         }
+        drop(table);
+        let config = self.config();
+        let capacities = config.of_key(key).limits().iter().map(Limit::capacity);
+        capacities.min().unwrap_or(0).into()
     }
 
-    /// Before a table grows, which looks at every key as well, those go that nobody would miss. It
-    /// grows if that makes room for less than a quarter, so that the next time is far enough away.
-    fn make_room(&self, table: &mut Table, plan: &Plan, now_ns: u64, gone: &mut Vec<Arc<Limiter>>) {
-        let capacity = table.slots.capacity();
-        if table.slots.len() < capacity {
-            return;
-        }
-        self.sweep(table, plan, now_ns, gone);
-        if table.slots.len() > capacity / 4 * 3 {
-            table.slots.reserve(capacity / 4 + 1, |slot| mix(slot.key));
-        }
-    }
-
-    /// Lets those keys go that nobody would miss. Their limiters are to be dropped with no lock
-    /// held.
-    fn sweep(&self, table: &mut Table, plan: &Plan, now_ns: u64, gone: &mut Vec<Arc<Limiter>>) {
-        let (rate, mut evicted) = (table.rate, 0);
-        for at in 0..table.slots.num_buckets() {
-            let Some(slot) = table.slots.get_bucket_mut(at) else {
-                continue;
-            };
-            let goes = match &mut slot.limit {
-                KeyLimit::Bare(word) => Rate::is_full(*word, now_ns),
-                KeyLimit::Own(limiter) => {
-                    // Held by nobody else, and nobody can take hold of it under this lock.
-                    let Some(limiter) = Arc::get_mut(limiter) else {
-                        continue;
-                    };
-                    let goes = limiter.is_idle(now_ns);
-                    let usual = rate.is_some() && !plan.own.contains_key(&slot.key);
-                    if let Some(word) = limiter.plain_word().filter(|_| usual && !goes) {
-                        slot.limit = KeyLimit::Bare(word);
-                    }
-                    goes
-                }
-            };
-            if goes && let Ok(entry) = table.slots.get_bucket_entry(at) {
-                if let KeyLimit::Own(limiter) = entry.remove().0.limit {
-                    gone.push(limiter);
-                }
-                evicted += 1;
-            }
-        }
-        self.evicted.fetch_add(evicted, Ordering::Relaxed);
-    }
-
-    /// Lets every key go that nobody would miss, and gives the memory back.
+    /// Evicts every idle key, and frees the memory.
     pub(crate) fn evict_idle(&self, now_ns: u64) {
-        let plan = self.plan();
+        let config = self.config();
         for shard in &self.shards {
-            let mut gone = Vec::new();
+            let mut evicted = Vec::new();
             let mut table = lock(shard);
-            self.sweep(&mut table, &plan, now_ns, &mut gone);
-            table.slots.shrink_to_fit(|slot| mix(slot.key));
+            let is_named = |key| config.has_key(PartitionKey(key));
+            let count = table.evict_idle(is_named, now_ns, &mut evicted);
+            self.evicted.fetch_add(count, Ordering::Relaxed);
+            table.shrink();
             drop(table);
-            drop(gone);
+            drop(evicted);
         }
     }
 
-    /// Hands every key that has a limiter of its own to `each`, outside of the locks.
-    pub(crate) fn for_each_own(&self, mut each: impl FnMut(PartitionKey, &Limiter)) {
+    /// Every key that has a limiter now.
+    pub(crate) fn limiters(&self) -> Vec<(PartitionKey, Arc<Limiter>)> {
+        let mut all = Vec::new();
         for shard in &self.shards {
-            let held: Vec<_> = {
-                let table = lock(shard);
-                let own = table.slots.iter().filter_map(|slot| match &slot.limit {
-                    KeyLimit::Own(limiter) => Some((PartitionKey(slot.key), Arc::clone(limiter))),
-                    KeyLimit::Bare(_) => None,
-                });
-                own.collect()
-            };
-            for (key, limiter) in &held {
-                each(*key, limiter);
-            }
+            let table = lock(shard);
+            all.extend(table.iter().filter_map(|(key, limit)| match limit {
+                KeyLimit::Limiter(limiter) => Some((PartitionKey(key), Arc::clone(limiter))),
+                KeyLimit::Word(_) => None,
+            }));
         }
+        all
     }
 
-    /// The settings of keys that have none of their own.
-    pub(crate) fn usual(&self) -> RateLimitConfig {
-        self.plan().usual.clone()
+    /// The settings in force.
+    pub(crate) fn config(&self) -> RwLockReadGuard<'_, KeyedRateLimitConfig> {
+        self.config.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The settings of a key.
     pub(crate) fn config_of(&self, key: PartitionKey) -> RateLimitConfig {
-        let plan = self.plan();
-        plan.own.get(&key.0).unwrap_or(&plan.usual).clone()
+        self.config().of_key(key).clone()
     }
 
-    /// Changes the settings of keys that have none of their own; what was used stays used.
+    /// What the limits of a key count.
+    pub(crate) fn units_of(&self, key: PartitionKey) -> Vec<Unit> {
+        let config = self.config();
+        config
+            .of_key(key)
+            .limits()
+            .iter()
+            .map(Limit::unit)
+            .collect()
+    }
+
+    /// Changes the settings of all keys; what was used stays used.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] when limits of keys that are not named, or of one that is in use, are not
+    /// as many as before, of the same kinds and units.
     pub(crate) fn configure(
         &self,
         now_ns: u64,
-        config: RateLimitConfig,
+        new: KeyedRateLimitConfig,
     ) -> Result<(), InvalidConfig> {
-        check(&config)?;
-        let (mut own, usual) = (Vec::new(), config.clone());
+        let mut limiters = Vec::new();
         {
-            let mut plan = self.plan.write().unwrap_or_else(PoisonError::into_inner);
-            plan.usual.same_shape(&config)?;
-            let rate = bare(&config, self.within);
-            for shard in &self.shards {
-                let table = &mut *lock(shard);
-                for slot in table.slots.iter_mut() {
-                    if let KeyLimit::Bare(word) = &mut slot.limit {
-                        match (table.rate, rate) {
-                            (Some(old), Some(new)) => *word = old.carry(*word, now_ns, new),
-                            _ => {
-                                let before = plan.usual.clone();
-                                let limiter = Limiter::with_word(before, *word, self.wall);
-                                slot.limit = KeyLimit::Own(Arc::new(limiter));
-                            }
-                        }
-                    }
-                    if let KeyLimit::Own(limiter) = &slot.limit
-                        && !plan.own.contains_key(&slot.key)
-                    {
-                        own.push(Arc::clone(limiter));
-                    }
+            let mut config = self.config.write().unwrap_or_else(PoisonError::into_inner);
+            let mut tables: Vec<_> = self.shards.iter().map(lock).collect();
+            config.per_key().check_shape(new.per_key())?;
+            for (key, limit) in tables.iter().flat_map(|table| table.iter()) {
+                let key = PartitionKey(key);
+                match limit {
+                    KeyLimit::Limiter(limiter) => limiter.config().check_shape(new.of_key(key))?,
+                    KeyLimit::Word(_) => config.per_key().check_shape(new.of_key(key))?,
                 }
-                table.rate = rate;
-                table.at_once = config.max_wait().is_zero();
             }
-            plan.usual = config;
+            let rate = word_rate(new.per_key(), self.has_account);
+            for table in &mut tables {
+                let old = (table.rate, config.per_key());
+                self.configure_table(table, now_ns, old, (rate, &new));
+                table.rate = rate;
+                table.at_once = new.per_key().max_wait().is_zero();
+                limiters.extend(table.iter().filter_map(|(key, limit)| match limit {
+                    KeyLimit::Limiter(limiter) => {
+                        let settings = new.of_key(PartitionKey(key)).clone();
+                        Some((Arc::clone(limiter), settings))
+                    }
+                    KeyLimit::Word(_) => None,
+                }));
+            }
+            self.one_unit
+                .store(counts_one_unit(&new), Ordering::Relaxed);
+            *config = new.with_account(None);
         }
-        // With no lock held: those in line are woken.
-        for limiter in own {
+        // Without a lock: waiters are woken.
+        for (limiter, settings) in limiters {
             // Of the same shape, as was checked.
-            let _ = limiter.configure(now_ns, usual.clone());
+            let _ = limiter.configure(now_ns, settings);
         }
         Ok(())
     }
 
-    /// Gives a key settings of its own. One that was used before keeps what it has used, and must
-    /// have limits of the same kinds.
+    /// Carries the words of a table to another rate, or makes them limiters where they need one.
+    fn configure_table(
+        &self,
+        table: &mut Table,
+        now_ns: u64,
+        (old_rate, old): (Option<Rate>, &RateLimitConfig),
+        (new_rate, new): (Option<Rate>, &KeyedRateLimitConfig),
+    ) {
+        for (key, limit) in table.iter_mut() {
+            let KeyLimit::Word(word) = limit else {
+                continue;
+            };
+            match (old_rate, new_rate) {
+                (Some(old), Some(new_rate)) if !new.has_key(PartitionKey(key)) => {
+                    *word = old.carry(*word, now_ns, new_rate);
+                }
+                _ => {
+                    let limiter = Limiter::with_word(old.clone(), *word, self.wall);
+                    *limit = KeyLimit::Limiter(Arc::new(limiter));
+                }
+            }
+        }
+    }
+
+    /// Gives a key settings of its own; what was used stays used.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] when the key is in use and its limits are not as many as before, of the
+    /// same kinds and units; and when one of them is kept in a file.
     pub(crate) fn configure_key(
         &self,
         key: PartitionKey,
         now_ns: u64,
-        config: RateLimitConfig,
+        settings: RateLimitConfig,
     ) -> Result<(), InvalidConfig> {
-        check(&config)?;
-        let hash = mix(key.0);
         let limiter = {
-            let mut plan = self.plan.write().unwrap_or_else(PoisonError::into_inner);
-            let table = &mut *self.lock(hash);
-            let known = table.slots.find(hash, |slot| slot.key == key.0).is_some();
-            let limiter = known.then(|| self.own_in(table, &plan, key, now_ns));
+            let mut config = self.config.write().unwrap_or_else(PoisonError::into_inner);
+            let table = &mut *self.lock(mix(key.0));
+            let is_known = table.get(key.0).is_some();
+            let limiter = is_known.then(|| self.limiter_in(table, &config, key, now_ns));
             if let Some(limiter) = &limiter {
-                limiter.config().same_shape(&config)?;
+                limiter.config().check_shape(&settings)?;
             }
-            plan.own.insert(key.0, config.clone());
+            config.set_key(key, settings.clone())?;
+            if !counts_one_unit(&config) {
+                self.one_unit.store(false, Ordering::Relaxed);
+            }
             limiter
         };
-        // With no lock held: those in line are woken.
-        limiter.map_or(Ok(()), |limiter| limiter.configure(now_ns, config))
+        // Without a lock: waiters are woken.
+        limiter.map_or(Ok(()), |limiter| limiter.configure(now_ns, settings))
     }
 
     /// How many keys are kept.
     pub(crate) fn len(&self) -> usize {
-        let lens = self.shards.iter().map(|shard| lock(shard).slots.len());
-        lens.sum()
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
     }
 
-    /// How many keys have a limiter of their own.
-    pub(crate) fn own_len(&self) -> usize {
-        let mut own = 0;
-        self.for_each_own(|_, _| own += 1);
-        own
-    }
-
-    /// How many keys went, since nobody would miss them.
+    /// How many keys were evicted.
     pub(crate) fn evicted(&self) -> u64 {
         self.evicted.load(Ordering::Relaxed)
     }
 
-    /// What the table takes, with the limiters that keys have of their own, in bytes.
+    /// The memory of the tables and of the limiters of keys, in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        let tables = self.shards.iter();
-        let tables: usize = tables.map(|s| lock(s).slots.allocation_size()).sum();
-        let own = size_of::<Limiter>() + 2 * size_of::<usize>();
-        size_of_val(&*self.shards) + tables + self.own_len() * own
-    }
-
-    fn plan(&self) -> RwLockReadGuard<'_, Plan> {
-        self.plan.read().unwrap_or_else(PoisonError::into_inner)
+        let tables: usize = self.shards.iter().map(|shard| lock(shard).bytes()).sum();
+        let limiter = size_of::<Limiter>() + 2 * size_of::<usize>();
+        size_of_val(&*self.shards) + tables + self.limiters().len() * limiter
     }
 
     fn lock(&self, hash: u64) -> MutexGuard<'_, Table> {
-        // Bits that the table does not look at first.
+        // Bits that the table does not use first.
         lock(&self.shards[(hash >> 40) as usize % SHARDS])
     }
 }
 
 /// The rate of keys that are words, if they can be.
-fn bare(config: &RateLimitConfig, within: bool) -> Option<Rate> {
+fn word_rate(config: &RateLimitConfig, has_account: bool) -> Option<Rate> {
     match config.limits() {
-        [only] if !within && !config.shadow() => only.rate(),
+        [only] if !has_account && !config.shadow() => only.rate(),
         _ => None,
     }
+}
+
+fn counts_one_unit(config: &KeyedRateLimitConfig) -> bool {
+    let units = |config: &RateLimitConfig| config.limits().iter().map(Limit::unit).collect();
+    let first: Vec<Unit> = units(config.per_key());
+    let is_first = |(_, config): (_, &RateLimitConfig)| {
+        let all: Vec<Unit> = units(config);
+        all.iter().all(|unit| *unit == first[0])
+    };
+    first.len() == 1 && config.account().is_none() && config.keys().all(is_first)
 }
 
 fn lock(shard: &Shard) -> MutexGuard<'_, Table> {

@@ -1,109 +1,131 @@
-//! The service: finds the limit of a request's key, and asks that.
+//! The service: finds the limit of a request's key, and takes from it.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use seawall_core::striped::Anchor;
-use seawall_core::{DefaultMeta, Describe, Reason, Rejectable, RequestMeta};
+use seawall_core::{Describe, Policies, Policy, Rejectable, RequestMeta};
 use tower_service::Service;
 
-use super::Keyed;
-use super::keys::Found;
-use crate::limiter::{Denial, Limiter};
-use crate::observe::{Stripe, reject};
-use crate::service::{carry_out, decide};
-use crate::wait::{Lane, Wishes};
-use crate::{CostFn, MetaCost, ResponseFuture};
+use super::keys::{Asked, Keys};
+use crate::costs::{CostFn, MetaCost};
+use crate::counts::reject;
+use crate::denial::Denial;
+use crate::future::ResponseFuture;
+use crate::limiter::Limiter;
+use crate::limiter_ref::{LimiterRef, TokenRequests};
+use crate::service::carry_out;
+use crate::state::StateAnchor;
 
 /// A service with a rate limit per key; made by [`KeyedRateLimitLayer`](crate::KeyedRateLimitLayer).
 ///
 /// It is ready when the inner service is, an instance holds no token, and a clone costs one
 /// reference count.
 #[derive(Clone)]
-pub struct KeyedRateLimit<S, D = DefaultMeta, P = MetaCost> {
+pub struct KeyedRateLimit<S, X = Policy, M = MetaCost> {
     inner: S,
-    state: Anchor<Keyed, Stripe>,
-    describe: D,
-    price: P,
+    state: StateAnchor,
+    policy: X,
+    cost: M,
 }
 
-impl<S, D, P> KeyedRateLimit<S, D, P> {
-    pub(crate) const fn new(inner: S, state: Anchor<Keyed, Stripe>, describe: D, price: P) -> Self {
+impl<S, X, M> KeyedRateLimit<S, X, M> {
+    pub(crate) const fn new(inner: S, state: StateAnchor, policy: X, cost: M) -> Self {
         Self {
             inner,
             state,
-            describe,
-            price,
+            policy,
+            cost,
         }
     }
 
-    /// The service below.
+    /// The inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service below, mutably.
+    /// The inner service, mutably.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The service below, by value.
+    /// The inner service, by value.
     pub fn into_inner(self) -> S {
         self.inner
     }
 
-    /// The upstream accepts nothing, whatever the key.
+    fn keys(&self) -> &Keys {
+        let keys = self.state.common().keys.as_ref();
+        keys.expect("the layer has made the state with keys")
+    }
+
     #[cold]
-    fn reject_all<Req>(&mut self, wait_ns: u64) -> ResponseFuture<S, Req>
+    fn reject<Req>(&mut self, denial: Denial) -> ResponseFuture<S, Req>
     where
         S: Service<Req> + Clone,
     {
-        let rejection = Denial {
-            reason: Reason::Paused,
-            wait_ns,
-        };
-        let observer = &self.state.common().observer;
-        let rejection = reject(observer, self.state.here(), rejection);
+        let events = &self.state.common().events;
+        let rejection = reject(events, self.state.here(), denial);
         self.inner = self.inner.clone(); // clone: gives the reservation up
         ResponseFuture::rejected(rejection)
     }
 
-    /// A key with a limiter of its own.
+    /// All keys are paused, or bypassed.
+    #[cold]
+    fn call_paused<Req>(
+        &mut self,
+        req: Req,
+        meta: &RequestMeta,
+        now_ns: u64,
+        wait_ns: u64,
+    ) -> ResponseFuture<S, Req>
+    where
+        S: Service<Req> + Clone,
+        M: CostFn<Req>,
+    {
+        if self.keys().is_bypass() {
+            let limiter = self.keys().limiter(meta.key, now_ns);
+            return self.call_limiter(req, meta, now_ns, limiter, true);
+        }
+        self.reject(Denial::paused(wait_ns))
+    }
+
+    /// A key that is not a word.
     #[cold]
     #[inline(never)]
-    fn call_carefully<Req>(
+    fn call_limiter<Req>(
         &mut self,
         req: Req,
         meta: &RequestMeta,
         now_ns: u64,
         limiter: Arc<Limiter>,
+        bypass: bool,
     ) -> ResponseFuture<S, Req>
     where
         S: Service<Req> + Clone,
-        P: CostFn<Req>,
+        M: CostFn<Req>,
     {
-        let lane = Lane::PartitionKey(self.state.local(), limiter);
-        let price = |unit| self.price.price(&req, meta, unit);
-        let wishes = Wishes::of(&lane, meta, price);
-        let decision = decide(&lane, now_ns, wishes);
-        carry_out(&mut self.inner, req, lane, decision)
+        let limiter = LimiterRef::new(self.state.local(), Some(limiter));
+        let cost = |unit| self.cost.cost(&req, meta, unit);
+        let requests = TokenRequests::new(&limiter, meta, cost);
+        let decision = limiter.decide(now_ns, requests, bypass);
+        carry_out(&mut self.inner, req, limiter, decision)
     }
 }
 
-impl<S, D, P, Req> Service<Req> for KeyedRateLimit<S, D, P>
+impl<S, X, M, Req> Service<Req> for KeyedRateLimit<S, X, M>
 where
     S: Service<Req> + Clone,
     S::Error: Rejectable,
-    D: Describe<Req>,
-    P: CostFn<Req>,
+    X: Policies,
+    X::Describer: Describe<Req>,
+    M: CostFn<Req>,
 {
     type Response = S::Response;
     type Error = S::Error;
     type Future = ResponseFuture<S, Req>;
 
-    // The inner service alone: which key is asked is known with the request.
+    // The inner service alone: the key is known with the request.
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
@@ -111,38 +133,33 @@ where
 
     #[inline]
     fn call(&mut self, req: Req) -> Self::Future {
-        let meta = self.describe.describe(&req);
-        let keyed = self.state.common();
-        let cost = self.price.price(&req, &meta, keyed.first_unit);
-        if cost == 0 && keyed.alike.load(Ordering::Relaxed) {
-            self.state.here().granted();
+        let meta = self.policy.describer().describe(&req);
+        let keys = self.keys();
+        let cost = self.cost.cost(&req, &meta, keys.first_unit());
+        if cost == 0 && keys.counts_one_unit() {
+            self.state.here().granted.add();
             return ResponseFuture::running(self.inner.call(req));
         }
-        let now = keyed.clock.now();
-        if let Some(wait_ns) = keyed.hushed(now) {
-            return self.reject_all(wait_ns);
+        let now = self.state.common().clock.now();
+        if let Some(wait_ns) = keys.paused_for(now) {
+            return self.call_paused(req, &meta, now, wait_ns);
         }
-        match keyed.keys.ask(meta.key, now, cost) {
-            Found::Granted => {
-                self.state.here().granted();
+        match keys.ask(meta.key, now, cost) {
+            Asked::Granted => {
+                self.state.here().granted.add();
                 ResponseFuture::running(self.inner.call(req))
             }
-            Found::Later(wait_ns) => {
-                let rejection = Denial::used_up(wait_ns);
-                let rejection = reject(&keyed.observer, self.state.here(), rejection);
-                self.inner = self.inner.clone(); // clone: gives the reservation up
-                ResponseFuture::rejected(rejection)
-            }
-            Found::Own(limiter) => self.call_carefully(req, &meta, now, limiter),
+            Asked::Denied(wait_ns) => self.reject(Denial::rate_limited(wait_ns)),
+            Asked::Limiter(limiter) => self.call_limiter(req, &meta, now, limiter, false),
         }
     }
 }
 
-impl<S: fmt::Debug, D, P> fmt::Debug for KeyedRateLimit<S, D, P> {
+impl<S: fmt::Debug, X, M> fmt::Debug for KeyedRateLimit<S, X, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PerKeyLimit")
+        f.debug_struct("KeyedRateLimit")
             .field("inner", &self.inner)
-            .field("name", &self.state.common().observer.name())
+            .field("name", &self.state.common().events.name())
             .finish_non_exhaustive()
     }
 }

@@ -4,11 +4,12 @@ use std::sync::atomic::Ordering;
 
 use seawall_core::{InvalidConfig, ns};
 
-use super::line::wake;
-use super::{CAREFUL, DRAINING, Limiter, MANY, OPEN_END, PAUSED, SHADOW};
-use crate::RateLimitConfig;
+use super::queue::wake;
+use super::{CAPPED, DRAINING, Inner, Limiter, PAUSED, SEVERAL, SHADOW, UNTIL_RESUMED};
 use crate::bucket::Rate;
-use crate::config::MAX_LIMITS;
+use crate::cap;
+use crate::config::RateLimitConfig;
+use crate::limit::MAX_LIMITS;
 use crate::meter::WallClock;
 
 impl Limiter {
@@ -16,84 +17,85 @@ impl Limiter {
     pub(crate) fn pause(&self) {
         let mut inner = self.lock();
         self.set(PAUSED);
-        inner.paused_until = OPEN_END;
+        inner.paused_until = UNTIL_RESUMED;
     }
 
-    /// Accepts nobody new until [`resume`](Self::resume); those in line are served.
+    /// Rejects new calls until [`resume`](Self::resume); those queued are served.
     pub(crate) fn drain(&self) {
         let _inner = self.lock();
         self.set(DRAINING);
     }
 
-    /// Ends pauses and what the upstream has said; what was used stays used.
+    /// Ends pauses and what the upstream has reported; what was used stays used.
     pub(crate) fn resume(&self) {
-        let mut inner = self.lock();
-        inner.paused_until = 0;
-        inner.cap = None;
-        self.unset(PAUSED | DRAINING | CAREFUL);
-        let next = inner.queue.call_next();
-        drop(inner);
-        wake(Some((None, next)));
+        self.change(|limiter, inner| {
+            inner.paused_until = 0;
+            inner.cap = None;
+            limiter.unset(PAUSED | DRAINING | CAPPED);
+        });
     }
 
-    /// Fills every bucket and forgets what strict limits have seen; the counts of windows and days
-    /// stay.
+    /// [`resume`](Self::resume), and the shadow mode of the settings.
+    pub(crate) fn reset(&self) {
+        self.resume();
+        self.set_shadow(self.config().shadow());
+    }
+
+    /// Fills buckets and strict limits; the counts of windows and days stay.
     pub(crate) fn refill(&self, now_ns: u64) {
-        let mut inner = self.lock();
-        if inner.meters.is_empty() {
-            self.bucket.reset(now_ns);
-        }
-        for meter in &mut inner.meters {
-            meter.refill(now_ns);
-        }
-        drop(inner);
+        self.change(|limiter, inner| {
+            if inner.meters.is_empty() {
+                limiter.bucket.reset(now_ns);
+            }
+            for meter in &mut inner.meters {
+                meter.refill(now_ns);
+            }
+        });
         self.resume();
     }
 
-    pub(crate) fn watch_only(&self, on: bool) {
-        let mut inner = self.lock();
-        if on {
-            self.set(SHADOW);
-        } else {
-            self.unset(SHADOW);
-        }
-        let next = inner.queue.call_next();
-        drop(inner);
-        wake(Some((None, next)));
+    pub(crate) fn set_shadow(&self, on: bool) {
+        self.change(|limiter, _| limiter.flag(SHADOW, on));
+    }
+
+    /// Sets the time for limits that count by the wall clock.
+    pub(crate) fn set_wall_clock(&self, now_ns: u64, wall: WallClock) {
+        self.change(|_, inner| {
+            for meter in &mut inner.meters {
+                meter.set_wall_clock(now_ns, wall);
+            }
+        });
     }
 
     /// Changes the settings; what was used stays used.
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when there are more or fewer limits than before, or limits of other
-    /// kinds or units: calls in line have been told their costs by those.
+    /// [`InvalidConfig`] when there are more or fewer limits than before, or limits of other kinds
+    /// or units.
     pub(crate) fn configure(
         &self,
         now_ns: u64,
         config: RateLimitConfig,
     ) -> Result<(), InvalidConfig> {
         let mut inner = self.lock();
-        inner.config.same_shape(&config)?;
-        let rate = config.limits()[0].rate().filter(|_| self.is_single());
+        inner.config.check_shape(&config)?;
+        let single = config.limits().first().filter(|_| self.is_single());
+        let rate = single.and_then(|limit| limit.rate());
         if let Some(rate) = rate.filter(|rate| *rate != self.bucket.rate()) {
             self.bucket.set(now_ns, rate);
         }
         for (meter, limit) in inner.meters.iter_mut().zip(config.limits()) {
             meter.set(now_ns, limit);
         }
-        self.max_wait_ns
-            .store(ns(config.max_wait()), Ordering::Relaxed);
-        self.max_waiting
-            .store(config.max_waiting(), Ordering::Relaxed);
-        if config.shadow() {
-            self.set(SHADOW);
-        } else {
-            self.unset(SHADOW);
-        }
-        self.recount(&mut inner);
+        let max_wait = ns(config.max_wait());
+        self.max_wait_ns.store(max_wait, Ordering::Relaxed);
+        let max_waiting = config.max_waiting();
+        self.max_waiting.store(max_waiting, Ordering::Relaxed);
+        self.flag(SHADOW, config.shadow());
+        self.recount_delays(&mut inner);
         inner.config = config;
-        // Everybody's time may have changed.
+        // The times of all waiters may have changed.
         let all = inner.queue.call_all();
         drop(inner);
         for waker in all {
@@ -102,15 +104,21 @@ impl Limiter {
         Ok(())
     }
 
-    /// Tells the limits that count by the clock of the wall what time it is.
-    pub(crate) fn set_wall_clock(&self, now_ns: u64, wall: WallClock) {
+    /// Changes something and wakes the first waiter.
+    fn change(&self, change: impl FnOnce(&Self, &mut Inner)) {
         let mut inner = self.lock();
-        for meter in &mut inner.meters {
-            meter.set_wall_clock(now_ns, wall);
-        }
+        change(self, &mut inner);
         let next = inner.queue.call_next();
         drop(inner);
-        wake(Some((None, next)));
+        wake(next);
+    }
+
+    fn flag(&self, flag: u64, on: bool) {
+        if on {
+            self.set(flag);
+        } else {
+            self.unset(flag);
+        }
     }
 
     /// The settings in force.
@@ -118,70 +126,63 @@ impl Limiter {
         self.lock().config.clone()
     }
 
-    /// For each limit what is there now, at most its capacity.
+    /// What is there now of each limit, at most its capacity.
     pub(crate) fn available(&self, now_ns: u64) -> [f64; MAX_LIMITS] {
         let mut all = [0.0; MAX_LIMITS];
         let mut inner = self.lock();
+        if now_ns < inner.paused_until {
+            return all;
+        }
         if inner.meters.is_empty() {
-            all[0] = self.bucket.available(now_ns);
-            if let Some(cap) = inner.cap.filter(|cap| now_ns < cap.until) {
-                all[0] = all[0].min(cap.left as f64);
-            }
+            all[0] = cap::available(&self.bucket, inner.cap, now_ns);
         }
         for (index, meter) in inner.meters.iter_mut().enumerate() {
             all[index] = meter.available(now_ns);
         }
-        if now_ns < inner.paused_until {
-            all = [0.0; MAX_LIMITS];
-        }
         all
     }
 
-    /// What is there of the limit that has least.
-    pub(crate) fn least_available(&self, now_ns: u64) -> f64 {
+    /// What is there now of the limit that has the least.
+    pub(crate) fn min_available(&self, now_ns: u64) -> f64 {
         let all = self.available(now_ns);
         let all = all[..self.units.len()].iter().copied();
         all.fold(f64::INFINITY, f64::min)
     }
 
-    /// When the pause ends, `u64::MAX` when nobody knows; `None` when there is none.
+    /// When the pause ends, `u64::MAX` until it is resumed; `None` when there is none.
     pub(crate) fn paused_until(&self, now_ns: u64) -> Option<u64> {
         let until = self.lock().paused_until;
         (now_ns < until).then_some(until)
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        self.gate.load(Ordering::Relaxed) & DRAINING != 0
+        self.has(DRAINING)
     }
 
     pub(crate) fn is_shadow(&self) -> bool {
-        self.gate.load(Ordering::Relaxed) & SHADOW != 0
+        self.has(SHADOW)
     }
 
-    /// How many wait, those who stand aside included.
+    /// How many wait, skipped ones included.
     pub(crate) fn waiting(&self) -> u32 {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn max_wait_ns(&self) -> u64 {
-        self.max_wait_ns.load(Ordering::Relaxed)
-    }
-
-    /// Whether nobody would miss it: nothing is used, nobody waits, and nobody has said anything.
+    /// Whether it is like a new one: nothing is used, queued or reported.
     pub(crate) fn is_idle(&self, now_ns: u64) -> bool {
-        if self.gate.load(Ordering::Relaxed) & !(MANY | SHADOW) != 0 || self.waiting() != 0 {
+        if self.has(!(SEVERAL | SHADOW)) || self.waiting() != 0 {
             return false;
         }
         let mut inner = self.lock();
         if inner.meters.is_empty() {
-            return Rate::is_full(self.bucket.reading(), now_ns);
+            return Rate::is_full(self.bucket.word(), now_ns);
         }
         inner.meters.iter_mut().all(|meter| meter.is_unused(now_ns))
     }
 
     /// The word of a single bucket whose limiter is like a new one otherwise.
     pub(crate) fn plain_word(&self) -> Option<u64> {
-        let plain = self.gate.load(Ordering::Relaxed) & !SHADOW == 0 && self.waiting() == 0;
-        plain.then(|| self.bucket.reading())
+        let plain = !self.has(!SHADOW) && self.waiting() == 0;
+        plain.then(|| self.bucket.word())
     }
 }

@@ -1,20 +1,20 @@
-//! A count from one full minute (hour, ...) of the clock on the wall to the next.
+//! A count from one full minute (hour, ...) of the wall clock to the next.
 //!
 //! The windows are numbered: number `k` is from `k * per + offset` to the same of `k + 1`. Numbers
-//! only grow; when the clock on the wall is set back, time stands still at the begin of the
+//! only grow: when the wall clock is set back, time stands still at the begin of the
 //! window that was reached, and nothing is granted twice.
 //!
-//! With a margin, what departs less than `margin` after the begin of a window counts in the one
-//! before, too, and what departs in the last `margin` in the one after. As long as the upstream's
+//! With a margin, a departure less than `margin` after the begin of a window counts in the one
+//! before as well, and one in the last `margin` in the one after. As long as the upstream's
 //! clock differs by at most that, what it counts in one of its windows is part of what is counted
 //! here in the same one.
 
-use super::wall::{WallClock, WallReading};
+use super::wall_clock::{Reported, WallClock};
 
-/// After so many windows, whatever was taken before is of no effect, and grants come evenly.
+/// After so many windows, what was taken before has no effect, and grants come evenly.
 const SETTLED: u32 = 12;
 
-/// A limit per window of the clock on the wall.
+/// A limit per window of the wall clock.
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
     count: u64,
@@ -25,14 +25,14 @@ pub(crate) struct Window {
     used: Used,
     /// When this window was reached, in readings.
     began: u64,
-    /// When the clock on the wall was last told.
-    told: u64,
+    /// When the wall clock or the limit was last set.
+    set_at: u64,
     /// Nothing is granted before.
-    shut: u64,
-    said: Option<WallReading>,
+    closed_until: u64,
+    reported: Option<Reported>,
 }
 
-/// What counts in the window before, in this one, and in the one after.
+/// What counts in the previous window, in this one, and in the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Used {
     id: i128,
@@ -56,9 +56,9 @@ impl Used {
 /// A part of a window in which departures count in the same windows.
 struct Phase {
     id: i128,
-    /// Of before, this and next.
+    /// Of the previous, this and the next window.
     counts: [bool; 3],
-    /// Where it ends, on the wall.
+    /// Where it ends, by the wall clock.
     end: i128,
 }
 
@@ -84,9 +84,9 @@ impl Window {
                 units: [0; 3],
             },
             began: now,
-            told: now,
-            shut: 0,
-            said: None,
+            set_at: now,
+            closed_until: 0,
+            reported: None,
         };
         window.used.id = window.id(wall.unix_ns(now));
         window
@@ -98,13 +98,13 @@ impl Window {
     }
 
     /// Nanoseconds from `now` until the last of several costs, `cost` in sum, is granted. Up to
-    /// the capacity the sum is taken for one cost, above for ones; for each it is exact.
+    /// the capacity the sum counts as one cost, above as costs of one; for both it is exact.
     pub(crate) fn wait(&mut self, now: u64, cost: u64) -> u64 {
         self.advance(now);
         if cost == 0 {
             return 0;
         }
-        let start = now.max(self.shut);
+        let start = now.max(self.closed_until);
         let end = if cost <= self.count {
             self.first(start, cost)
         } else {
@@ -120,11 +120,11 @@ impl Window {
     fn first(&self, start: u64, cost: u64) -> u64 {
         let mut used = self.used;
         let mut at = start;
-        // Each window has three phases, and may be cut by what the upstream said.
+        // Each window has three phases, and may be cut by what the upstream reported.
         for _ in 0..4 * SETTLED {
             let phase = self.phase(at);
             used.advance(phase.id);
-            if self.room(&used, &phase, at, self.said) >= cost {
+            if self.left(&used, &phase, at, self.reported) >= cost {
                 return at;
             }
             at = self.next(&phase, at);
@@ -132,20 +132,20 @@ impl Window {
         u64::MAX
     }
 
-    /// When the last of so many ones is granted.
+    /// When the last of so many costs of one is granted.
     fn last(&self, start: u64, cost: u64) -> u64 {
-        let (mut used, mut said) = (self.used, self.said);
+        let (mut used, mut reported) = (self.used, self.reported);
         let (mut at, mut left) = (start, cost);
         let (mut granted_at, mut settled) = (start, 0);
         while settled < SETTLED {
             let phase = self.phase(at);
             used.advance(phase.id);
-            let units = self.room(&used, &phase, at, said).min(left);
+            let units = self.left(&used, &phase, at, reported).min(left);
             for (window, _) in counted(&mut used.units, phase.counts) {
                 *window += units;
             }
-            if let Some(said) = &mut said {
-                said.take(units);
+            if let Some(reported) = &mut reported {
+                reported.take(units);
             }
             left -= units;
             if units > 0 {
@@ -172,31 +172,31 @@ impl Window {
         granted_at.saturating_add(u64::try_from(more).unwrap_or(u64::MAX))
     }
 
-    /// Takes `cost` now, whether it is there or not. What is taken over the count is owed to the
-    /// end of the window, as with the upstream.
+    /// Takes `cost` now, whether it is there or not. What is taken over the count is owed until
+    /// the end of the window, as with the upstream.
     pub(crate) fn take(&mut self, now: u64, cost: u64) {
         self.advance(now);
         let phase = self.phase(now);
         for (window, _) in counted(&mut self.used.units, phase.counts) {
             *window = window.saturating_add(cost);
         }
-        if let Some(said) = &mut self.said {
-            said.take(cost);
+        if let Some(reported) = &mut self.reported {
+            reported.take(cost);
         }
     }
 
-    /// Puts back what was taken at `taken_at` and did not depart, when that was in this window.
+    /// Gives back what was taken at `taken_at` and not used, if that was in this window.
     pub(crate) fn give_back(&mut self, now: u64, cost: u64, taken_at: u64) {
         self.advance(now);
-        if let Some(said) = &mut self.said {
-            said.give_back(cost, taken_at);
+        if let Some(reported) = &mut self.reported {
+            reported.give_back(cost, taken_at);
         }
         // Numbers only grow: what was taken since this window was reached counted in it.
         if taken_at < self.began {
             return;
         }
         let mut counts = [false, true, false];
-        if taken_at >= self.told {
+        if taken_at >= self.set_at {
             counts = self.phase(taken_at).counts;
         }
         for (window, _) in counted(&mut self.used.units, counts) {
@@ -210,11 +210,11 @@ impl Window {
         let mut used = self.used;
         used.advance(phase.id);
         let owed = self.count as f64 - used.units[1] as f64;
-        let room = self.room(&used, &phase, now, self.said) as f64;
-        if now < self.shut {
+        let left = self.left(&used, &phase, now, self.reported) as f64;
+        if now < self.closed_until {
             owed.min(0.0)
         } else {
-            owed.min(room)
+            owed.min(left)
         }
     }
 
@@ -226,13 +226,13 @@ impl Window {
         used.units[1]
     }
 
-    /// The upstream says that so much is left, until it starts anew. Where more is left here, no
-    /// more is granted until then, but at most for the time of one window; when it says no time,
-    /// to the end of this one. A time that has passed says nothing.
+    /// The upstream reports that so much is left until its reset. Where more is left here, no more
+    /// is granted until then, but at most for one period; without a time, until the end of this
+    /// window. A time that has passed has no effect.
     pub(crate) fn lower_to(&mut self, now: u64, remaining: u64, resets_at: Option<u64>) {
         self.advance(now);
         let phase = self.phase(now);
-        if self.room(&self.used, &phase, now, None) <= remaining {
+        if self.left(&self.used, &phase, now, None) <= remaining {
             return;
         }
         let until = match resets_at {
@@ -240,16 +240,16 @@ impl Window {
             None => self.wall.reading(self.begin(phase.id.saturating_add(1))),
         };
         if until > now {
-            self.said = Some(WallReading::heard(self.said, now, remaining, until));
+            self.reported = Some(Reported::tightened(self.reported, now, remaining, until));
         }
     }
 
     /// Grants nothing before `at`.
-    pub(crate) fn empty_until(&mut self, at: u64) {
-        self.shut = self.shut.max(at);
+    pub(crate) fn empty_until(&mut self, at: u64, _ease_ns: u64) {
+        self.closed_until = self.closed_until.max(at);
     }
 
-    /// Changes the limit. What counts in the window of now goes on to count in that of now.
+    /// Changes the limit. What counts in the current window counts in the new current one.
     pub(crate) fn set(
         &mut self,
         now: u64,
@@ -268,29 +268,31 @@ impl Window {
         if moved {
             self.used.id = self.id(self.wall.unix_ns(now));
         }
-        // Refunds of what counted in other windows would be another's.
-        self.told = now.saturating_add(1);
+        // What was taken in the old windows cannot be given back in the new ones.
+        self.set_at = now.saturating_add(1);
     }
 
-    /// Forgets what the upstream said. The count of the window stays: its end is near, and the
-    /// upstream does not forget it.
+    /// Forgets what the upstream reported. The count of the window stays: the upstream does not
+    /// forget it, and its end is near.
     pub(crate) fn refill(&mut self, _now: u64) {
-        self.shut = 0;
-        self.said = None;
+        self.closed_until = 0;
+        self.reported = None;
     }
 
     /// Whether it is like a new one.
     pub(crate) fn is_unused(&self, now: u64) -> bool {
         let mut used = self.used;
         used.advance(self.phase(now).id);
-        used.units == [0; 3] && now >= self.shut && self.said.is_none_or(|said| now >= said.until)
+        used.units == [0; 3]
+            && now >= self.closed_until
+            && self.reported.is_none_or(|r| now >= r.until)
     }
 
     /// The clock on the wall was read anew.
     pub(crate) fn set_wall_clock(&mut self, now: u64, wall: WallClock) {
         self.advance(now);
         self.wall = wall;
-        self.told = now.saturating_add(1);
+        self.set_at = now.saturating_add(1);
         self.advance(now);
     }
 
@@ -300,8 +302,8 @@ impl Window {
             self.used.advance(id);
             self.began = now;
         }
-        if self.said.is_some_and(|said| now >= said.until) {
-            self.said = None;
+        if self.reported.is_some_and(|r| now >= r.until) {
+            self.reported = None;
         }
     }
 
@@ -315,7 +317,7 @@ impl Window {
             .saturating_add(self.offset.into())
     }
 
-    /// Where a reading is. What the wall shows before the window that was reached is its begin.
+    /// The phase of a reading. A wall time before the window that was reached counts as its begin.
     fn phase(&self, at: u64) -> Phase {
         let unix_ns = self.wall.unix_ns(at).max(self.begin(self.used.id));
         let id = self.id(unix_ns);
@@ -330,27 +332,27 @@ impl Window {
         }
     }
 
-    /// The first reading after this phase, or after what the upstream said.
+    /// The first reading after this phase, or after what the upstream reported.
     fn next(&self, phase: &Phase, at: u64) -> u64 {
         let end = self.wall.reading(phase.end).max(at.saturating_add(1));
-        match self.said {
-            Some(said) if at < said.until => end.min(said.until),
+        match self.reported {
+            Some(reported) if at < reported.until => end.min(reported.until),
             _ => end,
         }
     }
 
-    fn room(&self, used: &Used, phase: &Phase, at: u64, said: Option<WallReading>) -> u64 {
+    fn left(&self, used: &Used, phase: &Phase, at: u64, reported: Option<Reported>) -> u64 {
         let mut units = used.units;
         let used = counted(&mut units, phase.counts).map(|(units, _)| *units);
-        let room = self.count.saturating_sub(used.max().unwrap_or(0));
-        match said {
-            Some(said) if at < said.until => room.min(said.left),
-            _ => room,
+        let left = self.count.saturating_sub(used.max().unwrap_or(0));
+        match reported {
+            Some(reported) if at < reported.until => left.min(reported.left),
+            _ => left,
         }
     }
 }
 
-/// Those of the windows that count.
+/// The windows that count.
 fn counted(units: &mut [u64; 3], counts: [bool; 3]) -> impl Iterator<Item = (&mut u64, bool)> {
     units.iter_mut().zip(counts).filter(|(_, counts)| *counts)
 }

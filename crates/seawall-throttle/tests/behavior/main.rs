@@ -12,12 +12,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 use seawall_core::{
     Command, ConstMeta, Error, EventKind, FailureKind, InstanceHandle, Outcome, Policy, Priority,
-    Reason, Received, Registry, Rejectable, Rejection, Replay, RequestMeta, Scope, Sent, Value,
+    Reason, Received, Registry, Rejection, Replay, RequestMeta, Scope, Sent, Value,
 };
 use seawall_testkit::alloc;
 use seawall_testkit::contract::{
-    BoxError, Mock, MockError, MockHandle, PolledFuture, Stage, assert_check, checks, fail_calls,
-    mock,
+    BoxError, MockError, PolledFuture, Stage, fail_calls, mock,
 };
 use seawall_throttle::{
     AdaptiveThrottle, AdaptiveThrottleConfig, AdaptiveThrottleConfigBuilder,

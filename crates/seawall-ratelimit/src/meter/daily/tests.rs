@@ -1,5 +1,5 @@
-use super::super::quota_file::tests::Folder;
 use super::*;
+use crate::limit::tests_of_files::Folder;
 use proptest::prelude::*;
 
 const HOUR: u64 = 3600 * 1_000_000_000;
@@ -87,7 +87,7 @@ fn the_upstream_corrects_downwards_only_and_for_a_day_at_most() {
     assert_eq!(daily.wait(1, 1), 14 * HOUR - 1);
     assert_eq!(daily.wait(12 * HOUR, 10), 2 * HOUR);
     daily.lower_to(14 * HOUR, 0, Some(u64::MAX));
-    assert_eq!(daily.wait(14 * HOUR, 1), LONGEST);
+    assert_eq!(daily.wait(14 * HOUR, 1), MAX_DAY_NS);
     daily.refill(14 * HOUR);
     daily.lower_to(14 * HOUR, 0, Some(14 * HOUR));
     assert_eq!(daily.wait(14 * HOUR, 10), 0);
@@ -96,10 +96,10 @@ fn the_upstream_corrects_downwards_only_and_for_a_day_at_most() {
 #[test]
 fn nothing_is_granted_before_the_time_it_was_emptied_until() {
     let mut daily = daily(3);
-    daily.empty_until(HOUR);
+    daily.empty_until(HOUR, 0);
     assert_eq!((daily.wait(0, 3), daily.available(0)), (HOUR, 0.0));
     assert!(!daily.is_unused(0) && daily.is_unused(HOUR));
-    daily.empty_until(u64::MAX);
+    daily.empty_until(u64::MAX, 0);
     assert_eq!(daily.wait(0, 3), u64::MAX);
 }
 
@@ -162,7 +162,7 @@ fn no_extreme_panics() {
             daily.lower_to(now, 0, Some(u64::MAX));
             daily.set_wall_clock(now, WallClock::new(0, i128::MAX));
             daily.set(now, 0, DailyReset::utc());
-            daily.empty_until(u64::MAX - 1);
+            daily.empty_until(u64::MAX - 1, 0);
             let _ = (daily.wait(now, 1), daily.available(now), daily.used(now));
         }
     }

@@ -101,13 +101,13 @@ fn the_upstream_corrects_downwards_only_and_for_one_window_at_most() {
 #[test]
 fn nothing_is_granted_before_the_time_it_was_emptied_until() {
     let mut window = window(3);
-    window.empty_until(5 * SECOND);
-    window.empty_until(SECOND);
+    window.empty_until(5 * SECOND, 0);
+    window.empty_until(SECOND, 0);
     assert_eq!((window.wait(0, 3), window.available(0)), (5 * SECOND, 0.0));
     assert!(!window.is_unused(0));
     window.refill(0);
     assert!(window.is_unused(0));
-    window.empty_until(u64::MAX);
+    window.empty_until(u64::MAX, 0);
     assert_eq!(window.wait(0, 1), u64::MAX);
 }
 
@@ -138,7 +138,7 @@ fn no_extreme_panics() {
                 window.lower_to(now, 0, Some(u64::MAX));
                 window.set_wall_clock(now, WallClock::new(0, i128::MAX));
                 window.set(now, 1, 1, 0, 1);
-                window.empty_until(u64::MAX - 1);
+                window.empty_until(u64::MAX - 1, 0);
                 let _ = (
                     window.wait(now, u64::MAX),
                     window.available(now),

@@ -1,4 +1,4 @@
-//! What a rate limit promises beyond the laws of every layer.
+//! What a user of a rate limit sees.
 
 use std::cell::Cell;
 use std::future::{Future, Ready, ready};
@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use seawall_core::{
-    ConstMeta, Error, EventKind, Events, InstanceHandle, Reason, Received, Registry, Rejectable,
-    Rejection, Replay, RequestMeta, Sent, Value,
+    ConstMeta, Error, ErrorIsFailure, EventKind, Events, InstanceHandle, Policy, Reason, Received,
+    Registry, Rejectable, Rejection, Replay, RequestMeta, Sent, Value,
 };
 use seawall_ratelimit::{
     RateLimit, RateLimitConfig, RateLimitConfigBuilder, RateLimitHandle, RateLimitLayer,
@@ -27,12 +27,12 @@ use tower_service::Service;
 
 mod apply_signal;
 mod chaos;
-mod harm;
+mod faults;
 mod keyed;
-mod line;
 mod live;
-mod patience;
-mod ranks;
+mod max_wait;
+mod priorities;
+mod queue;
 mod several;
 mod shape;
 mod stress;

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use seawall_core::{PartitionKey, Priority, QuotaSignal, Scope, ServerLimit, Unit};
-use seawall_ratelimit::{KeyedRateLimit, KeyedRateLimitLayer, Limit};
+use seawall_ratelimit::{KeyedRateLimit, KeyedRateLimitConfig, KeyedRateLimitLayer, Limit};
 
 use super::*;
 
@@ -225,7 +225,7 @@ proptest! {
             let log = inner.log.lock().expect("no panic under it").clone();
             prop_assert!(most(&log, SECOND) <= 6, "{:?}", log);
             prop_assert!(most(&log, 10 * SECOND) <= 25, "{:?}", log);
-            prop_assert_eq!(handle.waiting(), 0);
+            prop_assert_eq!(handle.queue_depth(), 0);
             prop_assert!(passed <= log.len() as u64 && passed + rejected <= calls);
             Ok(())
         })?;
@@ -248,7 +248,7 @@ proptest! {
                 let most_of_it = 5.0 + 40.0 * stretch.as_secs_f64();
                 prop_assert!(f64::from(most(&log, stretch)) <= most_of_it, "{:?}", log);
             }
-            prop_assert_eq!(handle.waiting(), 0);
+            prop_assert_eq!(handle.queue_depth(), 0);
             // Nothing keeps it from being whole again.
             tokio::time::sleep(MINUTE).await;
             prop_assert!((handle.tokens() - 5.0).abs() < 1e-6, "{}", handle.tokens());
@@ -263,10 +263,10 @@ proptest! {
                 let strict = RateLimitConfig::builder().limit(Limit::strict(count, per));
                 strict.max_wait(2 * SECOND).build().expect("valid settings")
             };
-            let whole = RateLimitLayer::new("whole", config(8, SECOND));
-            let layer = KeyedRateLimitLayer::within("keys", config(4, SECOND), &whole).expect("no file");
+            let limits = KeyedRateLimitConfig::builder(config(4, SECOND)).account(config(8, SECOND));
+            let layer = KeyedRateLimitLayer::new("keys", limits.build().expect("no file"));
             let keys = layer.handle();
-            let (handle, inner) = (whole.handle(), upstream());
+            let (handle, inner) = (keys.account().expect("it has one"), upstream());
             let svc: KeyedRateLimit<_, _> = layer.describe(describe).layer(inner.clone());
             let command = |step: &Step| {
                 if !matches!(step, Step::Rate(_)) {
@@ -276,8 +276,8 @@ proptest! {
             play(steps, svc, command).await;
             let log = inner.log.lock().expect("no panic under it").clone();
             prop_assert!(most(&log, SECOND) <= 8, "{:?}", log);
-            let waiting: u32 = (0..3).map(|key| keys.waiting(PartitionKey(key))).sum();
-            prop_assert_eq!((handle.waiting(), waiting), (0, 0));
+            let waiting = keys.queue_depth();
+            prop_assert_eq!((handle.queue_depth(), waiting), (0, 0));
             tokio::time::sleep(MINUTE).await;
             prop_assert_eq!(handle.tokens(), 8.0);
             prop_assert_eq!((0..3).map(|key| keys.tokens(PartitionKey(key))).sum::<f64>(), 12.0);

@@ -3,13 +3,13 @@
 use super::*;
 
 /// Spawns calls 0, 1, ... one after the other.
-async fn spawn_calls<D>(
-    svc: &RateLimit<Departures, D>,
+async fn spawn_calls<X>(
+    svc: &RateLimit<Departures, X>,
     requests: std::ops::Range<u32>,
 ) -> Vec<tokio::task::JoinHandle<Result<u64, Error<()>>>>
 where
-    RateLimit<Departures, D>: Service<u32, Error = Error<()>, Response = u64> + Clone,
-    <RateLimit<Departures, D> as Service<u32>>::Future: Send + 'static,
+    RateLimit<Departures, X>: Service<u32, Error = Error<()>, Response = u64> + Clone,
+    <RateLimit<Departures, X> as Service<u32>>::Future: Send + 'static,
 {
     let mut tasks = Vec::new();
     for request in requests {
@@ -25,7 +25,7 @@ async fn waiters_depart_in_order_one_per_token() {
     let layer = layer(2, SECOND);
     let svc = layer.layer(inner.clone());
     let tasks = spawn_calls(&svc, 0..6).await;
-    assert_eq!(layer.handle().waiting(), 4);
+    assert_eq!(layer.handle().queue_depth(), 4);
     assert_eq!(layer.handle().state(), "queueing");
     for task in tasks {
         task.await.unwrap().unwrap();
@@ -36,7 +36,7 @@ async fn waiters_depart_in_order_one_per_token() {
     );
     let counts = layer.handle().counts();
     assert_eq!((counts.granted, counts.waited, counts.rejected), (6, 4, 0));
-    assert_eq!(layer.handle().waiting(), 0);
+    assert_eq!(layer.handle().queue_depth(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -55,7 +55,7 @@ async fn waiters_that_leave_cost_nothing_and_bunch_nobody() {
     }
     assert_eq!(inner.log(), [(0, 0), (1, 100), (3, 200), (5, 300)]);
     assert_eq!(layer.handle().counts().abandoned, 3);
-    assert_eq!(layer.handle().waiting(), 0);
+    assert_eq!(layer.handle().queue_depth(), 0);
     // Nor are they in the forecast: ten of these fit into a second, the eleventh does not.
     let mut tasks = spawn_calls(&svc, 7..18).await;
     let error = tasks.remove(10).await.unwrap().unwrap_err();

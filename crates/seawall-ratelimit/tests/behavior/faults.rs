@@ -106,7 +106,7 @@ async fn a_stuck_waiter_is_rejected_when_its_patience_ends_and_the_next_one_goes
     assert_eq!(stuck.wakes(), wakes + 1);
     let rejected = rejection(stuck.poll());
     assert_eq!(rejected.reason(), Reason::RateLimited);
-    assert_eq!(layer.handle().waiting(), 0);
+    assert_eq!(layer.handle().queue_depth(), 0);
     assert!(call(&mut living, 2).poll().is_ready());
     assert_eq!((dead.calls(), live.requests()), (0, vec![0, 2]));
 }
@@ -149,7 +149,7 @@ async fn a_panic_anywhere_leaves_the_next_call_working() {
         let panicked = catch_unwind(AssertUnwindSafe(|| waiter.poll()));
         assert!(panicked.is_err(), "{stage:?}");
         drop(waiter);
-        assert_eq!(handle.waiting(), 1, "{stage:?}");
+        assert_eq!(handle.queue_depth(), 1, "{stage:?}");
         advance(ms(100)).await;
         assert!(next.poll().is_ready(), "{stage:?}");
     }

@@ -32,7 +32,7 @@ async fn nobody_waits_beyond_max_wait_behind_a_head_that_is_not_polled() {
     assert_eq!(rejection.reason(), Reason::RateLimited);
     // One who comes now, too; and the head still has its rank.
     assert_eq!(svc.clone().call(4).await, Ok(1_000));
-    assert_eq!(layer.handle().waiting(), 1);
+    assert_eq!(layer.handle().queue_depth(), 1);
     advance(ms(100)).await;
     assert!(kept.poll().is_ready());
 }
@@ -172,5 +172,5 @@ async fn leaving_from_the_middle_of_the_line_wakes_nobody() {
     line.remove(1);
     assert_eq!((line[0].wakes(), line[1].wakes()), (0, 0));
     line.remove(0);
-    assert_eq!((line[0].wakes(), handle.waiting()), (1, 1));
+    assert_eq!((line[0].wakes(), handle.queue_depth()), (1, 1));
 }

@@ -152,7 +152,7 @@ type Reader = fn(Result<&u64, &Error<()>>, &mut dyn FnMut(QuotaSignal));
 
 fn usage(answer: Result<&u64, &Error<()>>, say: &mut dyn FnMut(QuotaSignal)) {
     match answer {
-        Ok(tokens) => say(QuotaSignal::Spent {
+        Ok(tokens) => say(QuotaSignal::Used {
             unit: Unit::Tokens,
             amount: *tokens,
         }),
@@ -177,7 +177,7 @@ async fn answers_settle_what_was_estimated() {
         RequestMeta::new(Replay::Never).with_tokens(TokenCount::new(100, 200))
     }
     let layer = RateLimitLayer::new("model", config).describe(estimate as fn(&u32) -> RequestMeta);
-    let feedback: FeedbackLayer<Reader, _> = layer.feedback(usage as Reader);
+    let feedback: FeedbackLayer<_, Reader> = layer.feedback(usage as Reader);
     let mut svc = layer.layer(feedback.layer(Model));
     let tokens = layer.handle();
     assert_eq!(svc.call(50).await, Ok(50));
@@ -195,7 +195,7 @@ async fn answers_settle_what_was_estimated() {
     assert_eq!(wait, SECOND + ms(300));
     // At the end of a stream.
     advance(wait).await;
-    tokens.settle(Unit::Tokens, 300, 100);
+    tokens.correct_usage(Unit::Tokens, 300, 100);
     assert_eq!(tokens.tokens(), 500.0);
 }
 
@@ -210,7 +210,7 @@ fn the_feedback_of_an_answer_allocates_nothing() {
         .build()
         .unwrap();
     let layer = RateLimitLayer::new("model", config);
-    let mut svc: RateLimit<Feedback<Model, Reader>> =
+    let mut svc: RateLimit<Feedback<Model, Policy, Reader>> =
         layer.layer(layer.feedback(usage as Reader).layer(Model));
     let cx = &mut Context::from_waker(Waker::noop());
     let mut round = |n| {

@@ -368,4 +368,4 @@ impl Error for QuotaFileError {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

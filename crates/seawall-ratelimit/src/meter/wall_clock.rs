@@ -1,9 +1,8 @@
-//! What the clock on the wall shows at a reading of the running clock.
+//! The wall clock, by readings of the running clock.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Both clocks at one moment. Pure: it is read once and told anew when the clock on the wall was
-/// set.
+/// Both clocks at one moment. Pure: it is read once, and again only when the wall clock was set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WallClock {
     at_reading: u64,
@@ -19,7 +18,7 @@ impl WallClock {
         }
     }
 
-    /// At `at_reading` of the running clock the wall showed `time`.
+    /// At `at_reading` of the running clock the wall clock showed `time`.
     pub(crate) fn at(at_reading: u64, time: SystemTime) -> Self {
         let ns = |ns: u128| i128::try_from(ns).unwrap_or(i128::MAX);
         let unix_ns = match time.duration_since(UNIX_EPOCH) {
@@ -29,18 +28,18 @@ impl WallClock {
         Self::new(at_reading, unix_ns)
     }
 
-    /// Reads the system's clock.
+    /// Reads the clock of the system.
     pub(crate) fn now(at_reading: u64) -> Self {
         Self::at(at_reading, SystemTime::now())
     }
 
-    /// What the wall shows at a reading, in nanoseconds after 1970-01-01 UTC.
+    /// The wall clock at a reading, in nanoseconds after 1970-01-01 UTC.
     pub(crate) const fn unix_ns(self, reading: u64) -> i128 {
         let passed = reading as i128 - self.at_reading as i128;
         self.unix_ns.saturating_add(passed)
     }
 
-    /// The reading at which the wall shows this; 0 for what was before, `u64::MAX` for what is too
+    /// The reading at which the wall clock shows this; 0 for times before, `u64::MAX` for times too
     /// far away.
     pub(crate) fn reading(self, unix_ns: i128) -> u64 {
         let passed = unix_ns.saturating_sub(self.unix_ns);
@@ -49,22 +48,21 @@ impl WallClock {
     }
 }
 
-/// What an upstream says is left until a time, and what was taken since it said so.
+/// What an upstream reports is left until a time, less what was taken since the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct WallReading {
+pub(crate) struct Reported {
     pub(crate) left: u64,
     pub(crate) until: u64,
     at: u64,
 }
 
-impl WallReading {
-    /// What holds after the upstream has said this: the tighter of the two, as long as one of them
-    /// lasts.
-    pub(crate) fn heard(before: Option<Self>, now: u64, left: u64, until: u64) -> Self {
-        let before = before.filter(|said| now < said.until);
+impl Reported {
+    /// After another report: the tighter of the two, as long as one of them holds.
+    pub(crate) fn tightened(before: Option<Self>, now: u64, left: u64, until: u64) -> Self {
+        let before = before.filter(|before| now < before.until);
         Self {
-            left: before.map_or(left, |said| said.left.min(left)),
-            until: before.map_or(until, |said| said.until.max(until)),
+            left: before.map_or(left, |before| before.left.min(left)),
+            until: before.map_or(until, |before| before.until.max(until)),
             at: now,
         }
     }
@@ -73,7 +71,7 @@ impl WallReading {
         self.left = self.left.saturating_sub(cost);
     }
 
-    /// What was taken before the upstream spoke is not known to it, and does not come back.
+    /// What was taken before the report is part of it, and does not come back.
     pub(crate) const fn give_back(&mut self, cost: u64, taken_at: u64) {
         if taken_at > self.at {
             self.left = self.left.saturating_add(cost);
@@ -87,7 +85,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn readings_and_times_of_the_wall_are_each_other_s_inverse_and_saturate() {
+    fn readings_and_wall_times_are_inverse_and_saturate() {
         let wall = WallClock::new(100, 1_000);
         assert_eq!((wall.unix_ns(150), wall.unix_ns(0)), (1_050, 900));
         assert_eq!((wall.reading(1_050), wall.reading(800)), (150, 0));
@@ -101,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn times_of_the_system_before_and_after_1970_are_read() {
+    fn system_times_before_and_after_1970_are_read() {
         let (after, before) = (Duration::from_secs(5), Duration::from_secs(3));
         let wall = WallClock::at(7, UNIX_EPOCH + after);
         assert_eq!(wall, WallClock::new(7, 5_000_000_000));

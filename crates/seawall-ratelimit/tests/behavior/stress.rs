@@ -19,7 +19,9 @@ fn threads_together_are_granted_the_burst_and_counted() {
                 let mut svc = svc.clone();
                 scope.spawn(move || {
                     (0..1_000)
-                        .filter(|n| matches!(PolledFuture::new(svc.call(*n)).poll(), Poll::Ready(Ok(_))))
+                        .filter(|n| {
+                            matches!(PolledFuture::new(svc.call(*n)).poll(), Poll::Ready(Ok(_)))
+                        })
                         .count()
                 })
             })
@@ -75,7 +77,7 @@ fn under_threads_no_waiter_is_lost() {
             task.await.unwrap();
         }
     });
-    assert_eq!(layer.handle().waiting(), 0);
+    assert_eq!(layer.handle().queue_depth(), 0);
     let counts = layer.handle().counts();
     assert_eq!(counts.granted + counts.abandoned, 200);
     assert!(counts.granted >= 133, "{counts:?}");

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use seawall_core::{Command, TokenCount, Unit};
-use seawall_ratelimit::Limit;
+use seawall_ratelimit::{Limit, RateLimitState};
 
 use super::*;
 
@@ -107,7 +107,7 @@ async fn a_pause_rejects_new_calls_and_keeps_the_line() {
     let waits = tokio::spawn(svc.clone().call(1));
     tokio::task::yield_now().await;
     handle.control(Command::Block).unwrap();
-    assert_eq!(handle.snapshot().state, "paused");
+    assert_eq!(handle.snapshot().state, RateLimitState::Paused);
     assert_eq!(handle.time_to_next(&RequestMeta::default()), None);
     let rejected = svc.clone().call(2).await.unwrap_err();
     let rejection = rejected.rejection().unwrap();
@@ -135,7 +135,7 @@ async fn a_drain_serves_the_line_and_accepts_nobody() {
     let rejected = svc.clone().call(2).await.unwrap_err();
     assert_eq!(rejected.rejection().unwrap().reason(), Reason::Draining);
     assert_eq!(waits.await.unwrap(), Ok(100));
-    assert_eq!(handle.snapshot().state, "draining");
+    assert_eq!(handle.snapshot().state, RateLimitState::Draining);
     handle.resume();
     assert_eq!(svc.clone().call(3).await, Ok(200));
 }
@@ -208,7 +208,7 @@ async fn a_reservation_is_settled_kept_or_given_back() {
     handle
         .try_reserve(&estimate(60))
         .unwrap()
-        .settle(Unit::Tokens, 10);
+        .correct_usage(Unit::Tokens, 10);
     assert_eq!(left(), [90.0, 2.0]);
     handle.try_reserve(&estimate(60)).unwrap().commit();
     assert_eq!(left(), [30.0, 1.0]);
@@ -216,7 +216,7 @@ async fn a_reservation_is_settled_kept_or_given_back() {
     handle
         .try_reserve(&estimate(20))
         .unwrap()
-        .settle(Unit::Tokens, 90);
+        .correct_usage(Unit::Tokens, 90);
     assert_eq!(left(), [-60.0, 0.0]);
     let rejected = handle.try_reserve(&estimate(20)).unwrap_err();
     assert_eq!(rejected.reason(), Reason::RateLimited);
@@ -245,10 +245,10 @@ async fn reservations_and_calls_wait_in_one_line() {
     let handle = layer.handle();
     let gone = tokio::spawn(async move { handle.reserve(&RequestMeta::default()).await.map(drop) });
     tokio::task::yield_now().await;
-    assert_eq!(layer.handle().waiting(), 1);
+    assert_eq!(layer.handle().queue_depth(), 1);
     gone.abort();
     assert!(gone.await.is_err());
-    assert_eq!(layer.handle().waiting(), 0);
+    assert_eq!(layer.handle().queue_depth(), 0);
     assert_eq!(layer.handle().counts().abandoned, 1);
 }
 
@@ -290,4 +290,65 @@ async fn a_wall_clock_that_is_set_moves_windows_and_gives_nothing_back() {
     assert!(call(&mut svc, 2).poll().is_ready());
     handle.set_wall_clock(at(0));
     assert_eq!(handle.tokens(), 1.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reset_ends_commands_and_signals_and_keeps_usage_and_counts() {
+    let (mut svc, handle, _mock) = subject(3, Duration::ZERO);
+    assert!(call(&mut svc, 0).poll().is_ready());
+    handle.pause();
+    handle.set_shadow(true);
+    handle.drain();
+    handle.reset();
+    assert!(!handle.snapshot().shadow);
+    assert_eq!(handle.snapshot().state, RateLimitState::Ok);
+    assert_eq!((handle.tokens(), handle.counts().granted), (2.0, 1));
+    let shadow = builder(3).shadow(true).build().unwrap();
+    handle.configure(shadow.clone()).unwrap();
+    assert_eq!(handle.config(), shadow);
+    handle.set_shadow(false);
+    handle.reset();
+    assert!(handle.snapshot().shadow, "as configured");
+}
+
+/// A waiter that is kept and not polled any more must not keep a change of the settings, or the
+/// waiters behind it, from taking effect.
+#[tokio::test(start_paused = true)]
+async fn configure_reaches_waiters_behind_one_that_is_not_polled_any_more() {
+    let (mut svc, handle, _mock) = subject(1, MINUTE);
+    let _granted = call(&mut svc, 0);
+    let mut kept = call(&mut svc, 1);
+    let mut behind = call(&mut svc, 2);
+    assert!(kept.poll().is_pending() && behind.poll().is_pending());
+    let faster = RateLimitConfig::builder().rate(1_000, SECOND).burst(10);
+    handle
+        .configure(faster.max_wait(MINUTE).build().unwrap())
+        .unwrap();
+    assert!(
+        kept.wakes() > 0 && behind.wakes() > 0,
+        "both are asked again"
+    );
+    advance(ms(5)).await;
+    drop(kept);
+    assert!(behind.poll().is_ready());
+    assert_eq!(handle.queue_depth(), 0);
+    assert_eq!(handle.counts().abandoned, 1);
+}
+
+#[cfg(feature = "serde")]
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_serializes() {
+    let (mut svc, handle, _mock) = subject(3, Duration::ZERO);
+    assert!(call(&mut svc, 0).poll().is_ready());
+    let json = serde_json::to_value(handle.snapshot()).unwrap();
+    assert_eq!(
+        (&json["name"], &json["state"]),
+        (&"desk".into(), &"ok".into())
+    );
+    assert_eq!(json["limits"][0]["limit"]["kind"], "bucket");
+    assert_eq!(json["limits"][0]["limit"]["period"], 1.0);
+    assert_eq!(json["limits"][0]["available"], 2.0);
+    assert_eq!(json["counts"]["granted"], 1);
+    assert_eq!(json["time_to_next"], 0.0);
+    assert!(json["resumes_in"].is_null());
 }

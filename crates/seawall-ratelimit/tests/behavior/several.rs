@@ -7,7 +7,10 @@ use super::*;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn several(limits: impl IntoIterator<Item = Limit>, max_wait: Duration) -> RateLimitLayer {
+fn several(
+    limits: impl IntoIterator<Item = impl Into<Limit>>,
+    max_wait: Duration,
+) -> RateLimitLayer {
     let builder = RateLimitConfig::builder().max_wait(max_wait);
     let builder = limits
         .into_iter()
@@ -50,10 +53,10 @@ async fn each_limit_counts_its_own_unit() {
     let (inner, _mock) = mock();
     let layer = several(
         [
-            Limit::strict(3, MINUTE).with_unit(Unit::Requests),
-            Limit::strict(100, MINUTE),
-            Limit::bucket(60, MINUTE).burst(30).with_unit(Unit::Tokens),
-            Limit::strict(1, MINUTE).with_unit(Unit::Other("orders")),
+            Limit::from(Limit::strict(3, MINUTE).with_unit(Unit::Requests)),
+            Limit::from(Limit::strict(100, MINUTE)),
+            Limit::from(Limit::bucket(60, MINUTE).burst(30).with_unit(Unit::Tokens)),
+            Limit::from(Limit::strict(1, MINUTE).with_unit(Unit::Other("orders"))),
         ],
         Duration::ZERO,
     )
@@ -61,9 +64,9 @@ async fn each_limit_counts_its_own_unit() {
         let meta = RequestMeta::new(Replay::Safe).with_cost(*n);
         meta.with_tokens(TokenCount::new(5, *n))
     })
-    .price(|n: &u32, meta: &RequestMeta, unit: Unit| match unit {
+    .cost(|n: &u32, meta: &RequestMeta, unit: Unit| match unit {
         Unit::Other("orders") => u32::from(*n == 7),
-        usual => MetaCost.price(n, meta, usual),
+        usual => MetaCost.cost(n, meta, usual),
     });
     let mut svc = layer.layer(inner);
     assert!(matches!(call(&mut svc, 7).poll(), Poll::Ready(Ok(_))));
@@ -93,7 +96,7 @@ async fn waiters_of_a_strict_limit_depart_in_order_as_room_comes() {
             tokio::time::sleep(ms(300)).await;
         }
     }
-    assert_eq!(layer.handle().waiting(), 3);
+    assert_eq!(layer.handle().queue_depth(), 3);
     for task in tasks {
         task.await.unwrap().unwrap();
     }
@@ -108,8 +111,8 @@ async fn a_used_up_day_is_a_quota_and_no_rate() {
     let (inner, _mock) = mock();
     let layer = several(
         [
-            Limit::strict(5, MINUTE),
-            Limit::daily(25, DailyReset::utc()).already_used(24),
+            Limit::from(Limit::strict(5, MINUTE)),
+            Limit::from(Limit::daily(25, DailyReset::utc()).already_used(24)),
         ],
         Duration::ZERO,
     );
@@ -173,11 +176,11 @@ async fn a_free_call_passes_whatever_is_used_up() {
 fn several_limits_allocate_nothing_while_they_grant() {
     let layer = several(
         [
-            Limit::strict(1_000_000, SECOND),
-            Limit::strict(1_000, Duration::from_nanos(1)),
-            Limit::bucket(1_000_000, SECOND).burst(1_000_000),
-            Limit::window(1_000_000_000, MINUTE),
-            Limit::daily(1_000_000_000, DailyReset::utc()),
+            Limit::from(Limit::strict(1_000_000, SECOND)),
+            Limit::from(Limit::strict(1_000, Duration::from_nanos(1))),
+            Limit::from(Limit::bucket(1_000_000, SECOND).burst(1_000_000)),
+            Limit::from(Limit::window(1_000_000_000, MINUTE)),
+            Limit::from(Limit::daily(1_000_000_000, DailyReset::utc())),
         ],
         Duration::ZERO,
     );
@@ -195,17 +198,17 @@ fn several_limits_allocate_nothing_while_they_grant() {
 
 #[test]
 fn what_cannot_be_is_rejected_by_name() {
-    let build = |limit: Limit| {
+    fn build(limit: impl Into<Limit>) -> String {
         let built = RateLimitConfig::builder().limit(limit).build();
-        built.expect_err("cannot be").to_string()
-    };
+        built.expect_err("invalid").to_string()
+    }
     assert_eq!(
         build(Limit::strict(0, SECOND)),
         "`rate` is 0, accepted is a whole number from 1"
     );
     assert_eq!(
         build(Limit::strict(1, Duration::ZERO)),
-        "`per` is 0s, accepted is longer than zero"
+        "`period` is 0ns, accepted is longer than zero and at most 366 days"
     );
     assert_eq!(
         build(Limit::strict(1, SECOND).margin(MINUTE)),
@@ -220,10 +223,10 @@ fn what_cannot_be_is_rejected_by_name() {
         "`offset` is 60s, accepted is shorter than the window, 60s"
     );
     assert!(build(Limit::bucket(u32::MAX, Duration::from_nanos(5))).starts_with("`rate` is"));
-    assert!(build(Limit::bucket(1, Duration::from_secs(1 << 40))).starts_with("`per` is"));
+    assert!(build(Limit::bucket(1, Duration::from_secs(1 << 40))).starts_with("`period` is"));
     assert!(build(Limit::bucket(1, MINUTE).burst(u32::MAX)).starts_with("`burst` is"));
     let all = seawall_core::Ratio::ONE;
-    assert!(build(Limit::of(5, SECOND).at(all)).starts_with("`at` is 1"));
+    assert!(build(Limit::quota(5, SECOND).utilization(all)).starts_with("`utilization` is 1"));
     let many = (0..9).fold(RateLimitConfig::builder(), |b, _| {
         b.limit(Limit::strict(1, SECOND))
     });
@@ -247,11 +250,11 @@ proptest::proptest! {
     /// The share that leaves room for a burst keeps both within the limit, in any stretch of time.
     #[test]
     fn a_share_of_what_is_allowed_is_never_exceeded(count in 1_u32..2_000, share in 0.01_f64..0.999) {
-        let allowed = Limit::of(count, MINUTE);
-        let safe = allowed.at(seawall_core::Ratio::new(share).unwrap());
+        let allowed = Limit::quota(count, MINUTE);
+        let safe = allowed.utilization(seawall_core::Ratio::new(share).unwrap());
         if let Ok(config) = RateLimitConfig::builder().limit(safe).build() {
             let limit = &config.limits()[0];
-            let flows = f64::from(limit.count()) * 60.0 / limit.per().as_secs_f64();
+            let flows = f64::from(limit.count()) * 60.0 / limit.period().as_secs_f64();
             proptest::prop_assert!(f64::from(limit.capacity()) + flows.floor() <= f64::from(count) + 1e-6);
             proptest::prop_assert!(flows <= f64::from(count) * share + 1e-3);
         }

@@ -161,10 +161,20 @@ fn impossible_settings_are_rejected_by_name() {
     let builder = RateLimitConfig::builder;
     let day = Duration::from_secs(24 * 3600);
     assert_eq!(field(builder().rate(0, SECOND)), "rate");
-    assert_eq!(field(builder().rate(1, Duration::ZERO)), "per");
-    assert_eq!(field(builder().rate(1, Duration::MAX)), "per");
+    assert_eq!(field(builder().rate(1, Duration::ZERO)), "period");
+    assert_eq!(field(builder().rate(1, Duration::MAX)), "period");
     assert_eq!(field(builder().rate(2, Duration::from_nanos(1))), "rate");
-    assert_eq!(field(builder().burst(0)), "burst");
+    assert_eq!(field(builder().rate(1, SECOND).burst(0)), "burst");
+    // Settings without effect.
+    assert_eq!(field(builder().burst(3)), "burst");
+    let waiting = || builder().max_wait(SECOND);
+    assert_eq!(field(waiting().max_waiting(0)), "max_waiting");
+    assert_eq!(field(waiting().max_waiting(1 << 25)), "max_waiting");
+    assert_eq!(field(builder().max_waiting(5)), "max_waiting");
+    assert_eq!(field(builder().priority_aging(SECOND)), "priority_aging");
+    let zero = waiting().priority_aging(Duration::ZERO);
+    assert_eq!(field(zero), "priority_aging");
+    assert!(builder().max_waiting(0).build().is_ok());
     assert_eq!(field(builder().rate(1, 2 * day).burst(184)), "burst");
     assert_eq!(field(builder().rate(1, 366 * day).burst(u32::MAX)), "burst");
     assert!(builder().rate(1, 2 * day).burst(183).build().is_ok());

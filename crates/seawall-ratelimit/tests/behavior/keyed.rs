@@ -1,7 +1,10 @@
 //! A limit of its own for each key.
 
 use seawall_core::{PartitionKey, QuotaSignal, Scope, ServerLimit, Unit};
-use seawall_ratelimit::{KeyedRateLimit, KeyedRateLimitHandle, KeyedRateLimitLayer, Limit};
+use seawall_ratelimit::{
+    DailyReset, KeyedRateLimit, KeyedRateLimitConfig, KeyedRateLimitHandle, KeyedRateLimitLayer,
+    Limit, QuotaFile, RateLimitState,
+};
 
 use super::*;
 
@@ -12,15 +15,19 @@ fn by_hundreds(n: &u32) -> RequestMeta {
     RequestMeta::new(Replay::Safe).with_key(PartitionKey(u64::from(n / 100)))
 }
 
-type Describer = fn(&u32) -> RequestMeta;
+type ByHundreds = Policy<ErrorIsFailure, fn(&u32) -> RequestMeta>;
 
-fn per_key(config: RateLimitConfigBuilder) -> KeyedRateLimitLayer<Describer> {
-    let config = config.build().expect("valid settings");
-    let layer = KeyedRateLimitLayer::new("keys", config).expect("no file");
-    layer.describe(by_hundreds as Describer)
+fn with(config: KeyedRateLimitConfig) -> KeyedRateLimitLayer<ByHundreds> {
+    let layer = KeyedRateLimitLayer::new("keys", config);
+    layer.describe(by_hundreds as fn(&u32) -> RequestMeta)
 }
 
-fn passes(svc: &mut KeyedRateLimit<Mock, Describer>, n: u32) -> bool {
+fn per_key(config: RateLimitConfigBuilder) -> KeyedRateLimitLayer<ByHundreds> {
+    let config = config.build().expect("valid settings");
+    with(KeyedRateLimitConfig::new(config).expect("no file"))
+}
+
+fn passes(svc: &mut KeyedRateLimit<Mock, ByHundreds>, n: u32) -> bool {
     let mut call = call(svc, n);
     let answer = call.poll();
     assert!(answer.is_ready());
@@ -38,7 +45,10 @@ async fn keys_do_not_share_their_tokens() {
     assert!(passes(&mut svc, 200) && passes(&mut svc, 300));
     assert_eq!(mock.requests(), [100, 101, 200, 300]);
     let handle = layer.handle();
-    assert_eq!((handle.keys(), handle.tokens(PartitionKey(2))), (3, 1.0));
+    assert_eq!(
+        (handle.keys_kept(), handle.tokens(PartitionKey(2))),
+        (3, 1.0)
+    );
     let counts = handle.counts();
     assert_eq!((counts.granted, counts.rejected), (4, 1));
 }
@@ -46,13 +56,13 @@ async fn keys_do_not_share_their_tokens() {
 #[tokio::test(start_paused = true)]
 async fn named_keys_have_settings_of_their_own() {
     let (inner, _mock) = mock();
-    let five = builder(5).build().unwrap();
-    let strict = RateLimitConfig::builder().limit(Limit::strict(1, MINUTE));
-    let layer = per_key(builder(1))
-        .with_key(PartitionKey(7), five)
-        .unwrap()
-        .with_key(PartitionKey(8), strict.build().unwrap())
-        .unwrap();
+    let limits = |per_key| {
+        let strict = RateLimitConfig::builder().limit(Limit::strict(1, MINUTE));
+        KeyedRateLimitConfig::builder(builder(per_key).build().unwrap())
+            .key(PartitionKey(7), builder(5).build().unwrap())
+            .key(PartitionKey(8), strict.build().unwrap())
+    };
+    let layer = with(limits(1).build().unwrap());
     let mut svc = layer.layer(inner);
     assert!((0..5).all(|n| passes(&mut svc, 700 + n)) && !passes(&mut svc, 705));
     assert!(passes(&mut svc, 800) && !passes(&mut svc, 801));
@@ -66,16 +76,21 @@ async fn named_keys_have_settings_of_their_own() {
         .unwrap();
     // A change of the settings costs the sixteenth of a nanosecond.
     assert!((handle.tokens(PartitionKey(1)) - 2.0).abs() < 1e-6);
-    handle.configure(builder(2).build().unwrap()).unwrap();
+    let one = handle.config().of_key(PartitionKey(1)).clone();
+    let two = limits(2).key(PartitionKey(1), one).build().unwrap();
+    handle.configure(two.clone()).unwrap();
+    assert_eq!(handle.config(), two);
     assert_eq!(handle.tokens(PartitionKey(9)), 2.0);
     assert!((handle.tokens(PartitionKey(1)) - 2.0).abs() < 1e-6);
-    let other = RateLimitConfig::builder().limit(Limit::window(1, MINUTE));
-    assert!(handle.configure(other.clone().build().unwrap()).is_err());
-    assert!(
-        handle
-            .configure_key(PartitionKey(8), other.build().unwrap())
-            .is_err()
-    );
+    let window = RateLimitConfig::builder().limit(Limit::window(1, MINUTE));
+    let window = window.build().unwrap();
+    let all = KeyedRateLimitConfig::new(window.clone()).unwrap();
+    assert_eq!(handle.configure(all).unwrap_err().field(), "limits");
+    let key = limits(2).key(PartitionKey(8), window.clone());
+    let error = handle.configure(key.build().unwrap()).unwrap_err();
+    assert_eq!(error.field(), "limits");
+    assert!(handle.configure_key(PartitionKey(8), window).is_err());
+    assert_eq!(handle.config(), two, "unchanged by errors");
 }
 
 #[tokio::test(start_paused = true)]
@@ -91,8 +106,8 @@ async fn each_key_has_a_line_of_its_own() {
     let handle = layer.handle();
     assert_eq!(
         (
-            handle.waiting(PartitionKey(1)),
-            handle.waiting(PartitionKey(2))
+            handle.queue_depth_of(PartitionKey(1)),
+            handle.queue_depth_of(PartitionKey(2))
         ),
         (2, 1)
     );
@@ -115,14 +130,14 @@ async fn a_key_that_has_rested_is_forgotten_and_none_too_early() {
     for key in 0..1_000 {
         assert!(passes(&mut svc, key * 100));
     }
-    assert_eq!((handle.keys(), handle.evicted()), (1_000, 0));
+    assert_eq!((handle.keys_kept(), handle.evicted()), (1_000, 0));
     handle.evict_idle();
-    assert_eq!(handle.keys(), 1_000, "a token of each is missing");
+    assert_eq!(handle.keys_kept(), 1_000, "a token of each is missing");
     advance(ms(50)).await;
     assert!(passes(&mut svc, 100));
     advance(ms(50)).await;
     handle.evict_idle();
-    assert_eq!((handle.keys(), handle.evicted()), (1, 999));
+    assert_eq!((handle.keys_kept(), handle.evicted()), (1, 999));
     assert_eq!(handle.tokens(PartitionKey(1)), 1.0);
     // As new ones come, those that have rested go by themselves.
     for round in 0..20 {
@@ -131,7 +146,7 @@ async fn a_key_that_has_rested_is_forgotten_and_none_too_early() {
             assert!(passes(&mut svc, 1_000_000 + round * 200_000 + key * 100));
         }
     }
-    assert!(handle.keys() < 4_000, "{}", handle.keys());
+    assert!(handle.keys_kept() < 4_000, "{}", handle.keys_kept());
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,16 +160,19 @@ async fn a_key_that_somebody_waits_for_stays_and_is_small_again_afterwards() {
     assert!(waits.poll().is_pending());
     let large = handle.bytes();
     handle.evict_idle();
-    assert_eq!(handle.keys(), 1);
+    assert_eq!(handle.keys_kept(), 1);
     advance(ms(100)).await;
     assert!(waits.poll().is_ready());
     drop(waits);
     handle.evict_idle();
-    assert_eq!((handle.keys(), handle.tokens(PartitionKey(1))), (1, 0.0));
+    assert_eq!(
+        (handle.keys_kept(), handle.tokens(PartitionKey(1))),
+        (1, 0.0)
+    );
     assert!(handle.bytes() < large);
     advance(ms(100)).await;
     handle.evict_idle();
-    assert_eq!(handle.keys(), 0);
+    assert_eq!(handle.keys_kept(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -200,19 +218,17 @@ fn within(
     account: RateLimitConfigBuilder,
     endpoint: RateLimitConfigBuilder,
 ) -> (
-    KeyedRateLimitLayer<Describer>,
+    KeyedRateLimitLayer<ByHundreds>,
     RateLimitHandle,
     KeyedRateLimitHandle,
 ) {
-    let account = RateLimitLayer::new("account", account.build().expect("valid settings"));
+    let account = account.build().expect("valid settings");
     let endpoint = endpoint.build().expect("valid settings");
-    let layer = KeyedRateLimitLayer::within("endpoints", endpoint, &account).expect("no file");
-    let handles = (account.handle(), layer.handle());
-    (
-        layer.describe(by_hundreds as Describer),
-        handles.0,
-        handles.1,
-    )
+    let config = KeyedRateLimitConfig::builder(endpoint).account(account);
+    let layer = with(config.build().expect("no file"));
+    let handle = layer.handle();
+    let account = handle.account().expect("it has one");
+    (layer, account, handle)
 }
 
 #[tokio::test(start_paused = true)]
@@ -271,19 +287,22 @@ async fn within_an_account_the_first_of_each_endpoint_wait_in_order() {
         let mine: Vec<_> = mine.collect();
         assert!(mine.windows(2).all(|two| two[1] - two[0] >= 300), "{log:?}");
     }
-    assert_eq!((account.waiting(), endpoints.counts().granted), (0, 7));
+    assert_eq!((account.queue_depth(), endpoints.counts().granted), (0, 7));
     // Those that are dropped leave both lines.
     let gone: Vec<_> = (0..5)
         .map(|n| tokio::spawn(svc.clone().call(100 + n)))
         .collect();
     tokio::time::sleep(ms(1)).await;
-    assert!(account.waiting() + endpoints.waiting(PartitionKey(1)) > 0);
+    assert!(account.queue_depth() + endpoints.queue_depth_of(PartitionKey(1)) > 0);
     for task in &gone {
         task.abort();
     }
     tokio::time::sleep(SECOND).await;
     assert_eq!(
-        (account.waiting(), endpoints.waiting(PartitionKey(1))),
+        (
+            account.queue_depth(),
+            endpoints.queue_depth_of(PartitionKey(1))
+        ),
         (0, 0)
     );
     assert_eq!(svc.clone().call(100).await.map(|_| ()), Ok(()));
@@ -305,7 +324,7 @@ async fn within_an_account_that_lets_nobody_wait_the_line_of_the_endpoint_decide
     }
     let times: Vec<_> = inner.log().iter().map(|(_, at)| *at).collect();
     assert_eq!((times, rejected), (vec![0, 100, 200, 300], 2));
-    assert_eq!(account.waiting(), 0);
+    assert_eq!(account.queue_depth(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -325,7 +344,7 @@ async fn a_reservation_of_a_key_goes_back_to_both() {
         (3.0, 2.0)
     );
     let reserved = endpoints.reserve(&meta).await.unwrap();
-    reserved.settle(Unit::Cost, 1);
+    reserved.correct_usage(Unit::Cost, 1);
     assert_eq!(
         (account.tokens(), endpoints.tokens(PartitionKey(1))),
         (2.0, 1.0)
@@ -358,12 +377,18 @@ fn a_known_key_allocates_nothing_and_takes_less_than_64_bytes() {
 fn a_quota_file_is_rejected() {
     let path = format!("seawall-law-keyed-{}.quota", std::process::id());
     let path = std::env::temp_dir().join(path);
-    let file = seawall_ratelimit::QuotaFile::open(&path).unwrap();
+    let file = QuotaFile::open(&path).unwrap();
     std::fs::remove_file(path).unwrap();
-    let limit = Limit::daily(5, seawall_ratelimit::DailyReset::utc()).persist_in(file);
+    let limit = Limit::daily(5, DailyReset::utc()).persist_in(file);
     let config = RateLimitConfig::builder().limit(limit).build().unwrap();
-    let error = KeyedRateLimitLayer::new("keys", config).unwrap_err();
-    assert!(error.to_string().starts_with("`kept_in` is a quota file"));
+    let error = KeyedRateLimitConfig::new(config.clone()).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("`persist_in` is a quota file")
+    );
+    let handle = per_key(builder(1)).handle();
+    assert!(handle.configure_key(PartitionKey(1), config).is_err());
 }
 
 /// Threads that ask for the same new keys at the same time find one limit each.
@@ -387,5 +412,90 @@ fn threads_together_are_granted_the_burst_of_each_key() {
         threads.into_iter().map(|t| t.join().unwrap()).sum()
     });
     assert_eq!(granted, 1_000);
-    assert_eq!(layer.handle().keys(), 100);
+    assert_eq!(layer.handle().keys_kept(), 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_is_configured_with_the_keys_and_stays() {
+    let (layer, account, endpoints) = within(builder(3), builder(2));
+    let (inner, _mock) = mock();
+    let mut svc = layer.layer(inner);
+    assert!(passes(&mut svc, 100));
+    let config = |account: Option<u32>| {
+        let config = KeyedRateLimitConfig::builder(builder(4).build().unwrap());
+        let config = match account {
+            Some(burst) => config.account(builder(burst).build().unwrap()),
+            None => config,
+        };
+        config.build().unwrap()
+    };
+    endpoints.configure(config(Some(6))).unwrap();
+    assert_eq!(endpoints.config(), config(Some(6)));
+    // What was used stays used, to the sixteenth of a nanosecond.
+    assert!((account.tokens() - 5.0).abs() < 1e-6);
+    assert!((endpoints.tokens(PartitionKey(1)) - 3.0).abs() < 1e-6);
+    assert_eq!(endpoints.tokens(PartitionKey(2)), 4.0);
+    let error = endpoints.configure(config(None)).unwrap_err();
+    assert_eq!((error.field(), error.value()), ("account", "none"));
+    let other = per_key(builder(1)).handle();
+    assert!(other.account().is_none());
+    assert_eq!(
+        other.configure(config(Some(6))).unwrap_err().field(),
+        "account"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn block_bypass_and_reset_apply_to_all_keys() {
+    use seawall_core::Command;
+
+    let layer = per_key(builder(1));
+    let (inner, _mock) = mock();
+    let mut svc = layer.layer(inner);
+    let handle = layer.handle();
+    handle.control(Command::Block).unwrap();
+    let rejected = rejection(call(&mut svc, 100).poll());
+    assert_eq!(
+        (rejected.reason(), rejected.retry_after()),
+        (Reason::Paused, None)
+    );
+    assert_eq!(handle.snapshot().state, RateLimitState::Paused);
+    handle.control(Command::Bypass).unwrap();
+    assert!((0..3).all(|n| passes(&mut svc, 100 + n)));
+    let counts = handle.counts();
+    assert_eq!((counts.granted, counts.shadowed), (3, 2));
+    assert_eq!(handle.snapshot().state, RateLimitState::Ok);
+    handle.pause(PartitionKey(2));
+    handle.control(Command::Reset).unwrap();
+    assert!(!passes(&mut svc, 103), "used up");
+    assert!(passes(&mut svc, 200), "its pause is over");
+    assert_eq!(handle.counts().granted, 4, "counts stay");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bypass_lets_calls_pass_that_would_wait() {
+    let layer = per_key(builder(1).max_wait(MINUTE));
+    let (inner, _mock) = mock();
+    let mut svc = layer.layer(inner);
+    seawall_core::InstanceHandle::control(&layer.handle(), seawall_core::Command::Bypass).unwrap();
+    assert!((0..3).all(|n| passes(&mut svc, 100 + n)));
+    assert_eq!(layer.handle().queue_depth(), 0);
+}
+
+#[cfg(feature = "serde")]
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_of_keys_serializes() {
+    let (layer, _account, endpoints) = within(builder(3), builder(2));
+    let (inner, _mock) = mock();
+    let mut svc = layer.layer(inner);
+    assert!(passes(&mut svc, 100));
+    endpoints.pause_all_for(3 * SECOND);
+    let json = serde_json::to_value(endpoints.snapshot()).unwrap();
+    assert_eq!(
+        (&json["name"], &json["state"]),
+        (&"keys".into(), &"paused".into())
+    );
+    assert_eq!(json["resumes_in"], 3.0);
+    assert_eq!(json["account"][0]["available"], 2.0);
+    assert_eq!(json["counts"]["granted"], 1);
 }

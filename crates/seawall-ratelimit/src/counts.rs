@@ -1,0 +1,99 @@
+//! What became of the calls, as numbers.
+
+use std::time::Duration;
+
+use seawall_core::counters::Counter;
+use seawall_core::{EventKind, EventSource, Reason, Rejection};
+
+use crate::denial::Denial;
+
+seawall_core::counters! {
+    /// What became of the calls of a rate limit so far. Each call is in exactly one of the fields,
+    /// `waited` and `shadowed` aside; those that wait now are in none.
+    pub struct RateLimitCounts;
+
+    /// The counters of one stripe.
+    #[derive(Debug, Default)]
+    pub(crate) struct Counters {
+        /// Passed on to the inner service, free calls (cost 0) and reservations included.
+        granted => "seawall_calls_total" [layer = "ratelimit", outcome = "granted"],
+        /// Dropped by the caller while they waited.
+        abandoned => "seawall_calls_total" [layer = "ratelimit", outcome = "abandoned"],
+        /// Failed while they waited, since the readiness of the inner service failed.
+        inner_failed => "seawall_calls_total" [layer = "ratelimit", outcome = "failure"],
+        /// Rejected: the rate was used up.
+        rejected => "seawall_rejections_total" [layer = "ratelimit", reason = "rate_limited"],
+        /// Rejected: they cost more than a limit can grant.
+        too_expensive => "seawall_rejections_total" [layer = "ratelimit", reason = "too_expensive"],
+        /// Rejected: the quota of a day, or of an hour or more, was used up.
+        quota_exhausted => "seawall_rejections_total" [layer = "ratelimit", reason = "quota_exhausted"],
+        /// Rejected: the layer was paused, by an operator or by the upstream.
+        paused => "seawall_rejections_total" [layer = "ratelimit", reason = "paused"],
+        /// Rejected: the layer was draining.
+        draining => "seawall_rejections_total" [layer = "ratelimit", reason = "draining"],
+        /// Had to wait for their tokens, whatever became of them afterwards.
+        waited => "seawall_ratelimit_waited_total",
+        /// Passed in shadow mode, and would have been rejected otherwise.
+        shadowed => "seawall_ratelimit_shadowed_total",
+    }
+}
+
+impl Counters {
+    const fn of(&self, reason: Reason) -> &Counter {
+        match reason {
+            Reason::TooExpensive => &self.too_expensive,
+            Reason::QuotaExhausted => &self.quota_exhausted,
+            Reason::Paused => &self.paused,
+            Reason::Draining => &self.draining,
+            _ => &self.rejected,
+        }
+    }
+}
+
+impl RateLimitCounts {
+    /// Which share of all calls was rejected, from 0 to 1; 0 when there were none.
+    pub fn rejection_rate(&self) -> f64 {
+        let rejected = self.all_rejected();
+        let all = rejected + self.granted + self.abandoned + self.inner_failed;
+        if all == 0 {
+            0.0
+        } else {
+            rejected as f64 / all as f64
+        }
+    }
+
+    const fn all_rejected(&self) -> u64 {
+        self.rejected + self.too_expensive + self.quota_exhausted + self.paused + self.draining
+    }
+}
+
+/// Counts and emits a rejection.
+#[cold]
+pub(crate) fn reject(events: &EventSource, counters: &Counters, denial: Denial) -> Rejection {
+    counters.of(denial.reason).add();
+    let rejection = rejection(events, denial);
+    events.emit(|| EventKind::Rejected(rejection));
+    rejection
+}
+
+/// Counts and emits a call that passes in shadow mode, and would be rejected otherwise.
+#[cold]
+pub(crate) fn shadow(events: &EventSource, counters: &Counters, denial: Denial) {
+    counters.shadowed.add();
+    counters.granted.add();
+    events.emit(|| EventKind::Shadowed(rejection(events, denial)));
+}
+
+#[cold]
+pub(crate) fn abandon(events: &EventSource, counters: &Counters) {
+    counters.abandoned.add();
+    events.emit(|| EventKind::Abandoned);
+}
+
+fn rejection(events: &EventSource, denial: Denial) -> Rejection {
+    let rejection = events.rejection(denial.reason);
+    if denial.wait_ns == u64::MAX {
+        return rejection;
+    }
+    rejection.with_retry_after(Duration::from_nanos(denial.wait_ns))
+}

@@ -1,0 +1,39 @@
+//! Why a call does not depart now.
+
+use seawall_core::Reason;
+
+/// Why a call does not depart now, and when it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Denial {
+    pub(crate) reason: Reason,
+    /// From now; `u64::MAX` when it is unknown or never.
+    pub(crate) wait_ns: u64,
+}
+
+impl Denial {
+    /// The call costs more than a limit can ever grant.
+    pub(crate) const TOO_EXPENSIVE: Self = Self {
+        reason: Reason::TooExpensive,
+        wait_ns: u64::MAX,
+    };
+
+    pub(crate) const DRAINING: Self = Self {
+        reason: Reason::Draining,
+        wait_ns: u64::MAX,
+    };
+
+    /// The rate is used up.
+    pub(crate) const fn rate_limited(wait_ns: u64) -> Self {
+        Self {
+            reason: Reason::RateLimited,
+            wait_ns,
+        }
+    }
+
+    pub(crate) const fn paused(wait_ns: u64) -> Self {
+        Self {
+            reason: Reason::Paused,
+            wait_ns,
+        }
+    }
+}

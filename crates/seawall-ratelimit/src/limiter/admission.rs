@@ -1,0 +1,250 @@
+//! Whether a call departs, waits or is denied, and for how long.
+
+use std::sync::atomic::Ordering;
+
+use seawall_core::Reason;
+
+use super::{
+    AccountRequest, Admission, CAPPED, DRAINING, Inner, Limiter, PAUSED, QUEUED, SHADOW,
+    TokenRequest, UNTIL_RESUMED,
+};
+use crate::cap;
+use crate::costs::{Costs, Sums};
+use crate::denial::Denial;
+use crate::meter::Meter;
+
+impl Limiter {
+    /// Takes the costs of a new call, if no other is queued for them, or decides what it does
+    /// instead.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn admit(
+        &self,
+        now_ns: u64,
+        request: &TokenRequest,
+        account: Option<AccountRequest<'_>>,
+    ) -> Admission {
+        let inner = &mut self.lock();
+        let flags = self.slow_path.load(Ordering::Relaxed);
+        let shadow = flags & SHADOW != 0;
+        if flags & DRAINING != 0 {
+            return denied(Denial::DRAINING, shadow);
+        }
+        if !self.fits(inner, &request.costs) {
+            return denied(Denial::TOO_EXPENSIVE, shadow);
+        }
+        if flags & QUEUED == 0 && self.wait_if_first(inner, now_ns, &request.costs) == 0 {
+            // Under this lock, so that one grants only what the other grants. This limiter has no
+            // fast path that others could use meanwhile, if there is an account.
+            let account = account.map(|of| of.limiter.admit(now_ns, of.request, None));
+            match account {
+                None | Some(Admission::Granted) => {
+                    if self.take_all(inner, now_ns, &request.costs).is_ok() {
+                        return Admission::Granted;
+                    }
+                }
+                Some(Admission::Wait) if shadow => return Admission::Granted,
+                Some(other) => return other,
+            }
+        } else if let Some(account) = account
+            && let Err(denial) = account.limiter.check_wait(now_ns, account.request)
+        {
+            return denied(denial, shadow);
+        }
+        match self.check_wait_locked(inner, now_ns, request) {
+            Ok(()) if !shadow => Admission::Wait,
+            // In shadow mode no call waits. One that would have waited passes and owes its tokens,
+            // so that the forecast for the next is that of a real queue.
+            Ok(()) => {
+                self.debit_all(inner, now_ns, &request.costs);
+                Admission::Granted
+            }
+            Err(denial) => denied(denial, shadow),
+        }
+    }
+
+    /// Whether a new call may join the queue now.
+    ///
+    /// # Errors
+    ///
+    /// Why it may not: the wait would be too long, or the queue is full.
+    fn check_wait(&self, now_ns: u64, request: &TokenRequest) -> Result<(), Denial> {
+        self.check_wait_locked(&mut self.lock(), now_ns, request)
+    }
+
+    pub(super) fn check_wait_locked(
+        &self,
+        inner: &mut Inner,
+        now_ns: u64,
+        request: &TokenRequest,
+    ) -> Result<(), Denial> {
+        let denial = self.forecast(inner, now_ns, request);
+        let max_wait = request.deadline_ns.saturating_sub(now_ns);
+        let max_wait = max_wait.min(request.max_wait_ns);
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        let is_full = waiting >= self.max_waiting.load(Ordering::Relaxed);
+        if !is_full && denial.wait_ns <= max_wait {
+            return Ok(());
+        }
+        Err(self.at_least_min_wait(inner, denial))
+    }
+
+    /// When a rejected call may come back. Not at once: there may be a token, but the queue is full,
+    /// or the service was not ready to use it.
+    fn at_least_min_wait(&self, inner: &Inner, denial: Denial) -> Denial {
+        let min_wait = if inner.meters.is_empty() {
+            self.bucket.rate().token_ns()
+        } else {
+            let min_waits = inner.meters.iter().map(Meter::min_wait);
+            min_waits.max().unwrap_or(1)
+        };
+        Denial {
+            wait_ns: denial.wait_ns.max(min_wait),
+            ..denial
+        }
+    }
+
+    /// When a call departs that joins the queue now, and what it waits for.
+    fn forecast(&self, inner: &mut Inner, now_ns: u64, request: &TokenRequest) -> Denial {
+        let mut sums = Sums::default();
+        let mut delay = 0_u64;
+        let ahead = inner.ahead.iter();
+        for ahead in ahead.take_while(|ahead| ahead.priority >= request.priority) {
+            sums.add_all(&ahead.sums);
+            delay = delay.saturating_add(ahead.delay_ns);
+        }
+        sums.add(&request.costs);
+        let start = inner.paused_until.max(now_ns);
+        if start == UNTIL_RESUMED {
+            return Denial::paused(u64::MAX);
+        }
+        let (wait, by_quota) = self.wait(inner, start, &sums);
+        let reason = match (wait, by_quota) {
+            (0, _) if start > now_ns => Reason::Paused,
+            (_, true) => Reason::QuotaExhausted,
+            _ => Reason::RateLimited,
+        };
+        let wait_ns = (start - now_ns).saturating_add(wait).saturating_add(delay);
+        Denial { reason, wait_ns }
+    }
+
+    /// In how many nanoseconds all limits have granted the sums, and whether the last to do so is a
+    /// quota.
+    fn wait(&self, inner: &mut Inner, now_ns: u64, sums: &Sums) -> (u64, bool) {
+        if inner.meters.is_empty() {
+            let wait = cap::wait(&self.bucket, inner.cap, now_ns, sums.get(0));
+            return (wait, false);
+        }
+        let mut longest = (0, false);
+        let limits = inner.config.limits().iter();
+        for (index, (meter, limit)) in inner.meters.iter_mut().zip(limits).enumerate() {
+            let sum = sums.get(index);
+            if sum > 0 {
+                let wait = meter.wait(now_ns, sum);
+                if wait > longest.0 {
+                    longest = (wait, limit.is_quota());
+                }
+            }
+        }
+        longest
+    }
+
+    fn fits(&self, inner: &Inner, costs: &Costs) -> bool {
+        if inner.meters.is_empty() {
+            return u64::from(costs.get(0)) <= self.bucket.rate().burst();
+        }
+        let mut meters = inner.meters.iter().enumerate();
+        meters.all(|(index, meter)| u64::from(costs.get(index)) <= meter.capacity())
+    }
+
+    /// Takes from every limit, or from none.
+    ///
+    /// # Errors
+    ///
+    /// In how many nanoseconds the tokens are there.
+    pub(super) fn take_all(
+        &self,
+        inner: &mut Inner,
+        now_ns: u64,
+        costs: &Costs,
+    ) -> Result<(), u64> {
+        match self.wait_if_first(inner, now_ns, costs) {
+            0 => {}
+            wait => return Err(wait),
+        }
+        if inner.meters.is_empty() {
+            let cost = u64::from(costs.get(0));
+            // Calls on the fast path may have taken meanwhile: what they left decides.
+            self.bucket.try_take(now_ns, cost)?;
+            if let Some(cap) = &mut inner.cap {
+                cap.take(cost);
+            }
+            self.open_fast_path(inner, now_ns);
+        } else {
+            self.debit_all(inner, now_ns, costs);
+        }
+        Ok(())
+    }
+
+    /// Takes from every limit, whether it is there or not.
+    fn debit_all(&self, inner: &mut Inner, now_ns: u64, costs: &Costs) {
+        if inner.meters.is_empty() {
+            self.bucket.debit(now_ns, costs.get(0).into());
+        }
+        for (index, meter) in inner.meters.iter_mut().enumerate() {
+            let cost = costs.get(index);
+            if cost > 0 {
+                meter.take(now_ns, cost.into());
+            }
+        }
+    }
+
+    /// Opens the fast path again once nothing holds any more that the upstream has reported.
+    pub(super) fn open_fast_path(&self, inner: &mut Inner, now_ns: u64) {
+        if inner.cap.is_some_and(|cap| now_ns >= cap.until) {
+            inner.cap = None;
+        }
+        if inner.paused_until != 0 && now_ns >= inner.paused_until {
+            inner.paused_until = 0;
+            self.unset(PAUSED);
+        }
+        if inner.cap.is_none() {
+            self.unset(CAPPED);
+        }
+    }
+
+    /// Why a waiter did not get its tokens, and when a call like it may come back.
+    pub(crate) fn denial_of(&self, now_ns: u64, request: &TokenRequest) -> Denial {
+        let mut inner = self.lock();
+        let denial = self.forecast(&mut inner, now_ns, request);
+        self.at_least_min_wait(&inner, denial)
+    }
+
+    /// In how many nanoseconds a call would depart behind those queued; `u64::MAX` when that is
+    /// unknown or never.
+    pub(crate) fn time_to(&self, now_ns: u64, request: &TokenRequest) -> u64 {
+        let mut inner = self.lock();
+        if !self.fits(&inner, &request.costs) {
+            return u64::MAX;
+        }
+        self.forecast(&mut inner, now_ns, request).wait_ns
+    }
+
+    /// In how many nanoseconds a call departs that is the first in the queue.
+    pub(super) fn wait_if_first(&self, inner: &mut Inner, now_ns: u64, costs: &Costs) -> u64 {
+        let start = inner.paused_until.max(now_ns);
+        if start == UNTIL_RESUMED {
+            return u64::MAX;
+        }
+        let (wait, _) = self.wait(inner, start, &costs.sums());
+        (start - now_ns).saturating_add(wait)
+    }
+}
+
+const fn denied(denial: Denial, shadow: bool) -> Admission {
+    if shadow {
+        Admission::Shadowed(denial)
+    } else {
+        Admission::Denied(denial)
+    }
+}

@@ -1,0 +1,271 @@
+//! Waiters: they join, wait for their turn, take their tokens, are skipped, leave.
+
+use std::sync::atomic::Ordering;
+use std::task::Waker;
+
+use seawall_core::ns;
+use seawall_core::queue::{Ticket, rank};
+
+use super::{AccountRequest, Ahead, Inner, Limiter, TokenRequest, Turn, Waiting};
+use crate::costs::Costs;
+use crate::denial::Denial;
+
+/// A poll of a waiter.
+#[derive(Clone, Copy)]
+pub(crate) struct Poller<'a> {
+    pub(crate) now_ns: u64,
+    /// Whether its deadline has come: its rank does not matter any more.
+    pub(crate) late: bool,
+    pub(crate) waker: &'a Waker,
+}
+
+impl Limiter {
+    /// Joins the queue.
+    ///
+    /// # Errors
+    ///
+    /// Why it may not: the wait would be too long, or the queue is full.
+    pub(crate) fn join(
+        &self,
+        now_ns: u64,
+        request: &TokenRequest,
+        waker: &Waker,
+    ) -> Result<Ticket, Denial> {
+        let waker = waker.clone();
+        let mut inner = self.lock();
+        // Once more, under the lock, which keeps the bound on the queue exact.
+        if let Err(denial) = self.check_wait_locked(&mut inner, now_ns, request) {
+            drop(inner);
+            return Err(denial);
+        }
+        let step = ns(inner.config.priority_aging()) / 64;
+        let rank = rank(now_ns, request.priority, step);
+        let waiting = Waiting {
+            priority: request.priority,
+            costs: request.costs,
+        };
+        self.slow_path.fetch_add(1, Ordering::Relaxed);
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.count(&mut inner, waiting);
+        Ok(inner.queue.join_ranked(rank, waiting, waker))
+    }
+
+    /// Whether the turn of a waiter has come.
+    pub(crate) fn turn(&self, request: &TokenRequest, ticket: Ticket, poller: Poller<'_>) -> Turn {
+        let mut inner = self.lock();
+        let turn = if inner.queue.is_aside(ticket) {
+            Turn::Ready
+        } else if poller.late || inner.queue.is_first(ticket) {
+            match self.wait_if_first(&mut inner, poller.now_ns, &request.costs) {
+                0 => Turn::Ready,
+                wait => Turn::WaitFor(wait),
+            }
+        } else {
+            Turn::Wait
+        };
+        let replaced = match turn {
+            Turn::Ready => None,
+            Turn::WaitFor(_) | Turn::Wait => inner.queue.wait(ticket, poller.waker),
+        };
+        drop(inner);
+        drop(replaced);
+        turn
+    }
+
+    /// Takes the tokens and leaves the queue, if it is the turn of the waiter or it is late.
+    ///
+    /// # Errors
+    ///
+    /// What to do instead; the waiter is queued then, with its waker registered.
+    pub(crate) fn take(
+        &self,
+        request: &TokenRequest,
+        ticket: Ticket,
+        poller: Poller<'_>,
+        account: Option<AccountRequest<'_>>,
+    ) -> Result<(), Turn> {
+        let mut wakers = Wakers::default();
+        let taken = self.take_without_waking(request, ticket, poller, account, &mut wakers);
+        // No lock is held here, neither of this limiter nor of the account.
+        wakers.wake();
+        taken
+    }
+
+    fn take_without_waking(
+        &self,
+        request: &TokenRequest,
+        ticket: Ticket,
+        poller: Poller<'_>,
+        account: Option<AccountRequest<'_>>,
+        wakers: &mut Wakers,
+    ) -> Result<(), Turn> {
+        let mut inner = self.lock();
+        if inner.queue.rejoin(ticket) {
+            self.slow_path.fetch_add(1, Ordering::Relaxed);
+            if let Some(waiting) = inner.queue.item(ticket).copied() {
+                self.count(&mut inner, waiting);
+            }
+        }
+        let taken = if poller.late || inner.queue.is_first(ticket) {
+            self.take_both(&mut inner, request, poller, account, wakers)
+        } else {
+            Err(Turn::Wait)
+        };
+        if taken.is_ok() {
+            wakers.add(self.remove(&mut inner, ticket));
+        } else {
+            wakers.add((inner.queue.wait(ticket, poller.waker), None));
+        }
+        taken
+    }
+
+    /// Takes here and of the account, or nowhere.
+    fn take_both(
+        &self,
+        inner: &mut Inner,
+        request: &TokenRequest,
+        poller: Poller<'_>,
+        account: Option<AccountRequest<'_>>,
+        wakers: &mut Wakers,
+    ) -> Result<(), Turn> {
+        if let Some(account) = account {
+            match self.wait_if_first(inner, poller.now_ns, &request.costs) {
+                0 => {}
+                wait => return Err(Turn::WaitFor(wait)),
+            }
+            let ticket = account.ticket.ok_or(Turn::Wait)?;
+            let limiter = account.limiter;
+            limiter.take_without_waking(account.request, ticket, poller, None, wakers)?;
+        }
+        self.take_all(inner, poller.now_ns, &request.costs)
+            .map_err(Turn::WaitFor)
+    }
+
+    /// Lets others pass, since the waiter's own service is not ready.
+    pub(crate) fn skip(&self, ticket: Ticket) {
+        let mut inner = self.lock();
+        if inner.queue.is_aside(ticket) {
+            return;
+        }
+        if let Some(waiting) = inner.queue.item(ticket).copied() {
+            self.uncount(&mut inner, waiting);
+        }
+        inner.queue.stand_aside(ticket);
+        self.slow_path.fetch_sub(1, Ordering::Relaxed);
+        let next = inner.queue.call_next();
+        drop(inner);
+        wake(next);
+    }
+
+    /// Leaves without tokens.
+    pub(crate) fn leave(&self, ticket: Ticket) {
+        let mut inner = self.lock();
+        let (_own, next) = self.remove(&mut inner, ticket);
+        drop(inner);
+        wake(next);
+    }
+
+    /// Returns the waker of the waiter, to be dropped without the lock, and that of the next one.
+    fn remove(&self, inner: &mut Inner, ticket: Ticket) -> (Option<Waker>, Option<Waker>) {
+        let was_first = inner.queue.is_first(ticket);
+        let was_skipped = inner.queue.is_aside(ticket);
+        let Some((waiting, waker)) = inner.queue.leave(ticket) else {
+            return (None, None);
+        };
+        if !was_skipped {
+            self.slow_path.fetch_sub(1, Ordering::Relaxed);
+            self.uncount(inner, waiting);
+        }
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        let next = if was_first {
+            inner.queue.call_next()
+        } else {
+            None
+        };
+        (waker, next)
+    }
+
+    /// Adds to the costs of queued calls.
+    fn count(&self, inner: &mut Inner, waiting: Waiting) {
+        let delay = self.delay_ns(inner, &waiting.costs);
+        let at = inner
+            .ahead
+            .partition_point(|ahead| ahead.priority > waiting.priority);
+        match inner.ahead.get_mut(at) {
+            Some(ahead) if ahead.priority == waiting.priority => {
+                ahead.calls += 1;
+                ahead.sums.add(&waiting.costs);
+                ahead.delay_ns += delay;
+            }
+            _ => inner.ahead.insert(
+                at,
+                Ahead {
+                    priority: waiting.priority,
+                    calls: 1,
+                    sums: waiting.costs.sums(),
+                    delay_ns: delay,
+                },
+            ),
+        }
+    }
+
+    fn uncount(&self, inner: &mut Inner, waiting: Waiting) {
+        let delay = self.delay_ns(inner, &waiting.costs);
+        let all = &mut inner.ahead;
+        let Some(at) = all.iter().position(|a| a.priority == waiting.priority) else {
+            return;
+        };
+        let ahead = &mut all[at];
+        ahead.calls -= 1;
+        ahead.sums.sub(&waiting.costs);
+        ahead.delay_ns = ahead.delay_ns.saturating_sub(delay);
+        if ahead.calls == 0 {
+            all.remove(at);
+        }
+    }
+
+    fn delay_ns(&self, inner: &Inner, costs: &Costs) -> u64 {
+        if inner.meters.is_empty() {
+            self.bucket.rate().delay_ns(costs.get(0))
+        } else {
+            let meters = inner.meters.iter().enumerate();
+            let delays = meters.map(|(index, meter)| meter.delay_ns(costs.get(index)));
+            delays.max().unwrap_or(0)
+        }
+    }
+
+    /// The delays of queued calls depend on the rate.
+    pub(super) fn recount_delays(&self, inner: &mut Inner) {
+        let mut all = std::mem::take(&mut inner.ahead);
+        for ahead in &mut all {
+            // Less than two milliseconds per call: an average is enough.
+            let delay = self.delay_ns(inner, &ahead.sums.mean(ahead.calls));
+            ahead.delay_ns = delay.saturating_mul(ahead.calls.into());
+        }
+        inner.ahead = all;
+    }
+}
+
+/// Wakers to drop and to wake when no lock is held any more: of a limiter, and of its account.
+#[derive(Default)]
+struct Wakers([(Option<Waker>, Option<Waker>); 2]);
+
+impl Wakers {
+    fn add(&mut self, wakers: (Option<Waker>, Option<Waker>)) {
+        self.0.swap(0, 1);
+        self.0[0] = wakers;
+    }
+
+    fn wake(self) {
+        for (_, next) in self.0 {
+            wake(next);
+        }
+    }
+}
+
+/// Without the lock: a waker runs code of the executor.
+pub(super) fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}

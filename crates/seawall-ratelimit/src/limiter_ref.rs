@@ -1,0 +1,146 @@
+//! The limiter of a call: that of its layer, or that of its key within the account.
+
+use std::sync::Arc;
+
+use seawall_core::queue::Ticket;
+use seawall_core::{Clock, Rejection, RequestMeta, Unit};
+
+use crate::costs::Costs;
+use crate::counts::{Counters, reject, shadow};
+use crate::denial::Denial;
+use crate::limiter::{AccountRequest, Admission, Limiter, TokenRequest};
+use crate::state::{LocalState, State};
+
+/// The limiter of a call: that of its layer, or that of its key within the account.
+#[derive(Clone)]
+pub(crate) struct LimiterRef {
+    state: LocalState,
+    key: Option<Arc<Limiter>>,
+}
+
+impl LimiterRef {
+    pub(crate) const fn new(state: LocalState, key: Option<Arc<Limiter>>) -> Self {
+        Self { state, key }
+    }
+
+    pub(crate) fn limiter(&self) -> &Limiter {
+        self.key.as_deref().unwrap_or(&self.state.common().limiter)
+    }
+
+    pub(crate) fn account(&self) -> Option<&Limiter> {
+        let of_key = self.key.is_some();
+        self.state.common().account().filter(|_| of_key)
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        self.state.common()
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.state().clock
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        self.state.stripe()
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.clock().now()
+    }
+
+    pub(crate) fn reject(&self, denial: Denial) -> Rejection {
+        reject(&self.state().events, self.counters(), denial)
+    }
+
+    /// Asks the limiters for a call that does not take the fast path, and counts the result. With
+    /// `bypass`, the call passes as in shadow mode.
+    pub(crate) fn decide(&self, now_ns: u64, requests: TokenRequests, bypass: bool) -> Decision {
+        let admission = if requests.are_free() {
+            Admission::Granted
+        } else {
+            let account = requests.of_account(self, None);
+            self.limiter().admit(now_ns, &requests.own, account)
+        };
+        match admission {
+            Admission::Denied(denial) if !bypass => Decision::Reject(self.reject(denial)),
+            Admission::Denied(denial) | Admission::Shadowed(denial) => {
+                shadow(&self.state().events, self.counters(), denial);
+                Decision::Depart
+            }
+            Admission::Wait if !bypass => Decision::Wait(requests),
+            Admission::Wait | Admission::Granted => {
+                self.counters().granted.add();
+                Decision::Depart
+            }
+        }
+    }
+
+    /// Why a waiter did not get its tokens, and when both limiters let a call like it pass.
+    pub(crate) fn denial_of(&self, now_ns: u64, requests: &TokenRequests) -> Denial {
+        let own = self.limiter().denial_of(now_ns, &requests.own);
+        let (Some(limiter), Some(request)) = (self.account(), &requests.account) else {
+            return own;
+        };
+        let account = limiter.denial_of(now_ns, request);
+        if account.wait_ns > own.wait_ns {
+            account
+        } else {
+            own
+        }
+    }
+}
+
+/// What a call does that does not take the fast path.
+#[derive(Clone, Copy)]
+pub(crate) enum Decision {
+    Depart,
+    Wait(TokenRequests),
+    Reject(Rejection),
+}
+
+/// What a call asks of its own limiter, and of that of the account.
+#[derive(Clone, Copy)]
+pub(crate) struct TokenRequests {
+    pub(crate) own: TokenRequest,
+    pub(crate) account: Option<TokenRequest>,
+}
+
+impl TokenRequests {
+    /// The requests of a call of which `cost` is the cost per unit.
+    pub(crate) fn new(
+        limiter: &LimiterRef,
+        meta: &RequestMeta,
+        mut cost: impl FnMut(Unit) -> u32,
+    ) -> Self {
+        let deadline_ns = meta.deadline.map_or(u64::MAX, |at| limiter.clock().at(at));
+        let max_wait_ns = limiter.limiter().max_wait_ns();
+        let mut request = |limiter: &Limiter| TokenRequest {
+            costs: Costs::of(limiter.units(), &mut cost),
+            priority: meta.priority,
+            deadline_ns,
+            max_wait_ns,
+        };
+        Self {
+            own: request(limiter.limiter()),
+            account: limiter.account().map(request),
+        }
+    }
+
+    fn are_free(&self) -> bool {
+        self.own.costs.is_free() && self.account.is_none_or(|request| request.costs.is_free())
+    }
+
+    /// The request to the account, unless it is free; with the place in its queue.
+    pub(crate) fn of_account<'a>(
+        &'a self,
+        limiter: &'a LimiterRef,
+        ticket: Option<Ticket>,
+    ) -> Option<AccountRequest<'a>> {
+        let request = self.account.as_ref()?;
+        (!request.costs.is_free()).then_some(AccountRequest {
+            limiter: limiter.account()?,
+            request,
+            ticket,
+        })
+    }
+}

@@ -1,0 +1,134 @@
+//! What every service, layer and handle of one instance shares.
+
+use seawall_core::striped::{Anchor, Local, Shared, Stripes};
+use seawall_core::{Clock, EventSource, InstanceName, PartitionKey, QuotaSignal, Scope, Unit, ns};
+
+use crate::config::RateLimitConfig;
+use crate::costs::Costs;
+use crate::counts::Counters;
+use crate::keyed::KeyedRateLimitConfig;
+use crate::keyed::keys::Keys;
+use crate::limiter::{Granted, Limiter};
+use crate::meter::WallClock;
+
+pub(crate) type SharedState = Shared<State, Counters>;
+pub(crate) type StateAnchor = Anchor<State, Counters>;
+pub(crate) type LocalState = Local<State, Counters>;
+
+/// What every service, layer and handle of one instance shares.
+#[derive(Debug)]
+pub(crate) struct State {
+    /// The limits of all calls: those of the layer, or, with keys, those of the account.
+    pub(crate) limiter: Limiter,
+    pub(crate) clock: Clock,
+    pub(crate) events: EventSource,
+    /// The limits of each key, in a layer with keys.
+    pub(crate) keys: Option<Keys>,
+}
+
+impl State {
+    pub(crate) fn new(name: impl Into<InstanceName>, config: RateLimitConfig) -> SharedState {
+        let clock = Clock::start();
+        let now = clock.now();
+        share(Self {
+            limiter: Limiter::new(config, now, WallClock::now(now)),
+            clock,
+            events: EventSource::new("ratelimit", name),
+            keys: None,
+        })
+    }
+
+    pub(crate) fn with_keys(
+        name: impl Into<InstanceName>,
+        config: &KeyedRateLimitConfig,
+    ) -> SharedState {
+        let clock = Clock::start();
+        let now = clock.now();
+        let wall = WallClock::now(now);
+        let account = config.account().cloned();
+        share(Self {
+            limiter: Limiter::new(
+                account.unwrap_or_else(RateLimitConfig::unlimited),
+                now,
+                wall,
+            ),
+            clock,
+            events: EventSource::new("ratelimit_per_key", name),
+            keys: Some(Keys::new(config, wall)),
+        })
+    }
+
+    /// The limiter of the account, in a layer with keys that has one.
+    pub(crate) fn account(&self) -> Option<&Limiter> {
+        let has_account = self.keys.is_some() && !self.limiter.is_unlimited();
+        has_account.then_some(&self.limiter)
+    }
+
+    /// A call that departs now, of which `cost` is the cost per unit.
+    pub(crate) fn departed(
+        &self,
+        key: PartitionKey,
+        mut cost: impl FnMut(Unit) -> u32,
+    ) -> Departed {
+        let at_ns = self.clock.now();
+        let all = Costs::of(self.limiter.units(), &mut cost);
+        let own = self.keys.as_ref().map(|keys| Granted {
+            costs: Costs::of(&keys.units_of(key), cost),
+            at_ns,
+        });
+        let all = Granted { costs: all, at_ns };
+        Departed { key, all, own }
+    }
+
+    /// Applies what the result of a call has reported.
+    pub(crate) fn apply_signal(&self, now_ns: u64, signal: QuotaSignal, departed: &Departed) {
+        let Departed { key, all, own } = *departed;
+        match &self.keys {
+            Some(keys) => self.apply_to_key(keys, key, now_ns, signal, own, Some(all)),
+            None => self.limiter.apply_signal(now_ns, signal, Some(all)),
+        }
+    }
+
+    /// Applies what the upstream has reported about a key.
+    pub(crate) fn apply_to_key(
+        &self,
+        keys: &Keys,
+        key: PartitionKey,
+        now_ns: u64,
+        signal: QuotaSignal,
+        own: Option<Granted>,
+        all: Option<Granted>,
+    ) {
+        if let QuotaSignal::Pause { lasts, scope } = signal
+            && scope != Scope::Endpoint
+        {
+            return match self.account() {
+                Some(account) => account.apply_signal(now_ns, signal, all),
+                None => {
+                    let lasts = lasts.unwrap_or_else(|| keys.config_of(key).default_pause());
+                    keys.pause_until(now_ns.saturating_add(ns(lasts)));
+                }
+            };
+        }
+        keys.limiter(key, now_ns).apply_signal(now_ns, signal, own);
+        // The state of a limit may be that of the key or of the account, so it goes to the key
+        // alone. Usage counts at both.
+        if let (Some(account), QuotaSignal::Used { .. }) = (self.account(), signal) {
+            account.apply_signal(now_ns, signal, all);
+        }
+    }
+}
+
+fn share(state: State) -> SharedState {
+    Shared::new(state, Stripes::auto(), Counters::default)
+}
+
+/// A call in flight: whose tokens it was granted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Departed {
+    key: PartitionKey,
+    /// Of the limits of all calls.
+    all: Granted,
+    /// Of the limits of its key, in a layer with keys.
+    own: Option<Granted>,
+}
