@@ -1,4 +1,4 @@
-//! What a gRPC answer says about the upstream.
+//! What a gRPC response means for the upstream.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -7,35 +7,40 @@ use http::{HeaderMap, Response, StatusCode};
 use seawall_core::{Classify, FailureKind, Outcome, Rejection, Scope};
 use tonic::{Code, ConnectError, Status};
 
+use crate::expired::{code_in, code_of_status};
 use crate::{GrpcError, Pushback};
 
-/// Judges gRPC answers by the status in their head, and errors by their status.
+/// Judges gRPC responses by the status in their head, and errors by their status.
 ///
 /// | code | outcome |
 /// |---|---|
 /// | `OK`, or no status in the head | success |
 /// | `UNAVAILABLE` | failure: overloaded |
-/// | `DEADLINE_EXCEEDED` | failure: timeout |
+/// | `DEADLINE_EXCEEDED`, and tonic's own timeouts ([`correct_timeout`](crate::correct_timeout)) | failure: timeout |
 /// | `INTERNAL`, `DATA_LOSS` | failure: server |
 /// | `UNKNOWN` | failure: other |
-/// | `RESOURCE_EXHAUSTED` | throttled, with the server's pushback; quota exhausted when it says never |
+/// | `RESOURCE_EXHAUSTED` | throttled, with the server's pushback; quota exhausted when that is "never" |
 /// | any other | ignored: it is about the request |
 ///
 /// A status that was made on this side, from an error of the transport, is a rejection, a request
-/// that certainly was not sent (the connection failed), or of unknown fate. An answer without a
+/// that certainly was not sent (the connection failed), or of unknown outcome. A response without a
 /// gRPC status and with an HTTP status other than 200 comes from a proxy and is judged by gRPC's
-/// table of HTTP statuses. An [`Outcome`] in the extensions of the answer wins.
+/// table of HTTP statuses. An [`Outcome`] in the extensions of the response comes first.
 ///
-/// The server's pushback beside any other code is in [`Classify::retry_after`]; "never" is a wait
-/// for ever, which no retry does.
+/// The server's pushback beside any other code is in [`Classify::retry_after`]; "never" is the
+/// longest wait, which no retry does.
+///
+/// It judges `http::Response`s of a channel, whose streams end with a status in their trailers
+/// (see [`CompleteOnTrailers`](crate::CompleteOnTrailers)), and `tonic::Response`s of a generated
+/// client alike.
 ///
 /// ```
 /// use seawall_core::{Classify, FailureKind, Outcome};
 /// use seawall_grpc::{GrpcClassifier, GrpcError};
 /// use tonic::Status;
 ///
-/// let answer: http::Response<()> = Status::unavailable("draining").into_http();
-/// let outcome = GrpcClassifier.classify(Ok::<_, &GrpcError>(&answer));
+/// let response: http::Response<()> = Status::unavailable("draining").into_http();
+/// let outcome = GrpcClassifier.classify(Ok::<_, &GrpcError>(&response));
 /// assert_eq!(outcome, Outcome::Failure(FailureKind::Overloaded));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,7 +50,7 @@ impl<B, E: GrpcFailure> Classify<Response<B>, E> for GrpcClassifier {
     fn classify(&self, result: Result<&Response<B>, &E>) -> Outcome {
         match result {
             Ok(response) => match response.extensions().get::<Outcome>() {
-                Some(verdict) => *verdict,
+                Some(outcome) => *outcome,
                 None => by_head(response.status(), response.headers()),
             },
             Err(error) => error.outcome(),
@@ -75,10 +80,8 @@ impl<T, E: GrpcFailure> Classify<tonic::Response<T>, E> for GrpcClassifier {
 }
 
 pub(crate) fn by_head(http: StatusCode, headers: &HeaderMap) -> Outcome {
-    // Not `Status::from_header_map`: it decodes the details too, and panics when they are no
-    // base64.
-    let code = match headers.get("grpc-status") {
-        Some(value) => Code::from_bytes(value.as_bytes()),
+    let code = match code_in(headers) {
+        Some(code) => code,
         None => match http.as_u16() {
             200 => Code::Ok,
             // https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
@@ -115,16 +118,16 @@ pub(crate) fn by_code(code: Code, pushback: impl FnOnce() -> Option<Pushback>) -
     }
 }
 
-/// An error of a gRPC client that can say what it means.
+/// An error of a gRPC client with a known meaning.
 #[diagnostic::on_unimplemented(
     message = "it is not known what a gRPC call that failed with `{Self}` means",
-    note = "put `seawall_grpc::LiftGrpc` right around the channel: the error becomes a `GrpcError`"
+    note = "put `seawall_grpc::WrapStatusLayer` right around the channel: the error becomes a `GrpcError`"
 )]
 pub trait GrpcFailure {
-    /// What this error says about the upstream and the request.
+    /// What this error means for the upstream and the request.
     fn outcome(&self) -> Outcome;
 
-    /// What the server said in this error about another attempt; nothing unless implemented.
+    /// What the server sent with this error about another attempt; nothing unless implemented.
     fn pushback(&self) -> Option<Pushback> {
         None
     }
@@ -173,11 +176,11 @@ impl<E: GrpcFailure> GrpcFailure for seawall_core::Error<E> {
     }
 }
 
-/// What an error says by itself or by the chain of its sources.
+/// What an error means by itself or by the chain of its sources.
 ///
 /// A [`Status`] without a source came from the server and is judged by its code. One with a
-/// source was made on this side: a rejection says what rejections say, a connection that could not be
-/// made proves that nothing was sent, and all else is [`Outcome::Unknown`].
+/// source was made on this side: a rejection is judged as such, a connection that could not be
+/// made proves that nothing was sent, and any other is [`Outcome::Unknown`].
 pub fn outcome_of(error: &(dyn StdError + 'static)) -> Outcome {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -186,14 +189,14 @@ pub fn outcome_of(error: &(dyn StdError + 'static)) -> Outcome {
             return rejection.outcome();
         }
         // A bare I/O error proves nothing, not even a refused connection: an established one can
-        // be told so too.
+        // report that too.
         if error.is::<ConnectError>() {
             return Outcome::Failure(FailureKind::NotSent);
         }
         if let Some(status) = error.downcast_ref::<Status>()
             && source.is_none()
         {
-            return by_code(status.code(), || of_status(status));
+            return by_code(code_of_status(status), || of_status(status));
         }
         next = source;
     }
@@ -225,15 +228,15 @@ mod tests {
     use std::io;
     use std::sync::Arc;
 
-    fn answered(status: Status) -> Outcome {
-        let answer = status.into_http::<()>();
-        GrpcClassifier.classify(Ok::<_, &GrpcError>(&answer))
+    fn of_response(status: Status) -> Outcome {
+        let response = status.into_http::<()>();
+        GrpcClassifier.classify(Ok::<_, &GrpcError>(&response))
     }
 
     const NOT_SENT: Outcome = Outcome::Failure(FailureKind::NotSent);
 
     #[test]
-    fn an_answer_and_an_error_of_the_same_code_mean_the_same() {
+    fn a_response_and_an_error_of_the_same_code_mean_the_same() {
         for number in 0..=16 {
             let code = Code::from(number);
             let expected = match code {
@@ -248,14 +251,14 @@ mod tests {
                 },
                 _ => Outcome::Ignored,
             };
-            assert_eq!(answered(Status::new(code, "")), expected, "{code:?}");
+            assert_eq!(of_response(Status::new(code, "")), expected, "{code:?}");
             let error = GrpcError::from(Status::new(code, ""));
             assert_eq!(error.outcome(), expected, "{code:?}");
         }
     }
 
     #[test]
-    fn the_servers_pushback_is_heard() {
+    fn the_servers_pushback_is_read() {
         let pushed = |value| {
             let mut status = Status::resource_exhausted("slow down");
             let value = tonic::metadata::MetadataValue::from_static(value);
@@ -263,7 +266,7 @@ mod tests {
                 .metadata_mut()
                 .insert(crate::RETRY_PUSHBACK_MS, value);
             let by_error = GrpcError::from(status.clone()).outcome();
-            assert_eq!(answered(status), by_error);
+            assert_eq!(of_response(status), by_error);
             by_error
         };
         let wait = Some(Duration::from_millis(250));
@@ -279,22 +282,29 @@ mod tests {
             status
                 .metadata_mut()
                 .insert(crate::RETRY_PUSHBACK_MS, value);
-            let answer = status.clone().into_http::<()>();
-            let of_answer = GrpcClassifier.retry_after(Ok::<_, &GrpcError>(&answer));
+            let response = status.clone().into_http::<()>();
+            let of_response = GrpcClassifier.retry_after(Ok::<_, &GrpcError>(&response));
             let error = seawall_core::Error::Inner(GrpcError::from(status));
             let of_error = GrpcClassifier.retry_after(Err::<&Response<()>, _>(&error));
-            assert_eq!(of_answer, of_error);
-            of_answer
+            assert_eq!(of_response, of_error);
+            of_response
         };
         assert_eq!(asked("250"), Some(Duration::from_millis(250)));
         assert_eq!(asked("-1"), Some(Duration::MAX));
     }
 
     #[test]
-    fn an_answer_of_a_proxy_is_judged_by_its_http_status() {
+    fn a_servers_own_timeout_is_a_timeout() {
+        let timeout = Outcome::Failure(FailureKind::Timeout);
+        assert_eq!(of_response(Status::cancelled("Timeout expired")), timeout);
+        assert_eq!(of_response(Status::cancelled("stop")), Outcome::Ignored);
+    }
+
+    #[test]
+    fn a_response_of_a_proxy_is_judged_by_its_http_status() {
         let judged = |http: u16| {
-            let answer = Response::builder().status(http).body(()).unwrap();
-            GrpcClassifier.classify(Ok::<_, &GrpcError>(&answer))
+            let response = Response::builder().status(http).body(()).unwrap();
+            GrpcClassifier.classify(Ok::<_, &GrpcError>(&response))
         };
         assert_eq!(judged(200), Outcome::Success);
         assert_eq!(judged(503), Outcome::Failure(FailureKind::Overloaded));
@@ -304,12 +314,12 @@ mod tests {
 
     #[test]
     fn details_that_are_no_base64_harm_nobody() {
-        let answer = Response::builder()
+        let response = Response::builder()
             .header("grpc-status", "14")
             .header("grpc-status-details-bin", "!!")
             .body(())
             .unwrap();
-        let judged = GrpcClassifier.classify(Ok::<_, &GrpcError>(&answer));
+        let judged = GrpcClassifier.classify(Ok::<_, &GrpcError>(&response));
         assert_eq!(judged, Outcome::Failure(FailureKind::Overloaded));
     }
 
@@ -343,10 +353,10 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_in_the_extensions_wins() {
-        let mut answer = Status::ok("").into_http::<()>();
-        answer.extensions_mut().insert(Outcome::Ignored);
-        let judged = GrpcClassifier.classify(Ok::<_, &GrpcError>(&answer));
+    fn an_outcome_in_the_extensions_comes_first() {
+        let mut response = Status::ok("").into_http::<()>();
+        response.extensions_mut().insert(Outcome::Ignored);
+        let judged = GrpcClassifier.classify(Ok::<_, &GrpcError>(&response));
         assert_eq!(judged, Outcome::Ignored);
     }
 }

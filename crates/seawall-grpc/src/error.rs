@@ -35,7 +35,7 @@ impl GrpcError {
         &self.0
     }
 
-    /// The status by value.
+    /// The status, by value.
     pub fn into_status(self) -> Status {
         self.0
     }
@@ -67,7 +67,7 @@ impl Rejectable for GrpcError {
 
 impl fmt::Display for GrpcError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the call failed")
+        self.0.fmt(f)
     }
 }
 
@@ -77,7 +77,7 @@ impl StdError for GrpcError {
     }
 }
 
-/// The code that says what a rejection says.
+/// The code for a rejection.
 ///
 /// | rejection | code |
 /// |---|---|
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_tell_who_may_come_back() {
+    fn codes_show_whether_a_retry_can_help() {
         assert_eq!(code_of(Reason::CircuitOpen), Code::Unavailable);
         assert_eq!(code_of(Reason::BulkheadFull), Code::ResourceExhausted);
         assert_eq!(code_of(Reason::DeadlineExceeded), Code::DeadlineExceeded);
@@ -162,8 +162,8 @@ mod tests {
     #[test]
     fn the_name_of_the_instance_is_not_sent() {
         let status = status_of(&Rejection::new(Reason::CircuitOpen, "alpaca-orders"));
-        let answer = status.into_http::<()>();
-        let sent = format!("{:?}", answer.headers());
+        let response = status.into_http::<()>();
+        let sent = format!("{:?}", response.headers());
         assert!(!sent.contains("alpaca"), "{sent}");
     }
 }

@@ -1,14 +1,14 @@
-//! gRPC's own way to say when to come back.
+//! gRPC's own header for when to come back.
 
 use std::time::Duration;
 
 use http::HeaderMap;
 use seawall_core::{Reason, Rejection};
 
-/// The metadata key by which a server tells a client when to retry (gRFC A6).
+/// The metadata key in which a server sends when to retry (gRFC A6).
 pub const RETRY_PUSHBACK_MS: &str = "grpc-retry-pushback-ms";
 
-/// What a server says about another attempt.
+/// What a server asks for before another attempt.
 ///
 /// ```
 /// use std::time::Duration;
@@ -26,12 +26,12 @@ pub const RETRY_PUSHBACK_MS: &str = "grpc-retry-pushback-ms";
 pub enum Pushback {
     /// Not before this wait.
     After(Duration),
-    /// Not at all. By gRFC A6 a negative number says so, and so does what is not a number.
+    /// Not at all: by gRFC A6 a negative number, and anything that is not a number.
     Never,
 }
 
 impl Pushback {
-    /// What the headers or the metadata of an answer say, if anything.
+    /// The pushback in the headers or the metadata of a response, if there is one.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let value = headers.get(RETRY_PUSHBACK_MS)?.as_bytes();
         let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
@@ -44,7 +44,7 @@ impl Pushback {
         })
     }
 
-    /// The wait that is asked for: for ever where there is to be no other attempt.
+    /// The wait that is asked for; [`Duration::MAX`] where there should be no other attempt.
     pub const fn wait(self) -> Duration {
         match self {
             Self::After(wait) => wait,
@@ -52,7 +52,7 @@ impl Pushback {
         }
     }
 
-    /// What a rejection says to the other side of the wire.
+    /// The pushback that a rejection sends to the other side.
     pub(crate) fn in_rejection(rejection: &Rejection) -> Option<Self> {
         match (rejection.reason(), rejection.retry_after()) {
             // It will not become cheaper.
@@ -75,20 +75,20 @@ mod tests {
     use super::*;
     use http::HeaderValue;
 
-    fn said(value: &str) -> Option<Pushback> {
+    fn read(value: &str) -> Option<Pushback> {
         let mut headers = HeaderMap::new();
         headers.insert(RETRY_PUSHBACK_MS, HeaderValue::from_str(value).unwrap());
         Pushback::of(&headers)
     }
 
     #[test]
-    fn what_is_no_number_means_never() {
+    fn anything_but_a_number_means_never() {
         for never in ["", "-1", "+1", "soon", "1.5", " 1"] {
-            assert_eq!(said(never), Some(Pushback::Never), "{never:?}");
+            assert_eq!(read(never), Some(Pushback::Never), "{never:?}");
         }
-        assert_eq!(said("0"), Some(Pushback::After(Duration::ZERO)));
+        assert_eq!(read("0"), Some(Pushback::After(Duration::ZERO)));
         let enormous = Pushback::After(Duration::from_millis(u64::MAX));
-        assert_eq!(said(&"9".repeat(40)), Some(enormous));
+        assert_eq!(read(&"9".repeat(40)), Some(enormous));
     }
 
     #[test]
@@ -101,7 +101,7 @@ mod tests {
             assert_eq!(Pushback::After(wait).to_text(), text);
         }
         for pushback in [Pushback::Never, Pushback::After(Duration::from_secs(7))] {
-            assert_eq!(said(&pushback.to_text()), Some(pushback));
+            assert_eq!(read(&pushback.to_text()), Some(pushback));
         }
     }
 }

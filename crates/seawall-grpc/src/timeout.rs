@@ -1,17 +1,19 @@
-//! The deadline of a call, as gRPC says it on the wire.
+//! The deadline of a call, as gRPC sends it.
 
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use seawall_http::{DeadlineFormat, ReadDeadlineLayer, WriteDeadlineLayer};
+use seawall_http::deadline::{
+    DeadlineFormat, ReadDeadlineConfig, ReadDeadlineLayer, WriteDeadlineLayer,
+};
 
-/// The metadata key by which a client tells a server how long the answer is of use.
+/// The metadata key in which a client sends how long the response is of use.
 pub const GRPC_TIMEOUT: &str = "grpc-timeout";
 
 static HEADER: HeaderName = HeaderName::from_static(GRPC_TIMEOUT);
 
-/// The largest number that eight digits can say.
-const MOST: u64 = 99_999_999;
+/// The largest number of eight digits.
+const MAX: u64 = 99_999_999;
 
 /// The units by their letter, finest first: how many seconds or nanoseconds one is.
 const UNITS: [(u8, u64, u64); 6] = [
@@ -23,7 +25,7 @@ const UNITS: [(u8, u64, u64); 6] = [
     (b'H', 3_600, 0),
 ];
 
-/// The time that a value of `grpc-timeout` says: one to eight digits and a unit of `H`, `M`, `S`,
+/// The time in a value of `grpc-timeout`: one to eight digits and a unit of `H`, `M`, `S`,
 /// `m` (milliseconds), `u` or `n`, by the specification of gRPC over HTTP/2. `None` for anything
 /// else.
 ///
@@ -68,9 +70,9 @@ pub fn format_timeout(left: Duration) -> HeaderValue {
             left.as_nanos() / u128::from(*ns)
         };
         let number = u64::try_from(number).ok()?;
-        (number <= MOST).then_some((number, *letter))
+        (number <= MAX).then_some((number, *letter))
     });
-    let (number, letter) = fits.unwrap_or((MOST, b'H'));
+    let (number, letter) = fits.unwrap_or((MAX, b'H'));
     // On the stack: the header's value is the only allocation.
     let mut text = [0; 9];
     let mut at = text.len() - 1;
@@ -92,20 +94,20 @@ pub fn format_timeout(left: Duration) -> HeaderValue {
 ///
 /// Client: [`write_grpc_timeout`] next to the channel, inside of retry. Server:
 /// [`read_grpc_timeout`] outermost. A shorter timeout that tonic's `Request::set_timeout` wrote
-/// stays. See [`seawall_http::deadline`] for what is ignored.
+/// is kept. See [`seawall_http::deadline`] for what is ignored.
 ///
 /// ```
 /// use std::time::Duration;
 /// use http::Request;
 /// use seawall_grpc::{read_grpc_timeout, write_grpc_timeout};
-/// use seawall_http::{RequestDeadline, deadline_of};
+/// use seawall_http::deadline::{ReadDeadlineConfig, RequestDeadline, deadline_of};
 /// use tokio::time::Instant;
 /// use tower::{ServiceBuilder, ServiceExt, service_fn};
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let server = ServiceBuilder::new()
-///     .layer(read_grpc_timeout("quotes"))
+///     .layer(read_grpc_timeout("quotes", ReadDeadlineConfig::default()))
 ///     .service(service_fn(|request: Request<()>| async move {
 ///         Ok::<_, std::io::Error>(deadline_of(&request))
 ///     }));
@@ -140,12 +142,13 @@ pub fn write_grpc_timeout() -> WriteDeadlineLayer<GrpcTimeout> {
     WriteDeadlineLayer::new().header(GrpcTimeout)
 }
 
-/// A layer that reads `grpc-timeout` into each request's deadline; `name` is whom its counter of
-/// ignored headers belongs to.
+/// A layer that reads `grpc-timeout` into each request's deadline; `name` is that of its counter of
+/// ignored headers.
 pub fn read_grpc_timeout(
     name: impl Into<seawall_core::InstanceName>,
+    config: ReadDeadlineConfig,
 ) -> ReadDeadlineLayer<GrpcTimeout> {
-    ReadDeadlineLayer::new(name).header(GrpcTimeout)
+    ReadDeadlineLayer::new(name, config).header(GrpcTimeout)
 }
 
 #[cfg(test)]
@@ -154,7 +157,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn every_unit_is_understood() {
+    fn every_unit_is_read() {
         for (text, seconds, ns) in [
             ("2H", 7_200, 0),
             ("2M", 120, 0),
@@ -225,7 +228,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_well_formed_is_understood(number in 0..=MOST, unit in 0_usize..6) {
+        fn every_well_formed_value_is_read(number in 0..=MAX, unit in 0_usize..6) {
             let (letter, seconds, ns) = UNITS[unit];
             let text = format!("{number}{}", char::from(letter));
             let time = Duration::from_secs(number * seconds) + Duration::from_nanos(number * ns);

@@ -10,12 +10,46 @@ use tonic::Status;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::GrpcError;
+use crate::{GrpcError, correct_timeout};
 
 /// Turns the error of a channel into a [`GrpcError`], so that layers above can reject.
 ///
 /// It goes right around the channel; its type can be named. An error of the transport becomes the
-/// status that tonic gives it and keeps its source; a [`Status`] stays what it is.
+/// status that tonic gives it and keeps its source, a timeout of the channel becomes
+/// `DEADLINE_EXCEEDED` ([`correct_timeout`]), and a [`Status`] is kept as it is.
+///
+/// # Retries
+///
+/// A retry needs a copy of the request, and tonic's body has none. [`replayable`] makes one of it
+/// that can be copied, in front of the layers; [`sendable`] gives it back to the channel:
+///
+/// ```
+/// # use tower::layer::util::Identity as RetryLayer;
+/// use seawall_grpc::{WrapStatusLayer, replayable, sendable};
+/// use tonic::body::Body;
+/// use tower::{Service, ServiceBuilder};
+///
+/// fn client<C>(channel: C) -> impl Service<http::Request<Body>>
+/// where
+///     C: Service<http::Request<Body>, Response = http::Response<Body>>,
+///     C::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+/// {
+///     # let retry = RetryLayer::new();
+///     ServiceBuilder::new()
+///         .map_request(replayable)
+///         // with `.classify(GrpcClassifier)` and `.copy(seawall_http::copy_request)`
+///         .layer(retry)
+///         .layer(WrapStatusLayer)
+///         .map_request(sendable)
+///         .service(channel)
+/// }
+/// # let _ = client::<tower::util::BoxService<http::Request<Body>, http::Response<Body>, tonic::Status>>;
+/// ```
+///
+/// [`replayable`]: crate::replayable
+/// [`sendable`]: crate::sendable
+///
+/// # Example
 ///
 /// ```
 /// use seawall_grpc::WrapStatusLayer;
@@ -47,17 +81,17 @@ pub struct WrapStatus<S> {
 }
 
 impl<S> WrapStatus<S> {
-    /// The service below.
+    /// The inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service below, mutably.
+    /// The inner service, mutably.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The service below, by value.
+    /// The inner service, by value.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -73,7 +107,7 @@ where
     type Future = WrapStatusFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), GrpcError>> {
-        self.inner.poll_ready(cx).map_err(lift)
+        self.inner.poll_ready(cx).map_err(wrap)
     }
 
     fn call(&mut self, req: Req) -> Self::Future {
@@ -83,15 +117,15 @@ where
     }
 }
 
-fn lift(error: impl Into<Box<dyn StdError + Send + Sync>>) -> GrpcError {
+fn wrap(error: impl Into<Box<dyn StdError + Send + Sync>>) -> GrpcError {
     match error.into().downcast::<GrpcError>() {
-        Ok(lifted) => *lifted,
-        Err(error) => GrpcError::from(Status::from_error(error)),
+        Ok(wrapped) => *wrapped,
+        Err(error) => GrpcError::from(correct_timeout(Status::from_error(error))),
     }
 }
 
 pin_project! {
-    /// The answer of a [`WrapStatus`].
+    /// The future of a [`WrapStatus`].
     #[derive(Debug)]
     pub struct WrapStatusFuture<F> {
         #[pin]
@@ -107,6 +141,6 @@ where
     type Output = Result<T, GrpcError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(ready!(self.project().inner.poll(cx)).map_err(lift))
+        Poll::Ready(ready!(self.project().inner.poll(cx)).map_err(wrap))
     }
 }

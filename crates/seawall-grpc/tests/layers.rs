@@ -7,14 +7,17 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
 use seawall_core::{Error, Reason, Rejectable, Rejection};
 use seawall_grpc::{
-    GrpcError, GrpcRejection, GrpcRejectionLayer, Pushback, WrapStatus, WrapStatusLayer,
+    GrpcError, GrpcRejection, GrpcRejectionLayer, Pushback, StatusResponder, WrapStatus,
+    WrapStatusLayer, copy_request, replayable, sendable,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use tonic::{Code, Status};
-use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
+use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
 /// Rejects every call.
 #[derive(Clone)]
@@ -53,7 +56,7 @@ impl<S> Layer<S> for ShutLayer {
 type Body = tonic::body::Body;
 
 #[tokio::test]
-async fn a_server_answers_rejections_with_a_status_and_the_time_to_come_back() {
+async fn a_server_responds_to_rejections_with_a_status_and_a_pushback() {
     let routes = service_fn(|_: Request<Body>| pending::<Result<Response<Body>, Infallible>>());
     for (reason, code) in [
         (Reason::CircuitOpen, Code::Unavailable),
@@ -61,22 +64,22 @@ async fn a_server_answers_rejections_with_a_status_and_the_time_to_come_back() {
         (Reason::DeadlineExceeded, Code::DeadlineExceeded),
     ] {
         let server = GrpcRejectionLayer::new(ShutLayer(reason)).layer(routes);
-        let Ok(answer) = server.oneshot(Request::new(Body::default())).await;
+        let Ok(response) = server.oneshot(Request::new(Body::default())).await;
         assert_eq!(
-            answer.status(),
+            response.status(),
             200,
             "the rejection is in gRPC's own status"
         );
-        assert_eq!(answer.headers()["content-type"], "application/grpc");
-        let status = Status::from_header_map(answer.headers()).unwrap();
+        assert_eq!(response.headers()["content-type"], "application/grpc");
+        let status = Status::from_header_map(response.headers()).unwrap();
         assert_eq!(status.code(), code);
         let wait = Pushback::After(Duration::from_millis(1_500));
-        assert_eq!(Pushback::of(answer.headers()), Some(wait));
+        assert_eq!(Pushback::of(response.headers()), Some(wait));
     }
 }
 
 #[tokio::test]
-async fn what_a_server_answers_itself_passes() {
+async fn the_responses_and_errors_of_a_server_pass() {
     let routes = service_fn(|fails: bool| {
         ready(if fails {
             Err("down")
@@ -85,8 +88,8 @@ async fn what_a_server_answers_itself_passes() {
         })
     });
     let server = GrpcRejectionLayer::new(tower::layer::util::Identity::new()).layer(routes);
-    let answer = server.clone().oneshot(false).await.unwrap();
-    assert_eq!(answer.headers()["grpc-status"], "5");
+    let response = server.clone().oneshot(false).await.unwrap();
+    assert_eq!(response.headers()["grpc-status"], "5");
     assert_eq!(server.oneshot(true).await.unwrap_err(), "down");
 }
 
@@ -108,11 +111,11 @@ impl Service<()> for Unready {
 }
 
 #[tokio::test]
-async fn a_rejection_of_readiness_is_answered_without_a_call() {
-    let mut service = GrpcRejection::new(Unready);
+async fn a_rejection_of_readiness_becomes_a_status_without_a_call() {
+    let mut service = GrpcRejection::with_responder(Unready, StatusResponder);
     for _ in 0..2 {
-        let answer = service.ready().await.unwrap().call(()).await.unwrap();
-        assert_eq!(answer.headers()["grpc-status"], "14");
+        let response = service.ready().await.unwrap().call(()).await.unwrap();
+        assert_eq!(response.headers()["grpc-status"], "14");
     }
 }
 
@@ -132,8 +135,8 @@ async fn a_clients_stack_rejects_with_a_status_that_the_generated_client_keeps()
 }
 
 #[tokio::test]
-async fn lifting_keeps_statuses_rejections_and_sources() {
-    let lifted = |error: fn() -> BoxError| async move {
+async fn wrapping_keeps_statuses_rejections_and_sources() {
+    let wrapped = |error: fn() -> BoxError| async move {
         let channel = service_fn(move |()| ready(Err::<(), _>(error())));
         WrapStatusLayer
             .layer(channel)
@@ -141,17 +144,17 @@ async fn lifting_keeps_statuses_rejections_and_sources() {
             .await
             .unwrap_err()
     };
-    let status = lifted(|| Status::aborted("again").into()).await;
+    let status = wrapped(|| Status::aborted("again").into()).await;
     assert_eq!(
         (status.status().code(), status.status().message()),
         (Code::Aborted, "again")
     );
     assert!(status.rejection().is_none());
     let rejected =
-        lifted(|| GrpcError::from(Rejection::new(Reason::BulkheadFull, "x")).into()).await;
+        wrapped(|| GrpcError::from(Rejection::new(Reason::BulkheadFull, "x")).into()).await;
     assert_eq!(rejected.status().code(), Code::ResourceExhausted);
     assert!(rejected.rejection().is_some());
-    let transport = lifted(|| "broken pipe".into()).await;
+    let transport = wrapped(|| "broken pipe".into()).await;
     assert_eq!(transport.status().code(), Code::Unknown);
     assert_eq!(
         std::error::Error::source(transport.status())
@@ -161,28 +164,57 @@ async fn lifting_keeps_statuses_rejections_and_sources() {
     );
 }
 
+#[tokio::test]
+async fn a_timeout_of_the_channel_is_deadline_exceeded() {
+    let channel = service_fn(|()| {
+        let expired: BoxError = Box::new(tonic::TimeoutExpired(()));
+        ready(Err::<(), _>(expired))
+    });
+    let error = WrapStatusLayer.layer(channel).oneshot(()).await;
+    let seen = Status::from_error(error.unwrap_err().into());
+    assert_eq!(seen.code(), Code::DeadlineExceeded);
+    assert_eq!(seen.message(), "Timeout expired");
+}
+
+#[tokio::test]
+async fn a_request_of_a_generated_client_is_sent_twice() {
+    let channel = service_fn(|request: Request<Body>| async {
+        let data = request.into_body().collect().await.unwrap().to_bytes();
+        Ok::<_, Status>(data)
+    });
+    let channel = ServiceBuilder::new()
+        .layer(WrapStatusLayer)
+        .map_request(sendable)
+        .service(channel);
+    let message = Body::new(Full::new(Bytes::from("a message")));
+    let first = replayable(Request::new(message));
+    let second = copy_request(&first).unwrap();
+    assert_eq!(channel.clone().oneshot(first).await.unwrap(), "a message");
+    assert_eq!(channel.oneshot(second).await.unwrap(), "a message");
+}
+
 #[test]
-fn answers_that_pass_allocate_nothing() {
-    let inner = service_fn(|answer: Response<()>| ready(Ok::<_, Error<Infallible>>(answer)));
-    let mut server = GrpcRejection::new(inner);
-    let inner = service_fn(|answer: Response<()>| ready(Ok::<_, Status>(answer)));
+fn responses_that_pass_allocate_nothing() {
+    let inner = service_fn(|response: Response<()>| ready(Ok::<_, Error<Infallible>>(response)));
+    let mut server = GrpcRejection::with_responder(inner, StatusResponder);
+    let inner = service_fn(|response: Response<()>| ready(Ok::<_, Status>(response)));
     let mut client = WrapStatusLayer.layer(inner);
     let mut cx = Context::from_waker(Waker::noop());
-    let mut answer = Some(Response::new(()));
+    let mut response = Some(Response::new(()));
     let counted = seawall_testkit::alloc::count(|| {
         assert!(server.poll_ready(&mut cx).is_ready());
-        let mut call = pin!(server.call(answer.take().unwrap()));
+        let mut call = pin!(server.call(response.take().unwrap()));
         if let Poll::Ready(passed) = call.as_mut().poll(&mut cx) {
-            answer = passed.ok();
+            response = passed.ok();
         }
         assert!(client.poll_ready(&mut cx).is_ready());
-        let mut call = pin!(client.call(answer.take().unwrap()));
+        let mut call = pin!(client.call(response.take().unwrap()));
         if let Poll::Ready(passed) = call.as_mut().poll(&mut cx) {
-            answer = passed.ok();
+            response = passed.ok();
         }
     });
     assert_eq!(counted.allocations, 0);
-    assert!(answer.is_some());
+    assert!(response.is_some());
 }
 
 assert_impl_all!(GrpcError: Send, Sync, std::error::Error);

@@ -1,4 +1,4 @@
-//! What an HTTP answer says about the upstream.
+//! What an HTTP response means for the upstream.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,7 +11,7 @@ use crate::retry_after::hint;
 
 const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
-/// Judges errors by [`TransportError`]; what an [`HttpClassifier`] does by default.
+/// Judges errors by [`TransportError`]; the default of an [`HttpClassifier`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TransportErrors;
 
@@ -21,9 +21,14 @@ impl<E: TransportError> ClassifyError<E> for TransportErrors {
     }
 }
 
-/// Says what an error of the client means. `fn(&E) -> Outcome` and closures do.
+/// Judges an error of the client. `fn(&E) -> Outcome` and closures do.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not judge the error `{E}` of an HTTP client",
+    note = "implement `seawall_http::TransportError` for the error",
+    note = "or judge it with `HttpClassifier::with_errors(|error: &{E}| ..)`"
+)]
 pub trait ClassifyError<E> {
-    /// What `error` says about the upstream and the request.
+    /// What `error` means for the upstream and the request.
     fn judge(&self, error: &E) -> Outcome;
 }
 
@@ -36,14 +41,15 @@ where
     }
 }
 
-/// What an HTTP answer says about the upstream, by status, headers, and a verdict about its body.
+/// Finds what an HTTP response means for the upstream, by the outcome found in its body, its status
+/// and its headers.
 ///
-/// | answer | outcome |
+/// | response | outcome |
 /// |---|---|
 /// | an [`Outcome`] in the extensions, from [`Inspect`](crate::inspect::Inspect) | that one |
-/// | a status of your own rules | what the rule says |
+/// | a status with a rule ([`ban_on`](Self::ban_on), [`status`](Self::status)) | the rule's |
 /// | 1xx, 2xx, 3xx | success |
-/// | 429 | throttled, with the wait asked for; with `x-should-retry: false` a used-up quota |
+/// | 429 | throttled, with the wait asked for; with `x-should-retry: false` an exhausted quota |
 /// | 418 with `Retry-After` (Binance) | banned for that long |
 /// | 408, 504 | failure: timeout |
 /// | 503, 529 | failure: overloaded |
@@ -51,11 +57,12 @@ where
 /// | any other 4xx | ignored; with `x-should-retry: true` throttled at this endpoint |
 /// | an error of the client | see [`TransportError`] |
 ///
-/// An overloaded upstream stays a *failure* when it sends `Retry-After`, so that breakers count
-/// it. The wait that it asks for is in [`Classify::retry_after`]; a failure with
-/// `x-should-retry: false` asks to wait for ever, which no retry does.
+/// An overloaded upstream is a *failure* also when it sends `Retry-After`, so that circuit breakers
+/// count it. The wait that it asks for is in [`Classify::retry_after`]; a failure with
+/// `x-should-retry: false` asks for the longest wait, which no retry does.
 ///
-/// Clones share the rules.
+/// The constructors with the name of a provider have the rules for its bans; see
+/// [`inspect`](crate::inspect) for what hides in bodies. Clones share the rules.
 ///
 /// ```
 /// use std::time::Duration;
@@ -63,18 +70,24 @@ where
 /// use seawall_core::{Classify, Outcome};
 /// use seawall_http::HttpClassifier;
 ///
-/// let sec = HttpClassifier::new().ban_on(StatusCode::FORBIDDEN, Duration::from_secs(600));
-/// let mut block_page = Response::new(());
-/// *block_page.status_mut() = StatusCode::FORBIDDEN;
-/// let outcome = sec.classify(Ok::<_, &std::io::Error>(&block_page));
-/// assert_eq!(outcome, Outcome::Banned { lasts: Some(Duration::from_secs(600)) });
+/// let vendor = HttpClassifier::new().ban_on(StatusCode::FORBIDDEN, Duration::from_secs(300));
+/// let mut blocked = Response::new(());
+/// *blocked.status_mut() = StatusCode::FORBIDDEN;
+/// let outcome = vendor.classify(Ok::<_, &std::io::Error>(&blocked));
+/// assert_eq!(outcome, Outcome::Banned { lasts: Some(Duration::from_secs(300)) });
 /// ```
 #[derive(Clone, Debug)]
 pub struct HttpClassifier<T = TransportErrors> {
-    /// None without rules: such a classifier is cloned without touching a shared count.
-    rules: Option<Arc<[(StatusCode, Rule)]>>,
+    rules: Rules,
     errors: T,
     now: fn() -> SystemTime,
+}
+
+/// The rules by status. Those of a provider are cloned without touching a shared count.
+#[derive(Clone, Debug)]
+enum Rules {
+    Static(&'static [(u16, Rule)]),
+    Shared(Arc<[(u16, Rule)]>),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -83,14 +96,60 @@ enum Rule {
     Ban(Duration),
 }
 
+/// A rule for a ban of so many seconds.
+const fn ban(status: u16, seconds: u64) -> (u16, Rule) {
+    (status, Rule::Ban(Duration::from_secs(seconds)))
+}
+
 impl HttpClassifier {
-    /// The classifier of the table above.
-    pub fn new() -> Self {
+    /// The classifier of the table above, without rules.
+    pub const fn new() -> Self {
+        Self::with_rules(&[])
+    }
+
+    const fn with_rules(rules: &'static [(u16, Rule)]) -> Self {
         Self {
-            rules: None,
+            rules: Rules::Static(rules),
             errors: TransportErrors,
             now: SystemTime::now,
         }
+    }
+
+    /// Binance: 418 is a ban of the address, for as long as `Retry-After` says (two minutes to
+    /// three days) or two minutes, and 403 comes from its web application firewall, as a ban of
+    /// five minutes.
+    ///
+    /// Source: "LIMITS" and "HTTP Return Codes" in
+    /// <https://github.com/binance/binance-spot-api-docs/blob/master/rest-api.md>; how long the
+    /// firewall blocks is not documented.
+    pub const fn binance() -> Self {
+        Self::with_rules(const { &[ban(418, 120), ban(403, 300)] })
+    }
+
+    /// Interactive Brokers, Web API: 429 puts the address into a penalty box for 10 minutes, or 15
+    /// by an older page; 15 are taken.
+    ///
+    /// Source: "Pacing Limitations" of the Web API at
+    /// <https://www.interactivebrokers.com/campus/ibkr-api-page/webapi-doc/>.
+    pub const fn interactive_brokers() -> Self {
+        Self::with_rules(const { &[ban(429, 900)] })
+    }
+
+    /// SEC EDGAR: 403 and 429 are bans, until the address has been below the limit for ten
+    /// minutes. See [`sec_edgar`](crate::inspect::sec_edgar) for a block page with a 200.
+    ///
+    /// Source: <https://www.sec.gov/os/accessing-edgar-data>.
+    pub const fn sec_edgar() -> Self {
+        Self::with_rules(const { &[ban(403, 600), ban(429, 600)] })
+    }
+
+    /// Yahoo Finance: 429 and 999 are bans of a quarter of an hour. See
+    /// [`yahoo_finance`](crate::inspect::yahoo_finance) for a block with a 200.
+    ///
+    /// Source: `data.py` of <https://github.com/ranaroussi/yfinance>; the length is reported by
+    /// its users.
+    pub const fn yahoo_finance() -> Self {
+        Self::with_rules(const { &[ban(429, 900), ban(999, 900)] })
     }
 }
 
@@ -101,15 +160,18 @@ impl Default for HttpClassifier {
 }
 
 impl<T> HttpClassifier<T> {
-    /// Judges answers of `status` as `outcome`, whatever their headers say. The last rule about a
+    /// Takes responses of `status` for `outcome`, whatever their headers. The last rule for a
     /// status counts.
     #[must_use]
     pub fn status(self, status: StatusCode, outcome: Outcome) -> Self {
         self.rule(status, Rule::Is(outcome))
     }
 
-    /// Takes answers of `status` for a ban: for as long as the answer says, or `lasts` where it
-    /// says nothing. The last rule about a status counts.
+    /// Takes responses of `status` for a ban, for as long as `Retry-After` says, or for `lasts`
+    /// without that header. The last rule for a status counts.
+    ///
+    /// A ban opens the circuit at once and keeps it open for that time, pauses the rate limit, and
+    /// is not retried: every further request would prolong it.
     #[must_use]
     pub fn ban_on(self, status: StatusCode, lasts: Duration) -> Self {
         self.rule(status, Rule::Ban(lasts))
@@ -117,8 +179,7 @@ impl<T> HttpClassifier<T> {
 
     /// Judges errors by `judge`, for a client whose error is no [`TransportError`].
     ///
-    /// [`Outcome::Unknown`] is the safe answer; say that a request was not sent only where that
-    /// is certain.
+    /// [`Outcome::Unknown`] is the safe result; return "not sent" only where that is certain.
     #[must_use]
     pub fn with_errors<F>(self, judge: F) -> HttpClassifier<F> {
         HttpClassifier {
@@ -128,8 +189,8 @@ impl<T> HttpClassifier<T> {
         }
     }
 
-    /// Reads the calendar from `now`, for `Retry-After` in the form of a date. The default is
-    /// the system's.
+    /// Reads the time from `now`, for `Retry-After` in the form of a date. The default is the
+    /// system's.
     #[must_use]
     pub fn with_clock(mut self, now: fn() -> SystemTime) -> Self {
         self.now = now;
@@ -137,25 +198,29 @@ impl<T> HttpClassifier<T> {
     }
 
     fn rule(mut self, status: StatusCode, rule: Rule) -> Self {
+        let status = status.as_u16();
         let kept = self.rules().iter().filter(|(s, _)| *s != status).copied();
-        self.rules = Some(kept.chain([(status, rule)]).collect());
+        self.rules = Rules::Shared(kept.chain([(status, rule)]).collect());
         self
     }
 
-    fn rules(&self) -> &[(StatusCode, Rule)] {
-        self.rules.as_deref().unwrap_or_default()
+    fn rules(&self) -> &[(u16, Rule)] {
+        match &self.rules {
+            Rules::Static(rules) => rules,
+            Rules::Shared(rules) => rules,
+        }
     }
 
     fn wait<B>(&self, response: &Response<B>) -> Option<Duration> {
         hint(response.headers(), self.now)
     }
 
-    /// What an answer says about the upstream.
+    /// What a response means for the upstream.
     pub fn judge_response<B>(&self, response: &Response<B>) -> Outcome {
-        if let Some(verdict) = response.extensions().get::<Outcome>() {
-            return *verdict;
+        if let Some(outcome) = response.extensions().get::<Outcome>() {
+            return *outcome;
         }
-        let status = response.status();
+        let status = response.status().as_u16();
         if let Some((_, rule)) = self.rules().iter().find(|(s, _)| *s == status) {
             return match *rule {
                 Rule::Is(outcome) => outcome,
@@ -164,13 +229,13 @@ impl<T> HttpClassifier<T> {
                 },
             };
         }
-        if status.as_u16() < 400 {
+        if status < 400 {
             return Outcome::Success;
         }
-        self.judge_rejection(response)
+        self.judge_error_status(response)
     }
 
-    fn judge_rejection<B>(&self, response: &Response<B>) -> Outcome {
+    fn judge_error_status<B>(&self, response: &Response<B>) -> Outcome {
         match (response.status().as_u16(), should_retry(response)) {
             (429, Some(b"false")) => Outcome::QuotaExhausted {
                 renews_in: self.wait(response),
@@ -221,142 +286,4 @@ fn should_retry<B>(response: &Response<B>) -> Option<&[u8]> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io;
-
-    fn answer(status: u16, headers: &[(&'static str, &'static str)]) -> Response<()> {
-        let mut response = Response::new(());
-        *response.status_mut() = StatusCode::from_u16(status).unwrap();
-        for (name, value) in headers {
-            let value = HeaderValue::from_static(value);
-            response.headers_mut().insert(*name, value);
-        }
-        response
-    }
-
-    fn judged(status: u16, headers: &[(&'static str, &'static str)]) -> Outcome {
-        let answer = answer(status, headers);
-        HttpClassifier::new().classify(Ok::<_, &io::Error>(&answer))
-    }
-
-    fn asked(status: u16, headers: &[(&'static str, &'static str)]) -> Option<Duration> {
-        let answer = answer(status, headers);
-        HttpClassifier::new().retry_after(Ok::<_, &io::Error>(&answer))
-    }
-
-    const TEN: Option<Duration> = Some(Duration::from_secs(10));
-
-    #[test]
-    fn statuses_mean_what_the_table_says() {
-        for status in [200, 204, 301, 304, 101] {
-            assert_eq!(judged(status, &[]), Outcome::Success, "{status}");
-        }
-        for status in [400, 401, 403, 404, 409, 418, 422] {
-            assert_eq!(judged(status, &[]), Outcome::Ignored, "{status}");
-        }
-        for (status, kind) in [
-            (408, FailureKind::Timeout),
-            (504, FailureKind::Timeout),
-            (503, FailureKind::Overloaded),
-            (529, FailureKind::Overloaded),
-            (500, FailureKind::Server),
-            (502, FailureKind::Server),
-            (599, FailureKind::Server),
-        ] {
-            assert_eq!(judged(status, &[]), Outcome::Failure(kind), "{status}");
-        }
-    }
-
-    #[test]
-    fn throttles_and_bans_carry_the_wait_asked_for() {
-        let wait = [("retry-after", "10")];
-        let throttled = |retry_after| Outcome::Throttled {
-            retry_after,
-            scope: Scope::Upstream,
-        };
-        assert_eq!(judged(429, &wait), throttled(TEN));
-        assert_eq!(judged(429, &[]), throttled(None));
-        assert_eq!(judged(418, &wait), Outcome::Banned { lasts: TEN });
-    }
-
-    #[test]
-    fn an_overloaded_upstream_counts_as_failed_also_when_it_says_when_to_come_back() {
-        let wait = [("retry-after", "10")];
-        for status in [503, 529] {
-            let overloaded = Outcome::Failure(FailureKind::Overloaded);
-            assert_eq!(judged(status, &wait), overloaded, "{status}");
-            assert_eq!(asked(status, &wait), TEN);
-        }
-    }
-
-    #[test]
-    fn the_header_that_says_whether_to_retry_is_obeyed() {
-        let no = [("x-should-retry", "false")];
-        assert_eq!(
-            judged(429, &no),
-            Outcome::QuotaExhausted { renews_in: None }
-        );
-        assert_eq!(judged(500, &no), Outcome::Failure(FailureKind::Server));
-        assert_eq!(asked(500, &no), Some(Duration::MAX), "never");
-        let yes = [("x-should-retry", "true")];
-        assert_eq!(judged(500, &yes), Outcome::Failure(FailureKind::Server));
-        let lock_timeout = Outcome::Throttled {
-            retry_after: None,
-            scope: Scope::Endpoint,
-        };
-        assert_eq!(judged(409, &yes), lock_timeout);
-    }
-
-    #[test]
-    fn own_rules_come_before_the_table_and_the_last_one_counts() {
-        let five_minutes = Duration::from_secs(300);
-        let classifier = HttpClassifier::new()
-            .status(StatusCode::FORBIDDEN, Outcome::Success)
-            .ban_on(StatusCode::FORBIDDEN, five_minutes)
-            .status(StatusCode::NOT_FOUND, Outcome::Success);
-        let judge = |answer: &Response<()>| classifier.classify(Ok::<_, &io::Error>(answer));
-        let lasts = Some(five_minutes);
-        assert_eq!(judge(&answer(403, &[])), Outcome::Banned { lasts });
-        let said = answer(403, &[("retry-after", "10")]);
-        assert_eq!(judge(&said), Outcome::Banned { lasts: TEN });
-        assert_eq!(judge(&answer(404, &[])), Outcome::Success);
-        assert_eq!(judge(&answer(405, &[])), Outcome::Ignored);
-    }
-
-    #[test]
-    fn a_verdict_about_the_body_wins() {
-        let mut answer = answer(200, &[]);
-        let verdict = Outcome::QuotaExhausted { renews_in: None };
-        answer.extensions_mut().insert(verdict);
-        let classifier = HttpClassifier::new().status(StatusCode::OK, Outcome::Success);
-        assert_eq!(classifier.judge_response(&answer), verdict);
-    }
-
-    #[test]
-    fn errors_are_judged_by_the_chain_or_by_a_function() {
-        let classify = |e: io::ErrorKind| {
-            let error = seawall_core::Error::Inner(io::Error::from(e));
-            HttpClassifier::new().classify(Err::<&Response<()>, _>(&error))
-        };
-        assert_eq!(classify(io::ErrorKind::ConnectionReset), Outcome::Unknown);
-
-        fn own(error: &u8) -> Outcome {
-            assert_eq!(*error, 7);
-            Outcome::Ignored
-        }
-        let by_function = HttpClassifier::new().with_errors(own as fn(&u8) -> Outcome);
-        let judged = by_function.classify(Err::<&Response<()>, _>(&7));
-        assert_eq!(judged, Outcome::Ignored);
-    }
-
-    #[test]
-    fn dates_are_measured_against_the_calendar_that_was_given() {
-        fn calendar() -> SystemTime {
-            SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_767)
-        }
-        let answer = answer(429, &[("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")]);
-        let classifier = HttpClassifier::new().with_clock(calendar);
-        assert_eq!(classifier.judge_response(&answer).retry_after(), TEN);
-    }
-}
+mod tests;

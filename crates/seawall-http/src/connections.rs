@@ -20,7 +20,7 @@ use tower_service::Service;
 ///
 /// The client opens a connection for each request that finds no idle one, however many there are;
 /// a provider that bounds connections per address answers with resets. See
-/// [`connections`](seawall_bulkhead::connections) for who waits, who is rejected, and how.
+/// [`connections`](seawall_bulkhead::connections) for what waits and what is rejected.
 ///
 /// ```
 /// use http_body_util::Empty;
@@ -51,7 +51,7 @@ pub struct LimitConnections<D = DefaultMeta> {
 }
 
 impl<D> LimitConnections<D> {
-    /// Limits by `limit`, whose handle tells how many there are.
+    /// Limits by `limit`, whose handle has their number.
     pub const fn new(limit: ConnectionLimitLayer<D>) -> Self {
         Self { limit }
     }
@@ -67,14 +67,14 @@ impl<S, D: Clone> Layer<S> for LimitConnections<D> {
     }
 }
 
-/// A connector whose connections have places; made by [`LimitConnections`].
+/// A connector whose connections have permits; made by [`LimitConnections`].
 #[derive(Clone)]
 pub struct LimitedConnector<S, D = DefaultMeta> {
     limit: ConnectionLimit<S, D>,
 }
 
 impl<S, D> LimitedConnector<S, D> {
-    /// The connector below.
+    /// The inner connector.
     pub const fn get_ref(&self) -> &S {
         self.limit.get_ref()
     }
@@ -110,11 +110,11 @@ impl<S: fmt::Debug, D> fmt::Debug for LimitedConnector<S, D> {
 }
 
 pin_project! {
-    /// The connection of a [`LimitedConnector`], when it is there.
+    /// The future of a [`LimitedConnector`].
     ///
     /// # Panics
     ///
-    /// When it is polled after it has answered; and, if it has to wait, outside of a Tokio runtime
+    /// When it is polled after it has completed; and, if it has to wait, outside of a Tokio runtime
     /// with time enabled.
     pub struct LimitedConnecting<S, Target>
     where
@@ -145,8 +145,8 @@ impl<S: Service<Target>, Target> fmt::Debug for LimitedConnecting<S, Target> {
 }
 
 pin_project! {
-    /// A connection with the place that it has for as long as it lives, as hyper-util's client asks
-    /// for it.
+    /// A connection that keeps its permit for as long as it lives, in the form that hyper-util's
+    /// client needs.
     #[derive(Debug)]
     pub struct LimitedConnection<C> {
         #[pin]

@@ -8,8 +8,8 @@ use crate::ReplayBody;
 /// A copy of a request with a [`ReplayBody`]; `None` when its body cannot be sent again.
 ///
 /// Method, URI, version and headers are cloned, and so are the extensions, with the `Clone` of
-/// each value in them: what is shared behind an `Arc` there is shared by all attempts. It fits
-/// where a `fn(&Req) -> Option<Req>` is asked for.
+/// each value in them: a value behind an `Arc` is shared by all attempts. It fits where a copier,
+/// `fn(&Req) -> Option<Req>`, is taken.
 ///
 /// ```
 /// use http::Request;
@@ -26,8 +26,8 @@ pub fn copy_request<B: Body>(request: &Request<ReplayBody<B>>) -> Option<Request
 
 /// A copy of a request whose body is `Clone`, such as `Full<Bytes>`: always there.
 ///
-/// The extensions are cloned as in [`copy_request`]. Take it only for a body whose clone starts
-/// at the beginning.
+/// The extensions are cloned as in [`copy_request`]. Use it only for a body whose clone starts at
+/// the beginning.
 ///
 /// ```
 /// use bytes::Bytes;

@@ -1,32 +1,36 @@
-//! What is particular to HTTP: what an answer means, what may be sent again, and when a call is
+//! What is particular to HTTP: what a response means, what may be sent again, and when a call is
 //! over.
 //!
-//! Seawall's layers know no protocol. They ask what a result says about the upstream, what a
-//! request is, how to copy it, and how long a call holds its place; with HTTP the right answers
-//! are less simple than they look. A 429 is no failure of the upstream, but a 200 may be a
-//! throttle in disguise; a connection that could not be made proves that an order was not sent
-//! (unless it was the second one, after a redirect), one that was reset proves nothing; a streamed answer is not over when its head is there. This
-//! crate has these answers as values that plug into the layers.
+//! Seawall's layers know no protocol. They need to know what a result means for the upstream, what
+//! a request is, how it is copied, and when a call is over. With HTTP this is less simple than it
+//! looks: a 429 is no failure of the upstream, but a 200 may be a throttle in disguise; a
+//! connection that could not be made proves that an order was not sent (unless it was the second
+//! one, after a redirect), one that was reset proves nothing; a streamed response is not over when
+//! its head is there. This crate has the parts that a [`Policy`](seawall_core::Policy) for HTTP is
+//! made of, and the layers that only HTTP needs.
 //!
-//! | question of a layer | answer |
+//! | question | part |
 //! |---|---|
-//! | what does this result say? | [`HttpClassifier`], [`TransportError`], and [`inspect`] for what hides in bodies |
-//! | how long does it ask to wait? | [`retry_after()`]; what could not be read is counted in [`unreadable_retry_after`] |
-//! | what does it say of limits, and of tokens? | [`RateLimitHeaders`], [`HttpFeedback`], and [`quota`] for token usage in bodies |
-//! | may this request be sent twice, what does it cost, when is it too late? | [`Routes`], [`RequestDeadline`] |
-//! | how is it copied? | [`copy_request`] with a [`ReplayBody`], [`copy_bytes_request`] |
-//! | when is the call over? | [`CompleteOnBodyEnd`], [`GuardedBody`] |
-//! | what if the body stalls? | [`BodyTimeoutLayer`] |
-//! | how long may it take, and how does the other side learn it? | [`RequestTimeout`], [`RequestDeadline`], [`WriteDeadlineLayer`], [`ReadDeadlineLayer`] |
-//! | how is a rejection answered in a server? | [`RejectionResponseLayer`], [`rejection_response`], [`status_of`] |
+//! | what does this result mean? | [`HttpClassifier`], [`TransportError`], and [`inspect`] for what hides in bodies |
+//! | may this request be sent twice, what does it cost? | [`Routes`] |
+//! | how is it copied? | [`copy_request`] with a [`ReplayBody`]; bodies of plain data by `Clone` |
+//! | when is the call over? | [`CompleteOnBodyEnd`] |
+//! | what does a response report about limits and tokens? | [`quota`] |
+//! | what if a body stalls? | [`body_timeout`] |
+//! | how long may a call take, and how does the other side learn it? | [`deadline`] |
+//! | how does a server respond to a rejection? | [`RejectionResponseLayer`] |
+//! | what sends the request? | hyper-util's client (feature `hyper`), `ReqwestClient` (feature `reqwest`) |
+//!
+//! `seawall::HttpStack` puts them together. Do without this crate when your protocol is not HTTP;
+//! for gRPC see `seawall-grpc`.
 //!
 //! # Example
 //!
 //! ```
 //! use std::time::Duration;
 //! use http::{Method, Request, Response, StatusCode};
-//! use seawall_core::{Classify, Describe, RequestMeta, Outcome, Priority, Replay};
-//! use seawall_http::{HttpClassifier, ReplayBody, Routes, copy_request};
+//! use seawall_core::{Classify, Describe, Outcome, Policy, Priority, Replay, RequestMeta};
+//! use seawall_http::{CompleteOnBodyEnd, HttpClassifier, ReplayBody, Routes, copy_request};
 //!
 //! let classifier = HttpClassifier::new().ban_on(StatusCode::FORBIDDEN, Duration::from_secs(300));
 //! let routes = Routes::new().route(
@@ -41,62 +45,66 @@
 //!
 //! let gone = Response::builder().status(410).body(()).unwrap();
 //! let outcome = classifier.classify(Ok::<_, &std::io::Error>(&gone));
-//! assert_eq!(outcome, Outcome::Ignored, "a bad request says nothing about the upstream");
+//! assert_eq!(outcome, Outcome::Ignored, "a bad request means nothing for the upstream");
+//!
+//! // For every layer of a stack.
+//! let policy = Policy::new()
+//!     .classify(classifier)
+//!     .describe(routes)
+//!     .track_completion(CompleteOnBodyEnd);
+//! # let _ = policy;
 //! # Ok::<(), seawall_core::InvalidConfig>(())
 //! ```
-//!
-//! # Features
-//!
-//! * `hyper`: tells errors of `hyper` and `hyper-util`'s legacy client apart by whether the
-//!   request left.
-//! * `connections`: a limit for the connections of hyper-util's client, [`LimitConnections`].
-//! * `reqwest`: the same for `reqwest`, whose redirects must be off to prove anything; see
-//!   [`TransportError`].
-//! * `usage`: reads from the bodies of AI answers how many tokens they have used; see [`quota`].
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod body_timeout;
 pub mod deadline;
 pub mod inspect;
 pub mod quota;
 
-mod answer;
-mod answered;
 mod classify;
+mod completion;
 #[cfg(feature = "connections")]
 mod connections;
 mod copy;
-mod guarded;
 mod replay;
+#[cfg(feature = "reqwest")]
+mod reqwest_client;
+mod respond;
+mod response;
 mod retry_after;
 mod routes;
+mod state;
 mod transport;
 
-pub use answer::{rejection_response, status_of};
-pub use answered::{RejectionResponse, RejectionResponseFuture, RejectionResponseLayer};
-pub use body_timeout::{
-    BodyLimit, BodyTimeout, BodyTimeoutConfig, BodyTimeoutHandle, BodyTimeoutLayer, TimedBody,
-};
 pub use classify::{ClassifyError, HttpClassifier, TransportErrors};
+pub use completion::{BodyEnd, CompleteOnBodyEnd, GuardedBody, JudgeBodyEnd, broken_off};
 #[cfg(feature = "connections")]
 pub use connections::{LimitConnections, LimitedConnecting, LimitedConnection, LimitedConnector};
 pub use copy::{copy_bytes_request, copy_request};
-pub use deadline::{
-    DeadlineFormat, DeadlineHeader, DeadlineRead, ReadDeadline, ReadDeadlineHandle,
-    ReadDeadlineLayer, RequestTimeout, WriteDeadline, WriteDeadlineLayer, deadline_of,
-    read_deadline, request_timeout, write_deadline,
-};
-pub use guarded::{CompleteOnBodyEnd, GuardedBody};
-pub use inspect::{InspectLayer, InspectedBody};
-pub use quota::{HttpFeedback, RateLimitHeaders, TokenEstimate, Usage};
 pub use replay::{DEFAULT_REPLAY_CAP, ReplayBody, ReplayError};
-pub use retry_after::{retry_after, unreadable_retry_after};
-pub use routes::{RequestDeadline, Routes, is_idempotent, propagate_deadline};
+#[cfg(feature = "reqwest")]
+pub use reqwest_client::{IntoReqwestBody, ReqwestClient, ReqwestError, ReqwestFuture};
+pub use respond::{
+    PlainResponder, RejectionResponder, RejectionResponse, RejectionResponseFuture,
+    RejectionResponseLayer,
+};
+pub use response::{MAX_RETRY_AFTER, rejection_response, retry_after_seconds, status_of};
+pub use retry_after::retry_after;
+pub use routes::{Routes, is_idempotent};
+pub use state::LayerState;
 #[cfg(feature = "reqwest")]
 pub use transport::reqwest_without_redirects;
 pub use transport::{TransportError, outcome_of};
 
+#[doc(no_inline)]
+pub use seawall_core::{
+    Error, FailureKind, InvalidConfig, Outcome, Policy, Priority, Reason, Rejection, Replay,
+    RequestMeta, WrapErrorLayer, find_rejection,
+};
+
 /// Compiles the example of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
-#[derive(Debug)]
-pub struct Readme;
+struct Readme;

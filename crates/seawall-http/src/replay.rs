@@ -10,21 +10,21 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 
-/// How much of a stream a [`ReplayBody`] keeps at most, if not told otherwise: 64 KiB.
+/// How much of a stream a [`ReplayBody`] keeps at most by default: 64 KiB.
 pub const DEFAULT_REPLAY_CAP: usize = 64 * 1024;
 
 /// A request body of which copies can be made for further attempts.
 ///
 /// From bytes, a copy is a reference count. From a stream, what was read is kept *while it is
 /// sent for the first time*, up to a cap; nothing is read ahead. It is kept as a copy in one
-/// buffer, since a small piece may be a part of a large buffer that would stay with it. A copy of
-/// the body sends what was kept and then reads on where the first reader stopped.
+/// buffer, since a small frame may be a part of a large buffer that would be kept alive. A copy of
+/// the body sends what was kept and then reads further where the first reader stopped.
 ///
 /// There are never two readers of the stream at once: while one is in the middle of it,
 /// [`ReplayBody::copy`] gives none, and a copy made before fails with [`ReplayError::InUse`]. So
-/// a body is not sent again while the first request is still being written (an answer may come
+/// a body is not sent again while the first request is still being written (a response may come
 /// before that), and the second connection does not steal its data from the first. Beyond the
-/// cap the kept part is let go and the body is not replayable any more: no further copies, and
+/// cap the kept part is dropped and the body cannot be replayed any more: no further copies, and
 /// those made before fail with [`ReplayError::TooLong`] before they have sent a byte. A stream
 /// that announces a length beyond the cap has no copy from the start. A stream that failed cannot
 /// be read again: no further copies, and those made before fail with [`ReplayError::Broken`].
@@ -70,7 +70,7 @@ struct Shared<B> {
     trailers: Option<HeaderMap>,
 }
 
-/// Why the beginning of a stream is not at hand any more.
+/// Why the beginning of a stream is not kept any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lost {
     TooLong,
@@ -87,7 +87,7 @@ impl<E> From<Lost> for ReplayError<E> {
 }
 
 enum Source<B> {
-    /// Nobody reads: the next one who has sent what was kept takes it.
+    /// No reader has it: the next one that has sent what was kept takes it.
     Free(B),
     /// Some copy reads.
     Lent,
@@ -100,7 +100,7 @@ enum Source<B> {
 pub enum ReplayError<E> {
     /// The stream failed.
     Body(E),
-    /// The stream was longer than the cap, so what was sent is not at hand any more.
+    /// The stream was longer than the cap, so what was sent is not kept any more.
     TooLong,
     /// The stream failed while another copy read it.
     Broken,
@@ -166,6 +166,19 @@ impl<B> ReplayBody<B> {
         }
     }
 
+    /// The data of a body of bytes, from its beginning.
+    ///
+    /// # Errors
+    ///
+    /// The body itself when it is a stream.
+    #[cfg(feature = "reqwest")]
+    pub(crate) fn into_full(self) -> Result<Bytes, Self> {
+        match &self.kind {
+            Kind::Full { data, .. } => Ok(data.clone()),
+            Kind::Stream { .. } => Err(self),
+        }
+    }
+
     /// The same body from its beginning; `None` when it is too long to be kept or its stream has
     /// failed, and while it is being sent.
     #[must_use]
@@ -204,7 +217,7 @@ fn lock<B>(shared: &Mutex<Shared<B>>) -> MutexGuard<'_, Shared<B>> {
 }
 
 impl<B> Shared<B> {
-    /// Whether what the stream has announced is more than can be kept.
+    /// Whether the stream has announced more than can be kept.
     fn will_be_too_long(&self, body: &B) -> bool
     where
         B: Body,
@@ -241,7 +254,7 @@ impl<B> Shared<B> {
 impl<B> Drop for ReplayBody<B> {
     fn drop(&mut self) {
         if let Kind::Stream { shared, source, .. } = &mut self.kind {
-            // Given up in the middle: the next copy reads on from here.
+            // Dropped in the middle: the next copy reads further from here.
             if let Some(source) = source.take() {
                 lock(shared).source = Source::Free(source);
             }

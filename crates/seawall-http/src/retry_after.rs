@@ -1,21 +1,21 @@
-//! How long an answer asks to stay away.
+//! How long a response asks the client to wait.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use http::header::{HeaderMap, HeaderName, RETRY_AFTER};
 
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
-/// How long an answer asks to wait: `retry-after-ms`, or `Retry-After` in either of its forms.
+/// How long a response asks the client to wait: `retry-after-ms`, or `Retry-After` in either of
+/// its forms.
 ///
 /// `Retry-After` is a number of seconds or an HTTP date (RFC 9110, section 10.2.3); a date in the
 /// past is a wait of zero. Fractions of seconds and the header `retry-after-ms` are not in the
-/// RFC; AI providers send them, and their own clients prefer the milliseconds. What is neither is
-/// ignored and [counted](unreadable_retry_after), and what is longer than a [`Duration`] can hold
-/// is [`Duration::MAX`].
+/// RFC; AI providers send them, and their own clients prefer the milliseconds. Any other value is
+/// ignored ([`HttpFeedback`](crate::quota::HttpFeedback) counts them), and what is longer than a
+/// [`Duration`] can hold is [`Duration::MAX`].
 ///
-/// `now` is only looked at for a date.
+/// `now` is only used for a date.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -32,54 +32,30 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     hint(headers, || now)
 }
 
-/// How often an answer asked this process to wait in a header that could not be read, and was
-/// ignored: an upstream whose wishes are not heard is one to look at.
-///
-/// One count per reading, so an answer that a breaker and a retry judge counts twice.
-///
-/// ```
-/// use std::time::SystemTime;
-/// use http::{HeaderMap, HeaderValue, header::RETRY_AFTER};
-/// use seawall_http::{retry_after, unreadable_retry_after};
-///
-/// let before = unreadable_retry_after();
-/// let mut headers = HeaderMap::new();
-/// headers.insert(RETRY_AFTER, HeaderValue::from_static("in a minute"));
-/// assert_eq!(retry_after(&headers, SystemTime::UNIX_EPOCH), None);
-/// assert!(unreadable_retry_after() > before);
-/// ```
-pub fn unreadable_retry_after() -> u64 {
-    UNREADABLE.load(Ordering::Relaxed)
-}
-
-// Of the process: hints are read by functions and by classifiers that are values, and there is no
-// layer among them that could own a counter.
-static UNREADABLE: AtomicU64 = AtomicU64::new(0);
-
-fn unreadable() {
-    UNREADABLE.fetch_add(1, Ordering::Relaxed);
-}
-
-/// The same, for a caller who reads the clock only when there is a date.
+/// The same, for a caller that reads the clock only when there is a date.
 pub(crate) fn hint(headers: &HeaderMap, now: impl FnOnce() -> SystemTime) -> Option<Duration> {
-    // Bytes that are no text are as unreadable as an empty one.
-    let text = |name: HeaderName| Some(headers.get(name)?.to_str().unwrap_or_default().trim());
-    if let Some(ms) = text(RETRY_AFTER_MS) {
-        let wait = decimal(ms, 1_000);
-        if wait.is_some() {
-            return wait;
-        }
-        unreadable();
-    }
-    let value = text(RETRY_AFTER)?;
-    let wait = decimal(value, 1).or_else(|| {
-        let date = httpdate::parse_http_date(value).ok()?;
+    let millis = text(headers, RETRY_AFTER_MS).and_then(|ms| decimal(ms, 1_000));
+    millis.or_else(|| seconds_or_date(text(headers, RETRY_AFTER)?, now))
+}
+
+/// How many of the headers that ask to wait cannot be read.
+pub(crate) fn unreadable_hints(headers: &HeaderMap) -> u64 {
+    let millis = text(headers, RETRY_AFTER_MS).is_some_and(|ms| decimal(ms, 1_000).is_none());
+    let epoch = || SystemTime::UNIX_EPOCH;
+    let other = text(headers, RETRY_AFTER).is_some_and(|t| seconds_or_date(t, epoch).is_none());
+    u64::from(millis) + u64::from(other)
+}
+
+/// Bytes that are no text are as unreadable as an empty one.
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    Some(headers.get(name)?.to_str().unwrap_or_default().trim())
+}
+
+fn seconds_or_date(text: &str, now: impl FnOnce() -> SystemTime) -> Option<Duration> {
+    decimal(text, 1).or_else(|| {
+        let date = httpdate::parse_http_date(text).ok()?;
         Some(date.duration_since(now()).unwrap_or(Duration::ZERO))
-    });
-    if wait.is_none() {
-        unreadable();
-    }
-    wait
+    })
 }
 
 /// A decimal number of units, of which `per_second` make a second.
@@ -168,20 +144,24 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_counted() {
-        // Other tests count meanwhile, so no more than a lower bound can be told.
-        let counted = |pairs: &[(&'static str, &str)]| {
-            let before = unreadable_retry_after();
-            let _ = of(pairs, SystemTime::UNIX_EPOCH);
-            unreadable_retry_after() - before
+    fn each_header_that_cannot_be_read_counts_once() {
+        let unreadable = |pairs: &[(&'static str, &[u8])]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.insert(*name, HeaderValue::from_bytes(value).unwrap());
+            }
+            unreadable_hints(&headers)
         };
-        assert!(counted(&[("retry-after", "soon")]) >= 1);
-        assert!(counted(&[("retry-after-ms", "soon"), ("retry-after", "2")]) >= 1);
-        let mut headers = HeaderMap::new();
-        headers.insert(RETRY_AFTER, HeaderValue::from_bytes(b"\xff").unwrap());
-        let before = unreadable_retry_after();
-        assert_eq!(retry_after(&headers, SystemTime::UNIX_EPOCH), None);
-        assert!(unreadable_retry_after() > before);
+        let date = b"Sun, 06 Nov 1994 08:49:37 GMT";
+        assert_eq!(unreadable(&[]), 0);
+        assert_eq!(unreadable(&[("retry-after", b"2")]), 0);
+        assert_eq!(unreadable(&[("retry-after", date)]), 0);
+        assert_eq!(unreadable(&[("retry-after", b"soon")]), 1);
+        assert_eq!(unreadable(&[("retry-after", b"\xff")]), 1);
+        let both = [("retry-after-ms", &b"soon"[..]), ("retry-after", b"2")];
+        assert_eq!(unreadable(&both), 1);
+        let neither = [("retry-after-ms", &b"soon"[..]), ("retry-after", b"-1")];
+        assert_eq!(unreadable(&neither), 2);
     }
 
     proptest! {

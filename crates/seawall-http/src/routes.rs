@@ -4,38 +4,15 @@ use std::sync::Arc;
 
 use http::{Extensions, Method, Request};
 use seawall_core::{Describe, InvalidConfig, PartitionKey, Priority, Replay, RequestMeta};
-use tokio::time::Instant;
 
+use crate::deadline::RequestDeadline;
 use crate::quota::TokenEstimate;
-
-/// When the answer of a request is no longer of use; a value in its extensions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestDeadline(pub Instant);
-
-/// Writes a deadline into the request's extensions, unless an earlier one is there; answers the
-/// earlier of the two, be it a [`RequestDeadline`] or in a whole [`RequestMeta`].
-///
-/// [`Routes`] reads it. It fits where a layer asks for a `fn(&mut Req, Instant) -> Instant`.
-pub fn propagate_deadline<B>(request: &mut Request<B>, at: Instant) -> Instant {
-    let extensions = request.extensions_mut();
-    let described = extensions
-        .get()
-        .and_then(|meta: &RequestMeta| meta.deadline);
-    let at = described.map_or(at, |own| own.min(at));
-    match extensions.get() {
-        Some(RequestDeadline(own)) if *own <= at => *own,
-        _ => {
-            extensions.insert(RequestDeadline(at));
-            at
-        }
-    }
-}
 
 /// Whether a method is idempotent by RFC 9110, section 9.2.2: sending it twice has the effect of
 /// sending it once.
 ///
-/// That is what the method promises, not what every API keeps: [`Routes::reads_only`] believes
-/// it of reads alone.
+/// That is what the method promises, not what every API keeps: [`Routes::reads_only`] trusts only
+/// reads.
 pub fn is_idempotent(method: &Method) -> bool {
     is_read(method) || matches!(*method, Method::PUT | Method::DELETE)
 }
@@ -47,21 +24,21 @@ fn is_read(method: &Method) -> bool {
     )
 }
 
-/// A table of routes that says what a request is: whether it may be sent twice, what it costs,
-/// how much it matters, what it belongs to.
+/// A table of routes that describes requests: whether one may be sent twice, its cost, priority
+/// and partition.
 ///
-/// The first route that fits counts. A pattern is a path whose segments are text, `*` or `{name}`
-/// (any one segment), and `**` as the last one (any rest, also none); the query is not looked
-/// at, and percent-escapes are taken as they are written. A request that fits no route is
-/// described by its method: safe to send twice when the method [is idempotent](is_idempotent),
+/// The first route that matches counts. A pattern is a path whose segments are text, `*` or
+/// `{name}` (any one segment), and `**` as the last one (any rest, also none); the query is
+/// ignored, and percent-escapes are compared as they are written. A request that matches no route
+/// is described by its method: safe to send twice when the method [is idempotent](is_idempotent),
 /// never otherwise.
 ///
-/// What the caller put into the request's extensions wins: a whole [`RequestMeta`], or one of
-/// [`Replay`], [`Priority`], [`PartitionKey`], [`TokenEstimate`], and [`RequestDeadline`] (of two deadlines
-/// the earlier).
+/// What the caller put into the request's extensions wins: a complete [`RequestMeta`], or one of
+/// [`Replay`], [`Priority`], [`PartitionKey`], [`TokenEstimate`], and [`RequestDeadline`] (of two
+/// deadlines the earlier).
 ///
-/// A look-up allocates nothing and takes time by the number of routes, so put those first that
-/// are called most. Clones share the table.
+/// A look-up allocates nothing and takes time by the number of routes, so put the most called
+/// routes first. Clones share the table.
 ///
 /// ```
 /// use http::{Method, Request};
@@ -89,7 +66,7 @@ pub struct Routes {
 struct Route {
     method: Option<Method>,
     segments: Box<[Segment]>,
-    /// Whether any rest of the path fits.
+    /// Whether any rest of the path matches.
     open: bool,
     meta: RequestMeta,
 }
@@ -101,7 +78,7 @@ enum Segment {
 }
 
 impl Routes {
-    /// An empty table: requests are described by their method alone, as RFC 9110 has it.
+    /// An empty table: requests are described by their method alone, by RFC 9110.
     pub fn new() -> Self {
         Self {
             table: Arc::default(),
@@ -109,10 +86,10 @@ impl Routes {
         }
     }
 
-    /// An empty table that takes only GET, HEAD, OPTIONS and TRACE for safe to send twice.
+    /// An empty table by which only GET, HEAD, OPTIONS and TRACE are safe to send twice.
     ///
     /// For APIs where a second PUT or DELETE does harm: changing or cancelling an order that
-    /// has moved on meanwhile.
+    /// has changed meanwhile.
     pub fn reads_only() -> Self {
         Self {
             safe: is_read,
@@ -166,11 +143,11 @@ impl Routes {
         Ok(self)
     }
 
-    /// What a request of that method and path is, its extensions aside.
+    /// Describes a request of that method and path, without its extensions.
     pub fn look_up(&self, method: &Method, path: &str) -> RequestMeta {
         self.table
             .iter()
-            .find(|route| route.fits(method, path))
+            .find(|route| route.matches(method, path))
             .map_or_else(|| self.by_method(method), |route| route.meta)
     }
 
@@ -213,7 +190,7 @@ fn segment(text: &str) -> Option<Segment> {
 }
 
 impl Route {
-    fn fits(&self, method: &Method, path: &str) -> bool {
+    fn matches(&self, method: &Method, path: &str) -> bool {
         if self.method.as_ref().is_some_and(|m| m != method) {
             return false;
         }
@@ -229,11 +206,11 @@ impl Route {
                 Some((here, after)) => (here, Some(after)),
                 None => (path, None),
             };
-            let fits = match segment {
+            let is_match = match segment {
                 Segment::Text(text) => **text == *here,
                 Segment::Any => !here.is_empty(),
             };
-            if !fits {
+            if !is_match {
                 return false;
             }
             rest = after;
@@ -278,9 +255,11 @@ fn overridden(mut meta: RequestMeta, extensions: &Extensions) -> RequestMeta {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deadline::propagate_deadline;
     use proptest::prelude::*;
     use seawall_core::TokenCount;
     use std::time::Duration;
+    use tokio::time::Instant;
 
     fn cost(n: u32) -> RequestMeta {
         RequestMeta::new(Replay::Safe).with_cost(n)
@@ -298,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_route_that_fits_counts() {
+    fn the_first_route_that_matches_counts() {
         let routes = table(&["/v2/orders/open", "/v2/orders/{id}", "/v2/**", "/*/x"]);
         assert_eq!(found(&routes, "/v2/orders/open"), 2);
         assert_eq!(found(&routes, "/v2/orders/7"), 3);
@@ -354,7 +333,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_the_caller_says_in_the_extensions_wins() {
+    async fn what_the_caller_put_into_the_extensions_wins() {
         let routes = table(&["/orders"]);
         let mut request = Request::get("/orders").body(()).unwrap();
         request.extensions_mut().insert(Replay::Never);
@@ -369,20 +348,20 @@ mod tests {
         assert_eq!((meta.replay, meta.priority), (Replay::Never, Priority::LOW));
         assert_eq!((meta.key, meta.cost), (PartitionKey(7), 2));
         assert_eq!(meta.tokens, tokens);
-        assert_eq!(meta.deadline, Some(soon), "the earlier deadline stays");
+        assert_eq!(meta.deadline, Some(soon), "the earlier deadline is kept");
 
-        let whole = RequestMeta::new(Replay::SafeWithKey).with_deadline(later);
+        let complete = RequestMeta::new(Replay::SafeWithKey).with_deadline(later);
         let mut request = Request::get("/orders").body(()).unwrap();
-        request.extensions_mut().insert(whole);
-        assert_eq!(routes.describe(&request), whole);
+        request.extensions_mut().insert(complete);
+        assert_eq!(routes.describe(&request), complete);
         let much_later = later + Duration::from_secs(1);
         assert_eq!(propagate_deadline(&mut request, much_later), later);
         assert_eq!(propagate_deadline(&mut request, soon), soon);
         assert_eq!(routes.describe(&request).deadline, Some(soon));
     }
 
-    /// The slow, obvious matcher: whole lists of segments.
-    fn fits_by_lists(pattern: &str, path: &str) -> bool {
+    /// The slow, obvious matcher: lists of segments.
+    fn matches_by_lists(pattern: &str, path: &str) -> bool {
         let pattern: Vec<&str> = pattern.split('/').collect();
         let path: Vec<&str> = path.split('/').collect();
         let (head, open) = match pattern.split_last() {
@@ -408,7 +387,7 @@ mod tests {
             path in "(/(a|b|)){1,4}",
         ) {
             let routes = table(&[&pattern]);
-            let expected = fits_by_lists(&pattern, &path);
+            let expected = matches_by_lists(&pattern, &path);
             prop_assert_eq!(found(&routes, &path) == 2, expected);
         }
     }

@@ -1,4 +1,4 @@
-//! What an error of a client says: certainly not sent, or of unknown fate.
+//! What an error of a client means: certainly not sent, or of unknown outcome.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
@@ -13,18 +13,19 @@ const NOT_SENT: Outcome = Outcome::Failure(FailureKind::NotSent);
 
 /// An error of an HTTP client that can say whether the request left.
 ///
-/// It decides whether an order may be sent again, so the answer is [`FailureKind::NotSent`] only
-/// where that is certain, and [`Outcome::Unknown`] otherwise. The errors of common clients have
-/// it.
+/// It decides whether an order may be sent again, so it is
+/// [`FailureKind::NotSent`](seawall_core::FailureKind::NotSent) only where that is certain, and
+/// [`Outcome::Unknown`] otherwise. The errors of common clients implement it.
 ///
-/// A client that follows redirects proves nothing: an order was executed, its answer said
-/// "see other", and nobody listened there; the error is that of a connection which was never
-/// made. So turn redirects off in a client that sends orders. `reqwest` follows them unless told
-/// otherwise, and its errors are of unknown fate for that; see `reqwest_without_redirects`
-/// (feature `reqwest`). Around hyper's client it is a layer that follows them (tower-http's
-/// `FollowRedirect`), whose errors cannot be told from the client's own: leave it out.
+/// A client that follows redirects proves nothing: an order is executed, its response is "see
+/// other", and the connection to that address cannot be made; the error looks as if nothing had
+/// been sent. So turn redirects off in a client that sends orders. `reqwest` follows them by
+/// default, so its errors are of unknown outcome; `ReqwestClient` (feature `reqwest`) turns
+/// redirects off, and its errors are exact. Around hyper's client it is a layer that follows
+/// redirects (tower-http's `FollowRedirect`), whose errors look like the client's own: leave it
+/// out.
 ///
-/// Give it to an error of your own where you know which step failed, and by [`outcome_of`]
+/// Implement it for an error of your own where you know which step failed, and by [`outcome_of`]
 /// otherwise:
 ///
 /// ```
@@ -51,33 +52,33 @@ const NOT_SENT: Outcome = Outcome::Failure(FailureKind::NotSent);
 /// ```
 #[diagnostic::on_unimplemented(
     message = "it is not known whether a request that failed with `{Self}` was sent",
-    label = "this error does not say whether the request left",
+    label = "this error does not show whether the request was sent",
     note = "implement `seawall_http::TransportError` for it; `seawall_http::outcome_of` does the work",
     note = "or judge errors with `HttpClassifier::with_errors`"
 )]
 pub trait TransportError {
-    /// What this error says about the upstream and the request.
+    /// What this error means for the upstream and the request.
     fn outcome(&self) -> Outcome;
 }
 
-/// What an error says by itself or by the chain of its sources; the outermost error that is
-/// understood decides, and [`Outcome::Unknown`] when there is none.
+/// What an error means by itself or by the chain of its sources; the outermost error that is
+/// known decides, and [`Outcome::Unknown`] when there is none.
 ///
-/// Understood are:
+/// Known are:
 ///
 /// * rejections of Seawall's layers;
-/// * [`io::Error`], always of unknown fate: "connection refused" is told of a socket that has
-///   sent, too, when an ICMP message comes back;
+/// * [`io::Error`], always of unknown outcome: a socket that has sent reports "connection refused"
+///   as well, when an ICMP message comes back;
 /// * with the feature `hyper`, the errors of `hyper` and of `hyper-util`'s legacy client. Not
 ///   sent: the connection could not be made, or the request was cancelled before it was handed to
-///   one. Says nothing about the upstream ([`Outcome::Ignored`], and is not tried again): the
-///   request's own body failed;
-/// * with the feature `reqwest`, its error: of unknown fate, since it follows redirects, unless
-///   the request could not be built or its own body failed.
+///   one. [`Outcome::Ignored`], which is not retried: the request's own body failed;
+/// * with the feature `reqwest`, the error of a `ReqwestClient`, and reqwest's own: of unknown
+///   outcome, since it follows redirects, unless the request could not be built or its own body
+///   failed.
 pub fn outcome_of(error: &(dyn StdError + 'static)) -> Outcome {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(outcome) = understood(error) {
+        if let Some(outcome) = known(error) {
             return outcome;
         }
         next = match error
@@ -92,23 +93,28 @@ pub fn outcome_of(error: &(dyn StdError + 'static)) -> Outcome {
     Outcome::Unknown
 }
 
-fn understood(error: &(dyn StdError + 'static)) -> Option<Outcome> {
+fn known(error: &(dyn StdError + 'static)) -> Option<Outcome> {
     if let Some(rejection) = error.downcast_ref::<Rejection>() {
         return Some(rejection.outcome());
     }
     if let Some(error) = error.downcast_ref::<io::Error>() {
-        // A wrapper, mostly: what it wraps tells more.
+        // A wrapper, mostly: the error that it wraps is more exact.
         let wraps = error.kind() == io::ErrorKind::Other && error.get_ref().is_some();
         return (!wraps).then_some(Outcome::Unknown);
     }
     #[cfg(feature = "reqwest")]
-    if let Some(error) = error.downcast_ref::<reqwest::Error>() {
-        return Some(by_reqwest(error));
+    {
+        if let Some(error) = error.downcast_ref::<crate::ReqwestError>() {
+            return Some(error.outcome());
+        }
+        if let Some(error) = error.downcast_ref::<reqwest::Error>() {
+            return Some(by_reqwest(error));
+        }
     }
     #[cfg(feature = "hyper")]
     {
         if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
-            // Otherwise hyper's own error, which is its source, tells more.
+            // Otherwise hyper's own error, which is its source, is more exact.
             return error.is_connect().then_some(NOT_SENT);
         }
         if let Some(error) = error.downcast_ref::<hyper::Error>() {
@@ -125,19 +131,19 @@ fn by_hyper(error: &hyper::Error) -> Outcome {
     if error.is_canceled() || error.is_closed() {
         NOT_SENT
     } else if error.is_user() {
-        // The caller's own body failed: no fault of the upstream, and no second one would be
-        // better. A part of it may have been sent.
+        // The caller's own body failed: that is no fault of the upstream, and a retry would fail
+        // as well. A part of it may have been sent.
         Outcome::Ignored
     } else {
         Outcome::Unknown
     }
 }
 
-/// The error does not tell whether it is of the first request or of one after a redirect, so no
-/// connection that failed proves anything.
+/// The error may be of the first request or of one after a redirect, so no connection that failed
+/// proves anything.
 #[cfg(feature = "reqwest")]
-fn by_reqwest(error: &reqwest::Error) -> Outcome {
-    // The request could not even be built: that says nothing about the upstream.
+pub(crate) fn by_reqwest(error: &reqwest::Error) -> Outcome {
+    // The request could not even be built: that means nothing for the upstream.
     if error.is_builder() {
         return Outcome::Ignored;
     }
@@ -155,12 +161,14 @@ fn by_reqwest(error: &reqwest::Error) -> Outcome {
     Outcome::Unknown
 }
 
-/// What an error of a `reqwest` client says that follows no redirects: "not sent", too, when the
+/// What an error of a `reqwest` client that follows no redirects means: "not sent" when the
 /// connection could not be made.
 ///
 /// Only for clients that were built with `redirect(reqwest::redirect::Policy::none())` and
 /// without a retry policy of their own. With redirects, the connection that could not be made may
-/// be the second one, after the order was executed.
+/// be the second one, after the order was executed. A [`ReqwestClient`](crate::ReqwestClient) is
+/// built so, and its errors are judged so by themselves; use this function around a
+/// `reqwest::Client` of your own.
 ///
 /// ```
 /// use seawall_http::{HttpClassifier, reqwest_without_redirects};
@@ -266,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn the_outermost_error_that_is_understood_decides() {
+    fn the_outermost_error_that_is_known_decides() {
         let open = || Rejection::new(Reason::CircuitOpen, "x");
         let wrapped: BoxError = Box::new(io::Error::other(Error::<io::Error>::from(open())));
         assert_eq!(Error::Inner(wrapped).outcome(), Outcome::Ignored);
@@ -278,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn rejections_say_what_they_always_say() {
+    fn rejections_mean_what_they_always_mean() {
         let boxed = |reason| -> BoxError {
             Box::new(Error::<io::Error>::from(Rejection::new(reason, "x")))
         };

@@ -1,4 +1,4 @@
-//! Bodies that are sent twice, and bodies that hold what their call holds.
+//! Bodies that are sent twice, and bodies that keep what their call holds.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::VecDeque;
@@ -15,7 +15,7 @@ use seawall_core::{Complete, FailureKind, Outcome, TrackCompletion};
 use seawall_http::{CompleteOnBodyEnd, GuardedBody, ReplayBody, ReplayError};
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 
-/// A body that says one thing after another.
+/// A body with one step after another.
 #[derive(Debug, Default)]
 struct Script {
     steps: VecDeque<Step>,
@@ -114,7 +114,7 @@ async fn bytes_are_sent_again_and_announce_their_length() {
 }
 
 #[test]
-fn a_body_that_was_given_up_in_the_middle_is_read_on() {
+fn a_body_that_was_dropped_in_the_middle_is_read_further() {
     let steps = [Step::Data("a"), Step::Data("b"), Step::Data("c")];
     let mut first = ReplayBody::stream(Script::new(steps));
     let mut second = first.copy().unwrap();
@@ -144,7 +144,7 @@ fn a_body_is_never_read_by_two_at_once() {
 }
 
 #[test]
-fn beyond_the_cap_there_are_no_copies_and_the_first_is_sent_whole() {
+fn beyond_the_cap_there_are_no_copies_and_the_first_is_sent_complete() {
     let steps = [Step::Data("four"), Step::Data("more")];
     let mut first = ReplayBody::stream_with_cap(Script::new(steps), 7);
     let mut copy = first.copy().unwrap();
@@ -260,42 +260,43 @@ proptest! {
     }
 }
 
-/// Notes what became of a call.
+/// Records the outcomes of calls.
 #[derive(Clone, Debug, Default)]
-struct Fate(Arc<Mutex<Vec<Option<Outcome>>>>);
+struct Recorder(Arc<Mutex<Vec<Option<Outcome>>>>);
 
 #[derive(Debug)]
-struct Guard(Option<Fate>);
+struct Guard(Option<Recorder>);
 
-impl Fate {
+impl Recorder {
     fn guard(&self) -> Guard {
         Guard(Some(self.clone()))
     }
 
-    fn seen(&self) -> Vec<Option<Outcome>> {
+    fn outcomes(&self) -> Vec<Option<Outcome>> {
         self.0.lock().unwrap().clone()
     }
 }
 
 impl Complete for Guard {
     fn complete(mut self, outcome: Outcome) {
-        let fate = self.0.take().unwrap();
-        fate.0.lock().unwrap().push(Some(outcome));
+        let recorder = self.0.take().unwrap();
+        recorder.0.lock().unwrap().push(Some(outcome));
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if let Some(fate) = self.0.take() {
-            fate.0.lock().unwrap().push(None);
+        if let Some(recorder) = self.0.take() {
+            recorder.0.lock().unwrap().push(None);
         }
     }
 }
 
-fn guarded<B: Body>(outcome: Outcome, body: B) -> (GuardedBody<B, Guard>, Fate) {
-    let fate = Fate::default();
-    let response = CompleteOnBodyEnd.track_completion(fate.guard(), outcome, Response::new(body));
-    (response.into_body(), fate)
+fn guarded<B: Body>(outcome: Outcome, body: B) -> (GuardedBody<B, Guard>, Recorder) {
+    let recorder = Recorder::default();
+    let response =
+        CompleteOnBodyEnd.track_completion(recorder.guard(), outcome, Response::new(body));
+    (response.into_body(), recorder)
 }
 
 const OK: Outcome = Outcome::Success;
@@ -304,44 +305,45 @@ const BROKEN: Outcome = Outcome::Failure(FailureKind::Body);
 #[test]
 fn a_call_is_over_when_its_body_has_ended() {
     let steps = [Step::Data("a"), Step::Wait, Step::Trailers];
-    let (mut body, fate) = guarded(OK, Script::new(steps));
+    let (mut body, recorder) = guarded(OK, Script::new(steps));
     assert_eq!(data(&mut body), "a");
     assert!(poll(&mut body).is_pending());
-    assert!(matches!(poll(&mut body), Poll::Ready(Some(Ok(_)))));
     assert!(body.is_held());
-    assert_eq!(fate.seen(), []);
+    assert_eq!(recorder.outcomes(), []);
+    // Trailers are the last frame of a message (RFC 9110, section 6.5).
+    assert!(matches!(poll(&mut body), Poll::Ready(Some(Ok(_)))));
+    assert_eq!(recorder.outcomes(), [Some(OK)]);
     assert!(matches!(poll(&mut body), Poll::Ready(None)));
-    assert_eq!(fate.seen(), [Some(OK)]);
     drop(body);
-    assert_eq!(fate.seen(), [Some(OK)], "once");
+    assert_eq!(recorder.outcomes(), [Some(OK)], "once");
 }
 
 #[test]
 fn a_reader_that_stops_at_the_announced_length_has_read_to_the_end() {
-    let (mut body, fate) = guarded(OK, Full::new(Bytes::from("abc")));
+    let (mut body, recorder) = guarded(OK, Full::new(Bytes::from("abc")));
     assert_eq!(body.size_hint().exact(), Some(3));
     assert_eq!(data(&mut body), "abc");
-    assert_eq!(fate.seen(), [Some(OK)]);
+    assert_eq!(recorder.outcomes(), [Some(OK)]);
 }
 
 #[test]
-fn an_empty_body_is_settled_at_once() {
-    let (body, fate) = guarded(Outcome::Ignored, Empty::<Bytes>::new());
+fn an_empty_body_is_complete_at_once() {
+    let (body, recorder) = guarded(Outcome::Ignored, Empty::<Bytes>::new());
     assert!(!body.is_held());
-    assert_eq!(fate.seen(), [Some(Outcome::Ignored)]);
+    assert_eq!(recorder.outcomes(), [Some(Outcome::Ignored)]);
 }
 
 #[test]
-fn a_stream_that_breaks_is_a_failure_unless_its_head_said_worse() {
+fn a_stream_that_breaks_off_is_a_failure_unless_its_head_was_worse() {
     let banned = Outcome::Banned { lasts: None };
     for (head, expected) in [(OK, BROKEN), (Outcome::Ignored, BROKEN), (banned, banned)] {
-        let (mut body, fate) = guarded(head, Script::new([Step::Data("a"), Step::Fail]));
+        let (mut body, recorder) = guarded(head, Script::new([Step::Data("a"), Step::Fail]));
         assert_eq!(data(&mut body), "a");
         assert_eq!(error(&mut body), "broken");
-        assert_eq!(fate.seen(), [Some(expected)]);
+        assert_eq!(recorder.outcomes(), [Some(expected)]);
         assert!(matches!(poll(&mut body), Poll::Ready(None)));
         drop(body);
-        assert_eq!(fate.seen().len(), 1);
+        assert_eq!(recorder.outcomes().len(), 1);
     }
 }
 
@@ -349,13 +351,13 @@ fn a_stream_that_breaks_is_a_failure_unless_its_head_said_worse() {
 #[test]
 fn a_body_that_is_dropped_counts_as_its_head() {
     for head in [OK, Outcome::Failure(FailureKind::Server)] {
-        let (body, fate) = guarded(head, Script::new([Step::Data("a")]));
+        let (body, recorder) = guarded(head, Script::new([Step::Data("a")]));
         drop(body);
         let (mut body, later) = guarded(head, Script::new([Step::Data("a"), Step::Data("b")]));
         assert_eq!(data(&mut body), "a");
         drop(body);
         assert_eq!(
-            (fate.seen(), later.seen()),
+            (recorder.outcomes(), later.outcomes()),
             (vec![Some(head)], vec![Some(head)])
         );
     }

@@ -15,13 +15,14 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use seawall_bulkhead::{BulkheadConfig, BulkheadLayer};
 use seawall_core::{
-    Complete, Error, EventKind, Events, FailureKind, InstanceHandle, Outcome, Reason, Received,
-    Rejectable, Rejection, Sent, TrackCompletion, Value, find_rejection,
+    Command, Complete, Error, EventKind, Events, FailureKind, InstanceHandle, Outcome, Reason,
+    Received, Rejectable, Rejection, Sent, TrackCompletion, Value, find_rejection,
 };
-use seawall_http::{
-    BodyLimit, BodyTimeout, BodyTimeoutConfig, BodyTimeoutHandle, BodyTimeoutLayer,
-    CompleteOnBodyEnd, GuardedBody, RequestDeadline, TimedBody, body_timeout,
+use seawall_http::body_timeout::{
+    BodyLimit, BodyTimeout, BodyTimeoutConfig, BodyTimeoutHandle, BodyTimeoutLayer, TimedBody,
 };
+use seawall_http::deadline::RequestDeadline;
+use seawall_http::{CompleteOnBodyEnd, GuardedBody, LayerState, body_timeout};
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use tokio::time::{Instant, Sleep, advance, sleep};
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -37,15 +38,15 @@ enum Step {
     Pause(Duration),
     /// Nothing to read, once.
     Wait,
-    /// Nothing to read, for ever.
+    /// Nothing to read, forever.
     Stall,
-    /// The same piece for ever, at once.
+    /// The same frame forever, at once.
     Endless(&'static str),
 }
 
 use Step::{Data, Endless, Fail, Pause, Stall, Trailers, Wait};
 
-/// A body that says one thing after another, and knows whether it is still there.
+/// A body with one step after another, which is counted while it lives.
 #[derive(Debug)]
 struct Script {
     steps: VecDeque<Step>,
@@ -130,8 +131,8 @@ fn idle(limit: Duration) -> BodyTimeoutConfig {
     config().idle(limit).build().unwrap()
 }
 
-/// The answer of those steps, within those limits, of a request with a deadline.
-async fn answer(
+/// The body of those steps, within those limits, of a request with a deadline.
+async fn body_of(
     config: BodyTimeoutConfig,
     steps: &[Step],
     until: Option<Duration>,
@@ -152,7 +153,23 @@ async fn answer(
     (response.into_body(), layer.handle(), upstream)
 }
 
-/// Reads to the end or the first error; answers what was read.
+/// A service of bodies that stall after their first frame.
+fn stalling(
+    layer: &BodyTimeoutLayer,
+) -> (
+    Upstream,
+    impl Service<Request<()>, Response = Response<TimedBody<Script>>, Error = Rejection>,
+) {
+    let upstream = Upstream::default();
+    let bodies = upstream.clone();
+    let inner = service_fn(move |_: Request<()>| {
+        let body = bodies.body(&[Data("The"), Stall]);
+        ready(Ok::<_, Rejection>(Response::new(body)))
+    });
+    (upstream, layer.layer(inner))
+}
+
+/// Reads to the end or the first error; returns what was read.
 async fn read<B>(body: &mut B) -> (String, Option<B::Error>)
 where
     B: Body<Data = Bytes> + Unpin,
@@ -181,7 +198,7 @@ fn reason(error: Option<Error<std::io::Error>>) -> Reason {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_stalls_ends_with_an_error_and_its_connection() {
     let steps = [Data("The"), Pause(900 * MS), Data(" answer"), Stall];
-    let (mut body, handle, upstream) = answer(idle(SECOND), &steps, None).await;
+    let (mut body, handle, upstream) = body_of(idle(SECOND), &steps, None).await;
     let start = Instant::now();
     let (text, error) = read(&mut body).await;
     assert_eq!(text, "The answer");
@@ -192,25 +209,28 @@ async fn a_body_that_stalls_ends_with_an_error_and_its_connection() {
     assert!(body.is_end_stream() && body.get_ref().is_none());
     assert_eq!(body.size_hint().exact(), Some(0));
     assert_eq!(
-        (handle.timeouts_by(BodyLimit::Idle), handle.timed_out()),
+        (
+            handle.counts().of(BodyLimit::Idle),
+            handle.counts().timed_out()
+        ),
         (1, 1)
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_keeps_coming_is_never_cut_off_by_its_idle_time() {
+async fn a_stream_that_keeps_coming_never_times_out_by_its_idle_time() {
     let steps = [Data("."), Pause(999 * MS)].repeat(500);
-    let (mut body, handle, _) = answer(idle(SECOND), &steps, None).await;
+    let (mut body, handle, _) = body_of(idle(SECOND), &steps, None).await;
     let (text, error) = read(&mut body).await;
     assert_eq!((text.len(), error.is_none()), (500, true));
-    assert_eq!(handle.timed_out(), 0);
+    assert_eq!(handle.counts().timed_out(), 0);
     assert!(!body.is_timing(), "a body that has ended has no timer");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_reader_is_not_an_idle_upstream() {
     let steps = [Data("a"), Pause(MS), Data("b")];
-    let (mut body, _, _) = answer(idle(SECOND), &steps, None).await;
+    let (mut body, _, _) = body_of(idle(SECOND), &steps, None).await;
     assert!(body.frame().await.unwrap().is_ok());
     let mut cx = Context::from_waker(Waker::noop());
     assert!(Pin::new(&mut body).poll_frame(&mut cx).is_pending());
@@ -228,7 +248,7 @@ async fn a_slow_reader_is_not_an_idle_upstream() {
 async fn empty_pieces_do_not_keep_a_dead_stream_alive() {
     let steps = [Data("a"), Pause(400 * MS), Data("")];
     let steps = [&steps[..], &[Pause(400 * MS), Data("")].repeat(5)].concat();
-    let (mut body, _, _) = answer(idle(SECOND), &steps, None).await;
+    let (mut body, _, _) = body_of(idle(SECOND), &steps, None).await;
     let start = Instant::now();
     assert_eq!(reason(read(&mut body).await.1), Reason::BodyTimeout);
     assert_eq!((Instant::now() - start), SECOND);
@@ -263,7 +283,7 @@ async fn the_time_to_the_first_byte_counts_from_the_calls_first_poll() {
     let mut body = call.await.unwrap().into_body();
     assert_eq!(reason(read(&mut body).await.1), Reason::BodyTimeout);
     assert_eq!((Instant::now() - start), 3 * SECOND);
-    assert_eq!(layer.handle().timeouts_by(BodyLimit::FirstByte), 1);
+    assert_eq!(layer.handle().counts().of(BodyLimit::FirstByte), 1);
 
     // After the first byte it is over, and idle time counts.
     let mut body = ask(&[Data("a"), Pause(900 * MS), Data("b"), Stall])
@@ -273,7 +293,7 @@ async fn the_time_to_the_first_byte_counts_from_the_calls_first_poll() {
     let start = Instant::now();
     assert_eq!(reason(read(&mut body).await.1), Reason::BodyTimeout);
     assert_eq!((Instant::now() - start), 1_900 * MS);
-    assert_eq!(layer.handle().timeouts_by(BodyLimit::Idle), 1);
+    assert_eq!(layer.handle().counts().of(BodyLimit::Idle), 1);
     assert_eq!(upstream.alive(), 0);
 }
 
@@ -302,25 +322,25 @@ async fn a_call_without_a_head_fails_itself_and_drops_the_call_below_first() {
     assert_eq!((Instant::now() - start), SECOND);
     // The finished future is still here: the service's handler holds one, this test the other.
     assert_eq!(Arc::strong_count(&held), 1);
-    assert_eq!(layer.handle().timeouts_by(BodyLimit::Head), 1);
+    assert_eq!(layer.handle().counts().of(BodyLimit::Head), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_body_takes_no_longer_than_it_may_as_a_whole() {
     let steps = [Data("."), Pause(900 * MS)].repeat(100);
     let limits = config().idle(SECOND).total(10 * SECOND).build().unwrap();
-    let (mut body, handle, _) = answer(limits, &steps, None).await;
+    let (mut body, handle, _) = body_of(limits, &steps, None).await;
     let start = Instant::now();
     let (text, error) = read(&mut body).await;
     assert_eq!(reason(error), Reason::BodyTimeout);
     assert_eq!((text.len(), (Instant::now() - start)), (12, 10 * SECOND));
-    assert_eq!(handle.timeouts_by(BodyLimit::Total), 1);
+    assert_eq!(handle.counts().of(BodyLimit::Total), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_is_always_ready_is_cut_off_too() {
     let limits = config().total(SECOND).build().unwrap();
-    let (mut body, handle, _) = answer(limits, &[Endless("x")], None).await;
+    let (mut body, handle, _) = body_of(limits, &[Endless("x")], None).await;
     for _ in 0..10 {
         assert!(body.frame().await.unwrap().is_ok());
         advance(100 * MS).await;
@@ -332,48 +352,48 @@ async fn a_body_that_is_always_ready_is_cut_off_too() {
     advance(MS).await;
     let error = body.frame().await.unwrap().unwrap_err();
     assert_eq!(error.rejection().unwrap().reason(), Reason::BodyTimeout);
-    assert_eq!(handle.timeouts_by(BodyLimit::Total), 1);
+    assert_eq!(handle.counts().of(BodyLimit::Total), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_last_piece_passes_however_late_it_is_asked_for() {
     let limits = config().total(SECOND).build().unwrap();
-    let (mut body, handle, _) = answer(limits, &[Data("a")], None).await;
+    let (mut body, handle, _) = body_of(limits, &[Data("a")], None).await;
     advance(5 * SECOND).await;
     assert_eq!(read(&mut body).await.0, "a");
-    assert_eq!(handle.timed_out(), 0);
+    assert_eq!(handle.counts().timed_out(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_deadline_of_the_request_ends_the_body_where_that_is_wanted() {
     let steps = [Data("."), Pause(900 * MS)].repeat(5);
     let within = config().within_deadline(true).build().unwrap();
-    let (mut body, handle, _) = answer(within, &steps, Some(2 * SECOND)).await;
+    let (mut body, handle, _) = body_of(within, &steps, Some(2 * SECOND)).await;
     let start = Instant::now();
     assert_eq!(reason(read(&mut body).await.1), Reason::DeadlineExceeded);
     assert_eq!(
         (
             (Instant::now() - start),
-            handle.timeouts_by(BodyLimit::Deadline)
+            handle.counts().of(BodyLimit::Deadline)
         ),
         (2 * SECOND, 1)
     );
-    let (mut body, handle, _) = answer(idle(SECOND), &steps, Some(2 * SECOND)).await;
+    let (mut body, handle, _) = body_of(idle(SECOND), &steps, Some(2 * SECOND)).await;
     assert!(read(&mut body).await.1.is_none());
-    assert_eq!(handle.timed_out(), 0);
+    assert_eq!(handle.counts().timed_out(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn errors_trailers_and_the_end_of_the_body_below_pass() {
-    let (mut body, handle, _) = answer(idle(SECOND), &[Data("a"), Trailers], None).await;
+    let (mut body, handle, _) = body_of(idle(SECOND), &[Data("a"), Trailers], None).await;
     assert!(body.frame().await.unwrap().is_ok());
     assert!(body.frame().await.unwrap().unwrap().is_trailers());
     assert!(body.frame().await.is_none());
-    let (mut body, _, _) = answer(idle(SECOND), &[Pause(MS), Fail, Stall], None).await;
+    let (mut body, _, _) = body_of(idle(SECOND), &[Pause(MS), Fail, Stall], None).await;
     let error = body.frame().await.unwrap().unwrap_err();
     assert_eq!(error.into_inner().unwrap().to_string(), "broken");
     assert!(!body.is_timing());
-    assert_eq!(handle.timed_out(), 0);
+    assert_eq!(handle.counts().timed_out(), 0);
 }
 
 /// The answer to a HEAD request, a 204: whoever sees the end does not read it.
@@ -390,16 +410,16 @@ async fn an_answer_without_a_body_has_ended_and_is_never_late() {
     assert_eq!(body.size_hint().exact(), Some(0));
     advance(SECOND).await;
     assert!(body.frame().await.is_none() && !body.is_timing());
-    assert_eq!(layer.handle().timed_out(), 0);
+    assert_eq!(layer.handle().counts().timed_out(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_is_read_on_after_its_own_error_is_limited_no_more() {
     let steps = [Fail, Pause(5 * SECOND), Data("more")];
-    let (mut body, handle, upstream) = answer(idle(SECOND), &steps, None).await;
+    let (mut body, handle, upstream) = body_of(idle(SECOND), &steps, None).await;
     assert!(body.frame().await.unwrap().is_err());
     assert_eq!(read(&mut body).await.0, "more");
-    assert_eq!((handle.timed_out(), upstream.alive()), (0, 1));
+    assert_eq!((handle.counts().timed_out(), upstream.alive()), (0, 1));
 }
 
 #[test]
@@ -444,7 +464,7 @@ impl Wake for Wakes {
 #[tokio::test(start_paused = true)]
 async fn one_timer_serves_a_whole_stream_and_one_allocation_pays_for_it() {
     let steps = [Data("."), Wait].repeat(101);
-    let (mut body, _, _) = answer(idle(SECOND), &steps, None).await;
+    let (mut body, _, _) = body_of(idle(SECOND), &steps, None).await;
     let wakes = Arc::new(Wakes::default());
     let waker = Waker::from(Arc::clone(&wakes));
     let mut cx = Context::from_waker(&waker);
@@ -472,7 +492,7 @@ async fn a_timer_of_an_earlier_wait_does_not_end_a_later_one() {
         Data("c"),
         Stall,
     ];
-    let (mut body, _, _) = answer(idle(SECOND), &steps, None).await;
+    let (mut body, _, _) = body_of(idle(SECOND), &steps, None).await;
     let start = Instant::now();
     let (text, error) = read(&mut body).await;
     assert_eq!(text, "abc");
@@ -487,7 +507,7 @@ async fn a_first_byte_limit_longer_than_the_idle_one_leaves_the_shorter_one_in_f
         .idle(SECOND)
         .build()
         .unwrap();
-    let (mut body, _, _) = answer(limits, &[Pause(MS), Data("a"), Stall], None).await;
+    let (mut body, _, _) = body_of(limits, &[Pause(MS), Data("a"), Stall], None).await;
     let start = Instant::now();
     assert_eq!(reason(read(&mut body).await.1), Reason::BodyTimeout);
     assert_eq!((Instant::now() - start), 1_001 * MS);
@@ -528,7 +548,7 @@ async fn sixty_four_stalled_answers_do_not_hold_sixty_four_places_for_ever() {
     assert_eq!(full.reason(), Reason::BulkheadFull);
     sleep(2 * SECOND).await;
     assert_eq!((handle.in_flight(), upstream.alive()), (0, 0));
-    assert_eq!(limits.handle().timeouts_by(BodyLimit::Idle), 64);
+    assert_eq!(limits.handle().counts().of(BodyLimit::Idle), 64);
     assert!(service.clone().oneshot(Request::new(())).await.is_ok());
     for reader in readers {
         assert_eq!(reason(reader.await.unwrap().0), Reason::BodyTimeout);
@@ -547,7 +567,7 @@ impl Complete for Fate {
 
 #[tokio::test(start_paused = true)]
 async fn a_ticket_around_the_body_sees_the_stall_as_a_failure() {
-    let (body, _, _) = answer(idle(SECOND), &[Data("The"), Stall], None).await;
+    let (body, _, _) = body_of(idle(SECOND), &[Data("The"), Stall], None).await;
     let fate = Fate::default();
     let guarded =
         CompleteOnBodyEnd.track_completion(fate.clone(), Outcome::Success, Response::new(body));
@@ -605,7 +625,10 @@ async fn calls_and_bodies_that_are_dropped_count_for_nothing_and_leave_nothing()
     assert!(tokio::time::timeout(500 * MS, body.frame()).await.is_err());
     advance(10 * SECOND).await;
     drop(body);
-    assert_eq!((upstream.alive(), layer.handle().timed_out()), (0, 0));
+    assert_eq!(
+        (upstream.alive(), layer.handle().counts().timed_out()),
+        (0, 0)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -647,7 +670,7 @@ async fn the_longest_limits_do_not_panic() {
         .build()
         .unwrap();
     let (mut body, _, _) =
-        answer(limits, &[Pause(9_999 * SECOND), Data("a"), Pause(MS)], None).await;
+        body_of(limits, &[Pause(9_999 * SECOND), Data("a"), Pause(MS)], None).await;
     assert!(read(&mut body).await.1.is_none());
 }
 
@@ -708,7 +731,74 @@ fn limits_of_zero_are_rejected_by_name() {
 }
 
 #[test]
-fn a_rejection_can_be_answered_where_timed_bodies_are_expected() {
+fn an_idle_time_without_effect_is_rejected_and_the_default_gives_way() {
+    let builder = BodyTimeoutConfig::builder().total(SECOND);
+    let rejected = builder.idle(2 * SECOND).build().unwrap_err();
+    assert_eq!(
+        rejected.to_string(),
+        "`idle` is 2s, accepted is at most `total`, 1s"
+    );
+    assert_eq!(builder.build().unwrap().idle(), None);
+    let long = builder.total(61 * SECOND).build().unwrap();
+    assert_eq!(long.idle(), Some(60 * SECOND));
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_change_while_services_are_in_use() {
+    let layer = BodyTimeoutLayer::new("ai", idle(SECOND));
+    let handle = layer.handle();
+    let (upstream, mut service) = stalling(&layer);
+    handle.configure(idle(5 * SECOND)).unwrap();
+    assert_eq!(handle.config(), idle(5 * SECOND));
+    let start = Instant::now();
+    let request = Request::new(());
+    let mut body = service.call(request).await.unwrap().into_body();
+    let (_, error) = read(&mut body).await;
+    assert_eq!(reason(error), Reason::BodyTimeout);
+    assert_eq!(Instant::now() - start, 5 * SECOND);
+    assert_eq!((handle.counts().idle, upstream.alive()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bypass_lifts_the_limits_of_new_responses_until_it_is_reset() {
+    let layer = BodyTimeoutLayer::new("ai", idle(SECOND));
+    let handle = layer.handle();
+    let (_, mut service) = stalling(&layer);
+    let begun = service.call(Request::new(())).await.unwrap();
+    handle.control(Command::Bypass).unwrap();
+    assert_eq!(handle.snapshot().state, LayerState::Bypassed);
+    assert_eq!(InstanceHandle::state(&handle), "bypassed");
+    // Settings are kept, and do not end the bypass.
+    handle.configure(idle(2 * SECOND)).unwrap();
+    let mut body = service.call(Request::new(())).await.unwrap().into_body();
+    let unlimited = tokio::time::timeout(3_600 * SECOND, read(&mut body));
+    assert!(unlimited.await.is_err(), "it stalls");
+    let (_, error) = read(&mut begun.into_body()).await;
+    assert_eq!(reason(error), Reason::BodyTimeout, "it had its limits");
+
+    handle.control(Command::Reset).unwrap();
+    assert_eq!(handle.snapshot().state, LayerState::Active);
+    let mut body = service.call(Request::new(())).await.unwrap().into_body();
+    let start = Instant::now();
+    assert_eq!(reason(read(&mut body).await.1), Reason::BodyTimeout);
+    assert_eq!(Instant::now() - start, 2 * SECOND);
+    assert!(handle.control(Command::Block).is_err());
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn a_snapshot_is_serialized() {
+    let layer = BodyTimeoutLayer::new("ai", idle(SECOND));
+    let json = serde_json::to_value(layer.handle().snapshot()).unwrap();
+    let zero = serde_json::json!({
+        "head": 0, "first_byte": 0, "idle": 0, "total": 0, "deadline": 0,
+    });
+    let expected = serde_json::json!({"name": "ai", "state": "active", "counts": zero});
+    assert_eq!(json, expected);
+}
+
+#[test]
+fn a_layer_can_respond_to_a_rejection_where_timed_bodies_are_expected() {
     let rejected = Rejection::new(Reason::CircuitOpen, "x");
     let answer = seawall_http::rejection_response::<TimedBody<Full<Bytes>>>(&rejected);
     assert!(answer.body().get_ref().is_some());
@@ -716,8 +806,8 @@ fn a_rejection_can_be_answered_where_timed_bodies_are_expected() {
 }
 
 #[tokio::test(start_paused = true)]
-#[should_panic(expected = "polled after it had answered")]
-async fn a_future_polled_after_its_answer_panics() {
+#[should_panic(expected = "polled after it has completed")]
+async fn a_future_polled_after_it_has_completed_panics() {
     let layer = BodyTimeoutLayer::new("ai", idle(SECOND));
     let inner = service_fn(|_: Request<()>| ready(Ok::<_, Rejection>(Response::new(()))));
     let mut call = Box::pin(layer.layer(inner).call(Request::new(())));

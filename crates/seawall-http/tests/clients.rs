@@ -223,8 +223,11 @@ where
     assert!(body.frame().await.is_none());
 }
 
-fn body_timeout() -> seawall_http::BodyTimeoutLayer {
-    seawall_http::BodyTimeoutLayer::new("stalls", seawall_http::BodyTimeoutConfig::default())
+fn body_timeout() -> seawall_http::body_timeout::BodyTimeoutLayer {
+    seawall_http::body_timeout::BodyTimeoutLayer::new(
+        "stalls",
+        seawall_http::body_timeout::BodyTimeoutConfig::default(),
+    )
 }
 
 /// Time is paused: it moves on as soon as there is nothing to do but to wait.

@@ -71,7 +71,7 @@ fn numbers(inner: Mock) -> Numbers {
 
 mod body_timeouts {
     use super::*;
-    use seawall_http::{BodyTimeoutConfig, BodyTimeoutLayer};
+    use seawall_http::body_timeout::{BodyTimeoutConfig, BodyTimeoutLayer};
     use std::time::Duration;
 
     fn subject(inner: Mock) -> impl Service<u32, Response = u32, Error = BoxError> + Clone {
@@ -89,11 +89,11 @@ mod body_timeouts {
 
 mod deadlines {
     use super::*;
-    use seawall_http::{ReadDeadlineLayer, WriteDeadlineLayer};
+    use seawall_http::deadline::{ReadDeadlineConfig, ReadDeadlineLayer, WriteDeadlineLayer};
 
     fn subject(inner: Mock) -> impl Service<u32, Response = u32, Error = BoxError> + Clone {
         let inner = WriteDeadlineLayer::new().layer(numbers(inner));
-        let inner = ReadDeadlineLayer::new("contract").layer(inner);
+        let inner = ReadDeadlineLayer::new("contract", ReadDeadlineConfig::default()).layer(inner);
         let inner = MapResponse::new(inner, number as fn(_) -> u32);
         MapRequest::new(inner, http::Request::new as fn(u32) -> _)
     }

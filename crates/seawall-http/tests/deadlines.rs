@@ -7,19 +7,21 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use proptest::prelude::*;
-use seawall_core::{InstanceHandle, Reason, Rejection, Replay, RequestMeta, Value};
-use seawall_http::{
-    DeadlineHeader, DeadlineRead, ReadDeadline, ReadDeadlineLayer, RequestDeadline, RequestTimeout,
-    WriteDeadline, WriteDeadlineLayer, deadline_of, propagate_deadline, read_deadline,
-    request_timeout, write_deadline,
+use seawall_core::{Command, InstanceHandle, Reason, Rejection, Replay, RequestMeta, Value};
+use seawall_http::LayerState;
+use seawall_http::deadline::{
+    DeadlineHeader, DeadlineRead, ReadDeadline, ReadDeadlineConfig, ReadDeadlineLayer,
+    RequestDeadline, RequestTimeout, WriteDeadline, WriteDeadlineLayer, deadline_of,
+    propagate_deadline, read_deadline, request_timeout, write_deadline,
 };
-use seawall_timeout::{AttemptTimeoutLayer, DeadlineLayer};
+use seawall_timeout::{AttemptTimeoutConfig, AttemptTimeoutLayer, DeadlineConfig, DeadlineLayer};
 use static_assertions::assert_impl_all;
 use tokio::time::{Instant, sleep};
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 const NAME: &str = "x-envoy-expected-rq-timeout-ms";
 
 fn with_deadline(at: Instant) -> Request<()> {
@@ -35,11 +37,11 @@ fn over_the_wire(mut request: Request<()>) -> Request<()> {
 }
 
 /// The client calls one server, that one calls another after two seconds, and so on. Each sees
-/// less than the one before, and works no longer than its caller waits.
+/// less than the one before, and none works longer than its caller waits.
 #[tokio::test(start_paused = true)]
 async fn what_is_left_shrinks_from_hop_to_hop() {
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let note = |seen: &Mutex<Vec<Duration>>, request: &Request<()>| {
+    let record = |seen: &Mutex<Vec<Duration>>, request: &Request<()>| {
         let left = deadline_of(request).unwrap() - Instant::now();
         seen.lock().unwrap().push(left);
     };
@@ -47,14 +49,16 @@ async fn what_is_left_shrinks_from_hop_to_hop() {
         let seen = Arc::clone(&seen);
         ServiceBuilder::new()
             .map_request(over_the_wire)
-            .layer(ReadDeadlineLayer::new("last"))
+            .layer(ReadDeadlineLayer::new(
+                "last",
+                ReadDeadlineConfig::default(),
+            ))
             .layer(
-                DeadlineLayer::new("last", 60 * SECOND)
-                    .unwrap()
+                DeadlineLayer::new("last", DeadlineConfig::new(60 * SECOND).unwrap())
                     .propagate(propagate_deadline::<()>),
             )
             .service(service_fn(move |request: Request<()>| {
-                note(&seen, &request);
+                record(&seen, &request);
                 async move {
                     sleep(3_600 * SECOND).await;
                     Ok::<_, Rejection>(Response::new(()))
@@ -68,14 +72,16 @@ async fn what_is_left_shrinks_from_hop_to_hop() {
         let seen = Arc::clone(&seen);
         ServiceBuilder::new()
             .map_request(over_the_wire)
-            .layer(ReadDeadlineLayer::new("middle"))
+            .layer(ReadDeadlineLayer::new(
+                "middle",
+                ReadDeadlineConfig::default(),
+            ))
             .layer(
-                DeadlineLayer::new("middle", 60 * SECOND)
-                    .unwrap()
+                DeadlineLayer::new("middle", DeadlineConfig::new(60 * SECOND).unwrap())
                     .propagate(propagate_deadline::<()>),
             )
             .service(service_fn(move |request: Request<()>| {
-                note(&seen, &request);
+                record(&seen, &request);
                 let to_last = to_last.clone();
                 async move {
                     sleep(2 * SECOND).await;
@@ -89,8 +95,7 @@ async fn what_is_left_shrinks_from_hop_to_hop() {
     };
     let client = ServiceBuilder::new()
         .layer(
-            DeadlineLayer::new("client", 10 * SECOND)
-                .unwrap()
+            DeadlineLayer::new("client", DeadlineConfig::new(10 * SECOND).unwrap())
                 .propagate(propagate_deadline::<()>),
         )
         .layer(WriteDeadlineLayer::new())
@@ -159,25 +164,25 @@ async fn a_request_without_a_deadline_is_left_alone_and_a_shorter_header_stays()
 #[tokio::test(start_paused = true)]
 async fn of_several_headers_the_one_that_is_written_stays() {
     let header = DeadlineHeader::default();
-    for (said, left) in [
+    for (present, left) in [
         (["7", "9000"], "7"),
         (["9000", "7"], "7"),
         (["5000", "soon"], "1000"),
     ] {
         let mut request = with_deadline(Instant::now() + SECOND);
-        for said in said {
-            request.headers_mut().append(NAME, said.parse().unwrap());
+        for value in present {
+            request.headers_mut().append(NAME, value.parse().unwrap());
         }
         write_deadline(&mut request, &header);
         let values: Vec<_> = request.headers().get_all(NAME).iter().collect();
-        assert_eq!(values, [left], "{said:?}");
-        let read = read_deadline(&mut over_the_wire(request), &header);
-        assert!(matches!(read, DeadlineRead::Set(_)), "{said:?}");
+        assert_eq!(values, [left], "{present:?}");
+        let read = read_deadline(&mut over_the_wire(request), &header, YEAR);
+        assert!(matches!(read, DeadlineRead::Set(_)), "{present:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_layers_that_write_say_what_the_inner_one_finds() {
+async fn of_two_layers_that_write_the_inner_one_counts() {
     let echo = service_fn(|request: Request<()>| {
         let values = request.headers().get_all(NAME).iter().cloned();
         ready(Ok::<_, Rejection>(values.collect::<Vec<_>>()))
@@ -197,14 +202,14 @@ async fn two_layers_that_write_say_what_the_inner_one_finds() {
 
 #[tokio::test(start_paused = true)]
 async fn garbage_and_absurd_headers_change_nothing_and_are_counted() {
-    let layer = ReadDeadlineLayer::new("api");
+    let layer = ReadDeadlineLayer::new("api", ReadDeadlineConfig::default());
     let handle = layer.handle();
     let server = ServiceBuilder::new()
         .layer(layer)
         .service(service_fn(|r: Request<()>| {
             ready(Ok::<_, Rejection>(deadline_of(&r)))
         }));
-    let ask = |values: &[&str]| {
+    let call = |values: &[&str]| {
         let mut request = Request::get("/");
         for value in values {
             request = request.header(NAME, *value);
@@ -223,13 +228,13 @@ async fn garbage_and_absurd_headers_change_nothing_and_are_counted() {
         over_a_year.as_str(),
     ];
     for value in garbage {
-        assert_eq!(ask(&[value]).await.unwrap(), None, "{value:?}");
+        assert_eq!(call(&[value]).await.unwrap(), None, "{value:?}");
     }
-    assert_eq!(ask(&["5", "7"]).await.unwrap(), None, "which of the two?");
-    assert_eq!(handle.ignored(), 8);
-    assert_eq!(ask(&[]).await.unwrap(), None);
-    assert_eq!(ask(&["5"]).await.unwrap(), Some(Instant::now() + 5 * MS));
-    assert_eq!(handle.ignored(), 8);
+    assert_eq!(call(&["5", "7"]).await.unwrap(), None, "which of the two?");
+    assert_eq!(handle.counts().ignored, 8);
+    assert_eq!(call(&[]).await.unwrap(), None);
+    assert_eq!(call(&["5"]).await.unwrap(), Some(Instant::now() + 5 * MS));
+    assert_eq!(handle.counts().ignored, 8);
     let mut samples = Vec::new();
     handle.samples(&mut seawall_core::Samples::new(&mut |sample| {
         samples.push((sample.metric.to_owned(), sample.value));
@@ -242,18 +247,54 @@ async fn garbage_and_absurd_headers_change_nothing_and_are_counted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn settings_and_commands_apply_to_services_in_use() {
+    let layer = ReadDeadlineLayer::new("api", ReadDeadlineConfig::default());
+    let handle = layer.handle();
+    let server = ServiceBuilder::new()
+        .layer(layer)
+        .service(service_fn(|r: Request<()>| {
+            ready(Ok::<_, Rejection>(deadline_of(&r)))
+        }));
+    let call = || {
+        let request = Request::get("/").header(NAME, "2000").body(()).unwrap();
+        server.clone().oneshot(request)
+    };
+    let at = Some(Instant::now() + 2 * SECOND);
+    assert_eq!(call().await.unwrap(), at);
+    let short = ReadDeadlineConfig::new(SECOND).unwrap();
+    handle.configure(short).unwrap();
+    assert_eq!((handle.config(), call().await.unwrap()), (short, None));
+    assert_eq!(handle.counts().ignored, 1);
+    handle.configure(ReadDeadlineConfig::default()).unwrap();
+
+    handle.control(Command::Bypass).unwrap();
+    assert_eq!(call().await.unwrap(), None);
+    let snapshot = handle.snapshot();
+    assert_eq!(snapshot.state, LayerState::Bypassed);
+    assert_eq!(
+        (snapshot.name.as_str(), snapshot.counts.ignored),
+        ("api", 1)
+    );
+    handle.control(Command::Reset).unwrap();
+    assert_eq!(call().await.unwrap(), at);
+    assert!(handle.control(Command::Block).is_err());
+    let rejected = ReadDeadlineConfig::new(Duration::ZERO).unwrap_err();
+    assert_eq!(rejected.field(), "max_timeout");
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_a_header_and_an_own_deadline_the_earlier_counts() {
     let now = Instant::now();
     let header = DeadlineHeader::default();
     let mut request = with_deadline(now + SECOND);
     request.headers_mut().insert(NAME, "5000".parse().unwrap());
     assert_eq!(
-        read_deadline(&mut request, &header),
+        read_deadline(&mut request, &header, YEAR),
         DeadlineRead::Set(now + SECOND)
     );
     request.headers_mut().insert(NAME, "500".parse().unwrap());
     assert_eq!(
-        read_deadline(&mut request, &header),
+        read_deadline(&mut request, &header, YEAR),
         DeadlineRead::Set(now + 500 * MS)
     );
     assert_eq!(deadline_of(&request), Some(now + 500 * MS));
@@ -264,9 +305,8 @@ async fn of_a_header_and_an_own_deadline_the_earlier_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_brings_the_timeout_of_its_attempts() {
-    let layer = AttemptTimeoutLayer::new("a", SECOND)
-        .unwrap()
+async fn a_request_has_the_timeout_of_its_attempts() {
+    let layer = AttemptTimeoutLayer::new("a", AttemptTimeoutConfig::fixed(SECOND).unwrap())
         .per_request(request_timeout::<()>);
     let service = ServiceBuilder::new()
         .layer(layer)
@@ -274,9 +314,9 @@ async fn a_request_brings_the_timeout_of_its_attempts() {
             sleep(2 * SECOND).await;
             Ok::<_, Rejection>(())
         }));
-    let mut patient = Request::new(());
-    patient.extensions_mut().insert(RequestTimeout(3 * SECOND));
-    assert!(service.clone().oneshot(patient).await.is_ok());
+    let mut long = Request::new(());
+    long.extensions_mut().insert(RequestTimeout(3 * SECOND));
+    assert!(service.clone().oneshot(long).await.is_ok());
     assert!(service.oneshot(Request::new(())).await.is_err());
 }
 
@@ -287,7 +327,7 @@ proptest! {
         if let Ok(value) = http::HeaderValue::from_bytes(&value) {
             request.headers_mut().insert(NAME, value);
         }
-        let read = read_deadline(&mut request, &DeadlineHeader::default());
+        let read = read_deadline(&mut request, &DeadlineHeader::default(), YEAR);
         let set = matches!(read, DeadlineRead::Set(_));
         prop_assert_eq!(deadline_of(&request).is_some(), set);
     }

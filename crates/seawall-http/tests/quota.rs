@@ -40,13 +40,13 @@ fn reading_an_answer_allocates_nothing() {
         RateLimitHeaders::ietf(),
     ];
     for reader in readers {
-        let feedback = HttpFeedback::new(reader);
+        let feedback = HttpFeedback::new("test", reader);
         let mut limits = 0;
         let mut spent = 0;
         let counted = seawall_testkit::alloc::count(|| {
             let answer = Ok::<_, &io::Error>(&answer);
-            feedback.feedback(answer, &mut |said| match said {
-                QuotaSignal::Spent { .. } => spent += 1,
+            feedback.read_signals(answer, &mut |said| match said {
+                QuotaSignal::Used { .. } => spent += 1,
                 _ => limits += 1,
             });
         });

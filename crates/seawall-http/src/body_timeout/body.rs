@@ -1,4 +1,4 @@
-//! The body of an answer that is to come in time.
+//! The body of a response that has to come in time.
 
 use std::fmt;
 use std::pin::Pin;
@@ -8,42 +8,42 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use seawall_core::Error;
-use seawall_core::striped::Local;
 use tokio::task::coop;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::BodyLimit;
-use super::handle::Common;
+use super::limit::BodyLimit;
+use super::state::LocalState;
 use super::watch::Watch;
 
 pin_project! {
-    /// A body that ends with an error when it does not come in time; see the [module](super).
+    /// A body that ends with an error when it does not come in time; see the
+    /// [module](crate::body_timeout).
     ///
-    /// Data, trailers and the announced length are those of the body below, and so are its errors,
+    /// Data, trailers and the announced length are those of the inner body, and so are its errors,
     /// as [`Error::Inner`].
     ///
     /// # Panics
     ///
     /// When it has to arm its timer outside of a Tokio runtime with time enabled.
     pub struct TimedBody<B> {
-        // `None` when it was cut off.
+        // `None` after a timeout.
         #[pin]
         inner: Option<B>,
-        // Boxed, so that the body can be moved where the body below can be.
+        // Boxed, so that the body is `Unpin` when the inner body is.
         timer: Option<Pin<Box<Sleep>>>,
         watch: Watch,
-        // `None` when nothing is limited (any more).
-        common: Option<Local<Common, ()>>,
+        // `None` without limits, and after the end.
+        state: Option<LocalState>,
     }
 }
 
 impl<B> TimedBody<B> {
-    pub(super) const fn new(inner: B, watch: Watch, common: Local<Common, ()>) -> Self {
+    pub(super) const fn new(inner: B, watch: Watch, state: LocalState) -> Self {
         Self {
             inner: Some(inner),
             timer: None,
             watch,
-            common: Some(common),
+            state: Some(state),
         }
     }
 
@@ -53,11 +53,11 @@ impl<B> TimedBody<B> {
             inner: Some(inner),
             timer: None,
             watch: Watch::NOTHING,
-            common: None,
+            state: None,
         }
     }
 
-    /// The body below, unless it was cut off.
+    /// The inner body, unless it has timed out.
     pub const fn get_ref(&self) -> Option<&B> {
         self.inner.as_ref()
     }
@@ -80,13 +80,13 @@ impl<B: Body> Body for TimedBody<B> {
             return Poll::Ready(None);
         };
         let frame = inner.as_mut().poll_frame(cx);
-        if this.common.is_none() {
+        if this.state.is_none() {
             return frame.map_err(Error::Inner);
         }
         let (ended, limit) = match &frame {
             Poll::Ready(Some(Ok(_))) if inner.is_end_stream() => (true, None),
             Poll::Ready(Some(Ok(frame))) => {
-                // Empty pieces are no progress: they would keep a dead stream alive.
+                // Empty frames are no progress: they would keep a dead stream alive.
                 if frame.data_ref().is_none_or(Buf::has_remaining) {
                     this.watch.progress();
                 }
@@ -94,7 +94,7 @@ impl<B: Body> Body for TimedBody<B> {
                 let over = timed.then(|| this.watch.over(Instant::now())).flatten();
                 (false, over)
             }
-            // What ends in time, or together with it, has come in time.
+            // A body that ends at the very moment of its limit has come in time.
             Poll::Ready(Some(Err(_)) | None) => (true, None),
             Poll::Pending => (false, poll_watch(this.watch, this.timer, cx)),
         };
@@ -102,12 +102,12 @@ impl<B: Body> Body for TimedBody<B> {
             return frame.map_err(Error::Inner);
         }
         *this.timer = None;
-        match (limit, this.common.take()) {
-            (Some(limit), Some(common)) => {
-                // The connection is closed before the reader hears of it.
+        match (limit, this.state.take()) {
+            (Some(limit), Some(state)) => {
+                // The connection is closed before the reader sees the error.
                 drop(frame);
                 this.inner.set(None);
-                let rejection = common.common().timeouts_by(limit);
+                let rejection = state.common().time_out(limit);
                 Poll::Ready(Some(Err(rejection.into())))
             }
             _ => frame.map_err(Error::Inner),
@@ -126,7 +126,7 @@ impl<B: Body> Body for TimedBody<B> {
     }
 }
 
-/// There is nothing to read: arms the timer where it is not, and answers the limit that is over.
+/// There is nothing to read: arms the timer if it is not armed, and returns the limit that is over.
 fn poll_watch(
     watch: &mut Watch,
     timer: &mut Option<Pin<Box<Sleep>>>,
@@ -134,7 +134,7 @@ fn poll_watch(
 ) -> Option<BodyLimit> {
     let (at, limit) = watch.waits(Instant::now)?;
     let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
-    // A timer of an earlier wait fires early and is set anew then; one that is late is set now.
+    // A timer of an earlier wait fires early and is reset then; one that would be late is reset now.
     if timer.deadline() > at {
         timer.as_mut().reset(at);
     }
@@ -156,7 +156,8 @@ pub(super) fn poll_timer(mut timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Po
     }
 }
 
-/// A body without limits, so that a rejection can be answered where timed bodies are expected.
+/// A body without limits, so that a layer can respond to a rejection where timed bodies are
+/// expected.
 impl<B: From<Bytes>> From<Bytes> for TimedBody<B> {
     fn from(data: Bytes) -> Self {
         Self::unlimited(B::from(data))

@@ -1,14 +1,14 @@
-//! What the limits are set to.
+//! Settings.
 
 use std::time::Duration;
 
 use seawall_core::{InvalidConfig, NonZeroDuration};
 
-/// How long the body of an answer may take.
+/// How long the body of a response may take.
 ///
 /// ```
 /// use std::time::Duration;
-/// use seawall_http::BodyTimeoutConfig;
+/// use seawall_http::body_timeout::BodyTimeoutConfig;
 ///
 /// let config = BodyTimeoutConfig::builder().first_byte(Duration::from_secs(30)).build()?;
 /// assert_eq!(config.idle(), Some(Duration::from_secs(60)), "the default");
@@ -30,6 +30,7 @@ impl BodyTimeoutConfig {
     pub fn builder() -> BodyTimeoutConfigBuilder {
         BodyTimeoutConfigBuilder {
             config: Self::default(),
+            is_idle_set: false,
         }
     }
 
@@ -43,7 +44,7 @@ impl BodyTimeoutConfig {
         self.idle
     }
 
-    /// How long the body may take as a whole.
+    /// How long the body may take in total.
     pub const fn total(&self) -> Option<Duration> {
         self.total
     }
@@ -68,11 +69,12 @@ impl Default for BodyTimeoutConfig {
     }
 }
 
-/// Collects what a [`BodyTimeoutConfig`] is made of.
+/// Builds a [`BodyTimeoutConfig`].
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub struct BodyTimeoutConfigBuilder {
     config: BodyTimeoutConfig,
+    is_idle_set: bool,
 }
 
 impl BodyTimeoutConfigBuilder {
@@ -85,19 +87,21 @@ impl BodyTimeoutConfigBuilder {
     }
 
     /// Sets how long a reader may find nothing to read; before the first byte it counts only
-    /// where that has no limit of its own. Default 60 s.
+    /// where that has no limit of its own. Default 60 s, or none when `total` is shorter.
     pub const fn idle(mut self, limit: Duration) -> Self {
+        self.is_idle_set = true;
         self.config.idle = Some(limit);
         self
     }
 
-    /// Sets no limit to the time between pieces.
+    /// Sets no limit to the time between frames.
     pub const fn without_idle(mut self) -> Self {
+        self.is_idle_set = true;
         self.config.idle = None;
         self
     }
 
-    /// Sets how long the body may take as a whole, from the head of the answer on. Default: no
+    /// Sets how long the body may take in total, from the head of the response on. Default: no
     /// limit.
     pub const fn total(mut self, limit: Duration) -> Self {
         self.config.total = Some(limit);
@@ -105,8 +109,8 @@ impl BodyTimeoutConfigBuilder {
     }
 
     /// Ends the body at the deadline of its request, where it has one (see
-    /// [`deadline_of`](crate::deadline_of)). Default: a deadline is for the head, and whoever
-    /// streams for longer than it may go on.
+    /// [`deadline_of`](crate::deadline::deadline_of)). Default: a deadline is for the head, and a
+    /// body may stream for longer.
     pub const fn within_deadline(mut self, within: bool) -> Self {
         self.config.within_deadline = within;
         self
@@ -116,19 +120,28 @@ impl BodyTimeoutConfigBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] that names `first_byte`, `idle` or `total` when it is zero.
+    /// [`InvalidConfig`] that names `first_byte`, `idle` or `total` when it is zero, and `idle` when
+    /// it is longer than `total`: it would have no effect.
     pub fn build(self) -> Result<BodyTimeoutConfig, InvalidConfig> {
-        let BodyTimeoutConfig {
-            first_byte,
-            idle,
-            total,
-            ..
-        } = self.config;
-        for (field, limit) in [("first_byte", first_byte), ("idle", idle), ("total", total)] {
+        let mut config = self.config;
+        for (field, limit) in [
+            ("first_byte", config.first_byte),
+            ("idle", config.idle),
+            ("total", config.total),
+        ] {
             if let Some(limit) = limit {
                 NonZeroDuration::new(limit).map_err(|rejected| rejected.in_field(field))?;
             }
         }
-        Ok(self.config)
+        if let (Some(idle), Some(total)) = (config.idle, config.total)
+            && idle > total
+        {
+            if self.is_idle_set {
+                let accepted = format!("at most `total`, {total:?}");
+                return Err(InvalidConfig::new("idle", format!("{idle:?}"), accepted));
+            }
+            config.idle = None;
+        }
+        Ok(config)
     }
 }

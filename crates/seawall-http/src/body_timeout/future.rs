@@ -1,4 +1,4 @@
-//! The answer of a call whose body is to come in time.
+//! The future of a call whose body has to come in time.
 
 use std::fmt;
 use std::future::Future;
@@ -7,21 +7,20 @@ use std::task::{Context, Poll, ready};
 
 use http::Response;
 use pin_project_lite::pin_project;
-use seawall_core::striped::Local;
 use seawall_core::{Rejectable, deadline};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::body::poll_timer;
-use super::handle::Common;
+use super::body::{TimedBody, poll_timer};
+use super::limit::BodyLimit;
+use super::state::LocalState;
 use super::watch::Watch;
-use super::{BodyLimit, TimedBody};
 
 pin_project! {
-    /// The answer of a [`BodyTimeout`](super::BodyTimeout).
+    /// The future of a [`BodyTimeout`](super::BodyTimeout).
     ///
     /// # Panics
     ///
-    /// When it is polled again after it has answered, and when it has to arm its timer outside of
+    /// When it is polled again after it has completed, and when it has to arm its timer outside of
     /// a Tokio runtime with time enabled.
     pub struct BodyTimeoutFuture<F> {
         #[pin]
@@ -38,7 +37,7 @@ pin_project! {
             inner: F,
             #[pin]
             timer: Option<Sleep>,
-            common: Local<Common, ()>,
+            shared: LocalState,
             began: Option<Instant>,
             until: Option<Instant>,
         },
@@ -47,12 +46,12 @@ pin_project! {
 }
 
 impl<F> BodyTimeoutFuture<F> {
-    pub(super) const fn new(inner: F, common: Local<Common, ()>, until: Option<Instant>) -> Self {
+    pub(super) const fn new(inner: F, shared: LocalState, until: Option<Instant>) -> Self {
         Self {
             state: State::Called {
                 inner,
                 timer: None,
-                common,
+                shared,
                 began: None,
                 until,
             },
@@ -69,20 +68,20 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
-        let answer = match state.as_mut().project() {
+        let result = match state.as_mut().project() {
             StateProj::Called {
                 inner,
                 timer,
-                common,
+                shared,
                 began,
                 ..
             } => {
-                let first_byte = common.common().config.first_byte();
+                let first_byte = shared.common().limits.first_byte();
                 if first_byte.is_some() && began.is_none() {
                     *began = Some(Instant::now());
                 }
                 match inner.poll(cx) {
-                    Poll::Ready(answer) => Some(answer),
+                    Poll::Ready(result) => Some(result),
                     Poll::Pending => {
                         let end = first_byte.zip(*began);
                         let end = end.map(|(limit, began)| deadline(began, limit));
@@ -91,11 +90,11 @@ where
                     }
                 }
             }
-            StateProj::Done => panic!("a body timeout's future was polled after it had answered"),
+            StateProj::Done => panic!("a body timeout was polled after it has completed"),
         };
-        // The work ends before the caller hears of it.
+        // The inner future is dropped before the caller sees the result.
         let StateOwned::Called {
-            common,
+            shared,
             began,
             until,
             ..
@@ -103,19 +102,19 @@ where
         else {
             return Poll::Pending;
         };
-        Poll::Ready(match answer {
+        Poll::Ready(match result {
             Some(Ok(response)) => {
-                let config = &common.common().config;
-                let watch = Watch::new(config, began, until, Instant::now);
-                Ok(response.map(|body| TimedBody::new(body, watch, common)))
+                let limits = &shared.common().limits;
+                let watch = Watch::new(limits, began, until, Instant::now);
+                Ok(response.map(|body| TimedBody::new(body, watch, shared)))
             }
             Some(Err(error)) => Err(error),
-            None => Err(common.common().timeouts_by(BodyLimit::Head).into()),
+            None => Err(shared.common().time_out(BodyLimit::Head).into()),
         })
     }
 }
 
-/// Ready when there is to be no more waiting for the head.
+/// Ready when the time for the head is over.
 fn poll_head(
     mut timer: Pin<&mut Option<Sleep>>,
     end: Option<Instant>,

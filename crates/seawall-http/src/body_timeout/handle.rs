@@ -1,111 +1,25 @@
-//! What is counted, and reading it from outside.
+//! Reading and controlling a body timeout from outside.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use seawall_core::striped::Shared;
-use seawall_core::{
-    EventKind, EventSource, Events, InstanceHandle, InstanceName, Reason, Rejection, Samples, Sent,
-};
+use seawall_core::{Events, InstanceHandle, InstanceName, InvalidConfig, Reason, Samples};
 
-use super::BodyTimeoutConfig;
+use super::config::BodyTimeoutConfig;
+use super::limit::BodyLimit;
+use super::state::{BodyTimeoutCounts, PATTERN, State};
+use crate::LayerState;
+use crate::state::handle_basics;
 
-const PATTERN: &str = "body_timeout";
-
-/// What an answer was cut off at.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum BodyLimit {
-    /// There was no head within the time to the first byte.
-    Head,
-    /// There was a head, and no first byte in time.
-    FirstByte,
-    /// There was nothing to read for too long.
-    Idle,
-    /// The whole body took too long.
-    Total,
-    /// The deadline of the request passed.
-    Deadline,
-}
-
-impl BodyLimit {
-    /// Every limit.
-    pub const ALL: [Self; 5] = [
-        Self::Head,
-        Self::FirstByte,
-        Self::Idle,
-        Self::Total,
-        Self::Deadline,
-    ];
-
-    /// The limit as a label value of metrics and logs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Head => "head",
-            Self::FirstByte => "first_byte",
-            Self::Idle => "idle",
-            Self::Total => "total",
-            Self::Deadline => "deadline",
-        }
-    }
-
-    /// The reason of the rejection.
-    pub const fn reason(self) -> Reason {
-        match self {
-            Self::Head => Reason::AttemptTimeout,
-            Self::FirstByte | Self::Idle | Self::Total => Reason::BodyTimeout,
-            Self::Deadline => Reason::DeadlineExceeded,
-        }
-    }
-}
-
-/// What the services of one layer value and its clones share.
-#[derive(Debug)]
-pub(super) struct Common {
-    pub(super) config: BodyTimeoutConfig,
-    name: InstanceName,
-    observer: EventSource,
-    cuts: [AtomicU64; BodyLimit::ALL.len()],
-}
-
-/// The stripes hold nothing: only their reference counts are wanted, so that it scales.
-pub(super) type State = Shared<Common, ()>;
-
-impl Common {
-    pub(super) fn new(name: InstanceName, config: BodyTimeoutConfig) -> Self {
-        Self {
-            config,
-            name,
-            observer: EventSource::new(PATTERN, name),
-            cuts: Default::default(),
-        }
-    }
-
-    pub(super) const fn name(&self) -> InstanceName {
-        self.name
-    }
-
-    /// Counts and tells that an answer was cut off, and makes the rejection of it.
-    #[cold]
-    pub(super) fn timeouts_by(&self, limit: BodyLimit) -> Rejection {
-        let rejection = Rejection::new(limit.reason(), self.name).with_sent(Sent::Maybe);
-        self.cuts[limit as usize].fetch_add(1, Ordering::Relaxed);
-        self.observer.emit(|| EventKind::Rejected(rejection));
-        rejection
-    }
-}
-
-/// Reads from outside what a [`BodyTimeoutLayer`](super::BodyTimeoutLayer) has cut off. Clones
-/// share.
+/// Reads and controls a [`BodyTimeoutLayer`](super::BodyTimeoutLayer) from outside. Clones share.
 ///
 /// ```
 /// use seawall_core::Registry;
-/// use seawall_http::{BodyLimit, BodyTimeoutConfig, BodyTimeoutLayer};
+/// use seawall_http::body_timeout::{BodyTimeoutConfig, BodyTimeoutLayer};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let layer = BodyTimeoutLayer::new("anthropic", BodyTimeoutConfig::default());
 /// Registry::new("models").register(layer.handle())?;
-/// assert_eq!(layer.handle().timeouts_by(BodyLimit::Idle), 0);
+/// assert_eq!(layer.handle().counts().idle, 0);
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
@@ -113,60 +27,86 @@ pub struct BodyTimeoutHandle {
     pub(super) state: State,
 }
 
-impl BodyTimeoutHandle {
-    /// How many answers were cut off at `limit`.
-    pub fn timeouts_by(&self, limit: BodyLimit) -> u64 {
-        self.state.common().cuts[limit as usize].load(Ordering::Relaxed)
-    }
+/// What a [`BodyTimeoutHandle`] knows at one moment.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct BodyTimeoutSnapshot {
+    /// The name of the instance.
+    pub name: InstanceName,
+    /// Whether the limits are in force.
+    pub state: LayerState,
+    /// How many responses timed out.
+    pub counts: BodyTimeoutCounts,
+}
 
-    /// How many answers were cut off.
-    pub fn timed_out(&self) -> u64 {
-        BodyLimit::ALL
-            .into_iter()
-            .map(|limit| self.timeouts_by(limit))
-            .sum()
+impl BodyTimeoutHandle {
+    /// The name of the instance.
+    pub fn name(&self) -> InstanceName {
+        self.state.common().name
     }
 
     /// The limits.
     pub fn config(&self) -> BodyTimeoutConfig {
-        self.state.common().config
+        self.state.common().config()
+    }
+
+    /// Sets the limits of every response that begins from now on, also by services that were made
+    /// before.
+    ///
+    /// # Errors
+    ///
+    /// None: every value of [`BodyTimeoutConfig`] is valid.
+    pub fn configure(&self, config: BodyTimeoutConfig) -> Result<(), InvalidConfig> {
+        self.state.common().set(Some(config), None);
+        Ok(())
+    }
+
+    /// Name, state and counts at this moment.
+    pub fn snapshot(&self) -> BodyTimeoutSnapshot {
+        BodyTimeoutSnapshot {
+            name: self.name(),
+            state: self.state.common().bypass.state(),
+            counts: self.counts(),
+        }
+    }
+
+    /// How many responses timed out.
+    pub fn counts(&self) -> BodyTimeoutCounts {
+        BodyTimeoutCounts::sum([&self.state.common().counters])
+    }
+
+    /// Lifts the limits of every response that begins from now on, until [`reset`](Self::reset).
+    pub fn bypass(&self) {
+        self.state.common().set(None, Some(true));
+    }
+
+    /// Ends a [`bypass`](Self::bypass): the limits are those of the configuration again.
+    pub fn reset(&self) {
+        self.state.common().set(None, Some(false));
     }
 }
 
 impl InstanceHandle for BodyTimeoutHandle {
-    fn pattern(&self) -> &'static str {
-        PATTERN
-    }
-
-    fn name(&self) -> InstanceName {
-        self.state.common().name
-    }
-
-    fn state(&self) -> &'static str {
-        "ok"
-    }
+    handle_basics!(PATTERN);
 
     fn samples(&self, sink: &mut Samples<'_>) {
+        let counts = self.counts();
         for reason in [
             Reason::AttemptTimeout,
             Reason::BodyTimeout,
             Reason::DeadlineExceeded,
         ] {
-            let cuts = BodyLimit::ALL.into_iter();
-            let rejected = cuts.filter(|limit| limit.reason() == reason);
+            let of_reason = BodyLimit::ALL
+                .into_iter()
+                .filter(|limit| limit.reason() == reason);
             sink.counter(
                 "seawall_rejections_total",
                 &[("layer", PATTERN), ("reason", reason.as_str())],
-                rejected.map(|limit| self.timeouts_by(limit)).sum(),
+                of_reason.map(|limit| counts.of(limit)).sum(),
             );
         }
-        for limit in BodyLimit::ALL {
-            sink.counter(
-                "seawall_body_timeouts_total",
-                &[("limit", limit.as_str())],
-                self.timeouts_by(limit),
-            );
-        }
+        counts.samples(sink);
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
@@ -176,23 +116,22 @@ impl InstanceHandle for BodyTimeoutHandle {
             ("idle", config.idle()),
             ("total", config.total()),
         ];
-        let said = |limit: Option<_>| limit.map_or_else(|| "none".to_owned(), |l| format!("{l:?}"));
-        let mut settings: Vec<_> = limits.map(|(key, limit)| (key, said(limit))).into();
+        let text = |limit: Option<_>| limit.map_or_else(|| "none".to_owned(), |l| format!("{l:?}"));
+        let mut settings: Vec<_> = limits.map(|(key, limit)| (key, text(limit))).into();
         settings.push(("within_deadline", config.within_deadline().to_string()));
         settings
     }
 
     fn attach(&self, events: &Events) {
-        self.state.common().observer.attach(events);
+        self.state.common().events.attach(events);
     }
 }
 
 impl fmt::Debug for BodyTimeoutHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BodyTimeoutHandle")
-            .field("name", &self.state.common().name)
             .field("config", &self.config())
-            .field("timed_out", &self.timed_out())
+            .field("snapshot", &self.snapshot())
             .finish()
     }
 }

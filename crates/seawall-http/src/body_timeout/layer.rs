@@ -4,16 +4,19 @@ use std::fmt;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use seawall_core::striped::{Anchor, Shared, Stripes};
+use seawall_core::striped::Anchor;
 use seawall_core::{InstanceName, Rejectable};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::handle::{Common, State};
-use super::{BodyTimeoutConfig, BodyTimeoutFuture, BodyTimeoutHandle, TimedBody};
-use crate::deadline_of;
+use super::body::TimedBody;
+use super::config::BodyTimeoutConfig;
+use super::future::BodyTimeoutFuture;
+use super::handle::BodyTimeoutHandle;
+use super::state::{self, Common, State};
+use crate::deadline::deadline_of;
 
-/// Cuts off answers whose body does not come in time; see the [module](super).
+/// Ends responses whose body does not come in time; see the [module](crate::body_timeout).
 #[derive(Clone)]
 pub struct BodyTimeoutLayer {
     state: State,
@@ -22,13 +25,12 @@ pub struct BodyTimeoutLayer {
 impl BodyTimeoutLayer {
     /// A layer of that name with these limits.
     pub fn new(name: impl Into<InstanceName>, config: BodyTimeoutConfig) -> Self {
-        let common = Common::new(name.into(), config);
         Self {
-            state: Shared::new(common, Stripes::auto(), || ()),
+            state: state::new(name.into(), config),
         }
     }
 
-    /// A handle to read the counters.
+    /// A handle to read and to control the layer.
     pub fn handle(&self) -> BodyTimeoutHandle {
         BodyTimeoutHandle {
             state: self.state.clone(),
@@ -50,13 +52,13 @@ impl<S> Layer<S> for BodyTimeoutLayer {
 impl fmt::Debug for BodyTimeoutLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BodyTimeoutLayer")
-            .field("name", &self.state.common().name())
-            .field("config", &self.state.common().config)
+            .field("name", &self.state.common().name)
+            .field("config", &self.state.common().config())
             .finish()
     }
 }
 
-/// A service whose answers have a body that ends in time; see the [module](super).
+/// A service whose responses have a body that ends in time; see the [module](crate::body_timeout).
 #[derive(Clone)]
 pub struct BodyTimeout<S> {
     inner: S,
@@ -64,17 +66,17 @@ pub struct BodyTimeout<S> {
 }
 
 impl<S> BodyTimeout<S> {
-    /// The service below.
+    /// The inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service below, mutably.
+    /// The inner service, mutably.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The service below, by value.
+    /// The inner service, by value.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -95,7 +97,7 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let state = self.state.local();
-        let within = state.common().config.within_deadline();
+        let within = state.common().limits.within_deadline();
         let until = if within { deadline_of(&request) } else { None };
         BodyTimeoutFuture::new(self.inner.call(request), state, until)
     }
@@ -105,8 +107,8 @@ impl<S: fmt::Debug> fmt::Debug for BodyTimeout<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BodyTimeout")
             .field("inner", &self.inner)
-            .field("name", &self.state.common().name())
-            .field("config", &self.state.common().config)
+            .field("name", &self.state.common().name)
+            .field("config", &self.state.common().config())
             .finish()
     }
 }

@@ -3,7 +3,8 @@
 use seawall_core::deadline;
 use tokio::time::Instant;
 
-use super::{BodyLimit, BodyTimeoutConfig};
+use super::limit::BodyLimit;
+use super::state::LiveLimits;
 
 /// An end, and the limit that it is the end of.
 pub(super) type End = (Instant, BodyLimit);
@@ -13,14 +14,14 @@ pub(super) struct Watch {
     idle: Option<std::time::Duration>,
     /// When the first byte must be there; `None` when it is, and without that limit.
     first: Option<Instant>,
-    /// When the whole body must be there.
+    /// When the body must be complete.
     until: Option<End>,
     /// When the wait that has begun ends.
     due: Option<End>,
 }
 
 impl Watch {
-    /// Watches nothing.
+    /// No limits.
     pub(super) const NOTHING: Self = Self {
         idle: None,
         first: None,
@@ -28,19 +29,18 @@ impl Watch {
         due: None,
     };
 
-    /// Watches a body whose call began at `began` and whose request has a deadline. The clock is
-    /// read by `now` when it is needed.
+    /// The limits of a body whose call began at `began` and whose request has the deadline
+    /// `request`. The clock is read by `now` when it is needed.
     pub(super) fn new(
-        config: &BodyTimeoutConfig,
+        limits: &LiveLimits,
         began: Option<Instant>,
         request: Option<Instant>,
         now: impl FnOnce() -> Instant,
     ) -> Self {
-        let first = config.first_byte().zip(began);
-        let total = config.total().map(|total| deadline(now(), total));
-        let request = request.filter(|_| config.within_deadline());
+        let first = limits.first_byte().zip(began);
+        let total = limits.total().map(|total| deadline(now(), total));
         Self {
-            idle: config.idle(),
+            idle: limits.idle(),
             first: first.map(|(limit, began)| deadline(began, limit)),
             until: earlier(
                 total.map(|at| (at, BodyLimit::Total)),
@@ -50,13 +50,13 @@ impl Watch {
         }
     }
 
-    /// Something came.
+    /// Data or trailers came.
     pub(super) const fn progress(&mut self) {
         self.first = None;
         self.due = None;
     }
 
-    /// Whether a frame may come too late, so that the clock is to be read.
+    /// Whether a frame may come too late, so that the clock has to be read.
     pub(super) const fn times_frames(&self) -> bool {
         self.until.is_some()
     }
@@ -92,6 +92,7 @@ fn earlier(one: Option<End>, other: Option<End>) -> Option<End> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::BodyTimeoutConfig;
     use super::*;
     use proptest::prelude::*;
     use std::time::Duration;
@@ -112,6 +113,8 @@ mod tests {
             (head, pause) in (0_u64..50, 0_u64..100),
             begun: bool,
         ) {
+            // A longer idle time is rejected.
+            let idle = idle.map(|n| total.map_or(n, |total| n.min(total)));
             let start = Instant::now();
             let mut config = BodyTimeoutConfig::builder().without_idle().within_deadline(within);
             if let Some(n) = first { config = config.first_byte(ms(n)); }
@@ -121,14 +124,15 @@ mod tests {
             let now = head_at + ms(pause);
             let request = request.map(|n| start + ms(n));
             let config = config.build().unwrap();
-            let mut watch = Watch::new(&config, Some(start), request, || head_at);
+            let limits = LiveLimits::new(&config);
+            let request = request.filter(|_| limits.within_deadline());
+            let mut watch = Watch::new(&limits, Some(start), request, || head_at);
             if begun {
                 watch.progress();
             }
             let first = first.filter(|_| !begun).map(|n| start + ms(n));
             let idle = idle.filter(|_| first.is_none()).map(|n| now + ms(n));
             let total = total.map(|n| head_at + ms(n));
-            let request = request.filter(|_| within);
             let expected = [first, idle, total, request].into_iter().flatten().min();
             let due = watch.waits(|| now);
             prop_assert_eq!(due.map(|(at, _)| at), expected);

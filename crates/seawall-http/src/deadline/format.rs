@@ -1,25 +1,22 @@
-//! How a header says what is left.
+//! How a header expresses the time that is left.
 
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use seawall_core::InvalidConfig;
 
-/// A header that says how long an answer is of use, and its form.
+/// A header with the time for which a response is of use, and its form.
 pub trait DeadlineFormat {
     /// The name of the header.
     fn header(&self) -> &HeaderName;
 
-    /// The time that a value says; `None` when it says none. Must not panic, whatever it is given.
+    /// The time in a value; `None` when there is none. Must not panic, whatever it is given.
     fn parse(&self, value: &[u8]) -> Option<Duration>;
 
-    /// The value that says `left`: never longer, except where that would be zero and zero means
-    /// something else.
+    /// The value for `left`: never longer, except where that would be zero and zero means something
+    /// else.
     fn format(&self, left: Duration) -> HeaderValue;
 }
-
-/// The longest time that a header is believed; what is longer is no deadline.
-pub(super) const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 static EXPECTED: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 
@@ -27,7 +24,7 @@ static EXPECTED: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeo
 ///
 /// ```
 /// use std::time::Duration;
-/// use seawall_http::{DeadlineFormat, DeadlineHeader};
+/// use seawall_http::deadline::{DeadlineFormat, DeadlineHeader};
 ///
 /// let header = DeadlineHeader::default();
 /// assert_eq!(header.header(), "x-envoy-expected-rq-timeout-ms");
@@ -55,7 +52,7 @@ impl DeadlineHeader {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when `name` is no name of a header.
+    /// [`InvalidConfig`] that names `header` when `name` is not the name of a header.
     pub fn millis(name: &str) -> Result<Self, InvalidConfig> {
         Self::of(name, Unit::Millis)
     }
@@ -64,7 +61,7 @@ impl DeadlineHeader {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when `name` is no name of a header.
+    /// [`InvalidConfig`] that names `header` when `name` is not the name of a header.
     pub fn seconds(name: &str) -> Result<Self, InvalidConfig> {
         Self::of(name, Unit::Seconds)
     }

@@ -1,40 +1,46 @@
 //! The server's side.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::Request;
-use seawall_core::{Events, InstanceHandle, InstanceName, Samples, deadline};
+use seawall_core::{InstanceName, deadline};
 use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::format::LONGEST;
-use super::{DeadlineFormat, DeadlineHeader};
-use crate::propagate_deadline;
+use super::format::{DeadlineFormat, DeadlineHeader};
+use super::handle::ReadDeadlineHandle;
+use super::request::propagate_deadline;
+use super::state::{self, ReadDeadlineConfig, State, StateAnchor};
 
-/// What the header of a request said of its deadline.
+/// What [`read_deadline`] found in the header of a request.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeadlineRead {
     /// There is no such header.
     Absent,
     /// The request has this deadline now: the header's, or an earlier one of its own.
     Set(Instant),
-    /// The header is garbage or absurd; the request is as it was.
+    /// The header is no number, there are several, or it is too long; the request is unchanged.
     Ignored,
 }
 
-/// Reads the header that says how long a request's answer is of use, into its
-/// [`RequestDeadline`](crate::RequestDeadline), unless an earlier one is there.
-pub fn read_deadline<B, F: DeadlineFormat>(request: &mut Request<B>, format: &F) -> DeadlineRead {
+/// Reads a header with the time that is left into the request's
+/// [`RequestDeadline`](super::RequestDeadline), unless an earlier one is there or the header has
+/// more than `max_timeout`.
+pub fn read_deadline<B, F: DeadlineFormat>(
+    request: &mut Request<B>,
+    format: &F,
+    max_timeout: Duration,
+) -> DeadlineRead {
     let mut values = request.headers().get_all(format.header()).iter();
     let Some(value) = values.next() else {
         return DeadlineRead::Absent;
     };
     let left = format.parse(value.as_bytes());
-    match (left.filter(|left| *left <= LONGEST), values.next()) {
+    match (left.filter(|left| *left <= max_timeout), values.next()) {
         (Some(left), None) => {
             let at = deadline(Instant::now(), left);
             DeadlineRead::Set(propagate_deadline(request, at))
@@ -43,21 +49,21 @@ pub fn read_deadline<B, F: DeadlineFormat>(request: &mut Request<B>, format: &F)
     }
 }
 
-/// Learns from a header how long the caller waits: [`read_deadline`] for every request; see the
-/// [module](super).
+/// Reads from a header how long the caller waits: [`read_deadline`] for every request; see the
+/// [module](crate::deadline).
 ///
-/// It goes outermost in a server; a deadline layer inside of it, stamped by
-/// [`propagate_deadline`](crate::propagate_deadline), ends the call then.
+/// It goes outermost in a server; a deadline layer inside of it that propagates with
+/// [`propagate_deadline`] ends the call at that time.
 ///
 /// ```
 /// use std::time::Duration;
 /// use http::Request;
-/// use seawall_http::{ReadDeadlineLayer, deadline_of};
+/// use seawall_http::deadline::{ReadDeadlineConfig, ReadDeadlineLayer, deadline_of};
 /// use tower::{ServiceBuilder, ServiceExt, service_fn};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let layer = ReadDeadlineLayer::new("api");
+/// let layer = ReadDeadlineLayer::new("api", ReadDeadlineConfig::default());
 /// let handle = layer.handle();
 /// let server = ServiceBuilder::new()
 ///     .layer(layer)
@@ -66,28 +72,20 @@ pub fn read_deadline<B, F: DeadlineFormat>(request: &mut Request<B>, format: &F)
 ///     }));
 /// let request = Request::get("/").header("x-envoy-expected-rq-timeout-ms", "soon").body(())?;
 /// assert_eq!(server.oneshot(request).await?, None);
-/// assert_eq!(handle.ignored(), 1);
+/// assert_eq!(handle.counts().ignored, 1);
 /// # Ok(()) }
 /// ```
+#[derive(Clone)]
 pub struct ReadDeadlineLayer<F = DeadlineHeader> {
-    common: Arc<Common>,
+    state: State,
     format: F,
 }
 
-#[derive(Debug)]
-struct Common {
-    name: InstanceName,
-    ignored: AtomicU64,
-}
-
 impl ReadDeadlineLayer {
-    /// Reads the default header; `name` is whom its counter belongs to.
-    pub fn new(name: impl Into<InstanceName>) -> Self {
+    /// A layer of that name with these settings, which reads the default header.
+    pub fn new(name: impl Into<InstanceName>, config: ReadDeadlineConfig) -> Self {
         Self {
-            common: Arc::new(Common {
-                name: name.into(),
-                ignored: AtomicU64::new(0),
-            }),
+            state: state::new(name.into(), config),
             format: DeadlineHeader::default(),
         }
     }
@@ -98,15 +96,15 @@ impl<F> ReadDeadlineLayer<F> {
     #[must_use]
     pub fn header<F2>(self, header: F2) -> ReadDeadlineLayer<F2> {
         ReadDeadlineLayer {
-            common: self.common,
+            state: self.state,
             format: header,
         }
     }
 
-    /// A handle to read the counter.
+    /// A handle to read and to control the layer.
     pub fn handle(&self) -> ReadDeadlineHandle {
         ReadDeadlineHandle {
-            common: Arc::clone(&self.common),
+            state: self.state.clone(),
         }
     }
 }
@@ -117,16 +115,7 @@ impl<S, F: Clone> Layer<S> for ReadDeadlineLayer<F> {
     fn layer(&self, inner: S) -> Self::Service {
         ReadDeadline {
             inner,
-            layer: self.clone(),
-        }
-    }
-}
-
-impl<F: Clone> Clone for ReadDeadlineLayer<F> {
-    /// Shares the counter.
-    fn clone(&self) -> Self {
-        Self {
-            common: Arc::clone(&self.common),
+            state: self.state.anchor(),
             format: self.format.clone(),
         }
     }
@@ -135,31 +124,32 @@ impl<F: Clone> Clone for ReadDeadlineLayer<F> {
 impl<F: fmt::Debug> fmt::Debug for ReadDeadlineLayer<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReadDeadlineLayer")
-            .field("name", &self.common.name)
+            .field("name", &self.state.common().name)
             .field("format", &self.format)
             .finish()
     }
 }
 
 /// A service that knows how long its callers wait; see [`ReadDeadlineLayer`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ReadDeadline<S, F = DeadlineHeader> {
     inner: S,
-    layer: ReadDeadlineLayer<F>,
+    state: StateAnchor,
+    format: F,
 }
 
 impl<S, F> ReadDeadline<S, F> {
-    /// The service below.
+    /// The inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service below, mutably.
+    /// The inner service, mutably.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The service below, by value.
+    /// The inner service, by value.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -168,7 +158,7 @@ impl<S, F> ReadDeadline<S, F> {
 impl<S, F, B> Service<Request<B>> for ReadDeadline<S, F>
 where
     S: Service<Request<B>>,
-    F: DeadlineFormat + Clone,
+    F: DeadlineFormat,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -179,51 +169,24 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
-        if read_deadline(&mut request, &self.layer.format) == DeadlineRead::Ignored {
-            self.layer.common.ignored.fetch_add(1, Ordering::Relaxed);
+        let common = self.state.common();
+        if !common.bypass.is_on() {
+            let max_timeout = common.config().max_timeout();
+            let read = read_deadline(&mut request, &self.format, max_timeout);
+            if read == DeadlineRead::Ignored {
+                self.state.here().ignored.add();
+            }
         }
         self.inner.call(request)
     }
 }
 
-/// Reads the counter of a [`ReadDeadlineLayer`]. Clones share.
-#[derive(Clone, Debug)]
-pub struct ReadDeadlineHandle {
-    common: Arc<Common>,
-}
-
-impl ReadDeadlineHandle {
-    /// How many headers were ignored: garbage, several, or absurd.
-    pub fn ignored(&self) -> u64 {
-        self.common.ignored.load(Ordering::Relaxed)
+impl<S: fmt::Debug, F: fmt::Debug> fmt::Debug for ReadDeadline<S, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadDeadline")
+            .field("inner", &self.inner)
+            .field("name", &self.state.common().name)
+            .field("format", &self.format)
+            .finish()
     }
-}
-
-impl InstanceHandle for ReadDeadlineHandle {
-    fn pattern(&self) -> &'static str {
-        "read_deadline"
-    }
-
-    fn name(&self) -> InstanceName {
-        self.common.name
-    }
-
-    fn state(&self) -> &'static str {
-        "ok"
-    }
-
-    fn samples(&self, sink: &mut Samples<'_>) {
-        sink.counter(
-            "seawall_deadline_headers_ignored_total",
-            &[],
-            self.ignored(),
-        );
-    }
-
-    fn settings(&self) -> Vec<(&'static str, String)> {
-        Vec::new()
-    }
-
-    // What is ignored is counted, and told to nobody: it is the callers' doing.
-    fn attach(&self, _: &Events) {}
 }

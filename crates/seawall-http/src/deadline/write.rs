@@ -8,14 +8,15 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{DeadlineFormat, DeadlineHeader, deadline_of};
+use super::format::{DeadlineFormat, DeadlineHeader};
+use super::request::deadline_of;
 
-/// Writes what is left of a request's deadline into its header; answers what is left, and `None`
-/// for a request without a deadline, which stays as it is.
+/// Writes what is left of a request's deadline into its header and returns it; `None` for a
+/// request without a deadline, which is not changed.
 ///
-/// A header that is there and says less stays, too; of several the least is written as the only
-/// one, since who reads them believes none. A deadline that has passed is written as the
-/// shortest time that the header can say.
+/// A header that is there with less is kept. Of several the least is written as the only one,
+/// since a reader ignores several. A deadline that has passed is written as the shortest time that
+/// the header can express.
 pub fn write_deadline<B, F: DeadlineFormat>(
     request: &mut Request<B>,
     format: &F,
@@ -25,28 +26,28 @@ pub fn write_deadline<B, F: DeadlineFormat>(
     let (mut least, mut values) = (None::<Duration>, 0_usize);
     for value in request.headers().get_all(format.header()) {
         values += 1;
-        if let Some(said) = format.parse(value.as_bytes()) {
-            least = Some(least.map_or(said, |least| least.min(said)));
+        if let Some(time) = format.parse(value.as_bytes()) {
+            least = Some(least.map_or(time, |least| least.min(time)));
         }
     }
-    // Of several a reader believes none.
-    let stays = values == 1 && least.is_some_and(|said| said <= left);
-    if !stays {
-        let value = format.format(least.map_or(left, |said| said.min(left)));
+    // A reader ignores several.
+    let keep = values == 1 && least.is_some_and(|least| least <= left);
+    if !keep {
+        let value = format.format(least.map_or(left, |least| least.min(left)));
         request.headers_mut().insert(format.header().clone(), value);
     }
     Some(left)
 }
 
-/// Tells the server how long the answer is of use: [`write_deadline`] for every request; see the
-/// [module](super).
+/// Sends to the server how long the response is of use: [`write_deadline`] for every request; see
+/// the [module](crate::deadline).
 ///
-/// It goes next to the client, inside of retry, so that each attempt says what is left then.
+/// It goes next to the client, inside of retry, so that each attempt sends what is left then.
 ///
 /// ```
 /// use std::time::Duration;
 /// use http::Request;
-/// use seawall_http::{DeadlineHeader, RequestDeadline, WriteDeadlineLayer};
+/// use seawall_http::deadline::{DeadlineHeader, RequestDeadline, WriteDeadlineLayer};
 /// use tokio::time::Instant;
 /// use tower::{ServiceBuilder, ServiceExt, service_fn};
 ///
@@ -94,7 +95,7 @@ impl<S, F: Clone> Layer<S> for WriteDeadlineLayer<F> {
     }
 }
 
-/// A service whose requests say how long their answer is of use; see [`WriteDeadlineLayer`].
+/// A service whose requests carry the time that is left; see [`WriteDeadlineLayer`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WriteDeadline<S, F = DeadlineHeader> {
     inner: S,
@@ -102,17 +103,17 @@ pub struct WriteDeadline<S, F = DeadlineHeader> {
 }
 
 impl<S, F> WriteDeadline<S, F> {
-    /// The service below.
+    /// The inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service below, mutably.
+    /// The inner service, mutably.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The service below, by value.
+    /// The inner service, by value.
     pub fn into_inner(self) -> S {
         self.inner
     }

@@ -1,4 +1,4 @@
-//! The body of an answer, whole again after its beginning was read.
+//! The body of a response, complete again after its beginning was read.
 
 use std::fmt;
 use std::pin::Pin;
@@ -10,19 +10,19 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::replay::add;
 
-/// The body of an answer that was looked into: what was read, then the rest of it.
+/// The body of a response that was inspected: what was read, then the rest of it.
 ///
-/// Data, trailers, errors and the announced length are those of the body below.
+/// Data, trailers, errors and the announced length are those of the inner body.
 pub struct InspectedBody<B: Body> {
     read: Bytes,
     /// What came after the data while it was read: the trailers or the error.
     last: Option<Result<HeaderMap, B::Error>>,
     rest: B,
-    /// Whether the body below has said that it has ended, or failed.
+    /// Whether the inner body has ended or failed.
     ended: bool,
 }
 
-/// Only the body below is ever pinned; an error that was kept is not.
+/// Only the inner body is ever pinned; an error that was kept is not.
 impl<B: Body + Unpin> Unpin for InspectedBody<B> {}
 
 impl<B: Body<Data = Bytes> + Unpin> InspectedBody<B> {
@@ -36,7 +36,7 @@ impl<B: Body<Data = Bytes> + Unpin> InspectedBody<B> {
         }
     }
 
-    /// Reads on; ready when the body has ended or is longer than `cap`.
+    /// Reads further; ready when the body has ended or is longer than `cap`.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, cap: usize) -> Poll<()> {
         while !self.ended && self.read.len() <= cap {
             match std::task::ready!(Pin::new(&mut self.rest).poll_frame(cx)) {
@@ -57,10 +57,10 @@ impl<B: Body<Data = Bytes> + Unpin> InspectedBody<B> {
 
     fn append(&mut self, data: Bytes) {
         if self.read.is_empty() {
-            // The usual small answer comes in one piece: a reference count, no copy.
+            // The usual small body comes in one frame: a reference count, no copy.
             self.read = data;
         } else if !data.is_empty() {
-            // The second piece copies the first; from then on the buffer is ours and grows.
+            // The second frame copies the first; from then on the buffer is ours and grows.
             let mut longer = std::mem::take(&mut self.read)
                 .try_into_mut()
                 .unwrap_or_else(|read| BytesMut::from(&read[..]));
@@ -69,10 +69,10 @@ impl<B: Body<Data = Bytes> + Unpin> InspectedBody<B> {
         }
     }
 
-    /// The whole body, when all of it was read without an error and is no longer than `cap`.
-    pub(super) fn whole(&self, cap: usize) -> Option<&[u8]> {
-        let whole = self.ended && !matches!(self.last, Some(Err(_))) && self.read.len() <= cap;
-        whole.then_some(&self.read[..])
+    /// The complete body, when all of it was read without an error and is no longer than `cap`.
+    pub(super) fn complete(&self, cap: usize) -> Option<&[u8]> {
+        let complete = self.ended && !matches!(self.last, Some(Err(_))) && self.read.len() <= cap;
+        complete.then_some(&self.read[..])
     }
 }
 
@@ -105,7 +105,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for InspectedBody<B> {
     fn size_hint(&self) -> SizeHint {
         let read = self.read.len() as u64;
         match (self.ended, &self.last) {
-            // What is missing will not come, but its length was announced.
+            // The missing rest will not come, but its length was announced.
             (true, Some(Err(_))) => add(self.rest.size_hint(), read),
             (true, _) => SizeHint::with_exact(read),
             (false, _) => add(self.rest.size_hint(), read),
@@ -113,8 +113,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for InspectedBody<B> {
     }
 }
 
-/// A body that nobody looked into, so that a rejection can be answered where inspected bodies are
-/// expected.
+/// A body that was not inspected, so that a layer can respond to a rejection where inspected bodies
+/// are expected.
 impl<B: Body<Data = Bytes> + Unpin + From<Bytes>> From<Bytes> for InspectedBody<B> {
     fn from(data: Bytes) -> Self {
         Self::unread(B::from(data))

@@ -1,4 +1,4 @@
-//! The answer of an inspected call.
+//! The future of an inspected call.
 
 use std::fmt;
 use std::future::Future;
@@ -11,15 +11,16 @@ use http::response::Parts;
 use http_body::Body;
 use pin_project_lite::pin_project;
 
-use super::layer::Rules;
-use super::{InspectedBody, Inspector};
+use super::body::InspectedBody;
+use super::inspector::Inspector;
+use super::rules::Rules;
 
 pin_project! {
-    /// The answer of an [`Inspect`](super::Inspect).
+    /// The future of an [`Inspect`](super::Inspect).
     ///
     /// # Panics
     ///
-    /// When it is polled again after it has answered.
+    /// When it is polled again after it has completed.
     pub struct InspectFuture<F, B: Body, I> {
         #[pin]
         state: State<F, B>,
@@ -58,8 +59,7 @@ where
         loop {
             match this.state.as_mut().project() {
                 StateProj::Called { inner } => {
-                    let answer = ready!(inner.poll(cx));
-                    let (head, body) = match answer {
+                    let (head, body) = match ready!(inner.poll(cx)) {
                         Ok(response) => response.into_parts(),
                         Err(error) => {
                             this.state.set(State::Done);
@@ -84,15 +84,15 @@ where
                     let Some((mut head, body)) = read else {
                         continue;
                     };
-                    if let Some(text) = body.whole(this.rules.cap) {
-                        if let Some(verdict) = this.rules.inspector.inspect(&head, text) {
-                            head.extensions.insert(verdict);
+                    if let Some(text) = body.complete(this.rules.cap) {
+                        if let Some(outcome) = this.rules.inspector.inspect(&head, text) {
+                            head.extensions.insert(outcome);
                         }
-                        (this.rules.note)(&mut head, text);
+                        (this.rules.annotate)(&mut head, text);
                     }
                     return Poll::Ready(Ok(Response::from_parts(head, body)));
                 }
-                StateProj::Done => panic!("polled after it has answered"),
+                StateProj::Done => panic!("polled after it has completed"),
             }
         }
     }

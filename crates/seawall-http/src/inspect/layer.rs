@@ -3,29 +3,22 @@
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::response::Parts;
 use http::{HeaderMap, Response};
 use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{InspectFuture, InspectedBody, Inspector, is_plain_json};
+use super::body::InspectedBody;
+use super::content::is_plain_json;
+use super::future::InspectFuture;
+use super::inspector::Inspector;
+use super::rules::Rules;
 
-/// Reads small JSON bodies of answers and lets an [`Inspector`] judge them; see the
-/// [module](super).
+/// Reads small bodies of responses and lets an [`Inspector`] judge them; see the
+/// [module](crate::inspect).
 #[derive(Clone, Copy, Debug)]
 pub struct InspectLayer<I> {
     rules: Rules<I>,
-}
-
-/// What the service and its futures know.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Rules<I> {
-    pub(super) inspector: I,
-    pub(super) cap: usize,
-    pub(super) wanted: fn(&HeaderMap) -> bool,
-    /// What else becomes of a body that was read.
-    pub(super) note: fn(&mut Parts, &[u8]),
 }
 
 impl<I> InspectLayer<I> {
@@ -38,12 +31,12 @@ impl<I> InspectLayer<I> {
                 inspector,
                 cap,
                 wanted: is_plain_json,
-                note: |_, _| {},
+                annotate: |_, _| {},
             },
         }
     }
 
-    /// Reads bodies of up to so many bytes at least; a higher cap stays.
+    /// Reads bodies of up to `cap` bytes at least; a higher cap is kept.
     #[must_use]
     pub const fn at_least(mut self, cap: usize) -> Self {
         if cap > self.rules.cap {
@@ -59,28 +52,26 @@ impl<I> InspectLayer<I> {
         self
     }
 
-    /// Chooses by their headers which answers are read, in place of [`is_plain_json`]. Event
+    /// Chooses by their headers which responses are read, in place of [`is_plain_json`]. Event
     /// streams are never read.
-    ///
-    /// [`is_plain_json`]: super::is_plain_json
     #[must_use]
-    pub fn only(mut self, wanted: fn(&HeaderMap) -> bool) -> Self {
+    pub const fn only(mut self, wanted: fn(&HeaderMap) -> bool) -> Self {
         self.rules.wanted = wanted;
         self
     }
 
-    /// Writes how many tokens an AI answer has used into its extensions, too, as a
-    /// [`Usage`](crate::Usage), for [`HttpFeedback`](crate::HttpFeedback) to hear.
+    /// Also writes how many tokens an AI response has used into its extensions, as a
+    /// [`Usage`](crate::quota::Usage), for [`HttpFeedback`](crate::quota::HttpFeedback) to read.
     ///
-    /// The answers are longer than error messages: choose the cap for those that you expect. What
-    /// is longer or streamed is a matter for [`MeteredBody`](crate::quota::MeteredBody).
+    /// These responses are longer than error messages: choose the cap for those that you expect.
+    /// Longer and streamed ones are a matter for [`MeteredBody`](crate::quota::MeteredBody).
     ///
     /// ```
     /// use bytes::Bytes;
     /// use http::{Request, Response};
     /// use http_body_util::Full;
-    /// use seawall_http::Usage;
     /// use seawall_http::inspect::{InspectLayer, openai};
+    /// use seawall_http::quota::Usage;
     /// use tower::{ServiceBuilder, ServiceExt, service_fn};
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -88,17 +79,17 @@ impl<I> InspectLayer<I> {
     ///     .layer(InspectLayer::new(1024 * 1024, openai).with_usage())
     ///     .service(service_fn(|_: Request<()>| async {
     ///         let text = r#"{"usage": {"prompt_tokens": 9, "completion_tokens": 12}}"#;
-    ///         let answer = Response::builder().header("content-type", "application/json");
-    ///         Ok::<_, std::convert::Infallible>(answer.body(Full::<Bytes>::from(text)).unwrap())
+    ///         let response = Response::builder().header("content-type", "application/json");
+    ///         Ok::<_, std::convert::Infallible>(response.body(Full::<Bytes>::from(text)).unwrap())
     ///     }));
-    /// let answer = client.oneshot(Request::new(())).await.unwrap();
-    /// assert_eq!(answer.extensions().get(), Some(&Usage::new(9, 12)));
+    /// let response = client.oneshot(Request::new(())).await.unwrap();
+    /// assert_eq!(response.extensions().get(), Some(&Usage::new(9, 12)));
     /// # }
     /// ```
     #[cfg(feature = "usage")]
     #[must_use]
     pub fn with_usage(mut self) -> Self {
-        self.rules.note = |head, body| {
+        self.rules.annotate = |head, body| {
             if let Some(usage) = crate::quota::usage_of(body) {
                 head.extensions.insert(usage);
             }
@@ -118,7 +109,8 @@ impl<I: Clone, S> Layer<S> for InspectLayer<I> {
     }
 }
 
-/// A service whose answers carry a verdict about their body; see the [module](super).
+/// A service whose responses carry the outcome found in their body; see the
+/// [module](crate::inspect).
 #[derive(Clone, Copy, Debug)]
 pub struct Inspect<S, I> {
     inner: S,
@@ -126,17 +118,17 @@ pub struct Inspect<S, I> {
 }
 
 impl<S, I> Inspect<S, I> {
-    /// The service below.
+    /// The inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service below, mutably.
+    /// The inner service, mutably.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The service below, by value.
+    /// The inner service, by value.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -158,16 +150,5 @@ where
 
     fn call(&mut self, req: Req) -> Self::Future {
         InspectFuture::new(self.inner.call(req), self.rules.clone())
-    }
-}
-
-impl<I: Inspector> Rules<I> {
-    /// Whether the body of this answer is to be read.
-    pub(super) fn reads<B: Body>(&self, head: &Parts, body: &B) -> bool {
-        self.cap > 0
-            && !body.is_end_stream()
-            && body.size_hint().lower() <= self.cap as u64
-            && !super::is_event_stream(&head.headers)
-            && (self.wanted)(&head.headers)
     }
 }

@@ -1,27 +1,34 @@
-//! Everything that an HTTP answer says about limits.
+//! Everything that an HTTP response reports about limits.
 
+use std::fmt;
 use std::time::Duration;
 
 use http::Response;
-use seawall_core::{Classify, Outcome, QuotaSignal, ReadQuotaSignals, Scope};
+use seawall_core::{Classify, InstanceName, Outcome, QuotaSignal, ReadQuotaSignals, Scope};
 
+use super::handle::HttpFeedbackHandle;
+use super::state::{self, StateAnchor};
 use super::{RateLimitHeaders, Usage};
 use crate::HttpClassifier;
+use crate::retry_after::unreadable_hints;
 
-/// Hears everything that an HTTP answer says about limits: the state that its headers tell,
-/// throttles, bans and used-up quotas, and the tokens it has used.
+/// Reads everything that an HTTP response reports about limits: their state in its headers,
+/// throttles, bans, exhausted quotas, and the tokens it has used.
 ///
-/// | of an answer | said |
+/// | of a response | reported |
 /// |---|---|
 /// | its headers, by [`RateLimitHeaders`] | [`QuotaSignal::Limit`], for each limit |
-/// | a [`Usage`] in its extensions | [`QuotaSignal::Spent`] for tokens, input and output tokens |
-/// | a throttle | [`QuotaSignal::Pause`] for the wait asked for, or until the limits that its headers tell are used up are whole again, of the throttle's scope |
-/// | a ban | [`QuotaSignal::Pause`] of the whole upstream |
-/// | a used-up quota | [`QuotaSignal::Pause`] of the account |
+/// | a [`Usage`] in its extensions | [`QuotaSignal::Used`] for tokens, input and output tokens |
+/// | a throttle | [`QuotaSignal::Pause`] for the wait asked for, or until the limits that are used up by its headers reset; of the throttle's scope |
+/// | a ban | [`QuotaSignal::Pause`] of the upstream |
+/// | an exhausted quota | [`QuotaSignal::Pause`] of the account |
 ///
-/// What an answer or error is, the classifier says: the one of the breaker and of the retry is
-/// the right one, so that all of them hear the same. Overloaded upstreams (503, 529) are failures
-/// and no throttles; they are the breaker's matter.
+/// The classifier finds what a response or error is: use the one of the circuit breaker and of the
+/// retry, so that all of them agree. Overloaded upstreams (503, 529) are failures and no throttles;
+/// they are a matter for the breaker.
+///
+/// Headers that cannot be read are ignored and counted: see [`HttpFeedback::handle`]. Clones share
+/// headers and counters.
 ///
 /// ```
 /// use std::io;
@@ -30,51 +37,65 @@ use crate::HttpClassifier;
 /// use seawall_core::{ReadQuotaSignals, QuotaSignal, Scope, ServerLimit, Unit};
 /// use seawall_http::quota::{HttpFeedback, RateLimitHeaders};
 ///
-/// let reddit = HttpFeedback::new(RateLimitHeaders::reddit());
+/// let reddit = HttpFeedback::new("reddit", RateLimitHeaders::reddit());
 /// let throttle = Response::builder()
 ///     .status(429)
 ///     .header("x-ratelimit-remaining", "0.0")
 ///     .header("x-ratelimit-reset", "43")
+///     .header("retry-after", "in a while")
 ///     .body(()).unwrap();
 ///
-/// let mut said = Vec::new();
-/// reddit.feedback(Ok::<_, &io::Error>(&throttle), &mut |what| said.push(what));
+/// let mut signals = Vec::new();
+/// reddit.read_signals(Ok::<_, &io::Error>(&throttle), &mut |signal| signals.push(signal));
 /// let left = Duration::from_secs(43);
 /// let limit = ServerLimit::new(Unit::Requests)
 ///     .with_remaining(0)
 ///     .with_resets_in(left);
 /// let pause = QuotaSignal::Pause { lasts: Some(left), scope: Scope::Upstream };
-/// assert_eq!(said, [QuotaSignal::Limit(limit), pause]);
+/// assert_eq!(signals, [QuotaSignal::Limit(limit), pause]);
+/// assert_eq!(reddit.handle().counts().unreadable_retry_after, 1);
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone)]
 pub struct HttpFeedback<C = HttpClassifier> {
-    headers: RateLimitHeaders,
+    state: StateAnchor,
     classifier: C,
 }
 
 impl HttpFeedback {
-    /// Reads those headers, and judges answers by an [`HttpClassifier`].
-    pub fn new(headers: RateLimitHeaders) -> Self {
+    /// Reads those headers, and classifies responses by an [`HttpClassifier`]. `name` is that of
+    /// its counters.
+    pub fn new(name: impl Into<InstanceName>, headers: RateLimitHeaders) -> Self {
         Self {
-            headers,
+            state: state::new(name.into(), headers).anchor(),
             classifier: HttpClassifier::new(),
         }
     }
 }
 
 impl<C> HttpFeedback<C> {
-    /// Reads those headers instead.
+    /// Reads those headers instead, with counters of its own; clones and handles made before
+    /// keep theirs. [`HttpFeedbackHandle::configure`] changes them all.
     #[must_use]
     pub fn headers(self, headers: RateLimitHeaders) -> Self {
-        Self { headers, ..self }
+        Self {
+            state: state::new(self.state.common().name, headers).anchor(),
+            classifier: self.classifier,
+        }
     }
 
-    /// Judges answers by `classifier`, which is any [`Classify`].
+    /// Classifies responses with `classifier`, which is any [`Classify`].
     #[must_use]
     pub fn classify<D>(self, classifier: D) -> HttpFeedback<D> {
         HttpFeedback {
-            headers: self.headers,
+            state: self.state,
             classifier,
+        }
+    }
+
+    /// A handle to read the counters and to change what is read.
+    pub fn handle(&self) -> HttpFeedbackHandle {
+        HttpFeedbackHandle {
+            state: self.state.local().shared(),
         }
     }
 }
@@ -83,25 +104,61 @@ impl<C, B, E> ReadQuotaSignals<Response<B>, E> for HttpFeedback<C>
 where
     C: Classify<Response<B>, E>,
 {
-    fn feedback(&self, answer: Result<&Response<B>, &E>, say: &mut dyn FnMut(QuotaSignal)) {
-        let mut whole_in: Option<Duration> = None;
-        if let Ok(response) = answer {
-            self.headers.read(response.headers(), |limit| {
-                if limit.remaining == Some(0) {
-                    whole_in = whole_in.max(limit.resets_in);
-                }
-                say(QuotaSignal::Limit(limit));
+    fn read_signals(&self, result: Result<&Response<B>, &E>, report: &mut dyn FnMut(QuotaSignal)) {
+        if self.state.common().bypass.is_on() {
+            return;
+        }
+        let mut resets_in: Option<Duration> = None;
+        if let Ok(response) = result {
+            let stripe = self.state.here();
+            let unreadable = stripe.with_headers(|headers| {
+                headers.read(response.headers(), |limit| {
+                    if limit.remaining == Some(0) {
+                        resets_in = resets_in.max(limit.resets_in);
+                    }
+                    report(QuotaSignal::Limit(limit));
+                })
             });
+            if unreadable > 0 {
+                let counter = &stripe.counters().unreadable_rate_limit;
+                counter.add_n(u64::from(unreadable));
+            }
             if let Some(usage) = response.extensions().get::<Usage>() {
-                usage.signals().into_iter().for_each(&mut *say);
+                usage.signals().into_iter().for_each(&mut *report);
             }
         }
-        let (lasts, scope) = match self.classifier.classify(answer) {
-            Outcome::Throttled { retry_after, scope } => (retry_after.or(whole_in), scope),
+        let (lasts, scope) = match self.classifier.classify(result) {
+            Outcome::Throttled { retry_after, scope } => (retry_after.or(resets_in), scope),
             Outcome::Banned { lasts } => (lasts, Scope::Upstream),
             Outcome::QuotaExhausted { renews_in } => (renews_in, Scope::Account),
-            _ => return,
+            Outcome::Success => return,
+            // A failure may ask to wait too, and nobody sees it when it cannot be read.
+            _ => return self.count_unreadable_hints(result.ok()),
         };
-        say(QuotaSignal::Pause { lasts, scope });
+        self.count_unreadable_hints(result.ok());
+        report(QuotaSignal::Pause { lasts, scope });
+    }
+}
+
+impl<C> HttpFeedback<C> {
+    /// Counts what asks to wait and cannot be read. Successes are not looked at: that would cost
+    /// two look-ups for each.
+    fn count_unreadable_hints<B>(&self, response: Option<&Response<B>>) {
+        let Some(response) = response else { return };
+        let unreadable = unreadable_hints(response.headers());
+        if unreadable > 0 {
+            let counter = &self.state.here().counters().unreadable_retry_after;
+            counter.add_n(unreadable);
+        }
+    }
+}
+
+impl<C: fmt::Debug> fmt::Debug for HttpFeedback<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpFeedback")
+            .field("name", &self.state.common().name)
+            .field("headers", &self.state.here().headers())
+            .field("classifier", &self.classifier)
+            .finish()
     }
 }

@@ -1,16 +1,16 @@
-//! What an upstream says of its limits, read from headers and bodies.
+//! What an upstream reports about its limits, read from headers and bodies.
 //!
-//! Providers tell in their answers how much of a limit is left and when it is whole again, each
-//! in names and units of its own: seconds since 1970, milliseconds, seconds from now, `6m0s`,
-//! RFC 3339. A client that listens is throttled less, also when it shares a limit with others that
-//! it does not see. AI providers count tokens, whose number is only known when the answer is
-//! there. This module reads all of that into the words that a rate limit understands,
-//! [`QuotaSignal`](seawall_core::QuotaSignal); it changes nothing and knows no rate limit.
+//! Providers send with their responses how much of a limit is left and when it resets, each in
+//! names and units of its own: seconds since 1970, milliseconds, seconds from now, `6m0s`,
+//! RFC 3339. A client that reads them is throttled less, also when it shares a limit with clients
+//! that it does not see. AI providers count tokens, whose number is only known with the response.
+//! This module turns all of that into [`QuotaSignal`](seawall_core::QuotaSignal)s, which a rate
+//! limit applies; it changes nothing and knows no rate limit.
 //!
-//! | what is said | who reads it |
+//! | what is reported | what reads it |
 //! |---|---|
-//! | limits, in headers | [`RateLimitHeaders`]; what could not be read is counted in [`unreadable_rate_limit`] |
-//! | limits, throttles, bans, and used tokens | [`HttpFeedback`] |
+//! | limits, in headers | [`RateLimitHeaders`] |
+//! | limits, throttles, bans, and used tokens | [`HttpFeedback`], which counts what it could not read ([`HttpFeedbackHandle`]) |
 //! | used tokens, in a body of JSON or an event stream | `usage_of`, `UsageReader`, `MeteredBody`, `InspectLayer::with_usage` (feature `usage`) |
 //! | how many tokens a request is expected to use | [`TokenEstimate`], [`estimate_tokens`] |
 //!
@@ -23,8 +23,8 @@
 //! use seawall_core::{ReadQuotaSignals, QuotaSignal, ServerLimit, Unit};
 //! use seawall_http::quota::{HttpFeedback, RateLimitHeaders};
 //!
-//! let feedback = HttpFeedback::new(RateLimitHeaders::alpaca());
-//! let answer = Response::builder()
+//! let feedback = HttpFeedback::new("alpaca", RateLimitHeaders::alpaca());
+//! let response = Response::builder()
 //!     .header("date", "Tue, 21 Mar 2023 15:13:07 GMT")
 //!     .header("x-ratelimit-limit", "200")
 //!     .header("x-ratelimit-remaining", "195")
@@ -32,40 +32,42 @@
 //!     .body(())
 //!     .unwrap();
 //!
-//! let mut said = Vec::new();
-//! feedback.feedback(Ok::<_, &io::Error>(&answer), &mut |what| said.push(what));
+//! let mut signals = Vec::new();
+//! feedback.read_signals(Ok::<_, &io::Error>(&response), &mut |signal| signals.push(signal));
 //! let limit = ServerLimit::new(Unit::Requests)
 //!     .with_limit(200)
 //!     .with_remaining(195)
 //!     .with_resets_in(Duration::from_secs(30));
-//! assert_eq!(said, [QuotaSignal::Limit(limit)]);
+//! assert_eq!(signals, [QuotaSignal::Limit(limit)]);
 //! ```
 //!
 //! # How it works
 //!
 //! A point of time in a header is the server's. It is measured against the `Date` of the same
-//! answer, so that only how long it is from now counts, and no clock has to be right. Nothing that
-//! an upstream sends is believed beyond reason: see [`LONGEST_RESET`] and
-//! [`unreadable_rate_limit`]. A limit whose headers are half garbage tells its other half.
+//! response, so that only the time from now matters and no clock has to be right. Values beyond
+//! reason are ignored: see [`LONGEST_RESET`] and [`RateLimitHeaders::read`]. When half of a
+//! limit's headers are unreadable, the other half is reported.
 //!
 //! Kraken, OANDA, Polygon (Massive), Kite, Alpha Vantage, NewsAPI, Yahoo, the SEC and Interactive
-//! Brokers tell nothing in headers; for them [`HttpFeedback`] with
-//! [no headers](RateLimitHeaders::new) hears throttles and bans, those in bodies by
+//! Brokers send no such headers; for them [`HttpFeedback`] with
+//! [no headers](RateLimitHeaders::new) reads throttles and bans, those in bodies by
 //! [`inspect`](crate::inspect).
-
 //!
 //! # Ordering
 //!
-//! A rate limit's feedback stands next to the client, outside of [`inspect`](crate::inspect) and
-//! of whatever else writes into an answer's extensions, and inside of a retry, so that it hears
-//! every attempt. Tokens of a streamed answer are known at its end: wrap its body in a
-//! `MeteredBody` there, and settle the estimate by the handle of the rate limit.
+//! A rate limit's feedback layer goes next to the client, outside of [`inspect`](crate::inspect)
+//! and of any other layer that writes into a response's extensions, and inside of a retry, so that
+//! it sees every attempt. Tokens of a streamed response are known at its end: wrap its body in a
+//! `MeteredBody` there, and correct the estimate by the handle of the rate limit.
 
 mod feedback;
+mod handle;
 mod headers;
-mod number;
+mod limit_headers;
 mod providers;
+mod reading;
 mod reset;
+mod state;
 mod structured;
 mod tokens;
 #[cfg(feature = "usage")]
@@ -75,9 +77,11 @@ mod usage;
 mod tests;
 
 pub use feedback::HttpFeedback;
-pub use headers::{LimitHeaders, RateLimitHeaders};
-pub use number::unreadable_rate_limit;
+pub use handle::{HttpFeedbackHandle, HttpFeedbackSnapshot};
+pub use headers::RateLimitHeaders;
+pub use limit_headers::LimitHeaders;
 pub use reset::{LONGEST_RESET, ResetFormat};
+pub use state::HttpFeedbackCounts;
 pub use tokens::{TokenEstimate, Usage, estimate_tokens};
 #[cfg(feature = "usage")]
 pub use usage::{MeteredBody, UsageReader, usage_of};

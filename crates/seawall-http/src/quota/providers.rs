@@ -3,7 +3,8 @@
 use http::header::HeaderName;
 use seawall_core::Unit;
 
-use super::headers::{LimitHeaders, RateLimitHeaders, Source};
+use super::headers::{RateLimitHeaders, Source};
+use super::limit_headers::LimitHeaders;
 use super::reset::ResetFormat;
 
 /// The names of limit, used, remaining and reset; an empty name is none.
@@ -29,7 +30,7 @@ impl RateLimitHeaders {
     }
 
     /// Alpaca: `X-Ratelimit-Limit`, `-Remaining`, and `-Reset` in seconds since 1970; requests
-    /// per minute. On every answer.
+    /// per minute. On every response.
     ///
     /// Source: <https://docs.alpaca.markets/docs/about-broker-api>, samples by its staff at
     /// <https://forum.alpaca.markets/t/12029>.
@@ -37,8 +38,8 @@ impl RateLimitHeaders {
         Self::minutely()
     }
 
-    /// Finnhub: as [Alpaca](Self::alpaca). The limit of 30 calls per second that holds besides
-    /// is in no header.
+    /// Finnhub: as [Alpaca](Self::alpaca). The limit of 30 calls per second
+    /// beside it is in no header.
     ///
     /// Source: <https://finnhub.io/docs/api/rate-limit> for the limits; the headers are not
     /// documented but observed.
@@ -53,7 +54,7 @@ impl RateLimitHeaders {
     /// OpenAI: `x-ratelimit-{limit,remaining,reset}-requests`, `-tokens`, and `-project-tokens`
     /// where a project has a limit of its own; resets in Go's notation (`6m0s`).
     ///
-    /// Whether it is the limit per minute or that per day that they speak of, they do not say.
+    /// The headers do not say whether they are of the limit per minute or of that per day.
     ///
     /// Source: <https://developers.openai.com/api/docs/guides/rate-limits>.
     pub fn openai() -> Self {
@@ -137,7 +138,7 @@ impl RateLimitHeaders {
     }
 
     /// Reddit: `x-ratelimit-used`, `-remaining` (with a fraction), and `-reset` in seconds from
-    /// now; requests per ten minutes. Missing on answers out of a cache and on errors.
+    /// now; requests per ten minutes. Missing on responses out of a cache and on errors.
     ///
     /// Source: the Reddit Data API Wiki at <https://support.reddithelp.com>, and prawcore's
     /// `rate_limit.py`.
@@ -167,7 +168,7 @@ impl RateLimitHeaders {
 
     /// Binance: `X-MBX-USED-WEIGHT-1M` and the like as [`Unit::Cost`], and
     /// `X-MBX-ORDER-COUNT-10S` and the like as `Unit::Other("orders")`. The windows are in the
-    /// names; the limits themselves are not told.
+    /// names; the limits themselves are not sent.
     ///
     /// Source: "LIMITS" in
     /// <https://github.com/binance/binance-spot-api-docs/blob/master/rest-api.md>.
@@ -215,7 +216,7 @@ impl RateLimitHeaders {
     /// RateLimit: "burst";r=50;t=30
     /// ```
     ///
-    /// Quotas of requests and of `content-bytes` (as [`Unit::Other`]) are told, those of
+    /// Quotas of requests and of `content-bytes` (as [`Unit::Other`]) are reported, those of
     /// concurrent requests are not. Up to sixteen policies are read.
     ///
     /// Source: <https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>.

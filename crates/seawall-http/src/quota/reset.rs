@@ -1,18 +1,18 @@
-//! When a limit is whole again, in the ways in which upstreams write it.
+//! When a limit resets, in the ways in which upstreams write it.
 
 use std::time::{Duration, SystemTime};
 
 use crate::retry_after::decimal;
 
-/// The furthest reset that is believed, in the future and in the past: 31 days, the longest month
+/// The furthest reset that is accepted, in the future and in the past: 31 days, the longest month
 /// that a quota can have.
 ///
-/// What is further off is of another format than it was taken for, as milliseconds that are read
-/// as seconds are, and would stop a client for years; or, seconds left that are read as seconds
-/// since 1970, would tell it that a used-up limit is whole.
+/// A reset that is further off is of another format than it was taken for. Milliseconds read as
+/// seconds would stop a client for years; seconds left, read as seconds since 1970, would reset a
+/// limit that is used up.
 pub const LONGEST_RESET: Duration = Duration::from_secs(31 * 24 * 3600);
 
-/// How an upstream writes when a limit is whole again.
+/// How an upstream writes when a limit resets.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -63,13 +63,13 @@ enum Reset {
 }
 
 impl ResetFormat {
-    /// How long from `now` until the limit is whole again; zero when that is past, and `None` when
+    /// How long from `now` until the limit resets; zero when that is past, and `None` when
     /// `text` is not of this format or further off than [`LONGEST_RESET`].
     pub fn resets_in(self, text: &str, now: SystemTime) -> Option<Duration> {
         self.read(text, || since_epoch(now))
     }
 
-    /// The same, for a caller who reads the clock only when there is a point of time.
+    /// The same, for a caller that reads the clock only when there is a point of time.
     pub(super) fn read(self, text: &str, now: impl FnOnce() -> Duration) -> Option<Duration> {
         let left = match self.parse(text)? {
             Reset::In(left) => left,

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use http::header::{HeaderMap, HeaderName};
+use http::header::HeaderName;
 use seawall_core::{ServerLimit, Unit};
 
-use super::headers::sensible;
-use super::number::{counted, unreadable};
+use super::limit_headers::plausible;
+use super::reading::Reading;
 use super::reset::LONGEST_RESET;
 
 static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 static RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// How many policies are read of one answer; what comes after them is ignored.
+/// How many policies are read of one response; any further ones are ignored.
 const MOST: usize = 16;
 
 /// A member of either field with its parameters.
@@ -27,64 +27,71 @@ pub(super) struct Item<'a> {
     pub(super) window: Option<u64>,
     /// `r`: what is left.
     pub(super) remaining: Option<u64>,
-    /// `t`: seconds until it is whole again.
+    /// `t`: seconds until it resets.
     pub(super) reset: Option<u64>,
 }
 
-/// The members of a list, as many as there are places.
+/// The members of a list, and how many of them there are.
 type Items<'a> = ([Item<'a>; MOST], usize);
 
-pub(super) fn read(headers: &HeaderMap, say: &mut impl FnMut(ServerLimit)) {
+pub(super) fn read(reading: &Reading<'_>, report: &mut impl FnMut(ServerLimit)) {
+    let headers = reading.headers;
     if !headers.contains_key(&RATE_LIMIT) && !headers.contains_key(&RATE_LIMIT_POLICY) {
         return;
     }
-    let (policies, n) = list(headers, &RATE_LIMIT_POLICY);
+    let (policies, n) = list(reading, &RATE_LIMIT_POLICY);
     let policies = policies.get(..n).unwrap_or_default();
-    let (limits, n) = list(headers, &RATE_LIMIT);
+    let (limits, n) = list(reading, &RATE_LIMIT);
     let limits = limits.get(..n).unwrap_or_default();
     for limit in limits {
         let policy = policies.iter().find(|policy| policy.name == limit.name);
-        tell(policy.copied().unwrap_or_default(), *limit, say);
+        let policy = policy.copied().unwrap_or_default();
+        report_item(reading, policy, *limit, report);
     }
     for policy in policies {
         if !limits.iter().any(|limit| limit.name == policy.name) {
-            tell(*policy, Item::default(), say);
+            report_item(reading, *policy, Item::default(), report);
         }
     }
 }
 
-fn tell(policy: Item<'_>, limit: Item<'_>, say: &mut impl FnMut(ServerLimit)) {
+fn report_item(
+    reading: &Reading<'_>,
+    policy: Item<'_>,
+    item: Item<'_>,
+    report: &mut impl FnMut(ServerLimit),
+) {
     let unit = match policy.unit {
         None | Some("requests") => Unit::Requests,
         Some("content-bytes") => Unit::Other("content-bytes"),
-        // What is in flight is no rate, and units yet unknown are nobody's.
+        // Concurrent requests are no rate, and unknown units match no limit.
         Some(_) => return,
     };
     let seconds = |n: Option<u64>| {
         let time = Duration::from_secs(n?);
-        counted((time <= LONGEST_RESET).then_some(time))
+        reading.counted((time <= LONGEST_RESET).then_some(time))
     };
-    let mut said = ServerLimit::new(unit);
-    said.window = seconds(policy.window).filter(|window| !window.is_zero());
-    said.limit = policy.quota;
-    said.remaining = limit.remaining;
-    said.resets_in = seconds(limit.reset);
-    if let Some(said) = sensible(said) {
-        say(said);
+    let mut limit = ServerLimit::new(unit);
+    limit.window = seconds(policy.window).filter(|window| !window.is_zero());
+    limit.limit = policy.quota;
+    limit.remaining = item.remaining;
+    limit.resets_in = seconds(item.reset);
+    if let Some(limit) = plausible(reading, limit) {
+        report(limit);
     }
 }
 
-/// The members of all the lines of a field; none when one of them is malformed, as RFC 9651,
-/// section 4.2, has it.
-fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Items<'a> {
+/// The members of all the lines of a field; none when one of them is malformed, by RFC 9651,
+/// section 4.2.
+fn list<'a>(reading: &Reading<'a>, name: &HeaderName) -> Items<'a> {
     let mut items = ([Item::default(); MOST], 0);
-    for line in headers.get_all(name) {
+    for line in reading.headers.get_all(name) {
         let parsed = line.to_str().ok().and_then(|line| {
             let mut rest = line.trim_matches([' ', '\t']);
             while !rest.is_empty() {
-                let (item, after) = item(rest)?;
-                if let Some(place) = items.0.get_mut(items.1) {
-                    *place = item;
+                let (item, after) = item(reading, rest)?;
+                if let Some(slot) = items.0.get_mut(items.1) {
+                    *slot = item;
                     items.1 += 1;
                 }
                 rest = match after.trim_start_matches([' ', '\t']).strip_prefix(',') {
@@ -98,7 +105,7 @@ fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Items<'a> {
             }
             Some(())
         });
-        if counted(parsed).is_none() {
+        if reading.counted(parsed).is_none() {
             return ([Item::default(); MOST], 0);
         }
     }
@@ -106,7 +113,7 @@ fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Items<'a> {
 }
 
 /// One member and what comes after it.
-pub(super) fn item(text: &str) -> Option<(Item<'_>, &str)> {
+fn item<'a>(reading: &Reading<'_>, text: &'a str) -> Option<(Item<'a>, &'a str)> {
     let (name, mut rest) = bare(text)?;
     let mut item = Item {
         name: match name {
@@ -136,7 +143,7 @@ pub(super) fn item(text: &str) -> Option<(Item<'_>, &str)> {
             Bare::Integer(n) => Some(n),
             // Negative, a fraction, or no number at all.
             _ => {
-                unreadable();
+                reading.count_unreadable();
                 None
             }
         };

@@ -2,9 +2,9 @@
 
 use seawall_core::{QuotaSignal, TokenCount, Unit};
 
-/// The tokens that an answer of an AI model has used, as far as they count against a limit.
+/// The tokens that a response of an AI model has used, as far as they count against a limit.
 ///
-/// In the extensions of a response it is heard by [`HttpFeedback`](super::HttpFeedback). With
+/// In the extensions of a response it is read by [`HttpFeedback`](super::HttpFeedback). With
 /// the feature `usage` it is read from bodies: by `usage_of` from a whole one, by `UsageReader`
 /// and `MeteredBody` from one that is streamed, by `InspectLayer::with_usage` into the
 /// extensions.
@@ -32,27 +32,27 @@ impl Usage {
         self.input_tokens.saturating_add(self.output_tokens)
     }
 
-    /// What a rate limit is to be told: how much was spent of tokens, of input tokens and of
-    /// output tokens. Limits that count none of them heed none.
+    /// The signals for a rate limit: how much was spent of tokens, of input tokens and of output
+    /// tokens. A limit applies those of the unit that it counts.
     ///
     /// ```
     /// use seawall_core::{QuotaSignal, Unit};
     /// use seawall_http::quota::Usage;
     ///
     /// let [tokens, ..] = Usage::new(1_200, 300).signals();
-    /// assert_eq!(tokens, QuotaSignal::Spent { unit: Unit::Tokens, amount: 1_500 });
+    /// assert_eq!(tokens, QuotaSignal::Used { unit: Unit::Tokens, amount: 1_500 });
     /// ```
     pub const fn signals(self) -> [QuotaSignal; 3] {
         [
-            QuotaSignal::Spent {
+            QuotaSignal::Used {
                 unit: Unit::Tokens,
                 amount: self.total(),
             },
-            QuotaSignal::Spent {
+            QuotaSignal::Used {
                 unit: Unit::InputTokens,
                 amount: self.input_tokens,
             },
-            QuotaSignal::Spent {
+            QuotaSignal::Used {
                 unit: Unit::OutputTokens,
                 amount: self.output_tokens,
             },
@@ -64,7 +64,7 @@ impl Usage {
 /// [`Routes`](crate::Routes) reads.
 ///
 /// The input is estimated from the length of the prompt, see [`estimate_tokens`]; the output is
-/// the request's own `max_tokens`, or what such an answer is known to take.
+/// the request's own `max_tokens`, or what such a response is known to take.
 ///
 /// ```
 /// use http::Request;
@@ -86,8 +86,8 @@ pub struct TokenEstimate(pub TokenCount);
 /// It is OpenAI's rule of thumb for English, where a character is a byte
 /// (<https://help.openai.com/en/articles/4936856-what-are-tokens-and-how-to-count-them>). Code and
 /// numbers take more, up to twice as many. Other scripts take more tokens per character, and more
-/// bytes, so that the rule errs less than it would by characters. It is an estimate to set out
-/// with, and to be corrected by what the answer says: [`Usage`].
+/// bytes, so that the error is smaller than it would be by characters. It is a first estimate, to be
+/// corrected by what the response reports: [`Usage`].
 ///
 /// ```
 /// use seawall_http::quota::estimate_tokens;

@@ -1,4 +1,4 @@
-//! A body that tells how many tokens it has used.
+//! A body that reports how many tokens it has used.
 
 use std::fmt;
 use std::pin::Pin;
@@ -12,16 +12,16 @@ use super::UsageReader;
 use crate::quota::Usage;
 
 pin_project! {
-    /// A body that reads how many tokens it says that it has used, and tells it when it is over.
+    /// A body that reads how many tokens were used, and reports it when it is over.
     ///
-    /// What the tokens of a streamed answer are is only known at its end, long after the rate limit
-    /// has seen the answer's head. The function is called exactly once: when the body has ended
-    /// or failed, or when it is dropped before. It is given what was said until then, so after a
-    /// stream that broke off or was not read to its end it may be less than what was used
-    /// (Anthropic tells the input at the start and the output at the end), and `None` when nothing
-    /// was said: keep the estimate in that case. See [`UsageReader`] for what is understood.
+    /// The tokens of a streamed response are only known at its end, long after the rate limit has
+    /// seen its head. The function is called exactly once: when the body has ended or failed, or
+    /// when it is dropped before its end. It is given what was read until then. After a stream that
+    /// broke off or was not read to its end that may be less than what was used (Anthropic sends
+    /// the input at the start and the output at the end); `None` means that nothing was found: keep
+    /// the estimate in that case. See [`UsageReader`] for what is read.
     ///
-    /// Data, trailers, errors and the announced length are those of the body below.
+    /// Data, trailers, errors and the announced length are those of the inner body.
     ///
     /// ```
     /// use std::sync::mpsc;
@@ -30,14 +30,14 @@ pin_project! {
     /// use seawall_http::quota::{MeteredBody, Usage};
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// let (tell, told) = mpsc::channel();
-    /// let answer = r#"{"usage":{"prompt_tokens":9,"completion_tokens":12}}"#;
-    /// let body = MeteredBody::new(Full::<Bytes>::from(answer), move |usage| {
-    ///     // Here a rate limit learns the truth: `handle.settle(Unit::Tokens, estimated, total)`.
-    ///     let _ = tell.send(usage);
+    /// let (sender, receiver) = mpsc::channel();
+    /// let text = r#"{"usage":{"prompt_tokens":9,"completion_tokens":12}}"#;
+    /// let body = MeteredBody::new(Full::<Bytes>::from(text), move |usage| {
+    ///     // Here the estimate of a rate limit is corrected by its handle.
+    ///     let _ = sender.send(usage);
     /// });
     /// body.collect().await.unwrap();
-    /// assert_eq!(told.recv(), Ok(Some(Usage::new(9, 12))));
+    /// assert_eq!(receiver.recv(), Ok(Some(Usage::new(9, 12))));
     /// # }
     /// ```
     pub struct MeteredBody<B, F: FnOnce(Option<Usage>)> {
@@ -47,16 +47,16 @@ pin_project! {
     }
 }
 
-/// The function and what it will be told; dropped, it is told.
+/// The function and what it will be called with; when it is dropped, at the latest.
 struct Meter<F: FnOnce(Option<Usage>)> {
     reader: UsageReader,
-    tell: Option<F>,
+    report: Option<F>,
 }
 
 impl<F: FnOnce(Option<Usage>)> Meter<F> {
     fn end(&mut self) {
-        if let Some(tell) = self.tell.take() {
-            tell(std::mem::take(&mut self.reader).finish());
+        if let Some(report) = self.report.take() {
+            report(std::mem::take(&mut self.reader).finish());
         }
     }
 }
@@ -68,21 +68,21 @@ impl<F: FnOnce(Option<Usage>)> Drop for Meter<F> {
 }
 
 impl<F: FnOnce(Option<Usage>)> Meter<F> {
-    /// Tells nobody.
+    /// Reports to nobody.
     fn idle() -> Self {
         Self {
             reader: UsageReader::new(),
-            tell: None,
+            report: None,
         }
     }
 }
 
 impl<B: Body, F: FnOnce(Option<Usage>)> MeteredBody<B, F> {
-    /// Reads along with `inner`, and tells `tell` at its end; at once when it is empty.
-    pub fn new(inner: B, tell: F) -> Self {
+    /// Reads what `inner` sends, and calls `report` at its end; at once when it is empty.
+    pub fn new(inner: B, report: F) -> Self {
         let mut meter = Meter {
             reader: UsageReader::new(),
-            tell: Some(tell),
+            report: Some(report),
         };
         if inner.is_end_stream() {
             meter.end();
@@ -92,12 +92,12 @@ impl<B: Body, F: FnOnce(Option<Usage>)> MeteredBody<B, F> {
 }
 
 impl<B, F: FnOnce(Option<Usage>)> MeteredBody<B, F> {
-    /// The body below.
+    /// The inner body.
     pub const fn get_ref(&self) -> &B {
         &self.inner
     }
 
-    /// What the body has said so far; `None` once it was told.
+    /// What was read so far; `None` once it was reported.
     pub fn usage(&self) -> Option<Usage> {
         self.meter.reader.usage()
     }
@@ -120,10 +120,10 @@ where
         let data = frame
             .as_ref()
             .and_then(|frame| frame.as_ref().ok()?.data_ref());
-        if let (Some(data), Some(_)) = (data, &this.meter.tell) {
+        if let (Some(data), Some(_)) = (data, &this.meter.report) {
             this.meter.reader.push(data);
         }
-        // Readers that know the length do not ask for the end after the last frame.
+        // Readers that know the length do not poll for the end after the last frame.
         if !matches!(frame, Some(Ok(_))) || this.inner.is_end_stream() {
             this.meter.end();
         }
@@ -139,7 +139,7 @@ where
     }
 }
 
-/// A body that nothing is read of, so that a rejection can be answered where metered bodies are
+/// A body that is not metered, so that a layer can respond to a rejection where metered bodies are
 /// expected.
 impl<B: From<Bytes>, F: FnOnce(Option<Usage>)> From<Bytes> for MeteredBody<B, F> {
     fn from(data: Bytes) -> Self {
@@ -164,7 +164,7 @@ impl<B: fmt::Debug, F: FnOnce(Option<Usage>)> fmt::Debug for MeteredBody<B, F> {
         f.debug_struct("MeteredBody")
             .field("inner", &self.inner)
             .field("usage", &self.usage())
-            .field("told", &self.meter.tell.is_none())
+            .field("reported", &self.meter.report.is_none())
             .finish()
     }
 }

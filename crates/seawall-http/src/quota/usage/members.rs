@@ -1,6 +1,6 @@
 //! Finds one member of a JSON text that comes in pieces, without keeping the text.
 
-/// The longest value that is kept. The accounts of today have some hundred bytes.
+/// The longest value that is kept. Today's have some hundred bytes.
 const LONGEST: usize = 8 * 1024;
 
 /// The longest name that is looked for.
@@ -10,17 +10,17 @@ const NAME: usize = 8;
 /// `usage`, at the top or in the `message` or `response` at the top.
 ///
 /// Only braces, brackets, commas, colons and the ends of strings matter for that, so a text in
-/// which they stand right is understood exactly, and one in which they do not is somebody's mistake
-/// that finds nothing or a value that then fails to parse. Names with escapes are not recognised.
+/// which they are correct is read exactly; in any other nothing is found, or a value that then
+/// fails to parse. Names with escapes are not recognised.
 /// The memory it takes is that of one value, however long the text.
 #[derive(Debug, Default)]
 pub(super) struct Members {
     /// How many braces and brackets are open.
     depth: u64,
-    /// How many of them, from the outside, are objects on the way to the value.
+    /// How many of them, from the outside, are objects on the path to the value.
     path: u64,
     string: Str,
-    /// The name that was read last in the innermost object on the way, quotes aside.
+    /// The name that was read last in the innermost object on the path, quotes aside.
     name: [u8; NAME],
     /// Its length; more than there is room for when it is none of those looked for.
     name_len: usize,
@@ -42,10 +42,10 @@ enum Str {
 }
 
 impl Members {
-    /// Reads on and hands every whole value to `found`.
+    /// Reads further and calls `found` with every complete value.
     pub(super) fn push(&mut self, mut text: &[u8], found: &mut impl FnMut(&[u8])) {
         while let Some((byte, rest)) = text.split_first() {
-            // Most of an answer is inside of strings that nobody looks for.
+            // Most of a response is inside of strings that do not matter.
             if self.string == Str::Inside && !self.is_in_name() && self.until.is_none() {
                 let skipped = text.iter().position(|b| matches!(b, b'"' | b'\\'));
                 if skipped != Some(0) {
@@ -60,7 +60,7 @@ impl Members {
         }
     }
 
-    /// Forgets the text that was read; the next one begins.
+    /// Ends the text that was read; the next one begins.
     pub(super) fn reset(&mut self) {
         let mut value = std::mem::take(&mut self.value);
         value.clear();
@@ -117,13 +117,13 @@ impl Members {
 
     fn open(&mut self, is_object: bool) {
         let value = self.name.get(..self.name_len).unwrap_or_default();
-        // An object that is a value on the way, or the text itself.
-        let on_the_way = is_object && self.depth == self.path;
-        if on_the_way && (1..=2).contains(&self.depth) && value == b"usage" {
+        // An object that is a value on the path, or the text itself.
+        let on_path = is_object && self.depth == self.path;
+        if on_path && (1..=2).contains(&self.depth) && value == b"usage" {
             self.value.clear();
             self.value.push(b'{');
             self.until = Some(self.depth);
-        } else if on_the_way
+        } else if on_path
             && (self.depth == 0 || (self.depth == 1 && matches!(value, b"message" | b"response")))
         {
             self.path += 1;
@@ -152,8 +152,8 @@ impl Members {
         if !self.is_in_name() {
             return;
         }
-        if let Some(place) = self.name.get_mut(self.name_len) {
-            *place = byte;
+        if let Some(slot) = self.name.get_mut(self.name_len) {
+            *slot = byte;
         }
         self.name_len = (self.name_len + 1).min(NAME + 1);
     }
@@ -176,7 +176,7 @@ mod tests {
         values
     }
 
-    /// The slow, obvious way: the whole text at once.
+    /// The slow, obvious way: the complete text at once.
     fn by_value(text: &Value) -> Vec<Value> {
         let mut values = Vec::new();
         for (name, value) in text.as_object().into_iter().flatten() {
@@ -267,7 +267,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_comes_nothing_panics(
+        fn no_text_makes_it_panic(
             text in prop::collection::vec(
                 prop_oneof![
                     Just(b"usage".to_vec()), Just(b"\"usage\":".to_vec()), Just(vec![b'"']),

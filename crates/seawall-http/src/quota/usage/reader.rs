@@ -1,13 +1,13 @@
-//! Reads the account of tokens out of a body that comes in pieces.
+//! Reads the used tokens from a body that comes in pieces.
 
 use serde_json::Value;
 
 use super::members::Members;
 use crate::quota::Usage;
 
-/// Reads from an answer of an AI model, piece by piece, how many tokens it has used.
+/// Reads from a response of an AI model, piece by piece, how many tokens it has used.
 ///
-/// It understands
+/// It reads
 ///
 /// * a body of JSON with a `usage` of `prompt_tokens`, `completion_tokens` and `total_tokens`
 ///   (OpenAI's chat, completions and embeddings, and what is compatible with them) or of
@@ -15,13 +15,13 @@ use crate::quota::Usage;
 /// * an event stream: OpenAI's last chunk, which it sends with
 ///   `stream_options: {"include_usage": true}`, the `response` of `response.completed`, and
 ///   Anthropic's `message_start` and `message_delta`, whose counts are of all that came before.
-///   Of several accounts the largest of each count holds.
+///   Of several, the largest of each count is taken.
 ///
 /// Which of the two it is shows in the first byte. A compressed body is neither: decompress it
 /// first. See [`Usage::input_tokens`] for what becomes of cached tokens; when `total_tokens` is
 /// more than its parts, the rest was written by the model.
 ///
-/// The text is followed, not kept: the memory it takes is that of one account, at most 8 KiB.
+/// The text is not kept: the memory it takes is that of one `usage`, at most 8 KiB.
 ///
 /// ```
 /// use seawall_http::quota::{Usage, UsageReader};
@@ -65,7 +65,7 @@ impl UsageReader {
         Self::default()
     }
 
-    /// Reads on.
+    /// Reads the next piece.
     pub fn push(&mut self, mut piece: &[u8]) {
         while let Some((byte, rest)) = piece.split_first() {
             if self.shape == Shape::Unknown {
@@ -89,18 +89,18 @@ impl UsageReader {
         self.seen.usage()
     }
 
-    /// What the body has said; `None` when it has said nothing.
+    /// What was found; `None` when nothing was.
     pub fn finish(self) -> Option<Usage> {
         self.usage()
     }
 
     fn text(&mut self, text: &[u8]) {
         let seen = &mut self.seen;
-        self.members.push(text, &mut |account| seen.add(account));
+        self.members.push(text, &mut |usage| seen.add(usage));
     }
 
     /// Reads a piece of a line of an event stream (HTML Living Standard, section 9.2.6), or the
-    /// end of one, and answers what comes after it.
+    /// end of one, and returns what comes after it.
     fn line<'a>(&mut self, piece: &'a [u8]) -> &'a [u8] {
         let end = piece.iter().position(|b| matches!(b, b'\r' | b'\n'));
         let (line, rest) = piece.split_at(end.unwrap_or(piece.len()));
@@ -159,13 +159,13 @@ struct Seen {
 }
 
 impl Seen {
-    fn add(&mut self, account: &[u8]) {
-        // An object that does not parse says nothing.
-        let Ok(account) = serde_json::from_slice::<Value>(account) else {
+    fn add(&mut self, usage: &[u8]) {
+        // An object that does not parse is ignored.
+        let Ok(usage) = serde_json::from_slice::<Value>(usage) else {
             return;
         };
         let count = |seen: &mut Option<u64>, name: &str| {
-            *seen = (*seen).max(account.get(name).and_then(Value::as_u64));
+            *seen = (*seen).max(usage.get(name).and_then(Value::as_u64));
         };
         count(&mut self.prompt, "prompt_tokens");
         count(&mut self.input, "input_tokens");
@@ -192,13 +192,13 @@ impl Seen {
     }
 }
 
-/// How many tokens a whole body says that it has used; see [`UsageReader`].
+/// How many tokens a complete body reports as used; see [`UsageReader`].
 ///
 /// ```
 /// use seawall_http::quota::{Usage, usage_of};
 ///
-/// let answer = br#"{"type":"message","usage":{"input_tokens":2095,"output_tokens":503}}"#;
-/// assert_eq!(usage_of(answer), Some(Usage::new(2_095, 503)));
+/// let body = br#"{"type":"message","usage":{"input_tokens":2095,"output_tokens":503}}"#;
+/// assert_eq!(usage_of(body), Some(Usage::new(2_095, 503)));
 /// assert_eq!(usage_of(b"{}"), None);
 /// ```
 pub fn usage_of(body: &[u8]) -> Option<Usage> {

@@ -1,4 +1,4 @@
-//! Rejections as answers, alone and in an axum router.
+//! Rejections as responses, alone and in an axum router.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::convert::Infallible;
@@ -14,13 +14,15 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use seawall_core::{Complete, Error, Outcome, Reason, Rejectable, Rejection};
+use seawall_http::inspect::InspectedBody;
 use seawall_http::{
-    GuardedBody, InspectedBody, RejectionResponse, RejectionResponseLayer, rejection_response,
+    GuardedBody, RejectionResponse, RejectionResponseLayer, rejection_response,
+    retry_after_seconds, status_of,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-/// Lets so many calls pass, all services and clones together, and rejects the rest.
+/// Lets so many calls pass, of all services and clones together, and rejects the rest.
 #[derive(Clone)]
 struct Quota(Arc<AtomicUsize>, Reason);
 
@@ -78,7 +80,7 @@ async fn get_path(app: &Router, path: &str) -> Response<Body> {
 }
 
 #[tokio::test]
-async fn an_axum_router_answers_rejections_and_shares_one_limit_between_its_routes() {
+async fn an_axum_router_responds_to_rejections_and_shares_one_limit_between_its_routes() {
     let app = Router::new()
         .route("/a", get(|| async { "a" }))
         .route("/b", get(|| async { "b" }))
@@ -93,7 +95,45 @@ async fn an_axum_router_answers_rejections_and_shares_one_limit_between_its_rout
     assert_eq!(rejected.status(), StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(rejected.headers()["retry-after"], "2");
     let text = rejected.into_body().collect().await.unwrap().to_bytes();
-    assert_eq!(text, "the rate limit is used up\n");
+    assert_eq!(text, "the rate is used up\n");
+}
+
+fn json(rejected: &Rejection) -> Response<Body> {
+    let body = format!(r#"{{"error":"{}"}}"#, rejected.reason().as_str());
+    Response::builder()
+        .status(status_of(rejected))
+        .header("content-type", "application/json")
+        .body(Body::from(body))
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_responder_of_ones_own_makes_status_headers_and_body() {
+    type Named = RejectionResponseLayer<Quota, fn(&Rejection) -> Response<Body>>;
+    let quota = || Quota::of(1, Reason::BulkheadFull);
+    let named: Named = RejectionResponseLayer::new(quota()).respond_with(json);
+    let app = Router::new().route("/", get(|| async {})).layer(named);
+    assert_eq!(get_path(&app, "/").await.status(), StatusCode::OK);
+    let rejected = get_path(&app, "/").await;
+    assert_eq!(rejected.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(rejected.headers()["content-type"], "application/json");
+    let text = rejected.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(text, r#"{"error":"bulkhead_full"}"#);
+
+    // A closure with state of its own.
+    let teapot = StatusCode::IM_A_TEAPOT;
+    let own = RejectionResponseLayer::new(quota()).respond_with(move |rejected: &Rejection| {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = teapot;
+        let wait = retry_after_seconds(rejected).unwrap();
+        response.headers_mut().insert("retry-after", wait.into());
+        response
+    });
+    let app = Router::new().route("/", get(|| async {})).layer(own);
+    assert_eq!(get_path(&app, "/").await.status(), StatusCode::OK);
+    let rejected = get_path(&app, "/").await;
+    assert_eq!(rejected.status(), StatusCode::IM_A_TEAPOT);
+    assert_eq!(rejected.headers()["retry-after"], "2");
 }
 
 #[tokio::test]
@@ -141,45 +181,45 @@ impl Service<()> for Unready {
 }
 
 #[tokio::test]
-async fn a_rejection_of_readiness_is_answered_without_a_call() {
+async fn a_rejection_of_readiness_becomes_a_response_without_a_call() {
     let mut service = RejectionResponse::new(Unready);
     for _ in 0..2 {
-        let answer = service.ready().await.unwrap().call(()).await.unwrap();
-        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let response = service.ready().await.unwrap().call(()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     }
 }
 
-struct Silent;
+struct NoGuard;
 
-impl Complete for Silent {
+impl Complete for NoGuard {
     fn complete(self, _: Outcome) {}
 }
 
 #[test]
 fn rejections_fit_where_wrapped_bodies_are_expected() {
     let rejected = Rejection::new(Reason::BulkheadFull, "x");
-    let guarded = rejection_response::<GuardedBody<InspectedBody<Full<Bytes>>, Silent>>(&rejected);
+    let guarded = rejection_response::<GuardedBody<InspectedBody<Full<Bytes>>, NoGuard>>(&rejected);
     assert!(!guarded.body().is_held());
     assert_eq!(guarded.status(), 503);
 }
 
 #[test]
-fn an_answer_that_passes_allocates_nothing() {
+fn a_response_that_passes_allocates_nothing() {
     let inner =
-        service_fn(|answer: Response<Full<Bytes>>| ready(Ok::<_, Error<Infallible>>(answer)));
+        service_fn(|response: Response<Full<Bytes>>| ready(Ok::<_, Error<Infallible>>(response)));
     let mut service = RejectionResponse::new(inner);
     let mut cx = Context::from_waker(Waker::noop());
-    let mut answer = Some(Response::new(Full::default()));
+    let mut response = Some(Response::new(Full::default()));
     let counted = seawall_testkit::alloc::count(|| {
         assert!(service.poll_ready(&mut cx).is_ready());
-        let mut call = pin!(service.call(answer.take().unwrap()));
+        let mut call = pin!(service.call(response.take().unwrap()));
         match call.as_mut().poll(&mut cx) {
-            Poll::Ready(passed) => answer = passed.ok(),
+            Poll::Ready(passed) => response = passed.ok(),
             Poll::Pending => panic!("pending"),
         }
     });
     assert_eq!(counted.allocations, 0);
-    assert!(answer.is_some());
+    assert!(response.is_some());
 }
 
 assert_impl_all!(RejectionResponseLayer<()>: Send, Sync, Copy);

@@ -1,0 +1,50 @@
+//! Which bodies can be read, by the headers of their response.
+
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+
+/// Whether the headers announce a JSON body that can be read as it is: `application/json` or a
+/// type with the suffix `+json` (RFC 6839), without a content encoding. The default of
+/// [`InspectLayer::only`](super::InspectLayer::only).
+pub fn is_plain_json(headers: &HeaderMap) -> bool {
+    is_unencoded(headers) && essence(headers).is_some_and(is_json)
+}
+
+/// Whether the headers announce JSON, plain text or HTML that can be read as it is, without a
+/// content encoding: for upstreams that block with a page in place of JSON.
+pub fn is_plain_text(headers: &HeaderMap) -> bool {
+    is_unencoded(headers)
+        && essence(headers).is_some_and(|essence| {
+            is_json(essence)
+                || essence.eq_ignore_ascii_case("text/plain")
+                || essence.eq_ignore_ascii_case("text/html")
+        })
+}
+
+pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
+    essence(headers).is_some_and(|essence| essence.eq_ignore_ascii_case("text/event-stream"))
+}
+
+pub(super) fn is_html(headers: &HeaderMap) -> bool {
+    essence(headers).is_some_and(|essence| essence.eq_ignore_ascii_case("text/html"))
+}
+
+fn is_unencoded(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_ENCODING)
+        .is_none_or(|e| e.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// The content type without its parameters.
+fn essence(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    Some(text.split(';').next().unwrap_or(text).trim())
+}
+
+fn is_json(essence: &str) -> bool {
+    let suffix = essence
+        .len()
+        .checked_sub(5)
+        .and_then(|at| essence.get(at..));
+    essence.eq_ignore_ascii_case("application/json")
+        || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("+json"))
+}

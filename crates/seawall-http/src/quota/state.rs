@@ -1,0 +1,70 @@
+//! What the clones of a feedback share.
+
+use std::sync::{PoisonError, RwLock};
+
+use seawall_core::InstanceName;
+use seawall_core::striped::{Anchor, Shared, Stripes};
+
+use super::RateLimitHeaders;
+use crate::state::Bypass;
+
+seawall_core::counters! {
+    /// What could not be read in the responses of an upstream, and was ignored: an upstream whose
+    /// limits are not understood is one to look at.
+    pub struct HttpFeedbackCounts;
+
+    /// What one stripe has counted.
+    #[derive(Debug, Default)]
+    pub(super) struct Counters {
+        /// Fields of headers about limits; see [`RateLimitHeaders::read`](super::RateLimitHeaders::read).
+        unreadable_rate_limit => "seawall_unreadable_headers_total" [header = "rate_limit"],
+        /// Headers that ask to wait: `Retry-After` and `retry-after-ms`.
+        unreadable_retry_after => "seawall_unreadable_headers_total" [header = "retry_after"],
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Common {
+    pub(super) name: InstanceName,
+    pub(super) bypass: Bypass,
+}
+
+/// A stripe: a copy of what is read, so that responses on different threads share no lock.
+#[derive(Debug)]
+pub(super) struct Stripe {
+    headers: RwLock<RateLimitHeaders>,
+    counters: Counters,
+}
+
+impl Stripe {
+    pub(super) const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What is read.
+    pub(super) fn headers(&self) -> RateLimitHeaders {
+        self.with_headers(Clone::clone)
+    }
+
+    pub(super) fn with_headers<T>(&self, read: impl FnOnce(&RateLimitHeaders) -> T) -> T {
+        read(&self.headers.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn set_headers(&self, headers: RateLimitHeaders) {
+        *self.headers.write().unwrap_or_else(PoisonError::into_inner) = headers;
+    }
+}
+
+pub(super) type State = Shared<Common, Stripe>;
+pub(super) type StateAnchor = Anchor<Common, Stripe>;
+
+pub(super) fn new(name: InstanceName, headers: RateLimitHeaders) -> State {
+    let common = Common {
+        name,
+        bypass: Bypass::default(),
+    };
+    Shared::new(common, Stripes::auto(), move || Stripe {
+        headers: RwLock::new(headers.clone()),
+        counters: Counters::default(),
+    })
+}

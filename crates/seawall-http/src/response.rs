@@ -1,0 +1,172 @@
+//! A rejection as an HTTP response.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode};
+use seawall_core::{Reason, Rejection};
+
+/// The longest wait that a response asks for: a day. A client comes back to see whether an
+/// operator or a quota has changed meanwhile.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// The wait of a rejection that has none although waiting helps.
+const ESTIMATE: Duration = Duration::from_secs(1);
+
+/// The status for a rejection.
+///
+/// | rejection | status |
+/// |---|---|
+/// | rate limited, too expensive, throttled by the client, quota exhausted | 429 |
+/// | attempt timed out, deadline exceeded, body timed out | 504 |
+/// | outcome unknown, panicked | 502 |
+/// | any other: circuit open, not ready, bulkhead full, queue timeout, budget exhausted | 503 |
+///
+/// ```
+/// use http::StatusCode;
+/// use seawall_core::{Reason, Rejection};
+/// use seawall_http::status_of;
+///
+/// let rejected = Rejection::new(Reason::CircuitOpen, "alpaca");
+/// assert_eq!(status_of(&rejected), StatusCode::SERVICE_UNAVAILABLE);
+/// ```
+pub const fn status_of(rejection: &Rejection) -> StatusCode {
+    match rejection.reason() {
+        Reason::RateLimited
+        | Reason::TooExpensive
+        | Reason::ClientThrottled
+        | Reason::QuotaExhausted => StatusCode::TOO_MANY_REQUESTS,
+        Reason::AttemptTimeout | Reason::DeadlineExceeded | Reason::BodyTimeout => {
+            StatusCode::GATEWAY_TIMEOUT
+        }
+        // The upstream gave no response that can be passed on.
+        Reason::OutcomeUnknown | Reason::Panicked => StatusCode::BAD_GATEWAY,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// The whole seconds for the header `Retry-After` of a rejection: rounded up, so that nobody comes
+/// back too early, and at most [`MAX_RETRY_AFTER`].
+///
+/// A full bulkhead and a queue timeout do not know when a permit will be free. For them it is one
+/// second, the shortest wait that the header can express: calls are short beside it, and a client
+/// that comes back at once only finds the bulkhead full again. Any other rejection without a wait
+/// has none here.
+///
+/// ```
+/// use std::time::Duration;
+/// use seawall_core::{Reason, Rejection};
+/// use seawall_http::retry_after_seconds;
+///
+/// let full = Rejection::new(Reason::BulkheadFull, "orders");
+/// assert_eq!(retry_after_seconds(&full), Some(1));
+/// let open = Rejection::new(Reason::CircuitOpen, "orders");
+/// assert_eq!(retry_after_seconds(&open), None);
+/// let open = open.with_retry_after(Duration::from_millis(1_200));
+/// assert_eq!(retry_after_seconds(&open), Some(2));
+/// ```
+pub fn retry_after_seconds(rejection: &Rejection) -> Option<u64> {
+    let wait = match (rejection.retry_after(), rejection.reason()) {
+        (Some(wait), _) => wait.min(MAX_RETRY_AFTER),
+        (None, Reason::BulkheadFull | Reason::QueueTimeout) => ESTIMATE,
+        (None, _) => return None,
+    };
+    Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
+}
+
+/// A rejection as a response: the status of [`status_of`], the reason as a line of plain text, and
+/// `Retry-After` as [`retry_after_seconds`] has it.
+///
+/// The name of the layer instance is not sent.
+///
+/// ```
+/// use std::time::Duration;
+/// use bytes::Bytes;
+/// use http_body_util::Full;
+/// use seawall_core::{Reason, Rejection};
+/// use seawall_http::rejection_response;
+///
+/// let rejected = Rejection::new(Reason::RateLimited, "alpaca")
+///     .with_retry_after(Duration::from_millis(1_200));
+/// let response = rejection_response::<Full<Bytes>>(&rejected);
+/// assert_eq!(response.status(), 429);
+/// assert_eq!(response.headers()["retry-after"], "2");
+/// ```
+pub fn rejection_response<B: From<Bytes>>(rejection: &Rejection) -> Response<B> {
+    let text = format!("{}\n", rejection.reason());
+    let mut response = Response::new(B::from(Bytes::from(text)));
+    *response.status_mut() = status_of(rejection);
+    let headers = response.headers_mut();
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    headers.insert(CONTENT_TYPE, plain);
+    if let Some(seconds) = retry_after_seconds(rejection) {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::Full;
+
+    #[test]
+    fn every_reason_has_a_status_that_says_whose_fault_it_is() {
+        for reason in Reason::ALL {
+            let status = status_of(&Rejection::new(reason, "x")).as_u16();
+            let expected = match reason {
+                Reason::RateLimited
+                | Reason::TooExpensive
+                | Reason::ClientThrottled
+                | Reason::QuotaExhausted => 429,
+                Reason::AttemptTimeout | Reason::DeadlineExceeded | Reason::BodyTimeout => 504,
+                Reason::OutcomeUnknown | Reason::Panicked => 502,
+                _ => 503,
+            };
+            assert_eq!(status, expected, "{reason:?}");
+        }
+    }
+
+    fn header(rejected: &Rejection) -> Option<String> {
+        let response = rejection_response::<Full<Bytes>>(rejected);
+        let value = response.headers().get(RETRY_AFTER)?;
+        Some(value.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn waits_are_whole_seconds_never_too_short_and_at_most_a_day() {
+        for (wait, seconds) in [
+            (Duration::ZERO, "0"),
+            (Duration::from_nanos(1), "1"),
+            (Duration::from_secs(2), "2"),
+            (MAX_RETRY_AFTER - Duration::from_nanos(1), "86400"),
+            (Duration::MAX, "86400"),
+        ] {
+            let rejected = Rejection::new(Reason::CircuitOpen, "x").with_retry_after(wait);
+            assert_eq!(header(&rejected).as_deref(), Some(seconds), "{wait:?}");
+        }
+    }
+
+    #[test]
+    fn a_full_bulkhead_has_an_estimate_and_its_own_wait_comes_first() {
+        for reason in Reason::ALL {
+            let estimated = matches!(reason, Reason::BulkheadFull | Reason::QueueTimeout);
+            let rejected = Rejection::new(reason, "x");
+            assert_eq!(
+                header(&rejected),
+                estimated.then(|| "1".into()),
+                "{reason:?}"
+            );
+            let known = rejected.with_retry_after(Duration::from_secs(7));
+            assert_eq!(header(&known).as_deref(), Some("7"), "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_the_instance_is_not_sent() {
+        let rejected = Rejection::new(Reason::CircuitOpen, "alpaca-orders");
+        let response = rejection_response::<Bytes>(&rejected);
+        assert_eq!(response.body(), "the circuit is open\n");
+    }
+}

@@ -1,0 +1,82 @@
+//! What an operator can command of the layers of this crate, shared by their handles.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What a layer of this crate does now.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum LayerState {
+    /// It works by its settings.
+    #[default]
+    Active,
+    /// An operator has switched it off
+    /// ([`Command::Bypass`](seawall_core::Command::Bypass)): calls pass as if it were not there.
+    Bypassed,
+}
+
+impl LayerState {
+    /// The state as a label value of metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Bypassed => "bypassed",
+        }
+    }
+}
+
+/// Whether a layer is bypassed. Relaxed: nothing else is ordered by it.
+#[derive(Debug, Default)]
+pub(crate) struct Bypass(AtomicBool);
+
+impl Bypass {
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set(&self, on: bool) {
+        self.0.store(on, Ordering::Relaxed);
+    }
+
+    pub(crate) fn state(&self) -> LayerState {
+        if self.is_on() {
+            LayerState::Bypassed
+        } else {
+            LayerState::Active
+        }
+    }
+}
+
+/// The parts of [`InstanceHandle`](seawall_core::InstanceHandle) that the handles of this crate
+/// have in common: each has `name`, `snapshot`, `counts`, `bypass` and `reset` of its own.
+macro_rules! handle_basics {
+    ($pattern:expr) => {
+        fn pattern(&self) -> &'static str {
+            $pattern
+        }
+
+        fn name(&self) -> seawall_core::InstanceName {
+            self.name()
+        }
+
+        fn state(&self) -> &'static str {
+            self.snapshot().state.as_str()
+        }
+
+        fn control(&self, command: seawall_core::Command) -> Result<(), seawall_core::Unsupported> {
+            match command {
+                seawall_core::Command::Bypass => self.bypass(),
+                seawall_core::Command::Reset => self.reset(),
+                command => {
+                    return Err(seawall_core::Unsupported {
+                        pattern: $pattern,
+                        command,
+                    });
+                }
+            }
+            Ok(())
+        }
+    };
+}
+pub(crate) use handle_basics;
