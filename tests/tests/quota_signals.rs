@@ -7,8 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use seawall::http::quota::MeteredBody;
-use seawall::http::{RateLimitHeaders, TokenEstimate};
+use seawall::http::quota::{MeteredBody, RateLimitHeaders, TokenEstimate};
 use seawall::{
     Error, HttpStack, Limit, RateLimitConfig, Reason, Rejectable, Replay, RequestMeta, RetryConfig,
     TokenCount, Unit,
@@ -221,7 +220,7 @@ async fn a_stream_corrects_usage_at_its_end() {
     let handle = limit.clone();
     let metered = MeteredBody::new(response.into_body(), move |usage| {
         if let Some(usage) = usage {
-            handle.settle(Unit::Tokens, 600, usage.total());
+            handle.correct_usage(Unit::Tokens, 600, usage.total());
         }
     });
     assert_eq!(limit.snapshot().limits[1].available, 400.0);
@@ -239,6 +238,6 @@ async fn tokens_can_be_reserved_without_a_call() {
         Ok::<_, Infallible>(completion(150))
     }));
     assert!(client.clone().oneshot(prompt(600)).await.is_err());
-    reserved.settle(Unit::Tokens, 100);
+    reserved.correct_usage(Unit::Tokens, 100);
     assert!(client.oneshot(prompt(600)).await.is_ok());
 }

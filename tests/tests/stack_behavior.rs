@@ -13,10 +13,11 @@ use http_body::{Body, Frame};
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use seawall::http::{ReplayBody, copy_request, inspect, propagate_deadline};
+use seawall::http::deadline::propagate_deadline;
+use seawall::http::{ReplayBody, copy_request, inspect};
 use seawall::{
     Backoff, BreakerConfig, Budget, BudgetConfig, BulkheadConfig, InvalidConfig, RateLimitConfig,
-    Reason, Rejectable, Replay, RetryConfig, Sent, StackBuilder, State,
+    Reason, Rejectable, Replay, RetryConfig, Sent, StackBuilder, CircuitState,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
@@ -139,7 +140,7 @@ async fn a_deadline_that_leaves_no_time_for_an_attempt_is_an_error_that_names_it
         let response = client.clone().oneshot(request(Replay::Never)).await;
         assert!(response.is_err());
     }
-    assert_eq!(circuit.state(), State::Open);
+    assert_eq!(circuit.state(), CircuitState::Open);
 }
 
 /// The body was a throttle, its header asked for 30 seconds, and the next attempt came immediately.
@@ -324,5 +325,5 @@ async fn a_callers_broken_upload_does_not_open_the_circuit() {
         assert!(error.rejection().is_none(), "the client's own error");
         assert_eq!(handles.retry.attempts(), calls, "not retried");
     }
-    assert_eq!(handles.breaker.state(), State::Closed);
+    assert_eq!(handles.breaker.state(), CircuitState::Closed);
 }

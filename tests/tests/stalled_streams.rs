@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
-use seawall::http::{BodyTimeoutConfig, BodyTimeoutLayer};
+use seawall::http::body_timeout::{BodyTimeoutConfig, BodyTimeoutLayer};
 use seawall::{BulkheadConfig, Reason, Rejectable};
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt, service_fn};
