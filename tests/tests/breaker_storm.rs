@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use seawall::{
-    BreakerConfig, BreakerHandle, BreakerLayer, BulkheadConfig, BulkheadLayer, Error, Reason,
-    Rejectable, State, WrapErrorLayer,
+    BreakerConfig, BreakerHandle, BreakerLayer, BulkheadConfig, BulkheadLayer, CircuitState, Error,
+    Reason, Rejectable, WrapErrorLayer,
 };
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -122,7 +122,7 @@ async fn after_a_trip_only_what_was_in_flight_and_the_probes_reach_the_upstream(
     assert_eq!((results.failed, results.rejected), (PERMITS, QUEUED));
     // No call waits in the queue any longer.
     assert_eq!(results.last, start + 50 * MS);
-    assert_eq!(handle.state(), State::Open);
+    assert_eq!(handle.state(), CircuitState::Open);
 
     // A hundred calls come every 100 ms. In each second of the outage at most the probes pass.
     let mut failed = 0;
@@ -136,7 +136,7 @@ async fn after_a_trip_only_what_was_in_flight_and_the_probes_reach_the_upstream(
 
     sleep_until(upstream.recovers_at + SECOND).await;
     all(&service, PROBES).await;
-    assert_eq!(handle.state(), State::Closed);
+    assert_eq!(handle.state(), CircuitState::Closed);
     let results = all(&service, QUEUED).await;
     assert_eq!(results.succeeded, QUEUED);
 }

@@ -6,21 +6,15 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use seawall::{
-    Backoff, BreakerConfig, BulkheadConfig, ConstMeta, Error, GenericStack, RateLimitConfig,
-    Replay, RequestMeta, RetryConfig, StackBuilder, StackHandles, State,
+    Backoff, BreakerConfig, BulkheadConfig, CircuitState, ClientStack, ConstMeta, Error,
+    Policy, RateLimitConfig, RequestMeta, RetryConfig, StackBuilder, StackHandles,
 };
 use seawall_testkit::contract::{Mock, MockError, MockHandle, PolledFuture, mock};
 use tower::{Layer, Service};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-type Described = seawall::ClientStack<
-    seawall::ErrorIsFailure,
-    ConstMeta,
-    seawall::CompleteOnResponse,
-    seawall::CloneRequest,
-    seawall::NoPropagation,
->;
+type Described = ClientStack<Policy<seawall::ErrorIsFailure, ConstMeta>>;
 type Subject = <Described as Layer<Mock>>::Service;
 
 struct Bench {
@@ -63,9 +57,8 @@ fn narrow(builder: StackBuilder) -> Bench {
                 .build()
                 .expect("valid"),
         )
-        .build_generic()
-        .expect("valid")
-        .describe(ConstMeta(RequestMeta::new(Replay::Safe)));
+        .build_generic(Policy::new().describe(ConstMeta(RequestMeta::idempotent())))
+        .expect("valid");
     let handles = stack.handles();
     let (inner, mock) = mock();
     mock.respond_immediately();
@@ -89,14 +82,14 @@ impl Bench {
     async fn is_clean(&mut self) {
         assert_eq!(self.handles.bulkhead.in_flight(), 0);
         assert_eq!(self.handles.bulkhead.queue_depth(), 0);
-        assert_eq!(self.handles.rate_limit.waiting(), 0);
+        assert_eq!(self.handles.rate_limit.queue_depth(), 0);
         assert_eq!((self.mock.in_flight(), self.mock.reserved()), (0, 0));
         assert_eq!(self.mock.futures(), 0);
         self.mock.set_ready();
         self.mock.respond_immediately();
         tokio::time::advance(SECOND).await;
         assert_eq!(self.call().poll(), Poll::Ready(true));
-        assert_eq!(self.handles.breaker.state(), State::Closed);
+        assert_eq!(self.handles.breaker.state(), CircuitState::Closed);
     }
 }
 
@@ -154,7 +147,7 @@ async fn cancels(builder: fn() -> StackBuilder) {
     assert_eq!(b.call().poll(), Poll::Ready(true));
     let mut waiting = b.call();
     assert!(waiting.poll().is_pending());
-    assert_eq!(b.handles.rate_limit.waiting(), 1);
+    assert_eq!(b.handles.rate_limit.queue_depth(), 1);
     drop(waiting);
     b.is_clean().await;
 
@@ -175,12 +168,12 @@ async fn cancels(builder: fn() -> StackBuilder) {
     assert!(failing.poll().is_pending());
     tokio::time::advance(6 * SECOND).await;
     assert_eq!(failing.poll(), Poll::Ready(false));
-    assert_eq!(b.handles.breaker.state(), State::Open);
+    assert_eq!(b.handles.breaker.state(), CircuitState::Open);
     tokio::time::advance(11 * SECOND).await;
     b.mock.hold_responses();
     let mut probe = b.call();
     assert!(probe.poll().is_pending());
-    assert_eq!(b.handles.breaker.state(), State::HalfOpen);
+    assert_eq!(b.handles.breaker.state(), CircuitState::HalfOpen);
     drop(probe);
     b.is_clean().await;
 }
@@ -251,13 +244,13 @@ async fn a_call_through_a_complete_stack_allocates_nothing() {
         let rate = RateLimitConfig::builder()
             .rate(1_000_000, SECOND)
             .burst(1_000_000);
-        let stack: GenericStack = builder
+        let stack: ClientStack = builder
             .rate_limit(rate.build().expect("valid"))
-            .build_generic()
+            .build_generic(Policy::new())
             .expect("valid");
         let mut service = stack.layer(Leaf);
         let mut cx = Context::from_waker(Waker::noop());
-        let mut once = |service: &mut <GenericStack as Layer<Leaf>>::Service| {
+        let mut once = |service: &mut <ClientStack as Layer<Leaf>>::Service| {
             assert!(service.poll_ready(&mut cx).is_ready());
             let call = std::pin::pin!(service.call(7));
             assert!(matches!(call.poll(&mut cx), Poll::Ready(Ok(7))));

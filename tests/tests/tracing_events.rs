@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
 use orders::{send, stack, trip};
-use seawall::Registry;
+use seawall::{Command, Registry};
 
 /// Keeps one line per event.
 #[derive(Clone, Default)]
@@ -41,27 +41,32 @@ impl tracing::Subscriber for Log {
 }
 
 #[tokio::test(start_paused = true)]
-async fn transitions_are_logged_at_debug_and_rejections_at_trace() {
+async fn an_opening_is_a_warning_with_its_figures_and_a_closing_an_info() {
     let log = Log::default();
     let _guard = tracing::subscriber::set_default(log.clone());
     let registry = Registry::new("alpaca");
     let (mut service, mock) = stack(&registry);
     trip(&mut service, &mock).await;
     assert!(!send(&mut service).await);
+    let breaker = registry.get("breaker", "orders").expect("registered");
+    breaker.control(Command::Reset).expect("known");
     let lines = log.0.lock().expect("not poisoned").clone();
     let transition = lines
         .iter()
         .find(|l| l.contains("transition"))
         .expect("logged");
-    assert!(transition.starts_with("DEBUG"), "{transition}");
+    assert!(transition.starts_with("WARN"), "{transition}");
     for part in [
         "\"orders\"",
         "\"closed\"",
         "\"open\"",
         "consecutive_failures",
+        "calls in a row failed, limit",
     ] {
         assert!(transition.contains(part), "{transition}");
     }
+    let closing = lines.iter().find(|l| l.contains("to=\"closed\""));
+    assert!(closing.expect("logged").starts_with("INFO"), "{closing:?}");
     let rejected = lines
         .iter()
         .find(|l| l.contains("rejected"))
@@ -70,9 +75,6 @@ async fn transitions_are_logged_at_debug_and_rejections_at_trace() {
         rejected.starts_with("TRACE") && rejected.contains("circuit_open"),
         "{rejected}"
     );
-    assert!(
-        lines
-            .iter()
-            .all(|l| l.starts_with("DEBUG") || l.starts_with("TRACE"))
-    );
+    let loud = |line: &&String| line.starts_with("WARN") || line.starts_with("INFO");
+    assert_eq!(lines.iter().filter(loud).count(), 2, "{lines:?}");
 }

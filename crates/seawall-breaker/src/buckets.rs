@@ -1,8 +1,8 @@
 //! The calls of the last T, in ten buckets.
 //!
 //! The window is the present bucket and the nine before it, so a call counts for at least 0.9 T
-//! and at most T after it ended, and entering or reading costs the same whatever the traffic and
-//! however long nothing happened.
+//! and at most T after it ended. The cost of entering and reading depends neither on the traffic
+//! nor on idle time.
 
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use crate::rule::WindowStats;
 /// Buckets of a window.
 pub(crate) const BUCKETS: u64 = 10;
 
-/// How the clock is cut into buckets: an epoch is the number of a bucket since the clock's start.
+/// How the clock is divided into buckets: an epoch is the number of a bucket since the clock's
+/// start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pace {
     /// 2^64 / width, rounded up; 0 without a time window.
@@ -27,13 +28,13 @@ impl Pace {
     };
 
     pub(crate) fn of(window: Duration) -> Self {
-        Self::cut(seawall_core::ns(window) / BUCKETS)
+        Self::with_width(seawall_core::ns(window) / BUCKETS)
     }
 
     /// Buckets of so many nanoseconds, at least 2.
-    pub(crate) fn cut(width: u64) -> Self {
+    pub(crate) fn with_width(width: u64) -> Self {
         let width = width.max(2);
-        // Rounded up, a bucket is never longer than told, and shorter by less than a millionth.
+        // Rounded up, a bucket is never longer than `width`, and shorter by less than a millionth.
         let reciprocal = u64::try_from((1_u128 << 64).div_ceil(u128::from(width)));
         Self {
             reciprocal: reciprocal.unwrap_or(u64::MAX),

@@ -3,46 +3,21 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use seawall_core::{CircuitCause, Classify, Complete, Error, ErrorIsFailure, EventKind, Rejection};
+use seawall_core::{Classify, Complete, Error, ErrorIsFailure, Rejection};
 
-use crate::circuit::Asks;
-use crate::circuits::{Circuits, Stub, UNMEASURED};
-use crate::handle::BreakerHandle;
-use crate::patience::{Patience, Waited};
-use crate::shared::Held;
-use crate::ticket::Permit;
+use crate::access::{CircuitRef, Single};
+use crate::admission::Admit;
+use crate::entry_point::EntryPoint;
+use crate::handle::CircuitHandle;
+use crate::permit::Permit;
+use crate::probe_wait::{ProbeWait, Waited, may_wait};
 
-/// What a call without Tower enters by: the handle of a circuit.
-pub(crate) trait Door: Clone {
-    type Held: Circuits;
-    type Permit: Complete;
-
-    /// The circuit, for the running thread.
-    fn held(&self) -> Self::Held;
-
-    fn ticket(held: Self::Held, stub: Stub) -> Self::Permit;
-}
-
-impl Door for BreakerHandle {
-    type Held = Held;
-    type Permit = Permit;
-
-    fn held(&self) -> Held {
-        self.root.local()
-    }
-
-    fn ticket(held: Held, stub: Stub) -> Permit {
-        Permit::new(held, stub)
-    }
-}
-
-impl BreakerHandle {
+impl<D: CircuitRef> CircuitHandle<D> {
     /// Guards a future, in one line: rejected while the circuit is open, and otherwise run and
-    /// judged, with an error taken for a failure. The future is not polled before it is admitted.
+    /// counted, with an error as a failure. The future is not polled before it is admitted.
     ///
     /// # Errors
     ///
@@ -61,28 +36,34 @@ impl BreakerHandle {
     /// assert_eq!(price, 4.0);
     /// # Ok(()) }
     /// ```
-    pub fn call<F, T, E>(&self, future: F) -> GuardedFuture<F>
+    pub fn call<F, T, E>(&self, future: F) -> GuardedFuture<F, ErrorIsFailure, D>
     where
         F: Future<Output = Result<T, E>>,
     {
         self.call_with(ErrorIsFailure, future)
     }
 
-    /// As [`call`](Self::call), with the answer judged by `classify`.
+    /// As [`call`](Self::call), with the outcome found by `classifier`.
     ///
     /// # Errors
     ///
     /// As those of [`call`](Self::call).
-    pub fn call_with<F, C, T, E>(&self, classify: C, future: F) -> GuardedFuture<F, C>
+    pub fn call_with<F, C, T, E>(&self, classifier: C, future: F) -> GuardedFuture<F, C, D>
     where
         F: Future<Output = Result<T, E>>,
         C: Classify<T, E>,
     {
-        GuardedFuture::new(self.clone(), classify, future)
+        GuardedFuture {
+            stage: Stage::Admission {
+                circuit: self.circuit.clone(),
+                wait: ProbeWait::default(),
+                future: Some(future),
+            },
+            classifier,
+        }
     }
 
-    /// Guards an async function: the returned function has each of its calls
-    /// [guarded](Self::call).
+    /// Guards an async function: each call of the returned function is [guarded](Self::call).
     ///
     /// ```
     /// use seawall_breaker::{BreakerConfig, BreakerLayer};
@@ -100,7 +81,7 @@ impl BreakerHandle {
     pub fn wrap<A, F, Fut, T, E>(
         &self,
         function: F,
-    ) -> impl Fn(A) -> GuardedFuture<Fut> + use<A, F, Fut, T, E>
+    ) -> impl Fn(A) -> GuardedFuture<Fut, ErrorIsFailure, D> + use<A, F, Fut, T, E, D>
     where
         F: Fn(A) -> Fut,
         Fut: Future<Output = Result<T, E>>,
@@ -109,8 +90,8 @@ impl BreakerHandle {
         move |argument| handle.call(function(argument))
     }
 
-    /// Asks for an admission: settle the ticket with what the call came to. Waits where
-    /// [calls wait while probes run](crate::HalfOpenPolicy::Wait).
+    /// Admits a call: complete the permit with the outcome. Waits where
+    /// [calls wait while probes are in flight](crate::HalfOpenPolicy::Wait).
     ///
     /// # Errors
     ///
@@ -121,156 +102,104 @@ impl BreakerHandle {
     /// If it has to wait outside of a Tokio runtime with time enabled.
     ///
     /// ```
-    /// use seawall_breaker::{BreakerConfig, BreakerLayer};
-    /// use seawall_core::{Outcome, Complete};
+    /// use seawall_breaker::{BreakerConfig, BreakerLayer, Complete, Outcome};
     ///
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), seawall_core::Rejection> {
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), seawall_breaker::Rejection> {
     /// let breaker = BreakerLayer::new("feed", BreakerConfig::default()).handle();
-    /// let ticket = breaker.admit().await?;
-    /// // ... ask the upstream in whatever way ...
-    /// ticket.complete(Outcome::Success);
+    /// let permit = breaker.admit().await?;
+    /// // ... call the upstream in any way ...
+    /// permit.complete(Outcome::Success);
     /// # Ok(()) }
     /// ```
-    pub async fn admit(&self) -> Result<Permit, Rejection> {
-        admit(self).await
+    pub async fn admit(&self) -> Result<Permit<D>, Rejection> {
+        let mut wait = ProbeWait::default();
+        poll_fn(|cx| poll_admit(&self.circuit, &mut wait, cx)).await
     }
 
-    /// Asks for an admission without waiting.
+    /// Admits a call without waiting.
     ///
     /// # Errors
     ///
     /// The rejection of the circuit.
-    pub fn try_admit(&self) -> Result<Permit, Rejection> {
-        try_admit(self)
-    }
-}
-
-/// Admits a call to the circuit, or says why not.
-#[inline]
-pub(crate) fn enter<X: Circuits>(held: &X) -> Result<Stub, Rejection> {
-    let word = held.common().word();
-    let start = held.start(word);
-    let changed = start != UNMEASURED && held.look(word, start);
-    if word.is_passing() && !changed {
-        return Ok(held.stub(word, start));
-    }
-    // No gate has dealt the share of a ramp to this one.
-    let word = held.admit_as(Asks::Breaker, true)?;
-    Ok(held.stub(word, held.start(word)))
-}
-
-/// Counts a rejection and tells who listens.
-#[cold]
-pub(crate) fn reject<X: Circuits>(held: &X, rejected: &Rejection) {
-    let common = held.common();
-    common.count_rejection(held.stripe(), Asks::Breaker, rejected.reason());
-    common
-        .setup
-        .observer
-        .emit(|| EventKind::Rejected(*rejected));
-}
-
-pub(crate) fn try_admit<D: Door>(door: &D) -> Result<D::Permit, Rejection> {
-    let held = door.held();
-    match enter(&held) {
-        Ok(stub) => Ok(D::ticket(held, stub)),
-        Err(rejected) => {
-            reject(&held, &rejected);
-            Err(rejected)
+    pub fn try_admit(&self) -> Result<Permit<D>, Rejection> {
+        let held = self.circuit.held();
+        match held.admit() {
+            Ok(record) => Ok(Permit::new(held, record)),
+            Err(rejection) => Err(reject(&held, rejection)),
         }
     }
 }
 
-pub(crate) async fn admit<D: Door>(door: &D) -> Result<D::Permit, Rejection> {
-    let mut patience = Patience::default();
-    poll_fn(|cx| poll_admit(door, &mut patience, cx)).await
+#[cold]
+fn reject(held: &impl Admit, rejection: Rejection) -> Rejection {
+    held.count_rejection(EntryPoint::Breaker, rejection);
+    rejection
 }
 
-fn poll_admit<D: Door>(
-    door: &D,
-    patience: &mut Patience,
+fn poll_admit<D: CircuitRef>(
+    circuit: &D,
+    wait: &mut ProbeWait,
     cx: &mut Context<'_>,
-) -> Poll<Result<D::Permit, Rejection>> {
+) -> Poll<Result<Permit<D>, Rejection>> {
     loop {
-        let held = door.held();
-        let rejected = match enter(&held) {
-            Ok(stub) => {
-                patience.end();
-                return Poll::Ready(Ok(D::ticket(held, stub)));
+        let held = circuit.held();
+        let rejection = match held.admit() {
+            Ok(record) => {
+                wait.end();
+                return Poll::Ready(Ok(Permit::new(held, record)));
             }
-            Err(rejected) => rejected,
+            Err(rejection) => rejection,
         };
-        let probing = rejected.cause() == Some(CircuitCause::Probing);
-        if probing
-            && held.common().waits.load(Ordering::Relaxed)
-            && ready!(patience.poll(&held, Asks::Breaker, cx)) == Waited::AskAgain
+        if may_wait(&held, &rejection)
+            && ready!(wait.poll(&held, EntryPoint::Breaker, cx)) == Waited::TryAgain
         {
             continue;
         }
-        patience.end();
-        reject(&held, &rejected);
-        return Poll::Ready(Err(rejected));
+        wait.end();
+        return Poll::Ready(Err(reject(&held, rejection)));
     }
 }
 
 pin_project! {
-    /// A future that is guarded by a circuit; see [`BreakerHandle::call`].
+    /// A future that is guarded by a circuit; see [`CircuitHandle::call`].
     ///
-    /// It asks for admission at its first poll; dropped before that, nothing has happened. Dropped
-    /// after it, the call counts as abandoned.
+    /// It is admitted at its first poll; dropped before that, it has changed nothing. Dropped after
+    /// it, the call counts as abandoned.
     ///
     /// # Panics
     ///
-    /// When it is polled after it has answered, and when it has to wait for probes outside of a
+    /// When it is polled after it has completed, and when it has to wait for probes outside of a
     /// Tokio runtime with time enabled.
     #[must_use = "futures do nothing unless polled"]
-    pub struct GuardedFuture<F, C = ErrorIsFailure, D = BreakerHandle, T = Permit> {
+    pub struct GuardedFuture<F, C = ErrorIsFailure, D: CircuitRef = Single> {
         #[pin]
-        stage: Stage<F, D, T>,
-        classify: C,
+        stage: Stage<F, D>,
+        classifier: C,
     }
 }
 
 pin_project! {
     #[project = StageProj]
-    enum Stage<F, D, T> {
-        Asking {
-            door: D,
-            patience: Patience,
+    enum Stage<F, D: CircuitRef> {
+        Admission {
+            circuit: D,
+            wait: ProbeWait,
             future: Option<F>,
         },
         Calling {
             #[pin]
             inner: F,
-            ticket: Option<T>,
+            permit: Option<Permit<D>>,
         },
         Done,
     }
 }
 
-impl<F, C, D, T> GuardedFuture<F, C, D, T> {
-    pub(crate) fn new(door: D, classify: C, future: F) -> Self {
-        Self {
-            stage: Stage::Asking {
-                door,
-                patience: Patience::default(),
-                future: Some(future),
-            },
-            classify,
-        }
-    }
-}
-
-#[allow(
-    private_bounds,
-    reason = "sealed: only the handles of this crate are doors"
-)]
-impl<F, C, D, T, R, E> Future for GuardedFuture<F, C, D, T>
+impl<F, C, D, R, E> Future for GuardedFuture<F, C, D>
 where
     F: Future<Output = Result<R, E>>,
     C: Classify<R, E>,
-    D: Door<Permit = T>,
-    T: Complete,
+    D: CircuitRef,
 {
     type Output = Result<R, Error<E>>;
 
@@ -279,44 +208,46 @@ where
         let mut stage = this.stage;
         loop {
             match stage.as_mut().project() {
-                StageProj::Asking {
-                    door,
-                    patience,
+                StageProj::Admission {
+                    circuit,
+                    wait,
                     future,
-                } => match ready!(poll_admit(door, patience, cx)) {
-                    Ok(ticket) => {
+                } => match ready!(poll_admit(circuit, wait, cx)) {
+                    Ok(permit) => {
                         let inner = future.take().expect("a future is admitted once");
-                        let ticket = Some(ticket);
-                        stage.set(Stage::Calling { inner, ticket });
+                        let permit = Some(permit);
+                        stage.set(Stage::Calling { inner, permit });
                     }
-                    Err(rejected) => {
+                    Err(rejection) => {
                         stage.set(Stage::Done);
-                        return Poll::Ready(Err(Error::Rejected(rejected)));
+                        return Poll::Ready(Err(Error::Rejected(rejection)));
                     }
                 },
-                StageProj::Calling { inner, ticket } => {
-                    let answer = ready!(inner.poll(cx));
-                    // A classifier that panics leaves the ticket here, to be abandoned.
-                    let outcome = this.classify.classify(answer.as_ref());
-                    if let Some(ticket) = ticket.take() {
-                        ticket.complete(outcome);
+                StageProj::Calling { inner, permit } => {
+                    let result = ready!(inner.poll(cx));
+                    // A classifier that panics leaves the permit here, to be abandoned.
+                    let outcome = this.classifier.classify(result.as_ref());
+                    if let Some(permit) = permit.take() {
+                        permit.complete(outcome);
                     }
                     stage.set(Stage::Done);
-                    return Poll::Ready(answer.map_err(Error::Inner));
+                    return Poll::Ready(result.map_err(Error::Inner));
                 }
-                StageProj::Done => panic!("polled after it has answered"),
+                StageProj::Done => panic!("polled after it has completed"),
             }
         }
     }
 }
 
-impl<F, C, D, T> fmt::Debug for GuardedFuture<F, C, D, T> {
+impl<F, C, D: CircuitRef> fmt::Debug for GuardedFuture<F, C, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stage = match &self.stage {
-            Stage::Asking { .. } => "asking",
+            Stage::Admission { .. } => "admission",
             Stage::Calling { .. } => "calling",
             Stage::Done => "done",
         };
-        f.debug_struct("Guarded").field("stage", &stage).finish()
+        f.debug_struct("GuardedFuture")
+            .field("stage", &stage)
+            .finish()
     }
 }

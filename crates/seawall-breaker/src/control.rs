@@ -1,60 +1,60 @@
-//! What an operator does to a circuit, and what it shows of itself.
+//! Commands, settings and readings of a circuit.
 
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cause::{Change, Explanation, Transition};
 use crate::circuit::Circuit;
-use crate::circuits::Circuits;
 use crate::config::BreakerConfig;
-use crate::counts::{CircuitSnapshot, Counts};
-use crate::shared::Cold;
+use crate::counts::{CircuitCounts, CircuitSnapshot};
+use crate::publish::Publish;
+use crate::state::Locked;
 use crate::sync::Ordering;
-use crate::word::State;
+use crate::transition::{Change, Explanation, Transition, TransitionCounts};
 
-/// Commands and readings of whoever holds a circuit.
-pub(crate) trait Control: Circuits {
-    /// Carries out a command. `keeps` says whether what is counted goes on counting.
-    fn command(
-        &self,
-        keeps: bool,
-        act: impl FnOnce(&mut Circuit, &BreakerConfig, u64) -> Option<Change>,
-    ) {
-        let common = self.common();
-        let now = common.now();
-        let mut cold = common.lock();
-        if cold.circuit.word.is_passing() {
-            self.drain(&mut cold, now);
-        }
-        let Cold {
-            circuit, config, ..
-        } = &mut *cold;
-        let change = act(circuit, config, now);
-        self.publish(cold, change, keeps, now);
+pub(crate) trait Control: Publish {
+    /// Carries out a command. `keeps` is whether what is counted goes on counting.
+    fn command(&self, keeps: bool, act: impl FnOnce(&mut Circuit, u64) -> Option<Change>) {
+        let now = self.common().now();
+        let mut locked = self.lock_drained(now);
+        let change = act(&mut locked.circuit, now);
+        self.publish(locked, change, keeps, now);
     }
 
-    /// Takes other settings.
-    fn configure(&self, config: Arc<BreakerConfig>) {
+    fn force_open(&self) {
+        self.command(false, Circuit::force_open);
+    }
+
+    fn force_closed(&self) {
+        self.command(true, Circuit::force_closed);
+    }
+
+    fn automatic(&self) {
+        self.command(true, Circuit::automatic);
+    }
+
+    fn reset(&self) {
+        self.command(false, |circuit, now| Some(circuit.reset(now)));
+    }
+
+    /// Takes the settings that `new` makes of the present ones; none to keep them.
+    fn configure_with(&self, new: impl FnOnce(&BreakerConfig) -> Option<Arc<BreakerConfig>>) {
         let common = self.common();
         let now = common.now();
-        let mut cold = common.lock();
-        if cold.circuit.word.is_passing() {
-            self.drain(&mut cold, now);
+        let mut locked = self.lock_drained(now);
+        let Some(config) = new(&locked.config) else {
+            return;
+        };
+        let old = mem::replace(&mut locked.config, config);
+        if old.slow_after != locked.config.slow_after {
+            common.next_check.store(0, Ordering::Relaxed);
+            self.begin_watch(&mut locked);
         }
-        let old = mem::replace(&mut cold.config, config);
-        if old.slow_after != cold.config.slow_after {
-            cold.watch = cold.watch.wrapping_add(1);
-            common.next_look.store(0, Ordering::Relaxed);
-            for stripe in self.each() {
-                stripe.watch(&cold.config, cold.watch);
-            }
-        }
-        let Cold {
+        let Locked {
             circuit, config, ..
-        } = &mut *cold;
+        } = &mut *locked;
         let change = circuit.configure(&old, config, now);
-        self.publish(cold, change, true, now);
+        self.publish(locked, change, true, now);
     }
 
     fn config(&self) -> Arc<BreakerConfig> {
@@ -68,90 +68,67 @@ pub(crate) trait Control: Circuits {
 
     fn explain(&self) -> Explanation {
         let now = self.common().now();
-        let cold = self.common().lock();
-        cold.circuit.explain(&cold.config, now)
+        let locked = self.common().lock();
+        locked.circuit.explain(&locked.config, now)
     }
 
     fn last_transition(&self) -> Option<Transition> {
         let common = self.common();
-        let cold = common.lock();
-        let last = cold.circuit.log().last();
-        last.map(|change| change.on(&common.setup.clock))
+        let locked = common.lock();
+        let last = locked.circuit.log().last();
+        last.map(|change| change.to_transition(&common.setup.clock))
     }
 
     /// The counters of this moment.
-    fn counts(&self, cold: &mut Cold) -> Counts {
-        let common = self.common();
-        let mut counts = Counts {
-            successes: cold.totals.successes + common.carried.load(Ordering::Relaxed),
-            failures: cold.totals.failures,
-            abstained: cold.totals.abstained,
-            slow: cold.totals.slow,
-            abandoned: common.rare.abandoned.load(Ordering::Relaxed),
-            late: common.rare.late.load(Ordering::Relaxed),
-            unjudged: common.rare.unjudged.load(Ordering::Relaxed),
-            would_reject: common.rare.would_reject.load(Ordering::Relaxed),
-            not_ready: common.rare.not_ready.load(Ordering::Relaxed),
-            gate_not_ready: common.rare.gate_not_ready.load(Ordering::Relaxed),
-            ..Counts::default()
-        };
-        for (_, to, n) in cold.transitions() {
-            *match to {
-                State::Open | State::ForcedOpen => &mut counts.opened,
-                State::HalfOpen => &mut counts.half_opened,
-                State::Closed | State::Disabled => &mut counts.closed,
-            } += n;
-        }
-        for stripe in self.each() {
-            let (rejected, gate_rejected) = stripe.rejections();
-            counts.successes += stripe.successes.peek();
-            counts.rejected += rejected;
-            counts.gate_rejected += gate_rejected;
-        }
-        cold.totals.told = cold.totals.told.max(counts.successes);
-        counts.successes = cold.totals.told;
+    fn counts_of(&self, locked: &mut Locked) -> CircuitCounts {
+        let mut counts = CircuitCounts::sum(self.stripes().map(|stripe| &stripe.counters));
+        let not_drained = self.stripes().map(|stripe| stripe.successes.peek());
+        counts.successes += not_drained.sum::<u64>();
+        counts.successes += self.common().carried_over.load(Ordering::Relaxed);
+        locked.reported_successes = locked.reported_successes.max(counts.successes);
+        counts.successes = locked.reported_successes;
         counts
+    }
+
+    fn counts(&self) -> CircuitCounts {
+        self.counts_of(&mut self.common().lock())
     }
 
     /// Everything at one moment.
     fn snapshot(&self) -> CircuitSnapshot {
         let common = self.common();
         let now = common.now();
-        let mut cold = common.lock();
-        if cold.circuit.word.is_passing() {
-            self.drain(&mut cold, now);
-        }
-        let counts = self.counts(&mut cold);
-        let circuit = &cold.circuit;
-        let word = circuit.word;
-        let state = word.state();
+        let mut locked = self.lock_drained(now);
+        let counts = self.counts_of(&mut locked);
+        let (circuit, config) = (&locked.circuit, &locked.config);
+        let state = circuit.word.state();
         let windows = circuit.windows();
         let until = circuit.open_until;
-        let rejects = matches!(state, State::Open | State::ForcedOpen) && until != u64::MAX;
+        let ends = state.is_rejecting() && until != u64::MAX;
+        let transitions = circuit.log().iter();
         CircuitSnapshot {
+            name: common.setup.name(),
             state,
-            shadow: word.is_shadow(),
-            probes_in: rejects.then(|| Duration::from_nanos(until.saturating_sub(now))),
-            ramp_share: circuit.ramp_share(&cold.config, now),
+            shadow: circuit.word.is_shadow(),
+            probes_in: ends.then(|| Duration::from_nanos(until.saturating_sub(now))),
+            ramp_share: circuit.ramp_share(config, now),
             calls: windows.calls(),
             slow_calls: windows.slow_calls(),
-            time: windows.time(cold.config.pace.epoch(now)),
+            time: windows.time(config.pace.epoch(now)),
             failures_in_a_row: windows.run(),
-            overdue: self.overdue(&cold, now),
+            overdue: self.overdue(&locked, now),
             openings_in_a_row: circuit.streak(),
-            transitions: circuit
-                .log()
-                .iter()
-                .map(|change| change.on(&common.setup.clock))
+            transitions: transitions
+                .map(|change| change.to_transition(&common.setup.clock))
                 .collect(),
             counts,
         }
     }
 
-    /// Transitions by the states before and after, those that never were left out.
-    fn transitions(&self) -> Vec<(State, State, u64)> {
-        self.common().lock().transitions().collect()
+    /// How often each transition happened.
+    fn transitions(&self) -> TransitionCounts {
+        self.common().lock().transitions.clone()
     }
 }
 
-impl<X: Circuits> Control for X {}
+impl<X: Publish> Control for X {}

@@ -1,211 +1,188 @@
-//! The answers of the breaker and of the gate.
+//! The response futures of the breakers.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use seawall_core::{Classify, Rejectable, Rejection, TrackCompletion, judge};
+use seawall_core::{Classify, Complete, Rejectable, Rejection, TrackCompletion, judge};
 
-use crate::ticket::{Admitted, Pass, Permit};
+use crate::access::{CircuitRef, Single};
+use crate::permit::Permit;
 
 pin_project! {
-    /// The answer of a [`Breaker`](crate::Breaker).
+    /// The response future of a [`Breaker`](crate::Breaker) and of a
+    /// [`KeyedBreaker`](crate::KeyedBreaker).
     ///
-    /// Dropped before it has answered, it counts as abandoned. Once it has answered it holds
-    /// nothing.
+    /// Dropped before it has completed, it counts as abandoned; dropped while it waits for a probe
+    /// slot, it has changed nothing. Once it has completed it holds nothing.
     ///
     /// # Panics
     ///
-    /// When it is polled after it has answered, as futures may.
-    pub struct ResponseFuture<F, C, H, T = Permit> {
+    /// When it is polled after it has completed; and, if it has to wait for a probe slot, outside of
+    /// a Tokio runtime with time enabled.
+    pub struct ResponseFuture<F, C, T, D: CircuitRef = Single, W = NoWait> {
         #[pin]
-        state: State<F, C, H, T>,
+        state: State<F, C, T, D, W>,
     }
 }
 
 pin_project! {
+    /// Where the future is.
     #[project = StateProj]
-    enum State<F, C, H, T> {
+    pub(crate) enum State<F, C, T, D: CircuitRef, W> {
         Calling {
             #[pin]
             inner: F,
-            ticket: T,
-            classify: C,
-            hold: H,
+            permit: Permit<D>,
+            classifier: C,
+            completion: T,
         },
         Rejected { rejection: Rejection },
+        Waiting { wait: W },
         Done,
     }
 }
 
-impl<F, C, H, T> ResponseFuture<F, C, H, T> {
+/// What waits for a probe slot, and then makes the call.
+pub(crate) trait Wait<F, C, T, D: CircuitRef, E>: Sized {
+    /// The state after the wait, or the error of the inner service.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Next<F, C, T, D>, E>>;
+}
+
+/// What a wait ends with.
+pub(crate) enum Next<F, C, T, D: CircuitRef> {
+    /// The call was made.
+    Calling {
+        /// The future of the inner service.
+        inner: F,
+        /// Its permit.
+        permit: Permit<D>,
+        /// Finds the outcome.
+        classifier: C,
+        /// Finds when the call is over.
+        completion: T,
+    },
+    /// The circuit has rejected.
+    Rejected(Rejection),
+}
+
+/// Of futures that never wait: a single breaker waits in `poll_ready`.
+#[derive(Clone, Copy, Debug)]
+pub struct NoWait(Infallible);
+
+impl<F, C, T, D: CircuitRef, E> Wait<F, C, T, D, E> for NoWait {
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<Result<Next<F, C, T, D>, E>> {
+        match self.0 {}
+    }
+}
+
+impl<F, C, T, D: CircuitRef, W> ResponseFuture<F, C, T, D, W> {
     #[inline]
     pub(crate) fn calling(
         call: impl FnOnce() -> F,
-        ticket: impl FnOnce() -> T,
-        classify: C,
-        hold: H,
+        permit: impl FnOnce() -> Permit<D>,
+        classifier: C,
+        completion: T,
     ) -> Self {
         Self {
             state: State::Calling {
                 inner: call(),
-                ticket: ticket(),
-                classify,
-                hold,
+                permit: permit(),
+                classifier,
+                completion,
             },
         }
     }
 
-    pub(crate) fn rejected(rejection: Rejection) -> Self {
+    pub(crate) const fn rejected(rejection: Rejection) -> Self {
         Self {
             state: State::Rejected { rejection },
         }
     }
+
+    pub(crate) const fn waiting(wait: W) -> Self {
+        Self {
+            state: State::Waiting { wait },
+        }
+    }
 }
 
-#[allow(private_bounds, reason = "sealed: only this crate makes tickets")]
-impl<F, C, H, T, R, E> Future for ResponseFuture<F, C, H, T>
+impl<F, C, T, D, W, R, E> Future for ResponseFuture<F, C, T, D, W>
 where
     F: Future<Output = Result<R, E>>,
     E: Rejectable,
     C: Classify<R, E>,
-    H: TrackCompletion<T, R>,
-    T: Admitted,
+    T: TrackCompletion<Permit<D>, R>,
+    D: CircuitRef,
+    W: Wait<F, C, T, D, E>,
 {
-    type Output = Result<H::Response, E>;
+    type Output = Result<T::Response, E>;
 
     // Always: a future that holds others is polled through all of them at every call, and each
     // call that is not inlined costs more than most layers do.
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
-        let answer = match state.as_mut().project() {
-            StateProj::Calling {
-                inner,
-                ticket,
-                classify,
-                hold,
-            } => {
-                let answer = ready!(inner.poll(cx));
-                // A classifier that panics leaves the ticket here, to be abandoned.
-                let outcome = judge(classify, &answer);
-                let ticket = ticket.take();
-                match answer {
-                    Ok(response) => Ok(hold.track_completion(ticket, outcome, response)),
-                    Err(error) => {
-                        ticket.complete(outcome);
-                        Err(error)
+        loop {
+            let result = match state.as_mut().project() {
+                StateProj::Calling {
+                    inner,
+                    permit,
+                    classifier,
+                    completion,
+                } => {
+                    let result = ready!(inner.poll(cx));
+                    // A classifier that panics leaves the permit here, to be abandoned.
+                    let outcome = judge(classifier, &result);
+                    let permit = permit.take();
+                    match result {
+                        Ok(response) => Ok(completion.track_completion(permit, outcome, response)),
+                        Err(error) => {
+                            permit.complete(outcome);
+                            Err(error)
+                        }
                     }
                 }
-            }
-            StateProj::Rejected { rejection } => Err(E::from(*rejection)),
-            StateProj::Done => panic!("polled after it has answered"),
-        };
-        state.set(State::Done);
-        Poll::Ready(answer)
+                StateProj::Rejected { rejection } => Err(E::from(*rejection)),
+                StateProj::Waiting { wait } => match ready!(wait.poll(cx)) {
+                    Ok(Next::Calling {
+                        inner,
+                        permit,
+                        classifier,
+                        completion,
+                    }) => {
+                        state.set(State::Calling {
+                            inner,
+                            permit,
+                            classifier,
+                            completion,
+                        });
+                        continue;
+                    }
+                    Ok(Next::Rejected(rejection)) => Err(E::from(rejection)),
+                    Err(error) => Err(error),
+                },
+                StateProj::Done => panic!("polled after it has completed"),
+            };
+            state.set(State::Done);
+            return Poll::Ready(result);
+        }
     }
 }
 
-impl<F, C, H, T> fmt::Debug for ResponseFuture<F, C, H, T> {
+impl<F, C, T, D: CircuitRef, W> fmt::Debug for ResponseFuture<F, C, T, D, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Calling { .. } => "calling",
             State::Rejected { .. } => "rejected",
+            State::Waiting { .. } => "waiting",
             State::Done => "done",
         };
         f.debug_struct("ResponseFuture")
             .field("state", &state)
             .finish()
-    }
-}
-
-pin_project! {
-    /// The answer of a [`Gate`](crate::Gate).
-    ///
-    /// # Panics
-    ///
-    /// When it is polled after it has answered, as futures may.
-    pub struct GateFuture<F> {
-        #[pin]
-        state: GateState<F>,
-    }
-}
-
-pin_project! {
-    #[project = GateProj]
-    enum GateState<F> {
-        Calling {
-            #[pin]
-            inner: F,
-            // Held, never read.
-            pass: Option<Pass>,
-        },
-        Rejected { rejection: Rejection },
-        Done,
-    }
-}
-
-impl<F> GateFuture<F> {
-    /// A call through a closed circuit.
-    #[inline]
-    pub(crate) fn passing(inner: impl FnOnce() -> F) -> Self {
-        Self {
-            state: GateState::Calling {
-                inner: inner(),
-                pass: None,
-            },
-        }
-    }
-
-    /// A call of the herd, whose place was taken before it.
-    pub(crate) fn of_herd(pass: Option<Pass>, inner: impl FnOnce() -> F) -> Self {
-        Self {
-            state: GateState::Calling {
-                inner: inner(),
-                pass,
-            },
-        }
-    }
-
-    pub(crate) fn rejected(rejection: Rejection) -> Self {
-        Self {
-            state: GateState::Rejected { rejection },
-        }
-    }
-}
-
-impl<F, T, E> Future for GateFuture<F>
-where
-    F: Future<Output = Result<T, E>>,
-    E: Rejectable,
-{
-    type Output = Result<T, E>;
-
-    // Always: a future that holds others is polled through all of them at every call, and each
-    // call that is not inlined costs more than most layers do.
-    #[inline(always)]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
-        let answer = match state.as_mut().project() {
-            GateProj::Calling { inner, .. } => ready!(inner.poll(cx)),
-            GateProj::Rejected { rejection } => Err(E::from(*rejection)),
-            GateProj::Done => panic!("polled after it has answered"),
-        };
-        state.set(GateState::Done);
-        Poll::Ready(answer)
-    }
-}
-
-impl<F> fmt::Debug for GateFuture<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match &self.state {
-            GateState::Calling { pass: Some(_), .. } => "calling, of the herd",
-            GateState::Calling { .. } => "calling",
-            GateState::Rejected { .. } => "rejected",
-            GateState::Done => "done",
-        };
-        f.debug_struct("GateFuture").field("state", &state).finish()
     }
 }

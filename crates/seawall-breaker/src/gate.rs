@@ -3,33 +3,35 @@
 use std::fmt;
 use std::task::{Context, Poll};
 
-use seawall_core::{EventKind, Rejectable, Rejection};
+use seawall_core::{Rejectable, Rejection};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::circuit::Asks;
-use crate::circuits::Circuits;
-use crate::future::GateFuture;
-use crate::ready::Readiness;
-use crate::shared::{Anchored, Root};
-use crate::ticket::Pass;
-use crate::word::Word;
+use crate::access::Single;
+use crate::admission::Admit;
+use crate::entry_point::EntryPoint;
+use crate::gate_future::GateFuture;
+use crate::overdue::CheckOverdue;
+use crate::permit::Reservation;
+use crate::readiness::Readiness;
+use crate::state::AnchoredState;
+use crate::state_word::StateWord;
 
 /// Puts the outer half of a breaker around a service; made by
 /// [`BreakerLayer::gate`](crate::BreakerLayer::gate).
 ///
 /// Stack it outside of everything that waits (bulkhead, rate limit) and the breaker inside of
-/// it. While the circuit is open the gate rejects before a place or a token is taken; while it is
-/// half-open the gate lets only as many calls on their way as there are probes. Clones share the
+/// it. While the circuit is open the gate rejects before a permit or a token is taken; while it is
+/// half-open the gate lets only as many calls pass at once as there are probes. Clones share the
 /// circuit.
 #[derive(Clone, Debug)]
 pub struct GateLayer {
-    root: Root,
+    circuit: Single,
 }
 
 impl GateLayer {
-    pub(crate) fn new(root: Root) -> Self {
-        Self { root }
+    pub(crate) fn new(circuit: Single) -> Self {
+        Self { circuit }
     }
 }
 
@@ -39,7 +41,7 @@ impl<S> Layer<S> for GateLayer {
     fn layer(&self, inner: S) -> Gate<S> {
         Gate {
             inner,
-            anchor: self.root.anchor(),
+            anchor: self.circuit.anchor(),
             ready: Readiness::new(),
         }
     }
@@ -48,69 +50,65 @@ impl<S> Layer<S> for GateLayer {
 /// A service behind the gate of a circuit; see [`GateLayer`].
 pub struct Gate<S> {
     inner: S,
-    anchor: Anchored,
+    anchor: AnchoredState,
     ready: Readiness,
 }
 
 impl<S> Gate<S> {
-    /// The service below.
+    /// The inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service below, mutably.
+    /// The inner service, mutably.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The service below, by value.
+    /// The inner service, by value.
     pub fn into_inner(self) -> S {
         self.inner
     }
 
     /// Admits a call of a circuit that is not simply closed.
     #[cold]
-    fn admit(&mut self) -> Result<Option<Pass>, Rejection> {
-        if let Some(rejected) = self.ready.take(&self.anchor, Asks::Gate) {
-            return Err(rejected);
+    fn admit(&mut self) -> Result<Option<Reservation>, Rejection> {
+        let at = EntryPoint::Gate;
+        if let Some(rejection) = self.ready.take(&self.anchor, at) {
+            return Err(rejection);
         }
-        let word = self.anchor.common().word();
-        if let Some(pass) = self.ready.reserved(word) {
-            return Ok(Some(pass));
+        let common = self.anchor.common();
+        if let Some(slot) = self.ready.take_reserved(common.word()) {
+            return Ok(Some(slot));
         }
-        let word = self.anchor.admit(Asks::Gate)?;
-        // The circuit may have closed between the two looks, or rejects only for show; then there
-        // is no herd to leave.
-        let in_herd = !word.is_passing() && !word.is_outside();
-        Ok(in_herd.then(|| Pass::new(self.anchor.local(), Asks::Gate, word)))
+        let word = self.anchor.admit_locked(at, common.ramps(at))?;
+        // The circuit may have closed meanwhile, or be in shadow mode; then no slot was taken.
+        let probe = word.is_probe();
+        Ok(probe.then(|| Reservation::new(self.anchor.local(), at, word)))
     }
 
-    /// Rejects, or lets the call pass as one of the herd.
+    /// Rejects, or lets the call pass as one of the probe queue.
     #[cold]
     fn call_cold<Req>(&mut self, req: Req) -> GateFuture<S::Future>
     where
         S: Service<Req>,
     {
         match self.admit() {
-            Ok(pass) => GateFuture::of_herd(pass, || self.inner.call(req)),
-            Err(rejected) => {
-                let common = self.anchor.common();
-                common.count_rejection(self.anchor.here(), Asks::Gate, rejected.reason());
-                common
-                    .setup
-                    .gate_observer
-                    .emit(|| EventKind::Rejected(rejected));
-                GateFuture::rejected(rejected)
+            Ok(slot) => GateFuture::queued(slot, || self.inner.call(req)),
+            Err(rejection) => {
+                self.anchor.count_rejection(EntryPoint::Gate, rejection);
+                GateFuture::rejected(rejection)
             }
         }
     }
 
-    /// Looks at the calls under way where slow ones are watched; whether the circuit has changed.
-    /// When they have taken every place behind the gate, no call comes to the breaker any more.
+    /// Checks the calls in flight where slow ones are watched; whether the circuit has changed.
+    /// When they have taken every permit behind the gate, no call comes to the breaker any more.
     #[inline]
-    fn looks(&self, word: Word) -> bool {
+    fn has_changed(&self, word: StateWord) -> bool {
         let common = self.anchor.common();
-        common.beat(word).flight() != 0 && self.anchor.look(word, common.now())
+        let watches = common.settings(word).in_flight() != 0;
+        watches && self.anchor.check_overdue(word, common.now())
     }
 }
 
@@ -126,14 +124,14 @@ where
     #[inline(always)]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.ready
-            .poll(&self.anchor, Asks::Gate, &mut self.inner, cx)
+            .poll(&self.anchor, EntryPoint::Gate, &mut self.inner, cx)
     }
 
     // Always, as the future's poll.
     #[inline(always)]
     fn call(&mut self, req: Req) -> Self::Future {
         let word = self.anchor.common().word();
-        if word.is_passing() && self.ready.take_inner_ready() && !self.looks(word) {
+        if word.is_passing() && self.ready.take_inner_ready() && !self.has_changed(word) {
             return GateFuture::passing(|| self.inner.call(req));
         }
         self.call_cold(req)
@@ -155,7 +153,7 @@ impl<S: fmt::Debug> fmt::Debug for Gate<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gate")
             .field("inner", &self.inner)
-            .field("name", &self.anchor.common().setup.gate_observer.name())
+            .field("name", &self.anchor.common().setup.name())
             .field("state", &self.anchor.common().word().state())
             .finish_non_exhaustive()
     }

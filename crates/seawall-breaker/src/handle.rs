@@ -1,63 +1,70 @@
-//! The circuit from outside: read and control.
+//! A circuit from outside: read and control.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use seawall_core::{Command, Events, InstanceHandle, InstanceName, Samples, Unsupported, ns};
+use seawall_core::{
+    Command, Events, InstanceHandle, InstanceName, InvalidConfig, Samples, Unsupported, ns,
+};
 
-use crate::call::Door;
-use crate::cause::{Explanation, Transition};
-use crate::circuits::Circuits;
-use crate::config::BreakerConfig;
+use crate::access::{Access, CircuitRef, Single};
+use crate::config::{BreakerConfig, settings};
 use crate::control::Control;
-use crate::counts::CircuitSnapshot;
-use crate::observe;
-use crate::parking::Parked;
-use crate::shared::Root;
-use crate::word::{State, Word};
+use crate::counts::{CircuitCounts, CircuitSnapshot};
+use crate::state_change::StateChange;
+use crate::state_word::CircuitState;
+use crate::transition::Explanation;
+
+/// The handle of the circuit of a [`BreakerLayer`](crate::BreakerLayer).
+pub type BreakerHandle = CircuitHandle<Single>;
 
 /// Reads and controls one circuit, from any thread, without async. Clones share.
 ///
-/// What an operator commands holds until it is taken back, whatever the rules say. The circuit
-/// can also be [called through](Self::call) without a service.
+/// The circuit is that of a [`BreakerLayer`](crate::BreakerLayer), or that of a key of a
+/// [`BreakerRegistry`](crate::BreakerRegistry), which is not evicted while a handle lives. It can
+/// also be [called through](Self::call) without a service.
+///
+/// A command of an operator holds until it is taken back, whatever the rules decide.
 ///
 /// ```
-/// use seawall_breaker::{BreakerConfig, BreakerLayer, State};
+/// use seawall_breaker::{BreakerConfig, BreakerLayer, CircuitState};
 ///
 /// let handle = BreakerLayer::new("orders", BreakerConfig::default()).handle();
 /// handle.force_open();
-/// assert_eq!(handle.state(), State::ForcedOpen);
+/// assert_eq!(handle.state(), CircuitState::ForcedOpen);
 /// handle.reset();
-/// assert_eq!(handle.state(), State::Closed);
+/// assert_eq!(handle.state(), CircuitState::Closed);
 /// ```
-#[derive(Clone, Debug)]
-pub struct BreakerHandle {
-    pub(crate) root: Root,
+#[derive(Clone)]
+pub struct CircuitHandle<D: CircuitRef = Single> {
+    pub(crate) circuit: D,
 }
 
-impl BreakerHandle {
-    pub(crate) const fn new(root: Root) -> Self {
-        Self { root }
+impl<D: CircuitRef> CircuitHandle<D> {
+    pub(crate) const fn new(circuit: D) -> Self {
+        Self { circuit }
     }
 
-    /// The name of the circuit.
+    /// The name of the layer instance; the circuits of all keys have that of their registry.
     pub fn name(&self) -> InstanceName {
-        self.root.common().setup.observer.name()
+        self.circuit.common().setup.name()
     }
 
     /// The state. An open circuit whose time is over stays open until a call comes to probe.
-    pub fn state(&self) -> State {
-        self.root.common().word().state()
+    pub fn state(&self) -> CircuitState {
+        self.circuit.common().word().state()
     }
 
-    /// State, windows, calls under way that are slow already, the last transitions with their
-    /// reasons, and counters, all of one moment.
+    /// State, windows, calls in flight that are slow already, the last transitions with their
+    /// causes, and counters, all of one moment.
     pub fn snapshot(&self) -> CircuitSnapshot {
-        self.root.snapshot()
+        self.circuit.snapshot()
+    }
+
+    /// The counters.
+    pub fn counts(&self) -> CircuitCounts {
+        self.circuit.counts()
     }
 
     /// Why the circuit is in its state, with the figures that decided, and until when; for people
@@ -68,37 +75,28 @@ impl BreakerHandle {
     ///
     /// let handle = BreakerLayer::new("explained", BreakerConfig::default()).handle();
     /// handle.force_open();
-    /// assert_eq!(handle.explain().to_string(), "forced_open: an operator said so");
+    /// assert_eq!(handle.explain().to_string(), "forced_open: by an operator");
     /// ```
     pub fn explain(&self) -> Explanation {
-        self.root.explain()
+        self.circuit.explain()
     }
 
     /// The settings in force.
-    pub fn config(&self) -> Arc<BreakerConfig> {
-        self.root.config()
-    }
-
-    /// Takes other settings. State, counters, the windows as far as the new settings hold them,
-    /// the end of an open time and calls under way all go on.
-    ///
-    /// A window of calls that shrinks keeps the newest. Calls that are under way when
-    /// `slow_after` changes are slow if they are when they end, and are not counted before.
-    pub fn configure(&self, config: BreakerConfig) {
-        self.root.configure(Arc::new(config));
+    pub fn config(&self) -> BreakerConfig {
+        Arc::unwrap_or_clone(self.circuit.config())
     }
 
     /// Rejects every call until [`automatic`](Self::automatic), [`reset`](Self::reset) or
-    /// [`force_closed`](Self::force_closed). Tasks that wait for an unready service are woken and rejected.
+    /// [`force_closed`](Self::force_closed). Tasks that wait for an unready service are woken and
+    /// rejected.
     pub fn force_open(&self) {
-        self.root
-            .command(false, |circuit, _, now| circuit.force_open(now));
+        self.circuit.force_open();
     }
 
-    /// Rejects every call for `time`, and then probes; or until it is taken back before. What the
-    /// rules or the upstream had said of the time to come back is forgotten.
+    /// Rejects every call for `time`, and then probes; or until it is taken back before. The open
+    /// time that the rules or the upstream had set is forgotten.
     pub fn force_open_for(&self, time: Duration) {
-        self.root.command(false, |circuit, _, now| {
+        self.circuit.command(false, |circuit, now| {
             circuit.force_open_until(now.saturating_add(ns(time)), now)
         });
     }
@@ -106,116 +104,80 @@ impl BreakerHandle {
     /// Lets every call pass until [`automatic`](Self::automatic), [`reset`](Self::reset) or
     /// [`force_open`](Self::force_open); outcomes are still counted.
     pub fn force_closed(&self) {
-        self.root
-            .command(true, |circuit, _, now| circuit.force_closed(now));
+        self.circuit.force_closed();
     }
 
-    /// Gives a forced or disabled circuit back to its rules: one that was forced open probes, one
-    /// that was disabled is closed and keeps what it has counted. Of no effect on others.
+    /// Returns a forced circuit to its rules: one that was forced open probes, one that was forced
+    /// closed is closed and keeps what it has counted. Has no effect on others.
     pub fn automatic(&self) {
-        self.root
-            .command(true, |circuit, _, now| circuit.automatic(now));
+        self.circuit.automatic();
     }
 
-    /// Closes the circuit, forgets its windows and the growth of its open time, and lets the
-    /// rules work again. Calls under way no longer vote.
+    /// Closes the circuit, forgets its windows and the growth of its open time, and returns it to
+    /// its rules. Calls in flight no longer vote; counters and settings stay.
     pub fn reset(&self) {
-        self.root
-            .command(false, |circuit, _, now| Some(circuit.reset(now)));
-    }
-
-    /// Makes the circuit a shadow, which rejects nothing and only counts and tells what it would
-    /// have rejected, or a real one, with all it has learnt.
-    pub fn set_shadow(&self, on: bool) {
-        self.root.command(true, |circuit, _, _| {
-            circuit.set_shadow(on);
-            None
-        });
+        self.circuit.reset();
     }
 
     /// Waits for the next change of the state, counted from this call. If more than one happens
-    /// before it is polled, the last is told.
+    /// before it is polled, it is the last one.
     ///
     /// ```
-    /// use seawall_breaker::{BreakerConfig, BreakerLayer, State};
+    /// use seawall_breaker::{BreakerConfig, BreakerLayer, CircuitState};
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// let handle = BreakerLayer::new("watched", BreakerConfig::default()).handle();
     /// let changed = handle.state_change();
     /// handle.force_open();
-    /// assert_eq!(changed.await.to, State::ForcedOpen);
+    /// assert_eq!(changed.await.to, CircuitState::ForcedOpen);
     /// # }
     /// ```
-    pub fn state_change(&self) -> StateChange {
-        StateChange::new(self.clone())
+    pub fn state_change(&self) -> StateChange<D> {
+        StateChange::new(self.circuit.clone())
     }
 }
 
-/// Waits for a change of a circuit's state; see [`BreakerHandle::state_change`]. It can be dropped at
-/// any time.
-#[must_use = "futures do nothing unless polled"]
-pub struct StateChange<D = BreakerHandle> {
-    door: D,
-    word: Word,
-    parked: Parked,
-}
+impl BreakerHandle {
+    /// Applies other settings. State, counters, the windows as far as the new settings hold them,
+    /// the end of an open time and calls in flight all go on.
+    ///
+    /// A window of calls that shrinks keeps the newest. Calls that are in flight when `slow_after`
+    /// changes are slow if they are when they end, and are not counted before.
+    ///
+    /// # Errors
+    ///
+    /// None: every [`BreakerConfig`] fits every breaker.
+    pub fn configure(&self, config: BreakerConfig) -> Result<(), InvalidConfig> {
+        self.circuit.configure_with(|_| Some(Arc::new(config)));
+        Ok(())
+    }
 
-#[allow(
-    private_bounds,
-    reason = "sealed: only the handles of this crate are doors"
-)]
-impl<D: Door> StateChange<D> {
-    pub(crate) fn new(door: D) -> Self {
-        Self {
-            word: door.held().common().word(),
-            door,
-            parked: Parked::new(),
-        }
+    /// Turns shadow mode on or off, as a change of that setting alone: in shadow mode the circuit
+    /// rejects nothing, and only counts and reports what it would have rejected.
+    pub fn set_shadow(&self, on: bool) {
+        self.circuit.configure_with(|config| {
+            (config.shadow != on).then(|| {
+                Arc::new(BreakerConfig {
+                    shadow: on,
+                    ..config.clone()
+                })
+            })
+        });
     }
 }
 
-#[allow(
-    private_bounds,
-    reason = "sealed: only the handles of this crate are doors"
-)]
-impl<D: Door + Unpin> Future for StateChange<D> {
-    type Output = Transition;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Transition> {
-        let this = &mut *self;
-        let held = this.door.held();
-        let common = held.common();
-        // Parked first: a change between the look and the parking would wake nobody here.
-        this.parked.park(common.parking(), cx.waker());
-        let word = common.word();
-        // Settings make a new generation too, in the same state.
-        let changed = word.state() != this.word.state()
-            || (word != this.word && held.since() > this.word.generation());
-        if !changed {
-            return Poll::Pending;
-        }
-        match held.last_transition() {
-            Some(transition) => {
-                this.word = word;
-                this.parked.leave();
-                Poll::Ready(transition)
-            }
-            None => Poll::Pending,
-        }
-    }
-}
-
-impl<D> fmt::Debug for StateChange<D> {
+impl<D: CircuitRef> fmt::Debug for CircuitHandle<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Changed")
-            .field("from", &self.word.state())
+        f.debug_struct("CircuitHandle")
+            .field("name", &self.name())
+            .field("state", &self.state())
             .finish_non_exhaustive()
     }
 }
 
 impl InstanceHandle for BreakerHandle {
     fn pattern(&self) -> &'static str {
-        self.root.common().setup.observer.pattern()
+        self.circuit.common().setup.breaker_events.pattern()
     }
 
     fn name(&self) -> InstanceName {
@@ -227,17 +189,17 @@ impl InstanceHandle for BreakerHandle {
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
-        observe::samples(&self.root.snapshot(), &self.root.transitions(), sink);
+        self.snapshot().samples(&self.circuit.transitions(), sink);
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        observe::settings(&self.config())
+        settings(&self.circuit.config())
     }
 
     fn attach(&self, events: &Events) {
-        let setup = &self.root.common().setup;
-        setup.observer.attach(events);
-        setup.gate_observer.attach(events);
+        let setup = &self.circuit.common().setup;
+        setup.breaker_events.attach(events);
+        setup.gate_events.attach(events);
     }
 
     fn control(&self, command: Command) -> Result<(), Unsupported> {

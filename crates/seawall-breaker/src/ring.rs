@@ -1,7 +1,7 @@
 //! The marks among the last N calls, exactly: a ring of bits that really slides.
 
 /// A ring of the last `capacity` calls, one bit each, with the marked ones among them counted.
-/// What the mark means (failed, slow) is the owner's.
+/// The owner decides what the mark means: failed or slow.
 #[derive(Debug)]
 pub(crate) struct Ring {
     /// Bits at and after `next` mean nothing until the ring is full: so clearing is free.
@@ -31,7 +31,7 @@ impl Ring {
         size_of_val(&*self.bits)
     }
 
-    /// Forgets all calls, whatever the capacity at a constant cost.
+    /// Forgets all calls, at a constant cost for any capacity.
     pub(crate) fn clear(&mut self) {
         (self.next, self.len, self.marks) = (0, 0, 0);
     }
@@ -45,7 +45,7 @@ impl Ring {
     }
 
     pub(crate) fn push(&mut self, marked: bool) {
-        self.forget(1);
+        self.overwrite(1);
         if marked {
             let (word, bit) = (self.next as usize / 64, self.next % 64);
             self.bits[word] |= 1 << bit;
@@ -55,7 +55,7 @@ impl Ring {
     }
 
     /// Enters `count` calls without a mark, in steps of a machine word: a constant cost per call
-    /// however long the ring.
+    /// for any length of the ring.
     pub(crate) fn push_unmarked(&mut self, count: u64) {
         let mut left = match u32::try_from(count) {
             Ok(count) if count < self.capacity => count,
@@ -66,9 +66,10 @@ impl Ring {
             }
         };
         while left > 0 {
-            let room = (64 - self.next % 64).min(self.capacity - self.next);
-            let step = left.min(room);
-            self.forget(step);
+            let step = (64 - self.next % 64)
+                .min(self.capacity - self.next)
+                .min(left);
+            self.overwrite(step);
             self.advance(step);
             left -= step;
         }
@@ -91,7 +92,7 @@ impl Ring {
         ring
     }
 
-    /// Enters the `count` calls from place `from` on, which do not wrap, into `ring`.
+    /// Enters the `count` calls from index `from` on, which do not wrap, into `ring`.
     fn copy(&self, mut from: u32, count: u32, ring: &mut Self) {
         let end = from + count;
         let mut unmarked = 0;
@@ -111,8 +112,8 @@ impl Ring {
         ring.push_unmarked(unmarked);
     }
 
-    /// Makes room for `count` calls within the word at `next`.
-    fn forget(&mut self, count: u32) {
+    /// Clears the bits of `count` calls within the word at `next`.
+    fn overwrite(&mut self, count: u32) {
         let (word, bit) = (self.next as usize / 64, self.next % 64);
         let mask = if count == 64 {
             u64::MAX
@@ -143,7 +144,7 @@ mod tests {
     #[derive(Clone, Copy, Debug)]
     enum Step {
         Push(bool),
-        NoAnnotation(u64),
+        Unmarked(u64),
         Clear,
         Resize(u32),
     }
@@ -151,8 +152,8 @@ mod tests {
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let step = prop_oneof![
             8 => any::<bool>().prop_map(Step::Push),
-            4 => (0_u64..200).prop_map(Step::NoAnnotation),
-            1 => Just(Step::NoAnnotation(u64::MAX)),
+            4 => (0_u64..200).prop_map(Step::Unmarked),
+            1 => Just(Step::Unmarked(u64::MAX)),
             1 => Just(Step::Clear),
             2 => (1_u32..200).prop_map(Step::Resize),
         ];
@@ -171,9 +172,9 @@ mod tests {
                         ring.push(marked);
                         model.push_back(marked);
                     }
-                    Step::NoAnnotation(count) => {
+                    Step::Unmarked(count) => {
                         ring.push_unmarked(count);
-                        // More of them than the ring has places change nothing.
+                        // More of them than the capacity change nothing.
                         for _ in 0..count.min(u64::from(capacity)) {
                             model.push_back(false);
                         }

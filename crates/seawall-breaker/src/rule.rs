@@ -1,4 +1,4 @@
-//! Rules of your own, and what they see.
+//! Custom rules, and what they see.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A rule of your own that opens a circuit.
+/// A custom rule that opens a circuit.
 ///
-/// The circuit asks it, while closed, after each call that failed or was slow, and while calls
-/// are under way for longer than a slow one may take. It is asked outside of every lock, by the
-/// thread on which the call ended; a rule that panics opens nothing and harms nothing else. A
-/// success never opens a circuit, so a rule is not asked about it.
+/// While the circuit is closed, the rule is evaluated after each call that failed or was slow, and
+/// while calls are in flight for longer than a slow one may take. That happens outside of every
+/// lock, on the thread on which the call ended; a rule that panics opens nothing and disturbs
+/// nothing else. A success never opens a circuit, so no rule is evaluated for it.
 ///
-/// A rule should judge by what it is shown alone: the same sight and the same `now` give the same
-/// answer. It then needs no clock to be tested.
+/// A rule should depend on its arguments alone: the same context and the same `now` give the same
+/// result. It then needs no clock to be tested.
 ///
 /// ```
 /// use std::time::Duration;
@@ -30,30 +30,30 @@ use tokio::time::Instant;
 ///         "cautious"
 ///     }
 ///
-///     fn trips(&self, sight: &RuleContext, _now: Instant) -> bool {
-///         sight.failures_in_a_row > 0 && sight.closed_for < Duration::from_secs(10)
+///     fn trips(&self, context: &RuleContext, _now: Instant) -> bool {
+///         context.failures_in_a_row > 0 && context.closed_for < Duration::from_secs(10)
 ///     }
 /// }
 ///
 /// let config = BreakerConfig::builder().rule(Cautious).build()?;
 /// assert_eq!(config.rules().next().map(|rule| rule.name()), Some("cautious"));
-/// # Ok::<(), seawall_core::InvalidConfig>(())
+/// # Ok::<(), seawall_breaker::InvalidConfig>(())
 /// ```
 pub trait Rule: fmt::Debug + Send + Sync {
     /// The label of this rule in causes, metrics and logs: a short word in `snake_case`.
     fn name(&self) -> &'static str;
 
     /// Whether the circuit opens now.
-    fn trips(&self, sight: &RuleContext, now: Instant) -> bool;
+    fn trips(&self, context: &RuleContext, now: Instant) -> bool;
 }
 
 /// What a [`Rule`] sees of a circuit: a copy of one moment.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RuleContext {
-    /// What the rule is asked about.
-    pub event: Event,
-    /// How long the call took, if it was measured: with `slow_after` or an own rule.
+    /// Why the rule is evaluated.
+    pub trigger: RuleTrigger,
+    /// How long the call took, if it was measured: with `slow_after` or a custom rule.
     pub took: Option<Duration>,
     /// Whether the call was slow.
     pub slow: bool,
@@ -65,16 +65,16 @@ pub struct RuleContext {
     pub slow_calls: Option<WindowStats>,
     /// The window of `failure_rate_over` and `slow_rate_over`, if one of them is on.
     pub time: Option<WindowStats>,
-    /// Calls under way for longer than `slow_after`; among none of the windows.
+    /// Calls in flight for longer than `slow_after`; in none of the windows.
     pub overdue: u64,
     /// How long the circuit has been closed.
     pub closed_for: Duration,
 }
 
-/// What a [`Rule`] is asked about.
+/// Why a [`Rule`] is evaluated.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Event {
+pub enum RuleTrigger {
     /// A call failed.
     Failure,
     /// A call did not fail, but was slow.
@@ -86,6 +86,7 @@ pub enum Event {
 /// Calls in a window.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct WindowStats {
     /// Calls in the window.
     pub calls: u64,
@@ -115,7 +116,7 @@ impl WindowStats {
     }
 }
 
-/// The rules of a configuration; equal when they are the very same.
+/// The custom rules of a configuration; equal when they are the very same.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rules(pub(crate) Vec<Arc<dyn Rule>>);
 

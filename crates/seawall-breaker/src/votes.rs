@@ -10,18 +10,18 @@
 //! never within it.
 //!
 //! * A new generation stores its state word *first* and re-tags the stripes *after*. A success
-//!   reads the stripe's word, then finds the state word equal to its ticket, then exchanges the
-//!   stripe's word: if it was re-tagged in between, the exchange fails, and the second look finds
+//!   reads the stripe's word, then finds the state word of its permit in force, then exchanges the
+//!   stripe's word: if it was re-tagged in between, the exchange fails, and the next round finds
 //!   the new state. If it was not yet, the count is of the generation before, and the re-tagging
-//!   takes it out. Nobody waits for anybody.
-//! * Who finds a count of a bucket that is out of the window sweeps it together: the calls are too
-//!   old for the time window, but still among the last N calls, and they still end a row of
-//!   failures.
+//!   takes it out. No thread waits for another.
+//! * A success that needs the slot of a bucket which is out of the window *evicts* the count found
+//!   there into a word of its own: those calls are too old for the time window, but still among
+//!   the last N calls, and they still end a run of failures.
 //! * What cannot be done here (the generation is another one, the count is full) is done under the
 //!   lock.
 
+use crate::state_word::StateWord;
 use crate::sync::{AtomicU64, Ordering};
-use crate::word::Word;
 
 /// Buckets of a time window.
 pub(crate) const SLOTS: usize = 10;
@@ -34,21 +34,21 @@ const TAG_MASK: u64 = (1 << 40) - 1;
 /// generations.
 const STRIDE: u64 = 1 << 20;
 
-/// The low bits of a generation, in the word of what was swept together.
-const SWEPT_BITS: u32 = 40;
-const SWEPT_MASK: u64 = (1 << SWEPT_BITS) - 1;
+/// The low bits of a generation, in the word of the evicted counts.
+const EVICTED_BITS: u32 = 40;
+const EVICTED_MASK: u64 = (1 << EVICTED_BITS) - 1;
 const GENERATION_MASK: u64 = (1 << 24) - 1;
 
 /// The successes of one stripe.
 #[derive(Debug)]
 pub(crate) struct Slots {
     words: [AtomicU64; SLOTS],
-    swept: AtomicU64,
+    evicted: AtomicU64,
 }
 
 /// The tag of a bucket in a generation.
 #[inline]
-pub(crate) const fn tag(word: Word, epoch: u64) -> u64 {
+pub(crate) const fn tag(word: StateWord, epoch: u64) -> u64 {
     word.generation().wrapping_mul(STRIDE).wrapping_add(epoch) & TAG_MASK
 }
 
@@ -66,46 +66,48 @@ pub(crate) const fn is_before(tag: u64, other: u64) -> bool {
 
 /// What a success needs beside its stripe.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Poll<'a> {
+pub(crate) struct SharedWords<'a> {
     pub(crate) state: &'a AtomicU64,
     /// The first tag of the present period.
-    pub(crate) born: &'a AtomicU64,
+    pub(crate) period_start: &'a AtomicU64,
     /// Successes of earlier periods that a later one found.
-    pub(crate) carried: &'a AtomicU64,
+    pub(crate) carried_over: &'a AtomicU64,
 }
 
 impl Slots {
     pub(crate) fn new() -> Self {
         Self {
             words: std::array::from_fn(|_| AtomicU64::new(0)),
-            swept: AtomicU64::new(0),
+            evicted: AtomicU64::new(0),
         }
     }
 
-    /// Counts one success in a bucket that is in use already, if nothing stands in its way: what
-    /// nearly every call comes to. `false` says to try [`success`](Self::success).
+    /// Counts one success where there is no time window and the slot is in use already, which is
+    /// what nearly every call does; `false` means to [`try_count`](Self::try_count).
     #[inline(always)]
-    pub(crate) fn count(&self, state: &AtomicU64, ticket: Word, epoch: u64, timed: bool) -> bool {
-        let tag = tag(ticket, epoch);
-        let word = &self.words[if timed {
-            (tag % SLOTS as u64) as usize
-        } else {
-            0
-        }];
+    pub(crate) fn count(&self, state: &AtomicU64, permit: StateWord) -> bool {
+        let tag = tag(permit, 0);
+        let word = &self.words[0];
         let seen = word.load(Ordering::Acquire);
         let full = seen & COUNT_MASK == COUNT_MASK;
-        if seen >> COUNT_BITS != tag || full || state.load(Ordering::Acquire) != ticket.0 {
+        if seen >> COUNT_BITS != tag || full || state.load(Ordering::Acquire) != permit.0 {
             return false;
         }
         word.compare_exchange(seen, seen + 1, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
     }
 
-    /// Counts one success of a call that was admitted under `ticket`, in the bucket of `epoch`;
+    /// Counts one success of a call that was admitted under `permit`, in the bucket of `epoch`;
     /// `false` when that must be done under the lock.
     #[inline(never)]
-    pub(crate) fn success(&self, poll: Poll<'_>, ticket: Word, epoch: u64, timed: bool) -> bool {
-        let tag = tag(ticket, epoch);
+    pub(crate) fn try_count(
+        &self,
+        shared: SharedWords<'_>,
+        permit: StateWord,
+        epoch: u64,
+        timed: bool,
+    ) -> bool {
+        let tag = tag(permit, epoch);
         let slot = if timed {
             (tag % SLOTS as u64) as usize
         } else {
@@ -114,7 +116,7 @@ impl Slots {
         let word = &self.words[slot];
         let mut seen = word.load(Ordering::Acquire);
         loop {
-            if poll.state.load(Ordering::Acquire) != ticket.0 {
+            if shared.state.load(Ordering::Acquire) != permit.0 {
                 return false;
             }
             let (next, stale) = if seen >> COUNT_BITS == tag {
@@ -125,14 +127,14 @@ impl Slots {
             } else if age(seen >> COUNT_BITS, tag).is_some() {
                 ((tag << COUNT_BITS) | 1, seen & COUNT_MASK)
             } else {
-                // Another thread, whose clock was read later by a whole window, was here first.
-                self.sweep(poll, ticket, 1);
+                // Another thread, whose clock was read a window later, was here first.
+                self.evict(shared, permit, 1);
                 return true;
             };
             match word.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => {
                     if stale != 0 {
-                        self.sweep_stale(poll, ticket, seen >> COUNT_BITS, stale);
+                        self.evict_stale(shared, permit, seen >> COUNT_BITS, stale);
                     }
                     return true;
                 }
@@ -142,39 +144,43 @@ impl Slots {
     }
 
     #[cold]
-    fn sweep_stale(&self, poll: Poll<'_>, ticket: Word, tag: u64, count: u64) {
-        let born = poll.born.load(Ordering::Acquire);
-        if age(born, tag).is_some() {
-            self.sweep(poll, ticket, count);
+    fn evict_stale(&self, shared: SharedWords<'_>, permit: StateWord, tag: u64, count: u64) {
+        let period_start = shared.period_start.load(Ordering::Acquire);
+        if age(period_start, tag).is_some() {
+            self.evict(shared, permit, count);
         } else {
-            poll.carried.fetch_add(count, Ordering::Relaxed);
+            shared.carried_over.fetch_add(count, Ordering::Relaxed);
         }
     }
 
     /// Counts successes that are out of the time window.
     #[cold]
-    fn sweep(&self, poll: Poll<'_>, ticket: Word, count: u64) {
-        let tag = ticket.generation() & GENERATION_MASK;
-        let mut seen = self.swept.load(Ordering::Acquire);
+    fn evict(&self, shared: SharedWords<'_>, permit: StateWord, count: u64) {
+        let tag = permit.generation() & GENERATION_MASK;
+        let mut seen = self.evicted.load(Ordering::Acquire);
         loop {
-            if poll.state.load(Ordering::Acquire) != ticket.0 {
+            if shared.state.load(Ordering::Acquire) != permit.0 {
                 // The generation has ended since they were counted, and they with it.
-                poll.carried.fetch_add(count, Ordering::Relaxed);
+                shared.carried_over.fetch_add(count, Ordering::Relaxed);
                 return;
             }
-            let (next, stale) = if seen >> SWEPT_BITS == tag {
-                let sum = (seen & SWEPT_MASK).saturating_add(count).min(SWEPT_MASK);
-                ((tag << SWEPT_BITS) | sum, 0)
+            let (next, stale) = if seen >> EVICTED_BITS == tag {
+                let sum = (seen & EVICTED_MASK)
+                    .saturating_add(count)
+                    .min(EVICTED_MASK);
+                ((tag << EVICTED_BITS) | sum, 0)
             } else {
-                ((tag << SWEPT_BITS) | count, seen & SWEPT_MASK)
+                ((tag << EVICTED_BITS) | count, seen & EVICTED_MASK)
             };
-            match self
-                .swept
-                .compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire)
-            {
+            match self.evicted.compare_exchange_weak(
+                seen,
+                next,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
                 Ok(_) => {
                     if stale != 0 {
-                        poll.carried.fetch_add(stale, Ordering::Relaxed);
+                        shared.carried_over.fetch_add(stale, Ordering::Relaxed);
                     }
                     return;
                 }
@@ -183,13 +189,13 @@ impl Slots {
         }
     }
 
-    /// Takes the successes out, and tells of each count how many buckets ago it was, `None` for
-    /// those before the time window. Called under the lock; `now` is the present tag.
+    /// Takes the successes out, and enters each count with its age in buckets, `None` for those
+    /// before the time window. Called under the lock; `now` is the present tag.
     pub(crate) fn drain(&self, now: u64, mut enter: impl FnMut(Option<u8>, u64)) {
-        // Those that were swept together are the oldest.
-        if self.swept.load(Ordering::Acquire) & SWEPT_MASK != 0 {
-            let swept = self.swept.fetch_and(!SWEPT_MASK, Ordering::AcqRel) & SWEPT_MASK;
-            enter(None, swept);
+        // The evicted ones are the oldest.
+        if self.evicted.load(Ordering::Acquire) & EVICTED_MASK != 0 {
+            let evicted = self.evicted.fetch_and(!EVICTED_MASK, Ordering::AcqRel) & EVICTED_MASK;
+            enter(None, evicted);
         }
         for word in &self.words {
             if word.load(Ordering::Acquire) & COUNT_MASK == 0 {
@@ -205,11 +211,13 @@ impl Slots {
         }
     }
 
-    /// Tags every word for the generation of `word` and returns what was still counted, by
-    /// whomever. Called under the lock.
-    pub(crate) fn retag_all(&self, word: Word, now: u64) -> u64 {
+    /// Tags every word for the generation of `word` and returns what was still counted. Called under the lock.
+    pub(crate) fn retag_all(&self, word: StateWord, now: u64) -> u64 {
         let generation = word.generation() & GENERATION_MASK;
-        let mut left = self.swept.swap(generation << SWEPT_BITS, Ordering::AcqRel) & SWEPT_MASK;
+        let mut left = self
+            .evicted
+            .swap(generation << EVICTED_BITS, Ordering::AcqRel)
+            & EVICTED_MASK;
         for slot in &self.words {
             left += slot.swap(now << COUNT_BITS, Ordering::AcqRel) & COUNT_MASK;
         }
@@ -218,24 +226,24 @@ impl Slots {
 
     /// The same, but what successes of the generation of `word` have counted since its state word
     /// was stored stays. Called under the lock, where the clock is cut as in the generation before.
-    pub(crate) fn retag_older(&self, word: Word, now: u64) -> u64 {
+    pub(crate) fn retag_older(&self, word: StateWord, now: u64) -> u64 {
         let generation = word.generation() & GENERATION_MASK;
-        let is_older = |seen: u64| seen >> SWEPT_BITS != generation;
-        let swept = take_if(&self.swept, generation << SWEPT_BITS, is_older) & SWEPT_MASK;
+        let is_older = |seen: u64| seen >> EVICTED_BITS != generation;
+        let evicted = take_if(&self.evicted, generation << EVICTED_BITS, is_older) & EVICTED_MASK;
         let is_older = |seen: u64| is_before(seen >> COUNT_BITS, now);
         let slots = self.words.iter();
         slots
             .map(|slot| take_if(slot, now << COUNT_BITS, is_older) & COUNT_MASK)
-            .fold(swept, u64::saturating_add)
+            .fold(evicted, u64::saturating_add)
     }
 
     /// The successes that have not been drained.
     pub(crate) fn peek(&self) -> u64 {
-        let swept = self.swept.load(Ordering::Relaxed) & SWEPT_MASK;
+        let evicted = self.evicted.load(Ordering::Relaxed) & EVICTED_MASK;
         self.words
             .iter()
             .map(|word| word.load(Ordering::Relaxed) & COUNT_MASK)
-            .fold(swept, u64::saturating_add)
+            .fold(evicted, u64::saturating_add)
     }
 }
 
@@ -257,28 +265,28 @@ mod tests {
 
     struct World {
         state: AtomicU64,
-        born: AtomicU64,
-        carried: AtomicU64,
+        period_start: AtomicU64,
+        carried_over: AtomicU64,
         slots: Slots,
     }
 
     impl World {
-        fn new(word: Word) -> Self {
+        fn new(word: StateWord) -> Self {
             Self {
                 state: AtomicU64::new(word.0),
-                born: AtomicU64::new(tag(word, 0)),
-                carried: AtomicU64::new(0),
+                period_start: AtomicU64::new(tag(word, 0)),
+                carried_over: AtomicU64::new(0),
                 slots: Slots::new(),
             }
         }
 
-        fn success(&self, ticket: Word, epoch: u64) -> bool {
-            let poll = Poll {
+        fn success(&self, permit: StateWord, epoch: u64) -> bool {
+            let shared = SharedWords {
                 state: &self.state,
-                born: &self.born,
-                carried: &self.carried,
+                period_start: &self.period_start,
+                carried_over: &self.carried_over,
             };
-            self.slots.success(poll, ticket, epoch, true)
+            self.slots.try_count(shared, permit, epoch, true)
         }
 
         fn drain(&self, now: u64) -> Vec<(Option<u8>, u64)> {
@@ -289,7 +297,7 @@ mod tests {
         }
     }
 
-    const FIRST: Word = Word::FIRST;
+    const FIRST: StateWord = StateWord::FIRST;
 
     #[test]
     fn each_bucket_has_its_own_count_and_its_age() {
@@ -303,15 +311,15 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_that_is_used_again_sweeps_what_it_held() {
+    fn a_bucket_that_is_used_again_evicts_its_count() {
         let world = World::new(FIRST);
         assert!(world.success(FIRST, 3));
         assert!(world.success(FIRST, 13));
-        // A clock that was read a whole window earlier comes last.
+        // The clock of this call was read a window earlier.
         assert!(world.success(FIRST, 3));
         assert_eq!(world.slots.peek(), 3);
         assert_eq!(world.drain(tag(FIRST, 13)), [(None, 2), (Some(0), 1)]);
-        // However long nothing happened.
+        // After any idle time.
         assert!(world.success(FIRST, 13));
         assert!(world.success(FIRST, 13 + (1 << 38)));
         assert_eq!(
@@ -322,20 +330,20 @@ mod tests {
 
     #[test]
     fn counts_of_an_earlier_period_are_kept_for_the_total_only() {
-        let second = FIRST.again();
+        let second = FIRST.same_state();
         let world = World::new(second);
         let left = world.slots.words[3].swap((tag(FIRST, 3) << COUNT_BITS) | 7, Ordering::Relaxed);
         assert_eq!(left, 0);
         // The tags of the second generation fall into the same word thirty buckets on.
         let epoch = (3 + SLOTS as u64 - STRIDE % SLOTS as u64) % SLOTS as u64;
         assert!(world.success(second, epoch));
-        assert_eq!(world.carried.load(Ordering::Relaxed), 7);
+        assert_eq!(world.carried_over.load(Ordering::Relaxed), 7);
         assert_eq!(world.drain(tag(second, epoch)), [(Some(0), 1)]);
     }
 
     #[test]
-    fn a_ticket_of_another_generation_and_a_full_word_are_for_the_lock() {
-        let world = World::new(FIRST.again());
+    fn a_permit_of_another_generation_and_a_full_word_are_for_the_lock() {
+        let world = World::new(FIRST.same_state());
         assert!(!world.success(FIRST, 0));
         assert_eq!(world.slots.peek(), 0);
         let world = World::new(FIRST);
@@ -354,32 +362,32 @@ mod loom_tests {
 
     struct Model {
         state: AtomicU64,
-        born: AtomicU64,
-        carried: AtomicU64,
+        period_start: AtomicU64,
+        carried_over: AtomicU64,
         slots: Slots,
         lock: Mutex<()>,
     }
 
     fn model() -> Arc<Model> {
         Arc::new(Model {
-            state: AtomicU64::new(Word::FIRST.0),
-            born: AtomicU64::new(0),
-            carried: AtomicU64::new(0),
+            state: AtomicU64::new(StateWord::FIRST.0),
+            period_start: AtomicU64::new(0),
+            carried_over: AtomicU64::new(0),
             slots: Slots::new(),
             lock: Mutex::new(()),
         })
     }
 
     impl Model {
-        fn vote(&self, ticket: Word, epoch: u64, timed: bool) -> u64 {
-            let poll = Poll {
+        fn vote(&self, permit: StateWord, epoch: u64, timed: bool) -> u64 {
+            let shared = SharedWords {
                 state: &self.state,
-                born: &self.born,
-                carried: &self.carried,
+                period_start: &self.period_start,
+                carried_over: &self.carried_over,
             };
             // As a call does it.
-            let counted = self.slots.count(&self.state, ticket, epoch, timed);
-            u64::from(counted || self.slots.success(poll, ticket, epoch, timed))
+            let counted = !timed && self.slots.count(&self.state, permit);
+            u64::from(counted || self.slots.try_count(shared, permit, epoch, timed))
         }
 
         fn drain(&self, now: u64) -> u64 {
@@ -393,7 +401,7 @@ mod loom_tests {
     /// generation after it. Each counted vote is found once, and in its own generation.
     fn transition(keeps: bool) {
         loom::model(move || {
-            let (first, second) = (Word::FIRST, Word::FIRST.again());
+            let (first, second) = (StateWord::FIRST, StateWord::FIRST.same_state());
             let m = model();
             let old = {
                 let m = Arc::clone(&m);
@@ -414,7 +422,7 @@ mod loom_tests {
                 let _guard = m.lock.lock().unwrap();
                 let before = m.drain(tag(first, 0));
                 if !keeps {
-                    m.born.store(tag(second, 0), Ordering::Release);
+                    m.period_start.store(tag(second, 0), Ordering::Release);
                 }
                 m.state.store(second.0, Ordering::Release);
                 let retag = if keeps {
@@ -425,14 +433,14 @@ mod loom_tests {
                 (before, retag(&m.slots, second, tag(second, 0)))
             };
             let (old, new) = (old.join().unwrap(), new.join().unwrap());
-            let carried = m.carried.load(Ordering::Relaxed);
+            let carried_over = m.carried_over.load(Ordering::Relaxed);
             let rest = m.drain(tag(second, 0));
             if keeps {
-                // What is found in either way goes on counting.
+                // A success counts on whichever way it is found.
                 assert_eq!(old + new, before + after + rest);
-                assert_eq!(carried, 0);
+                assert_eq!(carried_over, 0);
             } else {
-                assert_eq!(old, before + after + carried);
+                assert_eq!(old, before + after + carried_over);
                 assert_eq!(new, rest);
             }
         });
@@ -454,7 +462,9 @@ mod loom_tests {
             let m = model();
             let voter = {
                 let m = Arc::clone(&m);
-                thread::spawn(move || m.vote(Word::FIRST, 0, true) + m.vote(Word::FIRST, 0, true))
+                thread::spawn(move || {
+                    m.vote(StateWord::FIRST, 0, true) + m.vote(StateWord::FIRST, 0, true)
+                })
             };
             let drained = m.drain(0);
             assert_eq!(voter.join().unwrap(), 2);
@@ -470,13 +480,13 @@ mod loom_tests {
             let m = model();
             let threads = [3, 13].map(|epoch| {
                 let m = Arc::clone(&m);
-                thread::spawn(move || m.vote(Word::FIRST, epoch, true))
+                thread::spawn(move || m.vote(StateWord::FIRST, epoch, true))
             });
-            let drained = m.drain(tag(Word::FIRST, 13));
+            let drained = m.drain(tag(StateWord::FIRST, 13));
             let voted: u64 = threads.into_iter().map(|t| t.join().unwrap()).sum();
             assert_eq!(voted, 2);
-            assert_eq!(drained + m.drain(tag(Word::FIRST, 13)), 2);
-            assert_eq!(m.carried.load(Ordering::Relaxed), 0);
+            assert_eq!(drained + m.drain(tag(StateWord::FIRST, 13)), 2);
+            assert_eq!(m.carried_over.load(Ordering::Relaxed), 0);
         });
     }
 }

@@ -1,12 +1,12 @@
-//! What a circuit has counted, and the built-in rules that judge it.
+//! What a circuit has counted, and the built-in rules.
 
-use seawall_core::NonZeroCount;
+use seawall_core::CircuitCause;
 
 use crate::buckets::Buckets;
-use crate::cause::{Cause, Figures};
 use crate::config::{BreakerConfig, RateRule};
 use crate::ring::Ring;
 use crate::rule::WindowStats;
+use crate::transition::Figures;
 
 /// The windows of a configuration. Each is there only while a rule needs it.
 #[derive(Debug, Default)]
@@ -20,10 +20,10 @@ pub(crate) struct Windows {
 
 impl Windows {
     pub(crate) fn new(config: &BreakerConfig) -> Self {
-        let timed = config.failure_time.is_some() || config.slow_time.is_some();
+        let timed = config.failure_rate_over.is_some() || config.slow_rate_over.is_some();
         Self {
-            failures: config.failure_calls.map(|r| Ring::new(r.over)),
-            slow: config.slow_calls.map(|r| Box::new(Ring::new(r.over))),
+            failures: config.failure_rate.map(|r| Ring::new(r.over)),
+            slow: config.slow_rate.map(|r| Box::new(Ring::new(r.over))),
             time: timed.then(Buckets::new),
             run: 0,
         }
@@ -48,22 +48,22 @@ impl Windows {
 
     /// The window of `failure_rate`.
     pub(crate) fn calls(&self) -> Option<WindowStats> {
-        let tally = |r: &Ring| WindowStats {
+        let stats = |r: &Ring| WindowStats {
             calls: r.len().into(),
             failures: r.marks().into(),
             slow: 0,
         };
-        self.failures.as_ref().map(tally)
+        self.failures.as_ref().map(stats)
     }
 
     /// The window of `slow_rate`.
     pub(crate) fn slow_calls(&self) -> Option<WindowStats> {
-        let tally = |r: &Ring| WindowStats {
+        let stats = |r: &Ring| WindowStats {
             calls: r.len().into(),
             failures: 0,
             slow: r.marks().into(),
         };
-        self.slow.as_deref().map(tally)
+        self.slow.as_deref().map(stats)
     }
 
     /// The time window as seen in `epoch`.
@@ -73,7 +73,7 @@ impl Windows {
 
     /// Whether nothing that still counts has failed or was slow.
     pub(crate) fn is_clean(&self, epoch: u64) -> bool {
-        let bad = |tally: Option<WindowStats>| tally.is_some_and(|t| t.failures > 0 || t.slow > 0);
+        let bad = |stats: Option<WindowStats>| stats.is_some_and(|t| t.failures > 0 || t.slow > 0);
         self.run == 0 && !bad(self.calls()) && !bad(self.slow_calls()) && !bad(self.time(epoch))
     }
 
@@ -100,7 +100,7 @@ impl Windows {
         match failed {
             Some(true) => self.run = self.run.saturating_add(1),
             Some(false) => self.run = 0,
-            // It tells nothing but its time.
+            // Only its duration counts.
             None if !slow => return,
             None => {}
         }
@@ -134,8 +134,8 @@ impl Windows {
         config: &BreakerConfig,
         overdue: u64,
         epoch: u64,
-    ) -> Option<(Cause, Figures)> {
-        if let Some(limit) = config.consecutive.map(NonZeroCount::get)
+    ) -> Option<(CircuitCause, Figures)> {
+        if let Some(limit) = config.consecutive_failures
             && self.run >= limit
         {
             let figures = Figures {
@@ -143,41 +143,46 @@ impl Windows {
                 among: self.run.into(),
                 limit: limit.into(),
             };
-            return Some((Cause::ConsecutiveFailures, figures));
+            let failures = u16::try_from(self.run).unwrap_or(u16::MAX);
+            return Some((CircuitCause::ConsecutiveFailures(failures), figures));
         }
-        let tally = self.calls().unwrap_or_default();
-        if let Some(figures) = over(config.failure_calls, tally.failures, tally.calls) {
-            return Some((Cause::FailureRate, figures));
+        let stats = self.calls().unwrap_or_default();
+        if let Some(figures) = exceeded(config.failure_rate, stats.failures, stats.calls) {
+            let percent = figures.percent();
+            return Some((CircuitCause::FailureRate { percent }, figures));
         }
-        if let (Some(rule), Some(buckets)) = (config.failure_time, &self.time) {
-            let tally = buckets.voted(epoch);
-            if let Some(figures) = over(Some(rule), tally.failures, tally.calls) {
-                return Some((Cause::FailureRateOverTime, figures));
+        if let (Some(rule), Some(buckets)) = (config.failure_rate_over, &self.time) {
+            let stats = buckets.voted(epoch);
+            if let Some(figures) = exceeded(Some(rule), stats.failures, stats.calls) {
+                let percent = figures.percent();
+                return Some((CircuitCause::FailureRateOverTime { percent }, figures));
             }
         }
         self.slowing(config, overdue, epoch)
     }
 
-    /// The rule about slow calls that opens the circuit, if one does. Overdue calls are under
-    /// way and slow already.
+    /// The rule about slow calls that opens the circuit, if one does. Overdue calls are in flight
+    /// and slow already.
     pub(crate) fn slowing(
         &self,
         config: &BreakerConfig,
         overdue: u64,
         epoch: u64,
-    ) -> Option<(Cause, Figures)> {
-        let with = |tally: Option<WindowStats>| {
-            let tally = tally.unwrap_or_default();
-            let slow = tally.slow.saturating_add(overdue);
-            (slow, tally.calls.saturating_add(overdue))
+    ) -> Option<(CircuitCause, Figures)> {
+        let with = |stats: Option<WindowStats>| {
+            let stats = stats.unwrap_or_default();
+            let slow = stats.slow.saturating_add(overdue);
+            (slow, stats.calls.saturating_add(overdue))
         };
         let (slow, calls) = with(self.slow_calls());
-        if let Some(figures) = over(config.slow_calls, slow, calls) {
-            return Some((Cause::SlowRate, figures));
+        if let Some(figures) = exceeded(config.slow_rate, slow, calls) {
+            let percent = figures.percent();
+            return Some((CircuitCause::SlowRate { percent }, figures));
         }
-        let rule = config.slow_time?;
         let (slow, calls) = with(self.time(epoch));
-        over(Some(rule), slow, calls).map(|figures| (Cause::SlowRateOverTime, figures))
+        let figures = exceeded(config.slow_rate_over, slow, calls)?;
+        let percent = figures.percent();
+        Some((CircuitCause::SlowRateOverTime { percent }, figures))
     }
 
     /// Takes the shape of other settings and keeps what it can hold: the newest calls.
@@ -189,12 +194,12 @@ impl Windows {
             (Some(ring), Some(rule)) => Some(ring.resized(rule.over)),
             _ => fresh,
         };
-        if old.failure_calls.map(|r| r.over) != new.failure_calls.map(|r| r.over) {
-            self.failures = resized(self.failures.as_ref(), fresh.failures, new.failure_calls);
+        if old.failure_rate.map(|r| r.over) != new.failure_rate.map(|r| r.over) {
+            self.failures = resized(self.failures.as_ref(), fresh.failures, new.failure_rate);
         }
-        if old.slow_calls.map(|r| r.over) != new.slow_calls.map(|r| r.over) {
+        if old.slow_rate.map(|r| r.over) != new.slow_rate.map(|r| r.over) {
             let fresh = fresh.slow.map(|ring| *ring);
-            self.slow = resized(self.slow.as_deref(), fresh, new.slow_calls).map(Box::new);
+            self.slow = resized(self.slow.as_deref(), fresh, new.slow_rate).map(Box::new);
         }
         if old.pace != new.pace {
             self.time = match (&self.time, fresh.time) {
@@ -206,15 +211,11 @@ impl Windows {
 }
 
 /// The figures, when enough calls are there and too many of them are bad.
-fn over<Over>(rule: Option<RateRule<Over>>, bad: u64, calls: u64) -> Option<Figures> {
-    let rule = rule?;
-    let share = rule.share.get();
-    // Compared as counts: a share of 0.3 of 10 calls is 3, not 2.999...; and of nothing bad no
-    // share is too large.
-    let reached = bad > 0 && bad as f64 >= share * calls as f64 - 1e-9;
-    (reached && calls >= rule.min_calls.into()).then_some(Figures {
+fn exceeded<Over>(rule: Option<RateRule<Over>>, bad: u64, calls: u64) -> Option<Figures> {
+    let rule = rule.filter(|rule| rule.is_reached(bad, calls))?;
+    Some(Figures {
         of: bad,
         among: calls,
-        limit: share,
+        limit: rule.share,
     })
 }

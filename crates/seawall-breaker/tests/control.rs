@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use seawall_breaker::{BreakerConfig, BreakerHandle, BreakerLayer, Cause, State};
+use seawall_breaker::{BreakerConfig, BreakerHandle, BreakerLayer, CircuitState};
 use seawall_core::{
     CircuitCause, Complete, Error, EventKind, InstanceHandle, Outcome, Reason, Received, Registry,
     Rejectable, Value,
@@ -27,12 +27,15 @@ async fn a_disabled_circuit_lets_all_pass_and_still_counts() {
     let s = subject(quick());
     s.handle.force_closed();
     s.times(20, Do::Fail).await;
-    assert_eq!((s.handle.state(), s.sent()), (State::Disabled, 20));
-    assert_eq!(s.handle.snapshot().counts.failures, 20);
+    assert_eq!(
+        (s.handle.state(), s.sent()),
+        (CircuitState::ForcedClosed, 20)
+    );
+    assert_eq!(s.handle.counts().failures, 20);
     s.handle.automatic();
-    assert_eq!(s.handle.state(), State::Closed);
+    assert_eq!(s.handle.state(), CircuitState::Closed);
     s.times(1, Do::Fail).await;
-    assert_eq!(s.handle.state(), State::Open, "the rules work again");
+    assert_eq!(s.handle.state(), CircuitState::Open, "the rules work again");
 }
 
 #[tokio::test(start_paused = true)]
@@ -47,7 +50,7 @@ async fn a_forced_opening_holds_until_it_is_released_and_then_probes() {
     let probe = s.spawn(Do::Take(SECOND)).await;
     assert!(!s.passes(Do::Succeed).await, "one probe at a time");
     probe.await.expect("no panic").expect("answered");
-    assert_eq!(s.handle.state(), State::Closed);
+    assert_eq!(s.handle.state(), CircuitState::Closed);
 }
 
 #[tokio::test(start_paused = true)]
@@ -59,18 +62,15 @@ async fn a_forced_opening_with_an_end_probes_after_it() {
     assert!(!s.passes(Do::Succeed).await);
     advance(SECOND).await;
     assert!(s.passes(Do::Succeed).await);
-    assert_eq!(s.handle.state(), State::Closed);
+    assert_eq!(s.handle.state(), CircuitState::Closed);
     let causes: Vec<_> = s
         .handle
         .snapshot()
         .transitions
         .iter()
-        .map(|t| t.cause)
+        .map(|t| t.cause.as_str())
         .collect();
-    assert_eq!(
-        causes,
-        [Cause::Operator, Cause::ForceOver, Cause::ProbesSucceeded]
-    );
+    assert_eq!(causes, ["operator", "forced_time_over", "probes_succeeded"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -82,7 +82,7 @@ async fn reset_closes_forgets_the_windows_and_the_growth() {
         s.times(1, Do::Fail).await;
     }
     s.handle.reset();
-    assert_eq!(s.handle.state(), State::Closed);
+    assert_eq!(s.handle.state(), CircuitState::Closed);
     s.times(1, Do::Fail).await;
     assert_eq!(s.rejection().await.retry_after(), Some(10 * SECOND));
 }
@@ -102,19 +102,19 @@ async fn new_settings_take_effect_and_lose_nothing() {
     s.times(60, Do::Succeed).await;
     s.times(8, Do::Fail).await;
     let old = s.spawn(Do::FailAfter(SECOND)).await;
-    let before = s.handle.snapshot().counts;
-    s.handle.configure(ten(10));
+    let before = s.handle.counts();
+    s.handle.configure(ten(10)).expect("valid");
     assert_eq!(s.handle.config().failure_rate().map(|r| r.over), Some(10));
-    assert_eq!(s.handle.state(), State::Closed);
+    assert_eq!(s.handle.state(), CircuitState::Closed);
     assert_eq!(s.handle.snapshot().counts, before);
     // The newest of the window are kept: 2 successes and 8 failures. The call that was under way
     // still votes.
     advance(SECOND).await;
     let _ = old.await;
-    assert_eq!(s.handle.state(), State::Open);
+    assert_eq!(s.handle.state(), CircuitState::Open);
     // An open circuit stays open, until when it was told to.
-    s.handle.configure(ten(20));
-    assert_eq!(s.handle.state(), State::Open);
+    s.handle.configure(ten(20)).expect("valid");
+    assert_eq!(s.handle.state(), CircuitState::Open);
     assert_eq!(s.rejection().await.retry_after(), Some(10 * SECOND));
     advance(10 * SECOND).await;
     assert!(s.passes(Do::Succeed).await);
@@ -127,28 +127,31 @@ async fn a_window_of_time_survives_a_change_of_its_length() {
     s.times(9, Do::Fail).await;
     advance(2 * SECOND).await;
     s.handle
-        .configure(over(60 * SECOND).build().expect("valid"));
+        .configure(over(60 * SECOND).build().expect("valid"))
+        .expect("valid");
     s.times(1, Do::Fail).await;
-    assert_eq!(s.handle.state(), State::Open, "nine and one are ten");
+    assert_eq!(s.handle.state(), CircuitState::Open, "nine and one are ten");
 }
 
 #[tokio::test(start_paused = true)]
 async fn slow_calls_can_be_switched_on_while_calls_are_under_way() {
     let s = subject(quick());
     let before = s.spawn(Do::Take(5 * SECOND)).await;
-    s.handle.configure(
-        settings()
-            .slow_after(SECOND)
-            .slow_rate(0.3, 10)
-            .min_calls(1)
-            .build()
-            .expect("valid"),
-    );
+    s.handle
+        .configure(
+            settings()
+                .slow_after(SECOND)
+                .slow_rate(0.3, 10)
+                .min_calls(1)
+                .build()
+                .expect("valid"),
+        )
+        .expect("valid");
     s.times(1, Do::Take(500 * MS)).await;
-    assert_eq!(s.handle.state(), State::Closed);
+    assert_eq!(s.handle.state(), CircuitState::Closed);
     before.await.expect("no panic").expect("answered");
     s.times(1, Do::Take(SECOND)).await;
-    assert_eq!(s.handle.state(), State::Open);
+    assert_eq!(s.handle.state(), CircuitState::Open);
 }
 
 // ---- watching ----
@@ -160,7 +163,10 @@ async fn changes_can_be_waited_for() {
     s.times(1, Do::Fail).await;
     // It happened between the call of `state_change` and its first poll.
     let change = changed.await;
-    assert_eq!((change.from, change.to), (State::Closed, State::Open));
+    assert_eq!(
+        (change.from, change.to),
+        (CircuitState::Closed, CircuitState::Open)
+    );
     let waiting = tokio::spawn(s.handle.state_change());
     tokio::task::yield_now().await;
     advance(10 * SECOND).await;
@@ -169,7 +175,7 @@ async fn changes_can_be_waited_for() {
         "an open circuit probes when a call comes"
     );
     s.times(1, Do::Take(SECOND)).await;
-    assert_eq!(waiting.await.expect("no panic").to, State::HalfOpen);
+    assert_eq!(waiting.await.expect("no panic").to, CircuitState::HalfOpen);
 }
 
 #[tokio::test(start_paused = true)]
@@ -183,7 +189,14 @@ async fn the_snapshot_tells_all_and_the_last_transitions() {
     let snapshot = s.handle.snapshot();
     assert_eq!(snapshot.transitions.len(), 8, "of 18");
     let to: Vec<_> = snapshot.transitions.iter().map(|t| t.to).collect();
-    assert_eq!(to[5..], [State::Open, State::HalfOpen, State::Closed]);
+    assert_eq!(
+        to[5..],
+        [
+            CircuitState::Open,
+            CircuitState::HalfOpen,
+            CircuitState::Closed
+        ]
+    );
     assert_eq!(snapshot.probes_in, None);
     s.times(1, Do::Fail).await;
     advance(4 * SECOND).await;
@@ -258,7 +271,7 @@ async fn a_shadow_rejects_nothing_counts_and_tells_what_it_would_have_rejected()
     let mut events = registry.events().subscribe();
     registry.register(s.handle.clone()).expect("a new name");
     s.times(1, Do::Fail).await;
-    assert_eq!(s.handle.state(), State::Open, "it would be open");
+    assert_eq!(s.handle.state(), CircuitState::Open, "it would be open");
     s.times(5, Do::Fail).await;
     assert_eq!(s.sent(), 6, "but all calls pass");
     let snapshot = s.handle.snapshot();
@@ -280,7 +293,7 @@ async fn a_shadow_rejects_nothing_counts_and_tells_what_it_would_have_rejected()
     // The probe is judged, as it would be.
     advance(10 * SECOND).await;
     s.times(1, Do::Succeed).await;
-    assert_eq!(s.handle.state(), State::Closed);
+    assert_eq!(s.handle.state(), CircuitState::Closed);
     // And what a shadow has learnt is in force when it becomes real.
     s.times(1, Do::Fail).await;
     s.handle.set_shadow(false);
@@ -317,7 +330,7 @@ async fn any_future_can_be_guarded_in_one_line() {
     );
     advance(10 * SECOND).await;
     assert_eq!(breaker.call(fetch(true)).await.expect("the probe"), 7);
-    assert_eq!(breaker.state(), State::Closed);
+    assert_eq!(breaker.state(), CircuitState::Closed);
 }
 
 #[tokio::test(start_paused = true)]
@@ -335,11 +348,7 @@ async fn a_rejected_future_is_never_polled_and_a_dropped_one_is_abandoned() {
     tokio::task::yield_now().await;
     call.abort();
     let _ = call.await;
-    assert_eq!(
-        breaker.snapshot().counts.abandoned,
-        1,
-        "one was polled, one never"
-    );
+    assert_eq!(breaker.counts().abandoned, 1, "one was polled, one never");
 }
 
 #[tokio::test(start_paused = true)]
@@ -348,7 +357,7 @@ async fn an_async_function_can_be_wrapped() {
     let guarded = breaker.wrap(fetch);
     assert_eq!(guarded(true).await.expect("well"), 7);
     assert!(guarded(false).await.is_err());
-    assert_eq!(breaker.state(), State::Open);
+    assert_eq!(breaker.state(), CircuitState::Open);
     assert!(guarded(true).await.expect_err("open").rejection().is_some());
 }
 
@@ -365,7 +374,7 @@ async fn an_admission_can_be_had_without_a_future() {
     drop(probe);
     let probe = breaker.admit().await.expect("its place is free");
     probe.complete(Outcome::Success);
-    assert_eq!(breaker.state(), State::Closed);
+    assert_eq!(breaker.state(), CircuitState::Closed);
 }
 
 /// A service, a gate, a handle and a wrapped function: one circuit.
@@ -374,7 +383,7 @@ async fn every_way_in_shares_one_circuit() {
     let s = subject(quick());
     let _ = s.handle.call(async { Err::<(), _>("down") }).await;
     assert!(!s.passes(Do::Succeed).await);
-    assert_eq!(s.layer.clone().handle().state(), State::Open);
+    assert_eq!(s.layer.clone().handle().state(), CircuitState::Open);
 }
 
 // ---- extremes ----
@@ -408,7 +417,7 @@ async fn extremes_of_every_setting_work() {
         })
         .await;
     assert_eq!(Instant::now() - start, SECOND);
-    assert_eq!(breaker.state(), State::Open, "any failure is enough");
+    assert_eq!(breaker.state(), CircuitState::Open, "any failure is enough");
     advance(20 * 365 * 86_400 * SECOND).await;
     assert!(breaker.call(fetch(true)).await.is_err());
     breaker.force_open_for(most);
@@ -428,7 +437,7 @@ async fn extremes_of_every_setting_work() {
         .ramp(1, shortest)
         .build()
         .expect("all of them are possible");
-    breaker.configure(config);
+    breaker.configure(config).expect("valid");
     for _ in 0..100 {
         let _ = breaker
             .call(async {
@@ -442,5 +451,5 @@ async fn extremes_of_every_setting_work() {
         let _ = breaker.call(fetch(true)).await;
         advance(shortest).await;
     }
-    assert_eq!(breaker.state(), State::Closed);
+    assert_eq!(breaker.state(), CircuitState::Closed);
 }

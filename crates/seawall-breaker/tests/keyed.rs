@@ -1,4 +1,4 @@
-//! One circuit per key, law by law. Time is paused.
+//! One circuit per key. Time is paused.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -11,18 +11,19 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use seawall_breaker::{
-    BreakerConfig, BreakerLayer, BreakerRegistry, Cause, CircuitHandle, CircuitPermit,
-    HalfOpenPolicy, KeyedBreaker, KeyedBreakerFuture, KeyedBreakerLayer, State,
+    BreakerConfig, BreakerRegistry, CircuitHandle, CircuitState, HalfOpenPolicy, Keyed,
+    KeyedBreaker, KeyedBreakerLayer, Permit, Policy,
 };
 use seawall_core::{
-    Classify, Command, Complete, CompleteOnResponse, Error, ErrorIsFailure, Outcome, Reason,
-    Registry, Rejectable, Rejection, Value,
+    Classify, Command, Complete, Error, ErrorIsFailure, Outcome, Reason, Registry, Rejectable,
+    Rejection, Value,
 };
 use seawall_testkit::alloc;
 use seawall_testkit::contract::{
     BoxError, Mock, MockError, MockHandle, PolledFuture, fail_calls, mock,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any};
+use tokio::time::advance;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -41,11 +42,11 @@ fn hundreds(request: &u32) -> Cow<'_, u32> {
     Cow::Owned(request / 100)
 }
 
-type Extract = fn(&u32) -> Cow<'_, u32>;
-type Subject = KeyedBreaker<Mock, u32, Extract>;
+type KeyFn = fn(&u32) -> Cow<'_, u32>;
+type Subject = KeyedBreaker<Mock, Policy, u32, KeyFn>;
 
-fn layer(failures: u32) -> KeyedBreakerLayer<u32, Extract> {
-    BreakerLayer::per_key("keyed", in_a_row(failures), hundreds as Extract)
+fn layer(failures: u32) -> KeyedBreakerLayer<Policy, u32, KeyFn> {
+    KeyedBreakerLayer::new("keyed", in_a_row(failures), hundreds as KeyFn)
 }
 
 fn subject(failures: u32) -> (Subject, BreakerRegistry<u32>, MockHandle) {
@@ -91,8 +92,11 @@ async fn each_key_has_a_circuit_of_its_own() {
     }
     assert_eq!(rejected(&mut service, 101).await, Reason::CircuitOpen);
     assert_eq!(send(&mut service, 201).await.expect("well"), 201);
-    assert_eq!(keys.open_keys(), [(1, State::Open)]);
-    assert_eq!((keys.len(), keys.circuit(&2).state()), (2, State::Closed));
+    assert_eq!(keys.open_keys(), [(1, CircuitState::Open)]);
+    assert_eq!(
+        (keys.len(), keys.circuit(&2).state()),
+        (2, CircuitState::Closed)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -101,12 +105,12 @@ async fn an_open_circuit_probes_and_closes() {
     fail(&mut service, &mock, 100).await;
     let one = keys.get(&1).expect("there");
     assert_eq!(one.snapshot().probes_in, Some(10 * SECOND));
-    tokio::time::advance(10 * SECOND).await;
+    advance(10 * SECOND).await;
     send(&mut service, 100).await.expect("a probe");
-    assert_eq!(one.state(), State::Closed);
+    assert_eq!(one.state(), CircuitState::Closed);
     assert_eq!(
-        one.snapshot().last().map(|t| t.cause),
-        Some(Cause::ProbesSucceeded)
+        one.snapshot().last().map(|t| t.cause.as_str()),
+        Some("probes_succeeded")
     );
 }
 
@@ -129,7 +133,7 @@ async fn an_open_circuit_is_never_evicted_and_the_excess_is_told() {
     assert_eq!(open, [1, 2, 3, 4, 5, 6]);
     assert!(keys.len() <= 7, "{}", keys.len());
     // Once they are closed, the bound is reached again.
-    keys.reset_all();
+    keys.reset();
     for key in 2_000..2_010 {
         send(&mut service, 100 * key).await.expect("closed");
     }
@@ -145,8 +149,8 @@ async fn a_circuit_under_manual_control_is_never_evicted() {
     for key in 10..100 {
         send(&mut service, 100 * key).await.expect("closed");
     }
-    assert_eq!(keys.circuit(&1).state(), State::ForcedOpen);
-    assert_eq!(keys.circuit(&2).state(), State::Disabled);
+    assert_eq!(keys.circuit(&1).state(), CircuitState::ForcedOpen);
+    assert_eq!(keys.circuit(&2).state(), CircuitState::ForcedClosed);
 }
 
 #[tokio::test(start_paused = true)]
@@ -159,7 +163,7 @@ async fn what_evicted_circuits_counted_stays_in_the_totals() {
         ready(&mut service).await;
         drop(service.call(100 * key));
     }
-    let totals = keys.totals();
+    let totals = keys.counts();
     assert_eq!(
         (totals.successes, totals.failures, totals.abandoned),
         (500, 500, 500)
@@ -192,7 +196,7 @@ async fn a_circuit_that_remembers_a_failure_outlives_those_that_do_not() {
         send(&mut service, 100 * key).await.expect("closed");
     }
     fail(&mut service, &mock, 100).await;
-    assert_eq!(keys.circuit(&1).state(), State::Open);
+    assert_eq!(keys.circuit(&1).state(), CircuitState::Open);
 }
 
 /// Names as long as those of hosts are; the names themselves are not counted.
@@ -254,7 +258,7 @@ fn at_once<F: Future>(future: F) -> F::Output {
 
 #[test]
 fn a_call_of_a_known_key_allocates_nothing() {
-    let hosts = BreakerLayer::per_key("hosts", in_a_row(1), |host: &&'static str| {
+    let hosts = KeyedBreakerLayer::new("hosts", in_a_row(1), |host: &&'static str| {
         Cow::Borrowed(*host)
     });
     let mut service = hosts.layer(Len);
@@ -289,14 +293,14 @@ async fn a_rejected_call_gives_up_what_the_inner_service_had_reserved() {
 async fn a_call_that_is_never_polled_is_abandoned_and_a_probe_gives_its_place_back() {
     let (mut service, keys, mock) = subject(1);
     fail(&mut service, &mock, 100).await;
-    tokio::time::advance(10 * SECOND).await;
+    advance(10 * SECOND).await;
     ready(&mut service).await;
     let probe = service.call(100);
-    assert_eq!(keys.circuit(&1).state(), State::HalfOpen);
+    assert_eq!(keys.circuit(&1).state(), CircuitState::HalfOpen);
     assert_eq!(rejected(&mut service, 100).await, Reason::CircuitOpen);
     drop(probe);
     send(&mut service, 100).await.expect("the next probe");
-    assert_eq!(keys.totals().abandoned, 1);
+    assert_eq!(keys.counts().abandoned, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -311,20 +315,20 @@ async fn a_result_from_before_a_transition_does_not_vote() {
     mock.respond(0, Err(MockError::Failed(1)));
     old.await.expect_err("failed");
     assert_eq!(
-        (keys.circuit(&1).state(), keys.totals().late),
-        (State::Closed, 1)
+        (keys.circuit(&1).state(), keys.counts().late),
+        (CircuitState::Closed, 1)
     );
 }
 
-fn waits(at_most: Duration) -> (Subject, BreakerRegistry<u32>, MockHandle) {
+fn waits(max_wait: Duration) -> (Subject, BreakerRegistry<u32>, MockHandle) {
     let config = BreakerConfig::builder()
         .consecutive_failures(1)
         .successes_to_close(1)
         .open_for(10 * SECOND)
-        .half_open_policy(HalfOpenPolicy::Wait { at_most })
+        .half_open_policy(HalfOpenPolicy::Wait { max_wait })
         .build()
         .expect("valid");
-    let layer = BreakerLayer::per_key("waiting", config, hundreds as Extract);
+    let layer = KeyedBreakerLayer::new("waiting", config, hundreds as KeyFn);
     let (inner, mock) = mock();
     mock.respond_immediately();
     (layer.layer(inner), layer.handle(), mock)
@@ -336,7 +340,7 @@ async fn probe_and_waiting(
     mock: &MockHandle,
 ) -> [PolledFuture<<Subject as Service<u32>>::Future>; 2] {
     fail(service, mock, 100).await;
-    tokio::time::advance(10 * SECOND).await;
+    advance(10 * SECOND).await;
     mock.hold_responses();
     [100, 101].map(|request| {
         let ready = service.poll_ready(&mut Context::from_waker(Waker::noop()));
@@ -359,7 +363,7 @@ async fn a_call_that_may_wait_for_probes_passes_when_they_have_succeeded() {
     assert_eq!(mock.calls(), 3);
     mock.respond(2, Ok(()));
     assert!(matches!(waiting.poll(), Poll::Ready(Ok(101))));
-    assert_eq!(keys.totals().successes, 2);
+    assert_eq!(keys.counts().successes, 2);
     assert_eq!(mock.violations(), Vec::<String>::new());
 }
 
@@ -377,12 +381,12 @@ async fn a_call_that_waits_for_probes_is_rejected_when_they_fail_or_take_too_lon
     assert_eq!(reason, Some(Reason::CircuitOpen));
     drop((probe, waiting));
 
-    keys.reset_all();
+    keys.reset();
     let (mut service, keys, mock) = waits(5 * SECOND);
     let [_probe, mut waiting] = probe_and_waiting(&mut service, &mock).await;
     tokio::time::sleep(5 * SECOND).await;
     assert!(matches!(waiting.poll(), Poll::Ready(Err(_))));
-    assert_eq!((mock.calls(), keys.totals().rejected), (2, 1));
+    assert_eq!((mock.calls(), keys.counts().rejected), (2, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -392,26 +396,26 @@ async fn a_call_that_is_dropped_while_it_waits_for_probes_has_changed_nothing() 
     drop(waiting);
     mock.respond(1, Ok(()));
     assert!(matches!(probe.poll(), Poll::Ready(Ok(100))));
-    let totals = keys.totals();
+    let totals = keys.counts();
     assert_eq!((totals.abandoned, totals.rejected, mock.calls()), (0, 0, 2));
-    assert_eq!(keys.circuit(&1).state(), State::Closed);
+    assert_eq!(keys.circuit(&1).state(), CircuitState::Closed);
 }
 
 #[tokio::test(start_paused = true)]
 async fn other_settings_reach_circuits_that_are_there_and_those_to_come() {
     let (mut service, keys, mock) = subject(5);
     fail(&mut service, &mock, 100).await;
-    keys.configure(in_a_row(2));
+    keys.configure(in_a_row(2)).expect("valid");
     assert_eq!(keys.config().consecutive_failures(), Some(2));
     fail(&mut service, &mock, 100).await;
     assert_eq!(
         keys.circuit(&1).state(),
-        State::Open,
+        CircuitState::Open,
         "one before, one after"
     );
     fail(&mut service, &mock, 200).await;
     fail(&mut service, &mock, 200).await;
-    assert_eq!(keys.circuit(&2).state(), State::Open);
+    assert_eq!(keys.circuit(&2).state(), CircuitState::Open);
 }
 
 thread_local!(static MEDDLE: Cell<Option<BreakerRegistry<Meddler>>> = const { Cell::new(None) });
@@ -424,7 +428,7 @@ struct Meddler;
 impl Clone for Meddler {
     fn clone(&self) -> Self {
         if let Some(keys) = MEDDLE.take() {
-            keys.configure(in_a_row(7));
+            keys.configure(in_a_row(7)).expect("valid");
         }
         Self
     }
@@ -444,31 +448,31 @@ async fn the_handle_of_a_key_controls_and_calls_as_that_of_a_breaker() {
     let data = breakers.circuit("data");
     let changed = data.state_change();
     data.force_open_for(SECOND);
-    assert_eq!(changed.await.to, State::ForcedOpen);
+    assert_eq!(changed.await.to, CircuitState::ForcedOpen);
     let rejected = data.try_admit().expect_err("forced open");
     assert_eq!(rejected.retry_after(), Some(SECOND));
     assert!(data.explain().to_string().starts_with("forced_open"));
     data.automatic();
-    assert_eq!(data.state(), State::HalfOpen);
+    assert_eq!(data.state(), CircuitState::HalfOpen);
     let ticket = data.admit().await.expect("a probe");
     assert!(ticket.is_probe());
     ticket.complete(Outcome::Success);
-    assert_eq!(data.state(), State::Closed);
-    let judge = |answer: Result<&u32, &()>| match answer {
+    assert_eq!(data.state(), CircuitState::Closed);
+    let classify = |result: Result<&u32, &()>| match result {
         Ok(7) => Outcome::Success,
         _ => Outcome::Ignored,
     };
     assert_eq!(
-        data.call_with(judge, async { Err(()) }).await,
+        data.call_with(classify, async { Err(()) }).await,
         Err(Error::Inner(()))
     );
     assert_eq!(
-        (data.state(), breakers.totals().abstained),
-        (State::Closed, 1)
+        (data.state(), breakers.counts().abstained),
+        (CircuitState::Closed, 1)
     );
     let fails = data.wrap(|n: u32| async move { Err::<(), _>(n) });
     assert_eq!(fails(3).await, Err(Error::Inner(3)));
-    assert_eq!(data.state(), State::Open);
+    assert_eq!(data.state(), CircuitState::Open);
     data.force_closed();
     assert_eq!(fails(4).await, Err(Error::Inner(4)));
     assert_eq!(data.config(), breakers.config());
@@ -491,7 +495,7 @@ impl Hash for Fragile {
 async fn panics_of_extract_hash_classifier_and_listener_leave_nothing_behind() {
     let bad: Rc<Cell<&str>> = Rc::new(Cell::new(""));
     let (in_extract, in_classify) = (Rc::clone(&bad), Rc::clone(&bad));
-    let layer = BreakerLayer::per_key("fragile", in_a_row(1), move |request: &u32| {
+    let layer = KeyedBreakerLayer::new("fragile", in_a_row(1), move |request: &u32| {
         assert_ne!(in_extract.get(), "extract");
         Cow::<Fragile>::Owned(Fragile(*request))
     })
@@ -517,10 +521,10 @@ async fn panics_of_extract_hash_classifier_and_listener_leave_nothing_behind() {
         FRAGILE.set(false);
         assert_eq!(send(&mut service, 1).await.expect(stage), 1);
     }
-    assert_eq!((keys.totals().successes, keys.totals().abandoned), (3, 1));
+    assert_eq!((keys.counts().successes, keys.counts().abandoned), (3, 1));
     // A listener's panic neither keeps the circuit from opening nor reaches the call.
     fail(&mut service, &mock, 1).await;
-    assert_eq!(keys.circuit(&Fragile(1)).state(), State::Open);
+    assert_eq!(keys.circuit(&Fragile(1)).state(), CircuitState::Open);
     assert_eq!(keys.listener_panics(), 1);
 }
 
@@ -541,8 +545,18 @@ async fn listeners_are_told_the_key_and_may_come_back() {
     assert_eq!(
         *told.lock().unwrap(),
         [
-            (3, State::Closed, State::Open, State::Open),
-            (3, State::Open, State::Closed, State::Closed),
+            (
+                3,
+                CircuitState::Closed,
+                CircuitState::Open,
+                CircuitState::Open
+            ),
+            (
+                3,
+                CircuitState::Open,
+                CircuitState::Closed,
+                CircuitState::Closed
+            ),
         ]
     );
 }
@@ -564,12 +578,12 @@ async fn keys_of_the_same_hash_have_circuits_of_their_own() {
         BreakerRegistry::with_hasher("colliding", in_a_row(1), hasher);
     let (inner, mock) = mock();
     mock.respond_immediately();
-    let mut service = keys.layer(hundreds as Extract).layer(inner);
+    let mut service = keys.layer(hundreds as KeyFn).layer(inner);
     for key in 1..10 {
         send(&mut service, 100 * key).await.expect("well");
     }
     fail(&mut service, &mock, 500).await;
-    assert_eq!(keys.open_keys(), [(5, State::Open)]);
+    assert_eq!(keys.open_keys(), [(5, CircuitState::Open)]);
     assert_eq!(keys.len(), 9);
 }
 
@@ -627,9 +641,79 @@ async fn the_registry_sees_sums_over_all_keys() {
     component.control(Command::Reset).expect("known");
     assert_eq!(read("seawall_breaker_keys", &open), Value::Gauge(0.0));
     assert_eq!(registry.snapshot()[0].state, "closed");
-    component
-        .control(Command::Block)
-        .expect_err("not for all keys at once");
+    component.control(Command::Block).expect("known");
+    assert_eq!(read("seawall_breaker_keys", &open), Value::Gauge(2.0));
+    component.control(Command::Bypass).expect("known");
+    assert_eq!(read("seawall_breaker_keys", &open), Value::Gauge(0.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_to_all_keys_holds_for_those_to_come_until_it_is_taken_back() {
+    let breakers: BreakerRegistry = BreakerRegistry::new("blocked", in_a_row(1));
+    let there = breakers.circuit("there");
+    breakers.force_open();
+    let later = breakers.circuit("later");
+    for circuit in [&there, &later] {
+        assert_eq!(circuit.state(), CircuitState::ForcedOpen);
+        assert!(circuit.try_admit().is_err());
+    }
+    breakers.force_closed();
+    assert_eq!(breakers.circuit("last").state(), CircuitState::ForcedClosed);
+    let _ = later.call(async { Err::<(), _>("down") }).await;
+    assert_eq!(later.state(), CircuitState::ForcedClosed);
+    breakers.automatic();
+    for key in ["there", "later", "last", "new"] {
+        assert_eq!(breakers.circuit(key).state(), CircuitState::Closed);
+    }
+    breakers.force_open();
+    breakers.reset();
+    assert!(breakers.open_keys().is_empty());
+    assert_eq!(breakers.circuit("newest").state(), CircuitState::Closed);
+    assert_eq!(breakers.counts().failures, 1, "counters stay");
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_come_while_all_are_blocked_are_evicted_beyond_the_bound() {
+    let breakers: BreakerRegistry<u32> = BreakerRegistry::new("bounded", in_a_row(1));
+    breakers.set_max_keys(10);
+    breakers.force_open();
+    for key in 0..1_000 {
+        assert!(breakers.circuit(&key).try_admit().is_err());
+    }
+    assert_eq!((breakers.len(), breakers.over_capacity()), (10, 0));
+    let one = breakers.circuit(&1);
+    breakers.reset();
+    one.force_open();
+    for key in 0..1_000 {
+        breakers.circuit(&key);
+    }
+    assert_eq!(one.state(), CircuitState::ForcedOpen, "of that key alone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_snapshot_of_all_keys_has_their_sums_and_the_worst_state() {
+    let breakers: BreakerRegistry = BreakerRegistry::new("summed", in_a_row(1));
+    assert_eq!(breakers.snapshot().state, CircuitState::Closed);
+    let _ = breakers.call("down", async { Err::<(), _>("down") }).await;
+    let _ = breakers.call("up", async { Ok::<_, ()>(1) }).await;
+    let snapshot = breakers.snapshot();
+    assert_eq!(snapshot.name.as_str(), "summed");
+    assert_eq!(
+        (
+            snapshot.state,
+            snapshot.keys,
+            snapshot.open,
+            snapshot.closed
+        ),
+        (CircuitState::Open, 2, 1, 1)
+    );
+    assert_eq!(snapshot.counts, breakers.counts());
+    assert_eq!((snapshot.counts.successes, snapshot.counts.opened), (1, 1));
+    advance(10 * SECOND).await;
+    let probe = breakers.circuit("down").try_admit().expect("a probe");
+    assert_eq!(breakers.snapshot().state, CircuitState::HalfOpen);
+    probe.complete(Outcome::Success);
+    assert_eq!(breakers.snapshot(), breakers.clone().snapshot());
 }
 
 #[tokio::test(start_paused = true)]
@@ -652,10 +736,11 @@ async fn a_named_breaker_guards_any_future() {
     assert_eq!(names, ["data", "orders"]);
     assert!(breakers.get("nobody").is_none());
     // Dropped in the middle: abandoned.
-    let mut hangs = PolledFuture::new(breakers.call("orders", std::future::pending::<Result<(), ()>>()));
+    let mut hangs =
+        PolledFuture::new(breakers.call("orders", std::future::pending::<Result<(), ()>>()));
     assert!(hangs.poll().is_pending());
     drop(hangs);
-    assert_eq!(breakers.totals().abandoned, 1);
+    assert_eq!(breakers.counts().abandoned, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -668,16 +753,16 @@ async fn a_handle_outlives_the_layer_and_keeps_its_circuit() {
         keys.circuit(&key);
     }
     one.force_open();
-    assert_eq!(keys.circuit(&1).state(), State::ForcedOpen);
+    assert_eq!(keys.circuit(&1).state(), CircuitState::ForcedOpen);
     drop((layer, keys));
     one.reset();
-    assert_eq!((one.state(), *one.key()), (State::Closed, 1));
+    assert_eq!((one.state(), *one.key()), (CircuitState::Closed, 1));
 }
 
 #[test]
 fn threads_that_share_keys_lose_no_call() {
     const CALLS: u64 = 5_000;
-    let hosts = BreakerLayer::per_key("threads", in_a_row(1), |host: &&'static str| {
+    let hosts = KeyedBreakerLayer::new("threads", in_a_row(1), |host: &&'static str| {
         Cow::Borrowed(*host)
     })
     .max_keys(2);
@@ -694,19 +779,20 @@ fn threads_that_share_keys_lose_no_call() {
             });
         }
     });
-    assert_eq!(hosts.handle().totals().successes, 4 * CALLS);
+    assert_eq!(hosts.handle().counts().successes, 4 * CALLS);
 }
 
 #[test]
 fn auto_traits_depend_on_the_parts_alone() {
     assert_impl_all!(BreakerRegistry: Clone, Send, Sync, Unpin, std::fmt::Debug);
-    assert_impl_all!(CircuitHandle: Clone, Send, Sync, Unpin, std::fmt::Debug);
-    assert_impl_all!(CircuitPermit<str>: Send, Sync, Unpin);
-    assert_impl_all!(KeyedBreaker<Len, str, fn(&u32) -> Cow<'_, str>>: Clone, Send, Sync, Unpin);
-    assert_not_impl_any!(KeyedBreaker<Rc<()>, str, fn(&u32) -> Cow<'_, str>>: Send);
-    type Answer<S> = KeyedBreakerFuture<S, &'static str, str, ErrorIsFailure, CompleteOnResponse>;
-    assert_impl_all!(Answer<Len>: Send, Sync, Unpin);
-    assert_not_impl_any!(Answer<Local>: Send);
+    assert_impl_all!(CircuitHandle<Keyed<str>>: Clone, Send, Sync, Unpin, std::fmt::Debug);
+    assert_impl_all!(Permit<Keyed<str>>: Send, Sync, Unpin);
+    assert_impl_all!(KeyedBreaker<Len, Policy, str, fn(&u32) -> Cow<'_, str>>: Clone, Send, Sync, Unpin);
+    assert_not_impl_any!(KeyedBreaker<Rc<()>, Policy, str, fn(&u32) -> Cow<'_, str>>: Send);
+    type Fut<S> = <KeyedBreaker<S, Policy, str, ByName> as Service<&'static str>>::Future;
+    type ByName = for<'a> fn(&'a &'static str) -> Cow<'a, str>;
+    assert_impl_all!(Fut<Len>: Send, Sync, Unpin);
+    assert_not_impl_any!(Fut<Local>: Send);
 }
 
 /// A service that stays on its thread.
@@ -729,7 +815,7 @@ impl Service<&'static str> for Local {
 
 #[test]
 fn a_service_that_stays_on_its_thread_can_be_guarded() {
-    let hosts = BreakerLayer::per_key("local", in_a_row(1), |host: &&'static str| {
+    let hosts = KeyedBreakerLayer::new("local", in_a_row(1), |host: &&'static str| {
         Cow::Borrowed(*host)
     });
     let mut service = hosts.layer(Local(Rc::new(())));
@@ -739,8 +825,8 @@ fn a_service_that_stays_on_its_thread_can_be_guarded() {
 mod contract {
     use super::*;
 
-    fn one_for_all() -> KeyedBreakerLayer<u32, Extract> {
-        BreakerLayer::per_key("contract", in_a_row(5), (|_| Cow::Owned(1)) as Extract)
+    fn one_for_all() -> KeyedBreakerLayer<Policy, u32, KeyFn> {
+        KeyedBreakerLayer::new("contract", in_a_row(5), (|_| Cow::Owned(1)) as KeyFn)
     }
 
     fn subject(inner: Mock) -> Subject {

@@ -1,60 +1,68 @@
-//! What an operator says. It holds until it is taken back, whatever the rules say.
+//! Commands of an operator. They hold until they are taken back, whatever the rules decide.
 
 use fastrand::Rng;
+use seawall_core::CircuitCause;
 
-use crate::cause::{Cause, Change, Figures};
 use crate::circuit::Circuit;
 use crate::config::BreakerConfig;
-use crate::word::State;
+use crate::state_word::CircuitState;
+use crate::transition::{Change, Figures};
 
 impl Circuit {
-    /// Rejects every call until an operator releases the circuit.
+    /// Rejects every call until an operator takes it back.
     pub(crate) fn force_open(&mut self, now: u64) -> Option<Change> {
         self.force_open_until(u64::MAX, now)
     }
 
     /// Rejects every call until then, and probes.
     pub(crate) fn force_open_until(&mut self, until: u64, now: u64) -> Option<Change> {
-        let again = self.word.state() == State::ForcedOpen && self.open_until == until;
-        (!again).then(|| {
+        let already = self.word.state() == CircuitState::ForcedOpen && self.open_until == until;
+        (!already).then(|| {
             self.open_until = until;
-            self.enter(State::ForcedOpen, Cause::Operator, Figures::NONE, now)
+            self.enter(
+                CircuitState::ForcedOpen,
+                CircuitCause::Operator,
+                Figures::NONE,
+                now,
+            )
         })
     }
 
-    /// Lets every call pass, and counts it, until an operator releases the circuit. A closed
-    /// circuit keeps its windows.
+    /// Lets every call pass, and counts it, until an operator takes it back. A closed circuit
+    /// keeps its windows.
     pub(crate) fn force_closed(&mut self, now: u64) -> Option<Change> {
-        (self.word.state() != State::Disabled)
-            .then(|| self.enter(State::Disabled, Cause::Operator, Figures::NONE, now))
+        (self.word.state() != CircuitState::ForcedClosed).then(|| {
+            self.enter(
+                CircuitState::ForcedClosed,
+                CircuitCause::Operator,
+                Figures::NONE,
+                now,
+            )
+        })
     }
 
-    /// Gives a forced circuit back to the rules: it probes. A disabled one closes and keeps its
-    /// windows.
+    /// Returns a forced circuit to its rules: one that was forced open probes, one that was forced
+    /// closed closes and keeps its windows.
     pub(crate) fn automatic(&mut self, now: u64) -> Option<Change> {
         let to = match self.word.state() {
-            State::ForcedOpen => State::HalfOpen,
-            State::Disabled => State::Closed,
+            CircuitState::ForcedOpen => CircuitState::HalfOpen,
+            CircuitState::ForcedClosed => CircuitState::Closed,
             _ => return None,
         };
-        Some(self.enter(to, Cause::Operator, Figures::NONE, now))
+        Some(self.enter(to, CircuitCause::Operator, Figures::NONE, now))
     }
 
     /// Closes the circuit and forgets its windows and the growth of its open time.
     pub(crate) fn reset(&mut self, now: u64) -> Change {
         self.streak = 0;
-        let change = self.enter(State::Closed, Cause::Operator, Figures::NONE, now);
+        let change = self.enter(
+            CircuitState::Closed,
+            CircuitCause::Operator,
+            Figures::NONE,
+            now,
+        );
         self.windows.clear();
         change
-    }
-
-    /// Turns the shadow on or off: a new generation of the same period. Returns whether it did.
-    pub(crate) fn set_shadow(&mut self, on: bool) -> bool {
-        let changes = self.word.is_shadow() != on;
-        if changes {
-            self.word = self.word.again().with_shadow(on);
-        }
-        changes
     }
 
     /// Takes other settings: a new generation of the same period. State, open time and windows
@@ -65,19 +73,19 @@ impl Circuit {
         new: &BreakerConfig,
         now: u64,
     ) -> Option<Change> {
-        self.word = self.word.again().with_shadow(new.shadow);
+        self.word = self.word.same_state().with_shadow(new.shadow);
         self.windows.configure(old, new, now);
         if old.seed != new.seed {
             self.rng = new.seed.map_or_else(Rng::new, Rng::with_seed);
         }
         let change = match self.word.state() {
-            State::HalfOpen if self.half.is_ramping() => self.end_ramp(new, now),
-            State::HalfOpen => self.decide(new, now),
+            CircuitState::HalfOpen if self.half.is_ramping() => self.end_ramp(new, now),
+            CircuitState::HalfOpen => self.decide(new, now),
             _ => None,
         };
         if change.is_some() {
-            // Two generations on is the same beat again, which may be read at this moment.
-            self.word = self.word.again();
+            // Two generations on the same snapshot is used again, which may be read at this moment.
+            self.word = self.word.same_state();
             self.since = self.word.generation();
         }
         change

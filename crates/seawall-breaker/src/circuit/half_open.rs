@@ -2,48 +2,48 @@
 
 use seawall_core::ns;
 
-use crate::circuit::Asks;
 use crate::config::{BreakerConfig, Ramp};
+use crate::entry_point::EntryPoint;
 
 /// Probes and ramp of the present half-open generation.
 #[derive(Debug, Default)]
 pub(crate) struct HalfOpen {
-    /// When a probe was last let out, or last answered.
+    /// When a probe last started or responded.
     probes_since: u64,
-    /// When the gate last let a call pass, or a probe last answered. Apart from the probes', or
-    /// calls that pass the gate and find no probe free would keep a hung probe alive.
-    herd_since: u64,
-    /// Probes under way.
+    /// When the gate last let a call pass, or a probe last responded. Apart from the probes', or
+    /// calls that pass the gate and find no free probe slot would keep a hung probe alive.
+    gate_since: u64,
+    /// Probes in flight.
     pub(crate) probes: u32,
     pub(crate) succeeded: u32,
     pub(crate) failed: u32,
-    /// Calls that the gate let pass and that have not ended.
-    pub(crate) herd: u32,
+    /// Calls that the gate let pass and that have not ended: the probe queue.
+    pub(crate) queued: u32,
     ramp: Option<Ramping>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Ramping {
     since: u64,
-    /// The step that `dealt` is of.
+    /// The step that `calls` belongs to.
     step: u64,
-    /// Calls that asked in this step.
-    dealt: u64,
+    /// Calls that came in this step.
+    calls: u64,
 }
 
-/// What the probes have come to.
+/// What the probes have shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Decision {
+pub(crate) enum ProbeResult {
     Undecided,
-    Well,
-    Unwell,
+    Healthy,
+    Unhealthy,
 }
 
 impl HalfOpen {
     pub(crate) fn probing(now: u64) -> Self {
         Self {
             probes_since: now,
-            herd_since: now,
+            gate_since: now,
             ..Self::default()
         }
     }
@@ -53,7 +53,7 @@ impl HalfOpen {
             ramp: Some(Ramping {
                 since: now,
                 step: 0,
-                dealt: 0,
+                calls: 0,
             }),
             ..Self::probing(now)
         }
@@ -63,73 +63,72 @@ impl HalfOpen {
         self.ramp.is_some()
     }
 
-    /// Takes a place for a probe or in the herd.
-    pub(crate) fn take(&mut self, asks: Asks, now: u64) {
-        match asks {
-            Asks::Gate => (self.herd, self.herd_since) = (self.herd.saturating_add(1), now),
-            Asks::Breaker => {
-                (self.probes, self.probes_since) = (self.probes.saturating_add(1), now);
-            }
-        }
+    /// Takes a probe slot, or a slot of the probe queue.
+    pub(crate) fn take(&mut self, at: EntryPoint, now: u64) {
+        let (taken, since) = match at {
+            EntryPoint::Gate => (&mut self.queued, &mut self.gate_since),
+            EntryPoint::Breaker => (&mut self.probes, &mut self.probes_since),
+        };
+        (*taken, *since) = (taken.saturating_add(1), now);
     }
 
-    /// Whether every place is taken. There are no more of them than successes can still be
-    /// needed: if all that are under way succeed, the verdict falls.
-    pub(crate) fn is_full(&self, config: &BreakerConfig, asks: Asks) -> bool {
-        let taken = match asks {
-            Asks::Gate => self.herd,
-            Asks::Breaker => self.probes,
+    /// Whether every slot is taken. There are never more slots than successes are still needed:
+    /// if all calls in flight succeed, the circuit closes.
+    pub(crate) fn is_full(&self, config: &BreakerConfig, at: EntryPoint) -> bool {
+        let taken = match at {
+            EntryPoint::Gate => self.queued,
+            EntryPoint::Breaker => self.probes,
         };
         let needed = config.close_policy.needed().saturating_sub(self.succeeded);
-        taken >= config.probes.get().min(needed)
+        taken >= config.probes.min(needed)
     }
 
-    /// How long those that hold the places may still be silent, in nanoseconds.
-    pub(crate) fn patience(&self, config: &BreakerConfig, asks: Asks, now: u64) -> u64 {
-        let since = match asks {
-            Asks::Gate => self.herd_since,
-            Asks::Breaker => self.probes_since,
+    /// How many nanoseconds the holders of the slots may still take until they count as lost.
+    pub(crate) fn time_left(&self, config: &BreakerConfig, at: EntryPoint, now: u64) -> u64 {
+        let since = match at {
+            EntryPoint::Gate => self.gate_since,
+            EntryPoint::Breaker => self.probes_since,
         };
-        let timeout = ns(config.probe_timeout.get());
+        let timeout = ns(config.probe_timeout);
         since
             .saturating_add(timeout)
             .saturating_sub(now)
             .min(timeout)
     }
 
-    /// A clock that stepped back must not lengthen anybody's patience.
+    /// A clock that stepped back must not lengthen a timeout.
     pub(crate) fn step_back(&mut self, now: u64) {
         self.probes_since = self.probes_since.min(now);
-        self.herd_since = self.herd_since.min(now);
+        self.gate_since = self.gate_since.min(now);
         if let Some(ramping) = &mut self.ramp {
             ramping.since = ramping.since.min(now);
         }
     }
 
-    /// Whether they have been silent for too long.
-    pub(crate) fn is_lost(&self, config: &BreakerConfig, asks: Asks, now: u64) -> bool {
-        self.patience(config, asks, now) == 0
+    /// Whether the holders of the slots have taken too long.
+    pub(crate) fn is_lost(&self, config: &BreakerConfig, at: EntryPoint, now: u64) -> bool {
+        self.time_left(config, at, now) == 0
     }
 
-    /// A probe has answered: well, badly, or with nothing to say.
-    pub(crate) fn settle(&mut self, well: Option<bool>, now: u64) {
+    /// A probe has ended: whether the upstream is healthy, if the probe shows it.
+    pub(crate) fn settle(&mut self, healthy: Option<bool>, now: u64) {
         self.probes = self.probes.saturating_sub(1);
-        match well {
+        match healthy {
             Some(true) => self.succeeded = self.succeeded.saturating_add(1),
             Some(false) => self.failed = self.failed.saturating_add(1),
             None => return,
         }
         // The probe time runs from the last sign of life.
-        (self.probes_since, self.herd_since) = (now, now);
+        (self.probes_since, self.gate_since) = (now, now);
     }
 
-    pub(crate) fn decision(&self, config: &BreakerConfig) -> Decision {
+    pub(crate) fn result(&self, config: &BreakerConfig) -> ProbeResult {
         if self.failed > config.close_policy.spare() {
-            Decision::Unwell
+            ProbeResult::Unhealthy
         } else if self.succeeded >= config.close_policy.needed() {
-            Decision::Well
+            ProbeResult::Healthy
         } else {
-            Decision::Undecided
+            ProbeResult::Undecided
         }
     }
 
@@ -147,21 +146,21 @@ impl HalfOpen {
         ramp.map_or(0, |r| r.steps.saturating_sub(step))
     }
 
-    /// Deals the share of this step: the first call passes, and then each 2^halvings-th.
-    pub(crate) fn deal(&mut self, halvings: u32, step: u32) -> bool {
+    /// Counts a call of this step, and whether it passes: the first one, then each 2^halvings-th.
+    pub(crate) fn count_call(&mut self, halvings: u32, step: u32) -> bool {
         let Some(ramping) = &mut self.ramp else {
             return true;
         };
         if ramping.step != u64::from(step) {
-            (ramping.step, ramping.dealt) = (step.into(), 0);
+            (ramping.step, ramping.calls) = (step.into(), 0);
         }
         let passes = ramping.passes(halvings);
-        ramping.dealt = ramping.dealt.wrapping_add(1);
+        ramping.calls = ramping.calls.wrapping_add(1);
         passes
     }
 
     /// Whether the next call of this step would pass.
-    pub(crate) fn would_deal(&self, halvings: u32, step: u32) -> bool {
+    pub(crate) fn would_pass(&self, halvings: u32, step: u32) -> bool {
         let next = |r: Ramping| r.step != u64::from(step) || r.passes(halvings);
         self.ramp.is_none_or(next)
     }
@@ -169,6 +168,6 @@ impl HalfOpen {
 
 impl Ramping {
     fn passes(self, halvings: u32) -> bool {
-        self.dealt & ((1_u64 << halvings.min(63)) - 1) == 0
+        self.calls & ((1_u64 << halvings.min(63)) - 1) == 0
     }
 }

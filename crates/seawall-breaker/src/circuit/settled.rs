@@ -1,87 +1,65 @@
 //! What one outcome means to a circuit.
 
-use std::time::Duration;
+use seawall_core::{CircuitCause, Outcome, Vote, ns};
 
-use seawall_core::{Outcome, Vote, ns};
-
-use crate::cause::Cause;
 use crate::config::{AbandonedPolicy, BreakerConfig};
 
-/// What an outcome says of the upstream.
+/// A result that opens the circuit at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Success,
-    Failure,
-    Ignored,
-}
-
-/// An answer that opens the circuit at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Hint {
-    /// [`Cause::Banned`] or [`Cause::Throttled`].
-    pub(crate) cause: Cause,
+pub(crate) struct OpenHint {
+    /// [`CircuitCause::Banned`] or [`CircuitCause::Throttled`].
+    pub(crate) cause: CircuitCause,
     /// For how long, in nanoseconds, already bounded by the settings.
     pub(crate) wait: Option<u64>,
 }
 
-/// The outcome of one call as the circuit takes it.
+/// The outcome of one call as the circuit counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Settled {
-    pub(crate) verdict: Verdict,
+    pub(crate) vote: Vote,
     pub(crate) slow: bool,
-    pub(crate) hint: Option<Hint>,
+    pub(crate) hint: Option<OpenHint>,
     /// How long the call took in nanoseconds, if it was measured.
     pub(crate) took: Option<u64>,
 }
 
 impl Settled {
-    /// An answered call. One that is ignored is never slow: it may be a local rejection, whose
-    /// time says nothing of the upstream.
-    pub(crate) fn of(config: &BreakerConfig, outcome: &Outcome, took: Option<u64>) -> Self {
-        let verdict = match outcome.vote() {
-            Vote::Success => Verdict::Success,
-            Vote::Failure => Verdict::Failure,
-            Vote::Abstain => Verdict::Ignored,
-        };
-        let bounded = |wait: Duration, at_most: Duration| ns(wait.min(at_most));
+    /// A call with a result. One that is ignored is never slow: it may be a local rejection, whose
+    /// duration says nothing about the upstream.
+    pub(crate) fn new(config: &BreakerConfig, outcome: &Outcome, took: Option<u64>) -> Self {
         let hint = match *outcome {
-            Outcome::Banned { lasts } => config.ban.map(|at_most| Hint {
-                cause: Cause::Banned,
-                wait: lasts.map(|wait| bounded(wait, at_most.get())),
+            Outcome::Banned { lasts } => config.open_on_ban.map(|max| OpenHint {
+                cause: CircuitCause::Banned,
+                wait: lasts.map(|wait| ns(wait.min(max))),
             }),
             Outcome::Throttled {
                 retry_after: Some(wait),
                 scope,
-            } if !wait.is_zero() => {
-                let throttle = config.throttle.filter(|t| t.covers(scope));
-                throttle.map(|t| Hint {
-                    cause: Cause::Throttled,
-                    wait: Some(bounded(wait, t.at_most.get())),
-                })
-            }
+            } if !wait.is_zero() => config.open_on_throttle(scope).map(|max| OpenHint {
+                cause: CircuitCause::Throttled,
+                wait: Some(ns(wait.min(max))),
+            }),
             _ => None,
         };
         Self {
-            verdict,
+            vote: outcome.vote(),
             slow: !matches!(outcome, Outcome::Ignored) && is_slow(config, took),
             hint,
             took,
         }
     }
 
-    /// A call that was dropped before it was answered. Slow all the same if it was: it was
-    /// counted as overdue already.
+    /// A call that was dropped before it responded. It is slow all the same if it took so long: it
+    /// was counted as overdue already.
     pub(crate) fn abandoned(config: &BreakerConfig, took: Option<u64>) -> Self {
-        let failed = match config.abandoned_policy {
-            AbandonedPolicy::Ignored => false,
-            AbandonedPolicy::FailureAfter(time) => took.is_some_and(|took| took >= ns(time)),
+        let vote = match config.abandoned_policy {
+            AbandonedPolicy::FailureAfter(time) if took.is_some_and(|took| took >= ns(time)) => {
+                Vote::Failure
+            }
+            _ => Vote::Abstain,
         };
         Self {
-            verdict: if failed {
-                Verdict::Failure
-            } else {
-                Verdict::Ignored
-            },
+            vote,
             slow: is_slow(config, took),
             hint: None,
             took,
@@ -90,19 +68,19 @@ impl Settled {
 
     /// Whether it failed, if it votes.
     pub(crate) fn failed(self) -> Option<bool> {
-        match self.verdict {
-            Verdict::Success => Some(false),
-            Verdict::Failure => Some(true),
-            Verdict::Ignored => None,
+        match self.vote {
+            Vote::Success => Some(false),
+            Vote::Failure => Some(true),
+            Vote::Abstain => None,
         }
     }
 
-    /// Whether rules must judge it: a success that is not slow is counted without the lock.
-    pub(crate) fn is_judged(self) -> bool {
-        self.verdict == Verdict::Failure || self.slow || self.hint.is_some()
+    /// Whether rules must be evaluated: a success that is not slow never opens a circuit.
+    pub(crate) fn may_open(self) -> bool {
+        self.vote == Vote::Failure || self.slow || self.hint.is_some()
     }
 }
 
 fn is_slow(config: &BreakerConfig, took: Option<u64>) -> bool {
-    took.is_some_and(|took| took >= config.slow_after_ns() && config.slow_after.is_some())
+    config.slow_after.is_some() && took.is_some_and(|took| took >= config.slow_after_ns())
 }

@@ -1,4 +1,4 @@
-//! The laws of the state machine, one by one, and two models of it.
+//! The behavior of the state machine, one test each, and two models of it.
 
-mod laws;
+mod behavior;
 mod model;

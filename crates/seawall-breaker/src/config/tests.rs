@@ -235,11 +235,11 @@ fn half_open_settings_that_cannot_be_are_rejected_by_name() {
     );
     assert!(five().ramp(3, Duration::MAX).build().is_err());
     let wait = HalfOpenPolicy::Wait {
-        at_most: Duration::ZERO,
+        max_wait: Duration::ZERO,
     };
     rejects(
         five().half_open_policy(wait),
-        "while_probing",
+        "half_open_policy",
         "0s",
         "longer than zero",
     );
@@ -272,10 +272,7 @@ fn the_default_is_what_its_text_says() {
     let config = BreakerConfig::default();
     assert_eq!(config.consecutive_failures(), Some(5));
     let rate = config.failure_rate().unwrap();
-    assert_eq!(
-        (rate.share.get(), rate.over, rate.min_calls),
-        (0.5, 100, 20)
-    );
+    assert_eq!((rate.share, rate.over, rate.min_calls), (0.5, 100, 20));
     assert_eq!(
         (config.open_for(), config.probe_timeout()),
         (60 * S, 60 * S)

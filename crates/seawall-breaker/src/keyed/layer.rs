@@ -4,30 +4,29 @@ use std::borrow::Cow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 
-use seawall_core::{CompleteOnResponse, ErrorIsFailure, InstanceName};
+use seawall_core::{InstanceName, Policy, policy_setters};
 use tower_layer::Layer;
 
-use super::handle::BreakerRegistry;
+use super::registry::BreakerRegistry;
 use super::service::KeyedBreaker;
 use crate::config::BreakerConfig;
-use crate::layer::BreakerLayer;
 
 /// Puts one circuit per key around a service: per host, endpoint, account or symbol.
 ///
-/// Made by [`BreakerLayer::per_key`] or, of circuits that are used without Tower too, by
-/// [`BreakerRegistry::layer`]. Clones, every service made by it and their clones share the circuits.
+/// Clones, every service made by it and their clones share the circuits. Its [`Policy`] finds the
+/// outcome of a result (`classify`) and the moment at which a call is over (`track_completion`).
 ///
 /// ```
 /// use std::borrow::Cow;
-/// use seawall_breaker::{BreakerConfig, BreakerLayer, State};
-/// use seawall_core::WrapErrorLayer;
+/// use seawall_breaker::{BreakerConfig, CircuitState, KeyedBreakerLayer, WrapErrorLayer};
 /// use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 ///
 /// struct Order { account: u64, qty: i64 }
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let config = BreakerConfig::builder().consecutive_failures(1).build()?;
-/// let breaker = BreakerLayer::per_key("orders", config, |order: &Order| Cow::Borrowed(&order.account));
+/// let breaker =
+///     KeyedBreakerLayer::new("orders", config, |order: &Order| Cow::Borrowed(&order.account));
 /// let accounts = breaker.handle();
 /// let mut client = ServiceBuilder::new().layer(breaker).layer(WrapErrorLayer).service(service_fn(
 ///     |order: Order| async move {
@@ -37,69 +36,52 @@ use crate::layer::BreakerLayer;
 ///
 /// let _ = client.ready().await?.call(Order { account: 7, qty: 0 }).await;
 /// client.ready().await?.call(Order { account: 8, qty: 1 }).await?;
-/// assert_eq!(accounts.open_keys(), [(7, State::Open)]);
+/// assert_eq!(accounts.open_keys(), [(7, CircuitState::Open)]);
 /// # Ok(()) }
 /// ```
-pub struct KeyedBreakerLayer<K, X, C = ErrorIsFailure, H = CompleteOnResponse, B = RandomState>
+pub struct KeyedBreakerLayer<X, K: ToOwned + ?Sized, F, B = RandomState> {
+    registry: BreakerRegistry<K, B>,
+    key_fn: F,
+    policy: X,
+}
+
+impl<K, F> KeyedBreakerLayer<Policy, K, F>
 where
-    K: ToOwned + ?Sized,
+    K: ToOwned + Hash + Eq + ?Sized,
 {
-    breakers: BreakerRegistry<K, B>,
-    extract: X,
-    classify: C,
-    hold: H,
-}
-
-impl BreakerLayer {
-    /// One circuit per key: `extract` finds the key in a request, borrowed where it can be, so
-    /// that a call of a known key allocates nothing.
+    /// One circuit per key: `key_fn` finds the key in a request, borrowed where it can be, so that
+    /// a call of a known key allocates nothing.
     ///
-    /// A name and settings for all of them; `name` must not be a request's key (see
-    /// [`InstanceName`]). See [`KeyedBreakerLayer`] for an example and [`BreakerRegistry`] for what it costs.
-    pub fn per_key<K, Req, X>(
-        name: impl Into<InstanceName>,
-        config: BreakerConfig,
-        extract: X,
-    ) -> KeyedBreakerLayer<K, X>
+    /// A name and settings for all of them; `name` must not be the key of a request (see
+    /// [`InstanceName`]). See [`BreakerRegistry`] for what it costs.
+    pub fn new<Req>(name: impl Into<InstanceName>, config: BreakerConfig, key_fn: F) -> Self
     where
-        K: ToOwned + Hash + Eq + ?Sized,
-        X: for<'a> Fn(&'a Req) -> Cow<'a, K>,
+        F: for<'a> Fn(&'a Req) -> Cow<'a, K>,
     {
-        BreakerRegistry::new(name, config).layer(extract)
+        BreakerRegistry::new(name, config).layer(key_fn)
     }
 }
 
-impl<K: ToOwned + ?Sized, X, B> KeyedBreakerLayer<K, X, ErrorIsFailure, CompleteOnResponse, B> {
-    pub(crate) const fn new(breakers: BreakerRegistry<K, B>, extract: X) -> Self {
-        Self {
-            breakers,
-            extract,
-            classify: ErrorIsFailure,
-            hold: CompleteOnResponse,
+impl<K: ToOwned + ?Sized, B> BreakerRegistry<K, B> {
+    /// Puts these circuits around a service.
+    pub fn layer<Req, F>(&self, key_fn: F) -> KeyedBreakerLayer<Policy, K, F, B>
+    where
+        F: for<'a> Fn(&'a Req) -> Cow<'a, K>,
+    {
+        KeyedBreakerLayer {
+            registry: self.clone(),
+            key_fn,
+            policy: Policy::new(),
         }
     }
 }
 
-impl<K: ToOwned + ?Sized, X, C, H, B> KeyedBreakerLayer<K, X, C, H, B> {
-    /// Judges answers with `classify`: a closure, a `fn` pointer or a type of your own.
-    #[must_use]
-    pub fn classify<D>(self, classify: D) -> KeyedBreakerLayer<K, X, D, H, B> {
+impl<X, K: ToOwned + ?Sized, F, B> KeyedBreakerLayer<X, K, F, B> {
+    fn map_policy<Y>(self, change: impl FnOnce(X) -> Y) -> KeyedBreakerLayer<Y, K, F, B> {
         KeyedBreakerLayer {
-            breakers: self.breakers,
-            extract: self.extract,
-            classify,
-            hold: self.hold,
-        }
-    }
-
-    /// Decides when a call is over: with its answer (the default), or with the answer's body.
-    #[must_use]
-    pub fn track_completion<I>(self, hold: I) -> KeyedBreakerLayer<K, X, C, I, B> {
-        KeyedBreakerLayer {
-            breakers: self.breakers,
-            extract: self.extract,
-            classify: self.classify,
-            hold,
+            registry: self.registry,
+            key_fn: self.key_fn,
+            policy: change(self.policy),
         }
     }
 
@@ -107,54 +89,51 @@ impl<K: ToOwned + ?Sized, X, C, H, B> KeyedBreakerLayer<K, X, C, H, B> {
     /// [`BreakerRegistry::set_max_keys`].
     #[must_use]
     pub fn max_keys(self, max: usize) -> Self {
-        self.breakers.set_max_keys(max);
+        self.registry.set_max_keys(max);
         self
     }
 
     /// Reads and controls the circuits from outside.
     pub fn handle(&self) -> BreakerRegistry<K, B> {
-        self.breakers.clone()
+        self.registry.clone()
     }
 }
 
-impl<S, K, X, C, H, B> Layer<S> for KeyedBreakerLayer<K, X, C, H, B>
+policy_setters!(KeyedBreakerLayer[K {ToOwned + ?Sized}, F, B]: classify, track_completion);
+
+impl<S, X, K, F, B> Layer<S> for KeyedBreakerLayer<X, K, F, B>
 where
-    K: ToOwned + ?Sized,
     X: Clone,
-    C: Clone,
-    H: Clone,
+    K: ToOwned + ?Sized,
+    F: Clone,
     B: BuildHasher,
 {
-    type Service = KeyedBreaker<S, K, X, C, H, B>;
+    type Service = KeyedBreaker<S, X, K, F, B>;
 
     fn layer(&self, inner: S) -> Self::Service {
         KeyedBreaker::new(
             inner,
-            self.breakers.anchor(),
-            self.extract.clone(),
-            self.classify.clone(),
-            self.hold.clone(),
+            self.registry.anchor(),
+            self.key_fn.clone(),
+            self.policy.clone(),
         )
     }
 }
 
-impl<K: ToOwned + ?Sized, X: Clone, C: Clone, H: Clone, B> Clone
-    for KeyedBreakerLayer<K, X, C, H, B>
-{
+impl<X: Clone, K: ToOwned + ?Sized, F: Clone, B> Clone for KeyedBreakerLayer<X, K, F, B> {
     fn clone(&self) -> Self {
         Self {
-            breakers: self.breakers.clone(),
-            extract: self.extract.clone(),
-            classify: self.classify.clone(),
-            hold: self.hold.clone(),
+            registry: self.registry.clone(),
+            key_fn: self.key_fn.clone(),
+            policy: self.policy.clone(),
         }
     }
 }
 
-impl<K: ToOwned + ?Sized, X, C, H, B> fmt::Debug for KeyedBreakerLayer<K, X, C, H, B> {
+impl<X, K: ToOwned + ?Sized, F, B> fmt::Debug for KeyedBreakerLayer<X, K, F, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PerKeyLayer")
-            .field("breakers", &self.breakers)
+        f.debug_struct("KeyedBreakerLayer")
+            .field("registry", &self.registry)
             .finish_non_exhaustive()
     }
 }

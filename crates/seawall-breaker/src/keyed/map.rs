@@ -6,12 +6,12 @@
 //! after it was released too. A `Hash`, `Eq`, `Clone` or `Drop` that panics or comes back to this
 //! map therefore neither poisons nor deadlocks.
 //!
-//! When a new key exceeds the bound, a hand goes on round the map from where it last stopped and
-//! gives entries a second chance (CLOCK, Corbató 1968): an idle entry that was not used since the
-//! hand last came by goes. The hand looks at no more than [`LOOKS`] entries per new key; if it
-//! finds no such entry among them, an idle one that was used goes, or else one that remembers
-//! something and was not used. So the bound is exceeded only when none of them may go, and the
-//! next new keys make up for it, two for one.
+//! When a new key exceeds the bound, a clock hand goes on through the map from where it last stopped
+//! and gives entries a second chance (CLOCK, Corbató 1968): an idle entry that was not used since
+//! the hand last passed it is evicted. The hand visits no more than [`VISITS`] entries per new key;
+//! if it finds no such entry among them, an idle one that was used is evicted, or else one that
+//! remembers something and was not used. So the bound is exceeded only when none of them may be
+//! evicted, and the next new keys make up for it, two for one.
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;
@@ -22,30 +22,30 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 
 use hashbrown::HashTable;
 
-/// How many entries the hand looks at for one new key.
-const LOOKS: usize = 16;
+/// How many entries the hand visits for one new key.
+const VISITS: usize = 16;
 
-/// How many buckets, nearly all of them empty, it passes by in search of so many entries: enough
-/// to come round a small map.
+/// How many buckets, nearly all of them empty, it passes in search of so many entries: enough to
+/// go through all of a small map.
 const BUCKETS: usize = 2048;
 
 /// What the map keeps by key. Called under the lock of a shard: it runs no code of the user, and
 /// takes no lock under which a shard could be locked.
 pub(crate) trait Evict {
-    /// What remains of all entries that went, and what all that are there are summed up in.
+    /// What remains of all evicted entries, and what the present ones are summed up in.
     type Totals: Default;
 
-    /// What would be lost with this entry, which nobody else holds.
+    /// What would be lost with this entry, which nothing else holds.
     fn rest(&mut self) -> Rest;
 
-    /// Adds this entry's part to `totals`, or, if it is about to go, what must outlive it.
-    fn add_to(&self, totals: &mut Self::Totals, goes: bool);
+    /// Adds this entry's part to `totals`, or, if it is evicted, what must outlive it.
+    fn add_to(&self, totals: &mut Self::Totals, evicted: bool);
 }
 
 /// What would be lost with an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rest {
-    /// It must not go.
+    /// It must not be evicted.
     Stays,
     /// It remembers something that would be missed if its key came back soon.
     Remembers,
@@ -53,9 +53,9 @@ pub(crate) enum Rest {
     Idle,
 }
 
-/// A key and its value, shared by the map and the calls under way. One that anybody holds stays.
+/// A key and its value, shared by the map and the calls in flight. One that is held stays.
 pub(crate) struct Entry<K, V> {
-    /// Since the hand last came by.
+    /// Since the hand last passed it.
     used: AtomicBool,
     key: K,
     value: V,
@@ -80,13 +80,13 @@ struct Slot<K, V> {
 
 struct Shard<K, V: Evict> {
     table: HashTable<Slot<K, V>>,
-    /// Of entries that went. Under the lock, so that no entry is ever counted twice or not at all.
-    gone: Option<Box<V::Totals>>,
+    /// Of evicted entries. Under the lock, so that no entry is ever counted twice or not at all.
+    evicted: Option<Box<V::Totals>>,
 }
 
 /// A lock per pair of cache lines.
 #[repr(align(128))]
-struct Line<T>(RwLock<T>);
+struct Aligned<T>(RwLock<T>);
 
 #[derive(Clone, Copy, Default)]
 struct Hand {
@@ -96,7 +96,7 @@ struct Hand {
 
 /// A map from keys to circuits, of about `max` entries.
 pub(crate) struct Map<K, V: Evict, B> {
-    shards: Box<[Line<Shard<K, V>>]>,
+    shards: Box<[Aligned<Shard<K, V>>]>,
     /// Locked before a shard, never while one is.
     hand: Mutex<Hand>,
     max: AtomicUsize,
@@ -113,9 +113,9 @@ impl<K, V: Evict, B> Map<K, V, B> {
         Self {
             shards: (0..shards)
                 .map(|_| {
-                    Line(RwLock::new(Shard {
+                    Aligned(RwLock::new(Shard {
                         table: HashTable::new(),
-                        gone: None,
+                        evicted: None,
                     }))
                 })
                 .collect(),
@@ -135,7 +135,7 @@ impl<K, V: Evict, B> Map<K, V, B> {
         self.max.load(Ordering::Relaxed)
     }
 
-    /// How many entries went to make room.
+    /// How many entries were evicted.
     pub(crate) fn evicted(&self) -> u64 {
         self.evicted.load(Ordering::Relaxed)
     }
@@ -151,7 +151,7 @@ impl<K, V: Evict, B> Map<K, V, B> {
         size_of_val(&*self.shards) + tables + self.len() * entry
     }
 
-    /// The sum over every entry, those that went included. Grows only, if the parts do.
+    /// The sum over every entry, the evicted ones included. Grows only, if the parts do.
     pub(crate) fn totals(&self) -> V::Totals
     where
         V::Totals: for<'a> AddAssign<&'a V::Totals>,
@@ -159,8 +159,8 @@ impl<K, V: Evict, B> Map<K, V, B> {
         let mut totals = V::Totals::default();
         for index in 0..self.shards.len() {
             let shard = self.read(index);
-            if let Some(gone) = &shard.gone {
-                totals += gone;
+            if let Some(evicted) = &shard.evicted {
+                totals += evicted;
             }
             for slot in &shard.table {
                 slot.entry.value.add_to(&mut totals, false);
@@ -169,8 +169,8 @@ impl<K, V: Evict, B> Map<K, V, B> {
         totals
     }
 
-    /// Hands every entry to `each`, outside of the locks. One that comes or goes meanwhile may be
-    /// seen or not; those of one shard are held meanwhile.
+    /// Hands every entry to `each`, outside of the locks. One that is added or evicted meanwhile may
+    /// be seen or not; those of one shard are held meanwhile.
     pub(crate) fn for_each(&self, mut each: impl FnMut(&Arc<Entry<K, V>>)) {
         for index in 0..self.shards.len() {
             let held: Vec<_> = {
@@ -327,9 +327,9 @@ impl<K, V: Evict, B: BuildHasher> Map<K, V, B> {
             }
             others = same;
         }
-        // Before room is made: what is held stays.
+        // Before the eviction: what is held stays.
         drop(others);
-        self.make_room();
+        self.evict_excess();
         entry
     }
 }
@@ -341,7 +341,7 @@ impl<K, V: Evict, B> Map<K, V, B> {
     }
 
     /// After a new key: evicts one entry, or two if the bound was exceeded before.
-    fn make_room(&self) {
+    fn evict_excess(&self) {
         for _ in 0..2 {
             if self.len() <= self.max() {
                 return;
@@ -353,22 +353,22 @@ impl<K, V: Evict, B> Map<K, V, B> {
         }
     }
 
-    /// Evicts one entry, if the hand finds one that may go.
+    /// Evicts one entry, if the hand finds one that may be evicted.
     fn evict(&self) -> Option<Arc<Entry<K, V>>> {
         let mut hand = self.hand.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut used, mut remembers) = (None, None);
-        let (mut looks, mut buckets) = (0, 0);
-        while looks < LOOKS && buckets < BUCKETS {
+        let (mut visits, mut buckets) = (0, 0);
+        while visits < VISITS && buckets < BUCKETS {
             let mut shard = self.write(hand.shard);
-            while looks < LOOKS && buckets < BUCKETS && hand.bucket < shard.table.num_buckets() {
+            while visits < VISITS && buckets < BUCKETS && hand.bucket < shard.table.num_buckets() {
                 let at = *hand;
                 hand.bucket += 1;
                 buckets += 1;
                 let Some(slot) = shard.table.get_bucket_mut(at.bucket) else {
                     continue;
                 };
-                looks += 1;
-                // Held by nobody else, and nobody can take hold of it under this lock.
+                visits += 1;
+                // Held by nothing else, and nothing can take hold of it under this lock.
                 let Some(entry) = Arc::get_mut(&mut slot.entry) else {
                     continue;
                 };
@@ -399,7 +399,7 @@ impl<K, V: Evict, B> Map<K, V, B> {
         let slot = shard.table.get_bucket_entry(bucket).ok()?.remove().0;
         slot.entry
             .value
-            .add_to(shard.gone.get_or_insert_default(), true);
+            .add_to(shard.evicted.get_or_insert_default(), true);
         self.len.fetch_sub(1, Ordering::Relaxed);
         self.evicted.fetch_add(1, Ordering::Relaxed);
         Some(slot.entry)

@@ -1,17 +1,15 @@
 //! One circuit per key.
 
-mod future;
-mod handle;
-mod key;
+mod circuit;
 mod layer;
 mod map;
+mod registry;
 mod service;
-mod single;
-mod ticket;
+mod state;
+mod wait;
 
-pub use future::KeyedBreakerFuture;
-pub use handle::BreakerRegistry;
-pub use key::CircuitHandle;
+pub use circuit::Keyed;
 pub use layer::KeyedBreakerLayer;
+pub use registry::{BreakerRegistry, RegistrySnapshot};
 pub use service::KeyedBreaker;
-pub use ticket::CircuitPermit;
+pub use wait::KeyedWait;

@@ -1,4 +1,4 @@
-//! The service: finds the circuit of a request's key, and asks that.
+//! The service: finds the circuit of a request's key, which admits the call.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,115 +6,125 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::task::{Context, Poll};
 
 use seawall_core::striped::Anchor;
-use seawall_core::{Classify, CompleteOnResponse, ErrorIsFailure, Rejectable, TrackCompletion};
+use seawall_core::{Classify, Policies, Rejectable, TrackCompletion};
 use tower_service::Service;
 
-use super::future::{KeyedBreakerFuture, may_wait};
-use super::single::{Held, Keys};
-use super::ticket::CircuitPermit;
-use crate::call::enter;
-use crate::circuits::{Circuits, UNMEASURED};
+use super::circuit::Keyed;
+use super::state::KeyedState;
+use super::wait::{KeyedResponse, KeyedWait};
+use crate::access::Access;
+use crate::admission::Admit;
+use crate::entry_point::EntryPoint;
+use crate::future::ResponseFuture;
+use crate::overdue::CheckOverdue;
+use crate::permit::Permit;
+use crate::probe_wait::may_wait;
+use crate::record::UNMEASURED;
 
 /// A service with one circuit per key; made by [`KeyedBreakerLayer`](crate::KeyedBreakerLayer).
 ///
 /// # Readiness
 ///
-/// Readiness is the inner service's: which circuit to ask is known with the request. So every
-/// rejection comes from `call`, whose instance then gives up what the inner service had reserved
-/// for it; and a call that [waits while probes run](crate::HalfOpenPolicy::Wait) waits in its
-/// future, with a clone of the inner service that is made ready when a place is free. That is
-/// why the inner service must be `Clone`.
+/// Readiness is the inner service's: the circuit is known with the request. So every rejection
+/// comes from `call`, whose instance then gives up what the inner service had reserved for it; and a
+/// call that [waits while probes are in flight](crate::HalfOpenPolicy::Wait) waits in its future,
+/// with a clone of the inner service that is made ready when a slot is free. That is why the inner
+/// service must be `Clone`.
 ///
 /// An instance holds nothing of any circuit. Clones share the circuits.
-pub struct KeyedBreaker<S, K, X, C = ErrorIsFailure, H = CompleteOnResponse, B = RandomState>
-where
-    K: ToOwned + ?Sized,
-{
+pub struct KeyedBreaker<S, X, K: ToOwned + ?Sized, F, B = RandomState> {
     inner: S,
-    keys: Anchor<Keys<K, B>, ()>,
-    extract: X,
-    classify: C,
-    hold: H,
+    state: Anchor<KeyedState<K, B>, ()>,
+    key_fn: F,
+    policy: X,
 }
 
-impl<S, K: ToOwned + ?Sized, X, C, H, B> KeyedBreaker<S, K, X, C, H, B> {
-    pub(crate) const fn new(
+impl<S, X, K: ToOwned + ?Sized, F, B> KeyedBreaker<S, X, K, F, B> {
+    pub(super) const fn new(
         inner: S,
-        keys: Anchor<Keys<K, B>, ()>,
-        extract: X,
-        classify: C,
-        hold: H,
+        state: Anchor<KeyedState<K, B>, ()>,
+        key_fn: F,
+        policy: X,
     ) -> Self {
         Self {
             inner,
-            keys,
-            extract,
-            classify,
-            hold,
+            state,
+            key_fn,
+            policy,
         }
     }
 
-    /// The service below.
+    /// The inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service below, mutably.
+    /// The inner service, mutably.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The service below, by value.
+    /// The inner service, by value.
     pub fn into_inner(self) -> S {
         self.inner
     }
 }
 
-impl<S, K: ToOwned + ?Sized, X, C: Clone, H: Clone, B> KeyedBreaker<S, K, X, C, H, B> {
+impl<S, X: Policies, K: ToOwned + ?Sized, F, B> KeyedBreaker<S, X, K, F, B>
+where
+    X::Classifier: Clone,
+    X::Completion: Clone,
+{
     /// Rejects, waits, or calls the inner service as a probe.
     #[cold]
-    fn call_cold<Req>(&mut self, req: Req, circuit: Held<K>) -> KeyedBreakerFuture<S, Req, K, C, H>
+    fn call_cold<Req>(&mut self, req: Req, circuit: Keyed<K>) -> KeyedResponse<S, Req, X, K>
     where
         S: Service<Req> + Clone,
     {
-        match enter(&circuit) {
-            // The ticket is made first: if the inner service panics, a probe's place is free.
-            Ok(stub) => {
-                let ticket = CircuitPermit::new(circuit, stub);
-                let (classify, hold) = (self.classify.clone(), self.hold.clone());
-                KeyedBreakerFuture::calling(|| self.inner.call(req), || ticket, classify, hold)
+        let classifier = self.policy.classifier().clone();
+        let completion = self.policy.completion().clone();
+        match circuit.admit() {
+            // The permit is made first: if the inner service panics, the probe slot is free.
+            Ok(record) => {
+                let permit = Permit::new(circuit, record);
+                let call = || self.inner.call(req);
+                ResponseFuture::calling(call, || permit, classifier, completion)
             }
-            // Whatever the ready instance has reserved below is given up: a call that is rejected
-            // may be this instance's last, one that waits asks again, and others may need it.
-            Err(rejected) if may_wait(&circuit, rejected.cause()) => {
+            // What the ready instance has reserved below is given up: a call that is rejected may
+            // be the last one of this instance, one that waits is made ready again, and others may
+            // need it.
+            Err(rejection) if may_wait(&circuit, &rejection) => {
                 let service = self.inner.clone(); // clone: waits, polled ready later
                 self.inner = service.clone();
-                let (classify, hold) = (self.classify.clone(), self.hold.clone());
-                KeyedBreakerFuture::waiting(service, req, circuit, classify, hold)
+                ResponseFuture::waiting(Box::new(KeyedWait::new(
+                    service, req, circuit, classifier, completion,
+                )))
             }
-            Err(rejected) => {
+            Err(rejection) => {
                 self.inner = self.inner.clone(); // clone: gives the reservation up
-                KeyedBreakerFuture::rejected(&circuit, rejected)
+                circuit.count_rejection(EntryPoint::Breaker, rejection);
+                ResponseFuture::rejected(rejection)
             }
         }
     }
 }
 
-impl<S, K, X, C, H, B, Req> Service<Req> for KeyedBreaker<S, K, X, C, H, B>
+impl<S, X, K, F, B, Req> Service<Req> for KeyedBreaker<S, X, K, F, B>
 where
     S: Service<Req> + Clone,
     S::Error: Rejectable,
+    X: Policies,
+    X::Classifier: Classify<S::Response, S::Error> + Clone,
+    X::Completion: TrackCompletion<Permit<Keyed<K>>, S::Response> + Clone,
     K: ToOwned + Hash + Eq + ?Sized,
-    X: for<'a> Fn(&'a Req) -> Cow<'a, K>,
-    C: Classify<S::Response, S::Error> + Clone,
-    H: TrackCompletion<CircuitPermit<K>, S::Response> + Clone,
+    F: for<'a> Fn(&'a Req) -> Cow<'a, K>,
     B: BuildHasher,
 {
-    type Response = H::Response;
+    type Response = <X::Completion as TrackCompletion<Permit<Keyed<K>>, S::Response>>::Response;
     type Error = S::Error;
-    type Future = KeyedBreakerFuture<S, Req, K, C, H>;
+    type Future = KeyedResponse<S, Req, X, K>;
 
-    // The inner service alone: which circuit will be asked is known with the request.
+    // The inner service alone: the circuit is known with the request.
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -122,53 +132,46 @@ where
 
     #[inline]
     fn call(&mut self, req: Req) -> Self::Future {
-        let circuit = self.keys.common().circuit((self.extract)(&req));
+        let circuit = self.state.common().circuit((self.key_fn)(&req));
         let word = circuit.common().word();
         let start = circuit.start(word);
-        let changed = start != UNMEASURED && circuit.look(word, start);
+        let changed = start != UNMEASURED && circuit.check_overdue(word, start);
         if !word.is_passing() || changed {
             return self.call_cold(req, circuit);
         }
-        // The ticket is made after the call, which lets the future be built in its place: while
-        // the circuit is closed an admission holds nothing that a panic of the inner service
-        // could keep.
-        KeyedBreakerFuture::calling(
+        // The permit is made after the call, which lets the future be built in place: while the
+        // circuit is closed an admission holds nothing that a panic of the inner service could
+        // keep.
+        ResponseFuture::calling(
             || self.inner.call(req),
             || {
-                let stub = circuit.stub(word, start);
-                CircuitPermit::new(circuit, stub)
+                let record = circuit.record(word, start);
+                Permit::new(circuit, record)
             },
-            self.classify.clone(),
-            self.hold.clone(),
+            self.policy.classifier().clone(),
+            self.policy.completion().clone(),
         )
     }
 }
 
-impl<S, K, X, C, H, B> Clone for KeyedBreaker<S, K, X, C, H, B>
-where
-    S: Clone,
-    K: ToOwned + ?Sized,
-    X: Clone,
-    C: Clone,
-    H: Clone,
-{
+impl<S: Clone, X: Clone, K: ToOwned + ?Sized, F: Clone, B> Clone for KeyedBreaker<S, X, K, F, B> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            keys: self.keys.clone(),
-            extract: self.extract.clone(),
-            classify: self.classify.clone(),
-            hold: self.hold.clone(),
+            state: self.state.clone(),
+            key_fn: self.key_fn.clone(),
+            policy: self.policy.clone(),
         }
     }
 }
 
-impl<S: fmt::Debug, K: ToOwned + ?Sized, X, C, H, B> fmt::Debug for KeyedBreaker<S, K, X, C, H, B> {
+impl<S: fmt::Debug, X, K: ToOwned + ?Sized, F, B> fmt::Debug for KeyedBreaker<S, X, K, F, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PerKey")
+        let state = self.state.common();
+        f.debug_struct("KeyedBreaker")
             .field("inner", &self.inner)
-            .field("name", &self.keys.common().setup.observer.name())
-            .field("keys", &self.keys.common().map.len())
+            .field("name", &state.setup.name())
+            .field("keys", &state.map.len())
             .finish_non_exhaustive()
     }
 }

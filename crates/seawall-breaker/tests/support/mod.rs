@@ -1,4 +1,4 @@
-//! An upstream that does as each request says.
+//! An upstream that does what each request names.
 
 #![allow(dead_code, reason = "each test uses its own part of it")]
 
@@ -21,60 +21,61 @@ pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) enum Do {
     Succeed,
     Fail,
-    /// Answers well, after so long.
+    /// Succeeds, after so long.
     Take(Duration),
     /// Fails, after so long.
     FailAfter(Duration),
     Hang,
     Ban(Option<Duration>),
-    /// Says after the first time that the ban lasts for the second.
+    /// After the first time, bans the client for the second.
     BanAfter(Duration, Duration),
     Throttle(Option<Duration>, Scope),
     BadRequest,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Said(pub(crate) Outcome);
+pub(crate) struct Failed(pub(crate) Outcome);
 
-pub(crate) type Upstream = BoxCloneService<Do, (), Error<Said>>;
-pub(crate) type Judge = fn(Result<&(), &Error<Said>>) -> Outcome;
+pub(crate) type Upstream = BoxCloneService<Do, (), Error<Failed>>;
+pub(crate) type Policy = seawall_breaker::Policy<Classifier>;
+type Classifier = fn(Result<&(), &Error<Failed>>) -> Outcome;
 
-fn judge(answer: Result<&(), &Error<Said>>) -> Outcome {
-    match answer {
+fn classify(result: Result<&(), &Error<Failed>>) -> Outcome {
+    match result {
         Ok(()) => Outcome::Success,
-        Err(Error::Inner(Said(outcome))) => *outcome,
+        Err(Error::Inner(Failed(outcome))) => *outcome,
         Err(_) => Outcome::Ignored,
     }
 }
 
-async fn carry_out(what: Do) -> Result<(), Said> {
+async fn carry_out(what: Do) -> Result<(), Failed> {
     let failure = Outcome::Failure(FailureKind::Server);
     match what {
         Do::Succeed => Ok(()),
-        Do::Fail => Err(Said(failure)),
+        Do::Fail => Err(Failed(failure)),
         Do::Take(time) => {
             sleep(time).await;
             Ok(())
         }
         Do::FailAfter(time) => {
             sleep(time).await;
-            Err(Said(failure))
+            Err(Failed(failure))
         }
         Do::Hang => std::future::pending().await,
-        Do::Ban(lasts) => Err(Said(Outcome::Banned { lasts })),
+        Do::Ban(lasts) => Err(Failed(Outcome::Banned { lasts })),
         Do::BanAfter(time, lasts) => {
             sleep(time).await;
-            Err(Said(Outcome::Banned { lasts: Some(lasts) }))
+            Err(Failed(Outcome::Banned { lasts: Some(lasts) }))
         }
-        Do::Throttle(retry_after, scope) => Err(Said(Outcome::Throttled { retry_after, scope })),
-        Do::BadRequest => Err(Said(Outcome::Ignored)),
+        Do::Throttle(retry_after, scope) => Err(Failed(Outcome::Throttled { retry_after, scope })),
+        Do::BadRequest => Err(Failed(Outcome::Ignored)),
     }
 }
 
 /// A breaker over such an upstream.
 pub(crate) struct Subject {
-    pub(crate) layer: BreakerLayer<Judge>,
-    pub(crate) service: Breaker<Upstream, Judge>,
+    pub(crate) layer: BreakerLayer<Policy>,
+    pub(crate) service: Breaker<Upstream, Policy>,
     pub(crate) handle: BreakerHandle,
     sent: Arc<AtomicU64>,
 }
@@ -86,7 +87,7 @@ pub(crate) fn settings() -> BreakerConfigBuilder {
 
 pub(crate) fn subject(builder: BreakerConfigBuilder) -> Subject {
     let config = builder.build().expect("valid");
-    let layer = BreakerLayer::new("upstream", config).classify(judge as Judge);
+    let layer = BreakerLayer::new("upstream", config).classify(classify as Classifier);
     let sent: Arc<AtomicU64> = Arc::default();
     let counted = Arc::clone(&sent);
     let upstream = BoxCloneService::new(WrapError::new(service_fn(move |what| {
@@ -107,7 +108,7 @@ impl Subject {
         self.sent.load(Ordering::SeqCst)
     }
 
-    pub(crate) async fn send(&self, what: Do) -> Result<(), Error<Said>> {
+    pub(crate) async fn send(&self, what: Do) -> Result<(), Error<Failed>> {
         self.service.clone().oneshot(what).await
     }
 
@@ -117,14 +118,14 @@ impl Subject {
         }
     }
 
-    /// Makes a call that goes on by itself; it has been admitted when this returns.
-    pub(crate) async fn spawn(&self, what: Do) -> JoinHandle<Result<(), Error<Said>>> {
+    /// Makes a call that goes on in a task of its own; it is admitted when this returns.
+    pub(crate) async fn spawn(&self, what: Do) -> JoinHandle<Result<(), Error<Failed>>> {
         let call = tokio::spawn(self.service.clone().oneshot(what));
         tokio::task::yield_now().await;
         call
     }
 
-    /// The rejection that a call meets now.
+    /// The rejection of a call that is made now.
     pub(crate) async fn rejection(&self) -> Rejection {
         let error = self.send(Do::Succeed).await.expect_err("rejected");
         *error.rejection().expect("a rejection, not the inner error")

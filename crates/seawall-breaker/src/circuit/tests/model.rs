@@ -3,9 +3,12 @@ use std::time::Duration;
 use proptest::prelude::*;
 use seawall_core::{FailureKind, Outcome, Scope};
 
-use crate::circuit::{Admission, Asks, Circuit, Settled};
+use crate::circuit::Circuit;
+use crate::circuit::admit::Admission;
+use crate::circuit::settled::Settled;
 use crate::config::{AbandonedPolicy, BreakerConfig};
-use crate::word::State;
+use crate::entry_point::EntryPoint;
+use crate::state_word::CircuitState;
 
 const FAILURE: Outcome = Outcome::Failure(FailureKind::Server);
 const MS: u64 = 1_000_000;
@@ -63,15 +66,15 @@ fn configs() -> impl Strategy<Value = BreakerConfig> {
 
 #[derive(Clone, Debug)]
 enum Command {
-    Admit(Asks, bool),
+    Admit(EntryPoint, bool),
     Complete(Outcome, u64),
     Abandon(u64),
-    LeaveHerd,
+    LeaveGate,
     Successes(Option<u8>, u64),
-    Look(u64),
+    CheckOverdue(u64),
     Force(Option<u64>),
-    Disable,
-    Release,
+    ForceClosed,
+    Automatic,
     Reset,
     Shadow(bool),
     Configure(Box<BreakerConfig>),
@@ -97,17 +100,17 @@ fn outcomes() -> impl Strategy<Value = Outcome> {
 }
 
 fn commands() -> impl Strategy<Value = Command> {
-    let asks = prop_oneof![Just(Asks::Gate), Just(Asks::Breaker)];
+    let at = prop_oneof![Just(EntryPoint::Gate), Just(EntryPoint::Breaker)];
     prop_oneof![
-        8 => (asks, any::<bool>()).prop_map(|(a, d)| Command::Admit(a, d)),
+        8 => (at, any::<bool>()).prop_map(|(a, d)| Command::Admit(a, d)),
         8 => (outcomes(), any::<u64>()).prop_map(|(o, t)| Command::Complete(o, t)),
         1 => any::<u64>().prop_map(Command::Abandon),
-        1 => Just(Command::LeaveHerd),
+        1 => Just(Command::LeaveGate),
         2 => (any::<Option<u8>>(), any::<u64>()).prop_map(|(a, n)| Command::Successes(a, n)),
-        1 => any::<u64>().prop_map(Command::Look),
+        1 => any::<u64>().prop_map(Command::CheckOverdue),
         1 => any::<Option<u64>>().prop_map(Command::Force),
-        1 => Just(Command::Disable),
-        1 => Just(Command::Release),
+        1 => Just(Command::ForceClosed),
+        1 => Just(Command::Automatic),
         1 => Just(Command::Reset),
         1 => any::<bool>().prop_map(Command::Shadow),
         1 => configs().prop_map(|c| Command::Configure(Box::new(c))),
@@ -143,10 +146,10 @@ proptest! {
             let before = circuit.word;
             let mut changed = None;
             match command {
-                Command::Admit(asks, deals) => {
-                    let foreseen = circuit.would_reject(&config, asks, now);
+                Command::Admit(at, deals) => {
+                    let foreseen = circuit.would_reject(&config, at, now);
                     let ramping = circuit.is_ramping();
-                    let (admission, change) = circuit.admit(&config, asks, deals, now);
+                    let (admission, change) = circuit.admit(&config, at, deals, now);
                     changed = change;
                     let rejected = matches!(admission, Admission::Reject(_));
                     if ramping {
@@ -159,8 +162,8 @@ proptest! {
                     }
                     if let Admission::Pass(word) = admission {
                         prop_assert_eq!(word, circuit.word);
-                        let probing = word.state() == State::HalfOpen && !circuit.is_ramping();
-                        if probing && asks == Asks::Breaker {
+                        let probing = word.state() == CircuitState::HalfOpen && !circuit.is_ramping();
+                        if probing && at == EntryPoint::Breaker {
                             probes += 1;
                             prop_assert!(probes <= config.probes());
                             prop_assert!(probes <= config.successes_to_close());
@@ -168,8 +171,8 @@ proptest! {
                     }
                 }
                 Command::Complete(outcome, took) => {
-                    let settled = Settled::of(&config, &outcome, Some(took));
-                    if circuit.word.state() == State::HalfOpen {
+                    let settled = Settled::new(&config, &outcome, Some(took));
+                    if circuit.word.state() == CircuitState::HalfOpen {
                         if probes > 0 || circuit.is_ramping() {
                             probes = probes.saturating_sub(1);
                             changed = circuit.settle_probe(&config, settled, 0, now);
@@ -177,8 +180,8 @@ proptest! {
                     } else if circuit.word.is_passing() {
                         changed = circuit.settle_closed(&config, settled, 0, now);
                     }
-                    let sight = circuit.sight(&config, Some(settled), 0, now);
-                    prop_assert_eq!(sight.slow, settled.slow);
+                    let context = circuit.rule_context(&config, Some(settled), 0, now);
+                    prop_assert_eq!(context.slow, settled.slow);
                 }
                 Command::Abandon(took) => {
                     let settled = Settled::abandoned(&config, Some(took));
@@ -186,23 +189,25 @@ proptest! {
                         changed = circuit.settle_closed(&config, settled, took, now);
                     }
                 }
-                Command::LeaveHerd => {
-                    circuit.leave_herd();
+                Command::LeaveGate => {
+                    circuit.release_queued();
                 }
                 Command::Successes(age, count) => {
                     if circuit.word.is_passing() {
                         circuit.successes(age, count, config.pace.epoch(now));
                     }
                 }
-                Command::Look(overdue) => changed = circuit.look(&config, overdue, now),
+                Command::CheckOverdue(overdue) => changed = circuit.check_overdue(&config, overdue, now),
                 Command::Force(until) => {
                     changed = circuit.force_open_until(until.unwrap_or(u64::MAX), now);
                 }
-                Command::Disable => changed = circuit.force_closed(now),
-                Command::Release => changed = circuit.automatic(now),
+                Command::ForceClosed => changed = circuit.force_closed(now),
+                Command::Automatic => changed = circuit.automatic(now),
                 Command::Reset => changed = Some(circuit.reset(now)),
                 Command::Shadow(on) => {
-                    circuit.set_shadow(on);
+                    let new = BreakerConfig { shadow: on, ..config.clone() };
+                    changed = circuit.configure(&config, &new, now);
+                    config = new;
                 }
                 Command::Configure(new) => {
                     changed = circuit.configure(&config, &new, now);
@@ -227,16 +232,16 @@ proptest! {
             prop_assert!(!circuit.explain(&config, now).to_string().is_empty());
         }
         // Whatever happened: unless an operator holds it, it admits at last.
-        if circuit.word.state() == State::Open {
+        if circuit.word.state() == CircuitState::Open {
             now = now.max(circuit.open_until);
-        } else if circuit.word.state() == State::ForcedOpen {
+        } else if circuit.word.state() == CircuitState::ForcedOpen {
             circuit.automatic(now);
         }
-        circuit.admit(&config, Asks::Breaker, false, now);
-        let patience = circuit.patience(&config, Asks::Breaker, now);
-        prop_assert!(u128::from(patience) <= config.probe_timeout().as_nanos());
-        if let Some(later) = now.checked_add(patience) {
-            let (admission, _) = circuit.admit(&config, Asks::Breaker, false, later);
+        circuit.admit(&config, EntryPoint::Breaker, false, now);
+        let left = circuit.time_left(&config, EntryPoint::Breaker, now);
+        prop_assert!(u128::from(left) <= config.probe_timeout().as_nanos());
+        if let Some(later) = now.checked_add(left) {
+            let (admission, _) = circuit.admit(&config, EntryPoint::Breaker, false, later);
             prop_assert!(matches!(admission, Admission::Pass(_)), "{:?}", admission);
         }
     }
@@ -281,7 +286,7 @@ proptest! {
             };
             let outcome = if failed { FAILURE } else { Outcome::Success };
             let took = if slow { 100 } else { 99 };
-            let settled = Settled::of(&config, &outcome, Some(took));
+            let settled = Settled::new(&config, &outcome, Some(took));
             let change = circuit.settle_closed(&config, settled, overdue, now);
             history.push((epoch, failed, slow));
 

@@ -245,7 +245,7 @@ fn a_new_key_looks_at_a_bounded_number_of_entries() {
     for key in 0..10_000_u32 {
         LOOKED.set(0);
         map.get_or_make(Cow::Owned(key), || Stays);
-        assert!(LOOKED.get() <= LOOKS);
+        assert!(LOOKED.get() <= VISITS);
     }
     assert_eq!((map.len(), map.evicted()), (10_000, 0));
 }

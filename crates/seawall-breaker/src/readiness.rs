@@ -1,95 +1,98 @@
 //! Readiness of one instance of the gate or the breaker.
 
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use seawall_core::{CircuitCause, Rejection};
+use seawall_core::Rejection;
 use tower_service::Service;
 
-use crate::circuit::Asks;
-use crate::circuits::Circuits;
-use crate::parking::Parked;
-use crate::patience::{Patience, Waited};
-use crate::shared::Anchored;
-use crate::ticket::Pass;
-use crate::word::{State, Word};
+use crate::admission::Admit;
+use crate::entry_point::EntryPoint;
+use crate::permit::Reservation;
+use crate::probe_wait::{ProbeWait, Waited, may_wait};
+use crate::state::AnchoredState;
+use crate::state_word::{CircuitState, StateWord};
+use crate::wakers::Parked;
 
-/// What the last `poll_ready` of this instance came to.
+/// The result of the last `poll_ready` of this instance.
 #[derive(Clone, Copy, Debug)]
-enum Seen {
-    /// Nothing yet, or `call` has used it up.
-    Nothing,
+enum LastPoll {
+    /// None, or `call` has used it up.
+    Unused,
     /// The inner service is ready.
     InnerReady,
     /// The circuit rejects; the inner service was not polled.
-    Rejects { word: Word, rejection: Rejection },
+    Rejects {
+        word: StateWord,
+        rejection: Rejection,
+    },
 }
 
-/// Readiness of one instance. A clone starts anew.
+/// Readiness of one instance. A clone has its own.
 #[derive(Debug)]
 pub(crate) struct Readiness {
-    seen: Seen,
+    last: LastPoll,
     /// Whether there is something to leave when it is ready.
     waits: bool,
     parked: Parked,
-    /// Only where calls wait while probes run.
+    /// Only where calls wait while probes are in flight.
     waiting: Option<Box<Waiting>>,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
-    patience: Patience,
-    /// The place that the next call has.
-    reserved: Option<Pass>,
+    wait: ProbeWait,
+    /// The probe slot of the next call.
+    reserved: Option<Reservation>,
 }
 
 impl Readiness {
     pub(crate) const fn new() -> Self {
         Self {
-            seen: Seen::Nothing,
+            last: LastPoll::Unused,
             waits: false,
             parked: Parked::new(),
             waiting: None,
         }
     }
 
-    /// Asks the circuit first: an open one answers without polling the inner service, which may
+    /// Reads the circuit first: an open one rejects without polling the inner service, which may
     /// be the thing that is stuck.
-    // Always: what nearly every call comes to is a few instructions.
+    // Always: for nearly every call it is a few instructions.
     #[inline(always)]
     pub(crate) fn poll<S: Service<Req>, Req>(
         &mut self,
-        anchor: &Anchored,
-        asks: Asks,
+        anchor: &AnchoredState,
+        at: EntryPoint,
         inner: &mut S,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), S::Error>> {
-        self.seen = Seen::Nothing;
+        self.last = LastPoll::Unused;
         let word = anchor.common().word();
         if !word.is_passing() {
             if !self.waits
-                && let Some(rejection) = anchor.common().rejects_at_once(word, asks)
+                && let Some(rejection) = anchor.common().rejects_at_once(word, at)
             {
-                self.seen = Seen::Rejects { word, rejection };
+                self.last = LastPoll::Rejects { word, rejection };
                 return Poll::Ready(Ok(()));
             }
-            return self.poll_on(anchor, asks, word, None, inner, cx);
+            return self.poll_on(anchor, at, word, None, inner, cx);
         }
         let polled = inner.poll_ready(cx);
         if self.waits || !matches!(polled, Poll::Ready(Ok(()))) {
-            return self.poll_on(anchor, asks, word, Some(polled), inner, cx);
+            return self.poll_on(anchor, at, word, Some(polled), inner, cx);
         }
-        self.seen = Seen::InnerReady;
+        self.last = LastPoll::InnerReady;
         polled
     }
 
-    /// Goes on from what the circuit's word, and perhaps the inner service, have just said.
+    /// Goes on with the word of the circuit that was just loaded, and perhaps the result of the inner
+    /// service.
     #[inline(never)]
     fn poll_on<S: Service<Req>, Req>(
         &mut self,
-        anchor: &Anchored,
-        asks: Asks,
-        mut word: Word,
+        anchor: &AnchoredState,
+        at: EntryPoint,
+        mut word: StateWord,
         mut polled: Option<Poll<Result<(), S::Error>>>,
         inner: &mut S,
         cx: &mut Context<'_>,
@@ -97,24 +100,24 @@ impl Readiness {
         let common = anchor.common();
         loop {
             if !word.is_passing() {
-                let rejection = match common.rejects_at_once(word, asks) {
+                let rejection = match common.rejects_at_once(word, at) {
                     Some(rejection) => Some(rejection),
-                    None => match self.poll_circuit(anchor, word, asks, cx) {
+                    None => match self.poll_circuit(anchor, word, at, cx) {
                         Poll::Ready(rejection) => rejection,
                         Poll::Pending => return Poll::Pending,
                     },
                 };
                 if let Some(rejection) = rejection {
                     self.leave();
-                    self.seen = Seen::Rejects { word, rejection };
+                    self.last = LastPoll::Rejects { word, rejection };
                     return Poll::Ready(Ok(()));
                 }
             }
             match polled.take().unwrap_or_else(|| inner.poll_ready(cx)) {
                 Poll::Ready(Ok(())) => {
-                    if word.is_passing() || self.reserve(anchor, asks) {
+                    if word.is_passing() || self.reserve(anchor, at) {
                         self.leave();
-                        self.seen = Seen::InnerReady;
+                        self.last = LastPoll::InnerReady;
                         return Poll::Ready(Ok(()));
                     }
                 }
@@ -124,8 +127,8 @@ impl Readiness {
                 }
                 Poll::Pending => {
                     self.waits = true;
-                    self.parked.park(common.parking(), cx.waker());
-                    // A transition between the look at the state and the parking woke nobody.
+                    self.parked.park(common.wakers(), cx.waker());
+                    // A transition between the load of the state and the parking woke nobody.
                     if common.word() == word {
                         return Poll::Pending;
                     }
@@ -135,14 +138,14 @@ impl Readiness {
         }
     }
 
-    /// Asks a circuit that does not simply pass: ready with its rejection, if it rejects. Pending
-    /// where calls wait while probes run.
+    /// Polls a circuit that does not simply pass: ready with its rejection, if it rejects. Pending
+    /// where calls wait while probes are in flight.
     #[cold]
     fn poll_circuit(
         &mut self,
-        anchor: &Anchored,
-        word: Word,
-        asks: Asks,
+        anchor: &AnchoredState,
+        word: StateWord,
+        at: EntryPoint,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Rejection>> {
         if let Some(waiting) = &mut self.waiting
@@ -151,22 +154,21 @@ impl Readiness {
             if reserved.word() == word {
                 return Poll::Ready(None);
             }
-            // Of a generation that is over.
+            // Of an earlier generation.
             waiting.reserved = None;
         }
         let common = anchor.common();
         loop {
             let word = common.word();
-            let Some(rejection) = common.would_reject(word, asks) else {
+            let Some(rejection) = common.would_reject(word, at) else {
                 return Poll::Ready(None);
             };
-            let probing = rejection.cause() == Some(CircuitCause::Probing);
-            if probing && common.waits.load(Ordering::Relaxed) {
+            if may_wait(anchor, &rejection) {
                 self.waits = true;
-                let patience = &mut self.waiting.get_or_insert_default().patience;
-                match patience.poll(anchor, asks, cx) {
+                let wait = &mut self.waiting.get_or_insert_default().wait;
+                match wait.poll(anchor, at, cx) {
                     Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Waited::AskAgain) => continue,
+                    Poll::Ready(Waited::TryAgain) => continue,
                     Poll::Ready(Waited::Expired) => {}
                 }
             }
@@ -174,32 +176,30 @@ impl Readiness {
         }
     }
 
-    /// Reserves a probe's place for the next call, where calls wait for one: who was told to be
-    /// ready must not be rejected since another was quicker. `false` if there is none any more.
+    /// Reserves a probe slot for the next call, where calls wait for one: an instance that reported
+    /// to be ready must not be rejected because another was quicker. `false` if there is none.
     #[cold]
-    fn reserve(&mut self, anchor: &Anchored, asks: Asks) -> bool {
+    fn reserve(&mut self, anchor: &AnchoredState, at: EntryPoint) -> bool {
         let common = anchor.common();
-        let waits = common.waits.load(Ordering::Relaxed);
         let reserved = |w: &Waiting| {
             w.reserved
                 .as_ref()
                 .is_some_and(|r| r.word() == common.word())
         };
-        if !waits || self.waiting.as_deref().is_some_and(reserved) {
+        if !common.waits() || self.waiting.as_deref().is_some_and(reserved) {
             return true;
         }
-        if common.word().state() != State::HalfOpen {
-            // Open and due, or passing again: `call` asks.
+        if common.word().state() != CircuitState::HalfOpen {
+            // Open and due, or passing again: `call` is admitted.
             return true;
         }
-        match anchor.admit(asks) {
-            Ok(word) if word.is_passing() || word.is_outside() => true,
-            Ok(word) => {
-                let pass = Pass::new(anchor.local(), asks, word);
-                self.waiting.get_or_insert_default().reserved = Some(pass);
+        match anchor.admit_locked(at, common.ramps(at)) {
+            Ok(word) if word.is_probe() => {
+                let slot = Reservation::new(anchor.local(), at, word);
+                self.waiting.get_or_insert_default().reserved = Some(slot);
                 true
             }
-            Err(_) => false,
+            admission => admission.is_ok(),
         }
     }
 
@@ -210,39 +210,39 @@ impl Readiness {
         self.waits = false;
         self.parked.leave();
         if let Some(waiting) = &mut self.waiting {
-            waiting.patience.end();
+            waiting.wait.end();
         }
     }
 
-    /// The place that was reserved for this call, if it is of this generation.
-    pub(crate) fn reserved(&mut self, word: Word) -> Option<Pass> {
-        let pass = self.waiting.as_mut()?.reserved.take()?;
-        (pass.word() == word).then_some(pass)
+    /// The probe slot that was reserved for this call, if it is of this generation.
+    pub(crate) fn take_reserved(&mut self, word: StateWord) -> Option<Reservation> {
+        let slot = self.waiting.as_mut()?.reserved.take()?;
+        (slot.word() == word).then_some(slot)
     }
 
-    /// Uses readiness up for one call, unless the circuit rejected when it was asked for.
+    /// Uses readiness up for one call, unless the circuit rejected at the time of `poll_ready`.
     #[inline]
     pub(crate) fn take_inner_ready(&mut self) -> bool {
-        if matches!(self.seen, Seen::Rejects { .. }) {
+        if matches!(self.last, LastPoll::Rejects { .. }) {
             return false;
         }
-        self.seen = Seen::Nothing;
+        self.last = LastPoll::Unused;
         true
     }
 
-    /// Uses readiness up for one call: the rejection, if that is what was seen.
+    /// Uses readiness up for one call: the rejection, if the circuit rejected.
     #[inline]
-    pub(crate) fn take(&mut self, anchor: &Anchored, asks: Asks) -> Option<Rejection> {
-        match std::mem::replace(&mut self.seen, Seen::Nothing) {
-            Seen::Nothing | Seen::InnerReady => None,
-            Seen::Rejects { word, rejection } => {
+    pub(crate) fn take(&mut self, anchor: &AnchoredState, at: EntryPoint) -> Option<Rejection> {
+        match std::mem::replace(&mut self.last, LastPoll::Unused) {
+            LastPoll::Unused | LastPoll::InnerReady => None,
+            LastPoll::Rejects { word, rejection } => {
                 let common = anchor.common();
                 if common.word() == word {
                     return Some(rejection);
                 }
                 // The circuit has changed since. The inner service was not made ready, so the
                 // call is rejected all the same, but with another reason and without a wait.
-                Some(common.not_ready(asks))
+                Some(common.not_ready(at))
             }
         }
     }

@@ -2,11 +2,13 @@ use std::time::Duration;
 
 use seawall_core::{CircuitCause, FailureKind, Outcome, Scope};
 
-use crate::cause::Cause;
-use crate::circuit::{Admission, Asks, Circuit, Settled};
+use crate::circuit::Circuit;
+use crate::circuit::admit::Admission;
+use crate::circuit::settled::Settled;
 use crate::config::{AbandonedPolicy, BreakerConfig, BreakerConfigBuilder};
-use crate::rule::Event;
-use crate::word::State;
+use crate::entry_point::EntryPoint;
+use crate::rule::RuleTrigger;
+use crate::state_word::CircuitState;
 
 const S: u64 = 1_000_000_000;
 const FAILURE: Outcome = Outcome::Failure(FailureKind::Server);
@@ -28,29 +30,34 @@ fn one() -> BreakerConfigBuilder {
 }
 
 fn ended(config: &BreakerConfig, outcome: Outcome) -> Settled {
-    Settled::of(config, &outcome, None)
+    Settled::new(config, &outcome, None)
 }
 
 fn took(config: &BreakerConfig, outcome: Outcome, seconds: u64) -> Settled {
-    Settled::of(config, &outcome, Some(seconds * S))
+    Settled::new(config, &outcome, Some(seconds * S))
 }
 
 /// Fails once in the closed state.
-fn fail(circuit: &mut Circuit, c: &BreakerConfig, now: u64) -> Option<Cause> {
+fn fail(circuit: &mut Circuit, c: &BreakerConfig, now: u64) -> Option<&'static str> {
     let change = circuit.settle_closed(c, ended(c, FAILURE), 0, now);
-    change.map(|change| change.cause)
+    change.map(|change| change.cause.as_str())
 }
 
 fn passes(circuit: &mut Circuit, c: &BreakerConfig, now: u64) -> bool {
     matches!(
-        circuit.admit(c, Asks::Breaker, true, now).0,
+        circuit.admit(c, EntryPoint::Breaker, true, now).0,
         Admission::Pass(_)
     )
 }
 
-fn probe(circuit: &mut Circuit, c: &BreakerConfig, outcome: Outcome, now: u64) -> Option<Cause> {
+fn probe(
+    circuit: &mut Circuit,
+    c: &BreakerConfig,
+    outcome: Outcome,
+    now: u64,
+) -> Option<&'static str> {
     let change = circuit.settle_probe(c, ended(c, outcome), 0, now);
-    change.map(|change| change.cause)
+    change.map(|change| change.cause.as_str())
 }
 
 #[test]
@@ -62,13 +69,13 @@ fn a_rate_is_compared_exactly_and_not_before_the_minimum() {
     circuit.successes(Some(0), 6, 0);
     // The third of nine: over the share, under the minimum.
     assert_eq!(fail(&mut circuit, &c, 0), None);
-    assert_eq!(fail(&mut circuit, &c, 7), Some(Cause::FailureRate));
+    assert_eq!(fail(&mut circuit, &c, 7), Some("failure_rate"));
     // Exactly three of ten trip too.
     let (c, mut circuit) = ten();
     fail(&mut circuit, &c, 0);
     fail(&mut circuit, &c, 0);
     circuit.successes(Some(0), 7, 0);
-    assert_eq!(fail(&mut circuit, &c, 0), Some(Cause::FailureRate));
+    assert_eq!(fail(&mut circuit, &c, 0), Some("failure_rate"));
     let figures = circuit.log()[0].figures;
     assert_eq!((figures.of, figures.among), (3, 10));
 }
@@ -87,7 +94,7 @@ fn a_time_window_forgets_failures_that_are_older_than_it() {
     assert_eq!(fail(&mut circuit, &c, 10 * S), None);
     assert_eq!(
         fail(&mut circuit, &c, 20 * S - 1),
-        Some(Cause::FailureRateOverTime)
+        Some("failure_rate_over_time")
     );
 }
 
@@ -99,12 +106,16 @@ fn overdue_calls_count_as_slow_before_they_end() {
         .min_calls(4);
     let (c, mut circuit) = built(slow);
     circuit.successes(Some(0), 3, 0);
-    assert_eq!(circuit.look(&c, 0, S), None);
-    assert_eq!(circuit.look(&c, 2, S), None);
-    let change = circuit.look(&c, 3, S).unwrap();
+    assert_eq!(circuit.check_overdue(&c, 0, S), None);
+    assert_eq!(circuit.check_overdue(&c, 2, S), None);
+    let change = circuit.check_overdue(&c, 3, S).unwrap();
     assert_eq!(
-        (change.cause, change.figures.of, change.figures.among),
-        (Cause::SlowRate, 3, 6)
+        (
+            change.cause.as_str(),
+            change.figures.of,
+            change.figures.among
+        ),
+        ("slow_rate", 3, 6)
     );
 }
 
@@ -124,7 +135,7 @@ fn slow_successes_trip_and_quick_ones_never_do() {
         None
     );
     let change = circuit.settle_closed(&c, took(&c, Outcome::Success, 2), 0, 0);
-    assert_eq!(change.unwrap().cause, Cause::SlowRateOverTime);
+    assert_eq!(change.unwrap().cause.as_str(), "slow_rate_over_time");
 }
 
 #[test]
@@ -165,7 +176,10 @@ fn a_ban_opens_until_it_is_over_within_bounds_and_never_shorter() {
         let change = circuit
             .settle_closed(&c, ended(&c, ban(lasts)), 0, 0)
             .unwrap();
-        assert_eq!((change.cause, change.until), (Cause::Banned, expected * S));
+        assert_eq!(
+            (change.cause.as_str(), change.until),
+            ("banned", expected * S)
+        );
     }
     let (c, mut circuit) = built(
         BreakerConfig::builder()
@@ -173,7 +187,7 @@ fn a_ban_opens_until_it_is_over_within_bounds_and_never_shorter() {
             .ban_as_failure(),
     );
     assert_eq!(circuit.settle_closed(&c, ended(&c, ban(None)), 0, 0), None);
-    assert_eq!(fail(&mut circuit, &c, 0), Some(Cause::ConsecutiveFailures));
+    assert_eq!(fail(&mut circuit, &c, 0), Some("consecutive_failures"));
 }
 
 #[test]
@@ -189,7 +203,7 @@ fn a_throttle_opens_only_with_a_hint_and_in_scope() {
     assert_eq!(circuit.settle_closed(&c, ended(&c, no_hint), 0, 0), None);
     let hint = throttled(Some(secs(5)), Scope::Account);
     let change = circuit.settle_closed(&c, ended(&c, hint), 0, S).unwrap();
-    assert_eq!((change.cause, change.until), (Cause::Throttled, 6 * S));
+    assert_eq!((change.cause.as_str(), change.until), ("throttled", 6 * S));
     assert_eq!(circuit.streak(), 0);
 }
 
@@ -207,16 +221,13 @@ fn the_open_time_grows_with_openings_in_a_row_and_decays_while_closed() {
         assert_eq!(circuit.open_until, now + expected * S);
         now = circuit.open_until;
         assert!(passes(&mut circuit, &c, now));
-        assert_eq!(
-            probe(&mut circuit, &c, FAILURE, now),
-            Some(Cause::ProbeFailed)
-        );
+        assert_eq!(probe(&mut circuit, &c, FAILURE, now), Some("probe_failed"));
     }
     now = circuit.open_until;
     assert!(passes(&mut circuit, &c, now));
     assert_eq!(
         probe(&mut circuit, &c, Outcome::Success, now),
-        Some(Cause::ProbesSucceeded)
+        Some("probes_succeeded")
     );
     // Five in a row, four taken back.
     now += 400 * S;
@@ -228,13 +239,13 @@ fn the_open_time_grows_with_openings_in_a_row_and_decays_while_closed() {
 fn probes_are_bounded_decided_early_and_never_wedge() {
     let (c, mut circuit) = built(one().probes(2).successes_to_close(3).probe_timeout(secs(5)));
     fail(&mut circuit, &c, 0);
-    let rejected = circuit.admit(&c, Asks::Breaker, true, 9 * S).0;
+    let rejected = circuit.admit(&c, EntryPoint::Breaker, true, 9 * S).0;
     let Admission::Reject(rejected) = rejected else {
         panic!("{rejected:?}")
     };
     assert_eq!(
         (rejected.wait, rejected.cause),
-        (Some(S), CircuitCause::FailuresInARow(1))
+        (Some(S), CircuitCause::ConsecutiveFailures(1))
     );
     assert!(passes(&mut circuit, &c, 10 * S) && passes(&mut circuit, &c, 10 * S));
     assert!(!passes(&mut circuit, &c, 14 * S));
@@ -242,10 +253,10 @@ fn probes_are_bounded_decided_early_and_never_wedge() {
     assert!(circuit.release_probe());
     assert!(passes(&mut circuit, &c, 14 * S));
     // Both hang: after the probe time the places are dealt again.
-    assert_eq!(circuit.patience(&c, Asks::Breaker, 14 * S), 5 * S);
+    assert_eq!(circuit.time_left(&c, EntryPoint::Breaker, 14 * S), 5 * S);
     assert!(!passes(&mut circuit, &c, 19 * S - 1));
-    let (again, change) = circuit.admit(&c, Asks::Breaker, true, 19 * S);
-    assert_eq!(change.unwrap().cause, Cause::ProbesLost);
+    let (again, change) = circuit.admit(&c, EntryPoint::Breaker, true, 19 * S);
+    assert_eq!(change.unwrap().cause.as_str(), "probes_lost");
     assert_eq!(again, Admission::Pass(circuit.word));
     for _ in 0..2 {
         assert_eq!(probe(&mut circuit, &c, Outcome::Success, 19 * S), None);
@@ -255,9 +266,9 @@ fn probes_are_bounded_decided_early_and_never_wedge() {
     assert!(!passes(&mut circuit, &c, 19 * S));
     assert_eq!(
         probe(&mut circuit, &c, Outcome::Success, 19 * S),
-        Some(Cause::ProbesSucceeded)
+        Some("probes_succeeded")
     );
-    assert_eq!(circuit.word.state(), State::Closed);
+    assert_eq!(circuit.word.state(), CircuitState::Closed);
 }
 
 #[test]
@@ -276,7 +287,7 @@ fn a_close_rate_is_decided_as_soon_as_it_cannot_change() {
     }
     assert_eq!(
         probe(&mut circuit, &c, FAILURE, 10 * S),
-        Some(Cause::ProbeFailed)
+        Some("probe_failed")
     );
     let (c, mut circuit) = rate();
     for _ in 0..6 {
@@ -284,7 +295,7 @@ fn a_close_rate_is_decided_as_soon_as_it_cannot_change() {
     }
     assert_eq!(
         probe(&mut circuit, &c, Outcome::Success, 10 * S),
-        Some(Cause::ProbesSucceeded)
+        Some("probes_succeeded")
     );
 }
 
@@ -294,7 +305,7 @@ fn a_slow_probe_does_not_vouch() {
     fail(&mut circuit, &c, 0);
     assert!(passes(&mut circuit, &c, 10 * S));
     let change = circuit.settle_probe(&c, took(&c, Outcome::Success, 2), 0, 12 * S);
-    assert_eq!(change.unwrap().cause, Cause::ProbeFailed);
+    assert_eq!(change.unwrap().cause.as_str(), "probe_failed");
 }
 
 #[test]
@@ -304,25 +315,29 @@ fn a_ramp_doubles_the_share_that_passes_until_all_do() {
     assert!(passes(&mut circuit, &c, 10 * S));
     assert_eq!(
         probe(&mut circuit, &c, Outcome::Success, 10 * S),
-        Some(Cause::ProbesSucceeded)
+        Some("probes_succeeded")
     );
     let passed = |circuit: &mut Circuit, now| (0..8).filter(|_| passes(circuit, &c, now)).count();
     assert_eq!(passed(&mut circuit, 10 * S), 2);
     assert_eq!(circuit.ramp_share(&c, 10 * S), Some(0.25));
     assert!(passes(&mut circuit, &c, 14 * S), "the ninth of the step");
-    let Admission::Reject(rejection) = circuit.admit(&c, Asks::Breaker, true, 14 * S).0 else {
+    let Admission::Reject(rejection) = circuit.admit(&c, EntryPoint::Breaker, true, 14 * S).0
+    else {
         panic!("the tenth is rejected")
     };
     assert_eq!(rejection.wait, Some(6 * S));
     assert_eq!(rejection.cause, CircuitCause::Recovering { percent: 25 });
     // Readiness is for all, and who does not deal the share rejects nothing.
-    assert_eq!(circuit.would_reject(&c, Asks::Breaker, 14 * S), None);
-    let (passes_by, _) = circuit.admit(&c, Asks::Breaker, false, 14 * S);
+    assert_eq!(circuit.would_reject(&c, EntryPoint::Breaker, 14 * S), None);
+    let (passes_by, _) = circuit.admit(&c, EntryPoint::Breaker, false, 14 * S);
     assert_eq!(passes_by, Admission::Pass(circuit.word));
     assert_eq!(passed(&mut circuit, 20 * S), 4);
     assert_eq!(passed(&mut circuit, 30 * S), 8);
-    assert_eq!(circuit.word.state(), State::Closed);
-    assert_eq!(circuit.log().last().unwrap().cause, Cause::RampDone);
+    assert_eq!(circuit.word.state(), CircuitState::Closed);
+    assert_eq!(
+        circuit.log().last().unwrap().cause.as_str(),
+        "ramp_completed"
+    );
 }
 
 #[test]
@@ -341,7 +356,7 @@ fn a_failure_in_the_ramp_is_judged_by_the_rules_and_opens_for_longer() {
     probe(&mut circuit, &c, Outcome::Success, 10 * S);
     assert_eq!(probe(&mut circuit, &c, FAILURE, 11 * S), None);
     let cause = probe(&mut circuit, &c, FAILURE, 11 * S);
-    assert_eq!(cause, Some(Cause::ConsecutiveFailures));
+    assert_eq!(cause, Some("consecutive_failures"));
     assert_eq!(circuit.open_until, 31 * S);
 }
 
@@ -349,15 +364,15 @@ fn a_failure_in_the_ramp_is_judged_by_the_rules_and_opens_for_longer() {
 fn a_shadow_tells_what_it_would_reject_but_an_operator_rejects() {
     let (c, mut circuit) = built(one().shadow(true));
     fail(&mut circuit, &c, 0);
-    let (admission, _) = circuit.admit(&c, Asks::Breaker, true, S);
+    let (admission, _) = circuit.admit(&c, EntryPoint::Breaker, true, S);
     let Admission::Shadow(word, rejection) = admission else {
         panic!("{admission:?}")
     };
-    assert!(word.is_outside() && !circuit.is_present(word));
+    assert!(word.is_unjudged() && !circuit.is_present(word));
     assert_eq!(rejection.wait, Some(9 * S));
-    assert_eq!(circuit.would_reject(&c, Asks::Gate, S), None);
+    assert_eq!(circuit.would_reject(&c, EntryPoint::Gate, S), None);
     circuit.force_open(S);
-    let (admission, _) = circuit.admit(&c, Asks::Breaker, true, S);
+    let (admission, _) = circuit.admit(&c, EntryPoint::Breaker, true, S);
     assert!(matches!(admission, Admission::Reject(r) if r.cause == CircuitCause::Operator));
 }
 
@@ -366,24 +381,24 @@ fn a_forced_opening_with_an_end_gives_the_circuit_back_to_the_probes() {
     let (c, mut circuit) = built(one());
     circuit.force_open_until(5 * S, 0).unwrap();
     assert_eq!(circuit.force_open_until(5 * S, 0), None);
-    let rejection = circuit.would_reject(&c, Asks::Gate, S).unwrap();
+    let rejection = circuit.would_reject(&c, EntryPoint::Gate, S).unwrap();
     assert_eq!(
         (rejection.wait, rejection.cause),
         (Some(4 * S), CircuitCause::Operator)
     );
-    let (admission, change) = circuit.admit(&c, Asks::Breaker, true, 5 * S);
-    assert_eq!(change.unwrap().cause, Cause::ForceOver);
+    let (admission, change) = circuit.admit(&c, EntryPoint::Breaker, true, 5 * S);
+    assert_eq!(change.unwrap().cause.as_str(), "forced_time_over");
     assert!(matches!(admission, Admission::Pass(_)));
     // Without an end only a release ends it.
     circuit.force_open(6 * S).unwrap();
     assert_eq!(
         circuit
-            .would_reject(&c, Asks::Gate, u64::MAX - 1)
+            .would_reject(&c, EntryPoint::Gate, u64::MAX - 1)
             .unwrap()
             .wait,
         None
     );
-    assert_eq!(circuit.automatic(7 * S).unwrap().to, State::HalfOpen);
+    assert_eq!(circuit.automatic(7 * S).unwrap().to, CircuitState::HalfOpen);
     assert_eq!(circuit.automatic(7 * S), None);
 }
 
@@ -396,7 +411,7 @@ fn a_disabled_circuit_counts_and_is_released_with_its_windows() {
     for _ in 0..5 {
         assert_eq!(fail(&mut circuit, &c, 0), None);
     }
-    assert_eq!(circuit.automatic(0).unwrap().to, State::Closed);
+    assert_eq!(circuit.automatic(0).unwrap().to, CircuitState::Closed);
     assert_eq!(circuit.windows().calls().unwrap().failures, 6);
     circuit.reset(0);
     assert_eq!(circuit.windows().calls().unwrap().calls, 0);
@@ -419,13 +434,13 @@ fn new_settings_keep_state_windows_and_tickets() {
     assert_eq!(circuit.configure(&old, &new, 0), None);
     assert!(circuit.is_present(ticket) && circuit.word != ticket);
     assert_eq!(circuit.windows().calls().unwrap().failures, 2);
-    assert_eq!(fail(&mut circuit, &new, 0), Some(Cause::FailureRate));
+    assert_eq!(fail(&mut circuit, &new, 0), Some("failure_rate"));
     assert!(!circuit.is_present(ticket));
     let later = rate(2).open_for(secs(1)).build().unwrap();
     circuit.configure(&new, &later, S);
     assert_eq!(
         (circuit.word.state(), circuit.open_until),
-        (State::Open, 10 * S)
+        (CircuitState::Open, 10 * S)
     );
 }
 
@@ -437,24 +452,33 @@ fn new_settings_decide_about_probes_that_have_succeeded_already() {
     assert_eq!(probe(&mut circuit, &old, Outcome::Success, 10 * S), None);
     let new = one().successes_to_close(1).build().unwrap();
     let change = circuit.configure(&old, &new, 10 * S).unwrap();
-    assert_eq!(change.to, State::Closed);
+    assert_eq!(change.to, CircuitState::Closed);
 }
 
 #[test]
 fn own_rules_see_the_circuit_and_open_it_by_name() {
     let (c, mut circuit) = built(one().failure_rate(1.0, 10).consecutive_failures(9));
     fail(&mut circuit, &c, 2 * S);
-    let sight = circuit.sight(&c, Some(took(&c, FAILURE, 1)), 4, 2 * S);
-    assert_eq!((sight.event, sight.overdue), (Event::Failure, 4));
-    assert_eq!((sight.failures_in_a_row, sight.closed_for), (1, secs(2)));
+    let context = circuit.rule_context(&c, Some(took(&c, FAILURE, 1)), 4, 2 * S);
     assert_eq!(
-        (sight.took, sight.calls.unwrap().failures),
+        (context.trigger, context.overdue),
+        (RuleTrigger::Failure, 4)
+    );
+    assert_eq!(
+        (context.failures_in_a_row, context.closed_for),
+        (1, secs(2))
+    );
+    assert_eq!(
+        (context.took, context.calls.unwrap().failures),
         (Some(secs(1)), 1)
     );
-    assert_eq!(circuit.sight(&c, None, 4, 2 * S).event, Event::Overdue);
-    let change = circuit.open_by(&c, Cause::Own("mine"), 2 * S).unwrap();
+    assert_eq!(
+        circuit.rule_context(&c, None, 4, 2 * S).trigger,
+        RuleTrigger::Overdue
+    );
+    let change = circuit.open_by_rule(&c, "mine".into(), 2 * S).unwrap();
     assert_eq!(change.cause.as_str(), "mine");
-    assert_eq!(circuit.open_by(&c, Cause::Own("mine"), 2 * S), None);
+    assert_eq!(circuit.open_by_rule(&c, "mine".into(), 2 * S), None);
     let explanation = circuit.explain(&c, 3 * S);
     assert_eq!(explanation.to_string(), "open: rule `mine`; for another 9s");
 }
@@ -474,7 +498,9 @@ fn the_last_eight_transitions_are_kept() {
 fn an_open_time_without_end_saturates_and_names_no_wait() {
     let (c, mut circuit) = built(one().open_for(Duration::MAX).open_jitter(1.0).seed(7));
     assert!(fail(&mut circuit, &c, 5).is_some());
-    let rejection = circuit.would_reject(&c, Asks::Gate, u64::MAX - 1).unwrap();
+    let rejection = circuit
+        .would_reject(&c, EntryPoint::Gate, u64::MAX - 1)
+        .unwrap();
     assert_eq!(rejection.wait, None);
 }
 

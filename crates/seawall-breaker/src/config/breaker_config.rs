@@ -1,0 +1,202 @@
+//! The settings in force.
+
+use std::time::Duration;
+
+use seawall_core::{Scope, ns};
+
+use super::values::{AbandonedPolicy, ClosePolicy, HalfOpenPolicy, Ramp, RateRule, ThrottleRule};
+use crate::buckets::Pace;
+use crate::in_flight::PER_THRESHOLD;
+use crate::opening::Opening;
+use crate::rule::{Rule, Rules};
+
+/// When a circuit opens, how long it stays open, and what closes it again.
+///
+/// The default opens after 5 failures in a row, when half of the last 100 calls failed (evaluated
+/// from 20 calls on) or when the upstream bans this client; stays open for 60 s, or for the ban
+/// up to 24 h; probes with one call at a time and closes after 2 probes have succeeded.
+///
+/// ```
+/// use std::time::Duration;
+/// use seawall_breaker::BreakerConfig;
+///
+/// let config = BreakerConfig::builder()
+///     .failure_rate(0.5, 100)
+///     .slow_after(Duration::from_secs(2))
+///     .slow_rate_over(0.8, Duration::from_secs(30))
+///     .open_for(Duration::from_secs(5))
+///     .open_growth(2.0, Duration::from_secs(300))
+///     .open_jitter(0.2)
+///     .probes(2)
+///     .build()?;
+/// let rate = config.failure_rate().expect("it was set");
+/// assert_eq!((rate.share, rate.over, rate.min_calls), (0.5, 100, 20));
+///
+/// let rejected = BreakerConfig::builder().failure_rate(1.5, 100).build().unwrap_err();
+/// assert_eq!(rejected.field(), "failure_rate");
+/// # Ok::<(), seawall_breaker::InvalidConfig>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct BreakerConfig {
+    pub(crate) consecutive_failures: Option<u32>,
+    pub(crate) failure_rate: Option<RateRule<u32>>,
+    pub(crate) failure_rate_over: Option<RateRule<Duration>>,
+    pub(crate) slow_after: Option<Duration>,
+    pub(crate) slow_rate: Option<RateRule<u32>>,
+    pub(crate) slow_rate_over: Option<RateRule<Duration>>,
+    pub(crate) rules: Rules,
+    pub(crate) open_on_ban: Option<Duration>,
+    pub(crate) throttle: Option<ThrottleRule>,
+    pub(crate) open_for: Duration,
+    pub(crate) open_growth: Option<(f64, Duration)>,
+    pub(crate) open_jitter: f64,
+    pub(crate) open_decay: Duration,
+    pub(crate) seed: Option<u64>,
+    pub(crate) probes: u32,
+    pub(crate) close_policy: ClosePolicy,
+    pub(crate) probe_timeout: Duration,
+    pub(crate) ramp: Option<Ramp>,
+    pub(crate) half_open_policy: HalfOpenPolicy,
+    pub(crate) abandoned_policy: AbandonedPolicy,
+    pub(crate) shadow: bool,
+    /// Made from the settings above.
+    pub(crate) opening: Opening,
+    pub(crate) pace: Pace,
+}
+
+impl BreakerConfig {
+    /// Failures in a row that open the circuit, if that rule is on.
+    pub const fn consecutive_failures(&self) -> Option<u32> {
+        self.consecutive_failures
+    }
+
+    /// The failure rate over the last calls, if that rule is on.
+    pub const fn failure_rate(&self) -> Option<RateRule<u32>> {
+        self.failure_rate
+    }
+
+    /// The failure rate over a time, if that rule is on.
+    pub const fn failure_rate_over(&self) -> Option<RateRule<Duration>> {
+        self.failure_rate_over
+    }
+
+    /// From which duration on a call is slow, if that is measured.
+    pub const fn slow_after(&self) -> Option<Duration> {
+        self.slow_after
+    }
+
+    /// The rate of slow calls over the last calls, if that rule is on.
+    pub const fn slow_rate(&self) -> Option<RateRule<u32>> {
+        self.slow_rate
+    }
+
+    /// The rate of slow calls over a time, if that rule is on.
+    pub const fn slow_rate_over(&self) -> Option<RateRule<Duration>> {
+        self.slow_rate_over
+    }
+
+    /// The custom rules, in the order in which they are evaluated.
+    pub fn rules(&self) -> impl ExactSizeIterator<Item = &dyn Rule> {
+        self.rules.0.iter().map(AsRef::as_ref)
+    }
+
+    /// The longest time that a ban opens the circuit for; `None` when bans are ordinary failures.
+    pub const fn open_on_ban(&self) -> Option<Duration> {
+        self.open_on_ban
+    }
+
+    /// The longest time that a throttle of this scope opens the circuit for, if it does.
+    pub fn open_on_throttle(&self, scope: Scope) -> Option<Duration> {
+        self.throttle.filter(|t| t.covers(scope)).map(|t| t.max)
+    }
+
+    /// How long the circuit stays open before it probes, the first time.
+    pub const fn open_for(&self) -> Duration {
+        self.open_for
+    }
+
+    /// The factor and the cap by which the open time grows, if it does.
+    pub const fn open_growth(&self) -> Option<(f64, Duration)> {
+        self.open_growth
+    }
+
+    /// The largest share, from 0 to 1, by which the open time is lengthened at random.
+    pub const fn open_jitter(&self) -> f64 {
+        self.open_jitter
+    }
+
+    /// How long the circuit must be closed for one step of the growth to be taken back.
+    pub const fn open_decay(&self) -> Duration {
+        self.open_decay
+    }
+
+    /// The seed of the jitter, if one was set.
+    pub const fn seed(&self) -> Option<u64> {
+        self.seed
+    }
+
+    /// How many probes may be in flight at once.
+    pub const fn probes(&self) -> u32 {
+        self.probes
+    }
+
+    /// What closes a half-open circuit.
+    pub const fn close_policy(&self) -> ClosePolicy {
+        self.close_policy
+    }
+
+    /// How many probes must succeed to close the circuit.
+    pub fn successes_to_close(&self) -> u32 {
+        self.close_policy.needed()
+    }
+
+    /// After how long probes that have not responded are given up and their slots used again.
+    pub const fn probe_timeout(&self) -> Duration {
+        self.probe_timeout
+    }
+
+    /// The ramp from half-open to closed, if there is one.
+    pub const fn ramp(&self) -> Option<Ramp> {
+        self.ramp
+    }
+
+    /// What happens to calls that find every probe slot taken.
+    pub const fn half_open_policy(&self) -> HalfOpenPolicy {
+        self.half_open_policy
+    }
+
+    /// How a call counts that was dropped before it responded.
+    pub const fn abandoned_policy(&self) -> AbandonedPolicy {
+        self.abandoned_policy
+    }
+
+    /// Whether rejections are only counted and reported, and the calls let pass.
+    pub const fn shadow(&self) -> bool {
+        self.shadow
+    }
+
+    /// Whether the duration of calls must be measured.
+    pub(crate) fn measures(&self) -> bool {
+        self.slow_after.is_some()
+            || !self.rules.0.is_empty()
+            || matches!(self.abandoned_policy, AbandonedPolicy::FailureAfter(_))
+    }
+
+    /// The buckets in which calls in flight are counted while slow calls are watched.
+    pub(crate) fn in_flight_pace(&self) -> Pace {
+        match self.slow_after {
+            Some(slow) => Pace::with_width(ns(slow) / PER_THRESHOLD),
+            None => Pace::NONE,
+        }
+    }
+
+    /// From how many nanoseconds on a call is slow; `u64::MAX` for never.
+    pub(crate) fn slow_after_ns(&self) -> u64 {
+        self.slow_after.map_or(u64::MAX, ns)
+    }
+
+    /// Whether calls wait while probes are in flight.
+    pub(crate) const fn waits(&self) -> bool {
+        matches!(self.half_open_policy, HalfOpenPolicy::Wait { .. })
+    }
+}

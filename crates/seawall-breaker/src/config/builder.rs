@@ -1,0 +1,312 @@
+//! The settings as they are set; see [`super::check`] for what they must be.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use seawall_core::Scope;
+
+use super::breaker_config::BreakerConfig;
+use super::values::{AbandonedPolicy, ClosePolicy, HalfOpenPolicy, RateRule, ThrottleRule};
+use crate::buckets::Pace;
+use crate::opening::Opening;
+use crate::rule::{Rule, Rules};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Collects the settings of a [`BreakerConfig`]; a wrong one is reported by [`build`](Self::build).
+#[must_use]
+#[derive(Clone, Debug)]
+pub struct BreakerConfigBuilder {
+    /// Unchecked until it is built.
+    pub(super) config: BreakerConfig,
+    // What the settings are made of where they have a default that depends on others.
+    pub(super) min_calls: Option<u32>,
+    pub(super) ban_was_set: bool,
+    pub(super) open_decay: Option<Duration>,
+    pub(super) successes_to_close: Option<u32>,
+    pub(super) close_rate: Option<(f64, u32)>,
+    pub(super) probe_timeout: Option<Duration>,
+}
+
+impl BreakerConfig {
+    /// Starts with no rule to open by except bans; at least one must be set.
+    pub fn builder() -> BreakerConfigBuilder {
+        BreakerConfigBuilder::new()
+    }
+}
+
+impl Default for BreakerConfig {
+    fn default() -> Self {
+        Self::builder()
+            .consecutive_failures(5)
+            .failure_rate(0.5, 100)
+            .min_calls(20)
+            .successes_to_close(2)
+            .build()
+            .expect("a test builds these settings")
+    }
+}
+
+/// A rule whose minimum of calls is found when the settings are built.
+const fn rate<Over: Copy>(share: f64, over: Over) -> RateRule<Over> {
+    RateRule {
+        share,
+        over,
+        min_calls: 0,
+    }
+}
+
+impl BreakerConfigBuilder {
+    pub(super) const fn new() -> Self {
+        let config = BreakerConfig {
+            consecutive_failures: None,
+            failure_rate: None,
+            failure_rate_over: None,
+            slow_after: None,
+            slow_rate: None,
+            slow_rate_over: None,
+            rules: Rules(Vec::new()),
+            open_on_ban: Some(DAY),
+            throttle: None,
+            open_for: MINUTE,
+            open_growth: None,
+            open_jitter: 0.0,
+            open_decay: MINUTE,
+            seed: None,
+            probes: 1,
+            close_policy: ClosePolicy::Successes(1),
+            probe_timeout: MINUTE,
+            ramp: None,
+            half_open_policy: HalfOpenPolicy::Reject,
+            abandoned_policy: AbandonedPolicy::Ignored,
+            shadow: false,
+            opening: Opening::NONE,
+            pace: Pace::NONE,
+        };
+        Self {
+            config,
+            min_calls: None,
+            ban_was_set: false,
+            open_decay: None,
+            successes_to_close: None,
+            close_rate: None,
+            probe_timeout: None,
+        }
+    }
+
+    /// Opens after `failures` failures in a row, at least 1.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use seawall_breaker::{AbandonedPolicy, BreakerConfig, BreakerLayer, CircuitState, HalfOpenPolicy};
+    /// # use tokio::time::{advance, sleep};
+    /// # const SECOND: Duration = Duration::from_secs(1);
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = BreakerConfig::builder().consecutive_failures(3).build()?;
+    /// let breaker = BreakerLayer::new("in_a_row", config).handle();
+    /// for outcome in [Err("down"), Err("down"), Ok(()), Err("down"), Err("down")] {
+    ///     let _ = breaker.call(async { outcome }).await;
+    /// }
+    /// assert_eq!(breaker.state(), CircuitState::Closed, "a success ends a run");
+    /// let _ = breaker.call(async { Err::<(), _>("down") }).await;
+    /// assert_eq!(breaker.state(), CircuitState::Open);
+    /// # Ok(()) }
+    /// ```
+    pub fn consecutive_failures(mut self, failures: u32) -> Self {
+        self.config.consecutive_failures = Some(failures);
+        self
+    }
+
+    /// Opens when `share` (above 0, at most 1) of the last `calls` calls (1 to 10,000,000)
+    /// failed.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use seawall_breaker::{AbandonedPolicy, BreakerConfig, BreakerLayer, CircuitState, HalfOpenPolicy};
+    /// # use tokio::time::{advance, sleep};
+    /// # const SECOND: Duration = Duration::from_secs(1);
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = BreakerConfig::builder().failure_rate(0.3, 10).min_calls(10).build()?;
+    /// let breaker = BreakerLayer::new("of_calls", config).handle();
+    /// for call in 0..1_000 {
+    ///     // One in five fails: under the limit, however many there are.
+    ///     let _ = breaker.call(async { if call % 5 == 0 { Err("down") } else { Ok(()) } }).await;
+    /// }
+    /// assert_eq!(breaker.state(), CircuitState::Closed);
+    /// for _ in 0..2 {
+    ///     let _ = breaker.call(async { Err::<(), _>("down") }).await;
+    /// }
+    /// assert_eq!(breaker.explain().to_string().split(';').next(), Some(
+    ///     "open: failure rate, 3 of 10 calls failed, limit 30%",
+    /// ));
+    /// # Ok(()) }
+    /// ```
+    pub fn failure_rate(mut self, share: f64, calls: u32) -> Self {
+        self.config.failure_rate = Some(rate(share, calls));
+        self
+    }
+
+    /// Opens when `share` (above 0, at most 1) of the calls of the last `time` (10 ms to 24 h)
+    /// failed. A call counts for at least nine tenths of `time`, and at most for all of it.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use seawall_breaker::{AbandonedPolicy, BreakerConfig, BreakerLayer, CircuitState, HalfOpenPolicy};
+    /// # use tokio::time::{advance, sleep};
+    /// # const SECOND: Duration = Duration::from_secs(1);
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = BreakerConfig::builder().failure_rate_over(0.5, 10 * SECOND).min_calls(4).build()?;
+    /// let breaker = BreakerLayer::new("over_time", config).handle();
+    /// let fail = || async { let _ = breaker.call(async { Err::<(), _>("down") }).await; };
+    /// for _ in 0..3 {
+    ///     fail().await;
+    /// }
+    /// advance(11 * SECOND).await;
+    /// fail().await;
+    /// assert_eq!(breaker.state(), CircuitState::Closed, "three of the four are too long ago");
+    /// # Ok(()) }
+    /// ```
+    pub fn failure_rate_over(mut self, share: f64, time: Duration) -> Self {
+        self.config.failure_rate_over = Some(rate(share, time));
+        self
+    }
+
+    /// A call is slow that takes `time` or longer; longer than zero. Used by
+    /// [`slow_rate`](Self::slow_rate) and [`slow_rate_over`](Self::slow_rate_over), which count
+    /// slow calls, and calls in flight as soon as they are slow. A slow probe counts as failed.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use seawall_breaker::{AbandonedPolicy, BreakerConfig, BreakerLayer, CircuitState, HalfOpenPolicy};
+    /// # use tokio::time::{advance, sleep};
+    /// # const SECOND: Duration = Duration::from_secs(1);
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use seawall_breaker::CircuitCause;
+    ///
+    /// let config = BreakerConfig::builder()
+    ///     .slow_after(2 * SECOND)
+    ///     .slow_rate(0.5, 10)
+    ///     .min_calls(4)
+    ///     .build()?;
+    /// let breaker = BreakerLayer::new("slow", config).handle();
+    /// for _ in 0..4 {
+    ///     // They hang: none of them ever ends.
+    ///     tokio::spawn(breaker.call(std::future::pending::<Result<(), ()>>()));
+    /// }
+    /// sleep(3 * SECOND).await;
+    /// let rejected = breaker.try_admit().unwrap_err();
+    /// assert_eq!(rejected.cause(), Some(CircuitCause::SlowRate { percent: 100 }));
+    /// # Ok(()) }
+    /// ```
+    pub fn slow_after(mut self, time: Duration) -> Self {
+        self.config.slow_after = Some(time);
+        self
+    }
+
+    /// Opens when `share` (above 0, at most 1) of the last `calls` calls (1 to 10,000,000) was
+    /// slow.
+    pub fn slow_rate(mut self, share: f64, calls: u32) -> Self {
+        self.config.slow_rate = Some(rate(share, calls));
+        self
+    }
+
+    /// Opens when `share` (above 0, at most 1) of the calls of the last `time` was slow. The
+    /// time is that of [`failure_rate_over`](Self::failure_rate_over), where both are set.
+    pub fn slow_rate_over(mut self, share: f64, time: Duration) -> Self {
+        self.config.slow_rate_over = Some(rate(share, time));
+        self
+    }
+
+    /// Evaluates rates only from `calls` calls on: at least 1, at most the shortest window of
+    /// calls. Without it, from a fifth of each window of calls, and from 20 calls in a window of
+    /// time (the `requestVolumeThreshold` of Hystrix).
+    pub fn min_calls(mut self, calls: u32) -> Self {
+        self.min_calls = Some(calls);
+        self
+    }
+
+    /// Opens by a custom rule; any number of them.
+    pub fn rule(mut self, rule: impl Rule + 'static) -> Self {
+        self.config.rules.0.push(Arc::new(rule));
+        self
+    }
+
+    /// Opens at once when the upstream bans this client, until the ban is over, for `max` (longer
+    /// than zero) at most, and for no less than the ordinary open time. On by default, with 24 h.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use seawall_breaker::{AbandonedPolicy, BreakerConfig, BreakerLayer, CircuitState, HalfOpenPolicy};
+    /// # use tokio::time::{advance, sleep};
+    /// # const SECOND: Duration = Duration::from_secs(1);
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use seawall_breaker::Outcome;
+    ///
+    /// let config = BreakerConfig::builder()
+    ///     .consecutive_failures(5)
+    ///     .open_on_ban(3_600 * SECOND)
+    ///     .build()?;
+    /// let breaker = BreakerLayer::new("banned", config).handle();
+    /// fn classify(result: Result<&(), &u64>) -> Outcome {
+    ///     match result {
+    ///         Ok(()) => Outcome::Success,
+    ///         Err(secs) => Outcome::Banned { lasts: Some(Duration::from_secs(*secs)) },
+    ///     }
+    /// }
+    /// let _ = breaker.call_with(classify, async { Err(600) }).await;
+    /// assert_eq!(breaker.snapshot().probes_in, Some(600 * SECOND));
+    /// # Ok(()) }
+    /// ```
+    pub fn open_on_ban(mut self, max: Duration) -> Self {
+        self.config.open_on_ban = Some(max);
+        self.ban_was_set = true;
+        self
+    }
+
+    /// Counts a ban as an ordinary failure.
+    pub fn ban_as_failure(mut self) -> Self {
+        self.config.open_on_ban = None;
+        self.ban_was_set = false;
+        self
+    }
+
+    /// Opens at once when the upstream throttles one of `scopes` with a time to wait: for that
+    /// time, but for `max` (longer than zero) at most. Off by default, since a throttle is a sign
+    /// of a client that is too fast, not of an unhealthy upstream.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use seawall_breaker::{AbandonedPolicy, BreakerConfig, BreakerLayer, CircuitState, HalfOpenPolicy};
+    /// # use tokio::time::{advance, sleep};
+    /// # const SECOND: Duration = Duration::from_secs(1);
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use seawall_breaker::Scope;
+    ///
+    /// let config = BreakerConfig::builder()
+    ///     .consecutive_failures(5)
+    ///     // The limit is the account's, and so is this circuit.
+    ///     .open_on_throttle([Scope::Account], 120 * SECOND)
+    ///     .build()?;
+    /// assert_eq!(config.open_on_throttle(Scope::Account), Some(120 * SECOND));
+    /// assert_eq!(config.open_on_throttle(Scope::Endpoint), None);
+    /// # Ok(()) }
+    /// ```
+    pub fn open_on_throttle(
+        mut self,
+        scopes: impl IntoIterator<Item = Scope>,
+        max: Duration,
+    ) -> Self {
+        let scopes = scopes
+            .into_iter()
+            .fold(0, |bits, s| bits | ThrottleRule::bit(s));
+        self.config.throttle = Some(ThrottleRule { scopes, max });
+        self
+    }
+}

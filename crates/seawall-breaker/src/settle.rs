@@ -1,0 +1,162 @@
+//! Settling of a call, by its result or when it is dropped.
+
+use seawall_core::{EventKind, Outcome, Vote};
+
+use crate::buckets::epoch_by;
+use crate::circuit::settled::Settled;
+use crate::config::BreakerConfig;
+use crate::counts::Counters;
+use crate::custom_rules::{EvaluateRules, RuleCheck};
+use crate::in_flight::StartBucket;
+use crate::record::{AdmissionRecord, UNMEASURED};
+use crate::state::Locked;
+use crate::state_word::StateWord;
+use crate::sync::Ordering;
+
+pub(crate) trait Settle: EvaluateRules {
+    /// Settles a call with a result.
+    // Always: for nearly every call it is a few instructions.
+    #[inline(always)]
+    fn settle(&self, record: AdmissionRecord, outcome: &Outcome) {
+        let common = self.common();
+        let success = record.word.is_passing() && matches!(outcome, Outcome::Success);
+        // The settings are read before the state word is found unchanged, which proves that they
+        // are the right ones.
+        if success && common.settings(record.word).window() == 0 {
+            let successes = &self.stripe().successes;
+            if record.start == UNMEASURED && successes.count(&common.state, record.word) {
+                return;
+            }
+        }
+        // One by one: a struct would be written to memory also where it is not passed on.
+        self.settle_timed(record.word, record.start, record.bucket, outcome);
+    }
+
+    /// Settles where time matters, or a success could not be counted at once.
+    #[inline(never)]
+    fn settle_timed(&self, word: StateWord, start: u64, bucket: StartBucket, outcome: &Outcome) {
+        let (common, here) = (self.common(), self.stripe());
+        let record = AdmissionRecord {
+            word,
+            start,
+            bucket,
+        };
+        let settings = common.settings(word);
+        let window = settings.window();
+        let now = common.now();
+        let took = record.took(now);
+        here.end(bucket);
+        let success = word.is_passing() && matches!(outcome, Outcome::Success);
+        if success && took.is_none_or(|took| took < settings.slow_after()) {
+            let epoch = epoch_by(window, now);
+            let shared = common.shared_words();
+            if here.successes.try_count(shared, word, epoch, window != 0) {
+                return;
+            }
+        }
+        self.settle_locked(record, now, true, |config| {
+            Settled::new(config, outcome, took)
+        });
+    }
+
+    /// Settles under the lock, and evaluates custom rules outside of it.
+    #[cold]
+    fn settle_locked(
+        &self,
+        record: AdmissionRecord,
+        now: u64,
+        responded: bool,
+        settled: impl FnOnce(&BreakerConfig) -> Settled,
+    ) {
+        let (common, counters) = (self.common(), &self.stripe().counters);
+        let mut locked = common.lock();
+        let settled = settled(&locked.config);
+        if !locked.circuit.is_present(record.word) {
+            // It does not vote any more, but a ban lasts as long as the upstream says.
+            if locked.circuit.prolong(settled, now) {
+                let until = locked.circuit.open_until;
+                common.open_until.store(until, Ordering::Relaxed);
+            }
+            drop(locked);
+            return if record.word.is_unjudged() {
+                counters.unjudged.add();
+            } else {
+                counters.late.add();
+            };
+        }
+        count(counters, settled, responded);
+        let passing = record.word.is_passing();
+        if passing {
+            self.drain(&mut locked, now);
+        }
+        let overdue = self.overdue(&locked, now);
+        let Locked {
+            circuit, config, ..
+        } = &mut *locked;
+        let change = if passing {
+            circuit.settle_closed(config, settled, overdue, now)
+        } else {
+            circuit.settle_probe(config, settled, overdue, now)
+        };
+        let check = if change.is_none() && settled.may_open() {
+            RuleCheck::new(&locked, Some(settled), overdue, now)
+        } else {
+            None
+        };
+        let freed = !passing && change.is_none();
+        self.publish(locked, change, false, now);
+        if freed && common.waits() {
+            common.wake();
+        }
+        if let Some(check) = check {
+            self.evaluate_rules(&check, now);
+        }
+    }
+
+    /// A call was dropped: its probe slot is given back, and it votes by the settings alone.
+    #[cold]
+    fn abandon(&self, record: AdmissionRecord) {
+        let here = self.stripe();
+        here.counters.abandoned.add();
+        here.end(record.bucket);
+        if record.word.is_probe() || (record.word.is_passing() && record.start != UNMEASURED) {
+            self.abandon_locked(record);
+        }
+        let events = &self.common().setup.breaker_events;
+        events.emit(|| EventKind::Abandoned);
+    }
+
+    fn abandon_locked(&self, record: AdmissionRecord) {
+        let common = self.common();
+        let now = common.now();
+        let took = record.took(now);
+        let mut locked = common.lock();
+        if !locked.circuit.is_present(record.word) {
+            return;
+        }
+        if Settled::abandoned(&locked.config, took).may_open() {
+            drop(locked);
+            self.settle_locked(record, now, false, |config| {
+                Settled::abandoned(config, took)
+            });
+        } else if record.word.is_probe() && locked.circuit.release_probe() {
+            drop(locked);
+            common.wake();
+        }
+    }
+}
+
+impl<X: EvaluateRules> Settle for X {}
+
+fn count(counters: &Counters, settled: Settled, responded: bool) {
+    match settled.vote {
+        Vote::Success => counters.successes.add(),
+        Vote::Failure => counters.failures.add(),
+        // A call that was abandoned is counted as such.
+        Vote::Abstain if responded => counters.abstained.add(),
+        Vote::Abstain => {}
+    }
+    if settled.slow {
+        counters.slow.add();
+    }
+}

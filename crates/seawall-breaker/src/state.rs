@@ -1,0 +1,357 @@
+//! The state that the gate, the breaker and their handles share.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use seawall_core::striped::{Anchor, Local, Shared};
+use seawall_core::{Clock, EventSource, InstanceName, Reason, Rejection};
+
+use crate::buckets::epoch_by;
+use crate::circuit::Circuit;
+use crate::circuit::admit::Denial;
+use crate::config::BreakerConfig;
+use crate::config_snapshot::ConfigSnapshot;
+use crate::counts::Counters;
+use crate::entry_point::EntryPoint;
+use crate::in_flight::{InFlight, StartBucket};
+use crate::state_word::StateWord;
+use crate::sync::{AtomicU64, Ordering};
+use crate::transition::{Change, TransitionCounts};
+use crate::votes::{self, SharedWords, Slots};
+use crate::wakers::Wakers;
+
+pub(crate) type SharedState = Shared<Common, Stripe>;
+pub(crate) type LocalState = Local<Common, Stripe>;
+pub(crate) type AnchoredState = Anchor<Common, Stripe>;
+
+/// What the circuits of one layer have in common.
+pub(crate) struct Setup {
+    pub(crate) breaker_events: EventSource,
+    pub(crate) gate_events: EventSource,
+    pub(crate) clock: Clock,
+}
+
+impl Setup {
+    pub(crate) fn new(name: InstanceName) -> Arc<Self> {
+        Arc::new(Self {
+            breaker_events: EventSource::new("breaker", name),
+            gate_events: EventSource::new("gate", name),
+            clock: Clock::start(),
+        })
+    }
+
+    pub(crate) const fn name(&self) -> InstanceName {
+        self.breaker_events.name()
+    }
+
+    #[inline]
+    pub(crate) const fn events(&self, at: EntryPoint) -> &EventSource {
+        match at {
+            EntryPoint::Gate => &self.gate_events,
+            EntryPoint::Breaker => &self.breaker_events,
+        }
+    }
+}
+
+/// What calls write, of one stripe.
+#[derive(Debug)]
+pub(crate) struct Stripe {
+    pub(crate) successes: Slots,
+    /// Made when slow calls are watched for the first time.
+    pub(crate) in_flight: OnceLock<Box<InFlight>>,
+    pub(crate) counters: Counters,
+}
+
+impl Stripe {
+    pub(crate) fn new(config: &BreakerConfig) -> Self {
+        let stripe = Self {
+            successes: Slots::new(),
+            in_flight: OnceLock::new(),
+            counters: Counters::default(),
+        };
+        stripe.begin_watch(config, 0);
+        stripe
+    }
+
+    /// Begins another watch of slow calls, if they are watched.
+    pub(crate) fn begin_watch(&self, config: &BreakerConfig, watch: u64) {
+        if config.slow_after.is_some() {
+            let in_flight = self.in_flight.get_or_init(|| Box::new(InFlight::new()));
+            in_flight.begin(watch);
+        }
+    }
+
+    /// A call in flight has ended.
+    pub(crate) fn end(&self, start: StartBucket) {
+        if let Some(in_flight) = self.in_flight.get().filter(|_| start.is_watched()) {
+            in_flight.end(start);
+        }
+    }
+
+    /// Counts a rejection.
+    #[inline]
+    pub(crate) fn count_rejection(&self, at: EntryPoint, reason: Reason) {
+        match (at, reason) {
+            (EntryPoint::Breaker, Reason::NotReady) => &self.counters.not_ready,
+            (EntryPoint::Breaker, _) => &self.counters.rejected,
+            (EntryPoint::Gate, Reason::NotReady) => &self.counters.gate_not_ready,
+            (EntryPoint::Gate, _) => &self.counters.gate_rejected,
+        }
+        .add();
+    }
+}
+
+/// One circuit, without its stripes.
+pub(crate) struct Common {
+    pub(crate) setup: Arc<Setup>,
+    pub(crate) state: AtomicU64,
+    pub(crate) open_until: AtomicU64,
+    /// Why the circuit is open: the bits of a [`seawall_core::CircuitCause`].
+    cause: AtomicU32,
+    /// Whether the gate applies the share of a ramp in this period.
+    pub(crate) gate_ramps: AtomicBool,
+    /// Whether calls wait while probes are in flight.
+    waits: AtomicBool,
+    snapshots: [ConfigSnapshot; 2],
+    /// The first tag of the present period.
+    period_start: AtomicU64,
+    /// Successes of earlier periods that a later one found.
+    pub(crate) carried_over: AtomicU64,
+    /// When the calls in flight are checked next.
+    pub(crate) next_check: AtomicU64,
+    wakers: OnceLock<Arc<Wakers>>,
+    locked: Mutex<Locked>,
+}
+
+/// What the lock guards.
+pub(crate) struct Locked {
+    pub(crate) circuit: Circuit,
+    pub(crate) config: Arc<BreakerConfig>,
+    /// The number of the present watch of calls in flight; see [`crate::in_flight`].
+    pub(crate) watch: u64,
+    /// The most successes that were ever reported: a count that moves from one word to another
+    /// must not make a counter fall.
+    pub(crate) reported_successes: u64,
+    pub(crate) transitions: TransitionCounts,
+}
+
+impl Common {
+    pub(crate) fn new(setup: Arc<Setup>, config: Arc<BreakerConfig>) -> Self {
+        let now = setup.clock.now();
+        let circuit = Circuit::new(&config, now);
+        let snapshots = [ConfigSnapshot::empty(), ConfigSnapshot::empty()];
+        snapshots[0].write(&config, 0);
+        Self {
+            state: AtomicU64::new(circuit.word.0),
+            open_until: AtomicU64::new(0),
+            cause: AtomicU32::new(0),
+            gate_ramps: AtomicBool::new(false),
+            waits: AtomicBool::new(config.waits()),
+            snapshots,
+            period_start: AtomicU64::new(votes::tag(circuit.word, config.pace.epoch(now))),
+            carried_over: AtomicU64::new(0),
+            next_check: AtomicU64::new(0),
+            wakers: OnceLock::new(),
+            locked: Mutex::new(Locked {
+                circuit,
+                config,
+                watch: 0,
+                reported_successes: 0,
+                transitions: TransitionCounts::default(),
+            }),
+            setup,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn word(&self) -> StateWord {
+        StateWord(self.state.load(Ordering::Acquire))
+    }
+
+    /// The settings of the generation of `word`.
+    #[inline]
+    pub(crate) fn settings(&self, word: StateWord) -> &ConfigSnapshot {
+        &self.snapshots[(word.generation() & 1) as usize]
+    }
+
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        self.setup.clock.now()
+    }
+
+    /// Whether calls wait while probes are in flight.
+    pub(crate) fn waits(&self) -> bool {
+        self.waits.load(Relaxed)
+    }
+
+    pub(crate) fn wakers(&self) -> &Arc<Wakers> {
+        if let Some(wakers) = self.wakers.get() {
+            return wakers;
+        }
+        // Made under the lock: a change that the caller does not see is published later than the
+        // wakers, and finds them.
+        let _guard = self.lock();
+        self.wakers.get_or_init(Arc::default)
+    }
+
+    /// Wakes every parked task.
+    pub(crate) fn wake(&self) {
+        if let Some(wakers) = self.wakers.get() {
+            wakers.wake_all();
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Locked> {
+        self.locked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the share of a ramp is applied at this entry point: at the gate, if calls of this
+    /// ramp come through one, and at the breaker otherwise.
+    pub(crate) fn ramps(&self, at: EntryPoint) -> bool {
+        match at {
+            EntryPoint::Gate => {
+                self.gate_ramps.store(true, Relaxed);
+                true
+            }
+            EntryPoint::Breaker => !self.gate_ramps.load(Relaxed),
+        }
+    }
+
+    /// The rejection of a call that comes to an open circuit now, by the word that was just loaded.
+    /// Takes no lock.
+    #[inline]
+    pub(crate) fn rejects_at_once(&self, word: StateWord, at: EntryPoint) -> Option<Rejection> {
+        if !word.state().is_rejecting() || word.is_shadow() {
+            return None;
+        }
+        let events = self.setup.events(at);
+        let rejection = events.rejection(Reason::CircuitOpen);
+        let rejection = rejection.with_cause_bits(self.cause.load(Relaxed));
+        let until = self.open_until.load(Ordering::Relaxed);
+        if until == u64::MAX {
+            return Some(rejection);
+        }
+        let left = until.saturating_sub(self.now());
+        (left > 0).then(|| rejection.with_retry_after(Duration::from_nanos(left)))
+    }
+
+    /// The rejection of a call that comes now.
+    pub(crate) fn would_reject(&self, word: StateWord, at: EntryPoint) -> Option<Rejection> {
+        if word.is_passing() {
+            return None;
+        }
+        if let Some(rejection) = self.rejects_at_once(word, at) {
+            return Some(rejection);
+        }
+        let now = self.now();
+        let locked = self.lock();
+        let denial = locked.circuit.would_reject(&locked.config, at, now)?;
+        drop(locked);
+        Some(self.rejection(at, denial))
+    }
+
+    pub(crate) fn rejection(&self, at: EntryPoint, denial: Denial) -> Rejection {
+        let events = self.setup.events(at);
+        let rejection = events.rejection(Reason::CircuitOpen);
+        let rejection = rejection.with_cause(denial.cause);
+        match denial.wait {
+            Some(ns) => rejection.with_retry_after(Duration::from_nanos(ns)),
+            None => rejection,
+        }
+    }
+
+    /// The rejection of a call whose circuit rejected at the time of `poll_ready`, and has changed
+    /// since.
+    pub(crate) fn not_ready(&self, at: EntryPoint) -> Rejection {
+        self.setup.events(at).rejection(Reason::NotReady)
+    }
+
+    /// What a success needs beside its stripe.
+    #[inline]
+    pub(crate) fn shared_words(&self) -> SharedWords<'_> {
+        SharedWords {
+            state: &self.state,
+            period_start: &self.period_start,
+            carried_over: &self.carried_over,
+        }
+    }
+
+    /// Stores what the circuit has become, for readers without the lock: the snapshot of the
+    /// settings first, the state word after it, and the stripes are re-tagged last. `keeps` is
+    /// whether what was counted just before still counts. Returns whether there was anything to
+    /// store.
+    pub(crate) fn store<'a>(
+        &self,
+        locked: &mut Locked,
+        mut stripes: impl Iterator<Item = &'a Stripe>,
+        keeps: bool,
+        now: u64,
+    ) -> bool {
+        let word = locked.circuit.word;
+        let before = self.word();
+        if word == before {
+            return false;
+        }
+        // The snapshot of the generation in force must not change while it is read.
+        debug_assert_ne!(word.generation() & 1, before.generation() & 1);
+        let epoch = locked.config.pace.epoch(now);
+        let tag = votes::tag(word, epoch);
+        self.settings(word).write(&locked.config, locked.watch);
+        // In a longer window the clock has fewer buckets behind it, so that its tags may lie before
+        // those of the shorter one.
+        let fell = votes::is_before(tag, self.period_start.load(Ordering::Relaxed));
+        if fell || locked.circuit.since == word.generation() {
+            self.period_start.store(tag, Ordering::Release);
+        }
+        // While the circuit does not pass, no success is counted without the lock, so that the
+        // stripes can be tagged before that begins: their tags may be of another clock.
+        if !before.is_passing() {
+            for stripe in stripes.by_ref() {
+                let left = stripe.successes.retag_all(word, tag);
+                stripe.counters.successes.add_n(left);
+            }
+        }
+        let circuit = &mut locked.circuit;
+        self.open_until.store(circuit.open_until, Ordering::Relaxed);
+        self.cause.store(circuit.why_open().to_bits(), Relaxed);
+        self.waits.store(locked.config.waits(), Relaxed);
+        self.state.store(word.0, Ordering::Release);
+        // Used up if the stripes have been tagged before.
+        for stripe in stripes {
+            let left = if keeps {
+                let left = stripe.successes.retag_all(word, tag);
+                circuit.successes(Some(0), left, epoch);
+                left
+            } else {
+                stripe.successes.retag_older(word, tag)
+            };
+            stripe.counters.successes.add_n(left);
+        }
+        true
+    }
+}
+
+impl Locked {
+    /// The present bucket of the calls in flight.
+    pub(crate) fn present_bucket(&self, now: u64) -> StartBucket {
+        let pace = self.config.in_flight_pace();
+        StartBucket::new(self.watch, epoch_by(pace.reciprocal(), now))
+    }
+
+    pub(crate) fn count(&mut self, change: &Change, counters: &Counters) {
+        self.transitions.add(change.from, change.to, 1);
+        counters.count_transition(change.to);
+    }
+}
+
+// By hand: the window can be a megabyte, and its lock is not held while a writer writes.
+impl fmt::Debug for Common {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Circuit")
+            .field("name", &self.setup.name())
+            .field("state", &self.word().state())
+            .finish_non_exhaustive()
+    }
+}

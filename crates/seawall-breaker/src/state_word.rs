@@ -1,0 +1,192 @@
+//! The state of a circuit in one word, so that a call in the closed state loads just this.
+
+/// What a circuit is doing.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum CircuitState {
+    /// Calls pass and are counted.
+    Closed,
+    /// Calls are rejected until the open time is over.
+    Open,
+    /// A few calls pass as probes, or a growing share of all; their outcome decides.
+    HalfOpen,
+    /// Calls are rejected by the command of an operator.
+    ForcedOpen,
+    /// All calls pass by the command of an operator, whatever their outcome; they are counted.
+    ForcedClosed,
+}
+
+impl CircuitState {
+    /// The state as a label value of metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half_open",
+            Self::ForcedOpen => "forced_open",
+            Self::ForcedClosed => "forced_closed",
+        }
+    }
+
+    /// The value of the gauge `seawall_breaker_state`: 0 where calls pass, 1 half-open, 2 where
+    /// they are rejected.
+    pub const fn gauge(self) -> u8 {
+        match self {
+            Self::Closed | Self::ForcedClosed => 0,
+            Self::HalfOpen => 1,
+            Self::Open | Self::ForcedOpen => 2,
+        }
+    }
+
+    /// Whether every call passes.
+    pub(crate) const fn is_passing(self) -> bool {
+        self.gauge() == 0
+    }
+
+    /// Whether every call is rejected.
+    pub(crate) const fn is_rejecting(self) -> bool {
+        self.gauge() == 2
+    }
+}
+
+/// A state, whether the circuit is in shadow mode, and a generation of 60 bits, which every
+/// transition and every change of settings increments: at a billion of them a second it lasts 36
+/// years.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StateWord(pub(crate) u64);
+
+const KIND_MASK: u64 = 0b111;
+const SHADOW: u64 = 1 << 3;
+const GENERATION_SHIFT: u32 = 4;
+/// The kind of a call that passed although the circuit rejects.
+const UNJUDGED: u64 = 0b111;
+
+impl StateWord {
+    pub(crate) const FIRST: Self = Self(0);
+
+    pub(crate) const fn state(self) -> CircuitState {
+        match self.0 & KIND_MASK {
+            0 => CircuitState::Closed,
+            1 => CircuitState::Open,
+            2 => CircuitState::HalfOpen,
+            3 => CircuitState::ForcedOpen,
+            _ => CircuitState::ForcedClosed,
+        }
+    }
+
+    /// Closed or forced closed: both have their lower two bits clear.
+    #[inline]
+    pub(crate) const fn is_passing(self) -> bool {
+        self.0 & 0b11 == 0
+    }
+
+    /// Whether the circuit is in shadow mode.
+    #[inline]
+    pub(crate) const fn is_shadow(self) -> bool {
+        self.0 & SHADOW != 0
+    }
+
+    #[inline]
+    pub(crate) const fn generation(self) -> u64 {
+        self.0 >> GENERATION_SHIFT
+    }
+
+    /// The next generation, in the given state.
+    pub(crate) const fn next(self, state: CircuitState) -> Self {
+        let kind = match state {
+            CircuitState::Closed => 0,
+            CircuitState::Open => 1,
+            CircuitState::HalfOpen => 2,
+            CircuitState::ForcedOpen => 3,
+            CircuitState::ForcedClosed => 4,
+        };
+        let generation = self.generation().wrapping_add(1);
+        Self((generation << GENERATION_SHIFT) | (self.0 & SHADOW) | kind)
+    }
+
+    /// The next generation in the same state: its settings are new.
+    pub(crate) const fn same_state(self) -> Self {
+        self.next(self.state())
+    }
+
+    pub(crate) const fn with_shadow(self, on: bool) -> Self {
+        Self(if on {
+            self.0 | SHADOW
+        } else {
+            self.0 & !SHADOW
+        })
+    }
+
+    /// The word of a call that passes in shadow mode although the circuit rejects: it never votes,
+    /// and equals no state word.
+    pub(crate) const fn unjudged(self) -> Self {
+        Self(self.0 | UNJUDGED)
+    }
+
+    #[inline]
+    pub(crate) const fn is_unjudged(self) -> bool {
+        self.0 & KIND_MASK == UNJUDGED
+    }
+
+    /// Whether a call of this word holds a probe slot, or is one of a ramp.
+    #[inline]
+    pub(crate) const fn is_probe(self) -> bool {
+        !self.is_passing() && !self.is_unjudged()
+    }
+}
+
+#[cfg(all(test, not(seawall_loom)))]
+mod tests {
+    use super::*;
+
+    const STATES: [CircuitState; 5] = [
+        CircuitState::Closed,
+        CircuitState::Open,
+        CircuitState::HalfOpen,
+        CircuitState::ForcedOpen,
+        CircuitState::ForcedClosed,
+    ];
+
+    #[test]
+    fn every_state_survives_packing_and_only_two_of_them_pass() {
+        for shadow in [false, true] {
+            let mut word = StateWord::FIRST.with_shadow(shadow);
+            for state in STATES {
+                let next = word.next(state);
+                assert_eq!(next.state(), state);
+                assert_eq!(next.is_shadow(), shadow);
+                assert_eq!(next.is_passing(), state.is_passing());
+                assert_eq!(next.generation(), word.generation() + 1);
+                assert!(!next.is_unjudged());
+                let same = next.same_state();
+                assert_eq!((same.state(), same.is_shadow()), (state, shadow));
+                assert_eq!(same.generation(), next.generation() + 1);
+                word = next;
+            }
+        }
+    }
+
+    #[test]
+    fn the_word_of_an_unjudged_call_equals_no_state_word_and_does_not_pass() {
+        for state in STATES {
+            let word = StateWord::FIRST.next(state);
+            let unjudged = word.unjudged();
+            assert!(unjudged.is_unjudged() && !unjudged.is_passing());
+            assert!(STATES.iter().all(|s| StateWord::FIRST.next(*s) != unjudged));
+            assert_eq!(unjudged.generation(), word.generation());
+        }
+    }
+
+    #[test]
+    fn the_generation_is_wide_and_wraps_without_touching_the_state() {
+        let last = StateWord(u64::MAX << GENERATION_SHIFT);
+        assert_eq!(last.generation(), (1 << 60) - 1);
+        assert_eq!(last.next(CircuitState::Open), StateWord(1));
+        assert_eq!(
+            last.with_shadow(true).same_state(),
+            StateWord::FIRST.with_shadow(true)
+        );
+    }
+}
