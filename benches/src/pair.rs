@@ -35,7 +35,7 @@ const TRIALS: usize = 100;
 /// on one core need twice as long.
 const SLOWER: f64 = 1.7;
 /// How long to wait until the two have a core each.
-const TRIALS_PATIENCE: Duration = Duration::from_secs(5);
+const TRIALS_TIMEOUT: Duration = Duration::from_secs(5);
 
 struct Job {
     worker: Worker,
@@ -153,7 +153,7 @@ impl Partner {
         };
         let mut first: Worker = Box::new(|calls| calls);
         let mut second: Option<Worker> = Some(Box::new(|calls| calls));
-        let end = Instant::now() + TRIALS_PATIENCE;
+        let end = Instant::now() + TRIALS_TIMEOUT;
         let mut trials = 0;
         while trials < TRIALS || (best.together > SLOWER * best.alone && Instant::now() < end) {
             trials += 1;
