@@ -8,7 +8,7 @@ use tower_service::Service;
 
 use crate::extra::Race;
 use crate::judgement::Judgement;
-use crate::state::{CommonLocal, Core};
+use crate::state::{CallSettings, CommonLocal, Core};
 
 pub(crate) type ResultOf<S, Req> =
     Result<<S as Service<Req>>::Response, <S as Service<Req>>::Error>;
@@ -19,6 +19,7 @@ where
     S: Service<Req>,
 {
     pub(crate) common: CommonLocal<S, X>,
+    settings: CallSettings,
     /// From which extra attempts are made; `None` when there can be none, or none any more.
     pub(crate) copy: Option<Req>,
     pub(crate) replay: Replay,
@@ -42,11 +43,13 @@ where
     #[inline]
     pub(crate) const fn new(
         common: CommonLocal<S, X>,
+        settings: CallSettings,
         copy: Option<Req>,
         meta: &RequestMeta,
     ) -> Self {
         Self {
             common,
+            settings,
             copy,
             replay: meta.replay,
             deadline: meta.deadline,
@@ -66,7 +69,7 @@ where
     /// The first poll begins.
     #[inline]
     pub(crate) fn begin(&mut self) {
-        if self.started.is_none() && self.core().state.quantile().is_some() {
+        if self.settings.learns() && self.started.is_none() {
             self.started = Some(Instant::now());
         }
     }
@@ -86,9 +89,11 @@ where
     pub(crate) fn complete(&mut self, judgement: &Judgement) {
         self.completed = true;
         let calls = &self.common.stripe().calls;
-        calls.add(&judgement.outcome, judgement.rejection.is_some());
         if judgement.outcome == Outcome::Success {
+            calls.success.add();
             self.core().budget.deposit();
+        } else {
+            calls.add(&judgement.outcome, judgement.rejection.is_some());
         }
     }
 
@@ -111,7 +116,8 @@ where
     /// upstream is failing.
     #[inline]
     pub(crate) fn learn(&self, judgement: &Judgement, started: Option<Instant>) {
-        let (Some(quantile), Some(started)) = (self.core().state.quantile(), started) else {
+        let (Some(quantile), Some(started)) = (self.core().state.learned(self.settings), started)
+        else {
             return;
         };
         if judgement.is_good() {
@@ -124,7 +130,8 @@ where
 
     /// Learns that an attempt was given up without a response.
     pub(crate) fn given_up(&self, started: Option<Instant>) {
-        if let (Some(quantile), Some(started)) = (self.core().state.quantile(), started) {
+        if let (Some(quantile), Some(started)) = (self.core().state.learned(self.settings), started)
+        {
             let now = Instant::now();
             quantile.record_at_least(now.saturating_duration_since(started), now);
         }
@@ -151,8 +158,9 @@ where
             }
         }
         // A response takes time, too: what it typically takes, where that is known.
-        let expected = deadline(at, state.typical());
-        if self.deadline.is_some_and(|end| expected >= end) {
+        if let Some(end) = self.deadline
+            && deadline(at, state.typical()) >= end
+        {
             self.common.stripe().skipped.deadline.add();
             return None;
         }

@@ -13,7 +13,7 @@ use tower_service::Service;
 
 use crate::call::{Call, ResultOf};
 use crate::extra::ExtraPoll;
-use crate::state::CommonLocal;
+use crate::state::{CallSettings, CommonLocal};
 
 pin_project! {
     /// The response of a [`Hedge`](crate::Hedge).
@@ -46,13 +46,14 @@ where
     pub(crate) const fn new(
         first: S::Future,
         common: CommonLocal<S, X>,
+        settings: CallSettings,
         copy: Option<Req>,
         meta: RequestMeta,
     ) -> Self {
         Self {
             first: Some(first),
             timer: None,
-            call: Some(Call::new(common, copy, &meta)),
+            call: Some(Call::new(common, settings, copy, &meta)),
         }
     }
 }

@@ -164,7 +164,7 @@ impl HedgeHandle {
         let state = &self.core.state;
         if state.extra_attempts() == 0 {
             HedgeState::Bypassed
-        } else if !state.has_delay() {
+        } else if !state.has_delay(state.call_settings()) {
             HedgeState::WarmingUp
         } else if self.core.budget.is_exhausted() {
             HedgeState::BudgetExhausted

@@ -32,6 +32,10 @@ where
         let (common, stripe) = (self.common.common(), self.common.stripe());
         let state = &common.core.state;
         let nth = self.extra_attempts.saturating_add(1);
+        // Fewer may be allowed since the delay began.
+        if nth > state.extra_attempts() {
+            return;
+        }
         // The task may have been polled late.
         if is_over(self.deadline) {
             stripe.skipped.deadline.add();

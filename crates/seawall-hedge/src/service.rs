@@ -7,7 +7,7 @@ use seawall_core::{Classify, CopyRequest, Describe, Policies, Policy, Rejectable
 use tower_service::Service;
 
 use crate::ResponseFuture;
-use crate::state::{CommonAnchor, CommonLocal};
+use crate::state::{CallSettings, CommonAnchor, CommonLocal};
 
 /// A service whose slow calls are made again; see [`HedgeLayer`](crate::HedgeLayer).
 ///
@@ -64,15 +64,21 @@ where
     fn call(&mut self, request: Req) -> Self::Future {
         let common = self.common.follow();
         let meta = common.common().policy.describer().describe(&request);
-        let copy = copy(&common, &meta, &request);
+        let settings = common.common().core.state.call_settings();
+        let copy = copy(&common, settings, &meta, &request);
         // The instance that was polled ready is the one that is called.
-        ResponseFuture::new(self.inner.call(request), common, copy, meta)
+        ResponseFuture::new(self.inner.call(request), common, settings, copy, meta)
     }
 }
 
 /// The copy from which extra attempts are made, when there can be any.
 #[inline]
-fn copy<S, X, Req>(common: &CommonLocal<S, X>, meta: &RequestMeta, request: &Req) -> Option<Req>
+fn copy<S, X, Req>(
+    common: &CommonLocal<S, X>,
+    settings: CallSettings,
+    meta: &RequestMeta,
+    request: &Req,
+) -> Option<Req>
 where
     X: Policies<Describer: Describe<Req>, Copier: CopyRequest<Req>>,
 {
@@ -87,7 +93,7 @@ where
         }
         return None;
     }
-    if !common.core.state.has_delay() {
+    if !common.core.state.has_delay(settings) {
         return None;
     }
     let copy = common.policy.copier().copy(request);

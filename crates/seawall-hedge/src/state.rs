@@ -38,6 +38,7 @@ struct Control {
 /// them; each combination of old and new ones is harmless.
 #[derive(Debug, Default)]
 struct HotSettings {
+    flags: AtomicU32,
     /// 0 where the delay is learned.
     fixed: AtomicU64,
     /// 0 where there is no hedge until the delay is learned.
@@ -46,6 +47,25 @@ struct HotSettings {
     max: AtomicU64,
     /// 0 while hedging is switched off.
     extra_attempts: AtomicU32,
+}
+
+/// Latencies are learned.
+const LEARNS: u32 = 1;
+/// There is a delay whatever is learned.
+const HAS_DELAY: u32 = 2;
+/// There is a delay once it is learned.
+const LEARNS_DELAY: u32 = 4;
+
+/// The settings of a call, read once when it is made.
+#[derive(Clone, Copy)]
+pub(crate) struct CallSettings(u32);
+
+impl CallSettings {
+    /// Whether the call trains the quantile.
+    #[inline]
+    pub(crate) const fn learns(self) -> bool {
+        self.0 & LEARNS != 0
+    }
 }
 
 impl HotSettings {
@@ -65,6 +85,14 @@ impl HotSettings {
             config.extra_attempts()
         };
         self.extra_attempts.store(extra_attempts, Ordering::Relaxed);
+        let learns = config.quantile().is_some();
+        let delay = match (control.bypassed, config.initial_delay()) {
+            (true, _) => 0,
+            (false, None) if learns => LEARNS_DELAY,
+            (false, _) => HAS_DELAY,
+        };
+        let flags = if learns { LEARNS | delay } else { delay };
+        self.flags.store(flags, Ordering::Relaxed);
     }
 
     /// The delay for an estimate of the quantile.
@@ -136,9 +164,15 @@ impl State {
     }
 
     /// The latencies, where the delay is learned from them.
-    #[inline]
     pub(crate) fn quantile(&self) -> Option<&Quantile> {
-        if self.hot.fixed.load(Ordering::Relaxed) == 0 {
+        let learns = self.call_settings().learns();
+        self.quantile.get().filter(|_| learns)
+    }
+
+    /// The latencies, for a call that learns.
+    #[inline]
+    pub(crate) fn learned(&self, settings: CallSettings) -> Option<&Quantile> {
+        if settings.learns() {
             self.quantile.get()
         } else {
             None
@@ -150,13 +184,16 @@ impl State {
         self.hot.extra_attempts.load(Ordering::Relaxed)
     }
 
+    #[inline]
+    pub(crate) fn call_settings(&self) -> CallSettings {
+        CallSettings(self.hot.flags.load(Ordering::Relaxed))
+    }
+
     /// Whether there can be a hedge, as far as is known without the clock.
     #[inline]
-    pub(crate) fn has_delay(&self) -> bool {
-        self.extra_attempts() != 0
-            && self.quantile().is_none_or(|quantile| {
-                quantile.last_estimate().is_some() || self.hot.initial.load(Ordering::Relaxed) != 0
-            })
+    pub(crate) fn has_delay(&self, settings: CallSettings) -> bool {
+        let estimate = || self.quantile.get().and_then(Quantile::last_estimate);
+        settings.0 & HAS_DELAY != 0 || (settings.0 & LEARNS_DELAY != 0 && estimate().is_some())
     }
 
     /// The delay before each extra attempt.

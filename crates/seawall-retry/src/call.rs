@@ -44,6 +44,8 @@ pub(crate) enum AfterAttempt<W, R> {
     Retry,
 }
 
+type AfterAttemptOf<H, Req, T, E> = AfterAttempt<WaitOf<H, Req, T, E>, Result<T, E>>;
+
 impl<S, Req, X, H, M> Call<S, Req, X, H, M> {
     #[inline(always)]
     pub(crate) const fn new(
@@ -72,10 +74,11 @@ impl<S, Req, X, H, M> Call<S, Req, X, H, M> {
         self.progress.judge(rules, self.common.stripe(), result)
     }
 
-    /// Whether attempts are limited in time here.
+    /// Whether the attempt that is under way is limited in time.
     #[inline]
     pub(crate) fn is_timed(&self) -> bool {
-        self.common.common().rules.core.state.is_timed()
+        let state = &self.common.common().rules.core.state;
+        state.attempt_settings().is_timed()
     }
 
     /// What follows an attempt that is no success: pending beyond its limit, or `out`.
@@ -85,7 +88,7 @@ impl<S, Req, X, H, M> Call<S, Req, X, H, M> {
         out: Poll<Result<T, E>>,
         outcome: Outcome,
         cx: &mut Context<'_>,
-    ) -> Poll<AfterAttempt<WaitOf<H, Req, T, E>, Result<T, E>>>
+    ) -> Poll<AfterAttemptOf<H, Req, T, E>>
     where
         X: PolicyFor<Req, T, E>,
         E: Rejectable,
@@ -205,7 +208,8 @@ impl<S, Req, X, H, M> Call<S, Req, X, H, M> {
             panic!("a retry's future was polled after it had panicked")
         };
         let rules = &self.common.common().rules;
-        if self.progress.wants_copy(&rules.core) {
+        let settings = rules.core.state.attempt_settings();
+        if self.progress.wants_copy(settings) {
             self.copy = rules.policy.copier().copy(&request);
         }
         self.armed = false;

@@ -158,8 +158,7 @@ where
                     *this.call = None;
                     return out;
                 };
-                let after = ready!(call.after_attempt(out, outcome, cx));
-                ready!(leave_attempt(call, this.stage.as_mut(), after, cx))
+                ready!(leave_attempt(call, this.stage.as_mut(), out, outcome, cx))
             } else {
                 ready!(poll_between_attempts(call, this.stage.as_mut(), cx))
             };
@@ -195,20 +194,21 @@ fn take_result<F, S, R, W>(stage: Pin<&mut Stage<F, S, R, W>>) -> R {
 
 /// Calling => (Done | PredicateWait | Delaying | Readying)
 #[cold]
-#[allow(
-    clippy::type_complexity,
-    reason = "what follows an attempt, with its types"
-)]
+#[inline(never)]
 fn leave_attempt<S, Req, X, H>(
-    call: &CallOf<S, Req, X, H>,
+    call: &mut CallOf<S, Req, X, H>,
     mut stage: Pin<&mut StageOf<S, Req, H>>,
-    after: AfterAttempt<WaitOf<H, Req, S::Response, S::Error>, ResultOf<S, Req>>,
-    cx: &Context<'_>,
+    out: Poll<ResultOf<S, Req>>,
+    outcome: Outcome,
+    cx: &mut Context<'_>,
 ) -> Poll<Step<ResultOf<S, Req>>>
 where
     S: Service<Req> + Clone,
+    S::Error: Rejectable,
+    X: PolicyFor<Req, S::Response, S::Error>,
     H: Hook<Req, S::Response, S::Error>,
 {
+    let after = ready!(call.after_attempt(out, outcome, cx));
     // The failed attempt goes first, and with it whatever it holds of the services below: a
     // permit, a connection, a body.
     stage.set(Stage::Done);
@@ -244,6 +244,7 @@ where
 }
 
 #[cold]
+#[inline(never)]
 fn poll_between_attempts<S, Req, X, H>(
     call: &mut CallOf<S, Req, X, H>,
     mut stage: Pin<&mut StageOf<S, Req, H>>,

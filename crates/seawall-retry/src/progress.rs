@@ -13,7 +13,7 @@ use crate::counts::RetryStripe;
 use crate::decide::{Attempted, Decision, correct_sent_status, decide};
 use crate::effects::{RealEffects, Taken, time_left};
 use crate::hooks::{Hook, WaitOf};
-use crate::state::{Core, PolicyFor, Rules};
+use crate::state::{AttemptSettings, Core, PolicyFor, Rules};
 use crate::{
     AnnotateGiveUp, Attempt, PrepareAttempt, RetryConfig, RetryPredicate, StopReason, Stopped,
 };
@@ -413,9 +413,8 @@ impl<M> Progress<M> {
 
     /// Whether a copy of the request is worth having before the next attempt.
     #[inline]
-    pub(crate) fn wants_copy(&self, core: &Core) -> bool {
-        let next = self.attempt.saturating_add(1);
-        core.state.wants_copy(self.replay, next)
+    pub(crate) const fn wants_copy(&self, settings: AttemptSettings) -> bool {
+        settings.want_copy(self.replay, self.attempt.saturating_add(1))
     }
 }
 

@@ -122,7 +122,8 @@ impl<S, X, H> Retry<S, X, H> {
         H: Hook<Req, S::Response, S::Error>,
     {
         let rules = &common.common().rules;
-        let copy = if rules.core.state.wants_copy(meta.replay, 1) {
+        let settings = rules.core.state.attempt_settings();
+        let copy = if settings.want_copy(meta.replay, 1) {
             rules.policy.copier().copy(&request)
         } else {
             None

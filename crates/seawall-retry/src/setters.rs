@@ -59,8 +59,8 @@ impl<X, R, P, A> RetryLayer<X, Hooks<R, P, A>> {
         })
     }
 
-    /// Annotates results that were given up on, so that the caller can tell a failure that was
-    /// not retried for lack of budget from one that was; see [`AnnotateGiveUp`].
+    /// Annotates results that were given up on, so that the caller can see whether a failure
+    /// was not retried for lack of budget; see [`AnnotateGiveUp`].
     ///
     /// ```
     /// use seawall_retry::{RetryConfig, RetryLayer, StopReason, Stopped};

@@ -56,6 +56,24 @@ const TIMED: u64 = 1;
 const RETRY_IF_NOT_SENT: u64 = 2;
 const BYPASSED: u64 = 4;
 
+/// The settings of an attempt, read once when it is made.
+#[derive(Clone, Copy)]
+pub(crate) struct AttemptSettings(u64);
+
+impl AttemptSettings {
+    /// Whether the attempt is limited in time.
+    #[inline]
+    pub(crate) const fn is_timed(self) -> bool {
+        self.0 & TIMED != 0
+    }
+
+    /// Whether a copy of a request is worth having before attempt `attempt`, counted from 1.
+    #[inline]
+    pub(crate) const fn want_copy(self, replay: Replay, attempt: u32) -> bool {
+        (attempt as u64) < self.0 >> 32 && (replay.is_safe() || self.0 & RETRY_IF_NOT_SENT != 0)
+    }
+}
+
 impl HotSettings {
     fn publish(&self, control: &Control) {
         let config = &control.config;
@@ -124,17 +142,9 @@ impl State {
         self.hot.attempts.load(Ordering::Relaxed) & BYPASSED != 0
     }
 
-    /// Whether attempts are limited in time.
     #[inline]
-    pub(crate) fn is_timed(&self) -> bool {
-        self.hot.attempts.load(Ordering::Relaxed) & TIMED != 0
-    }
-
-    /// Whether a copy of a request is worth having before attempt `attempt`, counted from 1.
-    #[inline]
-    pub(crate) fn wants_copy(&self, replay: Replay, attempt: u32) -> bool {
-        let word = self.hot.attempts.load(Ordering::Relaxed);
-        u64::from(attempt) < word >> 32 && (replay.is_safe() || word & RETRY_IF_NOT_SENT != 0)
+    pub(crate) fn attempt_settings(&self) -> AttemptSettings {
+        AttemptSettings(self.hot.attempts.load(Ordering::Relaxed))
     }
 
     pub(crate) fn attempt_timeout(&self) -> Option<Duration> {
@@ -270,20 +280,27 @@ mod tests {
     fn requests_are_copied_only_where_a_copy_can_be_of_use() {
         let two = RetryConfig::builder().attempts(2);
         let state = State::new("r".into(), two.clone().build().unwrap());
-        assert!(state.wants_copy(Replay::Safe, 1));
-        assert!(state.wants_copy(Replay::Never, 1));
-        assert!(!state.wants_copy(Replay::Safe, 2), "the last attempt");
+        assert!(state.attempt_settings().want_copy(Replay::Safe, 1));
+        assert!(state.attempt_settings().want_copy(Replay::Never, 1));
+        assert!(
+            !state.attempt_settings().want_copy(Replay::Safe, 2),
+            "the last attempt"
+        );
         state.configure(two.retry_if_not_sent(false).build().unwrap());
-        assert!(state.wants_copy(Replay::SafeWithKey, 1));
-        assert!(!state.wants_copy(Replay::Never, 1));
+        assert!(state.attempt_settings().want_copy(Replay::SafeWithKey, 1));
+        assert!(!state.attempt_settings().want_copy(Replay::Never, 1));
         state.set_bypassed(true);
-        assert!(!state.wants_copy(Replay::Safe, 1));
+        assert!(!state.attempt_settings().want_copy(Replay::Safe, 1));
         state.set_bypassed(false);
-        assert!(state.wants_copy(Replay::Safe, 1));
+        assert!(state.attempt_settings().want_copy(Replay::Safe, 1));
         state.configure(RetryConfig::builder().attempts(1).build().unwrap());
-        assert!(!state.wants_copy(Replay::Safe, 1));
+        assert!(!state.attempt_settings().want_copy(Replay::Safe, 1));
         state.configure(RetryConfig::builder().attempts(u32::MAX).build().unwrap());
-        assert!(state.wants_copy(Replay::Safe, u32::MAX - 1));
+        assert!(
+            state
+                .attempt_settings()
+                .want_copy(Replay::Safe, u32::MAX - 1)
+        );
     }
 
     #[test]
@@ -291,15 +308,15 @@ mod tests {
         let limit = Duration::from_secs(3);
         let config = RetryConfig::builder().attempt_timeout(limit);
         let state = State::new("r".into(), config.build().unwrap());
-        assert!(state.is_timed());
+        assert!(state.attempt_settings().is_timed());
         state.set_bypassed(true);
-        assert!(!state.is_timed());
+        assert!(!state.attempt_settings().is_timed());
         state.set_bypassed(false);
-        assert!(state.is_timed());
+        assert!(state.attempt_settings().is_timed());
         assert_eq!(state.attempt_timeout(), Some(limit));
         assert_eq!(state.overall_timeout(), None);
         state.configure(RetryConfig::default());
-        assert!(!state.is_timed());
+        assert!(!state.attempt_settings().is_timed());
         assert_eq!(state.attempt_timeout(), None);
     }
 }

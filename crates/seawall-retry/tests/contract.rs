@@ -1,7 +1,7 @@
 //! The layer keeps Tower's contract.
 #![allow(
     clippy::unwrap_used,
-    reason = "a test tells what is wrong by panicking there"
+    reason = "a test shows what is wrong by panicking there"
 )]
 
 use std::time::Duration;

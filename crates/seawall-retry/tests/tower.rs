@@ -1,7 +1,7 @@
 //! `tower::retry` both ways.
 #![allow(
     clippy::unwrap_used,
-    reason = "a test tells what is wrong by panicking there"
+    reason = "a test shows what is wrong by panicking there"
 )]
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -41,20 +41,20 @@ impl Classify<u32, Fault> for ByError {
 
 const SERVER: Outcome = Outcome::Failure(FailureKind::Server);
 
-/// Gives these answers, then echoes; and when it was asked for what.
+/// Gives these results, then echoes; and when it was called for what.
 #[derive(Clone, Default)]
 struct Upstream {
-    answers: Arc<Mutex<Vec<Outcome>>>,
-    asked: Arc<Mutex<Vec<(Instant, u32)>>>,
+    results: Arc<Mutex<Vec<Outcome>>>,
+    times: Arc<Mutex<Vec<(Instant, u32)>>>,
 }
 
 impl Upstream {
-    fn new(answers: impl IntoIterator<Item = Outcome>) -> Self {
-        let mut answers: Vec<_> = answers.into_iter().collect();
-        answers.reverse();
+    fn new(results: impl IntoIterator<Item = Outcome>) -> Self {
+        let mut results: Vec<_> = results.into_iter().collect();
+        results.reverse();
         Self {
-            answers: Arc::new(Mutex::new(answers)),
-            asked: Arc::default(),
+            results: Arc::new(Mutex::new(results)),
+            times: Arc::default(),
         }
     }
 
@@ -63,10 +63,10 @@ impl Upstream {
     ) -> impl Service<u32, Response = u32, Error = Fault, Future: Send> + Clone + use<> {
         let upstream = self.clone();
         service_fn(move |request| {
-            let mut asked = upstream.asked.lock().unwrap();
-            asked.push((Instant::now(), request));
-            let answer = upstream.answers.lock().unwrap().pop();
-            std::future::ready(match answer {
+            let mut times = upstream.times.lock().unwrap();
+            times.push((Instant::now(), request));
+            let result = upstream.results.lock().unwrap().pop();
+            std::future::ready(match result {
                 Some(outcome) => Err(Error::Inner(outcome)),
                 None => Ok(request),
             })
@@ -74,16 +74,16 @@ impl Upstream {
     }
 
     fn calls(&self) -> usize {
-        self.asked.lock().unwrap().len()
+        self.times.lock().unwrap().len()
     }
 
     fn requests(&self) -> Vec<u32> {
-        self.asked.lock().unwrap().iter().map(|(_, n)| *n).collect()
+        self.times.lock().unwrap().iter().map(|(_, n)| *n).collect()
     }
 
     fn pauses(&self) -> Vec<Duration> {
-        let asked = self.asked.lock().unwrap();
-        asked.windows(2).map(|pair| pair[1].0 - pair[0].0).collect()
+        let times = self.times.lock().unwrap();
+        times.windows(2).map(|pair| pair[1].0 - pair[0].0).collect()
     }
 }
 
@@ -154,9 +154,9 @@ async fn a_policy_of_towers_decides_waits_and_copies_here() {
     let upstream = Upstream::new([SERVER; 9]);
     let mut service = layer.layer(upstream.service());
     for calls in [3, 6] {
-        let answer = service.ready().await.unwrap().call(7).await;
+        let result = service.ready().await.unwrap().call(7).await;
         assert_eq!(
-            (answer, upstream.calls()),
+            (result, upstream.calls()),
             (Err(Error::Inner(SERVER)), calls)
         );
     }
@@ -165,23 +165,23 @@ async fn a_policy_of_towers_decides_waits_and_copies_here() {
         2
     );
     // It may reject to copy.
-    let answer = service.ready().await.unwrap().call(1_000).await;
-    assert_eq!((answer, upstream.calls()), (Err(Error::Inner(SERVER)), 7));
+    let result = service.ready().await.unwrap().call(1_000).await;
+    assert_eq!((result, upstream.calls()), (Err(Error::Inner(SERVER)), 7));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_policy_of_towers_cannot_override_what_is_safe_told_paid_or_too_late() {
-    let told = Outcome::Throttled {
+async fn a_policy_of_towers_cannot_override_safety_hints_budget_or_deadline() {
+    let throttled = Outcome::Throttled {
         retry_after: Some(5 * SECOND),
         scope: Scope::Upstream,
     };
-    let upstream = Upstream::new([told]);
+    let upstream = Upstream::new([throttled]);
     let service = layer(ladder(9)).tower_policy(Thrice::new());
     assert!(service.layer(upstream.service()).oneshot(7).await.is_ok());
     assert_eq!(
         upstream.pauses(),
         [5 * SECOND],
-        "what the upstream asked for"
+        "what the upstream times for"
     );
 
     let upstream = Upstream::new([SERVER]);
@@ -254,8 +254,8 @@ async fn a_budget_of_towers_pays_here() {
     }
     let upstream = Upstream::new([SERVER; 9]);
     let layer = layer(ladder(9)).tower_budget(budget);
-    let answer = layer.layer(upstream.service()).oneshot(7).await;
-    assert_eq!(answer, Err(Error::Inner(SERVER)));
+    let result = layer.layer(upstream.service()).oneshot(7).await;
+    assert_eq!(result, Err(Error::Inner(SERVER)));
     assert_eq!(
         upstream.pauses(),
         [SECOND, 2 * SECOND],
@@ -269,13 +269,13 @@ async fn a_budget_of_towers_pays_here() {
         ),
         (1, true)
     );
-    // Successes are told to it.
+    // Successes are given to it.
     let upstream = Upstream::new([]);
     let mut service = layer.layer(upstream.service());
     for _ in 0..2 {
         assert!(service.ready().await.unwrap().call(7).await.is_ok());
     }
-    upstream.answers.lock().unwrap().push(SERVER);
+    upstream.results.lock().unwrap().push(SERVER);
     assert!(service.ready().await.unwrap().call(7).await.is_ok());
 }
 
@@ -301,21 +301,21 @@ impl MakeBackoff for MakeSteps {
 
 #[tokio::test(start_paused = true)]
 async fn a_backoff_of_towers_waits_here_beside_a_predicate_and_hints() {
-    let told = Outcome::Throttled {
+    let throttled = Outcome::Throttled {
         retry_after: Some(7 * SECOND),
         scope: Scope::Upstream,
     };
-    let upstream = Upstream::new([SERVER, told, SERVER, Outcome::Unknown]);
+    let upstream = Upstream::new([SERVER, throttled, SERVER, Outcome::Unknown]);
     let layer = layer(ladder(9))
         .retry_if(
-            |seen: CompletedAttempt<'_, u32, u32, Fault>| match seen.outcome {
+            |attempt: CompletedAttempt<'_, u32, u32, Fault>| match attempt.outcome {
                 Outcome::Unknown => RetryDecision::Stop,
                 _ => RetryDecision::Default,
             },
         )
         .tower_backoff(MakeSteps);
-    let answer = layer.layer(upstream.service()).oneshot(7).await;
-    assert_eq!(answer, Err(Error::Inner(Outcome::Unknown)));
+    let result = layer.layer(upstream.service()).oneshot(7).await;
+    assert_eq!(result, Err(Error::Inner(Outcome::Unknown)));
     assert_eq!(upstream.pauses(), [SECOND, 7 * SECOND, 3 * SECOND]);
     // Tower's own, too.
     let (least, most) = (SECOND / 10, SECOND);
@@ -328,14 +328,14 @@ async fn a_backoff_of_towers_waits_here_beside_a_predicate_and_hints() {
 
 #[tokio::test(start_paused = true)]
 async fn our_policy_decides_in_towers_layer_as_in_our_own() {
-    let told = Outcome::Throttled {
+    let throttled = Outcome::Throttled {
         retry_after: Some(5 * SECOND),
         scope: Scope::Upstream,
     };
-    for answers in [
+    for results in [
         vec![],
         vec![SERVER],
-        vec![SERVER, told, SERVER],
+        vec![SERVER, throttled, SERVER],
         vec![SERVER; 9],
         vec![Outcome::Ignored],
         vec![Outcome::Banned { lasts: None }],
@@ -355,8 +355,8 @@ async fn our_policy_decides_in_towers_layer_as_in_our_own() {
                     })
             };
             let (ours, towers) = (
-                Upstream::new(answers.clone()),
-                Upstream::new(answers.clone()),
+                Upstream::new(results.clone()),
+                Upstream::new(results.clone()),
             );
             let here = make().layer(ours.service()).oneshot(7).await;
             let policy = make().into_tower_policy();
@@ -367,15 +367,15 @@ async fn our_policy_decides_in_towers_layer_as_in_our_own() {
                 .oneshot(7)
                 .await;
             let alike = (here.is_ok(), here.as_ref().err());
-            assert_eq!(alike, (there.is_ok(), there.as_ref().err()), "{answers:?}");
-            assert_eq!(ours.pauses(), towers.pauses(), "{answers:?}");
+            assert_eq!(alike, (there.is_ok(), there.as_ref().err()), "{results:?}");
+            assert_eq!(ours.pauses(), towers.pauses(), "{results:?}");
             assert_eq!(handle.counts().attempts.total(), towers.calls() as u64);
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn our_policy_tells_the_truth_and_prepares_in_towers_layer() {
+async fn our_policy_corrects_results_and_prepares_in_towers_layer() {
     let not_sent = Outcome::Failure(FailureKind::NotSent);
     let upstream = Upstream::new([Outcome::Unknown, not_sent]);
     let layer = layer(ladder(2)).describe(ConstMeta(RequestMeta::new(Replay::SafeWithKey)));

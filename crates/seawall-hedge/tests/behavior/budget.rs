@@ -10,9 +10,9 @@ async fn without_a_token_the_first_attempt_is_waited_for() {
     let layer = layer(after_100_ms(4)).budget(budget);
     let events = Events::default();
     layer.handle().attach(&events);
-    let mut told = events.subscribe();
-    let (answer, ms) = call(&mut layer.layer(upstream.clone())).await;
-    assert_eq!(answer, Ok(1));
+    let mut received = events.subscribe();
+    let (result, ms) = call(&mut layer.layer(upstream.clone())).await;
+    assert_eq!(result, Ok(1));
     assert_about(ms, 1_000);
     assert_eq!(upstream.calls(), 1);
     let handle = layer.handle();
@@ -24,8 +24,8 @@ async fn without_a_token_the_first_attempt_is_waited_for() {
         (0, 1)
     );
     assert_eq!(handle.state(), "budget_exhausted");
-    let Some(Received::Event(event)) = told.try_next() else {
-        panic!("nothing told");
+    let Some(Received::Event(event)) = received.try_next() else {
+        panic!("nothing emitted");
     };
     assert_eq!(event.kind, EventKind::BudgetExhausted);
 }
@@ -43,18 +43,18 @@ async fn an_attempt_that_is_sent_costs_one_token() {
 async fn one_success_is_one_deposit_and_a_failure_is_none() {
     let half = || Budget::new(BudgetConfig::new(0.5, 0.0, 10).unwrap());
     let empty = |budget: &Budget| while budget.withdraw() {};
-    for (answer, deposit) in [(Ok(1), 0.5), (Err(SERVER), 0.0)] {
-        let upstream = Upstream::new([(Duration::ZERO, answer)]);
+    for (result, deposit) in [(Ok(1), 0.5), (Err(SERVER), 0.0)] {
+        let upstream = Upstream::new([(Duration::ZERO, result)]);
         let budget = half();
         empty(&budget);
         let filling = layer(after_100_ms(1)).budget(budget.clone());
-        assert_eq!(call(&mut filling.layer(upstream.clone())).await.0, answer);
+        assert_eq!(call(&mut filling.layer(upstream.clone())).await.0, result);
         assert_eq!(budget.balance(), deposit);
         // One that a retry fills is left alone.
         let budget = half();
         empty(&budget);
         let sharing = layer(after_100_ms(1)).shared_budget(budget.clone());
-        assert_eq!(call(&mut sharing.layer(upstream)).await.0, answer);
+        assert_eq!(call(&mut sharing.layer(upstream)).await.0, result);
         assert_eq!(budget.balance(), 0.0);
     }
     // Won by an extra attempt: one token less, one deposit.

@@ -4,7 +4,7 @@ use super::*;
 
 /// No timer is armed: there is no runtime here, and one would panic.
 #[test]
-fn a_call_that_is_answered_at_once_needs_no_runtime_and_no_clone() {
+fn a_call_that_completes_at_once_needs_no_runtime_and_no_clone() {
     let (inner, mock) = mock();
     let layer = HedgeLayer::new("h", after_100_ms(4)).describe(SAFE);
     let mut service = layer.layer(inner);
@@ -14,16 +14,16 @@ fn a_call_that_is_answered_at_once_needs_no_runtime_and_no_clone() {
     };
     let mut call = PolledFuture::new(service.call(7));
     assert!(matches!(call.poll(), Poll::Ready(Ok(7))));
-    // The service and its spare.
+    // The service and its template.
     assert_eq!((mock.calls(), mock.instances()), (1, 2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_before_the_delay_is_the_only_one() {
+async fn a_result_before_the_delay_is_the_only_one() {
     let upstream = Upstream::new([(99 * MS, Ok(1))]);
     let layer = layer(after_100_ms(4));
-    let (answer, ms) = call(&mut layer.layer(upstream.clone())).await;
-    assert_eq!(answer, Ok(1));
+    let (result, ms) = call(&mut layer.layer(upstream.clone())).await;
+    assert_eq!(result, Ok(1));
     assert_about(ms, 99);
     assert_eq!(
         (upstream.calls(), layer.handle().counts().extra.begun),
@@ -35,8 +35,8 @@ async fn an_answer_before_the_delay_is_the_only_one() {
 async fn a_slow_call_is_made_again_after_the_delay_and_not_before() {
     let upstream = Upstream::new([(SECOND, Ok(1)), (20 * MS, Ok(2))]);
     let layer = layer(after_100_ms(1));
-    let (answer, ms) = call(&mut layer.layer(upstream.clone())).await;
-    assert_eq!(answer, Ok(2));
+    let (result, ms) = call(&mut layer.layer(upstream.clone())).await;
+    assert_eq!(result, Ok(2));
     assert_about(ms, 120);
     assert_about(upstream.arrivals()[1], 100);
     let handle = layer.handle();
@@ -44,7 +44,7 @@ async fn a_slow_call_is_made_again_after_the_delay_and_not_before() {
         (handle.counts().extra.begun, handle.counts().extra.won),
         (1, 1)
     );
-    assert_eq!(fates(&handle), [1, 0, 0, 0, 0]);
+    assert_eq!(extra_counts(&handle), [1, 0, 0, 0, 0]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,8 +52,8 @@ async fn each_further_attempt_is_a_further_delay_later_up_to_the_most() {
     for extra in 1..=4_u32 {
         let upstream = Upstream::new([(SECOND, Ok(1))]);
         let layer = layer(after_100_ms(extra)).budget(tokens(9));
-        let (answer, ms) = call(&mut layer.layer(upstream.clone())).await;
-        assert_eq!(answer, Ok(1));
+        let (result, ms) = call(&mut layer.layer(upstream.clone())).await;
+        assert_eq!(result, Ok(1));
         assert_about(ms, 1_000);
         let arrivals = upstream.arrivals();
         assert_eq!(arrivals.len(), 1 + extra as usize);

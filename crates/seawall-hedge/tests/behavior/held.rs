@@ -10,14 +10,14 @@ fn mocked(extra: u32, budget: &Budget) -> Mocked {
         .budget(budget.clone())
 }
 
-/// The service and its spare are left, and no token is missing but the spent ones.
+/// The service and its template are left, and no token is missing but the spent ones.
 fn assert_clean(mock: &MockHandle, what: &str) {
     let held = (mock.futures(), mock.reserved(), mock.waiting());
     assert_eq!(held, (0, 0, 0), "{what}");
     assert_eq!(mock.instances(), 2, "{what}");
 }
 
-/// A call on an upstream that does not answer, polled whenever an extra attempt is due.
+/// A call on an upstream that does not result, polled whenever an extra attempt is due.
 struct Hanging {
     call: PolledFuture<ResponseFuture<Mock, u32, Policy<seawall_core::ErrorIsFailure, ConstMeta>>>,
     mock: MockHandle,
@@ -55,7 +55,7 @@ impl Hanging {
         drop(self.call);
         assert_clean(&self.mock, "dropped");
         assert_eq!(self.budget.balance(), balance);
-        assert_eq!(fates(&self.handle), expected);
+        assert_eq!(extra_counts(&self.handle), expected);
     }
 }
 
@@ -93,7 +93,7 @@ async fn a_call_can_be_dropped_while_extra_attempts_are_under_way_and_unready() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn losers_are_dropped_before_the_answer_is_given() {
+async fn losers_are_dropped_before_the_call_completes() {
     // The first wins, then the second, then the third.
     for winner in 0..3 {
         let (inner, mock) = mock();
@@ -109,7 +109,7 @@ async fn losers_are_dropped_before_the_answer_is_given() {
         assert_eq!((mock.calls(), mock.in_flight()), (3, 3));
         mock.respond(winner, Ok(()));
         assert!(matches!(call.poll(), Poll::Ready(Ok(7))));
-        // The future that has answered is still alive.
+        // The future that has completed is still alive.
         assert_clean(&mock, &format!("{winner} won"));
         drop(call);
     }
@@ -117,7 +117,7 @@ async fn losers_are_dropped_before_the_answer_is_given() {
 
 /// What an extra attempt asks for is never in the way of the first.
 #[tokio::test(start_paused = true)]
-async fn the_first_answer_does_not_wait_for_the_readiness_of_an_extra_attempt() {
+async fn the_first_result_does_not_wait_for_the_readiness_of_an_extra_attempt() {
     let (inner, mock) = mock();
     mock.hold_responses();
     mock.set_capacity(1);
@@ -128,7 +128,7 @@ async fn the_first_answer_does_not_wait_for_the_readiness_of_an_extra_attempt() 
     assert!(call.poll().is_pending());
     advance(101 * MS).await;
     assert!(call.poll().is_pending());
-    // It waits for the only place, and is woken by what comes first.
+    // It waits for the only slot, and is woken by what comes first.
     assert_eq!(
         (mock.waiting(), mock.calls(), budget.balance()),
         (1, 1, 4.0)
@@ -136,7 +136,7 @@ async fn the_first_answer_does_not_wait_for_the_readiness_of_an_extra_attempt() 
     mock.respond(0, Ok(()));
     assert!(call.wakes() > 0);
     assert!(matches!(call.poll(), Poll::Ready(Ok(7))));
-    assert_clean(&mock, "answered");
+    assert_clean(&mock, "completed");
     assert_eq!(
         (budget.balance(), layer.handle().counts().extra.not_sent),
         (5.0, 1)
@@ -154,10 +154,10 @@ async fn a_failure_of_the_first_attempt_does_not_wait_for_an_extra_attempt_that_
     assert!(call.poll().is_pending());
     advance(101 * MS).await;
     assert!(call.poll().is_pending());
-    // The place that the failure frees must not go to the extra attempt in the same poll.
+    // The permit that the failure frees must not go to the extra attempt in the same poll.
     mock.respond(0, Err(MockError::Failed(3)));
     let Poll::Ready(Err(error)) = call.poll() else {
-        panic!("no answer");
+        panic!("no result");
     };
     assert_eq!(error.downcast_ref(), Some(&MockError::Failed(3)));
     assert_eq!((mock.calls(), budget.balance()), (1, 5.0));
@@ -201,11 +201,11 @@ async fn an_extra_attempt_whose_service_is_ready_after_the_deadline_is_not_sent(
     assert_eq!((mock.calls(), budget.balance()), (1, 5.0));
     assert_eq!(layer.handle().counts().extra.not_sent, 1);
     mock.respond(0, Ok(()));
-    assert!(matches!(call.poll(), Poll::Ready(Ok(7))), "a late answer");
-    assert_clean(&mock, "answered");
+    assert!(matches!(call.poll(), Poll::Ready(Ok(7))), "a late result");
+    assert_clean(&mock, "completed");
 }
 
-/// An answer that holds a place until it is dropped.
+/// A result that holds a permit until it is dropped.
 #[derive(Clone)]
 struct Holding {
     calls: Arc<AtomicUsize>,
@@ -235,14 +235,14 @@ impl Service<u32> for Holding {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_that_lose_are_dropped_with_what_they_hold_before_the_answer_is_given() {
+async fn results_that_lose_are_dropped_with_what_they_hold_before_the_call_completes() {
     let inner = Holding {
         calls: Arc::default(),
         held: Arc::default(),
     };
     let held = Arc::clone(&inner.held);
-    // All but the second are bad answers.
-    let judge = |answer: Result<&(u32, Open), &Failed>| match answer {
+    // All but the second are bad results.
+    let judge = |result: Result<&(u32, Open), &Failed>| match result {
         Ok((1, _)) => Outcome::Success,
         _ => Outcome::Failure(FailureKind::Server),
     };
@@ -254,11 +254,11 @@ async fn answers_that_lose_are_dropped_with_what_they_hold_before_the_answer_is_
     assert_eq!((nth, held.load(Ordering::Relaxed)), (1, 1));
     drop(open);
     assert_eq!(held.load(Ordering::Relaxed), 0);
-    assert_eq!(fates(&layer.handle()), [1, 0, 1, 0, 0]);
+    assert_eq!(extra_counts(&layer.handle()), [1, 0, 1, 0, 0]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_hedge_holds_one_place_of_a_buffer_and_a_race_two() {
+async fn an_idle_hedge_holds_one_slot_of_a_buffer_and_a_race_two() {
     let upstream = Upstream::new([(SECOND, Ok(1)), (MS, Ok(2))]);
     let budget = tokens(5);
     let hedge = HedgeLayer::new("h", after_100_ms(1))

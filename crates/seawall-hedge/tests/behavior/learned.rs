@@ -2,17 +2,17 @@
 
 use super::*;
 
-/// The 90th percentile of ten answers or more.
+/// The 90th percentile of ten results or more.
 fn p90(warm_up: u32) -> seawall_hedge::HedgeConfigBuilder {
     let quantile = QuantileConfig::new(0.9).and_then(|q| q.with_warm_up(warm_up));
     HedgeConfig::builder().delay_quantile(quantile.unwrap())
 }
 
-/// A layer that has seen so many answers after 100 ms.
-async fn taught(config: HedgeConfig, answers: usize) -> Layered {
+/// A layer that has seen so many results after 100 ms.
+async fn taught(config: HedgeConfig, results: usize) -> Layered {
     let layer = layer(config).budget(tokens(1_000));
     let mut service = layer.layer(Upstream::new([(100 * MS, Ok(1))]));
-    for _ in 0..answers {
+    for _ in 0..results {
         assert_eq!(call(&mut service).await.0, Ok(1));
     }
     layer
@@ -46,7 +46,7 @@ async fn the_fixed_delay_applies_until_enough_is_learned() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_delay_is_the_quantile_of_the_answers_within_its_bounds() {
+async fn the_delay_is_the_quantile_of_the_latencies_within_its_bounds() {
     let slow = || Upstream::new([(SECOND, Ok(1)), (MS, Ok(2))]);
     let layer = taught(p90(10).build().unwrap(), 10).await;
     assert_learned(&layer, 100);
@@ -66,7 +66,7 @@ async fn the_delay_is_the_quantile_of_the_answers_within_its_bounds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_of_winners_train_and_losers_train_as_longer_than_they_were_waited_for() {
+async fn winners_train_and_losers_train_as_longer_than_they_were_waited_for() {
     let layer = taught(p90(10).build().unwrap(), 10).await;
     // From now on each first attempt hangs, and each second takes 20 ms.
     for _ in 0..20 {
@@ -80,7 +80,7 @@ async fn answers_of_winners_train_and_losers_train_as_longer_than_they_were_wait
     };
     // Without the winners the median were 100 ms: 20 of 50 samples say 20 ms, and 10 say 100 ms.
     // The 20 losers were given up after 120 ms: their tail is not forgotten, and the 90th
-    // percentile lies beyond the 100 ms that all answers would say.
+    // percentile lies beyond the 100 ms that all results would say.
     let tail = quantile_of(&layer);
     assert!(tail > 115 * MS, "{tail:?}");
     assert!(layer.handle().quantile().unwrap().last_median().unwrap() < 110 * MS);
@@ -109,7 +109,7 @@ async fn quick_failures_and_local_rejections_teach_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn timeouts_teach_that_answers_take_longer() {
+async fn timeouts_train_as_longer_than_they_were_waited_for() {
     let late = Failed::With(Outcome::Failure(FailureKind::Timeout));
     let cut = rejected(Reason::AttemptTimeout, Sent::Maybe);
     for bad in [late, cut, Failed::With(Outcome::Unknown)] {
@@ -161,7 +161,7 @@ async fn requests_that_are_not_hedged_train_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_attempt_is_made_that_would_typically_be_answered_after_the_deadline() {
+async fn no_attempt_is_made_that_would_typically_complete_after_the_deadline() {
     for (left, sent) in [(150, 1), (200, 1), (230, 2)] {
         let layer = taught(p90(10).build().unwrap(), 10).await;
         let upstream = Upstream::new([(SECOND, Ok(1))]);
@@ -220,8 +220,8 @@ async fn a_learned_delay_cuts_the_tail_at_a_bounded_price() {
     }
     let (before, mut slow) = (upstream.calls(), 0);
     for _ in 0..2_000 {
-        let (answer, ms) = call(&mut service).await;
-        assert_eq!(answer, Ok(1));
+        let (result, ms) = call(&mut service).await;
+        assert_eq!(result, Ok(1));
         slow += u32::from(ms > 100);
     }
     let extra = upstream.calls() - before - 2_000;
@@ -251,14 +251,14 @@ async fn each_attempt_that_was_sent_teaches_once_and_a_failure_never() {
     ] {
         let config = p90(100).initial_delay(100 * MS).build().unwrap();
         let layer = layer(config);
-        let answer = call(&mut layer.layer(Upstream::new(script))).await.0;
+        let result = call(&mut layer.layer(Upstream::new(script))).await.0;
         let missing = layer.handle().quantile().unwrap().samples_missing();
-        assert_eq!(100 - missing, samples, "{script:?} gave {answer:?}");
+        assert_eq!(100 - missing, samples, "{script:?} gave {result:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_is_dropped_in_a_race_teaches_once_for_each_attempt_without_an_answer() {
+async fn a_call_that_is_dropped_in_a_race_trains_once_for_each_attempt_without_a_result() {
     for (first, samples) in [(9 * SECOND, 2), (150 * MS, 1)] {
         let config = p90(100).initial_delay(100 * MS).build().unwrap();
         let layer = layer(config);
@@ -293,7 +293,7 @@ async fn a_panic_below_teaches_nothing() {
     let mut service = layer.layer(tower::service_fn(|_: u32| async {
         sleep(5 * MS).await;
         panic!("below");
-        #[allow(unreachable_code, reason = "says what the future would answer")]
+        #[allow(unreachable_code, reason = "names the output of the future")]
         Ok::<u32, Failed>(1)
     }));
     let call = tokio::spawn(service.ready().await.unwrap().call(7));

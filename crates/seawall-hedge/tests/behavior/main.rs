@@ -1,7 +1,7 @@
 //! What the hedge promises, one sentence each.
 #![allow(
     clippy::unwrap_used,
-    reason = "a test tells what is wrong by panicking there"
+    reason = "a test shows what is wrong by panicking there"
 )]
 
 mod budget;
@@ -48,7 +48,7 @@ fn tokens(count: u32) -> Budget {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Failed {
     With(Outcome),
-    /// The second number tells errors of one outcome apart.
+    /// The number distinguishes errors of one outcome.
     Numbered(u32),
     Rejected(Rejection),
 }
@@ -63,7 +63,7 @@ impl Classify<u32, Failed> for ByError {
             Ok(_) => Outcome::Success,
             Err(Failed::With(outcome)) => *outcome,
             Err(Failed::Numbered(_)) => Outcome::Failure(FailureKind::Server),
-            Err(Failed::Rejected(_)) => panic!("asked about a local rejection"),
+            Err(Failed::Rejected(_)) => panic!("times about a local rejection"),
         }
     }
 }
@@ -115,7 +115,7 @@ impl Upstream {
             .collect()
     }
 
-    /// Calls that are neither answered nor dropped.
+    /// Calls that are neither completed nor dropped.
     fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
@@ -132,7 +132,7 @@ impl Service<u32> for Upstream {
 
     fn call(&mut self, _: u32) -> Self::Future {
         let mut calls = self.calls.lock().unwrap();
-        let (wait, answer) = self.script[calls.len().min(self.script.len() - 1)];
+        let (wait, result) = self.script[calls.len().min(self.script.len() - 1)];
         calls.push(Instant::now());
         self.open.fetch_add(1, Ordering::Relaxed);
         let open = Open(Arc::clone(&self.open));
@@ -141,7 +141,7 @@ impl Service<u32> for Upstream {
             if !wait.is_zero() {
                 sleep(wait).await;
             }
-            answer
+            result
         })
     }
 }
@@ -154,15 +154,15 @@ fn layer(config: HedgeConfig) -> Layered {
         .describe(SAFE)
 }
 
-/// Sends one request, and says how long the answer took in milliseconds.
+/// Makes one call: its result, and how long it took in milliseconds.
 async fn call<S>(service: &mut S) -> (Result<u32, S::Error>, u128)
 where
     S: Service<u32, Response = u32>,
     S::Error: std::fmt::Debug,
 {
     let before = Instant::now();
-    let answer = service.ready().await.unwrap().call(7).await;
-    (answer, Instant::now().duration_since(before).as_millis())
+    let result = service.ready().await.unwrap().call(7).await;
+    (result, Instant::now().duration_since(before).as_millis())
 }
 
 /// The same within some milliseconds, since a timer ends at a whole one after its time.
@@ -188,7 +188,7 @@ fn counter(handle: &HedgeHandle, metric: &str, label: &str) -> u64 {
 }
 
 /// won, lost, failed, not sent, abandoned.
-fn fates(handle: &HedgeHandle) -> [u64; 5] {
+fn extra_counts(handle: &HedgeHandle) -> [u64; 5] {
     ["won", "lost", "failed", "not_sent", "abandoned"]
-        .map(|fate| counter(handle, "seawall_hedge_attempts_total", fate))
+        .map(|outcome| counter(handle, "seawall_hedge_attempts_total", outcome))
 }

@@ -61,7 +61,7 @@ async fn layers_services_and_clones_share_what_is_learned_and_paid() {
     assert_eq!(layer.handle().budget().unwrap().balance(), 3.0);
 }
 
-/// Two instances behind one service: each clone has a place of its own.
+/// Two instances behind one service: each clone goes to one of its own.
 #[tokio::test(start_paused = true)]
 async fn an_extra_attempt_may_go_to_another_instance() {
     #[derive(Clone)]
@@ -87,16 +87,16 @@ async fn an_extra_attempt_may_go_to_another_instance() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_extra_attempt_is_told_with_its_number_and_how_long_was_waited() {
+async fn each_extra_attempt_is_emitted_with_its_number_and_how_long_was_waited() {
     let layer = layer(after_100_ms(2));
     let registry = Registry::new("svc");
     registry.register(layer.handle()).unwrap();
-    let mut told = registry.events().subscribe();
+    let mut received = registry.events().subscribe();
     let upstream = Upstream::new([(SECOND, Ok(1))]);
     assert_eq!(call(&mut layer.layer(upstream)).await.0, Ok(1));
     for expected in [2, 3] {
-        let Some(Received::Event(event)) = told.try_next() else {
-            panic!("nothing told");
+        let Some(Received::Event(event)) = received.try_next() else {
+            panic!("nothing emitted");
         };
         assert_eq!((event.pattern, event.name.as_str()), ("hedge", "hedge"));
         let EventKind::Hedged { attempt, delay } = event.kind else {
@@ -105,7 +105,7 @@ async fn each_extra_attempt_is_told_with_its_number_and_how_long_was_waited() {
         assert_eq!(attempt, expected);
         assert_about(delay.as_millis(), 100 * u128::from(expected - 1));
     }
-    assert_eq!(told.try_next(), None);
+    assert_eq!(received.try_next(), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -120,17 +120,17 @@ async fn a_panic_of_a_listener_disturbs_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_are_counted_by_their_answer() {
+async fn calls_are_counted_by_their_outcome() {
     let layer = layer(after_100_ms(1));
     let below = rejected(Reason::RateLimited, Sent::No);
-    for answer in [
+    for result in [
         Ok(1),
         Err(SERVER),
         Err(below),
         Err(Failed::With(Outcome::Ignored)),
     ] {
-        let upstream = Upstream::new([(Duration::ZERO, answer)]);
-        assert_eq!(call(&mut layer.layer(upstream)).await.0, answer);
+        let upstream = Upstream::new([(Duration::ZERO, result)]);
+        assert_eq!(call(&mut layer.layer(upstream)).await.0, result);
     }
     let raced = Upstream::new([(SECOND, Ok(1)), (MS, Ok(2))]);
     assert_eq!(call(&mut layer.layer(raced)).await.0, Ok(2));
@@ -143,7 +143,7 @@ async fn calls_are_counted_by_their_answer() {
 }
 
 #[test]
-fn the_settings_and_gauges_are_told() {
+fn the_settings_and_gauges_are_published() {
     let handle = layer(after_100_ms(2)).handle();
     let settings: std::collections::BTreeMap<_, _> = handle.settings().into_iter().collect();
     assert_eq!(settings["delay"], "100ms");
@@ -164,7 +164,7 @@ fn the_settings_and_gauges_are_told() {
     );
 }
 
-/// A call that is polled so many times before it is answered.
+/// A call that is polled so many times before it is completed.
 fn lazy(polls: u32) -> impl Service<u32, Response = u32, Error = Failed, Future: Send> + Clone {
     tower::service_fn(move |request: u32| {
         let mut left = polls;
@@ -194,7 +194,7 @@ async fn a_call_that_is_not_hedged_allocates_nothing() {
                 let mut pending = 0;
                 loop {
                     match call.as_mut().poll(&mut cx) {
-                        Poll::Ready(answer) => break assert_eq!(answer, Ok(7)),
+                        Poll::Ready(result) => break assert_eq!(result, Ok(7)),
                         Poll::Pending => pending += 1,
                     }
                 }
@@ -213,14 +213,14 @@ async fn a_call_that_is_not_hedged_allocates_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn polling_after_the_answer_panics() {
+async fn polling_after_the_call_has_completed_panics() {
     let mut service = layer(after_100_ms(1)).layer(lazy(0));
     let mut call = PolledFuture::new(service.ready().await.unwrap().call(7));
     assert_eq!(call.poll(), Poll::Ready(Ok(7)));
     assert!(catch_unwind(AssertUnwindSafe(|| call.poll())).is_err());
 }
 
-/// Each attempt waits for its own token of a limit below; the first keeps its place.
+/// Each attempt waits for its own token of a limit below; the first keeps its own.
 #[tokio::test(start_paused = true)]
 async fn a_concurrency_limit_below_bounds_the_attempts_under_way() {
     let upstream = Upstream::new([(SECOND, Ok(1))]);

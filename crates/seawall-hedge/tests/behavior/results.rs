@@ -1,4 +1,4 @@
-//! Which answer is the answer of the call.
+//! Which result is the result of the call.
 
 use super::*;
 
@@ -7,9 +7,9 @@ const IGNORED: Failed = Failed::With(Outcome::Ignored);
 async fn race(script: &[(Duration, Result<u32, Failed>)]) -> (Result<u32, Failed>, u128, [u64; 5]) {
     let upstream = Upstream::new(script);
     let layer = layer(after_100_ms(1));
-    let (answer, ms) = call(&mut layer.layer(upstream.clone())).await;
+    let (result, ms) = call(&mut layer.layer(upstream.clone())).await;
     assert_eq!(upstream.open(), 0, "an attempt outlives the call");
-    (answer, ms, fates(&layer.handle()))
+    (result, ms, extra_counts(&layer.handle()))
 }
 
 /// Resilience4j and failsafe-go take the first result or error, whichever it is.
@@ -23,57 +23,57 @@ async fn a_fast_failure_never_wins_over_a_slow_success() {
         Failed::With(Outcome::QuotaExhausted { renews_in: None }),
         rejected(Reason::AttemptTimeout, Sent::Maybe),
     ] {
-        let (answer, ms, fates) = race(&[(SECOND, Ok(1)), (10 * MS, Err(bad))]).await;
-        assert_eq!(answer, Ok(1), "{bad:?}");
+        let (result, ms, extra_counts) = race(&[(SECOND, Ok(1)), (10 * MS, Err(bad))]).await;
+        assert_eq!(result, Ok(1), "{bad:?}");
         assert_about(ms, 1_000);
-        assert_eq!(fates, [0, 0, 1, 0, 0], "{bad:?}");
+        assert_eq!(extra_counts, [0, 0, 1, 0, 0], "{bad:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_of_the_first_attempt_waits_for_the_attempt_that_is_under_way() {
-    let (answer, ms, fates) = race(&[(150 * MS, Err(SERVER)), (300 * MS, Ok(2))]).await;
-    assert_eq!(answer, Ok(2));
+    let (result, ms, extra_counts) = race(&[(150 * MS, Err(SERVER)), (300 * MS, Ok(2))]).await;
+    assert_eq!(result, Ok(2));
     assert_about(ms, 400);
-    assert_eq!(fates, [1, 0, 0, 0, 0]);
+    assert_eq!(extra_counts, [1, 0, 0, 0, 0]);
 }
 
-/// Whether, and when, a failed call is tried again is decided by a retry, which knows of backoff
+/// Whether, and when, a failed call is retried is decided by a retry, which knows of backoff
 /// and hints.
 #[tokio::test(start_paused = true)]
-async fn a_failure_before_the_delay_is_the_answer_at_once() {
-    let (answer, ms, fates) = race(&[(50 * MS, Err(SERVER)), (10 * MS, Ok(2))]).await;
-    assert_eq!(answer, Err(SERVER));
+async fn a_failure_before_the_delay_is_the_result_at_once() {
+    let (result, ms, extra_counts) = race(&[(50 * MS, Err(SERVER)), (10 * MS, Ok(2))]).await;
+    assert_eq!(result, Err(SERVER));
     assert_about(ms, 50);
-    assert_eq!(fates, [0; 5]);
+    assert_eq!(extra_counts, [0; 5]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_all_fail_the_first_attempts_error_is_the_answer() {
+async fn when_all_fail_the_first_attempts_error_is_the_result() {
     // The extra attempt ends first, and last.
     for (first, extra) in [(500, 10), (150, 900)] {
-        let (answer, ms, fates) = race(&[
+        let (result, ms, extra_counts) = race(&[
             (first * MS, Err(Failed::Numbered(1))),
             (extra * MS, Err(Failed::Numbered(2))),
         ])
         .await;
-        assert_eq!(answer, Err(Failed::Numbered(1)));
+        assert_eq!(result, Err(Failed::Numbered(1)));
         assert_about(ms, u128::from(first.max(100 + extra)));
-        assert_eq!(fates, [0, 0, 1, 0, 0]);
+        assert_eq!(extra_counts, [0, 0, 1, 0, 0]);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_says_nothing_of_the_upstream_is_a_good_one() {
+async fn an_ignored_result_is_a_good_one() {
     // A bad request is as bad on the second try.
-    let (answer, ms, fates) = race(&[(SECOND, Ok(1)), (10 * MS, Err(IGNORED))]).await;
-    assert_eq!(answer, Err(IGNORED));
+    let (result, ms, extra_counts) = race(&[(SECOND, Ok(1)), (10 * MS, Err(IGNORED))]).await;
+    assert_eq!(result, Err(IGNORED));
     assert_about(ms, 110);
-    assert_eq!(fates, [1, 0, 0, 0, 0]);
+    assert_eq!(extra_counts, [1, 0, 0, 0, 0]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_local_rejection_of_an_extra_attempt_is_never_the_answer_and_costs_no_token() {
+async fn a_local_rejection_of_an_extra_attempt_is_never_the_result_and_costs_no_token() {
     for reason in [
         Reason::RateLimited,
         Reason::CircuitOpen,
@@ -83,16 +83,16 @@ async fn a_local_rejection_of_an_extra_attempt_is_never_the_answer_and_costs_no_
         let upstream = Upstream::new([(SECOND, Ok(1)), (Duration::ZERO, Err(bad))]);
         let budget = tokens(5);
         let layer = layer(after_100_ms(4)).budget(budget.clone());
-        let (answer, ms) = call(&mut layer.layer(upstream.clone())).await;
-        assert_eq!(answer, Ok(1));
+        let (result, ms) = call(&mut layer.layer(upstream.clone())).await;
+        assert_eq!(result, Ok(1));
         assert_about(ms, 1_000);
         assert_eq!((upstream.calls(), budget.balance()), (2, 5.0));
-        assert_eq!(fates(&layer.handle()), [0, 0, 0, 1, 0]);
+        assert_eq!(extra_counts(&layer.handle()), [0, 0, 0, 1, 0]);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_bad_answer_no_further_attempt_is_begun() {
+async fn after_a_bad_result_no_further_attempt_is_begun() {
     // Of an extra attempt.
     let upstream = Upstream::new([(SECOND, Ok(1)), (10 * MS, Err(SERVER))]);
     let service = layer(after_100_ms(4));
@@ -105,7 +105,7 @@ async fn after_a_bad_answer_no_further_attempt_is_begun() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_answers_at_one_moment_the_first_attempts_is_taken() {
+async fn of_two_results_at_one_moment_the_first_attempts_is_taken() {
     let (inner, mock) = mock();
     mock.hold_responses();
     let layer = HedgeLayer::new("h", after_100_ms(1)).describe(SAFE);
@@ -125,39 +125,39 @@ async fn of_two_answers_at_one_moment_the_first_attempts_is_taken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_good_answer_of_several_extra_attempts_wins() {
+async fn the_first_good_result_of_several_extra_attempts_wins() {
     let upstream = Upstream::new([(SECOND, Ok(1)), (500 * MS, Ok(2)), (50 * MS, Ok(3))]);
     let layer = layer(after_100_ms(3));
-    let (answer, ms) = call(&mut layer.layer(upstream.clone())).await;
-    assert_eq!(answer, Ok(3));
+    let (result, ms) = call(&mut layer.layer(upstream.clone())).await;
+    assert_eq!(result, Ok(3));
     assert_about(ms, 250);
     assert_eq!((upstream.calls(), upstream.open()), (3, 0));
-    assert_eq!(fates(&layer.handle()), [1, 1, 0, 0, 0]);
+    assert_eq!(extra_counts(&layer.handle()), [1, 1, 0, 0, 0]);
 }
 
 /// The first attempt stood in a queue below and was rejected there, while the second was sent.
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_nothing_was_sent_is_corrected_when_an_extra_attempt_may_have_been() {
+async fn a_not_sent_result_is_corrected_when_an_extra_attempt_may_have_been_sent() {
     let queued = rejected(Reason::QueueTimeout, Sent::No);
-    let (answer, ..) = race(&[(500 * MS, Err(queued)), (10 * MS, Err(SERVER))]).await;
-    assert_eq!(answer, Err(rejected(Reason::QueueTimeout, Sent::Maybe)));
+    let (result, ..) = race(&[(500 * MS, Err(queued)), (10 * MS, Err(SERVER))]).await;
+    assert_eq!(result, Err(rejected(Reason::QueueTimeout, Sent::Maybe)));
     // Neither was sent.
-    let (answer, ..) = race(&[(500 * MS, Err(queued)), (10 * MS, Err(queued))]).await;
-    assert_eq!(answer, Err(queued));
-    let (answer, ..) = race(&[(500 * MS, Err(queued)), (10 * MS, Err(NOT_SENT))]).await;
-    assert_eq!(answer, Err(queued));
+    let (result, ..) = race(&[(500 * MS, Err(queued)), (10 * MS, Err(queued))]).await;
+    assert_eq!(result, Err(queued));
+    let (result, ..) = race(&[(500 * MS, Err(queued)), (10 * MS, Err(NOT_SENT))]).await;
+    assert_eq!(result, Err(queued));
     // The client's own error stays, unless a key makes a difference.
     let script = [(500 * MS, Err(NOT_SENT)), (10 * MS, Err(SERVER))];
     assert_eq!(race(&script).await.0, Err(NOT_SENT));
     let keyed = layer(after_100_ms(1)).describe(ConstMeta(RequestMeta::new(Replay::SafeWithKey)));
-    let (answer, _) = call(&mut keyed.layer(Upstream::new(script))).await;
+    let (result, _) = call(&mut keyed.layer(Upstream::new(script))).await;
     let unknown = Rejection::new(Reason::OutcomeUnknown, "hedge").with_sent(Sent::Maybe);
     let unknown = unknown.with_pattern("hedge");
-    assert_eq!(answer, Err(Failed::Rejected(unknown)));
+    assert_eq!(result, Err(Failed::Rejected(unknown)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_of_an_extra_attempts_readiness_is_not_the_answer() {
+async fn an_error_of_an_extra_attempts_readiness_is_not_the_result() {
     let (inner, mock) = mock();
     mock.hold_responses();
     let budget = tokens(5);

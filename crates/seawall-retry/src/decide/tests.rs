@@ -174,7 +174,8 @@ fn table_allows(config: &RetryConfig, attempted: &Attempted) -> bool {
         helps
             && r.sent() == Sent::No
             && wait > Duration::ZERO
-            && r.retry_after().map_or(cannot_say, |told| told <= wait)
+            && r.retry_after()
+                .map_or(cannot_say, |requested| requested <= wait)
     };
     if let Some(rejection) = attempted.rejection {
         return rejected_in_time(rejection);
@@ -202,24 +203,24 @@ proptest! {
         let decision = decide(&config, &attempted, &mut effects);
 
         let free = attempted.rejection.is_some_and(|r| r.outcome() == Outcome::Ignored);
-        let told = match attempted.rejection {
+        let requested = match attempted.rejection {
             Some(rejection) if free => rejection.retry_after(),
-            // A wish in a rejection of ours is not one of the upstream.
+            // A hint in a rejection of ours is not one of the upstream.
             _ => attempted.outcome.retry_after().max(attempted.hint),
         };
-        let told = told.unwrap_or(Duration::ZERO);
+        let requested = requested.unwrap_or(Duration::ZERO);
         // With full jitter all of the backoff is chance.
-        let delay = told + config.backoff().delay(attempted.attempt - 1, draw);
+        let delay = requested + config.backoff().delay(attempted.attempt - 1, draw);
         let retries = table_allows(&config, &attempted)
             && attempted.attempt < config.attempts()
             && !no_copy
-            && (free || told <= config.max_retry_after())
+            && (free || requested <= config.max_retry_after())
             && left.is_none_or(|left| delay < left)
             && (free || tokens > 0);
         prop_assert_eq!(decision == Decision::Retry(delay), retries, "{:?}", decision);
         prop_assert!(retries || matches!(decision, Decision::Stop(_)));
         if let Decision::Retry(delay) = decision {
-            prop_assert!(delay >= told, "earlier than told");
+            prop_assert!(delay >= requested, "earlier than requested");
         }
         // Nothing is drawn or taken that is not used.
         prop_assert!(effects.draws <= 1 && effects.withdrawals <= 1);
@@ -230,7 +231,7 @@ proptest! {
     }
 
     #[test]
-    fn a_request_that_must_not_be_sent_twice_is_only_sent_again_when_it_was_not_sent(
+    fn a_request_that_must_not_be_sent_twice_is_only_retried_when_it_was_not_sent(
         config in configs(),
         attempted in attempts(),
     ) {
@@ -258,7 +259,7 @@ fn failed(attempt: u32) -> Attempted {
 }
 
 #[test]
-fn every_end_has_its_cause() {
+fn every_stop_has_its_reason() {
     let config = RetryConfig::builder()
         .max_retry_after(100 * MS)
         .retry_throttled(false)
@@ -327,7 +328,7 @@ fn every_end_has_its_cause() {
 }
 
 /// An upstream that says "never" in a header must not be waited for, even by a client that
-/// obeys hints of any length: the call would sleep for ever.
+/// obeys hints of any length: the call would sleep forever.
 #[test]
 fn never_is_no_wait_that_can_be_allowed() {
     let config = RetryConfig::builder().max_retry_after(Duration::MAX);
@@ -353,10 +354,10 @@ fn never_is_no_wait_that_can_be_allowed() {
     ));
 }
 
-/// A body that says "slow down" and a header that says "in 30 seconds" are one answer; the
+/// A body that says "slow down" and a header that says "in 30 seconds" are one result; the
 /// shorter of two waits would be an attempt that was forbidden.
 #[test]
-fn of_two_waits_in_one_answer_the_longer_holds() {
+fn of_two_waits_in_one_response_the_longer_holds() {
     let config = RetryConfig::default();
     let both = |verdict: u32, header: u32| {
         let mut effects = Fixed {
@@ -379,7 +380,7 @@ fn of_two_waits_in_one_answer_the_longer_holds() {
 
 /// The table of [`RetryDecision`], row by row.
 #[test]
-fn advice_narrows_always_and_widens_only_what_may_be_sent_twice() {
+fn a_predicate_narrows_always_and_widens_only_what_may_be_sent_twice() {
     let config = RetryConfig::builder().retry_throttled(false).build();
     let config = config.unwrap();
     let decided = |attempted: Attempted, advice| {
@@ -442,7 +443,7 @@ fn advice_narrows_always_and_widens_only_what_may_be_sent_twice() {
     ] {
         assert!(!retries(never, RetryDecision::Retry), "{never:?}");
     }
-    // A wait of the adviser's is a lower bound, and as limited as the upstream's.
+    // A wait of the predicate's is a lower bound, and as limited as the upstream's.
     assert_eq!(
         reason(failed(1), RetryDecision::RetryAfter(Duration::MAX)),
         Some(StopReason::RetryAfter)
@@ -454,7 +455,7 @@ fn advice_narrows_always_and_widens_only_what_may_be_sent_twice() {
 }
 
 #[test]
-fn a_place_in_the_sending_rate_is_waited_for_when_it_comes_in_time() {
+fn a_token_of_the_sending_rate_is_waited_for_when_it_comes_in_time() {
     let config = RetryConfig::default();
     let decided = |token_wait: u32, left: Option<u32>| {
         let mut effects = Fixed {

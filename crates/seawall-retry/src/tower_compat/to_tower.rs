@@ -141,7 +141,8 @@ where
             }
             None => {
                 self.meta = rules.policy.describer().describe(req);
-                rules.core.state.wants_copy(self.meta.replay, 1)
+                let settings = rules.core.state.attempt_settings();
+                settings.want_copy(self.meta.replay, 1)
             }
         };
         if wanted {

@@ -1,11 +1,11 @@
-//! What is tried again, and when.
+//! What is retried, and when.
 
 use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn attempts_are_made_as_far_apart_as_the_backoff_says_until_one_succeeds() {
-    let (answer, upstream, handle) = one_call(ladder(5), Replay::Safe, [SERVER; 3]).await;
-    assert_eq!(answer, Ok(7));
+    let (result, upstream, handle) = one_call(ladder(5), Replay::Safe, [SERVER; 3]).await;
+    assert_eq!(result, Ok(7));
     assert_eq!(upstream.pauses(), [SECOND, 2 * SECOND, 4 * SECOND]);
     assert_eq!(
         (handle.counts().attempts.total(), handle.counts().retries),
@@ -14,10 +14,10 @@ async fn attempts_are_made_as_far_apart_as_the_backoff_says_until_one_succeeds()
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_answer_comes_back_when_all_attempts_have_failed() {
-    let answers = [SERVER, UNKNOWN, Failed::Hinted(SECOND), SERVER];
-    let (answer, upstream, handle) = one_call(ladder(3), Replay::Safe, answers).await;
-    assert_eq!(answer, Err(Failed::Hinted(SECOND)));
+async fn the_last_result_comes_back_when_all_attempts_have_failed() {
+    let results = [SERVER, UNKNOWN, Failed::Hinted(SECOND), SERVER];
+    let (result, upstream, handle) = one_call(ladder(3), Replay::Safe, results).await;
+    assert_eq!(result, Err(Failed::Hinted(SECOND)));
     assert_eq!(upstream.calls(), 3);
     assert_eq!(handle.counts().give_ups.attempts_exhausted, 1);
 }
@@ -25,8 +25,8 @@ async fn the_last_answer_comes_back_when_all_attempts_have_failed() {
 #[tokio::test(start_paused = true)]
 async fn a_request_that_must_not_be_sent_twice_is_sent_once() {
     for failed in [SERVER, UNKNOWN, throttled(None), Failed::Hinted(SECOND)] {
-        let (answer, upstream, handle) = one_call(ladder(5), Replay::Never, [failed]).await;
-        assert_eq!(answer, Err(failed));
+        let (result, upstream, handle) = one_call(ladder(5), Replay::Never, [failed]).await;
+        assert_eq!(result, Err(failed));
         assert_eq!(upstream.calls(), 1);
         assert_eq!(handle.counts().give_ups.not_replay_safe, 1);
     }
@@ -39,30 +39,30 @@ async fn a_request_that_must_not_be_sent_twice_is_sent_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_was_certainly_not_sent_is_tried_again_whatever_it_is() {
+async fn a_request_that_was_certainly_not_sent_is_retried_whatever_it_is() {
     for replay in [Replay::Never, Replay::Safe, Replay::SafeWithKey] {
-        let (answer, upstream, _) = one_call(ladder(3), replay, [NOT_SENT, NOT_SENT]).await;
-        assert_eq!(answer, Ok(7));
+        let (result, upstream, _) = one_call(ladder(3), replay, [NOT_SENT, NOT_SENT]).await;
+        assert_eq!(result, Ok(7));
         assert_eq!(upstream.calls(), 3);
     }
     // Once it may have been sent, that was the end of it.
-    let answers = [NOT_SENT, UNKNOWN];
-    let (answer, upstream, _) = one_call(ladder(3), Replay::Never, answers).await;
-    assert_eq!((answer, upstream.calls()), (Err(UNKNOWN), 2));
+    let results = [NOT_SENT, UNKNOWN];
+    let (result, upstream, _) = one_call(ladder(3), Replay::Never, results).await;
+    assert_eq!((result, upstream.calls()), (Err(UNKNOWN), 2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_that_timed_out_is_tried_again_only_when_that_is_safe() {
+async fn an_attempt_that_timed_out_is_retried_only_when_that_is_safe() {
     let timeout = Rejection::new(Reason::AttemptTimeout, "below").with_sent(Sent::Maybe);
     let failed = Failed::Rejected(timeout);
-    let (answer, upstream, _) = one_call(ladder(3), Replay::SafeWithKey, [failed]).await;
-    assert_eq!((answer, upstream.calls()), (Ok(7), 2));
-    let (answer, upstream, _) = one_call(ladder(3), Replay::Never, [failed]).await;
-    assert_eq!((answer, upstream.calls()), (Err(failed), 1));
+    let (result, upstream, _) = one_call(ladder(3), Replay::SafeWithKey, [failed]).await;
+    assert_eq!((result, upstream.calls()), (Ok(7), 2));
+    let (result, upstream, _) = one_call(ladder(3), Replay::Never, [failed]).await;
+    assert_eq!((result, upstream.calls()), (Err(failed), 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn bans_quotas_and_ignored_answers_end_the_call() {
+async fn bans_quotas_and_ignored_results_end_the_call() {
     for outcome in [
         Outcome::Ignored,
         Outcome::Banned { lasts: None },
@@ -71,29 +71,29 @@ async fn bans_quotas_and_ignored_answers_end_the_call() {
         },
     ] {
         let failed = Failed::With(outcome);
-        let (answer, upstream, _) = one_call(ladder(3), Replay::Safe, [failed]).await;
-        assert_eq!((answer, upstream.calls()), (Err(failed), 1));
+        let (result, upstream, _) = one_call(ladder(3), Replay::Safe, [failed]).await;
+        assert_eq!((result, upstream.calls()), (Err(failed), 1));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_attempt_is_made_before_the_time_that_the_upstream_named() {
     let hints = [throttled(Some(5 * SECOND)), Failed::Hinted(7 * SECOND)];
-    let (answer, upstream, _) = one_call(ladder(3), Replay::Safe, hints).await;
-    assert_eq!(answer, Ok(7));
+    let (result, upstream, _) = one_call(ladder(3), Replay::Safe, hints).await;
+    assert_eq!(result, Ok(7));
     assert_eq!(upstream.pauses(), [5 * SECOND, 7 * SECOND]);
-    // A shorter wish than the backoff does not shorten it.
+    // A shorter hint than the backoff does not shorten it.
     let hints = [throttled(Some(SECOND / 2))];
     let (_, upstream, _) = one_call(ladder(3), Replay::Safe, hints).await;
     assert_eq!(upstream.pauses(), [SECOND]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_longer_wish_than_allowed_gives_the_answer_back_at_once() {
+async fn a_longer_retry_after_than_allowed_ends_the_call_at_once() {
     let start = Instant::now();
     for failed in [throttled(Some(61 * SECOND)), Failed::Hinted(Duration::MAX)] {
-        let (answer, upstream, _) = one_call(ladder(3), Replay::Safe, [failed]).await;
-        assert_eq!((answer, upstream.calls()), (Err(failed), 1));
+        let (result, upstream, _) = one_call(ladder(3), Replay::Safe, [failed]).await;
+        assert_eq!((result, upstream.calls()), (Err(failed), 1));
     }
     assert_eq!(Instant::now(), start);
 }
@@ -102,8 +102,8 @@ async fn a_longer_wish_than_allowed_gives_the_answer_back_at_once() {
 async fn throttled_requests_can_be_left_alone() {
     let config = RetryConfig::builder().retry_throttled(false);
     let failed = throttled(None);
-    let (answer, upstream, _) = one_call(config.build().unwrap(), Replay::Safe, [failed]).await;
-    assert_eq!((answer, upstream.calls()), (Err(failed), 1));
+    let (result, upstream, _) = one_call(config.build().unwrap(), Replay::Safe, [failed]).await;
+    assert_eq!((result, upstream.calls()), (Err(failed), 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -115,7 +115,7 @@ async fn no_wait_is_begun_that_cannot_end_before_the_deadline() {
     ));
     let mut service = layer.layer(upstream.service());
     let start = Instant::now();
-    // One second, then two would end exactly when the answer is of no use any more.
+    // One second, then two would end exactly when the result is of no use any more.
     assert_eq!(service.ready().await.unwrap().call(7).await, Err(SERVER));
     assert_eq!(upstream.pauses(), [SECOND]);
     assert_eq!(Instant::now(), start + SECOND);
@@ -127,17 +127,17 @@ async fn no_wait_is_begun_that_cannot_end_before_the_deadline() {
 
 #[tokio::test(start_paused = true)]
 async fn one_attempt_means_one_attempt() {
-    let (answer, upstream, handle) = one_call(ladder(1), Replay::Safe, [SERVER]).await;
-    assert_eq!((answer, upstream.calls()), (Err(SERVER), 1));
+    let (result, upstream, handle) = one_call(ladder(1), Replay::Safe, [SERVER]).await;
+    assert_eq!((result, upstream.calls()), (Err(SERVER), 1));
     assert_eq!(
         (handle.counts().attempts.total(), handle.counts().retries),
         (1, 0)
     );
 }
 
-/// All who were told the same time came back at one instant, and took the upstream down again.
+/// All calls that got the same time came back at one instant, and took the upstream down again.
 #[tokio::test(start_paused = true)]
-async fn calls_that_were_told_the_same_time_come_back_apart_and_none_too_early() {
+async fn calls_that_got_the_same_retry_after_come_back_apart_and_none_too_early() {
     let backoff = Backoff::exponential(SECOND, 60 * SECOND).unwrap();
     let config = RetryConfig::builder().backoff(backoff).build().unwrap();
     let upstream = Upstream::new([Failed::Hinted(5 * SECOND); 50]);
@@ -149,8 +149,8 @@ async fn calls_that_were_told_the_same_time_come_back_apart_and_none_too_early()
     for call in calls {
         assert!(call.await.unwrap().is_ok());
     }
-    let asked = upstream.asked.lock().unwrap();
-    let later = asked.iter().skip(50).map(|at| *at - start);
+    let times = upstream.times.lock().unwrap();
+    let later = times.iter().skip(50).map(|at| *at - start);
     let waits: std::collections::BTreeSet<_> = later.collect();
     assert!(waits.len() > 25, "{waits:?}");
     let slack = Duration::from_millis(1);
@@ -161,7 +161,7 @@ async fn calls_that_were_told_the_same_time_come_back_apart_and_none_too_early()
     );
 }
 
-/// With no pause and an inner service that fails at once the future never said `Pending`: three
+/// With no pause and an inner service that fails at once the future was never `Pending`: three
 /// million attempts in one poll, and the deadline above was not looked at.
 #[tokio::test(start_paused = true)]
 async fn attempts_without_a_pause_let_others_run_now_and_then() {

@@ -3,13 +3,13 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn an_empty_budget_gives_the_real_answer_back_at_once() {
-    // This fails when the budget is not asked.
+async fn an_empty_budget_returns_the_real_result_at_once() {
+    // This fails when the budget is not used.
     let upstream = Upstream::new([SERVER; 99]);
     let budget = tokens(2);
     let layer = layer(ladder(9), Replay::Safe).budget(budget.clone());
     let events = Events::new(64);
-    let mut heard = events.subscribe();
+    let mut received = events.subscribe();
     layer.handle().attach(&events);
     let mut service = layer.layer(upstream.service());
     assert_eq!(service.ready().await.unwrap().call(7).await, Err(SERVER));
@@ -23,9 +23,9 @@ async fn an_empty_budget_gives_the_real_answer_back_at_once() {
         (2, 2)
     );
     assert_eq!(handle.state(), "budget_exhausted");
-    let mut told = Vec::new();
-    while let Some(Received::Event(event)) = heard.try_next() {
-        told.push(event.kind);
+    let mut kinds = Vec::new();
+    while let Some(Received::Event(event)) = received.try_next() {
+        kinds.push(event.kind);
     }
     let retry = |attempt, delay| EventKind::Retry { attempt, delay };
     let expected = [
@@ -34,7 +34,7 @@ async fn an_empty_budget_gives_the_real_answer_back_at_once() {
         EventKind::BudgetExhausted,
         EventKind::BudgetExhausted,
     ];
-    assert_eq!(told, expected);
+    assert_eq!(kinds, expected);
 }
 
 #[tokio::test(start_paused = true)]
@@ -119,8 +119,8 @@ async fn an_extra_attempt_that_is_rejected_unsent_costs_nothing() {
     let upstream = Upstream::new([SERVER, open]);
     let budget = tokens(5);
     let layer = layer(ladder(3), Replay::Safe).budget(budget.clone());
-    let answer = layer.layer(upstream.service()).oneshot(7).await;
-    assert!(answer.is_err());
+    let result = layer.layer(upstream.service()).oneshot(7).await;
+    assert!(result.is_err());
     assert_eq!((upstream.calls(), layer.handle().counts().retries), (2, 1));
     assert_eq!(budget.balance(), 5.0);
 }
@@ -136,8 +136,8 @@ async fn a_rejected_attempt_takes_its_token_along_to_the_next_one() {
     let upstream = Upstream::new([SERVER, soon, SERVER]);
     let budget = tokens(5);
     let layer = layer(config.build().unwrap(), Replay::Safe).budget(budget.clone());
-    let answer = layer.layer(upstream.service()).oneshot(7).await;
-    assert_eq!((answer, upstream.calls()), (Ok(7), 4));
+    let result = layer.layer(upstream.service()).oneshot(7).await;
+    assert_eq!((result, upstream.calls()), (Ok(7), 4));
     // Two attempts were extra load; the success earned one half.
     assert_eq!(budget.balance(), 3.5);
 }

@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn a_request_is_copied_before_every_attempt_but_the_last_and_to_see_that_it_still_can_be() {
     let copies = Arc::new(AtomicUsize::new(0));
-    let count = |config: RetryConfig, replay, answers: usize| {
+    let count = |config: RetryConfig, replay, results: usize| {
         let copies = Arc::clone(&copies);
         async move {
             copies.store(0, Ordering::Relaxed);
@@ -14,7 +14,7 @@ async fn a_request_is_copied_before_every_attempt_but_the_last_and_to_see_that_i
                 counted.fetch_add(1, Ordering::Relaxed);
                 Some(*request)
             });
-            let upstream = Upstream::new(std::iter::repeat_n(NOT_SENT, answers));
+            let upstream = Upstream::new(std::iter::repeat_n(NOT_SENT, results));
             let mut service = layer.layer(upstream.service());
             let _ = service.ready().await.unwrap().call(7).await;
             copies.load(Ordering::Relaxed)
@@ -46,15 +46,15 @@ async fn a_request_that_cannot_be_copied_is_sent_once() {
         counted.fetch_add(1, Ordering::Relaxed);
         std::future::ready(Err::<(), BoxError>("down".into()))
     }));
-    let answer = service.ready().await.unwrap().call(Streamed).await;
-    assert_eq!(answer.unwrap_err().to_string(), "down");
+    let result = service.ready().await.unwrap().call(Streamed).await;
+    assert_eq!(result.unwrap_err().to_string(), "down");
     assert_eq!(calls.load(Ordering::Relaxed), 1);
 }
 
-/// A streamed body grew past what is kept while it was sent, and the upstream answered. The
-/// answer was thrown away for a second attempt, which failed for want of a body.
+/// A streamed body grew past what is kept while it was sent, and the upstream completed. The
+/// result was thrown away for a second attempt, which failed for want of a body.
 #[tokio::test(start_paused = true)]
-async fn an_answer_is_kept_when_the_copy_cannot_be_sent_any_more() {
+async fn a_result_is_kept_when_the_copy_cannot_be_sent_any_more() {
     #[derive(Debug)]
     struct Streamed(Arc<AtomicUsize>);
     fn while_short(request: &Streamed) -> Option<Streamed> {
@@ -73,8 +73,8 @@ async fn an_answer_is_kept_when_the_copy_cannot_be_sent_any_more() {
         std::future::ready(Err::<u32, _>(SERVER))
     }));
     let request = Streamed(Arc::default());
-    let answer = service.ready().await.unwrap().call(request).await;
-    assert_eq!(answer, Err(SERVER));
+    let result = service.ready().await.unwrap().call(request).await;
+    assert_eq!(result, Err(SERVER));
     // Six fit and could be sent again, twelve could not.
     assert_eq!(calls.load(Ordering::Relaxed), 2);
     assert_eq!(layer.handle().counts().retries, 1);
@@ -113,7 +113,7 @@ async fn the_inner_service_is_cloned_only_for_an_extra_attempt() {
         service.ready().await.unwrap().call(7).await.unwrap();
     }
     assert_eq!(clones.load(Ordering::Relaxed), 0);
-    upstream.answers.lock().unwrap().extend([Err(SERVER); 2]);
+    upstream.results.lock().unwrap().extend([Err(SERVER); 2]);
     service.ready().await.unwrap().call(7).await.unwrap();
     assert_eq!(clones.load(Ordering::Relaxed), 2);
 }

@@ -34,7 +34,7 @@ async fn a_call_dropped_while_it_waits_for_readiness_gives_everything_back() {
     assert_eq!((budget.balance(), mock.waiting()), (4.0, 1));
     drop(call);
     assert_eq!((budget.balance(), mock.waiting()), (5.0, 0));
-    // The service and its spare.
+    // The service and its template.
     assert_eq!(
         (mock.instances(), mock.futures(), mock.reserved()),
         (2, 0, 0)
@@ -59,7 +59,7 @@ async fn a_later_attempt_waits_for_readiness_and_is_woken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_of_a_later_attempts_readiness_is_the_answer_and_costs_no_token() {
+async fn an_error_of_a_later_attempts_readiness_is_the_result_and_costs_no_token() {
     let (inner, mock) = mock();
     mock.script([Err(MockError::Failed(1))]);
     let budget = tokens(5);
@@ -116,14 +116,14 @@ async fn a_finished_call_holds_neither_copy_nor_service() {
     assert_eq!(
         Arc::strong_count(&kept),
         1,
-        "the finished call keeps no spare"
+        "the finished call keeps no template"
     );
     drop(call);
 }
 
 #[tokio::test(start_paused = true)]
 #[should_panic(expected = "polled after it had completed")]
-async fn a_future_polled_after_its_answer_panics() {
+async fn a_future_polled_after_it_has_completed_panics() {
     let layer = RetryLayer::new("r", RetryConfig::default());
     let mut service = layer.layer(Upstream::new([]).service());
     let mut call = Box::pin(service.ready().await.unwrap().call(7));

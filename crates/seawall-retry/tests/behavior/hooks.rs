@@ -1,31 +1,31 @@
-//! The predicate, the preparation, the mark.
+//! The predicate, the preparation, the annotation.
 
 use super::*;
 
 type Judged<'a> = CompletedAttempt<'a, u32, u32, Failed>;
 
 #[tokio::test(start_paused = true)]
-async fn a_predicate_narrows_by_answer_metadata_and_attempt() {
-    fn advise(seen: Judged<'_>) -> RetryDecision {
-        assert_eq!(seen.meta.cost, 9);
-        match (seen.result, seen.attempt) {
+async fn a_predicate_narrows_by_result_metadata_and_attempt() {
+    fn decide(attempt: Judged<'_>) -> RetryDecision {
+        assert_eq!(attempt.meta.cost, 9);
+        match (attempt.result, attempt.attempt) {
             (Err(failed), _) if *failed == UNKNOWN => RetryDecision::Stop,
             (Err(_), 2) => RetryDecision::Stop,
             _ => RetryDecision::Default,
         }
     }
-    for (answers, calls) in [(vec![UNKNOWN], 1), (vec![SERVER; 9], 2), (vec![SERVER], 2)] {
-        let last = answers.len().min(calls).checked_sub(1).unwrap();
-        let expected = match answers.get(calls - 1) {
-            Some(_) => Err(answers[last]),
+    for (results, calls) in [(vec![UNKNOWN], 1), (vec![SERVER; 9], 2), (vec![SERVER], 2)] {
+        let last = results.len().min(calls).checked_sub(1).unwrap();
+        let expected = match results.get(calls - 1) {
+            Some(_) => Err(results[last]),
             None => Ok(7),
         };
-        let upstream = Upstream::new(answers);
+        let upstream = Upstream::new(results);
         let layer = layer(ladder(5), Replay::Safe)
             .describe(ConstMeta(RequestMeta::new(Replay::Safe).with_cost(9)))
-            .retry_if(advise);
-        let answer = layer.layer(upstream.service()).oneshot(7).await;
-        assert_eq!((answer, upstream.calls()), (expected, calls));
+            .retry_if(decide);
+        let result = layer.layer(upstream.service()).oneshot(7).await;
+        assert_eq!((result, upstream.calls()), (expected, calls));
         let stopped = u64::from(expected.is_err());
         assert_eq!(
             layer.handle().counts().give_ups.of(StopReason::Predicate),
@@ -36,23 +36,23 @@ async fn a_predicate_narrows_by_answer_metadata_and_attempt() {
 
 #[tokio::test(start_paused = true)]
 async fn a_predicate_narrows_by_the_request() {
-    let advise = |seen: Judged<'_>| match *seen.request {
+    let decide = |attempt: Judged<'_>| match *attempt.request {
         9 => RetryDecision::Stop,
         _ => RetryDecision::Default,
     };
     for (request, calls) in [(7, 2), (9, 1)] {
         let upstream = Upstream::new([SERVER]);
-        let layer = layer(ladder(5), Replay::Safe).retry_if(advise);
-        let answer = layer.layer(upstream.service()).oneshot(request).await;
-        assert_eq!((answer.is_ok(), upstream.calls()), (calls == 2, calls));
+        let layer = layer(ladder(5), Replay::Safe).retry_if(decide);
+        let result = layer.layer(upstream.service()).oneshot(request).await;
+        assert_eq!((result.is_ok(), upstream.calls()), (calls == 2, calls));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_predicate_widens_to_successes_when_the_request_may_be_sent_twice() {
-    fn until_three(seen: Judged<'_>) -> RetryDecision {
-        match seen.result {
-            Ok(_) if seen.attempt < 3 => RetryDecision::Retry,
+    fn until_three(attempt: Judged<'_>) -> RetryDecision {
+        match attempt.result {
+            Ok(_) if attempt.attempt < 3 => RetryDecision::Retry,
             _ => RetryDecision::Default,
         }
     }
@@ -66,8 +66,8 @@ async fn a_predicate_widens_to_successes_when_the_request_may_be_sent_twice() {
         let layer = layer(ladder(5), replay)
             .budget(budget.clone())
             .retry_if(until_three);
-        let answer = layer.layer(upstream.service()).oneshot(7).await;
-        assert_eq!((answer, upstream.calls()), (Ok(7), calls), "{replay:?}");
+        let result = layer.layer(upstream.service()).oneshot(7).await;
+        assert_eq!((result, upstream.calls()), (Ok(7), calls), "{replay:?}");
         // Extra attempts are paid whatever they follow, and only the last success earns.
         let expected = if calls == 3 { 3.5 } else { 5.0 };
         assert_eq!(budget.balance(), expected);
@@ -75,13 +75,13 @@ async fn a_predicate_widens_to_successes_when_the_request_may_be_sent_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_predicate_never_sends_a_request_again_that_may_have_been_executed() {
+async fn a_predicate_never_retries_a_request_that_may_have_been_executed() {
     let always = |_: Judged<'_>| RetryDecision::Retry;
     for failed in [SERVER, UNKNOWN, throttled(None), Failed::Hinted(SECOND)] {
         let upstream = Upstream::new([failed]);
         let layer = layer(ladder(5), Replay::Never).retry_if(always);
-        let answer = layer.layer(upstream.service()).oneshot(7).await;
-        assert_eq!((answer, upstream.calls()), (Err(failed), 1));
+        let result = layer.layer(upstream.service()).oneshot(7).await;
+        assert_eq!((result, upstream.calls()), (Err(failed), 1));
     }
     for rejected in [
         rejected(Reason::BudgetExhausted, Some(SECOND)),
@@ -90,8 +90,8 @@ async fn a_predicate_never_sends_a_request_again_that_may_have_been_executed() {
     ] {
         let upstream = Upstream::new([rejected]);
         let layer = layer(ladder(5), Replay::Safe).retry_if(always);
-        let answer = layer.layer(upstream.service()).oneshot(7).await;
-        assert_eq!((answer, upstream.calls()), (Err(rejected), 1));
+        let result = layer.layer(upstream.service()).oneshot(7).await;
+        assert_eq!((result, upstream.calls()), (Err(rejected), 1));
     }
 }
 
@@ -100,21 +100,21 @@ async fn a_predicates_own_hint_is_a_lower_bound_like_the_upstreams() {
     let upstream = Upstream::new([SERVER, Failed::Hinted(9 * SECOND)]);
     let layer = layer(ladder(5), Replay::Safe)
         .retry_if(|_: Judged<'_>| RetryDecision::RetryAfter(4 * SECOND))
-        .retry_if(|seen: Judged<'_>| match seen.result {
+        .retry_if(|attempt: Judged<'_>| match attempt.result {
             Err(_) => RetryDecision::RetryAfter(4 * SECOND),
             Ok(_) => RetryDecision::Default,
         });
-    let answer = layer.layer(upstream.service()).oneshot(7).await;
-    assert_eq!(answer, Ok(7));
+    let result = layer.layer(upstream.service()).oneshot(7).await;
+    assert_eq!(result, Ok(7));
     assert_eq!(upstream.pauses(), [4 * SECOND, 9 * SECOND]);
 }
 
 /// A broker that checks nonces rejected every extra attempt, since it was an exact copy.
 #[tokio::test(start_paused = true)]
 async fn every_attempt_is_prepared_with_its_number_and_what_came_before() {
-    let seen = Arc::new(Mutex::new(Vec::new()));
+    let attempt = Arc::new(Mutex::new(Vec::new()));
     let sent = Arc::new(Mutex::new(Vec::new()));
-    let (notes, arrivals) = (Arc::clone(&seen), Arc::clone(&sent));
+    let (notes, arrivals) = (Arc::clone(&attempt), Arc::clone(&sent));
     let layer = RetryLayer::new("r", ladder(3)).describe(SAFE).prepare(
         move |request: &mut String, attempt: Attempt| {
             notes
@@ -134,7 +134,7 @@ async fn every_attempt_is_prepared_with_its_number_and_what_came_before() {
     assert!(call.await.is_err());
     let failure = Some(Outcome::Failure(FailureKind::Other));
     assert_eq!(
-        *seen.lock().unwrap(),
+        *attempt.lock().unwrap(),
         [(1, None), (2, failure), (3, failure)]
     );
     // Each from a fresh copy: nothing of the attempt before it is left.
@@ -159,8 +159,8 @@ async fn an_error_of_the_preparation_ends_the_call_and_costs_nothing() {
                     false => Ok(()),
                 },
             );
-        let answer = layer.layer(upstream.service()).oneshot(7).await;
-        assert_eq!(answer, Err(NO_KEY));
+        let result = layer.layer(upstream.service()).oneshot(7).await;
+        assert_eq!(result, Err(NO_KEY));
         assert_eq!(upstream.calls(), bad as usize - 1);
         // What was paid for the attempt that never was came back.
         let paid = f64::from(bad.saturating_sub(2));
@@ -187,8 +187,8 @@ async fn an_unprepared_attempt_does_not_deny_the_one_before_it() {
                 _ => Err(NOT_SENT),
             },
         );
-    let answer = layer.layer(upstream.service()).oneshot(7).await;
-    let rejection = *answer.unwrap_err().rejection().unwrap();
+    let result = layer.layer(upstream.service()).oneshot(7).await;
+    let rejection = *result.unwrap_err().rejection().unwrap();
     assert_eq!(
         (rejection.reason(), rejection.sent()),
         (Reason::OutcomeUnknown, Sent::Maybe)
@@ -218,9 +218,9 @@ async fn a_call_whose_first_attempt_cannot_be_prepared_leaves_the_ready_instance
     assert_eq!((mock.requests(), mock.reserved()), (vec![2], 0));
 }
 
-/// The caller could not tell "down" from "down, and the client has stopped trying".
+/// The caller could not see "down" apart from "down, and the client has stopped trying".
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_was_given_up_on_is_marked_with_the_cause() {
+async fn a_result_that_was_given_up_on_is_annotated_with_the_reason() {
     #[derive(Debug, PartialEq)]
     enum Fault {
         Down { ended: Option<Stopped> },
@@ -237,10 +237,10 @@ async fn an_answer_that_was_given_up_on_is_marked_with_the_cause() {
     let layer = RetryLayer::new("r", ladder(3))
         .describe(SAFE)
         .budget(tokens(3))
-        .annotate_give_up(|result: &mut Result<(), Fault>, told: Stopped| {
+        .annotate_give_up(|result: &mut Result<(), Fault>, stopped: Stopped| {
             if let Err(Fault::Down { ended }) = result {
                 assert!(ended.is_none(), "marked twice");
-                *ended = Some(told);
+                *ended = Some(stopped);
             }
         });
     let mut service = layer.layer(down);
@@ -288,14 +288,14 @@ async fn throttles_have_a_backoff_of_their_own() {
         .throttled_backoff(none(Backoff::exponential(SECOND, 60 * SECOND).unwrap()))
         .build()
         .unwrap();
-    let answers = [
+    let results = [
         SERVER,
         throttled(None),
         SERVER,
         throttled(Some(20 * SECOND)),
     ];
-    let (answer, upstream, _) = one_call(config, Replay::Safe, answers).await;
-    assert_eq!(answer, Ok(7));
+    let (result, upstream, _) = one_call(config, Replay::Safe, results).await;
+    assert_eq!(result, Ok(7));
     // One count of attempts, two bases.
     let expected = [SECOND / 10, 2 * SECOND, 4 * SECOND / 10, 20 * SECOND];
     assert_eq!(upstream.pauses(), expected);
@@ -303,21 +303,21 @@ async fn throttles_have_a_backoff_of_their_own() {
 
 /// Ends before the attempts do.
 #[tokio::test(start_paused = true)]
-async fn a_backoff_of_ones_own_that_has_ended_ends_the_call() {
+async fn a_custom_backoff_that_has_ended_ends_the_call() {
     let config = RetryConfig::builder()
         .attempts(9)
         .backoff(Backoff::custom(|| [SECOND, 5 * SECOND].into_iter()).with_jitter(Jitter::None))
         .build()
         .unwrap();
-    let (answer, upstream, handle) = one_call(config, Replay::Safe, [SERVER; 9]).await;
-    assert_eq!(answer, Err(SERVER));
+    let (result, upstream, handle) = one_call(config, Replay::Safe, [SERVER; 9]).await;
+    assert_eq!(result, Err(SERVER));
     assert_eq!(upstream.pauses(), [SECOND, 5 * SECOND]);
     assert_eq!(handle.counts().give_ups.attempts_exhausted, 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_in_a_hook_leaks_nothing_and_leaves_the_next_call_untouched() {
-    for at in ["advise", "prepare", "mark"] {
+    for at in ["decide", "prepare", "annotate"] {
         let (inner, mock) = mock();
         let trap = Arc::new(Mutex::new(at));
         let spring = |here: &'static str| {
@@ -327,14 +327,14 @@ async fn a_panic_in_a_hook_leaks_nothing_and_leaves_the_next_call_untouched() {
                 assert!(set != here, "{here} panics");
             }
         };
-        let (advise, prepare, mark) = (spring("advise"), spring("prepare"), spring("mark"));
+        let (decide, prepare, annotate) = (spring("decide"), spring("prepare"), spring("annotate"));
         let budget = tokens(5);
         let config = RetryConfig::builder().backoff(Backoff::NONE).attempts(2);
         let layer = RetryLayer::new("r", config.build().unwrap())
             .describe(SAFE)
             .budget(budget.clone())
             .retry_if(move |_: CompletedAttempt<'_, u32, u32, BoxError>| {
-                advise();
+                decide();
                 RetryDecision::Default
             })
             .prepare(move |_: &mut u32, attempt: Attempt| {
@@ -343,7 +343,7 @@ async fn a_panic_in_a_hook_leaks_nothing_and_leaves_the_next_call_untouched() {
                 }
                 Ok::<(), BoxError>(())
             })
-            .annotate_give_up(move |_: &mut Result<u32, BoxError>, _: Stopped| mark());
+            .annotate_give_up(move |_: &mut Result<u32, BoxError>, _: Stopped| annotate());
         let mut service = layer.layer(inner);
         mock.script([Err(MockError::Failed(1)), Err(MockError::Failed(2))]);
         let mut clone = service.clone();
@@ -351,12 +351,12 @@ async fn a_panic_in_a_hook_leaks_nothing_and_leaves_the_next_call_untouched() {
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             PolledFuture::new(clone.call(1)).poll().is_ready()
         }));
-        assert!(panicked.is_err(), "{at} was told to panic");
+        assert!(panicked.is_err(), "{at} was made to panic");
         drop(clone);
         *trap.lock().unwrap() = "";
         let held = (mock.reserved(), mock.in_flight(), mock.futures());
         assert_eq!(held, (0, 0, 0), "after a panic in {at}");
-        let sent = if at == "mark" { 4.0 } else { 5.0 };
+        let sent = if at == "annotate" { 4.0 } else { 5.0 };
         assert_eq!(budget.balance(), sent, "after a panic in {at}");
         mock.script([]);
         assert_eq!(service.ready().await.unwrap().call(2).await.unwrap(), 2);

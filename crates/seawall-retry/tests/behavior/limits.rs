@@ -33,26 +33,26 @@ fn slow<const N: usize>(
     (service, calls)
 }
 
-fn told(answer: Result<u32, Failed>) -> (Reason, Sent) {
-    let error = answer.expect_err("a rejection");
+fn rejection_of(result: Result<u32, Failed>) -> (Reason, Sent) {
+    let error = result.expect_err("a rejection");
     let rejection = error.rejection().expect("a rejection of a layer");
     assert_eq!(rejection.name().as_str(), "r");
     (rejection.reason(), rejection.sent())
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_that_takes_too_long_is_dropped_and_tried_again_when_that_is_safe() {
+async fn an_attempt_that_takes_too_long_is_dropped_and_retried_when_that_is_safe() {
     for (replay, calls) in [(Replay::Safe, 3), (Replay::Never, 1)] {
         let (inner, count) = slow([9, 9, 1]);
         let layer = layer(limited(Some(2 * SECOND), None), replay);
         let start = Instant::now();
-        let answer = layer.layer(inner).oneshot(7).await;
+        let result = layer.layer(inner).oneshot(7).await;
         assert_eq!(count.load(Ordering::Relaxed), calls);
         if calls == 3 {
-            assert_eq!(answer, Ok(7));
+            assert_eq!(result, Ok(7));
             assert_eq!((Instant::now() - start), (2 + 1 + 2 + 1 + 1) * SECOND);
         } else {
-            assert_eq!(told(answer), (Reason::AttemptTimeout, Sent::Maybe));
+            assert_eq!(rejection_of(result), (Reason::AttemptTimeout, Sent::Maybe));
             assert_eq!((Instant::now() - start), 2 * SECOND);
         }
     }
@@ -63,8 +63,11 @@ async fn the_overall_timeout_ends_an_attempt_that_is_under_way() {
     let (inner, count) = slow([9]);
     let layer = layer(limited(None, Some(3 * SECOND)), Replay::Safe);
     let start = Instant::now();
-    let answer = layer.layer(inner).oneshot(7).await;
-    assert_eq!(told(answer), (Reason::DeadlineExceeded, Sent::Maybe));
+    let result = layer.layer(inner).oneshot(7).await;
+    assert_eq!(
+        rejection_of(result),
+        (Reason::DeadlineExceeded, Sent::Maybe)
+    );
     assert_eq!(
         ((Instant::now() - start), count.load(Ordering::Relaxed)),
         (3 * SECOND, 1)
@@ -77,9 +80,12 @@ async fn of_two_limits_the_earlier_holds_in_every_attempt() {
     let (inner, count) = slow([9]);
     let config = limited(Some(2 * SECOND), Some(4 * SECOND));
     let start = Instant::now();
-    let answer = layer(config, Replay::Safe).layer(inner).oneshot(7).await;
+    let result = layer(config, Replay::Safe).layer(inner).oneshot(7).await;
     // Two seconds, a pause, and one second that is left.
-    assert_eq!(told(answer), (Reason::DeadlineExceeded, Sent::Maybe));
+    assert_eq!(
+        rejection_of(result),
+        (Reason::DeadlineExceeded, Sent::Maybe)
+    );
     assert_eq!(
         ((Instant::now() - start), count.load(Ordering::Relaxed)),
         (4 * SECOND, 2)
@@ -91,8 +97,8 @@ async fn no_wait_is_begun_that_the_overall_timeout_would_end() {
     let upstream = Upstream::new([SERVER; 9]);
     let layer = layer(limited(None, Some(3 * SECOND)), Replay::Safe);
     let start = Instant::now();
-    let answer = layer.layer(upstream.service()).oneshot(7).await;
-    assert_eq!(answer, Err(SERVER), "the real error");
+    let result = layer.layer(upstream.service()).oneshot(7).await;
+    assert_eq!(result, Err(SERVER), "the real error");
     assert_eq!(upstream.pauses(), [SECOND, SECOND]);
     assert_eq!((Instant::now() - start), 2 * SECOND, "and early");
 }
@@ -111,19 +117,22 @@ async fn the_requests_own_deadline_holds_where_it_is_earlier() {
         let (inner, _) = slow([30]);
         let layer = layer(limited(None, overall), Replay::Safe).describe(meta(own * SECOND));
         let start = Instant::now();
-        let answer = layer.layer(inner).oneshot(7).await;
+        let result = layer.layer(inner).oneshot(7).await;
         match ends {
             Some(seconds) => {
-                assert_eq!(told(answer), (Reason::DeadlineExceeded, Sent::Maybe));
+                assert_eq!(
+                    rejection_of(result),
+                    (Reason::DeadlineExceeded, Sent::Maybe)
+                );
                 assert_eq!((Instant::now() - start), seconds * SECOND);
             }
-            None => assert_eq!((answer, (Instant::now() - start)), (Ok(7), 30 * SECOND)),
+            None => assert_eq!((result, (Instant::now() - start)), (Ok(7), 30 * SECOND)),
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_in_the_last_moment_counts() {
+async fn a_result_in_the_last_moment_counts() {
     let (inner, _) = slow([2]);
     let layer = layer(limited(Some(2 * SECOND), None), Replay::Safe);
     assert_eq!(layer.layer(inner).oneshot(7).await, Ok(7));
@@ -140,7 +149,7 @@ async fn the_time_limits_start_with_the_first_poll() {
 }
 
 #[test]
-fn an_answer_that_is_there_at_once_needs_no_timer_no_runtime_and_no_allocation() {
+fn a_result_that_is_there_at_once_needs_no_timer_no_runtime_and_no_allocation() {
     let upstream = service_fn(|n: u32| std::future::ready(Ok::<_, Rejection>(n)));
     let mut service = RetryLayer::new("r", limited(Some(SECOND), Some(SECOND)))
         .describe(SAFE)
@@ -179,7 +188,7 @@ fn impossible_limits_are_rejected_by_name() {
 }
 
 /// A task that was not polled for a while sent its extra attempt although nobody wanted the
-/// answer any more.
+/// result any more.
 #[tokio::test(start_paused = true)]
 async fn no_extra_attempt_is_made_when_the_deadline_has_passed_meanwhile() {
     for (first, sent) in [(SERVER, Sent::Maybe), (NOT_SENT, Sent::No)] {
@@ -194,18 +203,18 @@ async fn no_extra_attempt_is_made_when_the_deadline_has_passed_meanwhile() {
         let mut call = PolledFuture::new(layer.layer(upstream.service()).oneshot(7));
         assert!(call.poll().is_pending());
         advance(3 * SECOND).await;
-        let Poll::Ready(answer) = call.poll() else {
+        let Poll::Ready(result) = call.poll() else {
             panic!("the pause is over");
         };
-        assert_eq!(told(answer), (Reason::DeadlineExceeded, sent));
+        assert_eq!(rejection_of(result), (Reason::DeadlineExceeded, sent));
         assert_eq!((upstream.calls(), budget.balance()), (1, 3.0));
         assert_eq!(layer.handle().counts().give_ups.of(StopReason::Deadline), 1);
     }
 }
 
-/// The same where the spare service was ready only then.
+/// The same where the service of the next attempt was ready only then.
 #[tokio::test(start_paused = true)]
-async fn no_extra_attempt_is_made_by_a_spare_that_is_ready_too_late() {
+async fn no_extra_attempt_is_made_by_a_service_that_is_ready_too_late() {
     let (inner, mock) = mock();
     mock.script([Err(MockError::Failed(1))]);
     let config = RetryConfig::builder().backoff(Backoff::NONE).build();
@@ -228,9 +237,9 @@ async fn no_extra_attempt_is_made_by_a_spare_that_is_ready_too_late() {
     assert_eq!((mock.requests(), mock.reserved()), (vec![7], 0));
 }
 
-/// A first attempt that waited for its place in the sending rate is no different.
+/// A first attempt that waited for its token of the sending rate is no different.
 #[tokio::test(start_paused = true)]
-async fn no_first_attempt_is_made_when_its_place_came_too_late() {
+async fn no_first_attempt_is_made_when_its_rate_token_came_too_late() {
     let rate = AdaptiveRate::new();
     rate.on_response(true, rate.now());
     let upstream = Upstream::new([]);
@@ -238,10 +247,10 @@ async fn no_first_attempt_is_made_when_its_place_came_too_late() {
     let mut call = PolledFuture::new(layer.layer(upstream.service()).oneshot(7));
     assert!(call.poll().is_pending(), "two seconds at 0.5 per second");
     advance(6 * SECOND).await;
-    let Poll::Ready(answer) = call.poll() else {
+    let Poll::Ready(result) = call.poll() else {
         panic!("the wait is over");
     };
-    assert_eq!(told(answer), (Reason::DeadlineExceeded, Sent::No));
+    assert_eq!(rejection_of(result), (Reason::DeadlineExceeded, Sent::No));
     assert_eq!(upstream.calls(), 0);
 }
 
@@ -259,28 +268,28 @@ async fn no_wait_is_begun_that_a_coarse_timer_would_end_after_the_deadline() {
         let layer = layer(config, Replay::Safe).describe(ConstMeta(
             RequestMeta::new(Replay::Safe).with_deadline(deadline),
         ));
-        let answer = layer.layer(upstream.service()).oneshot(7).await;
-        assert_eq!(answer, Err(SERVER), "the real error, {left}");
+        let result = layer.layer(upstream.service()).oneshot(7).await;
+        assert_eq!(result, Err(SERVER), "the real error, {left}");
         assert_eq!((upstream.calls(), Instant::now()), (1, start), "at once");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_that_timed_out_is_never_sent_again_whatever_a_predicate_wants() {
+async fn an_order_that_timed_out_is_never_retried_whatever_a_predicate_wants() {
     let (inner, count) = slow([9, 1]);
     let config = limited(Some(2 * SECOND), None);
     let layer = layer(config, Replay::Never)
         .retry_if(|_: CompletedAttempt<'_, u32, u32, Failed>| RetryDecision::Retry);
-    let answer = layer.layer(inner).oneshot(7).await;
-    assert_eq!(told(answer), (Reason::AttemptTimeout, Sent::Maybe));
+    let result = layer.layer(inner).oneshot(7).await;
+    assert_eq!(rejection_of(result), (Reason::AttemptTimeout, Sent::Maybe));
     assert_eq!(count.load(Ordering::Relaxed), 1);
     assert_eq!(layer.handle().counts().give_ups.not_replay_safe, 1);
 }
 
-/// The late answer of an attempt that was given up reaches nobody, and what it was is told where
+/// The late result of an attempt that was given up reaches nobody, and what it was is given where
 /// the attempt after it was not sent.
 #[tokio::test(start_paused = true)]
-async fn a_call_whose_timed_out_attempt_is_followed_by_an_unsent_one_says_maybe() {
+async fn a_call_whose_timed_out_attempt_is_followed_by_an_unsent_one_is_maybe_sent() {
     let calls = Arc::new(AtomicUsize::new(0));
     let service = service_fn(move |n: u32| {
         let first = calls.fetch_add(1, Ordering::Relaxed) == 0;
@@ -293,6 +302,6 @@ async fn a_call_whose_timed_out_attempt_is_followed_by_an_unsent_one_says_maybe(
         }
     });
     let layer = layer(limited(Some(2 * SECOND), None), Replay::SafeWithKey).budget(tokens(1));
-    let answer = layer.layer(service).oneshot(7).await;
-    assert_eq!(told(answer), (Reason::OutcomeUnknown, Sent::Maybe));
+    let result = layer.layer(service).oneshot(7).await;
+    assert_eq!(rejection_of(result), (Reason::OutcomeUnknown, Sent::Maybe));
 }

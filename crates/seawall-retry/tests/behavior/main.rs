@@ -1,7 +1,7 @@
 //! What the retry promises, one sentence each.
 #![allow(
     clippy::unwrap_used,
-    reason = "a test tells what is wrong by panicking there"
+    reason = "a test shows what is wrong by panicking there"
 )]
 
 mod attempts;
@@ -53,11 +53,11 @@ fn ladder(attempts: u32) -> RetryConfig {
         .unwrap()
 }
 
-/// What the upstream answers, and when it was asked.
+/// What the upstream results, and when it was called.
 #[derive(Clone)]
 struct Upstream {
-    answers: Arc<Mutex<Vec<Result<u32, Failed>>>>,
-    asked: Arc<Mutex<Vec<Instant>>>,
+    results: Arc<Mutex<Vec<Result<u32, Failed>>>>,
+    times: Arc<Mutex<Vec<Instant>>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -78,7 +78,7 @@ impl Classify<u32, Failed> for ByError {
             Ok(_) => Outcome::Success,
             Err(Failed::With(outcome)) => *outcome,
             Err(Failed::Hinted(_)) => Outcome::Failure(FailureKind::Overloaded),
-            Err(Failed::Rejected(_)) => panic!("asked about a local rejection"),
+            Err(Failed::Rejected(_)) => panic!("times about a local rejection"),
         }
     }
 
@@ -91,13 +91,13 @@ impl Classify<u32, Failed> for ByError {
 }
 
 impl Upstream {
-    /// Gives these answers, then echoes.
-    fn new(answers: impl IntoIterator<Item = Failed>) -> Self {
-        let mut answers: Vec<_> = answers.into_iter().map(Err).collect();
-        answers.reverse();
+    /// Gives these results, then echoes.
+    fn new(results: impl IntoIterator<Item = Failed>) -> Self {
+        let mut results: Vec<_> = results.into_iter().map(Err).collect();
+        results.reverse();
         Self {
-            answers: Arc::new(Mutex::new(answers)),
-            asked: Arc::default(),
+            results: Arc::new(Mutex::new(results)),
+            times: Arc::default(),
         }
     }
 
@@ -107,20 +107,20 @@ impl Upstream {
     {
         let upstream = self.clone();
         service_fn(move |request| {
-            upstream.asked.lock().unwrap().push(Instant::now());
-            let answer = upstream.answers.lock().unwrap().pop();
-            std::future::ready(answer.unwrap_or(Ok(request)))
+            upstream.times.lock().unwrap().push(Instant::now());
+            let result = upstream.results.lock().unwrap().pop();
+            std::future::ready(result.unwrap_or(Ok(request)))
         })
     }
 
     fn calls(&self) -> usize {
-        self.asked.lock().unwrap().len()
+        self.times.lock().unwrap().len()
     }
 
     /// The pauses between attempts.
     fn pauses(&self) -> Vec<Duration> {
-        let asked = self.asked.lock().unwrap();
-        asked.windows(2).map(|pair| pair[1] - pair[0]).collect()
+        let times = self.times.lock().unwrap();
+        times.windows(2).map(|pair| pair[1] - pair[0]).collect()
     }
 }
 
@@ -141,17 +141,17 @@ fn layer(config: RetryConfig, replay: Replay) -> RetryLayer<Policy<ByError, Cons
         .classify(ByError)
 }
 
-/// One call through a fresh layer, its answer and the upstream that saw it.
+/// One call through a fresh layer, its result and the upstream that saw it.
 async fn one_call(
     config: RetryConfig,
     replay: Replay,
-    answers: impl IntoIterator<Item = Failed>,
+    results: impl IntoIterator<Item = Failed>,
 ) -> (Result<u32, Failed>, Upstream, RetryHandle) {
-    let upstream = Upstream::new(answers);
+    let upstream = Upstream::new(results);
     let layer = layer(config, replay);
     let mut service = layer.layer(upstream.service());
-    let answer = service.ready().await.unwrap().call(7).await;
-    (answer, upstream, layer.handle())
+    let result = service.ready().await.unwrap().call(7).await;
+    (result, upstream, layer.handle())
 }
 
 fn rejected(reason: Reason, retry_after: Option<Duration>) -> Failed {

@@ -20,7 +20,7 @@ async fn throttled_rate() -> AdaptiveRate {
         "nothing waits before a throttle"
     );
     assert!(!rate.is_enabled());
-    upstream.answers.lock().unwrap().push(Err(throttled(None)));
+    upstream.results.lock().unwrap().push(Err(throttled(None)));
     assert!(service.ready().await.unwrap().call(1).await.is_err());
     assert!(rate.is_enabled());
     rate
@@ -43,14 +43,14 @@ async fn after_a_throttle_first_attempts_are_spaced_by_the_rate() {
         "{:?}",
         (Instant::now() - start)
     );
-    let asked = upstream.asked.lock().unwrap();
-    assert_eq!(asked.len(), 5);
-    assert!(asked.iter().all(|at| *at - start >= SECOND / 10));
-    assert!(asked.windows(2).all(|pair| pair[1] - pair[0] > SECOND / 20));
+    let times = upstream.times.lock().unwrap();
+    assert_eq!(times.len(), 5);
+    assert!(times.iter().all(|at| *at - start >= SECOND / 10));
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] > SECOND / 20));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_place_that_comes_too_late_is_rejected_unsent_with_the_time_to_come_back() {
+async fn a_rate_token_that_comes_too_late_is_rejected_unsent_with_the_time_to_come_back() {
     let rate = throttled_rate().await;
     let (inner, mock) = mock();
     let soon = Instant::now() + Duration::from_millis(20);
@@ -78,7 +78,7 @@ async fn a_place_that_comes_too_late_is_rejected_unsent_with_the_time_to_come_ba
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_dropped_while_it_waits_for_its_place_gives_it_back() {
+async fn a_call_dropped_while_it_waits_for_its_rate_token_gives_it_back() {
     let rate = throttled_rate().await;
     let upstream = Upstream::new([]);
     let layer = layer(ladder(3), Replay::Safe).adaptive_rate(rate.clone());
@@ -97,7 +97,7 @@ async fn a_call_dropped_while_it_waits_for_its_place_gives_it_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_waits_for_its_place_leaves_the_ready_instance_to_the_next() {
+async fn a_call_that_waits_for_its_rate_token_leaves_the_ready_instance_to_the_next() {
     let rate = throttled_rate().await;
     let (inner, mock) = mock();
     let layer = RetryLayer::new("r", ladder(3)).adaptive_rate(rate);
@@ -112,9 +112,9 @@ async fn a_call_that_waits_for_its_place_leaves_the_ready_instance_to_the_next()
     assert_eq!(mock.reserved(), 0);
 }
 
-/// Rejected by a layer below, an attempt was not sent: its place serves the next one.
+/// Rejected by a layer below, an attempt was not sent: its token serves the next one.
 #[tokio::test(start_paused = true)]
-async fn an_attempt_that_was_rejected_unsent_leaves_its_place_to_others() {
+async fn an_attempt_that_was_rejected_unsent_leaves_its_rate_token_to_others() {
     let rate = throttled_rate().await;
     let before = rate.acquire(0, u64::MAX).unwrap();
     rate.release();
@@ -126,7 +126,7 @@ async fn an_attempt_that_was_rejected_unsent_leaves_its_place_to_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn extra_attempts_wait_for_their_place_too() {
+async fn extra_attempts_wait_for_their_rate_token_too() {
     let rate = throttled_rate().await;
     let upstream = Upstream::new([SERVER; 2]);
     let config = RetryConfig::builder()
@@ -146,10 +146,10 @@ async fn extra_attempts_wait_for_their_place_too() {
     assert!(samples.lock().unwrap().iter().any(|metric| metric == rate));
 }
 
-/// A signature that cannot be made sends nothing, so its place serves the next call. The token was
-/// lost: with a key that is away for a minute, the rate starved those who had one.
+/// A signature that cannot be made sends nothing, so its token serves the next call. It was
+/// lost: with a key that is away for a minute, the rate starved the calls that had one.
 #[tokio::test(start_paused = true)]
-async fn a_first_attempt_that_cannot_be_prepared_leaves_its_place_to_others() {
+async fn a_first_attempt_that_cannot_be_prepared_leaves_its_rate_token_to_others() {
     let rate = throttled_rate().await;
     advance(10 * SECOND).await;
     let free = || {
@@ -173,7 +173,7 @@ async fn a_first_attempt_that_cannot_be_prepared_leaves_its_place_to_others() {
 /// What left before the first throttle has taken no token; rejected below after it, it gave one
 /// back all the same, and the rate was exceeded by all that were under way.
 #[tokio::test(start_paused = true)]
-async fn what_took_no_place_gives_none_back() {
+async fn what_took_no_rate_token_gives_none_back() {
     let rate = AdaptiveRate::new();
     let slow = service_fn(|_: u32| async {
         sleep(SECOND).await;
@@ -200,7 +200,7 @@ async fn what_took_no_place_gives_none_back() {
     assert!(after.abs_diff(before) <= 2, "{after}, {before}");
 }
 
-/// Whoever waits and goes away, no more are sent than the rate earns.
+/// Whichever callers wait and go away, no more are sent than the rate earns.
 #[tokio::test(start_paused = true)]
 async fn calls_that_are_dropped_in_their_wait_do_not_speed_the_others_up() {
     let rate = throttled_rate().await;

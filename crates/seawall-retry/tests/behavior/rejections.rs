@@ -6,8 +6,8 @@ use super::*;
 async fn a_local_rejection_ends_the_call() {
     for reason in Reason::ALL {
         let failed = rejected(reason, Some(Duration::ZERO));
-        let (answer, upstream, handle) = one_call(ladder(3), Replay::Never, [failed]).await;
-        assert_eq!((answer, upstream.calls()), (Err(failed), 1));
+        let (result, upstream, handle) = one_call(ladder(3), Replay::Never, [failed]).await;
+        assert_eq!((result, upstream.calls()), (Err(failed), 1));
         assert_eq!(handle.counts().retries, 0);
     }
 }
@@ -19,8 +19,8 @@ async fn a_rejection_is_waited_for_where_that_is_allowed_and_costs_no_budget() {
         builder.backoff(Backoff::NONE).build().unwrap()
     };
     let soon = rejected(Reason::RateLimited, Some(2 * SECOND));
-    let (answer, upstream, handle) = one_call(config(), Replay::Never, [soon]).await;
-    assert_eq!(answer, Ok(7));
+    let (result, upstream, handle) = one_call(config(), Replay::Never, [soon]).await;
+    assert_eq!(result, Ok(7));
     assert_eq!(upstream.pauses(), [2 * SECOND]);
     let budget = handle.budget().unwrap();
     assert_eq!(budget.balance(), f64::from(budget.config().capacity()));
@@ -31,15 +31,15 @@ async fn a_rejection_is_waited_for_where_that_is_allowed_and_costs_no_budget() {
         rejected(Reason::DeadlineExceeded, Some(SECOND)),
         rejected(Reason::TooExpensive, Some(SECOND)),
     ] {
-        let (answer, upstream, _) = one_call(config(), Replay::Safe, [never]).await;
-        assert_eq!((answer, upstream.calls()), (Err(never), 1));
+        let (result, upstream, _) = one_call(config(), Replay::Safe, [never]).await;
+        assert_eq!((result, upstream.calls()), (Err(never), 1));
     }
 }
 
-/// A half-open circuit cannot say when a place for a probe is free: calls ended on it just when
+/// A half-open circuit cannot say when it will admit a probe: calls ended on it just when
 /// the upstream was coming back.
 #[tokio::test(start_paused = true)]
-async fn a_circuit_that_cannot_say_when_is_asked_again_after_the_backoff() {
+async fn a_circuit_that_gives_no_time_is_tried_again_after_the_backoff() {
     let config = |wait| {
         let builder = RetryConfig::builder().max_rejection_wait(wait);
         let backoff = Backoff::constant(SECOND).unwrap();
@@ -47,11 +47,11 @@ async fn a_circuit_that_cannot_say_when_is_asked_again_after_the_backoff() {
     };
     for reason in [Reason::CircuitOpen, Reason::NotReady] {
         let unsaid = rejected(reason, None);
-        let (answer, upstream, _) = one_call(config(SECOND), Replay::Never, [unsaid]).await;
-        assert_eq!((answer, upstream.pauses()), (Ok(7), vec![SECOND]));
-        let (answer, _, _) = one_call(config(Duration::ZERO), Replay::Never, [unsaid]).await;
+        let (result, upstream, _) = one_call(config(SECOND), Replay::Never, [unsaid]).await;
+        assert_eq!((result, upstream.pauses()), (Ok(7), vec![SECOND]));
+        let (result, _, _) = one_call(config(Duration::ZERO), Replay::Never, [unsaid]).await;
         assert_eq!(
-            answer,
+            result,
             Err(unsaid),
             "unless rejections are not waited for at all"
         );

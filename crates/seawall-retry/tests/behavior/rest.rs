@@ -71,7 +71,7 @@ async fn a_panic_anywhere_leaves_the_next_call_untouched() {
             let mut call = PolledFuture::new(clone.call(1));
             call.poll().is_ready()
         }));
-        assert!(panicked.is_err(), "{at} was told to panic");
+        assert!(panicked.is_err(), "{at} was made to panic");
         drop(clone);
         *trap.lock().unwrap() = "";
         let held = (mock.reserved(), mock.in_flight(), mock.futures());
@@ -84,7 +84,7 @@ async fn a_panic_anywhere_leaves_the_next_call_untouched() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_while_the_spare_is_cloned_poisons_nothing() {
+async fn a_panic_while_the_template_is_cloned_poisons_nothing() {
     struct Fragile(Arc<AtomicUsize>);
     impl Clone for Fragile {
         fn clone(&self) -> Self {
@@ -152,7 +152,7 @@ async fn what_happened_is_published_and_adds_up() {
     ] {
         assert_eq!(read(attempts, outcome), count(n), "{outcome}");
     }
-    // The first call ended with the unknown answer, the second was rejected.
+    // The first call ended with the unknown result, the second was rejected.
     let calls = "seawall_calls_total";
     for (outcome, n) in [
         ("success", 2),
@@ -172,7 +172,7 @@ async fn what_happened_is_published_and_adds_up() {
     assert!(snapshot.settings.contains(&("attempts", "3".to_owned())));
 }
 
-/// A call that was answered without a last attempt was in no count of calls.
+/// A call that was completed without a last attempt was in no count of calls.
 #[tokio::test(start_paused = true)]
 async fn calls_that_end_between_two_attempts_are_counted_too() {
     let calls = |handle: RetryHandle| {
@@ -186,7 +186,7 @@ async fn calls_that_end_between_two_attempts_are_counted_too() {
         }));
         total.get()
     };
-    // The spare fails.
+    // The next service fails.
     let (inner, mock) = mock();
     mock.script([Err(MockError::Failed(1))]);
     let layer = RetryLayer::new("r", ladder(3)).describe(SAFE);
@@ -239,7 +239,7 @@ fn settings_are_checked_and_read_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waits_as_long_as_the_clock_can_tell_do_not_panic() {
+async fn waits_as_long_as_the_clock_can_measure_do_not_panic() {
     let config = RetryConfig::builder()
         .max_retry_after(Duration::MAX)
         .build()

@@ -1,9 +1,9 @@
-//! What holds for every schedule of answers.
+//! What holds forevery schedule of results.
 
 use super::*;
 use proptest::prelude::*;
 
-fn answers() -> impl Strategy<Value = Failed> {
+fn results() -> impl Strategy<Value = Failed> {
     let ms = |ms: u64| Duration::from_millis(ms);
     prop_oneof![
         Just(SERVER),
@@ -60,7 +60,7 @@ fn paused<T>(test: impl Future<Output = T>) -> T {
 proptest! {
     #[test]
     fn no_attempt_is_made_before_its_hint_and_no_wait_passes_the_deadline(
-        schedule in proptest::collection::vec(answers(), 1..8),
+        schedule in proptest::collection::vec(results(), 1..8),
         backoff in backoffs(),
         slow in backoffs(),
         own in proptest::option::of(limits()),
@@ -86,7 +86,7 @@ proptest! {
                 .describe(ConstMeta(meta))
                 .without_budget()
                 .seed(seed);
-            let answer = layer.layer(upstream.service()).oneshot(7).await;
+            let result = layer.layer(upstream.service()).oneshot(7).await;
             let took = Instant::now() - start;
             for (pause, failed) in upstream.pauses().into_iter().zip(&schedule) {
                 prop_assert!(pause >= hint(*failed), "{pause:?} after {failed:?}");
@@ -94,12 +94,12 @@ proptest! {
             if let Some(limit) = own.into_iter().chain(overall).min() {
                 prop_assert!(took <= limit, "{took:?} of {limit:?}");
             }
-            // Nothing is waited for after the last attempt, and its answer is the caller's.
+            // Nothing is waited for after the last attempt, and its result is the caller's.
             let calls = upstream.calls();
-            prop_assert_eq!(*upstream.asked.lock().unwrap().last().unwrap(), start + took);
+            prop_assert_eq!(*upstream.times.lock().unwrap().last().unwrap(), start + took);
             match schedule.get(calls - 1) {
-                Some(last) => prop_assert_eq!(answer.unwrap_err().outcome(), last.outcome()),
-                None => prop_assert_eq!(answer, Ok(7)),
+                Some(last) => prop_assert_eq!(result.unwrap_err().outcome(), last.outcome()),
+                None => prop_assert_eq!(result, Ok(7)),
             }
             Ok(())
         })?;
@@ -120,7 +120,7 @@ proptest! {
                 true => BudgetConfig::windowed(ratio, floor, 10 * SECOND),
             };
             let upstream = Upstream::new([]);
-            *upstream.answers.lock().unwrap() = schedule
+            *upstream.results.lock().unwrap() = schedule
                 .iter()
                 .map(|ok| if *ok { Ok(1) } else { Err(SERVER) })
                 .collect();
@@ -128,7 +128,7 @@ proptest! {
             let mut service = layer.layer(upstream.service());
             let start = Instant::now();
             let mut calls = 0_u32;
-            while !upstream.answers.lock().unwrap().is_empty() {
+            while !upstream.results.lock().unwrap().is_empty() {
                 let _ = service.ready().await.unwrap().call(7).await;
                 calls += 1;
                 let burst = if windowed { floor * 10.0 } else { f64::from(capacity) };

@@ -1,4 +1,4 @@
-//! What the caller is told about whether the request may have been sent.
+//! What the caller is given about whether the request may have been sent.
 
 use super::*;
 
@@ -6,21 +6,21 @@ fn timed_out() -> Failed {
     Failed::Rejected(Rejection::new(Reason::AttemptTimeout, "below").with_sent(Sent::Maybe))
 }
 
-fn told(answer: Result<u32, Failed>) -> (Reason, Sent) {
-    let error = answer.expect_err("a rejection");
+fn rejection_of(result: Result<u32, Failed>) -> (Reason, Sent) {
+    let error = result.expect_err("a rejection");
     let rejection = error.rejection().expect("a rejection of a layer");
     (rejection.reason(), rejection.sent())
 }
 
 /// The first attempt of an order timed out and opened the circuit, which rejected the second one:
-/// the caller heard "not sent" and placed the order anew.
+/// the caller received "not sent" and placed the order again.
 #[tokio::test(start_paused = true)]
-async fn a_rejection_after_an_attempt_that_may_have_been_sent_says_so() {
+async fn a_rejection_after_an_attempt_that_may_have_been_sent_is_maybe_sent() {
     for first in [timed_out(), UNKNOWN, SERVER, throttled(None)] {
-        let answers = [first, rejected(Reason::CircuitOpen, Some(SECOND))];
-        let (answer, upstream, _) = one_call(ladder(3), Replay::SafeWithKey, answers).await;
-        let Err(Failed::Rejected(rejection)) = answer else {
-            panic!("{answer:?}");
+        let results = [first, rejected(Reason::CircuitOpen, Some(SECOND))];
+        let (result, upstream, _) = one_call(ladder(3), Replay::SafeWithKey, results).await;
+        let Err(Failed::Rejected(rejection)) = result else {
+            panic!("{result:?}");
         };
         assert_eq!(rejection.reason(), Reason::CircuitOpen);
         assert_eq!(rejection.sent(), Sent::Maybe, "after {first:?}");
@@ -32,20 +32,20 @@ async fn a_rejection_after_an_attempt_that_may_have_been_sent_says_so() {
 /// A connection was reset after the request had left, and the next one was rejected: the error
 /// of the last attempt alone proves that nothing was sent, and that is wrong of the call.
 #[tokio::test(start_paused = true)]
-async fn a_failure_to_connect_after_an_attempt_that_may_have_been_sent_is_of_unknown_fate() {
+async fn a_failure_to_connect_after_an_attempt_that_may_have_been_sent_is_outcome_unknown() {
     let events = Events::new(8);
-    let mut heard = events.subscribe();
+    let mut received = events.subscribe();
     let layer = layer(ladder(2), Replay::SafeWithKey);
     layer.handle().attach(&events);
     let upstream = Upstream::new([UNKNOWN, NOT_SENT]);
-    let answer = layer.layer(upstream.service()).oneshot(7).await;
-    let Err(Failed::Rejected(rejection)) = answer else {
-        panic!("{answer:?}");
+    let result = layer.layer(upstream.service()).oneshot(7).await;
+    let Err(Failed::Rejected(rejection)) = result else {
+        panic!("{result:?}");
     };
     assert_eq!(rejection.name().as_str(), "r", "the retry speaks");
-    assert_eq!(told(answer), (Reason::OutcomeUnknown, Sent::Maybe));
+    assert_eq!(rejection_of(result), (Reason::OutcomeUnknown, Sent::Maybe));
     let mut rejections = 0;
-    while let Some(Received::Event(event)) = heard.try_next() {
+    while let Some(Received::Event(event)) = received.try_next() {
         rejections += u32::from(event.kind == EventKind::Rejected(rejection));
     }
     assert_eq!(rejections, 1);
@@ -53,13 +53,13 @@ async fn a_failure_to_connect_after_an_attempt_that_may_have_been_sent_is_of_unk
 
 /// The correction must not touch what is true: nothing left, so the caller may start over.
 #[tokio::test(start_paused = true)]
-async fn a_call_of_which_nothing_was_sent_says_so_to_the_end() {
+async fn a_call_of_which_nothing_was_sent_is_not_sent_to_the_end() {
     let open = rejected(Reason::CircuitOpen, None);
-    let (answer, upstream, _) = one_call(ladder(3), Replay::Never, [NOT_SENT, open]).await;
-    assert_eq!((answer, upstream.calls()), (Err(open), 2));
-    let answers = [NOT_SENT, NOT_SENT, NOT_SENT];
-    let (answer, upstream, _) = one_call(ladder(3), Replay::Never, answers).await;
-    assert_eq!((answer, upstream.calls()), (Err(NOT_SENT), 3));
+    let (result, upstream, _) = one_call(ladder(3), Replay::Never, [NOT_SENT, open]).await;
+    assert_eq!((result, upstream.calls()), (Err(open), 2));
+    let results = [NOT_SENT, NOT_SENT, NOT_SENT];
+    let (result, upstream, _) = one_call(ladder(3), Replay::Never, results).await;
+    assert_eq!((result, upstream.calls()), (Err(NOT_SENT), 3));
 }
 
 /// Rejects readiness once it has been called so often.
@@ -100,19 +100,19 @@ impl Service<u32> for EndsAfter {
     }
 }
 
-/// A spare service that fails to become ready has sent nothing, but the attempt before it has.
+/// A template service that fails to become ready has sent nothing, but the attempt before it has.
 #[tokio::test(start_paused = true)]
-async fn a_spare_that_fails_does_not_deny_the_attempt_before_it() {
+async fn a_service_that_fails_to_become_ready_does_not_deny_the_attempt_before_it() {
     let open = rejected(Reason::CircuitOpen, None);
     let fails = |first, with| {
         layer(ladder(3), Replay::SafeWithKey)
             .layer(EndsAfter::one_call(first, Some(with)))
             .oneshot(7)
     };
-    let answer = fails(SERVER, open).await;
-    assert_eq!(told(answer), (Reason::CircuitOpen, Sent::Maybe));
-    let answer = fails(SERVER, NOT_SENT).await;
-    assert_eq!(told(answer), (Reason::OutcomeUnknown, Sent::Maybe));
+    let result = fails(SERVER, open).await;
+    assert_eq!(rejection_of(result), (Reason::CircuitOpen, Sent::Maybe));
+    let result = fails(SERVER, NOT_SENT).await;
+    assert_eq!(rejection_of(result), (Reason::OutcomeUnknown, Sent::Maybe));
     assert_eq!(fails(NOT_SENT, open).await, Err(open));
     // What may be sent any number of times keeps the client's own error.
     let safe = layer(ladder(3), Replay::Safe).layer(EndsAfter::one_call(SERVER, Some(NOT_SENT)));
@@ -120,10 +120,10 @@ async fn a_spare_that_fails_does_not_deny_the_attempt_before_it() {
     assert_eq!(fails(SERVER, UNKNOWN).await, Err(UNKNOWN));
 }
 
-/// Without a deadline layer above, a request with a deadline waited for ever for a spare service
+/// Without a deadline layer above, a request with a deadline waited forever for a template service
 /// that never became ready.
 #[tokio::test(start_paused = true)]
-async fn a_spare_that_is_never_ready_is_waited_for_until_the_deadline() {
+async fn a_service_that_is_never_ready_is_waited_for_until_the_deadline() {
     let start = Instant::now();
     for (first, sent) in [(SERVER, Sent::Maybe), (NOT_SENT, Sent::No)] {
         let deadline = Instant::now() + 20 * SECOND;
@@ -134,8 +134,8 @@ async fn a_spare_that_is_never_ready_is_waited_for_until_the_deadline() {
             ))
             .budget(budget.clone());
         let service = layer.layer(EndsAfter::one_call(first, None));
-        let answer = service.oneshot(7).await;
-        assert_eq!(told(answer), (Reason::DeadlineExceeded, sent));
+        let result = service.oneshot(7).await;
+        assert_eq!(rejection_of(result), (Reason::DeadlineExceeded, sent));
         assert_eq!(Instant::now(), deadline);
         assert_eq!(budget.balance(), 3.0, "no extra attempt was made");
     }

@@ -32,8 +32,8 @@ async fn two_hundred_clients_add_no_more_than_the_budget_to_an_outage() {
         }
     }
     while let Some(call) = calls.join_next().await {
-        let (down, answer) = call.unwrap();
-        assert!(down || answer.is_ok(), "the upstream was well");
+        let (down, result) = call.unwrap();
+        assert!(down || result.is_ok(), "the upstream was well");
     }
     let calls = 30 * CLIENTS as usize;
     let budget = BudgetConfig::default();
