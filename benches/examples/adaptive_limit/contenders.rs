@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use seawall_bulkhead::{
-    Adaptive, AdaptiveLimit, Aimd, Algorithm, Gradient, Knee, SampleKind, Vegas,
+use seawall_adaptive::{
+    AdaptiveConfig, AdaptiveLimit, Aimd, Algorithm, Gradient, Knee, SampleKind, Vegas,
 };
 use tower_resilience::adaptive::{self as peer, ConcurrencyAlgorithm};
 
@@ -70,7 +70,7 @@ pub(crate) const CONTENDERS: [Contender; 10] = [
 ];
 
 fn ours(algorithm: impl Into<Algorithm>) -> Result<Box<dyn Limit>, BoxError> {
-    let config = Adaptive::builder().algorithm(algorithm).build()?;
+    let config = AdaptiveConfig::builder().algorithm(algorithm).build()?;
     Ok(Box::new(Ours(AdaptiveLimit::new(&config))))
 }
 
@@ -85,7 +85,7 @@ impl Limit for Ours {
         let seen = if dropped {
             SampleKind::Dropped
         } else {
-            SampleKind::Answered
+            SampleKind::Completed
         };
         self.0.finished(now, latency, in_flight, seen);
     }

@@ -15,7 +15,7 @@
 mod contenders;
 mod picture;
 // The very upstream that the tests of the crate converge on.
-#[path = "../../../crates/seawall-bulkhead/src/adaptive/sim.rs"]
+#[path = "../../../crates/seawall-adaptive/src/sim.rs"]
 mod sim;
 
 use std::process::ExitCode;

@@ -5,12 +5,12 @@ use std::future::ready;
 use std::hint::black_box;
 use std::time::Duration;
 
+use seawall_adaptive::{AdaptiveBulkheadLayer, AdaptiveConfig};
 use seawall_breaker::{
     BreakerConfig, BreakerConfigBuilder, BreakerLayer, CircuitState, KeyedBreakerLayer,
 };
-use seawall_bulkhead::{
-    Adaptive, BulkheadConfig, BulkheadLayer, PartitionConfig, PartitionedBulkheadLayer,
-};
+use seawall_bulkhead::partitions::{PartitionConfig, PartitionedBulkheadLayer};
+use seawall_bulkhead::{BulkheadConfig, BulkheadLayer};
 use seawall_core::{
     ConstMeta, ErrorIsFailure, PartitionKey, Policy, Rejectable, Replay, RequestMeta, WrapError,
 };
@@ -94,9 +94,9 @@ fn limits() -> Vec<Subject> {
         Subject::service("seawall/ratelimit/three-strict", || strict(3).layer(LEAF)),
         Subject::service("seawall/throttle/passing", || throttle().layer(LEAF)),
         Subject::service("seawall/bulkhead/adaptive", || {
-            let adaptive = Adaptive::builder().min(10).initial(100);
+            let adaptive = AdaptiveConfig::builder().min(10).initial(100);
             let adaptive = adaptive.build().expect("a valid limit");
-            bulkhead(MANY).adaptive(adaptive).layer(LEAF)
+            AdaptiveBulkheadLayer::wrap(bulkhead(MANY), adaptive).layer(LEAF)
         }),
         Subject::service("seawall/bulkhead/partition", || {
             let config = PartitionConfig::builder().max_concurrent(MANY).build();

@@ -13,9 +13,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use seawall_bulkhead::{
-    BulkheadConfig, BulkheadLayer, PartitionConfig, PartitionShare, PartitionedBulkheadLayer,
-};
+use seawall_bulkhead::partitions::{PartitionConfig, PartitionShare, PartitionedBulkheadLayer};
+use seawall_bulkhead::{BulkheadConfig, BulkheadLayer};
 use seawall_core::{Error, InvalidConfig, PartitionKey, Reason, Rejectable, Rejection};
 use tokio::time::{Instant, sleep, sleep_until};
 use tower::{Layer, Service};

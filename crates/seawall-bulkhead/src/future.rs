@@ -1,73 +1,75 @@
-//! The future of a call: its [steps](crate::wait) with a place of the bulkhead.
+//! The future of a call: its [steps](crate::call) with a permit of the bulkhead.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
-use seawall_core::{Classify, Rejectable, Rejection, TrackCompletion};
+use seawall_core::{Classify, Policies, Policy, Rejectable, Rejection, TrackCompletion};
 use tower_service::Service;
 
-use crate::Permit;
-use crate::permit::Waiting;
-use crate::wait::Step;
+use crate::call::{CallStep, Ending};
+use crate::permit::Permit;
+use crate::waiter::PermitWaiter;
 
 pin_project! {
-    /// The answer of a [`Bulkhead`](crate::Bulkhead).
+    /// The response of a [`Bulkhead`](crate::Bulkhead) or a
+    /// [`ReservingBulkhead`](crate::ReservingBulkhead).
     ///
-    /// Dropped at any point, it gives back what it holds. Once it has answered it holds nothing,
+    /// Dropped at any point, it releases what it holds. Once it has completed it holds nothing,
     /// even if it is kept.
     ///
     /// # Panics
     ///
-    /// When it is polled after it has answered; and, if it has to wait, outside of a Tokio
+    /// When it is polled after it has completed; and, if it has to wait, outside of a Tokio
     /// runtime with time enabled.
-    pub struct ResponseFuture<S, Req, H, C = seawall_core::ErrorIsFailure>
+    pub struct ResponseFuture<S, Req, X = Policy>
     where
         S: Service<Req>,
+        X: Policies,
     {
         #[pin]
-        step: Step<S, Req, H, C, S::Future, Waiting>,
+        step: CallStep<S, Req, X, S::Future, PermitWaiter>,
     }
 }
 
-impl<S: Service<Req>, Req, H, C> ResponseFuture<S, Req, H, C> {
+impl<S: Service<Req>, Req, X: Policies> ResponseFuture<S, Req, X> {
     #[inline]
-    pub(crate) const fn running(inner: S::Future, permit: Permit, hold: H, classify: C) -> Self {
+    pub(crate) const fn running(inner: S::Future, permit: Permit, ending: Ending<X>) -> Self {
         Self {
-            step: Step::Running {
+            step: CallStep::Running {
                 inner,
                 permit,
-                hold,
-                classify,
+                ending,
             },
         }
     }
 
     #[cold]
-    pub(crate) fn waiting(service: S, req: Req, waiting: Waiting, hold: H, classify: C) -> Self {
+    pub(crate) fn waiting(service: S, req: Req, waiter: PermitWaiter, ending: Ending<X>) -> Self {
         Self {
-            step: Step::waiting(service, req, waiting, hold, classify),
+            step: CallStep::waiting(service, req, waiter, ending),
         }
     }
 
     #[cold]
     pub(crate) const fn rejected(rejection: Rejection) -> Self {
         Self {
-            step: Step::Rejected { rejection },
+            step: CallStep::Rejected { rejection },
         }
     }
 }
 
-impl<S, Req, H, C> Future for ResponseFuture<S, Req, H, C>
+impl<S, Req, X> Future for ResponseFuture<S, Req, X>
 where
     S: Service<Req> + Clone,
     S::Error: Rejectable,
-    H: TrackCompletion<Permit, S::Response>,
-    C: Classify<S::Response, S::Error>,
+    X: Policies,
+    X::Completion: TrackCompletion<Permit, S::Response>,
+    X::Classifier: Classify<S::Response, S::Error>,
 {
-    type Output = Result<H::Response, S::Error>;
+    type Output =
+        Result<<X::Completion as TrackCompletion<Permit, S::Response>>::Response, S::Error>;
 
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -75,10 +77,5 @@ where
     }
 }
 
-impl<S: Service<Req>, Req, H, C> fmt::Debug for ResponseFuture<S, Req, H, C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture")
-            .field("step", &self.step.name())
-            .finish()
-    }
-}
+seawall_core::impl_debug!(ResponseFuture<S, Req, X> where [S: Service<Req>, X: Policies]:
+    |this| step = this.step.name());

@@ -1,153 +1,165 @@
 //! The bulkhead from outside: what it does, with which settings, and how to change that.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use seawall_core::striped::Shared;
 use seawall_core::{
-    Command, Events, InstanceHandle, InstanceName, InvalidConfig, NonZeroCount, Samples,
-    Unsupported,
+    Command, Events, InstanceHandle, InstanceName, InvalidConfig, Samples, Unsupported,
 };
 
-use crate::observe::{Common, Stripe};
-use crate::places::{Places, Reading};
-use crate::word::{DRAINING, PAUSED, SHADOW};
-use crate::{BulkheadConfig, BulkheadCounts};
+use crate::config::{BulkheadConfig, check_count};
+use crate::counts::BulkheadCounts;
+use crate::limit_algorithm::InstalledAlgorithm;
+use crate::semaphore::packed::{DRAINING, PAUSED, SHADOW};
+use crate::semaphore::{Semaphore, Usage};
+use crate::snapshot::{BulkheadSnapshot, BulkheadState};
+use crate::state::SharedState;
 
 /// Reads and controls a bulkhead from any thread, without being part of any call.
 ///
 /// It keeps the state alive, not the services.
 ///
 /// ```
-/// use seawall_bulkhead::{BulkheadConfig, BulkheadLayer};
+/// use seawall_bulkhead::{BulkheadConfig, BulkheadLayer, BulkheadState};
 ///
 /// let handle = BulkheadLayer::new("orders", BulkheadConfig::default()).handle();
-/// // The upstream is weak today: 10 at once instead of 50. Calls under way go on.
+/// // The upstream is weak today: 10 at once instead of 50. Calls in flight go on.
 /// handle.set_limit(10)?;
 /// assert_eq!(handle.snapshot().limit, 10);
 ///
 /// handle.pause();
-/// assert_eq!(handle.snapshot().state, "paused");
-/// handle.resume();
-/// # Ok::<(), seawall_core::InvalidConfig>(())
+/// assert_eq!(handle.snapshot().state, BulkheadState::Paused);
+/// handle.reset();
+/// assert_eq!(handle.snapshot().limit, 50);
+/// # Ok::<(), seawall_bulkhead::InvalidConfig>(())
 /// ```
 #[derive(Clone)]
 pub struct BulkheadHandle {
-    shared: Shared<Common, Stripe>,
+    state: SharedState,
 }
 
 impl BulkheadHandle {
-    pub(crate) const fn new(shared: Shared<Common, Stripe>) -> Self {
-        Self { shared }
+    pub(crate) const fn new(state: SharedState) -> Self {
+        Self { state }
     }
 
-    fn places(&self) -> &Places {
-        &self.shared.common().places
+    fn semaphore(&self) -> &Semaphore {
+        &self.state.common().semaphore
     }
 
     /// The name of the instance.
     pub fn name(&self) -> InstanceName {
-        self.shared.common().observer.name()
+        self.state.common().source.name()
     }
 
     /// The settings in force; `max_concurrent` is the [limit](Self::limit) of this moment.
     pub fn config(&self) -> BulkheadConfig {
-        self.shared.common().config()
+        self.state.common().config()
     }
 
-    /// How many calls may hold a place at once.
+    /// How many calls may hold a permit at once.
     pub fn limit(&self) -> u32 {
-        self.places().limit()
+        self.semaphore().limit()
     }
 
-    /// How many calls hold a place now. More than the limit for a while when that was lowered, or
-    /// when the layer only watches. Takes the lock of the queue for a moment.
+    /// How many calls hold a permit now. More than the limit for a while when that was lowered, and
+    /// in shadow mode. Takes the lock of the queue for a moment.
     pub fn in_flight(&self) -> u32 {
-        self.places().reading().taken
+        self.semaphore().usage().in_flight
     }
 
-    /// How many calls wait for a place now. Takes the lock of the queue for a moment.
+    /// How many calls wait for a permit now. Takes the lock of the queue for a moment.
     pub fn queue_depth(&self) -> usize {
-        self.places().reading().waiting
+        self.semaphore().usage().queue_depth
     }
 
     /// What became of the calls so far.
     pub fn counts(&self) -> BulkheadCounts {
-        let mut counts = BulkheadCounts::default();
-        for stripe in self.shared.stripes() {
-            stripe.add_to(&mut counts);
-        }
-        counts
+        BulkheadCounts::sum(self.state.stripes())
     }
 
-    /// Everything at once, for people to read.
+    /// Everything at one moment.
     pub fn snapshot(&self) -> BulkheadSnapshot {
-        let reading = self.places().reading();
-        let tuning = self.shared.common().tuning.get();
-        let mean_hold = tuning.and_then(crate::tune::Tuning::mean_hold_ns);
+        let usage = self.semaphore().usage();
+        let algorithm = self.state.common().algorithm.get();
+        let measured = algorithm.and_then(InstalledAlgorithm::mean_hold_ns);
         BulkheadSnapshot {
-            state: self.state_of(&reading),
-            in_flight: reading.taken,
-            limit: reading.limit,
-            free: reading.free(),
-            waiting: reading.waiting,
-            peak_in_flight: reading.peak,
-            utilization: f64::from(reading.taken) / f64::from(reading.limit),
-            mean_hold: mean_hold.or(reading.mean_hold_ns).map(Duration::from_nanos),
-            shadow: self.places().has(SHADOW),
+            name: self.name(),
+            state: self.state_of(&usage),
+            limit: usage.limit,
+            in_flight: usage.in_flight,
+            available: usage.available(),
+            queue_depth: usage.queue_depth,
+            peak_in_flight: usage.peak,
+            utilization: f64::from(usage.in_flight) / f64::from(usage.limit),
+            mean_hold: measured.or(usage.mean_hold_ns).map(Duration::from_nanos),
+            shadow: self.semaphore().has(SHADOW),
             counts: self.counts(),
         }
     }
 
-    /// Forgets [the most that were in flight at once](BulkheadSnapshot::peak_in_flight): from now
-    /// on it is counted anew.
+    /// Counts [the most that were in flight at once](BulkheadSnapshot::peak_in_flight) from now on.
     pub fn reset_peak(&self) {
-        self.places().reset_peak();
+        self.semaphore().reset_peak();
     }
 
-    /// Changes the number of places, and nothing else. New places go to those in line. A lower
-    /// number waits for nobody and stops nobody: calls under way go on, and until enough of them
-    /// have ended, none is let in. A [`LimitAlgorithm`](crate::LimitAlgorithm) goes on from there.
+    /// Changes the limit, and nothing else. New permits go to queued calls. A lower limit stops no
+    /// call: those in flight go on, and until enough of them have ended, none is admitted. A
+    /// [`LimitAlgorithm`](crate::LimitAlgorithm) goes on from there.
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when `max_concurrent` is 0; to let nobody in, [pause](Self::pause).
+    /// [`InvalidConfig`] when `max_concurrent` is 0; to admit no call, [pause](Self::pause).
     pub fn set_limit(&self, max_concurrent: u32) -> Result<(), InvalidConfig> {
-        let places = NonZeroCount::new(max_concurrent).map_err(|e| e.in_field("max_concurrent"))?;
-        self.places().set_limit(places.get());
+        check_count(max_concurrent, "max_concurrent")?;
+        self.semaphore().set_limit(max_concurrent);
         Ok(())
     }
 
-    /// Changes the settings. For the number of places, see [`set_limit`](Self::set_limit). Calls in line
-    /// stay there, with the rank and the patience that they have; the rules of the line hold for
-    /// those who come.
-    pub fn configure(&self, config: BulkheadConfig) {
-        self.shared.common().configure(config);
+    /// Changes the settings while calls run. Queued calls stay queued, with their rank and the
+    /// `max_wait` they came with; the new settings hold for calls that come. For the number of
+    /// permits, see [`set_limit`](Self::set_limit); where a
+    /// [`LimitAlgorithm`](crate::LimitAlgorithm) is installed, the limit that it has found stays.
+    ///
+    /// # Errors
+    ///
+    /// None today: a [`BulkheadConfig`] is valid.
+    pub fn configure(&self, config: BulkheadConfig) -> Result<(), InvalidConfig> {
+        self.state.common().configure(config);
+        Ok(())
     }
 
-    /// Lets nobody in until [`resume`](Self::resume): new calls are rejected with
-    /// [`Paused`](seawall_core::Reason::Paused), those in line wait on for as long as they may, and
-    /// calls under way go on.
+    /// Back to automatic: ends [`pause`](Self::pause), [`drain`](Self::drain),
+    /// [`set_shadow`](Self::set_shadow) and [`set_limit`](Self::set_limit), and forgets the peak,
+    /// the mean time for which permits are held, and what a
+    /// [`LimitAlgorithm`](crate::LimitAlgorithm) has learned. The settings are those of the last
+    /// configuration. Calls and counters stay.
+    pub fn reset(&self) {
+        self.state.common().reset();
+    }
+
+    /// Admits no call until [`resume`](Self::resume): new calls are rejected with
+    /// [`Paused`](seawall_core::Reason::Paused), queued ones wait on for as long as they may, and
+    /// those in flight go on.
     pub fn pause(&self) {
-        self.places().command(PAUSED, 0);
+        self.semaphore().command(PAUSED, 0);
     }
 
     /// Rejects new calls with [`Draining`](seawall_core::Reason::Draining) until
-    /// [`resume`](Self::resume), and serves those in line: before a restart. See
+    /// [`resume`](Self::resume), and serves those queued: before a restart. See
     /// [`drained`](Self::drained) for its end.
     pub fn drain(&self) {
-        self.places().command(DRAINING, 0);
+        self.semaphore().command(DRAINING, 0);
     }
 
     /// Ends a pause and a drain.
     pub fn resume(&self) {
-        self.places().command(0, PAUSED | DRAINING);
+        self.semaphore().command(0, PAUSED | DRAINING);
     }
 
-    /// Waits until no call holds a place or waits for one, at any time or
+    /// Waits until no call holds a permit or waits for one, at any time or
     /// [for good](Self::drain).
     ///
     /// ```
@@ -161,57 +173,51 @@ impl BulkheadHandle {
     /// ```
     pub fn drained(&self) -> DrainFuture {
         DrainFuture {
-            shared: self.shared.clone(),
+            state: self.state.clone(),
             id: None,
         }
     }
 
-    /// Makes the layer one that only watches, or one that does what it says; see
-    /// [`BulkheadConfigBuilder::shadow`](crate::BulkheadConfigBuilder::shadow). Those in line go at
-    /// once when it begins to watch.
+    /// Begins or ends shadow mode; see
+    /// [`BulkheadConfigBuilder::shadow`](crate::BulkheadConfigBuilder::shadow). Queued calls go at
+    /// once when it begins.
     pub fn set_shadow(&self, on: bool) {
-        let (set, clear) = if on { (SHADOW, 0) } else { (0, SHADOW) };
-        self.places().command(set, clear);
+        self.state.common().set_shadow(on);
     }
 
-    fn state_of(&self, reading: &Reading) -> &'static str {
-        if self.places().has(DRAINING) {
-            "draining"
-        } else if self.places().has(PAUSED) {
-            "paused"
-        } else if reading.waiting > 0 {
-            "queueing"
-        } else if reading.free() == 0 {
-            "full"
+    fn state_of(&self, usage: &Usage) -> BulkheadState {
+        if self.semaphore().has(DRAINING) {
+            BulkheadState::Draining
+        } else if self.semaphore().has(PAUSED) {
+            BulkheadState::Paused
         } else {
-            "ok"
+            BulkheadState::of(usage.in_flight, usage.limit, usage.queue_depth)
         }
     }
 }
 
 impl InstanceHandle for BulkheadHandle {
     fn pattern(&self) -> &'static str {
-        self.shared.common().observer.pattern()
+        self.state.common().source.pattern()
     }
 
     fn name(&self) -> InstanceName {
         Self::name(self)
     }
 
-    /// `"ok"` while there is a free place, `"full"` when there is none, `"queueing"` when calls
-    /// wait, be it for a place or for their own service, `"paused"` and `"draining"` when it is.
+    /// That of [`BulkheadState::as_str`].
     fn state(&self) -> &'static str {
-        self.state_of(&self.places().reading())
+        self.state_of(&self.semaphore().usage()).as_str()
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
         self.counts().samples(sink);
-        let reading = self.places().reading();
+        let usage = self.semaphore().usage();
         let gauges = [
-            ("seawall_bulkhead_in_flight", f64::from(reading.taken)),
-            ("seawall_bulkhead_peak_in_flight", f64::from(reading.peak)),
-            ("seawall_bulkhead_queue_depth", reading.waiting as f64),
-            ("seawall_bulkhead_max_concurrent", f64::from(reading.limit)),
+            ("seawall_bulkhead_in_flight", f64::from(usage.in_flight)),
+            ("seawall_bulkhead_peak_in_flight", f64::from(usage.peak)),
+            ("seawall_bulkhead_queue_depth", usage.queue_depth as f64),
+            ("seawall_bulkhead_max_concurrent", f64::from(usage.limit)),
         ];
         for (metric, value) in gauges {
             sink.gauge(metric, &[], value);
@@ -223,12 +229,12 @@ impl InstanceHandle for BulkheadHandle {
     }
 
     fn attach(&self, events: &Events) {
-        // The first registry stays the one that is told.
-        let _ = self.shared.common().observer.attach(events);
+        // The first registry stays the one that is notified.
+        let _ = self.state.common().source.attach(events);
     }
 
-    /// [`Block`](Command::Block) pauses, [`Bypass`](Command::Bypass) lets
-    /// everything pass and only watches, [`Reset`](Command::Reset) ends both.
+    /// [`Block`](Command::Block) pauses, [`Bypass`](Command::Bypass) is shadow mode, and
+    /// [`Reset`](Command::Reset) is [`reset`](BulkheadHandle::reset).
     fn control(&self, command: Command) -> Result<(), Unsupported> {
         match command {
             Command::Block => {
@@ -239,64 +245,22 @@ impl InstanceHandle for BulkheadHandle {
                 self.resume();
                 self.set_shadow(true);
             }
-            Command::Reset => {
-                self.resume();
-                self.set_shadow(self.config().shadow());
-            }
+            Command::Reset => self.reset(),
             command => {
-                return Err(Unsupported {
-                    pattern: InstanceHandle::pattern(self),
-                    command,
-                });
+                let pattern = InstanceHandle::pattern(self);
+                return Err(Unsupported { pattern, command });
             }
         }
         Ok(())
     }
 }
 
-impl fmt::Debug for BulkheadHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let reading = self.places().reading();
-        f.debug_struct("BulkheadHandle")
-            .field("name", &self.name())
-            .field("in_flight", &reading.taken)
-            .field("queue_depth", &reading.waiting)
-            .finish_non_exhaustive()
-    }
-}
-
-/// The state of a bulkhead at one moment.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct BulkheadSnapshot {
-    /// The state in one word, see [`BulkheadHandle`]'s [`InstanceHandle::state`].
-    pub state: &'static str,
-    /// How many calls hold a place.
-    pub in_flight: u32,
-    /// How many calls may hold a place at once.
-    pub limit: u32,
-    /// How many places nobody holds.
-    pub free: u32,
-    /// How many calls wait, be it for a place or for their own service.
-    pub waiting: usize,
-    /// The most that were in flight at once, since the layer was made or the last
-    /// [`reset_peak`](BulkheadHandle::reset_peak).
-    pub peak_in_flight: u32,
-    /// Which share of the places is taken; above 1 while more are taken than there are.
-    pub utilization: f64,
-    /// For how long a place is held, on average: of late, if a [`LimitAlgorithm`](crate::LimitAlgorithm) has it
-    /// measured; by the pace of the line, while that moves; unknown otherwise.
-    pub mean_hold: Option<Duration>,
-    /// Whether the layer only watches.
-    pub shadow: bool,
-    /// What became of the calls so far.
-    pub counts: BulkheadCounts,
-}
+seawall_core::impl_debug!(BulkheadHandle: |this| name = this.name(), snapshot = this.snapshot());
 
 /// Waits until a bulkhead is empty; see [`BulkheadHandle::drained`]. It can be dropped at any time.
 #[must_use = "futures do nothing unless polled"]
 pub struct DrainFuture {
-    shared: Shared<Common, Stripe>,
+    state: SharedState,
     id: Option<u64>,
 }
 
@@ -305,8 +269,8 @@ impl Future for DrainFuture {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        let places = &this.shared.common().places;
-        if places.watch(&mut this.id, cx.waker()) {
+        let semaphore = &this.state.common().semaphore;
+        if semaphore.poll_idle(&mut this.id, cx.waker()) {
             Poll::Ready(())
         } else {
             Poll::Pending
@@ -317,15 +281,9 @@ impl Future for DrainFuture {
 impl Drop for DrainFuture {
     fn drop(&mut self) {
         if self.id.is_some() {
-            self.shared.common().places.unwatch(self.id);
+            self.state.common().semaphore.forget_idle(self.id);
         }
     }
 }
 
-impl fmt::Debug for DrainFuture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Drained")
-            .field("name", &self.shared.common().observer.name())
-            .finish_non_exhaustive()
-    }
-}
+seawall_core::impl_debug!(DrainFuture: |this| name = this.state.common().source.name());

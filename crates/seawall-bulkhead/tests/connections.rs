@@ -16,7 +16,8 @@ use seawall_core::{
     Error, InstanceHandle, PartitionKey, Reason, Registry, Rejectable, Rejection, RequestMeta, Sent,
 };
 use seawall_testkit::contract::{
-    BoxError, Mock, MockError, MockHandle, PolledFuture, Stage, assert_check, checks, hold_call, mock,
+    BoxError, Mock, MockError, MockHandle, PolledFuture, Stage, assert_check, checks, hold_call,
+    mock,
 };
 use static_assertions::assert_impl_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,7 +32,6 @@ fn settings(places: u32, waiting: u32) -> ConnectionLimitConfigBuilder {
     ConnectionLimitConfig::builder()
         .max_connections(places)
         .max_waiting(waiting)
-        .max_wait(30 * SECOND)
 }
 
 fn layer(places: u32, waiting: u32) -> ConnectionLimitLayer {
@@ -145,7 +145,7 @@ async fn a_place_lives_as_long_as_the_connection_and_all_its_clones() {
     let clone = first.clone();
     let mut waits = call(&mut svc, 2);
     assert!(waits.poll().is_pending());
-    assert_eq!((handle.in_flight(), handle.waiting()), (1, 1));
+    assert_eq!((handle.in_flight(), handle.queue_depth()), (1, 1));
     assert_eq!(handle.state(), "queueing");
     drop(first);
     assert_eq!((handle.in_flight(), waits.wakes()), (1, 0));
@@ -153,7 +153,7 @@ async fn a_place_lives_as_long_as_the_connection_and_all_its_clones() {
     assert_eq!((handle.in_flight(), waits.wakes()), (0, 1));
     let second = made(waits.poll());
     assert_eq!((*second.get_ref(), handle.in_flight()), (2, 1));
-    assert_eq!((handle.counts().made, handle.counts().waited), (2, 1));
+    assert_eq!((handle.counts().success, handle.counts().waited), (2, 1));
     drop(second);
     assert_eq!(handle.counts().abandoned, 0);
 }
@@ -165,7 +165,7 @@ async fn a_connection_that_fails_to_be_made_gives_its_place_back() {
     mock.script([Err(MockError::Failed(1))]);
     let failed = call(&mut svc, 1).poll();
     assert!(matches!(failed, Poll::Ready(Err(_))));
-    assert_eq!((handle.in_flight(), handle.counts().failed), (0, 1));
+    assert_eq!((handle.in_flight(), handle.counts().failure), (0, 1));
     let _open = made(call(&mut svc, 2).poll());
 }
 
@@ -214,7 +214,7 @@ async fn rejections_say_that_nothing_was_sent() {
     );
     let counts = handle.counts();
     assert_eq!((counts.rejected_full, counts.rejected_timeout), (1, 1));
-    assert_eq!((mock.calls(), handle.waiting()), (1, 0));
+    assert_eq!((mock.calls(), handle.queue_depth()), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -235,7 +235,7 @@ async fn a_connect_can_be_dropped_at_every_point() {
     assert!(second.poll().is_pending());
     assert_eq!(mock.requests(), [0, 1, 4]);
     drop(second);
-    assert_eq!((handle.in_flight(), handle.waiting()), (0, 0));
+    assert_eq!((handle.in_flight(), handle.queue_depth()), (0, 0));
     assert_eq!(handle.counts().abandoned, 5);
 }
 
@@ -255,7 +255,7 @@ async fn a_key_that_is_full_keeps_nobody_else_out() {
     let mut other = call(&mut svc, 21);
     assert!(other.poll().is_pending());
     assert_eq!(
-        (handle.in_flight_by(PartitionKey(1)), handle.in_flight()),
+        (handle.in_flight_of(PartitionKey(1)), handle.in_flight()),
         (1, 2)
     );
     drop(two);
@@ -268,7 +268,7 @@ async fn a_key_that_is_full_keeps_nobody_else_out() {
     drop(second);
     drop(made(third.poll()));
     assert_eq!(mock.requests(), [10, 20, 21, 11, 12]);
-    assert_eq!(handle.waiting(), 0);
+    assert_eq!(handle.queue_depth(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -306,7 +306,7 @@ async fn a_waiter_whose_connector_is_not_ready_lets_the_next_one_go() {
         panic!("it waits on")
     };
     assert!(error.rejection().is_none());
-    assert_eq!((next.wakes(), layer.handle().counts().failed), (1, 1));
+    assert_eq!((next.wakes(), layer.handle().counts().failure), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -332,7 +332,11 @@ async fn a_panic_of_the_connector_gives_the_place_back() {
         assert!(next.poll().is_pending());
         assert_eq!(mock.requests().last(), Some(&2), "{stage:?}");
         drop(next);
-        assert_eq!((handle.in_flight(), handle.waiting()), (0, 0), "{stage:?}");
+        assert_eq!(
+            (handle.in_flight(), handle.queue_depth()),
+            (0, 0),
+            "{stage:?}"
+        );
     }
 }
 
@@ -401,7 +405,7 @@ fn impossible_settings_are_rejected_by_name() {
     let builder = ConnectionLimitConfig::builder;
     assert_eq!(field(builder().max_connections(0)), "max_connections");
     assert_eq!(field(builder().max_per_key(0)), "max_per_key");
-    assert_eq!(field(builder().max_wait(Duration::ZERO)), "acquire_timeout");
+    assert_eq!(field(builder().max_wait(Duration::ZERO)), "max_wait");
     assert_eq!(builder().build().unwrap(), ConnectionLimitConfig::default());
 }
 

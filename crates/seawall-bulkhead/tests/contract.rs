@@ -1,7 +1,5 @@
 //! The laws of a Tower layer, for a bulkhead that rejects and for one that lets calls wait.
 
-use std::time::Duration;
-
 use seawall_bulkhead::{Bulkhead, BulkheadConfig, BulkheadLayer};
 use seawall_testkit::contract::{Mock, assert_check, checks, hold_call};
 use tower_layer::Layer;
@@ -10,7 +8,6 @@ fn layer(places: u32, waiting: u32) -> BulkheadLayer {
     let config = BulkheadConfig::builder()
         .max_concurrent(places)
         .max_waiting(waiting)
-        .max_wait(Duration::from_secs(30))
         .build()
         .expect("valid settings");
     BulkheadLayer::new("subject", config)

@@ -1,4 +1,4 @@
-//! What is left of attacks on the bulkhead: each of these broke a law once.
+//! What is left of attacks on the bulkhead: each of these broke an invariant once.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -8,27 +8,31 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use seawall_bulkhead::partitions::{PartitionConfig, PartitionShare, PartitionedBulkheadLayer};
+use seawall_bulkhead::scaling::{ScalingBulkheadLayer, ScalingConfig};
 use seawall_bulkhead::{
-    Adaptive, Aimd, Algorithm, Bulkhead, BulkheadConfig, BulkheadHandle, BulkheadLayer, CallSample,
-    LimitAlgorithm, PartitionConfig, PartitionShare, PartitionedBulkheadLayer, Scaling,
+    Bulkhead, BulkheadConfig, BulkheadHandle, BulkheadLayer, CallSample, LimitAlgorithm,
 };
 use seawall_core::{
-    CompleteOnResponse, Describe, Error, Outcome, PartitionKey, Priority, Reason, Rejectable,
-    Rejection, Replay, RequestMeta,
+    Describe, Error, ErrorIsFailure, PartitionKey, Policy, Priority, Reason, Rejectable, Rejection,
+    Replay, RequestMeta,
 };
-use seawall_testkit::contract::{Mock, MockError, MockHandle, PolledFuture, mock};
+use seawall_testkit::contract::{Mock, MockHandle, PolledFuture, mock};
 use tokio::time::{Instant, advance};
 use tower_layer::Layer;
 use tower_service::Service;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn config(places: u32, waiting: u32) -> BulkheadConfig {
-    let config = BulkheadConfig::builder()
-        .max_concurrent(places)
-        .max_waiting(waiting)
-        .priority_aging(3600 * SECOND)
-        .max_wait(100_000 * SECOND);
+fn config(permits: u32, waiting: u32) -> BulkheadConfig {
+    let config = BulkheadConfig::builder().max_concurrent(permits);
+    let config = match waiting {
+        0 => config,
+        _ => config
+            .max_waiting(waiting)
+            .priority_aging(3600 * SECOND)
+            .max_wait(100_000 * SECOND),
+    };
     config.build().expect("valid settings")
 }
 
@@ -45,54 +49,54 @@ fn open<S: Service<u32>>(service: &mut S, request: u32) -> PolledFuture<S::Futur
     call
 }
 
-/// Says of each request what the test has set last.
+/// Describes each request as the test has set last.
 #[derive(Clone)]
-struct Told(Arc<Mutex<RequestMeta>>);
+struct NextMeta(Arc<Mutex<RequestMeta>>);
 
-impl Default for Told {
+impl Default for NextMeta {
     fn default() -> Self {
         Self(Arc::new(Mutex::new(RequestMeta::new(Replay::Never))))
     }
 }
 
-impl Told {
-    fn tell(&self, meta: RequestMeta) {
+impl NextMeta {
+    fn set(&self, meta: RequestMeta) {
         *self.0.lock().expect("nobody panics") = meta;
     }
 
     fn priority(&self, priority: u8) {
-        self.tell(RequestMeta::new(Replay::Never).with_priority(Priority(priority)));
+        self.set(RequestMeta::new(Replay::Never).with_priority(Priority(priority)));
     }
 
     fn within(&self, priority: u8, time: Duration) {
         let meta = RequestMeta::new(Replay::Never).with_priority(Priority(priority));
-        self.tell(meta.with_deadline(Instant::now() + time));
+        self.set(meta.with_deadline(Instant::now() + time));
     }
 }
 
-impl Describe<u32> for Told {
+impl Describe<u32> for NextMeta {
     fn describe(&self, _: &u32) -> RequestMeta {
         *self.0.lock().expect("nobody panics")
     }
 }
 
-type Desk = Bulkhead<Mock, CompleteOnResponse, Told>;
+type Described = Bulkhead<Mock, Policy<ErrorIsFailure, NextMeta>>;
 
-fn told(places: u32) -> (Desk, BulkheadHandle, MockHandle, Told) {
+fn described(permits: u32) -> (Described, BulkheadHandle, MockHandle, NextMeta) {
     let (inner, mock) = mock();
     mock.hold_responses();
-    let told = Told::default();
-    let layer = BulkheadLayer::new("desk", config(places, 64)).describe(told.clone());
-    (layer.layer(inner), layer.handle(), mock, told)
+    let next = NextMeta::default();
+    let layer = BulkheadLayer::new("orders", config(permits, 64)).describe(next.clone());
+    (layer.layer(inner), layer.handle(), mock, next)
 }
 
-// --- Tuners ---
+// --- Algorithms ---
 
-/// Looks at the bulkhead and changes it, from inside.
+/// Reads the bulkhead and changes it, from inside.
 struct Nosy(Arc<Mutex<Option<BulkheadHandle>>>);
 
 impl LimitAlgorithm for Nosy {
-    fn ended(&mut self, _: &CallSample) -> Option<u32> {
+    fn on_sample(&mut self, _: &CallSample) -> Option<u32> {
         let handle = self.0.lock().expect("nobody panics").clone()?;
         handle.set_limit(7).expect("not 0");
         Some(handle.snapshot().limit + 1)
@@ -100,7 +104,7 @@ impl LimitAlgorithm for Nosy {
 }
 
 #[test]
-fn a_tuner_may_read_and_resize_the_bulkhead_that_it_tunes() {
+fn an_algorithm_may_use_the_handle_of_its_own_bulkhead() {
     let (done, is_done) = std::sync::mpsc::channel();
     // On a thread of its own: a deadlock is to fail, not to hang.
     std::thread::spawn(move || {
@@ -108,7 +112,7 @@ fn a_tuner_may_read_and_resize_the_bulkhead_that_it_tunes() {
         let (inner, mock) = mock();
         mock.hold_responses();
         let layer =
-            BulkheadLayer::new("desk", config(1, 4)).limit_algorithm(Nosy(Arc::clone(&handle)));
+            BulkheadLayer::new("orders", config(1, 4)).limit_algorithm(Nosy(Arc::clone(&handle)));
         *handle.lock().expect("nobody panics") = Some(layer.handle());
         let mut svc = layer.layer(inner);
         let mut first = open(&mut svc, 0);
@@ -122,69 +126,43 @@ fn a_tuner_may_read_and_resize_the_bulkhead_that_it_tunes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_adaptive_limit_goes_on_from_a_number_that_it_had_before() {
-    let adaptive = Adaptive::builder()
-        .algorithm(Algorithm::Aimd(Aimd::default()))
-        .initial(20)
+async fn an_algorithm_that_is_not_installed_moves_nothing() {
+    let scaling = ScalingConfig::between(4, 8)
         .build()
         .expect("valid settings");
-    let (inner, mock) = mock();
-    mock.hold_responses();
-    let layer = BulkheadLayer::new("desk", config(1, 64))
-        .adaptive(adaptive)
-        .classify(
-            |answer: Result<&u32, &seawall_testkit::contract::BoxError>| match answer {
-                Ok(_) => Outcome::Success,
-                Err(_) => Outcome::Unknown,
-            },
-        );
-    let (mut svc, handle) = (layer.layer(inner), layer.handle());
-    // Dropped by the upstream until the limit falls.
-    for _ in 0..200 {
-        if handle.limit() < 20 {
-            break;
-        }
-        let mut calls: Vec<_> = (0..10).map(|n| open(&mut svc, n)).collect();
-        advance(SECOND).await;
-        for (n, call) in calls.iter_mut().enumerate() {
-            mock.respond(mock.calls() - 10 + n, Err(MockError::Failed(1)));
-            assert!(call.poll().is_ready());
-        }
-    }
-    let fallen = handle.limit();
-    assert!(fallen < 20);
-    // By hand, back to what it was.
-    handle.set_limit(20).expect("not 0");
-    let mut last = 20;
-    for _ in 0..3 {
-        let mut calls: Vec<_> = (0..20).map(|n| open(&mut svc, n)).collect();
-        advance(SECOND).await;
-        mock.respond_to_all();
-        calls
-            .iter_mut()
-            .for_each(|call| assert!(call.poll().is_ready()));
-        assert!(handle.limit() >= last, "from {last} to {}", handle.limit());
-        last = handle.limit();
-    }
+    let layer = BulkheadLayer::new("orders", config(6, 0))
+        .limit_algorithm(Fickle(Dice(1)))
+        .limit_algorithm(Fixed(100));
+    assert_eq!(layer.handle().limit(), 6, "the first algorithm stays");
+    let layer = BulkheadLayer::new("orders", config(6, 0))
+        .limit_algorithm(Fixed(100))
+        .limit_algorithm(Fickle(Dice(1)));
+    assert_eq!(layer.handle().limit(), 100);
+    let layer = ScalingBulkheadLayer::new("orders", config(2, 0), scaling);
+    assert_eq!(layer.handle().bulkhead().limit(), 4);
 }
 
-#[tokio::test(start_paused = true)]
-async fn bounds_of_a_tuner_that_has_no_say_move_nothing() {
-    let scaling = Scaling::between(4, 8).build().expect("valid settings");
-    let adaptive = Adaptive::builder().initial(100).max(200).build();
-    let adaptive = adaptive.expect("valid settings");
-    let layer = BulkheadLayer::new("desk", config(6, 0));
-    let layer = layer.scaling(scaling).adaptive(adaptive);
-    assert_eq!(layer.handle().limit(), 6, "the first tuner stays");
-    let layer = BulkheadLayer::new("desk", config(6, 0));
-    let layer = layer.adaptive(adaptive).scaling(scaling);
-    assert_eq!(layer.handle().limit(), 100);
+/// Has one limit.
+struct Fixed(u32);
+
+impl LimitAlgorithm for Fixed {
+    fn on_sample(&mut self, _: &CallSample) -> Option<u32> {
+        Some(self.0)
+    }
+
+    fn start(&mut self, _: u32) -> u32 {
+        self.0
+    }
 }
 
 // --- Forecasts ---
 
-/// Answers the calls from `from` on, one a second.
-async fn serve(mock: &MockHandle, calls: &mut Vec<PolledFuture<<Desk as Service<u32>>::Future>>, n: u32) {
+/// Completes calls, one a second.
+async fn serve(
+    mock: &MockHandle,
+    calls: &mut Vec<PolledFuture<<Described as Service<u32>>::Future>>,
+    n: u32,
+) {
     for _ in 0..n {
         advance(SECOND).await;
         mock.respond(mock.calls() - 1, Ok(()));
@@ -196,8 +174,8 @@ async fn serve(mock: &MockHandle, calls: &mut Vec<PolledFuture<<Desk as Service<
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_says_nothing_of_the_pace_of_the_line() {
-    let (mut svc, handle, mock, told) = told(1);
+async fn a_pause_does_not_count_as_time_for_which_a_permit_is_held() {
+    let (mut svc, handle, mock, next) = described(1);
     let mut calls: Vec<_> = (0..12).map(|n| open(&mut svc, n)).collect();
     serve(&mock, &mut calls, 6).await;
     handle.pause();
@@ -208,18 +186,18 @@ async fn a_pause_says_nothing_of_the_pace_of_the_line() {
     assert!(calls[0].poll().is_pending());
     serve(&mock, &mut calls, 1).await;
     assert_eq!(calls.len(), 4);
-    told.within(128, 60 * SECOND);
+    next.within(128, 60 * SECOND);
     let _fits = open(&mut svc, 20);
-    assert_eq!(handle.counts().reject_doomed, 0);
+    assert_eq!(handle.counts().rejected_doomed, 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_stands_aside_keeps_no_pace_of_another_time() {
-    let (mut svc, handle, mock, told) = told(1);
+async fn a_skipped_waiter_keeps_no_estimate_of_another_time() {
+    let (mut svc, handle, mock, next) = described(1);
     let mut calls: Vec<_> = (0..8).map(|n| open(&mut svc, n)).collect();
     serve(&mock, &mut calls, 6).await;
     assert_eq!(calls.len(), 2);
-    // The last one's own service is not ready when its turn comes: it stands aside.
+    // The last one's own service is not ready when its turn comes: it is skipped.
     mock.set_pending();
     advance(SECOND).await;
     mock.respond(mock.calls() - 1, Ok(()));
@@ -231,37 +209,37 @@ async fn who_stands_aside_keeps_no_pace_of_another_time() {
     let mut later: Vec<_> = (0..4).map(|n| open(&mut svc, n)).collect();
     assert_eq!(handle.queue_depth(), 4);
     serve(&mock, &mut later, 1).await;
-    told.within(128, 60 * SECOND);
+    next.within(128, 60 * SECOND);
     let _fits = open(&mut svc, 20);
-    assert_eq!(handle.counts().reject_doomed, 0);
+    assert_eq!(handle.counts().rejected_doomed, 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_will_be_passed_are_not_in_a_forecast() {
-    let (mut svc, handle, mock, told) = told(1);
-    told.priority(128);
+async fn waiters_that_will_be_passed_are_not_in_a_forecast() {
+    let (mut svc, handle, mock, next) = described(1);
+    next.priority(128);
     let mut calls: Vec<_> = (0..26).map(|n| open(&mut svc, n)).collect();
     serve(&mock, &mut calls, 5).await;
     assert_eq!(handle.queue_depth(), 20);
     // Before all of them, by priority, and within the time of one or two turns.
-    told.within(191, 3 * SECOND);
+    next.within(191, 3 * SECOND);
     let mut urgent = open(&mut svc, 20);
-    assert_eq!(handle.counts().reject_doomed, 0);
+    assert_eq!(handle.counts().rejected_doomed, 0);
     advance(SECOND).await;
     mock.respond(mock.calls() - 1, Ok(()));
     assert!(calls.remove(0).poll().is_ready());
     assert!(urgent.poll().is_pending());
     assert_eq!(mock.requests().last(), Some(&20));
-    // And those before whom it will not go are.
-    told.within(128, 3 * SECOND);
+    // And those that it will not pass are.
+    next.within(128, 3 * SECOND);
     assert!(call(&mut svc, 21).poll().is_ready());
-    assert_eq!(handle.counts().reject_doomed, 1);
+    assert_eq!(handle.counts().rejected_doomed, 1);
 }
 
 // --- Shares ---
 
 #[tokio::test(start_paused = true)]
-async fn what_the_default_guarantees_is_not_taken_from_those_who_are_named() {
+async fn what_the_default_guarantees_is_not_taken_from_named_keys() {
     let (inner, mock) = mock();
     mock.hold_responses();
     let config = PartitionConfig::builder()
@@ -269,7 +247,7 @@ async fn what_the_default_guarantees_is_not_taken_from_those_who_are_named() {
         .default_share(PartitionShare::new().guaranteed(4))
         .share(PartitionKey(9), PartitionShare::new().guaranteed(2))
         .build();
-    let layer = PartitionedBulkheadLayer::new("pool", config.expect("valid settings"))
+    let layer = PartitionedBulkheadLayer::new("keyed", config.expect("valid settings"))
         .key_by(|request: &u32| PartitionKey(u64::from(request / 10)));
     let (mut svc, handle) = (layer.layer(inner), layer.handle());
     let _greedy: Vec<_> = (0..6).map(|n| open(&mut svc, n)).collect();
@@ -279,20 +257,20 @@ async fn what_the_default_guarantees_is_not_taken_from_those_who_are_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_named_key_in_line_gets_its_own_before_any_other() {
+async fn a_named_key_that_waits_gets_its_own_before_any_other() {
     let (inner, mock) = mock();
     mock.hold_responses();
     let config = PartitionConfig::builder()
         .max_concurrent(2)
         .default_share(PartitionShare::new().guaranteed(2))
         .build();
-    let layer = PartitionedBulkheadLayer::new("pool", config.expect("valid settings"))
+    let layer = PartitionedBulkheadLayer::new("keyed", config.expect("valid settings"))
         .key_by(|request: &u32| PartitionKey(u64::from(request / 10)));
     let (mut svc, handle) = (layer.layer(inner), layer.handle());
     let mut first: Vec<_> = (0..2).map(|n| open(&mut svc, n)).collect();
     let mut named = open(&mut svc, 90);
     let mut other = open(&mut svc, 10);
-    // It has one place kept for it from now on; the other has more that it was promised.
+    // One permit is kept for it from now on; the other has a higher guarantee.
     handle
         .set_share(PartitionKey(9), PartitionShare::new().guaranteed(1))
         .expect("there is one");
@@ -311,7 +289,7 @@ async fn a_named_key_in_line_gets_its_own_before_any_other() {
 #[tokio::test(start_paused = true)]
 async fn an_instance_without_a_call_counts_for_nothing_while_it_drains() {
     let (inner, mock) = mock();
-    let layer = BulkheadLayer::new("desk", config(1, 0));
+    let layer = BulkheadLayer::new("orders", config(1, 0));
     let (mut svc, handle) = (layer.reserving().layer(inner), layer.handle());
     let cx = &mut Context::from_waker(Waker::noop());
     handle.drain();
@@ -327,7 +305,7 @@ async fn an_instance_without_a_call_counts_for_nothing_while_it_drains() {
     assert_eq!(reason, Some(Reason::Draining));
     assert_eq!(handle.counts().rejected_draining, 1);
 
-    // What was true before is asked again.
+    // Readiness is asked again each time.
     assert!(svc.poll_ready(cx).is_ready());
     handle.resume();
     assert!(svc.poll_ready(cx).is_ready());
@@ -342,7 +320,7 @@ async fn an_instance_without_a_call_counts_for_nothing_while_it_drains() {
 
 // --- At random, on threads ---
 
-/// Numbers that look random: the same ones at each run.
+/// Numbers that look random: the same ones in each run.
 struct Dice(u64);
 
 impl Dice {
@@ -354,21 +332,21 @@ impl Dice {
     }
 }
 
-/// Answers after some yields, fails, panics, or never answers, as the request says; and is not ready
-/// at every third time it is asked.
+/// Responds after some yields, fails, panics, or never responds, by the request; and is not ready
+/// at every third poll.
 #[derive(Clone, Default)]
-struct Moody {
-    asked: u32,
+struct Flaky {
+    polls: u32,
 }
 
-impl Service<u32> for Moody {
+impl Service<u32> for Flaky {
     type Response = u32;
     type Error = Error<()>;
     type Future = Pin<Box<dyn Future<Output = Result<u32, Error<()>>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.asked += 1;
-        if self.asked % 3 == 2 {
+        self.polls += 1;
+        if self.polls % 3 == 2 {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -392,7 +370,7 @@ impl Service<u32> for Moody {
 }
 
 /// Polls at most so often, with panics caught, and drops the future then.
-async fn for_a_while<F: Future>(future: F, polls: u64) {
+async fn poll_at_most<F: Future>(future: F, polls: u64) {
     let mut future = Box::pin(future);
     for _ in 0..polls {
         let once = std::future::poll_fn(|cx| {
@@ -407,7 +385,7 @@ async fn for_a_while<F: Future>(future: F, polls: u64) {
 }
 
 /// Sleeps until it is woken, and no longer: a wake-up that is lost is a test that hangs.
-async fn to_its_end<F: Future>(future: F) {
+async fn complete<F: Future>(future: F) {
     let mut future = Box::pin(future);
     std::future::poll_fn(|cx| {
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
@@ -419,12 +397,12 @@ async fn to_its_end<F: Future>(future: F) {
     .await;
 }
 
-/// Wants another number of places at every fourth call, and panics now and then.
+/// Returns another limit at every fourth call, and panics now and then.
 struct Fickle(Dice);
 
 impl LimitAlgorithm for Fickle {
-    fn ended(&mut self, _: &CallSample) -> Option<u32> {
-        assert!(self.0.below(500) != 0, "a panic in a tuner");
+    fn on_sample(&mut self, _: &CallSample) -> Option<u32> {
+        assert!(self.0.below(500) != 0, "a panic in an algorithm");
         (self.0.below(4) == 0).then(|| self.0.below(6) as u32)
     }
 }
@@ -433,7 +411,7 @@ const TASKS: u64 = 48;
 const ROUNDS: u64 = 300;
 
 #[test]
-fn whatever_is_done_at_once_no_place_no_wake_up_and_no_count_is_lost() {
+fn no_permit_no_wake_up_and_no_count_is_lost_when_everything_happens_at_once() {
     storm();
 }
 
@@ -454,8 +432,8 @@ fn storm() {
     let handle = layer.handle();
     let stop = Arc::new(AtomicBool::new(false));
     let made = Arc::new(AtomicU64::new(0));
-    let svc = layer.layer(Moody::default());
-    let reserving = layer.reserving().layer(Moody::default());
+    let svc = layer.layer(Flaky::default());
+    let reserving = layer.reserving().layer(Flaky::default());
 
     let callers = (1..=TASKS).map(|task| {
         let (mut svc, mut reserving, made) = (svc.clone(), reserving.clone(), Arc::clone(&made));
@@ -469,7 +447,7 @@ fn storm() {
                     if dice.below(3) == 0 {
                         // Gives up, and the instance with it.
                         let ready = std::future::poll_fn(|cx| reserving.poll_ready(cx));
-                        for_a_while(ready, polls).await;
+                        poll_at_most(ready, polls).await;
                         reserving = reserving.clone();
                         continue;
                     }
@@ -486,8 +464,8 @@ fn storm() {
                     catch_unwind(AssertUnwindSafe(|| svc.call(request)))
                 };
                 match call {
-                    Ok(call) if short => for_a_while(call, dice.below(12)).await,
-                    Ok(call) => to_its_end(call).await,
+                    Ok(call) if short => poll_at_most(call, dice.below(12)).await,
+                    Ok(call) => complete(call).await,
                     Err(_panic) => {}
                 }
             }
@@ -503,10 +481,10 @@ fn storm() {
                     0 => handle.pause(),
                     1 => handle.drain(),
                     2 => handle.set_shadow(true),
-                    3 => handle.configure(settings),
+                    3 => handle.configure(settings).expect("valid settings"),
                     4 => drop(handle.snapshot()),
                     5 => handle.set_limit(1 + dice.below(5) as u32).expect("not 0"),
-                    6 => for_a_while(handle.drained(), dice.below(9)).await,
+                    6 => poll_at_most(handle.drained(), dice.below(9)).await,
                     _ => {}
                 }
                 tokio::task::yield_now().await;
@@ -541,7 +519,7 @@ fn storm() {
         "{counts:?}"
     );
 
-    // As many places as there are, neither more nor fewer.
+    // As many permits as there are, neither more nor fewer.
     handle.set_limit(5).expect("not 0");
     let (inner, mock) = mock();
     mock.hold_responses();
@@ -552,7 +530,7 @@ fn storm() {
 }
 
 #[test]
-fn whatever_is_done_to_shares_no_place_no_wake_up_and_no_count_is_lost() {
+fn no_permit_no_wake_up_and_no_count_is_lost_when_shares_change() {
     storm_of_keys();
 }
 
@@ -575,7 +553,7 @@ fn storm_of_keys() {
     let handle = layer.handle();
     let stop = Arc::new(AtomicBool::new(false));
     let made = Arc::new(AtomicU64::new(0));
-    let svc = layer.layer(Moody::default());
+    let svc = layer.layer(Flaky::default());
     let callers = (1..=TASKS).map(|task| {
         let (mut svc, made) = (svc.clone(), Arc::clone(&made));
         runtime.spawn(async move {
@@ -588,8 +566,8 @@ fn storm_of_keys() {
                     .expect("never fails");
                 made.fetch_add(1, SeqCst);
                 match catch_unwind(AssertUnwindSafe(|| svc.call(request))) {
-                    Ok(call) if short => for_a_while(call, dice.below(12)).await,
-                    Ok(call) => to_its_end(call).await,
+                    Ok(call) if short => poll_at_most(call, dice.below(12)).await,
+                    Ok(call) => complete(call).await,
                     Err(_panic) => {}
                 }
             }
@@ -606,7 +584,7 @@ fn storm_of_keys() {
                     .max(2 + dice.below(3) as u32)
                     .weight(1 + dice.below(9) as u32)
                     .max_waiting(dice.below(9) as u32);
-                // What is impossible is rejected.
+                // Impossible ones are rejected.
                 let _ = handle.set_share(PartitionKey(dice.below(4)), share);
                 let _ = handle.set_limit(dice.below(8) as u32);
                 drop(handle.snapshot());
@@ -645,7 +623,7 @@ fn storm_of_keys() {
     assert_eq!((mock.calls(), handle.queue_depth()), (5, 2));
 }
 
-// --- Panics where nobody looks for them ---
+// --- Panics in wakers ---
 
 /// A waker that panics.
 struct Bomb;
@@ -656,7 +634,7 @@ impl Wake for Bomb {
     }
 }
 
-/// Two calls wait for the two places of `svc`; the first one's task is to wake the second one's.
+/// Two calls wait for the two permits of `svc`; the first one's task wakes the second one's.
 fn a_waker_that_panics<S: Service<u32>>(
     mut svc: S,
     mock: &MockHandle,
@@ -686,49 +664,49 @@ fn a_waker_that_panics<S: Service<u32>>(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_waker_that_panics_costs_no_place() {
+async fn a_waker_that_panics_costs_no_permit() {
     let (inner, mock) = mock();
     mock.hold_responses();
-    let layer = BulkheadLayer::new("desk", config(2, 8));
+    let layer = BulkheadLayer::new("orders", config(2, 8));
     let handle = layer.handle();
     a_waker_that_panics(layer.layer(inner), &mock, || handle.in_flight());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_waker_that_panics_costs_no_place_of_a_pool() {
+async fn a_waker_that_panics_costs_no_permit_of_a_partitioned_bulkhead() {
     let (inner, mock) = mock();
     mock.hold_responses();
     let config = PartitionConfig::builder().max_concurrent(2).build();
-    let layer = PartitionedBulkheadLayer::new("pool", config.expect("valid settings"));
+    let layer = PartitionedBulkheadLayer::new("keyed", config.expect("valid settings"));
     let handle = layer.handle();
     a_waker_that_panics(layer.layer(inner), &mock, || handle.in_flight());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_call_that_is_only_watched_counts_once() {
-    let (mut svc, handle, _mock, told) = told(1);
+async fn an_expired_call_in_shadow_mode_counts_once() {
+    let (mut svc, handle, _mock, next) = described(1);
     handle.set_shadow(true);
     let _first = open(&mut svc, 0);
-    told.within(128, Duration::ZERO);
-    let _late = open(&mut svc, 1);
+    next.within(128, Duration::ZERO);
+    let _expired = open(&mut svc, 1);
     assert_eq!((handle.counts().shadowed, handle.counts().waited), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn extremes_are_numbers_like_others() {
-    let (mut svc, handle, mock, told) = told(u32::MAX);
+async fn extremes_are_handled_like_other_numbers() {
+    let (mut svc, handle, mock, next) = described(u32::MAX);
     let _open: Vec<_> = (0..3).map(|n| open(&mut svc, n)).collect();
     handle.set_limit(1).expect("not 0");
-    told.within(255, 30 * 365 * 24 * 3600 * SECOND);
+    next.within(255, 30 * 365 * 24 * 3600 * SECOND);
     let mut far = open(&mut svc, 3);
     assert_eq!((handle.in_flight(), handle.queue_depth()), (3, 1));
     handle.set_limit(u32::MAX).expect("not 0");
     assert!(far.poll().is_pending());
     assert_eq!((handle.in_flight(), mock.calls()), (4, 4));
-    assert_eq!(handle.snapshot().free, u32::MAX - 4);
+    assert_eq!(handle.snapshot().available, u32::MAX - 4);
     assert_eq!(handle.snapshot().peak_in_flight, 4);
     assert_eq!(
-        handle.set_limit(0).expect_err("nobody could go").field(),
+        handle.set_limit(0).expect_err("no call could pass").field(),
         "max_concurrent"
     );
     assert_eq!(handle.limit(), u32::MAX);

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use seawall_bulkhead::isolated::{
     Blocking, BlockingConfig, BlockingFuture, BlockingLayer, Isolated, IsolatedConfig,
-    IsolatedFuture, IsolatedHandle, IsolatedLayer,
+    IsolatedFuture, IsolatedLayer, ThreadPoolHandle,
 };
 use seawall_core::{Error, InstanceHandle, Reason, Registry, Rejectable, Rejection, Sent};
 use seawall_testkit::contract::{BoxError, Mock, MockError, Stage, mock};
@@ -22,14 +22,11 @@ use tower::{ServiceExt, service_fn};
 use tower_layer::Layer;
 use tower_service::Service;
 
-const SECOND: Duration = Duration::from_secs(1);
-
 fn pool(places: u32, waiting: u32) -> IsolatedLayer {
     let config = IsolatedConfig::builder()
         .threads(2)
         .max_concurrent(places)
         .max_waiting(waiting)
-        .max_wait(30 * SECOND)
         .build()
         .expect("valid settings");
     IsolatedLayer::new("pool", config).expect("a runtime")
@@ -39,7 +36,6 @@ fn threads(threads: u32, waiting: u32) -> BlockingLayer {
     let config = BlockingConfig::builder()
         .threads(threads)
         .max_waiting(waiting)
-        .max_wait(30 * SECOND)
         .build()
         .expect("valid settings");
     BlockingLayer::new("threads", config).expect("a runtime")
@@ -113,7 +109,7 @@ async fn places_and_the_line_have_exact_sizes_and_waiting_is_bounded() {
     assert!(poll(&mut running).is_pending());
     let mut waits = svc.call(1);
     assert!(poll(&mut waits).is_pending());
-    assert_eq!((handle.in_flight(), handle.waiting()), (1, 1));
+    assert_eq!((handle.in_flight(), handle.queue_depth()), (1, 1));
     assert_eq!(handle.state(), "queueing");
     let full = rejection(svc.call(2).await);
     assert_eq!(
@@ -127,7 +123,7 @@ async fn places_and_the_line_have_exact_sizes_and_waiting_is_bounded() {
     );
     let counts = handle.counts();
     assert_eq!((counts.rejected_full, counts.rejected_timeout), (1, 1));
-    assert_eq!((counts.waited, handle.waiting()), (1, 0));
+    assert_eq!((counts.waited, handle.queue_depth()), (1, 0));
 }
 
 #[tokio::test]
@@ -189,7 +185,7 @@ async fn dropping_the_future_drops_the_work_and_gives_the_place_back() {
     assert!(poll(&mut waits).is_pending());
     drop(waits);
     drop(svc.call((None, Tell(None))));
-    assert_eq!((handle.in_flight(), handle.waiting()), (1, 0));
+    assert_eq!((handle.in_flight(), handle.queue_depth()), (1, 0));
     drop(running);
     told.await.unwrap();
     // The place comes back after the work is gone: a waiter gets it.
@@ -344,8 +340,8 @@ fn impossible_settings_are_rejected_by_name() {
     assert_eq!(field(builder().threads(0).build()), "threads");
     assert_eq!(field(builder().threads(1_025).build()), "threads");
     assert_eq!(field(builder().max_concurrent(0).build()), "max_concurrent");
-    let never = builder().max_wait(Duration::ZERO).build();
-    assert_eq!(field(never), "acquire_timeout");
+    let never = builder().max_waiting(1).max_wait(Duration::ZERO).build();
+    assert_eq!(field(never), "max_wait");
     assert!(BlockingConfig::builder().threads(0).build().is_err());
     assert_eq!(builder().build().unwrap(), IsolatedConfig::default());
     let blocking = BlockingConfig::builder().build().unwrap();
@@ -403,7 +399,7 @@ mod blocking {
         let mut waits = svc.call(2);
         assert!(poll(&mut waits).is_pending());
         drop((waits, running));
-        assert_eq!((handle.in_flight(), handle.waiting()), (1, 0));
+        assert_eq!((handle.in_flight(), handle.queue_depth()), (1, 0));
         let mut next = svc.call(3);
         assert!(poll(&mut next).is_pending());
         assert_eq!(rejection(svc.call(4).await).reason(), Reason::BulkheadFull);
@@ -512,5 +508,5 @@ assert_impl_all!(Plain: Send, Sync, Unpin, Clone);
 assert_impl_all!(IsolatedFuture<Mock, u32>: Send, Unpin);
 assert_impl_all!(BlockingFuture<Closure, u32, u32, Infallible>: Send, Unpin);
 assert_impl_all!(IsolatedLayer: Send, Sync, Clone);
-assert_impl_all!(IsolatedHandle: Send, Sync, Clone, InstanceHandle);
+assert_impl_all!(ThreadPoolHandle<IsolatedConfig>: Send, Sync, Clone, InstanceHandle);
 assert_impl_all!(<Plain as Service<u32>>::Error: Into<BoxError>);

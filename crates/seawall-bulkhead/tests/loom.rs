@@ -1,96 +1,91 @@
-//! The places under loom's model checker: every interleaving of give back, join, leave.
+//! The semaphore under loom's model checker: every interleaving of release, join, leave.
 //!
 //! `RUSTFLAGS="--cfg seawall_loom" cargo test -p seawall-bulkhead --test loom --release`
 #![cfg(seawall_loom)]
 
 #[allow(dead_code, reason = "the model uses less of it than the layer")]
-#[path = "../src/line.rs"]
-mod line;
-#[allow(dead_code, reason = "see above")]
-#[path = "../src/pace.rs"]
-mod pace;
-#[allow(dead_code, reason = "see above")]
-#[path = "../src/places.rs"]
-mod places;
-#[allow(unused_imports, reason = "see above")]
-#[path = "../src/sync.rs"]
-mod sync;
-#[allow(dead_code, reason = "see above")]
-#[path = "../src/word.rs"]
-mod word;
+#[path = "../src/semaphore/mod.rs"]
+mod semaphore;
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, Waker};
 
-use line::Rules;
 use loom::future::block_on;
 use loom::sync::Arc;
 use loom::thread;
-use places::{Entry, Places, Turn, Wish};
 use seawall_core::Priority;
 use seawall_core::queue::Ticket;
-use word::{PAUSED, WATCHED};
+use semaphore::packed::{IDLE_AWAITED, PAUSED};
+use semaphore::queue::{QueueRules, WaitRequest};
+use semaphore::{Admission, Semaphore, Turn};
 
-fn places(limit: u32) -> Places {
-    let rules = Rules {
+fn semaphore(limit: u32) -> Semaphore {
+    let rules = QueueRules {
         max_waiting: 8,
-        patience_ns: 1,
-        step_ns: 1,
+        max_wait_ns: 1,
+        priority_step_ns: 1,
         lifo_threshold: None,
         reject_doomed: false,
     };
-    Places::new(limit, rules, false)
+    Semaphore::new(limit, rules, false)
 }
 
-/// What the models ask of the places, with a clock that stands.
+/// What the models use of the semaphore, with a clock that stands still.
 trait Plain {
-    fn try_take(&self) -> Result<(), Entry>;
-    fn give_back(&self);
+    fn try_take(&self) -> Result<(), Admission>;
+    fn put_back(&self);
     fn queue(&self, waker: &Waker) -> Option<Ticket>;
-    fn free(&self) -> u32;
+    fn available(&self) -> u32;
     fn waiting(&self) -> usize;
 }
 
-impl Plain for Places {
-    fn try_take(&self) -> Result<(), Entry> {
-        match self.enter() {
-            Entry::Taken => Ok(()),
+impl Plain for Semaphore {
+    fn try_take(&self) -> Result<(), Admission> {
+        match self.try_acquire() {
+            Admission::Admitted => Ok(()),
             other => Err(other),
         }
     }
 
-    fn give_back(&self) {
+    fn put_back(&self) {
         self.release(|| 0);
     }
 
     fn queue(&self, waker: &Waker) -> Option<Ticket> {
-        let wish = Wish {
+        let request = WaitRequest {
             priority: Priority::NORMAL,
             deadline_ns: u64::MAX,
-            reserves: false,
+            reserving: false,
         };
-        self.join(0, &wish, waker).ok().map(|joined| joined.ticket)
+        self.join(0, &request, waker)
+            .ok()
+            .map(|joined| joined.ticket)
     }
 
-    fn free(&self) -> u32 {
-        self.reading().free()
+    fn available(&self) -> u32 {
+        self.usage().available()
     }
 
     fn waiting(&self) -> usize {
-        self.reading().waiting
+        self.usage().queue_depth
     }
 }
 
-/// Waits for a place like the layer's future does, with a service that is always ready.
-fn acquire(places: &Places) {
-    if places.try_take().is_ok() {
+/// Waits for a permit like the layer's future does, with a service that is always ready.
+fn acquire(semaphore: &Semaphore) {
+    if semaphore.try_take().is_ok() {
         return;
     }
     let mut ticket = None;
     block_on(poll_fn(|cx| {
-        let ticket = *ticket.get_or_insert_with(|| places.queue(cx.waker()).expect("room"));
-        let go = places.turn(ticket, false, cx.waker()) == Turn::Go;
-        if go && places.take(ticket, false, cx.waker(), || ()).is_some() {
+        let ticket =
+            *ticket.get_or_insert_with(|| semaphore.queue(cx.waker()).expect("there is room"));
+        let go = semaphore.turn(ticket, false, cx.waker()) == Turn::Go;
+        if go
+            && semaphore
+                .acquire(ticket, false, cx.waker(), || ())
+                .is_some()
+        {
             return Poll::Ready(());
         }
         Poll::Pending
@@ -98,34 +93,34 @@ fn acquire(places: &Places) {
 }
 
 #[test]
-fn a_place_that_is_given_back_wakes_who_joins_meanwhile() {
+fn a_released_permit_wakes_a_waiter_that_joins_meanwhile() {
     loom::model(|| {
-        let places = Arc::new(places(1));
-        assert!(places.try_take().is_ok());
-        let other = Arc::clone(&places);
+        let semaphore = Arc::new(semaphore(1));
+        assert!(semaphore.try_take().is_ok());
+        let other = Arc::clone(&semaphore);
         let waiter = thread::spawn(move || {
             acquire(&other);
-            other.give_back();
+            other.put_back();
         });
-        places.give_back();
+        semaphore.put_back();
         waiter.join().unwrap();
-        assert_eq!((places.free(), places.waiting()), (1, 0));
+        assert_eq!((semaphore.available(), semaphore.waiting()), (1, 0));
     });
 }
 
 #[test]
-fn two_who_want_one_place_both_get_it() {
+fn two_waiters_of_one_permit_both_get_it() {
     loom::model(|| {
-        let places = Arc::new(places(1));
-        let other = Arc::clone(&places);
+        let semaphore = Arc::new(semaphore(1));
+        let other = Arc::clone(&semaphore);
         let waiter = thread::spawn(move || {
             acquire(&other);
-            other.give_back();
+            other.put_back();
         });
-        acquire(&places);
-        places.give_back();
+        acquire(&semaphore);
+        semaphore.put_back();
         waiter.join().unwrap();
-        assert_eq!((places.free(), places.waiting()), (1, 0));
+        assert_eq!((semaphore.available(), semaphore.waiting()), (1, 0));
     });
 }
 
@@ -137,172 +132,174 @@ fn three_threads(model: impl Fn() + Sync + Send + 'static) {
 }
 
 #[test]
-fn a_waiter_that_leaves_while_it_is_called_passes_the_call_on() {
+fn a_waiter_that_leaves_while_it_is_woken_passes_the_wake_up_on() {
     three_threads(|| {
-        let places = Arc::new(places(1));
-        assert!(places.try_take().is_ok());
-        // First in line, and about to leave.
-        let first = places.queue(Waker::noop()).expect("room");
-        let patient = Arc::clone(&places);
-        let patient = thread::spawn(move || {
-            acquire(&patient);
-            patient.give_back();
+        let semaphore = Arc::new(semaphore(1));
+        assert!(semaphore.try_take().is_ok());
+        // First in the queue, and about to leave.
+        let first = semaphore.queue(Waker::noop()).expect("there is room");
+        let waiter = Arc::clone(&semaphore);
+        let waiter = thread::spawn(move || {
+            acquire(&waiter);
+            waiter.put_back();
         });
-        let giver = Arc::clone(&places);
-        let giver = thread::spawn(move || giver.give_back());
-        places.leave(first);
-        giver.join().unwrap();
-        patient.join().unwrap();
-        assert_eq!((places.free(), places.waiting()), (1, 0));
+        let releaser = Arc::clone(&semaphore);
+        let releaser = thread::spawn(move || releaser.put_back());
+        semaphore.leave(first);
+        releaser.join().unwrap();
+        waiter.join().unwrap();
+        assert_eq!((semaphore.available(), semaphore.waiting()), (1, 0));
     });
 }
 
 #[test]
-fn a_waiter_that_stands_aside_while_it_is_called_passes_the_call_on() {
+fn a_waiter_that_is_skipped_while_it_is_woken_passes_the_wake_up_on() {
     three_threads(|| {
-        let places = Arc::new(places(1));
-        assert!(places.try_take().is_ok());
-        let first = places.queue(Waker::noop()).expect("room");
-        let patient = Arc::clone(&places);
-        let patient = thread::spawn(move || {
-            acquire(&patient);
-            patient.give_back();
+        let semaphore = Arc::new(semaphore(1));
+        assert!(semaphore.try_take().is_ok());
+        let first = semaphore.queue(Waker::noop()).expect("there is room");
+        let waiter = Arc::clone(&semaphore);
+        let waiter = thread::spawn(move || {
+            acquire(&waiter);
+            waiter.put_back();
         });
-        let giver = Arc::clone(&places);
-        let giver = thread::spawn(move || giver.give_back());
-        places.stand_aside(first);
-        giver.join().unwrap();
-        patient.join().unwrap();
-        // Its service has recovered: it takes the place that is free now.
+        let releaser = Arc::clone(&semaphore);
+        let releaser = thread::spawn(move || releaser.put_back());
+        semaphore.skip(first);
+        releaser.join().unwrap();
+        waiter.join().unwrap();
+        // Its service has recovered: it takes the permit that is available now.
         let cx = Context::from_waker(Waker::noop());
-        assert_eq!(places.turn(first, false, cx.waker()), Turn::Go);
-        assert!(places.take(first, false, cx.waker(), || ()).is_some());
-        places.give_back();
-        assert_eq!((places.free(), places.waiting()), (1, 0));
+        assert_eq!(semaphore.turn(first, false, cx.waker()), Turn::Go);
+        assert!(semaphore.acquire(first, false, cx.waker(), || ()).is_some());
+        semaphore.put_back();
+        assert_eq!((semaphore.available(), semaphore.waiting()), (1, 0));
     });
 }
 
-/// The first in line is called and never polled. The second, whose patience is over at any moment
-/// of this, has the place or leaves it free; and whoever comes then is not held up by either.
+/// The first waiter is woken and never polled. The second, whose wait ends at any moment of this,
+/// has the permit or leaves it available; and a call that comes then is not held up by either.
 #[test]
-fn a_late_waiter_takes_a_free_place_past_one_that_is_not_polled() {
+fn a_waiter_at_its_last_chance_takes_a_permit_past_one_that_is_not_polled() {
     three_threads(|| {
-        let places = Arc::new(places(1));
-        assert!(places.try_take().is_ok());
-        let first = places.queue(Waker::noop()).expect("room");
-        let second = places.queue(Waker::noop()).expect("room");
-        let giver = Arc::clone(&places);
-        let giver = thread::spawn(move || giver.give_back());
-        let late = Arc::clone(&places);
+        let semaphore = Arc::new(semaphore(1));
+        assert!(semaphore.try_take().is_ok());
+        let first = semaphore.queue(Waker::noop()).expect("there is room");
+        let second = semaphore.queue(Waker::noop()).expect("there is room");
+        let releaser = Arc::clone(&semaphore);
+        let releaser = thread::spawn(move || releaser.put_back());
+        let late = Arc::clone(&semaphore);
         let late = thread::spawn(move || {
             let go = late.turn(second, true, Waker::noop()) == Turn::Go;
-            if go && late.take(second, true, Waker::noop(), || ()).is_some() {
-                late.give_back();
+            if go && late.acquire(second, true, Waker::noop(), || ()).is_some() {
+                late.put_back();
             } else {
                 late.leave(second);
             }
         });
-        giver.join().unwrap();
+        releaser.join().unwrap();
         late.join().unwrap();
-        assert_eq!((places.free(), places.waiting()), (1, 1));
-        places.leave(first);
-        assert!(places.try_take().is_ok());
+        assert_eq!((semaphore.available(), semaphore.waiting()), (1, 1));
+        semaphore.leave(first);
+        assert!(semaphore.try_take().is_ok());
     });
 }
 
-/// A place that is made while somebody is about to sleep for want of one.
+/// A permit that is added while a waiter is about to sleep.
 #[test]
-fn a_place_that_is_added_wakes_who_joins_meanwhile() {
+fn an_added_permit_wakes_a_waiter_that_joins_meanwhile() {
     loom::model(|| {
-        let places = Arc::new(places(1));
-        assert!(places.try_take().is_ok());
-        let other = Arc::clone(&places);
+        let semaphore = Arc::new(semaphore(1));
+        assert!(semaphore.try_take().is_ok());
+        let other = Arc::clone(&semaphore);
         let waiter = thread::spawn(move || {
             acquire(&other);
-            other.give_back();
+            other.put_back();
         });
-        places.set_limit(2);
+        semaphore.set_limit(2);
         waiter.join().unwrap();
-        places.give_back();
-        assert_eq!((places.free(), places.waiting()), (2, 0));
+        semaphore.put_back();
+        assert_eq!((semaphore.available(), semaphore.waiting()), (2, 0));
     });
 }
 
-/// One place is taken away while both are given back and somebody waits: it is served, and one
-/// place is left.
+/// One permit is removed while both are released and a call waits: it is served, and one permit
+/// is left.
 #[test]
-fn a_limit_that_is_lowered_loses_no_wake_up_and_no_place() {
+fn a_limit_that_is_lowered_loses_no_wake_up_and_no_permit() {
     three_threads(|| {
-        let places = Arc::new(places(2));
-        assert!(places.try_take().is_ok() && places.try_take().is_ok());
-        let patient = Arc::clone(&places);
-        let patient = thread::spawn(move || {
-            acquire(&patient);
-            patient.give_back();
+        let semaphore = Arc::new(semaphore(2));
+        assert!(semaphore.try_take().is_ok() && semaphore.try_take().is_ok());
+        let waiter = Arc::clone(&semaphore);
+        let waiter = thread::spawn(move || {
+            acquire(&waiter);
+            waiter.put_back();
         });
-        let giver = Arc::clone(&places);
-        let giver = thread::spawn(move || {
-            giver.give_back();
-            giver.give_back();
+        let releaser = Arc::clone(&semaphore);
+        let releaser = thread::spawn(move || {
+            releaser.put_back();
+            releaser.put_back();
         });
-        places.set_limit(1);
-        giver.join().unwrap();
-        patient.join().unwrap();
-        assert_eq!((places.free(), places.waiting()), (1, 0));
-        assert!(places.try_take().is_ok() && places.try_take().is_err());
+        semaphore.set_limit(1);
+        releaser.join().unwrap();
+        waiter.join().unwrap();
+        assert_eq!((semaphore.available(), semaphore.waiting()), (1, 0));
+        assert!(semaphore.try_take().is_ok() && semaphore.try_take().is_err());
     });
 }
 
-/// A place is given back while the layer is paused: who waits for it sleeps, and the end of the
-/// pause wakes it.
+/// A permit is released while the layer is paused: a waiter sleeps, and the end of the pause wakes
+/// it.
 #[test]
-fn the_end_of_a_pause_wakes_who_waits() {
+fn the_end_of_a_pause_wakes_a_waiter() {
     three_threads(|| {
-        let places = Arc::new(places(1));
-        assert!(places.try_take().is_ok());
-        let ticket = places.queue(Waker::noop()).expect("room");
-        places.command(PAUSED, 0);
-        assert!(places.try_take().is_err());
-        let patient = Arc::clone(&places);
-        let patient = thread::spawn(move || {
+        let semaphore = Arc::new(semaphore(1));
+        assert!(semaphore.try_take().is_ok());
+        let ticket = semaphore.queue(Waker::noop()).expect("there is room");
+        semaphore.command(PAUSED, 0);
+        assert!(semaphore.try_take().is_err());
+        let waiter = Arc::clone(&semaphore);
+        let waiter = thread::spawn(move || {
             block_on(poll_fn(|cx| {
-                let go = patient.turn(ticket, false, cx.waker()) == Turn::Go;
-                if go && patient.take(ticket, false, cx.waker(), || ()).is_some() {
+                let go = waiter.turn(ticket, false, cx.waker()) == Turn::Go;
+                if go && waiter.acquire(ticket, false, cx.waker(), || ()).is_some() {
                     return Poll::Ready(());
                 }
                 Poll::Pending
             }));
-            patient.give_back();
+            waiter.put_back();
         });
-        let giver = Arc::clone(&places);
-        let giver = thread::spawn(move || giver.give_back());
-        places.command(0, PAUSED);
-        giver.join().unwrap();
-        patient.join().unwrap();
-        assert_eq!((places.free(), places.waiting()), (1, 0));
+        let releaser = Arc::clone(&semaphore);
+        let releaser = thread::spawn(move || releaser.put_back());
+        semaphore.command(0, PAUSED);
+        releaser.join().unwrap();
+        waiter.join().unwrap();
+        assert_eq!((semaphore.available(), semaphore.waiting()), (1, 0));
     });
 }
 
-/// Who waits for all places to be free is woken by whoever is the last to give one back.
+/// Whatever waits until all permits are available is woken by the last release.
 #[test]
-fn the_last_place_that_is_given_back_wakes_who_drains() {
+fn the_last_release_ends_a_drain() {
     three_threads(|| {
-        let places = Arc::new(places(2));
-        assert!(places.try_take().is_ok() && places.try_take().is_ok());
-        let givers = [0, 1].map(|_| {
-            let giver = Arc::clone(&places);
-            thread::spawn(move || giver.give_back())
+        let semaphore = Arc::new(semaphore(2));
+        assert!(semaphore.try_take().is_ok() && semaphore.try_take().is_ok());
+        let releasers = [0, 1].map(|_| {
+            let releaser = Arc::clone(&semaphore);
+            thread::spawn(move || releaser.put_back())
         });
         let mut id = None;
         block_on(poll_fn(|cx| {
-            if places.watch(&mut id, cx.waker()) {
+            if semaphore.poll_idle(&mut id, cx.waker()) {
                 Poll::Ready(())
             } else {
                 Poll::Pending
             }
         }));
-        assert_eq!((places.free(), places.waiting()), (2, 0));
-        givers.into_iter().for_each(|giver| giver.join().unwrap());
-        assert!(!places.has(WATCHED), "the short way is open again");
+        assert_eq!((semaphore.available(), semaphore.waiting()), (2, 0));
+        releasers
+            .into_iter()
+            .for_each(|releaser| releaser.join().unwrap());
+        assert!(!semaphore.has(IDLE_AWAITED), "the fast path is open again");
     });
 }

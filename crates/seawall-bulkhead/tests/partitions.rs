@@ -7,13 +7,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use seawall_bulkhead::{
+use seawall_bulkhead::partitions::{
     KeyFn, PartitionConfig, PartitionConfigBuilder, PartitionHandle, PartitionPermit,
     PartitionShare, PartitionedBulkhead, PartitionedBulkheadLayer,
 };
 use seawall_core::{
-    CompleteOnResponse, Error, InstanceHandle, Outcome, PartitionKey, Reason, Registry, Rejectable,
-    Replay, RequestMeta, TrackCompletion,
+    Error, ErrorIsFailure, InstanceHandle, Outcome, PartitionKey, Policy, Reason, Registry,
+    Rejectable, Replay, RequestMeta, TrackCompletion,
 };
 use seawall_testkit::alloc;
 use seawall_testkit::contract::{
@@ -39,16 +39,15 @@ fn key(of: u32) -> PartitionKey {
 }
 
 type ByHundreds = KeyFn<fn(&u32) -> PartitionKey>;
-type Pool = PartitionedBulkhead<Mock, CompleteOnResponse, ByHundreds>;
+type KeyedPolicy = Policy<ErrorIsFailure, ByHundreds>;
+type Keyed = PartitionedBulkhead<Mock, KeyedPolicy>;
 
-fn pool_layer(
-    config: PartitionConfigBuilder,
-) -> PartitionedBulkheadLayer<CompleteOnResponse, ByHundreds> {
+fn pool_layer(config: PartitionConfigBuilder) -> PartitionedBulkheadLayer<KeyedPolicy> {
     let config = config.build().expect("valid settings");
     PartitionedBulkheadLayer::new("pool", config).key_by(hundreds as fn(&u32) -> PartitionKey)
 }
 
-fn subject(config: PartitionConfigBuilder) -> (Pool, PartitionHandle, MockHandle) {
+fn subject(config: PartitionConfigBuilder) -> (Keyed, PartitionHandle, MockHandle) {
     let (inner, mock) = mock();
     mock.hold_responses();
     let layer = pool_layer(config);
@@ -59,15 +58,15 @@ fn places(places: u32) -> PartitionConfigBuilder {
     PartitionConfig::builder().max_concurrent(places)
 }
 
-type Call = PolledFuture<<Pool as Service<u32>>::Future>;
+type Call = PolledFuture<<Keyed as Service<u32>>::Future>;
 
-fn call(svc: &mut Pool, request: u32) -> Call {
+fn call(svc: &mut Keyed, request: u32) -> Call {
     let cx = &mut Context::from_waker(Waker::noop());
     assert!(svc.poll_ready(cx).is_ready());
     PolledFuture::new(svc.call(request))
 }
 
-fn open(svc: &mut Pool, request: u32) -> Call {
+fn open(svc: &mut Keyed, request: u32) -> Call {
     let mut call = call(svc, request);
     assert!(call.poll().is_pending());
     call
@@ -104,7 +103,7 @@ async fn what_a_named_key_was_guaranteed_is_free_when_it_comes() {
     let _named: Vec<_> = (0..3).map(|n| open(&mut svc, B + n)).collect();
     assert_eq!(mock.requests(), [A, A + 1, B, B + 1]);
     drop(greedy);
-    assert_eq!(handle.snapshot().key(key(A)).waiting, 0);
+    assert_eq!(handle.snapshot().key(key(A)).queue_depth, 0);
     assert_eq!(handle.snapshot().key(key(B)).in_flight, 2);
 }
 
@@ -130,7 +129,7 @@ fn settle(mock: &MockHandle, calls: &mut BTreeMap<u32, Call>) {
     }
 }
 
-fn line(svc: &mut Pool, requests: impl IntoIterator<Item = u32>) -> BTreeMap<u32, Call> {
+fn line(svc: &mut Keyed, requests: impl IntoIterator<Item = u32>) -> BTreeMap<u32, Call> {
     let requests = requests.into_iter();
     requests
         .map(|request| (request, open(svc, request)))
@@ -471,7 +470,7 @@ fn impossible_shares_are_rejected_by_name() {
     assert_eq!(more.build().unwrap_err().field(), "guaranteed");
     assert_eq!(places(0).build().unwrap_err().field(), "max_concurrent");
     let timeout = places(1).max_wait(Duration::ZERO).build();
-    assert_eq!(timeout.unwrap_err().field(), "acquire_timeout");
+    assert_eq!(timeout.unwrap_err().field(), "max_wait");
 }
 
 #[test]
@@ -490,8 +489,8 @@ fn a_registry_reads_what_the_pool_does() {
     assert_eq!(format!("{:?}", keys.expect("a sample").value), "Gauge(2.0)");
 }
 
-type Fut = <PartitionedBulkhead<Echo, CompleteOnResponse, ByHundreds> as Service<u32>>::Future;
-assert_impl_all!(PartitionedBulkhead<Echo, CompleteOnResponse, ByHundreds>: Send, Sync, Unpin, Clone);
+type Fut = <PartitionedBulkhead<Echo, KeyedPolicy> as Service<u32>>::Future;
+assert_impl_all!(PartitionedBulkhead<Echo, KeyedPolicy>: Send, Sync, Unpin, Clone);
 assert_impl_all!(Fut: Send, Sync, Unpin);
 assert_impl_all!(PartitionHandle: Send, Sync, Clone, InstanceHandle);
 

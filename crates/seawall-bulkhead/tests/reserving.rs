@@ -12,7 +12,9 @@ use seawall_bulkhead::{
 };
 use seawall_core::{Priority, Reason, Rejectable, Rejection};
 use seawall_testkit::alloc;
-use seawall_testkit::contract::{Mock, MockHandle, PolledFuture, Stage, assert_check, checks, mock};
+use seawall_testkit::contract::{
+    Mock, MockHandle, PolledFuture, Stage, assert_check, checks, mock,
+};
 use static_assertions::assert_impl_all;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -218,8 +220,8 @@ async fn a_panic_of_the_inner_service_gives_the_place_back() {
 async fn a_tuner_is_told_of_the_call_and_not_of_the_reservation() {
     struct Tells(Arc<AtomicU64>);
     impl LimitAlgorithm for Tells {
-        fn ended(&mut self, end: &CallSample) -> Option<u32> {
-            self.0.store(end.latency_ns, Ordering::Relaxed);
+        fn on_sample(&mut self, sample: &CallSample) -> Option<u32> {
+            self.0.store(sample.latency_ns, Ordering::Relaxed);
             None
         }
     }

@@ -1,6 +1,5 @@
 //! A limit for the connections of hyper-util's client.
 
-use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -12,7 +11,7 @@ use pin_project_lite::pin_project;
 use seawall_bulkhead::connections::{
     ConnectFuture, ConnectionLimit, ConnectionLimitLayer, Limited,
 };
-use seawall_core::{DefaultMeta, Describe, Rejectable};
+use seawall_core::{Describe, Policies, Policy, Rejectable};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -46,19 +45,19 @@ use tower_service::Service;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
-pub struct LimitConnections<D = DefaultMeta> {
-    limit: ConnectionLimitLayer<D>,
+pub struct LimitConnections<X = Policy> {
+    limit: ConnectionLimitLayer<X>,
 }
 
-impl<D> LimitConnections<D> {
+impl<X> LimitConnections<X> {
     /// Limits by `limit`, whose handle has their number.
-    pub const fn new(limit: ConnectionLimitLayer<D>) -> Self {
+    pub const fn new(limit: ConnectionLimitLayer<X>) -> Self {
         Self { limit }
     }
 }
 
-impl<S, D: Clone> Layer<S> for LimitConnections<D> {
-    type Service = LimitedConnector<S, D>;
+impl<S, X: Clone> Layer<S> for LimitConnections<X> {
+    type Service = LimitedConnector<S, X>;
 
     fn layer(&self, connector: S) -> Self::Service {
         LimitedConnector {
@@ -69,22 +68,23 @@ impl<S, D: Clone> Layer<S> for LimitConnections<D> {
 
 /// A connector whose connections have permits; made by [`LimitConnections`].
 #[derive(Clone)]
-pub struct LimitedConnector<S, D = DefaultMeta> {
-    limit: ConnectionLimit<S, D>,
+pub struct LimitedConnector<S, X = Policy> {
+    limit: ConnectionLimit<S, X>,
 }
 
-impl<S, D> LimitedConnector<S, D> {
+impl<S, X> LimitedConnector<S, X> {
     /// The inner connector.
-    pub const fn get_ref(&self) -> &S {
+    pub fn get_ref(&self) -> &S {
         self.limit.get_ref()
     }
 }
 
-impl<S, D, Target> Service<Target> for LimitedConnector<S, D>
+impl<S, X, Target> Service<Target> for LimitedConnector<S, X>
 where
     S: Service<Target> + Clone,
     S::Error: Rejectable,
-    D: Describe<Target>,
+    X: Policies,
+    X::Describer: Describe<Target>,
 {
     type Response = LimitedConnection<S::Response>;
     type Error = S::Error;
@@ -101,13 +101,7 @@ where
     }
 }
 
-impl<S: fmt::Debug, D> fmt::Debug for LimitedConnector<S, D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LimitedConnector")
-            .field("limit", &self.limit)
-            .finish()
-    }
-}
+seawall_core::impl_debug!(LimitedConnector<S, D> where [S: std::fmt::Debug]: |this| limit = this.limit);
 
 pin_project! {
     /// The future of a [`LimitedConnector`].
@@ -138,11 +132,7 @@ where
     }
 }
 
-impl<S: Service<Target>, Target> fmt::Debug for LimitedConnecting<S, Target> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LimitedConnecting").finish_non_exhaustive()
-    }
-}
+seawall_core::impl_debug!(LimitedConnecting<S, Target> where [S: Service<Target>]:);
 
 pin_project! {
     /// A connection that keeps its permit for as long as it lives, in the form that hyper-util's

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration};
+use seawall_core::InvalidConfig;
 
-/// How many connections there are, in all and per key, and how long one waits to be made.
+use crate::config::{DEFAULT_MAX_WAIT, check_count};
+use crate::pool::PoolLimits;
+
+/// How many connections there are, in all and per key, and how long a connect waits for a permit.
 ///
 /// ```
 /// use std::time::Duration;
@@ -15,44 +18,52 @@ use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration};
 ///     .max_per_key(8)
 ///     .max_wait(Duration::from_secs(5))
 ///     .build()?;
-/// assert_eq!(config.max_connections().get(), 20);
+/// assert_eq!(config.max_connections(), 20);
 ///
 /// let rejected = ConnectionLimitConfig::builder().max_per_key(0).build().unwrap_err();
 /// assert_eq!(rejected.to_string(), "`max_per_key` is 0, accepted is a whole number from 1");
-/// # Ok::<(), seawall_core::InvalidConfig>(())
+/// # Ok::<(), seawall_bulkhead::InvalidConfig>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionLimitConfig {
-    max_connections: NonZeroCount,
-    max_per_key: Option<NonZeroCount>,
-    max_waiting: u32,
-    max_wait: NonZeroDuration,
+    limits: PoolLimits,
 }
 
 impl ConnectionLimitConfig {
     /// Starts from the [default](Self::default) settings.
     pub fn builder() -> ConnectionLimitConfigBuilder {
-        ConnectionLimitConfigBuilder::default()
+        ConnectionLimitConfigBuilder {
+            config: Self::default(),
+            max_wait_set: false,
+        }
     }
 
     /// How many connections are open or being made at once.
-    pub const fn max_connections(&self) -> NonZeroCount {
-        self.max_connections
+    pub const fn max_connections(&self) -> u32 {
+        self.limits.max_concurrent
     }
 
-    /// How many of them belong to one key; `None` where keys are of no account.
-    pub const fn max_per_key(&self) -> Option<NonZeroCount> {
-        self.max_per_key
+    /// How many of them belong to one key; `None` where there is no bound per key.
+    pub const fn max_per_key(&self) -> Option<u32> {
+        self.limits.max_per_key
     }
 
-    /// How many connects wait for a place; 0 when they are rejected at once.
+    /// How many connects wait for a permit; 0 when they are rejected at once.
     pub const fn max_waiting(&self) -> u32 {
-        self.max_waiting
+        self.limits.max_waiting
     }
 
-    /// How long a connect waits for a place before it is rejected.
-    pub const fn max_wait(&self) -> NonZeroDuration {
-        self.max_wait
+    /// How long a connect waits for a permit before it is rejected.
+    pub const fn max_wait(&self) -> Duration {
+        self.limits.max_wait
+    }
+
+    pub(crate) const fn from_limits(limits: PoolLimits) -> Self {
+        Self { limits }
+    }
+
+    pub(crate) const fn limits(&self) -> PoolLimits {
+        self.limits
     }
 }
 
@@ -63,71 +74,50 @@ impl Default for ConnectionLimitConfig {
     /// connection is served as well by one that becomes idle meanwhile.
     fn default() -> Self {
         Self {
-            max_connections: NonZeroCount::new(MAX_CONNECTIONS).unwrap_or(NonZeroCount::ONE),
-            max_per_key: None,
-            max_waiting: MAX_WAITING,
-            max_wait: DEFAULT_TIMEOUT,
+            limits: PoolLimits {
+                max_concurrent: 100,
+                max_per_key: None,
+                max_waiting: 1_024,
+                max_wait: DEFAULT_MAX_WAIT,
+            },
         }
     }
 }
-
-const MAX_CONNECTIONS: u32 = 100;
-const MAX_WAITING: u32 = 1_024;
-const DEFAULT_TIMEOUT: NonZeroDuration = match NonZeroDuration::from_secs(30) {
-    Some(timeout) => timeout,
-    None => unreachable!(),
-};
 
 /// Collects the settings of a connection limit; see [`ConnectionLimitConfig::builder`].
 #[derive(Clone, Copy, Debug)]
+#[must_use = "a builder does nothing until `build` is called"]
 pub struct ConnectionLimitConfigBuilder {
-    max_connections: u32,
-    max_per_key: Option<u32>,
-    max_waiting: u32,
-    max_wait: Duration,
-}
-
-impl Default for ConnectionLimitConfigBuilder {
-    fn default() -> Self {
-        Self {
-            max_connections: MAX_CONNECTIONS,
-            max_per_key: None,
-            max_waiting: MAX_WAITING,
-            max_wait: DEFAULT_TIMEOUT.get(),
-        }
-    }
+    config: ConnectionLimitConfig,
+    max_wait_set: bool,
 }
 
 impl ConnectionLimitConfigBuilder {
     /// How many connections are open or being made at once: a whole number from 1. Default: 100.
-    #[must_use]
     pub const fn max_connections(mut self, connections: u32) -> Self {
-        self.max_connections = connections;
+        self.config.limits.max_concurrent = connections;
         self
     }
 
     /// How many of them belong to one key: a whole number from 1. Default: no bound.
     ///
-    /// What the key of a target is, the layer's describer says; without one, all targets have the
-    /// same.
-    #[must_use]
+    /// The layer's describer finds the key of a target; without one, all targets have the same.
     pub const fn max_per_key(mut self, connections: u32) -> Self {
-        self.max_per_key = Some(connections);
+        self.config.limits.max_per_key = Some(connections);
         self
     }
 
-    /// How many connects wait for a place; 0 rejects at once. Default: 1,024.
-    #[must_use]
+    /// How many connects wait for a permit; 0 rejects at once. Default: 1,024.
     pub const fn max_waiting(mut self, connects: u32) -> Self {
-        self.max_waiting = connects;
+        self.config.limits.max_waiting = connects;
         self
     }
 
-    /// How long a connect waits for a place, longer than zero; counted from the first poll of its
-    /// future. Default: 30 seconds.
-    #[must_use]
+    /// How long a connect waits for a permit, longer than zero; counted from the first poll of its
+    /// future. Needs `max_waiting`. Default: 30 seconds.
     pub const fn max_wait(mut self, timeout: Duration) -> Self {
-        self.max_wait = timeout;
+        self.config.limits.max_wait = timeout;
+        self.max_wait_set = true;
         self
     }
 
@@ -135,17 +125,15 @@ impl ConnectionLimitConfigBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when `max_connections` or `max_per_key` is 0, or `max_wait` is
-    /// zero.
+    /// [`InvalidConfig`] when `max_connections` or `max_per_key` is 0, `max_wait` is zero, or it
+    /// is set while `max_waiting` is 0.
     pub fn build(self) -> Result<ConnectionLimitConfig, InvalidConfig> {
-        let max_per_key = self.max_per_key.map(NonZeroCount::new).transpose();
-        Ok(ConnectionLimitConfig {
-            max_connections: NonZeroCount::new(self.max_connections)
-                .map_err(|e| e.in_field("max_connections"))?,
-            max_per_key: max_per_key.map_err(|e| e.in_field("max_per_key"))?,
-            max_waiting: self.max_waiting,
-            max_wait: NonZeroDuration::new(self.max_wait)
-                .map_err(|e| e.in_field("acquire_timeout"))?,
-        })
+        let limits = self.config.limits;
+        check_count(limits.max_concurrent, "max_connections")?;
+        if let Some(max) = limits.max_per_key {
+            check_count(max, "max_per_key")?;
+        }
+        limits.check_max_wait(self.max_wait_set)?;
+        Ok(self.config)
     }
 }

@@ -1,27 +1,28 @@
-//! The future: waits for its turn if it must, connects, hands the place to the connection.
+//! The future: waits for its turn if it must, connects, hands the permit to the connection.
 
-use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use seawall_core::{FailureKind, Outcome, PartitionKey, Rejectable, Rejection};
+use seawall_core::{Outcome, PartitionKey, Rejectable, Rejection};
 use tower_service::Service;
 
-use super::Limited;
-use super::room::{Below, Call, Denied, Place, Room, Waiting};
+use super::limited::Limited;
+use crate::call::outcome_of;
+use crate::pool::{CallGuard, NoPermit, PoolPermit, PoolState, PoolWaiter, Readiness};
 
 pin_project! {
     /// The connection that a [`ConnectionLimit`](super::ConnectionLimit) makes.
     ///
-    /// Dropped at any point, it gives back what it holds; once it has answered, the connection
-    /// alone holds the place.
+    /// Dropped at any point, it releases what it holds; once it has completed, the connection
+    /// alone holds the permit.
     ///
     /// # Panics
     ///
-    /// When it is polled after it has answered; and, if it has to wait, outside of a Tokio
+    /// When it is polled after it has completed; and, if it has to wait, outside of a Tokio
     /// runtime with time enabled.
     pub struct ConnectFuture<S, Target>
     where
@@ -29,7 +30,7 @@ pin_project! {
     {
         #[pin]
         step: Step<S, Target, S::Future>,
-        call: Call,
+        call: CallGuard,
     }
 }
 
@@ -37,48 +38,68 @@ pin_project! {
     #[project = StepProj]
     #[project_replace = StepDone]
     enum Step<S, Target, F> {
-        Connecting { #[pin] inner: F, place: Place },
-        // Boxed, so that the futures of those who need not wait stay small.
-        Waiting { line: Pin<Box<Line<S, Target>>> },
+        Connecting { #[pin] inner: F, permit: PoolPermit },
+        // Boxed, so that the futures of connects that need not wait stay small.
+        Waiting { call: Pin<Box<WaitingConnect<S, Target>>> },
         Rejected { rejection: Rejection },
         Done,
     }
 }
 
 pin_project! {
-    struct Line<S, Target> {
-        // First, so that it leaves the line before the connector is dropped.
+    struct WaitingConnect<S, Target> {
+        // First, so that it leaves the queue before the connector is dropped.
         #[pin]
-        waiting: Waiting,
+        waiter: PoolWaiter,
         service: S,
         target: Option<Target>,
     }
 }
 
 impl<S: Service<Target>, Target> ConnectFuture<S, Target> {
-    pub(crate) const fn connecting(inner: S::Future, place: Place, room: Arc<Room>) -> Self {
+    pub(crate) const fn connecting(
+        inner: S::Future,
+        permit: PoolPermit,
+        state: Arc<PoolState>,
+    ) -> Self {
         Self {
-            step: Step::Connecting { inner, place },
-            call: Call::of(room),
+            step: Step::Connecting { inner, permit },
+            call: CallGuard::new(state),
         }
     }
 
-    pub(crate) fn waiting(service: S, target: Target, room: Arc<Room>, key: PartitionKey) -> Self {
-        let line = Box::pin(Line {
-            waiting: Waiting::new(Arc::clone(&room), key),
+    pub(crate) fn waiting(
+        service: S,
+        target: Target,
+        state: Arc<PoolState>,
+        key: PartitionKey,
+    ) -> Self {
+        let call = Box::pin(WaitingConnect {
+            waiter: PoolWaiter::new(Arc::clone(&state), key),
             service,
             target: Some(target),
         });
         Self {
-            step: Step::Waiting { line },
-            call: Call::of(room),
+            step: Step::Waiting { call },
+            call: CallGuard::new(state),
         }
     }
 
     pub(crate) const fn rejected(rejection: Rejection) -> Self {
         Self {
             step: Step::Rejected { rejection },
-            call: Call::counted(),
+            call: CallGuard::counted(),
+        }
+    }
+}
+
+impl<S, Target, F> Step<S, Target, F> {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Connecting { .. } => "connecting",
+            Self::Waiting { .. } => "waiting",
+            Self::Rejected { .. } => "rejected",
+            Self::Done => "done",
         }
     }
 }
@@ -86,10 +107,10 @@ impl<S: Service<Target>, Target> ConnectFuture<S, Target> {
 /// The connector of a call that waits.
 struct Connector<'a, S, Target> {
     service: &'a mut S,
-    target: std::marker::PhantomData<fn(Target)>,
+    target: PhantomData<fn(Target)>,
 }
 
-impl<S: Service<Target> + Clone, Target> Below for Connector<'_, S, Target> {
+impl<S: Service<Target> + Clone, Target> Readiness for Connector<'_, S, Target> {
     type Error = S::Error;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
@@ -100,13 +121,6 @@ impl<S: Service<Target> + Clone, Target> Below for Connector<'_, S, Target> {
         let fresh = self.service.clone();
         *self.service = fresh;
     }
-}
-
-/// What an error of the connector means to the one who counts.
-fn meaning(error: &impl Rejectable) -> Outcome {
-    error
-        .rejection()
-        .map_or(Outcome::Failure(FailureKind::Other), Rejection::outcome)
 }
 
 impl<S, Target> Future for ConnectFuture<S, Target>
@@ -122,43 +136,43 @@ where
         loop {
             match step.as_mut().project() {
                 StepProj::Connecting { inner, .. } => {
-                    let answer = ready!(inner.poll(cx));
-                    let StepDone::Connecting { place, .. } =
+                    let result = ready!(inner.poll(cx));
+                    let StepDone::Connecting { permit, .. } =
                         step.as_mut().project_replace(Step::Done)
                     else {
                         unreachable!("it was connecting")
                     };
-                    return Poll::Ready(match answer {
+                    return Poll::Ready(match result {
                         Ok(connection) => {
-                            call.end(|room| room.counters.settled(&Outcome::Success));
-                            Ok(Limited::new(connection, place))
+                            call.end(|state| state.counters.completed(&Outcome::Success));
+                            Ok(Limited::new(connection, permit))
                         }
                         Err(error) => {
-                            drop(place);
-                            call.end(|room| room.counters.settled(&meaning(&error)));
+                            drop(permit);
+                            call.end(|state| state.counters.completed(&outcome_of(&error)));
                             Err(error)
                         }
                     });
                 }
-                StepProj::Waiting { line } => {
-                    let line = line.as_mut().project();
-                    let mut below = Connector {
-                        service: line.service,
-                        target: std::marker::PhantomData,
+                StepProj::Waiting { call: waiting } => {
+                    let waiting = waiting.as_mut().project();
+                    let mut connector = Connector {
+                        service: waiting.service,
+                        target: PhantomData,
                     };
-                    let error = match ready!(line.waiting.poll(cx, &mut below)) {
-                        Ok(place) => {
-                            let target = line.target.take().expect("a call departs once");
-                            let inner = line.service.call(target);
-                            step.set(Step::Connecting { inner, place });
+                    let error = match ready!(waiting.waiter.poll(cx, &mut connector)) {
+                        Ok(permit) => {
+                            let target = waiting.target.take().expect("a connect starts once");
+                            let inner = waiting.service.call(target);
+                            step.set(Step::Connecting { inner, permit });
                             continue;
                         }
-                        Err(Denied::Failed(error)) => {
-                            call.end(|room| room.counters.settled(&meaning(&error)));
+                        Err(NoPermit::Failed(error)) => {
+                            call.end(|state| state.counters.completed(&outcome_of(&error)));
                             error
                         }
-                        Err(Denied::Rejected(reason)) => {
-                            let rejected = call.end(|room| room.reject(reason));
+                        Err(NoPermit::Rejected(reason)) => {
+                            let rejected = call.end(|state| state.reject(reason));
                             rejected.expect("a call ends once").into()
                         }
                     };
@@ -170,22 +184,11 @@ where
                     step.set(Step::Done);
                     return Poll::Ready(Err(error));
                 }
-                StepProj::Done => panic!("`ConnectFuture` polled after it has answered"),
+                StepProj::Done => panic!("`ConnectFuture` polled after completion"),
             }
         }
     }
 }
 
-impl<S: Service<Target>, Target> fmt::Debug for ConnectFuture<S, Target> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let step = match &self.step {
-            Step::Connecting { .. } => "connecting",
-            Step::Waiting { .. } => "waiting",
-            Step::Rejected { .. } => "rejected",
-            Step::Done => "done",
-        };
-        f.debug_struct("ConnectFuture")
-            .field("step", &step)
-            .finish()
-    }
-}
+seawall_core::impl_debug!(ConnectFuture<S, Target> where [S: Service<Target>]:
+    |this| step = this.step.name());

@@ -1,4 +1,4 @@
-//! A connection with the place that it has.
+//! A connection with the permit that it holds.
 
 use std::fmt;
 use std::io;
@@ -10,29 +10,29 @@ use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower_service::Service;
 
-use super::room::Place;
+use crate::pool::PoolPermit;
 
 pin_project! {
-    /// A connection, or a service on one, that has a place of a
+    /// A connection, or a service on one, that holds a permit of a
     /// [`ConnectionLimit`](super::ConnectionLimit) for as long as it lives.
     ///
-    /// It is what it holds: a `Service`, and tokio's `AsyncRead` and `AsyncWrite`, where the
-    /// connection is; `seawall-http` makes of it what hyper-util's client asks for. Clones share
-    /// one place, which is free when the last of them is gone. The connection is dropped, and so
-    /// closed, before its place is given back.
+    /// It is a `Service`, and tokio's `AsyncRead` and `AsyncWrite`, where the connection is;
+    /// `seawall-http` makes of it what hyper-util's client asks for. Clones share one permit, which
+    /// is released when the last of them is gone. The connection is dropped, and so closed, before
+    /// its permit is released.
     #[derive(Clone)]
     pub struct Limited<C> {
         #[pin]
         connection: C,
-        place: Arc<Place>,
+        permit: Arc<PoolPermit>,
     }
 }
 
 impl<C> Limited<C> {
-    pub(crate) fn new(connection: C, place: Place) -> Self {
+    pub(crate) fn new(connection: C, permit: PoolPermit) -> Self {
         Self {
             connection,
-            place: Arc::new(place),
+            permit: Arc::new(permit),
         }
     }
 
@@ -113,7 +113,7 @@ impl<C: fmt::Debug> fmt::Debug for Limited<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Limited")
             .field("connection", &self.connection)
-            .field("limit", &self.place.room().observer.name())
+            .field("limit", &self.permit.state().source.name())
             .finish()
     }
 }

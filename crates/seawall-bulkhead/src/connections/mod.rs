@@ -3,13 +3,13 @@
 //! A limit of calls does not bound connections: a pool opens one for each call that finds none
 //! idle, keeps them after the calls have ended, and opens more when an upstream is slow, up to
 //! the file handles of the process or to what the provider allows per account. Here a connect
-//! takes a place before it begins, and the place belongs to the connection until that is closed.
+//! acquires a permit before it begins, and the connection holds it until that is closed.
 //!
 //! # Example
 //!
 //! ```
 //! use seawall_bulkhead::connections::{ConnectionLimitConfig, ConnectionLimitLayer};
-//! use seawall_core::{WrapErrorLayer, Reason, Rejectable};
+//! use seawall_bulkhead::{Reason, Rejectable, WrapErrorLayer};
 //! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -37,56 +37,49 @@
 //!
 //! # How it works
 //!
-//! A connect takes a place at `call`, or joins the line at the first poll of its future: first
-//! come, first served, among those whose key has room. Its turn come, it polls its own clone of
-//! the connector ready, takes the place and connects in the same poll. The answer is the
-//! connection in a [`Limited`], which has the place until the last clone of it is dropped. A
-//! connect that fails or is dropped gives its place back.
+//! A connect acquires a permit at `call`, or joins the queue at the first poll of its future: first
+//! in, first out, among those whose key has room. When its turn has come, it polls its own clone of
+//! the connector ready, acquires the permit and connects in the same poll. The response is the
+//! connection in a [`Limited`], which holds the permit until the last clone of it is dropped. A
+//! connect that fails or is dropped releases its permit.
 //!
-//! A pool's idle connections have places too. Where one pool serves several hosts, bound them per
+//! A pool's idle connections hold permits too. Where one pool serves several hosts, bound them per
 //! key as well, and let the pool close idle connections before `max_wait` ends, or the idle
 //! ones of one host keep the others out. A pooling client that finds no idle connection waits both
 //! for one and for a new one; reject at once (`max_waiting(0)`) only where an error is better
 //! than waiting for another call's connection.
 //!
-//! One short lock decides; a connection allocates once for its place. Keys are remembered while
+//! One short lock decides; a connection allocates once for its permit. Keys are remembered while
 //! they have connections or waiters.
 //!
 //! # Readiness
 //!
-//! `poll_ready` asks the connector and takes no place, so that idle clones hold none. Rejections are
-//! errors of `call`'s future.
+//! `poll_ready` asks the connector and acquires no permit, so that idle clones hold none.
+//! Rejections are errors of `call`'s future.
 //!
 //! # Cancellation
 //!
-//! A future that is dropped leaves the line or drops its connect, gives back its place, and counts
+//! A future that is dropped leaves the queue or drops its connect, releases its permit, and counts
 //! as abandoned. hyper-util's client does not drop a connect that has begun when another connection
 //! serves its request: it lets it end, and keeps the connection idle.
 //!
 //! # Ordering
 //!
-//! Around what makes the transport, inside of TLS or around it: around it, a place is held through
+//! Around what makes the transport, inside of TLS or around it: around it, a permit is held through
 //! the handshake too, which is what a provider's limit counts. Outside of a connect timeout, which
-//! then measures the connect and not the line. A layer that wraps the connection afterwards must
+//! then measures the connect and not the wait. A layer that wraps the connection afterwards must
 //! keep the [`Limited`] in it.
-//!
-//! # Modules
-//!
-//! `gate` is the pure core, `room` what calls take from it; `layer`, `service`, `future`, `config`
-//! and `handle` are what their names say, `limited` is the connection.
 
 mod config;
 mod future;
-pub(crate) mod gate;
 mod handle;
 mod layer;
 mod limited;
-pub(crate) mod room;
 mod service;
 
 pub use config::{ConnectionLimitConfig, ConnectionLimitConfigBuilder};
 pub use future::ConnectFuture;
-pub use handle::{ConnectionCounts, ConnectionLimitHandle};
+pub use handle::{ConnectionLimitHandle, ConnectionLimitSnapshot};
 pub use layer::ConnectionLimitLayer;
 pub use limited::Limited;
 pub use service::ConnectionLimit;

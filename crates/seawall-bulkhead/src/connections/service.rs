@@ -1,97 +1,83 @@
-//! The connector: a place at `call`, or a place in the line.
+//! The connector: a permit at `call`, or a wait in the queue.
 
-use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use seawall_core::{DefaultMeta, Describe, Reason, Rejectable};
+use seawall_core::{Describe, Policies, Policy, Rejectable};
 use tower_service::Service;
 
-use super::gate::Taken;
-use super::room::{Place, Room};
-use super::{ConnectFuture, Limited};
+use super::future::ConnectFuture;
+use super::limited::Limited;
+use crate::pool::{PoolPermit, PoolState};
+use crate::semaphore::Admission;
 
 /// A connector that has a bounded number of connections open; made by
 /// [`ConnectionLimitLayer`](super::ConnectionLimitLayer).
 ///
-/// An instance holds no place, ready or not.
+/// An instance holds no permit, ready or not.
 #[derive(Clone)]
-pub struct ConnectionLimit<S, D = DefaultMeta> {
+pub struct ConnectionLimit<S, X = Policy> {
     inner: S,
-    room: Arc<Room>,
-    describe: D,
+    state: Arc<PoolState>,
+    policy: X,
 }
 
-impl<S, D> ConnectionLimit<S, D> {
-    pub(crate) const fn new(inner: S, room: Arc<Room>, describe: D) -> Self {
+seawall_core::inner_accessors!(ConnectionLimit<S, X>);
+
+impl<S, X> ConnectionLimit<S, X> {
+    pub(crate) const fn new(inner: S, state: Arc<PoolState>, policy: X) -> Self {
         Self {
             inner,
-            room,
-            describe,
+            state,
+            policy,
         }
-    }
-
-    /// The connector below.
-    pub const fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The connector below, mutably.
-    pub const fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The connector below, by value.
-    pub fn into_inner(self) -> S {
-        self.inner
     }
 }
 
-impl<S, D, Target> Service<Target> for ConnectionLimit<S, D>
+impl<S, X, Target> Service<Target> for ConnectionLimit<S, X>
 where
     S: Service<Target> + Clone,
     S::Error: Rejectable,
-    D: Describe<Target>,
+    X: Policies,
+    X::Describer: Describe<Target>,
 {
     type Response = Limited<S::Response>;
     type Error = S::Error;
     type Future = ConnectFuture<S, Target>;
 
-    // The connector alone: a place that was taken here could be held for ever by an instance that
-    // is never called.
+    // The connector alone: a permit that was acquired here could be held forever by an instance
+    // that is never called.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, target: Target) -> Self::Future {
-        let key = self.describe.describe(&target).key;
-        let room = Arc::clone(&self.room);
-        match room.gate.try_take(key) {
-            Ok(()) => {
-                // Before the inner call: if that panics, the place goes back.
-                let place = Place::in_flight(Arc::clone(&room), key);
-                ConnectFuture::connecting(self.inner.call(target), place, room)
+        let key = self.policy.describer().describe(&target).key;
+        let state = Arc::clone(&self.state);
+        let admission = state.permits.try_acquire(key);
+        if let Admission::Shadowed(reason) = admission {
+            state.counters.shadow(&state.source, reason);
+        }
+        match admission {
+            Admission::Admitted | Admission::Shadowed(_) => {
+                // Before the inner call: if that panics, the permit is released.
+                let permit = PoolPermit::new(Arc::clone(&state), key);
+                ConnectFuture::connecting(self.inner.call(target), permit, state)
             }
-            // What the ready instance has reserved below is given up, or callers whose idle
-            // instances keep the last reservations would wait for each other.
-            Err(Taken::Full) => {
+            // A reservation of the ready instance is given up, or callers whose idle instances
+            // keep the last reservations would wait for each other.
+            Admission::Rejected(reason) => {
                 self.inner = self.inner.clone(); // clone: gives the reservation up
-                ConnectFuture::rejected(room.reject(Reason::BulkheadFull))
+                ConnectFuture::rejected(state.reject(reason))
             }
-            Err(Taken::Wait) => {
+            Admission::Wait => {
                 let waiting = self.inner.clone(); // clone: waits, polled ready later
                 self.inner = waiting.clone();
-                ConnectFuture::waiting(waiting, target, room, key)
+                ConnectFuture::waiting(waiting, target, state, key)
             }
         }
     }
 }
 
-impl<S: fmt::Debug, D> fmt::Debug for ConnectionLimit<S, D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConnectionLimit")
-            .field("inner", &self.inner)
-            .field("name", &self.room.observer.name())
-            .finish_non_exhaustive()
-    }
-}
+seawall_core::impl_debug!(ConnectionLimit<S, X> where [S: std::fmt::Debug]:
+    |this| inner = this.inner, name = this.state.source.name());

@@ -7,24 +7,25 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use seawall_core::{Error, InstanceName};
+use seawall_core::{Error, ErrorIsFailure, InstanceName};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::errand::{Ended, Errand, Work};
-use super::pool::Pool;
+use super::config::BlockingConfig;
+use super::handle::ThreadPoolHandle;
 use super::span::Span;
-use super::{BlockingConfig, IsolatedHandle};
-use crate::connections::room::Place;
+use super::task::{Ended, PoolTask, Work};
+use super::threads::ThreadPool;
+use crate::pool::PoolPermit;
 
 /// Turns blocking closures into services that run on a bounded set of threads; see the
 /// [module](super).
 ///
-/// What it is laid over is no service, but a closure `Fn(Req) -> Result<Res, E>`; the error of the
-/// service is [`Error<E>`](seawall_core::Error), so that no other layer has to lift it. Clones of
-/// the layer and every service that they make share one set of threads.
+/// What it wraps is no service, but a closure `Fn(Req) -> Result<Res, E>`; the error of the service
+/// is [`Error<E>`](seawall_core::Error), so that it needs no `WrapErrorLayer`. Clones of the layer
+/// and every service that they make share one set of threads.
 ///
 /// ```
 /// use seawall_bulkhead::isolated::{BlockingConfig, BlockingLayer};
@@ -32,33 +33,33 @@ use crate::connections::room::Place;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let layer = BlockingLayer::new("ledger", BlockingConfig::default())?;
+/// let layer = BlockingLayer::new("files", BlockingConfig::default())?;
 /// let mut read = layer.layer(|path: String| std::fs::read(path));
-/// let missing = read.ready().await?.call("/no/such/ledger".into()).await;
+/// let missing = read.ready().await?.call("/no/such/file".into()).await;
 /// assert!(missing.unwrap_err().inner().is_some_and(|e| e.kind() == std::io::ErrorKind::NotFound));
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
 pub struct BlockingLayer {
-    pool: Arc<Pool>,
+    pool: Arc<ThreadPool>,
 }
 
 impl BlockingLayer {
     /// A set of threads of its own, none of which is started before a call needs it. `name` is
-    /// what rejections, metrics and threads are called by.
+    /// what rejections, metrics and threads are called.
     ///
     /// # Errors
     ///
     /// When the operating system rejects what a runtime needs.
     pub fn new(name: impl Into<InstanceName>, config: BlockingConfig) -> io::Result<Self> {
-        let pool = Pool::blocking(name.into(), config)?;
+        let pool = ThreadPool::blocking(name.into(), config)?;
         Ok(Self { pool })
     }
 
-    /// A handle to read the pool from outside. It does not keep the threads.
-    pub fn handle(&self) -> IsolatedHandle {
-        IsolatedHandle::new(self.pool.seen.clone())
+    /// A handle to read and to control the pool from outside. It does not keep the threads.
+    pub fn handle(&self) -> ThreadPoolHandle<BlockingConfig> {
+        ThreadPoolHandle::new(self.pool.shared.clone())
     }
 }
 
@@ -73,18 +74,12 @@ impl<F> Layer<F> for BlockingLayer {
     }
 }
 
-impl fmt::Debug for BlockingLayer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BlockingLayer")
-            .field("name", &self.pool.room().observer.name())
-            .finish_non_exhaustive()
-    }
-}
+seawall_core::impl_debug!(BlockingLayer: |this| name = this.pool.state().source.name());
 
 /// A blocking closure as a service; made by [`BlockingLayer`]. Clones share the closure.
 pub struct Blocking<F> {
     work: Arc<F>,
-    pool: Arc<Pool>,
+    pool: Arc<ThreadPool>,
 }
 
 impl<F> Blocking<F> {
@@ -124,18 +119,12 @@ where
             req,
             span: Span::current(),
         };
-        let errand = Errand::new(&self.pool, work);
-        BlockingFuture { errand }
+        let task = PoolTask::new(&self.pool, work, ErrorIsFailure);
+        BlockingFuture { task }
     }
 }
 
-impl<F> fmt::Debug for Blocking<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Blocking")
-            .field("name", &self.pool.room().observer.name())
-            .finish_non_exhaustive()
-    }
-}
+seawall_core::impl_debug!(Blocking<F>: |this| name = this.pool.state().source.name());
 
 /// A closure and what it is to be called with.
 struct Closure<F, Req> {
@@ -154,24 +143,24 @@ where
     type Response = Res;
     type Error = Error<E>;
 
-    fn start(self, runtime: &Runtime, place: Place) -> JoinHandle<Ended<Res, Error<E>>> {
+    fn start(self, runtime: &Runtime, permit: PoolPermit) -> JoinHandle<Ended<Res, Error<E>>> {
         runtime.spawn_blocking(move || {
             // Declared first, so dropped last, also when the closure panics.
-            let _place = place;
+            let _permit = permit;
             let Self { work, req, span } = self;
-            Ended::Answered(span.run(|| work(req)).map_err(Error::Inner))
+            Ended::Completed(span.run(|| work(req)).map_err(Error::Inner))
         })
     }
 }
 
-/// The answer of a [`Blocking`] service.
+/// The response of a [`Blocking`] service.
 ///
 /// Dropped before the closure has begun, the closure never begins; see
 /// [Cancellation](super#cancellation).
 ///
 /// # Panics
 ///
-/// When it is polled after it has answered; if it has to wait for a thread, outside of a Tokio
+/// When it is polled after it has completed; if it has to wait for a thread, outside of a Tokio
 /// runtime with time enabled; and when the operating system rejects a thread and the pool has
 /// none.
 pub struct BlockingFuture<F, Req, Res, E>
@@ -181,7 +170,7 @@ where
     Res: Send + 'static,
     E: Send + 'static,
 {
-    errand: Errand<Closure<F, Req>>,
+    task: PoolTask<Closure<F, Req>, ErrorIsFailure>,
 }
 
 // Closure and request are moved, never pinned here.
@@ -204,7 +193,7 @@ where
     type Output = Result<Res, Error<E>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.errand.poll(cx)
+        self.task.poll(cx)
     }
 }
 
@@ -217,7 +206,7 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BlockingFuture")
-            .field("step", &self.errand.step())
+            .field("step", &self.task.step())
             .finish()
     }
 }

@@ -3,7 +3,7 @@
 //! A limit of calls does not help against an upstream's client that blocks its thread or burns
 //! it: a handful of such calls stops every other task of the runtime, timeouts included. Here the
 //! calls run on a small pool of threads of their own, a bounded number at once. When the pool is
-//! stuck, its callers are rejected or give up, and everybody else goes on.
+//! stuck, its callers are rejected or give up, and all others go on.
 //!
 //! * [`IsolatedLayer`] runs the calls of a `Service` on a Tokio runtime of its own.
 //! * [`BlockingLayer`] makes a service of a blocking closure, on a bounded set of threads.
@@ -12,7 +12,7 @@
 //!
 //! ```
 //! use seawall_bulkhead::isolated::{IsolatedConfig, IsolatedLayer};
-//! use seawall_core::{WrapErrorLayer, Reason, Rejectable};
+//! use seawall_bulkhead::{Reason, Rejectable, WrapErrorLayer};
 //! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -39,13 +39,13 @@
 //!
 //! # How it works
 //!
-//! A call takes a place at `call`, or joins the line at the first poll of its future, first come,
-//! first served. With a place, its first poll starts one task on the pool, which owns a clone of
-//! the service, the request and the place. A task per call cannot be avoided, and nor can its
+//! A call acquires a permit at `call`, or joins the queue at the first poll of its future, first in,
+//! first out. With a permit, its first poll starts one task on the pool, which owns a clone of the
+//! service, the request and the permit. A task per call cannot be avoided, and nor can its
 //! allocation: this is for work beside which a few microseconds are nothing.
 //!
-//! The task gives the place back when it has dropped the service and its future, and then the
-//! caller is woken with the answer. A panic, which the process' panic hook reports as ever, ends
+//! The task releases the permit when it has dropped the service and its future, and then the
+//! caller is woken with the result. A panic, which the process' panic hook reports as usual, ends
 //! the one task: its caller is rejected with [`Reason::Panicked`](seawall_core::Reason::Panicked),
 //! with [`Sent::Maybe`](seawall_core::Sent::Maybe) unless the service panicked before it was
 //! called. The pool goes on.
@@ -57,43 +57,40 @@
 //! # Readiness
 //!
 //! `poll_ready` is always ready: the inner service is asked on the pool, the very clone that is
-//! called, with the place taken already. A service that is not ready so uses a place; what it
-//! waits for should be short. Rejections are errors of `call`'s future.
+//! called, with the permit acquired already. A service that is not ready holds a permit meanwhile,
+//! so what it waits for should be short. Rejections are errors of `call`'s future.
 //!
 //! # Cancellation
 //!
-//! Work begins at the first poll of its future. A future that is dropped before gives back its
-//! place at once, and nothing has run. One that is dropped later aborts the work: the inner future
+//! Work begins at the first poll of its future. A future that is dropped before releases its
+//! permit at once, and nothing has run. One that is dropped later aborts the work: the inner future
 //! is dropped at its next await, by a thread of the pool. Work that does not await cannot be
-//! stopped. It runs to its end, its answer is dropped, and until then its place stays taken: there
-//! is never more at work than the bound says.
+//! stopped. It runs to its end, its result is dropped, and until then its permit stays held: there
+//! is never more at work than the bound allows.
 //!
 //! With closures, those that have not begun never begin, and those that have run to their end.
 //!
-//! When the last layer, service and unanswered future are gone, the threads end in the background.
-//! Nobody waits for them: it is safe in async code, and work that does not end keeps its thread
+//! When the last layer, service and unfinished future are gone, the threads end in the background.
+//! Nothing waits for them: it is safe in async code, and work that does not end keeps its thread
 //! until it does. A handle does not keep the threads.
 //!
 //! # Ordering
 //!
 //! Innermost, around the client that blocks; timeouts and breakers outside of it keep working when
-//! the pool is stuck. An attempt timeout around it measures the wait for a place too: give
+//! the pool is stuck. An attempt timeout around it measures the wait for a permit too: give
 //! `max_wait` less.
-//!
-//! # Modules
-//!
-//! `pool` owns the threads, `errand` is a call as its caller sees it, `service` and `blocking` what
-//! is done on the pool; places and line are those of [`connections`](crate::connections).
 
 mod blocking;
 mod config;
-mod errand;
 mod handle;
-mod pool;
+mod layer;
 mod service;
 mod span;
+mod task;
+mod threads;
 
 pub use blocking::{Blocking, BlockingFuture, BlockingLayer};
 pub use config::{BlockingConfig, BlockingConfigBuilder, IsolatedConfig, IsolatedConfigBuilder};
-pub use handle::{IsolatedCounts, IsolatedHandle};
-pub use service::{Isolated, IsolatedFuture, IsolatedLayer};
+pub use handle::{ThreadPoolHandle, ThreadPoolSnapshot};
+pub use layer::IsolatedLayer;
+pub use service::{Isolated, IsolatedFuture};

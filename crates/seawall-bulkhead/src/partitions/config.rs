@@ -1,16 +1,18 @@
-//! The settings of a pool and of the shares in it.
+//! The settings of a partitioned bulkhead and of the shares in it.
 
 use std::time::Duration;
 
-use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration, PartitionKey};
+use seawall_core::{InvalidConfig, PartitionKey};
 
-/// What one key may have of a pool.
+use crate::config::{DEFAULT_MAX_WAIT, check_count, check_duration, needs_waiting};
+
+/// What one key may have of the permits.
 ///
 /// ```
-/// use seawall_bulkhead::PartitionShare;
+/// use seawall_bulkhead::partitions::PartitionShare;
 ///
-/// let desk = PartitionShare::new().guaranteed(10).max(30).weight(2).max_waiting(100);
-/// # let _ = desk;
+/// let share = PartitionShare::new().guaranteed(10).max(30).weight(2).max_waiting(100);
+/// # let _ = share;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartitionShare {
@@ -21,7 +23,7 @@ pub struct PartitionShare {
 }
 
 impl PartitionShare {
-    /// Nothing is guaranteed, the whole pool may be borrowed, at the weight of 1, and 64 calls may
+    /// Nothing is guaranteed, all permits may be borrowed, at the weight of 1, and 64 calls may
     /// wait.
     #[must_use]
     pub const fn new() -> Self {
@@ -33,31 +35,32 @@ impl PartitionShare {
         }
     }
 
-    /// So many places are had before anybody borrows one. For a key that is named in the
-    /// configuration, they are kept free when it does not use them: its next call finds one at
-    /// once. Default: 0.
+    /// How many permits the key gets before any key borrows one. For a key that is named in the
+    /// configuration, they are kept available when it does not use them: its next call finds one
+    /// at once. Default: 0.
     #[must_use]
-    pub const fn guaranteed(mut self, places: u32) -> Self {
-        self.guaranteed = places;
+    pub const fn guaranteed(mut self, permits: u32) -> Self {
+        self.guaranteed = permits;
         self
     }
 
-    /// The most places that are had at once, a whole number from 1. Default: no bound but the pool.
+    /// The most permits that the key has at once, a whole number from 1. Default: no bound of its
+    /// own.
     #[must_use]
-    pub const fn max(mut self, places: u32) -> Self {
-        self.max = places;
+    pub const fn max(mut self, permits: u32) -> Self {
+        self.max = permits;
         self
     }
 
-    /// How much is borrowed beside others that wait: twice the weight, twice the places; a whole
-    /// number from 1. Default: 1.
+    /// How much the key borrows beside others that wait: twice the weight, twice the permits; a
+    /// whole number from 1. Default: 1.
     #[must_use]
     pub const fn weight(mut self, weight: u32) -> Self {
         self.weight = weight;
         self
     }
 
-    /// How many calls wait; the next one is rejected. Default: 64.
+    /// How many calls of the key wait; the next one is rejected. Default: 64.
     #[must_use]
     pub const fn max_waiting(mut self, calls: u32) -> Self {
         self.max_waiting = calls;
@@ -65,8 +68,8 @@ impl PartitionShare {
     }
 
     pub(crate) fn check(&self) -> Result<(), InvalidConfig> {
-        NonZeroCount::new(self.max).map_err(|e| e.in_field("max"))?;
-        NonZeroCount::new(self.weight).map_err(|e| e.in_field("weight"))?;
+        check_count(self.max, "max")?;
+        check_count(self.weight, "weight")?;
         if self.guaranteed > self.max {
             let accepted = format!("a whole number from 0 to {}, the `max`", self.max);
             return Err(InvalidConfig::new("guaranteed", self.guaranteed, accepted));
@@ -84,15 +87,15 @@ impl Default for PartitionShare {
 /// How many calls run at once in all, and what each key may have of that.
 ///
 /// ```
-/// use seawall_bulkhead::{PartitionConfig, PartitionShare};
-/// use seawall_core::PartitionKey;
+/// use seawall_bulkhead::PartitionKey;
+/// use seawall_bulkhead::partitions::{PartitionConfig, PartitionShare};
 ///
 /// let config = PartitionConfig::builder()
 ///     .max_concurrent(40)
 ///     .default_share(PartitionShare::new().max(20))
 ///     .share(PartitionKey::of("closing"), PartitionShare::new().guaranteed(5))
 ///     .build()?;
-/// # let _ = config;
+/// assert_eq!(config.max_concurrent(), 40);
 ///
 /// let rejected = PartitionConfig::builder()
 ///     .max_concurrent(4)
@@ -103,65 +106,103 @@ impl Default for PartitionShare {
 ///     rejected.to_string(),
 ///     "`guaranteed` is 5, accepted is at most 4 for all keys together, the `max_concurrent`",
 /// );
-/// # Ok::<(), seawall_core::InvalidConfig>(())
+/// # Ok::<(), seawall_bulkhead::InvalidConfig>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionConfig {
-    pub(crate) max_concurrent: NonZeroCount,
-    pub(crate) max_wait: NonZeroDuration,
-    pub(crate) default_share: PartitionShare,
-    pub(crate) shares: Vec<(PartitionKey, PartitionShare)>,
-}
-
-impl PartitionConfig {
-    /// Starts with 50 places, 30 seconds of patience, and [`PartitionShare::new`] for every key.
-    pub fn builder() -> PartitionConfigBuilder {
-        PartitionConfigBuilder {
-            max_concurrent: 50,
-            max_wait: Duration::from_secs(30),
-            default_share: PartitionShare::new(),
-            shares: Vec::new(),
-        }
-    }
-}
-
-/// Collects the settings of a pool; see [`PartitionConfig::builder`].
-#[derive(Clone, Debug)]
-pub struct PartitionConfigBuilder {
     max_concurrent: u32,
     max_wait: Duration,
     default_share: PartitionShare,
     shares: Vec<(PartitionKey, PartitionShare)>,
 }
 
+impl PartitionConfig {
+    /// Starts with 50 permits, a wait of 30 seconds, and [`PartitionShare::new`] for every key.
+    pub const fn builder() -> PartitionConfigBuilder {
+        PartitionConfigBuilder {
+            config: Self {
+                max_concurrent: 50,
+                max_wait: DEFAULT_MAX_WAIT,
+                default_share: PartitionShare::new(),
+                shares: Vec::new(),
+            },
+            max_wait_set: false,
+        }
+    }
+
+    /// How many calls of all keys run at once.
+    pub const fn max_concurrent(&self) -> u32 {
+        self.max_concurrent
+    }
+
+    /// How long a call waits for a permit before it is rejected.
+    pub const fn max_wait(&self) -> Duration {
+        self.max_wait
+    }
+
+    /// The share of each key that is not named.
+    pub const fn default_share(&self) -> PartitionShare {
+        self.default_share
+    }
+
+    /// The keys with a share of their own.
+    pub fn shares(&self) -> &[(PartitionKey, PartitionShare)] {
+        &self.shares
+    }
+
+    pub(crate) fn with(
+        &self,
+        max_concurrent: u32,
+        shares: Vec<(PartitionKey, PartitionShare)>,
+    ) -> Self {
+        Self {
+            max_concurrent,
+            max_wait: self.max_wait,
+            default_share: self.default_share,
+            shares,
+        }
+    }
+
+    fn may_wait(&self) -> bool {
+        let mut shares = self.shares.iter().map(|(_, share)| share);
+        self.default_share.max_waiting > 0 || shares.any(|share| share.max_waiting > 0)
+    }
+}
+
+/// Collects the settings of a partitioned bulkhead; see [`PartitionConfig::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct PartitionConfigBuilder {
+    config: PartitionConfig,
+    max_wait_set: bool,
+}
+
 impl PartitionConfigBuilder {
     /// How many calls of all keys run at once: a whole number from 1. Default: 50.
-    #[must_use]
     pub const fn max_concurrent(mut self, calls: u32) -> Self {
-        self.max_concurrent = calls;
+        self.config.max_concurrent = calls;
         self
     }
 
-    /// How long a call waits for a place, longer than zero, counted from the first poll of its
-    /// future; its own [deadline](seawall_core::RequestMeta) can end it before. Default: 30 seconds.
-    #[must_use]
+    /// How long a call waits for a permit, longer than zero, counted from the first poll of its
+    /// future; its own [deadline](seawall_core::RequestMeta) can end it before. Needs a share with
+    /// `max_waiting`. Default: 30 seconds.
     pub const fn max_wait(mut self, timeout: Duration) -> Self {
-        self.max_wait = timeout;
+        self.config.max_wait = timeout;
+        self.max_wait_set = true;
         self
     }
 
     /// The share of each key that is not named.
-    #[must_use]
     pub const fn default_share(mut self, share: PartitionShare) -> Self {
-        self.default_share = share;
+        self.config.default_share = share;
         self
     }
 
     /// The share of one key; the last one counts.
-    #[must_use]
     pub fn share(mut self, key: PartitionKey, share: PartitionShare) -> Self {
-        self.shares.retain(|(of, _)| *of != key);
-        self.shares.push((key, share));
+        self.config.shares.retain(|(of, _)| *of != key);
+        self.config.shares.push((key, share));
         self
     }
 
@@ -169,35 +210,34 @@ impl PartitionConfigBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when `max_concurrent` is 0, `max_wait` is zero, `max` or `weight` of
-    /// a share is 0, more is `guaranteed` than its `max`, or more to all named keys together than
-    /// there are places.
+    /// [`InvalidConfig`] when `max_concurrent` is 0, `max_wait` is zero, or is set where no share
+    /// lets calls wait, `max` or `weight` of a share is 0, more is `guaranteed` than its `max`, or
+    /// more to all named keys together than there are permits.
     pub fn build(self) -> Result<PartitionConfig, InvalidConfig> {
-        let max_concurrent =
-            NonZeroCount::new(self.max_concurrent).map_err(|e| e.in_field("max_concurrent"))?;
-        self.default_share.check()?;
-        for (_, share) in &self.shares {
+        let config = self.config;
+        check_count(config.max_concurrent, "max_concurrent")?;
+        config.default_share.check()?;
+        for (_, share) in &config.shares {
             share.check()?;
         }
-        check_guarantees(self.max_concurrent, self.shares.iter().map(|(_, s)| s))?;
-        Ok(PartitionConfig {
-            max_concurrent,
-            max_wait: NonZeroDuration::new(self.max_wait)
-                .map_err(|e| e.in_field("acquire_timeout"))?,
-            default_share: self.default_share,
-            shares: self.shares,
-        })
+        let shares = config.shares.iter().map(|(_, share)| share);
+        check_guarantees(config.max_concurrent, shares)?;
+        check_duration(config.max_wait, "max_wait")?;
+        if self.max_wait_set && !config.may_wait() {
+            return Err(needs_waiting("max_wait", format!("{:?}", config.max_wait)));
+        }
+        Ok(config)
     }
 }
 
 pub(crate) fn check_guarantees<'a>(
-    places: u32,
+    permits: u32,
     shares: impl Iterator<Item = &'a PartitionShare>,
 ) -> Result<(), InvalidConfig> {
     let guaranteed: u64 = shares.map(|share| u64::from(share.guaranteed)).sum();
-    if guaranteed <= u64::from(places) {
+    if guaranteed <= u64::from(permits) {
         return Ok(());
     }
-    let accepted = format!("at most {places} for all keys together, the `max_concurrent`");
+    let accepted = format!("at most {permits} for all keys together, the `max_concurrent`");
     Err(InvalidConfig::new("guaranteed", guaranteed, accepted))
 }

@@ -1,183 +1,237 @@
-//! The pool from outside.
+//! A partitioned bulkhead from outside.
 
-use std::fmt;
-
-use seawall_core::striped::Shared;
 use seawall_core::{
-    Events, InstanceHandle, InstanceName, InvalidConfig, NonZeroCount, PartitionKey, Samples,
+    Command, Events, InstanceHandle, InstanceName, InvalidConfig, PartitionKey, Samples,
+    Unsupported,
 };
 
-use super::PartitionShare;
-use super::config::check_guarantees;
-use super::permit::{Common, wake};
-use crate::BulkheadCounts;
-use crate::observe::Stripe;
+use super::config::{PartitionConfig, PartitionShare, check_guarantees};
+use super::permits::PartitionPermits;
+use super::state::SharedPartitions;
+use crate::config::check_count;
+use crate::counts::BulkheadCounts;
+use crate::mode::Mode;
+use crate::snapshot::BulkheadState;
 
-/// Reads and controls a shared pool from any thread, without being part of any call.
+/// Reads and controls a partitioned bulkhead from any thread, without being part of any call.
 ///
 /// It keeps the state alive, not the services.
 #[derive(Clone)]
 pub struct PartitionHandle {
-    shared: Shared<Common, Stripe>,
+    state: SharedPartitions,
 }
 
 impl PartitionHandle {
-    pub(crate) const fn new(shared: Shared<Common, Stripe>) -> Self {
-        Self { shared }
+    pub(crate) const fn new(state: SharedPartitions) -> Self {
+        Self { state }
     }
 
     /// The name of the instance.
     pub fn name(&self) -> InstanceName {
-        self.shared.common().observer.name()
+        self.state.common().source.name()
     }
 
-    /// How many calls of all keys hold a place now.
+    /// The settings in force, the shares in no order.
+    pub fn config(&self) -> PartitionConfig {
+        let inner = self.state.common().lock();
+        let shares = inner.permits.named();
+        let shares = shares.map(|(key, share)| (key, *share)).collect();
+        inner.config.with(inner.permits.limit(), shares)
+    }
+
+    /// Changes the settings while calls run: the limit, all shares, and the `max_wait` of calls
+    /// that come. Calls keep their permits and their place in the queue; a key that `config` does
+    /// not name has the default share.
+    ///
+    /// # Errors
+    ///
+    /// None today: a [`PartitionConfig`] is valid.
+    pub fn configure(&self, config: PartitionConfig) -> Result<(), InvalidConfig> {
+        self.state.common().change(|inner| {
+            inner.config = config;
+            inner.permits.configure(&inner.config)
+        });
+        Ok(())
+    }
+
+    /// Back to automatic: ends [`Block`](Command::Block) and [`Bypass`](Command::Bypass), and goes
+    /// back to the limit and the shares of the last configuration.
+    pub fn reset(&self) {
+        self.state.common().change(|inner| {
+            let _ = inner.permits.set_mode(Mode::Normal);
+            inner.permits.configure(&inner.config)
+        });
+    }
+
+    /// How many calls of all keys hold a permit now.
     pub fn in_flight(&self) -> u32 {
-        self.shared.common().pool().taken()
+        self.state.common().lock().permits.in_flight()
     }
 
-    /// How many calls of all keys wait for a place now.
+    /// How many calls of all keys wait for a permit now.
     pub fn queue_depth(&self) -> usize {
-        self.shared.common().pool().waiting()
+        self.state.common().lock().permits.queue_depth()
     }
 
     /// What became of the calls of all keys so far.
     pub fn counts(&self) -> BulkheadCounts {
-        let mut counts = BulkheadCounts::default();
-        for stripe in self.shared.stripes() {
-            stripe.add_to(&mut counts);
-        }
-        counts
+        BulkheadCounts::sum(self.state.stripes())
     }
 
-    /// Everything at once, with every key that has a call or a share of its own. Allocates, and
-    /// takes as long under the lock as there are keys.
+    /// Everything at one moment, with every key that has a call or a share of its own. Allocates,
+    /// and takes as long under the lock as there are keys.
     pub fn snapshot(&self) -> PartitionSnapshot {
-        let pool = self.shared.common().pool();
-        let keys = pool.keys();
-        let keys = keys.map(|(key, in_flight, waiting)| KeySnapshot {
+        let inner = self.state.common().lock();
+        let permits = &inner.permits;
+        let keys = permits.keys();
+        let keys = keys.map(|(key, in_flight, queue_depth)| KeySnapshot {
             key,
             in_flight,
-            waiting,
+            queue_depth,
         });
         PartitionSnapshot {
-            in_flight: pool.taken(),
-            limit: pool.limit(),
-            waiting: pool.waiting(),
+            name: self.name(),
+            state: state_of(permits),
+            limit: permits.limit(),
+            in_flight: permits.in_flight(),
+            queue_depth: permits.queue_depth(),
             keys: keys.collect(),
             counts: self.counts(),
         }
     }
 
-    /// Changes the number of places of the pool; see
+    /// Changes the limit of all keys together; see
     /// [`BulkheadHandle::set_limit`](crate::BulkheadHandle::set_limit).
     ///
     /// # Errors
     ///
     /// [`InvalidConfig`] when `max_concurrent` is 0, or less than what is guaranteed.
     pub fn set_limit(&self, max_concurrent: u32) -> Result<(), InvalidConfig> {
-        NonZeroCount::new(max_concurrent).map_err(|e| e.in_field("max_concurrent"))?;
-        let mut pool = self.shared.common().pool();
-        check_guarantees(max_concurrent, pool.named().map(|(_, share)| share))?;
-        let next = pool.set_limit(max_concurrent);
-        drop(pool);
-        wake(next);
-        Ok(())
+        check_count(max_concurrent, "max_concurrent")?;
+        let mut checked = Ok(());
+        self.state.common().change(|inner| {
+            let named = inner.permits.named().map(|(_, share)| share);
+            checked = check_guarantees(max_concurrent, named);
+            if checked.is_err() {
+                return None;
+            }
+            inner.permits.set_limit(max_concurrent)
+        });
+        checked
     }
 
-    /// Gives a key another share, or one of its own. Nobody loses a place.
+    /// Gives a key another share, or one of its own. No call loses its permit.
     ///
     /// # Errors
     ///
     /// [`InvalidConfig`] when the share is impossible, or guarantees more than there is.
     pub fn set_share(&self, key: PartitionKey, share: PartitionShare) -> Result<(), InvalidConfig> {
         share.check()?;
-        let mut pool = self.shared.common().pool();
-        let others = pool.named().filter(|(of, _)| *of != key);
-        check_guarantees(pool.limit(), others.map(|(_, s)| s).chain([&share]))?;
-        let next = pool.set_share(key, share);
-        drop(pool);
-        wake(next);
-        Ok(())
+        let mut checked = Ok(());
+        self.state.common().change(|inner| {
+            let others = inner.permits.named().filter(|(of, _)| *of != key);
+            let all = others.map(|(_, share)| share).chain([&share]);
+            checked = check_guarantees(inner.permits.limit(), all);
+            if checked.is_err() {
+                return None;
+            }
+            inner.permits.set_share(key, share)
+        });
+        checked
+    }
+}
+
+fn state_of(permits: &PartitionPermits) -> BulkheadState {
+    match permits.mode() {
+        Mode::Blocked => BulkheadState::Paused,
+        Mode::Normal | Mode::Bypassed => {
+            BulkheadState::of(permits.in_flight(), permits.limit(), permits.queue_depth())
+        }
     }
 }
 
 impl InstanceHandle for PartitionHandle {
     fn pattern(&self) -> &'static str {
-        self.shared.common().observer.pattern()
+        self.state.common().source.pattern()
     }
 
     fn name(&self) -> InstanceName {
         Self::name(self)
     }
 
-    /// `"ok"` while there is a free place, `"full"` when there is none, `"queueing"` when calls
-    /// wait.
+    /// That of [`BulkheadState::as_str`].
     fn state(&self) -> &'static str {
-        let pool = self.shared.common().pool();
-        if pool.waiting() > 0 {
-            "queueing"
-        } else if pool.taken() >= pool.limit() {
-            "full"
-        } else {
-            "ok"
-        }
+        state_of(&self.state.common().lock().permits).as_str()
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
         self.counts().samples(sink);
-        let pool = self.shared.common().pool();
+        let inner = self.state.common().lock();
+        let permits = &inner.permits;
         let gauges = [
-            ("seawall_bulkhead_in_flight", f64::from(pool.taken())),
-            ("seawall_bulkhead_queue_depth", pool.waiting() as f64),
-            ("seawall_bulkhead_max_concurrent", f64::from(pool.limit())),
-            ("seawall_bulkhead_keys", pool.keys().count() as f64),
+            ("seawall_bulkhead_in_flight", f64::from(permits.in_flight())),
+            ("seawall_bulkhead_queue_depth", permits.queue_depth() as f64),
+            (
+                "seawall_bulkhead_max_concurrent",
+                f64::from(permits.limit()),
+            ),
+            ("seawall_bulkhead_keys", permits.keys().count() as f64),
         ];
         // The sink is somebody else's code.
-        drop(pool);
+        drop(inner);
         for (metric, value) in gauges {
             sink.gauge(metric, &[], value);
         }
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        let common = self.shared.common();
-        let pool = common.pool();
-        let default = pool.default_share();
+        let inner = self.state.common().lock();
+        let permits = &inner.permits;
         vec![
-            ("max_concurrent", pool.limit().to_string()),
-            ("acquire_timeout", format!("{:?}", common.patience)),
-            ("default_share", format!("{default:?}")),
-            ("shares", pool.named().count().to_string()),
+            ("max_concurrent", permits.limit().to_string()),
+            ("max_wait", format!("{:?}", inner.config.max_wait())),
+            ("default_share", format!("{:?}", permits.default_share())),
+            ("shares", permits.named().count().to_string()),
         ]
     }
 
     fn attach(&self, events: &Events) {
-        // The first registry stays the one that is told.
-        let _ = self.shared.common().observer.attach(events);
+        // The first registry stays the one that is notified.
+        let _ = self.state.common().source.attach(events);
+    }
+
+    /// [`Block`](Command::Block) rejects every call, [`Bypass`](Command::Bypass) lets every call
+    /// pass, [`Reset`](Command::Reset) is [`reset`](PartitionHandle::reset).
+    fn control(&self, command: Command) -> Result<(), Unsupported> {
+        let pattern = InstanceHandle::pattern(self);
+        match Mode::by(command).ok_or(Unsupported { pattern, command })? {
+            Mode::Normal => self.reset(),
+            mode => {
+                let state = self.state.common();
+                state.change(|inner| inner.permits.set_mode(mode));
+            }
+        }
+        Ok(())
     }
 }
 
-impl fmt::Debug for PartitionHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PartitionHandle")
-            .field("name", &self.name())
-            .field("in_flight", &self.in_flight())
-            .field("queue_depth", &self.queue_depth())
-            .finish_non_exhaustive()
-    }
-}
+seawall_core::impl_debug!(PartitionHandle: |this| name = this.name(), snapshot = this.snapshot());
 
-/// The state of a shared pool at one moment.
+/// A partitioned bulkhead at one moment.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct PartitionSnapshot {
-    /// How many calls of all keys hold a place.
-    pub in_flight: u32,
-    /// How many calls may hold a place at once.
+    /// The name of the instance.
+    pub name: InstanceName,
+    /// What it does now.
+    pub state: BulkheadState,
+    /// How many calls may hold a permit at once.
     pub limit: u32,
+    /// How many calls of all keys hold a permit.
+    pub in_flight: u32,
     /// How many calls of all keys wait.
-    pub waiting: usize,
+    pub queue_depth: usize,
     /// The keys that have a call or a share of their own, in no order.
     pub keys: Vec<KeySnapshot>,
     /// What became of the calls so far.
@@ -191,19 +245,20 @@ impl PartitionSnapshot {
         found.copied().unwrap_or(KeySnapshot {
             key,
             in_flight: 0,
-            waiting: 0,
+            queue_depth: 0,
         })
     }
 }
 
-/// What one key has of a shared pool at one moment.
+/// What one key has of a partitioned bulkhead at one moment.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct KeySnapshot {
     /// The key.
     pub key: PartitionKey,
-    /// How many of its calls hold a place.
+    /// How many of its calls hold a permit.
     pub in_flight: u32,
     /// How many of its calls wait.
-    pub waiting: usize,
+    pub queue_depth: usize,
 }

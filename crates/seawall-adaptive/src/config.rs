@@ -1,0 +1,260 @@
+//! The settings of an adaptive limit.
+
+use std::time::Duration;
+
+use seawall_core::{InvalidConfig, NonZeroCount, Ratio};
+
+use crate::aimd::Aimd;
+use crate::checks::positive;
+use crate::gradient::Gradient;
+use crate::knee::Knee;
+use crate::vegas::Vegas;
+
+/// By which rule the limit moves.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Algorithm {
+    /// Grows until the latency rises, and distinguishes a queue from a slower upstream. The default.
+    Knee(Knee),
+    /// One more per window, a share less on drops or above a fixed latency.
+    Aimd(Aimd),
+    /// Keeps an estimated queue between two bounds.
+    Vegas(Vegas),
+    /// Follows the ratio of the usual latency to the current one.
+    Gradient(Gradient),
+}
+
+impl Default for Algorithm {
+    fn default() -> Self {
+        Self::Knee(Knee::default())
+    }
+}
+
+macro_rules! algorithm_from {
+    ($($name:ident),*) => {$(
+        impl From<$name> for Algorithm {
+            fn from(params: $name) -> Self {
+                Self::$name(params)
+            }
+        }
+    )*};
+}
+algorithm_from!(Knee, Aimd, Vegas, Gradient);
+
+impl Algorithm {
+    /// The rule as one word: `"knee"`, `"aimd"`, `"vegas"`, `"gradient"`.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Knee(_) => "knee",
+            Self::Aimd(_) => "aimd",
+            Self::Vegas(_) => "vegas",
+            Self::Gradient(_) => "gradient",
+        }
+    }
+
+    fn check(&self) -> Result<(), InvalidConfig> {
+        match self {
+            Self::Knee(params) => params.check(),
+            Self::Aimd(params) => params.check(),
+            Self::Vegas(params) => params.check(),
+            Self::Gradient(params) => params.check(),
+        }
+    }
+}
+
+/// How a limit adapts: where it starts, between which bounds it stays, by which rule it moves,
+/// and over which windows calls are summed up.
+///
+/// ```
+/// use std::time::Duration;
+/// use seawall_adaptive::{AdaptiveConfig, Aimd};
+///
+/// let config = AdaptiveConfig::builder().min(4).max(100).build()?;
+/// assert_eq!(config.initial(), 20);
+///
+/// let by_latency = AdaptiveConfig::builder()
+///     .algorithm(Aimd::default().slow(Duration::from_millis(80)))
+///     .build()?;
+///
+/// let rejected = AdaptiveConfig::builder().min(30).max(20).build().unwrap_err();
+/// assert_eq!(
+///     rejected.to_string(),
+///     "`max` is 20, accepted is a whole number from `min`, 30",
+/// );
+/// # Ok::<(), seawall_adaptive::InvalidConfig>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdaptiveConfig {
+    initial: u32,
+    min: u32,
+    max: u32,
+    algorithm: Algorithm,
+    quantile: f64,
+    min_window: Duration,
+    max_window: Duration,
+    min_samples: u32,
+}
+
+// No field is NaN: `build` has rejected it.
+impl Eq for AdaptiveConfig {}
+
+impl AdaptiveConfig {
+    /// Starts from the [default](Self::default) settings.
+    pub fn builder() -> AdaptiveConfigBuilder {
+        AdaptiveConfigBuilder {
+            config: Self::default(),
+        }
+    }
+
+    /// The limit at the start.
+    pub const fn initial(&self) -> u32 {
+        self.initial
+    }
+
+    /// The lowest limit.
+    pub const fn min(&self) -> u32 {
+        self.min
+    }
+
+    /// The highest limit.
+    pub const fn max(&self) -> u32 {
+        self.max
+    }
+
+    /// By which rule the limit moves.
+    pub const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// The quantile of a window's latencies that is looked at, from 0 to 1.
+    pub const fn quantile(&self) -> f64 {
+        self.quantile
+    }
+
+    /// How long a window lasts at least.
+    pub const fn min_window(&self) -> Duration {
+        self.min_window
+    }
+
+    /// How long a window lasts at most.
+    pub const fn max_window(&self) -> Duration {
+        self.max_window
+    }
+
+    /// How many calls a window needs before it is looked at.
+    pub const fn min_samples(&self) -> u32 {
+        self.min_samples
+    }
+}
+
+impl Default for AdaptiveConfig {
+    /// Starts at 20, stays from 1 to 200, moves by [`Knee`]; median latency, windows of 50 ms to
+    /// 10 s with 20 calls at least.
+    ///
+    /// The start and the highest limit are those of Netflix's limiters.
+    fn default() -> Self {
+        Self {
+            initial: 20,
+            min: 1,
+            max: 200,
+            algorithm: Algorithm::default(),
+            quantile: 0.5,
+            min_window: Duration::from_millis(50),
+            max_window: Duration::from_secs(10),
+            min_samples: 20,
+        }
+    }
+}
+
+/// Collects the settings of an adaptive limit; see [`AdaptiveConfig::builder`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct AdaptiveConfigBuilder {
+    config: AdaptiveConfig,
+}
+
+impl AdaptiveConfigBuilder {
+    /// The limit at the start; one outside of the bounds is moved to the nearer bound.
+    /// Default: 20.
+    pub const fn initial(mut self, calls: u32) -> Self {
+        self.config.initial = calls;
+        self
+    }
+
+    /// The lowest limit, from 1. Default: 1.
+    pub const fn min(mut self, calls: u32) -> Self {
+        self.config.min = calls;
+        self
+    }
+
+    /// The highest limit, from `min`. Default: 200.
+    pub const fn max(mut self, calls: u32) -> Self {
+        self.config.max = calls;
+        self
+    }
+
+    /// By which rule the limit moves. Default: [`Knee`].
+    pub fn algorithm(mut self, algorithm: impl Into<Algorithm>) -> Self {
+        self.config.algorithm = algorithm.into();
+        self
+    }
+
+    /// The quantile of a window's latencies that is looked at, from 0 to 1. Low ones are steady,
+    /// high ones see sooner that a few calls wait. Default: 0.5, the median.
+    pub const fn quantile(mut self, quantile: f64) -> Self {
+        self.config.quantile = quantile;
+        self
+    }
+
+    /// How long a window lasts at least, longer than zero. A window lasts two latencies where
+    /// that is longer, and one and a half after a decrease. Default: 50 milliseconds.
+    pub const fn min_window(mut self, length: Duration) -> Self {
+        self.config.min_window = length;
+        self
+    }
+
+    /// How long a window lasts at most, from `min_window`. One that has not gathered
+    /// `min_samples` by then is thrown away, unless calls were dropped in it. Default: 10 seconds.
+    pub const fn max_window(mut self, length: Duration) -> Self {
+        self.config.max_window = length;
+        self
+    }
+
+    /// How many calls a window needs before it is looked at, from 1. Default: 20.
+    pub const fn min_samples(mut self, calls: u32) -> Self {
+        self.config.min_samples = calls;
+        self
+    }
+
+    /// Checks the settings.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] when `min` or `min_samples` is 0, `max` is below `min`, `quantile` is not
+    /// a number from 0 to 1, `min_window` is zero, `max_window` is below `min_window`, or a
+    /// setting of the algorithm is rejected; that is named as in `knee.tolerance`.
+    pub fn build(self) -> Result<AdaptiveConfig, InvalidConfig> {
+        let mut config = self.config;
+        NonZeroCount::new(config.min).map_err(|e| e.in_field("min"))?;
+        if config.max < config.min {
+            return Err(InvalidConfig::new(
+                "max",
+                config.max,
+                format!("a whole number from `min`, {}", config.min),
+            ));
+        }
+        Ratio::new(config.quantile).map_err(|e| e.in_field("quantile"))?;
+        positive(config.min_window, "min_window")?;
+        if config.max_window < config.min_window {
+            return Err(InvalidConfig::new(
+                "max_window",
+                format!("{:?}", config.max_window),
+                format!("a duration from `min_window`, {:?}", config.min_window),
+            ));
+        }
+        NonZeroCount::new(config.min_samples).map_err(|e| e.in_field("min_samples"))?;
+        config.algorithm.check()?;
+        config.initial = config.initial.clamp(config.min, config.max);
+        Ok(config)
+    }
+}

@@ -1,0 +1,399 @@
+//! Which call gets the next permit of a partitioned bulkhead, without clock, lock and executor.
+//!
+//! A key with fewer permits than it is guaranteed comes before every other, a named one first. The
+//! rest is borrowed: the next permit goes to the key that has borrowed least for its weight, and
+//! within a key to the first waiter. Permits that a named key is guaranteed and does not use are
+//! not lent.
+
+use std::collections::{BTreeSet, HashMap};
+use std::task::Waker;
+
+use seawall_core::queue::{Queue, Ticket};
+use seawall_core::{PartitionKey, Reason};
+
+use super::config::{PartitionConfig, PartitionShare};
+use super::debt::Debt;
+use super::hash::Seeded;
+use crate::mode::Mode;
+use crate::semaphore::{Admission, Turn};
+
+/// A key with an active waiter that may have more permits. Of two that have borrowed as much, the
+/// one that was served longer ago comes first.
+type Candidate = (Debt, u64, u64);
+
+#[derive(Debug)]
+struct Partition {
+    share: PartitionShare,
+    named: bool,
+    in_flight: u32,
+    waiters: Queue<()>,
+    /// How many of them are not skipped.
+    active: u32,
+    /// When it was served last, or began to wait, counted in turns.
+    served: u64,
+    /// As it is among the candidates.
+    candidate: Option<Candidate>,
+}
+
+impl Partition {
+    const fn new(share: PartitionShare, named: bool) -> Self {
+        Self {
+            share,
+            named,
+            in_flight: 0,
+            waiters: Queue::new(),
+            active: 0,
+            served: 0,
+            candidate: None,
+        }
+    }
+
+    const fn debt(&self) -> Debt {
+        Debt {
+            kept: self.kept() > 0,
+            borrowed: self.in_flight as i64 - self.share.guaranteed as i64,
+            weight: self.share.weight as i64,
+        }
+    }
+
+    /// Guaranteed permits that are kept available.
+    const fn kept(&self) -> u32 {
+        if self.named {
+            self.share.guaranteed.saturating_sub(self.in_flight)
+        } else {
+            0
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.waiters.len() >= self.share.max_waiting as usize
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct PartitionPermits {
+    limit: u32,
+    mode: Mode,
+    in_flight: u32,
+    queue_depth: usize,
+    /// The sum of what is kept available for named keys.
+    kept: u64,
+    turns: u64,
+    default_share: PartitionShare,
+    partitions: HashMap<PartitionKey, Partition, Seeded>,
+    candidates: BTreeSet<Candidate>,
+}
+
+impl PartitionPermits {
+    pub(crate) fn new(config: &PartitionConfig) -> Self {
+        let mut permits = Self {
+            limit: config.max_concurrent(),
+            mode: Mode::Normal,
+            in_flight: 0,
+            queue_depth: 0,
+            kept: 0,
+            turns: 0,
+            default_share: config.default_share(),
+            partitions: HashMap::with_hasher(Seeded::new()),
+            candidates: BTreeSet::new(),
+        };
+        for (key, share) in config.shares() {
+            permits.name(*key, *share);
+        }
+        permits
+    }
+
+    /// Acquires a permit, if the key may have one and no waiter comes before it.
+    pub(crate) fn try_acquire(&mut self, key: PartitionKey) -> Admission {
+        let fresh = Partition::new(self.default_share, false);
+        let partition = self.partitions.get(&key).unwrap_or(&fresh);
+        let (debt, active) = (partition.debt(), partition.active);
+        let below_max = partition.in_flight < partition.share.max;
+        let full = partition.is_full();
+        let first = self.candidates.first();
+        let is_next = first.is_none_or(|(first, ..)| debt < *first);
+        let normal = if active == 0 && below_max && is_next && self.has_room_for(debt) {
+            Admission::Admitted
+        } else if full {
+            Admission::Rejected(Reason::BulkheadFull)
+        } else {
+            Admission::Wait
+        };
+        let admission = match self.mode {
+            Mode::Normal => normal,
+            mode => mode.admission(normal),
+        };
+        if matches!(admission, Admission::Admitted | Admission::Shadowed(_)) {
+            self.grant(key);
+        }
+        admission
+    }
+
+    /// Whether a permit can be given to a key with this debt that is below its maximum.
+    fn has_room_for(&self, debt: Debt) -> bool {
+        let available = u64::from(self.limit.saturating_sub(self.in_flight));
+        available > if debt.kept { 0 } else { self.kept }
+    }
+
+    /// Changes a partition, and what the whole knows about it.
+    fn change<T>(&mut self, key: PartitionKey, change: impl FnOnce(&mut Partition) -> T) -> T {
+        let share = self.default_share;
+        let partition = self
+            .partitions
+            .entry(key)
+            .or_insert_with(|| Partition::new(share, false));
+        let (kept, in_flight) = (partition.kept(), partition.in_flight);
+        let waiting = partition.waiters.len();
+        let out = change(partition);
+        self.kept = self.kept - u64::from(kept) + u64::from(partition.kept());
+        self.in_flight = self.in_flight - in_flight + partition.in_flight;
+        self.queue_depth = self.queue_depth - waiting + partition.waiters.len();
+        let candidate = (partition.active > 0 && partition.in_flight < partition.share.max)
+            .then(|| (partition.debt(), partition.served, key.0));
+        if partition.candidate != candidate {
+            if let Some(old) = partition.candidate.take() {
+                self.candidates.remove(&old);
+            }
+            if let Some(new) = candidate {
+                self.candidates.insert(new);
+            }
+            partition.candidate = candidate;
+        }
+        // Idle: all that is known about it is its name.
+        if partition.in_flight == 0 && partition.waiters.is_empty() && !partition.named {
+            self.partitions.remove(&key);
+        }
+        out
+    }
+
+    fn grant(&mut self, key: PartitionKey) {
+        self.turns += 1;
+        let turn = self.turns;
+        self.change(key, |partition| {
+            partition.in_flight += 1;
+            partition.served = turn;
+        });
+    }
+
+    /// Releases a permit; hands back the waker of the next waiter.
+    pub(crate) fn release(&mut self, key: PartitionKey) -> Option<Waker> {
+        self.change(key, |partition| partition.in_flight -= 1);
+        self.next()
+    }
+
+    /// Whether a call may join the queue of its key.
+    pub(crate) fn check_join(&self, key: PartitionKey) -> Result<(), Reason> {
+        let partition = self.partitions.get(&key);
+        let full = partition.map_or(self.default_share.max_waiting == 0, Partition::is_full);
+        match self.mode {
+            Mode::Blocked => Err(Reason::Paused),
+            Mode::Normal if full => Err(Reason::BulkheadFull),
+            Mode::Normal | Mode::Bypassed => Ok(()),
+        }
+    }
+
+    pub(crate) fn join(&mut self, key: PartitionKey, waker: Waker) -> Ticket {
+        self.turns += 1;
+        let turn = self.turns;
+        self.change(key, |partition| {
+            if partition.active == 0 {
+                partition.served = turn;
+            }
+            partition.active += 1;
+            partition.waiters.join((), waker)
+        })
+    }
+
+    fn may_go(&self, key: PartitionKey, ticket: Ticket, last_chance: bool) -> bool {
+        let Some(partition) = self.partitions.get(&key) else {
+            return false;
+        };
+        match self.mode {
+            Mode::Blocked => return false,
+            Mode::Bypassed => return true,
+            Mode::Normal => {}
+        }
+        if last_chance {
+            let below_max = partition.in_flight < partition.share.max;
+            return below_max && self.has_room_for(partition.debt());
+        }
+        partition.waiters.is_first(ticket)
+            && partition.candidate.is_some()
+            && partition.candidate.as_ref() == self.candidates.first()
+            && self.has_room_for(partition.debt())
+    }
+
+    /// Whether the turn of a waiter has come; at its `last_chance`, whether a permit is available.
+    /// Hands back a waker to be dropped.
+    pub(crate) fn turn(
+        &mut self,
+        key: PartitionKey,
+        ticket: Ticket,
+        last_chance: bool,
+        waker: &Waker,
+    ) -> (Turn, Option<Waker>) {
+        let partition = self.partitions.get(&key);
+        let skipped = partition.is_some_and(|partition| partition.waiters.is_aside(ticket));
+        if skipped || self.may_go(key, ticket, last_chance) {
+            return (Turn::Go, None);
+        }
+        (Turn::Wait, self.wait(key, ticket, waker))
+    }
+
+    fn wait(&mut self, key: PartitionKey, ticket: Ticket, waker: &Waker) -> Option<Waker> {
+        self.rejoin(key, ticket);
+        self.change(key, |partition| partition.waiters.wait(ticket, waker))
+    }
+
+    fn rejoin(&mut self, key: PartitionKey, ticket: Ticket) {
+        self.change(key, |partition| {
+            partition.active += u32::from(partition.waiters.rejoin(ticket));
+        });
+    }
+
+    /// Acquires a permit and leaves the queue, if it may; otherwise waits. Hands back whether it
+    /// has the permit, a waker to be dropped, and one to be woken.
+    pub(crate) fn acquire(
+        &mut self,
+        key: PartitionKey,
+        ticket: Ticket,
+        last_chance: bool,
+        waker: &Waker,
+    ) -> (bool, Option<Waker>, Option<Waker>) {
+        self.rejoin(key, ticket);
+        if !self.may_go(key, ticket, last_chance) {
+            return (false, self.wait(key, ticket, waker), None);
+        }
+        self.turns += 1;
+        let turn = self.turns;
+        let mine = self.change(key, |partition| {
+            partition.in_flight += 1;
+            partition.served = turn;
+            partition.active -= 1;
+            let left = partition.waiters.leave(ticket);
+            left.and_then(|((), waker)| waker)
+        });
+        (true, mine, self.next())
+    }
+
+    /// Lets others pass; hands back the waker of the next waiter.
+    pub(crate) fn skip(&mut self, key: PartitionKey, ticket: Ticket) -> Option<Waker> {
+        self.change(key, |partition| {
+            if !partition.waiters.is_aside(ticket) {
+                partition.waiters.stand_aside(ticket);
+                partition.active -= 1;
+            }
+        });
+        self.next()
+    }
+
+    /// Leaves without a permit. Hands back a waker to be dropped, and one to be woken.
+    pub(crate) fn leave(
+        &mut self,
+        key: PartitionKey,
+        ticket: Ticket,
+    ) -> (Option<Waker>, Option<Waker>) {
+        let mine = self.change(key, |partition| {
+            let was_skipped = partition.waiters.is_aside(ticket);
+            let ((), waker) = partition.waiters.leave(ticket)?;
+            partition.active -= u32::from(!was_skipped);
+            waker
+        });
+        (mine, self.next())
+    }
+
+    /// The waker of the first waiter of the key that is next, if there is a permit for it.
+    fn next(&mut self) -> Option<Waker> {
+        let key = match self.mode {
+            Mode::Blocked => return None,
+            Mode::Normal => {
+                let (debt, _, key) = *self.candidates.first()?;
+                if !self.has_room_for(debt) {
+                    return None;
+                }
+                PartitionKey(key)
+            }
+            // Also of a key that is at its maximum, and so is no candidate.
+            Mode::Bypassed => {
+                let mut active = self.partitions.iter().filter(|(_, p)| p.active > 0);
+                *active.next()?.0
+            }
+        };
+        self.partitions.get_mut(&key)?.waiters.call_next()
+    }
+}
+
+// What operators change and read.
+impl PartitionPermits {
+    /// Another limit, other shares and no others: keys that are not in `config` are not named.
+    pub(crate) fn configure(&mut self, config: &PartitionConfig) -> Option<Waker> {
+        self.limit = config.max_concurrent();
+        self.default_share = config.default_share();
+        let keys: Vec<_> = self.partitions.keys().copied().collect();
+        for key in keys {
+            self.change(key, |partition| {
+                partition.named = false;
+                partition.share = config.default_share();
+            });
+        }
+        for (key, share) in config.shares() {
+            self.name(*key, *share);
+        }
+        self.next()
+    }
+
+    pub(crate) fn set_mode(&mut self, mode: Mode) -> Option<Waker> {
+        self.mode = mode;
+        self.next()
+    }
+
+    pub(crate) fn set_limit(&mut self, limit: u32) -> Option<Waker> {
+        self.limit = limit;
+        self.next()
+    }
+
+    /// Names a key, or gives it another share.
+    pub(crate) fn set_share(&mut self, key: PartitionKey, share: PartitionShare) -> Option<Waker> {
+        self.name(key, share);
+        self.next()
+    }
+
+    fn name(&mut self, key: PartitionKey, share: PartitionShare) {
+        self.change(key, |partition| {
+            partition.named = true;
+            partition.share = share;
+        });
+    }
+
+    pub(crate) const fn limit(&self) -> u32 {
+        self.limit
+    }
+
+    pub(crate) const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    pub(crate) const fn default_share(&self) -> PartitionShare {
+        self.default_share
+    }
+
+    pub(crate) const fn in_flight(&self) -> u32 {
+        self.in_flight
+    }
+
+    pub(crate) const fn queue_depth(&self) -> usize {
+        self.queue_depth
+    }
+
+    /// The shares of the named keys.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (PartitionKey, &PartitionShare)> {
+        let named = self.partitions.iter().filter(|(_, p)| p.named);
+        named.map(|(key, partition)| (*key, &partition.share))
+    }
+
+    /// Keys that have a call or a name: calls in flight, calls that wait.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (PartitionKey, u32, usize)> {
+        let partitions = self.partitions.iter();
+        partitions.map(|(key, p)| (*key, p.in_flight, p.waiters.len()))
+    }
+}

@@ -1,0 +1,140 @@
+//! A call of a key that waits for a permit.
+
+use std::task::Waker;
+use std::time::Duration;
+
+use seawall_core::queue::Ticket;
+use seawall_core::{Outcome, PartitionKey, Reason, Rejection, RequestMeta};
+use tokio::time::Instant;
+
+use super::permit::PartitionPermit;
+use super::state::PartitionCallState;
+use crate::call::Waiter;
+use crate::semaphore::Turn;
+
+/// Dropped without a permit, it leaves the queue and counts as abandoned.
+pub(crate) struct PartitionWaiter {
+    state: PartitionCallState,
+    key: PartitionKey,
+    deadline: Option<Instant>,
+    /// `None` before its first poll: a future that is not polled must hold nothing up.
+    ticket: Option<Ticket>,
+    max_wait: Duration,
+    /// Whether it has a permit or was rejected.
+    done: bool,
+}
+
+impl PartitionWaiter {
+    pub(crate) const fn new(state: PartitionCallState, meta: &RequestMeta) -> Self {
+        Self {
+            state,
+            key: meta.key,
+            deadline: meta.deadline,
+            ticket: None,
+            max_wait: Duration::ZERO,
+            done: false,
+        }
+    }
+
+    fn is_expired(&self) -> bool {
+        self.deadline.is_some_and(|at| Instant::now() >= at)
+    }
+
+    fn reject(&mut self, reason: Reason) -> Rejection {
+        self.leave();
+        let source = &self.state.common().source;
+        self.state.stripe().reject(source, reason)
+    }
+
+    fn leave(&mut self) {
+        self.done = true;
+        if let Some(ticket) = self.ticket.take() {
+            let mut mine = None;
+            self.state.common().change(|inner| {
+                let (waker, next) = inner.permits.leave(self.key, ticket);
+                mine = waker;
+                next
+            });
+            drop(mine);
+        }
+    }
+}
+
+impl Waiter for PartitionWaiter {
+    type Permit = PartitionPermit;
+
+    fn turn(&mut self, last_chance: bool, waker: &Waker) -> Result<Turn, Rejection> {
+        if self.is_expired() {
+            return Err(self.reject(Reason::DeadlineExceeded));
+        }
+        let ticket = match self.ticket {
+            Some(ticket) => ticket,
+            None => match self.state.common().join(self.key, waker) {
+                Ok((ticket, max_wait)) => {
+                    self.ticket = Some(ticket);
+                    self.max_wait = max_wait;
+                    self.state.stripe().waited.add();
+                    ticket
+                }
+                Err(reason) => return Err(self.reject(reason)),
+            },
+        };
+        let mut inner = self.state.common().lock();
+        let (turn, old) = inner.permits.turn(self.key, ticket, last_chance, waker);
+        drop(inner);
+        drop(old);
+        Ok(turn)
+    }
+
+    fn acquire(&mut self, last_chance: bool, waker: &Waker) -> Option<PartitionPermit> {
+        let ticket = self.ticket?;
+        let mut inner = self.state.common().lock();
+        let (acquired, old, next) = inner.permits.acquire(self.key, ticket, last_chance, waker);
+        drop(inner);
+        // Before any task is woken, which may panic.
+        let permit = acquired.then(|| {
+            self.ticket = None;
+            self.done = true;
+            PartitionPermit::new(self.state.clone(), self.key)
+        });
+        drop(old);
+        if let Some(next) = next {
+            next.wake();
+        }
+        permit
+    }
+
+    fn skip(&self) {
+        if let Some(ticket) = self.ticket {
+            let state = self.state.common();
+            state.change(|inner| inner.permits.skip(self.key, ticket));
+        }
+    }
+
+    fn waits_until(&self) -> Instant {
+        let end = seawall_core::deadline(Instant::now(), self.max_wait);
+        self.deadline.map_or(end, |at| at.min(end))
+    }
+
+    fn time_out(&mut self) -> Rejection {
+        self.reject(if self.is_expired() {
+            Reason::DeadlineExceeded
+        } else {
+            Reason::QueueTimeout
+        })
+    }
+
+    fn inner_failed(&mut self, outcome: &Outcome) {
+        self.leave();
+        self.state.stripe().completed(outcome);
+    }
+}
+
+impl Drop for PartitionWaiter {
+    fn drop(&mut self) {
+        if !self.done {
+            self.leave();
+            self.state.stripe().abandon(&self.state.common().source);
+        }
+    }
+}

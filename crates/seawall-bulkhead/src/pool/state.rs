@@ -1,0 +1,83 @@
+//! What every service of a layer shares.
+
+use std::sync::Arc;
+
+use seawall_core::{
+    Command, EventSource, InstanceName, Reason, Rejection, Sample, Samples, Unsupported, Value,
+};
+
+use super::permits::PoolPermits;
+use super::queue::PoolLimits;
+use crate::counts::{BulkheadCounts, BulkheadStripe};
+use crate::mode::Mode;
+use crate::snapshot::BulkheadState;
+
+#[derive(Debug)]
+pub(crate) struct PoolState {
+    pub(crate) permits: PoolPermits,
+    pub(crate) source: EventSource,
+    /// One stripe: beside a connection or a task, a shared cache line costs nothing.
+    pub(crate) counters: BulkheadStripe,
+}
+
+impl PoolState {
+    pub(crate) fn new(pattern: &'static str, name: InstanceName, limits: PoolLimits) -> Arc<Self> {
+        Arc::new(Self {
+            permits: PoolPermits::new(limits),
+            source: EventSource::new(pattern, name),
+            counters: BulkheadStripe::default(),
+        })
+    }
+
+    pub(crate) fn reject(&self, reason: Reason) -> Rejection {
+        self.counters.reject(&self.source, reason)
+    }
+
+    pub(crate) fn counts(&self) -> BulkheadCounts {
+        BulkheadCounts::sum([&self.counters])
+    }
+
+    pub(crate) fn state(&self) -> BulkheadState {
+        let usage = self.permits.usage();
+        match usage.mode {
+            Mode::Blocked => BulkheadState::Paused,
+            Mode::Normal | Mode::Bypassed => {
+                let limit = usage.limits.max_concurrent;
+                BulkheadState::of(usage.in_flight, limit, usage.queue_depth)
+            }
+        }
+    }
+
+    /// `Block` rejects every call, `Bypass` admits every call, `Reset` ends both.
+    pub(crate) fn control(&self, command: Command) -> Result<(), Unsupported> {
+        let mode = Mode::by(command).ok_or(Unsupported {
+            pattern: self.source.pattern(),
+            command,
+        })?;
+        self.permits.set_mode(mode);
+        Ok(())
+    }
+
+    /// Every sample has the label `layer`, of the kind that this is.
+    pub(crate) fn samples(&self, sink: &mut Samples<'_>) {
+        let layer = ("layer", self.source.pattern());
+        let mut relabel = |sample: Sample<'_>| {
+            let labels = sample.labels.iter().filter(|(label, _)| *label != layer.0);
+            let labels: Vec<_> = std::iter::once(&layer).chain(labels).copied().collect();
+            if let Value::Counter(total) = sample.value {
+                sink.counter(sample.metric, &labels, total);
+            }
+        };
+        self.counts().samples(&mut Samples::new(&mut relabel));
+        let usage = self.permits.usage();
+        let limit = usage.limits.max_concurrent;
+        let gauges = [
+            ("seawall_bulkhead_in_flight", f64::from(usage.in_flight)),
+            ("seawall_bulkhead_queue_depth", usage.queue_depth as f64),
+            ("seawall_bulkhead_max_concurrent", f64::from(limit)),
+        ];
+        for (metric, value) in gauges {
+            sink.gauge(metric, &[layer], value);
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The permits of a bulkhead and the queue in front of them, without clock and executor.
+//!
+//! What a call needs to know while nothing is queued is in one [word](packed). While one of its
+//! flags closes the fast path, a permit is acquired under the lock of the queue only, so that no
+//! call passes a waiter.
+//!
+//! No wake-up is lost: the flag `QUEUED` is set before a waiter sleeps, and shares one word with
+//! the available permits. A release either sees it there and wakes the waiter, or came before it
+//! was set, and then the waiter sees the permit.
+
+mod hold_time;
+mod idle;
+pub(crate) mod packed;
+mod permits;
+mod priority_counts;
+pub(crate) mod queue;
+mod sync;
+mod waiting;
+
+#[allow(
+    unused_imports,
+    reason = "the loom model uses less of it than the layer"
+)]
+pub(crate) use permits::{Admission, Semaphore, Usage};
+pub(crate) use waiting::Turn;

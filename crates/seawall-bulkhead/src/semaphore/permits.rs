@@ -1,0 +1,342 @@
+//! Acquiring and releasing permits, and changing how many there are.
+
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicI64, AtomicU32};
+use std::task::Waker;
+
+use seawall_core::Reason;
+
+use super::packed::{
+    DRAINING, IDLE_AWAITED, ONE_PERMIT, PAUSED, QUEUE_FULL, QUEUED, SHADOW, SLOW_ACQUIRE,
+    SLOW_RELEASE, available, grants, permits,
+};
+use super::queue::{PermitQueue, QueueRules};
+use super::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
+
+/// What is decided about a call that comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    Admitted,
+    /// Admitted by shadow mode alone: without it, the call would be rejected for this reason, or
+    /// would wait (`None`).
+    Shadowed(Option<Reason>),
+    /// It may join the queue.
+    Wait,
+    Rejected(Reason),
+}
+
+// A cache line of its own (and the one that the prefetcher fetches with it): every call writes
+// here, and what lies beside it is read by every call.
+#[repr(align(128))]
+#[derive(Debug)]
+pub(crate) struct Semaphore {
+    pub(super) word: AtomicU64,
+    /// The fewest that were available at any time. Not part of any protocol.
+    lowest: AtomicI64,
+    /// A copy of the queue's, for estimates.
+    limit: AtomicU32,
+    queue: Mutex<PermitQueue>,
+}
+
+impl Semaphore {
+    pub(crate) fn new(limit: u32, rules: QueueRules, shadow: bool) -> Self {
+        let all = i64::from(limit);
+        let full = if rules.max_waiting == 0 {
+            QUEUE_FULL
+        } else {
+            0
+        };
+        let shadow = if shadow { SHADOW } else { 0 };
+        Self {
+            word: AtomicU64::new(permits(all) | full | shadow),
+            lowest: AtomicI64::new(all),
+            limit: AtomicU32::new(limit),
+            queue: Mutex::new(PermitQueue::new(limit, rules)),
+        }
+    }
+
+    /// Acquires a permit if one is available and no waiter is queued for it.
+    #[inline]
+    pub(crate) fn try_acquire(&self) -> Admission {
+        let mut word = self.word.load(Ordering::Relaxed);
+        while word & SLOW_ACQUIRE == 0 && available(word) > 0 {
+            match self.word.compare_exchange_weak(
+                word,
+                word - ONE_PERMIT,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => {
+                    self.note_available(available(word) - 1);
+                    return Admission::Admitted;
+                }
+                Err(now) => word = now,
+            }
+        }
+        match word & (PAUSED | DRAINING | SHADOW | IDLE_AWAITED) {
+            0 if word & QUEUE_FULL != 0 => Admission::Rejected(Reason::BulkheadFull),
+            0 => Admission::Wait,
+            _ => self.try_acquire_locked(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn try_acquire_locked(&self) -> Admission {
+        let queue = self.lock();
+        // Flags do not change meanwhile.
+        let mut word = self.word.load(Ordering::Acquire);
+        loop {
+            let rejected = if word & DRAINING != 0 {
+                Some(Reason::Draining)
+            } else if word & PAUSED != 0 {
+                Some(Reason::Paused)
+            } else {
+                None
+            };
+            let admission = match rejected {
+                _ if word & SHADOW != 0 => {
+                    let beyond = -available(word);
+                    match rejected {
+                        None if beyond < 0 => Admission::Admitted,
+                        None if beyond < i64::from(queue.rules.max_waiting) => {
+                            Admission::Shadowed(None)
+                        }
+                        reason => Admission::Shadowed(Some(reason.unwrap_or(Reason::BulkheadFull))),
+                    }
+                }
+                Some(reason) => return Admission::Rejected(reason),
+                None if word & QUEUED == 0 && available(word) > 0 => Admission::Admitted,
+                None if word & QUEUE_FULL != 0 => {
+                    return Admission::Rejected(Reason::BulkheadFull);
+                }
+                None => return Admission::Wait,
+            };
+            match self.word.compare_exchange(
+                word,
+                word.wrapping_sub(ONE_PERMIT),
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => {
+                    self.note_available(available(word) - 1);
+                    return admission;
+                }
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// Remembers how few permits were available.
+    #[inline]
+    pub(super) fn note_available(&self, left: i64) {
+        if left < self.lowest.load(Ordering::Relaxed) {
+            self.lowest.fetch_min(left, Ordering::Relaxed);
+        }
+    }
+
+    /// Releases a permit; hands back how many were held until then.
+    #[inline]
+    pub(crate) fn release(&self, now: impl FnOnce() -> u64) -> u32 {
+        let before = self.word.fetch_add(ONE_PERMIT, Ordering::AcqRel);
+        if before & SLOW_RELEASE != 0 {
+            self.after_release(now());
+        }
+        let held = i64::from(self.limit.load(Ordering::Relaxed)) - available(before);
+        u32::try_from(held).unwrap_or(0)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn after_release(&self, now_ns: u64) {
+        let mut queue = self.lock();
+        let limit = queue.limit;
+        queue.hold_time.on_release(now_ns, limit);
+        let wakeups = self.wakeups(&mut queue);
+        drop(queue);
+        wakeups.wake();
+    }
+
+    /// Changes the limit. No call waits for it and none loses its permit: while more are held
+    /// than there are, none is handed out.
+    pub(crate) fn set_limit(&self, limit: u32) {
+        self.set_limit_deferred(limit).wake();
+    }
+
+    /// [`set_limit`](Self::set_limit) for callers that hold a lock of their own meanwhile.
+    pub(crate) fn set_limit_deferred(&self, limit: u32) -> Wakeups {
+        let mut queue = self.lock();
+        self.set_limit_locked(&mut queue, limit)
+    }
+
+    fn set_limit_locked(&self, queue: &mut PermitQueue, limit: u32) -> Wakeups {
+        let by = queue.set_limit(limit);
+        // Both before the permits: an estimate may be too high for a moment, never below zero.
+        self.lowest.fetch_add(by, Ordering::Relaxed);
+        self.limit.store(limit, Ordering::Relaxed);
+        self.word.fetch_add(permits(by), Ordering::AcqRel);
+        self.wakeups(queue)
+    }
+
+    /// Other rules for the calls that come from now on. Without a limit, that stays.
+    pub(crate) fn configure(&self, limit: Option<u32>, rules: QueueRules, shadow: bool) -> Wakeups {
+        let mut queue = self.lock();
+        queue.rules = rules;
+        self.mark(&queue);
+        self.set_flag(SHADOW, shadow);
+        let limit = limit.unwrap_or(queue.limit);
+        self.set_limit_locked(&mut queue, limit)
+    }
+
+    /// Ends every command and forgets the peak and the hold time.
+    pub(crate) fn reset(&self, limit: u32, shadow: bool) -> Wakeups {
+        let mut queue = self.lock();
+        self.set_flag(PAUSED | DRAINING, false);
+        self.set_flag(SHADOW, shadow);
+        queue.hold_time.clear();
+        let wakeups = self.set_limit_locked(&mut queue, limit);
+        self.reset_peak_locked();
+        wakeups
+    }
+
+    /// Sets some flags and clears others; wakes the waiter that may go by that.
+    pub(crate) fn command(&self, set: u64, clear: u64) {
+        let mut queue = self.lock();
+        self.set_flag(set, true);
+        self.set_flag(clear, false);
+        if clear & PAUSED != 0 {
+            // The queue has stood still: it says nothing about how long permits are held.
+            queue.hold_time.clear();
+        }
+        let next = self.next(&mut queue);
+        drop(queue);
+        wake(next);
+    }
+
+    /// Only under the lock.
+    pub(super) fn set_flag(&self, flag: u64, on: bool) {
+        if on {
+            self.word.fetch_or(flag, Ordering::AcqRel);
+        } else {
+            self.word.fetch_and(!flag, Ordering::AcqRel);
+        }
+    }
+
+    pub(crate) fn has(&self, flag: u64) -> bool {
+        self.word.load(Ordering::Acquire) & flag != 0
+    }
+
+    /// The numbers of one moment.
+    pub(crate) fn usage(&self) -> Usage {
+        let queue = self.lock();
+        let limit = i64::from(queue.limit);
+        let word = self.word.load(Ordering::Acquire);
+        let count = |held: i64| u32::try_from(held.max(0)).unwrap_or(u32::MAX);
+        Usage {
+            in_flight: count(limit - available(word)),
+            limit: queue.limit,
+            queue_depth: queue.waiters.len(),
+            peak: count(limit - self.lowest.load(Ordering::Relaxed)),
+            mean_hold_ns: queue.mean_hold_ns(),
+        }
+    }
+
+    /// Counts the most permits that were held at once from now on.
+    pub(crate) fn reset_peak(&self) {
+        let _queue = self.lock();
+        self.reset_peak_locked();
+    }
+
+    fn reset_peak_locked(&self) {
+        let available = available(self.word.load(Ordering::Acquire));
+        self.lowest.store(available, Ordering::Relaxed);
+    }
+
+    /// The limit, as far as it is known without the lock.
+    pub(crate) fn limit(&self) -> u32 {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// Whoever may go or was waiting for what has happened.
+    pub(super) fn wakeups(&self, queue: &mut PermitQueue) -> Wakeups {
+        Wakeups {
+            next: self.next(queue),
+            idle: self.idle(queue),
+        }
+    }
+
+    pub(super) fn next(&self, queue: &mut PermitQueue) -> Option<Waker> {
+        if grants(self.word.load(Ordering::Acquire)) {
+            queue.waiters.call_next()
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn is_idle(&self, queue: &PermitQueue) -> bool {
+        let word = self.word.load(Ordering::Acquire);
+        queue.waiters.is_empty() && available(word) >= i64::from(queue.limit)
+    }
+
+    /// The wakers of those that wait for all permits, if all are available.
+    pub(super) fn idle(&self, queue: &mut PermitQueue) -> Vec<Waker> {
+        if queue.idle_waiters.is_empty() || !self.is_idle(queue) {
+            return Vec::new();
+        }
+        self.set_flag(IDLE_AWAITED, false);
+        queue.idle_waiters.take_all()
+    }
+
+    /// Copies the state of the queue to the word.
+    pub(super) fn mark(&self, queue: &PermitQueue) {
+        let queued = if queue.is_empty() { 0 } else { QUEUED };
+        let is = queued | if queue.is_full() { QUEUE_FULL } else { 0 };
+        // Nothing else changes these while the lock is held.
+        let wrong = (self.word.load(Ordering::Acquire) ^ is) & (QUEUED | QUEUE_FULL);
+        if wrong != 0 {
+            self.word.fetch_xor(wrong, Ordering::AcqRel);
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, PermitQueue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakers to be woken outside of all locks.
+#[must_use = "they sleep on unless they are woken"]
+#[derive(Debug)]
+pub(crate) struct Wakeups {
+    next: Option<Waker>,
+    idle: Vec<Waker>,
+}
+
+impl Wakeups {
+    pub(crate) fn wake(self) {
+        wake(self.next);
+        self.idle.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Outside of the lock: a waker runs code of the executor.
+pub(super) fn wake(next: Option<Waker>) {
+    if let Some(waker) = next {
+        waker.wake();
+    }
+}
+
+/// The numbers of a semaphore at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    pub(crate) in_flight: u32,
+    pub(crate) limit: u32,
+    pub(crate) queue_depth: usize,
+    pub(crate) peak: u32,
+    pub(crate) mean_hold_ns: Option<u64>,
+}
+
+impl Usage {
+    pub(crate) const fn available(&self) -> u32 {
+        self.limit.saturating_sub(self.in_flight)
+    }
+}

@@ -1,0 +1,290 @@
+//! The queue of waiters: their order, their number, and who may join.
+
+use std::task::Waker;
+
+use seawall_core::queue::{Queue, Ticket, rank};
+use seawall_core::{Priority, Reason};
+
+use super::hold_time::HoldTimeEstimate;
+use super::idle::IdleWaiters;
+use super::priority_counts::PriorityCounts;
+
+/// The settings of the queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct QueueRules {
+    pub(crate) max_waiting: u32,
+    pub(crate) max_wait_ns: u64,
+    /// What one step of priority is worth, in nanoseconds of waiting.
+    pub(crate) priority_step_ns: u64,
+    pub(crate) lifo_threshold: Option<u32>,
+    pub(crate) reject_doomed: bool,
+}
+
+/// What a call brings to the queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WaitRequest {
+    pub(crate) priority: Priority,
+    /// `u64::MAX` when it has none.
+    pub(crate) deadline_ns: u64,
+    /// It waits in `poll_ready`, without bounds of time and number.
+    pub(crate) reserving: bool,
+}
+
+impl WaitRequest {
+    /// Whether its deadline has passed. Reads the clock only if there is one.
+    pub(crate) fn is_expired(&self, now: impl FnOnce() -> u64) -> bool {
+        self.deadline_ns != u64::MAX && now() >= self.deadline_ns
+    }
+}
+
+/// Why a call may not join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JoinError {
+    Rejected(Reason),
+    /// Its deadline will pass before its turn comes.
+    Doomed,
+}
+
+/// A call that has joined.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Joined {
+    pub(crate) ticket: Ticket,
+    /// By the rules of this moment.
+    pub(crate) max_wait_ns: u64,
+}
+
+/// Everything that is changed under the lock of the queue.
+#[derive(Debug)]
+pub(crate) struct PermitQueue {
+    /// Each waiter with its priority.
+    pub(crate) waiters: Queue<Priority>,
+    /// How many of them are not skipped.
+    active: u32,
+    /// The priorities of those.
+    priorities: PriorityCounts,
+    /// The latest time at which a waiter joined, so that a late reading of the clock passes none.
+    latest_ns: u64,
+    pub(crate) limit: u32,
+    pub(crate) rules: QueueRules,
+    pub(crate) hold_time: HoldTimeEstimate,
+    pub(crate) idle_waiters: IdleWaiters,
+}
+
+impl PermitQueue {
+    pub(crate) const fn new(limit: u32, rules: QueueRules) -> Self {
+        Self {
+            waiters: Queue::new(),
+            active: 0,
+            priorities: PriorityCounts::new(),
+            latest_ns: 0,
+            limit,
+            rules,
+            hold_time: HoldTimeEstimate::new(),
+            idle_waiters: IdleWaiters::new(),
+        }
+    }
+
+    /// Whether no waiter is queued; skipped ones do not count.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.active == 0
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.waiters.len() >= self.rules.max_waiting as usize
+    }
+
+    /// Whether a call may join.
+    pub(crate) fn check(&self, now_ns: u64, request: &WaitRequest) -> Result<(), JoinError> {
+        if now_ns >= request.deadline_ns {
+            return Err(JoinError::Rejected(Reason::DeadlineExceeded));
+        }
+        if self.is_full() {
+            return Err(JoinError::Rejected(Reason::BulkheadFull));
+        }
+        // An empty queue does not move: what is known is of another time.
+        if !self.rules.reject_doomed || request.deadline_ns == u64::MAX || self.is_empty() {
+            return Ok(());
+        }
+        let wait = self.hold_time.forecast(self.position(request), self.limit);
+        match wait {
+            Some(wait) if wait > request.deadline_ns - now_ns => Err(JoinError::Doomed),
+            _ => Ok(()),
+        }
+    }
+
+    /// Which turn a call that joins now has, from 1, at the earliest: waiters of less priority
+    /// that have waited for longer than the difference is worth are left out.
+    fn position(&self, request: &WaitRequest) -> u32 {
+        if self.is_overloaded() {
+            return 1;
+        }
+        self.priorities.at_least(request.priority) + 1
+    }
+
+    fn is_overloaded(&self) -> bool {
+        let threshold = self.rules.lifo_threshold;
+        threshold.is_some_and(|threshold| self.waiters.len() > threshold as usize)
+    }
+
+    pub(crate) fn join(&mut self, now_ns: u64, request: &WaitRequest, waker: Waker) -> Joined {
+        if self.is_empty() {
+            self.hold_time.start(now_ns);
+        }
+        let step_ns = self.rules.priority_step_ns;
+        let rank = if self.is_overloaded() {
+            self.latest_ns = now_ns.max(self.latest_ns + 1);
+            newest_first(self.latest_ns, request.priority, step_ns)
+        } else {
+            self.latest_ns = now_ns.max(self.latest_ns);
+            rank(self.latest_ns, request.priority, step_ns)
+        };
+        let ticket = self.waiters.join_ranked(rank, request.priority, waker);
+        self.active += 1;
+        self.priorities.add(request.priority);
+        Joined {
+            ticket,
+            max_wait_ns: self.rules.max_wait_ns,
+        }
+    }
+
+    /// Registers the waker; a skipped waiter comes back to its rank.
+    pub(crate) fn wait(&mut self, ticket: Ticket, waker: &Waker) -> Option<Waker> {
+        self.rejoin(ticket);
+        self.waiters.wait(ticket, waker)
+    }
+
+    pub(crate) fn rejoin(&mut self, ticket: Ticket) {
+        if !self.waiters.rejoin(ticket) {
+            return;
+        }
+        if self.is_empty() {
+            // What is known is of the queue before.
+            self.hold_time.clear();
+        }
+        self.active += 1;
+        if let Some(priority) = self.waiters.item(ticket) {
+            self.priorities.add(*priority);
+        }
+    }
+
+    /// `true` when it was not skipped until now.
+    pub(crate) fn skip(&mut self, ticket: Ticket) -> bool {
+        if self.waiters.is_aside(ticket) {
+            return false;
+        }
+        let Some(priority) = self.waiters.item(ticket) else {
+            return false;
+        };
+        self.priorities.remove(*priority);
+        self.active -= 1;
+        self.waiters.stand_aside(ticket);
+        true
+    }
+
+    /// Hands back the waker, if it was not taken to wake it; `None` when it has left before.
+    pub(crate) fn leave(&mut self, ticket: Ticket) -> Option<Option<Waker>> {
+        let was_skipped = self.waiters.is_aside(ticket);
+        let (priority, waker) = self.waiters.leave(ticket)?;
+        if !was_skipped {
+            self.active -= 1;
+            self.priorities.remove(priority);
+        }
+        Some(waker)
+    }
+
+    /// For how long a permit is held on average, while the queue moves.
+    pub(crate) fn mean_hold_ns(&self) -> Option<u64> {
+        let hold = self.hold_time.mean(self.limit);
+        hold.filter(|_| !self.is_empty())
+    }
+
+    /// Hands back by how much the limit grows.
+    pub(crate) fn set_limit(&mut self, limit: u32) -> i64 {
+        let by = i64::from(limit) - i64::from(self.limit);
+        self.hold_time.rescale(self.limit, limit);
+        self.limit = limit;
+        by
+    }
+}
+
+/// The rank of a waiter that joins while the newest go first: before every [`rank`], and before
+/// those that joined earlier, unless they have more priority.
+const fn newest_first(now_ns: u64, priority: Priority, step_ns: u64) -> i64 {
+    const HALF: i64 = i64::MAX / 2;
+    // 73 years, and as much handicap: the sum of both is below zero.
+    const MAX: u64 = i64::MAX as u64 / 4;
+    let handicap = step_ns.saturating_mul((u8::MAX - priority.0) as u64);
+    let handicap = if handicap > MAX { MAX } else { handicap };
+    let now = if now_ns > MAX { MAX } else { now_ns };
+    handicap as i64 - now as i64 - HALF
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue(lifo_threshold: Option<u32>) -> PermitQueue {
+        let rules = QueueRules {
+            max_waiting: 9,
+            max_wait_ns: 1,
+            priority_step_ns: 10,
+            lifo_threshold,
+            reject_doomed: true,
+        };
+        PermitQueue::new(1, rules)
+    }
+
+    const fn request(priority: Priority) -> WaitRequest {
+        WaitRequest {
+            priority,
+            deadline_ns: u64::MAX,
+            reserving: false,
+        }
+    }
+
+    fn noop() -> Waker {
+        Waker::noop().clone()
+    }
+
+    #[test]
+    fn a_waiter_that_reads_the_clock_early_and_joins_late_passes_none() {
+        let mut queue = queue(None);
+        let first = queue.join(10, &request(Priority::NORMAL), noop()).ticket;
+        let second = queue.join(5, &request(Priority::NORMAL), noop()).ticket;
+        assert!(queue.waiters.is_first(first));
+        assert!(queue.leave(first).is_some() && queue.waiters.is_first(second));
+        assert!(queue.leave(second).is_some() && queue.is_empty());
+    }
+
+    #[test]
+    fn the_newest_has_a_rank_before_all_others_at_any_time() {
+        let times = [0, 1, i64::MAX as u64 / 4, u64::MAX - 1, u64::MAX];
+        for now in times {
+            for step in [1, 1 << 40, u64::MAX] {
+                let newest = newest_first(now, Priority(0), step);
+                assert!(newest < 0 && newest < rank(0, Priority(255), 1));
+                assert!(newest_first(now, Priority(255), step) <= newest);
+            }
+        }
+        assert!(newest_first(2, Priority::NORMAL, 1) < newest_first(1, Priority::NORMAL, 1));
+        let mut queue = queue(Some(0));
+        queue.join(7, &request(Priority::NORMAL), noop());
+        let older = queue.join(7, &request(Priority::NORMAL), noop()).ticket;
+        let newer = queue.join(7, &request(Priority::NORMAL), noop()).ticket;
+        assert!(queue.waiters.is_first(newer), "at the same moment, too");
+        assert!(queue.leave(newer).is_some() && queue.waiters.is_first(older));
+    }
+
+    #[test]
+    fn a_position_counts_the_waiters_that_are_sure_to_go_before() {
+        let mut queue = queue(None);
+        for priority in [Priority::LOW, Priority::LOW, Priority::HIGH] {
+            queue.join(0, &request(priority), noop());
+        }
+        assert_eq!(queue.position(&request(Priority::HIGH)), 2);
+        assert_eq!(queue.position(&request(Priority::NORMAL)), 2);
+        assert_eq!(queue.position(&request(Priority::LOW)), 4);
+        queue.rules.lifo_threshold = Some(2);
+        assert_eq!(queue.position(&request(Priority::LOW)), 1);
+    }
+}

@@ -1,0 +1,12 @@
+//! The lock and the atomics of the semaphore: std's, or loom's where its model checker runs.
+
+#[cfg(seawall_loom)]
+pub(crate) use loom::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicU64, Ordering},
+};
+#[cfg(not(seawall_loom))]
+pub(crate) use std::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicU64, Ordering},
+};

@@ -1,0 +1,85 @@
+//! What a handle reads at one moment.
+
+use std::time::Duration;
+
+use seawall_core::InstanceName;
+
+use crate::counts::BulkheadCounts;
+
+/// What a bulkhead does now, of whichever kind it is.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum BulkheadState {
+    /// A permit is available.
+    Ok,
+    /// Every permit is held.
+    Full,
+    /// Calls wait, for a permit or for their own service.
+    Queueing,
+    /// No call passes until it is resumed or reset.
+    Paused,
+    /// No new call passes; those queued are served.
+    Draining,
+}
+
+impl BulkheadState {
+    /// The state as one word: `"ok"`, `"full"`, `"queueing"`, `"paused"`, `"draining"`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Full => "full",
+            Self::Queueing => "queueing",
+            Self::Paused => "paused",
+            Self::Draining => "draining",
+        }
+    }
+
+    /// By the numbers alone, while there is no command.
+    pub(crate) const fn of(in_flight: u32, limit: u32, queue_depth: usize) -> Self {
+        if queue_depth > 0 {
+            Self::Queueing
+        } else if in_flight >= limit {
+            Self::Full
+        } else {
+            Self::Ok
+        }
+    }
+}
+
+/// A bulkhead at one moment.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct BulkheadSnapshot {
+    /// The name of the instance.
+    pub name: InstanceName,
+    /// What it does now.
+    pub state: BulkheadState,
+    /// How many calls may hold a permit at once.
+    pub limit: u32,
+    /// How many calls hold a permit.
+    pub in_flight: u32,
+    /// How many permits no call holds.
+    pub available: u32,
+    /// How many calls wait, for a permit or for their own service.
+    pub queue_depth: usize,
+    /// The most that were in flight at once, since the layer was made or the last
+    /// [`reset_peak`](crate::BulkheadHandle::reset_peak).
+    pub peak_in_flight: u32,
+    /// The share of the permits that is held; above 1 while more are held than there are.
+    pub utilization: f64,
+    /// For how long a permit is held, on average: recently, if a
+    /// [`LimitAlgorithm`](crate::LimitAlgorithm) has it measured; by how fast the queue moves,
+    /// while it does; unknown otherwise. Serialized in seconds.
+    #[cfg_attr(
+        feature = "serde",
+        serde(serialize_with = "seawall_core::serialize::optional_seconds")
+    )]
+    pub mean_hold: Option<Duration>,
+    /// Whether it is in shadow mode.
+    pub shadow: bool,
+    /// What became of the calls so far.
+    pub counts: BulkheadCounts,
+}

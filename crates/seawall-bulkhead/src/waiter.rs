@@ -1,0 +1,164 @@
+//! A call that waits for a permit.
+
+use std::task::Waker;
+use std::time::Duration;
+
+use seawall_core::queue::Ticket;
+use seawall_core::{Outcome, Priority, Reason, Rejection, RequestMeta};
+use tokio::time::Instant;
+
+use crate::call::Waiter;
+use crate::permit::Permit;
+use crate::semaphore::Turn;
+use crate::semaphore::queue::{JoinError, WaitRequest};
+use crate::state::CallState;
+
+/// Dropped without a permit, it leaves the queue and counts as abandoned.
+#[derive(Debug)]
+pub(crate) struct PermitWaiter {
+    state: CallState,
+    request: WaitRequest,
+    measured: bool,
+    /// `None` before its first poll: a future that is not polled must hold nothing up.
+    ticket: Option<Ticket>,
+    max_wait_ns: u64,
+    /// Whether it has a permit or was rejected.
+    done: bool,
+}
+
+impl PermitWaiter {
+    pub(crate) fn new(state: CallState, meta: &RequestMeta, measured: bool) -> Self {
+        let deadline_ns = meta
+            .deadline
+            .map_or(u64::MAX, |at| state.common().clock.at(at));
+        Self {
+            request: WaitRequest {
+                priority: meta.priority,
+                deadline_ns,
+                reserving: false,
+            },
+            state,
+            measured,
+            ticket: None,
+            max_wait_ns: 0,
+            done: false,
+        }
+    }
+
+    /// One that has no request yet, and waits without bounds.
+    pub(crate) fn reserving(state: CallState, priority: Priority) -> Self {
+        let meta = RequestMeta::default().with_priority(priority);
+        let mut waiter = Self::new(state, &meta, false);
+        waiter.request.reserving = true;
+        waiter
+    }
+
+    /// Leaves the queue as if it had never been there.
+    pub(crate) fn withdraw(mut self) {
+        self.leave();
+    }
+
+    fn is_expired(&self) -> bool {
+        let clock = &self.state.common().clock;
+        self.request.is_expired(|| clock.now())
+    }
+
+    fn reject(&mut self, reason: Reason) -> Rejection {
+        self.leave();
+        let source = &self.state.common().source;
+        self.state.stripe().reject(source, reason)
+    }
+
+    fn join(&mut self, waker: &Waker) -> Result<Ticket, Rejection> {
+        let common = self.state.common();
+        let now = common.clock.now();
+        match common.semaphore.join(now, &self.request, waker) {
+            Ok(joined) => {
+                self.ticket = Some(joined.ticket);
+                self.max_wait_ns = joined.max_wait_ns;
+                self.state.stripe().waited.add();
+                Ok(joined.ticket)
+            }
+            Err(JoinError::Doomed) => {
+                self.state.stripe().rejected_doomed.add();
+                Err(self.reject(Reason::DeadlineExceeded))
+            }
+            Err(JoinError::Rejected(reason)) if self.request.reserving => {
+                self.done = true;
+                // There is no call yet that could count.
+                Err(common.source.rejection(reason))
+            }
+            Err(JoinError::Rejected(reason)) => Err(self.reject(reason)),
+        }
+    }
+
+    fn leave(&mut self) {
+        self.done = true;
+        if let Some(ticket) = self.ticket.take() {
+            self.state.common().semaphore.leave(ticket);
+        }
+    }
+}
+
+impl Waiter for PermitWaiter {
+    type Permit = Permit;
+
+    fn turn(&mut self, last_chance: bool, waker: &Waker) -> Result<Turn, Rejection> {
+        let ticket = match self.ticket {
+            Some(_) if self.is_expired() => return Err(self.reject(Reason::DeadlineExceeded)),
+            Some(ticket) => ticket,
+            None => self.join(waker)?,
+        };
+        let semaphore = &self.state.common().semaphore;
+        Ok(semaphore.turn(ticket, last_chance, waker))
+    }
+
+    fn acquire(&mut self, last_chance: bool, waker: &Waker) -> Option<Permit> {
+        let ticket = self.ticket?;
+        let semaphore = &self.state.common().semaphore;
+        semaphore.acquire(ticket, last_chance, waker, || {
+            self.ticket = None;
+            self.done = true;
+            Permit::new(self.state.clone(), self.measured)
+        })
+    }
+
+    fn skip(&self) {
+        if let Some(ticket) = self.ticket {
+            self.state.common().semaphore.skip(ticket);
+        }
+    }
+
+    fn waits_until(&self) -> Instant {
+        let max_wait = Duration::from_nanos(self.max_wait_ns);
+        let end = seawall_core::deadline(Instant::now(), max_wait);
+        if self.request.deadline_ns == u64::MAX {
+            end
+        } else {
+            let clock = &self.state.common().clock;
+            end.min(clock.instant(self.request.deadline_ns))
+        }
+    }
+
+    fn time_out(&mut self) -> Rejection {
+        self.reject(if self.is_expired() {
+            Reason::DeadlineExceeded
+        } else {
+            Reason::QueueTimeout
+        })
+    }
+
+    fn inner_failed(&mut self, outcome: &Outcome) {
+        self.leave();
+        self.state.stripe().completed(outcome);
+    }
+}
+
+impl Drop for PermitWaiter {
+    fn drop(&mut self) {
+        if !self.done {
+            self.leave();
+            self.state.stripe().abandon(&self.state.common().source);
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Who goes first: the first to come, the one that matters most, the newest under overload.
+
+use std::sync::Mutex;
+
+use seawall_bulkhead::BulkheadConfigBuilder;
+use seawall_core::{ErrorIsFailure, Policy, Priority, Replay, RequestMeta};
+
+use super::*;
+
+/// The priority of a request: its number by the hundred.
+fn by_hundreds(request: &u32) -> RequestMeta {
+    let priority = Priority(u8::try_from(request / 100).unwrap_or(u8::MAX));
+    RequestMeta::new(Replay::Never).with_priority(priority)
+}
+
+const LOW: u32 = 6_400;
+const NORMAL: u32 = 12_800;
+const HIGH: u32 = 19_200;
+
+type Described = Bulkhead<Mock, Policy<ErrorIsFailure, fn(&u32) -> RequestMeta>>;
+
+fn subject_with(config: BulkheadConfigBuilder) -> (Described, BulkheadHandle, MockHandle) {
+    let (inner, mock) = mock();
+    mock.hold_responses();
+    let layer = BulkheadLayer::new("ranked", config.build().expect("valid settings"));
+    let layer = layer.describe(by_hundreds as fn(&u32) -> RequestMeta);
+    (layer.layer(inner), layer.handle(), mock)
+}
+
+fn one_place() -> BulkheadConfigBuilder {
+    BulkheadConfig::builder()
+        .max_concurrent(1)
+        .max_waiting(1_000)
+        .priority_aging(SECOND)
+}
+
+/// Answers one call after another, and polls who waits, the last first, until nobody does.
+fn serve_all<F>(mock: &MockHandle, mut calls: Vec<PolledFuture<F>>)
+where
+    F: Future<Output = Result<u32, BoxError>>,
+{
+    let mut served = mock.requests().len() - 1;
+    while !calls.is_empty() {
+        mock.respond(served, Ok(()));
+        served += 1;
+        // The one that has ended gives its place to one of the others, before it or after it.
+        for _ in 0..2 {
+            let mut kept = Vec::new();
+            for mut call in calls.into_iter().rev() {
+                if call.poll().is_pending() {
+                    kept.push(call);
+                }
+            }
+            kept.reverse();
+            calls = kept;
+        }
+    }
+}
+
+fn waits_for<S: Service<u32, Response = u32, Error = BoxError>>(
+    svc: &mut S,
+    request: u32,
+) -> PolledFuture<S::Future> {
+    let mut waiter = call(svc, request);
+    assert!(waiter.poll().is_pending());
+    waiter
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_higher_priority_goes_first_and_within_one_the_first_to_come() {
+    let (mut svc, handle, mock) = subject_with(one_place());
+    let line = [
+        NORMAL,
+        LOW,
+        NORMAL + 1,
+        LOW + 1,
+        NORMAL + 2,
+        HIGH,
+        LOW + 2,
+        HIGH + 1,
+    ];
+    let calls = line.map(|request| waits_for(&mut svc, request));
+    serve_all(&mock, calls.into());
+    assert_eq!(
+        mock.requests(),
+        [
+            NORMAL,
+            HIGH,
+            HIGH + 1,
+            NORMAL + 1,
+            NORMAL + 2,
+            LOW,
+            LOW + 1,
+            LOW + 2
+        ]
+    );
+    assert_eq!((handle.in_flight(), handle.queue_depth()), (0, 0));
+}
+
+/// A step of priority is worth the `priority_aging` in waiting, here one second, not more.
+#[tokio::test(start_paused = true)]
+async fn who_has_waited_for_longer_than_its_priority_is_worth_is_not_passed() {
+    let (mut svc, _handle, mock) = subject_with(one_place());
+    let mut calls = vec![waits_for(&mut svc, NORMAL), waits_for(&mut svc, LOW)];
+    tokio::time::advance(Duration::from_millis(990)).await;
+    calls.push(waits_for(&mut svc, NORMAL + 1));
+    tokio::time::advance(Duration::from_millis(20)).await;
+    calls.push(waits_for(&mut svc, NORMAL + 2));
+    tokio::time::advance(Duration::from_millis(980)).await;
+    calls.push(waits_for(&mut svc, HIGH));
+    tokio::time::advance(Duration::from_millis(20)).await;
+    calls.push(waits_for(&mut svc, HIGH + 1));
+    serve_all(&mock, calls);
+    assert_eq!(
+        mock.requests(),
+        [NORMAL, NORMAL + 1, HIGH, LOW, NORMAL + 2, HIGH + 1]
+    );
+}
+
+/// However many of a higher priority keep coming: a place a tenth of a second, a call of high
+/// priority for each of them.
+#[tokio::test(start_paused = true)]
+async fn nobody_starves_under_a_steady_stream_of_higher_priority() {
+    let (mut svc, _handle, mock) = subject_with(one_place());
+    let mut running = waits_for(&mut svc, HIGH);
+    let mut low = waits_for(&mut svc, LOW);
+    let mut rounds = 0;
+    while mock.requests().last() != Some(&LOW) {
+        tokio::time::advance(Duration::from_millis(100)).await;
+        let mut next = waits_for(&mut svc, HIGH);
+        mock.respond(rounds, Ok(()));
+        assert!(running.poll().is_ready());
+        assert!(low.poll().is_pending() && next.poll().is_pending());
+        running = next;
+        rounds += 1;
+        assert!(rounds <= 21, "two steps are worth two seconds");
+    }
+    assert!(rounds >= 19, "{rounds}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn under_overload_the_newest_goes_first_and_afterwards_the_first_to_come() {
+    let (mut svc, handle, mock) = subject_with(one_place().lifo_threshold(2));
+    // Two may wait in order, and whoever comes on top of three is the newest.
+    let calls = (0..8).map(|n| waits_for(&mut svc, NORMAL + n)).collect();
+    serve_all(&mock, calls);
+    let order: Vec<_> = mock.requests().iter().map(|r| r - NORMAL).collect();
+    assert_eq!(order, [0, 7, 6, 5, 4, 1, 2, 3]);
+    assert_eq!(handle.queue_depth(), 0);
+
+    let calls = (10..13).map(|n| waits_for(&mut svc, NORMAL + n)).collect();
+    serve_all(&mock, calls);
+    let order: Vec<_> = mock.requests()[8..].iter().map(|r| r - NORMAL).collect();
+    assert_eq!(order, [10, 11, 12]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn under_overload_priority_still_counts() {
+    let (mut svc, _handle, mock) = subject_with(one_place().lifo_threshold(0));
+    let line = [
+        NORMAL,
+        NORMAL + 1,
+        HIGH,
+        NORMAL + 2,
+        LOW,
+        HIGH + 1,
+        NORMAL + 3,
+    ];
+    let calls = line.map(|request| waits_for(&mut svc, request));
+    serve_all(&mock, calls.into());
+    let order = [
+        NORMAL,
+        HIGH + 1,
+        HIGH,
+        NORMAL + 3,
+        NORMAL + 2,
+        LOW,
+        NORMAL + 1,
+    ];
+    assert_eq!(mock.requests(), order);
+}
+
+/// Writes down in which order it was called.
+#[derive(Clone)]
+struct Recorder(Arc<Mutex<Vec<u32>>>);
+
+impl Service<u32> for Recorder {
+    type Response = u32;
+    type Error = Error<()>;
+    type Future = Ready<Result<u32, Error<()>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: u32) -> Self::Future {
+        self.0.lock().expect("nobody panics").push(request);
+        ready(Ok(request))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_thousand_waiters_are_served_in_order_with_few_polls_each() {
+    const WAITERS: u32 = 100_000;
+    let order = Recorder(Arc::default());
+    let layer = layer(1, WAITERS);
+    let mut svc = layer.layer(order.clone());
+    // Has its place until it is polled.
+    let running = svc.call(0);
+    let most = Arc::new(AtomicUsize::new(0));
+    let tasks: Vec<_> = (1..=WAITERS)
+        .map(|request| {
+            let mut answer = Box::pin(svc.call(request));
+            let most = Arc::clone(&most);
+            tokio::spawn(async move {
+                let mut polls = 0;
+                let answered = std::future::poll_fn(|cx| {
+                    polls += 1;
+                    answer.as_mut().poll(cx)
+                });
+                assert_eq!(answered.await, Ok(request));
+                most.fetch_max(polls, Ordering::Relaxed);
+            })
+        })
+        .collect();
+    while layer.handle().queue_depth() < WAITERS as usize {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(running.await, Ok(0));
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert!(order.0.lock().unwrap().iter().copied().eq(0..=WAITERS));
+    assert!(most.load(Ordering::Relaxed) <= 3, "{most:?}");
+    assert_eq!(layer.handle().in_flight(), 0);
+}
