@@ -11,7 +11,7 @@
 //! | layers around a channel | [`WrapStatusLayer`], right around it |
 //! | what does a result mean? | [`GrpcClassifier`], by the status in the head and by errors |
 //! | when is a call over? | [`CompleteOnTrailers`]: a stream has its status in the trailers |
-//! | retries | [`replayable`] and [`sendable`], with [`copy_request`](seawall_http::copy_request) |
+//! | retries | [`replayable`] and [`sendable`], with [`copy_request`] |
 //! | deadlines from hop to hop | [`write_grpc_timeout`], [`read_grpc_timeout`] |
 //! | tonic's own timeouts | [`correct_timeout`] |
 //! | layers in a server | [`GrpcRejectionLayer`], in `tonic::transport::Server::layer` |

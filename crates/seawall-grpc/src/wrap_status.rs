@@ -80,22 +80,7 @@ pub struct WrapStatus<S> {
     inner: S,
 }
 
-impl<S> WrapStatus<S> {
-    /// The inner service.
-    pub const fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service, mutably.
-    pub const fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service, by value.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
-}
+seawall_core::inner_accessors!(WrapStatus<S>);
 
 impl<S, Req> Service<Req> for WrapStatus<S>
 where

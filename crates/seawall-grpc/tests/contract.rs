@@ -13,7 +13,7 @@ fn upstream(inner: Mock) -> Upstream {
     MapResponse::new(inner, Response::new)
 }
 
-mod answered {
+mod rejection {
     use super::*;
 
     fn subject(inner: Mock) -> impl Service<u32, Response = u32, Error = BoxError> + Clone {
@@ -25,7 +25,7 @@ mod answered {
     seawall_testkit::contract_tests! { subject => all }
 }
 
-mod lifted {
+mod wrapped {
     use super::*;
 
     fn subject(inner: Mock) -> MapErr<WrapStatus<Mock>, fn(seawall_grpc::GrpcError) -> BoxError> {

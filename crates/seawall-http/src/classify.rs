@@ -115,7 +115,7 @@ impl HttpClassifier {
         }
     }
 
-    /// Binance: 418 is a ban of the address, for as long as `Retry-After` says (two minutes to
+    /// Binance: 418 is a ban of the address, for the time of `Retry-After` (two minutes to
     /// three days) or two minutes, and 403 comes from its web application firewall, as a ban of
     /// five minutes.
     ///
@@ -167,7 +167,7 @@ impl<T> HttpClassifier<T> {
         self.rule(status, Rule::Is(outcome))
     }
 
-    /// Takes responses of `status` for a ban, for as long as `Retry-After` says, or for `lasts`
+    /// Takes responses of `status` for a ban, for the time of `Retry-After`, or for `lasts`
     /// without that header. The last rule for a status counts.
     ///
     /// A ban opens the circuit at once and keeps it open for that time, pauses the rate limit, and

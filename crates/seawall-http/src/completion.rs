@@ -1,6 +1,5 @@
 //! A response body that keeps what its call holds until the body has ended.
 
-use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -81,8 +80,8 @@ pub enum BodyEnd<'a> {
     Failed,
 }
 
-/// Says what the end of a body means for its call; a protocol whose trailers carry the result,
-/// such as gRPC, has one of its own.
+/// Judges a call by the end of its body; a protocol whose trailers carry the result,
+/// such as gRPC, has a judge of its own.
 pub trait JudgeBodyEnd {
     /// Whether the head of a response is all there is, so that the call is complete without its
     /// body. Default: no.
@@ -99,7 +98,7 @@ pub trait JudgeBodyEnd {
 pub const fn broken_off(head: Outcome) -> Outcome {
     match head {
         Outcome::Success | Outcome::Ignored => Outcome::Failure(FailureKind::Body),
-        // A ban or a throttle says more than the broken text that explains it.
+        // A ban or a throttle is more exact than the broken text that explains it.
         head => head,
     }
 }
@@ -229,12 +228,7 @@ impl<B: Default, G: Complete, J: Default> Default for GuardedBody<B, G, J> {
     }
 }
 
-impl<B: fmt::Debug, G: Complete, J> fmt::Debug for GuardedBody<B, G, J> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GuardedBody")
-            .field("inner", &self.inner)
-            .field("is_held", &self.is_held())
-            .field("outcome", &self.guard.outcome)
-            .finish_non_exhaustive()
-    }
-}
+seawall_core::impl_debug!(GuardedBody<B, G, J> where [B: std::fmt::Debug, G: Complete]: |this|
+    inner = this.inner,
+    is_held = this.is_held(),
+    outcome = this.guard.outcome);

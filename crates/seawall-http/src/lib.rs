@@ -6,7 +6,7 @@
 //! looks: a 429 is no failure of the upstream, but a 200 may be a throttle in disguise; a
 //! connection that could not be made proves that an order was not sent (unless it was the second
 //! one, after a redirect), one that was reset proves nothing; a streamed response is not over when
-//! its head is there. This crate has the parts that a [`Policy`](seawall_core::Policy) for HTTP is
+//! its head is there. This crate has the parts that a [`Policy`] for HTTP is
 //! made of, and the layers that only HTTP needs.
 //!
 //! | question | part |

@@ -92,8 +92,7 @@ impl ReqwestClient {
     }
 
     /// A client that exists, with its own policies of redirects and retries. Its errors are of
-    /// unknown outcome, or say nothing about the upstream: none of them proves that nothing was
-    /// sent. Not for orders.
+    /// unknown outcome or ignored: none of them proves that nothing was sent. Not for orders.
     pub const fn following_redirects(client: reqwest::Client) -> Self {
         Self {
             client,

@@ -162,22 +162,9 @@ impl<S, R> RejectionResponse<S, R> {
             rejected: None,
         }
     }
-
-    /// The inner service.
-    pub const fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service, mutably.
-    pub const fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service, by value.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
 }
+
+seawall_core::inner_accessors!(RejectionResponse<S, R>);
 
 impl<S: Clone, R: Clone> Clone for RejectionResponse<S, R> {
     /// The rejection belongs to this instance: the clone has not been polled ready yet.

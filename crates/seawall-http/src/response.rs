@@ -46,7 +46,7 @@ pub const fn status_of(rejection: &Rejection) -> StatusCode {
     }
 }
 
-/// The whole seconds for the header `Retry-After` of a rejection: rounded up, so that nobody comes
+/// The seconds for the header `Retry-After` of a rejection: rounded up, so that nobody comes
 /// back too early, and at most [`MAX_RETRY_AFTER`].
 ///
 /// A full bulkhead and a queue timeout do not know when a permit will be free. For them it is one

@@ -11,7 +11,7 @@ use seawall_core::{Outcome, Rejection};
 #[cfg(feature = "hyper")]
 const NOT_SENT: Outcome = Outcome::Failure(FailureKind::NotSent);
 
-/// An error of an HTTP client that can say whether the request left.
+/// An error of an HTTP client that shows whether the request was sent.
 ///
 /// It decides whether an order may be sent again, so it is
 /// [`FailureKind::NotSent`](seawall_core::FailureKind::NotSent) only where that is certain, and
@@ -124,8 +124,8 @@ fn known(error: &(dyn StdError + 'static)) -> Option<Outcome> {
     None
 }
 
-/// hyper says "canceled" of a request that it never began to write, and "closed" of one that
-/// found no connection to be handed to. Everything else happens while writing or later.
+/// hyper reports "canceled" for a request that it never began to write, and "closed" for one that
+/// found no connection. Everything else happens while writing or later.
 #[cfg(feature = "hyper")]
 fn by_hyper(error: &hyper::Error) -> Outcome {
     if error.is_canceled() || error.is_closed() {

@@ -125,7 +125,7 @@ fn a_body_that_was_dropped_in_the_middle_is_read_further() {
     assert_eq!(data(&mut second), "c");
 }
 
-/// A server may answer, with a 503 say, while the request is still being written. The retry must
+/// A server may respond, with a 503 for example, while the request is still being written. The retry must
 /// not take the rest of the body away from the connection that is writing it, nor send a part.
 #[test]
 fn a_body_is_never_read_by_two_at_once() {
@@ -234,13 +234,13 @@ fn what_is_kept_of_a_stream_holds_no_buffer_of_the_stream() {
 
 proptest! {
     #[test]
-    fn every_copy_is_the_whole_body_or_none(
+    fn every_copy_is_the_complete_body_or_none(
         lengths in proptest::collection::vec(0_usize..5, 0..6),
         cap in 0_usize..16,
         given_up_after in 0_usize..7,
     ) {
         const TEXT: &str = "abcd";
-        let whole: String = lengths.iter().map(|n| &TEXT[..*n]).collect();
+        let complete: String = lengths.iter().map(|n| &TEXT[..*n]).collect();
         let steps = lengths.iter().map(|n| Step::Data(&TEXT[..*n]));
         let mut first = ReplayBody::stream_with_cap(Script::new(steps), cap);
         let copy = first.copy().unwrap();
@@ -251,7 +251,7 @@ proptest! {
         let read: usize = lengths.iter().take(given_up_after).sum();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         match runtime.block_on(copy.collect()) {
-            Ok(sent) => prop_assert_eq!(sent.to_bytes(), whole.as_bytes()),
+            Ok(sent) => prop_assert_eq!(sent.to_bytes(), complete.as_bytes()),
             Err(error) => {
                 prop_assert_eq!(error, ReplayError::TooLong);
                 prop_assert!(read > cap);
@@ -347,7 +347,7 @@ fn a_stream_that_breaks_off_is_a_failure_unless_its_head_was_worse() {
     }
 }
 
-/// Failed attempts that were tried again are dropped unread, and so are many good answers.
+/// Failed attempts that were retried are dropped unread, and so are many good responses.
 #[test]
 fn a_body_that_is_dropped_counts_as_its_head() {
     for head in [OK, Outcome::Failure(FailureKind::Server)] {
@@ -363,7 +363,7 @@ fn a_body_that_is_dropped_counts_as_its_head() {
     }
 }
 
-/// A guard that has nothing to say, to name the types.
+/// A guard without effect, to name the types.
 #[allow(dead_code, reason = "only its type matters")]
 struct Silent;
 

@@ -274,10 +274,10 @@ async fn the_time_to_the_first_byte_counts_from_the_calls_first_poll() {
         })
     };
     let mut service = layer.layer(inner);
-    let mut ask = |steps: &[Step]| service.call(Request::new(steps.to_vec()));
+    let mut respond = |steps: &[Step]| service.call(Request::new(steps.to_vec()));
 
     // A second is left after the head, and idle time does not count before the first byte.
-    let call = ask(&[Stall]);
+    let call = respond(&[Stall]);
     advance(5 * SECOND).await;
     let start = Instant::now();
     let mut body = call.await.unwrap().into_body();
@@ -286,7 +286,7 @@ async fn the_time_to_the_first_byte_counts_from_the_calls_first_poll() {
     assert_eq!(layer.handle().counts().of(BodyLimit::FirstByte), 1);
 
     // After the first byte it is over, and idle time counts.
-    let mut body = ask(&[Data("a"), Pause(900 * MS), Data("b"), Stall])
+    let mut body = respond(&[Data("a"), Pause(900 * MS), Data("b"), Stall])
         .await
         .unwrap()
         .into_body();
@@ -298,7 +298,7 @@ async fn the_time_to_the_first_byte_counts_from_the_calls_first_poll() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_without_a_head_fails_itself_and_drops_the_call_below_first() {
+async fn a_call_without_a_head_fails_itself_and_drops_the_inner_call_first() {
     let held = Arc::new(());
     let inner = {
         let held = Arc::clone(&held);
@@ -326,7 +326,7 @@ async fn a_call_without_a_head_fails_itself_and_drops_the_call_below_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_takes_no_longer_than_it_may_as_a_whole() {
+async fn a_body_takes_no_longer_than_it_may_in_total() {
     let steps = [Data("."), Pause(900 * MS)].repeat(100);
     let limits = config().idle(SECOND).total(10 * SECOND).build().unwrap();
     let (mut body, handle, _) = body_of(limits, &steps, None).await;
@@ -338,7 +338,7 @@ async fn a_body_takes_no_longer_than_it_may_as_a_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_is_always_ready_is_cut_off_too() {
+async fn a_body_that_is_always_ready_is_ended_too() {
     let limits = config().total(SECOND).build().unwrap();
     let (mut body, handle, _) = body_of(limits, &[Endless("x")], None).await;
     for _ in 0..10 {
@@ -384,7 +384,7 @@ async fn the_deadline_of_the_request_ends_the_body_where_that_is_wanted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn errors_trailers_and_the_end_of_the_body_below_pass() {
+async fn errors_trailers_and_the_end_of_the_inner_body_pass() {
     let (mut body, handle, _) = body_of(idle(SECOND), &[Data("a"), Trailers], None).await;
     assert!(body.frame().await.unwrap().is_ok());
     assert!(body.frame().await.unwrap().unwrap().is_trailers());
@@ -396,9 +396,9 @@ async fn errors_trailers_and_the_end_of_the_body_below_pass() {
     assert_eq!(handle.counts().timed_out(), 0);
 }
 
-/// The answer to a HEAD request, a 204: whoever sees the end does not read it.
+/// The response to a HEAD request, a 204: a caller that sees the end does not read it.
 #[tokio::test(start_paused = true)]
-async fn an_answer_without_a_body_has_ended_and_is_never_late() {
+async fn a_response_without_a_body_has_ended_and_is_never_late() {
     let limits = config().idle(MS).first_byte(MS).total(MS).build().unwrap();
     let layer = BodyTimeoutLayer::new("ai", limits);
     let inner = service_fn(|_: Request<()>| {
@@ -462,7 +462,7 @@ impl Wake for Wakes {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_timer_serves_a_whole_stream_and_one_allocation_pays_for_it() {
+async fn one_timer_in_one_allocation_serves_a_complete_stream() {
     let steps = [Data("."), Wait].repeat(101);
     let (mut body, _, _) = body_of(idle(SECOND), &steps, None).await;
     let wakes = Arc::new(Wakes::default());
@@ -514,14 +514,14 @@ async fn a_first_byte_limit_longer_than_the_idle_one_leaves_the_shorter_one_in_f
 }
 
 #[tokio::test(start_paused = true)]
-async fn sixty_four_stalled_answers_do_not_hold_sixty_four_places_for_ever() {
+async fn sixty_four_stalled_responses_do_not_keep_sixty_four_permits_forever() {
     let upstream = Upstream::default();
-    let places = BulkheadConfig::builder()
+    let permits = BulkheadConfig::builder()
         .max_concurrent(64)
         .max_waiting(0)
         .build();
     let bulkhead =
-        BulkheadLayer::new("places", places.unwrap()).track_completion(CompleteOnBodyEnd);
+        BulkheadLayer::new("permits", permits.unwrap()).track_completion(CompleteOnBodyEnd);
     let handle = bulkhead.handle();
     let limits = BodyTimeoutLayer::new("ai", idle(20 * SECOND));
     let inner = {
@@ -534,9 +534,9 @@ async fn sixty_four_stalled_answers_do_not_hold_sixty_four_places_for_ever() {
     let service = bulkhead.layer(limits.layer(inner));
     let mut readers = Vec::new();
     for _ in 0..64 {
-        let answer = service.clone().oneshot(Request::new(())).await.unwrap();
+        let response = service.clone().oneshot(Request::new(())).await.unwrap();
         readers.push(tokio::spawn(async move {
-            let mut body = answer.into_body();
+            let mut body = response.into_body();
             let error = read(&mut body).await.1;
             // The body is kept after its error, as some readers do.
             (error, body)
@@ -557,9 +557,9 @@ async fn sixty_four_stalled_answers_do_not_hold_sixty_four_places_for_ever() {
 
 /// Notes what became of a call.
 #[derive(Clone, Default)]
-struct Fate(Arc<Mutex<Vec<Outcome>>>);
+struct Recorder(Arc<Mutex<Vec<Outcome>>>);
 
-impl Complete for Fate {
+impl Complete for Recorder {
     fn complete(self, outcome: Outcome) {
         self.0.lock().unwrap().push(outcome);
     }
@@ -568,13 +568,13 @@ impl Complete for Fate {
 #[tokio::test(start_paused = true)]
 async fn a_ticket_around_the_body_sees_the_stall_as_a_failure() {
     let (body, _, _) = body_of(idle(SECOND), &[Data("The"), Stall], None).await;
-    let fate = Fate::default();
+    let recorder = Recorder::default();
     let guarded =
-        CompleteOnBodyEnd.track_completion(fate.clone(), Outcome::Success, Response::new(body));
+        CompleteOnBodyEnd.track_completion(recorder.clone(), Outcome::Success, Response::new(body));
     let mut body: GuardedBody<_, _> = guarded.into_body();
     assert!(read(&mut body).await.1.is_some());
     assert_eq!(
-        *fate.0.lock().unwrap(),
+        *recorder.0.lock().unwrap(),
         [Outcome::Failure(FailureKind::Body)]
     );
     assert!(!body.is_held());
@@ -582,11 +582,11 @@ async fn a_ticket_around_the_body_sees_the_stall_as_a_failure() {
 
 #[tokio::test(start_paused = true)]
 async fn a_ticket_inside_of_the_limits_is_given_back_too() {
-    let (fate, upstream) = (Fate::default(), Upstream::default());
+    let (recorder, upstream) = (Recorder::default(), Upstream::default());
     let layer = BodyTimeoutLayer::new("ai", idle(SECOND));
     let inner = service_fn(|_: Request<()>| {
-        let answer = Response::new(upstream.body(&[Stall]));
-        let held = CompleteOnBodyEnd.track_completion(fate.clone(), Outcome::Success, answer);
+        let response = Response::new(upstream.body(&[Stall]));
+        let held = CompleteOnBodyEnd.track_completion(recorder.clone(), Outcome::Success, response);
         ready(Ok::<_, Rejection>(held))
     });
     let mut body = layer
@@ -596,7 +596,7 @@ async fn a_ticket_inside_of_the_limits_is_given_back_too() {
         .unwrap()
         .into_body();
     assert!(read(&mut body).await.1.is_some());
-    assert_eq!(fate.0.lock().unwrap().len(), 1);
+    assert_eq!(recorder.0.lock().unwrap().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -632,7 +632,7 @@ async fn calls_and_bodies_that_are_dropped_count_for_nothing_and_leave_nothing()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_uses_up_the_tasks_budget_is_cut_off_all_the_same() {
+async fn a_body_that_uses_up_the_tasks_budget_is_ended_all_the_same() {
     struct Busy;
     impl Body for Busy {
         type Data = Bytes;
@@ -651,8 +651,8 @@ async fn a_body_that_uses_up_the_tasks_budget_is_cut_off_all_the_same() {
     }
     let layer = BodyTimeoutLayer::new("ai", idle(SECOND));
     let inner = service_fn(|_: Request<()>| ready(Ok::<_, Rejection>(Response::new(Busy))));
-    let answer = layer.layer(inner).oneshot(Request::new(())).await.unwrap();
-    let reader = tokio::spawn(async move { read(&mut answer.into_body()).await.1 });
+    let response = layer.layer(inner).oneshot(Request::new(())).await.unwrap();
+    let reader = tokio::spawn(async move { read(&mut response.into_body()).await.1 });
     for _ in 0..20 {
         advance(SECOND / 4).await;
     }
@@ -675,9 +675,9 @@ async fn the_longest_limits_do_not_panic() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_cut_off_is_told_and_published() {
+async fn timeouts_are_emitted_and_published() {
     let events = Events::new(8);
-    let mut heard = events.subscribe();
+    let mut subscription = events.subscribe();
     let layer = BodyTimeoutLayer::new("ai", idle(SECOND));
     layer.handle().attach(&events);
     let upstream = Upstream::default();
@@ -687,8 +687,8 @@ async fn what_was_cut_off_is_told_and_published() {
     let mut service = layer.layer(inner);
     let mut body = service.call(Request::new(())).await.unwrap().into_body();
     assert!(read(&mut body).await.1.is_some());
-    let Some(Received::Event(event)) = heard.try_next() else {
-        panic!("nothing was told");
+    let Some(Received::Event(event)) = subscription.try_next() else {
+        panic!("nothing was emitted");
     };
     assert!(
         matches!(event.kind, EventKind::Rejected(rejected) if rejected.reason() == Reason::BodyTimeout)
@@ -800,8 +800,8 @@ fn a_snapshot_is_serialized() {
 #[test]
 fn a_layer_can_respond_to_a_rejection_where_timed_bodies_are_expected() {
     let rejected = Rejection::new(Reason::CircuitOpen, "x");
-    let answer = seawall_http::rejection_response::<TimedBody<Full<Bytes>>>(&rejected);
-    assert!(answer.body().get_ref().is_some());
+    let response = seawall_http::rejection_response::<TimedBody<Full<Bytes>>>(&rejected);
+    assert!(response.body().get_ref().is_some());
     assert!(TimedBody::<Full<Bytes>>::default().is_end_stream());
 }
 
@@ -815,16 +815,16 @@ async fn a_future_polled_after_it_has_completed_panics() {
     let _ = call.as_mut().await;
 }
 
-type Answer<B> = std::future::Ready<Result<Response<B>, Rejection>>;
+type Ready<B> = std::future::Ready<Result<Response<B>, Rejection>>;
 type Local = std::rc::Rc<()>;
 
 assert_impl_all!(BodyTimeout<()>: Send, Sync, Clone, Unpin);
 assert_impl_all!(BodyTimeoutHandle: Send, Sync, Clone);
 assert_impl_all!(TimedBody<Full<Bytes>>: Send, Sync, Unpin);
-assert_impl_all!(body_timeout::BodyTimeoutFuture<Answer<()>>: Send, Sync);
+assert_impl_all!(body_timeout::BodyTimeoutFuture<Ready<()>>: Send, Sync);
 assert_not_impl_any!(TimedBody<Local>: Send, Sync);
 assert_not_impl_any!(BodyTimeout<Local>: Send, Sync);
-assert_not_impl_any!(body_timeout::BodyTimeoutFuture<Answer<Local>>: Send, Sync);
+assert_not_impl_any!(body_timeout::BodyTimeoutFuture<Ready<Local>>: Send, Sync);
 #[cfg(feature = "hyper")]
 assert_impl_all!(TimedBody<hyper::body::Incoming>: Body<Data = Bytes, Error = Error<hyper::Error>>, Send, Unpin);
 #[cfg(feature = "reqwest")]

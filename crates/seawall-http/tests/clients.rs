@@ -24,7 +24,7 @@ fn nobody() -> SocketAddr {
         .unwrap()
 }
 
-/// A server that reads a request, answers with `text`, and hangs up.
+/// A server that reads a request, responds with `text`, and hangs up.
 fn hangs_up_after(text: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -45,10 +45,10 @@ async fn by_hyper(address: SocketAddr) -> LegacyError {
 }
 
 async fn by_reqwest(address: SocketAddr) -> reqwest::Error {
-    place(&reqwest::Client::new(), address).await
+    send_order(&reqwest::Client::new(), address).await
 }
 
-async fn place(client: &reqwest::Client, address: SocketAddr) -> reqwest::Error {
+async fn send_order(client: &reqwest::Client, address: SocketAddr) -> reqwest::Error {
     let order = client.post(format!("http://{address}/orders"));
     order.body("buy 1").send().await.unwrap_err()
 }
@@ -69,7 +69,7 @@ async fn a_refused_connection_was_not_sent() {
     assert_eq!(judged(boxed), NOT_SENT);
 }
 
-/// An order was executed and answered with a redirect to where nobody listened. The error was that
+/// An order was executed and the response was a redirect to where nobody listened. The error was that
 /// of a connection which was never made, and the order was sent three times.
 #[tokio::test]
 async fn a_client_that_follows_redirects_cannot_prove_that_nothing_was_sent() {
@@ -85,14 +85,14 @@ async fn a_client_that_follows_redirects_cannot_prove_that_nothing_was_sent() {
     assert_eq!(judged(boxed), Outcome::Unknown);
 }
 
-/// A client that sends orders turns redirects off, and can then be asked.
+/// A client that sends orders turns redirects off, and its errors are exact.
 #[tokio::test]
 async fn without_redirects_a_refused_connection_was_not_sent() {
     let client = without_redirects();
-    let rejected = place(&client, nobody()).await;
+    let rejected = send_order(&client, nobody()).await;
     assert_eq!(reqwest_without_redirects(&rejected), NOT_SENT);
     for text in ["", "HTTP/1.1 2", "no HTTP at all"] {
-        let cut = place(&client, hangs_up_after(text)).await;
+        let cut = send_order(&client, hangs_up_after(text)).await;
         assert_eq!(
             reqwest_without_redirects(&cut),
             Outcome::Unknown,
@@ -103,8 +103,8 @@ async fn without_redirects_a_refused_connection_was_not_sent() {
     assert_eq!(reqwest_without_redirects(&nonsense), Outcome::Ignored);
 }
 
-/// A body whose own source fails, with the error of another connection, say: a proxy that sends on
-/// what it reads.
+/// A body whose own source fails, with the error of another connection for example: a proxy that
+/// forwards what it reads.
 struct Broken(Option<reqwest::Error>);
 
 impl http_body::Body for Broken {
@@ -124,7 +124,7 @@ impl http_body::Body for Broken {
 
 /// Five uploads whose own file could not be read opened the circuit of a healthy upstream.
 #[tokio::test]
-async fn a_request_whose_own_body_failed_says_nothing_about_the_upstream() {
+async fn a_request_whose_own_body_failed_is_ignored() {
     let client = Client::builder(TokioExecutor::new()).build_http();
     let upload = |body| {
         let address = hangs_up_after("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
@@ -134,7 +134,7 @@ async fn a_request_whose_own_body_failed_says_nothing_about_the_upstream() {
     let broken = upload(Broken(None));
     assert_eq!(judged(broken.await.unwrap_err()), Outcome::Ignored);
     // The error that the body failed with is not taken for one of this request.
-    let rejected = place(&without_redirects(), nobody()).await;
+    let rejected = send_order(&without_redirects(), nobody()).await;
     let broken = upload(Broken(Some(rejected)));
     assert_eq!(judged(broken.await.unwrap_err()), Outcome::Ignored);
 
@@ -144,13 +144,13 @@ async fn a_request_whose_own_body_failed_says_nothing_about_the_upstream() {
         let request = without_redirects().post(format!("http://{address}/file"));
         request.body(body).send()
     };
-    let rejected = place(&without_redirects(), nobody()).await;
+    let rejected = send_order(&without_redirects(), nobody()).await;
     let broken = upload(Some(rejected)).await.unwrap_err();
     assert_eq!(reqwest_without_redirects(&broken), Outcome::Ignored);
     assert_eq!(judged(broken), Outcome::Ignored);
 }
 
-/// A datagram was sent and the answer was an ICMP message: "connection refused", after the order
+/// A datagram was sent and an ICMP message came back: "connection refused", after the order
 /// had left.
 #[test]
 fn a_refused_connection_of_a_plain_socket_proves_nothing() {
@@ -168,7 +168,7 @@ fn a_refused_connection_of_a_plain_socket_proves_nothing() {
 }
 
 #[tokio::test]
-async fn a_connection_that_ends_after_the_request_leaves_its_fate_unknown() {
+async fn a_connection_that_ends_after_the_request_leaves_its_outcome_unknown() {
     for text in ["", "HTTP/1.1 2", "no HTTP at all"] {
         assert_eq!(
             judged(by_hyper(hangs_up_after(text)).await),
@@ -184,7 +184,7 @@ async fn a_connection_that_ends_after_the_request_leaves_its_fate_unknown() {
 }
 
 #[tokio::test]
-async fn a_request_that_cannot_be_built_says_nothing_about_the_upstream() {
+async fn a_request_that_cannot_be_built_is_ignored() {
     let nonsense = reqwest::Client::new()
         .get("no url")
         .send()
@@ -193,7 +193,7 @@ async fn a_request_that_cannot_be_built_says_nothing_about_the_upstream() {
     assert_eq!(judged(nonsense), Outcome::Ignored);
 }
 
-/// A server that says the head of an answer and then nothing; it ends when it is hung up on.
+/// A server that sends the head of a response and then nothing; it ends when the client hangs up.
 fn stalls_after_its_head() -> (SocketAddr, std::thread::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -208,7 +208,7 @@ fn stalls_after_its_head() -> (SocketAddr, std::thread::JoinHandle<()>) {
     (address, server)
 }
 
-async fn is_cut_off<B>(body: B)
+async fn times_out<B>(body: B)
 where
     B: http_body::Body<Data = Bytes> + Unpin,
     B::Error: std::error::Error + 'static,
@@ -232,7 +232,7 @@ fn body_timeout() -> seawall_http::body_timeout::BodyTimeoutLayer {
 
 /// Time is paused: it moves on as soon as there is nothing to do but to wait.
 #[tokio::test(start_paused = true)]
-async fn a_body_of_hyper_that_stalls_is_cut_off_and_its_connection_closed() {
+async fn a_body_of_hyper_that_stalls_times_out_and_its_connection_is_closed() {
     use seawall_core::WrapErrorLayer;
     use tower::{ServiceBuilder, ServiceExt};
     let (address, server) = stalls_after_its_head();
@@ -242,13 +242,13 @@ async fn a_body_of_hyper_that_stalls_is_cut_off_and_its_connection_closed() {
         .layer(WrapErrorLayer)
         .service(client);
     let request = Request::get(format!("http://{address}/")).body(Full::new(Bytes::new()));
-    let answer = stack.oneshot(request.unwrap()).await.unwrap();
-    is_cut_off(answer.into_body()).await;
+    let response = stack.oneshot(request.unwrap()).await.unwrap();
+    times_out(response.into_body()).await;
     hung_up(server).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_of_reqwest_that_stalls_is_cut_off_and_its_connection_closed() {
+async fn a_body_of_reqwest_that_stalls_times_out_and_its_connection_is_closed() {
     use seawall_core::WrapErrorLayer;
     use tower::{ServiceBuilder, ServiceExt, service_fn};
     let (address, server) = stalls_after_its_head();
@@ -262,8 +262,8 @@ async fn a_body_of_reqwest_that_stalls_is_cut_off_and_its_connection_closed() {
         .layer(WrapErrorLayer)
         .service(client);
     let request = Request::get(format!("http://{address}/")).body(reqwest::Body::default());
-    let answer = stack.oneshot(request.unwrap()).await.unwrap();
-    is_cut_off(answer.into_body()).await;
+    let response = stack.oneshot(request.unwrap()).await.unwrap();
+    times_out(response.into_body()).await;
     hung_up(server).await;
 }
 

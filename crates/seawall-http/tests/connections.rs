@@ -1,4 +1,4 @@
-//! hyper-util's pooling client never has more connections than places, over real sockets.
+//! hyper-util's pooling client never has more connections than permits, over real sockets.
 #![cfg(feature = "connections")]
 
 use std::convert::Infallible;
@@ -37,7 +37,7 @@ struct Server {
     seen: Arc<Mutex<Seen>>,
 }
 
-/// A server that counts its connections, and answers when `together` requests are there.
+/// A server that counts its connections, and responds when `together` requests are there.
 async fn server(together: usize) -> Server {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
@@ -57,7 +57,7 @@ async fn server(together: usize) -> Server {
             }
             let (count, meet) = (Arc::clone(&count), Arc::clone(&meet));
             tokio::spawn(async move {
-                let answer = hyper::service::service_fn(move |_| {
+                let response = hyper::service::service_fn(move |_| {
                     let meet = Arc::clone(&meet);
                     async move {
                         meet.wait().await;
@@ -65,7 +65,7 @@ async fn server(together: usize) -> Server {
                     }
                 });
                 let _ = hyper::server::conn::http1::Builder::new()
-                    .serve_connection(TokioIo::new(stream), answer)
+                    .serve_connection(TokioIo::new(stream), response)
                     .await;
                 count.lock().expect("no panic").open -= 1;
             });
@@ -88,8 +88,8 @@ async fn never_has_more_connections_than_places_and_reuses_them() {
         .map(|_| {
             let (client, uri) = (client.clone(), server.uri.clone());
             tokio::spawn(async move {
-                let answer = client.get(uri).await.expect("an answer");
-                answer.into_body().collect().await.expect("a body");
+                let response = client.get(uri).await.expect("a response");
+                response.into_body().collect().await.expect("a body");
             })
         })
         .collect();

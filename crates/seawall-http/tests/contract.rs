@@ -15,8 +15,8 @@ use tower::{BoxError, Layer, Service};
 
 type Upstream = MapResponse<Mock, fn(u32) -> Response<Full<Bytes>>>;
 
-/// The mock's number as an answer whose body is worth a look.
-fn answer(number: u32) -> Response<Full<Bytes>> {
+/// The mock's number as a response with a body that is read.
+fn respond(number: u32) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from("{}"));
     let json = http::HeaderValue::from_static("application/json");
     response.headers_mut().insert("content-type", json);
@@ -30,7 +30,7 @@ fn number<B: Body>(response: Response<B>) -> u32 {
 }
 
 fn upstream(inner: Mock) -> Upstream {
-    MapResponse::new(inner, answer)
+    MapResponse::new(inner, respond)
 }
 
 mod inspect {
@@ -49,7 +49,7 @@ mod inspect {
     seawall_testkit::contract_tests! { subject => all }
 }
 
-mod answered {
+mod rejection_response {
     use super::*;
 
     fn subject(inner: Mock) -> impl Service<u32, Response = u32, Error = BoxError> + Clone {
@@ -75,7 +75,7 @@ mod body_timeouts {
     use std::time::Duration;
 
     fn subject(inner: Mock) -> impl Service<u32, Response = u32, Error = BoxError> + Clone {
-        // Longer than the laws' patience, so that no law is cut short.
+        // Longer than any check takes.
         let long = Duration::from_secs(10 * 3600);
         let limits = BodyTimeoutConfig::builder().first_byte(long).build();
         let layer = BodyTimeoutLayer::new("contract", limits.expect("valid"));

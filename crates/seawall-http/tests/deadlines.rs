@@ -112,7 +112,7 @@ async fn what_is_left_shrinks_from_hop_to_hop() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_attempt_says_what_is_left_then() {
+async fn each_attempt_sends_what_is_left_then() {
     let mut client = WriteDeadlineLayer::new();
     let mut request = with_deadline(Instant::now() + 5 * SECOND);
     for left in ["5000", "3000"] {
@@ -125,7 +125,7 @@ async fn each_attempt_says_what_is_left_then() {
         assert_eq!(service.oneshot(copy).await.unwrap(), left);
         sleep(2 * SECOND).await;
     }
-    // A copy that was written before says less now.
+    // A header with more than is left now is written again.
     write_deadline(&mut request, &DeadlineHeader::default());
     sleep(500 * MS).await;
     write_deadline(&mut request, &DeadlineHeader::default());

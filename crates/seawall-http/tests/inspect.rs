@@ -46,7 +46,7 @@ impl<I: Iterator + Unpin> futures_core::Stream for Frames<I> {
     }
 }
 
-fn answer<B>(content_type: Option<&'static str>, body: B) -> Response<B> {
+fn response<B>(content_type: Option<&'static str>, body: B) -> Response<B> {
     let mut response = Response::new(body);
     if let Some(value) = content_type {
         let value = HeaderValue::from_static(value);
@@ -55,14 +55,14 @@ fn answer<B>(content_type: Option<&'static str>, body: B) -> Response<B> {
     response
 }
 
-async fn through<B, I>(layer: InspectLayer<I>, answer: Response<B>) -> Response<InspectedBody<B>>
+async fn through<B, I>(layer: InspectLayer<I>, response: Response<B>) -> Response<InspectedBody<B>>
 where
     B: Body<Data = Bytes> + Unpin,
     I: Inspector + Clone,
 {
-    let mut answer = Some(answer);
+    let mut response = Some(response);
     let service =
-        service_fn(move |()| std::future::ready(Ok::<_, Infallible>(answer.take().unwrap())));
+        service_fn(move |()| std::future::ready(Ok::<_, Infallible>(response.take().unwrap())));
     layer.layer(service).oneshot(()).await.unwrap()
 }
 
@@ -89,7 +89,7 @@ async fn small_json_is_judged_and_handed_on_unchanged() {
         let body = frames(&["{\"a\"", "", ":1", "}", "#"]);
         let response = through(
             InspectLayer::new(7, inspector),
-            answer(Some(content_type), body),
+            response(Some(content_type), body),
         )
         .await;
         assert_eq!(verdict(&response), Some(VERDICT), "{content_type}");
@@ -105,7 +105,7 @@ async fn what_turns_out_to_be_longer_than_the_cap_is_put_back_together() {
     let body = frames(&["1234", "5678", "90", "#"]);
     let response = through(
         InspectLayer::new(6, sees_all),
-        answer(Some("application/json"), body),
+        response(Some("application/json"), body),
     )
     .await;
     assert_eq!(verdict(&response), None);
@@ -128,7 +128,7 @@ async fn what_is_not_small_plain_json_passes_unread() {
     for (content_type, cap) in cases {
         let response = through(
             InspectLayer::new(cap, sees_all),
-            answer(content_type, long.clone()),
+            response(content_type, long.clone()),
         )
         .await;
         assert_eq!(verdict(&response), None, "{content_type:?}");
@@ -138,14 +138,14 @@ async fn what_is_not_small_plain_json_passes_unread() {
             "12345678"
         );
     }
-    let mut packed = answer(Some("application/json"), long.clone());
+    let mut packed = response(Some("application/json"), long.clone());
     let gzip = HeaderValue::from_static("gzip");
     packed.headers_mut().insert("content-encoding", gzip);
     assert_eq!(
         verdict(&through(InspectLayer::new(99, sees_all), packed).await),
         None
     );
-    let empty = answer(Some("application/json"), Empty::<Bytes>::new());
+    let empty = response(Some("application/json"), Empty::<Bytes>::new());
     assert_eq!(
         verdict(&through(InspectLayer::new(99, sees_all), empty).await),
         None
@@ -153,11 +153,11 @@ async fn what_is_not_small_plain_json_passes_unread() {
 }
 
 #[tokio::test]
-async fn the_choice_of_answers_can_be_changed_but_event_streams_are_never_read() {
+async fn the_choice_of_responses_can_be_changed_but_event_streams_are_never_read() {
     let layer = || InspectLayer::new(99, sees_all).only(|_| true);
-    let csv = answer(Some("text/csv"), Full::new(Bytes::from("a,b")));
+    let csv = response(Some("text/csv"), Full::new(Bytes::from("a,b")));
     assert_eq!(verdict(&through(layer(), csv).await), Some(VERDICT));
-    let events = answer(
+    let events = response(
         Some("text/event-stream; charset=utf-8"),
         frames(&["data: 1"]),
     );
@@ -168,18 +168,18 @@ async fn the_choice_of_answers_can_be_changed_but_event_streams_are_never_read()
 async fn a_cap_of_zero_reads_nothing_also_of_unknown_length() {
     let looks = |_: &Parts, _: &[u8]| -> Option<Outcome> { panic!("looked") };
     for body in [frames(&[]), frames(&["{}"])] {
-        let answer = answer(Some("application/json"), body);
-        let response = through(InspectLayer::new(0, looks), answer).await;
+        let response = response(Some("application/json"), body);
+        let response = through(InspectLayer::new(0, looks), response).await;
         assert_eq!(response.body().size_hint().upper(), None, "unread");
     }
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_while_it_is_read_breaks_for_the_caller_at_the_same_place() {
+async fn a_body_that_breaks_while_it_is_read_breaks_for_the_caller_at_the_same_point() {
     let body = frames(&["{\"a\"", "!"]);
     let response = through(
         InspectLayer::new(99, sees_all),
-        answer(Some("application/json"), body),
+        response(Some("application/json"), body),
     )
     .await;
     assert_eq!(verdict(&response), None);
@@ -198,7 +198,7 @@ async fn a_throttle_in_disguise_reaches_the_classifier() {
     let body = Full::new(Bytes::from(text));
     let response = through(
         InspectLayer::new(1_024, alpha_vantage),
-        answer(Some("application/json"), body),
+        response(Some("application/json"), body),
     )
     .await;
     let judged = HttpClassifier::new().classify(Ok::<_, &std::io::Error>(&response));
@@ -224,7 +224,7 @@ async fn a_dropped_call_drops_the_body_that_it_was_reading() {
         }
     }
     let witness = std::sync::Arc::new(());
-    let response = answer(
+    let response = response(
         Some("application/json"),
         Stuck(std::sync::Arc::clone(&witness)),
     );
@@ -244,7 +244,7 @@ async fn readiness_and_errors_are_the_inner_services() {
 }
 
 #[test]
-fn answers_that_pass_unread_and_single_pieces_allocate_nothing() {
+fn responses_that_pass_unread_and_single_frames_allocate_nothing() {
     let silent: fn(&Parts, &[u8]) -> Option<Outcome> = |_, _| None;
     let layer = InspectLayer::new(99, silent);
     let text = Bytes::from_static(b"{}");
@@ -253,12 +253,12 @@ fn answers_that_pass_unread_and_single_pieces_allocate_nothing() {
     }));
     let mut cx = Context::from_waker(Waker::noop());
     for content_type in ["application/json", "text/plain"] {
-        let mut response = Some(answer(Some(content_type), Full::new(text.clone())));
+        let mut response = Some(response(Some(content_type), Full::new(text.clone())));
         let counted = seawall_testkit::alloc::count(|| {
             assert!(service.poll_ready(&mut cx).is_ready());
             let mut call = pin!(service.call(response.take().unwrap()));
             match call.as_mut().poll(&mut cx) {
-                Poll::Ready(answer) => response = answer.ok().map(|r| r.map(|_| Full::default())),
+                Poll::Ready(read) => response = read.ok().map(|r| r.map(|_| Full::default())),
                 Poll::Pending => panic!("pending"),
             }
         });

@@ -1,4 +1,4 @@
-//! What answers say of limits, as a rate limit hears it.
+//! What responses report about limits.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io;
@@ -14,9 +14,9 @@ assert_impl_all!(LimitHeaders: Clone, Send, Sync);
 assert_impl_all!(ResetFormat: Copy, Send, Sync);
 
 #[test]
-fn reading_an_answer_allocates_nothing() {
+fn reading_a_response_allocates_nothing() {
     let date = "Tue, 21 Mar 2023 15:13:07 GMT";
-    let answer = Response::builder()
+    let response = Response::builder()
         .header("date", date)
         .header("x-ratelimit-remaining", "7.5")
         .header("x-ratelimit-reset", "1679411617")
@@ -42,15 +42,15 @@ fn reading_an_answer_allocates_nothing() {
     for reader in readers {
         let feedback = HttpFeedback::new("test", reader);
         let mut limits = 0;
-        let mut spent = 0;
+        let mut used = 0;
         let counted = seawall_testkit::alloc::count(|| {
-            let answer = Ok::<_, &io::Error>(&answer);
-            feedback.read_signals(answer, &mut |said| match said {
-                QuotaSignal::Used { .. } => spent += 1,
+            let result = Ok::<_, &io::Error>(&response);
+            feedback.read_signals(result, &mut |signal| match signal {
+                QuotaSignal::Used { .. } => used += 1,
                 _ => limits += 1,
             });
         });
-        assert_eq!((limits, spent), (1, 3), "{feedback:?}");
+        assert_eq!((limits, used), (1, 3), "{feedback:?}");
         assert_eq!(counted.allocations, 0, "{feedback:?}");
     }
 }

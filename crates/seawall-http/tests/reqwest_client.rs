@@ -176,9 +176,9 @@ async fn only_a_connection_that_was_never_made_proves_that_nothing_was_sent() {
         assert_eq!(error.outcome(), by_chain, "also when it is boxed");
         classifier.classify(Err::<&Response<()>, _>(&Error::Inner(error)))
     };
-    let refused = post(client(), nobody(), "buy 1").await.unwrap_err();
-    assert!(refused.get_ref().is_connect());
-    assert_eq!(judged(refused), NOT_SENT);
+    let failed = post(client(), nobody(), "buy 1").await.unwrap_err();
+    assert!(failed.get_ref().is_connect());
+    assert_eq!(judged(failed), NOT_SENT);
     for response in ["", "HTTP/1.1 2", "no HTTP at all"] {
         let (address, _received) = server(vec![response.into()]);
         let cut = post(client(), address, "buy 1").await.unwrap_err();
@@ -189,7 +189,7 @@ async fn only_a_connection_that_was_never_made_proves_that_nothing_was_sent() {
     assert_eq!(judged(invalid), Outcome::Ignored);
 }
 
-/// An order was executed and answered with a redirect to where nobody listened.
+/// An order was executed and the response was a redirect to where nobody listened.
 #[tokio::test]
 async fn redirects_are_not_followed_unless_the_user_chooses_so() {
     let to_nobody = || {
@@ -211,13 +211,13 @@ async fn redirects_are_not_followed_unless_the_user_chooses_so() {
         "as if nothing had been sent"
     );
     assert_eq!(executed.outcome(), Outcome::Unknown);
-    let refused = post(following, nobody(), "buy 1").await.unwrap_err();
-    assert_eq!(refused.outcome(), Outcome::Unknown);
+    let failed = post(following, nobody(), "buy 1").await.unwrap_err();
+    assert_eq!(failed.outcome(), Outcome::Unknown);
 
     let none = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
     let promised = ReqwestClient::without_redirects(none.build().unwrap());
-    let refused = post(promised, nobody(), "buy 1").await.unwrap_err();
-    assert_eq!(refused.outcome(), NOT_SENT);
+    let failed = post(promised, nobody(), "buy 1").await.unwrap_err();
+    assert_eq!(failed.outcome(), NOT_SENT);
 }
 
 #[tokio::test]
@@ -247,7 +247,7 @@ async fn an_invalid_request_polled_after_its_error_panics() {
 }
 
 #[tokio::test]
-async fn it_fits_below_the_layers_that_hold_something_until_the_body_ends() {
+async fn it_fits_inside_layers_that_keep_something_until_the_body_ends() {
     use seawall_core::{Complete, TrackCompletion};
     struct Record(mpsc::Sender<Outcome>);
     impl Complete for Record {

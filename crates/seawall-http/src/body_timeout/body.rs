@@ -1,6 +1,5 @@
 //! The body of a response that has to come in time.
 
-use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -170,12 +169,7 @@ impl<B: Default> Default for TimedBody<B> {
     }
 }
 
-impl<B: fmt::Debug> fmt::Debug for TimedBody<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TimedBody")
-            .field("inner", &self.inner)
-            .field("watch", &self.watch)
-            .field("timing", &self.is_timing())
-            .finish_non_exhaustive()
-    }
-}
+seawall_core::impl_debug!(TimedBody<B> where [B: std::fmt::Debug]: |this|
+    inner = this.inner,
+    watch = this.watch,
+    is_timing = this.is_timing());

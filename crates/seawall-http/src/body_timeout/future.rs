@@ -1,6 +1,5 @@
 //! The future of a call whose body has to come in time.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -132,15 +131,4 @@ fn poll_head(
     }
 }
 
-impl<F> fmt::Debug for BodyTimeoutFuture<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match &self.state {
-            State::Called { timer: None, .. } => "called",
-            State::Called { .. } => "called, timer armed",
-            State::Done => "done",
-        };
-        f.debug_struct("BodyTimeoutFuture")
-            .field("state", &state)
-            .finish_non_exhaustive()
-    }
-}
+seawall_core::impl_debug!(BodyTimeoutFuture<F>:);

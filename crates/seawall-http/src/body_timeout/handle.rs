@@ -1,7 +1,5 @@
 //! Reading and controlling a body timeout from outside.
 
-use std::fmt;
-
 use seawall_core::{Events, InstanceHandle, InstanceName, InvalidConfig, Reason, Samples};
 
 use super::config::BodyTimeoutConfig;
@@ -76,7 +74,7 @@ impl BodyTimeoutHandle {
         BodyTimeoutCounts::sum([&self.state.common().counters])
     }
 
-    /// Lifts the limits of every response that begins from now on, until [`reset`](Self::reset).
+    /// Removes the limits of every response that begins from now on, until [`reset`](Self::reset).
     pub fn bypass(&self) {
         self.state.common().set(None, Some(true));
     }
@@ -127,11 +125,6 @@ impl InstanceHandle for BodyTimeoutHandle {
     }
 }
 
-impl fmt::Debug for BodyTimeoutHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BodyTimeoutHandle")
-            .field("config", &self.config())
-            .field("snapshot", &self.snapshot())
-            .finish()
-    }
-}
+seawall_core::impl_debug!(BodyTimeoutHandle: |this|
+    config = this.config(),
+    snapshot = this.snapshot());

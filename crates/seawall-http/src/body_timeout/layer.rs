@@ -1,6 +1,5 @@
 //! The layer and its service.
 
-use std::fmt;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
@@ -49,14 +48,9 @@ impl<S> Layer<S> for BodyTimeoutLayer {
     }
 }
 
-impl fmt::Debug for BodyTimeoutLayer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BodyTimeoutLayer")
-            .field("name", &self.state.common().name)
-            .field("config", &self.state.common().config())
-            .finish()
-    }
-}
+seawall_core::impl_debug!(BodyTimeoutLayer: |this|
+    name = this.state.common().name,
+    config = this.state.common().config());
 
 /// A service whose responses have a body that ends in time; see the [module](crate::body_timeout).
 #[derive(Clone)]
@@ -65,22 +59,7 @@ pub struct BodyTimeout<S> {
     state: Anchor<Common, ()>,
 }
 
-impl<S> BodyTimeout<S> {
-    /// The inner service.
-    pub const fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service, mutably.
-    pub const fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service, by value.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
-}
+seawall_core::inner_accessors!(BodyTimeout<S>);
 
 impl<S, A, B> Service<Request<A>> for BodyTimeout<S>
 where
@@ -103,12 +82,6 @@ where
     }
 }
 
-impl<S: fmt::Debug> fmt::Debug for BodyTimeout<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BodyTimeout")
-            .field("inner", &self.inner)
-            .field("name", &self.state.common().name)
-            .field("config", &self.state.common().config())
-            .finish()
-    }
-}
+seawall_core::impl_debug!(BodyTimeout<S> where [S: std::fmt::Debug]: |this|
+    inner = this.inner,
+    name = this.state.common().name);

@@ -1,6 +1,5 @@
 //! The server's side.
 
-use std::fmt;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -121,14 +120,9 @@ impl<S, F: Clone> Layer<S> for ReadDeadlineLayer<F> {
     }
 }
 
-impl<F: fmt::Debug> fmt::Debug for ReadDeadlineLayer<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReadDeadlineLayer")
-            .field("name", &self.state.common().name)
-            .field("format", &self.format)
-            .finish()
-    }
-}
+seawall_core::impl_debug!(ReadDeadlineLayer<F> where [F: std::fmt::Debug]: |this|
+    name = this.state.common().name,
+    format = this.format);
 
 /// A service that knows how long its callers wait; see [`ReadDeadlineLayer`].
 #[derive(Clone)]
@@ -138,22 +132,7 @@ pub struct ReadDeadline<S, F = DeadlineHeader> {
     format: F,
 }
 
-impl<S, F> ReadDeadline<S, F> {
-    /// The inner service.
-    pub const fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service, mutably.
-    pub const fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service, by value.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
-}
+seawall_core::inner_accessors!(ReadDeadline<S, F>);
 
 impl<S, F, B> Service<Request<B>> for ReadDeadline<S, F>
 where
@@ -181,12 +160,7 @@ where
     }
 }
 
-impl<S: fmt::Debug, F: fmt::Debug> fmt::Debug for ReadDeadline<S, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReadDeadline")
-            .field("inner", &self.inner)
-            .field("name", &self.state.common().name)
-            .field("format", &self.format)
-            .finish()
-    }
-}
+seawall_core::impl_debug!(ReadDeadline<S, F> where [S: std::fmt::Debug, F: std::fmt::Debug]: |this|
+    inner = this.inner,
+    name = this.state.common().name,
+    format = this.format);

@@ -102,22 +102,7 @@ pub struct WriteDeadline<S, F = DeadlineHeader> {
     format: F,
 }
 
-impl<S, F> WriteDeadline<S, F> {
-    /// The inner service.
-    pub const fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service, mutably.
-    pub const fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service, by value.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
-}
+seawall_core::inner_accessors!(WriteDeadline<S, F>);
 
 impl<S, F, B> Service<Request<B>> for WriteDeadline<S, F>
 where

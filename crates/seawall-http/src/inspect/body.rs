@@ -1,6 +1,5 @@
 //! The body of a response, complete again after its beginning was read.
 
-use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -121,12 +120,7 @@ impl<B: Body<Data = Bytes> + Unpin + From<Bytes>> From<Bytes> for InspectedBody<
     }
 }
 
-impl<B: Body + fmt::Debug> fmt::Debug for InspectedBody<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InspectedBody")
-            .field("read", &self.read.len())
-            .field("ended", &self.ended)
-            .field("rest", &self.rest)
-            .finish_non_exhaustive()
-    }
-}
+seawall_core::impl_debug!(InspectedBody<B> where [B: Body + std::fmt::Debug]: |this|
+    read = this.read.len(),
+    ended = this.ended,
+    rest = this.rest);

@@ -1,6 +1,5 @@
 //! The future of an inspected call.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -98,15 +97,4 @@ where
     }
 }
 
-impl<F, B: Body, I> fmt::Debug for InspectFuture<F, B, I> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match &self.state {
-            State::Called { .. } => "called",
-            State::Reading { .. } => "reading",
-            State::Done => "done",
-        };
-        f.debug_struct("InspectFuture")
-            .field("state", &state)
-            .finish_non_exhaustive()
-    }
-}
+seawall_core::impl_debug!(InspectFuture<F, B, I> where [B: Body]:);

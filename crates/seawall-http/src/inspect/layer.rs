@@ -117,22 +117,7 @@ pub struct Inspect<S, I> {
     rules: Rules<I>,
 }
 
-impl<S, I> Inspect<S, I> {
-    /// The inner service.
-    pub const fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service, mutably.
-    pub const fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service, by value.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
-}
+seawall_core::inner_accessors!(Inspect<S, I>);
 
 impl<S, I, Req, B> Service<Req> for Inspect<S, I>
 where

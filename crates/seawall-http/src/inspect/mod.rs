@@ -1,6 +1,6 @@
-//! Looks into the bodies of responses for what their status does not say.
+//! Looks into the bodies of responses for what their status does not show.
 //!
-//! Some providers throttle with a 200 and an apology in JSON, and some say only in the body of a
+//! Some providers throttle with a 200 and an apology in JSON, and some send only in the body of a
 //! 429 that the money is gone and that no wait will help. A [`Classify`] sees the head of a
 //! response. This layer, right around the client, reads a small body first, lets an [`Inspector`]
 //! judge it, writes what it found into the response's extensions as an

@@ -1,4 +1,4 @@
-//! Inspectors for providers whose responses say in the body what the status does not.
+//! Inspectors for providers whose responses have in the body what the status does not show.
 
 use std::time::Duration;
 
@@ -246,7 +246,7 @@ pub fn yahoo_finance(head: &Parts, body: &[u8]) -> Option<Outcome> {
 }
 
 /// The SEC blocks with a page of HTML, mostly with 403: for too many requests, or for a User-Agent
-/// that does not say who asks. It ends when the address has been below the limit for ten minutes.
+/// that does not identify the caller. It ends when the address has been below the limit for ten minutes.
 ///
 /// Source: <https://www.sec.gov/os/accessing-edgar-data>; the block page with a 200 is reported by
 /// users.

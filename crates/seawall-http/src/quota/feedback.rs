@@ -1,6 +1,5 @@
 //! Everything that an HTTP response reports about limits.
 
-use std::fmt;
 use std::time::Duration;
 
 use http::Response;
@@ -153,12 +152,7 @@ impl<C> HttpFeedback<C> {
     }
 }
 
-impl<C: fmt::Debug> fmt::Debug for HttpFeedback<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpFeedback")
-            .field("name", &self.state.common().name)
-            .field("headers", &self.state.here().headers())
-            .field("classifier", &self.classifier)
-            .finish()
-    }
-}
+seawall_core::impl_debug!(HttpFeedback<C> where [C: std::fmt::Debug]: |this|
+    name = this.state.common().name,
+    headers = this.state.here().headers(),
+    classifier = this.classifier);

@@ -109,7 +109,7 @@ impl LimitHeaders {
     /// The time over which the limit counts, where no header has it.
     ///
     /// A rate limit applies what is reported with a window to the limit of that same window, so
-    /// name it only where there is one. Without it limits are told apart by quota size and reset.
+    /// name it only where there is one. Without it limits are distinguished by quota size and reset.
     #[must_use]
     pub const fn window(mut self, window: Duration) -> Self {
         self.window = Some(window);

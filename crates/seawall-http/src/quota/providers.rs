@@ -54,7 +54,7 @@ impl RateLimitHeaders {
     /// OpenAI: `x-ratelimit-{limit,remaining,reset}-requests`, `-tokens`, and `-project-tokens`
     /// where a project has a limit of its own; resets in Go's notation (`6m0s`).
     ///
-    /// The headers do not say whether they are of the limit per minute or of that per day.
+    /// It is not documented whether the headers are of the limit per minute or of that per day.
     ///
     /// Source: <https://developers.openai.com/api/docs/guides/rate-limits>.
     pub fn openai() -> Self {

@@ -35,7 +35,7 @@ pub enum ResetFormat {
     EpochSeconds,
     /// Milliseconds since 1970: `1679411617000`.
     EpochMillis,
-    /// One of the two, told apart by magnitude: from 10^11 on (in seconds the year 5138, in
+    /// One of the two, distinguished by magnitude: from 10^11 on (in seconds the year 5138, in
     /// milliseconds 1973) it is milliseconds.
     EpochAuto,
     /// Seconds from now, with or without a fraction: `43`, `12.5`.
@@ -47,7 +47,7 @@ pub enum ResetFormat {
     Rfc3339,
     /// A time of day by RFC 9110: `Sun, 06 Nov 1994 08:49:37 GMT`.
     HttpDate,
-    /// Whichever of the above it looks like, for upstreams that do not say: a number of up to
+    /// Whichever of the above it looks like, for upstreams that do not document it: a number of up to
     /// [`LONGEST_RESET`] in seconds is from now, a larger one since 1970.
     Auto,
 }

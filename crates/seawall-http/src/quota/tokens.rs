@@ -72,7 +72,7 @@ impl Usage {
 /// use seawall_http::Routes;
 /// use seawall_http::quota::{TokenEstimate, estimate_tokens};
 ///
-/// let prompt = "Say something nice.";
+/// let prompt = "Write something nice.";
 /// let mut request = Request::post("/v1/messages").body(prompt).unwrap();
 /// let tokens = TokenCount::new(estimate_tokens(prompt.len()), 256);
 /// request.extensions_mut().insert(TokenEstimate(tokens));

@@ -14,7 +14,7 @@ const GONE: Option<Outcome> = Some(Outcome::QuotaExhausted { renews_in: None });
 
 #[test]
 fn alpha_vantage_names_the_burst_first_and_the_day_second() {
-    let says = |text: &str| alpha_vantage(&head(200), text.as_bytes());
+    let inspected = |text: &str| alpha_vantage(&head(200), text.as_bytes());
     let throttled = |seconds| {
         Some(Outcome::Throttled {
             retry_after: Some(Duration::from_secs(seconds)),
@@ -24,30 +24,33 @@ fn alpha_vantage_names_the_burst_first_and_the_day_second() {
     let burst = r#"{ "Information": "Please consider spreading out your free API requests more
         sparingly (1 request per second). You may subscribe to lift the free key rate limit
         (25 requests per day)" }"#;
-    assert_eq!(says(burst), throttled(1));
-    assert_eq!(says(r#"{"Note":"Burst pattern detected"}"#), throttled(1));
-    let older = r#"{"Note": "5 calls per minute and 500 calls per day"}"#;
-    assert_eq!(says(older), throttled(60));
-    let day = r#"{"Information": "our standard API rate limit is 25 requests per day."}"#;
-    assert_eq!(says(day), GONE);
-    let premium = r#"{"Information": "This is a premium endpoint."}"#;
-    assert_eq!(says(premium), Some(Outcome::Ignored));
+    assert_eq!(inspected(burst), throttled(1));
     assert_eq!(
-        says(r#"{"Error Message": "Invalid API call."}"#),
+        inspected(r#"{"Note":"Burst pattern detected"}"#),
+        throttled(1)
+    );
+    let older = r#"{"Note": "5 calls per minute and 500 calls per day"}"#;
+    assert_eq!(inspected(older), throttled(60));
+    let day = r#"{"Information": "our standard API rate limit is 25 requests per day."}"#;
+    assert_eq!(inspected(day), GONE);
+    let premium = r#"{"Information": "This is a premium endpoint."}"#;
+    assert_eq!(inspected(premium), Some(Outcome::Ignored));
+    assert_eq!(
+        inspected(r#"{"Error Message": "Invalid API call."}"#),
         Some(Outcome::Ignored)
     );
 }
 
 #[test]
 fn data_that_speaks_of_seconds_is_data() {
-    let says = |status, text: &str| alpha_vantage(&head(status), text.as_bytes());
+    let inspected = |status, text: &str| alpha_vantage(&head(status), text.as_bytes());
     let data = r#"{"Meta Data": {"1. Information": "Daily", "note": "25 requests per day"}}"#;
-    assert_eq!(says(200, data), None);
-    assert_eq!(says(200, "[]"), None);
-    assert_eq!(says(200, ""), None);
-    assert_eq!(says(200, "{"), None);
-    assert_eq!(says(200, "{\"Note"), None);
-    assert_eq!(says(500, r#"{"Note": "1 request per second"}"#), None);
+    assert_eq!(inspected(200, data), None);
+    assert_eq!(inspected(200, "[]"), None);
+    assert_eq!(inspected(200, ""), None);
+    assert_eq!(inspected(200, "{"), None);
+    assert_eq!(inspected(200, "{\"Note"), None);
+    assert_eq!(inspected(500, r#"{"Note": "1 request per second"}"#), None);
 }
 
 #[test]
@@ -104,7 +107,7 @@ fn news_api_an_exhausted_key_is_no_throttle() {
 
 #[test]
 fn reddit_a_throttled_write_has_its_wait_in_words() {
-    let says = |text: &str| {
+    let inspected = |text: &str| {
         let body = format!(r#"{{"json": {{"errors": [["RATELIMIT", "{text}", "ratelimit"]]}}}}"#);
         reddit(&head(200), body.as_bytes())
     };
@@ -115,12 +118,18 @@ fn reddit_a_throttled_write_has_its_wait_in_words() {
         })
     };
     let too_much = "you are doing that too much, try again in 9 minutes.";
-    assert_eq!(says(too_much), throttled(Some(Duration::from_secs(540))));
+    assert_eq!(
+        inspected(too_much),
+        throttled(Some(Duration::from_secs(540)))
+    );
     let second = "Take a break for 1 second before trying again.";
-    assert_eq!(says(second), throttled(Some(Duration::from_secs(1))));
+    assert_eq!(inspected(second), throttled(Some(Duration::from_secs(1))));
     let short = "Take a break for 250 milliseconds";
-    assert_eq!(says(short), throttled(Some(Duration::from_millis(250))));
-    assert_eq!(says("take 3 deep breaths"), throttled(None));
+    assert_eq!(
+        inspected(short),
+        throttled(Some(Duration::from_millis(250)))
+    );
+    assert_eq!(inspected("take 3 deep breaths"), throttled(None));
     let post = br#"{"data": {"title": "[\"RATELIMIT\" in 9 minutes]"}}"#;
     assert_eq!(reddit(&head(200), post), None);
     assert_eq!(reddit(&head(200), br#"{"json": {"errors": []}}"#), None);
@@ -128,7 +137,7 @@ fn reddit_a_throttled_write_has_its_wait_in_words() {
 
 #[test]
 fn kraken_has_its_errors_in_a_200() {
-    let says = |error: &str| {
+    let inspected = |error: &str| {
         let body = format!(r#"{{"error":["{error}"],"result":{{"a":["EService:Busy"]}}}}"#);
         kraken(&head(200), body.as_bytes())
     };
@@ -137,14 +146,14 @@ fn kraken_has_its_errors_in_a_200() {
         "EOrder:Rate limit exceeded",
         "EService:Throttled",
     ] {
-        assert_eq!(says(throttle), Some(throttled(5, Scope::Account)));
+        assert_eq!(inspected(throttle), Some(throttled(5, Scope::Account)));
     }
-    let lockout = says("EGeneral:Temporary lockout");
+    let lockout = inspected("EGeneral:Temporary lockout");
     assert_eq!(lockout, Some(Outcome::Banned { lasts: None }));
     let overloaded = Some(Outcome::Failure(FailureKind::Overloaded));
-    assert_eq!(says("EService:Unavailable"), overloaded);
-    assert_eq!(says("EService:Busy"), overloaded);
-    assert_eq!(says("EOrder:Insufficient funds"), None);
+    assert_eq!(inspected("EService:Unavailable"), overloaded);
+    assert_eq!(inspected("EService:Busy"), overloaded);
+    assert_eq!(inspected("EOrder:Insufficient funds"), None);
     let good = br#"{"error":[],"result":{"a":["EService:Busy"]}}"#;
     assert_eq!(kraken(&head(200), good), None);
     let futures = br#"{"result":"error","error":"apiLimitExceeded"}"#;
@@ -188,6 +197,6 @@ fn the_sec_blocks_with_a_page() {
         assert_eq!(sec_edgar(&html(status), rate), blocked);
         assert_eq!(sec_edgar(&html(status), tool), blocked);
     }
-    assert_eq!(sec_edgar(&head(200), rate), None, "data that speaks of it");
+    assert_eq!(sec_edgar(&head(200), rate), None, "data that mentions it");
     assert_eq!(sec_edgar(&html(403), b"<html>Forbidden</html>"), None);
 }

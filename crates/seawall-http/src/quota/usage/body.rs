@@ -1,6 +1,5 @@
 //! A body that reports how many tokens it has used.
 
-use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -159,12 +158,9 @@ impl<B: Default, F: FnOnce(Option<Usage>)> Default for MeteredBody<B, F> {
     }
 }
 
-impl<B: fmt::Debug, F: FnOnce(Option<Usage>)> fmt::Debug for MeteredBody<B, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MeteredBody")
-            .field("inner", &self.inner)
-            .field("usage", &self.usage())
-            .field("reported", &self.meter.report.is_none())
-            .finish()
-    }
-}
+seawall_core::impl_debug!(
+    MeteredBody<B, F> where [B: std::fmt::Debug, F: FnOnce(Option<Usage>)]: |this|
+    inner = this.inner,
+    usage = this.usage(),
+    reported = this.meter.report.is_none()
+);

@@ -22,7 +22,7 @@ pub(super) struct Members {
     string: Str,
     /// The name that was read last in the innermost object on the path, quotes aside.
     name: [u8; NAME],
-    /// Its length; more than there is room for when it is none of those looked for.
+    /// Its length; more than `NAME` when it is too long to be looked for.
     name_len: usize,
     /// Whether a string here is a name, and not a value.
     names: bool,

@@ -1,4 +1,4 @@
-//! The tokens that an answer has used, in its body.
+//! The tokens that a response has used, in its body.
 
 mod body;
 mod members;
