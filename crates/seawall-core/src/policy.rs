@@ -188,7 +188,8 @@ macro_rules! policy_setters {
     (@classify $Layer:ident [$($rest:ident $({$($bound:tt)*})?),*]) => {
         impl<C, D, T, P $(, $rest $(: $($bound)*)?)*> $Layer<$crate::Policy<C, D, T, P> $(, $rest)*> {
             /// Judges responses with `classifier`, a [`Classify`]($crate::Classify). Default: every
-            /// error is a failure.
+            /// `Err` is a failure and every `Ok` a success, so errors inside `Ok`, such as an HTTP
+            /// response with status 503, need a classifier.
             #[must_use]
             pub fn classify<C2>(
                 self,

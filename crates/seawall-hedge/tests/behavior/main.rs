@@ -5,6 +5,7 @@
 )]
 
 mod budget;
+mod control;
 mod delays;
 mod held;
 mod learned;

@@ -6,6 +6,7 @@
 
 mod attempts;
 mod budget;
+mod control;
 mod copies;
 mod held;
 mod hooks;

@@ -254,8 +254,9 @@ async fn waits_as_long_as_the_clock_can_measure_do_not_panic() {
 #[tokio::test(start_paused = true)]
 async fn the_type_of_a_stack_can_be_named() {
     type Classifier = fn(Result<&u32, &Failed>) -> Outcome;
+    type Describer = fn(&u32) -> RequestMeta;
     struct Client<S> {
-        service: Retry<S, Policy<Classifier, fn(&u32) -> RequestMeta>>,
+        service: Retry<S, Policy<Classifier, Describer>>,
     }
     fn classify(result: Result<&u32, &Failed>) -> Outcome {
         ByError.classify(result)
@@ -267,7 +268,7 @@ async fn the_type_of_a_stack_can_be_named() {
     let mut client = Client {
         service: RetryLayer::new("r", ladder(2))
             .classify(classify as Classifier)
-            .describe(describe as fn(&u32) -> RequestMeta)
+            .describe(describe as Describer)
             .layer(upstream.service()),
     };
     assert_eq!(client.service.ready().await.unwrap().call(7).await, Ok(7));
