@@ -31,6 +31,13 @@ impl Costs {
     }
 }
 
+/// What a call was granted, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Granted {
+    pub(crate) costs: Costs,
+    pub(crate) at_ns: u64,
+}
+
 /// What several calls cost of each limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sums([u64; MAX_LIMITS]);

@@ -1,6 +1,5 @@
 //! Corrects limits by what results report.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -100,13 +99,9 @@ impl<S, X: Clone, F: Clone, M: Clone> Layer<S> for FeedbackLayer<X, F, M> {
     }
 }
 
-impl<X, F, M> fmt::Debug for FeedbackLayer<X, F, M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FeedbackLayer")
-            .field("name", &self.state.common().events.name())
-            .finish_non_exhaustive()
-    }
-}
+seawall_core::impl_debug!(FeedbackLayer<X, F, M>: |this|
+    name = this.state.common().events.name(),
+);
 
 /// A service whose results correct a rate limit; made by [`FeedbackLayer`].
 ///
@@ -120,22 +115,7 @@ pub struct Feedback<S, X, F, M = MetaCost> {
     cost: M,
 }
 
-impl<S, X, F, M> Feedback<S, X, F, M> {
-    /// The inner service.
-    pub const fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service, mutably.
-    pub const fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service, by value.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
-}
+impl<S, X, F, M> Feedback<S, X, F, M> {}
 
 impl<S, X, F, M, Req> Service<Req> for Feedback<S, X, F, M>
 where
@@ -169,14 +149,12 @@ where
     }
 }
 
-impl<S: fmt::Debug, X, F, M> fmt::Debug for Feedback<S, X, F, M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Feedback")
-            .field("inner", &self.inner)
-            .field("name", &self.state.common().events.name())
-            .finish_non_exhaustive()
-    }
-}
+seawall_core::inner_accessors!(Feedback<S, X, F, M>);
+
+seawall_core::impl_debug!(Feedback<S, X, F, M> where [S: std::fmt::Debug]: |this|
+    inner = this.inner,
+    name = this.state.common().events.name(),
+);
 
 pin_project! {
     /// The future of a [`Feedback`].
@@ -235,8 +213,4 @@ where
     }
 }
 
-impl<Fut, F> fmt::Debug for FeedbackFuture<Fut, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FeedbackFuture").finish_non_exhaustive()
-    }
-}
+seawall_core::impl_debug!(FeedbackFuture<Fut, F>:);

@@ -1,6 +1,5 @@
 //! Reads and controls a rate limit from outside.
 
-use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use seawall_core::{
@@ -288,12 +287,8 @@ impl InstanceHandle for RateLimitHandle {
 /// The limits of one layer as label values.
 const LABELS: [&str; MAX_LIMITS] = ["0", "1", "2", "3", "4", "5", "6", "7"];
 
-impl fmt::Debug for RateLimitHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RateLimitHandle")
-            .field("name", &self.name())
-            .field("tokens", &self.tokens())
-            .field("queue_depth", &self.queue_depth())
-            .finish_non_exhaustive()
-    }
-}
+seawall_core::impl_debug!(RateLimitHandle: |this|
+    name = this.name(),
+    tokens = this.tokens(),
+    queue_depth = this.queue_depth(),
+);

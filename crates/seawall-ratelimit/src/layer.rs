@@ -1,7 +1,5 @@
 //! The layer.
 
-use std::fmt;
-
 use seawall_core::{InstanceName, Policy, policy_setters};
 use tower_layer::Layer;
 
@@ -94,11 +92,7 @@ impl<S, X: Clone, M: Clone> Layer<S> for RateLimitLayer<X, M> {
     }
 }
 
-impl<X, M> fmt::Debug for RateLimitLayer<X, M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RateLimitLayer")
-            .field("name", &self.state.common().events.name())
-            .field("config", &self.state.common().limiter.config())
-            .finish_non_exhaustive()
-    }
-}
+seawall_core::impl_debug!(RateLimitLayer<X, M>: |this|
+    name = this.state.common().events.name(),
+    config = this.state.common().limiter.config(),
+);

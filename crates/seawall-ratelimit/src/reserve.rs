@@ -1,13 +1,12 @@
 //! Tokens that are taken before it is known how many are used.
 
-use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
 
 use seawall_core::{Rejection, RequestMeta, Unit};
 
-use crate::costs::MetaCost;
-use crate::limiter::{Granted, Limiter};
+use crate::costs::{Granted, MetaCost};
+use crate::limiter::Limiter;
 use crate::limiter_ref::{Decision, LimiterRef, TokenRequests};
 use crate::queued::Queued;
 use crate::waiter::{NoTarget, Waiter};
@@ -85,13 +84,7 @@ impl Drop for Reservation {
     }
 }
 
-impl fmt::Debug for Reservation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reservation")
-            .field("costs", &self.requests.own.costs)
-            .finish_non_exhaustive()
-    }
-}
+seawall_core::impl_debug!(Reservation: |this| costs = this.requests.own.costs);
 
 impl LimiterRef {
     /// Takes what a request costs, and waits for it as calls do.

@@ -1,6 +1,5 @@
 //! The service: takes tokens in `call`, or waits for them.
 
-use std::fmt;
 use std::task::{Context, Poll};
 
 use seawall_core::{Describe, Policies, Policy, Rejectable, RequestMeta};
@@ -34,21 +33,6 @@ impl<S, X, M> RateLimit<S, X, M> {
             policy,
             cost,
         }
-    }
-
-    /// The inner service.
-    pub const fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service, mutably.
-    pub const fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service, by value.
-    pub fn into_inner(self) -> S {
-        self.inner
     }
 
     /// Everything but a token that is there.
@@ -145,11 +129,9 @@ where
     }
 }
 
-impl<S: fmt::Debug, X, M> fmt::Debug for RateLimit<S, X, M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RateLimit")
-            .field("inner", &self.inner)
-            .field("name", &self.state.common().events.name())
-            .finish_non_exhaustive()
-    }
-}
+seawall_core::inner_accessors!(RateLimit<S, X, M>);
+
+seawall_core::impl_debug!(RateLimit<S, X, M> where [S: std::fmt::Debug]: |this|
+    inner = this.inner,
+    name = this.state.common().events.name(),
+);

@@ -4,11 +4,11 @@ use seawall_core::striped::{Anchor, Local, Shared, Stripes};
 use seawall_core::{Clock, EventSource, InstanceName, PartitionKey, QuotaSignal, Scope, Unit, ns};
 
 use crate::config::RateLimitConfig;
-use crate::costs::Costs;
+use crate::costs::{Costs, Granted};
 use crate::counts::Counters;
 use crate::keyed::KeyedRateLimitConfig;
 use crate::keyed::keys::Keys;
-use crate::limiter::{Granted, Limiter};
+use crate::limiter::Limiter;
 use crate::meter::WallClock;
 
 pub(crate) type SharedState = Shared<State, Counters>;
@@ -40,21 +40,19 @@ impl State {
 
     pub(crate) fn with_keys(
         name: impl Into<InstanceName>,
-        config: &KeyedRateLimitConfig,
+        config: KeyedRateLimitConfig,
     ) -> SharedState {
         let clock = Clock::start();
         let now = clock.now();
         let wall = WallClock::now(now);
         let account = config.account().cloned();
+        let keys = Keys::new(config, wall);
+        let account = account.unwrap_or_else(RateLimitConfig::unlimited);
         share(Self {
-            limiter: Limiter::new(
-                account.unwrap_or_else(RateLimitConfig::unlimited),
-                now,
-                wall,
-            ),
+            limiter: Limiter::new(account, now, wall),
             clock,
             events: EventSource::new("ratelimit_per_key", name),
-            keys: Some(Keys::new(config, wall)),
+            keys: Some(keys),
         })
     }
 

@@ -1,4 +1,4 @@
-//! The laws of a Tower layer, for a limit that rejects and for one that lets calls wait.
+//! The checks of every layer, for limits that reject and for limits that let calls wait.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use seawall_ratelimit::{
 use seawall_testkit::contract::{Mock, hold_call};
 use tower_layer::Layer;
 
-/// Grants `burst` at once and one more per ten minutes, so that the laws see no refill by chance.
+/// Grants `burst` at once and one more per ten minutes, so that the checks see no refill by chance.
 fn layer(burst: u32, max_wait: Duration) -> RateLimitLayer {
     let config = RateLimitConfig::builder()
         .rate(1, Duration::from_secs(600))
@@ -21,7 +21,7 @@ fn layer(burst: u32, max_wait: Duration) -> RateLimitLayer {
     RateLimitLayer::new("subject", config)
 }
 
-/// Has tokens for whatever a law asks.
+/// Has tokens for every check.
 fn granting(inner: Mock) -> RateLimit<Mock> {
     layer(1_000, Duration::ZERO).layer(inner)
 }
@@ -74,7 +74,7 @@ fn fed_back(inner: Mock) -> Feedback<Mock, Policy, NoSignals> {
         .layer(inner)
 }
 
-/// Reads nothing from any answer.
+/// Reads no signals.
 #[derive(Clone)]
 struct NoSignals;
 

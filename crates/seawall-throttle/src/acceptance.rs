@@ -1,6 +1,6 @@
 //! Whether the upstream accepted a request: pure.
 
-use seawall_core::{Classify, FailureKind, Outcome, Rejectable};
+use seawall_core::{Classify, FailureKind, Outcome, Rejectable, Rejection};
 
 /// What a result says about whether the upstream accepted the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Acceptance {
     {
         let outcome = match result {
             Ok(response) => classifier.classify(Ok(response)),
-            Err(error) => match error.rejection().map(|rejection| rejection.outcome()) {
+            Err(error) => match error.rejection().map(Rejection::outcome) {
                 Some(Outcome::Ignored) => return Self::RejectedBelow,
                 Some(outcome) => outcome,
                 None => classifier.classify(Err(error)),
@@ -54,7 +54,7 @@ impl Acceptance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use seawall_core::{Error, Reason, Rejection, Scope, Sent};
+    use seawall_core::{Error, Reason, Scope, Sent};
 
     #[test]
     fn the_outcomes_count_as_documented() {

@@ -1,7 +1,5 @@
 //! Reads and controls a throttle from outside.
 
-use std::fmt;
-
 use seawall_core::{
     Command, Events, InstanceHandle, InstanceName, InvalidConfig, Samples, Unsupported,
 };
@@ -162,11 +160,7 @@ impl InstanceHandle for AdaptiveThrottleHandle {
     }
 }
 
-impl fmt::Debug for AdaptiveThrottleHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AdaptiveThrottleHandle")
-            .field("name", &self.name())
-            .field("rejection_probability", &self.rejection_probability())
-            .finish_non_exhaustive()
-    }
-}
+seawall_core::impl_debug!(AdaptiveThrottleHandle: |this|
+    name = this.name(),
+    rejection_probability = this.rejection_probability(),
+);

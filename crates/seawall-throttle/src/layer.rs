@@ -1,7 +1,5 @@
 //! The layer.
 
-use std::fmt;
-
 use seawall_core::{InstanceName, Policy, policy_setters};
 use tower_layer::Layer;
 
@@ -75,11 +73,7 @@ impl<S, X: Clone> Layer<S> for AdaptiveThrottleLayer<X> {
     }
 }
 
-impl<X> fmt::Debug for AdaptiveThrottleLayer<X> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AdaptiveThrottleLayer")
-            .field("name", &self.state.common().events.name())
-            .field("config", &inspect(&self.state).config)
-            .finish_non_exhaustive()
-    }
-}
+seawall_core::impl_debug!(AdaptiveThrottleLayer<X>: |this|
+    name = this.state.common().events.name(),
+    config = inspect(&this.state).config,
+);

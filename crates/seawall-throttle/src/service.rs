@@ -1,6 +1,5 @@
 //! The service: a random draw in `call`, and a record of what passes.
 
-use std::fmt;
 use std::task::{Context, Poll};
 
 use seawall_core::striped::Anchor;
@@ -29,21 +28,6 @@ impl<S, X> AdaptiveThrottle<S, X> {
             state,
             policy,
         }
-    }
-
-    /// The inner service.
-    pub const fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service, mutably.
-    pub const fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service, by value.
-    pub fn into_inner(self) -> S {
-        self.inner
     }
 }
 
@@ -89,11 +73,9 @@ where
     }
 }
 
-impl<S: fmt::Debug, X> fmt::Debug for AdaptiveThrottle<S, X> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AdaptiveThrottle")
-            .field("inner", &self.inner)
-            .field("name", &self.state.common().events.name())
-            .finish_non_exhaustive()
-    }
-}
+seawall_core::inner_accessors!(AdaptiveThrottle<S, X>);
+
+seawall_core::impl_debug!(AdaptiveThrottle<S, X> where [S: std::fmt::Debug]: |this|
+    inner = this.inner,
+    name = this.state.common().events.name(),
+);

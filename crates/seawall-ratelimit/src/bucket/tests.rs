@@ -7,7 +7,7 @@ fn bucket(rate: u32, per_ns: u64, burst: u32) -> Bucket {
     Bucket::new(Rate::new(rate, per_ns, burst))
 }
 
-/// Grants as the definition says, in exact whole numbers, with the tokens as a level of
+/// Grants by the definition, in exact integers, with the tokens as a level of
 /// `per` parts each and the clock in nanoseconds.
 struct Model {
     rate: u128,
@@ -61,7 +61,7 @@ fn a_burst_is_granted_and_then_the_rate() {
 }
 
 #[test]
-fn who_takes_the_whole_burst_loses_the_rest_of_the_millisecond() {
+fn a_take_of_the_full_burst_loses_the_rest_of_the_millisecond() {
     // 2.5 ms per token.
     assert_eq!(Rate::new(400, SECOND, 1).delay_ns(1), 500_000);
     assert_eq!(Rate::new(400, SECOND, 2).delay_ns(1), 0);
@@ -73,7 +73,7 @@ fn who_takes_the_whole_burst_loses_the_rest_of_the_millisecond() {
 }
 
 #[test]
-fn no_extreme_of_time_or_rate_panics_or_grants_for_ever() {
+fn extremes_of_time_and_rate_neither_panic_nor_grant_without_bound() {
     for (rate, per, burst) in [
         (1, 1, 1),
         (u32::MAX, 1, u32::MAX),
@@ -89,7 +89,7 @@ fn no_extreme_of_time_or_rate_panics_or_grants_for_ever() {
             }
             assert!(granted <= 1, "{rate} per {per}, {burst} at once, at {now}");
             let _ = (bucket.wait(now, u64::MAX), bucket.available(now));
-            // A clock that went back rejects and is not tricked into granting.
+            // A clock that went back rejects and grants nothing in addition.
             assert!(bucket.try_take(0, burst.into()).is_err() || granted == 0);
         }
     }
@@ -107,12 +107,12 @@ fn threads_together_are_granted_no_more_than_the_burst() {
     assert_eq!(granted, 1_000);
 }
 
-/// A token of an odd rate is no whole number of sixteenths. Rounded down, the error would
+/// A token of an odd rate is not an integer number of sixteenths. Rounded down, the error would
 /// let one depart early after some fifty tokens.
 #[test]
-fn an_odd_rate_is_never_exceeded_and_hardly_missed_in_the_long_run() {
+fn an_odd_rate_is_never_exceeded_and_nearly_reached() {
     for rate in [3_u32, 7, 11, 999] {
-        // With a burst of one, the takers' clock would round each token up.
+        // With a burst of one, the clock of the test would round each token up.
         let bucket = bucket(rate, SECOND, 2);
         let (mut now, rate) = (0, u128::from(rate));
         for taken in 1..=10_000_u128 {
@@ -137,10 +137,10 @@ fn limits() -> impl Strategy<Value = (u32, u64, u32)> {
 }
 
 proptest! {
-    /// Never more than the model, and the same as the model where a token is a whole number
+    /// Never more than the model, and the same as the model where a token is an integer number
     /// of sixteenths.
     #[test]
-    fn grants_are_those_of_exact_arithmetic(
+    fn grants_match_exact_arithmetic(
         (rate, per, burst) in limits(),
         arrivals in prop::collection::vec((0_u64..200_000_000, 0_u32..8), 1..200),
     ) {
@@ -161,7 +161,7 @@ proptest! {
         }
     }
 
-    /// In any stretch of time at most `burst + rate * t`, in exact whole numbers.
+    /// In any stretch of time at most `burst + rate * t`, in exact integers.
     #[test]
     fn no_stretch_of_time_sees_more_than_burst_and_rate(
         (rate, per, burst) in limits(),

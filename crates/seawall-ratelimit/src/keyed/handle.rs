@@ -1,6 +1,5 @@
 //! Reads and controls the limits of all keys from outside.
 
-use std::fmt;
 use std::time::Duration;
 
 use seawall_core::{
@@ -14,6 +13,7 @@ use super::snapshot::KeyedRateLimitSnapshot;
 use crate::config::RateLimitConfig;
 use crate::counts::RateLimitCounts;
 use crate::handle::RateLimitHandle;
+use crate::limiter::Limiter;
 use crate::limiter_ref::LimiterRef;
 use crate::reserve::Reservation;
 use crate::snapshot::{LimitSnapshot, RateLimitState, resumes_in};
@@ -51,7 +51,7 @@ impl KeyedRateLimitHandle {
 
     /// The settings in force.
     pub fn config(&self) -> KeyedRateLimitConfig {
-        let account = self.state().account().map(|account| account.config());
+        let account = self.state().account().map(Limiter::config);
         self.keys().config().clone().with_account(account)
     }
 
@@ -330,11 +330,7 @@ impl InstanceHandle for KeyedRateLimitHandle {
     }
 }
 
-impl fmt::Debug for KeyedRateLimitHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyedRateLimitHandle")
-            .field("name", &self.name())
-            .field("keys", &self.keys().len())
-            .finish_non_exhaustive()
-    }
-}
+seawall_core::impl_debug!(KeyedRateLimitHandle: |this|
+    name = this.name(),
+    keys = this.keys_kept(),
+);

@@ -17,7 +17,7 @@ use crate::meter::WallClock;
 const SHARDS: usize = 64;
 
 /// The decision about a call, as far as its key is a word.
-pub(crate) enum Asked {
+pub(crate) enum KeyAdmission {
     /// The tokens are taken.
     Granted,
     /// Not before so many nanoseconds from now.
@@ -51,7 +51,7 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    pub(crate) fn new(config: &KeyedRateLimitConfig, wall: WallClock) -> Self {
+    pub(crate) fn new(config: KeyedRateLimitConfig, wall: WallClock) -> Self {
         let per_key = config.per_key();
         let has_account = config.account().is_some();
         let rate = word_rate(per_key, has_account);
@@ -63,11 +63,11 @@ impl Keys {
             has_account,
             wall,
             first_unit: per_key.limits()[0].unit(),
-            one_unit: AtomicBool::new(counts_one_unit(config)),
+            one_unit: AtomicBool::new(counts_one_unit(&config)),
             paused_until: AtomicU64::new(0),
             bypass: AtomicBool::new(false),
             evicted: AtomicU64::new(0),
-            config: RwLock::new(config.clone().with_account(None)),
+            config: RwLock::new(config.with_account(None)),
         }
     }
 
@@ -123,7 +123,7 @@ impl Keys {
 
     /// Takes what a call costs where its key is a word, or finds its limiter.
     #[inline]
-    pub(crate) fn ask(&self, key: PartitionKey, now_ns: u64, cost: u32) -> Asked {
+    pub(crate) fn try_admit(&self, key: PartitionKey, now_ns: u64, cost: u32) -> KeyAdmission {
         let hash = mix(key.0);
         {
             let table = &mut *self.lock(hash);
@@ -133,30 +133,30 @@ impl Keys {
                     match rate.take(*word, now_ns, cost.into()) {
                         Ok(next) => {
                             *word = next;
-                            return Asked::Granted;
+                            return KeyAdmission::Granted;
                         }
                         Err(wait) if at_once && u64::from(cost) <= rate.burst() => {
-                            return Asked::Denied(wait);
+                            return KeyAdmission::Denied(wait);
                         }
                         Err(_) => {}
                     }
                 }
                 (Some(KeyLimit::Limiter(limiter)), _) => {
-                    return Asked::Limiter(Arc::clone(limiter));
+                    return KeyAdmission::Limiter(Arc::clone(limiter));
                 }
                 _ => {}
             }
         }
-        self.ask_slow(key, now_ns, cost)
+        self.admit_slow(key, now_ns, cost)
     }
 
     /// A new key, or one that needs a limiter now.
     #[cold]
     #[inline(never)]
-    fn ask_slow(&self, key: PartitionKey, now_ns: u64, cost: u32) -> Asked {
+    fn admit_slow(&self, key: PartitionKey, now_ns: u64, cost: u32) -> KeyAdmission {
         let config = self.config();
         let mut evicted = Vec::new();
-        let asked = {
+        let admission = {
             let table = &mut *self.lock(mix(key.0));
             let is_new = table.get(key.0).is_none();
             if is_new {
@@ -168,14 +168,14 @@ impl Keys {
             match table.rate.map(first) {
                 Some(Ok(word)) if is_new && !config.has_key(key) => {
                     table.set(key.0, KeyLimit::Word(word));
-                    Asked::Granted
+                    KeyAdmission::Granted
                 }
-                _ => Asked::Limiter(self.limiter_in(table, &config, key, now_ns)),
+                _ => KeyAdmission::Limiter(self.limiter_in(table, &config, key, now_ns)),
             }
         };
         // Dropped without a lock.
         drop((config, evicted));
-        asked
+        admission
     }
 
     /// The limiter of a key; a key that was a word becomes one.

@@ -1,7 +1,5 @@
 //! The layer with limits per key.
 
-use std::fmt;
-
 use seawall_core::{InstanceName, Policy, policy_setters};
 use tower_layer::Layer;
 
@@ -50,7 +48,7 @@ impl KeyedRateLimitLayer {
     /// A layer of which nothing is used. `name` is in its rejections, events and metrics.
     pub fn new(name: impl Into<InstanceName>, config: KeyedRateLimitConfig) -> Self {
         Self {
-            state: State::with_keys(name, &config),
+            state: State::with_keys(name, config),
             policy: Policy::new(),
             cost: MetaCost,
         }
@@ -104,10 +102,6 @@ impl<S, X: Clone, M: Clone> Layer<S> for KeyedRateLimitLayer<X, M> {
     }
 }
 
-impl<X, M> fmt::Debug for KeyedRateLimitLayer<X, M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyedRateLimitLayer")
-            .field("name", &self.state.common().events.name())
-            .finish_non_exhaustive()
-    }
-}
+seawall_core::impl_debug!(KeyedRateLimitLayer<X, M>: |this|
+    name = this.state.common().events.name(),
+);

@@ -1,13 +1,12 @@
 //! The service: finds the limit of a request's key, and takes from it.
 
-use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use seawall_core::{Describe, Policies, Policy, Rejectable, RequestMeta};
 use tower_service::Service;
 
-use super::keys::{Asked, Keys};
+use super::keys::{KeyAdmission, Keys};
 use crate::costs::{CostFn, MetaCost};
 use crate::counts::reject;
 use crate::denial::Denial;
@@ -37,21 +36,6 @@ impl<S, X, M> KeyedRateLimit<S, X, M> {
             policy,
             cost,
         }
-    }
-
-    /// The inner service.
-    pub const fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service, mutably.
-    pub const fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service, by value.
-    pub fn into_inner(self) -> S {
-        self.inner
     }
 
     fn keys(&self) -> &Keys {
@@ -144,22 +128,20 @@ where
         if let Some(wait_ns) = keys.paused_for(now) {
             return self.call_paused(req, &meta, now, wait_ns);
         }
-        match keys.ask(meta.key, now, cost) {
-            Asked::Granted => {
+        match keys.try_admit(meta.key, now, cost) {
+            KeyAdmission::Granted => {
                 self.state.here().granted.add();
                 ResponseFuture::running(self.inner.call(req))
             }
-            Asked::Denied(wait_ns) => self.reject(Denial::rate_limited(wait_ns)),
-            Asked::Limiter(limiter) => self.call_limiter(req, &meta, now, limiter, false),
+            KeyAdmission::Denied(wait_ns) => self.reject(Denial::rate_limited(wait_ns)),
+            KeyAdmission::Limiter(limiter) => self.call_limiter(req, &meta, now, limiter, false),
         }
     }
 }
 
-impl<S: fmt::Debug, X, M> fmt::Debug for KeyedRateLimit<S, X, M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyedRateLimit")
-            .field("inner", &self.inner)
-            .field("name", &self.state.common().events.name())
-            .finish_non_exhaustive()
-    }
-}
+seawall_core::inner_accessors!(KeyedRateLimit<S, X, M>);
+
+seawall_core::impl_debug!(KeyedRateLimit<S, X, M> where [S: std::fmt::Debug]: |this|
+    inner = this.inner,
+    name = this.state.common().events.name(),
+);

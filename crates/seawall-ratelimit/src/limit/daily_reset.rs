@@ -9,7 +9,7 @@ const SECOND: i128 = 1_000_000_000;
 const DAY_SECS: i64 = 24 * 3600;
 
 /// When the day of a calendar quota begins: at midnight of a time zone, or at
-/// [so long after](Self::after).
+/// [some time after](Self::after).
 ///
 /// ```
 /// use std::time::Duration;
@@ -17,13 +17,13 @@ const DAY_SECS: i64 = 24 * 3600;
 ///
 /// // India: five and a half hours east of Greenwich, all year.
 /// let india = DailyReset::offset(5 * 3600 + 30 * 60)?;
-/// // A quota that comes anew at 03:00 UTC.
+/// // A quota that is renewed at 03:00 UTC.
 /// let three = DailyReset::utc().after(Duration::from_secs(3 * 3600))?;
 /// assert_eq!((india.to_string(), three.to_string()), ("+05:30".into(), "UTC at 03:00".into()));
 ///
-/// let rejected = DailyReset::offset(86_400).unwrap_err();
+/// let invalid = DailyReset::offset(86_400).unwrap_err();
 /// assert_eq!(
-///     rejected.to_string(),
+///     invalid.to_string(),
 ///     "`offset` is 86400, accepted is seconds east of Greenwich, from -86399 to 86399",
 /// );
 /// # Ok::<(), seawall_core::InvalidConfig>(())
@@ -52,7 +52,7 @@ impl DailyReset {
         }
     }
 
-    /// Midnight where the clocks are so many seconds ahead of UTC all year; negative to the west.
+    /// Midnight where clocks are this many seconds ahead of UTC all year; negative to the west.
     ///
     /// # Errors
     ///
@@ -101,19 +101,19 @@ impl DailyReset {
         }
     }
 
-    /// So long after midnight instead, by the clocks of the zone, and when they first show it; at
-    /// whole seconds. A time that clocks skip comes as much later as they skip.
+    /// This long after midnight instead, by the clocks of the zone, when they first show it; in full
+    /// seconds. A time that clocks skip comes as much later as they skip.
     ///
     /// # Errors
     ///
     /// [`InvalidConfig`] for a day or more.
-    pub fn after(mut self, later: Duration) -> Result<Self, InvalidConfig> {
-        match i64::try_from(later.as_secs()) {
+    pub fn after(mut self, delay: Duration) -> Result<Self, InvalidConfig> {
+        match i64::try_from(delay.as_secs()) {
             Ok(shift) if shift < DAY_SECS => self.shift = shift,
             _ => {
                 return Err(InvalidConfig::new(
-                    "plus",
-                    format!("{later:?}"),
+                    "after",
+                    format!("{delay:?}"),
                     "less than a day",
                 ));
             }
@@ -138,8 +138,8 @@ impl DailyReset {
         day.clamp(i64::MIN.into(), i64::MAX.into()) as i64
     }
 
-    /// When a day begins, in nanoseconds after 1970-01-01 UTC; `None` when that is farther away
-    /// than the calendar reaches.
+    /// When a day begins, in nanoseconds after 1970-01-01 UTC; `None` when that is beyond the
+    /// calendar.
     pub(crate) fn begin(&self, day: i64) -> Option<i128> {
         match &self.zone {
             Zone::Fixed(east) => {
@@ -174,7 +174,7 @@ impl fmt::Display for DailyReset {
     }
 }
 
-/// Zones with rules of their own.
+/// Named zones.
 #[cfg(feature = "timezone")]
 mod named {
     use jiff::civil::{Date, Time, date};
@@ -200,7 +200,7 @@ mod named {
         let now = Timestamp::from_nanosecond(known).unwrap_or_default();
         let date = zone.to_datetime(now).date();
         let mut day = date.duration_since(EPOCH).as_hours() / 24;
-        // Clocks change by less than a day, but for a few that skipped one.
+        // Clocks change by less than a day, except for a few that skipped one.
         while begin(zone, shift, day).is_some_and(|begin| unix_ns < begin) {
             day -= 1;
         }
@@ -219,7 +219,7 @@ mod tests {
     const HOUR: i128 = 3600 * SECOND;
 
     #[test]
-    fn days_begin_at_the_midnight_of_the_place() {
+    fn days_begin_at_the_midnight_of_the_zone() {
         let utc = DailyReset::utc();
         assert_eq!(
             (utc.day(-1), utc.day(0), utc.begin(1)),
@@ -234,12 +234,12 @@ mod tests {
     }
 
     #[test]
-    fn times_and_offsets_that_do_not_exist_are_rejected_by_name() {
+    fn invalid_times_and_offsets_are_errors_that_name_the_field() {
         for bad in [86_400, -86_400, i32::MAX, i32::MIN] {
             assert_eq!(DailyReset::offset(bad).unwrap_err().field(), "offset");
         }
         let bad = DailyReset::utc().after(Duration::MAX).unwrap_err();
-        assert_eq!((bad.field(), bad.accepted()), ("plus", "less than a day"));
+        assert_eq!((bad.field(), bad.accepted()), ("after", "less than a day"));
         assert!(
             DailyReset::utc()
                 .after(Duration::from_secs(86_400))
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn no_extreme_panics() {
+    fn extremes_do_not_panic() {
         for zone in zones() {
             for unix in [
                 i128::MIN,
@@ -290,7 +290,7 @@ mod tests {
     }
 
     proptest! {
-        /// Also where clocks are changed at midnight, and where a day was skipped.
+        /// Including zones where clocks change at midnight, and one that skipped a day.
         #[test]
         fn every_instant_is_in_the_day_that_has_begun(
             zone in 0..zones().len(),
@@ -310,7 +310,7 @@ mod tests {
 
     #[cfg(feature = "timezone")]
     #[test]
-    fn days_are_as_long_as_the_clocks_of_the_zone_make_them() {
+    fn days_are_as_long_as_the_zone_makes_them() {
         let hours = |zone: &DailyReset, day| {
             (zone.begin(day + 1).unwrap() - zone.begin(day).unwrap()) / HOUR
         };

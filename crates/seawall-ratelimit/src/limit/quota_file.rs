@@ -1,4 +1,4 @@
-//! A file that remembers what is used of a day's quota.
+//! A file that keeps what is used of a day's quota.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -18,18 +18,17 @@ static OPEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// A file that lets the quota of a day survive a restart and a crash.
 ///
-/// The quota is drawn from the file in leases of a hundredth, at least 1: a lease is written
-/// before the first unit of it is granted. So a crash loses what was left of one lease, at most a
-/// hundredth of the quota, and never grants more than the quota. What is left of a lease returns
-/// when the last clone of this value is dropped, or with [`save`](Self::save).
+/// The quota is taken from the file in leases of a hundredth, at least 1: a lease is written before
+/// its first unit is granted. So a crash loses what was left of one lease, at most a
+/// hundredth of the quota, and never grants more than the quota. What is left of a lease is given
+/// back when the last clone of this value is dropped, or with [`save`](Self::save).
 ///
-/// The file is written next to itself and renamed, so it is the old one or the new one at any
-/// moment. That survives the end of the process; what survives a power failure is up to the file
-/// system, unless [`synced`](Self::synced). The writing blocks the call that needs a new lease:
-/// some ten microseconds on a local disk, milliseconds when synced; keep it off network drives.
+/// A new file is written next to the old one and renamed, so there is a complete file at any moment.
+/// It survives the end of the process; whether it survives a power failure depends on the file
+/// system, unless it is [`synced`](Self::synced). Writing blocks the call that needs a new lease:
+/// some ten microseconds on a local disk, milliseconds when synced. Keep it off network drives.
 ///
-/// When it cannot be written while calls depart, they depart nevertheless and are counted in
-/// memory; [`write_errors`](Self::write_errors) counts the failures, and the next lease tries
+/// When it cannot be written, calls depart nevertheless and are counted in memory; [`write_errors`](Self::write_errors) counts the failures, and the next lease tries
 /// again.
 ///
 /// The file belongs to one limit of one process: it cannot be opened twice in a process, and two
@@ -44,8 +43,8 @@ static OPEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 /// used 1250
 /// ```
 ///
-/// A file of a day that has not yet come (the clock was set back) is respected: its count holds,
-/// and the quota comes anew after that day.
+/// A file of a day that has not yet come (the clock was set back) is kept: its count holds,
+/// and the quota is renewed after that day.
 ///
 /// ```
 /// use seawall_ratelimit::QuotaFile;
@@ -66,11 +65,11 @@ pub struct QuotaFile {
 struct Shared {
     path: PathBuf,
     sync: AtomicBool,
-    kept: Mutex<Kept>,
+    usage: Mutex<Usage>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct Usage {
     day: i64,
     used: u64,
     /// What of this day is in the file.
@@ -90,22 +89,22 @@ impl QuotaFile {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, QuotaFileError> {
         let path = path.as_ref();
         let path =
-            absolute(path).map_err(|e| What::Io("its folder cannot be found", e).at(path))?;
+            absolute(path).map_err(|e| Problem::Io("its folder cannot be found", e).at(path))?;
         if !open_files().insert(path.clone()) {
-            return Err(What::Open.at(&path));
+            return Err(Problem::Open.at(&path));
         }
         // Dropped on an early return, which marks the file as closed.
         let mut shared = Shared {
             path,
             sync: AtomicBool::new(false),
-            kept: Mutex::default(),
+            usage: Mutex::default(),
         };
         let path = &shared.path;
-        let read = read(path).map_err(|what| what.at(path))?;
-        // Better told now than at the first grant.
+        let read = read(path).map_err(|problem| problem.at(path))?;
+        // An error now rather than at the first grant.
         write(path, false, read.day, read.leased)
-            .map_err(|e| What::Io("cannot be written", e).at(path))?;
-        shared.kept = Mutex::new(read);
+            .map_err(|e| Problem::Io("cannot be written", e).at(path))?;
+        shared.usage = Mutex::new(read);
         let shared = Arc::new(shared);
         Ok(Self { shared })
     }
@@ -117,22 +116,22 @@ impl QuotaFile {
         self
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.shared.path
     }
 
-    /// Gives back what is left of the lease: the file says what is used, to the last unit.
+    /// Gives back what is left of the lease: the file then has exactly what is used.
     ///
     /// # Errors
     ///
     /// [`QuotaFileError`] when the file cannot be written; the lease stays.
     pub fn save(&self) -> Result<(), QuotaFileError> {
-        let mut kept = self.shared.lock();
-        let used = kept.used;
+        let mut usage = self.shared.lock();
+        let used = usage.used;
         self.shared
-            .write(&mut kept, used)
-            .map_err(|e| What::Io("cannot be written", e).at(self.path()))
+            .write(&mut usage, used)
+            .map_err(|e| Problem::Io("cannot be written", e).at(self.path()))
     }
 
     /// How often the file could not be written since it was opened.
@@ -145,55 +144,59 @@ impl QuotaFile {
         self.shared.lock().last_error.clone()
     }
 
-    /// Steps on to a day, and says which one it is now.
+    /// Advances to a day, and returns the day of the file now.
     pub(crate) fn enter(&self, day: i64) -> i64 {
-        let mut kept = self.shared.lock();
-        if day > kept.day {
-            kept.day = day;
-            kept.used = 0;
-            kept.leased = 0;
+        let mut usage = self.shared.lock();
+        if day > usage.day {
+            usage.day = day;
+            usage.used = 0;
+            usage.leased = 0;
         }
-        kept.day
+        usage.day
     }
 
-    /// What is used of the day.
+    /// How much is used of the day.
     pub(crate) fn used(&self) -> u64 {
         self.shared.lock().used
     }
 
     /// Uses more. A lease is at most what is left of `count`.
     pub(crate) fn take(&self, cost: u64, count: u64) {
-        let mut kept = self.shared.lock();
-        kept.used = kept.used.saturating_add(cost);
-        if kept.used > kept.leased {
+        let mut usage = self.shared.lock();
+        usage.used = usage.used.saturating_add(cost);
+        if usage.used > usage.leased {
             let lease = (count / 100).max(1);
-            let leased = kept.leased.saturating_add(lease).min(count).max(kept.used);
+            let leased = usage
+                .leased
+                .saturating_add(lease)
+                .min(count)
+                .max(usage.used);
             // A failure is counted; the next lease tries again.
-            let _ = self.shared.write(&mut kept, leased);
-            kept.leased = leased;
+            let _ = self.shared.write(&mut usage, leased);
+            usage.leased = leased;
         }
     }
 
-    /// Uses less; stays in the lease.
+    /// Uses less; the lease stays.
     pub(crate) fn give_back(&self, cost: u64) {
-        let mut kept = self.shared.lock();
-        kept.used = kept.used.saturating_sub(cost);
+        let mut usage = self.shared.lock();
+        usage.used = usage.used.saturating_sub(cost);
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Usage> {
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self, kept: &mut Kept, leased: u64) -> io::Result<()> {
+    fn write(&self, usage: &mut Usage, leased: u64) -> io::Result<()> {
         let sync = self.sync.load(Ordering::Relaxed);
-        let written = write(&self.path, sync, kept.day, leased);
+        let written = write(&self.path, sync, usage.day, leased);
         match &written {
-            Ok(()) => kept.leased = leased,
+            Ok(()) => usage.leased = leased,
             Err(error) => {
-                kept.errors = kept.errors.saturating_add(1);
-                kept.last_error = Some(error.to_string());
+                usage.errors = usage.errors.saturating_add(1);
+                usage.last_error = Some(error.to_string());
             }
         }
         written
@@ -202,10 +205,10 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        let kept = self.kept.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let (day, used, leased) = (kept.day, kept.used, kept.leased);
+        let usage = self.usage.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let (day, used, leased) = (usage.day, usage.used, usage.leased);
         if used != leased {
-            // Nobody is left to be told, and what the file says is on the safe side.
+            // An error cannot be reported here, and the file is on the safe side.
             let sync = *self.sync.get_mut();
             let _ = write(&self.path, sync, day, used);
         }
@@ -213,7 +216,7 @@ impl Drop for Shared {
     }
 }
 
-/// Of the same file: clones of one value.
+/// Equal when they are clones of one value.
 impl PartialEq for QuotaFile {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
@@ -224,7 +227,7 @@ impl fmt::Debug for QuotaFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("QuotaFile");
         debug.field("path", &self.shared.path);
-        debug.field("kept", &*self.shared.lock()).finish()
+        debug.field("usage", &*self.shared.lock()).finish()
     }
 }
 
@@ -243,33 +246,33 @@ fn absolute(path: &Path) -> io::Result<PathBuf> {
     Ok(fs::canonicalize(folder)?.join(name))
 }
 
-fn read(path: &Path) -> Result<Kept, What> {
+fn read(path: &Path) -> Result<Usage, Problem> {
     const LONGEST: u64 = 1_024;
-    let unreadable = |e| What::Io("cannot be read", e);
+    let unreadable = |e| Problem::Io("cannot be read", e);
     let bytes = match fs::metadata(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Kept::default()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Usage::default()),
         Err(e) => return Err(unreadable(e)),
         Ok(about) if about.len() > LONGEST => {
-            return Err(What::Foreign(format!("{} bytes", about.len())));
+            return Err(Problem::Foreign(format!("{} bytes", about.len())));
         }
         Ok(_) => fs::read(path).map_err(unreadable)?,
     };
     let Ok(text) = String::from_utf8(bytes) else {
-        return Err(What::Foreign("bytes that are no text".into()));
+        return Err(Problem::Foreign("bytes that are not text".into()));
     };
-    let (day, leased) = parse(&text).map_err(What::Foreign)?;
-    Ok(Kept {
+    let (day, leased) = parse(&text).map_err(Problem::Foreign)?;
+    Ok(Usage {
         day,
-        // After a crash nobody knows what of it was used.
+        // After a crash it is unknown how much of it was used.
         used: leased,
         leased,
-        ..Kept::default()
+        ..Usage::default()
     })
 }
 
-/// The day and what is leased; or the line that is not as it should be.
+/// The day and what is leased; or the line that is wrong.
 fn parse(text: &str) -> Result<(i64, u64), String> {
-    // A number that was cut off is no number.
+    // A number that was cut off does not count.
     let whole = text.strip_suffix('\n');
     let mut lines = whole.ok_or("no end of the last line")?.split('\n');
     let mut field = |key: &str| {
@@ -309,35 +312,38 @@ fn write(path: &Path, sync: bool, day: i64, leased: u64) -> io::Result<()> {
     drop(file);
     fs::rename(&beside, path)?;
     if sync && let Some(folder) = path.parent() {
-        // Not every platform can; where it cannot, the rename is as lasting as it gets.
+        // Not every platform can do this; where it cannot, the rename is all that can be done.
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }
     Ok(())
 }
 
-/// Why a [`QuotaFile`] cannot be used: names the file, what was found, and what is expected.
+/// Why a [`QuotaFile`] cannot be used: the file, what was found, and what is accepted.
 #[derive(Debug)]
 pub struct QuotaFileError {
     path: PathBuf,
-    what: What,
+    problem: Problem,
 }
 
 #[derive(Debug)]
-enum What {
+enum Problem {
     Open,
     Io(&'static str, io::Error),
     Foreign(String),
 }
 
-impl What {
+impl Problem {
     fn at(self, path: &Path) -> QuotaFileError {
         let path = path.to_owned();
-        QuotaFileError { path, what: self }
+        QuotaFileError {
+            path,
+            problem: self,
+        }
     }
 }
 
 impl QuotaFileError {
-    /// The file that was meant.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -346,10 +352,10 @@ impl QuotaFileError {
 impl fmt::Display for QuotaFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "quota file {:?} ", self.path)?;
-        match &self.what {
-            What::Open => f.write_str("is open already: each limit needs a file of its own"),
-            What::Io(doing, error) => write!(f, "{doing}: {error}"),
-            What::Foreign(found) => write!(
+        match &self.problem {
+            Problem::Open => f.write_str("is open already: each limit needs a file of its own"),
+            Problem::Io(doing, error) => write!(f, "{doing}: {error}"),
+            Problem::Foreign(found) => write!(
                 f,
                 "has {found} in it, accepted are the lines {FORMAT:?}, \"day ..\" and \"used ..\", \
                  with whole numbers"
@@ -360,8 +366,8 @@ impl fmt::Display for QuotaFileError {
 
 impl Error for QuotaFileError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.what {
-            What::Io(_, error) => Some(error),
+        match &self.problem {
+            Problem::Io(_, error) => Some(error),
             _ => None,
         }
     }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use seawall_core::{Ratio, Unit, ns};
 
-use super::{DailyReset, Kind, Limit, QuotaFile};
+use super::daily_reset::DailyReset;
+use super::quota_file::QuotaFile;
+use super::rule::{Kind, Limit};
 
 impl Limit {
     /// `rate` per `period` in the long run, and [a burst](BucketLimit::burst) at once after idle

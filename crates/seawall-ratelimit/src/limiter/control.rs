@@ -9,7 +9,7 @@ use super::{CAPPED, DRAINING, Inner, Limiter, PAUSED, SEVERAL, SHADOW, UNTIL_RES
 use crate::bucket::Rate;
 use crate::cap;
 use crate::config::RateLimitConfig;
-use crate::limit::MAX_LIMITS;
+use crate::limit::{Limit, MAX_LIMITS};
 use crate::meter::WallClock;
 
 impl Limiter {
@@ -81,7 +81,7 @@ impl Limiter {
         let mut inner = self.lock();
         inner.config.check_shape(&config)?;
         let single = config.limits().first().filter(|_| self.is_single());
-        let rate = single.and_then(|limit| limit.rate());
+        let rate = single.and_then(Limit::rate);
         if let Some(rate) = rate.filter(|rate| *rate != self.bucket.rate()) {
             self.bucket.set(now_ns, rate);
         }

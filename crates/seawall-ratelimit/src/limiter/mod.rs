@@ -15,10 +15,9 @@ mod control;
 mod queue;
 mod signals;
 
-pub(crate) use self::queue::Poller;
-pub(crate) use self::signals::Granted;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 
 use seawall_core::queue::{Queue, Ticket};
 use seawall_core::{Priority, Unit, ns};
@@ -52,6 +51,15 @@ pub(crate) enum Turn {
     WaitFor(u64),
     /// Poll its service, then [`Limiter::take`] or [`Limiter::skip`].
     Ready,
+}
+
+/// A poll of a waiter.
+#[derive(Clone, Copy)]
+pub(crate) struct Poller<'a> {
+    pub(crate) now_ns: u64,
+    /// Whether its deadline has come: its rank does not matter any more.
+    pub(crate) late: bool,
+    pub(crate) waker: &'a Waker,
 }
 
 /// What a call asks of a limiter.

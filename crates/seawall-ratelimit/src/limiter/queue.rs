@@ -6,18 +6,9 @@ use std::task::Waker;
 use seawall_core::ns;
 use seawall_core::queue::{Ticket, rank};
 
-use super::{AccountRequest, Ahead, Inner, Limiter, TokenRequest, Turn, Waiting};
+use super::{AccountRequest, Ahead, Inner, Limiter, Poller, TokenRequest, Turn, Waiting};
 use crate::costs::Costs;
 use crate::denial::Denial;
-
-/// A poll of a waiter.
-#[derive(Clone, Copy)]
-pub(crate) struct Poller<'a> {
-    pub(crate) now_ns: u64,
-    /// Whether its deadline has come: its rank does not matter any more.
-    pub(crate) late: bool,
-    pub(crate) waker: &'a Waker,
-}
 
 impl Limiter {
     /// Joins the queue.

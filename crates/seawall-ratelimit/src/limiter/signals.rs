@@ -6,15 +6,8 @@ use super::queue::wake;
 use super::{CAPPED, Limiter, PAUSED, UNTIL_RESUMED};
 use crate::cap;
 use crate::config::RateLimitConfig;
-use crate::costs::Costs;
+use crate::costs::{Costs, Granted};
 use crate::limit::Limit;
-
-/// What a call was granted, and when.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Granted {
-    pub(crate) costs: Costs,
-    pub(crate) at_ns: u64,
-}
 
 impl Limiter {
     /// Applies what the upstream has reported, in the result of a call that was `granted` this if

@@ -1,7 +1,7 @@
-//! Never more than a count in any stretch of a time: a log of what departed lately.
+//! Never more than a count in any period: a log of recent departures.
 //!
 //! Each departure at `t` counts until `u(t)`, which is `t + span` rounded up to a whole number of
-//! grains, with `span` the time of the limit and its margin together; a cost is granted when it
+//! grains, with `span` the period of the limit and its margin together; a cost is granted when it
 //! and all that counts are at most the count.
 //!
 //! **The bound.** Let the departures in some half-open stretch `[s, s + span)` end with one at `d`.
@@ -16,53 +16,52 @@
 //!
 //! Up to [`EXACT`] the grain is a nanosecond: nothing is lost, and there is one entry of 16 bytes
 //! per departure that counts, at most [`EXACT`] of them. Above, `B` is [`SLICES`] and the share
-//! is 128/129, 99.2 %; what departed within one grain is one entry, and there are at most
-//! `SLICES + 2` of them. Either way the memory is taken when the limit is made. When debits or
-//! what an upstream said would need more entries, neighbours become one that counts as long as
-//! the later of the two.
+//! is 128/129, 99.2 %; departures within one grain are one entry, and there are at most
+//! `SLICES + 2` of them. Either way the memory is allocated when the limit is made. When debits or
+//! reports of an upstream would need more entries, neighbours are merged into one that counts as
+//! long as the later of the two.
 
 use std::collections::VecDeque;
 
 /// Up to this count each departure has an entry of its own.
 const EXACT: u32 = 1_024;
 
-/// In how many grains the span is divided above.
+/// Into how many grains the span is divided above.
 const SLICES: u64 = 128;
 
-/// What counts at most: far above all counts, and far from where sums overflow.
-const MOST: u64 = 1 << 62;
+/// The most that counts: far above all counts, and far from where sums overflow.
+const MAX_UNITS: u64 = 1 << 62;
 
-/// What counts until the same instant.
+/// Departures that count until the same instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Entry {
-    /// The first instant at which it does not count any more; `u64::MAX` is never.
+    /// The first instant at which they do not count any more; `u64::MAX` is never.
     until: u64,
-    /// The units of this entry and of all before it, back to the last time that the log was
-    /// empty.
+    /// The units of this entry and of all before it, since the log was last empty.
     sum: u64,
 }
 
 /// Units that count until an instant.
 type Run = (u64, u64);
 
-/// A limit that holds in any stretch of its time.
+/// A limit that holds in any stretch of its period.
 #[derive(Clone, Debug)]
 pub(crate) struct Strict {
     count: u64,
     span: u64,
     grain: u64,
-    /// In the order in which they cease to count.
+    /// In the order in which entries cease to count.
     log: VecDeque<Entry>,
     /// How many entries the log may have.
-    room: usize,
-    /// The sum of the entry before the first.
-    gone: u64,
-    /// The latest instant that was seen: time does not go back behind it.
+    max_entries: usize,
+    /// The sum of the last entry that was dropped.
+    dropped: u64,
+    /// The latest reading of the clock: time does not go back behind it.
     latest: u64,
     /// Nothing is granted before.
-    shut: u64,
-    /// When the upstream last corrected the log, and until when that holds.
-    said: Option<(u64, u64)>,
+    closed_until: u64,
+    /// When a report of the upstream last corrected the log, and until when that holds.
+    correction: Option<(u64, u64)>,
 }
 
 impl Strict {
@@ -73,11 +72,11 @@ impl Strict {
             span: 1,
             grain: 1,
             log: VecDeque::new(),
-            room: 1,
-            gone: 0,
+            max_entries: 1,
+            dropped: 0,
             latest: 0,
-            shut: 0,
-            said: None,
+            closed_until: 0,
+            correction: None,
         };
         strict.shape(count, per_ns, margin_ns);
         strict
@@ -86,13 +85,13 @@ impl Strict {
     fn shape(&mut self, count: u32, per_ns: u64, margin_ns: u64) {
         self.count = count.max(1).into();
         self.span = per_ns.saturating_add(margin_ns).max(1);
-        (self.grain, self.room) = if count <= EXACT {
+        (self.grain, self.max_entries) = if count <= EXACT {
             (1, count.max(1) as usize)
         } else {
             (self.span.div_ceil(SLICES), SLICES as usize + 2)
         };
         self.log
-            .reserve_exact(self.room.saturating_sub(self.log.len()));
+            .reserve_exact(self.max_entries.saturating_sub(self.log.len()));
     }
 
     /// The most that one call may cost.
@@ -112,12 +111,12 @@ impl Strict {
         // The unit whose departure in the same round of the log comes at the same place.
         let (rounds, first) = ((cost - 1) / self.count, (cost - 1) % self.count + 1);
         let free = self.nth_free(time, first);
-        let start = free.max(self.shut);
+        let start = free.max(self.closed_until);
         let end = match rounds {
-            // A clock that stands behind what was seen is taken to stand there.
-            0 if free == time => self.shut,
+            // A clock that has gone back is treated as standing still.
+            0 if free == time => self.closed_until,
             0 => start,
-            // What departs on a whole grain comes back after whole grains.
+            // A departure on a full grain comes back after full grains.
             more => {
                 let period = u128::from(self.span.div_ceil(self.grain)) * u128::from(self.grain);
                 let rest = u128::from(more - 1).saturating_mul(period);
@@ -137,7 +136,7 @@ impl Strict {
         match over.checked_sub(self.count) {
             None | Some(0) => time,
             Some(nth) => {
-                let sum = self.gone + nth;
+                let sum = self.dropped + nth;
                 let at = self.log.partition_point(|entry| entry.sum < sum);
                 self.log
                     .get(at)
@@ -154,13 +153,13 @@ impl Strict {
         self.push(until, cost);
     }
 
-    /// Puts back what was taken at `taken_at` and did not depart. Nothing is put back that was
-    /// taken before the upstream corrected the log: what it said knew nothing of it.
+    /// Gives back what was taken at `taken_at` and not used, unless it was taken before the last
+    /// correction: that report included it.
     pub(crate) fn give_back(&mut self, now: u64, cost: u64, taken_at: u64) {
         self.prune(now);
-        if let Some((said_at, until)) = self.said
+        if let Some((corrected_at, until)) = self.correction
             && self.latest < until
-            && taken_at <= said_at
+            && taken_at <= corrected_at
         {
             return;
         }
@@ -168,13 +167,13 @@ impl Strict {
         if is_past(until, self.latest) {
             return;
         }
-        // The entry is this one or, when others were merged or the clock stood still, a later
-        // one: to take away from what ceases to count earlier errs on the safe side.
+        // It is in this entry or, when entries were merged or the clock stood still, in a later one:
+        // to take from what ceases to count earlier errs on the safe side.
         let mut at = self.log.partition_point(|entry| entry.until < until);
         let mut left = cost;
         let mut before = match at.checked_sub(1) {
             Some(before) => self.log[before].sum,
-            None => self.gone,
+            None => self.dropped,
         };
         let mut removed = 0;
         while let Some(entry) = self.log.get_mut(at) {
@@ -194,11 +193,11 @@ impl Strict {
 
     /// How much is there now; below zero by what is owed.
     pub(crate) fn available(&self, now: u64) -> f64 {
-        let there = self.count as f64 - self.used(now) as f64;
-        if now < self.shut {
-            there.min(0.0)
+        let left = self.count as f64 - self.used(now) as f64;
+        if now < self.closed_until {
+            left.min(0.0)
         } else {
-            there
+            left
         }
     }
 
@@ -207,13 +206,13 @@ impl Strict {
         let time = now.max(self.latest);
         match self.past(time).checked_sub(1) {
             None => self.live(),
-            Some(last) => self.live() - (self.log[last].sum - self.gone),
+            Some(last) => self.live() - (self.log[last].sum - self.dropped),
         }
     }
 
-    /// The upstream says that so much is left, until it starts anew. Where more is left here, the
-    /// rest counts until then, but at most for the time of this limit; when it says no time, as
-    /// if it departed just now. A time that has passed says nothing.
+    /// The upstream reports that so much is left until its reset. Where more is left here, the
+    /// difference counts until then, but at most for the period of this limit; without a time, as
+    /// if it departed now. A time that has passed has no effect.
     pub(crate) fn lower_to(&mut self, now: u64, remaining: u64, resets_at: Option<u64>) {
         self.prune(now);
         let time = self.latest;
@@ -225,7 +224,7 @@ impl Strict {
             return;
         };
         let longest = self.until(time);
-        let until = resets_at.map_or(longest, |at| self.whole(at).min(longest));
+        let until = resets_at.map_or(longest, |at| self.on_grain(at).min(longest));
         match resets_at {
             None => self.push(until, extra),
             Some(_) => {
@@ -236,10 +235,10 @@ impl Strict {
         self.corrected(time, until);
     }
 
-    /// Grants nothing before `at`. What comes then comes evenly over `ease_ns`, or over the time of
-    /// the limit where that is shorter, not all at once.
+    /// Grants nothing before `at`, and then evenly over `ease_ns`, or over the period of the limit
+    /// where that is shorter.
     pub(crate) fn empty_until(&mut self, at: u64, ease_ns: u64) {
-        self.shut = self.shut.max(at);
+        self.closed_until = self.closed_until.max(at);
         let ease = self.span.min(ease_ns);
         let parts = match self.count {
             exact if exact <= EXACT.into() => exact,
@@ -251,7 +250,7 @@ impl Strict {
         };
         let runs: Vec<Run> = (1..=parts)
             .map(|part| {
-                let until = self.whole(at.saturating_add(share(part, ease)));
+                let until = self.on_grain(at.saturating_add(share(part, ease)));
                 (until, share(part, self.count) - share(part - 1, self.count))
             })
             .collect();
@@ -261,12 +260,12 @@ impl Strict {
     }
 
     fn corrected(&mut self, at: u64, until: u64) {
-        let before = self.said.unwrap_or_default();
-        self.said = Some((at.max(before.0), until.max(before.1)));
+        let before = self.correction.unwrap_or_default();
+        self.correction = Some((at.max(before.0), until.max(before.1)));
     }
 
-    /// Changes the limit. What counts goes on to count, as long as the new time says; what has
-    /// ceased to count before is forgotten, also when the time becomes longer.
+    /// Changes the limit. What counts now counts for the new period; what has ceased to count is
+    /// forgotten, also when the period becomes longer.
     pub(crate) fn set(&mut self, now: u64, count: u32, per_ns: u64, margin_ns: u64) {
         self.prune(now);
         let old = self.span;
@@ -282,75 +281,75 @@ impl Strict {
         }
     }
 
-    /// Forgets all.
+    /// Forgets everything.
     pub(crate) fn refill(&mut self, _now: u64) {
         self.clear();
-        self.shut = 0;
-        self.said = None;
+        self.closed_until = 0;
+        self.correction = None;
     }
 
     /// Whether it is like a new one.
     pub(crate) fn is_unused(&self, now: u64) -> bool {
-        self.used(now) == 0 && now >= self.shut
+        self.used(now) == 0 && now >= self.closed_until
     }
 
     /// Units in the log.
     fn live(&self) -> u64 {
-        self.log.back().map_or(0, |last| last.sum - self.gone)
+        self.log.back().map_or(0, |last| last.sum - self.dropped)
     }
 
-    /// How many entries count no more.
+    /// How many entries do not count any more.
     fn past(&self, time: u64) -> usize {
         self.log.partition_point(|entry| is_past(entry.until, time))
     }
 
     /// Until when a departure counts.
     const fn until(&self, taken_at: u64) -> u64 {
-        self.whole(taken_at.saturating_add(self.span))
+        self.on_grain(taken_at.saturating_add(self.span))
     }
 
-    /// The same instant or the next one on a whole grain.
-    const fn whole(&self, at: u64) -> u64 {
+    /// The same instant or the next one on a full grain.
+    const fn on_grain(&self, at: u64) -> u64 {
         match at.checked_next_multiple_of(self.grain) {
             Some(whole) => whole,
             None => u64::MAX,
         }
     }
 
-    /// Lets the time be `now`, and drops what counts no more.
+    /// Advances the time to `now`, and drops entries that do not count any more.
     fn prune(&mut self, now: u64) {
         self.latest = self.latest.max(now);
         while let Some(entry) = self.log.front() {
             if !is_past(entry.until, self.latest) {
                 break;
             }
-            self.gone = entry.sum;
+            self.dropped = entry.sum;
             self.log.pop_front();
         }
         if self.log.is_empty() {
-            self.gone = 0;
-        } else if self.gone > MOST {
+            self.dropped = 0;
+        } else if self.dropped > MAX_UNITS {
             for entry in &mut self.log {
-                entry.sum -= self.gone;
+                entry.sum -= self.dropped;
             }
-            self.gone = 0;
+            self.dropped = 0;
         }
     }
 
-    /// Appends. What is to cease counting before the last entry does so with it.
+    /// Appends. Units that would cease to count before the last entry are added to it.
     fn push(&mut self, until: u64, units: u64) {
-        let units = units.min(MOST.saturating_sub(self.live()));
+        let units = units.min(MAX_UNITS.saturating_sub(self.live()));
         if units == 0 {
             return;
         }
-        let full = self.log.len() >= self.room;
+        let full = self.log.len() >= self.max_entries;
         match self.log.back_mut() {
             Some(last) if full || last.until >= until => {
                 last.until = last.until.max(until);
                 last.sum += units;
             }
             last => {
-                let sum = last.map_or(self.gone, |last| last.sum) + units;
+                let sum = last.map_or(self.dropped, |last| last.sum) + units;
                 self.log.push_back(Entry { until, sum });
             }
         }
@@ -358,11 +357,11 @@ impl Strict {
 
     fn clear(&mut self) {
         self.log.clear();
-        self.gone = 0;
+        self.dropped = 0;
     }
 
     fn runs(&self) -> Vec<Run> {
-        let mut before = self.gone;
+        let mut before = self.dropped;
         let units = |entry: &Entry| {
             let units = entry.sum - before;
             before = entry.sum;
@@ -371,7 +370,7 @@ impl Strict {
         self.log.iter().map(units).collect()
     }
 
-    /// Lets at any instant count at least as much as these runs do, and as much as before.
+    /// Makes at least as much count at any instant as these runs do, and as before.
     ///
     /// The last unit to cease counting is the later of the two last ones, the one before it the
     /// later of the two before those, and so on.
@@ -395,14 +394,14 @@ impl Strict {
             floor.pop_if(|rest| rest.1 == 0);
         }
         self.clear();
-        // Those that find no room are one entry with the last, and count as long.
+        // Those that do not fit are merged with the last entry, and count as long.
         for (until, units) in merged.into_iter().rev() {
             self.push(until, units);
         }
     }
 }
 
-/// Whether what counts until then counts no more.
+/// Whether what counts until then does not count any more.
 const fn is_past(until: u64, time: u64) -> bool {
     until <= time && until != u64::MAX
 }

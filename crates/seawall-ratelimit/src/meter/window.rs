@@ -288,7 +288,7 @@ impl Window {
             && self.reported.is_none_or(|r| now >= r.until)
     }
 
-    /// The clock on the wall was read anew.
+    /// The wall clock was read again.
     pub(crate) fn set_wall_clock(&mut self, now: u64, wall: WallClock) {
         self.advance(now);
         self.wall = wall;

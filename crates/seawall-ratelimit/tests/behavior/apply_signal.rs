@@ -1,4 +1,4 @@
-//! What the upstream says of its limits.
+//! What the upstream reports about its limits.
 
 use seawall_core::{QuotaSignal, Scope, ServerLimit, TokenCount, Unit};
 use seawall_ratelimit::{Feedback, FeedbackLayer, Limit};
@@ -12,7 +12,7 @@ fn left(of: u64) -> ServerLimit {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_left_is_taken_for_true_if_it_is_less_and_never_if_it_is_more() {
+async fn a_reported_remainder_lowers_and_never_raises_what_is_left() {
     let (_svc, handle, _mock) = subject(10, Duration::ZERO);
     handle.apply_signal(QuotaSignal::Limit(left(4)));
     assert_eq!(handle.tokens(), 4.0);
@@ -20,13 +20,13 @@ async fn what_is_left_is_taken_for_true_if_it_is_less_and_never_if_it_is_more() 
     assert_eq!(handle.tokens(), 4.0);
     handle.apply_signal(QuotaSignal::Limit(left(u64::MAX)));
     assert_eq!(handle.tokens(), 4.0);
-    // Of what is used, the height being that of the settings or the one that is said.
+    // By usage: the count is that of the settings or the reported one.
     let used = ServerLimit::new(Unit::Requests).with_used(8);
     handle.apply_signal(QuotaSignal::Limit(used));
     assert_eq!(handle.tokens(), 2.0);
     handle.apply_signal(QuotaSignal::Limit(used.with_limit(9)));
     assert_eq!(handle.tokens(), 1.0);
-    // Nothing of use.
+    // Reports without effect.
     handle.apply_signal(QuotaSignal::Limit(ServerLimit::new(Unit::Requests)));
     handle.apply_signal(QuotaSignal::Limit(
         ServerLimit::new(Unit::Tokens).with_remaining(0),
@@ -36,7 +36,7 @@ async fn what_is_left_is_taken_for_true_if_it_is_less_and_never_if_it_is_more() 
 
 /// Ten per second would flow in; the upstream has three left for the next ten seconds.
 #[tokio::test(start_paused = true)]
-async fn no_more_than_what_is_left_departs_before_the_upstreams_window_ends() {
+async fn no_more_than_the_remainder_departs_before_the_reported_reset() {
     let inner = Departures::new();
     let layer = layer(10, MINUTE);
     let svc = layer.layer(inner.clone());
@@ -49,12 +49,12 @@ async fn no_more_than_what_is_left_departs_before_the_upstreams_window_ends() {
     let times: Vec<_> = inner.log().iter().map(|(_, at)| *at).collect();
     assert_eq!(times[..3], [0, 0, 0]);
     assert!(times[3] == 10_000 && times[5] <= 10_300, "{times:?}");
-    // It is over, and the short way is open again.
+    // It is over, and the fast path is open again.
     assert_eq!(svc.clone().call(6).await.map(|at| at < 10_400), Ok(true));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_limit_that_is_meant_is_the_one_that_is_corrected() {
+async fn the_reported_limit_is_the_one_that_is_corrected() {
     let config = RateLimitConfig::builder()
         .limit(Limit::strict(10, SECOND))
         .limit(Limit::strict(400, MINUTE))
@@ -63,7 +63,7 @@ async fn the_limit_that_is_meant_is_the_one_that_is_corrected() {
         .build()
         .unwrap();
     let handle = RateLimitLayer::new("desk", config).handle();
-    let say = |limit: ServerLimit| {
+    let report = |limit: ServerLimit| {
         handle.apply_signal(QuotaSignal::Limit(limit));
         let limits = handle.snapshot().limits;
         let left = limits
@@ -73,24 +73,27 @@ async fn the_limit_that_is_meant_is_the_one_that_is_corrected() {
         handle.refill();
         left
     };
-    assert_eq!(say(left(3).with_window(MINUTE)), [10.0, 3.0, 1_000.0, 50.0]);
     assert_eq!(
-        say(left(3).with_window(SECOND)),
+        report(left(3).with_window(MINUTE)),
+        [10.0, 3.0, 1_000.0, 50.0]
+    );
+    assert_eq!(
+        report(left(3).with_window(SECOND)),
         [3.0, 400.0, 1_000.0, 50.0]
     );
-    // A window that is none of ours says nothing of ours.
+    // A window that no limit has changes none.
     let hour = left(3).with_window(60 * MINUTE);
-    assert_eq!(say(hour), [10.0, 400.0, 1_000.0, 50.0]);
-    assert_eq!(say(left(3).with_limit(400)), [10.0, 3.0, 1_000.0, 50.0]);
-    // It ends in 40 seconds: that is no window of one second.
+    assert_eq!(report(hour), [10.0, 400.0, 1_000.0, 50.0]);
+    assert_eq!(report(left(3).with_limit(400)), [10.0, 3.0, 1_000.0, 50.0]);
+    // It resets in 40 seconds: that is not a window of one second.
     let soon = left(3).with_resets_in(40 * SECOND);
-    assert_eq!(say(soon), [10.0, 3.0, 1_000.0, 50.0]);
+    assert_eq!(report(soon), [10.0, 3.0, 1_000.0, 50.0]);
     let tokens = ServerLimit::new(Unit::Tokens).with_remaining(7);
-    assert_eq!(say(tokens), [10.0, 400.0, 7.0, 50.0]);
+    assert_eq!(report(tokens), [10.0, 400.0, 7.0, 50.0]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_throttle_pauses_and_what_comes_after_does_not_come_at_once() {
+async fn after_a_throttle_calls_do_not_depart_all_at_once() {
     let inner = Departures::new();
     let layer = layer(5, MINUTE);
     let svc = layer.layer(inner.clone());
@@ -109,11 +112,11 @@ async fn a_throttle_pauses_and_what_comes_after_does_not_come_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_may_not_wait_for_the_end_of_a_pause_hears_when_it_is() {
+async fn a_call_rejected_in_a_pause_gets_the_time_of_its_end() {
     let (mut svc, handle, _mock) = subject(5, Duration::ZERO);
     handle.pause_for(3 * SECOND);
     let rejected = rejection(call(&mut svc, 0).poll());
-    // The bucket starts from empty.
+    // The bucket starts empty.
     assert_eq!(rejected.retry_after(), Some(3 * SECOND + ms(100)));
     advance(SECOND).await;
     // A shorter one does not shorten it, and one without a length is that of the settings.
@@ -139,7 +142,7 @@ impl Service<u32> for Model {
         Poll::Ready(Ok(()))
     }
 
-    /// Uses as many tokens as are asked for, and fails when that is none.
+    /// Uses as many tokens as requested, and fails when that is none.
     fn call(&mut self, tokens: u32) -> Self::Future {
         ready(match tokens {
             0 => Err(Error::Inner(())),
@@ -150,13 +153,13 @@ impl Service<u32> for Model {
 
 type Reader = fn(Result<&u64, &Error<()>>, &mut dyn FnMut(QuotaSignal));
 
-fn usage(answer: Result<&u64, &Error<()>>, say: &mut dyn FnMut(QuotaSignal)) {
-    match answer {
-        Ok(tokens) => say(QuotaSignal::Used {
+fn usage(result: Result<&u64, &Error<()>>, report: &mut dyn FnMut(QuotaSignal)) {
+    match result {
+        Ok(tokens) => report(QuotaSignal::Used {
             unit: Unit::Tokens,
             amount: *tokens,
         }),
-        Err(_failed) => say(QuotaSignal::Pause {
+        Err(_failed) => report(QuotaSignal::Pause {
             lasts: Some(SECOND),
             scope: Scope::Upstream,
         }),
@@ -164,7 +167,7 @@ fn usage(answer: Result<&u64, &Error<()>>, say: &mut dyn FnMut(QuotaSignal)) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_settle_what_was_estimated() {
+async fn responses_correct_the_estimate() {
     let config = RateLimitConfig::builder()
         .limit(
             Limit::bucket(60_000, MINUTE)
@@ -184,7 +187,7 @@ async fn answers_settle_what_was_estimated() {
     assert_eq!(tokens.tokens(), 950.0);
     assert_eq!(svc.call(500).await, Ok(500));
     assert_eq!(tokens.tokens(), 450.0);
-    // Dropped before it is answered: what was estimated stays taken.
+    // Dropped before its response: the estimate stays taken.
     drop(svc.call(1));
     assert_eq!(tokens.tokens(), 150.0);
     advance(SECOND).await;
@@ -200,7 +203,7 @@ async fn answers_settle_what_was_estimated() {
 }
 
 #[test]
-fn the_feedback_of_an_answer_allocates_nothing() {
+fn feedback_allocates_nothing() {
     let config = RateLimitConfig::builder()
         .limit(
             Limit::bucket(1_000_000, MINUTE)
@@ -214,8 +217,8 @@ fn the_feedback_of_an_answer_allocates_nothing() {
         layer.layer(layer.feedback(usage as Reader).layer(Model));
     let cx = &mut Context::from_waker(Waker::noop());
     let mut round = |n| {
-        let answer = std::pin::pin!(svc.call(n)).poll(cx);
-        assert!(matches!(answer, Poll::Ready(Ok(_))));
+        let result = std::pin::pin!(svc.call(n)).poll(cx);
+        assert!(matches!(result, Poll::Ready(Ok(_))));
     };
     round(1);
     assert_eq!(
@@ -225,7 +228,7 @@ fn the_feedback_of_an_answer_allocates_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answered_feedback_future_holds_nothing() {
+async fn a_completed_feedback_future_holds_nothing() {
     let held = Rc::new(());
     let inner = tower::service_fn({
         let held = Rc::clone(&held);
@@ -239,8 +242,8 @@ async fn an_answered_feedback_future_holds_nothing() {
     });
     let layer = layer(5, Duration::ZERO);
     let mut svc = layer.feedback(usage as Reader).layer(inner);
-    let mut answer = PolledFuture::new(svc.call(1));
+    let mut future = PolledFuture::new(svc.call(1));
     assert_eq!(Rc::strong_count(&held), 3);
-    assert!(answer.poll().is_ready());
+    assert!(future.poll().is_ready());
     assert_eq!(Rc::strong_count(&held), 2);
 }

@@ -1,4 +1,4 @@
-//! Everything at once: calls of all kinds, cancels, commands, refunds, statements of the provider.
+//! Everything at once: calls of all kinds, cancels, commands, refunds, signals of the provider.
 
 use proptest::prelude::*;
 use seawall_core::{PartitionKey, Priority, QuotaSignal, Scope, ServerLimit, Unit};
@@ -14,7 +14,7 @@ enum Step {
     Call {
         cost: u32,
         priority: u8,
-        patience_ms: u64,
+        max_wait_ms: u64,
         key: u64,
     },
     /// The nth call is dropped, wherever it is.
@@ -32,8 +32,8 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        12 => (0_u32..4, any::<u8>(), 1_u64..3_000, 0_u64..3).prop_map(|(cost, priority, patience_ms, key)| {
-            Step::Call { cost, priority, patience_ms, key }
+        12 => (0_u32..4, any::<u8>(), 1_u64..3_000, 0_u64..3).prop_map(|(cost, priority, max_wait_ms, key)| {
+            Step::Call { cost, priority, max_wait_ms, key }
         }),
         4 => (0_usize..80).prop_map(Step::Drop),
         2 => (1_u32..3, any::<bool>()).prop_map(|(cost, keep)| Step::Reserve { cost, keep }),
@@ -51,22 +51,22 @@ fn steps() -> impl Strategy<Value = Vec<(u64, Step)>> {
 
 /// A call as the describer sees it.
 #[derive(Clone, Copy, Debug)]
-struct Ask {
+struct Request {
     cost: u32,
     priority: u8,
     deadline: Instant,
     key: u64,
 }
 
-fn describe(ask: &Ask) -> RequestMeta {
+fn describe(request: &Request) -> RequestMeta {
     RequestMeta::new(Replay::Safe)
-        .with_cost(ask.cost)
-        .with_priority(Priority(ask.priority))
-        .with_deadline(ask.deadline)
-        .with_key(PartitionKey(ask.key))
+        .with_cost(request.cost)
+        .with_priority(Priority(request.priority))
+        .with_deadline(request.deadline)
+        .with_key(PartitionKey(request.key))
 }
 
-/// Notes what departs when; every third time it is not ready at once.
+/// Logs departures; every third time it is not ready at once.
 #[derive(Clone)]
 struct Upstream {
     start: Instant,
@@ -74,7 +74,7 @@ struct Upstream {
     polled: u32,
 }
 
-impl Service<Ask> for Upstream {
+impl Service<Request> for Upstream {
     type Response = ();
     type Error = Error<()>;
     type Future = Ready<Result<(), Error<()>>>;
@@ -88,21 +88,21 @@ impl Service<Ask> for Upstream {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, ask: Ask) -> Self::Future {
+    fn call(&mut self, request: Request) -> Self::Future {
         let at = (Instant::now() - self.start).as_nanos();
         let at = u64::try_from(at).expect("not for centuries");
         self.log
             .lock()
             .expect("no panic under it")
-            .push((at, ask.cost));
+            .push((at, request.cost));
         ready(Ok(()))
     }
 }
 
-/// What the same steps do to any of the services.
+/// Runs the same steps against any of the services.
 async fn play<S>(steps: Vec<(u64, Step)>, service: S, command: impl Fn(&Step)) -> (u64, u64)
 where
-    S: Service<Ask, Response = (), Error = Error<()>, Future: Send + 'static>
+    S: Service<Request, Response = (), Error = Error<()>, Future: Send + 'static>
         + Clone
         + Send
         + 'static,
@@ -116,17 +116,17 @@ where
             Step::Call {
                 cost,
                 priority,
-                patience_ms,
+                max_wait_ms,
                 key,
             } => {
-                let deadline = Instant::now() + ms(patience_ms);
-                let ask = Ask {
+                let deadline = Instant::now() + ms(max_wait_ms);
+                let request = Request {
                     cost,
                     priority,
                     deadline,
                     key,
                 };
-                tasks.push(tokio::spawn(service.clone().oneshot(ask)));
+                tasks.push(tokio::spawn(service.clone().oneshot(request)));
             }
             Step::Drop(nth) => {
                 if let Some(task) = tasks.get(nth) {
@@ -139,7 +139,7 @@ where
     command(&Step::Resume);
     let (mut passed, mut rejected) = (0, 0);
     for task in tasks {
-        // Every call ends by itself: nobody is forgotten in a line.
+        // Every call ends by itself: none is forgotten in a queue.
         let ended = tokio::time::timeout(MINUTE, task).await.expect("it ends");
         match ended {
             Ok(Ok(())) => passed += 1,
@@ -166,8 +166,8 @@ fn upstream() -> Upstream {
     }
 }
 
-/// The most that any stretch of `per` has seen.
-fn most(log: &[(u64, u32)], per: Duration) -> u32 {
+/// The most within any stretch of `per`.
+fn busiest(log: &[(u64, u32)], per: Duration) -> u32 {
     let per = u64::try_from(per.as_nanos()).expect("short");
     let from = |start: u64| -> u32 {
         let within = log
@@ -178,7 +178,7 @@ fn most(log: &[(u64, u32)], per: Duration) -> u32 {
     log.iter().map(|(at, _)| from(*at)).max().unwrap_or(0)
 }
 
-fn order(handle: &RateLimitHandle, step: &Step, limits: impl Fn(u32) -> RateLimitConfig) {
+fn control(handle: &RateLimitHandle, step: &Step, limits: impl Fn(u32) -> RateLimitConfig) {
     match step {
         Step::Reserve { cost, keep } => {
             let meta = RequestMeta::new(Replay::Safe).with_cost(*cost);
@@ -208,7 +208,7 @@ proptest! {
     #![proptest_config(ProptestConfig::default())]
 
     #[test]
-    fn strict_limits_hold_whatever_happens(steps in steps()) {
+    fn strict_limits_always_hold(steps in steps()) {
         run(async {
             let config = |_rate| {
                 let strict = RateLimitConfig::builder()
@@ -220,11 +220,11 @@ proptest! {
             let layer = RateLimitLayer::new("chaos", config(0)).describe(describe);
             let (handle, inner) = (layer.handle(), upstream());
             let calls = steps.iter().filter(|(_, s)| matches!(s, Step::Call { .. })).count() as u64;
-            let command = |step: &Step| order(&handle, step, config);
+            let command = |step: &Step| control(&handle, step, config);
             let (passed, rejected) = play(steps, layer.layer(inner.clone()), command).await;
             let log = inner.log.lock().expect("no panic under it").clone();
-            prop_assert!(most(&log, SECOND) <= 6, "{:?}", log);
-            prop_assert!(most(&log, 10 * SECOND) <= 25, "{:?}", log);
+            prop_assert!(busiest(&log, SECOND) <= 6, "{:?}", log);
+            prop_assert!(busiest(&log, 10 * SECOND) <= 25, "{:?}", log);
             prop_assert_eq!(handle.queue_depth(), 0);
             prop_assert!(passed <= log.len() as u64 && passed + rejected <= calls);
             Ok(())
@@ -232,7 +232,7 @@ proptest! {
     }
 
     #[test]
-    fn a_bucket_that_changes_holds_whatever_happens(steps in steps()) {
+    fn a_bucket_whose_rate_changes_always_holds(steps in steps()) {
         run(async {
             let config = |rate| {
                 let bucket = RateLimitConfig::builder().rate(rate, SECOND).burst(5);
@@ -240,16 +240,16 @@ proptest! {
             };
             let layer = RateLimitLayer::new("chaos", config(20)).describe(describe);
             let (handle, inner) = (layer.handle(), upstream());
-            let command = |step: &Step| order(&handle, step, config);
+            let command = |step: &Step| control(&handle, step, config);
             play(steps, layer.layer(inner.clone()), command).await;
             let log = inner.log.lock().expect("no panic under it").clone();
             // The highest rate that there was.
             for stretch in [SECOND / 10, SECOND / 2, SECOND] {
-                let most_of_it = 5.0 + 40.0 * stretch.as_secs_f64();
-                prop_assert!(f64::from(most(&log, stretch)) <= most_of_it, "{:?}", log);
+                let bound = 5.0 + 40.0 * stretch.as_secs_f64();
+                prop_assert!(f64::from(busiest(&log, stretch)) <= bound, "{:?}", log);
             }
             prop_assert_eq!(handle.queue_depth(), 0);
-            // Nothing keeps it from being whole again.
+            // It is fully replenished in the end.
             tokio::time::sleep(MINUTE).await;
             prop_assert!((handle.tokens() - 5.0).abs() < 1e-6, "{}", handle.tokens());
             Ok(())
@@ -257,7 +257,7 @@ proptest! {
     }
 
     #[test]
-    fn keys_within_a_whole_hold_whatever_happens(steps in steps()) {
+    fn keys_within_an_account_always_hold(steps in steps()) {
         run(async {
             let config = |count, per| {
                 let strict = RateLimitConfig::builder().limit(Limit::strict(count, per));
@@ -270,12 +270,12 @@ proptest! {
             let svc: KeyedRateLimit<_, _> = layer.describe(describe).layer(inner.clone());
             let command = |step: &Step| {
                 if !matches!(step, Step::Rate(_)) {
-                    order(&handle, step, |_| config(8, SECOND));
+                    control(&handle, step, |_| config(8, SECOND));
                 }
             };
             play(steps, svc, command).await;
             let log = inner.log.lock().expect("no panic under it").clone();
-            prop_assert!(most(&log, SECOND) <= 8, "{:?}", log);
+            prop_assert!(busiest(&log, SECOND) <= 8, "{:?}", log);
             let waiting = keys.queue_depth();
             prop_assert_eq!((handle.queue_depth(), waiting), (0, 0));
             tokio::time::sleep(MINUTE).await;

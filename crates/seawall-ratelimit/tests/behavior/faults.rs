@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_head_whose_service_is_not_ready_lets_the_next_one_go_and_keeps_its_rank() {
+async fn a_waiter_whose_service_is_not_ready_is_skipped_and_keeps_its_rank() {
     let layer = layer(1, 10 * SECOND);
     let ((a, dead), (b, live)) = (mock(), mock());
     let (mut dying, mut living) = (layer.layer(a), layer.layer(b));
@@ -31,7 +31,7 @@ async fn a_head_whose_service_is_not_ready_lets_the_next_one_go_and_keeps_its_ra
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_comes_back_to_the_line_does_not_pass_those_of_a_higher_rank() {
+async fn a_skipped_waiter_that_comes_back_does_not_overtake_higher_ranks() {
     let layer = layer(1, 10 * SECOND);
     let ((a, one), (b, two), (c, live)) = (mock(), mock(), mock());
     let mut living = layer.layer(c);
@@ -43,7 +43,7 @@ async fn who_comes_back_to_the_line_does_not_pass_those_of_a_higher_rank() {
     two.set_pending();
     advance(ms(100)).await;
     assert!(first.poll().is_pending() && second.poll().is_pending());
-    // Nobody is in line while both are stuck: a new call need not wait.
+    // The queue is empty while both are stuck: a new call need not wait.
     assert!(matches!(call(&mut living, 3).poll(), Poll::Ready(Ok(3))));
     assert_eq!(layer.handle().counts().waited, 2);
     one.set_ready();
@@ -59,7 +59,7 @@ async fn who_comes_back_to_the_line_does_not_pass_those_of_a_higher_rank() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stuck_waiters_depart_at_the_rate_and_not_at_once_when_the_service_recovers() {
+async fn when_the_service_recovers_stuck_waiters_depart_at_the_rate() {
     let inner = Departures::new();
     let gate = Arc::new(tokio::sync::Semaphore::new(0));
     let layer = layer(1, 60 * SECOND);
@@ -88,7 +88,7 @@ async fn stuck_waiters_depart_at_the_rate_and_not_at_once_when_the_service_recov
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stuck_waiter_is_rejected_when_its_patience_ends_and_the_next_one_goes() {
+async fn a_stuck_waiter_is_rejected_after_max_wait_and_the_next_one_departs() {
     let layer = layer(1, SECOND);
     let ((a, dead), (b, live)) = (mock(), mock());
     let (mut dying, mut living) = (layer.layer(a), layer.layer(b));
@@ -156,7 +156,7 @@ async fn a_panic_anywhere_leaves_the_next_call_working() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panicking_describer_and_listener_spend_nothing() {
+async fn a_panicking_describer_or_listener_takes_nothing() {
     let (inner, _mock) = mock();
     let layer = layer(1, Duration::ZERO);
     let bad = |n: &u32| match n {
@@ -179,10 +179,10 @@ async fn a_panicking_describer_and_listener_spend_nothing() {
 }
 
 /// Two callers with one long-lived instance each, over a limit of two that reserves in
-/// `poll_ready`: had the instances kept what they had reserved for calls that then waited, the
-/// waiters would have waited for them.
+/// `poll_ready`: if the instances kept what they had reserved for calls that then waited, the waiters
+/// would wait for them.
 #[tokio::test(start_paused = true)]
-async fn idle_instances_keep_no_reservation_from_those_who_wait() {
+async fn idle_instances_keep_no_reservation_from_waiters() {
     let inner = Departures::new();
     let layer = layer(1, 10 * SECOND);
     let first = layer.layer(ConcurrencyLimit::new(inner.clone(), 2));

@@ -29,9 +29,9 @@ fn per_key(config: RateLimitConfigBuilder) -> KeyedRateLimitLayer<ByHundreds> {
 
 fn passes(svc: &mut KeyedRateLimit<Mock, ByHundreds>, n: u32) -> bool {
     let mut call = call(svc, n);
-    let answer = call.poll();
-    assert!(answer.is_ready());
-    matches!(answer, Poll::Ready(Ok(_)))
+    let result = call.poll();
+    assert!(result.is_ready());
+    matches!(result, Poll::Ready(Ok(_)))
 }
 
 #[tokio::test(start_paused = true)]
@@ -94,7 +94,7 @@ async fn named_keys_have_settings_of_their_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_key_has_a_line_of_its_own() {
+async fn each_key_has_its_own_queue() {
     let inner = Departures::new();
     let layer = per_key(builder(1).max_wait(MINUTE));
     let svc = layer.layer(inner.clone());
@@ -122,7 +122,7 @@ async fn each_key_has_a_line_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_has_rested_is_forgotten_and_none_too_early() {
+async fn an_idle_key_is_evicted_and_none_too_early() {
     let (inner, _mock) = mock();
     let layer = per_key(builder(2).max_wait(MINUTE));
     let handle = layer.handle();
@@ -139,7 +139,7 @@ async fn a_key_that_has_rested_is_forgotten_and_none_too_early() {
     handle.evict_idle();
     assert_eq!((handle.keys_kept(), handle.evicted()), (1, 999));
     assert_eq!(handle.tokens(PartitionKey(1)), 1.0);
-    // As new ones come, those that have rested go by themselves.
+    // As new keys come, idle ones are evicted.
     for round in 0..20 {
         advance(SECOND).await;
         for key in 0..1_000 {
@@ -150,7 +150,7 @@ async fn a_key_that_has_rested_is_forgotten_and_none_too_early() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_somebody_waits_for_stays_and_is_small_again_afterwards() {
+async fn a_key_with_a_waiter_stays_and_is_small_again_afterwards() {
     let (inner, _mock) = mock();
     let layer = per_key(builder(1).max_wait(MINUTE));
     let handle = layer.handle();
@@ -176,7 +176,7 @@ async fn a_key_that_somebody_waits_for_stays_and_is_small_again_afterwards() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_is_paused_alone_and_all_of_them_together() {
+async fn one_key_or_all_of_them_can_be_paused() {
     let (inner, _mock) = mock();
     let layer = per_key(builder(5));
     let handle = layer.handle();
@@ -288,7 +288,7 @@ async fn within_an_account_the_first_of_each_endpoint_wait_in_order() {
         assert!(mine.windows(2).all(|two| two[1] - two[0] >= 300), "{log:?}");
     }
     assert_eq!((account.queue_depth(), endpoints.counts().granted), (0, 7));
-    // Those that are dropped leave both lines.
+    // Dropped calls leave both queues.
     let gone: Vec<_> = (0..5)
         .map(|n| tokio::spawn(svc.clone().call(100 + n)))
         .collect();
@@ -308,10 +308,9 @@ async fn within_an_account_the_first_of_each_endpoint_wait_in_order() {
     assert_eq!(svc.clone().call(100).await.map(|_| ()), Ok(()));
 }
 
-/// The account rejects at once who comes to it; who waits in the line of an endpoint does so as that
-/// lets it.
+/// The account rejects its own calls at once; calls of an endpoint wait as the endpoint lets them.
 #[tokio::test(start_paused = true)]
-async fn within_an_account_that_lets_nobody_wait_the_line_of_the_endpoint_decides() {
+async fn with_an_account_without_a_queue_that_of_the_endpoint_decides() {
     let inner = Departures::new();
     let (layer, account, _) = within(builder(1), builder(5).max_wait(ms(300)));
     let svc = layer.layer(inner.clone());
@@ -328,7 +327,7 @@ async fn within_an_account_that_lets_nobody_wait_the_line_of_the_endpoint_decide
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reservation_of_a_key_goes_back_to_both() {
+async fn a_reservation_of_a_key_is_given_back_to_both() {
     let (_layer, account, endpoints) = within(builder(3), builder(2));
     let meta = RequestMeta::new(Replay::Safe)
         .with_key(PartitionKey(1))
@@ -361,8 +360,8 @@ fn a_known_key_allocates_nothing_and_takes_less_than_64_bytes() {
     let mut svc = layer.layer(Echo);
     let cx = &mut Context::from_waker(Waker::noop());
     let mut round = |n: u32| {
-        let answer = std::pin::pin!(svc.call(n * 100)).poll(cx);
-        assert!(matches!(answer, Poll::Ready(Ok(_))));
+        let result = std::pin::pin!(svc.call(n * 100)).poll(cx);
+        assert!(matches!(result, Poll::Ready(Ok(_))));
     };
     (0..KEYS).for_each(&mut round);
     assert_eq!(
@@ -374,8 +373,8 @@ fn a_known_key_allocates_nothing_and_takes_less_than_64_bytes() {
 }
 
 #[test]
-fn a_quota_file_is_rejected() {
-    let path = format!("seawall-law-keyed-{}.quota", std::process::id());
+fn a_quota_file_is_an_error() {
+    let path = format!("seawall-test-keyed-{}.quota", std::process::id());
     let path = std::env::temp_dir().join(path);
     let file = QuotaFile::open(&path).unwrap();
     std::fs::remove_file(path).unwrap();
@@ -391,7 +390,7 @@ fn a_quota_file_is_rejected() {
     assert!(handle.configure_key(PartitionKey(1), config).is_err());
 }
 
-/// Threads that ask for the same new keys at the same time find one limit each.
+/// Threads that use the same new keys at the same time find one limit for each key.
 #[test]
 fn threads_together_are_granted_the_burst_of_each_key() {
     let layer = per_key(RateLimitConfig::builder().rate(1, 60 * MINUTE).burst(10));

@@ -17,14 +17,14 @@ async fn a_new_rate_keeps_what_was_used() {
     }
     let faster = RateLimitConfig::builder().rate(100, SECOND).burst(20);
     handle.configure(faster.build().unwrap()).unwrap();
-    // Six are missing still.
+    // Six are still missing.
     assert_eq!(handle.tokens(), 14.0);
     advance(ms(60)).await;
     assert_eq!(handle.tokens(), 20.0);
     handle.configure(builder(2).build().unwrap()).unwrap();
     assert_eq!(handle.tokens(), 2.0);
     assert_eq!(handle.config().limits()[0].capacity(), 2);
-    // Of another kind it cannot become.
+    // Its kind cannot change.
     let strict = RateLimitConfig::builder().limit(Limit::strict(5, SECOND));
     let error = handle.configure(strict.build().unwrap()).unwrap_err();
     assert_eq!(
@@ -36,7 +36,7 @@ async fn a_new_rate_keeps_what_was_used() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_goes_sooner_when_the_rate_is_raised_and_later_when_it_is_lowered() {
+async fn waiters_depart_by_the_new_rate() {
     let inner = Departures::new();
     let layer = layer(1, MINUTE);
     let svc = layer.layer(inner.clone());
@@ -57,13 +57,13 @@ async fn who_waits_goes_sooner_when_the_rate_is_raised_and_later_when_it_is_lowe
         task.await.unwrap().unwrap();
     }
     let log = inner.log();
-    // The ten ms that were waited for are a tenth of a token, whatever its time.
+    // The ten ms of waiting are a tenth of a token, at any rate.
     assert_eq!(log[..4], [(0, 0), (1, 19), (2, 29), (3, 435)]);
     assert_eq!(log[4].1 - log[3].1, 1_000);
 }
 
 #[tokio::test(start_paused = true)]
-async fn strict_limits_and_windows_keep_what_they_have_seen() {
+async fn strict_limits_and_windows_keep_their_departures() {
     let (inner, _mock) = mock();
     let of = |count, per| {
         let config = RateLimitConfig::builder()
@@ -90,7 +90,7 @@ async fn strict_limits_and_windows_keep_what_they_have_seen() {
     handle.configure(of(3, SECOND)).unwrap();
     assert_eq!(left()[0], -1.0);
     assert!(matches!(call(&mut svc, 4).poll(), Poll::Ready(Err(_))));
-    // What departed in the last minute counts again when a minute is asked for.
+    // What departed in the last second counts for a minute now.
     handle.configure(of(100, MINUTE)).unwrap();
     assert_eq!(left()[0], 96.0);
     advance(MINUTE).await;
@@ -98,7 +98,7 @@ async fn strict_limits_and_windows_keep_what_they_have_seen() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_rejects_new_calls_and_keeps_the_line() {
+async fn a_pause_rejects_new_calls_and_keeps_the_queue() {
     let inner = Departures::new();
     let layer = layer(1, MINUTE);
     let svc = layer.layer(inner.clone());
@@ -123,7 +123,7 @@ async fn a_pause_rejects_new_calls_and_keeps_the_line() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drain_serves_the_line_and_accepts_nobody() {
+async fn a_drain_serves_the_queue_and_rejects_new_calls() {
     let inner = Departures::new();
     let layer = layer(1, MINUTE);
     let svc = layer.layer(inner.clone());
@@ -141,7 +141,7 @@ async fn a_drain_serves_the_line_and_accepts_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_shadow_everything_passes_and_what_would_be_rejected_is_told() {
+async fn in_shadow_mode_every_call_passes_and_rejections_are_emitted() {
     let registry = Registry::new("desk");
     let (inner, mock) = mock();
     let config = builder(2).shadow(true).build().unwrap();
@@ -159,7 +159,7 @@ async fn in_shadow_everything_passes_and_what_would_be_rejected_is_told() {
         (5, 3, 0)
     );
     let Some(Received::Event(event)) = events.next().await else {
-        panic!("nothing was told")
+        panic!("no event")
     };
     assert!(matches!(event.kind, EventKind::Shadowed(r) if r.retry_after() == Some(ms(100))));
     layer.handle().set_shadow(false);
@@ -168,9 +168,9 @@ async fn in_shadow_everything_passes_and_what_would_be_rejected_is_told() {
     assert!(matches!(call(&mut svc, 6).poll(), Poll::Ready(Ok(_))));
 }
 
-/// With a wait that is allowed, those who would be in line owe what they would have taken.
+/// Calls that would wait owe what they would have taken.
 #[tokio::test(start_paused = true)]
-async fn a_shadow_of_a_line_counts_those_for_whom_it_would_be_too_long() {
+async fn shadow_mode_counts_calls_that_would_wait_too_long() {
     let (inner, _mock) = mock();
     let config = builder(1).max_wait(ms(300)).shadow(true).build().unwrap();
     let layer = RateLimitLayer::new("shadow", config);
@@ -183,7 +183,7 @@ async fn a_shadow_of_a_line_counts_those_for_whom_it_would_be_too_long() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reservation_is_settled_kept_or_given_back() {
+async fn a_reservation_is_corrected_committed_or_given_back() {
     let config = RateLimitConfig::builder()
         .limit(
             Limit::bucket(1_000, MINUTE)
@@ -226,7 +226,7 @@ async fn a_reservation_is_settled_kept_or_given_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn reservations_and_calls_wait_in_one_line() {
+async fn reservations_and_calls_wait_in_one_queue() {
     let inner = Departures::new();
     let layer = layer(1, MINUTE);
     let svc = layer.layer(inner.clone());
@@ -241,7 +241,7 @@ async fn reservations_and_calls_wait_in_one_line() {
     let behind = tokio::spawn(svc.clone().call(1));
     assert_eq!(reserved.await.unwrap(), inner.start + ms(100));
     assert_eq!(behind.await.unwrap(), Ok(200));
-    // One that is dropped while it waits leaves the line.
+    // One that is dropped while it waits leaves the queue.
     let handle = layer.handle();
     let gone = tokio::spawn(async move { handle.reserve(&RequestMeta::default()).await.map(drop) });
     tokio::task::yield_now().await;
@@ -253,7 +253,7 @@ async fn reservations_and_calls_wait_in_one_line() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refund_calls_those_who_wait() {
+async fn a_refund_wakes_waiters() {
     let inner = Departures::new();
     let layer = layer(5, MINUTE);
     let svc = layer.layer(inner.clone());
@@ -268,7 +268,7 @@ async fn a_refund_calls_those_who_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wall_clock_that_is_set_moves_windows_and_gives_nothing_back() {
+async fn setting_the_wall_clock_moves_windows_and_gives_nothing_back() {
     let config = RateLimitConfig::builder()
         .limit(Limit::window(2, MINUTE))
         .build()

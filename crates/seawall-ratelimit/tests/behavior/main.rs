@@ -71,9 +71,9 @@ fn call<S: Service<u32>>(service: &mut S, request: u32) -> PolledFuture<S::Futur
     PolledFuture::new(service.call(request))
 }
 
-fn rejection<T: std::fmt::Debug>(answer: Poll<Result<T, BoxError>>) -> Rejection {
-    let Poll::Ready(Err(error)) = answer else {
-        panic!("{answer:?} is no rejection")
+fn rejection<T: std::fmt::Debug>(result: Poll<Result<T, BoxError>>) -> Rejection {
+    let Poll::Ready(Err(error)) = result else {
+        panic!("{result:?} is no rejection")
     };
     *error.rejection().expect("an error of the limit")
 }
@@ -103,7 +103,7 @@ async fn a_burst_passes_and_a_rejection_names_the_exact_time_to_come_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_limit_saves_up_no_more_than_its_burst() {
+async fn an_idle_limit_saves_no_more_than_its_burst() {
     let (mut svc, handle, _mock) = subject(3, Duration::ZERO);
     advance(Duration::from_secs(1 << 30)).await;
     assert_eq!(handle.tokens(), 3.0);
@@ -114,14 +114,14 @@ async fn an_idle_limit_saves_up_no_more_than_its_burst() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_granted_call_that_is_never_polled_has_spent_its_token() {
+async fn a_granted_call_that_is_never_polled_has_used_its_token() {
     let (mut svc, handle, _mock) = subject(1, Duration::ZERO);
     drop(call(&mut svc, 0));
     assert_eq!(handle.tokens(), 0.0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_cost_what_is_said_of_them() {
+async fn requests_cost_what_the_describer_returns() {
     let by_number = |n: &u32| RequestMeta::new(Replay::Safe).with_cost(*n);
     let (inner, mock) = mock();
     let layer = layer(5, Duration::ZERO).describe(by_number);
@@ -142,7 +142,7 @@ async fn requests_cost_what_is_said_of_them() {
     assert_eq!(layer.handle().counts().too_expensive, 1);
 }
 
-/// Answers with the time since `start`, in milliseconds, at which it was called.
+/// Responds with the time since `start`, in milliseconds, at which it was called.
 #[derive(Clone)]
 struct Departures {
     start: Instant,

@@ -1,11 +1,11 @@
-//! Waits that end in time, whatever the others do; and what is kept meanwhile.
+//! Waits end in time, whatever other waiters do, and hold nothing meanwhile.
 
 use super::*;
 
-/// A head that is kept and polled no more calls nobody. Had those behind it no timer of their
-/// own, they would have waited for it for ever, with a bucket full of tokens.
+/// A first waiter that is kept and not polled any more wakes no other. Without timers of their own,
+/// those behind it would wait forever, with a bucket full of tokens.
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_beyond_max_wait_behind_a_head_that_is_not_polled() {
+async fn no_waiter_exceeds_max_wait_behind_one_that_is_not_polled() {
     let inner = Departures::new();
     let layer = layer(1, ms(500));
     let svc = layer.layer(inner.clone());
@@ -22,7 +22,7 @@ async fn nobody_waits_beyond_max_wait_behind_a_head_that_is_not_polled() {
         behind.remove(0).await.unwrap(),
     ];
     assert_eq!(Instant::now() - inner.start, ms(500));
-    // One token was there for the two of them, when their patience ended.
+    // One token was there for the two of them at their deadline.
     let (taken, rejected) = match behind {
         [Ok(at), Err(error)] | [Err(error), Ok(at)] => (at, error),
         both => panic!("{both:?}"),
@@ -30,15 +30,15 @@ async fn nobody_waits_beyond_max_wait_behind_a_head_that_is_not_polled() {
     assert_eq!(taken, 500);
     let rejection = rejected.rejection().expect("a rejection of the limit");
     assert_eq!(rejection.reason(), Reason::RateLimited);
-    // One who comes now, too; and the head still has its rank.
+    // A new call as well; and the first waiter still has its rank.
     assert_eq!(svc.clone().call(4).await, Ok(1_000));
     assert_eq!(layer.handle().queue_depth(), 1);
     advance(ms(100)).await;
     assert!(kept.poll().is_ready());
 }
 
-/// A rejected call goes away, and its instance may never call again. Had it kept what it reserved
-/// below, an idle instance would have taken a place from all who share the inner limit.
+/// The instance of a rejected call may never call again. If it kept what it reserved below, an idle
+/// instance would hold a permit of all that share the inner limit.
 #[tokio::test(start_paused = true)]
 async fn a_rejected_call_keeps_no_reservation() {
     let by_number = |n: &u32| RequestMeta::new(Replay::Safe).with_cost(*n);
@@ -54,10 +54,10 @@ async fn a_rejected_call_keeps_no_reservation() {
     assert_eq!(mock.violations(), [""; 0]);
 }
 
-/// A waiter that comes back from standing aside may find the tokens gone. Had it waited for new
-/// ones with its service ready, nobody else could have used that meanwhile.
+/// A skipped waiter that comes back may find the tokens gone. If it waited for new ones with its
+/// service ready, no other could use that meanwhile.
 #[tokio::test(start_paused = true)]
-async fn a_waiter_that_is_back_in_line_keeps_no_reservation() {
+async fn a_waiter_that_is_queued_again_keeps_no_reservation() {
     let layer = layer(1, SECOND);
     let ((a, dead), (b, _live)) = (mock(), mock());
     let mut living = layer.layer(b);
@@ -77,10 +77,10 @@ async fn a_waiter_that_is_back_in_line_keeps_no_reservation() {
     assert_eq!(dead.violations(), [""; 0]);
 }
 
-/// Those who stand aside may be stuck for long, and nobody waits for them. Had they counted in
-/// the forecast, calls would have been rejected whose tokens were there in time.
+/// Skipped waiters may be stuck for long, and no other waits for them. If they counted in the
+/// forecast, calls would be rejected whose tokens are there in time.
 #[tokio::test(start_paused = true)]
-async fn those_who_stand_aside_are_not_in_the_forecast() {
+async fn skipped_waiters_are_not_in_the_forecast() {
     let layer = layer(1, ms(400));
     let ((a, dead), (b, live)) = (mock(), mock());
     let (mut dying, mut living) = (layer.layer(a), layer.layer(b));
@@ -93,7 +93,7 @@ async fn those_who_stand_aside_are_not_in_the_forecast() {
     assert!(call(&mut living, 5).poll().is_ready());
     let mut waits = call(&mut living, 6);
     assert!(waits.poll().is_pending());
-    // Back in line, they count again; leaving, they do not.
+    // Queued again, they count again; after leaving, they do not.
     dead.set_ready();
     assert!(stuck.iter_mut().all(|waiter| waiter.poll().is_pending()));
     let rejected = rejection(call(&mut living, 7).poll());
@@ -107,9 +107,9 @@ async fn those_who_stand_aside_are_not_in_the_forecast() {
 }
 
 /// With a burst of one, the token that comes while a timer is late is lost, so that each departure
-/// takes whole milliseconds. Without this in the forecast, calls waited in full and were rejected.
+/// takes full milliseconds. Without this in the forecast, calls would wait in full and be rejected.
 #[tokio::test(start_paused = true)]
-async fn nobody_is_promised_a_turn_that_late_timers_take_away() {
+async fn the_forecast_includes_tokens_lost_to_late_timers() {
     let inner = Departures::new();
     let config = RateLimitConfig::builder()
         .rate(400, SECOND)
@@ -121,13 +121,13 @@ async fn nobody_is_promised_a_turn_that_late_timers_take_away() {
     let svc = layer.layer(inner.clone());
     let mut tasks = Vec::new();
     for request in 0..100 {
-        let answer = svc.clone().call(request);
-        tasks.push(tokio::spawn(async move { (answer.await, Instant::now()) }));
+        let future = svc.clone().call(request);
+        tasks.push(tokio::spawn(async move { (future.await, Instant::now()) }));
     }
     let mut granted = 0;
     for task in tasks {
-        let (answer, at) = task.await.unwrap();
-        match answer {
+        let (result, at) = task.await.unwrap();
+        match result {
             Ok(_) => granted += 1,
             Err(_) => assert_eq!(at, inner.start, "rejected at once or not at all"),
         }
@@ -137,10 +137,10 @@ async fn nobody_is_promised_a_turn_that_late_timers_take_away() {
     assert_eq!(inner.log().last(), Some(&(86, 258)));
 }
 
-/// A line may be full while there is a token, until its head departs. A rejection that names no
-/// time at all would have sent the client straight back.
+/// A queue may be full while there is a token, until its first waiter departs. A rejection with a
+/// time of zero would send the client straight back.
 #[tokio::test(start_paused = true)]
-async fn a_rejection_never_says_to_come_back_at_once() {
+async fn a_rejection_never_has_a_retry_after_of_zero() {
     let config = builder(5).max_wait(SECOND).max_waiting(1).build().unwrap();
     let (inner, mock) = mock();
     let layer = RateLimitLayer::new("desk", config);
@@ -154,23 +154,23 @@ async fn a_rejection_never_says_to_come_back_at_once() {
     assert_eq!(layer.handle().tokens(), 4.0);
     let full = rejection(call(&mut svc, 6).poll());
     assert_eq!(full.retry_after(), Some(ms(100)));
-    // Nor does one of a call whose service was not ready to use its tokens.
+    // The same for a call whose service was not ready to use its tokens.
     mock.set_pending();
     advance(ms(600)).await;
     let stuck = rejection(waits.poll());
     assert_eq!(stuck.retry_after(), Some(ms(100)));
 }
 
-/// Who leaves from farther back was not called for anything. Waking the head for it would be work
-/// for nothing, once per waiter that gives up.
+/// A waiter that leaves from the middle makes no other the first. Waking one for it would be wasted
+/// work, once per waiter that gives up.
 #[tokio::test(start_paused = true)]
-async fn leaving_from_the_middle_of_the_line_wakes_nobody() {
+async fn leaving_from_the_middle_of_the_queue_wakes_no_waiter() {
     let (mut svc, handle, _mock) = subject(1, SECOND);
     let _granted = call(&mut svc, 0);
-    let mut line: Vec<_> = (1..4).map(|n| call(&mut svc, n)).collect();
-    assert!(line.iter_mut().all(|waiter| waiter.poll().is_pending()));
-    line.remove(1);
-    assert_eq!((line[0].wakes(), line[1].wakes()), (0, 0));
-    line.remove(0);
-    assert_eq!((line[0].wakes(), handle.queue_depth()), (1, 1));
+    let mut queue: Vec<_> = (1..4).map(|n| call(&mut svc, n)).collect();
+    assert!(queue.iter_mut().all(|waiter| waiter.poll().is_pending()));
+    queue.remove(1);
+    assert_eq!((queue[0].wakes(), queue[1].wakes()), (0, 0));
+    queue.remove(0);
+    assert_eq!((queue[0].wakes(), handle.queue_depth()), (1, 1));
 }

@@ -1,11 +1,11 @@
-//! Priorities, ageing and deadlines of those who wait.
+//! Priorities, aging and deadlines of waiters.
 
 use seawall_core::Priority;
 
 use super::*;
 
 /// The tens are the priority of a call, from low to high.
-fn ranked(n: &u32) -> RequestMeta {
+fn by_tens(n: &u32) -> RequestMeta {
     let classes = [Priority::LOW, Priority::NORMAL, Priority::HIGH];
     RequestMeta::new(Replay::Safe).with_priority(classes[(n / 10 % 3) as usize])
 }
@@ -21,7 +21,7 @@ async fn departures(priority_aging: Duration, arrivals: &[(u32, u64)]) -> Vec<u3
     let config = one_per_100_ms(priority_aging)
         .build()
         .expect("valid settings");
-    let layer = RateLimitLayer::new("ranks", config).describe(ranked as fn(&u32) -> RequestMeta);
+    let layer = RateLimitLayer::new("ranks", config).describe(by_tens as fn(&u32) -> RequestMeta);
     let svc = layer.layer(inner.clone());
     let start = Instant::now();
     let mut tasks = Vec::new();
@@ -37,7 +37,7 @@ async fn departures(priority_aging: Duration, arrivals: &[(u32, u64)]) -> Vec<u3
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_more_important_goes_first_and_equals_in_order() {
+async fn higher_priorities_depart_first_and_equal_ones_in_order() {
     let all = [(0, 0), (1, 1), (11, 2), (2, 3), (21, 4), (12, 5), (22, 6)];
     assert_eq!(
         departures(Duration::from_secs(60), &all).await,
@@ -47,7 +47,7 @@ async fn the_more_important_goes_first_and_equals_in_order() {
 
 #[tokio::test(start_paused = true)]
 async fn waiting_makes_up_for_priority() {
-    // One step is worth 250 ms: 1 is passed by those that come before 251 ms, and by no other.
+    // One step is worth 250 ms: 1 is overtaken by calls before 251 ms, and by no other.
     let mut all = vec![(0, 0), (1, 1)];
     all.extend((0..8).map(|n| (10 + n, 2 + 90 * u64::from(n))));
     let order = departures(ms(250), &all).await;
@@ -56,7 +56,7 @@ async fn waiting_makes_up_for_priority() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_starves_under_a_flood_of_the_important() {
+async fn no_waiter_starves_under_a_flood_of_high_priority() {
     let mut all = vec![(0, 0), (1, 1)];
     all.extend((0..40).map(|n| (20 + n % 10, 2 + 95 * u64::from(n))));
     let order = departures(ms(500), &all).await;
@@ -66,13 +66,13 @@ async fn nobody_starves_under_a_flood_of_the_important() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_important_call_is_not_rejected_for_those_it_would_pass() {
+async fn a_high_priority_call_is_not_rejected_for_waiters_it_would_overtake() {
     let inner = Departures::new();
     let config = builder(1)
         .max_wait(ms(500))
         .build()
         .expect("valid settings");
-    let layer = RateLimitLayer::new("ranks", config).describe(ranked as fn(&u32) -> RequestMeta);
+    let layer = RateLimitLayer::new("ranks", config).describe(by_tens as fn(&u32) -> RequestMeta);
     let svc = layer.layer(inner.clone());
     let mut tasks = Vec::new();
     for n in [0, 1, 2, 3, 4, 5] {
@@ -84,14 +84,14 @@ async fn an_important_call_is_not_rejected_for_those_it_would_pass() {
     assert_eq!(wait, Some(ms(600)));
     assert_eq!(svc.clone().call(20).await, Ok(100));
     for task in tasks {
-        // The last of the others is pushed out of its half second, at its end.
+        // The last of the others is rejected at the end of its half second.
         let _ = task.await.unwrap();
     }
     assert_eq!(inner.log().len(), 6);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_whose_turn_comes_after_its_deadline_is_rejected_at_once() {
+async fn a_call_whose_tokens_come_after_its_deadline_is_rejected_at_once() {
     let start = Instant::now();
     let inner = Departures::new();
     let config = one_per_100_ms(SECOND).build().expect("valid settings");
@@ -104,11 +104,11 @@ async fn a_call_whose_turn_comes_after_its_deadline_is_rejected_at_once() {
     assert_eq!(rejection.retry_after(), Some(ms(100)));
     assert_eq!(Instant::now(), start);
     assert_eq!(svc.clone().call(100).await, Ok(100));
-    // One whose deadline is over passes only if it need not wait.
+    // A call whose deadline is over passes only if it need not wait.
     assert!(svc.clone().call(50).await.is_err());
 }
 
-/// As many as a large desk may have, in one line.
+/// As many as a large desk may have, in one queue.
 #[tokio::test(start_paused = true)]
 async fn a_hundred_thousand_wait_and_depart_in_order() {
     const CALLS: u32 = 100_000;
@@ -127,10 +127,10 @@ async fn a_hundred_thousand_wait_and_depart_in_order() {
     for n in 0..CALLS {
         let (mut svc, polls) = (svc.clone(), Arc::clone(&polls));
         tasks.push(tokio::spawn(async move {
-            let mut answer = std::pin::pin!(svc.call(n));
+            let mut future = std::pin::pin!(svc.call(n));
             std::future::poll_fn(|cx| {
                 polls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                answer.as_mut().poll(cx)
+                future.as_mut().poll(cx)
             })
             .await
         }));

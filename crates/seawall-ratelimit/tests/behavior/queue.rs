@@ -1,4 +1,4 @@
-//! Who waits, in which order, and for how long.
+//! The queue: its order, its size, and how long calls wait.
 
 use super::*;
 
@@ -40,13 +40,13 @@ async fn waiters_depart_in_order_one_per_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiters_that_leave_cost_nothing_and_bunch_nobody() {
+async fn waiters_that_leave_cost_nothing_and_cause_no_burst() {
     let inner = Departures::new();
     let layer = layer(1, SECOND);
     let svc = layer.layer(inner.clone());
     let mut tasks = spawn_calls(&svc, 0..7).await;
     tokio::time::sleep(ms(150)).await;
-    // The head, one in the middle, and the last.
+    // The first, one in the middle, and the last.
     for gone in [2, 4, 6] {
         tasks[gone].abort();
     }
@@ -56,7 +56,7 @@ async fn waiters_that_leave_cost_nothing_and_bunch_nobody() {
     assert_eq!(inner.log(), [(0, 0), (1, 100), (3, 200), (5, 300)]);
     assert_eq!(layer.handle().counts().abandoned, 3);
     assert_eq!(layer.handle().queue_depth(), 0);
-    // Nor are they in the forecast: ten of these fit into a second, the eleventh does not.
+    // They are not in the forecast either: ten of these fit into a second, the eleventh does not.
     let mut tasks = spawn_calls(&svc, 7..18).await;
     let error = tasks.remove(10).await.unwrap().unwrap_err();
     let rejection = error.rejection().unwrap();
@@ -88,7 +88,7 @@ async fn a_wait_that_cannot_succeed_is_rejected_at_once_with_the_time_to_come_ba
 }
 
 #[tokio::test(start_paused = true)]
-async fn costs_are_counted_in_the_wait_of_those_behind() {
+async fn the_wait_includes_the_costs_of_calls_ahead() {
     let by_number = |n: &u32| RequestMeta::new(Replay::Safe).with_cost(*n);
     let inner = Departures::new();
     let layer = layer(5, SECOND).describe(by_number);
@@ -98,7 +98,7 @@ async fn costs_are_counted_in_the_wait_of_those_behind() {
         tasks.push(tokio::spawn(svc.call(cost)));
         tokio::task::yield_now().await;
     }
-    // 9 tokens are asked for by those in line.
+    // The waiters need 9 tokens.
     let error = svc.call(2).await.unwrap_err();
     assert_eq!(error.rejection().unwrap().retry_after(), Some(ms(1_100)));
     for task in tasks {
@@ -108,7 +108,7 @@ async fn costs_are_counted_in_the_wait_of_those_behind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_call_does_not_pass_the_line_unless_it_is_free() {
+async fn a_new_call_does_not_overtake_waiters() {
     let (mut svc, _handle, mock) = subject(1, SECOND);
     assert!(call(&mut svc, 0).poll().is_ready());
     let mut waiter = call(&mut svc, 1);
@@ -124,7 +124,7 @@ async fn a_new_call_does_not_pass_the_line_unless_it_is_free() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_line_has_an_exact_size() {
+async fn max_waiting_is_exact() {
     let (inner, _mock) = mock();
     let config = builder(1)
         .max_wait(10 * SECOND)
@@ -136,7 +136,7 @@ async fn the_line_has_an_exact_size() {
     let mut calls: Vec<_> = (0..4).map(|n| call(&mut svc, n)).collect();
     assert!(calls[0].poll().is_ready());
     assert!(calls[1].poll().is_pending() && calls[2].poll().is_pending());
-    // Made while there was room, polled when there is none.
+    // Made before the queue was full, polled after.
     let rejected = rejection(calls[3].poll());
     assert_eq!(rejected.retry_after(), Some(ms(300)));
     assert_eq!(
@@ -149,16 +149,16 @@ async fn the_line_has_an_exact_size() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_future_that_nobody_polls_holds_nobody_up() {
+async fn a_future_that_is_not_polled_delays_no_other() {
     let (mut svc, handle, mock) = subject(1, SECOND);
     let _granted = call(&mut svc, 0);
-    let forgotten = call(&mut svc, 1);
+    let not_polled = call(&mut svc, 1);
     let mut waiter = call(&mut svc, 2);
     assert!(waiter.poll().is_pending());
     advance(ms(100)).await;
     assert!(waiter.poll().is_ready());
     assert_eq!(mock.requests(), [0, 2]);
-    drop(forgotten);
+    drop(not_polled);
     assert_eq!(handle.counts().abandoned, 1);
 }
 
@@ -174,7 +174,7 @@ async fn a_token_at_the_last_instant_is_taken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_patience_without_end_is_no_overflow() {
+async fn a_max_wait_without_end_does_not_overflow() {
     let (mut svc, _handle, mock) = subject(1, Duration::MAX);
     let _granted = call(&mut svc, 0);
     let mut waiter = call(&mut svc, 1);

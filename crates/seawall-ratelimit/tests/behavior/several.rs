@@ -24,7 +24,7 @@ fn available(handle: &RateLimitHandle) -> Vec<f64> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_rejected_by_one_limit_takes_from_none() {
+async fn a_call_rejected_by_one_limit_takes_from_none() {
     let (inner, mock) = mock();
     let layer = several(
         [Limit::strict(2, SECOND), Limit::strict(3, MINUTE)],
@@ -66,25 +66,25 @@ async fn each_limit_counts_its_own_unit() {
     })
     .cost(|n: &u32, meta: &RequestMeta, unit: Unit| match unit {
         Unit::Other("orders") => u32::from(*n == 7),
-        usual => MetaCost.cost(n, meta, usual),
+        other => MetaCost.cost(n, meta, other),
     });
     let mut svc = layer.layer(inner);
     assert!(matches!(call(&mut svc, 7).poll(), Poll::Ready(Ok(_))));
     assert_eq!(available(&layer.handle()), [2.0, 93.0, 18.0, 0.0]);
-    // A second order is one too many, and costs nothing elsewhere.
+    // A second order is one too many, and takes nothing elsewhere.
     assert_eq!(
         rejection(call(&mut svc, 7).poll()).retry_after(),
         Some(MINUTE)
     );
     assert!(matches!(call(&mut svc, 8).poll(), Poll::Ready(Ok(_))));
     assert_eq!(available(&layer.handle()), [1.0, 85.0, 5.0, 0.0]);
-    // 26 tokens can never be had: the bucket holds 30, and 5 + 26 are more.
+    // 5 + 26 tokens are never granted: the bucket holds 30.
     let never = rejection(call(&mut svc, 26).poll());
     assert_eq!(never.reason(), Reason::TooExpensive);
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiters_of_a_strict_limit_depart_in_order_as_room_comes() {
+async fn waiters_of_a_strict_limit_depart_in_order() {
     let inner = Departures::new();
     let layer = several([Limit::strict(2, SECOND)], MINUTE);
     let svc = layer.layer(inner.clone());
@@ -107,7 +107,7 @@ async fn waiters_of_a_strict_limit_depart_in_order_as_room_comes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_used_up_day_is_a_quota_and_no_rate() {
+async fn a_used_up_day_is_an_exhausted_quota() {
     let (inner, _mock) = mock();
     let layer = several(
         [
@@ -130,7 +130,7 @@ async fn a_used_up_day_is_a_quota_and_no_rate() {
 
 #[tokio::test(start_paused = true)]
 async fn a_quota_survives_in_its_file() {
-    let name = format!("seawall-law-{}.quota", std::process::id());
+    let name = format!("seawall-test-{}.quota", std::process::id());
     let path = std::env::temp_dir().join(name);
     let _ = std::fs::remove_file(&path);
     let with_file = || {
@@ -188,8 +188,8 @@ fn several_limits_allocate_nothing_while_they_grant() {
     let cx = &mut Context::from_waker(Waker::noop());
     let mut round = |n| {
         assert!(svc.poll_ready(cx).is_ready());
-        let answer = std::pin::pin!(svc.call(n)).poll(cx);
-        assert!(matches!(answer, Poll::Ready(Ok(_))));
+        let result = std::pin::pin!(svc.call(n)).poll(cx);
+        assert!(matches!(result, Poll::Ready(Ok(_))));
     };
     round(0);
     let allocated = alloc::count(|| (1..500).for_each(&mut round));
@@ -197,7 +197,7 @@ fn several_limits_allocate_nothing_while_they_grant() {
 }
 
 #[test]
-fn what_cannot_be_is_rejected_by_name() {
+fn invalid_limits_are_errors_that_name_the_field() {
     fn build(limit: impl Into<Limit>) -> String {
         let built = RateLimitConfig::builder().limit(limit).build();
         built.expect_err("invalid").to_string()
@@ -247,11 +247,11 @@ fn what_cannot_be_is_rejected_by_name() {
 }
 
 proptest::proptest! {
-    /// The share that leaves room for a burst keeps both within the limit, in any stretch of time.
+    /// Rate and burst together stay within the quota, in any period.
     #[test]
-    fn a_share_of_what_is_allowed_is_never_exceeded(count in 1_u32..2_000, share in 0.01_f64..0.999) {
-        let allowed = Limit::quota(count, MINUTE);
-        let safe = allowed.utilization(seawall_core::Ratio::new(share).unwrap());
+    fn a_bucket_at_a_utilization_never_exceeds_the_quota(count in 1_u32..2_000, share in 0.01_f64..0.999) {
+        let quota = Limit::quota(count, MINUTE);
+        let safe = quota.utilization(seawall_core::Ratio::new(share).unwrap());
         if let Ok(config) = RateLimitConfig::builder().limit(safe).build() {
             let limit = &config.limits()[0];
             let flows = f64::from(limit.count()) * 60.0 / limit.period().as_secs_f64();

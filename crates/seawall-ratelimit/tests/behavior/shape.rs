@@ -49,8 +49,8 @@ fn a_grant_and_a_rejection_allocate_nothing() {
     let cx = &mut Context::from_waker(Waker::noop());
     let mut once = |svc: &mut RateLimit<Echo>| {
         assert!(svc.poll_ready(cx).is_ready());
-        let mut answer = std::pin::pin!(svc.call(1));
-        assert!(answer.as_mut().poll(cx).is_ready());
+        let mut future = std::pin::pin!(svc.call(1));
+        assert!(future.as_mut().poll(cx).is_ready());
     };
     once(&mut svc);
     assert_eq!(alloc::count(|| once(&mut svc)).allocations, 0);
@@ -70,7 +70,7 @@ fn the_future_of_a_granted_call_is_small() {
     );
 }
 
-/// Neither `Send` nor `Sync`, and so is what is made of it.
+/// Neither `Send` nor `Sync`, as is what is made of it.
 #[derive(Clone)]
 struct Local(#[expect(dead_code, reason = "it is here for its auto traits")] Rc<Cell<u32>>);
 
@@ -104,7 +104,7 @@ fn a_service_that_is_not_send_works() {
 }
 
 #[test]
-fn a_registry_reads_what_the_limit_does() {
+fn a_registry_reads_state_samples_and_settings() {
     let free = ConstMeta(RequestMeta::new(Replay::Safe).with_cost(0));
     let layer = RateLimitLayer::new(
         "desk",
@@ -150,13 +150,13 @@ fn a_registry_reads_what_the_limit_does() {
     };
     assert!((0.0..1.0).contains(&tokens), "{tokens}");
     let Some(Received::Event(event)) = events.try_next() else {
-        panic!("the rejection was not told")
+        panic!("no event of the rejection")
     };
     assert!(matches!(event.kind, EventKind::Rejected(r) if r.reason() == Reason::RateLimited));
 }
 
 #[test]
-fn impossible_settings_are_rejected_by_name() {
+fn invalid_settings_are_errors_that_name_the_field() {
     let field = |builder: RateLimitConfigBuilder| builder.build().unwrap_err().field().to_owned();
     let builder = RateLimitConfig::builder;
     let day = Duration::from_secs(24 * 3600);

@@ -33,8 +33,8 @@ fn threads_together_are_granted_the_burst_and_counted() {
     assert_eq!((counts.granted, counts.rejected), (1_000, 3_000));
 }
 
-/// Many waiters on real threads, a third of them dropped on the way: every other one departs, and
-/// the line empties.
+/// Many waiters on real threads, a third of them dropped: every other one departs, and
+/// the queue is empty in the end.
 #[test]
 fn under_threads_no_waiter_is_lost() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -56,11 +56,11 @@ fn under_threads_no_waiter_is_lost() {
             .map(|n| {
                 let mut svc = svc.clone();
                 tokio::spawn(async move {
-                    let mut answer = Box::pin(svc.call(n));
+                    let mut future = Box::pin(svc.call(n));
                     if n % 3 == 0 {
                         for _ in 0..n % 5 {
                             let once = std::future::poll_fn(|cx| {
-                                Poll::Ready(answer.as_mut().poll(cx).is_ready())
+                                Poll::Ready(future.as_mut().poll(cx).is_ready())
                             });
                             if once.await {
                                 break;
@@ -68,7 +68,7 @@ fn under_threads_no_waiter_is_lost() {
                             tokio::task::yield_now().await;
                         }
                     } else {
-                        assert_eq!(answer.await, Ok(n));
+                        assert_eq!(future.await, Ok(n));
                     }
                 })
             })

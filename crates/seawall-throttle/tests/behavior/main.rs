@@ -15,9 +15,7 @@ use seawall_core::{
     Reason, Received, Registry, Rejection, Replay, RequestMeta, Scope, Sent, Value,
 };
 use seawall_testkit::alloc;
-use seawall_testkit::contract::{
-    BoxError, MockError, PolledFuture, Stage, fail_calls, mock,
-};
+use seawall_testkit::contract::{BoxError, MockError, PolledFuture, Stage, fail_calls, mock};
 use seawall_throttle::{
     AdaptiveThrottle, AdaptiveThrottleConfig, AdaptiveThrottleConfigBuilder,
     AdaptiveThrottleHandle, AdaptiveThrottleLayer, AdaptiveThrottleState, PriorityClass,

@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 use std::sync::atomic::AtomicU32;
 
-/// A path in a folder that is removed in the end.
+/// A path in a folder that is removed on drop.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
@@ -31,7 +31,7 @@ fn leased(path: &Path) -> u64 {
 }
 
 #[test]
-fn a_lease_is_in_the_file_before_it_is_granted_and_returns_on_a_clean_end() {
+fn a_lease_is_written_before_it_is_granted_and_given_back_on_drop() {
     let folder = Folder::new();
     let file = QuotaFile::open(folder.file()).unwrap();
     assert_eq!(file.enter(20_000), 20_000);
@@ -45,7 +45,7 @@ fn a_lease_is_in_the_file_before_it_is_granted_and_returns_on_a_clean_end() {
     assert_eq!(leased(&folder.file()), 11);
     file.take(1, 1_000);
     assert_eq!(leased(&folder.file()), 21);
-    // A crash: the file is what it is.
+    // A crash: the file stays as it is.
     let crashed = fs::read(folder.file()).unwrap();
     drop(file);
     assert_eq!(leased(&folder.file()), 12);
@@ -62,7 +62,7 @@ fn a_lease_is_in_the_file_before_it_is_granted_and_returns_on_a_clean_end() {
 }
 
 #[test]
-fn a_new_day_starts_from_nothing_and_an_earlier_one_does_not() {
+fn a_new_day_starts_at_zero_and_an_earlier_one_does_not() {
     let folder = Folder::new();
     let file = QuotaFile::open(folder.file()).unwrap();
     file.enter(20_000);
@@ -75,7 +75,7 @@ fn a_new_day_starts_from_nothing_and_an_earlier_one_does_not() {
 }
 
 #[test]
-fn a_file_is_opened_once_at_a_time_whatever_its_path_is_spelled_like() {
+fn a_file_is_opened_only_once_whatever_the_spelling_of_its_path() {
     let folder = Folder::new();
     let file = QuotaFile::open(folder.file()).unwrap();
     let other = folder.0.join("..").join(folder.0.file_name().unwrap());
@@ -88,7 +88,7 @@ fn a_file_is_opened_once_at_a_time_whatever_its_path_is_spelled_like() {
 }
 
 #[test]
-fn what_is_no_quota_file_is_rejected_by_its_path_and_left_as_it_is() {
+fn another_kind_of_file_is_an_error_and_stays_unchanged() {
     let good = "seawall-quota 1\nday 20778\nused 1250\n";
     assert_eq!(parse(good), Ok((20_778, 1_250)));
     let folder = Folder::new();
@@ -109,10 +109,10 @@ fn what_is_no_quota_file_is_rejected_by_its_path_and_left_as_it_is() {
     ] {
         fs::write(folder.file(), bad).unwrap();
         let rejected = QuotaFile::open(folder.file()).unwrap_err();
-        let told = rejected.to_string();
+        let message = rejected.to_string();
         assert!(
-            told.contains("orders") && told.contains("accepted are the lines"),
-            "{told}"
+            message.contains("orders") && message.contains("accepted are the lines"),
+            "{message}"
         );
         assert_eq!(fs::read_to_string(folder.file()).unwrap(), bad);
     }
@@ -123,17 +123,17 @@ fn what_is_no_quota_file_is_rejected_by_its_path_and_left_as_it_is() {
 }
 
 #[test]
-fn places_that_cannot_be_are_rejected() {
+fn invalid_paths_are_errors() {
     let folder = Folder::new();
     let nowhere = QuotaFile::open(folder.0.join("no").join("orders")).unwrap_err();
     assert!(nowhere.source().is_some());
-    // A folder is no file.
+    // A folder is not a file.
     assert!(QuotaFile::open(&folder.0).is_err());
     assert!(QuotaFile::open("/").is_err());
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_counted_and_grants_go_on_in_memory() {
+fn write_errors_are_counted_and_grants_continue_in_memory() {
     let folder = Folder::new();
     let file = QuotaFile::open(folder.file()).unwrap().synced(true);
     file.enter(20_000);
@@ -151,7 +151,7 @@ fn a_file_that_cannot_be_written_is_counted_and_grants_go_on_in_memory() {
 
 proptest! {
     #[test]
-    fn any_text_is_parsed_or_rejected(text in "\\PC{0,60}", lines in "(seawall-quota 1\n)?(day [-0-9]{0,22}\n)?.{0,8}") {
+    fn any_text_is_parsed_or_an_error(text in "\\PC{0,60}", lines in "(seawall-quota 1\n)?(day [-0-9]{0,22}\n)?.{0,8}") {
         for text in [text, lines] {
             if let Ok((day, leased)) = parse(&text) {
                 prop_assert!(day >= 0);
@@ -161,8 +161,8 @@ proptest! {
         }
     }
 
-    /// Whenever the process dies, the file says at least what was granted, and at most one
-    /// lease more.
+    /// Whenever the process ends, the file has at least what was granted, and at most one lease
+    /// more.
     #[test]
     fn a_crash_loses_one_lease_at_most(
         count in 1_u64..2_000,

@@ -15,7 +15,7 @@ fn daily(count: u32) -> Daily {
 }
 
 #[test]
-fn the_count_comes_anew_at_the_midnight_of_the_place() {
+fn the_count_is_renewed_at_the_midnight_of_the_zone() {
     let mut utc = daily(3);
     utc.take(0, 3);
     assert_eq!((utc.wait(0, 1), utc.available(0)), (12 * HOUR, 0.0));
@@ -41,14 +41,14 @@ fn the_count_comes_anew_at_the_midnight_of_the_place() {
 }
 
 #[test]
-fn what_is_spent_already_counts_today_only() {
+fn already_used_counts_today_only() {
     let mut daily = Daily::new(10, DailyReset::utc(), 8, None, wall(), 0);
     assert_eq!((daily.wait(0, 2), daily.wait(0, 3)), (0, 12 * HOUR));
     assert_eq!(daily.available(12 * HOUR), 10.0);
 }
 
 #[test]
-fn a_clock_that_is_set_back_gives_nothing_again() {
+fn a_clock_that_is_set_back_grants_nothing_twice() {
     let mut daily = daily(3);
     daily.take(12 * HOUR, 3);
     daily.set_wall_clock(12 * HOUR, wall_back(2));
@@ -56,7 +56,7 @@ fn a_clock_that_is_set_back_gives_nothing_again() {
     assert_eq!(daily.wait(12 * HOUR, 1), 3 * DAY);
 }
 
-/// A wall that is some days behind.
+/// A wall clock that is some days behind.
 fn wall_back(days: u64) -> WallClock {
     WallClock::new(0, wall().unix_ns(0) - i128::from(days * DAY))
 }
@@ -94,7 +94,7 @@ fn the_upstream_corrects_downwards_only_and_for_a_day_at_most() {
 }
 
 #[test]
-fn nothing_is_granted_before_the_time_it_was_emptied_until() {
+fn nothing_is_granted_while_it_is_emptied() {
     let mut daily = daily(3);
     daily.empty_until(HOUR, 0);
     assert_eq!((daily.wait(0, 3), daily.available(0)), (HOUR, 0.0));
@@ -140,7 +140,7 @@ fn a_quota_survives_a_restart_and_a_crash() {
 }
 
 #[test]
-fn a_clock_that_is_set_makes_no_refund_one_of_today() {
+fn setting_the_clock_makes_no_refund_count_for_today() {
     let mut daily = daily(3);
     daily.take(0, 3);
     daily.set_wall_clock(1, WallClock::new(0, wall().unix_ns(0) + i128::from(DAY)));
@@ -150,12 +150,12 @@ fn a_clock_that_is_set_makes_no_refund_one_of_today() {
 }
 
 #[test]
-fn no_extreme_panics() {
+fn extremes_do_not_panic() {
     for unix in [i128::MIN, -1, 0, i128::MAX] {
         for now in [0, 1, u64::MAX - 1, u64::MAX] {
-            let midnight = DailyReset::offset(86_399).unwrap();
+            let reset = DailyReset::offset(86_399).unwrap();
             let wall = WallClock::new(u64::MAX, unix);
-            let mut daily = Daily::new(u32::MAX, midnight, u32::MAX, None, wall, now);
+            let mut daily = Daily::new(u32::MAX, reset, u32::MAX, None, wall, now);
             daily.take(now, u64::MAX);
             let _ = (daily.wait(now, 1), daily.wait(now, u64::MAX));
             daily.give_back(now, u64::MAX, now);
@@ -169,7 +169,7 @@ fn no_extreme_panics() {
 }
 
 #[allow(unused_mut, reason = "zones of the database are a feature")]
-fn midnights() -> Vec<DailyReset> {
+fn resets() -> Vec<DailyReset> {
     let mut all = vec![DailyReset::utc(), DailyReset::offset(-12_600).unwrap()];
     #[cfg(feature = "timezone")]
     all.push(
@@ -185,14 +185,14 @@ proptest! {
     #[test]
     fn no_day_sees_more_than_the_count_and_waits_are_exact(
         count in 1_u32..9,
-        midnight in 0..midnights().len(),
+        reset in 0..resets().len(),
         start in 20_510_u64..20_530,
         arrivals in prop::collection::vec((0_u64..9 * HOUR, 1_u64..9), 1..100),
         lower in prop::option::of((0_u64..9, 0_u64..40 * HOUR)),
     ) {
-        let midnight = &midnights()[midnight];
+        let reset = &resets()[reset];
         let wall = WallClock::new(0, i128::from(start * DAY));
-        let mut daily = Daily::new(count, midnight.clone(), 0, None, wall, 0);
+        let mut daily = Daily::new(count, reset.clone(), 0, None, wall, 0);
         let mut seen = std::collections::HashMap::new();
         let mut now = 0;
         for (step, (gap, cost)) in arrivals.into_iter().enumerate() {
@@ -208,7 +208,7 @@ proptest! {
             prop_assert_eq!(daily.clone().wait(now + wait, cost), 0);
             if wait == 0 {
                 daily.take(now, cost);
-                let sum = seen.entry(midnight.day(wall.unix_ns(now))).or_insert(0);
+                let sum = seen.entry(reset.day(wall.unix_ns(now))).or_insert(0);
                 *sum += cost;
                 prop_assert!(*sum <= u64::from(count));
             }
@@ -216,26 +216,26 @@ proptest! {
     }
 
     #[test]
-    fn sums_of_ones_over_the_count_are_granted_when_it_was_said(
+    fn sums_of_ones_over_the_count_are_granted_at_the_forecast_time(
         count in 1_u32..9,
-        midnight in 0..midnights().len(),
+        reset in 0..resets().len(),
         taken in 0_u64..20,
         more in 1_u64..60,
         lower in prop::option::of((0_u64..9, 0_u64..40 * HOUR)),
     ) {
         let sum = u64::from(count) + more;
         let wall = WallClock::new(0, i128::from(20_518 * DAY));
-        let mut daily = Daily::new(count, midnights()[midnight].clone(), 0, None, wall, 0);
+        let mut daily = Daily::new(count, resets()[reset].clone(), 0, None, wall, 0);
         daily.take(0, taken);
         if let Some((left, at)) = lower {
             daily.lower_to(0, left, Some(at));
         }
-        let said = daily.wait(0, sum);
+        let forecast = daily.wait(0, sum);
         let mut then = 0;
         for _ in 0..sum {
             then += daily.wait(then, 1);
             daily.take(then, 1);
         }
-        prop_assert_eq!(then, said);
+        prop_assert_eq!(then, forecast);
     }
 }

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// Takes as soon as it can, `cost` at a time, until the clock is at `end`; answers how much.
+/// Takes as soon as it can, `cost` at a time, until the clock is at `end`; returns how much.
 fn at_full_load(strict: &mut Strict, end: u64, cost: u64) -> Vec<Run> {
     let (mut now, mut grants) = (0, Vec::new());
     while now < end {
@@ -18,7 +18,7 @@ fn at_full_load(strict: &mut Strict, end: u64, cost: u64) -> Vec<Run> {
     grants
 }
 
-/// The most that any half-open stretch of this length has seen.
+/// The most within any half-open stretch of this length.
 fn busiest(grants: &[Run], span: u64) -> u64 {
     let (mut from, mut sum, mut most) = (0, 0, 0);
     for (at, cost) in grants {
@@ -33,7 +33,7 @@ fn busiest(grants: &[Run], span: u64) -> u64 {
 }
 
 #[test]
-fn a_departure_counts_until_exactly_the_time_has_passed() {
+fn a_departure_counts_for_exactly_one_period() {
     let mut strict = Strict::new(2, SECOND, 0);
     strict.take(0, 1);
     strict.take(400_000_000, 1);
@@ -69,19 +69,19 @@ fn large_counts_keep_the_bound_and_use_95_percent_at_full_load() {
 fn no_entry_is_allocated_per_departure() {
     for count in [1, 1_024, 1_025, u32::MAX] {
         let mut strict = Strict::new(count, SECOND, 0);
-        let room = strict.log.capacity();
-        assert!(room >= strict.room && strict.room <= 1_024);
+        let capacity = strict.log.capacity();
+        assert!(capacity >= strict.max_entries && strict.max_entries <= 1_024);
         let mut now = 0;
         for step in 0..5_000 {
             strict.take(now, 1);
             now += step * 1_000;
         }
-        assert_eq!(strict.log.capacity(), room);
+        assert_eq!(strict.log.capacity(), capacity);
     }
 }
 
 #[test]
-fn what_was_taken_over_the_count_is_owed_for_one_time() {
+fn a_debit_over_the_count_is_owed_for_one_period() {
     let mut strict = Strict::new(10, SECOND, 0);
     strict.take(0, 35);
     assert_eq!(strict.wait(1, 1), SECOND - 1);
@@ -90,7 +90,7 @@ fn what_was_taken_over_the_count_is_owed_for_one_time() {
 }
 
 #[test]
-fn nothing_comes_before_the_time_it_was_emptied_until_and_then_it_comes_evenly() {
+fn after_it_was_emptied_grants_come_evenly() {
     for count in [4, 4_000] {
         let mut strict = Strict::new(count, SECOND, 0);
         strict.take(0, 1);
@@ -118,7 +118,7 @@ fn nothing_comes_before_the_time_it_was_emptied_until_and_then_it_comes_evenly()
 }
 
 #[test]
-fn a_short_pause_costs_a_long_limit_no_more_than_as_long_again() {
+fn a_short_pause_costs_a_long_limit_little() {
     let mut strict = Strict::new(25, 24 * 3_600 * SECOND, 0);
     strict.take(0, 5);
     strict.empty_until(30 * SECOND, 30 * SECOND);
@@ -127,7 +127,7 @@ fn a_short_pause_costs_a_long_limit_no_more_than_as_long_again() {
 }
 
 #[test]
-fn growing_while_emptied_grants_nothing_before_the_time() {
+fn growing_while_emptied_grants_nothing_early() {
     let mut strict = Strict::new(4, SECOND, 0);
     strict.empty_until(10 * SECOND, u64::MAX);
     strict.set(0, 100, SECOND, 0);
@@ -138,7 +138,7 @@ fn growing_while_emptied_grants_nothing_before_the_time() {
 }
 
 #[test]
-fn the_upstream_corrects_downwards_only_and_for_the_time_of_the_limit_at_most() {
+fn the_upstream_corrects_downwards_only_and_for_one_period_at_most() {
     let mut strict = Strict::new(10, SECOND, 0);
     strict.take(0, 6);
     strict.lower_to(0, 9, Some(SECOND / 2));
@@ -158,7 +158,7 @@ fn the_upstream_corrects_downwards_only_and_for_the_time_of_the_limit_at_most() 
 }
 
 #[test]
-fn a_refund_from_before_a_correction_does_not_raise_what_the_upstream_said() {
+fn a_refund_from_before_a_report_does_not_raise_what_is_left() {
     let mut strict = Strict::new(10, SECOND, 0);
     strict.take(0, 6);
     strict.lower_to(10, 0, Some(SECOND));
@@ -167,7 +167,7 @@ fn a_refund_from_before_a_correction_does_not_raise_what_the_upstream_said() {
 }
 
 #[test]
-fn a_refund_takes_away_what_was_taken_then() {
+fn a_refund_removes_what_was_taken_at_that_time() {
     let mut strict = Strict::new(10, SECOND, 0);
     strict.take(0, 3);
     strict.take(100, 5);
@@ -177,7 +177,7 @@ fn a_refund_takes_away_what_was_taken_then() {
     assert_eq!(strict.wait(300, 4), 0);
     assert_eq!(strict.wait(300, 7), SECOND - 300);
     assert_eq!(strict.wait(300, 8), SECOND - 200);
-    // Nothing but what counts can come back.
+    // Only what counts can be given back.
     strict.give_back(300, u64::MAX, 100);
     assert_eq!(strict.used(300), 3);
     strict.give_back(5 * SECOND, 3, 0);
@@ -194,13 +194,13 @@ fn a_smaller_count_waits_for_what_counts_and_a_larger_one_grants_the_difference(
     strict.set(0, 5_000, SECOND, 0);
     assert_eq!(strict.wait(0, 4_990), 0);
     assert!(strict.wait(0, 4_991) >= SECOND);
-    // A time that becomes longer keeps what counts for longer.
+    // A longer period makes what counts now count for longer.
     strict.set(0, 10, 60 * SECOND, 0);
     assert!(strict.wait(SECOND, 1) >= 59 * SECOND);
 }
 
 #[test]
-fn no_extreme_panics_or_blocks_what_should_come() {
+fn extremes_neither_panic_nor_block_later_grants() {
     for count in [1, 1_024, 1_025, u32::MAX] {
         for span in [0, 1, SECOND, u64::MAX] {
             for now in [0, 1, SECOND, u64::MAX - 1, u64::MAX] {
@@ -224,7 +224,7 @@ fn no_extreme_panics_or_blocks_what_should_come() {
 }
 
 #[test]
-fn a_refund_of_what_counts_no_more_takes_nothing_from_what_does() {
+fn a_refund_of_an_expired_departure_changes_nothing() {
     let mut strict = Strict::new(1, 1_000, 0);
     strict.take(0, 1);
     strict.take(1_000, 1);
@@ -232,9 +232,9 @@ fn a_refund_of_what_counts_no_more_takes_nothing_from_what_does() {
     assert_eq!(strict.wait(1_001, 1), 999);
 }
 
-/// Calls that were cancelled, debits, and calls that are only watched come at any rate.
+/// Cancelled calls, debits, and calls in shadow mode come at any rate.
 #[test]
-fn the_log_never_has_more_entries_than_room() {
+fn the_log_never_has_more_than_max_entries() {
     let mut strict = Strict::new(10, 3_600 * SECOND, 0);
     for at in 0..10_000 {
         strict.take(at, 1);
@@ -281,9 +281,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    /// As the definition says, with a list of all departures.
+    /// The definition, with a list of all departures.
     #[test]
-    fn grants_are_those_of_the_definition(
+    fn grants_follow_the_definition(
         count in 1_u32..12,
         span in 1_u64..2_000,
         arrivals in prop::collection::vec((0_u64..400, 1_u64..5), 1..150),
@@ -347,13 +347,13 @@ proptest! {
                     prop_assert!(strict.wait(now, 1) >= after);
                 }
             }
-            // Only what the limit has seen moves its time.
+            // Only the limit's own readings move its time.
             let before = seen;
             seen = strict.latest;
             prop_assert!(seen >= before);
         }
         prop_assert!(busiest(&grants, span) <= u64::from(count));
-        prop_assert!(strict.log.len() <= strict.room);
+        prop_assert!(strict.log.len() <= strict.max_entries);
     }
 
     #[test]
@@ -382,7 +382,7 @@ proptest! {
     }
 
     #[test]
-    fn sums_of_ones_are_granted_when_it_was_said(
+    fn sums_of_ones_are_granted_at_the_forecast_time(
         count in prop_oneof![1_u32..6, Just(EXACT + 1)],
         span in 1_u64..2_000,
         before in prop::collection::vec((0_u64..400, 1_u64..600), 0..20),
@@ -398,13 +398,13 @@ proptest! {
         if let Some(after) = emptied {
             strict.empty_until(now + after, u64::MAX);
         }
-        let said = strict.wait(now, sum);
+        let forecast = strict.wait(now, sum);
         let mut then = now;
         for _ in 0..sum {
             then += strict.wait(then, 1);
             prop_assert_eq!(strict.wait(then, 1), 0);
             strict.take(then, 1);
         }
-        prop_assert_eq!(then - now, said);
+        prop_assert_eq!(then - now, forecast);
     }
 }

@@ -14,7 +14,7 @@ fn window(count: u32) -> Window {
 }
 
 #[test]
-fn the_count_comes_anew_with_the_full_minute_of_the_wall() {
+fn the_count_is_renewed_at_the_full_minute_of_the_wall_clock() {
     let mut window = window(3);
     window.take(0, 3);
     assert_eq!(window.wait(0, 1), 50 * SECOND);
@@ -28,7 +28,7 @@ fn the_count_comes_anew_with_the_full_minute_of_the_wall() {
 }
 
 #[test]
-fn what_departs_within_the_margin_of_an_edge_counts_on_both_sides() {
+fn a_departure_within_the_margin_of_an_edge_counts_in_both_windows() {
     let mut window = Window::new(3, MINUTE, 0, SECOND, wall(), 0);
     window.take(50 * SECOND - 1, 2);
     assert_eq!(window.wait(50 * SECOND, 1), 0);
@@ -36,7 +36,7 @@ fn what_departs_within_the_margin_of_an_edge_counts_on_both_sides() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_gives_nothing_again() {
+fn a_clock_that_is_set_back_grants_nothing_twice() {
     let mut window = window(3);
     window.take(0, 2);
     let hour_ago = wall().unix_ns(0) - i128::from(60 * MINUTE);
@@ -44,7 +44,7 @@ fn a_clock_that_is_set_back_gives_nothing_again() {
     assert_eq!(window.used(0), 2);
     assert_eq!(window.wait(0, 1), 0);
     assert_eq!(window.wait(0, 2), 60 * MINUTE + 50 * SECOND);
-    // Set forward again, time goes on.
+    // Set forward again, time continues.
     window.set_wall_clock(0, wall());
     assert_eq!(window.wait(0, 2), 50 * SECOND);
 }
@@ -65,7 +65,7 @@ fn refunds_return_to_the_window_they_were_taken_from_and_to_no_other() {
 }
 
 #[test]
-fn what_was_taken_over_the_count_is_owed_to_the_end_of_the_window() {
+fn a_debit_over_the_count_is_owed_until_the_window_ends() {
     let mut window = window(3);
     window.take(0, u64::MAX);
     window.take(0, u64::MAX);
@@ -99,7 +99,7 @@ fn the_upstream_corrects_downwards_only_and_for_one_window_at_most() {
 }
 
 #[test]
-fn nothing_is_granted_before_the_time_it_was_emptied_until() {
+fn nothing_is_granted_while_it_is_emptied() {
     let mut window = window(3);
     window.empty_until(5 * SECOND, 0);
     window.empty_until(SECOND, 0);
@@ -126,7 +126,7 @@ fn new_settings_keep_what_was_used() {
 }
 
 #[test]
-fn no_extreme_panics() {
+fn extremes_do_not_panic() {
     let walls = [i128::MIN, -1, 0, i128::MAX].map(|unix| WallClock::new(u64::MAX, unix));
     for wall in walls.into_iter().chain([wall()]) {
         for (count, per) in [(1, 0), (u32::MAX, 1), (1, u64::MAX), (u32::MAX, u64::MAX)] {
@@ -159,7 +159,7 @@ fn a_reset_that_was_rounded_up_to_seconds_does_not_cost_the_next_window() {
 }
 
 #[test]
-fn a_clock_that_is_set_makes_no_refund_one_of_this_window() {
+fn setting_the_clock_makes_no_refund_count_for_this_window() {
     let mut window = window(3);
     window.take(0, 3);
     let forward = wall().unix_ns(0) + i128::from(MINUTE);
@@ -186,7 +186,7 @@ fn new_settings_neither_go_back_in_time_nor_forget_the_margin() {
 }
 
 #[test]
-fn a_clock_that_is_read_anew_in_the_middle_of_a_window_begins_none() {
+fn reading_the_clock_again_within_a_window_begins_no_new_one() {
     let mut window = Window::new(3, MINUTE, 0, SECOND, wall(), 0);
     window.take(49 * SECOND - 1, 3);
     let now = 80 * SECOND;
@@ -258,7 +258,7 @@ proptest! {
     }
 
     #[test]
-    fn sums_of_ones_over_the_count_are_granted_when_it_was_said(
+    fn sums_of_ones_over_the_count_are_granted_at_the_forecast_time(
         (count, per, offset, margin) in limits(),
         before in prop::collection::vec((0_u64..200, 1_u64..9), 0..10),
         more in 1_u64..300,
@@ -274,13 +274,13 @@ proptest! {
             window.lower_to(now, left, Some(now + at));
         }
         let sum = u64::from(count) + more;
-        let said = window.wait(now, sum);
+        let forecast = window.wait(now, sum);
         let mut then = now;
         for _ in 0..sum {
             then += window.wait(then, 1);
             prop_assert_eq!(window.wait(then, 1), 0);
             window.take(then, 1);
         }
-        prop_assert_eq!(then - now, said);
+        prop_assert_eq!(then - now, forecast);
     }
 }

@@ -1,19 +1,12 @@
 //! One rule of a provider: how much of what per period.
 
-mod daily_reset;
-mod quota_file;
-mod typed;
-
-#[cfg(test)]
-pub(crate) use self::quota_file::tests as tests_of_files;
 use std::fmt;
 use std::time::Duration;
 
 use seawall_core::{InvalidConfig, Unit, ns};
 
-pub use self::daily_reset::DailyReset;
-pub use self::quota_file::{QuotaFile, QuotaFileError};
-pub use self::typed::{BucketLimit, DailyLimit, Quota, StrictLimit, WindowLimit};
+use super::daily_reset::DailyReset;
+use super::quota_file::QuotaFile;
 use crate::bucket::{MAX_FILL_NS, Rate, fill_ns};
 
 /// How many limits one layer has at most.
@@ -90,7 +83,7 @@ pub(crate) enum Kind {
 }
 
 impl Limit {
-    const fn new(count: u32, period: Duration, unit: Unit, kind: Kind) -> Self {
+    pub(super) const fn new(count: u32, period: Duration, unit: Unit, kind: Kind) -> Self {
         Self {
             count,
             period,
