@@ -5,26 +5,36 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use seawall_core::{
-    Classify, CopyRequest, Outcome, Policies, Reason, Rejectable, Rejection, Sent, deadline,
-};
+use seawall_core::{CopyRequest, Outcome, Reason, Rejectable, Rejection, Sent, deadline};
 use tokio::task::coop;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tower_service::Service;
 
+use crate::StopReason;
 use crate::hooks::{Hook, WaitOf};
 use crate::progress::{Next, Progress};
 use crate::state::{CommonLocal, PolicyFor};
-use crate::{RetryPredicate, StopReason};
 
 /// After so many attempts without a pause the task lets others run, and a deadline above is
 /// looked at: an inner service that fails at once is never `Pending`.
 const YIELD_EVERY: u32 = 32;
 
-pub(crate) struct Call<S, Req, X, H, M> {
+pub(crate) type ResultOf<S, Req> =
+    Result<<S as Service<Req>>::Response, <S as Service<Req>>::Error>;
+pub(crate) type WaitFor<S, Req, H> =
+    WaitOf<H, Req, <S as Service<Req>>::Response, <S as Service<Req>>::Error>;
+pub(crate) type ProgressOf<S, Req, X, H> =
+    Progress<Req, <S as Service<Req>>::Response, <S as Service<Req>>::Error, X, H>;
+
+pub(crate) struct Call<S, Req, X, H>
+where
+    S: Service<Req>,
+    H: Hook<Req, S::Response, S::Error>,
+{
     common: CommonLocal<S, X, H>,
     /// The request of the next attempt.
     copy: Option<Req>,
-    pub(crate) progress: Progress<M>,
+    pub(crate) progress: ProgressOf<S, Req, X, H>,
     /// Whether the timer is set for the attempt that is under way.
     armed: bool,
     // Boxed, since only calls with a limit that do not complete at once need it, and every
@@ -44,14 +54,16 @@ pub(crate) enum AfterAttempt<W, R> {
     Retry,
 }
 
-type AfterAttemptOf<H, Req, T, E> = AfterAttempt<WaitOf<H, Req, T, E>, Result<T, E>>;
-
-impl<S, Req, X, H, M> Call<S, Req, X, H, M> {
+impl<S, Req, X, H> Call<S, Req, X, H>
+where
+    S: Service<Req>,
+    H: Hook<Req, S::Response, S::Error>,
+{
     #[inline(always)]
     pub(crate) const fn new(
         common: CommonLocal<S, X, H>,
         copy: Option<Req>,
-        progress: Progress<M>,
+        progress: ProgressOf<S, Req, X, H>,
     ) -> Self {
         Self {
             common,
@@ -62,18 +74,6 @@ impl<S, Req, X, H, M> Call<S, Req, X, H, M> {
         }
     }
 
-    /// The outcome of a result; `None` for a success that is the end of the call.
-    #[inline]
-    pub(crate) fn judge<T, E>(&self, result: &Result<T, E>) -> Option<Outcome>
-    where
-        X: Policies<Classifier: Classify<T, E>>,
-        E: Rejectable,
-        H: Hook<Req, T, E>,
-    {
-        let rules = &self.common.common().rules;
-        self.progress.judge(rules, self.common.stripe(), result)
-    }
-
     /// Whether the attempt that is under way is limited in time.
     #[inline]
     pub(crate) fn is_timed(&self) -> bool {
@@ -81,20 +81,46 @@ impl<S, Req, X, H, M> Call<S, Req, X, H, M> {
         state.attempt_settings().is_timed()
     }
 
+    /// The service of the next attempt.
+    pub(crate) fn service(&self) -> S
+    where
+        S: Clone,
+    {
+        self.common.common().service()
+    }
+
+    /// Whether the task should let others run before the next attempt; it is woken then.
+    pub(crate) fn yields(&self, cx: &Context<'_>) -> bool {
+        let yields = self.progress.attempt.is_multiple_of(YIELD_EVERY);
+        if yields {
+            cx.waker().wake_by_ref();
+        }
+        yields
+    }
+}
+
+impl<S, Req, X, H> Call<S, Req, X, H>
+where
+    S: Service<Req>,
+    S::Error: Rejectable,
+    X: PolicyFor<Req, S::Response, S::Error>,
+    H: Hook<Req, S::Response, S::Error>,
+{
+    /// The outcome of a result; `None` for a success that is the end of the call.
+    #[inline]
+    pub(crate) fn judge(&self, result: &ResultOf<S, Req>) -> Option<Outcome> {
+        let rules = &self.common.common().rules;
+        self.progress.judge(rules, self.common.stripe(), result)
+    }
+
     /// What follows an attempt that is no success: pending beyond its limit, or `out`.
     #[cold]
-    pub(crate) fn after_attempt<T, E>(
+    pub(crate) fn after_attempt(
         &mut self,
-        out: Poll<Result<T, E>>,
+        out: Poll<ResultOf<S, Req>>,
         outcome: Outcome,
         cx: &mut Context<'_>,
-    ) -> Poll<AfterAttemptOf<H, Req, T, E>>
-    where
-        X: PolicyFor<Req, T, E>,
-        E: Rejectable,
-        H: Hook<Req, T, E>,
-        H::Predicate: RetryPredicate<Req, T, E, State = M>,
-    {
+    ) -> Poll<AfterAttempt<WaitFor<S, Req, H>, ResultOf<S, Req>>> {
         let (mut result, outcome) = match out {
             Poll::Ready(result) => (result, outcome),
             Poll::Pending => {
@@ -145,22 +171,9 @@ impl<S, Req, X, H, M> Call<S, Req, X, H, M> {
         Poll::Ready(core.reject(reason, Sent::Maybe))
     }
 
-    /// Whether the task should let others run before the next attempt; it is woken then.
-    pub(crate) fn yields(&self, cx: &Context<'_>) -> bool {
-        let yields = self.progress.attempt.is_multiple_of(YIELD_EVERY);
-        if yields {
-            cx.waker().wake_by_ref();
-        }
-        yields
-    }
-
     /// Ready with the call's result when the deadline has passed between two attempts.
     #[cold]
-    pub(crate) fn poll_deadline<T, E>(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, E>>
-    where
-        E: Rejectable,
-        H: Hook<Req, T, E>,
-    {
+    pub(crate) fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<ResultOf<S, Req>> {
         let Some(at) = self.progress.deadline else {
             return Poll::Pending;
         };
@@ -169,36 +182,25 @@ impl<S, Req, X, H, M> Call<S, Req, X, H, M> {
         Poll::Ready(self.expired())
     }
 
-    fn expired<T, E>(&self) -> Result<T, E>
-    where
-        E: Rejectable,
-        H: Hook<Req, T, E>,
-    {
+    fn expired(&self) -> ResultOf<S, Req> {
         let rules = &self.common.common().rules;
         self.progress.expired(rules, self.common.stripe())
     }
 
     /// The call's result when its next attempt failed before it was made.
-    pub(crate) fn failed_before_attempt<T, E>(&self, reason: StopReason, error: E) -> Result<T, E>
-    where
-        X: Policies<Classifier: Classify<T, E>>,
-        E: Rejectable,
-        H: Hook<Req, T, E>,
-    {
-        let rules = &self.common.common().rules;
-        let stripe = self.common.stripe();
+    pub(crate) fn failed_before_attempt(
+        &self,
+        reason: StopReason,
+        error: S::Error,
+    ) -> ResultOf<S, Req> {
+        let (rules, stripe) = (&self.common.common().rules, self.common.stripe());
         self.progress
             .failed_before_attempt(rules, stripe, reason, error)
     }
 
     /// The request of the attempt that is made now, and a copy for the one after it; or the
     /// call's result.
-    pub(crate) fn next_request<T, E>(&mut self) -> Result<Req, Result<T, E>>
-    where
-        X: PolicyFor<Req, T, E>,
-        E: Rejectable,
-        H: Hook<Req, T, E>,
-    {
+    pub(crate) fn next_request(&mut self) -> Result<Req, ResultOf<S, Req>> {
         // The task may not have been polled for a while.
         if self.progress.is_late() {
             return Err(self.expired());
@@ -208,8 +210,10 @@ impl<S, Req, X, H, M> Call<S, Req, X, H, M> {
             panic!("a retry's future was polled after it had panicked")
         };
         let rules = &self.common.common().rules;
-        let settings = rules.core.state.attempt_settings();
-        if self.progress.wants_copy(settings) {
+        if self
+            .progress
+            .wants_copy(rules.core.state.attempt_settings())
+        {
             self.copy = rules.policy.copier().copy(&request);
         }
         self.armed = false;
@@ -218,13 +222,6 @@ impl<S, Req, X, H, M> Call<S, Req, X, H, M> {
         }
         self.progress.departed();
         Ok(request)
-    }
-}
-
-impl<S: Clone, Req, X, H, M> Call<S, Req, X, H, M> {
-    /// The service of the next attempt.
-    pub(crate) fn service(&self) -> S {
-        self.common.common().service()
     }
 }
 

@@ -19,11 +19,10 @@ pub(crate) struct Taken<W> {
     pub(crate) payment: Option<Withdrawal>,
 }
 
-// By hand: derived, it would ask the same of the wait.
-impl<W> Default for Taken<W> {
-    fn default() -> Self {
+impl<W> Taken<W> {
+    pub(crate) const fn new(delays: Option<Delays>) -> Self {
         Self {
-            delays: None,
+            delays,
             wait: None,
             token: None,
             payment: None,
@@ -46,7 +45,7 @@ where
     X: Policies<Copier: CopyRequest<Req>>,
     H: Hook<Req, T, E>,
 {
-    const HAS_PREDICATE: bool = <H::Predicate as RetryPredicate<Req, T, E>>::ENABLED;
+    const HAS_PREDICATE: bool = H::Predicate::ENABLED;
 
     fn has_copy(&mut self) -> bool {
         // A streamed body may have grown too long since it was copied, or still be read: then

@@ -12,9 +12,8 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tower_service::Service;
 
 use crate::StopReason;
-use crate::call::{AfterAttempt, Call};
-use crate::hooks::{Hook, Hooks, StateOf, WaitOf};
-use crate::progress::Progress;
+use crate::call::{AfterAttempt, Call, ProgressOf, ResultOf, WaitFor};
+use crate::hooks::{Hook, Hooks};
 use crate::state::{CommonLocal, PolicyFor};
 
 pin_project! {
@@ -33,8 +32,8 @@ pin_project! {
         H: Hook<Req, S::Response, S::Error>,
     {
         #[pin]
-        stage: Stage<S::Future, S, Result<S::Response, S::Error>, WaitOf<H, Req, S::Response, S::Error>>,
-        call: Option<Call<S, Req, X, H, StateOf<H, Req, S::Response, S::Error>>>,
+        stage: Stage<S::Future, S, ResultOf<S, Req>, WaitFor<S, Req, H>>,
+        call: Option<Call<S, Req, X, H>>,
     }
 }
 
@@ -88,7 +87,7 @@ where
         attempt: S::Future,
         common: CommonLocal<S, X, H>,
         copy: Option<Req>,
-        progress: Progress<StateOf<H, Req, S::Response, S::Error>>,
+        progress: ProgressOf<S, Req, X, H>,
     ) -> Self {
         Self {
             stage: Stage::Calling { attempt },
@@ -102,7 +101,7 @@ where
         delay: Duration,
         common: CommonLocal<S, X, H>,
         request: Req,
-        progress: Progress<StateOf<H, Req, S::Response, S::Error>>,
+        progress: ProgressOf<S, Req, X, H>,
     ) -> Self {
         let delay = sleep(delay);
         Self {
@@ -113,7 +112,7 @@ where
 
     /// There is no attempt.
     #[cold]
-    pub(crate) const fn without_attempt(result: Result<S::Response, S::Error>) -> Self {
+    pub(crate) const fn without_attempt(result: ResultOf<S, Req>) -> Self {
         Self {
             stage: Stage::WithoutAttempt {
                 result: Some(result),
@@ -158,9 +157,9 @@ where
                     *this.call = None;
                     return out;
                 };
-                ready!(leave_attempt(call, this.stage.as_mut(), out, outcome, cx))
+                ready!(call.leave_attempt(this.stage.as_mut(), out, outcome, cx))
             } else {
-                ready!(poll_between_attempts(call, this.stage.as_mut(), cx))
+                ready!(call.poll_between_attempts(this.stage.as_mut(), cx))
             };
             if let Step::Complete(result) = step {
                 this.stage.set(Stage::Done);
@@ -171,15 +170,8 @@ where
     }
 }
 
-type StageOf<S, Req, H> = Stage<
-    <S as Service<Req>>::Future,
-    S,
-    ResultOf<S, Req>,
-    WaitOf<H, Req, <S as Service<Req>>::Response, <S as Service<Req>>::Error>,
->;
-type CallOf<S, Req, X, H> =
-    Call<S, Req, X, H, StateOf<H, Req, <S as Service<Req>>::Response, <S as Service<Req>>::Error>>;
-type ResultOf<S, Req> = Result<<S as Service<Req>>::Response, <S as Service<Req>>::Error>;
+type StageOf<S, Req, H> =
+    Stage<<S as Service<Req>>::Future, S, ResultOf<S, Req>, WaitFor<S, Req, H>>;
 
 /// The result of a call that has made no attempt.
 #[cold]
@@ -192,111 +184,103 @@ fn take_result<F, S, R, W>(stage: Pin<&mut Stage<F, S, R, W>>) -> R {
     panic!("a retry's future was polled after it had completed");
 }
 
-/// Calling => (Done | PredicateWait | Delaying | Readying)
-#[cold]
-#[inline(never)]
-fn leave_attempt<S, Req, X, H>(
-    call: &mut CallOf<S, Req, X, H>,
-    mut stage: Pin<&mut StageOf<S, Req, H>>,
-    out: Poll<ResultOf<S, Req>>,
-    outcome: Outcome,
-    cx: &mut Context<'_>,
-) -> Poll<Step<ResultOf<S, Req>>>
+impl<S, Req, X, H> Call<S, Req, X, H>
 where
     S: Service<Req> + Clone,
     S::Error: Rejectable,
     X: PolicyFor<Req, S::Response, S::Error>,
     H: Hook<Req, S::Response, S::Error>,
 {
-    let after = ready!(call.after_attempt(out, outcome, cx));
-    // The failed attempt goes first, and with it whatever it holds of the services below: a
-    // permit, a connection, a body.
-    stage.set(Stage::Done);
-    match after {
-        AfterAttempt::Complete(result) => return Poll::Ready(Step::Complete(result)),
-        AfterAttempt::PredicateWait(wait, not_before) => {
-            stage.set(Stage::PredicateWait { wait, not_before });
-        }
-        AfterAttempt::Delay(delay) => stage.set(Stage::Delaying {
-            delay: sleep(delay),
-        }),
-        AfterAttempt::Retry => return ready_next(call, stage, cx),
-    }
-    Poll::Ready(Step::Next)
-}
-
-/// Goes on to the next attempt without a delay.
-fn ready_next<S, Req, X, H>(
-    call: &CallOf<S, Req, X, H>,
-    mut stage: Pin<&mut StageOf<S, Req, H>>,
-    cx: &Context<'_>,
-) -> Poll<Step<ResultOf<S, Req>>>
-where
-    S: Service<Req> + Clone,
-    H: Hook<Req, S::Response, S::Error>,
-{
-    let service = call.service();
-    stage.set(Stage::Readying { service });
-    if call.yields(cx) {
-        return Poll::Pending;
-    }
-    Poll::Ready(Step::Next)
-}
-
-#[cold]
-#[inline(never)]
-fn poll_between_attempts<S, Req, X, H>(
-    call: &mut CallOf<S, Req, X, H>,
-    mut stage: Pin<&mut StageOf<S, Req, H>>,
-    cx: &mut Context<'_>,
-) -> Poll<Step<ResultOf<S, Req>>>
-where
-    S: Service<Req> + Clone,
-    S::Error: Rejectable,
-    X: PolicyFor<Req, S::Response, S::Error>,
-    H: Hook<Req, S::Response, S::Error>,
-{
-    let next = match stage.as_mut().project() {
-        // ## Delaying => Readying
-        StageProj::Delaying { delay } => {
-            ready!(delay.poll(cx));
-            let service = call.service();
-            Stage::Readying { service }
-        }
-        // ## PredicateWait => (Delaying | Readying | Done)
-        StageProj::PredicateWait { wait, not_before } => {
-            if wait.poll(cx).is_pending() {
-                return call.poll_deadline(cx).map(Step::Complete);
-            }
-            // What the upstream asked for may take longer.
-            let Some(at) = *not_before else {
-                return ready_next(call, stage, cx);
-            };
-            Stage::Delaying {
-                delay: sleep_until(at),
-            }
-        }
-        // ## Readying => (Calling | Done)
-        StageProj::Readying { service } => match service.poll_ready(cx) {
-            Poll::Pending => return call.poll_deadline(cx).map(Step::Complete),
-            Poll::Ready(Err(error)) => {
-                let result = call.failed_before_attempt(StopReason::NotReady, error);
-                return Poll::Ready(Step::Complete(result));
-            }
-            Poll::Ready(Ok(())) => match call.next_request() {
-                Ok(request) => Stage::Calling {
-                    attempt: service.call(request),
-                },
-                Err(result) => return Poll::Ready(Step::Complete(result)),
+    /// Calling => (Done | PredicateWait | Delaying | Readying)
+    #[cold]
+    #[inline(never)]
+    fn leave_attempt(
+        &mut self,
+        mut stage: Pin<&mut StageOf<S, Req, H>>,
+        out: Poll<ResultOf<S, Req>>,
+        outcome: Outcome,
+        cx: &mut Context<'_>,
+    ) -> Poll<Step<ResultOf<S, Req>>> {
+        let after = ready!(self.after_attempt(out, outcome, cx));
+        // The failed attempt goes first, and with it whatever it holds of the services below: a
+        // permit, a connection, a body.
+        stage.set(Stage::Done);
+        stage.set(match after {
+            AfterAttempt::Complete(result) => return Poll::Ready(Step::Complete(result)),
+            AfterAttempt::Retry => return self.ready_next(stage, cx),
+            AfterAttempt::Delay(delay) => Stage::Delaying {
+                delay: sleep(delay),
             },
-        },
-        // Only after a panic of the inner service's `clone`.
-        StageProj::Calling { .. } | StageProj::WithoutAttempt { .. } | StageProj::Done => {
-            panic!("a retry's future was polled after it had panicked")
+            AfterAttempt::PredicateWait(wait, not_before) => {
+                Stage::PredicateWait { wait, not_before }
+            }
+        });
+        Poll::Ready(Step::Next)
+    }
+
+    /// Goes on to the next attempt without a delay.
+    fn ready_next(
+        &self,
+        mut stage: Pin<&mut StageOf<S, Req, H>>,
+        cx: &Context<'_>,
+    ) -> Poll<Step<ResultOf<S, Req>>> {
+        let service = self.service();
+        stage.set(Stage::Readying { service });
+        if self.yields(cx) {
+            return Poll::Pending;
         }
-    };
-    stage.set(next);
-    Poll::Ready(Step::Next)
+        Poll::Ready(Step::Next)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn poll_between_attempts(
+        &mut self,
+        mut stage: Pin<&mut StageOf<S, Req, H>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Step<ResultOf<S, Req>>> {
+        let next = match stage.as_mut().project() {
+            // ## Delaying => Readying
+            StageProj::Delaying { delay } => {
+                ready!(delay.poll(cx));
+                let service = self.service();
+                Stage::Readying { service }
+            }
+            // ## PredicateWait => (Delaying | Readying | Done)
+            StageProj::PredicateWait { wait, not_before } => {
+                if wait.poll(cx).is_pending() {
+                    return self.poll_deadline(cx).map(Step::Complete);
+                }
+                // What the upstream asked for may take longer.
+                let Some(at) = *not_before else {
+                    return self.ready_next(stage, cx);
+                };
+                Stage::Delaying {
+                    delay: sleep_until(at),
+                }
+            }
+            // ## Readying => (Calling | Done)
+            StageProj::Readying { service } => match service.poll_ready(cx) {
+                Poll::Pending => return self.poll_deadline(cx).map(Step::Complete),
+                Poll::Ready(Err(error)) => {
+                    let result = self.failed_before_attempt(StopReason::NotReady, error);
+                    return Poll::Ready(Step::Complete(result));
+                }
+                Poll::Ready(Ok(())) => match self.next_request() {
+                    Ok(request) => Stage::Calling {
+                        attempt: service.call(request),
+                    },
+                    Err(result) => return Poll::Ready(Step::Complete(result)),
+                },
+            },
+            // Only after a panic of the inner service's `clone`.
+            StageProj::Calling { .. } | StageProj::WithoutAttempt { .. } | StageProj::Done => {
+                panic!("a retry's future was polled after it had panicked")
+            }
+        };
+        stage.set(next);
+        Poll::Ready(Step::Next)
+    }
 }
 
 impl<S, Req, X, H> fmt::Debug for ResponseFuture<S, Req, X, H>

@@ -1,25 +1,29 @@
 //! How far a call has come: what it has tried, paid and risked, and what follows an attempt.
 
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use seawall_core::{
-    Classify, Delays, Describe, EventKind, Outcome, Policies, Reason, Rejectable, Rejection,
-    Replay, RequestMeta, Sent, Withdrawal, deadline, judge,
+    Classify, Delays, Describe, EventKind, Outcome, Reason, Rejectable, Rejection, Replay,
+    RequestMeta, Sent, Withdrawal, deadline, judge,
 };
 use tokio::time::Instant;
 
 use crate::adaptive::RateToken;
 use crate::counts::RetryStripe;
 use crate::decide::{Attempted, Decision, correct_sent_status, decide};
-use crate::effects::{RealEffects, Taken, time_left};
-use crate::hooks::{Hook, WaitOf};
+use crate::effects::{RealEffects, Taken};
+use crate::hooks::{Hook, StateOf, WaitOf};
 use crate::state::{AttemptSettings, Core, PolicyFor, Rules};
 use crate::{
     AnnotateGiveUp, Attempt, PrepareAttempt, RetryConfig, RetryPredicate, StopReason, Stopped,
 };
 
-/// The state of one call, by whichever future it is driven. `M` is what the predicate remembers.
-pub(crate) struct Progress<M> {
+/// The state of one call, by whichever future it is driven.
+pub(crate) struct Progress<Req, T, E, X, H>
+where
+    H: Hook<Req, T, E>,
+{
     replay: Replay,
     pub(crate) deadline: Option<Instant>,
     /// Attempts made so far.
@@ -30,9 +34,10 @@ pub(crate) struct Progress<M> {
     started: bool,
     /// Whether the attempt under way has taken a token of the sending rate.
     has_token: bool,
-    predicate_state: M,
+    predicate_state: StateOf<H, Req, T, E>,
     /// What only calls with more than one attempt, or with a wait before the first, have.
     more: Option<Box<More>>,
+    policy: PhantomData<fn() -> X>,
 }
 
 #[derive(Default)]
@@ -51,13 +56,16 @@ pub(crate) enum Next<W> {
     Retry(Duration, Option<W>),
 }
 
-impl<M> Progress<M> {
+impl<Req, T, E, X, H> Progress<Req, T, E, X, H>
+where
+    H: Hook<Req, T, E>,
+{
     /// A call that has made so many attempts, the last of them with a token of the sending rate or
     /// without.
     #[inline(always)]
     pub(crate) const fn new(
         meta: &RequestMeta,
-        predicate_state: M,
+        predicate_state: StateOf<H, Req, T, E>,
         attempt: u32,
         has_token: bool,
     ) -> Self {
@@ -70,6 +78,7 @@ impl<M> Progress<M> {
             has_token,
             predicate_state,
             more: None,
+            policy: PhantomData,
         }
     }
 
@@ -79,7 +88,7 @@ impl<M> Progress<M> {
         self
     }
 
-    pub(crate) fn into_predicate_state(self) -> M {
+    pub(crate) fn into_predicate_state(self) -> StateOf<H, Req, T, E> {
         self.predicate_state
     }
 
@@ -103,31 +112,59 @@ impl<M> Progress<M> {
         if self.started { self.deadline } else { None }
     }
 
-    /// The time left for a wait, if there is a deadline.
-    pub(crate) fn time_left(&self) -> Option<Duration> {
-        time_left(self.deadline)
-    }
-
     /// Whether the result of another attempt would come too late.
     pub(crate) fn is_late(&self) -> bool {
         self.deadline.is_some_and(|at| at <= Instant::now())
     }
 
+    /// Whether a copy of the request is worth having before the next attempt.
+    #[inline]
+    pub(crate) const fn wants_copy(&self, settings: AttemptSettings) -> bool {
+        settings.want_copy(self.replay, self.attempt.saturating_add(1))
+    }
+
+    /// Prepares the request of the next attempt.
+    #[inline]
+    pub(crate) fn prepare(&self, rules: &Rules<X, H>, request: &mut Req) -> Result<(), E> {
+        let attempt = Attempt {
+            number: self.attempt.saturating_add(1),
+            previous: self.more.as_ref().and_then(|more| more.previous),
+        };
+        rules.hooks.prepare().prepare(request, attempt)
+    }
+
+    /// The next attempt is made now.
+    #[inline]
+    pub(crate) fn departed(&mut self) {
+        self.attempt = self.attempt.saturating_add(1);
+        self.has_token = false;
+        if let Some(more) = &mut self.more {
+            if let Some(payment) = &mut more.payment {
+                payment.set_spent(true);
+            }
+            if let Some(token) = more.token.take() {
+                self.has_token = token.spend();
+            }
+        }
+    }
+}
+
+impl<Req, T, E, X, H> Progress<Req, T, E, X, H>
+where
+    E: Rejectable,
+    X: PolicyFor<Req, T, E>,
+    H: Hook<Req, T, E>,
+{
     /// The outcome of a result; `None` for a success that is the end of the call.
     #[inline]
-    pub(crate) fn judge<Req, T, E, X, H>(
+    pub(crate) fn judge(
         &self,
         rules: &Rules<X, H>,
         stripe: &RetryStripe,
         result: &Result<T, E>,
-    ) -> Option<Outcome>
-    where
-        X: Policies<Classifier: Classify<T, E>>,
-        E: Rejectable,
-        H: Hook<Req, T, E>,
-    {
+    ) -> Option<Outcome> {
         let outcome = judge(rules.policy.classifier(), result);
-        if outcome != Outcome::Success || <H::Predicate as RetryPredicate<Req, T, E>>::ENABLED {
+        if outcome != Outcome::Success || H::Predicate::ENABLED {
             return Some(outcome);
         }
         stripe.succeeded();
@@ -137,20 +174,14 @@ impl<M> Progress<M> {
 
     /// What follows an attempt.
     #[cold]
-    pub(crate) fn after_attempt<Req, T, E, X, H>(
+    pub(crate) fn after_attempt(
         &mut self,
         rules: &Rules<X, H>,
         stripe: &RetryStripe,
         copy: Option<&mut Req>,
         outcome: Outcome,
         result: &mut Result<T, E>,
-    ) -> Next<WaitOf<H, Req, T, E>>
-    where
-        X: PolicyFor<Req, T, E>,
-        E: Rejectable,
-        H: Hook<Req, T, E>,
-        H::Predicate: RetryPredicate<Req, T, E, State = M>,
-    {
+    ) -> Next<WaitOf<H, Req, T, E>> {
         let core = &rules.core;
         self.begin(core, Instant::now);
         let config = core.state.config();
@@ -164,22 +195,19 @@ impl<M> Progress<M> {
             }
         }
         core.adapt_rate(&attempted, self.has_token);
-        let mut effects = RealEffects::<_, _, _, _, H> {
+        let mut effects = RealEffects {
             rules,
             copy,
             predicate_state: &mut self.predicate_state,
             result,
             attempted: &attempted,
             deadline: self.deadline,
-            taken: Taken {
-                delays,
-                ..Taken::default()
-            },
+            taken: Taken::new(delays),
         };
         match decide(&config, &attempted, &mut effects) {
             Decision::Stop(reason) => {
                 drop(effects.taken);
-                let reason = self.explain::<Req, _, _>(rules, &config, &attempted, reason);
+                let reason = self.explain(rules, &config, &attempted, reason);
                 self.stop(rules, stripe, &attempted, reason, result);
                 Next::Complete
             }
@@ -190,16 +218,7 @@ impl<M> Progress<M> {
         }
     }
 
-    fn attempted<Req, T, E, X, H>(
-        &self,
-        rules: &Rules<X, H>,
-        outcome: Outcome,
-        result: &Result<T, E>,
-    ) -> Attempted
-    where
-        X: PolicyFor<Req, T, E>,
-        E: Rejectable,
-    {
+    fn attempted(&self, rules: &Rules<X, H>, outcome: Outcome, result: &Result<T, E>) -> Attempted {
         let rejection = rejection_in(result);
         let hint = match rejection {
             Some(_) => None,
@@ -215,17 +234,14 @@ impl<M> Progress<M> {
         }
     }
 
-    /// Tells apart from the other unsafe requests those that nobody has described, and warns.
-    fn explain<Req, X, H>(
+    /// Finds the unsafe requests that are so only because nobody has described them, and warns.
+    fn explain(
         &self,
         rules: &Rules<X, H>,
         config: &RetryConfig,
         attempted: &Attempted,
         reason: StopReason,
-    ) -> StopReason
-    where
-        X: Policies<Describer: Describe<Req>>,
-    {
+    ) -> StopReason {
         let would_retry = !attempted.bypassed && attempted.attempt < config.attempts();
         if reason == StopReason::NotReplaySafe
             && would_retry
@@ -238,17 +254,14 @@ impl<M> Progress<M> {
     }
 
     /// The result of the attempt is that of the call.
-    fn stop<Req, T, E, X, H>(
+    fn stop(
         &self,
         rules: &Rules<X, H>,
         stripe: &RetryStripe,
         attempted: &Attempted,
         reason: StopReason,
         result: &mut Result<T, E>,
-    ) where
-        E: Rejectable,
-        H: Hook<Req, T, E>,
-    {
+    ) {
         let (core, outcome) = (&rules.core, attempted.outcome);
         stripe.completed(&outcome, attempted.rejection.is_some());
         if outcome == Outcome::Success {
@@ -265,14 +278,14 @@ impl<M> Progress<M> {
     }
 
     /// Another attempt follows: keeps what was taken for it.
-    fn retry<W>(
+    fn retry(
         &mut self,
         core: &Core,
         stripe: &RetryStripe,
         attempted: &Attempted,
         delay: Duration,
-        taken: Taken<W>,
-    ) -> Option<W> {
+        taken: Taken<WaitOf<H, Req, T, E>>,
+    ) -> Option<WaitOf<H, Req, T, E>> {
         stripe.retried(&attempted.outcome, attempted.rejection.is_some());
         self.maybe_sent |= !attempted.is_unsent();
         let more = self.more_mut();
@@ -289,15 +302,13 @@ impl<M> Progress<M> {
     }
 
     /// Counts the end of a call without success, and has its result annotated.
-    fn give_up<Req, T, E, X, H>(
+    fn give_up(
         &self,
         rules: &Rules<X, H>,
         stripe: &RetryStripe,
         reason: StopReason,
         result: &mut Result<T, E>,
-    ) where
-        H: Hook<Req, T, E>,
-    {
+    ) {
         stripe.gave_up(reason);
         if reason != StopReason::Completed {
             let attempts = self.attempt;
@@ -331,18 +342,13 @@ impl<M> Progress<M> {
 
     /// No further attempt can be made: its service failed, or the request could not be prepared.
     #[cold]
-    pub(crate) fn failed_before_attempt<Req, T, E, X, H>(
+    pub(crate) fn failed_before_attempt(
         &self,
         rules: &Rules<X, H>,
         stripe: &RetryStripe,
         reason: StopReason,
         error: E,
-    ) -> Result<T, E>
-    where
-        X: Policies<Classifier: Classify<T, E>>,
-        E: Rejectable,
-        H: Hook<Req, T, E>,
-    {
+    ) -> Result<T, E> {
         let mut result = Err(error);
         let mut outcome = judge(rules.policy.classifier(), &result);
         let mut rejection = rejection_in(&result);
@@ -358,15 +364,7 @@ impl<M> Progress<M> {
 
     /// The deadline has passed between two attempts.
     #[cold]
-    pub(crate) fn expired<Req, T, E, X, H>(
-        &self,
-        rules: &Rules<X, H>,
-        stripe: &RetryStripe,
-    ) -> Result<T, E>
-    where
-        E: Rejectable,
-        H: Hook<Req, T, E>,
-    {
+    pub(crate) fn expired(&self, rules: &Rules<X, H>, stripe: &RetryStripe) -> Result<T, E> {
         let sent = if self.maybe_sent {
             Sent::Maybe
         } else {
@@ -377,44 +375,6 @@ impl<M> Progress<M> {
         stripe.ended_between_attempts(&rejection.outcome(), true);
         self.give_up(rules, stripe, StopReason::Deadline, &mut result);
         result
-    }
-
-    /// Prepares the request of the next attempt.
-    #[inline]
-    pub(crate) fn prepare<Req, T, E, X, H>(
-        &self,
-        rules: &Rules<X, H>,
-        request: &mut Req,
-    ) -> Result<(), E>
-    where
-        H: Hook<Req, T, E>,
-    {
-        let attempt = Attempt {
-            number: self.attempt.saturating_add(1),
-            previous: self.more.as_ref().and_then(|more| more.previous),
-        };
-        rules.hooks.prepare().prepare(request, attempt)
-    }
-
-    /// The next attempt is made now.
-    #[inline]
-    pub(crate) fn departed(&mut self) {
-        self.attempt = self.attempt.saturating_add(1);
-        self.has_token = false;
-        if let Some(more) = &mut self.more {
-            if let Some(payment) = &mut more.payment {
-                payment.set_spent(true);
-            }
-            if let Some(token) = more.token.take() {
-                self.has_token = token.spend();
-            }
-        }
-    }
-
-    /// Whether a copy of the request is worth having before the next attempt.
-    #[inline]
-    pub(crate) const fn wants_copy(&self, settings: AttemptSettings) -> bool {
-        settings.want_copy(self.replay, self.attempt.saturating_add(1))
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::adaptive::RateToken;
+use crate::effects::time_left;
 use crate::hooks::{Hook, Hooks, StateOf};
 use crate::progress::Progress;
 use crate::state::{CommonAnchor, CommonLocal, Core, PolicyFor};
@@ -149,14 +150,17 @@ impl<S, X, H> Retry<S, X, H> {
 /// The wait until the first attempt has its token of the sending rate, or the wait that is too
 /// long for it.
 #[cold]
-fn pace<M>(
+fn pace<Req, T, E, X, H>(
     core: &Core,
     rate: &AdaptiveRate,
-    progress: &mut Progress<M>,
-) -> Result<(Duration, RateToken), Duration> {
+    progress: &mut Progress<Req, T, E, X, H>,
+) -> Result<(Duration, RateToken), Duration>
+where
+    H: Hook<Req, T, E>,
+{
     progress.begin(core, Instant::now);
     let mut longest = core.state.max_retry_after();
-    if let Some(left) = progress.time_left() {
+    if let Some(left) = time_left(progress.deadline) {
         longest = longest.min(left);
     }
     match RateToken::take(rate, ns(longest)) {

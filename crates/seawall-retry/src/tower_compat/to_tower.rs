@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use seawall_core::{Classify, CopyRequest, Describe, Policies, Policy, Rejectable, RequestMeta};
+use seawall_core::{Classify, CopyRequest, Describe, Policies, Rejectable, RequestMeta};
 use tokio::time::{Sleep, sleep};
 use tower::retry::Policy as TowerRetryPolicy;
 
-use crate::hooks::{Hook, StateOf, WaitOf};
+use crate::hooks::{Hook, WaitOf};
 use crate::progress::{Next, Progress};
 use crate::state::Rules;
 use crate::{RetryHandle, RetryLayer, RetryPredicate, StopReason};
@@ -45,7 +45,10 @@ impl<X, H> RetryLayer<X, H> {
     /// # }
     /// ```
     #[must_use]
-    pub fn into_tower_policy<M>(self) -> RetryPolicy<X, H, M> {
+    pub fn into_tower_policy<Req, Res, Err>(self) -> RetryPolicy<X, H, Req, Res, Err>
+    where
+        H: Hook<Req, Res, Err>,
+    {
         RetryPolicy {
             handle: self.handle(),
             rules: Arc::new(self.rules),
@@ -57,24 +60,33 @@ impl<X, H> RetryLayer<X, H> {
 
 /// A policy for `tower::retry::Retry`; see [`RetryLayer::into_tower_policy`].
 ///
-/// `M` is what the predicate remembers of a call, which the compiler finds out.
-pub struct RetryPolicy<X = Policy, H = crate::Hooks, M = ()> {
+/// `Req`, `Res` and `Err` are those of the service, which the compiler finds out.
+pub struct RetryPolicy<X, H, Req, Res, Err>
+where
+    H: Hook<Req, Res, Err>,
+{
     rules: Arc<Rules<X, H>>,
     handle: RetryHandle,
     /// What is known of the request that was copied last.
     meta: RequestMeta,
     /// The call, from its first result on.
-    progress: Option<Progress<M>>,
+    progress: Option<Progress<Req, Res, Err, X, H>>,
 }
 
-impl<X, H, M> RetryPolicy<X, H, M> {
+impl<X, H, Req, Res, Err> RetryPolicy<X, H, Req, Res, Err>
+where
+    H: Hook<Req, Res, Err>,
+{
     /// A handle to read and control the layer that this was made of.
     pub fn handle(&self) -> RetryHandle {
         self.handle.clone()
     }
 }
 
-impl<X, H, M> Clone for RetryPolicy<X, H, M> {
+impl<X, H, Req, Res, Err> Clone for RetryPolicy<X, H, Req, Res, Err>
+where
+    H: Hook<Req, Res, Err>,
+{
     /// Shares the budget and the counters; a call belongs to one clone alone, as what it has paid
     /// does.
     fn clone(&self) -> Self {
@@ -87,7 +99,10 @@ impl<X, H, M> Clone for RetryPolicy<X, H, M> {
     }
 }
 
-impl<X, H, M> fmt::Debug for RetryPolicy<X, H, M> {
+impl<X, H, Req, Res, Err> fmt::Debug for RetryPolicy<X, H, Req, Res, Err>
+where
+    H: Hook<Req, Res, Err>,
+{
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RetryPolicy")
             .field("handle", &self.handle)
@@ -95,7 +110,7 @@ impl<X, H, M> fmt::Debug for RetryPolicy<X, H, M> {
     }
 }
 
-impl<X, H, Req, Res, E> TowerRetryPolicy<Req, Res, E> for RetryPolicy<X, H, StateOf<H, Req, Res, E>>
+impl<X, H, Req, Res, E> TowerRetryPolicy<Req, Res, E> for RetryPolicy<X, H, Req, Res, E>
 where
     X: Policies,
     X::Classifier: Classify<Res, E>,
@@ -117,7 +132,7 @@ where
         match progress.after_attempt(rules, stripe, Some(req), outcome, result) {
             Next::Complete => None,
             Next::Retry(delay, wait) => {
-                if let Err(error) = progress.prepare::<_, Res, _, _, _>(rules, req) {
+                if let Err(error) = progress.prepare(rules, req) {
                     let reason = StopReason::PrepareFailed;
                     *result = progress.failed_before_attempt(rules, stripe, reason, error);
                     return None;
