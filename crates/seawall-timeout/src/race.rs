@@ -11,40 +11,39 @@ use seawall_core::{Rejection, deadline};
 use tokio::task::coop;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::observe::{Cut, Tag};
+use crate::instance::{InstanceId, TimeoutKind};
+use crate::limit::LEARNED;
 
-/// When a call is cut off: `after_ns` nanoseconds after its first poll, and not later than
-/// `until`. Nanoseconds, since a `Duration` made of them costs a division, which a call that is
-/// answered at once does not need.
+/// When a call ends, and the layer that ends it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limit {
-    pub(crate) after_ns: u64,
+pub(crate) struct Limits {
+    /// So many nanoseconds after its first poll. Nanoseconds, since a `Duration` made of them costs
+    /// a division, which a call does not need whose response is ready at once.
+    pub(crate) limit_ns: u64,
+    /// At its deadline, if it has one.
     pub(crate) until: Option<Instant>,
-    /// What it is called when `after` ends first.
-    pub(crate) cut: Cut,
+    pub(crate) instance: InstanceId,
 }
 
-impl Limit {
-    /// The instant, and what the cut is called then, for a call first polled at `now`.
-    pub(crate) fn ends(&self, now: Instant) -> (Instant, Cut) {
-        let own = deadline(now, Duration::from_nanos(self.after_ns));
-        match self.until {
-            Some(until) if until <= own => (until, Cut::Deadline),
-            _ => (own, self.cut),
-        }
+pin_project! {
+    /// Polls the inner future, and from its first `Pending` on a timer.
+    // The timer lies beside the inner future and not in one variant with it, since most calls have
+    // none: what drops both is long.
+    pub(crate) struct Race<F> {
+        #[pin]
+        stage: Stage<F>,
+        #[pin]
+        timer: Option<Sleep>,
+        limits: Limits,
     }
 }
 
 pin_project! {
-    #[project = RaceProj]
-    pub(crate) enum Race<F> {
+    #[project = StageProj]
+    enum Stage<F> {
         Running {
             #[pin]
             inner: F,
-            #[pin]
-            timer: Option<Sleep>,
-            limit: Limit,
-            tag: Tag,
         },
         Rejected {
             rejection: Rejection,
@@ -55,111 +54,133 @@ pin_project! {
 
 impl<F> Race<F> {
     #[inline]
-    pub(crate) const fn start(inner: F, limit: Limit, tag: Tag) -> Self {
-        Self::Running {
-            inner,
+    pub(crate) const fn start(inner: F, limits: Limits) -> Self {
+        Self {
+            stage: Stage::Running { inner },
             timer: None,
-            limit,
-            tag,
+            limits,
         }
     }
 
-    /// Sets what the call may take, before its timer is armed.
+    /// A call that has timed out before it began.
+    pub(crate) fn rejected(kind: TimeoutKind, limits: Limits) -> Self {
+        let rejection = limits.instance.time_out(kind);
+        Self {
+            stage: Stage::Rejected { rejection },
+            timer: None,
+            limits,
+        }
+    }
+
+    /// Sets what a call may take whose limit is learned, before its timer is armed.
     #[inline]
-    pub(crate) fn allow(self: Pin<&mut Self>, after_ns: u64) {
-        if let RaceProj::Running { limit, .. } = self.project() {
-            limit.after_ns = after_ns;
+    pub(crate) fn set_learned(self: Pin<&mut Self>, learned_ns: u64) {
+        let limits = self.project().limits;
+        if limits.limit_ns == LEARNED {
+            limits.limit_ns = learned_ns;
         }
     }
 
     pub(crate) const fn state(&self) -> &'static str {
-        match self {
-            Self::Running { timer: None, .. } => "running",
-            Self::Running { .. } => "running, timer armed",
-            Self::Rejected { .. } => "rejected",
-            Self::Done => "done",
+        match self.stage {
+            Stage::Running { .. } if self.timer.is_none() => "running",
+            Stage::Running { .. } => "running, timer armed",
+            Stage::Rejected { .. } => "rejected",
+            Stage::Done => "done",
         }
     }
-}
 
-impl<F, T, E> Future for Race<F>
-where
-    F: Future<Output = Result<T, E>>,
-    E: From<Rejection>,
-{
-    type Output = Result<T, E>;
-
+    /// Polls the call; `timeout` is what happened when it reaches its limit, and not its deadline.
     // Always: a future that holds others is polled through all of them at every call, and each
     // call that is not inlined costs more than most layers do.
     #[inline(always)]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let rejection = match self.as_mut().project() {
-            RaceProj::Running {
-                inner,
-                timer,
-                limit,
-                tag,
-            } => {
+    pub(crate) fn poll<T, E>(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        timeout: TimeoutKind,
+    ) -> Poll<Result<T, E>>
+    where
+        F: Future<Output = Result<T, E>>,
+        E: From<Rejection>,
+    {
+        let mut this = self.project();
+        match this.stage.as_mut().project() {
+            StageProj::Running { inner } => {
                 let out = inner.poll(cx);
                 if out.is_ready() {
-                    self.set(Self::Done);
+                    this.stage.set(Stage::Done);
+                    if this.timer.is_some() {
+                        this.timer.set(None);
+                    }
                     return out;
                 }
-                if poll_limit(timer, limit, cx).is_pending() {
+                let Poll::Ready(at) = poll_limit(this.timer.as_mut(), this.limits, cx) else {
                     return Poll::Pending;
-                }
-                let (cut, tag) = (limit.cut, *tag);
-                // The work ends before the caller hears of it: whoever sends again at once finds
-                // the place, the permit and the connection free.
-                self.set(Self::Done);
-                tag.cut(cut)
+                };
+                // The work ends before the caller is notified: a caller that sends again at once
+                // finds the permit and the connection free.
+                this.stage.set(Stage::Done);
+                this.timer.set(None);
+                let kind = if Some(at) == this.limits.until {
+                    TimeoutKind::Deadline
+                } else {
+                    timeout
+                };
+                Poll::Ready(Err(this.limits.instance.time_out(kind).into()))
             }
-            RaceProj::Rejected { rejection } => {
+            StageProj::Rejected { rejection } => {
                 let rejection = *rejection;
-                self.set(Self::Done);
-                rejection
+                this.stage.set(Stage::Done);
+                Poll::Ready(Err(rejection.into()))
             }
-            RaceProj::Done => panic!("a timeout's future was polled after it had answered"),
-        };
-        Poll::Ready(Err(rejection.into()))
+            StageProj::Done => panic!("a timeout's future was polled after it had completed"),
+        }
     }
 }
 
 /// What a timer is made with that is set before it is polled.
 static SOME_TIME: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// Arms the timer at the first `Pending` and polls it.
+/// Arms the timer at the first `Pending` and polls it. Ready with the end of the call.
 fn poll_limit(
     mut timer: Pin<&mut Option<Sleep>>,
-    limit: &mut Limit,
+    limits: &Limits,
     cx: &mut Context<'_>,
-) -> Poll<()> {
+) -> Poll<Instant> {
     if timer.is_none() {
-        // Made before the clock is read, and moved into its place after that: a timer that is
+        // Made before the clock is read, and moved to where it stays after that: a timer that is
         // moved as soon as it was made has its fields read while they are still being written,
         // in other widths, and the processor waits for that.
         let made = Some(sleep_until(*SOME_TIME));
-        let (at, cut) = limit.ends(Instant::now());
-        limit.cut = cut;
+        let at = limits.end(Instant::now());
         put(timer.as_mut(), made);
         if let Some(timer) = timer.as_mut().as_pin_mut() {
             timer.reset(at);
         }
     }
     match timer.as_pin_mut() {
-        Some(timer) => poll_timer(timer, cx),
+        Some(mut timer) => poll_timer(timer.as_mut(), cx).map(|()| timer.deadline()),
         None => Poll::Pending,
+    }
+}
+
+impl Limits {
+    /// When a call ends that was first polled at `now`: at the earlier of its limit and its
+    /// deadline.
+    fn end(&self, now: Instant) -> Instant {
+        let own = deadline(now, Duration::from_nanos(self.limit_ns));
+        self.until.map_or(own, |until| until.min(own))
     }
 }
 
 // Not inlined: passed on, it is moved once, and twice otherwise.
 #[inline(never)]
-fn put(mut place: Pin<&mut Option<Sleep>>, timer: Option<Sleep>) {
-    place.set(timer);
+fn put(mut slot: Pin<&mut Option<Sleep>>, timer: Option<Sleep>) {
+    slot.set(timer);
 }
 
-/// Polls a timer, also when the inner service has used up the task's budget of progress: a busy
-/// service that does so at every poll would never be cut off.
+/// Polls a timer, also when the inner service has used up the task's cooperative budget: a busy
+/// service that does so at every poll would never time out.
 #[inline]
 pub(crate) fn poll_timer(timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
     if coop::has_budget_remaining() {
@@ -172,34 +193,38 @@ pub(crate) fn poll_timer(timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attempt::AttemptTimeoutCounters;
+    use crate::instance::Instance;
     use proptest::prelude::*;
+
+    fn limits(limit_ns: u64, until: Option<Instant>) -> Limits {
+        Limits {
+            limit_ns,
+            until,
+            instance: Instance::<AttemptTimeoutCounters>::new("limits".into()).id(),
+        }
+    }
 
     proptest! {
         #[test]
-        fn a_call_ends_at_the_earlier_of_its_two_limits(
-            after in any::<u64>(),
+        fn a_call_ends_at_the_earlier_of_its_limit_and_its_deadline(
+            limit_ns in any::<u64>(),
             until in proptest::option::of(0_u64..=10_000_000_000),
         ) {
             let now = Instant::now();
-            let (after_ns, after) = (after, Duration::from_nanos(after));
+            let limit = Duration::from_nanos(limit_ns);
             let until = until.map(|ns| now + Duration::from_nanos(ns));
-            let limit = Limit { after_ns, until, cut: Cut::Attempt };
-            let (at, cut) = limit.ends(now);
-            prop_assert!(at >= now && at <= now + after);
+            let at = limits(limit_ns, until).end(now);
+            prop_assert!(at >= now && at <= now + limit);
             prop_assert!(until.is_none_or(|until| at <= until));
-            prop_assert!(Some(at) == until || at == deadline(now, after));
-            prop_assert_eq!(cut == Cut::Deadline, Some(at) == until);
+            prop_assert!(Some(at) == until || at == deadline(now, limit));
         }
     }
 
     #[test]
-    fn the_longest_duration_is_far_and_does_not_panic() {
+    fn the_longest_limit_is_far_away_and_does_not_panic() {
         let now = Instant::now();
-        let limit = Limit {
-            after_ns: u64::MAX,
-            until: None,
-            cut: Cut::Attempt,
-        };
-        assert!(limit.ends(now).0 > now + Duration::from_secs(365 * 24 * 3600));
+        let year = Duration::from_secs(365 * 24 * 3600);
+        assert!(limits(u64::MAX, None).end(now) > now + year);
     }
 }

@@ -1,6 +1,5 @@
 //! The future.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,37 +7,39 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 use seawall_core::Rejectable;
 
-use super::mode::{Lesson, sealed};
+use super::measurement::NotMeasured;
+use super::mode::Measure;
+use crate::instance::TimeoutKind;
 use crate::race::Race;
 
 pin_project! {
-    /// The answer of [`AttemptTimeout`](super::AttemptTimeout).
+    /// The response of [`AttemptTimeout`](crate::AttemptTimeout).
     ///
-    /// When it answers, in time or not, it has dropped the inner future and its timer.
+    /// When it completes, in time or not, it has dropped the inner future and its timer.
     ///
     /// # Panics
     ///
-    /// When it is polled after it has answered, and when it has to arm its timer outside of a
+    /// When it is polled after it has completed, and when it has to arm its timer outside of a
     /// Tokio runtime with time enabled.
-    pub struct ResponseFuture<F, L = ()> {
+    pub struct AttemptTimeoutFuture<F, M = NotMeasured> {
         #[pin]
         race: Race<F>,
-        lesson: L,
+        measurement: M,
     }
 }
 
-impl<F, L> ResponseFuture<F, L> {
+impl<F, M> AttemptTimeoutFuture<F, M> {
     #[inline]
-    pub(crate) const fn new(race: Race<F>, lesson: L) -> Self {
-        Self { race, lesson }
+    pub(super) const fn new(race: Race<F>, measurement: M) -> Self {
+        Self { race, measurement }
     }
 }
 
-impl<F, L, T, E> Future for ResponseFuture<F, L>
+impl<F, M, T, E> Future for AttemptTimeoutFuture<F, M>
 where
     F: Future<Output = Result<T, E>>,
     E: Rejectable,
-    L: Lesson<T, E>,
+    M: Measure<T, E>,
 {
     type Output = Result<T, E>;
 
@@ -47,21 +48,15 @@ where
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        if let Some(allowed) = sealed::Lesson::<T, E>::polled(this.lesson) {
-            this.race.as_mut().allow(allowed);
+        if let Some(learned_ns) = this.measurement.polled() {
+            this.race.as_mut().set_learned(learned_ns);
         }
-        let out = this.race.poll(cx);
+        let out = this.race.poll(cx, TimeoutKind::Attempt);
         if let Poll::Ready(result) = &out {
-            sealed::Lesson::ended(this.lesson, result);
+            this.measurement.ended(result);
         }
         out
     }
 }
 
-impl<F, L> fmt::Debug for ResponseFuture<F, L> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture")
-            .field("state", &self.race.state())
-            .finish_non_exhaustive()
-    }
-}
+seawall_core::impl_debug!(AttemptTimeoutFuture<F, M>: |this| state = this.race.state());

@@ -1,147 +1,158 @@
 //! Reading and control from outside.
 
-use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
-use seawall_core::{Events, InstanceHandle, InstanceName, InvalidConfig, Samples};
+use seawall_core::striped::Shared;
+use seawall_core::{
+    Command, Events, InstanceHandle, InstanceName, InvalidConfig, Samples, Unsupported,
+};
 
-use super::learner::Learner;
-use crate::observe::{ATTEMPT, Cut, State, positive};
+use super::counts::{AttemptTimeoutCounters, AttemptTimeoutCounts};
+use super::state::State;
+use super::{AttemptTimeoutConfig, AttemptTimeoutSnapshot, AttemptTimeoutState, Fixed};
+use crate::instance::Pattern;
 
-/// Reads and changes an attempt timeout from outside, from any thread. Clones share.
+/// Reads and controls an attempt timeout from outside, from any thread. Clones share.
 ///
 /// ```
 /// use std::time::Duration;
-/// use seawall_core::Registry;
-/// use seawall_timeout::AttemptTimeoutLayer;
+/// use seawall_timeout::{AttemptTimeoutConfig, AttemptTimeoutLayer, Registry};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let layer = AttemptTimeoutLayer::new("alpaca", Duration::from_secs(5))?;
+/// let config = AttemptTimeoutConfig::fixed(Duration::from_secs(5))?;
+/// let layer = AttemptTimeoutLayer::new("alpaca", config);
 /// let registry = Registry::new("broker");
 /// registry.register(layer.handle())?;
 ///
-/// layer.handle().set_timeout(Duration::from_secs(3))?;
+/// let shorter = AttemptTimeoutConfig::fixed(Duration::from_secs(3))?;
+/// layer.handle().configure(shorter)?;
 /// assert_eq!(layer.handle().timeout(), Duration::from_secs(3));
-/// assert_eq!(layer.handle().timed_out(), 0);
+/// assert_eq!(layer.handle().counts().timed_out, 0);
 /// # Ok(()) }
 /// ```
-#[derive(Clone)]
-pub struct AttemptTimeoutHandle {
-    state: State,
+pub struct AttemptTimeoutHandle<M = Fixed> {
+    shared: Shared<State, ()>,
+    mode: PhantomData<M>,
 }
 
-impl AttemptTimeoutHandle {
-    pub(crate) const fn new(state: State) -> Self {
-        Self { state }
-    }
-
-    /// How long an attempt may take: as it was set, or as it was learned last.
-    pub fn timeout(&self) -> Duration {
-        let common = self.state.common();
-        let set = common.after_ns();
-        let learned = common.learner().map(|learner| learner.last_allowed(set));
-        Duration::from_nanos(learned.unwrap_or(set))
-    }
-
-    /// The quantile that a learned timeout is made of, as it was computed last; `None` while too
-    /// few answers are known, and where nothing is learned.
-    pub fn estimate(&self) -> Option<Duration> {
-        self.state.common().learner()?.last_estimate()
-    }
-
-    /// How many answers a learned timeout lacks; 0 where nothing is learned.
-    pub fn samples_missing(&self) -> u32 {
-        self.state
-            .common()
-            .learner()
-            .map_or(0, Learner::samples_missing)
-    }
-
-    /// Forgets what was learned: attempts may take the initial timeout until enough is known
-    /// again. For an upstream that was moved or replaced.
-    pub fn reset(&self) {
-        if let Some(learner) = self.state.common().learner() {
-            learner.reset();
+impl<M> AttemptTimeoutHandle<M> {
+    pub(super) const fn new(shared: Shared<State, ()>) -> Self {
+        Self {
+            shared,
+            mode: PhantomData,
         }
     }
 
-    /// Sets how long an attempt may take, for calls from now on; where that is learned, how long
-    /// until enough is known.
+    /// The name of the layer.
+    pub fn name(&self) -> InstanceName {
+        self.state().common.name()
+    }
+
+    /// The settings in force.
+    pub fn config(&self) -> AttemptTimeoutConfig<M> {
+        AttemptTimeoutConfig::of(self.state().common.settings().config)
+    }
+
+    /// Changes the settings, for calls from now on; those under way keep their timeout. What was
+    /// learned is kept.
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when it is zero, or outside of the bounds of what is learned; the timeout
-    /// stays as it was.
-    pub fn set_timeout(&self, timeout: Duration) -> Result<(), InvalidConfig> {
-        if let Some(learner) = self.state.common().learner() {
-            learner.config().within("timeout", timeout)?;
-        }
-        self.state.common().set_after(positive("timeout", timeout)?);
+    /// None today: settings are checked when they are made.
+    pub fn configure(&self, config: AttemptTimeoutConfig<M>) -> Result<(), InvalidConfig> {
+        self.state().configure(config.source);
         Ok(())
     }
 
-    /// How many attempts took longer than an attempt may.
-    pub fn timed_out(&self) -> u64 {
-        self.state.common().ledger().count(Cut::Attempt)
+    /// How long an attempt may take now: as it was set, or as it was learned last;
+    /// [`Duration::MAX`] while the layer is bypassed.
+    pub fn timeout(&self) -> Duration {
+        self.snapshot().timeout
     }
 
-    /// How many attempts were cut off at the deadline of their request.
-    pub fn deadline_exceeded(&self) -> u64 {
-        self.state.common().ledger().count(Cut::Deadline)
+    /// Everything that is known of the layer now.
+    pub fn snapshot(&self) -> AttemptTimeoutSnapshot {
+        self.state().snapshot()
     }
 
-    /// How many attempts were not begun, since the deadline of their request had passed.
-    pub fn expired_on_arrival(&self) -> u64 {
-        self.state.common().ledger().count(Cut::Late)
+    /// How many attempts timed out since the layer was made.
+    pub fn counts(&self) -> AttemptTimeoutCounts {
+        self.snapshot().counts
+    }
+
+    /// Lets attempts take as long as they like, until [`reset`](Self::reset): no timeout, no
+    /// deadline, nothing is learned.
+    pub fn bypass(&self) {
+        self.state()
+            .common
+            .change(|settings| settings.bypassed = true);
+    }
+
+    /// Ends a bypass and forgets what was learned: a learned timeout is the initial one until
+    /// enough is known again. For an upstream that was moved or replaced. Counts stay.
+    pub fn reset(&self) {
+        self.state().reset();
+    }
+
+    fn state(&self) -> &State {
+        self.shared.common()
     }
 }
 
-impl InstanceHandle for AttemptTimeoutHandle {
+impl<M: Send + Sync> InstanceHandle for AttemptTimeoutHandle<M> {
     fn pattern(&self) -> &'static str {
-        ATTEMPT.name
+        AttemptTimeoutCounters::NAME
     }
 
     fn name(&self) -> InstanceName {
-        self.state.common().name()
+        Self::name(self)
     }
 
     fn state(&self) -> &'static str {
-        "ok"
+        self.snapshot().state.as_str()
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
-        self.state.common().samples(sink);
+        let snapshot = self.snapshot();
+        if self.config().learning().is_some() && snapshot.state != AttemptTimeoutState::Bypassed {
+            let seconds = snapshot.timeout.as_secs_f64();
+            sink.gauge("seawall_timeout_learned_seconds", &[], seconds);
+        }
+        snapshot.counts.all_samples(sink);
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        let common = self.state.common();
-        let timeout = ("timeout", format!("{:?}", common.after()));
-        let Some(learner) = common.learner() else {
-            return vec![timeout];
-        };
-        let config = learner.config();
-        vec![
-            ("initial", timeout.1),
-            ("min", format!("{:?}", config.min())),
-            ("max", format!("{:?}", config.max())),
-            ("quantile", config.quantile().to_string()),
-            ("factor", config.factor().to_string()),
-            ("window", format!("{:?}", config.window())),
-            ("warm_up", config.warm_up().to_string()),
-        ]
+        let config = self.config();
+        match config.learning() {
+            None => vec![("timeout", format!("{:?}", config.timeout()))],
+            Some(learned) => learned.settings(),
+        }
     }
 
     fn attach(&self, events: &Events) {
-        self.state.common().attach(events);
+        self.state().common.attach(events);
+    }
+
+    fn control(&self, command: Command) -> Result<(), Unsupported> {
+        match command {
+            Command::Bypass => self.bypass(),
+            Command::Reset => self.reset(),
+            _ => {
+                return Err(Unsupported {
+                    pattern: self.pattern(),
+                    command,
+                });
+            }
+        }
+        Ok(())
     }
 }
 
-impl fmt::Debug for AttemptTimeoutHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AttemptTimeoutHandle")
-            .field("name", &self.name())
-            .field("timeout", &self.timeout())
-            .field("timed_out", &self.timed_out())
-            .finish_non_exhaustive()
+impl<M> Clone for AttemptTimeoutHandle<M> {
+    fn clone(&self) -> Self {
+        Self::new(self.shared.clone())
     }
 }
+
+seawall_core::impl_debug!(AttemptTimeoutHandle<M>: |this| snapshot = this.snapshot());

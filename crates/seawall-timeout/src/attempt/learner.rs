@@ -1,37 +1,59 @@
-//! What attempts taught, and the timeout that follows from it.
+//! What recent attempts took, and the timeout that follows from it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use seawall_core::{Quantile, ns};
 use tokio::time::Instant;
 
 use super::LearnedConfig;
+use crate::limit::limit_ns;
 
-/// How an attempt ended that did not bring an answer.
+/// How an attempt ended without a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unanswered {
-    /// It failed, or was answered with a failure.
+pub(crate) enum NoResponse {
+    /// It failed, or its response was a failure.
     Failed,
-    /// It was cut off, or given up by the caller.
+    /// It timed out, or the caller gave it up.
     GivenUp,
 }
 
 #[derive(Debug)]
 pub(crate) struct Learner {
-    config: LearnedConfig,
     quantile: Quantile,
+    /// The settings that calls need, each in a word of its own: a call that sees some old and some
+    /// new ones is allowed a time between the two.
+    factor: AtomicU64,
+    min_ns: AtomicU64,
+    max_ns: AtomicU64,
+    initial_ns: AtomicU64,
 }
 
 impl Learner {
     pub(crate) fn new(config: LearnedConfig) -> Self {
-        Self {
-            config,
-            quantile: Quantile::new(config.quantile),
-        }
+        let learner = Self {
+            quantile: Quantile::new(config.quantile_config()),
+            factor: AtomicU64::default(),
+            min_ns: AtomicU64::default(),
+            max_ns: AtomicU64::default(),
+            initial_ns: AtomicU64::default(),
+        };
+        learner.store(config);
+        learner
     }
 
-    pub(crate) const fn config(&self) -> &LearnedConfig {
-        &self.config
+    /// Changes the settings; what was learned is kept.
+    pub(crate) fn configure(&self, config: LearnedConfig) {
+        self.quantile.configure(config.quantile_config());
+        self.store(config);
+    }
+
+    fn store(&self, config: LearnedConfig) {
+        let store = |word: &AtomicU64, value| word.store(value, Ordering::Relaxed);
+        store(&self.factor, config.factor().to_bits());
+        store(&self.min_ns, limit_ns(config.min()));
+        store(&self.max_ns, limit_ns(config.max()));
+        store(&self.initial_ns, limit_ns(config.initial()));
     }
 
     pub(crate) fn last_estimate(&self) -> Option<Duration> {
@@ -46,45 +68,47 @@ impl Learner {
         self.quantile.reset();
     }
 
-    /// What an attempt that begins at `now` may take, in nanoseconds; `initial` while too little
-    /// is known.
-    pub(crate) fn allowed(&self, now: Instant, initial: u64) -> u64 {
-        self.of(self.quantile.estimate(now), initial)
+    /// What an attempt that begins at `now` may take, in nanoseconds.
+    pub(crate) fn timeout(&self, now: Instant) -> u64 {
+        self.timeout_from(self.quantile.estimate(now))
     }
 
     /// The same by the estimate that was computed last.
-    pub(crate) fn last_allowed(&self, initial: u64) -> u64 {
-        self.of(self.last_estimate(), initial)
+    pub(crate) fn last_timeout(&self) -> u64 {
+        self.timeout_from(self.last_estimate())
     }
 
-    fn of(&self, estimate: Option<Duration>, initial: u64) -> u64 {
+    fn timeout_from(&self, estimate: Option<Duration>) -> u64 {
+        let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
         let Some(estimate) = estimate else {
-            return initial;
+            return load(&self.initial_ns);
         };
+        let factor = f64::from_bits(load(&self.factor));
         // A conversion from a float saturates.
-        let timeout = (ns(estimate) as f64 * self.config.factor) as u64;
-        timeout.clamp(ns(self.config.min), ns(self.config.max))
+        let timeout = (ns(estimate) as f64 * factor) as u64;
+        // Not `clamp`, which panics when the settings change between the two loads.
+        timeout.max(load(&self.min_ns)).min(load(&self.max_ns))
     }
 
-    /// Learns from an answer.
-    pub(crate) fn answered(&self, took: Duration, now: Instant) {
+    /// Records a response.
+    pub(crate) fn record(&self, took: Duration, now: Instant) {
         self.quantile.record(took, now);
     }
 
-    /// Learns from an attempt without one, which `initial` may have been the limit of.
+    /// Records an attempt without a response.
     ///
-    /// What was given up would have taken at least as long as it was waited for. Left out, it
-    /// would make the estimate one of the answers that were fast enough, so that the timeout
-    /// sinks until it cuts most of them off. A failure is worth as much as it took, which is
-    /// nothing where an answer would have taken as long: connections that are rejected at once
-    /// say nothing about answers, and when there is nothing but them the old figures are to run
-    /// out, not to be replaced. While nothing is known, only the initial timeout itself is worth
-    /// counting, for the same reason.
-    pub(crate) fn unanswered(&self, how: Unanswered, took: Duration, now: Instant, initial: u64) {
-        let counts = match (self.last_estimate(), how) {
-            (Some(estimate), Unanswered::Failed) => took > estimate,
-            (Some(_), Unanswered::GivenUp) => true,
-            (None, _) => ns(took) >= initial,
+    /// An attempt that was given up would have taken at least as long as it was waited for. Left
+    /// out, it would make the estimate one of the responses that were fast enough, so that the
+    /// timeout sinks until most attempts time out. A failure counts for as much as it took, which
+    /// is nothing where a response would have taken as long: connections that are refused at once
+    /// say nothing about responses, and when there is nothing but them the old figures are to run
+    /// out, not to be replaced. While nothing is known, only the initial timeout itself counts, for
+    /// the same reason.
+    pub(crate) fn record_without_response(&self, why: NoResponse, took: Duration, now: Instant) {
+        let counts = match (self.last_estimate(), why) {
+            (Some(estimate), NoResponse::Failed) => took > estimate,
+            (Some(_), NoResponse::GivenUp) => true,
+            (None, _) => ns(took) >= self.initial_ns.load(Ordering::Relaxed),
         };
         if counts {
             self.quantile.record_at_least(took, now);
@@ -98,32 +122,33 @@ mod tests {
     use proptest::prelude::*;
 
     const MS: Duration = Duration::from_millis(1);
+    const INITIAL: Duration = Duration::from_secs(1);
 
     fn learner() -> Learner {
         let config = LearnedConfig::builder()
             .quantile(0.9)
             .factor(2.0)
             .warm_up(10);
-        Learner::new(config.initial(Duration::from_secs(1)).build().unwrap())
+        Learner::new(config.initial(INITIAL).build().unwrap())
     }
 
-    /// Attempts whose answers would take `takes`, each cut off at what is allowed; answers the
-    /// share that was cut.
+    /// Attempts whose responses would take `takes`, each with the timeout of its time; returns the
+    /// share that timed out.
     fn run(learner: &Learner, now: &mut Instant, takes: impl IntoIterator<Item = Duration>) -> f64 {
-        let (mut all, mut cut) = (0, 0);
+        let (mut all, mut timed_out) = (0, 0);
         for takes in takes {
-            let allowed = Duration::from_nanos(learner.allowed(*now, 1_000_000_000));
-            let took = takes.min(allowed);
+            let timeout = Duration::from_nanos(learner.timeout(*now));
+            let took = takes.min(timeout);
             *now += took.max(100 * MS);
             all += 1;
-            if takes <= allowed {
-                learner.answered(took, *now);
+            if takes <= timeout {
+                learner.record(took, *now);
             } else {
-                cut += 1;
-                learner.unanswered(Unanswered::GivenUp, took, *now, 1_000_000_000);
+                timed_out += 1;
+                learner.record_without_response(NoResponse::GivenUp, took, *now);
             }
         }
-        f64::from(cut) / f64::from(all)
+        f64::from(timed_out) / f64::from(all)
     }
 
     fn spread(from: u32, to: u32) -> impl Iterator<Item = Duration> {
@@ -131,29 +156,29 @@ mod tests {
     }
 
     #[test]
-    fn the_timeout_follows_the_answers_down() {
+    fn the_timeout_follows_the_responses_down() {
         let (learner, mut now) = (learner(), Instant::now());
         run(&learner, &mut now, spread(100, 200));
-        let allowed = learner.allowed(now, 0) / 1_000_000;
-        assert!((380..=430).contains(&allowed), "twice the 90th: {allowed}");
+        let timeout = learner.timeout(now) / 1_000_000;
+        assert!((380..=430).contains(&timeout), "twice the 90th: {timeout}");
     }
 
-    /// Left out of what is learned, the answers that are cut off would leave the timeout where it
-    /// is: only what is below it is ever seen.
+    /// Left out of what is learned, attempts that time out would leave the timeout where it is:
+    /// only responses below it are ever seen.
     #[test]
-    fn attempts_that_were_cut_off_let_the_timeout_grow_with_the_answers() {
+    fn attempts_that_timed_out_let_the_timeout_grow_with_the_responses() {
         let (learner, mut now) = (learner(), Instant::now());
         run(&learner, &mut now, spread(10, 20));
-        assert!(learner.allowed(now, 0) < 110_000_000);
-        // Ten to a hundred times slower, all at once: every one is cut off at first.
+        assert!(learner.timeout(now) < 110_000_000);
+        // Ten to a hundred times slower, all at once: every one times out at first.
         let first = run(&learner, &mut now, spread(1_000, 2_000).take(50));
         assert!(first > 0.1, "{first}");
         run(&learner, &mut now, spread(1_000, 2_000));
-        let cut = run(&learner, &mut now, spread(1_000, 2_000));
-        let allowed = learner.allowed(now, 0) / 1_000_000;
+        let timed_out = run(&learner, &mut now, spread(1_000, 2_000));
+        let timeout = learner.timeout(now) / 1_000_000;
         assert!(
-            cut < 0.01 && allowed >= 3_800,
-            "{cut} are cut at {allowed} ms"
+            timed_out < 0.01 && timeout >= 3_800,
+            "{timed_out} of the attempts timed out, at {timeout} ms"
         );
     }
 
@@ -163,7 +188,7 @@ mod tests {
         run(&learner, &mut now, spread(10, 20));
         let hangs = std::iter::repeat_n(Duration::from_secs(3_600), 600);
         assert_eq!(run(&learner, &mut now, hangs), 1.0);
-        assert_eq!(learner.allowed(now, 0), ns(learner.config().max()));
+        assert_eq!(learner.timeout(now), ns(LearnedConfig::default().max()));
     }
 
     #[test]
@@ -172,42 +197,39 @@ mod tests {
         // Nothing but failures, from the beginning.
         for _ in 0..1_000 {
             now += 10 * MS;
-            learner.unanswered(Unanswered::Failed, MS, now, 1_000_000_000);
+            learner.record_without_response(NoResponse::Failed, MS, now);
         }
-        assert_eq!(learner.allowed(now, 7), 7, "nothing was learned");
+        assert_eq!(learner.timeout(now), ns(INITIAL), "nothing was learned");
         run(&learner, &mut now, spread(100, 200));
-        let before = learner.allowed(now, 7);
+        let before = learner.timeout(now);
         // An outage longer than the window: what was known runs out.
         for n in 0..80_000 {
             now += 10 * MS;
-            learner.unanswered(Unanswered::Failed, MS, now, 1_000_000_000);
+            learner.record_without_response(NoResponse::Failed, MS, now);
             if n % 100 == 0 {
-                let allowed = learner.allowed(now, 7);
+                let timeout = learner.timeout(now);
                 // Of the last figures that run out, the longest are as good as any.
-                assert!(
-                    allowed == 7 || allowed > before / 2,
-                    "{allowed} after {before}"
-                );
+                assert!(timeout > before / 2, "{timeout} after {before}");
             }
         }
-        assert_eq!(learner.allowed(now, 7), 7);
+        assert_eq!(learner.timeout(now), ns(INITIAL));
     }
 
     #[test]
-    fn a_slow_failure_counts_as_an_answer_that_was_not_waited_for() {
+    fn a_slow_failure_counts_as_a_response_that_was_given_up() {
         let (learner, mut now) = (learner(), Instant::now());
         run(&learner, &mut now, spread(10, 20));
-        let before = learner.allowed(now, 0);
+        let before = learner.timeout(now);
         for _ in 0..2_000 {
             now += 50 * MS;
-            learner.unanswered(Unanswered::Failed, 500 * MS, now, 0);
+            learner.record_without_response(NoResponse::Failed, 500 * MS, now);
         }
-        assert!(learner.allowed(now, 0) > 2 * before);
+        assert!(learner.timeout(now) > 2 * before);
     }
 
     proptest! {
         #[test]
-        fn what_is_allowed_keeps_to_the_bounds(
+        fn the_timeout_stays_within_its_bounds(
             min in 1_u64..10_000, more in 0_u64..10_000, factor in 1.01_f64..1e300,
             takes in proptest::collection::vec((0_u64..u64::MAX, any::<bool>()), 1..200),
         ) {
@@ -215,16 +237,16 @@ mod tests {
             let config = LearnedConfig::builder().factor(factor).warm_up(3).min(min).max(max);
             let learner = Learner::new(config.build().unwrap());
             let mut now = Instant::now();
-            for (takes, answered) in takes {
+            for (takes, responds) in takes {
                 let takes = Duration::from_nanos(takes);
                 now += MS;
-                if answered {
-                    learner.answered(takes, now);
+                if responds {
+                    learner.record(takes, now);
                 } else {
-                    learner.unanswered(Unanswered::GivenUp, takes, now, ns(max));
+                    learner.record_without_response(NoResponse::GivenUp, takes, now);
                 }
-                let allowed = Duration::from_nanos(learner.allowed(now, ns(max)));
-                prop_assert!((min..=max).contains(&allowed));
+                let timeout = Duration::from_nanos(learner.timeout(now));
+                prop_assert!((min..=max).contains(&timeout));
             }
         }
     }

@@ -1,18 +1,28 @@
 //! A limit on how long one attempt may take.
 
 mod config;
+mod counts;
 mod future;
 mod handle;
 mod layer;
-pub(crate) mod learner;
+mod learned_config;
+mod learner;
+mod measurement;
 mod mode;
-mod own;
+mod per_request;
 mod service;
+mod snapshot;
+mod state;
 
-pub use config::{LearnedConfig, LearnedConfigBuilder};
-pub use future::ResponseFuture;
+pub use config::AttemptTimeoutConfig;
+#[cfg(test)]
+pub(crate) use counts::AttemptTimeoutCounters;
+pub use counts::AttemptTimeoutCounts;
+pub use future::AttemptTimeoutFuture;
 pub use handle::AttemptTimeoutHandle;
 pub use layer::AttemptTimeoutLayer;
-pub use mode::{Fixed, Learned, Learning, Lesson, Mode};
-pub use own::{NoOverride, RequestTimeout};
+pub use learned_config::{LearnedConfig, LearnedConfigBuilder};
+pub use mode::{Fixed, Learned};
+pub use per_request::{NoOverride, PerRequestTimeout};
 pub use service::AttemptTimeout;
+pub use snapshot::{AttemptTimeoutSnapshot, AttemptTimeoutState};

@@ -1,71 +1,56 @@
 //! The service.
 
-use std::fmt;
+use std::marker::PhantomData;
 use std::task::{Context, Poll};
 
 use seawall_core::striped::Anchor;
-use seawall_core::{DefaultMeta, Describe, Rejectable, ns};
+use seawall_core::{Describe, Policies, Policy, Rejectable};
 use tokio::time::Instant;
 use tower_service::Service;
 
-use super::{Fixed, Mode, NoOverride, RequestTimeout, ResponseFuture};
-use crate::observe::{Common, Cut};
-use crate::race::{Limit, Race};
+use super::mode::Mode;
+use super::state::State;
+use super::{AttemptTimeoutFuture, Fixed, NoOverride, PerRequestTimeout};
+use crate::instance::TimeoutKind;
+use crate::limit::{BYPASSED, limit_ns};
+use crate::race::{Limits, Race};
 
-/// A service whose attempts are cut off; see [`AttemptTimeoutLayer`](super::AttemptTimeoutLayer).
+/// A service whose attempts time out; see [`AttemptTimeoutLayer`](crate::AttemptTimeoutLayer).
 #[derive(Clone)]
-pub struct AttemptTimeout<S, D = DefaultMeta, T = NoOverride, L = Fixed> {
+pub struct AttemptTimeout<S, X = Policy, O = NoOverride, M = Fixed> {
     inner: S,
-    state: Anchor<Common, ()>,
-    describe: D,
-    own: T,
-    mode: L,
+    state: Anchor<State, ()>,
+    policy: X,
+    per_request: O,
+    mode: PhantomData<M>,
 }
 
-impl<S, D, T, L> AttemptTimeout<S, D, T, L> {
-    pub(crate) const fn new(
-        inner: S,
-        state: Anchor<Common, ()>,
-        describe: D,
-        own: T,
-        mode: L,
-    ) -> Self {
+impl<S, X, O, M> AttemptTimeout<S, X, O, M> {
+    pub(super) const fn new(inner: S, state: Anchor<State, ()>, policy: X, per_request: O) -> Self {
         Self {
             inner,
             state,
-            describe,
-            own,
-            mode,
+            policy,
+            per_request,
+            mode: PhantomData,
         }
-    }
-
-    /// The service below.
-    pub const fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The service below, mutably.
-    pub const fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The service below, by value.
-    pub fn into_inner(self) -> S {
-        self.inner
     }
 }
 
-impl<S, D, T, L, Req> Service<Req> for AttemptTimeout<S, D, T, L>
+seawall_core::inner_accessors!(AttemptTimeout<S, X, O, M>);
+
+impl<S, X, O, M, Req> Service<Req> for AttemptTimeout<S, X, O, M>
 where
     S: Service<Req>,
     S::Error: Rejectable,
-    D: Describe<Req>,
-    T: RequestTimeout<Req>,
-    L: Mode<S::Response, S::Error>,
+    X: Policies,
+    X::Describer: Describe<Req>,
+    O: PerRequestTimeout<Req>,
+    M: Mode<X::Classifier, S::Response, S::Error>,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = ResponseFuture<S::Future, L::Lesson>;
+    type Future = AttemptTimeoutFuture<S::Future, M::Measurement>;
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -74,33 +59,29 @@ where
 
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
-        let common = self.state.common();
-        let until = self.describe.describe(&request).deadline;
-        // The clock is read only for requests that have a deadline.
-        if until.is_some_and(|until| until <= Instant::now()) {
-            let rejected = Race::Rejected {
-                rejection: common.tag().cut(Cut::Late),
-            };
-            return ResponseFuture::new(rejected, self.mode.none());
-        }
-        let own = self.own.own_timeout(&request);
-        let limit = Limit {
-            after_ns: own.map_or_else(|| common.after_ns(), ns),
-            until,
-            cut: Cut::Attempt,
+        let state = &self.state.common().common;
+        let mut limits = Limits {
+            limit_ns: state.limit_ns(),
+            until: self.policy.describer().describe(&request).deadline,
+            instance: state.id(),
         };
-        let tag = common.tag();
-        let lesson = self.mode.lesson(&self.state, own.is_some());
-        ResponseFuture::new(Race::start(self.inner.call(request), limit, tag), lesson)
+        let classifier = self.policy.classifier();
+        let own = self.per_request.timeout_of(&request);
+        if limits.limit_ns == BYPASSED {
+            limits.until = None;
+            let race = Race::start(self.inner.call(request), limits);
+            return AttemptTimeoutFuture::new(race, M::not_measured(classifier));
+        }
+        // The clock is read only for requests that have a deadline.
+        if limits.until.is_some_and(|until| until <= Instant::now()) {
+            let race = Race::rejected(TimeoutKind::ExpiredOnArrival, limits);
+            return AttemptTimeoutFuture::new(race, M::not_measured(classifier));
+        }
+        let measurement = M::measure(&self.state, classifier);
+        limits.limit_ns = own.map_or(limits.limit_ns, limit_ns);
+        AttemptTimeoutFuture::new(Race::start(self.inner.call(request), limits), measurement)
     }
 }
 
-impl<S: fmt::Debug, D, T, L> fmt::Debug for AttemptTimeout<S, D, T, L> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AttemptTimeout")
-            .field("inner", &self.inner)
-            .field("name", &self.state.common().name())
-            .field("timeout", &self.state.common().after())
-            .finish_non_exhaustive()
-    }
-}
+seawall_core::impl_debug!(AttemptTimeout<S, X, O, M>: |this|
+    state = this.state.common().snapshot());

@@ -1,6 +1,5 @@
 //! The future.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,31 +7,32 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 use seawall_core::Rejectable;
 
+use crate::instance::TimeoutKind;
 use crate::race::Race;
 
 pin_project! {
-    /// The answer of [`Deadline`](super::Deadline).
+    /// The response of [`Deadline`](crate::Deadline).
     ///
-    /// When it answers, in time or not, it has dropped the inner future and its timer.
+    /// When it completes, in time or not, it has dropped the inner future and its timer.
     ///
     /// # Panics
     ///
-    /// When it is polled after it has answered, and when it has to arm its timer outside of a
+    /// When it is polled after it has completed, and when it has to arm its timer outside of a
     /// Tokio runtime with time enabled.
-    pub struct ResponseFuture<F> {
+    pub struct DeadlineFuture<F> {
         #[pin]
         race: Race<F>,
     }
 }
 
-impl<F> ResponseFuture<F> {
+impl<F> DeadlineFuture<F> {
     #[inline]
-    pub(crate) const fn new(race: Race<F>) -> Self {
+    pub(super) const fn new(race: Race<F>) -> Self {
         Self { race }
     }
 }
 
-impl<F, T, E> Future for ResponseFuture<F>
+impl<F, T, E> Future for DeadlineFuture<F>
 where
     F: Future<Output = Result<T, E>>,
     E: Rejectable,
@@ -43,14 +43,8 @@ where
     // call that is not inlined costs more than most layers do.
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().race.poll(cx)
+        self.project().race.poll(cx, TimeoutKind::Deadline)
     }
 }
 
-impl<F> fmt::Debug for ResponseFuture<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture")
-            .field("state", &self.race.state())
-            .finish_non_exhaustive()
-    }
-}
+seawall_core::impl_debug!(DeadlineFuture<F>: |this| state = this.race.state());

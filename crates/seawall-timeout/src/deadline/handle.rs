@@ -1,102 +1,137 @@
 //! Reading and control from outside.
 
-use std::fmt;
 use std::time::Duration;
 
-use seawall_core::{Events, InstanceHandle, InstanceName, InvalidConfig, Samples};
+use seawall_core::striped::Shared;
+use seawall_core::{
+    Command, Events, InstanceHandle, InstanceName, InvalidConfig, Samples, Unsupported,
+};
 
-use crate::observe::{Cut, DEADLINE, State, positive};
+use super::counts::{DeadlineCounters, DeadlineCounts};
+use super::{DeadlineConfig, DeadlineSnapshot, DeadlineState, State};
+use crate::instance::Pattern;
 
-/// Reads and changes an overall deadline from outside, from any thread. Clones share.
+/// Reads and controls a deadline from outside, from any thread. Clones share.
 ///
 /// ```
 /// use std::time::Duration;
-/// use seawall_core::Registry;
-/// use seawall_timeout::DeadlineLayer;
+/// use seawall_timeout::{DeadlineConfig, DeadlineLayer, Registry};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let layer = DeadlineLayer::new("alpaca", Duration::from_secs(5))?;
+/// let layer = DeadlineLayer::new("alpaca", DeadlineConfig::new(Duration::from_secs(5))?);
 /// let registry = Registry::new("broker");
 /// registry.register(layer.handle())?;
 ///
-/// layer.handle().set_timeout(Duration::from_secs(3))?;
-/// assert_eq!(layer.handle().timeout(), Duration::from_secs(3));
-/// assert_eq!(layer.handle().timed_out(), 0);
+/// layer.handle().configure(DeadlineConfig::new(Duration::from_secs(3))?)?;
+/// assert_eq!(layer.handle().config().timeout(), Duration::from_secs(3));
+/// assert_eq!(layer.handle().counts().deadline_exceeded, 0);
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
 pub struct DeadlineHandle {
-    state: State,
+    shared: Shared<State, ()>,
 }
 
 impl DeadlineHandle {
-    pub(crate) const fn new(state: State) -> Self {
-        Self { state }
+    pub(super) const fn new(shared: Shared<State, ()>) -> Self {
+        Self { shared }
     }
 
-    /// How long a call may take.
-    pub fn timeout(&self) -> Duration {
-        self.state.common().after()
+    /// The name of the layer.
+    pub fn name(&self) -> InstanceName {
+        self.state().name()
     }
 
-    /// Sets how long a call may take, for calls from now on.
+    /// The settings in force.
+    pub fn config(&self) -> DeadlineConfig {
+        self.state().settings().config
+    }
+
+    /// Changes the settings, for calls from now on; those under way keep their deadline.
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when it is zero; the limit stays as it was.
-    pub fn set_timeout(&self, timeout: Duration) -> Result<(), InvalidConfig> {
-        self.state.common().set_after(positive("total", timeout)?);
+    /// None today: settings are checked when they are made.
+    pub fn configure(&self, config: DeadlineConfig) -> Result<(), InvalidConfig> {
+        self.state().change(|settings| settings.config = config);
         Ok(())
     }
 
-    /// How many calls were cut off while the inner service worked.
-    pub fn timed_out(&self) -> u64 {
-        self.state.common().ledger().count(Cut::Deadline)
+    /// Everything that is known of the layer now.
+    pub fn snapshot(&self) -> DeadlineSnapshot {
+        let settings = self.state().settings();
+        let (state, timeout) = if settings.bypassed {
+            (DeadlineState::Bypassed, Duration::MAX)
+        } else {
+            (DeadlineState::Active, settings.config.timeout())
+        };
+        DeadlineSnapshot {
+            name: self.name(),
+            state,
+            timeout,
+            counts: self.counts(),
+        }
     }
 
-    /// How many calls were rejected, since the deadline that their request came with had passed.
-    pub fn expired_on_arrival(&self) -> u64 {
-        self.state.common().ledger().count(Cut::Late)
+    /// How many calls missed their deadline since the layer was made.
+    pub fn counts(&self) -> DeadlineCounts {
+        DeadlineCounts::sum([self.state().counters()])
     }
 
-    /// How many calls were rejected, since the inner service was not ready in time.
-    pub fn readiness_timeouts(&self) -> u64 {
-        self.state.common().ledger().count(Cut::Readiness)
+    /// Lets calls take as long as they like, until [`reset`](Self::reset); none is written into
+    /// requests.
+    pub fn bypass(&self) {
+        self.state().change(|settings| settings.bypassed = true);
+    }
+
+    /// Ends a bypass. Counts stay.
+    pub fn reset(&self) {
+        self.state().change(|settings| settings.bypassed = false);
+    }
+
+    fn state(&self) -> &State {
+        self.shared.common()
     }
 }
 
 impl InstanceHandle for DeadlineHandle {
     fn pattern(&self) -> &'static str {
-        DEADLINE.name
+        DeadlineCounters::NAME
     }
 
     fn name(&self) -> InstanceName {
-        self.state.common().name()
+        Self::name(self)
     }
 
     fn state(&self) -> &'static str {
-        "ok"
+        self.snapshot().state.as_str()
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
-        self.state.common().samples(sink);
+        self.counts().all_samples(sink);
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        vec![("total", format!("{:?}", self.timeout()))]
+        vec![("timeout", format!("{:?}", self.config().timeout()))]
     }
 
     fn attach(&self, events: &Events) {
-        self.state.common().attach(events);
+        self.state().attach(events);
+    }
+
+    fn control(&self, command: Command) -> Result<(), Unsupported> {
+        match command {
+            Command::Bypass => self.bypass(),
+            Command::Reset => self.reset(),
+            _ => {
+                return Err(Unsupported {
+                    pattern: self.pattern(),
+                    command,
+                });
+            }
+        }
+        Ok(())
     }
 }
 
-impl fmt::Debug for DeadlineHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeadlineHandle")
-            .field("name", &self.name())
-            .field("total", &self.timeout())
-            .field("timed_out", &self.timed_out())
-            .finish_non_exhaustive()
-    }
-}
+seawall_core::impl_debug!(DeadlineHandle: |this| snapshot = this.snapshot());

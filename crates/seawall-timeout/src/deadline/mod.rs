@@ -1,14 +1,23 @@
 //! One limit on a whole call: the wait for readiness, and everything below.
 
+mod config;
+mod counts;
 mod future;
 mod handle;
 mod layer;
+mod propagate;
 mod service;
-mod stamp;
+mod snapshot;
 mod wait;
 
-pub use future::ResponseFuture;
+pub use config::DeadlineConfig;
+pub use counts::DeadlineCounts;
+pub use future::DeadlineFuture;
 pub use handle::DeadlineHandle;
 pub use layer::DeadlineLayer;
+pub use propagate::{NoPropagation, PropagateDeadline};
 pub use service::Deadline;
-pub use stamp::{NoPropagation, PropagateDeadline, Stamped};
+pub use snapshot::{DeadlineSnapshot, DeadlineState};
+
+/// What the services of one deadline share.
+type State = crate::state::State<DeadlineConfig, counts::DeadlineCounters>;

@@ -1,6 +1,5 @@
 //! The service.
 
-use std::fmt;
 use std::mem;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,20 +10,21 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::wait::Wait;
-use super::{NoPropagation, PropagateDeadline, ResponseFuture};
-use crate::observe::{Common, Cut};
-use crate::race::{Limit, Race};
+use super::{DeadlineFuture, NoPropagation, PropagateDeadline, State};
+use crate::instance::TimeoutKind;
+use crate::limit::BYPASSED;
+use crate::race::{Limits, Race};
 
-/// A service whose calls have a deadline; see [`DeadlineLayer`](super::DeadlineLayer).
+/// A service whose calls have a deadline; see [`DeadlineLayer`](crate::DeadlineLayer).
 pub struct Deadline<S, P = NoPropagation> {
     inner: S,
-    state: Anchor<Common, ()>,
+    state: Anchor<State, ()>,
     propagate: P,
     wait: Wait,
 }
 
 impl<S, P> Deadline<S, P> {
-    pub(crate) const fn new(inner: S, state: Anchor<Common, ()>, propagate: P) -> Self {
+    pub(super) const fn new(inner: S, state: Anchor<State, ()>, propagate: P) -> Self {
         Self {
             inner,
             state,
@@ -33,21 +33,19 @@ impl<S, P> Deadline<S, P> {
         }
     }
 
-    /// The service below.
-    pub const fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The service below, mutably.
-    pub const fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The service below, by value.
-    pub fn into_inner(self) -> S {
-        self.inner
+    /// What the wait for readiness has left of `timeout_ns`, in nanoseconds.
+    #[inline]
+    fn take_time_left(&mut self, timeout_ns: u64) -> u64 {
+        match mem::take(&mut self.wait) {
+            _ if timeout_ns == BYPASSED => BYPASSED,
+            Wait::None | Wait::Waiting { .. } => timeout_ns,
+            Wait::Waited(waited) => timeout_ns.saturating_sub(ns(waited)),
+            Wait::TimedOut => 0,
+        }
     }
 }
+
+seawall_core::inner_accessors!(Deadline<S, P>);
 
 impl<S, P, Req> Service<Req> for Deadline<S, P>
 where
@@ -57,18 +55,18 @@ where
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = ResponseFuture<S::Future>;
+    type Future = DeadlineFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        // A rejection that was promised stays one: the inner service is not asked again, since a
+        // A call that has timed out stays so: the inner service is not polled again, since a
         // place in its queue would be of no use to the call.
-        if matches!(self.wait, Wait::Spent) {
+        if matches!(self.wait, Wait::TimedOut) {
             return Poll::Ready(Ok(()));
         }
         match self.inner.poll_ready(cx) {
             Poll::Ready(Ok(())) => {
                 if matches!(self.wait, Wait::Waiting { .. }) {
-                    self.wait.ready(self.state.common().after());
+                    self.wait.ready(self.state.common().limit_ns());
                 }
                 Poll::Ready(Ok(()))
             }
@@ -78,42 +76,38 @@ where
             }
             // An error here would end the instance, a buffer above with it: the rejection is given
             // by `call`.
-            Poll::Pending => self.wait.pending(self.state.common().after(), cx).map(Ok),
+            Poll::Pending => self
+                .wait
+                .pending(self.state.common().limit_ns(), cx)
+                .map(Ok),
         }
     }
 
     #[inline]
     fn call(&mut self, mut request: Req) -> Self::Future {
-        let common = self.state.common();
-        let tag = common.tag();
-        let total = common.after_ns();
-        let left = match mem::take(&mut self.wait) {
-            Wait::None | Wait::Waiting { .. } => total,
-            Wait::Waited(waited) => total.saturating_sub(ns(waited)),
-            Wait::Spent => 0,
-        };
-        if left == 0 {
-            return ResponseFuture::new(Race::Rejected {
-                rejection: tag.cut(Cut::Readiness),
-            });
-        }
-        let mut limit = Limit {
-            after_ns: left,
+        let state = self.state.common();
+        let instance = state.id();
+        let timeout_ns = state.limit_ns();
+        let limit_ns = self.take_time_left(timeout_ns);
+        let mut limits = Limits {
+            limit_ns,
             until: None,
-            cut: Cut::Deadline,
+            instance,
         };
-        if P::WRITES {
+        if limit_ns == 0 {
+            return DeadlineFuture::new(Race::rejected(TimeoutKind::Readiness, limits));
+        }
+        if P::WRITES && limit_ns != BYPASSED {
             let now = Instant::now();
-            let at = deadline(now, Duration::from_nanos(left));
+            let at = deadline(now, Duration::from_nanos(limit_ns));
             let at = self.propagate.propagate(&mut request, at).min(at);
             if at <= now {
-                return ResponseFuture::new(Race::Rejected {
-                    rejection: tag.cut(Cut::Late),
-                });
+                let race = Race::rejected(TimeoutKind::ExpiredOnArrival, limits);
+                return DeadlineFuture::new(race);
             }
-            limit.until = Some(at);
+            limits.until = Some(at);
         }
-        ResponseFuture::new(Race::start(self.inner.call(request), limit, tag))
+        DeadlineFuture::new(Race::start(self.inner.call(request), limits))
     }
 }
 
@@ -129,13 +123,5 @@ impl<S: Clone, P: Clone> Clone for Deadline<S, P> {
     }
 }
 
-impl<S: fmt::Debug, P> fmt::Debug for Deadline<S, P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Deadline")
-            .field("inner", &self.inner)
-            .field("name", &self.state.common().name())
-            .field("total", &self.state.common().after())
-            .field("wait", &self.wait)
-            .finish_non_exhaustive()
-    }
-}
+seawall_core::impl_debug!(Deadline<S, P>: |this|
+    settings = this.state.common().settings(), wait = this.wait);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn an_answer_that_is_ready_at_once_needs_no_runtime_no_timer_and_no_memory() {
+fn a_response_that_is_ready_at_once_needs_no_runtime_no_timer_and_no_memory() {
     // No Tokio runtime here: arming a timer would panic.
     let echo = || service_fn(|n: u32| std::future::ready(Ok::<_, Rejection>(n)));
     let mut attempt = attempt_layer(SECOND).layer(echo());
@@ -28,7 +28,7 @@ fn an_answer_that_is_ready_at_once_needs_no_runtime_no_timer_and_no_memory() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_attempt_is_cut_off_in_time_and_may_have_been_sent() {
+async fn a_slow_attempt_times_out_in_time_and_may_have_been_sent() {
     let layer = attempt_layer(SECOND);
     let handle = layer.handle();
     let mut service = layer.layer(sleeper());
@@ -39,23 +39,23 @@ async fn a_slow_attempt_is_cut_off_in_time_and_may_have_been_sent() {
     assert_eq!(rejection.sent(), Sent::Maybe);
     assert_eq!(rejection.name().as_str(), "a");
     assert_eq!(start + SECOND, Instant::now());
-    assert_eq!(handle.timed_out(), 1);
-    // In time, and exactly in time: the answer wins.
+    assert_eq!(handle.counts().timed_out, 1);
+    // In time, and exactly in time: the response wins.
     let call = service.ready().await.unwrap().call(SECOND - MS);
     assert_eq!(call.await, Ok(SECOND - MS));
     assert_eq!(service.call(SECOND).await, Ok(SECOND));
-    assert_eq!(handle.timed_out(), 1);
+    assert_eq!(handle.counts().timed_out, 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_inner_future_is_gone_before_the_caller_hears_of_the_timeout() {
+async fn the_inner_future_is_dropped_before_the_caller_is_notified_of_the_timeout() {
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     mock.set_capacity(1);
     let mut service = attempt_layer(SECOND).layer(inner);
     let mut call = Box::pin(service.ready().await.unwrap().call(1));
-    let answer = call.as_mut().await;
-    assert_eq!(rejection(answer), (Reason::AttemptTimeout, Sent::Maybe));
+    let result = call.as_mut().await;
+    assert_eq!(rejection(result), (Reason::AttemptTimeout, Sent::Maybe));
     // The finished future is still here, and holds nothing.
     let held = (mock.futures(), mock.in_flight(), mock.reserved());
     assert_eq!(held, (0, 0, 0));
@@ -75,18 +75,18 @@ async fn the_time_starts_at_the_first_poll() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_longest_duration_waits_for_ever_and_does_not_panic() {
+async fn the_longest_duration_waits_forever_and_does_not_panic() {
     let year = 365 * 24 * 3600 * SECOND;
     let mut attempt = attempt_layer(Duration::MAX).layer(sleeper());
     assert_eq!(attempt.ready().await.unwrap().call(year).await, Ok(year));
-    let stamped = |_: &mut Duration, at: Instant| assert!(at > Instant::now());
-    let layer = deadline_layer(Duration::MAX).propagate(stamped);
+    let propagate = |_: &mut Duration, at: Instant| assert!(at > Instant::now());
+    let layer = deadline_layer(Duration::MAX).propagate(propagate);
     let mut overall = layer.layer(sleeper());
     assert_eq!(overall.ready().await.unwrap().call(year).await, Ok(year));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_shortest_duration_still_lets_an_answer_pass_that_is_ready() {
+async fn the_shortest_duration_still_lets_a_response_pass_that_is_ready() {
     let mut service = attempt_layer(Duration::from_nanos(1)).layer(sleeper());
     let ready = service.ready().await.unwrap();
     assert_eq!(ready.call(Duration::ZERO).await, Ok(Duration::ZERO));
@@ -102,12 +102,15 @@ async fn the_deadline_of_a_request_shortens_its_attempt() {
     let layer = attempt_layer(SECOND).describe(describe);
     let handle = layer.handle();
     let mut service = layer.layer(sleeper());
-    let answer = service.ready().await.unwrap().call(SECOND).await;
-    let rejection = answer.unwrap_err();
+    let result = service.ready().await.unwrap().call(SECOND).await;
+    let rejection = result.unwrap_err();
     assert_eq!(rejection.reason(), Reason::DeadlineExceeded);
     assert_eq!(rejection.sent(), Sent::Maybe);
     assert_eq!(Instant::now(), start + Duration::from_millis(301));
-    assert_eq!((handle.timed_out(), handle.deadline_exceeded()), (0, 1));
+    assert_eq!(
+        (handle.counts().timed_out, handle.counts().deadline_exceeded),
+        (0, 1)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -115,8 +118,8 @@ async fn a_deadline_later_than_the_timeout_changes_nothing() {
     let describe =
         |_: &Duration| RequestMeta::default().with_deadline(Instant::now() + 10 * SECOND);
     let mut service = attempt_layer(SECOND).describe(describe).layer(sleeper());
-    let answer = service.ready().await.unwrap().call(5 * SECOND).await;
-    assert_eq!(answer.unwrap_err().reason(), Reason::AttemptTimeout);
+    let result = service.ready().await.unwrap().call(5 * SECOND).await;
+    assert_eq!(result.unwrap_err().reason(), Reason::AttemptTimeout);
 }
 
 #[tokio::test(start_paused = true)]
@@ -127,16 +130,16 @@ async fn a_request_whose_deadline_has_passed_is_never_sent() {
         attempt_layer(SECOND).describe(move |_: &u32| RequestMeta::default().with_deadline(passed));
     let handle = layer.handle();
     let mut service = layer.layer(inner);
-    let answer = service.ready().await.unwrap().call(1).await;
-    assert_eq!(rejection(answer), (Reason::DeadlineExceeded, Sent::No));
+    let result = service.ready().await.unwrap().call(1).await;
+    assert_eq!(rejection(result), (Reason::DeadlineExceeded, Sent::No));
     assert_eq!(mock.calls(), 0);
-    assert_eq!(handle.expired_on_arrival(), 1);
+    assert_eq!(handle.counts().expired_on_arrival, 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_busy_service_that_uses_up_the_tasks_budget_is_cut_off_all_the_same() {
-    // Tokio makes every resource pend when a task has made too much progress in one poll; a timer
-    // polled last would never be seen to fire.
+async fn a_busy_service_that_uses_up_the_cooperative_budget_times_out_all_the_same() {
+    // Tokio makes every resource pend when a task has made too much progress in one poll, so that
+    // a timer that is polled last would never fire.
     struct Busy;
     impl Future for Busy {
         type Output = Result<(), Rejection>;
@@ -155,23 +158,23 @@ async fn a_busy_service_that_uses_up_the_tasks_budget_is_cut_off_all_the_same() 
         advance(SECOND / 4).await;
     }
     assert!(call.is_finished());
-    let answer = call.await.unwrap();
-    assert_eq!(answer.unwrap_err().reason(), Reason::AttemptTimeout);
+    let result = call.await.unwrap();
+    assert_eq!(result.unwrap_err().reason(), Reason::AttemptTimeout);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_dropped_call_is_not_counted_and_leaves_nothing() {
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let layer = attempt_layer(SECOND);
     let mut service = layer.layer(inner);
     drop(service.ready().await.unwrap().call(1));
-    let mut polled = Probe::new(service.ready().await.unwrap().call(2));
+    let mut polled = PolledFuture::new(service.ready().await.unwrap().call(2));
     assert!(polled.poll().is_pending());
     advance(2 * SECOND).await;
     drop(polled);
     assert_eq!((mock.futures(), mock.reserved()), (0, 0));
-    assert_eq!(layer.handle().timed_out(), 0);
+    assert_eq!(layer.handle().counts().timed_out, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -188,11 +191,11 @@ async fn panics_below_and_in_listeners_leave_the_next_call_untouched() {
         let task = tokio::spawn(async move { clone.ready().await.unwrap().call(1).await });
         assert!(task.await.unwrap_err().is_panic());
     }
-    mock.hold();
-    let answer = service.ready().await.unwrap().call(2).await;
-    assert_eq!(rejection(answer), (Reason::AttemptTimeout, Sent::Maybe));
+    mock.hold_responses();
+    let result = service.ready().await.unwrap().call(2).await;
+    assert_eq!(rejection(result), (Reason::AttemptTimeout, Sent::Maybe));
     assert_eq!(events.listener_panics(), 1);
-    mock.answer_at_once();
+    mock.respond_immediately();
     assert_eq!(service.ready().await.unwrap().call(3).await.unwrap(), 3);
     assert_eq!(mock.reserved(), 0);
 }
@@ -206,32 +209,31 @@ async fn services_clones_and_layers_count_together_and_take_a_new_timeout() {
     drop(layer);
     assert!(one.ready().await.unwrap().call(2 * SECOND).await.is_err());
     assert!(two.ready().await.unwrap().call(2 * SECOND).await.is_err());
-    assert_eq!(handle.timed_out(), 2);
-    handle.set_timeout(3 * SECOND).unwrap();
+    assert_eq!(handle.counts().timed_out, 2);
+    let longer = AttemptTimeoutConfig::fixed(3 * SECOND).unwrap();
+    handle.configure(longer).unwrap();
     assert!(two.ready().await.unwrap().call(2 * SECOND).await.is_ok());
-    let rejected = handle.set_timeout(Duration::ZERO).unwrap_err();
-    assert_eq!(
-        rejected.to_string(),
-        "`timeout` is 0s, accepted is longer than zero"
-    );
-    assert_eq!(handle.timeout(), 3 * SECOND);
+    assert_eq!((handle.timeout(), handle.config()), (3 * SECOND, longer));
 }
 
 #[test]
 fn a_duration_of_zero_is_rejected_by_name() {
-    let rejected = AttemptTimeoutLayer::new("a", Duration::ZERO).unwrap_err();
+    let rejected = AttemptTimeoutConfig::fixed(Duration::ZERO).unwrap_err();
+    assert_eq!(
+        rejected.to_string(),
+        "`timeout` is 0s, accepted is longer than zero"
+    );
+    let rejected = DeadlineConfig::new(Duration::ZERO).unwrap_err();
     assert_eq!((rejected.field(), rejected.value()), ("timeout", "0s"));
-    let rejected = DeadlineLayer::new("d", Duration::ZERO).unwrap_err();
-    assert_eq!((rejected.field(), rejected.value()), ("total", "0s"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_cut_off_is_told_and_published() {
+async fn timeouts_are_emitted_and_published() {
     let registry = Registry::new("svc");
     let layer = attempt_layer(SECOND);
     registry.register(layer.handle()).unwrap();
     registry.register(deadline_layer(SECOND).handle()).unwrap();
-    let mut heard = registry.events().subscribe();
+    let mut events = registry.events().subscribe();
     let mut service = layer.layer(sleeper());
     let rejection = service
         .ready()
@@ -240,8 +242,8 @@ async fn what_was_cut_off_is_told_and_published() {
         .call(2 * SECOND)
         .await
         .unwrap_err();
-    let Some(Received::Event(event)) = heard.try_next() else {
-        panic!("nothing was told");
+    let Some(Received::Event(event)) = events.try_next() else {
+        panic!("nothing was emitted");
     };
     assert_eq!(event.kind, EventKind::Rejected(rejection));
     assert_eq!(
@@ -260,7 +262,7 @@ async fn what_was_cut_off_is_told_and_published() {
     assert_eq!(count("seawall_rejections_total", "attempt_timeout"), one);
     assert_eq!(count("seawall_timeouts_total", "attempt"), one);
     assert_eq!(snapshot[0].settings, [("timeout", "1s".to_owned())]);
-    assert_eq!(snapshot[1].settings, [("total", "1s".to_owned())]);
+    assert_eq!(snapshot[1].settings, [("timeout", "1s".to_owned())]);
     // Each pattern publishes what it can count, and nothing else.
     let labels = |n: usize| -> Vec<_> {
         let samples = snapshot[n].samples.iter();
@@ -281,8 +283,8 @@ async fn what_was_cut_off_is_told_and_published() {
 }
 
 #[tokio::test(start_paused = true)]
-#[should_panic(expected = "polled after it had answered")]
-async fn a_future_polled_after_its_answer_panics() {
+#[should_panic(expected = "polled after it had completed")]
+async fn a_future_polled_after_its_completion_panics() {
     let mut service = attempt_layer(SECOND).layer(sleeper());
     let mut call = Box::pin(service.ready().await.unwrap().call(Duration::ZERO));
     let _ = call.as_mut().await;

@@ -8,23 +8,23 @@ use std::time::Duration;
 ///
 /// ```
 /// use std::time::Duration;
-/// use seawall_timeout::RequestTimeout;
+/// use seawall_timeout::PerRequestTimeout;
 ///
 /// fn by_path(path: &&str) -> Option<Duration> {
 ///     path.starts_with("/v1/batches").then_some(Duration::from_secs(600))
 /// }
-/// assert_eq!(by_path.own_timeout(&"/v1/models"), None);
+/// assert_eq!(by_path.timeout_of(&"/v1/models"), None);
 /// ```
-pub trait RequestTimeout<Req: ?Sized> {
+pub trait PerRequestTimeout<Req: ?Sized> {
     /// How long an attempt of `request` may take. Called once per call, on the hot path.
-    fn own_timeout(&self, request: &Req) -> Option<Duration>;
+    fn timeout_of(&self, request: &Req) -> Option<Duration>;
 }
 
-impl<F, Req: ?Sized> RequestTimeout<Req> for F
+impl<F, Req: ?Sized> PerRequestTimeout<Req> for F
 where
     F: Fn(&Req) -> Option<Duration>,
 {
-    fn own_timeout(&self, request: &Req) -> Option<Duration> {
+    fn timeout_of(&self, request: &Req) -> Option<Duration> {
         self(request)
     }
 }
@@ -33,9 +33,9 @@ where
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NoOverride;
 
-impl<Req: ?Sized> RequestTimeout<Req> for NoOverride {
+impl<Req: ?Sized> PerRequestTimeout<Req> for NoOverride {
     #[inline(always)]
-    fn own_timeout(&self, _: &Req) -> Option<Duration> {
+    fn timeout_of(&self, _: &Req) -> Option<Duration> {
         None
     }
 }

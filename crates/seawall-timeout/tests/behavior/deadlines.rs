@@ -4,8 +4,8 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn a_deadline_covers_readiness_and_the_waiting_task_is_woken() {
-    // Time spent in a queue was free: the request waited an hour for a service that never became
-    // ready, under a timeout of seconds.
+    // Time spent in a queue was not counted: the request waited an hour for a service that never
+    // became ready, under a timeout of seconds.
     let (inner, mock) = mock();
     mock.set_pending();
     let layer = deadline_layer(SECOND);
@@ -15,21 +15,27 @@ async fn a_deadline_covers_readiness_and_the_waiting_task_is_woken() {
     let waiting = tokio::spawn(async move {
         let ready = service.ready().await;
         assert!(ready.is_ok(), "a rejection is an error of the call");
-        let answer = service.call(1).await;
-        (service, answer)
+        let result = service.call(1).await;
+        (service, result)
     });
-    let (mut service, answer) = waiting.await.unwrap();
-    assert_eq!(rejection(answer), (Reason::DeadlineExceeded, Sent::No));
+    let (mut service, result) = waiting.await.unwrap();
+    assert_eq!(rejection(result), (Reason::DeadlineExceeded, Sent::No));
     assert_eq!(Instant::now(), start + SECOND);
     assert_eq!(mock.calls(), 0);
-    assert_eq!((handle.readiness_timeouts(), handle.timed_out()), (1, 0));
-    // The instance is as good as new.
+    assert_eq!(
+        (
+            handle.counts().readiness_timeouts,
+            handle.counts().deadline_exceeded
+        ),
+        (1, 0)
+    );
+    // The instance can be used again.
     mock.set_ready();
     assert_eq!(service.ready().await.unwrap().call(2).await.unwrap(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_promised_rejection_stays_one_until_the_call() {
+async fn a_readiness_timeout_stays_one_until_the_call() {
     let (inner, mock) = mock();
     mock.set_pending();
     let mut service = deadline_layer(SECOND).layer(inner);
@@ -40,43 +46,43 @@ async fn a_promised_rejection_stays_one_until_the_call() {
         service.ready().await.unwrap();
     }
     assert_eq!(mock.readiness_polls(), polls);
-    let answer = service.call(1).await;
-    assert_eq!(rejection(answer), (Reason::DeadlineExceeded, Sent::No));
+    let result = service.call(1).await;
+    assert_eq!(rejection(result), (Reason::DeadlineExceeded, Sent::No));
 }
 
 #[tokio::test(start_paused = true)]
 async fn time_waited_for_readiness_is_taken_off_the_call() {
     let (inner, mock) = mock();
     mock.set_pending();
-    mock.hold();
+    mock.hold_responses();
     let layer = deadline_layer(SECOND);
     let mut service = layer.layer(inner);
     let start = Instant::now();
     let waiting = tokio::spawn(async move { service.ready().await.unwrap().call(1).await });
     sleep(700 * MS).await;
     mock.set_ready();
-    let answer = waiting.await.unwrap();
-    assert_eq!(rejection(answer), (Reason::DeadlineExceeded, Sent::Maybe));
+    let result = waiting.await.unwrap();
+    assert_eq!(rejection(result), (Reason::DeadlineExceeded, Sent::Maybe));
     assert_eq!(Instant::now(), start + SECOND);
-    assert_eq!(layer.handle().timed_out(), 1);
+    assert_eq!(layer.handle().counts().deadline_exceeded, 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn readiness_lost_and_regained_is_charged_in_full() {
     let (inner, mock) = mock();
-    mock.hold();
+    mock.hold_responses();
     let mut service = deadline_layer(SECOND).layer(inner);
     let start = Instant::now();
     for _ in 0..2 {
         mock.set_pending();
-        let mut ready = Probe::new(service.ready());
+        let mut ready = PolledFuture::new(service.ready());
         assert!(ready.poll().is_pending());
         advance(300 * MS).await;
         mock.set_ready();
         assert!(ready.poll().is_ready());
     }
-    let answer = service.call(1).await;
-    assert_eq!(rejection(answer), (Reason::DeadlineExceeded, Sent::Maybe));
+    let result = service.call(1).await;
+    assert_eq!(rejection(result), (Reason::DeadlineExceeded, Sent::Maybe));
     assert_eq!(Instant::now(), start + SECOND);
 }
 
@@ -86,7 +92,7 @@ async fn idle_time_between_readiness_and_call_is_not_charged() {
     mock.set_pending();
     let mut service = deadline_layer(SECOND).layer(inner);
     {
-        let mut ready = Probe::new(service.ready());
+        let mut ready = PolledFuture::new(service.ready());
         assert!(ready.poll().is_pending());
         advance(900 * MS).await;
         mock.set_ready();
@@ -101,19 +107,19 @@ async fn a_wait_that_was_given_up_long_ago_is_not_charged_to_the_next_call() {
     let (inner, mock) = mock();
     mock.set_pending();
     let mut service = deadline_layer(SECOND).layer(inner);
-    assert!(Probe::new(service.ready()).poll().is_pending());
+    assert!(PolledFuture::new(service.ready()).poll().is_pending());
     advance(3600 * SECOND).await;
     // Still not ready: the next caller waits for its own second.
-    let mut ready = Probe::new(service.ready());
+    let mut ready = PolledFuture::new(service.ready());
     assert!(ready.poll().is_pending());
     advance(3600 * SECOND).await;
     drop(ready);
     // Ready by now: the next caller has its whole second.
     mock.set_ready();
-    mock.hold();
+    mock.hold_responses();
     let start = Instant::now();
-    let answer = service.ready().await.unwrap().call(1).await;
-    assert_eq!(rejection(answer), (Reason::DeadlineExceeded, Sent::Maybe));
+    let result = service.ready().await.unwrap().call(1).await;
+    assert_eq!(rejection(result), (Reason::DeadlineExceeded, Sent::Maybe));
     assert_eq!(Instant::now(), start + SECOND);
 }
 
@@ -131,13 +137,13 @@ async fn a_clone_of_a_waiting_service_has_not_waited() {
 
 #[tokio::test(start_paused = true)]
 async fn a_buffer_above_survives_a_rejection() {
-    // A rejection given by `poll_ready` shut the buffer down for all its handles.
+    // An error of `poll_ready` would shut the buffer down for all its handles.
     let (inner, mock) = mock();
     mock.set_pending();
     let service = deadline_layer(SECOND).layer(inner);
     let mut buffered = tower::buffer::Buffer::new(service, 4);
-    let answer = buffered.ready().await.unwrap().call(1).await;
-    assert_eq!(rejection(answer), (Reason::DeadlineExceeded, Sent::No));
+    let result = buffered.ready().await.unwrap().call(1).await;
+    assert_eq!(rejection(result), (Reason::DeadlineExceeded, Sent::No));
     mock.set_ready();
     assert_eq!(buffered.ready().await.unwrap().call(2).await.unwrap(), 2);
 }
@@ -147,7 +153,7 @@ async fn an_error_of_readiness_passes_through() {
     let (inner, mock) = mock();
     mock.set_pending();
     let mut service = deadline_layer(SECOND).layer(inner);
-    let mut ready = Probe::new(service.ready());
+    let mut ready = PolledFuture::new(service.ready());
     assert!(ready.poll().is_pending());
     mock.set_failed();
     let Poll::Ready(Err(error)) = ready.poll() else {
@@ -167,81 +173,10 @@ async fn a_full_concurrency_limit_below_is_waited_for_no_longer_than_the_deadlin
     tokio::task::yield_now().await;
     let start = Instant::now();
     // 900 ms of waiting leave 100 ms.
-    let answer = second.ready().await.unwrap().call(500 * MS).await;
-    assert_eq!(answer.unwrap_err().reason(), Reason::DeadlineExceeded);
+    let result = second.ready().await.unwrap().call(500 * MS).await;
+    assert_eq!(result.unwrap_err().reason(), Reason::DeadlineExceeded);
     assert_eq!(Instant::now(), start + SECOND);
     assert!(long.await.unwrap().is_ok());
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_deadline_is_stamped_into_the_request_and_the_attempt_below_keeps_it() {
-    #[derive(Clone, Copy)]
-    struct Request {
-        takes: Duration,
-        meta: RequestMeta,
-    }
-    fn propagate(request: &mut Request, at: Instant) {
-        request.meta.deadline = Some(at);
-    }
-    fn describe(request: &Request) -> RequestMeta {
-        request.meta
-    }
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let note = Arc::clone(&seen);
-    let attempt = attempt_layer(5 * SECOND).describe(describe as fn(&Request) -> RequestMeta);
-    let attempts = attempt.handle();
-    let mut service = ServiceBuilder::new()
-        .layer(deadline_layer(SECOND).propagate(propagate))
-        .layer(attempt)
-        .service(service_fn(move |request: Request| {
-            note.lock().unwrap().push(request.meta.deadline);
-            async move {
-                sleep(request.takes).await;
-                Ok::<_, Rejection>(())
-            }
-        }));
-    let start = Instant::now();
-    let request = Request {
-        takes: 2 * SECOND,
-        meta: RequestMeta::default(),
-    };
-    let answer = service.ready().await.unwrap().call(request).await;
-    let rejection = answer.unwrap_err();
-    assert_eq!(rejection.reason(), Reason::DeadlineExceeded);
-    assert_eq!(
-        rejection.name().as_str(),
-        "a",
-        "the layer next to the work speaks"
-    );
-    assert_eq!(Instant::now(), start + SECOND);
-    assert_eq!(*seen.lock().unwrap(), [Some(start + SECOND)]);
-    assert_eq!(attempts.deadline_exceeded(), 1);
-}
-
-/// A request with 100 ms to live waited ten seconds in a queue below, since only the layer next to
-/// the work knew of its deadline.
-#[tokio::test(start_paused = true)]
-async fn an_earlier_deadline_of_the_request_ends_its_wait_in_a_queue_below() {
-    fn earlier(own: &mut Option<Instant>, at: Instant) -> Instant {
-        *own.insert(own.map_or(at, |own| own.min(at)))
-    }
-    let queue = service_fn(|_: Option<Instant>| std::future::pending::<Result<(), Rejection>>());
-    let layer = deadline_layer(10 * SECOND).propagate(earlier);
-    let handle = layer.handle();
-    let service = layer.layer(queue);
-    let start = Instant::now();
-    let answer = service.clone().oneshot(Some(start + 100 * MS)).await;
-    let rejection = answer.unwrap_err();
-    assert_eq!(rejection.reason(), Reason::DeadlineExceeded);
-    assert_eq!(rejection.sent(), Sent::Maybe);
-    assert_eq!(Instant::now(), start + 100 * MS);
-    // A later one does not make the call longer, and one that has passed leaves no call at all.
-    let answer = service.clone().oneshot(Some(start + 3600 * SECOND)).await;
-    assert!(answer.is_err());
-    assert_eq!(Instant::now(), start + 100 * MS + 10 * SECOND);
-    let answer = service.oneshot(Some(start)).await;
-    assert_eq!(answer.unwrap_err().sent(), Sent::No);
-    assert_eq!((handle.timed_out(), handle.expired_on_arrival()), (2, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -249,10 +184,10 @@ async fn a_waiting_instance_polled_by_another_task_wakes_that_task() {
     let (inner, mock) = mock();
     mock.set_pending();
     let mut service = deadline_layer(SECOND).layer(inner);
-    let mut first = Probe::new(service.ready());
+    let mut first = PolledFuture::new(service.ready());
     assert!(first.poll().is_pending());
     drop(first);
-    let mut second = Probe::new(service.ready());
+    let mut second = PolledFuture::new(service.ready());
     assert!(second.poll().is_pending());
     sleep(2 * SECOND - MS).await;
     assert!(second.wakes() > 0);
@@ -260,7 +195,7 @@ async fn a_waiting_instance_polled_by_another_task_wakes_that_task() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn deadlines_of_an_own_error_type_and_of_a_lifted_one_compile_and_reject() {
+async fn deadlines_of_an_own_error_type_and_of_a_wrapped_one_compile_and_reject() {
     #[derive(Debug)]
     enum Own {
         Rejected(Rejection),
@@ -269,25 +204,25 @@ async fn deadlines_of_an_own_error_type_and_of_a_lifted_one_compile_and_reject()
     let pending = service_fn(|()| std::future::pending::<Result<(), Own>>());
     let mut own = deadline_layer(SECOND).layer(pending);
     let Err(Own::Rejected(rejection)) = own.ready().await.unwrap().call(()).await else {
-        panic!("a service that never answers");
+        panic!("a service that never responds");
     };
     assert_eq!(rejection.reason(), Reason::DeadlineExceeded);
     // The type of a stack can be named.
     type Stack<S> =
-        Deadline<AttemptTimeout<seawall_core::WrapError<S>, DefaultMeta>, NoPropagation>;
+        Deadline<AttemptTimeout<seawall_core::WrapError<S>, Policy, NoOverride>, NoPropagation>;
     fn named<S>(inner: S) -> Stack<S> {
         deadline_layer(SECOND)
             .layer(attempt_layer(MS).layer(seawall_core::WrapErrorLayer.layer(inner)))
     }
     let never = service_fn(|()| std::future::pending::<Result<(), std::io::Error>>());
-    let answer = named(never).oneshot(()).await;
-    assert!(matches!(answer, Err(Error::Rejected(r)) if r.reason() == Reason::AttemptTimeout));
+    let result = named(never).oneshot(()).await;
+    assert!(matches!(result, Err(Error::Rejected(r)) if r.reason() == Reason::AttemptTimeout));
 }
 
 #[test]
 fn many_threads_count_every_timeout_once() {
     let layer = attempt_layer(Duration::from_nanos(1));
-    let answered = AtomicUsize::new(0);
+    let responses = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -300,21 +235,21 @@ fn many_threads_count_every_timeout_once() {
                     let mut service = layer.clone().layer(sleeper());
                     for _ in 0..50 {
                         assert!(service.ready().await.unwrap().call(SECOND).await.is_err());
-                        answered.fetch_add(1, Ordering::Relaxed);
+                        responses.fetch_add(1, Ordering::Relaxed);
                     }
                 });
             });
         }
     });
-    assert_eq!(answered.load(Ordering::Relaxed), 200);
-    assert_eq!(layer.handle().timed_out(), 200);
+    assert_eq!(responses.load(Ordering::Relaxed), 200);
+    assert_eq!(layer.handle().counts().timed_out, 200);
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn readiness_and_call_together_never_take_longer_than_the_deadline(
-        total in 1_u64..2_000,
+        timeout in 1_u64..2_000,
         unready in 0_u64..3_000,
         takes in 0_u64..3_000,
     ) {
@@ -323,32 +258,32 @@ proptest! {
             .start_paused(true)
             .build()
             .unwrap();
-        let (elapsed, answered) = runtime.block_on(async {
+        let (elapsed, responded) = runtime.block_on(async {
             let (inner, mock) = mock();
-            mock.hold();
+            mock.hold_responses();
             mock.set_pending();
-            let total = Duration::from_millis(total);
-            let mut service = deadline_layer(total).layer(inner);
+            let limit = Duration::from_millis(timeout);
+            let mut service = deadline_layer(limit).layer(inner);
             let upstream = mock.clone();
             tokio::spawn(async move {
                 sleep(Duration::from_millis(unready)).await;
                 upstream.set_ready();
                 sleep(Duration::from_millis(takes)).await;
-                upstream.answer_at_once();
+                upstream.respond_immediately();
                 upstream.respond_to_all();
             });
             let start = Instant::now();
             let ok = service.ready().await.unwrap().call(1).await.is_ok();
             (start.elapsed_ms(), ok)
         });
-        prop_assert!(elapsed <= total);
+        prop_assert!(elapsed <= timeout);
         let needed = unready + takes;
-        if needed < total {
-            prop_assert!(answered);
+        if needed < timeout {
+            prop_assert!(responded);
             prop_assert_eq!(elapsed, needed);
-        } else if needed > total {
-            prop_assert!(!answered);
-            prop_assert_eq!(elapsed, total);
+        } else if needed > timeout {
+            prop_assert!(!responded);
+            prop_assert_eq!(elapsed, timeout);
         }
     }
 }

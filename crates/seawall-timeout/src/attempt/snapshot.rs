@@ -1,0 +1,66 @@
+//! What a handle knows at one moment.
+
+use std::time::Duration;
+
+use seawall_core::InstanceName;
+
+use super::AttemptTimeoutCounts;
+
+/// Everything that is known of an attempt timeout at one moment.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct AttemptTimeoutSnapshot {
+    /// The name of the layer.
+    pub name: InstanceName,
+    /// Where the timeout comes from.
+    pub state: AttemptTimeoutState,
+    /// How long an attempt may take now; [`Duration::MAX`] while the layer is bypassed.
+    #[cfg_attr(
+        feature = "serde",
+        serde(serialize_with = "seawall_core::serialize::seconds")
+    )]
+    pub timeout: Duration,
+    /// The quantile that a learned timeout is made of, as it was computed last; `None` while too
+    /// few responses are known, and where nothing is learned.
+    #[cfg_attr(
+        feature = "serde",
+        serde(serialize_with = "seawall_core::serialize::optional_seconds")
+    )]
+    pub estimate: Option<Duration>,
+    /// How many responses a learned timeout lacks; 0 where nothing is learned.
+    pub samples_missing: u32,
+    /// How many attempts timed out.
+    pub counts: AttemptTimeoutCounts,
+}
+
+/// Where an attempt timeout comes from.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(rename_all = "snake_case")
+)]
+pub enum AttemptTimeoutState {
+    /// It is fixed.
+    Fixed,
+    /// It is to be learned, and is the initial one while too few responses are known.
+    WarmingUp,
+    /// It is learned.
+    Learned,
+    /// An operator has switched it off.
+    Bypassed,
+}
+
+impl AttemptTimeoutState {
+    /// The state as a label value of metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fixed => "fixed",
+            Self::WarmingUp => "warming_up",
+            Self::Learned => "learned",
+            Self::Bypassed => "bypassed",
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What a handle knows at one moment.
+
+use std::time::Duration;
+
+use seawall_core::InstanceName;
+
+use super::DeadlineCounts;
+
+/// Everything that is known of a deadline at one moment.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct DeadlineSnapshot {
+    /// The name of the layer.
+    pub name: InstanceName,
+    /// Whether calls have a deadline.
+    pub state: DeadlineState,
+    /// How long a call may take now; [`Duration::MAX`] while the layer is bypassed.
+    #[cfg_attr(
+        feature = "serde",
+        serde(serialize_with = "seawall_core::serialize::seconds")
+    )]
+    pub timeout: Duration,
+    /// How many calls missed their deadline.
+    pub counts: DeadlineCounts,
+}
+
+/// Whether calls have a deadline.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(rename_all = "snake_case")
+)]
+pub enum DeadlineState {
+    /// They have.
+    Active,
+    /// An operator has switched it off.
+    Bypassed,
+}
+
+impl DeadlineState {
+    /// The state as a label value of metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Bypassed => "bypassed",
+        }
+    }
+}
