@@ -20,7 +20,7 @@ use seawall_ratelimit::{
 };
 use seawall_retry::{RetryConfig, RetryLayer};
 use seawall_throttle::{AdaptiveThrottleConfig, AdaptiveThrottleLayer};
-use seawall_timeout::AttemptTimeoutLayer;
+use seawall_timeout::{AttemptTimeoutConfig, AttemptTimeoutLayer};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -307,7 +307,8 @@ fn bulkhead(permits: u32) -> BulkheadLayer {
 }
 
 fn timeout() -> AttemptTimeoutLayer {
-    AttemptTimeoutLayer::new("bench", LONG).expect("a valid timeout")
+    let config = AttemptTimeoutConfig::fixed(LONG).expect("a valid timeout");
+    AttemptTimeoutLayer::new("bench", config)
 }
 
 fn hedge(builder: HedgeConfigBuilder) -> HedgeLayer<Policy<ErrorIsFailure, ConstMeta>> {
