@@ -129,8 +129,7 @@ impl HttpClassifier {
     /// Interactive Brokers, Web API: 429 puts the address into a penalty box for 10 minutes, or 15
     /// by an older page; 15 are taken.
     ///
-    /// Source: "Pacing Limitations" of the Web API at
-    /// <https://www.interactivebrokers.com/campus/ibkr-api-page/webapi-doc/>.
+    /// Source: "Pacing Limitations" in the documentation of the Web API at IBKR Campus.
     pub const fn interactive_brokers() -> Self {
         Self::with_rules(const { &[ban(429, 900)] })
     }

@@ -75,6 +75,7 @@ mod respond;
 mod response;
 mod retry_after;
 mod routes;
+mod size_hint;
 mod state;
 mod transport;
 
@@ -93,7 +94,7 @@ pub use respond::{
 pub use response::{MAX_RETRY_AFTER, rejection_response, retry_after_seconds, status_of};
 pub use retry_after::retry_after;
 pub use routes::{Routes, is_idempotent};
-pub use state::LayerState;
+pub use state::{LayerSnapshot, LayerState};
 #[cfg(feature = "reqwest")]
 pub use transport::reqwest_without_redirects;
 pub use transport::{TransportError, outcome_of};

@@ -1,14 +1,18 @@
 //! A request body that can be sent more than once.
 
+mod error;
+mod reader;
+
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
+
+pub use error::ReplayError;
+use reader::Reader;
 
 /// How much of a stream a [`ReplayBody`] keeps at most by default: 64 KiB.
 pub const DEFAULT_REPLAY_CAP: usize = 64 * 1024;
@@ -47,96 +51,16 @@ pub struct ReplayBody<B = Full<Bytes>> {
 }
 
 enum Kind<B> {
-    Full {
-        data: Bytes,
-        sent: bool,
-    },
-    Stream {
-        shared: Arc<Mutex<Shared<B>>>,
-        /// How many of the kept bytes this reader has sent; the most there can be when it has
-        /// sent everything.
-        sent: usize,
-        /// The stream itself, while this reader is the one that reads it.
-        source: Option<B>,
-    },
-}
-
-/// What the copies of a streamed body share.
-struct Shared<B> {
-    source: Source<B>,
-    kept: BytesMut,
-    cap: usize,
-    lost: Option<Lost>,
-    trailers: Option<HeaderMap>,
-}
-
-/// Why the beginning of a stream is not kept any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lost {
-    TooLong,
-    Broken,
-}
-
-impl<E> From<Lost> for ReplayError<E> {
-    fn from(lost: Lost) -> Self {
-        match lost {
-            Lost::TooLong => Self::TooLong,
-            Lost::Broken => Self::Broken,
-        }
-    }
-}
-
-enum Source<B> {
-    /// No reader has it: the next one that has sent what was kept takes it.
-    Free(B),
-    /// Some copy reads.
-    Lent,
-    Ended,
-}
-
-/// Why a [`ReplayBody`] could not be read.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReplayError<E> {
-    /// The stream failed.
-    Body(E),
-    /// The stream was longer than the cap, so what was sent is not kept any more.
-    TooLong,
-    /// The stream failed while another copy read it.
-    Broken,
-    /// Another copy is in the middle of the stream.
-    InUse,
-}
-
-impl<E> fmt::Display for ReplayError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Body(_) => "the stream of the request body failed",
-            Self::TooLong => "the request body is too long to be sent again",
-            Self::Broken => "the stream of the request body failed in another attempt",
-            Self::InUse => "the request body is still being sent by another attempt",
-        })
-    }
-}
-
-impl<E: std::error::Error + 'static> std::error::Error for ReplayError<E> {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Body(error) => Some(error),
-            Self::TooLong | Self::Broken | Self::InUse => None,
-        }
-    }
+    Full { data: Bytes, sent: bool },
+    Stream(Reader<B>),
 }
 
 impl<B> ReplayBody<B> {
     /// A body of bytes; it can always be sent again.
     pub fn full(data: impl Into<Bytes>) -> Self {
-        Self {
-            kind: Kind::Full {
-                data: data.into(),
-                sent: false,
-            },
-        }
+        let data = data.into();
+        let kind = Kind::Full { data, sent: false };
+        Self { kind }
     }
 
     /// A body without content.
@@ -151,19 +75,8 @@ impl<B> ReplayBody<B> {
 
     /// A body that is read from a stream, of which at most `cap` bytes are kept.
     pub fn stream_with_cap(body: B, cap: usize) -> Self {
-        Self {
-            kind: Kind::Stream {
-                shared: Arc::new(Mutex::new(Shared {
-                    source: Source::Free(body),
-                    kept: BytesMut::new(),
-                    cap,
-                    lost: None,
-                    trailers: None,
-                })),
-                sent: 0,
-                source: None,
-            },
-        }
+        let kind = Kind::Stream(Reader::new(body, cap));
+        Self { kind }
     }
 
     /// The data of a body of bytes, from its beginning.
@@ -173,9 +86,9 @@ impl<B> ReplayBody<B> {
     /// The body itself when it is a stream.
     #[cfg(feature = "reqwest")]
     pub(crate) fn into_full(self) -> Result<Bytes, Self> {
-        match &self.kind {
-            Kind::Full { data, .. } => Ok(data.clone()),
-            Kind::Stream { .. } => Err(self),
+        match self.kind {
+            Kind::Full { data, .. } => Ok(data),
+            Kind::Stream(_) => Err(self),
         }
     }
 
@@ -186,77 +99,11 @@ impl<B> ReplayBody<B> {
     where
         B: Body,
     {
-        let kind = match &self.kind {
-            Kind::Full { data, .. } => Kind::Full {
-                data: data.clone(),
-                sent: false,
-            },
-            Kind::Stream { shared, .. } => {
-                let state = lock(shared);
-                if state.lost.is_some() {
-                    return None;
-                }
-                match &state.source {
-                    Source::Lent => return None,
-                    Source::Free(body) if state.will_be_too_long(body) => return None,
-                    Source::Free(_) | Source::Ended => {}
-                }
-                Kind::Stream {
-                    shared: Arc::clone(shared),
-                    sent: 0,
-                    source: None,
-                }
-            }
-        };
-        Some(Self { kind })
-    }
-}
-
-fn lock<B>(shared: &Mutex<Shared<B>>) -> MutexGuard<'_, Shared<B>> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl<B> Shared<B> {
-    /// Whether the stream has announced more than can be kept.
-    fn will_be_too_long(&self, body: &B) -> bool
-    where
-        B: Body,
-    {
-        let whole = body
-            .size_hint()
-            .lower()
-            .saturating_add(self.kept.len() as u64);
-        whole > self.cap as u64
-    }
-
-    fn keep(&mut self, data: &Bytes) {
-        if self.lost.is_some() {
-            return;
-        }
-        if data.len() > self.cap.saturating_sub(self.kept.len()) {
-            self.lose(Lost::TooLong);
-        } else {
-            self.kept.extend_from_slice(data);
-        }
-    }
-
-    fn lose(&mut self, lost: Lost) {
-        self.lost = Some(lost);
-        self.kept = BytesMut::new();
-    }
-
-    /// What was kept beyond the first `sent` bytes.
-    fn rest(&self, sent: usize) -> &[u8] {
-        self.kept.get(sent..).unwrap_or_default()
-    }
-}
-
-impl<B> Drop for ReplayBody<B> {
-    fn drop(&mut self) {
-        if let Kind::Stream { shared, source, .. } = &mut self.kind {
-            // Dropped in the middle: the next copy reads further from here.
-            if let Some(source) = source.take() {
-                lock(shared).source = Source::Free(source);
+        match &self.kind {
+            Kind::Full { data, .. } => Some(Self::full(data.clone())),
+            Kind::Stream(reader) => {
+                let kind = Kind::Stream(reader.copy()?);
+                Some(Self { kind })
             }
         }
     }
@@ -279,84 +126,14 @@ where
                 *sent = true;
                 Poll::Ready(rest.then(|| Ok(Frame::data(data.clone()))))
             }
-            Kind::Stream {
-                shared,
-                sent,
-                source,
-            } => {
-                if source.is_none() {
-                    let mut state = lock(shared);
-                    let rest = state.rest(*sent);
-                    if !rest.is_empty() {
-                        let data = Bytes::copy_from_slice(rest);
-                        *sent += data.len();
-                        return Poll::Ready(Some(Ok(Frame::data(data))));
-                    }
-                    if *sent == usize::MAX {
-                        return Poll::Ready(None);
-                    }
-                    if let Some(lost) = state.lost {
-                        return Poll::Ready(Some(Err(lost.into())));
-                    }
-                    match std::mem::replace(&mut state.source, Source::Lent) {
-                        Source::Free(body) => *source = Some(body),
-                        Source::Lent => return Poll::Ready(Some(Err(ReplayError::InUse))),
-                        Source::Ended => {
-                            state.source = Source::Ended;
-                            *sent = usize::MAX;
-                            let trailers = state.trailers.clone();
-                            return Poll::Ready(trailers.map(|t| Ok(Frame::trailers(t))));
-                        }
-                    }
-                }
-                let Some(body) = source.as_mut() else {
-                    return Poll::Ready(None);
-                };
-                let frame = std::task::ready!(Pin::new(&mut *body).poll_frame(cx));
-                let ended = body.is_end_stream();
-                let mut state = lock(shared);
-                match &frame {
-                    Some(Ok(frame)) => {
-                        if let Some(data) = frame.data_ref() {
-                            state.keep(data);
-                        } else if let Some(trailers) = frame.trailers_ref() {
-                            state.trailers = Some(trailers.clone());
-                        }
-                    }
-                    Some(Err(_)) => state.lose(Lost::Broken),
-                    None => {}
-                }
-                if frame.is_none() || ended {
-                    state.source = Source::Ended;
-                    *sent = usize::MAX;
-                    *source = None;
-                }
-                Poll::Ready(frame.map(|f| f.map_err(ReplayError::Body)))
-            }
+            Kind::Stream(reader) => reader.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Full { data, sent } => *sent || data.is_empty(),
-            Kind::Stream {
-                shared,
-                sent,
-                source,
-            } => match source {
-                Some(body) => body.is_end_stream(),
-                None if *sent == usize::MAX => true,
-                None => {
-                    let state = lock(shared);
-                    let rest = !state.rest(*sent).is_empty() || state.lost.is_some();
-                    !rest
-                        && match &state.source {
-                            Source::Free(body) => body.is_end_stream(),
-                            Source::Lent => false,
-                            Source::Ended => state.trailers.is_none(),
-                        }
-                }
-            },
+            Kind::Stream(reader) => reader.is_end_stream(),
         }
     }
 
@@ -364,35 +141,9 @@ where
         match &self.kind {
             Kind::Full { sent: true, .. } => SizeHint::with_exact(0),
             Kind::Full { data, .. } => SizeHint::with_exact(data.len() as u64),
-            Kind::Stream {
-                shared,
-                sent,
-                source,
-            } => match source {
-                Some(body) => body.size_hint(),
-                None if *sent == usize::MAX => SizeHint::with_exact(0),
-                None => {
-                    let state = lock(shared);
-                    let kept = state.rest(*sent).len();
-                    match &state.source {
-                        Source::Free(body) => add(body.size_hint(), kept as u64),
-                        Source::Ended if state.lost.is_none() => SizeHint::with_exact(kept as u64),
-                        Source::Ended | Source::Lent => SizeHint::default(),
-                    }
-                }
-            },
+            Kind::Stream(reader) => reader.size_hint(),
         }
     }
-}
-
-/// A hint for `more` bytes before those of `hint`.
-pub(crate) fn add(hint: SizeHint, more: u64) -> SizeHint {
-    let mut sum = SizeHint::new();
-    sum.set_lower(hint.lower().saturating_add(more));
-    if let Some(upper) = hint.upper().and_then(|upper| upper.checked_add(more)) {
-        sum.set_upper(upper);
-    }
-    sum
 }
 
 impl<B> Default for ReplayBody<B> {
@@ -423,12 +174,12 @@ impl<B> fmt::Debug for ReplayBody<B> {
         let mut debug = f.debug_struct("ReplayBody");
         match &self.kind {
             Kind::Full { data, .. } => debug.field("bytes", &data.len()),
-            Kind::Stream { shared, source, .. } => {
-                let state = lock(shared);
+            Kind::Stream(reader) => {
+                let (kept, lost, reading) = reader.state();
                 debug
-                    .field("kept", &state.kept.len())
-                    .field("lost", &state.lost)
-                    .field("reading", &source.is_some())
+                    .field("kept", &kept)
+                    .field("lost", &lost)
+                    .field("reading", &reading)
             }
         };
         debug.finish_non_exhaustive()

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use seawall_core::InstanceName;
+
 /// What a layer of this crate does now.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -26,6 +28,19 @@ impl LayerState {
     }
 }
 
+/// What a handle of this crate knows at one moment; `C` are the counts.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct LayerSnapshot<C> {
+    /// The name of the instance.
+    pub name: InstanceName,
+    /// Whether it works or is bypassed.
+    pub state: LayerState,
+    /// What was counted.
+    pub counts: C,
+}
+
 /// Whether a layer is bypassed. Relaxed: nothing else is ordered by it.
 #[derive(Debug, Default)]
 pub(crate) struct Bypass(AtomicBool);
@@ -48,8 +63,39 @@ impl Bypass {
     }
 }
 
+/// The methods that the handles of this crate have in common. Their state has `name` and `bypass`.
+macro_rules! handle_methods {
+    ($Counts:ty) => {
+        /// The name of the instance.
+        pub fn name(&self) -> seawall_core::InstanceName {
+            self.state.common().name
+        }
+
+        /// Name, state and counts at this moment.
+        pub fn snapshot(&self) -> LayerSnapshot<$Counts> {
+            LayerSnapshot {
+                name: self.name(),
+                state: self.state.common().bypass.state(),
+                counts: self.counts(),
+            }
+        }
+
+        /// Switches the layer off until [`reset`](Self::reset): calls that begin from now on pass
+        /// as if it were not there.
+        pub fn bypass(&self) {
+            self.state.common().bypass.set(true);
+        }
+
+        /// Ends a [`bypass`](Self::bypass): it works by its settings again. Counters are kept.
+        pub fn reset(&self) {
+            self.state.common().bypass.set(false);
+        }
+    };
+}
+pub(crate) use handle_methods;
+
 /// The parts of [`InstanceHandle`](seawall_core::InstanceHandle) that the handles of this crate
-/// have in common: each has `name`, `snapshot`, `counts`, `bypass` and `reset` of its own.
+/// have in common, by their own methods.
 macro_rules! handle_basics {
     ($pattern:expr) => {
         fn pattern(&self) -> &'static str {

@@ -19,13 +19,20 @@ use seawall_core::{InvalidConfig, NonZeroDuration};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyTimeoutConfig {
-    first_byte: Option<Duration>,
-    idle: Option<Duration>,
-    total: Option<Duration>,
-    within_deadline: bool,
+    pub(super) first_byte: Option<Duration>,
+    pub(super) idle: Option<Duration>,
+    pub(super) total: Option<Duration>,
+    pub(super) within_deadline: bool,
 }
 
 impl BodyTimeoutConfig {
+    pub(super) const UNLIMITED: Self = Self {
+        first_byte: None,
+        idle: None,
+        total: None,
+        within_deadline: false,
+    };
+
     /// A builder with the defaults of [`BodyTimeoutConfig::default`].
     pub fn builder() -> BodyTimeoutConfigBuilder {
         BodyTimeoutConfigBuilder {
@@ -61,10 +68,8 @@ impl Default for BodyTimeoutConfig {
     /// something more often than that.
     fn default() -> Self {
         Self {
-            first_byte: None,
             idle: Some(Duration::from_secs(60)),
-            total: None,
-            within_deadline: false,
+            ..Self::UNLIMITED
         }
     }
 }

@@ -1,12 +1,11 @@
 //! Reading and controlling a body timeout from outside.
 
-use seawall_core::{Events, InstanceHandle, InstanceName, InvalidConfig, Reason, Samples};
+use seawall_core::{Events, InstanceHandle, InvalidConfig, Reason, Samples};
 
 use super::config::BodyTimeoutConfig;
-use super::limit::BodyLimit;
 use super::state::{BodyTimeoutCounts, PATTERN, State};
-use crate::LayerState;
-use crate::state::handle_basics;
+use crate::LayerSnapshot;
+use crate::state::{handle_basics, handle_methods};
 
 /// Reads and controls a [`BodyTimeoutLayer`](super::BodyTimeoutLayer) from outside. Clones share.
 ///
@@ -25,24 +24,11 @@ pub struct BodyTimeoutHandle {
     pub(super) state: State,
 }
 
-/// What a [`BodyTimeoutHandle`] knows at one moment.
-#[non_exhaustive]
-#[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct BodyTimeoutSnapshot {
-    /// The name of the instance.
-    pub name: InstanceName,
-    /// Whether the limits are in force.
-    pub state: LayerState,
-    /// How many responses timed out.
-    pub counts: BodyTimeoutCounts,
-}
+/// What a handle of type [`BodyTimeoutHandle`] knows at one moment.
+pub type BodyTimeoutSnapshot = LayerSnapshot<BodyTimeoutCounts>;
 
 impl BodyTimeoutHandle {
-    /// The name of the instance.
-    pub fn name(&self) -> InstanceName {
-        self.state.common().name
-    }
+    handle_methods!(BodyTimeoutCounts);
 
     /// The limits.
     pub fn config(&self) -> BodyTimeoutConfig {
@@ -56,32 +42,13 @@ impl BodyTimeoutHandle {
     ///
     /// None: every value of [`BodyTimeoutConfig`] is valid.
     pub fn configure(&self, config: BodyTimeoutConfig) -> Result<(), InvalidConfig> {
-        self.state.common().set(Some(config), None);
+        self.state.common().configure(&config);
         Ok(())
-    }
-
-    /// Name, state and counts at this moment.
-    pub fn snapshot(&self) -> BodyTimeoutSnapshot {
-        BodyTimeoutSnapshot {
-            name: self.name(),
-            state: self.state.common().bypass.state(),
-            counts: self.counts(),
-        }
     }
 
     /// How many responses timed out.
     pub fn counts(&self) -> BodyTimeoutCounts {
         BodyTimeoutCounts::sum([&self.state.common().counters])
-    }
-
-    /// Removes the limits of every response that begins from now on, until [`reset`](Self::reset).
-    pub fn bypass(&self) {
-        self.state.common().set(None, Some(true));
-    }
-
-    /// Ends a [`bypass`](Self::bypass): the limits are those of the configuration again.
-    pub fn reset(&self) {
-        self.state.common().set(None, Some(false));
     }
 }
 
@@ -90,19 +57,14 @@ impl InstanceHandle for BodyTimeoutHandle {
 
     fn samples(&self, sink: &mut Samples<'_>) {
         let counts = self.counts();
-        for reason in [
-            Reason::AttemptTimeout,
-            Reason::BodyTimeout,
-            Reason::DeadlineExceeded,
+        let body = counts.first_byte + counts.idle + counts.total;
+        for (reason, total) in [
+            (Reason::AttemptTimeout, counts.head),
+            (Reason::BodyTimeout, body),
+            (Reason::DeadlineExceeded, counts.deadline),
         ] {
-            let of_reason = BodyLimit::ALL
-                .into_iter()
-                .filter(|limit| limit.reason() == reason);
-            sink.counter(
-                "seawall_rejections_total",
-                &[("layer", PATTERN), ("reason", reason.as_str())],
-                of_reason.map(|limit| counts.of(limit)).sum(),
-            );
+            let labels = [("layer", PATTERN), ("reason", reason.as_str())];
+            sink.counter("seawall_rejections_total", &labels, total);
         }
         counts.samples(sink);
     }

@@ -1,11 +1,9 @@
-//! The limits by which a body can time out.
+//! The limits by which a response can time out.
 
 use seawall_core::Reason;
 
-/// The limit at which a response timed out.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum BodyLimit {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BodyLimit {
     /// There was no head within the time to the first byte.
     Head,
     /// There was a head, and no first byte in time.
@@ -19,28 +17,8 @@ pub enum BodyLimit {
 }
 
 impl BodyLimit {
-    /// Every limit.
-    pub const ALL: [Self; 5] = [
-        Self::Head,
-        Self::FirstByte,
-        Self::Idle,
-        Self::Total,
-        Self::Deadline,
-    ];
-
-    /// The limit as a label value of metrics and logs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Head => "head",
-            Self::FirstByte => "first_byte",
-            Self::Idle => "idle",
-            Self::Total => "total",
-            Self::Deadline => "deadline",
-        }
-    }
-
     /// The reason of the rejection.
-    pub const fn reason(self) -> Reason {
+    pub(super) const fn reason(self) -> Reason {
         match self {
             Self::Head => Reason::AttemptTimeout,
             Self::FirstByte | Self::Idle | Self::Total => Reason::BodyTimeout,

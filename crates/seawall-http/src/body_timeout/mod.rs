@@ -114,5 +114,4 @@ pub use config::{BodyTimeoutConfig, BodyTimeoutConfigBuilder};
 pub use future::BodyTimeoutFuture;
 pub use handle::{BodyTimeoutHandle, BodyTimeoutSnapshot};
 pub use layer::{BodyTimeout, BodyTimeoutLayer};
-pub use limit::BodyLimit;
 pub use state::BodyTimeoutCounts;

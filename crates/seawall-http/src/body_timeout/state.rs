@@ -1,7 +1,6 @@
 //! What the services of one layer share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use seawall_core::striped::{Local, Shared, Stripes};
@@ -34,83 +33,58 @@ seawall_core::counters! {
 }
 
 impl BodyTimeoutCounts {
-    /// The count of one limit.
-    pub const fn of(&self, limit: BodyLimit) -> u64 {
-        match limit {
-            BodyLimit::Head => self.head,
-            BodyLimit::FirstByte => self.first_byte,
-            BodyLimit::Idle => self.idle,
-            BodyLimit::Total => self.total,
-            BodyLimit::Deadline => self.deadline,
-        }
-    }
-
     /// How many responses timed out in total; saturates.
     pub fn timed_out(&self) -> u64 {
-        let counts = BodyLimit::ALL.map(|limit| self.of(limit));
-        counts.into_iter().fold(0, u64::saturating_add)
+        [
+            self.head,
+            self.first_byte,
+            self.idle,
+            self.total,
+            self.deadline,
+        ]
+        .into_iter()
+        .fold(0, u64::saturating_add)
     }
 }
 
-/// The limits that calls read: one relaxed load for each, so that they can change while calls run.
-#[derive(Debug)]
-pub(super) struct LiveLimits {
+/// The settings, field by field: each call reads them, and they change while calls run.
+#[derive(Debug, Default)]
+struct LiveConfig {
+    /// In nanoseconds; zero is no limit.
     first_byte: AtomicU64,
     idle: AtomicU64,
     total: AtomicU64,
     within_deadline: AtomicBool,
 }
 
-const NO_LIMIT: u64 = u64::MAX;
-
-fn load(limit: &AtomicU64) -> Option<Duration> {
-    let ns = limit.load(Ordering::Relaxed);
-    (ns != NO_LIMIT).then(|| Duration::from_nanos(ns))
-}
-
-/// Limits of more than 584 years are none.
-fn store(limit: &AtomicU64, duration: Option<Duration>) {
-    let ns = duration.and_then(|limit| u64::try_from(limit.as_nanos()).ok());
-    limit.store(ns.unwrap_or(NO_LIMIT), Ordering::Relaxed);
-}
-
-impl LiveLimits {
-    pub(super) fn new(config: &BodyTimeoutConfig) -> Self {
-        let limits = Self {
-            first_byte: AtomicU64::new(NO_LIMIT),
-            idle: AtomicU64::new(NO_LIMIT),
-            total: AtomicU64::new(NO_LIMIT),
-            within_deadline: AtomicBool::new(false),
+impl LiveConfig {
+    fn load(&self) -> BodyTimeoutConfig {
+        let load = |limit: &AtomicU64| match limit.load(Ordering::Relaxed) {
+            0 => None,
+            ns => Some(Duration::from_nanos(ns)),
         };
-        limits.store(Some(config));
-        limits
+        BodyTimeoutConfig {
+            first_byte: load(&self.first_byte),
+            idle: load(&self.idle),
+            total: load(&self.total),
+            within_deadline: self.within_deadline.load(Ordering::Relaxed),
+        }
     }
 
-    fn store(&self, config: Option<&BodyTimeoutConfig>) {
-        store(
-            &self.first_byte,
-            config.and_then(BodyTimeoutConfig::first_byte),
-        );
-        store(&self.idle, config.and_then(BodyTimeoutConfig::idle));
-        store(&self.total, config.and_then(BodyTimeoutConfig::total));
-        let within = config.is_some_and(BodyTimeoutConfig::within_deadline);
-        self.within_deadline.store(within, Ordering::Relaxed);
-    }
-
-    pub(super) fn first_byte(&self) -> Option<Duration> {
-        load(&self.first_byte)
-    }
-
-    pub(super) fn idle(&self) -> Option<Duration> {
-        load(&self.idle)
-    }
-
-    pub(super) fn total(&self) -> Option<Duration> {
-        load(&self.total)
-    }
-
-    pub(super) fn within_deadline(&self) -> bool {
-        self.within_deadline.load(Ordering::Relaxed)
+    /// Saturates at 584 years.
+    fn store(&self, config: &BodyTimeoutConfig) {
+        for (field, limit) in [
+            (&self.first_byte, config.first_byte),
+            (&self.idle, config.idle),
+            (&self.total, config.total),
+        ] {
+            let ns = limit.map_or(0, |limit| {
+                u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)
+            });
+            field.store(ns, Ordering::Relaxed);
+        }
+        self.within_deadline
+            .store(config.within_deadline, Ordering::Relaxed);
     }
 }
 
@@ -118,12 +92,10 @@ impl LiveLimits {
 #[derive(Debug)]
 pub(super) struct Common {
     pub(super) name: InstanceName,
-    pub(super) limits: LiveLimits,
     pub(super) events: EventSource,
     pub(super) counters: Counters,
     pub(super) bypass: Bypass,
-    /// What the limits are set to; calls do not take this lock.
-    config: Mutex<BodyTimeoutConfig>,
+    config: LiveConfig,
 }
 
 /// The stripes hold nothing: only their reference counts are needed, so that it scales.
@@ -134,31 +106,31 @@ pub(super) type LocalState = Local<Common, ()>;
 pub(super) fn new(name: InstanceName, config: BodyTimeoutConfig) -> State {
     let common = Common {
         name,
-        limits: LiveLimits::new(&config),
         events: EventSource::new(PATTERN, name),
         counters: Counters::default(),
         bypass: Bypass::default(),
-        config: Mutex::new(config),
+        config: LiveConfig::default(),
     };
+    common.configure(&config);
     Shared::new(common, Stripes::auto(), || ())
 }
 
 impl Common {
     pub(super) fn config(&self) -> BodyTimeoutConfig {
-        *self.config.lock().unwrap_or_else(PoisonError::into_inner)
+        self.config.load()
     }
 
-    /// Sets the limits, and whether they are bypassed.
-    pub(super) fn set(&self, config: Option<BodyTimeoutConfig>, bypass: Option<bool>) {
-        let mut current = self.config.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(config) = config {
-            *current = config;
+    pub(super) fn configure(&self, config: &BodyTimeoutConfig) {
+        self.config.store(config);
+    }
+
+    /// The limits of a response that begins now.
+    pub(super) fn limits(&self) -> BodyTimeoutConfig {
+        if self.bypass.is_on() {
+            BodyTimeoutConfig::UNLIMITED
+        } else {
+            self.config()
         }
-        if let Some(bypass) = bypass {
-            self.bypass.set(bypass);
-        }
-        let in_force = (!self.bypass.is_on()).then_some(&*current);
-        self.limits.store(in_force);
     }
 
     /// Counts and emits that a response timed out, and makes the rejection of it.

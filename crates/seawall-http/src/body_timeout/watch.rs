@@ -3,8 +3,8 @@
 use seawall_core::deadline;
 use tokio::time::Instant;
 
+use super::config::BodyTimeoutConfig;
 use super::limit::BodyLimit;
-use super::state::LiveLimits;
 
 /// An end, and the limit that it is the end of.
 pub(super) type End = (Instant, BodyLimit);
@@ -32,7 +32,7 @@ impl Watch {
     /// The limits of a body whose call began at `began` and whose request has the deadline
     /// `request`. The clock is read by `now` when it is needed.
     pub(super) fn new(
-        limits: &LiveLimits,
+        limits: &BodyTimeoutConfig,
         began: Option<Instant>,
         request: Option<Instant>,
         now: impl FnOnce() -> Instant,
@@ -92,7 +92,6 @@ fn earlier(one: Option<End>, other: Option<End>) -> Option<End> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::BodyTimeoutConfig;
     use super::*;
     use proptest::prelude::*;
     use std::time::Duration;
@@ -124,9 +123,8 @@ mod tests {
             let now = head_at + ms(pause);
             let request = request.map(|n| start + ms(n));
             let config = config.build().unwrap();
-            let limits = LiveLimits::new(&config);
-            let request = request.filter(|_| limits.within_deadline());
-            let mut watch = Watch::new(&limits, Some(start), request, || head_at);
+            let request = request.filter(|_| config.within_deadline());
+            let mut watch = Watch::new(&config, Some(start), request, || head_at);
             if begun {
                 watch.progress();
             }

@@ -1,10 +1,10 @@
 //! Reading and controlling a layer that reads deadlines from outside.
 
-use seawall_core::{Events, InstanceHandle, InstanceName, InvalidConfig, Samples};
+use seawall_core::{Events, InstanceHandle, InvalidConfig, Samples};
 
 use super::state::{ReadDeadlineConfig, ReadDeadlineCounts, State};
-use crate::LayerState;
-use crate::state::handle_basics;
+use crate::LayerSnapshot;
+use crate::state::{handle_basics, handle_methods};
 
 /// Reads and controls a [`ReadDeadlineLayer`](super::ReadDeadlineLayer) from outside. Clones
 /// share.
@@ -13,24 +13,11 @@ pub struct ReadDeadlineHandle {
     pub(super) state: State,
 }
 
-/// What a [`ReadDeadlineHandle`] knows at one moment.
-#[non_exhaustive]
-#[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct ReadDeadlineSnapshot {
-    /// The name of the instance.
-    pub name: InstanceName,
-    /// Whether headers are read.
-    pub state: LayerState,
-    /// How many headers were ignored.
-    pub counts: ReadDeadlineCounts,
-}
+/// What a handle of type [`ReadDeadlineHandle`] knows at one moment.
+pub type ReadDeadlineSnapshot = LayerSnapshot<ReadDeadlineCounts>;
 
 impl ReadDeadlineHandle {
-    /// The name of the instance.
-    pub fn name(&self) -> InstanceName {
-        self.state.common().name
-    }
+    handle_methods!(ReadDeadlineCounts);
 
     /// The settings.
     pub fn config(&self) -> ReadDeadlineConfig {
@@ -47,28 +34,9 @@ impl ReadDeadlineHandle {
         Ok(())
     }
 
-    /// Name, state and counts at this moment.
-    pub fn snapshot(&self) -> ReadDeadlineSnapshot {
-        ReadDeadlineSnapshot {
-            name: self.name(),
-            state: self.state.common().bypass.state(),
-            counts: self.counts(),
-        }
-    }
-
     /// How many headers were ignored.
     pub fn counts(&self) -> ReadDeadlineCounts {
         ReadDeadlineCounts::sum(self.state.stripes())
-    }
-
-    /// Reads no header until [`reset`](Self::reset): for callers whose headers are wrong.
-    pub fn bypass(&self) {
-        self.state.common().bypass.set(true);
-    }
-
-    /// Ends a [`bypass`](Self::bypass).
-    pub fn reset(&self) {
-        self.state.common().bypass.set(false);
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::replay::add;
+use crate::size_hint::longer_by;
 
 /// The body of a response that was inspected: what was read, then the rest of it.
 ///
@@ -105,9 +105,9 @@ impl<B: Body<Data = Bytes> + Unpin> Body for InspectedBody<B> {
         let read = self.read.len() as u64;
         match (self.ended, &self.last) {
             // The missing rest will not come, but its length was announced.
-            (true, Some(Err(_))) => add(self.rest.size_hint(), read),
+            (true, Some(Err(_))) => longer_by(&self.rest.size_hint(), read),
             (true, _) => SizeHint::with_exact(read),
-            (false, _) => add(self.rest.size_hint(), read),
+            (false, _) => longer_by(&self.rest.size_hint(), read),
         }
     }
 }

@@ -21,51 +21,6 @@ impl InspectLayer<InspectFn> {
         Self::new(0, |_, _| None)
     }
 
-    /// Inspects JSON bodies of up to 16 KiB with [`alpha_vantage`].
-    pub const fn alpha_vantage() -> Self {
-        Self::new(CAP, alpha_vantage)
-    }
-
-    /// Inspects JSON bodies of up to 16 KiB with [`anthropic`].
-    pub const fn anthropic() -> Self {
-        Self::new(CAP, anthropic)
-    }
-
-    /// Inspects JSON bodies of up to 16 KiB with [`kite`].
-    pub const fn kite() -> Self {
-        Self::new(CAP, kite)
-    }
-
-    /// Inspects JSON bodies of up to 16 KiB with [`kraken`].
-    pub const fn kraken() -> Self {
-        Self::new(CAP, kraken)
-    }
-
-    /// Inspects JSON bodies of up to 16 KiB with [`news_api`].
-    pub const fn news_api() -> Self {
-        Self::new(CAP, news_api)
-    }
-
-    /// Inspects JSON bodies of up to 16 KiB with [`news_api_developer`].
-    pub const fn news_api_developer() -> Self {
-        Self::new(CAP, news_api_developer)
-    }
-
-    /// Inspects JSON bodies of up to 16 KiB with [`openai`].
-    pub const fn openai() -> Self {
-        Self::new(CAP, openai)
-    }
-
-    /// Inspects JSON bodies of up to 16 KiB with [`polygon`].
-    pub const fn polygon() -> Self {
-        Self::new(CAP, polygon)
-    }
-
-    /// Inspects JSON bodies of up to 16 KiB with [`reddit`].
-    pub const fn reddit() -> Self {
-        Self::new(CAP, reddit)
-    }
-
     /// Inspects JSON, text and HTML bodies of up to 16 KiB with [`sec_edgar`].
     pub const fn sec_edgar() -> Self {
         Self::new(CAP, sec_edgar as InspectFn).only(is_plain_text)
@@ -76,6 +31,33 @@ impl InspectLayer<InspectFn> {
         Self::new(CAP, yahoo_finance as InspectFn).only(is_plain_text)
     }
 }
+
+macro_rules! of_json {
+    ($($provider:ident),*) => {
+        impl InspectLayer<InspectFn> {
+            $(
+                #[doc = concat!(
+                    "Inspects JSON bodies of up to 16 KiB with [`", stringify!($provider), "`].",
+                )]
+                pub const fn $provider() -> Self {
+                    Self::new(CAP, $provider)
+                }
+            )*
+        }
+    };
+}
+
+of_json!(
+    alpha_vantage,
+    anthropic,
+    kite,
+    kraken,
+    news_api,
+    news_api_developer,
+    openai,
+    polygon,
+    reddit
+);
 
 /// Alpha Vantage responds with 200 and one `Note` or `Information` in place of the data.
 ///
@@ -118,7 +100,8 @@ pub fn alpha_vantage(head: &Parts, body: &[u8]) -> Option<Outcome> {
 /// The codes are those of the family `insufficient_quota`. Any other response is judged by its
 /// status: `rate_limit_exceeded` and `slow_down` are throttles by their 429.
 ///
-/// Source: the table of error codes at <https://developers.openai.com/api/docs/guides/error-codes>.
+/// Source:
+/// <https://help.openai.com/en/articles/6614457-troubleshooting-api-usage-and-spend-limits>.
 pub fn openai(head: &Parts, body: &[u8]) -> Option<Outcome> {
     const EXHAUSTED: [&[u8]; 5] = [
         b"\"insufficient_quota\"",

@@ -1,11 +1,11 @@
 //! Reading and controlling a feedback from outside.
 
-use seawall_core::{Events, InstanceHandle, InstanceName, InvalidConfig, Samples};
+use seawall_core::{Events, InstanceHandle, InvalidConfig, Samples};
 
 use super::RateLimitHeaders;
 use super::state::{HttpFeedbackCounts, State, Stripe};
-use crate::LayerState;
-use crate::state::handle_basics;
+use crate::LayerSnapshot;
+use crate::state::{handle_basics, handle_methods};
 
 /// Reads and controls an [`HttpFeedback`](super::HttpFeedback) from outside. Clones share.
 ///
@@ -24,24 +24,11 @@ pub struct HttpFeedbackHandle {
     pub(super) state: State,
 }
 
-/// What an [`HttpFeedbackHandle`] knows at one moment.
-#[non_exhaustive]
-#[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct HttpFeedbackSnapshot {
-    /// The name of the instance.
-    pub name: InstanceName,
-    /// Whether responses are read.
-    pub state: LayerState,
-    /// What could not be read.
-    pub counts: HttpFeedbackCounts,
-}
+/// What a handle of type [`HttpFeedbackHandle`] knows at one moment.
+pub type HttpFeedbackSnapshot = LayerSnapshot<HttpFeedbackCounts>;
 
 impl HttpFeedbackHandle {
-    /// The name of the instance.
-    pub fn name(&self) -> InstanceName {
-        self.state.common().name
-    }
+    handle_methods!(HttpFeedbackCounts);
 
     /// The headers that are read.
     pub fn config(&self) -> RateLimitHeaders {
@@ -64,29 +51,9 @@ impl HttpFeedbackHandle {
         Ok(())
     }
 
-    /// Name, state and counts at this moment.
-    pub fn snapshot(&self) -> HttpFeedbackSnapshot {
-        HttpFeedbackSnapshot {
-            name: self.name(),
-            state: self.state.common().bypass.state(),
-            counts: self.counts(),
-        }
-    }
-
     /// What could not be read.
     pub fn counts(&self) -> HttpFeedbackCounts {
         HttpFeedbackCounts::sum(self.state.stripes().map(Stripe::counters))
-    }
-
-    /// Reports nothing to the rate limit until [`reset`](Self::reset): for an upstream whose
-    /// responses are wrong about its limits.
-    pub fn bypass(&self) {
-        self.state.common().bypass.set(true);
-    }
-
-    /// Ends a [`bypass`](Self::bypass).
-    pub fn reset(&self) {
-        self.state.common().bypass.set(false);
     }
 }
 

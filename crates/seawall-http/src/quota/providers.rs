@@ -7,19 +7,23 @@ use super::headers::{RateLimitHeaders, Source};
 use super::limit_headers::LimitHeaders;
 use super::reset::ResetFormat;
 
-/// The names of limit, used, remaining and reset; an empty name is none.
-fn limit(
-    unit: Unit,
-    [limit, used, remaining, reset]: [&'static str; 4],
-    format: ResetFormat,
-) -> LimitHeaders {
-    let name = |name: &'static str| (!name.is_empty()).then(|| HeaderName::from_static(name));
+/// A limit in headers whose names are `pattern` with a word in place of `*`: the words of limit,
+/// used, remaining and reset. An empty word is no header.
+fn limit(unit: Unit, pattern: &str, words: [&str; 4], format: ResetFormat) -> LimitHeaders {
+    let name = |word: &str| {
+        let name = HeaderName::try_from(pattern.replace('*', word)).ok()?;
+        (!word.is_empty()).then_some(name)
+    };
+    let [limit, used, remaining, reset] = words.map(name);
     LimitHeaders::named(
         unit,
-        [name(limit), name(used), name(remaining)],
-        name(reset).map(|reset| (reset, format)),
+        [limit, used, remaining],
+        reset.map(|reset| (reset, format)),
     )
 }
+
+/// The words of most upstreams.
+const WORDS: [&str; 4] = ["limit", "", "remaining", "reset"];
 
 impl RateLimitHeaders {
     fn of(limits: impl IntoIterator<Item = LimitHeaders>) -> Self {
@@ -58,36 +62,12 @@ impl RateLimitHeaders {
     ///
     /// Source: <https://developers.openai.com/api/docs/guides/rate-limits>.
     pub fn openai() -> Self {
-        let names = [
-            (
-                Unit::Requests,
-                [
-                    "x-ratelimit-limit-requests",
-                    "",
-                    "x-ratelimit-remaining-requests",
-                    "x-ratelimit-reset-requests",
-                ],
-            ),
-            (
-                Unit::Tokens,
-                [
-                    "x-ratelimit-limit-tokens",
-                    "",
-                    "x-ratelimit-remaining-tokens",
-                    "x-ratelimit-reset-tokens",
-                ],
-            ),
-            (
-                Unit::Tokens,
-                [
-                    "x-ratelimit-limit-project-tokens",
-                    "",
-                    "x-ratelimit-remaining-project-tokens",
-                    "x-ratelimit-reset-project-tokens",
-                ],
-            ),
+        let limits = [
+            (Unit::Requests, "x-ratelimit-*-requests"),
+            (Unit::Tokens, "x-ratelimit-*-tokens"),
+            (Unit::Tokens, "x-ratelimit-*-project-tokens"),
         ];
-        Self::of(names.map(|(unit, names)| limit(unit, names, ResetFormat::GoDuration)))
+        Self::of(limits.map(|(unit, names)| limit(unit, names, WORDS, ResetFormat::GoDuration)))
     }
 
     /// Anthropic: `anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-`
@@ -96,45 +76,13 @@ impl RateLimitHeaders {
     ///
     /// Source: <https://platform.claude.com/docs/en/api/rate-limits>.
     pub fn anthropic() -> Self {
-        let names = [
-            (
-                Unit::Requests,
-                [
-                    "anthropic-ratelimit-requests-limit",
-                    "",
-                    "anthropic-ratelimit-requests-remaining",
-                    "anthropic-ratelimit-requests-reset",
-                ],
-            ),
-            (
-                Unit::Tokens,
-                [
-                    "anthropic-ratelimit-tokens-limit",
-                    "",
-                    "anthropic-ratelimit-tokens-remaining",
-                    "anthropic-ratelimit-tokens-reset",
-                ],
-            ),
-            (
-                Unit::InputTokens,
-                [
-                    "anthropic-ratelimit-input-tokens-limit",
-                    "",
-                    "anthropic-ratelimit-input-tokens-remaining",
-                    "anthropic-ratelimit-input-tokens-reset",
-                ],
-            ),
-            (
-                Unit::OutputTokens,
-                [
-                    "anthropic-ratelimit-output-tokens-limit",
-                    "",
-                    "anthropic-ratelimit-output-tokens-remaining",
-                    "anthropic-ratelimit-output-tokens-reset",
-                ],
-            ),
+        let limits = [
+            (Unit::Requests, "anthropic-ratelimit-requests-*"),
+            (Unit::Tokens, "anthropic-ratelimit-tokens-*"),
+            (Unit::InputTokens, "anthropic-ratelimit-input-tokens-*"),
+            (Unit::OutputTokens, "anthropic-ratelimit-output-tokens-*"),
         ];
-        Self::of(names.map(|(unit, names)| limit(unit, names, ResetFormat::Rfc3339)))
+        Self::of(limits.map(|(unit, names)| limit(unit, names, WORDS, ResetFormat::Rfc3339)))
     }
 
     /// Reddit: `x-ratelimit-used`, `-remaining` (with a fraction), and `-reset` in seconds from
@@ -143,13 +91,13 @@ impl RateLimitHeaders {
     /// Source: the Reddit Data API Wiki at <https://support.reddithelp.com>, and prawcore's
     /// `rate_limit.py`.
     pub fn reddit() -> Self {
-        let names = [
-            "",
-            "x-ratelimit-used",
-            "x-ratelimit-remaining",
-            "x-ratelimit-reset",
-        ];
-        Self::of([limit(Unit::Requests, names, ResetFormat::SecondsLeft)])
+        let words = ["", "used", "remaining", "reset"];
+        Self::of([limit(
+            Unit::Requests,
+            X_RATELIMIT,
+            words,
+            ResetFormat::SecondsLeft,
+        )])
     }
 
     /// Tradier: `X-Ratelimit-Allowed`, `-Used`, `-Available`, and `-Expiry` in milliseconds since
@@ -157,13 +105,13 @@ impl RateLimitHeaders {
     ///
     /// Source: <https://documentation.tradier.com/brokerage-api/overview/rate-limiting>.
     pub fn tradier() -> Self {
-        let names = [
-            "x-ratelimit-allowed",
-            "x-ratelimit-used",
-            "x-ratelimit-available",
-            "x-ratelimit-expiry",
-        ];
-        Self::of([limit(Unit::Requests, names, ResetFormat::EpochAuto)])
+        let words = ["allowed", "used", "available", "expiry"];
+        Self::of([limit(
+            Unit::Requests,
+            X_RATELIMIT,
+            words,
+            ResetFormat::EpochAuto,
+        )])
     }
 
     /// Binance: `X-MBX-USED-WEIGHT-1M` and the like as [`Unit::Cost`], and
@@ -189,15 +137,9 @@ impl RateLimitHeaders {
     /// Source: the names are those of `constants.py` in
     /// <https://github.com/coinbase/coinbase-advanced-py>.
     pub fn coinbase() -> Self {
-        let names = [
-            "cb-ratelimit-limit",
-            "",
-            "cb-ratelimit-remaining",
-            "cb-ratelimit-reset",
-        ];
         Self::of([
             x_ratelimit(ResetFormat::Auto),
-            limit(Unit::Requests, names, ResetFormat::Auto),
+            limit(Unit::Requests, "cb-ratelimit-*", WORDS, ResetFormat::Auto),
         ])
     }
 
@@ -221,22 +163,19 @@ impl RateLimitHeaders {
     ///
     /// Source: <https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>.
     pub fn ietf() -> Self {
-        let names = [
-            "ratelimit-limit",
-            "",
-            "ratelimit-remaining",
-            "ratelimit-reset",
-        ];
-        Self::of([limit(Unit::Requests, names, ResetFormat::SecondsLeft)]).with(Source::Structured)
+        let older = limit(
+            Unit::Requests,
+            "ratelimit-*",
+            WORDS,
+            ResetFormat::SecondsLeft,
+        );
+        Self::of([older]).with(Source::Structured)
     }
 }
 
+const X_RATELIMIT: &str = "x-ratelimit-*";
+
 fn x_ratelimit(format: ResetFormat) -> LimitHeaders {
-    let names = [
-        "x-ratelimit-limit",
-        "x-ratelimit-used",
-        "x-ratelimit-remaining",
-        "x-ratelimit-reset",
-    ];
-    limit(Unit::Requests, names, format)
+    let words = ["limit", "used", "remaining", "reset"];
+    limit(Unit::Requests, X_RATELIMIT, words, format)
 }
