@@ -65,12 +65,14 @@ impl fmt::Debug for Single {
 impl CircuitRef for Single {
     type Held = LocalState;
 
+    #[inline]
     fn held(&self) -> LocalState {
         self.0.local()
     }
 }
 
 impl Access for Single {
+    #[inline]
     fn common(&self) -> &Common {
         self.0.common()
     }

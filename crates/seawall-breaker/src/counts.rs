@@ -19,7 +19,7 @@ seawall_core::counters! {
         successes => "seawall_calls_total" [layer = "breaker", outcome = "success"],
         /// Calls that failed.
         failures => "seawall_calls_total" [layer = "breaker", outcome = "failure"],
-        /// Calls that said nothing about the upstream: throttled, bad request, local rejection.
+        /// Calls that do not vote: throttled, bad request, local rejection.
         abstained => "seawall_calls_total" [layer = "breaker", outcome = "abstained"],
         /// Calls that were dropped before they responded.
         abandoned => "seawall_calls_total" [layer = "breaker", outcome = "abandoned"],

@@ -1,6 +1,6 @@
-//! Where a call asks its circuit for admission.
+//! Where a call comes to its circuit.
 
-/// The layer in which a call asks for admission.
+/// The layer in which a call comes to its circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EntryPoint {
     /// The gate: takes a slot in the queue for the probes of a half-open circuit.

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use seawall_core::{Classify, Complete, Rejectable, Rejection, TrackCompletion, judge};
+use seawall_core::{Classify, Complete, Rejectable, Rejection, TrackCompletion, judge_error};
 
 use crate::access::{CircuitRef, Single};
 use crate::permit::Permit;
@@ -48,25 +48,11 @@ pin_project! {
 
 /// What waits for a probe slot, and then makes the call.
 pub(crate) trait Wait<F, C, T, D: CircuitRef, E>: Sized {
-    /// The state after the wait, or the error of the inner service.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Next<F, C, T, D>, E>>;
-}
+    /// Whether a future ever waits.
+    const WAITS: bool;
 
-/// What a wait ends with.
-pub(crate) enum Next<F, C, T, D: CircuitRef> {
-    /// The call was made.
-    Calling {
-        /// The future of the inner service.
-        inner: F,
-        /// Its permit.
-        permit: Permit<D>,
-        /// Finds the outcome.
-        classifier: C,
-        /// Finds when the call is over.
-        completion: T,
-    },
-    /// The circuit has rejected.
-    Rejected(Rejection),
+    /// The state after the wait, or the error of the inner service.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<State<F, C, T, D, Self>, E>>;
 }
 
 /// Of futures that never wait: a single breaker waits in `poll_ready`.
@@ -74,7 +60,9 @@ pub(crate) enum Next<F, C, T, D: CircuitRef> {
 pub struct NoWait(Infallible);
 
 impl<F, C, T, D: CircuitRef, E> Wait<F, C, T, D, E> for NoWait {
-    fn poll(&mut self, _: &mut Context<'_>) -> Poll<Result<Next<F, C, T, D>, E>> {
+    const WAITS: bool = false;
+
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<Result<State<F, C, T, D, Self>, E>> {
         match self.0 {}
     }
 }
@@ -110,6 +98,27 @@ impl<F, C, T, D: CircuitRef, W> ResponseFuture<F, C, T, D, W> {
     }
 }
 
+impl<F, C, T, D: CircuitRef, W> ResponseFuture<F, C, T, D, W> {
+    /// Polls a future that waits, if it does, until it has made its call.
+    #[cold]
+    #[inline(never)]
+    fn poll_wait<E>(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), E>>
+    where
+        W: Wait<F, C, T, D, E>,
+    {
+        let mut state = self.project().state;
+        let StateProj::Waiting { wait } = state.as_mut().project() else {
+            return Poll::Ready(Ok(()));
+        };
+        let (next, result) = match ready!(wait.poll(cx)) {
+            Ok(next) => (next, Ok(())),
+            Err(error) => (State::Done, Err(error)),
+        };
+        state.set(next);
+        Poll::Ready(result)
+    }
+}
+
 impl<F, C, T, D, W, R, E> Future for ResponseFuture<F, C, T, D, W>
 where
     F: Future<Output = Result<R, E>>,
@@ -124,52 +133,36 @@ where
     // Always: a future that holds others is polled through all of them at every call, and each
     // call that is not inlined costs more than most layers do.
     #[inline(always)]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if W::WAITS && matches!(self.state, State::Waiting { .. }) {
+            ready!(self.as_mut().poll_wait(cx))?;
+        }
         let mut state = self.project().state;
-        loop {
-            let result = match state.as_mut().project() {
-                StateProj::Calling {
-                    inner,
-                    permit,
-                    classifier,
-                    completion,
-                } => {
-                    let result = ready!(inner.poll(cx));
-                    // A classifier that panics leaves the permit here, to be abandoned.
-                    let outcome = judge(classifier, &result);
-                    let permit = permit.take();
-                    match result {
-                        Ok(response) => Ok(completion.track_completion(permit, outcome, response)),
-                        Err(error) => {
-                            permit.complete(outcome);
-                            Err(error)
-                        }
+        let result = match state.as_mut().project() {
+            StateProj::Calling {
+                inner,
+                permit,
+                classifier,
+                completion,
+            } => {
+                // A classifier that panics leaves the permit here, to be abandoned.
+                match ready!(inner.poll(cx)) {
+                    Ok(response) => {
+                        let outcome = classifier.classify(Ok(&response));
+                        Ok(completion.track_completion(permit.take(), outcome, response))
+                    }
+                    Err(error) => {
+                        let outcome = judge_error::<_, R, _>(classifier, &error);
+                        permit.take().complete(outcome);
+                        Err(error)
                     }
                 }
-                StateProj::Rejected { rejection } => Err(E::from(*rejection)),
-                StateProj::Waiting { wait } => match ready!(wait.poll(cx)) {
-                    Ok(Next::Calling {
-                        inner,
-                        permit,
-                        classifier,
-                        completion,
-                    }) => {
-                        state.set(State::Calling {
-                            inner,
-                            permit,
-                            classifier,
-                            completion,
-                        });
-                        continue;
-                    }
-                    Ok(Next::Rejected(rejection)) => Err(E::from(rejection)),
-                    Err(error) => Err(error),
-                },
-                StateProj::Done => panic!("polled after it has completed"),
-            };
-            state.set(State::Done);
-            return Poll::Ready(result);
-        }
+            }
+            StateProj::Rejected { rejection } => Err(E::from(*rejection)),
+            StateProj::Waiting { .. } | StateProj::Done => panic!("polled after it has completed"),
+        };
+        state.set(State::Done);
+        Poll::Ready(result)
     }
 }
 

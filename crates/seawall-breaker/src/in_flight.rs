@@ -275,7 +275,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_overdue_is_what_a_list_of_starts_says(
+        fn overdue_counts_are_those_of_a_list_of_starts(
             steps in proptest::collection::vec((0_u64..4, 0_usize..40), 1..200),
         ) {
             let in_flight = watching(1);

@@ -44,7 +44,7 @@ impl ProbeWait {
     ) -> Poll<Waited> {
         let common = circuit.common();
         // Parked before the circuit is read once more: a slot that was freed, or a transition,
-        // between the rejection and the parking woke nobody here.
+        // between the rejection and that woke no task here.
         self.parked.park(common.wakers(), cx.waker());
         let rejection = common.would_reject(common.word(), at);
         if rejection.is_none_or(|r| r.cause() != Some(CircuitCause::Probing)) {

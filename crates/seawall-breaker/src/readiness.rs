@@ -128,7 +128,7 @@ impl Readiness {
                 Poll::Pending => {
                     self.waits = true;
                     self.parked.park(common.wakers(), cx.waker());
-                    // A transition between the load of the state and the parking woke nobody.
+                    // A transition between the load of the state and that woke no task.
                     if common.word() == word {
                         return Poll::Pending;
                     }

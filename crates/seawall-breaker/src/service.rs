@@ -61,9 +61,6 @@ impl<S, X> Breaker<S, X> {
     #[cold]
     fn admit(&mut self) -> Result<Permit, Rejection> {
         let at = EntryPoint::Breaker;
-        if let Some(rejection) = self.ready.take(&self.anchor, at) {
-            return Err(rejection);
-        }
         let common = self.anchor.common();
         let word = match self.ready.take_reserved(common.word()) {
             // Its slot is the permit's from now on.
@@ -90,6 +87,9 @@ where
     where
         S: Service<Req>,
     {
+        if let Some(rejection) = self.ready.take(&self.anchor, EntryPoint::Breaker) {
+            return self.reject(rejection);
+        }
         match self.admit() {
             // The permit is taken first: if the inner service panics, the probe slot is free.
             Ok(permit) => ResponseFuture::calling(
@@ -98,11 +98,14 @@ where
                 self.policy.classifier().clone(),
                 self.policy.completion().clone(),
             ),
-            Err(rejection) => {
-                self.anchor.count_rejection(EntryPoint::Breaker, rejection);
-                ResponseFuture::rejected(rejection)
-            }
+            Err(rejection) => self.reject(rejection),
         }
+    }
+
+    #[inline]
+    fn reject<F>(&self, rejection: Rejection) -> Response<F, X> {
+        self.anchor.count_rejection(EntryPoint::Breaker, rejection);
+        ResponseFuture::rejected(rejection)
     }
 }
 

@@ -44,16 +44,19 @@ pub(crate) trait Settle: EvaluateRules {
         let settings = common.settings(word);
         let window = settings.window();
         let now = common.now();
-        let took = record.took(now);
-        here.end(bucket);
+        if bucket.is_watched() {
+            here.end(bucket);
+        }
         let success = word.is_passing() && matches!(outcome, Outcome::Success);
-        if success && took.is_none_or(|took| took < settings.slow_after()) {
+        let slow = start != UNMEASURED && now.saturating_sub(start) >= settings.slow_after();
+        if success && !slow {
             let epoch = epoch_by(window, now);
             let shared = common.shared_words();
             if here.successes.try_count(shared, word, epoch, window != 0) {
                 return;
             }
         }
+        let took = record.took(now);
         self.settle_locked(record, now, true, |config| {
             Settled::new(config, outcome, took)
         });
@@ -118,7 +121,9 @@ pub(crate) trait Settle: EvaluateRules {
     fn abandon(&self, record: AdmissionRecord) {
         let here = self.stripe();
         here.counters.abandoned.add();
-        here.end(record.bucket);
+        if record.bucket.is_watched() {
+            here.end(record.bucket);
+        }
         if record.word.is_probe() || (record.word.is_passing() && record.start != UNMEASURED) {
             self.abandon_locked(record);
         }

@@ -83,9 +83,9 @@ impl Stripe {
         }
     }
 
-    /// A call in flight has ended.
+    /// A watched call has ended.
     pub(crate) fn end(&self, start: StartBucket) {
-        if let Some(in_flight) = self.in_flight.get().filter(|_| start.is_watched()) {
+        if let Some(in_flight) = self.in_flight.get() {
             in_flight.end(start);
         }
     }
@@ -223,7 +223,7 @@ impl Common {
     /// Takes no lock.
     #[inline]
     pub(crate) fn rejects_at_once(&self, word: StateWord, at: EntryPoint) -> Option<Rejection> {
-        if !word.state().is_rejecting() || word.is_shadow() {
+        if !word.is_rejecting() || word.is_shadow() {
             return None;
         }
         let events = self.setup.events(at);

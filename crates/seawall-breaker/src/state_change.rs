@@ -37,7 +37,7 @@ impl<D: CircuitRef + Unpin> Future for StateChange<D> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Transition> {
         let this = &mut *self;
         let common = this.circuit.common();
-        // Parked first: a change between the load and the parking would wake nobody here.
+        // Parked first: a change between the load and that would wake no task here.
         this.parked.park(common.wakers(), cx.waker());
         let word = common.word();
         // Settings make a new generation too, in the same state.

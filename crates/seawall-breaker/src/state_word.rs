@@ -82,6 +82,12 @@ impl StateWord {
         self.0 & 0b11 == 0
     }
 
+    /// Open or forced open: of these alone the first bit is set and the third is clear.
+    #[inline]
+    pub(crate) const fn is_rejecting(self) -> bool {
+        self.0 & 0b101 == 0b001
+    }
+
     /// Whether the circuit is in shadow mode.
     #[inline]
     pub(crate) const fn is_shadow(self) -> bool {
@@ -158,6 +164,8 @@ mod tests {
                 assert_eq!(next.state(), state);
                 assert_eq!(next.is_shadow(), shadow);
                 assert_eq!(next.is_passing(), state.is_passing());
+                assert_eq!(next.is_rejecting(), state.is_rejecting());
+                assert!(!next.unjudged().is_rejecting());
                 assert_eq!(next.generation(), word.generation() + 1);
                 assert!(!next.is_unjudged());
                 let same = next.same_state();

@@ -1,4 +1,4 @@
-//! What a user of the breaker sees, one law per test. Time is paused.
+//! What a user of the breaker sees, one behavior per test. Time is paused.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -96,7 +96,7 @@ impl Subject {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_in_a_row_open_and_one_success_starts_the_row_anew() {
+async fn failures_in_a_row_open_and_one_success_ends_the_run() {
     let mut s = subject(in_a_row(3));
     s.outcomes("xx.xx").await;
     assert_eq!(s.handle.state(), CircuitState::Closed);
@@ -130,7 +130,7 @@ async fn the_window_slides_however_many_successes_came_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_rate_is_not_judged_before_the_minimum() {
+async fn the_rate_is_not_evaluated_before_the_minimum() {
     let mut s = subject(rate_of_ten());
     s.outcomes("xxxxxxxxx").await;
     assert_eq!(s.handle.state(), CircuitState::Closed);
@@ -139,7 +139,7 @@ async fn the_rate_is_not_judged_before_the_minimum() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_open_circuit_says_when_to_come_back_and_sends_nothing() {
+async fn a_rejection_of_an_open_circuit_has_its_end_and_nothing_is_sent() {
     let mut s = subject(in_a_row(10));
     s.trip().await;
     let sent = s.mock.calls();
@@ -217,9 +217,9 @@ async fn half_open_lets_no_more_calls_through_than_there_are_probes() {
     assert_eq!(s.handle.state(), CircuitState::Closed);
 }
 
-/// B13: a probe that is cancelled must not keep the circuit half-open for ever.
+/// B13: a probe that is cancelled must not keep the circuit half-open forever.
 #[tokio::test(start_paused = true)]
-async fn a_cancelled_probe_gives_its_place_back() {
+async fn a_cancelled_probe_gives_its_slot_back() {
     let mut s = subject(in_a_row(10));
     s.trip().await;
     tokio::time::advance(10 * SECOND).await;
@@ -241,7 +241,7 @@ async fn a_cancelled_probe_gives_its_place_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_that_hangs_is_given_up_and_its_late_answer_does_not_vote() {
+async fn a_probe_that_hangs_is_given_up_and_its_late_result_does_not_vote() {
     let mut s = subject(in_a_row(10));
     s.trip().await;
     tokio::time::advance(10 * SECOND).await;
@@ -268,7 +268,7 @@ async fn a_probe_that_hangs_is_given_up_and_its_late_answer_does_not_vote() {
     assert_eq!(s.handle.counts().late, 1);
 }
 
-/// B14: the answer of a call from before the trip settled the half-open state elsewhere.
+/// B14: the result of a call from before the trip decided the half-open state elsewhere.
 #[tokio::test(start_paused = true)]
 async fn a_straggler_from_before_the_trip_never_votes() {
     let mut s = subject(in_a_row(10));
@@ -298,9 +298,9 @@ async fn every_admission_is_counted_exactly_once() {
     assert!(waiting.poll().is_pending());
     drop(waiting);
     s.mock.respond_immediately();
-    let mut answered = PolledFuture::new(now(&mut s.service));
-    assert!(answered.poll().is_ready());
-    drop(answered);
+    let mut completed = PolledFuture::new(now(&mut s.service));
+    assert!(completed.poll().is_ready());
+    drop(completed);
     let counts = s.handle.counts();
     assert_eq!(
         (
@@ -315,7 +315,7 @@ async fn every_admission_is_counted_exactly_once() {
 
 /// B15: a call that could be rejected waited for an inner service that was stuck.
 #[tokio::test(start_paused = true)]
-async fn an_open_circuit_answers_while_the_inner_service_hangs() {
+async fn an_open_circuit_rejects_while_the_inner_service_hangs() {
     let mut s = subject(in_a_row(10));
     s.trip().await;
     s.mock.set_pending();
@@ -348,7 +348,7 @@ async fn a_rejection_seen_by_readiness_stays_one_but_not_with_an_old_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn commands_hold_until_reset_and_wake_who_waits() {
+async fn commands_hold_until_reset_and_wake_waiters() {
     let mut s = subject(in_a_row(2));
     s.mock.set_pending();
     let mut parked = s.service.clone();
@@ -378,7 +378,7 @@ async fn commands_hold_until_reset_and_wake_who_waits() {
     assert_eq!(
         s.handle.state(),
         CircuitState::Closed,
-        "the row starts anew"
+        "the run starts again"
     );
     s.outcomes("x").await;
     assert_eq!(s.handle.state(), CircuitState::Open);
@@ -421,7 +421,7 @@ async fn a_classifier_decides_what_fails() {
     assert_eq!(service.call(2).await.expect("even"), 2);
     assert_eq!(layer.handle().state(), CircuitState::Closed);
     ready(&mut service).await.expect("ready");
-    assert_eq!(service.call(3).await.expect("odd, but an answer"), 3);
+    assert_eq!(service.call(3).await.expect("odd, but a response"), 3);
     assert_eq!(layer.handle().state(), CircuitState::Open);
     assert_eq!(layer.handle().counts().abstained, 1);
 }
@@ -481,7 +481,7 @@ async fn panics_of_the_classifier_and_of_a_listener_leak_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_gate_rejects_the_herd_before_it_queues() {
+async fn the_gate_rejects_calls_before_they_queue_for_probes() {
     let config = BreakerConfig::builder()
         .consecutive_failures(1)
         .open_for(10 * SECOND)
@@ -501,10 +501,10 @@ async fn the_gate_rejects_the_herd_before_it_queues() {
 
     tokio::time::advance(10 * SECOND).await;
     mock.hold_responses();
-    let mut herd: Vec<_> = (0..10)
+    let mut calls: Vec<_> = (0..10)
         .map(|_| PolledFuture::new(now(&mut service.clone())))
         .collect();
-    let rejected = herd
+    let rejected = calls
         .iter_mut()
         .map(|f| f.poll().is_ready())
         .filter(|r| *r)
@@ -513,8 +513,8 @@ async fn the_gate_rejects_the_herd_before_it_queues() {
     let counts = layer.handle().counts();
     assert_eq!((counts.gate_rejected, counts.rejected), (9, 0));
     assert_eq!(counts.half_opened, 1, "the gate turned it half-open, once");
-    // Places of the herd come back with their futures.
-    drop(herd);
+    // The slots of the probe queue come back with their futures.
+    drop(calls);
     let mut again = PolledFuture::new(now(&mut service));
     assert!(again.poll().is_pending());
     mock.respond_to_all();
@@ -543,7 +543,7 @@ async fn calls_that_queued_before_the_trip_are_rejected_at_departure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_registry_reads_controls_and_tells() {
+async fn the_registry_reads_controls_and_reports() {
     let mut s = subject(in_a_row(1));
     let registry = Registry::new("svc");
     registry.register(s.handle.clone()).expect("first");
@@ -551,12 +551,12 @@ async fn the_registry_reads_controls_and_tells() {
     s.outcomes("x").await;
     let rejected = s.rejection().await;
 
-    let mut told = Vec::new();
+    let mut seen = Vec::new();
     while let Some(Received::Event(event)) = events.try_next() {
-        told.push(event.kind);
+        seen.push(event.kind);
     }
     assert_eq!(
-        told,
+        seen,
         [
             EventKind::Transition {
                 from: "closed",
@@ -623,22 +623,22 @@ fn the_happy_path_allocates_nothing() {
     }
     let layer = BreakerLayer::new("upstream", rate_of_ten());
     let mut service = layer.gate().layer(layer.layer(Leaf));
-    let answers = |service: &mut Gate<Breaker<Leaf>>, req| {
+    let responds = |service: &mut Gate<Breaker<Leaf>>, req| {
         let mut cx = Context::from_waker(Waker::noop());
         assert!(service.poll_ready(&mut cx).is_ready());
         let call = std::pin::pin!(service.call(req));
         matches!(call.poll(&mut cx), Poll::Ready(Ok(_)))
     };
-    assert!(answers(&mut service, 1));
+    assert!(responds(&mut service, 1));
     // The first transition of a circuit makes the log of them.
     layer.handle().reset();
     let counts = seawall_testkit::alloc::count(|| {
         for _ in 0..1_000 {
-            assert!(answers(&mut service.clone(), 1));
+            assert!(responds(&mut service.clone(), 1));
         }
         // Nor does a failure, the trip, or a rejection.
         for _ in 0..20 {
-            assert!(!answers(&mut service, 0));
+            assert!(!responds(&mut service, 0));
         }
     });
     assert_eq!(counts.allocations, 0);
@@ -693,8 +693,8 @@ assert_not_impl_any!(Breaker<NotSend>: Send, Sync);
 assert_impl_all!(Fut<std::future::Ready<()>>: Send, Sync, Unpin);
 assert_not_impl_any!(Fut<Pin<Rc<()>>>: Send);
 
-/// A probe let out after a quiet time was taken for lost at the next call, its good answer did
-/// not vote, and the circuit stayed half-open for ever.
+/// A probe that started after a quiet time counted as lost at the next call, its success did not
+/// vote, and the circuit stayed half-open forever.
 #[tokio::test(start_paused = true)]
 async fn rare_calls_that_all_succeed_close_the_circuit() {
     let config = BreakerConfig::builder()
@@ -758,7 +758,7 @@ fn a_waker_that_owns_another_parked_task_can_be_dropped_here() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_waker_that_panics_keeps_nobody_else_asleep() {
+async fn a_waker_that_panics_keeps_no_other_task_asleep() {
     struct Bomb;
     impl std::task::Wake for Bomb {
         fn wake(self: Arc<Self>) {
@@ -783,7 +783,7 @@ async fn a_waker_that_panics_keeps_nobody_else_asleep() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_command_said_twice_is_carried_out_once() {
+async fn a_command_given_twice_is_carried_out_once() {
     let s = subject(in_a_row(1));
     for _ in 0..3 {
         s.handle.force_open();

@@ -23,7 +23,7 @@ fn handle(builder: seawall_breaker::BreakerConfigBuilder) -> BreakerHandle {
 // ---- commands win over rules ----
 
 #[tokio::test(start_paused = true)]
-async fn a_disabled_circuit_lets_all_pass_and_still_counts() {
+async fn a_circuit_forced_closed_lets_all_pass_and_still_counts() {
     let s = subject(quick());
     s.handle.force_closed();
     s.times(20, Do::Fail).await;
@@ -39,7 +39,7 @@ async fn a_disabled_circuit_lets_all_pass_and_still_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_forced_opening_holds_until_it_is_released_and_then_probes() {
+async fn a_forced_opening_holds_until_it_is_taken_back_and_then_probes() {
     let s = subject(quick());
     s.handle.force_open();
     advance(3_600 * SECOND).await;
@@ -49,7 +49,7 @@ async fn a_forced_opening_holds_until_it_is_released_and_then_probes() {
     s.handle.automatic();
     let probe = s.spawn(Do::Take(SECOND)).await;
     assert!(!s.passes(Do::Succeed).await, "one probe at a time");
-    probe.await.expect("no panic").expect("answered");
+    probe.await.expect("no panic").expect("a response");
     assert_eq!(s.handle.state(), CircuitState::Closed);
 }
 
@@ -107,12 +107,12 @@ async fn new_settings_take_effect_and_lose_nothing() {
     assert_eq!(s.handle.config().failure_rate().map(|r| r.over), Some(10));
     assert_eq!(s.handle.state(), CircuitState::Closed);
     assert_eq!(s.handle.snapshot().counts, before);
-    // The newest of the window are kept: 2 successes and 8 failures. The call that was under way
+    // The newest of the window are kept: 2 successes and 8 failures. The call that was in flight
     // still votes.
     advance(SECOND).await;
     let _ = old.await;
     assert_eq!(s.handle.state(), CircuitState::Open);
-    // An open circuit stays open, until when it was told to.
+    // An open circuit stays open until the end that it had.
     s.handle.configure(ten(20)).expect("valid");
     assert_eq!(s.handle.state(), CircuitState::Open);
     assert_eq!(s.rejection().await.retry_after(), Some(10 * SECOND));
@@ -134,7 +134,7 @@ async fn a_window_of_time_survives_a_change_of_its_length() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn slow_calls_can_be_switched_on_while_calls_are_under_way() {
+async fn slow_calls_can_be_switched_on_while_calls_are_in_flight() {
     let s = subject(quick());
     let before = s.spawn(Do::Take(5 * SECOND)).await;
     s.handle
@@ -149,7 +149,7 @@ async fn slow_calls_can_be_switched_on_while_calls_are_under_way() {
         .expect("valid");
     s.times(1, Do::Take(500 * MS)).await;
     assert_eq!(s.handle.state(), CircuitState::Closed);
-    before.await.expect("no panic").expect("answered");
+    before.await.expect("no panic").expect("a response");
     s.times(1, Do::Take(SECOND)).await;
     assert_eq!(s.handle.state(), CircuitState::Open);
 }
@@ -179,7 +179,7 @@ async fn changes_can_be_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_snapshot_tells_all_and_the_last_transitions() {
+async fn the_snapshot_has_everything_and_the_last_transitions() {
     let s = subject(quick());
     for _ in 0..6 {
         s.times(1, Do::Fail).await;
@@ -204,7 +204,7 @@ async fn the_snapshot_tells_all_and_the_last_transitions() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_snapshot_tells_the_rates_of_every_window() {
+async fn the_snapshot_has_the_rates_of_every_window() {
     let rules = settings()
         .failure_rate(0.9, 10)
         .failure_rate_over(0.9, 60 * SECOND)
@@ -262,10 +262,10 @@ async fn the_registry_shows_the_state_from_the_start_and_back_to_zero() {
     assert!(gauge().contains('0'));
 }
 
-// ---- shadow ----
+// ---- shadow mode ----
 
 #[tokio::test(start_paused = true)]
-async fn a_shadow_rejects_nothing_counts_and_tells_what_it_would_have_rejected() {
+async fn shadow_mode_rejects_nothing_and_counts_and_reports_what_it_would() {
     let s = subject(quick().shadow(true));
     let registry = Registry::new("desk");
     let mut events = registry.events().subscribe();
@@ -282,19 +282,19 @@ async fn a_shadow_rejects_nothing_counts_and_tells_what_it_would_have_rejected()
     );
     // Those that would have been rejected do not vote.
     assert_eq!(snapshot.counts.unjudged, 5);
-    let mut told = 0;
+    let mut shadowed = 0;
     while let Some(Received::Event(event)) = events.try_next() {
         if let EventKind::Shadowed(rejected) = event.kind {
             assert_eq!(rejected.reason(), Reason::CircuitOpen);
-            told += 1;
+            shadowed += 1;
         }
     }
-    assert_eq!(told, 5);
-    // The probe is judged, as it would be.
+    assert_eq!(shadowed, 5);
+    // The probe votes, as it would.
     advance(10 * SECOND).await;
     s.times(1, Do::Succeed).await;
     assert_eq!(s.handle.state(), CircuitState::Closed);
-    // And what a shadow has learnt is in force when it becomes real.
+    // What was learned in shadow mode is in force when it ends.
     s.times(1, Do::Fail).await;
     s.handle.set_shadow(false);
     assert!(!s.passes(Do::Succeed).await);
@@ -364,15 +364,15 @@ async fn an_async_function_can_be_wrapped() {
 #[tokio::test(start_paused = true)]
 async fn an_admission_can_be_had_without_a_future() {
     let breaker = handle(quick());
-    let ticket = breaker.try_admit().expect("closed");
-    ticket.complete(Outcome::Unknown);
+    let permit = breaker.try_admit().expect("closed");
+    permit.complete(Outcome::Unknown);
     let rejected = breaker.try_admit().expect_err("open");
     assert_eq!(rejected.retry_after(), Some(10 * SECOND));
     advance(10 * SECOND).await;
     let probe = breaker.admit().await.expect("a probe");
     assert!(probe.is_probe());
     drop(probe);
-    let probe = breaker.admit().await.expect("its place is free");
+    let probe = breaker.admit().await.expect("its slot is free");
     probe.complete(Outcome::Success);
     assert_eq!(breaker.state(), CircuitState::Closed);
 }

@@ -70,23 +70,23 @@ impl Rule for Panics {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_own_rule_that_panics_takes_no_answer_away_and_aborts_nothing() {
+async fn a_custom_rule_that_panics_takes_no_result_away_and_aborts_nothing() {
     let builder = settings()
         .slow_after(SECOND)
         .slow_rate(1.0, 100)
         .abandoned_policy(AbandonedPolicy::FailureAfter(SECOND))
         .rule(Panics);
     let s = subject(builder);
-    let answer = s.send(Do::Fail).await;
-    assert!(answer.is_err_and(|e| e.rejection().is_none()));
+    let result = s.send(Do::Fail).await;
+    assert!(result.is_err_and(|e| e.rejection().is_none()));
     // Dropped while its task unwinds: a second panic would end the process.
     let task = tokio::spawn({
         let (service, handle) = (s.service.clone(), s.handle.clone());
         async move {
-            let ticket = handle.try_admit().expect("closed");
+            let permit = handle.try_admit().expect("closed");
             advance(2 * SECOND).await;
             drop(service);
-            let _held = ticket;
+            let _held = permit;
             panic!("the caller");
         }
     });
@@ -97,7 +97,7 @@ async fn an_own_rule_that_panics_takes_no_answer_away_and_aborts_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_behind_a_shadow_is_rejected_when_it_becomes_real() {
+async fn a_waiter_is_rejected_when_shadow_mode_ends() {
     let s = subject(settings().consecutive_failures(1).shadow(true));
     s.times(1, Do::Fail).await;
     assert_eq!(s.handle.state(), CircuitState::Open);
@@ -132,7 +132,7 @@ impl<S: Service<Do>> Service<Do> for Stuck<S> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_hangs_for_ever_stays_overdue_and_makes_no_other_one_so() {
+async fn a_call_that_hangs_forever_stays_overdue_and_makes_no_other_one_so() {
     let s = subject(settings().slow_after(MS).slow_rate(0.5, 100).min_calls(50));
     let _hangs = s.spawn(Do::Hang).await;
     for minutes in [1, 10, 17, 20, 30, 60] {
@@ -148,7 +148,7 @@ async fn a_call_that_hangs_for_ever_stays_overdue_and_makes_no_other_one_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_is_waited_for() {
+async fn a_reset_can_be_waited_for() {
     let s = subject(settings().consecutive_failures(5));
     let mut changed = pin!(s.handle.state_change());
     let mut cx = Context::from_waker(Waker::noop());

@@ -115,7 +115,7 @@ async fn an_open_circuit_probes_and_closes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_open_circuit_is_never_evicted_and_the_excess_is_told() {
+async fn an_open_circuit_is_never_evicted_and_the_excess_is_reported() {
     let (mut service, keys, mock) = subject(1);
     keys.set_max_keys(4);
     for key in 1..=6 {
@@ -172,7 +172,7 @@ async fn what_evicted_circuits_counted_stays_in_the_totals() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_under_way_keeps_its_circuit_and_votes_in_it() {
+async fn a_call_in_flight_keeps_its_circuit_and_votes_in_it() {
     let (mut service, keys, mock) = subject(1);
     keys.set_max_keys(1);
     mock.hold_responses();
@@ -188,7 +188,7 @@ async fn a_call_under_way_keeps_its_circuit_and_votes_in_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_circuit_that_remembers_a_failure_outlives_those_that_do_not() {
+async fn a_circuit_that_remembers_a_failure_outlives_circuits_that_do_not() {
     let (mut service, keys, mock) = subject(2);
     keys.set_max_keys(8);
     fail(&mut service, &mock, 100).await;
@@ -227,11 +227,11 @@ fn a_hundred_thousand_keys_take_at_most_768_bytes_each() {
     let estimate = (keys.memory() / KEYS) as i64;
     assert!(
         (each * 8 / 10..=each * 12 / 10).contains(&estimate),
-        "{estimate} is told, {each} are taken"
+        "{estimate} is reported, {each} are taken"
     );
 }
 
-/// Answers at once with the length of the request.
+/// Responds at once with the length of the request.
 #[derive(Clone)]
 struct Len;
 
@@ -251,7 +251,7 @@ impl Service<&'static str> for Len {
 
 fn at_once<F: Future>(future: F) -> F::Output {
     match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(answer) => answer,
+        Poll::Ready(output) => output,
         Poll::Pending => panic!("it waits"),
     }
 }
@@ -290,7 +290,7 @@ async fn a_rejected_call_gives_up_what_the_inner_service_had_reserved() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_is_never_polled_is_abandoned_and_a_probe_gives_its_place_back() {
+async fn a_call_that_is_never_polled_is_abandoned_and_a_probe_gives_its_slot_back() {
     let (mut service, keys, mock) = subject(1);
     fail(&mut service, &mock, 100).await;
     advance(10 * SECOND).await;
@@ -334,7 +334,7 @@ fn waits(max_wait: Duration) -> (Subject, BreakerRegistry<u32>, MockHandle) {
     (layer.layer(inner), layer.handle(), mock)
 }
 
-/// A probe of key 1 under way (the second call of the mock), and a call that waits for it.
+/// A probe of key 1 in flight (the second call of the mock), and a call that waits for it.
 async fn probe_and_waiting(
     service: &mut Subject,
     mock: &MockHandle,
@@ -402,7 +402,7 @@ async fn a_call_that_is_dropped_while_it_waits_for_probes_has_changed_nothing() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_settings_reach_circuits_that_are_there_and_those_to_come() {
+async fn other_settings_reach_present_and_future_circuits() {
     let (mut service, keys, mock) = subject(5);
     fail(&mut service, &mock, 100).await;
     keys.configure(in_a_row(2)).expect("valid");
@@ -454,9 +454,9 @@ async fn the_handle_of_a_key_controls_and_calls_as_that_of_a_breaker() {
     assert!(data.explain().to_string().starts_with("forced_open"));
     data.automatic();
     assert_eq!(data.state(), CircuitState::HalfOpen);
-    let ticket = data.admit().await.expect("a probe");
-    assert!(ticket.is_probe());
-    ticket.complete(Outcome::Success);
+    let permit = data.admit().await.expect("a probe");
+    assert!(permit.is_probe());
+    permit.complete(Outcome::Success);
     assert_eq!(data.state(), CircuitState::Closed);
     let classify = |result: Result<&u32, &()>| match result {
         Ok(7) => Outcome::Success,
@@ -529,10 +529,10 @@ async fn panics_of_extract_hash_classifier_and_listener_leave_nothing_behind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn listeners_are_told_the_key_and_may_come_back() {
+async fn listeners_get_the_key_and_may_call_back() {
     let (mut service, keys, mock) = subject(1);
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let (log, again) = (Arc::clone(&told), keys.clone());
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (log, again) = (Arc::clone(&seen), keys.clone());
     keys.on_transition(move |key, transition| {
         let state = again.circuit(key).state();
         again.circuit(&(key + 1_000));
@@ -543,7 +543,7 @@ async fn listeners_are_told_the_key_and_may_come_back() {
     fail(&mut service, &mock, 300).await;
     keys.circuit(&3).reset();
     assert_eq!(
-        *told.lock().unwrap(),
+        *seen.lock().unwrap(),
         [
             (
                 3,
@@ -648,7 +648,7 @@ async fn the_registry_sees_sums_over_all_keys() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_command_to_all_keys_holds_for_those_to_come_until_it_is_taken_back() {
+async fn a_command_to_all_keys_holds_for_new_keys_until_it_is_taken_back() {
     let breakers: BreakerRegistry = BreakerRegistry::new("blocked", in_a_row(1));
     let there = breakers.circuit("there");
     breakers.force_open();
@@ -734,7 +734,7 @@ async fn a_named_breaker_guards_any_future() {
     let mut names = breakers.keys();
     names.sort();
     assert_eq!(names, ["data", "orders"]);
-    assert!(breakers.get("nobody").is_none());
+    assert!(breakers.get("unknown").is_none());
     // Dropped in the middle: abandoned.
     let mut hangs =
         PolledFuture::new(breakers.call("orders", std::future::pending::<Result<(), ()>>()));

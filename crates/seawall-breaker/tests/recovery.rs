@@ -112,7 +112,7 @@ async fn an_open_time_without_end_ends_by_reset_only() {
 // ---- half-open ----
 
 #[tokio::test(start_paused = true)]
-async fn a_share_of_the_probes_closes_and_the_verdict_comes_as_soon_as_it_is_certain() {
+async fn a_share_of_the_probes_closes_as_soon_as_it_is_certain() {
     let s = |outcomes: &'static str| async move {
         let s = subject(quick().probes(5).close_rate(0.6, 5));
         s.times(1, Do::Fail).await;
@@ -141,7 +141,7 @@ async fn a_share_of_the_probes_closes_and_the_verdict_comes_as_soon_as_it_is_cer
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_that_is_slow_does_not_vouch_for_the_upstream() {
+async fn a_probe_that_is_slow_does_not_close_the_circuit() {
     let s = subject(settings().slow_after(SECOND).slow_rate(0.5, 4).min_calls(1));
     s.times(1, Do::Take(SECOND)).await;
     advance(10 * SECOND).await;
@@ -153,7 +153,7 @@ async fn a_probe_that_is_slow_does_not_vouch_for_the_upstream() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ban_told_to_a_probe_is_obeyed() {
+async fn a_ban_of_a_probe_opens_for_as_long_as_it_lasts() {
     let s = subject(quick().open_on_ban(600 * SECOND));
     s.times(1, Do::Fail).await;
     advance(10 * SECOND).await;
@@ -163,7 +163,7 @@ async fn a_ban_told_to_a_probe_is_obeyed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rejection_of_a_half_open_circuit_says_that_probes_are_under_way() {
+async fn a_rejection_of_a_half_open_circuit_has_the_probes_as_its_cause() {
     let s = subject(quick());
     s.times(1, Do::Fail).await;
     advance(10 * SECOND).await;
@@ -212,7 +212,7 @@ async fn a_ramp_lets_a_doubling_share_of_the_traffic_pass_and_then_closes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rejection_of_the_ramp_says_its_share_and_when_it_grows() {
+async fn a_rejection_of_the_ramp_has_its_share_and_when_it_grows() {
     let s = subject(quick().ramp(2, 10 * SECOND));
     s.times(1, Do::Fail).await;
     advance(10 * SECOND).await;
@@ -249,9 +249,9 @@ async fn failures_on_the_ramp_open_the_circuit_by_the_rules_and_count_as_followi
     assert_eq!(wait(&s).await, 20 * SECOND);
 }
 
-/// A gate that is there and not used deals nothing: who calls without it is not let pass whole.
+/// A gate that is not used applies no share: calls without it do not all pass.
 #[tokio::test(start_paused = true)]
-async fn a_gate_that_nobody_comes_through_does_not_open_the_ramp_to_all() {
+async fn a_gate_that_is_not_used_does_not_open_the_ramp_to_all() {
     use tower::Layer;
     let s = subject(quick().ramp(3, 10 * SECOND));
     let _idle = s.layer.gate().layer(());
@@ -270,7 +270,7 @@ async fn a_gate_that_nobody_comes_through_does_not_open_the_ramp_to_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_a_gate_the_share_of_the_ramp_is_dealt_once() {
+async fn with_a_gate_the_share_of_the_ramp_is_applied_once() {
     use seawall_core::{Error, WrapError};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -302,13 +302,13 @@ async fn with_a_gate_the_share_of_the_ramp_is_dealt_once() {
 // ---- waiting while probes run ----
 
 #[tokio::test(start_paused = true)]
-async fn calls_may_wait_for_the_verdict_of_the_probes() {
+async fn calls_may_wait_for_the_result_of_the_probes() {
     let rules = || {
         quick().half_open_policy(HalfOpenPolicy::Wait {
             max_wait: 30 * SECOND,
         })
     };
-    // The probe succeeds: all who waited go.
+    // The probe succeeds: all waiters pass.
     let s = subject(rules());
     s.times(1, Do::Fail).await;
     advance(10 * SECOND).await;
@@ -320,12 +320,12 @@ async fn calls_may_wait_for_the_verdict_of_the_probes() {
     assert_eq!(s.sent(), 2);
     let start = Instant::now();
     for call in waiting {
-        call.await.expect("no panic").expect("answered");
+        call.await.expect("no panic").expect("a response");
     }
     assert_eq!(Instant::now() - start, 2 * SECOND);
-    probe.await.expect("no panic").expect("answered");
+    probe.await.expect("no panic").expect("a response");
 
-    // The probe fails: all who waited are rejected at once.
+    // The probe fails: all waiters are rejected at once.
     let s = subject(rules());
     s.times(1, Do::Fail).await;
     advance(10 * SECOND).await;
@@ -337,7 +337,7 @@ async fn calls_may_wait_for_the_verdict_of_the_probes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_longer_for_probes_than_was_said() {
+async fn no_call_waits_longer_for_probes_than_max_wait() {
     let s = subject(
         quick()
             .probe_timeout(60 * SECOND)
@@ -353,9 +353,9 @@ async fn nobody_waits_longer_for_probes_than_was_said() {
     assert_eq!(Instant::now() - start, 3 * SECOND);
 }
 
-/// The probe hangs and everybody else waits: nobody is left who could notice, but the waiting.
+/// The probe hangs and all other calls wait: none is left to notice it but the waiters.
 #[tokio::test(start_paused = true)]
-async fn those_who_wait_take_over_from_a_probe_that_hangs_or_is_given_up() {
+async fn waiters_take_over_from_a_probe_that_hangs_or_is_dropped() {
     let s = subject(
         quick()
             .probe_timeout(5 * SECOND)
@@ -370,7 +370,7 @@ async fn those_who_wait_take_over_from_a_probe_that_hangs_or_is_given_up() {
     timeout(20 * SECOND, s.send(Do::Succeed))
         .await
         .expect("in time")
-        .expect("answered");
+        .expect("a response");
     assert_eq!(Instant::now() - start, 5 * SECOND);
 
     s.times(1, Do::Fail).await;
@@ -379,14 +379,14 @@ async fn those_who_wait_take_over_from_a_probe_that_hangs_or_is_given_up() {
     let waiting = s.spawn(Do::Succeed).await;
     let start = Instant::now();
     given_up.abort();
-    waiting.await.expect("no panic").expect("answered");
+    waiting.await.expect("no panic").expect("a response");
     assert_eq!(Instant::now() - start, Duration::ZERO);
 }
 
 // ---- abandoned calls ----
 
 #[tokio::test(start_paused = true)]
-async fn abandoned_calls_say_nothing_unless_they_are_older_than_was_said() {
+async fn abandoned_calls_do_not_vote_unless_they_are_old_enough() {
     let give_up = |rules: seawall_breaker::BreakerConfigBuilder, after: Duration| async move {
         let s = subject(rules);
         for _ in 0..3 {
@@ -421,7 +421,7 @@ async fn an_abandoned_probe_that_was_old_enough_fails() {
 // ---- late results ----
 
 #[tokio::test(start_paused = true)]
-async fn results_of_an_earlier_period_never_vote_whatever_they_say() {
+async fn results_of_an_earlier_period_never_vote() {
     let s = subject(
         settings()
             .consecutive_failures(2)
@@ -450,8 +450,8 @@ async fn results_of_an_earlier_period_never_vote_whatever_they_say() {
     assert_eq!(s.handle.state(), CircuitState::Closed);
     advance(10 * SECOND).await;
     for call in late {
-        let answer = call.await.expect("no panic");
-        assert!(answer.is_ok() || answer.unwrap_err().rejection().is_none());
+        let result = call.await.expect("no panic");
+        assert!(result.is_ok() || result.unwrap_err().rejection().is_none());
     }
     assert_eq!(s.handle.state(), CircuitState::Closed);
     assert_eq!(s.handle.counts().late, 5);

@@ -81,14 +81,14 @@ async fn successes_spread_over_the_window_are_all_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_window_of_calls_and_one_of_time_are_judged_side_by_side() {
+async fn a_window_of_calls_and_one_of_time_are_evaluated_side_by_side() {
     let rules = || {
         settings()
             .failure_rate(0.5, 10)
             .failure_rate_over(0.5, 10 * SECOND)
             .min_calls(10)
     };
-    // Slow traffic: only the last ten calls can tell.
+    // Slow traffic: only the last ten calls show it.
     let s = subject(rules());
     for _ in 0..10 {
         advance(5 * SECOND).await;
@@ -111,7 +111,7 @@ async fn a_window_of_calls_and_one_of_time_are_judged_side_by_side() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_success_whose_bucket_is_reused_still_ends_a_row_of_failures() {
+async fn a_success_whose_bucket_is_reused_still_ends_a_run_of_failures() {
     let s = subject(
         settings()
             .consecutive_failures(2)
@@ -120,7 +120,7 @@ async fn a_success_whose_bucket_is_reused_still_ends_a_row_of_failures() {
     );
     s.times(1, Do::Fail).await;
     s.times(1, Do::Succeed).await;
-    // Exactly one lap of the buckets later the next success lands in the same place.
+    // Exactly one lap of the buckets later the next success lands in the same slot.
     advance(SECOND).await;
     s.times(1, Do::Succeed).await;
     s.times(1, Do::Fail).await;
@@ -182,7 +182,7 @@ async fn calls_still_in_flight_count_as_slow_before_they_end() {
             hung.push(s.spawn(Do::Hang).await);
         }
         advance(900 * MS).await;
-        assert!(s.passes(Do::Succeed).await, "nobody is slow yet");
+        assert!(s.passes(Do::Succeed).await, "none is slow yet");
         assert_eq!(s.handle.snapshot().overdue, 0);
         // An eighth of the threshold later at the latest.
         advance(230 * MS).await;
@@ -211,13 +211,13 @@ async fn a_call_that_was_overdue_is_counted_once_when_it_ends() {
     advance(3 * SECOND).await;
     late.await
         .expect("no panic")
-        .expect("it answers in the end");
+        .expect("it responds in the end");
     let snapshot = s.handle.snapshot();
     assert_eq!((snapshot.overdue, snapshot.counts.slow), (0, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_overdue_call_that_is_given_up_stays_slow() {
+async fn an_overdue_call_that_is_dropped_stays_slow() {
     let s = subject(
         settings()
             .slow_after(SECOND)
@@ -239,7 +239,7 @@ async fn an_overdue_call_that_is_given_up_stays_slow() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_is_given_up_early_says_nothing_and_leaves_nothing_behind() {
+async fn a_call_that_is_dropped_early_does_not_vote_and_leaves_nothing_behind() {
     let s = subject(
         settings()
             .slow_after(SECOND)
@@ -258,7 +258,7 @@ async fn a_call_that_is_given_up_early_says_nothing_and_leaves_nothing_behind() 
     assert_eq!(snapshot.state, CircuitState::Closed);
 }
 
-/// All places of a bulkhead are taken by calls that hang: no call reaches the breaker inside of
+/// All permits of a bulkhead are taken by calls that hang: no call reaches the breaker inside of
 /// it any more, so the gate has to look.
 #[tokio::test(start_paused = true)]
 async fn the_gate_notices_hung_calls_when_no_call_reaches_the_breaker() {
@@ -269,15 +269,15 @@ async fn the_gate_notices_hung_calls_when_no_call_reaches_the_breaker() {
         .slow_rate(0.5, 10)
         .min_calls(3);
     let layer = seawall_breaker::BreakerLayer::new("hung", config.build().expect("valid"));
-    let places = std::sync::Arc::new(tokio::sync::Semaphore::new(3));
+    let permits = std::sync::Arc::new(tokio::sync::Semaphore::new(3));
     let breaker = layer.layer(WrapError::new(service_fn(|()| {
         std::future::pending::<Result<(), &str>>()
     })));
-    // A bulkhead of three places with a queue without end.
+    // A bulkhead of three permits with a queue without end.
     let queue = service_fn(move |()| {
-        let (places, breaker) = (std::sync::Arc::clone(&places), breaker.clone());
+        let (permits, breaker) = (std::sync::Arc::clone(&permits), breaker.clone());
         async move {
-            let _place = places.acquire().await;
+            let _permit = permits.acquire().await;
             breaker.oneshot(()).await
         }
     });
@@ -312,7 +312,7 @@ async fn calls_that_hung_before_a_period_are_not_held_against_it() {
     assert_eq!(s.handle.state(), CircuitState::Closed);
     for _ in 0..20 {
         advance(SECOND).await;
-        assert!(s.passes(Do::Succeed).await, "the past has been judged");
+        assert!(s.passes(Do::Succeed).await, "the past does not count twice");
     }
     assert_eq!(s.handle.snapshot().overdue, 0);
     for call in hung {
@@ -361,7 +361,7 @@ async fn one_threshold_of_slow_or_failed_can_be_had_by_both_rules() {
     assert_ne!(s.handle.state(), CircuitState::Closed);
 }
 
-// ---- what the upstream says ----
+// ---- what the upstream reports ----
 
 #[tokio::test(start_paused = true)]
 async fn a_ban_opens_at_once_for_as_long_as_it_lasts() {
@@ -395,7 +395,7 @@ async fn a_ban_is_bounded_by_the_settings_and_never_shorter_than_the_open_time()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ban_that_is_told_late_keeps_the_circuit_open_for_as_long_as_it_lasts() {
+async fn a_late_ban_keeps_the_circuit_open_for_as_long_as_it_lasts() {
     let s = subject(settings().consecutive_failures(1));
     let late = s.spawn(Do::BanAfter(5 * SECOND, 300 * SECOND)).await;
     s.times(1, Do::Fail).await;
@@ -406,7 +406,7 @@ async fn a_ban_that_is_told_late_keeps_the_circuit_open_for_as_long_as_it_lasts(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_throttle_opens_only_where_its_scope_was_asked_for_and_a_time_is_told() {
+async fn a_throttle_opens_only_in_the_scopes_of_the_settings_and_with_a_time() {
     let account = [Scope::Account];
     let s = subject(
         settings()
@@ -432,7 +432,7 @@ async fn a_throttle_opens_only_where_its_scope_was_asked_for_and_a_time_is_told(
     );
 }
 
-// ---- own rules ----
+// ---- custom rules ----
 
 /// Opens when the last failures came within a second of each other.
 #[derive(Debug, Default)]
@@ -445,8 +445,8 @@ impl Rule for Burst {
         "burst"
     }
 
-    fn trips(&self, sight: &RuleContext, now: Instant) -> bool {
-        assert!(sight.failures_in_a_row >= 1);
+    fn trips(&self, context: &RuleContext, now: Instant) -> bool {
+        assert!(context.failures_in_a_row >= 1);
         let mut seen = self.seen.lock().expect("no panic");
         seen.push(now);
         let recent = seen.iter().filter(|at| now - **at <= SECOND).count();
@@ -455,7 +455,7 @@ impl Rule for Burst {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rule_of_the_users_own_opens_the_circuit_and_is_named() {
+async fn a_custom_rule_opens_the_circuit_and_is_named() {
     let s = subject(settings().rule(Burst::default()));
     for _ in 0..5 {
         s.times(1, Do::Fail).await;
@@ -477,8 +477,8 @@ impl Rule for Panics {
         "panics"
     }
 
-    fn trips(&self, sight: &RuleContext, _: Instant) -> bool {
-        assert!(sight.failures_in_a_row != 2, "on purpose");
+    fn trips(&self, context: &RuleContext, _: Instant) -> bool {
+        assert!(context.failures_in_a_row != 2, "on purpose");
         false
     }
 }
@@ -502,7 +502,7 @@ async fn a_rule_that_panics_loses_no_vote_and_poisons_nothing() {
 // ---- why ----
 
 #[tokio::test(start_paused = true)]
-async fn a_rejection_says_who_why_and_until_when() {
+async fn a_rejection_has_name_cause_and_end() {
     let s = subject(settings().failure_rate(0.5, 10).min_calls(10));
     s.times(4, Do::Succeed).await;
     s.times(6, Do::Fail).await;
@@ -515,13 +515,13 @@ async fn a_rejection_says_who_why_and_until_when() {
     assert_eq!((last.figures.of, last.figures.among), (6, 10));
     assert_eq!(last.open_for, Some(10 * SECOND));
     assert_eq!(last.at, Instant::now());
-    let told = s.handle.explain().to_string();
-    assert!(told.contains("6 of 10"), "{told}");
-    assert!(told.contains("50%"), "{told}");
+    let text = s.handle.explain().to_string();
+    assert!(text.contains("6 of 10"), "{text}");
+    assert!(text.contains("50%"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn bad_requests_say_nothing_about_the_upstream() {
+async fn bad_requests_do_not_vote() {
     let s = subject(settings().consecutive_failures(2));
     s.times(1, Do::Fail).await;
     s.times(50, Do::BadRequest).await;

@@ -67,7 +67,7 @@ pub use meta::{
     ConstMeta, DefaultMeta, Describe, PartitionKey, Priority, Replay, RequestMeta, TokenCount,
 };
 pub use name::InstanceName;
-pub use outcome::{Classify, ErrorIsFailure, FailureKind, Outcome, Scope, Vote, judge};
+pub use outcome::{Classify, ErrorIsFailure, FailureKind, Outcome, Scope, Vote, judge, judge_error};
 pub use policy::{Policies, Policy};
 pub use quantile::{Quantile, QuantileConfig};
 pub use quota::{QuotaSignal, ReadQuotaSignals, ServerLimit, Unit};

@@ -182,10 +182,20 @@ where
 {
     match result {
         Ok(response) => classifier.classify(Ok(response)),
-        Err(error) => match error.rejection() {
-            Some(rejection) => rejection.outcome(),
-            None => classifier.classify(Err(error)),
-        },
+        Err(error) => judge_error(classifier, error),
+    }
+}
+
+/// As [`judge`], of an error, for a layer that has separated responses and errors already.
+#[inline]
+pub fn judge_error<C, Res, Err>(classifier: &C, error: &Err) -> Outcome
+where
+    C: Classify<Res, Err>,
+    Err: Rejectable,
+{
+    match error.rejection() {
+        Some(rejection) => rejection.outcome(),
+        None => classifier.classify(Err(error)),
     }
 }
 

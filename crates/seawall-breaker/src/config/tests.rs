@@ -24,7 +24,7 @@ fn five() -> BreakerConfigBuilder {
     b().consecutive_failures(5)
 }
 
-/// The field, and that value and accepted are told.
+/// Checks the field, the value and what is accepted.
 #[track_caller]
 fn rejects(builder: BreakerConfigBuilder, field: &str, value: &str, accepted: &str) {
     let rejected = builder.build().expect_err("impossible settings");
@@ -268,7 +268,7 @@ fn the_extremes_that_mean_something_work() {
 }
 
 #[test]
-fn the_default_is_what_its_text_says() {
+fn the_default_is_what_its_docs_say() {
     let config = BreakerConfig::default();
     assert_eq!(config.consecutive_failures(), Some(5));
     let rate = config.failure_rate().unwrap();
@@ -283,7 +283,7 @@ fn the_default_is_what_its_text_says() {
 }
 
 #[test]
-fn own_rules_are_equal_only_when_they_are_the_same() {
+fn custom_rules_are_equal_only_when_they_are_the_same() {
     #[derive(Debug)]
     struct Never;
     impl Rule for Never {

@@ -2,7 +2,7 @@
 
 use std::borrow::Borrow;
 use std::fmt;
-use std::ops::AddAssign;
+use std::ops::{AddAssign, Deref};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -136,7 +136,7 @@ impl<K: ToOwned + ?Sized> Evict for KeyedCircuit<K> {
     fn rest(&mut self) -> Rest {
         let state = self.common.word().state();
         // Where the registry forces every circuit, this one would be made again in its state.
-        if state != CircuitState::Closed && self.shared.orders().forced != Some(state) {
+        if state != CircuitState::Closed && self.shared.settings().forced != Some(state) {
             return Rest::Stays;
         }
         let now = self.common.now();
@@ -193,12 +193,12 @@ impl AddAssign<&Self> for Totals {
 /// What the circuits of one registry share.
 pub(crate) struct RegistryShared<K: ?Sized> {
     pub(super) listeners: Listeners<K>,
-    orders: RwLock<Orders>,
+    settings: RwLock<RegistrySettings>,
 }
 
-/// What holds for every circuit, and for those to come.
+/// What holds for every circuit, present and future.
 #[derive(Clone, Debug)]
-pub(super) struct Orders {
+pub(super) struct RegistrySettings {
     pub(super) config: Arc<BreakerConfig>,
     /// The state that an operator forced all circuits into.
     pub(super) forced: Option<CircuitState>,
@@ -210,7 +210,7 @@ impl<K: ?Sized> RegistryShared<K> {
     pub(super) fn new(config: BreakerConfig) -> Self {
         Self {
             listeners: Listeners::default(),
-            orders: RwLock::new(Orders {
+            settings: RwLock::new(RegistrySettings {
                 config: Arc::new(config),
                 forced: None,
                 version: 0,
@@ -219,40 +219,43 @@ impl<K: ?Sized> RegistryShared<K> {
     }
 
     /// Takes a lock under which no code of the user runs and no other lock is taken.
-    pub(super) fn orders(&self) -> impl std::ops::Deref<Target = Orders> {
-        self.orders.read().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn settings(&self) -> impl Deref<Target = RegistrySettings> {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the orders. What was replaced is dropped by the caller, outside of the lock.
-    pub(super) fn change_orders<T>(&self, change: impl FnOnce(&mut Orders) -> T) -> T {
-        let mut orders = self.orders.write().unwrap_or_else(PoisonError::into_inner);
-        orders.version += 1;
-        change(&mut orders)
+    /// Changes the settings. What was replaced is dropped by the caller, outside of the lock.
+    pub(super) fn change_settings<T>(&self, change: impl FnOnce(&mut RegistrySettings) -> T) -> T {
+        let mut settings = self
+            .settings
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        settings.version += 1;
+        change(&mut settings)
     }
 }
 
 impl<K: ToOwned + ?Sized> Keyed<K> {
-    /// Applies the present settings, and to a new circuit the present command. Looks again
-    /// afterwards, since orders may come from several threads.
+    /// Applies the present settings, and to a new circuit the present command. Checks again
+    /// afterwards, since several threads may change them.
     #[cold]
-    pub(super) fn follow_orders(&self, is_new: bool) {
+    pub(super) fn apply_settings(&self, is_new: bool) {
         let shared = &self.0.value().shared;
         let mut forced = None;
         loop {
-            let orders = shared.orders().clone();
+            let settings = shared.settings().clone();
             self.configure_with(|config| {
-                let same = std::ptr::eq(config, &*orders.config);
-                (!same).then(|| Arc::clone(&orders.config))
+                let same = std::ptr::eq(config, &*settings.config);
+                (!same).then(|| Arc::clone(&settings.config))
             });
-            if is_new && orders.forced != forced {
-                match orders.forced {
+            if is_new && settings.forced != forced {
+                match settings.forced {
                     Some(CircuitState::ForcedOpen) => self.force_open(),
                     Some(_) => self.force_closed(),
                     None => self.reset(),
                 }
-                forced = orders.forced;
+                forced = settings.forced;
             }
-            if shared.orders().version == orders.version {
+            if shared.settings().version == settings.version {
                 return;
             }
         }

@@ -25,7 +25,7 @@ use crate::transition::Transition;
 /// From how many keys on idle ones are evicted: some 7 MB.
 const MAX_KEYS: usize = 10_000;
 
-/// Circuits by key, made when they are first asked for. Clones share.
+/// Circuits by key, made when they are first used. Clones share.
 ///
 /// It is the handle of a [`KeyedBreakerLayer`](crate::KeyedBreakerLayer), or is used by itself, as
 /// named breakers for any async function:
@@ -133,12 +133,12 @@ impl<K: ToOwned + ?Sized, B> BreakerRegistry<K, B> {
         self.state().setup.name()
     }
 
-    /// The settings of every circuit, and of those to come.
+    /// The settings of every circuit, present and future.
     pub fn config(&self) -> BreakerConfig {
         Arc::unwrap_or_clone(self.state().config())
     }
 
-    /// Applies other settings to every circuit, and to those to come; see
+    /// Applies other settings to every circuit, present and future; see
     /// [`BreakerHandle::configure`](crate::BreakerHandle::configure) for what stays.
     ///
     /// # Errors
@@ -171,14 +171,14 @@ impl<K: ToOwned + ?Sized, B> BreakerRegistry<K, B> {
         self.state().map.totals().counts
     }
 
-    /// Rejects every call of every key, also of keys to come, until
+    /// Rejects every call of every key, also of future ones, until
     /// [`automatic`](Self::automatic), [`reset`](Self::reset) or [`force_closed`](Self::force_closed).
     pub fn force_open(&self) {
         let forced = Some(CircuitState::ForcedOpen);
         self.state().command(forced, Control::force_open);
     }
 
-    /// Lets every call of every key pass, also of keys to come, until
+    /// Lets every call of every key pass, also of future ones, until
     /// [`automatic`](Self::automatic), [`reset`](Self::reset) or [`force_open`](Self::force_open).
     pub fn force_closed(&self) {
         let forced = Some(CircuitState::ForcedClosed);
@@ -378,7 +378,7 @@ where
         self.state.common().setup.breaker_events.attach(events);
     }
 
-    /// Commands are for every key, also for those to come.
+    /// Commands are for every key, present and future.
     fn control(&self, command: Command) -> Result<(), Unsupported> {
         match command {
             Command::Block => self.force_open(),

@@ -30,7 +30,7 @@ impl<K: ToOwned + ?Sized, B> KeyedState<K, B> {
     }
 
     pub(super) fn config(&self) -> Arc<BreakerConfig> {
-        Arc::clone(&self.shared.orders().config)
+        Arc::clone(&self.shared.settings().config)
     }
 
     /// The circuit of `key`, made if there is none.
@@ -46,8 +46,8 @@ impl<K: ToOwned + ?Sized, B> KeyedState<K, B> {
             KeyedCircuit::new(&self.setup, &self.config(), &self.shared)
         }));
         if is_new {
-            // Orders that came meanwhile may not have reached this circuit.
-            circuit.follow_orders(true);
+            // Changes that were made meanwhile may not have reached this circuit.
+            circuit.apply_settings(true);
         }
         circuit
     }
@@ -57,15 +57,15 @@ impl<K: ToOwned + ?Sized, B> KeyedState<K, B> {
         let config = Arc::new(config);
         let old = self
             .shared
-            .change_orders(|orders| mem::replace(&mut orders.config, config));
+            .change_settings(|settings| mem::replace(&mut settings.config, config));
         drop(old);
-        self.for_each(|circuit| circuit.follow_orders(false));
+        self.for_each(|circuit| circuit.apply_settings(false));
     }
 
-    /// Carries out a command on every circuit that is there, and forces those to come into a
-    /// state.
+    /// Carries out a command on every circuit, and forces future ones into a state.
     pub(super) fn command(&self, forced: Option<CircuitState>, act: impl Fn(&Keyed<K>)) {
-        self.shared.change_orders(|orders| orders.forced = forced);
+        self.shared
+            .change_settings(|settings| settings.forced = forced);
         self.for_each(act);
     }
 

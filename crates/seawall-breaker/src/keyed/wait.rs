@@ -10,7 +10,7 @@ use super::circuit::Keyed;
 use crate::access::Access;
 use crate::admission::Admit;
 use crate::entry_point::EntryPoint;
-use crate::future::{Next, ResponseFuture, Wait};
+use crate::future::{ResponseFuture, State, Wait};
 use crate::permit::Permit;
 use crate::probe_wait::{ProbeWait, Waited, may_wait};
 use crate::wakers::Parked;
@@ -64,14 +64,14 @@ where
     C: Clone,
     T: Clone,
 {
+    const WAITS: bool = true;
+
     /// A probe slot first, then readiness, and then both at once: nothing is held while the other
     /// is waited for.
-    #[cold]
-    #[inline(never)]
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Next<S::Future, C, T, Keyed<K>>, S::Error>> {
+    ) -> Poll<Result<State<S::Future, C, T, Keyed<K>, Self>, S::Error>> {
         let this = &mut **self;
         let common = this.circuit.common();
         loop {
@@ -84,7 +84,7 @@ where
                     continue;
                 }
                 this.circuit.count_rejection(EntryPoint::Breaker, rejection);
-                return Poll::Ready(Ok(Next::Rejected(rejection)));
+                return Poll::Ready(Ok(State::Rejected { rejection }));
             }
             // Parked first: a circuit that opens wakes calls that wait for an unready service too.
             this.parked.park(common.wakers(), cx.waker());
@@ -98,7 +98,7 @@ where
                 Ok(record) => {
                     let permit = Permit::new(this.circuit.clone(), record);
                     let req = this.req.take().expect("a call departs once");
-                    return Poll::Ready(Ok(Next::Calling {
+                    return Poll::Ready(Ok(State::Calling {
                         inner: this.service.call(req),
                         permit,
                         classifier: this.classifier.clone(),

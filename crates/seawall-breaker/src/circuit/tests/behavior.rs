@@ -249,10 +249,10 @@ fn probes_are_bounded_decided_early_and_never_wedge() {
     );
     assert!(passes(&mut circuit, &c, 10 * S) && passes(&mut circuit, &c, 10 * S));
     assert!(!passes(&mut circuit, &c, 14 * S));
-    // One is cancelled and gives its place back.
+    // One is cancelled and gives its slot back.
     assert!(circuit.release_probe());
     assert!(passes(&mut circuit, &c, 14 * S));
-    // Both hang: after the probe time the places are dealt again.
+    // Both hang: after the probe time their slots are used again.
     assert_eq!(circuit.time_left(&c, EntryPoint::Breaker, 14 * S), 5 * S);
     assert!(!passes(&mut circuit, &c, 19 * S - 1));
     let (again, change) = circuit.admit(&c, EntryPoint::Breaker, true, 19 * S);
@@ -300,7 +300,7 @@ fn a_close_rate_is_decided_as_soon_as_it_cannot_change() {
 }
 
 #[test]
-fn a_slow_probe_does_not_vouch() {
+fn a_slow_probe_does_not_close() {
     let (c, mut circuit) = built(one().slow_after(secs(2)).slow_rate(0.5, 10));
     fail(&mut circuit, &c, 0);
     assert!(passes(&mut circuit, &c, 10 * S));
@@ -327,7 +327,7 @@ fn a_ramp_doubles_the_share_that_passes_until_all_do() {
     };
     assert_eq!(rejection.wait, Some(6 * S));
     assert_eq!(rejection.cause, CircuitCause::Recovering { percent: 25 });
-    // Readiness is for all, and who does not deal the share rejects nothing.
+    // Readiness is for all, and where the share is not applied nothing is rejected.
     assert_eq!(circuit.would_reject(&c, EntryPoint::Breaker, 14 * S), None);
     let (passes_by, _) = circuit.admit(&c, EntryPoint::Breaker, false, 14 * S);
     assert_eq!(passes_by, Admission::Pass(circuit.word));
@@ -341,7 +341,7 @@ fn a_ramp_doubles_the_share_that_passes_until_all_do() {
 }
 
 #[test]
-fn a_failure_in_the_ramp_is_judged_by_the_rules_and_opens_for_longer() {
+fn a_failure_in_the_ramp_opens_by_the_rules_and_for_longer() {
     let (c, mut circuit) = built(
         BreakerConfig::builder()
             .consecutive_failures(2)
@@ -361,7 +361,7 @@ fn a_failure_in_the_ramp_is_judged_by_the_rules_and_opens_for_longer() {
 }
 
 #[test]
-fn a_shadow_tells_what_it_would_reject_but_an_operator_rejects() {
+fn shadow_mode_reports_what_it_would_reject_but_an_operator_rejects() {
     let (c, mut circuit) = built(one().shadow(true));
     fail(&mut circuit, &c, 0);
     let (admission, _) = circuit.admit(&c, EntryPoint::Breaker, true, S);
@@ -389,7 +389,7 @@ fn a_forced_opening_with_an_end_gives_the_circuit_back_to_the_probes() {
     let (admission, change) = circuit.admit(&c, EntryPoint::Breaker, true, 5 * S);
     assert_eq!(change.unwrap().cause.as_str(), "forced_time_over");
     assert!(matches!(admission, Admission::Pass(_)));
-    // Without an end only a release ends it.
+    // Without an end only an operator ends it.
     circuit.force_open(6 * S).unwrap();
     assert_eq!(
         circuit
@@ -403,7 +403,7 @@ fn a_forced_opening_with_an_end_gives_the_circuit_back_to_the_probes() {
 }
 
 #[test]
-fn a_disabled_circuit_counts_and_is_released_with_its_windows() {
+fn a_circuit_forced_closed_counts_and_keeps_its_windows_afterwards() {
     let (c, mut circuit) = built(BreakerConfig::builder().failure_rate(1.0, 10).min_calls(3));
     fail(&mut circuit, &c, 0);
     circuit.force_closed(0).unwrap();
@@ -418,7 +418,7 @@ fn a_disabled_circuit_counts_and_is_released_with_its_windows() {
 }
 
 #[test]
-fn new_settings_keep_state_windows_and_tickets() {
+fn new_settings_keep_state_windows_and_permits() {
     let rate = |n| {
         BreakerConfig::builder()
             .failure_rate(1.0, n)
@@ -426,16 +426,16 @@ fn new_settings_keep_state_windows_and_tickets() {
             .open_for(secs(10))
     };
     let (old, mut circuit) = built(rate(10));
-    let ticket = circuit.word;
+    let permit = circuit.word;
     for _ in 0..3 {
         fail(&mut circuit, &old, 0);
     }
     let new = rate(2).build().unwrap();
     assert_eq!(circuit.configure(&old, &new, 0), None);
-    assert!(circuit.is_present(ticket) && circuit.word != ticket);
+    assert!(circuit.is_present(permit) && circuit.word != permit);
     assert_eq!(circuit.windows().calls().unwrap().failures, 2);
     assert_eq!(fail(&mut circuit, &new, 0), Some("failure_rate"));
-    assert!(!circuit.is_present(ticket));
+    assert!(!circuit.is_present(permit));
     let later = rate(2).open_for(secs(1)).build().unwrap();
     circuit.configure(&new, &later, S);
     assert_eq!(
@@ -456,7 +456,7 @@ fn new_settings_decide_about_probes_that_have_succeeded_already() {
 }
 
 #[test]
-fn own_rules_see_the_circuit_and_open_it_by_name() {
+fn custom_rules_see_the_circuit_and_open_it_by_name() {
     let (c, mut circuit) = built(one().failure_rate(1.0, 10).consecutive_failures(9));
     fail(&mut circuit, &c, 2 * S);
     let context = circuit.rule_context(&c, Some(took(&c, FAILURE, 1)), 4, 2 * S);

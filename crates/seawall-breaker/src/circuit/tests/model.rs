@@ -136,7 +136,7 @@ proptest! {
         let mut config = config;
         let mut circuit = Circuit::new(&config, 0);
         let mut now = 0_u64;
-        // The places that were admitted in the present period and not settled.
+        // The probes that were admitted in the present period and not settled.
         let (mut probes, mut since) = (0_u32, 0);
         for (command, time) in steps {
             now = match time {
@@ -146,10 +146,10 @@ proptest! {
             let before = circuit.word;
             let mut changed = None;
             match command {
-                Command::Admit(at, deals) => {
+                Command::Admit(at, ramps) => {
                     let foreseen = circuit.would_reject(&config, at, now);
                     let ramping = circuit.is_ramping();
-                    let (admission, change) = circuit.admit(&config, at, deals, now);
+                    let (admission, change) = circuit.admit(&config, at, ramps, now);
                     changed = change;
                     let rejected = matches!(admission, Admission::Reject(_));
                     if ramping {
@@ -247,7 +247,7 @@ proptest! {
     }
 
     #[test]
-    fn the_rules_judge_as_a_model_of_the_whole_history_does(
+    fn the_rules_decide_as_a_model_of_all_calls_does(
         run in 1_u32..8,
         calls in 1_u32..80,
         min in 1_u32..80,

@@ -93,7 +93,7 @@ struct Known {
     held: Vec<Arc<Entry<u8, Probe>>>,
 }
 
-/// The whole map is within reach of one round of the hand here, so that it is known when an entry
+/// All of the map is within reach of one round of the hand here, so that it is known when an entry
 /// must go, though not which.
 fn agrees_with_the_model<B: BuildHasher + Default>(
     steps: Vec<Step>,
@@ -213,7 +213,7 @@ fn what_remembers_something_goes_last_and_not_while_it_is_used() {
     for key in 0..3 {
         map.get_or_make(Cow::Owned(key), || Worth(Rest::Remembers));
     }
-    // Idle ones go before those which remember, again and again.
+    // Idle ones are evicted before those that remember something, again and again.
     for key in 10..30 {
         for used in 0..3 {
             assert!(map.get(&used).is_some());
@@ -221,7 +221,7 @@ fn what_remembers_something_goes_last_and_not_while_it_is_used() {
         map.get_or_make(Cow::Owned(key), || Worth(Rest::Idle));
         assert_eq!(map.len(), 4);
     }
-    // Nothing idle is left: of those which remember, the unused go.
+    // Nothing idle is left: of the others, the unused are evicted.
     let one = map.get_or_make(Cow::Owned(40), || Worth(Rest::Stays));
     let two = map.get_or_make(Cow::Owned(41), || Worth(Rest::Stays));
     assert_eq!(keys(&map).len(), 4, "{:?}", keys(&map));
