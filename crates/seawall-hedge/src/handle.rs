@@ -1,6 +1,5 @@
 //! Reads and controls from outside.
 
-use std::fmt;
 use std::time::Duration;
 
 use seawall_core::{
@@ -30,7 +29,7 @@ use crate::state::Core;
 /// assert_eq!(handle.delay(), Some(Duration::from_millis(40)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct HedgeHandle {
     core: Core,
 }
@@ -222,13 +221,5 @@ impl InstanceHandle for HedgeHandle {
             }
         }
         Ok(())
-    }
-}
-
-impl fmt::Debug for HedgeHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("HedgeHandle")
-            .field(&self.snapshot())
-            .finish()
     }
 }

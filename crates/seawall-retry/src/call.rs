@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use seawall_core::{CopyRequest, Outcome, Reason, Rejectable, Rejection, Sent, deadline};
 use tokio::task::coop;
@@ -13,7 +12,7 @@ use tower_service::Service;
 use crate::StopReason;
 use crate::hooks::{Hook, WaitOf};
 use crate::progress::{Next, Progress};
-use crate::state::{CommonLocal, PolicyFor};
+use crate::rules::{CommonLocal, PolicyFor};
 
 /// After so many attempts without a pause the task lets others run, and a deadline above is
 /// looked at: an inner service that fails at once is never `Pending`.
@@ -40,18 +39,6 @@ where
     // Boxed, since only calls with a limit that do not complete at once need it, and every
     // future would be as large.
     timer: Option<Pin<Box<Sleep>>>,
-}
-
-/// What follows an attempt.
-pub(crate) enum AfterAttempt<W, R> {
-    /// Its result is that of the call.
-    Complete(R),
-    /// The wait of the predicate, and then what is left until the other instant.
-    PredicateWait(W, Option<Instant>),
-    /// A delay.
-    Delay(Duration),
-    /// The next attempt at once.
-    Retry,
 }
 
 impl<S, Req, X, H> Call<S, Req, X, H>
@@ -113,39 +100,20 @@ where
         self.progress.judge(rules, self.common.stripe(), result)
     }
 
-    /// What follows an attempt that is no success: pending beyond its limit, or `out`.
-    #[cold]
+    /// What follows an attempt that is no success.
     pub(crate) fn after_attempt(
         &mut self,
-        out: Poll<ResultOf<S, Req>>,
         outcome: Outcome,
-        cx: &mut Context<'_>,
-    ) -> Poll<AfterAttempt<WaitFor<S, Req, H>, ResultOf<S, Req>>> {
-        let (mut result, outcome) = match out {
-            Poll::Ready(result) => (result, outcome),
-            Poll::Pending => {
-                let limit = ready!(self.poll_limit(cx));
-                (Err(limit.into()), limit.outcome())
-            }
-        };
+        result: &mut ResultOf<S, Req>,
+    ) -> Next<WaitFor<S, Req, H>> {
         let rules = &self.common.common().rules;
         let (stripe, copy) = (self.common.stripe(), self.copy.as_mut());
-        let next = self
-            .progress
-            .after_attempt(rules, stripe, copy, outcome, &mut result);
-        Poll::Ready(match next {
-            Next::Complete => AfterAttempt::Complete(result),
-            Next::Retry(delay, Some(wait)) => {
-                let asked = (!delay.is_zero()).then(|| deadline(Instant::now(), delay));
-                AfterAttempt::PredicateWait(wait, asked)
-            }
-            Next::Retry(Duration::ZERO, None) => AfterAttempt::Retry,
-            Next::Retry(delay, None) => AfterAttempt::Delay(delay),
-        })
+        let progress = &mut self.progress;
+        progress.after_attempt(rules, stripe, copy, outcome, result)
     }
 
     /// Ready when the attempt has no time left.
-    fn poll_limit(&mut self, cx: &mut Context<'_>) -> Poll<Rejection> {
+    pub(crate) fn poll_limit(&mut self, cx: &mut Context<'_>) -> Poll<Rejection> {
         let core = &self.common.common().rules.core;
         if !self.armed {
             self.armed = true;

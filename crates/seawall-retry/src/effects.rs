@@ -5,10 +5,10 @@ use std::time::Duration;
 use seawall_core::{Backoff, CopyRequest, CostClass, Delays, Policies, Withdrawal, ns};
 use tokio::time::Instant;
 
-use crate::adaptive::RateToken;
 use crate::decide::{Attempted, BackoffDelay, Effects};
 use crate::hooks::{Hook, StateOf, WaitOf};
-use crate::state::Rules;
+use crate::rate_token::RateToken;
+use crate::rules::Rules;
 use crate::{CompletedAttemptMut, RetryDecision, RetryPredicate};
 
 /// What was taken for another attempt.

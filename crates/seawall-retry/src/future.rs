@@ -7,14 +7,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
-use seawall_core::{Classify, CopyRequest, Describe, Outcome, Policies, Rejectable};
+use seawall_core::{Classify, CopyRequest, Describe, Outcome, Policies, Rejectable, deadline};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tower_service::Service;
 
 use crate::StopReason;
-use crate::call::{AfterAttempt, Call, ProgressOf, ResultOf, WaitFor};
+use crate::call::{Call, ProgressOf, ResultOf, WaitFor};
 use crate::hooks::{Hook, Hooks};
-use crate::state::{CommonLocal, PolicyFor};
+use crate::progress::Next;
+use crate::rules::{CommonLocal, PolicyFor};
 
 pin_project! {
     /// The response of a [`Retry`](crate::Retry).
@@ -201,19 +202,29 @@ where
         outcome: Outcome,
         cx: &mut Context<'_>,
     ) -> Poll<Step<ResultOf<S, Req>>> {
-        let after = ready!(self.after_attempt(out, outcome, cx));
-        // The failed attempt goes first, and with it whatever it holds of the services below: a
-        // permit, a connection, a body.
+        let (mut result, outcome) = match out {
+            Poll::Ready(result) => (result, outcome),
+            Poll::Pending => {
+                let limit = ready!(self.poll_limit(cx));
+                (Err(limit.into()), limit.outcome())
+            }
+        };
+        let Next::Retry(delay, wait) = self.after_attempt(outcome, &mut result) else {
+            return Poll::Ready(Step::Complete(result));
+        };
+        // The failed attempt and its result go first, and with them whatever they hold of the
+        // services below: a permit, a connection, a body.
+        drop(result);
         stage.set(Stage::Done);
-        stage.set(match after {
-            AfterAttempt::Complete(result) => return Poll::Ready(Step::Complete(result)),
-            AfterAttempt::Retry => return self.ready_next(stage, cx),
-            AfterAttempt::Delay(delay) => Stage::Delaying {
+        stage.set(match wait {
+            Some(wait) => Stage::PredicateWait {
+                wait,
+                not_before: (!delay.is_zero()).then(|| deadline(Instant::now(), delay)),
+            },
+            None if delay.is_zero() => return self.ready_next(stage, cx),
+            None => Stage::Delaying {
                 delay: sleep(delay),
             },
-            AfterAttempt::PredicateWait(wait, not_before) => {
-                Stage::PredicateWait { wait, not_before }
-            }
         });
         Poll::Ready(Step::Next)
     }

@@ -1,13 +1,11 @@
 //! Reads and controls from outside.
 
-use std::fmt;
-
 use seawall_core::{
     Budget, Command, Events, InstanceHandle, InstanceName, InvalidConfig, Samples, Unsupported,
 };
 
 use crate::counts::RetryCounts;
-use crate::state::Core;
+use crate::rules::Core;
 use crate::{AdaptiveRate, RetryConfig};
 
 /// Reads and controls a retry layer and all its services, from any thread. Clones share.
@@ -27,7 +25,7 @@ use crate::{AdaptiveRate, RetryConfig};
 /// assert_eq!(handle.config().attempts(), 2);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct RetryHandle {
     core: Core,
 }
@@ -209,13 +207,5 @@ impl InstanceHandle for RetryHandle {
             }
         }
         Ok(())
-    }
-}
-
-impl fmt::Debug for RetryHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("RetryHandle")
-            .field(&self.snapshot())
-            .finish()
     }
 }

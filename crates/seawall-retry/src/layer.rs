@@ -9,7 +9,8 @@ use seawall_core::{
 use tower_layer::Layer;
 
 use crate::hooks::Hooks;
-use crate::state::{Common, Core, Rules, State};
+use crate::rules::{Common, Core, Rules};
+use crate::state::State;
 use crate::{AdaptiveRate, Retry, RetryConfig, RetryHandle};
 
 /// Tries calls again that failed, when it is safe, allowed and worth it.

@@ -10,11 +10,11 @@ use seawall_core::{
 use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::adaptive::RateToken;
 use crate::effects::time_left;
 use crate::hooks::{Hook, Hooks, StateOf};
 use crate::progress::Progress;
-use crate::state::{CommonAnchor, CommonLocal, Core, PolicyFor};
+use crate::rate_token::RateToken;
+use crate::rules::{CommonAnchor, CommonLocal, Core, PolicyFor};
 use crate::{AdaptiveRate, Attempt, PrepareAttempt, ResponseFuture, RetryPredicate, StopReason};
 
 /// A service whose calls are retried; see [`RetryLayer`](crate::RetryLayer).

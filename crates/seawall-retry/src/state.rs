@@ -1,18 +1,14 @@
 //! What all services of a layer value and its handles share.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Once, PoisonError, RwLock};
+use std::sync::{Arc, Once, PoisonError, RwLock};
 use std::time::Duration;
 
-use seawall_core::striped::{Anchor, Local, StripeSet};
-use seawall_core::{
-    BudgetHandle, Classify, CopyRequest, Describe, EventKind, EventSource, InstanceName, Outcome,
-    Policies, Reason, Rejection, Replay, Sent, ns,
-};
+use seawall_core::striped::StripeSet;
+use seawall_core::{EventSource, InstanceName, Replay, ns};
 
+use crate::RetryConfig;
 use crate::counts::RetryStripe;
-use crate::decide::Attempted;
-use crate::{AdaptiveRate, RetryConfig};
 
 const NOT_DESCRIBED: &str = "a failed attempt was not retried: the layer has no describer that \
      says whether its request may be sent twice. Set one with `RetryLayer::describe`, or use \
@@ -172,105 +168,6 @@ fn limit(nanoseconds: &AtomicU64) -> Option<Duration> {
         limit => Some(Duration::from_nanos(limit)),
     }
 }
-
-/// What does not depend on the types of a service.
-#[derive(Clone)]
-pub(crate) struct Core {
-    pub(crate) state: Arc<State>,
-    pub(crate) budget: BudgetHandle,
-    pub(crate) rate: Option<AdaptiveRate>,
-    pub(crate) random: Option<Arc<Mutex<fastrand::Rng>>>,
-}
-
-impl Core {
-    /// A number from `[0, 1)`: from the seeded generator, or from the thread's own.
-    pub(crate) fn draw(&self) -> f64 {
-        match &self.random {
-            Some(seeded) => seeded.lock().unwrap_or_else(PoisonError::into_inner).f64(),
-            None => fastrand::f64(),
-        }
-    }
-
-    /// An attempt succeeded.
-    #[inline]
-    pub(crate) fn succeeded(&self) {
-        self.budget.deposit();
-        if let Some(rate) = &self.rate {
-            rate.on_response(false, rate.now());
-        }
-    }
-
-    /// Adapts the sending rate to the result of an attempt, which has taken a token of it or not.
-    pub(crate) fn adapt_rate(&self, attempted: &Attempted, has_token: bool) {
-        let Some(rate) = &self.rate else {
-            return;
-        };
-        if attempted.is_rejected_unsent() {
-            if has_token {
-                rate.release();
-            }
-        } else {
-            let throttled = matches!(attempted.outcome, Outcome::Throttled { .. });
-            rate.on_response(throttled, rate.now());
-        }
-    }
-
-    /// A rejection of the layer itself, emitted.
-    pub(crate) fn reject(&self, reason: Reason, sent: Sent) -> Rejection {
-        let events = &self.state.events;
-        let rejection = events.rejection(reason).with_sent(sent);
-        events.emit(|| EventKind::Rejected(rejection));
-        rejection
-    }
-}
-
-/// What decides: the same for all services of a layer value.
-#[derive(Clone)]
-pub(crate) struct Rules<X, H> {
-    pub(crate) core: Core,
-    pub(crate) policy: X,
-    pub(crate) hooks: H,
-}
-
-/// A policy for the requests and the results of a service: short for its bounds.
-pub(crate) trait PolicyFor<Req, Res, Err>:
-    Policies<Classifier: Classify<Res, Err>, Describer: Describe<Req>, Copier: CopyRequest<Req>>
-{
-}
-
-impl<X, Req, Res, Err> PolicyFor<Req, Res, Err> for X where
-    X: Policies<Classifier: Classify<Res, Err>, Describer: Describe<Req>, Copier: CopyRequest<Req>>
-{
-}
-
-/// What the services of one `layer()` share; the futures hold a reference to it.
-pub(crate) struct Common<S, X, H> {
-    pub(crate) rules: Rules<X, H>,
-    /// Never called itself: later attempts call clones of it. One template here saves every call
-    /// a clone that it will most likely not need.
-    template: Mutex<S>,
-}
-
-impl<S, X, H> Common<S, X, H> {
-    pub(crate) const fn new(rules: Rules<X, H>, template: S) -> Self {
-        Self {
-            rules,
-            template: Mutex::new(template),
-        }
-    }
-}
-
-impl<S: Clone, X, H> Common<S, X, H> {
-    /// A service for another attempt.
-    pub(crate) fn service(&self) -> S {
-        let template = self.template.lock();
-        template.unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-// A stripe is the layer's counters of that stripe, so that all its services count together.
-pub(crate) type CommonAnchor<S, X, H> = Anchor<Common<S, X, H>, Arc<RetryStripe>>;
-pub(crate) type CommonLocal<S, X, H> = Local<Common<S, X, H>, Arc<RetryStripe>>;
 
 #[cfg(test)]
 mod tests {

@@ -13,7 +13,7 @@ use tower::retry::Policy as TowerRetryPolicy;
 
 use crate::hooks::{Hook, WaitOf};
 use crate::progress::{Next, Progress};
-use crate::state::Rules;
+use crate::rules::Rules;
 use crate::{RetryHandle, RetryLayer, RetryPredicate, StopReason};
 
 impl<X, H> RetryLayer<X, H> {
