@@ -148,8 +148,8 @@ where
         Some(result)
     }
 
-    /// What takes the place of a result that says that nothing was sent, when an extra attempt
-    /// may have been.
+    /// What replaces a result which says that nothing was sent, when an extra attempt may have
+    /// been.
     fn correct_sent_status(&self, judgement: &Judgement) -> Option<Rejection> {
         let events = &self.core().state.events;
         match judgement.rejection {

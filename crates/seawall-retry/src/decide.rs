@@ -15,7 +15,7 @@ pub(crate) struct Attempted {
     pub(crate) outcome: Outcome,
     /// The local rejection, if the result is one.
     pub(crate) rejection: Option<Rejection>,
-    /// The wait that the upstream asks for in a result whose outcome has no room for it.
+    /// The wait that the upstream asks for in a result whose outcome cannot hold it.
     pub(crate) hint: Option<Duration>,
     pub(crate) replay: Replay,
     /// Attempts made so far, this one included.
@@ -113,7 +113,7 @@ pub(crate) fn decide<E: Effects>(
     let Some(paced) = effects.take_token(longest) else {
         return Decision::Stop(StopReason::AdaptiveRate);
     };
-    // A rejected attempt was not sent, so another one in its place is no extra load.
+    // A rejected attempt was not sent, so another one instead is no extra load.
     if !attempted.is_rejected_unsent() && !effects.withdraw() {
         return Decision::Stop(StopReason::BudgetExhausted);
     }
@@ -173,8 +173,7 @@ fn can_be_widened(attempted: &Attempted) -> bool {
         )
 }
 
-/// What takes the place of a result which says that nothing was sent, when an earlier attempt may
-/// have been; `None` where the result does not say that. `unknown` is the layer's own rejection.
+/// What replaces a result which says that nothing was sent, when an earlier attempt may have been; `None` where the result does not say that. `unknown` is the layer's own rejection.
 pub(crate) fn correct_sent_status(
     outcome: Outcome,
     rejection: Option<Rejection>,

@@ -87,7 +87,7 @@ pub struct CompletedAttemptMut<'a, Req, Res, Err> {
 pub trait RetryPredicate<Req, Res, Err> {
     /// What it remembers during one call.
     type State;
-    /// A wait of its own in place of the backoff.
+    /// A wait of its own instead of the backoff.
     type Wait: Future<Output = ()>;
     /// Whether it is called at all; the default predicate is not, and costs nothing.
     const ENABLED: bool = true;

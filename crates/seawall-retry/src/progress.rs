@@ -1,6 +1,7 @@
 //! How far a call has come: what it has tried, paid and risked.
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use seawall_core::{Delays, Outcome, Replay, RequestMeta, Withdrawal, deadline};
 use tokio::time::Instant;
@@ -12,8 +13,6 @@ use crate::state::AttemptSettings;
 use crate::{Attempt, PrepareAttempt};
 
 mod after_attempt;
-
-pub(crate) use after_attempt::Next;
 
 /// The state of one call, by whichever future it is driven.
 pub(crate) struct Progress<Req, T, E, X, H>
@@ -42,6 +41,14 @@ struct More {
     token: Option<RateToken>,
     delays: Option<Delays>,
     previous: Option<Outcome>,
+}
+
+/// What follows an attempt.
+pub(crate) enum Next<W> {
+    /// Its result is that of the call.
+    Complete,
+    /// Another attempt, after this delay and not before that wait of the predicate's is over.
+    Retry(Duration, Option<W>),
 }
 
 impl<Req, T, E, X, H> Progress<Req, T, E, X, H>

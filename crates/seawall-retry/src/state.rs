@@ -1,6 +1,6 @@
 //! What all services of a layer value and its handles share.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::{Arc, Once, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -94,7 +94,8 @@ impl HotSettings {
             .store(overall_timeout, Ordering::Relaxed);
         self.max_retry_after
             .store(ns(config.max_retry_after()), Ordering::Relaxed);
-        self.attempts.store(attempts, Ordering::Relaxed);
+        // Last: an attempt that finds itself timed finds the timeouts.
+        self.attempts.store(attempts, Ordering::Release);
     }
 }
 
@@ -163,6 +164,8 @@ impl State {
 }
 
 fn limit(nanoseconds: &AtomicU64) -> Option<Duration> {
+    // With the store of the flag that says that there is a limit.
+    fence(Ordering::Acquire);
     match nanoseconds.load(Ordering::Relaxed) {
         0 => None,
         limit => Some(Duration::from_nanos(limit)),

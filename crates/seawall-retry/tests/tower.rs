@@ -41,7 +41,7 @@ impl Classify<u32, Fault> for ByError {
 
 const SERVER: Outcome = Outcome::Failure(FailureKind::Server);
 
-/// Gives these results, then echoes; and when it was called for what.
+/// Returns these results, then echoes; records when it was called for what.
 #[derive(Clone, Default)]
 struct Upstream {
     results: Arc<Mutex<Vec<Outcome>>>,
@@ -269,7 +269,7 @@ async fn a_budget_of_towers_pays_here() {
         ),
         (1, true)
     );
-    // Successes are given to it.
+    // It sees successes.
     let upstream = Upstream::new([]);
     let mut service = layer.layer(upstream.service());
     for _ in 0..2 {

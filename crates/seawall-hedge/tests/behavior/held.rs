@@ -17,7 +17,7 @@ fn assert_clean(mock: &MockHandle, what: &str) {
     assert_eq!(mock.instances(), 2, "{what}");
 }
 
-/// A call on an upstream that does not result, polled whenever an extra attempt is due.
+/// A call on an upstream that does not respond, polled whenever an extra attempt is due.
 struct Hanging {
     call: PolledFuture<ResponseFuture<Mock, u32, Policy<seawall_core::ErrorIsFailure, ConstMeta>>>,
     mock: MockHandle,
@@ -49,7 +49,7 @@ impl Hanging {
         advance(101 * MS).await;
     }
 
-    /// Drops the call: these tokens must be left, and these must be the fates.
+    /// Drops the call: these tokens must be left, and its extra attempts must have ended so.
     fn drop_call(self, calls: usize, balance: f64, expected: [u64; 5]) {
         assert_eq!(self.mock.calls(), calls);
         drop(self.call);

@@ -80,7 +80,7 @@ async fn winners_train_and_losers_train_as_longer_than_they_were_waited_for() {
     };
     // Without the winners the median were 100 ms: 20 of 50 samples say 20 ms, and 10 say 100 ms.
     // The 20 losers were given up after 120 ms: their tail is not forgotten, and the 90th
-    // percentile lies beyond the 100 ms that all results would say.
+    // percentile lies beyond the 100 ms that all results suggest.
     let tail = quantile_of(&layer);
     assert!(tail > 115 * MS, "{tail:?}");
     assert!(layer.handle().quantile().unwrap().last_median().unwrap() < 110 * MS);

@@ -76,7 +76,7 @@ fn rejected(reason: Reason, sent: Sent) -> Failed {
     Failed::Rejected(Rejection::new(reason, "below").with_sent(sent))
 }
 
-/// Answers its calls, in order, after a time with a result; the last one for all that follow.
+/// Completes its calls, in order, after a time with a result; the last one for all that follow.
 #[derive(Clone)]
 struct Upstream {
     script: Arc<Vec<(Duration, Result<u32, Failed>)>>,

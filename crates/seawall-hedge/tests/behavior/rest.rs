@@ -164,7 +164,7 @@ fn the_settings_and_gauges_are_published() {
     );
 }
 
-/// A call that is polled so many times before it is completed.
+/// A call that is polled so many times before it completes.
 fn lazy(polls: u32) -> impl Service<u32, Response = u32, Error = Failed, Future: Send> + Clone {
     tower::service_fn(move |request: u32| {
         let mut left = polls;

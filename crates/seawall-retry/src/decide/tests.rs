@@ -328,7 +328,7 @@ fn every_stop_has_its_reason() {
 }
 
 /// An upstream that says "never" in a header must not be waited for, even by a client that
-/// obeys hints of any length: the call would sleep forever.
+/// follows hints of any length: the call would sleep forever.
 #[test]
 fn never_is_no_wait_that_can_be_allowed() {
     let config = RetryConfig::builder().max_retry_after(Duration::MAX);
@@ -378,20 +378,37 @@ fn of_two_waits_in_one_response_the_longer_holds() {
     assert_eq!(both(30_000, 1_000), Decision::Retry(30_000 * MS));
 }
 
+#[test]
+fn nothing_is_retried_or_taken_while_retries_are_switched_off() {
+    let config = RetryConfig::default();
+    let attempted = Attempted {
+        bypassed: true,
+        ..failed(1)
+    };
+    let rich = Fixed {
+        tokens: 1,
+        ..Fixed::default()
+    };
+    let mut effects = WithPredicate(rich, RetryDecision::Retry);
+    let decision = decide(&config, &attempted, &mut effects);
+    assert_eq!(decision, Decision::Stop(StopReason::Bypassed));
+    assert_eq!((effects.0.draws, effects.0.withdrawals), (0, 0));
+}
+
 /// The table of [`RetryDecision`], row by row.
 #[test]
 fn a_predicate_narrows_always_and_widens_only_what_may_be_sent_twice() {
     let config = RetryConfig::builder().retry_throttled(false).build();
     let config = config.unwrap();
-    let decided = |attempted: Attempted, advice| {
+    let decided = |attempted: Attempted, wanted| {
         let rich = Fixed {
             tokens: 1,
             ..Fixed::default()
         };
-        decide(&config, &attempted, &mut WithPredicate(rich, advice))
+        decide(&config, &attempted, &mut WithPredicate(rich, wanted))
     };
-    let retries = |attempted, advice| matches!(decided(attempted, advice), Decision::Retry(_));
-    let reason = |attempted, advice| match decided(attempted, advice) {
+    let retries = |attempted, wanted| matches!(decided(attempted, wanted), Decision::Retry(_));
+    let reason = |attempted, wanted| match decided(attempted, wanted) {
         Decision::Stop(reason) => Some(reason),
         Decision::Retry(_) => None,
     };

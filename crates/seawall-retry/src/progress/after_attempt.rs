@@ -7,21 +7,13 @@ use seawall_core::{
 };
 use tokio::time::Instant;
 
-use super::Progress;
+use super::{Next, Progress};
 use crate::counts::RetryStripe;
 use crate::decide::{Attempted, Decision, correct_sent_status, decide};
 use crate::effects::{RealEffects, Taken};
 use crate::hooks::{Hook, WaitOf};
 use crate::rules::{Core, PolicyFor, Rules};
 use crate::{AnnotateGiveUp, RetryConfig, RetryPredicate, StopReason, Stopped};
-
-/// What follows an attempt.
-pub(crate) enum Next<W> {
-    /// Its result is that of the call.
-    Complete,
-    /// Another attempt, after this delay and not before that wait of the predicate's is over.
-    Retry(Duration, Option<W>),
-}
 
 impl<Req, T, E, X, H> Progress<Req, T, E, X, H>
 where
@@ -191,7 +183,7 @@ where
         }
     }
 
-    /// What takes the place of a result that denies what an earlier attempt may have done.
+    /// What replaces a result that denies what an earlier attempt may have done.
     fn correct_sent_status(
         &self,
         core: &Core,

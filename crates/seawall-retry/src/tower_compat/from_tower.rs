@@ -42,7 +42,7 @@ impl<X, H> RetryLayer<X, H> {
 }
 
 impl<X, R, P, A> RetryLayer<X, Hooks<R, P, A>> {
-    /// Waits between attempts as a backoff of tower's says, in place of the configured one. What
+    /// Waits between attempts as a backoff of tower's says, instead of the configured one. What
     /// the upstream asks for is still waited for, and the deadline ends the wait.
     ///
     /// How long a backoff of tower's waits is not known beforehand, so a wait that cannot end in
@@ -69,7 +69,7 @@ impl<X, R, P, A> RetryLayer<X, Hooks<R, P, A>> {
 }
 
 impl<C, D, T, P, R, B, A> RetryLayer<Policy<C, D, T, P>, Hooks<R, B, A>> {
-    /// Decides, copies requests and waits as a policy of tower's says, in place of the predicate,
+    /// Decides, copies requests and waits as a policy of tower's says, instead of the predicate,
     /// the copier and the backoff.
     ///
     /// The rules of this layer hold beside it: the policy is a predicate (see [`RetryDecision`])

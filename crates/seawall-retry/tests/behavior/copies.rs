@@ -51,8 +51,8 @@ async fn a_request_that_cannot_be_copied_is_sent_once() {
     assert_eq!(calls.load(Ordering::Relaxed), 1);
 }
 
-/// A streamed body grew past what is kept while it was sent, and the upstream completed. The
-/// result was thrown away for a second attempt, which failed for want of a body.
+/// A streamed body grew past what is kept while it was sent, and the upstream responded. The
+/// response was thrown away for a second attempt, which failed for lack of a body.
 #[tokio::test(start_paused = true)]
 async fn a_result_is_kept_when_the_copy_cannot_be_sent_any_more() {
     #[derive(Debug)]

@@ -286,7 +286,7 @@ async fn an_order_that_timed_out_is_never_retried_whatever_a_predicate_wants() {
     assert_eq!(layer.handle().counts().give_ups.not_replay_safe, 1);
 }
 
-/// The late result of an attempt that was given up reaches nobody, and what it was is given where
+/// The late result of an attempt that was given up reaches nobody, and what it was is counted where
 /// the attempt after it was not sent.
 #[tokio::test(start_paused = true)]
 async fn a_call_whose_timed_out_attempt_is_followed_by_an_unsent_one_is_maybe_sent() {

@@ -54,7 +54,7 @@ fn ladder(attempts: u32) -> RetryConfig {
         .unwrap()
 }
 
-/// What the upstream results, and when it was called.
+/// The results of the upstream, and when it was called.
 #[derive(Clone)]
 struct Upstream {
     results: Arc<Mutex<Vec<Result<u32, Failed>>>>,
@@ -92,7 +92,7 @@ impl Classify<u32, Failed> for ByError {
 }
 
 impl Upstream {
-    /// Gives these results, then echoes.
+    /// Returns these results, then echoes.
     fn new(results: impl IntoIterator<Item = Failed>) -> Self {
         let mut results: Vec<_> = results.into_iter().map(Err).collect();
         results.reverse();

@@ -172,7 +172,7 @@ async fn what_happened_is_published_and_adds_up() {
     assert!(snapshot.settings.contains(&("attempts", "3".to_owned())));
 }
 
-/// A call that was completed without a last attempt was in no count of calls.
+/// A call that completed without a last attempt was in no count of calls.
 #[tokio::test(start_paused = true)]
 async fn calls_that_end_between_two_attempts_are_counted_too() {
     let calls = |handle: RetryHandle| {

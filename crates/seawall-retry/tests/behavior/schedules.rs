@@ -1,4 +1,4 @@
-//! What holds forevery schedule of results.
+//! What holds for every schedule of results.
 
 use super::*;
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! What the caller is given about whether the request may have been sent.
+//! What a result says about whether the request may have been sent.
 
 use super::*;
 
@@ -100,7 +100,7 @@ impl Service<u32> for EndsAfter {
     }
 }
 
-/// A template service that fails to become ready has sent nothing, but the attempt before it has.
+/// A later service that fails to become ready has sent nothing, but the attempt before it has.
 #[tokio::test(start_paused = true)]
 async fn a_service_that_fails_to_become_ready_does_not_deny_the_attempt_before_it() {
     let open = rejected(Reason::CircuitOpen, None);
@@ -120,7 +120,7 @@ async fn a_service_that_fails_to_become_ready_does_not_deny_the_attempt_before_i
     assert_eq!(fails(SERVER, UNKNOWN).await, Err(UNKNOWN));
 }
 
-/// Without a deadline layer above, a request with a deadline waited forever for a template service
+/// Without a deadline layer above, a request with a deadline waited forever for a service
 /// that never became ready.
 #[tokio::test(start_paused = true)]
 async fn a_service_that_is_never_ready_is_waited_for_until_the_deadline() {
