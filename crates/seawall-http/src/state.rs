@@ -63,7 +63,8 @@ impl Bypass {
     }
 }
 
-/// The methods that the handles of this crate have in common. Their state has `name` and `bypass`.
+/// The methods that the handles of this crate have in common. Their common state has the fields
+/// `name` and `bypass` and a method `set_bypass`.
 macro_rules! handle_methods {
     ($Counts:ty) => {
         /// The name of the instance.
@@ -83,12 +84,12 @@ macro_rules! handle_methods {
         /// Switches the layer off until [`reset`](Self::reset): calls that begin from now on pass
         /// as if it were not there.
         pub fn bypass(&self) {
-            self.state.common().bypass.set(true);
+            self.state.common().set_bypass(true);
         }
 
         /// Ends a [`bypass`](Self::bypass): it works by its settings again. Counters are kept.
         pub fn reset(&self) {
-            self.state.common().bypass.set(false);
+            self.state.common().set_bypass(false);
         }
     };
 }

@@ -19,10 +19,10 @@ use seawall_core::{InvalidConfig, NonZeroDuration};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyTimeoutConfig {
-    pub(super) first_byte: Option<Duration>,
-    pub(super) idle: Option<Duration>,
-    pub(super) total: Option<Duration>,
-    pub(super) within_deadline: bool,
+    first_byte: Option<Duration>,
+    idle: Option<Duration>,
+    total: Option<Duration>,
+    within_deadline: bool,
 }
 
 impl BodyTimeoutConfig {

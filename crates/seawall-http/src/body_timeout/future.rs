@@ -75,7 +75,7 @@ where
                 began,
                 ..
             } => {
-                let first_byte = shared.common().limits().first_byte();
+                let first_byte = shared.common().limits.first_byte();
                 if first_byte.is_some() && began.is_none() {
                     *began = Some(Instant::now());
                 }
@@ -103,8 +103,8 @@ where
         };
         Poll::Ready(match result {
             Some(Ok(response)) => {
-                let limits = shared.common().limits();
-                let watch = Watch::new(&limits, began, until, Instant::now);
+                let limits = &shared.common().limits;
+                let watch = Watch::new(limits, began, until, Instant::now);
                 Ok(response.map(|body| TimedBody::new(body, watch, shared)))
             }
             Some(Err(error)) => Err(error),

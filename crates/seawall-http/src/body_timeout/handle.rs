@@ -42,7 +42,7 @@ impl BodyTimeoutHandle {
     ///
     /// None: every value of [`BodyTimeoutConfig`] is valid.
     pub fn configure(&self, config: BodyTimeoutConfig) -> Result<(), InvalidConfig> {
-        self.state.common().configure(&config);
+        self.state.common().change(|current| *current = config);
         Ok(())
     }
 

@@ -76,7 +76,7 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let state = self.state.local();
-        let within = state.common().limits().within_deadline();
+        let within = state.common().limits.within_deadline();
         let until = if within { deadline_of(&request) } else { None };
         BodyTimeoutFuture::new(self.inner.call(request), state, until)
     }

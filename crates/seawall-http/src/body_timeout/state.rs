@@ -1,6 +1,7 @@
 //! What the services of one layer share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use seawall_core::striped::{Local, Shared, Stripes};
@@ -47,9 +48,9 @@ impl BodyTimeoutCounts {
     }
 }
 
-/// The settings, field by field: each call reads them, and they change while calls run.
+/// The limits in force, each one load for a call, so that they can change while calls run.
 #[derive(Debug, Default)]
-struct LiveConfig {
+pub(super) struct Limits {
     /// In nanoseconds; zero is no limit.
     first_byte: AtomicU64,
     idle: AtomicU64,
@@ -57,26 +58,35 @@ struct LiveConfig {
     within_deadline: AtomicBool,
 }
 
-impl LiveConfig {
-    fn load(&self) -> BodyTimeoutConfig {
-        let load = |limit: &AtomicU64| match limit.load(Ordering::Relaxed) {
-            0 => None,
-            ns => Some(Duration::from_nanos(ns)),
-        };
-        BodyTimeoutConfig {
-            first_byte: load(&self.first_byte),
-            idle: load(&self.idle),
-            total: load(&self.total),
-            within_deadline: self.within_deadline.load(Ordering::Relaxed),
-        }
+fn load(limit: &AtomicU64) -> Option<Duration> {
+    let ns = limit.load(Ordering::Relaxed);
+    (ns > 0).then(|| Duration::from_nanos(ns))
+}
+
+impl Limits {
+    pub(super) fn first_byte(&self) -> Option<Duration> {
+        load(&self.first_byte)
+    }
+
+    /// In nanoseconds; zero is no limit.
+    pub(super) fn idle(&self) -> u64 {
+        self.idle.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn total(&self) -> Option<Duration> {
+        load(&self.total)
+    }
+
+    pub(super) fn within_deadline(&self) -> bool {
+        self.within_deadline.load(Ordering::Relaxed)
     }
 
     /// Saturates at 584 years.
-    fn store(&self, config: &BodyTimeoutConfig) {
+    pub(super) fn store(&self, config: &BodyTimeoutConfig) {
         for (field, limit) in [
-            (&self.first_byte, config.first_byte),
-            (&self.idle, config.idle),
-            (&self.total, config.total),
+            (&self.first_byte, config.first_byte()),
+            (&self.idle, config.idle()),
+            (&self.total, config.total()),
         ] {
             let ns = limit.map_or(0, |limit| {
                 u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)
@@ -84,7 +94,7 @@ impl LiveConfig {
             field.store(ns, Ordering::Relaxed);
         }
         self.within_deadline
-            .store(config.within_deadline, Ordering::Relaxed);
+            .store(config.within_deadline(), Ordering::Relaxed);
     }
 }
 
@@ -95,7 +105,9 @@ pub(super) struct Common {
     pub(super) events: EventSource,
     pub(super) counters: Counters,
     pub(super) bypass: Bypass,
-    config: LiveConfig,
+    pub(super) limits: Limits,
+    /// What the limits are set to, also while they are bypassed; no call takes this lock.
+    config: Mutex<BodyTimeoutConfig>,
 }
 
 /// The stripes hold nothing: only their reference counts are needed, so that it scales.
@@ -109,28 +121,31 @@ pub(super) fn new(name: InstanceName, config: BodyTimeoutConfig) -> State {
         events: EventSource::new(PATTERN, name),
         counters: Counters::default(),
         bypass: Bypass::default(),
-        config: LiveConfig::default(),
+        limits: Limits::default(),
+        config: Mutex::new(config),
     };
-    common.configure(&config);
+    common.change(|_| ());
     Shared::new(common, Stripes::auto(), || ())
 }
 
 impl Common {
     pub(super) fn config(&self) -> BodyTimeoutConfig {
-        self.config.load()
+        *self.config.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn configure(&self, config: &BodyTimeoutConfig) {
-        self.config.store(config);
+    pub(super) fn set_bypass(&self, on: bool) {
+        self.change(|_| self.bypass.set(on));
     }
 
-    /// The limits of a response that begins now.
-    pub(super) fn limits(&self) -> BodyTimeoutConfig {
-        if self.bypass.is_on() {
-            BodyTimeoutConfig::UNLIMITED
+    /// Changes the settings or the bypass, and then the limits in force.
+    pub(super) fn change(&self, change: impl FnOnce(&mut BodyTimeoutConfig)) {
+        let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut config);
+        self.limits.store(if self.bypass.is_on() {
+            &BodyTimeoutConfig::UNLIMITED
         } else {
-            self.config()
-        }
+            &config
+        });
     }
 
     /// Counts and emits that a response timed out, and makes the rejection of it.

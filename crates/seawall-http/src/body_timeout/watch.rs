@@ -1,17 +1,20 @@
 //! The pure core: which limit ends the wait for the next piece, and when.
 
+use std::time::Duration;
+
 use seawall_core::deadline;
 use tokio::time::Instant;
 
-use super::config::BodyTimeoutConfig;
 use super::limit::BodyLimit;
+use super::state::Limits;
 
 /// An end, and the limit that it is the end of.
 pub(super) type End = (Instant, BodyLimit);
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Watch {
-    idle: Option<std::time::Duration>,
+    /// In nanoseconds, since few bodies have to wait for it; zero is no limit.
+    idle: u64,
     /// When the first byte must be there; `None` when it is, and without that limit.
     first: Option<Instant>,
     /// When the body must be complete.
@@ -23,7 +26,7 @@ pub(super) struct Watch {
 impl Watch {
     /// No limits.
     pub(super) const NOTHING: Self = Self {
-        idle: None,
+        idle: 0,
         first: None,
         until: None,
         due: None,
@@ -32,7 +35,7 @@ impl Watch {
     /// The limits of a body whose call began at `began` and whose request has the deadline
     /// `request`. The clock is read by `now` when it is needed.
     pub(super) fn new(
-        limits: &BodyTimeoutConfig,
+        limits: &Limits,
         began: Option<Instant>,
         request: Option<Instant>,
         now: impl FnOnce() -> Instant,
@@ -73,9 +76,11 @@ impl Watch {
         if self.due.is_none() {
             let next = match self.first {
                 Some(at) => Some((at, BodyLimit::FirstByte)),
-                None => self
-                    .idle
-                    .map(|idle| (deadline(now(), idle), BodyLimit::Idle)),
+                None if self.idle > 0 => {
+                    let idle = Duration::from_nanos(self.idle);
+                    Some((deadline(now(), idle), BodyLimit::Idle))
+                }
+                None => None,
             };
             self.due = earlier(next, self.until);
         }
@@ -92,9 +97,9 @@ fn earlier(one: Option<End>, other: Option<End>) -> Option<End> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::BodyTimeoutConfig;
     use super::*;
     use proptest::prelude::*;
-    use std::time::Duration;
 
     fn ms(n: u64) -> Duration {
         Duration::from_millis(n)
@@ -124,7 +129,9 @@ mod tests {
             let request = request.map(|n| start + ms(n));
             let config = config.build().unwrap();
             let request = request.filter(|_| config.within_deadline());
-            let mut watch = Watch::new(&config, Some(start), request, || head_at);
+            let limits = Limits::default();
+            limits.store(&config);
+            let mut watch = Watch::new(&limits, Some(start), request, || head_at);
             if begun {
                 watch.progress();
             }

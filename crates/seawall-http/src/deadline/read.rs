@@ -34,8 +34,21 @@ pub fn read_deadline<B, F: DeadlineFormat>(
     format: &F,
     max_timeout: Duration,
 ) -> DeadlineRead {
+    read(request, format, || Some(max_timeout))
+}
+
+/// The same, for a longest timeout that is only looked up for a header, and without one when the
+/// header is not to be read.
+fn read<B, F: DeadlineFormat>(
+    request: &mut Request<B>,
+    format: &F,
+    max_timeout: impl FnOnce() -> Option<Duration>,
+) -> DeadlineRead {
     let mut values = request.headers().get_all(format.header()).iter();
     let Some(value) = values.next() else {
+        return DeadlineRead::Absent;
+    };
+    let Some(max_timeout) = max_timeout() else {
         return DeadlineRead::Absent;
     };
     let left = format.parse(value.as_bytes());
@@ -148,13 +161,12 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
-        let common = self.state.common();
-        if !common.bypass.is_on() {
-            let max_timeout = common.config().max_timeout();
-            let read = read_deadline(&mut request, &self.format, max_timeout);
-            if read == DeadlineRead::Ignored {
-                self.state.here().ignored.add();
-            }
+        let read = read(&mut request, &self.format, || {
+            let common = self.state.common();
+            (!common.bypass.is_on()).then(|| common.config().max_timeout())
+        });
+        if read == DeadlineRead::Ignored {
+            self.state.here().ignored.add();
         }
         self.inner.call(request)
     }

@@ -30,16 +30,15 @@ pub fn deadline_of<B>(request: &Request<B>) -> Option<Instant> {
 /// [`Routes`](crate::Routes) reads it. It fits where a layer takes a
 /// `fn(&mut Req, Instant) -> Instant`.
 pub fn propagate_deadline<B>(request: &mut Request<B>, at: Instant) -> Instant {
-    match deadline_of(request) {
-        Some(own) if own <= at => {
-            // Where only the meta has it, the value of its own is for layers that read no meta.
-            if request.extensions().get() != Some(&RequestDeadline(own)) {
-                request.extensions_mut().insert(RequestDeadline(own));
-            }
-            own
-        }
+    let extensions = request.extensions_mut();
+    let described = extensions
+        .get()
+        .and_then(|meta: &RequestMeta| meta.deadline);
+    let at = described.map_or(at, |described| described.min(at));
+    match extensions.get() {
+        Some(RequestDeadline(own)) if *own <= at => *own,
         _ => {
-            request.extensions_mut().insert(RequestDeadline(at));
+            extensions.insert(RequestDeadline(at));
             at
         }
     }

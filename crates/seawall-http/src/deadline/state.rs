@@ -85,6 +85,10 @@ pub(super) fn new(name: InstanceName, config: ReadDeadlineConfig) -> State {
 }
 
 impl Common {
+    pub(super) fn set_bypass(&self, on: bool) {
+        self.bypass.set(on);
+    }
+
     pub(super) fn config(&self) -> ReadDeadlineConfig {
         ReadDeadlineConfig {
             max_timeout: Duration::from_nanos(self.max_timeout.load(Ordering::Relaxed)),

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use http::Response;
-use seawall_core::{Classify, InstanceName, Outcome, QuotaSignal, ReadQuotaSignals, Scope};
+use http::{HeaderMap, Response};
+use seawall_core::{
+    Classify, InstanceName, Outcome, QuotaSignal, ReadQuotaSignals, Scope, ServerLimit,
+};
 
 use super::handle::HttpFeedbackHandle;
 use super::state::{self, StateAnchor};
@@ -32,7 +34,7 @@ use crate::retry_after::unreadable_hints;
 /// ```
 /// use std::io;
 /// use std::time::Duration;
-/// use http::Response;
+/// use http::{HeaderMap, Response};
 /// use seawall_core::{ReadQuotaSignals, QuotaSignal, Scope, ServerLimit, Unit};
 /// use seawall_http::quota::{HttpFeedback, RateLimitHeaders};
 ///
@@ -104,23 +106,19 @@ where
     C: Classify<Response<B>, E>,
 {
     fn read_signals(&self, result: Result<&Response<B>, &E>, report: &mut dyn FnMut(QuotaSignal)) {
-        if self.state.common().bypass.is_on() {
+        let common = self.state.common();
+        if common.bypass.is_on() {
             return;
         }
         let mut resets_in: Option<Duration> = None;
         if let Ok(response) = result {
-            let stripe = self.state.here();
-            let unreadable = stripe.with_headers(|headers| {
-                headers.read(response.headers(), |limit| {
+            if common.reads_headers() {
+                self.read_limits(response.headers(), |limit| {
                     if limit.remaining == Some(0) {
                         resets_in = resets_in.max(limit.resets_in);
                     }
                     report(QuotaSignal::Limit(limit));
-                })
-            });
-            if unreadable > 0 {
-                let counter = &stripe.counters().unreadable_rate_limit;
-                counter.add_n(u64::from(unreadable));
+                });
             }
             if let Some(usage) = response.extensions().get::<Usage>() {
                 usage.signals().into_iter().for_each(&mut *report);
@@ -140,6 +138,16 @@ where
 }
 
 impl<C> HttpFeedback<C> {
+    /// Reads the headers about limits, and counts what cannot be read.
+    fn read_limits(&self, headers: &HeaderMap, report: impl FnMut(ServerLimit)) {
+        let stripe = self.state.here();
+        let unreadable = stripe.with_headers(|of_limits| of_limits.read(headers, report));
+        if unreadable > 0 {
+            let counter = &stripe.counters().unreadable_rate_limit;
+            counter.add_n(u64::from(unreadable));
+        }
+    }
+
     /// Counts what asks to wait and cannot be read. Successes are not looked at: that would cost
     /// two look-ups for each.
     fn count_unreadable_hints<B>(&self, response: Option<&Response<B>>) {

@@ -3,7 +3,7 @@
 use seawall_core::{Events, InstanceHandle, InvalidConfig, Samples};
 
 use super::RateLimitHeaders;
-use super::state::{HttpFeedbackCounts, State, Stripe};
+use super::state::{self, HttpFeedbackCounts, State, Stripe};
 use crate::LayerSnapshot;
 use crate::state::{handle_basics, handle_methods};
 
@@ -45,9 +45,7 @@ impl HttpFeedbackHandle {
         reason = "as every other handle's configure"
     )]
     pub fn configure(&self, headers: RateLimitHeaders) -> Result<(), InvalidConfig> {
-        for stripe in self.state.stripes() {
-            stripe.set_headers(headers.clone());
-        }
+        state::configure(&self.state, &headers);
         Ok(())
     }
 

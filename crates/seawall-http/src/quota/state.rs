@@ -1,5 +1,6 @@
 //! What the clones of a feedback share.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use seawall_core::InstanceName;
@@ -27,6 +28,18 @@ seawall_core::counters! {
 pub(super) struct Common {
     pub(super) name: InstanceName,
     pub(super) bypass: Bypass,
+    /// Without headers no response has to take the lock of its stripe.
+    reads_headers: AtomicBool,
+}
+
+impl Common {
+    pub(super) fn set_bypass(&self, on: bool) {
+        self.bypass.set(on);
+    }
+
+    pub(super) fn reads_headers(&self) -> bool {
+        self.reads_headers.load(Ordering::Relaxed)
+    }
 }
 
 /// A stripe: a copy of what is read, so that responses on different threads share no lock.
@@ -50,9 +63,18 @@ impl Stripe {
         read(&self.headers.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn set_headers(&self, headers: RateLimitHeaders) {
+    fn set_headers(&self, headers: RateLimitHeaders) {
         *self.headers.write().unwrap_or_else(PoisonError::into_inner) = headers;
     }
+}
+
+/// Reads these headers from now on.
+pub(super) fn configure(state: &State, headers: &RateLimitHeaders) {
+    for stripe in state.stripes() {
+        stripe.set_headers(headers.clone());
+    }
+    let reads = &state.common().reads_headers;
+    reads.store(!headers.is_empty(), Ordering::Relaxed);
 }
 
 pub(super) type State = Shared<Common, Stripe>;
@@ -62,6 +84,7 @@ pub(super) fn new(name: InstanceName, headers: RateLimitHeaders) -> State {
     let common = Common {
         name,
         bypass: Bypass::default(),
+        reads_headers: AtomicBool::new(!headers.is_empty()),
     };
     Shared::new(common, Stripes::auto(), move || Stripe {
         headers: RwLock::new(headers.clone()),
