@@ -1,6 +1,5 @@
-//! The answer of an observed call.
+//! The future of an observed call.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,96 +7,102 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 use seawall_core::{Classify, Complete, Rejectable, TrackCompletion, judge};
 
-use crate::ticket::Observation;
+use crate::Observation;
 
 pin_project! {
-    /// The answer of a [`Health`](crate::Health) service.
+    /// The response of a [`Health`](crate::Health) service.
     ///
-    /// The call's time starts when the inner future is pending for the first time: one that
-    /// answers at once is not slow, and costs no second look at the clock.
+    /// The call's time starts when the inner future is pending for the first time: one that is
+    /// ready at once is not slow, and costs no second reading of the clock.
     ///
-    /// Once it has answered it holds nothing, even if it is kept.
+    /// Once it has completed it holds nothing, even if it is kept.
     ///
     /// # Panics
     ///
-    /// When it is polled again after it has answered.
-    pub struct ResponseFuture<F, C, H> {
+    /// When it is polled again after it has completed.
+    pub struct ResponseFuture<F, C, T> {
         #[pin]
-        state: State<F, C, H>,
+        state: State<F, C, T>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
     #[project_replace = StateDone]
-    enum State<F, C, H> {
-        Called { #[pin] inner: F, ticket: Observation, classify: C, hold: H },
+    enum State<F, C, T> {
+        Called {
+            #[pin]
+            inner: F,
+            observation: Observation,
+            classifier: C,
+            completion: T,
+        },
         Done,
     }
 }
 
-impl<F, C, H> ResponseFuture<F, C, H> {
-    pub(crate) const fn new(inner: F, ticket: Observation, classify: C, hold: H) -> Self {
+impl<F, C, T> ResponseFuture<F, C, T> {
+    pub(crate) const fn new(
+        inner: F,
+        observation: Observation,
+        classifier: C,
+        completion: T,
+    ) -> Self {
         Self {
             state: State::Called {
                 inner,
-                ticket,
-                classify,
-                hold,
+                observation,
+                classifier,
+                completion,
             },
         }
     }
 }
 
-impl<F, T, E, C, H> Future for ResponseFuture<F, C, H>
+impl<F, Res, E, C, T> Future for ResponseFuture<F, C, T>
 where
-    F: Future<Output = Result<T, E>>,
+    F: Future<Output = Result<Res, E>>,
     E: Rejectable,
-    C: Classify<T, E>,
-    H: TrackCompletion<Observation, T>,
+    C: Classify<Res, E>,
+    T: TrackCompletion<Observation, Res>,
 {
-    type Output = Result<H::Response, E>;
+    type Output = Result<T::Response, E>;
 
     // Always: a future that holds others is polled through all of them at every call.
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         let result = match state.as_mut().project() {
-            StateProj::Called { inner, ticket, .. } => match inner.poll(cx) {
+            StateProj::Called {
+                inner, observation, ..
+            } => match inner.poll(cx) {
                 Poll::Ready(result) => result,
                 Poll::Pending => {
-                    ticket.start();
+                    observation.start();
                     return Poll::Pending;
                 }
             },
-            StateProj::Done => panic!("polled after it has answered"),
+            StateProj::Done => panic!("polled after it has completed"),
         };
-        // The inner future goes first; if the classifier panics, the ticket is dropped with it.
+        // The inner future goes first; if the classifier panics, the observation is dropped.
         let StateDone::Called {
-            ticket,
-            classify,
-            hold,
+            observation,
+            classifier,
+            completion,
             ..
         } = state.project_replace(State::Done)
         else {
             unreachable!("it was called")
         };
-        let outcome = judge(&classify, &result);
+        let outcome = judge(&classifier, &result);
         Poll::Ready(match result {
-            Ok(response) => Ok(hold.track_completion(ticket, outcome, response)),
+            Ok(response) => Ok(completion.track_completion(observation, outcome, response)),
             Err(error) => {
-                ticket.complete(outcome);
+                observation.complete(outcome);
                 Err(error)
             }
         })
     }
 }
 
-impl<F, C, H> fmt::Debug for ResponseFuture<F, C, H> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let done = matches!(self.state, State::Done);
-        f.debug_struct("ResponseFuture")
-            .field("done", &done)
-            .finish_non_exhaustive()
-    }
-}
+seawall_core::impl_debug!(ResponseFuture<F, C, T>: |this| done = matches!(this.state, State::Done));

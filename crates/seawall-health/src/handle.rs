@@ -1,145 +1,144 @@
-//! Reads what a layer has observed.
+//! Reads and controls a layer from outside.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use seawall_core::{
+    Command, Events, InstanceHandle, InstanceName, InvalidConfig, Samples, Unsupported,
+};
 
-use seawall_core::InstanceName;
-use seawall_core::striped::Shared;
-use tokio::time::Instant;
+use crate::state::{self, State};
+use crate::{CheckResult, HealthConfig, HealthCounts, HealthSnapshot, PassiveStats, Status};
 
-use crate::ticket::{Common, Stripe};
-use crate::window::Sum;
-use crate::{CheckResult, HealthConfig, Status};
-
-/// What a [`HealthLayer`](crate::HealthLayer) has observed. Clones share.
+/// Reads and controls a [`HealthLayer`](crate::HealthLayer), from any thread. Clones share.
+///
+/// ```
+/// use std::time::Duration;
+/// use seawall_health::{HealthConfig, HealthLayer, Status};
+///
+/// let layer = HealthLayer::new("orders", HealthConfig::default());
+/// let handle = layer.handle();
+/// assert_eq!(handle.snapshot().state, Status::Unknown, "no calls so far");
+///
+/// handle.configure(HealthConfig::builder().window(Duration::from_secs(10)).build()?)?;
+/// assert_eq!(handle.config().window(), Duration::from_secs(10));
+/// # Ok::<(), seawall_health::InvalidConfig>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct HealthHandle {
-    shared: Shared<Common, Stripe>,
-}
-
-/// The calls of a window. Rejected, throttled and ignored ones are not among them: they say
-/// nothing about the upstream.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PassiveStats {
-    /// How well the service is, judged by these calls.
-    pub status: Status,
-    /// Calls that ended in the window.
-    pub calls: u64,
-    /// How many of them failed.
-    pub failures: u64,
-    /// How many of them took longer than they should.
-    pub slow: u64,
-}
-
-impl PassiveStats {
-    /// The share of calls that failed, from 0 to 1; 0 without calls.
-    pub fn error_rate(&self) -> f64 {
-        share(self.failures, self.calls)
-    }
-
-    /// The share of calls that were slow, from 0 to 1; 0 without calls.
-    pub fn slow_rate(&self) -> f64 {
-        share(self.slow, self.calls)
-    }
-}
-
-fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 {
-        return 0.0;
-    }
-    // Counters are read one after the other; a call that ends in between makes no 101 %.
-    (part as f64 / whole as f64).min(1.0)
+    state: State,
 }
 
 impl HealthHandle {
-    pub(crate) const fn new(shared: Shared<Common, Stripe>) -> Self {
-        Self { shared }
+    pub(crate) const fn new(state: State) -> Self {
+        Self { state }
     }
 
     /// The name of the layer.
     pub fn name(&self) -> InstanceName {
-        self.common().observer.name()
+        self.state.common().source.name()
     }
 
-    /// The settings.
+    /// The settings in force.
     pub fn config(&self) -> HealthConfig {
-        self.common().config
+        self.state.common().config()
     }
 
-    /// How well the service is, judged by the calls of the window.
+    /// Changes the settings, for services already made too. The calls of the window are kept:
+    /// those of a longer window than before count for longer, and what was counted as slow stays
+    /// slow.
+    ///
+    /// # Errors
+    ///
+    /// None today: settings are checked when they are built.
+    pub fn configure(&self, config: HealthConfig) -> Result<(), InvalidConfig> {
+        self.state.common().configure(config);
+        Ok(())
+    }
+
+    /// How healthy the service is, judged by the calls of the window.
     pub fn status(&self) -> Status {
         self.passive_stats().status
     }
 
     /// The calls of the window.
     pub fn passive_stats(&self) -> PassiveStats {
-        let common = self.common();
-        let period = common.period(Instant::now());
-        let sum = self.shared.stripes().fold(Sum::default(), |sum, stripe| {
-            let more = stripe.window.sum(period);
-            Sum {
-                calls: sum.calls + more.calls,
-                failures: sum.failures + more.failures,
-                slow: sum.slow + more.slow,
-            }
-        });
-        let mut observed = PassiveStats {
-            status: Status::Unknown,
-            calls: sum.calls,
-            failures: sum.failures,
-            slow: sum.slow,
-        };
-        observed.status = judge(&common.config, &observed);
-        observed
+        PassiveStats::of(self.config(), state::window(&self.state))
     }
 
-    /// Forgets the window; totals stay.
+    /// Everything that is known of the layer now.
+    pub fn snapshot(&self) -> HealthSnapshot {
+        let window = self.passive_stats();
+        HealthSnapshot {
+            name: self.name(),
+            state: window.status,
+            window,
+            counts: self.counts(),
+        }
+    }
+
+    /// What was counted since the layer was made.
+    pub fn counts(&self) -> HealthCounts {
+        HealthCounts::sum(self.state.stripes().map(|stripe| &stripe.counters))
+    }
+
+    /// Forgets the calls of the window. Counts stay.
     pub fn reset(&self) {
-        for stripe in self.shared.stripes() {
+        for stripe in self.state.stripes() {
             stripe.window.clear();
         }
     }
 
-    /// What a passive check of this layer finds.
-    pub(crate) fn finding(&self) -> CheckResult {
-        let seen = self.passive_stats();
-        let percent = |share: f64| share * 100.0;
-        let calls = seen.calls;
-        match seen.status {
-            Status::Healthy => CheckResult::healthy(),
-            // No traffic proves nothing: an upstream that was down may be why nobody calls.
-            Status::Unknown => {
-                CheckResult::inconclusive(format!("{calls} calls are too few to judge by"))
-            }
-            Status::Degraded => CheckResult::degraded(format!(
-                "{:.1} % of {calls} calls were slow",
-                percent(seen.slow_rate())
-            )),
-            Status::Unhealthy => CheckResult::failed(format!(
-                "{:.1} % of {calls} calls failed",
-                percent(seen.error_rate())
-            )),
-        }
-    }
-
-    pub(crate) fn common(&self) -> &Common {
-        self.shared.common()
-    }
-
-    pub(crate) fn total(&self, of: impl Fn(&Stripe) -> &AtomicU64) -> u64 {
-        let totals = self.shared.stripes().map(|s| of(s).load(Ordering::Relaxed));
-        totals.sum()
+    /// The result of a passive check of this layer.
+    pub(crate) fn check_result(&self) -> CheckResult {
+        self.passive_stats().check_result()
     }
 }
 
-fn judge(config: &HealthConfig, seen: &PassiveStats) -> Status {
-    if seen.calls < u64::from(config.min_calls()) {
-        Status::Unknown
-    } else if seen.error_rate() > config.max_error_rate().get() {
-        Status::Unhealthy
-    } else if seen.slow_rate() > config.max_slow_rate().get() {
-        Status::Degraded
-    } else {
-        Status::Healthy
+impl InstanceHandle for HealthHandle {
+    fn pattern(&self) -> &'static str {
+        "health"
     }
+
+    fn name(&self) -> InstanceName {
+        Self::name(self)
+    }
+
+    fn state(&self) -> &'static str {
+        self.status().as_str()
+    }
+
+    fn samples(&self, sink: &mut Samples<'_>) {
+        let stats = self.passive_stats();
+        let status = f64::from(stats.status.as_number());
+        sink.gauge("seawall_health_status", &[], status);
+        sink.gauge("seawall_health_window_calls", &[], stats.calls as f64);
+        sink.gauge("seawall_health_error_rate", &[], stats.error_rate());
+        sink.gauge("seawall_health_slow_rate", &[], stats.slow_rate());
+        self.counts().samples(sink);
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        self.config().settings()
+    }
+
+    fn attach(&self, events: &Events) {
+        self.state.common().source.attach(events);
+    }
+
+    fn control(&self, command: Command) -> Result<(), Unsupported> {
+        let pattern = self.pattern();
+        reset_only(pattern, command, || self.reset())
+    }
+}
+
+/// Carries out a command of a pattern that can only be reset: it rejects nothing that could be
+/// blocked or let pass.
+pub(crate) fn reset_only(
+    pattern: &'static str,
+    command: Command,
+    reset: impl FnOnce(),
+) -> Result<(), Unsupported> {
+    if command != Command::Reset {
+        return Err(Unsupported { pattern, command });
+    }
+    reset();
+    Ok(())
 }

@@ -1,14 +1,13 @@
 //! The layer: owns what its services count into.
 
 use seawall_core::striped::{Shared, Stripes};
-use seawall_core::{Clock, CompleteOnResponse, ErrorIsFailure, EventSource, InstanceName};
+use seawall_core::{InstanceName, Policy};
 use tower_layer::Layer;
 
-use crate::handle::HealthHandle;
-use crate::ticket::{Common, Stripe};
-use crate::{Health, HealthConfig};
+use crate::state::{Common, State, Stripe};
+use crate::{Health, HealthConfig, HealthHandle};
 
-/// Observes the calls that pass, and says how well the service is. It rejects nothing.
+/// Observes the calls that pass, and reports how healthy the service is. It rejects nothing.
 ///
 /// Every service of one layer value, of its clones, and every clone of those services count into
 /// the same window.
@@ -31,64 +30,41 @@ use crate::{Health, HealthConfig};
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
-pub struct HealthLayer<C = ErrorIsFailure, H = CompleteOnResponse> {
-    shared: Shared<Common, Stripe>,
-    classify: C,
-    hold: H,
+pub struct HealthLayer<X = Policy> {
+    state: State,
+    policy: X,
 }
 
 impl HealthLayer {
-    /// A layer that counts every error as a failure and every answer as a success.
+    /// A layer of that name that counts every error as a failure and every response as a success.
     pub fn new(name: impl Into<InstanceName>, config: HealthConfig) -> Self {
-        let common = Common {
-            observer: EventSource::new("health", name),
-            config,
-            clock: Clock::start(),
-        };
         Self {
-            shared: Shared::new(common, Stripes::auto(), Stripe::new),
-            classify: ErrorIsFailure,
-            hold: CompleteOnResponse,
+            state: Shared::new(Common::new(name, config), Stripes::auto(), Stripe::new),
+            policy: Policy::new(),
         }
     }
 }
 
-impl<C, H> HealthLayer<C, H> {
-    /// Judges results by `classify`. It is cloned per call, so it should be cheap to clone.
-    #[must_use]
-    pub fn classify<D>(self, classify: D) -> HealthLayer<D, H> {
-        HealthLayer {
-            shared: self.shared,
-            classify,
-            hold: self.hold,
-        }
-    }
-
-    /// Decides by `hold` when a call is over: with its answer, or later, with a body.
-    #[must_use]
-    pub fn track_completion<I>(self, hold: I) -> HealthLayer<C, I> {
-        HealthLayer {
-            shared: self.shared,
-            classify: self.classify,
-            hold,
-        }
-    }
-
-    /// Reads what was observed, from any thread.
+impl<X> HealthLayer<X> {
+    /// A handle to read and control the layer, from any thread.
     pub fn handle(&self) -> HealthHandle {
-        HealthHandle::new(self.shared.clone())
+        HealthHandle::new(self.state.clone())
+    }
+
+    fn map_policy<Y>(self, change: impl FnOnce(X) -> Y) -> HealthLayer<Y> {
+        HealthLayer {
+            state: self.state,
+            policy: change(self.policy),
+        }
     }
 }
 
-impl<S, C: Clone, H: Clone> Layer<S> for HealthLayer<C, H> {
-    type Service = Health<S, C, H>;
+seawall_core::policy_setters!(HealthLayer: classify, track_completion);
+
+impl<S, X: Clone> Layer<S> for HealthLayer<X> {
+    type Service = Health<S, X>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Health::new(
-            inner,
-            self.shared.anchor(),
-            self.classify.clone(),
-            self.hold.clone(),
-        )
+        Health::new(inner, self.state.anchor(), self.policy.clone())
     }
 }

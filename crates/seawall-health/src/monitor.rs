@@ -2,23 +2,24 @@
 
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 
-use seawall_core::{AlreadyRegistered, EventKind, EventSource, Events, InstanceName, deadline};
+use seawall_core::{
+    AlreadyRegistered, Command, Events, InstanceHandle, InstanceName, InvalidConfig, Samples,
+    Unsupported,
+};
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
 
 use crate::check::Check;
+use crate::checks::Shared;
+use crate::handle::reset_only;
+use crate::schedule::{keep_running, run_all};
 use crate::{
-    CheckConfig, CheckReport, CheckResult, Depth, HealthHandle, HealthReport, Status, aggregate,
+    CheckConfig, CheckCounts, CheckReport, CheckResult, Depth, HealthHandle, HealthReport,
+    MonitorGuard, Status, aggregate,
 };
 
-/// Named checks and the status of the whole. Clones share.
+/// Named checks and their aggregate status. Clones share.
 ///
 /// Register the checks, then [`start`](Self::start) them or [`run`](Self::run) them on demand. A
 /// check that panics has failed, and so has one that takes longer than its timeout; neither
@@ -33,7 +34,7 @@ use crate::{
 /// let report = monitor.run(Depth::Shallow).await;
 /// assert_eq!(report.status, Status::Healthy);
 ///
-/// let _monitoring = monitor.start(); // until it is dropped
+/// let _guard = monitor.start(); // until it is dropped
 /// # }
 /// ```
 #[derive(Clone)]
@@ -41,39 +42,20 @@ pub struct HealthMonitor {
     shared: Arc<Shared>,
 }
 
-pub(crate) struct Shared {
-    pub(crate) observer: EventSource,
-    events: OnceLock<Events>,
-    checks: RwLock<Vec<Arc<Check>>>,
-    /// The status of the whole as it was last told.
-    told: Mutex<Status>,
-    /// Counts the starts; tasks of an earlier one end.
-    round: AtomicU64,
-    /// Wakes the sleeping tasks to look whether they are still wanted.
-    changed: Notify,
-}
-
 impl HealthMonitor {
     /// A monitor without checks; its status is unknown.
     pub fn new(name: impl Into<InstanceName>) -> Self {
         Self {
-            shared: Arc::new(Shared {
-                observer: EventSource::new("health_monitor", name),
-                events: OnceLock::new(),
-                checks: RwLock::default(),
-                told: Mutex::default(),
-                round: AtomicU64::new(0),
-                changed: Notify::new(),
-            }),
+            shared: Arc::new(Shared::new(name)),
         }
     }
 
     /// The name of the monitor.
     pub fn name(&self) -> InstanceName {
-        self.shared.observer.name()
+        self.shared.source.name()
     }
 
-    /// Adds a check. Each run calls `check` and waits for what it finds: a [`CheckResult`], or a
+    /// Adds a check. Each run calls `check` and waits for its result: a [`CheckResult`], or a
     /// `Result`, a `bool` or `()` that becomes one.
     ///
     /// It is run on demand from now on, and at its interval from the next
@@ -94,23 +76,16 @@ impl HealthMonitor {
         Fut: Future<Output: Into<CheckResult>> + Send + 'static,
     {
         let name = name.into();
-        let check = {
-            let mut checks = self.write();
-            if checks.iter().any(|c| c.name() == name) {
-                return Err(AlreadyRegistered {
-                    pattern: "health_check",
-                    name,
-                });
-            }
-            let check = Arc::new(Check::new(self.name(), name, config, check));
-            checks.push(Arc::clone(&check));
-            check
-        };
-        if let Some(events) = self.shared.events.get() {
-            check.observer().attach(events);
+        if self
+            .shared
+            .add(Check::new(self.name(), name, config, check))
+        {
+            return Ok(());
         }
-        self.shared.tell_overall();
-        Ok(())
+        Err(AlreadyRegistered {
+            pattern: "health_check",
+            name,
+        })
     }
 
     /// Adds what a [`HealthLayer`](crate::HealthLayer) observes as a passive check under the
@@ -119,10 +94,10 @@ impl HealthMonitor {
     /// The layer smooths over its window already, so 1 failure to unhealthy and 1 success to
     /// recover are sensible here; the depth in `config` is taken as passive.
     ///
-    /// With too few calls in the window to judge by, a run finds nothing and its status stays
-    /// what it was: an upstream that was down is not taken for healthy because nobody calls it
-    /// any more. So it is unknown until there were calls, and the status of the whole does
-    /// without it until then.
+    /// With too few calls in the window to judge by, a run is inconclusive and the status stays
+    /// what it was: an upstream that was down is not healthy again because there are no calls any
+    /// more. So it is unknown until there were calls, and does not count for the aggregate status
+    /// until then.
     ///
     /// # Errors
     ///
@@ -134,24 +109,40 @@ impl HealthMonitor {
     ) -> Result<(), AlreadyRegistered> {
         let config = config.with_depth(Depth::Passive);
         self.register(layer.name(), config, move || {
-            std::future::ready(layer.finding())
+            std::future::ready(layer.check_result())
         })
+    }
+
+    /// The settings in force of the check of that name.
+    pub fn check_config(&self, name: &str) -> Option<CheckConfig> {
+        Some(self.shared.find(name)?.config())
+    }
+
+    /// Changes the settings of the check of that name; its results are kept. A run that is under
+    /// way ends by the settings that it began with; the interval to the next one is the new one.
+    ///
+    /// A check of a layer stays passive, whatever the depth in `config`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] that names `check` when there is none of that name.
+    pub fn configure_check(&self, name: &str, config: CheckConfig) -> Result<(), InvalidConfig> {
+        let Some(check) = self.shared.find(name) else {
+            let accepted = "the name of a registered check";
+            return Err(InvalidConfig::new("check", name, accepted));
+        };
+        check.configure(match check.config().depth() {
+            Depth::Passive => config.with_depth(Depth::Passive),
+            _ => config,
+        });
+        self.shared.check_changed();
+        Ok(())
     }
 
     /// Removes a check; a run of it that is under way is not waited for, and not recorded. `false`
     /// when there is none of that name.
     pub fn remove(&self, name: &str) -> bool {
-        let removed = {
-            let mut checks = self.write();
-            let at = checks.iter().position(|c| c.name().as_str() == name);
-            at.map(|at| checks.remove(at))
-        };
-        if let Some(check) = &removed {
-            check.remove();
-            self.shared.changed.notify_waiters();
-            self.shared.tell_overall();
-        }
-        removed.is_some()
+        self.shared.remove(name)
     }
 
     /// Runs every check at its interval, the first time at once, until the returned guard is
@@ -169,15 +160,12 @@ impl HealthMonitor {
     pub fn start(&self) -> MonitorGuard {
         // First of all, since it may panic.
         let runtime = Handle::current();
-        let round = self.shared.round.fetch_add(1, Ordering::Relaxed) + 1;
-        self.shared.changed.notify_waiters();
-        let tasks = self.checks().into_iter().map(|check| {
+        let round = self.shared.next_round();
+        let tasks = self.shared.checks().into_iter().map(|check| {
             let shared = Arc::clone(&self.shared);
             runtime.spawn(keep_running(shared, check, round))
         });
-        MonitorGuard {
-            tasks: tasks.collect(),
-        }
+        MonitorGuard::new(tasks.collect())
     }
 
     /// Runs every check of up to `depth` now, all at once, and reports on all of them.
@@ -188,12 +176,9 @@ impl HealthMonitor {
     ///
     /// When it is polled outside of a tokio runtime with time enabled.
     pub async fn run(&self, depth: Depth) -> HealthReport {
-        let checks = self.checks();
-        let runs = checks
-            .iter()
-            .filter(|check| check.config().depth() <= depth)
-            .map(|check| Some(Box::pin(self.shared.run(check)) as Pin<Box<_>>));
-        All(runs.collect()).await;
+        let checks = self.shared.checks();
+        let within = |check: &&Arc<Check>| check.config().depth() <= depth;
+        run_all(&self.shared, checks.iter().filter(within)).await;
         self.report()
     }
 
@@ -203,181 +188,90 @@ impl HealthMonitor {
     ///
     /// When it is polled outside of a tokio runtime with time enabled.
     pub async fn run_check(&self, name: &str) -> Option<CheckReport> {
-        let check = self
-            .checks()
-            .into_iter()
-            .find(|c| c.name().as_str() == name)?;
+        let check = self.shared.find(name)?;
         self.shared.run(&check).await;
         Some(check.report())
     }
 
-    /// The status of the whole, from the last runs; see [`aggregate`].
+    /// The aggregate status, from the last runs; see [`aggregate`].
     pub fn status(&self) -> Status {
         self.shared.aggregate()
     }
 
-    /// What is known of all checks, from their last runs.
+    /// Everything that is known of the checks, from their last runs.
     pub fn report(&self) -> HealthReport {
-        let checks: Vec<_> = self.checks().iter().map(|c| c.report()).collect();
+        let checks = self.shared.checks();
         HealthReport {
-            status: aggregate(checks.iter().map(|c| part(c.depth, c.critical, c.status))),
-            checks,
+            name: self.name(),
+            status: aggregate(checks.iter().map(|check| check.part())),
+            counts: CheckCounts::sum(checks.iter().map(|check| check.counters())),
+            checks: checks.iter().map(|check| check.report()).collect(),
         }
+    }
+
+    /// The same as [`report`](Self::report), by the name that it has in every handle.
+    pub fn snapshot(&self) -> HealthReport {
+        self.report()
+    }
+
+    /// Runs of all checks that are registered.
+    pub fn counts(&self) -> CheckCounts {
+        self.report().counts
     }
 
     /// Forgets all results, those of runs that are under way too; every check is unknown until it
-    /// is run again.
+    /// is run again. Settings and counts stay.
     pub fn reset(&self) {
-        for check in self.checks() {
+        for check in self.shared.checks() {
             check.reset();
         }
-        self.shared.tell_overall();
-    }
-
-    /// Connects the monitor and its checks to `events`, also those registered later. The first
-    /// connection stays.
-    pub(crate) fn attach_to(&self, events: &Events) {
-        if self.shared.observer.attach(events) {
-            let _ = self.shared.events.set(events.clone());
-            for check in self.checks() {
-                check.observer().attach(events);
-            }
-        }
-    }
-
-    pub(crate) fn checks(&self) -> Vec<Arc<Check>> {
-        self.shared.checks()
-    }
-
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Vec<Arc<Check>>> {
-        self.shared
-            .checks
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.emit_aggregate();
     }
 }
 
-impl Shared {
-    fn checks(&self) -> Vec<Arc<Check>> {
-        self.checks
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+impl InstanceHandle for HealthMonitor {
+    fn pattern(&self) -> &'static str {
+        "health_monitor"
     }
 
-    async fn run(&self, check: &Check) {
-        check.run().await;
-        self.tell_overall();
+    fn name(&self) -> InstanceName {
+        Self::name(self)
     }
 
-    fn aggregate(&self) -> Status {
-        // Not a copy of the list: the last reference to a removed check would be dropped here, and
-        // with it what its user put into it, under the lock of who asks.
-        let checks = self.checks.read().unwrap_or_else(PoisonError::into_inner);
-        aggregate(checks.iter().map(|c| {
-            let config = c.config();
-            part(config.depth(), config.critical(), c.status())
-        }))
+    fn state(&self) -> &'static str {
+        self.status().as_str()
     }
 
-    /// Tells a change of the whole. Read under the lock, so that each change starts where the one
-    /// before it ended. Told outside, since a listener may ask the monitor: two changes at the
-    /// same moment may be told in either order.
-    fn tell_overall(&self) {
-        let (from, to) = {
-            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            let to = self.aggregate();
-            (std::mem::replace(&mut *told, to), to)
+    fn samples(&self, sink: &mut Samples<'_>) {
+        self.report().samples(sink);
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let setting = |check: &CheckReport| {
+            let critical = if check.critical { ", critical" } else { "" };
+            let depth = check.depth.as_str();
+            ("check", format!("{} ({depth}{critical})", check.name))
         };
-        if from != to {
-            self.observer.emit(|| EventKind::Transition {
-                from: from.as_str(),
-                to: to.as_str(),
-                reason: "checks",
-            });
-        }
+        self.report().checks.iter().map(setting).collect()
     }
-}
 
-/// What a check counts for in the whole. A passive one that has seen no calls yet says nothing: it
-/// must not keep a service from being called for the first time.
-fn part(depth: Depth, critical: bool, status: Status) -> (bool, Status) {
-    let silent = depth == Depth::Passive && status == Status::Unknown;
-    (critical && !silent, status)
-}
-
-async fn keep_running(shared: Arc<Shared>, check: Arc<Check>, round: u64) {
-    let wanted = || shared.round.load(Ordering::Relaxed) == round && !check.is_removed();
-    while wanted() {
-        shared.run(&check).await;
-        let next = deadline(Instant::now(), check.config().interval());
-        loop {
-            // Asked for before the question, so that no change falls in between.
-            let changed = shared.changed.notified();
-            if !wanted() {
-                return;
-            }
-            if timeout_at(next, changed).await.is_err() {
-                break;
-            }
-        }
+    fn attach(&self, events: &Events) {
+        self.shared.attach(events);
     }
-}
 
-/// Polls every future until all have ended: at each wake all that are left, which is little work
-/// for as many checks as one process has.
-struct All<'a>(Vec<Option<Pin<Box<dyn Future<Output = ()> + Send + 'a>>>>);
-
-impl Future for All<'_> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut waiting = false;
-        for slot in &mut self.0 {
-            if let Some(run) = slot {
-                if run.as_mut().poll(cx).is_ready() {
-                    *slot = None;
-                } else {
-                    waiting = true;
-                }
-            }
-        }
-        if waiting {
-            Poll::Pending
-        } else {
-            Poll::Ready(())
-        }
-    }
-}
-
-/// Keeps a monitor's checks running; dropped, it stops them, in the middle of a run too.
-#[derive(Debug)]
-pub struct MonitorGuard {
-    tasks: Vec<JoinHandle<()>>,
-}
-
-impl MonitorGuard {
-    /// How many of the tasks are still there.
-    pub fn tasks(&self) -> usize {
-        self.tasks.iter().filter(|t| !t.is_finished()).count()
-    }
-}
-
-impl Drop for MonitorGuard {
-    fn drop(&mut self) {
-        for task in &self.tasks {
-            task.abort();
-        }
+    fn control(&self, command: Command) -> Result<(), Unsupported> {
+        let pattern = self.pattern();
+        reset_only(pattern, command, || self.reset())
     }
 }
 
 impl fmt::Debug for HealthMonitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let checks: Vec<_> = self.checks().iter().map(|c| c.name()).collect();
+        let names: Vec<_> = self.shared.checks().iter().map(|c| c.name()).collect();
         f.debug_struct("HealthMonitor")
             .field("name", &self.name())
             .field("status", &self.status())
-            .field("checks", &checks)
+            .field("checks", &names)
             .finish()
     }
 }

@@ -2,34 +2,47 @@
 
 use std::time::Duration;
 
-use seawall_core::InstanceName;
+use seawall_core::{InstanceName, Samples};
 use tokio::time::Instant;
 
-use crate::{Depth, Status};
+use crate::{CheckCounts, Depth, Status};
 
 /// What is known of one check.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct CheckReport {
-    /// The check.
+    /// The name of the check.
     pub name: InstanceName,
     /// How deep it looks.
     pub depth: Depth,
-    /// Whether the whole is unhealthy when this is.
+    /// Whether the aggregate status is unhealthy when this is.
     pub critical: bool,
-    /// How well the checked thing is.
+    /// How healthy what it checks is.
     pub status: Status,
-    /// Since when, on tokio's clock.
+    /// Since when, on tokio's clock. Serialized as `since_seconds`: how long ago.
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "since_seconds", serialize_with = "ago::seconds")
+    )]
     pub since: Instant,
-    /// What the last run said: why it failed, mostly. `None` when it had nothing to say.
+    /// The message of the last run: why it failed, mostly.
     pub message: Option<String>,
     /// Failures in a row.
     pub consecutive_failures: u32,
     /// Successes in a row.
     pub consecutive_successes: u32,
-    /// When the last run began, if there was one.
+    /// When the last run began, if there was one. Serialized as `last_run_seconds`: how long ago.
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "last_run_seconds", serialize_with = "ago::optional_seconds")
+    )]
     pub last_run: Option<Instant>,
-    /// How long the last run took.
+    /// How long the last run took. Serialized in seconds.
+    #[cfg_attr(
+        feature = "serde",
+        serde(serialize_with = "seawall_core::serialize::optional_seconds")
+    )]
     pub took: Option<Duration>,
     /// How often it was run.
     pub runs: u64,
@@ -37,12 +50,17 @@ pub struct CheckReport {
     pub failures: u64,
 }
 
-/// What is known of all checks of a monitor.
+/// What is known of all checks of a monitor: its snapshot.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct HealthReport {
-    /// How well the whole is; see [`aggregate`](crate::aggregate).
+    /// The name of the monitor.
+    pub name: InstanceName,
+    /// The aggregate status; see [`aggregate`](crate::aggregate).
     pub status: Status,
+    /// Runs of all checks that are registered.
+    pub counts: CheckCounts,
     /// Each check, in the order in which they were registered.
     pub checks: Vec<CheckReport>,
 }
@@ -51,5 +69,62 @@ impl HealthReport {
     /// What is known of the check of that name.
     pub fn check(&self, name: &str) -> Option<&CheckReport> {
         self.checks.iter().find(|c| c.name.as_str() == name)
+    }
+
+    pub(crate) fn samples(&self, sink: &mut Samples<'_>) {
+        let status = f64::from(self.status.as_number());
+        sink.gauge("seawall_health_aggregate_status", &[], status);
+        for check in &self.checks {
+            check.samples(sink);
+        }
+    }
+}
+
+impl CheckReport {
+    fn samples(&self, sink: &mut Samples<'_>) {
+        let labels = [
+            ("check", self.name.as_str()),
+            ("depth", self.depth.as_str()),
+        ];
+        let status = f64::from(self.status.as_number());
+        sink.gauge("seawall_health_check_status", &labels, status);
+        sink.counter("seawall_health_check_runs_total", &labels, self.runs);
+        sink.counter(
+            "seawall_health_check_failures_total",
+            &labels,
+            self.failures,
+        );
+        if let Some(took) = self.took {
+            let seconds = took.as_secs_f64();
+            sink.gauge("seawall_health_check_duration_seconds", &labels, seconds);
+        }
+    }
+}
+
+/// Instants have no form outside of the process; how long ago they were has.
+#[cfg(feature = "serde")]
+mod ago {
+    use serde::{Serialize, Serializer};
+    use tokio::time::Instant;
+
+    #[allow(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde passes fields by reference"
+    )]
+    pub(super) fn seconds<S: Serializer>(at: &Instant, serializer: S) -> Result<S::Ok, S::Error> {
+        let ago = Instant::now().saturating_duration_since(*at);
+        serializer.serialize_f64(ago.as_secs_f64())
+    }
+
+    #[allow(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde passes fields by reference"
+    )]
+    pub(super) fn optional_seconds<S: Serializer>(
+        at: &Option<Instant>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let ago = at.map(|at| Instant::now().saturating_duration_since(at).as_secs_f64());
+        ago.serialize(serializer)
     }
 }

@@ -1,9 +1,9 @@
-//! Calls of the last while, in buckets of time; no lock, no clock of its own.
+//! Recent calls, in buckets of time; no lock, no clock of its own.
 //!
-//! Each counter of a bucket is one word that says which period it counts (40 bits) and how much
-//! (24 bits). Whoever counts first in a new period takes the word over with one compare-exchange,
-//! so nothing has to sweep old buckets, an idle gap of any length is over at once, and a thread
-//! that was held up in an old period cannot count into the new one.
+//! Each counter of a bucket is one word: the period that it counts (40 bits) and how much (24
+//! bits). The first call in a new period takes the word over with one compare-exchange, so
+//! nothing has to clear old buckets, an idle gap of any length is over at once, and a thread that
+//! was delayed in an old period cannot count into the new one.
 
 use crate::sync::{AtomicU64, Ordering};
 
@@ -34,6 +34,18 @@ pub(crate) struct Sum {
     pub(crate) slow: u64,
 }
 
+impl std::ops::Add for Sum {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self {
+            calls: self.calls + more.calls,
+            failures: self.failures + more.failures,
+            slow: self.slow + more.slow,
+        }
+    }
+}
+
 impl Window {
     pub(crate) fn new() -> Self {
         Self {
@@ -50,7 +62,7 @@ impl Window {
     pub(crate) fn count(&self, period: u64, failed: bool, slow: bool) {
         let bucket = &self.buckets[(period % BUCKETS) as usize];
         // The total first: a call that does not count there, since the bucket is full or a later
-        // period's, must not count as a failure, or the shares would grow. Who reads in between
+        // period's, must not count as a failure, or the shares would grow. A reader in between
         // sees at most a share that is too low, by one.
         if !bump(&bucket.calls, period) {
             return;
@@ -72,11 +84,12 @@ impl Window {
             let live = (oldest..=newest).contains(&(word >> COUNT_BITS));
             if live { word & COUNT_MASK } else { 0 }
         };
-        self.buckets.iter().fold(Sum::default(), |sum, b| Sum {
-            calls: sum.calls + read(&b.calls),
-            failures: sum.failures + read(&b.failures),
-            slow: sum.slow + read(&b.slow),
-        })
+        let sums = self.buckets.iter().map(|bucket| Sum {
+            calls: read(&bucket.calls),
+            failures: read(&bucket.failures),
+            slow: read(&bucket.slow),
+        });
+        sums.fold(Sum::default(), std::ops::Add::add)
     }
 
     /// Forgets everything.
@@ -105,11 +118,11 @@ fn bump(word: &AtomicU64, period: u64) -> bool {
     let mut now = word.load(Ordering::Relaxed);
     loop {
         let next = match (now >> COUNT_BITS).cmp(&tag) {
-            // A full bucket stays full: 16 million calls tell as much as 17.
+            // A full bucket stays full: 16 million calls show as much as 17.
             std::cmp::Ordering::Equal if now & COUNT_MASK == COUNT_MASK => return false,
             std::cmp::Ordering::Equal => now + 1,
             std::cmp::Ordering::Less => (tag << COUNT_BITS) | 1,
-            // This thread was held up, and the bucket is a later period's by now.
+            // This thread was delayed, and the bucket is a later period's by now.
             std::cmp::Ordering::Greater => return false,
         };
         match word.compare_exchange_weak(now, next, Ordering::Relaxed, Ordering::Relaxed) {
@@ -171,7 +184,7 @@ mod tests {
     /// Had the failures counted on in a bucket whose calls no longer do, a share of 5 % would have
     /// grown to 100 % in a window of very many calls.
     #[test]
-    fn a_full_bucket_stays_full_and_its_shares_stay_true() {
+    fn a_full_bucket_stays_full_and_its_shares_stay_right() {
         let window = Window::new();
         window.buckets[0]
             .calls

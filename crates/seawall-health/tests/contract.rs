@@ -1,4 +1,4 @@
-//! The contract of a layer, kept by the observing one.
+//! The observing layer keeps Tower's contract.
 
 use seawall_health::{Health, HealthConfig, HealthLayer};
 use seawall_testkit::contract::Mock;

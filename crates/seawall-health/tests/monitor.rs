@@ -1,4 +1,4 @@
-//! What the monitor promises.
+//! How the monitor behaves.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::convert::Infallible;
@@ -23,7 +23,7 @@ fn check() -> CheckConfigBuilder {
     CheckConfig::builder()
 }
 
-/// A check that counts its runs and finds what the switch says.
+/// A check that counts its runs, and fails while it is broken.
 #[derive(Clone, Default)]
 struct Switch {
     broken: Arc<AtomicU32>,
@@ -39,7 +39,7 @@ impl Switch {
         self.runs.load(Ordering::Relaxed)
     }
 
-    fn look(&self) -> Result<(), &'static str> {
+    fn check(&self) -> Result<(), &'static str> {
         self.runs.fetch_add(1, Ordering::Relaxed);
         match self.broken.load(Ordering::Relaxed) {
             0 => Ok(()),
@@ -50,10 +50,10 @@ impl Switch {
 
 fn add(monitor: &HealthMonitor, name: &str, config: CheckConfigBuilder) -> Switch {
     let switch = Switch::default();
-    let seen = switch.clone();
+    let checked = switch.clone();
     let config = config.build().unwrap();
     monitor
-        .register(name, config, move || std::future::ready(seen.look()))
+        .register(name, config, move || std::future::ready(checked.check()))
         .unwrap();
     switch
 }
@@ -70,15 +70,18 @@ async fn checks_run_at_once_and_then_at_their_interval() {
     let monitor = HealthMonitor::new("intervals");
     let often = add(&monitor, "often", check().interval(SECOND));
     let rarely = add(&monitor, "rarely", check().interval(10 * SECOND));
-    let for_ever = add(&monitor, "once", check().interval(Duration::MAX));
+    let never_again = add(&monitor, "once", check().interval(Duration::MAX));
     let _monitoring = monitor.start();
     sleep(10 * SECOND + SECOND / 2).await;
-    assert_eq!((often.runs(), rarely.runs(), for_ever.runs()), (11, 2, 1));
+    assert_eq!(
+        (often.runs(), rarely.runs(), never_again.runs()),
+        (11, 2, 1)
+    );
     assert_eq!(monitor.status(), Status::Healthy);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_status_follows_the_thresholds_and_says_since_when_and_why() {
+async fn the_status_follows_the_thresholds_and_has_time_and_reason() {
     let monitor = HealthMonitor::new("thresholds");
     let switch = add(&monitor, "db", check());
     monitor.run(Depth::Shallow).await;
@@ -110,7 +113,7 @@ async fn the_status_follows_the_thresholds_and_says_since_when_and_why() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_check_without_an_answer_has_failed_after_its_timeout() {
+async fn a_check_without_a_result_has_failed_after_its_timeout() {
     let monitor = HealthMonitor::new("timeouts");
     let config = check().failures_to_unhealthy(1).build().unwrap();
     monitor.register("stuck", config, pending::<()>).unwrap();
@@ -119,7 +122,7 @@ async fn a_check_without_an_answer_has_failed_after_its_timeout() {
     assert_eq!(Instant::now() - begun, 10 * SECOND);
     assert_eq!(report.status, Status::Unhealthy);
     let stuck = report.check("stuck").unwrap();
-    assert_eq!(stuck.message.as_deref(), Some("no answer within 10s"));
+    assert_eq!(stuck.message.as_deref(), Some("no result within 10s"));
     assert_eq!(stuck.took, Some(10 * SECOND));
 }
 
@@ -132,15 +135,15 @@ async fn a_slow_success_degrades() {
         .unwrap();
     let report = monitor.run(Depth::Deep).await;
     assert_eq!(report.status, Status::Degraded);
-    let says = report.checks[0].message.as_deref();
+    let message = report.checks[0].message.as_deref();
     assert!(
-        says.is_some_and(|m| m.contains("slow after 5s")),
-        "{says:?}"
+        message.is_some_and(|m| m.contains("slow after 5s")),
+        "{message:?}"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_check_that_panics_has_failed_and_disturbs_nobody() {
+async fn a_check_that_panics_has_failed_and_disturbs_no_other() {
     let monitor = HealthMonitor::new("panics");
     let once = || {
         check()
@@ -164,9 +167,9 @@ async fn a_check_that_panics_has_failed_and_disturbs_nobody() {
     let _monitoring = monitor.start();
     sleep(2 * SECOND + SECOND / 2).await;
     let report = monitor.report();
-    let says = |name| report.check(name).unwrap().message.clone().unwrap();
-    assert_eq!(says("in its future"), "the check panicked: boom 1");
-    assert_eq!(says("before it"), "the check panicked: early");
+    let message = |name| report.check(name).unwrap().message.clone().unwrap();
+    assert_eq!(message("in its future"), "the check panicked: boom 1");
+    assert_eq!(message("before it"), "the check panicked: early");
     assert!(report.checks.iter().all(|c| c.runs == 3), "{report:?}");
     assert_eq!(healthy.runs(), 3);
     assert_eq!(report.status, Status::Degraded, "they are not critical");
@@ -279,7 +282,7 @@ async fn an_older_run_does_not_overwrite_a_newer_one() {
             async move {
                 if first {
                     sleep(4 * SECOND).await;
-                    return CheckResult::failed("old news");
+                    return CheckResult::failed("out of date");
                 }
                 CheckResult::healthy()
             }
@@ -305,10 +308,10 @@ fn transitions(feed: &mut Subscription) -> Vec<(String, &'static str, &'static s
 }
 
 #[tokio::test(start_paused = true)]
-async fn changes_of_a_check_and_of_the_whole_are_told_once() {
+async fn changes_of_a_check_and_of_the_aggregate_status_are_emitted_once() {
     let events = Events::default();
     let mut feed = events.subscribe();
-    let monitor = HealthMonitor::new("told");
+    let monitor = HealthMonitor::new("emits");
     let early = add(&monitor, "early", check().failures_to_unhealthy(1));
     let registry = Registry::with_events("svc", events);
     registry.register(monitor.clone()).unwrap();
@@ -321,9 +324,9 @@ async fn changes_of_a_check_and_of_the_whole_are_told_once() {
     monitor.run(Depth::Deep).await;
     let of = |name: &str, from, to| (name.to_owned(), from, to);
     let expected = [
-        of("health_check/told.early", "unknown", "healthy"),
-        of("health_monitor/told", "unknown", "healthy"),
-        of("health_check/told.late", "unknown", "healthy"),
+        of("health_check/emits.early", "unknown", "healthy"),
+        of("health_monitor/emits", "unknown", "healthy"),
+        of("health_check/emits.late", "unknown", "healthy"),
     ];
     assert_eq!(transitions(&mut feed), expected);
     late.breaks(true);
@@ -331,10 +334,10 @@ async fn changes_of_a_check_and_of_the_whole_are_told_once() {
     early.breaks(true);
     monitor.run(Depth::Deep).await;
     let expected = [
-        of("health_check/told.late", "healthy", "unhealthy"),
-        of("health_monitor/told", "healthy", "degraded"),
-        of("health_check/told.early", "healthy", "unhealthy"),
-        of("health_monitor/told", "degraded", "unhealthy"),
+        of("health_check/emits.late", "healthy", "unhealthy"),
+        of("health_monitor/emits", "healthy", "degraded"),
+        of("health_check/emits.early", "healthy", "unhealthy"),
+        of("health_monitor/emits", "degraded", "unhealthy"),
     ];
     assert_eq!(transitions(&mut feed), expected);
 
@@ -354,7 +357,7 @@ async fn changes_of_a_check_and_of_the_whole_are_told_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_layer_is_watched_as_a_passive_check() {
+async fn a_layer_is_registered_as_a_passive_check() {
     let config = HealthConfig::builder().min_calls(2).build().unwrap();
     let layer = HealthLayer::new("orders", config);
     let mut client = layer.layer(service_fn(|fails: bool| async move {
@@ -363,29 +366,126 @@ async fn a_layer_is_watched_as_a_passive_check() {
         }
         Ok::<_, Error<&str>>(())
     }));
-    let monitor = HealthMonitor::new("watches");
+    let monitor = HealthMonitor::new("passive");
     let once = check().failures_to_unhealthy(1).build().unwrap();
     monitor.register_layer(layer.handle(), once).unwrap();
 
     let report = monitor.run(Depth::Passive).await;
-    let says = report.check("orders").unwrap().message.as_deref();
-    assert_eq!(says, Some("0 calls are too few to judge by"));
+    let message = report.check("orders").unwrap().message.as_deref();
+    assert_eq!(message, Some("0 calls are too few to judge by"));
     assert_eq!(report.checks[0].depth, Depth::Passive);
     for fails in [true, false] {
         let _ = client.ready().await.unwrap().call(fails).await;
     }
     let report = monitor.run(Depth::Passive).await;
     assert_eq!(report.status, Status::Unhealthy);
-    let says = report.check("orders").unwrap().message.as_deref();
-    assert_eq!(says, Some("50.0 % of 2 calls failed"));
+    let message = report.check("orders").unwrap().message.as_deref();
+    assert_eq!(message, Some("50.0 % of 2 calls failed"));
 }
 
 #[test]
-fn what_a_check_returns_becomes_a_finding() {
+fn what_a_check_returns_becomes_a_result() {
     assert_eq!(CheckResult::from(()), CheckResult::healthy());
     assert_eq!(CheckResult::from(true), CheckResult::healthy());
     assert!(CheckResult::from(false).is_failure());
     assert!(CheckResult::from(Err::<(), _>("down")).is_failure());
     let nested: Result<CheckResult, Infallible> = Ok(CheckResult::degraded("half"));
     assert_eq!(CheckResult::from(nested).message(), Some("half"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_settings_of_a_check_change_live_and_its_results_stay() {
+    let monitor = HealthMonitor::new("configures");
+    let switch = add(&monitor, "db", check().interval(3600 * SECOND));
+    let _monitoring = monitor.start();
+    sleep(SECOND).await;
+    switch.breaks(true);
+    monitor.run_check("db").await.unwrap();
+    // The task sleeps for an hour, and wakes for the new interval.
+    let often = check().interval(2 * SECOND).failures_to_unhealthy(2);
+    let often = often.critical(false).build().unwrap();
+    monitor.configure_check("db", often).unwrap();
+    assert_eq!(monitor.check_config("db"), Some(often));
+    sleep(3 * SECOND + SECOND / 2).await;
+    let report = monitor.report();
+    assert_eq!((report.checks[0].runs, switch.runs()), (4, 4));
+    assert_eq!(report.checks[0].status, Status::Unhealthy);
+    assert_eq!(
+        report.status,
+        Status::Degraded,
+        "it is not critical any more"
+    );
+    let rejected = monitor.configure_check("none", often).unwrap_err();
+    assert_eq!((rejected.field(), rejected.value()), ("check", "none"));
+    assert_eq!(monitor.check_config("none"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_under_way_keeps_the_timeout_that_it_began_with() {
+    let monitor = HealthMonitor::new("under way");
+    let once = || check().failures_to_unhealthy(1);
+    let wait = || sleep(4 * SECOND);
+    monitor
+        .register("db", once().build().unwrap(), wait)
+        .unwrap();
+    let run = tokio::spawn({
+        let monitor = monitor.clone();
+        async move { monitor.run(Depth::Deep).await }
+    });
+    sleep(SECOND).await;
+    let hasty = once().timeout(2 * SECOND).build().unwrap();
+    monitor.configure_check("db", hasty).unwrap();
+    assert_eq!(run.await.unwrap().status, Status::Healthy);
+    assert_eq!(monitor.run(Depth::Deep).await.status, Status::Unhealthy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_of_a_layer_stays_passive() {
+    let monitor = HealthMonitor::new("stays passive");
+    let layer = HealthLayer::new("orders", HealthConfig::default());
+    let deep = check().depth(Depth::Deep).build().unwrap();
+    monitor.register_layer(layer.handle(), deep).unwrap();
+    monitor.configure_check("orders", deep).unwrap();
+    let config = monitor.check_config("orders").unwrap();
+    assert_eq!(config.depth(), Depth::Passive);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_keeps_settings_and_counts() {
+    let monitor = HealthMonitor::new("resets");
+    let config = check().failures_to_unhealthy(1);
+    let switch = add(&monitor, "db", config);
+    switch.breaks(true);
+    assert_eq!(monitor.run(Depth::Deep).await.status, Status::Unhealthy);
+    monitor.reset();
+    let snapshot = monitor.snapshot();
+    assert_eq!(snapshot.status, Status::Unknown);
+    assert_eq!((snapshot.counts.runs, snapshot.counts.failures), (1, 1));
+    assert_eq!(
+        (snapshot.counts, snapshot.checks[0].runs),
+        (monitor.counts(), 1)
+    );
+    assert_eq!(monitor.check_config("db"), Some(config.build().unwrap()));
+}
+
+#[cfg(feature = "serde")]
+#[tokio::test(start_paused = true)]
+async fn a_report_is_serialized_with_times_as_seconds() {
+    let monitor = HealthMonitor::new("desk");
+    let wait = || sleep(SECOND / 2);
+    monitor
+        .register("db", CheckConfig::default(), wait)
+        .unwrap();
+    monitor.run(Depth::Deep).await;
+    advance(SECOND).await;
+    assert_eq!(
+        serde_json::to_string(&monitor.report()).unwrap(),
+        concat!(
+            r#"{"name":"desk","status":"healthy","counts":{"runs":1,"failures":0},"checks":["#,
+            r#"{"name":"db","depth":"shallow","critical":true,"status":"healthy","#,
+            r#""since_seconds":1.0,"message":null,"consecutive_failures":0,"#,
+            r#""consecutive_successes":1,"last_run_seconds":1.5,"took":0.5,"#,
+            r#""runs":1,"failures":0}]}"#,
+        )
+    );
 }

@@ -1,46 +1,10 @@
-//! What a call counts into, and the ticket by which it is counted exactly once.
-
-use std::sync::atomic::{AtomicU64, Ordering};
+//! One call that is observed, and counted exactly once.
 
 use seawall_core::striped::Local;
-use seawall_core::{Clock, Complete, EventKind, EventSource, Outcome, Vote, ns};
+use seawall_core::{Complete, EventKind, Outcome, Vote};
 use tokio::time::Instant;
 
-use crate::HealthConfig;
-use crate::window::Window;
-
-#[derive(Debug)]
-pub(crate) struct Common {
-    pub(crate) observer: EventSource,
-    pub(crate) config: HealthConfig,
-    pub(crate) clock: Clock,
-}
-
-impl Common {
-    /// The number of the tenth of a window that `now` lies in.
-    pub(crate) fn period(&self, now: Instant) -> u64 {
-        self.clock.at(now) / (ns(self.config.window()) / 10).max(1)
-    }
-}
-
-#[derive(Debug)]
-pub(crate) struct Stripe {
-    pub(crate) window: Window,
-    pub(crate) failures: AtomicU64,
-    pub(crate) slow: AtomicU64,
-    pub(crate) abandoned: AtomicU64,
-}
-
-impl Stripe {
-    pub(crate) fn new() -> Self {
-        Self {
-            window: Window::new(),
-            failures: AtomicU64::new(0),
-            slow: AtomicU64::new(0),
-            abandoned: AtomicU64::new(0),
-        }
-    }
-}
+use crate::state::{Common, Stripe};
 
 /// One call under observation. Dropped without an outcome, it counts as abandoned.
 #[derive(Debug)]
@@ -78,13 +42,13 @@ impl Complete for Observation {
         let (common, stripe) = (local.common(), local.stripe());
         let now = Instant::now();
         let took = self.started.map(|at| now.saturating_duration_since(at));
-        let slow = took.is_some_and(|took| took > common.config.slow_after());
+        let slow = took.is_some_and(|took| common.is_slow(took));
         stripe.window.count(common.period(now), failed, slow);
         if failed {
-            stripe.failures.fetch_add(1, Ordering::Relaxed);
+            stripe.counters.failures.add();
         }
         if slow {
-            stripe.slow.fetch_add(1, Ordering::Relaxed);
+            stripe.counters.slow.add();
         }
     }
 }
@@ -92,8 +56,8 @@ impl Complete for Observation {
 impl Drop for Observation {
     fn drop(&mut self) {
         if let Some(local) = self.local.take() {
-            local.stripe().abandoned.fetch_add(1, Ordering::Relaxed);
-            local.common().observer.emit(|| EventKind::Abandoned);
+            local.stripe().counters.abandoned.add();
+            local.common().source.emit(|| EventKind::Abandoned);
         }
     }
 }

@@ -1,11 +1,10 @@
-//! What one run of a check has found.
+//! The result of one run of a check.
 
 use std::fmt;
 
-use crate::threshold::Verdict;
+use crate::threshold::CheckOutcome;
 
-/// What one run of a check has found: fine, degraded, failed or nothing to go by, and a word
-/// about it.
+/// The result of one run of a check: healthy, degraded, failed or inconclusive, with a message.
 ///
 /// A check may return anything that becomes one: a `bool`, a `Result<(), E>`, a
 /// `Result<CheckResult, E>`, `()`.
@@ -13,23 +12,23 @@ use crate::threshold::Verdict;
 /// ```
 /// use seawall_health::CheckResult;
 ///
-/// let found = CheckResult::from(Err::<(), _>("no route to host"));
-/// assert!(found.is_failure());
-/// assert_eq!(found.message(), Some("no route to host"));
+/// let result = CheckResult::from(Err::<(), _>("no route to host"));
+/// assert!(result.is_failure());
+/// assert_eq!(result.message(), Some("no route to host"));
 /// assert!(!CheckResult::from(true).is_failure());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckResult {
-    /// `None` when there was nothing to go by.
-    pub(crate) verdict: Option<Verdict>,
+    /// `None` when it was inconclusive.
+    pub(crate) outcome: Option<CheckOutcome>,
     pub(crate) message: Option<String>,
 }
 
 impl CheckResult {
-    /// All is well.
+    /// It works.
     pub const fn healthy() -> Self {
         Self {
-            verdict: Some(Verdict::Passed),
+            outcome: Some(CheckOutcome::Passed),
             message: None,
         }
     }
@@ -37,7 +36,7 @@ impl CheckResult {
     /// It works, but not as it should, for the reason in `message`.
     pub fn degraded(message: impl Into<String>) -> Self {
         Self {
-            verdict: Some(Verdict::Degraded),
+            outcome: Some(CheckOutcome::Degraded),
             message: Some(message.into()),
         }
     }
@@ -45,16 +44,16 @@ impl CheckResult {
     /// It does not work, for the reason in `message`.
     pub fn failed(message: impl Into<String>) -> Self {
         Self {
-            verdict: Some(Verdict::Failed),
+            outcome: Some(CheckOutcome::Failed),
             message: Some(message.into()),
         }
     }
 
-    /// It could not be told, for the reason in `message`. The run is recorded; the status stays
-    /// what it was, and no row of failures or successes is broken.
+    /// It could not be found out, for the reason in `message`. The run is recorded; the status
+    /// stays what it was, and no row of failures or successes is broken.
     ///
     /// ```
-    /// use seawall_health::{CheckConfig, Depth, CheckResult, HealthMonitor, Status};
+    /// use seawall_health::{CheckConfig, CheckResult, Depth, HealthMonitor, Status};
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// let monitor = HealthMonitor::new("desk");
@@ -66,12 +65,12 @@ impl CheckResult {
     /// ```
     pub fn inconclusive(message: impl Into<String>) -> Self {
         Self {
-            verdict: None,
+            outcome: None,
             message: Some(message.into()),
         }
     }
 
-    /// Adds a word to what was found.
+    /// Adds a message.
     #[must_use]
     pub fn with_message(mut self, message: impl Into<String>) -> Self {
         self.message = Some(message.into());
@@ -80,10 +79,10 @@ impl CheckResult {
 
     /// Whether it does not work.
     pub fn is_failure(&self) -> bool {
-        self.verdict == Some(Verdict::Failed)
+        self.outcome == Some(CheckOutcome::Failed)
     }
 
-    /// The word about it.
+    /// The message.
     pub fn message(&self) -> Option<&str> {
         self.message.as_deref()
     }
@@ -96,11 +95,11 @@ impl From<()> for CheckResult {
 }
 
 impl From<bool> for CheckResult {
-    fn from(fine: bool) -> Self {
-        if fine {
+    fn from(works: bool) -> Self {
+        if works {
             Self::healthy()
         } else {
-            Self::failed("the check said no")
+            Self::failed("the check returned false")
         }
     }
 }
@@ -108,7 +107,7 @@ impl From<bool> for CheckResult {
 impl<T: Into<CheckResult>, E: fmt::Display> From<Result<T, E>> for CheckResult {
     fn from(result: Result<T, E>) -> Self {
         match result {
-            Ok(found) => found.into(),
+            Ok(result) => result.into(),
             Err(error) => Self::failed(error.to_string()),
         }
     }

@@ -1,4 +1,4 @@
-//! Checks that panic, answer too late, or say nothing; and what stops when it should.
+//! Checks that panic, take too long or are inconclusive; and what stops when it should.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::future::pending;
@@ -41,7 +41,7 @@ async fn stuck_with(bomb: Bomb) {
 }
 
 /// The run of a check that has timed out is dropped, and that may panic. Had the panic gone
-/// through the task, the check would never have been run again, and nobody would have known.
+/// through the task, the check would never have been run again, and it would not have shown.
 #[tokio::test(start_paused = true)]
 async fn a_check_that_panics_when_it_is_dropped_has_failed_and_is_run_again() {
     let monitor = HealthMonitor::new("bombs");
@@ -50,7 +50,7 @@ async fn a_check_that_panics_when_it_is_dropped_has_failed_and_is_run_again() {
         .register("bomb", config, || stuck_with(Bomb))
         .unwrap();
     monitor
-        .register("calm", CheckConfig::default(), || async { true })
+        .register("other", CheckConfig::default(), || async { true })
         .unwrap();
     let monitoring = monitor.start();
     sleep(9 * SECOND + SECOND / 2).await;
@@ -58,17 +58,17 @@ async fn a_check_that_panics_when_it_is_dropped_has_failed_and_is_run_again() {
     let report = monitor.report();
     let bomb = report.check("bomb").unwrap();
     assert_eq!((bomb.runs, bomb.status), (5, Status::Unhealthy));
-    let says = bomb.message.as_deref();
-    assert_eq!(says, Some("the check panicked: in its drop"));
-    // Nor does it disturb a run on demand, or who drops one.
-    let calm = report.check("calm").unwrap().runs;
+    let message = bomb.message.as_deref();
+    assert_eq!(message, Some("the check panicked: in its drop"));
+    // Nor does it disturb a run on demand, or the caller that drops one.
+    let other = report.check("other").unwrap().runs;
     let report = monitor.run(Depth::Deep).await;
-    assert_eq!(report.check("calm").unwrap().runs, calm + 1);
+    assert_eq!(report.check("other").unwrap().runs, other + 1);
     let run = tokio::time::timeout(SECOND / 4, monitor.run(Depth::Deep)).await;
     assert!(run.is_err());
 }
 
-/// What a panic carries may panic when it is dropped, in its turn.
+/// The payload of a panic may panic when it is dropped, in its turn.
 #[tokio::test(start_paused = true)]
 async fn a_panic_that_panics_has_failed_like_any_other() {
     fn worst() -> std::future::Ready<()> {
@@ -78,12 +78,12 @@ async fn a_panic_that_panics_has_failed_like_any_other() {
     let config = once().build().unwrap();
     monitor.register("worst", config, worst).unwrap();
     let report = monitor.run(Depth::Deep).await;
-    let says = report.checks[0].message.as_deref();
-    assert_eq!(says, Some("the check panicked: no message"));
+    let message = report.checks[0].message.as_deref();
+    assert_eq!(message, Some("the check panicked: no message"));
 }
 
 /// During an outage callers give up, or a breaker is open, and the window runs empty. Had that
-/// been a success, the monitor would have called an upstream healthy that nobody had reached.
+/// been a success, the monitor would have reported an upstream as healthy that no call reached.
 #[tokio::test(start_paused = true)]
 async fn silence_after_an_outage_is_no_recovery() {
     let config = HealthConfig::builder().min_calls(2).build().unwrap();
@@ -108,18 +108,18 @@ async fn silence_after_an_outage_is_no_recovery() {
     assert_eq!(report.status, Status::Unhealthy);
     let orders = report.check("orders").unwrap();
     assert_eq!((orders.runs, orders.failures), (3, 1));
-    let says = orders.message.as_deref();
-    assert_eq!(says, Some("0 calls are too few to judge by"));
+    let message = orders.message.as_deref();
+    assert_eq!(message, Some("0 calls are too few to judge by"));
     for _ in 0..2 {
         client.ready().await.unwrap().call(false).await.unwrap();
     }
     assert_eq!(monitor.run(Depth::Deep).await.status, Status::Healthy);
 }
 
-/// A service that waits for the whole to be healthy before it makes its first call would wait for
-/// ever, if the layer that has seen no calls yet made the whole unknown.
+/// A service that waits for the aggregate status to be healthy before it makes its first call would
+/// wait forever, if the layer that has seen no calls yet made it unknown.
 #[tokio::test(start_paused = true)]
-async fn a_watched_layer_without_calls_leaves_the_whole_to_the_other_checks() {
+async fn a_layer_without_calls_leaves_the_aggregate_status_to_the_other_checks() {
     let layer = HealthLayer::new("quiet", HealthConfig::default());
     let monitor = HealthMonitor::new("starts");
     monitor
@@ -134,21 +134,21 @@ async fn a_watched_layer_without_calls_leaves_the_whole_to_the_other_checks() {
     assert_eq!(report.check("quiet").unwrap().status, Status::Unknown);
 }
 
-/// A run that finds nothing to go by is recorded and changes nothing: it breaks no row of failures
-/// and makes none.
+/// An inconclusive run is recorded and changes nothing: it breaks no row of failures and makes
+/// none.
 #[tokio::test(start_paused = true)]
-async fn an_undecided_run_leaves_the_rows_alone() {
-    let monitor = HealthMonitor::new("undecided");
+async fn an_inconclusive_run_leaves_the_rows_alone() {
+    let monitor = HealthMonitor::new("inconclusive");
     let turn = AtomicU64::new(0);
     monitor
         .register("db", CheckConfig::default(), move || {
             let odd = turn.fetch_add(1, Ordering::Relaxed) % 2 == 1;
-            let found = if odd {
+            let result = if odd {
                 CheckResult::inconclusive("closed")
             } else {
                 CheckResult::failed("down")
             };
-            async move { found }
+            async move { result }
         })
         .unwrap();
     for runs in 1..=5_u32 {
@@ -161,9 +161,9 @@ async fn an_undecided_run_leaves_the_rows_alone() {
 }
 
 /// Started by mistake where there is no runtime, it panics. Had it taken over before that, the
-/// monitoring that runs would have ended with nothing in its place.
+/// checks would have stopped with nothing in their place.
 #[test]
-fn a_start_outside_of_a_runtime_leaves_the_monitoring_alone() {
+fn a_start_outside_of_a_runtime_leaves_the_running_one_alone() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -181,10 +181,10 @@ fn a_start_outside_of_a_runtime_leaves_the_monitoring_alone() {
     assert_eq!(monitor.report().checks[0].runs, 6);
 }
 
-/// A task that is not wanted any more and sleeps out an interval of an hour keeps the check, and
-/// all that its user put into it, alive for as long.
+/// A task that is not needed any more and sleeps for the rest of an interval of an hour keeps the
+/// check, and all that its user put into it, alive for as long.
 #[tokio::test(start_paused = true)]
-async fn tasks_that_are_not_wanted_end_at_once() {
+async fn tasks_that_are_not_needed_end_at_once() {
     let monitor = HealthMonitor::new("ends");
     let hourly = once().interval(3600 * SECOND).build().unwrap();
     let kept = Arc::new(());
@@ -207,7 +207,7 @@ async fn tasks_that_are_not_wanted_end_at_once() {
     sleep(SECOND).await;
     assert_eq!(second.tasks(), 1);
     assert_eq!(Arc::strong_count(&kept), 1);
-    // The one that stays was woken for nothing, and has not run before its time.
+    // The one that stays was woken, too, and has not run before its time.
     assert_eq!(monitor.report().check("stays").unwrap().runs, 2);
     sleep(3600 * SECOND).await;
     assert_eq!(monitor.report().check("stays").unwrap().runs, 3);
@@ -223,8 +223,8 @@ fn failing_slowly(monitor: &HealthMonitor) {
         .unwrap();
 }
 
-/// A reset says: forget what was. Had the run that was under way been recorded, the past would
-/// have come back a moment later.
+/// Had the run that was under way been recorded, the results from before the reset would have come
+/// back a moment later.
 #[tokio::test(start_paused = true)]
 async fn a_run_that_began_before_a_reset_is_not_recorded() {
     let monitor = HealthMonitor::new("resets");
@@ -251,12 +251,12 @@ fn is_silent(feed: &mut Subscription) -> bool {
     silent
 }
 
-/// Somebody who removes a check does not want to be woken at night by it.
+/// An operator who removes a check does not want to be woken at night by it.
 #[tokio::test(start_paused = true)]
-async fn a_removed_check_tells_nothing_any_more() {
+async fn a_removed_check_emits_nothing_any_more() {
     let events = Events::default();
     let mut feed = events.subscribe();
-    let monitor = HealthMonitor::new("tells");
+    let monitor = HealthMonitor::new("emits");
     let registry = Registry::with_events("svc", events);
     registry.register(monitor.clone()).unwrap();
     failing_slowly(&monitor);

@@ -1,0 +1,210 @@
+//! The settings of a check.
+
+use std::time::Duration;
+
+use seawall_core::InvalidConfig;
+
+use crate::config::{at_least_one, positive};
+
+/// How deep a check looks, and so what it costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(rename_all = "snake_case")
+)]
+pub enum Depth {
+    /// It looks at calls that are made anyway and sends nothing.
+    Passive,
+    /// It asks whether something is there: a connection, a `GET /health`.
+    #[default]
+    Shallow,
+    /// It does real work: a query, a round trip through the whole upstream.
+    Deep,
+}
+
+impl Depth {
+    /// The depth as a label value of metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Passive => "passive",
+            Self::Shallow => "shallow",
+            Self::Deep => "deep",
+        }
+    }
+}
+
+/// When and how one check is run, and what its results change.
+///
+/// | setting | default |
+/// |---|---|
+/// | depth | shallow |
+/// | interval | 30 s |
+/// | timeout | 10 s |
+/// | failures to unhealthy | 3 in a row |
+/// | successes to recover | 2 in a row |
+/// | slow after | 5 s |
+/// | critical | yes |
+///
+/// ```
+/// use std::time::Duration;
+/// use seawall_health::{CheckConfig, Depth};
+///
+/// let config = CheckConfig::builder()
+///     .depth(Depth::Deep)
+///     .interval(Duration::from_secs(60))
+///     .critical(false)
+///     .build()?;
+/// assert_eq!(config.timeout(), Duration::from_secs(10));
+/// let rejected = CheckConfig::builder().interval(Duration::ZERO).build().unwrap_err();
+/// assert_eq!(rejected.field(), "interval");
+/// # Ok::<(), seawall_health::InvalidConfig>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CheckConfig {
+    depth: Depth,
+    interval: Duration,
+    timeout: Duration,
+    failures_to_unhealthy: u32,
+    successes_to_recover: u32,
+    slow_after: Duration,
+    critical: bool,
+}
+
+impl CheckConfig {
+    /// The defaults, to be changed.
+    pub fn builder() -> CheckConfigBuilder {
+        CheckConfigBuilder {
+            config: Self::default(),
+        }
+    }
+
+    /// How deep it looks.
+    pub const fn depth(&self) -> Depth {
+        self.depth
+    }
+
+    /// The pause from the end of one run to the start of the next.
+    pub const fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    /// How long one run may take before it counts as failed.
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// How many failures in a row make it unhealthy.
+    pub const fn failures_to_unhealthy(&self) -> u32 {
+        self.failures_to_unhealthy
+    }
+
+    /// How many successes in a row bring it back.
+    pub const fn successes_to_recover(&self) -> u32 {
+        self.successes_to_recover
+    }
+
+    /// How long one run may take before its success counts as degraded.
+    pub const fn slow_after(&self) -> Duration {
+        self.slow_after
+    }
+
+    /// Whether the aggregate status is unhealthy when this is.
+    pub const fn critical(&self) -> bool {
+        self.critical
+    }
+
+    pub(crate) const fn with_depth(mut self, depth: Depth) -> Self {
+        self.depth = depth;
+        self
+    }
+}
+
+const DEFAULT: CheckConfig = CheckConfig {
+    depth: Depth::Shallow,
+    interval: Duration::from_secs(30),
+    timeout: Duration::from_secs(10),
+    failures_to_unhealthy: 3,
+    successes_to_recover: 2,
+    slow_after: Duration::from_secs(5),
+    critical: true,
+};
+
+impl Default for CheckConfig {
+    fn default() -> Self {
+        DEFAULT
+    }
+}
+
+/// Builds a [`CheckConfig`].
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct CheckConfigBuilder {
+    config: CheckConfig,
+}
+
+impl CheckConfigBuilder {
+    /// Sets how deep it looks.
+    pub const fn depth(mut self, depth: Depth) -> Self {
+        self.config.depth = depth;
+        self
+    }
+
+    /// Sets the pause from the end of one run to the start of the next; longer than zero.
+    pub const fn interval(mut self, interval: Duration) -> Self {
+        self.config.interval = interval;
+        self
+    }
+
+    /// Sets how long one run may take; longer than zero.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.config.timeout = timeout;
+        self
+    }
+
+    /// Sets how many failures in a row make it unhealthy; at least 1.
+    pub const fn failures_to_unhealthy(mut self, failures: u32) -> Self {
+        self.config.failures_to_unhealthy = failures;
+        self
+    }
+
+    /// Sets how many successes in a row bring it back; at least 1.
+    pub const fn successes_to_recover(mut self, successes: u32) -> Self {
+        self.config.successes_to_recover = successes;
+        self
+    }
+
+    /// Sets how long a success may take before it counts as degraded; longer than zero.
+    pub const fn slow_after(mut self, slow_after: Duration) -> Self {
+        self.config.slow_after = slow_after;
+        self
+    }
+
+    /// Sets whether the aggregate status is unhealthy when this is; if not, it is degraded at
+    /// most.
+    pub const fn critical(mut self, critical: bool) -> Self {
+        self.config.critical = critical;
+        self
+    }
+
+    /// The settings, if they make sense.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] when a duration or a count is zero, and when `slow_after` is set to more
+    /// than the timeout, where no run would ever be slow.
+    pub fn build(self) -> Result<CheckConfig, InvalidConfig> {
+        let config = self.config;
+        positive("interval", config.interval)?;
+        positive("timeout", config.timeout)?;
+        positive("slow_after", config.slow_after)?;
+        at_least_one("failures_to_unhealthy", config.failures_to_unhealthy)?;
+        at_least_one("successes_to_recover", config.successes_to_recover)?;
+        if config.slow_after > config.timeout && config.slow_after != DEFAULT.slow_after {
+            let accepted = format!("the timeout, {:?}, or shorter", config.timeout);
+            let value = format!("{:?}", config.slow_after);
+            return Err(InvalidConfig::new("slow_after", value, accepted));
+        }
+        Ok(config)
+    }
+}
