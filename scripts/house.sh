@@ -28,13 +28,13 @@ found=$(git grep -nE 'thread::sleep\(' -- '*.rs' || true)
 for manifest in crates/seawall-{breaker,retry,ratelimit,throttle,bulkhead,timeout,health,hedge}/Cargo.toml; do
     found=$(sed '/^\[dev-dependencies/,/^\[/d' "$manifest" |
         grep -nE '^(seawall-(breaker|retry|ratelimit|throttle|bulkhead|adaptive|timeout|health|hedge|http)|http|axum|hyper|serde)\b' |
-        grep -v 'serde = .*optional = true' || true)
+        grep -vE 'serde = (\[|.*optional = true)' || true)
     [ -z "$found" ] || complain "$manifest depends on more than the core:" "$found"
 done
 # But for the adaptive limit, which is an algorithm of the bulkhead.
 found=$(sed '/^\[dev-dependencies/,/^\[/d' crates/seawall-adaptive/Cargo.toml |
     grep -nE '^(seawall-(breaker|retry|ratelimit|throttle|timeout|health|hedge|http)|http|axum|hyper|serde)\b' |
-    grep -v 'serde = .*optional = true' || true)
+    grep -vE 'serde = (\[|.*optional = true)' || true)
 [ -z "$found" ] || complain 'seawall-adaptive depends on more than the core and the bulkhead:' "$found"
 
 # Words that the vocabulary has replaced, in names as in prose.

@@ -39,7 +39,7 @@ pub struct AdaptiveLimit {
     limit: AtomicU32,
     /// When the open window is looked at next.
     ends: AtomicU64,
-    /// When the limit was last lowered. What began before says nothing about this limit.
+    /// When the limit was last lowered. What began before is no evidence about this limit.
     epoch: AtomicU64,
     collector: Collector,
     state: Mutex<State>,

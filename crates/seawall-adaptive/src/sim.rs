@@ -1,5 +1,5 @@
-//! An upstream with a known best limit, in virtual time: so many calls at once, the others in its
-//! queue, and past the end of the queue a rejection. Capacity and latency change by the phase.
+//! An upstream with a known best limit, in virtual time: it serves so many calls at once, queues
+//! others, and rejects when the queue is full. Capacity and latency change by the phase.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -53,12 +53,12 @@ const REJECTION: u64 = 5 * MS;
 /// By how much the latency of a call varies: the standard deviation, as a share of it.
 const NOISE: f64 = 0.2;
 
-/// Who calls.
+/// How calls arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Load {
-    /// More callers than fit, each of which calls again once it is answered.
+    /// More callers than fit, each of which calls again once it has a response.
     Closed,
-    /// Half as many calls again as the upstream can answer, at random times; rejected here when
+    /// Half as many calls again as the upstream can serve, at random times; rejected here when
     /// the limit is reached.
     Open,
 }
@@ -70,7 +70,7 @@ pub(crate) trait Limit {
     fn finished(&mut self, now: u64, latency: u64, in_flight: u32, dropped: bool);
 }
 
-/// A limit that stays.
+/// A fixed limit.
 pub(crate) struct Fixed(pub(crate) u32);
 
 impl Limit for Fixed {
@@ -81,12 +81,12 @@ impl Limit for Fixed {
     fn finished(&mut self, _now: u64, _latency: u64, _in_flight: u32, _dropped: bool) {}
 }
 
-/// How a limit fared in one phase.
+/// The results of a limit in one phase.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fared {
-    /// Answers per second.
+    /// Responses per second.
     pub(crate) throughput: f64,
-    /// Of all answered calls, in nanoseconds.
+    /// Of all served calls, in nanoseconds.
     pub(crate) p99: u64,
     /// Calls that the upstream rejected.
     pub(crate) drops: u64,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use seawall_core::striped::{Stripes, thread_index};
 use seawall_core::{FailureKind, Outcome};
 
-/// What one finished call says about the load of the upstream.
+/// What one finished call shows of the load of the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SampleKind {
     /// It was completed by the upstream; the latency counts.
@@ -14,12 +14,12 @@ pub enum SampleKind {
     /// It was rejected or lost for lack of capacity. Its latency does not count: a rejection is
     /// quick and a timeout takes what the caller has configured.
     Dropped,
-    /// It says nothing about the load.
+    /// It shows nothing about the load.
     Ignored,
 }
 
 impl SampleKind {
-    /// What an outcome says about load. Throttles, overload, timeouts and requests of unknown fate
+    /// What an outcome shows of the load. Throttles, overload, timeouts and requests of unknown fate
     /// are drops. Other failures are ignored: a bug of the upstream, or an order it rejects, is
     /// neither cured by fewer calls nor timed like a success.
     pub const fn of(outcome: &Outcome) -> Self {

@@ -1,14 +1,17 @@
 //! What an adaptive bulkhead does in front of an upstream, and what its handle shows.
 
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use seawall_adaptive::{
     AdaptiveBulkheadHandle, AdaptiveBulkheadLayer, AdaptiveConfig, AdaptiveConfigBuilder,
-    AdaptiveLimit, AdaptiveSnapshot, Aimd, BulkheadConfig, BulkheadState, Error, Gradient, Knee,
-    SampleKind, Vegas,
+    AdaptiveLimit, Aimd, BulkheadConfig, BulkheadState, Error, Gradient, Knee, SampleKind, Vegas,
 };
-use seawall_core::{Command, InstanceHandle, Registry};
+use seawall_bulkhead::BulkheadLayer;
+use seawall_bulkhead::scaling::{ScalingBulkheadLayer, ScalingConfig};
+use seawall_core::{Command, InstanceHandle, Outcome, Registry};
+use seawall_testkit::contract::{MockError, PolledFuture, mock};
 use static_assertions::assert_impl_all;
 use tokio::sync::Semaphore;
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
@@ -153,8 +156,8 @@ async fn a_handle_configures_a_bulkhead_whose_services_are_made_already() {
 #[tokio::test(start_paused = true)]
 async fn a_reset_forgets_what_was_learned_and_every_command() {
     let layer = layer().classify(|result: Result<&(), &Error<BoxError>>| match result {
-        Ok(()) => seawall_adaptive::Outcome::Unknown,
-        Err(_) => seawall_adaptive::Outcome::Ignored,
+        Ok(()) => Outcome::Unknown,
+        Err(_) => Outcome::Ignored,
     });
     let handle = layer.handle();
     let mut service = layer.layer(service_fn(|(): ()| async { Ok::<_, Error<BoxError>>(()) }));
@@ -194,6 +197,76 @@ async fn a_future_that_is_dropped_or_kept_moves_nothing_and_releases_its_permit(
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_limit_goes_on_from_a_number_that_it_had_before() {
+    type MockedError = seawall_testkit::contract::BoxError;
+    let (inner, mock) = mock();
+    mock.hold_responses();
+    let queue = BulkheadConfig::builder().max_waiting(64).build().unwrap();
+    let adaptive = AdaptiveConfig::builder().algorithm(Aimd::default());
+    let layer = AdaptiveBulkheadLayer::new("orders", queue, adaptive.build().unwrap()).classify(
+        |result: Result<&u32, &MockedError>| match result {
+            Ok(_) => Outcome::Success,
+            Err(_) => Outcome::Unknown,
+        },
+    );
+    let (mut svc, handle) = (layer.layer(inner), layer.handle().bulkhead().clone());
+    let mut running = |n| {
+        let calls = (0..n).map(|n| {
+            let cx = &mut Context::from_waker(Waker::noop());
+            assert!(svc.poll_ready(cx).is_ready());
+            PolledFuture::new(svc.call(n))
+        });
+        let mut calls: Vec<_> = calls.collect();
+        calls
+            .iter_mut()
+            .for_each(|call| assert!(call.poll().is_pending()));
+        calls
+    };
+    // Dropped by the upstream until the limit falls.
+    for _ in 0..200 {
+        if handle.limit() < 20 {
+            break;
+        }
+        let mut calls = running(10);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        for (n, call) in calls.iter_mut().enumerate() {
+            mock.respond(mock.calls() - 10 + n, Err(MockError::Failed(1)));
+            assert!(call.poll().is_ready());
+        }
+    }
+    assert!(handle.limit() < 20);
+    // By hand, back to what it was.
+    handle.set_limit(20).unwrap();
+    let mut last = 20;
+    for _ in 0..3 {
+        let mut calls = running(20);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        mock.respond_to_all();
+        calls
+            .iter_mut()
+            .for_each(|call| assert!(call.poll().is_ready()));
+        assert!(handle.limit() >= last, "from {last} to {}", handle.limit());
+        last = handle.limit();
+    }
+}
+
+#[test]
+fn a_layer_that_has_an_algorithm_keeps_it() {
+    let scaling = ScalingConfig::between(4, 8).build().unwrap();
+    let adaptive = AdaptiveConfig::builder().initial(100).build().unwrap();
+    let bulkhead = BulkheadConfig::builder().max_concurrent(6).build().unwrap();
+    let scaled = ScalingBulkheadLayer::new("orders", bulkhead, scaling);
+    assert_eq!(scaled.handle().bulkhead().limit(), 6);
+    let plain = BulkheadLayer::new("orders", bulkhead);
+    let wrapped = AdaptiveBulkheadLayer::wrap(plain, adaptive);
+    assert_eq!(wrapped.handle().bulkhead().limit(), 100);
+    let twice = BulkheadLayer::new("orders", bulkhead)
+        .limit_algorithm(AdaptiveLimit::new(&adaptive))
+        .limit_algorithm(AdaptiveLimit::default());
+    assert_eq!(twice.handle().limit(), 100);
+}
+
 #[test]
 fn a_registry_reads_and_commands_it() {
     let handle = layer().handle();
@@ -216,7 +289,7 @@ fn a_registry_reads_and_commands_it() {
 #[cfg(feature = "serde")]
 #[test]
 fn a_snapshot_is_written_as_json() {
-    let snapshot: AdaptiveSnapshot = layer().handle().snapshot();
+    let snapshot: seawall_adaptive::AdaptiveSnapshot = layer().handle().snapshot();
     let json = serde_json::to_value(&snapshot).unwrap();
     assert_eq!(
         (&json["name"], &json["state"]),

@@ -1,8 +1,8 @@
 //! One symbol is all over the news: it calls a hundred times as often as each of the others.
 //!
-//! An upstream with 20 places answers in 25 to 75 ms, 400 calls a second in all. Nine symbols call 10
-//! times a second, one calls 1,000 times. Behind a plain bulkhead, who calls most has most of the
-//! line; with a share for each, the nine are served as if the tenth was not there.
+//! An upstream that serves 20 calls at once responds in 25 to 75 ms, 400 calls a second in all. Nine
+//! symbols call 10 times a second, one calls 1,000 times. Behind a plain bulkhead, the one that calls
+//! most has most of the queue; with a share for each, the nine are served as if the tenth was not there.
 //!
 //! `cargo run -p seawall-bulkhead --example fair_share` (20 seconds of virtual time)
 
@@ -19,8 +19,8 @@ use seawall_core::{Error, InvalidConfig, PartitionKey, Reason, Rejectable, Rejec
 use tokio::time::{Instant, sleep, sleep_until};
 use tower::{Layer, Service};
 
-const PLACES: u32 = 20;
-const ANSWER: Duration = Duration::from_millis(50);
+const PERMITS: u32 = 20;
+const RESPONSE_TIME: Duration = Duration::from_millis(50);
 const RUN: Duration = Duration::from_secs(20);
 const GREEDY: u32 = 0;
 const SYMBOLS: u32 = 10;
@@ -29,7 +29,7 @@ const SYMBOLS: u32 = 10;
 struct Order {
     symbol: u32,
     came: Instant,
-    answers_in: Duration,
+    responds_in: Duration,
 }
 
 /// What became of the calls of one symbol.
@@ -53,18 +53,18 @@ type Tallies = Rc<RefCell<BTreeMap<u32, Tally>>>;
 #[tokio::main(flavor = "current_thread", start_paused = true)]
 async fn main() -> Result<(), InvalidConfig> {
     let plain = BulkheadConfig::builder()
-        .max_concurrent(PLACES)
+        .max_concurrent(PERMITS)
         .max_waiting(200)
         .max_wait(Duration::from_secs(1))
         .build()?;
     report(
-        "plain: one line of 200 for all",
+        "plain: one queue of 200 for all",
         &run(BulkheadLayer::new("plain", plain)).await,
     );
 
     let fair = |share: PartitionShare| {
         let config = PartitionConfig::builder()
-            .max_concurrent(PLACES)
+            .max_concurrent(PERMITS)
             .max_wait(Duration::from_secs(1))
             .default_share(share.max_waiting(20))
             .build()?;
@@ -72,11 +72,11 @@ async fn main() -> Result<(), InvalidConfig> {
         Ok(layer.key_by(|order: &Order| PartitionKey(u64::from(order.symbol))))
     };
     report(
-        "partitions: a line of 20 for each, all places are lent",
+        "partitions: a queue of 20 for each, all permits are lent",
         &run(fair(PartitionShare::new())?).await,
     );
     report(
-        "partitions: as before, and nobody has more than 12 of the 20",
+        "partitions: as before, and no symbol has more than 12 of the 20",
         &run(fair(PartitionShare::new().max(12))?).await,
     );
     Ok(())
@@ -103,7 +103,7 @@ where
             for sender in senders {
                 let _ = sender.await;
             }
-            // Those that are still under way.
+            // Calls that are still in flight.
             sleep(Duration::from_secs(5)).await;
         })
         .await;
@@ -123,26 +123,26 @@ where
     let mut dice = Dice(u64::from(symbol) + 1);
     let mut at = start;
     loop {
-        // Arrivals that know nothing of each other.
+        // Independent arrivals.
         at += Duration::from_secs_f64(-every * (1.0 - dice.roll()).ln());
         if at >= start + RUN {
             return;
         }
         sleep_until(at).await;
-        let answers_in = ANSWER.mul_f64(0.5 + dice.roll());
+        let responds_in = RESPONSE_TIME.mul_f64(0.5 + dice.roll());
         let order = Order {
             symbol,
             came: Instant::now(),
-            answers_in,
+            responds_in,
         };
         let (mut service, tallies) = (service.clone(), Rc::clone(&tallies));
         tokio::task::spawn_local(async move {
             let ready = std::future::poll_fn(|cx| service.poll_ready(cx)).await;
-            let answer = match ready {
+            let response = match ready {
                 Ok(()) => service.call(order).await,
                 Err(error) => Err(error),
             };
-            let rejected = answer
+            let rejected = response
                 .err()
                 .and_then(|e| e.rejection().map(Rejection::reason));
             let mut tallies = tallies.borrow_mut();
@@ -170,7 +170,7 @@ impl Dice {
     }
 }
 
-/// Notes how long each order has waited to come here.
+/// Records how long each order has waited to come here.
 #[derive(Clone)]
 struct Upstream(Tallies);
 
@@ -188,7 +188,7 @@ impl Service<Order> for Upstream {
         let mut tallies = self.0.borrow_mut();
         tallies.entry(order.symbol).or_default().waits.push(waited);
         Box::pin(async move {
-            sleep(order.answers_in).await;
+            sleep(order.responds_in).await;
             Ok(())
         })
     }
@@ -199,7 +199,7 @@ fn report(title: &str, tallies: &BTreeMap<u32, Tally>) {
     println!("{title}");
     println!(
         "{:<8} {:>8} {:>8} {:>8} {:>12} {:>12} {:>9} {:>9}",
-        "symbol", "calls", "served", "of all", "line full", "too late", "wait p50", "wait p99"
+        "symbol", "calls", "served", "of all", "queue full", "too late", "wait p50", "wait p99"
     );
     for (symbol, tally) in tallies {
         let count = tally.waits.len();

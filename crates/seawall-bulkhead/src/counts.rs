@@ -5,7 +5,7 @@ use seawall_core::{EventKind, EventSource, Outcome, Reason, Rejection, Vote};
 seawall_core::counters! {
     /// What became of the calls of a bulkhead so far, of whichever kind it is. Each call that has
     /// ended is in exactly one of the fields, but for `waited`, `shadowed` and `rejected_doomed`,
-    /// which tell more about calls that are counted elsewhere, too.
+    /// which count calls that are counted elsewhere, too.
     pub struct BulkheadCounts;
 
     /// The counters of one stripe. A call is counted once, when it ends.
@@ -15,7 +15,7 @@ seawall_core::counters! {
         success => "seawall_calls_total" [layer = "bulkhead", outcome = "success"],
         /// Completed with a failure of the inner service.
         failure => "seawall_calls_total" [layer = "bulkhead", outcome = "failure"],
-        /// Completed with a result that says nothing about the upstream, such as a rejection of a
+        /// Completed with a result that does not count for the upstream, such as a rejection of a
         /// layer below.
         ignored => "seawall_calls_total" [layer = "bulkhead", outcome = "ignored"],
         /// Dropped by the caller before the result, while they waited or ran.

@@ -76,7 +76,7 @@ impl CallSample {
     }
 }
 
-/// Whether the upstream was too busy; `None` when the call says nothing about it.
+/// Whether the upstream was too busy; `None` when the call is no evidence of it.
 pub(crate) const fn drop_of(outcome: &Outcome) -> Option<bool> {
     match outcome {
         Outcome::Success => Some(false),
@@ -95,7 +95,7 @@ pub(crate) struct InstalledAlgorithm {
     mean_ns: AtomicU64,
     /// A call that was dropped found the algorithm busy.
     missed_drop: AtomicBool,
-    /// A restart found the algorithm busy: whoever holds the lock makes up for it.
+    /// A restart found the algorithm busy: the holder of the lock does it afterwards.
     restart_requested: AtomicBool,
 }
 

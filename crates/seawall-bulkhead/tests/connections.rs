@@ -8,12 +8,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use seawall_bulkhead::BulkheadState;
 use seawall_bulkhead::connections::{
     ConnectFuture, ConnectionLimit, ConnectionLimitConfig, ConnectionLimitConfigBuilder,
     ConnectionLimitHandle, ConnectionLimitLayer, Limited,
 };
 use seawall_core::{
-    Error, InstanceHandle, PartitionKey, Reason, Registry, Rejectable, Rejection, RequestMeta, Sent,
+    Command, Error, InstanceHandle, PartitionKey, Reason, Registry, Rejectable, Rejection,
+    RequestMeta, Sent,
 };
 use seawall_testkit::contract::{
     BoxError, Mock, MockError, MockHandle, PolledFuture, Stage, assert_check, checks, hold_call,
@@ -28,24 +30,24 @@ use tower_service::Service;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn settings(places: u32, waiting: u32) -> ConnectionLimitConfigBuilder {
+fn settings(permits: u32, waiting: u32) -> ConnectionLimitConfigBuilder {
     ConnectionLimitConfig::builder()
-        .max_connections(places)
+        .max_connections(permits)
         .max_waiting(waiting)
 }
 
-fn layer(places: u32, waiting: u32) -> ConnectionLimitLayer {
-    let config = settings(places, waiting).build().expect("valid settings");
+fn layer(permits: u32, waiting: u32) -> ConnectionLimitLayer {
+    let config = settings(permits, waiting).build().expect("valid settings");
     ConnectionLimitLayer::new("pool", config)
 }
 
 type Subject = (ConnectionLimit<Mock>, ConnectionLimitHandle, MockHandle);
 
 /// A limit over a mock that leaves its calls open.
-fn subject(places: u32, waiting: u32) -> Subject {
+fn subject(permits: u32, waiting: u32) -> Subject {
     let (inner, mock) = mock();
     mock.hold_responses();
-    let layer = layer(places, waiting);
+    let layer = layer(permits, waiting);
     (layer.layer(inner), layer.handle(), mock)
 }
 
@@ -56,18 +58,18 @@ fn call<S: Service<u32>>(service: &mut S, target: u32) -> PolledFuture<S::Future
     PolledFuture::new(service.call(target))
 }
 
-type Answer = Poll<Result<Limited<u32>, BoxError>>;
+type Respond = Poll<Result<Limited<u32>, BoxError>>;
 
-fn made(answer: Answer) -> Limited<u32> {
-    match answer {
+fn made(response: Respond) -> Limited<u32> {
+    match response {
         Poll::Ready(Ok(connection)) => connection,
         other => panic!("{other:?} is no connection"),
     }
 }
 
-fn rejection(answer: Answer) -> Rejection {
-    let Poll::Ready(Err(error)) = answer else {
-        panic!("{answer:?} is no rejection")
+fn rejection(response: Respond) -> Rejection {
+    let Poll::Ready(Err(error)) = response else {
+        panic!("{response:?} is no rejection")
     };
     *error.rejection().expect("an error of the limit")
 }
@@ -121,7 +123,7 @@ mod contract {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_place_is_kept_for_a_dead_connector() {
+    async fn no_permit_is_kept_for_a_dead_connector() {
         assert_check(checks::keeps_no_permit_while_inner_is_not_ready(two_rejecting).await);
         assert_check(checks::keeps_no_permit_while_inner_is_not_ready(two_waiting).await);
     }
@@ -138,7 +140,7 @@ mod contract {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_place_lives_as_long_as_the_connection_and_all_its_clones() {
+async fn a_permit_lives_as_long_as_the_connection_and_all_its_clones() {
     let (mut svc, handle, mock) = subject(1, 1);
     mock.respond_immediately();
     let first = made(call(&mut svc, 1).poll());
@@ -159,7 +161,7 @@ async fn a_place_lives_as_long_as_the_connection_and_all_its_clones() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_fails_to_be_made_gives_its_place_back() {
+async fn a_connection_that_fails_to_be_made_releases_its_permit() {
     let (mut svc, handle, mock) = subject(1, 0);
     mock.respond_immediately();
     mock.script([Err(MockError::Failed(1))]);
@@ -170,7 +172,7 @@ async fn a_connection_that_fails_to_be_made_gives_its_place_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_connection_is_closed_before_its_place_is_given_back() {
+async fn the_connection_is_closed_before_its_permit_is_released() {
     struct Closes(ConnectionLimitHandle, Arc<AtomicU32>);
     impl Drop for Closes {
         fn drop(&mut self) {
@@ -220,7 +222,7 @@ async fn rejections_say_that_nothing_was_sent() {
 #[tokio::test(start_paused = true)]
 async fn a_connect_can_be_dropped_at_every_point() {
     let (mut svc, handle, mock) = subject(1, 2);
-    drop(call(&mut svc, 0)); // never polled, with a place
+    drop(call(&mut svc, 0)); // never polled, with a permit
     assert_eq!(handle.in_flight(), 0);
     let mut connecting = call(&mut svc, 1);
     assert!(connecting.poll().is_pending());
@@ -229,7 +231,7 @@ async fn a_connect_can_be_dropped_at_every_point() {
     assert!(first.poll().is_pending() && second.poll().is_pending());
     drop(connecting);
     assert_eq!((first.wakes(), second.wakes(), mock.in_flight()), (1, 0, 0));
-    // It was called, and passes the call on.
+    // It was woken, and wakes the next.
     drop(first);
     assert_eq!(second.wakes(), 1);
     assert!(second.poll().is_pending());
@@ -240,7 +242,7 @@ async fn a_connect_can_be_dropped_at_every_point() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_is_full_keeps_nobody_else_out() {
+async fn a_key_that_is_full_keeps_no_other_key_out() {
     let (inner, mock) = mock();
     let config = settings(3, 8).max_per_key(1).build().unwrap();
     let layer = ConnectionLimitLayer::new("keyed", config).describe(|target: &u32| {
@@ -250,7 +252,7 @@ async fn a_key_that_is_full_keeps_nobody_else_out() {
     let one = made(call(&mut svc, 10).poll());
     let (mut second, mut third) = (call(&mut svc, 11), call(&mut svc, 12));
     assert!(second.poll().is_pending() && third.poll().is_pending());
-    // Two of another key pass the line: one connects, one waits for its own key.
+    // Two of another key pass the queue: one connects, one waits for its own key.
     let two = made(call(&mut svc, 20).poll());
     let mut other = call(&mut svc, 21);
     assert!(other.poll().is_pending());
@@ -285,7 +287,7 @@ async fn a_waiter_whose_connector_is_not_ready_lets_the_next_one_go() {
     assert!(stuck.poll().is_pending());
     assert_eq!(next.wakes(), 1);
     let open = made(next.poll());
-    // Back while the place is taken: it keeps its rank and takes no place too many.
+    // Back while the permit is held: it keeps its rank and takes no permit too many.
     dead.set_ready();
     let mut last = call(&mut living, 3);
     assert!(stuck.poll().is_pending() && last.poll().is_pending());
@@ -296,7 +298,7 @@ async fn a_waiter_whose_connector_is_not_ready_lets_the_next_one_go() {
     drop(made(last.poll()));
     assert_eq!((dead.requests(), live.requests()), (vec![1], vec![0, 2, 3]));
 
-    // One whose connector fails for good ends with its error, and takes no place.
+    // One whose connector fails for good ends with its error, and takes no permit.
     let open = made(call(&mut living, 4).poll());
     let (mut fails, mut next) = (call(&mut dying, 5), call(&mut living, 6));
     assert!(fails.poll().is_pending() && next.poll().is_pending());
@@ -310,7 +312,7 @@ async fn a_waiter_whose_connector_is_not_ready_lets_the_next_one_go() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_of_the_connector_gives_the_place_back() {
+async fn a_panic_of_the_connector_releases_the_permit() {
     for stage in [Stage::Call, Stage::Poll] {
         let (mut svc, handle, mock) = subject(1, 0);
         mock.respond_immediately();
@@ -413,3 +415,92 @@ assert_impl_all!(ConnectionLimit<Mock>: Send, Sync, Unpin, Clone);
 assert_impl_all!(ConnectFuture<Mock, u32>: Send, Sync, Unpin);
 assert_impl_all!(Limited<u32>: Send, Sync, Unpin, Clone);
 assert_impl_all!(ConnectionLimitHandle: Send, Sync, Clone, InstanceHandle);
+
+#[tokio::test(start_paused = true)]
+async fn limits_change_while_connections_are_open_and_connects_wait() {
+    let (inner, _mock) = mock();
+    let layer = ConnectionLimitLayer::new("live", settings(2, 8).build().unwrap())
+        .describe(|target: &u32| RequestMeta::default().with_key(PartitionKey(u64::from(*target))));
+    let (mut svc, handle) = (layer.layer(inner), layer.handle());
+    let open = [
+        made(call(&mut svc, 1).poll()),
+        made(call(&mut svc, 1).poll()),
+    ];
+    let mut waits = [call(&mut svc, 1), call(&mut svc, 2)];
+    assert!(waits.iter_mut().all(|wait| wait.poll().is_pending()));
+    // One more in all, but no more of key 1: the waiter of key 2 passes.
+    let config = settings(3, 1).max_per_key(2).build().unwrap();
+    handle.configure(config).unwrap();
+    assert_eq!(handle.config(), config);
+    assert_eq!((waits[0].wakes(), waits[1].wakes()), (0, 1));
+    let second = made(waits[1].poll());
+    assert_eq!(
+        (handle.in_flight(), handle.in_flight_of(PartitionKey(1))),
+        (3, 2)
+    );
+    assert_eq!(
+        rejection(call(&mut svc, 2).poll()).reason(),
+        Reason::BulkheadFull
+    );
+    // Without a bound per key, the parked waiter may go.
+    handle.configure(settings(4, 1).build().unwrap()).unwrap();
+    assert_eq!(waits[0].wakes(), 1);
+    let third = made(waits[0].poll());
+    // Fewer than are open: none is closed, none is made.
+    handle.configure(settings(1, 0).build().unwrap()).unwrap();
+    assert_eq!(handle.snapshot().state, BulkheadState::Full);
+    drop((open, second));
+    assert_eq!(handle.in_flight(), 1);
+    assert_eq!(
+        rejection(call(&mut svc, 9).poll()).reason(),
+        Reason::BulkheadFull
+    );
+    drop(third);
+    drop(made(call(&mut svc, 9).poll()));
+    assert_eq!(handle.snapshot().counts, handle.counts());
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_block_and_bypass_the_limit_until_a_reset() {
+    let (mut svc, handle, mock) = subject(1, 2);
+    mock.respond_immediately();
+    let open = made(call(&mut svc, 0).poll());
+    let mut waits = [call(&mut svc, 1), call(&mut svc, 2)];
+    assert!(waits.iter_mut().all(|wait| wait.poll().is_pending()));
+    let unpolled = call(&mut svc, 3);
+    handle.control(Command::Block).unwrap();
+    assert_eq!(handle.snapshot().state, BulkheadState::Paused);
+    drop(open);
+    assert_eq!((waits[0].wakes(), waits[1].wakes()), (0, 0));
+    assert_eq!(rejection(call(&mut svc, 4).poll()).reason(), Reason::Paused);
+    assert_eq!(handle.counts().rejected_paused, 1);
+    // Every waiter goes, one wakes the next, and a new connect passes.
+    handle.control(Command::Bypass).unwrap();
+    assert_eq!((waits[0].wakes(), waits[1].wakes()), (1, 0));
+    let first = made(waits[0].poll());
+    assert_eq!(waits[1].wakes(), 1);
+    let second = made(waits[1].poll());
+    let third = made(call(&mut svc, 5).poll());
+    assert_eq!((handle.in_flight(), handle.counts().waited), (3, 3));
+    drop(unpolled);
+    handle.reset();
+    assert_eq!(handle.state(), "full");
+    assert!(call(&mut svc, 6).poll().is_pending());
+    drop((first, second, third));
+    assert_eq!((handle.in_flight(), handle.counts().success), (0, 4));
+    assert_eq!(handle.state(), "ok");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blocked_connect_is_rejected_when_its_wait_ends() {
+    let (mut svc, handle, mock) = subject(1, 1);
+    mock.respond_immediately();
+    let open = made(call(&mut svc, 0).poll());
+    let mut waits = call(&mut svc, 1);
+    assert!(waits.poll().is_pending());
+    handle.control(Command::Block).unwrap();
+    drop(open);
+    tokio::time::advance(30 * SECOND).await;
+    assert_eq!(rejection(waits.poll()).reason(), Reason::QueueTimeout);
+    assert_eq!((handle.in_flight(), handle.queue_depth()), (0, 0));
+}

@@ -1,12 +1,12 @@
-//! The laws of a Tower layer, for a bulkhead that rejects and for one that lets calls wait.
+//! The contract of a layer, for a bulkhead that rejects and for one that lets calls wait.
 
 use seawall_bulkhead::{Bulkhead, BulkheadConfig, BulkheadLayer};
 use seawall_testkit::contract::{Mock, assert_check, checks, hold_call};
 use tower_layer::Layer;
 
-fn layer(places: u32, waiting: u32) -> BulkheadLayer {
+fn layer(permits: u32, waiting: u32) -> BulkheadLayer {
     let config = BulkheadConfig::builder()
-        .max_concurrent(places)
+        .max_concurrent(permits)
         .max_waiting(waiting)
         .build()
         .expect("valid settings");

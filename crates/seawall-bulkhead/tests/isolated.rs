@@ -14,7 +14,8 @@ use seawall_bulkhead::isolated::{
     Blocking, BlockingConfig, BlockingFuture, BlockingLayer, Isolated, IsolatedConfig,
     IsolatedFuture, IsolatedLayer, ThreadPoolHandle,
 };
-use seawall_core::{Error, InstanceHandle, Reason, Registry, Rejectable, Rejection, Sent};
+use seawall_bulkhead::{BulkheadState, FailureKind, Outcome};
+use seawall_core::{Command, Error, InstanceHandle, Reason, Registry, Rejectable, Rejection, Sent};
 use seawall_testkit::contract::{BoxError, Mock, MockError, Stage, mock};
 use static_assertions::assert_impl_all;
 use tokio::sync::oneshot;
@@ -22,10 +23,10 @@ use tower::{ServiceExt, service_fn};
 use tower_layer::Layer;
 use tower_service::Service;
 
-fn pool(places: u32, waiting: u32) -> IsolatedLayer {
+fn pool(permits: u32, waiting: u32) -> IsolatedLayer {
     let config = IsolatedConfig::builder()
         .threads(2)
-        .max_concurrent(places)
+        .max_concurrent(permits)
         .max_waiting(waiting)
         .build()
         .expect("valid settings");
@@ -51,8 +52,8 @@ async fn until(met: impl Fn() -> bool) {
     }
 }
 
-fn rejection<T>(answer: Result<T, impl Rejectable>) -> Rejection {
-    let error = answer.err().expect("an error");
+fn rejection<T>(response: Result<T, impl Rejectable>) -> Rejection {
+    let error = response.err().expect("an error");
     *error.rejection().expect("an error of the pool")
 }
 
@@ -67,11 +68,11 @@ async fn a_call_that_blocks_its_thread_does_not_hold_up_the_caller() {
         async move { Ok::<_, Fails>(blocked.lock().unwrap().recv().unwrap()) }
     }));
     // On the one thread of this runtime, the second half would never run.
-    let (answer, ()) = tokio::join!(svc.oneshot(1), async {
+    let (response, ()) = tokio::join!(svc.oneshot(1), async {
         tokio::task::yield_now().await;
         release.send(7).unwrap();
     });
-    assert_eq!(answer.unwrap(), 7);
+    assert_eq!(response.unwrap(), 7);
 }
 
 #[tokio::test]
@@ -82,7 +83,7 @@ async fn the_clone_that_was_made_ready_on_the_pool_is_the_one_called() {
     assert_eq!(svc.ready().await.unwrap().call(3).await.unwrap(), 3);
     assert_eq!(mock.violations(), Vec::<String>::new());
     assert_eq!(mock.readiness_polls(), 1);
-    // The clone and its future are gone when the answer is there, and so is the place.
+    // The clone and its future are gone when the response is there, and so is the permit.
     assert_eq!(
         (mock.instances(), mock.futures(), mock.reserved()),
         (1, 0, 0)
@@ -101,7 +102,7 @@ async fn the_clone_that_was_made_ready_on_the_pool_is_the_one_called() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn places_and_the_line_have_exact_sizes_and_waiting_is_bounded() {
+async fn permits_and_queue_have_exact_sizes_and_waiting_is_bounded() {
     let layer = pool(1, 1);
     let mut svc = layer.layer(service_fn(|_: u32| pending::<Result<u32, Fails>>()));
     let handle = layer.handle();
@@ -127,7 +128,7 @@ async fn places_and_the_line_have_exact_sizes_and_waiting_is_bounded() {
 }
 
 #[tokio::test]
-async fn first_come_is_first_served_and_never_more_at_once_than_there_are_places() {
+async fn the_first_in_is_the_first_out_and_the_limit_is_never_exceeded() {
     let layer = pool(1, 20);
     let (running, peak) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
     let order = Arc::new(Mutex::new(Vec::new()));
@@ -150,21 +151,21 @@ async fn first_come_is_first_served_and_never_more_at_once_than_there_are_places
     assert_eq!(peak.load(Ordering::SeqCst), 1);
 }
 
-/// Says when it is dropped.
-struct Tell(Option<oneshot::Sender<()>>);
+/// Reports when it is dropped.
+struct ReportDrop(Option<oneshot::Sender<()>>);
 
-impl Drop for Tell {
+impl Drop for ReportDrop {
     fn drop(&mut self) {
-        let _ = self.0.take().map(|tell| tell.send(()));
+        let _ = self.0.take().map(|report| report.send(()));
     }
 }
 
 #[tokio::test]
-async fn dropping_the_future_drops_the_work_and_gives_the_place_back() {
+async fn dropping_the_future_drops_the_work_and_releases_the_permit() {
     let layer = pool(1, 1);
     let handle = layer.handle();
-    let mut svc = layer.layer(service_fn(|(begun, tell): (_, Tell)| async move {
-        let _tell = tell;
+    let mut svc = layer.layer(service_fn(|(begun, report): (_, ReportDrop)| async move {
+        let _report = report;
         let begun: Option<oneshot::Sender<()>> = begun;
         match begun {
             Some(begun) => {
@@ -175,21 +176,21 @@ async fn dropping_the_future_drops_the_work_and_gives_the_place_back() {
         }
     }));
     let (begin, begun) = oneshot::channel();
-    let (tell, told) = oneshot::channel();
-    let mut running = svc.call((Some(begin), Tell(Some(tell))));
+    let (report, reported) = oneshot::channel();
+    let mut running = svc.call((Some(begin), ReportDrop(Some(report))));
     assert!(poll(&mut running).is_pending());
     begun.await.unwrap();
-    // One in the line, never served, and one never polled: neither begins.
+    // One queued, never served, and one never polled: neither begins.
     let (left, _gone) = oneshot::channel();
-    let mut waits = svc.call((None, Tell(Some(left))));
+    let mut waits = svc.call((None, ReportDrop(Some(left))));
     assert!(poll(&mut waits).is_pending());
     drop(waits);
-    drop(svc.call((None, Tell(None))));
+    drop(svc.call((None, ReportDrop(None))));
     assert_eq!((handle.in_flight(), handle.queue_depth()), (1, 0));
     drop(running);
-    told.await.unwrap();
-    // The place comes back after the work is gone: a waiter gets it.
-    assert_eq!(svc.call((None, Tell(None))).await.unwrap(), 1);
+    reported.await.unwrap();
+    // The permit is released after the work is gone: a waiter gets it.
+    assert_eq!(svc.call((None, ReportDrop(None))).await.unwrap(), 1);
     let counts = handle.counts();
     assert_eq!((counts.abandoned, counts.success), (3, 1));
     assert_eq!(handle.in_flight(), 0);
@@ -209,7 +210,7 @@ async fn a_future_that_is_never_polled_runs_nothing() {
 }
 
 #[tokio::test]
-async fn work_that_cannot_be_stopped_keeps_its_place_until_it_ends() {
+async fn work_that_cannot_be_stopped_keeps_its_permit_until_it_ends() {
     let layer = pool(1, 1);
     let handle = layer.handle();
     let (begin, mut begun) = tokio::sync::mpsc::unbounded_channel();
@@ -238,7 +239,7 @@ async fn work_that_cannot_be_stopped_keeps_its_place_until_it_ends() {
 }
 
 #[tokio::test]
-async fn a_panic_is_the_affair_of_its_caller_alone() {
+async fn a_panic_reaches_its_caller_alone() {
     for (stage, sent) in [
         (Stage::PollReady, Sent::No),
         (Stage::Call, Sent::Maybe),
@@ -263,7 +264,7 @@ async fn a_panic_is_the_affair_of_its_caller_alone() {
 async fn threads_have_the_pools_name_and_end_with_the_last_service_inside_of_async_code() {
     let config = IsolatedConfig::builder().threads(2).build().unwrap();
     // A zero byte would be a panic in the name of a thread.
-    let layer = IsolatedLayer::new("desk\0one", config).unwrap();
+    let layer = IsolatedLayer::new("orders\0one", config).unwrap();
     let handle = layer.handle();
     let svc = layer.layer(service_fn(|_: u32| {
         ready(Ok::<_, Fails>(
@@ -274,9 +275,9 @@ async fn threads_have_the_pools_name_and_end_with_the_last_service_inside_of_asy
     until(|| handle.threads() == 2).await;
     let mut last = svc.clone().call(1);
     drop(svc);
-    // The call keeps the threads, and lets go of them when it has answered.
+    // The call keeps the threads, and lets go of them when it has completed.
     let name = (&mut last).await.unwrap();
-    assert_eq!(name.as_deref(), Some("desk one"));
+    assert_eq!(name.as_deref(), Some("orders one"));
     until(|| handle.threads() == 0).await;
     drop(last);
 }
@@ -303,7 +304,7 @@ async fn a_pool_ends_while_its_work_blocks_and_while_it_hangs() {
     begun.recv().await.unwrap();
     begun.recv().await.unwrap();
     drop((layer, svc, one, two));
-    // Nobody waited for the one that blocks; it is dropped when it awaits.
+    // Nothing waited for the one that blocks; it is dropped when it awaits.
     assert!(handle.in_flight() >= 1);
     release.send(()).unwrap();
     until(|| handle.threads() == 0 && handle.in_flight() == 0).await;
@@ -311,7 +312,7 @@ async fn a_pool_ends_while_its_work_blocks_and_while_it_hangs() {
 }
 
 #[tokio::test]
-async fn a_registry_reads_what_the_pool_does() {
+async fn a_registry_reads_the_pool() {
     let layer = pool(1, 0);
     let registry = Registry::new("svc");
     registry.register(layer.handle()).unwrap();
@@ -368,7 +369,7 @@ mod blocking {
 
     type Gate = (mpsc::Sender<()>, tokio::sync::mpsc::UnboundedReceiver<u32>);
 
-    /// Closures that say that they began and block until they are let go.
+    /// Closures that report that they began and block until they are released.
     fn gated(
         layer: &BlockingLayer,
     ) -> (
@@ -379,16 +380,16 @@ mod blocking {
         let (release, blocked) = mpsc::channel::<()>();
         let blocked = Mutex::new(blocked);
         let svc = layer.layer(move |n: u32| {
-            begin.send(n).expect("somebody listens");
+            begin.send(n).expect("there is a receiver");
             let blocked = blocked.lock().expect("no panic");
-            blocked.recv().expect("somebody lets go");
+            blocked.recv().expect("there is a sender");
             Ok(n)
         });
         (svc, (release, begun))
     }
 
     #[tokio::test]
-    async fn what_has_not_begun_never_begins_and_what_has_begun_keeps_its_place() {
+    async fn work_that_has_not_begun_never_begins_and_work_that_has_keeps_its_permit() {
         let layer = threads(1, 1);
         let handle = layer.handle();
         let (mut svc, (release, mut begun)) = gated(&layer);
@@ -423,7 +424,7 @@ mod blocking {
     }
 
     #[tokio::test]
-    async fn a_panic_is_the_affair_of_its_caller_alone() {
+    async fn a_panic_reaches_its_caller_alone() {
         let layer = threads(1, 0);
         let mut svc = layer.layer(|n: u32| {
             assert!(n > 0, "no zero");
@@ -510,3 +511,85 @@ assert_impl_all!(BlockingFuture<Closure, u32, u32, Infallible>: Send, Unpin);
 assert_impl_all!(IsolatedLayer: Send, Sync, Clone);
 assert_impl_all!(ThreadPoolHandle<IsolatedConfig>: Send, Sync, Clone, InstanceHandle);
 assert_impl_all!(<Plain as Service<u32>>::Error: Into<BoxError>);
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_is_configured_live_but_for_its_threads() {
+    let layer = pool(1, 0);
+    let handle = layer.handle();
+    let mut svc = layer.layer(service_fn(|_: u32| pending::<Result<u32, Fails>>()));
+    let mut calls = vec![svc.call(0)];
+    assert_eq!(rejection(svc.call(1).await).reason(), Reason::BulkheadFull);
+    let config = IsolatedConfig::builder()
+        .threads(2)
+        .max_concurrent(2)
+        .max_waiting(1)
+        .max_wait(Duration::from_secs(1));
+    handle.configure(config.build().unwrap()).unwrap();
+    assert_eq!(handle.config(), config.build().unwrap());
+    calls.extend([svc.call(1), svc.call(2)]);
+    assert!(calls.iter_mut().all(|call| poll(call).is_pending()));
+    assert_eq!((handle.in_flight(), handle.queue_depth()), (2, 1));
+    let late = rejection(calls.pop().unwrap().await);
+    assert_eq!(late.reason(), Reason::QueueTimeout);
+    let rejected = handle
+        .configure(config.threads(3).build().unwrap())
+        .unwrap_err();
+    assert_eq!((rejected.field(), rejected.value()), ("threads", "3"));
+    assert!(rejected.accepted().contains("cannot change"), "{rejected}");
+    assert_eq!(
+        handle.config(),
+        config.build().unwrap(),
+        "nothing has changed"
+    );
+    let snapshot = handle.snapshot();
+    assert_eq!((snapshot.limit, snapshot.state), (2, BulkheadState::Full));
+
+    let blocking = threads(2, 0).handle();
+    let more = BlockingConfig::builder()
+        .threads(2)
+        .max_waiting(7)
+        .build()
+        .unwrap();
+    blocking.configure(more).unwrap();
+    assert_eq!(blocking.config(), more);
+    let other = BlockingConfig::builder().threads(3).build().unwrap();
+    assert_eq!(blocking.configure(other).unwrap_err().field(), "threads");
+}
+
+#[tokio::test]
+async fn commands_block_and_bypass_a_pool_until_a_reset() {
+    let layer = pool(1, 0);
+    let handle = layer.handle();
+    let mut svc = layer.layer(service_fn(|n: u32| async move {
+        match n {
+            0 => pending::<Result<u32, Fails>>().await,
+            n => Ok(n),
+        }
+    }));
+    let held = svc.call(0);
+    handle.control(Command::Bypass).unwrap();
+    assert_eq!(svc.call(1).await.unwrap(), 1);
+    assert_eq!(handle.counts().shadowed, 1);
+    handle.control(Command::Block).unwrap();
+    assert_eq!(rejection(svc.call(1).await).reason(), Reason::Paused);
+    assert_eq!(handle.state(), "paused");
+    drop(held);
+    handle.reset();
+    assert_eq!(svc.call(1).await.unwrap(), 1);
+    assert_eq!(handle.state(), "ok");
+}
+
+#[tokio::test]
+async fn results_of_a_pool_count_as_the_classifier_judges_them() {
+    let judge = |result: Result<&u32, &Fails>| match result {
+        Ok(0) => Outcome::Failure(FailureKind::Server),
+        _ => Outcome::Success,
+    };
+    let layer = pool(1, 0).classify(judge);
+    let mut svc = layer.layer(service_fn(|n: u32| ready(Ok::<_, Fails>(n))));
+    for n in [0, 0, 1] {
+        assert_eq!(svc.call(n).await.unwrap(), n);
+    }
+    let counts = layer.handle().counts();
+    assert_eq!((counts.failure, counts.success), (2, 1));
+}

@@ -1,4 +1,4 @@
-//! What a shared pool promises: shares, fairness, and the laws of every layer.
+//! What a partitioned bulkhead promises: shares, fairness, and the contract of every layer.
 
 use std::collections::BTreeMap;
 use std::future::{Ready, ready};
@@ -7,13 +7,14 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use seawall_bulkhead::BulkheadState;
 use seawall_bulkhead::partitions::{
     KeyFn, PartitionConfig, PartitionConfigBuilder, PartitionHandle, PartitionPermit,
     PartitionShare, PartitionedBulkhead, PartitionedBulkheadLayer,
 };
 use seawall_core::{
-    Error, ErrorIsFailure, InstanceHandle, Outcome, PartitionKey, Policy, Reason, Registry,
-    Rejectable, Replay, RequestMeta, TrackCompletion,
+    Command, Error, ErrorIsFailure, InstanceHandle, Outcome, PartitionKey, Policy, Reason,
+    Registry, Rejectable, Replay, RequestMeta, TrackCompletion,
 };
 use seawall_testkit::alloc;
 use seawall_testkit::contract::{
@@ -42,7 +43,7 @@ type ByHundreds = KeyFn<fn(&u32) -> PartitionKey>;
 type KeyedPolicy = Policy<ErrorIsFailure, ByHundreds>;
 type Keyed = PartitionedBulkhead<Mock, KeyedPolicy>;
 
-fn pool_layer(config: PartitionConfigBuilder) -> PartitionedBulkheadLayer<KeyedPolicy> {
+fn keyed_layer(config: PartitionConfigBuilder) -> PartitionedBulkheadLayer<KeyedPolicy> {
     let config = config.build().expect("valid settings");
     PartitionedBulkheadLayer::new("pool", config).key_by(hundreds as fn(&u32) -> PartitionKey)
 }
@@ -50,12 +51,12 @@ fn pool_layer(config: PartitionConfigBuilder) -> PartitionedBulkheadLayer<KeyedP
 fn subject(config: PartitionConfigBuilder) -> (Keyed, PartitionHandle, MockHandle) {
     let (inner, mock) = mock();
     mock.hold_responses();
-    let layer = pool_layer(config);
+    let layer = keyed_layer(config);
     (layer.layer(inner), layer.handle(), mock)
 }
 
-fn places(places: u32) -> PartitionConfigBuilder {
-    PartitionConfig::builder().max_concurrent(places)
+fn permits(permits: u32) -> PartitionConfigBuilder {
+    PartitionConfig::builder().max_concurrent(permits)
 }
 
 type Call = PolledFuture<<Keyed as Service<u32>>::Future>;
@@ -72,22 +73,22 @@ fn open(svc: &mut Keyed, request: u32) -> Call {
     call
 }
 
-fn reason(answer: Poll<Result<u32, BoxError>>) -> Reason {
-    let Poll::Ready(Err(error)) = answer else {
-        panic!("{answer:?} is no rejection")
+fn reason(response: Poll<Result<u32, BoxError>>) -> Reason {
+    let Poll::Ready(Err(error)) = response else {
+        panic!("{response:?} is no rejection")
     };
     error.rejection().expect("an error of the pool").reason()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_is_alone_has_the_pool_up_to_its_bound() {
+async fn a_key_that_is_alone_has_all_permits_up_to_its_bound() {
     let share = PartitionShare::new().max(2).max_waiting(0);
-    let (mut svc, handle, mock) = subject(places(5).share(key(B), share));
+    let (mut svc, handle, mock) = subject(permits(5).share(key(B), share));
     let _all: Vec<_> = (0..3).map(|n| open(&mut svc, A + n)).collect();
     let _most: Vec<_> = (0..2).map(|n| open(&mut svc, B + n)).collect();
     assert_eq!(mock.calls(), 5);
     assert_eq!(handle.in_flight(), 5);
-    let (mut other, handle, _mock) = subject(places(5).share(key(B), share));
+    let (mut other, handle, _mock) = subject(permits(5).share(key(B), share));
     let _most: Vec<_> = (0..2).map(|n| open(&mut other, B + n)).collect();
     assert_eq!(reason(call(&mut other, B).poll()), Reason::BulkheadFull);
     assert_eq!(handle.counts().rejected_full, 1);
@@ -96,7 +97,7 @@ async fn a_key_that_is_alone_has_the_pool_up_to_its_bound() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_named_key_was_guaranteed_is_free_when_it_comes() {
-    let config = places(4).share(key(B), PartitionShare::new().guaranteed(2));
+    let config = permits(4).share(key(B), PartitionShare::new().guaranteed(2));
     let (mut svc, handle, mock) = subject(config);
     let greedy: Vec<_> = (0..10).map(|n| open(&mut svc, A + n)).collect();
     assert_eq!((mock.calls(), handle.queue_depth()), (2, 8));
@@ -107,7 +108,7 @@ async fn what_a_named_key_was_guaranteed_is_free_when_it_comes() {
     assert_eq!(handle.snapshot().key(key(B)).in_flight, 2);
 }
 
-/// Answers `request`, and polls those who were woken until nobody is.
+/// Completes `request`, and polls the calls that were woken until none is.
 fn finish(mock: &MockHandle, calls: &mut BTreeMap<u32, Call>, request: u32) {
     let at = mock.requests().iter().position(|of| *of == request);
     mock.respond(at.expect("it runs"), Ok(()));
@@ -129,7 +130,7 @@ fn settle(mock: &MockHandle, calls: &mut BTreeMap<u32, Call>) {
     }
 }
 
-fn line(svc: &mut Keyed, requests: impl IntoIterator<Item = u32>) -> BTreeMap<u32, Call> {
+fn queued(svc: &mut Keyed, requests: impl IntoIterator<Item = u32>) -> BTreeMap<u32, Call> {
     let requests = requests.into_iter();
     requests
         .map(|request| (request, open(svc, request)))
@@ -137,9 +138,9 @@ fn line(svc: &mut Keyed, requests: impl IntoIterator<Item = u32>) -> BTreeMap<u3
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_has_borrowed_least_is_next_and_within_a_key_the_first_to_come() {
-    let (mut svc, _handle, mock) = subject(places(4));
-    let mut calls = line(&mut svc, (A..A + 8).chain(B..B + 3).chain(C..C + 1));
+async fn the_key_that_has_borrowed_least_is_next_and_within_it_the_first_waiter() {
+    let (mut svc, _handle, mock) = subject(permits(4));
+    let mut calls = queued(&mut svc, (A..A + 8).chain(B..B + 3).chain(C..C + 1));
     assert_eq!(mock.requests(), [A, A + 1, A + 2, A + 3]);
     for n in 0..4 {
         finish(&mock, &mut calls, A + n);
@@ -153,9 +154,9 @@ async fn who_has_borrowed_least_is_next_and_within_a_key_the_first_to_come() {
 
 #[tokio::test(start_paused = true)]
 async fn a_key_of_twice_the_weight_borrows_twice_as_much() {
-    let config = places(6).share(key(B), PartitionShare::new().weight(2));
+    let config = permits(6).share(key(B), PartitionShare::new().weight(2));
     let (mut svc, handle, mock) = subject(config);
-    let mut calls = line(&mut svc, (C..C + 6).chain(A..A + 9).chain(B..B + 9));
+    let mut calls = queued(&mut svc, (C..C + 6).chain(A..A + 9).chain(B..B + 9));
     for n in 0..6 {
         finish(&mock, &mut calls, C + n);
     }
@@ -165,13 +166,13 @@ async fn a_key_of_twice_the_weight_borrows_twice_as_much() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_below_its_guarantee_comes_before_those_who_borrow() {
+async fn a_key_below_its_guarantee_comes_before_keys_that_borrow() {
     // Not named, so nothing is kept for it; but it goes first.
-    let config = places(2)
+    let config = permits(2)
         .default_share(PartitionShare::new().guaranteed(1))
         .share(key(A), PartitionShare::new());
     let (mut svc, _handle, mock) = subject(config);
-    let mut calls = line(&mut svc, [A, A + 1, A + 2, A + 3, B, C]);
+    let mut calls = queued(&mut svc, [A, A + 1, A + 2, A + 3, B, C]);
     finish(&mock, &mut calls, A);
     finish(&mock, &mut calls, A + 1);
     assert_eq!(mock.requests(), [A, A + 1, B, C]);
@@ -179,9 +180,9 @@ async fn a_key_below_its_guarantee_comes_before_those_who_borrow() {
 
 #[tokio::test(start_paused = true)]
 async fn a_key_without_calls_is_forgotten_and_a_named_one_is_not() {
-    let config = places(4).share(key(C), PartitionShare::new().guaranteed(1));
+    let config = permits(4).share(key(C), PartitionShare::new().guaranteed(1));
     let (mut svc, handle, mock) = subject(config);
-    let mut calls = line(&mut svc, [A, B, C, A + 1, A + 2, B + 1]);
+    let mut calls = queued(&mut svc, [A, B, C, A + 1, A + 2, B + 1]);
     assert_eq!(handle.snapshot().keys.len(), 3);
     for request in [A, B, C] {
         finish(&mock, &mut calls, request);
@@ -193,11 +194,11 @@ async fn a_key_without_calls_is_forgotten_and_a_named_one_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn services_of_one_layer_share_the_pool() {
+async fn services_of_one_layer_share_the_permits() {
     let ((one, first), (two, second)) = (mock(), mock());
     first.hold_responses();
     second.hold_responses();
-    let layer = pool_layer(places(2));
+    let layer = keyed_layer(permits(2));
     let (mut one, mut two) = (layer.layer(one), layer.clone().layer(two));
     let running = (open(&mut one, A), open(&mut two, A + 1));
     let mut waits = open(&mut two, B);
@@ -208,10 +209,10 @@ async fn services_of_one_layer_share_the_pool() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn patience_ends_with_the_timeout_or_the_deadline() {
+async fn a_wait_ends_with_max_wait_or_the_deadline() {
     let (inner, mock) = mock();
     mock.hold_responses();
-    let config = places(1).max_wait(5 * SECOND).build().unwrap();
+    let config = permits(1).max_wait(5 * SECOND).build().unwrap();
     let start = tokio::time::Instant::now();
     let layer = PartitionedBulkheadLayer::new("dated", config).describe(move |request: &u32| {
         let meta = RequestMeta::new(Replay::Never).with_key(hundreds(request));
@@ -243,11 +244,11 @@ async fn patience_ends_with_the_timeout_or_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_waiter_whose_deadline_has_passed_takes_no_place() {
+async fn a_waiter_whose_deadline_has_passed_takes_no_permit() {
     let (inner, mock) = mock();
     mock.hold_responses();
     let deadline = tokio::time::Instant::now() + SECOND;
-    let layer = pool_layer(places(1)).describe(move |request: &u32| {
+    let layer = keyed_layer(permits(1)).describe(move |request: &u32| {
         let meta = RequestMeta::default().with_key(hundreds(request));
         if *request == B {
             meta.with_deadline(deadline)
@@ -274,23 +275,23 @@ async fn a_waiter_whose_deadline_has_passed_takes_no_place() {
     assert_eq!(mock.requests(), [A, C]);
 }
 
-/// The place is free, and another key that has borrowed as much is in line for it.
+/// The permit is available, and another key that has borrowed as much waits for it.
 #[tokio::test(start_paused = true)]
-async fn a_call_does_not_pass_those_who_have_borrowed_no_more() {
-    let (mut svc, _handle, mock) = subject(places(1));
+async fn a_call_does_not_pass_a_waiter_whose_key_has_borrowed_no_more() {
+    let (mut svc, _handle, mock) = subject(permits(1));
     let running = open(&mut svc, A);
-    let mut called = open(&mut svc, B);
+    let mut woken = open(&mut svc, B);
     drop(running);
-    assert_eq!(called.wakes(), 1);
+    assert_eq!(woken.wakes(), 1);
     let _new = open(&mut svc, C);
     assert_eq!(mock.requests(), [A]);
-    assert!(called.poll().is_pending());
+    assert!(woken.poll().is_pending());
     assert_eq!(mock.requests(), [A, B]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_bound_of_a_key_holds_at_the_end_of_patience_too() {
-    let (mut svc, handle, mock) = subject(places(4).default_share(PartitionShare::new().max(1)));
+async fn the_bound_of_a_key_holds_at_the_end_of_a_wait_too() {
+    let (mut svc, handle, mock) = subject(permits(4).default_share(PartitionShare::new().max(1)));
     let _running = open(&mut svc, A);
     let mut waits = open(&mut svc, A + 1);
     tokio::time::advance(30 * SECOND).await;
@@ -298,10 +299,10 @@ async fn the_bound_of_a_key_holds_at_the_end_of_patience_too() {
     assert_eq!((mock.calls(), handle.in_flight()), (1, 1));
 }
 
-/// The first of another key is called, and not polled any more.
+/// The first of another key is woken, and not polled any more.
 #[tokio::test(start_paused = true)]
-async fn a_free_place_is_taken_past_one_that_is_not_polled_when_patience_ends() {
-    let (mut svc, handle, mock) = subject(places(1));
+async fn an_available_permit_is_taken_past_a_waiter_that_is_not_polled_when_a_wait_ends() {
+    let (mut svc, handle, mock) = subject(permits(1));
     let running = open(&mut svc, A);
     let kept = open(&mut svc, B);
     let mut behind = open(&mut svc, C);
@@ -319,7 +320,7 @@ async fn a_waiter_whose_service_is_not_ready_lets_another_key_go() {
     let ((one, dead), (two, live)) = (mock(), mock());
     dead.hold_responses();
     live.hold_responses();
-    let layer = pool_layer(places(1));
+    let layer = keyed_layer(permits(1));
     let (mut dying, mut living) = (layer.layer(one), layer.layer(two));
     let running = open(&mut living, A);
     let mut stuck = open(&mut dying, B);
@@ -337,10 +338,10 @@ async fn a_waiter_whose_service_is_not_ready_lets_another_key_go() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sizes_and_shares_change_while_calls_run() {
-    let config = places(4).share(key(B), PartitionShare::new().guaranteed(1));
+async fn limit_and_shares_change_while_calls_run() {
+    let config = permits(4).share(key(B), PartitionShare::new().guaranteed(1));
     let (mut svc, handle, mock) = subject(config);
-    let mut calls = line(&mut svc, (A..A + 8).chain([B]));
+    let mut calls = queued(&mut svc, (A..A + 8).chain([B]));
     assert_eq!(mock.calls(), 4);
     handle.set_limit(6).unwrap();
     settle(&mock, &mut calls);
@@ -371,8 +372,8 @@ async fn sizes_and_shares_change_while_calls_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_and_a_dropped_permit_give_the_place_back() {
-    let (mut svc, handle, mock) = subject(places(1));
+async fn a_panic_and_a_dropped_guard_release_the_permit() {
+    let (mut svc, handle, mock) = subject(permits(1));
     mock.respond_immediately();
     for stage in [Stage::Call, Stage::Poll] {
         mock.panic_at(stage);
@@ -382,17 +383,17 @@ async fn a_panic_and_a_dropped_permit_give_the_place_back() {
     }
 
     #[derive(Clone)]
-    struct InTheAnswer;
-    impl TrackCompletion<PartitionPermit, u32> for InTheAnswer {
+    struct InTheResponse;
+    impl TrackCompletion<PartitionPermit, u32> for InTheResponse {
         type Response = PartitionPermit;
         fn track_completion(&self, permit: PartitionPermit, _: Outcome, _: u32) -> PartitionPermit {
             permit
         }
     }
-    let layer = pool_layer(places(1)).track_completion(InTheAnswer);
+    let layer = keyed_layer(permits(1)).track_completion(InTheResponse);
     let mut svc = layer.layer(Echo);
     let Poll::Ready(Ok(permit)) = PolledFuture::new(svc.call(A)).poll() else {
-        panic!("no answer")
+        panic!("no response")
     };
     assert_eq!((permit.key(), layer.handle().in_flight()), (key(A), 1));
     drop(permit);
@@ -424,12 +425,12 @@ impl Service<u32> for Echo {
 
 #[test]
 fn a_call_of_a_known_key_and_a_rejection_allocate_nothing() {
-    let config = places(2).default_share(PartitionShare::new().max_waiting(0));
-    let mut svc = pool_layer(config).layer(Echo);
+    let config = permits(2).default_share(PartitionShare::new().max_waiting(0));
+    let mut svc = keyed_layer(config).layer(Echo);
     let cx = &mut Context::from_waker(Waker::noop());
     let mut once = |request| {
-        let mut answer = std::pin::pin!(svc.call(request));
-        assert!(std::future::Future::poll(answer.as_mut(), cx).is_ready());
+        let mut response = std::pin::pin!(svc.call(request));
+        assert!(std::future::Future::poll(response.as_mut(), cx).is_ready());
     };
     once(A);
     assert_eq!(alloc::count(|| once(A)).allocations, 0);
@@ -437,8 +438,8 @@ fn a_call_of_a_known_key_and_a_rejection_allocate_nothing() {
     assert_eq!(alloc::count(|| once(B)).allocations, 0);
     let _running = (svc.call(A), svc.call(A));
     let rejected = alloc::count(|| {
-        let mut answer = std::pin::pin!(svc.call(C));
-        assert!(std::future::Future::poll(answer.as_mut(), cx).is_ready());
+        let mut response = std::pin::pin!(svc.call(C));
+        assert!(std::future::Future::poll(response.as_mut(), cx).is_ready());
     });
     assert_eq!(rejected.allocations, 0);
 }
@@ -446,8 +447,11 @@ fn a_call_of_a_known_key_and_a_rejection_allocate_nothing() {
 #[test]
 fn impossible_shares_are_rejected_by_name() {
     let field = |share: PartitionShare| {
-        let default = places(9).default_share(share).build().unwrap_err();
-        let named = places(9).share(PartitionKey(1), share).build().unwrap_err();
+        let default = permits(9).default_share(share).build().unwrap_err();
+        let named = permits(9)
+            .share(PartitionKey(1), share)
+            .build()
+            .unwrap_err();
         assert_eq!(default, named);
         named.field().to_owned()
     };
@@ -457,9 +461,9 @@ fn impossible_shares_are_rejected_by_name() {
         field(PartitionShare::new().max(3).guaranteed(4)),
         "guaranteed"
     );
-    let builder = || places(9).share(PartitionKey(1), PartitionShare::new().guaranteed(9));
+    let builder = || permits(9).share(PartitionKey(1), PartitionShare::new().guaranteed(9));
     assert!(builder().build().is_ok());
-    // The last word on a key counts.
+    // The last share of a key counts.
     assert!(
         builder()
             .share(PartitionKey(1), PartitionShare::new().guaranteed(8))
@@ -468,14 +472,14 @@ fn impossible_shares_are_rejected_by_name() {
     );
     let more = builder().share(PartitionKey(2), PartitionShare::new().guaranteed(1));
     assert_eq!(more.build().unwrap_err().field(), "guaranteed");
-    assert_eq!(places(0).build().unwrap_err().field(), "max_concurrent");
-    let timeout = places(1).max_wait(Duration::ZERO).build();
+    assert_eq!(permits(0).build().unwrap_err().field(), "max_concurrent");
+    let timeout = permits(1).max_wait(Duration::ZERO).build();
     assert_eq!(timeout.unwrap_err().field(), "max_wait");
 }
 
 #[test]
-fn a_registry_reads_what_the_pool_does() {
-    let layer = pool_layer(places(2));
+fn a_registry_reads_the_pool() {
+    let layer = keyed_layer(permits(2));
     let registry = Registry::new("svc");
     registry.register(layer.handle()).unwrap();
     let mut svc = layer.layer(Echo);
@@ -496,17 +500,17 @@ assert_impl_all!(PartitionHandle: Send, Sync, Clone, InstanceHandle);
 
 fn rejecting(inner: Mock) -> PartitionedBulkhead<Mock> {
     let share = PartitionShare::new().max_waiting(0);
-    let config = places(1).default_share(share).build().expect("valid");
+    let config = permits(1).default_share(share).build().expect("valid");
     PartitionedBulkheadLayer::new("subject", config).layer(inner)
 }
 
 fn waiting(inner: Mock) -> PartitionedBulkhead<Mock> {
-    let config = places(1).build().expect("valid");
+    let config = permits(1).build().expect("valid");
     PartitionedBulkheadLayer::new("subject", config).layer(inner)
 }
 
 fn two_waiting(a: Mock, b: Mock) -> (PartitionedBulkhead<Mock>, PartitionedBulkhead<Mock>) {
-    let config = places(1).build().expect("valid");
+    let config = permits(1).build().expect("valid");
     let layer = PartitionedBulkheadLayer::new("subject", config);
     (layer.layer(a), layer.layer(b))
 }
@@ -526,12 +530,12 @@ mod waits {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_laws_of_limits_hold() {
+async fn the_contract_of_limits_holds() {
     assert_check(checks::keeps_no_permit_while_inner_is_not_ready(two_waiting).await);
     let saturate = async |s: &mut _, m: &MockHandle| hold_call(s, m).await;
     assert_check(checks::rejects_in_call(rejecting, saturate).await);
     let three = |m| {
-        let config = places(3).build().unwrap();
+        let config = permits(3).build().unwrap();
         PartitionedBulkheadLayer::new("subject", config).layer(m)
     };
     assert_check(checks::never_exceeds_its_limit(three, 3).await);
@@ -541,7 +545,7 @@ async fn the_laws_of_limits_hold() {
 enum Step {
     Call(u32),
     Drop(usize),
-    Answer(usize),
+    Respond(usize),
     Resize(u32),
 }
 
@@ -549,7 +553,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         6 => (0_u32..4).prop_map(Step::Call),
         2 => any::<usize>().prop_map(Step::Drop),
-        4 => any::<usize>().prop_map(Step::Answer),
+        4 => any::<usize>().prop_map(Step::Respond),
         1 => (2_u32..6).prop_map(Step::Resize),
     ];
     prop::collection::vec(step, 1..80)
@@ -644,7 +648,7 @@ impl Numbers {
 }
 
 fn check(steps: &[Step]) -> Result<(), TestCaseError> {
-    let mut config = places(3);
+    let mut config = permits(3);
     for (key, share) in SHARES.into_iter().enumerate() {
         config = config.share(PartitionKey(key as u64), share);
     }
@@ -680,7 +684,7 @@ fn check(steps: &[Step]) -> Result<(), TestCaseError> {
                     model.running[key].retain(|call| *call != request);
                 }
             }
-            Step::Answer(which) => {
+            Step::Respond(which) => {
                 let running: Vec<u32> = model.running.concat();
                 if let Some(which) = which.checked_rem(running.len()) {
                     let request = running[which];
@@ -697,7 +701,7 @@ fn check(steps: &[Step]) -> Result<(), TestCaseError> {
             }
         }
         model.settle();
-        // Only who was woken is polled: a lost wake-up would leave somebody behind.
+        // Only woken calls are polled: a lost wake-up would leave one behind.
         loop {
             let before = mock.calls();
             for probe in calls.values_mut() {
@@ -721,7 +725,7 @@ fn check(steps: &[Step]) -> Result<(), TestCaseError> {
 
 proptest! {
     #[test]
-    fn places_go_to_those_an_obvious_model_says(steps in steps()) {
+    fn permits_go_to_the_calls_that_an_obvious_model_chooses(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
@@ -729,4 +733,97 @@ proptest! {
             .expect("valid settings");
         runtime.block_on(async { check(&steps) })?;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_configuration_changes_limit_shares_and_wait_and_a_reset_goes_back_to_it() {
+    let config = |limit, share| permits(limit).share(key(B), share).default_share(SHARES[0]);
+    let first = config(2, PartitionShare::new().guaranteed(1))
+        .build()
+        .unwrap();
+    let (mut svc, handle, mock) = subject(config(2, PartitionShare::new().guaranteed(1)));
+    assert_eq!(handle.config(), first);
+    let mut calls = queued(&mut svc, [A, A + 1, A + 2]);
+    assert_eq!(mock.requests(), [A], "one is kept for the named key");
+    // Nothing is kept any more, and there is one more: calls that wait already get them.
+    let second = permits(3)
+        .default_share(PartitionShare::new().max_waiting(1))
+        .max_wait(SECOND)
+        .build()
+        .unwrap();
+    handle.configure(second.clone()).unwrap();
+    settle(&mock, &mut calls);
+    assert_eq!(mock.requests(), [A, A + 1, A + 2]);
+    assert_eq!(handle.config(), second);
+    let mut waits = open(&mut svc, C);
+    assert_eq!(reason(call(&mut svc, C + 1).poll()), Reason::BulkheadFull);
+    tokio::time::advance(SECOND).await;
+    assert_eq!(reason(waits.poll()), Reason::QueueTimeout);
+    // Operators' changes are in the settings in force, until a reset.
+    handle.set_limit(9).unwrap();
+    handle
+        .set_share(key(A), PartitionShare::new().max(4))
+        .unwrap();
+    let changed = handle.config();
+    assert_eq!((changed.max_concurrent(), changed.shares().len()), (9, 1));
+    handle.reset();
+    assert_eq!(handle.config(), second);
+    calls.clear();
+    let snapshot = handle.snapshot();
+    assert_eq!(
+        (
+            snapshot.in_flight,
+            snapshot.queue_depth,
+            snapshot.keys.len()
+        ),
+        (0, 0, 0)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_block_and_bypass_shares_until_a_reset() {
+    let share = PartitionShare::new().max(1).max_waiting(2);
+    let (mut svc, handle, mock) = subject(permits(2).default_share(share));
+    let mut calls = queued(&mut svc, [A, A + 1, A + 2]);
+    assert_eq!(mock.requests(), [A]);
+    handle.control(Command::Block).unwrap();
+    assert_eq!(handle.snapshot().state, BulkheadState::Paused);
+    assert_eq!(reason(call(&mut svc, B).poll()), Reason::Paused);
+    finish(&mock, &mut calls, A);
+    assert_eq!(mock.requests(), [A], "waiters wait");
+    // They go although their key is at its maximum, and so do new calls.
+    handle.control(Command::Bypass).unwrap();
+    settle(&mock, &mut calls);
+    assert_eq!(mock.requests(), [A, A + 1, A + 2]);
+    calls.insert(A + 3, open(&mut svc, A + 3));
+    calls.insert(B, open(&mut svc, B));
+    assert_eq!((handle.in_flight(), handle.queue_depth()), (4, 0));
+    let counts = handle.counts();
+    assert_eq!(
+        (counts.waited, counts.rejected_paused, counts.shadowed),
+        (4, 1, 0)
+    );
+    handle.control(Command::Reset).unwrap();
+    let kept = open(&mut svc, A + 4);
+    assert_eq!((handle.queue_depth(), handle.state()), (1, "queueing"));
+    calls.clear();
+    assert_eq!((kept.wakes(), handle.in_flight()), (1, 0));
+    drop(kept);
+    assert_eq!(handle.queue_depth(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_count_as_the_classifier_judges_them() {
+    let judge = |result: Result<&u32, &Error<()>>| match result {
+        Ok(0) => Outcome::Failure(seawall_core::FailureKind::Server),
+        _ => Outcome::Success,
+    };
+    let config = permits(2).build().unwrap();
+    let layer = PartitionedBulkheadLayer::new("judged", config).classify(judge);
+    let mut svc = layer.layer(Echo);
+    for request in [0, 0, 1] {
+        assert!(PolledFuture::new(svc.call(request)).poll().is_ready());
+    }
+    let counts = layer.handle().counts();
+    assert_eq!((counts.failure, counts.success), (2, 1));
 }

@@ -19,18 +19,18 @@ use static_assertions::assert_impl_all;
 use tower_layer::Layer;
 use tower_service::Service;
 
-fn layer(places: u32, waiting: u32) -> BulkheadLayer {
+fn layer(permits: u32, waiting: u32) -> BulkheadLayer {
     let config = BulkheadConfig::builder()
-        .max_concurrent(places)
+        .max_concurrent(permits)
         .max_waiting(waiting)
         .build();
-    BulkheadLayer::new("desk", config.expect("valid settings"))
+    BulkheadLayer::new("orders", config.expect("valid settings"))
 }
 
-fn subject(places: u32) -> (ReservingBulkhead<Mock>, BulkheadHandle, MockHandle) {
+fn subject(permits: u32) -> (ReservingBulkhead<Mock>, BulkheadHandle, MockHandle) {
     let (inner, mock) = mock();
     mock.hold_responses();
-    let layer = layer(places, 0);
+    let layer = layer(permits, 0);
     (layer.reserving().layer(inner), layer.handle(), mock)
 }
 
@@ -46,7 +46,7 @@ fn is_ready(svc: &mut ReservingBulkhead<Mock>) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ready_instance_holds_a_place_until_it_is_called_or_dropped() {
+async fn a_ready_instance_holds_a_permit_until_it_is_called_or_dropped() {
     let (mut svc, handle, mock) = subject(1);
     assert!(is_ready(&mut svc) && is_ready(&mut svc));
     assert_eq!(handle.in_flight(), 1);
@@ -69,7 +69,7 @@ async fn a_ready_instance_holds_a_place_until_it_is_called_or_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn instances_wait_in_line_and_one_that_is_dropped_calls_the_next() {
+async fn instances_wait_in_order_and_one_that_is_dropped_wakes_the_next() {
     let (mut first, handle, mock) = subject(1);
     let (mut second, mut third, mut fourth) = (first.clone(), first.clone(), first.clone());
     assert!(is_ready(&mut first));
@@ -80,11 +80,7 @@ async fn instances_wait_in_line_and_one_that_is_dropped_calls_the_next() {
     // However many wait: `max_waiting` is 0 here.
     assert!(!is_ready(&mut fourth));
     assert_eq!(handle.queue_depth(), 3);
-    assert_eq!(
-        mock.reserved(),
-        1,
-        "who waits for a place reserves nothing below"
-    );
+    assert_eq!(mock.reserved(), 1, "a waiter reserves nothing below");
     drop(first);
     assert_eq!((waits.wakes(), after.wakes()), (1, 0));
     drop(waits);
@@ -97,7 +93,7 @@ async fn instances_wait_in_line_and_one_that_is_dropped_calls_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn both_kinds_share_the_places_and_the_line() {
+async fn both_kinds_share_the_permits_and_the_queue() {
     let layer = layer(1, 8);
     let (inner, mock) = mock();
     mock.hold_responses();
@@ -126,7 +122,7 @@ async fn both_kinds_share_the_places_and_the_line() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_is_no_longer_ready_gives_its_place_back() {
+async fn a_service_that_is_no_longer_ready_releases_its_permit() {
     let (mut svc, handle, mock) = subject(1);
     let mut other = svc.clone();
     assert!(is_ready(&mut svc));
@@ -141,7 +137,7 @@ async fn a_service_that_is_no_longer_ready_gives_its_place_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_fails_while_it_waits_leaves_the_line() {
+async fn a_service_that_fails_while_it_waits_leaves_the_queue() {
     let (mut svc, handle, mock) = subject(1);
     let mut other = svc.clone();
     assert!(is_ready(&mut svc) && !is_ready(&mut other));
@@ -151,9 +147,9 @@ async fn a_service_that_fails_while_it_waits_leaves_the_line() {
     assert_eq!((handle.in_flight(), handle.queue_depth()), (0, 0));
 }
 
-/// It stood aside, and somebody else has the place when its service is ready.
+/// It was skipped, and another call has the permit when its service is ready.
 #[tokio::test(start_paused = true)]
-async fn an_instance_that_is_back_in_line_keeps_no_reservation() {
+async fn an_instance_that_is_queued_again_keeps_no_reservation() {
     let layer = layer(1, 0).reserving();
     let ((a, dead), (b, _live)) = (mock(), mock());
     let (mut stuck, mut first) = (layer.layer(a), layer.layer(b));
@@ -198,7 +194,7 @@ async fn a_pause_holds_back_and_a_drain_rejects_in_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_of_the_inner_service_gives_the_place_back() {
+async fn a_panic_of_the_inner_service_releases_the_permit() {
     for stage in [Stage::PollReady, Stage::Call, Stage::Poll] {
         let (mut svc, handle, mock) = subject(1);
         mock.respond_immediately();
@@ -217,18 +213,18 @@ async fn a_panic_of_the_inner_service_gives_the_place_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tuner_is_told_of_the_call_and_not_of_the_reservation() {
-    struct Tells(Arc<AtomicU64>);
-    impl LimitAlgorithm for Tells {
+async fn an_algorithm_sees_the_call_and_not_the_reservation() {
+    struct Records(Arc<AtomicU64>);
+    impl LimitAlgorithm for Records {
         fn on_sample(&mut self, sample: &CallSample) -> Option<u32> {
             self.0.store(sample.latency_ns, Ordering::Relaxed);
             None
         }
     }
-    let told = Arc::new(AtomicU64::new(0));
+    let seen = Arc::new(AtomicU64::new(0));
     let (inner, mock) = mock();
     mock.hold_responses();
-    let layer = layer(1, 0).limit_algorithm(Tells(Arc::clone(&told)));
+    let layer = layer(1, 0).limit_algorithm(Records(Arc::clone(&seen)));
     let mut svc = layer.reserving().layer(inner);
     assert!(is_ready(&mut svc));
     tokio::time::advance(Duration::from_secs(9)).await;
@@ -237,19 +233,19 @@ async fn a_tuner_is_told_of_the_call_and_not_of_the_reservation() {
     tokio::time::advance(Duration::from_secs(2)).await;
     mock.respond(0, Ok(()));
     assert!(call.poll().is_ready());
-    assert_eq!(told.load(Ordering::Relaxed), 2_000_000_000);
+    assert_eq!(seen.load(Ordering::Relaxed), 2_000_000_000);
 }
 
 #[test]
-fn a_call_that_finds_a_place_allocates_nothing() {
+fn a_call_that_need_not_wait_allocates_nothing() {
     let layer = layer(1, 0);
     let inner = tower::service_fn(|n: u32| std::future::ready(Ok::<_, seawall_core::Error<()>>(n)));
     let mut svc = layer.reserving().layer(inner);
     let cx = &mut Context::from_waker(Waker::noop());
     let mut once = || {
         assert!(svc.poll_ready(cx).is_ready());
-        let mut answer = std::pin::pin!(svc.call(1));
-        assert!(std::future::Future::poll(answer.as_mut(), cx).is_ready());
+        let mut response = std::pin::pin!(svc.call(1));
+        assert!(std::future::Future::poll(response.as_mut(), cx).is_ready());
     };
     once();
     assert_eq!(alloc::count(once).allocations, 0);
@@ -280,7 +276,7 @@ mod reserves {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_laws_of_limits_hold() {
+async fn the_contract_of_limits_holds() {
     let three = |m| layer(3, 0).reserving().layer(m);
     assert_check(checks::never_exceeds_its_limit(three, 3).await);
     assert_check(checks::clone_resets_readiness(three).await);

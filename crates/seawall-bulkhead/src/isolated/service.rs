@@ -95,8 +95,8 @@ where
     ) -> JoinHandle<Ended<Self::Response, Self::Error>> {
         let Self { service, req, span } = self;
         runtime.spawn(span.carry(async move {
-            // Declared first, so dropped last, also where the task is aborted: whoever gets the
-            // permit next finds the work gone.
+            // Declared first, so dropped last, also where the task is aborted: the call that
+            // gets the permit next finds the work gone.
             let _permit = permit;
             let result = run(service, req).await;
             result.map_or(Ended::PanickedBefore, Ended::Completed)

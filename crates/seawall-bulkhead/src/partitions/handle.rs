@@ -40,7 +40,7 @@ impl PartitionHandle {
     }
 
     /// Changes the settings while calls run: the limit, all shares, and the `max_wait` of calls
-    /// that come. Calls keep their permits and their place in the queue; a key that `config` does
+    /// that come. Calls keep their permits and their rank in the queue; a key that `config` does
     /// not name has the default share.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! What a call has of a pool: its permit, and its place in the counters.
+//! What a call has of a pool: its permit, and a guard that counts it once.
 
 use std::sync::Arc;
 

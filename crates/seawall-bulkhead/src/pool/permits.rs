@@ -1,4 +1,4 @@
-//! The lock of the permits, and who is woken when it is released.
+//! The lock of the permits, and the wakers that are woken when it is released.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;

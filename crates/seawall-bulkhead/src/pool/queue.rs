@@ -1,9 +1,9 @@
-//! Who has a permit and who waits for one, in all and per key, without clock, lock and executor.
+//! Permits and waiters, in all and per key, without clock, lock and executor.
 //!
 //! A waiter is `active` while it may get a permit, `parked` with its key while the key has no
 //! room, and in neither while it is skipped, since its own service is not ready. It keeps its
 //! ticket, and so its rank, wherever it is. While a key has room and waiters of it are parked, one
-//! more of them is active: whoever makes room or stops being active promotes the next one.
+//! more of them is active: a call that makes room or stops being active promotes the next one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::task::Waker;

@@ -14,7 +14,7 @@ pub(crate) struct HoldTimeEstimate {
     samples: u32,
 }
 
-/// Fewer intervals than this say nothing.
+/// Fewer intervals than this are no estimate.
 const MIN_SAMPLES: u32 = 4;
 
 impl HoldTimeEstimate {

@@ -205,7 +205,7 @@ impl Semaphore {
         self.set_flag(set, true);
         self.set_flag(clear, false);
         if clear & PAUSED != 0 {
-            // The queue has stood still: it says nothing about how long permits are held.
+            // The queue has stood still: that is no time for which a permit was held.
             queue.hold_time.clear();
         }
         let next = self.next(&mut queue);
@@ -257,7 +257,7 @@ impl Semaphore {
         self.limit.load(Ordering::Relaxed)
     }
 
-    /// Whoever may go or was waiting for what has happened.
+    /// The wakers of the waiter that may go, and of those that wait for all permits.
     pub(super) fn wakeups(&self, queue: &mut PermitQueue) -> Wakeups {
         Wakeups {
             next: self.next(queue),

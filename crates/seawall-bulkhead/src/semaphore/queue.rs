@@ -1,4 +1,4 @@
-//! The queue of waiters: their order, their number, and who may join.
+//! The queue of waiters: their order, their number, and which calls may join.
 
 use std::task::Waker;
 

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::*;
 
-/// Writes down what it is told, and answers with what it was given.
+/// Records its samples, and returns what the test has set.
 #[derive(Clone, Default)]
 struct Spy(Arc<Mutex<(Vec<CallSample>, Option<u32>)>>);
 
@@ -22,7 +22,7 @@ impl LimitAlgorithm for Spy {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tuner_is_told_how_long_a_place_was_held_and_by_how_many() {
+async fn an_algorithm_sees_how_long_a_permit_was_held_and_how_many_were() {
     let spy = Spy::default();
     let (inner, mock) = mock();
     mock.hold_responses();
@@ -51,18 +51,18 @@ async fn a_tuner_is_told_how_long_a_place_was_held_and_by_how_many() {
     let ns = |secs: u64| secs * 1_000_000_000;
     let seen = spy.0.lock().unwrap().0.clone();
     // The wait of the third is not part of its second.
-    let told: Vec<_> = seen
+    let reported: Vec<_> = seen
         .iter()
         .map(|e| (e.latency_ns, e.in_flight, e.limit))
         .collect();
-    assert_eq!(told, [(ns(2), 2, 2), (ns(1), 2, 2), (ns(2), 1, 7)]);
+    assert_eq!(reported, [(ns(2), 2, 2), (ns(1), 2, 2), (ns(2), 1, 7)]);
     assert!(seen.iter().all(|end| !end.dropped));
     assert!(seen[0].now_ns + ns(1) == seen[1].now_ns);
     assert!(handle.snapshot().mean_hold.expect("measured") > SECOND);
 }
 
 #[tokio::test(start_paused = true)]
-async fn drops_are_told_and_what_says_nothing_is_not() {
+async fn drops_are_reported_and_calls_that_show_nothing_are_not() {
     let spy = Spy::default();
     let outcomes = [
         Outcome::Success,
@@ -73,7 +73,7 @@ async fn drops_are_told_and_what_says_nothing_is_not() {
         Outcome::Ignored,
     ];
     let layer = layer(1, 0)
-        .classify(move |answer: Result<&u32, &Error<()>>| match answer {
+        .classify(move |response: Result<&u32, &Error<()>>| match response {
             Ok(n) => outcomes[*n as usize],
             Err(_) => Outcome::Success,
         })
@@ -84,7 +84,7 @@ async fn drops_are_told_and_what_says_nothing_is_not() {
     }
     drop(call(&mut svc, 0));
     let dropped: Vec<_> = spy.0.lock().unwrap().0.iter().map(|e| e.dropped).collect();
-    // A failure that came fast is no fast answer.
+    // A failure that came fast is no fast response.
     assert_eq!(dropped, [false, true, true, true]);
     let counts = layer.handle().counts();
     assert_eq!(
@@ -94,26 +94,26 @@ async fn drops_are_told_and_what_says_nothing_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tuner_that_panics_loses_no_place_and_is_asked_again() {
+async fn an_algorithm_that_panics_loses_no_permit_and_is_called_again() {
     struct Bad(u32);
     impl LimitAlgorithm for Bad {
         fn on_sample(&mut self, _: &CallSample) -> Option<u32> {
             self.0 += 1;
-            assert!(self.0 > 1, "tuner");
+            assert!(self.0 > 1, "a panic in an algorithm");
             Some(9)
         }
     }
     let layer = layer(1, 0).limit_algorithm(Bad(0));
     let mut svc = layer.layer(Echo);
-    let mut answer = call(&mut svc, 0);
-    assert!(catch_unwind(AssertUnwindSafe(|| answer.poll())).is_err());
+    let mut response = call(&mut svc, 0);
+    assert!(catch_unwind(AssertUnwindSafe(|| response.poll())).is_err());
     assert_eq!(layer.handle().in_flight(), 0);
     assert!(call(&mut svc, 1).poll().is_ready());
     assert_eq!(layer.handle().limit(), 9);
 }
 
 #[tokio::test(start_paused = true)]
-async fn places_are_scaled_with_their_use() {
+async fn the_limit_scales_with_its_use() {
     let scaling = ScalingConfig::between(2, 12)
         .step(2)
         .window(SECOND)
@@ -150,4 +150,96 @@ async fn places_are_scaled_with_their_use() {
         svc.clone().call(n).await.unwrap();
     }
     assert_eq!(handle.limit(), 2);
+}
+
+/// Grows faster with every sample, and resets its own bulkhead when the test asks for it.
+struct Learner {
+    handle: Arc<Mutex<Option<BulkheadHandle>>>,
+    learned: u32,
+}
+
+impl LimitAlgorithm for Learner {
+    fn on_sample(&mut self, sample: &CallSample) -> Option<u32> {
+        let handle = self.handle.lock().expect("nobody panics").take();
+        if let Some(handle) = handle {
+            handle.reset();
+            return None;
+        }
+        self.learned += 1;
+        Some(sample.limit + self.learned)
+    }
+
+    fn start(&mut self, max_concurrent: u32) -> u32 {
+        self.learned = 0;
+        max_concurrent + 1
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_restarts_the_algorithm_and_a_configuration_keeps_its_limit() {
+    let handle = Arc::default();
+    let learner = Learner {
+        handle: Arc::clone(&handle),
+        learned: 0,
+    };
+    let layer = layer(4, 0).limit_algorithm(learner);
+    let mut svc = layer.layer(Echo);
+    let outside = layer.handle();
+    assert_eq!(outside.limit(), 5);
+    let mut once = || assert!(call(&mut svc, 1).poll().is_ready());
+    once();
+    once();
+    assert_eq!(outside.limit(), 8, "5, 6, 8");
+    let config = BulkheadConfig::builder()
+        .max_concurrent(20)
+        .build()
+        .unwrap();
+    outside.configure(config).unwrap();
+    assert_eq!(outside.limit(), 8, "what was learned stays");
+    outside.reset();
+    assert_eq!(outside.limit(), 21);
+    once();
+    assert_eq!(outside.limit(), 22);
+    // From inside of the algorithm, too.
+    *handle.lock().unwrap() = Some(outside.clone());
+    once();
+    assert_eq!(outside.limit(), 21);
+    once();
+    assert_eq!(outside.limit(), 22);
+}
+
+#[tokio::test(start_paused = true)]
+async fn scaling_is_configured_live_and_starts_again_with_a_reset() {
+    let scaling = |min, max| ScalingConfig::between(min, max).step(2).window(SECOND);
+    let config = BulkheadConfig::builder().max_concurrent(6).build().unwrap();
+    let layer = ScalingBulkheadLayer::new("scaled", config, scaling(2, 8).build().unwrap());
+    let handle = layer.handle();
+    let mut svc = layer.layer(Echo);
+    let idle = async |svc: &mut Bulkhead<Echo>| {
+        for _ in 0..5 {
+            tokio::time::advance(SECOND).await;
+            assert!(call(svc, 1).poll().is_ready());
+        }
+    };
+    idle(&mut svc).await;
+    let snapshot = handle.snapshot();
+    assert_eq!((snapshot.limit, snapshot.min, snapshot.max), (2, 2, 8));
+    assert_eq!(
+        (snapshot.window_utilization, snapshot.counts.success),
+        (Some(0.5), 5)
+    );
+    handle.configure(scaling(4, 5).build().unwrap()).unwrap();
+    assert_eq!(handle.config(), scaling(4, 5).build().unwrap());
+    assert_eq!(handle.snapshot().limit, 4);
+    handle.bulkhead().pause();
+    handle.reset();
+    let snapshot = handle.snapshot();
+    assert_eq!(
+        (snapshot.limit, snapshot.window_utilization),
+        (5, None),
+        "6 is above"
+    );
+    assert_eq!(snapshot.state, BulkheadState::Ok);
+    assert_eq!(handle.settings().last().unwrap().0, "scaling");
+    assert_eq!(handle.counts().success, 5);
 }

@@ -1,4 +1,4 @@
-//! Calls whose answer is of no use after some time.
+//! Calls whose response is of no use after some time.
 
 use seawall_bulkhead::BulkheadConfigBuilder;
 use seawall_core::{ErrorIsFailure, Policy, Replay, RequestMeta};
@@ -45,9 +45,9 @@ fn dated(config: BulkheadConfigBuilder) -> (Dated, BulkheadHandle, MockHandle) {
     (layer.layer(Below(inner)), layer.handle(), mock)
 }
 
-fn settings(places: u32) -> BulkheadConfigBuilder {
+fn settings(permits: u32) -> BulkheadConfigBuilder {
     BulkheadConfig::builder()
-        .max_concurrent(places)
+        .max_concurrent(permits)
         .max_waiting(100)
         .max_wait(10 * SECOND)
 }
@@ -62,7 +62,7 @@ fn send(svc: &mut Dated, request: u32, within: Option<Duration>) -> Call {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_comes_after_its_deadline_is_rejected_beside_free_places() {
+async fn a_call_that_comes_after_its_deadline_is_rejected_although_permits_are_available() {
     let (mut svc, handle, mock) = dated(settings(5));
     mock.set_capacity(1);
     let rejected = rejection(send(&mut svc, 0, Some(Duration::ZERO)).poll());
@@ -85,7 +85,7 @@ async fn a_call_that_comes_after_its_deadline_is_rejected_beside_free_places() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_future_that_is_polled_after_its_deadline_does_not_join_the_line() {
+async fn a_future_that_is_polled_after_its_deadline_does_not_join_the_queue() {
     let (mut svc, handle, _mock) = dated(settings(1));
     let _running = send(&mut svc, 0, None);
     let mut late = send(&mut svc, 1, Some(SECOND));
@@ -96,7 +96,7 @@ async fn a_future_that_is_polled_after_its_deadline_does_not_join_the_line() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn patience_is_the_smaller_of_the_timeout_and_the_deadline() {
+async fn a_wait_ends_with_the_earlier_of_max_wait_and_deadline() {
     let (mut svc, handle, _mock) = dated(settings(1));
     let _running = send(&mut svc, 0, None);
     let mut soon = send(&mut svc, 1, Some(3 * SECOND));
@@ -114,9 +114,9 @@ async fn patience_is_the_smaller_of_the_timeout_and_the_deadline() {
     assert_eq!((counts.rejected_deadline, counts.rejected_timeout), (1, 1));
 }
 
-/// Its turn comes, and it is not polled before its deadline has passed: the place is for the next.
+/// Its turn comes, and it is not polled before its deadline has passed: the permit is for the next.
 #[tokio::test(start_paused = true)]
-async fn a_waiter_whose_deadline_has_passed_takes_no_place() {
+async fn a_waiter_whose_deadline_has_passed_takes_no_permit() {
     let (mut svc, handle, mock) = dated(settings(1));
     let running = send(&mut svc, 0, None);
     let mut lost = send(&mut svc, 1, Some(SECOND));
@@ -145,26 +145,27 @@ async fn a_stuck_waiter_leaves_at_its_deadline() {
     assert_eq!((handle.in_flight(), handle.queue_depth()), (0, 0));
 }
 
-/// One place, held for a second each time, and a line of five behind it.
+/// One permit, held for a second each time, and five calls queued for it.
 async fn moving(svc: &mut Dated, mock: &MockHandle, rounds: u32) -> Vec<Call> {
-    let mut line: Vec<_> = (0..rounds + 6).map(|n| send(svc, n, None)).collect();
-    line.iter_mut()
+    let mut queued: Vec<_> = (0..rounds + 6).map(|n| send(svc, n, None)).collect();
+    queued
+        .iter_mut()
         .for_each(|call| assert!(call.poll().is_pending()));
     for round in 0..rounds as usize {
         tokio::time::advance(SECOND).await;
         mock.respond(round, Ok(()));
-        assert!(line.remove(0).poll().is_ready());
-        assert!(line[0].poll().is_pending());
+        assert!(queued.remove(0).poll().is_ready());
+        assert!(queued[0].poll().is_pending());
     }
-    line
+    queued
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_call_whose_turn_comes_after_its_deadline_is_rejected_at_once() {
     let (mut svc, handle, mock) = dated(settings(1));
-    let line = moving(&mut svc, &mock, 6).await;
+    let queued = moving(&mut svc, &mock, 6).await;
     assert_eq!(handle.queue_depth(), 5);
-    // The sixth in line, with a second for each.
+    // The sixth in the queue, with a second for each.
     let rejected = rejection(send(&mut svc, 90, Some(Duration::from_millis(5_900))).poll());
     assert_eq!(
         (rejected.reason(), rejected.sent()),
@@ -174,43 +175,44 @@ async fn a_call_whose_turn_comes_after_its_deadline_is_rejected_at_once() {
     let mut waits = send(&mut svc, 91, Some(Duration::from_millis(6_100)));
     assert!(waits.poll().is_pending());
     assert_eq!(handle.snapshot().mean_hold, Some(SECOND));
-    // With twice as many places the line moves twice as fast.
+    // With twice as many permits the queue moves twice as fast.
     handle.set_limit(2).unwrap();
     assert!(
         send(&mut svc, 92, Some(Duration::from_millis(3_600)))
             .poll()
             .is_pending()
     );
-    drop((line, waits));
+    drop((queued, waits));
     assert_eq!(handle.queue_depth(), 0);
     assert_eq!(handle.snapshot().mean_hold, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_forecast_without_data_without_a_deadline_or_when_told_so() {
+async fn nothing_is_forecast_without_data_without_a_deadline_or_where_it_is_off() {
     let tight = Some(Duration::from_millis(1));
-    // The line has never moved.
+    // The queue has never moved.
     let (mut svc, handle, _mock) = dated(settings(1));
     let running = send(&mut svc, 0, None);
-    let mut line: Vec<_> = (0..20).map(|n| send(&mut svc, n, tight)).collect();
-    line.iter_mut()
+    let mut queued: Vec<_> = (0..20).map(|n| send(&mut svc, n, tight)).collect();
+    queued
+        .iter_mut()
         .for_each(|call| assert!(call.poll().is_pending()));
-    drop((running, line));
+    drop((running, queued));
     // It has moved, and is empty since: that was another time.
     let (mut old, _handle, mock) = dated(settings(1));
     drop(moving(&mut old, &mock, 6).await);
     let _running = send(&mut old, 0, None);
-    let mut line = [1, 2, 3].map(|n| send(&mut old, n, tight));
-    assert!(line.iter_mut().all(|call| call.poll().is_pending()));
+    let mut queued = [1, 2, 3].map(|n| send(&mut old, n, tight));
+    assert!(queued.iter_mut().all(|call| call.poll().is_pending()));
     // No deadline.
     let (mut free, _handle, mock) = dated(settings(1));
-    let line = moving(&mut free, &mock, 6).await;
+    let queued = moving(&mut free, &mock, 6).await;
     assert!(send(&mut free, 1, None).poll().is_pending());
-    drop(line);
+    drop(queued);
     let (mut never, never_handle, mock) = dated(settings(1).reject_doomed(false));
-    let line = moving(&mut never, &mock, 6).await;
+    let queued = moving(&mut never, &mock, 6).await;
     assert!(send(&mut never, 1, tight).poll().is_pending());
-    drop(line);
+    drop(queued);
     assert_eq!(
         (
             handle.counts().rejected_doomed,
@@ -220,20 +222,21 @@ async fn nothing_is_forecast_without_data_without_a_deadline_or_when_told_so() {
     );
 }
 
-/// A forecast for one who passes the others knows of it.
+/// A forecast takes into account which waiters a call passes.
 #[tokio::test(start_paused = true)]
 async fn the_newest_under_overload_is_not_shed_for_those_it_passes() {
     let (mut svc, _handle, mock) = dated(settings(1).lifo_threshold(2));
-    let mut line: Vec<_> = (0..3).map(|n| send(&mut svc, n, None)).collect();
-    line.iter_mut()
+    let mut queued: Vec<_> = (0..3).map(|n| send(&mut svc, n, None)).collect();
+    queued
+        .iter_mut()
         .for_each(|call| assert!(call.poll().is_pending()));
     for round in 0..6 {
         tokio::time::advance(SECOND).await;
         mock.respond(round, Ok(()));
-        assert!(line.remove(0).poll().is_ready());
-        assert!(line[0].poll().is_pending());
-        line.push(send(&mut svc, 9, None));
-        assert!(line[2].poll().is_pending());
+        assert!(queued.remove(0).poll().is_ready());
+        assert!(queued[0].poll().is_pending());
+        queued.push(send(&mut svc, 9, None));
+        assert!(queued[2].poll().is_pending());
     }
     let mut more: Vec<_> = (0..4).map(|n| send(&mut svc, n, None)).collect();
     more.iter_mut()

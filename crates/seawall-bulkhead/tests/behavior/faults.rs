@@ -1,4 +1,4 @@
-//! Panics, failures, and what a hold does with the place.
+//! Panics, failures, and what a completion does with the permit.
 
 use super::*;
 
@@ -24,9 +24,9 @@ async fn an_inner_service_that_fails_its_readiness_ends_the_wait_with_its_error(
 
 /// Three callers with one long-lived instance each, over a limit of three that reserves in
 /// `poll_ready`. Each polled its instance ready for a call that then had to wait; had the
-/// instances kept these reservations, the waiters would have waited for them for ever.
+/// instances kept these reservations, the waiters would have waited for them forever.
 #[tokio::test(start_paused = true)]
-async fn idle_instances_keep_no_reservation_from_those_who_wait() {
+async fn idle_instances_keep_no_reservation_from_waiters() {
     let (inner, mock) = mock();
     mock.hold_responses();
     let layer = layer(1, 8);
@@ -51,7 +51,7 @@ async fn idle_instances_keep_no_reservation_from_those_who_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_anywhere_gives_the_place_back() {
+async fn a_panic_anywhere_releases_the_permit() {
     for stage in [Stage::Call, Stage::Poll] {
         let (mut svc, handle, mock) = subject(1, 1);
         mock.respond_immediately();
@@ -84,7 +84,7 @@ async fn a_panic_anywhere_gives_the_place_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panicking_hold_and_listener_give_the_place_back() {
+async fn a_panicking_completion_and_listener_release_the_permit() {
     #[derive(Clone)]
     struct Bad;
     impl TrackCompletion<Permit, u32> for Bad {
@@ -96,8 +96,8 @@ async fn a_panicking_hold_and_listener_give_the_place_back() {
     let (inner, _mock) = mock();
     let layer = layer(1, 0).track_completion(Bad);
     let mut svc = layer.layer(inner);
-    let mut answer = call(&mut svc, 0);
-    assert!(catch_unwind(AssertUnwindSafe(|| answer.poll())).is_err());
+    let mut response = call(&mut svc, 0);
+    assert!(catch_unwind(AssertUnwindSafe(|| response.poll())).is_err());
     assert_eq!(layer.handle().in_flight(), 0);
 
     let (mut svc, handle, _mock) = subject(1, 0);
@@ -113,10 +113,10 @@ async fn a_panicking_hold_and_listener_give_the_place_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hold_keeps_the_place_until_it_lets_go() {
+async fn a_completion_keeps_the_permit_until_it_is_complete() {
     #[derive(Clone)]
-    struct InTheAnswer;
-    impl TrackCompletion<Permit, u32> for InTheAnswer {
+    struct InTheResponse;
+    impl TrackCompletion<Permit, u32> for InTheResponse {
         type Response = (u32, Permit);
         fn track_completion(
             &self,
@@ -129,11 +129,11 @@ async fn a_hold_keeps_the_place_until_it_lets_go() {
         }
     }
     let (inner, mock) = mock();
-    let layer = layer(1, 1).track_completion(InTheAnswer);
+    let layer = layer(1, 1).track_completion(InTheResponse);
     let handle = layer.handle();
     let mut svc = layer.layer(inner);
     let Poll::Ready(Ok((7, permit))) = call(&mut svc, 7).poll() else {
-        panic!("no answer")
+        panic!("no response")
     };
     assert_eq!(handle.in_flight(), 1);
     let mut waiter = call(&mut svc, 8);
@@ -141,7 +141,7 @@ async fn a_hold_keeps_the_place_until_it_lets_go() {
     permit.complete(Outcome::Failure(seawall_core::FailureKind::Body));
     assert_eq!(waiter.wakes(), 1);
     let Poll::Ready(Ok((8, permit))) = waiter.poll() else {
-        panic!("no answer")
+        panic!("no response")
     };
     drop(permit);
     let counts = handle.counts();
@@ -150,7 +150,7 @@ async fn a_hold_keeps_the_place_until_it_lets_go() {
         (0, 1, 1)
     );
 
-    // An error has no body: its place is free when it is returned.
+    // An error has no body: its permit is released when it is returned.
     mock.script([Err(MockError::Failed(1))]);
     let mut fails = call(&mut svc, 9);
     assert!(matches!(fails.poll(), Poll::Ready(Err(_))));

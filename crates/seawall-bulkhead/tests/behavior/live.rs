@@ -1,4 +1,4 @@
-//! Commands while calls run: other sizes, pauses, the end, and watching only.
+//! Commands while calls run: limits, settings, pause, drain, shadow mode, reset.
 
 use std::task::Wake;
 
@@ -17,11 +17,11 @@ fn running(
 }
 
 #[tokio::test(start_paused = true)]
-async fn new_places_go_to_those_in_line_one_each() {
+async fn new_permits_go_to_waiters_one_each() {
     let (mut svc, handle, mock) = subject(1, 10);
     let mut calls = running(&mut svc, 5);
     handle.set_limit(3).unwrap();
-    // One is called, and calls the next when it has taken its place.
+    // One is woken, and wakes the next when it has acquired its permit.
     assert_eq!(calls[1].wakes(), 1);
     assert!(calls[1].poll().is_pending());
     assert_eq!((calls[2].wakes(), calls[3].wakes()), (1, 0));
@@ -36,7 +36,7 @@ async fn new_places_go_to_those_in_line_one_each() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lower_limit_stops_nobody_and_lets_nobody_in_until_it_is_reached() {
+async fn a_lower_limit_stops_no_call_and_admits_none_until_it_is_reached() {
     let (mut svc, handle, mock) = subject(4, 0);
     let mut calls = running(&mut svc, 4);
     handle.set_limit(2).unwrap();
@@ -70,7 +70,7 @@ async fn a_lower_limit_stops_nobody_and_lets_nobody_in_until_it_is_reached() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_settings_hold_for_those_who_come() {
+async fn other_settings_hold_for_calls_that_come() {
     let (mut svc, handle, _mock) = subject(1, 2);
     let mut calls = running(&mut svc, 3);
     let config = BulkheadConfig::builder()
@@ -87,7 +87,7 @@ async fn other_settings_hold_for_those_who_come() {
         rejection(call(&mut svc, 9).poll()).reason(),
         Reason::BulkheadFull
     );
-    // Who was in line keeps its patience of 30 seconds.
+    // A queued call keeps its `max_wait` of 30 seconds.
     tokio::time::advance(2 * SECOND).await;
     assert!(calls[2].poll().is_pending());
     drop(calls.pop());
@@ -98,7 +98,7 @@ async fn other_settings_hold_for_those_who_come() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_peak_is_that_of_calls_whatever_the_size_is() {
+async fn the_peak_is_that_of_calls_whatever_the_limit_is() {
     let (mut svc, handle, _mock) = subject(4, 0);
     drop(running(&mut svc, 3));
     handle.set_limit(10).unwrap();
@@ -110,7 +110,7 @@ async fn the_peak_is_that_of_calls_whatever_the_size_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn settings_can_make_it_watch_only_and_commands_go_back_to_them() {
+async fn settings_can_begin_shadow_mode_and_a_reset_goes_back_to_them() {
     let (mut svc, handle, _mock) = subject(1, 0);
     let config = BulkheadConfig::builder().max_concurrent(1);
     handle
@@ -128,10 +128,10 @@ async fn settings_can_make_it_watch_only_and_commands_go_back_to_them() {
 
 /// Between the call and the first poll of its future.
 #[tokio::test(start_paused = true)]
-async fn a_call_that_has_not_joined_the_line_yet_heeds_commands() {
+async fn commands_hold_for_a_call_that_has_not_joined_the_queue_yet() {
     let (mut svc, handle, mock) = subject(1, 1);
     let _running = running(&mut svc, 1);
-    let (mut paused, mut watched) = (call(&mut svc, 1), call(&mut svc, 2));
+    let (mut paused, mut shadowed) = (call(&mut svc, 1), call(&mut svc, 2));
     let (mut waits, mut full) = (call(&mut svc, 3), call(&mut svc, 4));
     handle.pause();
     assert_eq!(rejection(paused.poll()).reason(), Reason::Paused);
@@ -139,12 +139,12 @@ async fn a_call_that_has_not_joined_the_line_yet_heeds_commands() {
     assert!(waits.poll().is_pending());
     assert_eq!(rejection(full.poll()).reason(), Reason::BulkheadFull);
     handle.set_shadow(true);
-    assert!(waits.poll().is_pending() && watched.poll().is_pending());
+    assert!(waits.poll().is_pending() && shadowed.poll().is_pending());
     assert_eq!(mock.requests(), [0, 3, 2]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_paused_bulkhead_lets_nobody_in_and_keeps_its_line() {
+async fn a_paused_bulkhead_admits_no_call_and_keeps_its_queue() {
     let (mut svc, handle, mock) = subject(1, 2);
     let mut calls = running(&mut svc, 2);
     handle.pause();
@@ -161,7 +161,7 @@ async fn a_paused_bulkhead_lets_nobody_in_and_keeps_its_line() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_waiter_leaves_a_paused_bulkhead_when_its_patience_ends() {
+async fn a_waiter_leaves_a_paused_bulkhead_when_its_max_wait_ends() {
     let (mut svc, handle, _mock) = subject(1, 2);
     let mut calls = running(&mut svc, 2);
     handle.pause();
@@ -171,7 +171,7 @@ async fn a_waiter_leaves_a_paused_bulkhead_when_its_patience_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_draining_bulkhead_serves_its_line_rejects_who_comes_and_tells_when_it_is_empty() {
+async fn a_draining_bulkhead_serves_its_queue_rejects_new_calls_and_reports_when_it_is_empty() {
     let (mut svc, handle, mock) = subject(1, 3);
     let mut calls = running(&mut svc, 2);
     // Made before, polled after.
@@ -189,7 +189,7 @@ async fn a_draining_bulkhead_serves_its_line_rejects_who_comes_and_tells_when_it
     assert_eq!(rejection(unpolled.poll()).reason(), Reason::Draining);
     mock.respond(0, Ok(()));
     assert!(calls[0].poll().is_ready());
-    assert!(drained.poll().is_pending(), "one is in line");
+    assert!(drained.poll().is_pending(), "one is queued");
     assert!(calls[1].poll().is_pending());
     assert!(drained.poll().is_pending(), "it runs");
     let wakes = drained.wakes();
@@ -204,7 +204,7 @@ async fn a_draining_bulkhead_serves_its_line_rejects_who_comes_and_tells_when_it
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_who_no_longer_waits_for_the_end_is_not_woken() {
+async fn a_drain_future_that_was_dropped_is_not_woken() {
     let (mut svc, handle, _mock) = subject(1, 3);
     let calls = running(&mut svc, 1);
     let waker = Arc::new(Wakes::default());
@@ -233,7 +233,7 @@ async fn a_waiter_that_leaves_can_be_the_last_one() {
     let mut calls = running(&mut svc, 2);
     mock.set_pending();
     calls.remove(0);
-    assert!(calls[0].poll().is_pending(), "it stands aside");
+    assert!(calls[0].poll().is_pending(), "it is skipped");
     let mut drained = PolledFuture::new(handle.drained());
     assert!(drained.poll().is_pending());
     calls.clear();
@@ -241,7 +241,7 @@ async fn a_waiter_that_leaves_can_be_the_last_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bulkhead_that_only_watches_lets_everybody_pass_and_says_whom_it_would_reject() {
+async fn shadow_mode_lets_every_call_pass_and_reports_what_it_would_reject() {
     let (inner, mock) = mock();
     mock.hold_responses();
     let config = BulkheadConfig::builder()
@@ -250,12 +250,12 @@ async fn a_bulkhead_that_only_watches_lets_everybody_pass_and_says_whom_it_would
         .shadow(true)
         .build()
         .unwrap();
-    let layer = BulkheadLayer::new("watching", config);
+    let layer = BulkheadLayer::new("shadow", config);
     let (mut svc, handle) = (layer.layer(inner), layer.handle());
     let events = Events::new(16);
     handle.attach(&events);
-    let mut told = events.subscribe();
-    // One has a place, two would wait, two would be rejected.
+    let mut emitted = events.subscribe();
+    // One has a permit, two would wait, two would be rejected.
     let calls = running(&mut svc, 5);
     assert_eq!(
         (mock.calls(), handle.in_flight(), handle.queue_depth()),
@@ -267,14 +267,14 @@ async fn a_bulkhead_that_only_watches_lets_everybody_pass_and_says_whom_it_would
         (2, 2, 0)
     );
     for _ in 0..2 {
-        let Some(Received::Event(event)) = told.try_next() else {
-            panic!("nothing was told")
+        let Some(Received::Event(event)) = emitted.try_next() else {
+            panic!("nothing was emitted")
         };
         assert!(matches!(event.kind, EventKind::Shadowed(r) if r.reason() == Reason::BulkheadFull));
     }
-    assert!(told.try_next().is_none());
+    assert!(emitted.try_next().is_none());
     assert!(handle.snapshot().shadow);
-    // In earnest again: nobody is stopped, nobody is let in.
+    // Shadow mode ends: no call is stopped, none is admitted.
     handle.set_shadow(false);
     let mut waits = call(&mut svc, 9);
     assert!(waits.poll().is_pending());
@@ -285,7 +285,7 @@ async fn a_bulkhead_that_only_watches_lets_everybody_pass_and_says_whom_it_would
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_in_line_go_when_the_bulkhead_begins_to_watch_only() {
+async fn queued_calls_go_when_shadow_mode_begins() {
     let (mut svc, handle, mock) = subject(1, 8);
     let mut calls = running(&mut svc, 4);
     handle.pause();
@@ -322,9 +322,9 @@ async fn a_registry_commands_the_bulkhead() {
     assert_eq!(handle.state(), "ok");
 }
 
-/// Sizes change all the time while calls come, wait, are dropped and end.
+/// The limit changes all the time while calls come, wait, are dropped and end.
 #[test]
-fn no_place_is_lost_while_the_size_changes_under_load() {
+fn no_permit_is_lost_while_the_limit_changes_under_load() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)
         .enable_time()
@@ -344,15 +344,15 @@ fn no_place_is_lost_while_the_size_changes_under_load() {
                 let svc = svc.clone();
                 tokio::spawn(async move {
                     for n in 0..200 {
-                        let mut answer = Box::pin(svc.clone().call(task + n));
+                        let mut response = Box::pin(svc.clone().call(task + n));
                         if (task + n) % 5 == 0 {
                             let once = std::future::poll_fn(|cx| {
-                                Poll::Ready(answer.as_mut().poll(cx).is_ready())
+                                Poll::Ready(response.as_mut().poll(cx).is_ready())
                             });
                             once.await;
                             tokio::task::yield_now().await;
                         } else {
-                            assert_eq!(answer.await, Ok(task + n));
+                            assert_eq!(response.await, Ok(task + n));
                         }
                     }
                 })
@@ -382,4 +382,49 @@ fn no_place_is_lost_while_the_size_changes_under_load() {
     let snapshot = handle.snapshot();
     assert_eq!((snapshot.in_flight, snapshot.queue_depth), (0, 0));
     assert_eq!(snapshot.available, snapshot.limit);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_ends_every_command_and_keeps_calls_and_counts() {
+    let (mut svc, handle, mock) = subject(2, 4);
+    let mut calls = running(&mut svc, 4);
+    handle.set_limit(1).unwrap();
+    handle.drain();
+    mock.respond(0, Ok(()));
+    assert!(calls.remove(0).poll().is_ready());
+    assert_eq!(handle.snapshot().state, BulkheadState::Draining);
+    assert_eq!(calls[1].wakes(), 0, "one is still above the limit");
+    handle.reset();
+    assert_eq!(calls[1].wakes(), 1);
+    assert!(calls[1].poll().is_pending());
+    let snapshot = handle.snapshot();
+    assert_eq!(
+        (snapshot.limit, snapshot.in_flight, snapshot.queue_depth),
+        (2, 2, 1)
+    );
+    assert_eq!((snapshot.peak_in_flight, snapshot.counts.success), (2, 1));
+    assert_eq!(snapshot.state, BulkheadState::Queueing);
+    handle.pause();
+    handle.set_shadow(true);
+    handle.reset();
+    assert!(!handle.snapshot().shadow);
+    assert_eq!(handle.state(), "queueing");
+    drop(calls);
+    assert_eq!((handle.in_flight(), handle.queue_depth()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_configuration_holds_for_services_that_are_made_already_and_survives_a_reset() {
+    let (mut svc, handle, _mock) = subject(1, 0);
+    let config = BulkheadConfig::builder().max_concurrent(3).max_waiting(1);
+    handle.configure(config.build().unwrap()).unwrap();
+    let mut calls = running(&mut svc, 4);
+    assert_eq!((handle.in_flight(), handle.queue_depth()), (3, 1));
+    // A future that was called and is not polled any more holds what it has until it is dropped.
+    let kept = calls.remove(3);
+    handle.reset();
+    assert_eq!(handle.config(), config.build().unwrap());
+    assert_eq!((handle.in_flight(), handle.queue_depth()), (3, 1));
+    drop(kept);
+    assert_eq!((handle.queue_depth(), handle.counts().abandoned), (0, 1));
 }

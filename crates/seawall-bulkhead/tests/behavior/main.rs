@@ -1,4 +1,4 @@
-//! What a bulkhead promises beyond the laws of every layer.
+//! What a bulkhead promises beyond the contract of every layer.
 
 use std::cell::Cell;
 use std::future::{Future, Ready, pending, ready};
@@ -47,10 +47,10 @@ fn layer(permits: u32, waiting: u32) -> BulkheadLayer {
 }
 
 /// A bulkhead over a mock that leaves its calls open.
-fn subject(places: u32, waiting: u32) -> (Bulkhead<Mock>, BulkheadHandle, MockHandle) {
+fn subject(permits: u32, waiting: u32) -> (Bulkhead<Mock>, BulkheadHandle, MockHandle) {
     let (inner, mock) = mock();
     mock.hold_responses();
-    let layer = layer(places, waiting);
+    let layer = layer(permits, waiting);
     (layer.layer(inner), layer.handle(), mock)
 }
 
@@ -61,15 +61,15 @@ fn call<S: Service<u32>>(service: &mut S, request: u32) -> PolledFuture<S::Futur
     PolledFuture::new(service.call(request))
 }
 
-fn rejection(answer: Poll<Result<u32, BoxError>>) -> Rejection {
-    let Poll::Ready(Err(error)) = answer else {
-        panic!("{answer:?} is no rejection")
+fn rejection(response: Poll<Result<u32, BoxError>>) -> Rejection {
+    let Poll::Ready(Err(error)) = response else {
+        panic!("{response:?} is no rejection")
     };
     *error.rejection().expect("an error of the bulkhead")
 }
 
 #[tokio::test(start_paused = true)]
-async fn places_and_the_line_have_exact_sizes() {
+async fn permits_and_queue_have_exact_sizes() {
     let (mut svc, handle, mock) = subject(2, 2);
     let mut calls: Vec<_> = (0..4).map(|n| call(&mut svc, n)).collect();
     for call in &mut calls {
@@ -83,7 +83,7 @@ async fn places_and_the_line_have_exact_sizes() {
     assert_eq!((rejected.sent(), rejected.retry_after()), (Sent::No, None));
     assert_eq!(rejected.name().as_str(), "orders");
 
-    // One waiter leaves, one may come.
+    // One waiter leaves, one may join.
     drop(calls.pop());
     let mut last = call(&mut svc, 5);
     assert!(last.poll().is_pending());
@@ -97,7 +97,7 @@ async fn places_and_the_line_have_exact_sizes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_line_that_filled_up_before_the_first_poll_rejects() {
+async fn a_queue_that_filled_up_before_the_first_poll_rejects() {
     let (mut svc, handle, _mock) = subject(1, 1);
     let _running = call(&mut svc, 0);
     let (mut first, mut second) = (call(&mut svc, 1), call(&mut svc, 2));
@@ -107,23 +107,23 @@ async fn a_line_that_filled_up_before_the_first_poll_rejects() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn first_come_is_first_served() {
+async fn the_first_in_is_the_first_out() {
     let (mut svc, handle, mock) = subject(1, 10);
     let mut running = call(&mut svc, 0);
     assert!(running.poll().is_pending());
-    let mut line: Vec<_> = (1..=5).map(|n| call(&mut svc, n)).collect();
-    for waiter in &mut line {
+    let mut queued: Vec<_> = (1..=5).map(|n| call(&mut svc, n)).collect();
+    for waiter in &mut queued {
         assert!(waiter.poll().is_pending());
     }
     for served in 0..=5 {
         mock.respond(served, Ok(()));
-        let answered = match served {
+        let responded = match served {
             0 => running.poll(),
-            n => line[n - 1].poll(),
+            n => queued[n - 1].poll(),
         };
-        assert!(answered.is_ready());
-        // The last first: who is not at the head takes nothing, however often it is polled.
-        for waiter in line.iter_mut().skip(served).rev() {
+        assert!(responded.is_ready());
+        // The last first: a waiter that is not the head takes nothing, however often it is polled.
+        for waiter in queued.iter_mut().skip(served).rev() {
             assert!(waiter.poll().is_pending());
         }
     }
@@ -132,7 +132,7 @@ async fn first_come_is_first_served() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_call_does_not_pass_the_line() {
+async fn a_new_call_does_not_pass_the_queue() {
     let (mut svc, handle, mock) = subject(1, 10);
     let mut running = call(&mut svc, 0);
     let mut waiter = call(&mut svc, 1);
@@ -140,7 +140,7 @@ async fn a_new_call_does_not_pass_the_line() {
     mock.respond(0, Ok(()));
     assert!(running.poll().is_ready());
     assert_eq!(waiter.wakes(), 1);
-    // The place is free, and somebody is in line for it.
+    // The permit is available, and a call waits for it.
     let mut late = call(&mut svc, 2);
     assert!(late.poll().is_pending());
     assert_eq!(mock.requests(), [0]);
@@ -150,7 +150,7 @@ async fn a_new_call_does_not_pass_the_line() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_waiter_is_rejected_when_its_patience_ends() {
+async fn a_waiter_is_rejected_when_its_max_wait_ends() {
     let (mut svc, handle, mock) = subject(1, 1);
     let _running = call(&mut svc, 0);
     let mut waits = call(&mut svc, 1);
@@ -169,7 +169,7 @@ async fn a_waiter_is_rejected_when_its_patience_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_future_that_nobody_polls_holds_nobody_up() {
+async fn a_future_that_is_not_polled_holds_nothing_up() {
     let (mut svc, handle, mock) = subject(1, 1);
     let mut running = call(&mut svc, 0);
     assert!(running.poll().is_pending());
@@ -185,32 +185,32 @@ async fn a_future_that_nobody_polls_holds_nobody_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_called_waiter_that_is_dropped_passes_the_call_on() {
+async fn a_woken_waiter_that_is_dropped_wakes_the_next() {
     let (mut svc, handle, mock) = subject(1, 3);
     let mut running = call(&mut svc, 0);
     assert!(running.poll().is_pending());
-    let mut line: Vec<_> = (1..=3).map(|n| call(&mut svc, n)).collect();
-    for waiter in &mut line {
+    let mut queued: Vec<_> = (1..=3).map(|n| call(&mut svc, n)).collect();
+    for waiter in &mut queued {
         assert!(waiter.poll().is_pending());
     }
-    // An unanswered call is dropped: the first is called. It is dropped too, and so on.
+    // A running call is dropped: the first waiter is woken. It is dropped too, and so on.
     drop(running);
-    assert_eq!(line[0].wakes(), 1);
-    line.remove(0);
-    assert_eq!(line[0].wakes(), 1);
-    line.remove(0);
-    assert_eq!(line[0].wakes(), 1);
-    assert!(line[0].poll().is_pending());
+    assert_eq!(queued[0].wakes(), 1);
+    queued.remove(0);
+    assert_eq!(queued[0].wakes(), 1);
+    queued.remove(0);
+    assert_eq!(queued[0].wakes(), 1);
+    assert!(queued[0].poll().is_pending());
     assert_eq!(mock.requests(), [0, 3]);
-    line.clear();
+    queued.clear();
     assert_eq!((handle.in_flight(), handle.queue_depth()), (0, 0));
     assert_eq!(handle.counts().abandoned, 4);
 }
 
-/// The first waiter has been called and not polled yet when a second place becomes free: it is
-/// for the first one to call the second.
+/// The first waiter has been woken and not polled yet when a second permit becomes available: the
+/// first one has to wake the second.
 #[tokio::test(start_paused = true)]
-async fn two_places_given_back_at_once_call_two_waiters() {
+async fn two_permits_released_at_once_wake_two_waiters() {
     let (mut svc, _handle, mock) = subject(2, 2);
     let running = (call(&mut svc, 0), call(&mut svc, 1));
     let (mut first, mut second) = (call(&mut svc, 2), call(&mut svc, 3));
@@ -224,7 +224,7 @@ async fn two_places_given_back_at_once_call_two_waiters() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_comes_back_to_the_line_does_not_pass_those_of_a_higher_rank() {
+async fn a_skipped_waiter_that_comes_back_does_not_pass_a_higher_rank() {
     let layer = layer(1, 8);
     let ((a, one), (b, two), (c, live)) = (mock(), mock(), mock());
     for mock in [&one, &two, &live] {
@@ -242,7 +242,7 @@ async fn who_comes_back_to_the_line_does_not_pass_those_of_a_higher_rank() {
     let running = call(&mut living, 3);
     one.set_ready();
     assert!(first.poll().is_pending());
-    // The first is called and not polled yet when the service of the second recovers.
+    // The first is woken and not polled yet when the service of the second recovers.
     drop(running);
     two.set_ready();
     assert!(second.poll().is_pending());
@@ -271,13 +271,13 @@ async fn a_waiter_whose_service_is_not_ready_lets_the_next_one_go_and_keeps_its_
     live.respond(0, Ok(()));
     assert!(running.poll().is_ready());
     assert_eq!((stuck.wakes(), next.wakes()), (1, 0));
-    // It finds its service stuck, and calls the next.
+    // It finds its service stuck, and wakes the next.
     assert!(stuck.poll().is_pending());
     assert_eq!(next.wakes(), 1);
     assert!(next.poll().is_pending());
     assert_eq!(live.requests(), [0, 2]);
 
-    // Its service recovers while the place is taken: it is before the last one again.
+    // Its service recovers while the permit is held: it is before the last one again.
     dead.set_ready();
     assert_eq!(stuck.wakes(), 2);
     assert!(stuck.poll().is_pending());
@@ -295,7 +295,7 @@ async fn a_waiter_whose_service_is_not_ready_lets_the_next_one_go_and_keeps_its_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_line_full_of_stuck_waiters_does_not_close_free_places() {
+async fn a_queue_full_of_stuck_waiters_does_not_close_available_permits() {
     let layer = layer(1, 1);
     let ((a, dead), (b, live)) = (mock(), mock());
     let (mut dying, mut living) = (layer.layer(a), layer.layer(b));
@@ -313,7 +313,7 @@ async fn a_line_full_of_stuck_waiters_does_not_close_free_places() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stuck_waiter_is_rejected_when_its_patience_ends() {
+async fn a_stuck_waiter_is_rejected_when_its_max_wait_ends() {
     let (mut svc, handle, mock) = subject(1, 1);
     let running = call(&mut svc, 0);
     let mut stuck = call(&mut svc, 1);

@@ -1,4 +1,4 @@
-//! Against an obvious model: a list of who waits, sorted.
+//! Against an obvious model: a sorted list of waiters.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::*;
 enum Step {
     Call(u8),
     Drop(usize),
-    Answer(usize),
+    Respond(usize),
     Resize(u32),
     Pause,
     Resume,
@@ -21,7 +21,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         5 => (0_u8..3).prop_map(Step::Call),
         2 => any::<usize>().prop_map(Step::Drop),
-        3 => any::<usize>().prop_map(Step::Answer),
+        3 => any::<usize>().prop_map(Step::Respond),
         1 => (1_u32..5).prop_map(Step::Resize),
         1 => Just(Step::Pause),
         2 => Just(Step::Resume),
@@ -35,7 +35,7 @@ const MAX_WAITING: usize = 5;
 struct Model {
     limit: usize,
     paused: bool,
-    /// Priority class turned round, and number.
+    /// Priority class, the highest first, and number.
     waiting: Vec<(u8, u32)>,
     running: Vec<u32>,
     departed: Vec<u32>,
@@ -51,7 +51,7 @@ impl Model {
         }
     }
 
-    /// Whether it is let in, to run or to wait.
+    /// Whether it is admitted, to run or to wait.
     fn comes(&mut self, class: u8, call: u32) -> bool {
         let runs = self.running.len() < self.limit && self.waiting.is_empty();
         if self.paused || (!runs && self.waiting.len() >= MAX_WAITING) {
@@ -100,7 +100,7 @@ fn check(steps: &[Step]) -> Result<(), TestCaseError> {
                     model.running.retain(|call| *call != request);
                 }
             }
-            Step::Answer(which) => {
+            Step::Respond(which) => {
                 if let Some(which) = which.checked_rem(model.running.len()) {
                     let request = model.running.remove(which);
                     let at = model.departed.iter().position(|call| *call == request);
@@ -123,7 +123,7 @@ fn check(steps: &[Step]) -> Result<(), TestCaseError> {
             }
         }
         model.settle();
-        // Only who was woken is polled: a lost wake-up would leave somebody behind.
+        // Only woken calls are polled: a lost wake-up would leave one behind.
         loop {
             let before = mock.calls();
             for probe in calls.values_mut() {
@@ -148,7 +148,7 @@ fn check(steps: &[Step]) -> Result<(), TestCaseError> {
 
 proptest! {
     #[test]
-    fn places_and_order_are_those_of_a_sorted_list(steps in steps()) {
+    fn permits_and_order_are_those_of_a_sorted_list(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)

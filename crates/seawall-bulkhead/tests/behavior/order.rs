@@ -1,4 +1,4 @@
-//! Who goes first: the first to come, the one that matters most, the newest under overload.
+//! The order of waiters: the first in, the one that matters most, the newest under overload.
 
 use std::sync::Mutex;
 
@@ -27,14 +27,14 @@ fn subject_with(config: BulkheadConfigBuilder) -> (Described, BulkheadHandle, Mo
     (layer.layer(inner), layer.handle(), mock)
 }
 
-fn one_place() -> BulkheadConfigBuilder {
+fn one_permit() -> BulkheadConfigBuilder {
     BulkheadConfig::builder()
         .max_concurrent(1)
         .max_waiting(1_000)
         .priority_aging(SECOND)
 }
 
-/// Answers one call after another, and polls who waits, the last first, until nobody does.
+/// Completes one call after another, and polls the waiters, the last first, until none is left.
 fn serve_all<F>(mock: &MockHandle, mut calls: Vec<PolledFuture<F>>)
 where
     F: Future<Output = Result<u32, BoxError>>,
@@ -43,7 +43,7 @@ where
     while !calls.is_empty() {
         mock.respond(served, Ok(()));
         served += 1;
-        // The one that has ended gives its place to one of the others, before it or after it.
+        // The one that has ended releases its permit to one of the others, before it or after it.
         for _ in 0..2 {
             let mut kept = Vec::new();
             for mut call in calls.into_iter().rev() {
@@ -67,9 +67,9 @@ fn waits_for<S: Service<u32, Response = u32, Error = BoxError>>(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_higher_priority_goes_first_and_within_one_the_first_to_come() {
-    let (mut svc, handle, mock) = subject_with(one_place());
-    let line = [
+async fn a_higher_priority_goes_first_and_within_one_the_first_in() {
+    let (mut svc, handle, mock) = subject_with(one_permit());
+    let queued = [
         NORMAL,
         LOW,
         NORMAL + 1,
@@ -79,7 +79,7 @@ async fn a_higher_priority_goes_first_and_within_one_the_first_to_come() {
         LOW + 2,
         HIGH + 1,
     ];
-    let calls = line.map(|request| waits_for(&mut svc, request));
+    let calls = queued.map(|request| waits_for(&mut svc, request));
     serve_all(&mock, calls.into());
     assert_eq!(
         mock.requests(),
@@ -99,8 +99,8 @@ async fn a_higher_priority_goes_first_and_within_one_the_first_to_come() {
 
 /// A step of priority is worth the `priority_aging` in waiting, here one second, not more.
 #[tokio::test(start_paused = true)]
-async fn who_has_waited_for_longer_than_its_priority_is_worth_is_not_passed() {
-    let (mut svc, _handle, mock) = subject_with(one_place());
+async fn a_waiter_that_has_waited_for_longer_than_its_priority_is_worth_is_not_passed() {
+    let (mut svc, _handle, mock) = subject_with(one_permit());
     let mut calls = vec![waits_for(&mut svc, NORMAL), waits_for(&mut svc, LOW)];
     tokio::time::advance(Duration::from_millis(990)).await;
     calls.push(waits_for(&mut svc, NORMAL + 1));
@@ -117,11 +117,11 @@ async fn who_has_waited_for_longer_than_its_priority_is_worth_is_not_passed() {
     );
 }
 
-/// However many of a higher priority keep coming: a place a tenth of a second, a call of high
+/// However many of a higher priority keep coming: a permit a tenth of a second, a call of high
 /// priority for each of them.
 #[tokio::test(start_paused = true)]
-async fn nobody_starves_under_a_steady_stream_of_higher_priority() {
-    let (mut svc, _handle, mock) = subject_with(one_place());
+async fn no_call_starves_under_a_steady_stream_of_higher_priority() {
+    let (mut svc, _handle, mock) = subject_with(one_permit());
     let mut running = waits_for(&mut svc, HIGH);
     let mut low = waits_for(&mut svc, LOW);
     let mut rounds = 0;
@@ -139,9 +139,9 @@ async fn nobody_starves_under_a_steady_stream_of_higher_priority() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn under_overload_the_newest_goes_first_and_afterwards_the_first_to_come() {
-    let (mut svc, handle, mock) = subject_with(one_place().lifo_threshold(2));
-    // Two may wait in order, and whoever comes on top of three is the newest.
+async fn under_overload_the_newest_goes_first_and_afterwards_the_oldest() {
+    let (mut svc, handle, mock) = subject_with(one_permit().lifo_threshold(2));
+    // Two may wait in order, and a call that comes on top of three is the newest.
     let calls = (0..8).map(|n| waits_for(&mut svc, NORMAL + n)).collect();
     serve_all(&mock, calls);
     let order: Vec<_> = mock.requests().iter().map(|r| r - NORMAL).collect();
@@ -156,8 +156,8 @@ async fn under_overload_the_newest_goes_first_and_afterwards_the_first_to_come()
 
 #[tokio::test(start_paused = true)]
 async fn under_overload_priority_still_counts() {
-    let (mut svc, _handle, mock) = subject_with(one_place().lifo_threshold(0));
-    let line = [
+    let (mut svc, _handle, mock) = subject_with(one_permit().lifo_threshold(0));
+    let queued = [
         NORMAL,
         NORMAL + 1,
         HIGH,
@@ -166,7 +166,7 @@ async fn under_overload_priority_still_counts() {
         HIGH + 1,
         NORMAL + 3,
     ];
-    let calls = line.map(|request| waits_for(&mut svc, request));
+    let calls = queued.map(|request| waits_for(&mut svc, request));
     serve_all(&mock, calls.into());
     let order = [
         NORMAL,
@@ -180,7 +180,7 @@ async fn under_overload_priority_still_counts() {
     assert_eq!(mock.requests(), order);
 }
 
-/// Writes down in which order it was called.
+/// Records in which order it was called.
 #[derive(Clone)]
 struct Recorder(Arc<Mutex<Vec<u32>>>);
 
@@ -205,20 +205,20 @@ async fn a_hundred_thousand_waiters_are_served_in_order_with_few_polls_each() {
     let order = Recorder(Arc::default());
     let layer = layer(1, WAITERS);
     let mut svc = layer.layer(order.clone());
-    // Has its place until it is polled.
+    // Has its permit until it is polled.
     let running = svc.call(0);
     let most = Arc::new(AtomicUsize::new(0));
     let tasks: Vec<_> = (1..=WAITERS)
         .map(|request| {
-            let mut answer = Box::pin(svc.call(request));
+            let mut response = Box::pin(svc.call(request));
             let most = Arc::clone(&most);
             tokio::spawn(async move {
                 let mut polls = 0;
-                let answered = std::future::poll_fn(|cx| {
+                let responded = std::future::poll_fn(|cx| {
                     polls += 1;
-                    answer.as_mut().poll(cx)
+                    response.as_mut().poll(cx)
                 });
-                assert_eq!(answered.await, Ok(request));
+                assert_eq!(responded.await, Ok(request));
                 most.fetch_max(polls, Ordering::Relaxed);
             })
         })

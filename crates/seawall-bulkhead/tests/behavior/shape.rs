@@ -17,14 +17,14 @@ impl Service<u32> for Echo {
 }
 
 #[test]
-fn a_call_that_finds_a_place_and_a_rejection_allocate_nothing() {
+fn a_call_that_need_not_wait_and_a_rejection_allocate_nothing() {
     let layer = layer(1, 0);
     let mut svc = layer.layer(Echo);
     let cx = &mut Context::from_waker(Waker::noop());
     let mut once = |svc: &mut Bulkhead<Echo>| {
         assert!(svc.poll_ready(cx).is_ready());
-        let mut answer = std::pin::pin!(svc.call(1));
-        assert!(answer.as_mut().poll(cx).is_ready());
+        let mut response = std::pin::pin!(svc.call(1));
+        assert!(response.as_mut().poll(cx).is_ready());
     };
     once(&mut svc);
     assert_eq!(alloc::count(|| once(&mut svc)).allocations, 0);
@@ -123,7 +123,7 @@ fn a_registry_reads_what_the_bulkhead_does() {
     );
     assert_eq!(value("seawall_calls_total", Some("success")), "Counter(0)");
     let Some(seawall_core::Received::Event(event)) = events.try_next() else {
-        panic!("the rejection was not told")
+        panic!("the rejection was not emitted")
     };
     assert!(matches!(event.kind, EventKind::Rejected(r) if r.reason() == Reason::BulkheadFull));
 }

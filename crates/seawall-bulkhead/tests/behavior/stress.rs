@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Waits for ever, and says how many of its calls are alive.
+/// Waits forever, and counts how many of its calls are alive.
 #[derive(Clone)]
 struct Counting {
     alive: Arc<AtomicUsize>,
@@ -43,7 +43,7 @@ impl Service<u32> for Counting {
     }
 }
 
-/// 64 tasks, 3 places, every fourth call is dropped after a few polls, some calls never answer
+/// 64 tasks, 3 permits, every fourth call is dropped after a few polls, some calls never complete
 /// and live by being dropped alone.
 #[test]
 fn under_threads_nothing_is_lost_and_the_limit_holds() {
@@ -71,11 +71,11 @@ fn under_threads_nothing_is_lost_and_the_limit_holds() {
                 tokio::spawn(async move {
                     for n in 0..50 {
                         let request = task + n;
-                        let mut answer = Box::pin(svc.clone().call(request));
+                        let mut response = Box::pin(svc.clone().call(request));
                         if request % 4 == 1 {
                             for _ in 0..request % 7 {
                                 let once = std::future::poll_fn(|cx| {
-                                    Poll::Ready(answer.as_mut().poll(cx).is_ready())
+                                    Poll::Ready(response.as_mut().poll(cx).is_ready())
                                 });
                                 if once.await {
                                     break;
@@ -83,7 +83,7 @@ fn under_threads_nothing_is_lost_and_the_limit_holds() {
                                 tokio::task::yield_now().await;
                             }
                         } else {
-                            assert_eq!(answer.await, Ok(request));
+                            assert_eq!(response.await, Ok(request));
                         }
                     }
                 })

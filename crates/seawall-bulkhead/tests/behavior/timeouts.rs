@@ -2,10 +2,10 @@
 
 use super::*;
 
-/// A head that is kept and polled no more does not take the place it was called for. Had those
-/// behind it been rejected all the same, an idle bulkhead would have rejected everybody.
+/// A head that is kept and polled no more does not take the permit it was woken for. Had the
+/// waiters behind it been rejected all the same, an idle bulkhead would have rejected all of them.
 #[tokio::test(start_paused = true)]
-async fn a_free_place_is_taken_past_a_head_that_is_not_polled_when_patience_ends() {
+async fn an_available_permit_is_taken_past_a_head_that_is_not_polled_when_a_wait_ends() {
     let (mut svc, handle, mock) = subject(1, 8);
     let running = call(&mut svc, 0);
     let mut kept = call(&mut svc, 1);
@@ -19,13 +19,13 @@ async fn a_free_place_is_taken_past_a_head_that_is_not_polled_when_patience_ends
     assert_eq!(mock.requests(), [0, 2]);
     assert_eq!(rejection(behind[1].poll()).reason(), Reason::QueueTimeout);
     assert_eq!((handle.in_flight(), handle.queue_depth()), (1, 1));
-    // The head has kept its rank, and as late as it is, there is no place for it.
+    // The head has kept its rank, and at the end of its wait, there is no permit for it.
     assert_eq!(rejection(kept.poll()).reason(), Reason::QueueTimeout);
     drop(behind);
     assert_eq!((handle.in_flight(), handle.queue_depth()), (0, 0));
 }
 
-/// The last chance is for those who can go: one whose service is stuck leaves the place to the
+/// The last chance is for calls that can go: one whose service is stuck leaves the permit to the
 /// next, and one that is woken by its timer asks its service once more.
 #[tokio::test(start_paused = true)]
 async fn a_last_chance_is_not_for_a_service_that_is_not_ready() {
@@ -47,7 +47,7 @@ async fn a_last_chance_is_not_for_a_service_that_is_not_ready() {
 }
 
 /// A rejected call goes away, and its instance may never call again. Had it kept what it reserved
-/// below, an idle instance would have taken a place from all who share the inner limit.
+/// below, an idle instance would have taken a permit from all that share the inner limit.
 #[tokio::test(start_paused = true)]
 async fn a_rejected_call_keeps_no_reservation() {
     let (mut svc, _handle, mock) = subject(1, 0);
@@ -60,10 +60,10 @@ async fn a_rejected_call_keeps_no_reservation() {
     assert_eq!(mock.violations(), [""; 0]);
 }
 
-/// A waiter that comes back from standing aside may find the place taken. Had it waited for the
-/// next one with its service ready, nobody else could have used that meanwhile.
+/// A skipped waiter that comes back may find the permit taken. Had it waited for the
+/// next one with its service ready, no other call could have used that meanwhile.
 #[tokio::test(start_paused = true)]
-async fn a_waiter_that_is_back_in_line_keeps_no_reservation() {
+async fn a_waiter_that_is_queued_again_keeps_no_reservation() {
     let layer = layer(1, 8);
     let ((a, dead), (b, live)) = (mock(), mock());
     live.hold_responses();
