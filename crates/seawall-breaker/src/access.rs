@@ -7,7 +7,8 @@ use seawall_core::InstanceName;
 use seawall_core::striped::Stripes;
 
 use crate::config::BreakerConfig;
-use crate::state::{AnchoredState, Common, LocalState, Setup, SharedState, Stripe};
+use crate::state::{AnchoredState, Common, LocalState, Setup, SharedState};
+use crate::stripe::Stripe;
 use crate::transition::Change;
 
 /// The circuit of one admission, settlement or command.
@@ -87,7 +88,7 @@ impl Access for Single {
 }
 
 impl Access for LocalState {
-    #[inline(always)]
+    #[inline]
     fn common(&self) -> &Common {
         self.common()
     }
@@ -96,14 +97,14 @@ impl Access for LocalState {
         self.stripes()
     }
 
-    #[inline(always)]
+    #[inline]
     fn stripe(&self) -> &Stripe {
         self.stripe()
     }
 }
 
 impl Access for AnchoredState {
-    #[inline(always)]
+    #[inline]
     fn common(&self) -> &Common {
         self.common()
     }
@@ -112,7 +113,7 @@ impl Access for AnchoredState {
         self.stripes()
     }
 
-    #[inline(always)]
+    #[inline]
     fn stripe(&self) -> &Stripe {
         self.here()
     }

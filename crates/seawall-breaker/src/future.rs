@@ -46,13 +46,16 @@ pin_project! {
     }
 }
 
+/// The state after a wait, or the error of the inner service.
+pub(crate) type AfterWait<F, C, T, D, W, E> = Poll<Result<State<F, C, T, D, W>, E>>;
+
 /// What waits for a probe slot, and then makes the call.
 pub(crate) trait Wait<F, C, T, D: CircuitRef, E>: Sized {
     /// Whether a future ever waits.
     const WAITS: bool;
 
-    /// The state after the wait, or the error of the inner service.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<State<F, C, T, D, Self>, E>>;
+    /// Waits.
+    fn poll(&mut self, cx: &mut Context<'_>) -> AfterWait<F, C, T, D, Self, E>;
 }
 
 /// Of futures that never wait: a single breaker waits in `poll_ready`.
@@ -62,7 +65,7 @@ pub struct NoWait(Infallible);
 impl<F, C, T, D: CircuitRef, E> Wait<F, C, T, D, E> for NoWait {
     const WAITS: bool = false;
 
-    fn poll(&mut self, _: &mut Context<'_>) -> Poll<Result<State<F, C, T, D, Self>, E>> {
+    fn poll(&mut self, _: &mut Context<'_>) -> AfterWait<F, C, T, D, Self, E> {
         match self.0 {}
     }
 }

@@ -96,6 +96,7 @@ mod settle;
 mod state;
 mod state_change;
 mod state_word;
+mod stripe;
 mod sync;
 mod transition;
 mod votes;

@@ -15,11 +15,12 @@ use crate::config::BreakerConfig;
 use crate::config_snapshot::ConfigSnapshot;
 use crate::counts::Counters;
 use crate::entry_point::EntryPoint;
-use crate::in_flight::{InFlight, StartBucket};
+use crate::in_flight::StartBucket;
 use crate::state_word::StateWord;
+use crate::stripe::Stripe;
 use crate::sync::{AtomicU64, Ordering};
 use crate::transition::{Change, TransitionCounts};
-use crate::votes::{self, SharedWords, Slots};
+use crate::votes::{self, SharedWords};
 use crate::wakers::Wakers;
 
 pub(crate) type SharedState = Shared<Common, Stripe>;
@@ -52,54 +53,6 @@ impl Setup {
             EntryPoint::Gate => &self.gate_events,
             EntryPoint::Breaker => &self.breaker_events,
         }
-    }
-}
-
-/// What calls write, of one stripe.
-#[derive(Debug)]
-pub(crate) struct Stripe {
-    pub(crate) successes: Slots,
-    /// Made when slow calls are watched for the first time.
-    pub(crate) in_flight: OnceLock<Box<InFlight>>,
-    pub(crate) counters: Counters,
-}
-
-impl Stripe {
-    pub(crate) fn new(config: &BreakerConfig) -> Self {
-        let stripe = Self {
-            successes: Slots::new(),
-            in_flight: OnceLock::new(),
-            counters: Counters::default(),
-        };
-        stripe.begin_watch(config, 0);
-        stripe
-    }
-
-    /// Begins another watch of slow calls, if they are watched.
-    pub(crate) fn begin_watch(&self, config: &BreakerConfig, watch: u64) {
-        if config.slow_after.is_some() {
-            let in_flight = self.in_flight.get_or_init(|| Box::new(InFlight::new()));
-            in_flight.begin(watch);
-        }
-    }
-
-    /// A watched call has ended.
-    pub(crate) fn end(&self, start: StartBucket) {
-        if let Some(in_flight) = self.in_flight.get() {
-            in_flight.end(start);
-        }
-    }
-
-    /// Counts a rejection.
-    #[inline]
-    pub(crate) fn count_rejection(&self, at: EntryPoint, reason: Reason) {
-        match (at, reason) {
-            (EntryPoint::Breaker, Reason::NotReady) => &self.counters.not_ready,
-            (EntryPoint::Breaker, _) => &self.counters.rejected,
-            (EntryPoint::Gate, Reason::NotReady) => &self.counters.gate_not_ready,
-            (EntryPoint::Gate, _) => &self.counters.gate_rejected,
-        }
-        .add();
     }
 }
 

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use seawall_breaker::{BreakerConfig, BreakerHandle, BreakerLayer, CircuitState};
+use seawall_breaker::{BreakerConfig, BreakerHandle, BreakerLayer, CircuitState, HalfOpenPolicy};
 use seawall_core::{
     CircuitCause, Complete, Error, EventKind, InstanceHandle, Outcome, Reason, Received, Registry,
     Rejectable, Value,
@@ -87,7 +87,99 @@ async fn reset_closes_forgets_the_windows_and_the_growth() {
     assert_eq!(s.rejection().await.retry_after(), Some(10 * SECOND));
 }
 
+#[tokio::test(start_paused = true)]
+async fn reset_takes_every_command_back_and_keeps_counters_and_settings() {
+    let s = subject(quick());
+    s.times(1, Do::Fail).await;
+    let failures = s.handle.counts().failures;
+    s.handle.set_shadow(true);
+    let settings = s.handle.config();
+    for command in [
+        BreakerHandle::force_open,
+        BreakerHandle::force_closed,
+        |handle: &BreakerHandle| handle.force_open_for(3_600 * SECOND),
+    ] {
+        command(&s.handle);
+        assert_ne!(s.handle.state(), CircuitState::Closed);
+        s.handle.reset();
+        assert_eq!(s.handle.state(), CircuitState::Closed);
+        assert!(s.passes(Do::Succeed).await);
+    }
+    assert_eq!(s.handle.counts().failures, failures);
+    assert_eq!(s.handle.config(), settings);
+    assert!(s.handle.snapshot().shadow);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_never_polled_does_not_vote_after_a_reset() {
+    let mut s = subject(quick());
+    let call = s.call(Do::Fail);
+    s.handle.reset();
+    // Polled late: it was admitted before the reset.
+    call.await.expect_err("it fails");
+    assert_eq!(s.handle.state(), CircuitState::Closed);
+    assert_eq!((s.handle.counts().late, s.handle.counts().failures), (1, 0));
+    let call = s.call(Do::Fail);
+    s.handle.reset();
+    drop(call);
+    assert_eq!(s.handle.counts().abandoned, 1);
+}
+
 // ---- settings ----
+
+#[tokio::test(start_paused = true)]
+async fn new_settings_apply_to_probes_that_are_called_and_not_polled() {
+    let probes = |n| quick().probes(n).successes_to_close(2);
+    let mut s = subject(probes(1));
+    s.times(1, Do::Fail).await;
+    advance(10 * SECOND).await;
+    let unpolled = s.call(Do::Succeed);
+    s.call(Do::Succeed)
+        .await
+        .expect_err("one slot, and it is taken");
+    s.handle
+        .configure(probes(2).build().expect("valid"))
+        .expect("valid");
+    s.call(Do::Succeed).await.expect("a second slot");
+    assert_eq!(s.handle.state(), CircuitState::HalfOpen);
+    drop(unpolled);
+    s.call(Do::Succeed).await.expect("the slot of the first");
+    assert_eq!(s.handle.state(), CircuitState::Closed);
+    assert_eq!(s.handle.counts().abandoned, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_settings_shorten_a_wait_for_probes_that_has_begun() {
+    let wait = |max_wait| {
+        let policy = HalfOpenPolicy::Wait { max_wait };
+        quick().half_open_policy(policy)
+    };
+    let s = subject(wait(3_600 * SECOND));
+    s.times(1, Do::Fail).await;
+    advance(10 * SECOND).await;
+    let probe = s.spawn(Do::Take(8 * SECOND)).await;
+    let waiter = s.spawn(Do::Succeed).await;
+    s.handle
+        .configure(wait(SECOND).build().expect("valid"))
+        .expect("valid");
+    let began = Instant::now();
+    waiter.await.expect("no panic").expect_err("it waited");
+    assert_eq!(Instant::now() - began, SECOND);
+    probe.await.expect("no panic").expect("a response");
+}
+
+#[tokio::test(start_paused = true)]
+async fn shadow_mode_is_a_setting_that_can_be_switched_alone() {
+    let s = subject(quick().open_for(7 * SECOND));
+    assert!(!s.handle.config().shadow());
+    s.handle.set_shadow(true);
+    assert!(s.handle.config().shadow() && s.handle.snapshot().shadow);
+    assert_eq!(s.handle.config().open_for(), 7 * SECOND);
+    s.handle
+        .configure(quick().build().expect("valid"))
+        .expect("valid");
+    assert!(!s.handle.snapshot().shadow);
+}
 
 #[tokio::test(start_paused = true)]
 async fn new_settings_take_effect_and_lose_nothing() {

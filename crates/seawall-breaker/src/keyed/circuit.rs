@@ -7,14 +7,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::map::{Entry, Evict, Rest};
+use super::evict::{Evict, Rest};
+use super::map::Entry;
 use crate::access::{Access, CircuitRef};
 use crate::config::BreakerConfig;
 use crate::control::Control;
 use crate::counts::CircuitCounts;
 use crate::publish::Publish;
-use crate::state::{Common, Locked, Setup, Stripe};
+use crate::state::{Common, Locked, Setup};
 use crate::state_word::CircuitState;
+use crate::stripe::Stripe;
 use crate::transition::{Change, Transition, TransitionCounts};
 
 /// A circuit of a [`BreakerRegistry`](crate::BreakerRegistry), with its key; see

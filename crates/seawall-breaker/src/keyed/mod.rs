@@ -1,6 +1,7 @@
 //! One circuit per key.
 
 mod circuit;
+mod evict;
 mod layer;
 mod map;
 mod registry;

@@ -10,7 +10,7 @@ use super::circuit::Keyed;
 use crate::access::Access;
 use crate::admission::Admit;
 use crate::entry_point::EntryPoint;
-use crate::future::{ResponseFuture, State, Wait};
+use crate::future::{AfterWait, ResponseFuture, State, Wait};
 use crate::permit::Permit;
 use crate::probe_wait::{ProbeWait, Waited, may_wait};
 use crate::wakers::Parked;
@@ -71,7 +71,7 @@ where
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<State<S::Future, C, T, Keyed<K>, Self>, S::Error>> {
+    ) -> AfterWait<S::Future, C, T, Keyed<K>, Self, S::Error> {
         let this = &mut **self;
         let common = this.circuit.common();
         loop {

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use seawall_breaker::{Breaker, BreakerConfig, BreakerConfigBuilder, BreakerHandle, BreakerLayer};
@@ -11,7 +12,7 @@ use seawall_core::{Error, FailureKind, Outcome, Rejectable, Rejection, Scope, Wr
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tower::util::BoxCloneService;
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn};
 
 pub(crate) const MS: Duration = Duration::from_millis(1);
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -110,6 +111,15 @@ impl Subject {
 
     pub(crate) async fn send(&self, what: Do) -> Result<(), Error<Failed>> {
         self.service.clone().oneshot(what).await
+    }
+
+    /// Makes a call and does not poll it.
+    pub(crate) fn call(&mut self, what: Do) -> <Breaker<Upstream, Policy> as Service<Do>>::Future {
+        let ready = self
+            .service
+            .poll_ready(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(ready, Poll::Ready(Ok(()))));
+        self.service.call(what)
     }
 
     pub(crate) async fn times(&self, times: u32, what: Do) {

@@ -5,7 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
+use super::eviction::VISITS;
 use super::*;
+use crate::keyed::evict::Rest;
 
 /// A value that can be made busy, and that counts.
 #[derive(Default)]
