@@ -20,6 +20,7 @@ use seawall_core::{Outcome, RequestMeta};
 ///
 /// A retry still needs what every further attempt needs: the time that the upstream named,
 /// the deadline, and a token of the budget.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RetryDecision {
     /// As the layer's own table says.

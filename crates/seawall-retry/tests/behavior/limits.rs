@@ -286,8 +286,8 @@ async fn an_order_that_timed_out_is_never_retried_whatever_a_predicate_wants() {
     assert_eq!(layer.handle().counts().give_ups.not_replay_safe, 1);
 }
 
-/// The late result of an attempt that was given up reaches nobody, and what it was is counted where
-/// the attempt after it was not sent.
+/// An attempt that was given up may be executed all the same, and the attempt after it was not sent:
+/// the call says so.
 #[tokio::test(start_paused = true)]
 async fn a_call_whose_timed_out_attempt_is_followed_by_an_unsent_one_is_maybe_sent() {
     let calls = Arc::new(AtomicUsize::new(0));
