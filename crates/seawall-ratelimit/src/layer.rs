@@ -1,12 +1,11 @@
 //! The layer.
 
-use seawall_core::{InstanceName, Policy, policy_setters};
-use tower_layer::Layer;
+use seawall_core::{InstanceName, Policy};
 
 use crate::config::RateLimitConfig;
 use crate::costs::MetaCost;
-use crate::feedback::FeedbackLayer;
 use crate::handle::RateLimitHandle;
+use crate::layer_methods::layer_methods;
 use crate::service::RateLimit;
 use crate::state::{SharedState, State};
 
@@ -45,54 +44,4 @@ impl RateLimitLayer {
     }
 }
 
-impl<X, M> RateLimitLayer<X, M> {
-    fn map_policy<Y>(self, change: impl FnOnce(X) -> Y) -> RateLimitLayer<Y, M> {
-        RateLimitLayer {
-            state: self.state,
-            policy: change(self.policy),
-            cost: self.cost,
-        }
-    }
-
-    /// Computes costs with `cost`, a [`CostFn`](crate::CostFn). Default: [`MetaCost`].
-    #[must_use]
-    pub fn cost<M2>(self, cost: M2) -> RateLimitLayer<X, M2> {
-        RateLimitLayer {
-            state: self.state,
-            policy: self.policy,
-            cost,
-        }
-    }
-
-    /// A layer to put below this one, next to the client. It reads signals from results with
-    /// `reader`, and corrects the limits by them.
-    pub fn feedback<F>(&self, reader: F) -> FeedbackLayer<X, F, M>
-    where
-        X: Clone,
-        M: Clone,
-    {
-        let state = self.state.clone();
-        FeedbackLayer::new(state, reader, self.policy.clone(), self.cost.clone())
-    }
-
-    /// A handle to read and to control the limits from outside.
-    pub fn handle(&self) -> RateLimitHandle {
-        RateLimitHandle::new(self.state.clone())
-    }
-}
-
-policy_setters!(RateLimitLayer[M]: describe);
-
-impl<S, X: Clone, M: Clone> Layer<S> for RateLimitLayer<X, M> {
-    type Service = RateLimit<S, X, M>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        let (policy, cost) = (self.policy.clone(), self.cost.clone());
-        RateLimit::new(inner, self.state.anchor(), policy, cost)
-    }
-}
-
-seawall_core::impl_debug!(RateLimitLayer<X, M>: |this|
-    name = this.state.common().events.name(),
-    config = this.state.common().limiter.config(),
-);
+layer_methods!(RateLimitLayer => RateLimit, RateLimitHandle);

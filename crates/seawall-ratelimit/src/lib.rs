@@ -84,6 +84,7 @@ mod future;
 mod handle;
 mod keyed;
 mod layer;
+mod layer_methods;
 mod limit;
 mod limiter;
 mod limiter_ref;

@@ -1,11 +1,10 @@
 //! The layer with limits per key.
 
-use seawall_core::{InstanceName, Policy, policy_setters};
-use tower_layer::Layer;
+use seawall_core::{InstanceName, Policy};
 
 use super::{KeyedRateLimit, KeyedRateLimitConfig, KeyedRateLimitHandle};
 use crate::costs::MetaCost;
-use crate::feedback::FeedbackLayer;
+use crate::layer_methods::layer_methods;
 use crate::state::{SharedState, State};
 
 /// Limits how many calls of each key depart per period: endpoint, account, symbol, caller.
@@ -55,53 +54,4 @@ impl KeyedRateLimitLayer {
     }
 }
 
-impl<X, M> KeyedRateLimitLayer<X, M> {
-    fn map_policy<Y>(self, change: impl FnOnce(X) -> Y) -> KeyedRateLimitLayer<Y, M> {
-        KeyedRateLimitLayer {
-            state: self.state,
-            policy: change(self.policy),
-            cost: self.cost,
-        }
-    }
-
-    /// Computes costs with `cost`, a [`CostFn`](crate::CostFn). Default: [`MetaCost`].
-    #[must_use]
-    pub fn cost<M2>(self, cost: M2) -> KeyedRateLimitLayer<X, M2> {
-        KeyedRateLimitLayer {
-            state: self.state,
-            policy: self.policy,
-            cost,
-        }
-    }
-
-    /// A layer to put below this one, next to the client. It reads signals from results with
-    /// `reader`, and corrects the limits of the key by them.
-    pub fn feedback<F>(&self, reader: F) -> FeedbackLayer<X, F, M>
-    where
-        X: Clone,
-        M: Clone,
-    {
-        let state = self.state.clone();
-        FeedbackLayer::new(state, reader, self.policy.clone(), self.cost.clone())
-    }
-
-    /// A handle to read and to control the limits from outside.
-    pub fn handle(&self) -> KeyedRateLimitHandle {
-        KeyedRateLimitHandle::new(self.state.clone())
-    }
-}
-
-policy_setters!(KeyedRateLimitLayer[M]: describe);
-
-impl<S, X: Clone, M: Clone> Layer<S> for KeyedRateLimitLayer<X, M> {
-    type Service = KeyedRateLimit<S, X, M>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        let (policy, cost) = (self.policy.clone(), self.cost.clone());
-        KeyedRateLimit::new(inner, self.state.anchor(), policy, cost)
-    }
-}
-
-seawall_core::impl_debug!(KeyedRateLimitLayer<X, M>: |this|
-    name = this.state.common().events.name(),
-);
+layer_methods!(KeyedRateLimitLayer => KeyedRateLimit, KeyedRateLimitHandle);

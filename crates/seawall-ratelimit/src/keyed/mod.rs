@@ -1,6 +1,7 @@
 //! A rate limit of its own for each key: endpoint, account, symbol, caller.
 
 mod config;
+mod configure;
 mod handle;
 pub(crate) mod keys;
 mod layer;

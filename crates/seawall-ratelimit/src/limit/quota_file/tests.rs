@@ -1,5 +1,8 @@
+use super::format::{FORMAT, parse};
 use super::*;
 use proptest::prelude::*;
+use std::error::Error;
+use std::fs;
 use std::sync::atomic::AtomicU32;
 
 /// A path in a folder that is removed on drop.
@@ -27,7 +30,7 @@ impl Drop for Folder {
 }
 
 fn leased(path: &Path) -> u64 {
-    read(path).unwrap().leased
+    read(path).unwrap().1
 }
 
 #[test]
@@ -71,7 +74,7 @@ fn a_new_day_starts_at_zero_and_an_earlier_one_does_not() {
     assert_eq!((file.enter(20_001), file.used()), (20_001, 0));
     file.take(1, 10);
     let kept = read(&folder.file()).unwrap();
-    assert_eq!((kept.day, kept.leased), (20_001, 1));
+    assert_eq!(kept, (20_001, 1));
 }
 
 #[test]
