@@ -1,6 +1,5 @@
 //! The gate: rejects early, outside of every wait.
 
-use std::fmt;
 use std::task::{Context, Poll};
 
 use seawall_core::{Rejectable, Rejection};
@@ -48,6 +47,7 @@ impl<S> Layer<S> for GateLayer {
 }
 
 /// A service behind the gate of a circuit; see [`GateLayer`].
+#[derive(Debug)]
 pub struct Gate<S> {
     inner: S,
     anchor: AnchoredState,
@@ -146,15 +146,5 @@ impl<S: Clone> Clone for Gate<S> {
             anchor: self.anchor.clone(),
             ready: Readiness::new(),
         }
-    }
-}
-
-impl<S: fmt::Debug> fmt::Debug for Gate<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gate")
-            .field("inner", &self.inner)
-            .field("name", &self.anchor.common().setup.name())
-            .field("state", &self.anchor.common().word().state())
-            .finish_non_exhaustive()
     }
 }

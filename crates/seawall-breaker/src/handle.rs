@@ -1,6 +1,5 @@
 //! A circuit from outside: read and control.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +35,7 @@ pub type BreakerHandle = CircuitHandle<Single>;
 /// handle.reset();
 /// assert_eq!(handle.state(), CircuitState::Closed);
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct CircuitHandle<D: CircuitRef = Single> {
     pub(crate) circuit: D,
 }
@@ -163,15 +162,6 @@ impl BreakerHandle {
                 })
             })
         });
-    }
-}
-
-impl<D: CircuitRef> fmt::Debug for CircuitHandle<D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CircuitHandle")
-            .field("name", &self.name())
-            .field("state", &self.state())
-            .finish_non_exhaustive()
     }
 }
 

@@ -43,8 +43,8 @@ impl ProbeWait {
         cx: &mut Context<'_>,
     ) -> Poll<Waited> {
         let common = circuit.common();
-        // Parked before the circuit is read once more: a slot that was freed, or a transition,
-        // between the rejection and that woke no task here.
+        // Parked before the circuit is read once more: a transition since the rejection, or a slot
+        // that was freed since, did not wake this task.
         self.parked.park(common.wakers(), cx.waker());
         let rejection = common.would_reject(common.word(), at);
         if rejection.is_none_or(|r| r.cause() != Some(CircuitCause::Probing)) {

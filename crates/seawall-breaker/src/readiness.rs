@@ -128,7 +128,7 @@ impl Readiness {
                 Poll::Pending => {
                     self.waits = true;
                     self.parked.park(common.wakers(), cx.waker());
-                    // A transition between the load of the state and that woke no task.
+                    // A transition since the word was loaded may have come before this task was parked.
                     if common.word() == word {
                         return Poll::Pending;
                     }

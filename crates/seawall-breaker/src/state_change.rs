@@ -1,6 +1,5 @@
 //! Waiting for the next transition of a circuit.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,6 +13,7 @@ use crate::wakers::Parked;
 /// Waits for a change of a circuit's state; see
 /// [`CircuitHandle::state_change`](crate::CircuitHandle::state_change). It can be dropped at any
 /// time.
+#[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct StateChange<D: CircuitRef = Single> {
     circuit: D,
@@ -37,7 +37,7 @@ impl<D: CircuitRef + Unpin> Future for StateChange<D> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Transition> {
         let this = &mut *self;
         let common = this.circuit.common();
-        // Parked first: a change between the load and that would wake no task here.
+        // Parked first: a change after the load would not wake this task otherwise.
         this.parked.park(common.wakers(), cx.waker());
         let word = common.word();
         // Settings make a new generation too, in the same state.
@@ -54,13 +54,5 @@ impl<D: CircuitRef + Unpin> Future for StateChange<D> {
             }
             None => Poll::Pending,
         }
-    }
-}
-
-impl<D: CircuitRef> fmt::Debug for StateChange<D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StateChange")
-            .field("from", &self.word.state())
-            .finish_non_exhaustive()
     }
 }

@@ -6,16 +6,17 @@
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum CircuitState {
+    // The numbers are the kinds of a `StateWord`.
     /// Calls pass and are counted.
-    Closed,
+    Closed = 0,
     /// Calls are rejected until the open time is over.
-    Open,
+    Open = 1,
     /// A few calls pass as probes, or a growing share of all; their outcome decides.
-    HalfOpen,
+    HalfOpen = 2,
     /// Calls are rejected by the command of an operator.
-    ForcedOpen,
+    ForcedOpen = 3,
     /// All calls pass by the command of an operator, whatever their outcome; they are counted.
-    ForcedClosed,
+    ForcedClosed = 4,
 }
 
 impl CircuitState {
@@ -101,15 +102,8 @@ impl StateWord {
 
     /// The next generation, in the given state.
     pub(crate) const fn next(self, state: CircuitState) -> Self {
-        let kind = match state {
-            CircuitState::Closed => 0,
-            CircuitState::Open => 1,
-            CircuitState::HalfOpen => 2,
-            CircuitState::ForcedOpen => 3,
-            CircuitState::ForcedClosed => 4,
-        };
         let generation = self.generation().wrapping_add(1);
-        Self((generation << GENERATION_SHIFT) | (self.0 & SHADOW) | kind)
+        Self((generation << GENERATION_SHIFT) | (self.0 & SHADOW) | state as u64)
     }
 
     /// The next generation in the same state: its settings are new.

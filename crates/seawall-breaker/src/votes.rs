@@ -211,7 +211,8 @@ impl Slots {
         }
     }
 
-    /// Tags every word for the generation of `word` and returns what was still counted. Called under the lock.
+    /// Tags every word for the generation of `word` and returns what was still counted. Called
+    /// under the lock.
     pub(crate) fn retag_all(&self, word: StateWord, now: u64) -> u64 {
         let generation = word.generation() & GENERATION_MASK;
         let mut left = self

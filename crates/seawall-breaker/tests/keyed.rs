@@ -122,7 +122,7 @@ async fn an_open_circuit_is_never_evicted_and_the_excess_is_reported() {
         fail(&mut service, &mock, 100 * key).await;
     }
     assert_eq!(
-        (keys.len(), keys.over_capacity(), keys.evicted()),
+        (keys.len(), keys.over_capacity(), keys.snapshot().evicted),
         (6, 2, 0)
     );
     for key in 7..1_000 {
@@ -168,7 +168,7 @@ async fn what_evicted_circuits_counted_stays_in_the_totals() {
         (totals.successes, totals.failures, totals.abandoned),
         (500, 500, 500)
     );
-    assert_eq!((keys.len(), keys.evicted()), (8, 492));
+    assert_eq!((keys.len(), keys.snapshot().evicted), (8, 492));
 }
 
 #[tokio::test(start_paused = true)]
@@ -216,15 +216,15 @@ fn a_hundred_thousand_keys_take_at_most_768_bytes_each() {
             drop(keys.circuit(&key));
         }
     });
-    assert_eq!((keys.len(), keys.evicted()), (KEYS, 0));
+    assert_eq!((keys.len(), keys.snapshot().evicted), (KEYS, 0));
     let each = (took.bytes_current + BLOCK * took.count_current) / KEYS as i64;
     println!(
         "{each} bytes per key, {} blocks; by own estimate {}",
         took.count_current,
-        keys.memory() / KEYS
+        keys.snapshot().memory / KEYS
     );
     assert!(each <= 768, "{each} bytes per key");
-    let estimate = (keys.memory() / KEYS) as i64;
+    let estimate = (keys.snapshot().memory / KEYS) as i64;
     assert!(
         (each * 8 / 10..=each * 12 / 10).contains(&estimate),
         "{estimate} is reported, {each} are taken"
@@ -525,7 +525,7 @@ async fn panics_of_extract_hash_classifier_and_listener_leave_nothing_behind() {
     // A listener's panic neither keeps the circuit from opening nor reaches the call.
     fail(&mut service, &mock, 1).await;
     assert_eq!(keys.circuit(&Fragile(1)).state(), CircuitState::Open);
-    assert_eq!(keys.listener_panics(), 1);
+    assert_eq!(keys.snapshot().listener_panics, 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -57,7 +57,7 @@ impl BreakerConfigBuilder {
         self
     }
 
-    /// Draws the jitter from a sequence that is always the same; for tests.
+    /// Draws the [jitter](Self::open_jitter) from a sequence that is always the same; for tests.
     pub fn seed(mut self, seed: u64) -> Self {
         self.config.seed = Some(seed);
         self

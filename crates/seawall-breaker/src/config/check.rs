@@ -82,6 +82,9 @@ impl BreakerConfigBuilder {
             growth(factor, cap, config.open_for)?;
         }
         Ratio::new(config.open_jitter).map_err(|e| e.in_field("open_jitter"))?;
+        if config.seed.is_some() && config.open_jitter <= 0.0 {
+            return Err(lonely("seed", "open_jitter"));
+        }
         config.open_decay = match self.open_decay {
             Some(_) if config.open_growth.is_none() => {
                 return Err(lonely("open_decay", "open_growth"));

@@ -153,6 +153,12 @@ fn settings_without_the_rule_that_they_belong_to_are_rejected() {
         "from 1",
     );
     rejects(
+        five().seed(1),
+        "seed",
+        "set without open_jitter",
+        "open_jitter",
+    );
+    rejects(
         five().open_decay(S),
         "open_decay",
         "set without open_growth",

@@ -63,14 +63,14 @@ const MAX_KEYS: usize = 10_000;
 ///
 /// # Bounded memory
 ///
-/// A key takes some 700 bytes ([`memory`](Self::memory)), a bit more per call in a count window of
-/// more than a hundred, and what the key itself keeps on the heap. A new key beyond
+/// A key takes some 700 bytes ([`memory`](RegistrySnapshot::memory)), a bit more per call in a count
+/// window of more than a hundred, and what the key itself keeps on the heap. A new key beyond
 /// [`set_max_keys`](Self::set_max_keys) evicts one that is idle: its circuit is closed, no call is
 /// in flight, nothing holds its [`CircuitHandle`], and it was not used recently. Circuits that
-/// remember no failure are evicted first. A circuit that is open, half-open or under manual control is never
-/// evicted; when none can be evicted, the bound is exceeded
-/// ([`over_capacity`](Self::over_capacity)). That of a key that is never used again stays open, until
-/// [`reset`](Self::reset). What evicted circuits counted stays in the counts.
+/// remember no failure are evicted first. A circuit that is open, half-open or forced is never
+/// evicted, unless all are [forced](Self::force_open); when none can be evicted, the bound is
+/// exceeded ([`over_capacity`](Self::over_capacity)). That of a key that is never used again stays
+/// open, until [`reset`](Self::reset). What evicted circuits counted stays in the counts.
 pub struct BreakerRegistry<K: ToOwned + ?Sized = str, B = RandomState> {
     state: Shared<KeyedState<K, B>, ()>,
 }
@@ -96,7 +96,10 @@ pub struct RegistrySnapshot {
     pub max_keys: usize,
     /// How many circuits were evicted so far.
     pub evicted: u64,
-    /// An estimate of the memory of the circuits, in bytes.
+    /// How often a listener of [`BreakerRegistry::on_transition`] panicked.
+    pub listener_panics: u64,
+    /// An estimate of the memory of the circuits, in bytes, without what keys and custom rules keep
+    /// elsewhere.
     pub memory: usize,
     /// What all circuits counted, the evicted ones included.
     pub counts: CircuitCounts,
@@ -160,7 +163,8 @@ impl<K: ToOwned + ?Sized, B> BreakerRegistry<K, B> {
             half_open: totals.half_open,
             open: totals.open,
             max_keys: self.max_keys(),
-            evicted: self.evicted(),
+            evicted: self.state().map.evicted(),
+            listener_panics: self.state().shared.listeners.panics(),
             memory: self.state().map.bytes().saturating_add(totals.heap),
             counts: totals.counts,
         }
@@ -222,20 +226,9 @@ impl<K: ToOwned + ?Sized, B> BreakerRegistry<K, B> {
         self.len().saturating_sub(self.max_keys())
     }
 
-    /// How many circuits were evicted so far.
-    pub fn evicted(&self) -> u64 {
-        self.state().map.evicted()
-    }
-
-    /// An estimate of the memory of the circuits, in bytes, without what keys and custom rules keep
-    /// elsewhere.
-    pub fn memory(&self) -> usize {
-        self.snapshot().memory
-    }
-
     /// Calls `listener` at each transition with the key whose circuit it was, for as long as the
     /// circuits live. It is called outside of every lock; a panic in it is caught and counted
-    /// ([`listener_panics`](Self::listener_panics)).
+    /// ([`listener_panics`](RegistrySnapshot::listener_panics)).
     ///
     /// [Events](seawall_core::Event) report the same transitions with the name of the layer alone:
     /// a name is kept for the life of the process, and keys come and go.
@@ -252,11 +245,6 @@ impl<K: ToOwned + ?Sized, B> BreakerRegistry<K, B> {
     /// ```
     pub fn on_transition(&self, listener: impl Fn(&K, &Transition) + Send + Sync + 'static) {
         self.state().shared.listeners.add(Arc::new(listener));
-    }
-
-    /// How often a listener panicked.
-    pub fn listener_panics(&self) -> u64 {
-        self.state().shared.listeners.panics()
     }
 
     /// Every key that has a circuit now, in no order.

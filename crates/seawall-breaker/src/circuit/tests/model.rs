@@ -23,7 +23,7 @@ fn configs() -> impl Strategy<Value = BreakerConfig> {
     let short = (1_u64..100).prop_map(Duration::from_millis);
     (
         (1_u32..5, 1_u32..90, any::<bool>(), any::<bool>()),
-        (d(), 1.0_f64..10.0, 0.0_f64..=1.0),
+        (d(), 1.0_f64..10.0, 0.01_f64..=1.0),
         (
             1_u32..5,
             1_u32..5,
