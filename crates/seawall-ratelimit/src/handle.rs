@@ -133,7 +133,8 @@ impl RateLimitHandle {
     }
 
     /// Ends every pause and a drain, and forgets what the upstream has reported; what was used stays
-    /// used.
+    /// used. Buckets and strict limits that a [timed pause](Self::pause_for) has emptied fill from
+    /// the time at which it would have ended; [`refill`](Self::refill) fills them at once.
     pub fn resume(&self) {
         self.limiter().resume();
     }

@@ -31,6 +31,9 @@ impl Limiter {
         self.change(|limiter, inner| {
             inner.paused_until = 0;
             inner.cap = None;
+            for meter in &mut inner.meters {
+                meter.forget_signals();
+            }
             limiter.unset(PAUSED | DRAINING | CAPPED);
         });
     }

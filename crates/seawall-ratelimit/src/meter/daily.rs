@@ -222,7 +222,7 @@ impl Daily {
 
     /// Forgets what the upstream reported. What is used of the day stays used: the upstream does
     /// not forget it.
-    pub(crate) fn refill(&mut self, _now: u64) {
+    pub(crate) fn forget_signals(&mut self) {
         self.closed_until = 0;
         self.reported = None;
     }

@@ -56,8 +56,11 @@ impl Flow {
         self.bucket.set(now, rate);
     }
 
-    pub(super) fn refill(&mut self, now: u64) {
+    pub(super) fn forget_signals(&mut self) {
         self.cap = None;
+    }
+
+    pub(super) fn refill(&self, now: u64) {
         self.bucket.reset(now);
     }
 

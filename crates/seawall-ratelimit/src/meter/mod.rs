@@ -117,9 +117,18 @@ impl Meter {
         }
     }
 
+    /// Forgets what the upstream has reported; what was used stays used.
+    pub(crate) fn forget_signals(&mut self) {
+        every_kind!(self, meter => meter.forget_signals());
+    }
+
     /// Forgets what was used, where only this side counts it.
     pub(crate) fn refill(&mut self, now_ns: u64) {
-        every_kind!(self, meter => meter.refill(now_ns));
+        match self {
+            Self::Flow(flow) => flow.refill(now_ns),
+            Self::Strict(strict) => strict.refill(now_ns),
+            Self::Window(_) | Self::Daily(_) => {}
+        }
     }
 
     /// How much is there now; below zero by what is owed.

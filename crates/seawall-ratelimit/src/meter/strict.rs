@@ -281,6 +281,12 @@ impl Strict {
         }
     }
 
+    /// Ends a time before which nothing is granted. What reports have added to the log stays: it cannot
+    /// be told from departures.
+    pub(crate) fn forget_signals(&mut self) {
+        self.closed_until = 0;
+    }
+
     /// Forgets everything.
     pub(crate) fn refill(&mut self, _now: u64) {
         self.clear();

@@ -274,7 +274,7 @@ impl Window {
 
     /// Forgets what the upstream reported. The count of the window stays: the upstream does not
     /// forget it, and its end is near.
-    pub(crate) fn refill(&mut self, _now: u64) {
+    pub(crate) fn forget_signals(&mut self) {
         self.closed_until = 0;
         self.reported = None;
     }

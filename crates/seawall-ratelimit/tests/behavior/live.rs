@@ -352,3 +352,28 @@ async fn a_snapshot_serializes() {
     assert_eq!(json["time_to_next"], 0.0);
     assert!(json["resumes_in"].is_null());
 }
+
+#[tokio::test(start_paused = true)]
+async fn resume_forgets_reports_about_each_of_several_limits() {
+    use seawall_core::{QuotaSignal, ServerLimit};
+
+    let config = RateLimitConfig::builder()
+        .limit(Limit::bucket(600, MINUTE).burst(10))
+        .limit(Limit::window(100, MINUTE).with_unit(Unit::Requests))
+        .build()
+        .unwrap();
+    let handle = RateLimitLayer::new("resumed", config).handle();
+    let available = || {
+        let limits = handle.snapshot().limits;
+        limits.iter().map(|l| l.available).collect::<Vec<_>>()
+    };
+    for unit in [Unit::Cost, Unit::Requests] {
+        let reported = ServerLimit::new(unit).with_remaining(0);
+        let reported = reported.with_resets_in(MINUTE / 2);
+        handle.apply_signal(QuotaSignal::Limit(reported));
+    }
+    advance(2 * SECOND).await;
+    assert_eq!(available(), [0.0, 0.0], "until the reported reset");
+    handle.resume();
+    assert_eq!(available(), [10.0, 100.0]);
+}

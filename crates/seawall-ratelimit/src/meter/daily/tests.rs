@@ -88,7 +88,7 @@ fn the_upstream_corrects_downwards_only_and_for_a_day_at_most() {
     assert_eq!(daily.wait(12 * HOUR, 10), 2 * HOUR);
     daily.lower_to(14 * HOUR, 0, Some(u64::MAX));
     assert_eq!(daily.wait(14 * HOUR, 1), MAX_DAY_NS);
-    daily.refill(14 * HOUR);
+    daily.forget_signals();
     daily.lower_to(14 * HOUR, 0, Some(14 * HOUR));
     assert_eq!(daily.wait(14 * HOUR, 10), 0);
 }

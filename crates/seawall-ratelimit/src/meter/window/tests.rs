@@ -105,7 +105,7 @@ fn nothing_is_granted_while_it_is_emptied() {
     window.empty_until(SECOND, 0);
     assert_eq!((window.wait(0, 3), window.available(0)), (5 * SECOND, 0.0));
     assert!(!window.is_unused(0));
-    window.refill(0);
+    window.forget_signals();
     assert!(window.is_unused(0));
     window.empty_until(u64::MAX, 0);
     assert_eq!(window.wait(0, 1), u64::MAX);
