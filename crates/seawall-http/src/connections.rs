@@ -18,7 +18,7 @@ use tower_service::Service;
 /// Limits how many connections the pooling client of hyper-util has at once, idle ones included.
 ///
 /// The client opens a connection for each request that finds no idle one, however many there are;
-/// a provider that bounds connections per address answers with resets. See
+/// a provider that bounds connections per address responds with resets. See
 /// [`connections`](seawall_bulkhead::connections) for what waits and what is rejected.
 ///
 /// ```

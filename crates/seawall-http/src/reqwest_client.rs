@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
@@ -21,9 +22,9 @@ use crate::{ReplayBody, TransportError, reqwest_without_redirects};
 /// A `reqwest::Client` as a service of [`http::Request`], for the layers of Seawall and for
 /// `seawall::HttpStack`.
 ///
-/// * Requests: `http::Request<B>` for any [`IntoReqwestBody`]: `Full<Bytes>`, `Bytes`, `String`,
-///   `Vec<u8>`, `&'static str`, `()`, [`ReplayBody`], `reqwest::Body`. The URI has to be complete:
-///   `https://host/path`.
+/// * Requests: `http::Request<B>`, by default of `Full<Bytes>`. [`with_body`](Self::with_body)
+///   takes any other [`IntoReqwestBody`]: `Bytes`, `String`, `Vec<u8>`, `&'static str`, `()`,
+///   [`ReplayBody`], `reqwest::Body`. The URI has to be complete: `https://host/path`.
 /// * Responses: `http::Response<reqwest::Body>`; the body streams.
 /// * Errors: [`ReqwestError`], which knows whether the request was certainly not sent
 ///   ([`TransportError`]), so that an [`HttpClassifier`](crate::HttpClassifier) judges it without
@@ -66,10 +67,10 @@ use crate::{ReplayBody, TransportError, reqwest_without_redirects};
 /// println!("{}: {:?}", response.status(), response.into_body().collect().await?.to_bytes());
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Debug)]
-pub struct ReqwestClient {
+pub struct ReqwestClient<B = Full<Bytes>> {
     client: reqwest::Client,
     redirects: bool,
+    body: PhantomData<fn(B)>,
 }
 
 impl ReqwestClient {
@@ -85,10 +86,7 @@ impl ReqwestClient {
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .build()?;
-        Ok(Self {
-            client,
-            redirects: false,
-        })
+        Ok(Self::without_redirects(client))
     }
 
     /// A client that exists, with its own policies of redirects and retries. Its errors are of
@@ -97,6 +95,7 @@ impl ReqwestClient {
         Self {
             client,
             redirects: true,
+            body: PhantomData,
         }
     }
 
@@ -108,6 +107,28 @@ impl ReqwestClient {
         Self {
             client,
             redirects: false,
+            body: PhantomData,
+        }
+    }
+}
+
+impl<B> ReqwestClient<B> {
+    /// The same client for requests with another body.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), reqwest::Error> {
+    /// use seawall_http::{ReplayBody, ReqwestClient};
+    ///
+    /// let client: ReqwestClient<ReplayBody> =
+    ///     ReqwestClient::build(reqwest::Client::builder())?.with_body();
+    /// # let _ = client;
+    /// # Ok(()) }
+    /// ```
+    pub fn with_body<B2: IntoReqwestBody>(self) -> ReqwestClient<B2> {
+        ReqwestClient {
+            client: self.client,
+            redirects: self.redirects,
+            body: PhantomData,
         }
     }
 
@@ -116,6 +137,21 @@ impl ReqwestClient {
         &self.client
     }
 }
+
+impl<B> Clone for ReqwestClient<B> {
+    /// Shares the connections.
+    fn clone(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            redirects: self.redirects,
+            body: PhantomData,
+        }
+    }
+}
+
+seawall_core::impl_debug!(ReqwestClient<B>: |this|
+    client = this.client,
+    redirects = this.redirects);
 
 /// A request body that [`ReqwestClient`] can send.
 ///
@@ -232,7 +268,7 @@ impl StdError for ReqwestError {
     }
 }
 
-impl<B: IntoReqwestBody> Service<Request<B>> for ReqwestClient {
+impl<B: IntoReqwestBody> Service<Request<B>> for ReqwestClient<B> {
     type Response = Response<ReqwestBody>;
     type Error = ReqwestError;
     type Future = ReqwestFuture;

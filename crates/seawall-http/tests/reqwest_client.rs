@@ -82,7 +82,7 @@ async fn post<B: IntoReqwestBody>(
     let request = Request::post(format!("http://{address}/orders?x=1"))
         .header("x-key", "k")
         .body(body);
-    client.oneshot(request.unwrap()).await
+    client.with_body().oneshot(request.unwrap()).await
 }
 
 async fn text<B>(body: B) -> String
@@ -161,7 +161,15 @@ async fn a_request_with_a_replay_body_is_sent_twice() {
     let request = request.unwrap();
     let again = copy_request(&request).unwrap();
     for request in [request, again] {
-        assert_eq!(client().oneshot(request).await.unwrap().status(), 200);
+        assert_eq!(
+            client()
+                .with_body()
+                .oneshot(request)
+                .await
+                .unwrap()
+                .status(),
+            200
+        );
         assert!(received.recv().unwrap().ends_with("buy 1"));
     }
 }
@@ -185,7 +193,7 @@ async fn only_a_connection_that_was_never_made_proves_that_nothing_was_sent() {
         assert_eq!(judged(cut), Outcome::Unknown, "{response:?}");
     }
     let relative = Request::get("/orders").body(()).unwrap();
-    let invalid = client().oneshot(relative).await.unwrap_err();
+    let invalid = client().with_body().oneshot(relative).await.unwrap_err();
     assert_eq!(judged(invalid), Outcome::Ignored);
 }
 
@@ -241,7 +249,7 @@ async fn an_error_has_the_text_and_the_sources_of_reqwests() {
 #[should_panic(expected = "polled after it has completed")]
 async fn an_invalid_request_polled_after_its_error_panics() {
     let relative = Request::get("/orders").body(()).unwrap();
-    let mut call = Box::pin(tower::Service::call(&mut client(), relative));
+    let mut call = Box::pin(tower::Service::call(&mut client().with_body(), relative));
     assert!(call.as_mut().await.is_err());
     let _ = call.as_mut().await;
 }
@@ -258,7 +266,7 @@ async fn it_fits_inside_layers_that_keep_something_until_the_body_ends() {
     let (address, _received) = server(vec![OK.into()]);
     let stack = ServiceBuilder::new()
         .layer(WrapErrorLayer)
-        .service(client());
+        .service(client().with_body());
     let request = Request::get(format!("http://{address}/")).body(());
     let response = stack.oneshot(request.unwrap()).await.unwrap();
     let (sender, outcomes) = mpsc::channel();
@@ -269,6 +277,7 @@ async fn it_fits_inside_layers_that_keep_something_until_the_body_ends() {
 }
 
 assert_impl_all!(ReqwestClient: Clone, Send, Sync, Unpin);
+assert_impl_all!(ReqwestClient<ReplayBody>: Clone, Send, Sync, Unpin);
 assert_impl_all!(ReqwestFuture: Send);
 assert_impl_all!(ReqwestError: StdError, Send, Sync);
 assert_impl_all!(GuardedBody<reqwest::Body, NoGuard>: Body<Data = Bytes>, From<Bytes>, Send);

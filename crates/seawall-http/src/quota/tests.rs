@@ -91,7 +91,7 @@ fn openai_reports_requests_tokens_and_project_tokens_in_go_durations() {
 }
 
 #[test]
-fn anthropic_tells_four_limits_with_times_by_rfc_3339() {
+fn anthropic_reports_four_limits_with_times_by_rfc_3339() {
     let mut sample = vec![("date", DATE)];
     let of = |kind: &str| {
         ["limit", "remaining", "reset"].map(|what| format!("anthropic-ratelimit-{kind}-{what}"))

@@ -101,7 +101,7 @@ fn times_by_rfc_3339_are_read_in_their_zone() {
 }
 
 #[test]
-fn epochs_are_told_apart_by_magnitude() {
+fn epochs_are_distinguished_by_magnitude() {
     let minute = Some(Duration::from_secs(60));
     let seconds = (NOW + 60).to_string();
     let millis = format!("{}000", NOW + 60);

@@ -135,7 +135,7 @@ fn a_broken_event_does_not_spoil_the_next() {
 }
 
 #[test]
-fn what_was_said_before_a_stream_broke_off_is_known() {
+fn what_came_before_a_stream_broke_off_is_known() {
     let start = MESSAGE_STREAM.split("event: ping").next().unwrap();
     assert_eq!(usage_of(start.as_bytes()), Some(Usage::new(125, 1)));
 }
