@@ -35,11 +35,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .start()
         .await?;
 
-    let stack = seawall::ai_api("openai")
+    let stack = seawall::ai::openai("openai")
         .build()?
         // A second completion is billed, and here that is worth it.
-        .routes(seawall::ai::inference_routes()?)
-        .inspect(seawall::http::inspect::openai);
+        .describe(seawall::ai::inference_routes()?);
     let handles = stack.handles();
     let mut client = ServiceBuilder::new()
         .layer(stack)
@@ -55,7 +54,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let completion: Value =
         serde_json::from_slice(&response.into_body().collect().await?.to_bytes())?;
     println!("{}", completion["choices"][0]["message"]["content"]);
-    println!("(after {} attempts)", handles.retry.attempts());
+    println!("(after {} attempts)", handles.retry.counts().attempts.total());
 
     let mut stream = client.ready().await?.call(ask(true)?).await?.into_body();
     println!(

@@ -40,7 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let broker = Broker::alpaca().incidents(incidents).start().await?;
     let url = broker.base_url();
 
-    let stack = seawall::broker("alpaca")
+    let stack = seawall::brokers::alpaca("alpaca")
         .retry(
             RetryConfig::builder()
                 .attempts(5)
@@ -59,7 +59,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!(
         "positions: {} after {} attempts",
         answer.status(),
-        handles.retry.attempts()
+        handles.retry.counts().attempts.total()
     );
     drop(answer);
 

@@ -44,8 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .build()?;
     let stack = seawall::data::alpha_vantage("alpha vantage")
         .rate_limit(rate)
-        .build()?
-        .inspect(seawall::http::inspect::alpha_vantage);
+        .build()?;
     let handles = stack.handles();
     let mut client = ServiceBuilder::new()
         .layer(stack)
@@ -64,7 +63,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!(
         "{} requests ({} retries), {} hidden throttles, {} violations of the limit",
         stats.received,
-        handles.retry.retries(),
+        handles.retry.counts().retries,
         stats.throttled,
         stats.violations,
     );

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::response::Parts;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
+use seawall::http_client::inspect::InspectFn;
 use seawall::{
     Backoff, BreakerConfig, BulkheadConfig, Error, HttpService, InvalidConfig, Outcome,
     RateLimitConfig, Reason, Rejection, RetryConfig, Scope, Sent, StackBuilder,
@@ -78,13 +79,12 @@ impl Guarded {
         let market_data = time_limits(seawall::market_data("market data"))?
             .rate_limit(below(MARKET_DATA)?)
             .build()?
-            .inspect(hidden_throttle);
+            .inspect(hidden_throttle as InspectFn);
         // A second completion is billed, but worth it.
-        let ai_api = time_limits(seawall::ai_api("AI"))?
+        let ai_api = time_limits(seawall::ai::openai("AI"))?
             .rate_limit(below(AI_API)?)
             .build()?
-            .routes(seawall::ai::inference_routes()?)
-            .inspect(seawall::http::inspect::openai);
+            .describe(seawall::ai::inference_routes()?);
         Ok(Self {
             broker: broker.layer(CountingClient::new(ProviderKind::Broker, meter)),
             market_data: market_data.layer(CountingClient::new(ProviderKind::MarketData, meter)),
@@ -115,7 +115,8 @@ impl Caller for Guarded {
                 let (head, body) = response.into_parts();
                 match body.collect().await {
                     Ok(body) => CallResult::Response(head.status, body.to_bytes()),
-                    Err(never) => match never {},
+                    Err(Error::Rejected(rejection)) => rejected(&rejection),
+                    Err(Error::Inner(never)) => match never {},
                 }
             }
             Err(Error::Inner(error)) => result_of(&error),
