@@ -54,7 +54,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let completion: Value =
         serde_json::from_slice(&response.into_body().collect().await?.to_bytes())?;
     println!("{}", completion["choices"][0]["message"]["content"]);
-    println!("(after {} attempts)", handles.retry.counts().attempts.total());
+    println!(
+        "(after {} attempts)",
+        handles.retry.counts().attempts.total()
+    );
 
     let mut stream = client.ready().await?.call(ask(true)?).await?.into_body();
     println!(
