@@ -1,4 +1,71 @@
-//! Named health checks with thresholds, and a layer that observes the calls that pass.
+//! Named health checks with thresholds, and a Tower layer that observes the calls that pass.
+//!
+//! One failed ping does not make a broker unhealthy, and a ping that succeeds proves nothing when
+//! every tenth order fails. So health needs two sources: *checks*, run at an interval or on demand,
+//! which change their status after several results in a row; and *observation* of the calls that
+//! are made anyway, which costs no request and sees what users see. A [`HealthMonitor`] has both
+//! and their aggregate status, to be shown at `/health` or acted on.
+//!
+//! # Example
+//!
+//! ```
+//! use std::time::Duration;
+//! use seawall_health::{CheckConfig, Depth, HealthConfig, HealthLayer, HealthMonitor, Status};
+//! use tower::{Layer, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), tower::BoxError> {
+//! // Passive: around the client of the broker.
+//! let layer = HealthLayer::new("orders", HealthConfig::default());
+//! let client = layer.layer(service_fn(|_: ()| async { Ok::<_, tower::BoxError>(()) }));
+//!
+//! // Active: a shallow check, and a deep one that only degrades the aggregate status.
+//! let monitor = HealthMonitor::new("desk");
+//! monitor.register_layer(layer.handle(), CheckConfig::default())?;
+//! monitor.register("broker", CheckConfig::default(), || async { true })?;
+//! let deep = CheckConfig::builder()
+//!     .depth(Depth::Deep)
+//!     .interval(Duration::from_secs(300))
+//!     .critical(false)
+//!     .build()?;
+//! monitor.register("archive", deep, || async { Err::<(), _>("disk full") })?;
+//!
+//! assert_eq!(monitor.run(Depth::Shallow).await.status, Status::Healthy);
+//! for _ in 0..3 {
+//!     monitor.run(Depth::Deep).await;
+//! }
+//! let report = monitor.report();
+//! assert_eq!(report.status, Status::Degraded);
+//! assert_eq!(report.check("archive").unwrap().message.as_deref(), Some("disk full"));
+//!
+//! let guard = monitor.start(); // one task per check, until it is dropped
+//! # drop((guard, client)); Ok(()) }
+//! ```
+//!
+//! # How it works
+//!
+//! A check is healthy with its first success, unhealthy after a number of failures in a row (3),
+//! and healthy again after a number of successes in a row (2). A success that took too long (5 s)
+//! is degraded. The aggregate status is that of the worst critical check; the others can only
+//! degrade it. See [`aggregate`].
+//!
+//! The layer counts calls, failures and slow calls in a sliding window: one compare-exchange per
+//! successful call, no lock, no allocation. The policy's classifier judges the results; local
+//! rejections, throttles and bad requests are not counted.
+//!
+//! # Read on
+//!
+//! * [`docs::checks`]: results, silence after an outage, tasks, settings that change
+//! * [`docs::observation`]: readiness, cancellation, and where in a stack the layer stands
+
+/// Longer matters, one page each.
+pub mod docs {
+    #[doc = include_str!("../docs/checks.md")]
+    pub mod checks {}
+
+    #[doc = include_str!("../docs/observation.md")]
+    pub mod observation {}
+}
+
 mod check;
 mod check_config;
 mod checks;

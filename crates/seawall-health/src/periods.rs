@@ -38,7 +38,7 @@ impl Periods {
         let period = self.read(now_ns);
         // After the words: what they are read from is not newer than the version.
         fence(Ordering::Acquire);
-        if version % 2 == 0 && self.version.load(Ordering::Relaxed) == version {
+        if version & 1 == 0 && self.version.load(Ordering::Relaxed) == version {
             return period;
         }
         self.at_locked(now_ns)

@@ -15,7 +15,7 @@ use seawall_timeout::{
 use tokio::time::Instant;
 use tower::{Layer as _, Service as _, ServiceExt as _};
 
-// Longer than any check waits, so that none is cut short.
+// Longer than any check waits, so that none times out.
 const LONG: Duration = Duration::from_secs(10 * 3600);
 
 fn long() -> AttemptTimeoutConfig {

@@ -29,7 +29,7 @@ use crate::state::Limit;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AttemptTimeoutConfig<M = Fixed> {
-    pub(super) source: Source,
+    source: Source,
     mode: PhantomData<M>,
 }
 
@@ -74,6 +74,10 @@ impl<M> AttemptTimeoutConfig<M> {
             source,
             mode: PhantomData,
         }
+    }
+
+    pub(super) fn into_source(self) -> Source {
+        self.source
     }
 
     /// How long an attempt may take; where that is learned, the initial timeout.

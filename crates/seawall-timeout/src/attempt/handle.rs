@@ -61,7 +61,7 @@ impl<M> AttemptTimeoutHandle<M> {
     ///
     /// None today: settings are checked when they are made.
     pub fn configure(&self, config: AttemptTimeoutConfig<M>) -> Result<(), InvalidConfig> {
-        self.state().configure(config.source);
+        self.state().configure(config.into_source());
         Ok(())
     }
 

@@ -81,7 +81,7 @@ impl<M> AttemptTimeoutLayer<Policy, NoOverride, M> {
     /// # Ok(()) }
     /// ```
     pub fn new(name: impl Into<InstanceName>, config: AttemptTimeoutConfig<M>) -> Self {
-        let state = State::new(name.into(), config.source);
+        let state = State::new(name.into(), config.into_source());
         Self {
             // Without stripes of their own: only their reference counts are wanted, so that cloning
             // a service per request scales.

@@ -164,7 +164,7 @@ mod tests {
     }
 
     /// Left out of what is learned, attempts that time out would leave the timeout where it is:
-    /// only responses below it are ever seen.
+    /// only responses below it are ever recorded.
     #[test]
     fn attempts_that_timed_out_let_the_timeout_grow_with_the_responses() {
         let (learner, mut now) = (learner(), Instant::now());

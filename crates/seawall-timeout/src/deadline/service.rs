@@ -59,7 +59,7 @@ where
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         // A call that has timed out stays so: the inner service is not polled again, since a
-        // place in its queue would be of no use to the call.
+        // queued waiter would be of no use to the call.
         if matches!(self.wait, Wait::TimedOut) {
             return Poll::Ready(Ok(()));
         }

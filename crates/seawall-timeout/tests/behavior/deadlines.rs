@@ -114,7 +114,7 @@ async fn a_wait_that_was_given_up_long_ago_is_not_charged_to_the_next_call() {
     assert!(ready.poll().is_pending());
     advance(3600 * SECOND).await;
     drop(ready);
-    // Ready by now: the next caller has its whole second.
+    // Ready by now: the next caller has a full second.
     mock.set_ready();
     mock.hold_responses();
     let start = Instant::now();
