@@ -54,8 +54,8 @@ pub(crate) const MAX_LIMITS: usize = 8;
 pub struct Limit {
     count: u32,
     period: Duration,
-    unit: Unit,
-    kind: Kind,
+    pub(super) unit: Unit,
+    pub(super) kind: Kind,
 }
 
 /// How a limit counts.
@@ -83,11 +83,11 @@ pub(crate) enum Kind {
 }
 
 impl Limit {
-    pub(super) const fn new(count: u32, period: Duration, unit: Unit, kind: Kind) -> Self {
+    pub(super) const fn new(count: u32, period: Duration, kind: Kind) -> Self {
         Self {
             count,
             period,
-            unit,
+            unit: Unit::Cost,
             kind,
         }
     }

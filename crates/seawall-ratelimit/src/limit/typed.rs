@@ -13,7 +13,7 @@ impl Limit {
     /// time: the generic cell rate algorithm. Any stretch of time `t` sees at most
     /// `burst + rate * t / period`.
     pub const fn bucket(rate: u32, period: Duration) -> BucketLimit {
-        BucketLimit::new(rate, period, Kind::Bucket { burst: None })
+        BucketLimit(Limit::new(rate, period, Kind::Bucket { burst: None }))
     }
 
     /// What a provider allows, of which a bucket takes [a share](Quota::utilization).
@@ -28,12 +28,8 @@ impl Limit {
     /// counted in slices of 1/128 of `period`, and a slice counts until all of it is old enough. So
     /// the bound still holds in any stretch, and at least 99 % of the count can be used.
     pub const fn strict(count: u32, period: Duration) -> StrictLimit {
-        StrictLimit {
-            count,
-            period,
-            unit: Unit::Cost,
-            margin: Duration::ZERO,
-        }
+        let margin = Duration::ZERO;
+        StrictLimit(Limit::new(count, period, Kind::Strict { margin }))
     }
 
     /// At most `count` from one full `period` of the wall clock to the next: per minute, from
@@ -44,13 +40,8 @@ impl Limit {
     /// this machine by more than [the margin](WindowLimit::margin) counts departures in another
     /// window. Use [`strict`](Self::strict) where that is not certain.
     pub const fn window(count: u32, period: Duration) -> WindowLimit {
-        WindowLimit {
-            count,
-            period,
-            unit: Unit::Cost,
-            offset: Duration::ZERO,
-            margin: Duration::ZERO,
-        }
+        let (offset, margin) = (Duration::ZERO, Duration::ZERO);
+        WindowLimit(Limit::new(count, period, Kind::Window { offset, margin }))
     }
 
     /// At most `count` per calendar day, from one `reset` to the next.
@@ -59,64 +50,119 @@ impl Limit {
     /// [`QuotaExhausted`](seawall_core::Reason::QuotaExhausted). So they are by strict and window
     /// limits with a period of an hour or more.
     pub const fn daily(count: u32, reset: DailyReset) -> DailyLimit {
-        DailyLimit {
-            count,
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        let kind = Kind::Daily {
             reset,
-            unit: Unit::Cost,
             already_used: 0,
             file: None,
-        }
+        };
+        DailyLimit(Limit::new(count, DAY, kind))
     }
 }
 
-/// Writes `with_unit` of a kind of limit.
-macro_rules! with_unit {
-    ($($Kind:ident),*) => {$(
+/// Declares a kind of limit: a `Limit` whose options are methods.
+macro_rules! kind_of_limit {
+    ($(#[$doc:meta])* $Kind:ident) => {
+        $(#[$doc])*
+        #[must_use]
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct $Kind(Limit);
+
         impl $Kind {
             /// What is counted. Default: [`Unit::Cost`], which is 1 per request unless the request
             /// has another cost.
-            pub const fn with_unit(mut self, unit: Unit) -> Self {
-                self.unit = unit;
+            pub fn with_unit(mut self, unit: Unit) -> Self {
+                self.0.unit = unit;
                 self
             }
         }
-    )*};
+
+        impl From<$Kind> for Limit {
+            fn from(limit: $Kind) -> Self {
+                limit.0
+            }
+        }
+    };
 }
 
-with_unit!(BucketLimit, StrictLimit, WindowLimit, DailyLimit);
+kind_of_limit! {
+    /// A rate and a burst: made by [`Limit::bucket`] or [`Quota::utilization`].
+    BucketLimit
+}
 
-/// A rate and a burst: made by [`Limit::bucket`] or [`Quota::utilization`].
-#[must_use]
-#[derive(Clone, Debug, PartialEq)]
-pub struct BucketLimit {
-    rate: u32,
-    period: Duration,
-    unit: Unit,
-    kind: Kind,
+kind_of_limit! {
+    /// Never more than a count in any period: made by [`Limit::strict`].
+    StrictLimit
+}
+
+kind_of_limit! {
+    /// A count per window of the wall clock: made by [`Limit::window`].
+    WindowLimit
+}
+
+kind_of_limit! {
+    /// A count per calendar day: made by [`Limit::daily`].
+    DailyLimit
 }
 
 impl BucketLimit {
-    const fn new(rate: u32, period: Duration, kind: Kind) -> Self {
-        let unit = Unit::Cost;
-        Self {
-            rate,
-            period,
-            unit,
-            kind,
-        }
-    }
-
     /// How much is granted at once after idle time, and the most that one call may cost: a whole
     /// number from 1. Default: a tenth of the rate, at least 1.
-    pub fn burst(mut self, burst: u32) -> Self {
-        self.kind = Kind::Bucket { burst: Some(burst) };
+    pub fn burst(mut self, by: u32) -> Self {
+        // A utilization without room for a burst stays an error.
+        if let Kind::Bucket { burst } = &mut self.0.kind {
+            *burst = Some(by);
+        }
         self
     }
 }
 
-impl From<BucketLimit> for Limit {
-    fn from(bucket: BucketLimit) -> Self {
-        Self::new(bucket.rate, bucket.period, bucket.unit, bucket.kind)
+impl StrictLimit {
+    /// By how much the time between departure and arrival may vary, at most the period. The count
+    /// then holds in any stretch of `period + margin`, since two requests that depart one period
+    /// apart may arrive closer to each other. Default: zero.
+    pub fn margin(mut self, margin: Duration) -> Self {
+        self.0.kind = Kind::Strict { margin };
+        self
+    }
+}
+
+impl WindowLimit {
+    /// How much the clocks may differ, together with the variation of the time between departure
+    /// and arrival; at most half of the period. A departure within `margin` of the edge of a window
+    /// counts in both windows. Default: zero.
+    pub fn margin(mut self, by: Duration) -> Self {
+        if let Kind::Window { margin, .. } = &mut self.0.kind {
+            *margin = by;
+        }
+        self
+    }
+
+    /// How long after the full `period` of the wall clock (UTC) a window begins, shorter than the
+    /// period. Default: zero.
+    pub fn offset(mut self, by: Duration) -> Self {
+        if let Kind::Window { offset, .. } = &mut self.0.kind {
+            *offset = by;
+        }
+        self
+    }
+}
+
+impl DailyLimit {
+    /// How much of today's quota is used already. Default: 0.
+    pub fn already_used(mut self, count: u32) -> Self {
+        if let Kind::Daily { already_used, .. } = &mut self.0.kind {
+            *already_used = count;
+        }
+        self
+    }
+
+    /// Keeps the used quota of the day in a file, so that it survives a restart.
+    pub fn persist_in(mut self, quota: QuotaFile) -> Self {
+        if let Kind::Daily { file, .. } = &mut self.0.kind {
+            *file = Some(quota);
+        }
+        self
     }
 }
 
@@ -150,117 +196,11 @@ impl Quota {
         let granted = (f64::from(self.count) * utilization + 1e-9).floor() as u32;
         let burst = self.count.saturating_sub(granted);
         if burst == 0 || utilization <= 0.0 {
-            return BucketLimit::new(self.count, self.period, Kind::Unusable { utilization });
+            let kind = Kind::Unusable { utilization };
+            return BucketLimit(Limit::new(self.count, self.period, kind));
         }
         // Rounded up: a nanosecond too long rather than too short.
         let stretched = (ns(self.period) as f64 / utilization).ceil() as u64;
         Limit::bucket(self.count, Duration::from_nanos(stretched)).burst(burst)
-    }
-}
-
-/// Never more than a count in any period: made by [`Limit::strict`].
-#[must_use]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StrictLimit {
-    count: u32,
-    period: Duration,
-    unit: Unit,
-    margin: Duration,
-}
-
-impl StrictLimit {
-    /// By how much the time between departure and arrival may vary, at most the period. The count
-    /// then holds in any stretch of `period + margin`, since two requests that depart one period
-    /// apart may arrive closer to each other. Default: zero.
-    pub const fn margin(mut self, margin: Duration) -> Self {
-        self.margin = margin;
-        self
-    }
-}
-
-impl From<StrictLimit> for Limit {
-    fn from(strict: StrictLimit) -> Self {
-        let margin = strict.margin;
-        Self::new(
-            strict.count,
-            strict.period,
-            strict.unit,
-            Kind::Strict { margin },
-        )
-    }
-}
-
-/// A count per window of the wall clock: made by [`Limit::window`].
-#[must_use]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WindowLimit {
-    count: u32,
-    period: Duration,
-    unit: Unit,
-    offset: Duration,
-    margin: Duration,
-}
-
-impl WindowLimit {
-    /// How much the clocks may differ, together with the variation of the time between departure
-    /// and arrival; at most half of the period. A departure within `margin` of the edge of a window
-    /// counts in both windows. Default: zero.
-    pub const fn margin(mut self, margin: Duration) -> Self {
-        self.margin = margin;
-        self
-    }
-
-    /// How long after the full `period` of the wall clock (UTC) a window begins, shorter than the
-    /// period. Default: zero.
-    pub const fn offset(mut self, offset: Duration) -> Self {
-        self.offset = offset;
-        self
-    }
-}
-
-impl From<WindowLimit> for Limit {
-    fn from(window: WindowLimit) -> Self {
-        let kind = Kind::Window {
-            offset: window.offset,
-            margin: window.margin,
-        };
-        Self::new(window.count, window.period, window.unit, kind)
-    }
-}
-
-/// A count per calendar day: made by [`Limit::daily`].
-#[must_use]
-#[derive(Clone, Debug, PartialEq)]
-pub struct DailyLimit {
-    count: u32,
-    reset: DailyReset,
-    unit: Unit,
-    already_used: u32,
-    file: Option<QuotaFile>,
-}
-
-impl DailyLimit {
-    /// How much of today's quota is used already. Default: 0.
-    pub fn already_used(mut self, count: u32) -> Self {
-        self.already_used = count;
-        self
-    }
-
-    /// Keeps the used quota of the day in a file, so that it survives a restart.
-    pub fn persist_in(mut self, file: QuotaFile) -> Self {
-        self.file = Some(file);
-        self
-    }
-}
-
-impl From<DailyLimit> for Limit {
-    fn from(daily: DailyLimit) -> Self {
-        const DAY: Duration = Duration::from_secs(24 * 3600);
-        let kind = Kind::Daily {
-            reset: daily.reset,
-            already_used: daily.already_used,
-            file: daily.file,
-        };
-        Self::new(daily.count, DAY, daily.unit, kind)
     }
 }

@@ -281,8 +281,8 @@ impl Strict {
         }
     }
 
-    /// Ends a time before which nothing is granted. What reports have added to the log stays: it cannot
-    /// be told from departures.
+    /// Ends a time before which nothing is granted. What reports have added to the log stays:
+    /// it looks like departures.
     pub(crate) fn forget_signals(&mut self) {
         self.closed_until = 0;
     }

@@ -227,6 +227,8 @@ fn invalid_limits_are_errors_that_name_the_field() {
     assert!(build(Limit::bucket(1, MINUTE).burst(u32::MAX)).starts_with("`burst` is"));
     let all = seawall_core::Ratio::ONE;
     assert!(build(Limit::quota(5, SECOND).utilization(all)).starts_with("`utilization` is 1"));
+    let with_burst = Limit::quota(5, SECOND).utilization(all).burst(3);
+    assert!(build(with_burst).starts_with("`utilization` is 1"));
     let many = (0..9).fold(RateLimitConfig::builder(), |b, _| {
         b.limit(Limit::strict(1, SECOND))
     });
