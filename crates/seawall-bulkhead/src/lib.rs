@@ -99,6 +99,7 @@ pub use handle::{BulkheadHandle, DrainFuture};
 pub use layer::BulkheadLayer;
 pub use limit_algorithm::{CallSample, LimitAlgorithm};
 pub use permit::Permit;
+pub use pool::{PoolHandle, PoolSnapshot};
 pub use reserving::{ReservingBulkhead, ReservingBulkheadLayer};
 pub use seawall_core::{
     Classify, Complete, CompleteOnResponse, Describe, Error, FailureKind, InvalidConfig, Outcome,

@@ -7,7 +7,7 @@ use seawall_core::{Clock, EventSource, InstanceName, Outcome};
 
 use crate::config::BulkheadConfig;
 use crate::counts::BulkheadStripe;
-use crate::limit_algorithm::{CallSample, InstalledAlgorithm, drop_of};
+use crate::limit_algorithm::{CallSample, InstalledAlgorithm, LimitAlgorithm, drop_of};
 use crate::semaphore::Semaphore;
 use crate::semaphore::packed::SHADOW;
 
@@ -83,7 +83,7 @@ impl State {
         }
     }
 
-    fn start(&self, algorithm: &mut dyn crate::LimitAlgorithm) {
+    fn start(&self, algorithm: &mut dyn LimitAlgorithm) {
         let configured = self.lock_config().max_concurrent();
         let limit = algorithm.start(configured).max(1);
         self.semaphore.set_limit(limit);

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use seawall_bulkhead::BulkheadState;
 use seawall_bulkhead::connections::{
     ConnectFuture, ConnectionLimit, ConnectionLimitConfig, ConnectionLimitConfigBuilder,
-    ConnectionLimitHandle, ConnectionLimitLayer, Limited,
+    ConnectionLimitLayer, Limited,
 };
+use seawall_bulkhead::{BulkheadState, PoolHandle};
 use seawall_core::{
     Command, Error, InstanceHandle, PartitionKey, Reason, Registry, Rejectable, Rejection,
     RequestMeta, Sent,
@@ -41,7 +41,11 @@ fn layer(permits: u32, waiting: u32) -> ConnectionLimitLayer {
     ConnectionLimitLayer::new("pool", config)
 }
 
-type Subject = (ConnectionLimit<Mock>, ConnectionLimitHandle, MockHandle);
+type Subject = (
+    ConnectionLimit<Mock>,
+    PoolHandle<ConnectionLimitConfig>,
+    MockHandle,
+);
 
 /// A limit over a mock that leaves its calls open.
 fn subject(permits: u32, waiting: u32) -> Subject {
@@ -173,7 +177,7 @@ async fn a_connection_that_fails_to_be_made_releases_its_permit() {
 
 #[tokio::test(start_paused = true)]
 async fn the_connection_is_closed_before_its_permit_is_released() {
-    struct Closes(ConnectionLimitHandle, Arc<AtomicU32>);
+    struct Closes(PoolHandle<ConnectionLimitConfig>, Arc<AtomicU32>);
     impl Drop for Closes {
         fn drop(&mut self) {
             self.1.store(self.0.in_flight(), Ordering::Relaxed);
@@ -414,7 +418,7 @@ fn impossible_settings_are_rejected_by_name() {
 assert_impl_all!(ConnectionLimit<Mock>: Send, Sync, Unpin, Clone);
 assert_impl_all!(ConnectFuture<Mock, u32>: Send, Sync, Unpin);
 assert_impl_all!(Limited<u32>: Send, Sync, Unpin, Clone);
-assert_impl_all!(ConnectionLimitHandle: Send, Sync, Clone, InstanceHandle);
+assert_impl_all!(PoolHandle<ConnectionLimitConfig>: Send, Sync, Clone, InstanceHandle);
 
 #[tokio::test(start_paused = true)]
 async fn limits_change_while_connections_are_open_and_connects_wait() {

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use seawall_bulkhead::isolated::{
     Blocking, BlockingConfig, BlockingFuture, BlockingLayer, Isolated, IsolatedConfig,
-    IsolatedFuture, IsolatedLayer, ThreadPoolHandle,
+    IsolatedFuture, IsolatedLayer,
 };
-use seawall_bulkhead::{BulkheadState, FailureKind, Outcome};
+use seawall_bulkhead::{BulkheadState, FailureKind, Outcome, PoolHandle};
 use seawall_core::{Command, Error, InstanceHandle, Reason, Registry, Rejectable, Rejection, Sent};
 use seawall_testkit::contract::{BoxError, Mock, MockError, Stage, mock};
 use static_assertions::assert_impl_all;
@@ -509,7 +509,7 @@ assert_impl_all!(Plain: Send, Sync, Unpin, Clone);
 assert_impl_all!(IsolatedFuture<Mock, u32>: Send, Unpin);
 assert_impl_all!(BlockingFuture<Closure, u32, u32, Infallible>: Send, Unpin);
 assert_impl_all!(IsolatedLayer: Send, Sync, Clone);
-assert_impl_all!(ThreadPoolHandle<IsolatedConfig>: Send, Sync, Clone, InstanceHandle);
+assert_impl_all!(PoolHandle<IsolatedConfig>: Send, Sync, Clone, InstanceHandle);
 assert_impl_all!(<Plain as Service<u32>>::Error: Into<BoxError>);
 
 #[tokio::test(start_paused = true)]

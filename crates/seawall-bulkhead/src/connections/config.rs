@@ -5,7 +5,7 @@ use std::time::Duration;
 use seawall_core::InvalidConfig;
 
 use crate::config::{DEFAULT_MAX_WAIT, check_count};
-use crate::pool::PoolLimits;
+use crate::pool::{PoolHandle, PoolLimits};
 
 /// How many connections there are, in all and per key, and how long a connect waits for a permit.
 ///
@@ -56,10 +56,6 @@ impl ConnectionLimitConfig {
     /// How long a connect waits for a permit before it is rejected.
     pub const fn max_wait(&self) -> Duration {
         self.limits.max_wait
-    }
-
-    pub(crate) const fn from_limits(limits: PoolLimits) -> Self {
-        Self { limits }
     }
 
     pub(crate) const fn limits(&self) -> PoolLimits {
@@ -135,5 +131,24 @@ impl ConnectionLimitConfigBuilder {
         }
         limits.check_max_wait(self.max_wait_set)?;
         Ok(self.config)
+    }
+}
+
+impl PoolHandle<ConnectionLimitConfig> {
+    /// The settings in force.
+    pub fn config(&self) -> ConnectionLimitConfig {
+        let limits = self.limits();
+        ConnectionLimitConfig { limits }
+    }
+
+    /// Changes the settings while connections are open. New permits go to waiting connects; a
+    /// lower limit closes no connection, and until enough of them are closed, none is made.
+    /// Waiting connects keep the `max_wait` they came with.
+    ///
+    /// # Errors
+    ///
+    /// None today: a [`ConnectionLimitConfig`] is valid.
+    pub fn configure(&self, config: ConnectionLimitConfig) -> Result<(), InvalidConfig> {
+        self.set_limits(None, config.limits)
     }
 }

@@ -6,9 +6,8 @@ use seawall_core::{InstanceName, Policy, policy_setters};
 use tower_layer::Layer;
 
 use super::config::ConnectionLimitConfig;
-use super::handle::ConnectionLimitHandle;
 use super::service::ConnectionLimit;
-use crate::pool::PoolState;
+use crate::pool::{PoolHandle, PoolState};
 
 /// Limits how many connections a connector has open; see the [module](super).
 ///
@@ -52,8 +51,8 @@ impl<X> ConnectionLimitLayer<X> {
     }
 
     /// A handle to read and to control the limit from outside.
-    pub fn handle(&self) -> ConnectionLimitHandle {
-        ConnectionLimitHandle::new(Arc::clone(&self.state))
+    pub fn handle(&self) -> PoolHandle<ConnectionLimitConfig> {
+        PoolHandle::new(Arc::clone(&self.state), None)
     }
 }
 

@@ -72,14 +72,12 @@
 
 mod config;
 mod future;
-mod handle;
 mod layer;
 mod limited;
 mod service;
 
 pub use config::{ConnectionLimitConfig, ConnectionLimitConfigBuilder};
 pub use future::ConnectFuture;
-pub use handle::{ConnectionLimitHandle, ConnectionLimitSnapshot};
 pub use layer::ConnectionLimitLayer;
 pub use limited::Limited;
 pub use service::ConnectionLimit;

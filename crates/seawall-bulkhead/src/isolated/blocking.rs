@@ -14,11 +14,10 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::config::BlockingConfig;
-use super::handle::ThreadPoolHandle;
 use super::span::Span;
 use super::task::{Ended, PoolTask, Work};
 use super::threads::ThreadPool;
-use crate::pool::PoolPermit;
+use crate::pool::{PoolHandle, PoolPermit};
 
 /// Turns blocking closures into services that run on a bounded set of threads; see the
 /// [module](super).
@@ -58,8 +57,8 @@ impl BlockingLayer {
     }
 
     /// A handle to read and to control the pool from outside. It does not keep the threads.
-    pub fn handle(&self) -> ThreadPoolHandle<BlockingConfig> {
-        ThreadPoolHandle::new(self.pool.shared.clone())
+    pub fn handle(&self) -> PoolHandle<BlockingConfig> {
+        self.pool.handle()
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use seawall_core::InvalidConfig;
 
 use crate::config::{DEFAULT_MAX_WAIT, check_count};
-use crate::pool::PoolLimits;
+use crate::pool::{PoolHandle, PoolLimits};
 
 const MAX_THREADS: u32 = 1_024;
 
@@ -74,10 +74,6 @@ impl IsolatedConfig {
     /// How long a call waits for a permit before it is rejected.
     pub const fn max_wait(&self) -> Duration {
         self.limits.max_wait
-    }
-
-    pub(crate) const fn from_parts(threads: u32, limits: PoolLimits) -> Self {
-        Self { threads, limits }
     }
 
     pub(crate) const fn limits(&self) -> PoolLimits {
@@ -184,10 +180,6 @@ impl BlockingConfig {
         self.limits.max_wait
     }
 
-    pub(crate) const fn from_limits(limits: PoolLimits) -> Self {
-        Self { limits }
-    }
-
     pub(crate) const fn limits(&self) -> PoolLimits {
         self.limits
     }
@@ -240,5 +232,42 @@ impl BlockingConfigBuilder {
         check_threads(self.config.threads())?;
         self.config.limits.check_max_wait(self.max_wait_set)?;
         Ok(self.config)
+    }
+}
+
+impl PoolHandle<IsolatedConfig> {
+    /// The settings in force.
+    pub fn config(&self) -> IsolatedConfig {
+        IsolatedConfig {
+            threads: self.configured_threads(),
+            limits: self.limits(),
+        }
+    }
+
+    /// Changes the settings while calls run. A lower `max_concurrent` stops no call; waiting calls
+    /// keep the `max_wait` they came with.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] when `threads` differs: the threads of a running pool cannot change.
+    pub fn configure(&self, config: IsolatedConfig) -> Result<(), InvalidConfig> {
+        self.set_limits(Some(config.threads), config.limits)
+    }
+}
+
+impl PoolHandle<BlockingConfig> {
+    /// The settings in force.
+    pub fn config(&self) -> BlockingConfig {
+        let limits = self.limits();
+        BlockingConfig { limits }
+    }
+
+    /// Changes the settings while calls run. Waiting calls keep the `max_wait` they came with.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] when `threads` differs: the threads of a running pool cannot change.
+    pub fn configure(&self, config: BlockingConfig) -> Result<(), InvalidConfig> {
+        self.set_limits(Some(config.threads()), config.limits)
     }
 }

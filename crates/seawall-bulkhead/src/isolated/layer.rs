@@ -7,9 +7,9 @@ use seawall_core::{InstanceName, Policy, policy_setters};
 use tower_layer::Layer;
 
 use super::config::IsolatedConfig;
-use super::handle::ThreadPoolHandle;
 use super::service::Isolated;
 use super::threads::ThreadPool;
+use crate::pool::PoolHandle;
 
 /// Runs the calls of a service on threads of their own; see the [module](super).
 ///
@@ -63,8 +63,8 @@ impl<X> IsolatedLayer<X> {
     }
 
     /// A handle to read and to control the pool from outside. It does not keep the threads.
-    pub fn handle(&self) -> ThreadPoolHandle<IsolatedConfig> {
-        ThreadPoolHandle::new(self.pool.shared.clone())
+    pub fn handle(&self) -> PoolHandle<IsolatedConfig> {
+        self.pool.handle()
     }
 }
 

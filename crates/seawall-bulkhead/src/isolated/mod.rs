@@ -82,7 +82,6 @@
 
 mod blocking;
 mod config;
-mod handle;
 mod layer;
 mod service;
 mod span;
@@ -91,6 +90,5 @@ mod threads;
 
 pub use blocking::{Blocking, BlockingFuture, BlockingLayer};
 pub use config::{BlockingConfig, BlockingConfigBuilder, IsolatedConfig, IsolatedConfigBuilder};
-pub use handle::{ThreadPoolHandle, ThreadPoolSnapshot};
 pub use layer::IsolatedLayer;
 pub use service::{Isolated, IsolatedFuture};

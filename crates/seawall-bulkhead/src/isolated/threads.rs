@@ -1,4 +1,4 @@
-//! The threads, and what a handle keeps of them.
+//! The threads.
 
 use std::io;
 use std::sync::Arc;
@@ -8,22 +8,14 @@ use seawall_core::InstanceName;
 use tokio::runtime::{Builder, Runtime};
 
 use super::config::{BlockingConfig, IsolatedConfig};
-use crate::pool::PoolState;
-
-/// What a handle keeps alive: all but the threads.
-#[derive(Clone, Debug)]
-pub(crate) struct PoolRef {
-    pub(crate) state: Arc<PoolState>,
-    /// As configured.
-    pub(crate) threads: u32,
-    pub(crate) alive: Arc<AtomicU32>,
-}
+use crate::pool::{PoolHandle, PoolState, Threads};
 
 /// The threads. Kept by the layer, its services and the futures of calls, and by nothing that
 /// runs on the threads themselves.
 #[derive(Debug)]
 pub(crate) struct ThreadPool {
-    pub(crate) shared: PoolRef,
+    state: Arc<PoolState>,
+    threads: Threads,
     /// `None` while it is dropped.
     runtime: Option<Runtime>,
 }
@@ -59,17 +51,24 @@ impl ThreadPool {
                 stopped.fetch_sub(1, Ordering::Relaxed);
             })
             .build()?;
-        let shared = PoolRef {
-            state,
-            threads,
+        let threads = Threads {
+            configured: threads,
             alive,
         };
-        let runtime = Some(runtime);
-        Ok(Arc::new(Self { shared, runtime }))
+        Ok(Arc::new(Self {
+            state,
+            threads,
+            runtime: Some(runtime),
+        }))
     }
 
     pub(crate) const fn state(&self) -> &Arc<PoolState> {
-        &self.shared.state
+        &self.state
+    }
+
+    /// A handle, which does not keep the threads.
+    pub(crate) fn handle<C>(&self) -> PoolHandle<C> {
+        PoolHandle::new(Arc::clone(&self.state), Some(self.threads.clone()))
     }
 
     pub(crate) fn runtime(&self) -> &Runtime {

@@ -32,11 +32,13 @@
 //! ```
 
 mod config;
+mod control;
 mod debt;
 mod future;
 mod handle;
 mod hash;
 mod layer;
+mod partition;
 mod permit;
 mod permits;
 mod service;

@@ -8,79 +8,27 @@
 use std::collections::{BTreeSet, HashMap};
 use std::task::Waker;
 
-use seawall_core::queue::{Queue, Ticket};
+use seawall_core::queue::Ticket;
 use seawall_core::{PartitionKey, Reason};
 
 use super::config::{PartitionConfig, PartitionShare};
 use super::debt::Debt;
 use super::hash::Seeded;
+use super::partition::{Candidate, Partition};
 use crate::mode::Mode;
 use crate::semaphore::{Admission, Turn};
 
-/// A key with an active waiter that may have more permits. Of two that have borrowed as much, the
-/// one that was served longer ago comes first.
-type Candidate = (Debt, u64, u64);
-
-#[derive(Debug)]
-struct Partition {
-    share: PartitionShare,
-    named: bool,
-    in_flight: u32,
-    waiters: Queue<()>,
-    /// How many of them are not skipped.
-    active: u32,
-    /// When it was served last, or began to wait, counted in turns.
-    served: u64,
-    /// As it is among the candidates.
-    candidate: Option<Candidate>,
-}
-
-impl Partition {
-    const fn new(share: PartitionShare, named: bool) -> Self {
-        Self {
-            share,
-            named,
-            in_flight: 0,
-            waiters: Queue::new(),
-            active: 0,
-            served: 0,
-            candidate: None,
-        }
-    }
-
-    const fn debt(&self) -> Debt {
-        Debt {
-            kept: self.kept() > 0,
-            borrowed: self.in_flight as i64 - self.share.guaranteed as i64,
-            weight: self.share.weight as i64,
-        }
-    }
-
-    /// Guaranteed permits that are kept available.
-    const fn kept(&self) -> u32 {
-        if self.named {
-            self.share.guaranteed.saturating_sub(self.in_flight)
-        } else {
-            0
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.waiters.len() >= self.share.max_waiting as usize
-    }
-}
-
 #[derive(Debug)]
 pub(crate) struct PartitionPermits {
-    limit: u32,
-    mode: Mode,
-    in_flight: u32,
-    queue_depth: usize,
+    pub(super) limit: u32,
+    pub(super) mode: Mode,
+    pub(super) in_flight: u32,
+    pub(super) queue_depth: usize,
     /// The sum of what is kept available for named keys.
     kept: u64,
     turns: u64,
-    default_share: PartitionShare,
-    partitions: HashMap<PartitionKey, Partition, Seeded>,
+    pub(super) default_share: PartitionShare,
+    pub(super) partitions: HashMap<PartitionKey, Partition, Seeded>,
     candidates: BTreeSet<Candidate>,
 }
 
@@ -101,6 +49,14 @@ impl PartitionPermits {
             permits.name(*key, *share);
         }
         permits
+    }
+
+    /// Gives a key a share of its own.
+    pub(super) fn name(&mut self, key: PartitionKey, share: PartitionShare) {
+        self.change(key, |partition| {
+            partition.named = true;
+            partition.share = share;
+        });
     }
 
     /// Acquires a permit, if the key may have one and no waiter comes before it.
@@ -136,7 +92,11 @@ impl PartitionPermits {
     }
 
     /// Changes a partition, and what the whole knows about it.
-    fn change<T>(&mut self, key: PartitionKey, change: impl FnOnce(&mut Partition) -> T) -> T {
+    pub(super) fn change<T>(
+        &mut self,
+        key: PartitionKey,
+        change: impl FnOnce(&mut Partition) -> T,
+    ) -> T {
         let share = self.default_share;
         let partition = self
             .partitions
@@ -303,7 +263,7 @@ impl PartitionPermits {
     }
 
     /// The waker of the first waiter of the key that is next, if there is a permit for it.
-    fn next(&mut self) -> Option<Waker> {
+    pub(super) fn next(&mut self) -> Option<Waker> {
         let key = match self.mode {
             Mode::Blocked => return None,
             Mode::Normal => {
@@ -320,80 +280,5 @@ impl PartitionPermits {
             }
         };
         self.partitions.get_mut(&key)?.waiters.call_next()
-    }
-}
-
-// What operators change and read.
-impl PartitionPermits {
-    /// Another limit, other shares and no others: keys that are not in `config` are not named.
-    pub(crate) fn configure(&mut self, config: &PartitionConfig) -> Option<Waker> {
-        self.limit = config.max_concurrent();
-        self.default_share = config.default_share();
-        let keys: Vec<_> = self.partitions.keys().copied().collect();
-        for key in keys {
-            self.change(key, |partition| {
-                partition.named = false;
-                partition.share = config.default_share();
-            });
-        }
-        for (key, share) in config.shares() {
-            self.name(*key, *share);
-        }
-        self.next()
-    }
-
-    pub(crate) fn set_mode(&mut self, mode: Mode) -> Option<Waker> {
-        self.mode = mode;
-        self.next()
-    }
-
-    pub(crate) fn set_limit(&mut self, limit: u32) -> Option<Waker> {
-        self.limit = limit;
-        self.next()
-    }
-
-    /// Names a key, or gives it another share.
-    pub(crate) fn set_share(&mut self, key: PartitionKey, share: PartitionShare) -> Option<Waker> {
-        self.name(key, share);
-        self.next()
-    }
-
-    fn name(&mut self, key: PartitionKey, share: PartitionShare) {
-        self.change(key, |partition| {
-            partition.named = true;
-            partition.share = share;
-        });
-    }
-
-    pub(crate) const fn limit(&self) -> u32 {
-        self.limit
-    }
-
-    pub(crate) const fn mode(&self) -> Mode {
-        self.mode
-    }
-
-    pub(crate) const fn default_share(&self) -> PartitionShare {
-        self.default_share
-    }
-
-    pub(crate) const fn in_flight(&self) -> u32 {
-        self.in_flight
-    }
-
-    pub(crate) const fn queue_depth(&self) -> usize {
-        self.queue_depth
-    }
-
-    /// The shares of the named keys.
-    pub(crate) fn named(&self) -> impl Iterator<Item = (PartitionKey, &PartitionShare)> {
-        let named = self.partitions.iter().filter(|(_, p)| p.named);
-        named.map(|(key, partition)| (*key, &partition.share))
-    }
-
-    /// Keys that have a call or a name: calls in flight, calls that wait.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = (PartitionKey, u32, usize)> {
-        let partitions = self.partitions.iter();
-        partitions.map(|(key, p)| (*key, p.in_flight, p.waiters.len()))
     }
 }

@@ -9,6 +9,7 @@ use seawall_core::{PartitionKey, Reason};
 use super::queue::{PoolLimits, PoolQueue, Ticket};
 use crate::mode::Mode;
 use crate::semaphore::{Admission, Turn};
+use crate::snapshot::BulkheadState;
 
 #[derive(Debug)]
 pub(crate) struct PoolPermits {
@@ -22,6 +23,18 @@ pub(crate) struct PoolUsage {
     pub(crate) mode: Mode,
     pub(crate) in_flight: u32,
     pub(crate) queue_depth: usize,
+}
+
+impl PoolUsage {
+    pub(crate) const fn state(&self) -> BulkheadState {
+        match self.mode {
+            Mode::Blocked => BulkheadState::Paused,
+            Mode::Normal | Mode::Bypassed => {
+                let limit = self.limits.max_concurrent;
+                BulkheadState::of(self.in_flight, limit, self.queue_depth)
+            }
+        }
+    }
 }
 
 impl PoolPermits {

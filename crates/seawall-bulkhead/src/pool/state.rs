@@ -2,15 +2,11 @@
 
 use std::sync::Arc;
 
-use seawall_core::{
-    Command, EventSource, InstanceName, Reason, Rejection, Sample, Samples, Unsupported, Value,
-};
+use seawall_core::{EventSource, InstanceName, Reason, Rejection, Sample, Samples, Value};
 
 use super::permits::PoolPermits;
 use super::queue::PoolLimits;
 use crate::counts::{BulkheadCounts, BulkheadStripe};
-use crate::mode::Mode;
-use crate::snapshot::BulkheadState;
 
 #[derive(Debug)]
 pub(crate) struct PoolState {
@@ -35,27 +31,6 @@ impl PoolState {
 
     pub(crate) fn counts(&self) -> BulkheadCounts {
         BulkheadCounts::sum([&self.counters])
-    }
-
-    pub(crate) fn state(&self) -> BulkheadState {
-        let usage = self.permits.usage();
-        match usage.mode {
-            Mode::Blocked => BulkheadState::Paused,
-            Mode::Normal | Mode::Bypassed => {
-                let limit = usage.limits.max_concurrent;
-                BulkheadState::of(usage.in_flight, limit, usage.queue_depth)
-            }
-        }
-    }
-
-    /// `Block` rejects every call, `Bypass` admits every call, `Reset` ends both.
-    pub(crate) fn control(&self, command: Command) -> Result<(), Unsupported> {
-        let mode = Mode::by(command).ok_or(Unsupported {
-            pattern: self.source.pattern(),
-            command,
-        })?;
-        self.permits.set_mode(mode);
-        Ok(())
     }
 
     /// Every sample has the label `layer`, of the kind that this is.

@@ -8,6 +8,7 @@
 //! the available permits. A release either sees it there and wakes the waiter, or came before it
 //! was set, and then the waiter sees the permit.
 
+mod control;
 mod hold_time;
 mod idle;
 pub(crate) mod packed;
@@ -21,5 +22,6 @@ mod waiting;
     unused_imports,
     reason = "the loom model uses less of it than the layer"
 )]
-pub(crate) use permits::{Admission, Semaphore, Usage};
+pub(crate) use control::Usage;
+pub(crate) use permits::{Admission, Semaphore};
 pub(crate) use waiting::Turn;

@@ -1,0 +1,210 @@
+//! A pool from outside: what it does, with which settings, and how to change that.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use seawall_core::{
+    Command, Events, InstanceHandle, InstanceName, InvalidConfig, PartitionKey, Samples,
+    Unsupported,
+};
+
+use super::queue::PoolLimits;
+use super::state::PoolState;
+use crate::counts::BulkheadCounts;
+use crate::mode::Mode;
+use crate::snapshot::BulkheadState;
+
+/// Reads and controls the permits of connections
+/// ([`ConnectionLimitConfig`](crate::connections::ConnectionLimitConfig)) or of a pool of threads
+/// (the two configurations of `isolated`) from any thread, without being part of any call.
+///
+/// It keeps the state alive, not the services and not the threads.
+pub struct PoolHandle<C> {
+    pub(crate) state: Arc<PoolState>,
+    threads: Option<Threads>,
+    config: PhantomData<fn() -> C>,
+}
+
+/// How many threads there are to be, and how many are alive.
+#[derive(Clone, Debug)]
+pub(crate) struct Threads {
+    pub(crate) configured: u32,
+    pub(crate) alive: Arc<AtomicU32>,
+}
+
+impl<C> Clone for PoolHandle<C> {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.state), self.threads.clone())
+    }
+}
+
+impl<C> PoolHandle<C> {
+    pub(crate) const fn new(state: Arc<PoolState>, threads: Option<Threads>) -> Self {
+        Self {
+            state,
+            threads,
+            config: PhantomData,
+        }
+    }
+
+    pub(crate) fn limits(&self) -> PoolLimits {
+        self.state.permits.usage().limits
+    }
+
+    #[cfg(feature = "isolated")]
+    pub(crate) fn configured_threads(&self) -> u32 {
+        let threads = self.threads.as_ref();
+        threads.map_or(0, |threads| threads.configured)
+    }
+
+    /// Other limits, if `threads` are as many as there are.
+    pub(crate) fn set_limits(
+        &self,
+        threads: Option<u32>,
+        limits: PoolLimits,
+    ) -> Result<(), InvalidConfig> {
+        if let (Some(there), Some(threads)) = (&self.threads, threads)
+            && there.configured != threads
+        {
+            let there = there.configured;
+            let accepted = format!("{there}: the threads of a running pool cannot change");
+            return Err(InvalidConfig::new("threads", threads, accepted));
+        }
+        self.state.permits.configure(limits);
+        Ok(())
+    }
+
+    /// Back to automatic: ends [`Block`](Command::Block) and [`Bypass`](Command::Bypass).
+    pub fn reset(&self) {
+        self.state.permits.set_mode(Mode::Normal);
+    }
+
+    /// The name of the instance.
+    pub fn name(&self) -> InstanceName {
+        self.state.source.name()
+    }
+
+    /// How many permits are held: by connections that are open or being made; by calls that run,
+    /// are about to, or were cancelled and have not stopped yet.
+    pub fn in_flight(&self) -> u32 {
+        self.state.permits.usage().in_flight
+    }
+
+    /// How many of them belong to one key; calls on threads have no key.
+    pub fn in_flight_of(&self, key: PartitionKey) -> u32 {
+        self.state.permits.in_flight_of(key)
+    }
+
+    /// How many calls wait for a permit.
+    pub fn queue_depth(&self) -> usize {
+        self.state.permits.usage().queue_depth
+    }
+
+    /// How many threads are alive; 0 for connections.
+    pub fn threads(&self) -> u32 {
+        let threads = self.threads.as_ref();
+        threads.map_or(0, |threads| threads.alive.load(Ordering::Relaxed))
+    }
+
+    /// What became of the calls so far.
+    pub fn counts(&self) -> BulkheadCounts {
+        self.state.counts()
+    }
+
+    /// Everything at one moment.
+    pub fn snapshot(&self) -> PoolSnapshot {
+        let usage = self.state.permits.usage();
+        PoolSnapshot {
+            name: self.name(),
+            state: usage.state(),
+            limit: usage.limits.max_concurrent,
+            in_flight: usage.in_flight,
+            queue_depth: usage.queue_depth,
+            threads: self.threads(),
+            counts: self.counts(),
+        }
+    }
+}
+
+impl<C> InstanceHandle for PoolHandle<C> {
+    /// `"connections"`, `"isolated"` or `"blocking"`.
+    fn pattern(&self) -> &'static str {
+        self.state.source.pattern()
+    }
+
+    fn name(&self) -> InstanceName {
+        Self::name(self)
+    }
+
+    /// That of [`BulkheadState::as_str`].
+    fn state(&self) -> &'static str {
+        self.state.permits.usage().state().as_str()
+    }
+
+    fn samples(&self, sink: &mut Samples<'_>) {
+        self.state.samples(sink);
+        if self.threads.is_some() {
+            let labels = [("layer", self.pattern())];
+            let threads = f64::from(self.threads());
+            sink.gauge("seawall_bulkhead_threads", &labels, threads);
+        }
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let limits = self.limits();
+        let max = limits.max_concurrent.to_string();
+        let mut settings = match &self.threads {
+            Some(threads) => vec![
+                ("threads", threads.configured.to_string()),
+                ("max_concurrent", max),
+            ],
+            None => {
+                let per_key = limits.max_per_key.map(|max| max.to_string());
+                let per_key = per_key.unwrap_or_else(|| "none".to_owned());
+                vec![("max_connections", max), ("max_per_key", per_key)]
+            }
+        };
+        settings.push(("max_waiting", limits.max_waiting.to_string()));
+        settings.push(("max_wait", format!("{:?}", limits.max_wait)));
+        settings
+    }
+
+    fn attach(&self, events: &Events) {
+        // The first registry stays the one that is notified.
+        let _ = self.state.source.attach(events);
+    }
+
+    /// [`Block`](Command::Block) rejects every call, [`Bypass`](Command::Bypass) lets every call
+    /// have a permit (those of a blocking pool still wait for a thread), [`Reset`](Command::Reset)
+    /// ends both. What is in flight goes on.
+    fn control(&self, command: Command) -> Result<(), Unsupported> {
+        let pattern = self.pattern();
+        let mode = Mode::by(command).ok_or(Unsupported { pattern, command })?;
+        self.state.permits.set_mode(mode);
+        Ok(())
+    }
+}
+
+seawall_core::impl_debug!(PoolHandle<C>: |this| name = this.name(), snapshot = this.snapshot());
+
+/// A connection limit or a pool of threads at one moment.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct PoolSnapshot {
+    /// The name of the instance.
+    pub name: InstanceName,
+    /// What it does now.
+    pub state: BulkheadState,
+    /// How many calls may hold a permit at once; of connections, how many there may be.
+    pub limit: u32,
+    /// How many permits are held.
+    pub in_flight: u32,
+    /// How many calls wait.
+    pub queue_depth: usize,
+    /// How many threads are alive; 0 for connections.
+    pub threads: u32,
+    /// What became of the calls so far.
+    pub counts: BulkheadCounts,
+}

@@ -1,0 +1,117 @@
+//! Changing the number of permits and the settings, and reading what is in use.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::packed::{DRAINING, PAUSED, SHADOW, available, permits};
+use super::permits::{Semaphore, Wakeups, wake};
+use super::queue::{PermitQueue, QueueRules};
+use super::sync::Ordering;
+
+impl Semaphore {
+    /// Changes the limit. No call waits for it and none loses its permit: while more are held
+    /// than there are, none is handed out.
+    pub(crate) fn set_limit(&self, limit: u32) {
+        self.set_limit_deferred(limit).wake();
+    }
+
+    /// [`set_limit`](Self::set_limit) for callers that hold a lock of their own meanwhile.
+    pub(crate) fn set_limit_deferred(&self, limit: u32) -> Wakeups {
+        let mut queue = self.lock();
+        self.set_limit_locked(&mut queue, limit)
+    }
+
+    fn set_limit_locked(&self, queue: &mut PermitQueue, limit: u32) -> Wakeups {
+        let by = queue.set_limit(limit);
+        // Both before the permits: an estimate may be too high for a moment, never below zero.
+        self.lowest.fetch_add(by, Relaxed);
+        self.limit.store(limit, Relaxed);
+        self.word.fetch_add(permits(by), Ordering::AcqRel);
+        self.wakeups(queue)
+    }
+
+    /// Other rules for the calls that come from now on. Without a limit, that stays.
+    pub(crate) fn configure(&self, limit: Option<u32>, rules: QueueRules, shadow: bool) -> Wakeups {
+        let mut queue = self.lock();
+        queue.rules = rules;
+        self.mark(&queue);
+        self.set_flag(SHADOW, shadow);
+        let limit = limit.unwrap_or(queue.limit);
+        self.set_limit_locked(&mut queue, limit)
+    }
+
+    /// Ends every command and forgets the peak and the hold time.
+    pub(crate) fn reset(&self, limit: u32, shadow: bool) -> Wakeups {
+        let mut queue = self.lock();
+        self.set_flag(PAUSED | DRAINING, false);
+        self.set_flag(SHADOW, shadow);
+        queue.hold_time.clear();
+        let wakeups = self.set_limit_locked(&mut queue, limit);
+        self.reset_peak_locked();
+        wakeups
+    }
+
+    /// Sets some flags and clears others; wakes the waiter that may go by that.
+    pub(crate) fn command(&self, set: u64, clear: u64) {
+        let mut queue = self.lock();
+        self.set_flag(set, true);
+        self.set_flag(clear, false);
+        if clear & PAUSED != 0 {
+            // The queue has stood still: that is no time for which a permit was held.
+            queue.hold_time.clear();
+        }
+        let next = self.next(&mut queue);
+        drop(queue);
+        wake(next);
+    }
+
+    pub(crate) fn has(&self, flag: u64) -> bool {
+        self.word.load(Ordering::Acquire) & flag != 0
+    }
+
+    /// The numbers of one moment.
+    pub(crate) fn usage(&self) -> Usage {
+        let queue = self.lock();
+        let limit = i64::from(queue.limit);
+        let word = self.word.load(Ordering::Acquire);
+        let count = |held: i64| u32::try_from(held.max(0)).unwrap_or(u32::MAX);
+        Usage {
+            in_flight: count(limit - available(word)),
+            limit: queue.limit,
+            queue_depth: queue.waiters.len(),
+            peak: count(limit - self.lowest.load(Relaxed)),
+            mean_hold_ns: queue.mean_hold_ns(),
+        }
+    }
+
+    /// Counts the most permits that were held at once from now on.
+    pub(crate) fn reset_peak(&self) {
+        let _queue = self.lock();
+        self.reset_peak_locked();
+    }
+
+    fn reset_peak_locked(&self) {
+        let available = available(self.word.load(Ordering::Acquire));
+        self.lowest.store(available, Relaxed);
+    }
+
+    /// The limit, as far as it is known without the lock.
+    pub(crate) fn limit(&self) -> u32 {
+        self.limit.load(Relaxed)
+    }
+}
+
+/// The numbers of a semaphore at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    pub(crate) in_flight: u32,
+    pub(crate) limit: u32,
+    pub(crate) queue_depth: usize,
+    pub(crate) peak: u32,
+    pub(crate) mean_hold_ns: Option<u64>,
+}
+
+impl Usage {
+    pub(crate) const fn available(&self) -> u32 {
+        self.limit.saturating_sub(self.in_flight)
+    }
+}
