@@ -8,10 +8,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get as route;
 use http::{HeaderMap, StatusCode};
-use seawall::http::RejectionResponseLayer;
+use seawall::http_client::RejectionResponseLayer;
 use seawall::{
-    AttemptTimeoutLayer, BreakerConfig, BreakerLayer, BulkheadConfig, BulkheadLayer,
-    RateLimitConfig, RateLimitLayer,
+    AttemptTimeoutConfig, AttemptTimeoutLayer, BreakerConfig, BreakerLayer, BulkheadConfig,
+    BulkheadLayer, RateLimitConfig, RateLimitLayer,
 };
 use support::{get, hyper_client};
 use tokio::net::TcpListener;
@@ -99,7 +99,8 @@ async fn a_handler_that_hangs_is_504_and_an_open_circuit_503() {
         .open_for(Duration::from_secs(3600))
         .build()
         .expect("valid");
-    let timeout = AttemptTimeoutLayer::new("app", Duration::from_millis(50)).expect("valid");
+    let timeout = AttemptTimeoutConfig::fixed(Duration::from_millis(50)).expect("valid");
+    let timeout = AttemptTimeoutLayer::new("app", timeout);
     let app = Router::new()
         .route(
             "/",

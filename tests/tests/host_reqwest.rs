@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use reqwest::{Method, Request, Response, Url};
 use seawall::{
-    CompleteOnResponse, Error, FailureKind, NoPropagation, Outcome, Reason, Rejectable, Replay,
+    CompleteOnResponse, Error, FailureKind, Outcome, Policy, Reason, Rejectable, Replay,
     RequestMeta, StackService, WrapErrorLayer,
 };
 use seawall_sim::incident::Incidents;
@@ -24,11 +24,7 @@ type Copier = fn(&Request) -> Option<Request>;
 /// Nameable: `fn` pointers instead of closures.
 type Guarded = StackService<
     seawall::WrapError<reqwest::Client>,
-    Classifier,
-    Describer,
-    CompleteOnResponse,
-    Copier,
-    NoPropagation,
+    Policy<Classifier, Describer, CompleteOnResponse, Copier>,
 >;
 
 struct Desk {
@@ -41,7 +37,7 @@ fn classify(result: Result<&Response, &Failure>) -> Outcome {
             Outcome::Failure(FailureKind::Server)
         }
         Ok(_) => Outcome::Success,
-        Err(Error::Inner(error)) => seawall::http::outcome_of(error),
+        Err(Error::Inner(error)) => seawall::http_client::outcome_of(error),
         Err(Error::Rejected(rejected)) => rejected.outcome(),
     }
 }
@@ -55,12 +51,13 @@ fn describe(request: &Request) -> RequestMeta {
 }
 
 fn desk() -> (Desk, seawall::StackHandles) {
-    let stack = quick(seawall::broker("alpaca"))
-        .build_generic()
-        .expect("valid")
+    let policy = Policy::new()
         .classify(classify as Classifier)
         .describe(describe as Describer)
         .copy(Request::try_clone as Copier);
+    let stack = quick(seawall::broker("alpaca"))
+        .build_generic(policy)
+        .expect("valid");
     let handles = stack.handles();
     let service = ServiceBuilder::new().layer(stack).layer(WrapErrorLayer);
     (
@@ -150,7 +147,7 @@ async fn an_order_that_was_redirected_to_a_closed_port_is_sent_once() {
     let order = request(Method::POST, &url, "/v2/orders");
     let lost = desk.broker.ready().await.expect("ready").call(order).await;
     assert!(matches!(lost, Err(Error::Inner(e)) if e.is_connect()));
-    assert_eq!(handles.retry.attempts(), 1);
+    assert_eq!(handles.retry.counts().attempts.total(), 1);
     assert_eq!(executed.load(Ordering::SeqCst), 1);
 }
 

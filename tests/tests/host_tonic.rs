@@ -7,7 +7,7 @@ use std::time::Duration;
 use seawall::grpc::{GrpcClassifier, GrpcRejectionLayer, WrapStatusLayer};
 use seawall::{
     BreakerConfig, BulkheadConfig, BulkheadLayer, ConstMeta, RateLimitConfig, RateLimitLayer,
-    Reason, Replay, RequestMeta, find_rejection,
+    Reason, RequestMeta, find_rejection,
 };
 use support::quick;
 use tokio::net::TcpListener;
@@ -57,14 +57,15 @@ async fn a_generated_client_over_the_stack_gets_the_status_of_the_upstream_and_o
         .open_for(Duration::from_secs(3600))
         .build()
         .expect("valid");
-    let stack = quick(seawall::market_data("quotes"))
-        .breaker(once)
-        .build_generic()
-        .expect("valid")
+    let policy = seawall::Policy::new()
         .classify(strict)
-        .describe(ConstMeta(RequestMeta::new(Replay::Never)))
+        .describe(ConstMeta(RequestMeta::non_idempotent()))
         // tonic's body cannot be copied: sent once.
         .copy(|_: &http::Request<tonic::body::Body>| None);
+    let stack = quick(seawall::market_data("quotes"))
+        .breaker(once)
+        .build_generic(policy)
+        .expect("valid");
     let service = ServiceBuilder::new()
         .layer(stack)
         .layer(WrapStatusLayer)

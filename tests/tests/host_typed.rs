@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use seawall::{GenericStack, Reason, Rejectable, Rejection, StackService, rejectable};
+use seawall::{ClientStack, Reason, Rejectable, Rejection, StackService, rejectable};
 use support::quick;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -55,14 +55,7 @@ impl Service<&'static str> for Feed {
 
 /// No error wrapper, no box, a type that can be named.
 struct Desk {
-    feed: StackService<
-        Feed,
-        seawall::ErrorIsFailure,
-        seawall::DefaultMeta,
-        seawall::CompleteOnResponse,
-        seawall::CloneRequest,
-        seawall::NoPropagation,
-    >,
+    feed: StackService<Feed>,
 }
 
 async fn server() -> SocketAddr {
@@ -84,8 +77,8 @@ async fn server() -> SocketAddr {
 
 #[tokio::test]
 async fn a_typed_service_keeps_its_own_errors_and_finds_rejections_in_them() {
-    let stack: GenericStack = quick(seawall::market_data("feed"))
-        .build_generic()
+    let stack: ClientStack = quick(seawall::market_data("feed"))
+        .build_generic(seawall::Policy::new())
         .expect("valid");
     let mut desk = Desk {
         feed: stack.layer(Feed {
@@ -127,7 +120,7 @@ async fn an_io_error_of_the_service_arrives_as_it_is() {
         listener.local_addr().expect("bound")
     };
     let stack = quick(seawall::market_data("feed"))
-        .build_generic()
+        .build_generic(seawall::Policy::new())
         .expect("valid");
     let error = stack
         .layer(Feed { addr: closed })

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use seawall::http::quota::{MeteredBody, RateLimitHeaders, TokenEstimate};
+use seawall::http_client::quota::{MeteredBody, RateLimitHeaders, TokenEstimate};
 use seawall::{
     Error, HttpStack, Limit, RateLimitConfig, Reason, Rejectable, Replay, RequestMeta, RetryConfig,
     TokenCount, Unit,

@@ -102,7 +102,7 @@ impl Results {
     }
 }
 
-type Layer = RetryLayer<ErrorIsFailure, ConstMeta>;
+type Layer = RetryLayer<seawall::Policy<ErrorIsFailure, ConstMeta>>;
 
 fn layer(seed: u32) -> Layer {
     RetryLayer::new("storm", RetryConfig::default())

@@ -13,11 +13,11 @@ use http_body::{Body, Frame};
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use seawall::http::deadline::propagate_deadline;
-use seawall::http::{ReplayBody, copy_request, inspect};
+use seawall::http_client::deadline::propagate_deadline;
+use seawall::http_client::{ReplayBody, copy_request};
 use seawall::{
-    Backoff, BreakerConfig, Budget, BudgetConfig, BulkheadConfig, InvalidConfig, RateLimitConfig,
-    Reason, Rejectable, Replay, RetryConfig, Sent, StackBuilder, CircuitState,
+    Backoff, BreakerConfig, Budget, BudgetConfig, BulkheadConfig, CircuitState, InvalidConfig,
+    RateLimitConfig, Reason, Rejectable, Replay, RetryConfig, Sent, StackBuilder,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
@@ -117,6 +117,7 @@ async fn a_deadline_that_leaves_no_time_for_an_attempt_is_an_error_that_names_it
     for preset in [
         seawall::broker("broker"),
         seawall::order_execution("orders"),
+        seawall::brokers::alpaca("alpaca"),
         seawall::market_data("data"),
         seawall::data::polygon("polygon"),
         seawall::data::alpha_vantage("alpha-vantage"),
@@ -146,10 +147,7 @@ async fn a_deadline_that_leaves_no_time_for_an_attempt_is_an_error_that_names_it
 /// The body was a throttle, its header asked for 30 seconds, and the next attempt came immediately.
 #[tokio::test(start_paused = true)]
 async fn the_header_holds_where_the_body_asks_for_a_shorter_wait() {
-    let stack = seawall::data::alpha_vantage("hint")
-        .build()
-        .expect("valid")
-        .inspect(inspect::alpha_vantage);
+    let stack = seawall::data::alpha_vantage("hint").build().expect("valid");
     let (sent_at, mut sends) = tokio::sync::mpsc::unbounded_channel();
     let client = stack.layer(service_fn(move |_: Request<Full<Bytes>>| {
         let _ = sent_at.send(Instant::now());
@@ -286,7 +284,7 @@ async fn a_response_is_not_dropped_for_a_body_that_cannot_be_sent_again() {
         let status = response.expect("the upstream's response").status();
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(received.load(Ordering::SeqCst), 1);
-        assert_eq!(attempts.attempts(), 1);
+        assert_eq!(attempts.counts().attempts.total(), 1);
     }
 }
 
@@ -323,7 +321,11 @@ async fn a_callers_broken_upload_does_not_open_the_circuit() {
         let error = client.clone().oneshot(upload).await.map(drop);
         let error = error.expect_err("no body");
         assert!(error.rejection().is_none(), "the client's own error");
-        assert_eq!(handles.retry.attempts(), calls, "not retried");
+        assert_eq!(
+            handles.retry.counts().attempts.total(),
+            calls,
+            "not retried"
+        );
     }
     assert_eq!(handles.breaker.state(), CircuitState::Closed);
 }

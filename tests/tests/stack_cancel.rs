@@ -6,8 +6,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use seawall::{
-    Backoff, BreakerConfig, BulkheadConfig, CircuitState, ClientStack, ConstMeta, Error,
-    Policy, RateLimitConfig, RequestMeta, RetryConfig, StackBuilder, StackHandles,
+    Backoff, BreakerConfig, BulkheadConfig, CircuitState, ClientStack, ConstMeta, Error, Policy,
+    RateLimitConfig, RequestMeta, RetryConfig, StackBuilder, StackHandles,
 };
 use seawall_testkit::contract::{Mock, MockError, MockHandle, PolledFuture, mock};
 use tower::{Layer, Service};
@@ -208,11 +208,11 @@ async fn the_deadline_bounds_readiness_waits_and_attempts_together() {
         tokio::time::advance(seconds * SECOND).await;
         assert!(in_flight.poll().is_pending());
     }
-    assert_eq!(b.handles.attempt_timeout.timed_out(), 1);
+    assert_eq!(b.handles.attempt_timeout.counts().timed_out, 1);
     assert_eq!(b.mock.calls(), 2);
     tokio::time::advance(5 * SECOND).await;
     assert_eq!(in_flight.poll(), Poll::Ready(false));
-    assert_eq!(b.handles.deadline.timed_out(), 1);
+    assert_eq!(b.handles.deadline.counts().deadline_exceeded, 1);
     b.is_clean().await;
 }
 

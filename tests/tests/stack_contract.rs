@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall::{BulkheadConfig, RateLimitConfig, RetryConfig, StackBuilder};
+use seawall::{BulkheadConfig, Policy, RateLimitConfig, RetryConfig, StackBuilder};
 use seawall_testkit::contract::{BoxError, Mock, MockHandle, fail_calls, hold_call};
 use tower::{Layer, Service};
 
@@ -38,29 +38,35 @@ macro_rules! stack {
         mod $name {
             use super::*;
 
-            type Subject = <seawall::GenericStack as Layer<Mock>>::Service;
+            type Subject = <seawall::ClientStack as Layer<Mock>>::Service;
 
             fn builder() -> StackBuilder {
                 open($stack)
             }
 
             fn subject(inner: Mock) -> Subject {
-                builder().build_generic().expect("valid").layer(inner)
+                builder()
+                    .build_generic(Policy::new())
+                    .expect("valid")
+                    .layer(inner)
             }
 
             fn narrow(inner: Mock) -> Subject {
                 let builder = builder().retry(once()).bulkhead(one_permit());
-                builder.build_generic().expect("valid").layer(inner)
+                builder
+                    .build_generic(Policy::new())
+                    .expect("valid")
+                    .layer(inner)
             }
 
             fn two(a: Mock, b: Mock) -> (Subject, Subject) {
-                let stack = builder().build_generic().expect("valid");
+                let stack = builder().build_generic(Policy::new()).expect("valid");
                 (stack.layer(a), stack.clone().layer(b))
             }
 
             fn two_narrow(a: Mock, b: Mock) -> (Subject, Subject) {
                 let builder = builder().retry(once()).bulkhead(one_permit());
-                let stack = builder.build_generic().expect("valid");
+                let stack = builder.build_generic(Policy::new()).expect("valid");
                 (stack.layer(a), stack.clone().layer(b))
             }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
-use seawall::http::body_timeout::{BodyTimeoutConfig, BodyTimeoutLayer};
+use seawall::http_client::body_timeout::BodyTimeoutConfig;
 use seawall::{BulkheadConfig, Reason, Rejectable};
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt, service_fn};
@@ -47,12 +47,9 @@ async fn a_stream_that_stalls_ends_with_an_error_returns_its_permit_and_is_a_fai
     let limits = BodyTimeoutConfig::builder().idle(30 * SECOND);
     let stack = seawall::ai_api("stalled")
         .bulkhead(two.build().expect("valid"))
+        .body_timeout(limits.build().expect("valid"))
         .build()
-        .expect("valid")
-        .body_timeouts(BodyTimeoutLayer::new(
-            "stalled",
-            limits.build().expect("valid"),
-        ));
+        .expect("valid");
     let handles = stack.handles();
     let client = stack.layer(service_fn(|_: Request<Full<Bytes>>| async {
         Ok::<_, Infallible>(Response::new(Stalled { begun: false }))

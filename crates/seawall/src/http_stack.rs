@@ -1,24 +1,23 @@
 //! The stack for HTTP clients.
 
 use http::Request;
-use http::response::Parts;
-use seawall_core::{AlreadyRegistered, Outcome, Registry, WrapError};
-use seawall_http::inspect::{Inspect, InspectLayer};
-use seawall_http::{
-    BodyTimeoutLayer, CompleteOnBodyEnd, HttpClassifier, HttpFeedback, RateLimitHeaders, Routes,
-    propagate_deadline,
+use seawall_core::{
+    AlreadyRegistered, CloneRequest, InstanceName, InvalidConfig, Policies, Policy, Registry,
+    WrapError, policy_setters,
 };
-use seawall_ratelimit::Feedback;
-use seawall_retry::CloneRequest;
-use seawall_timeout::PropagateDeadline;
+use seawall_http::body_timeout::{BodyTimeout, BodyTimeoutLayer};
+use seawall_http::deadline::propagate_deadline;
+use seawall_http::inspect::{Inspect, InspectFn, InspectLayer, Inspector};
+use seawall_http::quota::{HttpFeedback, RateLimitHeaders};
+use seawall_http::{CompleteOnBodyEnd, HttpClassifier, Routes};
+use seawall_timeout::{DeadlineConfig, PropagateDeadline};
 use tokio::time::Instant;
-use tower_layer::{Identity, Layer};
+use tower_layer::Layer;
 
-use crate::settings::GenericStack;
-use crate::stack::{ClientStack, StackHandles, StackService};
-
-/// Judges an answer by its head and its body; see [`seawall_http::inspect`].
-pub type Inspector = fn(&Parts, &[u8]) -> Option<Outcome>;
+use crate::http_handles::HttpHandles;
+use crate::preset::HttpParts;
+use crate::settings::Settings;
+use crate::stack::{ClientStack, Limits, Pay, Slots, StackHandles, StackSlots, option_setters};
 
 /// The longest body that is inspected: throttles and errors are far shorter.
 const INSPECTED: usize = 16 * 1024;
@@ -36,174 +35,249 @@ impl<B> PropagateDeadline<Request<B>> for PropagateHttpDeadline {
     }
 }
 
+/// What the layers of an [`HttpStack`] know about its client by default.
+pub type HttpPolicy<C = HttpClassifier, P = CloneRequest> = Policy<C, Routes, CompleteOnBodyEnd, P>;
+
 /// A [`ClientStack`] around an HTTP client, with everything that is particular to HTTP: status codes
-/// and `Retry-After`, replay safety by method and route, places that stay taken until the body
-/// has ended, throttles hidden in bodies, and the lift of the client's error into
-/// [`Error`](crate::Error).
+/// and `Retry-After`, replay safety by method and route, permits that stay taken until the body
+/// has ended, bodies that must not stall, throttles hidden in bodies, limits that headers report,
+/// and the wrapping of the client's error in [`Error`](crate::Error).
 ///
 /// The client is any `Service<http::Request<B>>` whose request body can be cloned (`Full<Bytes>`)
-/// and whose error tells whether the request left ([`TransportError`]): hyper-util's client with
-/// the feature `hyper`, a boxed error, or your own. It must not follow redirects where orders are
-/// sent: the error of a second connection looks as if nothing was sent, although the first one
-/// carried the order. hyper-util's client follows none by itself.
+/// and whose error knows whether the request was sent ([`TransportError`]): hyper-util's client
+/// with the feature `hyper`, a `reqwest::Client` in its adapter with the feature `reqwest`, a boxed
+/// error, or your own. It must not follow redirects where orders are sent: the error of a second
+/// connection looks as if nothing was sent, although the first one carried the order. hyper-util's
+/// client follows none by itself.
+///
+/// `X` is the policy, `I` the inspector of bodies, `O` the layers.
 ///
 /// [`TransportError`]: seawall_http::TransportError
 #[derive(Clone, Debug)]
-pub struct HttpStack<P = CloneRequest, W = Identity> {
-    stack: ClientStack<HttpClassifier, Routes, CompleteOnBodyEnd, P, PropagateHttpDeadline>,
-    /// What watches the body of an answer, if anything does.
-    register_layer: W,
-    inspect: InspectLayer<Inspector>,
+pub struct HttpStack<X = HttpPolicy, I = InspectFn, O = Slots> {
+    stack: ClientStack<X, PropagateHttpDeadline, O>,
+    body_timeout: BodyTimeoutLayer,
     feedback: HttpFeedback,
+    inspect: InspectLayer<I>,
+    /// Up to which length bodies are read for the tokens in them.
+    #[cfg(feature = "usage")]
+    usage_cap: Option<usize>,
 }
 
-/// What an [`HttpStack`] makes of a client `S` before its layers: a type that can be named.
-pub type WrappedClient<S> = WrapError<Inspect<S, Inspector>>;
-
-/// The service that an [`HttpStack`] makes of a client `S`: a type that can be named. `W` is
-/// `BodyTimeoutLayer` for a stack with [`body_timeouts`](HttpStack::body_timeouts).
-pub type HttpService<S, P = CloneRequest, W = Identity> = StackService<
-    Feedback<<W as Layer<WrappedClient<S>>>::Service, HttpFeedback, Routes>,
-    HttpClassifier,
-    Routes,
-    CompleteOnBodyEnd,
-    P,
-    PropagateHttpDeadline,
->;
-
-fn nothing_hidden(_: &Parts, _: &[u8]) -> Option<Outcome> {
-    None
-}
+/// The service that an [`HttpStack`] makes of a client `S`: a type that can be named.
+pub type HttpService<S, X = HttpPolicy, I = InspectFn, O = Slots> =
+    <HttpStack<X, I, O> as Layer<S>>::Service;
 
 impl HttpStack {
-    pub(crate) fn new(stack: GenericStack, headers: RateLimitHeaders) -> Self {
-        Self {
-            stack: stack
-                .classify(HttpClassifier::new())
-                .describe(Routes::reads_only())
-                .track_completion(CompleteOnBodyEnd)
+    pub(crate) fn new(
+        name: InstanceName,
+        settings: &Settings,
+        pay: Pay,
+        http: &HttpParts,
+    ) -> Result<Self, InvalidConfig> {
+        let policy = Policy::new()
+            .classify((http.classifier)())
+            .describe(Routes::reads_only())
+            .track_completion(CompleteOnBodyEnd);
+        Ok(Self {
+            stack: ClientStack::new(name, settings, pay)?
+                .policy(policy)
                 .propagate(PropagateHttpDeadline),
-            register_layer: Identity::new(),
-            // With a cap of zero no body is read.
-            inspect: InspectLayer::new(0, nothing_hidden),
-            feedback: HttpFeedback::new(headers),
-        }
+            body_timeout: BodyTimeoutLayer::new(name, settings.body_timeout),
+            feedback: HttpFeedback::new(name, (http.headers)()),
+            inspect: http.inspect,
+            #[cfg(feature = "usage")]
+            usage_cap: None,
+        })
     }
 }
 
-impl<P> HttpStack<P> {
-    /// Bounds what comes after the head of an answer: the time to its first byte, between its
-    /// pieces, and in all. A body that stalls then ends with an error, and its place is free.
-    #[must_use]
-    pub fn body_timeouts(self, layer: BodyTimeoutLayer) -> HttpStack<P, BodyTimeoutLayer> {
-        HttpStack {
-            stack: self.stack,
-            register_layer: layer,
-            inspect: self.inspect,
-            feedback: self.feedback,
-        }
-    }
-}
+policy_setters!(HttpStack[I, O]: classify, describe, copy);
 
-impl<P, W> HttpStack<P, W> {
-    /// Says what each route is: safe to send twice, its cost, its priority. Without it, only
-    /// reads are safe.
-    #[must_use]
-    pub fn routes(mut self, routes: Routes) -> Self {
-        self.stack = self.stack.describe(routes);
-        self
-    }
-
-    /// Judges answers with a classifier of your own settings.
-    #[must_use]
-    pub fn classifier(mut self, classifier: HttpClassifier) -> Self {
-        self.feedback = self.feedback.classify(classifier.clone());
-        self.stack = self.stack.classify(classifier);
-        self
-    }
-
-    /// Reads from the headers of each answer how much is left of the provider's limits, and takes
-    /// it for true where it is less than what the stack's rate limit has. Without it, and beside
-    /// it, throttles and bans pause the rate limit for as long as they say.
+impl<T, P, I, O> HttpStack<HttpPolicy<HttpClassifier<T>, P>, I, O> {
+    /// Judges the client's errors with `judge`, for an error that is no
+    /// [`TransportError`](seawall_http::TransportError). What statuses mean stays.
     ///
     /// ```
-    /// use seawall::http::RateLimitHeaders;
+    /// use seawall::{Error, FailureKind, Outcome};
     ///
-    /// let stack = seawall::broker("alpaca").build()?.rate_limit_headers(RateLimitHeaders::alpaca());
+    /// enum FeedError { NoRoute, Lost }
+    ///
+    /// fn judge(error: &Error<FeedError>) -> Outcome {
+    ///     match error {
+    ///         // Certain: the request was not sent.
+    ///         Error::Inner(FeedError::NoRoute) => Outcome::Failure(FailureKind::NotSent),
+    ///         Error::Inner(FeedError::Lost) => Outcome::Unknown,
+    ///         Error::Rejected(rejection) => rejection.outcome(),
+    ///     }
+    /// }
+    /// let stack = seawall::data::sec_edgar("edgar").build()?.classify_errors(judge);
+    /// # let _ = stack.handles();
+    /// # Ok::<(), seawall::InvalidConfig>(())
+    /// ```
+    #[must_use]
+    pub fn classify_errors<F>(self, judge: F) -> HttpStack<HttpPolicy<HttpClassifier<F>, P>, I, O>
+    where
+        HttpClassifier<T>: Clone,
+    {
+        let classifier = self.stack.parts().classifier().clone().with_errors(judge);
+        self.classify(classifier)
+    }
+}
+
+impl<X, I: Clone, O> HttpStack<X, I, O> {
+    fn reading(&self) -> InspectLayer<I> {
+        let layer = self.inspect.clone();
+        #[cfg(feature = "usage")]
+        if let Some(cap) = self.usage_cap {
+            return layer.at_least(cap).with_usage();
+        }
+        layer
+    }
+}
+
+impl<X, I, O> HttpStack<X, I, O> {
+    fn map_policy<Y>(self, change: impl FnOnce(X) -> Y) -> HttpStack<Y, I, O> {
+        self.map_stack(|stack| stack.map_policy(change))
+    }
+
+    fn map_stack<Y, O2>(
+        self,
+        change: impl FnOnce(
+            ClientStack<X, PropagateHttpDeadline, O>,
+        ) -> ClientStack<Y, PropagateHttpDeadline, O2>,
+    ) -> HttpStack<Y, I, O2> {
+        HttpStack {
+            stack: change(self.stack),
+            body_timeout: self.body_timeout,
+            feedback: self.feedback,
+            inspect: self.inspect,
+            #[cfg(feature = "usage")]
+            usage_cap: self.usage_cap,
+        }
+    }
+
+    fn map_slots<O2>(self, change: impl FnOnce(InstanceName, O) -> O2) -> HttpStack<X, I, O2> {
+        self.map_stack(|stack| stack.map_slots(change))
+    }
+
+    /// Reads from the headers of each response how much is left of the provider's limits, and
+    /// lowers the stack's rate limit to it. Without it, and beside it, throttles and bans pause the
+    /// rate limit for as long as they ask for. The stacks of known providers read theirs already.
+    ///
+    /// ```
+    /// use seawall::http_client::quota::RateLimitHeaders;
+    ///
+    /// let stack = seawall::broker("my-broker").build()?.rate_limit_headers(RateLimitHeaders::finnhub());
+    /// # let _ = stack.handles();
     /// # Ok::<(), seawall::InvalidConfig>(())
     /// ```
     #[must_use]
     pub fn rate_limit_headers(mut self, headers: RateLimitHeaders) -> Self {
-        self.feedback = self.feedback.headers(headers);
+        self.feedback = HttpFeedback::new(self.name(), headers);
         self
     }
 
-    /// Looks into JSON bodies of up to 16 KiB for what the status does not say.
+    /// Looks into JSON bodies of up to 16 KiB for what the status does not say: with a function
+    /// of head and body, or any [`Inspector`]. The stacks of known providers have theirs already.
+    ///
+    /// ```
+    /// use http::response::Parts;
+    /// use seawall::Outcome;
+    ///
+    /// fn sold_out(_: &Parts, body: &[u8]) -> Option<Outcome> {
+    ///     body.starts_with(b"{\"error\":\"quota\"").then_some(Outcome::QuotaExhausted { renews_in: None })
+    /// }
+    /// let stack = seawall::market_data("my-vendor").build()?.inspect(sold_out);
+    /// # let _ = stack.handles();
+    /// # Ok::<(), seawall::InvalidConfig>(())
+    /// ```
     #[must_use]
-    pub fn inspect(mut self, inspector: Inspector) -> Self {
-        self.inspect = self.inspect.at_least(INSPECTED).inspector(inspector);
-        self
-    }
-
-    /// Reads from JSON answers of up to `cap` bytes how many tokens of an AI model they have used,
-    /// so that limits of tokens are corrected from the estimate, which a request carries as a
-    /// [`TokenEstimate`](seawall_http::TokenEstimate) in its extensions. Streamed answers are a
-    /// matter for [`MeteredBody`](seawall_http::quota::MeteredBody) and
-    /// [`RateLimitHandle::settle`](seawall_ratelimit::RateLimitHandle::settle).
-    #[cfg(feature = "usage")]
-    #[must_use]
-    pub fn count_tokens(mut self, cap: usize) -> Self {
-        self.inspect = self.inspect.at_least(cap).with_usage();
-        self
-    }
-
-    /// Copies requests for further attempts with `copy`, for bodies that cannot be cloned: see
-    /// [`seawall_http::ReplayBody`].
-    #[must_use]
-    pub fn copy<P2>(self, copy: P2) -> HttpStack<P2, W> {
+    pub fn inspect<J: Inspector>(self, inspector: J) -> HttpStack<X, J, O> {
         HttpStack {
-            stack: self.stack.copy(copy),
-            register_layer: self.register_layer,
-            inspect: self.inspect,
+            stack: self.stack,
+            body_timeout: self.body_timeout,
             feedback: self.feedback,
+            inspect: InspectLayer::new(INSPECTED, inspector),
+            #[cfg(feature = "usage")]
+            usage_cap: self.usage_cap,
         }
     }
 
-    /// Handles of every layer, to read and to control them.
-    pub fn handles(&self) -> StackHandles {
-        self.stack.handles()
+    /// Reads from JSON responses of up to `cap` bytes how many tokens of an AI model they have
+    /// used, so that limits of tokens are corrected from the estimate, which a request carries as
+    /// a [`TokenEstimate`](seawall_http::quota::TokenEstimate) in its extensions. For streamed responses
+    /// use [`MeteredBody`](seawall_http::quota::MeteredBody) and
+    /// [`RateLimitHandle::correct_usage`](seawall_ratelimit::RateLimitHandle::correct_usage).
+    #[cfg(feature = "usage")]
+    #[must_use]
+    pub fn count_tokens(mut self, cap: usize) -> Self {
+        self.usage_cap = Some(cap);
+        self
     }
 
-    /// Adds every layer to `registry`.
+    /// The name of the stack and of its layers.
+    pub fn name(&self) -> InstanceName {
+        self.stack.name()
+    }
+
+    const fn slots(&self) -> &O {
+        self.stack.slots()
+    }
+
+    fn deadline(&self) -> DeadlineConfig {
+        self.stack.deadline()
+    }
+}
+
+option_setters!(HttpStack[X, I]);
+
+impl<X, I, O: StackSlots> HttpStack<X, I, O> {
+    /// Handles of every layer, to read and to control them.
+    pub fn handles(&self) -> StackHandles<O, HttpHandles> {
+        let protocol = HttpHandles::new(self.body_timeout.handle(), self.feedback.handle());
+        self.stack.handles().with_protocol(protocol)
+    }
+
+    /// Adds every layer to `registry`, that of the bodies and the reader of limits, too.
     ///
     /// # Errors
     ///
     /// [`AlreadyRegistered`] when the registry has a stack of that name; what was added before
     /// stays.
     pub fn register(&self, registry: &Registry) -> Result<(), AlreadyRegistered> {
-        self.stack.register(registry)
+        self.handles().register(registry)
     }
 }
 
-impl<S, P, W> Layer<S> for HttpStack<P, W>
+type Bounded<S, I> = BodyTimeout<WrapError<Inspect<S, I>>>;
+type Reader<X> = HttpFeedback<<X as Policies>::Classifier>;
+
+impl<S, X, I, O> Layer<S> for HttpStack<X, I, O>
 where
-    S: Clone,
-    P: Clone,
-    W: Layer<WrappedClient<S>, Service: Clone>,
+    X: Policies<Classifier: Clone, Describer: Clone>,
+    I: Inspector + Clone,
+    O: StackSlots,
+    <O::RateLimit as Limits>::Feedback<Reader<X>, X>: Layer<Bounded<S, I>>,
+    ClientStack<X, PropagateHttpDeadline, O>:
+        Layer<<<O::RateLimit as Limits>::Feedback<Reader<X>, X> as Layer<Bounded<S, I>>>::Service>,
 {
-    type Service = HttpService<S, P, W>;
+    type Service = <ClientStack<X, PropagateHttpDeadline, O> as Layer<
+        <<O::RateLimit as Limits>::Feedback<Reader<X>, X> as Layer<Bounded<S, I>>>::Service,
+    >>::Service;
 
     fn layer(&self, client: S) -> Self::Service {
         // Right around the client: a throttle inside a 200 must be known to every layer above.
-        let client = self.inspect.layer(client);
+        let client = self.reading().layer(client);
         // The one place where the error changes its type.
         let client = WrapError::new(client);
-        // Inside of the layers that hold a place or a ticket until the body has ended: a body that
+        // Inside of the layers that hold a permit or a vote until the body has ended: a body that
         // stalls ends as a failure, and what it held is free.
-        let client = self.register_layer.layer(client);
-        // Below everything that waits or rejects: it hears what those calls were answered that
-        // departed.
-        let client = self.stack.feedback(self.feedback.clone()).layer(client);
+        let client = self.body_timeout.layer(client);
+        // Below everything that waits or rejects: it reads the responses of calls that departed.
+        let classifier = self.stack.parts().classifier().clone();
+        let feedback = self.feedback.clone().classify(classifier);
+        let client = self.stack.feedback(feedback).layer(client);
         self.stack.layer(client)
     }
 }

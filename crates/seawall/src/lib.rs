@@ -1,8 +1,8 @@
 //! Resilience for Tower clients of brokers, market-data vendors and AI APIs.
 //!
-//! Upstreams throttle, stall, lie with a 200, ban, and fail while an order is in flight. This
-//! crate puts the layers of Seawall around a client in the order in which they belong, with
-//! numbers that fit the kind of service, and leaves every number to be overridden.
+//! Upstreams throttle, stall, report errors with a 200, ban, and fail while an order is in flight.
+//! This crate puts the layers of Seawall around a client in the order in which they belong, with
+//! the numbers, headers and error codes of the provider, and leaves every number to be overridden.
 //!
 //! ```
 //! # use tower::{ServiceBuilder, service_fn};
@@ -12,137 +12,162 @@
 //! #     Ok::<_, std::convert::Infallible>(http::Response::new(Body::default()))
 //! # });
 //! # use tower::ServiceExt;
-//! let stack = seawall::broker("alpaca").build()?;
+//! let stack = seawall::brokers::alpaca("alpaca").build()?;
+//! let handles = stack.handles(); // reads and controls every layer
 //! let client = ServiceBuilder::new().layer(stack).service(http_client);
-//! let answer = client.oneshot(http::Request::get("/v2/positions").body(Body::default())?).await?;
-//! # assert!(answer.status().is_success());
+//! let response = client.oneshot(http::Request::get("/v2/positions").body(Body::default())?).await?;
+//! # assert!(response.status().is_success()); let _ = handles;
 //! # Ok(()) }
 //! ```
 //!
-//! # The stack
+//! # Which function, which type
 //!
-//! ```text
-//!   your code
-//!      │
-//!   deadline          one bound for waits, attempts and readiness together
-//!      │
-//!   retry             only what is safe to send twice; one budget; obeys Retry-After
-//!      │
-//!   gate              an open circuit costs neither a place nor a token
-//!      │
-//!   bulkhead          places and a bounded queue; held until the body has ended
-//!      │
-//!   rate limit        the last wait: what the provider sees is what was granted
-//!      │
-//!   breaker           judges what departs, rejects what queued too long
-//!      │
-//!   attempt timeout   measures the upstream and none of our own waits
-//!      │
-//!   your client
-//! ```
+//! | you have | use |
+//! |---|---|
+//! | a known provider | its function in [`brokers`], [`data`] or [`ai`] |
+//! | another provider | [`broker`](broker()), [`market_data`](market_data()), [`ai_api`](ai_api()), with its own [rate limit](StackBuilder::rate_limit) |
+//! | hyper-util's client, or any service of `http::Request` | [`StackBuilder::build`]: an [`HttpStack`] |
+//! | a `reqwest::Client` | the same, around [`ReqwestClient`](http_client): see `guide::reqwest` |
+//! | any other service: tonic, a database, an error of your own | [`StackBuilder::build_generic`] with a [`Policy`]: a [`ClientStack`] |
+//! | no Tower service, but an async function | [`LayerExt::run`] on either |
+//! | one pattern alone | its crate, re-exported as [`breaker`], [`retry`], ... |
 //!
-//! Deadline and attempt timeout end with the *head* of an answer. Nothing bounds a body that
-//! streams: it keeps its place in the bulkhead until it has ended or is dropped, so bound the
-//! reading of it yourself.
+//! # The layers
+//!
+//! deadline, retry, gate, bulkhead, rate limit, breaker, attempt timeout, outermost first; with
+//! HTTP, body timeouts and a reader of limits next to the client. Hedging, adaptive throttling,
+//! health, limits and circuits per key, adaptive concurrency, learned timeouts and retry hooks are
+//! options that cost nothing when absent. Why in this order, and what each is for:
+//! [`guide::order`], [`guide::options`].
 //!
 //! # Errors
 //!
-//! A stack never hides who failed: its error is [`Error`], either the client's own error or a
-//! [`Rejection`] that says which layer rejected, why, when to come back, and whether the request
-//! may have been sent.
+//! A stack never hides what failed: its error is [`Error`], either the client's own error or a
+//! [`Rejection`] that names the layer that rejected, why, when to come back, and whether the
+//! request may have been sent.
 //!
-//! # Which type to use
+//! # Bodies
 //!
-//! * [`HttpStack`] (from [`StackBuilder::build`]) for `http::Request` clients such as
-//!   hyper-util's.
-//! * [`ClientStack`] (from [`StackBuilder::build_generic`]) for any other Tower service: a `reqwest::Client`, a
-//!   tonic channel, a service with an error of its own.
-//! * single layers, by [`SeawallExt`] or by their own crates, for everything else.
+//! Deadline and attempt timeout end with the *head* of a response. In an [`HttpStack`] the body is
+//! bounded, too: it may not stall for longer than the provider's own clients wait, a minute if
+//! nothing is known ([`StackBuilder::body_timeout`]).
 //!
 //! # Features
 //!
-//! * `http` (default): [`HttpStack`] and the module [`http`].
-//! * `hyper` (default), `reqwest`: tell the errors of these clients apart by whether the request
-//!   left.
-//! * `usage`: the tokens that AI answers have used are read from them.
-//! * `connections`: a limit for the connections of hyper-util's client.
-//! * `timezone`: calendar quotas at midnight of a named time zone.
-//! * `isolated`: bulkheads with threads of their own.
-//! * `grpc`: the module `grpc`, rejections as gRPC statuses.
-//! * `tracing`, `metrics`: transitions as `tracing` events; counters through the `metrics` facade.
+//! | feature | adds |
+//! |---|---|
+//! | `http` (default) | [`HttpStack`] and the module [`http_client`] |
+//! | `hyper` (default) | errors of hyper and hyper-util that know whether the request was sent |
+//! | `reqwest` | the adapter for `reqwest::Client`, and the same for its errors |
+//! | `usage` | the tokens that AI responses have used are read from them |
+//! | `connections` | a limit for the connections of hyper-util's client |
+//! | `timezone` | calendar quotas at midnight of a named time zone |
+//! | `isolated` | bulkheads with threads of their own |
+//! | `grpc` | the module `grpc`: rejections as gRPC statuses |
+//! | `serde` | snapshots can be serialized |
+//! | `tracing`, `metrics` | transitions as `tracing` events; counters through the `metrics` facade |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-mod ai_api;
-mod broker;
-mod ext;
+mod builder;
+#[cfg(feature = "http")]
+mod http_handles;
 #[cfg(feature = "http")]
 mod http_stack;
-mod market_data;
+mod preset;
 mod settings;
-mod stack;
+pub mod stack;
+
+/// How to use it, at length.
+pub mod guide {
+    #[doc = include_str!("../docs/order.md")]
+    pub mod order {}
+
+    #[doc = include_str!("../docs/options.md")]
+    pub mod options {}
+
+    #[doc = include_str!("../docs/running.md")]
+    pub mod running {}
+
+    #[cfg(feature = "reqwest")]
+    #[doc = include_str!("../docs/reqwest.md")]
+    pub mod reqwest {}
+}
 
 /// Stacks of AI APIs by provider, and their routes.
 pub mod ai {
     #[cfg(feature = "http")]
-    pub use crate::ai_api::inference_routes;
-    pub use crate::ai_api::{ai_api, anthropic};
+    pub use crate::preset::inference_routes;
+    pub use crate::preset::{anthropic, openai};
+}
+
+/// Stacks of brokers by provider.
+pub mod brokers {
+    pub use crate::preset::alpaca;
 }
 
 /// Stacks of market-data and news vendors by provider.
 pub mod data {
-    pub use crate::market_data::{
-        alpha_vantage, market_data, news_api, polygon, reddit, sec_edgar, yahoo_finance,
-    };
+    pub use crate::preset::{alpha_vantage, news_api, polygon, reddit, sec_edgar, yahoo_finance};
 }
 
 #[cfg(feature = "grpc")]
 #[doc(inline)]
 pub use seawall_grpc as grpc;
 /// What is particular to HTTP, from `seawall-http`.
-///
-/// It has the name of the crate `http`. Name what you import: after `use seawall::*` a path that
-/// begins with `http::` is ambiguous, and the crate is `::http`.
 #[cfg(feature = "http")]
 #[doc(inline)]
-pub use seawall_http as http;
+pub use seawall_http as http_client;
 
-pub use ai_api::ai_api;
-pub use broker::{broker, order_execution};
-pub use ext::SeawallExt;
+pub use builder::StackBuilder;
 #[cfg(feature = "http")]
-pub use http_stack::{HttpService, HttpStack, Inspector, PropagateHttpDeadline, WrappedClient};
-pub use market_data::market_data;
-pub use settings::{GenericStack, Settings, StackBuilder};
-pub use stack::{ClientStack, StackHandles, StackService};
+pub use http_handles::{HttpHandles, HttpSnapshot};
+#[cfg(feature = "http")]
+pub use http_stack::{HttpPolicy, HttpService, HttpStack, PropagateHttpDeadline};
+pub use preset::{ai_api, broker, market_data, order_execution};
+pub use settings::Settings;
+pub use stack::{ClientStack, NoLayer, Slots, StackHandles, StackService, StackSnapshot};
 
-/// The crates of the patterns whole, for what is not named here.
+/// The crates of the patterns, for what is not named here.
 #[doc(no_inline)]
 pub use {
-    seawall_breaker as breaker, seawall_bulkhead as bulkhead, seawall_health as health,
-    seawall_hedge as hedge, seawall_ratelimit as ratelimit, seawall_retry as retry,
-    seawall_throttle as throttle, seawall_timeout as timeout,
+    seawall_adaptive as adaptive, seawall_breaker as breaker, seawall_bulkhead as bulkhead,
+    seawall_health as health, seawall_hedge as hedge, seawall_ratelimit as ratelimit,
+    seawall_retry as retry, seawall_throttle as throttle, seawall_timeout as timeout,
 };
 
+pub use seawall_adaptive::{AdaptiveBulkheadHandle, AdaptiveBulkheadLayer, AdaptiveConfig};
 pub use seawall_breaker::{
-    AbandonedPolicy, Breaker, BreakerConfig, BreakerHandle, BreakerLayer, BreakerRegistry, Cause,
-    CircuitSnapshot, Gate, GateLayer, HalfOpenPolicy, KeyedBreaker, KeyedBreakerLayer, Rule, State,
+    Breaker, BreakerConfig, BreakerHandle, BreakerLayer, BreakerRegistry, CircuitSnapshot,
+    CircuitState, Gate, GateLayer, KeyedBreaker, KeyedBreakerLayer,
 };
-pub use seawall_bulkhead::{
-    Adaptive, Bulkhead, BulkheadConfig, BulkheadHandle, BulkheadLayer, Scaling,
+pub use seawall_bulkhead::{Bulkhead, BulkheadConfig, BulkheadHandle, BulkheadLayer};
+pub use seawall_core::{
+    AlreadyRegistered, Backoff, Budget, BudgetConfig, Classify, CloneRequest, Command, Complete,
+    CompleteOnResponse, ConstMeta, CopyRequest, DefaultMeta, Describe, Error, ErrorIsFailure,
+    Event, EventKind, Events, FailureKind, InstanceHandle, InstanceName, InvalidConfig, Jitter,
+    LayerExt, Outcome, PartitionKey, Policies, Policy, Priority, QuotaSignal, Ratio,
+    ReadQuotaSignals, Reason, Registry, Rejectable, Rejection, Replay, RequestMeta, Scope, Sent,
+    ServerLimit, TokenCount, TrackCompletion, Unit, WrapError, WrapErrorLayer, assert_service,
+    find_rejection, rejectable,
 };
-pub use seawall_core::*;
-pub use seawall_health::{Health, HealthLayer, HealthMonitor};
+pub use seawall_health::{
+    CheckConfig, Health, HealthConfig, HealthHandle, HealthLayer, HealthMonitor, Status,
+};
 pub use seawall_hedge::{Hedge, HedgeConfig, HedgeHandle, HedgeLayer};
 pub use seawall_ratelimit::{
-    DailyReset, FeedbackLayer, KeyedRateLimitLayer, Limit, QuotaFile, RateLimit, RateLimitConfig,
-    RateLimitHandle, RateLimitLayer,
+    DailyReset, FeedbackLayer, KeyedRateLimitConfig, KeyedRateLimitHandle, KeyedRateLimitLayer,
+    Limit, QuotaFile, RateLimit, RateLimitConfig, RateLimitHandle, RateLimitLayer,
 };
-pub use seawall_retry::{Retry, RetryConfig, RetryHandle, RetryLayer};
-pub use seawall_throttle::{AdaptiveThrottleConfig, AdaptiveThrottleHandle, AdaptiveThrottleLayer};
+pub use seawall_retry::{AdaptiveRate, Retry, RetryConfig, RetryHandle, RetryLayer};
+pub use seawall_throttle::{
+    AdaptiveThrottle, AdaptiveThrottleConfig, AdaptiveThrottleHandle, AdaptiveThrottleLayer,
+};
 pub use seawall_timeout::{
-    AttemptTimeout, AttemptTimeoutHandle, AttemptTimeoutLayer, Deadline, DeadlineHandle,
-    DeadlineLayer, LearnedConfig, NoPropagation, PropagateDeadline, Stamped,
+    AttemptTimeout, AttemptTimeoutConfig, AttemptTimeoutHandle, AttemptTimeoutLayer, Deadline,
+    DeadlineConfig, DeadlineHandle, DeadlineLayer, LearnedConfig, NoPropagation, PropagateDeadline,
 };

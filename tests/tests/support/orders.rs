@@ -1,13 +1,16 @@
 //! A stack named "orders", and how its circuit is opened.
 
-use seawall::{GenericStack, Registry};
+use seawall::{ClientStack, ConstMeta, ErrorIsFailure, Policy, Registry, RequestMeta};
 use seawall_testkit::contract::{MockError, MockHandle, mock};
 use tower::{Layer, Service};
 
-pub(crate) type Subject = <GenericStack as Layer<seawall_testkit::contract::Mock>>::Service;
+type Orders = ClientStack<Policy<ErrorIsFailure, ConstMeta>>;
+pub(crate) type Subject = <Orders as Layer<seawall_testkit::contract::Mock>>::Service;
 
 pub(crate) fn stack(registry: &Registry) -> (Subject, MockHandle) {
-    let stack = seawall::broker("orders").build_generic().expect("valid");
+    let stack = seawall::broker("orders")
+        .build_generic(Policy::new().describe(ConstMeta(RequestMeta::non_idempotent())))
+        .expect("valid");
     stack.register(registry).expect("a name of its own");
     let (inner, mock) = mock();
     mock.respond_immediately();

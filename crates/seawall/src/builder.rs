@@ -1,0 +1,241 @@
+//! How the numbers of a stack are overridden, and how it is built.
+
+use std::time::Duration;
+
+use seawall_breaker::BreakerConfig;
+use seawall_bulkhead::BulkheadConfig;
+use seawall_core::{Budget, InstanceName, InvalidConfig, Policies};
+#[cfg(feature = "http")]
+use seawall_http::body_timeout::BodyTimeoutConfig;
+use seawall_ratelimit::RateLimitConfig;
+use seawall_retry::{AdaptiveRate, RetryConfig};
+use seawall_timeout::{AttemptTimeoutConfig, DeadlineConfig};
+
+#[cfg(feature = "http")]
+use crate::preset::HttpParts;
+use crate::preset::Preset;
+use crate::settings::Settings;
+use crate::stack::{ClientStack, Pay};
+
+/// Builds a stack: the numbers of a provider or of a kind of service, each of which can be
+/// overridden.
+///
+/// Made by [`broker`](crate::broker()), [`market_data`](crate::market_data()),
+/// [`ai_api`](crate::ai_api()) and the providers' functions in [`brokers`](crate::brokers),
+/// [`data`](crate::data) and [`ai`](crate::ai).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let builder = seawall::broker("my-broker")
+///     .attempt_timeout(Duration::from_secs(5))
+///     .breaker(seawall::BreakerConfig::builder().consecutive_failures(3).build()?);
+/// assert_eq!(builder.settings()?.attempt_timeout.timeout(), Duration::from_secs(5));
+/// # Ok::<(), seawall::InvalidConfig>(())
+/// ```
+#[must_use]
+#[derive(Clone, Debug)]
+pub struct StackBuilder {
+    name: InstanceName,
+    settings: Result<Settings, InvalidConfig>,
+    pay: Pay,
+    #[cfg(feature = "http")]
+    http: HttpParts,
+    /// Set by the user, and without effect in a stack that has no bodies.
+    #[cfg(feature = "http")]
+    own_body_timeout: Option<BodyTimeoutConfig>,
+}
+
+impl StackBuilder {
+    /// A stack of your own numbers, with nothing that is particular to a provider. Begin with the
+    /// settings of another builder and change what is different:
+    ///
+    /// ```
+    /// use seawall::{RetryConfig, StackBuilder};
+    ///
+    /// let mut settings = seawall::market_data("feed").settings()?.clone();
+    /// settings.retry = RetryConfig::builder().attempts(2).build()?;
+    /// let stack = StackBuilder::new("my-feed", settings).build()?;
+    /// # let _ = stack.handles();
+    /// # Ok::<(), seawall::InvalidConfig>(())
+    /// ```
+    pub fn new(name: impl Into<InstanceName>, settings: Settings) -> Self {
+        Self {
+            name: name.into(),
+            settings: Ok(settings),
+            pay: Pay::default(),
+            #[cfg(feature = "http")]
+            http: HttpParts::COMMON,
+            #[cfg(feature = "http")]
+            own_body_timeout: None,
+        }
+    }
+
+    pub(crate) fn of(name: impl Into<InstanceName>, preset: &Preset) -> Self {
+        Self {
+            name: name.into(),
+            settings: preset.settings(),
+            pay: Pay::default(),
+            #[cfg(feature = "http")]
+            http: preset.http,
+            #[cfg(feature = "http")]
+            own_body_timeout: None,
+        }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Settings) -> Result<(), InvalidConfig>) -> Self {
+        self.settings = self.settings.and_then(|mut settings| {
+            change(&mut settings)?;
+            Ok(settings)
+        });
+        self
+    }
+
+    fn set(self, change: impl FnOnce(&mut Settings)) -> Self {
+        self.with(|settings| {
+            change(settings);
+            Ok(())
+        })
+    }
+
+    /// Overrides how long one call may take with all its waits and attempts; [`Duration::MAX`] is
+    /// forever. One attempt must be shorter: set [`attempt_timeout`](Self::attempt_timeout), too,
+    /// for a short deadline.
+    pub fn deadline(self, timeout: Duration) -> Self {
+        self.with(|settings| {
+            settings.deadline = DeadlineConfig::new(timeout).map_err(|e| e.in_field("deadline"))?;
+            Ok(())
+        })
+    }
+
+    /// Overrides attempts, backoff and hints.
+    pub fn retry(self, retry: RetryConfig) -> Self {
+        self.set(|settings| settings.retry = retry)
+    }
+
+    /// Pays for extra attempts from a budget that is shared with other stacks; without it the
+    /// stack has one of its own.
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.pay.budget = budget;
+        self
+    }
+
+    /// Limits how fast all attempts are sent by a rate that is learned from throttles. Stacks that
+    /// send to one upstream share it.
+    ///
+    /// ```
+    /// use seawall::AdaptiveRate;
+    ///
+    /// let stack = seawall::ai_api("my-model").adaptive_rate(AdaptiveRate::new()).build()?;
+    /// let rate = stack.handles().retry.adaptive_rate().cloned();
+    /// assert!(rate.is_some_and(|rate| !rate.is_enabled()), "until the first throttle");
+    /// # Ok::<(), seawall::InvalidConfig>(())
+    /// ```
+    pub fn adaptive_rate(mut self, rate: AdaptiveRate) -> Self {
+        self.pay.rate = Some(rate);
+        self
+    }
+
+    /// Overrides permits and queue.
+    pub fn bulkhead(self, bulkhead: BulkheadConfig) -> Self {
+        self.set(|settings| settings.bulkhead = bulkhead)
+    }
+
+    /// Overrides rate, burst and the longest wait for a token.
+    pub fn rate_limit(self, rate_limit: RateLimitConfig) -> Self {
+        self.set(|settings| settings.rate_limit = rate_limit)
+    }
+
+    /// Overrides when the circuit opens and closes.
+    pub fn breaker(self, breaker: BreakerConfig) -> Self {
+        self.set(|settings| settings.breaker = breaker)
+    }
+
+    /// Overrides how long one attempt may take: less than the deadline. An attempt that the
+    /// deadline ends says nothing about the upstream, so with a longer timeout an upstream that
+    /// hangs would never open the circuit.
+    pub fn attempt_timeout(self, timeout: Duration) -> Self {
+        self.with(|settings| {
+            settings.attempt_timeout =
+                AttemptTimeoutConfig::fixed(timeout).map_err(|e| e.in_field("attempt_timeout"))?;
+            Ok(())
+        })
+    }
+
+    /// Overrides how long the body of a response may take: to its first byte, between its pieces,
+    /// and in all. A body that stalls then ends with an error, and its permit is free. For HTTP
+    /// stacks: an error of [`build_generic`](Self::build_generic).
+    #[cfg(feature = "http")]
+    pub fn body_timeout(mut self, body_timeout: BodyTimeoutConfig) -> Self {
+        self.own_body_timeout = Some(body_timeout);
+        self.set(|settings| settings.body_timeout = body_timeout)
+    }
+
+    /// The settings as they are now.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] of the first setting that was not accepted.
+    pub fn settings(&self) -> Result<&Settings, InvalidConfig> {
+        self.settings.as_ref().map_err(Clone::clone)
+    }
+
+    /// The stack for HTTP clients: services of `http::Request<B>` whose response is a
+    /// `http::Response<_>`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] of the first setting that is not accepted, as
+    /// [`build_generic`](Self::build_generic).
+    #[cfg(feature = "http")]
+    pub fn build(self) -> Result<crate::HttpStack, InvalidConfig> {
+        crate::HttpStack::new(self.name, &self.settings?, self.pay, &self.http)
+    }
+
+    /// The stack for any Tower service whose error is [`Rejectable`](crate::Rejectable).
+    ///
+    /// `policy` is what the layers must know about that service:
+    ///
+    /// * **`describe`: whether a request may be sent twice.** Without it no request is known to be
+    ///   safe to send again, and retry makes no second attempt.
+    /// * **`classify`: what a response means.** Without it every `Ok` is a success: a service that
+    ///   reports its failures inside `Ok`, as every HTTP client does, never opens the circuit.
+    /// * `track_completion` and `copy`, where a call is over later than with its response, or where
+    ///   a request is not `Clone`.
+    ///
+    /// So there is no default. `Policy::new()` says: errors are failures, and no request is sent
+    /// twice.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] of the first setting that is not accepted: see [`Settings::check`], and
+    /// `body_timeout` where it was set.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use seawall::{ConstMeta, Policy, RequestMeta};
+    ///
+    /// let reads = Policy::new().describe(ConstMeta(RequestMeta::idempotent()));
+    /// let five = Duration::from_secs(5);
+    /// let rejected = seawall::market_data("feed").deadline(five).build_generic(reads).unwrap_err();
+    /// assert_eq!(
+    ///     rejected.to_string(),
+    ///     "`attempt_timeout` is 5s, accepted is shorter than the deadline, 5s",
+    /// );
+    /// let shorter = seawall::market_data("feed").deadline(five).attempt_timeout(five / 2);
+    /// assert!(shorter.build_generic(reads).is_ok());
+    /// # Ok::<(), seawall::InvalidConfig>(())
+    /// ```
+    pub fn build_generic<X: Policies>(self, policy: X) -> Result<ClientStack<X>, InvalidConfig> {
+        #[cfg(feature = "http")]
+        if let Some(config) = self.own_body_timeout {
+            return Err(InvalidConfig::new(
+                "body_timeout",
+                format!("{config:?}"),
+                "nothing where there are no bodies: use `build` for an HTTP client",
+            ));
+        }
+        let stack = ClientStack::new(self.name, &self.settings?, self.pay)?;
+        Ok(stack.policy(policy))
+    }
+}

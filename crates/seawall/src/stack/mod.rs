@@ -1,0 +1,218 @@
+//! The order of a stack, once for all of them.
+
+mod handles;
+mod options;
+mod slot;
+mod slots;
+mod snapshot;
+mod variants;
+
+use seawall_core::{
+    AlreadyRegistered, InstanceName, InvalidConfig, Policies, Policy, Registry, policy_setters,
+};
+use seawall_timeout::{Deadline, DeadlineConfig, DeadlineLayer, NoPropagation};
+use tower_layer::Layer;
+
+use crate::settings::Settings;
+
+pub use handles::{ProtocolHandles, StackHandles};
+pub(crate) use options::option_setters;
+pub use slot::{Assemble, Configure, NoLayer, Slot, SlotHandle};
+pub(crate) use slots::Pay;
+#[doc(hidden)]
+pub use slots::SlotsOf;
+pub use slots::{Slots, StackSlots};
+pub use snapshot::StackSnapshot;
+pub use variants::{AttemptHandle, Attempts, Circuit, Limits, PermitHandle, Permits};
+pub(crate) use variants::{longest, per_key};
+
+/// Every layer of a client, in the order in which they belong.
+///
+/// Clones share all state, and so do the services that one stack makes. `X` is the
+/// [`Policy`] of the service, written once for all layers, each of which takes the parts
+/// that it uses; `W` writes the deadline of a call into its request; `O` are the layers. A stack
+/// of `fn` pointers or of types of your own can be named in a struct field as
+/// [`StackService`].
+///
+/// ```
+/// use seawall::{ClientStack, ConstMeta, Policy, RequestMeta, WrapErrorLayer};
+/// use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let reads = Policy::new().describe(ConstMeta(RequestMeta::idempotent()));
+/// let stack = seawall::market_data("feed").build_generic(reads)?;
+/// let mut feed = ServiceBuilder::new()
+///     .layer(stack)
+///     .layer(WrapErrorLayer)
+///     .service(service_fn(|symbol: String| async move { Ok::<_, std::io::Error>(symbol.len()) }));
+/// assert_eq!(feed.ready().await?.call("SPY".to_owned()).await?, 3);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct ClientStack<X = Policy, W = NoPropagation, O = Slots> {
+    name: InstanceName,
+    policy: X,
+    deadline: DeadlineLayer<W>,
+    slots: O,
+}
+
+/// The service that a [`ClientStack`] makes of `S`: a type that can be named.
+pub type StackService<S, X = Policy, W = NoPropagation, O = Slots> =
+    <ClientStack<X, W, O> as Layer<S>>::Service;
+
+impl ClientStack {
+    pub(crate) fn new(
+        name: InstanceName,
+        settings: &Settings,
+        pay: Pay,
+    ) -> Result<Self, InvalidConfig> {
+        settings.check()?;
+        Ok(Self {
+            name,
+            policy: Policy::new(),
+            deadline: DeadlineLayer::new(name, settings.deadline),
+            slots: Slots::new(name, settings, pay),
+        })
+    }
+}
+
+policy_setters!(ClientStack[W, O]: classify, describe, track_completion, copy);
+
+impl<X, W, O> ClientStack<X, W, O> {
+    pub(crate) fn map_policy<Y>(self, change: impl FnOnce(X) -> Y) -> ClientStack<Y, W, O> {
+        ClientStack {
+            name: self.name,
+            policy: change(self.policy),
+            deadline: self.deadline,
+            slots: self.slots,
+        }
+    }
+
+    pub(crate) fn map_slots<O2>(
+        self,
+        change: impl FnOnce(InstanceName, O) -> O2,
+    ) -> ClientStack<X, W, O2> {
+        ClientStack {
+            name: self.name,
+            policy: self.policy,
+            deadline: self.deadline,
+            slots: change(self.name, self.slots),
+        }
+    }
+
+    /// Writes the deadline of each call into its request with `propagate`, which may return an
+    /// earlier one that the request came with.
+    #[must_use]
+    pub fn propagate<W2>(self, propagate: W2) -> ClientStack<X, W2, O> {
+        ClientStack {
+            name: self.name,
+            policy: self.policy,
+            deadline: self.deadline.propagate(propagate),
+            slots: self.slots,
+        }
+    }
+
+    /// The name of the stack and of its layers.
+    pub fn name(&self) -> InstanceName {
+        self.name
+    }
+
+    /// What the layers know about the service.
+    pub(crate) const fn parts(&self) -> &X {
+        &self.policy
+    }
+
+    pub(crate) const fn slots(&self) -> &O {
+        &self.slots
+    }
+
+    pub(crate) fn deadline(&self) -> DeadlineConfig {
+        self.deadline.handle().config()
+    }
+}
+
+option_setters!(ClientStack[X, W]);
+
+impl<X, W, O: StackSlots> ClientStack<X, W, O> {
+    /// A layer to be put between the stack and the client, that corrects the rate limit by what
+    /// responses report: how much is left, how long to stay away, how much was really used. Not
+    /// part of the stack itself, since what reports that depends on the client; see
+    /// [`FeedbackLayer`](seawall_ratelimit::FeedbackLayer).
+    pub fn feedback<F>(&self, reader: F) -> <O::RateLimit as Limits>::Feedback<F, X>
+    where
+        X: Policies<Describer: Clone>,
+    {
+        self.slots.slots().rate_limit.feedback(reader, &self.policy)
+    }
+
+    /// Handles of every layer, to read and to control them.
+    pub fn handles(&self) -> StackHandles<O> {
+        StackHandles::of(self.name, self.deadline.handle(), &self.slots)
+    }
+
+    /// Adds every layer to `registry`.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyRegistered`] when the registry has a stack of that name; what was added before
+    /// stays.
+    pub fn register(&self, registry: &Registry) -> Result<(), AlreadyRegistered> {
+        self.handles().register(registry)
+    }
+}
+
+/// `L` around `S` with the policy `X`.
+type Around<L, S, X> = <L as Assemble<S, X>>::Service;
+type Health<S, X, M, A> = Around<M, Around<A, S, X>, X>;
+type Breaker<S, X, C, M, A> = Around<C, Health<S, X, M, A>, X>;
+type RateLimit<S, X, L, C, M, A> = Around<L, Breaker<S, X, C, M, A>, X>;
+type Bulkhead<S, X, B, L, C, M, A> = Around<B, RateLimit<S, X, L, C, M, A>, X>;
+type Gate<S, X, B, L, C, M, A> = Around<<C as Circuit>::Gate, Bulkhead<S, X, B, L, C, M, A>, X>;
+type Throttle<S, X, T, B, L, C, M, A> = Around<T, Gate<S, X, B, L, C, M, A>, X>;
+type Hedge<S, X, H, T, B, L, C, M, A> = Around<H, Throttle<S, X, T, B, L, C, M, A>, X>;
+type Retry<S, X, R, H, T, B, L, C, M, A> = Around<R, Hedge<S, X, H, T, B, L, C, M, A>, X>;
+
+impl<S, X, W, R, H, T, B, L, C, M, A> Layer<S> for ClientStack<X, W, Slots<R, H, T, B, L, C, M, A>>
+where
+    X: Policies,
+    W: Clone,
+    A: Assemble<S, X>,
+    M: Assemble<Around<A, S, X>, X>,
+    C: Circuit + Assemble<Health<S, X, M, A>, X>,
+    L: Assemble<Breaker<S, X, C, M, A>, X>,
+    B: Assemble<RateLimit<S, X, L, C, M, A>, X>,
+    C::Gate: Assemble<Bulkhead<S, X, B, L, C, M, A>, X>,
+    T: Assemble<Gate<S, X, B, L, C, M, A>, X>,
+    H: Assemble<Throttle<S, X, T, B, L, C, M, A>, X>,
+    R: Assemble<Hedge<S, X, H, T, B, L, C, M, A>, X>,
+{
+    type Service = Deadline<Retry<S, X, R, H, T, B, L, C, M, A>, W>;
+
+    fn layer(&self, client: S) -> Self::Service {
+        let Self { policy, slots, .. } = self;
+        // Innermost, so that it measures the upstream and none of our own waits.
+        let service = slots.attempt_timeout.assemble(client, policy);
+        // Sees what the upstream does, timeouts included, and no wait of ours.
+        let service = slots.health.assemble(service, policy);
+        // Inside of the waits: judges the call that departs, and rejects at departure what was
+        // queued when the circuit opened.
+        let service = slots.breaker.assemble(service, policy);
+        // The last wait before the departure: what the provider sees is what was granted.
+        let service = slots.rate_limit.assemble(service, policy);
+        // Around the rate limit, with the same scope: no more calls wait for a token than there
+        // are permits, and a permit stays taken until the response's body has ended.
+        let service = slots.bulkhead.assemble(service, policy);
+        // Outside of the waits: an open circuit costs neither a permit nor a token.
+        let service = slots.breaker.gate().assemble(service, policy);
+        // Outside of the circuit, which is for an upstream that is down: what it rejects says
+        // nothing about overload.
+        let service = slots.throttle.assemble(service, policy);
+        // Inside of retry: a hedged attempt is one attempt.
+        let service = slots.hedge.assemble(service, policy);
+        // Outside of the breaker: each attempt is one vote, and no permit is held while it backs
+        // off.
+        let service = slots.retry.assemble(service, policy);
+        // Outermost: bounds waits, attempts and readiness together.
+        self.deadline.layer(service)
+    }
+}

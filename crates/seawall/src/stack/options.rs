@@ -1,0 +1,387 @@
+//! The layers, and the kinds of layers, that a stack has on demand.
+
+use super::slots::Slots;
+
+/// For each slot a method that exchanges its layer.
+macro_rules! exchange {
+    ($(
+        $exchange:ident($field:ident: $Old:ident) -> [$($New:ident),*],
+        keeping $($other:ident),*;
+    )+) => {
+        impl<R, H, T, B, L, C, M, A> Slots<R, H, T, B, L, C, M, A> {$(
+            pub(crate) fn $exchange<N>(
+                self,
+                change: impl FnOnce($Old) -> N,
+            ) -> Slots<$($New),*> {
+                Slots {
+                    $field: change(self.$field),
+                    $($other: self.$other,)*
+                }
+            }
+        )+}
+    };
+}
+
+exchange! {
+    with_retry(retry: R) -> [N, H, T, B, L, C, M, A],
+        keeping hedge, throttle, bulkhead, rate_limit, breaker, health, attempt_timeout;
+    with_hedge(hedge: H) -> [R, N, T, B, L, C, M, A],
+        keeping retry, throttle, bulkhead, rate_limit, breaker, health, attempt_timeout;
+    with_throttle(throttle: T) -> [R, H, N, B, L, C, M, A],
+        keeping retry, hedge, bulkhead, rate_limit, breaker, health, attempt_timeout;
+    with_bulkhead(bulkhead: B) -> [R, H, T, N, L, C, M, A],
+        keeping retry, hedge, throttle, rate_limit, breaker, health, attempt_timeout;
+    with_rate_limit(rate_limit: L) -> [R, H, T, B, N, C, M, A],
+        keeping retry, hedge, throttle, bulkhead, breaker, health, attempt_timeout;
+    with_breaker(breaker: C) -> [R, H, T, B, L, N, M, A],
+        keeping retry, hedge, throttle, bulkhead, rate_limit, health, attempt_timeout;
+    with_health(health: M) -> [R, H, T, B, L, C, N, A],
+        keeping retry, hedge, throttle, bulkhead, rate_limit, breaker, attempt_timeout;
+    with_attempt_timeout(attempt_timeout: A) -> [R, H, T, B, L, C, M, N],
+        keeping retry, hedge, throttle, bulkhead, rate_limit, breaker, health;
+}
+
+/// Writes the methods of a stack by which it gets layers that it does not have by default.
+///
+/// The stack is `Stack<rest.., Slots<..>>` and has a method
+/// `fn map_slots(self, change: impl FnOnce(InstanceName, O) -> O2) -> Stack<rest.., O2>`.
+macro_rules! option_setters {
+    ($Stack:ident[$($rest:ident),*]) => {
+        /// Options: layers that a stack has on demand. Those that it does not have cost nothing.
+        /// They have the name of the stack. Ask for [`handles`](Self::handles) after the last one.
+        impl<$($rest,)* R, H, T, B, L, C, M, A>
+            $Stack<$($rest,)* $crate::Slots<R, H, T, B, L, C, M, A>>
+        {
+            /// Sends a request that may be sent twice a second time when its response is slow, and
+            /// takes the first good response. Right inside of retry, whose budget pays for it.
+            ///
+            /// ```
+            /// use std::time::Duration;
+            /// use seawall::HedgeConfig;
+            ///
+            /// let config = HedgeConfig::builder().delay(Duration::from_millis(300)).build()?;
+            /// let stack = seawall::market_data("feed").build()?.hedge(config);
+            /// assert_eq!(stack.handles().hedge.counts().extra.begun, 0);
+            /// # Ok::<(), seawall::InvalidConfig>(())
+            /// ```
+            #[must_use]
+            pub fn hedge(
+                self,
+                config: $crate::HedgeConfig,
+            ) -> $Stack<
+                $($rest,)*
+                $crate::Slots<R, $crate::HedgeLayer, T, B, L, C, M, A>,
+            >
+            where
+                R: $crate::stack::Slot<Handle = $crate::RetryHandle>,
+            {
+                self.map_slots(|name, slots| {
+                    let budget = slots.retry.handle().budget().cloned();
+                    let layer = $crate::HedgeLayer::new(name, config);
+                    slots.with_hedge(|_| match budget {
+                        Some(budget) => layer.shared_budget(budget),
+                        None => layer,
+                    })
+                })
+            }
+
+            /// Rejects the share of the calls that an overloaded upstream would reject. Inside of
+            /// retry, outside of the circuit and of everything that waits.
+            ///
+            /// ```
+            /// use seawall::AdaptiveThrottleConfig;
+            ///
+            /// let stack = seawall::ai_api("my-model")
+            ///     .build()?
+            ///     .throttle(AdaptiveThrottleConfig::default());
+            /// assert_eq!(stack.handles().throttle.rejection_probability(), 0.0);
+            /// # Ok::<(), seawall::InvalidConfig>(())
+            /// ```
+            #[must_use]
+            pub fn throttle(
+                self,
+                config: $crate::AdaptiveThrottleConfig,
+            ) -> $Stack<
+                $($rest,)*
+                $crate::Slots<R, H, $crate::AdaptiveThrottleLayer, B, L, C, M, A>,
+            > {
+                self.map_slots(|name, slots| {
+                    slots.with_throttle(|_| $crate::AdaptiveThrottleLayer::new(name, config))
+                })
+            }
+
+            /// Observes the attempts that are made anyway, and reports whether the upstream is
+            /// healthy. Rejects nothing. Right outside of the attempt timeout.
+            ///
+            /// ```
+            /// use seawall::{CheckConfig, HealthConfig, HealthMonitor, Status};
+            ///
+            /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+            /// let stack = seawall::broker("my-broker").build()?.health(HealthConfig::default());
+            /// assert_eq!(stack.handles().health.status(), Status::Unknown);
+            ///
+            /// let monitor = HealthMonitor::new("desk");
+            /// monitor.register_layer(stack.handles().health, CheckConfig::default())?;
+            /// # Ok(()) }
+            /// ```
+            #[must_use]
+            pub fn health(
+                self,
+                config: $crate::HealthConfig,
+            ) -> $Stack<
+                $($rest,)*
+                $crate::Slots<R, H, T, B, L, C, $crate::HealthLayer, A>,
+            > {
+                self.map_slots(|name, slots| {
+                    slots.with_health(|_| $crate::HealthLayer::new(name, config))
+                })
+            }
+
+            /// Limits calls per key within the limit of all: per endpoint, account or symbol, by
+            /// the [key](crate::RequestMeta::with_key) that `describe` gives a request. A call
+            /// takes from both limits or from none.
+            ///
+            /// # Errors
+            ///
+            /// [`InvalidConfig`](crate::InvalidConfig) when `config` has limits of the account:
+            /// those are the stack's own.
+            ///
+            /// ```
+            /// use std::time::Duration;
+            /// use seawall::{KeyedRateLimitConfig, PartitionKey, RateLimitConfig};
+            ///
+            /// let each = RateLimitConfig::builder().rate(3, Duration::from_secs(1)).burst(3).build()?;
+            /// let stack = seawall::broker("my-broker")
+            ///     .build()?
+            ///     .rate_limit_per_key(KeyedRateLimitConfig::new(each)?)?;
+            /// let quotes = PartitionKey::of("quotes");
+            /// assert_eq!(stack.handles().rate_limit.tokens(quotes), 3.0);
+            /// # Ok::<(), seawall::InvalidConfig>(())
+            /// ```
+            pub fn rate_limit_per_key(
+                self,
+                config: $crate::KeyedRateLimitConfig,
+            ) -> Result<
+                $Stack<
+                    $($rest,)*
+                    $crate::Slots<R, H, T, B, $crate::KeyedRateLimitLayer, C, M, A>,
+                >,
+                $crate::InvalidConfig,
+            >
+            where
+                L: $crate::stack::Limits,
+            {
+                let total = $crate::stack::Configure::config(&self.slots().rate_limit.handle());
+                let layer = $crate::stack::per_key(self.name(), &config, total)?;
+                Ok(self.map_slots(|_, slots| slots.with_rate_limit(|_| layer)))
+            }
+
+            /// One circuit per key in place of one for all: per host, endpoint, account or symbol,
+            /// each with the settings of the stack's. `extract` finds the key in a request,
+            /// borrowed where it can be. A circuit per key has no gate, since its key is not known
+            /// outside of the waits: it rejects after them.
+            ///
+            /// ```
+            /// use std::borrow::Cow;
+            ///
+            /// fn by_path(request: &http::Request<String>) -> Cow<'_, str> {
+            ///     Cow::Borrowed(request.uri().path())
+            /// }
+            /// let stack = seawall::broker("my-broker").build()?.breaker_per_key(by_path);
+            /// assert!(stack.handles().breaker.open_keys().is_empty());
+            /// # Ok::<(), seawall::InvalidConfig>(())
+            /// ```
+            #[must_use]
+            pub fn breaker_per_key<K, Req, F>(
+                self,
+                extract: F,
+            ) -> $Stack<
+                $($rest,)*
+                $crate::Slots<R, H, T, B, L, $crate::KeyedBreakerLayer<$crate::Policy, K, F>, M, A>,
+            >
+            where
+                C: $crate::stack::Circuit,
+                K: ToOwned + std::hash::Hash + Eq + ?Sized,
+                F: for<'a> Fn(&'a Req) -> std::borrow::Cow<'a, K>,
+            {
+                self.map_slots(|name, slots| {
+                    slots.with_breaker(|one| {
+                        let config = $crate::stack::Configure::config(&one.handle());
+                        $crate::KeyedBreakerLayer::new(name, config, extract)
+                    })
+                })
+            }
+
+            /// Moves the number of permits with the load that the upstream bears, which is learned
+            /// from the latency and the outcomes of the calls. The bulkhead's settings stay, save
+            /// for the number of permits.
+            ///
+            /// ```
+            /// use seawall::AdaptiveConfig;
+            ///
+            /// let config = AdaptiveConfig::builder().initial(5).max(50).build()?;
+            /// let stack = seawall::broker("my-broker").build()?.adaptive_concurrency(config);
+            /// assert_eq!(stack.handles().bulkhead.snapshot().limit, 5);
+            /// # Ok::<(), seawall::InvalidConfig>(())
+            /// ```
+            #[must_use]
+            pub fn adaptive_concurrency(
+                self,
+                config: $crate::AdaptiveConfig,
+            ) -> $Stack<
+                $($rest,)*
+                $crate::Slots<R, H, T, $crate::AdaptiveBulkheadLayer, L, C, M, A>,
+            >
+            where
+                B: $crate::stack::Permits,
+            {
+                self.map_slots(|name, slots| {
+                    slots.with_bulkhead(|fixed| {
+                        let bulkhead = $crate::stack::Configure::config(&fixed.handle());
+                        $crate::AdaptiveBulkheadLayer::new(name, bulkhead, config)
+                    })
+                })
+            }
+
+            /// Learns from recent responses how long one attempt may take, in place of the fixed
+            /// timeout. The handle of the attempt timeout configures what is learned.
+            ///
+            /// # Errors
+            ///
+            /// [`InvalidConfig`](crate::InvalidConfig) when the longest timeout that can be learned
+            /// is not shorter than the deadline.
+            ///
+            /// ```
+            /// use std::time::Duration;
+            /// use seawall::LearnedConfig;
+            ///
+            /// let learned = LearnedConfig::builder()
+            ///     .initial(Duration::from_secs(5))
+            ///     .max(Duration::from_secs(10))
+            ///     .build()?;
+            /// let stack = seawall::market_data("feed").build()?.learned_attempt_timeout(learned)?;
+            /// assert_eq!(stack.handles().attempt_timeout.timeout(), Duration::from_secs(5));
+            /// # Ok::<(), seawall::InvalidConfig>(())
+            /// ```
+            pub fn learned_attempt_timeout(
+                self,
+                config: $crate::LearnedConfig,
+            ) -> Result<
+                $Stack<
+                    $($rest,)*
+                    $crate::Slots<
+                        R, H, T, B, L, C, M,
+                        $crate::AttemptTimeoutLayer<
+                            $crate::Policy,
+                            $crate::timeout::NoOverride,
+                            $crate::timeout::Learned,
+                        >,
+                    >,
+                >,
+                $crate::InvalidConfig,
+            > {
+                let config = $crate::AttemptTimeoutConfig::learned(config);
+                let longest = $crate::stack::longest(config);
+                $crate::settings::check_attempt(longest, self.deadline())?;
+                Ok(self.map_slots(|name, slots| {
+                    slots.with_attempt_timeout(|_| $crate::AttemptTimeoutLayer::new(name, config))
+                }))
+            }
+        }
+
+        /// Hooks of the retry.
+        impl<$($rest,)* Ra, Rb, Rc, H, T, B, L, C, M, A>
+            $Stack<
+                $($rest,)*
+                $crate::Slots<
+                    $crate::RetryLayer<$crate::Policy, $crate::retry::Hooks<Ra, Rb, Rc>>,
+                    H, T, B, L, C, M, A,
+                >,
+            >
+        {
+            /// Asks `predicate` after each attempt whether there should be another one; see
+            /// [`RetryPredicate`](crate::retry::RetryPredicate) for what it can change and what it
+            /// cannot.
+            ///
+            /// ```
+            /// use http::{Request, Response};
+            /// use seawall::retry::{CompletedAttempt, RetryDecision};
+            ///
+            /// // A report that is still being made is asked for again.
+            /// fn until_made<B, C, E>(
+            ///     attempt: CompletedAttempt<'_, Request<B>, Response<C>, E>,
+            /// ) -> RetryDecision {
+            ///     match attempt.result {
+            ///         Ok(response) if response.status() == 202 => RetryDecision::Retry,
+            ///         _ => RetryDecision::Default,
+            ///     }
+            /// }
+            /// # use tower::{Layer, ServiceExt, service_fn};
+            /// # type Body = http_body_util::Full<bytes::Bytes>;
+            /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+            /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+            /// # let left = std::rc::Rc::new(std::cell::Cell::new(3));
+            /// # let vendor = service_fn(move |_: Request<Body>| {
+            /// #     left.set(left.get() - 1);
+            /// #     let status = if left.get() == 0 { 200 } else { 202 };
+            /// #     let response = Response::builder().status(status).body(Body::default());
+            /// #     std::future::ready(Ok::<_, std::convert::Infallible>(response.unwrap()))
+            /// # });
+            /// let stack = seawall::market_data("reports").build()?.retry_if(until_made);
+            /// let report = Request::get("/report").body(Body::default())?;
+            /// let response = stack.layer(vendor).oneshot(report).await?;
+            /// assert_eq!(response.status(), 200);
+            /// # Ok(()) }
+            /// ```
+            #[must_use]
+            pub fn retry_if<N>(
+                self,
+                predicate: N,
+            ) -> $Stack<
+                $($rest,)*
+                $crate::Slots<
+                    $crate::RetryLayer<$crate::Policy, $crate::retry::Hooks<N, Rb, Rc>>,
+                    H, T, B, L, C, M, A,
+                >,
+            > {
+                self.map_slots(|_, slots| slots.with_retry(|retry| retry.retry_if(predicate)))
+            }
+
+            /// Prepares each request right before its attempt, the first one included: to sign it,
+            /// or to number it. See [`PrepareAttempt`](crate::retry::PrepareAttempt).
+            #[must_use]
+            pub fn prepare<N>(
+                self,
+                prepare: N,
+            ) -> $Stack<
+                $($rest,)*
+                $crate::Slots<
+                    $crate::RetryLayer<$crate::Policy, $crate::retry::Hooks<Ra, N, Rc>>,
+                    H, T, B, L, C, M, A,
+                >,
+            > {
+                self.map_slots(|_, slots| slots.with_retry(|retry| retry.prepare(prepare)))
+            }
+
+            /// Annotates results that were given up on, so that the caller can distinguish a
+            /// failure that was not retried for lack of budget from one that was. See
+            /// [`AnnotateGiveUp`](crate::retry::AnnotateGiveUp).
+            #[must_use]
+            pub fn annotate_give_up<N>(
+                self,
+                annotate: N,
+            ) -> $Stack<
+                $($rest,)*
+                $crate::Slots<
+                    $crate::RetryLayer<$crate::Policy, $crate::retry::Hooks<Ra, Rb, N>>,
+                    H, T, B, L, C, M, A,
+                >,
+            > {
+                self.map_slots(|_, slots| {
+                    slots.with_retry(|retry| retry.annotate_give_up(annotate))
+                })
+            }
+        }
+    };
+}
+pub(crate) use option_setters;

@@ -1,0 +1,219 @@
+//! What the parts of a stack have in common: a layer that takes its policy when the stack makes a
+//! service, and a handle.
+
+use std::fmt::Debug;
+
+use seawall_core::{
+    AlreadyRegistered, CloneRequest, CompleteOnResponse, DefaultMeta, ErrorIsFailure,
+    InvalidConfig, Policies, Policy, Registry,
+};
+use seawall_health::{HealthHandle, HealthLayer};
+use seawall_hedge::{HedgeHandle, HedgeLayer};
+use seawall_retry::{RetryConfig, RetryHandle, RetryLayer};
+use seawall_throttle::{AdaptiveThrottleHandle, AdaptiveThrottleLayer};
+use tower_layer::Layer;
+
+use super::StackSnapshot;
+
+/// A layer in a stack, with its handle.
+///
+/// Implemented for the layers that a stack can have; sealed.
+pub trait Slot: sealed::Sealed {
+    /// What reads and controls the layer.
+    type Handle: SlotHandle;
+
+    /// The handle of the layer.
+    fn handle(&self) -> Self::Handle;
+}
+
+/// A [`Slot`] that can be put around a service `S`, with the parts of the policy `X` that it uses.
+pub trait Assemble<S, X: Policies>: Slot {
+    /// The service that it makes.
+    type Service;
+
+    /// Puts the layer around `inner`. The layer takes the parts of `policy` that it uses, and no
+    /// other: a service that holds a part which it never asks is larger, and slower to clone.
+    fn assemble(&self, inner: S, policy: &X) -> Self::Service;
+}
+
+/// A handle of a layer in a stack: what all of them can do.
+pub trait SlotHandle: Clone + Debug + Send + Sync {
+    /// Adds what it knows now to a snapshot of the stack.
+    fn add_to(&self, snapshot: &mut StackSnapshot);
+
+    /// Forgets what was learned and every operator command; counters stay.
+    fn reset(&self);
+
+    /// Adds the layer to `registry`.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyRegistered`] when the registry has a layer of that pattern and name.
+    fn register(&self, registry: &Registry) -> Result<(), AlreadyRegistered>;
+}
+
+/// A handle of a layer that is set by a part of the stack's [`Settings`](crate::Settings).
+pub trait Configure<C>: SlotHandle {
+    /// The settings in force.
+    fn config(&self) -> C;
+
+    /// Changes the settings, state kept.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] when the layer cannot be changed to `config` while it runs.
+    fn configure(&self, config: C) -> Result<(), InvalidConfig>;
+}
+
+pub(super) mod sealed {
+    #[allow(unnameable_types, reason = "nobody else implements `Slot`")]
+    pub trait Sealed {}
+}
+
+/// The handle contract of one layer's crate, as a [`SlotHandle`], and where it has settings, as
+/// [`Configure`].
+macro_rules! slot_handle {
+    ($($Handle:ty => $field:ident $($some:ident)? $(, $Config:ty)?;)+) => {$(
+        impl $crate::stack::slot::SlotHandle for $Handle {
+            fn add_to(&self, snapshot: &mut $crate::stack::StackSnapshot) {
+                snapshot.$field = slot_handle!(@ $($some)? Self::snapshot(self));
+            }
+
+            fn reset(&self) {
+                Self::reset(self);
+            }
+
+            fn register(&self, registry: &Registry) -> Result<(), AlreadyRegistered> {
+                registry.register(self.clone())
+            }
+        }
+
+        $(impl $crate::stack::slot::Configure<$Config> for $Handle {
+            fn config(&self) -> $Config {
+                Self::config(self)
+            }
+
+            fn configure(&self, config: $Config) -> Result<(), InvalidConfig> {
+                Self::configure(self, config)
+            }
+        })?
+    )+};
+    (@ optional $snapshot:expr) => { Some($snapshot) };
+    (@ $snapshot:expr) => { $snapshot };
+}
+pub(crate) use slot_handle;
+
+slot_handle! {
+    RetryHandle => retry, RetryConfig;
+    HedgeHandle => hedge optional;
+    AdaptiveThrottleHandle => throttle optional;
+    HealthHandle => health optional;
+}
+
+/// No layer, where one is optional: costs nothing, and has nothing to read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NoLayer;
+
+impl sealed::Sealed for NoLayer {}
+
+impl Slot for NoLayer {
+    type Handle = ();
+
+    fn handle(&self) {}
+}
+
+impl<S, X: Policies> Assemble<S, X> for NoLayer {
+    type Service = S;
+
+    #[inline]
+    fn assemble(&self, inner: S, _: &X) -> S {
+        inner
+    }
+}
+
+impl SlotHandle for () {
+    fn add_to(&self, _: &mut StackSnapshot) {}
+
+    fn reset(&self) {}
+
+    fn register(&self, _: &Registry) -> Result<(), AlreadyRegistered> {
+        Ok(())
+    }
+}
+
+/// The parts that layers which send again ask: what a result means, what a request is, its copy.
+pub(super) type Resending<X> = Policy<
+    <X as Policies>::Classifier,
+    <X as Policies>::Describer,
+    CompleteOnResponse,
+    <X as Policies>::Copier,
+>;
+/// What a result means, and when a call is over.
+pub(super) type Judging<X> =
+    Policy<<X as Policies>::Classifier, DefaultMeta, <X as Policies>::Completion, CloneRequest>;
+/// What a request is.
+pub(super) type Describing<X> =
+    Policy<ErrorIsFailure, <X as Policies>::Describer, CompleteOnResponse, CloneRequest>;
+/// What a request is, and when a call is over.
+pub(super) type Holding<X> =
+    Policy<ErrorIsFailure, <X as Policies>::Describer, <X as Policies>::Completion, CloneRequest>;
+/// What a result means, and what a request is.
+pub(super) type Observing<X> = Policy<
+    <X as Policies>::Classifier,
+    <X as Policies>::Describer,
+    CompleteOnResponse,
+    CloneRequest,
+>;
+/// What a result means, what a request is, and when a call is over.
+pub(super) type Learning<X> = Policy<
+    <X as Policies>::Classifier,
+    <X as Policies>::Describer,
+    <X as Policies>::Completion,
+    CloneRequest,
+>;
+
+/// A [`Slot`] whose layer takes the named parts of a policy.
+macro_rules! slot {
+    (
+        $Layer:ident<$Policy:ident $(, $rest:ident)*> => $Handle:ty,
+        $($part:ident = $setter:ident: $Part:ident),*
+        $(; $($bound:tt)+)?
+    ) => {
+        impl<X $(, $rest)*> $crate::stack::slot::sealed::Sealed for $Layer<X $(, $rest)*> {}
+
+        impl<X $(, $rest)*> $crate::stack::slot::Slot for $Layer<X $(, $rest)*> {
+            type Handle = $Handle;
+
+            fn handle(&self) -> $Handle {
+                Self::handle(self)
+            }
+        }
+
+        impl<S, X $(, $rest)*> $crate::stack::slot::Assemble<S, X> for $Layer<Policy $(, $rest)*>
+        where
+            X: Policies,
+            $(X::$Part: Clone,)*
+            $($rest: Clone,)*
+            $($($bound)+)?
+        {
+            type Service = <$Layer<$Policy<X> $(, $rest)*> as Layer<S>>::Service;
+
+            fn assemble(&self, inner: S, policy: &X) -> Self::Service {
+                let parts = Policy::new()$(.$setter(policy.$part().clone()))*;
+                self.clone().policy(parts).layer(inner)
+            }
+        }
+    };
+}
+pub(super) use slot;
+
+slot!(RetryLayer<Resending, H> => RetryHandle,
+    classifier = classify: Classifier, describer = describe: Describer, copier = copy: Copier;
+    S: Clone);
+slot!(HedgeLayer<Resending> => HedgeHandle,
+    classifier = classify: Classifier, describer = describe: Describer, copier = copy: Copier;
+    S: Clone);
+slot!(AdaptiveThrottleLayer<Observing> => AdaptiveThrottleHandle,
+    classifier = classify: Classifier, describer = describe: Describer);
+slot!(HealthLayer<Judging> => HealthHandle,
+    classifier = classify: Classifier, completion = track_completion: Completion);

@@ -1,0 +1,388 @@
+//! Each provider's own throttle, ban and exhausted quota, as its documents and clients describe
+//! them, through the stack of that provider: without any help of the user.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use seawall::{CircuitState, Error, Reason, Rejectable, StackBuilder};
+use tokio::time::Instant;
+use tower::{Layer, ServiceExt, service_fn};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+type Body = Full<Bytes>;
+/// Status, headers, body.
+type Reply = (u16, &'static [(&'static str, &'static str)], &'static str);
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+/// What a provider's response did to the stack.
+struct Seen {
+    /// How often the request was sent.
+    sends: u32,
+    /// What became of the call.
+    result: Result<StatusCode, Error<Infallible>>,
+    circuit: CircuitState,
+    /// How long the next call is rejected for, if it is.
+    rejected_for: Option<Duration>,
+    /// Why.
+    reason: Option<Reason>,
+    failures: u64,
+    /// How long the call took.
+    took: Duration,
+}
+
+/// Sends a read through the stack of a provider that responds with `reply`, and then another.
+async fn replay(builder: StackBuilder, reply: Reply) -> Seen {
+    let stack = builder.build().expect("valid");
+    let handles = stack.handles();
+    let sends = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&sends);
+    let client = stack.layer(service_fn(move |_: Request<Body>| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        let (status, headers, body) = reply;
+        let mut response = Response::builder().status(status);
+        for (name, value) in headers {
+            response = response.header(*name, *value);
+        }
+        let response = response.body(Body::from(body)).expect("valid");
+        std::future::ready(Ok::<_, Infallible>(response))
+    }));
+    let request = || Request::get("/v1/x").body(Body::default()).expect("valid");
+    let start = Instant::now();
+    let result = client.clone().oneshot(request()).await;
+    let took = Instant::now() - start;
+    let result = match result {
+        Ok(response) => {
+            let status = response.status();
+            let whole = response.into_body().collect().await.expect("whole");
+            assert_eq!(
+                whole.to_bytes(),
+                reply.2,
+                "the caller gets the body unchanged"
+            );
+            Ok(status)
+        }
+        Err(error) => Err(error),
+    };
+    let sent = sends.load(Ordering::SeqCst);
+    let failures = handles.breaker.snapshot().counts.failures;
+    // A caller that does not wait.
+    let next = tokio::time::timeout(Duration::ZERO, client.oneshot(request())).await;
+    let rejection = match &next {
+        Ok(Err(error)) => error.rejection().copied(),
+        _ => None,
+    };
+    Seen {
+        sends: sent,
+        result,
+        circuit: handles.breaker.state(),
+        rejected_for: rejection.and_then(|r| r.retry_after()),
+        reason: rejection.map(|r| r.reason()),
+        failures,
+        took,
+    }
+}
+
+impl Seen {
+    /// The circuit is open for that long, and there was one attempt.
+    fn is_banned_for(&self, lasts: Duration) {
+        assert_eq!(self.circuit, CircuitState::Open);
+        assert_eq!(self.reason, Some(Reason::CircuitOpen));
+        assert_eq!(self.rejected_for, Some(lasts));
+        assert_eq!(self.sends, 1, "not tried again");
+    }
+
+    /// No more is sent for that long, the upstream is not thought ill of, and there was one attempt.
+    fn is_out_of_quota_for(&self, lasts: Duration) {
+        assert_eq!((self.circuit, self.failures), (CircuitState::Closed, 0));
+        assert_eq!(self.sends, 1, "not tried again");
+        assert!(self.rejected_for >= Some(lasts), "{:?}", self.rejected_for);
+        assert!(
+            self.rejected_for <= Some(lasts + 300 * SECOND),
+            "{:?}",
+            self.rejected_for
+        );
+    }
+
+    /// Retry and rate limit waited; the upstream is not thought ill of.
+    fn is_throttled(&self) {
+        assert_eq!((self.circuit, self.failures), (CircuitState::Closed, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn alpaca() {
+    const THROTTLE: Reply = (
+        429,
+        &[
+            JSON,
+            ("x-ratelimit-limit", "200"),
+            ("x-ratelimit-remaining", "0"),
+            ("date", "Tue, 21 Mar 2023 16:26:57 GMT"),
+            ("x-ratelimit-reset", "1679416057"),
+        ],
+        r#"{"code":42910000,"message":"too many requests"}"#,
+    );
+    // Its reset is 40 s after its date.
+    let seen = replay(seawall::brokers::alpaca("alpaca"), THROTTLE).await;
+    seen.is_throttled();
+    assert_eq!(seen.sends, 1, "nothing is sent before the window ends");
+    assert!(
+        seen.rejected_for >= Some(35 * SECOND),
+        "{:?}",
+        seen.rejected_for
+    );
+
+    // About the account, and no throttle.
+    let seen = replay(
+        seawall::brokers::alpaca("alpaca-403"),
+        (
+            403,
+            &[JSON],
+            r#"{"code":40310000,"message":"insufficient buying power"}"#,
+        ),
+    )
+    .await;
+    assert_eq!((seen.sends, seen.failures), (1, 0));
+    assert_eq!(seen.rejected_for, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn polygon() {
+    const THROTTLE: Reply = (
+        429,
+        &[JSON],
+        r#"{"status":"ERROR","request_id":"1","error":"You've exceeded the maximum requests per minute, please wait or upgrade your subscription to continue."}"#,
+    );
+    let seen = replay(seawall::data::polygon("polygon"), THROTTLE).await;
+    seen.is_throttled();
+    // Every twelve seconds, as the free plan's five per minute allow, within the deadline.
+    assert_eq!(seen.sends, 3);
+    assert!(seen.took >= 24 * SECOND, "{:?}", seen.took);
+    assert_eq!(seen.result.expect("the last one"), 429);
+
+    let seen = replay(
+        seawall::data::polygon("polygon-403"),
+        (403, &[JSON], r#"{"status":"NOT_AUTHORIZED"}"#),
+    )
+    .await;
+    assert_eq!((seen.sends, seen.failures), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn alpha_vantage() {
+    const BURST: Reply = (
+        200,
+        &[JSON],
+        r#"{"Information": "Thank you for using Alpha Vantage! Please consider spreading out your free API requests more sparingly (1 request per second). You may subscribe to any of the premium plans at https://www.alphavantage.co/premium/ to lift the free key rate limit (25 requests per day), raise the per-second burst limit, ..."}"#,
+    );
+    let seen = replay(seawall::data::alpha_vantage("av-burst"), BURST).await;
+    seen.is_throttled();
+    assert_eq!(seen.sends, 2);
+    assert!(seen.took >= SECOND);
+
+    const DAY: Reply = (
+        200,
+        &[JSON],
+        r#"{"Information": "We have detected your API key as X and our standard API rate limit is 25 requests per day."}"#,
+    );
+    let seen = replay(seawall::data::alpha_vantage("av-day"), DAY).await;
+    seen.is_out_of_quota_for(3_600 * SECOND);
+
+    let data = (
+        200,
+        &[JSON] as &[_],
+        r#"{"Meta Data": {}, "Time Series (Daily)": {}}"#,
+    );
+    let seen = replay(seawall::data::alpha_vantage("av-data"), data).await;
+    assert_eq!((seen.sends, seen.result.ok()), (1, Some(StatusCode::OK)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn news_api() {
+    for body in [
+        r#"{"status":"error","code":"rateLimited","message":"You have made too many requests recently. Developer accounts are limited to 100 requests over a 24 hour period (50 requests available every 12 hours)."}"#,
+        r#"{"status":"error","code":"apiKeyExhausted","message":"no more requests available"}"#,
+    ] {
+        let seen = replay(seawall::data::news_api("news"), (429, &[JSON], body)).await;
+        seen.is_out_of_quota_for(900 * SECOND);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn reddit() {
+    const THROTTLE: Reply = (
+        429,
+        &[
+            ("x-ratelimit-used", "1000"),
+            ("x-ratelimit-remaining", "0.0"),
+            ("x-ratelimit-reset", "43"),
+        ],
+        "Too Many Requests",
+    );
+    let seen = replay(seawall::data::reddit("reddit"), THROTTLE).await;
+    seen.is_throttled();
+    assert_eq!(seen.sends, 1, "nothing is sent before the window ends");
+    assert!(
+        seen.rejected_for >= Some(40 * SECOND),
+        "{:?}",
+        seen.rejected_for
+    );
+
+    const POST: Reply = (
+        200,
+        &[JSON],
+        r#"{"json": {"errors": [["RATELIMIT", "you are doing that too much. try again in 9 minutes.", "ratelimit"]]}}"#,
+    );
+    let seen = replay(seawall::data::reddit("reddit-post"), POST).await;
+    seen.is_throttled();
+    assert!(
+        seen.rejected_for >= Some(530 * SECOND),
+        "{:?}",
+        seen.rejected_for
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn yahoo_finance() {
+    const BLOCKS: [Reply; 3] = [
+        (
+            429,
+            &[("content-type", "text/plain")],
+            "Edge: Too Many Requests",
+        ),
+        (
+            999,
+            &[("content-type", "text/html")],
+            "<html>Unable to process request</html>",
+        ),
+        // In place of the crumb that was asked for.
+        (
+            200,
+            &[("content-type", "text/plain;charset=utf-8")],
+            "Too Many Requests\r\n",
+        ),
+    ];
+    for block in BLOCKS {
+        let seen = replay(seawall::data::yahoo_finance("yahoo"), block).await;
+        seen.is_banned_for(900 * SECOND);
+    }
+    let crumb = (
+        200,
+        &[("content-type", "text/plain")] as &[_],
+        "a1B2c3D4e5F",
+    );
+    let seen = replay(seawall::data::yahoo_finance("yahoo-crumb"), crumb).await;
+    assert_eq!(seen.circuit, CircuitState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sec_edgar() {
+    const PAGE: (&str, &str) = ("content-type", "text/html");
+    const BLOCKS: [Reply; 4] = [
+        (
+            403,
+            &[PAGE],
+            "<html><h1>Your Request Originates from an Undeclared Automated Tool</h1>",
+        ),
+        (
+            403,
+            &[PAGE],
+            "<html><title>SEC.gov | Request Rate Threshold Exceeded</title>",
+        ),
+        (429, &[], ""),
+        (
+            200,
+            &[PAGE],
+            "<html><title>SEC.gov | Request Rate Threshold Exceeded</title>",
+        ),
+    ];
+    for block in BLOCKS {
+        let seen = replay(seawall::data::sec_edgar("edgar"), block).await;
+        seen.is_banned_for(600 * SECOND);
+    }
+    // Where it names a time, that counts.
+    let named = (429, &[("retry-after", "120")] as &[_], "");
+    let seen = replay(seawall::data::sec_edgar("edgar-named"), named).await;
+    seen.is_banned_for(120 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn openai() {
+    const GONE: [&str; 3] = [
+        r#"{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}"#,
+        r#"{"error":{"message":"x","type":"insufficient_quota","param":null,"code":"credit_balance_exhausted"}}"#,
+        r#"{"error":{"message":"x","type":"insufficient_quota","param":null,"code":"project_spend_limit_exceeded"}}"#,
+    ];
+    for body in GONE {
+        let seen = replay(seawall::ai::openai("openai"), (429, &[JSON], body)).await;
+        assert_eq!((seen.sends, seen.failures), (1, 0));
+        assert_eq!(seen.circuit, CircuitState::Closed);
+    }
+    const THROTTLE: Reply = (
+        429,
+        &[
+            JSON,
+            ("retry-after-ms", "1500"),
+            ("retry-after", "2"),
+            ("x-ratelimit-remaining-tokens", "0"),
+            ("x-ratelimit-reset-tokens", "6m0s"),
+        ],
+        r#"{"error":{"message":"Rate limit reached","type":"tokens","param":null,"code":"rate_limit_exceeded"}}"#,
+    );
+    let seen = replay(seawall::ai::openai("openai-throttle"), THROTTLE).await;
+    seen.is_throttled();
+    assert_eq!(seen.sends, 3);
+    assert!(seen.took >= 3 * SECOND, "{:?}", seen.took);
+
+    const OVERLOADED: Reply = (
+        503,
+        &[JSON],
+        r#"{"error":{"type":"service_unavailable_error","code":"server_is_overloaded"}}"#,
+    );
+    let seen = replay(seawall::ai::openai("openai-overloaded"), OVERLOADED).await;
+    assert_eq!((seen.sends, seen.failures), (3, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn anthropic() {
+    const SPENT: [Reply; 2] = [
+        (
+            429,
+            &[JSON],
+            r#"{"type":"error","error":{"type":"rate_limit_error","message":"x","details":{"error_code":"enforced_spend_limit_reached"}},"request_id":"req_1"}"#,
+        ),
+        (
+            402,
+            &[JSON],
+            r#"{"type":"error","error":{"type":"billing_error","message":"x"},"request_id":"req_1"}"#,
+        ),
+    ];
+    for reply in SPENT {
+        let seen = replay(seawall::ai::anthropic("anthropic"), reply).await;
+        assert_eq!((seen.sends, seen.failures), (1, 0));
+    }
+    const THROTTLE: Reply = (
+        429,
+        &[JSON, ("retry-after", "5")],
+        r#"{"type":"error","error":{"type":"rate_limit_error","message":"x"},"request_id":"req_1"}"#,
+    );
+    let seen = replay(seawall::ai::anthropic("anthropic-throttle"), THROTTLE).await;
+    seen.is_throttled();
+    assert_eq!(seen.sends, 3);
+    assert!(seen.took >= 10 * SECOND, "{:?}", seen.took);
+
+    const OVERLOADED: Reply = (
+        529,
+        &[JSON],
+        r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"},"request_id":"req_1"}"#,
+    );
+    let seen = replay(seawall::ai::anthropic("anthropic-overloaded"), OVERLOADED).await;
+    assert_eq!((seen.sends, seen.failures), (3, 3));
+}
