@@ -7,8 +7,9 @@ use http::{HeaderMap, Response, StatusCode};
 use seawall_core::{Classify, FailureKind, Outcome, Rejection, Scope};
 use tonic::{Code, ConnectError, Status};
 
+use crate::error::GrpcError;
 use crate::expired::{code_in, code_of_status};
-use crate::{GrpcError, Pushback};
+use crate::pushback::Pushback;
 
 /// Judges gRPC responses by the status in their head, and errors by their status.
 ///

@@ -5,9 +5,9 @@ use http_body::Body;
 use seawall_core::{Complete, Outcome, TrackCompletion};
 use seawall_http::{BodyEnd, GuardedBody, JudgeBodyEnd, broken_off};
 
-use crate::Pushback;
 use crate::classify::by_code;
 use crate::expired::code_in;
+use crate::pushback::Pushback;
 
 /// Completes a call (its bulkhead permit, its circuit breaker ticket) with the *trailers* of the
 /// response, which carry the status of a gRPC call.

@@ -8,8 +8,7 @@ use seawall_core::{Reason, Rejectable, Rejection, find_rejection};
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
-use crate::Pushback;
-use crate::pushback::RETRY_PUSHBACK_MS;
+use crate::pushback::{Pushback, RETRY_PUSHBACK_MS};
 
 /// A [`Status`] that can carry a rejection: the error of a stack of layers around a tonic channel.
 ///

@@ -5,7 +5,7 @@ use seawall_core::{Rejection, WrapError};
 use seawall_http::{RejectionResponder, RejectionResponse, RejectionResponseFuture};
 use tower_layer::Layer;
 
-use crate::status_of;
+use crate::error::status_of;
 
 /// Responds to a rejection with the status of [`status_of`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

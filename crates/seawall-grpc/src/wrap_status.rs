@@ -10,7 +10,8 @@ use tonic::Status;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{GrpcError, correct_timeout};
+use crate::error::GrpcError;
+use crate::expired::correct_timeout;
 
 /// Turns the error of a channel into a [`GrpcError`], so that layers above can reject.
 ///

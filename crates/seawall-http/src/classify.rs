@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use seawall_core::{Classify, FailureKind, Outcome, Scope};
 
-use crate::TransportError;
 use crate::retry_after::hint;
+use crate::transport::TransportError;
 
 const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 

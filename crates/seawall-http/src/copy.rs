@@ -3,7 +3,7 @@
 use http::Request;
 use http_body::Body;
 
-use crate::ReplayBody;
+use crate::replay::ReplayBody;
 
 /// A copy of a request with a [`ReplayBody`]; `None` when its body cannot be sent again.
 ///

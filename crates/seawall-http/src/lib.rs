@@ -71,6 +71,8 @@ mod copy;
 mod replay;
 #[cfg(feature = "reqwest")]
 mod reqwest_client;
+#[cfg(feature = "reqwest")]
+mod reqwest_error;
 mod respond;
 mod response;
 mod retry_after;
@@ -86,7 +88,9 @@ pub use connections::{LimitConnections, LimitedConnecting, LimitedConnection, Li
 pub use copy::{copy_bytes_request, copy_request};
 pub use replay::{DEFAULT_REPLAY_CAP, ReplayBody, ReplayError};
 #[cfg(feature = "reqwest")]
-pub use reqwest_client::{IntoReqwestBody, ReqwestClient, ReqwestError, ReqwestFuture};
+pub use reqwest_client::{IntoReqwestBody, ReqwestClient, ReqwestFuture};
+#[cfg(feature = "reqwest")]
+pub use reqwest_error::ReqwestError;
 pub use respond::{
     PlainResponder, RejectionResponder, RejectionResponse, RejectionResponseFuture,
     RejectionResponseLayer,

@@ -1,7 +1,6 @@
 //! A `reqwest::Client` as a Tower client of HTTP requests.
 
 use std::error::Error as StdError;
-use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -13,11 +12,10 @@ use http_body::Body;
 use http_body_util::{Empty, Full};
 use pin_project_lite::pin_project;
 use reqwest::Body as ReqwestBody;
-use seawall_core::Outcome;
 use tower_service::Service;
 
-use crate::transport::by_reqwest;
-use crate::{ReplayBody, TransportError, reqwest_without_redirects};
+use crate::replay::ReplayBody;
+use crate::reqwest_error::ReqwestError;
 
 /// A `reqwest::Client` as a service of [`http::Request`], for the layers of Seawall and for
 /// `seawall::HttpStack`.
@@ -27,7 +25,7 @@ use crate::{ReplayBody, TransportError, reqwest_without_redirects};
 ///   [`ReplayBody`], `reqwest::Body`. The URI has to be complete: `https://host/path`.
 /// * Responses: `http::Response<reqwest::Body>`; the body streams.
 /// * Errors: [`ReqwestError`], which knows whether the request was certainly not sent
-///   ([`TransportError`]), so that an [`HttpClassifier`](crate::HttpClassifier) judges it without
+///   ([`TransportError`](crate::TransportError)), so that an [`HttpClassifier`](crate::HttpClassifier) judges it without
 ///   further settings.
 ///
 /// Clones share the connections. The client is always ready.
@@ -102,7 +100,8 @@ impl ReqwestClient {
     /// A client that exists and was built with `redirect(reqwest::redirect::Policy::none())`.
     ///
     /// That cannot be checked here. With a client that does follow redirects, an order may be
-    /// repeated that was executed; see [`reqwest_without_redirects`].
+    /// repeated that was executed; see
+    /// [`reqwest_without_redirects`](crate::reqwest_without_redirects).
     pub const fn without_redirects(client: reqwest::Client) -> Self {
         Self {
             client,
@@ -222,52 +221,6 @@ where
     }
 }
 
-/// An error of a [`ReqwestClient`]: reqwest's own, and whether redirects were followed.
-///
-/// Its [`TransportError::outcome`] is "not sent" for a connection that could not be made by a
-/// client without redirects, [`Outcome::Ignored`] for a request that could not be built (a URI
-/// that is not complete) or whose own body failed, and [`Outcome::Unknown`] otherwise.
-#[derive(Debug)]
-pub struct ReqwestError {
-    error: reqwest::Error,
-    redirects: bool,
-}
-
-impl ReqwestError {
-    /// The error of reqwest.
-    pub const fn get_ref(&self) -> &reqwest::Error {
-        &self.error
-    }
-
-    /// The error of reqwest, by value.
-    pub fn into_inner(self) -> reqwest::Error {
-        self.error
-    }
-}
-
-impl TransportError for ReqwestError {
-    fn outcome(&self) -> Outcome {
-        if self.redirects {
-            by_reqwest(&self.error)
-        } else {
-            reqwest_without_redirects(&self.error)
-        }
-    }
-}
-
-impl fmt::Display for ReqwestError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(f)
-    }
-}
-
-impl StdError for ReqwestError {
-    /// What caused the error of reqwest, whose text this error has.
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.error.source()
-    }
-}
-
 impl<B: IntoReqwestBody> Service<Request<B>> for ReqwestClient<B> {
     type Response = Response<ReqwestBody>;
     type Error = ReqwestError;
@@ -326,7 +279,7 @@ impl Future for ReqwestFuture {
         let redirects = *this.redirects;
         Poll::Ready(match result {
             Ok(response) => Ok(response.into()),
-            Err(error) => Err(ReqwestError { error, redirects }),
+            Err(error) => Err(ReqwestError::new(error, redirects)),
         })
     }
 }

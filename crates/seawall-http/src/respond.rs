@@ -11,7 +11,7 @@ use seawall_core::{Error, Rejection, WrapError};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::rejection_response;
+use crate::response::rejection_response;
 
 /// Makes the response of a rejection. Closures and `fn` pointers
 /// `Fn(&Rejection) -> Response<B>` are responders; a `fn` pointer can be named.

@@ -8,6 +8,9 @@ use std::io;
 use seawall_core::FailureKind;
 use seawall_core::{Outcome, Rejection};
 
+#[cfg(feature = "reqwest")]
+use crate::reqwest_error::ReqwestError;
+
 #[cfg(feature = "hyper")]
 const NOT_SENT: Outcome = Outcome::Failure(FailureKind::NotSent);
 
@@ -104,7 +107,7 @@ fn known(error: &(dyn StdError + 'static)) -> Option<Outcome> {
     }
     #[cfg(feature = "reqwest")]
     {
-        if let Some(error) = error.downcast_ref::<crate::ReqwestError>() {
+        if let Some(error) = error.downcast_ref::<ReqwestError>() {
             return Some(error.outcome());
         }
         if let Some(error) = error.downcast_ref::<reqwest::Error>() {
@@ -142,7 +145,7 @@ fn by_hyper(error: &hyper::Error) -> Outcome {
 /// The error may be of the first request or of one after a redirect, so no connection that failed
 /// proves anything.
 #[cfg(feature = "reqwest")]
-pub(crate) fn by_reqwest(error: &reqwest::Error) -> Outcome {
+fn by_reqwest(error: &reqwest::Error) -> Outcome {
     // The request could not even be built: that means nothing for the upstream.
     if error.is_builder() {
         return Outcome::Ignored;
@@ -192,6 +195,17 @@ pub fn reqwest_without_redirects(error: &reqwest::Error) -> Outcome {
         NOT_SENT
     } else {
         by_reqwest(error)
+    }
+}
+
+#[cfg(feature = "reqwest")]
+impl TransportError for ReqwestError {
+    fn outcome(&self) -> Outcome {
+        if self.follows_redirects() {
+            by_reqwest(self.get_ref())
+        } else {
+            reqwest_without_redirects(self.get_ref())
+        }
     }
 }
 

@@ -4,8 +4,7 @@ use seawall_core::{Events, InstanceHandle, InvalidConfig, Reason, Samples};
 
 use super::config::BodyTimeoutConfig;
 use super::state::{BodyTimeoutCounts, PATTERN, State};
-use crate::LayerSnapshot;
-use crate::state::{handle_basics, handle_methods};
+use crate::state::{LayerSnapshot, handle_basics, handle_methods};
 
 /// Reads and controls a [`BodyTimeoutLayer`](super::BodyTimeoutLayer) from outside. Clones share.
 ///

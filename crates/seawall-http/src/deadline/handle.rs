@@ -3,8 +3,7 @@
 use seawall_core::{Events, InstanceHandle, InvalidConfig, Samples};
 
 use super::state::{ReadDeadlineConfig, ReadDeadlineCounts, State};
-use crate::LayerSnapshot;
-use crate::state::{handle_basics, handle_methods};
+use crate::state::{LayerSnapshot, handle_basics, handle_methods};
 
 /// Reads and controls a [`ReadDeadlineLayer`](super::ReadDeadlineLayer) from outside. Clones
 /// share.

@@ -8,9 +8,10 @@ use seawall_core::{
 };
 
 use super::handle::HttpFeedbackHandle;
+use super::headers::RateLimitHeaders;
 use super::state::{self, StateAnchor};
-use super::{RateLimitHeaders, Usage};
-use crate::HttpClassifier;
+use super::tokens::Usage;
+use crate::classify::HttpClassifier;
 use crate::retry_after::unreadable_hints;
 
 /// Reads everything that an HTTP response reports about limits: their state in its headers,

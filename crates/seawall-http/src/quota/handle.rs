@@ -2,10 +2,9 @@
 
 use seawall_core::{Events, InstanceHandle, InvalidConfig, Samples};
 
-use super::RateLimitHeaders;
+use super::headers::RateLimitHeaders;
 use super::state::{self, HttpFeedbackCounts, State, Stripe};
-use crate::LayerSnapshot;
-use crate::state::{handle_basics, handle_methods};
+use crate::state::{LayerSnapshot, handle_basics, handle_methods};
 
 /// Reads and controls an [`HttpFeedback`](super::HttpFeedback) from outside. Clones share.
 ///

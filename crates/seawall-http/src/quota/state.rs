@@ -6,7 +6,7 @@ use std::sync::{PoisonError, RwLock};
 use seawall_core::InstanceName;
 use seawall_core::striped::{Anchor, Shared, Stripes};
 
-use super::RateLimitHeaders;
+use super::headers::RateLimitHeaders;
 use crate::state::Bypass;
 
 seawall_core::counters! {

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::UsageReader;
-use crate::quota::Usage;
+use super::reader::UsageReader;
+use crate::quota::tokens::Usage;
 
 pin_project! {
     /// A body that reads how many tokens were used, and reports it when it is over.

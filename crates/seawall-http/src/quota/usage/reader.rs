@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::members::Members;
-use crate::quota::Usage;
+use crate::quota::tokens::Usage;
 
 /// Reads from a response of an AI model, piece by piece, how many tokens it has used.
 ///
