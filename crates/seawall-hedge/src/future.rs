@@ -1,12 +1,11 @@
 //! The future: the first attempt, the delay, and the race.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
-use seawall_core::{Classify, CopyRequest, Policies, Rejectable, RequestMeta};
+use seawall_core::{Classify, CopyRequest, Policies, Rejectable, RequestMeta, impl_debug};
 use tokio::task::coop;
 use tokio::time::{Sleep, sleep_until};
 use tower_service::Service;
@@ -240,15 +239,7 @@ where
     }
 }
 
-impl<S, Req, X> fmt::Debug for ResponseFuture<S, Req, X>
-where
-    S: Service<Req>,
-{
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let race = self.call.as_ref().and_then(|call| call.race.as_ref());
-        f.debug_struct("ResponseFuture")
-            .field("done", &self.call.is_none())
-            .field("extra_attempts", &race.map_or(0, |race| race.extras.len()))
-            .finish_non_exhaustive()
-    }
-}
+impl_debug!(ResponseFuture<S, Req, X> where [S: Service<Req>]: |this|
+    done = this.call.is_none(),
+    extra_attempts = this.call.as_ref().map_or(0, |call| call.extra_attempts),
+);

@@ -1,9 +1,7 @@
 //! The layer: what its services share, and its setters.
 
-use std::fmt;
-
 use seawall_core::{
-    Budget, BudgetConfig, BudgetHandle, ConstMeta, InstanceName, Policy, RequestMeta,
+    Budget, BudgetConfig, BudgetHandle, ConstMeta, InstanceName, Policy, RequestMeta, impl_debug,
     policy_setters,
 };
 use tower_layer::Layer;
@@ -150,12 +148,8 @@ impl<S: Clone, X: Clone> Layer<S> for HedgeLayer<X> {
     }
 }
 
-impl<X> fmt::Debug for HedgeLayer<X> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HedgeLayer")
-            .field("name", &self.core.state.events.name())
-            .field("config", &self.core.state.config())
-            .field("budget", &self.core.budget)
-            .finish_non_exhaustive()
-    }
-}
+impl_debug!(HedgeLayer<X>: |this|
+    name = this.core.state.events.name(),
+    config = this.core.state.config(),
+    budget = this.core.budget,
+);

@@ -1,9 +1,10 @@
 //! The service: sends the first attempt and keeps what another one needs.
 
-use std::fmt;
 use std::task::{Context, Poll};
 
-use seawall_core::{Classify, CopyRequest, Describe, Policies, Policy, Rejectable, RequestMeta};
+use seawall_core::{
+    Classify, CopyRequest, Describe, Policies, Policy, Rejectable, RequestMeta, impl_debug,
+};
 use tower_service::Service;
 
 use crate::ResponseFuture;
@@ -12,7 +13,8 @@ use crate::state::{CallSettings, CommonAnchor, CommonLocal};
 /// A service whose slow calls are made again; see [`HedgeLayer`](crate::HedgeLayer).
 ///
 /// A clone costs one reference count beside the clone of the inner service. Readiness is the
-/// inner service's own.
+/// inner service's own. Later attempts go through clones of the service as it was when the layer
+/// was applied, whatever `get_mut` has changed since.
 pub struct Hedge<S, X = Policy> {
     inner: S,
     common: CommonAnchor<S, X>,
@@ -22,23 +24,9 @@ impl<S, X> Hedge<S, X> {
     pub(crate) const fn new(inner: S, common: CommonAnchor<S, X>) -> Self {
         Self { inner, common }
     }
-
-    /// The inner service.
-    pub const fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service, mutably. Extra attempts go through clones of the service as it was
-    /// when the layer was applied.
-    pub const fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service, by value.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
 }
+
+seawall_core::inner_accessors!(Hedge<S, X>);
 
 impl<S, X, Req> Service<Req> for Hedge<S, X>
 where
@@ -113,13 +101,8 @@ impl<S: Clone, X> Clone for Hedge<S, X> {
     }
 }
 
-impl<S: fmt::Debug, X> fmt::Debug for Hedge<S, X> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = &self.common.common().core.state;
-        f.debug_struct("Hedge")
-            .field("inner", &self.inner)
-            .field("name", &state.events.name())
-            .field("config", &state.config())
-            .finish_non_exhaustive()
-    }
-}
+impl_debug!(Hedge<S, X> where [S: std::fmt::Debug]: |this|
+    inner = this.inner,
+    name = this.common.common().core.state.events.name(),
+    config = this.common.common().core.state.config(),
+);

@@ -1,13 +1,14 @@
 //! The future: attempts, and the waits between them.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
-use seawall_core::{Classify, CopyRequest, Describe, Outcome, Policies, Rejectable, deadline};
+use seawall_core::{
+    Classify, CopyRequest, Describe, Outcome, Policies, Rejectable, deadline, impl_debug,
+};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tower_service::Service;
 
@@ -294,23 +295,14 @@ where
     }
 }
 
-impl<S, Req, X, H> fmt::Debug for ResponseFuture<S, Req, X, H>
-where
-    S: Service<Req>,
-    H: Hook<Req, S::Response, S::Error>,
-{
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stage = match &self.stage {
-            Stage::Calling { .. } => "calling",
-            Stage::Delaying { .. } | Stage::PredicateWait { .. } => "waiting",
-            Stage::Readying { .. } => "readying",
-            Stage::WithoutAttempt { .. } => "without_attempt",
-            Stage::Done => "done",
-        };
-        let attempt = self.call.as_ref().map(|call| call.progress.attempt);
-        f.debug_struct("ResponseFuture")
-            .field("stage", &stage)
-            .field("attempt", &attempt)
-            .finish_non_exhaustive()
-    }
-}
+impl_debug!(
+    ResponseFuture<S, Req, X, H> where [S: Service<Req>, H: Hook<Req, S::Response, S::Error>]: |this|
+    stage = match &this.stage {
+        Stage::Calling { .. } => "calling",
+        Stage::Delaying { .. } | Stage::PredicateWait { .. } => "waiting",
+        Stage::Readying { .. } => "readying",
+        Stage::WithoutAttempt { .. } => "without_attempt",
+        Stage::Done => "done",
+    },
+    attempt = this.call.as_ref().map(|call| call.progress.attempt),
+);

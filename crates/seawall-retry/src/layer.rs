@@ -1,10 +1,9 @@
 //! The layer: what its services share, and its setters.
 
-use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use seawall_core::{
-    Budget, BudgetHandle, ConstMeta, InstanceName, Policy, RequestMeta, policy_setters,
+    Budget, BudgetHandle, ConstMeta, InstanceName, Policy, RequestMeta, impl_debug, policy_setters,
 };
 use tower_layer::Layer;
 
@@ -197,13 +196,8 @@ impl<S: Clone, X: Clone, H: Clone> Layer<S> for RetryLayer<X, H> {
     }
 }
 
-impl<X, H> fmt::Debug for RetryLayer<X, H> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let core = &self.rules.core;
-        f.debug_struct("RetryLayer")
-            .field("name", &core.state.events.name())
-            .field("config", &core.state.config())
-            .field("budget", &core.budget)
-            .finish_non_exhaustive()
-    }
-}
+impl_debug!(RetryLayer<X, H>: |this|
+    name = this.rules.core.state.events.name(),
+    config = this.rules.core.state.config(),
+    budget = this.rules.core.budget,
+);

@@ -1,11 +1,11 @@
 //! The service: sends the first attempt and keeps what another one needs.
 
-use std::fmt;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use seawall_core::{
-    Classify, CopyRequest, Describe, Policies, Policy, Reason, Rejectable, RequestMeta, Sent, ns,
+    Classify, CopyRequest, Describe, Policies, Policy, Reason, Rejectable, RequestMeta, Sent,
+    impl_debug, ns,
 };
 use tokio::time::Instant;
 use tower_service::Service;
@@ -20,7 +20,8 @@ use crate::{AdaptiveRate, Attempt, PrepareAttempt, ResponseFuture, RetryPredicat
 /// A service whose calls are retried; see [`RetryLayer`](crate::RetryLayer).
 ///
 /// A clone costs one reference count beside the clone of the inner service. Readiness is the
-/// inner service's own.
+/// inner service's own. Later attempts go through clones of the service as it was when the layer
+/// was applied, whatever `get_mut` has changed since.
 pub struct Retry<S, X = Policy, H = Hooks> {
     inner: S,
     common: CommonAnchor<S, X, H>,
@@ -30,23 +31,9 @@ impl<S, X, H> Retry<S, X, H> {
     pub(crate) const fn new(inner: S, common: CommonAnchor<S, X, H>) -> Self {
         Self { inner, common }
     }
-
-    /// The inner service.
-    pub const fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service, mutably. Later attempts go through clones of the service as it was
-    /// when the layer was applied.
-    pub const fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service, by value.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
 }
+
+seawall_core::inner_accessors!(Retry<S, X, H>);
 
 impl<S, X, H, Req> Service<Req> for Retry<S, X, H>
 where
@@ -179,13 +166,8 @@ impl<S: Clone, X, H> Clone for Retry<S, X, H> {
     }
 }
 
-impl<S: fmt::Debug, X, H> fmt::Debug for Retry<S, X, H> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = &self.common.common().rules.core.state;
-        f.debug_struct("Retry")
-            .field("inner", &self.inner)
-            .field("name", &state.events.name())
-            .field("config", &state.config())
-            .finish_non_exhaustive()
-    }
-}
+impl_debug!(Retry<S, X, H> where [S: std::fmt::Debug]: |this|
+    inner = this.inner,
+    name = this.common.common().rules.core.state.events.name(),
+    config = this.common.common().rules.core.state.config(),
+);

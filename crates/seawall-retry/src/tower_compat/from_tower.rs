@@ -4,7 +4,9 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use seawall_core::{BudgetHandle, CopyRequest, CostClass, ForeignBudget, Policy, RequestMeta};
+use seawall_core::{
+    BudgetHandle, CopyRequest, CostClass, ForeignBudget, Policy, RequestMeta, impl_debug,
+};
 use tower::retry::Policy as TowerRetryPolicy;
 use tower::retry::backoff::{Backoff, MakeBackoff};
 use tower::retry::budget::Budget;
@@ -148,13 +150,7 @@ impl<K, R: Clone> Clone for TowerBackoff<K, R> {
     }
 }
 
-impl<K, R: fmt::Debug> fmt::Debug for TowerBackoff<K, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TowerBackoff")
-            .field("predicate", &self.predicate)
-            .finish_non_exhaustive()
-    }
-}
+impl_debug!(TowerBackoff<K, R> where [R: fmt::Debug]: |this| predicate = this.predicate);
 
 impl<K, R, Req, Res, Err> RetryPredicate<Req, Res, Err> for TowerBackoff<K, R>
 where
@@ -208,11 +204,7 @@ impl<K: Clone, Res, E> Clone for TowerPolicy<K, Res, E> {
     }
 }
 
-impl<K: fmt::Debug, Res, E> fmt::Debug for TowerPolicy<K, Res, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("TowerPolicy").field(&self.policy).finish()
-    }
-}
+impl_debug!(TowerPolicy<K, Res, E> where [K: fmt::Debug]: |this| policy = this.policy);
 
 impl<K, Req, Res, E> CopyRequest<Req> for TowerPolicy<K, Res, E>
 where
@@ -229,13 +221,7 @@ pub struct TowerPolicyState<K, F> {
     wait: Option<F>,
 }
 
-impl<K: fmt::Debug, F> fmt::Debug for TowerPolicyState<K, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TowerPolicyState")
-            .field("policy", &self.policy)
-            .finish_non_exhaustive()
-    }
-}
+impl_debug!(TowerPolicyState<K, F> where [K: fmt::Debug]: |this| policy = this.policy);
 
 impl<K, Req, Res, E> RetryPredicate<Req, Res, E> for TowerPolicy<K, Res, E>
 where

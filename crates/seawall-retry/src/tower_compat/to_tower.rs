@@ -1,13 +1,14 @@
 //! The rules of this layer as a policy of tower's.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use seawall_core::{Classify, CopyRequest, Describe, Policies, Rejectable, RequestMeta};
+use seawall_core::{
+    Classify, CopyRequest, Describe, Policies, Rejectable, RequestMeta, impl_debug,
+};
 use tokio::time::{Sleep, sleep};
 use tower::retry::Policy as TowerRetryPolicy;
 
@@ -99,16 +100,9 @@ where
     }
 }
 
-impl<X, H, Req, Res, Err> fmt::Debug for RetryPolicy<X, H, Req, Res, Err>
-where
-    H: Hook<Req, Res, Err>,
-{
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RetryPolicy")
-            .field("handle", &self.handle)
-            .finish_non_exhaustive()
-    }
-}
+impl_debug!(RetryPolicy<X, H, Req, Res, Err> where [H: Hook<Req, Res, Err>]: |this|
+    handle = this.handle,
+);
 
 impl<X, H, Req, Res, E> TowerRetryPolicy<Req, Res, E> for RetryPolicy<X, H, Req, Res, E>
 where
@@ -195,10 +189,4 @@ impl<W: Future<Output = ()>> Future for PolicyDelay<W> {
     }
 }
 
-impl<W> fmt::Debug for PolicyDelay<W> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PolicyDelay")
-            .field("sleep", &self.sleep)
-            .finish_non_exhaustive()
-    }
-}
+impl_debug!(PolicyDelay<W>: |this| sleep = this.sleep);
