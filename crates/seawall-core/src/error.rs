@@ -19,7 +19,9 @@ use crate::Rejection;
     message = "`{Self}` cannot carry a rejection of a Seawall layer",
     label = "the error of this service is not `Rejectable`",
     note = "put `seawall_core::WrapErrorLayer` at the bottom of the stack: the error becomes `seawall_core::Error<{Self}>`",
-    note = "or give your own enum a variant for it: `seawall_core::rejectable!(MyError::Rejected)`"
+    note = "or give your own enum a variant for it: `seawall_core::rejectable!(MyError::Rejected)`",
+    note = "in an axum router put the layers into `seawall_http::RejectionResponseLayer::new(..)`",
+    note = "around a tonic channel use `seawall_grpc::WrapStatusLayer`, in a tonic server `seawall_grpc::GrpcRejectionLayer`"
 )]
 pub trait Rejectable: From<Rejection> {
     /// The rejection in this error, if a layer of Seawall made it.
