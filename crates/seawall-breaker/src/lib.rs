@@ -115,7 +115,7 @@ pub use gate::{Gate, GateLayer};
 pub use gate_future::GateFuture;
 pub use handle::{BreakerHandle, CircuitHandle};
 pub use keyed::{
-    BreakerRegistry, Keyed, KeyedBreaker, KeyedBreakerLayer, KeyedWait, RegistrySnapshot,
+    BreakerRegistry, BreakerRegistrySnapshot, Keyed, KeyedBreaker, KeyedBreakerLayer, KeyedWait,
 };
 pub use layer::BreakerLayer;
 pub use permit::Permit;

@@ -11,6 +11,6 @@ mod wait;
 
 pub use circuit::Keyed;
 pub use layer::KeyedBreakerLayer;
-pub use registry::{BreakerRegistry, RegistrySnapshot};
+pub use registry::{BreakerRegistry, BreakerRegistrySnapshot};
 pub use service::KeyedBreaker;
 pub use wait::KeyedWait;

@@ -63,8 +63,8 @@ const MAX_KEYS: usize = 10_000;
 ///
 /// # Bounded memory
 ///
-/// A key takes some 700 bytes ([`memory`](RegistrySnapshot::memory)), a bit more per call in a count
-/// window of more than a hundred, and what the key itself keeps on the heap. A new key beyond
+/// A key takes some 730 bytes ([`memory`](BreakerRegistrySnapshot::memory)), a bit more per call in
+/// a count window of more than a hundred, and what the key itself keeps on the heap. A new key beyond
 /// [`set_max_keys`](Self::set_max_keys) evicts one that is idle: its circuit is closed, no call is
 /// in flight, nothing holds its [`CircuitHandle`], and it was not used recently. Circuits that
 /// remember no failure are evicted first. A circuit that is open, half-open or forced is never
@@ -79,7 +79,7 @@ pub struct BreakerRegistry<K: ToOwned + ?Sized = str, B = RandomState> {
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct RegistrySnapshot {
+pub struct BreakerRegistrySnapshot {
     /// The name of the layer instance.
     pub name: InstanceName,
     /// That of the worst circuit: open, half-open or closed.
@@ -153,9 +153,9 @@ impl<K: ToOwned + ?Sized, B> BreakerRegistry<K, B> {
     }
 
     /// The state of the circuits together, and their counters.
-    pub fn snapshot(&self) -> RegistrySnapshot {
+    pub fn snapshot(&self) -> BreakerRegistrySnapshot {
         let totals = self.state().map.totals();
-        RegistrySnapshot {
+        BreakerRegistrySnapshot {
             name: self.name(),
             state: worst(&totals),
             keys: self.len(),
@@ -228,7 +228,7 @@ impl<K: ToOwned + ?Sized, B> BreakerRegistry<K, B> {
 
     /// Calls `listener` at each transition with the key whose circuit it was, for as long as the
     /// circuits live. It is called outside of every lock; a panic in it is caught and counted
-    /// ([`listener_panics`](RegistrySnapshot::listener_panics)).
+    /// ([`listener_panics`](BreakerRegistrySnapshot::listener_panics)).
     ///
     /// [Events](seawall_core::Event) report the same transitions with the name of the layer alone:
     /// a name is kept for the life of the process, and keys come and go.

@@ -1,7 +1,7 @@
 //! A whole stack at one moment.
 
 use seawall_adaptive::AdaptiveSnapshot;
-use seawall_breaker::{CircuitSnapshot, RegistrySnapshot};
+use seawall_breaker::{BreakerRegistrySnapshot, CircuitSnapshot};
 use seawall_bulkhead::BulkheadSnapshot;
 use seawall_core::InstanceName;
 use seawall_health::HealthSnapshot;
@@ -39,7 +39,7 @@ pub struct StackSnapshot {
     /// The circuit; `None` where there is one per key.
     pub breaker: Option<CircuitSnapshot>,
     /// The circuits per key.
-    pub breaker_per_key: Option<RegistrySnapshot>,
+    pub breaker_per_key: Option<BreakerRegistrySnapshot>,
     /// What was observed of the upstream's health.
     pub health: Option<HealthSnapshot>,
     /// The attempt timeout.
