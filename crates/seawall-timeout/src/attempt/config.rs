@@ -5,9 +5,17 @@ use std::time::Duration;
 
 use seawall_core::InvalidConfig;
 
-use super::{Fixed, Learned, LearnedConfig};
+use super::learned_config::LearnedConfig;
 use crate::limit::{LEARNED, limit_ns, positive};
 use crate::state::Limit;
+
+/// The timeout is as it was set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fixed;
+
+/// The timeout is learned from responses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Learned;
 
 /// How long an attempt may take: a fixed time, or one that is learned from recent responses.
 ///

@@ -7,8 +7,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 use seawall_core::Rejectable;
 
-use super::measurement::NotMeasured;
-use super::mode::Measure;
+use super::measurement::{Measure, NotMeasured};
 use crate::instance::TimeoutKind;
 use crate::race::Race;
 

@@ -12,6 +12,7 @@ use super::counts::{AttemptTimeoutCounters, AttemptTimeoutCounts};
 use super::state::State;
 use super::{AttemptTimeoutConfig, AttemptTimeoutSnapshot, AttemptTimeoutState, Fixed};
 use crate::instance::Pattern;
+use crate::state::control;
 
 /// Reads and controls an attempt timeout from outside, from any thread. Clones share.
 ///
@@ -135,17 +136,8 @@ impl<M: Send + Sync> InstanceHandle for AttemptTimeoutHandle<M> {
     }
 
     fn control(&self, command: Command) -> Result<(), Unsupported> {
-        match command {
-            Command::Bypass => self.bypass(),
-            Command::Reset => self.reset(),
-            _ => {
-                return Err(Unsupported {
-                    pattern: self.pattern(),
-                    command,
-                });
-            }
-        }
-        Ok(())
+        let pattern = self.pattern();
+        control(pattern, command, || self.bypass(), || self.reset())
     }
 }
 

@@ -6,8 +6,17 @@ use seawall_core::{Classify, ErrorIsFailure, Outcome, Reason, Rejectable, judge}
 use tokio::time::Instant;
 
 use super::learner::NoResponse;
-use super::mode::Measure;
 use super::state::State;
+
+/// What a future does to measure its call. Sealed.
+pub trait Measure<T, E> {
+    /// The call's future is polled. Returns, at the first poll, the limit in nanoseconds that is
+    /// learned.
+    fn polled(&mut self) -> Option<u64>;
+
+    /// The call has ended.
+    fn ended(&mut self, result: &Result<T, E>);
+}
 
 /// No measurement: the timeout is fixed.
 #[derive(Clone, Copy, Debug)]

@@ -14,7 +14,7 @@ mod service;
 mod snapshot;
 mod state;
 
-pub use config::AttemptTimeoutConfig;
+pub use config::{AttemptTimeoutConfig, Fixed, Learned};
 #[cfg(test)]
 pub(crate) use counts::AttemptTimeoutCounters;
 pub use counts::AttemptTimeoutCounts;
@@ -22,7 +22,6 @@ pub use future::AttemptTimeoutFuture;
 pub use handle::AttemptTimeoutHandle;
 pub use layer::AttemptTimeoutLayer;
 pub use learned_config::{LearnedConfig, LearnedConfigBuilder};
-pub use mode::{Fixed, Learned};
 pub use per_request::{NoOverride, PerRequestTimeout};
 pub use service::AttemptTimeout;
 pub use snapshot::{AttemptTimeoutSnapshot, AttemptTimeoutState};

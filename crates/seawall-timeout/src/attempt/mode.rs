@@ -8,16 +8,9 @@
 use seawall_core::striped::Anchor;
 use seawall_core::{Classify, Rejectable};
 
-use super::measurement::{Measurement, NotMeasured};
+use super::config::{Fixed, Learned};
+use super::measurement::{Measure, Measurement, NotMeasured};
 use super::state::State;
-
-/// The timeout is as it was set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Fixed;
-
-/// The timeout is learned from responses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Learned;
 
 /// How the attempts of a service with a classifier `C` and results of `T` and `E` are measured.
 /// Sealed.
@@ -29,16 +22,6 @@ pub trait Mode<C, T, E> {
 
     /// The measurement of a call that is not made or not measured.
     fn not_measured(classifier: &C) -> Self::Measurement;
-}
-
-/// What a future does to measure its call. Sealed.
-pub trait Measure<T, E> {
-    /// The call's future is polled. Returns, at the first poll, the limit in nanoseconds that is
-    /// learned.
-    fn polled(&mut self) -> Option<u64>;
-
-    /// The call has ended.
-    fn ended(&mut self, result: &Result<T, E>);
 }
 
 impl<C, T, E> Mode<C, T, E> for Fixed {

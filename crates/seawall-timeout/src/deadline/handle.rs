@@ -8,8 +8,10 @@ use seawall_core::{
 };
 
 use super::counts::{DeadlineCounters, DeadlineCounts};
-use super::{DeadlineConfig, DeadlineSnapshot, DeadlineState, State};
+use super::state::State;
+use super::{DeadlineConfig, DeadlineSnapshot, DeadlineState};
 use crate::instance::Pattern;
+use crate::state::control;
 
 /// Reads and controls a deadline from outside, from any thread. Clones share.
 ///
@@ -120,17 +122,8 @@ impl InstanceHandle for DeadlineHandle {
     }
 
     fn control(&self, command: Command) -> Result<(), Unsupported> {
-        match command {
-            Command::Bypass => self.bypass(),
-            Command::Reset => self.reset(),
-            _ => {
-                return Err(Unsupported {
-                    pattern: self.pattern(),
-                    command,
-                });
-            }
-        }
-        Ok(())
+        let pattern = self.pattern();
+        control(pattern, command, || self.bypass(), || self.reset())
     }
 }
 

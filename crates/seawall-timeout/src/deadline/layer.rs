@@ -4,7 +4,8 @@ use seawall_core::InstanceName;
 use seawall_core::striped::{Shared, Stripes};
 use tower_layer::Layer;
 
-use super::{Deadline, DeadlineConfig, DeadlineHandle, NoPropagation, State};
+use super::state::State;
+use super::{Deadline, DeadlineConfig, DeadlineHandle, NoPropagation};
 
 /// Limits how long a whole call may take: the wait for readiness, every wait and every attempt.
 ///

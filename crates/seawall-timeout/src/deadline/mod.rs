@@ -8,6 +8,7 @@ mod layer;
 mod propagate;
 mod service;
 mod snapshot;
+mod state;
 mod wait;
 
 pub use config::DeadlineConfig;
@@ -18,6 +19,3 @@ pub use layer::DeadlineLayer;
 pub use propagate::{NoPropagation, PropagateDeadline};
 pub use service::Deadline;
 pub use snapshot::{DeadlineSnapshot, DeadlineState};
-
-/// What the services of one deadline share.
-type State = crate::state::State<DeadlineConfig, counts::DeadlineCounters>;

@@ -9,8 +9,9 @@ use seawall_core::{Rejectable, deadline, ns};
 use tokio::time::Instant;
 use tower_service::Service;
 
+use super::state::State;
 use super::wait::Wait;
-use super::{DeadlineFuture, NoPropagation, PropagateDeadline, State};
+use super::{DeadlineFuture, NoPropagation, PropagateDeadline};
 use crate::instance::TimeoutKind;
 use crate::limit::BYPASSED;
 use crate::race::{Limits, Race};
