@@ -78,7 +78,7 @@ where
 /// ```
 #[derive(Clone, Debug)]
 pub struct HttpClassifier<T = TransportErrors> {
-    rules: Rules,
+    rules: Option<Rules>,
     errors: T,
     now: fn() -> SystemTime,
 }
@@ -104,12 +104,16 @@ const fn ban(status: u16, seconds: u64) -> (u16, Rule) {
 impl HttpClassifier {
     /// The classifier of the table above, without rules.
     pub const fn new() -> Self {
-        Self::with_rules(&[])
+        Self::with_rules(None)
     }
 
-    const fn with_rules(rules: &'static [(u16, Rule)]) -> Self {
+    const fn of(rules: &'static [(u16, Rule)]) -> Self {
+        Self::with_rules(Some(Rules::Static(rules)))
+    }
+
+    const fn with_rules(rules: Option<Rules>) -> Self {
         Self {
-            rules: Rules::Static(rules),
+            rules,
             errors: TransportErrors,
             now: SystemTime::now,
         }
@@ -123,7 +127,7 @@ impl HttpClassifier {
     /// <https://github.com/binance/binance-spot-api-docs/blob/master/rest-api.md>; how long the
     /// firewall blocks is not documented.
     pub const fn binance() -> Self {
-        Self::with_rules(const { &[ban(418, 120), ban(403, 300)] })
+        Self::of(const { &[ban(418, 120), ban(403, 300)] })
     }
 
     /// Interactive Brokers, Web API: 429 puts the address into a penalty box for 10 minutes, or 15
@@ -131,7 +135,7 @@ impl HttpClassifier {
     ///
     /// Source: "Pacing Limitations" in the documentation of the Web API at IBKR Campus.
     pub const fn interactive_brokers() -> Self {
-        Self::with_rules(const { &[ban(429, 900)] })
+        Self::of(const { &[ban(429, 900)] })
     }
 
     /// SEC EDGAR: 403 and 429 are bans, until the address has been below the limit for ten
@@ -139,7 +143,7 @@ impl HttpClassifier {
     ///
     /// Source: <https://www.sec.gov/os/accessing-edgar-data>.
     pub const fn sec_edgar() -> Self {
-        Self::with_rules(const { &[ban(403, 600), ban(429, 600)] })
+        Self::of(const { &[ban(403, 600), ban(429, 600)] })
     }
 
     /// Yahoo Finance: 429 and 999 are bans of a quarter of an hour. See
@@ -148,7 +152,7 @@ impl HttpClassifier {
     /// Source: `data.py` of <https://github.com/ranaroussi/yfinance>; the length is reported by
     /// its users.
     pub const fn yahoo_finance() -> Self {
-        Self::with_rules(const { &[ban(429, 900), ban(999, 900)] })
+        Self::of(const { &[ban(429, 900), ban(999, 900)] })
     }
 }
 
@@ -199,14 +203,15 @@ impl<T> HttpClassifier<T> {
     fn rule(mut self, status: StatusCode, rule: Rule) -> Self {
         let status = status.as_u16();
         let kept = self.rules().iter().filter(|(s, _)| *s != status).copied();
-        self.rules = Rules::Shared(kept.chain([(status, rule)]).collect());
+        self.rules = Some(Rules::Shared(kept.chain([(status, rule)]).collect()));
         self
     }
 
     fn rules(&self) -> &[(u16, Rule)] {
         match &self.rules {
-            Rules::Static(rules) => rules,
-            Rules::Shared(rules) => rules,
+            None => &[],
+            Some(Rules::Static(rules)) => rules,
+            Some(Rules::Shared(rules)) => rules,
         }
     }
 
@@ -220,7 +225,9 @@ impl<T> HttpClassifier<T> {
             return *outcome;
         }
         let status = response.status().as_u16();
-        if let Some((_, rule)) = self.rules().iter().find(|(s, _)| *s == status) {
+        if self.rules.is_some()
+            && let Some((_, rule)) = self.rules().iter().find(|(s, _)| *s == status)
+        {
             return match *rule {
                 Rule::Is(outcome) => outcome,
                 Rule::Ban(lasts) => Outcome::Banned {

@@ -25,8 +25,8 @@ use crate::reqwest_error::ReqwestError;
 ///   [`ReplayBody`], `reqwest::Body`. The URI has to be complete: `https://host/path`.
 /// * Responses: `http::Response<reqwest::Body>`; the body streams.
 /// * Errors: [`ReqwestError`], which knows whether the request was certainly not sent
-///   ([`TransportError`](crate::TransportError)), so that an [`HttpClassifier`](crate::HttpClassifier) judges it without
-///   further settings.
+///   ([`TransportError`](crate::TransportError)), so that an
+///   [`HttpClassifier`](crate::HttpClassifier) judges it without further settings.
 ///
 /// Clones share the connections. The client is always ready.
 ///
