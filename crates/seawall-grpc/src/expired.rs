@@ -108,7 +108,7 @@ mod tests {
     fn a_channels_timeout_is_of_unknown_outcome() {
         // As a channel reports it: boxed, and turned into a status by tonic.
         let status = Status::from_error(Box::new(TimeoutExpired(())));
-        assert_eq!(status.code(), Code::Cancelled, "or tonic has mended it");
+        assert_eq!(status.code(), Code::Cancelled, "or tonic has fixed it");
         assert_eq!(status.outcome(), Outcome::Unknown);
         let corrected = correct_timeout(status);
         assert_eq!(corrected.code(), Code::DeadlineExceeded);
