@@ -28,8 +28,8 @@ impl LimiterRef {
     }
 
     pub(crate) fn account(&self) -> Option<&Limiter> {
-        let of_key = self.key.is_some();
-        self.state.common().account().filter(|_| of_key)
+        self.key.as_ref()?;
+        self.state.common().account()
     }
 
     pub(crate) fn state(&self) -> &State {

@@ -157,9 +157,10 @@ impl Keys {
         let config = self.config();
         let mut evicted = Vec::new();
         let admission = {
-            let table = &mut *self.lock(mix(key.0));
-            let is_new = table.get(key.0).is_none();
-            if is_new {
+            let hash = mix(key.0);
+            let table = &mut *self.lock(hash);
+            let is_new = table.get_hashed(hash, key.0).is_none();
+            if is_new && table.is_full() {
                 let is_named = |key| config.has_key(PartitionKey(key));
                 let count = table.make_room(is_named, now_ns, &mut evicted);
                 self.evicted.fetch_add(count, Ordering::Relaxed);
@@ -167,7 +168,7 @@ impl Keys {
             let first = |rate: Rate| rate.take(0, now_ns, cost.into());
             match table.rate.map(first) {
                 Some(Ok(word)) if is_new && !config.has_key(key) => {
-                    table.set(key.0, KeyLimit::Word(word));
+                    table.insert_new(hash, key.0, KeyLimit::Word(word));
                     KeyAdmission::Granted
                 }
                 _ => KeyAdmission::Limiter(self.limiter_in(table, &config, key, now_ns)),

@@ -54,7 +54,11 @@ impl Table {
     }
 
     pub(super) fn get(&self, key: u64) -> Option<&KeyLimit> {
-        let slot = self.slots.find(mix(key), |slot| slot.key == key)?;
+        self.get_hashed(mix(key), key)
+    }
+
+    pub(super) fn get_hashed(&self, hash: u64, key: u64) -> Option<&KeyLimit> {
+        let slot = self.slots.find(hash, |slot| slot.key == key)?;
         Some(&slot.limit)
     }
 
@@ -67,12 +71,16 @@ impl Table {
     pub(super) fn set(&mut self, key: u64, limit: KeyLimit) {
         match self.get_mut(mix(key), key) {
             Some(known) => *known = limit,
-            None => {
-                let slot = Slot { key, limit };
-                self.slots
-                    .insert_unique(mix(key), slot, |slot| mix(slot.key));
-            }
+            None => self.insert_new(mix(key), key, limit),
         }
+    }
+
+    /// Inserts a key that is not in the table.
+    // Always: every new key comes here.
+    #[inline(always)]
+    pub(super) fn insert_new(&mut self, hash: u64, key: u64, limit: KeyLimit) {
+        let slot = Slot { key, limit };
+        self.slots.insert_unique(hash, slot, |slot| mix(slot.key));
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &KeyLimit)> {
@@ -93,6 +101,11 @@ impl Table {
         self.slots.allocation_size()
     }
 
+    /// Whether the table grows with the next key.
+    pub(super) fn is_full(&self) -> bool {
+        self.slots.len() >= self.slots.capacity()
+    }
+
     /// Evicts idle keys before the table grows, which visits every key as well. It grows if that
     /// frees less than a quarter, so that the next time is far enough away.
     pub(super) fn make_room(
@@ -102,9 +115,6 @@ impl Table {
         evicted: &mut Vec<Arc<Limiter>>,
     ) -> u64 {
         let capacity = self.slots.capacity();
-        if self.slots.len() < capacity {
-            return 0;
-        }
         let count = self.evict_idle(is_named, now_ns, evicted);
         if self.slots.len() > capacity / 4 * 3 {
             self.slots.reserve(capacity / 4 + 1, |slot| mix(slot.key));

@@ -24,7 +24,8 @@ impl Limiter {
         request: &TokenRequest,
         account: Option<AccountRequest<'_>>,
     ) -> Admission {
-        let inner = &mut self.lock();
+        let mut inner = self.lock();
+        let inner = &mut *inner;
         let flags = self.slow_path.load(Ordering::Relaxed);
         let shadow = flags & SHADOW != 0;
         if flags & DRAINING != 0 {
