@@ -87,7 +87,7 @@ pub(super) fn write(path: &Path, sync: bool, day: i64, leased: u64) -> io::Resul
     Ok(())
 }
 
-/// Why a [`QuotaFile`] cannot be used: the file, what was found, and what is accepted.
+/// Why a [`QuotaFile`](crate::QuotaFile) cannot be used: the file, what was found, and what is accepted.
 #[derive(Debug)]
 pub struct QuotaFileError {
     path: PathBuf,
