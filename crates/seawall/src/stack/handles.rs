@@ -4,10 +4,11 @@ use seawall_core::{AlreadyRegistered, InstanceName, InvalidConfig, Registry};
 use seawall_retry::RetryHandle;
 use seawall_timeout::DeadlineHandle;
 
+use super::attempts::AttemptHandle;
+use super::permits::PermitHandle;
 use super::slot::{Configure, Slot, SlotHandle};
 use super::slots::{Slots, StackSlots};
 use super::snapshot::StackSnapshot;
-use super::variants::{AttemptHandle, PermitHandle};
 use crate::settings::Settings;
 
 type HandleOf<L> = <L as Slot>::Handle;

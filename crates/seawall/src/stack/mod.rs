@@ -1,11 +1,14 @@
 //! The order of a stack, once for all of them.
 
+mod attempts;
+mod circuit;
 mod handles;
+mod limits;
 mod options;
+mod permits;
 mod slot;
 mod slots;
 mod snapshot;
-mod variants;
 
 use seawall_core::{
     AlreadyRegistered, InstanceName, InvalidConfig, Policies, Policy, Registry, policy_setters,
@@ -15,16 +18,20 @@ use tower_layer::Layer;
 
 use crate::settings::Settings;
 
+pub(crate) use attempts::longest;
+pub use attempts::{AttemptHandle, Attempts};
+pub use circuit::Circuit;
 pub use handles::{ProtocolHandles, StackHandles};
+pub use limits::Limits;
+pub(crate) use limits::per_key;
 pub(crate) use options::option_setters;
+pub use permits::{PermitHandle, Permits};
 pub use slot::{Assemble, Configure, NoLayer, Slot, SlotHandle};
 pub(crate) use slots::Pay;
 #[doc(hidden)]
 pub use slots::SlotsOf;
 pub use slots::{Slots, StackSlots};
 pub use snapshot::StackSnapshot;
-pub use variants::{AttemptHandle, Attempts, Circuit, Limits, PermitHandle, Permits};
-pub(crate) use variants::{longest, per_key};
 
 /// Every layer of a client, in the order in which they belong.
 ///
@@ -118,6 +125,7 @@ impl<X, W, O> ClientStack<X, W, O> {
     }
 
     /// What the layers know about the service.
+    #[cfg(feature = "http")]
     pub(crate) const fn parts(&self) -> &X {
         &self.policy
     }

@@ -7,8 +7,11 @@ use seawall_ratelimit::RateLimitLayer;
 use seawall_retry::{AdaptiveRate, RetryHandle, RetryLayer};
 use seawall_timeout::AttemptTimeoutLayer;
 
+use super::attempts::Attempts;
+use super::circuit::Circuit;
+use super::limits::Limits;
+use super::permits::Permits;
 use super::slot::{Configure, NoLayer, Slot, sealed};
-use super::variants::{Attempts, Circuit, Limits, Permits};
 use crate::settings::Settings;
 
 /// The layers between deadline and client, outermost first: retry `R`, hedge `H`, throttle `T`,

@@ -1,0 +1,104 @@
+//! The rate limit of a stack: for all calls, or per key as well.
+
+use seawall_core::{AlreadyRegistered, InstanceName, InvalidConfig, Policies, Policy, Registry};
+use seawall_ratelimit::{
+    FeedbackLayer, KeyedRateLimitConfig, KeyedRateLimitHandle, KeyedRateLimitLayer,
+    RateLimitConfig, RateLimitHandle, RateLimitLayer,
+};
+use tower_layer::Layer;
+
+use super::slot::{Configure, Describing, Slot, SlotHandle, slot, slot_handle};
+use super::snapshot::StackSnapshot;
+
+/// A rate limit of a stack, with the layer next to the client that corrects it.
+pub trait Limits: Slot<Handle: Configure<RateLimitConfig>> {
+    /// The layer that reads signals with `F`, for services of the policy `X`.
+    type Feedback<F, X: Policies>;
+
+    /// That layer.
+    fn feedback<F, X: Policies<Describer: Clone>>(
+        &self,
+        reader: F,
+        policy: &X,
+    ) -> Self::Feedback<F, X>;
+}
+
+slot!(RateLimitLayer<Describing, C> => RateLimitHandle, describer = describe: Describer);
+slot_handle!(RateLimitHandle => rate_limit optional, RateLimitConfig;);
+slot!(KeyedRateLimitLayer<Describing, C> => KeyedRateLimitHandle,
+    describer = describe: Describer);
+
+impl SlotHandle for KeyedRateLimitHandle {
+    fn add_to(&self, snapshot: &mut StackSnapshot) {
+        snapshot.rate_limit_per_key = Some(self.snapshot());
+    }
+
+    fn reset(&self) {
+        Self::reset(self);
+    }
+
+    fn register(&self, registry: &Registry) -> Result<(), AlreadyRegistered> {
+        registry.register(self.clone())
+    }
+}
+
+impl Configure<RateLimitConfig> for KeyedRateLimitHandle {
+    /// The limits of all keys together.
+    fn config(&self) -> RateLimitConfig {
+        Self::config(self).account().cloned().unwrap_or_default()
+    }
+
+    fn configure(&self, config: RateLimitConfig) -> Result<(), InvalidConfig> {
+        Self::configure(self, with_account(&Self::config(self), config)?)
+    }
+}
+
+/// Implements [`Limits`], which both layers do with the same words.
+macro_rules! limits {
+    ($($Layer:ident),*) => {$(
+        impl<C: Clone> Limits for $Layer<Policy, C> {
+            type Feedback<F, X: Policies> = FeedbackLayer<Describing<X>, F, C>;
+
+            fn feedback<F, X: Policies<Describer: Clone>>(
+                &self,
+                reader: F,
+                policy: &X,
+            ) -> Self::Feedback<F, X> {
+                let parts = Policy::new().describe(policy.describer().clone());
+                self.clone().policy(parts).feedback(reader)
+            }
+        }
+    )*};
+}
+limits!(RateLimitLayer, KeyedRateLimitLayer);
+
+/// The limits per key of a stack whose limit of all is `total`.
+pub(crate) fn per_key(
+    name: InstanceName,
+    config: &KeyedRateLimitConfig,
+    total: RateLimitConfig,
+) -> Result<KeyedRateLimitLayer, InvalidConfig> {
+    if config.account().is_some() {
+        let accepted = "nothing: the account's limits are the rate limit of the stack";
+        return Err(InvalidConfig::new(
+            "account",
+            "limits of the account",
+            accepted,
+        ));
+    }
+    let config = with_account(config, total)?;
+    Ok(KeyedRateLimitLayer::new(name, config))
+}
+
+fn with_account(
+    config: &KeyedRateLimitConfig,
+    account: RateLimitConfig,
+) -> Result<KeyedRateLimitConfig, InvalidConfig> {
+    let start = KeyedRateLimitConfig::builder(config.per_key().clone()).account(account);
+    config
+        .keys()
+        .fold(start, |builder, (key, config)| {
+            builder.key(key, config.clone())
+        })
+        .build()
+}
