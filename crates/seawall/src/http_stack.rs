@@ -179,7 +179,9 @@ impl<X, I, O> HttpStack<X, I, O> {
     }
 
     /// Looks into JSON bodies of up to 16 KiB for what the status does not say: with a function
-    /// of head and body, or any [`Inspector`]. The stacks of known providers have theirs already.
+    /// of head and body, or any [`Inspector`]. The stacks of known providers have theirs already;
+    /// this one takes its place. With `inspector as InspectFn` the stack keeps a type that can be
+    /// named.
     ///
     /// ```
     /// use http::response::Parts;

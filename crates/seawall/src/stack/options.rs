@@ -349,6 +349,29 @@ macro_rules! option_setters {
 
             /// Prepares each request right before its attempt, the first one included: to sign it,
             /// or to number it. See [`PrepareAttempt`](crate::retry::PrepareAttempt).
+            ///
+            /// ```
+            /// use http::{HeaderValue, Request};
+            /// use seawall::retry::Attempt;
+            ///
+            /// fn number<B, E>(request: &mut Request<B>, attempt: Attempt) -> Result<(), E> {
+            ///     request.headers_mut().insert("x-attempt", HeaderValue::from(attempt.number));
+            ///     Ok(())
+            /// }
+            /// # use tower::{Layer, ServiceExt, service_fn};
+            /// # type Body = http_body_util::Full<bytes::Bytes>;
+            /// # #[tokio::main(flavor = "current_thread")]
+            /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+            /// # let broker = service_fn(|request: Request<Body>| async move {
+            /// #     assert_eq!(request.headers()["x-attempt"], "1");
+            /// #     Ok::<_, std::convert::Infallible>(http::Response::new(Body::default()))
+            /// # });
+            /// let stack = seawall::broker("my-broker").build()?.prepare(number);
+            /// let request = Request::get("/v2/positions").body(Body::default())?;
+            /// let response = stack.layer(broker).oneshot(request).await?;
+            /// # assert!(response.status().is_success());
+            /// # Ok(()) }
+            /// ```
             #[must_use]
             pub fn prepare<N>(
                 self,
@@ -366,6 +389,30 @@ macro_rules! option_setters {
             /// Annotates results that were given up on, so that the caller can distinguish a
             /// failure that was not retried for lack of budget from one that was. See
             /// [`AnnotateGiveUp`](crate::retry::AnnotateGiveUp).
+            ///
+            /// ```
+            /// use http::{Request, Response};
+            /// use seawall::retry::Stopped;
+            ///
+            /// fn note<B, E>(result: &mut Result<Response<B>, E>, stopped: Stopped) {
+            ///     if let Ok(response) = result {
+            ///         response.extensions_mut().insert(stopped);
+            ///     }
+            /// }
+            /// # use tower::{Layer, ServiceExt, service_fn};
+            /// # type Body = http_body_util::Full<bytes::Bytes>;
+            /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+            /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+            /// # let broker = service_fn(|_: Request<Body>| {
+            /// #     let response = Response::builder().status(500).body(Body::default());
+            /// #     std::future::ready(Ok::<_, std::convert::Infallible>(response.unwrap()))
+            /// # });
+            /// let stack = seawall::broker("my-broker").build()?.annotate_give_up(note);
+            /// let request = Request::get("/v2/positions").body(Body::default())?;
+            /// let response = stack.layer(broker).oneshot(request).await?;
+            /// assert!(response.extensions().get::<Stopped>().is_some());
+            /// # Ok(()) }
+            /// ```
             #[must_use]
             pub fn annotate_give_up<N>(
                 self,
