@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use seawall_core::{Classify, Complete, Rejectable, Rejection, TrackCompletion, judge_error};
+use seawall_core::{Classify, Complete, Rejectable, Rejection, TrackCompletion, classify_error};
 
 use crate::access::{CircuitRef, Single};
 use crate::permit::Permit;
@@ -155,7 +155,7 @@ where
                         Ok(completion.track_completion(permit.take(), outcome, response))
                     }
                     Err(error) => {
-                        let outcome = judge_error::<_, R, _>(classifier, &error);
+                        let outcome = classify_error::<_, R, _>(classifier, &error);
                         permit.take().complete(outcome);
                         Err(error)
                     }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker, ready};
 use pin_project_lite::pin_project;
 use seawall_core::{
     Classify, Complete, FailureKind, Outcome, Policies, Rejectable, Rejection, TrackCompletion,
-    judge,
+    classify_result,
 };
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
@@ -202,7 +202,7 @@ where
                     else {
                         unreachable!("it was running")
                     };
-                    let outcome = judge(&ending.classifier, &result);
+                    let outcome = classify_result(&ending.classifier, &result);
                     return Poll::Ready(match result {
                         Ok(response) => Ok(ending
                             .completion

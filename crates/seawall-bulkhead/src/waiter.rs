@@ -3,7 +3,7 @@
 use std::task::Waker;
 use std::time::Duration;
 
-use seawall_core::queue::Ticket;
+use seawall_core::queue::WaiterId;
 use seawall_core::{Outcome, Priority, Reason, Rejection, RequestMeta};
 use tokio::time::Instant;
 
@@ -20,7 +20,7 @@ pub(crate) struct PermitWaiter {
     request: WaitRequest,
     measured: bool,
     /// `None` before its first poll: a future that is not polled must hold nothing up.
-    ticket: Option<Ticket>,
+    id: Option<WaiterId>,
     max_wait_ns: u64,
     /// Whether it has a permit or was rejected.
     done: bool,
@@ -39,7 +39,7 @@ impl PermitWaiter {
             },
             state,
             measured,
-            ticket: None,
+            id: None,
             max_wait_ns: 0,
             done: false,
         }
@@ -69,15 +69,15 @@ impl PermitWaiter {
         self.state.stripe().reject(source, reason)
     }
 
-    fn join(&mut self, waker: &Waker) -> Result<Ticket, Rejection> {
+    fn join(&mut self, waker: &Waker) -> Result<WaiterId, Rejection> {
         let common = self.state.common();
         let now = common.clock.now();
         match common.semaphore.join(now, &self.request, waker) {
             Ok(joined) => {
-                self.ticket = Some(joined.ticket);
+                self.id = Some(joined.id);
                 self.max_wait_ns = joined.max_wait_ns;
                 self.state.stripe().waited.add();
-                Ok(joined.ticket)
+                Ok(joined.id)
             }
             Err(JoinError::Doomed) => {
                 self.state.stripe().rejected_doomed.add();
@@ -94,8 +94,8 @@ impl PermitWaiter {
 
     fn leave(&mut self) {
         self.done = true;
-        if let Some(ticket) = self.ticket.take() {
-            self.state.common().semaphore.leave(ticket);
+        if let Some(id) = self.id.take() {
+            self.state.common().semaphore.leave(id);
         }
     }
 }
@@ -104,28 +104,28 @@ impl Waiter for PermitWaiter {
     type Permit = Permit;
 
     fn turn(&mut self, last_chance: bool, waker: &Waker) -> Result<Turn, Rejection> {
-        let ticket = match self.ticket {
+        let id = match self.id {
             Some(_) if self.is_expired() => return Err(self.reject(Reason::DeadlineExceeded)),
-            Some(ticket) => ticket,
+            Some(id) => id,
             None => self.join(waker)?,
         };
         let semaphore = &self.state.common().semaphore;
-        Ok(semaphore.turn(ticket, last_chance, waker))
+        Ok(semaphore.turn(id, last_chance, waker))
     }
 
     fn acquire(&mut self, last_chance: bool, waker: &Waker) -> Option<Permit> {
-        let ticket = self.ticket?;
+        let id = self.id?;
         let semaphore = &self.state.common().semaphore;
-        semaphore.acquire(ticket, last_chance, waker, || {
-            self.ticket = None;
+        semaphore.acquire(id, last_chance, waker, || {
+            self.id = None;
             self.done = true;
             Permit::new(self.state.clone(), self.measured)
         })
     }
 
     fn skip(&self) {
-        if let Some(ticket) = self.ticket {
-            self.state.common().semaphore.skip(ticket);
+        if let Some(id) = self.id {
+            self.state.common().semaphore.skip(id);
         }
     }
 

@@ -14,7 +14,7 @@ use loom::future::block_on;
 use loom::sync::Arc;
 use loom::thread;
 use seawall_core::Priority;
-use seawall_core::queue::Ticket;
+use seawall_core::queue::WaiterId;
 use semaphore::packed::{IDLE_AWAITED, PAUSED};
 use semaphore::queue::{QueueRules, WaitRequest};
 use semaphore::{Admission, Semaphore, Turn};
@@ -34,7 +34,7 @@ fn semaphore(limit: u32) -> Semaphore {
 trait Plain {
     fn try_take(&self) -> Result<(), Admission>;
     fn put_back(&self);
-    fn queue(&self, waker: &Waker) -> Option<Ticket>;
+    fn queue(&self, waker: &Waker) -> Option<WaiterId>;
     fn available(&self) -> u32;
     fn waiting(&self) -> usize;
 }
@@ -51,15 +51,13 @@ impl Plain for Semaphore {
         self.release(|| 0);
     }
 
-    fn queue(&self, waker: &Waker) -> Option<Ticket> {
+    fn queue(&self, waker: &Waker) -> Option<WaiterId> {
         let request = WaitRequest {
             priority: Priority::NORMAL,
             deadline_ns: u64::MAX,
             reserving: false,
         };
-        self.join(0, &request, waker)
-            .ok()
-            .map(|joined| joined.ticket)
+        self.join(0, &request, waker).ok().map(|joined| joined.id)
     }
 
     fn available(&self) -> u32 {
@@ -76,16 +74,11 @@ fn acquire(semaphore: &Semaphore) {
     if semaphore.try_take().is_ok() {
         return;
     }
-    let mut ticket = None;
+    let mut id = None;
     block_on(poll_fn(|cx| {
-        let ticket =
-            *ticket.get_or_insert_with(|| semaphore.queue(cx.waker()).expect("there is room"));
-        let go = semaphore.turn(ticket, false, cx.waker()) == Turn::Go;
-        if go
-            && semaphore
-                .acquire(ticket, false, cx.waker(), || ())
-                .is_some()
-        {
+        let id = *id.get_or_insert_with(|| semaphore.queue(cx.waker()).expect("there is room"));
+        let go = semaphore.turn(id, false, cx.waker()) == Turn::Go;
+        if go && semaphore.acquire(id, false, cx.waker(), || ()).is_some() {
             return Poll::Ready(());
         }
         Poll::Pending
@@ -255,14 +248,14 @@ fn the_end_of_a_pause_wakes_a_waiter() {
     three_threads(|| {
         let semaphore = Arc::new(semaphore(1));
         assert!(semaphore.try_take().is_ok());
-        let ticket = semaphore.queue(Waker::noop()).expect("there is room");
+        let id = semaphore.queue(Waker::noop()).expect("there is room");
         semaphore.command(PAUSED, 0);
         assert!(semaphore.try_take().is_err());
         let waiter = Arc::clone(&semaphore);
         let waiter = thread::spawn(move || {
             block_on(poll_fn(|cx| {
-                let go = waiter.turn(ticket, false, cx.waker()) == Turn::Go;
-                if go && waiter.acquire(ticket, false, cx.waker(), || ()).is_some() {
+                let go = waiter.turn(id, false, cx.waker()) == Turn::Go;
+                if go && waiter.acquire(id, false, cx.waker(), || ()).is_some() {
                     return Poll::Ready(());
                 }
                 Poll::Pending

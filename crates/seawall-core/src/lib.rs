@@ -67,7 +67,9 @@ pub use meta::{
     ConstMeta, DefaultMeta, Describe, PartitionKey, Priority, Replay, RequestMeta, TokenCount,
 };
 pub use name::InstanceName;
-pub use outcome::{Classify, ErrorIsFailure, FailureKind, Outcome, Scope, Vote, judge, judge_error};
+pub use outcome::{
+    Classify, ErrorIsFailure, FailureKind, Outcome, Scope, Vote, classify_error, classify_result,
+};
 pub use policy::{Policies, Policy};
 pub use quantile::{Quantile, QuantileConfig};
 pub use quota::{QuotaSignal, ReadQuotaSignals, ServerLimit, Unit};

@@ -175,20 +175,20 @@ impl<Res, Err> Classify<Res, Err> for ErrorIsFailure {
 
 /// Judges a result as a layer does: a rejection by what it says of the upstream (mostly nothing,
 /// see [`Rejection::outcome`](crate::Rejection::outcome)), anything else by the classifier.
-pub fn judge<C, Res, Err>(classifier: &C, result: &Result<Res, Err>) -> Outcome
+pub fn classify_result<C, Res, Err>(classifier: &C, result: &Result<Res, Err>) -> Outcome
 where
     C: Classify<Res, Err>,
     Err: Rejectable,
 {
     match result {
         Ok(response) => classifier.classify(Ok(response)),
-        Err(error) => judge_error(classifier, error),
+        Err(error) => classify_error(classifier, error),
     }
 }
 
 /// As [`judge`], of an error, for a layer that has separated responses and errors already.
 #[inline]
-pub fn judge_error<C, Res, Err>(classifier: &C, error: &Err) -> Outcome
+pub fn classify_error<C, Res, Err>(classifier: &C, error: &Err) -> Outcome
 where
     C: Classify<Res, Err>,
     Err: Rejectable,
@@ -208,9 +208,9 @@ mod tests {
     fn a_local_rejection_never_reaches_the_classifier() {
         let nobody = |_: Result<&(), &Error<()>>| -> Outcome { panic!("asked about a rejection") };
         let rejected = Err(Rejection::new(Reason::RateLimited, "x").into());
-        assert_eq!(judge(&nobody, &rejected), Outcome::Ignored);
+        assert_eq!(classify_result(&nobody, &rejected), Outcome::Ignored);
         let timeout = Err(Rejection::new(Reason::AttemptTimeout, "x").into());
-        assert_eq!(judge(&nobody, &timeout), Outcome::Unknown);
+        assert_eq!(classify_result(&nobody, &timeout), Outcome::Unknown);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
-use seawall_core::{Classify, Complete, Rejectable, TrackCompletion, judge};
+use seawall_core::{Classify, Complete, Rejectable, TrackCompletion, classify_result};
 
 use crate::Observation;
 
@@ -94,7 +94,7 @@ where
         else {
             unreachable!("it was called")
         };
-        let outcome = judge(&classifier, &result);
+        let outcome = classify_result(&classifier, &result);
         Poll::Ready(match result {
             Ok(response) => Ok(completion.track_completion(observation, outcome, response)),
             Err(error) => {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use seawall_core::{Classify, Outcome, Policies, Rejectable, Replay, RequestMeta, deadline, judge};
+use seawall_core::{
+    Classify, Outcome, Policies, Rejectable, Replay, RequestMeta, classify_result, deadline,
+};
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -75,13 +77,13 @@ where
     }
 
     #[inline]
-    pub(crate) fn judge(&self, result: &ResultOf<S, Req>) -> Judgement
+    pub(crate) fn classify_result(&self, result: &ResultOf<S, Req>) -> Judgement
     where
         S::Error: Rejectable,
         X: Policies<Classifier: Classify<S::Response, S::Error>>,
     {
         let classifier = self.common.common().policy.classifier();
-        Judgement::new(judge(classifier, result), result)
+        Judgement::new(classify_result(classifier, result), result)
     }
 
     /// The call has its result.
@@ -104,7 +106,7 @@ where
         S::Error: Rejectable,
         X: Policies<Classifier: Classify<S::Response, S::Error>>,
     {
-        let judgement = self.judge(result);
+        let judgement = self.classify_result(result);
         self.learn(&judgement, self.started);
         self.complete(&judgement);
     }

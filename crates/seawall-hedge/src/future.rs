@@ -138,7 +138,7 @@ where
         && let Poll::Ready(result) = attempt.poll(cx)
     {
         first.set(None);
-        let judgement = call.judge(&result);
+        let judgement = call.classify_result(&result);
         if judgement.is_good() {
             call.won(None, &judgement, false);
             return Poll::Ready(result);
@@ -198,7 +198,7 @@ where
             }
             ExtraPoll::Completed(result, sent) => {
                 drop(race.extras.remove(index));
-                let judgement = call.judge(&result);
+                let judgement = call.classify_result(&result);
                 if judgement.is_good() {
                     call.won(Some(&sent), &judgement, first);
                     return Some(result);

@@ -139,7 +139,7 @@ where
     {
         let race = self.race.as_mut()?;
         let (result, maybe_sent) = (race.first.take()?, race.maybe_sent);
-        let judgement = self.judge(&result);
+        let judgement = self.classify_result(&result);
         self.end_extras(|extra| &extra.lost, true);
         self.complete(&judgement);
         if maybe_sent && let Some(corrected) = self.correct_sent_status(&judgement) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use seawall_core::queue::Ticket;
+use seawall_core::queue::WaiterId;
 use seawall_core::{Clock, Rejection, RequestMeta, Unit};
 
 use crate::costs::Costs;
@@ -134,13 +134,13 @@ impl TokenRequests {
     pub(crate) fn of_account<'a>(
         &'a self,
         limiter: &'a LimiterRef,
-        ticket: Option<Ticket>,
+        id: Option<WaiterId>,
     ) -> Option<AccountRequest<'a>> {
         let request = self.account.as_ref()?;
         (!request.costs.is_free()).then_some(AccountRequest {
             limiter: limiter.account()?,
             request,
-            ticket,
+            id,
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::task::Waker;
 
 use seawall_core::Rejection;
-use seawall_core::queue::Ticket;
+use seawall_core::queue::WaiterId;
 use tokio::time::Instant;
 
 use crate::counts::abandon;
@@ -19,14 +19,14 @@ pub(crate) struct Queued {
     /// `None` before the first poll: a future that is not polled must delay no other.
     joined: Option<Joined>,
     /// The place in the queue of the account, where it waits while it is the first of its key.
-    account: Option<Ticket>,
+    account: Option<WaiterId>,
     /// Whether it has departed, was rejected or has failed.
     over: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Joined {
-    ticket: Ticket,
+    id: WaiterId,
     deadline_ns: u64,
 }
 
@@ -68,26 +68,26 @@ impl Queued {
     }
 
     fn try_turn(&mut self, poller: Poller<'_>) -> Result<Turn, Denial> {
-        let ticket = match self.joined {
-            Some(joined) => joined.ticket,
+        let id = match self.joined {
+            Some(joined) => joined.id,
             None => self.join(poller)?,
         };
         let limiter = self.limiter.limiter();
-        let turn = limiter.turn(&self.requests.own, ticket, poller);
+        let turn = limiter.turn(&self.requests.own, id, poller);
         self.turn_of_account(turn, poller)
     }
 
-    fn join(&mut self, poller: Poller<'_>) -> Result<Ticket, Denial> {
+    fn join(&mut self, poller: Poller<'_>) -> Result<WaiterId, Denial> {
         let limiter = self.limiter.limiter();
         let request = &self.requests.own;
-        let ticket = limiter.join(poller.now_ns, request, poller.waker)?;
+        let id = limiter.join(poller.now_ns, request, poller.waker)?;
         let max = poller.now_ns.saturating_add(request.max_wait_ns);
         self.joined = Some(Joined {
-            ticket,
+            id,
             deadline_ns: max.min(request.deadline_ns),
         });
         self.limiter.counters().waited.add();
-        Ok(ticket)
+        Ok(id)
     }
 
     /// The first of a key waits in the queue of the account as well; one that is not the first any
@@ -97,13 +97,13 @@ impl Queued {
             return Ok(turn);
         };
         if turn != Turn::Ready {
-            if let Some(ticket) = self.account.take() {
-                account.limiter.leave(ticket);
+            if let Some(id) = self.account.take() {
+                account.limiter.leave(id);
             }
             return Ok(turn);
         }
-        let ticket = match account.ticket {
-            Some(ticket) => ticket,
+        let id = match account.id {
+            Some(id) => id,
             None => {
                 // It waits as long there as here.
                 let request = TokenRequest {
@@ -117,7 +117,7 @@ impl Queued {
                 *self.account.insert(joined)
             }
         };
-        Ok(account.limiter.turn(account.request, ticket, poller))
+        Ok(account.limiter.turn(account.request, id, poller))
     }
 
     /// Takes the tokens, if it is its turn or it is late.
@@ -136,7 +136,7 @@ impl Queued {
         };
         let account = self.requests.of_account(&self.limiter, self.account);
         let limiter = self.limiter.limiter();
-        limiter.take(&self.requests.own, joined.ticket, poller, account)?;
+        limiter.take(&self.requests.own, joined.id, poller, account)?;
         self.limiter.counters().granted.add();
         self.joined = None;
         self.account = None;
@@ -147,10 +147,10 @@ impl Queued {
     /// Lets others pass while its own service is not ready.
     pub(crate) fn skip(&self) {
         if let Some(joined) = self.joined {
-            self.limiter.limiter().skip(joined.ticket);
+            self.limiter.limiter().skip(joined.id);
         }
-        if let (Some(limiter), Some(ticket)) = (self.limiter.account(), self.account) {
-            limiter.skip(ticket);
+        if let (Some(limiter), Some(id)) = (self.limiter.account(), self.account) {
+            limiter.skip(id);
         }
     }
 
@@ -170,13 +170,13 @@ impl Queued {
     /// Leaves the queues without tokens.
     fn leave(&mut self) {
         self.over = true;
-        if let Some(ticket) = self.account.take()
+        if let Some(id) = self.account.take()
             && let Some(limiter) = self.limiter.account()
         {
-            limiter.leave(ticket);
+            limiter.leave(id);
         }
         if let Some(joined) = self.joined.take() {
-            self.limiter.limiter().leave(joined.ticket);
+            self.limiter.limiter().leave(joined.id);
         }
     }
 }

@@ -95,7 +95,7 @@ where
 {
     /// The outcome of a result; `None` for a success that is the end of the call.
     #[inline]
-    pub(crate) fn judge(&self, result: &ResultOf<S, Req>) -> Option<Outcome> {
+    pub(crate) fn classify_result(&self, result: &ResultOf<S, Req>) -> Option<Outcome> {
         let rules = &self.common.common().rules;
         self.progress.judge(rules, self.common.stripe(), result)
     }

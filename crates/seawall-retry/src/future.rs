@@ -150,7 +150,7 @@ where
                 // the result of most calls goes through as it is.
                 let out = attempt.poll(cx);
                 let outcome = match &out {
-                    Poll::Ready(result) => call.judge(result),
+                    Poll::Ready(result) => call.classify_result(result),
                     Poll::Pending if call.is_timed() => Some(Outcome::Unknown),
                     Poll::Pending => return out,
                 };

@@ -7,7 +7,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use seawall_core::{Classify, EventKind, PartitionKey, Reason, Rejectable, Rejection, Sent, judge};
+use seawall_core::{
+    Classify, EventKind, PartitionKey, Reason, Rejectable, Rejection, Sent, classify_result,
+};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
@@ -141,7 +143,7 @@ impl<W: Work, C: Classify<W::Response, W::Error>> PoolTask<W, C> {
                 self.step = Step::Done;
                 let result = match ended {
                     Ok(Ended::Completed(result)) => {
-                        let outcome = judge(&self.classifier, &result);
+                        let outcome = classify_result(&self.classifier, &result);
                         self.call.end(|state| state.counters.completed(&outcome));
                         result
                     }

@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::task::Waker;
 
-use seawall_core::queue::Ticket;
+use seawall_core::queue::WaiterId;
 use seawall_core::{PartitionKey, Reason};
 
 use super::config::{PartitionConfig, PartitionShare};
@@ -152,7 +152,7 @@ impl PartitionPermits {
         }
     }
 
-    pub(crate) fn join(&mut self, key: PartitionKey, waker: Waker) -> Ticket {
+    pub(crate) fn join(&mut self, key: PartitionKey, waker: Waker) -> WaiterId {
         self.turns += 1;
         let turn = self.turns;
         self.change(key, |partition| {
@@ -164,7 +164,7 @@ impl PartitionPermits {
         })
     }
 
-    fn may_go(&self, key: PartitionKey, ticket: Ticket, last_chance: bool) -> bool {
+    fn may_go(&self, key: PartitionKey, id: WaiterId, last_chance: bool) -> bool {
         let Some(partition) = self.partitions.get(&key) else {
             return false;
         };
@@ -177,7 +177,7 @@ impl PartitionPermits {
             let below_max = partition.in_flight < partition.share.max;
             return below_max && self.has_room_for(partition.debt());
         }
-        partition.waiters.is_first(ticket)
+        partition.waiters.is_first(id)
             && partition.candidate.is_some()
             && partition.candidate.as_ref() == self.candidates.first()
             && self.has_room_for(partition.debt())
@@ -188,26 +188,26 @@ impl PartitionPermits {
     pub(crate) fn turn(
         &mut self,
         key: PartitionKey,
-        ticket: Ticket,
+        id: WaiterId,
         last_chance: bool,
         waker: &Waker,
     ) -> (Turn, Option<Waker>) {
         let partition = self.partitions.get(&key);
-        let skipped = partition.is_some_and(|partition| partition.waiters.is_aside(ticket));
-        if skipped || self.may_go(key, ticket, last_chance) {
+        let skipped = partition.is_some_and(|partition| partition.waiters.is_skipped(id));
+        if skipped || self.may_go(key, id, last_chance) {
             return (Turn::Go, None);
         }
-        (Turn::Wait, self.wait(key, ticket, waker))
+        (Turn::Wait, self.wait(key, id, waker))
     }
 
-    fn wait(&mut self, key: PartitionKey, ticket: Ticket, waker: &Waker) -> Option<Waker> {
-        self.rejoin(key, ticket);
-        self.change(key, |partition| partition.waiters.wait(ticket, waker))
+    fn wait(&mut self, key: PartitionKey, id: WaiterId, waker: &Waker) -> Option<Waker> {
+        self.rejoin(key, id);
+        self.change(key, |partition| partition.waiters.wait(id, waker))
     }
 
-    fn rejoin(&mut self, key: PartitionKey, ticket: Ticket) {
+    fn rejoin(&mut self, key: PartitionKey, id: WaiterId) {
         self.change(key, |partition| {
-            partition.active += u32::from(partition.waiters.rejoin(ticket));
+            partition.active += u32::from(partition.waiters.rejoin(id));
         });
     }
 
@@ -216,13 +216,13 @@ impl PartitionPermits {
     pub(crate) fn acquire(
         &mut self,
         key: PartitionKey,
-        ticket: Ticket,
+        id: WaiterId,
         last_chance: bool,
         waker: &Waker,
     ) -> (bool, Option<Waker>, Option<Waker>) {
-        self.rejoin(key, ticket);
-        if !self.may_go(key, ticket, last_chance) {
-            return (false, self.wait(key, ticket, waker), None);
+        self.rejoin(key, id);
+        if !self.may_go(key, id, last_chance) {
+            return (false, self.wait(key, id, waker), None);
         }
         self.turns += 1;
         let turn = self.turns;
@@ -230,17 +230,17 @@ impl PartitionPermits {
             partition.in_flight += 1;
             partition.served = turn;
             partition.active -= 1;
-            let left = partition.waiters.leave(ticket);
+            let left = partition.waiters.leave(id);
             left.and_then(|((), waker)| waker)
         });
         (true, mine, self.next())
     }
 
     /// Lets others pass; hands back the waker of the next waiter.
-    pub(crate) fn skip(&mut self, key: PartitionKey, ticket: Ticket) -> Option<Waker> {
+    pub(crate) fn skip(&mut self, key: PartitionKey, id: WaiterId) -> Option<Waker> {
         self.change(key, |partition| {
-            if !partition.waiters.is_aside(ticket) {
-                partition.waiters.stand_aside(ticket);
+            if !partition.waiters.is_skipped(id) {
+                partition.waiters.skip(id);
                 partition.active -= 1;
             }
         });
@@ -251,11 +251,11 @@ impl PartitionPermits {
     pub(crate) fn leave(
         &mut self,
         key: PartitionKey,
-        ticket: Ticket,
+        id: WaiterId,
     ) -> (Option<Waker>, Option<Waker>) {
         let mine = self.change(key, |partition| {
-            let was_skipped = partition.waiters.is_aside(ticket);
-            let ((), waker) = partition.waiters.leave(ticket)?;
+            let was_skipped = partition.waiters.is_skipped(id);
+            let ((), waker) = partition.waiters.leave(id)?;
             partition.active -= u32::from(!was_skipped);
             waker
         });
@@ -279,6 +279,6 @@ impl PartitionPermits {
                 *active.next()?.0
             }
         };
-        self.partitions.get_mut(&key)?.waiters.call_next()
+        self.partitions.get_mut(&key)?.waiters.notify_next()
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use seawall_core::queue::Ticket;
+use seawall_core::queue::WaiterId;
 use seawall_core::striped::{Local, Shared, Stripes};
 use seawall_core::{EventSource, InstanceName, PartitionKey, Reason};
 
@@ -50,7 +50,7 @@ impl PartitionState {
         &self,
         key: PartitionKey,
         waker: &Waker,
-    ) -> Result<(Ticket, Duration), Reason> {
+    ) -> Result<(WaiterId, Duration), Reason> {
         let waker = waker.clone();
         let mut inner = self.lock();
         if let Err(reason) = inner.permits.check_join(key) {

@@ -3,7 +3,7 @@
 use std::task::Waker;
 use std::time::Duration;
 
-use seawall_core::queue::Ticket;
+use seawall_core::queue::WaiterId;
 use seawall_core::{Outcome, PartitionKey, Reason, Rejection, RequestMeta};
 use tokio::time::Instant;
 
@@ -18,7 +18,7 @@ pub(crate) struct PartitionWaiter {
     key: PartitionKey,
     deadline: Option<Instant>,
     /// `None` before its first poll: a future that is not polled must hold nothing up.
-    ticket: Option<Ticket>,
+    id: Option<WaiterId>,
     max_wait: Duration,
     /// Whether it has a permit or was rejected.
     done: bool,
@@ -30,7 +30,7 @@ impl PartitionWaiter {
             state,
             key: meta.key,
             deadline: meta.deadline,
-            ticket: None,
+            id: None,
             max_wait: Duration::ZERO,
             done: false,
         }
@@ -48,10 +48,10 @@ impl PartitionWaiter {
 
     fn leave(&mut self) {
         self.done = true;
-        if let Some(ticket) = self.ticket.take() {
+        if let Some(id) = self.id.take() {
             let mut mine = None;
             self.state.common().change(|inner| {
-                let (waker, next) = inner.permits.leave(self.key, ticket);
+                let (waker, next) = inner.permits.leave(self.key, id);
                 mine = waker;
                 next
             });
@@ -67,33 +67,33 @@ impl Waiter for PartitionWaiter {
         if self.is_expired() {
             return Err(self.reject(Reason::DeadlineExceeded));
         }
-        let ticket = match self.ticket {
-            Some(ticket) => ticket,
+        let id = match self.id {
+            Some(id) => id,
             None => match self.state.common().join(self.key, waker) {
-                Ok((ticket, max_wait)) => {
-                    self.ticket = Some(ticket);
+                Ok((id, max_wait)) => {
+                    self.id = Some(id);
                     self.max_wait = max_wait;
                     self.state.stripe().waited.add();
-                    ticket
+                    id
                 }
                 Err(reason) => return Err(self.reject(reason)),
             },
         };
         let mut inner = self.state.common().lock();
-        let (turn, old) = inner.permits.turn(self.key, ticket, last_chance, waker);
+        let (turn, old) = inner.permits.turn(self.key, id, last_chance, waker);
         drop(inner);
         drop(old);
         Ok(turn)
     }
 
     fn acquire(&mut self, last_chance: bool, waker: &Waker) -> Option<PartitionPermit> {
-        let ticket = self.ticket?;
+        let id = self.id?;
         let mut inner = self.state.common().lock();
-        let (acquired, old, next) = inner.permits.acquire(self.key, ticket, last_chance, waker);
+        let (acquired, old, next) = inner.permits.acquire(self.key, id, last_chance, waker);
         drop(inner);
         // Before any task is woken, which may panic.
         let permit = acquired.then(|| {
-            self.ticket = None;
+            self.id = None;
             self.done = true;
             PartitionPermit::new(self.state.clone(), self.key)
         });
@@ -105,9 +105,9 @@ impl Waiter for PartitionWaiter {
     }
 
     fn skip(&self) {
-        if let Some(ticket) = self.ticket {
+        if let Some(id) = self.id {
             let state = self.state.common();
-            state.change(|inner| inner.permits.skip(self.key, ticket));
+            state.change(|inner| inner.permits.skip(self.key, id));
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use seawall_core::{PartitionKey, Reason};
 
-use super::queue::{PoolLimits, PoolQueue, Ticket};
+use super::queue::{PoolLimits, PoolQueue, WaiterId};
 use crate::mode::Mode;
 use crate::semaphore::{Admission, Turn};
 use crate::snapshot::BulkheadState;
@@ -58,7 +58,7 @@ impl PoolPermits {
         &self,
         key: PartitionKey,
         waker: &Waker,
-    ) -> Result<(Ticket, Duration), Reason> {
+    ) -> Result<(WaiterId, Duration), Reason> {
         let waker = waker.clone();
         let mut queue = self.lock();
         if let Err(reason) = queue.check_join() {
@@ -72,14 +72,14 @@ impl PoolPermits {
 
     /// Whether the turn of a waiter has come. At its `last_chance`, at the end of its wait, its
     /// rank does not matter.
-    pub(crate) fn turn(&self, ticket: Ticket, last_chance: bool, waker: &Waker) -> Turn {
+    pub(crate) fn turn(&self, id: WaiterId, last_chance: bool, waker: &Waker) -> Turn {
         let mut queue = self.lock();
-        if queue.is_skipped(ticket) || queue.may_go(ticket, last_chance) {
+        if queue.is_skipped(id) || queue.may_go(id, last_chance) {
             return Turn::Go;
         }
-        let old = queue.wait(ticket, waker);
+        let old = queue.wait(id, waker);
         // Looking for the head may have parked a waiter, and so have made another the head.
-        let next = queue.call_next();
+        let next = queue.notify_next();
         drop(queue);
         drop(old);
         wake(next);
@@ -88,21 +88,21 @@ impl PoolPermits {
 
     /// Acquires a permit and leaves the queue, if it is this waiter's turn or its `last_chance`;
     /// otherwise it waits, with its waker registered.
-    pub(crate) fn acquire(&self, ticket: Ticket, last_chance: bool, waker: &Waker) -> bool {
+    pub(crate) fn acquire(&self, id: WaiterId, last_chance: bool, waker: &Waker) -> bool {
         let mut queue = self.lock();
-        queue.rejoin(ticket);
-        let acquired = queue.may_go(ticket, last_chance);
+        queue.rejoin(id);
+        let acquired = queue.may_go(id, last_chance);
         let old = if acquired {
-            let gone = queue.remove(ticket);
+            let gone = queue.remove(id);
             gone.and_then(|gone| {
                 queue.take(gone.key);
                 queue.promote(gone.key);
                 gone.waker
             })
         } else {
-            queue.wait(ticket, waker)
+            queue.wait(id, waker)
         };
-        let next = queue.call_next();
+        let next = queue.notify_next();
         drop(queue);
         drop(old);
         wake(next);
@@ -110,22 +110,22 @@ impl PoolPermits {
     }
 
     /// Lets others pass, since the waiter's own service is not ready.
-    pub(crate) fn skip(&self, ticket: Ticket) {
+    pub(crate) fn skip(&self, id: WaiterId) {
         let mut queue = self.lock();
-        queue.skip(ticket);
-        let next = queue.call_next();
+        queue.skip(id);
+        let next = queue.notify_next();
         drop(queue);
         wake(next);
     }
 
     /// Leaves without a permit.
-    pub(crate) fn leave(&self, ticket: Ticket) {
+    pub(crate) fn leave(&self, id: WaiterId) {
         let mut queue = self.lock();
-        let gone = queue.remove(ticket);
+        let gone = queue.remove(id);
         if let Some(gone) = &gone {
             queue.promote(gone.key);
         }
-        let next = queue.call_next();
+        let next = queue.notify_next();
         drop(queue);
         drop(gone);
         wake(next);
@@ -134,7 +134,7 @@ impl PoolPermits {
     pub(crate) fn release(&self, key: PartitionKey) {
         let mut queue = self.lock();
         queue.release(key);
-        let next = queue.call_next();
+        let next = queue.notify_next();
         drop(queue);
         wake(next);
     }
@@ -195,7 +195,7 @@ mod tests {
     }
 
     struct Sleeper {
-        ticket: Ticket,
+        id: WaiterId,
         key: PartitionKey,
         woken: Arc<Flag>,
         skipped: bool,
@@ -248,12 +248,12 @@ mod tests {
                                 let joined = permits.join(key, &Arc::clone(&woken).into());
                                 prop_assert_eq!(joined.is_ok(), queue.len() < 6);
                                 prop_assert_eq!(denied == Admission::Wait, joined.is_ok());
-                                if let Ok((ticket, _)) = joined {
+                                if let Ok((id, _)) = joined {
                                     let waker = Arc::clone(&woken).into();
-                                    if permits.turn(ticket, false, &waker) == Turn::Go {
+                                    if permits.turn(id, false, &waker) == Turn::Go {
                                         woken.0.store(true, Ordering::Relaxed);
                                     }
-                                    queue.push(Sleeper { ticket, key, woken, skipped: false });
+                                    queue.push(Sleeper { id, key, woken, skipped: false });
                                 }
                             }
                         }
@@ -263,13 +263,13 @@ mod tests {
                         permits.release(key);
                     }
                     2 if !queue.is_empty() => {
-                        permits.leave(queue.remove(which % queue.len()).ticket);
+                        permits.leave(queue.remove(which % queue.len()).id);
                     }
                     3 if !queue.is_empty() => {
                         let at = which % queue.len();
                         let sleeper = &mut queue[at];
                         sleeper.skipped = true;
-                        permits.skip(sleeper.ticket);
+                        permits.skip(sleeper.id);
                     }
                     4 if !queue.is_empty() => {
                         let at = which % queue.len();
@@ -277,7 +277,7 @@ mod tests {
                         let first = queue.iter().position(|s| !s.skipped && fits(&held, s.key));
                         let waker = Arc::clone(&queue[at].woken).into();
                         queue[at].woken.0.store(false, Ordering::Relaxed);
-                        let acquired = permits.acquire(queue[at].ticket, false, &waker);
+                        let acquired = permits.acquire(queue[at].id, false, &waker);
                         prop_assert_eq!(acquired, first == Some(at));
                         if acquired {
                             held.push(queue.remove(at).key);
@@ -296,7 +296,7 @@ mod tests {
                 }
             }
             for key in held { permits.release(key); }
-            for sleeper in queue { permits.leave(sleeper.ticket); }
+            for sleeper in queue { permits.leave(sleeper.id); }
             prop_assert!(permits.lock().forgot_everything());
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A waiter is `active` while it may get a permit, `parked` with its key while the key has no
 //! room, and in neither while it is skipped, since its own service is not ready. It keeps its
-//! ticket, and so its rank, wherever it is. While a key has room and waiters of it are parked, one
+//! id, and so its rank, wherever it is. While a key has room and waiters of it are parked, one
 //! more of them is active: a call that makes room or stops being active promotes the next one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -36,16 +36,16 @@ impl PoolLimits {
 }
 
 /// The rank of a waiter: a lower one came first.
-pub(crate) type Ticket = u64;
+pub(crate) type WaiterId = u64;
 
 #[derive(Debug)]
 pub(crate) struct PoolQueue {
     pub(crate) limits: PoolLimits,
     pub(crate) mode: Mode,
     pub(crate) in_flight: u32,
-    next_ticket: Ticket,
-    waiters: BTreeMap<Ticket, Waiter>,
-    active: BTreeSet<Ticket>,
+    next_ticket: WaiterId,
+    waiters: BTreeMap<WaiterId, Waiter>,
+    active: BTreeSet<WaiterId>,
     /// Keys that have a permit or a parked waiter.
     keys: HashMap<PartitionKey, PerKey>,
 }
@@ -61,7 +61,7 @@ pub(crate) struct Waiter {
 #[derive(Debug, Default)]
 struct PerKey {
     in_flight: u32,
-    parked: BTreeSet<Ticket>,
+    parked: BTreeSet<WaiterId>,
 }
 
 impl PoolQueue {
@@ -136,17 +136,17 @@ impl PoolQueue {
         }
     }
 
-    pub(crate) fn join(&mut self, key: PartitionKey, waker: Waker) -> Ticket {
-        let ticket = self.next_ticket;
+    pub(crate) fn join(&mut self, key: PartitionKey, waker: Waker) -> WaiterId {
+        let id = self.next_ticket;
         self.next_ticket += 1;
         let waiter = Waiter {
             key,
             waker: Some(waker),
             skipped: false,
         };
-        self.waiters.insert(ticket, waiter);
-        self.active.insert(ticket);
-        ticket
+        self.waiters.insert(id, waiter);
+        self.active.insert(id);
+        id
     }
 
     pub(crate) fn take(&mut self, key: PartitionKey) {
@@ -163,7 +163,7 @@ impl PoolQueue {
     }
 
     /// The first active waiter. Those before it whose keys have no room are parked.
-    fn head(&mut self) -> Option<Ticket> {
+    fn head(&mut self) -> Option<WaiterId> {
         loop {
             let first = *self.active.first()?;
             let key = self.waiters.get(&first).map(|waiter| waiter.key)?;
@@ -175,19 +175,19 @@ impl PoolQueue {
         }
     }
 
-    pub(crate) fn may_go(&mut self, ticket: Ticket, last_chance: bool) -> bool {
+    pub(crate) fn may_go(&mut self, id: WaiterId, last_chance: bool) -> bool {
         if !self.has_room() {
             return false;
         }
         if last_chance {
-            let key = self.waiters.get(&ticket).map(|waiter| waiter.key);
+            let key = self.waiters.get(&id).map(|waiter| waiter.key);
             return key.is_some_and(|key| self.key_has_room(key));
         }
-        self.head() == Some(ticket)
+        self.head() == Some(id)
     }
 
     /// The waker of the first waiter, if there is a permit for it.
-    pub(crate) fn call_next(&mut self) -> Option<Waker> {
+    pub(crate) fn notify_next(&mut self) -> Option<Waker> {
         if !self.has_room() {
             return None;
         }
@@ -217,53 +217,53 @@ impl PoolQueue {
             self.active.append(&mut own.parked);
         }
         self.keys.retain(|_, own| own.in_flight > 0);
-        self.call_next()
+        self.notify_next()
     }
 
-    pub(crate) fn is_skipped(&self, ticket: Ticket) -> bool {
-        let waiter = self.waiters.get(&ticket);
+    pub(crate) fn is_skipped(&self, id: WaiterId) -> bool {
+        let waiter = self.waiters.get(&id);
         waiter.is_some_and(|waiter| waiter.skipped)
     }
 
-    pub(crate) fn skip(&mut self, ticket: Ticket) {
-        self.deactivate(ticket);
-        if let Some(waiter) = self.waiters.get_mut(&ticket) {
+    pub(crate) fn skip(&mut self, id: WaiterId) {
+        self.deactivate(id);
+        if let Some(waiter) = self.waiters.get_mut(&id) {
             waiter.skipped = true;
             let key = waiter.key;
             self.promote(key);
         }
     }
 
-    pub(crate) fn rejoin(&mut self, ticket: Ticket) {
-        if let Some(waiter) = self.waiters.get_mut(&ticket)
+    pub(crate) fn rejoin(&mut self, id: WaiterId) {
+        if let Some(waiter) = self.waiters.get_mut(&id)
             && waiter.skipped
         {
             waiter.skipped = false;
-            self.active.insert(ticket);
+            self.active.insert(id);
         }
     }
 
     /// Registers a waker; hands back the one it replaces, to be dropped outside of the lock.
-    pub(crate) fn wait(&mut self, ticket: Ticket, waker: &Waker) -> Option<Waker> {
-        let known = &mut self.waiters.get_mut(&ticket)?.waker;
+    pub(crate) fn wait(&mut self, id: WaiterId, waker: &Waker) -> Option<Waker> {
+        let known = &mut self.waiters.get_mut(&id)?.waker;
         match known {
             Some(known) if known.will_wake(waker) => None,
             known => known.replace(waker.clone()),
         }
     }
 
-    fn deactivate(&mut self, ticket: Ticket) {
-        self.active.remove(&ticket);
-        if let Some(waiter) = self.waiters.get(&ticket)
+    fn deactivate(&mut self, id: WaiterId) {
+        self.active.remove(&id);
+        if let Some(waiter) = self.waiters.get(&id)
             && let Some(own) = self.keys.get_mut(&waiter.key)
         {
-            own.parked.remove(&ticket);
+            own.parked.remove(&id);
         }
     }
 
-    pub(crate) fn remove(&mut self, ticket: Ticket) -> Option<Waiter> {
-        self.deactivate(ticket);
-        self.waiters.remove(&ticket)
+    pub(crate) fn remove(&mut self, id: WaiterId) -> Option<Waiter> {
+        self.deactivate(id);
+        self.waiters.remove(&id)
     }
 
     #[cfg(test)]

@@ -10,7 +10,7 @@ use seawall_core::{PartitionKey, Reason, deadline};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::call::PoolPermit;
-use super::queue::Ticket;
+use super::queue::WaiterId;
 use super::state::PoolState;
 use crate::semaphore::Turn;
 
@@ -39,7 +39,7 @@ pin_project! {
     pub(crate) struct PoolWaiter {
         state: Arc<PoolState>,
         key: PartitionKey,
-        ticket: Option<Ticket>,
+        id: Option<WaiterId>,
         #[pin]
         timeout: Option<Sleep>,
     }
@@ -47,8 +47,8 @@ pin_project! {
     impl PinnedDrop for PoolWaiter {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            if let Some(ticket) = this.ticket.take() {
-                this.state.permits.leave(ticket);
+            if let Some(id) = this.id.take() {
+                this.state.permits.leave(id);
             }
         }
     }
@@ -59,7 +59,7 @@ impl PoolWaiter {
         Self {
             state,
             key,
-            ticket: None,
+            id: None,
             timeout: None,
         }
     }
@@ -74,14 +74,14 @@ impl PoolWaiter {
         let mut this = self.project();
         let permits = &this.state.permits;
         let mut joined = None;
-        let ticket = match *this.ticket {
-            Some(ticket) => ticket,
+        let id = match *this.id {
+            Some(id) => id,
             None => match permits.join(*this.key, cx.waker()) {
-                Ok((ticket, max_wait)) => {
-                    *this.ticket = Some(ticket);
+                Ok((id, max_wait)) => {
+                    *this.id = Some(id);
                     this.state.counters.waited.add();
                     joined = Some(max_wait);
-                    ticket
+                    id
                 }
                 Err(reason) => return Poll::Ready(Err(NoPermit::Rejected(reason))),
             },
@@ -89,16 +89,16 @@ impl PoolWaiter {
         let mut last_chance = false;
         loop {
             let mut skipped = false;
-            if permits.turn(ticket, last_chance, cx.waker()) == Turn::Go {
+            if permits.turn(id, last_chance, cx.waker()) == Turn::Go {
                 match inner.poll_ready(cx) {
                     Poll::Pending => {
-                        permits.skip(ticket);
+                        permits.skip(id);
                         skipped = true;
                     }
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(NoPermit::Failed(error))),
                     Poll::Ready(Ok(())) => {
-                        if permits.acquire(ticket, last_chance, cx.waker()) {
-                            *this.ticket = None;
+                        if permits.acquire(id, last_chance, cx.waker()) {
+                            *this.id = None;
                             let permit = PoolPermit::new(Arc::clone(this.state), *this.key);
                             return Poll::Ready(Ok(permit));
                         }

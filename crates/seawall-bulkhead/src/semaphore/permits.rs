@@ -176,7 +176,7 @@ impl Semaphore {
 
     pub(super) fn next(&self, queue: &mut PermitQueue) -> Option<Waker> {
         if grants(self.word.load(Ordering::Acquire)) {
-            queue.waiters.call_next()
+            queue.waiters.notify_next()
         } else {
             None
         }

@@ -2,7 +2,7 @@
 
 use std::task::Waker;
 
-use seawall_core::queue::{Queue, Ticket, rank};
+use seawall_core::queue::{Queue, WaiterId, rank};
 use seawall_core::{Priority, Reason};
 
 use super::hold_time::HoldTimeEstimate;
@@ -48,7 +48,7 @@ pub(crate) enum JoinError {
 /// A call that has joined.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Joined {
-    pub(crate) ticket: Ticket,
+    pub(crate) id: WaiterId,
     /// By the rules of this moment.
     pub(crate) max_wait_ns: u64,
 }
@@ -138,23 +138,23 @@ impl PermitQueue {
             self.latest_ns = now_ns.max(self.latest_ns);
             rank(self.latest_ns, request.priority, step_ns)
         };
-        let ticket = self.waiters.join_ranked(rank, request.priority, waker);
+        let id = self.waiters.join_ranked(rank, request.priority, waker);
         self.active += 1;
         self.priorities.add(request.priority);
         Joined {
-            ticket,
+            id,
             max_wait_ns: self.rules.max_wait_ns,
         }
     }
 
     /// Registers the waker; a skipped waiter comes back to its rank.
-    pub(crate) fn wait(&mut self, ticket: Ticket, waker: &Waker) -> Option<Waker> {
-        self.rejoin(ticket);
-        self.waiters.wait(ticket, waker)
+    pub(crate) fn wait(&mut self, id: WaiterId, waker: &Waker) -> Option<Waker> {
+        self.rejoin(id);
+        self.waiters.wait(id, waker)
     }
 
-    pub(crate) fn rejoin(&mut self, ticket: Ticket) {
-        if !self.waiters.rejoin(ticket) {
+    pub(crate) fn rejoin(&mut self, id: WaiterId) {
+        if !self.waiters.rejoin(id) {
             return;
         }
         if self.is_empty() {
@@ -162,29 +162,29 @@ impl PermitQueue {
             self.hold_time.clear();
         }
         self.active += 1;
-        if let Some(priority) = self.waiters.item(ticket) {
+        if let Some(priority) = self.waiters.item(id) {
             self.priorities.add(*priority);
         }
     }
 
     /// `true` when it was not skipped until now.
-    pub(crate) fn skip(&mut self, ticket: Ticket) -> bool {
-        if self.waiters.is_aside(ticket) {
+    pub(crate) fn skip(&mut self, id: WaiterId) -> bool {
+        if self.waiters.is_skipped(id) {
             return false;
         }
-        let Some(priority) = self.waiters.item(ticket) else {
+        let Some(priority) = self.waiters.item(id) else {
             return false;
         };
         self.priorities.remove(*priority);
         self.active -= 1;
-        self.waiters.stand_aside(ticket);
+        self.waiters.skip(id);
         true
     }
 
     /// Hands back the waker, if it was not taken to wake it; `None` when it has left before.
-    pub(crate) fn leave(&mut self, ticket: Ticket) -> Option<Option<Waker>> {
-        let was_skipped = self.waiters.is_aside(ticket);
-        let (priority, waker) = self.waiters.leave(ticket)?;
+    pub(crate) fn leave(&mut self, id: WaiterId) -> Option<Option<Waker>> {
+        let was_skipped = self.waiters.is_skipped(id);
+        let (priority, waker) = self.waiters.leave(id)?;
         if !was_skipped {
             self.active -= 1;
             self.priorities.remove(priority);
@@ -249,8 +249,8 @@ mod tests {
     #[test]
     fn a_waiter_that_reads_the_clock_early_and_joins_late_passes_none() {
         let mut queue = queue(None);
-        let first = queue.join(10, &request(Priority::NORMAL), noop()).ticket;
-        let second = queue.join(5, &request(Priority::NORMAL), noop()).ticket;
+        let first = queue.join(10, &request(Priority::NORMAL), noop()).id;
+        let second = queue.join(5, &request(Priority::NORMAL), noop()).id;
         assert!(queue.waiters.is_first(first));
         assert!(queue.leave(first).is_some() && queue.waiters.is_first(second));
         assert!(queue.leave(second).is_some() && queue.is_empty());
@@ -269,8 +269,8 @@ mod tests {
         assert!(newest_first(2, Priority::NORMAL, 1) < newest_first(1, Priority::NORMAL, 1));
         let mut queue = queue(Some(0));
         queue.join(7, &request(Priority::NORMAL), noop());
-        let older = queue.join(7, &request(Priority::NORMAL), noop()).ticket;
-        let newer = queue.join(7, &request(Priority::NORMAL), noop()).ticket;
+        let older = queue.join(7, &request(Priority::NORMAL), noop()).id;
+        let newer = queue.join(7, &request(Priority::NORMAL), noop()).id;
         assert!(queue.waiters.is_first(newer), "at the same moment, too");
         assert!(queue.leave(newer).is_some() && queue.waiters.is_first(older));
     }

@@ -3,7 +3,7 @@
 use std::task::Waker;
 
 use seawall_core::Reason;
-use seawall_core::queue::Ticket;
+use seawall_core::queue::WaiterId;
 
 use super::packed::{DRAINING, IDLE_AWAITED, ONE_PERMIT, PAUSED, SHADOW, available, grants};
 use super::permits::{Semaphore, wake};
@@ -58,14 +58,13 @@ impl Semaphore {
 
     /// Whether the turn of a waiter has come. At its `last_chance`, at the end of its wait, its
     /// rank does not matter.
-    pub(crate) fn turn(&self, ticket: Ticket, last_chance: bool, waker: &Waker) -> Turn {
+    pub(crate) fn turn(&self, id: WaiterId, last_chance: bool, waker: &Waker) -> Turn {
         let mut queue = self.lock();
-        let is_next = last_chance || queue.waiters.is_first(ticket);
-        if queue.waiters.is_aside(ticket) || (is_next && grants(self.word.load(Ordering::Acquire)))
-        {
+        let is_next = last_chance || queue.waiters.is_first(id);
+        if queue.waiters.is_skipped(id) || (is_next && grants(self.word.load(Ordering::Acquire))) {
             return Turn::Go;
         }
-        let old = queue.wait(ticket, waker);
+        let old = queue.wait(id, waker);
         drop(queue);
         drop(old);
         Turn::Wait
@@ -76,16 +75,16 @@ impl Semaphore {
     /// it when it is dropped, before any task is woken: waking may panic.
     pub(crate) fn acquire<T>(
         &self,
-        ticket: Ticket,
+        id: WaiterId,
         last_chance: bool,
         waker: &Waker,
         acquired: impl FnOnce() -> T,
     ) -> Option<T> {
         let mut queue = self.lock();
-        queue.rejoin(ticket);
+        queue.rejoin(id);
         // Marked before the available permits are read: see the module.
         self.mark(&queue);
-        let has_permit = if last_chance || queue.waiters.is_first(ticket) {
+        let has_permit = if last_chance || queue.waiters.is_first(id) {
             let word = self
                 .word
                 .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |word| {
@@ -97,12 +96,12 @@ impl Semaphore {
             false
         };
         let (old, next) = if has_permit {
-            let mine = queue.leave(ticket).flatten();
+            let mine = queue.leave(id).flatten();
             self.mark(&queue);
             (mine, self.next(&mut queue))
         } else {
             // A release from now on needs the lock to wake a waiter.
-            (queue.wait(ticket, waker), None)
+            (queue.wait(id, waker), None)
         };
         drop(queue);
         let acquired = has_permit.then(acquired);
@@ -112,9 +111,9 @@ impl Semaphore {
     }
 
     /// Lets others pass, since the waiter's own service is not ready.
-    pub(crate) fn skip(&self, ticket: Ticket) {
+    pub(crate) fn skip(&self, id: WaiterId) {
         let mut queue = self.lock();
-        if !queue.skip(ticket) {
+        if !queue.skip(id) {
             return;
         }
         self.mark(&queue);
@@ -125,10 +124,10 @@ impl Semaphore {
     }
 
     /// Leaves without a permit.
-    pub(crate) fn leave(&self, ticket: Ticket) {
+    pub(crate) fn leave(&self, id: WaiterId) {
         let mut queue = self.lock();
-        let was_first = queue.waiters.is_first(ticket);
-        let Some(mine) = queue.leave(ticket) else {
+        let was_first = queue.waiters.is_first(id);
+        let Some(mine) = queue.leave(id) else {
             return;
         };
         self.mark(&queue);

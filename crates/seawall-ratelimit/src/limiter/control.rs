@@ -99,7 +99,7 @@ impl Limiter {
         self.recount_delays(&mut inner);
         inner.config = config;
         // The times of all waiters may have changed.
-        let all = inner.queue.call_all();
+        let all = inner.queue.notify_all();
         drop(inner);
         for waker in all {
             waker.wake();
@@ -111,7 +111,7 @@ impl Limiter {
     fn change(&self, change: impl FnOnce(&Self, &mut Inner)) {
         let mut inner = self.lock();
         change(self, &mut inner);
-        let next = inner.queue.call_next();
+        let next = inner.queue.notify_next();
         drop(inner);
         wake(next);
     }

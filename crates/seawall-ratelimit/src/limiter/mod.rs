@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use seawall_core::queue::{Queue, Ticket};
+use seawall_core::queue::{Queue, WaiterId};
 use seawall_core::{Priority, Unit, ns};
 
 use crate::bucket::{Bucket, Rate};
@@ -79,7 +79,7 @@ pub(crate) struct AccountRequest<'a> {
     pub(crate) limiter: &'a Limiter,
     pub(crate) request: &'a TokenRequest,
     /// The place in its queue, if there is one.
-    pub(crate) ticket: Option<Ticket>,
+    pub(crate) id: Option<WaiterId>,
 }
 
 // The word `slow_path`: how many are queued, and what else closes the fast path.

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use seawall_core::ns;
-use seawall_core::queue::{Ticket, rank};
+use seawall_core::queue::{WaiterId, rank};
 
 use super::{AccountRequest, Ahead, Inner, Limiter, Poller, TokenRequest, Turn, Waiting};
 use crate::costs::Costs;
@@ -21,7 +21,7 @@ impl Limiter {
         now_ns: u64,
         request: &TokenRequest,
         waker: &Waker,
-    ) -> Result<Ticket, Denial> {
+    ) -> Result<WaiterId, Denial> {
         let waker = waker.clone();
         let mut inner = self.lock();
         // Once more, under the lock, which keeps the bound on the queue exact.
@@ -42,11 +42,11 @@ impl Limiter {
     }
 
     /// Whether the turn of a waiter has come.
-    pub(crate) fn turn(&self, request: &TokenRequest, ticket: Ticket, poller: Poller<'_>) -> Turn {
+    pub(crate) fn turn(&self, request: &TokenRequest, id: WaiterId, poller: Poller<'_>) -> Turn {
         let mut inner = self.lock();
-        let turn = if inner.queue.is_aside(ticket) {
+        let turn = if inner.queue.is_skipped(id) {
             Turn::Ready
-        } else if poller.late || inner.queue.is_first(ticket) {
+        } else if poller.late || inner.queue.is_first(id) {
             match self.wait_if_first(&mut inner, poller.now_ns, &request.costs) {
                 0 => Turn::Ready,
                 wait => Turn::WaitFor(wait),
@@ -56,7 +56,7 @@ impl Limiter {
         };
         let replaced = match turn {
             Turn::Ready => None,
-            Turn::WaitFor(_) | Turn::Wait => inner.queue.wait(ticket, poller.waker),
+            Turn::WaitFor(_) | Turn::Wait => inner.queue.wait(id, poller.waker),
         };
         drop(inner);
         drop(replaced);
@@ -71,12 +71,12 @@ impl Limiter {
     pub(crate) fn take(
         &self,
         request: &TokenRequest,
-        ticket: Ticket,
+        id: WaiterId,
         poller: Poller<'_>,
         account: Option<AccountRequest<'_>>,
     ) -> Result<(), Turn> {
         let mut wakers = Wakers::default();
-        let taken = self.take_without_waking(request, ticket, poller, account, &mut wakers);
+        let taken = self.take_without_waking(request, id, poller, account, &mut wakers);
         // No lock is held here, neither of this limiter nor of the account.
         wakers.wake();
         taken
@@ -85,27 +85,27 @@ impl Limiter {
     fn take_without_waking(
         &self,
         request: &TokenRequest,
-        ticket: Ticket,
+        id: WaiterId,
         poller: Poller<'_>,
         account: Option<AccountRequest<'_>>,
         wakers: &mut Wakers,
     ) -> Result<(), Turn> {
         let mut inner = self.lock();
-        if inner.queue.rejoin(ticket) {
+        if inner.queue.rejoin(id) {
             self.slow_path.fetch_add(1, Ordering::Relaxed);
-            if let Some(waiting) = inner.queue.item(ticket).copied() {
+            if let Some(waiting) = inner.queue.item(id).copied() {
                 self.count(&mut inner, waiting);
             }
         }
-        let taken = if poller.late || inner.queue.is_first(ticket) {
+        let taken = if poller.late || inner.queue.is_first(id) {
             self.take_both(&mut inner, request, poller, account, wakers)
         } else {
             Err(Turn::Wait)
         };
         if taken.is_ok() {
-            wakers.add(self.remove(&mut inner, ticket));
+            wakers.add(self.remove(&mut inner, id));
         } else {
-            wakers.add((inner.queue.wait(ticket, poller.waker), None));
+            wakers.add((inner.queue.wait(id, poller.waker), None));
         }
         taken
     }
@@ -124,43 +124,43 @@ impl Limiter {
                 0 => {}
                 wait => return Err(Turn::WaitFor(wait)),
             }
-            let ticket = account.ticket.ok_or(Turn::Wait)?;
+            let id = account.id.ok_or(Turn::Wait)?;
             let limiter = account.limiter;
-            limiter.take_without_waking(account.request, ticket, poller, None, wakers)?;
+            limiter.take_without_waking(account.request, id, poller, None, wakers)?;
         }
         self.take_all(inner, poller.now_ns, &request.costs)
             .map_err(Turn::WaitFor)
     }
 
     /// Lets others pass, since the waiter's own service is not ready.
-    pub(crate) fn skip(&self, ticket: Ticket) {
+    pub(crate) fn skip(&self, id: WaiterId) {
         let mut inner = self.lock();
-        if inner.queue.is_aside(ticket) {
+        if inner.queue.is_skipped(id) {
             return;
         }
-        if let Some(waiting) = inner.queue.item(ticket).copied() {
+        if let Some(waiting) = inner.queue.item(id).copied() {
             self.uncount(&mut inner, waiting);
         }
-        inner.queue.stand_aside(ticket);
+        inner.queue.skip(id);
         self.slow_path.fetch_sub(1, Ordering::Relaxed);
-        let next = inner.queue.call_next();
+        let next = inner.queue.notify_next();
         drop(inner);
         wake(next);
     }
 
     /// Leaves without tokens.
-    pub(crate) fn leave(&self, ticket: Ticket) {
+    pub(crate) fn leave(&self, id: WaiterId) {
         let mut inner = self.lock();
-        let (_own, next) = self.remove(&mut inner, ticket);
+        let (_own, next) = self.remove(&mut inner, id);
         drop(inner);
         wake(next);
     }
 
     /// Returns the waker of the waiter, to be dropped without the lock, and that of the next one.
-    fn remove(&self, inner: &mut Inner, ticket: Ticket) -> (Option<Waker>, Option<Waker>) {
-        let was_first = inner.queue.is_first(ticket);
-        let was_skipped = inner.queue.is_aside(ticket);
-        let Some((waiting, waker)) = inner.queue.leave(ticket) else {
+    fn remove(&self, inner: &mut Inner, id: WaiterId) -> (Option<Waker>, Option<Waker>) {
+        let was_first = inner.queue.is_first(id);
+        let was_skipped = inner.queue.is_skipped(id);
+        let Some((waiting, waker)) = inner.queue.leave(id) else {
             return (None, None);
         };
         if !was_skipped {
@@ -169,7 +169,7 @@ impl Limiter {
         }
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         let next = if was_first {
-            inner.queue.call_next()
+            inner.queue.notify_next()
         } else {
             None
         };

@@ -47,7 +47,7 @@ impl Limiter {
                 meter.give_back(now_ns, cost_of(index), granted.at_ns);
             }
         }
-        let next = inner.queue.call_next();
+        let next = inner.queue.notify_next();
         drop(inner);
         wake(next);
     }
@@ -82,7 +82,7 @@ impl Limiter {
                 None => self.bucket.refund(estimate - used),
             }
         }
-        let next = inner.queue.call_next();
+        let next = inner.queue.notify_next();
         drop(inner);
         wake(next);
     }

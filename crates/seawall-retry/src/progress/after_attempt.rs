@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use seawall_core::{
-    Classify, Describe, EventKind, Outcome, Reason, Rejectable, Rejection, Replay, Sent, judge,
+    Classify, Describe, EventKind, Outcome, Reason, Rejectable, Rejection, Replay, Sent,
+    classify_result,
 };
 use tokio::time::Instant;
 
@@ -29,7 +30,7 @@ where
         stripe: &RetryStripe,
         result: &Result<T, E>,
     ) -> Option<Outcome> {
-        let outcome = judge(rules.policy.classifier(), result);
+        let outcome = classify_result(rules.policy.classifier(), result);
         if outcome != Outcome::Success || H::Predicate::ENABLED {
             return Some(outcome);
         }
@@ -216,7 +217,7 @@ where
         error: E,
     ) -> Result<T, E> {
         let mut result = Err(error);
-        let mut outcome = judge(rules.policy.classifier(), &result);
+        let mut outcome = classify_result(rules.policy.classifier(), &result);
         let mut rejection = rejection_in(&result);
         if let Some(corrected) = self.correct_sent_status(&rules.core, outcome, rejection) {
             outcome = corrected.outcome();

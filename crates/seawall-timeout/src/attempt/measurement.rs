@@ -2,7 +2,7 @@
 #![allow(unnameable_types, reason = "parts of futures, which need no names")]
 
 use seawall_core::striped::Local;
-use seawall_core::{Classify, ErrorIsFailure, Outcome, Reason, Rejectable, judge};
+use seawall_core::{Classify, ErrorIsFailure, Outcome, Reason, Rejectable, classify_result};
 use tokio::time::Instant;
 
 use super::learner::NoResponse;
@@ -85,7 +85,7 @@ where
         let no_response = if timed_out {
             Some(NoResponse::GivenUp)
         } else {
-            match (judge(&self.classifier, result), result) {
+            match (classify_result(&self.classifier, result), result) {
                 (Outcome::Success | Outcome::Ignored, Ok(_)) => None,
                 // A rejection below: the request did not reach the upstream.
                 (Outcome::Ignored, Err(_)) if rejection.is_some() => return,
