@@ -105,3 +105,38 @@ stack!(broker, seawall::broker("broker"));
 stack!(order_execution, seawall::order_execution("orders"));
 stack!(market_data, seawall::market_data("data"));
 stack!(ai_api, seawall::ai_api("ai"));
+
+/// A stack with every optional layer.
+mod with_options {
+    use super::*;
+    use seawall::{
+        AdaptiveBulkheadLayer, AdaptiveConfig, AdaptiveThrottleConfig, AdaptiveThrottleLayer,
+        BreakerLayer, HealthConfig, HealthLayer, HedgeConfig, HedgeLayer, NoPropagation,
+        RateLimitLayer, RetryLayer, Slots, StackService,
+    };
+
+    type Options = Slots<
+        RetryLayer,
+        HedgeLayer,
+        AdaptiveThrottleLayer,
+        AdaptiveBulkheadLayer,
+        RateLimitLayer,
+        BreakerLayer,
+        HealthLayer,
+    >;
+    type Subject = StackService<Mock, Policy, NoPropagation, Options>;
+
+    fn subject(inner: Mock) -> Subject {
+        let hedge = HedgeConfig::builder().delay(Duration::from_secs(1));
+        open(seawall::broker("options"))
+            .build_generic(Policy::new())
+            .expect("valid")
+            .hedge(hedge.build().expect("valid"))
+            .throttle(AdaptiveThrottleConfig::default())
+            .adaptive_concurrency(AdaptiveConfig::default())
+            .health(HealthConfig::default())
+            .layer(inner)
+    }
+
+    seawall_testkit::contract_tests! { subject => all }
+}

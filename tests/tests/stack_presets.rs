@@ -98,7 +98,7 @@ impl Seen {
         assert_eq!(self.sends, 1, "not tried again");
     }
 
-    /// No more is sent for that long, the upstream is not thought ill of, and there was one attempt.
+    /// No more is sent for that long, nothing counts against the upstream, and there was one attempt.
     fn is_out_of_quota_for(&self, lasts: Duration) {
         assert_eq!((self.circuit, self.failures), (CircuitState::Closed, 0));
         assert_eq!(self.sends, 1, "not tried again");
@@ -110,7 +110,7 @@ impl Seen {
         );
     }
 
-    /// Retry and rate limit waited; the upstream is not thought ill of.
+    /// Retry and rate limit waited; nothing counts against the upstream.
     fn is_throttled(&self) {
         assert_eq!((self.circuit, self.failures), (CircuitState::Closed, 0));
     }

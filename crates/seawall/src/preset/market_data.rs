@@ -104,9 +104,10 @@ const MARKET_DATA: Preset = Preset {
         max_wait: secs(5),
         ..RATE
     },
-    // Other sources exist: leave early, come back soon.
+    // Other sources exist: leave early, come back soon. With fewer failures than a call makes
+    // attempts, its own would open the circuit, and its last attempts never be made.
     breaker: Breaker {
-        consecutive_failures: Some(3),
+        consecutive_failures: Some(5),
         failure_rate: Some((0.5, 100, 20)),
         open_for: secs(30),
         ..BREAKER

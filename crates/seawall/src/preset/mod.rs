@@ -211,6 +211,16 @@ mod tests {
     }
 
     #[test]
+    fn no_call_opens_the_circuit_before_its_own_last_attempt() {
+        for preset in all() {
+            let settings = preset.settings().expect("valid").clone();
+            let attempts = settings.retry.attempts();
+            let opens_after = settings.breaker.consecutive_failures();
+            assert!(opens_after.is_none_or(|failures| failures >= attempts));
+        }
+    }
+
+    #[test]
     fn every_preset_makes_a_stack_and_no_burst_passes_the_limit() {
         for preset in all() {
             let settings = preset.settings().expect("valid").clone();
