@@ -30,19 +30,15 @@ impl Default for Aimd {
 }
 
 impl Aimd {
-    /// What the limit is multiplied by in a decrease, between 0 and 1. Default: 0.9.
-    #[must_use]
-    pub const fn backoff(mut self, share: f64) -> Self {
-        self.backoff = share;
-        self
-    }
+    seawall_core::setters! { self:
+        /// What the limit is multiplied by in a decrease, between 0 and 1. Default: 0.9.
+        #[must_use]
+        pub const fn backoff(f64);
 
-    /// The latency above which a window counts as overload, longer than zero. Set it to what a
-    /// caller tolerates, such as twice the usual latency. Default: 5 seconds.
-    #[must_use]
-    pub const fn slow(mut self, latency: Duration) -> Self {
-        self.slow = latency;
-        self
+        /// The latency above which a window counts as overload, longer than zero. Set it to what a
+        /// caller tolerates, such as twice the usual latency. Default: 5 seconds.
+        #[must_use]
+        pub const fn slow(Duration);
     }
 
     pub(crate) fn check(&self) -> Result<(), InvalidConfig> {

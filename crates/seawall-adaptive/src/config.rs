@@ -106,44 +106,30 @@ impl AdaptiveConfig {
         }
     }
 
-    /// The limit at the start.
-    pub const fn initial(&self) -> u32 {
-        self.initial
-    }
+    seawall_core::getters! {
+        /// The limit at the start.
+        pub const fn initial -> u32;
 
-    /// The lowest limit.
-    pub const fn min(&self) -> u32 {
-        self.min
-    }
+        /// The lowest limit.
+        pub const fn min -> u32;
 
-    /// The highest limit.
-    pub const fn max(&self) -> u32 {
-        self.max
-    }
+        /// The highest limit.
+        pub const fn max -> u32;
 
-    /// By which rule the limit moves.
-    pub const fn algorithm(&self) -> Algorithm {
-        self.algorithm
-    }
+        /// By which rule the limit moves.
+        pub const fn algorithm -> Algorithm;
 
-    /// The quantile of a window's latencies that is looked at, from 0 to 1.
-    pub const fn quantile(&self) -> f64 {
-        self.quantile
-    }
+        /// The quantile of a window's latencies that is looked at, from 0 to 1.
+        pub const fn quantile -> f64;
 
-    /// How long a window lasts at least.
-    pub const fn min_window(&self) -> Duration {
-        self.min_window
-    }
+        /// How long a window lasts at least.
+        pub const fn min_window -> Duration;
 
-    /// How long a window lasts at most.
-    pub const fn max_window(&self) -> Duration {
-        self.max_window
-    }
+        /// How long a window lasts at most.
+        pub const fn max_window -> Duration;
 
-    /// How many calls a window needs before it is looked at.
-    pub const fn min_samples(&self) -> u32 {
-        self.min_samples
+        /// How many calls a window needs before it is looked at.
+        pub const fn min_samples -> u32;
     }
 }
 
@@ -174,55 +160,37 @@ pub struct AdaptiveConfigBuilder {
 }
 
 impl AdaptiveConfigBuilder {
-    /// The limit at the start; one outside of the bounds is moved to the nearer bound.
-    /// Default: 20.
-    pub const fn initial(mut self, calls: u32) -> Self {
-        self.config.initial = calls;
-        self
-    }
+    seawall_core::setters! { self.config:
+        /// The limit at the start; one outside of the bounds is moved to the nearer bound.
+        /// Default: 20.
+        pub const fn initial(u32);
 
-    /// The lowest limit, from 1. Default: 1.
-    pub const fn min(mut self, calls: u32) -> Self {
-        self.config.min = calls;
-        self
-    }
+        /// The lowest limit, from 1. Default: 1.
+        pub const fn min(u32);
 
-    /// The highest limit, from `min`. Default: 200.
-    pub const fn max(mut self, calls: u32) -> Self {
-        self.config.max = calls;
-        self
+        /// The highest limit, from `min`. Default: 200.
+        pub const fn max(u32);
+
+        /// The quantile of a window's latencies that is looked at, from 0 to 1. Low ones are
+        /// steady, high ones see sooner that a few calls wait. Default: 0.5, the median.
+        pub const fn quantile(f64);
+
+        /// How long a window lasts at least, longer than zero. A window lasts two latencies where
+        /// that is longer, and one and a half after a decrease. Default: 50 milliseconds.
+        pub const fn min_window(Duration);
+
+        /// How long a window lasts at most, from `min_window`. One that has not gathered
+        /// `min_samples` by then is thrown away, unless calls were dropped in it. Default: 10
+        /// seconds.
+        pub const fn max_window(Duration);
+
+        /// How many calls a window needs before it is looked at, from 1. Default: 20.
+        pub const fn min_samples(u32);
     }
 
     /// By which rule the limit moves. Default: [`Knee`].
     pub fn algorithm(mut self, algorithm: impl Into<Algorithm>) -> Self {
         self.config.algorithm = algorithm.into();
-        self
-    }
-
-    /// The quantile of a window's latencies that is looked at, from 0 to 1. Low ones are steady,
-    /// high ones see sooner that a few calls wait. Default: 0.5, the median.
-    pub const fn quantile(mut self, quantile: f64) -> Self {
-        self.config.quantile = quantile;
-        self
-    }
-
-    /// How long a window lasts at least, longer than zero. A window lasts two latencies where
-    /// that is longer, and one and a half after a decrease. Default: 50 milliseconds.
-    pub const fn min_window(mut self, length: Duration) -> Self {
-        self.config.min_window = length;
-        self
-    }
-
-    /// How long a window lasts at most, from `min_window`. One that has not gathered
-    /// `min_samples` by then is thrown away, unless calls were dropped in it. Default: 10 seconds.
-    pub const fn max_window(mut self, length: Duration) -> Self {
-        self.config.max_window = length;
-        self
-    }
-
-    /// How many calls a window needs before it is looked at, from 1. Default: 20.
-    pub const fn min_samples(mut self, calls: u32) -> Self {
-        self.config.min_samples = calls;
         self
     }
 

@@ -35,33 +35,23 @@ impl Default for Gradient {
 }
 
 impl Gradient {
-    /// How many times the usual latency is borne before the limit falls, from 1. Default: 1.5.
-    #[must_use]
-    pub const fn tolerance(mut self, times: f64) -> Self {
-        self.tolerance = times;
-        self
-    }
+    seawall_core::setters! { self:
+        /// How many times the usual latency is borne before the limit falls, from 1. Default: 1.5.
+        #[must_use]
+        pub const fn tolerance(f64);
 
-    /// What the limit is multiplied by when calls were dropped, between 0 and 1. Default: 0.9.
-    #[must_use]
-    pub const fn backoff(mut self, share: f64) -> Self {
-        self.backoff = share;
-        self
-    }
+        /// What the limit is multiplied by when calls were dropped, between 0 and 1. Default: 0.9.
+        #[must_use]
+        pub const fn backoff(f64);
 
-    /// How many times the lowest latency of the last `memory` the usual one may be, above 1.
-    /// Default: 4.
-    #[must_use]
-    pub const fn drift(mut self, times: f64) -> Self {
-        self.drift = times;
-        self
-    }
+        /// How many times the lowest latency of the last `memory` the usual one may be, above 1.
+        /// Default: 4.
+        #[must_use]
+        pub const fn drift(f64);
 
-    /// For how long, at least, the lowest latency is remembered. Default: 5 minutes.
-    #[must_use]
-    pub const fn memory(mut self, memory: Duration) -> Self {
-        self.memory = memory;
-        self
+        /// For how long, at least, the lowest latency is remembered. Default: 5 minutes.
+        #[must_use]
+        pub const fn memory(Duration);
     }
 
     pub(crate) fn check(&self) -> Result<(), InvalidConfig> {

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use seawall_bulkhead::{BulkheadCounts, BulkheadHandle, BulkheadState};
-use seawall_core::{
-    Command, Events, InstanceHandle, InstanceName, InvalidConfig, Samples, Unsupported,
-};
+use seawall_core::{InstanceHandle, InstanceName, InvalidConfig};
 
 use crate::config::AdaptiveConfig;
 use crate::limit::AdaptiveLimit;
@@ -111,34 +109,12 @@ impl AdaptiveBulkheadHandle {
 }
 
 impl InstanceHandle for AdaptiveBulkheadHandle {
-    fn pattern(&self) -> &'static str {
-        self.bulkhead.pattern()
-    }
-
-    fn name(&self) -> InstanceName {
-        self.bulkhead.name()
-    }
-
-    fn state(&self) -> &'static str {
-        self.bulkhead.state()
-    }
-
-    fn samples(&self, sink: &mut Samples<'_>) {
-        self.bulkhead.samples(sink);
-    }
+    seawall_core::handle_methods!(|this| inner: this.bulkhead);
 
     fn settings(&self) -> Vec<(&'static str, String)> {
         let mut settings = self.bulkhead.settings();
         settings.push(("adaptive", format!("{:?}", self.config())));
         settings
-    }
-
-    fn attach(&self, events: &Events) {
-        self.bulkhead.attach(events);
-    }
-
-    fn control(&self, command: Command) -> Result<(), Unsupported> {
-        self.bulkhead.control(command)
     }
 }
 

@@ -59,50 +59,34 @@ impl Default for Knee {
 }
 
 impl Knee {
-    /// How many times the baseline's latency is borne before the limit falls, above 1.
-    /// Default: 1.25.
-    #[must_use]
-    pub const fn tolerance(mut self, times: f64) -> Self {
-        self.tolerance = times;
-        self
-    }
+    seawall_core::setters! { self:
+        /// How many times the baseline's latency is borne before the limit falls, above 1.
+        /// Default: 1.25.
+        #[must_use]
+        pub const fn tolerance(f64);
 
-    /// What the limit is multiplied by when calls were dropped, between 0 and 1. Default: 0.8.
-    #[must_use]
-    pub const fn backoff(mut self, share: f64) -> Self {
-        self.backoff = share;
-        self
-    }
+        /// What the limit is multiplied by when calls were dropped, between 0 and 1. Default: 0.8.
+        #[must_use]
+        pub const fn backoff(f64);
 
-    /// The share of dropped calls in a window that is borne, from 0 to 1. Default: 0.01, as a
-    /// caller's own timeout is hit now and then by an healthy upstream.
-    #[must_use]
-    pub const fn drops(mut self, share: f64) -> Self {
-        self.drops = share;
-        self
-    }
+        /// The share of dropped calls in a window that is borne, from 0 to 1. Default: 0.01, as a
+        /// caller's own timeout is hit now and then by an healthy upstream.
+        #[must_use]
+        pub const fn drops(f64);
 
-    /// How long after the last measurement of the baseline it is measured again, longer than
-    /// zero. Default: 10 seconds.
-    #[must_use]
-    pub const fn probe(mut self, interval: Duration) -> Self {
-        self.probe = interval;
-        self
-    }
+        /// How long after the last measurement of the baseline it is measured again, longer than
+        /// zero. Default: 10 seconds.
+        #[must_use]
+        pub const fn probe(Duration);
 
-    /// How many times the lowest latency of the last `memory` the baseline may be, above 1.
-    /// Default: 4.
-    #[must_use]
-    pub const fn drift(mut self, times: f64) -> Self {
-        self.drift = times;
-        self
-    }
+        /// How many times the lowest latency of the last `memory` the baseline may be, above 1.
+        /// Default: 4.
+        #[must_use]
+        pub const fn drift(f64);
 
-    /// For how long, at least, the lowest latency is remembered. Default: 5 minutes.
-    #[must_use]
-    pub const fn memory(mut self, memory: Duration) -> Self {
-        self.memory = memory;
-        self
+        /// For how long, at least, the lowest latency is remembered. Default: 5 minutes.
+        #[must_use]
+        pub const fn memory(Duration);
     }
 
     pub(crate) fn check(&self) -> Result<(), InvalidConfig> {

@@ -37,19 +37,15 @@ impl Default for Vegas {
 }
 
 impl Vegas {
-    /// How many times the lowest latency of the last `memory` the baseline may be, above 1.
-    /// Default: 4.
-    #[must_use]
-    pub const fn drift(mut self, times: f64) -> Self {
-        self.drift = times;
-        self
-    }
+    seawall_core::setters! { self:
+        /// How many times the lowest latency of the last `memory` the baseline may be, above 1.
+        /// Default: 4.
+        #[must_use]
+        pub const fn drift(f64);
 
-    /// For how long, at least, the lowest latency is remembered. Default: 5 minutes.
-    #[must_use]
-    pub const fn memory(mut self, memory: Duration) -> Self {
-        self.memory = memory;
-        self
+        /// For how long, at least, the lowest latency is remembered. Default: 5 minutes.
+        #[must_use]
+        pub const fn memory(Duration);
     }
 
     pub(crate) fn check(&self) -> Result<(), InvalidConfig> {

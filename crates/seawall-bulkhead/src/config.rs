@@ -64,40 +64,28 @@ impl BulkheadConfig {
         shadow: false,
     };
 
-    /// How many calls run at once.
-    pub const fn max_concurrent(&self) -> u32 {
-        self.max_concurrent
-    }
+    seawall_core::getters! {
+        /// How many calls run at once.
+        pub const fn max_concurrent -> u32;
 
-    /// How many calls wait for a permit; 0 when calls are rejected at once.
-    pub const fn max_waiting(&self) -> u32 {
-        self.max_waiting
-    }
+        /// How many calls wait for a permit; 0 when calls are rejected at once.
+        pub const fn max_waiting -> u32;
 
-    /// How long a call waits for a permit before it is rejected.
-    pub const fn max_wait(&self) -> Duration {
-        self.max_wait
-    }
+        /// How long a call waits for a permit before it is rejected.
+        pub const fn max_wait -> Duration;
 
-    /// How much longer a call of low priority waits at most than one of normal priority that came
-    /// at the same time.
-    pub const fn priority_aging(&self) -> Duration {
-        self.priority_aging
-    }
+        /// How much longer a call of low priority waits at most than one of normal priority that
+        /// came at the same time.
+        pub const fn priority_aging -> Duration;
 
-    /// With more than how many queued calls the newest goes first; `None` when it never does.
-    pub const fn lifo_threshold(&self) -> Option<u32> {
-        self.lifo_threshold
-    }
+        /// With more than how many queued calls the newest goes first; `None` when it never does.
+        pub const fn lifo_threshold -> Option<u32>;
 
-    /// Whether a call is rejected at once when its deadline will pass before its turn comes.
-    pub const fn reject_doomed(&self) -> bool {
-        self.reject_doomed
-    }
+        /// Whether a call is rejected at once when its deadline will pass before its turn comes.
+        pub const fn reject_doomed -> bool;
 
-    /// Whether the layer is in shadow mode.
-    pub const fn shadow(&self) -> bool {
-        self.shadow
+        /// Whether the layer is in shadow mode.
+        pub const fn shadow -> bool;
     }
 
     pub(crate) const fn with_max_concurrent(mut self, limit: u32) -> Self {
@@ -153,16 +141,17 @@ pub struct BulkheadConfigBuilder {
 }
 
 impl BulkheadConfigBuilder {
-    /// How many calls run at once: a whole number from 1. Default: 50.
-    pub const fn max_concurrent(mut self, calls: u32) -> Self {
-        self.config.max_concurrent = calls;
-        self
-    }
+    seawall_core::setters! { self.config:
+        /// How many calls run at once: a whole number from 1. Default: 50.
+        pub const fn max_concurrent(u32);
 
-    /// How many calls wait for a permit beside those that run. Default: 0, reject at once.
-    pub const fn max_waiting(mut self, calls: u32) -> Self {
-        self.config.max_waiting = calls;
-        self
+        /// How many calls wait for a permit beside those that run. Default: 0, reject at once.
+        pub const fn max_waiting(u32);
+
+        /// Whether the layer is in shadow mode: every call passes, none waits, and calls that would
+        /// have been rejected are counted and emitted as
+        /// [`Shadowed`](seawall_core::EventKind::Shadowed). Default: no.
+        pub const fn shadow(bool);
     }
 
     /// How long a call waits for a permit, longer than zero; counted from the first poll of its
@@ -207,14 +196,6 @@ impl BulkheadConfigBuilder {
     pub const fn reject_doomed(mut self, on: bool) -> Self {
         self.config.reject_doomed = on;
         self.waiting_setting = Some("reject_doomed");
-        self
-    }
-
-    /// Whether the layer is in shadow mode: every call passes, none waits, and calls that would
-    /// have been rejected are counted and emitted as
-    /// [`Shadowed`](seawall_core::EventKind::Shadowed). Default: no.
-    pub const fn shadow(mut self, on: bool) -> Self {
-        self.config.shadow = on;
         self
     }
 

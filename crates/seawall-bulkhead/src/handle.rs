@@ -5,9 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use seawall_core::{
-    Command, Events, InstanceHandle, InstanceName, InvalidConfig, Samples, Unsupported,
-};
+use seawall_core::{InstanceHandle, InstanceName, InvalidConfig, Samples};
 
 use crate::config::{BulkheadConfig, check_count};
 use crate::counts::BulkheadCounts;
@@ -185,6 +183,16 @@ impl BulkheadHandle {
         self.state.common().set_shadow(on);
     }
 
+    fn block(&self) {
+        self.set_shadow(false);
+        self.pause();
+    }
+
+    fn bypass(&self) {
+        self.resume();
+        self.set_shadow(true);
+    }
+
     fn state_of(&self, usage: &Usage) -> BulkheadState {
         if self.semaphore().has(DRAINING) {
             BulkheadState::Draining
@@ -196,18 +204,14 @@ impl BulkheadHandle {
     }
 }
 
+/// [`Block`](seawall_core::Command::Block) pauses, and [`Bypass`](seawall_core::Command::Bypass)
+/// is shadow mode.
 impl InstanceHandle for BulkheadHandle {
-    fn pattern(&self) -> &'static str {
-        self.state.common().source.pattern()
-    }
-
-    fn name(&self) -> InstanceName {
-        Self::name(self)
-    }
-
-    /// That of [`BulkheadState::as_str`].
-    fn state(&self) -> &'static str {
-        self.state_of(&self.semaphore().usage()).as_str()
+    seawall_core::handle_methods! { |this|
+        pattern: this.state.common().source.pattern(),
+        state: this.state_of(&this.semaphore().usage()).as_str(),
+        attach: this.state.common().source,
+        commands: [Block => block, Bypass => bypass, Reset => reset],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
@@ -226,32 +230,6 @@ impl InstanceHandle for BulkheadHandle {
 
     fn settings(&self) -> Vec<(&'static str, String)> {
         self.config().settings()
-    }
-
-    fn attach(&self, events: &Events) {
-        // The first registry stays the one that is notified.
-        let _ = self.state.common().source.attach(events);
-    }
-
-    /// [`Block`](Command::Block) pauses, [`Bypass`](Command::Bypass) is shadow mode, and
-    /// [`Reset`](Command::Reset) is [`reset`](BulkheadHandle::reset).
-    fn control(&self, command: Command) -> Result<(), Unsupported> {
-        match command {
-            Command::Block => {
-                self.set_shadow(false);
-                self.pause();
-            }
-            Command::Bypass => {
-                self.resume();
-                self.set_shadow(true);
-            }
-            Command::Reset => self.reset(),
-            command => {
-                let pattern = InstanceHandle::pattern(self);
-                return Err(Unsupported { pattern, command });
-            }
-        }
-        Ok(())
     }
 }
 

@@ -6,36 +6,23 @@ use seawall_core::InstanceName;
 
 use crate::counts::BulkheadCounts;
 
-/// What a bulkhead does now, of whichever kind it is.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-pub enum BulkheadState {
-    /// A permit is available.
-    Ok,
-    /// Every permit is held.
-    Full,
-    /// Calls wait, for a permit or for their own service.
-    Queueing,
-    /// No call passes until it is resumed or reset.
-    Paused,
-    /// No new call passes; those queued are served.
-    Draining,
+seawall_core::state_words! {
+    /// What a bulkhead does now, of whichever kind it is.
+    pub enum BulkheadState {
+        /// A permit is available.
+        Ok = "ok",
+        /// Every permit is held.
+        Full = "full",
+        /// Calls wait, for a permit or for their own service.
+        Queueing = "queueing",
+        /// No call passes until it is resumed or reset.
+        Paused = "paused",
+        /// No new call passes; those queued are served.
+        Draining = "draining",
+    }
 }
 
 impl BulkheadState {
-    /// The state as one word: `"ok"`, `"full"`, `"queueing"`, `"paused"`, `"draining"`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Full => "full",
-            Self::Queueing => "queueing",
-            Self::Paused => "paused",
-            Self::Draining => "draining",
-        }
-    }
-
     /// By the numbers alone, while there is no command.
     pub(crate) const fn of(in_flight: u32, limit: u32, queue_depth: usize) -> Self {
         if queue_depth > 0 {

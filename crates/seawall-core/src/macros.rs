@@ -1,4 +1,4 @@
-//! What every layer would otherwise write again: accessors of the inner service, `Debug`.
+//! What every layer would otherwise write again: accessors, `Debug`, states, handles, settings.
 
 /// Writes `get_ref`, `get_mut` and `into_inner` of a service with the field `inner`.
 ///
@@ -59,6 +59,261 @@ macro_rules! impl_debug {
                     .finish_non_exhaustive()
             }
         }
+    };
+}
+
+/// Declares an enum whose variants are words of metrics and logs, with `as_str`.
+///
+/// It is `#[non_exhaustive]`, `Copy`, `Eq` and `Hash`, and under the calling crate's feature
+/// `serde` it is serialized as its word.
+///
+/// ```
+/// seawall_core::state_words! {
+///     /// What a door does.
+///     pub enum DoorState {
+///         /// People pass.
+///         Open = "open",
+///         /// Nobody passes.
+///         LockedUp = "locked_up",
+///     }
+/// }
+/// # fn main() {
+/// assert_eq!(DoorState::LockedUp.as_str(), "locked_up");
+/// # }
+/// ```
+#[macro_export]
+macro_rules! state_words {
+    (
+        $(#[$meta:meta])*
+        $vis:vis enum $State:ident {
+            $($(#[$variant_meta:meta])* $Variant:ident = $word:literal),* $(,)?
+        }
+    ) => {
+        $(#[$meta])*
+        #[non_exhaustive]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[cfg_attr(feature = "serde", derive(::serde::Serialize))]
+        $vis enum $State {
+            $(
+                $(#[$variant_meta])*
+                #[cfg_attr(feature = "serde", serde(rename = $word))]
+                $Variant,
+            )*
+        }
+
+        impl $State {
+            /// The word in metrics and logs.
+            $vis const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$Variant => $word,)*
+                }
+            }
+        }
+    };
+}
+
+/// Writes the methods of [`InstanceHandle`](crate::InstanceHandle) that are alike everywhere, in an
+/// impl of it: `pattern`, `name` (by the method `name` of the handle), `state`, and those that are
+/// listed.
+///
+/// `attach` names the event source. `commands` lists what the handle can do, and with which of its
+/// own methods; it is [`Unsupported`](crate::Unsupported) to ask it for anything else.
+/// `handle_methods!(|this| inner: this.handle)` writes everything but `settings`, by another handle.
+///
+/// ```
+/// use seawall_core::{Command, EventSource, InstanceHandle, InstanceName, Samples};
+///
+/// struct DoorHandle { source: EventSource }
+///
+/// impl DoorHandle {
+///     fn name(&self) -> InstanceName { self.source.name() }
+///     fn lock(&self) {}
+/// }
+///
+/// impl InstanceHandle for DoorHandle {
+///     seawall_core::handle_methods! { |this|
+///         pattern: "door",
+///         state: "open",
+///         attach: this.source,
+///         commands: [Block => lock],
+///     }
+///
+///     fn samples(&self, _: &mut Samples<'_>) {}
+///
+///     fn settings(&self) -> Vec<(&'static str, String)> { Vec::new() }
+/// }
+///
+/// let handle = DoorHandle { source: EventSource::new("door", "front") };
+/// assert!(handle.control(Command::Block).is_ok());
+/// let unsupported = handle.control(Command::Bypass).unwrap_err();
+/// assert_eq!(unsupported.to_string(), "a door has no command Bypass");
+/// ```
+#[macro_export]
+macro_rules! handle_methods {
+    (|$this:ident| inner: $inner:expr) => {
+        fn pattern(&self) -> &'static str {
+            let $this = self;
+            $inner.pattern()
+        }
+
+        fn name(&self) -> $crate::InstanceName {
+            Self::name(self)
+        }
+
+        fn state(&self) -> &'static str {
+            let $this = self;
+            $inner.state()
+        }
+
+        fn samples(&self, sink: &mut $crate::Samples<'_>) {
+            let $this = self;
+            $inner.samples(sink);
+        }
+
+        fn attach(&self, events: &$crate::Events) {
+            let $this = self;
+            $inner.attach(events);
+        }
+
+        fn control(&self, command: $crate::Command) -> Result<(), $crate::Unsupported> {
+            let $this = self;
+            $inner.control(command)
+        }
+    };
+    (
+        |$this:ident|
+        pattern: $pattern:expr,
+        state: $state:expr,
+        $(attach: $source:expr,)?
+        $(commands: [$($Command:ident => $method:ident),+ $(,)?],)?
+    ) => {
+        fn pattern(&self) -> &'static str {
+            let $this = self;
+            $pattern
+        }
+
+        fn name(&self) -> $crate::InstanceName {
+            Self::name(self)
+        }
+
+        fn state(&self) -> &'static str {
+            let $this = self;
+            $state
+        }
+
+        $(
+            fn attach(&self, events: &$crate::Events) {
+                let $this = self;
+                // The first registry stays the one that is notified.
+                $source.attach(events);
+            }
+        )?
+
+        $(
+            fn control(&self, command: $crate::Command) -> Result<(), $crate::Unsupported> {
+                match command {
+                    $($crate::Command::$Command => self.$method(),)+
+                    command => {
+                        let pattern = $crate::InstanceHandle::pattern(self);
+                        return Err($crate::Unsupported { pattern, command });
+                    }
+                }
+                Ok(())
+            }
+        )?
+    };
+}
+
+/// Writes getters in an impl, one line each: the signature without what is always the same.
+///
+/// ```
+/// pub struct Door { width: u32, label: String }
+///
+/// impl Door {
+///     seawall_core::getters! {
+///         /// The width in centimeters.
+///         pub const fn width -> u32;
+///         /// What is written on it.
+///         pub const fn label -> &String;
+///     }
+/// }
+/// # fn main() {
+/// assert_eq!(Door { width: 90, label: "in".into() }.width(), 90);
+/// # }
+/// ```
+#[macro_export]
+macro_rules! getters {
+    () => {};
+    ($(#[$meta:meta])* $vis:vis const fn $field:ident -> &$T:ty; $($rest:tt)*) => {
+        $(#[$meta])*
+        $vis const fn $field(&self) -> &$T {
+            &self.$field
+        }
+
+        $crate::getters!($($rest)*);
+    };
+    ($(#[$meta:meta])* $vis:vis const fn $field:ident -> $T:ty; $($rest:tt)*) => {
+        $(#[$meta])*
+        $vis const fn $field(&self) -> $T {
+            self.$field
+        }
+
+        $crate::getters!($($rest)*);
+    };
+}
+
+/// Writes setters in an impl of a builder, one line each: the signature without what is always the
+/// same. The first line names what has the fields; `Some(T)` sets an optional one.
+///
+/// ```
+/// #[derive(Default)]
+/// pub struct DoorConfig { width: u32, height: Option<u32> }
+///
+/// #[derive(Default)]
+/// pub struct DoorConfigBuilder { config: DoorConfig }
+///
+/// impl DoorConfigBuilder {
+///     seawall_core::setters! { self.config:
+///         /// Sets the width in centimeters.
+///         pub const fn width(u32);
+///         /// Sets the height; as high as the frame unless set.
+///         pub const fn height(Some(u32));
+///     }
+/// }
+/// # fn main() {
+/// let door = DoorConfigBuilder::default().width(90).height(200).config;
+/// assert_eq!((door.width, door.height), (90, Some(200)));
+/// # }
+/// ```
+#[macro_export]
+macro_rules! setters {
+    (@$self:ident $to:tt) => {};
+    (
+        @$self:ident [$($to:tt)+]
+        $(#[$meta:meta])* $vis:vis const fn $field:ident(Some($T:ty)); $($rest:tt)*
+    ) => {
+        $(#[$meta])*
+        $vis const fn $field(mut $self, $field: $T) -> Self {
+            $($to)+.$field = Some($field);
+            $self
+        }
+
+        $crate::setters!(@$self [$($to)+] $($rest)*);
+    };
+    (
+        @$self:ident [$($to:tt)+]
+        $(#[$meta:meta])* $vis:vis const fn $field:ident($T:ty); $($rest:tt)*
+    ) => {
+        $(#[$meta])*
+        $vis const fn $field(mut $self, $field: $T) -> Self {
+            $($to)+.$field = $field;
+            $self
+        }
+
+        $crate::setters!(@$self [$($to)+] $($rest)*);
+    };
+    ($self:ident $(. $path:ident)*: $($setters:tt)+) => {
+        $crate::setters!(@$self [$self $(. $path)*] $($setters)+);
     };
 }
 

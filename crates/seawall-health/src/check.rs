@@ -76,16 +76,12 @@ impl Check {
         }
     }
 
-    pub(crate) const fn name(&self) -> InstanceName {
-        self.name
-    }
+    seawall_core::getters! {
+        pub(crate) const fn name -> InstanceName;
 
-    pub(crate) const fn source(&self) -> &EventSource {
-        &self.source
-    }
+        pub(crate) const fn source -> &EventSource;
 
-    pub(crate) const fn counters(&self) -> &CheckCounters {
-        &self.counters
+        pub(crate) const fn counters -> &CheckCounters;
     }
 
     pub(crate) fn config(&self) -> CheckConfig {

@@ -79,39 +79,27 @@ impl CheckConfig {
         }
     }
 
-    /// How deep it looks.
-    pub const fn depth(&self) -> Depth {
-        self.depth
-    }
+    seawall_core::getters! {
+        /// How deep it looks.
+        pub const fn depth -> Depth;
 
-    /// The pause from the end of one run to the start of the next.
-    pub const fn interval(&self) -> Duration {
-        self.interval
-    }
+        /// The pause from the end of one run to the start of the next.
+        pub const fn interval -> Duration;
 
-    /// How long one run may take before it counts as failed.
-    pub const fn timeout(&self) -> Duration {
-        self.timeout
-    }
+        /// How long one run may take before it counts as failed.
+        pub const fn timeout -> Duration;
 
-    /// How many failures in a row make it unhealthy.
-    pub const fn failures_to_unhealthy(&self) -> u32 {
-        self.failures_to_unhealthy
-    }
+        /// How many failures in a row make it unhealthy.
+        pub const fn failures_to_unhealthy -> u32;
 
-    /// How many successes in a row bring it back.
-    pub const fn successes_to_recover(&self) -> u32 {
-        self.successes_to_recover
-    }
+        /// How many successes in a row bring it back.
+        pub const fn successes_to_recover -> u32;
 
-    /// How long one run may take before its success counts as degraded.
-    pub const fn slow_after(&self) -> Duration {
-        self.slow_after
-    }
+        /// How long one run may take before its success counts as degraded.
+        pub const fn slow_after -> Duration;
 
-    /// Whether the aggregate status is unhealthy when this is.
-    pub const fn critical(&self) -> bool {
-        self.critical
+        /// Whether the aggregate status is unhealthy when this is.
+        pub const fn critical -> bool;
     }
 
     pub(crate) const fn with_depth(mut self, depth: Depth) -> Self {
@@ -144,47 +132,28 @@ pub struct CheckConfigBuilder {
 }
 
 impl CheckConfigBuilder {
-    /// Sets how deep it looks.
-    pub const fn depth(mut self, depth: Depth) -> Self {
-        self.config.depth = depth;
-        self
-    }
+    seawall_core::setters! { self.config:
+        /// Sets how deep it looks.
+        pub const fn depth(Depth);
 
-    /// Sets the pause from the end of one run to the start of the next; longer than zero.
-    pub const fn interval(mut self, interval: Duration) -> Self {
-        self.config.interval = interval;
-        self
-    }
+        /// Sets the pause from the end of one run to the start of the next; longer than zero.
+        pub const fn interval(Duration);
 
-    /// Sets how long one run may take; longer than zero.
-    pub const fn timeout(mut self, timeout: Duration) -> Self {
-        self.config.timeout = timeout;
-        self
-    }
+        /// Sets how long one run may take; longer than zero.
+        pub const fn timeout(Duration);
 
-    /// Sets how many failures in a row make it unhealthy; at least 1.
-    pub const fn failures_to_unhealthy(mut self, failures: u32) -> Self {
-        self.config.failures_to_unhealthy = failures;
-        self
-    }
+        /// Sets how many failures in a row make it unhealthy; at least 1.
+        pub const fn failures_to_unhealthy(u32);
 
-    /// Sets how many successes in a row bring it back; at least 1.
-    pub const fn successes_to_recover(mut self, successes: u32) -> Self {
-        self.config.successes_to_recover = successes;
-        self
-    }
+        /// Sets how many successes in a row bring it back; at least 1.
+        pub const fn successes_to_recover(u32);
 
-    /// Sets how long a success may take before it counts as degraded; longer than zero.
-    pub const fn slow_after(mut self, slow_after: Duration) -> Self {
-        self.config.slow_after = slow_after;
-        self
-    }
+        /// Sets how long a success may take before it counts as degraded; longer than zero.
+        pub const fn slow_after(Duration);
 
-    /// Sets whether the aggregate status is unhealthy when this is; if not, it is degraded at
-    /// most.
-    pub const fn critical(mut self, critical: bool) -> Self {
-        self.config.critical = critical;
-        self
+        /// Sets whether the aggregate status is unhealthy when this is; if not, it is degraded at
+        /// most.
+        pub const fn critical(bool);
     }
 
     /// The settings, if they make sense.

@@ -45,29 +45,21 @@ impl HealthConfig {
         }
     }
 
-    /// How far back it looks, in steps of a tenth.
-    pub const fn window(&self) -> Duration {
-        self.window
-    }
+    seawall_core::getters! {
+        /// How far back it looks, in steps of a tenth.
+        pub const fn window -> Duration;
 
-    /// The share of failed calls above which it is unhealthy.
-    pub const fn max_error_rate(&self) -> Ratio {
-        self.max_error_rate
-    }
+        /// The share of failed calls above which it is unhealthy.
+        pub const fn max_error_rate -> Ratio;
 
-    /// How long a call may take before it counts as slow.
-    pub const fn slow_after(&self) -> Duration {
-        self.slow_after
-    }
+        /// How long a call may take before it counts as slow.
+        pub const fn slow_after -> Duration;
 
-    /// The share of slow calls above which it is degraded.
-    pub const fn max_slow_rate(&self) -> Ratio {
-        self.max_slow_rate
-    }
+        /// The share of slow calls above which it is degraded.
+        pub const fn max_slow_rate -> Ratio;
 
-    /// The fewest calls in the window to judge by; with fewer it is unknown.
-    pub const fn min_calls(&self) -> u32 {
-        self.min_calls
+        /// The fewest calls in the window to judge by; with fewer it is unknown.
+        pub const fn min_calls -> u32;
     }
 }
 
@@ -107,10 +99,15 @@ pub struct HealthConfigBuilder {
 }
 
 impl HealthConfigBuilder {
-    /// Sets how far back it looks, from 10 ms to 30 days.
-    pub fn window(mut self, window: Duration) -> Self {
-        self.config.window = window;
-        self
+    seawall_core::setters! { self.config:
+        /// Sets how far back it looks, from 10 ms to 30 days.
+        pub const fn window(Duration);
+
+        /// Sets how long a call may take before it counts as slow; longer than zero.
+        pub const fn slow_after(Duration);
+
+        /// Sets the fewest calls in the window to judge by; at least 1.
+        pub const fn min_calls(u32);
     }
 
     /// Sets the share of failed calls, from 0 to 1, above which it is unhealthy.
@@ -121,23 +118,11 @@ impl HealthConfigBuilder {
         self
     }
 
-    /// Sets how long a call may take before it counts as slow; longer than zero.
-    pub fn slow_after(mut self, slow_after: Duration) -> Self {
-        self.config.slow_after = slow_after;
-        self
-    }
-
     /// Sets the share of slow calls, from 0 to 1, above which it is degraded.
     pub fn max_slow_rate(mut self, rate: f64) -> Self {
         if let Some(rate) = self.ratio("max_slow_rate", rate) {
             self.config.max_slow_rate = rate;
         }
-        self
-    }
-
-    /// Sets the fewest calls in the window to judge by; at least 1.
-    pub fn min_calls(mut self, calls: u32) -> Self {
-        self.config.min_calls = calls;
         self
     }
 

@@ -1,8 +1,6 @@
 //! Reads and controls a layer from outside.
 
-use seawall_core::{
-    Command, Events, InstanceHandle, InstanceName, InvalidConfig, Samples, Unsupported,
-};
+use seawall_core::{InstanceHandle, InstanceName, InvalidConfig, Samples};
 
 use crate::state::{self, State};
 use crate::{CheckResult, HealthConfig, HealthCounts, HealthSnapshot, PassiveStats, Status};
@@ -92,17 +90,13 @@ impl HealthHandle {
     }
 }
 
+/// It can only be reset: it rejects nothing that could be blocked or let pass.
 impl InstanceHandle for HealthHandle {
-    fn pattern(&self) -> &'static str {
-        "health"
-    }
-
-    fn name(&self) -> InstanceName {
-        Self::name(self)
-    }
-
-    fn state(&self) -> &'static str {
-        self.status().as_str()
+    seawall_core::handle_methods! { |this|
+        pattern: "health",
+        state: this.status().as_str(),
+        attach: this.state.common().source,
+        commands: [Reset => reset],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
@@ -118,27 +112,4 @@ impl InstanceHandle for HealthHandle {
     fn settings(&self) -> Vec<(&'static str, String)> {
         self.config().settings()
     }
-
-    fn attach(&self, events: &Events) {
-        self.state.common().source.attach(events);
-    }
-
-    fn control(&self, command: Command) -> Result<(), Unsupported> {
-        let pattern = self.pattern();
-        reset_only(pattern, command, || self.reset())
-    }
-}
-
-/// Carries out a command of a pattern that can only be reset: it rejects nothing that could be
-/// blocked or let pass.
-pub(crate) fn reset_only(
-    pattern: &'static str,
-    command: Command,
-    reset: impl FnOnce(),
-) -> Result<(), Unsupported> {
-    if command != Command::Reset {
-        return Err(Unsupported { pattern, command });
-    }
-    reset();
-    Ok(())
 }

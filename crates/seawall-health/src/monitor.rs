@@ -4,15 +4,11 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use seawall_core::{
-    AlreadyRegistered, Command, Events, InstanceHandle, InstanceName, InvalidConfig, Samples,
-    Unsupported,
-};
+use seawall_core::{AlreadyRegistered, InstanceHandle, InstanceName, InvalidConfig, Samples};
 use tokio::runtime::Handle;
 
 use crate::check::Check;
 use crate::checks::Shared;
-use crate::handle::reset_only;
 use crate::schedule::{keep_running, run_all};
 use crate::{
     CheckConfig, CheckCounts, CheckReport, CheckResult, Depth, HealthHandle, HealthReport,
@@ -229,17 +225,13 @@ impl HealthMonitor {
     }
 }
 
+/// It can only be reset: it rejects nothing that could be blocked or let pass.
 impl InstanceHandle for HealthMonitor {
-    fn pattern(&self) -> &'static str {
-        "health_monitor"
-    }
-
-    fn name(&self) -> InstanceName {
-        Self::name(self)
-    }
-
-    fn state(&self) -> &'static str {
-        self.status().as_str()
+    seawall_core::handle_methods! { |this|
+        pattern: "health_monitor",
+        state: this.status().as_str(),
+        attach: this.shared,
+        commands: [Reset => reset],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
@@ -253,15 +245,6 @@ impl InstanceHandle for HealthMonitor {
             ("check", format!("{} ({depth}{critical})", check.name))
         };
         self.report().checks.iter().map(setting).collect()
-    }
-
-    fn attach(&self, events: &Events) {
-        self.shared.attach(events);
-    }
-
-    fn control(&self, command: Command) -> Result<(), Unsupported> {
-        let pattern = self.pattern();
-        reset_only(pattern, command, || self.reset())
     }
 }
 

@@ -2,37 +2,23 @@
 
 use std::fmt;
 
-/// How healthy something is.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize),
-    serde(rename_all = "snake_case")
-)]
-pub enum Status {
-    /// Nothing is known yet.
-    #[default]
-    Unknown,
-    /// It does what it should.
-    Healthy,
-    /// It works, but slowly or not in full.
-    Degraded,
-    /// It does not work.
-    Unhealthy,
+seawall_core::state_words! {
+    /// How healthy something is.
+    #[derive(Default)]
+    pub enum Status {
+        /// Nothing is known yet.
+        #[default]
+        Unknown = "unknown",
+        /// It does what it should.
+        Healthy = "healthy",
+        /// It works, but slowly or not in full.
+        Degraded = "degraded",
+        /// It does not work.
+        Unhealthy = "unhealthy",
+    }
 }
 
 impl Status {
-    /// The status as a label value of metrics and logs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Healthy => "healthy",
-            Self::Degraded => "degraded",
-            Self::Unhealthy => "unhealthy",
-        }
-    }
-
     /// The status as a number for gauges: 0 unknown, 1 healthy, 2 degraded, 3 unhealthy.
     pub const fn as_number(self) -> u8 {
         match self {

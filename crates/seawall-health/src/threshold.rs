@@ -79,16 +79,12 @@ impl Threshold {
         (self.status != before).then_some(before)
     }
 
-    pub(crate) const fn status(&self) -> Status {
-        self.status
-    }
+    seawall_core::getters! {
+        pub(crate) const fn status -> Status;
 
-    pub(crate) const fn failures(&self) -> u32 {
-        self.failures
-    }
+        pub(crate) const fn failures -> u32;
 
-    pub(crate) const fn successes(&self) -> u32 {
-        self.successes
+        pub(crate) const fn successes -> u32;
     }
 }
 

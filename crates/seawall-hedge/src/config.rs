@@ -71,9 +71,15 @@ impl HedgeConfig {
         }
     }
 
-    /// The delay while too little is known of the quantile; `None` when there is no hedge then.
-    pub const fn initial_delay(&self) -> Option<Duration> {
-        self.initial_delay
+    seawall_core::getters! {
+        /// The delay while too little is known of the quantile; `None` when there is no hedge then.
+        pub const fn initial_delay -> Option<Duration>;
+
+        /// The longest learned delay, if it is limited.
+        pub const fn max_delay -> Option<Duration>;
+
+        /// The most attempts of one call beside the first.
+        pub const fn extra_attempts -> u32;
     }
 
     /// The shortest learned delay.
@@ -82,16 +88,6 @@ impl HedgeConfig {
             Some(delay) => delay,
             None => SHORTEST,
         }
-    }
-
-    /// The longest learned delay, if it is limited.
-    pub const fn max_delay(&self) -> Option<Duration> {
-        self.max_delay
-    }
-
-    /// The most attempts of one call beside the first.
-    pub const fn extra_attempts(&self) -> u32 {
-        self.extra_attempts
     }
 
     pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
@@ -152,32 +148,22 @@ impl HedgeConfigBuilder {
         self
     }
 
-    /// Sets the delay while too little is known of the quantile; there is no hedge then unless
-    /// set. For a learned delay only.
-    pub const fn initial_delay(mut self, delay: Duration) -> Self {
-        self.config.initial_delay = Some(delay);
-        self
-    }
+    seawall_core::setters! { self.config:
+        /// Sets the delay while too little is known of the quantile; there is no hedge then unless
+        /// set. For a learned delay only.
+        pub const fn initial_delay(Some(Duration));
 
-    /// Sets the shortest learned delay; 1 ms unless set. Where responses are quick and their spread
-    /// is noise, this keeps a twentieth of the requests from being sent twice. For a learned delay
-    /// only.
-    pub const fn min_delay(mut self, delay: Duration) -> Self {
-        self.config.min_delay = Some(delay);
-        self
-    }
+        /// Sets the shortest learned delay; 1 ms unless set. Where responses are quick and their
+        /// spread is noise, this keeps a twentieth of the requests from being sent twice. For a
+        /// learned delay only.
+        pub const fn min_delay(Some(Duration));
 
-    /// Sets the longest learned delay; without limit unless set. For a learned delay only.
-    pub const fn max_delay(mut self, delay: Duration) -> Self {
-        self.config.max_delay = Some(delay);
-        self
-    }
+        /// Sets the longest learned delay; without limit unless set. For a learned delay only.
+        pub const fn max_delay(Some(Duration));
 
-    /// Sets the most attempts of one call beside the first, each a further delay after the one
-    /// before; 1 unless set.
-    pub const fn extra_attempts(mut self, extra: u32) -> Self {
-        self.config.extra_attempts = extra;
-        self
+        /// Sets the most attempts of one call beside the first, each a further delay after the one
+        /// before; 1 unless set.
+        pub const fn extra_attempts(u32);
     }
 
     /// Checks the settings.

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{
-    Budget, Command, Events, InstanceHandle, InstanceName, InvalidConfig, Quantile, Samples,
-    Unsupported,
-};
+use seawall_core::{Budget, InstanceHandle, InstanceName, InvalidConfig, Quantile, Samples};
 
 use crate::HedgeConfig;
 use crate::counts::HedgeCounts;
@@ -34,34 +31,17 @@ pub struct HedgeHandle {
     core: Core,
 }
 
-/// What a hedge layer does at one moment.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize),
-    serde(rename_all = "snake_case")
-)]
-pub enum HedgeState {
-    /// Slow calls are hedged.
-    Ok,
-    /// No call is hedged until the delay is learned.
-    WarmingUp,
-    /// The budget has less than one token.
-    BudgetExhausted,
-    /// An operator has switched hedging off.
-    Bypassed,
-}
-
-impl HedgeState {
-    /// The state in one word.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::WarmingUp => "warming_up",
-            Self::BudgetExhausted => "budget_exhausted",
-            Self::Bypassed => "bypassed",
-        }
+seawall_core::state_words! {
+    /// What a hedge layer does at one moment.
+    pub enum HedgeState {
+        /// Slow calls are hedged.
+        Ok = "ok",
+        /// No call is hedged until the delay is learned.
+        WarmingUp = "warming_up",
+        /// The budget has less than one token.
+        BudgetExhausted = "budget_exhausted",
+        /// An operator has switched hedging off.
+        Bypassed = "bypassed",
     }
 }
 
@@ -173,18 +153,13 @@ impl HedgeHandle {
     }
 }
 
+/// A hedge has nothing to [block](seawall_core::Command::Block) with.
 impl InstanceHandle for HedgeHandle {
-    fn pattern(&self) -> &'static str {
-        "hedge"
-    }
-
-    fn name(&self) -> InstanceName {
-        self.name()
-    }
-
-    /// That of [`HedgeState`].
-    fn state(&self) -> &'static str {
-        self.state().as_str()
+    seawall_core::handle_methods! { |this|
+        pattern: "hedge",
+        state: this.state().as_str(),
+        attach: this.core.state.events,
+        commands: [Bypass => bypass, Reset => reset],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
@@ -201,25 +176,5 @@ impl InstanceHandle for HedgeHandle {
         let mut settings = self.config().settings();
         settings.push(self.core.budget.setting());
         settings
-    }
-
-    fn attach(&self, events: &Events) {
-        self.core.state.events.attach(events);
-    }
-
-    /// [`Command::Bypass`] is [`bypass`](Self::bypass), [`Command::Reset`] is
-    /// [`reset`](Self::reset). A hedge has nothing to block with.
-    fn control(&self, command: Command) -> Result<(), Unsupported> {
-        match command {
-            Command::Bypass => self.bypass(),
-            Command::Reset => self.reset(),
-            _ => {
-                return Err(Unsupported {
-                    pattern: self.pattern(),
-                    command,
-                });
-            }
-        }
-        Ok(())
     }
 }

@@ -4,27 +4,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use seawall_core::InstanceName;
 
-/// What a layer of this crate does now.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-pub enum LayerState {
-    /// It works by its settings.
-    #[default]
-    Active,
-    /// An operator has switched it off
-    /// ([`Command::Bypass`](seawall_core::Command::Bypass)): calls pass as if it were not there.
-    Bypassed,
-}
-
-impl LayerState {
-    /// The state as a label value of metrics and logs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Bypassed => "bypassed",
-        }
+seawall_core::state_words! {
+    /// What a layer of this crate does now.
+    #[derive(Default)]
+    pub enum LayerState {
+        /// It works by its settings.
+        #[default]
+        Active = "active",
+        /// An operator has switched it off ([`Command::Bypass`](seawall_core::Command::Bypass)):
+        /// calls pass as if it were not there.
+        Bypassed = "bypassed",
     }
 }
 
@@ -94,36 +83,3 @@ macro_rules! handle_methods {
     };
 }
 pub(crate) use handle_methods;
-
-/// The parts of [`InstanceHandle`](seawall_core::InstanceHandle) that the handles of this crate
-/// have in common, by their own methods.
-macro_rules! handle_basics {
-    ($pattern:expr) => {
-        fn pattern(&self) -> &'static str {
-            $pattern
-        }
-
-        fn name(&self) -> seawall_core::InstanceName {
-            self.name()
-        }
-
-        fn state(&self) -> &'static str {
-            self.snapshot().state.as_str()
-        }
-
-        fn control(&self, command: seawall_core::Command) -> Result<(), seawall_core::Unsupported> {
-            match command {
-                seawall_core::Command::Bypass => self.bypass(),
-                seawall_core::Command::Reset => self.reset(),
-                command => {
-                    return Err(seawall_core::Unsupported {
-                        pattern: $pattern,
-                        command,
-                    });
-                }
-            }
-            Ok(())
-        }
-    };
-}
-pub(crate) use handle_basics;

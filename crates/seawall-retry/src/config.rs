@@ -42,14 +42,30 @@ impl RetryConfig {
         }
     }
 
-    /// The most attempts of one call, the first one included.
-    pub const fn attempts(&self) -> u32 {
-        self.attempts
-    }
+    seawall_core::getters! {
+        /// The most attempts of one call, the first one included.
+        pub const fn attempts -> u32;
 
-    /// The waits between attempts.
-    pub const fn backoff(&self) -> &Backoff {
-        &self.backoff
+        /// The waits between attempts.
+        pub const fn backoff -> &Backoff;
+
+        /// How long one attempt may take, if that is limited here.
+        pub const fn attempt_timeout -> Option<Duration>;
+
+        /// How long a call with all its attempts and waits may take, if that is limited here.
+        pub const fn overall_timeout -> Option<Duration>;
+
+        /// The longest wait that the upstream may ask for.
+        pub const fn max_retry_after -> Duration;
+
+        /// The longest wait that a layer below may ask for; zero when a rejection ends the call.
+        pub const fn max_rejection_wait -> Duration;
+
+        /// Whether a throttled request is retried.
+        pub const fn retry_throttled -> bool;
+
+        /// Whether a request that must not be sent twice is retried when it was certainly not sent.
+        pub const fn retry_if_not_sent -> bool;
     }
 
     /// The waits after a throttled attempt; those of [`backoff`](Self::backoff) unless set apart.
@@ -58,36 +74,6 @@ impl RetryConfig {
             Some(backoff) => backoff,
             None => &self.backoff,
         }
-    }
-
-    /// How long one attempt may take, if that is limited here.
-    pub const fn attempt_timeout(&self) -> Option<Duration> {
-        self.attempt_timeout
-    }
-
-    /// How long a call with all its attempts and waits may take, if that is limited here.
-    pub const fn overall_timeout(&self) -> Option<Duration> {
-        self.overall_timeout
-    }
-
-    /// The longest wait that the upstream may ask for.
-    pub const fn max_retry_after(&self) -> Duration {
-        self.max_retry_after
-    }
-
-    /// The longest wait that a layer below may ask for; zero when a rejection ends the call.
-    pub const fn max_rejection_wait(&self) -> Duration {
-        self.max_rejection_wait
-    }
-
-    /// Whether a throttled request is retried.
-    pub const fn retry_throttled(&self) -> bool {
-        self.retry_throttled
-    }
-
-    /// Whether a request that must not be sent twice is retried when it was certainly not sent.
-    pub const fn retry_if_not_sent(&self) -> bool {
-        self.retry_if_not_sent
     }
 
     pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
@@ -148,14 +134,8 @@ pub struct RetryConfigBuilder {
 }
 
 impl RetryConfigBuilder {
-    /// Sets the most attempts of one call, the first one included; 3 unless set. One attempt
-    /// makes the layer a counter.
-    pub const fn attempts(mut self, attempts: u32) -> Self {
-        self.config.attempts = attempts;
-        self
-    }
-
-    /// Sets the waits between attempts; exponential from 1 s to 60 s with full jitter unless set.
+    /// Sets the waits between attempts; exponential from 1 s to 60 s with full jitter unless
+    /// set.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.config.backoff = backoff;
         self
@@ -164,10 +144,11 @@ impl RetryConfigBuilder {
     /// Sets the waits after a throttled attempt apart from those after a failure, which are
     /// [`backoff`](Self::backoff)'s.
     ///
-    /// A failure is mostly an accident and gone soon, a throttle lasts until its window is over:
-    /// the AWS SDKs wait below 50 ms, doubled each time, after the one, and below 1 s after the
-    /// other, both at most 20 s. The two share the count of the attempts. Without effect, and so
-    /// rejected by [`build`](Self::build), where throttled requests are not retried.
+    /// A failure is mostly an accident and gone soon, a throttle lasts until its window is
+    /// over: the AWS SDKs wait below 50 ms, doubled each time, after the one, and below 1 s
+    /// after the other, both at most 20 s. The two share the count of the attempts. Without
+    /// effect, and so rejected by [`build`](Self::build), where throttled requests are not
+    /// retried.
     ///
     /// ```
     /// use std::time::Duration;
@@ -187,67 +168,56 @@ impl RetryConfigBuilder {
         self
     }
 
-    /// Limits how long one attempt may take, from its first poll; no limit unless set.
-    ///
-    /// An attempt that takes longer is dropped and rejected as `AttemptTimeout`: whether it was
-    /// executed is unknown, so only requests that may be sent twice are retried. The timer is set
-    /// only when the response is not there at once, at the price of one allocation per call. Where
-    /// layers of limits lie below, the time in their queues counts; `seawall-timeout`'s attempt
-    /// timeout below them does not count it.
-    pub const fn attempt_timeout(mut self, limit: Duration) -> Self {
-        self.config.attempt_timeout = Some(limit);
-        self
-    }
+    seawall_core::setters! { self.config:
+        /// Sets the most attempts of one call, the first one included; 3 unless set. One attempt
+        /// makes the layer a counter.
+        pub const fn attempts(u32);
 
-    /// Limits how long a call may take with all its attempts and waits, from its first poll (from
-    /// the call itself where it waits for a token of the sending rate); no limit unless set.
-    ///
-    /// No wait is begun that would end later, no attempt is made later, and an attempt that is
-    /// under way then is dropped and rejected as `DeadlineExceeded`. The request's own deadline
-    /// holds where it is earlier, and then ends attempts too; without this setting it only ends
-    /// waits, since a deadline layer above does the rest. With [`Duration::MAX`] only the
-    /// request's deadline ends attempts.
-    pub const fn overall_timeout(mut self, limit: Duration) -> Self {
-        self.config.overall_timeout = Some(limit);
-        self
-    }
+        /// Limits how long one attempt may take, from its first poll; no limit unless set.
+        ///
+        /// An attempt that takes longer is dropped and rejected as `AttemptTimeout`: whether it was
+        /// executed is unknown, so only requests that may be sent twice are retried. The timer is
+        /// set only when the response is not there at once, at the price of one allocation per
+        /// call. Where layers of limits lie below, the time in their queues counts;
+        /// `seawall-timeout`'s attempt timeout below them does not count it.
+        pub const fn attempt_timeout(Some(Duration));
 
-    /// Sets the longest wait that the upstream may ask for (`Retry-After`); 60 s unless set.
-    /// When it asks for more, the call ends at once with the upstream's response: an attempt before
-    /// the time it named is wasted, and the caller may have better to do than to wait.
-    /// [`Duration::MAX`] as a hint means never, and ends the call whatever is allowed.
-    pub const fn max_retry_after(mut self, longest: Duration) -> Self {
-        self.config.max_retry_after = longest;
-        self
-    }
+        /// Limits how long a call may take with all its attempts and waits, from its first poll
+        /// (from the call itself where it waits for a token of the sending rate); no limit unless
+        /// set.
+        ///
+        /// No wait is begun that would end later, no attempt is made later, and an attempt that is
+        /// under way then is dropped and rejected as `DeadlineExceeded`. The request's own deadline
+        /// holds where it is earlier, and then ends attempts too; without this setting it only ends
+        /// waits, since a deadline layer above does the rest. With [`Duration::MAX`] only the
+        /// request's deadline ends attempts.
+        pub const fn overall_timeout(Some(Duration));
 
-    /// Sets the longest wait that a *layer below* may ask for; zero unless set, and then a local
-    /// rejection ends the call.
-    ///
-    /// A rejected request was not sent, so it may be retried whatever it is, and costs the budget
-    /// nothing. Only rejections that say when to come back are retried, and those of a circuit that
-    /// cannot say it (half-open and full), which get the backoff; a rejection for lack of budget,
-    /// for lack of time or for the cost of the request never is.
-    pub const fn max_rejection_wait(mut self, longest: Duration) -> Self {
-        self.config.max_rejection_wait = longest;
-        self
-    }
+        /// Sets the longest wait that the upstream may ask for (`Retry-After`); 60 s unless set.
+        /// When it asks for more, the call ends at once with the upstream's response: an attempt
+        /// before the time it named is wasted, and the caller may have better to do than to wait.
+        /// [`Duration::MAX`] as a hint means never, and ends the call whatever is allowed.
+        pub const fn max_retry_after(Duration);
 
-    /// Sets whether a throttled request that may be sent twice is retried; it is unless set.
-    pub const fn retry_throttled(mut self, retry: bool) -> Self {
-        self.config.retry_throttled = retry;
-        self
-    }
+        /// Sets the longest wait that a *layer below* may ask for; zero unless set, and then a
+        /// local rejection ends the call.
+        ///
+        /// A rejected request was not sent, so it may be retried whatever it is, and costs the
+        /// budget nothing. Only rejections that say when to come back are retried, and those of a
+        /// circuit that cannot say it (half-open and full), which get the backoff; a rejection for
+        /// lack of budget, for lack of time or for the cost of the request never is.
+        pub const fn max_rejection_wait(Duration);
 
-    /// Sets whether a request that must not be sent twice is retried when it certainly was not
-    /// sent: rejected by a layer below, or no connection. It is unless set.
-    ///
-    /// Such a request is worth it: an order that never left is not placed. The price is a copy of
-    /// each request beforehand; set it to `false` where that is too expensive, and requests of
-    /// [`Replay::Never`](seawall_core::Replay::Never) are neither copied nor retried.
-    pub const fn retry_if_not_sent(mut self, retry: bool) -> Self {
-        self.config.retry_if_not_sent = retry;
-        self
+        /// Sets whether a throttled request that may be sent twice is retried; it is unless set.
+        pub const fn retry_throttled(bool);
+
+        /// Sets whether a request that must not be sent twice is retried when it certainly was not
+        /// sent: rejected by a layer below, or no connection. It is unless set.
+        ///
+        /// Such a request is worth it: an order that never left is not placed. The price is a copy
+        /// of each request beforehand; set it to `false` where that is too expensive, and requests
+        /// of [`Replay::Never`](seawall_core::Replay::Never) are neither copied nor retried.
+        pub const fn retry_if_not_sent(bool);
     }
 
     /// Checks the settings.

@@ -1,8 +1,6 @@
 //! Reads and controls from outside.
 
-use seawall_core::{
-    Budget, Command, Events, InstanceHandle, InstanceName, InvalidConfig, Samples, Unsupported,
-};
+use seawall_core::{Budget, InstanceHandle, InstanceName, InvalidConfig, Samples};
 
 use crate::counts::RetryCounts;
 use crate::rules::Core;
@@ -30,31 +28,15 @@ pub struct RetryHandle {
     core: Core,
 }
 
-/// What a retry layer does at one moment.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize),
-    serde(rename_all = "snake_case")
-)]
-pub enum RetryState {
-    /// Failed attempts are retried.
-    Ok,
-    /// The budget has less than one token.
-    BudgetExhausted,
-    /// An operator has switched retries off.
-    Bypassed,
-}
-
-impl RetryState {
-    /// The state in one word.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::BudgetExhausted => "budget_exhausted",
-            Self::Bypassed => "bypassed",
-        }
+seawall_core::state_words! {
+    /// What a retry layer does at one moment.
+    pub enum RetryState {
+        /// Failed attempts are retried.
+        Ok = "ok",
+        /// The budget has less than one token.
+        BudgetExhausted = "budget_exhausted",
+        /// An operator has switched retries off.
+        Bypassed = "bypassed",
     }
 }
 
@@ -159,18 +141,13 @@ impl RetryHandle {
     }
 }
 
+/// A retry has nothing to [block](seawall_core::Command::Block) with.
 impl InstanceHandle for RetryHandle {
-    fn pattern(&self) -> &'static str {
-        "retry"
-    }
-
-    fn name(&self) -> InstanceName {
-        self.name()
-    }
-
-    /// That of [`RetryState`].
-    fn state(&self) -> &'static str {
-        self.state().as_str()
+    seawall_core::handle_methods! { |this|
+        pattern: "retry",
+        state: this.state().as_str(),
+        attach: this.core.state.events,
+        commands: [Bypass => bypass, Reset => reset],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
@@ -187,25 +164,5 @@ impl InstanceHandle for RetryHandle {
         let mut settings = self.core.state.config().settings();
         settings.push(self.core.budget.setting());
         settings
-    }
-
-    fn attach(&self, events: &Events) {
-        self.core.state.events.attach(events);
-    }
-
-    /// [`Command::Bypass`] is [`bypass`](Self::bypass), [`Command::Reset`] is
-    /// [`reset`](Self::reset). A retry has nothing to block with.
-    fn control(&self, command: Command) -> Result<(), Unsupported> {
-        match command {
-            Command::Bypass => self.bypass(),
-            Command::Reset => self.reset(),
-            _ => {
-                return Err(Unsupported {
-                    pattern: self.pattern(),
-                    command,
-                });
-            }
-        }
-        Ok(())
     }
 }

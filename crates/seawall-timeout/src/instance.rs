@@ -94,16 +94,12 @@ impl<T: Pattern> Instance<T> {
 }
 
 impl<T> Instance<T> {
-    pub(crate) const fn id(&self) -> InstanceId {
-        self.id
-    }
+    seawall_core::getters! {
+        pub(crate) const fn id -> InstanceId;
 
-    pub(crate) const fn source(&self) -> &EventSource {
-        &self.source
-    }
+        pub(crate) const fn source -> &EventSource;
 
-    pub(crate) const fn counters(&self) -> &T {
-        &self.counters
+        pub(crate) const fn counters -> &T;
     }
 }
 

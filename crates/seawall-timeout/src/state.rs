@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use seawall_core::{Command, Events, InstanceName, Unsupported};
+use seawall_core::{Events, InstanceName};
 
 use crate::instance::{Instance, InstanceId, Pattern};
 use crate::limit::BYPASSED;
@@ -88,19 +88,4 @@ impl<C, T> State<C, T> {
     pub(crate) fn attach(&self, events: &Events) {
         self.instance.source().attach(events);
     }
-}
-
-/// Carries out a command. There is nothing to block: what waits is to end, not to be rejected.
-pub(crate) fn control(
-    pattern: &'static str,
-    command: Command,
-    bypass: impl FnOnce(),
-    reset: impl FnOnce(),
-) -> Result<(), Unsupported> {
-    match command {
-        Command::Bypass => bypass(),
-        Command::Reset => reset(),
-        _ => return Err(Unsupported { pattern, command }),
-    }
-    Ok(())
 }

@@ -95,18 +95,14 @@ impl ConnectionLimitConfigBuilder {
         self
     }
 
-    /// How many of them belong to one key: a whole number from 1. Default: no bound.
-    ///
-    /// The layer's describer finds the key of a target; without one, all targets have the same.
-    pub const fn max_per_key(mut self, connections: u32) -> Self {
-        self.config.limits.max_per_key = Some(connections);
-        self
-    }
+    seawall_core::setters! { self.config.limits:
+        /// How many of them belong to one key: a whole number from 1. Default: no bound.
+        ///
+        /// The layer's describer finds the key of a target; without one, all targets have the same.
+        pub const fn max_per_key(Some(u32));
 
-    /// How many connects wait for a permit; 0 rejects at once. Default: 1,024.
-    pub const fn max_waiting(mut self, connects: u32) -> Self {
-        self.config.limits.max_waiting = connects;
-        self
+        /// How many connects wait for a permit; 0 rejects at once. Default: 1,024.
+        pub const fn max_waiting(u32);
     }
 
     /// How long a connect waits for a permit, longer than zero; counted from the first poll of its

@@ -107,16 +107,12 @@ impl IsolatedConfigBuilder {
         self
     }
 
-    /// How many calls are on the pool at once: a whole number from 1. Default: 50.
-    pub const fn max_concurrent(mut self, calls: u32) -> Self {
-        self.config.limits.max_concurrent = calls;
-        self
-    }
+    seawall_core::setters! { self.config.limits:
+        /// How many calls are on the pool at once: a whole number from 1. Default: 50.
+        pub const fn max_concurrent(u32);
 
-    /// How many calls wait for a permit beside those. Default: 0, reject at once.
-    pub const fn max_waiting(mut self, calls: u32) -> Self {
-        self.config.limits.max_waiting = calls;
-        self
+        /// How many calls wait for a permit beside those. Default: 0, reject at once.
+        pub const fn max_waiting(u32);
     }
 
     /// How long a call waits for a permit, longer than zero; counted from the first poll of its

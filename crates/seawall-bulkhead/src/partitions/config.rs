@@ -35,36 +35,26 @@ impl PartitionShare {
         }
     }
 
-    /// How many permits the key gets before any key borrows one. For a key that is named in the
-    /// configuration, they are kept available when it does not use them: its next call finds one
-    /// at once. Default: 0.
-    #[must_use]
-    pub const fn guaranteed(mut self, permits: u32) -> Self {
-        self.guaranteed = permits;
-        self
-    }
+    seawall_core::setters! { self:
+        /// How many permits the key gets before any key borrows one. For a key that is named in the
+        /// configuration, they are kept available when it does not use them: its next call finds
+        /// one at once. Default: 0.
+        #[must_use]
+        pub const fn guaranteed(u32);
 
-    /// The most permits that the key has at once, a whole number from 1. Default: no bound of its
-    /// own.
-    #[must_use]
-    pub const fn max(mut self, permits: u32) -> Self {
-        self.max = permits;
-        self
-    }
+        /// The most permits that the key has at once, a whole number from 1. Default: no bound of
+        /// its own.
+        #[must_use]
+        pub const fn max(u32);
 
-    /// How much the key borrows beside others that wait: twice the weight, twice the permits; a
-    /// whole number from 1. Default: 1.
-    #[must_use]
-    pub const fn weight(mut self, weight: u32) -> Self {
-        self.weight = weight;
-        self
-    }
+        /// How much the key borrows beside others that wait: twice the weight, twice the permits; a
+        /// whole number from 1. Default: 1.
+        #[must_use]
+        pub const fn weight(u32);
 
-    /// How many calls of the key wait; the next one is rejected. Default: 64.
-    #[must_use]
-    pub const fn max_waiting(mut self, calls: u32) -> Self {
-        self.max_waiting = calls;
-        self
+        /// How many calls of the key wait; the next one is rejected. Default: 64.
+        #[must_use]
+        pub const fn max_waiting(u32);
     }
 
     pub(crate) fn check(&self) -> Result<(), InvalidConfig> {
@@ -130,19 +120,15 @@ impl PartitionConfig {
         }
     }
 
-    /// How many calls of all keys run at once.
-    pub const fn max_concurrent(&self) -> u32 {
-        self.max_concurrent
-    }
+    seawall_core::getters! {
+        /// How many calls of all keys run at once.
+        pub const fn max_concurrent -> u32;
 
-    /// How long a call waits for a permit before it is rejected.
-    pub const fn max_wait(&self) -> Duration {
-        self.max_wait
-    }
+        /// How long a call waits for a permit before it is rejected.
+        pub const fn max_wait -> Duration;
 
-    /// The share of each key that is not named.
-    pub const fn default_share(&self) -> PartitionShare {
-        self.default_share
+        /// The share of each key that is not named.
+        pub const fn default_share -> PartitionShare;
     }
 
     /// The keys with a share of their own.
@@ -178,10 +164,12 @@ pub struct PartitionConfigBuilder {
 }
 
 impl PartitionConfigBuilder {
-    /// How many calls of all keys run at once: a whole number from 1. Default: 50.
-    pub const fn max_concurrent(mut self, calls: u32) -> Self {
-        self.config.max_concurrent = calls;
-        self
+    seawall_core::setters! { self.config:
+        /// How many calls of all keys run at once: a whole number from 1. Default: 50.
+        pub const fn max_concurrent(u32);
+
+        /// The share of each key that is not named.
+        pub const fn default_share(PartitionShare);
     }
 
     /// How long a call waits for a permit, longer than zero, counted from the first poll of its
@@ -190,12 +178,6 @@ impl PartitionConfigBuilder {
     pub const fn max_wait(mut self, timeout: Duration) -> Self {
         self.config.max_wait = timeout;
         self.max_wait_set = true;
-        self
-    }
-
-    /// The share of each key that is not named.
-    pub const fn default_share(mut self, share: PartitionShare) -> Self {
-        self.config.default_share = share;
         self
     }
 

@@ -42,24 +42,16 @@ impl PartitionPermits {
         self.next()
     }
 
-    pub(crate) const fn limit(&self) -> u32 {
-        self.limit
-    }
+    seawall_core::getters! {
+        pub(crate) const fn limit -> u32;
 
-    pub(crate) const fn mode(&self) -> Mode {
-        self.mode
-    }
+        pub(crate) const fn mode -> Mode;
 
-    pub(crate) const fn default_share(&self) -> PartitionShare {
-        self.default_share
-    }
+        pub(crate) const fn default_share -> PartitionShare;
 
-    pub(crate) const fn in_flight(&self) -> u32 {
-        self.in_flight
-    }
+        pub(crate) const fn in_flight -> u32;
 
-    pub(crate) const fn queue_depth(&self) -> usize {
-        self.queue_depth
+        pub(crate) const fn queue_depth -> usize;
     }
 
     /// The shares of the named keys.

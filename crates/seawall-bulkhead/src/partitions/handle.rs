@@ -1,8 +1,7 @@
 //! A partitioned bulkhead from outside.
 
 use seawall_core::{
-    Command, Events, InstanceHandle, InstanceName, InvalidConfig, PartitionKey, Samples,
-    Unsupported,
+    Command, InstanceHandle, InstanceName, InvalidConfig, PartitionKey, Samples, Unsupported,
 };
 
 use super::config::{PartitionConfig, PartitionShare, check_guarantees};
@@ -151,17 +150,10 @@ fn state_of(permits: &PartitionPermits) -> BulkheadState {
 }
 
 impl InstanceHandle for PartitionHandle {
-    fn pattern(&self) -> &'static str {
-        self.state.common().source.pattern()
-    }
-
-    fn name(&self) -> InstanceName {
-        Self::name(self)
-    }
-
-    /// That of [`BulkheadState::as_str`].
-    fn state(&self) -> &'static str {
-        state_of(&self.state.common().lock().permits).as_str()
+    seawall_core::handle_methods! { |this|
+        pattern: this.state.common().source.pattern(),
+        state: state_of(&this.state.common().lock().permits).as_str(),
+        attach: this.state.common().source,
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
@@ -193,11 +185,6 @@ impl InstanceHandle for PartitionHandle {
             ("default_share", format!("{:?}", permits.default_share())),
             ("shares", permits.named().count().to_string()),
         ]
-    }
-
-    fn attach(&self, events: &Events) {
-        // The first registry stays the one that is notified.
-        let _ = self.state.common().source.attach(events);
     }
 
     /// [`Block`](Command::Block) rejects every call, [`Bypass`](Command::Bypass) lets every call

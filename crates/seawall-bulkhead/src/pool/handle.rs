@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use seawall_core::{
-    Command, Events, InstanceHandle, InstanceName, InvalidConfig, PartitionKey, Samples,
-    Unsupported,
+    Command, InstanceHandle, InstanceName, InvalidConfig, PartitionKey, Samples, Unsupported,
 };
 
 use super::queue::PoolLimits;
@@ -127,19 +126,12 @@ impl<C> PoolHandle<C> {
     }
 }
 
+/// Of the pattern `"connections"`, `"isolated"` or `"blocking"`.
 impl<C> InstanceHandle for PoolHandle<C> {
-    /// `"connections"`, `"isolated"` or `"blocking"`.
-    fn pattern(&self) -> &'static str {
-        self.state.source.pattern()
-    }
-
-    fn name(&self) -> InstanceName {
-        Self::name(self)
-    }
-
-    /// That of [`BulkheadState::as_str`].
-    fn state(&self) -> &'static str {
-        self.state.permits.usage().state().as_str()
+    seawall_core::handle_methods! { |this|
+        pattern: this.state.source.pattern(),
+        state: this.state.permits.usage().state().as_str(),
+        attach: this.state.source,
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
@@ -168,11 +160,6 @@ impl<C> InstanceHandle for PoolHandle<C> {
         settings.push(("max_waiting", limits.max_waiting.to_string()));
         settings.push(("max_wait", format!("{:?}", limits.max_wait)));
         settings
-    }
-
-    fn attach(&self, events: &Events) {
-        // The first registry stays the one that is notified.
-        let _ = self.state.source.attach(events);
     }
 
     /// [`Block`](Command::Block) rejects every call, [`Bypass`](Command::Bypass) lets every call

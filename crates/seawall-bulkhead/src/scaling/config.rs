@@ -43,34 +43,24 @@ impl ScalingConfig {
         }
     }
 
-    /// The lowest limit.
-    pub const fn min(&self) -> u32 {
-        self.min
-    }
+    seawall_core::getters! {
+        /// The lowest limit.
+        pub const fn min -> u32;
 
-    /// The highest limit.
-    pub const fn max(&self) -> u32 {
-        self.max
-    }
+        /// The highest limit.
+        pub const fn max -> u32;
 
-    /// From which share of held permits the limit grows.
-    pub const fn up_at(&self) -> f64 {
-        self.up_at
-    }
+        /// From which share of held permits the limit grows.
+        pub const fn up_at -> f64;
 
-    /// Up to which share of held permits the limit shrinks.
-    pub const fn down_at(&self) -> f64 {
-        self.down_at
-    }
+        /// Up to which share of held permits the limit shrinks.
+        pub const fn down_at -> f64;
 
-    /// Over which time the share is measured.
-    pub const fn window(&self) -> Duration {
-        self.window
-    }
+        /// Over which time the share is measured.
+        pub const fn window -> Duration;
 
-    /// By how much a window changes the limit.
-    pub const fn step(&self) -> u32 {
-        self.step
+        /// By how much a window changes the limit.
+        pub const fn step -> u32;
     }
 
     /// The limit within the bounds that is next to `limit`.
@@ -100,29 +90,20 @@ pub struct ScalingConfigBuilder {
 }
 
 impl ScalingConfigBuilder {
-    /// From which share of held permits the limit grows, from 0 to 1. Default: 0.8.
-    pub const fn up_at(mut self, share: f64) -> Self {
-        self.config.up_at = share;
-        self
-    }
+    seawall_core::setters! { self.config:
+        /// From which share of held permits the limit grows, from 0 to 1. Default: 0.8.
+        pub const fn up_at(f64);
 
-    /// Up to which share of held permits the limit shrinks, from 0 and below `up_at`. Default: 0.3.
-    pub const fn down_at(mut self, share: f64) -> Self {
-        self.config.down_at = share;
-        self
-    }
+        /// Up to which share of held permits the limit shrinks, from 0 and below `up_at`. Default:
+        /// 0.3.
+        pub const fn down_at(f64);
 
-    /// Over which time the share is measured before the limit changes, longer than zero. Default:
-    /// one second.
-    pub const fn window(mut self, window: Duration) -> Self {
-        self.config.window = window;
-        self
-    }
+        /// Over which time the share is measured before the limit changes, longer than zero.
+        /// Default: one second.
+        pub const fn window(Duration);
 
-    /// By how much one window changes the limit: a whole number from 1. Default: 1.
-    pub const fn step(mut self, permits: u32) -> Self {
-        self.config.step = permits;
-        self
+        /// By how much one window changes the limit: a whole number from 1. Default: 1.
+        pub const fn step(u32);
     }
 
     /// Checks the settings.

@@ -1,8 +1,6 @@
 //! Scaling from outside.
 
-use seawall_core::{
-    Command, Events, InstanceHandle, InstanceName, InvalidConfig, Samples, Unsupported,
-};
+use seawall_core::{InstanceHandle, InstanceName, InvalidConfig};
 
 use super::algorithm::Scaler;
 use super::config::ScalingConfig;
@@ -85,34 +83,12 @@ impl ScalingHandle {
 }
 
 impl InstanceHandle for ScalingHandle {
-    fn pattern(&self) -> &'static str {
-        self.bulkhead.pattern()
-    }
-
-    fn name(&self) -> InstanceName {
-        self.bulkhead.name()
-    }
-
-    fn state(&self) -> &'static str {
-        self.bulkhead.state()
-    }
-
-    fn samples(&self, sink: &mut Samples<'_>) {
-        self.bulkhead.samples(sink);
-    }
+    seawall_core::handle_methods!(|this| inner: this.bulkhead);
 
     fn settings(&self) -> Vec<(&'static str, String)> {
         let mut settings = self.bulkhead.settings();
         settings.push(("scaling", format!("{:?}", self.config())));
         settings
-    }
-
-    fn attach(&self, events: &Events) {
-        self.bulkhead.attach(events);
-    }
-
-    fn control(&self, command: Command) -> Result<(), Unsupported> {
-        self.bulkhead.control(command)
     }
 }
 

@@ -41,24 +41,18 @@ impl BodyTimeoutConfig {
         }
     }
 
-    /// How long a call may take to the first byte of the body.
-    pub const fn first_byte(&self) -> Option<Duration> {
-        self.first_byte
-    }
+    seawall_core::getters! {
+        /// How long a call may take to the first byte of the body.
+        pub const fn first_byte -> Option<Duration>;
 
-    /// How long a reader may find nothing to read.
-    pub const fn idle(&self) -> Option<Duration> {
-        self.idle
-    }
+        /// How long a reader may find nothing to read.
+        pub const fn idle -> Option<Duration>;
 
-    /// How long the body may take in total.
-    pub const fn total(&self) -> Option<Duration> {
-        self.total
-    }
+        /// How long the body may take in total.
+        pub const fn total -> Option<Duration>;
 
-    /// Whether the body ends at the deadline of its request.
-    pub const fn within_deadline(&self) -> bool {
-        self.within_deadline
+        /// Whether the body ends at the deadline of its request.
+        pub const fn within_deadline -> bool;
     }
 }
 
@@ -83,12 +77,20 @@ pub struct BodyTimeoutConfigBuilder {
 }
 
 impl BodyTimeoutConfigBuilder {
-    /// Sets how long a call may take to the first byte of the body, with the wait for the head.
-    /// Models that think first need minutes. Default: no limit of its own, so that the wait from
-    /// the head to the first byte is idle time.
-    pub const fn first_byte(mut self, limit: Duration) -> Self {
-        self.config.first_byte = Some(limit);
-        self
+    seawall_core::setters! { self.config:
+        /// Sets how long a call may take to the first byte of the body, with the wait for the head.
+        /// Models that think first need minutes. Default: no limit of its own, so that the wait
+        /// from the head to the first byte is idle time.
+        pub const fn first_byte(Some(Duration));
+
+        /// Sets how long the body may take in total, from the head of the response on. Default: no
+        /// limit.
+        pub const fn total(Some(Duration));
+
+        /// Ends the body at the deadline of its request, where it has one (see
+        /// [`deadline_of`](crate::deadline::deadline_of)). Default: a deadline is for the head, and
+        /// a body may stream for longer.
+        pub const fn within_deadline(bool);
     }
 
     /// Sets how long a reader may find nothing to read; before the first byte it counts only
@@ -103,21 +105,6 @@ impl BodyTimeoutConfigBuilder {
     pub const fn without_idle(mut self) -> Self {
         self.is_idle_set = true;
         self.config.idle = None;
-        self
-    }
-
-    /// Sets how long the body may take in total, from the head of the response on. Default: no
-    /// limit.
-    pub const fn total(mut self, limit: Duration) -> Self {
-        self.config.total = Some(limit);
-        self
-    }
-
-    /// Ends the body at the deadline of its request, where it has one (see
-    /// [`deadline_of`](crate::deadline::deadline_of)). Default: a deadline is for the head, and a
-    /// body may stream for longer.
-    pub const fn within_deadline(mut self, within: bool) -> Self {
-        self.config.within_deadline = within;
         self
     }
 

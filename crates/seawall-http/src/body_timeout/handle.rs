@@ -1,10 +1,10 @@
 //! Reading and controlling a body timeout from outside.
 
-use seawall_core::{Events, InstanceHandle, InvalidConfig, Reason, Samples};
+use seawall_core::{InstanceHandle, InvalidConfig, Reason, Samples};
 
 use super::config::BodyTimeoutConfig;
 use super::state::{BodyTimeoutCounts, PATTERN, State};
-use crate::state::{LayerSnapshot, handle_basics, handle_methods};
+use crate::state::{LayerSnapshot, handle_methods};
 
 /// Reads and controls a [`BodyTimeoutLayer`](super::BodyTimeoutLayer) from outside. Clones share.
 ///
@@ -52,7 +52,12 @@ impl BodyTimeoutHandle {
 }
 
 impl InstanceHandle for BodyTimeoutHandle {
-    handle_basics!(PATTERN);
+    seawall_core::handle_methods! { |this|
+        pattern: PATTERN,
+        state: this.snapshot().state.as_str(),
+        attach: this.state.common().events,
+        commands: [Bypass => bypass, Reset => reset],
+    }
 
     fn samples(&self, sink: &mut Samples<'_>) {
         let counts = self.counts();
@@ -79,10 +84,6 @@ impl InstanceHandle for BodyTimeoutHandle {
         let mut settings: Vec<_> = limits.map(|(key, limit)| (key, text(limit))).into();
         settings.push(("within_deadline", config.within_deadline().to_string()));
         settings
-    }
-
-    fn attach(&self, events: &Events) {
-        self.state.common().events.attach(events);
     }
 }
 

@@ -3,7 +3,7 @@
 use seawall_core::{Events, InstanceHandle, InvalidConfig, Samples};
 
 use super::state::{ReadDeadlineConfig, ReadDeadlineCounts, State};
-use crate::state::{LayerSnapshot, handle_basics, handle_methods};
+use crate::state::{LayerSnapshot, handle_methods};
 
 /// Reads and controls a [`ReadDeadlineLayer`](super::ReadDeadlineLayer) from outside. Clones
 /// share.
@@ -40,7 +40,11 @@ impl ReadDeadlineHandle {
 }
 
 impl InstanceHandle for ReadDeadlineHandle {
-    handle_basics!("read_deadline");
+    seawall_core::handle_methods! { |this|
+        pattern: "read_deadline",
+        state: this.snapshot().state.as_str(),
+        commands: [Bypass => bypass, Reset => reset],
+    }
 
     fn samples(&self, sink: &mut Samples<'_>) {
         self.counts().samples(sink);

@@ -4,7 +4,7 @@ use seawall_core::{Events, InstanceHandle, InvalidConfig, Samples};
 
 use super::headers::RateLimitHeaders;
 use super::state::{self, HttpFeedbackCounts, State, Stripe};
-use crate::state::{LayerSnapshot, handle_basics, handle_methods};
+use crate::state::{LayerSnapshot, handle_methods};
 
 /// Reads and controls an [`HttpFeedback`](super::HttpFeedback) from outside. Clones share.
 ///
@@ -55,7 +55,11 @@ impl HttpFeedbackHandle {
 }
 
 impl InstanceHandle for HttpFeedbackHandle {
-    handle_basics!("http_feedback");
+    seawall_core::handle_methods! { |this|
+        pattern: "http_feedback",
+        state: this.snapshot().state.as_str(),
+        commands: [Bypass => bypass, Reset => reset],
+    }
 
     fn samples(&self, sink: &mut Samples<'_>) {
         self.counts().samples(sink);

@@ -4,15 +4,12 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use seawall_core::striped::Shared;
-use seawall_core::{
-    Command, Events, InstanceHandle, InstanceName, InvalidConfig, Samples, Unsupported,
-};
+use seawall_core::{InstanceHandle, InstanceName, InvalidConfig, Samples};
 
 use super::counts::{AttemptTimeoutCounters, AttemptTimeoutCounts};
 use super::state::State;
 use super::{AttemptTimeoutConfig, AttemptTimeoutSnapshot, AttemptTimeoutState, Fixed};
 use crate::instance::Pattern;
-use crate::state::control;
 
 /// Reads and controls an attempt timeout from outside, from any thread. Clones share.
 ///
@@ -101,17 +98,14 @@ impl<M> AttemptTimeoutHandle<M> {
     }
 }
 
+/// There is nothing to [block](seawall_core::Command::Block): what waits is to end, not to be
+/// rejected.
 impl<M: Send + Sync> InstanceHandle for AttemptTimeoutHandle<M> {
-    fn pattern(&self) -> &'static str {
-        AttemptTimeoutCounters::NAME
-    }
-
-    fn name(&self) -> InstanceName {
-        Self::name(self)
-    }
-
-    fn state(&self) -> &'static str {
-        self.snapshot().state.as_str()
+    seawall_core::handle_methods! { |this|
+        pattern: AttemptTimeoutCounters::NAME,
+        state: this.snapshot().state.as_str(),
+        attach: this.state().common,
+        commands: [Bypass => bypass, Reset => reset],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
@@ -129,15 +123,6 @@ impl<M: Send + Sync> InstanceHandle for AttemptTimeoutHandle<M> {
             None => vec![("timeout", format!("{:?}", config.timeout()))],
             Some(learned) => learned.settings(),
         }
-    }
-
-    fn attach(&self, events: &Events) {
-        self.state().common.attach(events);
-    }
-
-    fn control(&self, command: Command) -> Result<(), Unsupported> {
-        let pattern = self.pattern();
-        control(pattern, command, || self.bypass(), || self.reset())
     }
 }
 

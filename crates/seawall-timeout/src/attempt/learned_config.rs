@@ -55,39 +55,29 @@ impl LearnedConfig {
         LearnedConfigBuilder::default()
     }
 
-    /// The share of the responses that the estimate covers.
-    pub const fn quantile(&self) -> f64 {
-        self.quantile
-    }
+    seawall_core::getters! {
+        /// The share of the responses that the estimate covers.
+        pub const fn quantile -> f64;
 
-    /// What the estimate is multiplied by.
-    pub const fn factor(&self) -> f64 {
-        self.factor
-    }
+        /// What the estimate is multiplied by.
+        pub const fn factor -> f64;
 
-    /// The shortest timeout that is learned.
-    pub const fn min(&self) -> Duration {
-        self.min
-    }
+        /// The shortest timeout that is learned.
+        pub const fn min -> Duration;
 
-    /// The longest timeout that is learned.
-    pub const fn max(&self) -> Duration {
-        self.max
+        /// The longest timeout that is learned.
+        pub const fn max -> Duration;
+
+        /// How many responses must be known.
+        pub const fn warm_up -> u32;
+
+        /// How long a response counts.
+        pub const fn window -> Duration;
     }
 
     /// What an attempt may take until enough is known.
     pub fn initial(&self) -> Duration {
         self.initial.unwrap_or(self.max)
-    }
-
-    /// How many responses must be known.
-    pub const fn warm_up(&self) -> u32 {
-        self.warm_up
-    }
-
-    /// How long a response counts.
-    pub const fn window(&self) -> Duration {
-        self.window
     }
 
     pub(super) fn quantile_config(&self) -> QuantileConfig {
@@ -137,49 +127,30 @@ pub struct LearnedConfigBuilder {
 }
 
 impl LearnedConfigBuilder {
-    /// Sets the share of the responses that the estimate covers, between 0 and 1.
-    pub const fn quantile(mut self, quantile: f64) -> Self {
-        self.config.quantile = quantile;
-        self
-    }
+    seawall_core::setters! { self.config:
+        /// Sets the share of the responses that the estimate covers, between 0 and 1.
+        pub const fn quantile(f64);
 
-    /// Sets what the estimate is multiplied by.
-    ///
-    /// It must be above 1. With 1 or less the timeout lies among the times it was learned from,
-    /// the next attempts time out there, that is learned, and it can never grow back.
-    pub const fn factor(mut self, factor: f64) -> Self {
-        self.config.factor = factor;
-        self
-    }
+        /// Sets what the estimate is multiplied by.
+        ///
+        /// It must be above 1. With 1 or less the timeout lies among the times it was learned from,
+        /// the next attempts time out there, that is learned, and it can never grow back.
+        pub const fn factor(f64);
 
-    /// Sets the shortest timeout that is learned.
-    pub const fn min(mut self, min: Duration) -> Self {
-        self.config.min = min;
-        self
-    }
+        /// Sets the shortest timeout that is learned.
+        pub const fn min(Duration);
 
-    /// Sets the longest timeout that is learned.
-    pub const fn max(mut self, max: Duration) -> Self {
-        self.config.max = max;
-        self
-    }
+        /// Sets the longest timeout that is learned.
+        pub const fn max(Duration);
 
-    /// Sets what an attempt may take until enough responses are known, within the bounds.
-    pub const fn initial(mut self, initial: Duration) -> Self {
-        self.config.initial = Some(initial);
-        self
-    }
+        /// Sets what an attempt may take until enough responses are known, within the bounds.
+        pub const fn initial(Some(Duration));
 
-    /// Sets how many responses of the window must be known.
-    pub const fn warm_up(mut self, responses: u32) -> Self {
-        self.config.warm_up = responses;
-        self
-    }
+        /// Sets how many responses of the window must be known.
+        pub const fn warm_up(u32);
 
-    /// Sets how long a response counts, from 100 ms to a day.
-    pub const fn window(mut self, window: Duration) -> Self {
-        self.config.window = window;
-        self
+        /// Sets how long a response counts, from 100 ms to a day.
+        pub const fn window(Duration);
     }
 
     /// The settings, if they make sense.

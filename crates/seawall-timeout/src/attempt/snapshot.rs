@@ -34,33 +34,16 @@ pub struct AttemptTimeoutSnapshot {
     pub counts: AttemptTimeoutCounts,
 }
 
-/// Where an attempt timeout comes from.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize),
-    serde(rename_all = "snake_case")
-)]
-pub enum AttemptTimeoutState {
-    /// It is fixed.
-    Fixed,
-    /// It is to be learned, and is the initial one while too few responses are known.
-    WarmingUp,
-    /// It is learned.
-    Learned,
-    /// An operator has switched it off.
-    Bypassed,
-}
-
-impl AttemptTimeoutState {
-    /// The state as a label value of metrics and logs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Fixed => "fixed",
-            Self::WarmingUp => "warming_up",
-            Self::Learned => "learned",
-            Self::Bypassed => "bypassed",
-        }
+seawall_core::state_words! {
+    /// Where an attempt timeout comes from.
+    pub enum AttemptTimeoutState {
+        /// It is fixed.
+        Fixed = "fixed",
+        /// It is to be learned, and is the initial one while too few responses are known.
+        WarmingUp = "warming_up",
+        /// It is learned.
+        Learned = "learned",
+        /// An operator has switched it off.
+        Bypassed = "bypassed",
     }
 }

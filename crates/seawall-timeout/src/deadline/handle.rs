@@ -3,15 +3,12 @@
 use std::time::Duration;
 
 use seawall_core::striped::Shared;
-use seawall_core::{
-    Command, Events, InstanceHandle, InstanceName, InvalidConfig, Samples, Unsupported,
-};
+use seawall_core::{InstanceHandle, InstanceName, InvalidConfig, Samples};
 
 use super::counts::{DeadlineCounters, DeadlineCounts};
 use super::state::State;
 use super::{DeadlineConfig, DeadlineSnapshot, DeadlineState};
 use crate::instance::Pattern;
-use crate::state::control;
 
 /// Reads and controls a deadline from outside, from any thread. Clones share.
 ///
@@ -96,17 +93,14 @@ impl DeadlineHandle {
     }
 }
 
+/// There is nothing to [block](seawall_core::Command::Block): what waits is to end, not to be
+/// rejected.
 impl InstanceHandle for DeadlineHandle {
-    fn pattern(&self) -> &'static str {
-        DeadlineCounters::NAME
-    }
-
-    fn name(&self) -> InstanceName {
-        Self::name(self)
-    }
-
-    fn state(&self) -> &'static str {
-        self.snapshot().state.as_str()
+    seawall_core::handle_methods! { |this|
+        pattern: DeadlineCounters::NAME,
+        state: this.snapshot().state.as_str(),
+        attach: this.state(),
+        commands: [Bypass => bypass, Reset => reset],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
@@ -115,15 +109,6 @@ impl InstanceHandle for DeadlineHandle {
 
     fn settings(&self) -> Vec<(&'static str, String)> {
         vec![("timeout", format!("{:?}", self.config().timeout()))]
-    }
-
-    fn attach(&self, events: &Events) {
-        self.state().attach(events);
-    }
-
-    fn control(&self, command: Command) -> Result<(), Unsupported> {
-        let pattern = self.pattern();
-        control(pattern, command, || self.bypass(), || self.reset())
     }
 }
 

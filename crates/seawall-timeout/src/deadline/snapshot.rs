@@ -25,27 +25,12 @@ pub struct DeadlineSnapshot {
     pub counts: DeadlineCounts,
 }
 
-/// Whether calls have a deadline.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize),
-    serde(rename_all = "snake_case")
-)]
-pub enum DeadlineState {
-    /// They have.
-    Active,
-    /// An operator has switched it off.
-    Bypassed,
-}
-
-impl DeadlineState {
-    /// The state as a label value of metrics and logs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Bypassed => "bypassed",
-        }
+seawall_core::state_words! {
+    /// Whether calls have a deadline.
+    pub enum DeadlineState {
+        /// They have.
+        Active = "active",
+        /// An operator has switched it off.
+        Bypassed = "bypassed",
     }
 }
