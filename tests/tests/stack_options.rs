@@ -13,9 +13,9 @@ use seawall::health::HealthConfig;
 use seawall::retry::{Attempt, CompletedAttempt, RetryDecision, Stopped};
 use seawall::{
     AdaptiveRate, AdaptiveThrottleConfig, AttemptTimeoutLayer, Backoff, BreakerConfig,
-    BreakerLayer, BulkheadConfig, BulkheadLayer, CircuitState, ClientStack, DeadlineLayer, Error,
-    FailureKind, HedgeConfig, HttpStack, KeyedRateLimitConfig, LearnedConfig, NoLayer, Outcome,
-    PartitionKey, Policy, RateLimitConfig, RateLimitLayer, Reason, Registry, Rejectable,
+    BreakerLayer, BulkheadConfig, BulkheadLayer, CircuitState, ClientStack, Command, DeadlineLayer,
+    Error, FailureKind, HedgeConfig, HttpStack, KeyedRateLimitConfig, LearnedConfig, NoLayer,
+    Outcome, PartitionKey, Policy, RateLimitConfig, RateLimitLayer, Reason, Registry, Rejectable,
     RequestMeta, RetryConfig, RetryLayer, StackBuilder, Status,
 };
 use tokio::time::Instant;
@@ -199,8 +199,7 @@ async fn limits_per_key_hold_within_the_limit_of_all() {
         .rate_limit(rate(5))
         .build_generic(known())
         .expect("valid")
-        .rate_limit_per_key(KeyedRateLimitConfig::new(rate(3)).expect("valid"))
-        .expect("valid");
+        .rate_limit_per_key(KeyedRateLimitConfig::new(rate(3)).expect("valid"));
     let handles = stack.handles();
     let upstream = Upstream::new();
     let client = stack.layer(upstream.service());
@@ -219,17 +218,18 @@ async fn limits_per_key_hold_within_the_limit_of_all() {
     settings.rate_limit = rate(50);
     handles.configure(&settings).expect("of the same kind");
     assert_eq!(handles.settings().rate_limit, rate(50));
-    assert!(handles.snapshot().rate_limit_per_key.is_some());
-}
-
-#[tokio::test]
-async fn limits_of_the_account_are_those_of_the_stack() {
-    let rate = RateLimitConfig::default;
-    let config = KeyedRateLimitConfig::builder(rate())
-        .account(rate())
-        .build();
-    let rejected = stack("twice").rate_limit_per_key(config.expect("valid"));
-    assert_eq!(rejected.expect_err("twice").field(), "account");
+    let snapshot = handles.snapshot();
+    assert!(snapshot.rate_limit_per_key.is_some() && snapshot.rate_limit.is_some());
+    let registry = Registry::new("desk");
+    stack
+        .register(&registry)
+        .expect("each limit has a name of its own");
+    let account = registry.get("ratelimit", "keyed-account");
+    let account = account.expect("registered with the stack");
+    account.control(Command::Block).expect("it can be paused");
+    assert_eq!(account.state(), "paused");
+    handles.reset();
+    assert_eq!(account.state(), "ok");
 }
 
 #[tokio::test(start_paused = true)]

@@ -154,8 +154,16 @@ pub struct RateLimitConfigBuilder {
 
 impl Default for RateLimitConfigBuilder {
     fn default() -> Self {
+        RateLimitConfig::unlimited().into()
+    }
+}
+
+impl From<RateLimitConfig> for RateLimitConfigBuilder {
+    /// Starts from these settings. Their limits stay: [`rate`](Self::rate) and
+    /// [`limit`](Self::limit) add to them.
+    fn from(config: RateLimitConfig) -> Self {
         Self {
-            config: RateLimitConfig::unlimited(),
+            config,
             rate: None,
             burst: None,
             of_waiting: None,

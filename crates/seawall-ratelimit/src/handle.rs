@@ -47,6 +47,10 @@ impl RateLimitHandle {
         Self { state }
     }
 
+    pub(crate) fn shared_state(&self) -> SharedState {
+        self.state.clone()
+    }
+
     /// The name of the instance.
     pub fn name(&self) -> InstanceName {
         self.state().events.name()

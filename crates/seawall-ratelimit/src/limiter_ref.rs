@@ -28,7 +28,6 @@ impl LimiterRef {
     }
 
     pub(crate) fn account(&self) -> Option<&Limiter> {
-        self.key.as_ref()?;
         self.state.common().account()
     }
 
@@ -78,7 +77,8 @@ impl LimiterRef {
     /// Why a waiter did not get its tokens, and when both limiters let a call like it pass.
     pub(crate) fn denial_of(&self, now_ns: u64, requests: &TokenRequests) -> Denial {
         let own = self.limiter().denial_of(now_ns, &requests.own);
-        let (Some(limiter), Some(request)) = (self.account(), &requests.account) else {
+        let account = self.account().filter(|account| !account.is_shadow());
+        let (Some(limiter), Some(request)) = (account, &requests.account) else {
             return own;
         };
         let account = limiter.denial_of(now_ns, request);

@@ -18,12 +18,14 @@ pub(crate) type LocalState = Local<State, Counters>;
 /// What every service, layer and handle of one instance shares.
 #[derive(Debug)]
 pub(crate) struct State {
-    /// The limits of all calls: those of the layer, or, with keys, those of the account.
+    /// The limits of all calls; none in a layer with keys.
     pub(crate) limiter: Limiter,
     pub(crate) clock: Clock,
     pub(crate) events: EventSource,
     /// The limits of each key, in a layer with keys.
     pub(crate) keys: Option<Keys>,
+    /// The instance whose limits its keys share, with other instances too.
+    pub(crate) account: Option<SharedState>,
 }
 
 impl State {
@@ -35,31 +37,35 @@ impl State {
             clock,
             events: EventSource::new("ratelimit", name),
             keys: None,
+            account: None,
         })
     }
 
     pub(crate) fn with_keys(
         name: impl Into<InstanceName>,
         config: KeyedRateLimitConfig,
+        account: Option<SharedState>,
     ) -> SharedState {
-        let clock = Clock::start();
+        // Of the account, if there is one: times of one are compared with those of the other.
+        let clock = match &account {
+            Some(account) => account.common().clock,
+            None => Clock::start(),
+        };
         let now = clock.now();
         let wall = WallClock::now(now);
-        let account = config.account().cloned();
-        let keys = Keys::new(config, wall);
-        let account = account.unwrap_or_else(RateLimitConfig::unlimited);
         share(Self {
-            limiter: Limiter::new(account, now, wall),
+            limiter: Limiter::new(RateLimitConfig::unlimited(), now, wall),
             clock,
             events: EventSource::new("ratelimit_per_key", name),
-            keys: Some(keys),
+            keys: Some(Keys::new(config, account.is_some(), wall)),
+            account,
         })
     }
 
-    /// The limiter of the account, in a layer with keys that has one.
+    /// The limiter of the account that the keys are within, if there is one.
     pub(crate) fn account(&self) -> Option<&Limiter> {
-        let has_account = self.keys.is_some() && !self.limiter.is_unlimited();
-        has_account.then_some(&self.limiter)
+        let account = self.account.as_ref()?;
+        Some(&account.common().limiter)
     }
 
     /// A call that departs now, of which `cost` is the cost per unit.
@@ -69,7 +75,8 @@ impl State {
         mut cost: impl FnMut(Unit) -> u32,
     ) -> Departed {
         let at_ns = self.clock.now();
-        let all = Costs::of(self.limiter.units(), &mut cost);
+        let of_all = self.account().unwrap_or(&self.limiter);
+        let all = Costs::of(of_all.units(), &mut cost);
         let own = self.keys.as_ref().map(|keys| Granted {
             costs: Costs::of(&keys.units_of(key), cost),
             at_ns,
@@ -125,7 +132,7 @@ fn share(state: State) -> SharedState {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Departed {
     key: PartitionKey,
-    /// Of the limits of all calls.
+    /// Of the limits of all calls, or of the account.
     all: Granted,
     /// Of the limits of its key, in a layer with keys.
     own: Option<Granted>,

@@ -4,22 +4,18 @@ use std::collections::HashMap;
 
 use seawall_core::{InvalidConfig, PartitionKey};
 
-use crate::config::RateLimitConfig;
+use crate::config::{RateLimitConfig, RateLimitConfigBuilder};
 
-/// The limits of each key, and those of all keys together.
+/// The limits of each key.
 ///
 /// ```
 /// use std::time::Duration;
 /// use seawall_core::PartitionKey;
 /// use seawall_ratelimit::{KeyedRateLimitConfig, RateLimitConfig};
 ///
-/// let second = Duration::from_secs(1);
-/// let endpoint = RateLimitConfig::builder().rate(10, second).burst(5).build()?;
-/// let quotes = RateLimitConfig::builder().rate(100, second).burst(50).build()?;
-/// let account = RateLimitConfig::builder().rate(120, second).burst(60).build()?;
-/// let config = KeyedRateLimitConfig::builder(endpoint)
-///     .key(PartitionKey::of("quotes"), quotes)
-///     .account(account)
+/// let rate = |n| RateLimitConfig::builder().rate(n, Duration::from_secs(1));
+/// let config = KeyedRateLimitConfig::builder(rate(10).burst(5))
+///     .key(PartitionKey::of("quotes"), rate(100).burst(50))
 ///     .build()?;
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
@@ -27,27 +23,24 @@ use crate::config::RateLimitConfig;
 pub struct KeyedRateLimitConfig {
     per_key: RateLimitConfig,
     keys: HashMap<PartitionKey, RateLimitConfig>,
-    account: Option<RateLimitConfig>,
 }
 
 impl KeyedRateLimitConfig {
-    /// Each key has limits of these settings.
+    /// Each key has limits of these settings, or of those that this builder builds.
     ///
     /// # Errors
     ///
     /// As [`KeyedRateLimitConfigBuilder::build`].
-    pub fn new(per_key: RateLimitConfig) -> Result<Self, InvalidConfig> {
+    pub fn new(per_key: impl Into<RateLimitConfigBuilder>) -> Result<Self, InvalidConfig> {
         Self::builder(per_key).build()
     }
 
-    /// Starts from limits that each key has, unless it is [named](KeyedRateLimitConfigBuilder::key).
-    pub fn builder(per_key: RateLimitConfig) -> KeyedRateLimitConfigBuilder {
+    /// Starts from limits that each key has, unless it is [named](KeyedRateLimitConfigBuilder::key):
+    /// settings, or a builder of some.
+    pub fn builder(per_key: impl Into<RateLimitConfigBuilder>) -> KeyedRateLimitConfigBuilder {
         KeyedRateLimitConfigBuilder {
-            config: Self {
-                per_key,
-                keys: HashMap::new(),
-                account: None,
-            },
+            per_key: per_key.into(),
+            keys: HashMap::new(),
         }
     }
 
@@ -66,11 +59,6 @@ impl KeyedRateLimitConfig {
         self.keys.iter().map(|(key, config)| (*key, config))
     }
 
-    /// The limits of all keys together, if there are any.
-    pub const fn account(&self) -> Option<&RateLimitConfig> {
-        self.account.as_ref()
-    }
-
     pub(crate) fn has_key(&self, key: PartitionKey) -> bool {
         self.keys.contains_key(&key)
     }
@@ -80,21 +68,13 @@ impl KeyedRateLimitConfig {
         key: PartitionKey,
         config: RateLimitConfig,
     ) -> Result<(), InvalidConfig> {
-        check_per_key(&config)?;
-        self.keys.insert(key, config);
+        self.keys.insert(key, check_per_key(config)?);
         Ok(())
-    }
-
-    pub(crate) fn with_account(mut self, account: Option<RateLimitConfig>) -> Self {
-        self.account = account;
-        self
     }
 
     pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
         let mut settings = self.per_key.settings();
         settings.push(("named_keys", self.keys.len().to_string()));
-        let account = self.account.as_ref().map(RateLimitConfig::list);
-        settings.push(("account", account.unwrap_or_else(|| "none".to_owned())));
         settings
     }
 }
@@ -103,39 +83,36 @@ impl KeyedRateLimitConfig {
 #[must_use]
 #[derive(Clone, Debug)]
 pub struct KeyedRateLimitConfigBuilder {
-    config: KeyedRateLimitConfig,
+    per_key: RateLimitConfigBuilder,
+    keys: HashMap<PartitionKey, RateLimitConfigBuilder>,
 }
 
 impl KeyedRateLimitConfigBuilder {
-    /// Gives a key settings of its own.
-    pub fn key(mut self, key: PartitionKey, config: RateLimitConfig) -> Self {
-        self.config.keys.insert(key, config);
+    /// Gives a key settings of its own, or those that this builder builds.
+    pub fn key(mut self, key: PartitionKey, config: impl Into<RateLimitConfigBuilder>) -> Self {
+        self.keys.insert(key, config.into());
         self
     }
 
-    /// Limits that all keys share, for a provider that limits each endpoint and the account: a call
-    /// departs when both grant it, and takes from neither otherwise. It waits in the queue of its
-    /// key, and the first of each key waits in the queue of the account.
-    pub fn account(mut self, config: RateLimitConfig) -> Self {
-        self.config.account = Some(config);
-        self
-    }
-
-    /// Checks the settings.
+    /// Builds and checks the settings.
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when a limit per key is [kept in a file](crate::DailyLimit::persist_in),
-    /// which cannot hold the quotas of many keys.
+    /// [`InvalidConfig`] as [`RateLimitConfigBuilder::build`], and when a limit per key is
+    /// [kept in a file](crate::DailyLimit::persist_in), which cannot hold the quotas of many keys.
     pub fn build(self) -> Result<KeyedRateLimitConfig, InvalidConfig> {
-        let Self { config } = self;
-        check_per_key(&config.per_key)?;
-        config.keys.values().try_for_each(check_per_key)?;
-        Ok(config)
+        let build = |config: RateLimitConfigBuilder| check_per_key(config.build()?);
+        let keys = self.keys.into_iter();
+        Ok(KeyedRateLimitConfig {
+            per_key: build(self.per_key)?,
+            keys: keys
+                .map(|(key, config)| Ok((key, build(config)?)))
+                .collect::<Result<_, _>>()?,
+        })
     }
 }
 
-pub(crate) fn check_per_key(config: &RateLimitConfig) -> Result<(), InvalidConfig> {
+fn check_per_key(config: RateLimitConfig) -> Result<RateLimitConfig, InvalidConfig> {
     if config.limits().iter().any(|limit| limit.file().is_some()) {
         return Err(InvalidConfig::new(
             "persist_in",
@@ -143,5 +120,5 @@ pub(crate) fn check_per_key(config: &RateLimitConfig) -> Result<(), InvalidConfi
             "none for a limit per key: one file cannot hold the quotas of many",
         ));
     }
-    Ok(())
+    Ok(config)
 }

@@ -50,9 +50,9 @@ impl Keys {
                     KeyLimit::Word(_) => None,
                 }));
             }
-            self.one_unit
-                .store(counts_one_unit(&new), Ordering::Relaxed);
-            *config = new.with_account(None);
+            let one_unit = counts_one_unit(&new, self.has_account);
+            self.one_unit.store(one_unit, Ordering::Relaxed);
+            *config = new;
         }
         // Without a lock: waiters are woken.
         for (limiter, settings) in limiters {
@@ -107,7 +107,7 @@ impl Keys {
                 limiter.config().check_shape(&settings)?;
             }
             config.set_key(key, settings.clone())?;
-            if !counts_one_unit(&config) {
+            if !counts_one_unit(&config, self.has_account) {
                 self.one_unit.store(false, Ordering::Relaxed);
             }
             limiter

@@ -13,7 +13,6 @@ use super::snapshot::KeyedRateLimitSnapshot;
 use crate::config::RateLimitConfig;
 use crate::counts::RateLimitCounts;
 use crate::handle::RateLimitHandle;
-use crate::limiter::Limiter;
 use crate::limiter_ref::LimiterRef;
 use crate::reserve::Reservation;
 use crate::snapshot::{LimitSnapshot, RateLimitState, resumes_in};
@@ -51,32 +50,18 @@ impl KeyedRateLimitHandle {
 
     /// The settings in force.
     pub fn config(&self) -> KeyedRateLimitConfig {
-        let account = self.state().account().map(Limiter::config);
-        self.keys().config().clone().with_account(account)
+        self.keys().config().clone()
     }
 
-    /// Changes the settings; what was used stays used. Visits every key.
+    /// Changes the settings; what was used stays used. Visits every key. Those of the account are
+    /// changed by [its own handle](Self::account).
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when there is an account where there was none, or none where there was one;
-    /// when the limits of the account, of keys that are not named, or of a key in use are not as
+    /// [`InvalidConfig`] when the limits of keys that are not named, or of a key in use, are not as
     /// many as before, of the same kinds and units in the same order. The settings stay as they were.
     pub fn configure(&self, config: KeyedRateLimitConfig) -> Result<(), InvalidConfig> {
-        let account = config.account().cloned();
-        match (self.state().account(), account) {
-            (None, None) => self.keys().configure(self.now(), config),
-            (Some(limiter), Some(account)) => {
-                limiter.config().check_shape(&account)?;
-                self.keys().configure(self.now(), config)?;
-                limiter.configure(self.now(), account)
-            }
-            (known, _) => Err(InvalidConfig::new(
-                "account",
-                if known.is_some() { "none" } else { "one" },
-                "an account if and only if the layer was made with one",
-            )),
-        }
+        self.keys().configure(self.now(), config)
     }
 
     /// Gives a key settings of its own, or changes them; what was used stays used.
@@ -94,11 +79,11 @@ impl KeyedRateLimitHandle {
         self.keys().configure_key(key, self.now(), config)
     }
 
-    /// The limits that all keys share, in a layer that has some. Its counts are those of the layer.
-    /// Work without a key takes from them with [`reserve`](RateLimitHandle::reserve).
+    /// The account that the keys are [within](crate::KeyedRateLimitLayer::within_account), if there
+    /// is one. It is an instance of its own, with its own settings, commands and counts: calls of
+    /// keys take its tokens, and are counted here alone.
     pub fn account(&self) -> Option<RateLimitHandle> {
-        self.state().account()?;
-        Some(RateLimitHandle::new(self.state.clone()))
+        self.state().account.clone().map(RateLimitHandle::new)
     }
 
     /// Tokens of a key that are there now, of the limit that has the least; an unused key has all
@@ -200,13 +185,11 @@ impl KeyedRateLimitHandle {
         self.keys().resume_all();
     }
 
-    /// Back to automatic: ends the pauses of all keys, of each key and of the account, and forgets
-    /// what the upstream has reported. What was used stays used, and [`counts`](Self::counts) stay.
+    /// Back to automatic: ends the pauses of all keys and of each key, and forgets what the upstream
+    /// has reported about them. What was used stays used, and [`counts`](Self::counts) stay. The
+    /// account has a [handle of its own](Self::account).
     pub fn reset(&self) {
         self.keys().resume_all();
-        if let Some(account) = self.state().account() {
-            account.reset();
-        }
         for (_, limiter) in self.keys().limiters() {
             limiter.reset();
         }
@@ -300,7 +283,10 @@ impl InstanceHandle for KeyedRateLimitHandle {
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        self.config().settings()
+        let mut settings = self.config().settings();
+        let account = self.account().map(|account| account.name().to_string());
+        settings.push(("account", account.unwrap_or_else(|| "none".to_owned())));
+        settings
     }
 
     fn attach(&self, events: &Events) {

@@ -35,7 +35,7 @@ pub(super) struct Shard(Mutex<Table>);
 #[derive(Debug)]
 pub(crate) struct Keys {
     pub(super) shards: Box<[Shard]>,
-    /// Locked before a shard, never while one is. Its account is not used.
+    /// Locked before a shard, never while one is.
     pub(super) config: RwLock<KeyedRateLimitConfig>,
     pub(super) has_account: bool,
     pub(super) wall: WallClock,
@@ -51,9 +51,8 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    pub(crate) fn new(config: KeyedRateLimitConfig, wall: WallClock) -> Self {
+    pub(crate) fn new(config: KeyedRateLimitConfig, has_account: bool, wall: WallClock) -> Self {
         let per_key = config.per_key();
-        let has_account = config.account().is_some();
         let rate = word_rate(per_key, has_account);
         let at_once = per_key.max_wait().is_zero();
         Self {
@@ -63,11 +62,11 @@ impl Keys {
             has_account,
             wall,
             first_unit: per_key.limits()[0].unit(),
-            one_unit: AtomicBool::new(counts_one_unit(&config)),
+            one_unit: AtomicBool::new(counts_one_unit(&config, has_account)),
             paused_until: AtomicU64::new(0),
             bypass: AtomicBool::new(false),
             evicted: AtomicU64::new(0),
-            config: RwLock::new(config.with_account(None)),
+            config: RwLock::new(config),
         }
     }
 
@@ -272,12 +271,8 @@ impl Keys {
     /// What the limits of a key count.
     pub(crate) fn units_of(&self, key: PartitionKey) -> Vec<Unit> {
         let config = self.config();
-        config
-            .of_key(key)
-            .limits()
-            .iter()
-            .map(Limit::unit)
-            .collect()
+        let limits = config.of_key(key).limits();
+        limits.iter().map(Limit::unit).collect()
     }
 
     /// How many keys are kept.
@@ -311,14 +306,13 @@ pub(super) fn word_rate(config: &RateLimitConfig, has_account: bool) -> Option<R
     }
 }
 
-pub(super) fn counts_one_unit(config: &KeyedRateLimitConfig) -> bool {
-    let units = |config: &RateLimitConfig| config.limits().iter().map(Limit::unit).collect();
-    let first: Vec<Unit> = units(config.per_key());
-    let is_first = |(_, config): (_, &RateLimitConfig)| {
-        let all: Vec<Unit> = units(config);
-        all.iter().all(|unit| *unit == first[0])
+/// Whether all that a call costs is its cost of the first limit, whatever its key.
+pub(super) fn counts_one_unit(config: &KeyedRateLimitConfig, has_account: bool) -> bool {
+    let [only] = config.per_key().limits() else {
+        return false;
     };
-    first.len() == 1 && config.account().is_none() && config.keys().all(is_first)
+    let mut limits = config.keys().flat_map(|(_, config)| config.limits());
+    !has_account && limits.all(|limit| limit.unit() == only.unit())
 }
 
 pub(super) fn lock(shard: &Shard) -> MutexGuard<'_, Table> {

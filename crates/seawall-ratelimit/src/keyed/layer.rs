@@ -4,6 +4,7 @@ use seawall_core::{InstanceName, Policy};
 
 use super::{KeyedRateLimit, KeyedRateLimitConfig, KeyedRateLimitHandle};
 use crate::costs::MetaCost;
+use crate::handle::RateLimitHandle;
 use crate::layer_methods::layer_methods;
 use crate::state::{SharedState, State};
 
@@ -47,7 +48,43 @@ impl KeyedRateLimitLayer {
     /// A layer of which nothing is used. `name` is in its rejections, events and metrics.
     pub fn new(name: impl Into<InstanceName>, config: KeyedRateLimitConfig) -> Self {
         Self {
-            state: State::with_keys(name, config),
+            state: State::with_keys(name, config, None),
+            policy: Policy::new(),
+            cost: MetaCost,
+        }
+    }
+
+    /// As [`new`](Self::new), within the limits of `account`, for a provider that limits each
+    /// endpoint and the account: a call departs when both grant it, and takes from neither
+    /// otherwise. It waits in the queue of its key, as long as its key lets it, and the first of
+    /// each key waits in the queue of the account.
+    ///
+    /// Any number of layers share an account, and services of its own layer beside them. It is an
+    /// instance of its own: calls of keys take its tokens, but they are counted, and their events
+    /// emitted, by the layer that they pass. Register both handles. The account's settings, pauses
+    /// and shadow mode are those of its own handle, and hold for all who share it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use seawall_ratelimit::{
+    ///     KeyedRateLimitConfig, KeyedRateLimitLayer, RateLimitConfig, RateLimitLayer,
+    /// };
+    ///
+    /// let rate = |n| RateLimitConfig::builder().rate(n, Duration::from_secs(1));
+    /// let account = RateLimitLayer::new("account", rate(30).build()?).handle();
+    /// let quotes = KeyedRateLimitConfig::new(rate(10))?;
+    /// let quotes = KeyedRateLimitLayer::within_account("quotes", quotes, &account);
+    /// let orders = KeyedRateLimitConfig::new(rate(5))?;
+    /// let orders = KeyedRateLimitLayer::within_account("orders", orders, &account);
+    /// # Ok::<(), seawall_core::InvalidConfig>(())
+    /// ```
+    pub fn within_account(
+        name: impl Into<InstanceName>,
+        config: KeyedRateLimitConfig,
+        account: &RateLimitHandle,
+    ) -> Self {
+        Self {
+            state: State::with_keys(name, config, Some(account.shared_state())),
             policy: Policy::new(),
             cost: MetaCost,
         }

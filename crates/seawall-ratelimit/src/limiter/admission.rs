@@ -5,8 +5,7 @@ use std::sync::atomic::Ordering;
 use seawall_core::Reason;
 
 use super::{
-    AccountRequest, Admission, CAPPED, DRAINING, Inner, Limiter, PAUSED, QUEUED, SHADOW,
-    TokenRequest, UNTIL_RESUMED,
+    AccountRequest, Admission, CAPPED, Inner, Limiter, PAUSED, QUEUED, TokenRequest, UNTIL_RESUMED,
 };
 use crate::cap;
 use crate::costs::{Costs, Sums};
@@ -26,51 +25,82 @@ impl Limiter {
     ) -> Admission {
         let mut inner = self.lock();
         let inner = &mut *inner;
-        let flags = self.slow_path.load(Ordering::Relaxed);
-        let shadow = flags & SHADOW != 0;
-        if flags & DRAINING != 0 {
-            return denied(Denial::DRAINING, shadow);
+        if self.is_shadow() {
+            return self.admit_in_shadow(inner, now_ns, request, account);
         }
-        if !self.fits(inner, &request.costs) {
-            return denied(Denial::TOO_EXPENSIVE, shadow);
+        if let Err(denial) = self.check_new(inner, request) {
+            return Admission::Denied(denial);
         }
-        if flags & QUEUED == 0 && self.wait_if_first(inner, now_ns, &request.costs) == 0 {
+        if !self.has(QUEUED) && self.wait_if_first(inner, now_ns, &request.costs) == 0 {
             // Under this lock, so that one grants only what the other grants. This limiter has no
             // fast path that others could use meanwhile, if there is an account.
-            let account = account.map(|of| of.limiter.admit(now_ns, of.request, None));
-            match account {
-                None | Some(Admission::Granted) => {
+            match admit_by(account, now_ns) {
+                admission @ (Admission::Granted | Admission::Shadowed(_)) => {
                     if self.take_all(inner, now_ns, &request.costs).is_ok() {
-                        return Admission::Granted;
+                        return admission;
                     }
                 }
-                Some(Admission::Wait) if shadow => return Admission::Granted,
-                Some(other) => return other,
+                other => return other,
             }
         } else if let Some(account) = account
             && let Err(denial) = account.limiter.check_wait(now_ns, account.request)
         {
-            return denied(denial, shadow);
+            return Admission::Denied(denial);
         }
         match self.check_wait_locked(inner, now_ns, request) {
-            Ok(()) if !shadow => Admission::Wait,
-            // In shadow mode no call waits. One that would have waited passes and owes its tokens,
-            // so that the forecast for the next is that of a real queue.
-            Ok(()) => {
-                self.debit_all(inner, now_ns, &request.costs);
-                Admission::Granted
-            }
-            Err(denial) => denied(denial, shadow),
+            Ok(()) => Admission::Wait,
+            Err(denial) => Admission::Denied(denial),
         }
     }
 
-    /// Whether a new call may join the queue now.
+    /// In shadow mode the account alone decides, if there is one.
+    fn admit_in_shadow(
+        &self,
+        inner: &mut Inner,
+        now_ns: u64,
+        request: &TokenRequest,
+        account: Option<AccountRequest<'_>>,
+    ) -> Admission {
+        let admission = admit_by(account, now_ns);
+        if let Admission::Denied(_) | Admission::Wait = admission {
+            return admission;
+        }
+        let would_pass = self.check_new(inner, request).and_then(|()| {
+            if !self.has(QUEUED) && self.take_all(inner, now_ns, &request.costs).is_ok() {
+                return Ok(());
+            }
+            self.check_wait_locked(inner, now_ns, request)?;
+            // A call that would have waited owes its tokens, so that the forecast for the next is
+            // that of a real queue.
+            self.debit_all(inner, now_ns, &request.costs);
+            Ok(())
+        });
+        would_pass.map_or_else(Admission::Shadowed, |()| admission)
+    }
+
+    /// Whether a new call is taken at all.
+    fn check_new(&self, inner: &Inner, request: &TokenRequest) -> Result<(), Denial> {
+        if self.is_draining() {
+            Err(Denial::DRAINING)
+        } else if !self.fits(inner, &request.costs) {
+            Err(Denial::TOO_EXPENSIVE)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether a new call may join the queue now; in shadow mode it always may.
     ///
     /// # Errors
     ///
     /// Why it may not: the wait would be too long, or the queue is full.
     fn check_wait(&self, now_ns: u64, request: &TokenRequest) -> Result<(), Denial> {
-        self.check_wait_locked(&mut self.lock(), now_ns, request)
+        if self.is_shadow() {
+            return Ok(());
+        }
+        let mut inner = self.lock();
+        self.check_new(&inner, request)?;
+        self.check_wait_locked(&mut inner, now_ns, request)
     }
 
     pub(super) fn check_wait_locked(
@@ -188,7 +218,7 @@ impl Limiter {
     }
 
     /// Takes from every limit, whether it is there or not.
-    fn debit_all(&self, inner: &mut Inner, now_ns: u64, costs: &Costs) {
+    pub(super) fn debit_all(&self, inner: &mut Inner, now_ns: u64, costs: &Costs) {
         if inner.meters.is_empty() {
             self.bucket.debit(now_ns, costs.get(0).into());
         }
@@ -242,10 +272,9 @@ impl Limiter {
     }
 }
 
-const fn denied(denial: Denial, shadow: bool) -> Admission {
-    if shadow {
-        Admission::Shadowed(denial)
-    } else {
-        Admission::Denied(denial)
-    }
+/// What the account decides; it grants where there is none.
+fn admit_by(account: Option<AccountRequest<'_>>, now_ns: u64) -> Admission {
+    account.map_or(Admission::Granted, |account| {
+        account.limiter.admit(now_ns, account.request, None)
+    })
 }

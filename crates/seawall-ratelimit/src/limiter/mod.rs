@@ -216,11 +216,6 @@ impl Limiter {
         self.units.len() == 1
     }
 
-    /// Whether it has no limit at all.
-    pub(crate) const fn is_unlimited(&self) -> bool {
-        self.units.is_empty()
-    }
-
     /// Takes the tokens of a new call from a single bucket, if the fast path is open. `None` when
     /// [`admit`](Self::admit) must decide.
     #[inline]

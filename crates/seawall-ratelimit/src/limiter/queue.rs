@@ -25,7 +25,9 @@ impl Limiter {
         let waker = waker.clone();
         let mut inner = self.lock();
         // Once more, under the lock, which keeps the bound on the queue exact.
-        if let Err(denial) = self.check_wait_locked(&mut inner, now_ns, request) {
+        if !self.is_shadow()
+            && let Err(denial) = self.check_wait_locked(&mut inner, now_ns, request)
+        {
             drop(inner);
             return Err(denial);
         }
@@ -47,7 +49,7 @@ impl Limiter {
         let turn = if inner.queue.is_skipped(id) {
             Turn::Ready
         } else if poller.late || inner.queue.is_first(id) {
-            match self.wait_if_first(&mut inner, poller.now_ns, &request.costs) {
+            match self.wait_in_turn(&mut inner, poller.now_ns, &request.costs) {
                 0 => Turn::Ready,
                 wait => Turn::WaitFor(wait),
             }
@@ -120,7 +122,7 @@ impl Limiter {
         wakers: &mut Wakers,
     ) -> Result<(), Turn> {
         if let Some(account) = account {
-            match self.wait_if_first(inner, poller.now_ns, &request.costs) {
+            match self.wait_in_turn(inner, poller.now_ns, &request.costs) {
                 0 => {}
                 wait => return Err(Turn::WaitFor(wait)),
             }
@@ -128,8 +130,21 @@ impl Limiter {
             let limiter = account.limiter;
             limiter.take_without_waking(account.request, id, poller, None, wakers)?;
         }
-        self.take_all(inner, poller.now_ns, &request.costs)
-            .map_err(Turn::WaitFor)
+        match self.take_all(inner, poller.now_ns, &request.costs) {
+            Err(_) if self.is_shadow() => {
+                self.debit_all(inner, poller.now_ns, &request.costs);
+                Ok(())
+            }
+            taken => taken.map_err(Turn::WaitFor),
+        }
+    }
+
+    /// In how many nanoseconds the first waiter departs: at once in shadow mode.
+    fn wait_in_turn(&self, inner: &mut Inner, now_ns: u64, costs: &Costs) -> u64 {
+        if self.is_shadow() {
+            return 0;
+        }
+        self.wait_if_first(inner, now_ns, costs)
     }
 
     /// Lets others pass, since the waiter's own service is not ready.

@@ -263,10 +263,10 @@ proptest! {
                 let strict = RateLimitConfig::builder().limit(Limit::strict(count, per));
                 strict.max_wait(2 * SECOND).build().expect("valid settings")
             };
-            let limits = KeyedRateLimitConfig::builder(config(4, SECOND)).account(config(8, SECOND));
-            let layer = KeyedRateLimitLayer::new("keys", limits.build().expect("no file"));
-            let keys = layer.handle();
-            let (handle, inner) = (keys.account().expect("it has one"), upstream());
+            let handle = RateLimitLayer::new("account", config(8, SECOND)).handle();
+            let limits = KeyedRateLimitConfig::new(config(4, SECOND)).expect("no file");
+            let layer = KeyedRateLimitLayer::within_account("keys", limits, &handle);
+            let (keys, inner) = (layer.handle(), upstream());
             let svc: KeyedRateLimit<_, _> = layer.describe(describe).layer(inner.clone());
             let command = |step: &Step| {
                 if !matches!(step, Step::Rate(_)) {

@@ -2,20 +2,19 @@
 
 use seawall_core::{PartitionKey, QuotaSignal, Scope, ServerLimit, Unit};
 use seawall_ratelimit::{
-    DailyReset, KeyedRateLimit, KeyedRateLimitConfig, KeyedRateLimitHandle, KeyedRateLimitLayer,
-    Limit, QuotaFile, RateLimitState,
+    DailyReset, KeyedRateLimitConfig, KeyedRateLimitLayer, Limit, QuotaFile, RateLimitState,
 };
 
 use super::*;
 
-const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
 
 /// The hundreds are the key.
-fn by_hundreds(n: &u32) -> RequestMeta {
+pub(super) fn by_hundreds(n: &u32) -> RequestMeta {
     RequestMeta::new(Replay::Safe).with_key(PartitionKey(u64::from(n / 100)))
 }
 
-type ByHundreds = Policy<ErrorIsFailure, fn(&u32) -> RequestMeta>;
+pub(super) type ByHundreds = Policy<ErrorIsFailure, fn(&u32) -> RequestMeta>;
 
 fn with(config: KeyedRateLimitConfig) -> KeyedRateLimitLayer<ByHundreds> {
     let layer = KeyedRateLimitLayer::new("keys", config);
@@ -23,11 +22,13 @@ fn with(config: KeyedRateLimitConfig) -> KeyedRateLimitLayer<ByHundreds> {
 }
 
 fn per_key(config: RateLimitConfigBuilder) -> KeyedRateLimitLayer<ByHundreds> {
-    let config = config.build().expect("valid settings");
-    with(KeyedRateLimitConfig::new(config).expect("no file"))
+    with(KeyedRateLimitConfig::new(config).expect("valid settings"))
 }
 
-fn passes(svc: &mut KeyedRateLimit<Mock, ByHundreds>, n: u32) -> bool {
+pub(super) fn passes<S>(svc: &mut S, n: u32) -> bool
+where
+    S: Service<u32, Error = BoxError, Response: std::fmt::Debug>,
+{
     let mut call = call(svc, n);
     let result = call.poll();
     assert!(result.is_ready());
@@ -58,9 +59,9 @@ async fn named_keys_have_settings_of_their_own() {
     let (inner, _mock) = mock();
     let limits = |per_key| {
         let strict = RateLimitConfig::builder().limit(Limit::strict(1, MINUTE));
-        KeyedRateLimitConfig::builder(builder(per_key).build().unwrap())
-            .key(PartitionKey(7), builder(5).build().unwrap())
-            .key(PartitionKey(8), strict.build().unwrap())
+        KeyedRateLimitConfig::builder(builder(per_key))
+            .key(PartitionKey(7), builder(5))
+            .key(PartitionKey(8), strict)
     };
     let layer = with(limits(1).build().unwrap());
     let mut svc = layer.layer(inner);
@@ -214,142 +215,6 @@ async fn one_key_or_all_of_them_can_be_paused() {
     );
 }
 
-fn within(
-    account: RateLimitConfigBuilder,
-    endpoint: RateLimitConfigBuilder,
-) -> (
-    KeyedRateLimitLayer<ByHundreds>,
-    RateLimitHandle,
-    KeyedRateLimitHandle,
-) {
-    let account = account.build().expect("valid settings");
-    let endpoint = endpoint.build().expect("valid settings");
-    let config = KeyedRateLimitConfig::builder(endpoint).account(account);
-    let layer = with(config.build().expect("no file"));
-    let handle = layer.handle();
-    let account = handle.account().expect("it has one");
-    (layer, account, handle)
-}
-
-#[tokio::test(start_paused = true)]
-async fn endpoint_and_account_grant_both_or_neither() {
-    let (layer, account, endpoints) = within(builder(3), builder(2));
-    let (inner, _mock) = mock();
-    let mut svc = layer.layer(inner);
-    assert!(passes(&mut svc, 100) && passes(&mut svc, 101));
-    // The endpoint has nothing left: the account loses nothing.
-    assert!(!passes(&mut svc, 102));
-    assert_eq!(account.tokens(), 1.0);
-    assert!(passes(&mut svc, 200));
-    // The account has nothing left: the endpoint loses nothing.
-    let rejected = rejection(call(&mut svc, 201).poll());
-    assert_eq!(rejected.retry_after(), Some(ms(100)));
-    assert_eq!(
-        (account.tokens(), endpoints.tokens(PartitionKey(2))),
-        (0.0, 1.0)
-    );
-    account.pause();
-    advance(SECOND).await;
-    assert_eq!(
-        rejection(call(&mut svc, 300).poll()).reason(),
-        Reason::Paused
-    );
-    assert_eq!(endpoints.tokens(PartitionKey(3)), 2.0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn within_an_account_the_first_of_each_endpoint_wait_in_order() {
-    let inner = Departures::new();
-    // The account: one per 100 ms. The endpoints: one per 300 ms.
-    let endpoint = RateLimitConfig::builder().rate(10, 3 * SECOND).burst(1);
-    let (layer, account, endpoints) =
-        within(builder(1).max_wait(MINUTE), endpoint.max_wait(MINUTE));
-    let svc = layer.layer(inner.clone());
-    let mut tasks = Vec::new();
-    for n in [100, 101, 102, 200, 201, 300, 301] {
-        tasks.push(tokio::spawn(svc.clone().call(n)));
-        tokio::task::yield_now().await;
-    }
-    for task in tasks {
-        task.await.unwrap().unwrap();
-    }
-    let log = inner.log();
-    assert_eq!(log[..3], [(100, 0), (200, 100), (300, 200)]);
-    let mut times: Vec<_> = log.iter().map(|(_, at)| *at).collect();
-    times.dedup();
-    assert_eq!(times.len(), 7, "no two within 100 ms: {log:?}");
-    assert!(times.windows(2).all(|two| two[1] - two[0] >= 100));
-    for key in 1..4 {
-        let mine = log
-            .iter()
-            .filter(|(n, _)| n / 100 == key)
-            .map(|(_, at)| *at);
-        let mine: Vec<_> = mine.collect();
-        assert!(mine.windows(2).all(|two| two[1] - two[0] >= 300), "{log:?}");
-    }
-    assert_eq!((account.queue_depth(), endpoints.counts().granted), (0, 7));
-    // Dropped calls leave both queues.
-    let gone: Vec<_> = (0..5)
-        .map(|n| tokio::spawn(svc.clone().call(100 + n)))
-        .collect();
-    tokio::time::sleep(ms(1)).await;
-    assert!(account.queue_depth() + endpoints.queue_depth_of(PartitionKey(1)) > 0);
-    for task in &gone {
-        task.abort();
-    }
-    tokio::time::sleep(SECOND).await;
-    assert_eq!(
-        (
-            account.queue_depth(),
-            endpoints.queue_depth_of(PartitionKey(1))
-        ),
-        (0, 0)
-    );
-    assert_eq!(svc.clone().call(100).await.map(|_| ()), Ok(()));
-}
-
-/// The account rejects its own calls at once; calls of an endpoint wait as the endpoint lets them.
-#[tokio::test(start_paused = true)]
-async fn with_an_account_without_a_queue_that_of_the_endpoint_decides() {
-    let inner = Departures::new();
-    let (layer, account, _) = within(builder(1), builder(5).max_wait(ms(300)));
-    let svc = layer.layer(inner.clone());
-    let tasks: Vec<_> = (0..6)
-        .map(|n| tokio::spawn(svc.clone().call(100 + n)))
-        .collect();
-    let mut rejected = 0;
-    for task in tasks {
-        rejected += u32::from(task.await.unwrap().is_err());
-    }
-    let times: Vec<_> = inner.log().iter().map(|(_, at)| *at).collect();
-    assert_eq!((times, rejected), (vec![0, 100, 200, 300], 2));
-    assert_eq!(account.queue_depth(), 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_reservation_of_a_key_is_given_back_to_both() {
-    let (_layer, account, endpoints) = within(builder(3), builder(2));
-    let meta = RequestMeta::new(Replay::Safe)
-        .with_key(PartitionKey(1))
-        .with_cost(2);
-    let reserved = endpoints.try_reserve(&meta).unwrap();
-    assert_eq!(
-        (account.tokens(), endpoints.tokens(PartitionKey(1))),
-        (1.0, 0.0)
-    );
-    drop(reserved);
-    assert_eq!(
-        (account.tokens(), endpoints.tokens(PartitionKey(1))),
-        (3.0, 2.0)
-    );
-    let reserved = endpoints.reserve(&meta).await.unwrap();
-    reserved.correct_usage(Unit::Cost, 1);
-    assert_eq!(
-        (account.tokens(), endpoints.tokens(PartitionKey(1))),
-        (2.0, 1.0)
-    );
-}
-
 #[test]
 fn a_known_key_allocates_nothing_and_takes_less_than_64_bytes() {
     const KEYS: u32 = 100_000;
@@ -415,36 +280,6 @@ fn threads_together_are_granted_the_burst_of_each_key() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_account_is_configured_with_the_keys_and_stays() {
-    let (layer, account, endpoints) = within(builder(3), builder(2));
-    let (inner, _mock) = mock();
-    let mut svc = layer.layer(inner);
-    assert!(passes(&mut svc, 100));
-    let config = |account: Option<u32>| {
-        let config = KeyedRateLimitConfig::builder(builder(4).build().unwrap());
-        let config = match account {
-            Some(burst) => config.account(builder(burst).build().unwrap()),
-            None => config,
-        };
-        config.build().unwrap()
-    };
-    endpoints.configure(config(Some(6))).unwrap();
-    assert_eq!(endpoints.config(), config(Some(6)));
-    // What was used stays used, to the sixteenth of a nanosecond.
-    assert!((account.tokens() - 5.0).abs() < 1e-6);
-    assert!((endpoints.tokens(PartitionKey(1)) - 3.0).abs() < 1e-6);
-    assert_eq!(endpoints.tokens(PartitionKey(2)), 4.0);
-    let error = endpoints.configure(config(None)).unwrap_err();
-    assert_eq!((error.field(), error.value()), ("account", "none"));
-    let other = per_key(builder(1)).handle();
-    assert!(other.account().is_none());
-    assert_eq!(
-        other.configure(config(Some(6))).unwrap_err().field(),
-        "account"
-    );
-}
-
-#[tokio::test(start_paused = true)]
 async fn block_bypass_and_reset_apply_to_all_keys() {
     use seawall_core::Command;
 
@@ -479,22 +314,4 @@ async fn a_bypass_lets_calls_pass_that_would_wait() {
     seawall_core::InstanceHandle::control(&layer.handle(), seawall_core::Command::Bypass).unwrap();
     assert!((0..3).all(|n| passes(&mut svc, 100 + n)));
     assert_eq!(layer.handle().queue_depth(), 0);
-}
-
-#[cfg(feature = "serde")]
-#[tokio::test(start_paused = true)]
-async fn a_snapshot_of_keys_serializes() {
-    let (layer, _account, endpoints) = within(builder(3), builder(2));
-    let (inner, _mock) = mock();
-    let mut svc = layer.layer(inner);
-    assert!(passes(&mut svc, 100));
-    endpoints.pause_all_for(3 * SECOND);
-    let json = serde_json::to_value(endpoints.snapshot()).unwrap();
-    assert_eq!(
-        (&json["name"], &json["state"]),
-        (&"keys".into(), &"paused".into())
-    );
-    assert_eq!(json["resumes_in"], 3.0);
-    assert_eq!(json["account"][0]["available"], 2.0);
-    assert_eq!(json["counts"]["granted"], 1);
 }

@@ -25,6 +25,7 @@ use tower::limit::ConcurrencyLimit;
 use tower_layer::Layer;
 use tower_service::Service;
 
+mod account;
 mod apply_signal;
 mod chaos;
 mod faults;

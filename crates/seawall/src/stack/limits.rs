@@ -30,14 +30,22 @@ slot!(KeyedRateLimitLayer<Describing, C> => KeyedRateLimitHandle,
 
 impl SlotHandle for KeyedRateLimitHandle {
     fn add_to(&self, snapshot: &mut StackSnapshot) {
+        snapshot.rate_limit = self.account().map(|account| account.snapshot());
         snapshot.rate_limit_per_key = Some(self.snapshot());
     }
 
     fn reset(&self) {
         Self::reset(self);
+        if let Some(account) = self.account() {
+            account.reset();
+        }
     }
 
+    /// The account is an instance of its own.
     fn register(&self, registry: &Registry) -> Result<(), AlreadyRegistered> {
+        if let Some(account) = self.account() {
+            registry.register(account)?;
+        }
         registry.register(self.clone())
     }
 }
@@ -45,11 +53,13 @@ impl SlotHandle for KeyedRateLimitHandle {
 impl Configure<RateLimitConfig> for KeyedRateLimitHandle {
     /// The limits of all keys together.
     fn config(&self) -> RateLimitConfig {
-        Self::config(self).account().cloned().unwrap_or_default()
+        let account = self.account();
+        account.map(|account| account.config()).unwrap_or_default()
     }
 
     fn configure(&self, config: RateLimitConfig) -> Result<(), InvalidConfig> {
-        Self::configure(self, with_account(&Self::config(self), config)?)
+        self.account()
+            .map_or(Ok(()), |account| account.configure(config))
     }
 }
 
@@ -75,30 +85,9 @@ limits!(RateLimitLayer, KeyedRateLimitLayer);
 /// The limits per key of a stack whose limit of all is `total`.
 pub(crate) fn per_key(
     name: InstanceName,
-    config: &KeyedRateLimitConfig,
+    config: KeyedRateLimitConfig,
     total: RateLimitConfig,
-) -> Result<KeyedRateLimitLayer, InvalidConfig> {
-    if config.account().is_some() {
-        let accepted = "nothing: the account's limits are the rate limit of the stack";
-        return Err(InvalidConfig::new(
-            "account",
-            "limits of the account",
-            accepted,
-        ));
-    }
-    let config = with_account(config, total)?;
-    Ok(KeyedRateLimitLayer::new(name, config))
-}
-
-fn with_account(
-    config: &KeyedRateLimitConfig,
-    account: RateLimitConfig,
-) -> Result<KeyedRateLimitConfig, InvalidConfig> {
-    let start = KeyedRateLimitConfig::builder(config.per_key().clone()).account(account);
-    config
-        .keys()
-        .fold(start, |builder, (key, config)| {
-            builder.key(key, config.clone())
-        })
-        .build()
+) -> KeyedRateLimitLayer {
+    let account = RateLimitLayer::new(format!("{name}-account"), total);
+    KeyedRateLimitLayer::within_account(name, config, &account.handle())
 }

@@ -139,41 +139,36 @@ macro_rules! option_setters {
 
             /// Limits calls per key within the limit of all: per endpoint, account or symbol, by
             /// the [key](crate::RequestMeta::with_key) that `describe` gives a request. A call
-            /// takes from both limits or from none.
-            ///
-            /// # Errors
-            ///
-            /// [`InvalidConfig`](crate::InvalidConfig) when `config` has limits of the account:
-            /// those are the stack's own.
+            /// takes from both limits or from none. The limit of all is an instance of its own
+            /// then, the [account](crate::KeyedRateLimitHandle::account), named as the stack with
+            /// `-account` behind.
             ///
             /// ```
             /// use std::time::Duration;
             /// use seawall::{KeyedRateLimitConfig, PartitionKey, RateLimitConfig};
             ///
-            /// let each = RateLimitConfig::builder().rate(3, Duration::from_secs(1)).burst(3).build()?;
+            /// let each = RateLimitConfig::builder().rate(3, Duration::from_secs(1)).burst(3);
             /// let stack = seawall::broker("my-broker")
             ///     .build()?
-            ///     .rate_limit_per_key(KeyedRateLimitConfig::new(each)?)?;
+            ///     .rate_limit_per_key(KeyedRateLimitConfig::new(each)?);
             /// let quotes = PartitionKey::of("quotes");
             /// assert_eq!(stack.handles().rate_limit.tokens(quotes), 3.0);
             /// # Ok::<(), seawall::InvalidConfig>(())
             /// ```
+            #[must_use]
             pub fn rate_limit_per_key(
                 self,
                 config: $crate::KeyedRateLimitConfig,
-            ) -> Result<
-                $Stack<
-                    $($rest,)*
-                    $crate::Slots<R, H, T, B, $crate::KeyedRateLimitLayer, C, M, A>,
-                >,
-                $crate::InvalidConfig,
+            ) -> $Stack<
+                $($rest,)*
+                $crate::Slots<R, H, T, B, $crate::KeyedRateLimitLayer, C, M, A>,
             >
             where
                 L: $crate::stack::Limits,
             {
                 let total = $crate::stack::Configure::config(&self.slots().rate_limit.handle());
-                let layer = $crate::stack::per_key(self.name(), &config, total)?;
-                Ok(self.map_slots(|_, slots| slots.with_rate_limit(|_| layer)))
+                let layer = $crate::stack::per_key(self.name(), config, total);
+                self.map_slots(|_, slots| slots.with_rate_limit(|_| layer))
             }
 
             /// One circuit per key in place of one for all: per host, endpoint, account or symbol,

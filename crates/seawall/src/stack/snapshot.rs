@@ -32,9 +32,9 @@ pub struct StackSnapshot {
     pub bulkhead: BulkheadSnapshot,
     /// What is learned about the number of permits.
     pub adaptive: Option<AdaptiveSnapshot>,
-    /// Tokens and their queue; `None` where there are limits per key, too.
+    /// Tokens and their queue, of all keys together.
     pub rate_limit: Option<RateLimitSnapshot>,
-    /// The limits per key, and that of all keys.
+    /// The limits per key.
     pub rate_limit_per_key: Option<KeyedRateLimitSnapshot>,
     /// The circuit; `None` where there is one per key.
     pub breaker: Option<CircuitSnapshot>,
