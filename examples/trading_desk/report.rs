@@ -148,10 +148,10 @@ impl<'a> Table<'a> {
         self.row("DUPLICATED: executed more than once", |score| {
             score.orders.duplicates
         });
-        self.row("LOST: reported as placed, never executed", |score| {
+        self.row("LOST: reported placed, never executed", |score| {
             score.orders.lost
         });
-        self.row("PHANTOM: reported as not placed, yet executed", |score| {
+        self.row("PHANTOM: reported not placed, yet executed", |score| {
             score.orders.phantoms
         });
         self.row("in doubt: result unknown to the desk", |score| {

@@ -1,1 +1,5 @@
 //! Tests of Seawall across its crates; see `tests/`.
+
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
