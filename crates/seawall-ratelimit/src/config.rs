@@ -51,30 +51,18 @@ impl RateLimitConfig {
         &self.limits
     }
 
-    /// How long a call may wait; zero when it is rejected at once.
-    pub const fn max_wait(&self) -> Duration {
-        self.max_wait
-    }
-
-    /// How many calls may wait.
-    pub const fn max_waiting(&self) -> u32 {
-        self.max_waiting
-    }
-
-    /// How much longer at most a call of low priority waits than one of normal priority that came
-    /// at the same time.
-    pub const fn priority_aging(&self) -> Duration {
-        self.priority_aging
-    }
-
-    /// How long a throttle pauses the layer when the upstream reports no time.
-    pub const fn default_pause(&self) -> Duration {
-        self.default_pause
-    }
-
-    /// Whether the layer starts in shadow mode.
-    pub const fn shadow(&self) -> bool {
-        self.shadow
+    seawall_core::getters! {
+        /// How long a call may wait; zero when it is rejected at once.
+        pub const fn max_wait -> Duration;
+        /// How many calls may wait.
+        pub const fn max_waiting -> u32;
+        /// How much longer at most a call of low priority waits than one of normal priority that
+        /// came at the same time.
+        pub const fn priority_aging -> Duration;
+        /// How long a throttle pauses the layer when the upstream reports no time.
+        pub const fn default_pause -> Duration;
+        /// Whether the layer starts in shadow mode.
+        pub const fn shadow -> bool;
     }
 
     /// Settings without any limit, for a limiter that is never asked.
@@ -201,19 +189,26 @@ impl RateLimitConfigBuilder {
         self
     }
 
-    /// How long a call may wait for its tokens, counted from the first poll of its future, the
-    /// readiness of its service included. Zero, the default, rejects at once. A call whose tokens
-    /// would come later than this, or later than its own [deadline](seawall_core::RequestMeta), is
-    /// rejected at once.
-    ///
-    /// Tokio's timer has a resolution of one millisecond, so a waiter departs up to that much after
-    /// its tokens are there. Where the burst exceeds the cost of a call by less than what the rate
-    /// grants in a millisecond, tokens overflow meanwhile, and waiters depart below the rate: with
-    /// a burst of 1 and a rate of 400 per second, one per 3 ms. A burst that holds a few
-    /// milliseconds of the rate avoids that.
-    pub const fn max_wait(mut self, max_wait: Duration) -> Self {
-        self.config.max_wait = max_wait;
-        self
+    seawall_core::setters! { self.config:
+        /// How long a call may wait for its tokens, counted from the first poll of its future, the
+        /// readiness of its service included. Zero, the default, rejects at once. A call whose
+        /// tokens would come later than this, or later than its own
+        /// [deadline](seawall_core::RequestMeta), is rejected at once.
+        ///
+        /// Tokio's timer has a resolution of one millisecond, so a waiter departs up to that much
+        /// after its tokens are there. Where the burst exceeds the cost of a call by less than what
+        /// the rate grants in a millisecond, tokens overflow meanwhile, and waiters depart below
+        /// the rate: with a burst of 1 and a rate of 400 per second, one per 3 ms. A burst that
+        /// holds a few milliseconds of the rate avoids that.
+        pub const fn max_wait(Duration);
+
+        /// How long [a throttle](seawall_core::QuotaSignal::Pause) pauses the layer when the
+        /// upstream reports no time. Zero does not pause. Default: one second.
+        pub const fn default_pause(Duration);
+
+        /// Whether the layer starts in shadow mode: calls that it would reject pass at once, and
+        /// are counted and emitted as [`Shadowed`](seawall_core::EventKind::Shadowed). Default: no.
+        pub const fn shadow(bool);
     }
 
     /// How many calls may wait, from 1 to 16,777,216; the next one is rejected. Needs a
@@ -234,20 +229,6 @@ impl RateLimitConfigBuilder {
     pub fn priority_aging(mut self, per_step: Duration) -> Self {
         self.config.priority_aging = per_step;
         self.of_waiting = Some(("priority_aging", format!("{per_step:?}")));
-        self
-    }
-
-    /// How long [a throttle](seawall_core::QuotaSignal::Pause) pauses the layer when the upstream
-    /// reports no time. Zero does not pause. Default: one second.
-    pub const fn default_pause(mut self, pause: Duration) -> Self {
-        self.config.default_pause = pause;
-        self
-    }
-
-    /// Whether the layer starts in shadow mode: calls that it would reject pass at once, and are
-    /// counted and emitted as [`Shadowed`](seawall_core::EventKind::Shadowed). Default: no.
-    pub const fn shadow(mut self, on: bool) -> Self {
-        self.config.shadow = on;
         self
     }
 

@@ -115,8 +115,6 @@ pub struct Feedback<S, X, F, M = MetaCost> {
     cost: M,
 }
 
-impl<S, X, F, M> Feedback<S, X, F, M> {}
-
 impl<S, X, F, M, Req> Service<Req> for Feedback<S, X, F, M>
 where
     S: Service<Req>,

@@ -1,6 +1,5 @@
 //! The future: the inner one, after waiting for tokens if there are none.
 
-use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -163,16 +162,7 @@ where
     }
 }
 
-impl<S: Service<Req>, Req> fmt::Debug for ResponseFuture<S, Req> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let step = match &self.step {
-            Step::Running { .. } => "running",
-            Step::Waiting { .. } => "waiting",
-            Step::Rejected { .. } => "rejected",
-            Step::Done => "done",
-        };
-        f.debug_struct("ResponseFuture")
-            .field("step", &step)
-            .finish()
-    }
-}
+seawall_core::impl_debug!(ResponseFuture<S, Req> where [S: Service<Req>]: |this|
+    waiting = matches!(this.step, Step::Waiting { .. }),
+    done = matches!(this.step, Step::Done),
+);

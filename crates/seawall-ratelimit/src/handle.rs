@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use seawall_core::{
-    Command, Events, InstanceHandle, InstanceName, InvalidConfig, QuotaSignal, Rejection,
-    RequestMeta, Samples, Unit, Unsupported, ns,
+    InstanceHandle, InstanceName, InvalidConfig, QuotaSignal, Rejection, RequestMeta, Samples,
+    Unit, ns,
 };
 
 use crate::config::RateLimitConfig;
@@ -207,6 +207,11 @@ impl RateLimitHandle {
         self.limiter_ref().try_reserve(meta)
     }
 
+    fn bypass(&self) {
+        self.resume();
+        self.set_shadow(true);
+    }
+
     fn limiter_ref(&self) -> LimiterRef {
         LimiterRef::new(self.state.local(), None)
     }
@@ -224,17 +229,14 @@ impl RateLimitHandle {
     }
 }
 
+/// [`Block`](seawall_core::Command::Block) is [`pause`](RateLimitHandle::pause),
+/// [`Bypass`](seawall_core::Command::Bypass) resumes in shadow mode.
 impl InstanceHandle for RateLimitHandle {
-    fn pattern(&self) -> &'static str {
-        self.state().events.pattern()
-    }
-
-    fn name(&self) -> InstanceName {
-        Self::name(self)
-    }
-
-    fn state(&self) -> &'static str {
-        RateLimitState::of(self.limiter(), self.now()).as_str()
+    seawall_core::handle_methods! { |this|
+        pattern: this.state().events.pattern(),
+        state: RateLimitState::of(this.limiter(), this.now()).as_str(),
+        attach: this.state().events,
+        commands: [Block => pause, Bypass => bypass, Reset => reset],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
@@ -261,31 +263,6 @@ impl InstanceHandle for RateLimitHandle {
 
     fn settings(&self) -> Vec<(&'static str, String)> {
         self.config().settings()
-    }
-
-    fn attach(&self, events: &Events) {
-        // Events go to the first registry only.
-        let _ = self.state().events.attach(events);
-    }
-
-    /// [`Block`](Command::Block) is [`pause`](RateLimitHandle::pause), [`Bypass`](Command::Bypass)
-    /// resumes in shadow mode, [`Reset`](Command::Reset) is [`reset`](RateLimitHandle::reset).
-    fn control(&self, command: Command) -> Result<(), Unsupported> {
-        match command {
-            Command::Block => self.pause(),
-            Command::Bypass => {
-                self.resume();
-                self.set_shadow(true);
-            }
-            Command::Reset => self.reset(),
-            command => {
-                return Err(Unsupported {
-                    pattern: self.pattern(),
-                    command,
-                });
-            }
-        }
-        Ok(())
     }
 }
 

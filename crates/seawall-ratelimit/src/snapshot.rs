@@ -8,36 +8,23 @@ use crate::counts::RateLimitCounts;
 use crate::limit::Limit;
 use crate::limiter::Limiter;
 
-/// What a rate limit does.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-pub enum RateLimitState {
-    /// There are tokens.
-    Ok,
-    /// Less than one token is there.
-    Exhausted,
-    /// Calls wait, for tokens or for their own service.
-    Queueing,
-    /// Nothing is granted.
-    Paused,
-    /// New calls are rejected, and queued ones are served.
-    Draining,
+seawall_core::state_words! {
+    /// What a rate limit does.
+    pub enum RateLimitState {
+        /// There are tokens.
+        Ok = "ok",
+        /// Less than one token is there.
+        Exhausted = "exhausted",
+        /// Calls wait, for tokens or for their own service.
+        Queueing = "queueing",
+        /// Nothing is granted.
+        Paused = "paused",
+        /// New calls are rejected, and queued ones are served.
+        Draining = "draining",
+    }
 }
 
 impl RateLimitState {
-    /// `"ok"`, `"exhausted"`, `"queueing"`, `"paused"` or `"draining"`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Exhausted => "exhausted",
-            Self::Queueing => "queueing",
-            Self::Paused => "paused",
-            Self::Draining => "draining",
-        }
-    }
-
     pub(crate) fn of(limiter: &Limiter, now_ns: u64) -> Self {
         if limiter.is_draining() {
             Self::Draining

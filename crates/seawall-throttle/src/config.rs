@@ -50,9 +50,25 @@ impl AdaptiveThrottleConfig {
         AdaptiveThrottleConfigBuilder::default()
     }
 
-    /// How many requests of normal priority are sent for each one that is accepted.
-    pub const fn accept_multiplier(&self) -> f64 {
-        self.accept_multiplier
+    seawall_core::getters! {
+        /// How many requests of normal priority are sent for each one that is accepted.
+        pub const fn accept_multiplier -> f64;
+        /// By how much `accept_multiplier - 1` grows from one class of priority to the next.
+        pub const fn priority_factor -> f64;
+        /// How long a result counts.
+        pub const fn window -> Duration;
+        /// How many requests of a class the window must have before one is rejected.
+        pub const fn min_requests -> u32;
+        /// The largest share of the requests that is rejected, from 0 to 1.
+        pub const fn max_rejection -> f64;
+        /// The priority from whose class on nothing is rejected, if there is one.
+        pub const fn exempt_from -> Option<Priority>;
+        /// Whether a failure of the upstream counts as not accepted.
+        pub const fn count_failures -> bool;
+        /// Whether the layer starts in shadow mode.
+        pub const fn shadow -> bool;
+        /// The seed of the random draws, if it was set.
+        pub const fn seed -> Option<u64>;
     }
 
     /// How many requests of a class are sent for each one that is accepted.
@@ -60,46 +76,6 @@ impl AdaptiveThrottleConfig {
         let factor = self.priority_factor.powi(class.steps_above_normal());
         // Finite, since zero accepts times infinity is not a number.
         (1.0 + (self.accept_multiplier - 1.0) * factor).min(f64::MAX)
-    }
-
-    /// By how much `accept_multiplier - 1` grows from one class of priority to the next.
-    pub const fn priority_factor(&self) -> f64 {
-        self.priority_factor
-    }
-
-    /// How long a result counts.
-    pub const fn window(&self) -> Duration {
-        self.window
-    }
-
-    /// How many requests of a class the window must have before one is rejected.
-    pub const fn min_requests(&self) -> u32 {
-        self.min_requests
-    }
-
-    /// The largest share of the requests that is rejected, from 0 to 1.
-    pub const fn max_rejection(&self) -> f64 {
-        self.max_rejection
-    }
-
-    /// The priority from whose class on nothing is rejected, if there is one.
-    pub const fn exempt_from(&self) -> Option<Priority> {
-        self.exempt_from
-    }
-
-    /// Whether a failure of the upstream counts as not accepted.
-    pub const fn count_failures(&self) -> bool {
-        self.count_failures
-    }
-
-    /// Whether the layer starts in shadow mode.
-    pub const fn shadow(&self) -> bool {
-        self.shadow
-    }
-
-    /// The seed of the random draws, if it was set.
-    pub const fn seed(&self) -> Option<u64> {
-        self.seed
     }
 
     /// How likely a call of each class is to be rejected.
@@ -185,77 +161,54 @@ pub struct AdaptiveThrottleConfigBuilder {
 }
 
 impl AdaptiveThrottleConfigBuilder {
-    /// How many requests of normal priority are sent for each one that the upstream accepts: a
-    /// finite number from 1. Default: 2.
-    ///
-    /// With 2, an overloaded upstream rejects one request for each that it serves. Closer to 1 it
-    /// has less to reject, but its recovery is noticed later. The other classes of priority follow
-    /// from [`priority_factor`](Self::priority_factor).
-    pub const fn accept_multiplier(mut self, accept_multiplier: f64) -> Self {
-        self.config.accept_multiplier = accept_multiplier;
-        self
-    }
+    seawall_core::setters! { self.config:
+        /// How many requests of normal priority are sent for each one that the upstream accepts: a
+        /// finite number from 1. Default: 2.
+        ///
+        /// With 2, an overloaded upstream rejects one request for each that it serves. Closer to 1
+        /// it has less to reject, but its recovery is noticed later. The other classes of priority
+        /// follow from [`priority_factor`](Self::priority_factor).
+        pub const fn accept_multiplier(f64);
 
-    /// By how much `accept_multiplier - 1` grows from one [class of priority](PriorityClass) to
-    /// the next: a number from 1 to 100. 1 treats all classes alike. Default: 2, so that a
-    /// multiplier of 2 is 1.25 for the lowest class, 1.5 for the low, 2 for the normal and 3 for
-    /// the high one.
-    pub const fn priority_factor(mut self, factor: f64) -> Self {
-        self.config.priority_factor = factor;
-        self
-    }
+        /// By how much `accept_multiplier - 1` grows from one [class of priority](PriorityClass) to
+        /// the next: a number from 1 to 100. 1 treats all classes alike. Default: 2, so that a
+        /// multiplier of 2 is 1.25 for the lowest class, 1.5 for the low, 2 for the normal and 3
+        /// for the high one.
+        pub const fn priority_factor(f64);
 
-    /// How long a result counts, longer than zero. The window moves by sixteenths, so a result is
-    /// forgotten after between 15/16 of this and all of it. Default: 2 minutes.
-    pub const fn window(mut self, window: Duration) -> Self {
-        self.config.window = window;
-        self
-    }
+        /// How long a result counts, longer than zero. The window moves by sixteenths, so a result
+        /// is forgotten after between 15/16 of this and all of it. Default: 2 minutes.
+        pub const fn window(Duration);
 
-    /// How many requests of a class the window must have before one is rejected, at least 1.
-    /// Default: 10.
-    pub const fn min_requests(mut self, requests: u32) -> Self {
-        self.config.min_requests = requests;
-        self
-    }
+        /// How many requests of a class the window must have before one is rejected, at least 1.
+        /// Default: 10.
+        pub const fn min_requests(u32);
 
-    /// The largest share of the requests of a class that is rejected, from 0 to 1. Default: 0.9.
-    ///
-    /// The calls that pass are how a recovery is noticed. At 1, after a window without any accepted
-    /// request, about one request per window passes. A share of `m` can cut down an overload of at
-    /// most `accept_multiplier / (1 - m)` times the capacity: with the defaults, of 20 times.
-    pub const fn max_rejection(mut self, share: f64) -> Self {
-        self.config.max_rejection = share;
-        self
-    }
+        /// The largest share of the requests of a class that is rejected, from 0 to 1. Default:
+        /// 0.9.
+        ///
+        /// The calls that pass are how a recovery is noticed. At 1, after a window without any
+        /// accepted request, about one request per window passes. A share of `m` can cut down an
+        /// overload of at most `accept_multiplier / (1 - m)` times the capacity: with the defaults,
+        /// of 20 times.
+        pub const fn max_rejection(f64);
 
-    /// Rejects no request of the [class](PriorityClass) of `priority` or of a higher one: for
-    /// order cancels, which are worth sending even if nine of ten fail. Default: no class is
-    /// exempt.
-    pub const fn exempt_from(mut self, priority: Priority) -> Self {
-        self.config.exempt_from = Some(priority);
-        self
-    }
+        /// Rejects no request of the [class](PriorityClass) of `priority` or of a higher one: for
+        /// order cancels, which are worth sending even if nine of ten fail. Default: no class is
+        /// exempt.
+        pub const fn exempt_from(Some(Priority));
 
-    /// Whether a response that reports a failure of the upstream (HTTP 500, gRPC `INTERNAL`, a
-    /// body that broke off) counts as not accepted. Default: no.
-    pub const fn count_failures(mut self, count: bool) -> Self {
-        self.config.count_failures = count;
-        self
-    }
+        /// Whether a response that reports a failure of the upstream (HTTP 500, gRPC `INTERNAL`, a
+        /// body that broke off) counts as not accepted. Default: no.
+        pub const fn count_failures(bool);
 
-    /// Whether the layer starts in shadow mode: calls that it would reject pass, and are counted
-    /// and emitted as [`Shadowed`](seawall_core::EventKind::Shadowed). Default: no.
-    pub const fn shadow(mut self, on: bool) -> Self {
-        self.config.shadow = on;
-        self
-    }
+        /// Whether the layer starts in shadow mode: calls that it would reject pass, and are
+        /// counted and emitted as [`Shadowed`](seawall_core::EventKind::Shadowed). Default: no.
+        pub const fn shadow(bool);
 
-    /// The seed of the random draws: the same calls on one thread are then rejected in every run.
-    /// Default: a random seed for each layer.
-    pub const fn seed(mut self, seed: u64) -> Self {
-        self.config.seed = Some(seed);
-        self
+        /// The seed of the random draws: the same calls on one thread are then rejected in every
+        /// run. Default: a random seed for each layer.
+        pub const fn seed(Some(u64));
     }
 
     /// Checks the settings.
@@ -266,19 +219,18 @@ impl AdaptiveThrottleConfigBuilder {
     /// from 1 to 100, `max_rejection` not from 0 to 1, or `window` or `min_requests` zero.
     pub fn build(self) -> Result<AdaptiveThrottleConfig, InvalidConfig> {
         let Self { config } = self;
-        if !(config.accept_multiplier >= 1.0 && config.accept_multiplier.is_finite()) {
+        let (multiplier, factor) = (config.accept_multiplier, config.priority_factor);
+        if !(multiplier >= 1.0 && multiplier.is_finite()) {
+            let accepted = "a finite number from 1";
             return Err(InvalidConfig::new(
                 "accept_multiplier",
-                config.accept_multiplier,
-                "a finite number from 1",
+                multiplier,
+                accepted,
             ));
         }
-        if !(1.0..=100.0).contains(&config.priority_factor) {
-            return Err(InvalidConfig::new(
-                "priority_factor",
-                config.priority_factor,
-                "a number from 1 to 100",
-            ));
+        if !(1.0..=100.0).contains(&factor) {
+            let accepted = "a number from 1 to 100";
+            return Err(InvalidConfig::new("priority_factor", factor, accepted));
         }
         if config.window.is_zero() {
             return Err(InvalidConfig::new("window", "0 s", "longer than zero"));
@@ -287,11 +239,8 @@ impl AdaptiveThrottleConfigBuilder {
             return Err(InvalidConfig::new("min_requests", 0, "at least 1"));
         }
         if !(0.0..=1.0).contains(&config.max_rejection) {
-            return Err(InvalidConfig::new(
-                "max_rejection",
-                config.max_rejection,
-                "a number from 0 to 1",
-            ));
+            let (share, accepted) = (config.max_rejection, "a number from 0 to 1");
+            return Err(InvalidConfig::new("max_rejection", share, accepted));
         }
         Ok(config)
     }

@@ -1,6 +1,5 @@
 //! The future: the inner one, whose result is counted.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -89,15 +88,4 @@ where
     }
 }
 
-impl<F, C> fmt::Debug for ResponseFuture<F, C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let step = match &self.step {
-            Step::Calling { .. } => "calling",
-            Step::Rejected { .. } => "rejected",
-            Step::Done => "done",
-        };
-        f.debug_struct("ResponseFuture")
-            .field("step", &step)
-            .finish()
-    }
-}
+seawall_core::impl_debug!(ResponseFuture<F, C>: |this| done = matches!(this.step, Step::Done));

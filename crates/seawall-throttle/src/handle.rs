@@ -1,8 +1,6 @@
 //! Reads and controls a throttle from outside.
 
-use seawall_core::{
-    Command, Events, InstanceHandle, InstanceName, InvalidConfig, Samples, Unsupported,
-};
+use seawall_core::{InstanceHandle, InstanceName, InvalidConfig, Samples};
 
 use crate::state::{State, configure, counts, inspect, reset};
 use crate::{
@@ -106,19 +104,20 @@ impl AdaptiveThrottleHandle {
     pub fn reset(&self) {
         reset(&self.state);
     }
+
+    fn bypass(&self) {
+        self.set_shadow(true);
+    }
 }
 
+/// [`Bypass`](seawall_core::Command::Bypass) turns shadow mode on. There is no
+/// [`Block`](seawall_core::Command::Block): a throttle always lets some calls pass.
 impl InstanceHandle for AdaptiveThrottleHandle {
-    fn pattern(&self) -> &'static str {
-        self.state.common().events.pattern()
-    }
-
-    fn name(&self) -> InstanceName {
-        Self::name(self)
-    }
-
-    fn state(&self) -> &'static str {
-        AdaptiveThrottleState::of(&inspect(&self.state).probabilities).as_str()
+    seawall_core::handle_methods! { |this|
+        pattern: this.state.common().events.pattern(),
+        state: AdaptiveThrottleState::of(&inspect(&this.state).probabilities).as_str(),
+        attach: this.state.common().events,
+        commands: [Bypass => bypass, Reset => reset],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
@@ -135,28 +134,6 @@ impl InstanceHandle for AdaptiveThrottleHandle {
 
     fn settings(&self) -> Vec<(&'static str, String)> {
         self.config().settings()
-    }
-
-    fn attach(&self, events: &Events) {
-        // Events go to the first registry only.
-        let _ = self.state.common().events.attach(events);
-    }
-
-    /// [`Bypass`](Command::Bypass) turns shadow mode on, [`Reset`](Command::Reset) is
-    /// [`reset`](AdaptiveThrottleHandle::reset). There is no [`Block`](Command::Block): a throttle
-    /// always lets some calls pass.
-    fn control(&self, command: Command) -> Result<(), Unsupported> {
-        match command {
-            Command::Bypass => self.set_shadow(true),
-            Command::Reset => self.reset(),
-            command => {
-                return Err(Unsupported {
-                    pattern: self.pattern(),
-                    command,
-                });
-            }
-        }
-        Ok(())
     }
 }
 

@@ -5,27 +5,17 @@ use seawall_core::InstanceName;
 use crate::formula::CLASSES;
 use crate::{AdaptiveThrottleCounts, PriorityClass};
 
-/// Whether a throttle rejects calls.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-pub enum AdaptiveThrottleState {
-    /// Every call passes.
-    Ok,
-    /// Calls of at least one class of priority may be rejected.
-    Throttling,
+seawall_core::state_words! {
+    /// Whether a throttle rejects calls.
+    pub enum AdaptiveThrottleState {
+        /// Every call passes.
+        Ok = "ok",
+        /// Calls of at least one class of priority may be rejected.
+        Throttling = "throttling",
+    }
 }
 
 impl AdaptiveThrottleState {
-    /// `"ok"` or `"throttling"`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Throttling => "throttling",
-        }
-    }
-
     pub(crate) fn of(probabilities: &[f64; CLASSES]) -> Self {
         if *probabilities == [0.0; CLASSES] {
             Self::Ok

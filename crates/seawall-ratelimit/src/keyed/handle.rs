@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use seawall_core::{
-    Command, Events, InstanceHandle, InstanceName, InvalidConfig, PartitionKey, QuotaSignal,
-    Rejection, RequestMeta, Samples, Unsupported, ns,
+    InstanceHandle, InstanceName, InvalidConfig, PartitionKey, QuotaSignal, Rejection, RequestMeta,
+    Samples, ns,
 };
 
 use super::config::KeyedRateLimitConfig;
@@ -226,6 +226,15 @@ impl KeyedRateLimitHandle {
         self.limiter_ref(meta.key).try_reserve(meta)
     }
 
+    fn block(&self) {
+        self.resume_all();
+        self.pause_all();
+    }
+
+    fn bypass(&self) {
+        self.keys().set_bypass();
+    }
+
     fn limiter_ref(&self, key: PartitionKey) -> LimiterRef {
         let limiter = self.keys().limiter(key, self.now());
         LimiterRef::new(self.state.local(), Some(limiter))
@@ -256,17 +265,14 @@ impl KeyedRateLimitHandle {
     }
 }
 
+/// [`Block`](seawall_core::Command::Block) is [`pause_all`](KeyedRateLimitHandle::pause_all),
+/// [`Bypass`](seawall_core::Command::Bypass) lets calls of all keys pass as in shadow mode.
 impl InstanceHandle for KeyedRateLimitHandle {
-    fn pattern(&self) -> &'static str {
-        self.state().events.pattern()
-    }
-
-    fn name(&self) -> InstanceName {
-        Self::name(self)
-    }
-
-    fn state(&self) -> &'static str {
-        self.typed_state().as_str()
+    seawall_core::handle_methods! { |this|
+        pattern: this.state().events.pattern(),
+        state: this.typed_state().as_str(),
+        attach: this.state().events,
+        commands: [Block => block, Bypass => bypass, Reset => reset],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
@@ -287,32 +293,6 @@ impl InstanceHandle for KeyedRateLimitHandle {
         let account = self.account().map(|account| account.name().to_string());
         settings.push(("account", account.unwrap_or_else(|| "none".to_owned())));
         settings
-    }
-
-    fn attach(&self, events: &Events) {
-        // Events go to the first registry only.
-        let _ = self.state().events.attach(events);
-    }
-
-    /// [`Block`](Command::Block) is [`pause_all`](KeyedRateLimitHandle::pause_all),
-    /// [`Bypass`](Command::Bypass) lets calls of all keys pass as in shadow mode,
-    /// [`Reset`](Command::Reset) is [`reset`](KeyedRateLimitHandle::reset).
-    fn control(&self, command: Command) -> Result<(), Unsupported> {
-        match command {
-            Command::Block => {
-                self.resume_all();
-                self.pause_all();
-            }
-            Command::Bypass => self.keys().set_bypass(),
-            Command::Reset => self.reset(),
-            command => {
-                return Err(Unsupported {
-                    pattern: self.pattern(),
-                    command,
-                });
-            }
-        }
-        Ok(())
     }
 }
 
