@@ -7,12 +7,13 @@ use std::task::{Context, Poll, Waker, ready};
 
 use pin_project_lite::pin_project;
 use seawall_core::{
-    Classify, Complete, FailureKind, Outcome, Policies, Rejectable, Rejection, TrackCompletion,
-    classify_result,
+    Classify, Complete, EventSource, FailureKind, Outcome, Policies, Reason, Rejectable, Rejection,
+    TrackCompletion, classify_result,
 };
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
+use crate::counts::BulkheadStripe;
 use crate::semaphore::Turn;
 
 /// A call in a queue. Dropped without a permit, it leaves the queue and counts as abandoned.
@@ -32,11 +33,36 @@ pub(crate) trait Waiter {
     /// When its wait ends, if it begins now.
     fn waits_until(&self) -> Instant;
 
+    /// Whether the deadline of its request has passed.
+    fn is_expired(&self) -> bool;
+
+    /// Leaves the queue, if it is in it.
+    fn leave(&mut self);
+
+    /// What counts and emits its end.
+    fn counted_by(&self) -> (&BulkheadStripe, &EventSource);
+
+    /// Leaves the queue without a permit.
+    fn reject(&mut self, reason: Reason) -> Rejection {
+        self.leave();
+        let (stripe, source) = self.counted_by();
+        stripe.reject(source, reason)
+    }
+
     /// Leaves the queue without a permit, since its wait has ended.
-    fn time_out(&mut self) -> Rejection;
+    fn time_out(&mut self) -> Rejection {
+        self.reject(if self.is_expired() {
+            Reason::DeadlineExceeded
+        } else {
+            Reason::QueueTimeout
+        })
+    }
 
     /// Leaves the queue, since the service that it was to go to has failed.
-    fn inner_failed(&mut self, outcome: &Outcome);
+    fn inner_failed(&mut self, outcome: &Outcome) {
+        self.leave();
+        self.counted_by().0.completed(outcome);
+    }
 }
 
 /// What is left to do when a call has its result: the parts of a policy that it needs.

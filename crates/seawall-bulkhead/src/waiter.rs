@@ -4,10 +4,11 @@ use std::task::Waker;
 use std::time::Duration;
 
 use seawall_core::queue::WaiterId;
-use seawall_core::{Outcome, Priority, Reason, Rejection, RequestMeta};
+use seawall_core::{EventSource, Priority, Reason, Rejection, RequestMeta};
 use tokio::time::Instant;
 
 use crate::call::Waiter;
+use crate::counts::BulkheadStripe;
 use crate::permit::Permit;
 use crate::semaphore::Turn;
 use crate::semaphore::queue::{JoinError, WaitRequest};
@@ -58,17 +59,6 @@ impl PermitWaiter {
         self.leave();
     }
 
-    fn is_expired(&self) -> bool {
-        let clock = &self.state.common().clock;
-        self.request.is_expired(|| clock.now())
-    }
-
-    fn reject(&mut self, reason: Reason) -> Rejection {
-        self.leave();
-        let source = &self.state.common().source;
-        self.state.stripe().reject(source, reason)
-    }
-
     fn join(&mut self, waker: &Waker) -> Result<WaiterId, Rejection> {
         let common = self.state.common();
         let now = common.clock.now();
@@ -89,13 +79,6 @@ impl PermitWaiter {
                 Err(common.source.rejection(reason))
             }
             Err(JoinError::Rejected(reason)) => Err(self.reject(reason)),
-        }
-    }
-
-    fn leave(&mut self) {
-        self.done = true;
-        if let Some(id) = self.id.take() {
-            self.state.common().semaphore.leave(id);
         }
     }
 }
@@ -140,17 +123,20 @@ impl Waiter for PermitWaiter {
         }
     }
 
-    fn time_out(&mut self) -> Rejection {
-        self.reject(if self.is_expired() {
-            Reason::DeadlineExceeded
-        } else {
-            Reason::QueueTimeout
-        })
+    fn is_expired(&self) -> bool {
+        let clock = &self.state.common().clock;
+        self.request.is_expired(|| clock.now())
     }
 
-    fn inner_failed(&mut self, outcome: &Outcome) {
-        self.leave();
-        self.state.stripe().completed(outcome);
+    fn leave(&mut self) {
+        self.done = true;
+        if let Some(id) = self.id.take() {
+            self.state.common().semaphore.leave(id);
+        }
+    }
+
+    fn counted_by(&self) -> (&BulkheadStripe, &EventSource) {
+        (self.state.stripe(), &self.state.common().source)
     }
 }
 

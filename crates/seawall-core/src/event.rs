@@ -180,14 +180,10 @@ impl Default for Events {
     }
 }
 
-impl fmt::Debug for Events {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Events")
-            .field("listening", &self.bus.listening)
-            .field("listener_panics", &self.bus.panics)
-            .finish()
-    }
-}
+crate::impl_debug!(Events: |this|
+    listening = this.bus.listening,
+    listener_panics = this.bus.panics,
+);
 
 impl Bus {
     fn change(&self, change: impl FnOnce(&mut Vec<(u64, Listener)>)) {
@@ -251,13 +247,7 @@ impl Drop for Subscription {
     }
 }
 
-impl fmt::Debug for Subscription {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscription")
-            .field("waiting", &self.feed.len())
-            .finish()
-    }
-}
+crate::impl_debug!(Subscription: |this| waiting = this.feed.len());
 
 /// Keeps a listener in place; see [`Events::listen`].
 pub struct ListenerGuard {
@@ -283,13 +273,7 @@ impl Drop for ListenerGuard {
     }
 }
 
-impl fmt::Debug for ListenerGuard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ListenerGuard")
-            .field("id", &self.id)
-            .finish()
-    }
-}
+crate::impl_debug!(ListenerGuard: |this| id = this.id);
 
 /// Where the events of a layer instance come from: its pattern, its name, and the [`Events`] it is
 /// attached to, if any.

@@ -186,7 +186,7 @@ where
     }
 }
 
-/// As [`judge`], of an error, for a layer that has separated responses and errors already.
+/// As [`classify_result`], of an error, for a layer that has separated responses and errors already.
 #[inline]
 pub fn classify_error<C, Res, Err>(classifier: &C, error: &Err) -> Outcome
 where

@@ -1,6 +1,5 @@
 //! A latency quantile that is learned from recent responses.
 
-use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
@@ -385,15 +384,11 @@ const fn some(nanoseconds: u64) -> Option<Duration> {
     }
 }
 
-impl fmt::Debug for Quantile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Quantile")
-            .field("config", &self.config())
-            .field("last_estimate", &self.last_estimate())
-            .field("missing", &self.samples_missing())
-            .finish_non_exhaustive()
-    }
-}
+crate::impl_debug!(Quantile: |this|
+    config = this.config(),
+    last_estimate = this.last_estimate(),
+    missing = this.samples_missing(),
+);
 
 #[cfg(test)]
 mod tests;

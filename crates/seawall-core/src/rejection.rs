@@ -7,127 +7,85 @@ use std::time::Duration;
 use crate::human::Wait;
 use crate::{CircuitCause, InstanceName, Outcome};
 
-/// Why a layer rejected.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Reason {
+/// Makes [`Reason`] from one table: the number, the label value, the pattern that gives the reason,
+/// and the reason in words.
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $Reason:ident = $number:literal, $label:literal, $pattern:literal, $text:literal;)*) => {
+        /// Why a layer rejected.
+        #[non_exhaustive]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Reason {
+            $($(#[$doc])* $Reason = $number,)*
+        }
+
+        impl Reason {
+            /// Every reason, in the order of their numbers.
+            pub const ALL: [Self; 16] = [$(Self::$Reason),*];
+
+            /// The reason as a label value of metrics and logs.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$Reason => $label,)*
+                }
+            }
+
+            /// The reason in words, after the pattern and the name.
+            const fn text(self) -> &'static str {
+                match self {
+                    $(Self::$Reason => $text,)*
+                }
+            }
+
+            /// The pattern that gives this reason, where the rejection does not name it.
+            const fn pattern(self) -> &'static str {
+                match self {
+                    $(Self::$Reason => $pattern,)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
     /// The circuit is open, or half-open with every probe taken.
-    CircuitOpen = 1,
+    CircuitOpen = 1, "circuit_open", "circuit breaker", "the circuit is open";
     /// The circuit was open when readiness was polled; it may have closed since.
-    NotReady = 2,
+    NotReady = 2, "not_ready", "circuit breaker", "the circuit was open when readiness was polled";
     /// The rate is used up, and waiting for it is not allowed or would take too long.
-    RateLimited = 3,
+    RateLimited = 3, "rate_limited", "rate limit", "the rate is used up";
     /// Every permit is taken, and the queue is full.
-    BulkheadFull = 4,
+    BulkheadFull = 4, "bulkhead_full", "bulkhead", "every permit is taken and the queue is full";
     /// The call waited in a queue for as long as it may.
-    QueueTimeout = 5,
+    QueueTimeout = 5, "queue_timeout", "queue",
+        "the call waited in the queue for as long as it may";
     /// One attempt took longer than an attempt may.
-    AttemptTimeout = 6,
+    AttemptTimeout = 6, "attempt_timeout", "attempt timeout", "the attempt timed out";
     /// The whole call, with its waits and attempts, took longer than it may.
-    DeadlineExceeded = 7,
+    DeadlineExceeded = 7, "deadline_exceeded", "deadline", "the deadline of the call has passed";
     /// The budget for extra attempts is used up.
-    BudgetExhausted = 8,
+    BudgetExhausted = 8, "budget_exhausted", "retry", "the budget for further attempts is used up";
     /// The request may have been executed; ask the upstream before it is sent again.
-    OutcomeUnknown = 9,
+    OutcomeUnknown = 9, "outcome_unknown", "retry", "the outcome of the request is unknown";
     /// The request costs more than the limiter can ever grant at once.
-    TooExpensive = 10,
+    TooExpensive = 10, "too_expensive", "rate limit",
+        "the request costs more than the limit can ever grant";
     /// The response began, and then its body did not come in time.
-    BodyTimeout = 11,
+    BodyTimeout = 11, "body_timeout", "body timeout", "the body of the response timed out";
     /// The upstream has rejected so many calls recently that this one was not even tried.
-    ClientThrottled = 12,
+    ClientThrottled = 12, "client_throttled", "adaptive throttle",
+        "the upstream has rejected too many calls recently";
     /// An operator has paused the layer, or the upstream asked for a pause.
-    Paused = 13,
+    Paused = 13, "paused", "layer", "paused";
     /// The layer accepts no new calls, since it is about to stop.
-    Draining = 14,
+    Draining = 14, "draining", "layer", "draining, no new calls are accepted";
     /// The quota of a day or of another long time is used up.
-    QuotaExhausted = 15,
+    QuotaExhausted = 15, "quota_exhausted", "rate limit", "the quota is used up";
     /// The code that was to make the call panicked.
-    Panicked = 16,
+    Panicked = 16, "panicked", "isolated bulkhead", "the call panicked";
 }
 
 impl Reason {
-    /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 16] = [
-        Self::CircuitOpen,
-        Self::NotReady,
-        Self::RateLimited,
-        Self::BulkheadFull,
-        Self::QueueTimeout,
-        Self::AttemptTimeout,
-        Self::DeadlineExceeded,
-        Self::BudgetExhausted,
-        Self::OutcomeUnknown,
-        Self::TooExpensive,
-        Self::BodyTimeout,
-        Self::ClientThrottled,
-        Self::Paused,
-        Self::Draining,
-        Self::QuotaExhausted,
-        Self::Panicked,
-    ];
-
-    /// The reason as a label value of metrics and logs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::CircuitOpen => "circuit_open",
-            Self::NotReady => "not_ready",
-            Self::RateLimited => "rate_limited",
-            Self::BulkheadFull => "bulkhead_full",
-            Self::QueueTimeout => "queue_timeout",
-            Self::AttemptTimeout => "attempt_timeout",
-            Self::DeadlineExceeded => "deadline_exceeded",
-            Self::BudgetExhausted => "budget_exhausted",
-            Self::OutcomeUnknown => "outcome_unknown",
-            Self::TooExpensive => "too_expensive",
-            Self::BodyTimeout => "body_timeout",
-            Self::ClientThrottled => "client_throttled",
-            Self::Paused => "paused",
-            Self::Draining => "draining",
-            Self::QuotaExhausted => "quota_exhausted",
-            Self::Panicked => "panicked",
-        }
-    }
-
-    /// The reason in words, after the pattern and the name.
-    const fn text(self) -> &'static str {
-        match self {
-            Self::CircuitOpen => "the circuit is open",
-            Self::NotReady => "the circuit was open when readiness was polled",
-            Self::RateLimited => "the rate is used up",
-            Self::BulkheadFull => "every permit is taken and the queue is full",
-            Self::QueueTimeout => "the call waited in the queue for as long as it may",
-            Self::AttemptTimeout => "the attempt timed out",
-            Self::DeadlineExceeded => "the deadline of the call has passed",
-            Self::BudgetExhausted => "the budget for further attempts is used up",
-            Self::OutcomeUnknown => "the outcome of the request is unknown",
-            Self::TooExpensive => "the request costs more than the limit can ever grant",
-            Self::BodyTimeout => "the body of the response timed out",
-            Self::ClientThrottled => "the upstream has rejected too many calls recently",
-            Self::Paused => "paused",
-            Self::Draining => "draining, no new calls are accepted",
-            Self::QuotaExhausted => "the quota is used up",
-            Self::Panicked => "the call panicked",
-        }
-    }
-
-    /// The pattern that gives this reason, where only one does.
-    const fn pattern(self) -> &'static str {
-        match self {
-            Self::CircuitOpen | Self::NotReady => "circuit breaker",
-            Self::RateLimited | Self::TooExpensive | Self::QuotaExhausted => "rate limit",
-            Self::BulkheadFull => "bulkhead",
-            Self::QueueTimeout => "queue",
-            Self::AttemptTimeout => "attempt timeout",
-            Self::DeadlineExceeded => "deadline",
-            Self::BudgetExhausted | Self::OutcomeUnknown => "retry",
-            Self::BodyTimeout => "body timeout",
-            Self::ClientThrottled => "adaptive throttle",
-            Self::Paused | Self::Draining => "layer",
-            Self::Panicked => "isolated bulkhead",
-        }
-    }
-
     const fn from_bits(bits: u64) -> Self {
         let index = (bits & 0xff) as usize;
         if index >= 1 && index <= Self::ALL.len() {
@@ -188,6 +146,7 @@ const CAUSE_SHIFT: u32 = 9;
 const CAUSE: u64 = ((1 << CircuitCause::BITS) - 1) << CAUSE_SHIFT;
 const PATTERN_SHIFT: u32 = 32;
 const PATTERN_BITS: u32 = 5;
+const PATTERN: u64 = ((1 << PATTERN_BITS) - 1) << PATTERN_SHIFT;
 const NAME_SHIFT: u32 = PATTERN_SHIFT + PATTERN_BITS;
 const _: () = assert!(CAUSE_SHIFT + CircuitCause::BITS <= PATTERN_SHIFT);
 
@@ -228,13 +187,8 @@ impl Rejection {
     /// Names the pattern of the instance, such as `"breaker"` or `"bulkhead"`; others than those
     /// of Seawall's own layers are left out.
     #[must_use]
-    pub fn with_pattern(mut self, pattern: &str) -> Self {
-        let cleared = self.word.get() & !(((1 << PATTERN_BITS) - 1) << PATTERN_SHIFT);
-        let bits = cleared | u64::from(pattern_bits(pattern)) << PATTERN_SHIFT;
-        if let Some(word) = NonZeroU64::new(bits) {
-            self.word = word;
-        }
-        self
+    pub fn with_pattern(self, pattern: &str) -> Self {
+        self.with_bits(PATTERN, u64::from(pattern_bits(pattern)) << PATTERN_SHIFT)
     }
 
     /// The pattern of the instance that rejected, where it is known: `"breaker"`, `"bulkhead"`.
@@ -243,10 +197,9 @@ impl Rejection {
     }
 
     fn known_pattern(&self) -> Option<(&'static str, &'static str)> {
-        let bits = (self.word.get() >> PATTERN_SHIFT) & ((1 << PATTERN_BITS) - 1);
-        PATTERNS
-            .get(usize::try_from(bits).ok()?.checked_sub(1)?)
-            .copied()
+        let bits = (self.word.get() & PATTERN) >> PATTERN_SHIFT;
+        let index = usize::try_from(bits).ok()?.checked_sub(1)?;
+        PATTERNS.get(index).copied()
     }
 
     #[inline]
@@ -276,34 +229,29 @@ impl Rejection {
 
     /// Says whether the request may have been sent.
     #[must_use]
-    pub const fn with_sent(mut self, sent: Sent) -> Self {
-        let bits = match sent {
-            Sent::No => self.word.get() & !SENT,
-            Sent::Maybe => self.word.get() | SENT,
-        };
-        if let Some(word) = NonZeroU64::new(bits) {
-            self.word = word;
-        }
-        self
+    pub const fn with_sent(self, sent: Sent) -> Self {
+        self.with_bits(SENT, if matches!(sent, Sent::No) { 0 } else { SENT })
     }
 
     /// Says what made the layer reject.
     #[must_use]
-    pub const fn with_cause(mut self, cause: CircuitCause) -> Self {
-        let bits = (self.word.get() & !CAUSE) | ((cause.to_bits() as u64) << CAUSE_SHIFT);
-        if let Some(word) = NonZeroU64::new(bits) {
-            self.word = word;
-        }
-        self
+    pub const fn with_cause(self, cause: CircuitCause) -> Self {
+        self.with_cause_bits(cause.to_bits())
     }
 
     /// As [`with_cause`](Self::with_cause), with what [`CircuitCause::to_bits`] gave: for a layer
     /// that keeps a cause in an atomic word and rejects often. Other numbers say nothing.
     #[must_use]
     #[inline]
-    pub const fn with_cause_bits(mut self, bits: u32) -> Self {
-        let bits = (bits as u64) << CAUSE_SHIFT & CAUSE;
-        if let Some(word) = NonZeroU64::new((self.word.get() & !CAUSE) | bits) {
+    pub const fn with_cause_bits(self, bits: u32) -> Self {
+        self.with_bits(CAUSE, (bits as u64) << CAUSE_SHIFT & CAUSE)
+    }
+
+    /// With `bits` in place of those under `mask`.
+    #[inline]
+    const fn with_bits(mut self, mask: u64, bits: u64) -> Self {
+        // The reason is never 0, so there always is such a word.
+        if let Some(word) = NonZeroU64::new(self.word.get() & !mask | bits) {
             self.word = word;
         }
         self

@@ -1,6 +1,5 @@
 //! The monitor: checks by name, run at an interval or on demand.
 
-use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -248,13 +247,8 @@ impl InstanceHandle for HealthMonitor {
     }
 }
 
-impl fmt::Debug for HealthMonitor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.shared.checks().iter().map(|c| c.name()).collect();
-        f.debug_struct("HealthMonitor")
-            .field("name", &self.name())
-            .field("status", &self.status())
-            .field("checks", &names)
-            .finish()
-    }
-}
+seawall_core::impl_debug!(HealthMonitor: |this|
+    name = this.name(),
+    status = this.status(),
+    checks = this.shared.checks().iter().map(|c| c.name()).collect::<Vec<_>>(),
+);

@@ -1,6 +1,5 @@
 //! A connection with the permit that it holds.
 
-use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -109,11 +108,7 @@ impl<C: AsyncWrite> AsyncWrite for Limited<C> {
     }
 }
 
-impl<C: fmt::Debug> fmt::Debug for Limited<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Limited")
-            .field("connection", &self.connection)
-            .field("limit", &self.permit.state().source.name())
-            .finish()
-    }
-}
+seawall_core::impl_debug!(Limited<C> where [C: std::fmt::Debug]: |this|
+    connection = this.connection,
+    limit = this.permit.state().source.name(),
+);

@@ -1,6 +1,5 @@
 //! A blocking closure as a service, on a bounded set of threads.
 
-use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -196,16 +195,9 @@ where
     }
 }
 
-impl<F, Req, Res, E> fmt::Debug for BlockingFuture<F, Req, Res, E>
-where
+seawall_core::impl_debug!(BlockingFuture<F, Req, Res, E> where [
     F: Fn(Req) -> Result<Res, E> + Send + Sync + 'static,
     Req: Send + 'static,
     Res: Send + 'static,
     E: Send + 'static,
-{
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BlockingFuture")
-            .field("step", &self.task.step())
-            .finish()
-    }
-}
+]: |this| step = this.task.step());

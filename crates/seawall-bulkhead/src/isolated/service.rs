@@ -1,6 +1,5 @@
 //! A service whose calls run on the threads of a pool.
 
-use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -172,18 +171,11 @@ where
     }
 }
 
-impl<S, Req, X> fmt::Debug for IsolatedFuture<S, Req, X>
-where
+seawall_core::impl_debug!(IsolatedFuture<S, Req, X> where [
     S: Service<Req> + Send + 'static,
     S::Future: Send + 'static,
     S::Response: Send + 'static,
     S::Error: Rejectable + Send + 'static,
     Req: Send + 'static,
     X: Policies,
-{
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IsolatedFuture")
-            .field("step", &self.task.step())
-            .finish()
-    }
-}
+]: |this| step = this.task.step());

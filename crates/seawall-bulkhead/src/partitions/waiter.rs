@@ -4,12 +4,13 @@ use std::task::Waker;
 use std::time::Duration;
 
 use seawall_core::queue::WaiterId;
-use seawall_core::{Outcome, PartitionKey, Reason, Rejection, RequestMeta};
+use seawall_core::{EventSource, PartitionKey, Reason, Rejection, RequestMeta};
 use tokio::time::Instant;
 
 use super::permit::PartitionPermit;
 use super::state::PartitionCallState;
 use crate::call::Waiter;
+use crate::counts::BulkheadStripe;
 use crate::semaphore::Turn;
 
 /// Dropped without a permit, it leaves the queue and counts as abandoned.
@@ -33,29 +34,6 @@ impl PartitionWaiter {
             id: None,
             max_wait: Duration::ZERO,
             done: false,
-        }
-    }
-
-    fn is_expired(&self) -> bool {
-        self.deadline.is_some_and(|at| Instant::now() >= at)
-    }
-
-    fn reject(&mut self, reason: Reason) -> Rejection {
-        self.leave();
-        let source = &self.state.common().source;
-        self.state.stripe().reject(source, reason)
-    }
-
-    fn leave(&mut self) {
-        self.done = true;
-        if let Some(id) = self.id.take() {
-            let mut mine = None;
-            self.state.common().change(|inner| {
-                let (waker, next) = inner.permits.leave(self.key, id);
-                mine = waker;
-                next
-            });
-            drop(mine);
         }
     }
 }
@@ -116,17 +94,25 @@ impl Waiter for PartitionWaiter {
         self.deadline.map_or(end, |at| at.min(end))
     }
 
-    fn time_out(&mut self) -> Rejection {
-        self.reject(if self.is_expired() {
-            Reason::DeadlineExceeded
-        } else {
-            Reason::QueueTimeout
-        })
+    fn is_expired(&self) -> bool {
+        self.deadline.is_some_and(|at| Instant::now() >= at)
     }
 
-    fn inner_failed(&mut self, outcome: &Outcome) {
-        self.leave();
-        self.state.stripe().completed(outcome);
+    fn leave(&mut self) {
+        self.done = true;
+        if let Some(id) = self.id.take() {
+            let mut mine = None;
+            self.state.common().change(|inner| {
+                let (waker, next) = inner.permits.leave(self.key, id);
+                mine = waker;
+                next
+            });
+            drop(mine);
+        }
+    }
+
+    fn counted_by(&self) -> (&BulkheadStripe, &EventSource) {
+        (self.state.stripe(), &self.state.common().source)
     }
 }
 

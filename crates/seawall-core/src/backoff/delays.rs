@@ -1,6 +1,5 @@
 //! Where one call is in the delays of a backoff.
 
-use std::fmt;
 use std::time::Duration;
 
 use super::custom::{Maker, Walked};
@@ -100,11 +99,7 @@ impl Delays {
     }
 }
 
-impl fmt::Debug for Delays {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Delays")
-            .field("given", &self.given)
-            .field("before", &Duration::from_nanos(self.before))
-            .finish_non_exhaustive()
-    }
-}
+crate::impl_debug!(Delays: |this|
+    given = this.given,
+    before = Duration::from_nanos(this.before),
+);
