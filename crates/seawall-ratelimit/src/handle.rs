@@ -156,7 +156,8 @@ impl RateLimitHandle {
     }
 
     /// Turns shadow mode on or off, until [`configure`](Self::configure) or [`reset`](Self::reset);
-    /// see [`RateLimitConfigBuilder::shadow`](crate::RateLimitConfigBuilder::shadow).
+    /// see [`RateLimitConfigBuilder::shadow`](crate::RateLimitConfigBuilder::shadow). Turned on, it
+    /// lets queued calls depart as well.
     pub fn set_shadow(&self, on: bool) {
         self.limiter().set_shadow(on);
     }

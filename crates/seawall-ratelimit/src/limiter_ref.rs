@@ -28,6 +28,8 @@ impl LimiterRef {
     }
 
     pub(crate) fn account(&self) -> Option<&Limiter> {
+        // Known where the reference is made without a key: nothing of the account is computed.
+        self.key.as_ref()?;
         self.state.common().account()
     }
 

@@ -44,9 +44,9 @@ impl KeyedRateLimitConfig {
         }
     }
 
-    /// The settings of keys that are not named.
-    pub const fn per_key(&self) -> &RateLimitConfig {
-        &self.per_key
+    seawall_core::getters! {
+        /// The settings of keys that are not named.
+        pub const fn per_key -> &RateLimitConfig;
     }
 
     /// The settings of a key.

@@ -92,19 +92,13 @@ impl Limit {
         }
     }
 
-    /// How much is granted per [`period`](Self::period).
-    pub const fn count(&self) -> u32 {
-        self.count
-    }
-
-    /// The period in which the [`count`](Self::count) is granted; 24 hours for a daily limit.
-    pub const fn period(&self) -> Duration {
-        self.period
-    }
-
-    /// What is counted.
-    pub const fn unit(&self) -> Unit {
-        self.unit
+    seawall_core::getters! {
+        /// How much is granted per [`period`](Self::period).
+        pub const fn count -> u32;
+        /// The period in which the [`count`](Self::count) is granted; 24 hours for a daily limit.
+        pub const fn period -> Duration;
+        /// What is counted.
+        pub const fn unit -> Unit;
     }
 
     /// How it counts: `"bucket"`, `"strict"`, `"window"`, `"daily"`.

@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use seawall_core::Reason;
 
 use super::{
-    AccountRequest, Admission, CAPPED, Inner, Limiter, PAUSED, QUEUED, TokenRequest, UNTIL_RESUMED,
+    AccountRequest, Admission, CAPPED, DRAINING, Inner, Limiter, PAUSED, QUEUED, SHADOW,
+    TokenRequest, UNTIL_RESUMED,
 };
 use crate::cap;
 use crate::costs::{Costs, Sums};
@@ -25,22 +26,32 @@ impl Limiter {
     ) -> Admission {
         let mut inner = self.lock();
         let inner = &mut *inner;
-        if self.is_shadow() {
+        let flags = self.slow_path.load(Ordering::Relaxed);
+        if flags & SHADOW != 0 {
             return self.admit_in_shadow(inner, now_ns, request, account);
         }
-        if let Err(denial) = self.check_new(inner, request) {
-            return Admission::Denied(denial);
+        if flags & DRAINING != 0 {
+            return Admission::Denied(Denial::DRAINING);
         }
-        if !self.has(QUEUED) && self.wait_if_first(inner, now_ns, &request.costs) == 0 {
+        if !self.fits(inner, &request.costs) {
+            return Admission::Denied(Denial::TOO_EXPENSIVE);
+        }
+        if flags & QUEUED == 0 && self.wait_if_first(inner, now_ns, &request.costs) == 0 {
             // Under this lock, so that one grants only what the other grants. This limiter has no
             // fast path that others could use meanwhile, if there is an account.
-            match admit_by(account, now_ns) {
-                admission @ (Admission::Granted | Admission::Shadowed(_)) => {
+            let account = account.map(|of| of.limiter.admit(now_ns, of.request, None));
+            match account {
+                None | Some(Admission::Granted) => {
                     if self.take_all(inner, now_ns, &request.costs).is_ok() {
-                        return admission;
+                        return Admission::Granted;
                     }
                 }
-                other => return other,
+                Some(other) => {
+                    if let Admission::Shadowed(_) = other {
+                        self.debit_all(inner, now_ns, &request.costs);
+                    }
+                    return other;
+                }
             }
         } else if let Some(account) = account
             && let Err(denial) = account.limiter.check_wait(now_ns, account.request)
@@ -54,6 +65,7 @@ impl Limiter {
     }
 
     /// In shadow mode the account alone decides, if there is one.
+    #[inline(never)]
     fn admit_in_shadow(
         &self,
         inner: &mut Inner,
@@ -61,7 +73,8 @@ impl Limiter {
         request: &TokenRequest,
         account: Option<AccountRequest<'_>>,
     ) -> Admission {
-        let admission = admit_by(account, now_ns);
+        let account = account.map(|of| of.limiter.admit(now_ns, of.request, None));
+        let admission = account.unwrap_or(Admission::Granted);
         if let Admission::Denied(_) | Admission::Wait = admission {
             return admission;
         }
@@ -270,11 +283,4 @@ impl Limiter {
         let (wait, _) = self.wait(inner, start, &costs.sums());
         (start - now_ns).saturating_add(wait)
     }
-}
-
-/// What the account decides; it grants where there is none.
-fn admit_by(account: Option<AccountRequest<'_>>, now_ns: u64) -> Admission {
-    account.map_or(Admission::Granted, |account| {
-        account.limiter.admit(now_ns, account.request, None)
-    })
 }

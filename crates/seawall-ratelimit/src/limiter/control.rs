@@ -108,7 +108,7 @@ impl Limiter {
     }
 
     /// Changes something and wakes the first waiter.
-    fn change(&self, change: impl FnOnce(&Self, &mut Inner)) {
+    pub(super) fn change(&self, change: impl FnOnce(&Self, &mut Inner)) {
         let mut inner = self.lock();
         change(self, &mut inner);
         let next = inner.queue.notify_next();

@@ -2,7 +2,6 @@
 
 use seawall_core::{QuotaSignal, ServerLimit, Unit, ns};
 
-use super::queue::wake;
 use super::{CAPPED, Limiter, PAUSED, UNTIL_RESUMED};
 use crate::cap;
 use crate::config::RateLimitConfig;
@@ -34,22 +33,20 @@ impl Limiter {
 
     /// Gives back what was granted and not used.
     pub(crate) fn give_back(&self, now_ns: u64, granted: Granted) {
-        let mut inner = self.lock();
         let cost_of = |index| u64::from(granted.costs.get(index));
-        if inner.meters.is_empty() {
-            self.bucket.refund(cost_of(0));
-            if let Some(cap) = &mut inner.cap {
-                cap.give_back(cost_of(0), granted.at_ns);
+        self.change(|limiter, inner| {
+            if inner.meters.is_empty() {
+                limiter.bucket.refund(cost_of(0));
+                if let Some(cap) = &mut inner.cap {
+                    cap.give_back(cost_of(0), granted.at_ns);
+                }
             }
-        }
-        for (index, meter) in inner.meters.iter_mut().enumerate() {
-            if cost_of(index) > 0 {
-                meter.give_back(now_ns, cost_of(index), granted.at_ns);
+            for (index, meter) in inner.meters.iter_mut().enumerate() {
+                if cost_of(index) > 0 {
+                    meter.give_back(now_ns, cost_of(index), granted.at_ns);
+                }
             }
-        }
-        let next = inner.queue.notify_next();
-        drop(inner);
-        wake(next);
+        });
     }
 
     /// Replaces the estimate of a call by what it really used, at every limit that counts `unit`.
@@ -70,21 +67,17 @@ impl Limiter {
         used: u64,
         granted_at: u64,
     ) {
-        let mut inner = self.lock();
-        for index in 0..self.units.len() {
-            if self.units[index] != unit {
-                continue;
+        self.change(|limiter, inner| {
+            let units = limiter.units.iter().enumerate();
+            for (index, _) in units.filter(|(_, counted)| **counted == unit) {
+                match inner.meters.get_mut(index) {
+                    Some(meter) if used > estimate => meter.take(now_ns, used - estimate),
+                    Some(meter) => meter.give_back(now_ns, estimate - used, granted_at),
+                    None if used > estimate => limiter.bucket.debit(now_ns, used - estimate),
+                    None => limiter.bucket.refund(estimate - used),
+                }
             }
-            match inner.meters.get_mut(index) {
-                Some(meter) if used > estimate => meter.take(now_ns, used - estimate),
-                Some(meter) => meter.give_back(now_ns, estimate - used, granted_at),
-                None if used > estimate => self.bucket.debit(now_ns, used - estimate),
-                None => self.bucket.refund(estimate - used),
-            }
-        }
-        let next = inner.queue.notify_next();
-        drop(inner);
-        wake(next);
+        });
     }
 
     /// Lowers a limit to what the upstream reports, where that is less than what is left here.

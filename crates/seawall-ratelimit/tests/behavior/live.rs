@@ -168,6 +168,26 @@ async fn in_shadow_mode_every_call_passes_and_rejections_are_emitted() {
     assert!(matches!(call(&mut svc, 6).poll(), Poll::Ready(Ok(_))));
 }
 
+#[tokio::test(start_paused = true)]
+async fn shadow_mode_lets_the_queue_depart() {
+    let inner = Departures::new();
+    let layer = layer(1, MINUTE);
+    let svc = layer.layer(inner.clone());
+    let handle = layer.handle();
+    let tasks: Vec<_> = (0..4).map(|n| tokio::spawn(svc.clone().call(n))).collect();
+    tokio::time::sleep(ms(50)).await;
+    assert_eq!(handle.queue_depth(), 3);
+    handle.control(Command::Bypass).unwrap();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    let times: Vec<_> = inner.log().iter().map(|(_, at)| *at).collect();
+    assert_eq!((times, handle.queue_depth()), (vec![0, 50, 50, 50], 0));
+    assert_eq!(handle.counts().granted, 4);
+    // They owe their tokens.
+    assert!(handle.tokens() < -1.0, "{}", handle.tokens());
+}
+
 /// Calls that would wait owe what they would have taken.
 #[tokio::test(start_paused = true)]
 async fn shadow_mode_counts_calls_that_would_wait_too_long() {

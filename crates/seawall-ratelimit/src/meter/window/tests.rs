@@ -199,6 +199,24 @@ fn limits() -> impl Strategy<Value = (u32, u64, u64, u64)> {
         .prop_map(|(count, per, offset, margin)| (count, per, offset % per, margin % (per + 1)))
 }
 
+/// A window of these limits after these gaps and costs, and perhaps a report, with the time now.
+fn used(
+    (count, per, offset, margin): (u32, u64, u64, u64),
+    before: &[(u64, u64)],
+    lower: Option<(u64, u64)>,
+) -> (Window, u64) {
+    let mut window = Window::new(count, per, offset, margin, WallClock::new(0, 5), 0);
+    let mut now = 0;
+    for (gap, cost) in before {
+        now += gap;
+        window.take(now, *cost);
+    }
+    if let Some((left, at)) = lower {
+        window.lower_to(now, left, Some(now + at));
+    }
+    (window, now)
+}
+
 proptest! {
     /// For every clock of the upstream that differs by at most the margin.
     #[test]
@@ -234,21 +252,13 @@ proptest! {
 
     #[test]
     fn a_wait_names_the_first_instant_that_grants(
-        (count, per, offset, margin) in limits(),
+        limits in limits(),
         before in prop::collection::vec((0_u64..200, 1_u64..9), 0..20),
         cost in 1_u64..9,
         lower in prop::option::of((0_u64..9, 0_u64..500)),
     ) {
-        let mut window = Window::new(count, per, offset, margin, WallClock::new(0, 5), 0);
-        let mut now = 0;
-        for (gap, cost) in before {
-            now += gap;
-            window.take(now, cost);
-        }
-        if let Some((left, at)) = lower {
-            window.lower_to(now, left, Some(now + at));
-        }
-        let cost = cost.min(count.into());
+        let (mut window, now) = used(limits, &before, lower);
+        let cost = cost.min(limits.0.into());
         let wait = window.wait(now, cost);
         for at in now..now + wait {
             prop_assert!(window.clone().wait(at, cost) > 0);
@@ -259,21 +269,13 @@ proptest! {
 
     #[test]
     fn sums_of_ones_over_the_count_are_granted_at_the_forecast_time(
-        (count, per, offset, margin) in limits(),
+        limits in limits(),
         before in prop::collection::vec((0_u64..200, 1_u64..9), 0..10),
         more in 1_u64..300,
         lower in prop::option::of((0_u64..9, 0_u64..500)),
     ) {
-        let mut window = Window::new(count, per, offset, margin, WallClock::new(0, 5), 0);
-        let mut now = 0;
-        for (gap, cost) in before {
-            now += gap;
-            window.take(now, cost);
-        }
-        if let Some((left, at)) = lower {
-            window.lower_to(now, left, Some(now + at));
-        }
-        let sum = u64::from(count) + more;
+        let (mut window, now) = used(limits, &before, lower);
+        let sum = u64::from(limits.0) + more;
         let forecast = window.wait(now, sum);
         let mut then = now;
         for _ in 0..sum {
