@@ -10,5 +10,6 @@ for manifest in crates/*/Cargo.toml; do
     grep -q '^publish = false' "$manifest" && continue
     echo "${manifest%/Cargo.toml}"
     RUSTC_BOOTSTRAP=1 cargo check-external-types --all-features --config "$config" \
-        --manifest-path "$manifest"
+        --manifest-path "$manifest" 2>&1 |
+        { grep -vE "wasn.t referenced in public API|warnings emitted" || true; }
 done
