@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use seawall_core::{InvalidConfig, ns};
+use seawall_core::{InvalidConfig, NonZeroDuration, ns};
 
-use crate::checks::{below_one, positive};
+use crate::checks::below_one;
 use crate::window::Window;
 
 /// Additive increase, multiplicative decrease: one more per window that was used, a share less
@@ -43,7 +43,7 @@ impl Aimd {
 
     pub(crate) fn check(&self) -> Result<(), InvalidConfig> {
         below_one(self.backoff, "aimd.backoff")?;
-        positive(self.slow, "aimd.slow")
+        NonZeroDuration::check("aimd.slow", self.slow)
     }
 
     pub(crate) fn next(&self, limit: f64, window: &Window) -> f64 {

@@ -1,8 +1,6 @@
 //! Checks of settings that several algorithms have.
 
-use std::time::Duration;
-
-use seawall_core::{InvalidConfig, NonZeroDuration};
+use seawall_core::InvalidConfig;
 
 pub(crate) fn below_one(value: f64, field: &'static str) -> Result<(), InvalidConfig> {
     if value > 0.0 && value < 1.0 {
@@ -20,10 +18,4 @@ pub(crate) fn above_one(value: f64, field: &'static str) -> Result<(), InvalidCo
         return Ok(());
     }
     Err(InvalidConfig::new(field, value, "a number above 1"))
-}
-
-pub(crate) fn positive(value: Duration, field: &'static str) -> Result<(), InvalidConfig> {
-    NonZeroDuration::new(value)
-        .map(drop)
-        .map_err(|e| e.in_field(field))
 }

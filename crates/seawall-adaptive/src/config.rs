@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use seawall_core::{InvalidConfig, NonZeroCount, Ratio};
+use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration, Ratio};
 
 use crate::aimd::Aimd;
-use crate::checks::positive;
 use crate::gradient::Gradient;
 use crate::knee::Knee;
 use crate::vegas::Vegas;
@@ -203,7 +202,7 @@ impl AdaptiveConfigBuilder {
     /// setting of the algorithm is rejected; that is named as in `knee.tolerance`.
     pub fn build(self) -> Result<AdaptiveConfig, InvalidConfig> {
         let mut config = self.config;
-        NonZeroCount::new(config.min).map_err(|e| e.in_field("min"))?;
+        NonZeroCount::check("min", config.min)?;
         if config.max < config.min {
             return Err(InvalidConfig::new(
                 "max",
@@ -212,7 +211,7 @@ impl AdaptiveConfigBuilder {
             ));
         }
         Ratio::new(config.quantile).map_err(|e| e.in_field("quantile"))?;
-        positive(config.min_window, "min_window")?;
+        NonZeroDuration::check("min_window", config.min_window)?;
         if config.max_window < config.min_window {
             return Err(InvalidConfig::new(
                 "max_window",
@@ -220,7 +219,7 @@ impl AdaptiveConfigBuilder {
                 format!("a duration from `min_window`, {:?}", config.min_window),
             ));
         }
-        NonZeroCount::new(config.min_samples).map_err(|e| e.in_field("min_samples"))?;
+        NonZeroCount::check("min_samples", config.min_samples)?;
         config.algorithm.check()?;
         config.initial = config.initial.clamp(config.min, config.max);
         Ok(config)

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use seawall_core::{InvalidConfig, Ratio};
+use seawall_core::{InvalidConfig, NonZeroDuration, Ratio};
 
-use crate::checks::{above_one, below_one, positive};
+use crate::checks::{above_one, below_one};
 use crate::lowest::Lowest;
 use crate::window::Window;
 
@@ -64,7 +64,7 @@ impl Gradient {
         }
         below_one(self.backoff, "gradient.backoff")?;
         above_one(self.drift, "gradient.drift")?;
-        positive(self.memory, "gradient.memory")
+        NonZeroDuration::check("gradient.memory", self.memory)
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use seawall_core::{InvalidConfig, Ratio};
+use seawall_core::{InvalidConfig, NonZeroDuration, Ratio};
 
-use crate::checks::{above_one, below_one, positive};
+use crate::checks::{above_one, below_one};
 use crate::lowest::Lowest;
 use crate::window::Window;
 
@@ -93,9 +93,9 @@ impl Knee {
         above_one(self.tolerance, "knee.tolerance")?;
         below_one(self.backoff, "knee.backoff")?;
         Ratio::new(self.drops).map_err(|e| e.in_field("knee.drops"))?;
-        positive(self.probe, "knee.probe")?;
+        NonZeroDuration::check("knee.probe", self.probe)?;
         above_one(self.drift, "knee.drift")?;
-        positive(self.memory, "knee.memory")
+        NonZeroDuration::check("knee.memory", self.memory)
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use seawall_core::InvalidConfig;
+use seawall_core::{InvalidConfig, NonZeroDuration};
 
-use crate::checks::{above_one, positive};
+use crate::checks::above_one;
 use crate::lowest::Lowest;
 use crate::window::Window;
 
@@ -50,7 +50,7 @@ impl Vegas {
 
     pub(crate) fn check(&self) -> Result<(), InvalidConfig> {
         above_one(self.drift, "vegas.drift")?;
-        positive(self.memory, "vegas.memory")
+        NonZeroDuration::check("vegas.memory", self.memory)
     }
 }
 

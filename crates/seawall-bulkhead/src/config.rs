@@ -208,9 +208,9 @@ impl BulkheadConfigBuilder {
     /// `max_waiting` is 0: it would have no effect.
     pub fn build(self) -> Result<BulkheadConfig, InvalidConfig> {
         let config = self.config;
-        check_count(config.max_concurrent, "max_concurrent")?;
-        check_duration(config.max_wait, "max_wait")?;
-        check_duration(config.priority_aging, "priority_aging")?;
+        NonZeroCount::check("max_concurrent", config.max_concurrent)?;
+        NonZeroDuration::check("max_wait", config.max_wait)?;
+        NonZeroDuration::check("priority_aging", config.priority_aging)?;
         if config.max_waiting == 0
             && let Some(field) = self.waiting_setting
         {
@@ -229,14 +229,4 @@ impl BulkheadConfigBuilder {
 pub(crate) fn needs_waiting(field: &'static str, value: impl Display) -> InvalidConfig {
     let accepted = "none while `max_waiting` is 0, as no call waits";
     InvalidConfig::new(field, value, accepted)
-}
-
-pub(crate) fn check_count(value: u32, field: &'static str) -> Result<(), InvalidConfig> {
-    let checked = NonZeroCount::new(value);
-    checked.map(drop).map_err(|e| e.in_field(field))
-}
-
-pub(crate) fn check_duration(value: Duration, field: &'static str) -> Result<(), InvalidConfig> {
-    let checked = NonZeroDuration::new(value);
-    checked.map(drop).map_err(|e| e.in_field(field))
 }

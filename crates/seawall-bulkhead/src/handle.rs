@@ -5,9 +5,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use seawall_core::{InstanceHandle, InstanceName, InvalidConfig, Samples};
+use seawall_core::{InstanceHandle, InstanceName, InvalidConfig, NonZeroCount, Samples};
 
-use crate::config::{BulkheadConfig, check_count};
+use crate::config::BulkheadConfig;
 use crate::counts::BulkheadCounts;
 use crate::limit_algorithm::InstalledAlgorithm;
 use crate::semaphore::packed::{DRAINING, PAUSED, SHADOW};
@@ -111,7 +111,7 @@ impl BulkheadHandle {
     ///
     /// [`InvalidConfig`] when `max_concurrent` is 0; to admit no call, [pause](Self::pause).
     pub fn set_limit(&self, max_concurrent: u32) -> Result<(), InvalidConfig> {
-        check_count(max_concurrent, "max_concurrent")?;
+        NonZeroCount::check("max_concurrent", max_concurrent)?;
         self.semaphore().set_limit(max_concurrent);
         Ok(())
     }

@@ -146,26 +146,36 @@ impl<C, D, T, P> Policies for Policy<C, D, T, P> {
 /// Writes the setters of a layer's policy: `policy`, and of `classify`, `describe`,
 /// `track_completion` and `copy` those that are named.
 ///
-/// The layer is `Layer<Policy<..>, Rest..>` and has a method
-/// `fn map_policy<Y>(self, change: impl FnOnce(X) -> Y) -> Layer<Y, Rest..>`. A parameter with a
-/// bound is written `K {ToOwned + ?Sized}`.
+/// The layer is `Layer<Policy<..>, Rest..>`, and its fields are `policy` and those in braces.
+/// Without the braces it has a method
+/// `fn map_policy<Y>(self, change: impl FnOnce(X) -> Y) -> Layer<Y, Rest..>` of its own, which is
+/// written otherwise. A parameter with a bound is written `K {ToOwned + ?Sized}`.
 ///
 /// ```
 /// use seawall_core::{Policy, policy_setters};
 ///
 /// pub struct RetryLayer<X = Policy, H = ()> { policy: X, hooks: H }
 ///
-/// impl<X, H> RetryLayer<X, H> {
-///     fn map_policy<Y>(self, change: impl FnOnce(X) -> Y) -> RetryLayer<Y, H> {
-///         RetryLayer { policy: change(self.policy), hooks: self.hooks }
-///     }
-/// }
-///
-/// policy_setters!(RetryLayer[H]: classify, describe, copy);
+/// policy_setters!(RetryLayer[H] { hooks }: classify, describe, copy);
 /// # fn main() {}
 /// ```
 #[macro_export]
 macro_rules! policy_setters {
+    (
+        $Layer:ident $([$($rest:ident $({$($bound:tt)*})?),+])? {$($field:ident),*}:
+        $($setter:ident),* $(,)?
+    ) => {
+        impl<X $(, $($rest $(: $($bound)*)?),+)?> $Layer<X $(, $($rest),+)?> {
+            fn map_policy<Y>(self, change: impl FnOnce(X) -> Y) -> $Layer<Y $(, $($rest),+)?> {
+                $Layer {
+                    policy: change(self.policy),
+                    $($field: self.$field,)*
+                }
+            }
+        }
+
+        $crate::policy_setters!($Layer $([$($rest $({$($bound)*})?),+])?: $($setter),*);
+    };
     ($Layer:ident $([$($rest:ident $({$($bound:tt)*})?),+])?: $($setter:ident),* $(,)?) => {
         impl<X $(, $($rest $(: $($bound)*)?),+)?> $Layer<X $(, $($rest),+)?> {
             /// Sets everything that the layer must know about the service at once: what an

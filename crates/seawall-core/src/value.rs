@@ -123,6 +123,16 @@ impl NonZeroCount {
             .ok_or_else(|| InvalidConfig::new("count", value, "a whole number from 1"))
     }
 
+    /// Checks the setting `field`: `NonZeroCount::check("permits", permits)?`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] that names `field` when `value` is 0.
+    pub fn check(field: &'static str, value: u32) -> Result<(), InvalidConfig> {
+        Self::new(value).map_err(|invalid| invalid.in_field(field))?;
+        Ok(())
+    }
+
     /// The count as a number.
     pub const fn get(self) -> u32 {
         self.0.get()
@@ -145,6 +155,16 @@ impl NonZeroDuration {
         } else {
             Ok(Self(value))
         }
+    }
+
+    /// Checks the setting `field`: `NonZeroDuration::check("window", window)?`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] that names `field` when `value` is zero.
+    pub fn check(field: &'static str, value: Duration) -> Result<(), InvalidConfig> {
+        Self::new(value).map_err(|invalid| invalid.in_field(field))?;
+        Ok(())
     }
 
     /// So many seconds; `None` for zero. For constants.

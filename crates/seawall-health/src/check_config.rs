@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::InvalidConfig;
-
-use crate::config::{at_least_one, positive};
+use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration};
 
 /// How deep a check looks, and so what it costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -164,11 +162,11 @@ impl CheckConfigBuilder {
     /// than the timeout, where no run would ever be slow.
     pub fn build(self) -> Result<CheckConfig, InvalidConfig> {
         let config = self.config;
-        positive("interval", config.interval)?;
-        positive("timeout", config.timeout)?;
-        positive("slow_after", config.slow_after)?;
-        at_least_one("failures_to_unhealthy", config.failures_to_unhealthy)?;
-        at_least_one("successes_to_recover", config.successes_to_recover)?;
+        NonZeroDuration::check("interval", config.interval)?;
+        NonZeroDuration::check("timeout", config.timeout)?;
+        NonZeroDuration::check("slow_after", config.slow_after)?;
+        NonZeroCount::check("failures_to_unhealthy", config.failures_to_unhealthy)?;
+        NonZeroCount::check("successes_to_recover", config.successes_to_recover)?;
         if config.slow_after > config.timeout && config.slow_after != DEFAULT.slow_after {
             let accepted = format!("the timeout, {:?}, or shorter", config.timeout);
             let value = format!("{:?}", config.slow_after);

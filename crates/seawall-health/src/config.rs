@@ -140,8 +140,8 @@ impl HealthConfigBuilder {
             let value = format!("{:?}", config.window);
             return Err(InvalidConfig::new("window", value, "from 10ms to 30 days"));
         }
-        positive("slow_after", config.slow_after)?;
-        at_least_one("min_calls", config.min_calls)?;
+        NonZeroDuration::check("slow_after", config.slow_after)?;
+        NonZeroCount::check("min_calls", config.min_calls)?;
         match self.invalid {
             Some(invalid) => Err(invalid),
             None => Ok(config),
@@ -157,18 +157,6 @@ impl HealthConfigBuilder {
             }
         }
     }
-}
-
-pub(crate) fn positive(field: &'static str, value: Duration) -> Result<(), InvalidConfig> {
-    NonZeroDuration::new(value)
-        .map(drop)
-        .map_err(|rejected| rejected.in_field(field))
-}
-
-pub(crate) fn at_least_one(field: &'static str, value: u32) -> Result<(), InvalidConfig> {
-    NonZeroCount::new(value)
-        .map(drop)
-        .map_err(|rejected| rejected.in_field(field))
 }
 
 #[cfg(test)]

@@ -50,16 +50,9 @@ impl<X> HealthLayer<X> {
     pub fn handle(&self) -> HealthHandle {
         HealthHandle::new(self.state.clone())
     }
-
-    fn map_policy<Y>(self, change: impl FnOnce(X) -> Y) -> HealthLayer<Y> {
-        HealthLayer {
-            state: self.state,
-            policy: change(self.policy),
-        }
-    }
 }
 
-seawall_core::policy_setters!(HealthLayer: classify, track_completion);
+seawall_core::policy_setters!(HealthLayer { state }: classify, track_completion);
 
 impl<S, X: Clone> Layer<S> for HealthLayer<X> {
     type Service = Health<S, X>;

@@ -81,7 +81,7 @@ impl HedgeLayer {
     }
 }
 
-policy_setters!(HedgeLayer: classify, describe, copy);
+policy_setters!(HedgeLayer { core }: classify, describe, copy);
 
 impl<C, D, T, P> HedgeLayer<Policy<C, D, T, P>> {
     /// Describes every request as [idempotent](RequestMeta::idempotent): each may be sent twice.
@@ -128,13 +128,6 @@ impl<X> HedgeLayer<X> {
     /// A handle to read and control every service of this layer.
     pub fn handle(&self) -> HedgeHandle {
         HedgeHandle::new(self.core.clone())
-    }
-
-    fn map_policy<Y>(self, change: impl FnOnce(X) -> Y) -> HedgeLayer<Y> {
-        HedgeLayer {
-            core: self.core,
-            policy: change(self.policy),
-        }
     }
 }
 

@@ -229,7 +229,7 @@ impl RetryConfigBuilder {
     /// throttled requests are not retried.
     pub fn build(self) -> Result<RetryConfig, InvalidConfig> {
         let config = &self.config;
-        NonZeroCount::new(config.attempts).map_err(|rejected| rejected.in_field("attempts"))?;
+        NonZeroCount::check("attempts", config.attempts)?;
         for (field, limit) in [
             ("attempt_timeout", config.attempt_timeout),
             ("overall_timeout", config.overall_timeout),

@@ -154,33 +154,23 @@ impl<X, H> RetryLayer<X, H> {
     }
 
     fn map_policy<Y>(self, change: impl FnOnce(X) -> Y) -> RetryLayer<Y, H> {
-        let Rules {
-            core,
-            policy,
-            hooks,
-        } = self.rules;
-        let policy = change(policy);
+        let rules = self.rules;
         RetryLayer {
             rules: Rules {
-                core,
-                policy,
-                hooks,
+                core: rules.core,
+                policy: change(rules.policy),
+                hooks: rules.hooks,
             },
         }
     }
 
     pub(crate) fn map_hooks<I>(self, change: impl FnOnce(H) -> I) -> RetryLayer<X, I> {
-        let Rules {
-            core,
-            policy,
-            hooks,
-        } = self.rules;
-        let hooks = change(hooks);
+        let rules = self.rules;
         RetryLayer {
             rules: Rules {
-                core,
-                policy,
-                hooks,
+                core: rules.core,
+                policy: rules.policy,
+                hooks: change(rules.hooks),
             },
         }
     }

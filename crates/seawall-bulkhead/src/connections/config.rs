@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use seawall_core::InvalidConfig;
+use seawall_core::{InvalidConfig, NonZeroCount};
 
-use crate::config::{DEFAULT_MAX_WAIT, check_count};
+use crate::config::DEFAULT_MAX_WAIT;
 use crate::pool::{PoolHandle, PoolLimits};
 
 /// How many connections there are, in all and per key, and how long a connect waits for a permit.
@@ -121,9 +121,9 @@ impl ConnectionLimitConfigBuilder {
     /// is set while `max_waiting` is 0.
     pub fn build(self) -> Result<ConnectionLimitConfig, InvalidConfig> {
         let limits = self.config.limits;
-        check_count(limits.max_concurrent, "max_connections")?;
+        NonZeroCount::check("max_connections", limits.max_concurrent)?;
         if let Some(max) = limits.max_per_key {
-            check_count(max, "max_per_key")?;
+            NonZeroCount::check("max_per_key", max)?;
         }
         limits.check_max_wait(self.max_wait_set)?;
         Ok(self.config)

@@ -40,16 +40,9 @@ impl ConnectionLimitLayer {
     }
 }
 
-policy_setters!(ConnectionLimitLayer: describe);
+policy_setters!(ConnectionLimitLayer { state }: describe);
 
 impl<X> ConnectionLimitLayer<X> {
-    fn map_policy<Y>(self, change: impl FnOnce(X) -> Y) -> ConnectionLimitLayer<Y> {
-        ConnectionLimitLayer {
-            state: self.state,
-            policy: change(self.policy),
-        }
-    }
-
     /// A handle to read and to control the limit from outside.
     pub fn handle(&self) -> PoolHandle<ConnectionLimitConfig> {
         PoolHandle::new(Arc::clone(&self.state), None)

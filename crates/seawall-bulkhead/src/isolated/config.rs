@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use seawall_core::InvalidConfig;
+use seawall_core::{InvalidConfig, NonZeroCount};
 
-use crate::config::{DEFAULT_MAX_WAIT, check_count};
+use crate::config::DEFAULT_MAX_WAIT;
 use crate::pool::{PoolHandle, PoolLimits};
 
 const MAX_THREADS: u32 = 1_024;
@@ -131,7 +131,7 @@ impl IsolatedConfigBuilder {
     /// zero, or it is set while `max_waiting` is 0.
     pub fn build(self) -> Result<IsolatedConfig, InvalidConfig> {
         check_threads(self.config.threads)?;
-        check_count(self.config.limits.max_concurrent, "max_concurrent")?;
+        NonZeroCount::check("max_concurrent", self.config.limits.max_concurrent)?;
         self.config.limits.check_max_wait(self.max_wait_set)?;
         Ok(self.config)
     }

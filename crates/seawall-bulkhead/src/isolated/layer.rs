@@ -52,16 +52,9 @@ impl IsolatedLayer {
     }
 }
 
-policy_setters!(IsolatedLayer: classify);
+policy_setters!(IsolatedLayer { pool }: classify);
 
 impl<X> IsolatedLayer<X> {
-    fn map_policy<Y>(self, change: impl FnOnce(X) -> Y) -> IsolatedLayer<Y> {
-        IsolatedLayer {
-            pool: self.pool,
-            policy: change(self.policy),
-        }
-    }
-
     /// A handle to read and to control the pool from outside. It does not keep the threads.
     pub fn handle(&self) -> PoolHandle<IsolatedConfig> {
         self.pool.handle()

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use seawall_core::{InvalidConfig, PartitionKey};
+use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration, PartitionKey};
 
-use crate::config::{DEFAULT_MAX_WAIT, check_count, check_duration, needs_waiting};
+use crate::config::{DEFAULT_MAX_WAIT, needs_waiting};
 
 /// What one key may have of the permits.
 ///
@@ -58,8 +58,8 @@ impl PartitionShare {
     }
 
     pub(crate) fn check(&self) -> Result<(), InvalidConfig> {
-        check_count(self.max, "max")?;
-        check_count(self.weight, "weight")?;
+        NonZeroCount::check("max", self.max)?;
+        NonZeroCount::check("weight", self.weight)?;
         if self.guaranteed > self.max {
             let accepted = format!("a whole number from 0 to {}, the `max`", self.max);
             return Err(InvalidConfig::new("guaranteed", self.guaranteed, accepted));
@@ -197,14 +197,14 @@ impl PartitionConfigBuilder {
     /// more to all named keys together than there are permits.
     pub fn build(self) -> Result<PartitionConfig, InvalidConfig> {
         let config = self.config;
-        check_count(config.max_concurrent, "max_concurrent")?;
+        NonZeroCount::check("max_concurrent", config.max_concurrent)?;
         config.default_share.check()?;
         for (_, share) in &config.shares {
             share.check()?;
         }
         let shares = config.shares.iter().map(|(_, share)| share);
         check_guarantees(config.max_concurrent, shares)?;
-        check_duration(config.max_wait, "max_wait")?;
+        NonZeroDuration::check("max_wait", config.max_wait)?;
         if self.max_wait_set && !config.may_wait() {
             return Err(needs_waiting("max_wait", format!("{:?}", config.max_wait)));
         }

@@ -1,13 +1,13 @@
 //! A partitioned bulkhead from outside.
 
 use seawall_core::{
-    Command, InstanceHandle, InstanceName, InvalidConfig, PartitionKey, Samples, Unsupported,
+    Command, InstanceHandle, InstanceName, InvalidConfig, NonZeroCount, PartitionKey, Samples,
+    Unsupported,
 };
 
 use super::config::{PartitionConfig, PartitionShare, check_guarantees};
 use super::permits::PartitionPermits;
 use super::state::SharedPartitions;
-use crate::config::check_count;
 use crate::counts::BulkheadCounts;
 use crate::mode::Mode;
 use crate::snapshot::BulkheadState;
@@ -106,7 +106,7 @@ impl PartitionHandle {
     ///
     /// [`InvalidConfig`] when `max_concurrent` is 0, or less than what is guaranteed.
     pub fn set_limit(&self, max_concurrent: u32) -> Result<(), InvalidConfig> {
-        check_count(max_concurrent, "max_concurrent")?;
+        NonZeroCount::check("max_concurrent", max_concurrent)?;
         let mut checked = Ok(());
         self.state.common().change(|inner| {
             let named = inner.permits.named().map(|(_, share)| share);

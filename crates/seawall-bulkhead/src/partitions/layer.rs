@@ -29,7 +29,7 @@ impl PartitionedBulkheadLayer {
     }
 }
 
-policy_setters!(PartitionedBulkheadLayer: classify, describe, track_completion);
+policy_setters!(PartitionedBulkheadLayer { state }: classify, describe, track_completion);
 
 impl<C, D, T, P> PartitionedBulkheadLayer<Policy<C, D, T, P>> {
     /// As [`describe`](Self::describe), where requests differ in their key alone.
@@ -40,13 +40,6 @@ impl<C, D, T, P> PartitionedBulkheadLayer<Policy<C, D, T, P>> {
 }
 
 impl<X> PartitionedBulkheadLayer<X> {
-    fn map_policy<Y>(self, change: impl FnOnce(X) -> Y) -> PartitionedBulkheadLayer<Y> {
-        PartitionedBulkheadLayer {
-            state: self.state,
-            policy: change(self.policy),
-        }
-    }
-
     /// A handle to read and to control the bulkhead from outside.
     pub fn handle(&self) -> PartitionHandle {
         PartitionHandle::new(self.state.clone())

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::task::Waker;
 use std::time::Duration;
 
-use seawall_core::{InvalidConfig, PartitionKey, Reason};
+use seawall_core::{InvalidConfig, NonZeroDuration, PartitionKey, Reason};
 
-use crate::config::{check_duration, needs_waiting};
+use crate::config::needs_waiting;
 use crate::mode::Mode;
 use crate::semaphore::Admission;
 
@@ -27,7 +27,7 @@ pub(crate) struct PoolLimits {
 impl PoolLimits {
     /// A wait is longer than zero, and is set only where calls may wait.
     pub(crate) fn check_max_wait(&self, is_set: bool) -> Result<(), InvalidConfig> {
-        check_duration(self.max_wait, "max_wait")?;
+        NonZeroDuration::check("max_wait", self.max_wait)?;
         if is_set && self.max_waiting == 0 {
             return Err(needs_waiting("max_wait", format!("{:?}", self.max_wait)));
         }

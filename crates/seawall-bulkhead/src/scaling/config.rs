@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{InvalidConfig, Ratio};
-
-use crate::config::{check_count, check_duration};
+use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration, Ratio};
 
 /// Between which bounds the limit is, and when it grows and shrinks; see the [module](super).
 ///
@@ -114,7 +112,7 @@ impl ScalingConfigBuilder {
     /// 1, `down_at` is not below `up_at`, or `window` is zero.
     pub fn build(self) -> Result<ScalingConfig, InvalidConfig> {
         let config = self.config;
-        check_count(config.min, "min")?;
+        NonZeroCount::check("min", config.min)?;
         if config.max < config.min {
             let accepted = format!("a whole number from {}, the `min`", config.min);
             return Err(InvalidConfig::new("max", config.max, accepted));
@@ -125,8 +123,8 @@ impl ScalingConfigBuilder {
             let accepted = format!("a number from 0, below {}, the `up_at`", config.up_at);
             return Err(InvalidConfig::new("down_at", config.down_at, accepted));
         }
-        check_duration(config.window, "window")?;
-        check_count(config.step, "step")?;
+        NonZeroDuration::check("window", config.window)?;
+        NonZeroCount::check("step", config.step)?;
         Ok(config)
     }
 }

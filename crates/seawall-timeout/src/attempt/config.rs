@@ -3,10 +3,10 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use seawall_core::InvalidConfig;
+use seawall_core::{InvalidConfig, NonZeroDuration};
 
 use super::learned_config::LearnedConfig;
-use crate::limit::{LEARNED, limit_ns, positive};
+use crate::limit::{LEARNED, limit_ns};
 use crate::state::Limit;
 
 /// The timeout is as it was set.
@@ -54,7 +54,7 @@ impl AttemptTimeoutConfig<Fixed> {
     ///
     /// [`InvalidConfig`] that names `timeout` when it is zero.
     pub fn fixed(timeout: Duration) -> Result<Self, InvalidConfig> {
-        positive("timeout", timeout)?;
+        NonZeroDuration::check("timeout", timeout)?;
         Ok(Self::of(Source::Fixed(timeout)))
     }
 }

@@ -123,18 +123,11 @@ impl<X, O, M> AttemptTimeoutLayer<X, O, M> {
     pub fn handle(&self) -> AttemptTimeoutHandle<M> {
         AttemptTimeoutHandle::new(self.shared.clone())
     }
-
-    fn map_policy<Y>(self, change: impl FnOnce(X) -> Y) -> AttemptTimeoutLayer<Y, O, M> {
-        AttemptTimeoutLayer {
-            shared: self.shared,
-            policy: change(self.policy),
-            per_request: self.per_request,
-            mode: PhantomData,
-        }
-    }
 }
 
-seawall_core::policy_setters!(AttemptTimeoutLayer[O, M]: classify, describe);
+seawall_core::policy_setters!(
+    AttemptTimeoutLayer[O, M] { shared, per_request, mode }: classify, describe
+);
 
 impl<S, X: Clone, O: Clone, M> Layer<S> for AttemptTimeoutLayer<X, O, M> {
     type Service = AttemptTimeout<S, X, O, M>;

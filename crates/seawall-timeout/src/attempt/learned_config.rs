@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{InvalidConfig, QuantileConfig};
-
-use crate::limit::positive;
+use seawall_core::{InvalidConfig, NonZeroDuration, QuantileConfig};
 
 /// How a timeout is learned: a quantile of what recent responses took, times a factor, within
 /// bounds.
@@ -168,7 +166,7 @@ impl LearnedConfigBuilder {
             let accepted = "a finite number above 1";
             return Err(InvalidConfig::new("factor", config.factor, accepted));
         }
-        positive("min", config.min)?;
+        NonZeroDuration::check("min", config.min)?;
         if config.max < config.min {
             let accepted = format!("{:?} or longer", config.min);
             let value = format!("{:?}", config.max);

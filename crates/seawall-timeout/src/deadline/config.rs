@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use seawall_core::InvalidConfig;
+use seawall_core::{InvalidConfig, NonZeroDuration};
 
-use crate::limit::{limit_ns, positive};
+use crate::limit::limit_ns;
 use crate::state::Limit;
 
 /// How long a whole call may take.
@@ -32,7 +32,7 @@ impl DeadlineConfig {
     ///
     /// [`InvalidConfig`] that names `timeout` when it is zero.
     pub fn new(timeout: Duration) -> Result<Self, InvalidConfig> {
-        positive("timeout", timeout)?;
+        NonZeroDuration::check("timeout", timeout)?;
         Ok(Self { timeout })
     }
 
