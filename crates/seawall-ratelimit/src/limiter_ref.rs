@@ -27,8 +27,9 @@ impl LimiterRef {
         self.key.as_deref().unwrap_or(&self.state.common().limiter)
     }
 
+    // Always: without a key it is known there and then that nothing of an account is to be computed.
+    #[inline(always)]
     pub(crate) fn account(&self) -> Option<&Limiter> {
-        // Known where the reference is made without a key: nothing of the account is computed.
         self.key.as_ref()?;
         self.state.common().account()
     }
