@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "serde")]
+use seawall_core::serialize::optional_seconds;
+
 use crate::aimd::Aimd;
 use crate::config::{AdaptiveConfig, Algorithm};
 use crate::gradient::GradientState;
@@ -17,17 +20,11 @@ pub struct Estimates {
     /// The latency that it takes for that of an upstream without a queue (knee, Vegas) or for the
     /// usual one (gradient); `None` before the first window, and where there is none (AIMD).
     /// Serialized in seconds.
-    #[cfg_attr(
-        feature = "serde",
-        serde(serialize_with = "seawall_core::serialize::optional_seconds")
-    )]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "optional_seconds"))]
     pub baseline: Option<Duration>,
     /// The latency of the last window: its [quantile](crate::AdaptiveConfig::quantile). Serialized
     /// in seconds.
-    #[cfg_attr(
-        feature = "serde",
-        serde(serialize_with = "seawall_core::serialize::optional_seconds")
-    )]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "optional_seconds"))]
     pub latency: Option<Duration>,
     /// How many calls were dropped in the last window.
     pub drops: u32,

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use seawall_core::InstanceName;
+#[cfg(feature = "serde")]
+use seawall_core::serialize::{optional_seconds, seconds};
 
 use super::AttemptTimeoutCounts;
 
@@ -16,17 +18,11 @@ pub struct AttemptTimeoutSnapshot {
     /// Where the timeout comes from.
     pub state: AttemptTimeoutState,
     /// How long an attempt may take now; [`Duration::MAX`] while the layer is bypassed.
-    #[cfg_attr(
-        feature = "serde",
-        serde(serialize_with = "seawall_core::serialize::seconds")
-    )]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "seconds"))]
     pub timeout: Duration,
     /// The quantile that a learned timeout is made of, as it was computed last; `None` while too
     /// few responses are known, and where nothing is learned.
-    #[cfg_attr(
-        feature = "serde",
-        serde(serialize_with = "seawall_core::serialize::optional_seconds")
-    )]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "optional_seconds"))]
     pub estimate: Option<Duration>,
     /// How many responses a learned timeout lacks; 0 where nothing is learned.
     pub samples_missing: u32,
