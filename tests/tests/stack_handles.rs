@@ -252,3 +252,9 @@ async fn an_async_function_runs_through_a_whole_stack() {
     };
     assert_eq!(stack.run(flaky).await, Ok(3));
 }
+
+#[test]
+fn a_stack_without_a_name_is_an_error() {
+    let rejected = seawall::market_data("").build().expect_err("no name");
+    assert_eq!(rejected.field(), "name");
+}

@@ -37,6 +37,7 @@ pub trait LayerExt {
     /// # Errors
     ///
     /// [`Error::Rejected`] when a layer rejects, [`Error::Inner`] with the error of `function`.
+    /// [`Error::into_error`] turns both into a boxed error, `anyhow::Error` or an enum of yours.
     fn run<F, Fut, T, E, R>(&self, function: F) -> impl Future<Output = Result<R, Error<E>>>
     where
         F: FnMut() -> Fut,

@@ -171,6 +171,7 @@ const NO_NAME: u32 = (1 << FIGURE_BITS) - 1;
 impl fmt::Display for CircuitCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::ConsecutiveFailures(1) => f.write_str("1 call failed"),
             Self::ConsecutiveFailures(failures) => write!(f, "{failures} calls in a row failed"),
             Self::FailureRate { percent } | Self::FailureRateOverTime { percent } => {
                 write!(f, "{percent}% of the calls failed")

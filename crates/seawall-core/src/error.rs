@@ -71,6 +71,39 @@ impl<E> Error<E> {
     }
 }
 
+impl<E> Error<E> {
+    /// Into any error that a rejection and the inner service's error both convert to: a boxed
+    /// error, `anyhow::Error`, an enum of your own.
+    ///
+    /// `Error<E>` is an [`Error`](std::error::Error) itself only where `E` is, which boxed errors
+    /// and `anyhow::Error` are not; and a chain of sources is printed without saying a text twice.
+    ///
+    /// ```
+    /// use seawall_core::{Error, LayerExt};
+    ///
+    /// type BoxError = Box<dyn std::error::Error + Send + Sync>;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), BoxError> {
+    /// # let guard = tower_layer::Identity::new();
+    /// // `guard` is a layer or a stack; with `anyhow::Error` it is the same.
+    /// let rows: u32 = guard
+    ///     .run(|| async { Ok::<_, BoxError>(7) })
+    ///     .await
+    ///     .map_err(Error::into_error::<BoxError>)?;
+    /// # assert_eq!(rows, 7);
+    /// # Ok(()) }
+    /// ```
+    pub fn into_error<F>(self) -> F
+    where
+        F: From<Rejection> + From<E>,
+    {
+        match self {
+            Self::Rejected(rejection) => rejection.into(),
+            Self::Inner(error) => error.into(),
+        }
+    }
+}
+
 impl<E> From<Rejection> for Error<E> {
     fn from(rejection: Rejection) -> Self {
         Self::Rejected(rejection)

@@ -146,7 +146,7 @@ macro_rules! state_words {
 /// let handle = DoorHandle { source: EventSource::new("door", "front") };
 /// assert!(handle.control(Command::Block).is_ok());
 /// let unsupported = handle.control(Command::Bypass).unwrap_err();
-/// assert_eq!(unsupported.to_string(), "a door has no command Bypass");
+/// assert_eq!(unsupported.to_string(), "`door` has no command Bypass");
 /// ```
 #[macro_export]
 macro_rules! handle_methods {

@@ -86,8 +86,12 @@ impl From<String> for InstanceName {
 }
 
 impl fmt::Display for InstanceName {
+    /// The name; an empty one prints as `unnamed`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.write_str(match self.as_str() {
+            "" => "unnamed",
+            name => name,
+        })
     }
 }
 

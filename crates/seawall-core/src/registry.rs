@@ -124,7 +124,7 @@ pub enum Value {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Reject everything until another command comes.
+    /// Reject everything until another command comes, in shadow mode, too.
     Block,
     /// Let everything pass until another command comes.
     Bypass,
@@ -143,7 +143,7 @@ pub struct Unsupported {
 
 impl fmt::Display for Unsupported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a {} has no command {:?}", self.pattern, self.command)
+        write!(f, "`{}` has no command {:?}", self.pattern, self.command)
     }
 }
 
@@ -419,7 +419,7 @@ mod tests {
         let rejected = Switch(InstanceName::new("a")).control(Command::Block);
         assert_eq!(
             rejected.unwrap_err().to_string(),
-            "a switch has no command Block"
+            "`switch` has no command Block"
         );
     }
 }

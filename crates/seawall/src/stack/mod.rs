@@ -73,6 +73,13 @@ impl ClientStack {
         settings: &Settings,
         pay: Pay,
     ) -> Result<Self, InvalidConfig> {
+        if name.as_str().is_empty() {
+            return Err(InvalidConfig::new(
+                "name",
+                "empty",
+                "a name for rejections, events and metrics to show",
+            ));
+        }
         settings.check()?;
         Ok(Self {
             name,
