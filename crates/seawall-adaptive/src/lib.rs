@@ -87,8 +87,9 @@ pub use seawall_bulkhead::{
     Bulkhead, BulkheadConfig, BulkheadCounts, BulkheadHandle, BulkheadState,
 };
 pub use seawall_core::{
-    Classify, CompleteOnResponse, Describe, Error, FailureKind, InvalidConfig, Outcome, Policies,
-    Policy, Priority, Reason, Rejectable, Rejection, RequestMeta, TrackCompletion, WrapErrorLayer,
+    Classify, CompleteOnResponse, ConstMeta, Describe, Error, FailureKind, InvalidConfig, LayerExt,
+    Outcome, Policies, Policy, Priority, Reason, Registry, Rejectable, Rejection, Replay,
+    RequestMeta, TrackCompletion, WrapErrorLayer, assert_service, rejectable,
 };
 pub use vegas::Vegas;
 pub use window::SampleKind;

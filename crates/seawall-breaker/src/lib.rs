@@ -126,7 +126,8 @@ pub use state_word::CircuitState;
 pub use transition::{Explanation, Figures, Transition};
 
 pub use seawall_core::{
-    CircuitCause, Classify, Complete, CompleteOnResponse, Error, ErrorIsFailure, FailureKind,
-    InstanceName, InvalidConfig, LayerExt, Outcome, Policies, Policy, Reason, Rejectable,
-    Rejection, Scope, TrackCompletion, WrapErrorLayer,
+    CircuitCause, Classify, Complete, CompleteOnResponse, ConstMeta, Error, ErrorIsFailure,
+    FailureKind, InstanceName, InvalidConfig, LayerExt, Outcome, Policies, Policy, Reason,
+    Registry, Rejectable, Rejection, Replay, RequestMeta, Scope, TrackCompletion, WrapErrorLayer,
+    assert_service, rejectable,
 };

@@ -102,9 +102,9 @@ pub use permit::Permit;
 pub use pool::{PoolHandle, PoolSnapshot};
 pub use reserving::{ReservingBulkhead, ReservingBulkheadLayer};
 pub use seawall_core::{
-    Classify, Complete, CompleteOnResponse, Describe, Error, FailureKind, InvalidConfig, Outcome,
-    PartitionKey, Policies, Policy, Priority, Reason, Rejectable, Rejection, Replay, RequestMeta,
-    TrackCompletion, WrapErrorLayer,
+    Classify, Complete, CompleteOnResponse, ConstMeta, Describe, Error, FailureKind, InvalidConfig,
+    LayerExt, Outcome, PartitionKey, Policies, Policy, Priority, Reason, Registry, Rejectable,
+    Rejection, Replay, RequestMeta, TrackCompletion, WrapErrorLayer, assert_service, rejectable,
 };
 pub use service::Bulkhead;
 pub use snapshot::{BulkheadSnapshot, BulkheadState};

@@ -73,7 +73,8 @@ pub use wrap_status::{WrapStatus, WrapStatusFuture, WrapStatusLayer};
 
 #[doc(no_inline)]
 pub use seawall_core::{
-    Error, Outcome, Policy, Reason, Rejection, Replay, RequestMeta, find_rejection,
+    ConstMeta, Error, FailureKind, InvalidConfig, LayerExt, Outcome, Policy, Reason, Registry,
+    Rejection, Replay, RequestMeta, WrapErrorLayer, assert_service, find_rejection, rejectable,
 };
 #[doc(no_inline)]
 pub use seawall_http::copy_request;

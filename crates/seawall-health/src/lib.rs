@@ -101,9 +101,10 @@ pub use report::{CheckReport, HealthReport};
 pub use result::CheckResult;
 pub use schedule::MonitorGuard;
 pub use seawall_core::{
-    AlreadyRegistered, Classify, Command, Complete, Error, ErrorIsFailure, Events, InstanceHandle,
-    InstanceName, InvalidConfig, Outcome, Policies, Policy, Ratio, Registry, Rejectable,
-    TrackCompletion, WrapError, WrapErrorLayer,
+    AlreadyRegistered, Classify, Command, Complete, ConstMeta, Error, ErrorIsFailure, Events,
+    FailureKind, InstanceHandle, InstanceName, InvalidConfig, LayerExt, Outcome, Policies, Policy,
+    Ratio, Reason, Registry, Rejectable, Rejection, Replay, RequestMeta, TrackCompletion,
+    WrapError, WrapErrorLayer, assert_service, rejectable,
 };
 pub use service::Health;
 pub use snapshot::{HealthSnapshot, PassiveStats};

@@ -21,7 +21,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // After the 95th percentile of the last minute; until that is known, after 100 ms.
 //! let config = HedgeConfig::builder().initial_delay(Duration::from_millis(100)).build()?;
-//! let hedge = HedgeLayer::new("alpaca", config).describe(describe as fn(&&str) -> RequestMeta);
+//! let hedge = HedgeLayer::new("alpaca", config).describe(describe);
 //! let handle = hedge.handle();
 //! let mut client = ServiceBuilder::new()
 //!     .layer(hedge)
@@ -94,6 +94,6 @@ pub use service::Hedge;
 pub use seawall_core::{
     Budget, BudgetConfig, Classify, CloneRequest, ConstMeta, CopyRequest, DefaultMeta, Describe,
     Error, ErrorIsFailure, FailureKind, InvalidConfig, LayerExt, Outcome, Policies, Policy,
-    Quantile, QuantileConfig, Reason, Rejectable, Rejection, Replay, RequestMeta, Sent,
-    WrapErrorLayer,
+    Quantile, QuantileConfig, Reason, Registry, Rejectable, Rejection, Replay, RequestMeta, Sent,
+    WrapErrorLayer, assert_service, rejectable,
 };

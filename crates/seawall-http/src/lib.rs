@@ -105,8 +105,9 @@ pub use transport::{TransportError, outcome_of};
 
 #[doc(no_inline)]
 pub use seawall_core::{
-    Error, FailureKind, InvalidConfig, Outcome, Policy, Priority, Reason, Rejection, Replay,
-    RequestMeta, WrapErrorLayer, find_rejection,
+    ConstMeta, Error, FailureKind, InvalidConfig, LayerExt, Outcome, Policy, Priority, Reason,
+    Registry, Rejection, Replay, RequestMeta, WrapErrorLayer, assert_service, find_rejection,
+    rejectable,
 };
 
 /// Compiles the example of the README.

@@ -18,7 +18,7 @@
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Error<&'static str>> {
 //! let retry = RetryLayer::new("alpaca", RetryConfig::default())
-//!     .describe(describe as fn(&&str) -> RequestMeta);
+//!     .describe(describe);
 //! let handle = retry.handle();
 //! let mut client = ServiceBuilder::new()
 //!     .layer(retry)
@@ -112,6 +112,6 @@ pub use tower_compat::{PolicyDelay, RetryPolicy, TowerBackoff, TowerPolicy, Towe
 pub use seawall_core::{
     Backoff, Budget, BudgetConfig, Classify, CloneRequest, ConstMeta, CopyRequest, CostClass,
     DefaultMeta, Describe, Error, ErrorIsFailure, FailureKind, InvalidConfig, Jitter, LayerExt,
-    Outcome, Policies, Policy, Reason, Rejectable, Rejection, Replay, RequestMeta, Sent,
-    WrapErrorLayer,
+    Outcome, Policies, Policy, Reason, Registry, Rejectable, Rejection, Replay, RequestMeta, Sent,
+    WrapErrorLayer, assert_service, rejectable,
 };

@@ -102,7 +102,7 @@ pub use snapshot::{AdaptiveThrottleSnapshot, AdaptiveThrottleState, ClassSnapsho
 /// What users of this crate need of `seawall-core`.
 #[doc(no_inline)]
 pub use seawall_core::{
-    Classify, ConstMeta, Describe, Error, FailureKind, InstanceName, InvalidConfig, Outcome,
-    Policies, Policy, Priority, Reason, Registry, Rejectable, Rejection, Replay, RequestMeta,
-    Scope, WrapErrorLayer,
+    Classify, ConstMeta, Describe, Error, FailureKind, InstanceName, InvalidConfig, LayerExt,
+    Outcome, Policies, Policy, Priority, Reason, Registry, Rejectable, Rejection, Replay,
+    RequestMeta, Scope, WrapErrorLayer, assert_service, rejectable,
 };

@@ -95,9 +95,10 @@ pub use deadline::{
     DeadlineSnapshot, DeadlineState, NoPropagation, PropagateDeadline,
 };
 pub use seawall_core::{
-    Classify, Command, Describe, Error, ErrorIsFailure, Events, InstanceHandle, InstanceName,
-    InvalidConfig, Outcome, Policies, Policy, Reason, Registry, Rejectable, Rejection, Replay,
-    RequestMeta, Sent, WrapError, WrapErrorLayer,
+    Classify, Command, ConstMeta, Describe, Error, ErrorIsFailure, Events, FailureKind,
+    InstanceHandle, InstanceName, InvalidConfig, LayerExt, Outcome, Policies, Policy, Reason,
+    Registry, Rejectable, Rejection, Replay, RequestMeta, Sent, WrapError, WrapErrorLayer,
+    assert_service, rejectable,
 };
 
 /// Compiles the example of the README.
