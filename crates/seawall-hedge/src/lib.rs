@@ -41,8 +41,9 @@
 //! # What it must know
 //!
 //! * **What a request is.** Without [`describe`](HedgeLayer::describe) nothing is known to be
-//!   idempotent, and nothing is hedged. [`assume_idempotent`](HedgeLayer::assume_idempotent) is
-//!   short for "all of it is".
+//!   idempotent, and nothing is hedged: a warning says so with the feature `tracing`, and
+//!   `handle.counts().skipped.not_described` without it.
+//!   [`assume_idempotent`](HedgeLayer::assume_idempotent) is short for "all of it is".
 //! * **What a result means.** Errors inside `Ok` (an HTTP 503, an error object of a model) need a
 //!   classifier, or they win: [`classify`](HedgeLayer::classify).
 //!

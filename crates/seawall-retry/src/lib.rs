@@ -36,8 +36,9 @@
 //! # What it must know
 //!
 //! * **What a request is.** Without [`describe`](RetryLayer::describe) nothing is known to be
-//!   idempotent, and hardly anything is retried. [`assume_idempotent`](RetryLayer::assume_idempotent)
-//!   is short for "all of it is".
+//!   idempotent, and hardly anything is retried: a warning says so with the feature `tracing`,
+//!   and `handle.counts().give_ups.not_described` without it.
+//!   [`assume_idempotent`](RetryLayer::assume_idempotent) is short for "all of it is".
 //! * **What a result means.** Errors inside `Ok` (an HTTP 503, an error object of a model) need a
 //!   classifier: [`classify`](RetryLayer::classify). `seawall-http` and `seawall-grpc` have them.
 //!
