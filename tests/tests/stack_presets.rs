@@ -192,8 +192,12 @@ async fn alpha_vantage() {
         &[JSON],
         r#"{"Information": "We have detected your API key as X and our standard API rate limit is 25 requests per day."}"#,
     );
-    let seen = replay(seawall::data::alpha_vantage("av-day"), DAY).await;
-    seen.is_out_of_quota_for(3_600 * SECOND);
+    for day in [DAY, (200, &[], DAY.2)] {
+        let seen = replay(seawall::data::alpha_vantage("av-day"), day).await;
+        seen.is_out_of_quota_for(3_600 * SECOND);
+        // Nothing but the body shows it to the caller.
+        assert_eq!(seen.result.ok(), Some(StatusCode::OK));
+    }
 
     let data = (
         200,
@@ -210,8 +214,13 @@ async fn news_api() {
         r#"{"status":"error","code":"rateLimited","message":"You have made too many requests recently. Developer accounts are limited to 100 requests over a 24 hour period (50 requests available every 12 hours)."}"#,
         r#"{"status":"error","code":"apiKeyExhausted","message":"no more requests available"}"#,
     ] {
-        let seen = replay(seawall::data::news_api("news"), (429, &[JSON], body)).await;
-        seen.is_out_of_quota_for(900 * SECOND);
+        // The caller gets the 429, also when it does not show what it is.
+        let replies: [Reply; 3] = [(429, &[JSON], body), (429, &[], body), (429, &[], "")];
+        for reply in replies {
+            let seen = replay(seawall::data::news_api("news"), reply).await;
+            seen.is_out_of_quota_for(900 * SECOND);
+            assert_eq!(seen.result.ok(), Some(StatusCode::TOO_MANY_REQUESTS));
+        }
     }
 }
 

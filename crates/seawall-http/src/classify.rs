@@ -47,7 +47,7 @@ where
 /// | response | outcome |
 /// |---|---|
 /// | an [`Outcome`] in the extensions, from [`Inspect`](crate::inspect::Inspect) | that one |
-/// | a status with a rule ([`ban_on`](Self::ban_on), [`status`](Self::status)) | the rule's |
+/// | a status with a rule ([`ban_on`](Self::ban_on), [`quota_on`](Self::quota_on), [`status`](Self::status)) | the rule's |
 /// | 1xx, 2xx, 3xx | success |
 /// | 429 | throttled, with the wait asked for; with `x-should-retry: false` an exhausted quota |
 /// | 418 with `Retry-After` (Binance) | banned for that long |
@@ -94,6 +94,7 @@ enum Rules {
 enum Rule {
     Is(Outcome),
     Ban(Duration),
+    Quota,
 }
 
 /// A rule for a ban of so many seconds.
@@ -138,6 +139,15 @@ impl HttpClassifier {
         Self::of(const { &[ban(429, 900)] })
     }
 
+    /// NewsAPI, the developer plan: 429 is an exhausted quota, whatever its body. See
+    /// [`news_api`](crate::inspect::news_api) for plans whose quota shows in the body alone.
+    ///
+    /// Source: <https://newsapi.org/docs/errors>: its only limit is a number of requests in twelve
+    /// hours.
+    pub const fn news_api() -> Self {
+        Self::of(const { &[(429, Rule::Quota)] })
+    }
+
     /// SEC EDGAR: 403 and 429 are bans, until the address has been below the limit for ten
     /// minutes. See [`sec_edgar`](crate::inspect::sec_edgar) for a block page with a 200.
     ///
@@ -178,6 +188,16 @@ impl<T> HttpClassifier<T> {
     #[must_use]
     pub fn ban_on(self, status: StatusCode, lasts: Duration) -> Self {
         self.rule(status, Rule::Ban(lasts))
+    }
+
+    /// Takes responses of `status` for an exhausted quota that renews after the time of
+    /// `Retry-After`, if that is sent. The last rule for a status counts.
+    ///
+    /// An exhausted quota pauses the rate limit, says nothing about the upstream's health, and is
+    /// not retried.
+    #[must_use]
+    pub fn quota_on(self, status: StatusCode) -> Self {
+        self.rule(status, Rule::Quota)
     }
 
     /// Judges errors by `judge`, for a client whose error is no [`TransportError`].
@@ -230,6 +250,9 @@ impl<T> HttpClassifier<T> {
         {
             return match *rule {
                 Rule::Is(outcome) => outcome,
+                Rule::Quota => Outcome::QuotaExhausted {
+                    renews_in: self.wait(response),
+                },
                 Rule::Ban(lasts) => Outcome::Banned {
                     lasts: Some(self.wait(response).unwrap_or(lasts)),
                 },

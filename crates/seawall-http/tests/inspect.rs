@@ -153,6 +153,29 @@ async fn what_is_not_small_plain_json_passes_unread() {
 }
 
 #[tokio::test]
+async fn without_a_content_type_the_first_byte_decides() {
+    let layer = || InspectLayer::new(99, sees_all);
+    let object = response(None, frames(&["", " ", "{\"a\"", ":1}"]));
+    let object = through(layer(), object).await;
+    assert_eq!(verdict(&object), Some(VERDICT));
+    let whole = object.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(whole, " {\"a\":1}");
+
+    let others: [&[&str]; 3] = [&["data: 1", "{}"], &["[{}", "]"], &[" ", "a", "{}"]];
+    for parts in others {
+        let other = through(layer(), response(None, frames(parts))).await;
+        assert_eq!(verdict(&other), None, "{parts:?}");
+        assert_eq!(other.body().size_hint().upper(), None, "not read on");
+        let whole = other.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(whole, parts.concat());
+    }
+    let mut packed = response(None, frames(&["{}"]));
+    let gzip = HeaderValue::from_static("gzip");
+    packed.headers_mut().insert("content-encoding", gzip);
+    assert_eq!(verdict(&through(layer(), packed).await), None);
+}
+
+#[tokio::test]
 async fn the_choice_of_responses_can_be_changed_but_event_streams_are_never_read() {
     let layer = || InspectLayer::new(99, sees_all).only(|_| true);
     let csv = response(Some("text/csv"), Full::new(Bytes::from("a,b")));

@@ -178,3 +178,16 @@ fn the_bans_of_providers_are_found_by_their_status() {
     assert_eq!(judged(own.clone(), 403, &[]), Outcome::Ignored);
     assert_eq!(judged(own, 429, &[]), banned(600));
 }
+
+#[test]
+fn a_status_can_be_an_exhausted_quota() {
+    let vendor = HttpClassifier::new().quota_on(StatusCode::PAYMENT_REQUIRED);
+    let of = |classifier: &HttpClassifier, status, headers| {
+        classifier.judge_response(&response(status, headers))
+    };
+    let exhausted = |renews_in| Outcome::QuotaExhausted { renews_in };
+    assert_eq!(of(&vendor, 402, &[]), exhausted(None));
+    assert_eq!(of(&vendor, 402, &[("retry-after", "10")]), exhausted(TEN));
+    assert_eq!(of(&HttpClassifier::news_api(), 429, &[]), exhausted(None));
+    assert_eq!(of(&HttpClassifier::news_api(), 404, &[]), Outcome::Ignored);
+}

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
+use super::rules::Extent;
 use crate::size_hint::longer_by;
 
 /// The body of a response that was inspected: what was read, then the rest of it.
@@ -35,9 +36,15 @@ impl<B: Body<Data = Bytes> + Unpin> InspectedBody<B> {
         }
     }
 
-    /// Reads further; ready when the body has ended or is longer than `cap`.
-    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, cap: usize) -> Poll<()> {
-        while !self.ended && self.read.len() <= cap {
+    /// Reads further; ready when the body has ended, is longer than `cap`, or is not what `extent`
+    /// asks for.
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        extent: Extent,
+        cap: usize,
+    ) -> Poll<()> {
+        while !self.ended && self.read.len() <= cap && self.is_wanted(extent) {
             match std::task::ready!(Pin::new(&mut self.rest).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => self.append(data),
@@ -68,9 +75,19 @@ impl<B: Body<Data = Bytes> + Unpin> InspectedBody<B> {
         }
     }
 
-    /// The complete body, when all of it was read without an error and is no longer than `cap`.
-    pub(super) fn complete(&self, cap: usize) -> Option<&[u8]> {
-        let complete = self.ended && !matches!(self.last, Some(Err(_))) && self.read.len() <= cap;
+    /// Whether the body is what `extent` asks for, as far as it was read.
+    fn is_wanted(&self, extent: Extent) -> bool {
+        extent != Extent::Object || {
+            let first = self.read.trim_ascii_start().first();
+            first.is_none_or(|first| *first == b'{')
+        }
+    }
+
+    /// The complete body, when it is what `extent` asks for, all of it was read without an error,
+    /// and it is no longer than `cap`.
+    pub(super) fn complete(&self, extent: Extent, cap: usize) -> Option<&[u8]> {
+        let whole = self.ended && !matches!(self.last, Some(Err(_)));
+        let complete = whole && self.read.len() <= cap && self.is_wanted(extent);
         complete.then_some(&self.read[..])
     }
 }

@@ -3,8 +3,7 @@
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 
 /// Whether the headers announce a JSON body that can be read as it is: `application/json` or a
-/// type with the suffix `+json` (RFC 6839), without a content encoding. The default of
-/// [`InspectLayer::only`](super::InspectLayer::only).
+/// type with the suffix `+json` (RFC 6839), without a content encoding.
 pub fn is_plain_json(headers: &HeaderMap) -> bool {
     is_unencoded(headers) && essence(headers).is_some_and(is_json)
 }
@@ -18,6 +17,11 @@ pub fn is_plain_text(headers: &HeaderMap) -> bool {
                 || essence.eq_ignore_ascii_case("text/plain")
                 || essence.eq_ignore_ascii_case("text/html")
         })
+}
+
+/// Whether the headers say nothing about what the body is.
+pub(super) fn is_untyped(headers: &HeaderMap) -> bool {
+    is_unencoded(headers) && !headers.contains_key(CONTENT_TYPE)
 }
 
 pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {

@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 
 use super::body::InspectedBody;
 use super::inspector::Inspector;
-use super::rules::Rules;
+use super::rules::{Extent, Rules};
 
 pin_project! {
     /// The future of an [`Inspect`](super::Inspect).
@@ -31,7 +31,7 @@ pin_project! {
     #[project = StateProj]
     enum State<F, B: Body> {
         Called { #[pin] inner: F },
-        Reading { read: Option<(Parts, InspectedBody<B>)> },
+        Reading { extent: Extent, read: Option<(Parts, InspectedBody<B>)> },
         Done,
     }
 }
@@ -65,25 +65,26 @@ where
                             return Poll::Ready(Err(error));
                         }
                     };
-                    let reads = this.rules.reads(&head, &body);
+                    let extent = this.rules.extent(&head, &body);
                     let body = InspectedBody::unread(body);
-                    if !reads {
+                    if extent == Extent::Nothing {
                         this.state.set(State::Done);
                         return Poll::Ready(Ok(Response::from_parts(head, body)));
                     }
                     let read = Some((head, body));
-                    this.state.set(State::Reading { read });
+                    this.state.set(State::Reading { extent, read });
                 }
-                StateProj::Reading { read } => {
+                StateProj::Reading { extent, read } => {
+                    let extent = *extent;
                     if let Some((_, body)) = read {
-                        ready!(body.poll_read(cx, this.rules.cap));
+                        ready!(body.poll_read(cx, extent, this.rules.cap));
                     }
                     let read = read.take();
                     this.state.set(State::Done);
                     let Some((mut head, body)) = read else {
                         continue;
                     };
-                    if let Some(text) = body.complete(this.rules.cap) {
+                    if let Some(text) = body.complete(extent, this.rules.cap) {
                         if let Some(outcome) = this.rules.inspector.inspect(&head, text) {
                             head.extensions.insert(outcome);
                         }

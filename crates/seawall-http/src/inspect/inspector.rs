@@ -1,9 +1,9 @@
-//! What judges a response by its body.
+//! What classifies a response by its body.
 
 use http::response::Parts;
 use seawall_core::Outcome;
 
-/// Judges a response by its head and its complete body. Closures and `fn` pointers
+/// Classifies a response by its head and its complete body. Closures and `fn` pointers
 /// `Fn(&Parts, &[u8]) -> Option<Outcome>` are inspectors; a `fn` pointer, [`InspectFn`], can be
 /// named.
 #[diagnostic::on_unimplemented(

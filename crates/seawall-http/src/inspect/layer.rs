@@ -9,10 +9,9 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::body::InspectedBody;
-use super::content::is_plain_json;
 use super::future::InspectFuture;
 use super::inspector::Inspector;
-use super::rules::Rules;
+use super::rules::{Rules, Wanted};
 
 /// Reads small bodies of responses and lets an [`Inspector`] judge them; see the
 /// [module](crate::inspect).
@@ -30,7 +29,7 @@ impl<I> InspectLayer<I> {
             rules: Rules {
                 inspector,
                 cap,
-                wanted: is_plain_json,
+                wanted: Wanted::Json,
                 annotate: |_, _| {},
             },
         }
@@ -52,11 +51,12 @@ impl<I> InspectLayer<I> {
         self
     }
 
-    /// Chooses by their headers which responses are read, in place of [`is_plain_json`]. Event
-    /// streams are never read.
+    /// Chooses by their headers which responses are read. The default is
+    /// [`is_plain_json`](super::is_plain_json), and what has no content type and begins with `{`.
+    /// Event streams are never read.
     #[must_use]
     pub const fn only(mut self, wanted: fn(&HeaderMap) -> bool) -> Self {
-        self.rules.wanted = wanted;
+        self.rules.wanted = Wanted::By(wanted);
         self
     }
 

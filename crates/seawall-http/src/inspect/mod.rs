@@ -46,14 +46,15 @@
 //! | [`sec_edgar`] | the block page, in a 200 or 403 | banned for ten minutes |
 //! | [`yahoo_finance`] | blocks as plain text, also in place of a token | banned for 15 minutes |
 //!
-//! Bans that show in the status are found by [`HttpClassifier`](crate::HttpClassifier): see its
+//! Bans and quotas that show in the status are found by [`HttpClassifier`](crate::HttpClassifier): see its
 //! constructors of the same names. Binance, Coinbase, Finnhub, Interactive Brokers, OANDA and
 //! Tradier hide nothing.
 //!
 //! # How it works
 //!
 //! Only bodies of a JSON content type that are not compressed are read (or those chosen by
-//! [`InspectLayer::only`]), up to a cap. A body that is known to be longer, an event stream, and
+//! [`InspectLayer::only`]), up to a cap. Of a body without a content type the first byte decides: it
+//! is read on if that is a `{`. A body that is known to be longer, an event stream, and
 //! any other body pass unread, at no cost but a look at the head. A body that turns out to be
 //! longer while it is read is passed on with its beginning put back in front. The head of the
 //! response waits until the body has been read.

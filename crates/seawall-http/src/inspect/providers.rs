@@ -97,7 +97,7 @@ pub fn alpha_vantage(head: &Parts, body: &[u8]) -> Option<Outcome> {
 
 /// OpenAI responds with 429 also when the money is gone, and then no wait will help.
 ///
-/// The codes are those of the family `insufficient_quota`. Any other response is judged by its
+/// The codes are those of the family `insufficient_quota`. Any other response is classified by its
 /// status: `rate_limit_exceeded` and `slow_down` are throttles by their 429.
 ///
 /// Source:
@@ -116,7 +116,7 @@ pub fn openai(head: &Parts, body: &[u8]) -> Option<Outcome> {
 
 /// Anthropic responds with 429 and `enforced_spend_limit_reached` when the month's money is spent
 /// (it resumes at 00:00 UTC on the first of the next month), and with 402 and `billing_error`: no
-/// wait will help. Any other response is judged by its status.
+/// wait will help. Any other response is classified by its status.
 ///
 /// Source: <https://platform.claude.com/docs/en/api/errors>; the spend limit's code is quoted by
 /// third parties.
@@ -131,7 +131,7 @@ pub fn anthropic(head: &Parts, body: &[u8]) -> Option<Outcome> {
 
 /// Polygon (Massive) sends no header with its 429. On the free plan of five requests per minute the
 /// message names the minute; then the next token is there after 12 s, and an earlier retry only
-/// fails again. Any other response is judged by its status.
+/// fails again. Any other response is classified by its status.
 ///
 /// Source: the knowledge base at <https://massive.com/knowledge-base> for the limit; the message is
 /// as users quote it (<https://github.com/polygon-io/issues/issues/303>).

@@ -4,24 +4,50 @@ use http::HeaderMap;
 use http::response::Parts;
 use http_body::Body;
 
-use super::content::is_event_stream;
+use super::content::{is_event_stream, is_plain_json, is_untyped};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules<I> {
     pub(super) inspector: I,
     pub(super) cap: usize,
-    pub(super) wanted: fn(&HeaderMap) -> bool,
+    pub(super) wanted: Wanted,
     /// What else is written into the head of a response whose body was read.
     pub(super) annotate: fn(&mut Parts, &[u8]),
 }
 
+/// Which bodies are read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wanted {
+    /// JSON by its content type or, without one, by its first byte.
+    Json,
+    /// Those whose headers are chosen.
+    By(fn(&HeaderMap) -> bool),
+}
+
+/// How far a body is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// Nothing of it.
+    Nothing,
+    /// To its end, if it begins with a JSON object.
+    Object,
+    /// To its end.
+    Everything,
+}
+
 impl<I> Rules<I> {
-    /// Whether the body of this response has to be read.
-    pub(super) fn reads<B: Body>(&self, head: &Parts, body: &B) -> bool {
-        self.cap > 0
+    /// How far the body of this response has to be read.
+    pub(super) fn extent<B: Body>(&self, head: &Parts, body: &B) -> Extent {
+        let readable = self.cap > 0
             && !body.is_end_stream()
             && body.size_hint().lower() <= self.cap as u64
-            && !is_event_stream(&head.headers)
-            && (self.wanted)(&head.headers)
+            && !is_event_stream(&head.headers);
+        match self.wanted {
+            _ if !readable => Extent::Nothing,
+            Wanted::By(wanted) if wanted(&head.headers) => Extent::Everything,
+            Wanted::Json if is_plain_json(&head.headers) => Extent::Everything,
+            Wanted::Json if is_untyped(&head.headers) => Extent::Object,
+            _ => Extent::Nothing,
+        }
     }
 }

@@ -48,14 +48,29 @@ pub fn polygon(name: impl Into<InstanceName>) -> StackBuilder {
 /// its day begins is not documented, so no stretch of 24 hours sees more. Throttles and the
 /// exhausted quota, both of which come with status 200, are recognised; the quota is not tried
 /// again, and pauses the stack for an hour.
+///
+/// The response is passed on as it came: after the last attempt the caller gets `200 OK` with a
+/// `Note` or an `Information` in place of the data. What was found in the body is an
+/// [`Outcome`](crate::Outcome) in the extensions of the response:
+///
+/// ```
+/// use seawall::Outcome;
+///
+/// fn has_data<B>(response: &http::Response<B>) -> bool {
+///     let found = response.extensions().get::<Outcome>();
+///     response.status().is_success() && found.is_none()
+/// }
+/// # assert!(has_data(&http::Response::new(())));
+/// ```
 pub fn alpha_vantage(name: impl Into<InstanceName>) -> StackBuilder {
     StackBuilder::of(name, &ALPHA_VANTAGE)
 }
 
 /// NewsAPI, the developer plan: one request per second, three at once, and its 50 requests every
 /// 12 hours ([errors](https://newsapi.org/docs/errors)), of which no stretch of 12 hours sees more.
-/// Its 429 is an exhausted quota: not tried again, and a pause of a quarter of an hour. A paid plan
-/// overrides the [rate limit](StackBuilder::rate_limit).
+/// Its 429 is an exhausted quota, with any body: the caller gets it, it is not tried again, and the
+/// stack pauses for a quarter of an hour. A paid plan overrides the
+/// [rate limit](StackBuilder::rate_limit).
 pub fn news_api(name: impl Into<InstanceName>) -> StackBuilder {
     StackBuilder::of(name, &NEWS_API)
 }
@@ -222,6 +237,7 @@ const NEWS_API: Preset = Preset {
     attempt_timeout: secs(15),
     #[cfg(feature = "http")]
     http: HttpParts {
+        classifier: HttpClassifier::news_api,
         inspect: InspectLayer::news_api_developer(),
         // The timeout of its Python client.
         idle: secs(30),
