@@ -1,4 +1,4 @@
-//! Seawall's layers beside their peers: what one call costs, and how that bears a second thread.
+//! Seawall's layers beside their peers: what one call costs, and what a second thread adds.
 //!
 //! `cargo run --release -p seawall-benches` measures every subject and says which of the
 //! project's bars are reached; `-- --help` lists the options. Every subject does the work of its

@@ -4,7 +4,7 @@
 //! [--runs N] [--json] [--svg FILE]`
 //!
 //! Clients of one process call an upstream once per second each. It is down for 30 s, and fails
-//! one request of a hundred by accident otherwise. One upstream sheds what it cannot bear, another
+//! one request of a hundred by accident otherwise. One upstream sheds what it cannot serve, another
 //! queues it and does work that no caller waits for any more, which is how an outage outlives its
 //! cause. The tables show what was sent in the outage and after it, how many calls succeeded,
 //! and when all was normal again. The clock is virtual, so a run takes no minutes.

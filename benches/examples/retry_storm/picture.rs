@@ -54,7 +54,7 @@ pub(crate) fn svg(all: &[Scenario]) -> String {
     for scenario in all {
         let (sent, succeeded) = match scenario.excess {
             Excess::Shed => (
-                "An upstream that sheds what it cannot bear: requests sent",
+                "An upstream that sheds what it cannot serve: requests sent",
                 None,
             ),
             Excess::Queue => (

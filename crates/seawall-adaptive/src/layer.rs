@@ -14,7 +14,7 @@ use crate::handle::AdaptiveBulkheadHandle;
 use crate::limit::AdaptiveLimit;
 use crate::window::SampleKind;
 
-/// A bulkhead whose limit finds the load that the upstream bears; see the [crate](crate).
+/// A bulkhead whose limit finds the load that the upstream can serve; see the [crate](crate).
 ///
 /// Its services are those of a [`BulkheadLayer`], and so are the queue, the order of waiters and
 /// what clones share.

@@ -1,4 +1,4 @@
-//! A bulkhead whose limit finds out by itself how many calls the upstream bears.
+//! A bulkhead whose limit finds out by itself how many calls the upstream can serve.
 //!
 //! A fixed limit is right until the upstream changes. This one starts from a number and looks: it
 //! grows while it is used and the latency stays, and when the latency rises, it lowers the limit

@@ -195,7 +195,7 @@ where
     }
 }
 
-/// What an error of `poll_ready` means: classifiers judge results of calls alone.
+/// What an error of `poll_ready` means: classifiers take results of calls alone.
 pub(crate) fn outcome_of(error: &impl Rejectable) -> Outcome {
     let rejection = error.rejection();
     rejection.map_or(Outcome::Failure(FailureKind::Other), Rejection::outcome)

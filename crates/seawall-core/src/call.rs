@@ -29,7 +29,7 @@ pub trait LayerExt {
     ///
     /// What `function` borrows may be borrowed until the returned future is done; some layers ask
     /// for it to be `Clone`, which a closure is that borrows. Errors of `function` are failures of
-    /// the upstream, unless the layer's policy judges otherwise.
+    /// the upstream, unless the layer's policy classifies them otherwise.
     ///
     /// A service is made for each call. Some layers allocate when they make one: keep a service
     /// where every nanosecond counts.

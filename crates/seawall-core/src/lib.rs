@@ -11,9 +11,9 @@
 //! # Local rejections are no failures of the upstream
 //!
 //! Everything rests on this rule. A layer that rejects returns an error made from a
-//! [`Rejection`]; every other layer finds it with [`Rejectable::rejection`] and leaves it out of
-//! its judgement of the upstream. Only an attempt that timed out says something
-//! ([`Rejection::outcome`]). So layers can be reordered and left out without touching a type.
+//! [`Rejection`]; every other layer finds it with [`Rejectable::rejection`] and does not count it
+//! against the upstream. Only an attempt that timed out says something ([`Rejection::outcome`]).
+//! So layers can be reordered and left out without touching a type.
 //!
 //! # Features
 //!

@@ -173,8 +173,8 @@ impl<Res, Err> Classify<Res, Err> for ErrorIsFailure {
     }
 }
 
-/// Judges a result as a layer does: a rejection by what it says of the upstream (mostly nothing,
-/// see [`Rejection::outcome`](crate::Rejection::outcome)), anything else by the classifier.
+/// Classifies a result as a layer does: a rejection by what it says of the upstream (mostly
+/// nothing, see [`Rejection::outcome`](crate::Rejection::outcome)), anything else by the classifier.
 pub fn classify_result<C, Res, Err>(classifier: &C, result: &Result<Res, Err>) -> Outcome
 where
     C: Classify<Res, Err>,

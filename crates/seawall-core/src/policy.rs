@@ -45,7 +45,7 @@ impl Policy {
 }
 
 impl<C, D, T, P> Policy<C, D, T, P> {
-    /// Judges responses with `classifier`; see [`Classify`](crate::Classify).
+    /// Classifies results with `classifier`; see [`Classify`](crate::Classify).
     #[must_use]
     pub fn classify<C2>(self, classifier: C2) -> Policy<C2, D, T, P> {
         Policy {
@@ -97,7 +97,7 @@ impl<C, D, T, P> Policy<C, D, T, P> {
 /// The parts are associated types, so that a service states only the bounds that it needs.
 /// Implement it for a bundle of your own, or use [`Policy`].
 pub trait Policies {
-    /// Judges responses; see [`Classify`](crate::Classify).
+    /// Classifies results; see [`Classify`](crate::Classify).
     type Classifier;
     /// Says what a request is; see [`Describe`](crate::Describe).
     type Describer;
@@ -106,7 +106,7 @@ pub trait Policies {
     /// Copies requests; see [`CopyRequest`](crate::CopyRequest).
     type Copier;
 
-    /// What judges responses.
+    /// What classifies results.
     fn classifier(&self) -> &Self::Classifier;
     /// What describes requests.
     fn describer(&self) -> &Self::Describer;
@@ -197,7 +197,7 @@ macro_rules! policy_setters {
     };
     (@classify $Layer:ident [$($rest:ident $({$($bound:tt)*})?),*]) => {
         impl<C, D, T, P $(, $rest $(: $($bound)*)?)*> $Layer<$crate::Policy<C, D, T, P> $(, $rest)*> {
-            /// Judges responses with `classifier`, a [`Classify`]($crate::Classify). Default: every
+            /// Classifies results with `classifier`, a [`Classify`]($crate::Classify). Default: every
             /// `Err` is a failure and every `Ok` a success, so errors inside `Ok`, such as an HTTP
             /// response with status 503, need a classifier.
             #[must_use]

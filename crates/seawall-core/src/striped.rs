@@ -3,7 +3,7 @@
 //! One reference count or one counter that every call writes holds two threads to less than the
 //! speed of one. Here shared state has a few *stripes*, and every stripe has a *handle* with a
 //! reference count of its own; a call takes the handle of the thread it runs on. A layer keeps
-//! [`Shared`], its services an [`Anchor`], and its futures and tickets a [`Local`].
+//! [`Shared`], its services an [`Anchor`], and its futures and admissions a [`Local`].
 
 use std::cell::Cell;
 use std::fmt;
@@ -199,7 +199,7 @@ impl<C, T> Clone for Shared<C, T> {
     }
 }
 
-/// Shared state, held by a future or a ticket: one reference count of one thread.
+/// Shared state, held by a future or an admission: one reference count of one thread.
 pub struct Local<C, T> {
     handle: Arc<Handle<C, T>>,
 }

@@ -13,7 +13,7 @@ use crate::Error;
 /// Wraps the error of the innermost service in [`Error`], so that layers above can reject.
 ///
 /// Not for an error that can carry a rejection already, such as a boxed one: rejections of layers
-/// below the lift would be taken for failures of the upstream.
+/// below this layer would be taken for failures of the upstream.
 ///
 /// `From<E> for Error<E>` cannot exist beside `From<Rejection>`, so the step is explicit; as a
 /// type of its own it can be named in a struct field, which `map_err` with a closure cannot.
@@ -26,8 +26,8 @@ use crate::Error;
 /// let mut client = ServiceBuilder::new()
 ///     .layer(WrapErrorLayer)
 ///     .service(service_fn(|_: ()| async { Err::<(), _>("down") }));
-/// let answer = client.ready().await.unwrap().call(()).await;
-/// assert_eq!(answer, Err(Error::Inner("down")));
+/// let result = client.ready().await.unwrap().call(()).await;
+/// assert_eq!(result, Err(Error::Inner("down")));
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,7 +48,7 @@ pub struct WrapError<S> {
 }
 
 impl<S> WrapError<S> {
-    /// Lifts the error of `inner`.
+    /// Wraps the error of `inner`.
     pub const fn new(inner: S) -> Self {
         Self { inner }
     }
@@ -104,7 +104,7 @@ where
     // call that is not inlined costs more than most layers do.
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = ready!(self.project().inner.poll(cx));
-        Poll::Ready(answer.map_err(Error::Inner))
+        let result = ready!(self.project().inner.poll(cx));
+        Poll::Ready(result.map_err(Error::Inner))
     }
 }

@@ -11,7 +11,7 @@ use crate::error::GrpcError;
 use crate::expired::{code_in, code_of_status};
 use crate::pushback::Pushback;
 
-/// Judges gRPC responses by the status in their head, and errors by their status.
+/// Classifies gRPC responses by the status in their head, and errors by their status.
 ///
 /// | code | outcome |
 /// |---|---|
@@ -25,13 +25,13 @@ use crate::pushback::Pushback;
 ///
 /// A status that was made on this side, from an error of the transport, is a rejection, a request
 /// that certainly was not sent (the connection failed), or of unknown outcome. A response without a
-/// gRPC status and with an HTTP status other than 200 comes from a proxy and is judged by gRPC's
-/// table of HTTP statuses. An [`Outcome`] in the extensions of the response comes first.
+/// gRPC status and with an HTTP status other than 200 comes from a proxy and is classified by
+/// gRPC's table of HTTP statuses. An [`Outcome`] in the extensions of the response comes first.
 ///
 /// The server's pushback beside any other code is in [`Classify::retry_after`]; "never" is the
 /// longest wait, which no retry does.
 ///
-/// It judges `http::Response`s of a channel, whose streams end with a status in their trailers
+/// It classifies `http::Response`s of a channel, whose streams end with a status in their trailers
 /// (see [`CompleteOnTrailers`](crate::CompleteOnTrailers)), and `tonic::Response`s of a generated
 /// client alike.
 ///
@@ -179,8 +179,8 @@ impl<E: GrpcFailure> GrpcFailure for seawall_core::Error<E> {
 
 /// What an error means by itself or by the chain of its sources.
 ///
-/// A [`Status`] without a source came from the server and is judged by its code. One with a
-/// source was made on this side: a rejection is judged as such, a connection that could not be
+/// A [`Status`] without a source came from the server and is classified by its code. One with a
+/// source was made on this side: a rejection is classified as such, a connection that could not be
 /// made proves that nothing was sent, and any other is [`Outcome::Unknown`].
 pub fn outcome_of(error: &(dyn StdError + 'static)) -> Outcome {
     let mut next = Some(error);

@@ -9,14 +9,14 @@ use crate::classify::by_code;
 use crate::expired::code_in;
 use crate::pushback::Pushback;
 
-/// Completes a call (its bulkhead permit, its circuit breaker ticket) with the *trailers* of the
-/// response, which carry the status of a gRPC call.
+/// Completes a call (its bulkhead permit, its circuit breaker's admission) with the *trailers* of
+/// the response, which carry the status of a gRPC call.
 ///
 /// * Trailers with a status: the call counts as that status.
 /// * The stream breaks, or ends without a status: a call whose head was good counts as
 ///   [`FailureKind::Body`](seawall_core::FailureKind::Body), any other as its head.
-/// * The body is dropped before its end: the call counts as its head was judged. Failed attempts
-///   that are retried are dropped unread, and so is a stream that nobody reads to its end.
+/// * The body is dropped before its end: the call counts as its head was classified. Failed
+///   attempts that are retried are dropped unread, and so is a stream that nobody reads to its end.
 ///
 /// A response that is all head, as errors of unary calls are, is complete at once. The response
 /// becomes `Response<StatusBody<B, G>>`.

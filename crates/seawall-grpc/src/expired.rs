@@ -19,7 +19,7 @@ const MESSAGE: &str = "Timeout expired";
 /// finds a rejection in it, and no classifier takes it for the server's.
 ///
 /// [`WrapStatusLayer`](crate::WrapStatusLayer) does this for the errors of a channel, and
-/// [`GrpcClassifier`](crate::GrpcClassifier) judges such responses as timeouts. Call it for a
+/// [`GrpcClassifier`](crate::GrpcClassifier) classifies such responses as timeouts. Call it for a
 /// status that a generated client returns from a server with a timeout of its own.
 ///
 /// ```

@@ -49,7 +49,7 @@
 //! degrade it. See [`aggregate`].
 //!
 //! The layer counts calls, failures and slow calls in a sliding window: one compare-exchange per
-//! successful call, no lock, no allocation. The policy's classifier judges the results; local
+//! successful call, no lock, no allocation. The policy's classifier classifies the results; local
 //! rejections, throttles and bad requests are not counted.
 //!
 //! # Read on

@@ -17,7 +17,7 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Judged by one result.
+/// Classified by one result.
 fn once() -> CheckConfigBuilder {
     CheckConfig::builder()
         .failures_to_unhealthy(1)

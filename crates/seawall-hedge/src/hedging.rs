@@ -93,7 +93,7 @@ where
         self.common.stripe().extra.not_sent.add_n(not_sent as u64);
     }
 
-    /// An extra attempt has ended without a good result: `sent` and judged, or not sent.
+    /// An extra attempt has ended without a good result: `sent` and classified, or not sent.
     pub(crate) fn extra_failed(&mut self, ended: Option<(&Judgement, SentAttempt)>) {
         self.send_no_more();
         let Some((judgement, sent)) = ended else {

@@ -9,17 +9,17 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use seawall_core::{Complete, FailureKind, Outcome, TrackCompletion};
 
-/// Completes a call (its bulkhead permit, its circuit breaker ticket) with the *body* of its
+/// Completes a call (its bulkhead permit, its circuit breaker's admission) with the *body* of its
 /// response.
 ///
 /// A server is still at work while it streams a response, and a stream that breaks off is no
 /// success. With this as the completion of a layer's policy, the permit is kept and the vote is
 /// open until the body
 ///
-/// * has ended: the call counts as its head was judged;
+/// * has ended: the call counts as its head was classified;
 /// * has failed: a call whose head was good counts as [`FailureKind::Body`], any other as its
 ///   head;
-/// * is dropped before its end: the call counts as its head was judged. Many callers read the
+/// * is dropped before its end: the call counts as its head was classified. Many callers read the
 ///   status alone, and a failed attempt that is retried is dropped unread. If these calls were
 ///   abandoned, failures would not count and a half-open circuit would never close.
 ///
@@ -80,8 +80,8 @@ pub enum BodyEnd<'a> {
     Failed,
 }
 
-/// Judges a call by the end of its body; a protocol whose trailers carry the result,
-/// such as gRPC, has a judge of its own.
+/// Classifies a call by the end of its body; a protocol whose trailers carry the result,
+/// such as gRPC, has a classification of its own.
 pub trait JudgeBodyEnd {
     /// Whether the head of a response is all there is, so that the call is complete without its
     /// body. Default: no.
@@ -90,7 +90,7 @@ pub trait JudgeBodyEnd {
         false
     }
 
-    /// The outcome of a call whose head was judged as `head` and whose body ended so.
+    /// The outcome of a call whose head was classified as `head` and whose body ended so.
     fn judge(&self, head: Outcome, end: BodyEnd<'_>) -> Outcome;
 }
 
@@ -134,7 +134,7 @@ impl<G: Complete> Drop for Guard<G> {
 }
 
 impl<B: Body, G: Complete, J: JudgeBodyEnd> GuardedBody<B, G, J> {
-    /// Moves `guard` into the body of `response`, whose head was judged as `outcome`. When the
+    /// Moves `guard` into the body of `response`, whose head was classified as `outcome`. When the
     /// body is empty or the head is final, the guard completes at once.
     pub fn track(judge: J, guard: G, outcome: Outcome, response: Response<B>) -> Response<Self> {
         let is_final = judge.is_final(response.headers());

@@ -26,7 +26,7 @@ use crate::reqwest_error::ReqwestError;
 /// * Responses: `http::Response<reqwest::Body>`; the body streams.
 /// * Errors: [`ReqwestError`], which knows whether the request was certainly not sent
 ///   ([`TransportError`](crate::TransportError)), so that an
-///   [`HttpClassifier`](crate::HttpClassifier) judges it without further settings.
+///   [`HttpClassifier`](crate::HttpClassifier) classifies it without further settings.
 ///
 /// Clones share the connections. The client is always ready.
 ///

@@ -170,7 +170,7 @@ fn by_reqwest(error: &reqwest::Error) -> Outcome {
 /// Only for clients that were built with `redirect(reqwest::redirect::Policy::none())` and
 /// without a retry policy of their own. With redirects, the connection that could not be made may
 /// be the second one, after the order was executed. A [`ReqwestClient`](crate::ReqwestClient) is
-/// built so, and its errors are judged so by themselves; use this function around a
+/// built so, and its errors are classified so by themselves; use this function around a
 /// `reqwest::Client` of your own.
 ///
 /// ```

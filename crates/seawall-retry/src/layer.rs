@@ -106,7 +106,7 @@ impl<X, H> RetryLayer<X, H> {
     }
 
     /// Makes extra attempts free. Every caller then sends up to the configured attempts while
-    /// the upstream is down, which is when it can bear them least.
+    /// the upstream is down, which is when it can serve them least.
     #[must_use]
     pub fn without_budget(self) -> Self {
         self.pay_from(BudgetHandle::FREE)

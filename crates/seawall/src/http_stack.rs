@@ -95,7 +95,7 @@ impl HttpStack {
 policy_setters!(HttpStack[I, O]: classify, describe, copy);
 
 impl<T, P, I, O> HttpStack<HttpPolicy<HttpClassifier<T>, P>, I, O> {
-    /// Judges the client's errors with `judge`, for an error that is no
+    /// Classifies the client's errors with `judge`, for an error that is no
     /// [`TransportError`](seawall_http::TransportError). What statuses mean stays.
     ///
     /// ```

@@ -39,7 +39,7 @@ pub(crate) enum Ended<T, E> {
 /// No key: all calls of a pool share its permits.
 const KEY: PartitionKey = PartitionKey(0);
 
-/// A call; `C` judges its result.
+/// A call; `C` classifies its result.
 pub(crate) struct PoolTask<W: Work, C> {
     // First, so that the work is cancelled before anything else is dropped.
     step: Step<W>,

@@ -45,7 +45,7 @@ fn tokens(count: u32) -> Budget {
     Budget::new(BudgetConfig::new(0.0, 0.0, count).unwrap())
 }
 
-/// Judged by what it carries.
+/// Classified by what it carries.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Failed {
     With(Outcome),

@@ -31,7 +31,7 @@ macro_rules! common_settings {
                 self
             }
 
-            /// Lifts every limit.
+            /// Removes every limit.
             #[must_use]
             pub fn unlimited(mut self) -> Self {
                 self.setup.limits.clear();

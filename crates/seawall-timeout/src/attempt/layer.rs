@@ -36,7 +36,7 @@ use super::{AttemptTimeout, AttemptTimeoutConfig, AttemptTimeoutHandle, Fixed, N
 /// ```
 ///
 /// `describe` reads the deadline of each request: an attempt then ends at the request's deadline
-/// when that comes first, and is not even begun when it has passed. `classify` judges which
+/// when that comes first, and is not even begun when it has passed. `classify` decides which
 /// results a timeout is learned from. `M` is [`Fixed`] or
 /// [`Learned`](crate::Learned), after the settings.
 ///

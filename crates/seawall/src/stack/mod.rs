@@ -209,7 +209,7 @@ where
         let service = slots.attempt_timeout.assemble(client, policy);
         // Sees what the upstream does, timeouts included, and no wait of ours.
         let service = slots.health.assemble(service, policy);
-        // Inside of the waits: judges the call that departs, and rejects at departure what was
+        // Inside of the waits: classifies the call that departs, and rejects at departure what was
         // queued when the circuit opened.
         let service = slots.breaker.assemble(service, policy);
         // The last wait before the departure: what the provider sees is what was granted.

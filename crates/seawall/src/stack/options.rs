@@ -207,7 +207,7 @@ macro_rules! option_setters {
                 })
             }
 
-            /// Moves the number of permits with the load that the upstream bears, which is learned
+            /// Moves the number of permits with the load that the upstream can serve, learned
             /// from the latency and the outcomes of the calls. The bulkhead's settings stay, save
             /// for the number of permits.
             ///

@@ -28,7 +28,7 @@ impl PermitHandle for BulkheadHandle {
     }
 }
 
-// The algorithm judges the responses.
+// The algorithm classifies the responses.
 slot!(AdaptiveBulkheadLayer<Learning> => AdaptiveBulkheadHandle,
     classifier = classify: Classifier, describer = describe: Describer,
     completion = track_completion: Completion);
