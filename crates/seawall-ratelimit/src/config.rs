@@ -207,7 +207,8 @@ impl RateLimitConfigBuilder {
         pub const fn default_pause(Duration);
 
         /// Whether the layer starts in shadow mode: calls that it would reject pass at once, and
-        /// are counted and emitted as [`Shadowed`](seawall_core::EventKind::Shadowed). Default: no.
+        /// are counted and emitted as [`Shadowed`](seawall_core::EventKind::Shadowed). What an
+        /// operator has paused or drains rejects all the same. Default: no.
         pub const fn shadow(bool);
     }
 

@@ -8,6 +8,8 @@ pub(crate) struct Denial {
     pub(crate) reason: Reason,
     /// From now; `u64::MAX` when it is unknown or never.
     pub(crate) wait_ns: u64,
+    /// Whether an operator has commanded it: shadow mode does not cover that.
+    pub(crate) commanded: bool,
 }
 
 impl Denial {
@@ -15,11 +17,13 @@ impl Denial {
     pub(crate) const TOO_EXPENSIVE: Self = Self {
         reason: Reason::TooExpensive,
         wait_ns: u64::MAX,
+        commanded: false,
     };
 
     pub(crate) const DRAINING: Self = Self {
         reason: Reason::Draining,
         wait_ns: u64::MAX,
+        commanded: true,
     };
 
     /// The rate is used up.
@@ -27,6 +31,15 @@ impl Denial {
         Self {
             reason: Reason::RateLimited,
             wait_ns,
+            commanded: false,
+        }
+    }
+
+    /// An operator has paused the layer.
+    pub(crate) const fn paused_by_operator(wait_ns: u64) -> Self {
+        Self {
+            commanded: true,
+            ..Self::paused(wait_ns)
         }
     }
 
@@ -34,6 +47,7 @@ impl Denial {
         Self {
             reason: Reason::Paused,
             wait_ns,
+            commanded: false,
         }
     }
 }

@@ -117,26 +117,28 @@ impl RateLimitHandle {
     }
 
     /// Grants nothing until [`resume`](Self::resume). New calls are rejected with
-    /// [`Paused`](seawall_core::Reason::Paused); queued ones wait as long as they may.
+    /// [`Paused`](seawall_core::Reason::Paused), in shadow mode too; queued ones wait as long as
+    /// they may.
     pub fn pause(&self) {
         self.limiter().pause();
     }
 
     /// Grants nothing for so long, and starts empty then: what an upstream asks for with a throttle.
-    /// Calls whose `max_wait` is longer than that are queued.
+    /// Calls whose `max_wait` is longer than that are queued. In shadow mode, where no call waits,
+    /// new calls are rejected.
     pub fn pause_for(&self, time: Duration) {
         if !time.is_zero() {
-            self.limiter().pause_for(self.now(), ns(time));
+            self.limiter().pause_for(self.now(), ns(time), true);
         }
     }
 
     /// Rejects new calls with [`Draining`](seawall_core::Reason::Draining) until
-    /// [`resume`](Self::resume), and serves the queued ones: before a restart.
+    /// [`resume`](Self::resume), in shadow mode too, and serves the queued ones: before a restart.
     pub fn drain(&self) {
         self.limiter().drain();
     }
 
-    /// Ends every pause and a drain, and forgets what the upstream has reported; what was used stays
+    /// Ends every pause, a drain and a bypass, and forgets what the upstream has reported; what was used stays
     /// used. Buckets and strict limits that a [timed pause](Self::pause_for) has emptied fill from
     /// the time at which it would have ended; [`refill`](Self::refill) fills them at once.
     pub fn resume(&self) {
@@ -157,7 +159,9 @@ impl RateLimitHandle {
 
     /// Turns shadow mode on or off, until [`configure`](Self::configure) or [`reset`](Self::reset);
     /// see [`RateLimitConfigBuilder::shadow`](crate::RateLimitConfigBuilder::shadow). Turned on, it
-    /// lets queued calls depart as well.
+    /// lets queued calls depart as well. It covers what the limits decide and what the upstream asks
+    /// for: a [`pause`](Self::pause) and a [`drain`](Self::drain) reject all the same. Either way a
+    /// bypass ends.
     pub fn set_shadow(&self, on: bool) {
         self.limiter().set_shadow(on);
     }
@@ -209,8 +213,7 @@ impl RateLimitHandle {
     }
 
     fn bypass(&self) {
-        self.resume();
-        self.set_shadow(true);
+        self.limiter().bypass();
     }
 
     fn limiter_ref(&self) -> LimiterRef {
@@ -231,7 +234,8 @@ impl RateLimitHandle {
 }
 
 /// [`Block`](seawall_core::Command::Block) is [`pause`](RateLimitHandle::pause),
-/// [`Bypass`](seawall_core::Command::Bypass) resumes in shadow mode.
+/// [`Bypass`](seawall_core::Command::Bypass) resumes, and lets calls pass as in shadow mode. The last
+/// command counts.
 impl InstanceHandle for RateLimitHandle {
     seawall_core::handle_methods! { |this|
         pattern: this.state().events.pattern(),

@@ -8,6 +8,7 @@ use seawall_core::{Clock, Rejection, RequestMeta, Unit};
 use crate::costs::Costs;
 use crate::counts::{Counters, reject, shadow};
 use crate::denial::Denial;
+use crate::keyed::keys::Keys;
 use crate::limiter::{AccountRequest, Admission, Limiter, TokenRequest};
 use crate::state::{LocalState, State};
 
@@ -54,9 +55,17 @@ impl LimiterRef {
         reject(&self.state().events, self.counters(), denial)
     }
 
-    /// Asks the limiters for a call that does not take the fast path, and counts the result. With
-    /// `bypass`, the call passes as in shadow mode.
-    pub(crate) fn decide(&self, now_ns: u64, requests: TokenRequests, bypass: bool) -> Decision {
+    /// Asks the limiters for a call that does not take the fast path, and counts the result.
+    pub(crate) fn decide(&self, now_ns: u64, requests: TokenRequests) -> Decision {
+        let keys = self.state().keys.as_ref();
+        let paused = keys.and_then(|keys| Some((keys, keys.paused_for(now_ns)?)));
+        let bypass = match paused {
+            Some((keys, wait_ns)) if !keys.is_bypass() && !requests.are_free() => {
+                return self.decide_paused(keys, now_ns, wait_ns);
+            }
+            Some((keys, _)) => keys.is_bypass(),
+            None => false,
+        };
         let admission = if requests.are_free() {
             Admission::Granted
         } else {
@@ -64,7 +73,9 @@ impl LimiterRef {
             self.limiter().admit(now_ns, &requests.own, account)
         };
         match admission {
-            Admission::Denied(denial) if !bypass => Decision::Reject(self.reject(denial)),
+            Admission::Denied(denial) if !bypass || denial.commanded => {
+                Decision::Reject(self.reject(denial))
+            }
             Admission::Denied(denial) | Admission::Shadowed(denial) => {
                 shadow(&self.state().events, self.counters(), denial);
                 Decision::Depart
@@ -77,10 +88,29 @@ impl LimiterRef {
         }
     }
 
+    /// All keys are paused. Shadow mode covers what the upstream asks for, and no command.
+    fn decide_paused(&self, keys: &Keys, now_ns: u64, wait_ns: u64) -> Decision {
+        let limiter = self.limiter();
+        let paused = Denial::paused(wait_ns);
+        let denial = if keys.is_commanded(now_ns) || !limiter.is_shadow() {
+            Some(paused)
+        } else {
+            let of_account = || self.account().and_then(|account| account.command(now_ns));
+            limiter.command(now_ns).or_else(of_account)
+        };
+        if let Some(denial) = denial {
+            return Decision::Reject(self.reject(denial));
+        }
+        shadow(&self.state().events, self.counters(), paused);
+        Decision::Depart
+    }
+
     /// Why a waiter did not get its tokens, and when both limiters let a call like it pass.
     pub(crate) fn denial_of(&self, now_ns: u64, requests: &TokenRequests) -> Denial {
         let own = self.limiter().denial_of(now_ns, &requests.own);
-        let account = self.account().filter(|account| !account.is_shadow());
+        let decides =
+            |account: &&Limiter| !account.is_shadow() || account.command(now_ns).is_some();
+        let account = self.account().filter(decides);
         let (Some(limiter), Some(request)) = (account, &requests.account) else {
             return own;
         };

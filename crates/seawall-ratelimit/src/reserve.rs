@@ -91,7 +91,7 @@ impl LimiterRef {
     pub(crate) async fn reserve(self, meta: &RequestMeta) -> Result<Reservation, Rejection> {
         let requests = TokenRequests::new(&self, meta, |unit| MetaCost::of(meta, unit));
         let mut granted_at = self.now();
-        match self.decide(granted_at, requests, false) {
+        match self.decide(granted_at, requests) {
             Decision::Depart => {}
             Decision::Reject(rejection) => return Err(rejection),
             Decision::Wait(requests) => {
@@ -107,7 +107,7 @@ impl LimiterRef {
     pub(crate) fn try_reserve(self, meta: &RequestMeta) -> Result<Reservation, Rejection> {
         let requests = TokenRequests::new(&self, meta, |unit| MetaCost::of(meta, unit));
         let now = self.now();
-        match self.decide(now, requests, false) {
+        match self.decide(now, requests) {
             Decision::Depart => Ok(self.reservation(requests, now)),
             Decision::Reject(rejection) => Err(rejection),
             Decision::Wait(requests) => Err(self.reject(self.denial_of(now, &requests))),

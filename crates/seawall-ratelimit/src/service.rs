@@ -51,7 +51,7 @@ impl<S, X, M> RateLimit<S, X, M> {
         let limiter = LimiterRef::new(self.state.local(), None);
         let cost = |unit| self.cost.cost(&req, meta, unit);
         let requests = TokenRequests::new(&limiter, meta, cost);
-        let decision = limiter.decide(now_ns, requests, false);
+        let decision = limiter.decide(now_ns, requests);
         carry_out(&mut self.inner, req, limiter, decision)
     }
 }

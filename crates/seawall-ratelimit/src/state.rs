@@ -111,7 +111,7 @@ impl State {
                 Some(account) => account.apply_signal(now_ns, signal, all),
                 None => {
                     let lasts = lasts.unwrap_or_else(|| keys.config_of(key).default_pause());
-                    keys.pause_until(now_ns.saturating_add(ns(lasts)));
+                    keys.pause_for_upstream(now_ns.saturating_add(ns(lasts)));
                 }
             };
         }

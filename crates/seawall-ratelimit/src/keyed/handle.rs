@@ -158,7 +158,7 @@ impl KeyedRateLimitHandle {
     /// throttles an endpoint.
     pub fn pause_for(&self, key: PartitionKey, time: Duration) {
         let now = self.now();
-        self.keys().limiter(key, now).pause_for(now, ns(time));
+        self.keys().limiter(key, now).pause_for(now, ns(time), true);
     }
 
     /// Ends the pause of a key, and forgets what the upstream has reported about it; what was used
@@ -168,7 +168,8 @@ impl KeyedRateLimitHandle {
     }
 
     /// Grants nothing to any key until [`resume_all`](Self::resume_all). New calls are rejected
-    /// with [`Paused`](seawall_core::Reason::Paused); queued ones wait only for their own limits.
+    /// with [`Paused`](seawall_core::Reason::Paused), in shadow mode too; queued ones wait only for
+    /// their own limits.
     pub fn pause_all(&self) {
         self.keys().pause_until(u64::MAX);
     }
@@ -226,12 +227,10 @@ impl KeyedRateLimitHandle {
         self.limiter_ref(meta.key).try_reserve(meta)
     }
 
-    fn block(&self) {
-        self.resume_all();
-        self.pause_all();
-    }
-
     fn bypass(&self) {
+        for (_, limiter) in self.keys().limiters() {
+            limiter.resume();
+        }
         self.keys().set_bypass();
     }
 
@@ -266,13 +265,14 @@ impl KeyedRateLimitHandle {
 }
 
 /// [`Block`](seawall_core::Command::Block) is [`pause_all`](KeyedRateLimitHandle::pause_all),
-/// [`Bypass`](seawall_core::Command::Bypass) lets calls of all keys pass as in shadow mode.
+/// [`Bypass`](seawall_core::Command::Bypass) resumes every key, and lets calls of all keys pass as in
+/// shadow mode, except for what the operator of the account has paused. The last command counts.
 impl InstanceHandle for KeyedRateLimitHandle {
     seawall_core::handle_methods! { |this|
         pattern: this.state().events.pattern(),
         state: this.typed_state().as_str(),
         attach: this.state().events,
-        commands: [Block => block, Bypass => bypass, Reset => reset],
+        commands: [Block => pause_all, Bypass => bypass, Reset => reset],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {

@@ -45,6 +45,8 @@ pub(crate) struct Keys {
     pub(super) one_unit: AtomicBool,
     /// Nothing is granted to any key before.
     paused_until: AtomicU64,
+    /// The part of the pause that an operator has commanded: it holds in shadow mode too.
+    commanded_until: AtomicU64,
     /// Read only while `paused_until` is in the future.
     bypass: AtomicBool,
     evicted: AtomicU64,
@@ -64,6 +66,7 @@ impl Keys {
             first_unit: per_key.limits()[0].unit(),
             one_unit: AtomicBool::new(counts_one_unit(&config, has_account)),
             paused_until: AtomicU64::new(0),
+            commanded_until: AtomicU64::new(0),
             bypass: AtomicBool::new(false),
             evicted: AtomicU64::new(0),
             config: RwLock::new(config),
@@ -98,13 +101,37 @@ impl Keys {
         (now_ns < until && !self.is_bypass()).then_some(until)
     }
 
-    /// Grants nothing to any key before; `u64::MAX` until it is resumed.
+    /// Grants nothing to any key before, by command of an operator; `u64::MAX` until it is resumed.
     pub(crate) fn pause_until(&self, until: u64) {
+        self.commanded_until.fetch_max(until, Ordering::Relaxed);
+        if self.bypass.swap(false, Ordering::Relaxed) {
+            // It was in the future for the bypass alone.
+            self.paused_until.store(until, Ordering::Relaxed);
+        } else {
+            self.paused_until.fetch_max(until, Ordering::Relaxed);
+        }
+    }
+
+    /// Grants nothing to any key before, since the upstream asks for it.
+    pub(crate) fn pause_for_upstream(&self, until: u64) {
+        let until = until.min(u64::MAX - 1);
         self.paused_until.fetch_max(until, Ordering::Relaxed);
     }
 
-    /// Lets calls of all keys pass, as in shadow mode, until it is reset.
+    /// Whether an operator has paused all keys.
+    pub(crate) fn is_commanded(&self, now_ns: u64) -> bool {
+        now_ns < self.commanded_until.load(Ordering::Relaxed)
+    }
+
+    /// Whether a call may pass while nothing is granted to any key: by a bypass, or in shadow mode
+    /// where no operator has paused them.
+    pub(crate) fn may_pass_paused(&self, key: PartitionKey, now_ns: u64) -> bool {
+        self.is_bypass() || !self.is_commanded(now_ns) && self.config().of_key(key).shadow()
+    }
+
+    /// Lets calls of all keys pass, as in shadow mode, until another command.
     pub(crate) fn set_bypass(&self) {
+        self.commanded_until.store(0, Ordering::Relaxed);
         self.bypass.store(true, Ordering::Relaxed);
         // Closes the fast path.
         self.paused_until.store(u64::MAX, Ordering::Relaxed);
@@ -117,6 +144,7 @@ impl Keys {
     /// Ends the pause of all keys and the bypass.
     pub(crate) fn resume_all(&self) {
         self.paused_until.store(0, Ordering::Relaxed);
+        self.commanded_until.store(0, Ordering::Relaxed);
         self.bypass.store(false, Ordering::Relaxed);
     }
 

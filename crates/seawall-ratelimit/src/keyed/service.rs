@@ -67,9 +67,11 @@ impl<S, X, M> KeyedRateLimit<S, X, M> {
         S: Service<Req> + Clone,
         M: CostFn<Req>,
     {
-        if self.keys().is_bypass() {
-            let limiter = self.keys().limiter(meta.key, now_ns);
-            return self.call_limiter(req, meta, now_ns, limiter, true);
+        let keys = self.keys();
+        // A key that is rejected anyway needs no limiter.
+        if keys.may_pass_paused(meta.key, now_ns) {
+            let limiter = keys.limiter(meta.key, now_ns);
+            return self.call_limiter(req, meta, now_ns, limiter);
         }
         self.reject(Denial::paused(wait_ns))
     }
@@ -83,7 +85,6 @@ impl<S, X, M> KeyedRateLimit<S, X, M> {
         meta: &RequestMeta,
         now_ns: u64,
         limiter: Arc<Limiter>,
-        bypass: bool,
     ) -> ResponseFuture<S, Req>
     where
         S: Service<Req> + Clone,
@@ -92,7 +93,7 @@ impl<S, X, M> KeyedRateLimit<S, X, M> {
         let limiter = LimiterRef::new(self.state.local(), Some(limiter));
         let cost = |unit| self.cost.cost(&req, meta, unit);
         let requests = TokenRequests::new(&limiter, meta, cost);
-        let decision = limiter.decide(now_ns, requests, bypass);
+        let decision = limiter.decide(now_ns, requests);
         carry_out(&mut self.inner, req, limiter, decision)
     }
 }
@@ -134,7 +135,7 @@ where
                 ResponseFuture::running(self.inner.call(req))
             }
             KeyAdmission::Denied(wait_ns) => self.reject(Denial::rate_limited(wait_ns)),
-            KeyAdmission::Limiter(limiter) => self.call_limiter(req, &meta, now, limiter, false),
+            KeyAdmission::Limiter(limiter) => self.call_limiter(req, &meta, now, limiter),
         }
     }
 }

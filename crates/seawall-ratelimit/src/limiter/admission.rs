@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use seawall_core::Reason;
 
 use super::{
-    AccountRequest, Admission, CAPPED, DRAINING, Inner, Limiter, PAUSED, QUEUED, SHADOW,
+    AccountRequest, Admission, BYPASS, CAPPED, DRAINING, Inner, Limiter, PAUSED, QUEUED, SHADOW,
     TokenRequest, UNTIL_RESUMED,
 };
 use crate::cap;
@@ -27,7 +27,7 @@ impl Limiter {
         let mut inner = self.lock();
         let inner = &mut *inner;
         let flags = self.slow_path.load(Ordering::Relaxed);
-        if flags & SHADOW != 0 {
+        if flags & (SHADOW | BYPASS) != 0 {
             return self.admit_in_shadow(inner, now_ns, request, account);
         }
         if flags & DRAINING != 0 {
@@ -64,7 +64,7 @@ impl Limiter {
         }
     }
 
-    /// In shadow mode the account alone decides, if there is one.
+    /// In shadow mode the account alone decides, if there is one, and the operator.
     #[inline(never)]
     fn admit_in_shadow(
         &self,
@@ -73,6 +73,9 @@ impl Limiter {
         request: &TokenRequest,
         account: Option<AccountRequest<'_>>,
     ) -> Admission {
+        if let Err(denial) = self.check_command(inner, now_ns) {
+            return Admission::Denied(denial);
+        }
         let account = account.map(|of| of.limiter.admit(now_ns, of.request, None));
         let admission = account.unwrap_or(Admission::Granted);
         if let Admission::Denied(_) | Admission::Wait = admission {
@@ -102,16 +105,38 @@ impl Limiter {
         }
     }
 
-    /// Whether a new call may join the queue now; in shadow mode it always may.
+    /// Whether no operator has paused the layer or drains it.
+    ///
+    /// # Errors
+    ///
+    /// The rejection that holds in shadow mode too.
+    pub(super) fn check_command(&self, inner: &Inner, now_ns: u64) -> Result<(), Denial> {
+        if self.is_draining() {
+            return Err(Denial::DRAINING);
+        }
+        Self::check_pause(inner, now_ns)
+    }
+
+    /// Whether no operator has paused the layer.
+    pub(super) const fn check_pause(inner: &Inner, now_ns: u64) -> Result<(), Denial> {
+        match inner.commanded_until {
+            UNTIL_RESUMED => Err(Denial::paused_by_operator(u64::MAX)),
+            until if now_ns < until => Err(Denial::paused_by_operator(until - now_ns)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a new call may join the queue now; in shadow mode it may unless an operator rejects
+    /// it.
     ///
     /// # Errors
     ///
     /// Why it may not: the wait would be too long, or the queue is full.
     fn check_wait(&self, now_ns: u64, request: &TokenRequest) -> Result<(), Denial> {
-        if self.is_shadow() {
-            return Ok(());
-        }
         let mut inner = self.lock();
+        if self.is_shadow() {
+            return self.check_command(&inner, now_ns);
+        }
         self.check_new(&inner, request)?;
         self.check_wait_locked(&mut inner, now_ns, request)
     }
@@ -160,7 +185,7 @@ impl Limiter {
         sums.add(&request.costs);
         let start = inner.paused_until.max(now_ns);
         if start == UNTIL_RESUMED {
-            return Denial::paused(u64::MAX);
+            return Denial::paused_by_operator(u64::MAX);
         }
         let (wait, by_quota) = self.wait(inner, start, &sums);
         let reason = match (wait, by_quota) {
@@ -169,7 +194,11 @@ impl Limiter {
             _ => Reason::RateLimited,
         };
         let wait_ns = (start - now_ns).saturating_add(wait).saturating_add(delay);
-        Denial { reason, wait_ns }
+        Denial {
+            reason,
+            wait_ns,
+            commanded: now_ns < inner.commanded_until,
+        }
     }
 
     /// In how many nanoseconds all limits have granted the sums, and whether the last to do so is a

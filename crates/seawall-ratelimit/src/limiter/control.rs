@@ -5,10 +5,11 @@ use std::sync::atomic::Ordering;
 use seawall_core::{InvalidConfig, ns};
 
 use super::queue::wake;
-use super::{CAPPED, DRAINING, Inner, Limiter, PAUSED, SEVERAL, SHADOW, UNTIL_RESUMED};
+use super::{BYPASS, CAPPED, DRAINING, Inner, Limiter, PAUSED, SEVERAL, SHADOW, UNTIL_RESUMED};
 use crate::bucket::Rate;
 use crate::cap;
 use crate::config::RateLimitConfig;
+use crate::denial::Denial;
 use crate::limit::{Limit, MAX_LIMITS};
 use crate::meter::WallClock;
 
@@ -17,25 +18,39 @@ impl Limiter {
     pub(crate) fn pause(&self) {
         let mut inner = self.lock();
         self.set(PAUSED);
+        self.unset(BYPASS);
         inner.paused_until = UNTIL_RESUMED;
+        inner.commanded_until = UNTIL_RESUMED;
     }
 
     /// Rejects new calls until [`resume`](Self::resume); those queued are served.
     pub(crate) fn drain(&self) {
         let _inner = self.lock();
         self.set(DRAINING);
+        self.unset(BYPASS);
     }
 
-    /// Ends pauses and what the upstream has reported; what was used stays used.
+    /// Ends commands, pauses and what the upstream has reported; what was used stays used.
     pub(crate) fn resume(&self) {
+        self.change(Self::resume_locked);
+    }
+
+    /// [`resume`](Self::resume), and lets every call pass as in shadow mode.
+    pub(crate) fn bypass(&self) {
         self.change(|limiter, inner| {
-            inner.paused_until = 0;
-            inner.cap = None;
-            for meter in &mut inner.meters {
-                meter.forget_signals();
-            }
-            limiter.unset(PAUSED | DRAINING | CAPPED);
+            limiter.resume_locked(inner);
+            limiter.set(BYPASS);
         });
+    }
+
+    fn resume_locked(&self, inner: &mut Inner) {
+        inner.paused_until = 0;
+        inner.commanded_until = 0;
+        inner.cap = None;
+        for meter in &mut inner.meters {
+            meter.forget_signals();
+        }
+        self.unset(PAUSED | DRAINING | CAPPED | BYPASS);
     }
 
     /// [`resume`](Self::resume), and the shadow mode of the settings.
@@ -58,7 +73,10 @@ impl Limiter {
     }
 
     pub(crate) fn set_shadow(&self, on: bool) {
-        self.change(|limiter, _| limiter.flag(SHADOW, on));
+        self.change(|limiter, _| {
+            limiter.unset(BYPASS);
+            limiter.flag(SHADOW, on);
+        });
     }
 
     /// Sets the time for limits that count by the wall clock.
@@ -162,8 +180,14 @@ impl Limiter {
         self.has(DRAINING)
     }
 
+    /// Whether calls pass that a limit would reject.
     pub(crate) fn is_shadow(&self) -> bool {
-        self.has(SHADOW)
+        self.has(SHADOW | BYPASS)
+    }
+
+    /// The rejection of new calls that an operator has commanded, if there is one.
+    pub(crate) fn command(&self, now_ns: u64) -> Option<Denial> {
+        self.check_command(&self.lock(), now_ns).err()
     }
 
     /// How many wait, skipped ones included.

@@ -91,6 +91,8 @@ const CAPPED: u64 = 1 << 33;
 const PAUSED: u64 = 1 << 34;
 const DRAINING: u64 = 1 << 35;
 const SHADOW: u64 = 1 << 36;
+/// An operator lets calls pass as in shadow mode, whatever the settings are.
+const BYPASS: u64 = 1 << 37;
 
 /// The end of a pause that lasts until it is resumed.
 const UNTIL_RESUMED: u64 = u64::MAX;
@@ -126,6 +128,8 @@ struct Inner {
     ahead: Vec<Ahead>,
     /// Nothing is granted before.
     paused_until: u64,
+    /// The part of the pause that an operator has commanded: it holds in shadow mode too.
+    commanded_until: u64,
     config: RateLimitConfig,
 }
 
@@ -181,6 +185,7 @@ impl Limiter {
                 cap: None,
                 ahead: Vec::new(),
                 paused_until: 0,
+                commanded_until: 0,
                 config,
             }),
         }

@@ -6,7 +6,9 @@ use std::task::Waker;
 use seawall_core::ns;
 use seawall_core::queue::{WaiterId, rank};
 
-use super::{AccountRequest, Ahead, Inner, Limiter, Poller, TokenRequest, Turn, Waiting};
+use super::{
+    AccountRequest, Ahead, Inner, Limiter, Poller, TokenRequest, Turn, UNTIL_RESUMED, Waiting,
+};
 use crate::costs::Costs;
 use crate::denial::Denial;
 
@@ -25,9 +27,12 @@ impl Limiter {
         let waker = waker.clone();
         let mut inner = self.lock();
         // Once more, under the lock, which keeps the bound on the queue exact.
-        if !self.is_shadow()
-            && let Err(denial) = self.check_wait_locked(&mut inner, now_ns, request)
-        {
+        let may_wait = if self.is_shadow() {
+            Self::check_pause(&inner, now_ns)
+        } else {
+            self.check_wait_locked(&mut inner, now_ns, request)
+        };
+        if let Err(denial) = may_wait {
             drop(inner);
             return Err(denial);
         }
@@ -131,7 +136,7 @@ impl Limiter {
             limiter.take_without_waking(account.request, id, poller, None, wakers)?;
         }
         match self.take_all(inner, poller.now_ns, &request.costs) {
-            Err(_) if self.is_shadow() => {
+            Err(_) if self.is_shadow() && inner.commanded_until <= poller.now_ns => {
                 self.debit_all(inner, poller.now_ns, &request.costs);
                 Ok(())
             }
@@ -139,10 +144,14 @@ impl Limiter {
         }
     }
 
-    /// In how many nanoseconds the first waiter departs: at once in shadow mode.
+    /// In how many nanoseconds the first waiter departs: in shadow mode as soon as no operator's
+    /// pause holds.
     fn wait_in_turn(&self, inner: &mut Inner, now_ns: u64, costs: &Costs) -> u64 {
         if self.is_shadow() {
-            return 0;
+            return match inner.commanded_until {
+                UNTIL_RESUMED => u64::MAX,
+                until => until.saturating_sub(now_ns),
+            };
         }
         self.wait_if_first(inner, now_ns, costs)
     }

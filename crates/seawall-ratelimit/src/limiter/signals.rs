@@ -2,7 +2,7 @@
 
 use seawall_core::{QuotaSignal, ServerLimit, Unit, ns};
 
-use super::{CAPPED, Limiter, PAUSED, UNTIL_RESUMED};
+use super::{BYPASS, CAPPED, Limiter, PAUSED, UNTIL_RESUMED};
 use crate::cap;
 use crate::config::RateLimitConfig;
 use crate::costs::{Costs, Granted};
@@ -17,7 +17,7 @@ impl Limiter {
             QuotaSignal::Pause { lasts, .. } => {
                 let lasts = lasts.unwrap_or_else(|| self.lock().config.default_pause());
                 if !lasts.is_zero() {
-                    self.pause_for(now_ns, ns(lasts));
+                    self.pause_for(now_ns, ns(lasts), false);
                 }
             }
             QuotaSignal::Used { unit, amount } => {
@@ -105,12 +105,16 @@ impl Limiter {
     }
 
     /// Grants nothing for so long, then starts empty and refills over the same time again. A pause
-    /// that lasts longer stays.
-    pub(crate) fn pause_for(&self, now_ns: u64, for_ns: u64) {
-        let until = now_ns.saturating_add(for_ns);
+    /// that lasts longer stays. One that an operator has `commanded` holds in shadow mode too.
+    pub(crate) fn pause_for(&self, now_ns: u64, for_ns: u64, commanded: bool) {
+        let until = now_ns.saturating_add(for_ns).min(UNTIL_RESUMED - 1);
         let mut inner = self.lock();
         self.set(PAUSED);
-        inner.paused_until = inner.paused_until.max(until.min(UNTIL_RESUMED - 1));
+        inner.paused_until = inner.paused_until.max(until);
+        if commanded {
+            self.unset(BYPASS);
+            inner.commanded_until = inner.commanded_until.max(until);
+        }
         if inner.meters.is_empty() {
             cap::empty(&self.bucket, until, for_ns);
         }

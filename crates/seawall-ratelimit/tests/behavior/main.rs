@@ -28,6 +28,7 @@ use tower_service::Service;
 mod account;
 mod apply_signal;
 mod chaos;
+mod commands;
 mod faults;
 mod keyed;
 mod live;
