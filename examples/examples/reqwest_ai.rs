@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
-use seawall::HttpService;
 use seawall::http_client::ReqwestClient;
+use seawall::{HttpService, ai};
 use seawall_examples::overloaded_ai_api;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -17,12 +17,14 @@ struct Assistant {
 }
 
 impl Assistant {
-    async fn ask(&self, symbol: u32) -> Result<String, BoxError> {
-        let question = format!("Symbol {symbol}: buy, sell or hold?");
-        let messages = json!([{ "role": "user", "content": question }]);
-        let body = json!({ "model": "gpt-sim", "messages": messages }).to_string();
+    async fn ask(self, symbol: u32) -> Result<String, BoxError> {
+        let question = json!({ "role": "user", "content": format!("Buy or sell {symbol}?") });
+        let body = json!({ "model": "gpt-sim", "messages": [question] }).to_string();
         let request = Request::post(&self.url).body(Full::<Bytes>::from(body))?;
-        let response = self.client.clone().oneshot(request).await?;
+        let response = self.client.oneshot(request).await?;
+        if !response.status().is_success() {
+            return Err(format!("the API responded with {}", response.status()).into());
+        }
         let body = response.into_body().collect().await?.to_bytes();
         let completion: Value = serde_json::from_slice(&body)?;
         let text = completion["choices"][0]["message"]["content"].as_str();
@@ -33,15 +35,16 @@ impl Assistant {
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
     let api = overloaded_ai_api().await?;
-    let stack = seawall::ai::openai("openai").build()?;
+    // Completions may be sent twice: a 429 is waited for, an overloaded API asked again.
+    let stack = ai::openai("openai").build()?;
+    let stack = stack.describe(ai::inference_routes()?);
     let assistant = Assistant {
         client: stack.layer(ReqwestClient::build(reqwest::Client::builder())?),
         url: api.base_url() + "/v1/chat/completions",
     };
     let mut tasks = JoinSet::new();
     for symbol in 1..=20 {
-        let assistant = assistant.clone();
-        tasks.spawn(async move { assistant.ask(symbol).await });
+        tasks.spawn(assistant.clone().ask(symbol));
     }
     for opinion in tasks.join_all().await {
         let opinion = opinion.unwrap_or_else(|error| format!("HOLD, by fallback: {error}"));

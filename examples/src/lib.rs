@@ -12,15 +12,32 @@ use tonic::transport::{Endpoint, Server};
 use tonic::{Request, Status};
 use tower::BoxError;
 
-/// An AI API that responds to half of the requests with 529, overloaded.
+/// An AI API that throttles half of the requests of its first second, with `Retry-After`, and
+/// responds to a fifth of all others with 529, overloaded.
 ///
 /// # Errors
 ///
 /// No socket can be bound.
 pub async fn overloaded_ai_api() -> Result<Handle, BoxError> {
-    let incidents = "[[incident]]\nprovider = \"ai_api\"\nfrom = \"0s\"\nto = \"1h\"\n\
-                     fault = \"status\"\ncode = 529\nprobability = 0.5\n";
-    let api = AiApi::open_ai().incidents(Incidents::from_toml(incidents)?);
+    let incidents = r#"
+        [[incident]]
+        provider = "ai_api"
+        from = "0s"
+        to = "1s"
+        fault = "throttle"
+        retry_after = "1s"
+        probability = 0.5
+
+        [[incident]]
+        provider = "ai_api"
+        from = "0s"
+        to = "1h"
+        fault = "status"
+        code = 529
+        probability = 0.2
+    "#;
+    let incidents = Incidents::from_toml(incidents)?;
+    let api = AiApi::open_ai().completion_tokens(8).incidents(incidents);
     Ok(api.start().await?)
 }
 

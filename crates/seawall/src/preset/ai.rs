@@ -10,6 +10,9 @@ use crate::StackBuilder;
 
 /// A stack for any AI API: completions and messages, streamed or not.
 ///
+/// **Without [`describe`](crate::HttpStack::describe)`(`[`inference_routes`](crate::ai::inference_routes)`()?)`
+/// no completion is retried**, not even after a 429 with `Retry-After`.
+///
 /// `name` is a label: what rejections, events and metrics call this stack. It selects nothing: the
 /// stacks of known providers, with their limits, headers and errors, are in [`ai`](crate::ai).
 ///
@@ -55,6 +58,9 @@ pub fn ai_api(name: impl Into<InstanceName>) -> StackBuilder {
 /// OpenAI: the numbers of [`ai_api`], what the headers of its responses report is left, and the
 /// 429 that means that the money is gone, which is not tried again.
 ///
+/// **Without [`describe`](crate::HttpStack::describe)`(`[`inference_routes`](crate::ai::inference_routes)`()?)`
+/// no completion is retried**, not even after a 429 with `Retry-After`.
+///
 /// Whatever the tier, no more is sent than its headers report is left
 /// ([rate limits](https://developers.openai.com/api/docs/guides/rate-limits)). A higher tier
 /// overrides the [rate limit](StackBuilder::rate_limit).
@@ -66,6 +72,9 @@ pub fn openai(name: impl Into<InstanceName>) -> StackBuilder {
 /// per minute ([rate limits](https://platform.claude.com/docs/en/api/rate-limits)), what its
 /// headers report is left, and the errors that mean that the money is gone, which are not tried
 /// again. Tokens are those that requests carry an estimate of, as for [`ai_api`].
+///
+/// **Without [`describe`](crate::HttpStack::describe)`(`[`inference_routes`](crate::ai::inference_routes)`()?)`
+/// no completion is retried**, not even after a 429 with `Retry-After`.
 pub fn anthropic(name: impl Into<InstanceName>) -> StackBuilder {
     StackBuilder::of(name, &ANTHROPIC)
 }
