@@ -11,7 +11,7 @@ use crate::transport::TransportError;
 
 const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
-/// Judges errors by [`TransportError`]; the default of an [`HttpClassifier`].
+/// Classifies errors by [`TransportError`]; the default of an [`HttpClassifier`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TransportErrors;
 
@@ -21,11 +21,11 @@ impl<E: TransportError> ClassifyError<E> for TransportErrors {
     }
 }
 
-/// Judges an error of the client. `fn(&E) -> Outcome` and closures do.
+/// Classifies an error of the client. `fn(&E) -> Outcome` and closures do.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not judge the error `{E}` of an HTTP client",
+    message = "`{Self}` does not classify the error `{E}` of an HTTP client",
     note = "implement `seawall_http::TransportError` for the error",
-    note = "or judge it with `HttpClassifier::with_errors(|error: &{E}| ..)`"
+    note = "or classify it with `HttpClassifier::with_errors(|error: &{E}| ..)`"
 )]
 pub trait ClassifyError<E> {
     /// What `error` means for the upstream and the request.
@@ -200,7 +200,7 @@ impl<T> HttpClassifier<T> {
         self.rule(status, Rule::Quota)
     }
 
-    /// Judges errors by `judge`, for a client whose error is no [`TransportError`].
+    /// Classifies errors with `judge`, for a client whose error is no [`TransportError`].
     ///
     /// [`Outcome::Unknown`] is the safe result; return "not sent" only where that is certain.
     #[must_use]

@@ -57,7 +57,7 @@ const NOT_SENT: Outcome = Outcome::Failure(FailureKind::NotSent);
     message = "it is not known whether a request that failed with `{Self}` was sent",
     label = "this error does not show whether the request was sent",
     note = "implement `seawall_http::TransportError` for it; `seawall_http::outcome_of` does the work",
-    note = "or judge errors with `HttpClassifier::with_errors`"
+    note = "or classify errors with `HttpClassifier::with_errors`"
 )]
 pub trait TransportError {
     /// What this error means for the upstream and the request.

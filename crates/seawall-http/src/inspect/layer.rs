@@ -13,7 +13,7 @@ use super::future::InspectFuture;
 use super::inspector::Inspector;
 use super::rules::{Rules, Wanted};
 
-/// Reads small bodies of responses and lets an [`Inspector`] judge them; see the
+/// Reads small bodies of responses and lets an [`Inspector`] classify them; see the
 /// [module](crate::inspect).
 #[derive(Clone, Copy, Debug)]
 pub struct InspectLayer<I> {

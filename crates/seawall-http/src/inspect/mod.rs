@@ -3,7 +3,7 @@
 //! Some providers throttle with a 200 and an apology in JSON, and some send only in the body of a
 //! 429 that the money is gone and that no wait will help. A [`Classify`] sees the head of a
 //! response. This layer, right around the client, reads a small body first, lets an [`Inspector`]
-//! judge it, writes what it found into the response's extensions as an
+//! classify it, writes what it found into the response's extensions as an
 //! [`Outcome`](seawall_core::Outcome), and passes the body on unchanged.
 //! [`HttpClassifier`](crate::HttpClassifier) takes that outcome before any other.
 //!
