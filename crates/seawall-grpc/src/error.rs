@@ -100,13 +100,18 @@ pub const fn code_of(reason: Reason) -> Code {
     }
 }
 
-/// A rejection as a status: the code of [`code_of`], the reason as its message, the time to come
+/// A rejection as a status: the code of [`code_of`] (`RESOURCE_EXHAUSTED` for a pause whose end is
+/// known, which is passed on as a used-up rate is), the reason as its message, the time to come
 /// back as `grpc-retry-pushback-ms`, and the [`Rejection`] as its source.
 ///
 /// The name of the layer instance is in the source alone, which is not sent over the wire.
 pub fn status_of(rejection: &Rejection) -> Status {
     let reason = rejection.reason();
-    let mut status = Status::new(code_of(reason), reason.to_string());
+    let code = match (reason, rejection.retry_after()) {
+        (Reason::Paused, Some(_)) => Code::ResourceExhausted,
+        _ => code_of(reason),
+    };
+    let mut status = Status::new(code, reason.to_string());
     status.set_source(Arc::new(*rejection));
     if let Some(pushback) = Pushback::in_rejection(rejection)
         && let Ok(value) = MetadataValue::try_from(pushback.to_text())
@@ -127,7 +132,11 @@ mod tests {
         for reason in Reason::ALL {
             let rejected = Rejection::new(reason, "x").with_retry_after(Duration::from_millis(7));
             let seen = Status::from_error(GrpcError::from(rejected).into());
-            assert_eq!(seen.code(), code_of(reason), "{reason:?}");
+            let code = match reason {
+                Reason::Paused => Code::ResourceExhausted, // its end is known
+                reason => code_of(reason),
+            };
+            assert_eq!(seen.code(), code, "{reason:?}");
             assert_eq!(seen.message(), reason.to_string());
             assert_eq!(find_rejection(&seen), Some(&rejected));
             let pushback = Pushback::of(&seen.metadata().clone().into_headers());

@@ -61,6 +61,8 @@ async fn a_server_responds_to_rejections_with_a_status_and_a_pushback() {
     for (reason, code) in [
         (Reason::CircuitOpen, Code::Unavailable),
         (Reason::RateLimited, Code::ResourceExhausted),
+        // With an end, as here.
+        (Reason::Paused, Code::ResourceExhausted),
         (Reason::DeadlineExceeded, Code::DeadlineExceeded),
     ] {
         let server = GrpcRejectionLayer::new(ShutLayer(reason)).layer(routes);

@@ -18,10 +18,10 @@ const ESTIMATE: Duration = Duration::from_secs(1);
 ///
 /// | rejection | status |
 /// |---|---|
-/// | rate limited, too expensive, throttled by the client, quota exhausted | 429 |
+/// | rate limited, too expensive, throttled by the client, quota exhausted, paused for a known time | 429 |
 /// | attempt timed out, deadline exceeded, body timed out | 504 |
 /// | outcome unknown, panicked | 502 |
-/// | any other: circuit open, not ready, bulkhead full, queue timeout, budget exhausted | 503 |
+/// | any other: circuit open, not ready, bulkhead full, queue timeout, budget exhausted, paused without an end | 503 |
 ///
 /// ```
 /// use http::StatusCode;
@@ -37,6 +37,8 @@ pub const fn status_of(rejection: &Rejection) -> StatusCode {
         | Reason::TooExpensive
         | Reason::ClientThrottled
         | Reason::QuotaExhausted => StatusCode::TOO_MANY_REQUESTS,
+        // A throttle of the upstream is passed on as one, and is no failure of this server.
+        Reason::Paused if rejection.retry_after().is_some() => StatusCode::TOO_MANY_REQUESTS,
         Reason::AttemptTimeout | Reason::DeadlineExceeded | Reason::BodyTimeout => {
             StatusCode::GATEWAY_TIMEOUT
         }
@@ -126,6 +128,17 @@ mod tests {
             };
             assert_eq!(status, expected, "{reason:?}");
         }
+    }
+
+    #[test]
+    fn a_pause_with_an_end_is_passed_on_as_a_used_up_rate_is() {
+        let wait = Duration::from_millis(1_200);
+        for reason in [Reason::Paused, Reason::RateLimited] {
+            let rejected = Rejection::new(reason, "x").with_retry_after(wait);
+            assert_eq!(status_of(&rejected), 429);
+            assert_eq!(header(&rejected).as_deref(), Some("2"));
+        }
+        assert_eq!(status_of(&Rejection::new(Reason::Paused, "x")), 503);
     }
 
     fn header(rejected: &Rejection) -> Option<String> {

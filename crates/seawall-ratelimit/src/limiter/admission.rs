@@ -188,12 +188,16 @@ impl Limiter {
             return Denial::paused_by_operator(u64::MAX);
         }
         let (wait, by_quota) = self.wait(inner, start, &sums);
-        let reason = match (wait, by_quota) {
-            (0, _) if start > now_ns => Reason::Paused,
-            (_, true) => Reason::QuotaExhausted,
-            _ => Reason::RateLimited,
+        let (pause, refill) = (start - now_ns, wait.saturating_add(delay));
+        // A pause empties the limits, so there is a wait after it as well: the longer part decides.
+        let reason = if pause > 0 && pause >= refill {
+            Reason::Paused
+        } else if by_quota {
+            Reason::QuotaExhausted
+        } else {
+            Reason::RateLimited
         };
-        let wait_ns = (start - now_ns).saturating_add(wait).saturating_add(delay);
+        let wait_ns = pause.saturating_add(refill);
         Denial {
             reason,
             wait_ns,

@@ -1,7 +1,7 @@
 //! What the upstream reports about its limits.
 
 use seawall_core::{QuotaSignal, Scope, ServerLimit, TokenCount, Unit};
-use seawall_ratelimit::{Feedback, FeedbackLayer, Limit};
+use seawall_ratelimit::{DailyReset, Feedback, FeedbackLayer, Limit};
 
 use super::*;
 
@@ -117,7 +117,10 @@ async fn a_call_rejected_in_a_pause_gets_the_time_of_its_end() {
     handle.pause_for(3 * SECOND);
     let rejected = rejection(call(&mut svc, 0).poll());
     // The bucket starts empty.
-    assert_eq!(rejected.retry_after(), Some(3 * SECOND + ms(100)));
+    assert_eq!(
+        (rejected.reason(), rejected.retry_after()),
+        (Reason::Paused, Some(3 * SECOND + ms(100)))
+    );
     advance(SECOND).await;
     // A shorter one does not shorten it, and one without a length is that of the settings.
     handle.apply_signal(QuotaSignal::Pause {
@@ -127,7 +130,42 @@ async fn a_call_rejected_in_a_pause_gets_the_time_of_its_end() {
     assert_eq!(handle.snapshot().resumes_in, Some(2 * SECOND));
     advance(2 * SECOND + ms(100)).await;
     assert!(matches!(call(&mut svc, 1).poll(), Poll::Ready(Ok(_))));
-    assert_eq!(handle.counts().rejected + handle.counts().paused, 1);
+    assert_eq!((handle.counts().rejected, handle.counts().paused), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_reason_is_the_longer_part_of_the_wait() {
+    const HOUR: Duration = Duration::from_secs(3_600);
+    let throttle = |lasts| QuotaSignal::Pause {
+        lasts: Some(lasts),
+        scope: Scope::Upstream,
+    };
+    let day = DailyReset::utc();
+    let limits: [(Limit, Reason); 4] = [
+        (Limit::bucket(1, HOUR).burst(1).into(), Reason::RateLimited),
+        (Limit::strict(1, HOUR).into(), Reason::QuotaExhausted),
+        (Limit::window(1, HOUR).into(), Reason::QuotaExhausted),
+        (Limit::daily(1, day).into(), Reason::QuotaExhausted),
+    ];
+    for (limit, used_up) in limits {
+        let config = RateLimitConfig::builder().limit(limit.clone());
+        let layer = RateLimitLayer::new("desk", config.build().unwrap());
+        let (handle, mut svc) = (layer.handle(), layer.layer(mock().0));
+        handle.set_wall_clock(std::time::UNIX_EPOCH);
+        handle.apply_signal(throttle(30 * HOUR));
+        let rejected = rejection(call(&mut svc, 0).poll());
+        assert_eq!(rejected.reason(), Reason::Paused, "{limit:?}");
+        assert!(rejected.retry_after() >= Some(30 * HOUR), "{limit:?}");
+        // A short pause beside a limit that is used up for long.
+        handle.refill();
+        assert!(matches!(call(&mut svc, 1).poll(), Poll::Ready(Ok(_))));
+        handle.apply_signal(throttle(SECOND));
+        let rejected = rejection(call(&mut svc, 2).poll());
+        assert_eq!(rejected.reason(), used_up, "{limit:?}");
+        let counts = handle.counts();
+        let others = counts.rejected + counts.quota_exhausted;
+        assert_eq!((counts.paused, others), (1, 1));
+    }
 }
 
 #[derive(Clone)]

@@ -18,14 +18,18 @@ async fn a_rejection_is_waited_for_where_that_is_allowed_and_costs_no_budget() {
         let builder = RetryConfig::builder().max_rejection_wait(2 * SECOND);
         builder.backoff(Backoff::NONE).build().unwrap()
     };
-    let soon = rejected(Reason::RateLimited, Some(2 * SECOND));
-    let (result, upstream, handle) = one_call(config(), Replay::Never, [soon]).await;
-    assert_eq!(result, Ok(7));
-    assert_eq!(upstream.pauses(), [2 * SECOND]);
-    let budget = handle.budget().unwrap();
-    assert_eq!(budget.balance(), f64::from(budget.config().capacity()));
+    for reason in [Reason::RateLimited, Reason::Paused] {
+        let soon = rejected(reason, Some(2 * SECOND));
+        let (result, upstream, handle) = one_call(config(), Replay::Never, [soon]).await;
+        assert_eq!(result, Ok(7));
+        assert_eq!(upstream.pauses(), [2 * SECOND]);
+        let budget = handle.budget().unwrap();
+        assert_eq!(budget.balance(), f64::from(budget.config().capacity()));
+    }
     for never in [
         rejected(Reason::RateLimited, Some(3 * SECOND)),
+        rejected(Reason::Paused, Some(3 * SECOND)),
+        rejected(Reason::Paused, None),
         rejected(Reason::BulkheadFull, None),
         rejected(Reason::BudgetExhausted, Some(SECOND)),
         rejected(Reason::DeadlineExceeded, Some(SECOND)),
