@@ -17,6 +17,10 @@ impl Limit {
     }
 
     /// What a provider allows, of which a bucket takes [a share](Quota::utilization).
+    ///
+    /// It is no limit without that share: `.limit(Limit::quota(100, minute))` does not compile,
+    /// with the error that `Limit: From<Quota>` is not satisfied. For a provider that keeps to its
+    /// count exactly use [`strict`](Self::strict), for a plain rate [`bucket`](Self::bucket).
     pub const fn quota(count: u32, period: Duration) -> Quota {
         Quota { count, period }
     }
