@@ -59,7 +59,7 @@ impl AdaptiveThrottleConfig {
         pub const fn window -> Duration;
         /// How many requests of a class the window must have before one is rejected.
         pub const fn min_requests -> u32;
-        /// The largest share of the requests that is rejected, from 0 to 1.
+        /// The largest share of the requests that is rejected, from 0.0001 to 1.
         pub const fn max_rejection -> f64;
         /// The priority from whose class on nothing is rejected, if there is one.
         pub const fn exempt_from -> Option<Priority>;
@@ -153,6 +153,9 @@ impl Default for AdaptiveThrottleConfig {
     }
 }
 
+/// Probabilities are kept in units of 2^-16: a smaller share would reject nothing.
+const MIN_REJECTION: f64 = 0.0001;
+
 /// Collects the settings of a throttle; see [`AdaptiveThrottleConfig::builder`].
 #[must_use]
 #[derive(Clone, Debug, Default)]
@@ -184,8 +187,8 @@ impl AdaptiveThrottleConfigBuilder {
         /// Default: 10.
         pub const fn min_requests(u32);
 
-        /// The largest share of the requests of a class that is rejected, from 0 to 1. Default:
-        /// 0.9.
+        /// The largest share of the requests of a class that is rejected, from 0.0001 to 1.
+        /// Default: 0.9. For a throttle that rejects nothing use [`shadow`](Self::shadow).
         ///
         /// The calls that pass are how a recovery is noticed. At 1, after a window without any
         /// accepted request, about one request per window passes. A share of `m` can cut down an
@@ -194,8 +197,8 @@ impl AdaptiveThrottleConfigBuilder {
         pub const fn max_rejection(f64);
 
         /// Rejects no request of the [class](PriorityClass) of `priority` or of a higher one: for
-        /// order cancels, which are worth sending even if nine of ten fail. Default: no class is
-        /// exempt.
+        /// order cancels, which are worth sending even if nine of ten fail. Not the lowest class,
+        /// which would exempt all. Default: no class is exempt.
         pub const fn exempt_from(Some(Priority));
 
         /// Whether a response that reports a failure of the upstream (HTTP 500, gRPC `INTERNAL`, a
@@ -216,7 +219,8 @@ impl AdaptiveThrottleConfigBuilder {
     /// # Errors
     ///
     /// [`InvalidConfig`] when `accept_multiplier` is below 1 or not finite, `priority_factor` not
-    /// from 1 to 100, `max_rejection` not from 0 to 1, or `window` or `min_requests` zero.
+    /// from 1 to 100, `max_rejection` not from 0.0001 to 1, `window` or `min_requests` zero, or
+    /// `exempt_from` of the lowest class.
     pub fn build(self) -> Result<AdaptiveThrottleConfig, InvalidConfig> {
         let Self { config } = self;
         let (multiplier, factor) = (config.accept_multiplier, config.priority_factor);
@@ -238,9 +242,14 @@ impl AdaptiveThrottleConfigBuilder {
         if config.min_requests == 0 {
             return Err(InvalidConfig::new("min_requests", 0, "at least 1"));
         }
-        if !(0.0..=1.0).contains(&config.max_rejection) {
-            let (share, accepted) = (config.max_rejection, "a number from 0 to 1");
+        if !(MIN_REJECTION..=1.0).contains(&config.max_rejection) {
+            let (share, accepted) = (config.max_rejection, "a number from 0.0001 to 1");
             return Err(InvalidConfig::new("max_rejection", share, accepted));
+        }
+        let exempt = config.exempt_from.filter(|from| *from < Priority::LOW);
+        if let Some(Priority(from)) = exempt {
+            let accepted = "a priority from 64, since with the lowest class nothing is rejected";
+            return Err(InvalidConfig::new("exempt_from", from, accepted));
         }
         Ok(config)
     }

@@ -178,9 +178,13 @@ fn invalid_settings_are_errors_that_name_the_field() {
     for factor in [0.5, 101.0, f64::NAN] {
         assert_eq!(field(builder().priority_factor(factor)), "priority_factor");
     }
-    for share in [-0.1, 1.1, f64::NAN] {
+    for share in [-0.1, 0.0, 1e-5, 1.1, f64::NAN] {
         assert_eq!(field(builder().max_rejection(share)), "max_rejection");
     }
+    for all in [Priority(0), Priority(63)] {
+        assert_eq!(field(builder().exempt_from(all)), "exempt_from");
+    }
+    assert!(builder().exempt_from(Priority::LOW).build().is_ok());
     assert_eq!(field(builder().window(Duration::ZERO)), "window");
     assert_eq!(field(builder().min_requests(0)), "min_requests");
     let default = AdaptiveThrottleConfig::builder().build().unwrap();

@@ -58,12 +58,10 @@ async fn max_rejection_is_kept() {
         "{}",
         inner.requests()
     );
-    let (mut never, handle, _) = scripted(builder().max_rejection(0.0));
-    assert_eq!(
-        send_many(&mut never, 1_000, Err(BUSY), Priority::NORMAL),
-        1_000
-    );
-    assert_eq!(handle.counts().rejected, 0);
+    let (mut least, handle, _) = scripted(builder().max_rejection(0.0001));
+    send_many(&mut least, 200_000, Err(BUSY), Priority::NORMAL);
+    let rejected = handle.counts().rejected;
+    assert!((1..60).contains(&rejected), "{rejected}");
 }
 
 #[tokio::test(start_paused = true)]
