@@ -32,7 +32,7 @@ pub struct StackSnapshot {
     pub bulkhead: BulkheadSnapshot,
     /// What is learned about the number of permits.
     pub adaptive: Option<AdaptiveSnapshot>,
-    /// Tokens and their queue, of all keys together: of every stack.
+    /// Tokens and their queue, of all keys together. `Some` in every stack.
     pub rate_limit: Option<RateLimitSnapshot>,
     /// The limits per key.
     pub rate_limit_per_key: Option<KeyedRateLimitSnapshot>,
