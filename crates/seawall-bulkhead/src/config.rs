@@ -205,7 +205,8 @@ impl BulkheadConfigBuilder {
     ///
     /// [`InvalidConfig`] when `max_concurrent` is 0, `max_wait` or `priority_aging` is zero, or
     /// when one of `max_wait`, `priority_aging`, `lifo_threshold` and `reject_doomed` is set while
-    /// `max_waiting` is 0: it would have no effect.
+    /// `max_waiting` is 0, or when `lifo_threshold` is not below `max_waiting`: it would have no
+    /// effect.
     pub fn build(self) -> Result<BulkheadConfig, InvalidConfig> {
         let config = self.config;
         NonZeroCount::check("max_concurrent", config.max_concurrent)?;
@@ -220,6 +221,15 @@ impl BulkheadConfigBuilder {
                 field,
                 value.map_or_else(String::new, |v| v.1),
             ));
+        }
+        if let Some(threshold) = config.lifo_threshold
+            && threshold >= config.max_waiting
+        {
+            let accepted = format!(
+                "a number below `max_waiting`, {}: more calls are never queued",
+                config.max_waiting
+            );
+            return Err(InvalidConfig::new("lifo_threshold", threshold, accepted));
         }
         Ok(config)
     }

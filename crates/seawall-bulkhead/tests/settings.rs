@@ -26,10 +26,10 @@ fn settings_of_the_queue_need_waiting_slots() {
         let rejected = change(BulkheadConfig::builder()).build().unwrap_err();
         assert_eq!((rejected.field(), rejected.value()), (name, value));
         assert!(rejected.accepted().contains("`max_waiting` is 0"), "{name}");
-        let slots = change(BulkheadConfig::builder().max_waiting(1));
+        let slots = change(BulkheadConfig::builder().max_waiting(10));
         assert!(slots.build().is_ok(), "{name}");
         // Whatever the order in which they are set.
-        let slots = change(BulkheadConfig::builder()).max_waiting(1);
+        let slots = change(BulkheadConfig::builder()).max_waiting(10);
         assert!(slots.build().is_ok(), "{name}");
     }
 }
@@ -118,4 +118,15 @@ fn a_snapshot_of_a_thread_pool_is_written_as_json() {
     let layer = BlockingLayer::new("files", BlockingConfig::default()).unwrap();
     let json = serde_json::to_value(layer.handle().snapshot()).unwrap();
     assert_eq!((&json["limit"], &json["threads"]), (&4.into(), &0.into()));
+}
+
+#[test]
+fn a_lifo_threshold_that_no_queue_reaches_is_an_error() {
+    let builder = || BulkheadConfig::builder().max_waiting(5);
+    assert!(builder().lifo_threshold(4).build().is_ok());
+    let rejected = builder().lifo_threshold(5).build().unwrap_err();
+    assert_eq!(
+        rejected.to_string(),
+        "`lifo_threshold` is 5, accepted is a number below `max_waiting`, 5: more calls are never queued"
+    );
 }
