@@ -1,0 +1,496 @@
+//! The bookkeeping of a queue.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::task::Waker;
+
+use super::watchdog::Watchdog;
+use super::{Next, Supply, WaiterId, Wakers};
+
+/// How long a waiter may take to be polled once it was notified, in nanoseconds: 5 ms. After that
+/// its claim goes to the next waiter.
+///
+/// Longer than a healthy runtime lets a task wait, and short beside what calls take. A waiter that
+/// is late for it loses its turn, not its rank. Where waiters that have lapsed come soon after, the
+/// runtime is slow rather than they are stuck: then the queue doubles the time for all, up to
+/// 320 ms, until it is empty.
+pub const GRACE: u64 = 5_000_000;
+
+const LONGEST_GRACE: u64 = 64 * GRACE;
+
+/// Waiters in the order in which they came; see the [module](super).
+///
+/// `T` is what the [`Supply`] must know of a waiter.
+#[derive(Debug)]
+pub struct Queue<T> {
+    drawn: u64,
+    waiting: BTreeMap<WaiterId, Entry<T>>,
+    notified: BTreeMap<WaiterId, Entry<T>>,
+    aside: BTreeMap<WaiterId, (Aside, Entry<T>)>,
+    /// How many of those aside do not count any more.
+    uncounted: usize,
+    /// Notified waiters that have not been polled since, the oldest first.
+    unanswered: BTreeSet<(u64, WaiterId)>,
+    deadlines: BTreeSet<(u64, WaiterId)>,
+    grace_ns: u64,
+    /// The latest reading of the clock: a late one passes none.
+    latest_ns: u64,
+    pub(super) watchdog: Watchdog,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    item: T,
+    deadline_ns: u64,
+    /// When its own timer makes it come; `u64::MAX` while others will wake it.
+    due_ns: u64,
+    /// When it was set aside last.
+    aside_ns: u64,
+    /// When it was notified; `u64::MAX` when it was not, or has been polled since.
+    notified_ns: u64,
+    /// `None` once it was woken, until its next poll.
+    waker: Option<Waker>,
+    /// Woken when it lapses or expires.
+    on_lapse: Option<Waker>,
+}
+
+impl<T> Entry<T> {
+    /// Whether it is not counted while it is set aside: its wait is over, or has no end.
+    const fn is_uncounted(&self, why: Aside) -> bool {
+        match why {
+            Aside::Expired => true,
+            Aside::Lapsed => self.deadline_ns == u64::MAX,
+            Aside::Skipped => false,
+        }
+    }
+}
+
+/// Why a waiter neither waits for its turn nor has a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Aside {
+    /// Its own service is not ready.
+    Skipped,
+    /// It was notified, or due, and did not come.
+    Lapsed,
+    /// Its deadline has passed.
+    Expired,
+}
+
+/// Where a waiter stands when it is polled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It has a claim, or its service has woken it: it polls its service, then
+    /// [takes](Queue::take) or is [skipped](Queue::skip).
+    Go,
+    /// Others go first, or there is nothing for it yet: its waker is registered.
+    Wait,
+    /// Its deadline has passed: it takes what there is, or is rejected.
+    Expired,
+}
+
+/// What became of an attempt to [take](Queue::take).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taking {
+    /// It has what it waited for, and has left the queue.
+    Taken,
+    /// There is nothing for it: it waits, with its waker registered.
+    Missing,
+    /// It waits for something else as well, and keeps its claim.
+    Kept,
+}
+
+impl<T> Queue<T> {
+    /// A queue without waiters. Allocates nothing before the first one joins.
+    pub const fn new() -> Self {
+        Self {
+            drawn: 0,
+            waiting: BTreeMap::new(),
+            notified: BTreeMap::new(),
+            aside: BTreeMap::new(),
+            uncounted: 0,
+            unanswered: BTreeSet::new(),
+            deadlines: BTreeSet::new(),
+            grace_ns: GRACE,
+            latest_ns: 0,
+            watchdog: Watchdog::new(),
+        }
+    }
+
+    /// How many wait, notified, skipped and lapsed ones included. Expired ones do not count, nor do
+    /// those that have lapsed and wait without a deadline.
+    pub fn len(&self) -> usize {
+        self.active() + self.aside.len() - self.uncounted
+    }
+
+    /// Whether there is no waiter that [counts](Self::len).
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many wait for their turn or have a claim.
+    pub fn active(&self) -> usize {
+        self.waiting.len() + self.notified.len()
+    }
+
+    /// How many have a claim.
+    pub fn claims(&self) -> usize {
+        self.notified.len()
+    }
+
+    /// Whether any waits for its turn: a call that arrives has to wait behind it.
+    pub fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Whether the waiter is the first of those without a claim.
+    pub fn is_first(&self, id: WaiterId) -> bool {
+        let first = self.waiting.first_key_value();
+        first.is_some_and(|(first, _)| *first == id)
+    }
+
+    /// Whether the waiter is skipped for now.
+    pub fn is_skipped(&self, id: WaiterId) -> bool {
+        matches!(self.aside.get(&id), Some((Aside::Skipped, _)))
+    }
+
+    /// What a waiter brought with it.
+    pub fn item(&self, id: WaiterId) -> Option<&T> {
+        let entry = self.waiting.get(&id).or_else(|| self.notified.get(&id));
+        let entry = entry.or_else(|| self.aside.get(&id).map(|(_, entry)| entry))?;
+        Some(&entry.item)
+    }
+
+    /// When something has to be done although nothing happens, in nanoseconds; `u64::MAX` for
+    /// never. Waiters that are polled have timers of their own for their deadlines.
+    pub(super) fn next_check_ns(&self) -> u64 {
+        let unanswered = self.unanswered.first();
+        let first = self.waiting.first_key_value();
+        let deadline = self.deadlines.first();
+        let unanswered = unanswered.map_or(u64::MAX, |(since, _)| *since);
+        let due = first.map_or(u64::MAX, |(_, first)| first.due_ns);
+        let deadline = deadline.map_or(u64::MAX, |(at, _)| *at);
+        let next = unanswered.min(due).min(deadline);
+        next.saturating_add(self.grace_ns)
+    }
+
+    /// Joins with this rank (see [`rank`](super::rank())), behind all of the same one, until
+    /// `deadline_ns`. Its [turn](Self::turn) registers its waker.
+    pub fn join(
+        &mut self,
+        rank: i64,
+        item: T,
+        deadline_ns: u64,
+        supply: &mut impl Supply<T>,
+    ) -> WaiterId {
+        let id = WaiterId::new(rank, self.drawn);
+        // 2^64 waiters do not come by.
+        self.drawn = self.drawn.wrapping_add(1);
+        if deadline_ns != u64::MAX {
+            self.deadlines.insert((deadline_ns, id));
+        }
+        let entry = Entry {
+            item,
+            deadline_ns,
+            due_ns: u64::MAX,
+            aside_ns: 0,
+            notified_ns: u64::MAX,
+            waker: None,
+            on_lapse: None,
+        };
+        self.wait(id, entry, supply);
+        id
+    }
+
+    fn wait(&mut self, id: WaiterId, entry: Entry<T>, supply: &mut impl Supply<T>) {
+        supply.enter(id, &entry.item);
+        self.waiting.insert(id, entry);
+    }
+
+    /// A waiter is polled, with this waker.
+    pub fn turn(
+        &mut self,
+        id: WaiterId,
+        now_ns: u64,
+        waker: Waker,
+        supply: &mut impl Supply<T>,
+        wakers: &mut Wakers,
+    ) -> Standing {
+        self.come_back(id, now_ns, supply);
+        self.answered(id, wakers);
+        self.dispatch(now_ns, supply, wakers);
+        if self.notified.contains_key(&id) {
+            self.answered(id, wakers);
+            wakers.discard(Some(waker));
+            return Standing::Go;
+        }
+        if let Some(entry) = self.waiting.get_mut(&id) {
+            entry.waker = Some(waker);
+            return Standing::Wait;
+        }
+        wakers.discard(Some(waker));
+        match self.aside.get(&id) {
+            Some((Aside::Skipped, _)) => Standing::Go,
+            _ => Standing::Expired,
+        }
+    }
+
+    /// A waiter whose service is ready takes what it waits for, if it has a claim or has expired:
+    /// `take` does that. Otherwise it waits, with this waker.
+    pub fn take<S: Supply<T>>(
+        &mut self,
+        id: WaiterId,
+        now_ns: u64,
+        waker: Waker,
+        supply: &mut S,
+        wakers: &mut Wakers,
+        take: impl FnOnce(&mut S, &T, &mut Wakers) -> Taking,
+    ) -> Taking {
+        if self.is_skipped(id)
+            && let Some(entry) = self.remove_aside(id)
+        {
+            self.wait(id, entry, supply);
+        }
+        self.come_back(id, now_ns, supply);
+        self.answered(id, wakers);
+        self.dispatch(now_ns, supply, wakers);
+        self.answered(id, wakers);
+        let claim = self.notified.get(&id);
+        let taking = match (claim, self.aside.get(&id)) {
+            (Some(entry), _) | (None, Some((Aside::Expired, entry))) => {
+                take(supply, &entry.item, wakers)
+            }
+            _ => Taking::Missing,
+        };
+        match taking {
+            Taking::Taken => {
+                self.leave(id, now_ns, supply, wakers);
+                wakers.discard(Some(waker));
+                return taking;
+            }
+            Taking::Kept => {}
+            Taking::Missing => {
+                if self.notified.contains_key(&id)
+                    && let Some(entry) = self.take_active(id, supply)
+                {
+                    self.wait(id, entry, supply);
+                }
+            }
+        }
+        let entry = self.waiting.get_mut(&id);
+        let unused = match entry {
+            Some(entry) => entry.waker.replace(waker),
+            None => Some(waker),
+        };
+        wakers.discard(unused);
+        taking
+    }
+
+    /// The first waiter has a timer of its own: it comes at `due_ns`.
+    pub fn set_due(&mut self, id: WaiterId, due_ns: u64) {
+        if let Some(entry) = self.waiting.get_mut(&id) {
+            entry.due_ns = due_ns;
+        }
+    }
+
+    /// Wakes everyone that sleeps in the queue, to look for itself.
+    pub(super) fn wake_all(&mut self, wakers: &mut Wakers) {
+        for entry in self.waiting.values_mut() {
+            wakers.add(entry.waker.take());
+        }
+    }
+
+    /// Has `waker` woken when the waiter lapses or expires.
+    pub fn on_lapse(&mut self, id: WaiterId, waker: Waker) {
+        let entry = self.waiting.get_mut(&id);
+        if let Some(entry) = entry.or_else(|| self.notified.get_mut(&id)) {
+            entry.on_lapse = Some(waker);
+        }
+    }
+
+    /// The claim of a waiter that is not polled any more goes to the next.
+    pub fn lapse(
+        &mut self,
+        id: WaiterId,
+        now_ns: u64,
+        supply: &mut impl Supply<T>,
+        wakers: &mut Wakers,
+    ) {
+        if self.notified.contains_key(&id)
+            && let Some(entry) = self.take_active(id, supply)
+        {
+            self.set_aside(id, Aside::Lapsed, entry, wakers);
+        }
+        self.dispatch(now_ns, supply, wakers);
+    }
+
+    /// Lets others pass: the waiter's own service is not ready and will wake it. It keeps its rank.
+    pub fn skip(
+        &mut self,
+        id: WaiterId,
+        now_ns: u64,
+        supply: &mut impl Supply<T>,
+        wakers: &mut Wakers,
+    ) {
+        if let Some(entry) = self.take_active(id, supply) {
+            self.set_aside(id, Aside::Skipped, entry, wakers);
+        }
+        self.dispatch(now_ns, supply, wakers);
+    }
+
+    /// Leaves, wherever it stands. `false` when it has left before.
+    pub fn leave(
+        &mut self,
+        id: WaiterId,
+        now_ns: u64,
+        supply: &mut impl Supply<T>,
+        wakers: &mut Wakers,
+    ) -> bool {
+        let gone = self.take_active(id, supply);
+        let gone = gone.or_else(|| self.remove_aside(id));
+        let was_here = gone.is_some();
+        if let Some(entry) = gone {
+            self.deadlines.remove(&(entry.deadline_ns, id));
+            wakers.discard(entry.waker);
+            wakers.discard(entry.on_lapse);
+        }
+        self.dispatch(now_ns, supply, wakers);
+        was_here
+    }
+
+    /// Lets waiters expire and lapse, and notifies the next ones as long as there is something for
+    /// them. Every other operation does so too; call it when the supply has changed.
+    pub fn dispatch(&mut self, now_ns: u64, supply: &mut impl Supply<T>, wakers: &mut Wakers) {
+        self.latest_ns = self.latest_ns.max(now_ns);
+        let now_ns = self.latest_ns;
+        self.expire(now_ns, supply, wakers);
+        self.lapse_unanswered(now_ns, supply, wakers);
+        while self.notify_next(now_ns, supply, wakers) {}
+        if self.is_empty() {
+            self.grace_ns = GRACE;
+        }
+        let next_check_ns = self.next_check_ns();
+        wakers.add_first(self.watchdog.call(next_check_ns));
+    }
+
+    fn notify_next(
+        &mut self,
+        now_ns: u64,
+        supply: &mut impl Supply<T>,
+        wakers: &mut Wakers,
+    ) -> bool {
+        let Some(mut first) = self.waiting.first_entry() else {
+            return false;
+        };
+        let next = Next {
+            id: *first.key(),
+            item: &first.get().item,
+            claims: self.notified.len(),
+        };
+        let id = match supply.claim_next(now_ns, next) {
+            Ok(id) => id,
+            Err(due_ns) => {
+                let first = first.get_mut();
+                if due_ns < first.due_ns {
+                    // It has no timer yet, or one for a later time.
+                    wakers.add(first.waker.take());
+                }
+                return false;
+            }
+        };
+        let Some(mut entry) = self.waiting.remove(&id) else {
+            return false;
+        };
+        if entry.due_ns.saturating_add(self.grace_ns) <= now_ns {
+            // Its own timer should have made it come.
+            supply.unclaim(id, &entry.item);
+            self.set_aside(id, Aside::Lapsed, entry, wakers);
+            return true;
+        }
+        entry.notified_ns = now_ns;
+        wakers.add(entry.waker.take());
+        self.unanswered.insert((now_ns, id));
+        self.notified.insert(id, entry);
+        true
+    }
+
+    fn expire(&mut self, now_ns: u64, supply: &mut impl Supply<T>, wakers: &mut Wakers) {
+        while let Some(&(at, id)) = self.deadlines.first()
+            && at <= now_ns
+        {
+            self.deadlines.pop_first();
+            let entry = self.take_active(id, supply);
+            if let Some(entry) = entry.or_else(|| self.remove_aside(id)) {
+                self.set_aside(id, Aside::Expired, entry, wakers);
+            }
+        }
+    }
+
+    fn lapse_unanswered(&mut self, now_ns: u64, supply: &mut impl Supply<T>, wakers: &mut Wakers) {
+        while let Some(&(since, id)) = self.unanswered.first()
+            && since.saturating_add(self.grace_ns) <= now_ns
+        {
+            self.unanswered.pop_first();
+            if let Some(entry) = self.take_active(id, supply) {
+                self.set_aside(id, Aside::Lapsed, entry, wakers);
+            }
+        }
+    }
+
+    fn set_aside(&mut self, id: WaiterId, why: Aside, mut entry: Entry<T>, wakers: &mut Wakers) {
+        self.uncounted += usize::from(entry.is_uncounted(why));
+        entry.aside_ns = self.latest_ns;
+        if why != Aside::Skipped {
+            wakers.add(entry.on_lapse.take());
+        }
+        self.aside.insert(id, (why, entry));
+    }
+
+    fn remove_aside(&mut self, id: WaiterId) -> Option<Entry<T>> {
+        let (why, entry) = self.aside.remove(&id)?;
+        self.uncounted -= usize::from(entry.is_uncounted(why));
+        Some(entry)
+    }
+
+    /// Out of those that wait for their turn or have a claim.
+    fn take_active(&mut self, id: WaiterId, supply: &mut impl Supply<T>) -> Option<Entry<T>> {
+        if let Some(mut entry) = self.notified.remove(&id) {
+            self.unanswered.remove(&(entry.notified_ns, id));
+            entry.notified_ns = u64::MAX;
+            supply.unclaim(id, &entry.item);
+            return Some(entry);
+        }
+        let entry = self.waiting.remove(&id)?;
+        supply.exit(id, &entry.item);
+        Some(entry)
+    }
+
+    /// A waiter is polled: it has come if it was notified, and need not be woken.
+    fn answered(&mut self, id: WaiterId, wakers: &mut Wakers) {
+        if let Some(entry) = self.notified.get_mut(&id) {
+            self.unanswered.remove(&(entry.notified_ns, id));
+            entry.notified_ns = u64::MAX;
+        } else if let Some(entry) = self.waiting.get_mut(&id) {
+            wakers.discard(entry.waker.take());
+            entry.due_ns = u64::MAX;
+        }
+    }
+
+    /// A waiter that has lapsed is polled: it waits again, at its old rank.
+    fn come_back(&mut self, id: WaiterId, now_ns: u64, supply: &mut impl Supply<T>) {
+        if !matches!(self.aside.get(&id), Some((Aside::Lapsed, _))) {
+            return;
+        }
+        if let Some(mut entry) = self.remove_aside(id) {
+            if now_ns < entry.aside_ns.saturating_add(LONGEST_GRACE) {
+                self.grace_ns = (2 * self.grace_ns).min(LONGEST_GRACE);
+            }
+            entry.due_ns = u64::MAX;
+            self.wait(id, entry, supply);
+        }
+    }
+}
+
+impl<T> Default for Queue<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

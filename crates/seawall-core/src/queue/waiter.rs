@@ -1,0 +1,171 @@
+//! The future side of a call that waits.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::Rejection;
+
+/// What a waiter does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Poll the target; if it is ready, take what was waited for.
+    Go,
+    /// Wait to be woken.
+    Wait,
+    /// The same, but look again at this time of the gate's clock, in nanoseconds.
+    WaitUntil(u64),
+}
+
+/// One waiter's side of a [`Queue`](super::Queue): what [`Waiter`] polls. Dropped, it leaves the
+/// queue.
+pub trait Gate {
+    /// What it waits for.
+    type Permit;
+
+    /// Reads the clock of the queue, in nanoseconds.
+    fn now_ns(&self) -> u64;
+
+    /// A reading of that clock as an instant.
+    fn instant(&self, at_ns: u64) -> Instant;
+
+    /// When the wait ends; `u64::MAX` for never.
+    fn deadline_ns(&self) -> u64;
+
+    /// Whether its turn has come: after the deadline, whether there is anything to take at all.
+    /// Joins the queue the first time.
+    ///
+    /// # Errors
+    ///
+    /// The rejection, when the call may not join the queue or is rejected out of it.
+    fn turn(&mut self, now_ns: u64, waker: Waker) -> Result<Turn, Rejection>;
+
+    /// Takes what it waited for and leaves the queue.
+    ///
+    /// # Errors
+    ///
+    /// What to do instead: it was too late for it. It waits, with the waker registered.
+    fn take(&mut self, waker: Waker) -> Result<Self::Permit, Turn>;
+
+    /// Lets others pass while the target is not ready.
+    fn skip(&mut self);
+
+    /// Leaves the queue, since the wait is over.
+    fn reject(&mut self, now_ns: u64) -> Rejection;
+}
+
+/// What has to be ready before a waiter takes anything: the service that it is going to call.
+pub trait Target {
+    /// What it fails with.
+    type Error;
+
+    /// Whether it is ready for what is waited for.
+    ///
+    /// # Errors
+    ///
+    /// When it has failed: the wait is over.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>>;
+
+    /// The waiter goes on waiting: gives up what readiness has reserved.
+    fn release(&mut self);
+}
+
+/// Why a wait ended without a permit.
+#[derive(Debug)]
+pub enum Stopped<E> {
+    /// The gate has rejected it.
+    Rejected(Rejection),
+    /// The target has failed.
+    Failed(E),
+}
+
+pin_project! {
+    /// A call that waits at a gate, with its timer.
+    #[derive(Debug)]
+    pub struct Waiter<G> {
+        gate: G,
+        #[pin]
+        timer: Option<Sleep>,
+    }
+}
+
+impl<G: Gate> Waiter<G> {
+    /// A waiter that joins the queue at its first poll, not before: a future that is never polled
+    /// must hold up nobody.
+    pub const fn new(gate: G) -> Self {
+        Self { gate, timer: None }
+    }
+
+    /// The gate's side of it.
+    pub const fn gate(&self) -> &G {
+        &self.gate
+    }
+
+    /// The gate's side of it.
+    pub fn gate_mut(self: Pin<&mut Self>) -> &mut G {
+        self.project().gate
+    }
+
+    /// Waits for the turn: the target's readiness first, the permit last. So no permit is held by a
+    /// call that cannot go, and what departs is what was granted just now.
+    ///
+    /// # Panics
+    ///
+    /// When it has to wait for a time, outside of a Tokio runtime with time enabled.
+    pub fn poll<T: Target>(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        target: &mut T,
+    ) -> Poll<Result<G::Permit, Stopped<T::Error>>> {
+        let mut this = self.project();
+        loop {
+            let now_ns = this.gate.now_ns();
+            // Cloned before any lock is taken: that runs code of the executor.
+            let turn = this.gate.turn(now_ns, cx.waker().clone());
+            let mut turn = match turn {
+                Ok(turn) => turn,
+                Err(rejection) => return Poll::Ready(Err(Stopped::Rejected(rejection))),
+            };
+            if turn == Turn::Go {
+                turn = match target.poll_ready(cx) {
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(Stopped::Failed(error))),
+                    Poll::Pending => {
+                        this.gate.skip();
+                        Turn::Wait
+                    }
+                    Poll::Ready(Ok(())) => match this.gate.take(cx.waker().clone()) {
+                        Ok(permit) => return Poll::Ready(Ok(permit)),
+                        Err(instead) => {
+                            target.release();
+                            instead
+                        }
+                    },
+                };
+            }
+            let deadline_ns = this.gate.deadline_ns();
+            if now_ns >= deadline_ns {
+                let rejection = this.gate.reject(now_ns);
+                return Poll::Ready(Err(Stopped::Rejected(rejection)));
+            }
+            let until_ns = match turn {
+                Turn::WaitUntil(at_ns) => at_ns.min(deadline_ns),
+                Turn::Go | Turn::Wait => deadline_ns,
+            };
+            if until_ns == u64::MAX {
+                return Poll::Pending;
+            }
+            let at = this.gate.instant(until_ns);
+            match this.timer.as_mut().as_pin_mut() {
+                Some(timer) if timer.deadline() == at => {}
+                Some(timer) => timer.reset(at),
+                None => this.timer.set(Some(sleep_until(at))),
+            }
+            if let Some(timer) = this.timer.as_mut().as_pin_mut() {
+                ready!(timer.poll(cx));
+            }
+        }
+    }
+}
