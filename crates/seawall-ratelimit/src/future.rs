@@ -6,11 +6,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
+use seawall_core::queue::{Stopped, Target, Waiter};
 use seawall_core::{Rejectable, Rejection};
 use tower_service::Service;
 
 use crate::queued::Queued;
-use crate::waiter::{Target, Waiter};
 
 pin_project! {
     /// The future of a [`RateLimit`](crate::RateLimit).
@@ -46,7 +46,7 @@ pin_project! {
     struct WaitingCall<S, Req> {
         // First, so that it leaves the queue before the service and the request are dropped.
         #[pin]
-        waiter: Waiter,
+        waiter: Waiter<Queued>,
         service: S,
         req: Option<Req>,
     }
@@ -90,12 +90,19 @@ where
     // Never inlined: only calls that wait need it, and the others should not carry it.
     #[inline(never)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<S::Future, S::Error>> {
-        let this = self.project();
+        let mut this = self.project();
         let mut target = InnerService::<S, Req> {
             service: this.service,
             of: PhantomData,
         };
-        ready!(this.waiter.poll(cx, &mut target))?;
+        match ready!(this.waiter.as_mut().poll(cx, &mut target)) {
+            Ok(()) => {}
+            Err(Stopped::Rejected(rejection)) => return Poll::Ready(Err(rejection.into())),
+            Err(Stopped::Failed(error)) => {
+                this.waiter.gate_mut().inner_failed();
+                return Poll::Ready(Err(error));
+            }
+        }
         let req = this.req.take().expect("a request departs once");
         Poll::Ready(Ok(this.service.call(req)))
     }

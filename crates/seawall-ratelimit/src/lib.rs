@@ -95,7 +95,6 @@ mod service;
 mod snapshot;
 mod state;
 mod sync;
-mod waiter;
 
 pub mod guide {
     //! Which limit to use, how calls wait, and how to use the layer in a stack.

@@ -34,7 +34,7 @@ impl Limiter {
     /// Gives back what was granted and not used.
     pub(crate) fn give_back(&self, now_ns: u64, granted: Granted) {
         let cost_of = |index| u64::from(granted.costs.get(index));
-        self.change(|limiter, inner| {
+        self.change(now_ns, |limiter, inner| {
             if inner.meters.is_empty() {
                 limiter.bucket.refund(cost_of(0));
                 if let Some(cap) = &mut inner.cap {
@@ -67,7 +67,7 @@ impl Limiter {
         used: u64,
         granted_at: u64,
     ) {
-        self.change(|limiter, inner| {
+        self.change(now_ns, |limiter, inner| {
             let units = limiter.units.iter().enumerate();
             for (index, _) in units.filter(|(_, counted)| **counted == unit) {
                 match inner.meters.get_mut(index) {
