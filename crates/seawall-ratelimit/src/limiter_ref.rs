@@ -1,6 +1,6 @@
 //! The limiter of a call: that of its layer, or that of its key within the account.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use seawall_core::{Clock, Rejection, RequestMeta, Unit};
 
@@ -32,6 +32,11 @@ impl LimiterRef {
     pub(crate) fn account(&self) -> Option<&Limiter> {
         self.key.as_ref()?;
         self.state.common().account()
+    }
+
+    /// The same, without keeping the limiter of a key.
+    pub(crate) fn weak(&self) -> (LocalState, Option<Weak<Limiter>>) {
+        (self.state.clone(), self.key.as_ref().map(Arc::downgrade))
     }
 
     pub(crate) fn state(&self) -> &State {

@@ -1,6 +1,6 @@
 //! A call in the queue of its limiter, and in that of the account.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 
 use seawall_core::Rejection;
@@ -11,6 +11,7 @@ use crate::counts::abandon;
 use crate::denial::Denial;
 use crate::limiter::{Limiter, Next, TokenRequest};
 use crate::limiter_ref::{LimiterRef, TokenRequests};
+use crate::state::LocalState;
 
 /// A call that waits for its tokens. Dropped without them, it leaves the queue and counts as
 /// abandoned.
@@ -50,12 +51,7 @@ impl Queued {
         }
     }
 
-    fn try_turn(
-        &mut self,
-        now_ns: u64,
-        waker: Waker,
-        wakers: &mut Wakers,
-    ) -> Result<Turn, Denial> {
+    fn try_turn(&mut self, now_ns: u64, waker: Waker, wakers: &mut Wakers) -> Result<Turn, Denial> {
         let id = match self.joined {
             Some(joined) => joined.id,
             None => self.join(now_ns, wakers)?,
@@ -111,7 +107,7 @@ impl Queued {
                     max_wait_ns: u64::MAX,
                     ..*request
                 };
-                let id = limiter.join(now_ns, &request, deadline_ns, wakers)?;
+                let id = limiter.join_from_key(now_ns, &request, deadline_ns, wakers)?;
                 let lapse = Waker::from(Arc::new(Claim {
                     limiter: self.limiter.clone(),
                     id: of_key,
@@ -136,9 +132,10 @@ impl Queued {
     /// Starts the watchdog of a queue in which it is going to sleep. No lock is held.
     fn watched(&self, next: Next, of_account: bool) -> Turn {
         if let Some(generation) = next.watchdog {
-            let limiter = self.limiter.clone();
+            let (state, key) = self.limiter.weak();
             let queue = WatchedQueue {
-                limiter,
+                state,
+                key,
                 of_account,
             };
             watch(queue, generation);
@@ -199,9 +196,7 @@ impl Queued {
         let mut wakers = Wakers::new();
         self.leave_account(now_ns, &mut wakers);
         if let Some(joined) = self.joined.take() {
-            self.limiter
-                .limiter()
-                .leave(joined.id, now_ns, &mut wakers);
+            self.limiter.limiter().leave(joined.id, now_ns, &mut wakers);
         }
         wakers.wake();
     }
@@ -302,25 +297,32 @@ impl Wake for Claim {
 
 /// The queue of a limiter, or of its account, for its watchdog.
 struct WatchedQueue {
-    limiter: LimiterRef,
+    state: LocalState,
+    /// Weak: a key that nobody uses any more may be evicted while its watchdog lingers.
+    key: Option<Weak<Limiter>>,
     of_account: bool,
 }
 
 impl WatchedQueue {
-    fn limiter(&self) -> &Limiter {
-        let account = self.limiter.account().filter(|_| self.of_account);
-        account.unwrap_or_else(|| self.limiter.limiter())
+    fn with<R>(&self, use_it: impl FnOnce(&Limiter) -> R) -> Option<R> {
+        let state = self.state.common();
+        match &self.key {
+            Some(_) if self.of_account => state.account().map(use_it),
+            Some(key) => key.upgrade().map(|key| use_it(&key)),
+            None => Some(use_it(&state.limiter)),
+        }
     }
 }
 
 impl Watched for WatchedQueue {
     fn watch(&self, generation: u64, waker: Waker) -> Option<Instant> {
-        let now_ns = self.limiter.now();
-        let next = self.limiter().watch(generation, now_ns, waker)?;
-        Some(self.limiter.clock().instant(next))
+        let clock = &self.state.common().clock;
+        let now_ns = clock.now();
+        let next = self.with(|limiter| limiter.watch(generation, now_ns, waker))?;
+        next.map(|at_ns| clock.instant(at_ns))
     }
 
     fn watch_ended(&self, generation: u64) {
-        self.limiter().watch_ended(generation);
+        self.with(|limiter| limiter.watch_ended(generation));
     }
 }

@@ -68,9 +68,7 @@ impl Limiter {
                 }
             }
         } else if let Some(account) = account
-            && let Err(denial) = account
-                .limiter
-                .check_wait(now_ns, account.request, wakers)
+            && let Err(denial) = account.limiter.check_wait(now_ns, account.request, wakers)
         {
             return Admission::Denied(denial);
         }
@@ -181,10 +179,21 @@ impl Limiter {
         now_ns: u64,
         request: &TokenRequest,
     ) -> Result<(), Denial> {
+        let is_full = inner.queue.len() >= self.max_waiting.load(Ordering::Relaxed) as usize;
+        self.check_forecast(inner, now_ns, request, is_full)
+    }
+
+    /// Whether the tokens are there in time, if the queue is not full.
+    pub(super) fn check_forecast(
+        &self,
+        inner: &mut Inner,
+        now_ns: u64,
+        request: &TokenRequest,
+        is_full: bool,
+    ) -> Result<(), Denial> {
         let denial = self.forecast(inner, now_ns, request);
         let max_wait = request.deadline_ns.saturating_sub(now_ns);
         let max_wait = max_wait.min(request.max_wait_ns);
-        let is_full = inner.queue.len() >= self.max_waiting.load(Ordering::Relaxed) as usize;
         if !is_full && denial.wait_ns <= max_wait {
             return Ok(());
         }

@@ -12,8 +12,7 @@ use super::{Inner, Limiter, Next, TokenRequest, Waiting};
 use crate::denial::Denial;
 
 impl Limiter {
-    /// Joins the queue, until `deadline_ns`. One that is late takes what there is, or is rejected
-    /// out of it, so it may always join.
+    /// Joins the queue, until `deadline_ns`.
     ///
     /// # Errors
     ///
@@ -27,23 +26,54 @@ impl Limiter {
     ) -> Result<WaiterId, Denial> {
         let inner = &mut *self.lock();
         self.dispatch(inner, now_ns, wakers);
-        if now_ns < deadline_ns {
-            // Once more, under the lock, which keeps the bound on the queue exact.
-            if self.is_shadow() {
-                Self::check_pause(inner, now_ns)?;
-            } else {
-                self.check_wait_locked(inner, now_ns, request)?;
-            }
+        // Once more, under the lock, which keeps the bound on the queue exact.
+        if self.is_shadow() {
+            Self::check_pause(inner, now_ns)?;
+        } else {
+            self.check_wait_locked(inner, now_ns, request)?;
         }
+        Ok(self.join_locked(inner, now_ns, request, deadline_ns))
+    }
+
+    /// The same for a waiter of a key, which the bound on the queue of its key has let in. One that is late takes
+    /// what there is.
+    ///
+    /// # Errors
+    ///
+    /// Why it may not: the wait would be too long.
+    pub(crate) fn join_from_key(
+        &self,
+        now_ns: u64,
+        request: &TokenRequest,
+        deadline_ns: u64,
+        wakers: &mut Wakers,
+    ) -> Result<WaiterId, Denial> {
+        let inner = &mut *self.lock();
+        self.dispatch(inner, now_ns, wakers);
+        if self.is_shadow() {
+            Self::check_pause(inner, now_ns)?;
+        } else if now_ns < deadline_ns {
+            self.check_forecast(inner, now_ns, request, false)?;
+        }
+        Ok(self.join_locked(inner, now_ns, request, deadline_ns))
+    }
+
+    fn join_locked(
+        &self,
+        inner: &mut Inner,
+        now_ns: u64,
+        request: &TokenRequest,
+        deadline_ns: u64,
+    ) -> WaiterId {
         let step = ns(inner.config.priority_aging()) / 64;
         let rank = rank(now_ns, request.priority, step);
         let waiting = Waiting {
             priority: request.priority,
             costs: request.costs,
         };
-        Ok(self.with_queue(inner, |queue, tokens| {
+        self.with_queue(inner, |queue, tokens| {
             queue.join(rank, waiting, deadline_ns, tokens)
-        }))
+        })
     }
 
     /// Whether the turn of a waiter has come; after its deadline, whether there are tokens at all.
@@ -158,11 +188,7 @@ impl Limiter {
     }
 
     /// Changes something and notifies the waiters that may go by now.
-    pub(super) fn change<R>(
-        &self,
-        now_ns: u64,
-        change: impl FnOnce(&Self, &mut Inner) -> R,
-    ) -> R {
+    pub(super) fn change<R>(&self, now_ns: u64, change: impl FnOnce(&Self, &mut Inner) -> R) -> R {
         let mut wakers = Wakers::new();
         let mut inner = self.lock();
         let result = change(self, &mut inner);
