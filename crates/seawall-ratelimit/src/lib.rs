@@ -89,6 +89,7 @@ mod limit;
 mod limiter;
 mod limiter_ref;
 mod meter;
+mod pause;
 mod queued;
 mod reserve;
 mod service;

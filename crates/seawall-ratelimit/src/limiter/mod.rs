@@ -24,12 +24,13 @@ use seawall_core::queue::{Queue, Turn};
 use seawall_core::{Priority, Unit, ns};
 
 use crate::bucket::{Bucket, Rate};
-use crate::cap::Cap;
+use crate::cap::Caps;
 use crate::config::RateLimitConfig;
 use crate::costs::{Costs, Sums};
 use crate::denial::Denial;
 use crate::limit::Limit;
 use crate::meter::{Meter, WallClock};
+use crate::pause::Pause;
 
 /// The decision about a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,9 +82,6 @@ const SHADOW: u64 = 1 << 36;
 /// An operator lets calls pass as in shadow mode, whatever the settings are.
 const BYPASS: u64 = 1 << 37;
 
-/// The end of a pause that lasts until it is resumed.
-const UNTIL_RESUMED: u64 = u64::MAX;
-
 // On cache lines of its own, with what every call reads next to what every call writes.
 #[repr(C, align(128))]
 #[derive(Debug)]
@@ -106,17 +104,14 @@ struct Inner {
     queue: Queue<Waiting>,
     /// None when a single bucket is the only limit.
     meters: Vec<Meter>,
-    /// What the upstream has reported about that single bucket.
-    cap: Option<Cap>,
+    /// What the upstream has reported of each limit; empty until it does.
+    caps: Vec<Caps>,
     /// The costs of queued calls by priority, the highest first. Only of those that wait for their
     /// turn or have a claim: others may be stuck for long, and nobody waits for them.
     ahead: Vec<Ahead>,
     /// The costs of those that have a claim.
     claimed: Sums,
-    /// Nothing is granted before.
-    paused_until: u64,
-    /// The part of the pause that an operator has commanded: it holds in shadow mode too.
-    commanded_until: u64,
+    pause: Pause,
     config: RateLimitConfig,
 }
 
@@ -168,11 +163,10 @@ impl Limiter {
             inner: Mutex::new(Inner {
                 queue: Queue::new(),
                 meters,
-                cap: None,
+                caps: Vec::new(),
                 ahead: Vec::new(),
                 claimed: Sums::default(),
-                paused_until: 0,
-                commanded_until: 0,
+                pause: Pause::NONE,
                 config,
             }),
         }
@@ -249,5 +243,31 @@ impl Limiter {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets what has ended until now, so that the fast path is open again.
+    fn lock_at(&self, now_ns: u64) -> MutexGuard<'_, Inner> {
+        let mut inner = self.lock();
+        if self.has(PAUSED | CAPPED) {
+            self.forget_past(&mut inner, now_ns);
+        }
+        inner
+    }
+
+    #[cold]
+    fn forget_past(&self, inner: &mut Inner, now_ns: u64) {
+        if now_ns >= inner.pause.recovered_at() {
+            if inner.meters.is_empty() {
+                self.bucket.settle(inner.pause);
+            }
+            inner.pause = Pause::NONE;
+            self.unset(PAUSED);
+        }
+        for caps in &mut inner.caps {
+            caps.prune(now_ns);
+        }
+        if inner.caps.iter().all(Caps::is_empty) {
+            self.unset(CAPPED);
+        }
     }
 }

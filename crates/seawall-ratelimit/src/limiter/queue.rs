@@ -24,19 +24,19 @@ impl Limiter {
         deadline_ns: u64,
         wakers: &mut Wakers,
     ) -> Result<WaiterId, Denial> {
-        let inner = &mut *self.lock();
+        let inner = &mut *self.lock_at(now_ns);
         self.dispatch(inner, now_ns, wakers);
         // Once more, under the lock, which keeps the bound on the queue exact.
         if self.is_shadow() {
-            Self::check_pause(inner, now_ns)?;
+            self.check_pause(inner, now_ns)?;
         } else {
             self.check_wait_locked(inner, now_ns, request)?;
         }
         Ok(self.join_locked(inner, now_ns, request, deadline_ns))
     }
 
-    /// The same for a waiter of a key, which the bound on the queue of its key has let in. One that is late takes
-    /// what there is.
+    /// The same for a waiter of a key: it is in a queue already, and that is bounded. One that is
+    /// late takes what there is.
     ///
     /// # Errors
     ///
@@ -48,10 +48,10 @@ impl Limiter {
         deadline_ns: u64,
         wakers: &mut Wakers,
     ) -> Result<WaiterId, Denial> {
-        let inner = &mut *self.lock();
+        let inner = &mut *self.lock_at(now_ns);
         self.dispatch(inner, now_ns, wakers);
         if self.is_shadow() {
-            Self::check_pause(inner, now_ns)?;
+            self.check_pause(inner, now_ns)?;
         } else if now_ns < deadline_ns {
             self.check_forecast(inner, now_ns, request, false)?;
         }
@@ -90,7 +90,7 @@ impl Limiter {
         on_lapse: Option<Waker>,
         wakers: &mut Wakers,
     ) -> Result<Next, Denial> {
-        let inner = &mut *self.lock();
+        let inner = &mut *self.lock_at(now_ns);
         self.with_queue(inner, |queue, tokens| {
             let standing = queue.turn(id, now_ns, waker, tokens, wakers);
             if let Some(on_lapse) = on_lapse {
@@ -125,7 +125,7 @@ impl Limiter {
         wakers: &mut Wakers,
         of_account: impl FnOnce(&mut Wakers) -> Taking,
     ) -> Result<(), (Taking, Next)> {
-        let inner = &mut *self.lock();
+        let inner = &mut *self.lock_at(now_ns);
         self.with_queue(inner, |queue, tokens| {
             let take = |tokens: &mut Tokens<'_>, waiting: &Waiting, wakers: &mut Wakers| {
                 tokens.take_both(now_ns, &waiting.costs, wakers, of_account)
@@ -166,8 +166,13 @@ impl Limiter {
 
     /// How many wait, skipped and lapsed ones included, and none whose wait is over.
     pub(crate) fn waiting(&self, now_ns: u64) -> usize {
-        self.change(now_ns, |_, _| ());
-        self.lock().queue.len()
+        let mut wakers = Wakers::new();
+        let mut inner = self.lock_at(now_ns);
+        self.dispatch(&mut inner, now_ns, &mut wakers);
+        let waiting = inner.queue.len();
+        drop(inner);
+        wakers.wake();
+        waiting
     }
 
     /// The watchdog of the queue looks; see [`Queue::watch`].
@@ -190,7 +195,7 @@ impl Limiter {
     /// Changes something and notifies the waiters that may go by now.
     pub(super) fn change<R>(&self, now_ns: u64, change: impl FnOnce(&Self, &mut Inner) -> R) -> R {
         let mut wakers = Wakers::new();
-        let mut inner = self.lock();
+        let mut inner = self.lock_at(now_ns);
         let result = change(self, &mut inner);
         self.dispatch(&mut inner, now_ns, &mut wakers);
         drop(inner);

@@ -78,7 +78,7 @@ impl Tokens<'_> {
     /// In shadow mode waiters depart as soon as no operator's pause holds.
     fn wait_in_shadow(&self, now_ns: u64) -> Option<u64> {
         let is_shadow = self.limiter.is_shadow();
-        is_shadow.then(|| match Limiter::check_pause(self.inner, now_ns) {
+        is_shadow.then(|| match self.limiter.check_pause(self.inner, now_ns) {
             Ok(()) => 0,
             Err(pause) => pause.wait_ns,
         })

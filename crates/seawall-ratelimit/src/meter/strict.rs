@@ -17,11 +17,13 @@
 //! Up to [`EXACT`] the grain is a nanosecond: nothing is lost, and there is one entry of 16 bytes
 //! per departure that counts, at most [`EXACT`] of them. Above, `B` is [`SLICES`] and the share
 //! is 128/129, 99.2 %; departures within one grain are one entry, and there are at most
-//! `SLICES + 2` of them. Either way the memory is allocated when the limit is made. When debits or
-//! reports of an upstream would need more entries, neighbours are merged into one that counts as
-//! long as the later of the two.
+//! `SLICES + 2` of them. Either way the memory is allocated when the limit is made. When debits
+//! would need more entries, neighbours are merged into one that counts as long as the later of the
+//! two.
 
 use std::collections::VecDeque;
+
+use crate::pause::{Pause, Start};
 
 /// Up to this count each departure has an entry of its own.
 const EXACT: u32 = 1_024;
@@ -58,10 +60,6 @@ pub(crate) struct Strict {
     dropped: u64,
     /// The latest reading of the clock: time does not go back behind it.
     latest: u64,
-    /// Nothing is granted before.
-    closed_until: u64,
-    /// When a report of the upstream last corrected the log, and until when that holds.
-    correction: Option<(u64, u64)>,
 }
 
 impl Strict {
@@ -75,8 +73,6 @@ impl Strict {
             max_entries: 1,
             dropped: 0,
             latest: 0,
-            closed_until: 0,
-            correction: None,
         };
         strict.shape(count, per_ns, margin_ns);
         strict
@@ -99,10 +95,11 @@ impl Strict {
         self.count
     }
 
-    /// Nanoseconds from `now` until the last of several costs, `cost` in sum, is granted if each
-    /// unit is taken as soon as it can be. Exact for one cost up to the capacity and for any sum
-    /// of ones; a lower bound for sums of others.
-    pub(crate) fn wait(&mut self, now: u64, cost: u64) -> u64 {
+    /// Nanoseconds from now until the last of several costs, `cost` in sum, is granted if each
+    /// unit is taken as soon as it can be, from `start` on. Exact for one cost up to the capacity and
+    /// for any sum of ones; a lower bound for sums of others.
+    pub(crate) fn wait(&mut self, start: Start, cost: u64) -> u64 {
+        let now = start.now;
         self.prune(now);
         if cost == 0 {
             return 0;
@@ -111,10 +108,11 @@ impl Strict {
         // The unit whose departure in the same round of the log comes at the same place.
         let (rounds, first) = ((cost - 1) / self.count, (cost - 1) % self.count + 1);
         let free = self.nth_free(time, first);
-        let start = free.max(self.closed_until);
+        let earliest = start.at.max(self.paced(start.pause, first));
+        let start = free.max(earliest);
         let end = match rounds {
             // A clock that has gone back is treated as standing still.
-            0 if free == time => self.closed_until,
+            0 if free == time => earliest,
             0 => start,
             // A departure on a full grain comes back after full grains.
             more => {
@@ -145,6 +143,29 @@ impl Strict {
         }
     }
 
+    /// The first instant at which the careful start after a pause grants `units`: the count comes
+    /// evenly over as long as the pause lasted, at most over the period.
+    fn paced(&self, pause: Pause, units: u64) -> u64 {
+        let ease = self.span.min(pause.ease());
+        let units = self.since(pause).saturating_add(units);
+        if ease == 0 || units > self.count {
+            return 0;
+        }
+        let share = (u128::from(ease) * u128::from(units)).div_ceil(self.count.into());
+        let share = u64::try_from(share).unwrap_or(u64::MAX);
+        pause.until().saturating_add(share)
+    }
+
+    /// What has departed since the end of a pause.
+    fn since(&self, pause: Pause) -> u64 {
+        let first = self.until(pause.until());
+        let before = self.log.partition_point(|entry| entry.until < first);
+        let sum = before
+            .checked_sub(1)
+            .map_or(self.dropped, |last| self.log[last].sum);
+        self.live() - (sum - self.dropped)
+    }
+
     /// Takes `cost` now, whether it is there or not. What is taken over the count is owed no
     /// longer than anything else counts: the upstream does not remember it longer either.
     pub(crate) fn take(&mut self, now: u64, cost: u64) {
@@ -153,16 +174,9 @@ impl Strict {
         self.push(until, cost);
     }
 
-    /// Gives back what was taken at `taken_at` and not used, unless it was taken before the last
-    /// correction: that report included it.
+    /// Gives back what was taken at `taken_at` and not used.
     pub(crate) fn give_back(&mut self, now: u64, cost: u64, taken_at: u64) {
         self.prune(now);
-        if let Some((corrected_at, until)) = self.correction
-            && self.latest < until
-            && taken_at <= corrected_at
-        {
-            return;
-        }
         let until = self.until(taken_at);
         if is_past(until, self.latest) {
             return;
@@ -192,13 +206,15 @@ impl Strict {
     }
 
     /// How much is there now; below zero by what is owed.
-    pub(crate) fn available(&self, now: u64) -> f64 {
-        let left = self.count as f64 - self.used(now) as f64;
-        if now < self.closed_until {
-            left.min(0.0)
-        } else {
-            left
+    pub(crate) fn available(&self, start: Start) -> f64 {
+        let left = self.count as f64 - self.used(start.now) as f64;
+        let ease = self.span.min(start.pause.ease());
+        let eased = start.now.saturating_sub(start.pause.until());
+        if eased >= ease {
+            return left;
         }
+        let share = self.count as f64 * eased as f64 / ease as f64;
+        left.min(share - self.since(start.pause) as f64)
     }
 
     /// How much counts now.
@@ -210,58 +226,10 @@ impl Strict {
         }
     }
 
-    /// The upstream reports that so much is left until its reset. Where more is left here, the
-    /// difference counts until then, but at most for the period of this limit; without a time, as
-    /// if it departed now. A time that has passed has no effect.
-    pub(crate) fn lower_to(&mut self, now: u64, remaining: u64, resets_at: Option<u64>) {
+    /// When everything that counts now has ceased to count, and what departs now as well.
+    pub(crate) fn renewed_at(&mut self, now: u64) -> u64 {
         self.prune(now);
-        let time = self.latest;
-        if resets_at.is_some_and(|at| at <= time) {
-            return;
-        }
-        let known = self.count.saturating_sub(self.live());
-        let Some(extra) = known.checked_sub(remaining).filter(|extra| *extra > 0) else {
-            return;
-        };
-        let longest = self.until(time);
-        let until = resets_at.map_or(longest, |at| self.on_grain(at).min(longest));
-        match resets_at {
-            None => self.push(until, extra),
-            Some(_) => {
-                let used = self.count.saturating_sub(remaining);
-                self.at_least(&[(until, used)]);
-            }
-        }
-        self.corrected(time, until);
-    }
-
-    /// Grants nothing before `at`, and then evenly over `ease_ns`, or over the period of the limit
-    /// where that is shorter.
-    pub(crate) fn empty_until(&mut self, at: u64, ease_ns: u64) {
-        self.closed_until = self.closed_until.max(at);
-        let ease = self.span.min(ease_ns);
-        let parts = match self.count {
-            exact if exact <= EXACT.into() => exact,
-            _ => SLICES,
-        };
-        let share = |part: u64, of: u64| {
-            let share = u128::from(of) * u128::from(part) / u128::from(parts);
-            u64::try_from(share).unwrap_or(u64::MAX)
-        };
-        let runs: Vec<Run> = (1..=parts)
-            .map(|part| {
-                let until = self.on_grain(at.saturating_add(share(part, ease)));
-                (until, share(part, self.count) - share(part - 1, self.count))
-            })
-            .collect();
-        self.at_least(&runs);
-        // What was taken before stays taken.
-        self.corrected(at, at.saturating_add(ease));
-    }
-
-    fn corrected(&mut self, at: u64, until: u64) {
-        let before = self.correction.unwrap_or_default();
-        self.correction = Some((at.max(before.0), until.max(before.1)));
+        self.until(self.latest)
     }
 
     /// Changes the limit. What counts now counts for the new period; what has ceased to count is
@@ -281,22 +249,14 @@ impl Strict {
         }
     }
 
-    /// Ends a time before which nothing is granted. What reports have added to the log stays:
-    /// it looks like departures.
-    pub(crate) fn forget_signals(&mut self) {
-        self.closed_until = 0;
-    }
-
     /// Forgets everything.
     pub(crate) fn refill(&mut self, _now: u64) {
         self.clear();
-        self.closed_until = 0;
-        self.correction = None;
     }
 
     /// Whether it is like a new one.
     pub(crate) fn is_unused(&self, now: u64) -> bool {
-        self.used(now) == 0 && now >= self.closed_until
+        self.used(now) == 0
     }
 
     /// Units in the log.
@@ -374,36 +334,6 @@ impl Strict {
             (entry.until, units)
         };
         self.log.iter().map(units).collect()
-    }
-
-    /// Makes at least as much count at any instant as these runs do, and as before.
-    ///
-    /// The last unit to cease counting is the later of the two last ones, the one before it the
-    /// later of the two before those, and so on.
-    fn at_least(&mut self, floor: &[Run]) {
-        let mut floor = floor.to_vec();
-        let mut known = self.runs();
-        let mut merged: Vec<Run> = Vec::with_capacity(known.len() + floor.len());
-        loop {
-            let run = match (known.last_mut(), floor.last_mut()) {
-                (Some(a), Some(b)) => {
-                    let units = a.1.min(b.1);
-                    a.1 -= units;
-                    b.1 -= units;
-                    (a.0.max(b.0), units)
-                }
-                (Some(rest), None) | (None, Some(rest)) => std::mem::take(rest),
-                (None, None) => break,
-            };
-            merged.push(run);
-            known.pop_if(|rest| rest.1 == 0);
-            floor.pop_if(|rest| rest.1 == 0);
-        }
-        self.clear();
-        // Those that do not fit are merged with the last entry, and count as long.
-        for (until, units) in merged.into_iter().rev() {
-            self.push(until, units);
-        }
     }
 }
 
