@@ -48,7 +48,7 @@ async fn an_order_goes_through_seven_layers_and_back() {
         .to_bytes();
     assert!(body.starts_with(b"{"));
     assert_eq!(handles.bulkhead.in_flight(), 0);
-    assert_eq!(handles.breaker.snapshot().counts.successes, 1);
+    assert_eq!(handles.breaker.snapshot().counts.success, 1);
     assert_eq!(broker.executions("a-1"), 1);
 }
 
@@ -103,7 +103,7 @@ async fn an_order_that_was_executed_and_cut_off_is_not_sent_again() {
         "the client's own error"
     );
     assert_eq!(broker.executions("cut"), 1);
-    assert_eq!(handles.breaker.snapshot().counts.failures, 1);
+    assert_eq!(handles.breaker.snapshot().counts.failure, 1);
 }
 
 #[tokio::test]
@@ -183,6 +183,6 @@ async fn a_body_that_breaks_is_a_failure_and_returns_the_permit() {
         .await
         .expect("a head");
     assert!(response.into_body().collect().await.is_err());
-    assert_eq!(handles.breaker.snapshot().counts.failures, 1);
+    assert_eq!(handles.breaker.snapshot().counts.failure, 1);
     assert_eq!(handles.bulkhead.in_flight(), 0);
 }

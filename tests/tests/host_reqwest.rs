@@ -116,7 +116,7 @@ async fn responses_errors_and_rejections_all_arrive() {
         rejected.rejection().map(seawall::Rejection::reason),
         Some(Reason::CircuitOpen)
     );
-    assert_eq!(handles.breaker.snapshot().counts.failures, 3);
+    assert_eq!(handles.breaker.snapshot().counts.failure, 3);
 }
 
 /// The order was executed; its response redirected the client to a closed port, and the error

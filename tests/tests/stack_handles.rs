@@ -160,7 +160,7 @@ async fn a_reset_closes_the_circuit_and_ends_pauses_and_commands() {
     let snapshot = handles.snapshot();
     assert_eq!(snapshot.retry.state.as_str(), "ok");
     assert_eq!(
-        snapshot.breaker.expect("one").counts.failures,
+        snapshot.breaker.expect("one").counts.failure,
         1,
         "counters stay"
     );

@@ -71,7 +71,7 @@ async fn replay(builder: StackBuilder, reply: Reply) -> Seen {
         Err(error) => Err(error),
     };
     let sent = sends.load(Ordering::SeqCst);
-    let failures = handles.breaker.snapshot().counts.failures;
+    let failures = handles.breaker.snapshot().counts.failure;
     // A caller that does not wait.
     let next = tokio::time::timeout(Duration::ZERO, client.oneshot(request())).await;
     let rejection = match &next {

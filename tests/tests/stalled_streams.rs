@@ -72,5 +72,5 @@ async fn a_stream_that_stalls_ends_with_an_error_returns_its_permit_and_is_a_fai
     let response = third.await.expect("no panic");
     assert!(response.is_ok(), "there are free permits again");
     assert_eq!(Instant::now() - start, 30 * SECOND);
-    assert_eq!(handles.breaker.snapshot().counts.failures, 2);
+    assert_eq!(handles.breaker.snapshot().counts.failure, 2);
 }

@@ -50,7 +50,7 @@ pub(crate) trait Admit: CheckOverdue {
             Admission::Shadow(word, denial) => {
                 // Counted at the breaker alone, which each call that passes the gate comes to.
                 if at == EntryPoint::Breaker {
-                    self.stripe().counters.would_reject.add();
+                    self.stripe().counters.shadowed.add();
                     let events = &common.setup.breaker_events;
                     events.emit(|| EventKind::Shadowed(common.rejection(at, denial)));
                 }

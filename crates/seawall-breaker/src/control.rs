@@ -83,10 +83,10 @@ pub(crate) trait Control: Publish {
     fn counts_of(&self, locked: &mut Locked) -> CircuitCounts {
         let mut counts = CircuitCounts::sum(self.stripes().map(|stripe| &stripe.counters));
         let not_drained = self.stripes().map(|stripe| stripe.successes.peek());
-        counts.successes += not_drained.sum::<u64>();
-        counts.successes += self.common().carried_over.load(Ordering::Relaxed);
-        locked.reported_successes = locked.reported_successes.max(counts.successes);
-        counts.successes = locked.reported_successes;
+        counts.success += not_drained.sum::<u64>();
+        counts.success += self.common().carried_over.load(Ordering::Relaxed);
+        locked.reported_successes = locked.reported_successes.max(counts.success);
+        counts.success = locked.reported_successes;
         counts
     }
 

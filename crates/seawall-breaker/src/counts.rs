@@ -16,9 +16,9 @@ seawall_core::counters! {
     #[derive(Debug, Default)]
     pub(crate) struct Counters {
         /// Calls that succeeded.
-        successes => "seawall_calls_total" [layer = "breaker", outcome = "success"],
+        success => "seawall_calls_total" [layer = "breaker", outcome = "success"],
         /// Calls that failed.
-        failures => "seawall_calls_total" [layer = "breaker", outcome = "failure"],
+        failure => "seawall_calls_total" [layer = "breaker", outcome = "failure"],
         /// Calls that do not vote: throttled, bad request, local rejection.
         abstained => "seawall_calls_total" [layer = "breaker", outcome = "abstained"],
         /// Calls that were dropped before they responded.
@@ -30,8 +30,8 @@ seawall_core::counters! {
         /// Calls that took longer than the slow threshold, whatever their outcome, by which they
         /// are counted too.
         slow => "seawall_breaker_slow_calls_total",
-        /// Calls that would have been rejected, had the circuit not been in shadow mode.
-        would_reject => "seawall_breaker_would_reject_total",
+        /// Calls that passed by shadow mode alone: without it they would have been rejected.
+        shadowed => "seawall_breaker_shadowed_total",
         /// Calls that the breaker rejected because the circuit was open.
         rejected => "seawall_rejections_total" [layer = "breaker", reason = "circuit_open"],
         /// Calls that the breaker rejected because the circuit was open at the time of

@@ -25,7 +25,7 @@ pub(crate) trait Publish: Access {
         let tag = votes::tag(locked.circuit.word, epoch);
         for stripe in self.stripes() {
             stripe.successes.drain(tag, |age, count| {
-                stripe.counters.successes.add_n(count);
+                stripe.counters.success.add_n(count);
                 locked.circuit.successes(age, count, epoch);
             });
         }

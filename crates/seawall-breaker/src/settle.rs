@@ -155,8 +155,8 @@ impl<X: EvaluateRules> Settle for X {}
 
 fn count(counters: &Counters, settled: Settled, responded: bool) {
     match settled.vote {
-        Vote::Success => counters.successes.add(),
-        Vote::Failure => counters.failures.add(),
+        Vote::Success => counters.success.add(),
+        Vote::Failure => counters.failure.add(),
         // A call that was abandoned is counted as such.
         Vote::Abstain if responded => counters.abstained.add(),
         Vote::Abstain => {}

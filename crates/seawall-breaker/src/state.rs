@@ -263,7 +263,7 @@ impl Common {
         if !before.is_passing() {
             for stripe in stripes.by_ref() {
                 let left = stripe.successes.retag_all(word, tag);
-                stripe.counters.successes.add_n(left);
+                stripe.counters.success.add_n(left);
             }
         }
         let circuit = &mut locked.circuit;
@@ -280,7 +280,7 @@ impl Common {
             } else {
                 stripe.successes.retag_older(word, tag)
             };
-            stripe.counters.successes.add_n(left);
+            stripe.counters.success.add_n(left);
         }
         true
     }

@@ -304,8 +304,8 @@ async fn every_admission_is_counted_exactly_once() {
     let counts = s.handle.counts();
     assert_eq!(
         (
-            counts.successes,
-            counts.failures,
+            counts.success,
+            counts.failure,
             counts.abandoned,
             counts.late
         ),
@@ -677,7 +677,7 @@ fn threads_lose_no_outcome() {
     });
     let snapshot = layer.handle().snapshot();
     let counts = snapshot.counts;
-    assert_eq!((counts.successes, counts.failures), (72_000, 8_000));
+    assert_eq!((counts.success, counts.failure), (72_000, 8_000));
     assert_eq!(counts.late, 0);
     assert_eq!(snapshot.calls.map(|t| t.calls), Some(1_000));
 }

@@ -31,7 +31,7 @@ async fn a_circuit_forced_closed_lets_all_pass_and_still_counts() {
         (s.handle.state(), s.sent()),
         (CircuitState::ForcedClosed, 20)
     );
-    assert_eq!(s.handle.counts().failures, 20);
+    assert_eq!(s.handle.counts().failure, 20);
     s.handle.automatic();
     assert_eq!(s.handle.state(), CircuitState::Closed);
     s.times(1, Do::Fail).await;
@@ -91,7 +91,7 @@ async fn reset_closes_forgets_the_windows_and_the_growth() {
 async fn reset_takes_every_command_back_and_keeps_counters_and_settings() {
     let s = subject(quick());
     s.times(1, Do::Fail).await;
-    let failures = s.handle.counts().failures;
+    let failures = s.handle.counts().failure;
     s.handle.set_shadow(true);
     let settings = s.handle.config();
     for command in [
@@ -105,7 +105,7 @@ async fn reset_takes_every_command_back_and_keeps_counters_and_settings() {
         assert_eq!(s.handle.state(), CircuitState::Closed);
         assert!(s.passes(Do::Succeed).await);
     }
-    assert_eq!(s.handle.counts().failures, failures);
+    assert_eq!(s.handle.counts().failure, failures);
     assert_eq!(s.handle.config(), settings);
     assert!(s.handle.snapshot().shadow);
 }
@@ -118,7 +118,7 @@ async fn a_call_that_is_never_polled_does_not_vote_after_a_reset() {
     // Polled late: it was admitted before the reset.
     call.await.expect_err("it fails");
     assert_eq!(s.handle.state(), CircuitState::Closed);
-    assert_eq!((s.handle.counts().late, s.handle.counts().failures), (1, 0));
+    assert_eq!((s.handle.counts().late, s.handle.counts().failure), (1, 0));
     let call = s.call(Do::Fail);
     s.handle.reset();
     drop(call);
@@ -369,7 +369,7 @@ async fn shadow_mode_rejects_nothing_and_counts_and_reports_what_it_would() {
     let snapshot = s.handle.snapshot();
     assert!(snapshot.shadow);
     assert_eq!(
-        (snapshot.counts.would_reject, snapshot.counts.rejected),
+        (snapshot.counts.shadowed, snapshot.counts.rejected),
         (5, 0)
     );
     // Those that would have been rejected do not vote.

@@ -92,7 +92,7 @@ async fn a_custom_rule_that_panics_takes_no_result_away_and_aborts_nothing() {
     });
     assert!(task.await.expect_err("panicked").is_panic());
     let counts = s.handle.counts();
-    assert_eq!((counts.failures, counts.abandoned), (2, 1));
+    assert_eq!((counts.failure, counts.abandoned), (2, 1));
     assert_eq!(s.handle.state(), CircuitState::Closed);
 }
 

@@ -165,7 +165,7 @@ async fn what_evicted_circuits_counted_stays_in_the_totals() {
     }
     let totals = keys.counts();
     assert_eq!(
-        (totals.successes, totals.failures, totals.abandoned),
+        (totals.success, totals.failure, totals.abandoned),
         (500, 500, 500)
     );
     assert_eq!((keys.len(), keys.snapshot().evicted), (8, 492));
@@ -363,7 +363,7 @@ async fn a_call_that_may_wait_for_probes_passes_when_they_have_succeeded() {
     assert_eq!(mock.calls(), 3);
     mock.respond(2, Ok(()));
     assert!(matches!(waiting.poll(), Poll::Ready(Ok(101))));
-    assert_eq!(keys.counts().successes, 2);
+    assert_eq!(keys.counts().success, 2);
     assert_eq!(mock.violations(), Vec::<String>::new());
 }
 
@@ -521,7 +521,7 @@ async fn panics_of_extract_hash_classifier_and_listener_leave_nothing_behind() {
         FRAGILE.set(false);
         assert_eq!(send(&mut service, 1).await.expect(stage), 1);
     }
-    assert_eq!((keys.counts().successes, keys.counts().abandoned), (3, 1));
+    assert_eq!((keys.counts().success, keys.counts().abandoned), (3, 1));
     // A listener's panic neither keeps the circuit from opening nor reaches the call.
     fail(&mut service, &mock, 1).await;
     assert_eq!(keys.circuit(&Fragile(1)).state(), CircuitState::Open);
@@ -669,7 +669,7 @@ async fn a_command_to_all_keys_holds_for_new_keys_until_it_is_taken_back() {
     breakers.reset();
     assert!(breakers.open_keys().is_empty());
     assert_eq!(breakers.circuit("newest").state(), CircuitState::Closed);
-    assert_eq!(breakers.counts().failures, 1, "counters stay");
+    assert_eq!(breakers.counts().failure, 1, "counters stay");
 }
 
 #[tokio::test(start_paused = true)]
@@ -708,7 +708,7 @@ async fn the_snapshot_of_all_keys_has_their_sums_and_the_worst_state() {
         (CircuitState::Open, 2, 1, 1)
     );
     assert_eq!(snapshot.counts, breakers.counts());
-    assert_eq!((snapshot.counts.successes, snapshot.counts.opened), (1, 1));
+    assert_eq!((snapshot.counts.success, snapshot.counts.opened), (1, 1));
     advance(10 * SECOND).await;
     let probe = breakers.circuit("down").try_admit().expect("a probe");
     assert_eq!(breakers.snapshot().state, CircuitState::HalfOpen);
@@ -779,7 +779,7 @@ fn threads_that_share_keys_lose_no_call() {
             });
         }
     });
-    assert_eq!(hosts.handle().counts().successes, 4 * CALLS);
+    assert_eq!(hosts.handle().counts().success, 4 * CALLS);
 }
 
 #[test]

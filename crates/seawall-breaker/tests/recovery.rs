@@ -393,7 +393,7 @@ async fn abandoned_calls_do_not_vote_unless_they_are_old_enough() {
             assert!(timeout(after, s.send(Do::Hang)).await.is_err());
         }
         let counts = s.handle.counts();
-        (s.handle.state(), counts.abandoned, counts.failures)
+        (s.handle.state(), counts.abandoned, counts.failure)
     };
     let rules = || settings().consecutive_failures(3);
     assert_eq!(give_up(rules(), SECOND).await, (CircuitState::Closed, 3, 0));

@@ -125,7 +125,7 @@ async fn a_success_whose_bucket_is_reused_still_ends_a_run_of_failures() {
     s.times(1, Do::Succeed).await;
     s.times(1, Do::Fail).await;
     assert_eq!(s.handle.state(), CircuitState::Closed);
-    assert_eq!(s.handle.counts().successes, 2);
+    assert_eq!(s.handle.counts().success, 2);
 }
 
 // ---- slow calls ----
@@ -496,7 +496,7 @@ async fn a_rule_that_panics_loses_no_vote_and_poisons_nothing() {
         CircuitState::Open,
         "the third failure in a row"
     );
-    assert_eq!(s.handle.counts().failures, 3);
+    assert_eq!(s.handle.counts().failure, 3);
 }
 
 // ---- why ----

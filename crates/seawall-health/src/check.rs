@@ -148,7 +148,7 @@ impl Check {
             state.took = Some(took);
             self.counters.runs.add();
             if result.is_failure() {
-                self.counters.failures.add();
+                self.counters.failure.add();
             }
             state.message = result.message;
             let changed = result.outcome.and_then(|outcome| {
@@ -198,7 +198,7 @@ impl Check {
             last_run: state.begun,
             took: state.took,
             runs: counts.runs,
-            failures: counts.failures,
+            failures: counts.failure,
         }
     }
 

@@ -9,7 +9,7 @@ seawall_core::counters! {
     #[derive(Debug, Default)]
     pub(crate) struct HealthCounters {
         /// Calls that failed.
-        failures => "seawall_health_failures_total",
+        failure => "seawall_health_failures_total",
         /// Calls that took longer than they should.
         slow => "seawall_health_slow_total",
         /// Calls that were dropped before their end.
@@ -28,6 +28,6 @@ seawall_core::counters! {
         /// Runs that ended.
         runs => (),
         /// Runs that failed.
-        failures => (),
+        failure => (),
     }
 }

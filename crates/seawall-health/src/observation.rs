@@ -45,7 +45,7 @@ impl Complete for Observation {
         let slow = took.is_some_and(|took| common.is_slow(took));
         stripe.window.count(common.period(now), failed, slow);
         if failed {
-            stripe.counters.failures.add();
+            stripe.counters.failure.add();
         }
         if slow {
             stripe.counters.slow.add();

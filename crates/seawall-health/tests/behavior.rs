@@ -205,7 +205,7 @@ async fn the_registry_reads_and_resets_it() {
     component.control(Command::Reset).unwrap();
     assert_eq!(component.state(), "unknown");
     assert!(component.control(Command::Block).is_err());
-    assert_eq!(layer.handle().counts().failures, 1, "counts stay");
+    assert_eq!(layer.handle().counts().failure, 1, "counts stay");
 }
 
 #[tokio::test(start_paused = true)]
@@ -297,7 +297,7 @@ async fn a_snapshot_has_name_state_window_and_counts() {
         (snapshot.state, snapshot.window.calls),
         (Status::Healthy, 1)
     );
-    assert_eq!(snapshot.counts.failures, 1);
+    assert_eq!(snapshot.counts.failure, 1);
     assert_eq!(snapshot.counts, handle.counts());
     #[cfg(feature = "serde")]
     assert_eq!(

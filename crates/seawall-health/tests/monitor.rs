@@ -460,7 +460,7 @@ async fn a_reset_keeps_settings_and_counts() {
     monitor.reset();
     let snapshot = monitor.snapshot();
     assert_eq!(snapshot.status, Status::Unknown);
-    assert_eq!((snapshot.counts.runs, snapshot.counts.failures), (1, 1));
+    assert_eq!((snapshot.counts.runs, snapshot.counts.failure), (1, 1));
     assert_eq!(
         (snapshot.counts, snapshot.checks[0].runs),
         (monitor.counts(), 1)

@@ -229,7 +229,7 @@ impl BreakerConfigBuilder {
     /// let _ = breaker.call(async { Err::<(), _>("down") }).await;
     /// assert_eq!(breaker.state(), CircuitState::Open, "it would reject,");
     /// assert!(breaker.call(async { Ok::<_, &str>(()) }).await.is_ok(), "and lets pass.");
-    /// assert_eq!(breaker.snapshot().counts.would_reject, 1);
+    /// assert_eq!(breaker.snapshot().counts.shadowed, 1);
     /// # Ok(()) }
     /// ```
     pub fn shadow(mut self, on: bool) -> Self {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use seawall_core::{Error, ErrorIsFailure, InstanceName};
-use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -140,14 +139,32 @@ where
 {
     type Response = Res;
     type Error = Error<E>;
+    type Task = AbortOnDrop<Ended<Res, Error<E>>>;
 
-    fn start(self, runtime: &Runtime, permit: PoolPermit) -> JoinHandle<Ended<Res, Error<E>>> {
-        runtime.spawn_blocking(move || {
+    fn start(self, pool: &ThreadPool, permit: PoolPermit) -> Self::Task {
+        AbortOnDrop(pool.runtime().spawn_blocking(move || {
             // Declared first, so dropped last, also when the closure panics.
             let _permit = permit;
             let Self { work, req, span } = self;
             Ended::Completed(span.run(|| work(req)).map_err(Error::Inner))
-        })
+        }))
+    }
+}
+
+/// A closure that does not begin once this is dropped.
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Future for AbortOnDrop<T> {
+    type Output = Option<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        Pin::new(&mut self.0).poll(cx).map(Result::ok)
+    }
+}
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

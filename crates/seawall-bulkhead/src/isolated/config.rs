@@ -56,7 +56,7 @@ impl IsolatedConfig {
         }
     }
 
-    /// How many threads run the calls.
+    /// How many threads run the calls. One more drives their timers and sockets.
     pub const fn threads(&self) -> u32 {
         self.threads
     }
@@ -101,7 +101,9 @@ pub struct IsolatedConfigBuilder {
 }
 
 impl IsolatedConfigBuilder {
-    /// How many threads run the calls: a whole number from 1 to 1,024. Default: 1.
+    /// How many threads run the calls: a whole number from 1 to 1,024. A call that blocks its thread
+    /// holds up others only while all threads are blocked: have one more than you expect to be.
+    /// Default: 1.
     pub const fn threads(mut self, threads: u32) -> Self {
         self.config.threads = threads;
         self

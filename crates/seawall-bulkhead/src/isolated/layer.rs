@@ -38,12 +38,12 @@ impl IsolatedLayer {
     ///
     /// # Errors
     ///
-    /// When the operating system rejects what a runtime needs, such as the file handles of its
-    /// I/O driver.
+    /// When the operating system rejects a thread, or what a runtime needs, such as the file
+    /// handles of its I/O driver.
     ///
     /// # Panics
     ///
-    /// When the operating system rejects a thread.
+    /// When the operating system rejects the thread of the driver.
     pub fn new(name: impl Into<InstanceName>, config: IsolatedConfig) -> io::Result<Self> {
         Ok(Self {
             pool: ThreadPool::isolated(name.into(), config)?,

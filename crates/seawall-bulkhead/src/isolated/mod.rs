@@ -5,7 +5,7 @@
 //! calls run on a small pool of threads of their own, a bounded number at once. When the pool is
 //! stuck, its callers are rejected or give up, and all others go on.
 //!
-//! * [`IsolatedLayer`] runs the calls of a `Service` on a Tokio runtime of its own.
+//! * [`IsolatedLayer`] polls the calls of a `Service` on threads of its own.
 //! * [`BlockingLayer`] makes a service of a blocking closure, on a bounded set of threads.
 //!
 //! # Example
@@ -41,8 +41,8 @@
 //!
 //! A call acquires a permit at `call`, or joins the queue at the first poll of its future, first in,
 //! first out. With a permit, its first poll starts one task on the pool, which owns a clone of the
-//! service, the request and the permit. A task per call cannot be avoided, and nor can its
-//! allocation: this is for work beside which a few microseconds are nothing.
+//! service, the request and the permit. A task per call cannot be avoided, and nor can its two
+//! allocations: this is for work beside which ten microseconds are nothing.
 //!
 //! The task releases the permit when it has dropped the service and its future, and then the
 //! caller is woken with the result. A panic, which the process' panic hook reports as usual, ends
@@ -50,9 +50,24 @@
 //! with [`Sent::Maybe`](seawall_core::Sent::Maybe) unless the service panicked before it was
 //! called. The pool goes on.
 //!
-//! The pool has a clock, timers and I/O of its own; what an inner service spawns runs on the pool
-//! too. What was made on another runtime, such as an open socket, still depends on that one. With
-//! the feature `tracing` the work runs in the span of its caller.
+//! The pool has a clock, timers and I/O of its own. What was made on another runtime, such as an
+//! open socket, still depends on that one. With the feature `tracing` the work runs in the span of
+//! its caller.
+//!
+//! # What isolates
+//!
+//! No call runs on the thread that drives the pool's timers and sockets: it is one more than
+//! `threads`, and belongs to a small Tokio runtime. A call that can go on, since its timer has
+//! fired, its socket is ready or another call has woken it, is polled by whichever thread is free,
+//! in the order in which calls could go on. So while calls block or burn all threads but one, the
+//! rest goes on with that one; while they block all of them, calls wait until the first thread is
+//! free. No poll is tied to a thread that is blocked.
+//!
+//! For a call, that runtime is the current one. What an inner service spawns with `tokio::spawn`
+//! runs on the driver's thread, and goes on while all others are blocked: a client's connection
+//! tasks, for example. Such a task must not block itself, or it stalls the pool; let it block within
+//! [`spawn_blocking`](tokio::task::spawn_blocking) or
+//! [`block_in_place`](tokio::task::block_in_place). What is spawned ends with the pool.
 //!
 //! # Readiness
 //!
@@ -82,6 +97,7 @@
 
 mod blocking;
 mod config;
+mod executor;
 mod layer;
 mod service;
 mod span;

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use seawall_core::{Classify, Policies, Policy, Rejectable};
-use tokio::runtime::Runtime;
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 use tower_service::Service;
 
 use super::span::Span;
@@ -86,20 +85,36 @@ where
 {
     type Response = S::Response;
     type Error = S::Error;
+    type Task = Running<Ended<S::Response, S::Error>>;
 
-    fn start(
-        self,
-        runtime: &Runtime,
-        permit: PoolPermit,
-    ) -> JoinHandle<Ended<Self::Response, Self::Error>> {
+    fn start(self, pool: &ThreadPool, permit: PoolPermit) -> Self::Task {
         let Self { service, req, span } = self;
-        runtime.spawn(span.carry(async move {
-            // Declared first, so dropped last, also where the task is aborted: the call that
-            // gets the permit next finds the work gone.
-            let _permit = permit;
-            let result = run(service, req).await;
-            result.map_or(Ended::PanickedBefore, Ended::Completed)
-        }))
+        let (done, ended) = oneshot::channel();
+        let task = pool.executor().spawn(span.carry(async move {
+            let result = {
+                // Declared first, so dropped last, also where the work is cancelled: the call
+                // that gets the permit next finds the work gone.
+                let _permit = permit;
+                run(service, req).await
+            };
+            // The caller may be gone.
+            let _ = done.send(result.map_or(Ended::PanickedBefore, Ended::Completed));
+        }));
+        Running { ended, _task: task }
+    }
+}
+
+/// Work on the pool; dropped with this.
+struct Running<T> {
+    ended: oneshot::Receiver<T>,
+    _task: async_task::Task<()>,
+}
+
+impl<T> Future for Running<T> {
+    type Output = Option<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        Pin::new(&mut self.ended).poll(cx).map(Result::ok)
     }
 }
 

@@ -11,8 +11,6 @@ use seawall_core::queue::{Stopped, Target, Waiter};
 use seawall_core::{
     Classify, EventKind, PartitionKey, Reason, Rejectable, Rejection, Sent, classify_result,
 };
-use tokio::runtime::Runtime;
-use tokio::task::JoinHandle;
 
 use super::threads::ThreadPool;
 use crate::pool::{CallGuard, PoolGate, PoolPermit, PoolState};
@@ -23,11 +21,12 @@ pub(crate) trait Work {
     type Response: Send + 'static;
     type Error: Rejectable + Send + 'static;
 
-    /// Starts it. The task keeps the permit until it has dropped all that it works with.
-    fn start(self, runtime: &Runtime, permit: PoolPermit) -> Task<Self::Response, Self::Error>;
-}
+    /// Completes with `None` when the work panicked; dropped before, it cancels the work.
+    type Task: Future<Output = Option<Ended<Self::Response, Self::Error>>> + Unpin;
 
-type Task<T, E> = JoinHandle<Ended<T, E>>;
+    /// Starts it. It keeps the permit until it has dropped all that it works with.
+    fn start(self, pool: &ThreadPool, permit: PoolPermit) -> Self::Task;
+}
 
 /// How the work ended, if it did not panic after the call was made.
 #[derive(Debug)]
@@ -54,18 +53,9 @@ enum Step<W: Work> {
     /// It has a permit, and begins at the first poll.
     Admitted(PoolPermit, W),
     Waiting(Pin<Box<Waiter<PoolGate>>>, W),
-    Running(Running<W::Response, W::Error>),
+    Running(W::Task),
     Rejected(Rejection),
     Done,
-}
-
-/// Aborts the task when it is dropped.
-struct Running<T, E>(Task<T, E>);
-
-impl<T, E> Drop for Running<T, E> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 /// Nothing has to be ready on this side.
@@ -136,21 +126,21 @@ impl<W: Work, C: Classify<W::Response, W::Error>> PoolTask<W, C> {
                 unreachable!("it had a permit")
             };
             let pool = self.pool.as_ref().expect("kept until it has completed");
-            self.step = Step::Running(Running(work.start(pool.runtime(), permit)));
+            self.step = Step::Running(work.start(pool, permit));
         }
         match &mut self.step {
             Step::Running(running) => {
-                let ended = ready!(Pin::new(&mut running.0).poll(cx));
+                let ended = ready!(Pin::new(running).poll(cx));
                 self.step = Step::Done;
                 let result = match ended {
-                    Ok(Ended::Completed(result)) => {
+                    Some(Ended::Completed(result)) => {
                         let outcome = classify_result(&self.classifier, &result);
                         self.call.end(|state| state.counters.completed(&outcome));
                         result
                     }
-                    Ok(Ended::PanickedBefore) => Err(self.panicked(Sent::No)),
-                    // Nothing but this future aborts it, and the threads live as long.
-                    Err(_panicked) => Err(self.panicked(Sent::Maybe)),
+                    Some(Ended::PanickedBefore) => Err(self.panicked(Sent::No)),
+                    // Nothing but this future cancels it, and the threads live as long.
+                    None => Err(self.panicked(Sent::Maybe)),
                 };
                 self.pool = None;
                 Poll::Ready(result)

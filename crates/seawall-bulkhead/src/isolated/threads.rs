@@ -2,12 +2,13 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 
 use seawall_core::InstanceName;
 use tokio::runtime::{Builder, Runtime};
 
 use super::config::{BlockingConfig, IsolatedConfig};
+use super::executor::Executor;
 use crate::pool::{PoolHandle, PoolState, Threads};
 
 /// The threads. Kept by the layer, its services and the futures of calls, and by nothing that
@@ -16,34 +17,36 @@ use crate::pool::{PoolHandle, PoolState, Threads};
 pub(crate) struct ThreadPool {
     state: Arc<PoolState>,
     threads: Threads,
-    /// `None` while it is dropped.
+    /// Polls the calls of an isolated pool; a blocking one has no thread for it.
+    executor: Arc<Executor>,
+    /// Runs closures, or drives the timers and sockets of calls; `None` while it is dropped.
     runtime: Option<Runtime>,
 }
 
 impl ThreadPool {
     pub(crate) fn isolated(name: InstanceName, config: IsolatedConfig) -> io::Result<Arc<Self>> {
+        // The one worker has the driver, and runs what calls spawn. It runs no call.
         let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(config.threads() as usize);
-        builder.enable_all();
+        builder.worker_threads(1).enable_all();
+        let runtime = builder.thread_name(thread_name(name)).build()?;
         let state = PoolState::new("isolated", name, config.limits());
-        Self::start(state, config.threads(), builder)
+        let pool = Self::new(state, threads(config.threads()), runtime);
+        for _ in 0..config.threads() {
+            let (name, alive) = (thread_name(name), &pool.threads.alive);
+            let runtime = pool.runtime().handle().clone();
+            // Where one fails, the drop of the pool ends those before.
+            pool.executor.start_thread(name, runtime, alive)?;
+        }
+        Ok(Arc::new(pool))
     }
 
     pub(crate) fn blocking(name: InstanceName, config: BlockingConfig) -> io::Result<Arc<Self>> {
+        let threads = threads(config.threads());
+        let (started, stopped) = (Arc::clone(&threads.alive), Arc::clone(&threads.alive));
         // It has no worker: nothing but closures is spawned on it.
-        let mut builder = Builder::new_current_thread();
-        builder.max_blocking_threads(config.threads() as usize);
-        let state = PoolState::new("blocking", name, config.limits());
-        Self::start(state, config.threads(), builder)
-    }
-
-    fn start(state: Arc<PoolState>, threads: u32, mut builder: Builder) -> io::Result<Arc<Self>> {
-        // A thread's name is a C string: one with a zero byte would panic.
-        let name = state.source.name().as_str().replace('\0', " ");
-        let alive = Arc::new(AtomicU32::new(0));
-        let (started, stopped) = (Arc::clone(&alive), Arc::clone(&alive));
-        let runtime = builder
-            .thread_name(name)
+        let runtime = Builder::new_current_thread()
+            .max_blocking_threads(config.threads() as usize)
+            .thread_name(thread_name(name))
             .on_thread_start(move || {
                 started.fetch_add(1, Ordering::Relaxed);
             })
@@ -51,15 +54,17 @@ impl ThreadPool {
                 stopped.fetch_sub(1, Ordering::Relaxed);
             })
             .build()?;
-        let threads = Threads {
-            configured: threads,
-            alive,
-        };
-        Ok(Arc::new(Self {
+        let state = PoolState::new("blocking", name, config.limits());
+        Ok(Arc::new(Self::new(state, threads, runtime)))
+    }
+
+    fn new(state: Arc<PoolState>, threads: Threads, runtime: Runtime) -> Self {
+        Self {
             state,
             threads,
+            executor: Arc::default(),
             runtime: Some(runtime),
-        }))
+        }
     }
 
     pub(crate) const fn state(&self) -> &Arc<PoolState> {
@@ -71,6 +76,10 @@ impl ThreadPool {
         PoolHandle::new(Arc::clone(&self.state), Some(self.threads.clone()))
     }
 
+    pub(crate) const fn executor(&self) -> &Arc<Executor> {
+        &self.executor
+    }
+
     pub(crate) fn runtime(&self) -> &Runtime {
         self.runtime.as_ref().expect("taken when dropped only")
     }
@@ -78,9 +87,21 @@ impl ThreadPool {
 
 impl Drop for ThreadPool {
     fn drop(&mut self) {
+        self.executor.close();
         // The last one may go inside of an async context, where waiting for threads panics.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
+}
+
+/// A thread's name is a C string: one with a zero byte would panic.
+fn thread_name(name: InstanceName) -> String {
+    name.as_str().replace('\0', " ")
+}
+
+/// None is alive yet.
+fn threads(configured: u32) -> Threads {
+    let alive = Arc::default();
+    Threads { configured, alive }
 }
