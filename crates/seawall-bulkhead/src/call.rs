@@ -3,39 +3,20 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
+use seawall_core::queue::{Gate, InnerService, Stopped, Waiter};
 use seawall_core::{
     Classify, Complete, EventSource, FailureKind, Outcome, Policies, Reason, Rejectable, Rejection,
     TrackCompletion, classify_result,
 };
-use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
 use crate::counts::BulkheadStripe;
-use crate::semaphore::Turn;
 
-/// A call in a queue. Dropped without a permit, it leaves the queue and counts as abandoned.
-pub(crate) trait Waiter {
-    type Permit: Complete;
-
-    /// Whether its turn has come; joins the queue the first time. At its `last_chance`, whether a
-    /// permit is available at all.
-    fn turn(&mut self, last_chance: bool, waker: &Waker) -> Result<Turn, Rejection>;
-
-    /// Acquires the permit, if it is its turn or its `last_chance`.
-    fn acquire(&mut self, last_chance: bool, waker: &Waker) -> Option<Self::Permit>;
-
-    /// Lets others pass while its own service is not ready.
-    fn skip(&self);
-
-    /// When its wait ends, if it begins now.
-    fn waits_until(&self) -> Instant;
-
-    /// Whether the deadline of its request has passed.
-    fn is_expired(&self) -> bool;
-
+/// The gate of a call, which counts what becomes of it.
+pub(crate) trait CallGate: Gate<Permit: Complete> {
     /// Leaves the queue, if it is in it.
     fn leave(&mut self);
 
@@ -43,19 +24,10 @@ pub(crate) trait Waiter {
     fn counted_by(&self) -> (&BulkheadStripe, &EventSource);
 
     /// Leaves the queue without a permit.
-    fn reject(&mut self, reason: Reason) -> Rejection {
+    fn reject_for(&mut self, reason: Reason) -> Rejection {
         self.leave();
         let (stripe, source) = self.counted_by();
         stripe.reject(source, reason)
-    }
-
-    /// Leaves the queue without a permit, since its wait has ended.
-    fn time_out(&mut self) -> Rejection {
-        self.reject(if self.is_expired() {
-            Reason::DeadlineExceeded
-        } else {
-            Reason::QueueTimeout
-        })
     }
 
     /// Leaves the queue, since the service that it was to go to has failed.
@@ -90,7 +62,7 @@ pin_project! {
     #[project_replace = StepDone]
     pub(crate) enum CallStep<S, Req, X, F, W>
     where
-        W: Waiter,
+        W: CallGate,
         X: Policies,
     {
         Running { #[pin] inner: F, permit: W::Permit, ending: Ending<X> },
@@ -104,22 +76,20 @@ pin_project! {
 pin_project! {
     pub(crate) struct WaitingCall<S, Req, W> {
         // First, so that it leaves the queue before the service and the request are dropped.
-        waiter: W,
+        #[pin]
+        waiter: Waiter<W>,
         service: S,
         req: Option<Req>,
-        #[pin]
-        timeout: Option<Sleep>,
     }
 }
 
-impl<S: Service<Req>, Req, X: Policies, W: Waiter> CallStep<S, Req, X, S::Future, W> {
+impl<S: Service<Req>, Req, X: Policies, W: CallGate> CallStep<S, Req, X, S::Future, W> {
     #[cold]
-    pub(crate) fn waiting(service: S, req: Req, waiter: W, ending: Ending<X>) -> Self {
+    pub(crate) fn waiting(service: S, req: Req, gate: W, ending: Ending<X>) -> Self {
         let call = Box::pin(WaitingCall {
-            waiter,
+            waiter: Waiter::new(gate),
             service,
             req: Some(req),
-            timeout: None,
         });
         let ending = Some(ending);
         Self::Waiting { call, ending }
@@ -142,56 +112,26 @@ impl<S, Req, W> WaitingCall<S, Req, W>
 where
     S: Service<Req> + Clone,
     S::Error: Rejectable,
-    W: Waiter,
+    W: CallGate,
 {
-    /// Waits for the turn, then makes the call: readiness first, the permit last, and the call in
-    /// the same poll, so that no permit is held by a call that cannot go.
+    /// Waits for the turn, then makes the call in the same poll.
     // Never inlined: only calls that wait come here, and the others should not carry it.
     #[inline(never)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Started<S, Req, W::Permit>> {
         let mut this = self.project();
-        let mut last_chance = false;
-        loop {
-            let turn = this.waiter.turn(last_chance, cx.waker())?;
-            let mut skipped = false;
-            if turn == Turn::Go {
-                match this.service.poll_ready(cx) {
-                    Poll::Pending => {
-                        this.waiter.skip();
-                        skipped = true;
-                    }
-                    Poll::Ready(Err(error)) => {
-                        this.waiter.inner_failed(&outcome_of(&error));
-                        return Poll::Ready(Err(error));
-                    }
-                    Poll::Ready(Ok(())) => {
-                        if let Some(permit) = this.waiter.acquire(last_chance, cx.waker()) {
-                            let req = this.req.take().expect("a request is sent once");
-                            return Poll::Ready(Ok((this.service.call(req), permit)));
-                        }
-                        // It was skipped, or a waiter of a higher rank came back and took the
-                        // permit. It waits for the next one without what it has reserved below.
-                        let fresh = this.service.clone();
-                        *this.service = fresh;
-                    }
-                }
+        let mut target = InnerService::new(this.service);
+        Poll::Ready(match ready!(this.waiter.as_mut().poll(cx, &mut target)) {
+            Ok(permit) => {
+                let req = this.req.take().expect("a request is sent once");
+                Ok((this.service.call(req), permit))
             }
-            if this.timeout.is_none() {
-                let until = this.waiter.waits_until();
-                this.timeout.set(Some(sleep_until(until)));
+            Err(Stopped::Rejected(rejection)) => Err(rejection.into()),
+            Err(Stopped::Failed(error)) => {
+                let gate = this.waiter.gate_mut();
+                gate.inner_failed(&outcome_of(&error));
+                Err(error)
             }
-            if let Some(timeout) = this.timeout.as_mut().as_pin_mut()
-                && !last_chance
-            {
-                ready!(timeout.poll(cx));
-            }
-            if last_chance || skipped {
-                return Poll::Ready(Err(this.waiter.time_out().into()));
-            }
-            // The last chance: it takes a permit that is available, ahead of waiters that were
-            // woken for it and are not polled.
-            last_chance = true;
-        }
+        })
     }
 }
 
@@ -208,7 +148,7 @@ where
     X: Policies,
     X::Completion: TrackCompletion<W::Permit, S::Response>,
     X::Classifier: Classify<S::Response, S::Error>,
-    W: Waiter,
+    W: CallGate,
 {
     type Output =
         Result<<X::Completion as TrackCompletion<W::Permit, S::Response>>::Response, S::Error>;

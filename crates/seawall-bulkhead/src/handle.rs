@@ -112,7 +112,7 @@ impl BulkheadHandle {
     /// [`InvalidConfig`] when `max_concurrent` is 0; to admit no call, [pause](Self::pause).
     pub fn set_limit(&self, max_concurrent: u32) -> Result<(), InvalidConfig> {
         NonZeroCount::check("max_concurrent", max_concurrent)?;
-        self.semaphore().set_limit(max_concurrent);
+        self.state.common().set_limit(max_concurrent);
         Ok(())
     }
 
@@ -142,19 +142,19 @@ impl BulkheadHandle {
     /// [`Paused`](seawall_core::Reason::Paused), queued ones wait on for as long as they may, and
     /// those in flight go on.
     pub fn pause(&self) {
-        self.semaphore().command(PAUSED, 0);
+        self.state.common().command(PAUSED, 0);
     }
 
     /// Rejects new calls with [`Draining`](seawall_core::Reason::Draining) until
     /// [`resume`](Self::resume), and serves those queued: before a restart. See
     /// [`drained`](Self::drained) for its end.
     pub fn drain(&self) {
-        self.semaphore().command(DRAINING, 0);
+        self.state.common().command(DRAINING, 0);
     }
 
     /// Ends a pause and a drain.
     pub fn resume(&self) {
-        self.semaphore().command(0, PAUSED | DRAINING);
+        self.state.common().command(0, PAUSED | DRAINING);
     }
 
     /// Waits until no call holds a permit or waits for one, at any time or

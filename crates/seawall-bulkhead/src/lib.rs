@@ -80,6 +80,7 @@ mod config;
 mod counts;
 mod future;
 mod handle;
+mod keyed;
 mod layer;
 mod limit_algorithm;
 mod mode;

@@ -1,18 +1,20 @@
 //! A permit at `poll_ready`: for callers that want to be held back before they have a request.
 
 use std::fmt;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use seawall_core::queue::{InnerService, Stopped, Waiter};
 use seawall_core::striped::Anchor;
 use seawall_core::{Classify, Policies, Policy, Priority, Reason, Rejectable, TrackCompletion};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::call::{Ending, Waiter};
+use crate::call::Ending;
 use crate::counts::BulkheadStripe;
 use crate::future::ResponseFuture;
 use crate::permit::Permit;
-use crate::semaphore::{Admission, Turn};
+use crate::semaphore::Admission;
 use crate::state::{SharedState, State};
 use crate::waiter::PermitWaiter;
 
@@ -122,7 +124,7 @@ struct Reservation(Reserved);
 enum Reserved {
     #[default]
     Nothing,
-    Waiting(PermitWaiter),
+    Waiting(Pin<Box<Waiter<PermitWaiter>>>),
     Permit(Permit),
     /// Nothing, and the call will be rejected for this reason.
     Rejected(Reason),
@@ -131,7 +133,7 @@ enum Reserved {
 impl Reservation {
     fn clear(&mut self) {
         match std::mem::take(&mut self.0) {
-            Reserved::Waiting(waiter) => waiter.withdraw(),
+            Reserved::Waiting(mut waiter) => waiter.as_mut().gate_mut().withdraw(),
             Reserved::Permit(permit) => permit.cancel(),
             Reserved::Nothing | Reserved::Rejected(_) => {}
         }
@@ -163,7 +165,7 @@ impl<S, X> ReservingBulkhead<S, X> {
     /// The inner service is ready: acquires a permit, or begins to wait for one.
     fn reserve(&self) -> Reserved {
         let common = self.state.common();
-        match common.semaphore.try_acquire() {
+        match common.semaphore.try_acquire(|| common.clock.now()) {
             Admission::Admitted => {}
             Admission::Shadowed(reason) => self.state.here().shadow(&common.source, reason),
             Admission::Rejected(reason @ Reason::Draining) => {
@@ -171,7 +173,8 @@ impl<S, X> ReservingBulkhead<S, X> {
             }
             Admission::Wait | Admission::Rejected(_) => {
                 let state = self.state.local();
-                return Reserved::Waiting(PermitWaiter::reserving(state, self.priority));
+                let gate = PermitWaiter::reserving(state, self.priority);
+                return Reserved::Waiting(Box::pin(Waiter::new(gate)));
             }
         }
         Reserved::Permit(Permit::new(self.state.local(), false))
@@ -208,30 +211,15 @@ where
                     }
                 }
                 Reserved::Waiting(waiter) => {
-                    match waiter.turn(false, cx.waker()) {
-                        Ok(Turn::Wait) => return Poll::Pending,
-                        Ok(Turn::Go) => {}
-                        Err(rejection) => {
-                            self.reservation.0 = Reserved::Rejected(rejection.reason());
-                            return Poll::Ready(Ok(()));
-                        }
-                    }
-                    match self.inner.poll_ready(cx) {
-                        Poll::Pending => {
-                            waiter.skip();
-                            return Poll::Pending;
-                        }
-                        Poll::Ready(Err(error)) => {
+                    let mut target = InnerService::new(&mut self.inner);
+                    self.reservation.0 = match ready!(waiter.as_mut().poll(cx, &mut target)) {
+                        Ok(permit) => Reserved::Permit(permit),
+                        Err(Stopped::Rejected(rejection)) => Reserved::Rejected(rejection.reason()),
+                        Err(Stopped::Failed(error)) => {
                             self.reservation.clear();
                             return Poll::Ready(Err(error));
                         }
-                        Poll::Ready(Ok(())) => {}
-                    }
-                    let Some(permit) = waiter.acquire(false, cx.waker()) else {
-                        self.inner = self.inner.clone();
-                        return Poll::Pending;
                     };
-                    self.reservation.0 = Reserved::Permit(permit);
                     return Poll::Ready(Ok(()));
                 }
                 Reserved::Permit(_) => {

@@ -102,7 +102,7 @@ where
             self.shadow(Some(expired));
             counted = true;
         }
-        match common.semaphore.try_acquire() {
+        match common.semaphore.try_acquire(|| common.clock.now()) {
             Admission::Admitted => {}
             // An expired call would not have come so far.
             Admission::Shadowed(_) if counted => {}

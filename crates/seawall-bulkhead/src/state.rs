@@ -48,9 +48,10 @@ impl State {
         };
         // Of two that configure at once, the same one is last in both.
         let rules = config.queue_rules();
-        let wakeups = self.semaphore.configure(limit, rules, config.shadow());
+        let now = self.clock.now();
+        let wakers = (self.semaphore).configure(limit, rules, config.shadow(), now);
         drop(current);
-        wakeups.wake();
+        wakers.wake();
     }
 
     /// The settings in force.
@@ -71,9 +72,10 @@ impl State {
     pub(crate) fn reset(&self) {
         let current = self.lock_config();
         let limit = current.max_concurrent();
-        let wakeups = self.semaphore.reset(limit, current.shadow());
+        let now = self.clock.now();
+        let wakers = self.semaphore.reset(limit, current.shadow(), now);
         drop(current);
-        wakeups.wake();
+        wakers.wake();
         self.restart_algorithm();
     }
 
@@ -86,13 +88,24 @@ impl State {
     fn start(&self, algorithm: &mut dyn LimitAlgorithm) {
         let configured = self.lock_config().max_concurrent();
         let limit = algorithm.start(configured).max(1);
-        self.semaphore.set_limit(limit);
+        self.set_limit(limit);
+    }
+
+    /// Changes the limit alone.
+    pub(crate) fn set_limit(&self, limit: u32) {
+        let now = self.clock.now();
+        self.semaphore.set_limit(limit, now).wake();
     }
 
     /// Ends shadow mode or begins it.
     pub(crate) fn set_shadow(&self, on: bool) {
         let (set, clear) = if on { (SHADOW, 0) } else { (0, SHADOW) };
-        self.semaphore.command(set, clear);
+        self.command(set, clear);
+    }
+
+    /// Sets some flags of the semaphore and clears others.
+    pub(crate) fn command(&self, set: u64, clear: u64) {
+        self.semaphore.command(set, clear, self.clock.now());
     }
 
     /// Feeds the algorithm with a call that was measured.
@@ -107,13 +120,13 @@ impl State {
         let latency = now.saturating_sub(start_ns);
         let mut sample = CallSample::new(now, latency, in_flight.max(1), limit);
         sample.dropped = dropped;
-        let wakeups = algorithm.on_sample(
+        let wakers = algorithm.on_sample(
             sample,
             || self.semaphore.limit(),
-            |limit| self.semaphore.set_limit_deferred(limit),
+            |limit| self.semaphore.set_limit(limit, now),
         );
-        if let Some(wakeups) = wakeups {
-            wakeups.wake();
+        if let Some(wakers) = wakers {
+            wakers.wake();
         }
         algorithm.restart_if_requested(|algorithm| self.start(algorithm));
     }

@@ -1,16 +1,14 @@
 //! A call that waits for a permit.
 
 use std::task::Waker;
-use std::time::Duration;
 
-use seawall_core::queue::WaiterId;
+use seawall_core::queue::{Gate, Turn, WaiterId, Watched, watch};
 use seawall_core::{EventSource, Priority, Reason, Rejection, RequestMeta};
 use tokio::time::Instant;
 
-use crate::call::Waiter;
+use crate::call::CallGate;
 use crate::counts::BulkheadStripe;
 use crate::permit::Permit;
-use crate::semaphore::Turn;
 use crate::semaphore::queue::{JoinError, WaitRequest};
 use crate::state::CallState;
 
@@ -20,9 +18,8 @@ pub(crate) struct PermitWaiter {
     state: CallState,
     request: WaitRequest,
     measured: bool,
-    /// `None` before its first poll: a future that is not polled must hold nothing up.
     id: Option<WaiterId>,
-    max_wait_ns: u64,
+    deadline_ns: u64,
     /// Whether it has a permit or was rejected.
     done: bool,
 }
@@ -41,7 +38,7 @@ impl PermitWaiter {
             state,
             measured,
             id: None,
-            max_wait_ns: 0,
+            deadline_ns: u64::MAX,
             done: false,
         }
     }
@@ -55,84 +52,107 @@ impl PermitWaiter {
     }
 
     /// Leaves the queue as if it had never been there.
-    pub(crate) fn withdraw(mut self) {
-        self.leave();
+    pub(crate) fn withdraw(&mut self) {
+        self.done = true;
+        if let Some(id) = self.id.take() {
+            let common = self.state.common();
+            common.semaphore.leave(id, common.clock.now());
+        }
     }
 
-    fn join(&mut self, waker: &Waker) -> Result<WaiterId, Rejection> {
+    fn join(&mut self, now_ns: u64) -> Result<WaiterId, Rejection> {
         let common = self.state.common();
-        let now = common.clock.now();
-        match common.semaphore.join(now, &self.request, waker) {
+        match common.semaphore.join(now_ns, &self.request) {
             Ok(joined) => {
                 self.id = Some(joined.id);
-                self.max_wait_ns = joined.max_wait_ns;
+                self.deadline_ns = joined.deadline_ns;
                 self.state.stripe().waited.add();
                 Ok(joined.id)
             }
             Err(JoinError::Doomed) => {
                 self.state.stripe().rejected_doomed.add();
-                Err(self.reject(Reason::DeadlineExceeded))
+                Err(self.reject_for(Reason::DeadlineExceeded))
             }
             Err(JoinError::Rejected(reason)) if self.request.reserving => {
                 self.done = true;
                 // There is no call yet that could count.
                 Err(common.source.rejection(reason))
             }
-            Err(JoinError::Rejected(reason)) => Err(self.reject(reason)),
+            Err(JoinError::Rejected(reason)) => Err(self.reject_for(reason)),
+        }
+    }
+
+    fn is_expired(&self, now_ns: u64) -> bool {
+        self.request.is_expired(|| now_ns)
+    }
+
+    fn watch(&self, generation: Option<u64>) {
+        if let Some(generation) = generation {
+            watch(PermitWatch(self.state.clone()), generation);
         }
     }
 }
 
-impl Waiter for PermitWaiter {
+impl Gate for PermitWaiter {
     type Permit = Permit;
 
-    fn turn(&mut self, last_chance: bool, waker: &Waker) -> Result<Turn, Rejection> {
-        let id = match self.id {
-            Some(_) if self.is_expired() => return Err(self.reject(Reason::DeadlineExceeded)),
-            Some(id) => id,
-            None => self.join(waker)?,
-        };
-        let semaphore = &self.state.common().semaphore;
-        Ok(semaphore.turn(id, last_chance, waker))
+    fn now_ns(&self) -> u64 {
+        self.state.common().clock.now()
     }
 
-    fn acquire(&mut self, last_chance: bool, waker: &Waker) -> Option<Permit> {
-        let id = self.id?;
+    fn instant(&self, at_ns: u64) -> Instant {
+        self.state.common().clock.instant(at_ns)
+    }
+
+    fn deadline_ns(&self) -> u64 {
+        self.deadline_ns
+    }
+
+    fn turn(&mut self, now_ns: u64, waker: Waker) -> Result<Turn, Rejection> {
+        let id = match self.id {
+            Some(_) if self.is_expired(now_ns) => {
+                return Err(self.reject_for(Reason::DeadlineExceeded));
+            }
+            Some(id) => id,
+            None => self.join(now_ns)?,
+        };
         let semaphore = &self.state.common().semaphore;
-        semaphore.acquire(id, last_chance, waker, || {
+        let (turn, generation) = semaphore.turn(id, now_ns, waker);
+        self.watch(generation);
+        Ok(turn)
+    }
+
+    fn take(&mut self, waker: Waker) -> Result<Permit, Turn> {
+        let id = self.id.ok_or(Turn::Wait)?;
+        let common = self.state.common();
+        let permit = (common.semaphore).acquire(id, common.clock.now(), waker, || {
             self.id = None;
             self.done = true;
             Permit::new(self.state.clone(), self.measured)
+        });
+        permit.ok_or(Turn::Wait)
+    }
+
+    fn skip(&mut self) {
+        if let Some(id) = self.id {
+            let common = self.state.common();
+            let generation = common.semaphore.skip(id, common.clock.now());
+            self.watch(generation);
+        }
+    }
+
+    fn reject(&mut self, now_ns: u64) -> Rejection {
+        self.reject_for(if self.is_expired(now_ns) {
+            Reason::DeadlineExceeded
+        } else {
+            Reason::QueueTimeout
         })
     }
+}
 
-    fn skip(&self) {
-        if let Some(id) = self.id {
-            self.state.common().semaphore.skip(id);
-        }
-    }
-
-    fn waits_until(&self) -> Instant {
-        let max_wait = Duration::from_nanos(self.max_wait_ns);
-        let end = seawall_core::deadline(Instant::now(), max_wait);
-        if self.request.deadline_ns == u64::MAX {
-            end
-        } else {
-            let clock = &self.state.common().clock;
-            end.min(clock.instant(self.request.deadline_ns))
-        }
-    }
-
-    fn is_expired(&self) -> bool {
-        let clock = &self.state.common().clock;
-        self.request.is_expired(|| clock.now())
-    }
-
+impl CallGate for PermitWaiter {
     fn leave(&mut self) {
-        self.done = true;
-        if let Some(id) = self.id.take() {
-            self.state.common().semaphore.leave(id);
-        }
+        self.withdraw();
     }
 
     fn counted_by(&self) -> (&BulkheadStripe, &EventSource) {
@@ -143,8 +163,25 @@ impl Waiter for PermitWaiter {
 impl Drop for PermitWaiter {
     fn drop(&mut self) {
         if !self.done {
-            self.leave();
+            self.withdraw();
             self.state.stripe().abandon(&self.state.common().source);
         }
+    }
+}
+
+/// What the watchdog of a semaphore's queue looks after.
+struct PermitWatch(CallState);
+
+impl Watched for PermitWatch {
+    fn watch(&self, generation: u64, waker: Waker) -> Option<Instant> {
+        let common = self.0.common();
+        let next = common
+            .semaphore
+            .watch(generation, common.clock.now(), waker);
+        next.map(|at_ns| common.clock.instant(at_ns))
+    }
+
+    fn watch_ended(&self, generation: u64) {
+        self.0.common().semaphore.watch_ended(generation);
     }
 }

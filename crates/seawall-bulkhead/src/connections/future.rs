@@ -1,18 +1,18 @@
 //! The future: waits for its turn if it must, connects, hands the permit to the connection.
 
 use std::future::Future;
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
+use seawall_core::queue::{InnerService, Stopped, Waiter};
 use seawall_core::{Outcome, PartitionKey, Rejectable, Rejection};
 use tower_service::Service;
 
 use super::limited::Limited;
 use crate::call::outcome_of;
-use crate::pool::{CallGuard, NoPermit, PoolPermit, PoolState, PoolWaiter, Readiness};
+use crate::pool::{CallGuard, PoolGate, PoolPermit, PoolState};
 
 pin_project! {
     /// The connection that a [`ConnectionLimit`](super::ConnectionLimit) makes.
@@ -50,7 +50,7 @@ pin_project! {
     struct WaitingConnect<S, Target> {
         // First, so that it leaves the queue before the connector is dropped.
         #[pin]
-        waiter: PoolWaiter,
+        waiter: Waiter<PoolGate>,
         service: S,
         target: Option<Target>,
     }
@@ -75,7 +75,7 @@ impl<S: Service<Target>, Target> ConnectFuture<S, Target> {
         key: PartitionKey,
     ) -> Self {
         let call = Box::pin(WaitingConnect {
-            waiter: PoolWaiter::new(Arc::clone(&state), key),
+            waiter: Waiter::new(PoolGate::new(Arc::clone(&state), key, None)),
             service,
             target: Some(target),
         });
@@ -101,25 +101,6 @@ impl<S, Target, F> Step<S, Target, F> {
             Self::Rejected { .. } => "rejected",
             Self::Done => "done",
         }
-    }
-}
-
-/// The connector of a call that waits.
-struct Connector<'a, S, Target> {
-    service: &'a mut S,
-    target: PhantomData<fn(Target)>,
-}
-
-impl<S: Service<Target> + Clone, Target> Readiness for Connector<'_, S, Target> {
-    type Error = S::Error;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.service.poll_ready(cx)
-    }
-
-    fn give_up(&mut self) {
-        let fresh = self.service.clone();
-        *self.service = fresh;
     }
 }
 
@@ -156,10 +137,7 @@ where
                 }
                 StepProj::Waiting { call: waiting } => {
                     let waiting = waiting.as_mut().project();
-                    let mut connector = Connector {
-                        service: waiting.service,
-                        target: PhantomData,
-                    };
+                    let mut connector = InnerService::new(waiting.service);
                     let error = match ready!(waiting.waiter.poll(cx, &mut connector)) {
                         Ok(permit) => {
                             let target = waiting.target.take().expect("a connect starts once");
@@ -167,13 +145,13 @@ where
                             step.set(Step::Connecting { inner, permit });
                             continue;
                         }
-                        Err(NoPermit::Failed(error)) => {
+                        Err(Stopped::Failed(error)) => {
                             call.end(|state| state.counters.completed(&outcome_of(&error)));
                             error
                         }
-                        Err(NoPermit::Rejected(reason)) => {
-                            let rejected = call.end(|state| state.reject(reason));
-                            rejected.expect("a call ends once").into()
+                        Err(Stopped::Rejected(rejection)) => {
+                            call.end(|_counted| ());
+                            rejection.into()
                         }
                     };
                     step.set(Step::Done);

@@ -7,12 +7,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use seawall_core::queue::{Stopped, Target, Waiter};
 use seawall_core::{
     Classify, EventKind, PartitionKey, Reason, Rejectable, Rejection, Sent, classify_result,
 };
 
 use super::threads::ThreadPool;
-use crate::pool::{CallGuard, NoPermit, PoolPermit, PoolState, PoolWaiter, Readiness};
+use crate::pool::{CallGuard, PoolGate, PoolPermit, PoolState};
 use crate::semaphore::Admission;
 
 /// What is done on the pool.
@@ -51,7 +52,7 @@ pub(crate) struct PoolTask<W: Work, C> {
 enum Step<W: Work> {
     /// It has a permit, and begins at the first poll.
     Admitted(PoolPermit, W),
-    Waiting(Pin<Box<PoolWaiter>>, W),
+    Waiting(Pin<Box<Waiter<PoolGate>>>, W),
     Running(W::Task),
     Rejected(Rejection),
     Done,
@@ -60,14 +61,14 @@ enum Step<W: Work> {
 /// Nothing has to be ready on this side.
 struct AlwaysReady;
 
-impl Readiness for AlwaysReady {
+impl Target for AlwaysReady {
     type Error = Infallible;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn give_up(&mut self) {}
+    fn release(&mut self) {}
 }
 
 impl<W: Work, C: Classify<W::Response, W::Error>> PoolTask<W, C> {
@@ -82,7 +83,7 @@ impl<W: Work, C: Classify<W::Response, W::Error>> PoolTask<W, C> {
                 Step::Admitted(PoolPermit::new(Arc::clone(state), KEY), work)
             }
             Admission::Wait => {
-                let waiter = PoolWaiter::new(Arc::clone(state), KEY);
+                let waiter = Waiter::new(PoolGate::new(Arc::clone(state), KEY, None));
                 Step::Waiting(Box::pin(waiter), work)
             }
             Admission::Rejected(reason) => {
@@ -112,12 +113,12 @@ impl<W: Work, C: Classify<W::Response, W::Error>> PoolTask<W, C> {
             drop(waiter);
             self.step = match waited {
                 Ok(permit) => Step::Admitted(permit, work),
-                Err(NoPermit::Rejected(reason)) => {
+                Err(Stopped::Rejected(rejection)) => {
                     drop(work);
-                    let rejected = self.call.end(|state| state.reject(reason));
-                    Step::Rejected(rejected.expect("a call ends once"))
+                    self.call.end(|_counted| ());
+                    Step::Rejected(rejection)
                 }
-                Err(NoPermit::Failed(never)) => match never {},
+                Err(Stopped::Failed(never)) => match never {},
             };
         }
         if let Step::Admitted(..) = &self.step {

@@ -1,7 +1,5 @@
 //! What operators change and read.
 
-use std::task::Waker;
-
 use seawall_core::PartitionKey;
 
 use super::config::{PartitionConfig, PartitionShare};
@@ -10,9 +8,15 @@ use crate::mode::Mode;
 
 impl PartitionPermits {
     /// Another limit, other shares and no others: keys that are not in `config` are not named.
-    pub(crate) fn configure(&mut self, config: &PartitionConfig) -> Option<Waker> {
+    pub(crate) fn configure(&mut self, config: PartitionConfig) {
+        self.config = config;
+        self.apply_config();
+    }
+
+    /// Goes back to the limit and the shares that were configured last.
+    pub(crate) fn apply_config(&mut self) {
+        let config = self.config.clone();
         self.limit = config.max_concurrent();
-        self.default_share = config.default_share();
         let keys: Vec<_> = self.partitions.keys().copied().collect();
         for key in keys {
             self.change(key, |partition| {
@@ -23,31 +27,29 @@ impl PartitionPermits {
         for (key, share) in config.shares() {
             self.name(*key, *share);
         }
-        self.next()
     }
 
-    pub(crate) fn set_mode(&mut self, mode: Mode) -> Option<Waker> {
+    pub(crate) const fn set_mode(&mut self, mode: Mode) {
         self.mode = mode;
-        self.next()
     }
 
-    pub(crate) fn set_limit(&mut self, limit: u32) -> Option<Waker> {
+    pub(crate) const fn set_limit(&mut self, limit: u32) {
         self.limit = limit;
-        self.next()
     }
 
     /// Names a key, or gives it another share.
-    pub(crate) fn set_share(&mut self, key: PartitionKey, share: PartitionShare) -> Option<Waker> {
+    pub(crate) fn set_share(&mut self, key: PartitionKey, share: PartitionShare) {
         self.name(key, share);
-        self.next()
+    }
+
+    pub(crate) const fn config(&self) -> &PartitionConfig {
+        &self.config
     }
 
     seawall_core::getters! {
         pub(crate) const fn limit -> u32;
 
         pub(crate) const fn mode -> Mode;
-
-        pub(crate) const fn default_share -> PartitionShare;
 
         pub(crate) const fn in_flight -> u32;
 
@@ -63,6 +65,6 @@ impl PartitionPermits {
     /// Keys that have a call or a name: calls in flight, calls that wait.
     pub(crate) fn keys(&self) -> impl Iterator<Item = (PartitionKey, u32, usize)> {
         let partitions = self.partitions.iter();
-        partitions.map(|(key, p)| (*key, p.in_flight, p.waiters.len()))
+        partitions.map(|(key, p)| (*key, p.in_flight, p.queue_depth))
     }
 }

@@ -9,7 +9,7 @@ use seawall_core::{Classify, Policies, Policy, Rejectable, TrackCompletion};
 use tower_service::Service;
 
 use super::permit::PartitionPermit;
-use super::waiter::PartitionWaiter;
+use super::state::PartitionGate;
 use crate::call::CallStep;
 
 pin_project! {
@@ -28,12 +28,12 @@ pin_project! {
         X: Policies,
     {
         #[pin]
-        step: CallStep<S, Req, X, S::Future, PartitionWaiter>,
+        step: CallStep<S, Req, X, S::Future, PartitionGate>,
     }
 }
 
 impl<S: Service<Req>, Req, X: Policies> PartitionedFuture<S, Req, X> {
-    pub(crate) const fn new(step: CallStep<S, Req, X, S::Future, PartitionWaiter>) -> Self {
+    pub(crate) const fn new(step: CallStep<S, Req, X, S::Future, PartitionGate>) -> Self {
         Self { step }
     }
 }

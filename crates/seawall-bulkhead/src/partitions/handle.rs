@@ -9,6 +9,7 @@ use super::config::{PartitionConfig, PartitionShare, check_guarantees};
 use super::permits::PartitionPermits;
 use super::state::SharedPartitions;
 use crate::counts::BulkheadCounts;
+use crate::keyed::KeyedPermits;
 use crate::mode::Mode;
 use crate::snapshot::BulkheadState;
 
@@ -25,6 +26,10 @@ impl PartitionHandle {
         Self { state }
     }
 
+    fn permits(&self) -> &KeyedPermits<PartitionPermits> {
+        &self.state.common().permits
+    }
+
     /// The name of the instance.
     pub fn name(&self) -> InstanceName {
         self.state.common().source.name()
@@ -32,10 +37,11 @@ impl PartitionHandle {
 
     /// The settings in force, the shares in no order.
     pub fn config(&self) -> PartitionConfig {
-        let inner = self.state.common().lock();
-        let shares = inner.permits.named();
-        let shares = shares.map(|(key, share)| (key, *share)).collect();
-        inner.config.with(inner.permits.limit(), shares)
+        self.permits().read(|permits| {
+            let shares = permits.named();
+            let shares = shares.map(|(key, share)| (key, *share)).collect();
+            permits.config().with(permits.limit(), shares)
+        })
     }
 
     /// Changes the settings while calls run: the limit, all shares, and the `max_wait` of calls
@@ -46,30 +52,27 @@ impl PartitionHandle {
     ///
     /// None today: a [`PartitionConfig`] is valid.
     pub fn configure(&self, config: PartitionConfig) -> Result<(), InvalidConfig> {
-        self.state.common().change(|inner| {
-            inner.config = config;
-            inner.permits.configure(&inner.config)
-        });
+        self.permits().update(|permits| permits.configure(config));
         Ok(())
     }
 
     /// Back to automatic: ends [`Block`](Command::Block) and [`Bypass`](Command::Bypass), and goes
     /// back to the limit and the shares of the last configuration.
     pub fn reset(&self) {
-        self.state.common().change(|inner| {
-            let _ = inner.permits.set_mode(Mode::Normal);
-            inner.permits.configure(&inner.config)
+        self.permits().update(|permits| {
+            permits.set_mode(Mode::Normal);
+            permits.apply_config();
         });
     }
 
     /// How many calls of all keys hold a permit now.
     pub fn in_flight(&self) -> u32 {
-        self.state.common().lock().permits.in_flight()
+        self.permits().read(PartitionPermits::in_flight)
     }
 
     /// How many calls of all keys wait for a permit now.
     pub fn queue_depth(&self) -> usize {
-        self.state.common().lock().permits.queue_depth()
+        self.permits().read(PartitionPermits::queue_depth)
     }
 
     /// What became of the calls of all keys so far.
@@ -80,23 +83,23 @@ impl PartitionHandle {
     /// Everything at one moment, with every key that has a call or a share of its own. Allocates,
     /// and takes as long under the lock as there are keys.
     pub fn snapshot(&self) -> PartitionSnapshot {
-        let inner = self.state.common().lock();
-        let permits = &inner.permits;
-        let keys = permits.keys();
-        let keys = keys.map(|(key, in_flight, queue_depth)| KeySnapshot {
-            key,
-            in_flight,
-            queue_depth,
-        });
-        PartitionSnapshot {
-            name: self.name(),
-            state: state_of(permits),
-            limit: permits.limit(),
-            in_flight: permits.in_flight(),
-            queue_depth: permits.queue_depth(),
-            keys: keys.collect(),
-            counts: self.counts(),
-        }
+        self.permits().read(|permits| {
+            let keys = permits.keys();
+            let keys = keys.map(|(key, in_flight, queue_depth)| KeySnapshot {
+                key,
+                in_flight,
+                queue_depth,
+            });
+            PartitionSnapshot {
+                name: self.name(),
+                state: state_of(permits),
+                limit: permits.limit(),
+                in_flight: permits.in_flight(),
+                queue_depth: permits.queue_depth(),
+                keys: keys.collect(),
+                counts: self.counts(),
+            }
+        })
     }
 
     /// Changes the limit of all keys together; see
@@ -107,16 +110,12 @@ impl PartitionHandle {
     /// [`InvalidConfig`] when `max_concurrent` is 0, or less than what is guaranteed.
     pub fn set_limit(&self, max_concurrent: u32) -> Result<(), InvalidConfig> {
         NonZeroCount::check("max_concurrent", max_concurrent)?;
-        let mut checked = Ok(());
-        self.state.common().change(|inner| {
-            let named = inner.permits.named().map(|(_, share)| share);
-            checked = check_guarantees(max_concurrent, named);
-            if checked.is_err() {
-                return None;
-            }
-            inner.permits.set_limit(max_concurrent)
-        });
-        checked
+        self.permits().update(|permits| {
+            let named = permits.named().map(|(_, share)| share);
+            check_guarantees(max_concurrent, named)?;
+            permits.set_limit(max_concurrent);
+            Ok(())
+        })
     }
 
     /// Gives a key another share, or one of its own. No call loses its permit.
@@ -126,17 +125,13 @@ impl PartitionHandle {
     /// [`InvalidConfig`] when the share is impossible, or guarantees more than there is.
     pub fn set_share(&self, key: PartitionKey, share: PartitionShare) -> Result<(), InvalidConfig> {
         share.check()?;
-        let mut checked = Ok(());
-        self.state.common().change(|inner| {
-            let others = inner.permits.named().filter(|(of, _)| *of != key);
+        self.permits().update(|permits| {
+            let others = permits.named().filter(|(of, _)| *of != key);
             let all = others.map(|(_, share)| share).chain([&share]);
-            checked = check_guarantees(inner.permits.limit(), all);
-            if checked.is_err() {
-                return None;
-            }
-            inner.permits.set_share(key, share)
-        });
-        checked
+            check_guarantees(permits.limit(), all)?;
+            permits.set_share(key, share);
+            Ok(())
+        })
     }
 }
 
@@ -152,39 +147,37 @@ fn state_of(permits: &PartitionPermits) -> BulkheadState {
 impl InstanceHandle for PartitionHandle {
     seawall_core::handle_methods! { |this|
         pattern: this.state.common().source.pattern(),
-        state: state_of(&this.state.common().lock().permits).as_str(),
+        state: this.permits().read(state_of).as_str(),
         attach: this.state.common().source,
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
         self.counts().samples(sink);
-        let inner = self.state.common().lock();
-        let permits = &inner.permits;
-        let gauges = [
-            ("seawall_bulkhead_in_flight", f64::from(permits.in_flight())),
-            ("seawall_bulkhead_queue_depth", permits.queue_depth() as f64),
-            (
-                "seawall_bulkhead_max_concurrent",
-                f64::from(permits.limit()),
-            ),
-            ("seawall_bulkhead_keys", permits.keys().count() as f64),
-        ];
-        // The sink is somebody else's code.
-        drop(inner);
+        // Not under the lock: the sink is somebody else's code.
+        let gauges = self.permits().read(|permits| {
+            let limit = f64::from(permits.limit());
+            [
+                ("seawall_bulkhead_in_flight", f64::from(permits.in_flight())),
+                ("seawall_bulkhead_queue_depth", permits.queue_depth() as f64),
+                ("seawall_bulkhead_max_concurrent", limit),
+                ("seawall_bulkhead_keys", permits.keys().count() as f64),
+            ]
+        });
         for (metric, value) in gauges {
             sink.gauge(metric, &[], value);
         }
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        let inner = self.state.common().lock();
-        let permits = &inner.permits;
-        vec![
-            ("max_concurrent", permits.limit().to_string()),
-            ("max_wait", format!("{:?}", inner.config.max_wait())),
-            ("default_share", format!("{:?}", permits.default_share())),
-            ("shares", permits.named().count().to_string()),
-        ]
+        self.permits().read(|permits| {
+            let config = permits.config();
+            vec![
+                ("max_concurrent", permits.limit().to_string()),
+                ("max_wait", format!("{:?}", config.max_wait())),
+                ("default_share", format!("{:?}", config.default_share())),
+                ("shares", permits.named().count().to_string()),
+            ]
+        })
     }
 
     /// [`Block`](Command::Block) rejects every call, [`Bypass`](Command::Bypass) lets every call
@@ -193,10 +186,7 @@ impl InstanceHandle for PartitionHandle {
         let pattern = InstanceHandle::pattern(self);
         match Mode::by(command).ok_or(Unsupported { pattern, command })? {
             Mode::Normal => self.reset(),
-            mode => {
-                let state = self.state.common();
-                state.change(|inner| inner.permits.set_mode(mode));
-            }
+            mode => self.permits().update(|permits| permits.set_mode(mode)),
         }
         Ok(())
     }

@@ -43,7 +43,6 @@ mod permit;
 mod permits;
 mod service;
 mod state;
-mod waiter;
 
 pub use config::{PartitionConfig, PartitionConfigBuilder, PartitionShare};
 pub use future::PartitionedFuture;

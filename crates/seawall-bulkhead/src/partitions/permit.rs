@@ -27,9 +27,7 @@ impl PartitionPermit {
     }
 
     fn release(&self, state: &PartitionCallState) {
-        state
-            .common()
-            .change(|inner| inner.permits.release(self.key));
+        state.common().permits.release(self.key);
     }
 }
 

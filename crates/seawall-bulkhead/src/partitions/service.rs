@@ -8,8 +8,7 @@ use tower_service::Service;
 
 use super::future::PartitionedFuture;
 use super::permit::PartitionPermit;
-use super::state::PartitionState;
-use super::waiter::PartitionWaiter;
+use super::state::{PartitionGate, PartitionState};
 use crate::call::{CallStep, Ending};
 use crate::counts::BulkheadStripe;
 use crate::semaphore::Admission;
@@ -69,7 +68,7 @@ where
         let admission = if expired {
             Admission::Rejected(Reason::DeadlineExceeded)
         } else {
-            state.lock().permits.try_acquire(meta.key)
+            state.permits.try_acquire(meta.key)
         };
         if let Admission::Shadowed(reason) = admission {
             self.state.here().shadow(&state.source, reason);
@@ -93,10 +92,10 @@ where
                 CallStep::Rejected { rejection }
             }
             Admission::Wait => {
-                let waiter = PartitionWaiter::new(self.state.local(), &meta);
+                let gate = PartitionGate::new(self.state.local(), meta.key, meta.deadline);
                 let service = self.inner.clone(); // clone: waits, polled ready later
                 self.inner = service.clone();
-                CallStep::waiting(service, req, waiter, Ending::of(&self.policy))
+                CallStep::waiting(service, req, gate, Ending::of(&self.policy))
             }
         })
     }

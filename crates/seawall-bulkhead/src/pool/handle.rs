@@ -48,7 +48,7 @@ impl<C> PoolHandle<C> {
     }
 
     pub(crate) fn limits(&self) -> PoolLimits {
-        self.state.permits.usage().limits
+        self.state.usage().limits
     }
 
     #[cfg(feature = "isolated")]
@@ -70,13 +70,15 @@ impl<C> PoolHandle<C> {
             let accepted = format!("{there}: the threads of a running pool cannot change");
             return Err(InvalidConfig::new("threads", threads, accepted));
         }
-        self.state.permits.configure(limits);
+        self.state.permits.update(|pool| pool.set_limits(limits));
         Ok(())
     }
 
     /// Back to automatic: ends [`Block`](Command::Block) and [`Bypass`](Command::Bypass).
     pub fn reset(&self) {
-        self.state.permits.set_mode(Mode::Normal);
+        self.state
+            .permits
+            .update(|pool| pool.set_mode(Mode::Normal));
     }
 
     /// The name of the instance.
@@ -87,17 +89,17 @@ impl<C> PoolHandle<C> {
     /// How many permits are held: by connections that are open or being made; by calls that run,
     /// are about to, or were cancelled and have not stopped yet.
     pub fn in_flight(&self) -> u32 {
-        self.state.permits.usage().in_flight
+        self.state.usage().in_flight
     }
 
     /// How many of them belong to one key; calls on threads have no key.
     pub fn in_flight_of(&self, key: PartitionKey) -> u32 {
-        self.state.permits.in_flight_of(key)
+        self.state.permits.read(|pool| pool.in_flight_of(key))
     }
 
     /// How many calls wait for a permit.
     pub fn queue_depth(&self) -> usize {
-        self.state.permits.usage().queue_depth
+        self.state.usage().queue_depth
     }
 
     /// How many threads are alive; 0 for connections.
@@ -113,7 +115,7 @@ impl<C> PoolHandle<C> {
 
     /// Everything at one moment.
     pub fn snapshot(&self) -> PoolSnapshot {
-        let usage = self.state.permits.usage();
+        let usage = self.state.usage();
         PoolSnapshot {
             name: self.name(),
             state: usage.state(),
@@ -130,7 +132,7 @@ impl<C> PoolHandle<C> {
 impl<C> InstanceHandle for PoolHandle<C> {
     seawall_core::handle_methods! { |this|
         pattern: this.state.source.pattern(),
-        state: this.state.permits.usage().state().as_str(),
+        state: this.state.usage().state().as_str(),
         attach: this.state.source,
     }
 
@@ -168,7 +170,7 @@ impl<C> InstanceHandle for PoolHandle<C> {
     fn control(&self, command: Command) -> Result<(), Unsupported> {
         let pattern = self.pattern();
         let mode = Mode::by(command).ok_or(Unsupported { pattern, command })?;
-        self.state.permits.set_mode(mode);
+        self.state.permits.update(|pool| pool.set_mode(mode));
         Ok(())
     }
 }

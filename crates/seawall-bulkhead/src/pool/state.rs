@@ -2,15 +2,21 @@
 
 use std::sync::Arc;
 
-use seawall_core::{EventSource, InstanceName, Reason, Rejection, Sample, Samples, Value};
+use seawall_core::{
+    EventSource, InstanceName, PartitionKey, Reason, Rejection, Sample, Samples, Value,
+};
 
-use super::permits::PoolPermits;
-use super::queue::PoolLimits;
+use super::call::PoolPermit;
+use super::queue::{PoolLimits, PoolSupply, PoolUsage};
 use crate::counts::{BulkheadCounts, BulkheadStripe};
+use crate::keyed::{KeyedGate, KeyedPermits, KeyedState};
+
+/// A call that waits for a permit of a pool.
+pub(crate) type PoolGate = KeyedGate<Arc<PoolState>>;
 
 #[derive(Debug)]
 pub(crate) struct PoolState {
-    pub(crate) permits: PoolPermits,
+    pub(crate) permits: KeyedPermits<PoolSupply>,
     pub(crate) source: EventSource,
     /// One stripe: beside a connection or a task, a shared cache line costs nothing.
     pub(crate) counters: BulkheadStripe,
@@ -19,10 +25,14 @@ pub(crate) struct PoolState {
 impl PoolState {
     pub(crate) fn new(pattern: &'static str, name: InstanceName, limits: PoolLimits) -> Arc<Self> {
         Arc::new(Self {
-            permits: PoolPermits::new(limits),
+            permits: KeyedPermits::new(PoolSupply::new(limits)),
             source: EventSource::new(pattern, name),
             counters: BulkheadStripe::default(),
         })
+    }
+
+    pub(crate) fn usage(&self) -> PoolUsage {
+        self.permits.read(PoolSupply::usage)
     }
 
     pub(crate) fn reject(&self, reason: Reason) -> Rejection {
@@ -44,7 +54,7 @@ impl PoolState {
             }
         };
         self.counts().samples(&mut Samples::new(&mut relabel));
-        let usage = self.permits.usage();
+        let usage = self.usage();
         let limit = usage.limits.max_concurrent;
         let gauges = [
             ("seawall_bulkhead_in_flight", f64::from(usage.in_flight)),
@@ -55,4 +65,28 @@ impl PoolState {
             sink.gauge(metric, &[layer], value);
         }
     }
+}
+
+impl KeyedState for Arc<PoolState> {
+    type Supply = PoolSupply;
+    type Permit = PoolPermit;
+
+    fn permits(&self) -> &KeyedPermits<PoolSupply> {
+        &self.permits
+    }
+
+    fn permit(&self, key: PartitionKey) -> PoolPermit {
+        PoolPermit::new(Self::clone(self), key)
+    }
+
+    fn counters(&self) -> &BulkheadStripe {
+        &self.counters
+    }
+
+    fn source(&self) -> &EventSource {
+        &self.source
+    }
+
+    // The guard of the call counts that.
+    fn abandoned(&self) {}
 }

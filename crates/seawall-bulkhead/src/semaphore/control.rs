@@ -2,56 +2,59 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use seawall_core::queue::Wakers;
+
 use super::packed::{DRAINING, PAUSED, SHADOW, available, permits};
-use super::permits::{Semaphore, Wakeups, wake};
+use super::permits::Semaphore;
 use super::queue::{PermitQueue, QueueRules};
 use super::sync::Ordering;
 
 impl Semaphore {
     /// Changes the limit. No call waits for it and none loses its permit: while more are held
     /// than there are, none is handed out.
-    pub(crate) fn set_limit(&self, limit: u32) {
-        self.set_limit_deferred(limit).wake();
-    }
-
-    /// [`set_limit`](Self::set_limit) for callers that hold a lock of their own meanwhile.
-    pub(crate) fn set_limit_deferred(&self, limit: u32) -> Wakeups {
+    /// The wakers are for callers that hold a lock of their own meanwhile.
+    pub(crate) fn set_limit(&self, limit: u32, now_ns: u64) -> Wakers {
         let mut queue = self.lock();
-        self.set_limit_locked(&mut queue, limit)
+        self.set_limit_locked(&mut queue, limit, now_ns)
     }
 
-    fn set_limit_locked(&self, queue: &mut PermitQueue, limit: u32) -> Wakeups {
+    fn set_limit_locked(&self, queue: &mut PermitQueue, limit: u32, now_ns: u64) -> Wakers {
         let by = queue.set_limit(limit);
         // Both before the permits: an estimate may be too high for a moment, never below zero.
         self.lowest.fetch_add(by, Relaxed);
         self.limit.store(limit, Relaxed);
         self.word.fetch_add(permits(by), Ordering::AcqRel);
-        self.wakeups(queue)
+        self.dispatch(queue, now_ns)
     }
 
     /// Other rules for the calls that come from now on. Without a limit, that stays.
-    pub(crate) fn configure(&self, limit: Option<u32>, rules: QueueRules, shadow: bool) -> Wakeups {
+    pub(crate) fn configure(
+        &self,
+        limit: Option<u32>,
+        rules: QueueRules,
+        shadow: bool,
+        now_ns: u64,
+    ) -> Wakers {
         let mut queue = self.lock();
         queue.rules = rules;
-        self.mark(&queue);
         self.set_flag(SHADOW, shadow);
         let limit = limit.unwrap_or(queue.limit);
-        self.set_limit_locked(&mut queue, limit)
+        self.set_limit_locked(&mut queue, limit, now_ns)
     }
 
     /// Ends every command and forgets the peak and the hold time.
-    pub(crate) fn reset(&self, limit: u32, shadow: bool) -> Wakeups {
+    pub(crate) fn reset(&self, limit: u32, shadow: bool, now_ns: u64) -> Wakers {
         let mut queue = self.lock();
         self.set_flag(PAUSED | DRAINING, false);
         self.set_flag(SHADOW, shadow);
         queue.hold_time.clear();
-        let wakeups = self.set_limit_locked(&mut queue, limit);
+        let wakers = self.set_limit_locked(&mut queue, limit, now_ns);
         self.reset_peak_locked();
-        wakeups
+        wakers
     }
 
-    /// Sets some flags and clears others; wakes the waiter that may go by that.
-    pub(crate) fn command(&self, set: u64, clear: u64) {
+    /// Sets some flags and clears others; wakes the waiters that may go by that.
+    pub(crate) fn command(&self, set: u64, clear: u64, now_ns: u64) {
         let mut queue = self.lock();
         self.set_flag(set, true);
         self.set_flag(clear, false);
@@ -59,9 +62,9 @@ impl Semaphore {
             // The queue has stood still: that is no time for which a permit was held.
             queue.hold_time.clear();
         }
-        let next = self.next(&mut queue);
+        let wakers = self.dispatch(&mut queue, now_ns);
         drop(queue);
-        wake(next);
+        wakers.wake();
     }
 
     pub(crate) fn has(&self, flag: u64) -> bool {

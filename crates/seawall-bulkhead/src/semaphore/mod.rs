@@ -4,9 +4,9 @@
 //! flags closes the fast path, a permit is acquired under the lock of the queue only, so that no
 //! call passes a waiter.
 //!
-//! No wake-up is lost: the flag `QUEUED` is set before a waiter sleeps, and shares one word with
-//! the available permits. A release either sees it there and wakes the waiter, or came before it
-//! was set, and then the waiter sees the permit.
+//! No wake-up is lost: the flag `QUEUED` is set before the queue looks for a permit for a waiter,
+//! and shares one word with the available permits. A release either sees it there and notifies the
+//! waiter, or came before it was set, and then the queue sees the permit.
 
 mod control;
 mod hold_time;
@@ -24,4 +24,3 @@ mod waiting;
 )]
 pub(crate) use control::Usage;
 pub(crate) use permits::{Admission, Semaphore};
-pub(crate) use waiting::Turn;

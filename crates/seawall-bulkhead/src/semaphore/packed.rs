@@ -4,7 +4,7 @@
 //! there are (the limit was lowered, or shadow mode is on). Flags are changed only under the lock
 //! of the queue.
 
-/// A waiter is queued. Skipped ones do not count: they hold nothing up.
+/// An active waiter is queued. Skipped, lapsed and expired ones hold nothing up.
 pub(crate) const QUEUED: u64 = 1;
 /// No call may join the queue.
 pub(crate) const QUEUE_FULL: u64 = 1 << 1;
@@ -12,7 +12,7 @@ pub(crate) const QUEUE_FULL: u64 = 1 << 1;
 pub(crate) const PAUSED: u64 = 1 << 2;
 /// New calls are rejected.
 pub(crate) const DRAINING: u64 = 1 << 3;
-/// Every call gets a permit.
+/// Every call gets a permit, unless it is paused or drained.
 pub(crate) const SHADOW: u64 = 1 << 4;
 /// Somebody waits for all permits to be available.
 pub(crate) const IDLE_AWAITED: u64 = 1 << 5;
@@ -34,7 +34,9 @@ pub(crate) const fn permits(by: i64) -> u64 {
     (by << AVAILABLE_BIT) as u64
 }
 
-/// Whether a queued waiter may have a permit.
-pub(crate) const fn grants(word: u64) -> bool {
-    (available(word) > 0 && word & PAUSED == 0) || word & SHADOW != 0
+/// Whether a waiter may have a permit beside so many that others have a claim on. An operator's
+/// pause holds in shadow mode, too.
+pub(crate) const fn grants(word: u64, claims: usize) -> bool {
+    let granted = available(word) > claims as i64 || word & SHADOW != 0;
+    granted && word & PAUSED == 0
 }

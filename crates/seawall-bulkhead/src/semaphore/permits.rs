@@ -2,15 +2,15 @@
 
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicI64, AtomicU32};
-use std::task::Waker;
 
-use seawall_core::Reason;
+use seawall_core::queue::{Queue, Wakers};
+use seawall_core::{Priority, Reason};
 
 use super::packed::{
     DRAINING, IDLE_AWAITED, ONE_PERMIT, PAUSED, QUEUE_FULL, QUEUED, SHADOW, SLOW_ACQUIRE,
-    SLOW_RELEASE, available, grants, permits,
+    SLOW_RELEASE, available, permits,
 };
-use super::queue::{PermitQueue, QueueRules};
+use super::queue::{PermitQueue, PermitSupply, QueueRules};
 use super::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 
 /// What is decided about a call that comes.
@@ -55,9 +55,10 @@ impl Semaphore {
         }
     }
 
-    /// Acquires a permit if one is available and no waiter is queued for it.
+    /// Acquires a permit if one is available and no waiter is queued for it. `now` reads the clock;
+    /// it is called where the queue has to be looked at.
     #[inline]
-    pub(crate) fn try_acquire(&self) -> Admission {
+    pub(crate) fn try_acquire(&self, now: impl FnOnce() -> u64) -> Admission {
         let mut word = self.word.load(Ordering::Relaxed);
         while word & SLOW_ACQUIRE == 0 && available(word) > 0 {
             match self.word.compare_exchange_weak(
@@ -73,44 +74,51 @@ impl Semaphore {
                 Err(now) => word = now,
             }
         }
-        match word & (PAUSED | DRAINING | SHADOW | IDLE_AWAITED) {
-            0 if word & QUEUE_FULL != 0 => Admission::Rejected(Reason::BulkheadFull),
+        match word & (PAUSED | DRAINING | SHADOW | IDLE_AWAITED | QUEUE_FULL) {
+            // Waiters that do not come may hold a full queue, and permits that nobody takes.
+            QUEUE_FULL if available(word) <= 0 => Admission::Rejected(Reason::BulkheadFull),
             0 => Admission::Wait,
-            _ => self.try_acquire_locked(),
+            _ => self.try_acquire_locked(now()),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn try_acquire_locked(&self) -> Admission {
-        let queue = self.lock();
+    fn try_acquire_locked(&self, now_ns: u64) -> Admission {
+        let mut queue = self.lock();
+        let ((), wakers) = self.change_locked(&mut queue, |queue, permits, wakers| {
+            queue.dispatch(now_ns, permits, wakers);
+        });
+        let admission = self.admit(&queue);
+        drop(queue);
+        wakers.wake();
+        admission
+    }
+
+    /// Decides about a call that comes, under the lock.
+    fn admit(&self, queue: &PermitQueue) -> Admission {
         // Flags do not change meanwhile.
         let mut word = self.word.load(Ordering::Acquire);
+        let claims = queue.waiters.claims() as i64;
         loop {
-            let rejected = if word & DRAINING != 0 {
-                Some(Reason::Draining)
+            let admission = if word & DRAINING != 0 {
+                return Admission::Rejected(Reason::Draining);
             } else if word & PAUSED != 0 {
-                Some(Reason::Paused)
-            } else {
-                None
-            };
-            let admission = match rejected {
-                _ if word & SHADOW != 0 => {
-                    let beyond = -available(word);
-                    match rejected {
-                        None if beyond < 0 => Admission::Admitted,
-                        None if beyond < i64::from(queue.rules.max_waiting) => {
-                            Admission::Shadowed(None)
-                        }
-                        reason => Admission::Shadowed(Some(reason.unwrap_or(Reason::BulkheadFull))),
+                return Admission::Rejected(Reason::Paused);
+            } else if word & SHADOW != 0 {
+                match -available(word) {
+                    beyond if beyond < 0 => Admission::Admitted,
+                    beyond if beyond < i64::from(queue.rules.max_waiting) => {
+                        Admission::Shadowed(None)
                     }
+                    _ => Admission::Shadowed(Some(Reason::BulkheadFull)),
                 }
-                Some(reason) => return Admission::Rejected(reason),
-                None if word & QUEUED == 0 && available(word) > 0 => Admission::Admitted,
-                None if word & QUEUE_FULL != 0 => {
-                    return Admission::Rejected(Reason::BulkheadFull);
-                }
-                None => return Admission::Wait,
+            } else if available(word) > claims && !queue.waiters.has_waiting() {
+                Admission::Admitted
+            } else if word & QUEUE_FULL != 0 {
+                return Admission::Rejected(Reason::BulkheadFull);
+            } else {
+                return Admission::Wait;
             };
             match self.word.compare_exchange(
                 word,
@@ -152,9 +160,9 @@ impl Semaphore {
         let mut queue = self.lock();
         let limit = queue.limit;
         queue.hold_time.on_release(now_ns, limit);
-        let wakeups = self.wakeups(&mut queue);
+        let wakers = self.dispatch(&mut queue, now_ns);
         drop(queue);
-        wakeups.wake();
+        wakers.wake();
     }
 
     /// Only under the lock.
@@ -166,20 +174,34 @@ impl Semaphore {
         }
     }
 
-    /// The wakers of the waiter that may go, and of those that wait for all permits.
-    pub(super) fn wakeups(&self, queue: &mut PermitQueue) -> Wakeups {
-        Wakeups {
-            next: self.next(queue),
-            idle: self.idle(queue),
-        }
+    /// Changes the queue. The wakers are to be woken without the lock.
+    pub(super) fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Queue<Priority>, &mut PermitSupply<'_>, &mut Wakers) -> T,
+    ) -> (T, Wakers) {
+        let mut queue = self.lock();
+        self.change_locked(&mut queue, change)
     }
 
-    pub(super) fn next(&self, queue: &mut PermitQueue) -> Option<Waker> {
-        if grants(self.word.load(Ordering::Acquire)) {
-            queue.waiters.notify_next()
-        } else {
-            None
-        }
+    pub(super) fn change_locked<T>(
+        &self,
+        queue: &mut PermitQueue,
+        change: impl FnOnce(&mut Queue<Priority>, &mut PermitSupply<'_>, &mut Wakers) -> T,
+    ) -> (T, Wakers) {
+        let mut wakers = Wakers::new();
+        let (waiters, mut supply) = queue.split(&self.word);
+        let out = change(waiters, &mut supply, &mut wakers);
+        self.mark(queue);
+        self.wake_idle(queue, &mut wakers);
+        (out, wakers)
+    }
+
+    /// Notifies the waiters that may go, and those that wait for all permits.
+    pub(super) fn dispatch(&self, queue: &mut PermitQueue, now_ns: u64) -> Wakers {
+        let ((), wakers) = self.change_locked(queue, |queue, permits, wakers| {
+            queue.dispatch(now_ns, permits, wakers);
+        });
+        wakers
     }
 
     pub(super) fn is_idle(&self, queue: &PermitQueue) -> bool {
@@ -187,13 +209,14 @@ impl Semaphore {
         queue.waiters.is_empty() && available(word) >= i64::from(queue.limit)
     }
 
-    /// The wakers of those that wait for all permits, if all are available.
-    pub(super) fn idle(&self, queue: &mut PermitQueue) -> Vec<Waker> {
-        if queue.idle_waiters.is_empty() || !self.is_idle(queue) {
-            return Vec::new();
+    /// Wakes those that wait for all permits, if all are available.
+    fn wake_idle(&self, queue: &mut PermitQueue, wakers: &mut Wakers) {
+        if !queue.idle_waiters.is_empty() && self.is_idle(queue) {
+            self.set_flag(IDLE_AWAITED, false);
+            for waker in queue.idle_waiters.take_all() {
+                wakers.add(Some(waker));
+            }
         }
-        self.set_flag(IDLE_AWAITED, false);
-        queue.idle_waiters.take_all()
     }
 
     /// Copies the state of the queue to the word.
@@ -209,27 +232,5 @@ impl Semaphore {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, PermitQueue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Wakers to be woken outside of all locks.
-#[must_use = "they sleep on unless they are woken"]
-#[derive(Debug)]
-pub(crate) struct Wakeups {
-    next: Option<Waker>,
-    idle: Vec<Waker>,
-}
-
-impl Wakeups {
-    pub(crate) fn wake(self) {
-        wake(self.next);
-        self.idle.into_iter().for_each(Waker::wake);
-    }
-}
-
-/// Outside of the lock: a waker runs code of the executor.
-pub(super) fn wake(next: Option<Waker>) {
-    if let Some(waker) = next {
-        waker.wake();
     }
 }

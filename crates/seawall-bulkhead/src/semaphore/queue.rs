@@ -1,13 +1,13 @@
 //! The queue of waiters: their order, their number, and which calls may join.
 
-use std::task::Waker;
-
-use seawall_core::queue::{Queue, WaiterId, rank};
+use seawall_core::queue::{Next, Queue, Supply, WaiterId, rank};
 use seawall_core::{Priority, Reason};
 
 use super::hold_time::HoldTimeEstimate;
 use super::idle::IdleWaiters;
+use super::packed::{DRAINING, QUEUED, grants};
 use super::priority_counts::PriorityCounts;
+use super::sync::{AtomicU64, Ordering};
 
 /// The settings of the queue.
 #[derive(Clone, Copy, Debug)]
@@ -49,8 +49,8 @@ pub(crate) enum JoinError {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Joined {
     pub(crate) id: WaiterId,
-    /// By the rules of this moment.
-    pub(crate) max_wait_ns: u64,
+    /// When its wait ends, by the rules of this moment.
+    pub(crate) deadline_ns: u64,
 }
 
 /// Everything that is changed under the lock of the queue.
@@ -58,9 +58,7 @@ pub(crate) struct Joined {
 pub(crate) struct PermitQueue {
     /// Each waiter with its priority.
     pub(crate) waiters: Queue<Priority>,
-    /// How many of them are not skipped.
-    active: u32,
-    /// The priorities of those.
+    /// The priorities of the active ones.
     priorities: PriorityCounts,
     /// The latest time at which a waiter joined, so that a late reading of the clock passes none.
     latest_ns: u64,
@@ -74,7 +72,6 @@ impl PermitQueue {
     pub(crate) const fn new(limit: u32, rules: QueueRules) -> Self {
         Self {
             waiters: Queue::new(),
-            active: 0,
             priorities: PriorityCounts::new(),
             latest_ns: 0,
             limit,
@@ -84,13 +81,22 @@ impl PermitQueue {
         }
     }
 
-    /// Whether no waiter is queued; skipped ones do not count.
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.active == 0
+    /// Whether no waiter is active: skipped, lapsed and expired ones hold nothing up.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiters.active() == 0
     }
 
     pub(crate) fn is_full(&self) -> bool {
         self.waiters.len() >= self.rules.max_waiting as usize
+    }
+
+    /// The waiters, and the permits as they see them.
+    pub(crate) fn split<'a>(
+        &'a mut self,
+        word: &'a AtomicU64,
+    ) -> (&'a mut Queue<Priority>, PermitSupply<'a>) {
+        let priorities = &mut self.priorities;
+        (&mut self.waiters, PermitSupply { word, priorities })
     }
 
     /// Whether a call may join.
@@ -126,7 +132,7 @@ impl PermitQueue {
         threshold.is_some_and(|threshold| self.waiters.len() > threshold as usize)
     }
 
-    pub(crate) fn join(&mut self, now_ns: u64, request: &WaitRequest, waker: Waker) -> Joined {
+    pub(crate) fn join(&mut self, now_ns: u64, request: &WaitRequest, word: &AtomicU64) -> Joined {
         if self.is_empty() {
             self.hold_time.start(now_ns);
         }
@@ -138,58 +144,17 @@ impl PermitQueue {
             self.latest_ns = now_ns.max(self.latest_ns);
             rank(self.latest_ns, request.priority, step_ns)
         };
-        let id = self.waiters.join_ranked(rank, request.priority, waker);
-        self.active += 1;
-        self.priorities.add(request.priority);
-        Joined {
-            id,
-            max_wait_ns: self.rules.max_wait_ns,
-        }
-    }
-
-    /// Registers the waker; a skipped waiter comes back to its rank.
-    pub(crate) fn wait(&mut self, id: WaiterId, waker: &Waker) -> Option<Waker> {
-        self.rejoin(id);
-        self.waiters.wait(id, waker)
-    }
-
-    pub(crate) fn rejoin(&mut self, id: WaiterId) {
-        if !self.waiters.rejoin(id) {
-            return;
-        }
-        if self.is_empty() {
-            // What is known is of the queue before.
-            self.hold_time.clear();
-        }
-        self.active += 1;
-        if let Some(priority) = self.waiters.item(id) {
-            self.priorities.add(*priority);
-        }
-    }
-
-    /// `true` when it was not skipped until now.
-    pub(crate) fn skip(&mut self, id: WaiterId) -> bool {
-        if self.waiters.is_skipped(id) {
-            return false;
-        }
-        let Some(priority) = self.waiters.item(id) else {
-            return false;
+        let deadline_ns = if request.reserving {
+            u64::MAX
+        } else {
+            let latest = now_ns.saturating_add(self.rules.max_wait_ns);
+            latest.min(request.deadline_ns)
         };
-        self.priorities.remove(*priority);
-        self.active -= 1;
-        self.waiters.skip(id);
-        true
-    }
-
-    /// Hands back the waker, if it was not taken to wake it; `None` when it has left before.
-    pub(crate) fn leave(&mut self, id: WaiterId) -> Option<Option<Waker>> {
-        let was_skipped = self.waiters.is_skipped(id);
-        let (priority, waker) = self.waiters.leave(id)?;
-        if !was_skipped {
-            self.active -= 1;
-            self.priorities.remove(priority);
+        let (waiters, mut supply) = self.split(word);
+        Joined {
+            id: waiters.join(rank, request.priority, deadline_ns, &mut supply),
+            deadline_ns,
         }
-        Some(waker)
     }
 
     /// For how long a permit is held on average, while the queue moves.
@@ -204,6 +169,49 @@ impl PermitQueue {
         self.hold_time.rescale(self.limit, limit);
         self.limit = limit;
         by
+    }
+}
+
+/// The permits, as waiters see them.
+#[derive(Debug)]
+pub(crate) struct PermitSupply<'a> {
+    word: &'a AtomicU64,
+    priorities: &'a mut PriorityCounts,
+}
+
+impl PermitSupply<'_> {
+    /// Whether a waiter whose wait is over may have a permit. During a drain it may not: it counts
+    /// no longer, so the drain may have ended.
+    pub(crate) fn has_permit(&self) -> bool {
+        let word = self.word.load(Ordering::Acquire);
+        grants(word, 0) && word & DRAINING == 0
+    }
+}
+
+impl Supply<Priority> for PermitSupply<'_> {
+    fn claim_next(&mut self, _: u64, next: Next<'_, Priority>) -> Result<WaiterId, u64> {
+        let word = self.word.load(Ordering::Acquire);
+        if grants(word, next.claims) {
+            Ok(next.id)
+        } else {
+            Err(u64::MAX)
+        }
+    }
+
+    fn unclaim(&mut self, _: WaiterId, priority: &Priority) {
+        self.priorities.remove(*priority);
+    }
+
+    fn enter(&mut self, _: WaiterId, priority: &Priority) {
+        self.priorities.add(*priority);
+        // Before the available permits are read: see the module.
+        if self.word.load(Ordering::Relaxed) & QUEUED == 0 {
+            self.word.fetch_or(QUEUED, Ordering::AcqRel);
+        }
+    }
+
+    fn exit(&mut self, _: WaiterId, priority: &Priority) {
+        self.priorities.remove(*priority);
     }
 }
 
@@ -222,6 +230,19 @@ const fn newest_first(now_ns: u64, priority: Priority, step_ns: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_newest_has_a_rank_before_all_others_at_any_time() {
+        let times = [0, 1, i64::MAX as u64 / 4, u64::MAX - 1, u64::MAX];
+        for now in times {
+            for step in [1, 1 << 40, u64::MAX] {
+                let newest = newest_first(now, Priority(0), step);
+                assert!(newest < 0 && newest < rank(0, Priority(255), 1));
+                assert!(newest_first(now, Priority(255), step) <= newest);
+            }
+        }
+        assert!(newest_first(2, Priority::NORMAL, 1) < newest_first(1, Priority::NORMAL, 1));
+    }
 
     fn queue(lifo_threshold: Option<u32>) -> PermitQueue {
         let rules = QueueRules {
@@ -242,44 +263,32 @@ mod tests {
         }
     }
 
-    fn noop() -> Waker {
-        Waker::noop().clone()
-    }
-
     #[test]
     fn a_waiter_that_reads_the_clock_early_and_joins_late_passes_none() {
+        let word = AtomicU64::new(0);
         let mut queue = queue(None);
-        let first = queue.join(10, &request(Priority::NORMAL), noop()).id;
-        let second = queue.join(5, &request(Priority::NORMAL), noop()).id;
-        assert!(queue.waiters.is_first(first));
-        assert!(queue.leave(first).is_some() && queue.waiters.is_first(second));
-        assert!(queue.leave(second).is_some() && queue.is_empty());
+        let first = queue.join(10, &request(Priority::NORMAL), &word).id;
+        let second = queue.join(5, &request(Priority::NORMAL), &word).id;
+        assert!(queue.waiters.is_first(first) && first < second);
+        assert_eq!(word.load(Ordering::Relaxed), QUEUED);
     }
 
     #[test]
-    fn the_newest_has_a_rank_before_all_others_at_any_time() {
-        let times = [0, 1, i64::MAX as u64 / 4, u64::MAX - 1, u64::MAX];
-        for now in times {
-            for step in [1, 1 << 40, u64::MAX] {
-                let newest = newest_first(now, Priority(0), step);
-                assert!(newest < 0 && newest < rank(0, Priority(255), 1));
-                assert!(newest_first(now, Priority(255), step) <= newest);
-            }
-        }
-        assert!(newest_first(2, Priority::NORMAL, 1) < newest_first(1, Priority::NORMAL, 1));
+    fn the_newest_goes_first_above_the_threshold_at_the_same_moment_too() {
+        let word = AtomicU64::new(0);
         let mut queue = queue(Some(0));
-        queue.join(7, &request(Priority::NORMAL), noop());
-        let older = queue.join(7, &request(Priority::NORMAL), noop()).id;
-        let newer = queue.join(7, &request(Priority::NORMAL), noop()).id;
-        assert!(queue.waiters.is_first(newer), "at the same moment, too");
-        assert!(queue.leave(newer).is_some() && queue.waiters.is_first(older));
+        queue.join(7, &request(Priority::NORMAL), &word);
+        let older = queue.join(7, &request(Priority::NORMAL), &word).id;
+        let newer = queue.join(7, &request(Priority::NORMAL), &word).id;
+        assert!(queue.waiters.is_first(newer) && newer < older);
     }
 
     #[test]
     fn a_position_counts_the_waiters_that_are_sure_to_go_before() {
+        let word = AtomicU64::new(0);
         let mut queue = queue(None);
         for priority in [Priority::LOW, Priority::LOW, Priority::HIGH] {
-            queue.join(0, &request(priority), noop());
+            queue.join(0, &request(priority), &word);
         }
         assert_eq!(queue.position(&request(Priority::HIGH)), 2);
         assert_eq!(queue.position(&request(Priority::NORMAL)), 2);

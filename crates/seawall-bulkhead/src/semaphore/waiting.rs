@@ -3,21 +3,12 @@
 use std::task::Waker;
 
 use seawall_core::Reason;
-use seawall_core::queue::WaiterId;
+use seawall_core::queue::{Standing, Taking, Turn, WaiterId, Wakers};
 
 use super::packed::{DRAINING, IDLE_AWAITED, ONE_PERMIT, PAUSED, SHADOW, available, grants};
-use super::permits::{Semaphore, wake};
+use super::permits::Semaphore;
 use super::queue::{JoinError, Joined, WaitRequest};
 use super::sync::Ordering;
-
-/// What a waiter does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
-    /// Sleep: its waker is registered.
-    Wait,
-    /// Poll its service, then acquire the permit, or be skipped if the service is not ready.
-    Go,
-}
 
 impl Semaphore {
     /// Joins the queue.
@@ -25,123 +16,114 @@ impl Semaphore {
     /// # Errors
     ///
     /// Why the call may not.
-    pub(crate) fn join(
-        &self,
-        now_ns: u64,
-        request: &WaitRequest,
-        waker: &Waker,
-    ) -> Result<Joined, JoinError> {
-        let waker = waker.clone();
+    pub(crate) fn join(&self, now_ns: u64, request: &WaitRequest) -> Result<Joined, JoinError> {
         let mut queue = self.lock();
         let word = self.word.load(Ordering::Acquire);
-        let admitted = if word & SHADOW != 0 {
-            Ok(())
-        } else if word & DRAINING != 0 {
+        let admitted = if word & DRAINING != 0 {
             Err(JoinError::Rejected(Reason::Draining))
         } else if request.reserving {
             Ok(())
         } else if word & PAUSED != 0 {
             Err(JoinError::Rejected(Reason::Paused))
+        } else if word & SHADOW != 0 {
+            Ok(())
         } else {
             queue.check(now_ns, request)
         };
-        if let Err(error) = admitted {
-            drop(queue);
-            drop(waker);
-            return Err(error);
-        }
-        let joined = queue.join(now_ns, request, waker);
+        let joined = admitted.map(|()| queue.join(now_ns, request, &self.word));
         self.mark(&queue);
-        drop(queue);
-        Ok(joined)
+        joined
     }
 
-    /// Whether the turn of a waiter has come. At its `last_chance`, at the end of its wait, its
-    /// rank does not matter.
-    pub(crate) fn turn(&self, id: WaiterId, last_chance: bool, waker: &Waker) -> Turn {
+    /// Whether the turn of a waiter has come; when its wait is over, whether there is a permit at
+    /// all. A waiter that goes to sleep may have to start a watchdog, of the generation that is
+    /// handed back.
+    pub(crate) fn turn(&self, id: WaiterId, now_ns: u64, waker: Waker) -> (Turn, Option<u64>) {
         let mut queue = self.lock();
-        let is_next = last_chance || queue.waiters.is_first(id);
-        if queue.waiters.is_skipped(id) || (is_next && grants(self.word.load(Ordering::Acquire))) {
-            return Turn::Go;
+        if queue.is_empty() {
+            // It was skipped or has lapsed: what is known is of the queue before.
+            queue.hold_time.clear();
         }
-        let old = queue.wait(id, waker);
+        let (out, wakers) = self.change_locked(&mut queue, |queue, permits, wakers| {
+            match queue.turn(id, now_ns, waker, permits, wakers) {
+                Standing::Wait => (Turn::Wait, queue.start_watchdog(now_ns)),
+                Standing::Expired if !permits.has_permit() => (Turn::Wait, None),
+                Standing::Go | Standing::Expired => (Turn::Go, None),
+            }
+        });
         drop(queue);
-        drop(old);
-        Turn::Wait
+        wakers.wake();
+        out
     }
 
-    /// Acquires a permit and leaves the queue, if it is this waiter's turn or its `last_chance`;
+    /// Acquires a permit and leaves the queue, if the waiter has a claim on one or its wait is over;
     /// otherwise it waits, with its waker registered. `acquired` makes of the permit what releases
     /// it when it is dropped, before any task is woken: waking may panic.
     pub(crate) fn acquire<T>(
         &self,
         id: WaiterId,
-        last_chance: bool,
-        waker: &Waker,
+        now_ns: u64,
+        waker: Waker,
         acquired: impl FnOnce() -> T,
     ) -> Option<T> {
-        let mut queue = self.lock();
-        queue.rejoin(id);
-        // Marked before the available permits are read: see the module.
-        self.mark(&queue);
-        let has_permit = if last_chance || queue.waiters.is_first(id) {
-            let word = self
-                .word
-                .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |word| {
-                    grants(word).then(|| word.wrapping_sub(ONE_PERMIT))
-                });
-            word.inspect(|word| self.note_available(available(*word) - 1))
-                .is_ok()
-        } else {
-            false
-        };
-        let (old, next) = if has_permit {
-            let mine = queue.leave(id).flatten();
-            self.mark(&queue);
-            (mine, self.next(&mut queue))
-        } else {
-            // A release from now on needs the lock to wake a waiter.
-            (queue.wait(id, waker), None)
-        };
-        drop(queue);
-        let acquired = has_permit.then(acquired);
-        drop(old);
-        wake(next);
+        let (taking, wakers) = self.change(|queue, permits, wakers| {
+            queue.take(id, now_ns, waker, permits, wakers, |_, _, _| {
+                if self.take_available() {
+                    Taking::Taken
+                } else {
+                    Taking::Missing
+                }
+            })
+        });
+        let acquired = (taking == Taking::Taken).then(acquired);
+        wakers.wake();
         acquired
     }
 
+    /// Under the lock: takes a permit if one is available, or in shadow mode.
+    fn take_available(&self) -> bool {
+        let taken = self
+            .word
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |word| {
+                grants(word, 0).then(|| word.wrapping_sub(ONE_PERMIT))
+            });
+        taken
+            .inspect(|word| self.note_available(available(*word) - 1))
+            .is_ok()
+    }
+
     /// Lets others pass, since the waiter's own service is not ready.
-    pub(crate) fn skip(&self, id: WaiterId) {
-        let mut queue = self.lock();
-        if !queue.skip(id) {
-            return;
-        }
-        self.mark(&queue);
-        // It may have been woken for a permit that it does not acquire now.
-        let next = self.next(&mut queue);
-        drop(queue);
-        wake(next);
+    pub(crate) fn skip(&self, id: WaiterId, now_ns: u64) -> Option<u64> {
+        let (generation, wakers) = self.change(|queue, permits, wakers| {
+            queue.skip(id, now_ns, permits, wakers);
+            queue.start_watchdog(now_ns)
+        });
+        wakers.wake();
+        generation
     }
 
     /// Leaves without a permit.
-    pub(crate) fn leave(&self, id: WaiterId) {
+    pub(crate) fn leave(&self, id: WaiterId, now_ns: u64) {
+        let (_, wakers) =
+            self.change(|queue, permits, wakers| queue.leave(id, now_ns, permits, wakers));
+        wakers.wake();
+    }
+
+    /// The watchdog of this generation looks, and looks again at the time that is handed back.
+    pub(crate) fn watch(&self, generation: u64, now_ns: u64, waker: Waker) -> Option<u64> {
+        let (next, wakers) = self.change(|queue, permits, wakers| {
+            queue.watch(generation, now_ns, waker, permits, wakers)
+        });
+        wakers.wake();
+        next
+    }
+
+    pub(crate) fn watch_ended(&self, generation: u64) {
+        let mut wakers = Wakers::new();
         let mut queue = self.lock();
-        let was_first = queue.waiters.is_first(id);
-        let Some(mine) = queue.leave(id) else {
-            return;
-        };
-        self.mark(&queue);
-        // It may have been woken for a permit that it does not acquire now, if it was the first.
-        let next = if was_first {
-            self.next(&mut queue)
-        } else {
-            None
-        };
-        let idle = self.idle(&mut queue);
+        queue.waiters.watch_ended(generation, &mut wakers);
         drop(queue);
-        drop(mine);
-        wake(next);
-        idle.into_iter().for_each(Waker::wake);
+        wakers.wake();
     }
 
     /// Whether no permit is held and no call waits; if not, the waker is woken when that is so.

@@ -196,6 +196,7 @@ impl<T> Queue<T> {
             waker: None,
             on_lapse: None,
         };
+        supply.counted(&entry.item);
         self.wait(id, entry, supply);
         id
     }
@@ -245,7 +246,7 @@ impl<T> Queue<T> {
         take: impl FnOnce(&mut S, &T, &mut Wakers) -> Taking,
     ) -> Taking {
         if self.is_skipped(id)
-            && let Some(entry) = self.remove_aside(id)
+            && let Some(entry) = self.remove_aside(id, supply)
         {
             self.wait(id, entry, supply);
         }
@@ -318,7 +319,7 @@ impl<T> Queue<T> {
         if self.notified.contains_key(&id)
             && let Some(entry) = self.take_active(id, supply)
         {
-            self.set_aside(id, Aside::Lapsed, entry, wakers);
+            self.set_aside(id, Aside::Lapsed, entry, supply, wakers);
         }
         self.dispatch(now_ns, supply, wakers);
     }
@@ -332,7 +333,7 @@ impl<T> Queue<T> {
         wakers: &mut Wakers,
     ) {
         if let Some(entry) = self.take_active(id, supply) {
-            self.set_aside(id, Aside::Skipped, entry, wakers);
+            self.set_aside(id, Aside::Skipped, entry, supply, wakers);
         }
         self.dispatch(now_ns, supply, wakers);
     }
@@ -346,9 +347,10 @@ impl<T> Queue<T> {
         wakers: &mut Wakers,
     ) -> bool {
         let gone = self.take_active(id, supply);
-        let gone = gone.or_else(|| self.remove_aside(id));
+        let gone = gone.or_else(|| self.remove_aside(id, supply));
         let was_here = gone.is_some();
         if let Some(entry) = gone {
+            supply.uncounted(&entry.item);
             self.deadlines.remove(&(entry.deadline_ns, id));
             wakers.discard(entry.waker);
             wakers.discard(entry.on_lapse);
@@ -410,7 +412,7 @@ impl<T> Queue<T> {
         if entry.due_ns.saturating_add(self.grace_ns) <= now_ns {
             // Its own timer should have made it come.
             supply.unclaim(id, &entry.item);
-            self.set_aside(id, Aside::Lapsed, entry, wakers);
+            self.set_aside(id, Aside::Lapsed, entry, supply, wakers);
             return true;
         }
         entry.notified_ns = now_ns;
@@ -426,8 +428,8 @@ impl<T> Queue<T> {
         {
             self.deadlines.pop_first();
             let entry = self.take_active(id, supply);
-            if let Some(entry) = entry.or_else(|| self.remove_aside(id)) {
-                self.set_aside(id, Aside::Expired, entry, wakers);
+            if let Some(entry) = entry.or_else(|| self.remove_aside(id, supply)) {
+                self.set_aside(id, Aside::Expired, entry, supply, wakers);
             }
         }
     }
@@ -438,13 +440,23 @@ impl<T> Queue<T> {
         {
             self.unanswered.pop_first();
             if let Some(entry) = self.take_active(id, supply) {
-                self.set_aside(id, Aside::Lapsed, entry, wakers);
+                self.set_aside(id, Aside::Lapsed, entry, supply, wakers);
             }
         }
     }
 
-    fn set_aside(&mut self, id: WaiterId, why: Aside, mut entry: Entry<T>, wakers: &mut Wakers) {
-        self.uncounted += usize::from(entry.is_uncounted(why));
+    fn set_aside(
+        &mut self,
+        id: WaiterId,
+        why: Aside,
+        mut entry: Entry<T>,
+        supply: &mut impl Supply<T>,
+        wakers: &mut Wakers,
+    ) {
+        if entry.is_uncounted(why) {
+            self.uncounted += 1;
+            supply.uncounted(&entry.item);
+        }
         entry.aside_ns = self.latest_ns;
         if why != Aside::Skipped {
             wakers.add(entry.on_lapse.take());
@@ -452,9 +464,12 @@ impl<T> Queue<T> {
         self.aside.insert(id, (why, entry));
     }
 
-    fn remove_aside(&mut self, id: WaiterId) -> Option<Entry<T>> {
+    fn remove_aside(&mut self, id: WaiterId, supply: &mut impl Supply<T>) -> Option<Entry<T>> {
         let (why, entry) = self.aside.remove(&id)?;
-        self.uncounted -= usize::from(entry.is_uncounted(why));
+        if entry.is_uncounted(why) {
+            self.uncounted -= 1;
+            supply.counted(&entry.item);
+        }
         Some(entry)
     }
 
@@ -487,7 +502,7 @@ impl<T> Queue<T> {
         if !matches!(self.aside.get(&id), Some((Aside::Lapsed, _))) {
             return;
         }
-        if let Some(mut entry) = self.remove_aside(id) {
+        if let Some(mut entry) = self.remove_aside(id, supply) {
             if now_ns < entry.aside_ns.saturating_add(LONGEST_GRACE) {
                 self.grace_ns = (2 * self.grace_ns).min(LONGEST_GRACE);
             }

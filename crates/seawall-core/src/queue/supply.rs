@@ -25,6 +25,12 @@ pub trait Supply<T> {
 
     /// A waiter without a claim stops waiting for its turn.
     fn exit(&mut self, id: WaiterId, item: &T);
+
+    /// A waiter [counts](super::Queue::len) from now on.
+    fn counted(&mut self, _item: &T) {}
+
+    /// A waiter does not count any more.
+    fn uncounted(&mut self, _item: &T) {}
 }
 
 /// The first of the waiters that have no claim.

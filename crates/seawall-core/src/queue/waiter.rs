@@ -1,11 +1,13 @@
 //! The future side of a call that waits.
 
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tower_service::Service;
 
 use crate::Rejection;
 
@@ -71,6 +73,37 @@ pub trait Target {
 
     /// The waiter goes on waiting: gives up what readiness has reserved.
     fn release(&mut self);
+}
+
+/// The service that a waiter is going to call, as its [`Target`].
+#[derive(Debug)]
+pub struct InnerService<'a, S, Req> {
+    service: &'a mut S,
+    req: PhantomData<fn(Req)>,
+}
+
+impl<'a, S, Req> InnerService<'a, S, Req> {
+    /// This service.
+    pub const fn new(service: &'a mut S) -> Self {
+        Self {
+            service,
+            req: PhantomData,
+        }
+    }
+}
+
+impl<S: Service<Req> + Clone, Req> Target for InnerService<'_, S, Req> {
+    type Error = S::Error;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.service.poll_ready(cx)
+    }
+
+    /// A fresh clone has reserved nothing.
+    fn release(&mut self) {
+        let fresh = self.service.clone();
+        *self.service = fresh;
+    }
 }
 
 /// Why a wait ended without a permit.

@@ -1,0 +1,11 @@
+//! Permits per key under one lock: what partitions, connections and pools of threads share.
+//!
+//! One short lock decides everything, so there is no order of atomics to argue about. A
+//! [`KeyedSupply`] decides who may have a permit, without clock, lock and executor; `permits` is the
+//! lock around it and its queue, `gate` a call that waits there.
+
+mod gate;
+mod permits;
+
+pub(crate) use gate::{KeyedGate, KeyedState};
+pub(crate) use permits::{KeyedPermits, KeyedSupply};

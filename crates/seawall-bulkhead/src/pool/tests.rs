@@ -1,0 +1,1 @@
+//! The permits of a pool against a plain list.
