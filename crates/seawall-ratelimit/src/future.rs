@@ -1,12 +1,11 @@
 //! The future: the inner one, after waiting for tokens if there are none.
 
 use std::future::Future;
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use seawall_core::queue::{Stopped, Target, Waiter};
+use seawall_core::queue::{InnerService, Stopped, Waiter};
 use seawall_core::{Rejectable, Rejection};
 use tower_service::Service;
 
@@ -91,10 +90,7 @@ where
     #[inline(never)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<S::Future, S::Error>> {
         let mut this = self.project();
-        let mut target = InnerService::<S, Req> {
-            service: this.service,
-            of: PhantomData,
-        };
+        let mut target = InnerService::<S, Req>::new(this.service);
         match ready!(this.waiter.as_mut().poll(cx, &mut target)) {
             Ok(()) => {}
             Err(Stopped::Rejected(rejection)) => return Poll::Ready(Err(rejection.into())),
@@ -105,29 +101,6 @@ where
         }
         let req = this.req.take().expect("a request departs once");
         Poll::Ready(Ok(this.service.call(req)))
-    }
-}
-
-/// The clone of the inner service that a waiter calls.
-struct InnerService<'a, S, Req> {
-    service: &'a mut S,
-    of: PhantomData<fn(Req)>,
-}
-
-impl<S, Req> Target for InnerService<'_, S, Req>
-where
-    S: Service<Req> + Clone,
-    S::Error: Rejectable,
-{
-    type Error = S::Error;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.service.poll_ready(cx)
-    }
-
-    fn release(&mut self) {
-        let fresh = self.service.clone();
-        *self.service = fresh;
     }
 }
 
