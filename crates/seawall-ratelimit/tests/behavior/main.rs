@@ -38,6 +38,8 @@ mod queue;
 mod several;
 mod shape;
 mod stress;
+mod unpolled;
+mod unpolled_model;
 
 const SECOND: Duration = Duration::from_secs(1);
 
