@@ -9,7 +9,7 @@
 //! [queue](seawall_core::queue): each has a claim on what it costs, and takes it at its next poll, at
 //! the moment of departure. The first of the others has a timer for its tokens. One that is not
 //! polled costs the others at most its claim, and that for a few milliseconds. At its deadline a
-//! waiter takes the tokens that are there, whatever its rank and whoever has a claim.
+//! waiter takes the tokens that are there, whatever its rank and the claims of others.
 
 mod admission;
 mod control;

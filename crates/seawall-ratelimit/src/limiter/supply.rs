@@ -59,7 +59,7 @@ impl Tokens<'_> {
         }
     }
 
-    /// In how many nanoseconds this is granted, whoever else has a claim.
+    /// In how many nanoseconds this is granted, whatever others claim.
     pub(super) fn wait_in_turn(&mut self, now_ns: u64, costs: &Costs) -> u64 {
         match self.wait_in_shadow(now_ns) {
             Some(wait) => wait,

@@ -198,7 +198,7 @@ impl<S: Service<Request, Response = (), Error = Error<()>>> Play<S> {
         self.poll_woken();
     }
 
-    /// Polls whoever was woken, until nobody is.
+    /// Polls those that were woken, until none is.
     fn poll_woken(&mut self) {
         let woken = |call: &Call<S::Future>| {
             call.polls == Polls::WhenWoken && call.seen != call.future.wakes()
