@@ -72,7 +72,7 @@ pub use outcome::{
 };
 pub use policy::{Policies, Policy};
 pub use quantile::{Quantile, QuantileConfig};
-pub use quota::{QuotaSignal, ReadQuotaSignals, ServerLimit, Unit};
+pub use quota::{LateUsage, QuotaSignal, ReadQuotaSignals, ServerLimit, Unit};
 pub use registry::{
     AlreadyRegistered, Command, InstanceHandle, OwnedSample, Registry, Sample, Samples, Snapshot,
     Unsupported, Value,

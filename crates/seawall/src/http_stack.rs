@@ -209,8 +209,8 @@ impl<X, I, O> HttpStack<X, I, O> {
     /// Reads from JSON responses of up to `cap` bytes how many tokens of an AI model they have
     /// used, so that limits of tokens are corrected from the estimate, which a request carries as
     /// a [`TokenEstimate`](seawall_http::quota::TokenEstimate) in its extensions. For streamed responses
-    /// use [`MeteredBody`](seawall_http::quota::MeteredBody) and
-    /// [`RateLimitHandle::correct_usage`](seawall_ratelimit::RateLimitHandle::correct_usage).
+    /// use [`MeteredBody`](seawall_http::quota::MeteredBody) and the
+    /// [`LateUsage`](crate::LateUsage) in the extensions of the response.
     #[cfg(feature = "usage")]
     #[must_use]
     pub fn count_tokens(mut self, cap: usize) -> Self {

@@ -150,7 +150,7 @@ pub use seawall_core::{
     AlreadyRegistered, Backoff, Budget, BudgetConfig, Classify, CloneRequest, Command, Complete,
     CompleteOnResponse, ConstMeta, CopyRequest, DefaultMeta, Describe, Error, ErrorIsFailure,
     Event, EventKind, Events, FailureKind, InstanceHandle, InstanceName, InvalidConfig, Jitter,
-    LayerExt, Outcome, PartitionKey, Policies, Policy, Priority, QuotaSignal, Ratio,
+    LateUsage, LayerExt, Outcome, PartitionKey, Policies, Policy, Priority, QuotaSignal, Ratio,
     ReadQuotaSignals, Reason, Registry, Rejectable, Rejection, Replay, RequestMeta, Scope, Sent,
     ServerLimit, TokenCount, TrackCompletion, Unit, WrapError, WrapErrorLayer, assert_service,
     find_rejection, rejectable,

@@ -78,7 +78,7 @@
 //! [`Classify`]: seawall_core::Classify
 
 mod body;
-mod content;
+pub(crate) mod content;
 mod future;
 mod inspector;
 mod layer;

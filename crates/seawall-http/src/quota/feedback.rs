@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Response};
 use seawall_core::{
-    Classify, InstanceName, Outcome, QuotaSignal, ReadQuotaSignals, Scope, ServerLimit,
+    Classify, InstanceName, LateUsage, Outcome, QuotaSignal, ReadQuotaSignals, Scope, ServerLimit,
 };
 
 use super::handle::HttpFeedbackHandle;
@@ -12,6 +12,7 @@ use super::headers::RateLimitHeaders;
 use super::state::{self, StateAnchor};
 use super::tokens::Usage;
 use crate::classify::HttpClassifier;
+use crate::inspect::content::is_event_stream;
 use crate::retry_after::unreadable_hints;
 
 /// Reads everything that an HTTP response reports about limits: their state in its headers,
@@ -24,6 +25,9 @@ use crate::retry_after::unreadable_hints;
 /// | a throttle | [`QuotaSignal::Pause`] for the wait asked for, or until the limits that are used up by its headers reset; of the throttle's scope |
 /// | a ban | [`QuotaSignal::Pause`] of the upstream |
 /// | an exhausted quota | [`QuotaSignal::Pause`] of the account |
+///
+/// An event stream has its usage at its end. Its response gets a [`LateUsage`] in its extensions, which
+/// corrects the estimate then: see `MeteredBody`.
 ///
 /// The classifier finds what a response or error is: use the one of the circuit breaker and of the
 /// retry, so that all of them agree. Overloaded upstreams (503, 529) are failures and no throttles;
@@ -135,6 +139,18 @@ where
         };
         self.count_unreadable_hints(result.ok());
         report(QuotaSignal::Pause { lasts, scope });
+    }
+
+    fn attach_late_usage(&self, response: &mut Response<B>, late: &mut dyn FnMut() -> LateUsage) {
+        if self.state.common().bypass.is_on() || !is_event_stream(response.headers()) {
+            return;
+        }
+        // Another limit may have written one, closer to the client.
+        let late = match response.extensions_mut().remove::<LateUsage>() {
+            Some(inner) => inner.and(late()),
+            None => late(),
+        };
+        response.extensions_mut().insert(late);
     }
 }
 

@@ -58,7 +58,8 @@
 //! A rate limit's feedback layer goes next to the client, outside of [`inspect`](crate::inspect)
 //! and of any other layer that writes into a response's extensions, and inside of a retry, so that
 //! it sees every attempt. Tokens of a streamed response are known at its end: wrap its body in a
-//! `MeteredBody` there, and correct the estimate by the handle of the rate limit.
+//! `MeteredBody`, and correct the estimate by the [`LateUsage`](seawall_core::LateUsage) that is in
+//! the extensions of its response.
 
 mod feedback;
 mod handle;

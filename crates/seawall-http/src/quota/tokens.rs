@@ -42,20 +42,18 @@ impl Usage {
     /// let [tokens, ..] = Usage::new(1_200, 300).signals();
     /// assert_eq!(tokens, QuotaSignal::Used { unit: Unit::Tokens, amount: 1_500 });
     /// ```
-    pub const fn signals(self) -> [QuotaSignal; 3] {
+    pub fn signals(self) -> [QuotaSignal; 3] {
+        self.units()
+            .map(|(unit, amount)| QuotaSignal::Used { unit, amount })
+    }
+
+    /// How much was spent of tokens, of input tokens and of output tokens: for a
+    /// [`LateUsage`](seawall_core::LateUsage), or a reservation of a rate limit.
+    pub const fn units(self) -> [(Unit, u64); 3] {
         [
-            QuotaSignal::Used {
-                unit: Unit::Tokens,
-                amount: self.total(),
-            },
-            QuotaSignal::Used {
-                unit: Unit::InputTokens,
-                amount: self.input_tokens,
-            },
-            QuotaSignal::Used {
-                unit: Unit::OutputTokens,
-                amount: self.output_tokens,
-            },
+            (Unit::Tokens, self.total()),
+            (Unit::InputTokens, self.input_tokens),
+            (Unit::OutputTokens, self.output_tokens),
         ]
     }
 }

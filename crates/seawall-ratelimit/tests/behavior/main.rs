@@ -29,6 +29,7 @@ mod account;
 mod apply_signal;
 mod chaos;
 mod commands;
+mod corrections;
 mod faults;
 mod keyed;
 mod live;
