@@ -207,9 +207,18 @@ impl Keys {
 
     /// The limiter of a key; a key that was a word becomes one.
     pub(crate) fn limiter(&self, key: PartitionKey, now_ns: u64) -> Arc<Limiter> {
-        let config = self.config();
-        let table = &mut *self.lock(mix(key.0));
-        self.limiter_in(table, &config, key, now_ns)
+        let mut evicted = Vec::new();
+        let limiter = {
+            let config = self.config();
+            let table = &mut *self.lock(mix(key.0));
+            if table.get(key.0).is_none() {
+                self.make_room(table, &config, now_ns, &mut evicted);
+            }
+            self.limiter_in(table, &config, key, now_ns)
+        };
+        // Dropped without a lock.
+        drop(evicted);
+        limiter
     }
 
     pub(super) fn limiter_in(
@@ -219,11 +228,11 @@ impl Keys {
         key: PartitionKey,
         now_ns: u64,
     ) -> Arc<Limiter> {
-        let settings = config.of_key(key).clone();
+        let settings = || config.of_key(key).clone();
         let limiter = match table.get(key.0) {
             Some(KeyLimit::Limiter(limiter)) => return Arc::clone(limiter),
-            Some(KeyLimit::Word(word)) => Limiter::with_word(settings, *word, self.wall),
-            None => Limiter::new(settings, now_ns, self.wall),
+            Some(KeyLimit::Word(word)) => Limiter::with_word(settings(), *word, self.wall),
+            None => Limiter::new(settings(), now_ns, self.wall),
         };
         let limiter = Arc::new(if self.has_account {
             limiter.within_account()

@@ -34,6 +34,7 @@ mod faults;
 mod keyed;
 mod live;
 mod max_wait;
+mod memory;
 mod priorities;
 mod queue;
 mod several;
