@@ -41,6 +41,7 @@ mod copy;
 mod error;
 mod event;
 mod human;
+mod keep;
 mod macros;
 mod meta;
 mod name;
@@ -63,6 +64,7 @@ pub use completion::{Complete, CompleteOnResponse, TrackCompletion};
 pub use copy::{CloneRequest, CopyRequest};
 pub use error::{Error, Rejectable, find_rejection};
 pub use event::{Event, EventKind, EventSource, Events, ListenerGuard, Received, Subscription};
+pub use keep::{DropResponse, KeepResponse, KeepWhole};
 pub use meta::{
     ConstMeta, DefaultMeta, Describe, PartitionKey, Priority, Replay, RequestMeta, TokenCount,
 };
