@@ -70,6 +70,7 @@ mod completion;
 #[cfg(feature = "connections")]
 mod connections;
 mod copy;
+mod decimal;
 mod keep;
 mod replay;
 #[cfg(feature = "reqwest")]
@@ -80,9 +81,11 @@ mod respond;
 mod response;
 mod retry_after;
 mod routes;
+mod server_clock;
 mod size_hint;
 mod state;
 mod transport;
+mod wait_bounds;
 
 pub use classify::{ClassifyError, HttpClassifier, TransportErrors};
 pub use completion::{BodyEnd, CompleteOnBodyEnd, GuardedBody, JudgeBodyEnd, broken_off};
@@ -100,7 +103,7 @@ pub use respond::{
     RejectionResponseLayer,
 };
 pub use response::{MAX_RETRY_AFTER, rejection_response, retry_after_seconds, status_of};
-pub use retry_after::retry_after;
+pub use retry_after::{LONGEST_BAN, LONGEST_WAIT, retry_after};
 pub use routes::{Routes, is_idempotent};
 pub use state::{LayerSnapshot, LayerState};
 #[cfg(feature = "reqwest")]
