@@ -71,6 +71,8 @@ mod completion;
 mod connections;
 mod copy;
 mod decimal;
+#[cfg(feature = "http2")]
+mod http2;
 mod keep;
 mod replay;
 #[cfg(feature = "reqwest")]
@@ -92,6 +94,8 @@ pub use completion::{BodyEnd, CompleteOnBodyEnd, GuardedBody, JudgeBodyEnd, brok
 #[cfg(feature = "connections")]
 pub use connections::{LimitConnections, LimitedConnecting, LimitedConnection, LimitedConnector};
 pub use copy::{copy_bytes_request, copy_request};
+#[cfg(feature = "http2")]
+pub use http2::was_not_processed;
 pub use keep::{BodyNotKept, KeepBody, KeepingBody};
 pub use replay::{DEFAULT_REPLAY_CAP, ReplayBody, ReplayError};
 #[cfg(feature = "reqwest")]
