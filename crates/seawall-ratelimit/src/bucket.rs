@@ -12,6 +12,7 @@
 //!
 //! [`Rate`] is the arithmetic on a word by value, [`Bucket`] the word with its rate.
 
+use crate::pause::{Pause, Start};
 use crate::sync::{AtomicU64, Ordering};
 
 /// Time is counted in sixteenths of a nanosecond.
@@ -22,6 +23,9 @@ pub(crate) const MAX_FILL_NS: u64 = 366 * 24 * 3600 * 1_000_000_000;
 
 /// The word of a bucket that grants nothing while its rate is changed.
 const CLOSED: u64 = u64::MAX;
+
+/// The latest arrival time: with room to step aside of a word that was there before.
+const LATEST: u64 = CLOSED - 2;
 
 /// What flows into a bucket, and how much of it stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,32 +71,50 @@ impl Rate {
         }
     }
 
-    /// In how many nanoseconds from `now` the last of several costs, `cost` in sum, is granted,
-    /// if each is taken as soon as it can be.
-    pub(crate) fn wait(self, tat: u64, now_ns: u64, cost: u64) -> u64 {
-        let now = units(now_ns);
+    /// In how many nanoseconds from now the last of several costs, `cost` in sum, is granted, if
+    /// each is taken as soon as it can be.
+    pub(crate) fn wait(self, tat: u64, start: Start, cost: u64) -> u64 {
+        let at = units(start.at);
+        let tat = self.after(tat, start.pause).max(at);
         let next = self.token.checked_mul(cost);
-        let next = next.and_then(|need| tat.max(now).checked_add(need));
-        self.late(now, next).1.div_ceil(1 << SHIFT)
+        let next = next.and_then(|need| tat.checked_add(need));
+        let late = self.late(at, next).1.div_ceil(1 << SHIFT);
+        (start.at - start.now).saturating_add(late)
+    }
+
+    /// The word after a pause, in which nothing has flowed in.
+    pub(crate) fn after(self, tat: u64, pause: Pause) -> u64 {
+        match units(pause.ease()).min(self.fill) {
+            0 => tat,
+            missing => tat.max(units(pause.until()).saturating_add(missing).min(LATEST)),
+        }
     }
 
     /// The word after a debit, which may be more than the bucket holds: what is owed must flow in
     /// before anything is granted again.
-    fn debit(self, tat: u64, now_ns: u64, cost: u64) -> u64 {
+    pub(crate) fn debit(self, tat: u64, now_ns: u64, cost: u64) -> u64 {
         let need = self.token.saturating_mul(cost);
-        tat.max(units(now_ns)).saturating_add(need).min(CLOSED - 1)
+        tat.max(units(now_ns)).saturating_add(need).min(LATEST)
     }
 
     /// The word after a refund. More than the bucket holds is lost.
-    const fn refund(self, tat: u64, cost: u64) -> u64 {
+    pub(crate) const fn refund(self, tat: u64, cost: u64) -> u64 {
         tat.saturating_sub(self.token.saturating_mul(cost))
     }
 
+    /// The word with what a call used in place of what was estimated.
+    pub(crate) fn correct(self, tat: u64, now_ns: u64, estimate: u64, used: u64) -> u64 {
+        match used.checked_sub(estimate) {
+            Some(more) => self.debit(tat, now_ns, more),
+            None => self.refund(tat, estimate - used),
+        }
+    }
+
     /// The word of a bucket that has at most so many tokens.
-    fn at_most(self, tat: u64, now_ns: u64, tokens: u64) -> u64 {
+    pub(crate) fn at_most(self, tat: u64, now_ns: u64, tokens: u64) -> u64 {
         let left = self.token.saturating_mul(tokens).min(self.fill);
         let lowered = units(now_ns).saturating_add(self.fill - left);
-        tat.max(lowered).min(CLOSED - 1)
+        tat.max(lowered).min(LATEST)
     }
 
     /// The word with the same number of tokens missing at another rate.
@@ -101,7 +123,7 @@ impl Rate {
         let missing = u128::from(tat.saturating_sub(now)) * u128::from(to.token);
         let missing = missing.div_ceil(u128::from(self.token));
         let missing = u64::try_from(missing).unwrap_or(u64::MAX);
-        now.saturating_add(missing).min(CLOSED - 1)
+        now.saturating_add(missing).min(LATEST)
     }
 
     /// Whether a word means that the bucket is full.
@@ -109,14 +131,9 @@ impl Rate {
         tat <= units(now_ns)
     }
 
-    /// Nanoseconds until one token has flowed in, rounded up.
-    pub(crate) const fn token_ns(self) -> u64 {
-        self.token.div_ceil(1 << SHIFT)
-    }
-
-    /// How many tokens flow in within so many nanoseconds, rounded down.
-    pub(crate) const fn inflow(self, ns: u64) -> u64 {
-        units(ns) / self.token
+    /// How many tokens are there at most within so many nanoseconds, from a full bucket on.
+    pub(crate) const fn at_most_within(self, ns: u64) -> u64 {
+        self.burst().saturating_add(units(ns) / self.token)
     }
 
     /// By how many nanoseconds a departure of this cost delays the next ones when timers fire in
@@ -210,8 +227,8 @@ impl Bucket {
     }
 
     /// In how many nanoseconds from `now` the last of several costs, `cost` in sum, is granted.
-    pub(crate) fn wait(&self, now_ns: u64, cost: u64) -> u64 {
-        self.rate().wait(self.word(), now_ns, cost)
+    pub(crate) fn wait(&self, start: Start, cost: u64) -> u64 {
+        self.rate().wait(self.word(), start, cost)
     }
 
     /// The word now.
@@ -229,9 +246,9 @@ impl Bucket {
         self.change(|rate, tat| rate.refund(tat, cost));
     }
 
-    /// Takes all tokens but so many.
-    pub(crate) fn at_most(&self, now_ns: u64, tokens: u64) {
-        self.change(|rate, tat| rate.at_most(tat, now_ns, tokens));
+    /// Takes what has not flowed in during a pause.
+    pub(crate) fn settle(&self, pause: Pause) {
+        self.change(|rate, tat| rate.after(tat, pause));
     }
 
     fn change(&self, change: impl Fn(Rate, u64) -> u64) {
@@ -277,8 +294,9 @@ impl Bucket {
     }
 
     /// Tokens in the bucket.
-    pub(crate) fn available(&self, now_ns: u64) -> f64 {
-        self.rate().available(self.word(), now_ns)
+    pub(crate) fn available(&self, start: Start) -> f64 {
+        let rate = self.rate();
+        rate.available(rate.after(self.word(), start.pause), start.now)
     }
 }
 

@@ -1,73 +1,102 @@
-//! A bucket whose upstream has reported that less is left than the bucket holds.
+//! What an upstream has reported of one limit: that no more than so much is left of a window of its own.
+//!
+//! Reports are kept beside the limit and are not written into it, each until its window ends. So one
+//! about a second does not end one about an hour, and all of them can be forgotten.
 
-use crate::bucket::Bucket;
+mod windows;
 
-/// At most so much until then, whatever flows into the bucket: what the upstream reports is left of
-/// its window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Cap {
-    pub(crate) left: u64,
-    pub(crate) until: u64,
+use self::windows::Windows;
+use crate::bucket::Rate;
+use crate::pause::Start;
+
+/// The caps of one limit.
+#[derive(Debug, Default)]
+pub(crate) struct Caps {
+    windows: Windows,
+    /// Of a bucket whose upstream reported no end: the word of the bucket as it is reported, and
+    /// when it was.
+    bucket: Option<(u64, u64)>,
 }
 
-impl Cap {
-    pub(crate) const fn take(&mut self, cost: u64) {
-        self.left = self.left.saturating_sub(cost);
+impl Caps {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.windows.is_empty() && self.bucket.is_none()
     }
 
-    pub(crate) const fn give_back(&mut self, cost: u64, taken_at: u64) {
-        if taken_at < self.until {
-            self.left = self.left.saturating_add(cost);
+    /// Forgets windows that have ended.
+    pub(crate) fn prune(&mut self, now: u64) {
+        self.windows.prune(now);
+        self.bucket.take_if(|(word, _)| Rate::is_full(*word, now));
+    }
+
+    /// No more than `left` until then.
+    pub(crate) fn report(&mut self, now: u64, left: u64, until: u64) {
+        self.windows.report(now, left, until);
+    }
+
+    /// A bucket has no more than `left`, and fills from there.
+    pub(crate) fn report_bucket(&mut self, now: u64, rate: Rate, left: u64) {
+        let word = self.bucket.map_or(0, |(word, _)| word);
+        self.bucket = Some((rate.at_most(word, now, left), now));
+    }
+
+    /// What is taken at `taken_at` counts in every window that was reported before.
+    pub(crate) fn take(&mut self, now: u64, rate: Option<Rate>, cost: u64, taken_at: u64) {
+        self.windows.take(cost, taken_at);
+        if let (Some((word, at)), Some(rate)) = (&mut self.bucket, rate)
+            && taken_at >= *at
+        {
+            *word = rate.debit(*word, now, cost);
         }
     }
-}
 
-/// [`Bucket::wait`] under a cap.
-pub(crate) fn wait(bucket: &Bucket, cap: Option<Cap>, now_ns: u64, cost: u64) -> u64 {
-    match cap {
-        Some(cap) if now_ns < cap.until && cost > cap.left => {
-            let rest = bucket
-                .rate()
-                .wait(bucket.word(), cap.until, cost - cap.left);
-            (cap.until - now_ns).saturating_add(rest)
+    /// What was taken after a report and not used is left again; what was taken before is part of
+    /// the report, and does not come back.
+    pub(crate) fn give_back(&mut self, rate: Option<Rate>, cost: u64, taken_at: u64) {
+        self.windows.give_back(cost, taken_at);
+        if let (Some((word, at)), Some(rate)) = (&mut self.bucket, rate)
+            && taken_at > *at
+        {
+            *word = rate.refund(*word, cost);
         }
-        _ => bucket.wait(now_ns, cost),
     }
-}
 
-/// [`Bucket::available`] under a cap.
-pub(crate) fn available(bucket: &Bucket, cap: Option<Cap>, now_ns: u64) -> f64 {
-    let available = bucket.available(now_ns);
-    let cap = cap.filter(|cap| now_ns < cap.until);
-    cap.map_or(available, |cap| available.min(cap.left as f64))
-}
-
-/// Lowers a bucket to what the upstream reports is left: at once, and with a cap until the window
-/// ends, where more would flow in before than is left.
-pub(crate) fn lower(
-    bucket: &Bucket,
-    cap: &mut Option<Cap>,
-    now_ns: u64,
-    left: u64,
-    until: Option<u64>,
-) {
-    bucket.at_most(now_ns, left);
-    let Some(until) = until.filter(|until| *until > now_ns) else {
-        return;
-    };
-    let inflow = bucket.rate().inflow(until - now_ns);
-    let expected = (bucket.available(now_ns) as u64).saturating_add(inflow);
-    let known = cap.filter(|cap| now_ns < cap.until);
-    // An earlier report may be about another window and still holds: the tighter one counts.
-    if left < expected && known.is_none_or(|known| left < known.left || until > known.until) {
-        let left = known.map_or(left, |known| left.min(known.left));
-        *cap = Some(Cap { left, until });
+    /// The rate of the bucket has changed.
+    pub(crate) fn carry(&mut self, now: u64, from: Rate, to: Rate) {
+        if let Some((word, _)) = &mut self.bucket {
+            *word = from.carry(*word, now, to);
+        }
     }
-}
 
-/// Takes as many tokens as flow in within `ease_ns`: a throttle of seconds does not cost a bucket
-/// that fills in hours all that it holds.
-pub(crate) fn empty(bucket: &Bucket, until: u64, ease_ns: u64) {
-    let rate = bucket.rate();
-    bucket.at_most(until, rate.burst().saturating_sub(rate.inflow(ease_ns)));
+    /// How much may depart now; `None` where nothing was reported.
+    pub(crate) fn left(&self, now: u64, rate: Option<Rate>) -> Option<f64> {
+        let windows = self.windows.holding(now).map(|(left, _)| left as f64);
+        let bucket = self.bucket.zip(rate);
+        let bucket = bucket.map(|((word, _), rate)| rate.available(word, now));
+        windows.chain(bucket).reduce(f64::min)
+    }
+
+    /// In how many nanoseconds the last of several costs departs, `sum` in all with `cost` for the last,
+    /// where the limit itself grants a sum after `limit(start, sum)`.
+    ///
+    /// Exact for one call, and for several that cost one each; a lower bound for others.
+    pub(crate) fn wait(
+        &self,
+        start: Start,
+        rate: Option<Rate>,
+        (sum, cost): (u64, u64),
+        mut limit: impl FnMut(Start, u64) -> u64,
+    ) -> u64 {
+        let mut wait = limit(start, sum);
+        if let (Some((word, _)), Some(rate)) = (self.bucket, rate) {
+            wait = wait.max(rate.wait(word, start, sum));
+        }
+        let windows = self.windows.holding(start.at);
+        for (left, until) in windows.filter(|(left, _)| sum > *left) {
+            // What departs before the end of the window departs whole.
+            let before = left.min(sum - cost);
+            wait = wait.max(limit(start.not_before(until), sum - before));
+        }
+        wait
+    }
 }

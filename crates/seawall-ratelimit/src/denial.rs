@@ -43,6 +43,21 @@ impl Denial {
         }
     }
 
+    /// When a rejected call may come back. Not at once: there may be a token, but the queue is full,
+    /// or the service was not ready to use it.
+    pub(crate) const fn not_at_once(self) -> Self {
+        /// The resolution of a timer.
+        const SOON: u64 = 1_000_000;
+        Self {
+            wait_ns: if self.wait_ns == 0 {
+                SOON
+            } else {
+                self.wait_ns
+            },
+            ..self
+        }
+    }
+
     pub(crate) const fn paused(wait_ns: u64) -> Self {
         Self {
             reason: Reason::Paused,

@@ -7,6 +7,9 @@
 #[allow(dead_code, reason = "the model uses less of it than the layer")]
 #[path = "../src/bucket.rs"]
 mod bucket;
+#[allow(dead_code, reason = "the model uses less of it than the layer")]
+#[path = "../src/pause.rs"]
+mod pause;
 #[path = "../src/sync.rs"]
 mod sync;
 

@@ -5,13 +5,11 @@ use std::sync::atomic::Ordering;
 use seawall_core::Reason;
 
 use super::{
-    AccountRequest, Admission, BYPASS, CAPPED, DRAINING, Inner, Limiter, PAUSED, QUEUED, SHADOW,
-    TokenRequest, UNTIL_RESUMED,
+    AccountRequest, Admission, BYPASS, DRAINING, Inner, Limiter, QUEUED, SHADOW, TokenRequest,
 };
-use crate::cap;
 use crate::costs::{Costs, Sums};
 use crate::denial::Denial;
-use crate::meter::Meter;
+use crate::pause::{Pause, Start, UNTIL_RESUMED};
 
 impl Limiter {
     /// Takes the costs of a new call, if no other is queued for them, or decides what it does
@@ -24,8 +22,7 @@ impl Limiter {
         request: &TokenRequest,
         account: Option<AccountRequest<'_>>,
     ) -> Admission {
-        let mut inner = self.lock();
-        let inner = &mut *inner;
+        let inner = &mut *self.lock_at(now_ns);
         let flags = self.slow_path.load(Ordering::Relaxed);
         if flags & (SHADOW | BYPASS) != 0 {
             return self.admit_in_shadow(inner, now_ns, request, account);
@@ -114,16 +111,21 @@ impl Limiter {
         if self.is_draining() {
             return Err(Denial::DRAINING);
         }
-        Self::check_pause(inner, now_ns)
+        self.check_pause(inner, now_ns)
     }
 
     /// Whether no operator has paused the layer.
-    pub(super) const fn check_pause(inner: &Inner, now_ns: u64) -> Result<(), Denial> {
-        match inner.commanded_until {
+    pub(super) fn check_pause(&self, inner: &Inner, now_ns: u64) -> Result<(), Denial> {
+        match self.pause_in_force(inner).commanded_until() {
             UNTIL_RESUMED => Err(Denial::paused_by_operator(u64::MAX)),
             until if now_ns < until => Err(Denial::paused_by_operator(until - now_ns)),
             _ => Ok(()),
         }
+    }
+
+    /// The pause that holds here.
+    pub(super) fn pause_in_force(&self, inner: &Inner) -> Pause {
+        inner.pause
     }
 
     /// Whether a new call may join the queue now; in shadow mode it may unless an operator rejects
@@ -133,7 +135,7 @@ impl Limiter {
     ///
     /// Why it may not: the wait would be too long, or the queue is full.
     fn check_wait(&self, now_ns: u64, request: &TokenRequest) -> Result<(), Denial> {
-        let mut inner = self.lock();
+        let mut inner = self.lock_at(now_ns);
         if self.is_shadow() {
             return self.check_command(&inner, now_ns);
         }
@@ -155,22 +157,7 @@ impl Limiter {
         if !is_full && denial.wait_ns <= max_wait {
             return Ok(());
         }
-        Err(self.at_least_min_wait(inner, denial))
-    }
-
-    /// When a rejected call may come back. Not at once: there may be a token, but the queue is full,
-    /// or the service was not ready to use it.
-    fn at_least_min_wait(&self, inner: &Inner, denial: Denial) -> Denial {
-        let min_wait = if inner.meters.is_empty() {
-            self.bucket.rate().token_ns()
-        } else {
-            let min_waits = inner.meters.iter().map(Meter::min_wait);
-            min_waits.max().unwrap_or(1)
-        };
-        Denial {
-            wait_ns: denial.wait_ns.max(min_wait),
-            ..denial
-        }
+        Err(denial.not_at_once())
     }
 
     /// When a call departs that joins the queue now, and what it waits for.
@@ -183,13 +170,18 @@ impl Limiter {
             delay = delay.saturating_add(ahead.delay_ns);
         }
         sums.add(&request.costs);
-        let start = inner.paused_until.max(now_ns);
-        if start == UNTIL_RESUMED {
+        let pause = self.pause_in_force(inner);
+        let start = Start::new(now_ns, pause);
+        if start.at == UNTIL_RESUMED {
             return Denial::paused_by_operator(u64::MAX);
         }
-        let (wait, by_quota) = self.wait(inner, start, &sums);
-        let (pause, refill) = (start - now_ns, wait.saturating_add(delay));
-        // A pause empties the limits, so there is a wait after it as well: the longer part decides.
+        let (wait, by_quota) = self.wait(inner, start, &sums, &request.costs);
+        let paused = start.at - now_ns;
+        let refill = (wait - paused).saturating_add(delay);
+        let commanded = now_ns < pause.commanded_until();
+        let pause = paused;
+        // Limits start carefully after a pause, so there is a wait after it as well: the longer part
+        // decides.
         let reason = if pause > 0 && pause >= refill {
             Reason::Paused
         } else if by_quota {
@@ -201,29 +193,38 @@ impl Limiter {
         Denial {
             reason,
             wait_ns,
-            commanded: now_ns < inner.commanded_until,
+            commanded,
         }
     }
 
-    /// In how many nanoseconds all limits have granted the sums, and whether the last to do so is a
-    /// quota.
-    fn wait(&self, inner: &mut Inner, now_ns: u64, sums: &Sums) -> (u64, bool) {
-        if inner.meters.is_empty() {
-            let wait = cap::wait(&self.bucket, inner.cap, now_ns, sums.get(0));
-            return (wait, false);
-        }
-        let mut longest = (0, false);
-        let limits = inner.config.limits().iter();
-        for (index, (meter, limit)) in inner.meters.iter_mut().zip(limits).enumerate() {
-            let sum = sums.get(index);
-            if sum > 0 {
-                let wait = meter.wait(now_ns, sum);
-                if wait > longest.0 {
-                    longest = (wait, limit.is_quota());
-                }
+    /// In how many nanoseconds from now all limits have granted the sums, of which `last` are the
+    /// costs of the last call; and whether the last limit to do so is a quota.
+    fn wait(&self, inner: &mut Inner, start: Start, sums: &Sums, last: &Costs) -> (u64, bool) {
+        let mut longest = (start.at - start.now, false);
+        for index in 0..self.units.len() {
+            let (sum, cost) = (sums.get(index), last.get(index).into());
+            if sum == 0 {
+                continue;
+            }
+            let wait = self.wait_of(inner, index, start, (sum, cost));
+            if wait > longest.0 {
+                longest = (wait, inner.config.limits()[index].is_quota());
             }
         }
         longest
+    }
+
+    fn wait_of(&self, inner: &mut Inner, index: usize, start: Start, costs: (u64, u64)) -> u64 {
+        let rate = self.rate_of(inner, index);
+        let Inner { meters, caps, .. } = inner;
+        let mut limit = |start, sum| match meters.get_mut(index) {
+            Some(meter) => meter.wait(start, sum),
+            None => self.bucket.wait(start, sum),
+        };
+        match caps.get(index) {
+            Some(caps) => caps.wait(start, rate, costs, limit),
+            None => limit(start, costs.0),
+        }
     }
 
     fn fits(&self, inner: &Inner, costs: &Costs) -> bool {
@@ -251,56 +252,54 @@ impl Limiter {
         }
         if inner.meters.is_empty() {
             let cost = u64::from(costs.get(0));
+            self.bucket.settle(self.pause_in_force(inner));
             // Calls on the fast path may have taken meanwhile: what they left decides.
             self.bucket.try_take(now_ns, cost)?;
-            if let Some(cap) = &mut inner.cap {
-                cap.take(cost);
-            }
-            self.open_fast_path(inner, now_ns);
         } else {
-            self.debit_all(inner, now_ns, costs);
+            self.take_from_meters(inner, now_ns, costs);
         }
+        self.take_from_caps(inner, now_ns, costs);
         Ok(())
     }
 
     /// Takes from every limit, whether it is there or not.
     pub(super) fn debit_all(&self, inner: &mut Inner, now_ns: u64, costs: &Costs) {
         if inner.meters.is_empty() {
+            self.bucket.settle(self.pause_in_force(inner));
             self.bucket.debit(now_ns, costs.get(0).into());
+        } else {
+            self.take_from_meters(inner, now_ns, costs);
         }
+        self.take_from_caps(inner, now_ns, costs);
+    }
+
+    fn take_from_meters(&self, inner: &mut Inner, now_ns: u64, costs: &Costs) {
+        let start = Start::new(now_ns, self.pause_in_force(inner));
         for (index, meter) in inner.meters.iter_mut().enumerate() {
             let cost = costs.get(index);
             if cost > 0 {
-                meter.take(now_ns, cost.into());
+                meter.take(start, cost.into());
             }
         }
     }
 
-    /// Opens the fast path again once nothing holds any more that the upstream has reported.
-    pub(super) fn open_fast_path(&self, inner: &mut Inner, now_ns: u64) {
-        if inner.cap.is_some_and(|cap| now_ns >= cap.until) {
-            inner.cap = None;
-        }
-        if inner.paused_until != 0 && now_ns >= inner.paused_until {
-            inner.paused_until = 0;
-            self.unset(PAUSED);
-        }
-        if inner.cap.is_none() {
-            self.unset(CAPPED);
+    fn take_from_caps(&self, inner: &mut Inner, now_ns: u64, costs: &Costs) {
+        for index in 0..inner.caps.len() {
+            let rate = self.rate_of(inner, index);
+            inner.caps[index].take(now_ns, rate, costs.get(index).into(), now_ns);
         }
     }
 
     /// Why a waiter did not get its tokens, and when a call like it may come back.
     pub(crate) fn denial_of(&self, now_ns: u64, request: &TokenRequest) -> Denial {
-        let mut inner = self.lock();
-        let denial = self.forecast(&mut inner, now_ns, request);
-        self.at_least_min_wait(&inner, denial)
+        let mut inner = self.lock_at(now_ns);
+        self.forecast(&mut inner, now_ns, request).not_at_once()
     }
 
     /// In how many nanoseconds a call would depart behind those queued; `u64::MAX` when that is
     /// unknown or never.
     pub(crate) fn time_to(&self, now_ns: u64, request: &TokenRequest) -> u64 {
-        let mut inner = self.lock();
+        let mut inner = self.lock_at(now_ns);
         if !self.fits(&inner, &request.costs) {
             return u64::MAX;
         }
@@ -309,11 +308,10 @@ impl Limiter {
 
     /// In how many nanoseconds a call departs that is the first in the queue.
     pub(super) fn wait_if_first(&self, inner: &mut Inner, now_ns: u64, costs: &Costs) -> u64 {
-        let start = inner.paused_until.max(now_ns);
-        if start == UNTIL_RESUMED {
+        let start = Start::new(now_ns, self.pause_in_force(inner));
+        if start.at == UNTIL_RESUMED {
             return u64::MAX;
         }
-        let (wait, _) = self.wait(inner, start, &costs.sums());
-        (start - now_ns).saturating_add(wait)
+        self.wait(inner, start, &costs.sums(), costs).0
     }
 }

@@ -5,13 +5,13 @@ use std::sync::atomic::Ordering;
 use seawall_core::{InvalidConfig, ns};
 
 use super::queue::wake;
-use super::{BYPASS, CAPPED, DRAINING, Inner, Limiter, PAUSED, SEVERAL, SHADOW, UNTIL_RESUMED};
+use super::{BYPASS, CAPPED, DRAINING, Inner, Limiter, PAUSED, SEVERAL, SHADOW};
 use crate::bucket::Rate;
-use crate::cap;
 use crate::config::RateLimitConfig;
 use crate::denial::Denial;
 use crate::limit::{Limit, MAX_LIMITS};
-use crate::meter::WallClock;
+use crate::meter::{Meter, WallClock};
+use crate::pause::{Pause, Start};
 
 impl Limiter {
     /// Grants nothing until [`resume`](Self::resume).
@@ -19,8 +19,7 @@ impl Limiter {
         let mut inner = self.lock();
         self.set(PAUSED);
         self.unset(BYPASS);
-        inner.paused_until = UNTIL_RESUMED;
-        inner.commanded_until = UNTIL_RESUMED;
+        inner.pause = Pause::UNTIL_RESUMED;
     }
 
     /// Rejects new calls until [`resume`](Self::resume); those queued are served.
@@ -44,12 +43,8 @@ impl Limiter {
     }
 
     fn resume_locked(&self, inner: &mut Inner) {
-        inner.paused_until = 0;
-        inner.commanded_until = 0;
-        inner.cap = None;
-        for meter in &mut inner.meters {
-            meter.forget_signals();
-        }
+        inner.pause = Pause::NONE;
+        inner.caps.clear();
         self.unset(PAUSED | DRAINING | CAPPED | BYPASS);
     }
 
@@ -99,10 +94,20 @@ impl Limiter {
         now_ns: u64,
         config: RateLimitConfig,
     ) -> Result<(), InvalidConfig> {
-        let mut inner = self.lock();
+        let mut guard = self.lock_at(now_ns);
+        let inner = &mut *guard;
         inner.config.check_shape(&config)?;
         let single = config.limits().first().filter(|_| self.is_single());
         let rate = single.and_then(Limit::rate);
+        for (index, caps) in inner.caps.iter_mut().enumerate() {
+            let old = inner
+                .meters
+                .get(index)
+                .map_or(Some(self.bucket.rate()), Meter::rate);
+            if let (Some(old), Some(new)) = (old, config.limits()[index].rate()) {
+                caps.carry(now_ns, old, new);
+            }
+        }
         if let Some(rate) = rate.filter(|rate| *rate != self.bucket.rate()) {
             self.bucket.set(now_ns, rate);
         }
@@ -114,11 +119,11 @@ impl Limiter {
         let max_waiting = config.max_waiting();
         self.max_waiting.store(max_waiting, Ordering::Relaxed);
         self.flag(SHADOW, config.shadow());
-        self.recount_delays(&mut inner);
+        self.recount_delays(inner);
         inner.config = config;
         // The times of all waiters may have changed.
         let all = inner.queue.notify_all();
-        drop(inner);
+        drop(guard);
         for waker in all {
             waker.wake();
         }
@@ -150,15 +155,21 @@ impl Limiter {
     /// What is there now of each limit, at most its capacity.
     pub(crate) fn available(&self, now_ns: u64) -> [f64; MAX_LIMITS] {
         let mut all = [0.0; MAX_LIMITS];
-        let mut inner = self.lock();
-        if now_ns < inner.paused_until {
+        let inner = &mut *self.lock_at(now_ns);
+        let start = Start::new(now_ns, self.pause_in_force(inner));
+        if now_ns < start.at {
             return all;
         }
         if inner.meters.is_empty() {
-            all[0] = cap::available(&self.bucket, inner.cap, now_ns);
+            all[0] = self.bucket.available(start);
         }
         for (index, meter) in inner.meters.iter_mut().enumerate() {
-            all[index] = meter.available(now_ns);
+            all[index] = meter.available(start);
+        }
+        for (index, caps) in inner.caps.iter().enumerate() {
+            if let Some(left) = caps.left(now_ns, self.rate_of(inner, index)) {
+                all[index] = all[index].min(left);
+            }
         }
         all
     }
@@ -172,7 +183,7 @@ impl Limiter {
 
     /// When the pause ends, `u64::MAX` until it is resumed; `None` when there is none.
     pub(crate) fn paused_until(&self, now_ns: u64) -> Option<u64> {
-        let until = self.lock().paused_until;
+        let until = self.pause_in_force(&self.lock()).until();
         (now_ns < until).then_some(until)
     }
 
@@ -197,10 +208,10 @@ impl Limiter {
 
     /// Whether it is like a new one: nothing is used, queued or reported.
     pub(crate) fn is_idle(&self, now_ns: u64) -> bool {
+        let mut inner = self.lock_at(now_ns);
         if self.has(!(SEVERAL | SHADOW)) || self.waiting() != 0 {
             return false;
         }
-        let mut inner = self.lock();
         if inner.meters.is_empty() {
             return Rate::is_full(self.bucket.word(), now_ns);
         }

@@ -13,6 +13,7 @@
 mod admission;
 mod control;
 mod queue;
+mod settle;
 mod signals;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -23,12 +24,13 @@ use seawall_core::queue::{Queue, WaiterId};
 use seawall_core::{Priority, Unit, ns};
 
 use crate::bucket::{Bucket, Rate};
-use crate::cap::Cap;
+use crate::cap::Caps;
 use crate::config::RateLimitConfig;
 use crate::costs::{Costs, Sums};
 use crate::denial::Denial;
 use crate::limit::Limit;
 use crate::meter::{Meter, WallClock};
+use crate::pause::Pause;
 
 /// The decision about a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,9 +96,6 @@ const SHADOW: u64 = 1 << 36;
 /// An operator lets calls pass as in shadow mode, whatever the settings are.
 const BYPASS: u64 = 1 << 37;
 
-/// The end of a pause that lasts until it is resumed.
-const UNTIL_RESUMED: u64 = u64::MAX;
-
 // On cache lines of its own, with what every call reads next to what every call writes.
 #[repr(C, align(128))]
 #[derive(Debug)]
@@ -121,15 +120,12 @@ struct Inner {
     queue: Queue<Waiting>,
     /// None when a single bucket is the only limit.
     meters: Vec<Meter>,
-    /// What the upstream has reported about that single bucket.
-    cap: Option<Cap>,
+    /// What the upstream has reported of each limit; empty until it does.
+    caps: Vec<Caps>,
     /// The costs of queued calls by priority, the highest first. Skipped ones are left out: they may
     /// be stuck for long, and no other waits for them.
     ahead: Vec<Ahead>,
-    /// Nothing is granted before.
-    paused_until: u64,
-    /// The part of the pause that an operator has commanded: it holds in shadow mode too.
-    commanded_until: u64,
+    pause: Pause,
     config: RateLimitConfig,
 }
 
@@ -182,10 +178,9 @@ impl Limiter {
             inner: Mutex::new(Inner {
                 queue: Queue::new(),
                 meters,
-                cap: None,
+                caps: Vec::new(),
                 ahead: Vec::new(),
-                paused_until: 0,
-                commanded_until: 0,
+                pause: Pause::NONE,
                 config,
             }),
         }
@@ -195,6 +190,24 @@ impl Limiter {
     pub(crate) fn within_account(self) -> Self {
         self.set(SEVERAL);
         self
+    }
+
+    /// Allocates at once what its limits may need, so that no call does later.
+    pub(crate) fn reserved(mut self) -> Self {
+        let inner = self.inner.get_mut();
+        let inner = inner.unwrap_or_else(PoisonError::into_inner);
+        inner.meters.iter_mut().for_each(Meter::reserve);
+        self
+    }
+
+    /// Its memory, in bytes, without its queue.
+    pub(crate) fn bytes(&self) -> usize {
+        let inner = self.lock();
+        let meters = inner.meters.capacity() * size_of::<Meter>();
+        let caps = inner.caps.capacity() * size_of::<Caps>();
+        let logs: usize = inner.meters.iter().map(Meter::heap_bytes).sum();
+        let limits = size_of_val(inner.config.limits());
+        size_of::<Self>() + size_of_val(&*self.units) + meters + caps + logs + limits
     }
 
     /// A limiter of a single bucket with this word in it.
@@ -262,5 +275,31 @@ impl Limiter {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets what has ended until now, so that the fast path is open again.
+    fn lock_at(&self, now_ns: u64) -> MutexGuard<'_, Inner> {
+        let mut inner = self.lock();
+        if self.has(PAUSED | CAPPED) {
+            self.forget_past(&mut inner, now_ns);
+        }
+        inner
+    }
+
+    #[cold]
+    fn forget_past(&self, inner: &mut Inner, now_ns: u64) {
+        if now_ns >= inner.pause.recovered_at() {
+            if inner.meters.is_empty() {
+                self.bucket.settle(inner.pause);
+            }
+            inner.pause = Pause::NONE;
+            self.unset(PAUSED);
+        }
+        for caps in &mut inner.caps {
+            caps.prune(now_ns);
+        }
+        if inner.caps.iter().all(Caps::is_empty) {
+            self.unset(CAPPED);
+        }
     }
 }

@@ -6,11 +6,10 @@ use std::task::Waker;
 use seawall_core::ns;
 use seawall_core::queue::{WaiterId, rank};
 
-use super::{
-    AccountRequest, Ahead, Inner, Limiter, Poller, TokenRequest, Turn, UNTIL_RESUMED, Waiting,
-};
+use super::{AccountRequest, Ahead, Inner, Limiter, Poller, TokenRequest, Turn, Waiting};
 use crate::costs::Costs;
 use crate::denial::Denial;
+use crate::pause::UNTIL_RESUMED;
 
 impl Limiter {
     /// Joins the queue.
@@ -28,7 +27,7 @@ impl Limiter {
         let mut inner = self.lock();
         // Once more, under the lock, which keeps the bound on the queue exact.
         let may_wait = if self.is_shadow() {
-            Self::check_pause(&inner, now_ns)
+            self.check_pause(&inner, now_ns)
         } else {
             self.check_wait_locked(&mut inner, now_ns, request)
         };
@@ -50,7 +49,7 @@ impl Limiter {
 
     /// Whether the turn of a waiter has come.
     pub(crate) fn turn(&self, request: &TokenRequest, id: WaiterId, poller: Poller<'_>) -> Turn {
-        let mut inner = self.lock();
+        let mut inner = self.lock_at(poller.now_ns);
         let turn = if inner.queue.is_skipped(id) {
             Turn::Ready
         } else if poller.late || inner.queue.is_first(id) {
@@ -136,7 +135,7 @@ impl Limiter {
             limiter.take_without_waking(account.request, id, poller, None, wakers)?;
         }
         match self.take_all(inner, poller.now_ns, &request.costs) {
-            Err(_) if self.is_shadow() && inner.commanded_until <= poller.now_ns => {
+            Err(_) if self.is_shadow() && self.check_pause(inner, poller.now_ns).is_ok() => {
                 self.debit_all(inner, poller.now_ns, &request.costs);
                 Ok(())
             }
@@ -148,7 +147,7 @@ impl Limiter {
     /// pause holds.
     fn wait_in_turn(&self, inner: &mut Inner, now_ns: u64, costs: &Costs) -> u64 {
         if self.is_shadow() {
-            return match inner.commanded_until {
+            return match self.pause_in_force(inner).commanded_until() {
                 UNTIL_RESUMED => u64::MAX,
                 until => until.saturating_sub(now_ns),
             };

@@ -2,11 +2,13 @@
 
 use seawall_core::{QuotaSignal, ServerLimit, Unit, ns};
 
-use super::{BYPASS, CAPPED, Limiter, PAUSED, UNTIL_RESUMED};
-use crate::cap;
+use super::{BYPASS, CAPPED, Inner, Limiter, PAUSED};
+use crate::bucket::Rate;
+use crate::cap::Caps;
 use crate::config::RateLimitConfig;
-use crate::costs::{Costs, Granted};
+use crate::costs::Granted;
 use crate::limit::Limit;
+use crate::meter::Meter;
 
 impl Limiter {
     /// Applies what the upstream has reported, in the result of a call that was `granted` this if
@@ -21,63 +23,17 @@ impl Limiter {
                 }
             }
             QuotaSignal::Used { unit, amount } => {
-                let granted = granted.unwrap_or(Granted {
-                    costs: Costs::default(),
-                    at_ns: now_ns,
-                });
-                self.correct_usage(now_ns, unit, granted, amount);
+                let granted = granted.unwrap_or(Granted::nothing(now_ns));
+                self.correct_usage(now_ns, granted, &[(unit, amount)]);
             }
             _ => {}
         }
     }
 
-    /// Gives back what was granted and not used.
-    pub(crate) fn give_back(&self, now_ns: u64, granted: Granted) {
-        let cost_of = |index| u64::from(granted.costs.get(index));
-        self.change(|limiter, inner| {
-            if inner.meters.is_empty() {
-                limiter.bucket.refund(cost_of(0));
-                if let Some(cap) = &mut inner.cap {
-                    cap.give_back(cost_of(0), granted.at_ns);
-                }
-            }
-            for (index, meter) in inner.meters.iter_mut().enumerate() {
-                if cost_of(index) > 0 {
-                    meter.give_back(now_ns, cost_of(index), granted.at_ns);
-                }
-            }
-        });
-    }
-
-    /// Replaces the estimate of a call by what it really used, at every limit that counts `unit`.
-    pub(crate) fn correct_usage(&self, now_ns: u64, unit: Unit, granted: Granted, used: u64) {
-        let estimate = self.units.iter().position(|counted| *counted == unit);
-        let Some(estimate) = estimate.map(|index| granted.costs.get(index)) else {
-            return;
-        };
-        self.correct_estimate(now_ns, unit, estimate.into(), used, granted.at_ns);
-    }
-
-    /// Takes or gives back the difference between an estimate and what was really used.
-    pub(crate) fn correct_estimate(
-        &self,
-        now_ns: u64,
-        unit: Unit,
-        estimate: u64,
-        used: u64,
-        granted_at: u64,
-    ) {
-        self.change(|limiter, inner| {
-            let units = limiter.units.iter().enumerate();
-            for (index, _) in units.filter(|(_, counted)| **counted == unit) {
-                match inner.meters.get_mut(index) {
-                    Some(meter) if used > estimate => meter.take(now_ns, used - estimate),
-                    Some(meter) => meter.give_back(now_ns, estimate - used, granted_at),
-                    None if used > estimate => limiter.bucket.debit(now_ns, used - estimate),
-                    None => limiter.bucket.refund(estimate - used),
-                }
-            }
-        });
+    /// The rate of a limit that is a bucket.
+    pub(super) fn rate_of(&self, inner: &Inner, index: usize) -> Option<Rate> {
+        let meter = inner.meters.get(index);
+        meter.map_or_else(|| Some(self.bucket.rate()), Meter::rate)
     }
 
     /// Lowers a limit to what the upstream reports, where that is less than what is left here.
@@ -95,32 +51,38 @@ impl Limiter {
         let Some(left) = reported.remaining.or(reported.used.map(unused)) else {
             return;
         };
-        if let Some(meter) = inner.meters.get_mut(index) {
-            meter.lower_to(now_ns, left, until);
-        } else {
-            self.set(CAPPED);
-            cap::lower(&self.bucket, &mut inner.cap, now_ns, left, until);
-            self.open_fast_path(&mut inner, now_ns);
+        let until = until.or_else(|| inner.meters.get_mut(index)?.renewed_at(now_ns));
+        let rate = self.rate_of(&inner, index);
+        if let (Some(rate), Some(until)) = (rate, until)
+            && left >= rate.at_most_within(until.saturating_sub(now_ns))
+        {
+            // More than the bucket has until then: the fast path stays open.
+            return;
         }
+        if let (Some(meter), None, None) = (inner.meters.get_mut(index), rate, until) {
+            return meter.lower_to(now_ns, left);
+        }
+        if inner.caps.is_empty() {
+            inner.caps = self.units.iter().map(|_| Caps::default()).collect();
+        }
+        match (until, rate) {
+            (Some(until), _) => inner.caps[index].report(now_ns, left, until),
+            (None, Some(rate)) => inner.caps[index].report_bucket(now_ns, rate, left),
+            (None, None) => {}
+        }
+        self.set(CAPPED);
     }
 
-    /// Grants nothing for so long, then starts empty and refills over the same time again. A pause
-    /// that lasts longer stays. One that an operator has `commanded` holds in shadow mode too.
+    /// Grants nothing for so long, and starts carefully then. A pause that lasts longer stays. One
+    /// that an operator has `commanded` holds in shadow mode too.
     pub(crate) fn pause_for(&self, now_ns: u64, for_ns: u64, commanded: bool) {
-        let until = now_ns.saturating_add(for_ns).min(UNTIL_RESUMED - 1);
         let mut inner = self.lock();
         self.set(PAUSED);
-        inner.paused_until = inner.paused_until.max(until);
         if commanded {
             self.unset(BYPASS);
-            inner.commanded_until = inner.commanded_until.max(until);
         }
-        if inner.meters.is_empty() {
-            cap::empty(&self.bucket, until, for_ns);
-        }
-        for meter in &mut inner.meters {
-            meter.empty_until(until, for_ns);
-        }
+        let until = now_ns.saturating_add(for_ns);
+        inner.pause.extend(now_ns, until, commanded);
     }
 }
 

@@ -3,11 +3,9 @@
 //! Days are numbered, and the numbers only grow: when the wall clock is set back, what was used of
 //! the day that was reached stays used, and the next count comes with the day after it.
 
-use super::wall_clock::{Reported, WallClock};
+use super::wall_clock::WallClock;
 use crate::limit::{DailyReset, QuotaFile};
-
-/// The longest day: when clocks are set back.
-const MAX_DAY_NS: u64 = 25 * 3600 * 1_000_000_000;
+use crate::pause::Start;
 
 /// A limit per calendar day.
 #[derive(Clone, Debug)]
@@ -21,9 +19,6 @@ pub(crate) struct Daily {
     usage: Usage,
     /// When this day was reached, in readings.
     began: u64,
-    /// Nothing is granted before.
-    closed_until: u64,
-    reported: Option<Reported>,
 }
 
 /// Where the usage of the day is kept.
@@ -53,8 +48,6 @@ impl Daily {
             day,
             usage: file.map_or(Usage::Memory(0), Usage::File),
             began: now,
-            closed_until: 0,
-            reported: None,
         };
         daily.enter(day, now);
         if daily.day == day {
@@ -69,78 +62,31 @@ impl Daily {
         self.count
     }
 
-    /// Nanoseconds from `now` until the last of several costs, `cost` in sum, is granted. Up to
-    /// the capacity the sum counts as one cost, above as costs of one; for both it is exact.
-    pub(crate) fn wait(&mut self, now: u64, cost: u64) -> u64 {
-        self.advance(now);
+    /// Nanoseconds from now until the last of several costs, `cost` in sum, is granted, from `start`
+    /// on. Up to the capacity the sum counts as one cost, above as costs of one; for both it is exact.
+    pub(crate) fn wait(&mut self, start: Start, cost: u64) -> u64 {
+        self.advance(start.now);
         if cost == 0 {
             return 0;
         }
-        let start = now.max(self.closed_until);
-        let end = if cost <= self.count {
-            self.first(start, cost)
-        } else {
-            self.last(start, cost)
-        };
-        match end {
+        match self.last(start.at, cost) {
             u64::MAX => u64::MAX,
-            end => end - now,
+            end => end - start.now,
         }
     }
 
-    /// The first instant from `start` that grants this cost.
-    fn first(&self, start: u64, cost: u64) -> u64 {
-        let mut at = start;
-        // A report ends within two days, and the day after that is unused.
-        for _ in 0..6 {
-            let (day, left) = self.left(at);
-            if self.reported_at(at).map_or(left, |r| left.min(r.left)) >= cost {
-                return at;
-            }
-            at = self.next(day, at);
-        }
-        u64::MAX
-    }
-
-    /// When the last of so many costs of one is granted.
+    /// The first instant from `start` at which so much in sum has been granted.
     fn last(&self, start: u64, cost: u64) -> u64 {
-        let (mut at, mut left) = (start, cost);
-        let mut reported_left = self.reported.map_or(0, |reported| reported.left);
-        // The last day, and how much was granted on it.
-        let mut granted = (self.day, 0);
-        loop {
-            let (day, left_today) = self.left(at);
-            if day != granted.0 {
-                granted = (day, 0);
-            }
-            let left_today = left_today.saturating_sub(granted.1);
-            if self.reported_at(at).is_none() {
-                let Some(more) = left.checked_sub(left_today).filter(|more| *more > 0) else {
-                    return at;
-                };
-                let days = i64::try_from(more.div_ceil(self.count)).unwrap_or(i64::MAX);
-                return self.begin(day.saturating_add(days)).max(at);
-            }
-            let units = left_today.min(reported_left).min(left);
-            reported_left -= units;
-            left -= units;
-            granted.1 += units;
-            if left == 0 {
-                return at;
-            }
-            at = self.next(day, at);
-        }
-    }
-
-    fn reported_at(&self, at: u64) -> Option<Reported> {
-        self.reported.filter(|reported| at < reported.until)
-    }
-
-    /// The first reading after this day, or after what the upstream reported.
-    fn next(&self, day: i64, at: u64) -> u64 {
-        let end = self.begin(day.saturating_add(1)).max(at.saturating_add(1));
-        self.reported_at(at)
-            .map_or(end, |reported| end.min(reported.until))
+        let (day, left) = self.left(start);
+        let Some(more) = cost.checked_sub(left).filter(|more| *more > 0) else {
+            return start;
+        };
+        // What one call costs is granted whole: on the next day, also where a part of it is left.
+        let days = match cost <= self.count {
+            true => 1,
+            false => i64::try_from(more.div_ceil(self.count)).unwrap_or(i64::MAX),
+        };
+        self.begin(day.saturating_add(days)).max(start)
     }
 
     /// Takes `cost` now, whether it is there or not. What is taken over the count is owed until
@@ -148,17 +94,19 @@ impl Daily {
     pub(crate) fn take(&mut self, now: u64, cost: u64) {
         self.advance(now);
         self.use_up(cost);
-        if let Some(reported) = &mut self.reported {
-            reported.take(cost);
+    }
+
+    /// Takes what a departure at `taken_at` used more than estimated, if that was on this day.
+    pub(crate) fn debit(&mut self, now: u64, cost: u64, taken_at: u64) {
+        self.advance(now);
+        if taken_at >= self.began {
+            self.use_up(cost);
         }
     }
 
     /// Gives back what was taken at `taken_at` and not used, if that was on this day.
     pub(crate) fn give_back(&mut self, now: u64, cost: u64, taken_at: u64) {
         self.advance(now);
-        if let Some(reported) = &mut self.reported {
-            reported.give_back(cost, taken_at);
-        }
         // Numbers only grow: what was taken since this day was reached counts on it.
         if taken_at < self.began {
             return;
@@ -171,13 +119,7 @@ impl Daily {
 
     /// How much is there now; below zero by what is owed.
     pub(crate) fn available(&self, now: u64) -> f64 {
-        let left = self.count as f64 - self.used(now) as f64;
-        let reported = self.reported_at(now).map(|reported| reported.left as f64);
-        if now < self.closed_until {
-            left.min(0.0)
-        } else {
-            reported.map_or(left, |reported| left.min(reported))
-        }
+        self.count as f64 - self.used(now) as f64
     }
 
     /// How much of the current day is used.
@@ -188,24 +130,10 @@ impl Daily {
         }
     }
 
-    /// The upstream reports that so much is left until its reset. Where more is left here, no more
-    /// is granted until then, but at most for the longest day; without a time, until the end of
-    /// this day. A time that has passed has no effect.
-    pub(crate) fn lower_to(&mut self, now: u64, remaining: u64, resets_at: Option<u64>) {
+    /// When this day ends.
+    pub(crate) fn renewed_at(&mut self, now: u64) -> u64 {
         self.advance(now);
-        let (day, left) = self.left(now);
-        let until = match resets_at {
-            Some(at) => at.min(now.saturating_add(MAX_DAY_NS)),
-            None => self.begin(day.saturating_add(1)),
-        };
-        if left > remaining && until > now {
-            self.reported = Some(Reported::tightened(self.reported, now, remaining, until));
-        }
-    }
-
-    /// Grants nothing before `at`.
-    pub(crate) fn empty_until(&mut self, at: u64, _ease_ns: u64) {
-        self.closed_until = self.closed_until.max(at);
+        self.begin(self.day_at(now).saturating_add(1))
     }
 
     /// Changes the limit. What is used of today stays used, also when the day now begins at another
@@ -220,18 +148,9 @@ impl Daily {
         }
     }
 
-    /// Forgets what the upstream reported. What is used of the day stays used: the upstream does
-    /// not forget it.
-    pub(crate) fn forget_signals(&mut self) {
-        self.closed_until = 0;
-        self.reported = None;
-    }
-
     /// Whether it is like a new one.
     pub(crate) fn is_unused(&self, now: u64) -> bool {
         self.used(now) == 0
-            && now >= self.closed_until
-            && self.reported.is_none_or(|r| now >= r.until)
     }
 
     /// The clock on the wall was read again.
@@ -243,9 +162,6 @@ impl Daily {
 
     fn advance(&mut self, now: u64) {
         self.enter(self.day_at(now), now);
-        if self.reported.is_some_and(|r| now >= r.until) {
-            self.reported = None;
-        }
     }
 
     fn enter(&mut self, day: i64, now: u64) {

@@ -2,6 +2,7 @@
 
 mod daily;
 mod flow;
+mod headroom;
 mod strict;
 mod wall_clock;
 mod window;
@@ -15,6 +16,7 @@ pub(crate) use self::wall_clock::WallClock;
 use self::window::Window;
 use crate::bucket::Rate;
 use crate::limit::{Kind, Limit};
+use crate::pause::Start;
 
 /// What a limit counts with. Changed under one lock together with the other meters of its layer.
 #[derive(Debug)]
@@ -62,20 +64,51 @@ impl Meter {
         }
     }
 
+    /// Allocates all memory that it may need, so that no call does later.
+    pub(crate) fn reserve(&mut self) {
+        if let Self::Strict(strict) = self {
+            strict.reserve();
+        }
+    }
+
+    /// The memory that it has allocated, in bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Strict(strict) => strict.heap_bytes(),
+            Self::Flow(_) | Self::Window(_) | Self::Daily(_) => 0,
+        }
+    }
+
     /// The most that one call may cost.
     pub(crate) fn capacity(&self) -> u64 {
         every_kind!(self, meter => meter.capacity())
     }
 
-    /// In how many nanoseconds from `now` the last of several costs, `cost` in sum, is granted, if
-    /// each is taken as soon as it can be; `u64::MAX` when that is too far away.
-    pub(crate) fn wait(&mut self, now_ns: u64, cost: u64) -> u64 {
-        every_kind!(self, meter => meter.wait(now_ns, cost))
+    /// In how many nanoseconds from now the last of several costs, `cost` in sum, is granted, if
+    /// each is taken as soon as it can be, from `start` on; `u64::MAX` when that is too far away.
+    /// Reads the clock of now alone: what is only asked changes nothing.
+    pub(crate) fn wait(&mut self, start: Start, cost: u64) -> u64 {
+        every_kind!(self, meter => meter.wait(start, cost))
     }
 
     /// Counts a departure, or a debit, whether it is there or not.
-    pub(crate) fn take(&mut self, now_ns: u64, cost: u64) {
-        every_kind!(self, meter => meter.take(now_ns, cost));
+    pub(crate) fn take(&mut self, start: Start, cost: u64) {
+        match self {
+            Self::Flow(flow) => flow.take(start, cost),
+            Self::Strict(strict) => strict.take(start.now, cost),
+            Self::Window(window) => window.take(start.now, cost),
+            Self::Daily(daily) => daily.take(start.now, cost),
+        }
+    }
+
+    /// Counts what a departure of `taken_at` used more than estimated, where that still counts.
+    pub(crate) fn debit(&mut self, start: Start, cost: u64, taken_at: u64) {
+        match self {
+            Self::Flow(flow) => flow.take(start, cost),
+            Self::Strict(strict) => strict.debit(start.now, cost, taken_at),
+            Self::Window(window) => window.debit(start.now, cost, taken_at),
+            Self::Daily(daily) => daily.debit(start.now, cost, taken_at),
+        }
     }
 
     /// Gives back what was taken at `taken_at` and not used.
@@ -83,15 +116,29 @@ impl Meter {
         every_kind!(self, meter => meter.give_back(now_ns, cost, taken_at));
     }
 
-    /// Has no more than `left` until `until`, as the upstream reports. Never raises.
-    pub(crate) fn lower_to(&mut self, now_ns: u64, left: u64, until: Option<u64>) {
-        every_kind!(self, meter => meter.lower_to(now_ns, left, until));
+    /// When everything that counts now has ceased to count; `None` for a bucket, which fills all
+    /// the time, and for a strict limit, where it ceases bit by bit.
+    pub(crate) fn renewed_at(&mut self, now_ns: u64) -> Option<u64> {
+        match self {
+            Self::Flow(_) | Self::Strict(_) => None,
+            Self::Window(window) => Some(window.renewed_at(now_ns)),
+            Self::Daily(daily) => Some(daily.renewed_at(now_ns)),
+        }
     }
 
-    /// Grants nothing before `at`. What is granted then comes over `ease_ns`, where that is less
-    /// than the period of the limit.
-    pub(crate) fn empty_until(&mut self, at: u64, ease_ns: u64) {
-        every_kind!(self, meter => meter.empty_until(at, ease_ns));
+    /// No more than this is left now, as the upstream reports it without an end.
+    pub(crate) fn lower_to(&mut self, now_ns: u64, left: u64) {
+        if let Self::Strict(strict) = self {
+            strict.lower_to(now_ns, left);
+        }
+    }
+
+    /// The rate of a bucket.
+    pub(crate) fn rate(&self) -> Option<Rate> {
+        match self {
+            Self::Flow(flow) => Some(flow.rate()),
+            _ => None,
+        }
     }
 
     /// Uses the numbers of this limit, which is of the same kind, from now on; what was used stays
@@ -117,11 +164,6 @@ impl Meter {
         }
     }
 
-    /// Forgets what the upstream has reported; what was used stays used.
-    pub(crate) fn forget_signals(&mut self) {
-        every_kind!(self, meter => meter.forget_signals());
-    }
-
     /// Forgets what was used, where only this side counts it.
     pub(crate) fn refill(&mut self, now_ns: u64) {
         match self {
@@ -132,21 +174,18 @@ impl Meter {
     }
 
     /// How much is there now; below zero by what is owed.
-    pub(crate) fn available(&mut self, now_ns: u64) -> f64 {
-        every_kind!(self, meter => meter.available(now_ns))
+    pub(crate) fn available(&mut self, start: Start) -> f64 {
+        match self {
+            Self::Flow(flow) => flow.available(start),
+            Self::Strict(strict) => strict.available(start),
+            Self::Window(window) => window.available(start.now),
+            Self::Daily(daily) => daily.available(start.now),
+        }
     }
 
     /// Whether it is like a new one.
     pub(crate) fn is_unused(&mut self, now_ns: u64) -> bool {
         every_kind!(self, meter => meter.is_unused(now_ns))
-    }
-
-    /// The shortest time that a rejected call waits, in nanoseconds.
-    pub(crate) fn min_wait(&self) -> u64 {
-        match self {
-            Self::Flow(flow) => flow.rate().token_ns(),
-            Self::Strict(_) | Self::Window(_) | Self::Daily(_) => 1,
-        }
     }
 
     /// See [`Rate::delay_ns`].

@@ -17,11 +17,18 @@
 //! Up to [`EXACT`] the grain is a nanosecond: nothing is lost, and there is one entry of 16 bytes
 //! per departure that counts, at most [`EXACT`] of them. Above, `B` is [`SLICES`] and the share
 //! is 128/129, 99.2 %; departures within one grain are one entry, and there are at most
-//! `SLICES + 2` of them. Either way the memory is allocated when the limit is made. When debits or
-//! reports of an upstream would need more entries, neighbours are merged into one that counts as
-//! long as the later of the two.
+//! `SLICES + 2` of them. Either way the memory grows with what counts, unless it is
+//! [reserved](Strict::reserve). When debits would need more entries, neighbours are merged into one
+//! that counts as long as the later of the two.
+//!
+//! **Corrections.** What a departure at `t` did not use is removed from the entry of `t`, and what
+//! it used in addition is added there: later, neither changes what counts. Where that entry was
+//! merged with a later one, units of earlier entries are removed first, which errs on the safe side.
 
 use std::collections::VecDeque;
+
+use super::headroom::Headroom;
+use crate::pause::{Pause, Start};
 
 /// Up to this count each departure has an entry of its own.
 const EXACT: u32 = 1_024;
@@ -54,14 +61,13 @@ pub(crate) struct Strict {
     log: VecDeque<Entry>,
     /// How many entries the log may have.
     max_entries: usize,
+    /// Whether their memory is allocated.
+    is_reserved: bool,
     /// The sum of the last entry that was dropped.
     dropped: u64,
     /// The latest reading of the clock: time does not go back behind it.
     latest: u64,
-    /// Nothing is granted before.
-    closed_until: u64,
-    /// When a report of the upstream last corrected the log, and until when that holds.
-    correction: Option<(u64, u64)>,
+    headroom: Headroom,
 }
 
 impl Strict {
@@ -73,10 +79,10 @@ impl Strict {
             grain: 1,
             log: VecDeque::new(),
             max_entries: 1,
+            is_reserved: false,
             dropped: 0,
             latest: 0,
-            closed_until: 0,
-            correction: None,
+            headroom: Headroom::default(),
         };
         strict.shape(count, per_ns, margin_ns);
         strict
@@ -90,8 +96,21 @@ impl Strict {
         } else {
             (self.span.div_ceil(SLICES), SLICES as usize + 2)
         };
-        self.log
-            .reserve_exact(self.max_entries.saturating_sub(self.log.len()));
+        if self.is_reserved {
+            self.reserve();
+        }
+    }
+
+    /// Allocates all memory that it may need, so that no call does later.
+    pub(crate) fn reserve(&mut self) {
+        self.is_reserved = true;
+        let more = self.max_entries.saturating_sub(self.log.len());
+        self.log.reserve_exact(more);
+    }
+
+    /// The memory of the log, in bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.log.capacity() * size_of::<Entry>()
     }
 
     /// The most that one call may cost.
@@ -99,10 +118,11 @@ impl Strict {
         self.count
     }
 
-    /// Nanoseconds from `now` until the last of several costs, `cost` in sum, is granted if each
-    /// unit is taken as soon as it can be. Exact for one cost up to the capacity and for any sum
-    /// of ones; a lower bound for sums of others.
-    pub(crate) fn wait(&mut self, now: u64, cost: u64) -> u64 {
+    /// Nanoseconds from now until the last of several costs, `cost` in sum, is granted if each
+    /// unit is taken as soon as it can be, from `start` on. Exact for one cost up to the capacity and
+    /// for any sum of ones; a lower bound for sums of others.
+    pub(crate) fn wait(&mut self, start: Start, cost: u64) -> u64 {
+        let now = start.now;
         self.prune(now);
         if cost == 0 {
             return 0;
@@ -111,10 +131,11 @@ impl Strict {
         // The unit whose departure in the same round of the log comes at the same place.
         let (rounds, first) = ((cost - 1) / self.count, (cost - 1) % self.count + 1);
         let free = self.nth_free(time, first);
-        let start = free.max(self.closed_until);
+        let earliest = start.at.max(self.paced(start.pause, first));
+        let start = free.max(earliest);
         let end = match rounds {
             // A clock that has gone back is treated as standing still.
-            0 if free == time => self.closed_until,
+            0 if free == time => earliest,
             0 => start,
             // A departure on a full grain comes back after full grains.
             more => {
@@ -145,6 +166,29 @@ impl Strict {
         }
     }
 
+    /// The first instant at which the careful start after a pause grants `units`: the count comes
+    /// evenly over as long as the pause lasted, at most over the period.
+    fn paced(&self, pause: Pause, units: u64) -> u64 {
+        let ease = self.span.min(pause.ease());
+        let units = self.since(pause).saturating_add(units);
+        if ease == 0 || units > self.count {
+            return 0;
+        }
+        let share = (u128::from(ease) * u128::from(units)).div_ceil(self.count.into());
+        let share = u64::try_from(share).unwrap_or(u64::MAX);
+        pause.until().saturating_add(share)
+    }
+
+    /// What has departed since the end of a pause.
+    fn since(&self, pause: Pause) -> u64 {
+        let first = self.until(pause.until());
+        let before = self.log.partition_point(|entry| entry.until < first);
+        let sum = before
+            .checked_sub(1)
+            .map_or(self.dropped, |last| self.log[last].sum);
+        self.live() - (sum - self.dropped)
+    }
+
     /// Takes `cost` now, whether it is there or not. What is taken over the count is owed no
     /// longer than anything else counts: the upstream does not remember it longer either.
     pub(crate) fn take(&mut self, now: u64, cost: u64) {
@@ -153,52 +197,95 @@ impl Strict {
         self.push(until, cost);
     }
 
-    /// Gives back what was taken at `taken_at` and not used, unless it was taken before the last
-    /// correction: that report included it.
+    /// Takes what a departure at `taken_at` used more than estimated, as long as that counts.
+    pub(crate) fn debit(&mut self, now: u64, cost: u64, taken_at: u64) {
+        self.prune(now);
+        let until = self.until(taken_at);
+        if !is_past(until, self.latest) {
+            let cost = self.headroom.debit(cost, taken_at);
+            self.insert(until, cost);
+        }
+    }
+
+    /// Gives back what was taken at `taken_at` and not used, as long as that counts.
     pub(crate) fn give_back(&mut self, now: u64, cost: u64, taken_at: u64) {
         self.prune(now);
-        if let Some((corrected_at, until)) = self.correction
-            && self.latest < until
-            && taken_at <= corrected_at
-        {
-            return;
-        }
         let until = self.until(taken_at);
         if is_past(until, self.latest) {
             return;
         }
-        // It is in this entry or, when entries were merged or the clock stood still, in a later one:
-        // to take from what ceases to count earlier errs on the safe side.
-        let mut at = self.log.partition_point(|entry| entry.until < until);
-        let mut left = cost;
-        let mut before = match at.checked_sub(1) {
-            Some(before) => self.log[before].sum,
-            None => self.dropped,
-        };
-        let mut removed = 0;
-        while let Some(entry) = self.log.get_mut(at) {
-            let units = entry.sum - removed - before;
-            let back = units.min(left);
-            removed += back;
-            left -= back;
-            entry.sum -= removed;
-            if entry.sum == before {
-                self.log.remove(at);
-            } else {
-                before = entry.sum;
-                at += 1;
+        let mut left = self.headroom.refund(cost, taken_at);
+        // It is in the last of these entries. When entries were merged or the clock stood still, it
+        // is in a later one: to take from what ceases to count earlier errs on the safe side.
+        let own = self.log.partition_point(|entry| entry.until <= until);
+        for at in (0..own).rev().chain(own..self.log.len()) {
+            if left == 0 {
+                break;
             }
+            left -= self.remove(at, left);
+        }
+        let mut before = self.dropped;
+        self.log.retain(|entry| {
+            let is_empty = entry.sum == before;
+            before = entry.sum;
+            !is_empty
+        });
+    }
+
+    /// Removes units from an entry, at most those that it has, and returns how many.
+    fn remove(&mut self, at: usize, units: u64) -> u64 {
+        let removed = units.min(self.log[at].sum - self.sum_before(at));
+        for entry in self.log.range_mut(at..) {
+            entry.sum -= removed;
+        }
+        removed
+    }
+
+    /// The sum of all entries before this one.
+    fn sum_before(&self, at: usize) -> u64 {
+        let before = at.checked_sub(1);
+        before.map_or(self.dropped, |before| self.log[before].sum)
+    }
+
+    /// Adds units that count until then: to the entry of that time, or to a new one, or to the next
+    /// where there is no room.
+    fn insert(&mut self, until: u64, units: u64) {
+        let at = self.log.partition_point(|entry| entry.until < until);
+        let units = units.min(MAX_UNITS.saturating_sub(self.live()));
+        let Some(next) = self.log.get(at) else {
+            return self.push(until, units);
+        };
+        if units == 0 {
+            return;
+        }
+        if next.until > until && self.log.len() < self.max_entries {
+            let sum = self.sum_before(at);
+            self.log.insert(at, Entry { until, sum });
+        }
+        for entry in self.log.range_mut(at..) {
+            entry.sum += units;
         }
     }
 
+    /// The upstream reports without a reset that so much is left: what is missing here counts as if
+    /// it departed now. It includes what departed before, so corrections of that do not count above.
+    pub(crate) fn lower_to(&mut self, now: u64, left: u64) {
+        self.prune(now);
+        let known = self.count.saturating_sub(self.live());
+        self.headroom = Headroom::new(self.latest, left, known);
+        self.push(self.until(self.latest), known.saturating_sub(left));
+    }
+
     /// How much is there now; below zero by what is owed.
-    pub(crate) fn available(&self, now: u64) -> f64 {
-        let left = self.count as f64 - self.used(now) as f64;
-        if now < self.closed_until {
-            left.min(0.0)
-        } else {
-            left
+    pub(crate) fn available(&self, start: Start) -> f64 {
+        let left = self.count as f64 - self.used(start.now) as f64;
+        let ease = self.span.min(start.pause.ease());
+        let eased = start.now.saturating_sub(start.pause.until());
+        if eased >= ease {
+            return left;
         }
+        let share = self.count as f64 * eased as f64 / ease as f64;
+        left.min(share - self.since(start.pause) as f64)
     }
 
     /// How much counts now.
@@ -208,60 +295,6 @@ impl Strict {
             None => self.live(),
             Some(last) => self.live() - (self.log[last].sum - self.dropped),
         }
-    }
-
-    /// The upstream reports that so much is left until its reset. Where more is left here, the
-    /// difference counts until then, but at most for the period of this limit; without a time, as
-    /// if it departed now. A time that has passed has no effect.
-    pub(crate) fn lower_to(&mut self, now: u64, remaining: u64, resets_at: Option<u64>) {
-        self.prune(now);
-        let time = self.latest;
-        if resets_at.is_some_and(|at| at <= time) {
-            return;
-        }
-        let known = self.count.saturating_sub(self.live());
-        let Some(extra) = known.checked_sub(remaining).filter(|extra| *extra > 0) else {
-            return;
-        };
-        let longest = self.until(time);
-        let until = resets_at.map_or(longest, |at| self.on_grain(at).min(longest));
-        match resets_at {
-            None => self.push(until, extra),
-            Some(_) => {
-                let used = self.count.saturating_sub(remaining);
-                self.at_least(&[(until, used)]);
-            }
-        }
-        self.corrected(time, until);
-    }
-
-    /// Grants nothing before `at`, and then evenly over `ease_ns`, or over the period of the limit
-    /// where that is shorter.
-    pub(crate) fn empty_until(&mut self, at: u64, ease_ns: u64) {
-        self.closed_until = self.closed_until.max(at);
-        let ease = self.span.min(ease_ns);
-        let parts = match self.count {
-            exact if exact <= EXACT.into() => exact,
-            _ => SLICES,
-        };
-        let share = |part: u64, of: u64| {
-            let share = u128::from(of) * u128::from(part) / u128::from(parts);
-            u64::try_from(share).unwrap_or(u64::MAX)
-        };
-        let runs: Vec<Run> = (1..=parts)
-            .map(|part| {
-                let until = self.on_grain(at.saturating_add(share(part, ease)));
-                (until, share(part, self.count) - share(part - 1, self.count))
-            })
-            .collect();
-        self.at_least(&runs);
-        // What was taken before stays taken.
-        self.corrected(at, at.saturating_add(ease));
-    }
-
-    fn corrected(&mut self, at: u64, until: u64) {
-        let before = self.correction.unwrap_or_default();
-        self.correction = Some((at.max(before.0), until.max(before.1)));
     }
 
     /// Changes the limit. What counts now counts for the new period; what has ceased to count is
@@ -281,22 +314,15 @@ impl Strict {
         }
     }
 
-    /// Ends a time before which nothing is granted. What reports have added to the log stays:
-    /// it looks like departures.
-    pub(crate) fn forget_signals(&mut self) {
-        self.closed_until = 0;
-    }
-
     /// Forgets everything.
     pub(crate) fn refill(&mut self, _now: u64) {
         self.clear();
-        self.closed_until = 0;
-        self.correction = None;
+        self.headroom = Headroom::default();
     }
 
     /// Whether it is like a new one.
     pub(crate) fn is_unused(&self, now: u64) -> bool {
-        self.used(now) == 0 && now >= self.closed_until
+        self.used(now) == 0
     }
 
     /// Units in the log.
@@ -374,36 +400,6 @@ impl Strict {
             (entry.until, units)
         };
         self.log.iter().map(units).collect()
-    }
-
-    /// Makes at least as much count at any instant as these runs do, and as before.
-    ///
-    /// The last unit to cease counting is the later of the two last ones, the one before it the
-    /// later of the two before those, and so on.
-    fn at_least(&mut self, floor: &[Run]) {
-        let mut floor = floor.to_vec();
-        let mut known = self.runs();
-        let mut merged: Vec<Run> = Vec::with_capacity(known.len() + floor.len());
-        loop {
-            let run = match (known.last_mut(), floor.last_mut()) {
-                (Some(a), Some(b)) => {
-                    let units = a.1.min(b.1);
-                    a.1 -= units;
-                    b.1 -= units;
-                    (a.0.max(b.0), units)
-                }
-                (Some(rest), None) | (None, Some(rest)) => std::mem::take(rest),
-                (None, None) => break,
-            };
-            merged.push(run);
-            known.pop_if(|rest| rest.1 == 0);
-            floor.pop_if(|rest| rest.1 == 0);
-        }
-        self.clear();
-        // Those that do not fit are merged with the last entry, and count as long.
-        for (until, units) in merged.into_iter().rev() {
-            self.push(until, units);
-        }
     }
 }
 

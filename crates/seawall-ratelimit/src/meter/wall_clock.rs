@@ -48,37 +48,6 @@ impl WallClock {
     }
 }
 
-/// What an upstream reports is left until a time, less what was taken since the report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Reported {
-    pub(crate) left: u64,
-    pub(crate) until: u64,
-    at: u64,
-}
-
-impl Reported {
-    /// After another report: the tighter of the two, as long as one of them holds.
-    pub(crate) fn tightened(before: Option<Self>, now: u64, left: u64, until: u64) -> Self {
-        let before = before.filter(|before| now < before.until);
-        Self {
-            left: before.map_or(left, |before| before.left.min(left)),
-            until: before.map_or(until, |before| before.until.max(until)),
-            at: now,
-        }
-    }
-
-    pub(crate) const fn take(&mut self, cost: u64) {
-        self.left = self.left.saturating_sub(cost);
-    }
-
-    /// What was taken before the report is part of it, and does not come back.
-    pub(crate) const fn give_back(&mut self, cost: u64, taken_at: u64) {
-        if taken_at > self.at {
-            self.left = self.left.saturating_add(cost);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,8 @@
 //! clock differs by at most that, what it counts in one of its windows is part of what is counted
 //! here in the same one.
 
-use super::wall_clock::{Reported, WallClock};
+use super::wall_clock::WallClock;
+use crate::pause::Start;
 
 /// After so many windows, what was taken before has no effect, and grants come evenly.
 const SETTLED: u32 = 12;
@@ -27,9 +28,6 @@ pub(crate) struct Window {
     began: u64,
     /// When the wall clock or the limit was last set.
     set_at: u64,
-    /// Nothing is granted before.
-    closed_until: u64,
-    reported: Option<Reported>,
 }
 
 /// What counts in the previous window, in this one, and in the next one.
@@ -85,8 +83,6 @@ impl Window {
             },
             began: now,
             set_at: now,
-            closed_until: 0,
-            reported: None,
         };
         window.used.id = window.id(wall.unix_ns(now));
         window
@@ -97,22 +93,21 @@ impl Window {
         self.count
     }
 
-    /// Nanoseconds from `now` until the last of several costs, `cost` in sum, is granted. Up to
-    /// the capacity the sum counts as one cost, above as costs of one; for both it is exact.
-    pub(crate) fn wait(&mut self, now: u64, cost: u64) -> u64 {
-        self.advance(now);
+    /// Nanoseconds from now until the last of several costs, `cost` in sum, is granted, from `start`
+    /// on. Up to the capacity the sum counts as one cost, above as costs of one; for both it is exact.
+    pub(crate) fn wait(&mut self, start: Start, cost: u64) -> u64 {
+        self.advance(start.now);
         if cost == 0 {
             return 0;
         }
-        let start = now.max(self.closed_until);
         let end = if cost <= self.count {
-            self.first(start, cost)
+            self.first(start.at, cost)
         } else {
-            self.last(start, cost)
+            self.last(start.at, cost)
         };
         match end {
             u64::MAX => u64::MAX,
-            end => end - now,
+            end => end - start.now,
         }
     }
 
@@ -120,11 +115,11 @@ impl Window {
     fn first(&self, start: u64, cost: u64) -> u64 {
         let mut used = self.used;
         let mut at = start;
-        // Each window has three phases, and may be cut by what the upstream reported.
+        // Each window has three phases.
         for _ in 0..4 * SETTLED {
             let phase = self.phase(at);
             used.advance(phase.id);
-            if self.left(&used, &phase, at, self.reported) >= cost {
+            if self.left(&used, &phase) >= cost {
                 return at;
             }
             at = self.next(&phase, at);
@@ -134,18 +129,15 @@ impl Window {
 
     /// When the last of so many costs of one is granted.
     fn last(&self, start: u64, cost: u64) -> u64 {
-        let (mut used, mut reported) = (self.used, self.reported);
+        let mut used = self.used;
         let (mut at, mut left) = (start, cost);
         let (mut granted_at, mut settled) = (start, 0);
         while settled < SETTLED {
             let phase = self.phase(at);
             used.advance(phase.id);
-            let units = self.left(&used, &phase, at, reported).min(left);
+            let units = self.left(&used, &phase).min(left);
             for (window, _) in counted(&mut used.units, phase.counts) {
                 *window += units;
-            }
-            if let Some(reported) = &mut reported {
-                reported.take(units);
             }
             left -= units;
             if units > 0 {
@@ -180,27 +172,41 @@ impl Window {
         for (window, _) in counted(&mut self.used.units, phase.counts) {
             *window = window.saturating_add(cost);
         }
-        if let Some(reported) = &mut self.reported {
-            reported.take(cost);
+    }
+
+    /// Takes what a departure at `taken_at` used more than estimated, in the windows in which that
+    /// counts.
+    pub(crate) fn debit(&mut self, now: u64, cost: u64, taken_at: u64) {
+        self.advance(now);
+        let counts = self.counts_of(taken_at);
+        for (window, _) in counted(&mut self.used.units, counts) {
+            *window = window.saturating_add(cost);
         }
     }
 
-    /// Gives back what was taken at `taken_at` and not used, if that was in this window.
+    /// Gives back what was taken at `taken_at` and not used, to the windows in which it counted.
     pub(crate) fn give_back(&mut self, now: u64, cost: u64, taken_at: u64) {
         self.advance(now);
-        if let Some(reported) = &mut self.reported {
-            reported.give_back(cost, taken_at);
-        }
-        // Numbers only grow: what was taken since this window was reached counted in it.
-        if taken_at < self.began {
-            return;
-        }
-        let mut counts = [false, true, false];
-        if taken_at >= self.set_at {
-            counts = self.phase(taken_at).counts;
-        }
+        let counts = self.counts_of(taken_at);
         for (window, _) in counted(&mut self.used.units, counts) {
             *window = window.saturating_sub(cost);
+        }
+    }
+
+    /// In which of the previous, this and the next window an earlier departure counts.
+    fn counts_of(&self, taken_at: u64) -> [bool; 3] {
+        if taken_at < self.set_at {
+            // What was taken since this window was reached counted in it.
+            return [false, taken_at >= self.began, false];
+        }
+        // The windows of then are those of now, save for the number.
+        let phase = self.phase_of(self.wall.unix_ns(taken_at));
+        let [_, this, next] = phase.counts;
+        match self.used.id.saturating_sub(phase.id) {
+            ..=0 => phase.counts,
+            1 => [this, next, false],
+            2 => [next, false, false],
+            _ => [false; 3],
         }
     }
 
@@ -210,12 +216,7 @@ impl Window {
         let mut used = self.used;
         used.advance(phase.id);
         let owed = self.count as f64 - used.units[1] as f64;
-        let left = self.left(&used, &phase, now, self.reported) as f64;
-        if now < self.closed_until {
-            owed.min(0.0)
-        } else {
-            owed.min(left)
-        }
+        owed.min(self.left(&used, &phase) as f64)
     }
 
     /// How much counts in the window of now.
@@ -226,27 +227,11 @@ impl Window {
         used.units[1]
     }
 
-    /// The upstream reports that so much is left until its reset. Where more is left here, no more
-    /// is granted until then, but at most for one period; without a time, until the end of this
-    /// window. A time that has passed has no effect.
-    pub(crate) fn lower_to(&mut self, now: u64, remaining: u64, resets_at: Option<u64>) {
+    /// When this window ends.
+    pub(crate) fn renewed_at(&mut self, now: u64) -> u64 {
         self.advance(now);
-        let phase = self.phase(now);
-        if self.left(&self.used, &phase, now, None) <= remaining {
-            return;
-        }
-        let until = match resets_at {
-            Some(at) => at.min(now.saturating_add(self.per)),
-            None => self.wall.reading(self.begin(phase.id.saturating_add(1))),
-        };
-        if until > now {
-            self.reported = Some(Reported::tightened(self.reported, now, remaining, until));
-        }
-    }
-
-    /// Grants nothing before `at`.
-    pub(crate) fn empty_until(&mut self, at: u64, _ease_ns: u64) {
-        self.closed_until = self.closed_until.max(at);
+        self.wall
+            .reading(self.begin(self.phase(now).id.saturating_add(1)))
     }
 
     /// Changes the limit. What counts in the current window counts in the new current one.
@@ -272,20 +257,11 @@ impl Window {
         self.set_at = now.saturating_add(1);
     }
 
-    /// Forgets what the upstream reported. The count of the window stays: the upstream does not
-    /// forget it, and its end is near.
-    pub(crate) fn forget_signals(&mut self) {
-        self.closed_until = 0;
-        self.reported = None;
-    }
-
     /// Whether it is like a new one.
     pub(crate) fn is_unused(&self, now: u64) -> bool {
         let mut used = self.used;
         used.advance(self.phase(now).id);
         used.units == [0; 3]
-            && now >= self.closed_until
-            && self.reported.is_none_or(|r| now >= r.until)
     }
 
     /// The wall clock was read again.
@@ -302,9 +278,6 @@ impl Window {
             self.used.advance(id);
             self.began = now;
         }
-        if self.reported.is_some_and(|r| now >= r.until) {
-            self.reported = None;
-        }
     }
 
     fn id(&self, unix_ns: i128) -> i128 {
@@ -319,7 +292,10 @@ impl Window {
 
     /// The phase of a reading. A wall time before the window that was reached counts as its begin.
     fn phase(&self, at: u64) -> Phase {
-        let unix_ns = self.wall.unix_ns(at).max(self.begin(self.used.id));
+        self.phase_of(self.wall.unix_ns(at).max(self.begin(self.used.id)))
+    }
+
+    fn phase_of(&self, unix_ns: i128) -> Phase {
         let id = self.id(unix_ns);
         let (begin, end) = (self.begin(id), self.begin(id.saturating_add(1)));
         let margin = i128::from(self.margin);
@@ -332,23 +308,19 @@ impl Window {
         }
     }
 
-    /// The first reading after this phase, or after what the upstream reported.
+    /// The first reading after this phase.
     fn next(&self, phase: &Phase, at: u64) -> u64 {
-        let end = self.wall.reading(phase.end).max(at.saturating_add(1));
-        match self.reported {
-            Some(reported) if at < reported.until => end.min(reported.until),
-            _ => end,
+        match self.wall.reading(phase.end) {
+            end if end > at => end,
+            // A wall clock at the end of time stands still.
+            _ => u64::MAX,
         }
     }
 
-    fn left(&self, used: &Used, phase: &Phase, at: u64, reported: Option<Reported>) -> u64 {
+    fn left(&self, used: &Used, phase: &Phase) -> u64 {
         let mut units = used.units;
         let used = counted(&mut units, phase.counts).map(|(units, _)| *units);
-        let left = self.count.saturating_sub(used.max().unwrap_or(0));
-        match reported {
-            Some(reported) if at < reported.until => left.min(reported.left),
-            _ => left,
-        }
+        self.count.saturating_sub(used.max().unwrap_or(0))
     }
 }
 

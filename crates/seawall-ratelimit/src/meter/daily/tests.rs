@@ -18,14 +18,17 @@ fn daily(count: u32) -> Daily {
 fn the_count_is_renewed_at_the_midnight_of_the_zone() {
     let mut utc = daily(3);
     utc.take(0, 3);
-    assert_eq!((utc.wait(0, 1), utc.available(0)), (12 * HOUR, 0.0));
-    assert_eq!(utc.wait(0, 7), 12 * HOUR + 2 * DAY);
-    assert_eq!(utc.wait(12 * HOUR, 3), 0);
+    assert_eq!(
+        (utc.wait(Start::now(0), 1), utc.available(0)),
+        (12 * HOUR, 0.0)
+    );
+    assert_eq!(utc.wait(Start::now(0), 7), 12 * HOUR + 2 * DAY);
+    assert_eq!(utc.wait(Start::now(12 * HOUR), 3), 0);
     assert_eq!(utc.used(12 * HOUR), 0);
     let india = DailyReset::offset(19_800).unwrap();
     let mut india = Daily::new(3, india, 0, None, wall(), 0);
     india.take(0, 3);
-    assert_eq!(india.wait(0, 1), 6 * HOUR + HOUR / 2);
+    assert_eq!(india.wait(Start::now(0), 1), 6 * HOUR + HOUR / 2);
     let mut three = Daily::new(
         3,
         DailyReset::utc()
@@ -37,13 +40,16 @@ fn the_count_is_renewed_at_the_midnight_of_the_zone() {
         0,
     );
     three.take(0, 3);
-    assert_eq!(three.wait(0, 1), 15 * HOUR);
+    assert_eq!(three.wait(Start::now(0), 1), 15 * HOUR);
 }
 
 #[test]
 fn already_used_counts_today_only() {
     let mut daily = Daily::new(10, DailyReset::utc(), 8, None, wall(), 0);
-    assert_eq!((daily.wait(0, 2), daily.wait(0, 3)), (0, 12 * HOUR));
+    assert_eq!(
+        (daily.wait(Start::now(0), 2), daily.wait(Start::now(0), 3)),
+        (0, 12 * HOUR)
+    );
     assert_eq!(daily.available(12 * HOUR), 10.0);
 }
 
@@ -53,7 +59,7 @@ fn a_clock_that_is_set_back_grants_nothing_twice() {
     daily.take(12 * HOUR, 3);
     daily.set_wall_clock(12 * HOUR, wall_back(2));
     assert_eq!(daily.used(12 * HOUR), 3);
-    assert_eq!(daily.wait(12 * HOUR, 1), 3 * DAY);
+    assert_eq!(daily.wait(Start::now(12 * HOUR), 1), 3 * DAY);
 }
 
 /// A wall clock that is some days behind.
@@ -73,34 +79,17 @@ fn refunds_return_to_the_day_they_were_taken_on_and_to_no_other() {
 }
 
 #[test]
-fn the_upstream_corrects_downwards_only_and_for_a_day_at_most() {
-    let mut daily = daily(10);
-    daily.take(0, 6);
-    daily.lower_to(0, 9, None);
-    assert_eq!(daily.available(0), 4.0);
-    daily.lower_to(0, 1, None);
-    assert_eq!((daily.wait(0, 1), daily.wait(0, 2)), (0, 12 * HOUR));
-    daily.give_back(1, 6, 0);
-    assert_eq!(daily.available(1), 1.0);
-    // An upstream whose day ends later.
-    daily.lower_to(1, 0, Some(14 * HOUR));
-    assert_eq!(daily.wait(1, 1), 14 * HOUR - 1);
-    assert_eq!(daily.wait(12 * HOUR, 10), 2 * HOUR);
-    daily.lower_to(14 * HOUR, 0, Some(u64::MAX));
-    assert_eq!(daily.wait(14 * HOUR, 1), MAX_DAY_NS);
-    daily.forget_signals();
-    daily.lower_to(14 * HOUR, 0, Some(14 * HOUR));
-    assert_eq!(daily.wait(14 * HOUR, 10), 0);
-}
-
-#[test]
-fn nothing_is_granted_while_it_is_emptied() {
+fn a_forecast_for_a_later_time_changes_nothing() {
     let mut daily = daily(3);
-    daily.empty_until(HOUR, 0);
-    assert_eq!((daily.wait(0, 3), daily.available(0)), (HOUR, 0.0));
-    assert!(!daily.is_unused(0) && daily.is_unused(HOUR));
-    daily.empty_until(u64::MAX, 0);
-    assert_eq!(daily.wait(0, 3), u64::MAX);
+    daily.take(0, 3);
+    let later = Start::now(0).not_before(40 * HOUR);
+    assert_eq!(daily.wait(later, 3), 40 * HOUR);
+    assert_eq!(daily.wait(later, 4), 60 * HOUR);
+    assert_eq!(
+        (daily.wait(Start::now(0), 1), daily.renewed_at(0)),
+        (12 * HOUR, 12 * HOUR)
+    );
+    assert_eq!(daily.used(0), 3);
 }
 
 #[test]
@@ -108,9 +97,12 @@ fn new_settings_keep_what_was_used_today() {
     let mut daily = daily(10);
     daily.take(0, 8);
     daily.set(0, 5, DailyReset::utc());
-    assert_eq!(daily.wait(0, 1), 12 * HOUR);
+    assert_eq!(daily.wait(Start::now(0), 1), 12 * HOUR);
     daily.set(0, 12, DailyReset::offset(3_600).unwrap());
-    assert_eq!((daily.available(0), daily.wait(0, 5)), (4.0, 11 * HOUR));
+    assert_eq!(
+        (daily.available(0), daily.wait(Start::now(0), 5)),
+        (4.0, 11 * HOUR)
+    );
 }
 
 #[test]
@@ -133,9 +125,9 @@ fn a_quota_survives_a_restart_and_a_crash() {
     assert_eq!(start(0, wall()).used(12 * HOUR), 0);
     // The file is of a later day than the clock shows.
     let mut back = start(100, wall_back(3));
-    assert_eq!((back.used(0), back.wait(0, 180)), (20, 0));
+    assert_eq!((back.used(0), back.wait(Start::now(0), 180)), (20, 0));
     back.take(0, 180);
-    assert_eq!(back.wait(0, 1), 3 * DAY + 12 * HOUR);
+    assert_eq!(back.wait(Start::now(0), 1), 3 * DAY + 12 * HOUR);
     assert_eq!(back.used(3 * DAY + 12 * HOUR), 0);
 }
 
@@ -157,13 +149,20 @@ fn extremes_do_not_panic() {
             let wall = WallClock::new(u64::MAX, unix);
             let mut daily = Daily::new(u32::MAX, reset, u32::MAX, None, wall, now);
             daily.take(now, u64::MAX);
-            let _ = (daily.wait(now, 1), daily.wait(now, u64::MAX));
+            let _ = (
+                daily.wait(Start::now(now), 1),
+                daily.wait(Start::now(now), u64::MAX),
+            );
             daily.give_back(now, u64::MAX, now);
-            daily.lower_to(now, 0, Some(u64::MAX));
+            let _ = daily.renewed_at(now);
             daily.set_wall_clock(now, WallClock::new(0, i128::MAX));
             daily.set(now, 0, DailyReset::utc());
-            daily.empty_until(u64::MAX - 1, 0);
-            let _ = (daily.wait(now, 1), daily.available(now), daily.used(now));
+            let _ = daily.wait(Start::now(now).not_before(u64::MAX - 1), 1);
+            let _ = (
+                daily.wait(Start::now(now), 1),
+                daily.available(now),
+                daily.used(now),
+            );
         }
     }
 }
@@ -188,24 +187,20 @@ proptest! {
         reset in 0..resets().len(),
         start in 20_510_u64..20_530,
         arrivals in prop::collection::vec((0_u64..9 * HOUR, 1_u64..9), 1..100),
-        lower in prop::option::of((0_u64..9, 0_u64..40 * HOUR)),
     ) {
         let reset = &resets()[reset];
         let wall = WallClock::new(0, i128::from(start * DAY));
         let mut daily = Daily::new(count, reset.clone(), 0, None, wall, 0);
         let mut seen = std::collections::HashMap::new();
         let mut now = 0;
-        for (step, (gap, cost)) in arrivals.into_iter().enumerate() {
+        for (gap, cost) in arrivals {
             now += gap;
             let cost = cost.min(count.into());
-            if step == 5 && let Some((left, at)) = lower {
-                daily.lower_to(now, left, Some(now + at));
-            }
-            let wait = daily.wait(now, cost);
+            let wait = daily.wait(Start::now(now), cost);
             if wait > 0 {
-                prop_assert!(daily.clone().wait(now + wait - 1, cost) > 0);
+                prop_assert!(daily.clone().wait(Start::now(now + wait - 1), cost) > 0);
             }
-            prop_assert_eq!(daily.clone().wait(now + wait, cost), 0);
+            prop_assert_eq!(daily.clone().wait(Start::now(now + wait), cost), 0);
             if wait == 0 {
                 daily.take(now, cost);
                 let sum = seen.entry(reset.day(wall.unix_ns(now))).or_insert(0);
@@ -221,19 +216,16 @@ proptest! {
         reset in 0..resets().len(),
         taken in 0_u64..20,
         more in 1_u64..60,
-        lower in prop::option::of((0_u64..9, 0_u64..40 * HOUR)),
+        later in 0_u64..40 * HOUR,
     ) {
         let sum = u64::from(count) + more;
         let wall = WallClock::new(0, i128::from(20_518 * DAY));
         let mut daily = Daily::new(count, resets()[reset].clone(), 0, None, wall, 0);
         daily.take(0, taken);
-        if let Some((left, at)) = lower {
-            daily.lower_to(0, left, Some(at));
-        }
-        let forecast = daily.wait(0, sum);
-        let mut then = 0;
+        let forecast = daily.wait(Start::now(0).not_before(later), sum);
+        let mut then = later;
         for _ in 0..sum {
-            then += daily.wait(then, 1);
+            then += daily.wait(Start::now(then), 1);
             daily.take(then, 1);
         }
         prop_assert_eq!(then, forecast);

@@ -17,22 +17,22 @@ fn window(count: u32) -> Window {
 fn the_count_is_renewed_at_the_full_minute_of_the_wall_clock() {
     let mut window = window(3);
     window.take(0, 3);
-    assert_eq!(window.wait(0, 1), 50 * SECOND);
-    assert_eq!(window.wait(50 * SECOND - 1, 1), 1);
+    assert_eq!(window.wait(Start::now(0), 1), 50 * SECOND);
+    assert_eq!(window.wait(Start::now(50 * SECOND - 1), 1), 1);
     assert_eq!(window.used(50 * SECOND - 1), 3);
     assert_eq!(window.used(50 * SECOND), 0);
-    assert_eq!(window.wait(50 * SECOND, 3), 0);
+    assert_eq!(window.wait(Start::now(50 * SECOND), 3), 0);
     let mut shifted = Window::new(3, MINUTE, 15 * SECOND, 0, wall(), 0);
     shifted.take(0, 3);
-    assert_eq!(shifted.wait(0, 1), 5 * SECOND);
+    assert_eq!(shifted.wait(Start::now(0), 1), 5 * SECOND);
 }
 
 #[test]
 fn a_departure_within_the_margin_of_an_edge_counts_in_both_windows() {
     let mut window = Window::new(3, MINUTE, 0, SECOND, wall(), 0);
     window.take(50 * SECOND - 1, 2);
-    assert_eq!(window.wait(50 * SECOND, 1), 0);
-    assert_eq!(window.wait(50 * SECOND, 2), MINUTE + SECOND);
+    assert_eq!(window.wait(Start::now(50 * SECOND), 1), 0);
+    assert_eq!(window.wait(Start::now(50 * SECOND), 2), MINUTE + SECOND);
 }
 
 #[test]
@@ -42,11 +42,11 @@ fn a_clock_that_is_set_back_grants_nothing_twice() {
     let hour_ago = wall().unix_ns(0) - i128::from(60 * MINUTE);
     window.set_wall_clock(0, WallClock::new(0, hour_ago));
     assert_eq!(window.used(0), 2);
-    assert_eq!(window.wait(0, 1), 0);
-    assert_eq!(window.wait(0, 2), 60 * MINUTE + 50 * SECOND);
+    assert_eq!(window.wait(Start::now(0), 1), 0);
+    assert_eq!(window.wait(Start::now(0), 2), 60 * MINUTE + 50 * SECOND);
     // Set forward again, time continues.
     window.set_wall_clock(0, wall());
-    assert_eq!(window.wait(0, 2), 50 * SECOND);
+    assert_eq!(window.wait(Start::now(0), 2), 50 * SECOND);
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn refunds_return_to_the_window_they_were_taken_from_and_to_no_other() {
     let mut edge = Window::new(3, MINUTE, 0, SECOND, wall(), 0);
     edge.take(50 * SECOND - 1, 3);
     edge.give_back(50 * SECOND - 1, 3, 50 * SECOND - 1);
-    assert_eq!(edge.wait(50 * SECOND, 3), 0);
+    assert_eq!(edge.wait(Start::now(50 * SECOND), 3), 0);
 }
 
 #[test]
@@ -69,46 +69,19 @@ fn a_debit_over_the_count_is_owed_until_the_window_ends() {
     let mut window = window(3);
     window.take(0, u64::MAX);
     window.take(0, u64::MAX);
-    assert_eq!(window.wait(0, 1), 50 * SECOND);
-    assert_eq!(window.wait(50 * SECOND, 3), 0);
+    assert_eq!(window.wait(Start::now(0), 1), 50 * SECOND);
+    assert_eq!(window.wait(Start::now(50 * SECOND), 3), 0);
 }
 
 #[test]
-fn the_upstream_corrects_downwards_only_and_for_one_window_at_most() {
-    let mut window = window(10);
-    window.take(0, 6);
-    window.lower_to(0, 9, Some(50 * SECOND));
-    assert_eq!(window.available(0), 4.0);
-    window.lower_to(0, 1, Some(50 * SECOND));
-    assert_eq!((window.available(0), window.wait(0, 2)), (1.0, 50 * SECOND));
-    window.give_back(1, 6, 0);
-    assert_eq!(window.available(1), 1.0);
-    window.take(1, 1);
-    window.give_back(2, 1, 1);
-    assert_eq!(window.available(2), 1.0);
-    // An upstream whose windows are not those of the clock.
-    window.lower_to(2, 0, Some(55 * SECOND));
-    assert_eq!(window.wait(50 * SECOND, 1), 5 * SECOND);
-    window.lower_to(50 * SECOND, 0, Some(u64::MAX));
-    assert_eq!(window.wait(50 * SECOND, 1), MINUTE);
-    let mut other = Window::new(10, MINUTE, 0, 0, wall(), 0);
-    other.lower_to(0, 0, Some(0));
-    assert_eq!(other.wait(0, 10), 0);
-    other.lower_to(0, 2, None);
-    assert_eq!((other.wait(0, 2), other.wait(0, 3)), (0, 50 * SECOND));
-}
-
-#[test]
-fn nothing_is_granted_while_it_is_emptied() {
+fn a_forecast_for_a_later_time_changes_nothing() {
     let mut window = window(3);
-    window.empty_until(5 * SECOND, 0);
-    window.empty_until(SECOND, 0);
-    assert_eq!((window.wait(0, 3), window.available(0)), (5 * SECOND, 0.0));
-    assert!(!window.is_unused(0));
-    window.forget_signals();
-    assert!(window.is_unused(0));
-    window.empty_until(u64::MAX, 0);
-    assert_eq!(window.wait(0, 1), u64::MAX);
+    window.take(0, 3);
+    let hour = Start::now(0).not_before(60 * MINUTE);
+    assert_eq!(window.wait(hour, 3), 60 * MINUTE);
+    assert_eq!(window.wait(Start::now(0), 1), 50 * SECOND);
+    assert_eq!(window.renewed_at(0), 50 * SECOND);
+    assert_eq!(window.used(0), 3);
 }
 
 #[test]
@@ -116,11 +89,14 @@ fn new_settings_keep_what_was_used() {
     let mut window = window(10);
     window.take(0, 8);
     window.set(0, 5, MINUTE, 0, 0);
-    assert_eq!(window.wait(0, 1), 50 * SECOND);
+    assert_eq!(window.wait(Start::now(0), 1), 50 * SECOND);
     window.set(0, 12, MINUTE, 0, 0);
     assert_eq!(window.available(0), 4.0);
     window.set(0, 12, SECOND, 0, 0);
-    assert_eq!((window.available(0), window.wait(0, 5)), (4.0, SECOND));
+    assert_eq!(
+        (window.available(0), window.wait(Start::now(0), 5)),
+        (4.0, SECOND)
+    );
     window.set(0, 12, 60 * MINUTE, 0, 0);
     assert_eq!(window.available(0), 4.0);
 }
@@ -133,29 +109,23 @@ fn extremes_do_not_panic() {
             for now in [0, 1, u64::MAX - 1, u64::MAX] {
                 let mut window = Window::new(count, per, u64::MAX, u64::MAX, wall, now);
                 window.take(now, u64::MAX);
-                let _ = (window.wait(now, 1), window.wait(now, u64::MAX));
+                let _ = (
+                    window.wait(Start::now(now), 1),
+                    window.wait(Start::now(now), u64::MAX),
+                );
                 window.give_back(now, u64::MAX, now);
-                window.lower_to(now, 0, Some(u64::MAX));
+                let _ = window.renewed_at(now);
                 window.set_wall_clock(now, WallClock::new(0, i128::MAX));
                 window.set(now, 1, 1, 0, 1);
-                window.empty_until(u64::MAX - 1, 0);
+                let _ = window.wait(Start::now(now).not_before(u64::MAX - 1), 1);
                 let _ = (
-                    window.wait(now, u64::MAX),
+                    window.wait(Start::now(now), u64::MAX),
                     window.available(now),
                     window.used(now),
                 );
             }
         }
     }
-}
-
-#[test]
-fn a_reset_that_was_rounded_up_to_seconds_does_not_cost_the_next_window() {
-    let mut window = window(10);
-    window.take(0, 10);
-    // 49.5 seconds to the end, and the header says 50.
-    window.lower_to(SECOND / 2, 0, Some(SECOND / 2 + 50 * SECOND));
-    assert!(window.wait(SECOND / 2, 1) <= 50 * SECOND);
 }
 
 #[test]
@@ -178,11 +148,11 @@ fn new_settings_neither_go_back_in_time_nor_forget_the_margin() {
         WallClock::new(0, wall().unix_ns(0) - i128::from(11 * SECOND)),
     );
     back.set(0, 3, MINUTE, 0, 0);
-    assert_eq!(back.wait(2 * SECOND, 1), 59 * SECOND);
+    assert_eq!(back.wait(Start::now(2 * SECOND), 1), 59 * SECOND);
     let mut edge = Window::new(3, MINUTE, 0, SECOND, wall(), 0);
     edge.take(50 * SECOND - 1, 3);
     edge.set(50 * SECOND - 1, 3, MINUTE, 0, SECOND);
-    assert!(edge.wait(52 * SECOND, 1) > 0);
+    assert!(edge.wait(Start::now(52 * SECOND), 1) > 0);
 }
 
 #[test]
@@ -191,7 +161,7 @@ fn reading_the_clock_again_within_a_window_begins_no_new_one() {
     window.take(49 * SECOND - 1, 3);
     let now = 80 * SECOND;
     window.set_wall_clock(now, WallClock::new(now, wall().unix_ns(now)));
-    assert_eq!(window.wait(now, 1), 0);
+    assert_eq!(window.wait(Start::now(now), 1), 0);
 }
 
 fn limits() -> impl Strategy<Value = (u32, u64, u64, u64)> {
@@ -199,20 +169,16 @@ fn limits() -> impl Strategy<Value = (u32, u64, u64, u64)> {
         .prop_map(|(count, per, offset, margin)| (count, per, offset % per, margin % (per + 1)))
 }
 
-/// A window of these limits after these gaps and costs, and perhaps a report, with the time now.
+/// A window of these limits after these gaps and costs, with the time now.
 fn used(
     (count, per, offset, margin): (u32, u64, u64, u64),
     before: &[(u64, u64)],
-    lower: Option<(u64, u64)>,
 ) -> (Window, u64) {
     let mut window = Window::new(count, per, offset, margin, WallClock::new(0, 5), 0);
     let mut now = 0;
     for (gap, cost) in before {
         now += gap;
         window.take(now, *cost);
-    }
-    if let Some((left, at)) = lower {
-        window.lower_to(now, left, Some(now + at));
     }
     (window, now)
 }
@@ -230,7 +196,7 @@ proptest! {
         let mut now = 0;
         for (gap, cost, refund) in arrivals {
             now += gap;
-            if cost <= u64::from(count) && window.wait(now, cost) == 0 {
+            if cost <= u64::from(count) && window.wait(Start::now(now), cost) == 0 {
                 window.take(now, cost);
                 grants.push((now, cost));
             }
@@ -255,15 +221,17 @@ proptest! {
         limits in limits(),
         before in prop::collection::vec((0_u64..200, 1_u64..9), 0..20),
         cost in 1_u64..9,
-        lower in prop::option::of((0_u64..9, 0_u64..500)),
+        later in 0_u64..500,
     ) {
-        let (mut window, now) = used(limits, &before, lower);
+        let (mut window, now) = used(limits, &before);
         let cost = cost.min(limits.0.into());
-        let wait = window.wait(now, cost);
-        for at in now..now + wait {
-            prop_assert!(window.clone().wait(at, cost) > 0);
+        let start = Start::now(now).not_before(now + later);
+        let wait = window.wait(start, cost);
+        prop_assert!(wait >= later);
+        for at in now + later..now + wait {
+            prop_assert!(window.clone().wait(Start::now(at), cost) > 0);
         }
-        prop_assert_eq!(window.wait(now + wait, cost), 0);
+        prop_assert_eq!(window.wait(Start::now(now + wait), cost), 0);
         window.take(now + wait, cost);
     }
 
@@ -272,15 +240,15 @@ proptest! {
         limits in limits(),
         before in prop::collection::vec((0_u64..200, 1_u64..9), 0..10),
         more in 1_u64..300,
-        lower in prop::option::of((0_u64..9, 0_u64..500)),
+        later in 0_u64..500,
     ) {
-        let (mut window, now) = used(limits, &before, lower);
+        let (mut window, now) = used(limits, &before);
         let sum = u64::from(limits.0) + more;
-        let forecast = window.wait(now, sum);
-        let mut then = now;
+        let forecast = window.wait(Start::now(now).not_before(now + later), sum);
+        let mut then = now + later;
         for _ in 0..sum {
-            then += window.wait(then, 1);
-            prop_assert_eq!(window.wait(then, 1), 0);
+            then += window.wait(Start::now(then), 1);
+            prop_assert_eq!(window.wait(Start::now(then), 1), 0);
             window.take(then, 1);
         }
         prop_assert_eq!(then - now, forecast);
