@@ -9,8 +9,8 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use seawall::http_client::quota::{MeteredBody, RateLimitHeaders, TokenEstimate};
 use seawall::{
-    Error, HttpStack, Limit, RateLimitConfig, Reason, Rejectable, Replay, RequestMeta, RetryConfig,
-    TokenCount, Unit,
+    Error, HttpStack, LateUsage, Limit, RateLimitConfig, Reason, Rejectable, Replay, RequestMeta,
+    RetryConfig, TokenCount, Unit,
 };
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt, service_fn};
@@ -214,15 +214,20 @@ async fn a_stream_corrects_usage_at_its_end() {
         Ok::<_, Infallible>(response.body(Body::from(stream)).expect("valid"))
     }));
     let response = client.oneshot(prompt(600)).await.expect("within the limit");
-    let handle = limit.clone();
+    let late = response.extensions().get::<LateUsage>().cloned();
+    let late = late.expect("written by the feedback");
     let metered = MeteredBody::new(response.into_body(), move |usage| {
         if let Some(usage) = usage {
-            handle.correct_usage(Unit::Tokens, 600, usage.total());
+            late.correct(&usage.units());
         }
     });
+    tokio::time::advance(40 * SECOND).await;
     assert_eq!(limit.snapshot().limits[1].available, 400.0);
     metered.collect().await.expect("complete");
     assert_eq!(limit.snapshot().limits[1].available, 960.0);
+    // It counts as of the departure.
+    tokio::time::advance(20 * SECOND).await;
+    assert_eq!(limit.snapshot().limits[1].available, 1_000.0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -235,6 +240,6 @@ async fn tokens_can_be_reserved_without_a_call() {
         Ok::<_, Infallible>(completion(150))
     }));
     assert!(client.clone().oneshot(prompt(600)).await.is_err());
-    reserved.correct_usage(Unit::Tokens, 100);
+    reserved.correct_usage(&[(Unit::Tokens, 100)]);
     assert!(client.oneshot(prompt(600)).await.is_ok());
 }

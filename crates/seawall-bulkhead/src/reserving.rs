@@ -32,9 +32,8 @@ use crate::waiter::PermitWaiter;
 ///
 /// Use it where a balancer or a buffer decides by readiness where a call goes, or where the request
 /// is made (a message taken off a queue) only once it can be sent. Call an instance soon after it is
-/// ready, or drop it: one that is kept is a permit less for all others. Likewise one that waits: poll
-/// it until it is ready, or drop it; one that is neither holds up the waiters behind it. Clones hold
-/// nothing.
+/// ready, or drop it: one that is kept is a permit less for all others. One that waits and is polled
+/// no more holds up nobody: after 5 ms its permit goes to the next. Clones hold nothing.
 ///
 /// While it is paused, `poll_ready` is pending. While it drains, `poll_ready` is ready without a
 /// permit, and the call is rejected with [`Draining`](Reason::Draining): an error of `poll_ready`

@@ -8,21 +8,21 @@
 mod semaphore;
 
 use std::future::poll_fn;
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 
 use loom::future::block_on;
 use loom::sync::Arc;
 use loom::thread;
 use seawall_core::Priority;
-use seawall_core::queue::WaiterId;
+use seawall_core::queue::{GRACE, Turn, WaiterId};
 use semaphore::packed::{IDLE_AWAITED, PAUSED};
 use semaphore::queue::{QueueRules, WaitRequest};
-use semaphore::{Admission, Semaphore, Turn};
+use semaphore::{Admission, Semaphore};
 
 fn semaphore(limit: u32) -> Semaphore {
     let rules = QueueRules {
         max_waiting: 8,
-        max_wait_ns: 1,
+        max_wait_ns: u64::MAX,
         priority_step_ns: 1,
         lifo_threshold: None,
         reject_doomed: false,
@@ -35,13 +35,17 @@ trait Plain {
     fn try_take(&self) -> Result<(), Admission>;
     fn put_back(&self);
     fn queue(&self, waker: &Waker) -> Option<WaiterId>;
+    /// Queued by a call with this deadline.
+    fn queue_until(&self, deadline_ns: u64) -> Option<WaiterId>;
+    /// Polls a waiter whose service is ready.
+    fn poll(&self, id: WaiterId, now: u64, waker: &Waker) -> Poll<()>;
     fn available(&self) -> u32;
     fn waiting(&self) -> usize;
 }
 
 impl Plain for Semaphore {
     fn try_take(&self) -> Result<(), Admission> {
-        match self.try_acquire() {
+        match self.try_acquire(|| 0) {
             Admission::Admitted => Ok(()),
             other => Err(other),
         }
@@ -55,9 +59,31 @@ impl Plain for Semaphore {
         let request = WaitRequest {
             priority: Priority::NORMAL,
             deadline_ns: u64::MAX,
+            reserving: true,
+        };
+        let id = self.join(0, &request).ok()?.id;
+        // Registers the waker.
+        let _ = self.turn(id, 0, waker.clone());
+        Some(id)
+    }
+
+    fn queue_until(&self, deadline_ns: u64) -> Option<WaiterId> {
+        let request = WaitRequest {
+            priority: Priority::NORMAL,
+            deadline_ns,
             reserving: false,
         };
-        self.join(0, &request, waker).ok().map(|joined| joined.id)
+        let id = self.join(0, &request).ok()?.id;
+        let _ = self.turn(id, 0, Waker::noop().clone());
+        Some(id)
+    }
+
+    fn poll(&self, id: WaiterId, now: u64, waker: &Waker) -> Poll<()> {
+        let go = self.turn(id, now, waker.clone()).0 == Turn::Go;
+        if go && self.acquire(id, now, waker.clone(), || ()).is_some() {
+            return Poll::Ready(());
+        }
+        Poll::Pending
     }
 
     fn available(&self) -> u32 {
@@ -77,11 +103,7 @@ fn acquire(semaphore: &Semaphore) {
     let mut id = None;
     block_on(poll_fn(|cx| {
         let id = *id.get_or_insert_with(|| semaphore.queue(cx.waker()).expect("there is room"));
-        let go = semaphore.turn(id, false, cx.waker()) == Turn::Go;
-        if go && semaphore.acquire(id, false, cx.waker(), || ()).is_some() {
-            return Poll::Ready(());
-        }
-        Poll::Pending
+        semaphore.poll(id, 0, cx.waker())
     }));
 }
 
@@ -138,7 +160,7 @@ fn a_waiter_that_leaves_while_it_is_woken_passes_the_wake_up_on() {
         });
         let releaser = Arc::clone(&semaphore);
         let releaser = thread::spawn(move || releaser.put_back());
-        semaphore.leave(first);
+        semaphore.leave(first, 0);
         releaser.join().unwrap();
         waiter.join().unwrap();
         assert_eq!((semaphore.available(), semaphore.waiting()), (1, 0));
@@ -158,43 +180,94 @@ fn a_waiter_that_is_skipped_while_it_is_woken_passes_the_wake_up_on() {
         });
         let releaser = Arc::clone(&semaphore);
         let releaser = thread::spawn(move || releaser.put_back());
-        semaphore.skip(first);
+        let _ = semaphore.skip(first, 0);
         releaser.join().unwrap();
         waiter.join().unwrap();
         // Its service has recovered: it takes the permit that is available now.
-        let cx = Context::from_waker(Waker::noop());
-        assert_eq!(semaphore.turn(first, false, cx.waker()), Turn::Go);
-        assert!(semaphore.acquire(first, false, cx.waker(), || ()).is_some());
+        assert!(semaphore.poll(first, 0, Waker::noop()).is_ready());
         semaphore.put_back();
         assert_eq!((semaphore.available(), semaphore.waiting()), (1, 0));
     });
 }
 
-/// The first waiter is woken and never polled. The second, whose wait ends at any moment of this,
-/// has the permit or leaves it available; and a call that comes then is not held up by either.
+/// The first waiter is notified and never polled. The second, whose wait ends at any moment of
+/// this, has the permit or leaves it available; and a call that comes later is not held up by either.
 #[test]
-fn a_waiter_at_its_last_chance_takes_a_permit_past_one_that_is_not_polled() {
+fn a_waiter_whose_wait_is_over_takes_a_permit_past_one_that_is_not_polled() {
     three_threads(|| {
         let semaphore = Arc::new(semaphore(1));
         assert!(semaphore.try_take().is_ok());
         let first = semaphore.queue(Waker::noop()).expect("there is room");
-        let second = semaphore.queue(Waker::noop()).expect("there is room");
+        let second = semaphore.queue_until(2 * GRACE).expect("there is room");
         let releaser = Arc::clone(&semaphore);
         let releaser = thread::spawn(move || releaser.put_back());
         let late = Arc::clone(&semaphore);
         let late = thread::spawn(move || {
-            let go = late.turn(second, true, Waker::noop()) == Turn::Go;
-            if go && late.acquire(second, true, Waker::noop(), || ()).is_some() {
+            if late.poll(second, 2 * GRACE, Waker::noop()).is_ready() {
                 late.put_back();
             } else {
-                late.leave(second);
+                late.leave(second, 2 * GRACE);
             }
         });
         releaser.join().unwrap();
         late.join().unwrap();
+        assert_eq!(semaphore.available(), 1);
+        // The first has lapsed by then.
+        let newcomer = semaphore.queue_until(u64::MAX).expect("there is room");
+        let served = semaphore.poll(newcomer, 4 * GRACE, Waker::noop());
+        assert!(served.is_ready());
+        semaphore.put_back();
+        assert!(semaphore.poll(first, 4 * GRACE, Waker::noop()).is_ready());
+    });
+}
+
+/// Two permits are released one after the other while two waiters sleep, the first of which is
+/// never polled again: the second gets one of them, whatever the order.
+#[test]
+fn a_waiter_that_is_not_polled_costs_one_permit() {
+    three_threads(|| {
+        let semaphore = Arc::new(semaphore(2));
+        assert!(semaphore.try_take().is_ok() && semaphore.try_take().is_ok());
+        let stuck = semaphore.queue(Waker::noop()).expect("there is room");
+        let waiter = Arc::clone(&semaphore);
+        let waiter = thread::spawn(move || acquire(&waiter));
+        let releaser = Arc::clone(&semaphore);
+        let releaser = thread::spawn(move || releaser.put_back());
+        semaphore.put_back();
+        releaser.join().unwrap();
+        waiter.join().unwrap();
         assert_eq!((semaphore.available(), semaphore.waiting()), (1, 1));
-        semaphore.leave(first);
+        semaphore.leave(stuck, 0);
         assert!(semaphore.try_take().is_ok());
+    });
+}
+
+/// One permit, whose waiter does not come: it goes to the next when the grace is over, in whatever
+/// order the first is polled, the grace ends and the second goes to sleep.
+#[test]
+fn a_claim_that_lapses_wakes_the_next_waiter() {
+    three_threads(|| {
+        let semaphore = Arc::new(semaphore(1));
+        assert!(semaphore.try_take().is_ok());
+        let slow = semaphore.queue(Waker::noop()).expect("there is room");
+        semaphore.put_back();
+        let waiter = Arc::clone(&semaphore);
+        let waiter = thread::spawn(move || {
+            acquire(&waiter);
+            waiter.put_back();
+        });
+        let late = Arc::clone(&semaphore);
+        let late = thread::spawn(move || {
+            let served = late.poll(slow, 2 * GRACE, Waker::noop()).is_ready();
+            if served {
+                late.put_back();
+            } else {
+                late.leave(slow, 2 * GRACE);
+            }
+        });
+        late.join().unwrap();
+        waiter.join().unwrap();
+        assert_eq!((semaphore.available(), semaphore.waiting()), (1, 0));
     });
 }
 
@@ -209,7 +282,7 @@ fn an_added_permit_wakes_a_waiter_that_joins_meanwhile() {
             acquire(&other);
             other.put_back();
         });
-        semaphore.set_limit(2);
+        semaphore.set_limit(2, 0).wake();
         waiter.join().unwrap();
         semaphore.put_back();
         assert_eq!((semaphore.available(), semaphore.waiting()), (2, 0));
@@ -233,7 +306,7 @@ fn a_limit_that_is_lowered_loses_no_wake_up_and_no_permit() {
             releaser.put_back();
             releaser.put_back();
         });
-        semaphore.set_limit(1);
+        semaphore.set_limit(1, 0).wake();
         releaser.join().unwrap();
         waiter.join().unwrap();
         assert_eq!((semaphore.available(), semaphore.waiting()), (1, 0));
@@ -249,22 +322,16 @@ fn the_end_of_a_pause_wakes_a_waiter() {
         let semaphore = Arc::new(semaphore(1));
         assert!(semaphore.try_take().is_ok());
         let id = semaphore.queue(Waker::noop()).expect("there is room");
-        semaphore.command(PAUSED, 0);
+        semaphore.command(PAUSED, 0, 0);
         assert!(semaphore.try_take().is_err());
         let waiter = Arc::clone(&semaphore);
         let waiter = thread::spawn(move || {
-            block_on(poll_fn(|cx| {
-                let go = waiter.turn(id, false, cx.waker()) == Turn::Go;
-                if go && waiter.acquire(id, false, cx.waker(), || ()).is_some() {
-                    return Poll::Ready(());
-                }
-                Poll::Pending
-            }));
+            block_on(poll_fn(|cx| waiter.poll(id, 0, cx.waker())));
             waiter.put_back();
         });
         let releaser = Arc::clone(&semaphore);
         let releaser = thread::spawn(move || releaser.put_back());
-        semaphore.command(0, PAUSED);
+        semaphore.command(0, PAUSED, 0);
         releaser.join().unwrap();
         waiter.join().unwrap();
         assert_eq!((semaphore.available(), semaphore.waiting()), (1, 0));

@@ -206,11 +206,13 @@ impl Backoff {
         Ok(self)
     }
 
-    /// Sets the factor of an exponential backoff; the others have none and stay as they are.
+    /// Sets the factor of an [exponential](Self::exponential) backoff.
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when `factor` is NaN, infinite or below 1.
+    /// [`InvalidConfig`] when `factor` is NaN, infinite or below 1, and for every other strategy:
+    /// they have no factor, so it would be without effect. So it would be with
+    /// [`Jitter::Decorrelated`], which takes the place of the growth.
     pub fn with_factor(mut self, factor: f64) -> Result<Self, InvalidConfig> {
         if !(1.0..f64::INFINITY).contains(&factor) {
             return Err(InvalidConfig::new(
@@ -219,10 +221,17 @@ impl Backoff {
                 "a finite number from 1",
             ));
         }
-        if let Growth::Exponential { factor: current } = &mut self.growth {
-            *current = factor;
+        match &mut self.growth {
+            Growth::Exponential { factor: current } if self.jitter != Jitter::Decorrelated => {
+                *current = factor;
+                Ok(self)
+            }
+            _ => Err(InvalidConfig::new(
+                "factor",
+                factor,
+                "none where the backoff is not exponential",
+            )),
         }
-        Ok(self)
     }
 
     /// Sets the jitter.

@@ -6,6 +6,7 @@ mod handle;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod window;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use bucket::Bucket;
 use config::TOKEN;
 pub use config::{BudgetConfig, CostClass};
 pub use handle::{BudgetHandle, ForeignBudget, Withdrawal};
+use throttle::TokenThrottle;
 use window::{SLICES, Window};
 
 /// A budget that pays for extra attempts: successes and time fill it, each extra attempt takes
@@ -51,6 +53,11 @@ use window::{SLICES, Window};
 /// counts in one word, without a lock; a withdrawal takes a short one. After Finagle's
 /// `RetryBudget`, which Tower's `TpsBudget` follows too.
 ///
+/// # A token throttle ([`BudgetConfig::token_throttle`])
+///
+/// Failures close it and successes open it again; extra attempts are free while it is open. After
+/// the retry throttling of gRPC (gRFC A6).
+///
 /// # Prices
 ///
 /// [`CostClass`] says why an attempt is made, and [`BudgetConfig::with_price`] what it costs then:
@@ -85,17 +92,17 @@ enum Tokens {
     Bucket(Bucket),
     /// Boxed: ten slices would make every bucket as large.
     Window(Box<Window>),
+    Throttle(TokenThrottle),
 }
 
 impl Budget {
-    /// A bucket that is full, or a window without a past.
+    /// A bucket or a throttle that is full, or a window without a past.
     pub fn new(config: BudgetConfig) -> Self {
         let (per_success, per_second) = (config.units_per_success(), config.units_per_second());
+        let cap = u64::from(config.capacity()) * TOKEN;
         let tokens = match config.window() {
-            None => {
-                let cap = u64::from(config.capacity()) * TOKEN;
-                Tokens::Bucket(Bucket::new(per_success, per_second, cap))
-            }
+            None if config.is_throttle() => Tokens::Throttle(TokenThrottle::new(per_success, cap)),
+            None => Tokens::Bucket(Bucket::new(per_success, per_second, cap)),
             Some(window) => {
                 let reserve = u128::from(per_second) * window.as_nanos() / 1_000_000_000;
                 let slice = ns(window) / SLICES as u64;
@@ -121,6 +128,15 @@ impl Budget {
         match &shared.tokens {
             Tokens::Bucket(bucket) => bucket.deposit(),
             Tokens::Window(window) => window.deposit(|| shared.clock.now()),
+            Tokens::Throttle(throttle) => throttle.deposit(),
+        }
+    }
+
+    /// Counts an attempt that failed. Only a [token throttle](BudgetConfig::token_throttle) takes
+    /// note: the others are charged for extra attempts instead.
+    pub fn record_failure(&self) {
+        if let Tokens::Throttle(throttle) = &self.shared.tokens {
+            throttle.record_failure();
         }
     }
 
@@ -139,6 +155,7 @@ impl Budget {
         let taken = match &shared.tokens {
             Tokens::Bucket(bucket) => bucket.withdraw(price, now),
             Tokens::Window(window) => window.withdraw(price, now),
+            Tokens::Throttle(throttle) => throttle.allows(),
         };
         let counter = if taken {
             &shared.granted
@@ -155,7 +172,7 @@ impl Budget {
     }
 
     /// Gives back what [`withdraw_for`](Self::withdraw_for) took, with the same charge. A window
-    /// that has forgotten the withdrawal gets nothing back.
+    /// that has forgotten the withdrawal gets nothing back, and a token throttle has taken nothing.
     pub fn refund_for(&self, charge: CostClass) {
         let shared = &*self.shared;
         let price = shared.config.price_units(charge);
@@ -164,6 +181,8 @@ impl Budget {
                 bucket.add(price);
             }
             Tokens::Window(window) => window.refund(price, || shared.clock.now()),
+            // Nothing was taken.
+            Tokens::Throttle(_) => return,
         }
         shared.refunded.fetch_add(1, Ordering::Relaxed);
     }
@@ -175,8 +194,17 @@ impl Budget {
         let units = match &shared.tokens {
             Tokens::Bucket(bucket) => u128::from(bucket.balance(now)),
             Tokens::Window(window) => window.balance(now),
+            Tokens::Throttle(throttle) => u128::from(throttle.balance()),
         };
         units as f64 / TOKEN as f64
+    }
+
+    /// Whether there is less than one token, or a token throttle is closed.
+    pub fn is_exhausted(&self) -> bool {
+        match &self.shared.tokens {
+            Tokens::Throttle(throttle) => !throttle.allows(),
+            Tokens::Bucket(_) | Tokens::Window(_) => self.balance() < 1.0,
+        }
     }
 
     /// How many withdrawals were granted so far, those that were refunded later included.

@@ -61,6 +61,15 @@ pub enum EventKind {
     BudgetExhausted,
     /// A call was dropped before it was answered.
     Abandoned,
+    /// A value that the upstream reported is beyond reason, and a smaller one is applied.
+    Bounded {
+        /// What was reported: `"wait_ms"`, `"ban_ms"`, `"usage"`.
+        what: &'static str,
+        /// What the upstream reported; saturates.
+        reported: u64,
+        /// What is applied in its place, in the same unit.
+        applied: u64,
+    },
 }
 
 type Listener = Arc<dyn Fn(&Event) + Send + Sync>;

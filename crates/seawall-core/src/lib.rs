@@ -41,6 +41,7 @@ mod copy;
 mod error;
 mod event;
 mod human;
+mod keep;
 mod macros;
 mod meta;
 mod name;
@@ -63,6 +64,7 @@ pub use completion::{Complete, CompleteOnResponse, TrackCompletion};
 pub use copy::{CloneRequest, CopyRequest};
 pub use error::{Error, Rejectable, find_rejection};
 pub use event::{Event, EventKind, EventSource, Events, ListenerGuard, Received, Subscription};
+pub use keep::{DropResponse, KeepResponse, KeepWhole};
 pub use meta::{
     ConstMeta, DefaultMeta, Describe, PartitionKey, Priority, Replay, RequestMeta, TokenCount,
 };
@@ -72,7 +74,7 @@ pub use outcome::{
 };
 pub use policy::{Policies, Policy};
 pub use quantile::{Quantile, QuantileConfig};
-pub use quota::{QuotaSignal, ReadQuotaSignals, ServerLimit, Unit};
+pub use quota::{LateUsage, QuotaSignal, ReadQuotaSignals, ServerLimit, Unit};
 pub use registry::{
     AlreadyRegistered, Command, InstanceHandle, OwnedSample, Registry, Sample, Samples, Snapshot,
     Unsupported, Value,

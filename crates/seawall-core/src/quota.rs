@@ -1,6 +1,9 @@
 //! What an upstream reports about its limits: one vocabulary for the code that reads it (headers,
 //! bodies) and the code that acts on it (rate limits).
 
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::Scope;
@@ -140,6 +143,68 @@ pub enum QuotaSignal {
     },
 }
 
+/// Corrects what was estimated for one call, when its usage is known only after its response: at the
+/// end of a stream.
+///
+/// A rate limit makes it of what the call was granted: it corrects the windows of that time, of all
+/// units at once. The first correction counts, also of clones. Dropped, it leaves the estimate taken.
+///
+/// ```
+/// use std::sync::{Arc, Mutex};
+/// use seawall_core::{LateUsage, Unit};
+///
+/// let log = Arc::new(Mutex::new(Vec::new()));
+/// let late = LateUsage::new({
+///     let log = Arc::clone(&log);
+///     move |used| log.lock().unwrap().extend_from_slice(used)
+/// });
+/// late.correct(&[(Unit::InputTokens, 9), (Unit::OutputTokens, 31)]);
+/// late.clone().correct(&[(Unit::InputTokens, 9)]);
+/// assert_eq!(log.lock().unwrap().len(), 2);
+/// ```
+#[derive(Clone)]
+pub struct LateUsage(Arc<Late<Correct>>);
+
+type Correct = dyn Fn(&[(Unit, u64)]) + Send + Sync;
+
+struct Late<F: ?Sized> {
+    done: AtomicBool,
+    correct: F,
+}
+
+impl LateUsage {
+    /// Corrects with this function, once; it is given how much was used in total, per unit.
+    pub fn new(correct: impl Fn(&[(Unit, u64)]) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Late {
+            done: AtomicBool::new(false),
+            correct,
+        }))
+    }
+
+    /// Corrects both: that of two limits.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self::new(move |used| {
+            self.correct(used);
+            other.correct(used);
+        })
+    }
+
+    /// So much was used in total, of each unit. What is estimated of other units stays.
+    pub fn correct(&self, used: &[(Unit, u64)]) {
+        if !self.0.done.swap(true, Ordering::Relaxed) {
+            (self.0.correct)(used);
+        }
+    }
+}
+
+impl fmt::Debug for LateUsage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("LateUsage");
+        debug.field("done", &self.0.done).finish_non_exhaustive()
+    }
+}
+
 /// Reads from a result what it reports about limits.
 ///
 /// Closures of the right shape are readers.
@@ -162,6 +227,13 @@ pub enum QuotaSignal {
 pub trait ReadQuotaSignals<Res, Err> {
     /// Calls `report` for each signal in `result`. Called once per result.
     fn read_signals(&self, result: Result<&Res, &Err>, report: &mut dyn FnMut(QuotaSignal));
+
+    /// Hands on what corrects the estimate of this call to the one who learns its usage: for a
+    /// response whose usage is known at the end of its stream. Called once per response, after
+    /// [`read_signals`](Self::read_signals). Does nothing by default.
+    fn attach_late_usage(&self, response: &mut Res, late: &mut dyn FnMut() -> LateUsage) {
+        let _ = (response, late);
+    }
 }
 
 impl<F, Res, Err> ReadQuotaSignals<Res, Err> for F

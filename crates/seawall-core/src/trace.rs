@@ -59,6 +59,13 @@ pub(crate) fn event(pattern: &'static str, name: InstanceName, what: &EventKind)
         EventKind::Abandoned => {
             tracing::trace!(target: "seawall", pattern, name, "abandoned");
         }
+        EventKind::Bounded {
+            what,
+            reported,
+            applied,
+        } => {
+            tracing::debug!(target: "seawall", pattern, name, what, reported, applied, "bounded");
+        }
     }
 }
 

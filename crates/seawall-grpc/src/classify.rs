@@ -4,7 +4,8 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 use http::{HeaderMap, Response, StatusCode};
-use seawall_core::{Classify, FailureKind, Outcome, Rejection, Scope};
+use seawall_core::{Classify, FailureKind, InvalidConfig, Outcome, Rejection, Scope};
+use seawall_http::{LONGEST_WAIT, was_not_processed};
 use tonic::{Code, ConnectError, Status};
 
 use crate::error::GrpcError;
@@ -24,12 +25,15 @@ use crate::pushback::Pushback;
 /// | any other | ignored: it is about the request |
 ///
 /// A status that was made on this side, from an error of the transport, is a rejection, a request
-/// that certainly was not sent (the connection failed), or of unknown outcome. A response without a
+/// that certainly was not sent (the connection failed, the server refused the stream, or its
+/// `GOAWAY` says that it was not processed), or of unknown outcome. A response without a
 /// gRPC status and with an HTTP status other than 200 comes from a proxy and is classified by
 /// gRPC's table of HTTP statuses. An [`Outcome`] in the extensions of the response comes first.
 ///
 /// The server's pushback beside any other code is in [`Classify::retry_after`]; "never" is the
-/// longest wait, which no retry does.
+/// longest wait, which no retry does. Any other pushback is at most
+/// [`LONGEST_WAIT`], a quarter of an hour, so that a slip of the server does not stop a client for
+/// years; see [`with_longest_wait`](Self::with_longest_wait).
 ///
 /// It classifies `http::Response`s of a channel, whose streams end with a status in their trailers
 /// (see [`CompleteOnTrailers`](crate::CompleteOnTrailers)), and `tonic::Response`s of a generated
@@ -47,36 +51,118 @@ use crate::pushback::Pushback;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GrpcClassifier;
 
-impl<B, E: GrpcFailure> Classify<Response<B>, E> for GrpcClassifier {
+impl GrpcClassifier {
+    /// The same classifier with another longest wait than [`LONGEST_WAIT`].
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] when `longest` is zero.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use seawall_core::Classify;
+    /// use seawall_grpc::{GrpcClassifier, GrpcError};
+    ///
+    /// let hour = Duration::from_secs(3_600);
+    /// let classifier = GrpcClassifier.with_longest_wait(hour)?;
+    /// let response = http::Response::builder()
+    ///     .header("grpc-status", "8")
+    ///     .header("grpc-retry-pushback-ms", "999999999999")
+    ///     .body(())?;
+    /// let outcome = classifier.classify(Ok::<_, &GrpcError>(&response));
+    /// assert_eq!(outcome.retry_after(), Some(hour));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with_longest_wait(
+        self,
+        longest: Duration,
+    ) -> Result<BoundedGrpcClassifier, InvalidConfig> {
+        if longest.is_zero() {
+            return Err(InvalidConfig::new("longest_wait", "0 s", "more than zero"));
+        }
+        Ok(BoundedGrpcClassifier {
+            longest_wait: longest,
+        })
+    }
+}
+
+/// A [`GrpcClassifier`] with a longest wait of its own; see
+/// [`GrpcClassifier::with_longest_wait`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BoundedGrpcClassifier {
+    longest_wait: Duration,
+}
+
+impl BoundedGrpcClassifier {
+    /// The longest wait that is applied.
+    pub const fn longest_wait(&self) -> Duration {
+        self.longest_wait
+    }
+}
+
+impl<R, E> Classify<R, E> for GrpcClassifier
+where
+    BoundedGrpcClassifier: Classify<R, E>,
+{
+    fn classify(&self, result: Result<&R, &E>) -> Outcome {
+        DEFAULT.classify(result)
+    }
+
+    fn retry_after(&self, result: Result<&R, &E>) -> Option<Duration> {
+        DEFAULT.retry_after(result)
+    }
+}
+
+const DEFAULT: BoundedGrpcClassifier = BoundedGrpcClassifier {
+    longest_wait: LONGEST_WAIT,
+};
+
+impl<B, E: GrpcFailure> Classify<Response<B>, E> for BoundedGrpcClassifier {
     fn classify(&self, result: Result<&Response<B>, &E>) -> Outcome {
-        match result {
+        let outcome = match result {
             Ok(response) => match response.extensions().get::<Outcome>() {
                 Some(outcome) => *outcome,
                 None => by_head(response.status(), response.headers()),
             },
             Err(error) => error.outcome(),
-        }
+        };
+        bound(outcome, self.longest_wait)
     }
 
     fn retry_after(&self, result: Result<&Response<B>, &E>) -> Option<Duration> {
-        match result {
+        let pushback = match result {
             Ok(response) => Pushback::of(response.headers()),
             Err(error) => error.pushback(),
-        }
-        .map(Pushback::wait)
+        };
+        Some(pushback?.wait_within(self.longest_wait))
     }
 }
 
-impl<T, E: GrpcFailure> Classify<tonic::Response<T>, E> for GrpcClassifier {
+impl<T, E: GrpcFailure> Classify<tonic::Response<T>, E> for BoundedGrpcClassifier {
     fn classify(&self, result: Result<&tonic::Response<T>, &E>) -> Outcome {
         match result {
             Ok(_) => Outcome::Success,
-            Err(error) => error.outcome(),
+            Err(error) => bound(error.outcome(), self.longest_wait),
         }
     }
 
     fn retry_after(&self, result: Result<&tonic::Response<T>, &E>) -> Option<Duration> {
-        result.err()?.pushback().map(Pushback::wait)
+        let pushback = result.err()?.pushback()?;
+        Some(pushback.wait_within(self.longest_wait))
+    }
+}
+
+/// `outcome` with a wait of at most `longest`.
+pub(crate) fn bound(outcome: Outcome, longest: Duration) -> Outcome {
+    match outcome {
+        Outcome::Throttled {
+            retry_after: Some(wait),
+            scope,
+        } => Outcome::Throttled {
+            retry_after: Some(wait.min(longest)),
+            scope,
+        },
+        outcome => outcome,
     }
 }
 
@@ -181,8 +267,10 @@ impl<E: GrpcFailure> GrpcFailure for seawall_core::Error<E> {
 ///
 /// A [`Status`] without a source came from the server and is classified by its code. One with a
 /// source was made on this side: a rejection is classified as such, a connection that could not be
-/// made proves that nothing was sent, and any other is [`Outcome::Unknown`].
+/// made and a stream that the server refused or disowned ([`was_not_processed`]) prove that nothing
+/// was sent, and any other is [`Outcome::Unknown`].
 pub fn outcome_of(error: &(dyn StdError + 'static)) -> Outcome {
+    let outermost = error;
     let mut next = Some(error);
     while let Some(error) = next {
         let source = error.source();
@@ -201,7 +289,11 @@ pub fn outcome_of(error: &(dyn StdError + 'static)) -> Outcome {
         }
         next = source;
     }
-    Outcome::Unknown
+    if was_not_processed(outermost) {
+        Outcome::Failure(FailureKind::NotSent)
+    } else {
+        Outcome::Unknown
+    }
 }
 
 fn pushback_of(error: &(dyn StdError + 'static)) -> Option<Pushback> {
@@ -292,6 +384,58 @@ mod tests {
         };
         assert_eq!(asked("250"), Some(Duration::from_millis(250)));
         assert_eq!(asked("-1"), Some(Duration::MAX));
+    }
+
+    #[test]
+    fn no_pushback_is_longer_than_the_bound_but_never_is_never() {
+        let hour = Duration::from_secs(3_600);
+        let bounded = GrpcClassifier.with_longest_wait(hour).unwrap();
+        assert_eq!(bounded.longest_wait(), hour);
+        for (pushback, default, own) in [
+            ("1764386400000", LONGEST_WAIT, hour),
+            ("99999999999999999999999", LONGEST_WAIT, hour),
+            ("1800000", LONGEST_WAIT, hour / 2),
+            (
+                "250",
+                Duration::from_millis(250),
+                Duration::from_millis(250),
+            ),
+        ] {
+            for code in ["8", "14"] {
+                let response = Response::builder()
+                    .header("grpc-status", code)
+                    .header(crate::RETRY_PUSHBACK_MS, pushback)
+                    .body(())
+                    .unwrap();
+                let result = Ok::<_, &GrpcError>(&response);
+                assert_eq!(
+                    GrpcClassifier.retry_after(result),
+                    Some(default),
+                    "{pushback}"
+                );
+                assert_eq!(bounded.retry_after(result), Some(own), "{pushback}");
+                if code == "8" {
+                    let of = |outcome: Outcome| outcome.retry_after();
+                    assert_eq!(of(GrpcClassifier.classify(result)), Some(default));
+                    assert_eq!(of(bounded.classify(result)), Some(own));
+                }
+            }
+            let mut status = Status::resource_exhausted("slow down");
+            let value = tonic::metadata::MetadataValue::from_static(pushback);
+            status
+                .metadata_mut()
+                .insert(crate::RETRY_PUSHBACK_MS, value);
+            let error = Err::<&tonic::Response<()>, _>(&status);
+            assert_eq!(GrpcClassifier.classify(error).retry_after(), Some(default));
+            assert_eq!(GrpcClassifier.retry_after(error), Some(default));
+        }
+        let zero = GrpcClassifier
+            .with_longest_wait(Duration::ZERO)
+            .unwrap_err();
+        assert_eq!(
+            (zero.field(), zero.accepted()),
+            ("longest_wait", "more than zero")
+        );
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use http::{HeaderMap, Response};
 use http_body::Body;
 use seawall_core::{Complete, Outcome, TrackCompletion};
-use seawall_http::{BodyEnd, GuardedBody, JudgeBodyEnd, broken_off};
+use seawall_http::{BodyEnd, GuardedBody, JudgeBodyEnd, LONGEST_WAIT, broken_off};
 
-use crate::classify::by_code;
+use crate::classify::{bound, by_code};
 use crate::expired::code_in;
 use crate::pushback::Pushback;
 
@@ -63,7 +63,7 @@ impl JudgeBodyEnd for CompleteOnTrailers {
     fn judge(&self, head: Outcome, end: BodyEnd<'_>) -> Outcome {
         match end {
             BodyEnd::Trailers(trailers) => match code_in(trailers) {
-                Some(code) => by_code(code, || Pushback::of(trailers)),
+                Some(code) => bound(by_code(code, || Pushback::of(trailers)), LONGEST_WAIT),
                 None => broken_off(head),
             },
             // Without trailers, or broken off.

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use tonic::{Code, Status, TimeoutExpired};
 
 /// The message of tonic's timeouts: the text of [`TimeoutExpired`].
@@ -19,8 +19,9 @@ const MESSAGE: &str = "Timeout expired";
 /// finds a rejection in it, and no classifier takes it for the server's.
 ///
 /// [`WrapStatusLayer`](crate::WrapStatusLayer) does this for the errors of a channel, and
-/// [`GrpcClassifier`](crate::GrpcClassifier) classifies such responses as timeouts. Call it for a
-/// status that a generated client returns from a server with a timeout of its own.
+/// [`GrpcClassifier`](crate::GrpcClassifier) classifies such responses as timeouts. For a generated
+/// client of a server with a timeout of its own put [`correct_response`] around the channel, or call
+/// this function for the status that it returns.
 ///
 /// ```
 /// use seawall_grpc::correct_timeout;
@@ -45,6 +46,37 @@ pub fn correct_timeout(status: Status) -> Status {
     }
     corrected
 }
+
+/// A response of a channel whose server has ended the call by a timeout of tonic's, as
+/// `DEADLINE_EXCEEDED`; any other response as it is. So a generated client returns the status that
+/// callers rely on, see [`correct_timeout`].
+///
+/// ```
+/// use seawall_grpc::correct_response;
+/// use tonic::{Code, Status, body::Body};
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let channel = ServiceBuilder::new()
+///     .map_response(correct_response::<Body>)
+///     .service(service_fn(|_: ()| async {
+///         Ok::<_, std::convert::Infallible>(Status::cancelled("Timeout expired").into_http())
+///     }));
+/// let response = channel.oneshot(()).await.unwrap();
+/// let status = Status::from_header_map(response.headers()).unwrap();
+/// assert_eq!(status.code(), Code::DeadlineExceeded);
+/// # }
+/// ```
+pub fn correct_response<B>(mut response: Response<B>) -> Response<B> {
+    let headers = response.headers_mut();
+    let cancelled = headers.get(GRPC_STATUS).is_some_and(|code| code == "1");
+    if cancelled && code_in(headers) == Some(Code::DeadlineExceeded) {
+        headers.insert(GRPC_STATUS, HeaderValue::from_static("4"));
+    }
+    response
+}
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// The code of a status, `DEADLINE_EXCEEDED` for tonic's own timeouts.
 pub(crate) fn code_of_status(status: &Status) -> Code {
@@ -71,7 +103,7 @@ fn is_expired(status: &Status) -> bool {
 pub(crate) fn code_in(headers: &HeaderMap) -> Option<Code> {
     // Not `Status::from_header_map`: it decodes the details as well, and panics when they are no
     // base64.
-    let code = Code::from_bytes(headers.get("grpc-status")?.as_bytes());
+    let code = Code::from_bytes(headers.get(GRPC_STATUS)?.as_bytes());
     if code == Code::Cancelled {
         // Percent-encoded by tonic, and perhaps not by others.
         let message = headers.get("grpc-message").map(http::HeaderValue::as_bytes);
@@ -125,6 +157,21 @@ mod tests {
         let corrected = correct_timeout(status);
         assert_eq!(corrected.code(), Code::DeadlineExceeded);
         assert_eq!(find_rejection(&corrected), Some(&rejection));
+    }
+
+    #[test]
+    fn any_other_response_is_as_it_was() {
+        for status in [
+            Status::cancelled("by the user"),
+            Status::unavailable("Timeout expired"),
+            Status::ok("Timeout expired"),
+        ] {
+            let before = status.into_http::<()>();
+            let headers = before.headers().clone();
+            assert_eq!(correct_response(before).headers(), &headers);
+        }
+        let head = correct_response(Response::new(()));
+        assert!(head.headers().is_empty());
     }
 
     #[test]

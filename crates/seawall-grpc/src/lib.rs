@@ -13,7 +13,7 @@
 //! | when is a call over? | [`CompleteOnTrailers`]: a stream has its status in the trailers |
 //! | retries | [`replayable`] and [`sendable`], with [`copy_request`] |
 //! | deadlines from hop to hop | [`write_grpc_timeout`], [`read_grpc_timeout`] |
-//! | tonic's own timeouts | [`correct_timeout`] |
+//! | tonic's own timeouts | [`correct_timeout`], [`correct_response`] |
 //! | layers in a server | [`GrpcRejectionLayer`], in `tonic::transport::Server::layer` |
 //!
 //! Nothing here reserves, waits or spawns; readiness is the inner service's. Do without this crate
@@ -59,10 +59,10 @@ mod respond;
 mod timeout;
 mod wrap_status;
 
-pub use classify::{GrpcClassifier, GrpcFailure, outcome_of};
+pub use classify::{BoundedGrpcClassifier, GrpcClassifier, GrpcFailure, outcome_of};
 pub use completion::{CompleteOnTrailers, StatusBody};
 pub use error::{GrpcError, code_of, status_of};
-pub use expired::correct_timeout;
+pub use expired::{correct_response, correct_timeout};
 pub use pushback::{Pushback, RETRY_PUSHBACK_MS};
 pub use replay::{replayable, sendable};
 pub use respond::{GrpcRejection, GrpcRejectionFuture, GrpcRejectionLayer, StatusResponder};

@@ -52,6 +52,14 @@ impl Pushback {
         }
     }
 
+    /// The wait, at most `longest` unless there should be no other attempt.
+    pub(crate) fn wait_within(self, longest: Duration) -> Duration {
+        match self {
+            Self::After(wait) => wait.min(longest),
+            Self::Never => self.wait(),
+        }
+    }
+
     /// The pushback that a rejection sends to the other side.
     pub(crate) fn in_rejection(rejection: &Rejection) -> Option<Self> {
         match (rejection.reason(), rejection.retry_after()) {

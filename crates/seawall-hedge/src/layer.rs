@@ -81,16 +81,16 @@ impl HedgeLayer {
     }
 }
 
-policy_setters!(HedgeLayer { core }: classify, describe, copy);
+policy_setters!(HedgeLayer { core }: classify, describe, copy, keep);
 
-impl<C, D, T, P> HedgeLayer<Policy<C, D, T, P>> {
+impl<C, D, T, P, K> HedgeLayer<Policy<C, D, T, P, K>> {
     /// Describes every request as [idempotent](RequestMeta::idempotent): each may be sent twice.
     /// For clients that only read, or whose requests have keys by which the upstream recognizes a
     /// second copy.
     ///
     /// Short for `describe(ConstMeta(RequestMeta::idempotent()))`.
     #[must_use]
-    pub fn assume_idempotent(self) -> HedgeLayer<Policy<C, ConstMeta, T, P>> {
+    pub fn assume_idempotent(self) -> HedgeLayer<Policy<C, ConstMeta, T, P, K>> {
         self.describe(ConstMeta(RequestMeta::idempotent()))
     }
 }

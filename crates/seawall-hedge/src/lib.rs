@@ -94,7 +94,7 @@ pub use service::Hedge;
 
 pub use seawall_core::{
     Budget, BudgetConfig, Classify, CloneRequest, ConstMeta, CopyRequest, DefaultMeta, Describe,
-    Error, ErrorIsFailure, FailureKind, InvalidConfig, LayerExt, Outcome, Policies, Policy,
-    Quantile, QuantileConfig, Reason, Registry, Rejectable, Rejection, Replay, RequestMeta, Sent,
-    WrapErrorLayer, assert_service, rejectable,
+    DropResponse, Error, ErrorIsFailure, FailureKind, InvalidConfig, KeepResponse, KeepWhole,
+    LayerExt, Outcome, Policies, Policy, Quantile, QuantileConfig, Reason, Registry, Rejectable,
+    Rejection, Replay, RequestMeta, Sent, WrapErrorLayer, assert_service, rejectable,
 };

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderName, HeaderValue, Response, StatusCode};
-use seawall_core::{Classify, FailureKind, Outcome, Scope};
+use seawall_core::{Classify, FailureKind, InvalidConfig, Outcome, Scope};
 
+use crate::quota::{COMMON, RateLimitHeaders};
 use crate::retry_after::hint;
 use crate::transport::TransportError;
+use crate::wait_bounds::WaitBounds;
 
 const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
@@ -49,8 +51,9 @@ where
 /// | an [`Outcome`] in the extensions, from [`Inspect`](crate::inspect::Inspect) | that one |
 /// | a status with a rule ([`ban_on`](Self::ban_on), [`quota_on`](Self::quota_on), [`status`](Self::status)) | the rule's |
 /// | 1xx, 2xx, 3xx | success |
-/// | 429 | throttled, with the wait asked for; with `x-should-retry: false` an exhausted quota |
+/// | 429 | throttled, with the wait asked for, or until the limit resets that its headers name; with `x-should-retry: false` an exhausted quota |
 /// | 418 with `Retry-After` (Binance) | banned for that long |
+/// | 418 without, with Binance's own headers (`x-mbx-..`) | banned for two minutes |
 /// | 408, 504 | failure: timeout |
 /// | 503, 529 | failure: overloaded |
 /// | any other 5xx | failure: server |
@@ -60,6 +63,19 @@ where
 /// An overloaded upstream is a *failure* also when it sends `Retry-After`, so that circuit breakers
 /// count it. The wait that it asks for is in [`Classify::retry_after`]; a failure with
 /// `x-should-retry: false` asks for the longest wait, which no retry does.
+///
+/// # Waits
+///
+/// What a response asks for is read by [`retry_after`](crate::retry_after()): dates are measured
+/// against the response's own `Date`. A 429 that has none of these headers, but those of a limit,
+/// asks to wait until that limit resets: `x-ratelimit-reset..`, `anthropic-ratelimit-..-reset`,
+/// `x-ratelimit-expiry`, `cb-ratelimit-reset`, `ratelimit-reset` and `RateLimit` are read, or others
+/// ([`with_limit_headers`](Self::with_limit_headers)). Of several limits it is the one with the
+/// smallest share left, and of those that are used up the one that resets last.
+///
+/// No wait is longer than [`longest_wait`](Self::with_longest_wait), no ban and no exhausted quota
+/// longer than [`longest_ban`](Self::with_longest_ban), whatever the response asks for, also in its
+/// body. What is set here ([`ban_on`](Self::ban_on), [`status`](Self::status)) is applied as it is.
 ///
 /// The constructors with the name of a provider have the rules for its bans; see
 /// [`inspect`](crate::inspect) for what hides in bodies. Clones share the rules.
@@ -79,6 +95,9 @@ where
 #[derive(Clone, Debug)]
 pub struct HttpClassifier<T = TransportErrors> {
     rules: Option<Rules>,
+    /// The headers of limits, where they are not the common ones.
+    limits: Option<RateLimitHeaders>,
+    bounds: WaitBounds,
     errors: T,
     now: fn() -> SystemTime,
 }
@@ -102,6 +121,9 @@ const fn ban(status: u16, seconds: u64) -> (u16, Rule) {
     (status, Rule::Ban(Duration::from_secs(seconds)))
 }
 
+/// How long the shortest ban of Binance lasts.
+const BINANCE_BAN: (u16, Rule) = ban(418, 120);
+
 impl HttpClassifier {
     /// The classifier of the table above, without rules.
     pub const fn new() -> Self {
@@ -115,20 +137,24 @@ impl HttpClassifier {
     const fn with_rules(rules: Option<Rules>) -> Self {
         Self {
             rules,
+            limits: None,
+            bounds: WaitBounds::DEFAULT,
             errors: TransportErrors,
             now: SystemTime::now,
         }
     }
 
     /// Binance: 418 is a ban of the address, for the time of `Retry-After` (two minutes to
-    /// three days) or two minutes, and 403 comes from its web application firewall, as a ban of
-    /// five minutes.
+    /// three days, the longest ban here) or two minutes, and 403 comes from its web application
+    /// firewall, as a ban of five minutes.
     ///
     /// Source: "LIMITS" and "HTTP Return Codes" in
     /// <https://github.com/binance/binance-spot-api-docs/blob/master/rest-api.md>; how long the
     /// firewall blocks is not documented.
     pub const fn binance() -> Self {
-        Self::of(const { &[ban(418, 120), ban(403, 300)] })
+        let mut binance = Self::of(const { &[BINANCE_BAN, ban(403, 300)] });
+        binance.bounds = binance.bounds.with_ban_of_days(3);
+        binance
     }
 
     /// Interactive Brokers, Web API: 429 puts the address into a penalty box for 10 minutes, or 15
@@ -207,13 +233,71 @@ impl<T> HttpClassifier<T> {
     pub fn with_errors<F>(self, judge: F) -> HttpClassifier<F> {
         HttpClassifier {
             rules: self.rules,
+            limits: self.limits,
+            bounds: self.bounds,
             errors: judge,
             now: self.now,
         }
     }
 
-    /// Reads the time from `now`, for `Retry-After` in the form of a date. The default is the
-    /// system's.
+    /// Applies no wait that is longer than `longest`, of what a throttle or an overloaded upstream
+    /// asks for. The default is [`LONGEST_WAIT`](crate::LONGEST_WAIT), a quarter of an hour.
+    ///
+    /// A response that asks for more is waited out for `longest` and then asked again. What was
+    /// bounded is counted by [`HttpFeedback`](crate::quota::HttpFeedback).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] when `longest` is zero or more than 49 days.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use http::Response;
+    /// use seawall_http::HttpClassifier;
+    ///
+    /// let classifier = HttpClassifier::new().with_longest_wait(Duration::from_secs(3_600))?;
+    /// let absurd = Response::builder().status(429).header("retry-after", "31536000").body(())?;
+    /// let wait = classifier.judge_response(&absurd).retry_after();
+    /// assert_eq!(wait, Some(Duration::from_secs(3_600)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with_longest_wait(mut self, longest: Duration) -> Result<Self, InvalidConfig> {
+        self.bounds = self.bounds.with_wait(longest)?;
+        Ok(self)
+    }
+
+    /// Applies no ban and no exhausted quota that is longer than `longest`, of what a response asks
+    /// for. The default is [`LONGEST_BAN`](crate::LONGEST_BAN), a day; for
+    /// [Binance](HttpClassifier::binance) it is three days, as documented.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] when `longest` is zero or more than 49 days.
+    pub fn with_longest_ban(mut self, longest: Duration) -> Result<Self, InvalidConfig> {
+        self.bounds = self.bounds.with_ban(longest)?;
+        Ok(self)
+    }
+
+    /// The longest wait of a throttle that is applied.
+    pub const fn longest_wait(&self) -> Duration {
+        self.bounds.wait()
+    }
+
+    /// The longest ban that is applied.
+    pub const fn longest_ban(&self) -> Duration {
+        self.bounds.ban()
+    }
+
+    /// Reads from these headers in place of the common ones when the limit of a 429 resets, so that
+    /// every reader of this classifier, a retry among them, waits for it.
+    #[must_use]
+    pub fn with_limit_headers(mut self, headers: RateLimitHeaders) -> Self {
+        self.limits = Some(headers);
+        self
+    }
+
+    /// Reads the local time from `now`, for dates in responses whose own `Date` is missing or
+    /// absurd. The default is the system's.
     #[must_use]
     pub fn with_clock(mut self, now: fn() -> SystemTime) -> Self {
         self.now = now;
@@ -235,28 +319,39 @@ impl<T> HttpClassifier<T> {
         }
     }
 
-    fn wait<B>(&self, response: &Response<B>) -> Option<Duration> {
-        hint(response.headers(), self.now)
+    /// The wait that a response asks for, at most `longest`.
+    fn wait<B>(&self, response: &Response<B>, longest: Duration) -> Option<Duration> {
+        hint(response.headers(), self.now, longest).bounded(longest)
+    }
+
+    fn ban<B>(&self, response: &Response<B>) -> Option<Duration> {
+        self.wait(response, self.bounds.ban())
+    }
+
+    /// The wait that a throttle asks for: by the headers for that or, of a 429, by those of the
+    /// limit that it has reached.
+    fn throttle<B>(&self, response: &Response<B>) -> Option<Duration> {
+        let longest = self.bounds.wait();
+        self.wait(response, longest).or_else(|| {
+            if response.status() != StatusCode::TOO_MANY_REQUESTS {
+                return None;
+            }
+            let limits = self.limits.as_ref().unwrap_or(&COMMON);
+            let resets_in = limits.throttle_wait(response.headers(), self.now)?;
+            Some(resets_in.min(longest))
+        })
     }
 
     /// What a response means for the upstream.
     pub fn judge_response<B>(&self, response: &Response<B>) -> Outcome {
         if let Some(outcome) = response.extensions().get::<Outcome>() {
-            return *outcome;
+            return self.found_in_body(*outcome, response);
         }
         let status = response.status().as_u16();
         if self.rules.is_some()
             && let Some((_, rule)) = self.rules().iter().find(|(s, _)| *s == status)
         {
-            return match *rule {
-                Rule::Is(outcome) => outcome,
-                Rule::Quota => Outcome::QuotaExhausted {
-                    renews_in: self.wait(response),
-                },
-                Rule::Ban(lasts) => Outcome::Banned {
-                    lasts: Some(self.wait(response).unwrap_or(lasts)),
-                },
-            };
+            return self.by_rule(*rule, response);
         }
         if status < 400 {
             return Outcome::Success;
@@ -264,16 +359,53 @@ impl<T> HttpClassifier<T> {
         self.judge_error_status(response)
     }
 
+    /// An outcome that was found in the body, with the wait of the headers where the body names
+    /// none.
+    fn found_in_body<B>(&self, outcome: Outcome, response: &Response<B>) -> Outcome {
+        match outcome {
+            Outcome::Throttled { retry_after, scope } => Outcome::Throttled {
+                retry_after: match retry_after {
+                    Some(wait) => Some(wait.min(self.bounds.wait())),
+                    None => self.throttle(response),
+                },
+                scope,
+            },
+            Outcome::Banned { lasts } => Outcome::Banned {
+                lasts: match lasts {
+                    Some(lasts) => Some(lasts.min(self.bounds.ban())),
+                    None => self.ban(response),
+                },
+            },
+            Outcome::QuotaExhausted { renews_in } => Outcome::QuotaExhausted {
+                renews_in: renews_in.map(|renews_in| renews_in.min(self.bounds.ban())),
+            },
+            outcome => outcome,
+        }
+    }
+
+    fn by_rule<B>(&self, rule: Rule, response: &Response<B>) -> Outcome {
+        match rule {
+            Rule::Is(outcome) => outcome,
+            Rule::Quota => Outcome::QuotaExhausted {
+                renews_in: self.ban(response),
+            },
+            Rule::Ban(lasts) => Outcome::Banned {
+                lasts: Some(self.ban(response).unwrap_or(lasts)),
+            },
+        }
+    }
+
     fn judge_error_status<B>(&self, response: &Response<B>) -> Outcome {
         match (response.status().as_u16(), should_retry(response)) {
             (429, Some(b"false")) => Outcome::QuotaExhausted {
-                renews_in: self.wait(response),
+                renews_in: self.ban(response),
             },
             (429, _) => Outcome::Throttled {
-                retry_after: self.wait(response),
+                retry_after: self.throttle(response),
                 scope: Scope::Upstream,
             },
-            (418, _) => match self.wait(response) {
+            (418, _) if is_of_binance(response) => self.by_rule(BINANCE_BAN.1, response),
+            (418, _) => match self.ban(response) {
                 Some(lasts) => Outcome::Banned { lasts: Some(lasts) },
                 None => Outcome::Ignored,
             },
@@ -281,7 +413,7 @@ impl<T> HttpClassifier<T> {
             (503 | 529, _) => Outcome::Failure(FailureKind::Overloaded),
             (500.., _) => Outcome::Failure(FailureKind::Server),
             (_, Some(b"true")) => Outcome::Throttled {
-                retry_after: self.wait(response),
+                retry_after: self.throttle(response),
                 scope: Scope::Endpoint,
             },
             _ => Outcome::Ignored,
@@ -304,9 +436,21 @@ where
         let response = result.ok()?;
         match should_retry(response) {
             Some(b"false") => Some(Duration::MAX),
-            _ => self.wait(response),
+            _ => match self.judge_response(response) {
+                Outcome::Banned { .. } | Outcome::QuotaExhausted { .. } => self.ban(response),
+                outcome => {
+                    let wait = self.wait(response, self.bounds.wait());
+                    wait.or(outcome.retry_after())
+                }
+            },
         }
     }
+}
+
+/// Whether a response has a header that only Binance sends; its 418 without a wait is a ban.
+fn is_of_binance<B>(response: &Response<B>) -> bool {
+    let mut names = response.headers().keys();
+    names.any(|name| name.as_str().starts_with("x-mbx-"))
 }
 
 fn should_retry<B>(response: &Response<B>) -> Option<&[u8]> {

@@ -15,6 +15,7 @@
 //! | may this request be sent twice, what does it cost? | [`Routes`] |
 //! | how is it copied? | [`copy_request`] with a [`ReplayBody`]; bodies of plain data by `Clone` |
 //! | when is the call over? | [`CompleteOnBodyEnd`] |
+//! | what is kept of a response whose call is tried again? | [`KeepBody`] |
 //! | what does a response report about limits and tokens? | [`quota`] |
 //! | what if a body stalls? | [`body_timeout`] |
 //! | how long may a call take, and how does the other side learn it? | [`deadline`] |
@@ -30,7 +31,7 @@
 //! use std::time::Duration;
 //! use http::{Method, Request, Response, StatusCode};
 //! use seawall_core::{Classify, Describe, Outcome, Policy, Priority, Replay, RequestMeta};
-//! use seawall_http::{CompleteOnBodyEnd, HttpClassifier, ReplayBody, Routes, copy_request};
+//! use seawall_http::{CompleteOnBodyEnd, HttpClassifier, KeepBody, ReplayBody, Routes, copy_request};
 //!
 //! let classifier = HttpClassifier::new().ban_on(StatusCode::FORBIDDEN, Duration::from_secs(300));
 //! let routes = Routes::new().route(
@@ -51,7 +52,8 @@
 //! let policy = Policy::new()
 //!     .classify(classifier)
 //!     .describe(routes)
-//!     .track_completion(CompleteOnBodyEnd);
+//!     .track_completion(CompleteOnBodyEnd)
+//!     .keep(KeepBody::new());
 //! # let _ = policy;
 //! # Ok::<(), seawall_core::InvalidConfig>(())
 //! ```
@@ -68,6 +70,10 @@ mod completion;
 #[cfg(feature = "connections")]
 mod connections;
 mod copy;
+mod decimal;
+#[cfg(feature = "http2")]
+mod http2;
+mod keep;
 mod replay;
 #[cfg(feature = "reqwest")]
 mod reqwest_client;
@@ -77,15 +83,20 @@ mod respond;
 mod response;
 mod retry_after;
 mod routes;
+mod server_clock;
 mod size_hint;
 mod state;
 mod transport;
+mod wait_bounds;
 
 pub use classify::{ClassifyError, HttpClassifier, TransportErrors};
 pub use completion::{BodyEnd, CompleteOnBodyEnd, GuardedBody, JudgeBodyEnd, broken_off};
 #[cfg(feature = "connections")]
 pub use connections::{LimitConnections, LimitedConnecting, LimitedConnection, LimitedConnector};
 pub use copy::{copy_bytes_request, copy_request};
+#[cfg(feature = "http2")]
+pub use http2::was_not_processed;
+pub use keep::{BodyNotKept, KeepBody, KeepingBody};
 pub use replay::{DEFAULT_REPLAY_CAP, ReplayBody, ReplayError};
 #[cfg(feature = "reqwest")]
 pub use reqwest_client::{IntoReqwestBody, ReqwestClient, ReqwestFuture};
@@ -96,7 +107,7 @@ pub use respond::{
     RejectionResponseLayer,
 };
 pub use response::{MAX_RETRY_AFTER, rejection_response, retry_after_seconds, status_of};
-pub use retry_after::retry_after;
+pub use retry_after::{LONGEST_BAN, LONGEST_WAIT, retry_after};
 pub use routes::{Routes, is_idempotent};
 pub use state::{LayerSnapshot, LayerState};
 #[cfg(feature = "reqwest")]

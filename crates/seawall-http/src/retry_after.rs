@@ -4,18 +4,38 @@ use std::time::{Duration, SystemTime};
 
 use http::header::{HeaderMap, HeaderName, RETRY_AFTER};
 
+use crate::quota::{LONGEST_RESET, Reset, ResetFormat};
+use crate::server_clock::{ServerClock, date_of};
+
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
-/// How long a response asks the client to wait: `retry-after-ms`, or `Retry-After` in either of
-/// its forms.
+/// The longest wait that is applied of what a response asks for: a quarter of an hour. It is the
+/// default of [`HttpClassifier::with_longest_wait`](crate::HttpClassifier::with_longest_wait).
+///
+/// A throttle of a limit per minute or per quarter of an hour ends within it. A header that asks for
+/// more is mostly a slip: a Unix time, milliseconds for seconds, a date of another year. A client
+/// that comes back too early is throttled once more; one that believes the slip is shut for years.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+
+/// The longest ban or exhausted quota that is applied: a day, after which one call asks again. It is
+/// the default of [`HttpClassifier::with_longest_ban`](crate::HttpClassifier::with_longest_ban).
+pub const LONGEST_BAN: Duration = Duration::from_secs(24 * 3600);
+
+/// How long a response asks the client to wait: `retry-after-ms`, or `Retry-After`.
 ///
 /// `Retry-After` is a number of seconds or an HTTP date (RFC 9110, section 10.2.3); a date in the
 /// past is a wait of zero. Fractions of seconds and the header `retry-after-ms` are not in the
-/// RFC; AI providers send them, and their own clients prefer the milliseconds. Any other value is
-/// ignored ([`HttpFeedback`](crate::quota::HttpFeedback) counts them), and what is longer than a
-/// [`Duration`] can hold is [`Duration::MAX`].
+/// RFC; AI providers send them, and their own clients prefer the milliseconds. Whatever else can be
+/// distinguished is read, too: Go's notation (`1m2.5s`), RFC 3339, and a Unix time of these days. Any
+/// other value is ignored ([`HttpFeedback`](crate::quota::HttpFeedback) counts them).
 ///
-/// `now` is only used for a date.
+/// A date is measured against the response's own `Date`, and against `now`, the local clock, where
+/// there is none, or one that is more than a day off while `now` makes sense of the date. Of several
+/// headers of the same name the longest counts, and one of more than [`LONGEST_RESET`] only when
+/// there is no shorter one.
+///
+/// The result has no bound: what is longer than a [`Duration`] can hold is [`Duration::MAX`].
+/// [`HttpClassifier`](crate::HttpClassifier) bounds it.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -29,55 +49,91 @@ const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 /// assert_eq!(wait, Some(Duration::from_millis(1_500)));
 /// ```
 pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    hint(headers, || now)
+    let hint = hint(headers, || now, LONGEST_RESET);
+    hint.within.or(hint.beyond)
 }
 
-/// The same, for a caller that reads the clock only when there is a date.
-pub(crate) fn hint(headers: &HeaderMap, now: impl FnOnce() -> SystemTime) -> Option<Duration> {
-    let millis = text(headers, RETRY_AFTER_MS).and_then(|ms| decimal(ms, 1_000));
-    millis.or_else(|| seconds_or_date(text(headers, RETRY_AFTER)?, now))
+/// What the headers of a response ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Hint {
+    /// The longest wait of those within the bound.
+    pub(crate) within: Option<Duration>,
+    /// The longest of those beyond it.
+    pub(crate) beyond: Option<Duration>,
+}
+
+impl Hint {
+    /// The wait, at most `longest`, the bound that it was read with.
+    pub(crate) fn bounded(self, longest: Duration) -> Option<Duration> {
+        self.within.or(self.beyond.map(|_| longest))
+    }
+
+    fn add(&mut self, wait: Duration, longest: Duration) {
+        let slot = if wait <= longest {
+            &mut self.within
+        } else {
+            &mut self.beyond
+        };
+        *slot = (*slot).max(Some(wait));
+    }
+}
+
+/// What the headers ask for, for a caller that reads the clock only when there is a date.
+pub(crate) fn hint(headers: &HeaderMap, local: impl Fn() -> SystemTime, longest: Duration) -> Hint {
+    let mut hint = Hint::default();
+    let mut clock = ServerClock::new(local);
+    for (name, format) in NAMES {
+        if hint.within.is_none() {
+            for text in texts(headers, &name) {
+                if let Some(wait) = wait(text, format, headers, &mut clock) {
+                    hint.add(wait, longest);
+                }
+            }
+        }
+    }
+    hint
 }
 
 /// How many of the headers that ask to wait cannot be read.
 pub(crate) fn unreadable_hints(headers: &HeaderMap) -> u64 {
-    let millis = text(headers, RETRY_AFTER_MS).is_some_and(|ms| decimal(ms, 1_000).is_none());
-    let epoch = || SystemTime::UNIX_EPOCH;
-    let other = text(headers, RETRY_AFTER).is_some_and(|t| seconds_or_date(t, epoch).is_none());
-    u64::from(millis) + u64::from(other)
+    let unreadable = |(name, format): (HeaderName, ResetFormat)| {
+        let texts = texts(headers, &name);
+        texts.filter(|text| format.parse(text).is_none()).count() as u64
+    };
+    NAMES.into_iter().map(unreadable).sum()
 }
+
+/// The headers that ask to wait, the most exact one first.
+const NAMES: [(HeaderName, ResetFormat); 2] = [
+    (RETRY_AFTER_MS, ResetFormat::AutoMillis),
+    (RETRY_AFTER, ResetFormat::Auto),
+];
 
 /// Bytes that are no text are as unreadable as an empty one.
-fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
-    Some(headers.get(name)?.to_str().unwrap_or_default().trim())
+fn texts<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let values = headers.get_all(name).iter();
+    values.map(|value| value.to_str().unwrap_or_default().trim())
 }
 
-fn seconds_or_date(text: &str, now: impl FnOnce() -> SystemTime) -> Option<Duration> {
-    decimal(text, 1).or_else(|| {
-        let date = httpdate::parse_http_date(text).ok()?;
-        Some(date.duration_since(now()).unwrap_or(Duration::ZERO))
-    })
-}
-
-/// A decimal number of units, of which `per_second` make a second.
-pub(crate) fn decimal(text: &str, per_second: u64) -> Option<Duration> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
-    if whole.is_empty() || !digits(whole) || !digits(fraction) {
-        return None;
+fn wait(
+    text: &str,
+    format: ResetFormat,
+    headers: &HeaderMap,
+    clock: &mut ServerClock<impl Fn() -> SystemTime>,
+) -> Option<Duration> {
+    match format.parse(text)? {
+        Reset::In(wait) => Some(wait),
+        Reset::At(at) => {
+            let distance = clock.distance(at, || date_of(headers));
+            // A number of seconds that is no time of these days is a number of seconds.
+            let plain = if distance.is_plausible() {
+                None
+            } else {
+                format.plain_number(text)
+            };
+            Some(plain.unwrap_or(distance.ahead))
+        }
     }
-    // Only digits are left, so the one way to fail is to be too long.
-    let units: u64 = whole.parse().unwrap_or(u64::MAX);
-    if units == u64::MAX {
-        return Some(Duration::MAX);
-    }
-    let billionths = fraction
-        .bytes()
-        .chain(std::iter::repeat(b'0'))
-        .take(9)
-        .fold(0_u64, |n, digit| n * 10 + u64::from(digit - b'0'));
-    let seconds = Duration::from_secs(units / per_second);
-    let nanos = (units % per_second) * (1_000_000_000 / per_second) + billionths / per_second;
-    Some(seconds.saturating_add(Duration::from_nanos(nanos)))
 }
 
 #[cfg(test)]
@@ -143,6 +199,102 @@ mod tests {
         );
     }
 
+    fn all_of(pairs: &[(&'static str, &str)], local: u64, longest: Duration) -> Hint {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, HeaderValue::from_str(value).unwrap());
+        }
+        let local = SystemTime::UNIX_EPOCH + Duration::from_secs(local);
+        hint(&headers, || local, longest)
+    }
+
+    /// 2026-11-21 00:00:00 UTC.
+    const NOW: u64 = 1_795_219_200;
+    const TEN: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn every_form_that_can_be_distinguished_is_read() {
+        for text in [
+            "10",
+            "10.0",
+            "10s",
+            "0m10s",
+            "10000ms",
+            "1795219210",
+            "1795219210000",
+            "2026-11-21T00:00:10Z",
+            "Sat, 21 Nov 2026 00:00:10 GMT",
+            "Sat Nov 21 00:00:10 2026",
+        ] {
+            let hint = all_of(&[("retry-after", text)], NOW, LONGEST_WAIT);
+            assert_eq!((hint.within, hint.beyond), (Some(TEN), None), "{text}");
+        }
+        for text in ["10000", "10s", "1795219210000", "2026-11-21T00:00:10Z"] {
+            let hint = all_of(&[("retry-after-ms", text)], NOW, LONGEST_WAIT);
+            assert_eq!(hint.within, Some(TEN), "{text}");
+        }
+    }
+
+    #[test]
+    fn of_several_the_longest_within_the_bound_counts() {
+        let several = |values: &[&str]| {
+            let pairs: Vec<_> = values.iter().map(|v| ("retry-after", *v)).collect();
+            all_of(&pairs, NOW, LONGEST_WAIT).bounded(LONGEST_WAIT)
+        };
+        let minutes = |n: u64| Some(Duration::from_secs(60 * n));
+        assert_eq!(several(&["0", "120"]), minutes(2));
+        assert_eq!(several(&["120", "0"]), minutes(2));
+        assert_eq!(several(&["soon", "120"]), minutes(2));
+        assert_eq!(several(&["120", "31536000"]), minutes(2));
+        assert_eq!(
+            several(&["31536000", "Sat, 21 Nov 2026 00:01:00 GMT"]),
+            minutes(1)
+        );
+        assert_eq!(several(&["31536000", "901"]), Some(LONGEST_WAIT));
+        assert_eq!(several(&["soon"]), None);
+        let absurd_ms = [("retry-after-ms", "999999999999"), ("retry-after", "60")];
+        assert_eq!(
+            all_of(&absurd_ms, NOW, LONGEST_WAIT).bounded(LONGEST_WAIT),
+            minutes(1)
+        );
+    }
+
+    #[test]
+    fn a_unix_time_of_another_year_is_no_point_of_time() {
+        let year = all_of(&[("retry-after", "1764386400")], NOW, LONGEST_WAIT);
+        assert_eq!(year.beyond, Some(Duration::from_secs(1_764_386_400)));
+        assert_eq!(year.bounded(LONGEST_WAIT), Some(LONGEST_WAIT));
+        let past = all_of(&[("retry-after", "1795219190")], NOW, LONGEST_WAIT);
+        assert_eq!(past.within, Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_date_is_measured_by_the_date_of_the_response() {
+        let wait = |date: &str, local| {
+            let pairs = [
+                ("retry-after", "Sat, 21 Nov 2026 00:00:10 GMT"),
+                ("date", date),
+            ];
+            all_of(&pairs, local, LONGEST_WAIT).bounded(LONGEST_WAIT)
+        };
+        // Ten minutes ahead, ten minutes behind, hours off.
+        for skew in [-18_000_i64, -600, 600, 18_000] {
+            let local = NOW.checked_add_signed(skew).unwrap();
+            assert_eq!(
+                wait("Sat, 21 Nov 2026 00:00:00 GMT", local),
+                Some(TEN),
+                "{skew}"
+            );
+        }
+        for absurd in [
+            "Thu, 01 Jan 1970 00:00:00 GMT",
+            "Fri, 31 Dec 9999 23:59:59 GMT",
+            "now",
+        ] {
+            assert_eq!(wait(absurd, NOW), Some(TEN), "{absurd}");
+        }
+    }
+
     #[test]
     fn each_header_that_cannot_be_read_counts_once() {
         let unreadable = |pairs: &[(&'static str, &[u8])]| {
@@ -165,6 +317,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn of_any_waits_the_longest_that_is_within_the_bound_counts(
+            waits in prop::collection::vec(0..2_000_u64, 1..6),
+        ) {
+            let texts: Vec<_> = waits.iter().map(ToString::to_string).collect();
+            let pairs: Vec<_> = texts.iter().map(|text| ("retry-after", &**text)).collect();
+            let within = waits.iter().filter(|wait| **wait <= 900).max();
+            let expected = Duration::from_secs(*within.unwrap_or(&900));
+            let read = all_of(&pairs, NOW, LONGEST_WAIT).bounded(LONGEST_WAIT);
+            prop_assert_eq!(read, Some(expected));
+        }
+
         #[test]
         fn whatever_is_sent_nothing_panics(value in "[ -~]{0,40}") {
             let _ = seconds(&value);

@@ -8,6 +8,9 @@ use std::io;
 use seawall_core::FailureKind;
 use seawall_core::{Outcome, Rejection};
 
+#[cfg(feature = "http2")]
+use crate::http2::was_not_processed;
+
 #[cfg(feature = "reqwest")]
 use crate::reqwest_error::ReqwestError;
 
@@ -75,6 +78,8 @@ pub trait TransportError {
 /// * with the feature `hyper`, the errors of `hyper` and of `hyper-util`'s legacy client. Not
 ///   sent: the connection could not be made, or the request was cancelled before it was handed to
 ///   one. [`Outcome::Ignored`], which is not retried: the request's own body failed;
+/// * with the feature `http2`, also not sent: the server refused the stream, or its `GOAWAY` says
+///   that it was not processed (`was_not_processed`);
 /// * with the feature `reqwest`, the error of a `ReqwestClient`, and reqwest's own: of unknown
 ///   outcome, since it follows redirects, unless the request could not be built or its own body
 ///   failed.
@@ -131,7 +136,7 @@ fn known(error: &(dyn StdError + 'static)) -> Option<Outcome> {
 /// found no connection. Everything else happens while writing or later.
 #[cfg(feature = "hyper")]
 fn by_hyper(error: &hyper::Error) -> Outcome {
-    if error.is_canceled() || error.is_closed() {
+    if error.is_canceled() || error.is_closed() || was_not_processed(error) {
         NOT_SENT
     } else if error.is_user() {
         // The caller's own body failed: that is no fault of the upstream, and a retry would fail
@@ -140,6 +145,11 @@ fn by_hyper(error: &hyper::Error) -> Outcome {
     } else {
         Outcome::Unknown
     }
+}
+
+#[cfg(all(feature = "hyper", not(feature = "http2")))]
+const fn was_not_processed(_: &hyper::Error) -> bool {
+    false
 }
 
 /// The error may be of the first request or of one after a redirect, so no connection that failed
@@ -165,7 +175,8 @@ fn by_reqwest(error: &reqwest::Error) -> Outcome {
 }
 
 /// What an error of a `reqwest` client that follows no redirects means: "not sent" when the
-/// connection could not be made.
+/// connection could not be made or, with the feature `http2`, when the server refused or disowned
+/// the stream.
 ///
 /// Only for clients that were built with `redirect(reqwest::redirect::Policy::none())` and
 /// without a retry policy of their own. With redirects, the connection that could not be made may
@@ -191,11 +202,17 @@ pub fn reqwest_without_redirects(error: &reqwest::Error) -> Outcome {
     let direct = error
         .source()
         .and_then(|source| source.downcast_ref::<LegacyError>());
-    if error.is_request() && direct.is_some_and(LegacyError::is_connect) {
+    if error.is_request() && direct.is_some_and(is_not_sent) {
         NOT_SENT
     } else {
         by_reqwest(error)
     }
+}
+
+#[cfg(feature = "reqwest")]
+fn is_not_sent(error: &hyper_util::client::legacy::Error) -> bool {
+    let inner = error.source().and_then(|source| source.downcast_ref());
+    error.is_connect() || inner.is_some_and(|error: &hyper::Error| was_not_processed(error))
 }
 
 #[cfg(feature = "reqwest")]

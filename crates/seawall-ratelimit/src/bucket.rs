@@ -102,6 +102,14 @@ impl Rate {
         tat.saturating_sub(self.token.saturating_mul(cost))
     }
 
+    /// The word with what a call used in place of what was estimated.
+    pub(crate) fn correct(self, tat: u64, now_ns: u64, estimate: u64, used: u64) -> u64 {
+        match used.checked_sub(estimate) {
+            Some(more) => self.debit(tat, now_ns, more),
+            None => self.refund(tat, estimate - used),
+        }
+    }
+
     /// The word of a bucket that has at most so many tokens.
     pub(crate) fn at_most(self, tat: u64, now_ns: u64, tokens: u64) -> u64 {
         let left = self.token.saturating_mul(tokens).min(self.fill);

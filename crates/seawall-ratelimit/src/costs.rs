@@ -10,10 +10,13 @@ pub(crate) struct Costs([u32; MAX_LIMITS]);
 
 impl Costs {
     /// The costs of limits that count `units`.
-    pub(crate) fn of(units: &[Unit], mut cost: impl FnMut(Unit) -> u32) -> Self {
+    pub(crate) fn of(
+        units: impl IntoIterator<Item = Unit>,
+        mut cost: impl FnMut(Unit) -> u32,
+    ) -> Self {
         let mut costs = [0; MAX_LIMITS];
         for (slot, unit) in costs.iter_mut().zip(units) {
-            *slot = cost(*unit);
+            *slot = cost(unit);
         }
         Self(costs)
     }
@@ -36,6 +39,16 @@ impl Costs {
 pub(crate) struct Granted {
     pub(crate) costs: Costs,
     pub(crate) at_ns: u64,
+}
+
+impl Granted {
+    /// A departure that was not granted: nothing was estimated.
+    pub(crate) fn nothing(at_ns: u64) -> Self {
+        Self {
+            costs: Costs::default(),
+            at_ns,
+        }
+    }
 }
 
 /// What several calls cost of each limit.

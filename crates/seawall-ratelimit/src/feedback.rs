@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use seawall_core::{Describe, Policies, ReadQuotaSignals};
+use seawall_core::{Describe, LateUsage, Policies, ReadQuotaSignals};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -25,8 +25,9 @@ use crate::state::{Departed, LocalState, SharedState, StateAnchor};
 /// * *a pause* (a throttle, a ban): nothing is granted before it ends, and then the limit starts
 ///   empty, so that waiters do not depart all at once.
 /// * *the real usage* (tokens of an AI response): the difference to the estimate is taken or given
-///   back. A response without usage, and a call that is dropped before its response, leave the
-///   estimate taken: the upstream has most likely counted them.
+///   back, at the time of the departure. A response without usage, and a call that is dropped before
+///   its response, leave the estimate taken: the upstream has most likely counted them. Where the
+///   usage comes later, at the end of a stream, the reader hands on a [`LateUsage`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -189,7 +190,7 @@ where
         let StepProj::Running { inner, .. } = step.as_mut().project() else {
             panic!("`FeedbackFuture` polled after it has completed");
         };
-        let result = ready!(inner.poll(cx));
+        let mut result = ready!(inner.poll(cx));
         // The inner future is dropped first: what it holds is free before any waiter is woken.
         if let StepDone::Running {
             state,
@@ -198,17 +199,25 @@ where
             ..
         } = step.project_replace(Step::Done)
         {
-            let state = state.common();
+            let common = state.common();
             let mut now = None;
             let mut apply = |signal| {
                 // Only results with signals cost a clock read.
-                let now = *now.get_or_insert_with(|| state.clock.now());
-                state.apply_signal(now, signal, &departed);
+                let now = *now.get_or_insert_with(|| common.clock.now());
+                common.apply_signal(now, signal, &departed);
             };
             reader.read_signals(result.as_ref(), &mut apply);
+            if let Ok(response) = &mut result {
+                reader.attach_late_usage(response, &mut || late_usage(&state, departed));
+            }
         }
         Poll::Ready(result)
     }
+}
+
+fn late_usage(state: &LocalState, departed: Departed) -> LateUsage {
+    let state = state.clone();
+    LateUsage::new(move |used| state.common().correct_usage(&departed, used))
 }
 
 seawall_core::impl_debug!(FeedbackFuture<Fut, F>:);

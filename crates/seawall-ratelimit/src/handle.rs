@@ -3,8 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use seawall_core::{
-    InstanceHandle, InstanceName, InvalidConfig, QuotaSignal, Rejection, RequestMeta, Samples,
-    Unit, ns,
+    InstanceHandle, InstanceName, InvalidConfig, QuotaSignal, Rejection, RequestMeta, Samples, ns,
 };
 
 use crate::config::RateLimitConfig;
@@ -179,15 +178,6 @@ impl RateLimitHandle {
     /// [`QuotaSignal::Used`] takes the full amount, since there is no estimate.
     pub fn apply_signal(&self, signal: QuotaSignal) {
         self.limiter().apply_signal(self.now(), signal, None);
-    }
-
-    /// Corrects an estimate after the call, where the usage is known too late for a
-    /// [`FeedbackLayer`](crate::FeedbackLayer): at the end of a streamed response. Takes or gives
-    /// back the difference at every limit that counts `unit`.
-    pub fn correct_usage(&self, unit: Unit, estimated: u64, used: u64) {
-        let now = self.now();
-        self.limiter()
-            .correct_estimate(now, unit, estimated, used, now);
     }
 
     /// Takes what a request like this costs, and waits for it as calls do.

@@ -132,8 +132,8 @@ pub use snapshot::{LimitSnapshot, RateLimitSnapshot, RateLimitState};
 /// What users of this crate need of `seawall-core`.
 #[doc(no_inline)]
 pub use seawall_core::{
-    ConstMeta, Describe, Error, FailureKind, InstanceName, InvalidConfig, LayerExt, Outcome,
-    PartitionKey, Policies, Policy, Priority, QuotaSignal, Ratio, ReadQuotaSignals, Reason,
-    Registry, Rejectable, Rejection, Replay, RequestMeta, Scope, ServerLimit, TokenCount, Unit,
-    WrapErrorLayer, assert_service, rejectable,
+    ConstMeta, Describe, Error, FailureKind, InstanceName, InvalidConfig, LateUsage, LayerExt,
+    Outcome, PartitionKey, Policies, Policy, Priority, QuotaSignal, Ratio, ReadQuotaSignals,
+    Reason, Registry, Rejectable, Rejection, Replay, RequestMeta, Scope, ServerLimit, TokenCount,
+    Unit, WrapErrorLayer, assert_service, rejectable,
 };

@@ -152,7 +152,7 @@ impl TokenRequests {
         let deadline_ns = meta.deadline.map_or(u64::MAX, |at| limiter.clock().at(at));
         let max_wait_ns = limiter.limiter().max_wait_ns();
         let mut request = |limiter: &Limiter| TokenRequest {
-            costs: Costs::of(limiter.units(), &mut cost),
+            costs: Costs::of(limiter.units().iter().copied(), &mut cost),
             priority: meta.priority,
             deadline_ns,
             max_wait_ns,

@@ -16,7 +16,8 @@ use crate::queued::Queued;
 /// Tokens of a rate limit that are taken, until the real usage is known.
 ///
 /// Made by [`RateLimitHandle::reserve`](crate::RateLimitHandle::reserve) for work that is not a call
-/// of a Tower service: a WebSocket message, a batch, a streamed response. Dropped without
+/// of a Tower service: a WebSocket message, a batch, a streamed response. It knows when they were
+/// taken, and corrects the windows of that time, however late. Dropped without
 /// [`correct_usage`](Self::correct_usage) or [`commit`](Self::commit), it gives back everything.
 ///
 /// ```
@@ -36,7 +37,7 @@ use crate::queued::Queued;
 /// let reserved = tokens.reserve(&estimate).await?;
 /// assert_eq!(tokens.tokens(), 5_000.0);
 /// // The response was shorter than estimated.
-/// reserved.correct_usage(Unit::Tokens, 1_250);
+/// reserved.correct_usage(&[(Unit::Tokens, 1_250)]);
 /// assert_eq!(tokens.tokens(), 8_750.0);
 /// # Ok(())
 /// # }
@@ -51,13 +52,16 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Takes or gives back the difference between what was reserved of `unit` and what was `used`;
-    /// what was reserved of other units stays taken. What was used in addition is owed: the next
-    /// calls wait for it.
-    pub fn correct_usage(mut self, unit: Unit, used: u64) {
+    /// Takes or gives back the differences between what was reserved of some units and what was used
+    /// of them in total; what was reserved of other units stays taken.
+    ///
+    /// A difference counts at the time of the reservation: a window that has ended since changes no
+    /// more. A bucket has no windows: what was used in addition is owed, and the next calls wait for
+    /// it.
+    pub fn correct_usage(mut self, used: &[(Unit, u64)]) {
         self.over = true;
         let now = self.limiter.now();
-        self.for_each(|limiter, granted| limiter.correct_usage(now, unit, granted, used));
+        self.for_each(|limiter, granted| limiter.correct_usage(now, granted, used));
     }
 
     /// Leaves everything taken as it was estimated.

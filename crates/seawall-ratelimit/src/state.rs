@@ -33,7 +33,7 @@ impl State {
         let clock = Clock::start();
         let now = clock.now();
         share(Self {
-            limiter: Limiter::new(config, now, WallClock::now(now)),
+            limiter: Limiter::new(config, now, WallClock::now(now)).reserved(),
             clock,
             events: EventSource::new("ratelimit", name),
             keys: None,
@@ -76,9 +76,9 @@ impl State {
     ) -> Departed {
         let at_ns = self.clock.now();
         let of_all = self.account().unwrap_or(&self.limiter);
-        let all = Costs::of(of_all.units(), &mut cost);
+        let all = Costs::of(of_all.units().iter().copied(), &mut cost);
         let own = self.keys.as_ref().map(|keys| Granted {
-            costs: Costs::of(&keys.units_of(key), cost),
+            costs: keys.costs_of(key, cost),
             at_ns,
         });
         let all = Granted { costs: all, at_ns };
@@ -115,11 +115,38 @@ impl State {
                 }
             };
         }
+        if let QuotaSignal::Used { unit, amount } = signal {
+            let nothing = Granted::nothing(now_ns);
+            let (own, all) = (own.unwrap_or(nothing), all.unwrap_or(nothing));
+            return self.correct_key(keys, key, now_ns, own, all, &[(unit, amount)]);
+        }
+        // It may be the state of the key or of the account, so it goes to the key alone.
         keys.limiter(key, now_ns).apply_signal(now_ns, signal, own);
-        // The state of a limit may be that of the key or of the account, so it goes to the key
-        // alone. Usage counts at both.
-        if let (Some(account), QuotaSignal::Used { .. }) = (self.account(), signal) {
-            account.apply_signal(now_ns, signal, all);
+    }
+
+    /// Replaces the estimates of a call by what it really used.
+    pub(crate) fn correct_usage(&self, departed: &Departed, used: &[(Unit, u64)]) {
+        let now = self.clock.now();
+        let Departed { key, all, own } = *departed;
+        match (&self.keys, own) {
+            (Some(keys), Some(own)) => self.correct_key(keys, key, now, own, all, used),
+            _ => self.limiter.correct_usage(now, all, used),
+        }
+    }
+
+    /// Usage counts at the key and at the account.
+    fn correct_key(
+        &self,
+        keys: &Keys,
+        key: PartitionKey,
+        now_ns: u64,
+        own: Granted,
+        all: Granted,
+        used: &[(Unit, u64)],
+    ) {
+        keys.correct_usage(key, now_ns, own, used);
+        if let Some(account) = self.account() {
+            account.correct_usage(now_ns, all, used);
         }
     }
 }

@@ -4,7 +4,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use seawall_core::{CopyRequest, Outcome, Reason, Rejectable, Rejection, Sent, deadline};
+use seawall_core::{
+    CopyRequest, KeepResponse, Outcome, Policies, Reason, Rejectable, Rejection, Sent, deadline,
+};
 use tokio::task::coop;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
@@ -24,6 +26,9 @@ pub(crate) type WaitFor<S, Req, H> =
     WaitOf<H, Req, <S as Service<Req>>::Response, <S as Service<Req>>::Error>;
 pub(crate) type ProgressOf<S, Req, X, H> =
     Progress<Req, <S as Service<Req>>::Response, <S as Service<Req>>::Error, X, H>;
+
+pub(crate) type KeepingOf<S, Req, X> =
+    <<X as Policies>::Keeper as KeepResponse<<S as Service<Req>>::Response>>::Keeping;
 
 pub(crate) struct Call<S, Req, X, H>
 where
@@ -95,9 +100,14 @@ where
 {
     /// The outcome of a result; `None` for a success that is the end of the call.
     #[inline]
-    pub(crate) fn classify_result(&self, result: &ResultOf<S, Req>) -> Option<Outcome> {
-        let rules = &self.common.common().rules;
-        self.progress.judge(rules, self.common.stripe(), result)
+    pub(crate) fn classify_result(&mut self, result: &ResultOf<S, Req>) -> Option<Outcome> {
+        let (rules, stripe) = (&self.common.common().rules, self.common.stripe());
+        self.progress.judge(rules, stripe, result)
+    }
+
+    /// Keeps what the upstream said for the end of the call.
+    pub(crate) fn keep(&self, response: S::Response) -> KeepingOf<S, Req, X> {
+        self.common.common().rules.policy.keeper().keep(response)
     }
 
     /// What follows an attempt that is no success.
@@ -150,14 +160,14 @@ where
         Poll::Ready(self.expired())
     }
 
-    fn expired(&self) -> ResultOf<S, Req> {
+    fn expired(&mut self) -> ResultOf<S, Req> {
         let rules = &self.common.common().rules;
         self.progress.expired(rules, self.common.stripe())
     }
 
     /// The call's result when its next attempt failed before it was made.
     pub(crate) fn failed_before_attempt(
-        &self,
+        &mut self,
         reason: StopReason,
         error: S::Error,
     ) -> ResultOf<S, Req> {

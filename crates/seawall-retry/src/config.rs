@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{Backoff, InvalidConfig, NonZeroCount};
+use seawall_core::{Backoff, InvalidConfig, NonZeroCount, Ratio};
 
 /// How often, how soon and after what a call is retried.
 ///
@@ -29,6 +29,7 @@ pub struct RetryConfig {
     attempt_timeout: Option<Duration>,
     overall_timeout: Option<Duration>,
     max_retry_after: Duration,
+    retry_after_jitter: f64,
     max_rejection_wait: Duration,
     retry_throttled: bool,
     retry_if_not_sent: bool,
@@ -57,6 +58,9 @@ impl RetryConfig {
 
         /// The longest wait that the upstream may ask for.
         pub const fn max_retry_after -> Duration;
+
+        /// Over which share of a wait that was asked for attempts are spread after it.
+        pub const fn retry_after_jitter -> f64;
 
         /// The longest wait that a layer below may ask for; zero when a rejection ends the call.
         pub const fn max_rejection_wait -> Duration;
@@ -87,6 +91,7 @@ impl RetryConfig {
             ("attempt_timeout", limit(self.attempt_timeout)),
             ("overall_timeout", limit(self.overall_timeout)),
             ("max_retry_after", format!("{:?}", self.max_retry_after)),
+            ("retry_after_jitter", self.retry_after_jitter.to_string()),
             (
                 "max_rejection_wait",
                 format!("{:?}", self.max_rejection_wait),
@@ -103,7 +108,7 @@ fn limit(limit: Option<Duration>) -> String {
 
 impl Default for RetryConfig {
     /// Three attempts; waits below 1 s, then below 2 s (exponential, at most 60 s, full jitter);
-    /// hints of up to 60 s are followed; rejections end the call; throttled requests and those that
+    /// hints of up to 60 s are followed, and spread by a tenth of them; rejections end the call; throttled requests and those that
     /// were not sent are retried; no time limit of its own.
     ///
     /// Three attempts with full jitter below 1 s, doubled each time, are what the AWS SDKs'
@@ -119,6 +124,7 @@ impl Default for RetryConfig {
             attempt_timeout: None,
             overall_timeout: None,
             max_retry_after: Duration::from_secs(60),
+            retry_after_jitter: 0.1,
             max_rejection_wait: Duration::ZERO,
             retry_throttled: true,
             retry_if_not_sent: true,
@@ -199,6 +205,17 @@ impl RetryConfigBuilder {
         /// [`Duration::MAX`] as a hint means never, and ends the call whatever is allowed.
         pub const fn max_retry_after(Duration);
 
+        /// Sets over which share of a wait that the upstream or a layer below has asked for attempts
+        /// are spread after its end, from 0 to 1; 0.1 unless set, so that those which were told
+        /// "in 60 seconds" come back within 60 to 66 seconds.
+        ///
+        /// Clients that got the same time would all come back at one instant. What the jitter of
+        /// the [backoff](Self::backoff) leaves to chance spreads them, too, and the wider of the two
+        /// holds. Where the deadline is near, attempts are spread over the time that is left: none
+        /// is given up for the jitter alone. With 0 and a backoff without jitter all come back at
+        /// once.
+        pub const fn retry_after_jitter(f64);
+
         /// Sets the longest wait that a *layer below* may ask for; zero unless set, and then a
         /// local rejection ends the call.
         ///
@@ -225,11 +242,12 @@ impl RetryConfigBuilder {
     /// # Errors
     ///
     /// [`InvalidConfig`] that names `attempts`, `attempt_timeout` or `overall_timeout` when it is
-    /// 0, `attempt_timeout` when it is longer than `overall_timeout`, or `throttled_backoff` when
-    /// throttled requests are not retried.
+    /// 0, `attempt_timeout` when it is longer than `overall_timeout`, `retry_after_jitter` when it
+    /// is not 0 to 1, or `throttled_backoff` when throttled requests are not retried.
     pub fn build(self) -> Result<RetryConfig, InvalidConfig> {
         let config = &self.config;
         NonZeroCount::check("attempts", config.attempts)?;
+        Ratio::new(config.retry_after_jitter).map_err(|e| e.in_field("retry_after_jitter"))?;
         for (field, limit) in [
             ("attempt_timeout", config.attempt_timeout),
             ("overall_timeout", config.overall_timeout),

@@ -27,7 +27,11 @@ impl RetryCounts {
         let retried = OutcomeCounts::sum(stripes.iter().map(|stripe| &stripe.retried));
         Self {
             calls: OutcomeCounts::sum(stripes.iter().flat_map(|s| [&s.last, &s.no_attempt])),
-            attempts: OutcomeCounts::sum(stripes.iter().flat_map(|s| [&s.last, &s.retried])),
+            attempts: OutcomeCounts::sum(
+                stripes
+                    .iter()
+                    .flat_map(|s| [&s.last, &s.retried, &s.replaced]),
+            ),
             retries: retried.total(),
             give_ups: GiveUpCounts::sum(stripes.iter().map(|stripe| &stripe.give_ups)),
         }
@@ -55,7 +59,9 @@ pub(crate) struct RetryStripe {
     last: OutcomeStripe,
     /// Attempts that were followed by another one.
     retried: OutcomeStripe,
-    /// Results of calls that ended where no attempt was under way.
+    /// Last attempts that were not sent, in whose place the caller got an earlier result.
+    replaced: OutcomeStripe,
+    /// Results of calls that are not those of their last attempt.
     no_attempt: OutcomeStripe,
     give_ups: GiveUpStripe,
 }
@@ -77,7 +83,12 @@ impl RetryStripe {
         self.retried.add(outcome, rejected);
     }
 
-    /// A call ended where no attempt was under way.
+    /// The last attempt was not sent, and the caller gets an earlier result.
+    pub(crate) fn replaced(&self, outcome: &Outcome, rejected: bool) {
+        self.replaced.add(outcome, rejected);
+    }
+
+    /// A call ended with a result that is not that of its last attempt.
     pub(crate) fn ended_between_attempts(&self, outcome: &Outcome, rejected: bool) {
         self.no_attempt.add(outcome, rejected);
     }

@@ -30,6 +30,15 @@ impl Attempted {
         self.rejection.is_some_and(|r| r.sent() == Sent::No) && self.outcome == Outcome::Ignored
     }
 
+    /// Whether the attempt failed, by itself and not by a layer below.
+    pub(crate) fn is_failure(&self) -> bool {
+        !self.is_rejected_unsent()
+            && matches!(
+                self.outcome,
+                Outcome::Failure(_) | Outcome::Throttled { .. } | Outcome::Unknown
+            )
+    }
+
     /// Whether nothing of the attempt can have reached the upstream.
     pub(crate) fn is_unsent(&self) -> bool {
         self.is_rejected_unsent() || self.outcome == NOT_SENT
@@ -54,8 +63,11 @@ pub(crate) trait Effects {
     fn has_copy(&mut self) -> bool;
     /// What the predicate decides.
     fn predicate(&mut self) -> RetryDecision;
-    /// The next wait of the backoff; `None` when there is none any more.
-    fn next_delay(&mut self, backoff: &Backoff) -> Option<BackoffDelay>;
+    /// The next wait of the backoff, which begins anew where `restart` says so; `None` when there
+    /// is none any more.
+    fn next_delay(&mut self, backoff: &Backoff, restart: bool) -> Option<BackoffDelay>;
+    /// A number from `[0, 1)`.
+    fn draw(&mut self) -> f64;
     /// The time left until the deadline, if there is one.
     fn time_left(&mut self) -> Option<Duration>;
     /// Takes a token of the sending rate, and says how long it takes to come; `None`, and nothing
@@ -95,13 +107,19 @@ pub(crate) fn decide<E: Effects>(
         Outcome::Throttled { .. } => config.throttled_backoff(),
         _ => config.backoff(),
     };
-    let Some(next) = effects.next_delay(backoff) else {
+    // A wait that was named says more than the growth of those before it.
+    let named = !requested.is_zero();
+    let Some(next) = effects.next_delay(backoff, named) else {
         return Decision::Stop(StopReason::AttemptsExhausted);
     };
-    // Never earlier than requested. What the backoff leaves to chance comes on top, since all
-    // clients that got the same time would come back at one instant.
-    let delay = next.delay.max(requested.saturating_add(next.chance));
     let left = effects.time_left();
+    let delay = if named {
+        let spread = scale(requested, config.retry_after_jitter());
+        let wait = NamedWait { requested, spread };
+        wait.spread_out(next, left, effects.draw())
+    } else {
+        next.delay
+    };
     if left.is_some_and(|left| left <= delay) {
         return Decision::Stop(StopReason::Deadline);
     }
@@ -118,6 +136,36 @@ pub(crate) fn decide<E: Effects>(
         return Decision::Stop(StopReason::BudgetExhausted);
     }
     Decision::Retry(delay.max(paced))
+}
+
+/// `duration` times a share from 0 to 1.
+fn scale(duration: Duration, share: f64) -> Duration {
+    // Rounded, a very long one may be longer than there is.
+    let scaled = Duration::try_from_secs_f64(duration.as_secs_f64() * share);
+    scaled.unwrap_or(duration).min(duration)
+}
+
+/// A wait that the upstream or a layer below has named.
+struct NamedWait {
+    requested: Duration,
+    /// Over how long a time after it attempts are spread.
+    spread: Duration,
+}
+
+impl NamedWait {
+    /// The delay: never shorter than what was named or than the backoff, and spread over a time
+    /// after it, since all clients that got the same time would come back at one instant.
+    fn spread_out(&self, next: BackoffDelay, left: Option<Duration>, draw: f64) -> Duration {
+        let own = next.delay - next.chance;
+        let least = self.requested.max(own);
+        let drawn = scale(self.spread, draw).max(next.chance);
+        let delay = least.saturating_add(drawn);
+        match left {
+            // An attempt that could be made in time is not given up for what chance adds.
+            Some(left) if left <= delay && least < left => least + scale(left - least, draw),
+            _ => delay,
+        }
+    }
 }
 
 /// Whether another attempt is wanted and possible, and the wait that was asked for.
@@ -173,16 +221,17 @@ fn can_be_widened(attempted: &Attempted) -> bool {
         )
 }
 
-/// What replaces a result which says that nothing was sent, when an earlier attempt may have been; `None` where the result does not say that. `unknown` is the layer's own rejection.
-pub(crate) fn correct_sent_status(
+/// The rejection in a result which says that nothing was sent, or `unknown` where it is an error of
+/// the client's own; `None` where the result does not say that.
+pub(crate) fn not_sent_claim(
     outcome: Outcome,
     rejection: Option<Rejection>,
-    unknown: Rejection,
+    unknown: impl FnOnce() -> Rejection,
 ) -> Option<Rejection> {
     match rejection {
-        Some(rejection) => (rejection.sent() == Sent::No).then(|| rejection.with_sent(Sent::Maybe)),
+        Some(rejection) => (rejection.sent() == Sent::No).then_some(rejection),
         // The error is the client's own and cannot be changed.
-        None => (outcome == NOT_SENT).then(|| unknown.with_sent(Sent::Maybe)),
+        None => (outcome == NOT_SENT).then(unknown),
     }
 }
 

@@ -68,7 +68,7 @@ where
         predicate.decide(self.predicate_state, attempt)
     }
 
-    fn next_delay(&mut self, backoff: &Backoff) -> Option<BackoffDelay> {
+    fn next_delay(&mut self, backoff: &Backoff, restart: bool) -> Option<BackoffDelay> {
         let taken = &mut self.taken;
         taken.wait = self.rules.hooks.predicate().wait(self.predicate_state);
         if taken.wait.is_some() {
@@ -76,8 +76,19 @@ where
             return Some(BackoffDelay { delay, chance });
         }
         let delays = taken.delays.get_or_insert_with(|| backoff.start());
+        if restart {
+            delays.restart();
+        }
         let drawn = delays.next_with_chance(backoff, self.rules.core.draw());
+        if restart {
+            // The wait was named; the next one that is not is the first of the backoff.
+            delays.restart();
+        }
         drawn.map(|(delay, chance)| BackoffDelay { delay, chance })
+    }
+
+    fn draw(&mut self) -> f64 {
+        self.rules.core.draw()
     }
 
     fn time_left(&mut self) -> Option<Duration> {

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 use seawall_core::{
-    Classify, CopyRequest, Describe, Outcome, Policies, Rejectable, deadline, impl_debug,
+    Classify, CopyRequest, Describe, KeepResponse, Outcome, Policies, Rejectable, deadline,
+    impl_debug,
 };
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tower_service::Service;
 
 use crate::StopReason;
-use crate::call::{Call, ProgressOf, ResultOf, WaitFor};
+use crate::call::{Call, KeepingOf, ProgressOf, ResultOf, WaitFor};
 use crate::hooks::{Hook, Hooks};
 use crate::progress::Next;
 use crate::rules::{CommonLocal, PolicyFor};
@@ -21,8 +22,9 @@ use crate::rules::{CommonLocal, PolicyFor};
 pin_project! {
     /// The response of a [`Retry`](crate::Retry).
     ///
-    /// While it waits it holds the copy of the request and nothing of the inner service. When it
-    /// completes it has dropped everything.
+    /// While it waits it holds the copy of the request, what is [kept](seawall_core::KeepResponse)
+    /// of the last response, and nothing of the inner service. When it completes it has dropped
+    /// everything.
     ///
     /// # Panics
     ///
@@ -31,21 +33,29 @@ pin_project! {
     pub struct ResponseFuture<S, Req, X, H = Hooks>
     where
         S: Service<Req>,
+        X: Policies,
+        X::Keeper: KeepResponse<S::Response>,
         H: Hook<Req, S::Response, S::Error>,
     {
         #[pin]
-        stage: Stage<S::Future, S, ResultOf<S, Req>, WaitFor<S, Req, H>>,
+        stage: Stage<S::Future, S, ResultOf<S, Req>, WaitFor<S, Req, H>, KeepingOf<S, Req, X>>,
         call: Option<Call<S, Req, X, H>>,
     }
 }
 
 pin_project! {
     #[project = StageProj]
-    enum Stage<F, S, R, W> {
+    enum Stage<F, S, R, W, K> {
         // An attempt is under way.
         Calling {
             #[pin]
             attempt: F,
+        },
+        // The response of an attempt that is tried again is read.
+        Keeping {
+            // Boxed, since few calls have it, and every future would be as large.
+            keeping: Pin<Box<K>>,
+            pause: Option<Pause<W>>,
         },
         // The delay before the next attempt.
         Delaying {
@@ -70,6 +80,13 @@ pin_project! {
     }
 }
 
+/// What comes before the next attempt.
+struct Pause<W> {
+    /// The predicate's own wait.
+    wait: Option<W>,
+    not_before: Option<Instant>,
+}
+
 /// What a step of the future leads to.
 enum Step<R> {
     /// The stage that it has set.
@@ -81,6 +98,7 @@ enum Step<R> {
 impl<S, Req, X, H> ResponseFuture<S, Req, X, H>
 where
     S: Service<Req>,
+    X: Policies<Keeper: KeepResponse<S::Response>>,
     H: Hook<Req, S::Response, S::Error>,
 {
     /// The first attempt is under way.
@@ -132,6 +150,7 @@ where
     X::Classifier: Classify<S::Response, S::Error>,
     X::Describer: Describe<Req>,
     X::Copier: CopyRequest<Req>,
+    X::Keeper: KeepResponse<S::Response>,
     H: Hook<Req, S::Response, S::Error>,
 {
     type Output = Result<S::Response, S::Error>;
@@ -172,12 +191,17 @@ where
     }
 }
 
-type StageOf<S, Req, H> =
-    Stage<<S as Service<Req>>::Future, S, ResultOf<S, Req>, WaitFor<S, Req, H>>;
+type StageOf<S, Req, X, H> = Stage<
+    <S as Service<Req>>::Future,
+    S,
+    ResultOf<S, Req>,
+    WaitFor<S, Req, H>,
+    KeepingOf<S, Req, X>,
+>;
 
 /// The result of a call that has made no attempt.
 #[cold]
-fn take_result<F, S, R, W>(stage: Pin<&mut Stage<F, S, R, W>>) -> R {
+fn take_result<F, S, R, W, K>(stage: Pin<&mut Stage<F, S, R, W, K>>) -> R {
     if let StageProj::WithoutAttempt { result } = stage.project()
         && let Some(result) = result.take()
     {
@@ -193,12 +217,12 @@ where
     X: PolicyFor<Req, S::Response, S::Error>,
     H: Hook<Req, S::Response, S::Error>,
 {
-    /// Calling => (Done | PredicateWait | Delaying | Readying)
+    /// Calling => (Done | Keeping | PredicateWait | Delaying | Readying)
     #[cold]
     #[inline(never)]
     fn leave_attempt(
         &mut self,
-        mut stage: Pin<&mut StageOf<S, Req, H>>,
+        mut stage: Pin<&mut StageOf<S, Req, X, H>>,
         out: Poll<ResultOf<S, Req>>,
         outcome: Outcome,
         cx: &mut Context<'_>,
@@ -210,21 +234,48 @@ where
                 (Err(limit.into()), limit.outcome())
             }
         };
-        let Next::Retry(delay, wait) = self.after_attempt(outcome, &mut result) else {
+        let next = self.after_attempt(outcome, &mut result);
+        let Next::Retry {
+            delay,
+            wait,
+            is_kept,
+        } = next
+        else {
             return Poll::Ready(Step::Complete(result));
         };
-        // The failed attempt and its result go first, and with them whatever they hold of the
-        // services below: a permit, a connection, a body.
-        drop(result);
+        // The failed attempt goes first, and with it whatever it holds of the services below: a
+        // permit, a connection.
         stage.set(Stage::Done);
-        stage.set(match wait {
-            Some(wait) => Stage::PredicateWait {
-                wait,
-                not_before: (!delay.is_zero()).then(|| deadline(Instant::now(), delay)),
-            },
-            None if delay.is_zero() => return self.ready_next(stage, cx),
-            None => Stage::Delaying {
-                delay: sleep(delay),
+        let pause = Pause {
+            wait,
+            not_before: (!delay.is_zero()).then(|| deadline(Instant::now(), delay)),
+        };
+        match result {
+            Ok(response) if is_kept => {
+                let keeping = Box::pin(self.keep(response));
+                let pause = Some(pause);
+                stage.set(Stage::Keeping { keeping, pause });
+                return Poll::Ready(Step::Next);
+            }
+            Err(error) if is_kept => self.progress.keep(Err(error)),
+            result => drop(result),
+        }
+        self.pause(stage, pause, cx)
+    }
+
+    /// Begins the wait before the next attempt.
+    fn pause(
+        &self,
+        mut stage: Pin<&mut StageOf<S, Req, X, H>>,
+        pause: Pause<WaitFor<S, Req, H>>,
+        cx: &Context<'_>,
+    ) -> Poll<Step<ResultOf<S, Req>>> {
+        let Pause { wait, not_before } = pause;
+        stage.set(match (wait, not_before) {
+            (Some(wait), not_before) => Stage::PredicateWait { wait, not_before },
+            (None, None) => return self.ready_next(stage, cx),
+            (None, Some(at)) => Stage::Delaying {
+                delay: sleep_until(at),
             },
         });
         Poll::Ready(Step::Next)
@@ -233,7 +284,7 @@ where
     /// Goes on to the next attempt without a delay.
     fn ready_next(
         &self,
-        mut stage: Pin<&mut StageOf<S, Req, H>>,
+        mut stage: Pin<&mut StageOf<S, Req, X, H>>,
         cx: &Context<'_>,
     ) -> Poll<Step<ResultOf<S, Req>>> {
         let service = self.service();
@@ -248,10 +299,21 @@ where
     #[inline(never)]
     fn poll_between_attempts(
         &mut self,
-        mut stage: Pin<&mut StageOf<S, Req, H>>,
+        mut stage: Pin<&mut StageOf<S, Req, X, H>>,
         cx: &mut Context<'_>,
     ) -> Poll<Step<ResultOf<S, Req>>> {
         let next = match stage.as_mut().project() {
+            // ## Keeping => (PredicateWait | Delaying | Readying)
+            StageProj::Keeping { keeping, pause } => {
+                let kept = ready!(keeping.as_mut().poll(cx));
+                let Some(pause) = pause.take() else {
+                    panic!("a retry's future was polled after it had panicked")
+                };
+                if let Some(response) = kept {
+                    self.progress.keep(Ok(response));
+                }
+                return self.pause(stage, pause, cx);
+            }
             // ## Delaying => Readying
             StageProj::Delaying { delay } => {
                 ready!(delay.poll(cx));
@@ -296,9 +358,14 @@ where
 }
 
 impl_debug!(
-    ResponseFuture<S, Req, X, H> where [S: Service<Req>, H: Hook<Req, S::Response, S::Error>]: |this|
+    ResponseFuture<S, Req, X, H> where [
+        S: Service<Req>,
+        X: Policies<Keeper: KeepResponse<S::Response>>,
+        H: Hook<Req, S::Response, S::Error>
+    ]: |this|
     stage = match &this.stage {
         Stage::Calling { .. } => "calling",
+        Stage::Keeping { .. } => "keeping",
         Stage::Delaying { .. } | Stage::PredicateWait { .. } => "waiting",
         Stage::Readying { .. } => "readying",
         Stage::WithoutAttempt { .. } => "without_attempt",

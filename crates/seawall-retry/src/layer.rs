@@ -15,8 +15,8 @@ use crate::{AdaptiveRate, Retry, RetryConfig, RetryHandle};
 /// Tries calls again that failed, when it is safe, allowed and worth it.
 ///
 /// Every service of one layer value and its clones shares one budget, one set of counters and the
-/// settings. `X` is the [`Policy`]: the classifier, the describer and the copier. `H` holds the
-/// hooks that [`retry_if`](Self::retry_if), [`prepare`](Self::prepare) and
+/// settings. `X` is the [`Policy`]: the classifier, the describer, the copier and the keeper. `H`
+/// holds the hooks that [`retry_if`](Self::retry_if), [`prepare`](Self::prepare) and
 /// [`annotate_give_up`](Self::annotate_give_up) set.
 ///
 /// ```
@@ -82,16 +82,16 @@ impl RetryLayer {
     }
 }
 
-policy_setters!(RetryLayer[H]: classify, describe, copy);
+policy_setters!(RetryLayer[H]: classify, describe, copy, keep);
 
-impl<C, D, T, P, H> RetryLayer<Policy<C, D, T, P>, H> {
+impl<C, D, T, P, K, H> RetryLayer<Policy<C, D, T, P, K>, H> {
     /// Describes every request as [idempotent](RequestMeta::idempotent): each may be sent again
     /// after any failure. For clients that only read, or whose requests have keys by which the
     /// upstream recognizes a second copy.
     ///
     /// Short for `describe(ConstMeta(RequestMeta::idempotent()))`.
     #[must_use]
-    pub fn assume_idempotent(self) -> RetryLayer<Policy<C, ConstMeta, T, P>, H> {
+    pub fn assume_idempotent(self) -> RetryLayer<Policy<C, ConstMeta, T, P, K>, H> {
         self.describe(ConstMeta(RequestMeta::idempotent()))
     }
 }

@@ -112,7 +112,7 @@ pub use tower_compat::{PolicyDelay, RetryPolicy, TowerBackoff, TowerPolicy, Towe
 
 pub use seawall_core::{
     Backoff, Budget, BudgetConfig, Classify, CloneRequest, ConstMeta, CopyRequest, CostClass,
-    DefaultMeta, Describe, Error, ErrorIsFailure, FailureKind, InvalidConfig, Jitter, LayerExt,
-    Outcome, Policies, Policy, Reason, Registry, Rejectable, Rejection, Replay, RequestMeta, Sent,
-    WrapErrorLayer, assert_service, rejectable,
+    DefaultMeta, Describe, DropResponse, Error, ErrorIsFailure, FailureKind, InvalidConfig, Jitter,
+    KeepResponse, KeepWhole, LayerExt, Outcome, Policies, Policy, Reason, Registry, Rejectable,
+    Rejection, Replay, RequestMeta, Sent, WrapErrorLayer, assert_service, rejectable,
 };

@@ -31,16 +31,31 @@ where
     has_token: bool,
     predicate_state: StateOf<H, Req, T, E>,
     /// What only calls with more than one attempt, or with a wait before the first, have.
-    more: Option<Box<More>>,
+    more: Option<Box<More<T, E>>>,
     policy: PhantomData<fn() -> X>,
 }
 
-#[derive(Default)]
-struct More {
+struct More<T, E> {
     payment: Option<Withdrawal>,
     token: Option<RateToken>,
     delays: Option<Delays>,
     previous: Option<Outcome>,
+    /// What the upstream said last, and what it meant, for the case that no further attempt
+    /// leaves.
+    last_answer: Option<(Outcome, Result<T, E>)>,
+}
+
+// By hand: derived, it would ask the same of results.
+impl<T, E> Default for More<T, E> {
+    fn default() -> Self {
+        Self {
+            payment: None,
+            token: None,
+            delays: None,
+            previous: None,
+            last_answer: None,
+        }
+    }
 }
 
 /// What follows an attempt.
@@ -48,7 +63,12 @@ pub(crate) enum Next<W> {
     /// Its result is that of the call.
     Complete,
     /// Another attempt, after this delay and not before that wait of the predicate's is over.
-    Retry(Duration, Option<W>),
+    Retry {
+        delay: Duration,
+        wait: Option<W>,
+        /// Whether the result is what the upstream said last.
+        is_kept: bool,
+    },
 }
 
 impl<Req, T, E, X, H> Progress<Req, T, E, X, H>
@@ -87,8 +107,14 @@ where
         self.predicate_state
     }
 
-    fn more_mut(&mut self) -> &mut More {
+    fn more_mut(&mut self) -> &mut More<T, E> {
         self.more.get_or_insert_with(Box::default)
+    }
+
+    /// Keeps the result of an attempt that is tried again.
+    pub(crate) fn keep(&mut self, result: Result<T, E>) {
+        let more = self.more_mut();
+        more.last_answer = more.previous.map(|outcome| (outcome, result));
     }
 
     /// The call begins now at the latest.

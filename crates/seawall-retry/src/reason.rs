@@ -1,6 +1,6 @@
 //! Why a call had no further attempt, and how often that was so.
 
-use seawall_core::counters;
+use seawall_core::{Reason, Rejection, counters};
 
 /// Makes the reasons and their counters from one table.
 macro_rules! stop_reasons {
@@ -95,6 +95,18 @@ stop_reasons! {
     Bypassed bypassed "bypassed",
 }
 
+impl StopReason {
+    /// What a rejection by this layer says, where a layer's own limit ended the attempts.
+    pub(crate) const fn rejects_as(self) -> Option<Reason> {
+        match self {
+            Self::BudgetExhausted => Some(Reason::BudgetExhausted),
+            Self::Deadline => Some(Reason::DeadlineExceeded),
+            Self::AdaptiveRate => Some(Reason::RateLimited),
+            _ => None,
+        }
+    }
+}
+
 /// How a call ended that had no success: what [`AnnotateGiveUp`](crate::AnnotateGiveUp) gets.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,4 +115,7 @@ pub struct Stopped {
     pub reason: StopReason,
     /// How many attempts were made; zero when the first one never was.
     pub attempts: u32,
+    /// The rejection that stood in the way of a further attempt, by a layer below or by this one:
+    /// what the result would be if the caller did not get the last one of the upstream.
+    pub rejection: Option<Rejection>,
 }

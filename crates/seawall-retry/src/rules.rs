@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use seawall_core::striped::{Anchor, Local};
 use seawall_core::{
-    BudgetHandle, Classify, CopyRequest, Describe, EventKind, Outcome, Policies, Reason, Rejection,
-    Sent,
+    BudgetHandle, Classify, CopyRequest, Describe, EventKind, KeepResponse, Outcome, Policies,
+    Reason, Rejection, Sent, Withdrawal,
 };
 
 use crate::AdaptiveRate;
@@ -31,10 +31,19 @@ impl Core {
         }
     }
 
+    /// The budget gets what a success earns: of an attempt that was paid for, or of a first one.
+    #[inline]
+    pub(crate) fn pay_in(&self, payment: Option<Withdrawal>) {
+        match payment {
+            None => self.budget.deposit(),
+            Some(payment) => self.budget.deposit_retried(payment),
+        }
+    }
+
     /// An attempt succeeded.
     #[inline]
-    pub(crate) fn succeeded(&self) {
-        self.budget.deposit();
+    pub(crate) fn succeeded(&self, payment: Option<Withdrawal>) {
+        self.pay_in(payment);
         if let Some(rate) = &self.rate {
             rate.on_response(false, rate.now());
         }
@@ -55,11 +64,16 @@ impl Core {
         }
     }
 
+    /// A rejection of the layer itself.
+    pub(crate) fn rejection(&self, reason: Reason, sent: Sent) -> Rejection {
+        self.state.events.rejection(reason).with_sent(sent)
+    }
+
     /// A rejection of the layer itself, emitted.
     pub(crate) fn reject(&self, reason: Reason, sent: Sent) -> Rejection {
-        let events = &self.state.events;
-        let rejection = events.rejection(reason).with_sent(sent);
-        events.emit(|| EventKind::Rejected(rejection));
+        let rejection = self.rejection(reason, sent);
+        let event = || EventKind::Rejected(rejection);
+        self.state.events.emit(event);
         rejection
     }
 }
@@ -74,12 +88,22 @@ pub(crate) struct Rules<X, H> {
 
 /// A policy for the requests and the results of a service: short for its bounds.
 pub(crate) trait PolicyFor<Req, Res, Err>:
-    Policies<Classifier: Classify<Res, Err>, Describer: Describe<Req>, Copier: CopyRequest<Req>>
+    Policies<
+        Classifier: Classify<Res, Err>,
+        Describer: Describe<Req>,
+        Copier: CopyRequest<Req>,
+        Keeper: KeepResponse<Res>,
+    >
 {
 }
 
 impl<X, Req, Res, Err> PolicyFor<Req, Res, Err> for X where
-    X: Policies<Classifier: Classify<Res, Err>, Describer: Describe<Req>, Copier: CopyRequest<Req>>
+    X: Policies<
+            Classifier: Classify<Res, Err>,
+            Describer: Describe<Req>,
+            Copier: CopyRequest<Req>,
+            Keeper: KeepResponse<Res>,
+        >
 {
 }
 

@@ -4,8 +4,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use seawall_core::{
-    Classify, CopyRequest, Describe, Policies, Policy, Reason, Rejectable, RequestMeta, Sent,
-    impl_debug, ns,
+    Classify, CopyRequest, Describe, KeepResponse, Policies, Policy, Reason, Rejectable,
+    RequestMeta, Sent, impl_debug, ns,
 };
 use tokio::time::Instant;
 use tower_service::Service;
@@ -43,6 +43,7 @@ where
     X::Classifier: Classify<S::Response, S::Error>,
     X::Describer: Describe<Req>,
     X::Copier: CopyRequest<Req>,
+    X::Keeper: KeepResponse<S::Response>,
     H: Hook<Req, S::Response, S::Error>,
 {
     type Response = S::Response;
@@ -117,7 +118,7 @@ impl<S, X, H> Retry<S, X, H> {
             None
         };
         if let Err(error) = rules.hooks.prepare().prepare(&mut request, Attempt::FIRST) {
-            let progress = Progress::new(meta, state, 0, false);
+            let mut progress = Progress::new(meta, state, 0, false);
             let reason = StopReason::PrepareFailed;
             let result = progress.failed_before_attempt(rules, common.stripe(), reason, error);
             return ResponseFuture::without_attempt(result);

@@ -28,6 +28,8 @@ pub struct Counts {
     /// How many allocations are left over: made and not freed by the closure; negative if it freed
     /// what was allocated before. The value that the closure returns counts as left over.
     pub left: i64,
+    /// How many bytes are left over, counted in the same way.
+    pub bytes_left: i64,
 }
 
 /// Runs `run` once, and counts what it allocates on this thread.
@@ -49,5 +51,6 @@ pub fn count<T>(run: impl FnOnce() -> T) -> Counts {
         allocations: info.count_total,
         bytes: info.bytes_total,
         left: info.count_current,
+        bytes_left: info.bytes_current,
     }
 }

@@ -200,6 +200,9 @@ impl StackBuilder {
     ///   safe to send again, and retry makes no second attempt.
     /// * **`classify`: what a response means.** Without it every `Ok` is a success: a service that
     ///   reports its failures inside `Ok`, as every HTTP client does, never opens the circuit.
+    /// * **`keep`: what is kept of a response whose call is tried again**, for the case that no
+    ///   further attempt leaves. Without it the caller gets the rejection then;
+    ///   [`KeepWhole`](crate::KeepWhole) keeps plain values.
     /// * `track_completion` and `copy`, where a call is over later than with its response, or where
     ///   a request is not `Clone`.
     ///

@@ -9,7 +9,7 @@ use seawall_http::body_timeout::{BodyTimeout, BodyTimeoutLayer};
 use seawall_http::deadline::propagate_deadline;
 use seawall_http::inspect::{Inspect, InspectFn, InspectLayer, Inspector};
 use seawall_http::quota::{HttpFeedback, RateLimitHeaders};
-use seawall_http::{CompleteOnBodyEnd, HttpClassifier, Routes};
+use seawall_http::{CompleteOnBodyEnd, HttpClassifier, KeepBody, Routes};
 use seawall_timeout::{DeadlineConfig, PropagateDeadline};
 use tokio::time::Instant;
 use tower_layer::Layer;
@@ -36,12 +36,14 @@ impl<B> PropagateDeadline<Request<B>> for PropagateHttpDeadline {
 }
 
 /// What the layers of an [`HttpStack`] know about its client by default.
-pub type HttpPolicy<C = HttpClassifier, P = CloneRequest> = Policy<C, Routes, CompleteOnBodyEnd, P>;
+pub type HttpPolicy<C = HttpClassifier, P = CloneRequest, K = KeepBody> =
+    Policy<C, Routes, CompleteOnBodyEnd, P, K>;
 
 /// A [`ClientStack`] around an HTTP client, with everything that is particular to HTTP: status codes
 /// and `Retry-After`, replay safety by method and route, permits that stay taken until the body
 /// has ended, bodies that must not stall, throttles hidden in bodies, limits that headers report,
-/// and the wrapping of the client's error in [`Error`](crate::Error).
+/// responses that are kept while another attempt is tried ([`KeepBody`]), and the wrapping of the
+/// client's error in [`Error`](crate::Error).
 ///
 /// The client is any `Service<http::Request<B>>` whose request body can be cloned (`Full<Bytes>`)
 /// and whose error knows whether the request was sent ([`TransportError`]): hyper-util's client
@@ -78,7 +80,8 @@ impl HttpStack {
         let policy = Policy::new()
             .classify((http.classifier)())
             .describe(Routes::reads_only())
-            .track_completion(CompleteOnBodyEnd);
+            .track_completion(CompleteOnBodyEnd)
+            .keep(KeepBody::new());
         Ok(Self {
             stack: ClientStack::new(name, settings, pay)?
                 .policy(policy)
@@ -92,9 +95,9 @@ impl HttpStack {
     }
 }
 
-policy_setters!(HttpStack[I, O]: classify, describe, copy);
+policy_setters!(HttpStack[I, O]: classify, describe, copy, keep);
 
-impl<T, P, I, O> HttpStack<HttpPolicy<HttpClassifier<T>, P>, I, O> {
+impl<T, P, K, I, O> HttpStack<HttpPolicy<HttpClassifier<T>, P, K>, I, O> {
     /// Classifies the client's errors with `judge`, for an error that is no
     /// [`TransportError`](seawall_http::TransportError). What statuses mean stays.
     ///
@@ -116,7 +119,10 @@ impl<T, P, I, O> HttpStack<HttpPolicy<HttpClassifier<T>, P>, I, O> {
     /// # Ok::<(), seawall::InvalidConfig>(())
     /// ```
     #[must_use]
-    pub fn classify_errors<F>(self, judge: F) -> HttpStack<HttpPolicy<HttpClassifier<F>, P>, I, O>
+    pub fn classify_errors<F>(
+        self,
+        judge: F,
+    ) -> HttpStack<HttpPolicy<HttpClassifier<F>, P, K>, I, O>
     where
         HttpClassifier<T>: Clone,
     {
@@ -209,8 +215,8 @@ impl<X, I, O> HttpStack<X, I, O> {
     /// Reads from JSON responses of up to `cap` bytes how many tokens of an AI model they have
     /// used, so that limits of tokens are corrected from the estimate, which a request carries as
     /// a [`TokenEstimate`](seawall_http::quota::TokenEstimate) in its extensions. For streamed responses
-    /// use [`MeteredBody`](seawall_http::quota::MeteredBody) and
-    /// [`RateLimitHandle::correct_usage`](seawall_ratelimit::RateLimitHandle::correct_usage).
+    /// use [`MeteredBody`](seawall_http::quota::MeteredBody) and the
+    /// [`LateUsage`](crate::LateUsage) in the extensions of the response.
     #[cfg(feature = "usage")]
     #[must_use]
     pub fn count_tokens(mut self, cap: usize) -> Self {

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(unreachable_pub, reason = "a module of several test crates")]
 
+pub mod raw_server;
+
 use std::time::Duration;
 
 use bytes::Bytes;

@@ -6,6 +6,8 @@
 
 mod gate;
 mod permits;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use gate::{KeyedGate, KeyedState};
 pub(crate) use permits::{KeyedPermits, KeyedSupply};

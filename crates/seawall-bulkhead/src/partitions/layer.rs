@@ -31,10 +31,10 @@ impl PartitionedBulkheadLayer {
 
 policy_setters!(PartitionedBulkheadLayer { state }: classify, describe, track_completion);
 
-impl<C, D, T, P> PartitionedBulkheadLayer<Policy<C, D, T, P>> {
+impl<C, D, T, P, K> PartitionedBulkheadLayer<Policy<C, D, T, P, K>> {
     /// As [`describe`](Self::describe), where requests differ in their key alone.
     #[must_use]
-    pub fn key_by<F>(self, key: F) -> PartitionedBulkheadLayer<Policy<C, KeyFn<F>, T, P>> {
+    pub fn key_by<F>(self, key: F) -> PartitionedBulkheadLayer<Policy<C, KeyFn<F>, T, P, K>> {
         self.describe(KeyFn(key))
     }
 }

@@ -46,11 +46,9 @@ impl PartitionPermits {
             turns: 0,
             partitions: HashMap::with_hasher(Seeded::new()),
             candidates: BTreeSet::new(),
-            config: config.clone(),
+            config,
         };
-        for (key, share) in config.shares() {
-            permits.name(*key, *share);
-        }
+        permits.apply_config();
         permits
     }
 
@@ -189,7 +187,11 @@ impl KeyedSupply for PartitionPermits {
     fn try_acquire(&mut self, key: PartitionKey) -> Admission {
         let admission = self.mode.admission(self.by_shares(key));
         if matches!(admission, Admission::Admitted | Admission::Shadowed(_)) {
-            self.take(key);
+            let turn = self.next_turn();
+            self.change(key, |partition| {
+                partition.in_flight += 1;
+                partition.served = turn;
+            });
         }
         admission
     }
@@ -223,12 +225,9 @@ impl KeyedSupply for PartitionPermits {
         }
     }
 
+    // A waiter was served when it was notified.
     fn take(&mut self, key: PartitionKey) {
-        let turn = self.next_turn();
-        self.change(key, |partition| {
-            partition.in_flight += 1;
-            partition.served = turn;
-        });
+        self.change(key, |partition| partition.in_flight += 1);
     }
 
     fn release(&mut self, key: PartitionKey) {

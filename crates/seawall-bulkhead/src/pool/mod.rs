@@ -7,12 +7,12 @@ mod call;
 mod handle;
 mod queue;
 mod state;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use call::{CallGuard, PoolPermit};
 #[cfg(feature = "isolated")]
 pub(crate) use handle::Threads;
 pub use handle::{PoolHandle, PoolSnapshot};
 pub(crate) use queue::PoolLimits;
+#[cfg(test)]
+pub(crate) use queue::PoolSupply;
 pub(crate) use state::{PoolGate, PoolState};

@@ -113,6 +113,12 @@ impl PoolSupply {
         self.unpark();
     }
 
+    /// Whether nothing is left of any call.
+    #[cfg(test)]
+    pub(crate) fn is_unused(&self) -> bool {
+        self.keys.is_empty() && self.active.is_empty() && self.queue_depth == 0
+    }
+
     /// Every parked waiter is looked at again.
     fn unpark(&mut self) {
         for (key, own) in &mut self.keys {

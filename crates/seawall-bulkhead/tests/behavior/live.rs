@@ -288,7 +288,6 @@ async fn shadow_mode_lets_every_call_pass_and_reports_what_it_would_reject() {
 async fn queued_calls_go_when_shadow_mode_begins() {
     let (mut svc, handle, mock) = subject(1, 8);
     let mut calls = running(&mut svc, 4);
-    handle.pause();
     handle.set_shadow(true);
     for waiter in &mut calls[1..] {
         assert_eq!(waiter.wakes(), 1);
@@ -299,7 +298,37 @@ async fn queued_calls_go_when_shadow_mode_begins() {
         (4, 4, 0)
     );
     assert!(call(&mut svc, 9).poll().is_pending());
-    assert_eq!((mock.calls(), handle.counts().shadowed), (5, 1));
+    assert_eq!(mock.calls(), 5);
+}
+
+/// What an operator has commanded holds whatever the settings are: shadow mode is for the limit.
+#[tokio::test(start_paused = true)]
+async fn a_pause_a_drain_and_a_block_hold_in_shadow_mode() {
+    let (mut svc, handle, mock) = subject(1, 8);
+    let mut calls = running(&mut svc, 2);
+    handle.pause();
+    handle.set_shadow(true);
+    assert_eq!(calls[1].wakes(), 0);
+    assert_eq!(rejection(call(&mut svc, 9).poll()).reason(), Reason::Paused);
+    handle.resume();
+    assert_eq!(calls[1].wakes(), 1);
+    assert!(calls[1].poll().is_pending());
+    handle.drain();
+    let draining = rejection(call(&mut svc, 9).poll());
+    assert_eq!(draining.reason(), Reason::Draining);
+    handle.resume();
+    let passes = call(&mut svc, 9);
+    assert_eq!((mock.calls(), handle.in_flight()), (3, 3));
+    handle.control(Command::Block).expect("it has that command");
+    handle.set_shadow(true);
+    assert_eq!(rejection(call(&mut svc, 9).poll()).reason(), Reason::Paused);
+    handle
+        .control(Command::Bypass)
+        .expect("it has that command");
+    let also_passes = call(&mut svc, 9);
+    assert_eq!(handle.in_flight(), 4);
+    drop((passes, also_passes, calls));
+    assert_eq!(handle.in_flight(), 0);
 }
 
 #[tokio::test(start_paused = true)]

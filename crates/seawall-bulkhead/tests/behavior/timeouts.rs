@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// A head that is kept and polled no more does not take the permit it was woken for. Had the
-/// waiters behind it been rejected all the same, an idle bulkhead would have rejected all of them.
+/// A head that is kept and polled no more does not take the permit it was woken for: the next
+/// waiter does, and once its wait is over, the head does not count any more.
 #[tokio::test(start_paused = true)]
 async fn an_available_permit_is_taken_past_a_head_that_is_not_polled_when_a_wait_ends() {
     let (mut svc, handle, mock) = subject(1, 8);
@@ -18,8 +18,8 @@ async fn an_available_permit_is_taken_past_a_head_that_is_not_polled_when_a_wait
     assert!(behind[0].poll().is_pending());
     assert_eq!(mock.requests(), [0, 2]);
     assert_eq!(rejection(behind[1].poll()).reason(), Reason::QueueTimeout);
-    assert_eq!((handle.in_flight(), handle.queue_depth()), (1, 1));
-    // The head has kept its rank, and at the end of its wait, there is no permit for it.
+    assert_eq!((handle.in_flight(), handle.queue_depth()), (1, 0));
+    // At the end of its wait, there is no permit for the head.
     assert_eq!(rejection(kept.poll()).reason(), Reason::QueueTimeout);
     drop(behind);
     assert_eq!((handle.in_flight(), handle.queue_depth()), (0, 0));

@@ -72,7 +72,17 @@ impl Delays {
         Some((delay, delay.saturating_sub(backoff.draw(ceiling, 0.0))))
     }
 
-    /// How many delays were given so far.
+    /// Begins the walk again at its first delay: after a wait that the upstream has named, what
+    /// was learned by waiting before says nothing any more.
+    ///
+    /// The delays of a [custom](Backoff::custom) strategy are the schedule of a call and go on
+    /// where they are.
+    pub const fn restart(&mut self) {
+        self.given = 0;
+        self.before = 0;
+    }
+
+    /// How many delays were given so far, or since the last [`restart`](Self::restart).
     pub const fn given(&self) -> u32 {
         self.given
     }

@@ -212,3 +212,40 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_factor_without_effect_is_rejected() {
+    let second = Duration::from_secs(1);
+    let cap = 30 * second;
+    let rejected = [
+        Backoff::constant(second).unwrap(),
+        Backoff::linear(second, cap).unwrap(),
+        Backoff::fibonacci(second, cap).unwrap(),
+        Backoff::decorrelated(second, cap).unwrap(),
+        Backoff::custom(|| [Duration::from_secs(1)]),
+        Backoff::NONE,
+        Backoff::exponential(second, cap)
+            .unwrap()
+            .with_jitter(Jitter::Decorrelated),
+    ];
+    for backoff in rejected {
+        let error = backoff.with_factor(3.0).unwrap_err();
+        assert_eq!((error.field(), error.value()), ("factor", "3"));
+    }
+    let grows = Backoff::exponential(second, cap).unwrap();
+    assert_eq!(grows.with_factor(3.0).unwrap().ceiling(2), 9 * second);
+}
+
+#[test]
+fn a_walk_that_is_restarted_gives_its_first_delays_again() {
+    let second = Duration::from_secs(1);
+    let backoff = Backoff::exponential(second, 30 * second)
+        .unwrap()
+        .with_jitter(Jitter::None);
+    let mut walk = backoff.start();
+    let next = |walk: &mut Delays| walk.next(&backoff, 0.0).unwrap().as_secs();
+    assert_eq!([next(&mut walk), next(&mut walk)], [1, 2]);
+    walk.restart();
+    assert_eq!([next(&mut walk), next(&mut walk)], [1, 2]);
+    assert_eq!(walk.given(), 2);
+}

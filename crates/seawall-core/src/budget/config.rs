@@ -8,6 +8,8 @@ use crate::{FailureKind, InvalidConfig, Outcome, Ratio};
 /// million tokens fit into a word.
 pub(super) const TOKEN: u64 = 1_000_000_000_000;
 
+const FREE_OF_CHARGE: &str = "none for a token throttle, where attempts cost nothing";
+
 /// Why an extra attempt is made; a budget may have a price for each.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -39,6 +41,8 @@ enum Keeping {
     Bucket { capacity: u32 },
     /// For so long.
     Window { length: Duration },
+    /// Up to so many tokens; nothing is taken while more than half of them are there.
+    Throttle { max: u32 },
 }
 
 /// What a budget is made of.
@@ -62,6 +66,8 @@ pub struct BudgetConfig {
     keeping: Keeping,
     /// Trillionths of a token.
     prices: Prices,
+    /// Whether a retry that succeeds gets its price back.
+    refund_on_success: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -123,8 +129,9 @@ impl BudgetConfig {
     /// The retry quota of the AWS SDKs (standard mode of 2026): 500 units saved up, one earned per
     /// success, 14 for an extra attempt and 5 for one after a throttle. Here a unit is a token.
     ///
-    /// The SDKs also give a retry that succeeded its price back:
-    /// [`Budget::refund_for`](crate::Budget::refund_for).
+    /// As in the SDKs, a retry that succeeds gets its price back in place of the one unit
+    /// ([`with_refund_on_success`](Self::with_refund_on_success)). Source: AWS SDKs and Tools
+    /// Reference Guide, "Retry behavior", and the standard retry strategy of `smithy-rs`.
     pub const fn aws() -> Self {
         Self {
             ratio: Ratio::ONE,
@@ -135,7 +142,56 @@ impl BudgetConfig {
                 timeout: 14 * TOKEN,
                 throttled: 5 * TOKEN,
             },
+            refund_on_success: true,
         }
+    }
+
+    /// The retry throttle of gRPC: it starts with `max_tokens`, each failed attempt takes one, each
+    /// success adds `token_ratio`, and extra attempts are made only while more than half of the
+    /// tokens are there. An extra attempt itself costs nothing.
+    ///
+    /// So with 10 tokens and a ratio of 0.1, five failures more than a tenth of the successes stop
+    /// all retries and hedges. Failures that this layer does not retry count as well; rejections of
+    /// layers below do not. Source: gRFC A6, "Client Retries", section "Throttling Retry Attempts
+    /// and Hedged RPCs" (`retryThrottling` of a service config); gRPC has one per server name, so
+    /// share one [`Budget`](crate::Budget) among the layers of an upstream.
+    ///
+    /// The ratio counts in thousandths, as in gRPC; what is below one is dropped.
+    ///
+    /// ```
+    /// use seawall_core::{Budget, BudgetConfig};
+    ///
+    /// let throttle = Budget::new(BudgetConfig::token_throttle(4, 0.5)?);
+    /// throttle.record_failure();
+    /// assert!(throttle.withdraw(), "three of four are more than half");
+    /// throttle.record_failure();
+    /// assert!(!throttle.withdraw());
+    /// throttle.deposit();
+    /// assert!(throttle.withdraw(), "two and a half");
+    /// # Ok::<(), seawall_core::InvalidConfig>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] when `max_tokens` is not 1 to 1000, or `token_ratio` not 0.001 to 1.
+    pub fn token_throttle(max_tokens: u32, token_ratio: f64) -> Result<Self, InvalidConfig> {
+        if !(1..=1_000).contains(&max_tokens) {
+            return Err(InvalidConfig::new(
+                "max_tokens",
+                max_tokens,
+                "a whole number from 1 to 1000",
+            ));
+        }
+        if !(1e-3..=1.0).contains(&token_ratio) {
+            return Err(InvalidConfig::new(
+                "token_ratio",
+                token_ratio,
+                "a number from 0.001 to 1",
+            ));
+        }
+        // Rounded down, but for the error of the representation: 0.007 is seven thousandths.
+        let ratio = (token_ratio * 1e3 + 1e-9).floor() / 1e3;
+        Self::keeping(ratio, 0.0, Keeping::Throttle { max: max_tokens })
     }
 
     fn keeping(ratio: f64, floor: f64, keeping: Keeping) -> Result<Self, InvalidConfig> {
@@ -155,6 +211,7 @@ impl BudgetConfig {
                 timeout: TOKEN,
                 throttled: TOKEN,
             },
+            refund_on_success: false,
         })
     }
 
@@ -163,8 +220,12 @@ impl BudgetConfig {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when `tokens` is NaN, below 0.001 or over a million.
+    /// [`InvalidConfig`] when `tokens` is NaN, below 0.001 or over a million, and for a
+    /// [token throttle](Self::token_throttle), where attempts cost nothing.
     pub fn with_price(mut self, charge: CostClass, tokens: f64) -> Result<Self, InvalidConfig> {
+        if self.is_throttle() {
+            return Err(InvalidConfig::new("price", tokens, FREE_OF_CHARGE));
+        }
         if !(1e-3..=1e6).contains(&tokens) {
             return Err(InvalidConfig::new(
                 "price",
@@ -180,6 +241,34 @@ impl BudgetConfig {
         Ok(self)
     }
 
+    /// Sets whether a retry that succeeds gets its price back, in place of what a first attempt
+    /// earns by its success; it does not unless set, and does with [`aws`](Self::aws).
+    ///
+    /// Then only retries that failed are paid for: an upstream that recovers may be retried at full
+    /// rate at once. A hedge that wins gets nothing back, since it did cost the upstream a request
+    /// more than was needed.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] when it is `true` for a [token throttle](Self::token_throttle), where
+    /// attempts cost nothing.
+    pub fn with_refund_on_success(mut self, refund: bool) -> Result<Self, InvalidConfig> {
+        if refund && self.is_throttle() {
+            return Err(InvalidConfig::new(
+                "refund_on_success",
+                refund,
+                FREE_OF_CHARGE,
+            ));
+        }
+        self.refund_on_success = refund;
+        Ok(self)
+    }
+
+    /// Whether a retry that succeeds gets its price back.
+    pub const fn refund_on_success(&self) -> bool {
+        self.refund_on_success
+    }
+
     /// Tokens per success; extra attempts per success at a price of one.
     pub const fn ratio(&self) -> Ratio {
         self.ratio
@@ -191,24 +280,32 @@ impl BudgetConfig {
     }
 
     /// The most tokens that are saved up without a success: the capacity of a bucket, the floor's
-    /// whole tokens of a window.
+    /// whole tokens of a window, all tokens of a throttle.
     pub const fn capacity(&self) -> u32 {
         match self.keeping {
-            Keeping::Bucket { capacity } => capacity,
+            Keeping::Bucket { capacity } | Keeping::Throttle { max: capacity } => capacity,
             Keeping::Window { length } => (self.floor_per_second * length.as_secs_f64()) as u32,
         }
     }
 
-    /// How long a windowed budget remembers; `None` for a bucket.
+    /// How long a windowed budget remembers; `None` for the others.
     pub const fn window(&self) -> Option<Duration> {
         match self.keeping {
-            Keeping::Bucket { .. } => None,
+            Keeping::Bucket { .. } | Keeping::Throttle { .. } => None,
             Keeping::Window { length } => Some(length),
         }
     }
 
-    /// The price of an extra attempt that is charged so, in tokens.
+    /// Whether it is a [token throttle](Self::token_throttle).
+    pub const fn is_throttle(&self) -> bool {
+        matches!(self.keeping, Keeping::Throttle { .. })
+    }
+
+    /// The price of an extra attempt that is charged so, in tokens; 0 for a throttle.
     pub const fn price(&self, charge: CostClass) -> f64 {
+        if self.is_throttle() {
+            return 0.0;
+        }
         self.price_units(charge) as f64 / TOKEN as f64
     }
 
@@ -241,6 +338,7 @@ impl Default for BudgetConfig {
                 timeout: TOKEN,
                 throttled: TOKEN,
             },
+            refund_on_success: false,
         }
     }
 }

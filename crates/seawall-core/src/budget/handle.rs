@@ -14,6 +14,9 @@ pub trait ForeignBudget: fmt::Debug + Send + Sync {
     /// enough.
     fn withdraw(&self, class: CostClass) -> bool;
 
+    /// Counts an attempt that failed; nothing unless implemented.
+    fn record_failure(&self) {}
+
     /// Gives back what was taken for an attempt that was not sent; nothing unless implemented.
     fn refund(&self, class: CostClass) {
         let _ = class;
@@ -74,6 +77,30 @@ impl BudgetHandle {
         }
     }
 
+    /// Counts an attempt that failed, where successes of this layer fill the budget: a layer that
+    /// only shares the budget sees failures that the other one counts. Nothing but a [token
+    /// throttle](crate::BudgetConfig::token_throttle) and a foreign budget takes note.
+    pub fn record_failure(&self) {
+        match &self.0 {
+            Source::Filled(budget) => budget.record_failure(),
+            Source::Foreign(budget) => budget.record_failure(),
+            Source::Free | Source::Shared(_) => {}
+        }
+    }
+
+    /// Counts the success of an attempt that `payment` has paid for: gives the price back where the
+    /// budget [does so](crate::BudgetConfig::with_refund_on_success), and counts as
+    /// [`deposit`](Self::deposit) otherwise.
+    pub fn deposit_retried(&self, mut payment: Withdrawal) {
+        let refunds = |budget: &Budget| budget.config().refund_on_success();
+        if payment.from.budget().is_some_and(refunds) {
+            payment.set_spent(false);
+            return;
+        }
+        payment.set_spent(true);
+        self.deposit();
+    }
+
     /// Pays for an extra attempt of that class; `None` when there is not enough.
     pub fn withdraw(&self, class: CostClass) -> Option<Withdrawal> {
         let taken = match &self.0 {
@@ -96,9 +123,9 @@ impl BudgetHandle {
         }
     }
 
-    /// Whether the budget has less than one token; `false` where that is not known.
+    /// Whether the budget is [exhausted](Budget::is_exhausted); `false` where that is not known.
     pub fn is_exhausted(&self) -> bool {
-        self.budget().is_some_and(|budget| budget.balance() < 1.0)
+        self.budget().is_some_and(Budget::is_exhausted)
     }
 
     /// The budget as a setting: field and value.

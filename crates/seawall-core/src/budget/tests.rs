@@ -409,3 +409,57 @@ fn a_contended_window_that_moves_never_overdraws() {
     assert!(u128::from(taken * TOKEN) <= most, "{taken}");
     assert!(taken > 0);
 }
+
+#[test]
+fn settings_of_a_token_throttle_are_checked_and_those_without_effect_rejected() {
+    let throttle = BudgetConfig::token_throttle;
+    let field = |c: Result<BudgetConfig, crate::InvalidConfig>| c.unwrap_err().field().to_owned();
+    for tokens in [0, 1_001, u32::MAX] {
+        assert_eq!(field(throttle(tokens, 0.1)), "max_tokens");
+    }
+    for ratio in [0.0, 0.000_9, 1.1, -1.0, f64::NAN, f64::INFINITY] {
+        assert_eq!(field(throttle(10, ratio)), "token_ratio");
+    }
+    let valid = throttle(10, 0.546_6).unwrap();
+    assert_eq!(valid.ratio().get(), 0.546, "thousandths, as gRPC counts");
+    assert_eq!((valid.capacity(), valid.window()), (10, None));
+    assert_eq!(valid.price(CostClass::Timeout), 0.0);
+    assert_eq!(field(valid.with_price(CostClass::Timeout, 2.0)), "price");
+    assert_eq!(
+        field(valid.with_refund_on_success(true)),
+        "refund_on_success"
+    );
+    assert!(valid.with_refund_on_success(false).is_ok());
+}
+
+proptest! {
+    /// The model counts in thousandths of a token, as gRPC does.
+    #[test]
+    fn a_token_throttle_is_that_of_grpc(
+        max in 1_u32..=1_000,
+        thousandths in 1_u32..=1_000,
+        steps in proptest::collection::vec((any::<bool>(), 1_u32..50), 1..100),
+    ) {
+        let ratio = f64::from(thousandths) / 1e3;
+        let budget = Budget::new(BudgetConfig::token_throttle(max, ratio).unwrap());
+        let most = max * 1_000;
+        let mut tokens = most;
+        for (success, times) in steps {
+            for _ in 0..times {
+                if success {
+                    budget.deposit();
+                    tokens = (tokens + thousandths).min(most);
+                } else {
+                    budget.record_failure();
+                    tokens = tokens.saturating_sub(1_000);
+                }
+            }
+            let open = tokens * 2 > most;
+            prop_assert_eq!(budget.withdraw(), open);
+            prop_assert_eq!(budget.is_exhausted(), !open);
+            budget.refund();
+            prop_assert!((budget.balance() - f64::from(tokens) / 1e3).abs() < 1e-9);
+        }
+        prop_assert_eq!(budget.refunded(), 0);
+    }
+}

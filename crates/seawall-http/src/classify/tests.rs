@@ -191,3 +191,227 @@ fn a_status_can_be_an_exhausted_quota() {
     assert_eq!(of(&HttpClassifier::news_api(), 429, &[]), exhausted(None));
     assert_eq!(of(&HttpClassifier::news_api(), 404, &[]), Outcome::Ignored);
 }
+
+const MINUTES_15: Option<Duration> = Some(Duration::from_secs(900));
+
+#[test]
+fn no_wait_is_longer_than_the_bound_and_no_ban_longer_than_a_day() {
+    let day = Some(Duration::from_secs(86_400));
+    let huge = "1000000000000000000000000000000";
+    for absurd in [
+        huge,
+        "1764386400",
+        "31536000",
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+    ] {
+        let wait = [("retry-after", absurd)];
+        assert_eq!(judged(429, &wait).retry_after(), MINUTES_15, "{absurd}");
+        assert_eq!(asked(429, &wait), MINUTES_15, "{absurd}");
+        assert_eq!(asked(503, &wait), MINUTES_15, "{absurd}");
+        assert_eq!(
+            judged(418, &wait),
+            Outcome::Banned { lasts: day },
+            "{absurd}"
+        );
+        let news_api = HttpClassifier::news_api().judge_response(&response(429, &wait));
+        assert_eq!(news_api, Outcome::QuotaExhausted { renews_in: day });
+    }
+    let ten_hours = [("retry-after", "36000")];
+    let lasts = Some(Duration::from_secs(36_000));
+    assert_eq!(judged(418, &ten_hours), Outcome::Banned { lasts });
+}
+
+#[test]
+fn an_outcome_found_in_the_body_is_bounded_and_takes_the_wait_of_the_headers() {
+    let of = |outcome: Outcome, headers| {
+        let mut response = response(200, headers);
+        response.extensions_mut().insert(outcome);
+        HttpClassifier::new().judge_response(&response)
+    };
+    let throttled = |retry_after| Outcome::Throttled {
+        retry_after,
+        scope: Scope::Endpoint,
+    };
+    let years = Some(Duration::from_secs(1 << 40));
+    assert_eq!(of(throttled(years), &[]), throttled(MINUTES_15));
+    assert_eq!(
+        of(throttled(None), &[("retry-after", "10")]),
+        throttled(TEN)
+    );
+    let own = Some(Duration::from_secs(12));
+    assert_eq!(of(throttled(own), &[("retry-after", "10")]), throttled(own));
+    let lasts = Some(Duration::from_secs(86_400));
+    assert_eq!(
+        of(Outcome::Banned { lasts: years }, &[]),
+        Outcome::Banned { lasts }
+    );
+    let ban = Outcome::Banned { lasts: None };
+    assert_eq!(
+        of(ban, &[("retry-after", "10")]),
+        Outcome::Banned { lasts: TEN }
+    );
+    let quota = |renews_in| Outcome::QuotaExhausted { renews_in };
+    assert_eq!(of(quota(years), &[]), quota(lasts));
+}
+
+#[test]
+fn the_bounds_are_settings() {
+    let hour = Duration::from_secs(3_600);
+    let classifier = HttpClassifier::new()
+        .with_longest_wait(hour)
+        .and_then(|classifier| classifier.with_longest_ban(2 * hour))
+        .unwrap();
+    assert_eq!(classifier.longest_wait(), hour);
+    assert_eq!(classifier.longest_ban(), 2 * hour);
+    let year = [("retry-after", "31536000")];
+    let of = |status| {
+        classifier
+            .judge_response(&response(status, &year))
+            .retry_after()
+    };
+    assert_eq!(of(429), Some(hour));
+    assert_eq!(of(418), Some(2 * hour));
+    let set = HttpClassifier::new().status(
+        StatusCode::BAD_REQUEST,
+        Outcome::Banned {
+            lasts: Some(100 * hour),
+        },
+    );
+    let banned = set.judge_response(&response(400, &[]));
+    assert_eq!(
+        banned.retry_after(),
+        Some(100 * hour),
+        "set here, not there"
+    );
+
+    let field = |result: Result<HttpClassifier, InvalidConfig>| {
+        let error = result.unwrap_err();
+        assert_eq!(error.accepted(), "more than zero and at most 49 days");
+        error.field().to_owned()
+    };
+    let fifty_days = Duration::from_secs(50 * 86_400);
+    for bad in [Duration::ZERO, fifty_days, Duration::MAX] {
+        assert_eq!(
+            field(HttpClassifier::new().with_longest_wait(bad)),
+            "longest_wait"
+        );
+        assert_eq!(
+            field(HttpClassifier::new().with_longest_ban(bad)),
+            "longest_ban"
+        );
+    }
+}
+
+#[test]
+fn a_throttle_with_a_reset_alone_asks_to_wait_for_it() {
+    for (name, value) in [
+        ("x-ratelimit-reset-requests", "10"),
+        ("x-ratelimit-reset-requests", "10.0"),
+        ("x-ratelimit-reset-tokens", "10s"),
+        ("x-ratelimit-reset-project-tokens", "10000ms"),
+        ("x-ratelimit-reset", "10"),
+        ("x-ratelimit-expiry", "1679411597000"),
+        ("x-ratelimit-reset", "1679411597"),
+        ("cb-ratelimit-reset", "10"),
+        ("anthropic-ratelimit-tokens-reset", "2023-03-21T15:13:17Z"),
+        ("anthropic-ratelimit-requests-reset", "10"),
+        ("anthropic-ratelimit-input-tokens-reset", "1679411597"),
+        ("ratelimit-reset", "10"),
+        ("ratelimit", "\"burst\";t=10"),
+    ] {
+        let headers = [("date", "Tue, 21 Mar 2023 15:13:07 GMT"), (name, value)];
+        assert_eq!(judged(429, &headers).retry_after(), TEN, "{name}: {value}");
+        assert_eq!(asked(429, &headers), TEN, "{name}: {value}");
+        assert_eq!(
+            asked(503, &headers),
+            None,
+            "the limit is not what is overloaded"
+        );
+        let mut both = headers.to_vec();
+        both.push(("retry-after", "3"));
+        assert_eq!(asked(429, &both), Some(Duration::from_secs(3)), "{name}");
+    }
+    let month = [("x-ratelimit-reset", "2592000")];
+    assert_eq!(judged(429, &month).retry_after(), MINUTES_15);
+}
+
+#[test]
+fn a_throttle_waits_for_the_limit_that_it_is_about() {
+    let wait = |headers: &[(&'static str, &'static str)]| judged(429, headers).retry_after();
+    // Tokens: 2 % are left, too few for the request; of the requests nearly all.
+    let tokens = [
+        ("x-ratelimit-limit-requests", "5000"),
+        ("x-ratelimit-remaining-requests", "4999"),
+        ("x-ratelimit-reset-requests", "12ms"),
+        ("x-ratelimit-limit-tokens", "30000"),
+        ("x-ratelimit-remaining-tokens", "600"),
+        ("x-ratelimit-reset-tokens", "10s"),
+    ];
+    assert_eq!(wait(&tokens), TEN);
+    let used_up = [
+        ("x-ratelimit-remaining-requests", "0"),
+        ("x-ratelimit-reset-requests", "10s"),
+        ("x-ratelimit-remaining-tokens", "9"),
+        ("x-ratelimit-reset-tokens", "6m0s"),
+    ];
+    assert_eq!(wait(&used_up), TEN);
+}
+
+#[test]
+fn the_headers_of_a_limit_can_be_chosen() {
+    let shop = crate::quota::LimitHeaders::new(seawall_core::Unit::Requests)
+        .remaining("x-quota-left")
+        .reset("x-quota-renews-ms", crate::quota::ResetFormat::Auto);
+    let shop = RateLimitHeaders::new().and(shop).unwrap();
+    let classifier = HttpClassifier::new().with_limit_headers(shop);
+    let throttle = response(
+        429,
+        &[("x-quota-renews-ms", "10000"), ("x-ratelimit-reset", "5")],
+    );
+    let judged = classifier.classify(Ok::<_, &io::Error>(&throttle));
+    assert_eq!(judged.retry_after(), TEN);
+}
+
+#[test]
+fn a_418_of_binance_is_a_ban_also_without_a_wait() {
+    let banned = |seconds| Outcome::Banned {
+        lasts: Some(Duration::from_secs(seconds)),
+    };
+    let weight = ("x-mbx-used-weight-1m", "6001");
+    assert_eq!(judged(418, &[weight]), banned(120));
+    assert_eq!(judged(418, &[weight, ("retry-after", "600")]), banned(600));
+    assert_eq!(judged(418, &[]), Outcome::Ignored, "a teapot");
+    let days = response(418, &[("retry-after", "999999999")]);
+    assert_eq!(
+        HttpClassifier::binance().judge_response(&days),
+        banned(3 * 86_400)
+    );
+}
+
+#[test]
+fn every_reader_measures_a_date_by_the_date_of_the_response() {
+    // Ten seconds by the clock of the server.
+    let headers = [
+        ("date", "Tue, 21 Mar 2023 15:13:07 GMT"),
+        ("retry-after", "Tue, 21 Mar 2023 15:13:17 GMT"),
+    ];
+    fn ten_minutes_behind() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_679_411_587 - 600)
+    }
+    fn ten_minutes_ahead() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_679_411_587 + 600)
+    }
+    for clock in [ten_minutes_behind, ten_minutes_ahead] {
+        let classifier = HttpClassifier::new().with_clock(clock);
+        for status in [429, 418] {
+            let response = response(status, &headers);
+            let wait = classifier.judge_response(&response).retry_after();
+            assert_eq!(wait, TEN, "{status}");
+        }
+        for status in [429, 503, 529, 418] {
+            let response = response(status, &headers);
+            let wait = classifier.retry_after(Ok::<_, &io::Error>(&response));
+            assert_eq!(wait, TEN, "{status}");
+        }
+    }
+}

@@ -17,7 +17,8 @@ pub struct InspectedBody<B: Body> {
     read: Bytes,
     /// What came after the data while it was read: the trailers or the error.
     last: Option<Result<HeaderMap, B::Error>>,
-    rest: B,
+    /// `None` where there never was an inner body.
+    rest: Option<B>,
     /// Whether the inner body has ended or failed.
     ended: bool,
 }
@@ -31,7 +32,7 @@ impl<B: Body<Data = Bytes> + Unpin> InspectedBody<B> {
         Self {
             read: Bytes::new(),
             last: None,
-            rest,
+            rest: Some(rest),
             ended: false,
         }
     }
@@ -45,7 +46,7 @@ impl<B: Body<Data = Bytes> + Unpin> InspectedBody<B> {
         cap: usize,
     ) -> Poll<()> {
         while !self.ended && self.read.len() <= cap && self.is_wanted(extent) {
-            match std::task::ready!(Pin::new(&mut self.rest).poll_frame(cx)) {
+            match std::task::ready!(self.poll_rest(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => self.append(data),
                     Err(frame) => self.last = frame.into_trailers().ok().map(Ok),
@@ -56,9 +57,25 @@ impl<B: Body<Data = Bytes> + Unpin> InspectedBody<B> {
                 }
                 None => self.ended = true,
             }
-            self.ended |= self.rest.is_end_stream();
+            self.ended |= self.is_rest_over();
         }
         Poll::Ready(())
+    }
+
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        match &mut self.rest {
+            Some(rest) => Pin::new(rest).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_rest_over(&self) -> bool {
+        self.rest.as_ref().is_none_or(B::is_end_stream)
+    }
+
+    fn rest_hint(&self) -> SizeHint {
+        let rest = self.rest.as_ref();
+        rest.map_or_else(|| SizeHint::with_exact(0), B::size_hint)
     }
 
     fn append(&mut self, data: Bytes) {
@@ -111,29 +128,34 @@ impl<B: Body<Data = Bytes> + Unpin> Body for InspectedBody<B> {
         if this.ended {
             return Poll::Ready(None);
         }
-        Pin::new(&mut this.rest).poll_frame(cx)
+        this.poll_rest(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.read.is_empty() && self.last.is_none() && (self.ended || self.rest.is_end_stream())
+        self.read.is_empty() && self.last.is_none() && (self.ended || self.is_rest_over())
     }
 
     fn size_hint(&self) -> SizeHint {
         let read = self.read.len() as u64;
         match (self.ended, &self.last) {
             // The missing rest will not come, but its length was announced.
-            (true, Some(Err(_))) => longer_by(&self.rest.size_hint(), read),
+            (true, Some(Err(_))) => longer_by(&self.rest_hint(), read),
             (true, _) => SizeHint::with_exact(read),
-            (false, _) => longer_by(&self.rest.size_hint(), read),
+            (false, _) => longer_by(&self.rest_hint(), read),
         }
     }
 }
 
-/// A body that was not inspected, so that a layer can respond to a rejection where inspected bodies
-/// are expected.
-impl<B: Body<Data = Bytes> + Unpin + From<Bytes>> From<Bytes> for InspectedBody<B> {
+/// A body that was not inspected, so that a layer can respond to a rejection, or with a body that it
+/// has read, where inspected bodies are expected.
+impl<B: Body<Data = Bytes> + Unpin> From<Bytes> for InspectedBody<B> {
     fn from(data: Bytes) -> Self {
-        Self::unread(B::from(data))
+        Self {
+            read: data,
+            last: None,
+            rest: None,
+            ended: true,
+        }
     }
 }
 

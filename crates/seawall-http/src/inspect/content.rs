@@ -24,7 +24,7 @@ pub(super) fn is_untyped(headers: &HeaderMap) -> bool {
     is_unencoded(headers) && !headers.contains_key(CONTENT_TYPE)
 }
 
-pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
+pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
     essence(headers).is_some_and(|essence| essence.eq_ignore_ascii_case("text/event-stream"))
 }
 

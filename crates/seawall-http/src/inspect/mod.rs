@@ -78,7 +78,7 @@
 //! [`Classify`]: seawall_core::Classify
 
 mod body;
-mod content;
+pub(crate) mod content;
 mod future;
 mod inspector;
 mod layer;
@@ -86,6 +86,7 @@ mod providers;
 mod rules;
 
 pub use body::InspectedBody;
+pub(crate) use content::is_event_stream;
 pub use content::{is_plain_json, is_plain_text};
 pub use future::InspectFuture;
 pub use inspector::{InspectFn, Inspector};

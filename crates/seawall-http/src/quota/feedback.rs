@@ -1,18 +1,20 @@
 //! Everything that an HTTP response reports about limits.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, Response};
 use seawall_core::{
-    Classify, InstanceName, Outcome, QuotaSignal, ReadQuotaSignals, Scope, ServerLimit,
+    Classify, EventKind, InstanceName, LateUsage, Outcome, QuotaSignal, ReadQuotaSignals, Scope,
+    ServerLimit,
 };
 
 use super::handle::HttpFeedbackHandle;
 use super::headers::RateLimitHeaders;
 use super::state::{self, StateAnchor};
-use super::tokens::Usage;
+use super::tokens::{LARGEST_USAGE, Usage};
 use crate::classify::HttpClassifier;
-use crate::retry_after::unreadable_hints;
+use crate::inspect::content::is_event_stream;
+use crate::retry_after::{LONGEST_WAIT, hint, unreadable_hints};
 
 /// Reads everything that an HTTP response reports about limits: their state in its headers,
 /// throttles, bans, exhausted quotas, and the tokens it has used.
@@ -21,16 +23,21 @@ use crate::retry_after::unreadable_hints;
 /// |---|---|
 /// | its headers, by [`RateLimitHeaders`] | [`QuotaSignal::Limit`], for each limit |
 /// | a [`Usage`] in its extensions | [`QuotaSignal::Used`] for tokens, input and output tokens |
-/// | a throttle | [`QuotaSignal::Pause`] for the wait asked for, or until the limits that are used up by its headers reset; of the throttle's scope |
+/// | a throttle | [`QuotaSignal::Pause`] for the wait asked for, or until the limit resets that it is about by its headers; of the throttle's scope |
 /// | a ban | [`QuotaSignal::Pause`] of the upstream |
 /// | an exhausted quota | [`QuotaSignal::Pause`] of the account |
+///
+/// An event stream has its usage at its end. Its response gets a [`LateUsage`] in its extensions, which
+/// corrects the estimate then: see `MeteredBody`.
 ///
 /// The classifier finds what a response or error is: use the one of the circuit breaker and of the
 /// retry, so that all of them agree. Overloaded upstreams (503, 529) are failures and no throttles;
 /// they are a matter for the breaker.
 ///
-/// Headers that cannot be read are ignored and counted: see [`HttpFeedback::handle`]. Clones share
-/// headers and counters.
+/// Headers that cannot be read are ignored and counted, waits that are longer than the classifier
+/// applies and token usage above [`LARGEST_USAGE`] are bounded, counted and emitted as an
+/// [event](seawall_core::EventKind::Bounded): see [`HttpFeedback::handle`]. Clones share headers and
+/// counters.
 ///
 /// ```
 /// use std::io;
@@ -111,30 +118,43 @@ where
         if common.bypass.is_on() {
             return;
         }
-        let mut resets_in: Option<Duration> = None;
         if let Ok(response) = result {
             if common.reads_headers() {
                 self.read_limits(response.headers(), |limit| {
-                    if limit.remaining == Some(0) {
-                        resets_in = resets_in.max(limit.resets_in);
-                    }
                     report(QuotaSignal::Limit(limit));
                 });
             }
             if let Some(usage) = response.extensions().get::<Usage>() {
-                usage.signals().into_iter().for_each(&mut *report);
+                self.report_usage(*usage, report);
             }
         }
-        let (lasts, scope) = match self.classifier.classify(result) {
-            Outcome::Throttled { retry_after, scope } => (retry_after.or(resets_in), scope),
+        let outcome = self.classifier.classify(result);
+        let (lasts, scope) = match outcome {
+            Outcome::Success => return,
+            Outcome::Throttled { retry_after, scope } => (
+                retry_after.or_else(|| self.throttle_wait(result.ok()?.headers())),
+                scope,
+            ),
             Outcome::Banned { lasts } => (lasts, Scope::Upstream),
             Outcome::QuotaExhausted { renews_in } => (renews_in, Scope::Account),
-            Outcome::Success => return,
             // A failure may ask to wait too, and nobody sees it when it cannot be read.
-            _ => return self.count_unreadable_hints(result.ok()),
+            _ => return self.count_hints(result, "wait_ms"),
         };
-        self.count_unreadable_hints(result.ok());
+        let is_throttle = matches!(outcome, Outcome::Throttled { .. });
+        self.count_hints(result, if is_throttle { "wait_ms" } else { "ban_ms" });
         report(QuotaSignal::Pause { lasts, scope });
+    }
+
+    fn attach_late_usage(&self, response: &mut Response<B>, late: &mut dyn FnMut() -> LateUsage) {
+        if self.state.common().bypass.is_on() || !is_event_stream(response.headers()) {
+            return;
+        }
+        // Another limit may have written one, closer to the client.
+        let late = match response.extensions_mut().remove::<LateUsage>() {
+            Some(inner) => inner.and(late()),
+            None => late(),
+        };
+        response.extensions_mut().insert(late);
     }
 }
 
@@ -149,16 +169,57 @@ impl<C> HttpFeedback<C> {
         }
     }
 
-    /// Counts what asks to wait and cannot be read. Successes are not looked at: that would cost
-    /// two look-ups for each.
-    fn count_unreadable_hints<B>(&self, response: Option<&Response<B>>) {
-        let Some(response) = response else { return };
+    /// How long a throttle asks to wait by the headers about limits, where the classifier does not
+    /// know them.
+    fn throttle_wait(&self, headers: &HeaderMap) -> Option<Duration> {
+        let stripe = self.state.here();
+        let wait =
+            stripe.with_headers(|of_limits| of_limits.throttle_wait(headers, SystemTime::now));
+        wait.map(|wait| wait.min(LONGEST_WAIT))
+    }
+
+    fn report_usage(&self, usage: Usage, report: &mut dyn FnMut(QuotaSignal)) {
+        usage.signals().into_iter().for_each(report);
+        if usage.total() > LARGEST_USAGE {
+            self.state.here().counters().bounded_usage.add_n(1);
+            self.emit_bounded("usage", usage.total(), LARGEST_USAGE);
+        }
+    }
+
+    /// Counts what asks to wait and cannot be read, or asks for longer than the classifier applies.
+    /// Successes are not looked at: that would cost two look-ups for each.
+    fn count_hints<B, E>(&self, result: Result<&Response<B>, &E>, what: &'static str)
+    where
+        C: Classify<Response<B>, E>,
+    {
+        let Ok(response) = result else { return };
         let unreadable = unreadable_hints(response.headers());
         if unreadable > 0 {
             let counter = &self.state.here().counters().unreadable_retry_after;
             counter.add_n(unreadable);
         }
+        // Read without a bound, and compared with what every reader of the classifier receives.
+        let asked = hint(response.headers(), SystemTime::now, Duration::MAX).within;
+        let applied = asked.and_then(|_| self.classifier.retry_after(result));
+        if let Some((asked, applied)) = asked.zip(applied)
+            && asked > applied
+        {
+            self.state.here().counters().bounded_wait.add_n(1);
+            self.emit_bounded(what, millis(asked), millis(applied));
+        }
     }
+
+    fn emit_bounded(&self, what: &'static str, reported: u64, applied: u64) {
+        self.state.common().events.emit(|| EventKind::Bounded {
+            what,
+            reported,
+            applied,
+        });
+    }
+}
+
+fn millis(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
 }
 
 seawall_core::impl_debug!(HttpFeedback<C> where [C: std::fmt::Debug]: |this|

@@ -48,7 +48,7 @@ impl HttpFeedbackHandle {
         Ok(())
     }
 
-    /// What could not be read.
+    /// What could not be read, and what was bounded.
     pub fn counts(&self) -> HttpFeedbackCounts {
         HttpFeedbackCounts::sum(self.state.stripes().map(Stripe::counters))
     }
@@ -56,7 +56,7 @@ impl HttpFeedbackHandle {
 
 impl InstanceHandle for HttpFeedbackHandle {
     seawall_core::handle_methods! { |this|
-        pattern: "http_feedback",
+        pattern: state::PATTERN,
         state: this.snapshot().state.as_str(),
         commands: [Bypass => bypass, Reset => reset],
     }
@@ -69,6 +69,9 @@ impl InstanceHandle for HttpFeedbackHandle {
         vec![("limits", self.config().len().to_string())]
     }
 
-    // What could not be read is counted; a call is not changed by it, so there is no event.
-    fn attach(&self, _: &Events) {}
+    // What could not be read is counted; a call is not changed by it, so there is no event. A value
+    // that was bounded is one.
+    fn attach(&self, events: &Events) {
+        self.state.common().events.attach(events);
+    }
 }

@@ -7,10 +7,11 @@ use http::Response;
 use http::header::{AGE, HeaderMap, HeaderValue};
 use seawall_core::{InvalidConfig, QuotaSignal, ReadQuotaSignals, ServerLimit, Unit};
 
-use super::limit_headers::{LimitHeaders, ServerClock, header_name};
+use super::limit_headers::{LimitHeaders, header_name};
 use super::reading::Reading;
 use super::reset::LONGEST_RESET;
 use super::structured;
+use crate::server_clock::ServerClock;
 
 /// Reads the state of an upstream's limits from the headers of its responses.
 ///
@@ -21,7 +22,10 @@ use super::structured;
 /// what could not be read.
 ///
 /// * A point of time is measured against the response's own `Date`, so that a server's clock may
-///   be hours off; against the local clock when there is none.
+///   be hours off; against the local clock when there is none, or one that is more than a day off
+///   while the local clock makes sense of the reset.
+/// * The readers of the known providers take a reset in every form that can be distinguished, see
+///   [`ResetFormat::Auto`]; what the provider documents is named at its constructor.
 /// * A response out of a cache, with an `Age` above zero, describes an earlier time and is not
 ///   read.
 /// * What cannot be read, or is impossible, is left out; the rest of the limit is reported.
@@ -130,18 +134,45 @@ impl RateLimitHeaders {
         self
     }
 
+    pub(super) fn with_all(mut self, others: &Self) -> Self {
+        Arc::make_mut(&mut self.sources).extend(others.sources.iter().cloned());
+        self
+    }
+
+    /// How long a throttle with these headers asks to wait: until the limit resets that it is most
+    /// likely about.
+    ///
+    /// Those are the limits of which nothing is left, or that do not report what is left; of several
+    /// the one that resets last. When something is left of all of them, it is too little for this
+    /// request: then it is the limit with the smallest share left.
+    pub(crate) fn throttle_wait(
+        &self,
+        headers: &HeaderMap,
+        local: fn() -> SystemTime,
+    ) -> Option<Duration> {
+        let mut tightest = Tightest::default();
+        self.read_by(local, headers, |limit| tightest.add(&limit));
+        tightest.resets_in()
+    }
+
     /// Calls `report` with every limit in `headers`, and returns how many fields could not be
     /// read: a value that is no number, is too large or negative, more left than there is, a reset
     /// that is further off than [`LONGEST_RESET`], the same header twice with different values.
-    pub fn read(&self, headers: &HeaderMap, mut report: impl FnMut(ServerLimit)) -> u32 {
+    pub fn read(&self, headers: &HeaderMap, report: impl FnMut(ServerLimit)) -> u32 {
+        self.read_by(self.clock, headers, report)
+    }
+
+    fn read_by(
+        &self,
+        local: fn() -> SystemTime,
+        headers: &HeaderMap,
+        mut report: impl FnMut(ServerLimit),
+    ) -> u32 {
         if self.is_empty() || is_cached(headers) {
             return 0;
         }
         let reading = Reading::new(headers);
-        let mut clock = ServerClock {
-            local: self.clock,
-            now: None,
-        };
+        let mut clock = ServerClock::new(local);
         for source in self.sources.iter() {
             match source {
                 Source::Limit(limit) => {
@@ -172,6 +203,39 @@ impl<B, E> ReadQuotaSignals<Response<B>, E> for RateLimitHeaders {
                 report(QuotaSignal::Limit(limit));
             });
         }
+    }
+}
+
+/// Of the limits of a throttle, the one that it is most likely about.
+#[derive(Debug, Default)]
+pub(super) struct Tightest {
+    /// How much is left of how much, and when it resets.
+    found: Option<(u64, u64, Duration)>,
+}
+
+impl Tightest {
+    pub(super) fn add(&mut self, limit: &ServerLimit) {
+        let Some(resets_in) = limit.resets_in else {
+            return;
+        };
+        // What does not report the whole may be used up as well as not: it is taken for large.
+        let left = limit.remaining.unwrap_or(0);
+        let of = limit.limit.unwrap_or(u64::MAX).max(1);
+        let tighter = match self.found {
+            None => true,
+            Some((other, other_of, other_resets)) => {
+                let share = u128::from(left) * u128::from(other_of);
+                let other_share = u128::from(other) * u128::from(of);
+                share < other_share || (share == other_share && resets_in > other_resets)
+            }
+        };
+        if tighter {
+            self.found = Some((left, of, resets_in));
+        }
+    }
+
+    pub(super) fn resets_in(&self) -> Option<Duration> {
+        self.found.map(|(.., resets_in)| resets_in)
     }
 }
 

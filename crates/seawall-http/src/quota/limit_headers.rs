@@ -6,7 +6,8 @@ use http::header::{DATE, HeaderName};
 use seawall_core::{InvalidConfig, ServerLimit, Unit};
 
 use super::reading::Reading;
-use super::reset::{ResetFormat, http_date, since_epoch};
+use super::reset::ResetFormat;
+use crate::server_clock::{ServerClock, http_date};
 
 /// The headers that report the state of one limit.
 ///
@@ -100,9 +101,15 @@ impl LimitHeaders {
     }
 
     /// The header with the time at which the limit resets, and how it is written.
+    ///
+    /// With [`ResetFormat::Auto`] a small number is in seconds, or in milliseconds where the name
+    /// ends with `-ms`.
     #[must_use]
     pub fn reset(mut self, name: &str, format: ResetFormat) -> Self {
-        self.reset = self.name("reset", name).map(|name| (name, format));
+        self.reset = self.name("reset", name).map(|name| {
+            let format = by_name(&name, format);
+            (name, format)
+        });
         self
     }
 
@@ -146,7 +153,7 @@ impl LimitHeaders {
     pub(super) fn read(
         &self,
         reading: &Reading<'_>,
-        clock: &mut ServerClock,
+        clock: &mut ServerClock<fn() -> SystemTime>,
     ) -> Option<ServerLimit> {
         let number = |name: &Option<HeaderName>| reading.number(name.as_ref()?);
         let mut limit = ServerLimit::new(self.unit);
@@ -156,9 +163,21 @@ impl LimitHeaders {
         limit.remaining = number(&self.remaining);
         limit.resets_in = self.reset.as_ref().and_then(|(name, format)| {
             let text = reading.text(name)?;
-            reading.counted(format.read(text, || clock.now(reading)))
+            let date = || {
+                let date = reading.text(&DATE)?;
+                reading.counted(http_date(date))
+            };
+            reading.counted(format.read(text, |at| clock.distance(at, date)))
         });
         plausible(reading, limit)
+    }
+}
+
+/// What `format` is under a header of that name.
+fn by_name(name: &HeaderName, format: ResetFormat) -> ResetFormat {
+    match format {
+        ResetFormat::Auto if name.as_str().ends_with("-ms") => ResetFormat::AutoMillis,
+        format => format,
     }
 }
 
@@ -179,20 +198,4 @@ pub(super) fn header_name(field: &'static str, name: &str) -> Result<HeaderName,
         format!("{name:?}"),
         "the name of an HTTP header",
     )))
-}
-
-/// The time at the upstream; read once per response, and only when it is needed.
-pub(super) struct ServerClock {
-    pub(super) local: fn() -> SystemTime,
-    pub(super) now: Option<Duration>,
-}
-
-impl ServerClock {
-    fn now(&mut self, reading: &Reading<'_>) -> Duration {
-        *self.now.get_or_insert_with(|| {
-            let date = reading.text(&DATE);
-            let date = date.and_then(|date| reading.counted(http_date(date)));
-            date.unwrap_or_else(|| since_epoch((self.local)()))
-        })
-    }
 }

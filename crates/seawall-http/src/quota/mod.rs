@@ -45,7 +45,9 @@
 //!
 //! A point of time in a header is the server's. It is measured against the `Date` of the same
 //! response, so that only the time from now matters and no clock has to be right. Values beyond
-//! reason are ignored: see [`LONGEST_RESET`] and [`RateLimitHeaders::read`]. When half of a
+//! reason are ignored: see [`LONGEST_RESET`] and [`RateLimitHeaders::read`]. Waits and usage beyond
+//! reason are bounded, counted and emitted as an event: see
+//! [`HttpClassifier`](crate::HttpClassifier) and [`LARGEST_USAGE`]. When half of a
 //! limit's headers are unreadable, the other half is reported.
 //!
 //! Kraken, OANDA, Polygon (Massive), Kite, Alpha Vantage, NewsAPI, Yahoo, the SEC and Interactive
@@ -58,7 +60,8 @@
 //! A rate limit's feedback layer goes next to the client, outside of [`inspect`](crate::inspect)
 //! and of any other layer that writes into a response's extensions, and inside of a retry, so that
 //! it sees every attempt. Tokens of a streamed response are known at its end: wrap its body in a
-//! `MeteredBody` there, and correct the estimate by the handle of the rate limit.
+//! `MeteredBody`, and correct the estimate by the [`LateUsage`](seawall_core::LateUsage) that is in
+//! the extensions of its response.
 
 mod feedback;
 mod handle;
@@ -80,8 +83,10 @@ pub use feedback::HttpFeedback;
 pub use handle::{HttpFeedbackHandle, HttpFeedbackSnapshot};
 pub use headers::RateLimitHeaders;
 pub use limit_headers::LimitHeaders;
+pub(crate) use providers::COMMON;
+pub(crate) use reset::Reset;
 pub use reset::{LONGEST_RESET, ResetFormat};
 pub use state::HttpFeedbackCounts;
-pub use tokens::{TokenEstimate, Usage, estimate_tokens};
+pub use tokens::{LARGEST_USAGE, TokenEstimate, Usage, estimate_tokens};
 #[cfg(feature = "usage")]
 pub use usage::{MeteredBody, UsageReader, usage_of};

@@ -1,5 +1,7 @@
 //! Readers for providers whose headers are known, and for the common conventions.
 
+use std::sync::LazyLock;
+
 use http::header::HeaderName;
 use seawall_core::Unit;
 
@@ -9,7 +11,13 @@ use super::reset::ResetFormat;
 
 /// A limit in headers whose names are `pattern` with a word in place of `*`: the words of limit,
 /// used, remaining and reset. An empty word is no header.
-fn limit(unit: Unit, pattern: &str, words: [&str; 4], format: ResetFormat) -> LimitHeaders {
+///
+/// A reset is read in any form that can be distinguished.
+fn limit(unit: Unit, pattern: &str, words: [&str; 4]) -> LimitHeaders {
+    limit_in(unit, pattern, words, ResetFormat::Auto)
+}
+
+fn limit_in(unit: Unit, pattern: &str, words: [&str; 4], format: ResetFormat) -> LimitHeaders {
     let name = |word: &str| {
         let name = HeaderName::try_from(pattern.replace('*', word)).ok()?;
         (!word.is_empty()).then_some(name)
@@ -52,7 +60,7 @@ impl RateLimitHeaders {
     }
 
     fn minutely() -> Self {
-        Self::of([x_ratelimit(ResetFormat::EpochSeconds)])
+        Self::of([x_ratelimit(ResetFormat::Auto)])
     }
 
     /// OpenAI: `x-ratelimit-{limit,remaining,reset}-requests`, `-tokens`, and `-project-tokens`
@@ -67,7 +75,7 @@ impl RateLimitHeaders {
             (Unit::Tokens, "x-ratelimit-*-tokens"),
             (Unit::Tokens, "x-ratelimit-*-project-tokens"),
         ];
-        Self::of(limits.map(|(unit, names)| limit(unit, names, WORDS, ResetFormat::GoDuration)))
+        Self::of(limits.map(|(unit, names)| limit(unit, names, WORDS)))
     }
 
     /// Anthropic: `anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-`
@@ -82,7 +90,7 @@ impl RateLimitHeaders {
             (Unit::InputTokens, "anthropic-ratelimit-input-tokens-*"),
             (Unit::OutputTokens, "anthropic-ratelimit-output-tokens-*"),
         ];
-        Self::of(limits.map(|(unit, names)| limit(unit, names, WORDS, ResetFormat::Rfc3339)))
+        Self::of(limits.map(|(unit, names)| limit(unit, names, WORDS)))
     }
 
     /// Reddit: `x-ratelimit-used`, `-remaining` (with a fraction), and `-reset` in seconds from
@@ -92,12 +100,7 @@ impl RateLimitHeaders {
     /// `rate_limit.py`.
     pub fn reddit() -> Self {
         let words = ["", "used", "remaining", "reset"];
-        Self::of([limit(
-            Unit::Requests,
-            X_RATELIMIT,
-            words,
-            ResetFormat::SecondsLeft,
-        )])
+        Self::of([limit(Unit::Requests, X_RATELIMIT, words)])
     }
 
     /// Tradier: `X-Ratelimit-Allowed`, `-Used`, `-Available`, and `-Expiry` in milliseconds since
@@ -106,12 +109,7 @@ impl RateLimitHeaders {
     /// Source: <https://documentation.tradier.com/brokerage-api/overview/rate-limiting>.
     pub fn tradier() -> Self {
         let words = ["allowed", "used", "available", "expiry"];
-        Self::of([limit(
-            Unit::Requests,
-            X_RATELIMIT,
-            words,
-            ResetFormat::EpochAuto,
-        )])
+        Self::of([limit(Unit::Requests, X_RATELIMIT, words)])
     }
 
     /// Binance: `X-MBX-USED-WEIGHT-1M` and the like as [`Unit::Cost`], and
@@ -139,7 +137,7 @@ impl RateLimitHeaders {
     pub fn coinbase() -> Self {
         Self::of([
             x_ratelimit(ResetFormat::Auto),
-            limit(Unit::Requests, "cb-ratelimit-*", WORDS, ResetFormat::Auto),
+            limit(Unit::Requests, "cb-ratelimit-*", WORDS),
         ])
     }
 
@@ -163,19 +161,29 @@ impl RateLimitHeaders {
     ///
     /// Source: <https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>.
     pub fn ietf() -> Self {
-        let older = limit(
-            Unit::Requests,
-            "ratelimit-*",
-            WORDS,
-            ResetFormat::SecondsLeft,
-        );
+        let older = limit(Unit::Requests, "ratelimit-*", WORDS);
         Self::of([older]).with(Source::Structured)
     }
 }
+
+/// The headers of every provider above, for a reader that does not know which one responds.
+pub(crate) static COMMON: LazyLock<RateLimitHeaders> = LazyLock::new(|| {
+    let every = [
+        RateLimitHeaders::x_ratelimit(ResetFormat::Auto),
+        RateLimitHeaders::openai(),
+        RateLimitHeaders::anthropic(),
+        RateLimitHeaders::tradier(),
+        RateLimitHeaders::ietf(),
+        RateLimitHeaders::of([limit(Unit::Requests, "cb-ratelimit-*", WORDS)]),
+    ];
+    every
+        .iter()
+        .fold(RateLimitHeaders::new(), RateLimitHeaders::with_all)
+});
 
 const X_RATELIMIT: &str = "x-ratelimit-*";
 
 fn x_ratelimit(format: ResetFormat) -> LimitHeaders {
     let words = ["limit", "used", "remaining", "reset"];
-    limit(Unit::Requests, X_RATELIMIT, words, format)
+    limit_in(Unit::Requests, X_RATELIMIT, words, format)
 }

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::retry_after::decimal;
+use crate::decimal::{decimal, go_duration};
+use crate::server_clock::{Distance, FURTHEST, ServerClock, http_date};
 
 /// The furthest reset that is accepted, in the future and in the past: 31 days, the longest month
 /// that a quota can have.
@@ -10,7 +11,7 @@ use crate::retry_after::decimal;
 /// A reset that is further off is of another format than it was taken for. Milliseconds read as
 /// seconds would stop a client for years; seconds left, read as seconds since 1970, would reset a
 /// limit that is used up.
-pub const LONGEST_RESET: Duration = Duration::from_secs(31 * 24 * 3600);
+pub const LONGEST_RESET: Duration = FURTHEST;
 
 /// How an upstream writes when a limit resets.
 ///
@@ -47,9 +48,15 @@ pub enum ResetFormat {
     Rfc3339,
     /// A time of day by RFC 9110: `Sun, 06 Nov 1994 08:49:37 GMT`.
     HttpDate,
-    /// Whichever of the above it looks like, for upstreams that do not document it: a number of up to
-    /// [`LONGEST_RESET`] in seconds is from now, a larger one since 1970.
+    /// Whichever of the above it looks like: a number of up to [`LONGEST_RESET`] in seconds is from
+    /// now, a larger one since 1970, in seconds or milliseconds by its magnitude. Under a header
+    /// whose name ends with `-ms` a small number is milliseconds from now.
+    ///
+    /// The readers of the known providers use it, since an upstream, or a proxy before it, does not
+    /// always write what is documented.
     Auto,
+    /// As [`Auto`](Self::Auto), where a small number is milliseconds from now.
+    AutoMillis,
 }
 
 /// From 10^11 on a time since 1970 is in milliseconds.
@@ -57,7 +64,7 @@ const MILLIS_FROM: Duration = Duration::from_secs(100_000_000_000);
 
 /// A point of time since 1970, or a time from now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reset {
+pub(crate) enum Reset {
     At(Duration),
     In(Duration),
 }
@@ -66,25 +73,33 @@ impl ResetFormat {
     /// How long from `now` until the limit resets; zero when that is past, and `None` when
     /// `text` is not of this format or further off than [`LONGEST_RESET`].
     pub fn resets_in(self, text: &str, now: SystemTime) -> Option<Duration> {
-        self.read(text, || since_epoch(now))
+        let mut clock = ServerClock::new(|| now);
+        self.read(text, |at| clock.distance(at, || None))
     }
 
     /// The same, for a caller that reads the clock only when there is a point of time.
-    pub(super) fn read(self, text: &str, now: impl FnOnce() -> Duration) -> Option<Duration> {
-        let left = match self.parse(text)? {
-            Reset::In(left) => left,
+    pub(super) fn read(
+        self,
+        text: &str,
+        distance: impl FnOnce(Duration) -> Distance,
+    ) -> Option<Duration> {
+        match self.parse(text)? {
+            Reset::In(left) => (left <= LONGEST_RESET).then_some(left),
             Reset::At(at) => {
-                let now = now();
-                if now.saturating_sub(at) > LONGEST_RESET {
-                    return None;
-                }
-                at.saturating_sub(now)
+                let distance = distance(at);
+                distance.is_plausible().then_some(distance.ahead)
             }
-        };
-        (left <= LONGEST_RESET).then_some(left)
+        }
     }
 
-    fn parse(self, text: &str) -> Option<Reset> {
+    /// A number in `text` as a time from now, however large it is.
+    pub(crate) fn plain_number(self, text: &str) -> Option<Duration> {
+        let millis = matches!(self, Self::EpochMillis | Self::AutoMillis);
+        decimal(text, if millis { 1_000 } else { 1 })
+    }
+
+    /// The point of time or the time from now in `text`.
+    pub(crate) fn parse(self, text: &str) -> Option<Reset> {
         match self {
             Self::EpochSeconds => decimal(text, 1).map(Reset::At),
             Self::EpochMillis => decimal(text, 1_000).map(Reset::At),
@@ -93,21 +108,22 @@ impl ResetFormat {
             Self::GoDuration => go_duration(text).map(Reset::In),
             Self::Rfc3339 => rfc3339(text).map(Reset::At),
             Self::HttpDate => http_date(text).map(Reset::At),
-            Self::Auto => match decimal(text, 1) {
-                Some(left) if left <= LONGEST_RESET => Some(Reset::In(left)),
-                Some(_) => epoch(text).map(Reset::At),
-                None => go_duration(text)
-                    .map(Reset::In)
-                    .or_else(|| rfc3339(text).map(Reset::At))
-                    .or_else(|| http_date(text).map(Reset::At)),
-            },
+            Self::Auto => any_form(text, 1),
+            Self::AutoMillis => any_form(text, 1_000),
         }
     }
 }
 
-pub(super) fn since_epoch(at: SystemTime) -> Duration {
-    at.duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
+/// Whatever form `text` has; a small number is a time from now, of which `per_second` are a second.
+fn any_form(text: &str, per_second: u64) -> Option<Reset> {
+    match decimal(text, per_second) {
+        Some(left) if left <= LONGEST_RESET => Some(Reset::In(left)),
+        Some(_) => epoch(text).map(Reset::At),
+        None => go_duration(text)
+            .map(Reset::In)
+            .or_else(|| rfc3339(text).map(Reset::At))
+            .or_else(|| http_date(text).map(Reset::At)),
+    }
 }
 
 fn epoch(text: &str) -> Option<Duration> {
@@ -117,39 +133,6 @@ fn epoch(text: &str) -> Option<Duration> {
     } else {
         decimal(text, 1_000)
     }
-}
-
-pub(super) fn http_date(text: &str) -> Option<Duration> {
-    httpdate::parse_http_date(text).ok().map(since_epoch)
-}
-
-/// Numbers with units, largest first or not, as Go has it; a bare `0` has no unit.
-fn go_duration(text: &str) -> Option<Duration> {
-    if text == "0" {
-        return Some(Duration::ZERO);
-    }
-    let mut rest = text;
-    let mut sum = Duration::ZERO;
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, tail) = rest.split_at(end);
-        let end = tail
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(end);
-        let part = match unit {
-            "h" => decimal(number, 1)?.saturating_mul(3_600),
-            "m" => decimal(number, 1)?.saturating_mul(60),
-            "s" => decimal(number, 1)?,
-            "ms" => decimal(number, 1_000)?,
-            "us" => decimal(number, 1_000_000)?,
-            "ns" => decimal(number, 1_000_000_000)?,
-            _ => return None,
-        };
-        sum = sum.saturating_add(part);
-        rest = tail;
-    }
-    (!text.is_empty()).then_some(sum)
 }
 
 /// `date-time` of RFC 3339, section 5.6, from 1970 on.

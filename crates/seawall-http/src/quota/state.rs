@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-use seawall_core::InstanceName;
 use seawall_core::striped::{Anchor, Shared, Stripes};
+use seawall_core::{EventSource, InstanceName};
 
 use super::headers::RateLimitHeaders;
 use crate::state::Bypass;
@@ -21,12 +21,20 @@ seawall_core::counters! {
         unreadable_rate_limit => "seawall_unreadable_headers_total" [header = "rate_limit"],
         /// Headers that ask to wait: `Retry-After` and `retry-after-ms`.
         unreadable_retry_after => "seawall_unreadable_headers_total" [header = "retry_after"],
+        /// Waits and bans that were longer than the classifier applies, so that a shorter one was.
+        bounded_wait => "seawall_bounded_values_total" [value = "wait"],
+        /// Responses that report more tokens than [`LARGEST_USAGE`](super::LARGEST_USAGE).
+        bounded_usage => "seawall_bounded_values_total" [value = "usage"],
     }
 }
+
+/// The pattern of a feedback.
+pub(super) const PATTERN: &str = "http_feedback";
 
 #[derive(Debug)]
 pub(super) struct Common {
     pub(super) name: InstanceName,
+    pub(super) events: EventSource,
     pub(super) bypass: Bypass,
     /// Without headers no response has to take the lock of its stripe.
     reads_headers: AtomicBool,
@@ -83,6 +91,7 @@ pub(super) type StateAnchor = Anchor<Common, Stripe>;
 pub(super) fn new(name: InstanceName, headers: RateLimitHeaders) -> State {
     let common = Common {
         name,
+        events: EventSource::new(PATTERN, name),
         bypass: Bypass::default(),
         reads_headers: AtomicBool::new(!headers.is_empty()),
     };

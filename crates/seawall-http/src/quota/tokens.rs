@@ -2,6 +2,11 @@
 
 use seawall_core::{QuotaSignal, TokenCount, Unit};
 
+/// The most tokens that one response is believed to have used: a hundred million, some ten times
+/// the longest context of any model. A larger number is a slip of the upstream, and would put a limit
+/// into debt for years.
+pub const LARGEST_USAGE: u64 = 100_000_000;
+
 /// The tokens that a response of an AI model has used, as far as they count against a limit.
 ///
 /// In the extensions of a response it is read by [`HttpFeedback`](super::HttpFeedback). With
@@ -33,7 +38,7 @@ impl Usage {
     }
 
     /// The signals for a rate limit: how much was spent of tokens, of input tokens and of output
-    /// tokens. A limit applies those of the unit that it counts.
+    /// tokens, each at most [`LARGEST_USAGE`]. A limit applies those of the unit that it counts.
     ///
     /// ```
     /// use seawall_core::{QuotaSignal, Unit};
@@ -42,21 +47,27 @@ impl Usage {
     /// let [tokens, ..] = Usage::new(1_200, 300).signals();
     /// assert_eq!(tokens, QuotaSignal::Used { unit: Unit::Tokens, amount: 1_500 });
     /// ```
-    pub const fn signals(self) -> [QuotaSignal; 3] {
+    pub fn signals(self) -> [QuotaSignal; 3] {
+        self.units()
+            .map(|(unit, amount)| QuotaSignal::Used { unit, amount })
+    }
+
+    /// How much was spent of tokens, of input tokens and of output tokens, each at most
+    /// [`LARGEST_USAGE`]: for a [`LateUsage`](seawall_core::LateUsage), or a reservation of a rate limit.
+    pub const fn units(self) -> [(Unit, u64); 3] {
         [
-            QuotaSignal::Used {
-                unit: Unit::Tokens,
-                amount: self.total(),
-            },
-            QuotaSignal::Used {
-                unit: Unit::InputTokens,
-                amount: self.input_tokens,
-            },
-            QuotaSignal::Used {
-                unit: Unit::OutputTokens,
-                amount: self.output_tokens,
-            },
+            used(Unit::Tokens, self.total()),
+            used(Unit::InputTokens, self.input_tokens),
+            used(Unit::OutputTokens, self.output_tokens),
         ]
+    }
+}
+
+const fn used(unit: Unit, amount: u64) -> (Unit, u64) {
+    if amount > LARGEST_USAGE {
+        (unit, LARGEST_USAGE)
+    } else {
+        (unit, amount)
     }
 }
 

@@ -9,6 +9,7 @@ use super::config::KeyedRateLimitConfig;
 use super::table::{KeyLimit, Table, mix};
 use crate::bucket::Rate;
 use crate::config::RateLimitConfig;
+use crate::costs::{Costs, Granted};
 use crate::limit::Limit;
 use crate::limiter::Limiter;
 use crate::meter::WallClock;
@@ -187,10 +188,8 @@ impl Keys {
             let hash = mix(key.0);
             let table = &mut *self.lock(hash);
             let is_new = table.get_hashed(hash, key.0).is_none();
-            if is_new && table.is_full() {
-                let is_named = |key| config.has_key(PartitionKey(key));
-                let count = table.make_room(is_named, now_ns, &mut evicted);
-                self.evicted.fetch_add(count, Ordering::Relaxed);
+            if is_new {
+                self.make_room(table, &config, now_ns, &mut evicted);
             }
             let first = |rate: Rate| rate.take(0, now_ns, cost.into());
             match table.rate.map(first) {
@@ -208,9 +207,18 @@ impl Keys {
 
     /// The limiter of a key; a key that was a word becomes one.
     pub(crate) fn limiter(&self, key: PartitionKey, now_ns: u64) -> Arc<Limiter> {
-        let config = self.config();
-        let table = &mut *self.lock(mix(key.0));
-        self.limiter_in(table, &config, key, now_ns)
+        let mut evicted = Vec::new();
+        let limiter = {
+            let config = self.config();
+            let table = &mut *self.lock(mix(key.0));
+            if table.get(key.0).is_none() {
+                self.make_room(table, &config, now_ns, &mut evicted);
+            }
+            self.limiter_in(table, &config, key, now_ns)
+        };
+        // Dropped without a lock.
+        drop(evicted);
+        limiter
     }
 
     pub(super) fn limiter_in(
@@ -220,11 +228,11 @@ impl Keys {
         key: PartitionKey,
         now_ns: u64,
     ) -> Arc<Limiter> {
-        let settings = config.of_key(key).clone();
+        let settings = || config.of_key(key).clone();
         let limiter = match table.get(key.0) {
             Some(KeyLimit::Limiter(limiter)) => return Arc::clone(limiter),
-            Some(KeyLimit::Word(word)) => Limiter::with_word(settings, *word, self.wall),
-            None => Limiter::new(settings, now_ns, self.wall),
+            Some(KeyLimit::Word(word)) => Limiter::with_word(settings(), *word, self.wall),
+            None => Limiter::new(settings(), now_ns, self.wall),
         };
         let limiter = Arc::new(if self.has_account {
             limiter.within_account()
@@ -296,11 +304,89 @@ impl Keys {
         self.config().of_key(key).clone()
     }
 
-    /// What the limits of a key count.
-    pub(crate) fn units_of(&self, key: PartitionKey) -> Vec<Unit> {
+    /// What a call costs of each limit of a key.
+    pub(crate) fn costs_of(&self, key: PartitionKey, cost: impl FnMut(Unit) -> u32) -> Costs {
         let config = self.config();
         let limits = config.of_key(key).limits();
-        limits.iter().map(Limit::unit).collect()
+        Costs::of(limits.iter().map(Limit::unit), cost)
+    }
+
+    /// Replaces the estimates of a call by what it really used. A key that was evicted since had
+    /// nothing left that counts.
+    pub(crate) fn correct_usage(
+        &self,
+        key: PartitionKey,
+        now_ns: u64,
+        granted: Granted,
+        used: &[(Unit, u64)],
+    ) {
+        let mut evicted = Vec::new();
+        let limiter = {
+            let config = self.config();
+            let hash = mix(key.0);
+            let table = &mut *self.lock(hash);
+            let rate = table.rate.filter(|_| !config.has_key(key));
+            let limiter = match (table.get_mut(hash, key.0), rate) {
+                (Some(KeyLimit::Limiter(limiter)), _) => Some(Arc::clone(limiter)),
+                (slot, Some(rate)) => {
+                    let of_unit = used.iter().find(|(unit, _)| *unit == self.first_unit);
+                    if let Some((_, used)) = of_unit {
+                        let estimate = granted.costs.get(0).into();
+                        let word = |before| rate.correct(before, now_ns, estimate, *used);
+                        match slot {
+                            Some(slot) => slot.change_word(word),
+                            None => self.insert_word(
+                                table,
+                                &config,
+                                (hash, key),
+                                now_ns,
+                                word(0),
+                                &mut evicted,
+                            ),
+                        }
+                    }
+                    None
+                }
+                _ => Some(self.limiter_in(table, &config, key, now_ns)),
+            };
+            limiter
+        };
+        // Without a lock: waiters are woken.
+        drop(evicted);
+        if let Some(limiter) = limiter {
+            limiter.correct_usage(now_ns, granted, used);
+        }
+    }
+
+    /// Keeps the word of a new key, unless its bucket is full.
+    fn insert_word(
+        &self,
+        table: &mut Table,
+        config: &KeyedRateLimitConfig,
+        (hash, key): (u64, PartitionKey),
+        now_ns: u64,
+        word: u64,
+        evicted: &mut Vec<Arc<Limiter>>,
+    ) {
+        if !Rate::is_full(word, now_ns) {
+            self.make_room(table, config, now_ns, evicted);
+            table.insert_new(hash, key.0, KeyLimit::Word(word));
+        }
+    }
+
+    /// Evicts idle keys where the next new one would make the table grow.
+    fn make_room(
+        &self,
+        table: &mut Table,
+        config: &KeyedRateLimitConfig,
+        now_ns: u64,
+        evicted: &mut Vec<Arc<Limiter>>,
+    ) {
+        if table.is_full() {
+            let is_named = |key| config.has_key(PartitionKey(key));
+            let count = table.make_room(is_named, now_ns, evicted);
+            self.evicted.fetch_add(count, Ordering::Relaxed);
+        }
     }
 
     /// How many keys are kept.
@@ -315,9 +401,18 @@ impl Keys {
 
     /// The memory of the tables and of the limiters of keys, in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        let tables: usize = self.shards.iter().map(|shard| lock(shard).bytes()).sum();
-        let limiter = size_of::<Limiter>() + 2 * size_of::<usize>();
-        size_of_val(&*self.shards) + tables + self.limiters().len() * limiter
+        // A reference count is before each, as far as the alignment asks for.
+        let count = align_of::<Limiter>().max(2 * size_of::<usize>());
+        let of_shard = |shard: &Shard| {
+            let table = lock(shard);
+            let limiters = table.iter().map(|(_, limit)| match limit {
+                KeyLimit::Limiter(limiter) => count + limiter.bytes(),
+                KeyLimit::Word(_) => 0,
+            });
+            table.bytes() + limiters.sum::<usize>()
+        };
+        let tables = self.shards.iter().map(of_shard).sum::<usize>();
+        size_of_val(&*self.shards) + tables
     }
 
     pub(super) fn lock(&self, hash: u64) -> MutexGuard<'_, Table> {

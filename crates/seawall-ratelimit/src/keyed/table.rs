@@ -38,6 +38,15 @@ pub(super) enum KeyLimit {
     Limiter(Arc<Limiter>),
 }
 
+impl KeyLimit {
+    /// Changes the word, where it is one.
+    pub(super) fn change_word(&mut self, change: impl FnOnce(u64) -> u64) {
+        if let Self::Word(word) = self {
+            *word = change(*word);
+        }
+    }
+}
+
 /// The two halves of a product: every bit of the key counts for every bit of the hash.
 pub(super) const fn mix(key: u64) -> u64 {
     let product = (key ^ 0x2545_F491_4F6C_DD1D) as u128 * 0x9E37_79B9_7F4A_7C15;

@@ -14,6 +14,7 @@
 mod admission;
 mod control;
 mod queue;
+mod settle;
 mod signals;
 mod supply;
 
@@ -176,6 +177,24 @@ impl Limiter {
     pub(crate) fn within_account(self) -> Self {
         self.set(SEVERAL);
         self
+    }
+
+    /// Allocates at once what its limits may need, so that no call does later.
+    pub(crate) fn reserved(mut self) -> Self {
+        let inner = self.inner.get_mut();
+        let inner = inner.unwrap_or_else(PoisonError::into_inner);
+        inner.meters.iter_mut().for_each(Meter::reserve);
+        self
+    }
+
+    /// Its memory, in bytes, without its queue.
+    pub(crate) fn bytes(&self) -> usize {
+        let inner = self.lock();
+        let meters = inner.meters.capacity() * size_of::<Meter>();
+        let caps = inner.caps.capacity() * size_of::<Caps>();
+        let logs: usize = inner.meters.iter().map(Meter::heap_bytes).sum();
+        let limits = size_of_val(inner.config.limits());
+        size_of::<Self>() + size_of_val(&*self.units) + meters + caps + logs + limits
     }
 
     /// A limiter of a single bucket with this word in it.

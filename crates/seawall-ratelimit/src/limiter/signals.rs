@@ -6,10 +6,9 @@ use super::{BYPASS, CAPPED, Inner, Limiter, PAUSED};
 use crate::bucket::Rate;
 use crate::cap::Caps;
 use crate::config::RateLimitConfig;
-use crate::costs::{Costs, Granted};
+use crate::costs::Granted;
 use crate::limit::Limit;
 use crate::meter::Meter;
-use crate::pause::Start;
 
 impl Limiter {
     /// Applies what the upstream has reported, in the result of a call that was `granted` this if
@@ -24,60 +23,10 @@ impl Limiter {
                 }
             }
             QuotaSignal::Used { unit, amount } => {
-                let granted = granted.unwrap_or(Granted {
-                    costs: Costs::default(),
-                    at_ns: now_ns,
-                });
-                self.correct_usage(now_ns, unit, granted, amount);
+                let granted = granted.unwrap_or(Granted::nothing(now_ns));
+                self.correct_usage(now_ns, granted, &[(unit, amount)]);
             }
             _ => {}
-        }
-    }
-
-    /// Gives back what was granted and not used.
-    pub(crate) fn give_back(&self, now_ns: u64, granted: Granted) {
-        self.change(now_ns, |limiter, inner| {
-            for index in 0..limiter.units.len() {
-                let cost = granted.costs.get(index).into();
-                limiter.give_back_one(inner, index, now_ns, cost, granted.at_ns);
-            }
-        });
-    }
-
-    fn give_back_one(
-        &self,
-        inner: &mut Inner,
-        index: usize,
-        now_ns: u64,
-        cost: u64,
-        taken_at: u64,
-    ) {
-        if cost == 0 {
-            return;
-        }
-        match inner.meters.get_mut(index) {
-            Some(meter) => meter.give_back(now_ns, cost, taken_at),
-            None => self.bucket.refund(cost),
-        }
-        let rate = self.rate_of(inner, index);
-        if let Some(caps) = inner.caps.get_mut(index) {
-            caps.give_back(rate, cost, taken_at);
-        }
-    }
-
-    /// Takes what was used beyond an estimate of `taken_at`.
-    fn take_one(&self, inner: &mut Inner, index: usize, now_ns: u64, cost: u64, taken_at: u64) {
-        let start = Start::new(now_ns, self.pause_in_force(inner));
-        match inner.meters.get_mut(index) {
-            Some(meter) => meter.take(start, cost),
-            None => {
-                self.bucket.settle(start.pause);
-                self.bucket.debit(now_ns, cost);
-            }
-        }
-        let rate = self.rate_of(inner, index);
-        if let Some(caps) = inner.caps.get_mut(index) {
-            caps.take(now_ns, rate, cost, taken_at);
         }
     }
 
@@ -85,38 +34,6 @@ impl Limiter {
     pub(super) fn rate_of(&self, inner: &Inner, index: usize) -> Option<Rate> {
         let meter = inner.meters.get(index);
         meter.map_or_else(|| Some(self.bucket.rate()), Meter::rate)
-    }
-
-    /// Replaces the estimate of a call by what it really used, at every limit that counts `unit`.
-    pub(crate) fn correct_usage(&self, now_ns: u64, unit: Unit, granted: Granted, used: u64) {
-        let estimate = self.units.iter().position(|counted| *counted == unit);
-        let Some(estimate) = estimate.map(|index| granted.costs.get(index)) else {
-            return;
-        };
-        self.correct_estimate(now_ns, unit, estimate.into(), used, granted.at_ns);
-    }
-
-    /// Takes or gives back the difference between an estimate and what was really used.
-    pub(crate) fn correct_estimate(
-        &self,
-        now_ns: u64,
-        unit: Unit,
-        estimate: u64,
-        used: u64,
-        granted_at: u64,
-    ) {
-        self.change(now_ns, |limiter, inner| {
-            let units = limiter.units.iter().enumerate();
-            for (index, _) in units.filter(|(_, counted)| **counted == unit) {
-                match used.checked_sub(estimate) {
-                    Some(more) => limiter.take_one(inner, index, now_ns, more, granted_at),
-                    None => {
-                        let back = estimate - used;
-                        limiter.give_back_one(inner, index, now_ns, back, granted_at);
-                    }
-                }
-            }
-        });
     }
 
     /// Lowers a limit to what the upstream reports, where that is less than what is left here.
@@ -141,6 +58,9 @@ impl Limiter {
         {
             // More than the bucket has until then: the fast path stays open.
             return;
+        }
+        if let (Some(meter), None, None) = (inner.meters.get_mut(index), rate, until) {
+            return meter.lower_to(now_ns, left);
         }
         if inner.caps.is_empty() {
             inner.caps = self.units.iter().map(|_| Caps::default()).collect();

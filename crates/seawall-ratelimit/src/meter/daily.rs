@@ -96,6 +96,14 @@ impl Daily {
         self.use_up(cost);
     }
 
+    /// Takes what a departure at `taken_at` used more than estimated, if that was on this day.
+    pub(crate) fn debit(&mut self, now: u64, cost: u64, taken_at: u64) {
+        self.advance(now);
+        if taken_at >= self.began {
+            self.use_up(cost);
+        }
+    }
+
     /// Gives back what was taken at `taken_at` and not used, if that was on this day.
     pub(crate) fn give_back(&mut self, now: u64, cost: u64, taken_at: u64) {
         self.advance(now);

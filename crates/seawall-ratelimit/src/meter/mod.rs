@@ -2,6 +2,7 @@
 
 mod daily;
 mod flow;
+mod headroom;
 mod strict;
 mod wall_clock;
 mod window;
@@ -63,6 +64,21 @@ impl Meter {
         }
     }
 
+    /// Allocates all memory that it may need, so that no call does later.
+    pub(crate) fn reserve(&mut self) {
+        if let Self::Strict(strict) = self {
+            strict.reserve();
+        }
+    }
+
+    /// The memory that it has allocated, in bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Strict(strict) => strict.heap_bytes(),
+            Self::Flow(_) | Self::Window(_) | Self::Daily(_) => 0,
+        }
+    }
+
     /// The most that one call may cost.
     pub(crate) fn capacity(&self) -> u64 {
         every_kind!(self, meter => meter.capacity())
@@ -85,19 +101,35 @@ impl Meter {
         }
     }
 
+    /// Counts what a departure of `taken_at` used more than estimated, where that still counts.
+    pub(crate) fn debit(&mut self, start: Start, cost: u64, taken_at: u64) {
+        match self {
+            Self::Flow(flow) => flow.take(start, cost),
+            Self::Strict(strict) => strict.debit(start.now, cost, taken_at),
+            Self::Window(window) => window.debit(start.now, cost, taken_at),
+            Self::Daily(daily) => daily.debit(start.now, cost, taken_at),
+        }
+    }
+
     /// Gives back what was taken at `taken_at` and not used.
     pub(crate) fn give_back(&mut self, now_ns: u64, cost: u64, taken_at: u64) {
         every_kind!(self, meter => meter.give_back(now_ns, cost, taken_at));
     }
 
     /// When everything that counts now has ceased to count; `None` for a bucket, which fills all
-    /// the time.
+    /// the time, and for a strict limit, where it ceases bit by bit.
     pub(crate) fn renewed_at(&mut self, now_ns: u64) -> Option<u64> {
         match self {
-            Self::Flow(_) => None,
-            Self::Strict(strict) => Some(strict.renewed_at(now_ns)),
+            Self::Flow(_) | Self::Strict(_) => None,
             Self::Window(window) => Some(window.renewed_at(now_ns)),
             Self::Daily(daily) => Some(daily.renewed_at(now_ns)),
+        }
+    }
+
+    /// No more than this is left now, as the upstream reports it without an end.
+    pub(crate) fn lower_to(&mut self, now_ns: u64, left: u64) {
+        if let Self::Strict(strict) = self {
+            strict.lower_to(now_ns, left);
         }
     }
 

@@ -17,12 +17,17 @@
 //! Up to [`EXACT`] the grain is a nanosecond: nothing is lost, and there is one entry of 16 bytes
 //! per departure that counts, at most [`EXACT`] of them. Above, `B` is [`SLICES`] and the share
 //! is 128/129, 99.2 %; departures within one grain are one entry, and there are at most
-//! `SLICES + 2` of them. Either way the memory is allocated when the limit is made. When debits
-//! would need more entries, neighbours are merged into one that counts as long as the later of the
-//! two.
+//! `SLICES + 2` of them. Either way the memory grows with what counts, unless it is
+//! [reserved](Strict::reserve). When debits would need more entries, neighbours are merged into one
+//! that counts as long as the later of the two.
+//!
+//! **Corrections.** What a departure at `t` did not use is removed from the entry of `t`, and what
+//! it used in addition is added there: later, neither changes what counts. Where that entry was
+//! merged with a later one, units of earlier entries are removed first, which errs on the safe side.
 
 use std::collections::VecDeque;
 
+use super::headroom::Headroom;
 use crate::pause::{Pause, Start};
 
 /// Up to this count each departure has an entry of its own.
@@ -56,10 +61,13 @@ pub(crate) struct Strict {
     log: VecDeque<Entry>,
     /// How many entries the log may have.
     max_entries: usize,
+    /// Whether their memory is allocated.
+    is_reserved: bool,
     /// The sum of the last entry that was dropped.
     dropped: u64,
     /// The latest reading of the clock: time does not go back behind it.
     latest: u64,
+    headroom: Headroom,
 }
 
 impl Strict {
@@ -71,8 +79,10 @@ impl Strict {
             grain: 1,
             log: VecDeque::new(),
             max_entries: 1,
+            is_reserved: false,
             dropped: 0,
             latest: 0,
+            headroom: Headroom::default(),
         };
         strict.shape(count, per_ns, margin_ns);
         strict
@@ -86,8 +96,21 @@ impl Strict {
         } else {
             (self.span.div_ceil(SLICES), SLICES as usize + 2)
         };
-        self.log
-            .reserve_exact(self.max_entries.saturating_sub(self.log.len()));
+        if self.is_reserved {
+            self.reserve();
+        }
+    }
+
+    /// Allocates all memory that it may need, so that no call does later.
+    pub(crate) fn reserve(&mut self) {
+        self.is_reserved = true;
+        let more = self.max_entries.saturating_sub(self.log.len());
+        self.log.reserve_exact(more);
+    }
+
+    /// The memory of the log, in bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.log.capacity() * size_of::<Entry>()
     }
 
     /// The most that one call may cost.
@@ -174,35 +197,83 @@ impl Strict {
         self.push(until, cost);
     }
 
-    /// Gives back what was taken at `taken_at` and not used.
+    /// Takes what a departure at `taken_at` used more than estimated, as long as that counts.
+    pub(crate) fn debit(&mut self, now: u64, cost: u64, taken_at: u64) {
+        self.prune(now);
+        let until = self.until(taken_at);
+        if !is_past(until, self.latest) {
+            let cost = self.headroom.debit(cost, taken_at);
+            self.insert(until, cost);
+        }
+    }
+
+    /// Gives back what was taken at `taken_at` and not used, as long as that counts.
     pub(crate) fn give_back(&mut self, now: u64, cost: u64, taken_at: u64) {
         self.prune(now);
         let until = self.until(taken_at);
         if is_past(until, self.latest) {
             return;
         }
-        // It is in this entry or, when entries were merged or the clock stood still, in a later one:
-        // to take from what ceases to count earlier errs on the safe side.
-        let mut at = self.log.partition_point(|entry| entry.until < until);
-        let mut left = cost;
-        let mut before = match at.checked_sub(1) {
-            Some(before) => self.log[before].sum,
-            None => self.dropped,
-        };
-        let mut removed = 0;
-        while let Some(entry) = self.log.get_mut(at) {
-            let units = entry.sum - removed - before;
-            let back = units.min(left);
-            removed += back;
-            left -= back;
-            entry.sum -= removed;
-            if entry.sum == before {
-                self.log.remove(at);
-            } else {
-                before = entry.sum;
-                at += 1;
+        let mut left = self.headroom.refund(cost, taken_at);
+        // It is in the last of these entries. When entries were merged or the clock stood still, it
+        // is in a later one: to take from what ceases to count earlier errs on the safe side.
+        let own = self.log.partition_point(|entry| entry.until <= until);
+        for at in (0..own).rev().chain(own..self.log.len()) {
+            if left == 0 {
+                break;
             }
+            left -= self.remove(at, left);
         }
+        let mut before = self.dropped;
+        self.log.retain(|entry| {
+            let is_empty = entry.sum == before;
+            before = entry.sum;
+            !is_empty
+        });
+    }
+
+    /// Removes units from an entry, at most those that it has, and returns how many.
+    fn remove(&mut self, at: usize, units: u64) -> u64 {
+        let removed = units.min(self.log[at].sum - self.sum_before(at));
+        for entry in self.log.range_mut(at..) {
+            entry.sum -= removed;
+        }
+        removed
+    }
+
+    /// The sum of all entries before this one.
+    fn sum_before(&self, at: usize) -> u64 {
+        let before = at.checked_sub(1);
+        before.map_or(self.dropped, |before| self.log[before].sum)
+    }
+
+    /// Adds units that count until then: to the entry of that time, or to a new one, or to the next
+    /// where there is no room.
+    fn insert(&mut self, until: u64, units: u64) {
+        let at = self.log.partition_point(|entry| entry.until < until);
+        let units = units.min(MAX_UNITS.saturating_sub(self.live()));
+        let Some(next) = self.log.get(at) else {
+            return self.push(until, units);
+        };
+        if units == 0 {
+            return;
+        }
+        if next.until > until && self.log.len() < self.max_entries {
+            let sum = self.sum_before(at);
+            self.log.insert(at, Entry { until, sum });
+        }
+        for entry in self.log.range_mut(at..) {
+            entry.sum += units;
+        }
+    }
+
+    /// The upstream reports without a reset that so much is left: what is missing here counts as if
+    /// it departed now. It includes what departed before, so corrections of that do not count above.
+    pub(crate) fn lower_to(&mut self, now: u64, left: u64) {
+        self.prune(now);
+        let known = self.count.saturating_sub(self.live());
+        self.headroom = Headroom::new(self.latest, left, known);
+        self.push(self.until(self.latest), known.saturating_sub(left));
     }
 
     /// How much is there now; below zero by what is owed.
@@ -226,12 +297,6 @@ impl Strict {
         }
     }
 
-    /// When everything that counts now has ceased to count, and what departs now as well.
-    pub(crate) fn renewed_at(&mut self, now: u64) -> u64 {
-        self.prune(now);
-        self.until(self.latest)
-    }
-
     /// Changes the limit. What counts now counts for the new period; what has ceased to count is
     /// forgotten, also when the period becomes longer.
     pub(crate) fn set(&mut self, now: u64, count: u32, per_ns: u64, margin_ns: u64) {
@@ -252,6 +317,7 @@ impl Strict {
     /// Forgets everything.
     pub(crate) fn refill(&mut self, _now: u64) {
         self.clear();
+        self.headroom = Headroom::default();
     }
 
     /// Whether it is like a new one.

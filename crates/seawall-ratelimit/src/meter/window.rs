@@ -174,19 +174,39 @@ impl Window {
         }
     }
 
-    /// Gives back what was taken at `taken_at` and not used, if that was in this window.
+    /// Takes what a departure at `taken_at` used more than estimated, in the windows in which that
+    /// counts.
+    pub(crate) fn debit(&mut self, now: u64, cost: u64, taken_at: u64) {
+        self.advance(now);
+        let counts = self.counts_of(taken_at);
+        for (window, _) in counted(&mut self.used.units, counts) {
+            *window = window.saturating_add(cost);
+        }
+    }
+
+    /// Gives back what was taken at `taken_at` and not used, to the windows in which it counted.
     pub(crate) fn give_back(&mut self, now: u64, cost: u64, taken_at: u64) {
         self.advance(now);
-        // Numbers only grow: what was taken since this window was reached counted in it.
-        if taken_at < self.began {
-            return;
-        }
-        let mut counts = [false, true, false];
-        if taken_at >= self.set_at {
-            counts = self.phase(taken_at).counts;
-        }
+        let counts = self.counts_of(taken_at);
         for (window, _) in counted(&mut self.used.units, counts) {
             *window = window.saturating_sub(cost);
+        }
+    }
+
+    /// In which of the previous, this and the next window an earlier departure counts.
+    fn counts_of(&self, taken_at: u64) -> [bool; 3] {
+        if taken_at < self.set_at {
+            // What was taken since this window was reached counted in it.
+            return [false, taken_at >= self.began, false];
+        }
+        // The windows of then are those of now, save for the number.
+        let phase = self.phase_of(self.wall.unix_ns(taken_at));
+        let [_, this, next] = phase.counts;
+        match self.used.id.saturating_sub(phase.id) {
+            ..=0 => phase.counts,
+            1 => [this, next, false],
+            2 => [next, false, false],
+            _ => [false; 3],
         }
     }
 
@@ -272,7 +292,10 @@ impl Window {
 
     /// The phase of a reading. A wall time before the window that was reached counts as its begin.
     fn phase(&self, at: u64) -> Phase {
-        let unix_ns = self.wall.unix_ns(at).max(self.begin(self.used.id));
+        self.phase_of(self.wall.unix_ns(at).max(self.begin(self.used.id)))
+    }
+
+    fn phase_of(&self, unix_ns: i128) -> Phase {
         let id = self.id(unix_ns);
         let (begin, end) = (self.begin(id), self.begin(id.saturating_add(1)));
         let margin = i128::from(self.margin);

@@ -148,7 +148,7 @@ async fn a_reservation_of_a_key_is_given_back_to_both() {
         (3.0, 2.0)
     );
     let reserved = endpoints.reserve(&meta).await.unwrap();
-    reserved.correct_usage(Unit::Cost, 1);
+    reserved.correct_usage(&[(Unit::Cost, 1)]);
     assert_eq!(
         (account.tokens(), endpoints.tokens(PartitionKey(1))),
         (2.0, 1.0)

@@ -228,7 +228,7 @@ async fn a_reservation_is_corrected_committed_or_given_back() {
     handle
         .try_reserve(&estimate(60))
         .unwrap()
-        .correct_usage(Unit::Tokens, 10);
+        .correct_usage(&[(Unit::Tokens, 10)]);
     assert_eq!(left(), [90.0, 2.0]);
     handle.try_reserve(&estimate(60)).unwrap().commit();
     assert_eq!(left(), [30.0, 1.0]);
@@ -236,7 +236,7 @@ async fn a_reservation_is_corrected_committed_or_given_back() {
     handle
         .try_reserve(&estimate(20))
         .unwrap()
-        .correct_usage(Unit::Tokens, 90);
+        .correct_usage(&[(Unit::Tokens, 90)]);
     assert_eq!(left(), [-60.0, 0.0]);
     let rejected = handle.try_reserve(&estimate(20)).unwrap_err();
     assert_eq!(rejected.reason(), Reason::RateLimited);

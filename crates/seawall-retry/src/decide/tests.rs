@@ -28,11 +28,17 @@ impl Effects for Fixed {
     fn predicate(&mut self) -> RetryDecision {
         panic!("there is no predicate")
     }
-    fn next_delay(&mut self, backoff: &Backoff) -> Option<BackoffDelay> {
+    fn next_delay(&mut self, backoff: &Backoff, restart: bool) -> Option<BackoffDelay> {
         self.draws += 1;
+        if restart {
+            self.nth = 0;
+        }
         let delay = backoff.delay(self.nth, self.draw);
         let chance = delay - backoff.delay(self.nth, 0.0);
         Some(BackoffDelay { delay, chance })
+    }
+    fn draw(&mut self) -> f64 {
+        self.draw
     }
     fn time_left(&mut self) -> Option<Duration> {
         self.left
@@ -57,8 +63,11 @@ impl Effects for WithPredicate {
     fn predicate(&mut self) -> RetryDecision {
         self.1
     }
-    fn next_delay(&mut self, backoff: &Backoff) -> Option<BackoffDelay> {
-        self.0.next_delay(backoff)
+    fn next_delay(&mut self, backoff: &Backoff, restart: bool) -> Option<BackoffDelay> {
+        self.0.next_delay(backoff, restart)
+    }
+    fn draw(&mut self) -> f64 {
+        self.0.draw()
     }
     fn time_left(&mut self) -> Option<Duration> {
         self.0.time_left()
@@ -149,6 +158,19 @@ prop_compose! {
     }
 }
 
+fn with_jitter(config: RetryConfig, share: f64) -> RetryConfig {
+    RetryConfig::builder()
+        .attempts(config.attempts())
+        .backoff(config.backoff().clone())
+        .max_retry_after(config.max_retry_after())
+        .max_rejection_wait(config.max_rejection_wait())
+        .retry_throttled(config.retry_throttled())
+        .retry_if_not_sent(config.retry_if_not_sent())
+        .retry_after_jitter(share)
+        .build()
+        .unwrap()
+}
+
 /// The table of the crate's documentation, row by row.
 fn table_allows(config: &RetryConfig, attempted: &Attempted) -> bool {
     let safe = attempted.replay != Replay::Never;
@@ -192,12 +214,14 @@ proptest! {
     #[test]
     fn another_attempt_is_made_just_when_the_table_says_so_and_there_is_enough_of_everything(
         config in configs(),
+        jitter in proptest::sample::select(&[0.0, 0.1, 0.5, 1.0][..]),
         attempted in attempts(),
-        draw in 0.0_f64..1.0,
+        draw in 0.0_f64..0.999,
         left in proptest::option::of((0_u64..4_000).prop_map(Duration::from_millis)),
         tokens in 0_u32..2,
         no_copy in any::<bool>(),
     ) {
+        let config = with_jitter(config, jitter);
         let nth = attempted.attempt - 1;
         let mut effects = Fixed { draw, left, tokens, no_copy, nth, ..Fixed::default() };
         let decision = decide(&config, &attempted, &mut effects);
@@ -210,7 +234,19 @@ proptest! {
         };
         let requested = requested.unwrap_or(Duration::ZERO);
         // With full jitter all of the backoff is chance.
-        let delay = requested + config.backoff().delay(attempted.attempt - 1, draw);
+        let delay = if requested.is_zero() {
+            config.backoff().delay(nth, draw)
+        } else {
+            // A wait that was named: the backoff begins anew, and the wider spread holds.
+            let spread = scale(scale(requested, jitter), draw);
+            let delay = requested + config.backoff().delay(0, draw).max(spread);
+            match left {
+                Some(left) if left <= delay && requested < left => {
+                    requested + scale(left - requested, draw)
+                }
+                _ => delay,
+            }
+        };
         let retries = table_allows(&config, &attempted)
             && attempted.attempt < config.attempts()
             && !no_copy

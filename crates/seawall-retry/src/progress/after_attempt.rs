@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use seawall_core::{
-    Classify, Describe, EventKind, Outcome, Reason, Rejectable, Rejection, Replay, Sent,
-    classify_result,
+    Classify, Describe, EventKind, KeepResponse, Outcome, Reason, Rejectable, Rejection, Sent,
+    Withdrawal, classify_result,
 };
 use tokio::time::Instant;
 
 use super::{Next, Progress};
 use crate::counts::RetryStripe;
-use crate::decide::{Attempted, Decision, correct_sent_status, decide};
+use crate::decide::{Attempted, Decision, decide, not_sent_claim};
 use crate::effects::{RealEffects, Taken};
 use crate::hooks::{Hook, WaitOf};
 use crate::rules::{Core, PolicyFor, Rules};
@@ -25,7 +25,7 @@ where
     /// The outcome of a result; `None` for a success that is the end of the call.
     #[inline]
     pub(crate) fn judge(
-        &self,
+        &mut self,
         rules: &Rules<X, H>,
         stripe: &RetryStripe,
         result: &Result<T, E>,
@@ -35,8 +35,14 @@ where
             return Some(outcome);
         }
         stripe.succeeded();
-        rules.core.succeeded();
+        rules.core.succeeded(self.take_payment());
         None
+    }
+
+    /// What was paid for the attempt that has ended.
+    #[inline]
+    fn take_payment(&mut self) -> Option<Withdrawal> {
+        self.more.as_mut()?.payment.take()
     }
 
     /// What follows an attempt.
@@ -62,6 +68,9 @@ where
             }
         }
         core.adapt_rate(&attempted, self.has_token);
+        if attempted.is_failure() {
+            core.budget.record_failure();
+        }
         let mut effects = RealEffects {
             rules,
             copy,
@@ -80,7 +89,7 @@ where
             }
             Decision::Retry(delay) => {
                 let taken = effects.taken;
-                Next::Retry(delay, self.retry(core, stripe, &attempted, delay, taken))
+                self.retry(core, stripe, &attempted, delay, taken)
             }
         }
     }
@@ -122,7 +131,7 @@ where
 
     /// The result of the attempt is that of the call.
     fn stop(
-        &self,
+        &mut self,
         rules: &Rules<X, H>,
         stripe: &RetryStripe,
         attempted: &Attempted,
@@ -130,18 +139,23 @@ where
         result: &mut Result<T, E>,
     ) {
         let (core, outcome) = (&rules.core, attempted.outcome);
-        stripe.completed(&outcome, attempted.rejection.is_some());
+        let rejected = attempted.rejection.is_some();
         if outcome == Outcome::Success {
-            core.budget.deposit();
+            stripe.completed(&outcome, rejected);
+            core.pay_in(self.take_payment());
             return;
         }
         if reason == StopReason::BudgetExhausted {
             core.state.events.emit(|| EventKind::BudgetExhausted);
         }
-        if let Some(corrected) = self.correct_sent_status(core, outcome, attempted.rejection) {
-            *result = Err(corrected.into());
+        let end = self.correct(rules, outcome, result);
+        if end.is_replaced {
+            stripe.replaced(&outcome, rejected);
+            stripe.ended_between_attempts(&end.outcome, rejection_in(result).is_some());
+        } else {
+            stripe.completed(&outcome, rejected);
         }
-        self.give_up(rules, stripe, reason, result);
+        self.give_up(rules, stripe, reason, end, result);
     }
 
     /// Another attempt follows: keeps what was taken for it.
@@ -152,10 +166,17 @@ where
         attempted: &Attempted,
         delay: Duration,
         taken: Taken<WaitOf<H, Req, T, E>>,
-    ) -> Option<WaitOf<H, Req, T, E>> {
+    ) -> Next<WaitOf<H, Req, T, E>> {
         stripe.retried(&attempted.outcome, attempted.rejection.is_some());
         self.maybe_sent |= !attempted.is_unsent();
         let more = self.more_mut();
+        // A local rejection is nothing that the upstream has said, and a failure to connect says
+        // less than a response before it.
+        let says_less = attempted.is_unsent() && more.last_answer.is_some();
+        let is_kept = attempted.rejection.is_none() && !says_less;
+        if is_kept {
+            more.last_answer = None;
+        }
         if !attempted.is_rejected_unsent() {
             more.payment = taken.payment;
         }
@@ -165,83 +186,140 @@ where
         let attempt = self.attempt.saturating_add(1);
         let event = || EventKind::Retry { attempt, delay };
         core.state.events.emit(event);
-        taken.wait
+        let wait = taken.wait;
+        Next::Retry {
+            delay,
+            wait,
+            is_kept,
+        }
     }
 
-    /// Counts the end of a call without success, and has its result annotated.
+    /// Counts the end of a call without success, and has its result marked with the rejection that
+    /// stood in the way of another attempt, and annotated.
     fn give_up(
         &self,
         rules: &Rules<X, H>,
         stripe: &RetryStripe,
         reason: StopReason,
+        end: End,
         result: &mut Result<T, E>,
     ) {
+        // A limit of this layer's own is marked in the response, as those of others are.
+        let own = || Some(rules.core.rejection(reason.rejects_as()?, Sent::Maybe));
+        let rejection = end.rejection.or_else(own);
+        if let (Ok(response), Some(rejection)) = (&mut *result, rejection) {
+            rules.policy.keeper().mark(response, rejection);
+        }
+        // A predicate may have wanted more than a success.
+        if end.outcome == Outcome::Success {
+            return;
+        }
         stripe.gave_up(reason);
         if reason != StopReason::Completed {
-            let attempts = self.attempt;
-            let stopped = Stopped { reason, attempts };
+            let stopped = Stopped {
+                reason,
+                attempts: self.attempt,
+                rejection,
+            };
             rules.hooks.annotate().annotate_give_up(result, stopped);
         }
     }
 
-    /// What replaces a result that denies what an earlier attempt may have done.
-    fn correct_sent_status(
-        &self,
-        core: &Core,
-        outcome: Outcome,
-        rejection: Option<Rejection>,
-    ) -> Option<Rejection> {
+    /// Corrects a result which says that nothing was sent: what the upstream said last takes its
+    /// place, or it says that an earlier attempt may have been sent.
+    fn correct(&mut self, rules: &Rules<X, H>, outcome: Outcome, result: &mut Result<T, E>) -> End {
+        let (events, rejection) = (&rules.core.state.events, rejection_in(result));
+        let unknown = || events.rejection(Reason::OutcomeUnknown);
+        let Some(claim) = not_sent_claim(outcome, rejection, unknown) else {
+            return End::of(outcome, None);
+        };
+        let claim = claim.with_sent(self.sent());
+        let answer = self.more.as_mut().and_then(|more| more.last_answer.take());
+        match answer {
+            // Of two errors of the client the last one says more, unless it is wrong.
+            Some((_, Err(_))) if rejection.is_none() => {}
+            Some((said, last)) => {
+                *result = last;
+                return End::replaced(said, claim);
+            }
+            None => {}
+        }
         if !self.maybe_sent {
-            return None;
+            return End::of(outcome, rejection);
         }
-        // What may be sent any number of times loses nothing by the client's own error.
-        if rejection.is_none() && self.replay == Replay::Safe {
-            return None;
-        }
-        let events = &core.state.events;
-        let unknown = events.rejection(Reason::OutcomeUnknown);
-        let corrected = correct_sent_status(outcome, rejection, unknown)?;
         if rejection.is_none() {
-            events.emit(|| EventKind::Rejected(corrected));
+            events.emit(|| EventKind::Rejected(claim));
         }
-        Some(corrected)
+        *result = Err(claim.into());
+        End::replaced(claim.outcome(), claim)
+    }
+
+    /// Whether an attempt that has ended may have been sent.
+    const fn sent(&self) -> Sent {
+        if self.maybe_sent {
+            Sent::Maybe
+        } else {
+            Sent::No
+        }
     }
 
     /// No further attempt can be made: its service failed, or the request could not be prepared.
     #[cold]
     pub(crate) fn failed_before_attempt(
-        &self,
+        &mut self,
         rules: &Rules<X, H>,
         stripe: &RetryStripe,
         reason: StopReason,
         error: E,
     ) -> Result<T, E> {
-        let mut result = Err(error);
-        let mut outcome = classify_result(rules.policy.classifier(), &result);
-        let mut rejection = rejection_in(&result);
-        if let Some(corrected) = self.correct_sent_status(&rules.core, outcome, rejection) {
-            outcome = corrected.outcome();
-            rejection = Some(corrected);
-            result = Err(corrected.into());
+        if reason == StopReason::PrepareFailed
+            && let Some(more) = &mut self.more
+        {
+            // An error of the caller's own hook is the result, whatever it is.
+            more.last_answer = None;
         }
-        stripe.ended_between_attempts(&outcome, rejection.is_some());
-        self.give_up(rules, stripe, reason, &mut result);
+        let mut result = Err(error);
+        let outcome = classify_result(rules.policy.classifier(), &result);
+        let end = self.correct(rules, outcome, &mut result);
+        stripe.ended_between_attempts(&end.outcome, rejection_in(&result).is_some());
+        self.give_up(rules, stripe, reason, end, &mut result);
         result
     }
 
     /// The deadline has passed between two attempts.
     #[cold]
-    pub(crate) fn expired(&self, rules: &Rules<X, H>, stripe: &RetryStripe) -> Result<T, E> {
-        let sent = if self.maybe_sent {
-            Sent::Maybe
-        } else {
-            Sent::No
-        };
-        let rejection = rules.core.reject(Reason::DeadlineExceeded, sent);
-        let mut result = Err(rejection.into());
-        stripe.ended_between_attempts(&rejection.outcome(), true);
-        self.give_up(rules, stripe, StopReason::Deadline, &mut result);
-        result
+    pub(crate) fn expired(&mut self, rules: &Rules<X, H>, stripe: &RetryStripe) -> Result<T, E> {
+        let rejection = rules.core.reject(Reason::DeadlineExceeded, self.sent());
+        let error = rejection.with_sent(Sent::No).into();
+        self.failed_before_attempt(rules, stripe, StopReason::Deadline, error)
+    }
+}
+
+/// How a call ended that had no success.
+struct End {
+    /// What its result means.
+    outcome: Outcome,
+    /// What stood in the way of another attempt.
+    rejection: Option<Rejection>,
+    /// Whether the result is not that of the last attempt.
+    is_replaced: bool,
+}
+
+impl End {
+    const fn of(outcome: Outcome, rejection: Option<Rejection>) -> Self {
+        Self {
+            outcome,
+            rejection,
+            is_replaced: false,
+        }
+    }
+
+    const fn replaced(outcome: Outcome, rejection: Rejection) -> Self {
+        Self {
+            outcome,
+            rejection: Some(rejection),
+            is_replaced: true,
+        }
     }
 }
 

@@ -70,7 +70,7 @@ impl<X, R, P, A> RetryLayer<X, Hooks<R, P, A>> {
     }
 }
 
-impl<C, D, T, P, R, B, A> RetryLayer<Policy<C, D, T, P>, Hooks<R, B, A>> {
+impl<C, D, T, P, V, R, B, A> RetryLayer<Policy<C, D, T, P, V>, Hooks<R, B, A>> {
     /// Decides, copies requests and waits as a policy of tower's says, instead of the predicate,
     /// the copier and the backoff.
     ///
@@ -120,7 +120,7 @@ impl<C, D, T, P, R, B, A> RetryLayer<Policy<C, D, T, P>, Hooks<R, B, A>> {
     pub fn tower_policy<K, Res, E>(
         self,
         policy: K,
-    ) -> RetryLayer<Policy<C, D, T, TowerPolicy<K, Res, E>>, Hooks<TowerPolicy<K, Res, E>, B, A>>
+    ) -> RetryLayer<Policy<C, D, T, TowerPolicy<K, Res, E>, V>, Hooks<TowerPolicy<K, Res, E>, B, A>>
     where
         K: Clone,
     {

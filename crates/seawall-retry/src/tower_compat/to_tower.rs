@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 use seawall_core::{
-    Classify, CopyRequest, Describe, Policies, Rejectable, RequestMeta, impl_debug,
+    Classify, CopyRequest, Describe, KeepResponse, Policies, Rejectable, RequestMeta, impl_debug,
 };
 use tokio::time::{Sleep, sleep};
 use tower::retry::Policy as TowerRetryPolicy;
@@ -110,6 +110,7 @@ where
     X::Classifier: Classify<Res, E>,
     X::Describer: Describe<Req>,
     X::Copier: CopyRequest<Req>,
+    X::Keeper: KeepResponse<Res>,
     H: Hook<Req, Res, E>,
     E: Rejectable,
 {
@@ -125,7 +126,7 @@ where
         let outcome = progress.judge(rules, stripe, result)?;
         match progress.after_attempt(rules, stripe, Some(req), outcome, result) {
             Next::Complete => None,
-            Next::Retry(delay, wait) => {
+            Next::Retry { delay, wait, .. } => {
                 if let Err(error) = progress.prepare(rules, req) {
                     let reason = StopReason::PrepareFailed;
                     *result = progress.failed_before_attempt(rules, stripe, reason, error);

@@ -131,6 +131,7 @@ async fn a_rejected_attempt_takes_its_token_along_to_the_next_one() {
     let config = RetryConfig::builder()
         .attempts(4)
         .backoff(Backoff::NONE)
+        .retry_after_jitter(0.0)
         .max_rejection_wait(2 * SECOND);
     let soon = rejected(Reason::RateLimited, Some(SECOND));
     let upstream = Upstream::new([SERVER, soon, SERVER]);
@@ -173,6 +174,7 @@ async fn a_carried_payment_is_given_back_once() {
     let config = RetryConfig::builder()
         .attempts(9)
         .backoff(Backoff::NONE)
+        .retry_after_jitter(0.0)
         .max_rejection_wait(2 * SECOND);
     let soon = rejected(Reason::RateLimited, Some(SECOND));
     let upstream = Upstream::new([SERVER, SERVER, soon, soon, soon]);
@@ -187,4 +189,81 @@ async fn a_carried_payment_is_given_back_once() {
     drop(call);
     // The second attempt was sent, the third one never.
     assert_eq!((budget.balance(), budget.refunded()), (4.0, 1));
+}
+
+/// The retry quota of the AWS SDKs: a retry that succeeds gets its price back, a first attempt that
+/// succeeds earns one.
+#[tokio::test(start_paused = true)]
+async fn a_retry_that_succeeds_gets_its_price_back_from_a_budget_like_that_of_aws() {
+    let quota = Budget::new(BudgetConfig::aws());
+    let used = || 500.0 - quota.balance();
+    let layer = layer(ladder(3), Replay::Safe).budget(quota.clone());
+    let call = async |results: &[Failed]| {
+        let upstream = Upstream::new(results.iter().copied());
+        layer.layer(upstream.service()).oneshot(7).await
+    };
+    assert_eq!((call(&[SERVER]).await, used()), (Ok(7), 0.0));
+    assert_eq!(quota.refunded(), 1);
+    // Only the last retry of a call succeeded.
+    assert_eq!(
+        (call(&[SERVER, throttled(None)]).await, used()),
+        (Ok(7), 14.0)
+    );
+    assert_eq!((call(&[SERVER; 3]).await, used()), (Err(SERVER), 42.0));
+    // A first attempt earns its unit.
+    assert_eq!((call(&[]).await, used()), (Ok(7), 41.0));
+    // Without the setting a success is a success.
+    let config = BudgetConfig::aws().with_refund_on_success(false).unwrap();
+    let plain = Budget::new(config);
+    let layer = layer.clone().budget(plain.clone());
+    let upstream = Upstream::new([SERVER]);
+    assert_eq!(layer.layer(upstream.service()).oneshot(7).await, Ok(7));
+    assert_eq!(plain.balance(), 500.0 - 14.0 + 1.0);
+}
+
+/// gRFC A6: failures take a token, successes add a part of one, and retries are made while more
+/// than half of the tokens are there.
+#[tokio::test(start_paused = true)]
+async fn a_token_throttle_stops_retries_of_an_upstream_that_fails() {
+    let throttle = Budget::new(BudgetConfig::token_throttle(10, 0.5).unwrap());
+    let layer = layer(ladder(3), Replay::Safe).budget(throttle.clone());
+    let down = Upstream::new([SERVER; 100]);
+    let call = || layer.layer(down.service()).oneshot(7);
+    assert_eq!(call().await, Err(SERVER));
+    assert_eq!((down.calls(), throttle.balance()), (3, 7.0));
+    // The fifth failure leaves half of the tokens, which is not more than half.
+    assert_eq!(call().await, Err(SERVER));
+    assert_eq!((down.calls(), throttle.balance()), (5, 5.0));
+    assert_eq!(layer.handle().snapshot().state.as_str(), "budget_exhausted");
+    // Each further call is one attempt.
+    for _ in 0..20 {
+        assert_eq!(call().await, Err(SERVER));
+    }
+    assert_eq!((down.calls(), throttle.balance()), (25, 0.0));
+    // Successes open it again.
+    let well = Upstream::new([]);
+    for _ in 0..11 {
+        assert_eq!(layer.layer(well.service()).oneshot(7).await, Ok(7));
+    }
+    assert_eq!(throttle.balance(), 5.5);
+    assert_eq!(call().await, Err(SERVER));
+    assert_eq!(throttle.balance(), 4.5, "that failure closed it");
+}
+
+/// What the layers here reject is nothing that the upstream has done.
+#[tokio::test(start_paused = true)]
+async fn a_token_throttle_does_not_count_rejections() {
+    let throttle = Budget::new(BudgetConfig::token_throttle(10, 0.5).unwrap());
+    let layer = layer(ladder(3), Replay::Safe).budget(throttle.clone());
+    for failed in [
+        rejected(Reason::BulkheadFull, None),
+        Failed::With(Outcome::Ignored),
+    ] {
+        let upstream = Upstream::new([failed]);
+        assert_eq!(
+            layer.layer(upstream.service()).oneshot(7).await,
+            Err(failed)
+        );
+    }
+    assert_eq!(throttle.balance(), 10.0);
 }

@@ -286,6 +286,7 @@ async fn throttles_have_a_backoff_of_their_own() {
             Backoff::exponential(SECOND / 10, 60 * SECOND).unwrap(),
         ))
         .throttled_backoff(none(Backoff::exponential(SECOND, 60 * SECOND).unwrap()))
+        .retry_after_jitter(0.0)
         .build()
         .unwrap();
     let results = [

@@ -10,8 +10,10 @@ mod control;
 mod copies;
 mod held;
 mod hooks;
+mod kept;
 mod limits;
 mod pace;
+mod pushback;
 mod rejections;
 mod rest;
 mod schedules;
@@ -44,11 +46,12 @@ use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 const SECOND: Duration = Duration::from_secs(1);
 const SAFE: ConstMeta = ConstMeta(RequestMeta::new(Replay::Safe));
 
-/// Attempts one second apart, then two, then four.
+/// Attempts one second apart, then two, then four; waits that are named are exact.
 fn ladder(attempts: u32) -> RetryConfig {
     let backoff = Backoff::exponential(SECOND, 60 * SECOND).unwrap();
     RetryConfig::builder()
         .attempts(attempts)
+        .retry_after_jitter(0.0)
         .backoff(backoff.with_jitter(Jitter::None))
         .build()
         .unwrap()

@@ -16,7 +16,8 @@ async fn a_local_rejection_ends_the_call() {
 async fn a_rejection_is_waited_for_where_that_is_allowed_and_costs_no_budget() {
     let config = || {
         let builder = RetryConfig::builder().max_rejection_wait(2 * SECOND);
-        builder.backoff(Backoff::NONE).build().unwrap()
+        let builder = builder.backoff(Backoff::NONE).retry_after_jitter(0.0);
+        builder.build().unwrap()
     };
     for reason in [Reason::RateLimited, Reason::Paused] {
         let soon = rejected(reason, Some(2 * SECOND));

@@ -90,7 +90,7 @@ impl ClientStack {
     }
 }
 
-policy_setters!(ClientStack[W, O]: classify, describe, track_completion, copy);
+policy_setters!(ClientStack[W, O]: classify, describe, track_completion, copy, keep);
 
 impl<X, W, O> ClientStack<X, W, O> {
     pub(crate) fn map_policy<Y>(self, change: impl FnOnce(X) -> Y) -> ClientStack<Y, W, O> {

@@ -141,12 +141,14 @@ impl SlotHandle for () {
     }
 }
 
-/// The parts that layers which send again ask: what a result means, what a request is, its copy.
+/// The parts that layers which send again ask: what a result means, what a request is, its copy,
+/// and what is kept of a response.
 pub(super) type Resending<X> = Policy<
     <X as Policies>::Classifier,
     <X as Policies>::Describer,
     CompleteOnResponse,
     <X as Policies>::Copier,
+    <X as Policies>::Keeper,
 >;
 /// What a result means, and when a call is over.
 pub(super) type Judging<X> =
@@ -208,10 +210,12 @@ macro_rules! slot {
 pub(super) use slot;
 
 slot!(RetryLayer<Resending, H> => RetryHandle,
-    classifier = classify: Classifier, describer = describe: Describer, copier = copy: Copier;
+    classifier = classify: Classifier, describer = describe: Describer, copier = copy: Copier,
+    keeper = keep: Keeper;
     S: Clone);
 slot!(HedgeLayer<Resending> => HedgeHandle,
-    classifier = classify: Classifier, describer = describe: Describer, copier = copy: Copier;
+    classifier = classify: Classifier, describer = describe: Describer, copier = copy: Copier,
+    keeper = keep: Keeper;
     S: Clone);
 slot!(AdaptiveThrottleLayer<Observing> => AdaptiveThrottleHandle,
     classifier = classify: Classifier, describer = describe: Describer);

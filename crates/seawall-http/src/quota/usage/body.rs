@@ -22,21 +22,29 @@ pin_project! {
     ///
     /// Data, trailers, errors and the announced length are those of the inner body.
     ///
+    /// The estimate of a rate limit is corrected by the [`LateUsage`](seawall_core::LateUsage) that
+    /// its feedback has written into the extensions of the response:
+    ///
     /// ```
-    /// use std::sync::mpsc;
     /// use bytes::Bytes;
+    /// use http::Response;
     /// use http_body_util::{BodyExt, Full};
-    /// use seawall_http::quota::{MeteredBody, Usage};
+    /// use seawall_core::{LateUsage, Unit};
+    /// use seawall_http::quota::MeteredBody;
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// let (sender, receiver) = mpsc::channel();
-    /// let text = r#"{"usage":{"prompt_tokens":9,"completion_tokens":12}}"#;
-    /// let body = MeteredBody::new(Full::<Bytes>::from(text), move |usage| {
-    ///     // Here the estimate of a rate limit is corrected by its handle.
-    ///     let _ = sender.send(usage);
+    /// # let text = "data: {\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":12}}\n\n";
+    /// # let mut response = Response::new(Full::<Bytes>::from(text));
+    /// # response.extensions_mut().insert(LateUsage::new(|used| {
+    /// #     assert_eq!(used[0], (Unit::Tokens, 21));
+    /// # }));
+    /// let late = response.extensions().get::<LateUsage>().cloned();
+    /// let body = MeteredBody::new(response.into_body(), move |usage| {
+    ///     if let (Some(late), Some(usage)) = (late, usage) {
+    ///         late.correct(&usage.units());
+    ///     }
     /// });
     /// body.collect().await.unwrap();
-    /// assert_eq!(receiver.recv(), Ok(Some(Usage::new(9, 12))));
     /// # }
     /// ```
     pub struct MeteredBody<B, F: FnOnce(Option<Usage>)> {

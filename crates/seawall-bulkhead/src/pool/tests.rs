@@ -1,1 +1,0 @@
-//! The permits of a pool against a plain list.
