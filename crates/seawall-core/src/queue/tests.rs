@@ -212,7 +212,11 @@ fn a_first_waiter_that_does_not_set_its_timer_lapses_when_it_should_have_come() 
     let (mut queue, mut supply) = (Queue::new(), FreeAt(DUE));
     let wakes = [(); 4].map(|()| Arc::<Counting>::default());
     let waker = |at: usize| Waker::from(Arc::clone(&wakes[at]));
-    let woken = || wakes.each_ref().map(|wakes| wakes.0.load(Ordering::Relaxed));
+    let woken = || {
+        wakes
+            .each_ref()
+            .map(|wakes| wakes.0.load(Ordering::Relaxed))
+    };
     let mut wakers = Wakers::new();
     let ids = [0, 1, 2].map(|at| {
         let id = queue.join(0, 0, u64::MAX, &mut supply);
