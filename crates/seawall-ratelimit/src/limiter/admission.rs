@@ -52,7 +52,7 @@ impl Limiter {
             // fast path that others could use meanwhile, if there is an account.
             match Self::admit_to_account(account, now_ns, wakers) {
                 None | Some(Admission::Granted) => {
-                    if self.take_all(inner, now_ns, &request.costs).is_ok() {
+                    if self.take_granted(inner, now_ns, &request.costs).is_ok() {
                         return Admission::Granted;
                     }
                 }
@@ -103,7 +103,7 @@ impl Limiter {
         }
         let would_pass = self.check_new(inner, request).and_then(|()| {
             if self.wait_if_new(inner, now_ns, &request.costs) == 0
-                && self.take_all(inner, now_ns, &request.costs).is_ok()
+                && self.take_granted(inner, now_ns, &request.costs).is_ok()
             {
                 return Ok(());
             }
@@ -288,9 +288,22 @@ impl Limiter {
         costs: &Costs,
     ) -> Result<(), u64> {
         match self.wait_if_first(inner, now_ns, costs) {
-            0 => {}
-            wait => return Err(wait),
+            0 => self.take_granted(inner, now_ns, costs),
+            wait => Err(wait),
         }
+    }
+
+    /// [`take_all`](Self::take_all), after a wait of zero has been found under this lock.
+    ///
+    /// # Errors
+    ///
+    /// In how many nanoseconds the tokens are there.
+    pub(super) fn take_granted(
+        &self,
+        inner: &mut Inner,
+        now_ns: u64,
+        costs: &Costs,
+    ) -> Result<(), u64> {
         if inner.meters.is_empty() {
             let cost = u64::from(costs.get(0));
             self.bucket.settle(self.pause_in_force(inner));

@@ -100,12 +100,17 @@ impl Tokens<'_> {
         if of_account(wakers) != Taking::Taken {
             return Taking::Kept;
         }
-        match self.limiter.take_all(self.inner, now_ns, costs) {
-            Ok(()) => Taking::Taken,
-            Err(_) if self.limiter.is_shadow() => {
+        let taken = if self.limiter.is_shadow() {
+            let taken = self.limiter.take_all(self.inner, now_ns, costs);
+            if taken.is_err() {
                 self.limiter.debit_all(self.inner, now_ns, costs);
-                Taking::Taken
             }
+            Ok(())
+        } else {
+            self.limiter.take_granted(self.inner, now_ns, costs)
+        };
+        match taken {
+            Ok(()) => Taking::Taken,
             Err(_) => Taking::Missing,
         }
     }
