@@ -1,17 +1,17 @@
 //! A call in the queue of its limiter, and in that of the account.
 
-use std::sync::{Arc, Weak};
-use std::task::{Wake, Waker};
+use std::sync::Arc;
+use std::task::Waker;
 
 use seawall_core::Rejection;
-use seawall_core::queue::{Gate, Taking, Turn, WaiterId, Wakers, Watched, watch};
+use seawall_core::queue::{Gate, Taking, Turn, WaiterId, Wakers, watch};
 use tokio::time::Instant;
 
 use crate::counts::abandon;
 use crate::denial::Denial;
 use crate::limiter::{Limiter, Next, TokenRequest};
 use crate::limiter_ref::{LimiterRef, TokenRequests};
-use crate::state::LocalState;
+use crate::watched::{Claim, WatchedQueue};
 
 /// A call that waits for its tokens. Dropped without them, it leaves the queue and counts as
 /// abandoned.
@@ -108,10 +108,8 @@ impl Queued {
                     ..*request
                 };
                 let id = limiter.join_from_key(now_ns, &request, deadline_ns, wakers)?;
-                let lapse = Waker::from(Arc::new(Claim {
-                    limiter: self.limiter.clone(),
-                    id: of_key,
-                }));
+                let claim = Claim::new(self.limiter.clone(), of_key);
+                let lapse = Waker::from(Arc::new(claim));
                 let joined = OfAccount { id, lapse };
                 (id, self.account.insert(joined).lapse.clone())
             }
@@ -132,12 +130,7 @@ impl Queued {
     /// Starts the watchdog of a queue in which it is going to sleep. No lock is held.
     fn watched(&self, next: Next, of_account: bool) -> Turn {
         if let Some(generation) = next.watchdog {
-            let (state, key) = self.limiter.weak();
-            let queue = WatchedQueue {
-                state,
-                key,
-                of_account,
-            };
+            let queue = WatchedQueue::new(&self.limiter, of_account);
             watch(queue, generation);
         }
         next.turn
@@ -272,57 +265,5 @@ impl Drop for Queued {
             self.leave(self.now_ns());
             abandon(&self.limiter.state().events, self.limiter.counters());
         }
-    }
-}
-
-/// The claim of a waiter on the tokens of its key, while it waits for the account. Woken when it is
-/// not polled there any more: otherwise nobody would take the claim from it.
-struct Claim {
-    limiter: LimiterRef,
-    id: WaiterId,
-}
-
-impl Wake for Claim {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        let mut wakers = Wakers::new();
-        let limiter = self.limiter.limiter();
-        limiter.lapse(self.id, self.limiter.now(), &mut wakers);
-        wakers.wake();
-    }
-}
-
-/// The queue of a limiter, or of its account, for its watchdog.
-struct WatchedQueue {
-    state: LocalState,
-    /// Weak: a key that nobody uses any more may be evicted while its watchdog lingers.
-    key: Option<Weak<Limiter>>,
-    of_account: bool,
-}
-
-impl WatchedQueue {
-    fn with<R>(&self, use_it: impl FnOnce(&Limiter) -> R) -> Option<R> {
-        let state = self.state.common();
-        match &self.key {
-            Some(_) if self.of_account => state.account().map(use_it),
-            Some(key) => key.upgrade().map(|key| use_it(&key)),
-            None => Some(use_it(&state.limiter)),
-        }
-    }
-}
-
-impl Watched for WatchedQueue {
-    fn watch(&self, generation: u64, waker: Waker) -> Option<Instant> {
-        let clock = &self.state.common().clock;
-        let now_ns = clock.now();
-        let next = self.with(|limiter| limiter.watch(generation, now_ns, waker))?;
-        next.map(|at_ns| clock.instant(at_ns))
-    }
-
-    fn watch_ended(&self, generation: u64) {
-        self.with(|limiter| limiter.watch_ended(generation));
     }
 }
