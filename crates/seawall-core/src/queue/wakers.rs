@@ -6,6 +6,12 @@ use std::task::Waker;
 #[must_use = "waiters sleep on unless they are woken"]
 #[derive(Debug, Default)]
 pub struct Wakers {
+    /// `None` mostly: a call that passes at once has none.
+    lists: Option<Lists>,
+}
+
+#[derive(Debug, Default)]
+struct Lists {
     before: Option<Waker>,
     wake: Few,
     drop: Few,
@@ -19,11 +25,10 @@ struct Few {
 }
 
 impl Few {
-    fn push(&mut self, waker: Option<Waker>) {
-        match waker {
-            None => {}
-            Some(waker) if self.first.is_none() => self.first = Some(waker),
-            Some(waker) => self.more.push(waker),
+    fn push(&mut self, waker: Waker) {
+        match self.first {
+            None => self.first = Some(waker),
+            Some(_) => self.more.push(waker),
         }
     }
 }
@@ -31,59 +36,65 @@ impl Few {
 impl Wakers {
     /// None yet.
     pub const fn new() -> Self {
-        const NONE: Few = Few {
-            first: None,
-            more: Vec::new(),
-        };
-        Self {
-            before: None,
-            wake: NONE,
-            drop: NONE,
-        }
+        Self { lists: None }
+    }
+
+    fn lists(&mut self) -> &mut Lists {
+        self.lists.get_or_insert_default()
     }
 
     /// Adds one to be woken.
     pub fn add(&mut self, waker: Option<Waker>) {
-        self.wake.push(waker);
+        if let Some(waker) = waker {
+            self.lists().wake.push(waker);
+        }
     }
 
     /// Adds one to be woken before all others: many runtimes run next what was woken last.
     pub(super) fn add_first(&mut self, waker: Option<Waker>) {
-        match (&self.before, waker) {
-            (_, None) => {}
-            (None, waker) => self.before = waker,
-            (Some(_), waker) => self.wake.push(waker),
+        let Some(waker) = waker else {
+            return;
+        };
+        let lists = self.lists();
+        match lists.before {
+            None => lists.before = Some(waker),
+            Some(_) => lists.wake.push(waker),
         }
     }
 
     /// Adds one to be dropped.
     pub fn discard(&mut self, waker: Option<Waker>) {
-        self.drop.push(waker);
+        if let Some(waker) = waker {
+            self.lists().drop.push(waker);
+        }
     }
 
     /// How many are to be woken.
     pub fn len(&self) -> usize {
         let one = |waker: &Option<Waker>| usize::from(waker.is_some());
-        one(&self.before) + one(&self.wake.first) + self.wake.more.len()
+        let of =
+            |lists: &Lists| one(&lists.before) + one(&lists.wake.first) + lists.wake.more.len();
+        self.lists.as_ref().map_or(0, of)
     }
 
     /// Whether none is to be woken.
     pub fn is_empty(&self) -> bool {
-        self.before.is_none() && self.wake.first.is_none()
+        self.len() == 0
     }
 
     /// Wakes and drops them, all of them even if one panics. No lock may be held: a waker runs code
     /// of the executor.
     #[inline]
     pub fn wake(self) {
-        // Mostly so: calls that pass at once wake nobody.
-        if !self.is_empty() {
-            self.wake_all();
+        if let Some(lists) = self.lists {
+            lists.wake();
         }
     }
+}
 
-    #[cold]
-    fn wake_all(self) {
+impl Lists {
+    #[inline(never)]
+    fn wake(self) {
         let Few { first, more } = self.wake;
         let before = self.before.into_iter();
         let all = before.chain(first).chain(more);
