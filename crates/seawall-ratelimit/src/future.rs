@@ -1,16 +1,15 @@
 //! The future: the inner one, after waiting for tokens if there are none.
 
 use std::future::Future;
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
+use seawall_core::queue::{InnerService, Stopped, Waiter};
 use seawall_core::{Rejectable, Rejection};
 use tower_service::Service;
 
 use crate::queued::Queued;
-use crate::waiter::{Target, Waiter};
 
 pin_project! {
     /// The future of a [`RateLimit`](crate::RateLimit).
@@ -46,7 +45,7 @@ pin_project! {
     struct WaitingCall<S, Req> {
         // First, so that it leaves the queue before the service and the request are dropped.
         #[pin]
-        waiter: Waiter,
+        waiter: Waiter<Queued>,
         service: S,
         req: Option<Req>,
     }
@@ -90,37 +89,18 @@ where
     // Never inlined: only calls that wait need it, and the others should not carry it.
     #[inline(never)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<S::Future, S::Error>> {
-        let this = self.project();
-        let mut target = InnerService::<S, Req> {
-            service: this.service,
-            of: PhantomData,
-        };
-        ready!(this.waiter.poll(cx, &mut target))?;
+        let mut this = self.project();
+        let mut target = InnerService::<S, Req>::new(this.service);
+        match ready!(this.waiter.as_mut().poll(cx, &mut target)) {
+            Ok(()) => {}
+            Err(Stopped::Rejected(rejection)) => return Poll::Ready(Err(rejection.into())),
+            Err(Stopped::Failed(error)) => {
+                this.waiter.gate_mut().inner_failed();
+                return Poll::Ready(Err(error));
+            }
+        }
         let req = this.req.take().expect("a request departs once");
         Poll::Ready(Ok(this.service.call(req)))
-    }
-}
-
-/// The clone of the inner service that a waiter calls.
-struct InnerService<'a, S, Req> {
-    service: &'a mut S,
-    of: PhantomData<fn(Req)>,
-}
-
-impl<S, Req> Target for InnerService<'_, S, Req>
-where
-    S: Service<Req> + Clone,
-    S::Error: Rejectable,
-{
-    type Error = S::Error;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.service.poll_ready(cx)
-    }
-
-    fn release(&mut self) {
-        let fresh = self.service.clone();
-        *self.service = fresh;
     }
 }
 

@@ -81,7 +81,7 @@ impl RateLimitHandle {
 
     /// How many calls wait for tokens.
     pub fn queue_depth(&self) -> usize {
-        self.limiter().waiting() as usize
+        self.limiter().waiting(self.now())
     }
 
     /// What became of the calls so far.
@@ -141,7 +141,7 @@ impl RateLimitHandle {
     /// used. Buckets and strict limits that a [timed pause](Self::pause_for) has emptied fill from
     /// the time at which it would have ended; [`refill`](Self::refill) fills them at once.
     pub fn resume(&self) {
-        self.limiter().resume();
+        self.limiter().resume(self.now());
     }
 
     /// As [`resume`](Self::resume), and fills every bucket and strict limit. Counts of windows and
@@ -153,7 +153,7 @@ impl RateLimitHandle {
     /// Back to automatic: as [`resume`](Self::resume), and the shadow mode of the settings. What was
     /// used stays used, and [`counts`](Self::counts) stay.
     pub fn reset(&self) {
-        self.limiter().reset();
+        self.limiter().reset(self.now());
     }
 
     /// Turns shadow mode on or off, until [`configure`](Self::configure) or [`reset`](Self::reset);
@@ -162,7 +162,7 @@ impl RateLimitHandle {
     /// for: a [`pause`](Self::pause) and a [`drain`](Self::drain) reject all the same. Either way a
     /// bypass ends.
     pub fn set_shadow(&self, on: bool) {
-        self.limiter().set_shadow(on);
+        self.limiter().set_shadow(self.now(), on);
     }
 
     /// Sets the time for limits that count by the wall clock, after that was set or the machine has
@@ -203,7 +203,7 @@ impl RateLimitHandle {
     }
 
     fn bypass(&self) {
-        self.limiter().bypass();
+        self.limiter().bypass(self.now());
     }
 
     fn limiter_ref(&self) -> LimiterRef {

@@ -96,7 +96,7 @@ mod service;
 mod snapshot;
 mod state;
 mod sync;
-mod waiter;
+mod watched;
 
 pub mod guide {
     //! Which limit to use, how calls wait, and how to use the layer in a stack.

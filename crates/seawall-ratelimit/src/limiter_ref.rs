@@ -1,8 +1,7 @@
 //! The limiter of a call: that of its layer, or that of its key within the account.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use seawall_core::queue::WaiterId;
 use seawall_core::{Clock, Rejection, RequestMeta, Unit};
 
 use crate::costs::Costs;
@@ -33,6 +32,11 @@ impl LimiterRef {
     pub(crate) fn account(&self) -> Option<&Limiter> {
         self.key.as_ref()?;
         self.state.common().account()
+    }
+
+    /// The same, without keeping the limiter of a key.
+    pub(crate) fn weak(&self) -> (LocalState, Option<Weak<Limiter>>) {
+        (self.state.clone(), self.key.as_ref().map(Arc::downgrade))
     }
 
     pub(crate) fn state(&self) -> &State {
@@ -69,7 +73,7 @@ impl LimiterRef {
         let admission = if requests.are_free() {
             Admission::Granted
         } else {
-            let account = requests.of_account(self, None);
+            let account = requests.of_account(self);
             self.limiter().admit(now_ns, &requests.own, account)
         };
         match admission {
@@ -163,17 +167,12 @@ impl TokenRequests {
         self.own.costs.is_free() && self.account.is_none_or(|request| request.costs.is_free())
     }
 
-    /// The request to the account, unless it is free; with the place in its queue.
-    pub(crate) fn of_account<'a>(
-        &'a self,
-        limiter: &'a LimiterRef,
-        id: Option<WaiterId>,
-    ) -> Option<AccountRequest<'a>> {
+    /// The request to the account, unless it is free.
+    pub(crate) fn of_account<'a>(&'a self, limiter: &'a LimiterRef) -> Option<AccountRequest<'a>> {
         let request = self.account.as_ref()?;
         (!request.costs.is_free()).then_some(AccountRequest {
             limiter: limiter.account()?,
             request,
-            id,
         })
     }
 }

@@ -1,15 +1,17 @@
 //! Tokens that are taken before it is known how many are used.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::task::{Context, Poll};
 
+use seawall_core::queue::{Stopped, Target, Waiter};
 use seawall_core::{Rejection, RequestMeta, Unit};
 
 use crate::costs::{Granted, MetaCost};
 use crate::limiter::Limiter;
 use crate::limiter_ref::{Decision, LimiterRef, TokenRequests};
 use crate::queued::Queued;
-use crate::waiter::{NoTarget, Waiter};
 
 /// Tokens of a rate limit that are taken, until the real usage is known.
 ///
@@ -90,6 +92,19 @@ impl Drop for Reservation {
 
 seawall_core::impl_debug!(Reservation: |this| costs = this.requests.own.costs);
 
+/// Nothing besides tokens.
+struct NoTarget;
+
+impl Target for NoTarget {
+    type Error = Infallible;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn release(&mut self) {}
+}
+
 impl LimiterRef {
     /// Takes what a request costs, and waits for it as calls do.
     pub(crate) async fn reserve(self, meta: &RequestMeta) -> Result<Reservation, Rejection> {
@@ -100,7 +115,10 @@ impl LimiterRef {
             Decision::Reject(rejection) => return Err(rejection),
             Decision::Wait(requests) => {
                 let mut waiter = pin!(Waiter::new(Queued::new(self.clone(), requests)));
-                poll_fn(|cx| waiter.as_mut().poll(cx, &mut NoTarget)).await?;
+                let granted = poll_fn(|cx| waiter.as_mut().poll(cx, &mut NoTarget)).await;
+                if let Err(Stopped::Rejected(rejection)) = granted {
+                    return Err(rejection);
+                }
                 granted_at = self.now();
             }
         }

@@ -30,7 +30,7 @@ impl RateLimitState {
             Self::Draining
         } else if limiter.paused_until(now_ns).is_some() {
             Self::Paused
-        } else if limiter.waiting() > 0 {
+        } else if limiter.waiting(now_ns) > 0 {
             Self::Queueing
         } else if limiter.min_available(now_ns) < 1.0 {
             Self::Exhausted

@@ -285,10 +285,11 @@ impl<T> Queue<T> {
         taking
     }
 
-    /// The first waiter has a timer of its own: it comes at `due_ns`.
-    pub fn set_due(&mut self, id: WaiterId, due_ns: u64) {
+    /// The first waiter has a timer of its own: it comes at `due_ns`, or lapses after that.
+    pub fn set_due(&mut self, id: WaiterId, due_ns: u64, wakers: &mut Wakers) {
         if let Some(entry) = self.waiting.get_mut(&id) {
             entry.due_ns = due_ns;
+            self.call_watchdog(wakers);
         }
     }
 
@@ -369,6 +370,11 @@ impl<T> Queue<T> {
         if self.is_empty() {
             self.grace_ns = GRACE;
         }
+        self.call_watchdog(wakers);
+    }
+
+    /// Wakes the watchdog if it would look too late.
+    fn call_watchdog(&mut self, wakers: &mut Wakers) {
         let next_check_ns = self.next_check_ns();
         wakers.add_first(self.watchdog.call(next_check_ns));
     }
@@ -392,8 +398,10 @@ impl<T> Queue<T> {
             Err(due_ns) => {
                 let first = first.get_mut();
                 if due_ns < first.due_ns {
-                    // It has no timer yet, or one for a later time.
+                    // It has no timer yet, or one for a later time. If it does not come to set one,
+                    // it lapses as if it had.
                     wakers.add(first.waker.take());
+                    first.due_ns = due_ns;
                 }
                 return false;
             }

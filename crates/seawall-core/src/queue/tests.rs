@@ -187,6 +187,60 @@ fn a_waiter_that_does_not_come_lapses_and_keeps_its_rank() {
     assert!(subject.come(&stuck));
 }
 
+/// One permit that will be free at a known time, as tokens are.
+struct FreeAt(u64);
+
+impl Supply<u32> for FreeAt {
+    fn claim_next(&mut self, now_ns: u64, next: Next<'_, u32>) -> Result<WaiterId, u64> {
+        match next.claims {
+            0 if now_ns >= self.0 => Ok(next.id),
+            0 => Err(self.0),
+            _ => Err(u64::MAX),
+        }
+    }
+
+    fn unclaim(&mut self, _: WaiterId, _: &u32) {}
+
+    fn enter(&mut self, _: WaiterId, _: &u32) {}
+
+    fn exit(&mut self, _: WaiterId, _: &u32) {}
+}
+
+#[test]
+fn a_first_waiter_that_does_not_set_its_timer_lapses_when_it_should_have_come() {
+    const DUE: u64 = 100_000_000;
+    let (mut queue, mut supply) = (Queue::new(), FreeAt(DUE));
+    let wakes = [(); 4].map(|()| Arc::<Counting>::default());
+    let waker = |at: usize| Waker::from(Arc::clone(&wakes[at]));
+    let woken = || {
+        wakes
+            .each_ref()
+            .map(|wakes| wakes.0.load(Ordering::Relaxed))
+    };
+    let mut wakers = Wakers::new();
+    let ids = [0, 1, 2].map(|at| {
+        let id = queue.join(0, 0, u64::MAX, &mut supply);
+        queue.turn(id, 0, waker(at), &mut supply, &mut wakers);
+        id
+    });
+    queue.leave(ids[0], 0, &mut supply, &mut wakers);
+    wakers.wake();
+    assert_eq!(woken(), [0, 1, 0, 0], "the second is the first now");
+    assert_eq!(queue.next_check_ns(), DUE + GRACE);
+    let mut wakers = Wakers::new();
+    let generation = queue.start_watchdog(0).expect("none runs");
+    let look = queue.watch(generation, 0, waker(3), &mut supply, &mut wakers);
+    assert_eq!(look, Some(DUE + GRACE));
+    // A timer for an earlier time makes the watchdog look earlier.
+    queue.set_due(ids[1], DUE - 1, &mut wakers);
+    wakers.wake();
+    assert_eq!(woken(), [0, 1, 0, 1]);
+    let mut wakers = Wakers::new();
+    queue.dispatch(DUE + GRACE, &mut supply, &mut wakers);
+    wakers.wake();
+    assert_eq!(woken(), [0, 1, 1, 1], "the third has the claim");
+}
+
 #[test]
 fn a_waiter_that_is_polled_late_does_not_lapse_in_its_own_poll() {
     let mut subject = Subject::new(0);

@@ -69,12 +69,21 @@ impl Wakers {
 
     /// Whether none is to be woken.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.before.is_none() && self.wake.first.is_none()
     }
 
     /// Wakes and drops them, all of them even if one panics. No lock may be held: a waker runs code
     /// of the executor.
+    #[inline]
     pub fn wake(self) {
+        // Mostly so: calls that pass at once wake nobody.
+        if !self.is_empty() {
+            self.wake_all();
+        }
+    }
+
+    #[cold]
+    fn wake_all(self) {
         let Few { first, more } = self.wake;
         let before = self.before.into_iter();
         let all = before.chain(first).chain(more);

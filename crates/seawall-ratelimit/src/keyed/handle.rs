@@ -94,14 +94,14 @@ impl KeyedRateLimitHandle {
 
     /// How many calls wait, of all keys.
     pub fn queue_depth(&self) -> usize {
-        let limiters = self.keys().limiters();
-        limiters.iter().map(|(_, l)| l.waiting() as usize).sum()
+        let (limiters, now) = (self.keys().limiters(), self.now());
+        limiters.iter().map(|(_, l)| l.waiting(now)).sum()
     }
 
     /// How many calls of a key wait.
     pub fn queue_depth_of(&self, key: PartitionKey) -> usize {
         let limiter = self.keys().find_limiter(key);
-        limiter.map_or(0, |limiter| limiter.waiting() as usize)
+        limiter.map_or(0, |limiter| limiter.waiting(self.now()))
     }
 
     /// How many keys are kept: those of which something is used, or was until recently.
@@ -164,7 +164,8 @@ impl KeyedRateLimitHandle {
     /// Ends the pause of a key, and forgets what the upstream has reported about it; what was used
     /// stays used.
     pub fn resume(&self, key: PartitionKey) {
-        self.keys().limiter(key, self.now()).resume();
+        let now = self.now();
+        self.keys().limiter(key, now).resume(now);
     }
 
     /// Grants nothing to any key until [`resume_all`](Self::resume_all). New calls are rejected
@@ -191,8 +192,9 @@ impl KeyedRateLimitHandle {
     /// account has a [handle of its own](Self::account).
     pub fn reset(&self) {
         self.keys().resume_all();
+        let now = self.now();
         for (_, limiter) in self.keys().limiters() {
-            limiter.reset();
+            limiter.reset(now);
         }
     }
 
@@ -228,8 +230,9 @@ impl KeyedRateLimitHandle {
     }
 
     fn bypass(&self) {
+        let now = self.now();
         for (_, limiter) in self.keys().limiters() {
-            limiter.resume();
+            limiter.resume(now);
         }
         self.keys().set_bypass();
     }

@@ -56,8 +56,8 @@ impl KeyedRateLimitLayer {
 
     /// As [`new`](Self::new), within the limits of `account`, for a provider that limits each
     /// endpoint and the account: a call departs when both grant it, and takes from neither
-    /// otherwise. It waits in the queue of its key, as long as its key lets it, and the first of
-    /// each key waits in the queue of the account.
+    /// otherwise. It waits in the queue of its key, as long as its key lets it, and once its key has
+    /// the tokens for it, in the queue of the account as well.
     ///
     /// Any number of layers share an account, and services of its own layer beside them. It is an
     /// instance of its own: calls of keys take its tokens, but they are counted, and their events

@@ -146,10 +146,11 @@ impl Table {
             let is_idle = match &mut slot.limit {
                 KeyLimit::Word(word) => Rate::is_full(*word, now_ns),
                 KeyLimit::Limiter(limiter) => {
-                    // No other holds it, and none can get hold of it under this lock.
-                    let Some(limiter) = Arc::get_mut(limiter) else {
+                    // No call holds it, and none can get hold of it under this lock. A watchdog of
+                    // its queue may, for a moment: that has nothing to do without a waiter.
+                    if Arc::strong_count(limiter) > 1 {
                         continue;
-                    };
+                    }
                     let is_idle = limiter.is_idle(now_ns);
                     let fits = self.rate.is_some() && !is_named(slot.key);
                     if let Some(word) = limiter.plain_word().filter(|_| fits && !is_idle) {

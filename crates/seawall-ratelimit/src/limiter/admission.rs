@@ -3,10 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use seawall_core::Reason;
+use seawall_core::queue::Wakers;
 
-use super::{
-    AccountRequest, Admission, BYPASS, DRAINING, Inner, Limiter, QUEUED, SHADOW, TokenRequest,
-};
+use super::{AccountRequest, Admission, BYPASS, DRAINING, Inner, Limiter, SHADOW, TokenRequest};
 use crate::costs::{Costs, Sums};
 use crate::denial::Denial;
 use crate::pause::{Pause, Start, UNTIL_RESUMED};
@@ -22,10 +21,25 @@ impl Limiter {
         request: &TokenRequest,
         account: Option<AccountRequest<'_>>,
     ) -> Admission {
+        let mut wakers = Wakers::new();
+        let admission = self.admit_without_waking(now_ns, request, account, &mut wakers);
+        // No lock is held here, neither of this limiter nor of the account.
+        wakers.wake();
+        admission
+    }
+
+    fn admit_without_waking(
+        &self,
+        now_ns: u64,
+        request: &TokenRequest,
+        account: Option<AccountRequest<'_>>,
+        wakers: &mut Wakers,
+    ) -> Admission {
         let inner = &mut *self.lock_at(now_ns);
+        self.dispatch(inner, now_ns, wakers);
         let flags = self.slow_path.load(Ordering::Relaxed);
         if flags & (SHADOW | BYPASS) != 0 {
-            return self.admit_in_shadow(inner, now_ns, request, account);
+            return self.admit_in_shadow(inner, now_ns, request, account, wakers);
         }
         if flags & DRAINING != 0 {
             return Admission::Denied(Denial::DRAINING);
@@ -33,13 +47,12 @@ impl Limiter {
         if !self.fits(inner, &request.costs) {
             return Admission::Denied(Denial::TOO_EXPENSIVE);
         }
-        if flags & QUEUED == 0 && self.wait_if_first(inner, now_ns, &request.costs) == 0 {
+        if self.wait_if_new(inner, now_ns, &request.costs) == 0 {
             // Under this lock, so that one grants only what the other grants. This limiter has no
             // fast path that others could use meanwhile, if there is an account.
-            let account = account.map(|of| of.limiter.admit(now_ns, of.request, None));
-            match account {
+            match Self::admit_to_account(account, now_ns, wakers) {
                 None | Some(Admission::Granted) => {
-                    if self.take_all(inner, now_ns, &request.costs).is_ok() {
+                    if self.take_granted(inner, now_ns, &request.costs).is_ok() {
                         return Admission::Granted;
                     }
                 }
@@ -51,7 +64,7 @@ impl Limiter {
                 }
             }
         } else if let Some(account) = account
-            && let Err(denial) = account.limiter.check_wait(now_ns, account.request)
+            && let Err(denial) = account.limiter.check_wait(now_ns, account.request, wakers)
         {
             return Admission::Denied(denial);
         }
@@ -59,6 +72,15 @@ impl Limiter {
             Ok(()) => Admission::Wait,
             Err(denial) => Admission::Denied(denial),
         }
+    }
+
+    fn admit_to_account(
+        account: Option<AccountRequest<'_>>,
+        now_ns: u64,
+        wakers: &mut Wakers,
+    ) -> Option<Admission> {
+        let AccountRequest { limiter, request } = account?;
+        Some(limiter.admit_without_waking(now_ns, request, None, wakers))
     }
 
     /// In shadow mode the account alone decides, if there is one, and the operator.
@@ -69,17 +91,20 @@ impl Limiter {
         now_ns: u64,
         request: &TokenRequest,
         account: Option<AccountRequest<'_>>,
+        wakers: &mut Wakers,
     ) -> Admission {
         if let Err(denial) = self.check_command(inner, now_ns) {
             return Admission::Denied(denial);
         }
-        let account = account.map(|of| of.limiter.admit(now_ns, of.request, None));
+        let account = Self::admit_to_account(account, now_ns, wakers);
         let admission = account.unwrap_or(Admission::Granted);
         if let Admission::Denied(_) | Admission::Wait = admission {
             return admission;
         }
         let would_pass = self.check_new(inner, request).and_then(|()| {
-            if !self.has(QUEUED) && self.take_all(inner, now_ns, &request.costs).is_ok() {
+            if self.wait_if_new(inner, now_ns, &request.costs) == 0
+                && self.take_granted(inner, now_ns, &request.costs).is_ok()
+            {
                 return Ok(());
             }
             self.check_wait_locked(inner, now_ns, request)?;
@@ -134,13 +159,19 @@ impl Limiter {
     /// # Errors
     ///
     /// Why it may not: the wait would be too long, or the queue is full.
-    fn check_wait(&self, now_ns: u64, request: &TokenRequest) -> Result<(), Denial> {
-        let mut inner = self.lock_at(now_ns);
+    fn check_wait(
+        &self,
+        now_ns: u64,
+        request: &TokenRequest,
+        wakers: &mut Wakers,
+    ) -> Result<(), Denial> {
+        let inner = &mut *self.lock_at(now_ns);
+        self.dispatch(inner, now_ns, wakers);
         if self.is_shadow() {
-            return self.check_command(&inner, now_ns);
+            return self.check_command(inner, now_ns);
         }
-        self.check_new(&inner, request)?;
-        self.check_wait_locked(&mut inner, now_ns, request)
+        self.check_new(inner, request)?;
+        self.check_wait_locked(inner, now_ns, request)
     }
 
     pub(super) fn check_wait_locked(
@@ -149,11 +180,21 @@ impl Limiter {
         now_ns: u64,
         request: &TokenRequest,
     ) -> Result<(), Denial> {
+        let is_full = inner.queue.len() >= self.max_waiting.load(Ordering::Relaxed) as usize;
+        self.check_forecast(inner, now_ns, request, is_full)
+    }
+
+    /// Whether the tokens are there in time, if the queue is not full.
+    pub(super) fn check_forecast(
+        &self,
+        inner: &mut Inner,
+        now_ns: u64,
+        request: &TokenRequest,
+        is_full: bool,
+    ) -> Result<(), Denial> {
         let denial = self.forecast(inner, now_ns, request);
         let max_wait = request.deadline_ns.saturating_sub(now_ns);
         let max_wait = max_wait.min(request.max_wait_ns);
-        let waiting = self.waiting.load(Ordering::Relaxed);
-        let is_full = waiting >= self.max_waiting.load(Ordering::Relaxed);
         if !is_full && denial.wait_ns <= max_wait {
             return Ok(());
         }
@@ -227,7 +268,7 @@ impl Limiter {
         }
     }
 
-    fn fits(&self, inner: &Inner, costs: &Costs) -> bool {
+    pub(super) fn fits(&self, inner: &Inner, costs: &Costs) -> bool {
         if inner.meters.is_empty() {
             return u64::from(costs.get(0)) <= self.bucket.rate().burst();
         }
@@ -247,9 +288,22 @@ impl Limiter {
         costs: &Costs,
     ) -> Result<(), u64> {
         match self.wait_if_first(inner, now_ns, costs) {
-            0 => {}
-            wait => return Err(wait),
+            0 => self.take_granted(inner, now_ns, costs),
+            wait => Err(wait),
         }
+    }
+
+    /// [`take_all`](Self::take_all), after a wait of zero has been found under this lock.
+    ///
+    /// # Errors
+    ///
+    /// In how many nanoseconds the tokens are there.
+    pub(super) fn take_granted(
+        &self,
+        inner: &mut Inner,
+        now_ns: u64,
+        costs: &Costs,
+    ) -> Result<(), u64> {
         if inner.meters.is_empty() {
             let cost = u64::from(costs.get(0));
             self.bucket.settle(self.pause_in_force(inner));
@@ -308,10 +362,30 @@ impl Limiter {
 
     /// In how many nanoseconds a call departs that is the first in the queue.
     pub(super) fn wait_if_first(&self, inner: &mut Inner, now_ns: u64, costs: &Costs) -> u64 {
+        self.wait_for(inner, now_ns, &costs.sums(), costs)
+    }
+
+    /// In how many nanoseconds a call departs that waits for all that is claimed.
+    pub(super) fn wait_behind_claims(&self, inner: &mut Inner, now_ns: u64, costs: &Costs) -> u64 {
+        let mut sums = inner.claimed;
+        sums.add(costs);
+        self.wait_for(inner, now_ns, &sums, costs)
+    }
+
+    /// The same for a new call; [`u64::MAX`] when others wait for their turn. A waiter that does not
+    /// take what it has claimed costs a new call no more than that.
+    fn wait_if_new(&self, inner: &mut Inner, now_ns: u64, costs: &Costs) -> u64 {
+        if inner.queue.has_waiting() {
+            return u64::MAX;
+        }
+        self.wait_behind_claims(inner, now_ns, costs)
+    }
+
+    fn wait_for(&self, inner: &mut Inner, now_ns: u64, sums: &Sums, last: &Costs) -> u64 {
         let start = Start::new(now_ns, self.pause_in_force(inner));
         if start.at == UNTIL_RESUMED {
             return u64::MAX;
         }
-        self.wait(inner, start, &costs.sums(), costs).0
+        self.wait(inner, start, sums, last).0
     }
 }

@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering;
 
 use seawall_core::{InvalidConfig, ns};
 
-use super::queue::wake;
 use super::{BYPASS, CAPPED, DRAINING, Inner, Limiter, PAUSED, SEVERAL, SHADOW};
 use crate::bucket::Rate;
 use crate::config::RateLimitConfig;
@@ -30,13 +29,13 @@ impl Limiter {
     }
 
     /// Ends commands, pauses and what the upstream has reported; what was used stays used.
-    pub(crate) fn resume(&self) {
-        self.change(Self::resume_locked);
+    pub(crate) fn resume(&self, now_ns: u64) {
+        self.change(now_ns, Self::resume_locked);
     }
 
     /// [`resume`](Self::resume), and lets every call pass as in shadow mode.
-    pub(crate) fn bypass(&self) {
-        self.change(|limiter, inner| {
+    pub(crate) fn bypass(&self, now_ns: u64) {
+        self.change(now_ns, |limiter, inner| {
             limiter.resume_locked(inner);
             limiter.set(BYPASS);
         });
@@ -49,14 +48,14 @@ impl Limiter {
     }
 
     /// [`resume`](Self::resume), and the shadow mode of the settings.
-    pub(crate) fn reset(&self) {
-        self.resume();
-        self.set_shadow(self.config().shadow());
+    pub(crate) fn reset(&self, now_ns: u64) {
+        self.resume(now_ns);
+        self.set_shadow(now_ns, self.config().shadow());
     }
 
     /// Fills buckets and strict limits; the counts of windows and days stay.
     pub(crate) fn refill(&self, now_ns: u64) {
-        self.change(|limiter, inner| {
+        self.change(now_ns, |limiter, inner| {
             if inner.meters.is_empty() {
                 limiter.bucket.reset(now_ns);
             }
@@ -64,11 +63,11 @@ impl Limiter {
                 meter.refill(now_ns);
             }
         });
-        self.resume();
+        self.resume(now_ns);
     }
 
-    pub(crate) fn set_shadow(&self, on: bool) {
-        self.change(|limiter, _| {
+    pub(crate) fn set_shadow(&self, now_ns: u64, on: bool) {
+        self.change(now_ns, |limiter, _| {
             limiter.unset(BYPASS);
             limiter.flag(SHADOW, on);
         });
@@ -76,7 +75,7 @@ impl Limiter {
 
     /// Sets the time for limits that count by the wall clock.
     pub(crate) fn set_wall_clock(&self, now_ns: u64, wall: WallClock) {
-        self.change(|_, inner| {
+        self.change(now_ns, |_, inner| {
             for meter in &mut inner.meters {
                 meter.set_wall_clock(now_ns, wall);
             }
@@ -94,8 +93,17 @@ impl Limiter {
         now_ns: u64,
         config: RateLimitConfig,
     ) -> Result<(), InvalidConfig> {
-        let mut guard = self.lock_at(now_ns);
-        let inner = &mut *guard;
+        self.change(now_ns, |limiter, inner| {
+            limiter.configure_locked(inner, now_ns, config)
+        })
+    }
+
+    fn configure_locked(
+        &self,
+        inner: &mut Inner,
+        now_ns: u64,
+        config: RateLimitConfig,
+    ) -> Result<(), InvalidConfig> {
         inner.config.check_shape(&config)?;
         let single = config.limits().first().filter(|_| self.is_single());
         let rate = single.and_then(Limit::rate);
@@ -121,22 +129,7 @@ impl Limiter {
         self.flag(SHADOW, config.shadow());
         self.recount_delays(inner);
         inner.config = config;
-        // The times of all waiters may have changed.
-        let all = inner.queue.notify_all();
-        drop(guard);
-        for waker in all {
-            waker.wake();
-        }
         Ok(())
-    }
-
-    /// Changes something and wakes the first waiter.
-    pub(super) fn change(&self, change: impl FnOnce(&Self, &mut Inner)) {
-        let mut inner = self.lock();
-        change(self, &mut inner);
-        let next = inner.queue.notify_next();
-        drop(inner);
-        wake(next);
     }
 
     fn flag(&self, flag: u64, on: bool) {
@@ -201,15 +194,10 @@ impl Limiter {
         self.check_command(&self.lock(), now_ns).err()
     }
 
-    /// How many wait, skipped ones included.
-    pub(crate) fn waiting(&self) -> u32 {
-        self.waiting.load(Ordering::Relaxed)
-    }
-
     /// Whether it is like a new one: nothing is used, queued or reported.
     pub(crate) fn is_idle(&self, now_ns: u64) -> bool {
         let mut inner = self.lock_at(now_ns);
-        if self.has(!(SEVERAL | SHADOW)) || self.waiting() != 0 {
+        if self.has(!(SEVERAL | SHADOW)) || !inner.queue.is_empty() {
             return false;
         }
         if inner.meters.is_empty() {
@@ -220,7 +208,7 @@ impl Limiter {
 
     /// The word of a single bucket whose limiter is like a new one otherwise.
     pub(crate) fn plain_word(&self) -> Option<u64> {
-        let plain = !self.has(!SHADOW) && self.waiting() == 0;
+        let plain = !self.has(!SHADOW) && self.lock().queue.is_empty();
         plain.then(|| self.bucket.word())
     }
 }

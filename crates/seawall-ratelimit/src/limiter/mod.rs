@@ -5,22 +5,23 @@
 //! every other case (several limits, another kind than a bucket, queued calls, a pause) the lock
 //! decides, so that a call takes from all limits or from none.
 //!
-//! Only the first of the queue takes tokens, at the moment of departure. It has a timer for them,
-//! and when it ceases to be the first, the next is woken and arms its own. Every waiter has a timer
-//! for its deadline as well, since a first waiter that is not polled wakes no other. At its deadline
-//! a waiter takes the tokens that are there, whatever its rank.
+//! As many waiters are notified as there are tokens for, in the order of the
+//! [queue](seawall_core::queue): each has a claim on what it costs, and takes it at its next poll, at
+//! the moment of departure. The first of the others has a timer for its tokens. One that is not
+//! polled costs the others at most its claim, and that for a few milliseconds. At its deadline a
+//! waiter takes the tokens that are there, whatever its rank and the claims of others.
 
 mod admission;
 mod control;
 mod queue;
 mod settle;
 mod signals;
+mod supply;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
 
-use seawall_core::queue::{Queue, WaiterId};
+use seawall_core::queue::{Queue, Turn};
 use seawall_core::{Priority, Unit, ns};
 
 use crate::bucket::{Bucket, Rate};
@@ -44,24 +45,12 @@ pub(crate) enum Admission {
     Shadowed(Denial),
 }
 
-/// What a waiter does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
-    /// Wait to be woken: others go first.
-    Wait,
-    /// It is the first: wait for so many nanoseconds.
-    WaitFor(u64),
-    /// Poll its service, then [`Limiter::take`] or [`Limiter::skip`].
-    Ready,
-}
-
-/// A poll of a waiter.
-#[derive(Clone, Copy)]
-pub(crate) struct Poller<'a> {
-    pub(crate) now_ns: u64,
-    /// Whether its deadline has come: its rank does not matter any more.
-    pub(crate) late: bool,
-    pub(crate) waker: &'a Waker,
+/// What a waiter does after a poll.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Next {
+    pub(crate) turn: Turn,
+    /// The generation of the watchdog that it has to start before it sleeps.
+    pub(crate) watchdog: Option<u64>,
 }
 
 /// What a call asks of a limiter.
@@ -80,12 +69,10 @@ pub(crate) struct TokenRequest {
 pub(crate) struct AccountRequest<'a> {
     pub(crate) limiter: &'a Limiter,
     pub(crate) request: &'a TokenRequest,
-    /// The place in its queue, if there is one.
-    pub(crate) id: Option<WaiterId>,
 }
 
-// The word `slow_path`: how many are queued, and what else closes the fast path.
-const QUEUED: u64 = u32::MAX as u64;
+// The word `slow_path`: how many wait for their turn or have a claim in the lower half, and what
+// else closes the fast path.
 /// There is more than a single bucket, or an account-wide limit.
 const SEVERAL: u64 = 1 << 32;
 /// The upstream has reported something that the word of a bucket cannot hold.
@@ -107,8 +94,6 @@ pub(crate) struct Limiter {
     slow_path: AtomicU64,
     max_wait_ns: AtomicU64,
     max_waiting: AtomicU32,
-    /// All waiters, skipped ones included; a copy of the length of the queue.
-    waiting: AtomicU32,
     first_unit: Unit,
     /// What each limit counts, in their order.
     units: Box<[Unit]>,
@@ -122,9 +107,11 @@ struct Inner {
     meters: Vec<Meter>,
     /// What the upstream has reported of each limit; empty until it does.
     caps: Vec<Caps>,
-    /// The costs of queued calls by priority, the highest first. Skipped ones are left out: they may
-    /// be stuck for long, and no other waits for them.
+    /// The costs of queued calls by priority, the highest first. Only of those that wait for their
+    /// turn or have a claim: others may be stuck for long, and nobody waits for them.
     ahead: Vec<Ahead>,
+    /// The costs of those that have a claim.
+    claimed: Sums,
     pause: Pause,
     config: RateLimitConfig,
 }
@@ -172,7 +159,6 @@ impl Limiter {
             slow_path: AtomicU64::new(slow_path),
             max_wait_ns: AtomicU64::new(ns(config.max_wait())),
             max_waiting: AtomicU32::new(config.max_waiting()),
-            waiting: AtomicU32::new(0),
             first_unit: limits.first().map_or(Unit::Cost, Limit::unit),
             units: limits.iter().map(Limit::unit).collect(),
             inner: Mutex::new(Inner {
@@ -180,6 +166,7 @@ impl Limiter {
                 meters,
                 caps: Vec::new(),
                 ahead: Vec::new(),
+                claimed: Sums::default(),
                 pause: Pause::NONE,
                 config,
             }),

@@ -1,18 +1,18 @@
 //! Waiters: they join, wait for their turn, take their tokens, are skipped, leave.
+//!
+//! Nothing here wakes, clones or drops a waker under the lock: the callers do, with no lock held.
 
-use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use seawall_core::ns;
-use seawall_core::queue::{WaiterId, rank};
+use seawall_core::queue::{Queue, Standing, Taking, Turn, WaiterId, Wakers, rank};
 
-use super::{AccountRequest, Ahead, Inner, Limiter, Poller, TokenRequest, Turn, Waiting};
-use crate::costs::Costs;
+use super::supply::Tokens;
+use super::{Inner, Limiter, Next, TokenRequest, Waiting};
 use crate::denial::Denial;
-use crate::pause::UNTIL_RESUMED;
 
 impl Limiter {
-    /// Joins the queue.
+    /// Joins the queue, until `deadline_ns`.
     ///
     /// # Errors
     ///
@@ -21,265 +21,207 @@ impl Limiter {
         &self,
         now_ns: u64,
         request: &TokenRequest,
-        waker: &Waker,
+        deadline_ns: u64,
+        wakers: &mut Wakers,
     ) -> Result<WaiterId, Denial> {
-        let waker = waker.clone();
-        let mut inner = self.lock();
+        let inner = &mut *self.lock_at(now_ns);
+        self.dispatch(inner, now_ns, wakers);
         // Once more, under the lock, which keeps the bound on the queue exact.
-        let may_wait = if self.is_shadow() {
-            self.check_pause(&inner, now_ns)
+        if self.is_shadow() {
+            self.check_pause(inner, now_ns)?;
         } else {
-            self.check_wait_locked(&mut inner, now_ns, request)
-        };
-        if let Err(denial) = may_wait {
-            drop(inner);
-            return Err(denial);
+            self.check_wait_locked(inner, now_ns, request)?;
         }
+        Ok(self.join_locked(inner, now_ns, request, deadline_ns))
+    }
+
+    /// The same for a waiter of a key: it is in a queue already, and that is bounded. One that is
+    /// late takes what there is.
+    ///
+    /// # Errors
+    ///
+    /// Why it may not: the wait would be too long.
+    pub(crate) fn join_from_key(
+        &self,
+        now_ns: u64,
+        request: &TokenRequest,
+        deadline_ns: u64,
+        wakers: &mut Wakers,
+    ) -> Result<WaiterId, Denial> {
+        let inner = &mut *self.lock_at(now_ns);
+        self.dispatch(inner, now_ns, wakers);
+        if self.is_shadow() {
+            self.check_pause(inner, now_ns)?;
+        } else if now_ns < deadline_ns {
+            self.check_forecast(inner, now_ns, request, false)?;
+        }
+        Ok(self.join_locked(inner, now_ns, request, deadline_ns))
+    }
+
+    fn join_locked(
+        &self,
+        inner: &mut Inner,
+        now_ns: u64,
+        request: &TokenRequest,
+        deadline_ns: u64,
+    ) -> WaiterId {
         let step = ns(inner.config.priority_aging()) / 64;
         let rank = rank(now_ns, request.priority, step);
         let waiting = Waiting {
             priority: request.priority,
             costs: request.costs,
         };
-        self.slow_path.fetch_add(1, Ordering::Relaxed);
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        self.count(&mut inner, waiting);
-        Ok(inner.queue.join_ranked(rank, waiting, waker))
+        self.with_queue(inner, |queue, tokens| {
+            queue.join(rank, waiting, deadline_ns, tokens)
+        })
     }
 
-    /// Whether the turn of a waiter has come.
-    pub(crate) fn turn(&self, request: &TokenRequest, id: WaiterId, poller: Poller<'_>) -> Turn {
-        let mut inner = self.lock_at(poller.now_ns);
-        let turn = if inner.queue.is_skipped(id) {
-            Turn::Ready
-        } else if poller.late || inner.queue.is_first(id) {
-            match self.wait_in_turn(&mut inner, poller.now_ns, &request.costs) {
-                0 => Turn::Ready,
-                wait => Turn::WaitFor(wait),
-            }
-        } else {
-            Turn::Wait
-        };
-        let replaced = match turn {
-            Turn::Ready => None,
-            Turn::WaitFor(_) | Turn::Wait => inner.queue.wait(id, poller.waker),
-        };
-        drop(inner);
-        drop(replaced);
-        turn
-    }
-
-    /// Takes the tokens and leaves the queue, if it is the turn of the waiter or it is late.
+    /// Whether the turn of a waiter has come; after its deadline, whether there are tokens at all.
+    /// `on_lapse` is woken when it loses its claim.
     ///
     /// # Errors
     ///
-    /// What to do instead; the waiter is queued then, with its waker registered.
+    /// The rejection, when no limit can grant any more what it costs.
+    pub(crate) fn turn(
+        &self,
+        id: WaiterId,
+        now_ns: u64,
+        waker: Waker,
+        on_lapse: Option<Waker>,
+        wakers: &mut Wakers,
+    ) -> Result<Next, Denial> {
+        let inner = &mut *self.lock_at(now_ns);
+        self.with_queue(inner, |queue, tokens| {
+            let standing = queue.turn(id, now_ns, waker, tokens, wakers);
+            if let Some(on_lapse) = on_lapse {
+                queue.on_lapse(id, on_lapse);
+            }
+            let costs = queue.item(id).map(|waiting| waiting.costs);
+            let costs = costs.unwrap_or_default();
+            tokens.check_fits(&costs)?;
+            let is_granted = match standing {
+                Standing::Go => true,
+                Standing::Wait => return Ok(sleep(queue, tokens, id, now_ns, wakers)),
+                Standing::Expired => tokens.wait_in_turn(now_ns, &costs) == 0,
+            };
+            Ok(Next {
+                turn: if is_granted { Turn::Go } else { Turn::Wait },
+                watchdog: None,
+            })
+        })
+    }
+
+    /// Takes the tokens and leaves the queue, if the waiter has a claim or is late, and if
+    /// `of_account` has taken those of the account. If that has not, it keeps its claim.
+    ///
+    /// # Errors
+    ///
+    /// What became of it, and what it does instead.
     pub(crate) fn take(
         &self,
-        request: &TokenRequest,
         id: WaiterId,
-        poller: Poller<'_>,
-        account: Option<AccountRequest<'_>>,
-    ) -> Result<(), Turn> {
-        let mut wakers = Wakers::default();
-        let taken = self.take_without_waking(request, id, poller, account, &mut wakers);
-        // No lock is held here, neither of this limiter nor of the account.
-        wakers.wake();
-        taken
-    }
-
-    fn take_without_waking(
-        &self,
-        request: &TokenRequest,
-        id: WaiterId,
-        poller: Poller<'_>,
-        account: Option<AccountRequest<'_>>,
+        now_ns: u64,
+        waker: Waker,
         wakers: &mut Wakers,
-    ) -> Result<(), Turn> {
-        let mut inner = self.lock();
-        if inner.queue.rejoin(id) {
-            self.slow_path.fetch_add(1, Ordering::Relaxed);
-            if let Some(waiting) = inner.queue.item(id).copied() {
-                self.count(&mut inner, waiting);
-            }
-        }
-        let taken = if poller.late || inner.queue.is_first(id) {
-            self.take_both(&mut inner, request, poller, account, wakers)
-        } else {
-            Err(Turn::Wait)
-        };
-        if taken.is_ok() {
-            wakers.add(self.remove(&mut inner, id));
-        } else {
-            wakers.add((inner.queue.wait(id, poller.waker), None));
-        }
-        taken
-    }
-
-    /// Takes here and of the account, or nowhere.
-    fn take_both(
-        &self,
-        inner: &mut Inner,
-        request: &TokenRequest,
-        poller: Poller<'_>,
-        account: Option<AccountRequest<'_>>,
-        wakers: &mut Wakers,
-    ) -> Result<(), Turn> {
-        if let Some(account) = account {
-            match self.wait_in_turn(inner, poller.now_ns, &request.costs) {
-                0 => {}
-                wait => return Err(Turn::WaitFor(wait)),
-            }
-            let id = account.id.ok_or(Turn::Wait)?;
-            let limiter = account.limiter;
-            limiter.take_without_waking(account.request, id, poller, None, wakers)?;
-        }
-        match self.take_all(inner, poller.now_ns, &request.costs) {
-            Err(_) if self.is_shadow() && self.check_pause(inner, poller.now_ns).is_ok() => {
-                self.debit_all(inner, poller.now_ns, &request.costs);
-                Ok(())
-            }
-            taken => taken.map_err(Turn::WaitFor),
-        }
-    }
-
-    /// In how many nanoseconds the first waiter departs: in shadow mode as soon as no operator's
-    /// pause holds.
-    fn wait_in_turn(&self, inner: &mut Inner, now_ns: u64, costs: &Costs) -> u64 {
-        if self.is_shadow() {
-            return match self.pause_in_force(inner).commanded_until() {
-                UNTIL_RESUMED => u64::MAX,
-                until => until.saturating_sub(now_ns),
+        of_account: impl FnOnce(&mut Wakers) -> Taking,
+    ) -> Result<(), (Taking, Next)> {
+        let inner = &mut *self.lock_at(now_ns);
+        self.with_queue(inner, |queue, tokens| {
+            let take = |tokens: &mut Tokens<'_>, waiting: &Waiting, wakers: &mut Wakers| {
+                tokens.take_both(now_ns, &waiting.costs, wakers, of_account)
             };
-        }
-        self.wait_if_first(inner, now_ns, costs)
+            match queue.take(id, now_ns, waker, tokens, wakers, take) {
+                Taking::Taken => Ok(()),
+                taking => {
+                    if taking == Taking::Missing && !queue.is_first(id) {
+                        // What it had claimed is for those before it.
+                        queue.dispatch(now_ns, tokens, wakers);
+                    }
+                    Err((taking, sleep(queue, tokens, id, now_ns, wakers)))
+                }
+            }
+        })
     }
 
     /// Lets others pass, since the waiter's own service is not ready.
-    pub(crate) fn skip(&self, id: WaiterId) {
-        let mut inner = self.lock();
-        if inner.queue.is_skipped(id) {
-            return;
-        }
-        if let Some(waiting) = inner.queue.item(id).copied() {
-            self.uncount(&mut inner, waiting);
-        }
-        inner.queue.skip(id);
-        self.slow_path.fetch_sub(1, Ordering::Relaxed);
-        let next = inner.queue.notify_next();
-        drop(inner);
-        wake(next);
+    pub(crate) fn skip(&self, id: WaiterId, now_ns: u64, wakers: &mut Wakers) {
+        self.with_queue(&mut self.lock(), |queue, tokens| {
+            queue.skip(id, now_ns, tokens, wakers);
+        });
+    }
+
+    /// The claim of a waiter that is not polled any more goes to the next.
+    pub(crate) fn lapse(&self, id: WaiterId, now_ns: u64, wakers: &mut Wakers) {
+        self.with_queue(&mut self.lock(), |queue, tokens| {
+            queue.lapse(id, now_ns, tokens, wakers);
+        });
     }
 
     /// Leaves without tokens.
-    pub(crate) fn leave(&self, id: WaiterId) {
-        let mut inner = self.lock();
-        let (_own, next) = self.remove(&mut inner, id);
+    pub(crate) fn leave(&self, id: WaiterId, now_ns: u64, wakers: &mut Wakers) {
+        self.with_queue(&mut self.lock(), |queue, tokens| {
+            queue.leave(id, now_ns, tokens, wakers);
+        });
+    }
+
+    /// How many wait, skipped and lapsed ones included, and none whose wait is over.
+    pub(crate) fn waiting(&self, now_ns: u64) -> usize {
+        let mut wakers = Wakers::new();
+        let mut inner = self.lock_at(now_ns);
+        self.dispatch(&mut inner, now_ns, &mut wakers);
+        let waiting = inner.queue.len();
         drop(inner);
-        wake(next);
+        wakers.wake();
+        waiting
     }
 
-    /// Returns the waker of the waiter, to be dropped without the lock, and that of the next one.
-    fn remove(&self, inner: &mut Inner, id: WaiterId) -> (Option<Waker>, Option<Waker>) {
-        let was_first = inner.queue.is_first(id);
-        let was_skipped = inner.queue.is_skipped(id);
-        let Some((waiting, waker)) = inner.queue.leave(id) else {
-            return (None, None);
-        };
-        if !was_skipped {
-            self.slow_path.fetch_sub(1, Ordering::Relaxed);
-            self.uncount(inner, waiting);
-        }
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-        let next = if was_first {
-            inner.queue.notify_next()
-        } else {
-            None
-        };
-        (waker, next)
+    /// The watchdog of the queue looks; see [`Queue::watch`].
+    pub(crate) fn watch(&self, generation: u64, now_ns: u64, waker: Waker) -> Option<u64> {
+        let mut wakers = Wakers::new();
+        let next = self.with_queue(&mut self.lock(), |queue, tokens| {
+            queue.watch(generation, now_ns, waker, tokens, &mut wakers)
+        });
+        wakers.wake();
+        next
     }
 
-    /// Adds to the costs of queued calls.
-    fn count(&self, inner: &mut Inner, waiting: Waiting) {
-        let delay = self.delay_ns(inner, &waiting.costs);
-        let at = inner
-            .ahead
-            .partition_point(|ahead| ahead.priority > waiting.priority);
-        match inner.ahead.get_mut(at) {
-            Some(ahead) if ahead.priority == waiting.priority => {
-                ahead.calls += 1;
-                ahead.sums.add(&waiting.costs);
-                ahead.delay_ns += delay;
-            }
-            _ => inner.ahead.insert(
-                at,
-                Ahead {
-                    priority: waiting.priority,
-                    calls: 1,
-                    sums: waiting.costs.sums(),
-                    delay_ns: delay,
-                },
-            ),
-        }
+    /// See [`Queue::watch_ended`].
+    pub(crate) fn watch_ended(&self, generation: u64) {
+        let mut wakers = Wakers::new();
+        self.lock().queue.watch_ended(generation, &mut wakers);
+        wakers.wake();
     }
 
-    fn uncount(&self, inner: &mut Inner, waiting: Waiting) {
-        let delay = self.delay_ns(inner, &waiting.costs);
-        let all = &mut inner.ahead;
-        let Some(at) = all.iter().position(|a| a.priority == waiting.priority) else {
-            return;
-        };
-        let ahead = &mut all[at];
-        ahead.calls -= 1;
-        ahead.sums.sub(&waiting.costs);
-        ahead.delay_ns = ahead.delay_ns.saturating_sub(delay);
-        if ahead.calls == 0 {
-            all.remove(at);
-        }
-    }
-
-    fn delay_ns(&self, inner: &Inner, costs: &Costs) -> u64 {
-        if inner.meters.is_empty() {
-            self.bucket.rate().delay_ns(costs.get(0))
-        } else {
-            let meters = inner.meters.iter().enumerate();
-            let delays = meters.map(|(index, meter)| meter.delay_ns(costs.get(index)));
-            delays.max().unwrap_or(0)
-        }
-    }
-
-    /// The delays of queued calls depend on the rate.
-    pub(super) fn recount_delays(&self, inner: &mut Inner) {
-        let mut all = std::mem::take(&mut inner.ahead);
-        for ahead in &mut all {
-            // Less than two milliseconds per call: an average is enough.
-            let delay = self.delay_ns(inner, &ahead.sums.mean(ahead.calls));
-            ahead.delay_ns = delay.saturating_mul(ahead.calls.into());
-        }
-        inner.ahead = all;
+    /// Changes something and notifies the waiters that may go by now.
+    pub(super) fn change<R>(&self, now_ns: u64, change: impl FnOnce(&Self, &mut Inner) -> R) -> R {
+        let mut wakers = Wakers::new();
+        let mut inner = self.lock_at(now_ns);
+        let result = change(self, &mut inner);
+        self.dispatch(&mut inner, now_ns, &mut wakers);
+        drop(inner);
+        wakers.wake();
+        result
     }
 }
 
-/// Wakers to drop and to wake when no lock is held any more: of a limiter, and of its account.
-#[derive(Default)]
-struct Wakers([(Option<Waker>, Option<Waker>); 2]);
-
-impl Wakers {
-    fn add(&mut self, wakers: (Option<Waker>, Option<Waker>)) {
-        self.0.swap(0, 1);
-        self.0[0] = wakers;
-    }
-
-    fn wake(self) {
-        for (_, next) in self.0 {
-            wake(next);
-        }
-    }
-}
-
-/// Without the lock: a waker runs code of the executor.
-pub(super) fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
+/// A waiter has to wait: the first has a timer for its tokens.
+fn sleep(
+    queue: &mut Queue<Waiting>,
+    tokens: &mut Tokens<'_>,
+    id: WaiterId,
+    now_ns: u64,
+    wakers: &mut Wakers,
+) -> Next {
+    let first = queue.item(id).filter(|_| queue.is_first(id));
+    let due_ns = first.map_or(u64::MAX, |waiting| {
+        now_ns.saturating_add(tokens.wait_behind_claims(now_ns, &waiting.costs))
+    });
+    queue.set_due(id, due_ns, wakers);
+    Next {
+        turn: match due_ns {
+            u64::MAX => Turn::Wait,
+            due_ns => Turn::WaitUntil(due_ns),
+        },
+        watchdog: queue.start_watchdog(now_ns),
     }
 }

@@ -9,7 +9,7 @@ use crate::pause::Start;
 impl Limiter {
     /// Gives back what was granted and not used.
     pub(crate) fn give_back(&self, now_ns: u64, granted: Granted) {
-        self.change(|limiter, inner| {
+        self.change(now_ns, |limiter, inner| {
             for index in 0..limiter.units.len() {
                 limiter.correct(inner, now_ns, index, granted, 0);
             }
@@ -23,7 +23,7 @@ impl Limiter {
         if self.units.iter().all(|unit| amount_of(*unit).is_none()) {
             return;
         }
-        self.change(|limiter, inner| {
+        self.change(now_ns, |limiter, inner| {
             for (index, unit) in limiter.units.iter().enumerate() {
                 if let Some((_, amount)) = amount_of(*unit) {
                     limiter.correct(inner, now_ns, index, granted, *amount);

@@ -40,6 +40,10 @@ mod queue;
 mod several;
 mod shape;
 mod stress;
+mod unpolled;
+mod unpolled_keys;
+mod unpolled_many;
+mod unpolled_model;
 
 const SECOND: Duration = Duration::from_secs(1);
 
