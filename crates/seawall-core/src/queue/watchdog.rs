@@ -24,7 +24,12 @@ pub(super) struct Watchdog {
     generation: u64,
     armed_ns: u64,
     waker: Option<Waker>,
+    /// How many have ended in a row that were never polled.
+    never_polled: u8,
 }
+
+/// A runtime that goes down drops each watchdog at once: waiters are not woken to start more.
+const MOST_NEVER_POLLED: u8 = 3;
 
 impl Watchdog {
     pub(super) const fn new() -> Self {
@@ -33,6 +38,7 @@ impl Watchdog {
             generation: 0,
             armed_ns: 0,
             waker: None,
+            never_polled: 0,
         }
     }
 
@@ -86,6 +92,7 @@ impl<T> Queue<T> {
         let latest = now_ns.saturating_add(LINGER);
         let armed_ns = self.next_check_ns().min(latest).max(now_ns + GRACE);
         self.watchdog.armed_ns = armed_ns;
+        self.watchdog.never_polled = 0;
         self.watchdog.waker = Some(waker);
         Some(armed_ns)
     }
@@ -96,12 +103,14 @@ impl<T> Queue<T> {
         let watchdog = &mut self.watchdog;
         if generation == watchdog.generation && watchdog.running {
             watchdog.running = false;
-            // None if it was never polled: its runtime is just going down.
             let waker = watchdog.waker.take();
-            if waker.is_some() {
-                self.wake_all(wakers);
+            if waker.is_none() {
+                watchdog.never_polled = watchdog.never_polled.saturating_add(1);
             }
             wakers.discard(waker);
+            if watchdog.never_polled <= MOST_NEVER_POLLED {
+                self.wake_all(wakers);
+            }
         }
     }
 }
