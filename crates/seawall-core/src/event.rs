@@ -61,6 +61,11 @@ pub enum EventKind {
     BudgetExhausted,
     /// A call was dropped before it was answered.
     Abandoned,
+    /// An operator has given a command.
+    Commanded {
+        /// The command, by the name of its method: `"pause"`, `"resume"`, `"configure"`.
+        command: &'static str,
+    },
     /// A value that the upstream reported is beyond reason, and a smaller one is applied.
     Bounded {
         /// What was reported: `"wait_ms"`, `"ban_ms"`, `"usage"`.

@@ -59,6 +59,9 @@ pub(crate) fn event(pattern: &'static str, name: InstanceName, what: &EventKind)
         EventKind::Abandoned => {
             tracing::trace!(target: "seawall", pattern, name, "abandoned");
         }
+        EventKind::Commanded { command } => {
+            tracing::info!(target: "seawall", pattern, name, command, "command");
+        }
         EventKind::Bounded {
             what,
             reported,

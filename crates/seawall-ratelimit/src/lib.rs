@@ -73,6 +73,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod bounds;
 mod bucket;
 mod cap;
 mod config;

@@ -1,11 +1,12 @@
 //! What every service, layer and handle of one instance shares.
 
 use seawall_core::striped::{Anchor, Local, Shared, Stripes};
-use seawall_core::{Clock, EventSource, InstanceName, PartitionKey, QuotaSignal, Scope, Unit, ns};
+use seawall_core::{Clock, EventSource, InstanceName, PartitionKey, QuotaSignal, Scope, Unit};
 
+use crate::bounds::Applied;
 use crate::config::RateLimitConfig;
 use crate::costs::{Costs, Granted};
-use crate::counts::Counters;
+use crate::counts::{Counters, applied};
 use crate::keyed::KeyedRateLimitConfig;
 use crate::keyed::keys::Keys;
 use crate::limiter::Limiter;
@@ -86,17 +87,37 @@ impl State {
     }
 
     /// Applies what the result of a call has reported.
-    pub(crate) fn apply_signal(&self, now_ns: u64, signal: QuotaSignal, departed: &Departed) {
+    pub(crate) fn apply_signal(
+        &self,
+        counters: &Counters,
+        now_ns: u64,
+        signal: QuotaSignal,
+        departed: &Departed,
+    ) {
         let Departed { key, all, own } = *departed;
         match &self.keys {
-            Some(keys) => self.apply_to_key(keys, key, now_ns, signal, own, Some(all)),
-            None => self.limiter.apply_signal(now_ns, signal, Some(all)),
+            Some(keys) => self.apply_to_key(counters, keys, key, now_ns, signal, own, Some(all)),
+            None => self.apply_to_all(counters, now_ns, signal, Some(all)),
         }
     }
 
+    /// Applies what the upstream has reported to the limits of all calls.
+    pub(crate) fn apply_to_all(
+        &self,
+        counters: &Counters,
+        now_ns: u64,
+        signal: QuotaSignal,
+        all: Option<Granted>,
+    ) {
+        let result = self.limiter.apply_signal(now_ns, signal, all);
+        applied(&self.events, counters, result);
+    }
+
     /// Applies what the upstream has reported about a key.
+    #[allow(clippy::too_many_arguments, reason = "of one call each")]
     pub(crate) fn apply_to_key(
         &self,
+        counters: &Counters,
         keys: &Keys,
         key: PartitionKey,
         now_ns: u64,
@@ -104,34 +125,48 @@ impl State {
         own: Option<Granted>,
         all: Option<Granted>,
     ) {
-        if let QuotaSignal::Pause { lasts, scope } = signal
-            && scope != Scope::Endpoint
-        {
-            return match self.account() {
-                Some(account) => account.apply_signal(now_ns, signal, all),
-                None => {
-                    let lasts = lasts.unwrap_or_else(|| keys.config_of(key).default_pause());
-                    keys.pause_for_upstream(now_ns.saturating_add(ns(lasts)));
+        let account = self.account();
+        let result = match signal {
+            QuotaSignal::Pause { scope, .. } | QuotaSignal::Ban { scope, .. }
+                if scope != Scope::Endpoint =>
+            {
+                match account {
+                    Some(account) => account.apply_signal(now_ns, signal, all),
+                    None => keys.pause_for_upstream(key, now_ns, signal),
                 }
-            };
-        }
-        if let QuotaSignal::Used { unit, amount } = signal {
-            let nothing = Granted::nothing(now_ns);
-            let (own, all) = (own.unwrap_or(nothing), all.unwrap_or(nothing));
-            return self.correct_key(keys, key, now_ns, own, all, &[(unit, amount)]);
-        }
-        // It may be the state of the key or of the account, so it goes to the key alone.
-        keys.limiter(key, now_ns).apply_signal(now_ns, signal, own);
+            }
+            QuotaSignal::Used { unit, amount } => {
+                let nothing = Granted::nothing(now_ns);
+                let (own, all) = (own.unwrap_or(nothing), all.unwrap_or(nothing));
+                self.correct_key(keys, key, now_ns, own, all, &[(unit, amount)])
+            }
+            // The state of a limit may be that of the key or of the account, so it goes to the key, if
+            // that has a limit of the unit.
+            _ => {
+                let own = keys.limiter(key, now_ns).apply_signal(now_ns, signal, own);
+                match account {
+                    Some(account) if own.unplaced => account.apply_signal(now_ns, signal, all),
+                    _ => own,
+                }
+            }
+        };
+        applied(&self.events, counters, result);
     }
 
     /// Replaces the estimates of a call by what it really used.
-    pub(crate) fn correct_usage(&self, departed: &Departed, used: &[(Unit, u64)]) {
+    pub(crate) fn correct_usage(
+        &self,
+        counters: &Counters,
+        departed: &Departed,
+        used: &[(Unit, u64)],
+    ) {
         let now = self.clock.now();
         let Departed { key, all, own } = *departed;
-        match (&self.keys, own) {
+        let result = match (&self.keys, own) {
             (Some(keys), Some(own)) => self.correct_key(keys, key, now, own, all, used),
             _ => self.limiter.correct_usage(now, all, used),
-        }
+        };
+        applied(&self.events, counters, result);
     }
 
     /// Usage counts at the key and at the account.
@@ -143,11 +178,11 @@ impl State {
         own: Granted,
         all: Granted,
         used: &[(Unit, u64)],
-    ) {
-        keys.correct_usage(key, now_ns, own, used);
-        if let Some(account) = self.account() {
-            account.correct_usage(now_ns, all, used);
-        }
+    ) -> Applied {
+        let own = keys.correct_usage(key, now_ns, own, used);
+        let account = self.account();
+        let account = account.map(|account| account.correct_usage(now_ns, all, used));
+        own.and(account.unwrap_or_default())
     }
 }
 

@@ -80,6 +80,7 @@ impl Keys {
                 }
                 _ => {
                     let limiter = Limiter::with_word(old.clone(), *word, self.wall);
+                    let limiter = limiter.of_key(&self.all);
                     *limit = KeyLimit::Limiter(Arc::new(limiter));
                 }
             }

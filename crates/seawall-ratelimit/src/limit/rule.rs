@@ -141,6 +141,21 @@ impl Limit {
         }
     }
 
+    /// How much an upstream allows in a window of its own, if this limit keeps to it.
+    pub(crate) fn count_in(&self, window: Duration) -> u64 {
+        if window == self.period {
+            return self.count.into();
+        }
+        match self.rate() {
+            Some(rate) => rate.at_most_within(ns(window)),
+            None => {
+                let share = u128::from(self.count) * window.as_nanos();
+                let count = share.div_ceil(self.period.as_nanos().max(1));
+                u64::try_from(count).unwrap_or(u64::MAX)
+            }
+        }
+    }
+
     /// The rate of a bucket; `None` for other kinds.
     pub(crate) fn rate(&self) -> Option<Rate> {
         let Kind::Bucket { .. } = self.kind else {

@@ -8,7 +8,6 @@ use super::queue::wake;
 use super::{BYPASS, CAPPED, DRAINING, Inner, Limiter, PAUSED, SEVERAL, SHADOW};
 use crate::bucket::Rate;
 use crate::config::RateLimitConfig;
-use crate::denial::Denial;
 use crate::limit::{Limit, MAX_LIMITS};
 use crate::meter::{Meter, WallClock};
 use crate::pause::{Pause, Start};
@@ -130,6 +129,11 @@ impl Limiter {
         Ok(())
     }
 
+    /// Something has changed outside: the first waiter asks again.
+    pub(crate) fn wake(&self) {
+        self.change(|_, _| {});
+    }
+
     /// Changes something and wakes the first waiter.
     pub(super) fn change(&self, change: impl FnOnce(&Self, &mut Inner)) {
         let mut inner = self.lock();
@@ -193,12 +197,8 @@ impl Limiter {
 
     /// Whether calls pass that a limit would reject.
     pub(crate) fn is_shadow(&self) -> bool {
-        self.has(SHADOW | BYPASS)
-    }
-
-    /// The rejection of new calls that an operator has commanded, if there is one.
-    pub(crate) fn command(&self, now_ns: u64) -> Option<Denial> {
-        self.check_command(&self.lock(), now_ns).err()
+        let all = self.all_keys.as_ref();
+        self.has(SHADOW | BYPASS) || all.is_some_and(|all| all.is_bypass())
     }
 
     /// How many wait, skipped ones included.

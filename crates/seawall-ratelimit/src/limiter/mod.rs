@@ -17,7 +17,7 @@ mod settle;
 mod signals;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use seawall_core::queue::{Queue, WaiterId};
@@ -28,6 +28,7 @@ use crate::cap::Caps;
 use crate::config::RateLimitConfig;
 use crate::costs::{Costs, Sums};
 use crate::denial::Denial;
+use crate::keyed::all_keys::AllKeys;
 use crate::limit::Limit;
 use crate::meter::{Meter, WallClock};
 use crate::pause::Pause;
@@ -112,6 +113,8 @@ pub(crate) struct Limiter {
     first_unit: Unit,
     /// What each limit counts, in their order.
     units: Box<[Unit]>,
+    /// What holds for all keys, in the limiter of one.
+    all_keys: Option<Arc<AllKeys>>,
     inner: Mutex<Inner>,
 }
 
@@ -175,6 +178,7 @@ impl Limiter {
             waiting: AtomicU32::new(0),
             first_unit: limits.first().map_or(Unit::Cost, Limit::unit),
             units: limits.iter().map(Limit::unit).collect(),
+            all_keys: None,
             inner: Mutex::new(Inner {
                 queue: Queue::new(),
                 meters,
@@ -208,6 +212,12 @@ impl Limiter {
         let logs: usize = inner.meters.iter().map(Meter::heap_bytes).sum();
         let limits = size_of_val(inner.config.limits());
         size_of::<Self>() + size_of_val(&*self.units) + meters + caps + logs + limits
+    }
+
+    /// The limiter of one key: what holds for all of them holds for it.
+    pub(crate) fn of_key(mut self, all_keys: &Arc<AllKeys>) -> Self {
+        self.all_keys = Some(Arc::clone(all_keys));
+        self
     }
 
     /// A limiter of a single bucket with this word in it.

@@ -111,6 +111,14 @@ impl Meter {
         }
     }
 
+    /// Forgives what a bucket owes for longer than this; what other limits owe ends with their
+    /// periods.
+    pub(crate) fn owe_at_most(&self, now_ns: u64, longest_ns: u64) {
+        if let Self::Flow(flow) = self {
+            flow.owe_at_most(now_ns, longest_ns);
+        }
+    }
+
     /// Gives back what was taken at `taken_at` and not used.
     pub(crate) fn give_back(&mut self, now_ns: u64, cost: u64, taken_at: u64) {
         every_kind!(self, meter => meter.give_back(now_ns, cost, taken_at));

@@ -35,6 +35,7 @@ mod keyed;
 mod live;
 mod max_wait;
 mod memory;
+mod operator;
 mod priorities;
 mod queue;
 mod several;
