@@ -18,7 +18,9 @@ use crate::state_word::StateWord;
 
 /// A service behind a circuit breaker; see the [crate] for how it works.
 ///
-/// Made by [`BreakerLayer`](crate::BreakerLayer). Clones share the circuit.
+/// Made by [`BreakerLayer`](crate::BreakerLayer). Clones share the circuit. An instance whose call
+/// is rejected gives up what the inner service had reserved for it, by replacing it with a fresh
+/// clone; that is why the inner service must be `Clone`.
 pub struct Breaker<S, X = Policy> {
     inner: S,
     anchor: AnchoredState,
@@ -85,7 +87,7 @@ where
     #[cold]
     fn call_cold<Req>(&mut self, req: Req) -> Response<S::Future, X>
     where
-        S: Service<Req>,
+        S: Service<Req> + Clone,
     {
         if let Some(rejection) = self.ready.take(&self.anchor, EntryPoint::Breaker) {
             return self.reject(rejection);
@@ -103,7 +105,11 @@ where
     }
 
     #[inline]
-    fn reject<F>(&self, rejection: Rejection) -> Response<F, X> {
+    fn reject<F>(&mut self, rejection: Rejection) -> Response<F, X>
+    where
+        S: Clone,
+    {
+        self.ready.give_up(&mut self.inner);
         self.anchor.count_rejection(EntryPoint::Breaker, rejection);
         ResponseFuture::rejected(rejection)
     }
@@ -111,7 +117,7 @@ where
 
 impl<S, X, Req> Service<Req> for Breaker<S, X>
 where
-    S: Service<Req>,
+    S: Service<Req> + Clone,
     S::Error: Rejectable,
     X: Policies,
     X::Classifier: Classify<S::Response, S::Error> + Clone,

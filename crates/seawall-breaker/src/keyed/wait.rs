@@ -32,6 +32,8 @@ pub struct KeyedWait<S, Req, K: ToOwned + ?Sized, C, T> {
     parked: Parked,
     circuit: Keyed<K>,
     service: S,
+    /// Whether the service was polled since it was last replaced.
+    polled: bool,
     req: Option<Req>,
     classifier: C,
     completion: T,
@@ -50,6 +52,7 @@ impl<S, Req, K: ToOwned + ?Sized, C, T> KeyedWait<S, Req, K, C, T> {
             parked: Parked::new(),
             circuit,
             service,
+            polled: false,
             req: Some(req),
             classifier,
             completion,
@@ -77,6 +80,12 @@ where
         loop {
             let word = common.word();
             if let Some(rejection) = common.would_reject(word, EntryPoint::Breaker) {
+                // A service that was waited for before the circuit changed may hold what the
+                // probes need.
+                if this.polled {
+                    this.polled = false;
+                    this.service = this.service.clone();
+                }
                 if may_wait(&this.circuit, &rejection)
                     && ready!(this.wait.poll(&this.circuit, EntryPoint::Breaker, cx))
                         == Waited::TryAgain
@@ -88,6 +97,7 @@ where
             }
             // Parked first: a circuit that opens wakes calls that wait for an unready service too.
             this.parked.park(common.wakers(), cx.waker());
+            this.polled = true;
             match this.service.poll_ready(cx) {
                 Poll::Ready(ready) => ready?,
                 Poll::Pending if common.word() == word => return Poll::Pending,
