@@ -6,6 +6,7 @@
 pub(crate) mod admit;
 mod commands;
 mod half_open;
+mod past;
 mod probes;
 pub(crate) mod settled;
 #[cfg(all(test, not(seawall_loom)))]
@@ -13,20 +14,17 @@ mod tests;
 
 use std::time::Duration;
 
-use fastrand::Rng;
 use seawall_core::{CircuitCause, InstanceName, Vote};
 
 use crate::config::BreakerConfig;
 use crate::entry_point::EntryPoint;
 use crate::rule::{RuleContext, RuleTrigger};
 use crate::state_word::{CircuitState, StateWord};
-use crate::transition::{Change, Explanation, Figures};
+use crate::transition::{Change, Explanation, Figures, TransitionCounts};
 use crate::windows::Windows;
-use half_open::HalfOpen;
+use half_open::{HalfOpen, MaybeHalfOpen};
+use past::Past;
 use settled::{OpenHint, Settled};
-
-/// Transitions that are remembered.
-const LOG: usize = 8;
 
 #[derive(Debug)]
 pub(crate) struct Circuit {
@@ -34,15 +32,14 @@ pub(crate) struct Circuit {
     /// The first generation of the present period. Permits from it on vote; older ones are late.
     pub(crate) since: u64,
     windows: Windows,
-    half: HalfOpen,
+    half: MaybeHalfOpen,
     /// When an open circuit probes, also one that was forced open; `u64::MAX` for never.
     pub(crate) open_until: u64,
     closed_since: u64,
     /// Openings that followed each other, less the steps that were taken back.
     streak: u32,
-    rng: Rng,
-    /// The last transitions, oldest first.
-    log: Vec<Change>,
+    /// Made by the first transition.
+    past: Option<Box<Past>>,
 }
 
 impl Circuit {
@@ -51,12 +48,11 @@ impl Circuit {
             word: StateWord::FIRST.with_shadow(config.shadow),
             since: 0,
             windows: Windows::new(config),
-            half: HalfOpen::default(),
+            half: MaybeHalfOpen::NOT,
             open_until: 0,
             closed_since: now,
             streak: 0,
-            rng: config.seed.map_or_else(Rng::new, Rng::with_seed),
-            log: Vec::new(),
+            past: None,
         }
     }
 
@@ -76,7 +72,23 @@ impl Circuit {
 
     /// The last transitions, up to eight, oldest first.
     pub(crate) fn log(&self) -> &[Change] {
-        &self.log
+        self.past.as_deref().map_or(&[], Past::log)
+    }
+
+    /// How often each transition happened.
+    pub(crate) fn transitions(&self) -> Option<&TransitionCounts> {
+        self.past.as_deref().map(Past::counts)
+    }
+
+    /// Bytes on the heap, with some for what an allocator keeps per block.
+    pub(crate) fn heap(&self) -> usize {
+        const BLOCK: usize = 16;
+        let block = |bytes: usize| if bytes == 0 { 0 } else { bytes + BLOCK };
+        let past = self.past.as_deref();
+        let past = past.map_or(0, |p| {
+            block(size_of_val(p)) + p.heap().map(block).iter().sum::<usize>()
+        });
+        self.windows.heap() + block(self.half.heap()) + past
     }
 
     /// Enters drained successes, of calls that ended before the next one that is settled: `age`
@@ -183,13 +195,13 @@ impl Circuit {
 
     /// Why the circuit is open, if it is.
     pub(crate) fn why_open(&self) -> CircuitCause {
-        let last = self.log.last();
+        let last = self.log().last();
         last.map_or(CircuitCause::Operator, |change| change.cause)
     }
 
     /// Why the circuit is in its state, and until when.
     pub(crate) fn explain(&self, config: &BreakerConfig, now: u64) -> Explanation {
-        let last = self.log.last();
+        let last = self.log().last();
         let denial = match self.word.state() {
             CircuitState::HalfOpen => None,
             _ => self.denial(config, EntryPoint::Breaker, true, now),
@@ -257,7 +269,7 @@ impl Circuit {
             self.streak = self.streak.saturating_add(1);
         }
         let draw = if opening.jitter > 0.0 {
-            self.rng.f64()
+            Past::of(&mut self.past).draw(config.seed)
         } else {
             0.0
         };
@@ -289,17 +301,18 @@ impl Circuit {
         if !(from.is_passing() && to.is_passing()) {
             self.windows.clear();
         }
-        self.half = HalfOpen::probing(now);
+        self.half = if to == CircuitState::HalfOpen {
+            HalfOpen::probing(now).into()
+        } else {
+            MaybeHalfOpen::NOT
+        };
         if !opens {
             self.open_until = 0;
         }
         if to == CircuitState::Closed {
             self.closed_since = now;
         }
-        if self.log.len() == LOG {
-            self.log.remove(0);
-        }
-        self.log.push(change);
+        Past::of(&mut self.past).enter(change);
         change
     }
 }

@@ -81,7 +81,10 @@ pub(crate) trait Control: Publish {
 
     /// The counters of this moment.
     fn counts_of(&self, locked: &mut Locked) -> CircuitCounts {
-        let mut counts = CircuitCounts::sum(self.stripes().map(|stripe| &stripe.counters));
+        let rare = self.stripes().filter_map(|stripe| stripe.counters.get());
+        let mut counts = CircuitCounts::sum(rare);
+        let drained = self.stripes().map(|stripe| stripe.drained.get());
+        counts.success += drained.sum::<u64>();
         let not_drained = self.stripes().map(|stripe| stripe.successes.peek());
         counts.success += not_drained.sum::<u64>();
         counts.success += self.common().carried_over.load(Ordering::Relaxed);
@@ -127,7 +130,8 @@ pub(crate) trait Control: Publish {
 
     /// How often each transition happened.
     fn transitions(&self) -> TransitionCounts {
-        self.common().lock().transitions.clone()
+        let locked = self.common().lock();
+        locked.circuit.transitions().cloned().unwrap_or_default()
     }
 }
 

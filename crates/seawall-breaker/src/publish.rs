@@ -25,7 +25,7 @@ pub(crate) trait Publish: Access {
         let tag = votes::tag(locked.circuit.word, epoch);
         for stripe in self.stripes() {
             stripe.successes.drain(tag, |age, count| {
-                stripe.counters.success.add_n(count);
+                stripe.drained.add_n(count);
                 locked.circuit.successes(age, count, epoch);
             });
         }
@@ -78,7 +78,7 @@ pub(crate) trait Publish: Access {
         self.begin_period(&mut locked);
         let stored = common.store(&mut locked, self.stripes(), keeps, now);
         if let Some(change) = &change {
-            locked.count(change, &self.stripe().counters);
+            self.stripe().counters.count_transition(change.to);
         }
         drop(locked);
         if let Some(change) = &change {

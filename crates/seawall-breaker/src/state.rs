@@ -13,13 +13,11 @@ use crate::circuit::Circuit;
 use crate::circuit::admit::Denial;
 use crate::config::BreakerConfig;
 use crate::config_snapshot::ConfigSnapshot;
-use crate::counts::Counters;
 use crate::entry_point::EntryPoint;
 use crate::in_flight::StartBucket;
 use crate::state_word::StateWord;
 use crate::stripe::Stripe;
 use crate::sync::{AtomicU64, Ordering};
-use crate::transition::{Change, TransitionCounts};
 use crate::votes::{self, SharedWords};
 use crate::wakers::Wakers;
 
@@ -87,7 +85,6 @@ pub(crate) struct Locked {
     /// The most successes that were ever reported: a count that moves from one word to another
     /// must not make a counter fall.
     pub(crate) reported_successes: u64,
-    pub(crate) transitions: TransitionCounts,
 }
 
 impl Common {
@@ -112,7 +109,6 @@ impl Common {
                 config,
                 watch: 0,
                 reported_successes: 0,
-                transitions: TransitionCounts::default(),
             }),
             setup,
         }
@@ -263,7 +259,7 @@ impl Common {
         if !before.is_passing() {
             for stripe in stripes.by_ref() {
                 let left = stripe.successes.retag_all(word, tag);
-                stripe.counters.success.add_n(left);
+                stripe.drained.add_n(left);
             }
         }
         let circuit = &mut locked.circuit;
@@ -280,7 +276,7 @@ impl Common {
             } else {
                 stripe.successes.retag_older(word, tag)
             };
-            stripe.counters.success.add_n(left);
+            stripe.drained.add_n(left);
         }
         true
     }
@@ -291,11 +287,6 @@ impl Locked {
     pub(crate) fn present_bucket(&self, now: u64) -> StartBucket {
         let pace = self.config.in_flight_pace();
         StartBucket::new(self.watch, epoch_by(pace.reciprocal(), now))
-    }
-
-    pub(crate) fn count(&mut self, change: &Change, counters: &Counters) {
-        self.transitions.add(change.from, change.to, 1);
-        counters.count_transition(change.to);
     }
 }
 

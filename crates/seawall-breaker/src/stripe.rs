@@ -1,8 +1,10 @@
 //! One stripe of the state: what calls write.
 
+use std::ops::Deref;
 use std::sync::OnceLock;
 
 use seawall_core::Reason;
+use seawall_core::counters::Counter;
 
 use crate::config::BreakerConfig;
 use crate::counts::Counters;
@@ -16,7 +18,30 @@ pub(crate) struct Stripe {
     pub(crate) successes: Slots,
     /// Made when slow calls are watched for the first time.
     pub(crate) in_flight: OnceLock<Box<InFlight>>,
-    pub(crate) counters: Counters,
+    /// Successes that were counted without the lock, and were taken from there since.
+    pub(crate) drained: Counter,
+    pub(crate) counters: RareCounters,
+}
+
+/// The other counters, in a box of their own, made by the first of them that counts: most circuits of
+/// a registry have nothing but successes.
+#[derive(Debug, Default)]
+pub(crate) struct RareCounters(OnceLock<Box<Counters>>);
+
+impl RareCounters {
+    /// The counters, if one of them has counted.
+    pub(crate) fn get(&self) -> Option<&Counters> {
+        self.0.get().map(AsRef::as_ref)
+    }
+}
+
+impl Deref for RareCounters {
+    type Target = Counters;
+
+    #[inline]
+    fn deref(&self) -> &Counters {
+        self.0.get_or_init(Box::default)
+    }
 }
 
 impl Stripe {
@@ -24,7 +49,8 @@ impl Stripe {
         let stripe = Self {
             successes: Slots::new(),
             in_flight: OnceLock::new(),
-            counters: Counters::default(),
+            drained: Counter::default(),
+            counters: RareCounters::default(),
         };
         stripe.begin_watch(config, 0);
         stripe

@@ -69,7 +69,7 @@ impl Circuit {
                 };
                 let change = self.enter(to, CircuitCause::ProbesSucceeded, figures, now);
                 if config.ramp.is_some() {
-                    self.half = HalfOpen::ramping(now);
+                    self.half = HalfOpen::ramping(now).into();
                 }
                 Some(change)
             }

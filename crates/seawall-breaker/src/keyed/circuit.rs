@@ -115,20 +115,12 @@ impl<K: ToOwned + ?Sized> KeyedCircuit<K> {
     /// per block.
     fn heap(&self, locked: &Locked) -> usize {
         const BLOCK: usize = 16;
-        let circuit = &locked.circuit;
-        let log = match circuit.log().len() {
-            0 => 0,
-            logged => logged.next_power_of_two().max(4) * size_of::<Change>() + BLOCK,
-        };
-        let transitions = match locked.transitions.heap() {
-            0 => 0,
-            bytes => bytes + BLOCK,
-        };
-        let in_flight = self.stripe.in_flight.get();
-        circuit.windows().heap()
-            + log
-            + transitions
-            + in_flight.map_or(0, |counts| size_of_val(&**counts) + BLOCK)
+        fn block<T>(of: Option<&T>) -> usize {
+            of.map_or(0, |of| size_of_val(of) + BLOCK)
+        }
+        locked.circuit.heap()
+            + block(self.stripe.counters.get())
+            + block(self.stripe.in_flight.get().map(AsRef::as_ref))
     }
 }
 
@@ -154,7 +146,9 @@ impl<K: ToOwned + ?Sized> Evict for KeyedCircuit<K> {
     fn add_to(&self, totals: &mut Totals, evicted: bool) {
         let mut locked = self.common.lock();
         totals.counts.merge(&self.counts_of(&mut locked));
-        totals.transitions.merge(&locked.transitions);
+        if let Some(transitions) = locked.circuit.transitions() {
+            totals.transitions.merge(transitions);
+        }
         if evicted {
             return;
         }
