@@ -13,8 +13,10 @@ use crate::overdue::CheckOverdue;
 use crate::permit::Permit;
 use crate::readiness::Readiness;
 use crate::record::UNMEASURED;
+use crate::settle::Settle;
 use crate::state::AnchoredState;
 use crate::state_word::StateWord;
+use crate::unwind::on_unwind;
 
 /// A service behind a circuit breaker; see the [crate] for how it works.
 ///
@@ -90,26 +92,27 @@ where
         S: Service<Req> + Clone,
     {
         if let Some(rejection) = self.ready.take(&self.anchor, EntryPoint::Breaker) {
+            // What the inner service may have held was given up by `poll_ready`.
             return self.reject(rejection);
         }
         match self.admit() {
             // The permit is taken first: if the inner service panics, the probe slot is free.
             Ok(permit) => ResponseFuture::calling(
-                || self.inner.call(req),
-                || permit,
+                permit,
+                |permit| on_unwind(|| self.inner.call(req), || permit.panicked()),
+                |permit| permit,
                 self.policy.classifier().clone(),
                 self.policy.completion().clone(),
             ),
-            Err(rejection) => self.reject(rejection),
+            Err(rejection) => {
+                self.ready.give_up(&mut self.inner);
+                self.reject(rejection)
+            }
         }
     }
 
     #[inline]
-    fn reject<F>(&mut self, rejection: Rejection) -> Response<F, X>
-    where
-        S: Clone,
-    {
-        self.ready.give_up(&mut self.inner);
+    fn reject<F>(&self, rejection: Rejection) -> Response<F, X> {
         self.anchor.count_rejection(EntryPoint::Breaker, rejection);
         ResponseFuture::rejected(rejection)
     }
@@ -145,9 +148,13 @@ where
         // circuit is closed an admission holds nothing that a panic of the inner service could
         // keep.
         ResponseFuture::calling(
-            || self.inner.call(req),
-            || {
-                let held = self.anchor.follow();
+            &mut self.anchor,
+            |anchor| {
+                let unwound = || anchor.settle_panicked(anchor.record(word, start));
+                on_unwind(|| self.inner.call(req), unwound)
+            },
+            |anchor| {
+                let held = anchor.follow();
                 let record = held.record(word, start);
                 Permit::new(held, record)
             },

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use seawall_core::striped::{Anchor, Local, Shared};
-use seawall_core::{Clock, EventSource, InstanceName, Reason, Rejection};
+use seawall_core::{Clock, EventSource, Events, InstanceName, Reason, Rejection};
 
 use crate::buckets::epoch_by;
 use crate::circuit::Circuit;
@@ -39,6 +39,12 @@ impl Setup {
             gate_events: EventSource::new("gate", name),
             clock: Clock::start(),
         })
+    }
+
+    /// Events of the breaker and of its gate go there from now on.
+    pub(crate) fn attach(&self, events: &Events) {
+        self.breaker_events.attach(events);
+        self.gate_events.attach(events);
     }
 
     pub(crate) const fn name(&self) -> InstanceName {

@@ -26,7 +26,9 @@ async fn a_circuit_has_its_state_windows_cause_and_counts() {
     );
     assert_eq!(
         closed["calls"],
-        json!({ "calls": 0, "failures": 0, "slow": 0 })
+        json!({
+            "calls": 0, "failures": 0, "slow": 0, "min_calls": 1, "minimum_reached": false,
+        })
     );
     let _ = handle.call(async { Err::<(), _>("down") }).await;
     advance(10 * SECOND).await;
@@ -46,6 +48,7 @@ async fn a_circuit_has_its_state_windows_cause_and_counts() {
             "figures": { "of": 1, "among": 1, "limit": 0.5 },
             "seconds_ago": 10.0,
             "open_for": 30.0,
+            "by_retry_after": false,
         }])
     );
 }

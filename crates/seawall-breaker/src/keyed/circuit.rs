@@ -129,14 +129,16 @@ impl<K: ToOwned + ?Sized> Evict for KeyedCircuit<K> {
 
     fn rest(&mut self) -> Rest {
         let state = self.common.word().state();
-        // Where the registry forces every circuit, this one would be made again in its state.
-        if state != CircuitState::Closed && self.shared.settings().forced != Some(state) {
-            return Rest::Stays;
-        }
         let now = self.common.now();
         let locked = self.lock_drained(now);
-        let epoch = locked.config.pace.epoch(now);
-        if locked.circuit.streak() == 0 && locked.circuit.windows().is_clean(epoch) {
+        let (circuit, config) = (&locked.circuit, &locked.config);
+        // Where the registry forces every circuit, this one would be made again in its state.
+        let as_made = state == CircuitState::Closed || self.shared.settings().forced == Some(state);
+        if !as_made && !circuit.is_deserted(config, now) {
+            return Rest::Stays;
+        }
+        let clean = circuit.windows().is_clean(config.pace.epoch(now));
+        if clean && !circuit.remembers_openings(config, now) {
             Rest::Idle
         } else {
             Rest::Remembers

@@ -13,6 +13,7 @@ use crate::entry_point::EntryPoint;
 use crate::future::{AfterWait, ResponseFuture, State, Wait};
 use crate::permit::Permit;
 use crate::probe_wait::{ProbeWait, Waited, may_wait};
+use crate::unwind::on_unwind;
 use crate::wakers::Parked;
 
 /// The future of a keyed breaker of this policy. The wait is boxed, so that the futures of calls
@@ -106,10 +107,11 @@ where
             match this.circuit.admit() {
                 // The permit is made first: if the inner service panics, the probe slot is free.
                 Ok(record) => {
-                    let permit = Permit::new(this.circuit.clone(), record);
+                    let mut permit = Permit::new(this.circuit.clone(), record);
                     let req = this.req.take().expect("a call departs once");
+                    let inner = on_unwind(|| this.service.call(req), || permit.panicked());
                     return Poll::Ready(Ok(State::Calling {
-                        inner: this.service.call(req),
+                        inner,
                         permit,
                         classifier: this.classifier.clone(),
                         completion: this.completion.clone(),
