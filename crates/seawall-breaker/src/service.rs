@@ -91,10 +91,19 @@ where
     where
         S: Service<Req> + Clone,
     {
-        if let Some(rejection) = self.ready.take(&self.anchor, EntryPoint::Breaker) {
-            // What the inner service may have held was given up by `poll_ready`.
-            return self.reject(rejection);
+        // What the inner service may have held was given up by `poll_ready` then.
+        match self.ready.take(&self.anchor, EntryPoint::Breaker) {
+            Some(rejection) => self.reject(rejection),
+            None => self.call_as_probe(req),
         }
+    }
+
+    // Apart, so that a rejection costs nothing of it.
+    #[inline(never)]
+    fn call_as_probe<Req>(&mut self, req: Req) -> Response<S::Future, X>
+    where
+        S: Service<Req> + Clone,
+    {
         match self.admit() {
             // The permit is taken first: if the inner service panics, the probe slot is free.
             Ok(permit) => ResponseFuture::calling(

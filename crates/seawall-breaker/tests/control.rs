@@ -411,10 +411,7 @@ async fn shadow_mode_rejects_nothing_and_counts_and_reports_what_it_would() {
     assert_eq!(s.sent(), 6, "but all calls pass");
     let snapshot = s.handle.snapshot();
     assert!(snapshot.shadow);
-    assert_eq!(
-        (snapshot.counts.shadowed, snapshot.counts.rejected),
-        (5, 0)
-    );
+    assert_eq!((snapshot.counts.shadowed, snapshot.counts.rejected), (5, 0));
     // Those that would have been rejected do not vote.
     assert_eq!(snapshot.counts.unjudged, 5);
     let mut shadowed = 0;

@@ -193,10 +193,7 @@ async fn a_future_that_is_polled_again_after_its_panic_counts_once() {
     assert!(matches!(poll(), Ok(Poll::Ready(Ok(())))));
     drop(call);
     let counts = breaker.counts();
-    assert_eq!(
-        (counts.panicked, counts.failure, counts.success),
-        (1, 1, 0)
-    );
+    assert_eq!((counts.panicked, counts.failure, counts.success), (1, 1, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -38,7 +38,7 @@ async fn a_circuit_has_its_state_windows_cause_and_counts() {
         (&json!("orders"), &json!("open"))
     );
     assert_eq!(open["probes_in"], json!(20.0));
-    assert_eq!(open["counts"]["failures"], json!(1));
+    assert_eq!(open["counts"]["failure"], json!(1));
     assert_eq!(
         open["transitions"],
         json!([{
@@ -63,7 +63,7 @@ async fn a_registry_has_its_worst_state_and_sums() {
         (&snapshot["state"], &snapshot["keys"]),
         (&json!("open"), &json!(2))
     );
-    assert_eq!(snapshot["counts"]["successes"], json!(1));
+    assert_eq!(snapshot["counts"]["success"], json!(1));
 }
 
 #[test]
