@@ -83,8 +83,10 @@ pub(crate) trait Control: Publish {
     fn counts_of(&self, locked: &mut Locked) -> CircuitCounts {
         let rare = self.stripes().filter_map(|stripe| stripe.counters.get());
         let mut counts = CircuitCounts::sum(rare);
-        let drained = self.stripes().map(|stripe| stripe.drained.get());
-        counts.success += drained.sum::<u64>();
+        for stripe in self.stripes() {
+            counts.success += stripe.drained.get();
+            counts.rejected += stripe.rejected.get();
+        }
         let not_drained = self.stripes().map(|stripe| stripe.successes.peek());
         counts.success += not_drained.sum::<u64>();
         counts.success += self.common().carried_over.load(Ordering::Relaxed);

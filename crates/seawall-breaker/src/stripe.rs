@@ -20,6 +20,8 @@ pub(crate) struct Stripe {
     pub(crate) in_flight: OnceLock<Box<InFlight>>,
     /// Successes that were counted without the lock, and were taken from there since.
     pub(crate) drained: Counter,
+    /// Calls that the breaker rejected because the circuit was open: while it is, each call.
+    pub(crate) rejected: Counter,
     pub(crate) counters: RareCounters,
 }
 
@@ -50,6 +52,7 @@ impl Stripe {
             successes: Slots::new(),
             in_flight: OnceLock::new(),
             drained: Counter::default(),
+            rejected: Counter::default(),
             counters: RareCounters::default(),
         };
         stripe.begin_watch(config, 0);
@@ -76,7 +79,7 @@ impl Stripe {
     pub(crate) fn count_rejection(&self, at: EntryPoint, reason: Reason) {
         match (at, reason) {
             (EntryPoint::Breaker, Reason::NotReady) => &self.counters.not_ready,
-            (EntryPoint::Breaker, _) => &self.counters.rejected,
+            (EntryPoint::Breaker, _) => &self.rejected,
             (EntryPoint::Gate, Reason::NotReady) => &self.counters.gate_not_ready,
             (EntryPoint::Gate, _) => &self.counters.gate_rejected,
         }
