@@ -1,4 +1,4 @@
-//! Panics of the inner service, told from those of its callers.
+//! Panics of the inner service, apart from those of its callers.
 
 use std::mem::ManuallyDrop;
 
