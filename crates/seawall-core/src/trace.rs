@@ -69,6 +69,12 @@ pub(crate) fn event(pattern: &'static str, name: InstanceName, what: &EventKind)
         } => {
             tracing::debug!(target: "seawall", pattern, name, what, reported, applied, "bounded");
         }
+        EventKind::ClockJumped { by, back } => {
+            tracing::warn!(target: "seawall", pattern, name, ?by, back, "clock jumped");
+        }
+        EventKind::FileNotWritten => {
+            tracing::warn!(target: "seawall", pattern, name, "file not written");
+        }
     }
 }
 

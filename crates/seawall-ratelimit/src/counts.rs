@@ -11,7 +11,7 @@ use crate::denial::Denial;
 seawall_core::counters! {
     /// What became of the calls of a rate limit so far. Each call is in exactly one of the fields,
     /// `waited` and `shadowed` aside; those that wait now are in none. `bounded` and `unplaced` count
-    /// what the upstream has reported.
+    /// what the upstream has reported, `clock_jumps` and `files_not_written` what became of this machine.
     pub struct RateLimitCounts;
 
     /// The counters of one stripe.
@@ -42,6 +42,10 @@ seawall_core::counters! {
         /// Reports of the upstream that no limit counts the unit of, or that say nothing about what
         /// is left.
         unplaced => "seawall_ratelimit_signals_unplaced_total",
+        /// How often the clock of the machine was found to be set, where a limit counts by it.
+        clock_jumps => "seawall_ratelimit_clock_jumps_total",
+        /// How often a quota file could not be written.
+        files_not_written => "seawall_ratelimit_files_not_written_total",
     }
 }
 

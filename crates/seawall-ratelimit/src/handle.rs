@@ -13,7 +13,6 @@ use crate::counts::RateLimitCounts;
 use crate::limit::MAX_LIMITS;
 use crate::limiter::Limiter;
 use crate::limiter_ref::{LimiterRef, TokenRequests};
-use crate::meter::WallClock;
 use crate::reserve::Reservation;
 use crate::snapshot::{LimitSnapshot, RateLimitSnapshot, RateLimitState, resumes_in};
 use crate::state::{SharedState, State};
@@ -158,7 +157,8 @@ impl RateLimitHandle {
     }
 
     /// As [`resume`](Self::resume), and fills every bucket and strict limit. Counts of windows and
-    /// days stay: only the upstream can renew those.
+    /// days stay, since only the upstream can renew those; where the clock was set meanwhile, they go
+    /// by the new time at once.
     pub fn refill(&self) {
         self.limiter().refill(self.now());
         self.emit("refill");
@@ -181,12 +181,15 @@ impl RateLimitHandle {
         self.emit(if on { "shadow_on" } else { "shadow_off" });
     }
 
-    /// Sets the time for limits that count by the wall clock, after that was set or the machine has
-    /// slept. A clock that goes back gives nothing back.
+    /// Sets the time for limits that count by the wall clock. From then on it follows the running
+    /// clock alone; without, the clock of the system is read again every second, and one that was set
+    /// is emitted as [`ClockJumped`](seawall_core::EventKind::ClockJumped) and counted.
+    ///
+    /// A clock that goes back gives nothing back: the window or day that was reached lasts until it
+    /// would have ended, and then the new time counts. One that goes forward begins another, but
+    /// only once within the length of one.
     pub fn set_wall_clock(&self, time: SystemTime) {
-        let now = self.now();
-        let wall = WallClock::at(now, time);
-        self.limiter().set_wall_clock(now, wall);
+        self.state().set_wall_clock(time);
     }
 
     /// Applies what the upstream has reported in another way than in a result: a push message, a

@@ -98,6 +98,7 @@ mod snapshot;
 mod state;
 mod sync;
 mod waiter;
+mod watch;
 
 pub mod guide {
     //! Which limit to use, how calls wait, and how to use the layer in a stack.

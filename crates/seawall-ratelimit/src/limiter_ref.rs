@@ -47,7 +47,9 @@ impl LimiterRef {
     }
 
     pub(crate) fn now(&self) -> u64 {
-        self.clock().now()
+        let now = self.clock().now();
+        self.state().watch(now, self.counters());
+        now
     }
 
     pub(crate) fn reject(&self, denial: Denial) -> Rejection {
@@ -56,6 +58,7 @@ impl LimiterRef {
 
     /// Asks the limiters for a call that does not take the fast path, and counts the result.
     pub(crate) fn decide(&self, now_ns: u64, requests: TokenRequests) -> Decision {
+        self.state().watch(now_ns, self.counters());
         let admission = if requests.are_free() {
             Admission::Granted
         } else {

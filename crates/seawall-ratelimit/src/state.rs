@@ -1,7 +1,11 @@
 //! What every service, layer and handle of one instance shares.
 
+use std::time::SystemTime;
+
 use seawall_core::striped::{Anchor, Local, Shared, Stripes};
-use seawall_core::{Clock, EventSource, InstanceName, PartitionKey, QuotaSignal, Scope, Unit};
+use seawall_core::{
+    Clock, EventKind, EventSource, InstanceName, PartitionKey, QuotaSignal, Scope, Unit,
+};
 
 use crate::bounds::Applied;
 use crate::config::RateLimitConfig;
@@ -9,8 +13,10 @@ use crate::costs::{Costs, Granted};
 use crate::counts::{Counters, applied};
 use crate::keyed::KeyedRateLimitConfig;
 use crate::keyed::keys::Keys;
+use crate::limit::Limit;
 use crate::limiter::Limiter;
 use crate::meter::WallClock;
+use crate::watch::Watch;
 
 pub(crate) type SharedState = Shared<State, Counters>;
 pub(crate) type StateAnchor = Anchor<State, Counters>;
@@ -27,14 +33,18 @@ pub(crate) struct State {
     pub(crate) keys: Option<Keys>,
     /// The instance whose limits its keys share, with other instances too.
     pub(crate) account: Option<SharedState>,
+    pub(crate) watch: Watch,
 }
 
 impl State {
     pub(crate) fn new(name: impl Into<InstanceName>, config: RateLimitConfig) -> SharedState {
         let clock = Clock::start();
         let now = clock.now();
+        let wall = WallClock::now(now);
+        let is_needed = config.limits().iter().any(Limit::is_by_wall_clock);
         share(Self {
-            limiter: Limiter::new(config, now, WallClock::now(now)).reserved(),
+            watch: Watch::new(now, wall, is_needed),
+            limiter: Limiter::new(config, now, wall).reserved(),
             clock,
             events: EventSource::new("ratelimit", name),
             keys: None,
@@ -60,6 +70,8 @@ impl State {
             events: EventSource::new("ratelimit_per_key", name),
             keys: Some(Keys::new(config, account.is_some(), wall)),
             account,
+            // Keys of any kind may come.
+            watch: Watch::new(now, wall, true),
         })
     }
 
@@ -67,6 +79,51 @@ impl State {
     pub(crate) fn account(&self) -> Option<&Limiter> {
         let account = self.account.as_ref()?;
         Some(&account.common().limiter)
+    }
+
+    /// Looks after the wall clock and files, once per second.
+    #[inline]
+    pub(crate) fn watch(&self, now_ns: u64, counters: &Counters) {
+        if self.watch.is_due(now_ns) {
+            self.look(counters);
+        }
+        if let Some(account) = &self.account {
+            let (state, counters) = (account.common(), account.here());
+            if state.watch.is_due(now_ns) {
+                state.look(counters);
+            }
+        }
+    }
+
+    #[cold]
+    fn look(&self, counters: &Counters) {
+        let news = self.watch.look(&self.clock, self.limiter.write_errors());
+        if let Some(wall) = news.wall {
+            self.apply_wall_clock(wall);
+        }
+        if let Some(jump) = news.jump {
+            counters.clock_jumps.add();
+            self.events.emit(|| jump);
+        }
+        if news.write_errors > 0 {
+            counters.files_not_written.add_n(news.write_errors);
+            self.events.emit(|| EventKind::FileNotWritten);
+        }
+    }
+
+    /// Sets the time for limits that count by the wall clock, which is not read any more.
+    pub(crate) fn set_wall_clock(&self, time: SystemTime) {
+        let wall = WallClock::at(self.clock.now(), time);
+        self.watch.set_wall_clock(wall);
+        self.apply_wall_clock(wall);
+    }
+
+    fn apply_wall_clock(&self, wall: WallClock) {
+        let now = self.clock.now();
+        self.limiter.set_wall_clock(now, wall);
+        if let Some(keys) = &self.keys {
+            keys.set_wall_clock(now, wall);
+        }
     }
 
     /// A call that departs now, of which `cost` is the cost per unit.

@@ -1,6 +1,6 @@
 //! Reads and controls the limits of all keys from outside.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use seawall_core::{
     EventKind, InstanceHandle, InstanceName, InvalidConfig, PartitionKey, QuotaSignal, Rejection,
@@ -222,6 +222,12 @@ impl KeyedRateLimitHandle {
             limiter.reset();
         }
         self.emit("reset");
+    }
+
+    /// Sets the time for limits that count by the wall clock, of all keys; see
+    /// [`RateLimitHandle::set_wall_clock`].
+    pub fn set_wall_clock(&self, time: SystemTime) {
+        self.state().set_wall_clock(time);
     }
 
     /// Applies what the upstream has reported in the result of a call with that key; see

@@ -42,7 +42,8 @@ pub(crate) struct Keys {
     /// Locked before a shard, never while one is.
     pub(super) config: RwLock<KeyedRateLimitConfig>,
     pub(super) has_account: bool,
-    pub(super) wall: WallClock,
+    /// For limiters to come.
+    wall: Mutex<WallClock>,
     /// What the first limit of keys counts that are not named.
     first_unit: Unit,
     /// Whether a call that costs nothing of that unit is free, whatever its key.
@@ -62,12 +63,24 @@ impl Keys {
                 .map(|_| Shard(Mutex::new(Table::new(rate, at_once))))
                 .collect(),
             has_account,
-            wall,
+            wall: Mutex::new(wall),
             first_unit: per_key.limits()[0].unit(),
             one_unit: AtomicBool::new(counts_one_unit(&config, has_account)),
             all: Arc::default(),
             evicted: AtomicU64::new(0),
             config: RwLock::new(config),
+        }
+    }
+
+    pub(super) fn wall(&self) -> WallClock {
+        *self.wall.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the time for limits that count by the wall clock.
+    pub(crate) fn set_wall_clock(&self, now_ns: u64, wall: WallClock) {
+        *self.wall.lock().unwrap_or_else(PoisonError::into_inner) = wall;
+        for (_, limiter) in self.limiters() {
+            limiter.set_wall_clock(now_ns, wall);
         }
     }
 
@@ -235,8 +248,8 @@ impl Keys {
         let settings = || config.of_key(key).clone();
         let limiter = match table.get(key.0) {
             Some(KeyLimit::Limiter(limiter)) => return Arc::clone(limiter),
-            Some(KeyLimit::Word(word)) => Limiter::with_word(settings(), *word, self.wall),
-            None => Limiter::new(settings(), now_ns, self.wall),
+            Some(KeyLimit::Word(word)) => Limiter::with_word(settings(), *word, self.wall()),
+            None => Limiter::new(settings(), now_ns, self.wall()),
         };
         let limiter = limiter.of_key(&self.all);
         let limiter = Arc::new(if self.has_account {

@@ -130,6 +130,11 @@ impl Limit {
         !matches!(self.kind, Kind::Bucket { .. }) && self.period.as_secs() >= MIN_SECS
     }
 
+    /// Whether it needs the wall clock.
+    pub(crate) const fn is_by_wall_clock(&self) -> bool {
+        matches!(self.kind, Kind::Window { .. } | Kind::Daily { .. })
+    }
+
     pub(crate) const fn how(&self) -> &Kind {
         &self.kind
     }

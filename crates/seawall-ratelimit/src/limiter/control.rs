@@ -8,7 +8,7 @@ use super::queue::wake;
 use super::{BYPASS, CAPPED, DRAINING, Inner, Limiter, PAUSED, SEVERAL, SHADOW};
 use crate::bucket::Rate;
 use crate::config::RateLimitConfig;
-use crate::limit::{Limit, MAX_LIMITS};
+use crate::limit::{Limit, MAX_LIMITS, QuotaFile};
 use crate::meter::{Meter, WallClock};
 use crate::pause::{Pause, Start};
 
@@ -149,6 +149,13 @@ impl Limiter {
         } else {
             self.unset(flag);
         }
+    }
+
+    /// How often the files of its limits could not be written.
+    pub(crate) fn write_errors(&self) -> u64 {
+        let inner = self.lock();
+        let files = inner.config.limits().iter().filter_map(Limit::file);
+        files.map(QuotaFile::write_errors).sum()
     }
 
     /// The settings in force.

@@ -172,12 +172,14 @@ impl Meter {
         }
     }
 
-    /// Forgets what was used, where only this side counts it.
+    /// Forgets what was used, where only this side counts it; a count of the wall clock goes by that
+    /// again.
     pub(crate) fn refill(&mut self, now_ns: u64) {
         match self {
             Self::Flow(flow) => flow.refill(now_ns),
             Self::Strict(strict) => strict.refill(now_ns),
-            Self::Window(_) | Self::Daily(_) => {}
+            Self::Window(window) => window.refill(now_ns),
+            Self::Daily(daily) => daily.refill(now_ns),
         }
     }
 

@@ -28,6 +28,7 @@ use tower_service::Service;
 mod account;
 mod apply_signal;
 mod chaos;
+mod clocks;
 mod commands;
 mod corrections;
 mod faults;
