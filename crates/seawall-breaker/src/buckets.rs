@@ -139,11 +139,11 @@ impl Buckets {
 
     /// The calls that voted, with their failures and slow ones, as seen in `epoch`.
     pub(crate) fn voted(&self, epoch: u64) -> WindowStats {
-        WindowStats {
-            calls: self.sum(epoch, |c| c.calls),
-            failures: self.sum(epoch, |c| c.failures.into()),
-            slow: self.sum(epoch, |c| (c.slow - c.slow_only).into()),
-        }
+        WindowStats::of(
+            self.sum(epoch, |c| c.calls),
+            self.sum(epoch, |c| c.failures.into()),
+            self.sum(epoch, |c| (c.slow - c.slow_only).into()),
+        )
     }
 
     /// The calls whose time counts: those that voted and the slow ones that did not.

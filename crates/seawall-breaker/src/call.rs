@@ -11,9 +11,11 @@ use seawall_core::{Classify, Complete, Error, ErrorIsFailure, Rejection};
 use crate::access::{CircuitRef, Single};
 use crate::admission::Admit;
 use crate::entry_point::EntryPoint;
+use crate::future::may_ask;
 use crate::handle::CircuitHandle;
 use crate::permit::Permit;
 use crate::probe_wait::{ProbeWait, Waited, may_wait};
+use crate::unwind::on_unwind;
 
 impl<D: CircuitRef> CircuitHandle<D> {
     /// Guards a future, in one line: rejected while the circuit is open, and otherwise run and
@@ -224,10 +226,16 @@ where
                     }
                 },
                 StageProj::Calling { inner, permit } => {
-                    let result = ready!(inner.poll(cx));
+                    let unwound = || permit.iter_mut().for_each(Permit::panicked);
+                    let result = ready!(on_unwind(|| inner.poll(cx), unwound));
                     // A classifier that panics leaves the permit here, to be abandoned.
                     let outcome = this.classifier.classify(result.as_ref());
                     if let Some(permit) = permit.take() {
+                        if may_ask(&outcome)
+                            && let Some(wait) = this.classifier.retry_after(result.as_ref())
+                        {
+                            permit.delay_probe(wait);
+                        }
                         permit.complete(outcome);
                     }
                     stage.set(Stage::Done);

@@ -6,6 +6,8 @@
 pub(crate) mod admit;
 mod commands;
 mod half_open;
+mod open_time;
+mod past;
 mod probes;
 pub(crate) mod settled;
 #[cfg(all(test, not(seawall_loom)))]
@@ -13,20 +15,17 @@ mod tests;
 
 use std::time::Duration;
 
-use fastrand::Rng;
 use seawall_core::{CircuitCause, InstanceName, Vote};
 
 use crate::config::BreakerConfig;
 use crate::entry_point::EntryPoint;
 use crate::rule::{RuleContext, RuleTrigger};
 use crate::state_word::{CircuitState, StateWord};
-use crate::transition::{Change, Explanation, Figures};
+use crate::transition::{Change, Explanation, Figures, TransitionCounts};
 use crate::windows::Windows;
-use half_open::HalfOpen;
-use settled::{OpenHint, Settled};
-
-/// Transitions that are remembered.
-const LOG: usize = 8;
+use half_open::{HalfOpen, MaybeHalfOpen};
+use past::Past;
+use settled::Settled;
 
 #[derive(Debug)]
 pub(crate) struct Circuit {
@@ -34,15 +33,17 @@ pub(crate) struct Circuit {
     /// The first generation of the present period. Permits from it on vote; older ones are late.
     pub(crate) since: u64,
     windows: Windows,
-    half: HalfOpen,
+    half: MaybeHalfOpen,
     /// When an open circuit probes, also one that was forced open; `u64::MAX` for never.
     pub(crate) open_until: u64,
+    /// Until when failures of this period asked to stay away, already bounded by the settings; 0 if
+    /// none did since the last success.
+    asked_until: u64,
     closed_since: u64,
     /// Openings that followed each other, less the steps that were taken back.
     streak: u32,
-    rng: Rng,
-    /// The last transitions, oldest first.
-    log: Vec<Change>,
+    /// Made by the first transition.
+    past: Option<Box<Past>>,
 }
 
 impl Circuit {
@@ -51,12 +52,12 @@ impl Circuit {
             word: StateWord::FIRST.with_shadow(config.shadow),
             since: 0,
             windows: Windows::new(config),
-            half: HalfOpen::default(),
+            half: MaybeHalfOpen::NOT,
             open_until: 0,
+            asked_until: 0,
             closed_since: now,
             streak: 0,
-            rng: config.seed.map_or_else(Rng::new, Rng::with_seed),
-            log: Vec::new(),
+            past: None,
         }
     }
 
@@ -76,7 +77,28 @@ impl Circuit {
 
     /// The last transitions, up to eight, oldest first.
     pub(crate) fn log(&self) -> &[Change] {
-        &self.log
+        self.past.as_deref().map_or(&[], Past::log)
+    }
+
+    /// How often each transition happened.
+    pub(crate) fn transitions(&self) -> Option<&TransitionCounts> {
+        self.past.as_deref().map(Past::counts)
+    }
+
+    /// Bytes on the heap, with some for what an allocator keeps per block.
+    pub(crate) fn heap(&self) -> usize {
+        const BLOCK: usize = 16;
+        let block = |bytes: usize| if bytes == 0 { 0 } else { bytes + BLOCK };
+        let past = self.past.as_deref();
+        let past = past.map_or(0, |p| {
+            block(size_of_val(p)) + p.heap().map(block).iter().sum::<usize>()
+        });
+        self.windows.heap() + block(self.half.heap()) + past
+    }
+
+    /// Forgets calls that are too old to count.
+    pub(crate) fn expire(&mut self, config: &BreakerConfig, now: u64) {
+        self.windows.expire(config.aging.slice(now));
     }
 
     /// Enters drained successes, of calls that ended before the next one that is settled: `age`
@@ -84,6 +106,19 @@ impl Circuit {
     pub(crate) fn successes(&mut self, age: Option<u8>, count: u64, now_epoch: u64) {
         let epoch = age.map(|age| now_epoch.saturating_sub(age.into()));
         self.windows.succeed(epoch, count);
+        if count > 0 {
+            self.asked_until = 0;
+        }
+    }
+
+    /// Enters a call that passed in a state in which the rules are evaluated.
+    fn count(&mut self, config: &BreakerConfig, settled: Settled, now: u64) {
+        self.expire(config, now);
+        let epoch = config.pace.epoch(now);
+        self.windows.enter(epoch, settled.failed(), settled.slow);
+        if settled.failed() == Some(false) {
+            self.asked_until = 0;
+        }
     }
 
     /// Settles a call of this period that passed a closed or forced-closed circuit. A success that is
@@ -95,8 +130,7 @@ impl Circuit {
         overdue: u64,
         now: u64,
     ) -> Option<Change> {
-        self.windows
-            .enter(config.pace.epoch(now), settled.failed(), settled.slow);
+        self.count(config, settled, now);
         if self.word.state() != CircuitState::Closed {
             return None;
         }
@@ -160,9 +194,9 @@ impl Circuit {
             took: settled.and_then(|s| s.took).map(Duration::from_nanos),
             slow: settled.is_some_and(|s| s.slow),
             failures_in_a_row: self.windows.run(),
-            calls: self.windows.calls(),
-            slow_calls: self.windows.slow_calls(),
-            time: self.windows.time(config.pace.epoch(now)),
+            calls: self.windows.calls(config),
+            slow_calls: self.windows.slow_calls(config),
+            time: self.windows.time(config, config.pace.epoch(now)),
             overdue,
             closed_for: Duration::from_nanos(now.saturating_sub(self.closed_since)),
         }
@@ -183,13 +217,13 @@ impl Circuit {
 
     /// Why the circuit is open, if it is.
     pub(crate) fn why_open(&self) -> CircuitCause {
-        let last = self.log.last();
+        let last = self.log().last();
         last.map_or(CircuitCause::Operator, |change| change.cause)
     }
 
     /// Why the circuit is in its state, and until when.
     pub(crate) fn explain(&self, config: &BreakerConfig, now: u64) -> Explanation {
-        let last = self.log.last();
+        let last = self.log().last();
         let denial = match self.word.state() {
             CircuitState::HalfOpen => None,
             _ => self.denial(config, EntryPoint::Breaker, true, now),
@@ -208,61 +242,8 @@ impl Circuit {
                 .or_else(|| step.map(left))
                 .map(Duration::from_nanos),
             ramp: self.ramp_share(config, now),
+            by_retry_after: last.is_some_and(|change| change.by_retry_after),
         }
-    }
-
-    /// The result of a call of an earlier period is a ban: an open circuit stays open for as long as
-    /// the ban lasts. Returns whether that is longer.
-    pub(crate) fn prolong(&mut self, settled: Settled, now: u64) -> bool {
-        let Some(OpenHint {
-            cause: CircuitCause::Banned,
-            wait: Some(wait),
-        }) = settled.hint
-        else {
-            return false;
-        };
-        let until = now.saturating_add(wait);
-        let longer = self.word.state() == CircuitState::Open && until > self.open_until;
-        if longer {
-            self.open_until = until;
-        }
-        longer
-    }
-
-    /// Opens, for a time that grows while openings follow each other.
-    fn open(
-        &mut self,
-        config: &BreakerConfig,
-        cause: CircuitCause,
-        figures: Figures,
-        hint: Option<OpenHint>,
-        now: u64,
-    ) -> Change {
-        let opening = &config.opening;
-        if self.word.state() == CircuitState::Closed {
-            let closed_for = now.saturating_sub(self.closed_since);
-            self.streak = opening.decayed(self.streak, closed_for);
-        }
-        let ordinary = opening.plain(self.streak);
-        let time = match hint {
-            // A throttle says when to come back, and nothing about the health of the upstream.
-            Some(OpenHint {
-                cause: CircuitCause::Throttled,
-                wait,
-            }) => wait.unwrap_or(ordinary),
-            Some(OpenHint { wait, .. }) => wait.unwrap_or(0).max(ordinary),
-            None => ordinary,
-        };
-        if cause != CircuitCause::Throttled {
-            self.streak = self.streak.saturating_add(1);
-        }
-        let draw = if opening.jitter > 0.0 {
-            self.rng.f64()
-        } else {
-            0.0
-        };
-        self.open_until = now.saturating_add(opening.jittered(time, draw));
-        self.enter(CircuitState::Open, cause, figures, now)
     }
 
     /// Begins the next period: nothing of the one before counts in it, except that a circuit which
@@ -283,23 +264,26 @@ impl Circuit {
             figures,
             at: now,
             until: if opens { self.open_until } else { u64::MAX },
+            by_retry_after: false,
         };
         self.word = self.word.next(to);
         self.since = self.word.generation();
         if !(from.is_passing() && to.is_passing()) {
             self.windows.clear();
         }
-        self.half = HalfOpen::probing(now);
+        self.half = if to == CircuitState::HalfOpen {
+            HalfOpen::probing(now).into()
+        } else {
+            MaybeHalfOpen::NOT
+        };
+        self.asked_until = 0;
         if !opens {
             self.open_until = 0;
         }
         if to == CircuitState::Closed {
             self.closed_since = now;
         }
-        if self.log.len() == LOG {
-            self.log.remove(0);
-        }
-        self.log.push(change);
+        Past::of(&mut self.past).enter(change);
         change
     }
 }

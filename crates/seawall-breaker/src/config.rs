@@ -2,6 +2,7 @@
 
 mod breaker_config;
 mod builder;
+mod builder_hints;
 mod builder_recovery;
 mod check;
 mod settings;
@@ -12,4 +13,4 @@ mod values;
 pub use breaker_config::BreakerConfig;
 pub use builder::BreakerConfigBuilder;
 pub(crate) use settings::settings;
-pub use values::{AbandonedPolicy, ClosePolicy, HalfOpenPolicy, Ramp, RateRule};
+pub use values::{AbandonedPolicy, ClosePolicy, HalfOpenPolicy, PanicPolicy, Ramp, RateRule};

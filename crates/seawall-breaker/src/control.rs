@@ -81,7 +81,12 @@ pub(crate) trait Control: Publish {
 
     /// The counters of this moment.
     fn counts_of(&self, locked: &mut Locked) -> CircuitCounts {
-        let mut counts = CircuitCounts::sum(self.stripes().map(|stripe| &stripe.counters));
+        let rare = self.stripes().filter_map(|stripe| stripe.counters.get());
+        let mut counts = CircuitCounts::sum(rare);
+        for stripe in self.stripes() {
+            counts.success += stripe.drained.get();
+            counts.rejected += stripe.rejected.get();
+        }
         let not_drained = self.stripes().map(|stripe| stripe.successes.peek());
         counts.success += not_drained.sum::<u64>();
         counts.success += self.common().carried_over.load(Ordering::Relaxed);
@@ -112,9 +117,9 @@ pub(crate) trait Control: Publish {
             shadow: circuit.word.is_shadow(),
             probes_in: ends.then(|| Duration::from_nanos(until.saturating_sub(now))),
             ramp_share: circuit.ramp_share(config, now),
-            calls: windows.calls(),
-            slow_calls: windows.slow_calls(),
-            time: windows.time(config.pace.epoch(now)),
+            calls: windows.calls(config),
+            slow_calls: windows.slow_calls(config),
+            time: windows.time(config, config.pace.epoch(now)),
             failures_in_a_row: windows.run(),
             overdue: self.overdue(&locked, now),
             openings_in_a_row: circuit.streak(),
@@ -127,7 +132,8 @@ pub(crate) trait Control: Publish {
 
     /// How often each transition happened.
     fn transitions(&self) -> TransitionCounts {
-        self.common().lock().transitions.clone()
+        let locked = self.common().lock();
+        locked.circuit.transitions().cloned().unwrap_or_default()
     }
 }
 

@@ -6,7 +6,7 @@ use seawall_core::{InstanceName, Samples};
 
 use crate::rule::WindowStats;
 use crate::state_word::CircuitState;
-use crate::transition::{Transition, TransitionCounts};
+use crate::transition::{Change, Transition, TransitionCounts};
 
 seawall_core::counters! {
     /// Counters since a circuit was made, or of all circuits of a registry.
@@ -41,6 +41,12 @@ seawall_core::counters! {
         gate_rejected => "seawall_rejections_total" [layer = "gate", reason = "circuit_open"],
         /// Calls that the gate rejected because the circuit was open at the time of `poll_ready`.
         gate_not_ready => "seawall_rejections_total" [layer = "gate", reason = "not_ready"],
+        /// Calls that panicked; those that count as a failure are among the failures, too.
+        panicked => "seawall_breaker_panics_total",
+        /// Open times that were made longer by a `Retry-After` of a failure.
+        delayed => "seawall_breaker_delayed_probes_total",
+        /// Waits named by a `Retry-After` of a failure that were cut to the longest that is accepted.
+        retry_after_capped => "seawall_breaker_retry_after_capped_total",
         /// Transitions into the open and the forced-open state.
         opened => (),
         /// Transitions into the half-open state.
@@ -51,9 +57,12 @@ seawall_core::counters! {
 }
 
 impl Counters {
-    /// Counts a transition into a state.
-    pub(crate) fn count_transition(&self, to: CircuitState) {
-        match to {
+    /// Counts a transition.
+    pub(crate) fn count_change(&self, change: &Change) {
+        if change.by_retry_after {
+            self.delayed.add();
+        }
+        match change.to {
             CircuitState::Open | CircuitState::ForcedOpen => &self.opened,
             CircuitState::HalfOpen => &self.half_opened,
             CircuitState::Closed | CircuitState::ForcedClosed => &self.closed,
@@ -134,6 +143,7 @@ impl CircuitSnapshot {
                 ("seawall_breaker_window_calls", stats.calls),
                 ("seawall_breaker_window_failures", stats.failures),
                 ("seawall_breaker_window_slow", stats.slow),
+                ("seawall_breaker_window_min_calls", stats.min_calls.into()),
             ] {
                 sink.gauge(metric, &[("window", window)], value as f64);
             }

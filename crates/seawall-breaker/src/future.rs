@@ -7,10 +7,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use seawall_core::{Classify, Complete, Rejectable, Rejection, TrackCompletion, classify_error};
+use seawall_core::{
+    Classify, Complete, Outcome, Rejectable, Rejection, TrackCompletion, classify_error,
+};
 
 use crate::access::{CircuitRef, Single};
 use crate::permit::Permit;
+use crate::unwind::on_unwind;
 
 pin_project! {
     /// The response future of a [`Breaker`](crate::Breaker) and of a
@@ -71,17 +74,19 @@ impl<F, C, T, D: CircuitRef, E> Wait<F, C, T, D, E> for NoWait {
 }
 
 impl<F, C, T, D: CircuitRef, W> ResponseFuture<F, C, T, D, W> {
+    /// Makes the call with `held`, which then becomes its permit. The future is built in place.
     #[inline]
-    pub(crate) fn calling(
-        call: impl FnOnce() -> F,
-        permit: impl FnOnce() -> Permit<D>,
+    pub(crate) fn calling<H>(
+        mut held: H,
+        call: impl FnOnce(&mut H) -> F,
+        permit: impl FnOnce(H) -> Permit<D>,
         classifier: C,
         completion: T,
     ) -> Self {
         Self {
             state: State::Calling {
-                inner: call(),
-                permit: permit(),
+                inner: call(&mut held),
+                permit: permit(held),
                 classifier,
                 completion,
             },
@@ -149,13 +154,24 @@ where
                 completion,
             } => {
                 // A classifier that panics leaves the permit here, to be abandoned.
-                match ready!(inner.poll(cx)) {
+                match ready!(on_unwind(|| inner.poll(cx), || permit.panicked())) {
                     Ok(response) => {
                         let outcome = classifier.classify(Ok(&response));
+                        if may_ask(&outcome)
+                            && let Some(wait) = classifier.retry_after(Ok(&response))
+                        {
+                            permit.delay_probe(wait);
+                        }
                         Ok(completion.track_completion(permit.take(), outcome, response))
                     }
                     Err(error) => {
                         let outcome = classify_error::<_, R, _>(classifier, &error);
+                        if may_ask(&outcome)
+                            && error.rejection().is_none()
+                            && let Some(wait) = classifier.retry_after(Err(&error))
+                        {
+                            permit.delay_probe(wait);
+                        }
                         permit.take().complete(outcome);
                         Err(error)
                     }
@@ -167,6 +183,13 @@ where
         state.set(State::Done);
         Poll::Ready(result)
     }
+}
+
+/// Whether the wait that a result of this outcome names delays the probe. Bans and throttles have it
+/// in their outcome, and rules of their own.
+#[inline(always)]
+pub(crate) const fn may_ask(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Failure(_) | Outcome::Unknown)
 }
 
 impl<F, C, T, D: CircuitRef, W> fmt::Debug for ResponseFuture<F, C, T, D, W> {

@@ -47,6 +47,9 @@ impl<S> Layer<S> for GateLayer {
 }
 
 /// A service behind the gate of a circuit; see [`GateLayer`].
+///
+/// An instance whose call is rejected gives up what the inner service had reserved for it, by
+/// replacing it with a fresh clone.
 #[derive(Debug)]
 pub struct Gate<S> {
     inner: S,
@@ -91,11 +94,12 @@ impl<S> Gate<S> {
     #[cold]
     fn call_cold<Req>(&mut self, req: Req) -> GateFuture<S::Future>
     where
-        S: Service<Req>,
+        S: Service<Req> + Clone,
     {
         match self.admit() {
             Ok(slot) => GateFuture::queued(slot, || self.inner.call(req)),
             Err(rejection) => {
+                self.ready.give_up(&mut self.inner);
                 self.anchor.count_rejection(EntryPoint::Gate, rejection);
                 GateFuture::rejected(rejection)
             }
@@ -114,7 +118,7 @@ impl<S> Gate<S> {
 
 impl<S, Req> Service<Req> for Gate<S>
 where
-    S: Service<Req>,
+    S: Service<Req> + Clone,
     S::Error: Rejectable,
 {
     type Response = S::Response;

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_core::{
-    Command, Events, InstanceHandle, InstanceName, InvalidConfig, Samples, Unsupported, ns,
-};
+use seawall_core::{InstanceHandle, InstanceName, InvalidConfig, Samples, ns};
 
 use crate::access::{Access, CircuitRef, Single};
 use crate::config::{BreakerConfig, settings};
@@ -166,16 +164,11 @@ impl BreakerHandle {
 }
 
 impl InstanceHandle for BreakerHandle {
-    fn pattern(&self) -> &'static str {
-        self.circuit.common().setup.breaker_events.pattern()
-    }
-
-    fn name(&self) -> InstanceName {
-        Self::name(self)
-    }
-
-    fn state(&self) -> &'static str {
-        Self::state(self).as_str()
+    seawall_core::handle_methods! { |this|
+        pattern: this.circuit.common().setup.breaker_events.pattern(),
+        state: Self::state(this).as_str(),
+        attach: this.circuit.common().setup,
+        commands: [Block => force_open, Bypass => force_closed, Reset => reset],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
@@ -184,26 +177,5 @@ impl InstanceHandle for BreakerHandle {
 
     fn settings(&self) -> Vec<(&'static str, String)> {
         settings(&self.circuit.config())
-    }
-
-    fn attach(&self, events: &Events) {
-        let setup = &self.circuit.common().setup;
-        setup.breaker_events.attach(events);
-        setup.gate_events.attach(events);
-    }
-
-    fn control(&self, command: Command) -> Result<(), Unsupported> {
-        match command {
-            Command::Block => self.force_open(),
-            Command::Bypass => self.force_closed(),
-            Command::Reset => self.reset(),
-            _ => {
-                return Err(Unsupported {
-                    pattern: self.pattern(),
-                    command,
-                });
-            }
-        }
-        Ok(())
     }
 }

@@ -66,6 +66,7 @@ struct Readme;
 
 mod access;
 mod admission;
+mod ages;
 mod buckets;
 mod call;
 mod circuit;
@@ -99,6 +100,7 @@ mod state_word;
 mod stripe;
 mod sync;
 mod transition;
+mod unwind;
 mod votes;
 mod wakers;
 mod windows;
@@ -106,8 +108,8 @@ mod windows;
 pub use access::Single;
 pub use call::GuardedFuture;
 pub use config::{
-    AbandonedPolicy, BreakerConfig, BreakerConfigBuilder, ClosePolicy, HalfOpenPolicy, Ramp,
-    RateRule,
+    AbandonedPolicy, BreakerConfig, BreakerConfigBuilder, ClosePolicy, HalfOpenPolicy, PanicPolicy,
+    Ramp, RateRule,
 };
 pub use counts::{CircuitCounts, CircuitSnapshot};
 pub use future::{NoWait, ResponseFuture};

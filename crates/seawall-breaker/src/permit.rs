@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::mem::ManuallyDrop;
+use std::time::Duration;
 
 use seawall_core::{Complete, Outcome};
 
@@ -53,6 +54,24 @@ impl<D: CircuitRef> Permit<D> {
     /// Whether the call decides about a half-open circuit: as a probe, or as one of its ramp.
     pub const fn is_probe(&self) -> bool {
         self.record.word.is_probe()
+    }
+
+    /// Reports that the upstream asked to stay away for `wait` beside a failure, before the permit is
+    /// completed with that failure: the circuit that opens by it, or is open already, stays open for
+    /// that long, within
+    /// [`max_retry_after`](crate::BreakerConfigBuilder::max_retry_after).
+    pub fn delay_probe(&self, wait: Duration) {
+        if let Some(held) = self.held.as_ref() {
+            held.delay_probe(self.record.word, wait);
+        }
+    }
+
+    /// The inner service panicked.
+    #[cold]
+    pub(crate) fn panicked(&mut self) {
+        if let Some(held) = self.held.take() {
+            held.settle_panicked(self.record);
+        }
     }
 
     #[cold]

@@ -16,6 +16,10 @@ pub(crate) trait Publish: Access {
         if locked.circuit.word.is_passing() {
             self.drain(&mut locked, now);
         }
+        let Locked {
+            circuit, config, ..
+        } = &mut *locked;
+        circuit.expire(config, now);
         locked
     }
 
@@ -23,10 +27,14 @@ pub(crate) trait Publish: Access {
     fn drain(&self, locked: &mut Locked, now: u64) {
         let epoch = locked.config.pace.epoch(now);
         let tag = votes::tag(locked.circuit.word, epoch);
+        let Locked {
+            circuit, config, ..
+        } = locked;
+        circuit.expire(config, now);
         for stripe in self.stripes() {
             stripe.successes.drain(tag, |age, count| {
-                stripe.counters.success.add_n(count);
-                locked.circuit.successes(age, count, epoch);
+                stripe.drained.add_n(count);
+                circuit.successes(age, count, epoch);
             });
         }
     }
@@ -78,7 +86,7 @@ pub(crate) trait Publish: Access {
         self.begin_period(&mut locked);
         let stored = common.store(&mut locked, self.stripes(), keeps, now);
         if let Some(change) = &change {
-            locked.count(change, &self.stripe().counters);
+            self.stripe().counters.count_change(change);
         }
         drop(locked);
         if let Some(change) = &change {

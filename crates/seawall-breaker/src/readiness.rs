@@ -33,6 +33,9 @@ pub(crate) struct Readiness {
     last: LastPoll,
     /// Whether there is something to leave when it is ready.
     waits: bool,
+    /// Whether the inner service was polled since it was last replaced, so that it may hold a
+    /// reservation, or a place in a queue.
+    polled: bool,
     parked: Parked,
     /// Only where calls wait while probes are in flight.
     waiting: Option<Box<Waiting>>,
@@ -50,6 +53,7 @@ impl Readiness {
         Self {
             last: LastPoll::Unused,
             waits: false,
+            polled: false,
             parked: Parked::new(),
             waiting: None,
         }
@@ -59,7 +63,7 @@ impl Readiness {
     /// be the thing that is stuck.
     // Always: for nearly every call it is a few instructions.
     #[inline(always)]
-    pub(crate) fn poll<S: Service<Req>, Req>(
+    pub(crate) fn poll<S: Service<Req> + Clone, Req>(
         &mut self,
         anchor: &AnchoredState,
         at: EntryPoint,
@@ -72,11 +76,13 @@ impl Readiness {
             if !self.waits
                 && let Some(rejection) = anchor.common().rejects_at_once(word, at)
             {
+                self.give_up(inner);
                 self.last = LastPoll::Rejects { word, rejection };
                 return Poll::Ready(Ok(()));
             }
             return self.poll_on(anchor, at, word, None, inner, cx);
         }
+        self.polled = true;
         let polled = inner.poll_ready(cx);
         if self.waits || !matches!(polled, Poll::Ready(Ok(()))) {
             return self.poll_on(anchor, at, word, Some(polled), inner, cx);
@@ -88,7 +94,7 @@ impl Readiness {
     /// Goes on with the word of the circuit that was just loaded, and perhaps the result of the inner
     /// service.
     #[inline(never)]
-    fn poll_on<S: Service<Req>, Req>(
+    fn poll_on<S: Service<Req> + Clone, Req>(
         &mut self,
         anchor: &AnchoredState,
         at: EntryPoint,
@@ -104,15 +110,21 @@ impl Readiness {
                     Some(rejection) => Some(rejection),
                     None => match self.poll_circuit(anchor, word, at, cx) {
                         Poll::Ready(rejection) => rejection,
-                        Poll::Pending => return Poll::Pending,
+                        Poll::Pending => {
+                            // Others may need it, the probes among them.
+                            self.give_up(inner);
+                            return Poll::Pending;
+                        }
                     },
                 };
                 if let Some(rejection) = rejection {
+                    self.give_up(inner);
                     self.leave();
                     self.last = LastPoll::Rejects { word, rejection };
                     return Poll::Ready(Ok(()));
                 }
             }
+            self.polled = true;
             match polled.take().unwrap_or_else(|| inner.poll_ready(cx)) {
                 Poll::Ready(Ok(())) => {
                     if word.is_passing() || self.reserve(anchor, at) {
@@ -200,6 +212,16 @@ impl Readiness {
                 true
             }
             admission => admission.is_ok(),
+        }
+    }
+
+    /// Gives up what the inner service may hold, since its call is rejected or waits for the circuit:
+    /// it may be the last one of this instance, and others wait for what it holds.
+    #[inline]
+    pub(crate) fn give_up<S: Clone>(&mut self, inner: &mut S) {
+        if self.polled {
+            self.polled = false;
+            *inner = inner.clone(); // clone: gives the reservation up
         }
     }
 

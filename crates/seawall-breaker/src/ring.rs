@@ -36,12 +36,53 @@ impl Ring {
         (self.next, self.len, self.marks) = (0, 0, 0);
     }
 
+    pub(crate) fn capacity(&self) -> u32 {
+        self.capacity
+    }
+
     pub(crate) fn len(&self) -> u32 {
         self.len
     }
 
     pub(crate) fn marks(&self) -> u32 {
         self.marks
+    }
+
+    /// Forgets the oldest calls but `keep`.
+    pub(crate) fn keep_newest(&mut self, keep: u64) {
+        let keep = u32::try_from(keep).unwrap_or(u32::MAX);
+        if keep >= self.len {
+            return;
+        }
+        for (from, count) in self.straight(self.len, self.len - keep) {
+            self.marks -= self.marks_among(from, count);
+        }
+        self.len = keep;
+    }
+
+    /// The marks of `count` calls from index `from` on, which do not wrap.
+    fn marks_among(&self, from: u32, count: u32) -> u32 {
+        let (mut at, end, mut marks) = (from, from + count, 0);
+        while at < end {
+            let (word, bit) = (at as usize / 64, at % 64);
+            let step = (64 - bit).min(end - at);
+            let mask = (u64::MAX >> (64 - step)) << bit;
+            marks += (self.bits[word] & mask).count_ones();
+            at += step;
+        }
+        marks
+    }
+
+    /// Where `count` calls lie, of which the oldest is `ago` calls before `next`: two pieces that do
+    /// not wrap.
+    fn straight(&self, ago: u32, count: u32) -> [(u32, u32); 2] {
+        let start = if self.next >= ago {
+            self.next - ago
+        } else {
+            self.capacity - (ago - self.next)
+        };
+        let first = count.min(self.capacity - start);
+        [(start, first), (0, count - first)]
     }
 
     pub(crate) fn push(&mut self, marked: bool) {
@@ -66,8 +107,14 @@ impl Ring {
             }
         };
         while left > 0 {
+            // Not past the oldest call, whose bit would not be counted out: full from there on.
+            let free = match self.capacity - self.len {
+                0 => 64,
+                free => free,
+            };
             let step = (64 - self.next % 64)
                 .min(self.capacity - self.next)
+                .min(free)
                 .min(left);
             self.overwrite(step);
             self.advance(step);
@@ -79,14 +126,7 @@ impl Ring {
     pub(crate) fn resized(&self, capacity: u32) -> Self {
         let mut ring = Self::new(capacity);
         let keep = self.len.min(ring.capacity);
-        // The calls to keep end just before `next`.
-        let start = if self.next >= keep {
-            self.next - keep
-        } else {
-            self.capacity - (keep - self.next)
-        };
-        let straight = keep.min(self.capacity - start);
-        for (from, count) in [(start, straight), (0, keep - straight)] {
+        for (from, count) in self.straight(keep, keep) {
             self.copy(from, count, &mut ring);
         }
         ring
@@ -147,6 +187,7 @@ mod tests {
         Unmarked(u64),
         Clear,
         Resize(u32),
+        Keep(u64),
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -156,6 +197,7 @@ mod tests {
             1 => Just(Step::Unmarked(u64::MAX)),
             1 => Just(Step::Clear),
             2 => (1_u32..200).prop_map(Step::Resize),
+            2 => (0_u64..200).prop_map(Step::Keep),
         ];
         proptest::collection::vec(step, 0..150)
     }
@@ -182,6 +224,12 @@ mod tests {
                     Step::Clear => {
                         ring.clear();
                         model.clear();
+                    }
+                    Step::Keep(keep) => {
+                        ring.keep_newest(keep);
+                        while model.len() as u64 > keep {
+                            model.pop_front();
+                        }
                     }
                     Step::Resize(to) => {
                         ring = ring.resized(to);

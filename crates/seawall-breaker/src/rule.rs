@@ -94,25 +94,47 @@ pub struct WindowStats {
     pub failures: u64,
     /// Those that were slow; 0 in a window that counts failures only.
     pub slow: u64,
+    /// From how many calls on the rules of this window are evaluated:
+    /// [`min_calls`](crate::BreakerConfigBuilder::min_calls).
+    pub min_calls: u32,
+    /// Whether there are so many. If not, the rates say nothing yet, and no rule opens the circuit.
+    pub minimum_reached: bool,
 }
 
 impl WindowStats {
-    /// The share of the calls that failed, from 0 to 1; 0 without calls.
-    pub fn failure_rate(&self) -> f64 {
-        Self::share(self.failures, self.calls)
-    }
-
-    /// The share of the calls that were slow, from 0 to 1; 0 without calls.
-    pub fn slow_rate(&self) -> f64 {
-        Self::share(self.slow, self.calls)
-    }
-
-    fn share(of: u64, calls: u64) -> f64 {
-        if calls == 0 {
-            0.0
-        } else {
-            of as f64 / calls as f64
+    pub(crate) const fn of(calls: u64, failures: u64, slow: u64) -> Self {
+        Self {
+            calls,
+            failures,
+            slow,
+            min_calls: 0,
+            minimum_reached: true,
         }
+    }
+
+    /// The same calls under a rule with this minimum.
+    pub(crate) const fn from(self, min_calls: u32) -> Self {
+        Self {
+            min_calls,
+            minimum_reached: self.calls >= min_calls as u64,
+            ..self
+        }
+    }
+
+    /// The share of the calls that failed, from 0 to 1. `None` below the
+    /// [minimum of calls](Self::min_calls): one failed call is not a rate of 100 %.
+    pub fn failure_rate(&self) -> Option<f64> {
+        self.share(self.failures)
+    }
+
+    /// The share of the calls that were slow, from 0 to 1. `None` below the
+    /// [minimum of calls](Self::min_calls).
+    pub fn slow_rate(&self) -> Option<f64> {
+        self.share(self.slow)
+    }
+
+    fn share(&self, of: u64) -> Option<f64> {
+        (self.minimum_reached && self.calls > 0).then(|| of as f64 / self.calls as f64)
     }
 }
 

@@ -13,12 +13,16 @@ use crate::overdue::CheckOverdue;
 use crate::permit::Permit;
 use crate::readiness::Readiness;
 use crate::record::UNMEASURED;
+use crate::settle::Settle;
 use crate::state::AnchoredState;
 use crate::state_word::StateWord;
+use crate::unwind::on_unwind;
 
 /// A service behind a circuit breaker; see the [crate] for how it works.
 ///
-/// Made by [`BreakerLayer`](crate::BreakerLayer). Clones share the circuit.
+/// Made by [`BreakerLayer`](crate::BreakerLayer). Clones share the circuit. An instance whose call
+/// is rejected gives up what the inner service had reserved for it, by replacing it with a fresh
+/// clone; that is why the inner service must be `Clone`.
 pub struct Breaker<S, X = Policy> {
     inner: S,
     anchor: AnchoredState,
@@ -85,20 +89,34 @@ where
     #[cold]
     fn call_cold<Req>(&mut self, req: Req) -> Response<S::Future, X>
     where
-        S: Service<Req>,
+        S: Service<Req> + Clone,
     {
-        if let Some(rejection) = self.ready.take(&self.anchor, EntryPoint::Breaker) {
-            return self.reject(rejection);
+        // What the inner service may have held was given up by `poll_ready` then.
+        match self.ready.take(&self.anchor, EntryPoint::Breaker) {
+            Some(rejection) => self.reject(rejection),
+            None => self.call_as_probe(req),
         }
+    }
+
+    // Apart, so that a rejection costs nothing of it.
+    #[inline(never)]
+    fn call_as_probe<Req>(&mut self, req: Req) -> Response<S::Future, X>
+    where
+        S: Service<Req> + Clone,
+    {
         match self.admit() {
             // The permit is taken first: if the inner service panics, the probe slot is free.
             Ok(permit) => ResponseFuture::calling(
-                || self.inner.call(req),
-                || permit,
+                permit,
+                |permit| on_unwind(|| self.inner.call(req), || permit.panicked()),
+                |permit| permit,
                 self.policy.classifier().clone(),
                 self.policy.completion().clone(),
             ),
-            Err(rejection) => self.reject(rejection),
+            Err(rejection) => {
+                self.ready.give_up(&mut self.inner);
+                self.reject(rejection)
+            }
         }
     }
 
@@ -111,7 +129,7 @@ where
 
 impl<S, X, Req> Service<Req> for Breaker<S, X>
 where
-    S: Service<Req>,
+    S: Service<Req> + Clone,
     S::Error: Rejectable,
     X: Policies,
     X::Classifier: Classify<S::Response, S::Error> + Clone,
@@ -139,9 +157,13 @@ where
         // circuit is closed an admission holds nothing that a panic of the inner service could
         // keep.
         ResponseFuture::calling(
-            || self.inner.call(req),
-            || {
-                let held = self.anchor.follow();
+            &mut self.anchor,
+            |anchor| {
+                let unwound = || anchor.settle_panicked(anchor.record(word, start));
+                on_unwind(|| self.inner.call(req), unwound)
+            },
+            |anchor| {
+                let held = anchor.follow();
                 let record = held.record(word, start);
                 Permit::new(held, record)
             },

@@ -1,10 +1,12 @@
 //! Settling of a call, by its result or when it is dropped.
 
-use seawall_core::{EventKind, Outcome, Vote};
+use std::time::Duration;
+
+use seawall_core::{EventKind, FailureKind, Outcome, Vote};
 
 use crate::buckets::epoch_by;
 use crate::circuit::settled::Settled;
-use crate::config::BreakerConfig;
+use crate::config::{BreakerConfig, PanicPolicy};
 use crate::counts::Counters;
 use crate::custom_rules::{EvaluateRules, RuleCheck};
 use crate::in_flight::StartBucket;
@@ -114,6 +116,51 @@ pub(crate) trait Settle: EvaluateRules {
         if let Some(check) = check {
             self.evaluate_rules(&check, now);
         }
+    }
+
+    /// The upstream asks to stay away for `wait` beside a failure of a call of this word.
+    #[cold]
+    fn delay_probe(&self, word: StateWord, wait: Duration) {
+        // Of a request that must not be repeated, whenever.
+        if wait == Duration::MAX {
+            return;
+        }
+        let common = self.common();
+        let now = common.now();
+        // Drained first: a success takes back only what was asked for before it.
+        let mut locked = self.lock_drained(now);
+        let Locked {
+            circuit, config, ..
+        } = &mut *locked;
+        let asked = circuit.delay_probe(config, word, wait, now);
+        let counters = &self.stripe().counters;
+        if asked.capped {
+            counters.retry_after_capped.add();
+        }
+        if asked.prolonged {
+            common
+                .open_until
+                .store(circuit.open_until, Ordering::Relaxed);
+            counters.delayed.add();
+        }
+    }
+
+    /// The inner service panicked in this call.
+    #[cold]
+    fn settle_panicked(&self, record: AdmissionRecord) {
+        let (common, here) = (self.common(), self.stripe());
+        here.counters.panicked.add();
+        if common.lock().config.panic_policy != PanicPolicy::Failure {
+            return self.abandon(record);
+        }
+        if record.bucket.is_watched() {
+            here.end(record.bucket);
+        }
+        let now = common.now();
+        let took = record.took(now);
+        self.settle_locked(record, now, true, |config| {
+            Settled::new(config, &Outcome::Failure(FailureKind::Other), took)
+        });
     }
 
     /// A call was dropped: its probe slot is given back, and it votes by the settings alone.

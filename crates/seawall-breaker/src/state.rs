@@ -6,20 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use seawall_core::striped::{Anchor, Local, Shared};
-use seawall_core::{Clock, EventSource, InstanceName, Reason, Rejection};
+use seawall_core::{Clock, EventSource, Events, InstanceName, Reason, Rejection};
 
 use crate::buckets::epoch_by;
 use crate::circuit::Circuit;
 use crate::circuit::admit::Denial;
 use crate::config::BreakerConfig;
 use crate::config_snapshot::ConfigSnapshot;
-use crate::counts::Counters;
 use crate::entry_point::EntryPoint;
 use crate::in_flight::StartBucket;
 use crate::state_word::StateWord;
 use crate::stripe::Stripe;
 use crate::sync::{AtomicU64, Ordering};
-use crate::transition::{Change, TransitionCounts};
 use crate::votes::{self, SharedWords};
 use crate::wakers::Wakers;
 
@@ -41,6 +39,12 @@ impl Setup {
             gate_events: EventSource::new("gate", name),
             clock: Clock::start(),
         })
+    }
+
+    /// Events of the breaker and of its gate go there from now on.
+    pub(crate) fn attach(&self, events: &Events) {
+        self.breaker_events.attach(events);
+        self.gate_events.attach(events);
     }
 
     pub(crate) const fn name(&self) -> InstanceName {
@@ -87,7 +91,6 @@ pub(crate) struct Locked {
     /// The most successes that were ever reported: a count that moves from one word to another
     /// must not make a counter fall.
     pub(crate) reported_successes: u64,
-    pub(crate) transitions: TransitionCounts,
 }
 
 impl Common {
@@ -112,7 +115,6 @@ impl Common {
                 config,
                 watch: 0,
                 reported_successes: 0,
-                transitions: TransitionCounts::default(),
             }),
             setup,
         }
@@ -263,7 +265,7 @@ impl Common {
         if !before.is_passing() {
             for stripe in stripes.by_ref() {
                 let left = stripe.successes.retag_all(word, tag);
-                stripe.counters.success.add_n(left);
+                stripe.drained.add_n(left);
             }
         }
         let circuit = &mut locked.circuit;
@@ -280,7 +282,7 @@ impl Common {
             } else {
                 stripe.successes.retag_older(word, tag)
             };
-            stripe.counters.success.add_n(left);
+            stripe.drained.add_n(left);
         }
         true
     }
@@ -291,11 +293,6 @@ impl Locked {
     pub(crate) fn present_bucket(&self, now: u64) -> StartBucket {
         let pace = self.config.in_flight_pace();
         StartBucket::new(self.watch, epoch_by(pace.reciprocal(), now))
-    }
-
-    pub(crate) fn count(&mut self, change: &Change, counters: &Counters) {
-        self.transitions.add(change.from, change.to, 1);
-        counters.count_transition(change.to);
     }
 }
 

@@ -1,36 +1,23 @@
 //! The state of a circuit in one word, so that a call in the closed state loads just this.
 
-/// What a circuit is doing.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-pub enum CircuitState {
-    // The numbers are the kinds of a `StateWord`.
-    /// Calls pass and are counted.
-    Closed = 0,
-    /// Calls are rejected until the open time is over.
-    Open = 1,
-    /// A few calls pass as probes, or a growing share of all; their outcome decides.
-    HalfOpen = 2,
-    /// Calls are rejected by the command of an operator.
-    ForcedOpen = 3,
-    /// All calls pass by the command of an operator, whatever their outcome; they are counted.
-    ForcedClosed = 4,
+seawall_core::state_words! {
+    /// What a circuit is doing.
+    // The kinds of a `StateWord` are their numbers, in this order.
+    pub enum CircuitState {
+        /// Calls pass and are counted.
+        Closed = "closed",
+        /// Calls are rejected until the open time is over.
+        Open = "open",
+        /// A few calls pass as probes, or a growing share of all; their outcome decides.
+        HalfOpen = "half_open",
+        /// Calls are rejected by the command of an operator.
+        ForcedOpen = "forced_open",
+        /// All calls pass by the command of an operator, whatever their outcome; they are counted.
+        ForcedClosed = "forced_closed",
+    }
 }
 
 impl CircuitState {
-    /// The state as a label value of metrics and logs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::Open => "open",
-            Self::HalfOpen => "half_open",
-            Self::ForcedOpen => "forced_open",
-            Self::ForcedClosed => "forced_closed",
-        }
-    }
-
     /// The value of the gauge `seawall_breaker_state`: 0 where calls pass, 1 half-open, 2 where
     /// they are rejected.
     pub const fn gauge(self) -> u8 {

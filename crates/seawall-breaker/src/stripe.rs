@@ -1,8 +1,10 @@
 //! One stripe of the state: what calls write.
 
+use std::ops::Deref;
 use std::sync::OnceLock;
 
 use seawall_core::Reason;
+use seawall_core::counters::Counter;
 
 use crate::config::BreakerConfig;
 use crate::counts::Counters;
@@ -16,7 +18,32 @@ pub(crate) struct Stripe {
     pub(crate) successes: Slots,
     /// Made when slow calls are watched for the first time.
     pub(crate) in_flight: OnceLock<Box<InFlight>>,
-    pub(crate) counters: Counters,
+    /// Successes that were counted without the lock, and were taken from there since.
+    pub(crate) drained: Counter,
+    /// Calls that the breaker rejected because the circuit was open: while it is, each call.
+    pub(crate) rejected: Counter,
+    pub(crate) counters: RareCounters,
+}
+
+/// The other counters, in a box of their own, made by the first of them that counts: most circuits of
+/// a registry have nothing but successes.
+#[derive(Debug, Default)]
+pub(crate) struct RareCounters(OnceLock<Box<Counters>>);
+
+impl RareCounters {
+    /// The counters, if one of them has counted.
+    pub(crate) fn get(&self) -> Option<&Counters> {
+        self.0.get().map(AsRef::as_ref)
+    }
+}
+
+impl Deref for RareCounters {
+    type Target = Counters;
+
+    #[inline]
+    fn deref(&self) -> &Counters {
+        self.0.get_or_init(Box::default)
+    }
 }
 
 impl Stripe {
@@ -24,7 +51,9 @@ impl Stripe {
         let stripe = Self {
             successes: Slots::new(),
             in_flight: OnceLock::new(),
-            counters: Counters::default(),
+            drained: Counter::default(),
+            rejected: Counter::default(),
+            counters: RareCounters::default(),
         };
         stripe.begin_watch(config, 0);
         stripe
@@ -50,7 +79,7 @@ impl Stripe {
     pub(crate) fn count_rejection(&self, at: EntryPoint, reason: Reason) {
         match (at, reason) {
             (EntryPoint::Breaker, Reason::NotReady) => &self.counters.not_ready,
-            (EntryPoint::Breaker, _) => &self.counters.rejected,
+            (EntryPoint::Breaker, _) => &self.rejected,
             (EntryPoint::Gate, Reason::NotReady) => &self.counters.gate_not_ready,
             (EntryPoint::Gate, _) => &self.counters.gate_rejected,
         }

@@ -77,19 +77,29 @@ pub(crate) struct Change {
     pub(crate) at: u64,
     /// When an open circuit probes; `u64::MAX` for never, or where nothing is open.
     pub(crate) until: u64,
+    /// Whether that is later than the settings say, since a failure asked for it.
+    pub(crate) by_retry_after: bool,
+}
+
+impl Change {
+    /// How long the circuit is to stay open, if it opened with an end.
+    fn open_for(&self) -> Option<Duration> {
+        let ends = self.to.is_rejecting() && self.until != u64::MAX;
+        ends.then(|| Duration::from_nanos(self.until.saturating_sub(self.at)))
+    }
 }
 
 impl Change {
     /// The change as the handle shows it.
     pub(crate) fn to_transition(self, clock: &Clock) -> Transition {
-        let ends = self.to.is_rejecting() && self.until != u64::MAX;
         Transition {
             from: self.from,
             to: self.to,
             cause: self.cause,
             figures: self.figures,
             at: clock.instant(self.at),
-            open_for: ends.then(|| Duration::from_nanos(self.until.saturating_sub(self.at))),
+            open_for: self.open_for(),
+            by_retry_after: self.by_retry_after,
         }
     }
 }
@@ -97,7 +107,20 @@ impl Change {
 /// The cause and the figures, as the log shows them.
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_cause(f, self.cause, self.figures)
+        write_cause(f, self.cause, self.figures)?;
+        write_retry_after(f, self.by_retry_after, self.open_for())
+    }
+}
+
+/// Writes that the open time is one that the upstream asked for, if it is.
+fn write_retry_after(
+    f: &mut fmt::Formatter<'_>,
+    by_retry_after: bool,
+    open_for: Option<Duration>,
+) -> fmt::Result {
+    match open_for {
+        Some(time) if by_retry_after => write!(f, "; open for {time:?} by Retry-After"),
+        _ => Ok(()),
     }
 }
 
@@ -129,6 +152,8 @@ pub struct Transition {
         serde(serialize_with = "seawall_core::serialize::optional_seconds")
     )]
     pub open_for: Option<Duration>,
+    /// Whether that is longer than the settings say, since a failure asked for it by a `Retry-After`.
+    pub by_retry_after: bool,
 }
 
 #[cfg(feature = "serde")]
@@ -144,7 +169,8 @@ fn seconds_ago<S: serde::Serializer>(at: &Instant, serializer: S) -> Result<S::O
 impl fmt::Display for Transition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} -> {}: ", self.from.as_str(), self.to.as_str())?;
-        write_cause(f, self.cause, self.figures)
+        write_cause(f, self.cause, self.figures)?;
+        write_retry_after(f, self.by_retry_after, self.open_for)
     }
 }
 
@@ -162,6 +188,9 @@ pub struct Explanation {
     pub wait: Option<Duration>,
     /// The share of the calls that pass, from 0 to 1, while the circuit ramps up.
     pub ramp: Option<f64>,
+    /// Whether the circuit rejects for longer than the settings say, since a failure asked for it by a
+    /// `Retry-After`.
+    pub by_retry_after: bool,
 }
 
 impl fmt::Display for Explanation {
@@ -175,6 +204,9 @@ impl fmt::Display for Explanation {
             write!(f, "; {}% of the calls pass", share * 100.0)?;
         }
         match self.wait {
+            Some(wait) if self.by_retry_after => {
+                write!(f, "; for another {wait:?} by Retry-After")
+            }
             Some(wait) => write!(f, "; for another {wait:?}"),
             None => Ok(()),
         }
@@ -239,6 +271,7 @@ mod tests {
             },
             at: 5,
             until: 1_000_000_005,
+            by_retry_after: false,
         };
         let transition = change.to_transition(&Clock::start());
         assert_eq!(
@@ -265,6 +298,7 @@ mod tests {
             },
             wait: Some(Duration::from_secs(3)),
             ramp: None,
+            by_retry_after: false,
         };
         assert_eq!(
             explanation.to_string(),

@@ -9,7 +9,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use seawall_breaker::{
-    Breaker, BreakerConfig, BreakerHandle, BreakerLayer, CircuitState, Gate, ResponseFuture,
+    Breaker, BreakerConfig, BreakerHandle, BreakerLayer, CircuitState, Gate, PanicPolicy,
+    ResponseFuture,
 };
 use seawall_core::{
     Command, CompleteOnResponse, Error, ErrorIsFailure, EventKind, FailureKind, InstanceHandle,
@@ -429,7 +430,11 @@ async fn a_classifier_decides_what_fails() {
 #[tokio::test(start_paused = true)]
 async fn panics_leak_no_probe_and_poison_nothing() {
     for stage in [Stage::Call, Stage::Poll] {
-        let mut s = subject(in_a_row(10));
+        let config = BreakerConfig::builder()
+            .consecutive_failures(10)
+            .open_for(10 * SECOND)
+            .panic_policy(PanicPolicy::Abandoned);
+        let mut s = subject(config.build().expect("valid"));
         s.trip().await;
         tokio::time::advance(10 * SECOND).await;
         s.mock.panic_at(stage);

@@ -302,19 +302,62 @@ async fn the_snapshot_has_the_rates_of_every_window() {
         .failure_rate_over(0.9, 60 * SECOND)
         .slow_after(SECOND)
         .slow_rate(0.9, 10)
-        .min_calls(10);
+        .min_calls(4);
     let s = subject(rules);
     let none = s.handle.snapshot().calls.expect("the rule is on");
-    assert_eq!((none.failure_rate(), none.slow_rate()), (0.0, 0.0));
+    assert_eq!((none.failure_rate(), none.slow_rate()), (None, None));
     s.times(2, Do::Succeed).await;
     s.times(1, Do::Take(SECOND)).await;
     s.times(1, Do::Fail).await;
     let seen = s.handle.snapshot();
-    assert_eq!(seen.calls.map(|t| t.failure_rate()), Some(0.25));
-    assert_eq!(seen.slow_calls.map(|t| t.slow_rate()), Some(0.25));
+    assert_eq!(seen.calls.and_then(|t| t.failure_rate()), Some(0.25));
+    assert_eq!(seen.slow_calls.and_then(|t| t.slow_rate()), Some(0.25));
     let time = seen.time.expect("the rule is on");
-    assert_eq!((time.failure_rate(), time.slow_rate()), (0.25, 0.25));
+    assert_eq!(
+        (time.failure_rate(), time.slow_rate()),
+        (Some(0.25), Some(0.25))
+    );
     assert_eq!(seen.failures_in_a_row, 1);
+}
+
+/// One failed call is no rate of 100 %.
+#[tokio::test(start_paused = true)]
+async fn a_rate_below_the_minimum_of_calls_is_none_and_says_so() {
+    let rules = settings()
+        .failure_rate(0.5, 100)
+        .failure_rate_over(0.5, 60 * SECOND)
+        .min_calls(20);
+    let s = subject(rules);
+    let gauge = |window: &str| {
+        let mut found = None;
+        s.handle
+            .samples(&mut seawall_core::Samples::new(&mut |sample| {
+                let of_window = sample.labels == [("window", window)];
+                if sample.metric == "seawall_breaker_window_min_calls" && of_window {
+                    found = Some(sample.value);
+                }
+            }));
+        found
+    };
+    for expected in [1, 19] {
+        s.times(expected - s.sent() as u32, Do::Fail).await;
+        let snapshot = s.handle.snapshot();
+        for window in [snapshot.calls, snapshot.time] {
+            let window = window.expect("the rule is on");
+            assert_eq!(
+                (window.calls, window.failures),
+                (expected.into(), expected.into())
+            );
+            assert_eq!((window.min_calls, window.minimum_reached), (20, false));
+            assert_eq!(window.failure_rate(), None);
+        }
+    }
+    assert_eq!(gauge("calls"), Some(Value::Gauge(20.0)));
+    assert_eq!(gauge("time"), Some(Value::Gauge(20.0)));
+    s.times(1, Do::Succeed).await;
+    let calls = s.handle.snapshot().calls.expect("the rule is on");
+    assert!(calls.minimum_reached);
+    assert_eq!(calls.failure_rate(), Some(0.95));
 }
 
 #[tokio::test(start_paused = true)]
@@ -368,10 +411,7 @@ async fn shadow_mode_rejects_nothing_and_counts_and_reports_what_it_would() {
     assert_eq!(s.sent(), 6, "but all calls pass");
     let snapshot = s.handle.snapshot();
     assert!(snapshot.shadow);
-    assert_eq!(
-        (snapshot.counts.shadowed, snapshot.counts.rejected),
-        (5, 0)
-    );
+    assert_eq!((snapshot.counts.shadowed, snapshot.counts.rejected), (5, 0));
     // Those that would have been rejected do not vote.
     assert_eq!(snapshot.counts.unjudged, 5);
     let mut shadowed = 0;

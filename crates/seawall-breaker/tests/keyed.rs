@@ -115,7 +115,7 @@ async fn an_open_circuit_probes_and_closes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_open_circuit_is_never_evicted_and_the_excess_is_reported() {
+async fn an_open_circuit_is_not_evicted_before_it_could_be_probed_and_the_excess_is_reported() {
     let (mut service, keys, mock) = subject(1);
     keys.set_max_keys(4);
     for key in 1..=6 {
@@ -138,6 +138,86 @@ async fn an_open_circuit_is_never_evicted_and_the_excess_is_reported() {
         send(&mut service, 100 * key).await.expect("closed");
     }
     assert_eq!((keys.len(), keys.over_capacity()), (4, 0));
+}
+
+/// Open for ten seconds, and for as long again in which a call could probe.
+#[tokio::test(start_paused = true)]
+async fn an_open_circuit_whose_key_never_returns_is_evicted_in_the_end() {
+    let (mut service, keys, mock) = subject(1);
+    keys.set_max_keys(4);
+    for key in 1..=100 {
+        fail(&mut service, &mock, 100 * key).await;
+    }
+    assert_eq!((keys.len(), keys.over_capacity()), (100, 96));
+    advance(19 * SECOND).await;
+    for key in 1_000..1_100 {
+        send(&mut service, 100 * key).await.expect("closed");
+    }
+    assert_eq!(keys.open_keys().len(), 100);
+    advance(SECOND).await;
+    for key in 2_000..2_200 {
+        send(&mut service, 100 * key).await.expect("closed");
+    }
+    assert!(keys.open_keys().is_empty(), "{:?}", keys.open_keys());
+    assert_eq!((keys.len(), keys.over_capacity()), (4, 0));
+    assert_eq!(keys.counts().failure, 100, "what they counted stays");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_that_the_upstream_named_is_part_of_the_open_time() {
+    let keys: BreakerRegistry<u32> = BreakerRegistry::new("asked", in_a_row(1));
+    keys.set_max_keys(1);
+    let permit = keys.circuit(&1).try_admit().expect("closed");
+    permit.delay_probe(600 * SECOND);
+    permit.complete(Outcome::Failure(seawall_core::FailureKind::Overloaded));
+    advance(609 * SECOND).await;
+    for key in 10..100 {
+        keys.circuit(&key);
+    }
+    assert_eq!(keys.open_keys(), [(1, CircuitState::Open)]);
+    advance(SECOND).await;
+    for key in 10..100 {
+        keys.circuit(&key);
+    }
+    assert!(keys.get(&1).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_half_open_circuit_whose_key_never_returns_is_evicted_in_the_end() {
+    let keys: BreakerRegistry<u32> = BreakerRegistry::new("half", in_a_row(1));
+    keys.set_max_keys(1);
+    keys.circuit(&1).force_open();
+    keys.circuit(&1).automatic();
+    let probe = keys.circuit(&1).try_admit().expect("the probe");
+    advance(100 * SECOND).await;
+    for key in 10..100 {
+        keys.circuit(&key);
+    }
+    assert!(keys.get(&1).is_some(), "its probe is in flight");
+    drop(probe);
+    for key in 10..100 {
+        keys.circuit(&key);
+    }
+    assert!(keys.get(&1).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_forced_open_for_a_time_is_evicted_after_it() {
+    let keys: BreakerRegistry<u32> = BreakerRegistry::new("forced", in_a_row(1));
+    keys.set_max_keys(1);
+    keys.circuit(&1).force_open_for(60 * SECOND);
+    keys.circuit(&2).force_open();
+    advance(69 * SECOND).await;
+    for key in 10..100 {
+        keys.circuit(&key);
+    }
+    assert!(keys.get(&1).is_some() && keys.get(&2).is_some());
+    advance(SECOND).await;
+    for key in 10..100 {
+        keys.circuit(&key);
+    }
+    assert!(keys.get(&1).is_none());
+    assert!(keys.get(&2).is_some(), "until it is taken back");
 }
 
 #[tokio::test(start_paused = true)]
@@ -201,7 +281,7 @@ async fn a_circuit_that_remembers_a_failure_outlives_circuits_that_do_not() {
 
 /// Names as long as those of hosts are; the names themselves are not counted.
 #[test]
-fn a_hundred_thousand_keys_take_at_most_768_bytes_each() {
+fn a_hundred_thousand_keys_take_at_most_640_bytes_each() {
     const KEYS: usize = 100_000;
     // What an allocator keeps beside each block.
     const BLOCK: i64 = 16;
@@ -223,11 +303,44 @@ fn a_hundred_thousand_keys_take_at_most_768_bytes_each() {
         took.count_current,
         keys.snapshot().memory / KEYS
     );
-    assert!(each <= 768, "{each} bytes per key");
+    assert!(each <= 640, "{each} bytes per key");
     let estimate = (keys.snapshot().memory / KEYS) as i64;
     assert!(
         (each * 8 / 10..=each * 12 / 10).contains(&estimate),
         "{estimate} is reported, {each} are taken"
+    );
+}
+
+/// Of keys that have opened, with all that they keep: counters, transitions, a half-open state.
+#[test]
+fn the_memory_that_is_reported_is_what_open_and_half_open_keys_take() {
+    const KEYS: usize = 10_000;
+    const BLOCK: i64 = 16;
+    let config = BreakerConfig::builder()
+        .failure_rate(0.5, 100)
+        .min_calls(1)
+        .slow_after(SECOND)
+        .slow_rate_over(0.5, 60 * SECOND)
+        .open_for(Duration::from_millis(1));
+    let keys: BreakerRegistry<u64> =
+        BreakerRegistry::new("open_memory", config.build().expect("valid"));
+    keys.set_max_keys(KEYS);
+    let failed = Outcome::Failure(seawall_core::FailureKind::Other);
+    let took = allocation_counter::measure(|| {
+        for key in 0..KEYS as u64 {
+            let circuit = keys.circuit(&key);
+            circuit.try_admit().expect("closed").complete(failed);
+            circuit.force_open();
+            circuit.automatic();
+        }
+    });
+    assert_eq!(keys.snapshot().half_open, KEYS);
+    let taken = took.bytes_current + BLOCK * took.count_current;
+    let reported = keys.snapshot().memory as i64;
+    println!("{} bytes per key", taken / KEYS as i64);
+    assert!(
+        (taken * 9 / 10..=taken * 11 / 10).contains(&reported),
+        "{reported} is reported, {taken} are taken"
     );
 }
 

@@ -26,7 +26,9 @@ async fn a_circuit_has_its_state_windows_cause_and_counts() {
     );
     assert_eq!(
         closed["calls"],
-        json!({ "calls": 0, "failures": 0, "slow": 0 })
+        json!({
+            "calls": 0, "failures": 0, "slow": 0, "min_calls": 1, "minimum_reached": false,
+        })
     );
     let _ = handle.call(async { Err::<(), _>("down") }).await;
     advance(10 * SECOND).await;
@@ -36,7 +38,7 @@ async fn a_circuit_has_its_state_windows_cause_and_counts() {
         (&json!("orders"), &json!("open"))
     );
     assert_eq!(open["probes_in"], json!(20.0));
-    assert_eq!(open["counts"]["failures"], json!(1));
+    assert_eq!(open["counts"]["failure"], json!(1));
     assert_eq!(
         open["transitions"],
         json!([{
@@ -46,6 +48,7 @@ async fn a_circuit_has_its_state_windows_cause_and_counts() {
             "figures": { "of": 1, "among": 1, "limit": 0.5 },
             "seconds_ago": 10.0,
             "open_for": 30.0,
+            "by_retry_after": false,
         }])
     );
 }
@@ -60,7 +63,7 @@ async fn a_registry_has_its_worst_state_and_sums() {
         (&snapshot["state"], &snapshot["keys"]),
         (&json!("open"), &json!(2))
     );
-    assert_eq!(snapshot["counts"]["successes"], json!(1));
+    assert_eq!(snapshot["counts"]["success"], json!(1));
 }
 
 #[test]

@@ -61,6 +61,11 @@ pub enum EventKind {
     BudgetExhausted,
     /// A call was dropped before it was answered.
     Abandoned,
+    /// An operator has given a command.
+    Commanded {
+        /// The command, by the name of its method: `"pause"`, `"resume"`, `"configure"`.
+        command: &'static str,
+    },
     /// A value that the upstream reported is beyond reason, and a smaller one is applied.
     Bounded {
         /// What was reported: `"wait_ms"`, `"ban_ms"`, `"usage"`.
@@ -70,6 +75,15 @@ pub enum EventKind {
         /// What is applied in its place, in the same unit.
         applied: u64,
     },
+    /// The clock of the machine was set: it moved by this, compared with the running clock.
+    ClockJumped {
+        /// By how much.
+        by: Duration,
+        /// Whether it was set back.
+        back: bool,
+    },
+    /// A file that keeps what is used could not be written; it is tried again.
+    FileNotWritten,
 }
 
 type Listener = Arc<dyn Fn(&Event) + Send + Sync>;

@@ -5,8 +5,9 @@
 //! ([`Rejectable`], [`Error`], [`WrapErrorLayer`]), what a result means for the upstream
 //! ([`Outcome`], [`Classify`]), and what is known of a request ([`RequestMeta`], [`Describe`]). This
 //! crate has these words and the few parts that several layers share: [`Backoff`], [`Budget`],
-//! [`Quantile`], [`striped`] state, [`Events`], the [`Registry`]. It has no layer of its own and does
-//! no I/O.
+//! [`Quantile`], [`striped`] state, [`Events`], the [`Registry`]. It has no pattern of its own and
+//! does no I/O; its two layers are steps that belong to none of them: [`WrapErrorLayer`] and the
+//! hook at departure, [`DepartureLayer`].
 //!
 //! # Local rejections are no failures of the upstream
 //!
@@ -38,6 +39,7 @@ mod cause;
 mod clock;
 mod completion;
 mod copy;
+mod departure;
 mod error;
 mod event;
 mod human;
@@ -62,6 +64,7 @@ pub use cause::CircuitCause;
 pub use clock::{Clock, deadline, ns};
 pub use completion::{Complete, CompleteOnResponse, TrackCompletion};
 pub use copy::{CloneRequest, CopyRequest};
+pub use departure::{Departure, DepartureFuture, DepartureLayer, PrepareDeparture};
 pub use error::{Error, Rejectable, find_rejection};
 pub use event::{Event, EventKind, EventSource, Events, ListenerGuard, Received, Subscription};
 pub use keep::{DropResponse, KeepResponse, KeepWhole};

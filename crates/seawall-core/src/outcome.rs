@@ -144,7 +144,8 @@ pub trait Classify<Res, Err> {
     /// How long the upstream asks to stay away in a result whose outcome does not carry it, as a
     /// `Retry-After` with a 503 has none; `None` unless implemented.
     ///
-    /// Asked only when another attempt is considered, never for a local rejection.
+    /// [`Duration::MAX`] means that the request must not be repeated, and names no time. Asked when
+    /// another attempt is considered, and by a breaker for a failure; never for a local rejection.
     fn retry_after(&self, result: Result<&Res, &Err>) -> Option<Duration> {
         let _ = result;
         None

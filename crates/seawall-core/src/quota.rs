@@ -127,8 +127,16 @@ impl ServerLimit {
 pub enum QuotaSignal {
     /// The state of a limit.
     Limit(ServerLimit),
-    /// Nothing is accepted for so long: a throttle, a ban, a used-up quota.
+    /// Nothing is accepted for so long: a throttle.
     Pause {
+        /// How long, from now; `None` when the upstream does not say.
+        lasts: Option<Duration>,
+        /// What it covers.
+        scope: Scope,
+    },
+    /// Nothing is accepted for longer than a throttle asks for: a ban of this client, a quota of hours
+    /// that is used up.
+    Ban {
         /// How long, from now; `None` when the upstream does not say.
         lasts: Option<Duration>,
         /// What it covers.

@@ -59,12 +59,21 @@ pub(crate) fn event(pattern: &'static str, name: InstanceName, what: &EventKind)
         EventKind::Abandoned => {
             tracing::trace!(target: "seawall", pattern, name, "abandoned");
         }
+        EventKind::Commanded { command } => {
+            tracing::info!(target: "seawall", pattern, name, command, "command");
+        }
         EventKind::Bounded {
             what,
             reported,
             applied,
         } => {
             tracing::debug!(target: "seawall", pattern, name, what, reported, applied, "bounded");
+        }
+        EventKind::ClockJumped { by, back } => {
+            tracing::warn!(target: "seawall", pattern, name, ?by, back, "clock jumped");
+        }
+        EventKind::FileNotWritten => {
+            tracing::warn!(target: "seawall", pattern, name, "file not written");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use seawall_core::{
-    Classify, Outcome, Policies, Rejectable, Replay, RequestMeta, classify_result, deadline,
+    Classify, KeepResponse, Outcome, Policies, Rejectable, RequestMeta, classify_result, deadline,
 };
 use tokio::time::Instant;
 use tower_service::Service;
@@ -14,17 +14,26 @@ use crate::state::{CallSettings, CommonLocal, Core};
 
 pub(crate) type ResultOf<S, Req> =
     Result<<S as Service<Req>>::Response, <S as Service<Req>>::Error>;
-pub(crate) type RaceOf<S, Req> = Race<S, Req, <S as Service<Req>>::Future, ResultOf<S, Req>>;
+pub(crate) type KeepingOf<S, Req, X> =
+    <<X as Policies>::Keeper as KeepResponse<<S as Service<Req>>::Response>>::Keeping;
+pub(crate) type RaceOf<S, Req, X> = Race<
+    S,
+    Req,
+    <S as Service<Req>>::Future,
+    <S as Service<Req>>::Response,
+    <S as Service<Req>>::Error,
+    KeepingOf<S, Req, X>,
+>;
 
 pub(crate) struct Call<S, Req, X>
 where
     S: Service<Req>,
+    X: Policies<Keeper: KeepResponse<S::Response>>,
 {
     pub(crate) common: CommonLocal<S, X>,
     settings: CallSettings,
     /// From which extra attempts are made; `None` when there can be none, or none any more.
     pub(crate) copy: Option<Req>,
-    pub(crate) replay: Replay,
     pub(crate) deadline: Option<Instant>,
     /// The first poll where latencies are learned, the first `Pending` otherwise.
     pub(crate) started: Option<Instant>,
@@ -33,7 +42,7 @@ where
     /// Extra attempts begun.
     pub(crate) extra_attempts: u32,
     /// Boxed, since most calls have no extra attempt.
-    pub(crate) race: Option<Box<RaceOf<S, Req>>>,
+    pub(crate) race: Option<Box<RaceOf<S, Req, X>>>,
     /// Whether the call has its result.
     completed: bool,
 }
@@ -41,6 +50,7 @@ where
 impl<S, Req, X> Call<S, Req, X>
 where
     S: Service<Req>,
+    X: Policies<Keeper: KeepResponse<S::Response>>,
 {
     #[inline]
     pub(crate) const fn new(
@@ -53,7 +63,6 @@ where
             common,
             settings,
             copy,
-            replay: meta.replay,
             deadline: meta.deadline,
             started: None,
             delay: None,
@@ -108,7 +117,16 @@ where
     {
         let judgement = self.classify_result(result);
         self.learn(&judgement, self.started);
+        self.record(&judgement);
         self.complete(&judgement);
+    }
+
+    /// Has a failed attempt counted by the budget.
+    #[inline]
+    pub(crate) fn record(&self, judgement: &Judgement) {
+        if !judgement.is_good() && !judgement.is_rejected_unsent() {
+            self.core().budget.record_failure();
+        }
     }
 
     /// Learns from the result of an attempt.
@@ -173,6 +191,7 @@ where
 impl<S, Req, X> Drop for Call<S, Req, X>
 where
     S: Service<Req>,
+    X: Policies<Keeper: KeepResponse<S::Response>>,
 {
     #[inline]
     fn drop(&mut self) {

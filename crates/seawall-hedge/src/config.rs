@@ -149,8 +149,9 @@ impl HedgeConfigBuilder {
     }
 
     seawall_core::setters! { self.config:
-        /// Sets the delay while too little is known of the quantile; there is no hedge then unless
-        /// set. For a learned delay only.
+        /// Sets the delay while too little is known of the quantile, at most
+        /// [`max_delay`](Self::max_delay); there is no hedge then unless set. For a learned delay
+        /// only.
         pub const fn initial_delay(Some(Duration));
 
         /// Sets the shortest learned delay; 1 ms unless set. Where responses are quick and their
@@ -172,7 +173,8 @@ impl HedgeConfigBuilder {
     ///
     /// [`InvalidConfig`] that names `delay`, `initial_delay` or `min_delay` when it is zero;
     /// `initial_delay`, `min_delay` or `max_delay` when the delay is fixed; `max_delay` when it is
-    /// below `min_delay`; `extra_attempts` when it is not 1 to 4.
+    /// below `min_delay`; `initial_delay` when it is above `max_delay`; `extra_attempts` when it is
+    /// not 1 to 4.
     pub fn build(self) -> Result<HedgeConfig, InvalidConfig> {
         let config = self.config;
         let learned_only = [
@@ -203,6 +205,15 @@ impl HedgeConfigBuilder {
                 format!("at least `min_delay`, {:?}", config.min_delay()),
             ));
         }
+        if let (Some(initial), Some(max)) = (config.initial_delay, config.max_delay)
+            && initial > max
+        {
+            return Err(InvalidConfig::new(
+                "initial_delay",
+                format!("{initial:?}"),
+                format!("at most `max_delay`, {max:?}"),
+            ));
+        }
         if !(1..=MAX_EXTRA_ATTEMPTS).contains(&config.extra_attempts) {
             return Err(InvalidConfig::new(
                 "extra_attempts",
@@ -230,6 +241,18 @@ mod tests {
         assert_eq!(field(builder().min_delay(Duration::ZERO)), "min_delay");
         let bounds = builder().min_delay(2 * MS).max_delay(MS);
         assert_eq!(field(bounds), "max_delay");
+        let late = builder().initial_delay(3 * MS).max_delay(2 * MS);
+        assert_eq!(
+            late.build().unwrap_err().to_string(),
+            "`initial_delay` is 3ms, accepted is at most `max_delay`, 2ms",
+        );
+        assert!(
+            builder()
+                .initial_delay(2 * MS)
+                .max_delay(2 * MS)
+                .build()
+                .is_ok()
+        );
         for extra in [0, 5, u32::MAX] {
             assert_eq!(field(builder().extra_attempts(extra)), "extra_attempts");
         }

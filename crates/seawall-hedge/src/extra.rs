@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use seawall_core::Withdrawal;
+use seawall_core::{Outcome, Withdrawal};
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -116,20 +116,44 @@ pub(crate) fn is_over(end: Option<Instant>) -> bool {
 }
 
 /// The extra attempts, and the bad result of the first attempt once there is one.
-pub(crate) struct Race<S, Req, F, T> {
+pub(crate) struct Race<S, Req, F, T, E, K> {
     pub(crate) extras: Vec<ExtraAttempt<S, Req, F>>,
-    pub(crate) first: Option<T>,
+    pub(crate) first: Option<Result<T, E>>,
+    /// What the upstream said last to an extra attempt, and what it meant: the result of the call
+    /// if the first attempt turns out not to have been sent.
+    pub(crate) answer: Option<(Outcome, Result<T, E>)>,
+    /// Bad responses of extra attempts that are read, so that nothing below is held by them.
+    pub(crate) keeping: Vec<(Outcome, Pin<Box<K>>)>,
     /// Whether an extra attempt that has ended may have reached the upstream.
     pub(crate) maybe_sent: bool,
 }
 
-impl<S, Req, F, T> Race<S, Req, F, T> {
+impl<S, Req, F, T, E, K> Race<S, Req, F, T, E, K> {
     pub(crate) const fn new() -> Self {
         Self {
             extras: Vec::new(),
             first: None,
+            answer: None,
+            keeping: Vec::new(),
             maybe_sent: false,
         }
+    }
+
+    /// Reads further what is kept.
+    pub(crate) fn poll_keeping(&mut self, cx: &mut Context<'_>)
+    where
+        K: Future<Output = Option<T>>,
+    {
+        let answer = &mut self.answer;
+        self.keeping.retain_mut(|(outcome, keeping)| {
+            let Poll::Ready(kept) = keeping.as_mut().poll(cx) else {
+                return true;
+            };
+            if let Some(response) = kept {
+                *answer = Some((*outcome, Ok(response)));
+            }
+            false
+        });
     }
 
     /// Whether an extra attempt is under way.

@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
-use seawall_core::{Classify, CopyRequest, Policies, Rejectable, RequestMeta, impl_debug};
+use seawall_core::{
+    Classify, CopyRequest, KeepResponse, Policies, Rejectable, RequestMeta, impl_debug,
+};
 use tokio::task::coop;
 use tokio::time::{Sleep, sleep_until};
 use tower_service::Service;
@@ -26,6 +28,8 @@ pin_project! {
     pub struct ResponseFuture<S, Req, X>
     where
         S: Service<Req>,
+        X: Policies,
+        X::Keeper: KeepResponse<S::Response>,
     {
         // None when it has completed.
         #[pin]
@@ -40,6 +44,7 @@ pin_project! {
 impl<S, Req, X> ResponseFuture<S, Req, X>
 where
     S: Service<Req>,
+    X: Policies<Keeper: KeepResponse<S::Response>>,
 {
     #[inline]
     pub(crate) const fn new(
@@ -64,6 +69,7 @@ where
     X: Policies,
     X::Classifier: Classify<S::Response, S::Error>,
     X::Copier: CopyRequest<Req>,
+    X::Keeper: KeepResponse<S::Response>,
 {
     type Output = Result<S::Response, S::Error>;
 
@@ -112,6 +118,7 @@ fn finish<S, Req, X>(
     call: &mut Option<Call<S, Req, X>>,
 ) where
     S: Service<Req>,
+    X: Policies<Keeper: KeepResponse<S::Response>>,
 {
     first.set(None);
     timer.set(None);
@@ -131,7 +138,11 @@ fn poll_race<S, Req, X>(
 where
     S: Service<Req> + Clone,
     S::Error: Rejectable,
-    X: Policies<Classifier: Classify<S::Response, S::Error>, Copier: CopyRequest<Req>>,
+    X: Policies<
+            Classifier: Classify<S::Response, S::Error>,
+            Copier: CopyRequest<Req>,
+            Keeper: KeepResponse<S::Response>,
+        >,
 {
     if poll_first
         && let Some(attempt) = first.as_mut().as_pin_mut()
@@ -140,7 +151,7 @@ where
         first.set(None);
         let judgement = call.classify_result(&result);
         if judgement.is_good() {
-            call.won(None, &judgement, false);
+            call.won(None, &judgement, false, cx);
             return Poll::Ready(result);
         }
         call.first_failed(result, &judgement);
@@ -149,6 +160,9 @@ where
     loop {
         if let Some(result) = poll_extras(call, from, first.is_some(), cx) {
             return Poll::Ready(result);
+        }
+        if let Some(race) = &mut call.race {
+            race.poll_keeping(cx);
         }
         // Extra attempts that were not sent yet are gone: what to do about a failure is up to a
         // retry.
@@ -181,7 +195,7 @@ fn poll_extras<S, Req, X>(
 where
     S: Service<Req>,
     S::Error: Rejectable,
-    X: Policies<Classifier: Classify<S::Response, S::Error>>,
+    X: Policies<Classifier: Classify<S::Response, S::Error>, Keeper: KeepResponse<S::Response>>,
 {
     let mut index = from;
     let end = call.deadline;
@@ -192,7 +206,7 @@ where
             ExtraPoll::Pending => index += 1,
             ExtraPoll::NotReady => {
                 drop(race.extras.remove(index));
-                call.extra_failed(None);
+                call.extra_not_sent();
                 // Others may be gone with it.
                 index = 0;
             }
@@ -200,10 +214,10 @@ where
                 drop(race.extras.remove(index));
                 let judgement = call.classify_result(&result);
                 if judgement.is_good() {
-                    call.won(Some(&sent), &judgement, first);
+                    call.won(Some(&sent), &judgement, first, cx);
                     return Some(result);
                 }
-                call.extra_failed(Some((&judgement, sent)));
+                call.extra_failed(result, &judgement, sent);
                 index = 0;
             }
         }
@@ -219,6 +233,7 @@ fn poll_delay<S, Req, X>(
 ) -> Poll<()>
 where
     S: Service<Req>,
+    X: Policies<Keeper: KeepResponse<S::Response>>,
 {
     if call.copy.is_none() {
         timer.set(None);
@@ -239,7 +254,10 @@ where
     }
 }
 
-impl_debug!(ResponseFuture<S, Req, X> where [S: Service<Req>]: |this|
+impl_debug!(ResponseFuture<S, Req, X> where [
+    S: Service<Req>,
+    X: Policies<Keeper: KeepResponse<S::Response>>
+]: |this|
     done = this.call.is_none(),
     extra_attempts = this.call.as_ref().map_or(0, |call| call.extra_attempts),
 );

@@ -1,11 +1,14 @@
 //! What a call does once it has an extra attempt: begins it, compares the results, ends it.
 
+use std::future::Future;
+use std::pin::pin;
+use std::task::Context;
 use std::time::Duration;
 
 use seawall_core::counters::Counter;
 use seawall_core::{
-    Classify, CopyRequest, CostClass, EventKind, Policies, Reason, Rejectable, Rejection, Replay,
-    Sent,
+    Classify, CopyRequest, CostClass, EventKind, KeepResponse, Policies, Reason, Rejectable,
+    Rejection, Sent,
 };
 use tokio::time::Instant;
 use tower_service::Service;
@@ -18,6 +21,7 @@ use crate::judgement::{Judgement, NOT_SENT};
 impl<S, Req, X> Call<S, Req, X>
 where
     S: Service<Req>,
+    X: Policies<Keeper: KeepResponse<S::Response>>,
 {
     /// Begins an extra attempt, if it is paid for.
     #[cold]
@@ -75,6 +79,7 @@ where
     /// The first attempt has a bad result, which is kept.
     pub(crate) fn first_failed(&mut self, result: ResultOf<S, Req>, judgement: &Judgement) {
         self.learn(judgement, self.started);
+        self.record(judgement);
         self.send_no_more();
         if let Some(race) = &mut self.race {
             race.first = Some(result);
@@ -93,14 +98,22 @@ where
         self.common.stripe().extra.not_sent.add_n(not_sent as u64);
     }
 
-    /// An extra attempt has ended without a good result: `sent` and classified, or not sent.
-    pub(crate) fn extra_failed(&mut self, ended: Option<(&Judgement, SentAttempt)>) {
+    /// An extra attempt has ended before it was sent.
+    pub(crate) fn extra_not_sent(&mut self) {
         self.send_no_more();
-        let Some((judgement, sent)) = ended else {
-            self.common.stripe().extra.not_sent.add();
-            return;
-        };
+        self.common.stripe().extra.not_sent.add();
+    }
+
+    /// An extra attempt has a bad result.
+    pub(crate) fn extra_failed(
+        &mut self,
+        result: ResultOf<S, Req>,
+        judgement: &Judgement,
+        sent: SentAttempt,
+    ) {
+        self.send_no_more();
         self.learn(judgement, Some(sent.started));
+        self.record(judgement);
         if judgement.is_rejected_unsent() {
             self.common.stripe().extra.not_sent.add();
             if let Some(mut payment) = sent.payment {
@@ -109,16 +122,35 @@ where
             return;
         }
         self.common.stripe().extra.failed.add();
-        if let Some(race) = &mut self.race {
-            race.maybe_sent |= !judgement.is_unsent();
+        let keeper = self.common.common().policy.keeper();
+        let Some(race) = &mut self.race else {
+            return;
+        };
+        race.maybe_sent |= !judgement.is_unsent();
+        if judgement.rejection.is_none() && !judgement.is_unsent() {
+            let outcome = judgement.outcome;
+            match result {
+                Ok(response) => {
+                    let keeping = Box::pin(keeper.keep(response));
+                    race.keeping.push((outcome, keeping));
+                }
+                Err(error) => race.answer = Some((outcome, Err(error))),
+            }
         }
     }
 
     /// A good result ends the race: of the extra attempt `winner`, which is out of it already, or
     /// of the first. `first` says whether the first attempt is still under way.
-    pub(crate) fn won(&mut self, winner: Option<&SentAttempt>, judgement: &Judgement, first: bool) {
+    pub(crate) fn won(
+        &mut self,
+        winner: Option<&SentAttempt>,
+        judgement: &Judgement,
+        first: bool,
+        cx: &mut Context<'_>,
+    ) {
         match winner {
             Some(sent) => {
+                self.drain_first(cx);
                 self.common.stripe().extra.won.add();
                 self.learn(judgement, Some(sent.started));
                 if first {
@@ -131,40 +163,74 @@ where
         self.complete(judgement);
     }
 
-    /// No attempt has a good result: the first one's is that of the call.
+    /// Reads what is there of a bad response of the first attempt, which has lost: its connection
+    /// can be used again then. The caller does not wait for more.
+    fn drain_first(&mut self, cx: &mut Context<'_>) {
+        let first = self.race.as_mut().and_then(|race| race.first.take());
+        if let Some(Ok(response)) = first {
+            let keeping = pin!(self.common.common().policy.keeper().keep(response));
+            let _ = keeping.poll(cx);
+        }
+    }
+
+    /// No attempt has a good result: the first one's is that of the call, unless it was not sent
+    /// and the upstream has answered an extra one.
     pub(crate) fn all_failed(&mut self) -> Option<ResultOf<S, Req>>
     where
         S::Error: Rejectable,
         X: Policies<Classifier: Classify<S::Response, S::Error>>,
     {
         let race = self.race.as_mut()?;
-        let (result, maybe_sent) = (race.first.take()?, race.maybe_sent);
-        let judgement = self.classify_result(&result);
-        self.end_extras(|extra| &extra.lost, true);
-        self.complete(&judgement);
-        if maybe_sent && let Some(corrected) = self.correct_sent_status(&judgement) {
-            return Some(Err(corrected.into()));
+        let mut result = race.first.take()?;
+        let maybe_sent = race.maybe_sent;
+        let mut judgement = self.classify_result(&result);
+        let race = self.race.as_mut()?;
+        if judgement.is_unsent() && !race.keeping.is_empty() {
+            race.first = Some(result);
+            return None;
         }
+        let answer = race.answer.take();
+        self.end_extras(|extra| &extra.lost, true);
+        if maybe_sent && let Some(claim) = self.not_sent_claim(&judgement) {
+            result = match answer {
+                // Of two errors of the client the first one's is that of the call, unless it is
+                // wrong.
+                Some((_, last)) if judgement.rejection.is_some() || last.is_ok() => {
+                    self.marked(last, claim)
+                }
+                _ => {
+                    if judgement.rejection.is_none() {
+                        let events = &self.core().state.events;
+                        events.emit(|| EventKind::Rejected(claim));
+                    }
+                    Err(claim.into())
+                }
+            };
+            judgement = self.classify_result(&result);
+        }
+        self.complete(&judgement);
         Some(result)
     }
 
-    /// What replaces a result which says that nothing was sent, when an extra attempt may have
-    /// been.
-    fn correct_sent_status(&self, judgement: &Judgement) -> Option<Rejection> {
-        let events = &self.core().state.events;
-        match judgement.rejection {
-            Some(rejection) => {
-                (rejection.sent() == Sent::No).then(|| rejection.with_sent(Sent::Maybe))
-            }
-            // What may be sent any number of times loses nothing by the client's own error.
-            None if self.replay == Replay::Safe || judgement.outcome != NOT_SENT => None,
-            None => {
-                let unknown = events.rejection(Reason::OutcomeUnknown);
-                let corrected = unknown.with_sent(Sent::Maybe);
-                events.emit(|| EventKind::Rejected(corrected));
-                Some(corrected)
-            }
+    /// A result of an extra attempt in place of the first one's, marked if it is a response.
+    fn marked(&self, mut result: ResultOf<S, Req>, claim: Rejection) -> ResultOf<S, Req> {
+        if let Ok(response) = &mut result {
+            let keeper = self.common.common().policy.keeper();
+            keeper.mark(response, claim);
         }
+        result
+    }
+
+    /// What is true of a result which says that nothing was sent, when an extra attempt may have
+    /// been.
+    fn not_sent_claim(&self, judgement: &Judgement) -> Option<Rejection> {
+        let events = &self.core().state.events;
+        let claim = match judgement.rejection {
+            Some(rejection) => (rejection.sent() == Sent::No).then_some(rejection)?,
+            None if judgement.outcome != NOT_SENT => return None,
+            None => events.rejection(Reason::OutcomeUnknown),
+        };
+        Some(claim.with_sent(Sent::Maybe))
     }
 
     /// Drops the extra attempts that are left. Those that were sent count as `if_sent`.

@@ -3,7 +3,8 @@
 use std::task::{Context, Poll};
 
 use seawall_core::{
-    Classify, CopyRequest, Describe, Policies, Policy, Rejectable, RequestMeta, impl_debug,
+    Classify, CopyRequest, Describe, KeepResponse, Policies, Policy, Rejectable, RequestMeta,
+    impl_debug,
 };
 use tower_service::Service;
 
@@ -36,6 +37,7 @@ where
     X::Classifier: Classify<S::Response, S::Error>,
     X::Describer: Describe<Req>,
     X::Copier: CopyRequest<Req>,
+    X::Keeper: KeepResponse<S::Response>,
 {
     type Response = S::Response;
     type Error = S::Error;

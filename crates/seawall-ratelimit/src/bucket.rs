@@ -110,6 +110,12 @@ impl Rate {
         }
     }
 
+    /// The word of a bucket that owes nothing that would take longer than this to flow in again.
+    pub(crate) fn owe_at_most(self, tat: u64, now_ns: u64, longest_ns: u64) -> u64 {
+        let longest = units(now_ns).saturating_add(units(longest_ns));
+        tat.min(longest.saturating_add(self.fill).min(LATEST))
+    }
+
     /// The word of a bucket that has at most so many tokens.
     pub(crate) fn at_most(self, tat: u64, now_ns: u64, tokens: u64) -> u64 {
         let left = self.token.saturating_mul(tokens).min(self.fill);
@@ -239,6 +245,11 @@ impl Bucket {
     /// Takes `cost` tokens whether they are there or not.
     pub(crate) fn debit(&self, now_ns: u64, cost: u64) {
         self.change(|rate, tat| rate.debit(tat, now_ns, cost));
+    }
+
+    /// Forgives what would take longer than this to flow in again.
+    pub(crate) fn owe_at_most(&self, now_ns: u64, longest_ns: u64) {
+        self.change(|rate, tat| rate.owe_at_most(tat, now_ns, longest_ns));
     }
 
     /// Gives tokens back, up to a full bucket.

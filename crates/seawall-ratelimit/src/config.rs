@@ -37,6 +37,9 @@ pub struct RateLimitConfig {
     max_waiting: u32,
     priority_aging: Duration,
     default_pause: Duration,
+    max_pause: Duration,
+    max_ban: Duration,
+    max_debt: u32,
     shadow: bool,
 }
 
@@ -61,6 +64,12 @@ impl RateLimitConfig {
         pub const fn priority_aging -> Duration;
         /// How long a throttle pauses the layer when the upstream reports no time.
         pub const fn default_pause -> Duration;
+        /// How long a throttle pauses the layer at most.
+        pub const fn max_pause -> Duration;
+        /// How long a ban pauses the layer at most, and for how long a report is believed.
+        pub const fn max_ban -> Duration;
+        /// How many periods of a limit it takes at most to pay for usage that was not estimated.
+        pub const fn max_debt -> u32;
         /// Whether the layer starts in shadow mode.
         pub const fn shadow -> bool;
     }
@@ -107,6 +116,9 @@ impl RateLimitConfig {
             ("max_waiting", self.max_waiting.to_string()),
             ("priority_aging", format!("{:?}", self.priority_aging)),
             ("default_pause", format!("{:?}", self.default_pause)),
+            ("max_pause", format!("{:?}", self.max_pause)),
+            ("max_ban", format!("{:?}", self.max_ban)),
+            ("max_debt", self.max_debt.to_string()),
             ("shadow", self.shadow.to_string()),
         ]
     }
@@ -124,6 +136,9 @@ impl Default for RateLimitConfig {
             max_waiting: 1_024,
             priority_aging: Duration::from_secs(5),
             default_pause: Duration::from_secs(1),
+            max_pause: Duration::from_secs(15 * 60),
+            max_ban: Duration::from_secs(24 * 3600),
+            max_debt: 3,
             shadow: false,
         }
     }
@@ -206,6 +221,25 @@ impl RateLimitConfigBuilder {
         /// upstream reports no time. Zero does not pause. Default: one second.
         pub const fn default_pause(Duration);
 
+        /// How long [a throttle](seawall_core::QuotaSignal::Pause) pauses the layer at most, longer than
+        /// zero: an upstream, or a proxy before it, that reports an absurd time must not stop a client
+        /// for years. What is cut is [counted](crate::RateLimitCounts::bounded) and emitted as
+        /// [`Bounded`](seawall_core::EventKind::Bounded). Default: 15 minutes, the longest window of the
+        /// common APIs. It does not hold for what an operator commands.
+        pub const fn max_pause(Duration);
+
+        /// As [`max_pause`](Self::max_pause) for [a ban or a quota that is used
+        /// up](seawall_core::QuotaSignal::Ban), and the longest time for which a report of what is left
+        /// is believed, unless the period of its limit is longer. Default: one day, since daily quotas
+        /// are renewed within that, and escalating bans of exchanges are of days at most.
+        pub const fn max_ban(Duration);
+
+        /// How much may be owed at most after calls that used more than was estimated, in periods of
+        /// each limit, from 1 to 1,000: a limit of 100,000 tokens per minute owes no more than
+        /// 300,000 at 3, the default, which are paid back in three minutes. It bounds what one absurd
+        /// report costs, and is more than a correct estimate is ever wrong by.
+        pub const fn max_debt(u32);
+
         /// Whether the layer starts in shadow mode: calls that it would reject pass at once, and
         /// are counted and emitted as [`Shadowed`](seawall_core::EventKind::Shadowed). What an
         /// operator has paused or drains rejects all the same. Default: no.
@@ -246,7 +280,9 @@ impl RateLimitConfigBuilder {
     /// * `margin` is longer than the period of its limit, or `offset` not shorter;
     /// * [`utilization`](crate::Quota::utilization) leaves nothing for the burst or the rate;
     /// * two limits are kept in one file, or there are more than 8 limits;
-    /// * `max_waiting` is over 16,777,216, or `priority_aging` zero.
+    /// * `max_waiting` is over 16,777,216, or `priority_aging` zero;
+    /// * `max_pause` or `max_ban` is zero, `default_pause` longer than `max_pause`, or `max_debt` not
+    ///   from 1 to 1,000.
     pub fn build(self) -> Result<RateLimitConfig, InvalidConfig> {
         let mut config = self.config;
         match (self.rate, self.burst) {
@@ -268,6 +304,7 @@ impl RateLimitConfigBuilder {
             (None, None) => {}
         }
         check_limits(&config.limits)?;
+        check_bounds(&config)?;
         check_waiting(&config, self.of_waiting)?;
         Ok(config)
     }
@@ -284,6 +321,24 @@ fn check_limits(limits: &[Limit]) -> Result<(), InvalidConfig> {
             let accepted = "a file of its own for each limit";
             return Err(InvalidConfig::new("persist_in", "one file twice", accepted));
         }
+    }
+    Ok(())
+}
+
+fn check_bounds(config: &RateLimitConfig) -> Result<(), InvalidConfig> {
+    for (field, value) in [("max_pause", config.max_pause), ("max_ban", config.max_ban)] {
+        if value.is_zero() {
+            return Err(InvalidConfig::new(field, "0ns", "longer than zero"));
+        }
+    }
+    if config.default_pause > config.max_pause {
+        let value = format!("{:?}", config.default_pause);
+        let accepted = format!("at most `max_pause`, {:?}", config.max_pause);
+        return Err(InvalidConfig::new("default_pause", value, accepted));
+    }
+    if !(1..=1_000).contains(&config.max_debt) {
+        let accepted = "a whole number from 1 to 1000";
+        return Err(InvalidConfig::new("max_debt", config.max_debt, accepted));
     }
     Ok(())
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 use seawall_core::counters::Counter;
 use seawall_core::{EventKind, EventSource, Reason, Rejection};
 
+use crate::bounds::{Applied, Bounded};
 use crate::denial::Denial;
 
 seawall_core::counters! {
     /// What became of the calls of a rate limit so far. Each call is in exactly one of the fields,
-    /// `waited` and `shadowed` aside; those that wait now are in none.
+    /// `waited` and `shadowed` aside; those that wait now are in none. `bounded` and `unplaced` count
+    /// what the upstream has reported, `clock_jumps` and `files_not_written` what became of this machine.
     pub struct RateLimitCounts;
 
     /// The counters of one stripe.
@@ -35,6 +37,15 @@ seawall_core::counters! {
         waited => "seawall_ratelimit_waited_total",
         /// Passed in shadow mode, and would have been rejected otherwise.
         shadowed => "seawall_ratelimit_shadowed_total",
+        /// Values of the upstream beyond a bound of the settings, which was applied in their place.
+        bounded => "seawall_ratelimit_signals_bounded_total",
+        /// Reports of the upstream that no limit counts the unit of, or that say nothing about what
+        /// is left.
+        unplaced => "seawall_ratelimit_signals_unplaced_total",
+        /// How often the clock of the machine was found to be set, where a limit counts by it.
+        clock_jumps => "seawall_ratelimit_clock_jumps_total",
+        /// How often a quota file could not be written.
+        files_not_written => "seawall_ratelimit_files_not_written_total",
     }
 }
 
@@ -82,6 +93,26 @@ pub(crate) fn shadow(events: &EventSource, counters: &Counters, denial: Denial) 
     counters.shadowed.add();
     counters.granted.add();
     events.emit(|| EventKind::Shadowed(rejection(events, denial)));
+}
+
+/// Counts and emits what was not applied as the upstream has reported it.
+pub(crate) fn applied(events: &EventSource, counters: &Counters, applied: Applied) {
+    if applied.unplaced {
+        counters.unplaced.add();
+    }
+    if let Some(Bounded {
+        what,
+        reported,
+        applied,
+    }) = applied.bounded
+    {
+        counters.bounded.add();
+        events.emit(|| EventKind::Bounded {
+            what,
+            reported,
+            applied,
+        });
+    }
 }
 
 #[cold]

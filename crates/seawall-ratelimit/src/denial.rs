@@ -2,6 +2,8 @@
 
 use seawall_core::Reason;
 
+use crate::pause::Start;
+
 /// Why a call does not depart now, and when it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Denial {
@@ -35,11 +37,30 @@ impl Denial {
         }
     }
 
+    /// The call departs so many nanoseconds from now. Limits start carefully after a pause, so there
+    /// is a wait after it as well: the longer part is the reason.
+    pub(crate) fn of_wait(start: Start, wait_ns: u64, by_quota: bool) -> Self {
+        let paused = start.pause.until().saturating_sub(start.now);
+        let reason = if paused > 0 && paused >= wait_ns.saturating_sub(paused) {
+            Reason::Paused
+        } else if by_quota {
+            Reason::QuotaExhausted
+        } else {
+            Reason::RateLimited
+        };
+        Self {
+            reason,
+            wait_ns,
+            commanded: start.now < start.pause.commanded_until(),
+        }
+    }
+
     /// An operator has paused the layer.
     pub(crate) const fn paused_by_operator(wait_ns: u64) -> Self {
         Self {
+            reason: Reason::Paused,
+            wait_ns,
             commanded: true,
-            ..Self::paused(wait_ns)
         }
     }
 
@@ -55,14 +76,6 @@ impl Denial {
                 self.wait_ns
             },
             ..self
-        }
-    }
-
-    pub(crate) const fn paused(wait_ns: u64) -> Self {
-        Self {
-            reason: Reason::Paused,
-            wait_ns,
-            commanded: false,
         }
     }
 }

@@ -19,15 +19,22 @@ use crate::state::{Departed, LocalState, SharedState, StateAnchor};
 /// A reader finds three kinds of [`QuotaSignal`](seawall_core::QuotaSignal):
 ///
 /// * *the state of a limit* (headers with the remaining count and the reset): what is left here is
-///   lowered to that, never raised. The signal goes to the limit that counts the same unit; of
-///   several, to the one with the reported window or count, or else to the shortest whose period is
-///   not over before the reported reset.
+///   lowered to that until its reset, never raised, and each window is kept by itself. The signal goes
+///   to the limit that counts the same unit; of several, to the one with the reported window or count,
+///   or else to the shortest whose period is not over before the reported window or reset. A unit that
+///   no limit counts is [counted](crate::RateLimitCounts::unplaced) as not placed.
 /// * *a pause* (a throttle, a ban): nothing is granted before it ends, and then the limit starts
-///   empty, so that waiters do not depart all at once.
+///   carefully, so that waiters do not depart all at once: see
+///   [`pause_for`](crate::RateLimitHandle::pause_for).
 /// * *the real usage* (tokens of an AI response): the difference to the estimate is taken or given
 ///   back, at the time of the departure. A response without usage, and a call that is dropped before
 ///   its response, leave the estimate taken: the upstream has most likely counted them. Where the
 ///   usage comes later, at the end of a stream, the reader hands on a [`LateUsage`].
+///
+/// No value of an upstream counts beyond the bounds of the settings:
+/// [`max_pause`](crate::RateLimitConfigBuilder::max_pause),
+/// [`max_ban`](crate::RateLimitConfigBuilder::max_ban) and
+/// [`max_debt`](crate::RateLimitConfigBuilder::max_debt).
 ///
 /// ```
 /// use std::time::Duration;
@@ -199,12 +206,12 @@ where
             ..
         } = step.project_replace(Step::Done)
         {
-            let common = state.common();
+            let (common, counters) = (state.common(), state.stripe());
             let mut now = None;
             let mut apply = |signal| {
                 // Only results with signals cost a clock read.
                 let now = *now.get_or_insert_with(|| common.clock.now());
-                common.apply_signal(now, signal, &departed);
+                common.apply_signal(counters, now, signal, &departed);
             };
             reader.read_signals(result.as_ref(), &mut apply);
             if let Ok(response) = &mut result {
@@ -217,7 +224,11 @@ where
 
 fn late_usage(state: &LocalState, departed: Departed) -> LateUsage {
     let state = state.clone();
-    LateUsage::new(move |used| state.common().correct_usage(&departed, used))
+    LateUsage::new(move |used| {
+        state
+            .common()
+            .correct_usage(state.stripe(), &departed, used)
+    })
 }
 
 seawall_core::impl_debug!(FeedbackFuture<Fut, F>:);

@@ -3,7 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use seawall_core::{
-    InstanceHandle, InstanceName, InvalidConfig, QuotaSignal, Rejection, RequestMeta, Samples, ns,
+    EventKind, InstanceHandle, InstanceName, InvalidConfig, QuotaSignal, Rejection, RequestMeta,
+    Samples, ns,
 };
 
 use crate::config::RateLimitConfig;
@@ -12,7 +13,6 @@ use crate::counts::RateLimitCounts;
 use crate::limit::MAX_LIMITS;
 use crate::limiter::Limiter;
 use crate::limiter_ref::{LimiterRef, TokenRequests};
-use crate::meter::WallClock;
 use crate::reserve::Reservation;
 use crate::snapshot::{LimitSnapshot, RateLimitSnapshot, RateLimitState, resumes_in};
 use crate::state::{SharedState, State};
@@ -69,7 +69,9 @@ impl RateLimitHandle {
     /// [`InvalidConfig`] when the limits are not as many as before, of the same kinds and units in
     /// the same order; the settings stay as they were.
     pub fn configure(&self, config: RateLimitConfig) -> Result<(), InvalidConfig> {
-        self.limiter().configure(self.now(), config)
+        self.limiter().configure(self.now(), config)?;
+        self.emit("configure");
+        Ok(())
     }
 
     /// Tokens that are there now, in whole and partial ones, at most the burst; with several limits,
@@ -94,7 +96,7 @@ impl RateLimitHandle {
     pub fn time_to_next(&self, meta: &RequestMeta) -> Option<Duration> {
         let limiter = self.limiter_ref();
         let requests = TokenRequests::new(&limiter, meta, |unit| MetaCost::of(meta, unit));
-        let wait = self.limiter().time_to(self.now(), &requests.own);
+        let wait = limiter.time_to(self.now(), &requests);
         (wait != u64::MAX).then(|| Duration::from_nanos(wait))
     }
 
@@ -115,19 +117,25 @@ impl RateLimitHandle {
         }
     }
 
-    /// Grants nothing until [`resume`](Self::resume). New calls are rejected with
+    /// Grants nothing until [`resume`](Self::resume), while what is used comes back as usual. New calls are rejected with
     /// [`Paused`](seawall_core::Reason::Paused), in shadow mode too; queued ones wait as long as
     /// they may.
     pub fn pause(&self) {
         self.limiter().pause();
+        self.emit("pause");
     }
 
-    /// Grants nothing for so long, and starts empty then: what an upstream asks for with a throttle.
+    /// Grants nothing for so long, and starts carefully then: what an upstream asks for with a
+    /// throttle. A bucket then has what it had less what would have flowed in since the pause began, a
+    /// strict limit grants its count evenly over as long as the pause lasted (at most over its
+    /// period), and windows and days have what is left of them.
+    ///
     /// Calls whose `max_wait` is longer than that are queued. In shadow mode, where no call waits,
     /// new calls are rejected.
     pub fn pause_for(&self, time: Duration) {
         if !time.is_zero() {
             self.limiter().pause_for(self.now(), ns(time), true);
+            self.emit("pause_for");
         }
     }
 
@@ -135,25 +143,32 @@ impl RateLimitHandle {
     /// [`resume`](Self::resume), in shadow mode too, and serves the queued ones: before a restart.
     pub fn drain(&self) {
         self.limiter().drain();
+        self.emit("drain");
     }
 
-    /// Ends every pause, a drain and a bypass, and forgets what the upstream has reported; what was used stays
-    /// used. Buckets and strict limits that a [timed pause](Self::pause_for) has emptied fill from
-    /// the time at which it would have ended; [`refill`](Self::refill) fills them at once.
+    /// Ends every pause with its careful start, whether an operator or the upstream has asked for it,
+    /// a drain and a bypass, and forgets what the upstream has reported, for every kind of limit. What
+    /// was used stays used, and what an upstream has reported without a reset of a strict limit counts
+    /// as used for one period. So what is granted then is what would be without the pause, at most what
+    /// the limits allow. [`refill`](Self::refill) fills them at once.
     pub fn resume(&self) {
         self.limiter().resume(self.now());
+        self.emit("resume");
     }
 
     /// As [`resume`](Self::resume), and fills every bucket and strict limit. Counts of windows and
-    /// days stay: only the upstream can renew those.
+    /// days stay, since only the upstream can renew those; where the clock was set meanwhile, they go
+    /// by the new time at once.
     pub fn refill(&self) {
         self.limiter().refill(self.now());
+        self.emit("refill");
     }
 
     /// Back to automatic: as [`resume`](Self::resume), and the shadow mode of the settings. What was
     /// used stays used, and [`counts`](Self::counts) stay.
     pub fn reset(&self) {
         self.limiter().reset(self.now());
+        self.emit("reset");
     }
 
     /// Turns shadow mode on or off, until [`configure`](Self::configure) or [`reset`](Self::reset);
@@ -163,21 +178,27 @@ impl RateLimitHandle {
     /// bypass ends.
     pub fn set_shadow(&self, on: bool) {
         self.limiter().set_shadow(self.now(), on);
+        self.emit(if on { "shadow_on" } else { "shadow_off" });
     }
 
-    /// Sets the time for limits that count by the wall clock, after that was set or the machine has
-    /// slept. A clock that goes back gives nothing back.
+    /// Sets the time for limits that count by the wall clock. From then on it follows the running
+    /// clock alone; without, the clock of the system is read again every second, and one that was set
+    /// is emitted as [`ClockJumped`](seawall_core::EventKind::ClockJumped) and counted.
+    ///
+    /// A clock that goes back gives nothing back: the window or day that was reached lasts until it
+    /// would have ended, and then the new time counts. One that goes forward begins another, but
+    /// only once within the length of one.
     pub fn set_wall_clock(&self, time: SystemTime) {
-        let now = self.now();
-        let wall = WallClock::at(now, time);
-        self.limiter().set_wall_clock(now, wall);
+        self.state().set_wall_clock(time);
     }
 
     /// Applies what the upstream has reported in another way than in a result: a push message, a
     /// message to the operator. See [`FeedbackLayer`](crate::FeedbackLayer) for the effects.
     /// [`QuotaSignal::Used`] takes the full amount, since there is no estimate.
     pub fn apply_signal(&self, signal: QuotaSignal) {
-        self.limiter().apply_signal(self.now(), signal, None);
+        let state = self.state.local();
+        self.state()
+            .apply_to_all(state.stripe(), self.now(), signal, None);
     }
 
     /// Takes what a request like this costs, and waits for it as calls do.
@@ -204,6 +225,12 @@ impl RateLimitHandle {
 
     fn bypass(&self) {
         self.limiter().bypass(self.now());
+        self.emit("bypass");
+    }
+
+    fn emit(&self, command: &'static str) {
+        let events = &self.state().events;
+        events.emit(|| EventKind::Commanded { command });
     }
 
     fn limiter_ref(&self) -> LimiterRef {

@@ -73,6 +73,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod bounds;
 mod bucket;
 mod cap;
 mod config;
@@ -96,6 +97,7 @@ mod service;
 mod snapshot;
 mod state;
 mod sync;
+mod watch;
 mod watched;
 
 pub mod guide {

@@ -7,7 +7,6 @@ use seawall_core::{Clock, Rejection, RequestMeta, Unit};
 use crate::costs::Costs;
 use crate::counts::{Counters, reject, shadow};
 use crate::denial::Denial;
-use crate::keyed::keys::Keys;
 use crate::limiter::{AccountRequest, Admission, Limiter, TokenRequest};
 use crate::state::{LocalState, State};
 
@@ -52,7 +51,9 @@ impl LimiterRef {
     }
 
     pub(crate) fn now(&self) -> u64 {
-        self.clock().now()
+        let now = self.clock().now();
+        self.state().watch(now, self.counters());
+        now
     }
 
     pub(crate) fn reject(&self, denial: Denial) -> Rejection {
@@ -61,15 +62,7 @@ impl LimiterRef {
 
     /// Asks the limiters for a call that does not take the fast path, and counts the result.
     pub(crate) fn decide(&self, now_ns: u64, requests: TokenRequests) -> Decision {
-        let keys = self.state().keys.as_ref();
-        let paused = keys.and_then(|keys| Some((keys, keys.paused_for(now_ns)?)));
-        let bypass = match paused {
-            Some((keys, wait_ns)) if !keys.is_bypass() && !requests.are_free() => {
-                return self.decide_paused(keys, now_ns, wait_ns);
-            }
-            Some((keys, _)) => keys.is_bypass(),
-            None => false,
-        };
+        self.state().watch(now_ns, self.counters());
         let admission = if requests.are_free() {
             Admission::Granted
         } else {
@@ -77,53 +70,52 @@ impl LimiterRef {
             self.limiter().admit(now_ns, &requests.own, account)
         };
         match admission {
-            Admission::Denied(denial) if !bypass || denial.commanded => {
-                Decision::Reject(self.reject(denial))
+            Admission::Denied(denial) => {
+                Decision::Reject(self.reject(self.last_to_grant(now_ns, &requests, denial)))
             }
-            Admission::Denied(denial) | Admission::Shadowed(denial) => {
+            Admission::Shadowed(denial) => {
                 shadow(&self.state().events, self.counters(), denial);
                 Decision::Depart
             }
-            Admission::Wait if !bypass => Decision::Wait(requests),
-            Admission::Wait | Admission::Granted => {
+            Admission::Wait => Decision::Wait(requests),
+            Admission::Granted => {
                 self.counters().granted.add();
                 Decision::Depart
             }
         }
     }
 
-    /// All keys are paused. Shadow mode covers what the upstream asks for, and no command.
-    fn decide_paused(&self, keys: &Keys, now_ns: u64, wait_ns: u64) -> Decision {
-        let limiter = self.limiter();
-        let paused = Denial::paused(wait_ns);
-        let denial = if keys.is_commanded(now_ns) || !limiter.is_shadow() {
-            Some(paused)
-        } else {
-            let of_account = || self.account().and_then(|account| account.command(now_ns));
-            limiter.command(now_ns).or_else(of_account)
-        };
-        if let Some(denial) = denial {
-            return Decision::Reject(self.reject(denial));
+    /// A rejection by a key or by its account names the time at which both grant.
+    fn last_to_grant(&self, now_ns: u64, requests: &TokenRequests, denial: Denial) -> Denial {
+        if requests.account.is_none() || denial.wait_ns == u64::MAX {
+            return denial;
         }
-        shadow(&self.state().events, self.counters(), paused);
-        Decision::Depart
+        let both = self.denial_of(now_ns, requests);
+        if both.wait_ns > denial.wait_ns {
+            both
+        } else {
+            denial
+        }
     }
 
     /// Why a waiter did not get its tokens, and when both limiters let a call like it pass.
     pub(crate) fn denial_of(&self, now_ns: u64, requests: &TokenRequests) -> Denial {
         let own = self.limiter().denial_of(now_ns, &requests.own);
-        let decides =
-            |account: &&Limiter| !account.is_shadow() || account.command(now_ns).is_some();
-        let account = self.account().filter(decides);
-        let (Some(limiter), Some(request)) = (account, &requests.account) else {
-            return own;
+        let account = self.account().zip(requests.account.as_ref());
+        let account = account.map(|(limiter, request)| limiter.denial_of(now_ns, request));
+        let last = match account {
+            Some(account) if account.wait_ns > own.wait_ns => account,
+            _ => own,
         };
-        let account = limiter.denial_of(now_ns, request);
-        if account.wait_ns > own.wait_ns {
-            account
-        } else {
-            own
-        }
+        last.not_at_once()
+    }
+
+    /// In how many nanoseconds a call would depart; `u64::MAX` when that is unknown or never.
+    pub(crate) fn time_to(&self, now_ns: u64, requests: &TokenRequests) -> u64 {
+        let own = self.limiter().time_to(now_ns, &requests.own);
+        let account = self.account().zip(requests.account.as_ref());
+        let account = account.map(|(limiter, request)| limiter.time_to(now_ns, request));
+        own.max(account.unwrap_or(0))
     }
 }
 

@@ -61,7 +61,9 @@ impl Reservation {
     pub fn correct_usage(mut self, used: &[(Unit, u64)]) {
         self.over = true;
         let now = self.limiter.now();
-        self.for_each(|limiter, granted| limiter.correct_usage(now, granted, used));
+        self.for_each(|limiter, granted| {
+            limiter.correct_usage(now, granted, used);
+        });
     }
 
     /// Leaves everything taken as it was estimated.

@@ -1,15 +1,22 @@
 //! What every service, layer and handle of one instance shares.
 
-use seawall_core::striped::{Anchor, Local, Shared, Stripes};
-use seawall_core::{Clock, EventSource, InstanceName, PartitionKey, QuotaSignal, Scope, Unit, ns};
+use std::time::SystemTime;
 
+use seawall_core::striped::{Anchor, Local, Shared, Stripes};
+use seawall_core::{
+    Clock, EventKind, EventSource, InstanceName, PartitionKey, QuotaSignal, Scope, Unit,
+};
+
+use crate::bounds::Applied;
 use crate::config::RateLimitConfig;
 use crate::costs::{Costs, Granted};
-use crate::counts::Counters;
+use crate::counts::{Counters, applied};
 use crate::keyed::KeyedRateLimitConfig;
 use crate::keyed::keys::Keys;
+use crate::limit::Limit;
 use crate::limiter::Limiter;
 use crate::meter::WallClock;
+use crate::watch::Watch;
 
 pub(crate) type SharedState = Shared<State, Counters>;
 pub(crate) type StateAnchor = Anchor<State, Counters>;
@@ -26,14 +33,18 @@ pub(crate) struct State {
     pub(crate) keys: Option<Keys>,
     /// The instance whose limits its keys share, with other instances too.
     pub(crate) account: Option<SharedState>,
+    pub(crate) watch: Watch,
 }
 
 impl State {
     pub(crate) fn new(name: impl Into<InstanceName>, config: RateLimitConfig) -> SharedState {
         let clock = Clock::start();
         let now = clock.now();
+        let wall = WallClock::now(now);
+        let is_needed = config.limits().iter().any(Limit::is_by_wall_clock);
         share(Self {
-            limiter: Limiter::new(config, now, WallClock::now(now)).reserved(),
+            watch: Watch::new(now, wall, is_needed),
+            limiter: Limiter::new(config, now, wall).reserved(),
             clock,
             events: EventSource::new("ratelimit", name),
             keys: None,
@@ -59,6 +70,8 @@ impl State {
             events: EventSource::new("ratelimit_per_key", name),
             keys: Some(Keys::new(config, account.is_some(), wall)),
             account,
+            // Keys of any kind may come.
+            watch: Watch::new(now, wall, true),
         })
     }
 
@@ -66,6 +79,51 @@ impl State {
     pub(crate) fn account(&self) -> Option<&Limiter> {
         let account = self.account.as_ref()?;
         Some(&account.common().limiter)
+    }
+
+    /// Looks after the wall clock and files, once per second.
+    #[inline]
+    pub(crate) fn watch(&self, now_ns: u64, counters: &Counters) {
+        if self.watch.is_due(now_ns) {
+            self.look(counters);
+        }
+        if let Some(account) = &self.account {
+            let (state, counters) = (account.common(), account.here());
+            if state.watch.is_due(now_ns) {
+                state.look(counters);
+            }
+        }
+    }
+
+    #[cold]
+    fn look(&self, counters: &Counters) {
+        let news = self.watch.look(&self.clock, self.limiter.write_errors());
+        if let Some(wall) = news.wall {
+            self.apply_wall_clock(wall);
+        }
+        if let Some(jump) = news.jump {
+            counters.clock_jumps.add();
+            self.events.emit(|| jump);
+        }
+        if news.write_errors > 0 {
+            counters.files_not_written.add_n(news.write_errors);
+            self.events.emit(|| EventKind::FileNotWritten);
+        }
+    }
+
+    /// Sets the time for limits that count by the wall clock, which is not read any more.
+    pub(crate) fn set_wall_clock(&self, time: SystemTime) {
+        let wall = WallClock::at(self.clock.now(), time);
+        self.watch.set_wall_clock(wall);
+        self.apply_wall_clock(wall);
+    }
+
+    fn apply_wall_clock(&self, wall: WallClock) {
+        let now = self.clock.now();
+        self.limiter.set_wall_clock(now, wall);
+        if let Some(keys) = &self.keys {
+            keys.set_wall_clock(now, wall);
+        }
     }
 
     /// A call that departs now, of which `cost` is the cost per unit.
@@ -86,17 +144,37 @@ impl State {
     }
 
     /// Applies what the result of a call has reported.
-    pub(crate) fn apply_signal(&self, now_ns: u64, signal: QuotaSignal, departed: &Departed) {
+    pub(crate) fn apply_signal(
+        &self,
+        counters: &Counters,
+        now_ns: u64,
+        signal: QuotaSignal,
+        departed: &Departed,
+    ) {
         let Departed { key, all, own } = *departed;
         match &self.keys {
-            Some(keys) => self.apply_to_key(keys, key, now_ns, signal, own, Some(all)),
-            None => self.limiter.apply_signal(now_ns, signal, Some(all)),
+            Some(keys) => self.apply_to_key(counters, keys, key, now_ns, signal, own, Some(all)),
+            None => self.apply_to_all(counters, now_ns, signal, Some(all)),
         }
     }
 
+    /// Applies what the upstream has reported to the limits of all calls.
+    pub(crate) fn apply_to_all(
+        &self,
+        counters: &Counters,
+        now_ns: u64,
+        signal: QuotaSignal,
+        all: Option<Granted>,
+    ) {
+        let result = self.limiter.apply_signal(now_ns, signal, all);
+        applied(&self.events, counters, result);
+    }
+
     /// Applies what the upstream has reported about a key.
+    #[allow(clippy::too_many_arguments, reason = "of one call each")]
     pub(crate) fn apply_to_key(
         &self,
+        counters: &Counters,
         keys: &Keys,
         key: PartitionKey,
         now_ns: u64,
@@ -104,34 +182,48 @@ impl State {
         own: Option<Granted>,
         all: Option<Granted>,
     ) {
-        if let QuotaSignal::Pause { lasts, scope } = signal
-            && scope != Scope::Endpoint
-        {
-            return match self.account() {
-                Some(account) => account.apply_signal(now_ns, signal, all),
-                None => {
-                    let lasts = lasts.unwrap_or_else(|| keys.config_of(key).default_pause());
-                    keys.pause_for_upstream(now_ns.saturating_add(ns(lasts)));
+        let account = self.account();
+        let result = match signal {
+            QuotaSignal::Pause { scope, .. } | QuotaSignal::Ban { scope, .. }
+                if scope != Scope::Endpoint =>
+            {
+                match account {
+                    Some(account) => account.apply_signal(now_ns, signal, all),
+                    None => keys.pause_for_upstream(key, now_ns, signal),
                 }
-            };
-        }
-        if let QuotaSignal::Used { unit, amount } = signal {
-            let nothing = Granted::nothing(now_ns);
-            let (own, all) = (own.unwrap_or(nothing), all.unwrap_or(nothing));
-            return self.correct_key(keys, key, now_ns, own, all, &[(unit, amount)]);
-        }
-        // It may be the state of the key or of the account, so it goes to the key alone.
-        keys.limiter(key, now_ns).apply_signal(now_ns, signal, own);
+            }
+            QuotaSignal::Used { unit, amount } => {
+                let nothing = Granted::nothing(now_ns);
+                let (own, all) = (own.unwrap_or(nothing), all.unwrap_or(nothing));
+                self.correct_key(keys, key, now_ns, own, all, &[(unit, amount)])
+            }
+            // The state of a limit may be that of the key or of the account, so it goes to the key, if
+            // that has a limit of the unit.
+            _ => {
+                let own = keys.limiter(key, now_ns).apply_signal(now_ns, signal, own);
+                match account {
+                    Some(account) if own.unplaced => account.apply_signal(now_ns, signal, all),
+                    _ => own,
+                }
+            }
+        };
+        applied(&self.events, counters, result);
     }
 
     /// Replaces the estimates of a call by what it really used.
-    pub(crate) fn correct_usage(&self, departed: &Departed, used: &[(Unit, u64)]) {
+    pub(crate) fn correct_usage(
+        &self,
+        counters: &Counters,
+        departed: &Departed,
+        used: &[(Unit, u64)],
+    ) {
         let now = self.clock.now();
         let Departed { key, all, own } = *departed;
-        match (&self.keys, own) {
+        let result = match (&self.keys, own) {
             (Some(keys), Some(own)) => self.correct_key(keys, key, now, own, all, used),
             _ => self.limiter.correct_usage(now, all, used),
-        }
+        };
+        applied(&self.events, counters, result);
     }
 
     /// Usage counts at the key and at the account.
@@ -143,11 +235,11 @@ impl State {
         own: Granted,
         all: Granted,
         used: &[(Unit, u64)],
-    ) {
-        keys.correct_usage(key, now_ns, own, used);
-        if let Some(account) = self.account() {
-            account.correct_usage(now_ns, all, used);
-        }
+    ) -> Applied {
+        let own = keys.correct_usage(key, now_ns, own, used);
+        let account = self.account();
+        let account = account.map(|account| account.correct_usage(now_ns, all, used));
+        own.and(account.unwrap_or_default())
     }
 }
 

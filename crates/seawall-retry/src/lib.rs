@@ -52,8 +52,8 @@
 //!
 //! * [`RetryConfig`]: attempts, backoff, timeouts. [`Budget`]: what pays for retries.
 //! * [`RetryLayer::retry_if`], [`prepare`](RetryLayer::prepare),
-//!   [`annotate_give_up`](RetryLayer::annotate_give_up): a predicate of your own, signatures and
-//!   nonces per attempt, and why there was no further one ([`StopReason`]).
+//!   [`annotate_give_up`](RetryLayer::annotate_give_up): a predicate of your own, requests that
+//!   differ per attempt, and why there was no further one ([`StopReason`]).
 //! * [`AdaptiveRate`]: a sending rate that is learned from throttles.
 //! * [`RetryHandle`]: counts, snapshot, live settings.
 //! * [`guide`]: the table of what is retried, waits, corrected results, readiness, cancellation,

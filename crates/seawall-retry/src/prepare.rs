@@ -21,12 +21,16 @@ impl Attempt {
     };
 }
 
-/// Prepares the request for each attempt, the first one included: a fresh signature, a nonce, a
-/// timestamp, a header with the attempt's number.
+/// Prepares the request for each attempt, the first one included: a header with the attempt's
+/// number, another endpoint after a failure, a fresh idempotency key.
 ///
-/// Closures and `fn` pointers `Fn(&mut Req, Attempt) -> Result<(), Err>` implement it. What is
-/// prepared is the request that leaves: the copy for the next attempt was made before, so that
-/// nothing that one attempt adds is found by the next.
+/// Closures and `fn` pointers `Fn(&mut Req, Attempt) -> Result<(), Err>` implement it. The copy for
+/// the next attempt was made before, so nothing that one attempt adds is found by the next.
+///
+/// **It runs above the layers that wait**: what it writes may be as old as their waits are long when
+/// the request leaves, and of two requests the later one may leave first. A timestamp, a nonce or a
+/// signature over them belongs into the hook at departure,
+/// [`DepartureLayer`](seawall_core::DepartureLayer), which stands below them.
 ///
 /// ```
 /// use seawall_retry::{Attempt, PrepareAttempt};
@@ -41,7 +45,7 @@ impl Attempt {
 pub trait PrepareAttempt<Req, Err> {
     /// Prepares `request` for `attempt`.
     ///
-    /// Called when the service is ready, right before the request is handed to it.
+    /// Called when the service below is ready, right before the request is handed to it.
     ///
     /// # Errors
     ///

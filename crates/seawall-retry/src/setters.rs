@@ -33,22 +33,21 @@ impl<X, R, P, A> RetryLayer<X, Hooks<R, P, A>> {
         })
     }
 
-    /// Prepares each request right before its attempt, the first one included; see
-    /// [`PrepareAttempt`].
+    /// Prepares each request before its attempt, the first one included; see [`PrepareAttempt`],
+    /// also for what belongs into the hook at departure instead: timestamps, nonces, signatures.
     ///
     /// ```
     /// use seawall_retry::{Attempt, Error, RetryConfig, RetryLayer};
     ///
     /// #[derive(Clone)]
-    /// struct Order { text: String, attempt: u32, signature: u64 }
+    /// struct Quote { symbol: String, attempt: u32, host: &'static str }
     ///
-    /// # fn signature(text: &str, attempt: u32) -> u64 { text.len() as u64 + u64::from(attempt) }
-    /// fn sign(order: &mut Order, attempt: Attempt) -> Result<(), Error<std::io::Error>> {
-    ///     order.attempt = attempt.number;
-    ///     order.signature = signature(&order.text, order.attempt);
+    /// fn spread(quote: &mut Quote, attempt: Attempt) -> Result<(), Error<std::io::Error>> {
+    ///     quote.attempt = attempt.number;
+    ///     quote.host = if attempt.number == 1 { "primary" } else { "secondary" };
     ///     Ok(())
     /// }
-    /// let layer = RetryLayer::new("orders", RetryConfig::default()).prepare(sign);
+    /// let layer = RetryLayer::new("quotes", RetryConfig::default()).prepare(spread);
     /// ```
     #[must_use]
     pub fn prepare<P2>(self, prepare: P2) -> RetryLayer<X, Hooks<R, P2, A>> {

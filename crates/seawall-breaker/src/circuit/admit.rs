@@ -65,7 +65,9 @@ impl Circuit {
 
     /// Makes the transitions that are due when a call comes.
     fn advance(&mut self, config: &BreakerConfig, at: EntryPoint, now: u64) -> Option<Change> {
-        self.half.step_back(now);
+        if self.word.state() == CircuitState::HalfOpen {
+            self.half.step_back(now);
+        }
         let cause = match self.word.state() {
             CircuitState::Open if now >= self.open_until => CircuitCause::OpenTimeOver,
             CircuitState::ForcedOpen if now >= self.open_until => CircuitCause::ForcedTimeOver,

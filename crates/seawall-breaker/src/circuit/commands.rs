@@ -1,6 +1,5 @@
 //! Commands of an operator. They hold until they are taken back, whatever the rules decide.
 
-use fastrand::Rng;
 use seawall_core::CircuitCause;
 
 use crate::circuit::Circuit;
@@ -75,8 +74,10 @@ impl Circuit {
     ) -> Option<Change> {
         self.word = self.word.same_state().with_shadow(new.shadow);
         self.windows.configure(old, new, now);
-        if old.seed != new.seed {
-            self.rng = new.seed.map_or_else(Rng::new, Rng::with_seed);
+        if old.seed != new.seed
+            && let Some(past) = &mut self.past
+        {
+            past.reseed();
         }
         let change = match self.word.state() {
             CircuitState::HalfOpen if self.half.is_ramping() => self.end_ramp(new, now),

@@ -1,12 +1,14 @@
 //! The half-open state: probes that decide, then perhaps a ramp.
 
+use std::ops::{Deref, DerefMut};
+
 use seawall_core::ns;
 
 use crate::config::{BreakerConfig, Ramp};
 use crate::entry_point::EntryPoint;
 
 /// Probes and ramp of the present half-open generation.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct HalfOpen {
     /// When a probe last started or responded.
     probes_since: u64,
@@ -20,6 +22,40 @@ pub(crate) struct HalfOpen {
     /// Calls that the gate let pass and that have not ended: the probe queue.
     pub(crate) queued: u32,
     ramp: Option<Ramping>,
+}
+
+/// The present half-open generation in a box of its own: most circuits are not half-open.
+#[derive(Debug)]
+pub(crate) struct MaybeHalfOpen(Option<Box<HalfOpen>>);
+
+impl MaybeHalfOpen {
+    /// Of a circuit in another state.
+    pub(crate) const NOT: Self = Self(None);
+
+    /// Bytes on the heap.
+    pub(crate) fn heap(&self) -> usize {
+        self.0.as_deref().map_or(0, size_of_val)
+    }
+}
+
+impl From<HalfOpen> for MaybeHalfOpen {
+    fn from(half: HalfOpen) -> Self {
+        Self(Some(Box::new(half)))
+    }
+}
+
+impl Deref for MaybeHalfOpen {
+    type Target = HalfOpen;
+
+    fn deref(&self) -> &HalfOpen {
+        self.0.as_deref().unwrap_or(&HalfOpen::NO_PROBES)
+    }
+}
+
+impl DerefMut for MaybeHalfOpen {
+    fn deref_mut(&mut self) -> &mut HalfOpen {
+        self.0.get_or_insert_with(|| Box::new(HalfOpen::NO_PROBES))
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -40,11 +76,21 @@ pub(crate) enum ProbeResult {
 }
 
 impl HalfOpen {
+    const NO_PROBES: Self = Self {
+        probes_since: 0,
+        gate_since: 0,
+        probes: 0,
+        succeeded: 0,
+        failed: 0,
+        queued: 0,
+        ramp: None,
+    };
+
     pub(crate) fn probing(now: u64) -> Self {
         Self {
             probes_since: now,
             gate_since: now,
-            ..Self::default()
+            ..Self::NO_PROBES
         }
     }
 

@@ -23,8 +23,7 @@ impl Circuit {
             return None;
         }
         if self.half.is_ramping() {
-            self.windows
-                .enter(config.pace.epoch(now), settled.failed(), settled.slow);
+            self.count(config, settled, now);
             let opened = self.evaluate(config, settled, overdue, now);
             return opened.or_else(|| self.end_ramp(config, now));
         }
@@ -69,7 +68,7 @@ impl Circuit {
                 };
                 let change = self.enter(to, CircuitCause::ProbesSucceeded, figures, now);
                 if config.ramp.is_some() {
-                    self.half = HalfOpen::ramping(now);
+                    self.half = HalfOpen::ramping(now).into();
                 }
                 Some(change)
             }

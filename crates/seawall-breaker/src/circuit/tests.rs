@@ -1,4 +1,5 @@
-//! The behavior of the state machine, one test each, and two models of it.
+//! The behavior of the state machine, one test each, and models of it.
 
+mod aging;
 mod behavior;
 mod model;

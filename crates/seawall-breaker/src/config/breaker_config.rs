@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use seawall_core::{Scope, ns};
 
-use super::values::{AbandonedPolicy, ClosePolicy, HalfOpenPolicy, Ramp, RateRule, ThrottleRule};
+use super::values::{
+    AbandonedPolicy, ClosePolicy, HalfOpenPolicy, PanicPolicy, Ramp, RateRule, ThrottleRule,
+};
+use crate::ages::Aging;
 use crate::buckets::Pace;
 use crate::in_flight::PER_THRESHOLD;
 use crate::opening::Opening;
@@ -13,8 +16,9 @@ use crate::rule::{Rule, Rules};
 /// When a circuit opens, how long it stays open, and what closes it again.
 ///
 /// The default opens after 5 failures in a row, when half of the last 100 calls failed (evaluated
-/// from 20 calls on) or when the upstream bans this client; stays open for 60 s, or for the ban
-/// up to 24 h; probes with one call at a time and closes after 2 probes have succeeded.
+/// from 20 calls on), neither of which counts calls of more than an hour ago, or when the upstream
+/// bans this client; stays open for 60 s, for the ban up to 24 h, or for the `Retry-After` of the
+/// failures up to 15 min; probes with one call at a time and closes after 2 probes have succeeded.
 ///
 /// ```
 /// use std::time::Duration;
@@ -44,9 +48,11 @@ pub struct BreakerConfig {
     pub(crate) slow_after: Option<Duration>,
     pub(crate) slow_rate: Option<RateRule<u32>>,
     pub(crate) slow_rate_over: Option<RateRule<Duration>>,
+    pub(crate) max_age: Option<Duration>,
     pub(crate) rules: Rules,
     pub(crate) open_on_ban: Option<Duration>,
     pub(crate) throttle: Option<ThrottleRule>,
+    pub(crate) max_retry_after: Option<Duration>,
     pub(crate) open_for: Duration,
     pub(crate) open_growth: Option<(f64, Duration)>,
     pub(crate) open_jitter: f64,
@@ -58,41 +64,33 @@ pub struct BreakerConfig {
     pub(crate) ramp: Option<Ramp>,
     pub(crate) half_open_policy: HalfOpenPolicy,
     pub(crate) abandoned_policy: AbandonedPolicy,
+    pub(crate) panic_policy: PanicPolicy,
     pub(crate) shadow: bool,
     /// Made from the settings above.
     pub(crate) opening: Opening,
     pub(crate) pace: Pace,
+    pub(crate) aging: Aging,
 }
 
 impl BreakerConfig {
-    /// Failures in a row that open the circuit, if that rule is on.
-    pub const fn consecutive_failures(&self) -> Option<u32> {
-        self.consecutive_failures
-    }
+    seawall_core::getters! {
+        /// Failures in a row that open the circuit, if that rule is on.
+        pub const fn consecutive_failures -> Option<u32>;
 
-    /// The failure rate over the last calls, if that rule is on.
-    pub const fn failure_rate(&self) -> Option<RateRule<u32>> {
-        self.failure_rate
-    }
+        /// The failure rate over the last calls, if that rule is on.
+        pub const fn failure_rate -> Option<RateRule<u32>>;
 
-    /// The failure rate over a time, if that rule is on.
-    pub const fn failure_rate_over(&self) -> Option<RateRule<Duration>> {
-        self.failure_rate_over
-    }
+        /// The failure rate over a time, if that rule is on.
+        pub const fn failure_rate_over -> Option<RateRule<Duration>>;
 
-    /// From which duration on a call is slow, if that is measured.
-    pub const fn slow_after(&self) -> Option<Duration> {
-        self.slow_after
-    }
+        /// From which duration on a call is slow, if that is measured.
+        pub const fn slow_after -> Option<Duration>;
 
-    /// The rate of slow calls over the last calls, if that rule is on.
-    pub const fn slow_rate(&self) -> Option<RateRule<u32>> {
-        self.slow_rate
-    }
+        /// The rate of slow calls over the last calls, if that rule is on.
+        pub const fn slow_rate -> Option<RateRule<u32>>;
 
-    /// The rate of slow calls over a time, if that rule is on.
-    pub const fn slow_rate_over(&self) -> Option<RateRule<Duration>> {
-        self.slow_rate_over
+        /// The rate of slow calls over a time, if that rule is on.
+        pub const fn slow_rate_over -> Option<RateRule<Duration>>;
     }
 
     /// The custom rules, in the order in which they are evaluated.
@@ -100,9 +98,19 @@ impl BreakerConfig {
         self.rules.0.iter().map(AsRef::as_ref)
     }
 
-    /// The longest time that a ban opens the circuit for; `None` when bans are ordinary failures.
-    pub const fn open_on_ban(&self) -> Option<Duration> {
-        self.open_on_ban
+    seawall_core::getters! {
+        /// The greatest age at which a call counts in a row or among the last calls, if there is one.
+        pub const fn max_age -> Option<Duration>;
+
+        /// The longest time that a `Retry-After` of a failure keeps the circuit open; `None` when it
+        /// is ignored.
+        pub const fn max_retry_after -> Option<Duration>;
+
+        /// How a call counts that panicked.
+        pub const fn panic_policy -> PanicPolicy;
+
+        /// The longest time that a ban opens the circuit for; `None` when bans are ordinary failures.
+        pub const fn open_on_ban -> Option<Duration>;
     }
 
     /// The longest time that a throttle of this scope opens the circuit for, if it does.
@@ -110,39 +118,27 @@ impl BreakerConfig {
         self.throttle.filter(|t| t.covers(scope)).map(|t| t.max)
     }
 
-    /// How long the circuit stays open before it probes, the first time.
-    pub const fn open_for(&self) -> Duration {
-        self.open_for
-    }
+    seawall_core::getters! {
+        /// How long the circuit stays open before it probes, the first time.
+        pub const fn open_for -> Duration;
 
-    /// The factor and the cap by which the open time grows, if it does.
-    pub const fn open_growth(&self) -> Option<(f64, Duration)> {
-        self.open_growth
-    }
+        /// The factor and the cap by which the open time grows, if it does.
+        pub const fn open_growth -> Option<(f64, Duration)>;
 
-    /// The largest share, from 0 to 1, by which the open time is lengthened at random.
-    pub const fn open_jitter(&self) -> f64 {
-        self.open_jitter
-    }
+        /// The largest share, from 0 to 1, by which the open time is lengthened at random.
+        pub const fn open_jitter -> f64;
 
-    /// How long the circuit must be closed for one step of the growth to be taken back.
-    pub const fn open_decay(&self) -> Duration {
-        self.open_decay
-    }
+        /// How long the circuit must be closed for one step of the growth to be taken back.
+        pub const fn open_decay -> Duration;
 
-    /// The seed of the jitter, if one was set.
-    pub const fn seed(&self) -> Option<u64> {
-        self.seed
-    }
+        /// The seed of the jitter, if one was set.
+        pub const fn seed -> Option<u64>;
 
-    /// How many probes may be in flight at once.
-    pub const fn probes(&self) -> u32 {
-        self.probes
-    }
+        /// How many probes may be in flight at once.
+        pub const fn probes -> u32;
 
-    /// What closes a half-open circuit.
-    pub const fn close_policy(&self) -> ClosePolicy {
-        self.close_policy
+        /// What closes a half-open circuit.
+        pub const fn close_policy -> ClosePolicy;
     }
 
     /// How many probes must succeed to close the circuit.
@@ -150,29 +146,21 @@ impl BreakerConfig {
         self.close_policy.needed()
     }
 
-    /// After how long probes that have not responded are given up and their slots used again.
-    pub const fn probe_timeout(&self) -> Duration {
-        self.probe_timeout
-    }
+    seawall_core::getters! {
+        /// After how long probes that have not responded are given up and their slots used again.
+        pub const fn probe_timeout -> Duration;
 
-    /// The ramp from half-open to closed, if there is one.
-    pub const fn ramp(&self) -> Option<Ramp> {
-        self.ramp
-    }
+        /// The ramp from half-open to closed, if there is one.
+        pub const fn ramp -> Option<Ramp>;
 
-    /// What happens to calls that find every probe slot taken.
-    pub const fn half_open_policy(&self) -> HalfOpenPolicy {
-        self.half_open_policy
-    }
+        /// What happens to calls that find every probe slot taken.
+        pub const fn half_open_policy -> HalfOpenPolicy;
 
-    /// How a call counts that was dropped before it responded.
-    pub const fn abandoned_policy(&self) -> AbandonedPolicy {
-        self.abandoned_policy
-    }
+        /// How a call counts that was dropped before it responded.
+        pub const fn abandoned_policy -> AbandonedPolicy;
 
-    /// Whether rejections are only counted and reported, and the calls let pass.
-    pub const fn shadow(&self) -> bool {
-        self.shadow
+        /// Whether rejections are only counted and reported, and the calls let pass.
+        pub const fn shadow -> bool;
     }
 
     /// Whether the duration of calls must be measured.

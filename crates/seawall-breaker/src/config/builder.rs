@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_core::Scope;
-
 use super::breaker_config::BreakerConfig;
-use super::values::{AbandonedPolicy, ClosePolicy, HalfOpenPolicy, RateRule, ThrottleRule};
+use super::values::{AbandonedPolicy, ClosePolicy, HalfOpenPolicy, PanicPolicy, RateRule};
+use crate::ages::Aging;
 use crate::buckets::Pace;
 use crate::opening::Opening;
 use crate::rule::{Rule, Rules};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const MINUTE: Duration = Duration::from_secs(60);
+const QUARTER_HOUR: Duration = Duration::from_secs(15 * 60);
 
 /// Collects the settings of a [`BreakerConfig`]; a wrong one is reported by [`build`](Self::build).
 #[must_use]
@@ -23,6 +23,8 @@ pub struct BreakerConfigBuilder {
     // What the settings are made of where they have a default that depends on others.
     pub(super) min_calls: Option<u32>,
     pub(super) ban_was_set: bool,
+    /// `None` for the default, `Some(None)` for none.
+    pub(super) max_age: Option<Option<Duration>>,
     pub(super) open_decay: Option<Duration>,
     pub(super) successes_to_close: Option<u32>,
     pub(super) close_rate: Option<(f64, u32)>,
@@ -66,9 +68,11 @@ impl BreakerConfigBuilder {
             slow_after: None,
             slow_rate: None,
             slow_rate_over: None,
+            max_age: None,
             rules: Rules(Vec::new()),
             open_on_ban: Some(DAY),
             throttle: None,
+            max_retry_after: Some(QUARTER_HOUR),
             open_for: MINUTE,
             open_growth: None,
             open_jitter: 0.0,
@@ -80,14 +84,17 @@ impl BreakerConfigBuilder {
             ramp: None,
             half_open_policy: HalfOpenPolicy::Reject,
             abandoned_policy: AbandonedPolicy::Ignored,
+            panic_policy: PanicPolicy::Failure,
             shadow: false,
             opening: Opening::NONE,
             pace: Pace::NONE,
+            aging: Aging::OFF,
         };
         Self {
             config,
             min_calls: None,
             ban_was_set: false,
+            max_age: None,
             open_decay: None,
             successes_to_close: None,
             close_rate: None,
@@ -95,28 +102,58 @@ impl BreakerConfigBuilder {
         }
     }
 
-    /// Opens after `failures` failures in a row, at least 1.
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # use seawall_breaker::{AbandonedPolicy, BreakerConfig, BreakerLayer, CircuitState, HalfOpenPolicy};
-    /// # use tokio::time::{advance, sleep};
-    /// # const SECOND: Duration = Duration::from_secs(1);
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let config = BreakerConfig::builder().consecutive_failures(3).build()?;
-    /// let breaker = BreakerLayer::new("in_a_row", config).handle();
-    /// for outcome in [Err("down"), Err("down"), Ok(()), Err("down"), Err("down")] {
-    ///     let _ = breaker.call(async { outcome }).await;
-    /// }
-    /// assert_eq!(breaker.state(), CircuitState::Closed, "a success ends a run");
-    /// let _ = breaker.call(async { Err::<(), _>("down") }).await;
-    /// assert_eq!(breaker.state(), CircuitState::Open);
-    /// # Ok(()) }
-    /// ```
-    pub fn consecutive_failures(mut self, failures: u32) -> Self {
-        self.config.consecutive_failures = Some(failures);
-        self
+    seawall_core::setters! { self.config:
+        /// Opens after so many failures in a row, at least 1, none of them older than
+        /// [`max_age`](Self::max_age).
+        ///
+        /// ```
+        /// # use std::time::Duration;
+        /// # use seawall_breaker::{AbandonedPolicy, BreakerConfig, BreakerLayer, CircuitState, HalfOpenPolicy};
+        /// # use tokio::time::{advance, sleep};
+        /// # const SECOND: Duration = Duration::from_secs(1);
+        /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+        /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+        /// let config = BreakerConfig::builder().consecutive_failures(3).build()?;
+        /// let breaker = BreakerLayer::new("in_a_row", config).handle();
+        /// for outcome in [Err("down"), Err("down"), Ok(()), Err("down"), Err("down")] {
+        ///     let _ = breaker.call(async { outcome }).await;
+        /// }
+        /// assert_eq!(breaker.state(), CircuitState::Closed, "a success ends a run");
+        /// let _ = breaker.call(async { Err::<(), _>("down") }).await;
+        /// assert_eq!(breaker.state(), CircuitState::Open);
+        /// # Ok(()) }
+        /// ```
+        pub const fn consecutive_failures(Some(u32));
+
+        /// A call is slow that takes this time or longer; longer than zero. Used by
+        /// [`slow_rate`](Self::slow_rate) and [`slow_rate_over`](Self::slow_rate_over), which count
+        /// slow calls, and calls in flight as soon as they are slow. A slow probe counts as failed.
+        ///
+        /// ```
+        /// # use std::time::Duration;
+        /// # use seawall_breaker::{AbandonedPolicy, BreakerConfig, BreakerLayer, CircuitState, HalfOpenPolicy};
+        /// # use tokio::time::{advance, sleep};
+        /// # const SECOND: Duration = Duration::from_secs(1);
+        /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+        /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+        /// use seawall_breaker::CircuitCause;
+        ///
+        /// let config = BreakerConfig::builder()
+        ///     .slow_after(2 * SECOND)
+        ///     .slow_rate(0.5, 10)
+        ///     .min_calls(4)
+        ///     .build()?;
+        /// let breaker = BreakerLayer::new("slow", config).handle();
+        /// for _ in 0..4 {
+        ///     // They hang: none of them ever ends.
+        ///     tokio::spawn(breaker.call(std::future::pending::<Result<(), ()>>()));
+        /// }
+        /// sleep(3 * SECOND).await;
+        /// let rejected = breaker.try_admit().unwrap_err();
+        /// assert_eq!(rejected.cause(), Some(CircuitCause::SlowRate { percent: 100 }));
+        /// # Ok(()) }
+        /// ```
+        pub const fn slow_after(Some(Duration));
     }
 
     /// Opens when `share` (above 0, at most 1) of the last `calls` calls (1 to 10,000,000)
@@ -175,39 +212,6 @@ impl BreakerConfigBuilder {
         self
     }
 
-    /// A call is slow that takes `time` or longer; longer than zero. Used by
-    /// [`slow_rate`](Self::slow_rate) and [`slow_rate_over`](Self::slow_rate_over), which count
-    /// slow calls, and calls in flight as soon as they are slow. A slow probe counts as failed.
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # use seawall_breaker::{AbandonedPolicy, BreakerConfig, BreakerLayer, CircuitState, HalfOpenPolicy};
-    /// # use tokio::time::{advance, sleep};
-    /// # const SECOND: Duration = Duration::from_secs(1);
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use seawall_breaker::CircuitCause;
-    ///
-    /// let config = BreakerConfig::builder()
-    ///     .slow_after(2 * SECOND)
-    ///     .slow_rate(0.5, 10)
-    ///     .min_calls(4)
-    ///     .build()?;
-    /// let breaker = BreakerLayer::new("slow", config).handle();
-    /// for _ in 0..4 {
-    ///     // They hang: none of them ever ends.
-    ///     tokio::spawn(breaker.call(std::future::pending::<Result<(), ()>>()));
-    /// }
-    /// sleep(3 * SECOND).await;
-    /// let rejected = breaker.try_admit().unwrap_err();
-    /// assert_eq!(rejected.cause(), Some(CircuitCause::SlowRate { percent: 100 }));
-    /// # Ok(()) }
-    /// ```
-    pub fn slow_after(mut self, time: Duration) -> Self {
-        self.config.slow_after = Some(time);
-        self
-    }
-
     /// Opens when `share` (above 0, at most 1) of the last `calls` calls (1 to 10,000,000) was
     /// slow.
     pub fn slow_rate(mut self, share: f64, calls: u32) -> Self {
@@ -222,12 +226,11 @@ impl BreakerConfigBuilder {
         self
     }
 
-    /// Evaluates rates only from `calls` calls on: at least 1, at most the shortest window of
-    /// calls. Without it, from a fifth of each window of calls, and from 20 calls in a window of
-    /// time (the `requestVolumeThreshold` of Hystrix).
-    pub fn min_calls(mut self, calls: u32) -> Self {
-        self.min_calls = Some(calls);
-        self
+    seawall_core::setters! { self:
+        /// Evaluates rates only from so many calls on: at least 1, at most the shortest window of
+        /// calls. Without it, from a fifth of each window of calls, and from 20 calls in a window of
+        /// time (the `requestVolumeThreshold` of Hystrix).
+        pub const fn min_calls(Some(u32));
     }
 
     /// Opens by a custom rule; any number of them.
@@ -236,77 +239,43 @@ impl BreakerConfigBuilder {
         self
     }
 
-    /// Opens at once when the upstream bans this client, until the ban is over, for `max` (longer
-    /// than zero) at most, and for no less than the ordinary open time. On by default, with 24 h.
+    /// Counts a call in [a row](Self::consecutive_failures), or among the
+    /// [last calls](Self::failure_rate), for this time (1 s to 7 days) after it ended, and for no less
+    /// than seven eighths of it. Failures of yesterday then do not open the circuit with one of today.
+    ///
+    /// On by default, with one hour: an open circuit mostly lasts a minute, and what it is to see
+    /// shows within minutes; but a client that calls every three minutes must reach the minimum of 20
+    /// calls, too. Successes that are counted without a lock begin to age with the next failure.
+    /// Rules over a time have that time instead.
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use seawall_breaker::{AbandonedPolicy, BreakerConfig, BreakerLayer, CircuitState, HalfOpenPolicy};
-    /// # use tokio::time::{advance, sleep};
+    /// # use seawall_breaker::{BreakerConfig, BreakerLayer, CircuitState};
+    /// # use tokio::time::advance;
     /// # const SECOND: Duration = Duration::from_secs(1);
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use seawall_breaker::Outcome;
-    ///
     /// let config = BreakerConfig::builder()
-    ///     .consecutive_failures(5)
-    ///     .open_on_ban(3_600 * SECOND)
+    ///     .consecutive_failures(3)
+    ///     .max_age(60 * SECOND)
     ///     .build()?;
-    /// let breaker = BreakerLayer::new("banned", config).handle();
-    /// fn classify(result: Result<&(), &u64>) -> Outcome {
-    ///     match result {
-    ///         Ok(()) => Outcome::Success,
-    ///         Err(secs) => Outcome::Banned { lasts: Some(Duration::from_secs(*secs)) },
-    ///     }
-    /// }
-    /// let _ = breaker.call_with(classify, async { Err(600) }).await;
-    /// assert_eq!(breaker.snapshot().probes_in, Some(600 * SECOND));
+    /// let breaker = BreakerLayer::new("aging", config).handle();
+    /// let fail = || async { let _ = breaker.call(async { Err::<(), _>("down") }).await; };
+    /// fail().await;
+    /// fail().await;
+    /// advance(61 * SECOND).await;
+    /// fail().await;
+    /// assert_eq!(breaker.state(), CircuitState::Closed, "two of the three are too long ago");
     /// # Ok(()) }
     /// ```
-    pub fn open_on_ban(mut self, max: Duration) -> Self {
-        self.config.open_on_ban = Some(max);
-        self.ban_was_set = true;
+    pub const fn max_age(mut self, age: Duration) -> Self {
+        self.max_age = Some(Some(age));
         self
     }
 
-    /// Counts a ban as an ordinary failure.
-    pub fn ban_as_failure(mut self) -> Self {
-        self.config.open_on_ban = None;
-        self.ban_was_set = false;
-        self
-    }
-
-    /// Opens at once when the upstream throttles one of `scopes` with a time to wait: for that
-    /// time, but for `max` (longer than zero) at most. Off by default, since a throttle is a sign
-    /// of a client that is too fast, not of an unhealthy upstream.
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # use seawall_breaker::{AbandonedPolicy, BreakerConfig, BreakerLayer, CircuitState, HalfOpenPolicy};
-    /// # use tokio::time::{advance, sleep};
-    /// # const SECOND: Duration = Duration::from_secs(1);
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use seawall_breaker::Scope;
-    ///
-    /// let config = BreakerConfig::builder()
-    ///     .consecutive_failures(5)
-    ///     // The limit is the account's, and so is this circuit.
-    ///     .open_on_throttle([Scope::Account], 120 * SECOND)
-    ///     .build()?;
-    /// assert_eq!(config.open_on_throttle(Scope::Account), Some(120 * SECOND));
-    /// assert_eq!(config.open_on_throttle(Scope::Endpoint), None);
-    /// # Ok(()) }
-    /// ```
-    pub fn open_on_throttle(
-        mut self,
-        scopes: impl IntoIterator<Item = Scope>,
-        max: Duration,
-    ) -> Self {
-        let scopes = scopes
-            .into_iter()
-            .fold(0, |bits, s| bits | ThrottleRule::bit(s));
-        self.config.throttle = Some(ThrottleRule { scopes, max });
+    /// Counts calls in a row, and among the last calls, however long ago they ended.
+    pub const fn without_max_age(mut self) -> Self {
+        self.max_age = Some(None);
         self
     }
 }

@@ -8,6 +8,7 @@ use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration, Ratio, ns};
 use super::breaker_config::BreakerConfig;
 use super::builder::BreakerConfigBuilder;
 use super::values::{ClosePolicy, HalfOpenPolicy, Ramp, RateRule, ThrottleRule};
+use crate::ages::Aging;
 use crate::buckets::Pace;
 use crate::opening::Opening;
 
@@ -16,6 +17,9 @@ const MAX_CALLS: u32 = 10_000_000;
 const MIN_WINDOW: Duration = Duration::from_millis(10);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const MIN_AGE: Duration = Duration::from_secs(1);
+const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Fewer calls in a time window are no sample; Hystrix' `requestVolumeThreshold`.
 const MIN_CALLS_OVER_TIME: u32 = 20;
 const MAX_STEPS: u32 = 16;
@@ -32,6 +36,7 @@ impl BreakerConfigBuilder {
     pub fn build(mut self) -> Result<BreakerConfig, InvalidConfig> {
         self.check_dependencies()?;
         self.build_rules()?;
+        self.build_age()?;
         self.build_open_time()?;
         self.build_half_open()?;
         Ok(self.config)
@@ -71,6 +76,33 @@ impl BreakerConfigBuilder {
                 "at least one scope",
             )),
             Some(ThrottleRule { max, .. }) => positive("open_on_throttle", max),
+            None => Ok(()),
+        }
+    }
+
+    fn build_age(&mut self) -> Result<(), InvalidConfig> {
+        let config = &mut self.config;
+        let counts = config.consecutive_failures.is_some()
+            || config.failure_rate.is_some()
+            || config.slow_rate.is_some()
+            || !config.rules.0.is_empty();
+        config.max_age = match self.max_age {
+            Some(Some(_)) if !counts => {
+                let rules = "consecutive_failures, failure_rate, slow_rate or rule";
+                return Err(lonely("max_age", rules));
+            }
+            None | Some(None) if !counts => None,
+            Some(age) => age,
+            None => Some(HOUR),
+        };
+        match config.max_age {
+            Some(age) if !(MIN_AGE..=MAX_AGE).contains(&age) => {
+                return Err(invalid("max_age", age, "a time from 1 s to 7 days"));
+            }
+            age => config.aging = Aging::of(age),
+        }
+        match config.max_retry_after {
+            Some(longest) => within_a_day("max_retry_after", longest),
             None => Ok(()),
         }
     }

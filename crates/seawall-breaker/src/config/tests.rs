@@ -288,20 +288,97 @@ fn the_default_is_what_its_docs_say() {
     assert_eq!(config.open_on_throttle(Scope::Upstream), None);
 }
 
+#[derive(Debug)]
+struct Never;
+
+impl Rule for Never {
+    fn name(&self) -> &'static str {
+        "never"
+    }
+    fn trips(&self, _: &RuleContext, _: tokio::time::Instant) -> bool {
+        false
+    }
+}
+
 #[test]
 fn custom_rules_are_equal_only_when_they_are_the_same() {
-    #[derive(Debug)]
-    struct Never;
-    impl Rule for Never {
-        fn name(&self) -> &'static str {
-            "never"
-        }
-        fn trips(&self, _: &RuleContext, _: tokio::time::Instant) -> bool {
-            false
-        }
-    }
     let one = b().rule(Never).build().unwrap();
     assert_eq!(one, one.clone());
     assert_ne!(one, b().rule(Never).build().unwrap());
     assert!(one.measures());
+}
+
+#[test]
+fn an_age_is_an_hour_unless_set_and_only_where_calls_are_counted() {
+    const HOUR: Duration = Duration::from_secs(3_600);
+    assert_eq!(five().build().unwrap().max_age(), Some(HOUR));
+    assert_eq!(BreakerConfig::default().max_age(), Some(HOUR));
+    assert_eq!(
+        five().max_age(60 * S).build().unwrap().max_age(),
+        Some(60 * S)
+    );
+    assert_eq!(five().without_max_age().build().unwrap().max_age(), None);
+    for age in [Duration::ZERO, S / 2, 8 * 24 * HOUR, Duration::MAX] {
+        let value = format!("{age:?}");
+        rejects(five().max_age(age), "max_age", &value, "from 1 s to 7 days");
+    }
+    let over = || b().failure_rate_over(0.5, 60 * S);
+    assert_eq!(over().build().unwrap().max_age(), None);
+    assert_eq!(over().without_max_age().build().unwrap().max_age(), None);
+    let without = "set without consecutive_failures, failure_rate, slow_rate or rule";
+    rejects(
+        over().max_age(60 * S),
+        "max_age",
+        without,
+        "only together with",
+    );
+    for counting in [
+        b().failure_rate(0.5, 10),
+        b().slow_after(S).slow_rate(0.5, 10),
+        b().rule(Never),
+    ] {
+        assert_eq!(counting.max_age(S).build().unwrap().max_age(), Some(S));
+    }
+}
+
+#[test]
+fn the_longest_retry_after_is_a_quarter_of_an_hour_unless_set() {
+    assert_eq!(five().build().unwrap().max_retry_after(), Some(900 * S));
+    let set = five().max_retry_after(S).build().unwrap();
+    assert_eq!(set.max_retry_after(), Some(S));
+    let off = five().without_retry_after().build().unwrap();
+    assert_eq!(off.max_retry_after(), None);
+    for longest in [Duration::ZERO, 86_401 * S, Duration::MAX] {
+        let field = "max_retry_after";
+        let rejected = five()
+            .max_retry_after(longest)
+            .build()
+            .expect_err("invalid");
+        assert_eq!(rejected.field(), field);
+    }
+}
+
+#[test]
+fn every_setting_is_shown() {
+    let shown = super::settings(&five().build().unwrap());
+    let value = |name| {
+        shown
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, v)| v.as_str())
+    };
+    assert_eq!(value("max_age"), Some("3600s"));
+    assert_eq!(value("max_retry_after"), Some("900s"));
+    assert_eq!(value("panic_policy"), Some("Failure"));
+    let off = five()
+        .without_max_age()
+        .without_retry_after()
+        .build()
+        .unwrap();
+    let shown = super::settings(&off);
+    assert!(
+        shown
+            .iter()
+            .all(|(n, _)| *n != "max_age" && *n != "max_retry_after")
+    );
 }

@@ -102,6 +102,20 @@ pub enum AbandonedPolicy {
     FailureAfter(Duration),
 }
 
+/// How a call counts that panicked.
+///
+/// It panicked if the inner service did, in its `call` or while its future was polled. A future that
+/// is dropped while its caller unwinds from another panic is a dropped call.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PanicPolicy {
+    /// As a failure of the upstream: its response was one that the client could not take.
+    #[default]
+    Failure,
+    /// As a call that was dropped before it responded: by the [`AbandonedPolicy`].
+    Abandoned,
+}
+
 /// Throttles that open the circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ThrottleRule {

@@ -115,20 +115,12 @@ impl<K: ToOwned + ?Sized> KeyedCircuit<K> {
     /// per block.
     fn heap(&self, locked: &Locked) -> usize {
         const BLOCK: usize = 16;
-        let circuit = &locked.circuit;
-        let log = match circuit.log().len() {
-            0 => 0,
-            logged => logged.next_power_of_two().max(4) * size_of::<Change>() + BLOCK,
-        };
-        let transitions = match locked.transitions.heap() {
-            0 => 0,
-            bytes => bytes + BLOCK,
-        };
-        let in_flight = self.stripe.in_flight.get();
-        circuit.windows().heap()
-            + log
-            + transitions
-            + in_flight.map_or(0, |counts| size_of_val(&**counts) + BLOCK)
+        fn block<T>(of: Option<&T>) -> usize {
+            of.map_or(0, |of| size_of_val(of) + BLOCK)
+        }
+        locked.circuit.heap()
+            + block(self.stripe.counters.get())
+            + block(self.stripe.in_flight.get().map(AsRef::as_ref))
     }
 }
 
@@ -137,14 +129,16 @@ impl<K: ToOwned + ?Sized> Evict for KeyedCircuit<K> {
 
     fn rest(&mut self) -> Rest {
         let state = self.common.word().state();
-        // Where the registry forces every circuit, this one would be made again in its state.
-        if state != CircuitState::Closed && self.shared.settings().forced != Some(state) {
-            return Rest::Stays;
-        }
         let now = self.common.now();
         let locked = self.lock_drained(now);
-        let epoch = locked.config.pace.epoch(now);
-        if locked.circuit.streak() == 0 && locked.circuit.windows().is_clean(epoch) {
+        let (circuit, config) = (&locked.circuit, &locked.config);
+        // Where the registry forces every circuit, this one would be made again in its state.
+        let as_made = state == CircuitState::Closed || self.shared.settings().forced == Some(state);
+        if !as_made && !circuit.is_deserted(config, now) {
+            return Rest::Stays;
+        }
+        let clean = circuit.windows().is_clean(config.pace.epoch(now));
+        if clean && !circuit.remembers_openings(config, now) {
             Rest::Idle
         } else {
             Rest::Remembers
@@ -154,7 +148,9 @@ impl<K: ToOwned + ?Sized> Evict for KeyedCircuit<K> {
     fn add_to(&self, totals: &mut Totals, evicted: bool) {
         let mut locked = self.common.lock();
         totals.counts.merge(&self.counts_of(&mut locked));
-        totals.transitions.merge(&locked.transitions);
+        if let Some(transitions) = locked.circuit.transitions() {
+            totals.transitions.merge(transitions);
+        }
         if evicted {
             return;
         }

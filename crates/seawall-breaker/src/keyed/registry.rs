@@ -7,10 +7,7 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 
 use seawall_core::striped::{Anchor, Shared, Stripes};
-use seawall_core::{
-    Command, ErrorIsFailure, Events, InstanceHandle, InstanceName, InvalidConfig, Samples,
-    Unsupported,
-};
+use seawall_core::{ErrorIsFailure, InstanceHandle, InstanceName, InvalidConfig, Samples};
 
 use super::circuit::{Keyed, Totals};
 use super::state::KeyedState;
@@ -22,7 +19,7 @@ use crate::handle::CircuitHandle;
 use crate::state_word::CircuitState;
 use crate::transition::Transition;
 
-/// From how many keys on idle ones are evicted: some 7 MB.
+/// From how many keys on idle ones are evicted: some 6 MB.
 const MAX_KEYS: usize = 10_000;
 
 /// Circuits by key, made when they are first used. Clones share.
@@ -63,14 +60,16 @@ const MAX_KEYS: usize = 10_000;
 ///
 /// # Bounded memory
 ///
-/// A key takes some 730 bytes ([`memory`](BreakerRegistrySnapshot::memory)), a bit more per call in
-/// a count window of more than a hundred, and what the key itself keeps on the heap. A new key beyond
+/// A key takes some 620 bytes, one whose circuit was ever open some 600 more
+/// ([`memory`](BreakerRegistrySnapshot::memory)), a bit per call in a count window of more than a
+/// hundred, and what the key itself keeps on the heap. A new key beyond
 /// [`set_max_keys`](Self::set_max_keys) evicts one that is idle: its circuit is closed, no call is
 /// in flight, nothing holds its [`CircuitHandle`], and it was not used recently. Circuits that
-/// remember no failure are evicted first. A circuit that is open, half-open or forced is never
-/// evicted, unless all are [forced](Self::force_open); when none can be evicted, the bound is
-/// exceeded ([`over_capacity`](Self::over_capacity)). That of a key that is never used again stays
-/// open, until [`reset`](Self::reset). What evicted circuits counted stays in the counts.
+/// remember neither failures nor openings are evicted first. An open or half-open circuit is evicted
+/// if no call has come for as long as its open time and [`open_for`](BreakerConfig::open_for) once
+/// more: its key does not return. One that is forced by a command to its key alone stays until that is
+/// taken back or its time is over. When none can be evicted, the bound is exceeded
+/// ([`over_capacity`](Self::over_capacity)). What evicted circuits counted stays in the counts.
 pub struct BreakerRegistry<K: ToOwned + ?Sized = str, B = RandomState> {
     state: Shared<KeyedState<K, B>, ()>,
 }
@@ -322,17 +321,12 @@ where
     K::Owned: Send + Sync,
     B: Send + Sync,
 {
-    fn pattern(&self) -> &'static str {
-        self.state().setup.breaker_events.pattern()
-    }
-
-    fn name(&self) -> InstanceName {
-        Self::name(self)
-    }
-
-    /// That of the worst circuit.
-    fn state(&self) -> &'static str {
-        worst(&self.state.common().map.totals()).as_str()
+    // The state is that of the worst circuit, and commands are for every key, present and future.
+    seawall_core::handle_methods! { |this|
+        pattern: this.state().setup.breaker_events.pattern(),
+        state: worst(&this.state().map.totals()).as_str(),
+        attach: this.state().setup.breaker_events,
+        commands: [Block => force_open, Bypass => force_closed, Reset => reset],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
@@ -360,25 +354,5 @@ where
         let mut settings = settings(&self.state.common().config());
         settings.push(("max_keys", self.max_keys().to_string()));
         settings
-    }
-
-    fn attach(&self, events: &Events) {
-        self.state.common().setup.breaker_events.attach(events);
-    }
-
-    /// Commands are for every key, present and future.
-    fn control(&self, command: Command) -> Result<(), Unsupported> {
-        match command {
-            Command::Block => self.force_open(),
-            Command::Bypass => self.force_closed(),
-            Command::Reset => self.reset(),
-            _ => {
-                return Err(Unsupported {
-                    pattern: self.pattern(),
-                    command,
-                });
-            }
-        }
-        Ok(())
     }
 }

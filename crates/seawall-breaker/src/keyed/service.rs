@@ -20,6 +20,8 @@ use crate::overdue::CheckOverdue;
 use crate::permit::Permit;
 use crate::probe_wait::may_wait;
 use crate::record::UNMEASURED;
+use crate::settle::Settle;
+use crate::unwind::on_unwind;
 
 /// A service with one circuit per key; made by [`KeyedBreakerLayer`](crate::KeyedBreakerLayer).
 ///
@@ -87,8 +89,13 @@ where
             // The permit is made first: if the inner service panics, the probe slot is free.
             Ok(record) => {
                 let permit = Permit::new(circuit, record);
-                let call = || self.inner.call(req);
-                ResponseFuture::calling(call, || permit, classifier, completion)
+                ResponseFuture::calling(
+                    permit,
+                    |permit| on_unwind(|| self.inner.call(req), || permit.panicked()),
+                    |permit| permit,
+                    classifier,
+                    completion,
+                )
             }
             // What the ready instance has reserved below is given up: a call that is rejected may
             // be the last one of this instance, one that waits is made ready again, and others may
@@ -143,8 +150,12 @@ where
         // circuit is closed an admission holds nothing that a panic of the inner service could
         // keep.
         ResponseFuture::calling(
-            || self.inner.call(req),
-            || {
+            circuit,
+            |circuit| {
+                let unwound = || circuit.settle_panicked(circuit.record(word, start));
+                on_unwind(|| self.inner.call(req), unwound)
+            },
+            |circuit| {
                 let record = circuit.record(word, start);
                 Permit::new(circuit, record)
             },

@@ -13,6 +13,7 @@ use crate::entry_point::EntryPoint;
 use crate::future::{AfterWait, ResponseFuture, State, Wait};
 use crate::permit::Permit;
 use crate::probe_wait::{ProbeWait, Waited, may_wait};
+use crate::unwind::on_unwind;
 use crate::wakers::Parked;
 
 /// The future of a keyed breaker of this policy. The wait is boxed, so that the futures of calls
@@ -32,6 +33,8 @@ pub struct KeyedWait<S, Req, K: ToOwned + ?Sized, C, T> {
     parked: Parked,
     circuit: Keyed<K>,
     service: S,
+    /// Whether the service was polled since it was last replaced.
+    polled: bool,
     req: Option<Req>,
     classifier: C,
     completion: T,
@@ -50,6 +53,7 @@ impl<S, Req, K: ToOwned + ?Sized, C, T> KeyedWait<S, Req, K, C, T> {
             parked: Parked::new(),
             circuit,
             service,
+            polled: false,
             req: Some(req),
             classifier,
             completion,
@@ -77,6 +81,12 @@ where
         loop {
             let word = common.word();
             if let Some(rejection) = common.would_reject(word, EntryPoint::Breaker) {
+                // A service that was waited for before the circuit changed may hold what the
+                // probes need.
+                if this.polled {
+                    this.polled = false;
+                    this.service = this.service.clone();
+                }
                 if may_wait(&this.circuit, &rejection)
                     && ready!(this.wait.poll(&this.circuit, EntryPoint::Breaker, cx))
                         == Waited::TryAgain
@@ -88,6 +98,7 @@ where
             }
             // Parked first: a circuit that opens wakes calls that wait for an unready service too.
             this.parked.park(common.wakers(), cx.waker());
+            this.polled = true;
             match this.service.poll_ready(cx) {
                 Poll::Ready(ready) => ready?,
                 Poll::Pending if common.word() == word => return Poll::Pending,
@@ -96,10 +107,11 @@ where
             match this.circuit.admit() {
                 // The permit is made first: if the inner service panics, the probe slot is free.
                 Ok(record) => {
-                    let permit = Permit::new(this.circuit.clone(), record);
+                    let mut permit = Permit::new(this.circuit.clone(), record);
                     let req = this.req.take().expect("a call departs once");
+                    let inner = on_unwind(|| this.service.call(req), || permit.panicked());
                     return Poll::Ready(Ok(State::Calling {
-                        inner: this.service.call(req),
+                        inner,
                         permit,
                         classifier: this.classifier.clone(),
                         completion: this.completion.clone(),

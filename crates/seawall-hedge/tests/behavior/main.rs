@@ -8,6 +8,7 @@ mod budget;
 mod control;
 mod delays;
 mod held;
+mod kept;
 mod learned;
 mod rest;
 mod results;

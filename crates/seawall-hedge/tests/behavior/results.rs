@@ -139,21 +139,27 @@ async fn the_first_good_result_of_several_extra_attempts_wins() {
 #[tokio::test(start_paused = true)]
 async fn a_not_sent_result_is_corrected_when_an_extra_attempt_may_have_been_sent() {
     let queued = rejected(Reason::QueueTimeout, Sent::No);
-    let (result, ..) = race(&[(500 * MS, Err(queued)), (10 * MS, Err(SERVER))]).await;
+    let timeout = rejected(Reason::AttemptTimeout, Sent::Maybe);
+    let (result, ..) = race(&[(500 * MS, Err(queued)), (10 * MS, Err(timeout))]).await;
     assert_eq!(result, Err(rejected(Reason::QueueTimeout, Sent::Maybe)));
+    // What the upstream said is the result.
+    let (result, ..) = race(&[(500 * MS, Err(queued)), (10 * MS, Err(SERVER))]).await;
+    assert_eq!(result, Err(SERVER));
     // Neither was sent.
     let (result, ..) = race(&[(500 * MS, Err(queued)), (10 * MS, Err(queued))]).await;
     assert_eq!(result, Err(queued));
     let (result, ..) = race(&[(500 * MS, Err(queued)), (10 * MS, Err(NOT_SENT))]).await;
     assert_eq!(result, Err(queued));
-    // The client's own error stays, unless a key makes a difference.
+    // The client's own error is wrong of the call, also where it may be sent any number of times.
     let script = [(500 * MS, Err(NOT_SENT)), (10 * MS, Err(SERVER))];
-    assert_eq!(race(&script).await.0, Err(NOT_SENT));
-    let keyed = layer(after_100_ms(1)).describe(ConstMeta(RequestMeta::new(Replay::SafeWithKey)));
-    let (result, _) = call(&mut keyed.layer(Upstream::new(script))).await;
     let unknown = Rejection::new(Reason::OutcomeUnknown, "hedge").with_sent(Sent::Maybe);
     let unknown = unknown.with_pattern("hedge");
-    assert_eq!(result, Err(Failed::Rejected(unknown)));
+    for replay in [Replay::Safe, Replay::SafeWithKey] {
+        let layer = layer(after_100_ms(1)).describe(ConstMeta(RequestMeta::new(replay)));
+        let (result, _) = call(&mut layer.layer(Upstream::new(script))).await;
+        assert_eq!(result, Err(Failed::Rejected(unknown)));
+        assert_eq!(layer.handle().counts().calls.unknown, 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -79,7 +79,8 @@ impl Keys {
                     *word = old.carry(*word, now_ns, new_rate);
                 }
                 _ => {
-                    let limiter = Limiter::with_word(old.clone(), *word, self.wall);
+                    let limiter = Limiter::with_word(old.clone(), *word, self.wall());
+                    let limiter = limiter.of_key(&self.all);
                     *limit = KeyLimit::Limiter(Arc::new(limiter));
                 }
             }

@@ -1,19 +1,21 @@
 //! Reads and controls the limits of all keys from outside.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use seawall_core::{
-    InstanceHandle, InstanceName, InvalidConfig, PartitionKey, QuotaSignal, Rejection, RequestMeta,
-    Samples, ns,
+    EventKind, InstanceHandle, InstanceName, InvalidConfig, PartitionKey, QuotaSignal, Rejection,
+    RequestMeta, Samples, ns,
 };
 
+use super::all_keys::AllKeys;
 use super::config::KeyedRateLimitConfig;
 use super::keys::Keys;
 use super::snapshot::KeyedRateLimitSnapshot;
 use crate::config::RateLimitConfig;
+use crate::costs::MetaCost;
 use crate::counts::RateLimitCounts;
 use crate::handle::RateLimitHandle;
-use crate::limiter_ref::LimiterRef;
+use crate::limiter_ref::{LimiterRef, TokenRequests};
 use crate::reserve::Reservation;
 use crate::snapshot::{LimitSnapshot, RateLimitState, resumes_in};
 use crate::state::{SharedState, State};
@@ -61,7 +63,9 @@ impl KeyedRateLimitHandle {
     /// [`InvalidConfig`] when the limits of keys that are not named, or of a key in use, are not as
     /// many as before, of the same kinds and units in the same order. The settings stay as they were.
     pub fn configure(&self, config: KeyedRateLimitConfig) -> Result<(), InvalidConfig> {
-        self.keys().configure(self.now(), config)
+        self.keys().configure(self.now(), config)?;
+        self.emit("configure");
+        Ok(())
     }
 
     /// Gives a key settings of its own, or changes them; what was used stays used.
@@ -76,7 +80,9 @@ impl KeyedRateLimitHandle {
         key: PartitionKey,
         config: RateLimitConfig,
     ) -> Result<(), InvalidConfig> {
-        self.keys().configure_key(key, self.now(), config)
+        self.keys().configure_key(key, self.now(), config)?;
+        self.emit("configure_key");
+        Ok(())
     }
 
     /// The account that the keys are [within](crate::KeyedRateLimitLayer::within_account), if there
@@ -149,53 +155,82 @@ impl KeyedRateLimitHandle {
         }
     }
 
+    /// When a request like this would depart, from now, behind the queued calls of its key and of the
+    /// account. `None` when it is paused until it is resumed, or when the request costs more than a
+    /// limit can grant.
+    pub fn time_to_next(&self, meta: &RequestMeta) -> Option<Duration> {
+        let limiter = self.limiter_ref(meta.key);
+        let requests = TokenRequests::new(&limiter, meta, |unit| MetaCost::of(meta, unit));
+        let wait = limiter.time_to(self.now(), &requests);
+        (wait != u64::MAX).then(|| Duration::from_nanos(wait))
+    }
+
     /// Grants a key nothing until [`resume`](Self::resume).
     pub fn pause(&self, key: PartitionKey) {
         self.keys().limiter(key, self.now()).pause();
+        self.emit("pause");
     }
 
-    /// Grants a key nothing for so long, and starts empty then: what an upstream asks for when it
-    /// throttles an endpoint.
+    /// Grants a key nothing for so long, and starts carefully then: what an upstream asks for when it
+    /// throttles an endpoint. See [`RateLimitHandle::pause_for`].
     pub fn pause_for(&self, key: PartitionKey, time: Duration) {
         let now = self.now();
         self.keys().limiter(key, now).pause_for(now, ns(time), true);
+        self.emit("pause_for");
     }
 
     /// Ends the pause of a key, and forgets what the upstream has reported about it; what was used
-    /// stays used.
+    /// stays used. A pause of all keys stays: [`resume_all`](Self::resume_all) ends that.
     pub fn resume(&self, key: PartitionKey) {
         let now = self.now();
         self.keys().limiter(key, now).resume(now);
+        self.emit("resume");
     }
 
-    /// Grants nothing to any key until [`resume_all`](Self::resume_all). New calls are rejected
-    /// with [`Paused`](seawall_core::Reason::Paused), in shadow mode too; queued ones wait only for
-    /// their own limits.
+    /// Grants nothing to any key until [`resume_all`](Self::resume_all). New calls are rejected with
+    /// [`Paused`](seawall_core::Reason::Paused), in shadow mode too; queued ones wait as long as they
+    /// may.
     pub fn pause_all(&self) {
-        self.keys().pause_until(u64::MAX);
+        self.keys()
+            .change_all(self.now(), AllKeys::pause_until_resumed);
+        self.emit("pause_all");
     }
 
-    /// Grants nothing to any key for so long. New calls are rejected meanwhile, also those that may
-    /// wait; queued ones wait only for their own limits.
+    /// Grants nothing to any key for so long, and starts carefully then; see
+    /// [`RateLimitHandle::pause_for`]. Reservations are calls, too. Calls whose `max_wait` is longer
+    /// than that are queued, and those that are queued already stay: they depart after the pause, or
+    /// are rejected when their `max_wait` is over.
     pub fn pause_all_for(&self, time: Duration) {
-        let until = self.now().saturating_add(ns(time));
-        self.keys().pause_until(until);
+        let now = self.now();
+        let until = now.saturating_add(ns(time));
+        let pause = |all: &AllKeys| all.pause_until(now, until, true);
+        self.keys().change_all(now, pause);
+        self.emit("pause_all_for");
     }
 
-    /// Ends a pause of all keys; pauses of single keys stay.
+    /// Ends a pause of all keys, whether an operator or the upstream has asked for it, and a bypass.
+    /// Pauses of single keys stay.
     pub fn resume_all(&self) {
-        self.keys().resume_all();
+        self.keys().change_all(self.now(), AllKeys::resume);
+        self.emit("resume_all");
     }
 
     /// Back to automatic: ends the pauses of all keys and of each key, and forgets what the upstream
     /// has reported about them. What was used stays used, and [`counts`](Self::counts) stay. The
     /// account has a [handle of its own](Self::account).
     pub fn reset(&self) {
-        self.keys().resume_all();
         let now = self.now();
+        self.keys().change_all(now, AllKeys::resume);
         for (_, limiter) in self.keys().limiters() {
             limiter.reset(now);
         }
+        self.emit("reset");
+    }
+
+    /// Sets the time for limits that count by the wall clock, of all keys; see
+    /// [`RateLimitHandle::set_wall_clock`].
+    pub fn set_wall_clock(&self, time: SystemTime) {
+        self.state().set_wall_clock(time);
     }
 
     /// Applies what the upstream has reported in the result of a call with that key; see
@@ -203,8 +238,9 @@ impl KeyedRateLimitHandle {
     /// than the endpoint goes to the account, or to every key where there is none.
     pub fn apply_signal(&self, key: PartitionKey, signal: QuotaSignal) {
         let now = self.now();
+        let (state, keys) = (self.state.local(), self.keys());
         self.state()
-            .apply_to_key(self.keys(), key, now, signal, None, None);
+            .apply_to_key(state.stripe(), keys, key, now, signal, None, None);
     }
 
     /// Takes what a request like this costs of its key, and waits for it as calls do.
@@ -234,7 +270,13 @@ impl KeyedRateLimitHandle {
         for (_, limiter) in self.keys().limiters() {
             limiter.resume(now);
         }
-        self.keys().set_bypass();
+        self.keys().change_all(self.now(), AllKeys::set_bypass);
+        self.emit("bypass");
+    }
+
+    fn emit(&self, command: &'static str) {
+        let events = &self.state().events;
+        events.emit(|| EventKind::Commanded { command });
     }
 
     fn limiter_ref(&self, key: PartitionKey) -> LimiterRef {
@@ -269,7 +311,7 @@ impl KeyedRateLimitHandle {
 
 /// [`Block`](seawall_core::Command::Block) is [`pause_all`](KeyedRateLimitHandle::pause_all),
 /// [`Bypass`](seawall_core::Command::Bypass) resumes every key, and lets calls of all keys pass as in
-/// shadow mode, except for what the operator of the account has paused. The last command counts.
+/// shadow mode. The account decides on: it has commands of its own. The last command counts.
 impl InstanceHandle for KeyedRateLimitHandle {
     seawall_core::handle_methods! { |this|
         pattern: this.state().events.pattern(),

@@ -3,16 +3,20 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
-use seawall_core::{PartitionKey, Unit};
+use seawall_core::{PartitionKey, QuotaSignal, Unit, ns};
 
+use super::all_keys::AllKeys;
 use super::config::KeyedRateLimitConfig;
 use super::table::{KeyLimit, Table, mix};
+use crate::bounds::{Applied, Debt, pause_ns};
 use crate::bucket::Rate;
 use crate::config::RateLimitConfig;
 use crate::costs::{Costs, Granted};
+use crate::denial::Denial;
 use crate::limit::Limit;
 use crate::limiter::Limiter;
 use crate::meter::WallClock;
+use crate::pause::Start;
 
 /// Threads that ask for different keys at the same time seldom meet in one of so many.
 const SHARDS: usize = 64;
@@ -21,8 +25,7 @@ const SHARDS: usize = 64;
 pub(crate) enum KeyAdmission {
     /// The tokens are taken.
     Granted,
-    /// Not before so many nanoseconds from now.
-    Denied(u64),
+    Denied(Denial),
     /// Its limiter decides.
     Limiter(Arc<Limiter>),
 }
@@ -39,17 +42,14 @@ pub(crate) struct Keys {
     /// Locked before a shard, never while one is.
     pub(super) config: RwLock<KeyedRateLimitConfig>,
     pub(super) has_account: bool,
-    pub(super) wall: WallClock,
+    /// For limiters to come.
+    wall: Mutex<WallClock>,
     /// What the first limit of keys counts that are not named.
     first_unit: Unit,
     /// Whether a call that costs nothing of that unit is free, whatever its key.
     pub(super) one_unit: AtomicBool,
-    /// Nothing is granted to any key before.
-    paused_until: AtomicU64,
-    /// The part of the pause that an operator has commanded: it holds in shadow mode too.
-    commanded_until: AtomicU64,
-    /// Read only while `paused_until` is in the future.
-    bypass: AtomicBool,
+    /// What holds for all keys.
+    pub(super) all: Arc<AllKeys>,
     evicted: AtomicU64,
 }
 
@@ -63,14 +63,24 @@ impl Keys {
                 .map(|_| Shard(Mutex::new(Table::new(rate, at_once))))
                 .collect(),
             has_account,
-            wall,
+            wall: Mutex::new(wall),
             first_unit: per_key.limits()[0].unit(),
             one_unit: AtomicBool::new(counts_one_unit(&config, has_account)),
-            paused_until: AtomicU64::new(0),
-            commanded_until: AtomicU64::new(0),
-            bypass: AtomicBool::new(false),
+            all: Arc::default(),
             evicted: AtomicU64::new(0),
             config: RwLock::new(config),
+        }
+    }
+
+    pub(super) fn wall(&self) -> WallClock {
+        *self.wall.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the time for limits that count by the wall clock.
+    pub(crate) fn set_wall_clock(&self, now_ns: u64, wall: WallClock) {
+        *self.wall.lock().unwrap_or_else(PoisonError::into_inner) = wall;
+        for (_, limiter) in self.limiters() {
+            limiter.set_wall_clock(now_ns, wall);
         }
     }
 
@@ -85,68 +95,40 @@ impl Keys {
         self.one_unit.load(Ordering::Relaxed)
     }
 
-    /// For how long nothing is granted to any key, `u64::MAX` until it is resumed; `None` when
-    /// there is no pause.
+    /// Whether nothing holds that concerns all keys.
     #[inline]
-    pub(crate) fn paused_for(&self, now_ns: u64) -> Option<u64> {
-        match self.paused_until.load(Ordering::Relaxed) {
-            until if until <= now_ns => None,
-            u64::MAX => Some(u64::MAX),
-            until => Some(until - now_ns),
-        }
+    pub(crate) fn is_clear(&self, now_ns: u64) -> bool {
+        self.all.is_clear(now_ns)
     }
 
     /// When the pause of all keys ends, `u64::MAX` until it is resumed; `None` when there is none.
     pub(crate) fn paused_until(&self, now_ns: u64) -> Option<u64> {
-        let until = self.paused_until.load(Ordering::Relaxed);
-        (now_ns < until && !self.is_bypass()).then_some(until)
+        let until = self.all.pause().until();
+        (now_ns < until && !self.all.is_bypass()).then_some(until)
     }
 
-    /// Grants nothing to any key before, by command of an operator; `u64::MAX` until it is resumed.
-    pub(crate) fn pause_until(&self, until: u64) {
-        self.commanded_until.fetch_max(until, Ordering::Relaxed);
-        if self.bypass.swap(false, Ordering::Relaxed) {
-            // It was in the future for the bypass alone.
-            self.paused_until.store(until, Ordering::Relaxed);
-        } else {
-            self.paused_until.fetch_max(until, Ordering::Relaxed);
+    /// Changes what holds for all keys, and wakes the waiters that it lets pass.
+    pub(crate) fn change_all(&self, now_ns: u64, change: impl FnOnce(&AllKeys)) {
+        change(&self.all);
+        for (_, limiter) in self.limiters() {
+            limiter.wake(now_ns);
         }
     }
 
-    /// Grants nothing to any key before, since the upstream asks for it.
-    pub(crate) fn pause_for_upstream(&self, until: u64) {
-        let until = until.min(u64::MAX - 1);
-        self.paused_until.fetch_max(until, Ordering::Relaxed);
-    }
-
-    /// Whether an operator has paused all keys.
-    pub(crate) fn is_commanded(&self, now_ns: u64) -> bool {
-        now_ns < self.commanded_until.load(Ordering::Relaxed)
-    }
-
-    /// Whether a call may pass while nothing is granted to any key: by a bypass, or in shadow mode
-    /// where no operator has paused them.
-    pub(crate) fn may_pass_paused(&self, key: PartitionKey, now_ns: u64) -> bool {
-        self.is_bypass() || !self.is_commanded(now_ns) && self.config().of_key(key).shadow()
-    }
-
-    /// Lets calls of all keys pass, as in shadow mode, until another command.
-    pub(crate) fn set_bypass(&self) {
-        self.commanded_until.store(0, Ordering::Relaxed);
-        self.bypass.store(true, Ordering::Relaxed);
-        // Closes the fast path.
-        self.paused_until.store(u64::MAX, Ordering::Relaxed);
-    }
-
-    pub(crate) fn is_bypass(&self) -> bool {
-        self.bypass.load(Ordering::Relaxed)
-    }
-
-    /// Ends the pause of all keys and the bypass.
-    pub(crate) fn resume_all(&self) {
-        self.paused_until.store(0, Ordering::Relaxed);
-        self.commanded_until.store(0, Ordering::Relaxed);
-        self.bypass.store(false, Ordering::Relaxed);
+    /// Pauses all keys as the upstream asks for in the response to a call of one.
+    pub(crate) fn pause_for_upstream(
+        &self,
+        key: PartitionKey,
+        now_ns: u64,
+        signal: QuotaSignal,
+    ) -> Applied {
+        let pause = pause_ns(self.config().of_key(key), signal);
+        let (lasts, applied) = pause.unwrap_or_default();
+        if lasts > 0 {
+            let until = now_ns.saturating_add(lasts);
+            self.all.pause_until(now_ns, until, false);
+        }
+        applied
     }
 
     /// Takes what a call costs where its key is a word, or finds its limiter.
@@ -164,7 +146,7 @@ impl Keys {
                             return KeyAdmission::Granted;
                         }
                         Err(wait) if at_once && u64::from(cost) <= rate.burst() => {
-                            return KeyAdmission::Denied(wait);
+                            return KeyAdmission::Denied(Denial::rate_limited(wait));
                         }
                         Err(_) => {}
                     }
@@ -205,6 +187,41 @@ impl Keys {
         admission
     }
 
+    /// As [`try_admit`](Self::try_admit) while something holds for all keys. A key that is rejected
+    /// needs no limiter.
+    #[cold]
+    pub(crate) fn admit_paused(&self, key: PartitionKey, now_ns: u64, cost: u32) -> KeyAdmission {
+        let config = self.config();
+        let start = Start::new(now_ns, self.all.pause());
+        let mut evicted = Vec::new();
+        let table = &mut *self.lock(mix(key.0));
+        let word = match table.get(key.0) {
+            Some(KeyLimit::Limiter(_)) => None,
+            Some(KeyLimit::Word(word)) => Some(*word),
+            None => (!config.has_key(key)).then_some(0),
+        };
+        if let (Some(word), Some(rate)) = (word, table.rate)
+            && !self.all.is_bypass()
+            && u64::from(cost) <= rate.burst()
+        {
+            let word = rate.after(word, start.pause);
+            match rate.wait(word, start, cost.into()) {
+                0 if let Ok(next) = rate.take(word, now_ns, cost.into()) => {
+                    if table.get(key.0).is_none() {
+                        self.make_room(table, &config, now_ns, &mut evicted);
+                    }
+                    table.set(key.0, KeyLimit::Word(next));
+                    return KeyAdmission::Granted;
+                }
+                wait if wait > ns(config.per_key().max_wait()) => {
+                    return KeyAdmission::Denied(Denial::of_wait(start, wait, false));
+                }
+                _ => {}
+            }
+        }
+        KeyAdmission::Limiter(self.limiter_in(table, &config, key, now_ns))
+    }
+
     /// The limiter of a key; a key that was a word becomes one.
     pub(crate) fn limiter(&self, key: PartitionKey, now_ns: u64) -> Arc<Limiter> {
         let mut evicted = Vec::new();
@@ -231,9 +248,10 @@ impl Keys {
         let settings = || config.of_key(key).clone();
         let limiter = match table.get(key.0) {
             Some(KeyLimit::Limiter(limiter)) => return Arc::clone(limiter),
-            Some(KeyLimit::Word(word)) => Limiter::with_word(settings(), *word, self.wall),
-            None => Limiter::new(settings(), now_ns, self.wall),
+            Some(KeyLimit::Word(word)) => Limiter::with_word(settings(), *word, self.wall()),
+            None => Limiter::new(settings(), now_ns, self.wall()),
         };
+        let limiter = limiter.of_key(&self.all);
         let limiter = Arc::new(if self.has_account {
             limiter.within_account()
         } else {
@@ -299,11 +317,6 @@ impl Keys {
         self.config.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The settings of a key.
-    pub(crate) fn config_of(&self, key: PartitionKey) -> RateLimitConfig {
-        self.config().of_key(key).clone()
-    }
-
     /// What a call costs of each limit of a key.
     pub(crate) fn costs_of(&self, key: PartitionKey, cost: impl FnMut(Unit) -> u32) -> Costs {
         let config = self.config();
@@ -319,7 +332,8 @@ impl Keys {
         now_ns: u64,
         granted: Granted,
         used: &[(Unit, u64)],
-    ) {
+    ) -> Applied {
+        let mut applied = Applied::default();
         let mut evicted = Vec::new();
         let limiter = {
             let config = self.config();
@@ -332,7 +346,13 @@ impl Keys {
                     let of_unit = used.iter().find(|(unit, _)| *unit == self.first_unit);
                     if let Some((_, used)) = of_unit {
                         let estimate = granted.costs.get(0).into();
-                        let word = |before| rate.correct(before, now_ns, estimate, *used);
+                        let debt = Debt::of(config.per_key(), 0);
+                        let more = debt.bound(used.saturating_sub(estimate), &mut applied);
+                        let used = (*used).min(estimate.saturating_add(more));
+                        let word = |before| {
+                            let word = rate.correct(before, now_ns, estimate, used);
+                            rate.owe_at_most(word, now_ns, debt.longest_ns)
+                        };
                         match slot {
                             Some(slot) => slot.change_word(word),
                             None => self.insert_word(
@@ -353,8 +373,9 @@ impl Keys {
         };
         // Without a lock: waiters are woken.
         drop(evicted);
-        if let Some(limiter) = limiter {
-            limiter.correct_usage(now_ns, granted, used);
+        match limiter {
+            Some(limiter) => limiter.correct_usage(now_ns, granted, used),
+            None => applied,
         }
     }
 

@@ -1,5 +1,6 @@
 //! A rate limit of its own for each key: endpoint, account, symbol, caller.
 
+pub(crate) mod all_keys;
 mod config;
 mod configure;
 mod handle;

@@ -54,28 +54,6 @@ impl<S, X, M> KeyedRateLimit<S, X, M> {
         ResponseFuture::rejected(rejection)
     }
 
-    /// All keys are paused, or bypassed.
-    #[cold]
-    fn call_paused<Req>(
-        &mut self,
-        req: Req,
-        meta: &RequestMeta,
-        now_ns: u64,
-        wait_ns: u64,
-    ) -> ResponseFuture<S, Req>
-    where
-        S: Service<Req> + Clone,
-        M: CostFn<Req>,
-    {
-        let keys = self.keys();
-        // A key that is rejected anyway needs no limiter.
-        if keys.may_pass_paused(meta.key, now_ns) {
-            let limiter = keys.limiter(meta.key, now_ns);
-            return self.call_limiter(req, meta, now_ns, limiter);
-        }
-        self.reject(Denial::paused(wait_ns))
-    }
-
     /// A key that is not a word.
     #[cold]
     #[inline(never)]
@@ -126,15 +104,17 @@ where
             return ResponseFuture::running(self.inner.call(req));
         }
         let now = self.state.common().clock.now();
-        if let Some(wait_ns) = keys.paused_for(now) {
-            return self.call_paused(req, &meta, now, wait_ns);
-        }
-        match keys.try_admit(meta.key, now, cost) {
+        let admission = if keys.is_clear(now) {
+            keys.try_admit(meta.key, now, cost)
+        } else {
+            keys.admit_paused(meta.key, now, cost)
+        };
+        match admission {
             KeyAdmission::Granted => {
                 self.state.here().granted.add();
                 ResponseFuture::running(self.inner.call(req))
             }
-            KeyAdmission::Denied(wait_ns) => self.reject(Denial::rate_limited(wait_ns)),
+            KeyAdmission::Denied(denial) => self.reject(denial),
             KeyAdmission::Limiter(limiter) => self.call_limiter(req, &meta, now, limiter),
         }
     }

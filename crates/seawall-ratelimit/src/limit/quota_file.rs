@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use self::format::QuotaFileError;
-use self::format::{Problem, absolute, read, write};
+use self::format::{Problem, absolute, check_name, read, write};
 
 /// The files that are open.
 static OPEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
@@ -22,13 +22,15 @@ static OPEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 /// hundredth of the quota, and never grants more than the quota. What is left of a lease is given
 /// back when the last clone of this value is dropped, or with [`save`](Self::save).
 ///
-/// A new file is written next to the old one and renamed, so there is a complete file at any moment.
-/// It survives the end of the process; whether it survives a power failure depends on the file
-/// system, unless it is [`synced`](Self::synced). Writing blocks the call that needs a new lease:
-/// some ten microseconds on a local disk, milliseconds when synced. Keep it off network drives.
+/// A new file is written next to the old one, with `.seawall-quota-new` after its name, and renamed
+/// when the device has it. So there is a complete file at any moment, also after a power failure.
+/// Writing blocks the call that needs a new lease: for milliseconds, or some ten microseconds without
+/// [`synced`](Self::synced). Keep it off network drives.
 ///
-/// When it cannot be written, calls depart nevertheless and are counted in memory; [`write_errors`](Self::write_errors) counts the failures, and the next lease tries
-/// again.
+/// When it cannot be written, calls depart nevertheless and are counted in memory. The failure is
+/// emitted as an event and counted by [`write_errors`](Self::write_errors), and the next calls try
+/// again: at once, then after 2, 4, 8, ... units, at most a lease. So the file has what was used soon
+/// after it can be written, and when the last clone of this value is dropped.
 ///
 /// The file belongs to one limit of one process: it cannot be opened twice in a process, and two
 /// processes that share it would each grant what the other has left. Clones share one count.
@@ -42,8 +44,8 @@ static OPEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 /// used 1250
 /// ```
 ///
-/// A file of a day that has not yet come (the clock was set back) is kept: its count holds,
-/// and the quota is renewed after that day.
+/// A file of a day that has not yet come (a clock was wrong, then or now) is kept: its count holds
+/// for today, and the quota is renewed after that.
 ///
 /// ```
 /// use seawall_ratelimit::QuotaFile;
@@ -71,8 +73,13 @@ struct Shared {
 struct Usage {
     day: i64,
     used: u64,
-    /// What of this day is in the file.
+    /// Up to which usage no further write is needed: what of this day is in the file, or, after a
+    /// failure, when the next one is tried.
     leased: u64,
+    /// The day and the usage that are in the file.
+    written: (i64, u64),
+    /// How many writes have failed in a row.
+    failed: u32,
     errors: u64,
     last_error: Option<String>,
 }
@@ -89,32 +96,35 @@ impl QuotaFile {
         let path = path.as_ref();
         let path =
             absolute(path).map_err(|e| Problem::Io("its folder cannot be found", e).at(path))?;
+        check_name(&path).map_err(|problem| problem.at(&path))?;
         if !open_files().insert(path.clone()) {
             return Err(Problem::Open.at(&path));
         }
         // Dropped on an early return, which marks the file as closed.
         let mut shared = Shared {
             path,
-            sync: AtomicBool::new(false),
+            sync: AtomicBool::new(true),
             usage: Mutex::default(),
         };
         let path = &shared.path;
         let (day, leased) = read(path).map_err(|problem| problem.at(path))?;
         // An error now rather than at the first grant.
-        write(path, false, day, leased)
-            .map_err(|e| Problem::Io("cannot be written", e).at(path))?;
+        write(path, true, day, leased).map_err(|e| Problem::Io("cannot be written", e).at(path))?;
         shared.usage = Mutex::new(Usage {
             day,
             // After a crash it is unknown how much of it was used.
             used: leased,
             leased,
+            written: (day, leased),
             ..Usage::default()
         });
         let shared = Arc::new(shared);
         Ok(Self { shared })
     }
 
-    /// Whether each write waits until the device has it. Default: no.
+    /// Whether each write waits until the device has it, so that it survives a power failure.
+    /// Default: yes. Without, it survives the end of the process, and a power failure may leave a file
+    /// that is not understood.
     #[must_use]
     pub fn synced(self, on: bool) -> Self {
         self.shared.sync.store(on, Ordering::Relaxed);
@@ -149,15 +159,16 @@ impl QuotaFile {
         self.shared.lock().last_error.clone()
     }
 
-    /// Advances to a day, and returns the day of the file now.
-    pub(crate) fn enter(&self, day: i64) -> i64 {
+    /// The day of the file.
+    pub(crate) fn day(&self) -> i64 {
+        self.shared.lock().day
+    }
+
+    /// Begins another day, of which nothing is used.
+    pub(crate) fn begin(&self, day: i64) {
         let mut usage = self.shared.lock();
-        if day > usage.day {
-            usage.day = day;
-            usage.used = 0;
-            usage.leased = 0;
-        }
-        usage.day
+        (usage.day, usage.used, usage.leased) = (day, 0, 0);
+        usage.failed = 0;
     }
 
     /// How much is used of the day.
@@ -169,16 +180,15 @@ impl QuotaFile {
     pub(crate) fn take(&self, cost: u64, count: u64) {
         let mut usage = self.shared.lock();
         usage.used = usage.used.saturating_add(cost);
-        if usage.used > usage.leased {
-            let lease = (count / 100).max(1);
-            let leased = usage
-                .leased
-                .saturating_add(lease)
-                .min(count)
-                .max(usage.used);
-            // A failure is counted; the next lease tries again.
-            let _ = self.shared.write(&mut usage, leased);
-            usage.leased = leased;
+        if usage.used <= usage.leased {
+            return;
+        }
+        let lease = (count / 100).max(1);
+        let leased = usage.used.saturating_sub(cost).saturating_add(lease);
+        let leased = leased.min(count).max(usage.used);
+        if self.shared.write(&mut usage, leased).is_err() {
+            let units = 1_u64 << (usage.failed - 1).min(63);
+            usage.leased = usage.used.saturating_add(units.min(lease) - 1);
         }
     }
 
@@ -198,8 +208,13 @@ impl Shared {
         let sync = self.sync.load(Ordering::Relaxed);
         let written = write(&self.path, sync, usage.day, leased);
         match &written {
-            Ok(()) => usage.leased = leased,
+            Ok(()) => {
+                usage.leased = leased;
+                usage.written = (usage.day, leased);
+                usage.failed = 0;
+            }
             Err(error) => {
+                usage.failed = usage.failed.saturating_add(1);
                 usage.errors = usage.errors.saturating_add(1);
                 usage.last_error = Some(error.to_string());
             }
@@ -211,9 +226,9 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         let usage = self.usage.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let (day, used, leased) = (usage.day, usage.used, usage.leased);
-        if used != leased {
-            // An error cannot be reported here, and the file is on the safe side.
+        let (day, used) = (usage.day, usage.used);
+        if usage.written != (day, used) {
+            // An error cannot be reported here.
             let sync = *self.sync.get_mut();
             let _ = write(&self.path, sync, day, used);
         }

@@ -130,6 +130,11 @@ impl Limit {
         !matches!(self.kind, Kind::Bucket { .. }) && self.period.as_secs() >= MIN_SECS
     }
 
+    /// Whether it needs the wall clock.
+    pub(crate) const fn is_by_wall_clock(&self) -> bool {
+        matches!(self.kind, Kind::Window { .. } | Kind::Daily { .. })
+    }
+
     pub(crate) const fn how(&self) -> &Kind {
         &self.kind
     }
@@ -138,6 +143,21 @@ impl Limit {
         match &self.kind {
             Kind::Daily { file, .. } => file.as_ref(),
             _ => None,
+        }
+    }
+
+    /// How much an upstream allows in a window of its own, if this limit keeps to it.
+    pub(crate) fn count_in(&self, window: Duration) -> u64 {
+        if window == self.period {
+            return self.count.into();
+        }
+        match self.rate() {
+            Some(rate) => rate.at_most_within(ns(window)),
+            None => {
+                let share = u128::from(self.count) * window.as_nanos();
+                let count = share.div_ceil(self.period.as_nanos().max(1));
+                u64::try_from(count).unwrap_or(u64::MAX)
+            }
         }
     }
 

@@ -2,10 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use seawall_core::Reason;
 use seawall_core::queue::Wakers;
 
-use super::{AccountRequest, Admission, BYPASS, DRAINING, Inner, Limiter, SHADOW, TokenRequest};
+use super::{AccountRequest, Admission, DRAINING, Inner, Limiter, TokenRequest};
 use crate::costs::{Costs, Sums};
 use crate::denial::Denial;
 use crate::pause::{Pause, Start, UNTIL_RESUMED};
@@ -38,7 +37,7 @@ impl Limiter {
         let inner = &mut *self.lock_at(now_ns);
         self.dispatch(inner, now_ns, wakers);
         let flags = self.slow_path.load(Ordering::Relaxed);
-        if flags & (SHADOW | BYPASS) != 0 {
+        if self.is_shadow() {
             return self.admit_in_shadow(inner, now_ns, request, account, wakers);
         }
         if flags & DRAINING != 0 {
@@ -150,7 +149,8 @@ impl Limiter {
 
     /// The pause that holds here.
     pub(super) fn pause_in_force(&self, inner: &Inner) -> Pause {
-        inner.pause
+        let all = self.all_keys.as_ref();
+        all.map_or(inner.pause, |all| inner.pause.and(all.pause()))
     }
 
     /// Whether a new call may join the queue now; in shadow mode it may unless an operator rejects
@@ -217,25 +217,7 @@ impl Limiter {
             return Denial::paused_by_operator(u64::MAX);
         }
         let (wait, by_quota) = self.wait(inner, start, &sums, &request.costs);
-        let paused = start.at - now_ns;
-        let refill = (wait - paused).saturating_add(delay);
-        let commanded = now_ns < pause.commanded_until();
-        let pause = paused;
-        // Limits start carefully after a pause, so there is a wait after it as well: the longer part
-        // decides.
-        let reason = if pause > 0 && pause >= refill {
-            Reason::Paused
-        } else if by_quota {
-            Reason::QuotaExhausted
-        } else {
-            Reason::RateLimited
-        };
-        let wait_ns = pause.saturating_add(refill);
-        Denial {
-            reason,
-            wait_ns,
-            commanded,
-        }
+        Denial::of_wait(start, wait.saturating_add(delay), by_quota)
     }
 
     /// In how many nanoseconds from now all limits have granted the sums, of which `last` are the
@@ -347,17 +329,25 @@ impl Limiter {
     /// Why a waiter did not get its tokens, and when a call like it may come back.
     pub(crate) fn denial_of(&self, now_ns: u64, request: &TokenRequest) -> Denial {
         let mut inner = self.lock_at(now_ns);
-        self.forecast(&mut inner, now_ns, request).not_at_once()
+        if self.is_shadow() {
+            let commanded = self.check_pause(&inner, now_ns).err();
+            return commanded.unwrap_or(Denial::rate_limited(0));
+        }
+        self.forecast(&mut inner, now_ns, request)
     }
 
     /// In how many nanoseconds a call would depart behind those queued; `u64::MAX` when that is
     /// unknown or never.
     pub(crate) fn time_to(&self, now_ns: u64, request: &TokenRequest) -> u64 {
         let mut inner = self.lock_at(now_ns);
-        if !self.fits(&inner, &request.costs) {
-            return u64::MAX;
+        if self.is_shadow() {
+            let commanded = self.check_command(&inner, now_ns).err();
+            return commanded.map_or(0, |denial| denial.wait_ns);
         }
-        self.forecast(&mut inner, now_ns, request).wait_ns
+        match self.check_new(&inner, request) {
+            Ok(()) => self.forecast(&mut inner, now_ns, request).wait_ns,
+            Err(denial) => denial.wait_ns,
+        }
     }
 
     /// In how many nanoseconds a call departs that is the first in the queue.

@@ -7,8 +7,7 @@ use seawall_core::{InvalidConfig, ns};
 use super::{BYPASS, CAPPED, DRAINING, Inner, Limiter, PAUSED, SEVERAL, SHADOW};
 use crate::bucket::Rate;
 use crate::config::RateLimitConfig;
-use crate::denial::Denial;
-use crate::limit::{Limit, MAX_LIMITS};
+use crate::limit::{Limit, MAX_LIMITS, QuotaFile};
 use crate::meter::{Meter, WallClock};
 use crate::pause::{Pause, Start};
 
@@ -132,12 +131,24 @@ impl Limiter {
         Ok(())
     }
 
+    /// Something has changed outside: waiters may go by now.
+    pub(crate) fn wake(&self, now_ns: u64) {
+        self.change(now_ns, |_, _| {});
+    }
+
     fn flag(&self, flag: u64, on: bool) {
         if on {
             self.set(flag);
         } else {
             self.unset(flag);
         }
+    }
+
+    /// How often the files of its limits could not be written.
+    pub(crate) fn write_errors(&self) -> u64 {
+        let inner = self.lock();
+        let files = inner.config.limits().iter().filter_map(Limit::file);
+        files.map(QuotaFile::write_errors).sum()
     }
 
     /// The settings in force.
@@ -186,12 +197,8 @@ impl Limiter {
 
     /// Whether calls pass that a limit would reject.
     pub(crate) fn is_shadow(&self) -> bool {
-        self.has(SHADOW | BYPASS)
-    }
-
-    /// The rejection of new calls that an operator has commanded, if there is one.
-    pub(crate) fn command(&self, now_ns: u64) -> Option<Denial> {
-        self.check_command(&self.lock(), now_ns).err()
+        let all = self.all_keys.as_ref();
+        self.has(SHADOW | BYPASS) || all.is_some_and(|all| all.is_bypass())
     }
 
     /// Whether it is like a new one: nothing is used, queued or reported.

@@ -19,7 +19,7 @@ mod signals;
 mod supply;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use seawall_core::queue::{Queue, Turn};
 use seawall_core::{Priority, Unit, ns};
@@ -29,6 +29,7 @@ use crate::cap::Caps;
 use crate::config::RateLimitConfig;
 use crate::costs::{Costs, Sums};
 use crate::denial::Denial;
+use crate::keyed::all_keys::AllKeys;
 use crate::limit::Limit;
 use crate::meter::{Meter, WallClock};
 use crate::pause::Pause;
@@ -97,6 +98,8 @@ pub(crate) struct Limiter {
     first_unit: Unit,
     /// What each limit counts, in their order.
     units: Box<[Unit]>,
+    /// What holds for all keys, in the limiter of one.
+    all_keys: Option<Arc<AllKeys>>,
     inner: Mutex<Inner>,
 }
 
@@ -161,6 +164,7 @@ impl Limiter {
             max_waiting: AtomicU32::new(config.max_waiting()),
             first_unit: limits.first().map_or(Unit::Cost, Limit::unit),
             units: limits.iter().map(Limit::unit).collect(),
+            all_keys: None,
             inner: Mutex::new(Inner {
                 queue: Queue::new(),
                 meters,
@@ -195,6 +199,12 @@ impl Limiter {
         let logs: usize = inner.meters.iter().map(Meter::heap_bytes).sum();
         let limits = size_of_val(inner.config.limits());
         size_of::<Self>() + size_of_val(&*self.units) + meters + caps + logs + limits
+    }
+
+    /// The limiter of one key: what holds for all of them holds for it.
+    pub(crate) fn of_key(mut self, all_keys: &Arc<AllKeys>) -> Self {
+        self.all_keys = Some(Arc::clone(all_keys));
+        self
     }
 
     /// A limiter of a single bucket with this word in it.

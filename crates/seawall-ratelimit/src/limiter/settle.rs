@@ -3,6 +3,7 @@
 use seawall_core::Unit;
 
 use super::{Inner, Limiter};
+use crate::bounds::{Applied, Debt};
 use crate::costs::Granted;
 use crate::pause::Start;
 
@@ -18,22 +19,39 @@ impl Limiter {
 
     /// Replaces the estimates of a call by what it really used, at every limit that counts one of
     /// the units.
-    pub(crate) fn correct_usage(&self, now_ns: u64, granted: Granted, used: &[(Unit, u64)]) {
+    pub(crate) fn correct_usage(
+        &self,
+        now_ns: u64,
+        granted: Granted,
+        used: &[(Unit, u64)],
+    ) -> Applied {
+        let mut applied = Applied::default();
         let amount_of = |unit: Unit| used.iter().find(|(of, _)| *of == unit);
         if self.units.iter().all(|unit| amount_of(*unit).is_none()) {
-            return;
+            return applied;
         }
         self.change(now_ns, |limiter, inner| {
             for (index, unit) in limiter.units.iter().enumerate() {
                 if let Some((_, amount)) = amount_of(*unit) {
-                    limiter.correct(inner, now_ns, index, granted, *amount);
+                    let cut = limiter.correct(inner, now_ns, index, granted, *amount);
+                    applied = applied.and(cut);
                 }
             }
         });
+        applied
     }
 
     /// Takes or gives back the difference, of what counts of the time at which it was granted.
-    fn correct(&self, inner: &mut Inner, now_ns: u64, index: usize, granted: Granted, used: u64) {
+    fn correct(
+        &self,
+        inner: &mut Inner,
+        now_ns: u64,
+        index: usize,
+        granted: Granted,
+        used: u64,
+    ) -> Applied {
+        let mut applied = Applied::default();
+        let debt = Debt::of(&inner.config, index);
         let (estimate, at) = (u64::from(granted.costs.get(index)), granted.at_ns);
         let start = Start::new(now_ns, self.pause_in_force(inner));
         let rate = self.rate_of(inner, index);
@@ -42,11 +60,16 @@ impl Limiter {
         match used.checked_sub(estimate) {
             Some(0) => {}
             Some(more) => {
+                let more = debt.bound(more, &mut applied);
                 match meter {
-                    Some(meter) => meter.debit(start, more, at),
+                    Some(meter) => {
+                        meter.debit(start, more, at);
+                        meter.owe_at_most(now_ns, debt.longest_ns);
+                    }
                     None => {
                         self.bucket.settle(start.pause);
                         self.bucket.debit(now_ns, more);
+                        self.bucket.owe_at_most(now_ns, debt.longest_ns);
                     }
                 }
                 if let Some(caps) = &mut caps {
@@ -64,5 +87,6 @@ impl Limiter {
                 }
             }
         }
+        applied
     }
 }

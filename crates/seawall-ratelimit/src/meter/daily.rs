@@ -1,11 +1,17 @@
 //! A count per calendar day of a time zone.
 //!
-//! Days are numbered, and the numbers only grow: when the wall clock is set back, what was used of
-//! the day that was reached stays used, and the next count comes with the day after it.
+//! Days are numbered. When the wall clock is set back to an earlier one, the day that was reached lasts
+//! until it would have ended, by the running clock, and then it goes on by the wall clock: nothing is
+//! granted twice, and nothing stops for longer than two days. A clock that is set forward begins
+//! another day, but only once within 24 hours, so that one that moves to and fro grants one count more
+//! at most.
 
-use super::wall_clock::WallClock;
+use super::wall_clock::{Carried, WallClock};
 use crate::limit::{DailyReset, QuotaFile};
 use crate::pause::Start;
+
+/// For so long the clock begins only one day by being set.
+const DAY_NS: u64 = 24 * 3_600 * 1_000_000_000;
 
 /// A limit per calendar day.
 #[derive(Clone, Debug)]
@@ -19,6 +25,10 @@ pub(crate) struct Daily {
     usage: Usage,
     /// When this day was reached, in readings.
     began: u64,
+    /// The wall clock after this day.
+    carried: Option<Carried>,
+    /// Before, setting the clock begins no day.
+    next_jump_at: u64,
 }
 
 /// Where the usage of the day is kept.
@@ -26,6 +36,20 @@ pub(crate) struct Daily {
 enum Usage {
     Memory(u64),
     File(QuotaFile),
+}
+
+impl Usage {
+    /// The day to start with: today, or that of the file, if it is later.
+    fn open(&self, today: i64) -> i64 {
+        match self {
+            Self::File(file) if file.day() >= today => file.day(),
+            Self::File(file) => {
+                file.begin(today);
+                today
+            }
+            Self::Memory(_) => today,
+        }
+    }
 }
 
 impl Daily {
@@ -39,21 +63,27 @@ impl Daily {
         wall: WallClock,
         now: u64,
     ) -> Self {
-        let day = reset.day(wall.unix_ns(now));
+        let today = reset.day(wall.unix_ns(now));
+        let usage = file.map_or(Usage::Memory(0), Usage::File);
+        let day = usage.open(today);
         let mut daily = Self {
             count: count.max(1).into(),
             end: reset.begin(day.saturating_add(1)),
             reset,
             wall,
             day,
-            usage: file.map_or(Usage::Memory(0), Usage::File),
+            usage,
             began: now,
+            carried: None,
+            next_jump_at: 0,
         };
-        daily.enter(day, now);
-        if daily.day == day {
-            let known = daily.used_today();
-            daily.use_up(u64::from(already_used).saturating_sub(known));
+        if day > today {
+            // A clock was wrong, then or now: what was used counts until the end of today.
+            let until = daily.begin(today.saturating_add(1));
+            daily.carried = Some(Carried { until, wall });
         }
+        let known = daily.used_today();
+        daily.use_up(u64::from(already_used).saturating_sub(known));
         daily
     }
 
@@ -86,7 +116,18 @@ impl Daily {
             true => 1,
             false => i64::try_from(more.div_ceil(self.count)).unwrap_or(i64::MAX),
         };
-        self.begin(day.saturating_add(days)).max(start)
+        self.end_after(day, days).max(start)
+    }
+
+    /// When so many days have ended, from this one on.
+    fn end_after(&self, day: i64, days: i64) -> u64 {
+        match self.carried {
+            Some(carried) => {
+                let more = u64::try_from(days - 1).unwrap_or_default();
+                carried.until.saturating_add(more.saturating_mul(DAY_NS))
+            }
+            None => self.begin(day.saturating_add(days)),
+        }
     }
 
     /// Takes `cost` now, whether it is there or not. What is taken over the count is owed until
@@ -133,7 +174,7 @@ impl Daily {
     /// When this day ends.
     pub(crate) fn renewed_at(&mut self, now: u64) -> u64 {
         self.advance(now);
-        self.begin(self.day_at(now).saturating_add(1))
+        self.end_after(self.day_at(now), 1)
     }
 
     /// Changes the limit. What is used of today stays used, also when the day now begins at another
@@ -142,6 +183,10 @@ impl Daily {
         self.advance(now);
         self.count = count.max(1).into();
         if reset != self.reset {
+            if let Some(carried) = self.carried.take() {
+                self.wall = carried.wall;
+                self.day = reset.day(self.wall.unix_ns(now));
+            }
             self.reset = reset;
             self.end = self.reset.begin(self.day.saturating_add(1));
             self.advance(now);
@@ -153,37 +198,73 @@ impl Daily {
         self.used(now) == 0
     }
 
-    /// The clock on the wall was read again.
+    /// The wall clock was read again.
     pub(crate) fn set_wall_clock(&mut self, now: u64, wall: WallClock) {
         self.advance(now);
-        self.wall = wall;
+        let day = self.reset.day(wall.unix_ns(now));
+        let is_later = day > self.day;
+        if day < self.day || (is_later && now < self.next_jump_at) {
+            let until = self.end_after(self.day, 1).min(now.saturating_add(DAY_NS));
+            self.carried = Some(Carried { until, wall });
+            return;
+        }
+        (self.wall, self.carried) = (wall, None);
+        if is_later {
+            // A day of which nothing was used costs nothing.
+            if self.used_today() > 0 {
+                self.next_jump_at = now.saturating_add(DAY_NS);
+            }
+            self.begin_day(day, now);
+        }
+    }
+
+    /// Goes by the wall clock now, where a day of an earlier one goes on.
+    pub(crate) fn refill(&mut self, now: u64) {
         self.advance(now);
+        if let Some(carried) = &mut self.carried {
+            carried.until = now;
+            self.advance(now);
+        }
     }
 
     fn advance(&mut self, now: u64) {
-        self.enter(self.day_at(now), now);
+        if let Some(carried) = self.carried.filter(|carried| carried.is_over(now)) {
+            self.end_carried(now, carried);
+        }
+        let day = self.day_at(now);
+        if day > self.day {
+            self.begin_day(day, now);
+        }
     }
 
-    fn enter(&mut self, day: i64, now: u64) {
-        // The file may have a later day.
-        let day = match &mut self.usage {
-            Usage::Memory(used) => {
-                if day > self.day {
-                    *used = 0;
-                }
-                day
-            }
-            Usage::File(file) => file.enter(day),
-        };
-        if day > self.day {
-            self.day = day;
-            self.end = self.reset.begin(day.saturating_add(1));
-            self.began = now;
+    /// The day of an earlier wall clock is over.
+    fn end_carried(&mut self, now: u64, carried: Carried) {
+        (self.wall, self.carried) = (carried.wall, None);
+        let day = self.reset.day(self.wall.unix_ns(carried.until));
+        // The rest of the same day, where the clock was set back by less than half of it.
+        let rest = self
+            .begin(day.saturating_add(1))
+            .saturating_sub(carried.until);
+        if day != self.day || rest >= DAY_NS / 2 {
+            self.begin_day(day, now);
         }
+    }
+
+    fn begin_day(&mut self, day: i64, now: u64) {
+        match &mut self.usage {
+            Usage::Memory(used) => *used = 0,
+            Usage::File(file) => file.begin(day),
+        }
+        self.day = day;
+        self.end = self.reset.begin(day.saturating_add(1));
+        self.began = now;
     }
 
     /// The day of a reading; the current one costs no calendar computation.
     fn day_at(&self, at: u64) -> i64 {
+        if let Some(carried) = self.carried {
+            return self.day.saturating_add(i64::from(carried.is_over(at)));
+        }
         let unix_ns = self.wall.unix_ns(at);
         match self.end {
             Some(end) if unix_ns < end => self.day,
@@ -215,7 +296,10 @@ impl Daily {
     fn use_up(&mut self, cost: u64) {
         match &mut self.usage {
             Usage::Memory(used) => *used = used.saturating_add(cost),
-            Usage::File(file) if cost > 0 => file.take(cost, self.count),
+            Usage::File(file) if cost > 0 => {
+                // A failure is counted by the file.
+                file.take(cost, self.count);
+            }
             Usage::File(_) => {}
         }
     }

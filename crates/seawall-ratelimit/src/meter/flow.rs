@@ -33,6 +33,10 @@ impl Flow {
         self.bucket.debit(start.now, cost);
     }
 
+    pub(super) fn owe_at_most(&self, now: u64, longest_ns: u64) {
+        self.bucket.owe_at_most(now, longest_ns);
+    }
+
     pub(super) fn give_back(&self, _now: u64, cost: u64, _taken_at: u64) {
         self.bucket.refund(cost);
     }

@@ -111,6 +111,14 @@ impl Meter {
         }
     }
 
+    /// Forgives what a bucket owes for longer than this; what other limits owe ends with their
+    /// periods.
+    pub(crate) fn owe_at_most(&self, now_ns: u64, longest_ns: u64) {
+        if let Self::Flow(flow) = self {
+            flow.owe_at_most(now_ns, longest_ns);
+        }
+    }
+
     /// Gives back what was taken at `taken_at` and not used.
     pub(crate) fn give_back(&mut self, now_ns: u64, cost: u64, taken_at: u64) {
         every_kind!(self, meter => meter.give_back(now_ns, cost, taken_at));
@@ -164,12 +172,14 @@ impl Meter {
         }
     }
 
-    /// Forgets what was used, where only this side counts it.
+    /// Forgets what was used, where only this side counts it; a count of the wall clock goes by that
+    /// again.
     pub(crate) fn refill(&mut self, now_ns: u64) {
         match self {
             Self::Flow(flow) => flow.refill(now_ns),
             Self::Strict(strict) => strict.refill(now_ns),
-            Self::Window(_) | Self::Daily(_) => {}
+            Self::Window(window) => window.refill(now_ns),
+            Self::Daily(daily) => daily.refill(now_ns),
         }
     }
 

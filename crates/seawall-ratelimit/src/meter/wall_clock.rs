@@ -48,6 +48,23 @@ impl WallClock {
     }
 }
 
+/// A wall clock that was set while a window goes on, and holds when that ends. The running clock
+/// carries the window to its end, so that a clock that is wrong stops nothing for longer than one
+/// window, and grants at most one more.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Carried {
+    /// When the window ends, in readings.
+    pub(super) until: u64,
+    pub(super) wall: WallClock,
+}
+
+impl Carried {
+    /// Whether the window is over.
+    pub(super) const fn is_over(&self, now: u64) -> bool {
+        now >= self.until
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

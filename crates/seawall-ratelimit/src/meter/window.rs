@@ -1,15 +1,17 @@
 //! A count from one full minute (hour, ...) of the wall clock to the next.
 //!
-//! The windows are numbered: number `k` is from `k * per + offset` to the same of `k + 1`. Numbers
-//! only grow: when the wall clock is set back, time stands still at the begin of the
-//! window that was reached, and nothing is granted twice.
+//! The windows are numbered: number `k` is from `k * per + offset` to the same of `k + 1`. When the
+//! wall clock is set back behind the window that was reached, that lasts until it would have ended,
+//! by the running clock, and then it goes on by the wall clock: nothing is granted twice, and nothing
+//! stops for longer than two windows. A clock that is set forward begins another window, but within
+//! the length of one only once, so that a clock that moves to and fro grants one window more at most.
 //!
 //! With a margin, a departure less than `margin` after the begin of a window counts in the one
 //! before as well, and one in the last `margin` in the one after. As long as the upstream's
 //! clock differs by at most that, what it counts in one of its windows is part of what is counted
 //! here in the same one.
 
-use super::wall_clock::WallClock;
+use super::wall_clock::{Carried, WallClock};
 use crate::pause::Start;
 
 /// After so many windows, what was taken before has no effect, and grants come evenly.
@@ -28,6 +30,10 @@ pub(crate) struct Window {
     began: u64,
     /// When the wall clock or the limit was last set.
     set_at: u64,
+    /// The wall clock after this window.
+    carried: Option<Carried>,
+    /// Before, setting the clock begins no window.
+    next_jump_at: u64,
 }
 
 /// What counts in the previous window, in this one, and in the next one.
@@ -83,6 +89,8 @@ impl Window {
             },
             began: now,
             set_at: now,
+            carried: None,
+            next_jump_at: 0,
         };
         window.used.id = window.id(wall.unix_ns(now));
         window
@@ -230,8 +238,11 @@ impl Window {
     /// When this window ends.
     pub(crate) fn renewed_at(&mut self, now: u64) -> u64 {
         self.advance(now);
-        self.wall
-            .reading(self.begin(self.phase(now).id.saturating_add(1)))
+        self.end(self.phase(now).id)
+    }
+
+    fn end(&self, id: i128) -> u64 {
+        self.wall.reading(self.begin(id.saturating_add(1)))
     }
 
     /// Changes the limit. What counts in the current window counts in the new current one.
@@ -251,6 +262,9 @@ impl Window {
         self.offset = offset_ns;
         self.margin = margin_ns.min(per);
         if moved {
+            if let Some(carried) = self.carried.take() {
+                self.wall = carried.wall;
+            }
             self.used.id = self.id(self.wall.unix_ns(now));
         }
         // What was taken in the old windows cannot be given back in the new ones.
@@ -267,15 +281,57 @@ impl Window {
     /// The wall clock was read again.
     pub(crate) fn set_wall_clock(&mut self, now: u64, wall: WallClock) {
         self.advance(now);
-        self.wall = wall;
         self.set_at = now.saturating_add(1);
+        let id = self.id(wall.unix_ns(now));
+        let is_later = id > self.used.id;
+        if id < self.used.id || (is_later && now < self.next_jump_at) {
+            let until = self.end(self.used.id).min(now.saturating_add(self.per));
+            self.carried = Some(Carried { until, wall });
+            return;
+        }
+        (self.wall, self.carried) = (wall, None);
+        if is_later {
+            // A window of which nothing was used costs nothing.
+            if self.used.units != [0; 3] {
+                self.next_jump_at = now.saturating_add(self.per);
+            }
+            self.advance(now);
+        }
+    }
+
+    /// Goes by the wall clock now, where a window of an earlier one goes on.
+    pub(crate) fn refill(&mut self, now: u64) {
         self.advance(now);
+        if let Some(carried) = &mut self.carried {
+            carried.until = now;
+            self.advance(now);
+        }
     }
 
     fn advance(&mut self, now: u64) {
+        if let Some(carried) = self.carried.filter(|carried| carried.is_over(now)) {
+            self.end_carried(now, carried);
+        }
         let id = self.id(self.wall.unix_ns(now));
         if id > self.used.id {
             self.used.advance(id);
+            self.began = now;
+        }
+    }
+
+    /// The window of an earlier wall clock is over.
+    fn end_carried(&mut self, now: u64, carried: Carried) {
+        (self.wall, self.carried) = (carried.wall, None);
+        self.set_at = now.saturating_add(1);
+        let id = self.id(self.wall.unix_ns(carried.until));
+        // The rest of the same window, where the clock was set back by less than half of it.
+        let rest = self.end(id).saturating_sub(carried.until);
+        if id != self.used.id || rest >= self.per / 2 {
+            let [_, this, next] = self.used.units;
+            self.used = Used {
+                id,
+                units: [this, next, 0],
+            };
             self.began = now;
         }
     }

@@ -156,7 +156,7 @@ async fn keys_are_blocked_in_shadow_mode_and_after_a_bypass() {
         handle.control(Command::Bypass).unwrap();
         assert!(passes(&mut svc, 106));
         handle.pause_all_for(SECOND);
-        advance(SECOND).await;
+        advance(SECOND + ms(100)).await;
         assert!(passes(&mut svc, 107));
         assert_eq!(
             passes(&mut svc, 108),

@@ -187,25 +187,31 @@ type Throttle<S, X, T, B, L, C, M, A> = Around<T, Gate<S, X, B, L, C, M, A>, X>;
 type Hedge<S, X, H, T, B, L, C, M, A> = Around<H, Throttle<S, X, T, B, L, C, M, A>, X>;
 type Retry<S, X, R, H, T, B, L, C, M, A> = Around<R, Hedge<S, X, H, T, B, L, C, M, A>, X>;
 
-impl<S, X, W, R, H, T, B, L, C, M, A> Layer<S> for ClientStack<X, W, Slots<R, H, T, B, L, C, M, A>>
+type Departing<S, X, D> = Around<D, S, X>;
+
+impl<S, X, W, R, H, T, B, L, C, M, A, D> Layer<S>
+    for ClientStack<X, W, Slots<R, H, T, B, L, C, M, A, D>>
 where
     X: Policies,
     W: Clone,
-    A: Assemble<S, X>,
-    M: Assemble<Around<A, S, X>, X>,
-    C: Circuit + Assemble<Health<S, X, M, A>, X>,
-    L: Assemble<Breaker<S, X, C, M, A>, X>,
-    B: Assemble<RateLimit<S, X, L, C, M, A>, X>,
-    C::Gate: Assemble<Bulkhead<S, X, B, L, C, M, A>, X>,
-    T: Assemble<Gate<S, X, B, L, C, M, A>, X>,
-    H: Assemble<Throttle<S, X, T, B, L, C, M, A>, X>,
-    R: Assemble<Hedge<S, X, H, T, B, L, C, M, A>, X>,
+    D: Assemble<S, X>,
+    A: Assemble<Departing<S, X, D>, X>,
+    M: Assemble<Around<A, Departing<S, X, D>, X>, X>,
+    C: Circuit + Assemble<Health<Departing<S, X, D>, X, M, A>, X>,
+    L: Assemble<Breaker<Departing<S, X, D>, X, C, M, A>, X>,
+    B: Assemble<RateLimit<Departing<S, X, D>, X, L, C, M, A>, X>,
+    C::Gate: Assemble<Bulkhead<Departing<S, X, D>, X, B, L, C, M, A>, X>,
+    T: Assemble<Gate<Departing<S, X, D>, X, B, L, C, M, A>, X>,
+    H: Assemble<Throttle<Departing<S, X, D>, X, T, B, L, C, M, A>, X>,
+    R: Assemble<Hedge<Departing<S, X, D>, X, H, T, B, L, C, M, A>, X>,
 {
-    type Service = Deadline<Retry<S, X, R, H, T, B, L, C, M, A>, W>;
+    type Service = Deadline<Retry<Departing<S, X, D>, X, R, H, T, B, L, C, M, A>, W>;
 
     fn layer(&self, client: S) -> Self::Service {
         let Self { policy, slots, .. } = self;
-        // Innermost, so that it measures the upstream and none of our own waits.
+        // Below every wait: what a request gets here is as old as the call of the client.
+        let client = slots.departure.assemble(client, policy);
+        // Around the client alone, so that it measures the upstream and none of our own waits.
         let service = slots.attempt_timeout.assemble(client, policy);
         // Sees what the upstream does, timeouts included, and no wait of ours.
         let service = slots.health.assemble(service, policy);

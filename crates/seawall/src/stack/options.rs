@@ -8,7 +8,7 @@ macro_rules! exchange {
         $exchange:ident($field:ident: $Old:ident) -> [$($New:ident),*],
         keeping $($other:ident),*;
     )+) => {
-        impl<R, H, T, B, L, C, M, A> Slots<R, H, T, B, L, C, M, A> {$(
+        impl<R, H, T, B, L, C, M, A, D> Slots<R, H, T, B, L, C, M, A, D> {$(
             pub(crate) fn $exchange<N>(
                 self,
                 change: impl FnOnce($Old) -> N,
@@ -23,22 +23,24 @@ macro_rules! exchange {
 }
 
 exchange! {
-    with_retry(retry: R) -> [N, H, T, B, L, C, M, A],
-        keeping hedge, throttle, bulkhead, rate_limit, breaker, health, attempt_timeout;
-    with_hedge(hedge: H) -> [R, N, T, B, L, C, M, A],
-        keeping retry, throttle, bulkhead, rate_limit, breaker, health, attempt_timeout;
-    with_throttle(throttle: T) -> [R, H, N, B, L, C, M, A],
-        keeping retry, hedge, bulkhead, rate_limit, breaker, health, attempt_timeout;
-    with_bulkhead(bulkhead: B) -> [R, H, T, N, L, C, M, A],
-        keeping retry, hedge, throttle, rate_limit, breaker, health, attempt_timeout;
-    with_rate_limit(rate_limit: L) -> [R, H, T, B, N, C, M, A],
-        keeping retry, hedge, throttle, bulkhead, breaker, health, attempt_timeout;
-    with_breaker(breaker: C) -> [R, H, T, B, L, N, M, A],
-        keeping retry, hedge, throttle, bulkhead, rate_limit, health, attempt_timeout;
-    with_health(health: M) -> [R, H, T, B, L, C, N, A],
-        keeping retry, hedge, throttle, bulkhead, rate_limit, breaker, attempt_timeout;
-    with_attempt_timeout(attempt_timeout: A) -> [R, H, T, B, L, C, M, N],
-        keeping retry, hedge, throttle, bulkhead, rate_limit, breaker, health;
+    with_retry(retry: R) -> [N, H, T, B, L, C, M, A, D],
+        keeping hedge, throttle, bulkhead, rate_limit, breaker, health, attempt_timeout, departure;
+    with_hedge(hedge: H) -> [R, N, T, B, L, C, M, A, D],
+        keeping retry, throttle, bulkhead, rate_limit, breaker, health, attempt_timeout, departure;
+    with_throttle(throttle: T) -> [R, H, N, B, L, C, M, A, D],
+        keeping retry, hedge, bulkhead, rate_limit, breaker, health, attempt_timeout, departure;
+    with_bulkhead(bulkhead: B) -> [R, H, T, N, L, C, M, A, D],
+        keeping retry, hedge, throttle, rate_limit, breaker, health, attempt_timeout, departure;
+    with_rate_limit(rate_limit: L) -> [R, H, T, B, N, C, M, A, D],
+        keeping retry, hedge, throttle, bulkhead, breaker, health, attempt_timeout, departure;
+    with_breaker(breaker: C) -> [R, H, T, B, L, N, M, A, D],
+        keeping retry, hedge, throttle, bulkhead, rate_limit, health, attempt_timeout, departure;
+    with_health(health: M) -> [R, H, T, B, L, C, N, A, D],
+        keeping retry, hedge, throttle, bulkhead, rate_limit, breaker, attempt_timeout, departure;
+    with_attempt_timeout(attempt_timeout: A) -> [R, H, T, B, L, C, M, N, D],
+        keeping retry, hedge, throttle, bulkhead, rate_limit, breaker, health, departure;
+    with_departure(departure: D) -> [R, H, T, B, L, C, M, A, N],
+        keeping retry, hedge, throttle, bulkhead, rate_limit, breaker, health, attempt_timeout;
 }
 
 /// Writes the methods of a stack by which it gets layers that it does not have by default.
@@ -49,8 +51,8 @@ macro_rules! option_setters {
     ($Stack:ident[$($rest:ident),*]) => {
         /// Options: layers that a stack has on demand. Those that it does not have cost nothing.
         /// They have the name of the stack. Ask for [`handles`](Self::handles) after the last one.
-        impl<$($rest,)* R, H, T, B, L, C, M, A>
-            $Stack<$($rest,)* $crate::Slots<R, H, T, B, L, C, M, A>>
+        impl<$($rest,)* R, H, T, B, L, C, M, A, D>
+            $Stack<$($rest,)* $crate::Slots<R, H, T, B, L, C, M, A, D>>
         {
             /// Sends a request that may be sent twice a second time when its response is slow, and
             /// takes the first good response. Right inside of retry, whose budget pays for it.
@@ -70,7 +72,7 @@ macro_rules! option_setters {
                 config: $crate::HedgeConfig,
             ) -> $Stack<
                 $($rest,)*
-                $crate::Slots<R, $crate::HedgeLayer, T, B, L, C, M, A>,
+                $crate::Slots<R, $crate::HedgeLayer, T, B, L, C, M, A, D>,
             >
             where
                 R: $crate::stack::Slot<Handle = $crate::RetryHandle>,
@@ -103,7 +105,7 @@ macro_rules! option_setters {
                 config: $crate::AdaptiveThrottleConfig,
             ) -> $Stack<
                 $($rest,)*
-                $crate::Slots<R, H, $crate::AdaptiveThrottleLayer, B, L, C, M, A>,
+                $crate::Slots<R, H, $crate::AdaptiveThrottleLayer, B, L, C, M, A, D>,
             > {
                 self.map_slots(|name, slots| {
                     slots.with_throttle(|_| $crate::AdaptiveThrottleLayer::new(name, config))
@@ -130,7 +132,7 @@ macro_rules! option_setters {
                 config: $crate::HealthConfig,
             ) -> $Stack<
                 $($rest,)*
-                $crate::Slots<R, H, T, B, L, C, $crate::HealthLayer, A>,
+                $crate::Slots<R, H, T, B, L, C, $crate::HealthLayer, A, D>,
             > {
                 self.map_slots(|name, slots| {
                     slots.with_health(|_| $crate::HealthLayer::new(name, config))
@@ -161,7 +163,7 @@ macro_rules! option_setters {
                 config: $crate::KeyedRateLimitConfig,
             ) -> $Stack<
                 $($rest,)*
-                $crate::Slots<R, H, T, B, $crate::KeyedRateLimitLayer, C, M, A>,
+                $crate::Slots<R, H, T, B, $crate::KeyedRateLimitLayer, C, M, A, D>,
             >
             where
                 L: $crate::stack::Limits,
@@ -192,7 +194,7 @@ macro_rules! option_setters {
                 extract: F,
             ) -> $Stack<
                 $($rest,)*
-                $crate::Slots<R, H, T, B, L, $crate::KeyedBreakerLayer<$crate::Policy, K, F>, M, A>,
+                $crate::Slots<R, H, T, B, L, $crate::KeyedBreakerLayer<$crate::Policy, K, F>, M, A, D>,
             >
             where
                 C: $crate::stack::Circuit,
@@ -225,7 +227,7 @@ macro_rules! option_setters {
                 config: $crate::AdaptiveConfig,
             ) -> $Stack<
                 $($rest,)*
-                $crate::Slots<R, H, T, $crate::AdaptiveBulkheadLayer, L, C, M, A>,
+                $crate::Slots<R, H, T, $crate::AdaptiveBulkheadLayer, L, C, M, A, D>,
             >
             where
                 B: $crate::stack::Permits,
@@ -235,6 +237,49 @@ macro_rules! option_setters {
                         let bulkhead = $crate::stack::Configure::config(&fixed.handle());
                         $crate::AdaptiveBulkheadLayer::new(name, bulkhead, config)
                     })
+                })
+            }
+
+            /// Prepares each request at its departure, below everything that waits, once per
+            /// attempt and in the order of departure: with a timestamp, a nonce, a signature over
+            /// both. What [`prepare`](Self::prepare) writes may be as old as the waits of the stack
+            /// are long. See [`DepartureLayer`](crate::DepartureLayer).
+            ///
+            /// ```
+            /// use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+            /// use http::{HeaderValue, Request};
+            ///
+            /// static NONCE: AtomicU64 = AtomicU64::new(1);
+            ///
+            /// fn sign<B, E>(request: &mut Request<B>) -> Result<(), E> {
+            ///     let nonce = NONCE.fetch_add(1, Relaxed);
+            ///     request.headers_mut().insert("x-nonce", HeaderValue::from(nonce));
+            ///     Ok(())
+            /// }
+            /// # use tower::{Layer, ServiceExt, service_fn};
+            /// # type Body = http_body_util::Full<bytes::Bytes>;
+            /// # #[tokio::main(flavor = "current_thread")]
+            /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+            /// # let broker = service_fn(|request: Request<Body>| async move {
+            /// #     assert_eq!(request.headers()["x-nonce"], "1");
+            /// #     Ok::<_, std::convert::Infallible>(http::Response::new(Body::default()))
+            /// # });
+            /// let stack = seawall::broker("my-broker").build()?.on_departure(sign);
+            /// let request = Request::get("/v2/positions").body(Body::default())?;
+            /// let response = stack.layer(broker).oneshot(request).await?;
+            /// # assert!(response.status().is_success());
+            /// # Ok(()) }
+            /// ```
+            #[must_use]
+            pub fn on_departure<N>(
+                self,
+                hook: N,
+            ) -> $Stack<
+                $($rest,)*
+                $crate::Slots<R, H, T, B, L, C, M, A, $crate::DepartureLayer<N>>,
+            > {
+                self.map_slots(|_, slots| {
+                    slots.with_departure(|_| $crate::DepartureLayer::new(hook))
                 })
             }
 
@@ -271,6 +316,7 @@ macro_rules! option_setters {
                             $crate::timeout::NoOverride,
                             $crate::timeout::Learned,
                         >,
+                        D,
                     >,
                 >,
                 $crate::InvalidConfig,
@@ -285,12 +331,12 @@ macro_rules! option_setters {
         }
 
         /// Hooks of the retry.
-        impl<$($rest,)* Ra, Rb, Rc, H, T, B, L, C, M, A>
+        impl<$($rest,)* Ra, Rb, Rc, H, T, B, L, C, M, A, D>
             $Stack<
                 $($rest,)*
                 $crate::Slots<
                     $crate::RetryLayer<$crate::Policy, $crate::retry::Hooks<Ra, Rb, Rc>>,
-                    H, T, B, L, C, M, A,
+                    H, T, B, L, C, M, A, D,
                 >,
             >
         {
@@ -336,14 +382,16 @@ macro_rules! option_setters {
                 $($rest,)*
                 $crate::Slots<
                     $crate::RetryLayer<$crate::Policy, $crate::retry::Hooks<N, Rb, Rc>>,
-                    H, T, B, L, C, M, A,
+                    H, T, B, L, C, M, A, D,
                 >,
             > {
                 self.map_slots(|_, slots| slots.with_retry(|retry| retry.retry_if(predicate)))
             }
 
-            /// Prepares each request right before its attempt, the first one included: to sign it,
-            /// or to number it. See [`PrepareAttempt`](crate::retry::PrepareAttempt).
+            /// Prepares each request before its attempt, the first one included: to number it, say.
+            /// Above the waits of the stack: timestamps, nonces and signatures belong into
+            /// [`on_departure`](Self::on_departure). See
+            /// [`PrepareAttempt`](crate::retry::PrepareAttempt).
             ///
             /// ```
             /// use http::{HeaderValue, Request};
@@ -375,7 +423,7 @@ macro_rules! option_setters {
                 $($rest,)*
                 $crate::Slots<
                     $crate::RetryLayer<$crate::Policy, $crate::retry::Hooks<Ra, N, Rc>>,
-                    H, T, B, L, C, M, A,
+                    H, T, B, L, C, M, A, D,
                 >,
             > {
                 self.map_slots(|_, slots| slots.with_retry(|retry| retry.prepare(prepare)))
@@ -416,7 +464,7 @@ macro_rules! option_setters {
                 $($rest,)*
                 $crate::Slots<
                     $crate::RetryLayer<$crate::Policy, $crate::retry::Hooks<Ra, Rb, N>>,
-                    H, T, B, L, C, M, A,
+                    H, T, B, L, C, M, A, D,
                 >,
             > {
                 self.map_slots(|_, slots| {

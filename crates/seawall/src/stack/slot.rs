@@ -4,8 +4,8 @@
 use std::fmt::Debug;
 
 use seawall_core::{
-    AlreadyRegistered, CloneRequest, CompleteOnResponse, DefaultMeta, ErrorIsFailure,
-    InvalidConfig, Policies, Policy, Registry,
+    AlreadyRegistered, CloneRequest, CompleteOnResponse, DefaultMeta, Departure, DepartureLayer,
+    ErrorIsFailure, InvalidConfig, Policies, Policy, Registry,
 };
 use seawall_health::{HealthHandle, HealthLayer};
 use seawall_hedge::{HedgeHandle, HedgeLayer};
@@ -128,6 +128,23 @@ impl<S, X: Policies> Assemble<S, X> for NoLayer {
     #[inline]
     fn assemble(&self, inner: S, _: &X) -> S {
         inner
+    }
+}
+
+impl<H> sealed::Sealed for DepartureLayer<H> {}
+
+/// It has nothing to be read or controlled.
+impl<H> Slot for DepartureLayer<H> {
+    type Handle = ();
+
+    fn handle(&self) {}
+}
+
+impl<S, X: Policies, H: Clone> Assemble<S, X> for DepartureLayer<H> {
+    type Service = Departure<S, H>;
+
+    fn assemble(&self, inner: S, _: &X) -> Self::Service {
+        self.layer(inner)
     }
 }
 

@@ -15,9 +15,11 @@ use super::slot::{Configure, NoLayer, Slot, sealed};
 use crate::settings::Settings;
 
 /// The layers between deadline and client, outermost first: retry `R`, hedge `H`, throttle `T`,
-/// bulkhead `B`, rate limit `L`, breaker `C`, health `M` and attempt timeout `A`.
+/// bulkhead `B`, rate limit `L`, breaker `C`, health `M`, attempt timeout `A` and the hook at
+/// departure `D`.
 ///
-/// The default is what every stack has; hedge, throttle and health are [`NoLayer`], of size zero.
+/// The default is what every stack has; hedge, throttle, health and the hook are [`NoLayer`], of
+/// size zero.
 /// It is only named where the type of a stack with options is written out.
 #[derive(Clone, Debug)]
 pub struct Slots<
@@ -29,6 +31,7 @@ pub struct Slots<
     C = BreakerLayer,
     M = NoLayer,
     A = AttemptTimeoutLayer,
+    D = NoLayer,
 > {
     pub(crate) retry: R,
     pub(crate) hedge: H,
@@ -38,6 +41,7 @@ pub struct Slots<
     pub(crate) breaker: C,
     pub(crate) health: M,
     pub(crate) attempt_timeout: A,
+    pub(crate) departure: D,
 }
 
 /// The parts of [`Slots`]; implemented for it alone.
@@ -78,9 +82,9 @@ pub struct SlotsOf<'a, O: StackSlots + ?Sized> {
     pub(crate) attempt_timeout: &'a O::AttemptTimeout,
 }
 
-impl<R, H, T, B, L, C, M, A> sealed::Sealed for Slots<R, H, T, B, L, C, M, A> {}
+impl<R, H, T, B, L, C, M, A, D> sealed::Sealed for Slots<R, H, T, B, L, C, M, A, D> {}
 
-impl<R, H, T, B, L, C, M, A> StackSlots for Slots<R, H, T, B, L, C, M, A>
+impl<R, H, T, B, L, C, M, A, D> StackSlots for Slots<R, H, T, B, L, C, M, A, D>
 where
     R: Slot<Handle = RetryHandle>,
     H: Slot,
@@ -136,6 +140,7 @@ impl Slots {
             breaker: BreakerLayer::new(name, settings.breaker.clone()),
             health: NoLayer,
             attempt_timeout: AttemptTimeoutLayer::new(name, settings.attempt_timeout),
+            departure: NoLayer,
         }
     }
 }

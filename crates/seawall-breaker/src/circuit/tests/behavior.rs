@@ -149,7 +149,7 @@ fn a_call_dropped_late_is_slow_and_fails_only_by_policy() {
     let (c, mut circuit) = built(slow().consecutive_failures(5));
     let dropped = |c: &BreakerConfig, s: u64| Settled::abandoned(c, Some(s * S));
     circuit.settle_closed(&c, dropped(&c, 1), 0, 0);
-    assert_eq!(circuit.windows().slow_calls().unwrap().calls, 0);
+    assert_eq!(circuit.windows().slow_calls(&c).unwrap().calls, 0);
     circuit.settle_closed(&c, dropped(&c, 2), 0, 0);
     assert_eq!(circuit.windows().run(), 0);
     assert!(circuit.settle_closed(&c, dropped(&c, 2), 0, 0).is_some());
@@ -412,9 +412,9 @@ fn a_circuit_forced_closed_counts_and_keeps_its_windows_afterwards() {
         assert_eq!(fail(&mut circuit, &c, 0), None);
     }
     assert_eq!(circuit.automatic(0).unwrap().to, CircuitState::Closed);
-    assert_eq!(circuit.windows().calls().unwrap().failures, 6);
+    assert_eq!(circuit.windows().calls(&c).unwrap().failures, 6);
     circuit.reset(0);
-    assert_eq!(circuit.windows().calls().unwrap().calls, 0);
+    assert_eq!(circuit.windows().calls(&c).unwrap().calls, 0);
 }
 
 #[test]
@@ -433,7 +433,7 @@ fn new_settings_keep_state_windows_and_permits() {
     let new = rate(2).build().unwrap();
     assert_eq!(circuit.configure(&old, &new, 0), None);
     assert!(circuit.is_present(permit) && circuit.word != permit);
-    assert_eq!(circuit.windows().calls().unwrap().failures, 2);
+    assert_eq!(circuit.windows().calls(&new).unwrap().failures, 2);
     assert_eq!(fail(&mut circuit, &new, 0), Some("failure_rate"));
     assert!(!circuit.is_present(permit));
     let later = rate(2).open_for(secs(1)).build().unwrap();

@@ -69,17 +69,36 @@ fn number(text: &str) -> Option<u64> {
     text.parse().ok().filter(|_| digits)
 }
 
+/// Ends the name of the file that is written beside another. No quota file has such a name.
+const BESIDE: &str = ".seawall-quota-new";
+
+/// Whether a quota file may have this name.
+pub(super) fn check_name(path: &Path) -> Result<(), Problem> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    match name.ends_with(BESIDE) {
+        false => Ok(()),
+        true => Err(Problem::Name),
+    }
+}
+
+/// Writes a file beside it, and renames that: there is a complete file at any moment. With `sync`
+/// the device has it before the name changes, or a power failure could leave an empty file.
 pub(super) fn write(path: &Path, sync: bool, day: i64, leased: u64) -> io::Result<()> {
     let mut beside: OsString = path.into();
-    beside.push(".tmp");
+    beside.push(BESIDE);
     let text = format!("{FORMAT}\nday {day}\nused {leased}\n");
-    let mut file = File::create(&beside)?;
-    file.write_all(text.as_bytes())?;
-    if sync {
-        file.sync_all()?;
+    let written = File::create(&beside).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        if sync {
+            file.sync_all()?;
+        }
+        Ok(())
+    });
+    if let Err(error) = written.and_then(|()| fs::rename(&beside, path)) {
+        // What was not renamed is of no use; a folder of that name is not removed by this.
+        let _ = fs::remove_file(&beside);
+        return Err(error);
     }
-    drop(file);
-    fs::rename(&beside, path)?;
     if sync && let Some(folder) = path.parent() {
         // Not every platform can do this; where it cannot, the rename is all that can be done.
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
@@ -97,6 +116,7 @@ pub struct QuotaFileError {
 #[derive(Debug)]
 pub(super) enum Problem {
     Open,
+    Name,
     Io(&'static str, io::Error),
     Foreign(String),
 }
@@ -123,6 +143,11 @@ impl fmt::Display for QuotaFileError {
         write!(f, "quota file {:?} ", self.path)?;
         match &self.problem {
             Problem::Open => f.write_str("is open already: each limit needs a file of its own"),
+            Problem::Name => write!(
+                f,
+                "ends in {BESIDE:?}, accepted is any other name: so ends that of the file that is \
+                 written beside it"
+            ),
             Problem::Io(doing, error) => write!(f, "{doing}: {error}"),
             Problem::Foreign(found) => write!(
                 f,

@@ -37,7 +37,7 @@ fn leased(path: &Path) -> u64 {
 fn a_lease_is_written_before_it_is_granted_and_given_back_on_drop() {
     let folder = Folder::new();
     let file = QuotaFile::open(folder.file()).unwrap();
-    assert_eq!(file.enter(20_000), 20_000);
+    file.begin(20_000);
     file.take(1, 1_000);
     assert_eq!(leased(&folder.file()), 10);
     file.take(9, 1_000);
@@ -54,7 +54,7 @@ fn a_lease_is_written_before_it_is_granted_and_given_back_on_drop() {
     assert_eq!(leased(&folder.file()), 12);
     fs::write(folder.file(), crashed).unwrap();
     let file = QuotaFile::open(folder.file()).unwrap();
-    assert_eq!((file.used(), file.enter(20_000)), (21, 20_000));
+    assert_eq!((file.used(), file.day()), (21, 20_000));
     // The last lease is what is left, and a debit is written in full.
     file.take(975, 1_000);
     assert_eq!(leased(&folder.file()), 996);
@@ -65,13 +65,14 @@ fn a_lease_is_written_before_it_is_granted_and_given_back_on_drop() {
 }
 
 #[test]
-fn a_new_day_starts_at_zero_and_an_earlier_one_does_not() {
+fn a_new_day_starts_at_zero() {
     let folder = Folder::new();
     let file = QuotaFile::open(folder.file()).unwrap();
-    file.enter(20_000);
+    file.begin(20_000);
     file.take(5, 10);
-    assert_eq!((file.enter(19_999), file.used()), (20_000, 5));
-    assert_eq!((file.enter(20_001), file.used()), (20_001, 0));
+    assert_eq!((file.day(), file.used()), (20_000, 5));
+    file.begin(20_001);
+    assert_eq!((file.day(), file.used()), (20_001, 0));
     file.take(1, 10);
     let kept = read(&folder.file()).unwrap();
     assert_eq!(kept, (20_001, 1));
@@ -139,17 +140,86 @@ fn invalid_paths_are_errors() {
 fn write_errors_are_counted_and_grants_continue_in_memory() {
     let folder = Folder::new();
     let file = QuotaFile::open(folder.file()).unwrap().synced(true);
-    file.enter(20_000);
+    file.begin(20_000);
     fs::remove_dir_all(&folder.0).unwrap();
     for _ in 0..30 {
         file.take(1, 1_000);
     }
-    // Once per lease.
-    assert_eq!((file.used(), file.write_errors()), (30, 3));
+    // At once, then after 2, 4, 8 units, and at most a lease of 10.
+    assert_eq!((file.used(), file.write_errors()), (30, 6));
     assert!(file.last_error().is_some() && file.save().is_err());
     fs::create_dir_all(&folder.0).unwrap();
-    file.take(1, 1_000);
-    assert_eq!((leased(&folder.file()), file.write_errors()), (40, 4));
+    for _ in 0..10 {
+        file.take(1, 1_000);
+    }
+    let known = leased(&folder.file());
+    assert!(known >= 35 && file.write_errors() == 7, "{known}");
+}
+
+/// The file cannot be written for a while, and then it can: nothing is forgotten.
+#[test]
+fn what_was_used_while_the_file_could_not_be_written_is_written_at_the_end() {
+    for count in [100, 10_000] {
+        let folder = Folder::new();
+        let file = QuotaFile::open(folder.file()).unwrap();
+        file.begin(20_000);
+        for _ in 0..10 {
+            file.take(1, count);
+        }
+        // Something stands in the way of the file that is written beside it.
+        let beside = folder.0.join("orders.seawall-quota-new");
+        fs::create_dir(&beside).unwrap();
+        for _ in 0..40 {
+            file.take(1, count);
+        }
+        assert_eq!(file.write_errors() > 0, count == 100);
+        fs::remove_dir(&beside).unwrap();
+        drop(file);
+        assert_eq!(leased(&folder.file()), 50);
+    }
+}
+
+#[test]
+fn files_with_similar_names_do_not_harm_each_other() {
+    let folder = Folder::new();
+    let names = ["orders", "orders.tmp", "orders.new", "orders.tmp.tmp"];
+    let files: Vec<_> = names
+        .iter()
+        .map(|name| QuotaFile::open(folder.0.join(name)).unwrap())
+        .collect();
+    for round in 0..3 {
+        for (n, file) in files.iter().enumerate() {
+            file.begin(20_000);
+            file.take(n as u64 + 1, 100);
+            assert_eq!(file.used(), n as u64 + 1, "{round}");
+        }
+    }
+    // A crash: nothing is written any more.
+    for (n, name) in names.iter().enumerate() {
+        assert_eq!(read(&folder.0.join(name)).unwrap(), (20_000, n as u64 + 1));
+    }
+    let reserved = QuotaFile::open(folder.0.join("orders.seawall-quota-new")).unwrap_err();
+    assert!(reserved.to_string().contains("accepted is any other name"));
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), names.len());
+}
+
+/// What is left of a write that a crash has cut off is neither read nor in the way.
+#[test]
+fn a_torn_write_harms_nothing() {
+    let folder = Folder::new();
+    let file = QuotaFile::open(folder.file()).unwrap();
+    file.begin(20_000);
+    file.take(7, 100);
+    let whole = fs::read(folder.file()).unwrap();
+    drop(file);
+    for torn in 0..whole.len() {
+        fs::write(folder.0.join("orders.seawall-quota-new"), &whole[..torn]).unwrap();
+        let file = QuotaFile::open(folder.file()).unwrap();
+        assert_eq!((file.day(), file.used()), (20_000, 7));
+        drop(file);
+        assert_eq!(fs::read(folder.file()).unwrap(), whole);
+        assert!(!folder.0.join("orders.seawall-quota-new").exists());
+    }
 }
 
 proptest! {
@@ -172,8 +242,8 @@ proptest! {
         costs in prop::collection::vec((1_u64..20, any::<bool>()), 1..20),
     ) {
         let folder = Folder::new();
-        let file = QuotaFile::open(folder.file()).unwrap();
-        file.enter(1);
+        let file = QuotaFile::open(folder.file()).unwrap().synced(false);
+        file.begin(1);
         for (cost, refund) in costs {
             let before = file.used();
             file.take(cost, count);

@@ -59,7 +59,53 @@ fn a_clock_that_is_set_back_grants_nothing_twice() {
     daily.take(12 * HOUR, 3);
     daily.set_wall_clock(12 * HOUR, wall_back(2));
     assert_eq!(daily.used(12 * HOUR), 3);
-    assert_eq!(daily.wait(Start::now(12 * HOUR), 1), 3 * DAY);
+    // The running clock carries the day to its end, and then the wall clock counts.
+    assert_eq!(daily.wait(Start::now(12 * HOUR), 1), DAY);
+    assert_eq!(daily.wait(Start::now(12 * HOUR), 7), 3 * DAY);
+    daily.take(36 * HOUR, 3);
+    assert_eq!(daily.wait(Start::now(36 * HOUR), 1), DAY);
+}
+
+#[test]
+fn a_clock_that_was_far_ahead_for_a_moment_costs_one_day_at_most() {
+    for years in [-3, 3] {
+        let mut daily = daily(3);
+        let far = wall().unix_ns(0) + i128::from(years) * i128::from(365 * DAY);
+        daily.set_wall_clock(0, WallClock::new(0, far));
+        daily.take(0, 3);
+        daily.set_wall_clock(1, wall());
+        let wait = daily.wait(Start::now(1), 1);
+        assert!(wait > 0 && wait <= DAY, "{wait}");
+        daily.take(1 + wait, 3);
+        assert_eq!(daily.wait(Start::now(1 + wait), 1), DAY);
+    }
+}
+
+#[test]
+fn a_clock_that_moves_to_and_fro_grants_one_day_more_at_most() {
+    let mut daily = daily(3);
+    let mut granted = 0;
+    for at in 0..11 {
+        let ahead = wall().unix_ns(0) + i128::from((at % 2) * (at + 1) * DAY);
+        let now = at * HOUR;
+        daily.set_wall_clock(now, WallClock::new(0, ahead));
+        while daily.wait(Start::now(now), 1) == 0 {
+            daily.take(now, 1);
+            granted += 1;
+        }
+    }
+    assert_eq!(granted, 6);
+}
+
+#[test]
+fn refilling_ends_a_day_of_an_earlier_clock() {
+    let mut daily = daily(3);
+    daily.take(0, 3);
+    daily.refill(0);
+    assert_eq!(daily.used(0), 3, "only the upstream renews it");
+    daily.set_wall_clock(0, wall_back(700));
+    daily.refill(0);
+    assert_eq!(daily.used(0), 0);
 }
 
 /// A wall clock that is some days behind.
@@ -124,11 +170,21 @@ fn a_quota_survives_a_restart_and_a_crash() {
     assert_eq!(start(20, wall()).used(0), 20);
     assert_eq!(start(0, wall()).used(12 * HOUR), 0);
     // The file is of a later day than the clock shows.
-    let mut back = start(100, wall_back(3));
+    let mut back = start(0, wall_back(3));
     assert_eq!((back.used(0), back.wait(Start::now(0), 180)), (20, 0));
     back.take(0, 180);
-    assert_eq!(back.wait(Start::now(0), 1), 3 * DAY + 12 * HOUR);
-    assert_eq!(back.used(3 * DAY + 12 * HOUR), 0);
+    assert_eq!(back.wait(Start::now(0), 1), 12 * HOUR);
+    // It is put right: what was used of that day is known.
+    let mut right = back.clone();
+    right.set_wall_clock(0, wall());
+    assert_eq!(
+        (right.used(0), right.wait(Start::now(0), 1)),
+        (200, 12 * HOUR)
+    );
+    assert_eq!(back.used(12 * HOUR), 0);
+    back.take(12 * HOUR, 1);
+    drop((back, right));
+    assert_eq!(start(0, wall_back(2)).used(0), 1);
 }
 
 #[test]

@@ -43,10 +43,74 @@ fn a_clock_that_is_set_back_grants_nothing_twice() {
     window.set_wall_clock(0, WallClock::new(0, hour_ago));
     assert_eq!(window.used(0), 2);
     assert_eq!(window.wait(Start::now(0), 1), 0);
-    assert_eq!(window.wait(Start::now(0), 2), 60 * MINUTE + 50 * SECOND);
-    // Set forward again, time continues.
-    window.set_wall_clock(0, wall());
+    // The running clock carries it to its end, and then the wall clock counts.
     assert_eq!(window.wait(Start::now(0), 2), 50 * SECOND);
+    assert_eq!(window.clone().wait(Start::now(50 * SECOND), 3), 0);
+    window.take(50 * SECOND, 3);
+    assert_eq!(window.wait(Start::now(50 * SECOND), 1), MINUTE);
+}
+
+/// However far, and whether it comes back or not.
+#[test]
+fn a_clock_that_is_set_stops_nothing_for_longer_than_two_windows() {
+    let year = 365 * 24 * 60;
+    for minutes in [-3 * year, -60, -1, 1, 60, 3 * year] {
+        for seconds in [0, 20, 45] {
+            let mut window = window(3);
+            window.take(0, 3);
+            let by = i128::from(minutes) * i128::from(MINUTE) + i128::from(seconds * SECOND);
+            window.set_wall_clock(SECOND, WallClock::new(0, wall().unix_ns(0) + by));
+            let _ = window.wait(Start::now(SECOND), 1) == 0 && {
+                window.take(SECOND, 3);
+                true
+            };
+            window.set_wall_clock(2 * SECOND, wall());
+            let wait = window.wait(Start::now(2 * SECOND), 1);
+            assert!(
+                wait > 0 && wait <= 2 * MINUTE,
+                "{minutes} {seconds}: {wait}"
+            );
+            assert_eq!(window.wait(Start::now(2 * SECOND + wait), 3), 0);
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_moves_to_and_fro_grants_one_window_more_at_most() {
+    let mut window = window(3);
+    let mut granted = 0;
+    for at in 0..40 {
+        let ahead = wall().unix_ns(0) + i128::from((at % 2) * (at + 1) * 60 * MINUTE);
+        let now = at * SECOND;
+        window.set_wall_clock(now, WallClock::new(0, ahead));
+        while window.wait(Start::now(now), 1) == 0 {
+            window.take(now, 1);
+            granted += 1;
+        }
+    }
+    assert_eq!(granted, 6);
+}
+
+#[test]
+fn a_clock_that_is_a_little_slow_renews_no_window_twice() {
+    let mut window = window(3);
+    window.take(50 * SECOND, 3);
+    let slow = |ms: u64| WallClock::new(0, wall().unix_ns(0) - i128::from(ms * 1_000_000));
+    window.set_wall_clock(50 * SECOND, slow(5));
+    assert_eq!(window.wait(Start::now(50 * SECOND), 1), MINUTE);
+    assert_eq!(window.wait(Start::now(110 * SECOND), 1), 5_000_000);
+    assert_eq!(window.wait(Start::now(110 * SECOND + 5_000_000), 3), 0);
+}
+
+#[test]
+fn refilling_ends_a_window_of_an_earlier_clock() {
+    let mut window = window(3);
+    window.take(0, 3);
+    window.refill(0);
+    assert_eq!(window.used(0), 3, "only the upstream renews it");
+    window.set_wall_clock(0, WallClock::new(0, 0));
+    window.refill(0);
+    assert_eq!(window.wait(Start::now(0), 3), 0);
 }
 
 #[test]
@@ -148,7 +212,7 @@ fn new_settings_neither_go_back_in_time_nor_forget_the_margin() {
         WallClock::new(0, wall().unix_ns(0) - i128::from(11 * SECOND)),
     );
     back.set(0, 3, MINUTE, 0, 0);
-    assert_eq!(back.wait(Start::now(2 * SECOND), 1), 59 * SECOND);
+    assert_eq!(back.wait(Start::now(2 * SECOND), 1), 48 * SECOND);
     let mut edge = Window::new(3, MINUTE, 0, SECOND, wall(), 0);
     edge.take(50 * SECOND - 1, 3);
     edge.set(50 * SECOND - 1, 3, MINUTE, 0, SECOND);
