@@ -73,7 +73,7 @@ impl Queued {
             None => self.join(poller)?,
         };
         let limiter = self.limiter.limiter();
-        let turn = limiter.turn(&self.requests.own, id, poller);
+        let turn = limiter.turn(&self.requests.own, id, poller)?;
         self.turn_of_account(turn, poller)
     }
 
@@ -117,7 +117,7 @@ impl Queued {
                 *self.account.insert(joined)
             }
         };
-        Ok(account.limiter.turn(account.request, id, poller))
+        account.limiter.turn(account.request, id, poller)
     }
 
     /// Takes the tokens, if it is its turn or it is late.

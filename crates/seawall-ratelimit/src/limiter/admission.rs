@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{AccountRequest, Admission, DRAINING, Inner, Limiter, QUEUED, TokenRequest};
+use super::{AccountRequest, Admission, DRAINING, Inner, Limiter, QUEUED, Taken, TokenRequest};
 use crate::costs::{Costs, Sums};
 use crate::denial::Denial;
 use crate::pause::{Pause, Start, UNTIL_RESUMED};
@@ -39,12 +39,12 @@ impl Limiter {
                         return Admission::Granted;
                     }
                 }
-                Some(other) => {
-                    if let Admission::Shadowed(_) = other {
-                        self.debit_all(inner, now_ns, &request.costs);
-                    }
-                    return other;
+                Some(Admission::Shadowed(denial, _)) => {
+                    self.debit_all(inner, now_ns, &request.costs);
+                    let (own, account) = (true, false);
+                    return Admission::Shadowed(denial, Taken { own, account });
                 }
+                Some(other) => return other,
             }
         } else if let Some(account) = account
             && let Err(denial) = account.limiter.check_wait(now_ns, account.request)
@@ -84,7 +84,18 @@ impl Limiter {
             self.debit_all(inner, now_ns, &request.costs);
             Ok(())
         });
-        would_pass.map_or_else(Admission::Shadowed, |()| admission)
+        let account = admission == Admission::Granted;
+        match (would_pass, admission) {
+            (Err(denial), _) => {
+                let own = false;
+                Admission::Shadowed(denial, Taken { own, account })
+            }
+            (Ok(()), Admission::Shadowed(denial, _)) => {
+                let own = true;
+                Admission::Shadowed(denial, Taken { own, account })
+            }
+            (Ok(()), other) => other,
+        }
     }
 
     /// Whether a new call is taken at all.
@@ -206,7 +217,7 @@ impl Limiter {
         }
     }
 
-    fn fits(&self, inner: &Inner, costs: &Costs) -> bool {
+    pub(super) fn fits(&self, inner: &Inner, costs: &Costs) -> bool {
         if inner.meters.is_empty() {
             return u64::from(costs.get(0)) <= self.bucket.rate().burst();
         }

@@ -35,7 +35,7 @@ impl Limiter {
 
     /// [`resume`](Self::resume), and lets every call pass as in shadow mode.
     pub(crate) fn bypass(&self) {
-        self.change(|limiter, inner| {
+        self.change_for_all(|limiter, inner| {
             limiter.resume_locked(inner);
             limiter.set(BYPASS);
         });
@@ -67,7 +67,7 @@ impl Limiter {
     }
 
     pub(crate) fn set_shadow(&self, on: bool) {
-        self.change(|limiter, _| {
+        self.change_for_all(|limiter, _| {
             limiter.unset(BYPASS);
             limiter.flag(SHADOW, on);
         });
@@ -129,9 +129,20 @@ impl Limiter {
         Ok(())
     }
 
-    /// Something has changed outside: the first waiter asks again.
+    /// Something has changed outside: all waiters ask again.
     pub(crate) fn wake(&self) {
-        self.change(|_, _| {});
+        self.change_for_all(|_, _| {});
+    }
+
+    /// Changes something that may let every waiter pass.
+    fn change_for_all(&self, change: impl FnOnce(&Self, &mut Inner)) {
+        let mut inner = self.lock();
+        change(self, &mut inner);
+        let all = inner.queue.notify_all();
+        drop(inner);
+        for waker in all {
+            waker.wake();
+        }
     }
 
     /// Changes something and wakes the first waiter.

@@ -48,11 +48,23 @@ impl Limiter {
     }
 
     /// Whether the turn of a waiter has come.
-    pub(crate) fn turn(&self, request: &TokenRequest, id: WaiterId, poller: Poller<'_>) -> Turn {
+    ///
+    /// # Errors
+    ///
+    /// The limits have shrunk, and can never grant what it costs any more.
+    pub(crate) fn turn(
+        &self,
+        request: &TokenRequest,
+        id: WaiterId,
+        poller: Poller<'_>,
+    ) -> Result<Turn, Denial> {
         let mut inner = self.lock_at(poller.now_ns);
+        if !self.is_shadow() && !self.fits(&inner, &request.costs) {
+            return Err(Denial::TOO_EXPENSIVE);
+        }
         let turn = if inner.queue.is_skipped(id) {
             Turn::Ready
-        } else if poller.late || inner.queue.is_first(id) {
+        } else if poller.late || self.has_turn(&inner, id) {
             match self.wait_in_turn(&mut inner, poller.now_ns, &request.costs) {
                 0 => Turn::Ready,
                 wait => Turn::WaitFor(wait),
@@ -66,7 +78,12 @@ impl Limiter {
         };
         drop(inner);
         drop(replaced);
-        turn
+        Ok(turn)
+    }
+
+    /// Whether a waiter may take what is there: the first one, and each one in shadow mode.
+    fn has_turn(&self, inner: &Inner, id: WaiterId) -> bool {
+        inner.queue.is_first(id) || self.is_shadow()
     }
 
     /// Takes the tokens and leaves the queue, if it is the turn of the waiter or it is late.
@@ -103,7 +120,7 @@ impl Limiter {
                 self.count(&mut inner, waiting);
             }
         }
-        let taken = if poller.late || inner.queue.is_first(id) {
+        let taken = if poller.late || self.has_turn(&inner, id) {
             self.take_both(&mut inner, request, poller, account, wakers)
         } else {
             Err(Turn::Wait)
