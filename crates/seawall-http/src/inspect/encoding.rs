@@ -47,7 +47,7 @@ impl Encoding {
             #[cfg(feature = "gzip")]
             Self::Deflate => inflate(flate2::read::ZlibDecoder::new(body), cap)
                 .or_else(|| inflate(flate2::read::DeflateDecoder::new(body), cap)),
-            // Whoever chose to read it may know what it is.
+            // It was chosen to be read, so the inspector may know what it is.
             Self::Unknown => Some(Cow::Borrowed(body)),
         }
     }
