@@ -2,6 +2,7 @@
 
 mod extra;
 mod governor;
+mod http;
 mod raw;
 mod recloser;
 mod seatbelt;
@@ -31,6 +32,7 @@ pub(crate) fn all() -> Vec<Subject> {
     let mut all = Vec::new();
     all.extend(raw::subjects());
     all.extend(seawall::subjects());
+    all.extend(http::subjects());
     all.extend(tower::subjects());
     all.extend(tower_resilience::subjects());
     all.extend(seatbelt::subjects());

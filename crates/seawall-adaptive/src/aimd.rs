@@ -41,6 +41,13 @@ impl Aimd {
         pub const fn slow(Duration);
     }
 
+    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("aimd.backoff", self.backoff.to_string()),
+            ("aimd.slow", format!("{:?}", self.slow)),
+        ]
+    }
+
     pub(crate) fn check(&self) -> Result<(), InvalidConfig> {
         below_one(self.backoff, "aimd.backoff")?;
         NonZeroDuration::check("aimd.slow", self.slow)

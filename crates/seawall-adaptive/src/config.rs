@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration, Ratio};
+use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration};
 
 use crate::aimd::Aimd;
+use crate::checks::below_one;
 use crate::gradient::Gradient;
 use crate::knee::Knee;
 use crate::vegas::Vegas;
@@ -48,6 +49,15 @@ impl Algorithm {
             Self::Aimd(_) => "aimd",
             Self::Vegas(_) => "vegas",
             Self::Gradient(_) => "gradient",
+        }
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Knee(params) => params.settings(),
+            Self::Aimd(params) => params.settings(),
+            Self::Vegas(params) => params.settings(),
+            Self::Gradient(params) => params.settings(),
         }
     }
 
@@ -102,6 +112,7 @@ impl AdaptiveConfig {
     pub fn builder() -> AdaptiveConfigBuilder {
         AdaptiveConfigBuilder {
             config: Self::default(),
+            initial: None,
         }
     }
 
@@ -118,7 +129,7 @@ impl AdaptiveConfig {
         /// By which rule the limit moves.
         pub const fn algorithm -> Algorithm;
 
-        /// The quantile of a window's latencies that is looked at, from 0 to 1.
+        /// The quantile of a window's latencies that is looked at, above 0 and below 1.
         pub const fn quantile -> f64;
 
         /// How long a window lasts at least.
@@ -129,6 +140,22 @@ impl AdaptiveConfig {
 
         /// How many calls a window needs before it is looked at.
         pub const fn min_samples -> u32;
+    }
+
+    /// The settings by name, for a registry.
+    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
+        let mut settings = vec![
+            ("adaptive.initial", self.initial.to_string()),
+            ("adaptive.min", self.min.to_string()),
+            ("adaptive.max", self.max.to_string()),
+            ("adaptive.quantile", self.quantile.to_string()),
+            ("adaptive.min_window", format!("{:?}", self.min_window)),
+            ("adaptive.max_window", format!("{:?}", self.max_window)),
+            ("adaptive.min_samples", self.min_samples.to_string()),
+            ("adaptive.algorithm", self.algorithm.as_str().to_owned()),
+        ];
+        settings.extend(self.algorithm.settings());
+        settings
     }
 }
 
@@ -156,22 +183,20 @@ impl Default for AdaptiveConfig {
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct AdaptiveConfigBuilder {
     config: AdaptiveConfig,
+    initial: Option<u32>,
 }
 
 impl AdaptiveConfigBuilder {
     seawall_core::setters! { self.config:
-        /// The limit at the start; one outside of the bounds is moved to the nearer bound.
-        /// Default: 20.
-        pub const fn initial(u32);
-
         /// The lowest limit, from 1. Default: 1.
         pub const fn min(u32);
 
         /// The highest limit, from `min`. Default: 200.
         pub const fn max(u32);
 
-        /// The quantile of a window's latencies that is looked at, from 0 to 1. Low ones are
-        /// steady, high ones see sooner that a few calls wait. Default: 0.5, the median.
+        /// The quantile of a window's latencies that is looked at, above 0 and below 1: the slowest
+        /// call of a window says nothing about the others. Low ones are steady, high ones see
+        /// sooner that a few calls wait. Default: 0.5, the median.
         pub const fn quantile(f64);
 
         /// How long a window lasts at least, longer than zero. A window lasts two latencies where
@@ -187,6 +212,12 @@ impl AdaptiveConfigBuilder {
         pub const fn min_samples(u32);
     }
 
+    /// The limit at the start, from `min` to `max`. Default: 20, or the bound next to it.
+    pub const fn initial(mut self, initial: u32) -> Self {
+        self.initial = Some(initial);
+        self
+    }
+
     /// By which rule the limit moves. Default: [`Knee`].
     pub fn algorithm(mut self, algorithm: impl Into<Algorithm>) -> Self {
         self.config.algorithm = algorithm.into();
@@ -197,9 +228,10 @@ impl AdaptiveConfigBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when `min` or `min_samples` is 0, `max` is below `min`, `quantile` is not
-    /// a number from 0 to 1, `min_window` is zero, `max_window` is below `min_window`, or a
-    /// setting of the algorithm is rejected; that is named as in `knee.tolerance`.
+    /// [`InvalidConfig`] when `min` or `min_samples` is 0, `max` is below `min`, `initial` is not
+    /// from `min` to `max`, `quantile` is not above 0 and below 1, `min_window` is zero,
+    /// `max_window` is below `min_window`, or a setting of the algorithm is rejected; that is named
+    /// as in `knee.tolerance`.
     pub fn build(self) -> Result<AdaptiveConfig, InvalidConfig> {
         let mut config = self.config;
         NonZeroCount::check("min", config.min)?;
@@ -210,7 +242,14 @@ impl AdaptiveConfigBuilder {
                 format!("a whole number from `min`, {}", config.min),
             ));
         }
-        Ratio::new(config.quantile).map_err(|e| e.in_field("quantile"))?;
+        let default = config.initial.clamp(config.min, config.max);
+        config.initial = self.initial.unwrap_or(default);
+        if !(config.min..=config.max).contains(&config.initial) {
+            let (min, max) = (config.min, config.max);
+            let accepted = format!("a whole number from `min`, {min}, to `max`, {max}");
+            return Err(InvalidConfig::new("initial", config.initial, accepted));
+        }
+        below_one(config.quantile, "quantile")?;
         NonZeroDuration::check("min_window", config.min_window)?;
         if config.max_window < config.min_window {
             return Err(InvalidConfig::new(
@@ -221,7 +260,6 @@ impl AdaptiveConfigBuilder {
         }
         NonZeroCount::check("min_samples", config.min_samples)?;
         config.algorithm.check()?;
-        config.initial = config.initial.clamp(config.min, config.max);
         Ok(config)
     }
 }

@@ -54,6 +54,15 @@ impl Gradient {
         pub const fn memory(Duration);
     }
 
+    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("gradient.tolerance", self.tolerance.to_string()),
+            ("gradient.backoff", self.backoff.to_string()),
+            ("gradient.drift", self.drift.to_string()),
+            ("gradient.memory", format!("{:?}", self.memory)),
+        ]
+    }
+
     pub(crate) fn check(&self) -> Result<(), InvalidConfig> {
         if !(self.tolerance.is_finite() && self.tolerance >= 1.0) {
             return Err(InvalidConfig::new(

@@ -113,7 +113,7 @@ impl InstanceHandle for AdaptiveBulkheadHandle {
 
     fn settings(&self) -> Vec<(&'static str, String)> {
         let mut settings = self.bulkhead.settings();
-        settings.push(("adaptive", format!("{:?}", self.config())));
+        settings.extend(self.config().settings());
         settings
     }
 }

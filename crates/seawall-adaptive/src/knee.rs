@@ -89,6 +89,17 @@ impl Knee {
         pub const fn memory(Duration);
     }
 
+    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("knee.tolerance", self.tolerance.to_string()),
+            ("knee.backoff", self.backoff.to_string()),
+            ("knee.drops", self.drops.to_string()),
+            ("knee.probe", format!("{:?}", self.probe)),
+            ("knee.drift", self.drift.to_string()),
+            ("knee.memory", format!("{:?}", self.memory)),
+        ]
+    }
+
     pub(crate) fn check(&self) -> Result<(), InvalidConfig> {
         above_one(self.tolerance, "knee.tolerance")?;
         below_one(self.backoff, "knee.backoff")?;

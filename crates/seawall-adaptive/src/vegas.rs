@@ -48,6 +48,13 @@ impl Vegas {
         pub const fn memory(Duration);
     }
 
+    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("vegas.drift", self.drift.to_string()),
+            ("vegas.memory", format!("{:?}", self.memory)),
+        ]
+    }
+
     pub(crate) fn check(&self) -> Result<(), InvalidConfig> {
         above_one(self.drift, "vegas.drift")?;
         NonZeroDuration::check("vegas.memory", self.memory)

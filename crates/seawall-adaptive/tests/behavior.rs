@@ -65,9 +65,13 @@ async fn a_bulkhead_finds_how_many_calls_its_upstream_bears() {
 #[test]
 fn impossible_settings_are_rejected_by_name() {
     type Change = fn(AdaptiveConfigBuilder) -> AdaptiveConfigBuilder;
-    let cases: [(&str, Change); 18] = [
+    let cases: [(&str, Change); 22] = [
         ("min", |b| b.min(0)),
         ("max", |b| b.min(5).max(4)),
+        ("initial", |b| b.min(5).initial(4)),
+        ("initial", |b| b.max(10).initial(11)),
+        ("quantile", |b| b.quantile(1.0)),
+        ("quantile", |b| b.quantile(0.0)),
         ("quantile", |b| b.quantile(1.1)),
         ("quantile", |b| b.quantile(f64::NAN)),
         ("min_window", |b| b.min_window(Duration::ZERO)),
@@ -105,6 +109,15 @@ fn impossible_settings_are_rejected_by_name() {
         let rejected = change(AdaptiveConfig::builder()).build().unwrap_err();
         assert_eq!(rejected.field(), field);
     }
+    let outside = AdaptiveConfig::builder().max(10).initial(20).build();
+    assert_eq!(
+        outside.unwrap_err().to_string(),
+        "`initial` is 20, accepted is a whole number from `min`, 1, to `max`, 10"
+    );
+    // The default that nobody has set gives way.
+    let bounds = |min, max| AdaptiveConfig::builder().min(min).max(max).build();
+    assert_eq!(bounds(1, 10).unwrap().initial(), 10);
+    assert_eq!(bounds(30, 40).unwrap().initial(), 30);
     let extremes = AdaptiveConfig::builder()
         .max(u32::MAX)
         .initial(u32::MAX)
@@ -136,7 +149,7 @@ async fn a_handle_configures_a_bulkhead_whose_services_are_made_already() {
     let handle = layer.handle();
     let mut service = layer.layer(service_fn(|(): ()| async { Ok::<_, Error<BoxError>>(()) }));
     assert_eq!(handle.config(), halving().build().unwrap());
-    let tight = halving().min(2).max(5).build().unwrap();
+    let tight = halving().min(2).max(5).initial(5).build().unwrap();
     handle.configure(tight).unwrap();
     assert_eq!(handle.config(), tight);
     let snapshot = handle.snapshot();
@@ -253,7 +266,7 @@ async fn the_limit_goes_on_from_a_number_that_it_had_before() {
 
 #[test]
 fn a_layer_that_has_an_algorithm_keeps_it() {
-    let scaling = ScalingConfig::between(4, 8).build().unwrap();
+    let scaling = ScalingConfig::builder().min(4).max(8).build().unwrap();
     let adaptive = AdaptiveConfig::builder().initial(100).build().unwrap();
     let bulkhead = BulkheadConfig::builder().max_concurrent(6).build().unwrap();
     let scaled = ScalingBulkheadLayer::new("orders", bulkhead, scaling);
@@ -274,12 +287,24 @@ fn a_registry_reads_and_commands_it() {
     registry.register(handle.clone()).unwrap();
     let snapshot = registry.snapshot().remove(0);
     assert_eq!((snapshot.pattern, snapshot.state), ("bulkhead", "ok"));
+    let settings: Vec<String> = snapshot
+        .settings
+        .iter()
+        .map(|(name, value)| format!("{name} {value}"))
+        .collect();
+    // Words and figures, and nothing of how they are kept.
     assert!(
-        snapshot
-            .settings
-            .iter()
-            .any(|(name, _)| *name == "adaptive")
+        settings.iter().all(|row| !row.contains('{')),
+        "{settings:?}"
     );
+    for row in [
+        "adaptive.initial 8",
+        "adaptive.algorithm aimd",
+        "aimd.backoff 0.5",
+        "aimd.slow 5s",
+    ] {
+        assert!(settings.iter().any(|there| there == row), "{settings:?}");
+    }
     handle.control(Command::Block).unwrap();
     assert_eq!(handle.state(), "paused");
     handle.control(Command::Reset).unwrap();
@@ -301,4 +326,46 @@ fn a_snapshot_is_written_as_json() {
     );
     assert_eq!(json["estimates"]["baseline"], serde_json::Value::Null);
     assert_eq!(json["counts"]["success"], 0);
+}
+
+/// Whatever becomes of the calls, in whichever order, on eight threads: no permit is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn under_eight_threads_of_mixed_calls_the_bulkhead_comes_back_to_idle() {
+    const MS: Duration = Duration::from_millis(1);
+    let bulkhead = BulkheadConfig::builder()
+        .max_waiting(1_000)
+        .max_wait(200 * MS)
+        .build()
+        .unwrap();
+    let adaptive = AdaptiveConfig::builder().initial(10).max(40);
+    let layer = AdaptiveBulkheadLayer::new("mixed", bulkhead, adaptive.build().unwrap());
+    let handle = layer.handle();
+    let service = layer.layer(service_fn(|n: u32| async move {
+        match n % 9 {
+            0 => tokio::time::sleep(n % 30 * MS).await,
+            1 => panic!("inner"),
+            2 => return Err(Error::Inner(BoxError::from("inner"))),
+            3 => std::future::pending().await,
+            _ => tokio::task::yield_now().await,
+        }
+        Ok(n)
+    }));
+    let mut calls = tokio::task::JoinSet::new();
+    for n in 0..20_000 {
+        let call = service.clone().oneshot(n);
+        calls.spawn(tokio::time::timeout(n * 37 % 100 * MS, call));
+    }
+    while calls.join_next().await.is_some() {}
+    let idle = || handle.bulkhead().in_flight() == 0 && handle.bulkhead().queue_depth() == 0;
+    tokio::time::timeout(10_000 * MS, async {
+        while !idle() {
+            tokio::time::sleep(MS).await;
+        }
+    })
+    .await
+    .expect("every permit comes back");
+    assert!((1..=40).contains(&handle.snapshot().limit));
+    for n in 0..100 {
+        assert!(service.clone().oneshot(9 * n + 4).await.is_ok());
+    }
 }

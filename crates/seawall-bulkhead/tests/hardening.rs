@@ -127,7 +127,9 @@ fn an_algorithm_may_use_the_handle_of_its_own_bulkhead() {
 
 #[tokio::test(start_paused = true)]
 async fn an_algorithm_that_is_not_installed_moves_nothing() {
-    let scaling = ScalingConfig::between(4, 8)
+    let scaling = ScalingConfig::builder()
+        .min(4)
+        .max(8)
         .build()
         .expect("valid settings");
     let layer = BulkheadLayer::new("orders", config(6, 0))

@@ -277,7 +277,7 @@ async fn threads_have_the_pools_name_and_end_with_the_last_service_inside_of_asy
     drop(svc);
     // The call keeps the threads, and lets go of them when it has completed.
     let name = (&mut last).await.unwrap();
-    assert_eq!(name.as_deref(), Some("orders one"));
+    assert_eq!(name.as_deref(), Some(r"orders\u{0}one"));
     until(|| handle.threads() == 0).await;
     drop(last);
 }

@@ -67,6 +67,30 @@ fn a_wait_for_a_thread_needs_waiting_slots() {
     assert!(slots.build().is_ok());
 }
 
+#[test]
+fn the_settings_of_scaling_are_rows_of_words_and_figures() {
+    use seawall_bulkhead::scaling::{ScalingBulkheadLayer, ScalingConfig};
+    use seawall_core::InstanceHandle;
+
+    let built = ScalingConfig::builder().build().unwrap();
+    assert_eq!(built, ScalingConfig::default());
+    let layer = ScalingBulkheadLayer::new("scaled", BulkheadConfig::default(), built);
+    let settings = layer.handle().settings();
+    let scaling: Vec<_> = settings
+        .iter()
+        .filter_map(|(name, value)| Some((name.strip_prefix("scaling.")?, value.as_str())))
+        .collect();
+    let rows = [
+        ("min", "1"),
+        ("max", "200"),
+        ("up_at", "0.8"),
+        ("down_at", "0.3"),
+        ("window", "1s"),
+        ("step", "1"),
+    ];
+    assert_eq!(scaling, rows);
+}
+
 #[cfg(feature = "serde")]
 #[test]
 fn snapshots_are_written_as_json() {
@@ -104,7 +128,7 @@ fn snapshots_are_written_as_json() {
         (&json!(100), &json!(0))
     );
 
-    let scaling = ScalingConfig::between(1, 9).build().unwrap();
+    let scaling = ScalingConfig::builder().min(1).max(9).build().unwrap();
     let layer = ScalingBulkheadLayer::new("scaled", BulkheadConfig::default(), scaling);
     let scaled = to_value(layer.handle().snapshot()).unwrap();
     assert_eq!((&scaled["limit"], &scaled["max"]), (&json!(9), &json!(9)));

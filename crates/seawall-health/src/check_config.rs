@@ -74,6 +74,7 @@ impl CheckConfig {
     pub fn builder() -> CheckConfigBuilder {
         CheckConfigBuilder {
             config: Self::default(),
+            slow_after_set: false,
         }
     }
 
@@ -127,6 +128,7 @@ impl Default for CheckConfig {
 #[must_use]
 pub struct CheckConfigBuilder {
     config: CheckConfig,
+    slow_after_set: bool,
 }
 
 impl CheckConfigBuilder {
@@ -146,12 +148,18 @@ impl CheckConfigBuilder {
         /// Sets how many successes in a row bring it back; at least 1.
         pub const fn successes_to_recover(u32);
 
-        /// Sets how long a success may take before it counts as degraded; longer than zero.
-        pub const fn slow_after(Duration);
-
         /// Sets whether the aggregate status is unhealthy when this is; if not, it is degraded at
         /// most.
         pub const fn critical(bool);
+    }
+
+    /// Sets how long a success may take before it counts as degraded; longer than zero, and no
+    /// longer than the timeout. Where it is not set and the timeout is shorter than its default,
+    /// no run is slow.
+    pub const fn slow_after(mut self, slow_after: Duration) -> Self {
+        self.config.slow_after = slow_after;
+        self.slow_after_set = true;
+        self
     }
 
     /// The settings, if they make sense.
@@ -167,7 +175,7 @@ impl CheckConfigBuilder {
         NonZeroDuration::check("slow_after", config.slow_after)?;
         NonZeroCount::check("failures_to_unhealthy", config.failures_to_unhealthy)?;
         NonZeroCount::check("successes_to_recover", config.successes_to_recover)?;
-        if config.slow_after > config.timeout && config.slow_after != DEFAULT.slow_after {
+        if self.slow_after_set && config.slow_after > config.timeout {
             let accepted = format!("the timeout, {:?}, or shorter", config.timeout);
             let value = format!("{:?}", config.slow_after);
             return Err(InvalidConfig::new("slow_after", value, accepted));

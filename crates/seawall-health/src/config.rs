@@ -179,6 +179,11 @@ mod tests {
             never.build().unwrap_err().to_string(),
             "`slow_after` is 2s, accepted is the timeout, 1s, or shorter"
         );
+        // The default as a setting is a setting.
+        let never = check()
+            .slow_after(Duration::from_secs(5))
+            .timeout(Duration::from_secs(1));
+        assert_eq!(field(never.build()), "slow_after");
         assert!(check().timeout(Duration::from_secs(1)).build().is_ok());
         let none = check().failures_to_unhealthy(0).build();
         assert_eq!(field(none), "failures_to_unhealthy");

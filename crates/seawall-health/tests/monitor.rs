@@ -481,7 +481,7 @@ async fn a_report_is_serialized_with_times_as_seconds() {
     assert_eq!(
         serde_json::to_string(&monitor.report()).unwrap(),
         concat!(
-            r#"{"name":"desk","status":"healthy","counts":{"runs":1,"failures":0},"checks":["#,
+            r#"{"name":"desk","status":"healthy","counts":{"runs":1,"failure":0},"checks":["#,
             r#"{"name":"db","depth":"shallow","critical":true,"status":"healthy","#,
             r#""since_seconds":1.0,"message":null,"consecutive_failures":0,"#,
             r#""consecutive_successes":1,"last_run_seconds":1.5,"took":0.5,"#,

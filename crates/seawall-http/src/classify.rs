@@ -1,15 +1,19 @@
 //! What an HTTP response means for the upstream.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use seawall_core::{Classify, FailureKind, InvalidConfig, Outcome, Scope};
 
-use crate::quota::{COMMON, RateLimitHeaders};
+use crate::quota::RateLimitHeaders;
 use crate::retry_after::hint;
 use crate::transport::TransportError;
-use crate::wait_bounds::WaitBounds;
+
+mod providers;
+mod settings;
+
+use providers::BINANCE_BAN;
+use settings::{Known, Rule, Settings};
 
 const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
@@ -94,101 +98,23 @@ where
 /// ```
 #[derive(Clone, Debug)]
 pub struct HttpClassifier<T = TransportErrors> {
-    rules: Option<Rules>,
-    /// The headers of limits, where they are not the common ones.
-    limits: Option<RateLimitHeaders>,
-    bounds: WaitBounds,
+    settings: Settings,
     errors: T,
     now: fn() -> SystemTime,
 }
 
-/// The rules by status. Those of a provider are cloned without touching a shared count.
-#[derive(Clone, Debug)]
-enum Rules {
-    Static(&'static [(u16, Rule)]),
-    Shared(Arc<[(u16, Rule)]>),
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Rule {
-    Is(Outcome),
-    Ban(Duration),
-    Quota,
-}
-
-/// A rule for a ban of so many seconds.
-const fn ban(status: u16, seconds: u64) -> (u16, Rule) {
-    (status, Rule::Ban(Duration::from_secs(seconds)))
-}
-
-/// How long the shortest ban of Binance lasts.
-const BINANCE_BAN: (u16, Rule) = ban(418, 120);
-
 impl HttpClassifier {
     /// The classifier of the table above, without rules.
     pub const fn new() -> Self {
-        Self::with_rules(None)
+        Self::of(Known::rules(&[]))
     }
 
-    const fn of(rules: &'static [(u16, Rule)]) -> Self {
-        Self::with_rules(Some(Rules::Static(rules)))
-    }
-
-    const fn with_rules(rules: Option<Rules>) -> Self {
+    const fn of(known: Known) -> Self {
         Self {
-            rules,
-            limits: None,
-            bounds: WaitBounds::DEFAULT,
+            settings: Settings::Known(known),
             errors: TransportErrors,
             now: SystemTime::now,
         }
-    }
-
-    /// Binance: 418 is a ban of the address, for the time of `Retry-After` (two minutes to
-    /// three days, the longest ban here) or two minutes, and 403 comes from its web application
-    /// firewall, as a ban of five minutes.
-    ///
-    /// Source: "LIMITS" and "HTTP Return Codes" in
-    /// <https://github.com/binance/binance-spot-api-docs/blob/master/rest-api.md>; how long the
-    /// firewall blocks is not documented.
-    pub const fn binance() -> Self {
-        let mut binance = Self::of(const { &[BINANCE_BAN, ban(403, 300)] });
-        binance.bounds = binance.bounds.with_ban_of_days(3);
-        binance
-    }
-
-    /// Interactive Brokers, Web API: 429 puts the address into a penalty box for 10 minutes, or 15
-    /// by an older page; 15 are taken.
-    ///
-    /// Source: "Pacing Limitations" in the documentation of the Web API at IBKR Campus.
-    pub const fn interactive_brokers() -> Self {
-        Self::of(const { &[ban(429, 900)] })
-    }
-
-    /// NewsAPI, the developer plan: 429 is an exhausted quota, whatever its body. See
-    /// [`news_api`](crate::inspect::news_api) for plans whose quota shows in the body alone.
-    ///
-    /// Source: <https://newsapi.org/docs/errors>: its only limit is a number of requests in twelve
-    /// hours.
-    pub const fn news_api() -> Self {
-        Self::of(const { &[(429, Rule::Quota)] })
-    }
-
-    /// SEC EDGAR: 403 and 429 are bans, until the address has been below the limit for ten
-    /// minutes. See [`sec_edgar`](crate::inspect::sec_edgar) for a block page with a 200.
-    ///
-    /// Source: <https://www.sec.gov/os/accessing-edgar-data>.
-    pub const fn sec_edgar() -> Self {
-        Self::of(const { &[ban(403, 600), ban(429, 600)] })
-    }
-
-    /// Yahoo Finance: 429 and 999 are bans of a quarter of an hour. See
-    /// [`yahoo_finance`](crate::inspect::yahoo_finance) for a block with a 200.
-    ///
-    /// Source: `data.py` of <https://github.com/ranaroussi/yfinance>; the length is reported by
-    /// its users.
-    pub const fn yahoo_finance() -> Self {
-        Self::of(const { &[ban(429, 900), ban(999, 900)] })
     }
 }
 
@@ -232,9 +158,7 @@ impl<T> HttpClassifier<T> {
     #[must_use]
     pub fn with_errors<F>(self, judge: F) -> HttpClassifier<F> {
         HttpClassifier {
-            rules: self.rules,
-            limits: self.limits,
-            bounds: self.bounds,
+            settings: self.settings,
             errors: judge,
             now: self.now,
         }
@@ -262,7 +186,8 @@ impl<T> HttpClassifier<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn with_longest_wait(mut self, longest: Duration) -> Result<Self, InvalidConfig> {
-        self.bounds = self.bounds.with_wait(longest)?;
+        let bounds = self.settings.bounds().with_wait(longest)?;
+        self.settings = self.settings.change(|own| own.bounds = bounds);
         Ok(self)
     }
 
@@ -274,25 +199,26 @@ impl<T> HttpClassifier<T> {
     ///
     /// [`InvalidConfig`] when `longest` is zero or more than 49 days.
     pub fn with_longest_ban(mut self, longest: Duration) -> Result<Self, InvalidConfig> {
-        self.bounds = self.bounds.with_ban(longest)?;
+        let bounds = self.settings.bounds().with_ban(longest)?;
+        self.settings = self.settings.change(|own| own.bounds = bounds);
         Ok(self)
     }
 
     /// The longest wait of a throttle that is applied.
-    pub const fn longest_wait(&self) -> Duration {
-        self.bounds.wait()
+    pub fn longest_wait(&self) -> Duration {
+        self.settings.bounds().wait()
     }
 
     /// The longest ban that is applied.
-    pub const fn longest_ban(&self) -> Duration {
-        self.bounds.ban()
+    pub fn longest_ban(&self) -> Duration {
+        self.settings.bounds().ban()
     }
 
     /// Reads from these headers in place of the common ones when the limit of a 429 resets, so that
     /// every reader of this classifier, a retry among them, waits for it.
     #[must_use]
     pub fn with_limit_headers(mut self, headers: RateLimitHeaders) -> Self {
-        self.limits = Some(headers);
+        self.settings = self.settings.change(|own| own.limits = Some(headers));
         self
     }
 
@@ -306,17 +232,11 @@ impl<T> HttpClassifier<T> {
 
     fn rule(mut self, status: StatusCode, rule: Rule) -> Self {
         let status = status.as_u16();
-        let kept = self.rules().iter().filter(|(s, _)| *s != status).copied();
-        self.rules = Some(Rules::Shared(kept.chain([(status, rule)]).collect()));
+        self.settings = self.settings.change(|own| {
+            own.rules.retain(|(other, _)| *other != status);
+            own.rules.push((status, rule));
+        });
         self
-    }
-
-    fn rules(&self) -> &[(u16, Rule)] {
-        match &self.rules {
-            None => &[],
-            Some(Rules::Static(rules)) => rules,
-            Some(Rules::Shared(rules)) => rules,
-        }
     }
 
     /// The wait that a response asks for, at most `longest`.
@@ -325,18 +245,18 @@ impl<T> HttpClassifier<T> {
     }
 
     fn ban<B>(&self, response: &Response<B>) -> Option<Duration> {
-        self.wait(response, self.bounds.ban())
+        self.wait(response, self.settings.bounds().ban())
     }
 
     /// The wait that a throttle asks for: by the headers for that or, of a 429, by those of the
     /// limit that it has reached.
     fn throttle<B>(&self, response: &Response<B>) -> Option<Duration> {
-        let longest = self.bounds.wait();
+        let longest = self.settings.bounds().wait();
         self.wait(response, longest).or_else(|| {
             if response.status() != StatusCode::TOO_MANY_REQUESTS {
                 return None;
             }
-            let limits = self.limits.as_ref().unwrap_or(&COMMON);
+            let limits = self.settings.limits();
             let resets_in = limits.throttle_wait(response.headers(), self.now)?;
             Some(resets_in.min(longest))
         })
@@ -348,8 +268,9 @@ impl<T> HttpClassifier<T> {
             return self.found_in_body(*outcome, response);
         }
         let status = response.status().as_u16();
-        if self.rules.is_some()
-            && let Some((_, rule)) = self.rules().iter().find(|(s, _)| *s == status)
+        let rules = self.settings.rules();
+        if !rules.is_empty()
+            && let Some((_, rule)) = rules.iter().find(|(s, _)| *s == status)
         {
             return self.by_rule(*rule, response);
         }
@@ -365,19 +286,19 @@ impl<T> HttpClassifier<T> {
         match outcome {
             Outcome::Throttled { retry_after, scope } => Outcome::Throttled {
                 retry_after: match retry_after {
-                    Some(wait) => Some(wait.min(self.bounds.wait())),
+                    Some(wait) => Some(wait.min(self.settings.bounds().wait())),
                     None => self.throttle(response),
                 },
                 scope,
             },
             Outcome::Banned { lasts } => Outcome::Banned {
                 lasts: match lasts {
-                    Some(lasts) => Some(lasts.min(self.bounds.ban())),
+                    Some(lasts) => Some(lasts.min(self.settings.bounds().ban())),
                     None => self.ban(response),
                 },
             },
             Outcome::QuotaExhausted { renews_in } => Outcome::QuotaExhausted {
-                renews_in: renews_in.map(|renews_in| renews_in.min(self.bounds.ban())),
+                renews_in: renews_in.map(|renews_in| renews_in.min(self.settings.bounds().ban())),
             },
             outcome => outcome,
         }
@@ -439,7 +360,7 @@ where
             _ => match self.judge_response(response) {
                 Outcome::Banned { .. } | Outcome::QuotaExhausted { .. } => self.ban(response),
                 outcome => {
-                    let wait = self.wait(response, self.bounds.wait());
+                    let wait = self.wait(response, self.settings.bounds().wait());
                     wait.or(outcome.retry_after())
                 }
             },

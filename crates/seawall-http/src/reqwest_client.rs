@@ -46,6 +46,13 @@ use crate::reqwest_error::ReqwestError;
 /// response like any other. For reads of a site that redirects, make a second client with
 /// [`ReqwestClient::following_redirects`]: its errors are of unknown outcome.
 ///
+/// # Compression
+///
+/// Decompress here, below the stack, so that its layers see the text: with reqwest's features
+/// (`gzip`, `brotli`, `zstd`) the client asks for these encodings and removes them by itself. A header
+/// `Accept-Encoding` of your own turns that off, and what comes back is inspected only with the
+/// feature `gzip` of this crate.
+///
 /// # Timeouts
 ///
 /// Leave reqwest's `timeout` unset and let an attempt timeout or a stack measure each attempt;

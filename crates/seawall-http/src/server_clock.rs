@@ -9,21 +9,25 @@ use http::header::{DATE, HeaderValue};
 /// longest month that a quota can have.
 pub(crate) const FURTHEST: Duration = Duration::from_secs(31 * 24 * 3600);
 
-/// From here on the clocks of server and client differ by more than a time zone and what clocks
-/// drift: one of them is absurd.
+/// Two clocks that differ by more than a time zone and what clocks drift: one of them is absurd.
 const ABSURD_SKEW: Duration = Duration::from_secs(24 * 3600);
 
+/// A date that is no further from the `Date` of its response than this was written by the same clock,
+/// whatever that clock shows.
+const NEAR: Duration = Duration::from_secs(12 * 3600);
+
 /// The clocks by which the dates of one response are measured: the response's own `Date`, so that
-/// the server's clock may be hours off, or the local clock where there is none or it is absurd.
+/// the server's clock may be off by days, or the local clock where there is none or it is absurd.
 ///
-/// A `Date` that differs from the local clock by more than a day is not taken where the local one
-/// makes sense of the date: an upstream whose `Date` stands still since 1970 must not stop a client.
-/// Where only the `Date` makes sense of it, the local clock is the absurd one.
+/// A `Date` that is far from the date, and more than a day from the local clock, is not taken where
+/// the local clock makes sense of the date: an upstream whose `Date` stands still since 1970 must not
+/// stop a client. Where only the `Date` makes sense of it, the local clock is the absurd one.
 ///
-/// Both are read once per response, and only when there is a date.
+/// Each is read once per response, and only when it is needed.
 pub(crate) struct ServerClock<L> {
-    local: L,
-    read: Option<(Option<Duration>, Duration)>,
+    read_local: L,
+    date: Option<Option<Duration>>,
+    local: Option<Duration>,
 }
 
 /// How far off a point of time is; one of the two is zero.
@@ -43,13 +47,21 @@ impl Distance {
 
     /// Whether it is a time of these days.
     pub(crate) fn is_plausible(self) -> bool {
-        self.ahead <= FURTHEST && self.ago <= FURTHEST
+        self.is_within(FURTHEST)
+    }
+
+    fn is_within(self, longest: Duration) -> bool {
+        self.ahead <= longest && self.ago <= longest
     }
 }
 
 impl<L: Fn() -> SystemTime> ServerClock<L> {
-    pub(crate) const fn new(local: L) -> Self {
-        Self { local, read: None }
+    pub(crate) const fn new(read_local: L) -> Self {
+        Self {
+            read_local,
+            date: None,
+            local: None,
+        }
     }
 
     /// How far off the point of time `at` (since 1970) is; `date` reads the `Date` of the response.
@@ -58,19 +70,29 @@ impl<L: Fn() -> SystemTime> ServerClock<L> {
         at: Duration,
         date: impl FnOnce() -> Option<Duration>,
     ) -> Distance {
-        let (date, local) = *self
-            .read
-            .get_or_insert_with(|| (date(), since_epoch((self.local)())));
+        let by_date = self
+            .date
+            .get_or_insert_with(date)
+            .map(|date| (date, Distance::between(date, at)));
+        if let Some((_, by_date)) = by_date
+            && by_date.is_within(NEAR)
+        {
+            return by_date;
+        }
+        let local = *self
+            .local
+            .get_or_insert_with(|| since_epoch((self.read_local)()));
         let by_local = Distance::between(local, at);
-        let Some(date) = date else {
-            return by_local;
-        };
-        let by_date = Distance::between(date, at);
-        let absurd = local.abs_diff(date) > ABSURD_SKEW;
-        if absurd && (by_local.is_plausible() || !by_date.is_plausible()) {
-            by_local
-        } else {
-            by_date
+        match by_date {
+            Some((date, by_date)) => {
+                let absurd = local.abs_diff(date) > ABSURD_SKEW;
+                if absurd && (by_local.is_plausible() || !by_date.is_plausible()) {
+                    by_local
+                } else {
+                    by_date
+                }
+            }
+            None => by_local,
         }
     }
 }
@@ -150,8 +172,8 @@ mod tests {
 
     #[test]
     fn the_servers_clock_measures_and_the_local_one_where_it_is_absurd() {
-        // Ten minutes and five hours ahead and behind.
-        for skew in [-18_000_i64, -600, 0, 600, 18_000] {
+        // Ten minutes, five hours and three days ahead and behind.
+        for skew in [-259_200_i64, -18_000, -600, 0, 600, 18_000, 259_200] {
             let server = NOW.checked_add_signed(skew).unwrap();
             assert_eq!(distance(Some(server), NOW, server + 3), ahead(3), "{skew}");
         }
@@ -159,6 +181,8 @@ mod tests {
         for absurd in [0, 784_111_777, 253_402_300_799] {
             assert_eq!(distance(Some(absurd), NOW, NOW + 3), ahead(3), "{absurd}");
         }
+        // A date of these days beside a `Date` that stands still for three.
+        assert_eq!(distance(Some(NOW - 259_200), NOW, NOW + 3), ahead(3));
         // The local clock is the absurd one.
         assert_eq!(distance(Some(NOW), 0, NOW + 3), ahead(3));
         // Neither makes sense of it.

@@ -7,7 +7,7 @@ use seawall_core::{Clock, Rejection, RequestMeta, Unit};
 use crate::costs::Costs;
 use crate::counts::{Counters, reject, shadow};
 use crate::denial::Denial;
-use crate::limiter::{AccountRequest, Admission, Limiter, TokenRequest};
+use crate::limiter::{AccountRequest, Admission, Limiter, Taken, TokenRequest};
 use crate::state::{LocalState, State};
 
 /// The limiter of a call: that of its layer, or that of its key within the account.
@@ -60,8 +60,9 @@ impl LimiterRef {
         reject(&self.state().events, self.counters(), denial)
     }
 
-    /// Asks the limiters for a call that does not take the fast path, and counts the result.
-    pub(crate) fn decide(&self, now_ns: u64, requests: TokenRequests) -> Decision {
+    /// Asks the limiters for a call that does not take the fast path, and counts the result. What is
+    /// not taken of a call that passes in shadow mode is left out of the requests.
+    pub(crate) fn decide(&self, now_ns: u64, requests: &mut TokenRequests) -> Decision {
         self.state().watch(now_ns, self.counters());
         let admission = if requests.are_free() {
             Admission::Granted
@@ -71,13 +72,14 @@ impl LimiterRef {
         };
         match admission {
             Admission::Denied(denial) => {
-                Decision::Reject(self.reject(self.last_to_grant(now_ns, &requests, denial)))
+                Decision::Reject(self.reject(self.last_to_grant(now_ns, requests, denial)))
             }
-            Admission::Shadowed(denial) => {
+            Admission::Shadowed(denial, taken) => {
+                requests.keep(taken);
                 shadow(&self.state().events, self.counters(), denial);
                 Decision::Depart
             }
-            Admission::Wait => Decision::Wait(requests),
+            Admission::Wait => Decision::Wait(*requests),
             Admission::Granted => {
                 self.counters().granted.add();
                 Decision::Depart
@@ -152,6 +154,16 @@ impl TokenRequests {
         Self {
             own: request(limiter.limiter()),
             account: limiter.account().map(request),
+        }
+    }
+
+    /// Leaves out what is not taken.
+    fn keep(&mut self, taken: Taken) {
+        if !taken.own {
+            self.own.costs = Costs::default();
+        }
+        if let Some(account) = self.account.as_mut().filter(|_| !taken.account) {
+            account.costs = Costs::default();
         }
     }
 

@@ -110,9 +110,9 @@ impl Target for NoTarget {
 impl LimiterRef {
     /// Takes what a request costs, and waits for it as calls do.
     pub(crate) async fn reserve(self, meta: &RequestMeta) -> Result<Reservation, Rejection> {
-        let requests = TokenRequests::new(&self, meta, |unit| MetaCost::of(meta, unit));
+        let mut requests = TokenRequests::new(&self, meta, |unit| MetaCost::of(meta, unit));
         let mut granted_at = self.now();
-        match self.decide(granted_at, requests) {
+        match self.decide(granted_at, &mut requests) {
             Decision::Depart => {}
             Decision::Reject(rejection) => return Err(rejection),
             Decision::Wait(requests) => {
@@ -129,9 +129,9 @@ impl LimiterRef {
 
     /// Takes what a request costs, if it is there now.
     pub(crate) fn try_reserve(self, meta: &RequestMeta) -> Result<Reservation, Rejection> {
-        let requests = TokenRequests::new(&self, meta, |unit| MetaCost::of(meta, unit));
+        let mut requests = TokenRequests::new(&self, meta, |unit| MetaCost::of(meta, unit));
         let now = self.now();
-        match self.decide(now, requests) {
+        match self.decide(now, &mut requests) {
             Decision::Depart => Ok(self.reservation(requests, now)),
             Decision::Reject(rejection) => Err(rejection),
             Decision::Wait(requests) => Err(self.reject(self.denial_of(now, &requests))),

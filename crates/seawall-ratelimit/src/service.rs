@@ -50,8 +50,8 @@ impl<S, X, M> RateLimit<S, X, M> {
     {
         let limiter = LimiterRef::new(self.state.local(), None);
         let cost = |unit| self.cost.cost(&req, meta, unit);
-        let requests = TokenRequests::new(&limiter, meta, cost);
-        let decision = limiter.decide(now_ns, requests);
+        let mut requests = TokenRequests::new(&limiter, meta, cost);
+        let decision = limiter.decide(now_ns, &mut requests);
         carry_out(&mut self.inner, req, limiter, decision)
     }
 }

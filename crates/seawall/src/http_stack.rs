@@ -52,6 +52,10 @@ pub type HttpPolicy<C = HttpClassifier, P = CloneRequest, K = KeepBody> =
 /// connection looks as if nothing was sent, although the first one carried the order. hyper-util's
 /// client follows none by itself.
 ///
+/// Throttles and token usage in a compressed body are found with the feature `gzip`, or when the
+/// client decompresses, as `reqwest` does with its own features and hyper's client in tower-http's
+/// `Decompression`; see [`inspect`](seawall_http::inspect).
+///
 /// `X` is the policy, `I` the inspector of bodies, `O` the layers.
 ///
 /// [`TransportError`]: seawall_http::TransportError
@@ -170,6 +174,10 @@ impl<X, I, O> HttpStack<X, I, O> {
     /// Reads from the headers of each response how much is left of the provider's limits, and
     /// lowers the stack's rate limit to it. Without it, and beside it, throttles and bans pause the
     /// rate limit for as long as they ask for. The stacks of known providers read theirs already.
+    ///
+    /// A throttle that names no other wait lasts until its limit resets. The retry hears of it from the
+    /// classifier, which knows the headers of every provider; for names of your own give it the same
+    /// ones: [`HttpClassifier::with_limit_headers`].
     ///
     /// ```
     /// use seawall::http_client::quota::RateLimitHeaders;

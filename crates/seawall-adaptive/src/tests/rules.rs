@@ -155,7 +155,7 @@ proptest! {
         let config = AdaptiveConfig::builder()
             .min(min)
             .max(min + more)
-            .initial(initial)
+            .initial(initial.clamp(min, min + more))
             .algorithm(every_algorithm()[which])
             .build()
             .unwrap();

@@ -38,12 +38,12 @@ impl Executor {
     /// the current one; `alive` counts the thread.
     pub(crate) fn start_thread(
         self: &Arc<Self>,
-        name: String,
+        name: &'static str,
         runtime: Handle,
         alive: &Arc<AtomicU32>,
     ) -> io::Result<()> {
         let (executor, alive) = (Arc::clone(self), Alive::new(alive));
-        let thread = std::thread::Builder::new().name(name);
+        let thread = std::thread::Builder::new().name(name.to_owned());
         thread.spawn(move || {
             let _alive = alive;
             while let Some(task) = executor.next() {

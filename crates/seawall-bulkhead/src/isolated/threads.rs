@@ -28,11 +28,11 @@ impl ThreadPool {
         // The one worker has the driver, and runs what calls spawn. It runs no call.
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(1).enable_all();
-        let runtime = builder.thread_name(thread_name(name)).build()?;
+        let runtime = builder.thread_name(name.as_str()).build()?;
         let state = PoolState::new("isolated", name, config.limits());
         let pool = Self::new(state, threads(config.threads()), runtime);
         for _ in 0..config.threads() {
-            let (name, alive) = (thread_name(name), &pool.threads.alive);
+            let (name, alive) = (name.as_str(), &pool.threads.alive);
             let runtime = pool.runtime().handle().clone();
             // Where one fails, the drop of the pool ends those before.
             pool.executor.start_thread(name, runtime, alive)?;
@@ -46,7 +46,7 @@ impl ThreadPool {
         // It has no worker: nothing but closures is spawned on it.
         let runtime = Builder::new_current_thread()
             .max_blocking_threads(config.threads() as usize)
-            .thread_name(thread_name(name))
+            .thread_name(name.as_str())
             .on_thread_start(move || {
                 started.fetch_add(1, Ordering::Relaxed);
             })
@@ -93,11 +93,6 @@ impl Drop for ThreadPool {
             runtime.shutdown_background();
         }
     }
-}
-
-/// A thread's name is a C string: one with a zero byte would panic.
-fn thread_name(name: InstanceName) -> String {
-    name.as_str().replace('\0', " ")
 }
 
 /// None is alive yet.

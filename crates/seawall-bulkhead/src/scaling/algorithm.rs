@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     fn scaling() -> ScalingConfig {
-        let scaling = ScalingConfig::between(4, 40).step(4).build();
+        let scaling = ScalingConfig::builder().min(4).max(40).step(4).build();
         scaling.expect("valid settings")
     }
 
@@ -154,7 +154,9 @@ mod tests {
 
     #[test]
     fn a_step_down_that_would_lead_to_a_step_up_is_not_made() {
-        let scaling = ScalingConfig::between(1, 40)
+        let scaling = ScalingConfig::builder()
+            .min(1)
+            .max(40)
             .step(6)
             .build()
             .expect("valid");
@@ -172,9 +174,9 @@ mod tests {
     #[test]
     fn impossible_settings_are_rejected_by_name() {
         let field = |builder: ScalingConfigBuilder| builder.build().unwrap_err().field().to_owned();
-        let builder = ScalingConfig::between(1, 10);
-        assert_eq!(field(ScalingConfig::between(0, 1)), "min");
-        assert_eq!(field(ScalingConfig::between(2, 1)), "max");
+        let builder = ScalingConfig::builder().min(1).max(10);
+        assert_eq!(field(ScalingConfig::builder().min(0).max(1)), "min");
+        assert_eq!(field(ScalingConfig::builder().min(2).max(1)), "max");
         assert_eq!(field(builder.step(0)), "step");
         assert_eq!(field(builder.window(Duration::ZERO)), "window");
         assert_eq!(field(builder.up_at(1.5)), "up_at");

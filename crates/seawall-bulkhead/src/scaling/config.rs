@@ -9,10 +9,10 @@ use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration, Ratio};
 /// ```
 /// use seawall_bulkhead::scaling::ScalingConfig;
 ///
-/// let config = ScalingConfig::between(10, 100).step(5).build()?;
+/// let config = ScalingConfig::builder().min(10).max(100).step(5).build()?;
 /// assert_eq!((config.min(), config.max(), config.step()), (10, 100, 5));
 ///
-/// let rejected = ScalingConfig::between(10, 5).build().unwrap_err();
+/// let rejected = ScalingConfig::builder().min(10).max(5).build().unwrap_err();
 /// assert_eq!(rejected.to_string(), "`max` is 5, accepted is a whole number from 10, the `min`");
 /// # Ok::<(), seawall_bulkhead::InvalidConfig>(())
 /// ```
@@ -27,19 +27,21 @@ pub struct ScalingConfig {
 }
 
 impl ScalingConfig {
-    /// Starts from these bounds, both of which can be reached.
-    pub const fn between(min: u32, max: u32) -> ScalingConfigBuilder {
+    /// Starts from the [default](Self::default) settings.
+    pub const fn builder() -> ScalingConfigBuilder {
         ScalingConfigBuilder {
-            config: Self {
-                min,
-                max,
-                up_at: 0.8,
-                down_at: 0.3,
-                window: Duration::from_secs(1),
-                step: 1,
-            },
+            config: Self::DEFAULT,
         }
     }
+
+    const DEFAULT: Self = Self {
+        min: 1,
+        max: 200,
+        up_at: 0.8,
+        down_at: 0.3,
+        window: Duration::from_secs(1),
+        step: 1,
+    };
 
     seawall_core::getters! {
         /// The lowest limit.
@@ -61,6 +63,18 @@ impl ScalingConfig {
         pub const fn step -> u32;
     }
 
+    /// The settings by name, for a registry.
+    pub(crate) fn settings(&self) -> [(&'static str, String); 6] {
+        [
+            ("scaling.min", self.min.to_string()),
+            ("scaling.max", self.max.to_string()),
+            ("scaling.up_at", self.up_at.to_string()),
+            ("scaling.down_at", self.down_at.to_string()),
+            ("scaling.window", format!("{:?}", self.window)),
+            ("scaling.step", self.step.to_string()),
+        ]
+    }
+
     /// The limit within the bounds that is next to `limit`.
     pub(crate) fn within(&self, limit: u32) -> u32 {
         limit.clamp(self.min, self.max)
@@ -80,7 +94,15 @@ impl ScalingConfig {
     }
 }
 
-/// Collects the settings of scaling; see [`ScalingConfig::between`].
+impl Default for ScalingConfig {
+    /// From 1 to 200 calls, as an adaptive limit; one more after a second in which 80 % of the
+    /// permits were held, one less after one in which at most 30 % were.
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// Collects the settings of scaling; see [`ScalingConfig::builder`].
 #[derive(Clone, Copy, Debug)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ScalingConfigBuilder {
@@ -89,6 +111,12 @@ pub struct ScalingConfigBuilder {
 
 impl ScalingConfigBuilder {
     seawall_core::setters! { self.config:
+        /// The lowest limit, from 1; it can be reached. Default: 1.
+        pub const fn min(u32);
+
+        /// The highest limit, from `min`; it can be reached. Default: 200.
+        pub const fn max(u32);
+
         /// From which share of held permits the limit grows, from 0 to 1. Default: 0.8.
         pub const fn up_at(f64);
 

@@ -87,7 +87,7 @@ impl InstanceHandle for ScalingHandle {
 
     fn settings(&self) -> Vec<(&'static str, String)> {
         let mut settings = self.bulkhead.settings();
-        settings.push(("scaling", format!("{:?}", self.config())));
+        settings.extend(self.config().settings());
         settings
     }
 }

@@ -16,12 +16,12 @@
 //! use seawall_bulkhead::BulkheadConfig;
 //! use seawall_bulkhead::scaling::{ScalingBulkheadLayer, ScalingConfig};
 //!
-//! let config = ScalingConfig::between(10, 40).step(5).window(Duration::from_secs(10)).build()?;
+//! let config = ScalingConfig::builder().min(10).max(40).step(5).window(Duration::from_secs(10)).build()?;
 //! // It starts with the 50 of the bulkhead's configuration, as far as the bounds allow.
 //! let layer = ScalingBulkheadLayer::new("orders", BulkheadConfig::default(), config);
 //! assert_eq!(layer.handle().bulkhead().limit(), 40);
 //!
-//! layer.handle().configure(ScalingConfig::between(10, 20).build()?)?;
+//! layer.handle().configure(ScalingConfig::builder().min(10).max(20).build()?)?;
 //! assert_eq!(layer.handle().bulkhead().limit(), 20);
 //! # Ok::<(), seawall_bulkhead::InvalidConfig>(())
 //! ```

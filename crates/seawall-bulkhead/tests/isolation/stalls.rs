@@ -48,17 +48,23 @@ async fn a_call_that_blocks_its_thread_does_not_stall_the_sockets_of_others() {
     });
     for (threads, blocked) in SIZES {
         let layer = pool("iso-io", threads);
-        let blocked = Blocked::by(&layer, blocked).await;
         let svc = layer.layer(service_fn(move |()| async move {
             let mut socket = tokio::net::TcpStream::connect(addr).await.unwrap();
-            for _ in 0..5 {
+            for _ in 0..8 {
                 socket.write_all(b"x").await.unwrap();
                 socket.read_exact(&mut [0]).await.unwrap();
             }
             Ok::<_, Fails>(())
         }));
-        soon("five echoes", svc.oneshot(())).await.unwrap();
-        blocked.release().await;
+        for _ in 0..3 {
+            // On its way while the others begin to block, and from its beginning on.
+            let (before, after) = (svc.clone(), svc.clone());
+            let before = tokio::spawn(before.oneshot(()));
+            let blocked = Blocked::by(&layer, blocked).await;
+            soon("echoes", before).await.unwrap().unwrap();
+            soon("echoes", after.oneshot(())).await.unwrap();
+            blocked.release().await;
+        }
     }
 }
 

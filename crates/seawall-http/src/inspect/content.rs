@@ -1,17 +1,21 @@
 //! Which bodies can be read, by the headers of their response.
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use http::header::{CONTENT_TYPE, HeaderMap};
 
-/// Whether the headers announce a JSON body that can be read as it is: `application/json` or a
-/// type with the suffix `+json` (RFC 6839), without a content encoding.
+use super::encoding::Encoding;
+
+/// Whether the headers announce a JSON body that can be read: `application/json` or a
+/// type with the suffix `+json` (RFC 6839), without a content encoding or, with the feature `gzip`,
+/// compressed by `gzip` or `deflate`.
 pub fn is_plain_json(headers: &HeaderMap) -> bool {
-    is_unencoded(headers) && essence(headers).is_some_and(is_json)
+    is_readable(headers) && essence(headers).is_some_and(is_json)
 }
 
-/// Whether the headers announce JSON, plain text or HTML that can be read as it is, without a
-/// content encoding: for upstreams that block with a page in place of JSON.
+/// Whether the headers announce JSON, plain text or HTML that can be read, without a content
+/// encoding or with one that [`is_plain_json`] names: for upstreams that block with a page in place of
+/// JSON.
 pub fn is_plain_text(headers: &HeaderMap) -> bool {
-    is_unencoded(headers)
+    is_readable(headers)
         && essence(headers).is_some_and(|essence| {
             is_json(essence)
                 || essence.eq_ignore_ascii_case("text/plain")
@@ -21,7 +25,7 @@ pub fn is_plain_text(headers: &HeaderMap) -> bool {
 
 /// Whether the headers say nothing about what the body is.
 pub(super) fn is_untyped(headers: &HeaderMap) -> bool {
-    is_unencoded(headers) && !headers.contains_key(CONTENT_TYPE)
+    !headers.contains_key(CONTENT_TYPE)
 }
 
 pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
@@ -32,10 +36,8 @@ pub(super) fn is_html(headers: &HeaderMap) -> bool {
     essence(headers).is_some_and(|essence| essence.eq_ignore_ascii_case("text/html"))
 }
 
-fn is_unencoded(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_ENCODING)
-        .is_none_or(|e| e.as_bytes().eq_ignore_ascii_case(b"identity"))
+fn is_readable(headers: &HeaderMap) -> bool {
+    Encoding::of(headers) != Encoding::Unknown
 }
 
 /// The content type without its parameters.

@@ -11,6 +11,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 
 use super::body::InspectedBody;
+use super::encoding::Encoding;
 use super::inspector::Inspector;
 use super::rules::{Extent, Rules};
 
@@ -84,11 +85,15 @@ where
                     let Some((mut head, body)) = read else {
                         continue;
                     };
-                    if let Some(text) = body.complete(extent, this.rules.cap) {
-                        if let Some(outcome) = this.rules.inspector.inspect(&head, text) {
+                    let cap = this.rules.cap;
+                    let text = body
+                        .complete(extent, cap)
+                        .and_then(|body| Encoding::of(&head.headers).decode(body, cap));
+                    if let Some(text) = text {
+                        if let Some(outcome) = this.rules.inspector.inspect(&head, &text) {
                             head.extensions.insert(outcome);
                         }
-                        (this.rules.annotate)(&mut head, text);
+                        (this.rules.annotate)(&mut head, &text);
                     }
                     return Poll::Ready(Ok(Response::from_parts(head, body)));
                 }

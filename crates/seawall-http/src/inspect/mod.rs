@@ -52,8 +52,8 @@
 //!
 //! # How it works
 //!
-//! Only bodies of a JSON content type that are not compressed are read (or those chosen by
-//! [`InspectLayer::only`]), up to a cap. Of a body without a content type the first byte decides: it
+//! Only bodies of a JSON content type are read (or those chosen by [`InspectLayer::only`]), up to a
+//! cap. Of a body without a content type the first byte decides: it
 //! is read on if that is a `{`. A body that is known to be longer, an event stream, and
 //! any other body pass unread, at no cost but a look at the head. A body that turns out to be
 //! longer while it is read is passed on with its beginning put back in front. The head of the
@@ -61,6 +61,15 @@
 //!
 //! With the feature `usage` it can read from the same bodies how many tokens an AI response has
 //! used (`InspectLayer::with_usage`).
+//!
+//! # Compression
+//!
+//! A throttle in a compressed body is found with the feature `gzip`: bodies that are compressed by
+//! `gzip` or `deflate` are decompressed for the inspector, up to the cap, and passed on as they came.
+//! What inflates to more than the cap is not inspected, however small it is, and neither are `br`
+//! and `zstd`. So ask for no other encodings, or decompress below the stack: `reqwest` does with its own
+//! features (`gzip`, `brotli`, `zstd`), and around hyper's client tower-http's `Decompression`.
+//! hyper's client by itself asks for none.
 //!
 //! # Readiness
 //!
@@ -79,6 +88,7 @@
 
 mod body;
 pub(crate) mod content;
+mod encoding;
 mod future;
 mod inspector;
 mod layer;

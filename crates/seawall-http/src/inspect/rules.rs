@@ -5,6 +5,7 @@ use http::response::Parts;
 use http_body::Body;
 
 use super::content::{is_event_stream, is_plain_json, is_untyped};
+use super::encoding::Encoding;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules<I> {
@@ -46,7 +47,13 @@ impl<I> Rules<I> {
             _ if !readable => Extent::Nothing,
             Wanted::By(wanted) if wanted(&head.headers) => Extent::Everything,
             Wanted::Json if is_plain_json(&head.headers) => Extent::Everything,
-            Wanted::Json if is_untyped(&head.headers) => Extent::Object,
+            Wanted::Json if is_untyped(&head.headers) => match Encoding::of(&head.headers) {
+                Encoding::Identity => Extent::Object,
+                Encoding::Unknown => Extent::Nothing,
+                // The first byte shows nothing before it is decompressed.
+                #[cfg(feature = "gzip")]
+                Encoding::Gzip | Encoding::Deflate => Extent::Everything,
+            },
             _ => Extent::Nothing,
         }
     }

@@ -24,8 +24,8 @@ use crate::retry_after::{LONGEST_WAIT, hint, unreadable_hints};
 /// | its headers, by [`RateLimitHeaders`] | [`QuotaSignal::Limit`], for each limit |
 /// | a [`Usage`] in its extensions | [`QuotaSignal::Used`] for tokens, input and output tokens |
 /// | a throttle | [`QuotaSignal::Pause`] for the wait asked for, or until the limit resets that it is about by its headers; of the throttle's scope |
-/// | a ban | [`QuotaSignal::Pause`] of the upstream |
-/// | an exhausted quota | [`QuotaSignal::Pause`] of the account |
+/// | a ban | [`QuotaSignal::Ban`] of the upstream |
+/// | an exhausted quota | [`QuotaSignal::Ban`] of the account |
 ///
 /// An event stream has its usage at its end. Its response gets a [`LateUsage`] in its extensions, which
 /// corrects the estimate then: see `MeteredBody`.
@@ -142,7 +142,11 @@ where
         };
         let is_throttle = matches!(outcome, Outcome::Throttled { .. });
         self.count_hints(result, if is_throttle { "wait_ms" } else { "ban_ms" });
-        report(QuotaSignal::Pause { lasts, scope });
+        report(if is_throttle {
+            QuotaSignal::Pause { lasts, scope }
+        } else {
+            QuotaSignal::Ban { lasts, scope }
+        });
     }
 
     fn attach_late_usage(&self, response: &mut Response<B>, late: &mut dyn FnMut() -> LateUsage) {

@@ -115,14 +115,25 @@ impl ResetFormat {
 }
 
 /// Whatever form `text` has; a small number is a time from now, of which `per_second` are a second.
+/// A look at three bytes shows which form it can be.
 fn any_form(text: &str, per_second: u64) -> Option<Reset> {
-    match decimal(text, per_second) {
-        Some(left) if left <= LONGEST_RESET => Some(Reset::In(left)),
-        Some(_) => epoch(text).map(Reset::At),
-        None => go_duration(text)
-            .map(Reset::In)
-            .or_else(|| rfc3339(text).map(Reset::At))
-            .or_else(|| http_date(text).map(Reset::At)),
+    let bytes = text.as_bytes();
+    if bytes.get(4) == Some(&b'-') {
+        return rfc3339(text).map(Reset::At);
+    }
+    if !bytes.first()?.is_ascii_digit() {
+        return http_date(text).map(Reset::At);
+    }
+    if bytes.last()?.is_ascii_alphabetic() {
+        return go_duration(text).map(Reset::In);
+    }
+    let left = decimal(text, per_second)?;
+    if left <= LONGEST_RESET {
+        Some(Reset::In(left))
+    } else if per_second == 1 && left < MILLIS_FROM {
+        Some(Reset::At(left))
+    } else {
+        epoch(text).map(Reset::At)
     }
 }
 

@@ -458,7 +458,7 @@ fn bans_and_exhausted_quotas_pause_what_they_cover() {
     let scope = Scope::Upstream;
     assert_eq!(
         signals(&feedback, Ok(&ban)),
-        [QuotaSignal::Pause { lasts, scope }]
+        [QuotaSignal::Ban { lasts, scope }]
     );
     let mut quota = response(200, &[]);
     quota.extensions_mut().insert(Outcome::QuotaExhausted {
@@ -468,7 +468,7 @@ fn bans_and_exhausted_quotas_pause_what_they_cover() {
     let scope = Scope::Account;
     assert_eq!(
         signals(&feedback, Ok(&quota)),
-        [QuotaSignal::Pause { lasts, scope }]
+        [QuotaSignal::Ban { lasts, scope }]
     );
     for status in [200, 404, 500, 503, 529] {
         let response = response(status, &[("retry-after", "120")]);

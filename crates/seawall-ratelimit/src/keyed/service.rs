@@ -70,8 +70,8 @@ impl<S, X, M> KeyedRateLimit<S, X, M> {
     {
         let limiter = LimiterRef::new(self.state.local(), Some(limiter));
         let cost = |unit| self.cost.cost(&req, meta, unit);
-        let requests = TokenRequests::new(&limiter, meta, cost);
-        let decision = limiter.decide(now_ns, requests);
+        let mut requests = TokenRequests::new(&limiter, meta, cost);
+        let decision = limiter.decide(now_ns, &mut requests);
         carry_out(&mut self.inner, req, limiter, decision)
     }
 }

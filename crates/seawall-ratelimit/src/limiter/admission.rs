@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use seawall_core::queue::Wakers;
 
-use super::{AccountRequest, Admission, DRAINING, Inner, Limiter, TokenRequest};
+use super::{AccountRequest, Admission, DRAINING, Inner, Limiter, Taken, TokenRequest};
 use crate::costs::{Costs, Sums};
 use crate::denial::Denial;
 use crate::pause::{Pause, Start, UNTIL_RESUMED};
@@ -55,12 +55,12 @@ impl Limiter {
                         return Admission::Granted;
                     }
                 }
-                Some(other) => {
-                    if let Admission::Shadowed(_) = other {
-                        self.debit_all(inner, now_ns, &request.costs);
-                    }
-                    return other;
+                Some(Admission::Shadowed(denial, _)) => {
+                    self.debit_all(inner, now_ns, &request.costs);
+                    let (own, account) = (true, false);
+                    return Admission::Shadowed(denial, Taken { own, account });
                 }
+                Some(other) => return other,
             }
         } else if let Some(account) = account
             && let Err(denial) = account.limiter.check_wait(now_ns, account.request, wakers)
@@ -112,7 +112,18 @@ impl Limiter {
             self.debit_all(inner, now_ns, &request.costs);
             Ok(())
         });
-        would_pass.map_or_else(Admission::Shadowed, |()| admission)
+        let account = admission == Admission::Granted;
+        match (would_pass, admission) {
+            (Err(denial), _) => {
+                let own = false;
+                Admission::Shadowed(denial, Taken { own, account })
+            }
+            (Ok(()), Admission::Shadowed(denial, _)) => {
+                let own = true;
+                Admission::Shadowed(denial, Taken { own, account })
+            }
+            (Ok(()), other) => other,
+        }
     }
 
     /// Whether a new call is taken at all.

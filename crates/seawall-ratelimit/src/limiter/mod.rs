@@ -42,8 +42,15 @@ pub(crate) enum Admission {
     /// The tokens will be there in time: the call may wait.
     Wait,
     Denied(Denial),
-    /// It would be denied outside of shadow mode.
-    Shadowed(Denial),
+    /// It would be denied outside of shadow mode, and has taken so much.
+    Shadowed(Denial, Taken),
+}
+
+/// Where the tokens of a call that passes in shadow mode were taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) own: bool,
+    pub(crate) account: bool,
 }
 
 /// What a waiter does after a poll.

@@ -27,6 +27,7 @@ use tower_service::Service;
 
 mod account;
 mod apply_signal;
+mod bounds;
 mod chaos;
 mod clocks;
 mod commands;
@@ -40,6 +41,7 @@ mod operator;
 mod priorities;
 mod queue;
 mod several;
+mod shadow;
 mod shape;
 mod stress;
 mod unpolled;

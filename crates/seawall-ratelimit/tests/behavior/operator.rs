@@ -208,6 +208,76 @@ async fn a_drain_ends_with_resume_and_holds_in_shadow_mode() {
     }
 }
 
+/// Whatever waits passes, whether the first of the queue is polled or not.
+#[tokio::test(start_paused = true)]
+async fn queued_calls_pass_when_shadow_mode_is_turned_on() {
+    type TurnOn = fn(&RateLimitHandle);
+    let ways: [TurnOn; 3] = [
+        |handle| handle.set_shadow(true),
+        |handle| handle.control(Command::Bypass).expect("known"),
+        |handle| {
+            let shadow = RateLimitConfigBuilder::from(handle.config()).shadow(true);
+            handle
+                .configure(shadow.build().expect("valid"))
+                .expect("of the same shape");
+        },
+    ];
+    for turn_on in ways {
+        for limit in [
+            Limit::from(Limit::bucket(1, HOUR).burst(1)),
+            Limit::strict(1, HOUR).into(),
+            Limit::window(1, HOUR).into(),
+        ] {
+            let config = of(&[limit.clone()]).max_wait(10 * HOUR).build().unwrap();
+            let layer = RateLimitLayer::new("desk", config);
+            let (inner, mock) = mock();
+            let (handle, mut svc) = (layer.handle(), layer.layer(inner));
+            assert!(is_ok(&mut svc, 0));
+            let mut queued: Vec<_> = (1..5).map(|n| call(&mut svc, n)).collect();
+            assert!(queued.iter_mut().all(|call| call.poll().is_pending()));
+            turn_on(&handle);
+            // All but the first are polled.
+            for call in &mut queued[1..] {
+                assert_eq!(call.wakes(), 1, "{limit}");
+                assert!(call.poll().is_ready(), "{limit}");
+            }
+            assert_eq!((mock.calls(), handle.queue_depth()), (4, 1));
+            assert!(queued[0].poll().is_ready());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_that_a_shrunk_limit_can_never_grant_is_rejected_and_holds_up_nobody() {
+    let kinds: [fn(u32) -> Limit; 3] = [
+        |n| Limit::bucket(10, SECOND).burst(n).into(),
+        |n| Limit::strict(n, SECOND).into(),
+        |n| Limit::window(n, SECOND).into(),
+    ];
+    for limit in kinds {
+        let config = |n| of(&[limit(n)]).max_wait(MINUTE).build().unwrap();
+        let layer = RateLimitLayer::new("desk", config(10));
+        let layer = layer.describe(|cost: &u32| RequestMeta::new(Replay::Safe).with_cost(*cost));
+        let handle = layer.handle();
+        let svc = layer.layer(Departures::new());
+        svc.clone().call(10).await.unwrap();
+        let large = tokio::spawn(svc.clone().call(10));
+        tokio::task::yield_now().await;
+        let small = tokio::spawn(svc.clone().call(1));
+        tokio::task::yield_now().await;
+        handle.configure(config(5)).unwrap();
+        let start = Instant::now();
+        let rejected = large.await.unwrap().unwrap_err();
+        assert_eq!(rejected.rejection().unwrap().reason(), Reason::TooExpensive);
+        assert_eq!(
+            (start.elapsed(), handle.counts().too_expensive),
+            (Duration::ZERO, 1)
+        );
+        small.await.unwrap().unwrap();
+        assert!(start.elapsed() <= SECOND + ms(1), "{:?}", start.elapsed());
+    }
+}
+
 // ---- All keys
 
 fn keyed(

@@ -5,11 +5,11 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tower_service::Service;
 
-use super::state::{Call, Readiness, Shared, Slot};
+use super::state::{Call, Readiness, Shared, Slot, State};
 use super::{BoxError, MockHandle};
 
 /// The error that a [`Mock`] gives, inside a [`BoxError`].
@@ -110,12 +110,32 @@ impl Clone for Mock {
     }
 }
 
+impl Mock {
+    fn reserve(&mut self, state: &mut State, waker: Waker) -> Poll<Result<(), BoxError>> {
+        let admitted = match state.readiness {
+            Readiness::Failed => return Poll::Ready(Err(MockError::NotReady.into())),
+            Readiness::Pending => false,
+            Readiness::Ready => self.slot.is_some() || state.has_capacity(),
+        };
+        if !admitted {
+            state.waiting.push((self.instance, waker));
+            return Poll::Pending;
+        }
+        if self.slot.is_none() {
+            self.slot = Some(Slot::reserve(&self.shared, state));
+        }
+        self.ready = true;
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl Drop for Mock {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         state.instances -= 1;
-        let instance = self.instance;
-        state.waiting.retain(|(id, _)| *id != instance);
+        let left = state.leave(self.instance);
+        drop(state);
+        drop(left);
     }
 }
 
@@ -129,23 +149,15 @@ impl Service<u32> for Mock {
         self.ready = false;
         self.shared.lock().readiness_polls += 1;
         self.shared.panic_if_requested(Stage::PollReady);
-        let mut state = self.shared.lock();
-        let admitted = match state.readiness {
-            Readiness::Failed => return Poll::Ready(Err(MockError::NotReady.into())),
-            Readiness::Pending => false,
-            Readiness::Ready => self.slot.is_some() || state.has_capacity(),
-        };
-        let instance = self.instance;
-        state.waiting.retain(|(id, _)| *id != instance);
-        if !admitted {
-            state.waiting.push((instance, cx.waker().clone()));
-            return Poll::Pending;
-        }
-        if self.slot.is_none() {
-            self.slot = Some(Slot::reserve(&self.shared, &mut state));
-        }
-        self.ready = true;
-        Poll::Ready(Ok(()))
+        // Outside the lock: a waker that is cloned or dropped may ask the handle.
+        let waker = cx.waker().clone();
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        let left = state.leave(self.instance);
+        let polled = self.reserve(&mut state, waker);
+        drop(state);
+        drop(left);
+        polled
     }
 
     fn call(&mut self, request: u32) -> Self::Future {
@@ -214,14 +226,16 @@ impl Future for MockFuture {
             ));
         }
         self.shared.panic_if_requested(Stage::Poll);
+        let mut waker = Some(cx.waker().clone());
         let reply = {
             let mut state = self.shared.lock();
             let call = &mut state.calls[self.call];
             if call.reply.is_none() {
-                call.waker = Some(cx.waker().clone());
+                std::mem::swap(&mut call.waker, &mut waker);
             }
             call.reply
         };
+        drop(waker);
         match reply {
             None => Poll::Pending,
             Some(reply) => {

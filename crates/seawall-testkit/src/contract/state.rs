@@ -48,6 +48,12 @@ impl State {
         self.capacity.is_none_or(|limit| self.reserved < limit)
     }
 
+    /// The waker of an instance that waits no longer; to be dropped outside the lock.
+    pub(super) fn leave(&mut self, instance: u64) -> Option<Waker> {
+        let at = self.waiting.iter().position(|(id, _)| *id == instance)?;
+        Some(self.waiting.remove(at).1)
+    }
+
     fn take_waiting(&mut self) -> Vec<Waker> {
         let wakers: Vec<_> = self.waiting.drain(..).map(|(_, waker)| waker).collect();
         self.wakes += wakers.len();

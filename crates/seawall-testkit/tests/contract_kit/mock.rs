@@ -1,9 +1,10 @@
 //! The mock itself is strict.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 
-use seawall_testkit::contract::{Mock, MockError, PolledFuture, Stage, mock};
+use seawall_testkit::contract::{Mock, MockError, MockHandle, PolledFuture, Stage, mock};
 use tower::{Service as _, ServiceExt as _};
 
 fn poll_ready(mock: &mut Mock) -> Poll<bool> {
@@ -143,4 +144,48 @@ fn failed_readiness_wakes_waiters() {
     handle.set_failed();
     assert_eq!((waiting.wakes(), handle.wakes()), (1, 1));
     assert!(matches!(waiting.poll(), Poll::Ready(Err(_))));
+}
+
+/// A waker that asks the handle when it is dropped, as one does that owns its task.
+struct Asks(MockHandle);
+
+impl Wake for Asks {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for Asks {
+    fn drop(&mut self) {
+        let _ = (self.0.calls(), self.0.waiting());
+    }
+}
+
+#[test]
+fn a_waker_that_is_replaced_or_left_behind_may_ask_the_handle() {
+    let (mut mock, handle) = mock();
+    handle.hold_responses();
+    let asks = || Waker::from(Arc::new(Asks(handle.clone())));
+    let poll = |mock: &mut Mock| {
+        let polled = mock.poll_ready(&mut Context::from_waker(&asks()));
+        polled.is_ready()
+    };
+    handle.set_pending();
+    assert!(!poll(&mut mock) && !poll(&mut mock));
+    assert_eq!(handle.waiting(), 1);
+    handle.set_ready();
+    assert!(poll(&mut mock));
+    let mut call = Box::pin(mock.call(1));
+    for _ in 0..2 {
+        let polled = call.as_mut().poll(&mut Context::from_waker(&asks()));
+        assert!(polled.is_pending());
+    }
+    handle.respond(0, Ok(()));
+    assert!(
+        call.as_mut()
+            .poll(&mut Context::from_waker(&asks()))
+            .is_ready()
+    );
+    handle.set_pending();
+    assert!(!poll(&mut mock));
+    drop(mock);
+    assert_eq!((handle.waiting(), handle.instances()), (0, 0));
 }

@@ -8,7 +8,7 @@ use seawall_core::{InstanceHandle, InstanceName, InvalidConfig, Samples};
 
 use super::counts::{AttemptTimeoutCounters, AttemptTimeoutCounts};
 use super::state::State;
-use super::{AttemptTimeoutConfig, AttemptTimeoutSnapshot, AttemptTimeoutState, Fixed};
+use super::{AttemptTimeoutConfig, AttemptTimeoutSnapshot, Fixed};
 use crate::instance::Pattern;
 
 /// Reads and controls an attempt timeout from outside, from any thread. Clones share.
@@ -25,7 +25,7 @@ use crate::instance::Pattern;
 ///
 /// let shorter = AttemptTimeoutConfig::fixed(Duration::from_secs(3))?;
 /// layer.handle().configure(shorter)?;
-/// assert_eq!(layer.handle().timeout(), Duration::from_secs(3));
+/// assert_eq!(layer.handle().timeout(), Some(Duration::from_secs(3)));
 /// assert_eq!(layer.handle().counts().timed_out, 0);
 /// # Ok(()) }
 /// ```
@@ -63,9 +63,9 @@ impl<M> AttemptTimeoutHandle<M> {
         Ok(())
     }
 
-    /// How long an attempt may take now: as it was set, or as it was learned last;
-    /// [`Duration::MAX`] while the layer is bypassed.
-    pub fn timeout(&self) -> Duration {
+    /// How long an attempt may take now: as it was set, or as it was learned last; `None` while the
+    /// layer is bypassed.
+    pub fn timeout(&self) -> Option<Duration> {
         self.snapshot().timeout
     }
 
@@ -110,8 +110,10 @@ impl<M: Send + Sync> InstanceHandle for AttemptTimeoutHandle<M> {
 
     fn samples(&self, sink: &mut Samples<'_>) {
         let snapshot = self.snapshot();
-        if self.config().learning().is_some() && snapshot.state != AttemptTimeoutState::Bypassed {
-            let seconds = snapshot.timeout.as_secs_f64();
+        if self.config().learning().is_some()
+            && let Some(timeout) = snapshot.timeout
+        {
+            let seconds = timeout.as_secs_f64();
             sink.gauge("seawall_timeout_learned_seconds", &[], seconds);
         }
         snapshot.counts.all_samples(sink);

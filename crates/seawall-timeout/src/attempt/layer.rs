@@ -72,11 +72,11 @@ impl<M> AttemptTimeoutLayer<Policy, NoOverride, M> {
     ///     }));
     ///
     /// for _ in 0..100 {
-    ///     assert_eq!(handle.timeout(), Duration::from_secs(30));
+    ///     assert_eq!(handle.timeout(), Some(Duration::from_secs(30)));
     ///     client.ready().await?.call("GET /v2/last/SPY").await?;
     /// }
     /// // Three times 80 ms, and at most a sixteenth more.
-    /// let ms = handle.timeout().as_millis();
+    /// let ms = handle.timeout().unwrap().as_millis();
     /// assert!((240..=258).contains(&ms), "{ms}");
     /// # Ok(()) }
     /// ```

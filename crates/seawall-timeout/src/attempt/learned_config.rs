@@ -33,7 +33,8 @@ use seawall_core::{InvalidConfig, NonZeroDuration, QuantileConfig};
 ///     .initial(Duration::from_secs(5))
 ///     .build()?;
 /// let layer = AttemptTimeoutLayer::new("polygon", AttemptTimeoutConfig::learned(learned));
-/// assert_eq!(layer.handle().timeout(), Duration::from_secs(5), "while it warms up");
+/// // While it warms up.
+/// assert_eq!(layer.handle().timeout(), Some(Duration::from_secs(5)));
 /// # Ok::<(), seawall_timeout::InvalidConfig>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]

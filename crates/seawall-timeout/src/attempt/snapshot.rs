@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use seawall_core::InstanceName;
 #[cfg(feature = "serde")]
-use seawall_core::serialize::{optional_seconds, seconds};
+use seawall_core::serialize::optional_seconds;
 
 use super::AttemptTimeoutCounts;
 
@@ -17,9 +17,9 @@ pub struct AttemptTimeoutSnapshot {
     pub name: InstanceName,
     /// Where the timeout comes from.
     pub state: AttemptTimeoutState,
-    /// How long an attempt may take now; [`Duration::MAX`] while the layer is bypassed.
-    #[cfg_attr(feature = "serde", serde(serialize_with = "seconds"))]
-    pub timeout: Duration,
+    /// How long an attempt may take now; `None` while the layer is bypassed.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "optional_seconds"))]
+    pub timeout: Option<Duration>,
     /// The quantile that a learned timeout is made of, as it was computed last; `None` while too
     /// few responses are known, and where nothing is learned.
     #[cfg_attr(feature = "serde", serde(serialize_with = "optional_seconds"))]

@@ -47,14 +47,15 @@ impl State {
         let learner = self.learner.as_ref();
         let estimate = learner.and_then(Learner::last_estimate);
         let (state, timeout) = match learner {
-            _ if settings.bypassed => (AttemptTimeoutState::Bypassed, Duration::MAX),
-            None => (AttemptTimeoutState::Fixed, settings.config.timeout()),
+            _ if settings.bypassed => (AttemptTimeoutState::Bypassed, None),
+            None => (AttemptTimeoutState::Fixed, Some(settings.config.timeout())),
             Some(learner) => {
                 let state = match estimate {
                     None => AttemptTimeoutState::WarmingUp,
                     Some(_) => AttemptTimeoutState::Learned,
                 };
-                (state, Duration::from_nanos(learner.last_timeout()))
+                let timeout = Duration::from_nanos(learner.last_timeout());
+                (state, Some(timeout))
             }
         };
         AttemptTimeoutSnapshot {

@@ -1,7 +1,5 @@
 //! Reading and control from outside.
 
-use std::time::Duration;
-
 use seawall_core::striped::Shared;
 use seawall_core::{InstanceHandle, InstanceName, InvalidConfig, Samples};
 
@@ -60,9 +58,9 @@ impl DeadlineHandle {
     pub fn snapshot(&self) -> DeadlineSnapshot {
         let settings = self.state().settings();
         let (state, timeout) = if settings.bypassed {
-            (DeadlineState::Bypassed, Duration::MAX)
+            (DeadlineState::Bypassed, None)
         } else {
-            (DeadlineState::Active, settings.config.timeout())
+            (DeadlineState::Active, Some(settings.config.timeout()))
         };
         DeadlineSnapshot {
             name: self.name(),

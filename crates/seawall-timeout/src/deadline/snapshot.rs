@@ -15,12 +15,12 @@ pub struct DeadlineSnapshot {
     pub name: InstanceName,
     /// Whether calls have a deadline.
     pub state: DeadlineState,
-    /// How long a call may take now; [`Duration::MAX`] while the layer is bypassed.
+    /// How long a call may take now; `None` while the layer is bypassed.
     #[cfg_attr(
         feature = "serde",
-        serde(serialize_with = "seawall_core::serialize::seconds")
+        serde(serialize_with = "seawall_core::serialize::optional_seconds")
     )]
-    pub timeout: Duration,
+    pub timeout: Option<Duration>,
     /// How many calls missed their deadline.
     pub counts: DeadlineCounts,
 }

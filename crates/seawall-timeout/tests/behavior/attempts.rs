@@ -213,7 +213,10 @@ async fn services_clones_and_layers_count_together_and_take_a_new_timeout() {
     let longer = AttemptTimeoutConfig::fixed(3 * SECOND).unwrap();
     handle.configure(longer).unwrap();
     assert!(two.ready().await.unwrap().call(2 * SECOND).await.is_ok());
-    assert_eq!((handle.timeout(), handle.config()), (3 * SECOND, longer));
+    assert_eq!(
+        (handle.timeout(), handle.config()),
+        (Some(3 * SECOND), longer)
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@ use seawall_retry::RetryHandle;
 use seawall_timeout::DeadlineHandle;
 
 use super::attempts::AttemptHandle;
+use super::limits::LimitHandle;
 use super::permits::PermitHandle;
 use super::slot::{Configure, Slot, SlotHandle};
 use super::slots::{Slots, StackSlots};
@@ -194,7 +195,7 @@ impl<O: StackSlots, E: ProtocolHandles> StackHandles<O, E> {
             throttle: None,
             bulkhead: self.bulkhead.permits().snapshot(),
             adaptive: None,
-            rate_limit: None,
+            rate_limit: self.rate_limit.total(),
             rate_limit_per_key: None,
             breaker: None,
             breaker_per_key: None,

@@ -3,7 +3,7 @@
 use seawall_core::{AlreadyRegistered, InstanceName, InvalidConfig, Policies, Policy, Registry};
 use seawall_ratelimit::{
     FeedbackLayer, KeyedRateLimitConfig, KeyedRateLimitHandle, KeyedRateLimitLayer,
-    RateLimitConfig, RateLimitHandle, RateLimitLayer,
+    RateLimitConfig, RateLimitHandle, RateLimitLayer, RateLimitSnapshot,
 };
 use tower_layer::Layer;
 
@@ -11,7 +11,7 @@ use super::slot::{Configure, Describing, Slot, SlotHandle, slot, slot_handle};
 use super::snapshot::StackSnapshot;
 
 /// A rate limit of a stack, with the layer next to the client that corrects it.
-pub trait Limits: Slot<Handle: Configure<RateLimitConfig>> {
+pub trait Limits: Slot<Handle: LimitHandle> {
     /// The layer that reads signals with `F`, for services of the policy `X`.
     type Feedback<F, X: Policies>;
 
@@ -23,14 +23,32 @@ pub trait Limits: Slot<Handle: Configure<RateLimitConfig>> {
     ) -> Self::Feedback<F, X>;
 }
 
+/// The handle of a rate limit.
+pub trait LimitHandle: Configure<RateLimitConfig> {
+    /// The limit of all calls together, whether or not each key has one of its own.
+    fn total(&self) -> RateLimitSnapshot;
+}
+
+impl LimitHandle for RateLimitHandle {
+    fn total(&self) -> RateLimitSnapshot {
+        self.snapshot()
+    }
+}
+
+impl LimitHandle for KeyedRateLimitHandle {
+    fn total(&self) -> RateLimitSnapshot {
+        let account = self.account();
+        account.expect("`per_key` makes it within one").snapshot()
+    }
+}
+
 slot!(RateLimitLayer<Describing, C> => RateLimitHandle, describer = describe: Describer);
-slot_handle!(RateLimitHandle => rate_limit optional, RateLimitConfig;);
+slot_handle!(RateLimitHandle => rate_limit, RateLimitConfig;);
 slot!(KeyedRateLimitLayer<Describing, C> => KeyedRateLimitHandle,
     describer = describe: Describer);
 
 impl SlotHandle for KeyedRateLimitHandle {
     fn add_to(&self, snapshot: &mut StackSnapshot) {
-        snapshot.rate_limit = self.account().map(|account| account.snapshot());
         snapshot.rate_limit_per_key = Some(self.snapshot());
     }
 

@@ -22,8 +22,8 @@ pub(crate) use attempts::longest;
 pub use attempts::{AttemptHandle, Attempts};
 pub use circuit::Circuit;
 pub use handles::{ProtocolHandles, StackHandles};
-pub use limits::Limits;
 pub(crate) use limits::per_key;
+pub use limits::{LimitHandle, Limits};
 pub(crate) use options::option_setters;
 pub use permits::{PermitHandle, Permits};
 pub use slot::{Assemble, Configure, NoLayer, Slot, SlotHandle};
@@ -73,10 +73,10 @@ impl ClientStack {
         settings: &Settings,
         pay: Pay,
     ) -> Result<Self, InvalidConfig> {
-        if name.as_str().is_empty() {
+        if name.is_unnamed() {
             return Err(InvalidConfig::new(
                 "name",
-                "empty",
+                name,
                 "a name for rejections, events and metrics to show",
             ));
         }

@@ -300,7 +300,7 @@ macro_rules! option_setters {
             ///     .max(Duration::from_secs(10))
             ///     .build()?;
             /// let stack = seawall::market_data("feed").build()?.learned_attempt_timeout(learned)?;
-            /// assert_eq!(stack.handles().attempt_timeout.timeout(), Duration::from_secs(5));
+            /// assert_eq!(stack.handles().attempt_timeout.timeout(), Some(Duration::from_secs(5)));
             /// # Ok::<(), seawall::InvalidConfig>(())
             /// ```
             pub fn learned_attempt_timeout(

@@ -32,8 +32,8 @@ pub struct StackSnapshot {
     pub bulkhead: BulkheadSnapshot,
     /// What is learned about the number of permits.
     pub adaptive: Option<AdaptiveSnapshot>,
-    /// Tokens and their queue, of all keys together. `Some` in every stack.
-    pub rate_limit: Option<RateLimitSnapshot>,
+    /// Tokens and their queue, of all keys together.
+    pub rate_limit: RateLimitSnapshot,
     /// The limits per key.
     pub rate_limit_per_key: Option<KeyedRateLimitSnapshot>,
     /// The circuit; `None` where there is one per key.
