@@ -375,11 +375,15 @@ impl Limiter {
 
     /// The same for a new call; [`u64::MAX`] when others wait for their turn. A waiter that does not
     /// take what it has claimed costs a new call no more than that.
+    #[inline]
     fn wait_if_new(&self, inner: &mut Inner, now_ns: u64, costs: &Costs) -> u64 {
-        if inner.queue.has_waiting() {
-            return u64::MAX;
+        if inner.queue.active() == 0 {
+            self.wait_if_first(inner, now_ns, costs)
+        } else if inner.queue.has_waiting() {
+            u64::MAX
+        } else {
+            self.wait_behind_claims(inner, now_ns, costs)
         }
-        self.wait_behind_claims(inner, now_ns, costs)
     }
 
     fn wait_for(&self, inner: &mut Inner, now_ns: u64, sums: &Sums, last: &Costs) -> u64 {
