@@ -16,20 +16,21 @@ const TOLERANCE: u64 = 1_000_000_000;
 /// So much is left, of what was not taken before `at`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Report {
-    left: u64,
+    /// Below zero by what was used beyond: a refund fills that first.
+    left: i64,
     at: u64,
 }
 
 impl Report {
     const fn take(&mut self, cost: u64, taken_at: u64) {
         if taken_at >= self.at {
-            self.left = self.left.saturating_sub(cost);
+            self.left = self.left.saturating_sub_unsigned(cost);
         }
     }
 
     const fn give_back(&mut self, cost: u64, taken_at: u64) {
         if taken_at > self.at {
-            self.left = self.left.saturating_add(cost);
+            self.left = self.left.saturating_add_unsigned(cost);
         }
     }
 }
@@ -59,7 +60,8 @@ impl Window {
     }
 
     fn left(&self) -> u64 {
-        self.newest.left.min(self.tightest.left)
+        let left = self.newest.left.min(self.tightest.left);
+        u64::try_from(left).unwrap_or(0)
     }
 
     /// Another report of it.
@@ -79,9 +81,10 @@ impl Window {
 
     /// Whether a report of a later window shows that this one is over, although its end was thought
     /// to be up to a second away.
-    const fn is_over(&self, now: u64, until: u64, left: u64) -> bool {
+    const fn is_over(&self, now: u64, until: u64, left: i64) -> bool {
         // One result may report several windows; those have the same reading.
         self.newest.at < now
+            && self.length > 2 * TOLERANCE
             && self.until.saturating_sub(now) <= TOLERANCE
             && left > self.newest.left
             && until > self.until.saturating_add(TOLERANCE)
@@ -114,6 +117,7 @@ impl Windows {
         if until <= now {
             return;
         }
+        let left = i64::try_from(left).unwrap_or(i64::MAX);
         self.forget(|window| window.is_over(now, until, left));
         let length = until - now;
         let tolerance = TOLERANCE.min(length / 4);
