@@ -396,6 +396,8 @@ impl Keys {
     }
 
     /// Evicts idle keys where the next new one would make the table grow.
+    // Always: every new key comes here.
+    #[inline(always)]
     fn make_room(
         &self,
         table: &mut Table,
@@ -404,10 +406,22 @@ impl Keys {
         evicted: &mut Vec<Arc<Limiter>>,
     ) {
         if table.is_full() {
-            let is_named = |key| config.has_key(PartitionKey(key));
-            let count = table.make_room(is_named, now_ns, evicted);
-            self.evicted.fetch_add(count, Ordering::Relaxed);
+            self.evict_from(table, config, now_ns, evicted);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn evict_from(
+        &self,
+        table: &mut Table,
+        config: &KeyedRateLimitConfig,
+        now_ns: u64,
+        evicted: &mut Vec<Arc<Limiter>>,
+    ) {
+        let is_named = |key| config.has_key(PartitionKey(key));
+        let count = table.make_room(is_named, now_ns, evicted);
+        self.evicted.fetch_add(count, Ordering::Relaxed);
     }
 
     /// How many keys are kept.

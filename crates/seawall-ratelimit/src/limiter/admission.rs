@@ -35,7 +35,7 @@ impl Limiter {
             let account = account.map(|of| of.limiter.admit(now_ns, of.request, None));
             match account {
                 None | Some(Admission::Granted) => {
-                    if self.take_all(inner, now_ns, &request.costs).is_ok() {
+                    if self.take_granted(inner, now_ns, &request.costs).is_ok() {
                         return Admission::Granted;
                     }
                 }
@@ -205,16 +205,24 @@ impl Limiter {
     }
 
     fn wait_of(&self, inner: &mut Inner, index: usize, start: Start, costs: (u64, u64)) -> u64 {
+        if !inner.caps.is_empty() {
+            return self.wait_capped(inner, index, start, costs);
+        }
+        match inner.meters.get_mut(index) {
+            Some(meter) => meter.wait(start, costs.0),
+            None => self.bucket.wait(start, costs.0),
+        }
+    }
+
+    #[cold]
+    fn wait_capped(&self, inner: &mut Inner, index: usize, start: Start, costs: (u64, u64)) -> u64 {
         let rate = self.rate_of(inner, index);
         let Inner { meters, caps, .. } = inner;
-        let mut limit = |start, sum| match meters.get_mut(index) {
+        let limit = |start, sum| match meters.get_mut(index) {
             Some(meter) => meter.wait(start, sum),
             None => self.bucket.wait(start, sum),
         };
-        match caps.get(index) {
-            Some(caps) => caps.wait(start, rate, costs, limit),
-            None => limit(start, costs.0),
-        }
+        caps[index].wait(start, rate, costs, limit)
     }
 
     pub(super) fn fits(&self, inner: &Inner, costs: &Costs) -> bool {
@@ -237,9 +245,13 @@ impl Limiter {
         costs: &Costs,
     ) -> Result<(), u64> {
         match self.wait_if_first(inner, now_ns, costs) {
-            0 => {}
-            wait => return Err(wait),
+            0 => self.take_granted(inner, now_ns, costs),
+            wait => Err(wait),
         }
+    }
+
+    /// Takes what every limit has been found to grant, under the same lock.
+    fn take_granted(&self, inner: &mut Inner, now_ns: u64, costs: &Costs) -> Result<(), u64> {
         if inner.meters.is_empty() {
             let cost = u64::from(costs.get(0));
             self.bucket.settle(self.pause_in_force(inner));

@@ -74,7 +74,9 @@ impl Model {
             reports.find(|report| report.until == until)
         };
         let ends = self.reports.iter().map(|report| report.until);
-        let holding = ends.filter(|until| *until > now + 1_000).filter_map(of_window);
+        let holding = ends
+            .filter(|until| *until > now + 1_000)
+            .filter_map(of_window);
         holding
             .map(|report| self.left(report))
             .min()
