@@ -4,7 +4,7 @@
 //! departures after it are taken from it. Of each window two are kept: the newest, and the tightest
 //! of the others. The newest alone would not do, since it may leave out calls that were in flight.
 //!
-//! Some upstreams report when the limit is whole again instead of when a window ends. That moves with
+//! Some upstreams report when the limit is full again instead of when a window ends. That moves with
 //! every call, and so does what is left: there the older report is forgotten.
 
 /// How many windows are kept. Providers report two or three: by the second, the minute, the day.
@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(left(&windows, 2 * SECOND), Some(19), "part of the report");
     }
 
-    /// By when a limit is whole again: the end moves on with every call, and more is left again.
+    /// By when a limit is full again: the end moves on with every call, and more is left again.
     #[test]
     fn an_end_that_moves_all_the_time_does_not_keep_the_fewest_that_were_ever_left() {
         for step in [SECOND / 10, SECOND / 2, 3 * SECOND] {

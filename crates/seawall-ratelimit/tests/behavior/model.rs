@@ -66,7 +66,7 @@ impl Model {
         (report.left - self.used(|at| at > report.at)).max(0)
     }
 
-    /// What the provider said last of each of its windows that ends in more than a second: before
+    /// What the provider reported last of each of its windows that ends in more than a second: before
     /// that, a report of a later window shows that it is over.
     fn newest(&self, now: u64) -> i64 {
         let of_window = |until| {
@@ -129,7 +129,7 @@ struct Run {
 impl Run {
     fn new(limit: &Limit) -> Self {
         let config = RateLimitConfig::builder().limit(limit.clone());
-        let handle = RateLimitLayer::new("l", config.build().unwrap()).handle();
+        let handle = RateLimitLayer::new("l", config.build().expect("valid")).handle();
         // A full day of the wall clock.
         handle.set_wall_clock(UNIX_EPOCH + Duration::from_secs(40_000 * 86_400));
         Self {
@@ -194,13 +194,17 @@ impl Run {
 
 fn paused<T>(run: impl Future<Output = T>) -> T {
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = builder.enable_time().start_paused(true).build().unwrap();
+    let runtime = builder
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("valid");
     runtime.block_on(run)
 }
 
 proptest! {
-    /// What is left is what the list of all departures says, never more than the provider said last,
-    /// and never less than all that it has said.
+    /// What is left is what the list of all departures says, never more than the provider reported
+    /// last, and never less than all of its reports.
     #[test]
     fn what_is_left_is_what_the_list_of_all_departures_says(kind in 0_usize..4, steps in steps()) {
         paused(async {
