@@ -236,8 +236,8 @@ pub trait ReadQuotaSignals<Res, Err> {
     /// Calls `report` for each signal in `result`. Called once per result.
     fn read_signals(&self, result: Result<&Res, &Err>, report: &mut dyn FnMut(QuotaSignal));
 
-    /// Hands on what corrects the estimate of this call to the one who learns its usage: for a
-    /// response whose usage is known at the end of its stream. Called once per response, after
+    /// Hands on what corrects the estimate of this call, to where its usage becomes known: for a
+    /// response that has it at the end of its stream. Called once per response, after
     /// [`read_signals`](Self::read_signals). Does nothing by default.
     fn attach_late_usage(&self, response: &mut Res, late: &mut dyn FnMut() -> LateUsage) {
         let _ = (response, late);

@@ -225,9 +225,8 @@ where
 fn late_usage(state: &LocalState, departed: Departed) -> LateUsage {
     let state = state.clone();
     LateUsage::new(move |used| {
-        state
-            .common()
-            .correct_usage(state.stripe(), &departed, used)
+        let common = state.common();
+        common.correct_usage(state.stripe(), &departed, used);
     })
 }
 

@@ -2,8 +2,8 @@
 //!
 //! The wall clock is read once per second of calls and compared with the running clock. A small
 //! difference is drift: it is followed. A larger one is a jump: somebody has set the clock, or the
-//! machine has slept. It is emitted and counted, and the limits that count by the wall clock are told
-//! the new time.
+//! machine has slept. It is emitted and counted, and the limits that count by the wall clock get the new
+//! time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -60,7 +60,7 @@ impl Watch {
             seen: Mutex::new(Seen {
                 wall,
                 at: now,
-                steady: Instant::now(),
+                steady: steady(),
                 write_errors: 0,
             }),
         }
@@ -88,7 +88,7 @@ impl Watch {
     pub(crate) fn look(&self, clock: &Clock, write_errors: u64) -> News {
         let mut seen = self.lock();
         let mut news = News::default();
-        let (before, now, after) = (Instant::now(), clock.now(), Instant::now());
+        let (before, now, after) = (steady(), clock.now(), steady());
         if !self.is_due(now) {
             return news;
         }
@@ -128,6 +128,15 @@ impl Watch {
     fn lock(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The clock of the operating system that tokio's follows, unless a test has paused that.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "it shows whether tokio's is paused"
+)]
+fn steady() -> Instant {
+    Instant::now()
 }
 
 #[cfg(test)]

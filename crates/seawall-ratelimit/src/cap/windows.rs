@@ -4,7 +4,7 @@
 //! departures after it are taken from it. Of each window two are kept: the newest, and the tightest
 //! of the others. The newest alone would not do, since it may leave out calls that were in flight.
 //!
-//! Some upstreams report when the limit is whole again instead of when a window ends. That moves with
+//! Some upstreams report when the limit is full again instead of when a window ends. That moves with
 //! every call, and so does what is left: there the older report is forgotten.
 
 /// How many windows are kept. Providers report two or three: by the second, the minute, the day.
@@ -16,20 +16,21 @@ const TOLERANCE: u64 = 1_000_000_000;
 /// So much is left, of what was not taken before `at`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Report {
-    left: u64,
+    /// Below zero by what was used beyond: a refund fills that first.
+    left: i64,
     at: u64,
 }
 
 impl Report {
     const fn take(&mut self, cost: u64, taken_at: u64) {
         if taken_at >= self.at {
-            self.left = self.left.saturating_sub(cost);
+            self.left = self.left.saturating_sub_unsigned(cost);
         }
     }
 
     const fn give_back(&mut self, cost: u64, taken_at: u64) {
         if taken_at > self.at {
-            self.left = self.left.saturating_add(cost);
+            self.left = self.left.saturating_add_unsigned(cost);
         }
     }
 }
@@ -59,7 +60,8 @@ impl Window {
     }
 
     fn left(&self) -> u64 {
-        self.newest.left.min(self.tightest.left)
+        let left = self.newest.left.min(self.tightest.left);
+        u64::try_from(left).unwrap_or(0)
     }
 
     /// Another report of it.
@@ -79,9 +81,10 @@ impl Window {
 
     /// Whether a report of a later window shows that this one is over, although its end was thought
     /// to be up to a second away.
-    const fn is_over(&self, now: u64, until: u64, left: u64) -> bool {
+    const fn is_over(&self, now: u64, until: u64, left: i64) -> bool {
         // One result may report several windows; those have the same reading.
         self.newest.at < now
+            && self.length > 2 * TOLERANCE
             && self.until.saturating_sub(now) <= TOLERANCE
             && left > self.newest.left
             && until > self.until.saturating_add(TOLERANCE)
@@ -114,6 +117,7 @@ impl Windows {
         if until <= now {
             return;
         }
+        let left = i64::try_from(left).unwrap_or(i64::MAX);
         self.forget(|window| window.is_over(now, until, left));
         let length = until - now;
         let tolerance = TOLERANCE.min(length / 4);
@@ -220,7 +224,7 @@ mod tests {
         assert_eq!(left(&windows, 2 * SECOND), Some(19), "part of the report");
     }
 
-    /// By when a limit is whole again: the end moves on with every call, and more is left again.
+    /// By when a limit is full again: the end moves on with every call, and more is left again.
     #[test]
     fn an_end_that_moves_all_the_time_does_not_keep_the_fewest_that_were_ever_left() {
         for step in [SECOND / 10, SECOND / 2, 3 * SECOND] {

@@ -8,10 +8,10 @@ use seawall_core::{PartitionKey, QuotaSignal, Unit, ns};
 use super::all_keys::AllKeys;
 use super::config::KeyedRateLimitConfig;
 use super::table::{KeyLimit, Table, mix};
-use crate::bounds::{Applied, Debt, pause_ns};
+use crate::bounds::{Applied, pause_ns};
 use crate::bucket::Rate;
 use crate::config::RateLimitConfig;
-use crate::costs::{Costs, Granted};
+use crate::costs::Costs;
 use crate::denial::Denial;
 use crate::limit::Limit;
 use crate::limiter::Limiter;
@@ -45,7 +45,7 @@ pub(crate) struct Keys {
     /// For limiters to come.
     wall: Mutex<WallClock>,
     /// What the first limit of keys counts that are not named.
-    first_unit: Unit,
+    pub(super) first_unit: Unit,
     /// Whether a call that costs nothing of that unit is free, whatever its key.
     pub(super) one_unit: AtomicBool,
     /// What holds for all keys.
@@ -324,79 +324,10 @@ impl Keys {
         Costs::of(limits.iter().map(Limit::unit), cost)
     }
 
-    /// Replaces the estimates of a call by what it really used. A key that was evicted since had
-    /// nothing left that counts.
-    pub(crate) fn correct_usage(
-        &self,
-        key: PartitionKey,
-        now_ns: u64,
-        granted: Granted,
-        used: &[(Unit, u64)],
-    ) -> Applied {
-        let mut applied = Applied::default();
-        let mut evicted = Vec::new();
-        let limiter = {
-            let config = self.config();
-            let hash = mix(key.0);
-            let table = &mut *self.lock(hash);
-            let rate = table.rate.filter(|_| !config.has_key(key));
-            let limiter = match (table.get_mut(hash, key.0), rate) {
-                (Some(KeyLimit::Limiter(limiter)), _) => Some(Arc::clone(limiter)),
-                (slot, Some(rate)) => {
-                    let of_unit = used.iter().find(|(unit, _)| *unit == self.first_unit);
-                    if let Some((_, used)) = of_unit {
-                        let estimate = granted.costs.get(0).into();
-                        let debt = Debt::of(config.per_key(), 0);
-                        let more = debt.bound(used.saturating_sub(estimate), &mut applied);
-                        let used = (*used).min(estimate.saturating_add(more));
-                        let word = |before| {
-                            let word = rate.correct(before, now_ns, estimate, used);
-                            rate.owe_at_most(word, now_ns, debt.longest_ns)
-                        };
-                        match slot {
-                            Some(slot) => slot.change_word(word),
-                            None => self.insert_word(
-                                table,
-                                &config,
-                                (hash, key),
-                                now_ns,
-                                word(0),
-                                &mut evicted,
-                            ),
-                        }
-                    }
-                    None
-                }
-                _ => Some(self.limiter_in(table, &config, key, now_ns)),
-            };
-            limiter
-        };
-        // Without a lock: waiters are woken.
-        drop(evicted);
-        match limiter {
-            Some(limiter) => limiter.correct_usage(now_ns, granted, used),
-            None => applied,
-        }
-    }
-
-    /// Keeps the word of a new key, unless its bucket is full.
-    fn insert_word(
-        &self,
-        table: &mut Table,
-        config: &KeyedRateLimitConfig,
-        (hash, key): (u64, PartitionKey),
-        now_ns: u64,
-        word: u64,
-        evicted: &mut Vec<Arc<Limiter>>,
-    ) {
-        if !Rate::is_full(word, now_ns) {
-            self.make_room(table, config, now_ns, evicted);
-            table.insert_new(hash, key.0, KeyLimit::Word(word));
-        }
-    }
-
     /// Evicts idle keys where the next new one would make the table grow.
-    fn make_room(
+    // Always: every new key comes here.
+    #[inline(always)]
+    pub(super) fn make_room(
         &self,
         table: &mut Table,
         config: &KeyedRateLimitConfig,
@@ -404,10 +335,22 @@ impl Keys {
         evicted: &mut Vec<Arc<Limiter>>,
     ) {
         if table.is_full() {
-            let is_named = |key| config.has_key(PartitionKey(key));
-            let count = table.make_room(is_named, now_ns, evicted);
-            self.evicted.fetch_add(count, Ordering::Relaxed);
+            self.evict_from(table, config, now_ns, evicted);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn evict_from(
+        &self,
+        table: &mut Table,
+        config: &KeyedRateLimitConfig,
+        now_ns: u64,
+        evicted: &mut Vec<Arc<Limiter>>,
+    ) {
+        let is_named = |key| config.has_key(PartitionKey(key));
+        let count = table.make_room(is_named, now_ns, evicted);
+        self.evicted.fetch_add(count, Ordering::Relaxed);
     }
 
     /// How many keys are kept.

@@ -9,6 +9,7 @@ mod layer;
 mod service;
 mod snapshot;
 mod table;
+mod usage;
 
 pub use config::{KeyedRateLimitConfig, KeyedRateLimitConfigBuilder};
 pub use handle::KeyedRateLimitHandle;

@@ -28,7 +28,8 @@ impl Limit {
     /// Never more than `count` in any stretch of `period`: exactly what a provider grants that
     /// keeps a log of the last requests.
     ///
-    /// Up to a count of 1,024 every departure is remembered (16 bytes each). Above, departures are
+    /// Up to a count of 1,024 every departure is remembered (16 bytes each; a layer allocates them when it
+    /// is made, a key as they depart). Above, departures are
     /// counted in slices of 1/128 of `period`, and a slice counts until all of it is old enough. So
     /// the bound still holds in any stretch, and at least 99 % of the count can be used.
     pub const fn strict(count: u32, period: Duration) -> StrictLimit {

@@ -249,16 +249,24 @@ impl Limiter {
     }
 
     fn wait_of(&self, inner: &mut Inner, index: usize, start: Start, costs: (u64, u64)) -> u64 {
+        if !inner.caps.is_empty() {
+            return self.wait_capped(inner, index, start, costs);
+        }
+        match inner.meters.get_mut(index) {
+            Some(meter) => meter.wait(start, costs.0),
+            None => self.bucket.wait(start, costs.0),
+        }
+    }
+
+    #[cold]
+    fn wait_capped(&self, inner: &mut Inner, index: usize, start: Start, costs: (u64, u64)) -> u64 {
         let rate = self.rate_of(inner, index);
         let Inner { meters, caps, .. } = inner;
-        let mut limit = |start, sum| match meters.get_mut(index) {
+        let limit = |start, sum| match meters.get_mut(index) {
             Some(meter) => meter.wait(start, sum),
             None => self.bucket.wait(start, sum),
         };
-        match caps.get(index) {
-            Some(caps) => caps.wait(start, rate, costs, limit),
-            None => limit(start, costs.0),
-        }
+        caps[index].wait(start, rate, costs, limit)
     }
 
     pub(super) fn fits(&self, inner: &Inner, costs: &Costs) -> bool {

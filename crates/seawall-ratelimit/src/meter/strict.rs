@@ -169,9 +169,16 @@ impl Strict {
     /// The first instant at which the careful start after a pause grants `units`: the count comes
     /// evenly over as long as the pause lasted, at most over the period.
     fn paced(&self, pause: Pause, units: u64) -> u64 {
-        let ease = self.span.min(pause.ease());
+        match self.span.min(pause.ease()) {
+            0 => 0,
+            ease => self.paced_over(ease, pause, units),
+        }
+    }
+
+    #[cold]
+    fn paced_over(&self, ease: u64, pause: Pause, units: u64) -> u64 {
         let units = self.since(pause).saturating_add(units);
-        if ease == 0 || units > self.count {
+        if units > self.count {
             return 0;
         }
         let share = (u128::from(ease) * u128::from(units)).div_ceil(self.count.into());

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use seawall_core::PartitionKey;
-use seawall_ratelimit::{DailyReset, KeyedRateLimitConfig, KeyedRateLimitLayer, Limit, QuotaFile};
+use seawall_ratelimit::{
+    DailyReset, KeyedRateLimitConfig, KeyedRateLimitLayer, Limit, QuotaFile, Reservation,
+};
 
 use super::*;
 
@@ -13,13 +15,13 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 fn of(limit: impl Into<Limit>) -> RateLimitHandle {
     let config = RateLimitConfig::builder().limit(limit);
-    RateLimitLayer::new("l", config.build().unwrap()).handle()
+    RateLimitLayer::new("l", config.build().expect("valid")).handle()
 }
 
 fn passing(handle: &RateLimitHandle, calls: u32) -> u32 {
     let take = |_| {
         let reserved = handle.try_reserve(&RequestMeta::default());
-        u32::from(reserved.map(|reserved| reserved.commit()).is_ok())
+        u32::from(reserved.map(Reservation::commit).is_ok())
     };
     (0..calls).map(take).sum()
 }
@@ -91,7 +93,7 @@ async fn the_clock_of_all_keys_can_be_set() {
     let handle = KeyedRateLimitLayer::new("k", keys).handle();
     let passes = |key: u64| {
         let meta = RequestMeta::default().with_key(PartitionKey(key));
-        handle.try_reserve(&meta).map(|r| r.commit()).is_ok()
+        handle.try_reserve(&meta).map(Reservation::commit).is_ok()
     };
     assert!(passes(1) && !passes(1));
     handle.set_wall_clock(SystemTime::now() + DAY);
@@ -137,7 +139,7 @@ impl Folder {
     fn new(name: &str) -> Self {
         let name = format!("seawall-clocks-{}-{name}", std::process::id());
         let folder = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::create_dir_all(&folder).expect("valid");
         Self(folder)
     }
 
@@ -153,7 +155,7 @@ impl Drop for Folder {
 }
 
 fn kept_in(path: &Path, count: u32) -> RateLimitHandle {
-    of(Limit::daily(count, DailyReset::utc()).persist_in(QuotaFile::open(path).unwrap()))
+    of(Limit::daily(count, DailyReset::utc()).persist_in(QuotaFile::open(path).expect("valid")))
 }
 
 #[tokio::test(start_paused = true)]

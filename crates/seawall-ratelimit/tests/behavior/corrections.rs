@@ -3,7 +3,7 @@
 use std::time::UNIX_EPOCH;
 
 use seawall_core::{LateUsage, QuotaSignal, ReadQuotaSignals, ServerLimit, TokenCount, Unit};
-use seawall_ratelimit::{DailyReset, Limit};
+use seawall_ratelimit::{DailyReset, Limit, Reservation};
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 
 use super::*;
@@ -12,14 +12,17 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn one(limit: impl Into<Limit>) -> RateLimitConfig {
-    RateLimitConfig::builder().limit(limit).build().unwrap()
+    RateLimitConfig::builder()
+        .limit(limit)
+        .build()
+        .expect("valid")
 }
 
 fn handle(limits: impl IntoIterator<Item = Limit>) -> RateLimitHandle {
     let builder = limits
         .into_iter()
         .fold(RateLimitConfig::builder(), RateLimitConfigBuilder::limit);
-    RateLimitLayer::new("l", builder.build().unwrap()).handle()
+    RateLimitLayer::new("l", builder.build().expect("valid")).handle()
 }
 
 fn tokens(input: u32) -> RequestMeta {
@@ -36,10 +39,7 @@ fn left(unit: Unit, remaining: u64, resets_in: Duration) -> QuotaSignal {
 }
 
 fn take(handle: &RateLimitHandle, meta: &RequestMeta) -> bool {
-    handle
-        .try_reserve(meta)
-        .map(|reserved| reserved.commit())
-        .is_ok()
+    handle.try_reserve(meta).map(Reservation::commit).is_ok()
 }
 
 /// How many calls of this cost pass, of so many.
@@ -349,7 +349,7 @@ impl ReadQuotaSignals<u32, Error<()>> for Late {
     fn read_signals(&self, _: Result<&u32, &Error<()>>, _: &mut dyn FnMut(QuotaSignal)) {}
 
     fn attach_late_usage(&self, _: &mut u32, late: &mut dyn FnMut() -> LateUsage) {
-        *self.0.lock().unwrap() = Some(late());
+        *self.0.lock().expect("valid") = Some(late());
     }
 }
 

@@ -37,6 +37,7 @@ mod keyed;
 mod live;
 mod max_wait;
 mod memory;
+mod model;
 mod operator;
 mod priorities;
 mod queue;

@@ -12,11 +12,14 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn one(limit: impl Into<Limit>) -> RateLimitConfig {
-    RateLimitConfig::builder().limit(limit).build().unwrap()
+    RateLimitConfig::builder()
+        .limit(limit)
+        .build()
+        .expect("valid")
 }
 
 fn keyed(config: RateLimitConfig) -> KeyedRateLimitLayer {
-    KeyedRateLimitLayer::new("k", KeyedRateLimitConfig::new(config).unwrap())
+    KeyedRateLimitLayer::new("k", KeyedRateLimitConfig::new(config).expect("valid"))
 }
 
 fn every_kind() -> [Limit; 4] {
@@ -28,7 +31,6 @@ fn every_kind() -> [Limit; 4] {
     ]
 }
 
-/// "One that has rested until its limits are whole again is evicted as new ones come."
 #[tokio::test(start_paused = true)]
 async fn keys_that_the_upstream_has_reported_something_about_are_evicted_after_a_rest() {
     let report = ServerLimit::new(Unit::Requests).with_remaining(3);
@@ -98,7 +100,7 @@ async fn keys_with_old_reports_make_room_for_new_ones() {
 
 fn take(handle: &KeyedRateLimitHandle, key: u64, meta: &RequestMeta) {
     let meta = meta.with_key(PartitionKey(key));
-    handle.try_reserve(&meta).unwrap().commit();
+    handle.try_reserve(&meta).expect("valid").commit();
 }
 
 #[tokio::test(start_paused = true)]
