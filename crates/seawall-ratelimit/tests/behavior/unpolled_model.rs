@@ -229,7 +229,8 @@ impl<S: Service<Request, Response = (), Error = Error<()>>> Play<S> {
                 0
             };
             let stuck = (self.calls.len() - waits) as u64;
-            let bound = 2 + grace_ms * (1 + stuck);
+            // The watchdog looks once per grace at most, so it may be late by another.
+            let bound = 2 + 2 * grace_ms * (1 + stuck);
             assert!(
                 self.idle_ms <= bound,
                 "{} ms beside tokens, {stuck} stuck",
