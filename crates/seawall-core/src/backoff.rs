@@ -5,6 +5,7 @@ mod delays;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::InvalidConfig;
@@ -86,6 +87,35 @@ pub struct Backoff {
     base: Duration,
     cap: Duration,
     jitter: Jitter,
+}
+
+/// In words: `exponential from 1s by 2, at most 60s, full jitter`.
+impl fmt::Display for Backoff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (base, cap) = (self.base, self.cap);
+        match (&self.growth, self.jitter) {
+            (Growth::Custom(_), Jitter::Decorrelated) => f.write_str("custom")?,
+            (_, Jitter::Decorrelated) => write!(f, "from {base:?}")?,
+            (Growth::Constant, _) if base.is_zero() => return f.write_str("none"),
+            (Growth::Constant, _) => write!(f, "constant {base:?}")?,
+            (Growth::Linear, _) => write!(f, "linear from {base:?}")?,
+            (Growth::Exponential { factor }, _) => {
+                write!(f, "exponential from {base:?} by {factor}")?;
+            }
+            (Growth::Fibonacci, _) => write!(f, "fibonacci from {base:?}")?,
+            (Growth::Custom(_), _) => f.write_str("custom")?,
+        }
+        let constant = matches!(self.growth, Growth::Constant);
+        if cap != Duration::MAX && !(constant && self.jitter != Jitter::Decorrelated) {
+            write!(f, ", at most {cap:?}")?;
+        }
+        f.write_str(match self.jitter {
+            Jitter::None => "",
+            Jitter::Full => ", full jitter",
+            Jitter::Equal => ", equal jitter",
+            Jitter::Decorrelated => ", decorrelated jitter",
+        })
+    }
 }
 
 impl Backoff {

@@ -2,6 +2,7 @@
 
 mod bucket;
 mod config;
+mod display;
 mod handle;
 mod sync;
 #[cfg(test)]

@@ -97,7 +97,7 @@ impl HedgeConfig {
         };
         let delay = match self.delay {
             Delay::Fixed(delay) => format!("{delay:?}"),
-            Delay::Quantile(quantile) => format!("{quantile:?}"),
+            Delay::Quantile(quantile) => quantile.to_string(),
         };
         vec![
             ("delay", delay),

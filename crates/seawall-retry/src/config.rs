@@ -83,10 +83,10 @@ impl RetryConfig {
     pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
         vec![
             ("attempts", self.attempts.to_string()),
-            ("backoff", format!("{:?}", self.backoff)),
+            ("backoff", self.backoff.to_string()),
             (
                 "throttled_backoff",
-                format!("{:?}", self.throttled_backoff()),
+                self.throttled_backoff().to_string(),
             ),
             ("attempt_timeout", limit(self.attempt_timeout)),
             ("overall_timeout", limit(self.overall_timeout)),

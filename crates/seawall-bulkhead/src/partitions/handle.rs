@@ -182,7 +182,7 @@ impl InstanceHandle for PartitionHandle {
         vec![
             ("max_concurrent", permits.limit().to_string()),
             ("max_wait", format!("{:?}", inner.config.max_wait())),
-            ("default_share", format!("{:?}", permits.default_share())),
+            ("default_share", permits.default_share().to_string()),
             ("shares", permits.named().count().to_string()),
         ]
     }
