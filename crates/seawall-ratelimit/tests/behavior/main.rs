@@ -38,6 +38,7 @@ mod live;
 mod max_wait;
 mod memory;
 mod model;
+mod models;
 mod operator;
 mod priorities;
 mod queue;
