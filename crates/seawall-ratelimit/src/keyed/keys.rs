@@ -25,7 +25,8 @@ const SHARDS: usize = 64;
 pub(crate) enum KeyAdmission {
     /// The tokens are taken.
     Granted,
-    Denied(Denial),
+    /// Not before so many nanoseconds from now.
+    Denied(u64),
     /// Its limiter decides.
     Limiter(Arc<Limiter>),
 }
@@ -146,7 +147,7 @@ impl Keys {
                             return KeyAdmission::Granted;
                         }
                         Err(wait) if at_once && u64::from(cost) <= rate.burst() => {
-                            return KeyAdmission::Denied(Denial::rate_limited(wait));
+                            return KeyAdmission::Denied(wait);
                         }
                         Err(_) => {}
                     }
@@ -189,8 +190,17 @@ impl Keys {
 
     /// As [`try_admit`](Self::try_admit) while something holds for all keys. A key that is rejected
     /// needs no limiter.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not depart.
     #[cold]
-    pub(crate) fn admit_paused(&self, key: PartitionKey, now_ns: u64, cost: u32) -> KeyAdmission {
+    pub(crate) fn admit_paused(
+        &self,
+        key: PartitionKey,
+        now_ns: u64,
+        cost: u32,
+    ) -> Result<KeyAdmission, Denial> {
         let config = self.config();
         let start = Start::new(now_ns, self.all.pause());
         let mut evicted = Vec::new();
@@ -211,15 +221,16 @@ impl Keys {
                         self.make_room(table, &config, now_ns, &mut evicted);
                     }
                     table.set(key.0, KeyLimit::Word(next));
-                    return KeyAdmission::Granted;
+                    return Ok(KeyAdmission::Granted);
                 }
                 wait if wait > ns(config.per_key().max_wait()) => {
-                    return KeyAdmission::Denied(Denial::of_wait(start, wait, false));
+                    return Err(Denial::of_wait(start, wait, false));
                 }
                 _ => {}
             }
         }
-        KeyAdmission::Limiter(self.limiter_in(table, &config, key, now_ns))
+        let limiter = self.limiter_in(table, &config, key, now_ns);
+        Ok(KeyAdmission::Limiter(limiter))
     }
 
     /// The limiter of a key; a key that was a word becomes one.
