@@ -60,7 +60,7 @@ impl Limiter {
     ) -> Result<Turn, Denial> {
         let mut inner = self.lock_at(poller.now_ns);
         if !self.is_shadow() && !self.fits(&inner, &request.costs) {
-            return Err(Denial::TOO_EXPENSIVE);
+            return Err(self.too_expensive(&inner, &request.costs));
         }
         let turn = if inner.queue.is_skipped(id) {
             Turn::Ready
