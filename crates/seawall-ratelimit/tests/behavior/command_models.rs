@@ -116,7 +116,7 @@ impl Model {
                 (self.shadow, self.configured_shadow) = (shadow, shadow);
             }
             Step::Throttle(lasts) => {
-                self.upstream_until = self.upstream_until.max(self.now + lasts)
+                self.upstream_until = self.upstream_until.max(self.now + lasts);
             }
             Step::Left(lasts) => self.capped_until = self.capped_until.max(self.now + lasts),
             Step::Pass(time) => self.now += time,
@@ -345,7 +345,8 @@ trait Reserves {
 
 impl Reserves for RateLimitHandle {
     fn reserve(&self, meta: &RequestMeta) -> Result<(), Rejection> {
-        self.try_reserve(meta).map(|reserved| reserved.commit())
+        self.try_reserve(meta)
+            .map(seawall_ratelimit::Reservation::commit)
     }
 
     fn time_to(&self, meta: &RequestMeta) -> Option<Duration> {
@@ -363,7 +364,8 @@ impl Reserves for RateLimitHandle {
 
 impl Reserves for KeyedRateLimitHandle {
     fn reserve(&self, meta: &RequestMeta) -> Result<(), Rejection> {
-        self.try_reserve(meta).map(|reserved| reserved.commit())
+        self.try_reserve(meta)
+            .map(seawall_ratelimit::Reservation::commit)
     }
 
     fn time_to(&self, meta: &RequestMeta) -> Option<Duration> {
@@ -393,7 +395,7 @@ async fn names_the_first_moment(
             Before::PauseFor(lasts) => handle.pause(ms(lasts)),
             Before::Throttle(lasts) => handle.apply(throttle(ms(lasts))),
             Before::Left(remaining, resets) => {
-                handle.apply(left(Unit::Cost, remaining, ms(resets)))
+                handle.apply(left(Unit::Cost, remaining, ms(resets)));
             }
         }
     }
