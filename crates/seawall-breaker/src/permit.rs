@@ -26,6 +26,8 @@ pub struct Permit<D: CircuitRef = Single> {
     /// function call per response.
     held: ManuallyDrop<Option<D::Held>>,
     record: AdmissionRecord,
+    /// Until when the upstream asks to stay away, if the call fails; 0 if it does not.
+    asked_until: u64,
 }
 
 impl<D: CircuitRef> Permit<D> {
@@ -34,6 +36,7 @@ impl<D: CircuitRef> Permit<D> {
         Self {
             held: ManuallyDrop::new(Some(held)),
             record,
+            asked_until: 0,
         }
     }
 
@@ -48,6 +51,7 @@ impl<D: CircuitRef> Permit<D> {
                 start: self.record.start,
                 bucket: self.record.bucket,
             },
+            asked_until: self.asked_until,
         }
     }
 
@@ -60,9 +64,11 @@ impl<D: CircuitRef> Permit<D> {
     /// completed with that failure: the circuit that opens by it, or is open already, stays open for
     /// that long, within
     /// [`max_retry_after`](crate::BreakerConfigBuilder::max_retry_after).
-    pub fn delay_probe(&self, wait: Duration) {
+    ///
+    /// Of several waits the one that ends last counts.
+    pub fn delay_probe(&mut self, wait: Duration) {
         if let Some(held) = self.held.as_ref() {
-            held.delay_probe(self.record.word, wait);
+            self.asked_until = self.asked_until.max(held.bounded_wait(wait));
         }
     }
 
@@ -86,7 +92,7 @@ impl<D: CircuitRef> Complete for Permit<D> {
     #[inline(always)]
     fn complete(mut self, outcome: Outcome) {
         if let Some(held) = self.held.take() {
-            held.settle(self.record, &outcome);
+            held.settle(self.record, self.asked_until, &outcome);
         }
     }
 }

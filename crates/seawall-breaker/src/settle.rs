@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{EventKind, FailureKind, Outcome, Vote};
+use seawall_core::{EventKind, FailureKind, Outcome, Vote, ns};
 
 use crate::buckets::epoch_by;
 use crate::circuit::settled::Settled;
@@ -19,7 +19,7 @@ pub(crate) trait Settle: EvaluateRules {
     /// Settles a call with a result.
     // Always: for nearly every call it is a few instructions.
     #[inline(always)]
-    fn settle(&self, record: AdmissionRecord, outcome: &Outcome) {
+    fn settle(&self, record: AdmissionRecord, asked_until: u64, outcome: &Outcome) {
         let common = self.common();
         let success = record.word.is_passing() && matches!(outcome, Outcome::Success);
         // The settings are read before the state word is found unchanged, which proves that they
@@ -31,12 +31,25 @@ pub(crate) trait Settle: EvaluateRules {
             }
         }
         // One by one: a struct would be written to memory also where it is not passed on.
-        self.settle_timed(record.word, record.start, record.bucket, outcome);
+        self.settle_timed(
+            record.word,
+            record.start,
+            record.bucket,
+            asked_until,
+            outcome,
+        );
     }
 
     /// Settles where time matters, or a success could not be counted at once.
     #[inline(never)]
-    fn settle_timed(&self, word: StateWord, start: u64, bucket: StartBucket, outcome: &Outcome) {
+    fn settle_timed(
+        &self,
+        word: StateWord,
+        start: u64,
+        bucket: StartBucket,
+        asked_until: u64,
+        outcome: &Outcome,
+    ) {
         let (common, here) = (self.common(), self.stripe());
         let record = AdmissionRecord {
             word,
@@ -60,7 +73,7 @@ pub(crate) trait Settle: EvaluateRules {
         }
         let took = record.took(now);
         self.settle_locked(record, now, true, |config| {
-            Settled::new(config, outcome, took)
+            Settled::new(config, outcome, took).asking(asked_until)
         });
     }
 
@@ -81,6 +94,9 @@ pub(crate) trait Settle: EvaluateRules {
             if locked.circuit.prolong(settled, now) {
                 let until = locked.circuit.open_until;
                 common.open_until.store(until, Ordering::Relaxed);
+                if until == settled.asked_until {
+                    counters.delayed.add();
+                }
             }
             drop(locked);
             return if record.word.is_unjudged() {
@@ -118,31 +134,22 @@ pub(crate) trait Settle: EvaluateRules {
         }
     }
 
-    /// The upstream asks to stay away for `wait` beside a failure of a call of this word.
+    /// Until when a call asks to stay away that names such a wait, within the settings; 0 where it is
+    /// ignored.
     #[cold]
-    fn delay_probe(&self, word: StateWord, wait: Duration) {
+    fn bounded_wait(&self, wait: Duration) -> u64 {
         // Of a request that must not be repeated, whenever.
         if wait == Duration::MAX {
-            return;
+            return 0;
         }
         let common = self.common();
-        let now = common.now();
-        // Drained first: a success takes back only what was asked for before it.
-        let mut locked = self.lock_drained(now);
-        let Locked {
-            circuit, config, ..
-        } = &mut *locked;
-        let asked = circuit.delay_probe(config, word, wait, now);
-        let counters = &self.stripe().counters;
-        if asked.capped {
-            counters.retry_after_capped.add();
+        let Some(longest) = common.lock().config.max_retry_after else {
+            return 0;
+        };
+        if wait > longest {
+            self.stripe().counters.retry_after_capped.add();
         }
-        if asked.prolonged {
-            common
-                .open_until
-                .store(circuit.open_until, Ordering::Relaxed);
-            counters.delayed.add();
-        }
+        common.now().saturating_add(ns(wait.min(longest)))
     }
 
     /// The inner service panicked in this call.
