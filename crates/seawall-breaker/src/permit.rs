@@ -26,8 +26,6 @@ pub struct Permit<D: CircuitRef = Single> {
     /// function call per response.
     held: ManuallyDrop<Option<D::Held>>,
     record: AdmissionRecord,
-    /// Until when the upstream asks to stay away, if the call fails; 0 if it does not.
-    asked_until: u64,
 }
 
 impl<D: CircuitRef> Permit<D> {
@@ -36,7 +34,6 @@ impl<D: CircuitRef> Permit<D> {
         Self {
             held: ManuallyDrop::new(Some(held)),
             record,
-            asked_until: 0,
         }
     }
 
@@ -49,9 +46,8 @@ impl<D: CircuitRef> Permit<D> {
             record: AdmissionRecord {
                 word: self.record.word,
                 start: self.record.start,
-                bucket: self.record.bucket,
+                note: self.record.note,
             },
-            asked_until: self.asked_until,
         }
     }
 
@@ -68,7 +64,7 @@ impl<D: CircuitRef> Permit<D> {
     /// Of several waits the one that ends last counts.
     pub fn delay_probe(&mut self, wait: Duration) {
         if let Some(held) = self.held.as_ref() {
-            self.asked_until = self.asked_until.max(held.bounded_wait(wait));
+            self.record.note = held.delay_probe(self.record.note, wait);
         }
     }
 
@@ -92,7 +88,7 @@ impl<D: CircuitRef> Complete for Permit<D> {
     #[inline(always)]
     fn complete(mut self, outcome: Outcome) {
         if let Some(held) = self.held.take() {
-            held.settle(self.record, self.asked_until, &outcome);
+            held.settle(self.record, &outcome);
         }
     }
 }

@@ -9,8 +9,7 @@ use crate::circuit::settled::Settled;
 use crate::config::{BreakerConfig, PanicPolicy};
 use crate::counts::Counters;
 use crate::custom_rules::{EvaluateRules, RuleCheck};
-use crate::in_flight::StartBucket;
-use crate::record::{AdmissionRecord, UNMEASURED};
+use crate::record::{AdmissionRecord, Note, UNMEASURED};
 use crate::state::Locked;
 use crate::state_word::StateWord;
 use crate::sync::Ordering;
@@ -19,7 +18,7 @@ pub(crate) trait Settle: EvaluateRules {
     /// Settles a call with a result.
     // Always: for nearly every call it is a few instructions.
     #[inline(always)]
-    fn settle(&self, record: AdmissionRecord, asked_until: u64, outcome: &Outcome) {
+    fn settle(&self, record: AdmissionRecord, outcome: &Outcome) {
         let common = self.common();
         let success = record.word.is_passing() && matches!(outcome, Outcome::Success);
         // The settings are read before the state word is found unchanged, which proves that they
@@ -31,36 +30,19 @@ pub(crate) trait Settle: EvaluateRules {
             }
         }
         // One by one: a struct would be written to memory also where it is not passed on.
-        self.settle_timed(
-            record.word,
-            record.start,
-            record.bucket,
-            asked_until,
-            outcome,
-        );
+        self.settle_timed(record.word, record.start, record.note, outcome);
     }
 
     /// Settles where time matters, or a success could not be counted at once.
     #[inline(never)]
-    fn settle_timed(
-        &self,
-        word: StateWord,
-        start: u64,
-        bucket: StartBucket,
-        asked_until: u64,
-        outcome: &Outcome,
-    ) {
+    fn settle_timed(&self, word: StateWord, start: u64, note: Note, outcome: &Outcome) {
         let (common, here) = (self.common(), self.stripe());
-        let record = AdmissionRecord {
-            word,
-            start,
-            bucket,
-        };
+        let record = AdmissionRecord { word, start, note };
         let settings = common.settings(word);
         let window = settings.window();
         let now = common.now();
-        if bucket.is_watched() {
-            here.end(bucket);
+        if note.bucket().is_watched() {
+            here.end(note.bucket());
         }
         let success = word.is_passing() && matches!(outcome, Outcome::Success);
         let slow = start != UNMEASURED && now.saturating_sub(start) >= settings.slow_after();
@@ -73,7 +55,7 @@ pub(crate) trait Settle: EvaluateRules {
         }
         let took = record.took(now);
         self.settle_locked(record, now, true, |config| {
-            Settled::new(config, outcome, took).asking(asked_until)
+            Settled::new(config, outcome, took).asking(note.asked_until(now))
         });
     }
 
@@ -134,22 +116,23 @@ pub(crate) trait Settle: EvaluateRules {
         }
     }
 
-    /// Until when a call asks to stay away that names such a wait, within the settings; 0 where it is
-    /// ignored.
+    /// The note of a call that asks to stay away for `wait`, within the settings.
     #[cold]
-    fn bounded_wait(&self, wait: Duration) -> u64 {
+    fn delay_probe(&self, note: Note, wait: Duration) -> Note {
         // Of a request that must not be repeated, whenever.
         if wait == Duration::MAX {
-            return 0;
+            return note;
         }
         let common = self.common();
         let Some(longest) = common.lock().config.max_retry_after else {
-            return 0;
+            return note;
         };
         if wait > longest {
             self.stripe().counters.retry_after_capped.add();
         }
-        common.now().saturating_add(ns(wait.min(longest)))
+        let now = common.now();
+        let until = now.saturating_add(ns(wait.min(longest)));
+        note.asking(until.max(note.asked_until(now)))
     }
 
     /// The inner service panicked in this call.
@@ -160,8 +143,8 @@ pub(crate) trait Settle: EvaluateRules {
         if common.lock().config.panic_policy != PanicPolicy::Failure {
             return self.abandon(record);
         }
-        if record.bucket.is_watched() {
-            here.end(record.bucket);
+        if record.note.bucket().is_watched() {
+            here.end(record.note.bucket());
         }
         let now = common.now();
         let took = record.took(now);
@@ -175,8 +158,8 @@ pub(crate) trait Settle: EvaluateRules {
     fn abandon(&self, record: AdmissionRecord) {
         let here = self.stripe();
         here.counters.abandoned.add();
-        if record.bucket.is_watched() {
-            here.end(record.bucket);
+        if record.note.bucket().is_watched() {
+            here.end(record.note.bucket());
         }
         if record.word.is_probe() || (record.word.is_passing() && record.start != UNMEASURED) {
             self.abandon_locked(record);
