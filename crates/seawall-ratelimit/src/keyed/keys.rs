@@ -108,6 +108,10 @@ impl Keys {
         (now_ns < until && !self.all.is_bypass()).then_some(until)
     }
 
+    pub(crate) fn is_draining(&self) -> bool {
+        self.all.is_draining()
+    }
+
     /// Changes what holds for all keys, and wakes the waiters that it lets pass.
     pub(crate) fn change_all(&self, change: impl FnOnce(&AllKeys)) {
         change(&self.all);
@@ -201,6 +205,9 @@ impl Keys {
         now_ns: u64,
         cost: u32,
     ) -> Result<KeyAdmission, Denial> {
+        if self.all.is_draining() {
+            return Err(Denial::DRAINING);
+        }
         let config = self.config();
         let start = Start::new(now_ns, self.all.pause());
         let mut evicted = Vec::new();

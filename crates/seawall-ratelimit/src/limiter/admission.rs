@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{AccountRequest, Admission, DRAINING, Inner, Limiter, QUEUED, Taken, TokenRequest};
+use super::{AccountRequest, Admission, Inner, Limiter, QUEUED, Taken, TokenRequest};
 use crate::costs::{Costs, Sums};
 use crate::denial::Denial;
 use crate::meter::Meter;
@@ -24,7 +24,7 @@ impl Limiter {
         if self.is_shadow() {
             return self.admit_in_shadow(inner, now_ns, request, account);
         }
-        if flags & DRAINING != 0 {
+        if self.is_draining() {
             return Admission::Denied(Denial::DRAINING);
         }
         if !self.fits(inner, &request.costs) {

@@ -205,6 +205,8 @@ async fn command_keys(handle: &KeyedRateLimitHandle, key: PartitionKey, step: St
         (Step::Pause | Step::Block, false) => handle.pause(key),
         (Step::PauseFor(lasts), true) => handle.pause_all_for(ms(lasts)),
         (Step::PauseFor(lasts), false) => handle.pause_for(key, ms(lasts)),
+        (Step::Drain, true) => handle.drain_all(),
+        (Step::Refill, false) => handle.refill(key),
         (Step::Resume, true) => handle.resume_all(),
         (Step::Resume, false) => handle.resume(key),
         (Step::Reset, _) => handle.reset(),
@@ -261,10 +263,12 @@ proptest! {
             let (mut all, mut each) = (Model::default(), [Model::default(); 2]);
             for (step, of_all, key) in steps {
                 let reset = matches!(step, Step::Reset);
-                let known = !matches!(
-                    step,
-                    Step::Drain | Step::Shadow(_) | Step::Refill | Step::Bypass | Step::Configure { .. }
-                );
+                let known = match step {
+                    Step::Drain => of_all,
+                    Step::Refill => !of_all,
+                    Step::Shadow(_) | Step::Bypass | Step::Configure { .. } => false,
+                    _ => true,
+                };
                 if !known {
                     continue;
                 }
@@ -283,6 +287,7 @@ proptest! {
                 for key in 0..2 {
                     let (one, both) = (each[key as usize].expected(), all.expected());
                     let expected = match (one, both) {
+                        (_, Expected::Draining) => Expected::Draining,
                         (Expected::Passes, both) => both,
                         (Expected::Paused, _) => Expected::Paused,
                         _ => Expected::Rejected,
