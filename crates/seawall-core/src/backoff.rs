@@ -8,7 +8,7 @@ mod tests;
 use std::fmt;
 use std::time::Duration;
 
-use crate::InvalidConfig;
+use crate::{InvalidConfig, Span};
 use custom::Maker;
 pub use delays::Delays;
 
@@ -129,7 +129,7 @@ impl Backoff {
 
     fn new(growth: Growth, base: Duration, cap: Duration) -> Result<Self, InvalidConfig> {
         if base.is_zero() {
-            return Err(InvalidConfig::new("base", "0s", "longer than zero"));
+            return Err(InvalidConfig::new("base", Span(base), "longer than zero"));
         }
         if cap < base {
             return Err(below_base(cap, base));
@@ -345,8 +345,8 @@ impl Backoff {
 const SPREAD: f64 = 3.0;
 
 fn below_base(cap: Duration, base: Duration) -> InvalidConfig {
-    let accepted = format!("at least the base, {base:?}");
-    InvalidConfig::new("cap", format!("{cap:?}"), accepted)
+    let accepted = format!("at least the base, {}", Span(base));
+    InvalidConfig::new("cap", Span(cap), accepted)
 }
 
 fn exponent(n: u32) -> i32 {

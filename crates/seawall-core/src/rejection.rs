@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use crate::human::Wait;
-use crate::{CircuitCause, InstanceName, Outcome};
+use crate::{CircuitCause, Figure, InstanceName, Outcome};
 
 /// Makes [`Reason`] from one table: the number, the label value, the pattern that gives the reason,
 /// and the reason in words.
@@ -283,6 +283,12 @@ impl Rejection {
         self.with_bits(CAUSE, (bits as u64) << CAUSE_SHIFT & CAUSE)
     }
 
+    /// Says how much it was that made the layer reject, in place of a cause.
+    #[must_use]
+    pub fn with_figure(self, figure: Figure) -> Self {
+        self.with_cause_bits(figure.to_bits())
+    }
+
     /// With `bits` in place of those under `mask`.
     #[inline]
     const fn with_bits(mut self, mask: u64, bits: u64) -> Self {
@@ -295,7 +301,16 @@ impl Rejection {
 
     /// What made the layer reject, where it says so: circuits do.
     pub const fn cause(&self) -> Option<CircuitCause> {
-        CircuitCause::from_bits(((self.word.get() & CAUSE) >> CAUSE_SHIFT) as u32)
+        CircuitCause::from_bits(self.cause_bits())
+    }
+
+    /// How much it was that made the layer reject, where it says so: timeouts and retries do.
+    pub fn figure(&self) -> Option<Figure> {
+        Figure::from_bits(self.cause_bits())
+    }
+
+    const fn cause_bits(&self) -> u32 {
+        ((self.word.get() & CAUSE) >> CAUSE_SHIFT) as u32
     }
 
     /// Why the call was rejected.
@@ -365,6 +380,9 @@ impl fmt::Display for Rejection {
         if let Some((cost, capacity)) = self.cost_and_capacity() {
             write!(f, " ({cost} of at most {capacity})")?;
         }
+        if let Some(figure) = self.figure() {
+            write!(f, " ({figure})")?;
+        }
         if let Some(wait) = self.retry_after() {
             write!(f, "; retry in {}", Wait(wait))?;
         }
@@ -381,6 +399,7 @@ impl fmt::Debug for Rejection {
             .field("reason", &self.reason())
             .field("name", &self.name())
             .field("cause", &self.cause())
+            .field("figure", &self.figure())
             .field("retry_after", &self.retry_after())
             .field("sent", &self.sent())
             .finish()

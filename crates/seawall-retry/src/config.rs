@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{Backoff, InvalidConfig, NonZeroCount, Ratio};
+use seawall_core::{Backoff, InvalidConfig, NonZeroCount, Ratio, Span};
 
 /// How often, how soon and after what a call is retried.
 ///
@@ -88,22 +88,18 @@ impl RetryConfig {
                 "throttled_backoff",
                 self.throttled_backoff().to_string(),
             ),
-            ("attempt_timeout", limit(self.attempt_timeout)),
-            ("overall_timeout", limit(self.overall_timeout)),
-            ("max_retry_after", format!("{:?}", self.max_retry_after)),
+            ("attempt_timeout", Span::or_none(self.attempt_timeout)),
+            ("overall_timeout", Span::or_none(self.overall_timeout)),
+            ("max_retry_after", Span(self.max_retry_after).to_string()),
             ("retry_after_jitter", self.retry_after_jitter.to_string()),
             (
                 "max_rejection_wait",
-                format!("{:?}", self.max_rejection_wait),
+                Span(self.max_rejection_wait).to_string(),
             ),
             ("retry_throttled", self.retry_throttled.to_string()),
             ("retry_if_not_sent", self.retry_if_not_sent.to_string()),
         ]
     }
-}
-
-fn limit(limit: Option<Duration>) -> String {
-    limit.map_or_else(|| "none".to_owned(), |limit| format!("{limit:?}"))
 }
 
 impl Default for RetryConfig {
@@ -253,7 +249,11 @@ impl RetryConfigBuilder {
             ("overall_timeout", config.overall_timeout),
         ] {
             if limit.is_some_and(|limit| limit.is_zero()) {
-                return Err(InvalidConfig::new(field, "0s", "longer than zero"));
+                return Err(InvalidConfig::new(
+                    field,
+                    Span(Duration::ZERO),
+                    "longer than zero",
+                ));
             }
         }
         if let (Some(attempt), Some(overall)) = (config.attempt_timeout, config.overall_timeout)
@@ -261,8 +261,8 @@ impl RetryConfigBuilder {
         {
             return Err(InvalidConfig::new(
                 "attempt_timeout",
-                format!("{attempt:?}"),
-                format!("at most the overall timeout, {overall:?}"),
+                Span(attempt),
+                format!("at most the overall timeout, {}", Span(overall)),
             ));
         }
         if let Some(backoff) = &config.throttled_backoff

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use seawall_core::{
-    Classify, Describe, EventKind, KeepResponse, Outcome, Reason, Rejectable, Rejection, Sent,
-    Withdrawal, classify_result,
+    Classify, Describe, EventKind, Figure, KeepResponse, Outcome, Reason, Rejectable, Rejection,
+    Sent, Withdrawal, classify_result,
 };
 use tokio::time::Instant;
 
@@ -35,12 +35,25 @@ where
             return Some(outcome);
         }
         stripe.succeeded();
-        rules.core.succeeded(self.take_payment());
+        if self.more.is_some() {
+            self.pay_in(&rules.core);
+        } else {
+            rules.core.budget.deposit();
+        }
+        rules.core.succeeded();
         None
     }
 
+    /// The budget gets what the success of an attempt earns that may have been paid for.
+    #[cold]
+    fn pay_in(&mut self, core: &Core) {
+        match self.take_payment() {
+            None => core.budget.deposit(),
+            Some(payment) => core.budget.deposit_retried(payment),
+        }
+    }
+
     /// What was paid for the attempt that has ended.
-    #[inline]
     fn take_payment(&mut self) -> Option<Withdrawal> {
         self.more.as_mut()?.payment.take()
     }
@@ -142,7 +155,7 @@ where
         let rejected = attempted.rejection.is_some();
         if outcome == Outcome::Success {
             stripe.completed(&outcome, rejected);
-            core.pay_in(self.take_payment());
+            self.pay_in(core);
             return;
         }
         if reason == StopReason::BudgetExhausted {
@@ -205,7 +218,11 @@ where
         result: &mut Result<T, E>,
     ) {
         // A limit of this layer's own is marked in the response, as those of others are.
-        let own = || Some(rules.core.rejection(reason.rejects_as()?, Sent::Maybe));
+        let attempts = Figure::Attempts(self.attempt);
+        let own = || {
+            let rejection = rules.core.rejection(reason.rejects_as()?, Sent::Maybe);
+            Some(rejection.with_figure(attempts))
+        };
         let rejection = end.rejection.or_else(own);
         if let (Ok(response), Some(rejection)) = (&mut *result, rejection) {
             rules.policy.keeper().mark(response, rejection);
@@ -229,7 +246,12 @@ where
     /// place, or it says that an earlier attempt may have been sent.
     fn correct(&mut self, rules: &Rules<X, H>, outcome: Outcome, result: &mut Result<T, E>) -> End {
         let (events, rejection) = (&rules.core.state.events, rejection_in(result));
-        let unknown = || events.rejection(Reason::OutcomeUnknown);
+        let attempts = Figure::Attempts(self.attempt);
+        let unknown = || {
+            events
+                .rejection(Reason::OutcomeUnknown)
+                .with_figure(attempts)
+        };
         let Some(claim) = not_sent_claim(outcome, rejection, unknown) else {
             return End::of(outcome, None);
         };
@@ -289,7 +311,9 @@ where
     /// The deadline has passed between two attempts.
     #[cold]
     pub(crate) fn expired(&mut self, rules: &Rules<X, H>, stripe: &RetryStripe) -> Result<T, E> {
-        let rejection = rules.core.reject(Reason::DeadlineExceeded, self.sent());
+        let attempts = Figure::Attempts(self.attempt);
+        let rejection = rules.core.rejection(Reason::DeadlineExceeded, self.sent());
+        let rejection = rules.core.emitted(rejection.with_figure(attempts));
         let error = rejection.with_sent(Sent::No).into();
         self.failed_before_attempt(rules, stripe, StopReason::Deadline, error)
     }
