@@ -84,10 +84,7 @@ impl RetryConfig {
         vec![
             ("attempts", self.attempts.to_string()),
             ("backoff", self.backoff.to_string()),
-            (
-                "throttled_backoff",
-                self.throttled_backoff().to_string(),
-            ),
+            ("throttled_backoff", self.throttled_backoff().to_string()),
             ("attempt_timeout", Span::or_none(self.attempt_timeout)),
             ("overall_timeout", Span::or_none(self.overall_timeout)),
             ("max_retry_after", Span(self.max_retry_after).to_string()),
@@ -202,8 +199,8 @@ impl RetryConfigBuilder {
         pub const fn max_retry_after(Duration);
 
         /// Sets over which share of a wait that the upstream or a layer below has asked for attempts
-        /// are spread after its end, from 0 to 1; 0.1 unless set, so that those which were told
-        /// "in 60 seconds" come back within 60 to 66 seconds.
+        /// are spread after its end, from 0 to 1; 0.1 unless set, so that attempts which are to
+        /// wait for 60 s come back within 60 to 66 seconds.
         ///
         /// Clients that got the same time would all come back at one instant. What the jitter of
         /// the [backoff](Self::backoff) leaves to chance spreads them, too, and the wider of the two

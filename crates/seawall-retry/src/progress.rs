@@ -44,7 +44,7 @@ struct More<T, E, K, W> {
     token: Option<RateToken>,
     delays: Option<Delays>,
     previous: Option<Outcome>,
-    /// What the upstream said last, and what it meant, for the case that no further attempt
+    /// The upstream's last result, and what it meant, for the case that no further attempt
     /// leaves.
     last_answer: Option<(Outcome, Result<T, E>)>,
     /// The response of an attempt that is tried again, while it is read, and what comes after.
@@ -84,7 +84,7 @@ pub(crate) enum Next<W> {
     Retry {
         delay: Duration,
         wait: Option<W>,
-        /// Whether the result is what the upstream said last.
+        /// Whether the result is the upstream's last result.
         is_kept: bool,
     },
 }

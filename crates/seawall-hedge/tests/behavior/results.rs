@@ -142,7 +142,7 @@ async fn a_not_sent_result_is_corrected_when_an_extra_attempt_may_have_been_sent
     let timeout = rejected(Reason::AttemptTimeout, Sent::Maybe);
     let (result, ..) = race(&[(500 * MS, Err(queued)), (10 * MS, Err(timeout))]).await;
     assert_eq!(result, Err(rejected(Reason::QueueTimeout, Sent::Maybe)));
-    // What the upstream said is the result.
+    // The upstream's result is that of the call.
     let (result, ..) = race(&[(500 * MS, Err(queued)), (10 * MS, Err(SERVER))]).await;
     assert_eq!(result, Err(SERVER));
     // Neither was sent.

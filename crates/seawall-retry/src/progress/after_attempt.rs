@@ -183,7 +183,7 @@ where
         stripe.retried(&attempted.outcome, attempted.rejection.is_some());
         self.maybe_sent |= !attempted.is_unsent();
         let more = self.more_mut();
-        // A local rejection is nothing that the upstream has said, and a failure to connect says
+        // A local rejection is no result of the upstream, and a failure to connect says
         // less than a response before it.
         let says_less = attempted.is_unsent() && more.last_answer.is_some();
         let is_kept = attempted.rejection.is_none() && !says_less;
@@ -242,7 +242,7 @@ where
         }
     }
 
-    /// Corrects a result which says that nothing was sent: what the upstream said last takes its
+    /// Corrects a result which says that nothing was sent: the upstream's last result takes its
     /// place, or it says that an earlier attempt may have been sent.
     fn correct(&mut self, rules: &Rules<X, H>, outcome: Outcome, result: &mut Result<T, E>) -> End {
         let (events, rejection) = (&rules.core.state.events, rejection_in(result));
@@ -260,9 +260,9 @@ where
         match answer {
             // Of two errors of the client the last one says more, unless it is wrong.
             Some((_, Err(_))) if rejection.is_none() => {}
-            Some((said, last)) => {
+            Some((meaning, last)) => {
                 *result = last;
-                return End::replaced(said, claim);
+                return End::replaced(meaning, claim);
             }
             None => {}
         }

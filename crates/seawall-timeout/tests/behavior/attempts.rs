@@ -305,13 +305,13 @@ async fn a_rejection_says_which_limit_it_was_and_how_long() {
         let error = layer.layer(hangs).oneshot(7).await.unwrap_err();
         error.rejection().unwrap().to_string()
     };
-    let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+    let (short, minute) = (Duration::from_secs(5), Duration::from_secs(60));
     assert_eq!(
-        text(second, minute).await,
-        "attempt timeout `a`: the attempt timed out (after 1 s); the request may have been sent"
+        text(short, minute).await,
+        "attempt timeout `a`: the attempt timed out (after 5 s); the request may have been sent"
     );
     assert_eq!(
-        text(minute, second).await,
+        text(minute, short).await,
         "deadline `a`: the deadline of the call has passed; the request may have been sent"
     );
 }
