@@ -33,9 +33,9 @@ pub enum Figure {
     Attempts(u32),
 }
 
-// Numbers of kinds that no cause of a circuit has.
+// Numbers of kinds that no cause of a circuit has, and not that of a rejection's cost, 31.
 const LIMIT: u32 = 30;
-const ATTEMPTS: u32 = 31;
+const ATTEMPTS: u32 = 29;
 const KIND_BITS: u32 = 5;
 const VALUE_BITS: u32 = 16;
 const LARGEST: u64 = (1 << VALUE_BITS) - 1;
@@ -60,7 +60,7 @@ impl Figure {
         let value = bits >> KIND_BITS & LARGEST as u32;
         let unit = bits >> (KIND_BITS + VALUE_BITS);
         match bits & ((1 << KIND_BITS) - 1) {
-            ATTEMPTS if unit == 0 => Some(Self::Attempts(value)),
+            ATTEMPTS => Some(Self::Attempts(value)),
             LIMIT => {
                 let ns = UNITS.get(unit as usize)?.saturating_mul(u64::from(value));
                 Some(Self::Limit(Duration::from_nanos(ns)))
@@ -127,6 +127,11 @@ mod tests {
         }
         let costly = crate::Rejection::new(crate::Reason::TooExpensive, "x").with_cost(9, 7);
         assert_eq!(costly.figure(), None, "its cost is elsewhere");
+        let none = costly.with_figure(Figure::Attempts(0));
+        assert_eq!(
+            (none.figure(), none.cost_and_capacity()),
+            (Some(Figure::Attempts(0)), None)
+        );
         assert!(Figure::from_bits(Figure::Limit(Duration::MAX).to_bits()).is_some());
         assert_eq!(Figure::Attempts(3).to_string(), "after 3 attempts");
     }
