@@ -1,4 +1,4 @@
-//! The caller gets what the upstream said last, whatever rejects a further attempt here.
+//! The caller gets the upstream's last result, whatever rejects a further attempt here.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -75,7 +75,7 @@ async fn call(stack: StackBuilder, status: u16) -> (u32, Option<Rejection>) {
     let stack = stack.build().expect("valid");
     let (vendor, calls) = failing(status);
     let result = stack.layer(vendor).oneshot(get()).await;
-    let response = result.expect("what the upstream said");
+    let response = result.expect("the upstream's last result");
     assert_eq!(response.status(), status);
     assert_eq!(response.headers()["x-request-id"], "abc");
     let mark = response.extensions().get().copied();
@@ -199,7 +199,7 @@ async fn of_an_answer_whose_body_does_not_end_the_head_is_kept() {
     let stack = eager(seawall::market_data("feed")).breaker(opens_after(1));
     let stack = stack.build().expect("valid");
     let response = stack.layer(endless(500)).oneshot(get()).await;
-    let response = response.expect("what the upstream said");
+    let response = response.expect("the upstream's last result");
     assert_eq!(response.status(), 500);
     assert_eq!(response.extensions().get(), Some(&BodyNotKept));
     assert!(response.extensions().get::<Rejection>().is_some());

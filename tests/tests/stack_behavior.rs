@@ -329,3 +329,27 @@ async fn a_callers_broken_upload_does_not_open_the_circuit() {
     }
     assert_eq!(handles.breaker.state(), CircuitState::Closed);
 }
+
+/// A server that says "retry" does not know whether the order was placed: `x-should-retry: true`,
+/// whatever the status, must not send one twice.
+#[tokio::test(start_paused = true)]
+async fn x_should_retry_does_not_send_an_order_twice() {
+    for status in [400, 408, 409, 422, 429, 500, 503] {
+        let sends = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&sends);
+        let stack = seawall::broker("b").build().expect("valid");
+        let client = stack.layer(service_fn(move |_: Request<Full<Bytes>>| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let response = Response::builder()
+                .status(status)
+                .header("x-should-retry", "true")
+                .header("retry-after", "0")
+                .body(Full::<Bytes>::default());
+            std::future::ready(CallResult::Ok(response.expect("a response")))
+        }));
+        let order = Request::post("http://b/v2/orders").body(Full::default());
+        let response = client.oneshot(order.expect("a request")).await;
+        assert_eq!(response.expect("a response").status(), status);
+        assert_eq!(sends.load(Ordering::SeqCst), 1, "{status}");
+    }
+}

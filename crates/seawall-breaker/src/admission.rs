@@ -10,7 +10,7 @@ use crate::config::HalfOpenPolicy;
 use crate::entry_point::EntryPoint;
 use crate::in_flight::StartBucket;
 use crate::overdue::CheckOverdue;
-use crate::record::{AdmissionRecord, UNMEASURED};
+use crate::record::{AdmissionRecord, Note, UNMEASURED};
 use crate::state::Locked;
 use crate::state_word::{CircuitState, StateWord};
 
@@ -90,7 +90,7 @@ pub(crate) trait Admit: CheckOverdue {
         AdmissionRecord {
             word,
             start,
-            bucket,
+            note: Note::of(bucket),
         }
     }
 

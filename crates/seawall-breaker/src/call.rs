@@ -230,7 +230,7 @@ where
                     let result = ready!(on_unwind(|| inner.poll(cx), unwound));
                     // A classifier that panics leaves the permit here, to be abandoned.
                     let outcome = this.classifier.classify(result.as_ref());
-                    if let Some(permit) = permit.take() {
+                    if let Some(mut permit) = permit.take() {
                         if may_ask(&outcome)
                             && let Some(wait) = this.classifier.retry_after(result.as_ref())
                         {

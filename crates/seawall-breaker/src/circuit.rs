@@ -116,9 +116,7 @@ impl Circuit {
         self.expire(config, now);
         let epoch = config.pace.epoch(now);
         self.windows.enter(epoch, settled.failed(), settled.slow);
-        if settled.failed() == Some(false) {
-            self.asked_until = 0;
-        }
+        self.note(settled);
     }
 
     /// Settles a call of this period that passed a closed or forced-closed circuit. A success that is
@@ -246,8 +244,23 @@ impl Circuit {
         }
     }
 
-    /// Begins the next period: nothing of the one before counts in it, except that a circuit which
-    /// is forced closed, or no longer is, keeps its windows.
+    /// The change to a state, which begins now.
+    fn change(&self, to: CircuitState, cause: CircuitCause, figures: Figures, now: u64) -> Change {
+        Change {
+            from: self.word.state(),
+            to,
+            cause,
+            figures,
+            at: now,
+            until: if to.is_rejecting() {
+                self.open_until
+            } else {
+                u64::MAX
+            },
+            by_retry_after: false,
+        }
+    }
+
     fn enter(
         &mut self,
         to: CircuitState,
@@ -255,17 +268,15 @@ impl Circuit {
         figures: Figures,
         now: u64,
     ) -> Change {
-        let from = self.word.state();
-        let opens = to.is_rejecting();
-        let change = Change {
-            from,
-            to,
-            cause,
-            figures,
-            at: now,
-            until: if opens { self.open_until } else { u64::MAX },
-            by_retry_after: false,
-        };
+        self.begin(self.change(to, cause, figures, now))
+    }
+
+    /// Begins the next period: nothing of the one before counts in it, except that a circuit which
+    /// is forced closed, or no longer is, keeps its windows.
+    fn begin(&mut self, change: Change) -> Change {
+        let Change {
+            from, to, at: now, ..
+        } = change;
         self.word = self.word.next(to);
         self.since = self.word.generation();
         if !(from.is_passing() && to.is_passing()) {
@@ -277,7 +288,7 @@ impl Circuit {
             MaybeHalfOpen::NOT
         };
         self.asked_until = 0;
-        if !opens {
+        if !to.is_rejecting() {
             self.open_until = 0;
         }
         if to == CircuitState::Closed {

@@ -24,13 +24,14 @@ const EPOCH_BITS: u32 = 32;
 const EPOCH_MASK: u64 = (1 << EPOCH_BITS) - 1;
 const WATCH_MASK: u64 = 0xff;
 
-/// Where a call in flight is counted: its watch (8 bits) and the bucket of its start (32).
+/// Where a call in flight is counted: its watch (8 bits) and the bucket of its start (32);
+/// 41 bits are enough for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct StartBucket(u64);
+pub(crate) struct StartBucket(pub(crate) u64);
 
 impl StartBucket {
     /// A call that is not watched.
-    pub(crate) const NONE: Self = Self(u64::MAX);
+    pub(crate) const NONE: Self = Self(1 << 40);
 
     #[inline]
     pub(crate) const fn new(watch: u64, epoch: u64) -> Self {
@@ -39,7 +40,7 @@ impl StartBucket {
 
     #[inline]
     pub(crate) const fn is_watched(self) -> bool {
-        self.0 != u64::MAX
+        self.0 != Self::NONE.0
     }
 
     const fn slot(self) -> usize {

@@ -46,7 +46,7 @@ impl<D: CircuitRef> Permit<D> {
             record: AdmissionRecord {
                 word: self.record.word,
                 start: self.record.start,
-                bucket: self.record.bucket,
+                note: self.record.note,
             },
         }
     }
@@ -60,9 +60,11 @@ impl<D: CircuitRef> Permit<D> {
     /// completed with that failure: the circuit that opens by it, or is open already, stays open for
     /// that long, within
     /// [`max_retry_after`](crate::BreakerConfigBuilder::max_retry_after).
-    pub fn delay_probe(&self, wait: Duration) {
+    ///
+    /// Of several waits the one that ends last counts.
+    pub fn delay_probe(&mut self, wait: Duration) {
         if let Some(held) = self.held.as_ref() {
-            held.delay_probe(self.record.word, wait);
+            self.record.note = held.delay_probe(self.record.note, wait);
         }
     }
 

@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use seawall_core::{EventKind, FailureKind, Outcome, Vote};
+use seawall_core::{EventKind, FailureKind, Outcome, Vote, ns};
 
 use crate::buckets::epoch_by;
 use crate::circuit::settled::Settled;
 use crate::config::{BreakerConfig, PanicPolicy};
 use crate::counts::Counters;
 use crate::custom_rules::{EvaluateRules, RuleCheck};
-use crate::in_flight::StartBucket;
-use crate::record::{AdmissionRecord, UNMEASURED};
+use crate::record::{AdmissionRecord, Note, UNMEASURED};
 use crate::state::Locked;
 use crate::state_word::StateWord;
 use crate::sync::Ordering;
@@ -31,23 +30,19 @@ pub(crate) trait Settle: EvaluateRules {
             }
         }
         // One by one: a struct would be written to memory also where it is not passed on.
-        self.settle_timed(record.word, record.start, record.bucket, outcome);
+        self.settle_timed(record.word, record.start, record.note, outcome);
     }
 
     /// Settles where time matters, or a success could not be counted at once.
     #[inline(never)]
-    fn settle_timed(&self, word: StateWord, start: u64, bucket: StartBucket, outcome: &Outcome) {
+    fn settle_timed(&self, word: StateWord, start: u64, note: Note, outcome: &Outcome) {
         let (common, here) = (self.common(), self.stripe());
-        let record = AdmissionRecord {
-            word,
-            start,
-            bucket,
-        };
+        let record = AdmissionRecord { word, start, note };
         let settings = common.settings(word);
         let window = settings.window();
         let now = common.now();
-        if bucket.is_watched() {
-            here.end(bucket);
+        if note.bucket().is_watched() {
+            here.end(note.bucket());
         }
         let success = word.is_passing() && matches!(outcome, Outcome::Success);
         let slow = start != UNMEASURED && now.saturating_sub(start) >= settings.slow_after();
@@ -60,7 +55,7 @@ pub(crate) trait Settle: EvaluateRules {
         }
         let took = record.took(now);
         self.settle_locked(record, now, true, |config| {
-            Settled::new(config, outcome, took)
+            Settled::new(config, outcome, took).asking(note.asked_until(now))
         });
     }
 
@@ -81,6 +76,9 @@ pub(crate) trait Settle: EvaluateRules {
             if locked.circuit.prolong(settled, now) {
                 let until = locked.circuit.open_until;
                 common.open_until.store(until, Ordering::Relaxed);
+                if until == settled.asked_until {
+                    counters.delayed.add();
+                }
             }
             drop(locked);
             return if record.word.is_unjudged() {
@@ -118,31 +116,23 @@ pub(crate) trait Settle: EvaluateRules {
         }
     }
 
-    /// The upstream asks to stay away for `wait` beside a failure of a call of this word.
+    /// The note of a call that asks to stay away for `wait`, within the settings.
     #[cold]
-    fn delay_probe(&self, word: StateWord, wait: Duration) {
+    fn delay_probe(&self, note: Note, wait: Duration) -> Note {
         // Of a request that must not be repeated, whenever.
         if wait == Duration::MAX {
-            return;
+            return note;
         }
         let common = self.common();
+        let Some(longest) = common.lock().config.max_retry_after else {
+            return note;
+        };
+        if wait > longest {
+            self.stripe().counters.retry_after_capped.add();
+        }
         let now = common.now();
-        // Drained first: a success takes back only what was asked for before it.
-        let mut locked = self.lock_drained(now);
-        let Locked {
-            circuit, config, ..
-        } = &mut *locked;
-        let asked = circuit.delay_probe(config, word, wait, now);
-        let counters = &self.stripe().counters;
-        if asked.capped {
-            counters.retry_after_capped.add();
-        }
-        if asked.prolonged {
-            common
-                .open_until
-                .store(circuit.open_until, Ordering::Relaxed);
-            counters.delayed.add();
-        }
+        let until = now.saturating_add(ns(wait.min(longest)));
+        note.asking(until.max(note.asked_until(now)))
     }
 
     /// The inner service panicked in this call.
@@ -153,8 +143,8 @@ pub(crate) trait Settle: EvaluateRules {
         if common.lock().config.panic_policy != PanicPolicy::Failure {
             return self.abandon(record);
         }
-        if record.bucket.is_watched() {
-            here.end(record.bucket);
+        if record.note.bucket().is_watched() {
+            here.end(record.note.bucket());
         }
         let now = common.now();
         let took = record.took(now);
@@ -168,8 +158,8 @@ pub(crate) trait Settle: EvaluateRules {
     fn abandon(&self, record: AdmissionRecord) {
         let here = self.stripe();
         here.counters.abandoned.add();
-        if record.bucket.is_watched() {
-            here.end(record.bucket);
+        if record.note.bucket().is_watched() {
+            here.end(record.note.bucket());
         }
         if record.word.is_probe() || (record.word.is_passing() && record.start != UNMEASURED) {
             self.abandon_locked(record);

@@ -167,7 +167,7 @@ async fn an_open_circuit_whose_key_never_returns_is_evicted_in_the_end() {
 async fn the_wait_that_the_upstream_named_is_part_of_the_open_time() {
     let keys: BreakerRegistry<u32> = BreakerRegistry::new("asked", in_a_row(1));
     keys.set_max_keys(1);
-    let permit = keys.circuit(&1).try_admit().expect("closed");
+    let mut permit = keys.circuit(&1).try_admit().expect("closed");
     permit.delay_probe(600 * SECOND);
     permit.complete(Outcome::Failure(seawall_core::FailureKind::Overloaded));
     advance(609 * SECOND).await;

@@ -25,7 +25,7 @@ fn handle(rules: BreakerConfigBuilder) -> BreakerHandle {
 }
 
 fn fail(breaker: &BreakerHandle, wait: Option<Duration>) {
-    let permit = breaker.try_admit().expect("admitted");
+    let mut permit = breaker.try_admit().expect("admitted");
     if let Some(wait) = wait {
         permit.delay_probe(wait);
     }
@@ -198,6 +198,34 @@ async fn a_success_takes_back_what_was_asked_for_before_it() {
     assert_eq!(probes_in(&breaker), 10);
 }
 
+/// As with HTTP, whose body is still to come when the head is classified.
+#[tokio::test(start_paused = true)]
+async fn a_success_between_the_head_and_the_end_of_a_failure_takes_nothing_back() {
+    let breaker = handle(rules());
+    let mut failing = breaker.try_admit().expect("closed");
+    failing.delay_probe(120 * SECOND);
+    advance(SECOND).await;
+    for _ in 0..10 {
+        breaker
+            .try_admit()
+            .expect("closed")
+            .complete(Outcome::Success);
+    }
+    failing.complete(FAILED);
+    assert_eq!(probes_in(&breaker), 119, "from its head on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_no_failure_in_the_end_asks_for_nothing() {
+    let breaker = handle(rules().consecutive_failures(2));
+    fail(&breaker, None);
+    let mut permit = breaker.try_admit().expect("closed");
+    permit.delay_probe(120 * SECOND);
+    permit.complete(Outcome::Ignored);
+    fail(&breaker, None);
+    assert_eq!(probes_in(&breaker), 10);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failed_probe_with_retry_after_keeps_the_circuit_open_for_as_long() {
     let breaker = handle(rules());
@@ -234,8 +262,8 @@ async fn a_failure_on_the_ramp_with_retry_after_keeps_the_circuit_open_for_as_lo
 #[tokio::test(start_paused = true)]
 async fn a_late_failure_with_retry_after_prolongs_an_open_circuit() {
     let breaker = handle(rules());
-    let late = breaker.try_admit().expect("closed");
-    let later = breaker.try_admit().expect("closed");
+    let mut late = breaker.try_admit().expect("closed");
+    let mut later = breaker.try_admit().expect("closed");
     fail(&breaker, None);
     advance(4 * SECOND).await;
     late.delay_probe(120 * SECOND);
@@ -258,7 +286,7 @@ async fn a_late_failure_with_retry_after_prolongs_an_open_circuit() {
 #[tokio::test(start_paused = true)]
 async fn a_late_failure_says_nothing_to_a_circuit_that_has_closed_again() {
     let breaker = handle(rules());
-    let late = breaker.try_admit().expect("closed");
+    let mut late = breaker.try_admit().expect("closed");
     fail(&breaker, None);
     advance(10 * SECOND).await;
     breaker

@@ -5,9 +5,10 @@ mod delays;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::time::Duration;
 
-use crate::InvalidConfig;
+use crate::{InvalidConfig, Span};
 use custom::Maker;
 pub use delays::Delays;
 
@@ -88,6 +89,35 @@ pub struct Backoff {
     jitter: Jitter,
 }
 
+/// In words: `exponential from 1s by 2, at most 60s, full jitter`.
+impl fmt::Display for Backoff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (base, cap) = (self.base, self.cap);
+        match (&self.growth, self.jitter) {
+            (Growth::Custom(_), Jitter::Decorrelated) => f.write_str("custom")?,
+            (_, Jitter::Decorrelated) => write!(f, "from {base:?}")?,
+            (Growth::Constant, _) if base.is_zero() => return f.write_str("none"),
+            (Growth::Constant, _) => write!(f, "constant {base:?}")?,
+            (Growth::Linear, _) => write!(f, "linear from {base:?}")?,
+            (Growth::Exponential { factor }, _) => {
+                write!(f, "exponential from {base:?} by {factor}")?;
+            }
+            (Growth::Fibonacci, _) => write!(f, "fibonacci from {base:?}")?,
+            (Growth::Custom(_), _) => f.write_str("custom")?,
+        }
+        let constant = matches!(self.growth, Growth::Constant);
+        if cap != Duration::MAX && !(constant && self.jitter != Jitter::Decorrelated) {
+            write!(f, ", at most {cap:?}")?;
+        }
+        f.write_str(match self.jitter {
+            Jitter::None => "",
+            Jitter::Full => ", full jitter",
+            Jitter::Equal => ", equal jitter",
+            Jitter::Decorrelated => ", decorrelated jitter",
+        })
+    }
+}
+
 impl Backoff {
     /// No wait at all.
     pub const NONE: Self = Self {
@@ -99,7 +129,7 @@ impl Backoff {
 
     fn new(growth: Growth, base: Duration, cap: Duration) -> Result<Self, InvalidConfig> {
         if base.is_zero() {
-            return Err(InvalidConfig::new("base", "0s", "longer than zero"));
+            return Err(InvalidConfig::new("base", Span(base), "longer than zero"));
         }
         if cap < base {
             return Err(below_base(cap, base));
@@ -315,8 +345,8 @@ impl Backoff {
 const SPREAD: f64 = 3.0;
 
 fn below_base(cap: Duration, base: Duration) -> InvalidConfig {
-    let accepted = format!("at least the base, {base:?}");
-    InvalidConfig::new("cap", format!("{cap:?}"), accepted)
+    let accepted = format!("at least the base, {}", Span(base));
+    InvalidConfig::new("cap", Span(cap), accepted)
 }
 
 fn exponent(n: u32) -> i32 {

@@ -2,6 +2,7 @@
 
 mod bucket;
 mod config;
+mod display;
 mod handle;
 mod sync;
 #[cfg(test)]
@@ -124,10 +125,18 @@ impl Budget {
     /// Counts a success.
     #[inline]
     pub fn deposit(&self) {
-        let shared = &*self.shared;
-        match &shared.tokens {
+        match &self.shared.tokens {
             Tokens::Bucket(bucket) => bucket.deposit(),
-            Tokens::Window(window) => window.deposit(|| shared.clock.now()),
+            tokens => self.deposit_elsewhere(tokens),
+        }
+    }
+
+    // Apart, so that the usual deposit is short enough to be inlined.
+    #[inline(never)]
+    fn deposit_elsewhere(&self, tokens: &Tokens) {
+        match tokens {
+            Tokens::Bucket(_) => {}
+            Tokens::Window(window) => window.deposit(|| self.shared.clock.now()),
             Tokens::Throttle(throttle) => throttle.deposit(),
         }
     }

@@ -68,7 +68,7 @@ pub enum EventKind {
     },
     /// A value that the upstream reported is beyond reason, and a smaller one is applied.
     Bounded {
-        /// What was reported: `"wait_ms"`, `"ban_ms"`, `"usage"`.
+        /// What was reported: `"wait_ms"`, `"pause_ms"`, `"ban_ms"`, `"usage"`.
         what: &'static str,
         /// What the upstream reported; saturates.
         reported: u64,

@@ -36,6 +36,38 @@ impl fmt::Display for Wait {
     }
 }
 
+/// A duration in settings and in errors of configuration: as Rust writes it, save that nothing is
+/// `0s` whatever it was made of, and [`Duration::MAX`] is `forever`.
+///
+/// ```
+/// use std::time::Duration;
+/// use seawall_core::Span;
+///
+/// assert_eq!(Span(Duration::ZERO).to_string(), "0s");
+/// assert_eq!(Span(Duration::from_millis(1_500)).to_string(), "1.5s");
+/// assert_eq!(Span(Duration::MAX).to_string(), "forever");
+/// assert_eq!(Span::or_none(None), "none");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+impl Span {
+    /// A duration that may be missing: `none`.
+    pub fn or_none(duration: Option<Duration>) -> String {
+        duration.map_or_else(|| "none".to_owned(), |duration| Self(duration).to_string())
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Duration::ZERO => f.write_str("0s"),
+            Duration::MAX => f.write_str("forever"),
+            duration => write!(f, "{duration:?}"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -42,6 +42,7 @@ mod copy;
 mod departure;
 mod error;
 mod event;
+mod figure;
 mod human;
 mod keep;
 mod macros;
@@ -67,6 +68,8 @@ pub use copy::{CloneRequest, CopyRequest};
 pub use departure::{Departure, DepartureFuture, DepartureLayer, PrepareDeparture};
 pub use error::{Error, Rejectable, find_rejection};
 pub use event::{Event, EventKind, EventSource, Events, ListenerGuard, Received, Subscription};
+pub use figure::Figure;
+pub use human::Span;
 pub use keep::{DropResponse, KeepResponse, KeepWhole};
 pub use meta::{
     ConstMeta, DefaultMeta, Describe, PartitionKey, Priority, Replay, RequestMeta, TokenCount,

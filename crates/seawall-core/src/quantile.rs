@@ -1,5 +1,6 @@
 //! A latency quantile that is learned from recent responses.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
@@ -115,6 +116,17 @@ impl QuantileConfig {
     /// How many samples of the window there must be for an estimate.
     pub const fn warm_up(&self) -> u32 {
         self.warm_up
+    }
+}
+
+/// In words: `0.95 quantile of 60s, from 100 samples`.
+impl fmt::Display for QuantileConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (quantile, window, warm_up) = (self.quantile, self.window, self.warm_up);
+        write!(
+            f,
+            "{quantile} quantile of {window:?}, from {warm_up} samples"
+        )
     }
 }
 

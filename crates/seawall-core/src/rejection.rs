@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use crate::human::Wait;
-use crate::{CircuitCause, InstanceName, Outcome};
+use crate::{CircuitCause, Figure, InstanceName, Outcome};
 
 /// Makes [`Reason`] from one table: the number, the label value, the pattern that gives the reason,
 /// and the reason in words.
@@ -149,6 +149,8 @@ const PATTERN_BITS: u32 = 5;
 const PATTERN: u64 = ((1 << PATTERN_BITS) - 1) << PATTERN_SHIFT;
 const NAME_SHIFT: u32 = PATTERN_SHIFT + PATTERN_BITS;
 const _: () = assert!(CAUSE_SHIFT + CircuitCause::BITS <= PATTERN_SHIFT);
+/// In place of a cause: the second word has a cost and a capacity. No cause has these bits.
+const COST: u64 = 31 << CAUSE_SHIFT;
 
 /// The patterns that a rejection can name: their ids, from 1 on, and their names in words.
 const PATTERNS: [(&str, &str); 17] = [
@@ -220,11 +222,45 @@ impl Rejection {
     /// Says when a call may succeed: not before `wait` from now. Saturates at 584 years.
     #[must_use]
     pub const fn with_retry_after(mut self, wait: Duration) -> Self {
+        if self.word.get() & CAUSE == COST {
+            self = self.with_bits(CAUSE, 0);
+        }
         self.retry_ns = saturating_ns(wait);
         if self.retry_ns == NO_RETRY {
             self.retry_ns = NO_RETRY - 1;
         }
         self
+    }
+
+    /// Says what the request costs, and how much can be granted at most. In place of a time to come
+    /// back, since none helps, and of a cause.
+    #[must_use]
+    pub const fn with_cost(self, cost: u32, capacity: u32) -> Self {
+        let mut costly = self.with_bits(CAUSE, COST);
+        costly.retry_ns = (cost as u64) << 32 | capacity as u64;
+        costly
+    }
+
+    /// What the request costs, and how much can be granted at most: of rejections with
+    /// [`Reason::TooExpensive`].
+    ///
+    /// ```
+    /// use seawall_core::{Reason, Rejection};
+    ///
+    /// let rejected = Rejection::new(Reason::TooExpensive, "model").with_cost(12_000, 10_000);
+    /// assert_eq!(rejected.cost_and_capacity(), Some((12_000, 10_000)));
+    /// assert_eq!(
+    ///     rejected.to_string(),
+    ///     "rate limit `model`: the request costs more than the limit can ever grant \
+    ///      (12000 of at most 10000); nothing was sent",
+    /// );
+    /// ```
+    pub const fn cost_and_capacity(&self) -> Option<(u32, u32)> {
+        if self.word.get() & CAUSE == COST {
+            Some(((self.retry_ns >> 32) as u32, self.retry_ns as u32))
+        } else {
+            None
+        }
     }
 
     /// Says whether the request may have been sent.
@@ -247,6 +283,12 @@ impl Rejection {
         self.with_bits(CAUSE, (bits as u64) << CAUSE_SHIFT & CAUSE)
     }
 
+    /// Says how much it was that made the layer reject, in place of a cause.
+    #[must_use]
+    pub fn with_figure(self, figure: Figure) -> Self {
+        self.with_cause_bits(figure.to_bits())
+    }
+
     /// With `bits` in place of those under `mask`.
     #[inline]
     const fn with_bits(mut self, mask: u64, bits: u64) -> Self {
@@ -259,7 +301,16 @@ impl Rejection {
 
     /// What made the layer reject, where it says so: circuits do.
     pub const fn cause(&self) -> Option<CircuitCause> {
-        CircuitCause::from_bits(((self.word.get() & CAUSE) >> CAUSE_SHIFT) as u32)
+        CircuitCause::from_bits(self.cause_bits())
+    }
+
+    /// How much it was that made the layer reject, where it says so: timeouts and retries do.
+    pub fn figure(&self) -> Option<Figure> {
+        Figure::from_bits(self.cause_bits())
+    }
+
+    const fn cause_bits(&self) -> u32 {
+        ((self.word.get() & CAUSE) >> CAUSE_SHIFT) as u32
     }
 
     /// Why the call was rejected.
@@ -274,7 +325,7 @@ impl Rejection {
 
     /// How long to wait before a call can succeed, where the layer knows it.
     pub const fn retry_after(&self) -> Option<Duration> {
-        if self.retry_ns == NO_RETRY {
+        if self.retry_ns == NO_RETRY || self.word.get() & CAUSE == COST {
             None
         } else {
             Some(Duration::from_nanos(self.retry_ns))
@@ -326,6 +377,12 @@ impl fmt::Display for Rejection {
         if let Some(cause) = self.cause() {
             write!(f, " ({cause})")?;
         }
+        if let Some((cost, capacity)) = self.cost_and_capacity() {
+            write!(f, " ({cost} of at most {capacity})")?;
+        }
+        if let Some(figure) = self.figure() {
+            write!(f, " ({figure})")?;
+        }
         if let Some(wait) = self.retry_after() {
             write!(f, "; retry in {}", Wait(wait))?;
         }
@@ -342,6 +399,7 @@ impl fmt::Debug for Rejection {
             .field("reason", &self.reason())
             .field("name", &self.name())
             .field("cause", &self.cause())
+            .field("figure", &self.figure())
             .field("retry_after", &self.retry_after())
             .field("sent", &self.sent())
             .finish()
@@ -385,6 +443,12 @@ mod tests {
         let bits = CircuitCause::Rule("a rule".into()).to_bits();
         let kept = Rejection::new(Reason::CircuitOpen, "x").with_cause_bits(bits);
         assert_eq!(kept.cause(), Some(CircuitCause::Rule("a rule".into())));
+        let costly = Rejection::new(Reason::TooExpensive, "x").with_cost(u32::MAX, 7);
+        assert_eq!(costly.cost_and_capacity(), Some((u32::MAX, 7)));
+        assert_eq!((costly.retry_after(), costly.cause()), (None, None));
+        let later = costly.with_retry_after(Duration::from_secs(1));
+        assert_eq!(later.cost_and_capacity(), None);
+        assert_eq!(later.retry_after(), Some(Duration::from_secs(1)));
         let plain = Rejection::new(Reason::NotReady, "x");
         assert_eq!((plain.retry_after(), plain.cause()), (None, None));
     }

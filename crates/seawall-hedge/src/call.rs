@@ -109,7 +109,7 @@ where
     }
 
     /// The first attempt has completed, and there is no other.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn completed_alone(&mut self, result: &ResultOf<S, Req>)
     where
         S::Error: Rejectable,
@@ -117,12 +117,14 @@ where
     {
         let judgement = self.classify_result(result);
         self.learn(&judgement, self.started);
-        self.record(&judgement);
+        if judgement.outcome != Outcome::Success {
+            self.record(&judgement);
+        }
         self.complete(&judgement);
     }
 
     /// Has a failed attempt counted by the budget.
-    #[inline]
+    #[cold]
     pub(crate) fn record(&self, judgement: &Judgement) {
         if !judgement.is_good() && !judgement.is_rejected_unsent() {
             self.core().budget.record_failure();

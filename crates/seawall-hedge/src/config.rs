@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{InvalidConfig, QuantileConfig};
+use seawall_core::{InvalidConfig, QuantileConfig, Span};
 
 /// The most extra attempts of one call: gRPC, too, caps a hedged call at five attempts (gRFC A6).
 const MAX_EXTRA_ATTEMPTS: u32 = 4;
@@ -91,19 +91,15 @@ impl HedgeConfig {
     }
 
     pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
-        let show = |delay: Option<Duration>| match delay {
-            Some(delay) => format!("{delay:?}"),
-            None => "none".to_owned(),
-        };
         let delay = match self.delay {
-            Delay::Fixed(delay) => format!("{delay:?}"),
-            Delay::Quantile(quantile) => format!("{quantile:?}"),
+            Delay::Fixed(delay) => Span(delay).to_string(),
+            Delay::Quantile(quantile) => quantile.to_string(),
         };
         vec![
             ("delay", delay),
-            ("initial_delay", show(self.initial_delay)),
-            ("min_delay", show(Some(self.min_delay()))),
-            ("max_delay", show(self.max_delay)),
+            ("initial_delay", Span::or_none(self.initial_delay)),
+            ("min_delay", Span(self.min_delay()).to_string()),
+            ("max_delay", Span::or_none(self.max_delay)),
             ("extra_attempts", self.extra_attempts.to_string()),
         ]
     }
@@ -187,13 +183,17 @@ impl HedgeConfigBuilder {
             .chain(&learned_only)
         {
             if *delay == Some(Duration::ZERO) {
-                return Err(InvalidConfig::new(*field, "0s", "longer than zero"));
+                return Err(InvalidConfig::new(
+                    *field,
+                    Span(Duration::ZERO),
+                    "longer than zero",
+                ));
             }
         }
         for (field, delay) in learned_only {
             if let (Some(delay), Delay::Fixed(_)) = (delay, config.delay) {
                 let accepted = "none where `delay` is fixed";
-                return Err(InvalidConfig::new(field, format!("{delay:?}"), accepted));
+                return Err(InvalidConfig::new(field, Span(delay), accepted));
             }
         }
         if let Some(max) = config.max_delay
@@ -201,8 +201,8 @@ impl HedgeConfigBuilder {
         {
             return Err(InvalidConfig::new(
                 "max_delay",
-                format!("{max:?}"),
-                format!("at least `min_delay`, {:?}", config.min_delay()),
+                Span(max),
+                format!("at least `min_delay`, {}", Span(config.min_delay())),
             ));
         }
         if let (Some(initial), Some(max)) = (config.initial_delay, config.max_delay)
@@ -210,8 +210,8 @@ impl HedgeConfigBuilder {
         {
             return Err(InvalidConfig::new(
                 "initial_delay",
-                format!("{initial:?}"),
-                format!("at most `max_delay`, {max:?}"),
+                Span(initial),
+                format!("at most `max_delay`, {}", Span(max)),
             ));
         }
         if !(1..=MAX_EXTRA_ATTEMPTS).contains(&config.extra_attempts) {

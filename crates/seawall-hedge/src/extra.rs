@@ -119,7 +119,7 @@ pub(crate) fn is_over(end: Option<Instant>) -> bool {
 pub(crate) struct Race<S, Req, F, T, E, K> {
     pub(crate) extras: Vec<ExtraAttempt<S, Req, F>>,
     pub(crate) first: Option<Result<T, E>>,
-    /// What the upstream said last to an extra attempt, and what it meant: the result of the call
+    /// The upstream's last result to an extra attempt, and what it meant: the result of the call
     /// if the first attempt turns out not to have been sent.
     pub(crate) answer: Option<(Outcome, Result<T, E>)>,
     /// Bad responses of extra attempts that are read, so that nothing below is held by them.

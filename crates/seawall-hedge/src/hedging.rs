@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use seawall_core::counters::Counter;
 use seawall_core::{
-    Classify, CopyRequest, CostClass, EventKind, KeepResponse, Policies, Reason, Rejectable,
-    Rejection, Sent,
+    Classify, CopyRequest, CostClass, EventKind, Figure, KeepResponse, Policies, Reason,
+    Rejectable, Rejection, Sent,
 };
 use tokio::time::Instant;
 use tower_service::Service;
@@ -228,7 +228,12 @@ where
         let claim = match judgement.rejection {
             Some(rejection) => (rejection.sent() == Sent::No).then_some(rejection)?,
             None if judgement.outcome != NOT_SENT => return None,
-            None => events.rejection(Reason::OutcomeUnknown),
+            None => {
+                let attempts = Figure::Attempts(self.extra_attempts.saturating_add(1));
+                events
+                    .rejection(Reason::OutcomeUnknown)
+                    .with_figure(attempts)
+            }
         };
         Some(claim.with_sent(Sent::Maybe))
     }

@@ -54,3 +54,48 @@ fn reading_a_response_allocates_nothing() {
         assert_eq!(counted.allocations, 0, "{feedback:?}");
     }
 }
+
+#[test]
+fn classifying_a_response_allocates_nothing_whatever_it_asks_for() {
+    use seawall_core::Classify;
+    use seawall_http::HttpClassifier;
+
+    let response = |status, headers: &[(&str, &str)]| {
+        let mut response = Response::builder().status(status);
+        for (name, value) in headers {
+            response = response.header(*name, *value);
+        }
+        response.body(()).unwrap()
+    };
+    let date = ("date", "Tue, 21 Mar 2023 15:13:07 GMT");
+    let responses = [
+        response(200, &[date]),
+        response(503, &[("retry-after", "3")]),
+        response(
+            429,
+            &[date, ("retry-after", "Tue, 21 Mar 2023 15:13:60 GMT")],
+        ),
+        response(429, &[("retry-after", "30"), ("retry-after", "1764386400")]),
+        response(429, &[date, ("x-ratelimit-reset-requests", "1m2.5s")]),
+        response(
+            429,
+            &[
+                date,
+                ("anthropic-ratelimit-tokens-reset", "2023-03-21T15:13:37Z"),
+            ],
+        ),
+        response(418, &[("x-mbx-used-weight-1m", "6001")]),
+    ];
+    let classifier = HttpClassifier::binance();
+    // The common headers are listed once.
+    let _ = classifier.classify(Ok::<_, &io::Error>(&responses[4]));
+    for response in &responses {
+        let result = Ok::<_, &io::Error>(response);
+        let counted = seawall_testkit::alloc::count(|| {
+            let _ = classifier.clone();
+            let _ = classifier.classify(result);
+            let _ = classifier.retry_after(result);
+        });
+        assert_eq!(counted.allocations, 0, "{response:?}");
+    }
+}

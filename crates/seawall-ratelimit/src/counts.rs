@@ -123,6 +123,9 @@ pub(crate) fn abandon(events: &EventSource, counters: &Counters) {
 
 fn rejection(events: &EventSource, denial: Denial) -> Rejection {
     let rejection = events.rejection(denial.reason);
+    if let Some((cost, capacity)) = denial.cost {
+        return rejection.with_cost(cost, capacity);
+    }
     if denial.wait_ns == u64::MAX {
         return rejection;
     }

@@ -12,20 +12,26 @@ pub(crate) struct Denial {
     pub(crate) wait_ns: u64,
     /// Whether an operator has commanded it: shadow mode does not cover that.
     pub(crate) commanded: bool,
+    /// The cost and the capacity of a call that costs more than a limit can ever grant.
+    pub(crate) cost: Option<(u32, u32)>,
 }
 
 impl Denial {
     /// The call costs more than a limit can ever grant.
-    pub(crate) const TOO_EXPENSIVE: Self = Self {
-        reason: Reason::TooExpensive,
-        wait_ns: u64::MAX,
-        commanded: false,
-    };
+    pub(crate) const fn too_expensive(cost: u32, capacity: u32) -> Self {
+        Self {
+            reason: Reason::TooExpensive,
+            wait_ns: u64::MAX,
+            commanded: false,
+            cost: Some((cost, capacity)),
+        }
+    }
 
     pub(crate) const DRAINING: Self = Self {
         reason: Reason::Draining,
         wait_ns: u64::MAX,
         commanded: true,
+        cost: None,
     };
 
     /// The rate is used up.
@@ -34,6 +40,7 @@ impl Denial {
             reason: Reason::RateLimited,
             wait_ns,
             commanded: false,
+            cost: None,
         }
     }
 
@@ -52,6 +59,7 @@ impl Denial {
             reason,
             wait_ns,
             commanded: start.now < start.pause.commanded_until(),
+            cost: None,
         }
     }
 
@@ -61,6 +69,7 @@ impl Denial {
             reason: Reason::Paused,
             wait_ns,
             commanded: true,
+            cost: None,
         }
     }
 

@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use seawall_core::{
-    CopyRequest, KeepResponse, Outcome, Policies, Reason, Rejectable, Rejection, Sent, deadline,
+    CopyRequest, Figure, KeepResponse, Outcome, Policies, Reason, Rejectable, Rejection, Sent,
+    deadline,
 };
 use tokio::task::coop;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -13,7 +14,7 @@ use tower_service::Service;
 
 use crate::StopReason;
 use crate::hooks::{Hook, WaitOf};
-use crate::progress::{Next, Progress};
+use crate::progress::{Next, Pause, Progress};
 use crate::rules::{CommonLocal, PolicyFor};
 
 /// After so many attempts without a pause the task lets others run, and a deadline above is
@@ -27,12 +28,10 @@ pub(crate) type WaitFor<S, Req, H> =
 pub(crate) type ProgressOf<S, Req, X, H> =
     Progress<Req, <S as Service<Req>>::Response, <S as Service<Req>>::Error, X, H>;
 
-pub(crate) type KeepingOf<S, Req, X> =
-    <<X as Policies>::Keeper as KeepResponse<<S as Service<Req>>::Response>>::Keeping;
-
 pub(crate) struct Call<S, Req, X, H>
 where
     S: Service<Req>,
+    X: Policies<Keeper: KeepResponse<S::Response>>,
     H: Hook<Req, S::Response, S::Error>,
 {
     common: CommonLocal<S, X, H>,
@@ -49,6 +48,7 @@ where
 impl<S, Req, X, H> Call<S, Req, X, H>
 where
     S: Service<Req>,
+    X: Policies<Keeper: KeepResponse<S::Response>>,
     H: Hook<Req, S::Response, S::Error>,
 {
     #[inline(always)]
@@ -105,9 +105,14 @@ where
         self.progress.judge(rules, stripe, result)
     }
 
-    /// Keeps what the upstream said for the end of the call.
-    pub(crate) fn keep(&self, response: S::Response) -> KeepingOf<S, Req, X> {
-        self.common.common().rules.policy.keeper().keep(response)
+    /// Reads the response of an attempt that is tried again, before this pause.
+    pub(crate) fn begin_keeping(
+        &mut self,
+        response: S::Response,
+        pause: Pause<WaitFor<S, Req, H>>,
+    ) {
+        let rules = &self.common.common().rules;
+        self.progress.begin_keeping(rules, response, pause);
     }
 
     /// What follows an attempt that is no success.
@@ -142,11 +147,15 @@ where
         };
         // Also when the attempt has used up the task's budget of progress.
         ready!(Pin::new(&mut coop::unconstrained(timer.as_mut())).poll(cx));
-        let reason = match self.progress.overall_deadline() {
-            Some(end) if end <= timer.deadline() => Reason::DeadlineExceeded,
-            _ => Reason::AttemptTimeout,
+        let (reason, limit) = match self.progress.overall_deadline() {
+            Some(end) if end <= timer.deadline() => (Reason::DeadlineExceeded, None),
+            _ => (Reason::AttemptTimeout, core.state.attempt_timeout()),
         };
-        Poll::Ready(core.reject(reason, Sent::Maybe))
+        let mut rejection = core.rejection(reason, Sent::Maybe);
+        if let Some(limit) = limit {
+            rejection = rejection.with_figure(Figure::Limit(limit));
+        }
+        Poll::Ready(core.emitted(rejection))
     }
 
     /// Ready with the call's result when the deadline has passed between two attempts.

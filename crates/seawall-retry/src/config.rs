@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{Backoff, InvalidConfig, NonZeroCount, Ratio};
+use seawall_core::{Backoff, InvalidConfig, NonZeroCount, Ratio, Span};
 
 /// How often, how soon and after what a call is retried.
 ///
@@ -83,27 +83,20 @@ impl RetryConfig {
     pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
         vec![
             ("attempts", self.attempts.to_string()),
-            ("backoff", format!("{:?}", self.backoff)),
-            (
-                "throttled_backoff",
-                format!("{:?}", self.throttled_backoff()),
-            ),
-            ("attempt_timeout", limit(self.attempt_timeout)),
-            ("overall_timeout", limit(self.overall_timeout)),
-            ("max_retry_after", format!("{:?}", self.max_retry_after)),
+            ("backoff", self.backoff.to_string()),
+            ("throttled_backoff", self.throttled_backoff().to_string()),
+            ("attempt_timeout", Span::or_none(self.attempt_timeout)),
+            ("overall_timeout", Span::or_none(self.overall_timeout)),
+            ("max_retry_after", Span(self.max_retry_after).to_string()),
             ("retry_after_jitter", self.retry_after_jitter.to_string()),
             (
                 "max_rejection_wait",
-                format!("{:?}", self.max_rejection_wait),
+                Span(self.max_rejection_wait).to_string(),
             ),
             ("retry_throttled", self.retry_throttled.to_string()),
             ("retry_if_not_sent", self.retry_if_not_sent.to_string()),
         ]
     }
-}
-
-fn limit(limit: Option<Duration>) -> String {
-    limit.map_or_else(|| "none".to_owned(), |limit| format!("{limit:?}"))
 }
 
 impl Default for RetryConfig {
@@ -206,8 +199,8 @@ impl RetryConfigBuilder {
         pub const fn max_retry_after(Duration);
 
         /// Sets over which share of a wait that the upstream or a layer below has asked for attempts
-        /// are spread after its end, from 0 to 1; 0.1 unless set, so that those which were told
-        /// "in 60 seconds" come back within 60 to 66 seconds.
+        /// are spread after its end, from 0 to 1; 0.1 unless set, so that attempts which are to
+        /// wait for 60 s come back within 60 to 66 seconds.
         ///
         /// Clients that got the same time would all come back at one instant. What the jitter of
         /// the [backoff](Self::backoff) leaves to chance spreads them, too, and the wider of the two
@@ -253,7 +246,11 @@ impl RetryConfigBuilder {
             ("overall_timeout", config.overall_timeout),
         ] {
             if limit.is_some_and(|limit| limit.is_zero()) {
-                return Err(InvalidConfig::new(field, "0s", "longer than zero"));
+                return Err(InvalidConfig::new(
+                    field,
+                    Span(Duration::ZERO),
+                    "longer than zero",
+                ));
             }
         }
         if let (Some(attempt), Some(overall)) = (config.attempt_timeout, config.overall_timeout)
@@ -261,8 +258,8 @@ impl RetryConfigBuilder {
         {
             return Err(InvalidConfig::new(
                 "attempt_timeout",
-                format!("{attempt:?}"),
-                format!("at most the overall timeout, {overall:?}"),
+                Span(attempt),
+                format!("at most the overall timeout, {}", Span(overall)),
             ));
         }
         if let Some(backoff) = &config.throttled_backoff

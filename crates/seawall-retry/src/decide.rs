@@ -63,7 +63,7 @@ pub(crate) trait Effects {
     fn has_copy(&mut self) -> bool;
     /// What the predicate decides.
     fn predicate(&mut self) -> RetryDecision;
-    /// The next wait of the backoff, which begins anew where `restart` says so; `None` when there
+    /// The next wait of the backoff, which begins again where `restart` says so; `None` when there
     /// is none any more.
     fn next_delay(&mut self, backoff: &Backoff, restart: bool) -> Option<BackoffDelay>;
     /// A number from `[0, 1)`.

@@ -14,9 +14,9 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tower_service::Service;
 
 use crate::StopReason;
-use crate::call::{Call, KeepingOf, ProgressOf, ResultOf, WaitFor};
+use crate::call::{Call, ProgressOf, ResultOf, WaitFor};
 use crate::hooks::{Hook, Hooks};
-use crate::progress::Next;
+use crate::progress::{Next, Pause};
 use crate::rules::{CommonLocal, PolicyFor};
 
 pin_project! {
@@ -38,25 +38,21 @@ pin_project! {
         H: Hook<Req, S::Response, S::Error>,
     {
         #[pin]
-        stage: Stage<S::Future, S, ResultOf<S, Req>, WaitFor<S, Req, H>, KeepingOf<S, Req, X>>,
+        stage: Stage<S::Future, S, ResultOf<S, Req>, WaitFor<S, Req, H>>,
         call: Option<Call<S, Req, X, H>>,
     }
 }
 
 pin_project! {
     #[project = StageProj]
-    enum Stage<F, S, R, W, K> {
+    enum Stage<F, S, R, W> {
         // An attempt is under way.
         Calling {
             #[pin]
             attempt: F,
         },
         // The response of an attempt that is tried again is read.
-        Keeping {
-            // Boxed, since few calls have it, and every future would be as large.
-            keeping: Pin<Box<K>>,
-            pause: Option<Pause<W>>,
-        },
+        Keeping,
         // The delay before the next attempt.
         Delaying {
             #[pin]
@@ -78,13 +74,6 @@ pin_project! {
         },
         Done,
     }
-}
-
-/// What comes before the next attempt.
-struct Pause<W> {
-    /// The predicate's own wait.
-    wait: Option<W>,
-    not_before: Option<Instant>,
 }
 
 /// What a step of the future leads to.
@@ -191,17 +180,12 @@ where
     }
 }
 
-type StageOf<S, Req, X, H> = Stage<
-    <S as Service<Req>>::Future,
-    S,
-    ResultOf<S, Req>,
-    WaitFor<S, Req, H>,
-    KeepingOf<S, Req, X>,
->;
+type StageOf<S, Req, H> =
+    Stage<<S as Service<Req>>::Future, S, ResultOf<S, Req>, WaitFor<S, Req, H>>;
 
 /// The result of a call that has made no attempt.
 #[cold]
-fn take_result<F, S, R, W, K>(stage: Pin<&mut Stage<F, S, R, W, K>>) -> R {
+fn take_result<F, S, R, W>(stage: Pin<&mut Stage<F, S, R, W>>) -> R {
     if let StageProj::WithoutAttempt { result } = stage.project()
         && let Some(result) = result.take()
     {
@@ -222,7 +206,7 @@ where
     #[inline(never)]
     fn leave_attempt(
         &mut self,
-        mut stage: Pin<&mut StageOf<S, Req, X, H>>,
+        mut stage: Pin<&mut StageOf<S, Req, H>>,
         out: Poll<ResultOf<S, Req>>,
         outcome: Outcome,
         cx: &mut Context<'_>,
@@ -252,9 +236,8 @@ where
         };
         match result {
             Ok(response) if is_kept => {
-                let keeping = Box::pin(self.keep(response));
-                let pause = Some(pause);
-                stage.set(Stage::Keeping { keeping, pause });
+                self.begin_keeping(response, pause);
+                stage.set(Stage::Keeping);
                 return Poll::Ready(Step::Next);
             }
             Err(error) if is_kept => self.progress.keep(Err(error)),
@@ -266,7 +249,7 @@ where
     /// Begins the wait before the next attempt.
     fn pause(
         &self,
-        mut stage: Pin<&mut StageOf<S, Req, X, H>>,
+        mut stage: Pin<&mut StageOf<S, Req, H>>,
         pause: Pause<WaitFor<S, Req, H>>,
         cx: &Context<'_>,
     ) -> Poll<Step<ResultOf<S, Req>>> {
@@ -284,7 +267,7 @@ where
     /// Goes on to the next attempt without a delay.
     fn ready_next(
         &self,
-        mut stage: Pin<&mut StageOf<S, Req, X, H>>,
+        mut stage: Pin<&mut StageOf<S, Req, H>>,
         cx: &Context<'_>,
     ) -> Poll<Step<ResultOf<S, Req>>> {
         let service = self.service();
@@ -299,19 +282,13 @@ where
     #[inline(never)]
     fn poll_between_attempts(
         &mut self,
-        mut stage: Pin<&mut StageOf<S, Req, X, H>>,
+        mut stage: Pin<&mut StageOf<S, Req, H>>,
         cx: &mut Context<'_>,
     ) -> Poll<Step<ResultOf<S, Req>>> {
         let next = match stage.as_mut().project() {
             // ## Keeping => (PredicateWait | Delaying | Readying)
-            StageProj::Keeping { keeping, pause } => {
-                let kept = ready!(keeping.as_mut().poll(cx));
-                let Some(pause) = pause.take() else {
-                    panic!("a retry's future was polled after it had panicked")
-                };
-                if let Some(response) = kept {
-                    self.progress.keep(Ok(response));
-                }
+            StageProj::Keeping => {
+                let pause = ready!(self.progress.poll_keeping(cx));
                 return self.pause(stage, pause, cx);
             }
             // ## Delaying => Readying
@@ -365,7 +342,7 @@ impl_debug!(
     ]: |this|
     stage = match &this.stage {
         Stage::Calling { .. } => "calling",
-        Stage::Keeping { .. } => "keeping",
+        Stage::Keeping => "keeping",
         Stage::Delaying { .. } | Stage::PredicateWait { .. } => "waiting",
         Stage::Readying { .. } => "readying",
         Stage::WithoutAttempt { .. } => "without_attempt",

@@ -1,12 +1,16 @@
 //! How far a call has come: what it has tried, paid and risked.
 
-use std::marker::PhantomData;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use seawall_core::{Delays, Outcome, Replay, RequestMeta, Withdrawal, deadline};
+use seawall_core::{
+    Delays, KeepResponse, Outcome, Policies, Replay, RequestMeta, Withdrawal, deadline,
+};
 use tokio::time::Instant;
 
-use crate::hooks::{Hook, StateOf};
+use crate::hooks::{Hook, StateOf, WaitOf};
 use crate::rate_token::RateToken;
 use crate::rules::{Core, Rules};
 use crate::state::AttemptSettings;
@@ -17,6 +21,7 @@ mod after_attempt;
 /// The state of one call, by whichever future it is driven.
 pub(crate) struct Progress<Req, T, E, X, H>
 where
+    X: Policies<Keeper: KeepResponse<T>>,
     H: Hook<Req, T, E>,
 {
     replay: Replay,
@@ -31,22 +36,34 @@ where
     has_token: bool,
     predicate_state: StateOf<H, Req, T, E>,
     /// What only calls with more than one attempt, or with a wait before the first, have.
-    more: Option<Box<More<T, E>>>,
-    policy: PhantomData<fn() -> X>,
+    more: Option<Box<MoreOf<Req, T, E, X, H>>>,
 }
 
-struct More<T, E> {
+struct More<T, E, K, W> {
     payment: Option<Withdrawal>,
     token: Option<RateToken>,
     delays: Option<Delays>,
     previous: Option<Outcome>,
-    /// What the upstream said last, and what it meant, for the case that no further attempt
+    /// The upstream's last result, and what it meant, for the case that no further attempt
     /// leaves.
     last_answer: Option<(Outcome, Result<T, E>)>,
+    /// The response of an attempt that is tried again, while it is read, and what comes after.
+    // Here and not in the stages of the future: every call drops those.
+    keeping: Option<(Pin<Box<K>>, Pause<W>)>,
+}
+
+type MoreOf<Req, T, E, X, H> =
+    More<T, E, <<X as Policies>::Keeper as KeepResponse<T>>::Keeping, WaitOf<H, Req, T, E>>;
+
+/// What comes before the next attempt.
+pub(crate) struct Pause<W> {
+    /// The predicate's own wait.
+    pub(crate) wait: Option<W>,
+    pub(crate) not_before: Option<Instant>,
 }
 
 // By hand: derived, it would ask the same of results.
-impl<T, E> Default for More<T, E> {
+impl<T, E, K, W> Default for More<T, E, K, W> {
     fn default() -> Self {
         Self {
             payment: None,
@@ -54,6 +71,7 @@ impl<T, E> Default for More<T, E> {
             delays: None,
             previous: None,
             last_answer: None,
+            keeping: None,
         }
     }
 }
@@ -66,13 +84,14 @@ pub(crate) enum Next<W> {
     Retry {
         delay: Duration,
         wait: Option<W>,
-        /// Whether the result is what the upstream said last.
+        /// Whether the result is the upstream's last result.
         is_kept: bool,
     },
 }
 
 impl<Req, T, E, X, H> Progress<Req, T, E, X, H>
 where
+    X: Policies<Keeper: KeepResponse<T>>,
     H: Hook<Req, T, E>,
 {
     /// A call that has made so many attempts, the last of them with a token of the sending rate or
@@ -93,7 +112,6 @@ where
             has_token,
             predicate_state,
             more: None,
-            policy: PhantomData,
         }
     }
 
@@ -107,7 +125,7 @@ where
         self.predicate_state
     }
 
-    fn more_mut(&mut self) -> &mut More<T, E> {
+    fn more_mut(&mut self) -> &mut MoreOf<Req, T, E, X, H> {
         self.more.get_or_insert_with(Box::default)
     }
 
@@ -115,6 +133,37 @@ where
     pub(crate) fn keep(&mut self, result: Result<T, E>) {
         let more = self.more_mut();
         more.last_answer = more.previous.map(|outcome| (outcome, result));
+    }
+
+    /// Reads the response of an attempt that is tried again, before this pause.
+    pub(crate) fn begin_keeping(
+        &mut self,
+        rules: &Rules<X, H>,
+        response: T,
+        pause: Pause<WaitOf<H, Req, T, E>>,
+    ) {
+        let keeping = Box::pin(rules.policy.keeper().keep(response));
+        self.more_mut().keeping = Some((keeping, pause));
+    }
+
+    /// Ready with the pause when the response is read.
+    pub(crate) fn poll_keeping(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Pause<WaitOf<H, Req, T, E>>> {
+        let keeping = self.more.as_mut().and_then(|more| more.keeping.as_mut());
+        let kept = match keeping {
+            Some((keeping, _)) => ready!(keeping.as_mut().poll(cx)),
+            None => None,
+        };
+        if let Some(response) = kept {
+            self.keep(Ok(response));
+        }
+        match self.more_mut().keeping.take() {
+            Some((_, pause)) => Poll::Ready(pause),
+            // Only after a panic of the keeper.
+            None => panic!("a retry's future was polled after it had panicked"),
+        }
     }
 
     /// The call begins now at the latest.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use seawall_core::striped::{Anchor, Local};
 use seawall_core::{
     BudgetHandle, Classify, CopyRequest, Describe, EventKind, KeepResponse, Outcome, Policies,
-    Reason, Rejection, Sent, Withdrawal,
+    Reason, Rejection, Sent,
 };
 
 use crate::AdaptiveRate;
@@ -31,19 +31,9 @@ impl Core {
         }
     }
 
-    /// The budget gets what a success earns: of an attempt that was paid for, or of a first one.
+    /// Adapts the sending rate to the success of an attempt.
     #[inline]
-    pub(crate) fn pay_in(&self, payment: Option<Withdrawal>) {
-        match payment {
-            None => self.budget.deposit(),
-            Some(payment) => self.budget.deposit_retried(payment),
-        }
-    }
-
-    /// An attempt succeeded.
-    #[inline]
-    pub(crate) fn succeeded(&self, payment: Option<Withdrawal>) {
-        self.pay_in(payment);
+    pub(crate) fn succeeded(&self) {
         if let Some(rate) = &self.rate {
             rate.on_response(false, rate.now());
         }
@@ -71,7 +61,10 @@ impl Core {
 
     /// A rejection of the layer itself, emitted.
     pub(crate) fn reject(&self, reason: Reason, sent: Sent) -> Rejection {
-        let rejection = self.rejection(reason, sent);
+        self.emitted(self.rejection(reason, sent))
+    }
+
+    pub(crate) fn emitted(&self, rejection: Rejection) -> Rejection {
         let event = || EventKind::Rejected(rejection);
         self.state.events.emit(event);
         rejection

@@ -144,6 +144,7 @@ fn pace<Req, T, E, X, H>(
     progress: &mut Progress<Req, T, E, X, H>,
 ) -> Result<(Duration, RateToken), Duration>
 where
+    X: Policies<Keeper: KeepResponse<T>>,
     H: Hook<Req, T, E>,
 {
     progress.begin(core, Instant::now);

@@ -1,6 +1,6 @@
 //! Reads and controls a throttle from outside.
 
-use seawall_core::{InstanceHandle, InstanceName, InvalidConfig, Samples};
+use seawall_core::{EventKind, InstanceHandle, InstanceName, InvalidConfig, Samples};
 
 use crate::state::{State, configure, counts, inspect, reset};
 use crate::{
@@ -54,7 +54,9 @@ impl AdaptiveThrottleHandle {
     /// [`InvalidConfig`] when `config` has another seed than the layer was made with. A config
     /// without a seed keeps that of the layer.
     pub fn configure(&self, config: AdaptiveThrottleConfig) -> Result<(), InvalidConfig> {
-        configure(&self.state, config)
+        configure(&self.state, config)?;
+        self.emit("configure");
+        Ok(())
     }
 
     /// How likely a call of normal priority is to be rejected now, from 0 to 1; in shadow mode,
@@ -97,16 +99,24 @@ impl AdaptiveThrottleHandle {
     /// [`AdaptiveThrottleConfigBuilder::shadow`]: crate::AdaptiveThrottleConfigBuilder::shadow
     pub fn set_shadow(&self, on: bool) {
         self.state.common().set_shadow(on);
+        self.emit(if on { "shadow_on" } else { "shadow_off" });
     }
 
     /// Forgets the window, so that every call passes until the upstream rejects again, and
     /// returns to the configured shadow mode. [`counts`](Self::counts) stay.
     pub fn reset(&self) {
         reset(&self.state);
+        self.emit("reset");
     }
 
     fn bypass(&self) {
-        self.set_shadow(true);
+        self.state.common().set_shadow(true);
+        self.emit("bypass");
+    }
+
+    fn emit(&self, command: &'static str) {
+        let events = &self.state.common().events;
+        events.emit(|| EventKind::Commanded { command });
     }
 }
 

@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::time::Duration;
 
 use seawall_core::counters::Counter;
-use seawall_core::{EventKind, EventSource, InstanceName, Reason, Rejection, Sent};
+use seawall_core::{EventKind, EventSource, Figure, InstanceName, Reason, Rejection, Sent};
 
 /// Why a call timed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TimeoutKind {
     /// An attempt took longer than its timeout.
-    Attempt,
+    Attempt {
+        /// The timeout in nanoseconds.
+        limit_ns: u64,
+    },
     /// The deadline passed while the inner service worked.
     Deadline,
     /// The deadline had passed when the call was made.
@@ -23,15 +27,27 @@ pub(crate) enum TimeoutKind {
 impl TimeoutKind {
     const fn reason(self) -> Reason {
         match self {
-            Self::Attempt => Reason::AttemptTimeout,
+            Self::Attempt { .. } => Reason::AttemptTimeout,
             Self::Deadline | Self::ExpiredOnArrival | Self::Readiness => Reason::DeadlineExceeded,
         }
     }
 
     const fn sent(self) -> Sent {
         match self {
-            Self::Attempt | Self::Deadline => Sent::Maybe,
+            Self::Attempt { .. } | Self::Deadline => Sent::Maybe,
             Self::ExpiredOnArrival | Self::Readiness => Sent::No,
+        }
+    }
+
+    /// The rejection, as the layer makes it, with all that is known.
+    fn describe(self, rejection: Rejection) -> Rejection {
+        let rejection = rejection.with_sent(self.sent());
+        match self {
+            Self::Attempt { limit_ns } => {
+                rejection.with_figure(Figure::Limit(Duration::from_nanos(limit_ns)))
+            }
+            // Of an attempt timeout, too: it is the deadline that has passed.
+            _ => rejection.with_pattern("deadline"),
         }
     }
 }
@@ -53,7 +69,7 @@ impl InstanceId {
         match find(self.number) {
             Some(instance) => instance.time_out(kind),
             // The layer, its services and its handles are gone: no reader is left.
-            None => Rejection::new(kind.reason(), self.name).with_sent(kind.sent()),
+            None => kind.describe(Rejection::new(kind.reason(), self.name)),
         }
     }
 }
@@ -123,7 +139,7 @@ impl<T: Pattern> TimeOut for Instance<T> {
         if let Some(counter) = self.counters.counter(kind) {
             counter.add();
         }
-        let rejection = self.source.rejection(kind.reason()).with_sent(kind.sent());
+        let rejection = kind.describe(self.source.rejection(kind.reason()));
         self.source.emit(|| EventKind::Rejected(rejection));
         rejection
     }
@@ -147,11 +163,15 @@ mod tests {
     use super::*;
     use crate::attempt::AttemptTimeoutCounters;
 
+    const ATTEMPT: TimeoutKind = TimeoutKind::Attempt {
+        limit_ns: 5_000_000,
+    };
+
     #[test]
     fn an_instance_is_found_while_it_is_alive_and_removed_with_it() {
         let instance = Instance::<AttemptTimeoutCounters>::new(InstanceName::new("found"));
         let id = instance.id();
-        id.time_out(TimeoutKind::Attempt);
+        id.time_out(ATTEMPT);
         id.time_out(TimeoutKind::Deadline);
         assert_eq!(instance.counters().timed_out.get(), 1);
         assert_eq!(instance.counters().deadline_exceeded.get(), 1);
@@ -159,8 +179,10 @@ mod tests {
         assert!(find(id.number).is_none());
         let known = INSTANCES.read().unwrap().contains_key(&id.number);
         assert!(!known, "the table keeps no dead instance");
-        let rejection = id.time_out(TimeoutKind::Attempt);
+        let rejection = id.time_out(ATTEMPT);
         assert_eq!(rejection.reason(), Reason::AttemptTimeout);
         assert_eq!(rejection.name().as_str(), "found");
+        let limit = Duration::from_millis(5);
+        assert_eq!(rejection.figure(), Some(Figure::Limit(limit)));
     }
 }

@@ -90,14 +90,15 @@ impl<F> Race<F> {
         }
     }
 
-    /// Polls the call; `timeout` is what happened when it reaches its limit, and not its deadline.
+    /// Polls the call; `timeout` is what happened when it reaches its limit, which it gets, and not
+    /// its deadline.
     // Always: a future that holds others is polled through all of them at every call, and each
     // call that is not inlined costs more than most layers do.
     #[inline(always)]
     pub(crate) fn poll<T, E>(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        timeout: TimeoutKind,
+        timeout: fn(u64) -> TimeoutKind,
     ) -> Poll<Result<T, E>>
     where
         F: Future<Output = Result<T, E>>,
@@ -124,7 +125,7 @@ impl<F> Race<F> {
                 let kind = if Some(at) == this.limits.until {
                     TimeoutKind::Deadline
                 } else {
-                    timeout
+                    timeout(this.limits.limit_ns)
                 };
                 Poll::Ready(Err(this.limits.instance.time_out(kind).into()))
             }

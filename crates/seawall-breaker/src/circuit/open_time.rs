@@ -1,24 +1,13 @@
 //! How long a circuit stays open: by the settings, and by what the upstream asks for.
 
-use std::time::Duration;
-
 use seawall_core::{CircuitCause, ns};
 
 use super::past::Past;
 use super::settled::{OpenHint, Settled};
 use crate::circuit::Circuit;
 use crate::config::BreakerConfig;
-use crate::state_word::{CircuitState, StateWord};
+use crate::state_word::CircuitState;
 use crate::transition::{Change, Figures};
-
-/// What became of a wait that the upstream named beside a failure.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Asked {
-    /// It was longer than the longest that is accepted.
-    pub(crate) capped: bool,
-    /// An open circuit stays open for longer.
-    pub(crate) prolonged: bool,
-}
 
 impl Circuit {
     /// Opens, for a time that grows while openings follow each other.
@@ -55,64 +44,38 @@ impl Circuit {
             0.0
         };
         self.open_until = now.saturating_add(opening.jittered(own.max(asked), draw));
-        let change = self.enter(CircuitState::Open, cause, figures, now);
-        match self.last_mut() {
-            Some(last) if asked > own => {
-                last.by_retry_after = true;
-                *last
-            }
-            _ => change,
-        }
+        let change = self.change(CircuitState::Open, cause, figures, now);
+        self.begin(Change {
+            by_retry_after: asked > own,
+            ..change
+        })
     }
 
-    /// The upstream asks to stay away for `wait` beside the failure of a call that was admitted under
-    /// `permit`: a circuit that opens in this period stays open for as long, and so does one that is
-    /// open already.
-    pub(crate) fn delay_probe(
-        &mut self,
-        config: &BreakerConfig,
-        permit: StateWord,
-        wait: Duration,
-        now: u64,
-    ) -> Asked {
-        let Some(longest) = config.max_retry_after else {
-            return Asked::default();
+    /// Keeps in mind what a call of this period asks for.
+    pub(super) fn note(&mut self, settled: Settled) {
+        self.asked_until = match settled.failed() {
+            Some(true) => self.asked_until.max(settled.asked_until),
+            Some(false) => 0,
+            None => self.asked_until,
         };
-        let until = now.saturating_add(ns(wait.min(longest)));
-        let prolonged = if self.is_present(permit) {
-            self.asked_until = self.asked_until.max(until);
-            false
-        } else {
-            self.prolong_until(until)
-        };
-        if prolonged && let Some(last) = self.last_mut() {
-            last.by_retry_after = true;
-        }
-        Asked {
-            capped: wait > longest,
-            prolonged,
-        }
     }
 
-    /// The result of a call of an earlier period is a ban: an open circuit stays open for as long as
-    /// the ban lasts. Returns whether that is longer.
+    /// A call of an earlier period does not vote, but an open circuit stays open for as long as the ban
+    /// lasts that is its result, or as its failure asks for. Returns whether that is longer.
     pub(crate) fn prolong(&mut self, settled: Settled, now: u64) -> bool {
-        let Some(OpenHint {
-            cause: CircuitCause::Banned,
-            wait: Some(wait),
-        }) = settled.hint
-        else {
-            return false;
+        let ban = match settled.hint {
+            Some(OpenHint {
+                cause: CircuitCause::Banned,
+                wait: Some(wait),
+            }) => now.saturating_add(wait),
+            _ => 0,
         };
-        self.prolong_until(now.saturating_add(wait))
-    }
-
-    fn prolong_until(&mut self, until: u64) -> bool {
+        let until = ban.max(settled.asked_until);
         let longer = self.word.state() == CircuitState::Open && until > self.open_until;
         if longer {
             self.open_until = until;
-            if let Some(last) = self.last_mut() {
-                (last.until, last.by_retry_after) = (until, false);
+            if let Some(last) = self.past.as_deref_mut().and_then(Past::last_mut) {
+                (last.until, last.by_retry_after) = (until, ban < until);
             }
         }
         longer
@@ -142,10 +105,5 @@ impl Circuit {
     pub(crate) fn remembers_openings(&self, config: &BreakerConfig, now: u64) -> bool {
         let passed = self.passable_since().map(|since| now.saturating_sub(since));
         config.opening.decayed(self.streak, passed.unwrap_or(0)) > 0
-    }
-
-    /// The last transition.
-    fn last_mut(&mut self) -> Option<&mut Change> {
-        self.past.as_deref_mut().and_then(Past::last_mut)
     }
 }

@@ -27,6 +27,7 @@ impl Circuit {
             let opened = self.evaluate(config, settled, overdue, now);
             return opened.or_else(|| self.end_ramp(config, now));
         }
+        self.note(settled);
         // A slow probe is no proof that the upstream is healthy.
         let healthy = match settled.failed() {
             None if !settled.slow => None,

@@ -21,6 +21,8 @@ pub(crate) struct Settled {
     pub(crate) hint: Option<OpenHint>,
     /// How long the call took in nanoseconds, if it was measured.
     pub(crate) took: Option<u64>,
+    /// Until when a failure asks to stay away, already bounded by the settings; 0 if it does not.
+    pub(crate) asked_until: u64,
 }
 
 impl Settled {
@@ -46,6 +48,20 @@ impl Settled {
             slow: !matches!(outcome, Outcome::Ignored) && is_slow(config, took),
             hint,
             took,
+            asked_until: 0,
+        }
+    }
+
+    /// The same, of a call that asks to stay away until then if it is a failure.
+    pub(crate) fn asking(self, until: u64) -> Self {
+        let asked_until = if self.failed() == Some(true) {
+            until
+        } else {
+            0
+        };
+        Self {
+            asked_until,
+            ..self
         }
     }
 
@@ -63,6 +79,7 @@ impl Settled {
             slow: is_slow(config, took),
             hint: None,
             took,
+            asked_until: 0,
         }
     }
 

@@ -107,7 +107,7 @@ impl BreakerConfigBuilder {
     ///     .max_retry_after(300 * SECOND)
     ///     .build()?;
     /// let breaker = BreakerLayer::new("asked", config).handle();
-    /// let permit = breaker.try_admit()?;
+    /// let mut permit = breaker.try_admit()?;
     /// permit.delay_probe(120 * SECOND);
     /// permit.complete(Outcome::Failure(FailureKind::Overloaded));
     /// assert_eq!(breaker.snapshot().probes_in, Some(120 * SECOND));

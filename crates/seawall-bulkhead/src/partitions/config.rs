@@ -1,5 +1,6 @@
 //! The settings of a partitioned bulkhead and of the shares in it.
 
+use std::fmt;
 use std::time::Duration;
 
 use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration, PartitionKey};
@@ -65,6 +66,19 @@ impl PartitionShare {
             return Err(InvalidConfig::new("guaranteed", self.guaranteed, accepted));
         }
         Ok(())
+    }
+}
+
+/// In words: `0 guaranteed, no max, weight 1, 64 waiting`.
+impl fmt::Display for PartitionShare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (guaranteed, weight, waiting) = (self.guaranteed, self.weight, self.max_waiting);
+        write!(f, "{guaranteed} guaranteed, ")?;
+        match self.max {
+            u32::MAX => f.write_str("no max")?,
+            max => write!(f, "max {max}")?,
+        }
+        write!(f, ", weight {weight}, {waiting} waiting")
     }
 }
 

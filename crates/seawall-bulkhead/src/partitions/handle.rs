@@ -174,7 +174,7 @@ impl InstanceHandle for PartitionHandle {
             vec![
                 ("max_concurrent", permits.limit().to_string()),
                 ("max_wait", format!("{:?}", config.max_wait())),
-                ("default_share", format!("{:?}", config.default_share())),
+                ("default_share", config.default_share().to_string()),
                 ("shares", permits.named().count().to_string()),
             ]
         })

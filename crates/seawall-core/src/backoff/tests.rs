@@ -249,3 +249,24 @@ fn a_walk_that_is_restarted_gives_its_first_delays_again() {
     assert_eq!([next(&mut walk), next(&mut walk)], [1, 2]);
     assert_eq!(walk.given(), 2);
 }
+
+#[test]
+fn a_backoff_is_shown_in_words() {
+    let shown = |backoff: Result<Backoff, InvalidConfig>| backoff.unwrap().to_string();
+    let cap = 60 * SECOND;
+    assert_eq!(
+        shown(Backoff::exponential(SECOND, cap)),
+        "exponential from 1s by 2, at most 60s, full jitter"
+    );
+    assert_eq!(
+        shown(Backoff::linear(SECOND, cap).map(|b| b.with_jitter(Jitter::Equal))),
+        "linear from 1s, at most 60s, equal jitter"
+    );
+    assert_eq!(
+        shown(Backoff::decorrelated(SECOND, cap)),
+        "from 1s, at most 60s, decorrelated jitter"
+    );
+    assert_eq!(shown(Backoff::constant(SECOND)), "constant 1s");
+    assert_eq!(Backoff::NONE.to_string(), "none");
+    assert_eq!(Backoff::custom(|| [SECOND]).to_string(), "custom");
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{FailureKind, InvalidConfig, Outcome, Ratio};
+use crate::{FailureKind, InvalidConfig, Outcome, Ratio, Span};
 
 /// Trillionths of a token: every ratio of up to twelve digits is a whole number of them, and a
 /// million tokens fit into a word.
@@ -56,7 +56,7 @@ enum Keeping {
 /// assert_eq!(bucket.price(CostClass::Transient), 1.0);
 ///
 /// let rejected = BudgetConfig::windowed(0.1, 2.0, Duration::ZERO).unwrap_err();
-/// assert_eq!(rejected.to_string(), "`window` is 0ns, accepted is 100ms to 1h");
+/// assert_eq!(rejected.to_string(), "`window` is 0s, accepted is 100ms to 1h");
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -117,11 +117,7 @@ impl BudgetConfig {
         window: Duration,
     ) -> Result<Self, InvalidConfig> {
         if !(Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(&window) {
-            return Err(InvalidConfig::new(
-                "window",
-                format!("{window:?}"),
-                "100ms to 1h",
-            ));
+            return Err(InvalidConfig::new("window", Span(window), "100ms to 1h"));
         }
         Self::keeping(ratio, floor_per_second, Keeping::Window { length: window })
     }

@@ -132,7 +132,7 @@ impl BudgetHandle {
     pub fn setting(&self) -> (&'static str, String) {
         let value = match &self.0 {
             Source::Free => "none".to_owned(),
-            Source::Filled(budget) | Source::Shared(budget) => format!("{:?}", budget.config()),
+            Source::Filled(budget) | Source::Shared(budget) => budget.config().to_string(),
             Source::Foreign(budget) => format!("{budget:?}"),
         };
         ("budget", value)

@@ -148,7 +148,7 @@ fn the_settings_and_gauges_are_published() {
     let settings: std::collections::BTreeMap<_, _> = handle.settings().into_iter().collect();
     assert_eq!(settings["delay"], "100ms");
     assert_eq!(settings["extra_attempts"], "2");
-    assert!(settings["budget"].contains("capacity: 10"), "{settings:?}");
+    assert!(settings["budget"].contains("at most 10;"), "{settings:?}");
     let mut gauges = Vec::new();
     handle.samples(&mut seawall_core::Samples::new(&mut |sample| {
         if let Value::Gauge(value) = sample.value {

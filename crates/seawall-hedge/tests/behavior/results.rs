@@ -142,7 +142,7 @@ async fn a_not_sent_result_is_corrected_when_an_extra_attempt_may_have_been_sent
     let timeout = rejected(Reason::AttemptTimeout, Sent::Maybe);
     let (result, ..) = race(&[(500 * MS, Err(queued)), (10 * MS, Err(timeout))]).await;
     assert_eq!(result, Err(rejected(Reason::QueueTimeout, Sent::Maybe)));
-    // What the upstream said is the result.
+    // The upstream's result is that of the call.
     let (result, ..) = race(&[(500 * MS, Err(queued)), (10 * MS, Err(SERVER))]).await;
     assert_eq!(result, Err(SERVER));
     // Neither was sent.
@@ -153,7 +153,8 @@ async fn a_not_sent_result_is_corrected_when_an_extra_attempt_may_have_been_sent
     // The client's own error is wrong of the call, also where it may be sent any number of times.
     let script = [(500 * MS, Err(NOT_SENT)), (10 * MS, Err(SERVER))];
     let unknown = Rejection::new(Reason::OutcomeUnknown, "hedge").with_sent(Sent::Maybe);
-    let unknown = unknown.with_pattern("hedge");
+    let attempts = seawall_core::Figure::Attempts(2);
+    let unknown = unknown.with_pattern("hedge").with_figure(attempts);
     for replay in [Replay::Safe, Replay::SafeWithKey] {
         let layer = layer(after_100_ms(1)).describe(ConstMeta(RequestMeta::new(replay)));
         let (result, _) = call(&mut layer.layer(Upstream::new(script))).await;

@@ -25,7 +25,8 @@ use crate::server_clock::ServerClock;
 ///   be hours off; against the local clock when there is none, or one that is more than a day off
 ///   while the local clock makes sense of the reset.
 /// * The readers of the known providers take a reset in every form that can be distinguished, see
-///   [`ResetFormat::Auto`]; what the provider documents is named at its constructor.
+///   [`ResetFormat::Auto`](super::ResetFormat::Auto); what the provider documents is named at its
+///   constructor.
 /// * A response out of a cache, with an `Age` above zero, describes an earlier time and is not
 ///   read.
 /// * What cannot be read, or is impossible, is left out; the rest of the limit is reported.

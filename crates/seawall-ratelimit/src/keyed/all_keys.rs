@@ -5,12 +5,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::pause::Pause;
 
-/// A pause of all keys, and a bypass: kept here alone, and asked by the limiter of each key.
+/// A pause of all keys, a drain and a bypass: kept here alone, and asked by the limiter of each key.
 #[derive(Debug, Default)]
 pub(crate) struct AllKeys {
     /// Before this, keys that are words ask here first.
     slow_until: AtomicU64,
     bypass: AtomicBool,
+    draining: AtomicBool,
     pause: Mutex<Pause>,
 }
 
@@ -23,6 +24,10 @@ impl AllKeys {
 
     pub(crate) fn is_bypass(&self) -> bool {
         self.bypass.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 
     pub(crate) fn pause(&self) -> Pause {
@@ -40,13 +45,21 @@ impl AllKeys {
         self.change(bypass, |pause| pause.extend(now_ns, until, commanded));
     }
 
-    /// Ends the pause, and a bypass.
+    /// Rejects new calls of all keys until it is resumed.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.change(Some(false), |_| {});
+    }
+
+    /// Ends the pause, a drain and a bypass.
     pub(crate) fn resume(&self) {
+        self.draining.store(false, Ordering::Relaxed);
         self.change(Some(false), |pause| *pause = Pause::NONE);
     }
 
     /// Lets calls of all keys pass, as in shadow mode, until another command.
     pub(crate) fn set_bypass(&self) {
+        self.draining.store(false, Ordering::Relaxed);
         self.change(Some(true), |pause| *pause = Pause::NONE);
     }
 
@@ -56,7 +69,7 @@ impl AllKeys {
         if let Some(on) = bypass {
             self.bypass.store(on, Ordering::Relaxed);
         }
-        let slow_until = match self.is_bypass() {
+        let slow_until = match self.is_bypass() || self.is_draining() {
             true => u64::MAX,
             false => pause.recovered_at(),
         };

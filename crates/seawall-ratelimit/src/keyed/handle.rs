@@ -187,6 +187,14 @@ impl KeyedRateLimitHandle {
         self.emit("resume");
     }
 
+    /// As [`resume`](Self::resume), and fills every bucket and strict limit of the key. Counts of windows
+    /// and days stay: only the upstream can renew those.
+    pub fn refill(&self, key: PartitionKey) {
+        let now = self.now();
+        self.keys().limiter(key, now).refill(now);
+        self.emit("refill");
+    }
+
     /// Grants nothing to any key until [`resume_all`](Self::resume_all). New calls are rejected with
     /// [`Paused`](seawall_core::Reason::Paused), in shadow mode too; queued ones wait as long as they
     /// may.
@@ -208,8 +216,16 @@ impl KeyedRateLimitHandle {
         self.emit("pause_all_for");
     }
 
-    /// Ends a pause of all keys, whether an operator or the upstream has asked for it, and a bypass.
-    /// Pauses of single keys stay.
+    /// Rejects new calls of all keys with [`Draining`](seawall_core::Reason::Draining) until
+    /// [`resume_all`](Self::resume_all), in shadow mode too, and serves the queued ones: before a
+    /// restart.
+    pub fn drain_all(&self) {
+        self.keys().change_all(self.now(), AllKeys::drain);
+        self.emit("drain_all");
+    }
+
+    /// Ends a pause of all keys, whether an operator or the upstream has asked for it, a drain and a
+    /// bypass. Pauses of single keys stay.
     pub fn resume_all(&self) {
         self.keys().change_all(self.now(), AllKeys::resume);
         self.emit("resume_all");
@@ -286,7 +302,9 @@ impl KeyedRateLimitHandle {
 
     fn typed_state(&self) -> RateLimitState {
         let keys = self.keys();
-        if keys.paused_until(self.now()).is_some() {
+        if keys.is_draining() {
+            RateLimitState::Draining
+        } else if keys.paused_until(self.now()).is_some() {
             RateLimitState::Paused
         } else if self.queue_depth() > 0 {
             RateLimitState::Queueing

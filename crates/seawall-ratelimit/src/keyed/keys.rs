@@ -25,7 +25,8 @@ const SHARDS: usize = 64;
 pub(crate) enum KeyAdmission {
     /// The tokens are taken.
     Granted,
-    Denied(Denial),
+    /// Not before so many nanoseconds from now.
+    Denied(u64),
     /// Its limiter decides.
     Limiter(Arc<Limiter>),
 }
@@ -107,6 +108,10 @@ impl Keys {
         (now_ns < until && !self.all.is_bypass()).then_some(until)
     }
 
+    pub(crate) fn is_draining(&self) -> bool {
+        self.all.is_draining()
+    }
+
     /// Changes what holds for all keys, and wakes the waiters that it lets pass.
     pub(crate) fn change_all(&self, now_ns: u64, change: impl FnOnce(&AllKeys)) {
         change(&self.all);
@@ -146,7 +151,7 @@ impl Keys {
                             return KeyAdmission::Granted;
                         }
                         Err(wait) if at_once && u64::from(cost) <= rate.burst() => {
-                            return KeyAdmission::Denied(Denial::rate_limited(wait));
+                            return KeyAdmission::Denied(wait);
                         }
                         Err(_) => {}
                     }
@@ -189,8 +194,20 @@ impl Keys {
 
     /// As [`try_admit`](Self::try_admit) while something holds for all keys. A key that is rejected
     /// needs no limiter.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not depart.
     #[cold]
-    pub(crate) fn admit_paused(&self, key: PartitionKey, now_ns: u64, cost: u32) -> KeyAdmission {
+    pub(crate) fn admit_paused(
+        &self,
+        key: PartitionKey,
+        now_ns: u64,
+        cost: u32,
+    ) -> Result<KeyAdmission, Denial> {
+        if self.all.is_draining() {
+            return Err(Denial::DRAINING);
+        }
         let config = self.config();
         let start = Start::new(now_ns, self.all.pause());
         let mut evicted = Vec::new();
@@ -211,15 +228,16 @@ impl Keys {
                         self.make_room(table, &config, now_ns, &mut evicted);
                     }
                     table.set(key.0, KeyLimit::Word(next));
-                    return KeyAdmission::Granted;
+                    return Ok(KeyAdmission::Granted);
                 }
                 wait if wait > ns(config.per_key().max_wait()) => {
-                    return KeyAdmission::Denied(Denial::of_wait(start, wait, false));
+                    return Err(Denial::of_wait(start, wait, false));
                 }
                 _ => {}
             }
         }
-        KeyAdmission::Limiter(self.limiter_in(table, &config, key, now_ns))
+        let limiter = self.limiter_in(table, &config, key, now_ns);
+        Ok(KeyAdmission::Limiter(limiter))
     }
 
     /// The limiter of a key; a key that was a word becomes one.

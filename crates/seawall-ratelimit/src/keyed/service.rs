@@ -107,14 +107,17 @@ where
         let admission = if keys.is_clear(now) {
             keys.try_admit(meta.key, now, cost)
         } else {
-            keys.admit_paused(meta.key, now, cost)
+            match keys.admit_paused(meta.key, now, cost) {
+                Ok(admission) => admission,
+                Err(denial) => return self.reject(denial),
+            }
         };
         match admission {
             KeyAdmission::Granted => {
                 self.state.here().granted.add();
                 ResponseFuture::running(self.inner.call(req))
             }
-            KeyAdmission::Denied(denial) => self.reject(denial),
+            KeyAdmission::Denied(wait_ns) => self.reject(Denial::rate_limited(wait_ns)),
             KeyAdmission::Limiter(limiter) => self.call_limiter(req, &meta, now, limiter),
         }
     }

@@ -4,9 +4,10 @@ use std::sync::atomic::Ordering;
 
 use seawall_core::queue::Wakers;
 
-use super::{AccountRequest, Admission, DRAINING, Inner, Limiter, Taken, TokenRequest};
+use super::{AccountRequest, Admission, Inner, Limiter, Taken, TokenRequest};
 use crate::costs::{Costs, Sums};
 use crate::denial::Denial;
+use crate::meter::Meter;
 use crate::pause::{Pause, Start, UNTIL_RESUMED};
 
 impl Limiter {
@@ -36,15 +37,14 @@ impl Limiter {
     ) -> Admission {
         let inner = &mut *self.lock_at(now_ns);
         self.dispatch(inner, now_ns, wakers);
-        let flags = self.slow_path.load(Ordering::Relaxed);
         if self.is_shadow() {
             return self.admit_in_shadow(inner, now_ns, request, account, wakers);
         }
-        if flags & DRAINING != 0 {
+        if self.is_draining() {
             return Admission::Denied(Denial::DRAINING);
         }
         if !self.fits(inner, &request.costs) {
-            return Admission::Denied(Denial::TOO_EXPENSIVE);
+            return Admission::Denied(self.too_expensive(inner, &request.costs));
         }
         if self.wait_if_new(inner, now_ns, &request.costs) == 0 {
             // Under this lock, so that one grants only what the other grants. This limiter has no
@@ -131,7 +131,7 @@ impl Limiter {
         if self.is_draining() {
             Err(Denial::DRAINING)
         } else if !self.fits(inner, &request.costs) {
-            Err(Denial::TOO_EXPENSIVE)
+            Err(self.too_expensive(inner, &request.costs))
         } else {
             Ok(())
         }
@@ -275,6 +275,20 @@ impl Limiter {
         }
         let mut meters = inner.meters.iter().enumerate();
         meters.all(|(index, meter)| u64::from(costs.get(index)) <= meter.capacity())
+    }
+
+    /// The rejection of a call that does not fit, with the figures of the limit that it exceeds most.
+    #[cold]
+    pub(super) fn too_expensive(&self, inner: &Inner, costs: &Costs) -> Denial {
+        let capacity = |index| {
+            let meter = inner.meters.get(index);
+            let capacity = meter.map_or_else(|| self.bucket.rate().burst(), Meter::capacity);
+            u32::try_from(capacity).unwrap_or(u32::MAX)
+        };
+        let limits = (0..self.units.len()).map(|index| (costs.get(index), capacity(index)));
+        let excess = limits.max_by_key(|(cost, capacity)| cost.saturating_sub(*capacity));
+        let (cost, capacity) = excess.unwrap_or_default();
+        Denial::too_expensive(cost, capacity)
     }
 
     /// Takes from every limit, or from none.

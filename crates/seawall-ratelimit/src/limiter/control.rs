@@ -192,7 +192,8 @@ impl Limiter {
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        self.has(DRAINING)
+        let all = self.all_keys.as_ref();
+        self.has(DRAINING) || all.is_some_and(|all| all.is_draining())
     }
 
     /// Whether calls pass that a limit would reject.

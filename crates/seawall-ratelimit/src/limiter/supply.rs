@@ -55,7 +55,7 @@ impl Tokens<'_> {
         if self.limiter.is_shadow() || self.limiter.fits(self.inner, costs) {
             Ok(())
         } else {
-            Err(Denial::TOO_EXPENSIVE)
+            Err(self.limiter.too_expensive(self.inner, costs))
         }
     }
 

@@ -125,7 +125,7 @@ async fn an_absurd_usage_is_owed_for_a_few_periods() {
             .into(),
     ] {
         for times in [1, 3] {
-            let handle = one(&[limit.clone()]);
+            let handle = one(std::slice::from_ref(&limit));
             for _ in 0..times {
                 handle.apply_signal(QuotaSignal::Used {
                     unit: Unit::Tokens,
@@ -286,7 +286,7 @@ async fn a_report_of_a_window_reaches_the_only_limit_of_that_unit() {
         Limit::strict(20, SECOND).into(),
         Limit::window(100, 5 * SECOND).into(),
     ] {
-        let handle = one(&[limit.clone()]);
+        let handle = one(std::slice::from_ref(&limit));
         // As `X-MBX-USED-WEIGHT-1M: 1200` of a limit of 1,200, or `RateLimit-Policy: 1200;w=60`.
         let report = ServerLimit::new(Unit::Cost)
             .with_window(MINUTE)
@@ -321,7 +321,7 @@ async fn usage_of_a_window_is_measured_by_what_the_limit_grants_in_it() {
                 .with_used(used);
             QuotaSignal::Limit(report)
         };
-        let handle = one(&[limit.clone()]);
+        let handle = one(std::slice::from_ref(&limit));
         handle.apply_signal(used(most - 3));
         assert_eq!(handle.tokens(), 3.0, "{limit}");
         handle.apply_signal(used(most));
@@ -376,7 +376,7 @@ async fn the_few_of_an_old_window_are_not_taken_for_those_of_the_new_one() {
         Limit::strict(60, MINUTE).into(),
         Limit::window(60, MINUTE).into(),
     ] {
-        let handle = one(&[limit.clone()]);
+        let handle = one(std::slice::from_ref(&limit));
         handle.set_wall_clock(std::time::UNIX_EPOCH + Duration::from_secs(1_900_000_020));
         handle.apply_signal(left(Unit::Requests, 3, 20 * SECOND));
         advance(ms(19_500)).await;
@@ -404,7 +404,7 @@ async fn the_few_of_a_second_do_not_last_for_the_hour_that_another_report_names(
         Limit::from(Limit::bucket(10, SECOND).burst(10)),
         Limit::daily(50_000, seawall_ratelimit::DailyReset::utc()).into(),
     ] {
-        let handle = one(&[limit.clone()]);
+        let handle = one(std::slice::from_ref(&limit));
         let mut passed = 0;
         for _ in 0..600 {
             if let Ok(reserved) = handle.try_reserve(&RequestMeta::default()) {

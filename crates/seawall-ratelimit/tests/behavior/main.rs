@@ -30,6 +30,7 @@ mod apply_signal;
 mod bounds;
 mod chaos;
 mod clocks;
+mod command_models;
 mod commands;
 mod corrections;
 mod faults;
@@ -148,6 +149,7 @@ async fn requests_cost_what_the_describer_returns() {
         (never.reason(), never.retry_after()),
         (Reason::TooExpensive, None)
     );
+    assert_eq!(never.cost_and_capacity(), Some((6, 5)));
     assert!(matches!(call(&mut svc, 0).poll(), Poll::Ready(Ok(0))));
     assert!(matches!(call(&mut svc, 1).poll(), Poll::Ready(Ok(1))));
     assert!(matches!(call(&mut svc, 0).poll(), Poll::Ready(Ok(0))));

@@ -123,7 +123,10 @@ async fn a_reservation_that_passed_in_shadow_mode_gives_nothing_back_that_it_did
         Limit::strict(2, HOUR).into(),
         Limit::window(2, HOUR).into(),
     ] {
-        let config = of(&[limit.clone()]).shadow(true).build().unwrap();
+        let config = of(std::slice::from_ref(&limit))
+            .shadow(true)
+            .build()
+            .unwrap();
         let handle = RateLimitLayer::new("desk", config).handle();
         let meta = RequestMeta::default();
         for _ in 0..2 {

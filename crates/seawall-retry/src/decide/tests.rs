@@ -237,7 +237,7 @@ proptest! {
         let delay = if requested.is_zero() {
             config.backoff().delay(nth, draw)
         } else {
-            // A wait that was named: the backoff begins anew, and the wider spread holds.
+            // A wait that was named: the backoff begins again, and the wider spread holds.
             let spread = scale(scale(requested, jitter), draw);
             let delay = requested + config.backoff().delay(0, draw).max(spread);
             match left {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use seawall_core::{
-    Classify, Describe, EventKind, KeepResponse, Outcome, Reason, Rejectable, Rejection, Sent,
-    Withdrawal, classify_result,
+    Classify, Describe, EventKind, Figure, KeepResponse, Outcome, Reason, Rejectable, Rejection,
+    Sent, Withdrawal, classify_result,
 };
 use tokio::time::Instant;
 
@@ -35,12 +35,25 @@ where
             return Some(outcome);
         }
         stripe.succeeded();
-        rules.core.succeeded(self.take_payment());
+        if self.more.is_some() {
+            self.pay_in(&rules.core);
+        } else {
+            rules.core.budget.deposit();
+        }
+        rules.core.succeeded();
         None
     }
 
+    /// The budget gets what the success of an attempt earns that may have been paid for.
+    #[cold]
+    fn pay_in(&mut self, core: &Core) {
+        match self.take_payment() {
+            None => core.budget.deposit(),
+            Some(payment) => core.budget.deposit_retried(payment),
+        }
+    }
+
     /// What was paid for the attempt that has ended.
-    #[inline]
     fn take_payment(&mut self) -> Option<Withdrawal> {
         self.more.as_mut()?.payment.take()
     }
@@ -142,7 +155,7 @@ where
         let rejected = attempted.rejection.is_some();
         if outcome == Outcome::Success {
             stripe.completed(&outcome, rejected);
-            core.pay_in(self.take_payment());
+            self.pay_in(core);
             return;
         }
         if reason == StopReason::BudgetExhausted {
@@ -170,7 +183,7 @@ where
         stripe.retried(&attempted.outcome, attempted.rejection.is_some());
         self.maybe_sent |= !attempted.is_unsent();
         let more = self.more_mut();
-        // A local rejection is nothing that the upstream has said, and a failure to connect says
+        // A local rejection is no result of the upstream, and a failure to connect says
         // less than a response before it.
         let says_less = attempted.is_unsent() && more.last_answer.is_some();
         let is_kept = attempted.rejection.is_none() && !says_less;
@@ -205,7 +218,11 @@ where
         result: &mut Result<T, E>,
     ) {
         // A limit of this layer's own is marked in the response, as those of others are.
-        let own = || Some(rules.core.rejection(reason.rejects_as()?, Sent::Maybe));
+        let attempts = Figure::Attempts(self.attempt);
+        let own = || {
+            let rejection = rules.core.rejection(reason.rejects_as()?, Sent::Maybe);
+            Some(rejection.with_figure(attempts))
+        };
         let rejection = end.rejection.or_else(own);
         if let (Ok(response), Some(rejection)) = (&mut *result, rejection) {
             rules.policy.keeper().mark(response, rejection);
@@ -225,11 +242,16 @@ where
         }
     }
 
-    /// Corrects a result which says that nothing was sent: what the upstream said last takes its
+    /// Corrects a result which says that nothing was sent: the upstream's last result takes its
     /// place, or it says that an earlier attempt may have been sent.
     fn correct(&mut self, rules: &Rules<X, H>, outcome: Outcome, result: &mut Result<T, E>) -> End {
         let (events, rejection) = (&rules.core.state.events, rejection_in(result));
-        let unknown = || events.rejection(Reason::OutcomeUnknown);
+        let attempts = Figure::Attempts(self.attempt);
+        let unknown = || {
+            events
+                .rejection(Reason::OutcomeUnknown)
+                .with_figure(attempts)
+        };
         let Some(claim) = not_sent_claim(outcome, rejection, unknown) else {
             return End::of(outcome, None);
         };
@@ -238,9 +260,9 @@ where
         match answer {
             // Of two errors of the client the last one says more, unless it is wrong.
             Some((_, Err(_))) if rejection.is_none() => {}
-            Some((said, last)) => {
+            Some((meaning, last)) => {
                 *result = last;
-                return End::replaced(said, claim);
+                return End::replaced(meaning, claim);
             }
             None => {}
         }
@@ -289,7 +311,9 @@ where
     /// The deadline has passed between two attempts.
     #[cold]
     pub(crate) fn expired(&mut self, rules: &Rules<X, H>, stripe: &RetryStripe) -> Result<T, E> {
-        let rejection = rules.core.reject(Reason::DeadlineExceeded, self.sent());
+        let attempts = Figure::Attempts(self.attempt);
+        let rejection = rules.core.rejection(Reason::DeadlineExceeded, self.sent());
+        let rejection = rules.core.emitted(rejection.with_figure(attempts));
         let error = rejection.with_sent(Sent::No).into();
         self.failed_before_attempt(rules, stripe, StopReason::Deadline, error)
     }

@@ -48,6 +48,7 @@ impl<X, H> RetryLayer<X, H> {
     #[must_use]
     pub fn into_tower_policy<Req, Res, Err>(self) -> RetryPolicy<X, H, Req, Res, Err>
     where
+        X: Policies<Keeper: KeepResponse<Res>>,
         H: Hook<Req, Res, Err>,
     {
         RetryPolicy {
@@ -64,6 +65,7 @@ impl<X, H> RetryLayer<X, H> {
 /// `Req`, `Res` and `Err` are those of the service, which the compiler finds out.
 pub struct RetryPolicy<X, H, Req, Res, Err>
 where
+    X: Policies<Keeper: KeepResponse<Res>>,
     H: Hook<Req, Res, Err>,
 {
     rules: Arc<Rules<X, H>>,
@@ -76,6 +78,7 @@ where
 
 impl<X, H, Req, Res, Err> RetryPolicy<X, H, Req, Res, Err>
 where
+    X: Policies<Keeper: KeepResponse<Res>>,
     H: Hook<Req, Res, Err>,
 {
     /// A handle to read and control the layer that this was made of.
@@ -86,6 +89,7 @@ where
 
 impl<X, H, Req, Res, Err> Clone for RetryPolicy<X, H, Req, Res, Err>
 where
+    X: Policies<Keeper: KeepResponse<Res>>,
     H: Hook<Req, Res, Err>,
 {
     /// Shares the budget and the counters; a call belongs to one clone alone, as what it has paid
@@ -100,7 +104,10 @@ where
     }
 }
 
-impl_debug!(RetryPolicy<X, H, Req, Res, Err> where [H: Hook<Req, Res, Err>]: |this|
+impl_debug!(RetryPolicy<X, H, Req, Res, Err> where [
+    X: Policies<Keeper: KeepResponse<Res>>,
+    H: Hook<Req, Res, Err>
+]: |this|
     handle = this.handle,
 );
 

@@ -1,4 +1,4 @@
-//! The caller gets what the upstream said last, and not that a further attempt was rejected here.
+//! The caller gets the upstream's last result, and not that a further attempt was rejected here.
 
 use super::*;
 
@@ -99,7 +99,7 @@ async fn the_last_response_of_several_is_kept() {
     assert_eq!(result.unwrap().status, 503);
 }
 
-/// Of what one attempt said nothing is left once another one has left and ended.
+/// Nothing is left of a result once another attempt has left and ended.
 #[tokio::test(start_paused = true)]
 async fn a_later_result_of_the_upstream_takes_its_place() {
     for last in [Ok(reply(200)), Ok(reply(500)), Err(UNKNOWN), Err(SERVER)] {
@@ -112,7 +112,7 @@ async fn a_later_result_of_the_upstream_takes_its_place() {
     assert_eq!(result, timeout, "it may have been sent");
 }
 
-/// Nothing was said, so the rejection is all there is.
+/// The upstream gave no result, so the rejection is all there is.
 #[tokio::test(start_paused = true)]
 async fn a_rejection_without_any_response_before_it_is_the_result() {
     let refused = Err(rejected(Reason::BulkheadFull, None));

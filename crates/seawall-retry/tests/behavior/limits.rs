@@ -192,7 +192,7 @@ fn impossible_limits_are_rejected_by_name() {
 #[tokio::test(start_paused = true)]
 async fn no_extra_attempt_is_made_when_the_deadline_has_passed_meanwhile() {
     let soon = rejected(Reason::CircuitOpen, Some(SECOND));
-    for (first, told) in [
+    for (first, expected) in [
         (SERVER, Err(SERVER)),
         (NOT_SENT, Err(NOT_SENT)),
         (soon, Ok((Reason::DeadlineExceeded, Sent::No))),
@@ -213,8 +213,8 @@ async fn no_extra_attempt_is_made_when_the_deadline_has_passed_meanwhile() {
         let Poll::Ready(result) = call.poll() else {
             panic!("the pause is over");
         };
-        // What the upstream said last, if it has said anything.
-        match told {
+        // The upstream's last result, if there is one.
+        match expected {
             Ok(rejection) => assert_eq!(rejection_of(result), rejection),
             failed @ Err(_) => assert_eq!(result, failed.map(|_| 0)),
         }
@@ -318,4 +318,40 @@ async fn a_call_whose_timed_out_attempt_is_followed_by_an_unsent_one_is_maybe_se
     let layer = layer(limited(Some(2 * SECOND), None), Replay::SafeWithKey).budget(tokens(1));
     let result = layer.layer(service).oneshot(7).await;
     assert_eq!(rejection_of(result), (Reason::OutcomeUnknown, Sent::Maybe));
+}
+
+/// A rejection names its figure: the limit of the attempt.
+#[tokio::test(start_paused = true)]
+async fn a_timeout_says_how_long_the_attempt_could_take() {
+    let config = RetryConfig::builder()
+        .attempts(1)
+        .attempt_timeout(2 * SECOND);
+    let layer = layer(config.build().unwrap(), Replay::Safe);
+    let (service, _) = slow([5]);
+    let error = layer.layer(service).oneshot(7).await.unwrap_err();
+    assert_eq!(
+        error.rejection().unwrap().to_string(),
+        "retry `r`: the attempt timed out (after 2 s); the request may have been sent"
+    );
+}
+
+#[test]
+fn settings_write_durations_alike() {
+    let config = RetryConfig::builder()
+        .max_retry_after(Duration::MAX)
+        .overall_timeout(Duration::MAX);
+    let layer = RetryLayer::new("r", config.build().unwrap());
+    let settings = layer.handle().settings();
+    for (field, value) in [
+        ("max_retry_after", "forever"),
+        ("overall_timeout", "forever"),
+        ("attempt_timeout", "none"),
+        ("max_rejection_wait", "0s"),
+        ("retry_after_jitter", "0.1"),
+    ] {
+        assert!(
+            settings.contains(&(field, value.to_owned())),
+            "{settings:?}"
+        );
+    }
 }

@@ -5,7 +5,7 @@ use super::*;
 /// gRFC A6: after a server's pushback the backoff starts again at its beginning. It grew on across
 /// it, so that the attempt after a pushback waited as if the upstream had failed all the time.
 #[tokio::test(start_paused = true)]
-async fn the_backoff_begins_anew_after_a_wait_that_the_upstream_named() {
+async fn the_backoff_begins_again_after_a_wait_that_the_upstream_named() {
     let results = [
         SERVER,
         SERVER,
@@ -23,7 +23,7 @@ async fn the_backoff_begins_anew_after_a_wait_that_the_upstream_named() {
 
 /// A wait of zero names nothing: an upstream that always sends it would be asked at full speed.
 #[tokio::test(start_paused = true)]
-async fn a_wait_of_zero_does_not_begin_the_backoff_anew() {
+async fn a_wait_of_zero_does_not_begin_the_backoff_again() {
     let results = [SERVER, throttled(Some(Duration::ZERO)), SERVER];
     let (_, upstream, _) = one_call(ladder(4), Replay::Safe, results).await;
     assert_eq!(upstream.pauses(), [1, 2, 4].map(|n| n * SECOND));
@@ -42,8 +42,8 @@ async fn a_schedule_of_ones_own_goes_on_across_a_pushback() {
 }
 
 /// When the attempts after a wait are made: so many calls at once, the wait in milliseconds.
-async fn departures(calls: usize, wait: Duration, config: RetryConfig, told: Failed) -> Vec<u128> {
-    let upstream = Upstream::new(std::iter::repeat_n(told, calls));
+async fn departures(calls: usize, wait: Duration, config: RetryConfig, hint: Failed) -> Vec<u128> {
+    let upstream = Upstream::new(std::iter::repeat_n(hint, calls));
     let layer = layer(config, Replay::Safe).without_budget().seed(7);
     let start = Instant::now();
     let calls = (0..calls).map(|_| tokio::spawn(layer.layer(upstream.service()).oneshot(7)));
@@ -60,7 +60,7 @@ async fn departures(calls: usize, wait: Duration, config: RetryConfig, told: Fai
 #[tokio::test(start_paused = true)]
 async fn attempts_after_a_pause_are_spread_over_a_share_of_it() {
     let paused = rejected(Reason::Paused, Some(2 * SECOND));
-    for told in [
+    for hint in [
         throttled(Some(2 * SECOND)),
         Failed::Hinted(2 * SECOND),
         paused,
@@ -70,7 +70,7 @@ async fn attempts_after_a_pause_are_spread_over_a_share_of_it() {
             .max_rejection_wait(5 * SECOND);
         let config = config.build().unwrap();
         assert_eq!(config.retry_after_jitter(), 0.1);
-        let late = departures(20, 2 * SECOND, config, told).await;
+        let late = departures(20, 2 * SECOND, config, hint).await;
         assert_eq!(late.len(), 20);
         // A tenth of 2 s, and the tick of the timer.
         assert!(late.iter().all(|ms| *ms <= 201), "{late:?}");
@@ -84,14 +84,14 @@ async fn attempts_after_a_pause_are_spread_over_a_share_of_it() {
 
 #[tokio::test(start_paused = true)]
 async fn the_share_is_a_setting_and_zero_is_none() {
-    let told = Failed::Hinted(2 * SECOND);
+    let hint = Failed::Hinted(2 * SECOND);
     let config = |share| {
         let builder = RetryConfig::builder().backoff(Backoff::NONE);
         builder.retry_after_jitter(share).build().unwrap()
     };
-    let none = departures(20, 2 * SECOND, config(0.0), told).await;
+    let none = departures(20, 2 * SECOND, config(0.0), hint).await;
     assert_eq!(none, [0; 20]);
-    let wide = departures(20, 2 * SECOND, config(1.0), told).await;
+    let wide = departures(20, 2 * SECOND, config(1.0), hint).await;
     assert!(wide.iter().max() > Some(&1_000), "{wide:?}");
     for bad in [-0.1, 1.1, f64::NAN] {
         let rejected = RetryConfig::builder().retry_after_jitter(bad).build();
@@ -106,8 +106,8 @@ async fn the_spread_stays_within_the_deadline() {
         .backoff(Backoff::NONE)
         .retry_after_jitter(1.0)
         .overall_timeout(2 * SECOND + SECOND / 20);
-    let told = Failed::Hinted(2 * SECOND);
-    let late = departures(20, 2 * SECOND, config.build().unwrap(), told).await;
+    let hint = Failed::Hinted(2 * SECOND);
+    let late = departures(20, 2 * SECOND, config.build().unwrap(), hint).await;
     assert_eq!(late.len(), 20, "none was given up");
     assert!(late.iter().all(|ms| *ms <= 50), "{late:?}");
 }

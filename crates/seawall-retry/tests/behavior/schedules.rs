@@ -144,7 +144,7 @@ proptest! {
 }
 
 /// What the caller gets after these attempts: the last result, unless it says that nothing was
-/// sent. Then it is what the upstream said last, or that the outcome is unknown.
+/// sent. Then it is the upstream's last result, or that the outcome is unknown.
 fn expected(made: &[Failed]) -> Outcome {
     let (last, before) = made.split_last().unwrap();
     let is_rejected = |failed: &Failed| matches!(failed, Failed::Rejected(_));

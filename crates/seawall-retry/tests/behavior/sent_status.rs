@@ -25,7 +25,7 @@ async fn a_rejection_after_an_attempt_that_may_have_been_sent_is_maybe_sent() {
     assert_eq!(rejection.sent(), Sent::Maybe);
     assert_eq!(rejection.retry_after(), Some(SECOND), "all else stays");
     assert_eq!(upstream.calls(), 2);
-    // What the upstream itself said is not replaced by a rejection at all.
+    // A result of the upstream itself is not replaced by a rejection at all.
     for first in [UNKNOWN, SERVER, throttled(None)] {
         let results = [first, rejected(Reason::CircuitOpen, Some(SECOND))];
         let (result, upstream, _) = one_call(ladder(3), Replay::SafeWithKey, results).await;
@@ -55,10 +55,10 @@ async fn a_failure_to_connect_after_an_attempt_that_may_have_been_sent_is_outcom
     assert_eq!(rejections, 1);
 }
 
-/// Requests that may be sent any number of times were told "not sent" nevertheless, and what counts
+/// Requests that may be sent any number of times were reported as "not sent" nevertheless, and what counts
 /// requests believed it.
 #[tokio::test(start_paused = true)]
-async fn a_request_that_may_be_sent_twice_is_not_said_to_be_unsent_either() {
+async fn a_request_that_may_be_sent_twice_is_not_reported_as_unsent_either() {
     for first in [UNKNOWN, SERVER, throttled(None)] {
         let (result, upstream, handle) = one_call(ladder(2), Replay::Safe, [first, NOT_SENT]).await;
         assert_eq!(rejection_of(result), (Reason::OutcomeUnknown, Sent::Maybe));
@@ -163,7 +163,7 @@ async fn a_service_that_is_never_ready_is_waited_for_until_the_deadline() {
                 (Reason::DeadlineExceeded, Sent::Maybe)
             );
         } else {
-            assert_eq!(result, Err(first), "what the upstream said last");
+            assert_eq!(result, Err(first), "the upstream's last result");
         }
         assert_eq!(Instant::now(), deadline);
         assert_eq!(budget.balance(), 3.0, "no extra attempt was made");

@@ -26,6 +26,29 @@ async fn shadow_mode_rejects_nothing_and_emits_what_it_would_have_rejected() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_command_is_emitted() {
+    let (_service, handle, _) = scripted(builder());
+    let registry = Registry::new("svc");
+    registry.register(handle.clone()).unwrap();
+    let mut events = registry.events().subscribe();
+    handle.set_shadow(true);
+    handle.set_shadow(false);
+    handle.configure(handle.config()).unwrap();
+    handle.control(Command::Bypass).unwrap();
+    handle.reset();
+    let mut commands = Vec::new();
+    while let Some(Received::Event(event)) = events.try_next() {
+        if let EventKind::Commanded { command } = event.kind {
+            commands.push(command);
+        }
+    }
+    assert_eq!(
+        commands,
+        ["shadow_on", "shadow_off", "configure", "bypass", "reset"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn bypass_lets_every_call_pass_until_reset() {
     let (mut service, handle, _) = scripted(builder());
     send_many(&mut service, 100, Err(BUSY), Priority::NORMAL);

@@ -50,7 +50,9 @@ where
         if let Some(learned_ns) = this.measurement.polled() {
             this.race.as_mut().set_learned(learned_ns);
         }
-        let out = this.race.poll(cx, TimeoutKind::Attempt);
+        let out = this
+            .race
+            .poll(cx, |limit_ns| TimeoutKind::Attempt { limit_ns });
         if let Poll::Ready(result) = &out {
             this.measurement.ended(result);
         }

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use seawall_core::striped::Shared;
-use seawall_core::{InstanceHandle, InstanceName, InvalidConfig, Samples};
+use seawall_core::{InstanceHandle, InstanceName, InvalidConfig, Samples, Span};
 
 use super::counts::{AttemptTimeoutCounters, AttemptTimeoutCounts};
 use super::state::State;
@@ -122,7 +122,7 @@ impl<M: Send + Sync> InstanceHandle for AttemptTimeoutHandle<M> {
     fn settings(&self) -> Vec<(&'static str, String)> {
         let config = self.config();
         match config.learning() {
-            None => vec![("timeout", format!("{:?}", config.timeout()))],
+            None => vec![("timeout", Span(config.timeout()).to_string())],
             Some(learned) => learned.settings(),
         }
     }

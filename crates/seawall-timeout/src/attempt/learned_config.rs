@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{InvalidConfig, NonZeroDuration, QuantileConfig};
+use seawall_core::{InvalidConfig, NonZeroDuration, QuantileConfig, Span};
 
 /// How a timeout is learned: a quantile of what recent responses took, times a factor, within
 /// bounds.
@@ -93,12 +93,12 @@ impl LearnedConfig {
     /// The settings by name, for a registry.
     pub(super) fn settings(&self) -> Vec<(&'static str, String)> {
         vec![
-            ("initial", format!("{:?}", self.initial())),
-            ("min", format!("{:?}", self.min)),
-            ("max", format!("{:?}", self.max)),
+            ("initial", Span(self.initial()).to_string()),
+            ("min", Span(self.min).to_string()),
+            ("max", Span(self.max).to_string()),
             ("quantile", self.quantile.to_string()),
             ("factor", self.factor.to_string()),
-            ("window", format!("{:?}", self.window)),
+            ("window", Span(self.window).to_string()),
             ("warm_up", self.warm_up.to_string()),
         ]
     }
@@ -169,14 +169,14 @@ impl LearnedConfigBuilder {
         }
         NonZeroDuration::check("min", config.min)?;
         if config.max < config.min {
-            let accepted = format!("{:?} or longer", config.min);
-            let value = format!("{:?}", config.max);
+            let accepted = format!("{} or longer", Span(config.min));
+            let value = Span(config.max);
             return Err(InvalidConfig::new("max", value, accepted));
         }
         let initial = config.initial();
         if !(config.min..=config.max).contains(&initial) {
-            let accepted = format!("{:?} to {:?}", config.min, config.max);
-            let value = format!("{initial:?}");
+            let accepted = format!("{} to {}", Span(config.min), Span(config.max));
+            let value = Span(initial);
             return Err(InvalidConfig::new("initial", value, accepted));
         }
         Ok(config)

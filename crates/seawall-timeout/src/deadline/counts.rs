@@ -29,7 +29,7 @@ impl Pattern for DeadlineCounters {
             TimeoutKind::Deadline => Some(&self.deadline_exceeded),
             TimeoutKind::ExpiredOnArrival => Some(&self.expired_on_arrival),
             TimeoutKind::Readiness => Some(&self.readiness_timeouts),
-            TimeoutKind::Attempt => None,
+            TimeoutKind::Attempt { .. } => None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Reading and control from outside.
 
 use seawall_core::striped::Shared;
-use seawall_core::{InstanceHandle, InstanceName, InvalidConfig, Samples};
+use seawall_core::{InstanceHandle, InstanceName, InvalidConfig, Samples, Span};
 
 use super::counts::{DeadlineCounters, DeadlineCounts};
 use super::state::State;
@@ -106,7 +106,7 @@ impl InstanceHandle for DeadlineHandle {
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        vec![("timeout", format!("{:?}", self.config().timeout()))]
+        vec![("timeout", Span(self.config().timeout()).to_string())]
     }
 }
 

@@ -293,3 +293,35 @@ async fn a_future_polled_after_its_completion_panics() {
     let _ = call.as_mut().await;
     let _ = call.as_mut().await;
 }
+
+/// An attempt that the deadline ended read "attempt timeout: the deadline of the call has passed".
+#[tokio::test(start_paused = true)]
+async fn a_rejection_says_which_limit_it_was_and_how_long() {
+    let text = async |timeout: Duration, until: Duration| {
+        let meta = RequestMeta::new(Replay::Safe).with_deadline(Instant::now() + until);
+        let config = AttemptTimeoutConfig::fixed(timeout).unwrap();
+        let layer = AttemptTimeoutLayer::new("a", config).describe(seawall_core::ConstMeta(meta));
+        let hangs = service_fn(|_: u32| std::future::pending::<Result<u32, Error<()>>>());
+        let error = layer.layer(hangs).oneshot(7).await.unwrap_err();
+        error.rejection().unwrap().to_string()
+    };
+    let (short, minute) = (Duration::from_secs(5), Duration::from_secs(60));
+    assert_eq!(
+        text(short, minute).await,
+        "attempt timeout `a`: the attempt timed out (after 5 s); the request may have been sent"
+    );
+    assert_eq!(
+        text(minute, short).await,
+        "deadline `a`: the deadline of the call has passed; the request may have been sent"
+    );
+}
+
+#[test]
+fn settings_and_errors_write_durations_alike() {
+    let forever = AttemptTimeoutConfig::fixed(Duration::MAX).unwrap();
+    let handle = AttemptTimeoutLayer::new("a", forever).handle();
+    let row = ("timeout", "forever".to_owned());
+    assert!(handle.settings().contains(&row), "{:?}", handle.settings());
+    let zero = AttemptTimeoutConfig::fixed(Duration::ZERO).unwrap_err();
+    assert_eq!(zero.value(), "0s");
+}

@@ -15,8 +15,9 @@ use crate::StackBuilder;
 ///
 /// Reads are tried again; a request that creates or changes an order is sent once, unless it is
 /// certain that it was never sent. Of hyper-util's client that is known: the connection could not be
-/// made, or the request was never handed to one. Of a client that follows redirects, as `reqwest`
-/// does unless it is configured otherwise, it is never known, so turn them off (see
+/// made, the request was never handed to one, or an HTTP/2 server has refused or disowned its stream.
+/// Of a client that follows redirects, as `reqwest` does unless it is configured otherwise, it is never
+/// known, so turn them off (see
 /// [`TransportError`](https://docs.rs/seawall-http/latest/seawall_http/trait.TransportError.html)).
 ///
 /// Its rate is 160 requests per minute: set your broker's own with

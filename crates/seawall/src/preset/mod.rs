@@ -37,6 +37,10 @@ const SECOND: Duration = secs(1);
 const MINUTE: Duration = secs(60);
 const DAY: Duration = secs(24 * 3_600);
 
+/// The longest pause that a throttle may ask for, unless the preset itself pauses for longer: the
+/// rate limit's default.
+const LONGEST_PAUSE: Duration = secs(15 * 60);
+
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
@@ -163,7 +167,8 @@ impl Rate {
             .burst(self.burst)
             .max_wait(self.max_wait)
             .max_waiting(self.max_waiting)
-            .default_pause(self.default_pause);
+            .default_pause(self.default_pause)
+            .max_pause(self.default_pause.max(LONGEST_PAUSE));
         for (count, per, unit) in self.quotas {
             config = config.limit(Limit::strict(*count, *per).with_unit(*unit));
         }
