@@ -458,7 +458,6 @@ async fn a_pause_ends_by_itself_and_by_hand_in_real_time() {
         handle.pause_for(if by_hand { MINUTE } else { ms(300) });
         let waits = tokio::spawn(svc.clone().call(0));
         tokio::time::sleep(ms(20)).await;
-        assert_eq!(handle.queue_depth(), 1);
         if by_hand {
             handle.resume();
         }
