@@ -450,7 +450,7 @@ async fn a_drain_of_all_keys_serves_the_queue_and_ends_with_resume() {
 #[tokio::test]
 async fn a_pause_ends_by_itself_and_by_hand_in_real_time() {
     for by_hand in [false, true] {
-        let config = builder(5).max_wait(MINUTE).build().unwrap();
+        let config = builder(5).max_wait(2 * MINUTE).build().unwrap();
         let layer = RateLimitLayer::new("desk", config);
         let svc = layer.layer(Departures::new());
         let handle = layer.handle();
