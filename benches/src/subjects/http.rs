@@ -18,7 +18,7 @@ type Body = Full<Bytes>;
 
 pub(super) fn subjects() -> Vec<Subject> {
     vec![
-        Subject::service("raw/http", || Requests(Client)),
+        Subject::service("raw/http/client", || Requests(Client)),
         Subject::service("seawall/stack/http", || Requests(stack().layer(Client))),
         Subject::service_cloned("seawall/stack/http-cloned", || {
             Requests(stack().layer(Client))

@@ -158,7 +158,7 @@ async fn of_a_body_that_is_long_slow_broken_or_a_stream_the_head_is_kept() {
         let (body, alive) = Script::new(steps.clone());
         let start = Instant::now();
         let kept = KeepBody::new().keep(throttled(body)).await.unwrap();
-        assert_eq!(start.elapsed(), longest * MS, "{steps:?}");
+        assert_eq!(Instant::now() - start, longest * MS, "{steps:?}");
         assert_eq!(Arc::strong_count(&alive), 1, "dropped");
         assert_eq!(kept.headers().len(), 1, "{:?}", kept.headers());
         assert_eq!(kept.extensions().get(), Some(&BodyNotKept));

@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io;
+use std::sync::{Arc, Mutex};
 
 use http::Response;
-use seawall_core::{QuotaSignal, ReadQuotaSignals};
+use seawall_core::{LateUsage, QuotaSignal, ReadQuotaSignals, Unit};
 use seawall_http::quota::{HttpFeedback, LimitHeaders, RateLimitHeaders, ResetFormat, Usage};
 use static_assertions::assert_impl_all;
 
@@ -98,4 +99,36 @@ fn classifying_a_response_allocates_nothing_whatever_it_asks_for() {
         });
         assert_eq!(counted.allocations, 0, "{response:?}");
     }
+}
+
+/// Two limits, each with its feedback: the usage at the end of the stream corrects both, once.
+#[test]
+fn an_event_stream_carries_what_corrects_its_usage_at_the_end() {
+    let feedback = HttpFeedback::new("late", RateLimitHeaders::new());
+    let corrected = Arc::new(Mutex::new(Vec::new()));
+    let attach = |response: &mut Response<()>, limit: &'static str| {
+        let reads = &feedback as &dyn ReadQuotaSignals<Response<()>, io::Error>;
+        reads.attach_late_usage(response, &mut || {
+            let corrected = Arc::clone(&corrected);
+            LateUsage::new(move |used| corrected.lock().unwrap().push((limit, used[0])))
+        });
+    };
+    let mut json = Response::builder()
+        .header("content-type", "application/json")
+        .body(())
+        .unwrap();
+    attach(&mut json, "inner");
+    assert!(json.extensions().get::<LateUsage>().is_none());
+    let mut stream = Response::builder()
+        .header("content-type", "text/event-stream; charset=utf-8")
+        .body(())
+        .unwrap();
+    attach(&mut stream, "inner");
+    attach(&mut stream, "outer");
+    let late = stream.extensions().get::<LateUsage>().unwrap();
+    late.correct(&Usage::new(9, 12).units());
+    late.correct(&Usage::new(9, 12).units());
+    let tokens = (Unit::Tokens, 21);
+    let expected = [("inner", tokens), ("outer", tokens)];
+    assert_eq!(*corrected.lock().unwrap(), expected);
 }

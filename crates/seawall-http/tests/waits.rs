@@ -53,8 +53,11 @@ fn absurd_waits_are_bounded_counted_and_emitted() {
         let absurd = response(status, &[("retry-after", "31536000")]);
         let lasts = Some(applied);
         let scope = Scope::Upstream;
-        let expected = [QuotaSignal::Pause { lasts, scope }];
-        assert_eq!(signals(&feedback, &absurd), expected);
+        let expected = match status {
+            418 => QuotaSignal::Ban { lasts, scope },
+            _ => QuotaSignal::Pause { lasts, scope },
+        };
+        assert_eq!(signals(&feedback, &absurd), [expected]);
         let Some(Received::Event(event)) = subscription.try_next() else {
             panic!("no event");
         };
