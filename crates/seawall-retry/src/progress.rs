@@ -36,6 +36,10 @@ where
     has_token: bool,
     predicate_state: StateOf<H, Req, T, E>,
     /// What only calls with more than one attempt, or with a wait before the first, have.
+    #[allow(
+        clippy::type_complexity,
+        reason = "one name for what the policy and hooks wait with"
+    )]
     more: Option<Box<MoreOf<Req, T, E, X, H>>>,
 }
 

@@ -320,6 +320,7 @@ where
 }
 
 /// How a call ended that had no success.
+#[derive(Clone, Copy)]
 struct End {
     /// What its result means.
     outcome: Outcome,
