@@ -1,6 +1,7 @@
 //! The caller gets the upstream's last result, whatever rejects a further attempt here.
 
 use std::convert::Infallible;
+use std::future::{Ready, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,6 +18,7 @@ use seawall::{
     Rejection, RetryConfig, Sent, StackBuilder,
 };
 use tokio::time::Instant;
+use tower::util::ServiceFn;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -45,35 +47,28 @@ fn opens_after(failures: u32) -> BreakerConfig {
         .expect("valid")
 }
 
+type Exchange = Ready<Result<Response<Full<Bytes>>, Infallible>>;
+
 /// A vendor that fails always, and says why.
 fn failing(
     status: u16,
-) -> (
-    impl Service<
-        Request<Full<Bytes>>,
-        Response = Response<Full<Bytes>>,
-        Error = Infallible,
-        Future: Send,
-    > + Clone,
-    Arc<AtomicU32>,
-) {
-    let calls = Arc::new(AtomicU32::new(0));
-    let counted = Arc::clone(&calls);
-    let service = service_fn(move |_: Request<Full<Bytes>>| {
-        counted.fetch_add(1, Ordering::SeqCst);
+    calls: Arc<AtomicU32>,
+) -> ServiceFn<impl Fn(Request<Full<Bytes>>) -> Exchange + Clone> {
+    service_fn(move |_| {
+        calls.fetch_add(1, Ordering::SeqCst);
         let response = Response::builder()
             .status(status)
             .header("x-request-id", "abc")
             .body(Full::from("why"));
-        std::future::ready(Ok(response.expect("a response")))
-    });
-    (service, calls)
+        ready(Ok(response.expect("a response")))
+    })
 }
 
 /// One call through a stack around a vendor that fails: its status, its text, and the mark.
 async fn call(stack: StackBuilder, status: u16) -> (u32, Option<Rejection>) {
     let stack = stack.build().expect("valid");
-    let (vendor, calls) = failing(status);
+    let calls = Arc::new(AtomicU32::new(0));
+    let vendor = failing(status, Arc::clone(&calls));
     let result = stack.layer(vendor).oneshot(get()).await;
     let response = result.expect("the upstream's last result");
     assert_eq!(response.status(), status);

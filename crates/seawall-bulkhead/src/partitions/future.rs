@@ -8,8 +8,8 @@ use pin_project_lite::pin_project;
 use seawall_core::{Classify, Policies, Policy, Rejectable, TrackCompletion};
 use tower_service::Service;
 
+use super::gate::PartitionGate;
 use super::permit::PartitionPermit;
-use super::state::PartitionGate;
 use crate::call::CallStep;
 
 pin_project! {

@@ -35,6 +35,7 @@ mod config;
 mod control;
 mod debt;
 mod future;
+mod gate;
 mod handle;
 mod hash;
 mod layer;

@@ -7,8 +7,9 @@ use seawall_core::{Classify, Describe, Policies, Policy, Reason, Rejectable, Tra
 use tower_service::Service;
 
 use super::future::PartitionedFuture;
+use super::gate::PartitionGate;
 use super::permit::PartitionPermit;
-use super::state::{PartitionGate, PartitionState};
+use super::state::PartitionState;
 use crate::call::{CallStep, Ending};
 use crate::counts::BulkheadStripe;
 use crate::semaphore::Admission;

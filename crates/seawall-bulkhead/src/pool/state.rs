@@ -2,17 +2,11 @@
 
 use std::sync::Arc;
 
-use seawall_core::{
-    EventSource, InstanceName, PartitionKey, Reason, Rejection, Sample, Samples, Value,
-};
+use seawall_core::{EventSource, InstanceName, Reason, Rejection, Sample, Samples, Value};
 
-use super::call::PoolPermit;
 use super::queue::{PoolLimits, PoolSupply, PoolUsage};
 use crate::counts::{BulkheadCounts, BulkheadStripe};
-use crate::keyed::{KeyedGate, KeyedPermits, KeyedState};
-
-/// A call that waits for a permit of a pool.
-pub(crate) type PoolGate = KeyedGate<Arc<PoolState>>;
+use crate::keyed::KeyedPermits;
 
 #[derive(Debug)]
 pub(crate) struct PoolState {
@@ -65,28 +59,4 @@ impl PoolState {
             sink.gauge(metric, &[layer], value);
         }
     }
-}
-
-impl KeyedState for Arc<PoolState> {
-    type Supply = PoolSupply;
-    type Permit = PoolPermit;
-
-    fn permits(&self) -> &KeyedPermits<PoolSupply> {
-        &self.permits
-    }
-
-    fn permit(&self, key: PartitionKey) -> PoolPermit {
-        PoolPermit::new(Self::clone(self), key)
-    }
-
-    fn counters(&self) -> &BulkheadStripe {
-        &self.counters
-    }
-
-    fn source(&self) -> &EventSource {
-        &self.source
-    }
-
-    // The guard of the call counts that.
-    fn abandoned(&self) {}
 }

@@ -26,6 +26,7 @@
 //! Clone, wake and drop wakers *outside* of the lock: all three run code of the executor, which may
 //! use the same queue. Clones go in by value, and [`Wakers`] come out.
 
+mod dispatch;
 mod rank;
 mod state;
 mod supply;

@@ -7,8 +7,7 @@ use std::task::{Poll, Waker, ready};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
-use super::state::GRACE;
-use super::{Queue, Supply, Wakers};
+use super::{GRACE, Queue, Supply, Wakers};
 
 /// How long a watchdog stays after the last waiter has left, for the next one.
 const LINGER: u64 = 1_000_000_000;
