@@ -158,7 +158,7 @@ prop_compose! {
     }
 }
 
-fn with_jitter(config: RetryConfig, share: f64) -> RetryConfig {
+fn with_jitter(config: &RetryConfig, share: f64) -> RetryConfig {
     RetryConfig::builder()
         .attempts(config.attempts())
         .backoff(config.backoff().clone())
@@ -221,7 +221,7 @@ proptest! {
         tokens in 0_u32..2,
         no_copy in any::<bool>(),
     ) {
-        let config = with_jitter(config, jitter);
+        let config = with_jitter(&config, jitter);
         let nth = attempted.attempt - 1;
         let mut effects = Fixed { draw, left, tokens, no_copy, nth, ..Fixed::default() };
         let decision = decide(&config, &attempted, &mut effects);
