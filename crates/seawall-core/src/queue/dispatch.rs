@@ -47,6 +47,9 @@ impl<T> Queue<T> {
                     // it lapses as if it had.
                     wakers.add(first.waker.take());
                     first.due_ns = due_ns;
+                } else if first.due_ns <= now_ns {
+                    // There was nothing for it after all.
+                    first.due_ns = due_ns;
                 }
                 return false;
             }

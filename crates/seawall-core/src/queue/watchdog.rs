@@ -7,10 +7,13 @@ use std::task::{Poll, Waker, ready};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
-use super::{GRACE, Queue, Supply, Wakers};
+use super::{Queue, Supply, Wakers};
 
 /// How long a watchdog stays after the last waiter has left, for the next one.
 const LINGER: u64 = 1_000_000_000;
+
+/// Tokio's timers are no finer.
+const SHORTEST_SLEEP: u64 = 1_000_000;
 
 /// How late a watchdog may be until the queue starts another: its runtime is blocked.
 const OVERDUE: u64 = 100_000_000;
@@ -89,7 +92,7 @@ impl<T> Queue<T> {
         }
         // What cannot be done now can be done at some later time, or by somebody else.
         let latest = now_ns.saturating_add(LINGER);
-        let armed_ns = self.next_check_ns().min(latest).max(now_ns + GRACE);
+        let armed_ns = self.next_check_ns().min(latest).max(now_ns + SHORTEST_SLEEP);
         self.watchdog.armed_ns = armed_ns;
         self.watchdog.never_polled = 0;
         self.watchdog.waker = Some(waker);
@@ -127,7 +130,8 @@ pub trait Watched: Send + Sync + 'static {
 /// task of the current runtime that lets waiters lapse and expire in time, when no call arrives,
 /// releases, or is polled. It ends within a second after the last waiter has left.
 ///
-/// It sleeps until there is something to do, and is polled at most about once per [`GRACE`].
+/// It sleeps until there is something to do, which is about once per [`GRACE`](super::GRACE) while
+/// waiters come and go.
 /// Nothing depends on it alone: without a runtime there is none, and the waiters' own timers do.
 pub fn watch(watched: impl Watched, generation: u64) {
     match Handle::try_current() {
