@@ -71,9 +71,8 @@ pub(crate) trait Admit: CheckOverdue {
     /// When a call starts that passes under `word`.
     #[inline]
     fn start(&self, word: StateWord) -> u64 {
-        let common = self.common();
-        if common.settings(word).measures() {
-            common.now()
+        if word.measures() {
+            self.common().now()
         } else {
             UNMEASURED
         }

@@ -32,6 +32,12 @@ impl Aging {
         let slice = now.checked_div(self.width).unwrap_or(0);
         u32::try_from(slice).unwrap_or(u32::MAX)
     }
+
+    /// Whether `slice` is over, without a division; never where calls count at any age.
+    pub(crate) fn is_over(self, slice: u32, now: u64) -> bool {
+        let end = (u64::from(slice) + 1).saturating_mul(self.width);
+        self.width != 0 && now >= end
+    }
 }
 
 /// Calls by the slice in which they were counted.
@@ -49,6 +55,11 @@ impl Ages {
             self.counts[(slice.wrapping_sub(steps - old) % SLICES) as usize] = 0;
         }
         self.newest = self.newest.max(slice);
+    }
+
+    /// The slice of now.
+    pub(crate) fn newest(&self) -> u32 {
+        self.newest
     }
 
     /// Counts calls of now.
@@ -139,6 +150,19 @@ mod tests {
                 prop_assert!(ages.total() >= within(700));
                 prop_assert!(ages.total() <= within(800));
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_slice_is_over_when_the_clock_is_in_a_later_one(
+            age in 1_u64.., slice in 0..u32::MAX, now in any::<u64>(),
+        ) {
+            let aging = Aging::of(Some(Duration::from_nanos(age)));
+            for slice in [slice, aging.slice(now), aging.slice(now).saturating_sub(1)] {
+                prop_assert!(slice == u32::MAX || aging.is_over(slice, now) == (aging.slice(now) > slice));
+            }
+            prop_assert!(!Aging::OFF.is_over(0, now));
         }
     }
 

@@ -49,7 +49,7 @@ pub(crate) struct Circuit {
 impl Circuit {
     pub(crate) fn new(config: &BreakerConfig, now: u64) -> Self {
         Self {
-            word: StateWord::FIRST.with_shadow(config.shadow),
+            word: StateWord::FIRST.with_settings(config),
             since: 0,
             windows: Windows::new(config),
             half: MaybeHalfOpen::NOT,
@@ -97,8 +97,12 @@ impl Circuit {
     }
 
     /// Forgets calls that are too old to count.
+    // Each failure comes here, and hardly any is the first one of its slice.
+    #[inline]
     pub(crate) fn expire(&mut self, config: &BreakerConfig, now: u64) {
-        self.windows.expire(config.aging.slice(now));
+        if config.aging.is_over(self.windows.slice(), now) {
+            self.windows.expire(config.aging.slice(now));
+        }
     }
 
     /// Enters drained successes, of calls that ended before the next one that is settled: `age`

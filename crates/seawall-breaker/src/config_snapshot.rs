@@ -20,8 +20,6 @@ pub(crate) struct ConfigSnapshot {
     in_flight: AtomicU64,
     /// Which watch the calls in flight belong to; see [`crate::in_flight`].
     watch: AtomicU64,
-    /// Whether the duration of calls is measured.
-    measures: AtomicU64,
     /// From when on a call is slow, in nanoseconds.
     slow_after: AtomicU64,
 }
@@ -32,7 +30,6 @@ impl ConfigSnapshot {
             window: AtomicU64::new(0),
             in_flight: AtomicU64::new(0),
             watch: AtomicU64::new(0),
-            measures: AtomicU64::new(0),
             slow_after: AtomicU64::new(u64::MAX),
         }
     }
@@ -43,7 +40,6 @@ impl ConfigSnapshot {
         store(&self.window, config.pace.reciprocal());
         store(&self.in_flight, config.in_flight_pace().reciprocal());
         store(&self.watch, watch);
-        store(&self.measures, u64::from(config.measures()));
         store(&self.slow_after, config.slow_after_ns());
     }
 
@@ -65,11 +61,6 @@ impl ConfigSnapshot {
     #[inline]
     pub(crate) fn slow_after(&self) -> u64 {
         self.slow_after.load(Ordering::Acquire)
-    }
-
-    #[inline]
-    pub(crate) fn measures(&self) -> bool {
-        self.measures.load(Ordering::Acquire) != 0
     }
 }
 

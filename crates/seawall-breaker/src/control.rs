@@ -86,10 +86,11 @@ pub(crate) trait Control: Publish {
         for stripe in self.stripes() {
             counts.success += stripe.drained.get();
             counts.rejected += stripe.rejected.get();
+            counts.gate_rejected += stripe.gate_rejected.get();
         }
         let not_drained = self.stripes().map(|stripe| stripe.successes.peek());
         counts.success += not_drained.sum::<u64>();
-        counts.success += self.common().carried_over.load(Ordering::Relaxed);
+        counts.success += self.common().periods.carried_over.load(Ordering::Relaxed);
         locked.reported_successes = locked.reported_successes.max(counts.success);
         counts.success = locked.reported_successes;
         counts

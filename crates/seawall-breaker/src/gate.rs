@@ -77,9 +77,6 @@ impl<S> Gate<S> {
     #[cold]
     fn admit(&mut self) -> Result<Option<Reservation>, Rejection> {
         let at = EntryPoint::Gate;
-        if let Some(rejection) = self.ready.take(&self.anchor, at) {
-            return Err(rejection);
-        }
         let common = self.anchor.common();
         if let Some(slot) = self.ready.take_reserved(common.word()) {
             return Ok(Some(slot));
@@ -96,14 +93,32 @@ impl<S> Gate<S> {
     where
         S: Service<Req> + Clone,
     {
+        // What the inner service may have held was given up by `poll_ready` then.
+        match self.ready.take(&self.anchor, EntryPoint::Gate) {
+            Some(rejection) => self.reject(rejection),
+            None => self.call_queued(req),
+        }
+    }
+
+    // Apart, so that a rejection costs nothing of it.
+    #[inline(never)]
+    fn call_queued<Req>(&mut self, req: Req) -> GateFuture<S::Future>
+    where
+        S: Service<Req> + Clone,
+    {
         match self.admit() {
             Ok(slot) => GateFuture::queued(slot, || self.inner.call(req)),
             Err(rejection) => {
                 self.ready.give_up(&mut self.inner);
-                self.anchor.count_rejection(EntryPoint::Gate, rejection);
-                GateFuture::rejected(rejection)
+                self.reject(rejection)
             }
         }
+    }
+
+    #[inline]
+    fn reject<F>(&self, rejection: Rejection) -> GateFuture<F> {
+        self.anchor.count_rejection(EntryPoint::Gate, rejection);
+        GateFuture::rejected(rejection)
     }
 
     /// Checks the calls in flight where slow ones are watched; whether the circuit has changed.

@@ -19,13 +19,9 @@ pub(crate) trait Settle: EvaluateRules {
     // Always: for nearly every call it is a few instructions.
     #[inline(always)]
     fn settle(&self, record: AdmissionRecord, outcome: &Outcome) {
-        let common = self.common();
-        let success = record.word.is_passing() && matches!(outcome, Outcome::Success);
-        // The settings are read before the state word is found unchanged, which proves that they
-        // are the right ones.
-        if success && common.settings(record.word).window() == 0 {
+        if record.word.is_passing_untimed() && matches!(outcome, Outcome::Success) {
             let successes = &self.stripe().successes;
-            if record.start == UNMEASURED && successes.count(&common.state, record.word) {
+            if successes.count(&self.common().state, record.word) {
                 return;
             }
         }

@@ -1,6 +1,7 @@
 //! The state that the gate, the breaker and their handles share.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -18,7 +19,7 @@ use crate::in_flight::StartBucket;
 use crate::state_word::StateWord;
 use crate::stripe::Stripe;
 use crate::sync::{AtomicU64, Ordering};
-use crate::votes::{self, SharedWords};
+use crate::votes::{self, Periods, SharedWords};
 use crate::wakers::Wakers;
 
 pub(crate) type SharedState = Shared<Common, Stripe>;
@@ -60,10 +61,17 @@ impl Setup {
     }
 }
 
-/// One circuit, without its stripes.
+/// One circuit, without its stripes. What every call reads comes first, and the rest is elsewhere: of
+/// many keys in turn each call waits for the memory of another circuit.
+#[repr(C)]
 pub(crate) struct Common {
-    pub(crate) setup: Arc<Setup>,
     pub(crate) state: AtomicU64,
+    pub(crate) setup: Arc<Setup>,
+    background: Box<Background>,
+}
+
+/// The part of a circuit that a success without a time window does not read.
+pub(crate) struct Background {
     pub(crate) open_until: AtomicU64,
     /// Why the circuit is open: the bits of a [`seawall_core::CircuitCause`].
     cause: AtomicU32,
@@ -72,14 +80,20 @@ pub(crate) struct Common {
     /// Whether calls wait while probes are in flight.
     waits: AtomicBool,
     snapshots: [ConfigSnapshot; 2],
-    /// The first tag of the present period.
-    period_start: AtomicU64,
-    /// Successes of earlier periods that a later one found.
-    pub(crate) carried_over: AtomicU64,
+    pub(crate) periods: Periods,
     /// When the calls in flight are checked next.
     pub(crate) next_check: AtomicU64,
     wakers: OnceLock<Arc<Wakers>>,
     locked: Mutex<Locked>,
+}
+
+impl Deref for Common {
+    type Target = Background;
+
+    #[inline(always)]
+    fn deref(&self) -> &Background {
+        &self.background
+    }
 }
 
 /// What the lock guards.
@@ -99,15 +113,14 @@ impl Common {
         let circuit = Circuit::new(&config, now);
         let snapshots = [ConfigSnapshot::empty(), ConfigSnapshot::empty()];
         snapshots[0].write(&config, 0);
-        Self {
-            state: AtomicU64::new(circuit.word.0),
+        let (state, word) = (AtomicU64::new(circuit.word.0), circuit.word);
+        let background = Background {
             open_until: AtomicU64::new(0),
             cause: AtomicU32::new(0),
             gate_ramps: AtomicBool::new(false),
             waits: AtomicBool::new(config.waits()),
             snapshots,
-            period_start: AtomicU64::new(votes::tag(circuit.word, config.pace.epoch(now))),
-            carried_over: AtomicU64::new(0),
+            periods: Periods::new(votes::tag(word, config.pace.epoch(now))),
             next_check: AtomicU64::new(0),
             wakers: OnceLock::new(),
             locked: Mutex::new(Locked {
@@ -116,8 +129,17 @@ impl Common {
                 watch: 0,
                 reported_successes: 0,
             }),
+        };
+        Self {
+            state,
             setup,
+            background: Box::new(background),
         }
+    }
+
+    /// Bytes on the heap, apart from those of the windows.
+    pub(crate) fn heap(&self) -> usize {
+        size_of_val(&*self.background)
     }
 
     #[inline]
@@ -228,8 +250,7 @@ impl Common {
     pub(crate) fn shared_words(&self) -> SharedWords<'_> {
         SharedWords {
             state: &self.state,
-            period_start: &self.period_start,
-            carried_over: &self.carried_over,
+            periods: &self.periods,
         }
     }
 
@@ -256,9 +277,9 @@ impl Common {
         self.settings(word).write(&locked.config, locked.watch);
         // In a longer window the clock has fewer buckets behind it, so that its tags may lie before
         // those of the shorter one.
-        let fell = votes::is_before(tag, self.period_start.load(Ordering::Relaxed));
+        let fell = votes::is_before(tag, self.periods.start.load(Ordering::Relaxed));
         if fell || locked.circuit.since == word.generation() {
-            self.period_start.store(tag, Ordering::Release);
+            self.periods.start.store(tag, Ordering::Release);
         }
         // While the circuit does not pass, no success is counted without the lock, so that the
         // stripes can be tagged before that begins: their tags may be of another clock.

@@ -1,5 +1,7 @@
 //! The state of a circuit in one word, so that a call in the closed state loads just this.
 
+use crate::config::BreakerConfig;
+
 seawall_core::state_words! {
     /// What a circuit is doing.
     // The kinds of a `StateWord` are their numbers, in this order.
@@ -39,15 +41,21 @@ impl CircuitState {
     }
 }
 
-/// A state, whether the circuit is in shadow mode, and a generation of 60 bits, which every
-/// transition and every change of settings increments: at a billion of them a second it lasts 36
+/// A state, what every call must know of the settings, and a generation of 58 bits, which every
+/// transition and every change of settings increments: at a billion of them a second it lasts nine
 /// years.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StateWord(pub(crate) u64);
 
 const KIND_MASK: u64 = 0b111;
+const PASSING_MASK: u64 = 0b11;
 const SHADOW: u64 = 1 << 3;
-const GENERATION_SHIFT: u32 = 4;
+/// The duration of calls is measured.
+const MEASURES: u64 = 1 << 4;
+/// There is a time window.
+const WINDOW: u64 = 1 << 5;
+const SETTINGS: u64 = SHADOW | MEASURES | WINDOW;
+const GENERATION_SHIFT: u32 = 6;
 /// The kind of a call that passed although the circuit rejects.
 const UNJUDGED: u64 = 0b111;
 
@@ -67,7 +75,13 @@ impl StateWord {
     /// Closed or forced closed: both have their lower two bits clear.
     #[inline]
     pub(crate) const fn is_passing(self) -> bool {
-        self.0 & 0b11 == 0
+        self.0 & PASSING_MASK == 0
+    }
+
+    /// Passing, where a success is counted without a look at the clock.
+    #[inline]
+    pub(crate) const fn is_passing_untimed(self) -> bool {
+        self.0 & (PASSING_MASK | MEASURES | WINDOW) == 0
     }
 
     /// Open or forced open: of these alone the first bit is set and the third is clear.
@@ -82,6 +96,12 @@ impl StateWord {
         self.0 & SHADOW != 0
     }
 
+    /// Whether the duration of calls is measured.
+    #[inline]
+    pub(crate) const fn measures(self) -> bool {
+        self.0 & MEASURES != 0
+    }
+
     #[inline]
     pub(crate) const fn generation(self) -> u64 {
         self.0 >> GENERATION_SHIFT
@@ -90,7 +110,7 @@ impl StateWord {
     /// The next generation, in the given state.
     pub(crate) const fn next(self, state: CircuitState) -> Self {
         let generation = self.generation().wrapping_add(1);
-        Self((generation << GENERATION_SHIFT) | (self.0 & SHADOW) | state as u64)
+        Self((generation << GENERATION_SHIFT) | (self.0 & SETTINGS) | state as u64)
     }
 
     /// The next generation in the same state: its settings are new.
@@ -98,12 +118,13 @@ impl StateWord {
         self.next(self.state())
     }
 
-    pub(crate) const fn with_shadow(self, on: bool) -> Self {
-        Self(if on {
-            self.0 | SHADOW
-        } else {
-            self.0 & !SHADOW
-        })
+    /// The same with these settings.
+    pub(crate) fn with_settings(self, config: &BreakerConfig) -> Self {
+        let bit = |bit: u64, on: bool| if on { bit } else { 0 };
+        let settings = bit(SHADOW, config.shadow)
+            | bit(MEASURES, config.measures())
+            | bit(WINDOW, config.pace.reciprocal() != 0);
+        Self((self.0 & !SETTINGS) | settings)
     }
 
     /// The word of a call that passes in shadow mode although the circuit rejects: it never votes,
@@ -126,7 +147,10 @@ impl StateWord {
 
 #[cfg(all(test, not(seawall_loom)))]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::config::AbandonedPolicy;
 
     const STATES: [CircuitState; 5] = [
         CircuitState::Closed,
@@ -136,15 +160,32 @@ mod tests {
         CircuitState::ForcedClosed,
     ];
 
+    fn config(shadow: bool, measures: bool, timed: bool) -> BreakerConfig {
+        let hour = Duration::from_secs(3_600);
+        let mut config = BreakerConfig::builder().shadow(shadow);
+        config = match timed {
+            true => config.failure_rate_over(0.5, hour),
+            false => config.failure_rate(0.5, 10),
+        };
+        if measures {
+            config = config.abandoned_policy(AbandonedPolicy::FailureAfter(hour));
+        }
+        config.build().expect("valid")
+    }
+
     #[test]
-    fn every_state_survives_packing_and_only_two_of_them_pass() {
-        for shadow in [false, true] {
-            let mut word = StateWord::FIRST.with_shadow(shadow);
+    fn every_state_and_setting_survives_packing_and_only_two_states_pass() {
+        for bits in 0..8 {
+            let (shadow, measures, timed) = (bits & 1 != 0, bits & 2 != 0, bits & 4 != 0);
+            let config = config(shadow, measures, timed);
+            let mut word = StateWord::FIRST.with_settings(&config);
             for state in STATES {
                 let next = word.next(state);
                 assert_eq!(next.state(), state);
-                assert_eq!(next.is_shadow(), shadow);
+                assert_eq!((next.is_shadow(), next.measures()), (shadow, measures));
                 assert_eq!(next.is_passing(), state.is_passing());
+                let untimed = state.is_passing() && !measures && !timed;
+                assert_eq!(next.is_passing_untimed(), untimed);
                 assert_eq!(next.is_rejecting(), state.is_rejecting());
                 assert!(!next.unjudged().is_rejecting());
                 assert_eq!(next.generation(), word.generation() + 1);
@@ -171,11 +212,10 @@ mod tests {
     #[test]
     fn the_generation_is_wide_and_wraps_without_touching_the_state() {
         let last = StateWord(u64::MAX << GENERATION_SHIFT);
-        assert_eq!(last.generation(), (1 << 60) - 1);
+        assert_eq!(last.generation(), (1 << 58) - 1);
         assert_eq!(last.next(CircuitState::Open), StateWord(1));
-        assert_eq!(
-            last.with_shadow(true).same_state(),
-            StateWord::FIRST.with_shadow(true)
-        );
+        let config = config(true, true, true);
+        let last = last.with_settings(&config);
+        assert_eq!(last.same_state(), StateWord::FIRST.with_settings(&config));
     }
 }

@@ -12,8 +12,9 @@ use crate::entry_point::EntryPoint;
 use crate::in_flight::{InFlight, StartBucket};
 use crate::votes::Slots;
 
-/// The counts and words that calls of one thread write.
+/// The counts and words that calls of one thread write; that of nearly every call comes first.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Stripe {
     pub(crate) successes: Slots,
     /// Made when slow calls are watched for the first time.
@@ -22,6 +23,8 @@ pub(crate) struct Stripe {
     pub(crate) drained: Counter,
     /// Calls that the breaker rejected because the circuit was open: while it is, each call.
     pub(crate) rejected: Counter,
+    /// The same of the gate.
+    pub(crate) gate_rejected: Counter,
     pub(crate) counters: RareCounters,
 }
 
@@ -53,6 +56,7 @@ impl Stripe {
             in_flight: OnceLock::new(),
             drained: Counter::default(),
             rejected: Counter::default(),
+            gate_rejected: Counter::default(),
             counters: RareCounters::default(),
         };
         stripe.begin_watch(config, 0);
@@ -81,7 +85,7 @@ impl Stripe {
             (EntryPoint::Breaker, Reason::NotReady) => &self.counters.not_ready,
             (EntryPoint::Breaker, _) => &self.rejected,
             (EntryPoint::Gate, Reason::NotReady) => &self.counters.gate_not_ready,
-            (EntryPoint::Gate, _) => &self.counters.gate_rejected,
+            (EntryPoint::Gate, _) => &self.gate_rejected,
         }
         .add();
     }

@@ -39,8 +39,9 @@ const EVICTED_BITS: u32 = 40;
 const EVICTED_MASK: u64 = (1 << EVICTED_BITS) - 1;
 const GENERATION_MASK: u64 = (1 << 24) - 1;
 
-/// The successes of one stripe.
+/// The successes of one stripe. Without a time window only the first word is touched.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Slots {
     words: [AtomicU64; SLOTS],
     evicted: AtomicU64,
@@ -64,14 +65,30 @@ pub(crate) const fn is_before(tag: u64, other: u64) -> bool {
     age(other, tag).is_none()
 }
 
-/// What a success needs beside its stripe.
+/// The periods of a circuit, as its successes see them.
+#[derive(Debug)]
+pub(crate) struct Periods {
+    /// The first tag of the present period.
+    pub(crate) start: AtomicU64,
+    /// Successes of earlier periods that a later one found.
+    pub(crate) carried_over: AtomicU64,
+}
+
+impl Periods {
+    /// Only the present one, which begins with this tag.
+    pub(crate) fn new(start: u64) -> Self {
+        Self {
+            start: AtomicU64::new(start),
+            carried_over: AtomicU64::new(0),
+        }
+    }
+}
+
+/// What a success needs beside its stripe. Two words, which are passed in registers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SharedWords<'a> {
     pub(crate) state: &'a AtomicU64,
-    /// The first tag of the present period.
-    pub(crate) period_start: &'a AtomicU64,
-    /// Successes of earlier periods that a later one found.
-    pub(crate) carried_over: &'a AtomicU64,
+    pub(crate) periods: &'a Periods,
 }
 
 impl Slots {
@@ -145,11 +162,14 @@ impl Slots {
 
     #[cold]
     fn evict_stale(&self, shared: SharedWords<'_>, permit: StateWord, tag: u64, count: u64) {
-        let period_start = shared.period_start.load(Ordering::Acquire);
+        let period_start = shared.periods.start.load(Ordering::Acquire);
         if age(period_start, tag).is_some() {
             self.evict(shared, permit, count);
         } else {
-            shared.carried_over.fetch_add(count, Ordering::Relaxed);
+            shared
+                .periods
+                .carried_over
+                .fetch_add(count, Ordering::Relaxed);
         }
     }
 
@@ -161,7 +181,10 @@ impl Slots {
         loop {
             if shared.state.load(Ordering::Acquire) != permit.0 {
                 // The generation has ended since they were counted, and they with it.
-                shared.carried_over.fetch_add(count, Ordering::Relaxed);
+                shared
+                    .periods
+                    .carried_over
+                    .fetch_add(count, Ordering::Relaxed);
                 return;
             }
             let (next, stale) = if seen >> EVICTED_BITS == tag {
@@ -180,7 +203,10 @@ impl Slots {
             ) {
                 Ok(_) => {
                     if stale != 0 {
-                        shared.carried_over.fetch_add(stale, Ordering::Relaxed);
+                        shared
+                            .periods
+                            .carried_over
+                            .fetch_add(stale, Ordering::Relaxed);
                     }
                     return;
                 }
@@ -266,8 +292,7 @@ mod tests {
 
     struct World {
         state: AtomicU64,
-        period_start: AtomicU64,
-        carried_over: AtomicU64,
+        periods: Periods,
         slots: Slots,
     }
 
@@ -275,8 +300,7 @@ mod tests {
         fn new(word: StateWord) -> Self {
             Self {
                 state: AtomicU64::new(word.0),
-                period_start: AtomicU64::new(tag(word, 0)),
-                carried_over: AtomicU64::new(0),
+                periods: Periods::new(tag(word, 0)),
                 slots: Slots::new(),
             }
         }
@@ -284,8 +308,7 @@ mod tests {
         fn success(&self, permit: StateWord, epoch: u64) -> bool {
             let shared = SharedWords {
                 state: &self.state,
-                period_start: &self.period_start,
-                carried_over: &self.carried_over,
+                periods: &self.periods,
             };
             self.slots.try_count(shared, permit, epoch, true)
         }
@@ -338,7 +361,7 @@ mod tests {
         // The tags of the second generation fall into the same word thirty buckets on.
         let epoch = (3 + SLOTS as u64 - STRIDE % SLOTS as u64) % SLOTS as u64;
         assert!(world.success(second, epoch));
-        assert_eq!(world.carried_over.load(Ordering::Relaxed), 7);
+        assert_eq!(world.periods.carried_over.load(Ordering::Relaxed), 7);
         assert_eq!(world.drain(tag(second, epoch)), [(Some(0), 1)]);
     }
 
@@ -363,8 +386,7 @@ mod loom_tests {
 
     struct Model {
         state: AtomicU64,
-        period_start: AtomicU64,
-        carried_over: AtomicU64,
+        periods: Periods,
         slots: Slots,
         lock: Mutex<()>,
     }
@@ -372,8 +394,7 @@ mod loom_tests {
     fn model() -> Arc<Model> {
         Arc::new(Model {
             state: AtomicU64::new(StateWord::FIRST.0),
-            period_start: AtomicU64::new(0),
-            carried_over: AtomicU64::new(0),
+            periods: Periods::new(0),
             slots: Slots::new(),
             lock: Mutex::new(()),
         })
@@ -383,8 +404,7 @@ mod loom_tests {
         fn vote(&self, permit: StateWord, epoch: u64, timed: bool) -> u64 {
             let shared = SharedWords {
                 state: &self.state,
-                period_start: &self.period_start,
-                carried_over: &self.carried_over,
+                periods: &self.periods,
             };
             // As a call does it.
             let counted = !timed && self.slots.count(&self.state, permit);
@@ -423,7 +443,7 @@ mod loom_tests {
                 let _guard = m.lock.lock().unwrap();
                 let before = m.drain(tag(first, 0));
                 if !keeps {
-                    m.period_start.store(tag(second, 0), Ordering::Release);
+                    m.periods.start.store(tag(second, 0), Ordering::Release);
                 }
                 m.state.store(second.0, Ordering::Release);
                 let retag = if keeps {
@@ -434,7 +454,7 @@ mod loom_tests {
                 (before, retag(&m.slots, second, tag(second, 0)))
             };
             let (old, new) = (old.join().unwrap(), new.join().unwrap());
-            let carried_over = m.carried_over.load(Ordering::Relaxed);
+            let carried_over = m.periods.carried_over.load(Ordering::Relaxed);
             let rest = m.drain(tag(second, 0));
             if keeps {
                 // A success counts on whichever way it is found.
@@ -487,7 +507,7 @@ mod loom_tests {
             let voted: u64 = threads.into_iter().map(|t| t.join().unwrap()).sum();
             assert_eq!(voted, 2);
             assert_eq!(drained + m.drain(tag(StateWord::FIRST, 13)), 2);
-            assert_eq!(m.carried_over.load(Ordering::Relaxed), 0);
+            assert_eq!(m.periods.carried_over.load(Ordering::Relaxed), 0);
         });
     }
 }

@@ -73,6 +73,11 @@ impl Windows {
         u32::try_from(self.run.total()).unwrap_or(u32::MAX)
     }
 
+    /// The slice in which calls are counted.
+    pub(crate) fn slice(&self) -> u32 {
+        self.run.newest()
+    }
+
     /// Bytes on the heap, with some for what an allocator keeps per block.
     pub(crate) fn heap(&self) -> usize {
         const BLOCK: usize = 16;

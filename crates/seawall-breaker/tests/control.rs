@@ -246,6 +246,38 @@ async fn slow_calls_can_be_switched_on_while_calls_are_in_flight() {
     assert_eq!(s.handle.state(), CircuitState::Open);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_window_of_time_can_be_switched_on_and_off_again() {
+    let count = || settings().failure_rate(0.5, 100).min_calls(10);
+    let time = || {
+        settings()
+            .failure_rate_over(0.5, 10 * SECOND)
+            .slow_after(SECOND)
+            .slow_rate_over(0.5, 10 * SECOND)
+            .min_calls(10)
+    };
+    let s = subject(count());
+    s.times(4, Do::Succeed).await;
+    for _ in 0..2 {
+        s.handle
+            .configure(time().build().expect("valid"))
+            .expect("valid");
+        s.times(3, Do::Succeed).await;
+        s.times(1, Do::Take(SECOND)).await;
+        let window = s.handle.snapshot().time.expect("there is one");
+        assert_eq!(window.calls, 4, "each success has its time");
+        let slow = s.handle.counts().slow;
+        s.handle
+            .configure(count().build().expect("valid"))
+            .expect("valid");
+        s.times(1, Do::Take(SECOND)).await;
+        let seen = s.handle.snapshot();
+        assert_eq!((seen.time, seen.counts.slow), (None, slow));
+    }
+    assert_eq!(s.handle.counts().success, 14);
+    assert_eq!(s.handle.snapshot().calls.map(|w| w.calls), Some(1));
+}
+
 // ---- watching ----
 
 #[tokio::test(start_paused = true)]

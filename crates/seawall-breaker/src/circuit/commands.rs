@@ -72,7 +72,7 @@ impl Circuit {
         new: &BreakerConfig,
         now: u64,
     ) -> Option<Change> {
-        self.word = self.word.same_state().with_shadow(new.shadow);
+        self.word = self.word.same_state().with_settings(new);
         self.windows.configure(old, new, now);
         if old.seed != new.seed
             && let Some(past) = &mut self.past

@@ -20,6 +20,9 @@ use super::evict::Evict;
 mod eviction;
 
 /// A key and its value, shared by the map and the calls in flight. One that is held stays.
+// In this order: what a look-up touches lies between the count of references and the first words of
+// the value.
+#[repr(C)]
 pub(crate) struct Entry<K, V> {
     /// Since the hand last passed it.
     used: AtomicBool,

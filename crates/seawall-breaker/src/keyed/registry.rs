@@ -60,7 +60,7 @@ const MAX_KEYS: usize = 10_000;
 ///
 /// # Bounded memory
 ///
-/// A key takes some 620 bytes, one whose circuit was ever open some 600 more
+/// A key takes some 640 bytes, one whose circuit was ever open some 600 more
 /// ([`memory`](BreakerRegistrySnapshot::memory)), a bit per call in a count window of more than a
 /// hundred, and what the key itself keeps on the heap. A new key beyond
 /// [`set_max_keys`](Self::set_max_keys) evicts one that is idle: its circuit is closed, no call is
