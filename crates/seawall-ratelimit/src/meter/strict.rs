@@ -129,7 +129,11 @@ impl Strict {
         }
         let time = now.max(self.latest);
         // The unit whose departure in the same round of the log comes at the same place.
-        let (rounds, first) = ((cost - 1) / self.count, (cost - 1) % self.count + 1);
+        let (rounds, first) = if cost <= self.count {
+            (0, cost)
+        } else {
+            ((cost - 1) / self.count, (cost - 1) % self.count + 1)
+        };
         let free = self.nth_free(time, first);
         let earliest = start.at.max(self.paced(start.pause, first));
         let start = free.max(earliest);
@@ -200,7 +204,12 @@ impl Strict {
     /// longer than anything else counts: the upstream does not remember it longer either.
     pub(crate) fn take(&mut self, now: u64, cost: u64) {
         self.prune(now);
-        let until = self.until(self.latest);
+        let until = self.latest.saturating_add(self.span);
+        // Within the grain of the last entry it counts as long as that: there is nothing to divide.
+        let until = match self.log.back() {
+            Some(last) if last.until >= until => last.until,
+            _ => self.on_grain(until),
+        };
         self.push(until, cost);
     }
 
@@ -356,8 +365,17 @@ impl Strict {
     }
 
     /// Advances the time to `now`, and drops entries that do not count any more.
+    #[inline]
     fn prune(&mut self, now: u64) {
         self.latest = self.latest.max(now);
+        let first = self.log.front();
+        if first.is_some_and(|entry| is_past(entry.until, self.latest)) {
+            self.drop_past();
+        }
+    }
+
+    #[inline(never)]
+    fn drop_past(&mut self) {
         while let Some(entry) = self.log.front() {
             if !is_past(entry.until, self.latest) {
                 break;
