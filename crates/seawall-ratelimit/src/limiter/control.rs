@@ -9,7 +9,7 @@ use crate::bucket::Rate;
 use crate::config::RateLimitConfig;
 use crate::limit::{Limit, MAX_LIMITS, QuotaFile};
 use crate::meter::{Meter, WallClock};
-use crate::pause::{Pause, Start};
+use crate::pause::Pause;
 
 impl Limiter {
     /// Grants nothing until [`resume`](Self::resume).
@@ -160,7 +160,7 @@ impl Limiter {
     pub(crate) fn available(&self, now_ns: u64) -> [f64; MAX_LIMITS] {
         let mut all = [0.0; MAX_LIMITS];
         let inner = &mut *self.lock_at(now_ns);
-        let start = Start::new(now_ns, self.pause_in_force(inner));
+        let start = self.start(inner, now_ns);
         if now_ns < start.at {
             return all;
         }

@@ -13,6 +13,7 @@
 
 mod admission;
 mod control;
+mod forecast;
 mod queue;
 mod settle;
 mod signals;

@@ -5,7 +5,6 @@ use seawall_core::Unit;
 use super::{Inner, Limiter};
 use crate::bounds::{Applied, Debt};
 use crate::costs::Granted;
-use crate::pause::Start;
 
 impl Limiter {
     /// Gives back what was granted and not used.
@@ -53,7 +52,7 @@ impl Limiter {
         let mut applied = Applied::default();
         let debt = Debt::of(&inner.config, index);
         let (estimate, at) = (u64::from(granted.costs.get(index)), granted.at_ns);
-        let start = Start::new(now_ns, self.pause_in_force(inner));
+        let start = self.start(inner, now_ns);
         let rate = self.rate_of(inner, index);
         let Inner { meters, caps, .. } = inner;
         let (meter, mut caps) = (meters.get_mut(index), caps.get_mut(index));

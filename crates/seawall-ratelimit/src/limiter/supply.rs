@@ -63,7 +63,10 @@ impl Tokens<'_> {
     pub(super) fn wait_in_turn(&mut self, now_ns: u64, costs: &Costs) -> u64 {
         match self.wait_in_shadow(now_ns) {
             Some(wait) => wait,
-            None => self.limiter.wait_if_first(self.inner, now_ns, costs),
+            None => {
+                let start = self.limiter.start(self.inner, now_ns);
+                self.limiter.wait_if_first(self.inner, start, costs)
+            }
         }
     }
 
@@ -71,7 +74,10 @@ impl Tokens<'_> {
     pub(super) fn wait_behind_claims(&mut self, now_ns: u64, costs: &Costs) -> u64 {
         match self.wait_in_shadow(now_ns) {
             Some(wait) => wait,
-            None => self.limiter.wait_behind_claims(self.inner, now_ns, costs),
+            None => {
+                let start = self.limiter.start(self.inner, now_ns);
+                self.limiter.wait_behind_claims(self.inner, start, costs)
+            }
         }
     }
 
@@ -107,7 +113,8 @@ impl Tokens<'_> {
             }
             Ok(())
         } else {
-            self.limiter.take_granted(self.inner, now_ns, costs)
+            let start = self.limiter.start(self.inner, now_ns);
+            self.limiter.take_granted(self.inner, start, costs)
         };
         match taken {
             Ok(()) => Taking::Taken,
@@ -131,12 +138,19 @@ impl Limiter {
     }
 
     /// Lets waiters expire and lapse, and notifies the next ones.
+    #[inline]
     pub(super) fn dispatch(&self, inner: &mut Inner, now_ns: u64, wakers: &mut Wakers) {
         if !inner.queue.is_empty() {
-            self.with_queue(inner, |queue, tokens| {
-                queue.dispatch(now_ns, tokens, wakers);
-            });
+            self.dispatch_some(inner, now_ns, wakers);
         }
+    }
+
+    // Never inlined: most calls find no queue, and should not carry it.
+    #[inline(never)]
+    fn dispatch_some(&self, inner: &mut Inner, now_ns: u64, wakers: &mut Wakers) {
+        self.with_queue(inner, |queue, tokens| {
+            queue.dispatch(now_ns, tokens, wakers);
+        });
     }
 
     /// Adds to the costs of queued calls.
