@@ -81,6 +81,22 @@ impl RateLimitCounts {
 /// Counts and emits a rejection.
 #[cold]
 pub(crate) fn reject(events: &EventSource, counters: &Counters, denial: Denial) -> Rejection {
+    reject_inlined(events, counters, denial)
+}
+
+/// Counts and emits the rejection of a call that finds the rate used up, as most are.
+// Apart, since a denial would go through memory and be asked what it is.
+#[cold]
+pub(crate) fn reject_rate_limited(
+    events: &EventSource,
+    counters: &Counters,
+    wait_ns: u64,
+) -> Rejection {
+    reject_inlined(events, counters, Denial::rate_limited(wait_ns))
+}
+
+#[inline(always)]
+fn reject_inlined(events: &EventSource, counters: &Counters, denial: Denial) -> Rejection {
     counters.of(denial.reason).add();
     let rejection = rejection(events, denial);
     events.emit(|| EventKind::Rejected(rejection));

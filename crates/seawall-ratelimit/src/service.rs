@@ -6,8 +6,7 @@ use seawall_core::{Describe, Policies, Policy, Rejectable, RequestMeta};
 use tower_service::Service;
 
 use crate::costs::{CostFn, MetaCost};
-use crate::counts::reject;
-use crate::denial::Denial;
+use crate::counts::reject_rate_limited;
 use crate::future::ResponseFuture;
 use crate::limiter_ref::{Decision, LimiterRef, TokenRequests};
 use crate::queued::Queued;
@@ -119,8 +118,7 @@ where
                 ResponseFuture::running(self.inner.call(req))
             }
             Some(Err(wait_ns)) => {
-                let denial = Denial::rate_limited(wait_ns);
-                let rejection = reject(&state.events, self.state.here(), denial);
+                let rejection = reject_rate_limited(&state.events, self.state.here(), wait_ns);
                 self.inner = self.inner.clone(); // clone: gives the reservation up
                 ResponseFuture::rejected(rejection)
             }
