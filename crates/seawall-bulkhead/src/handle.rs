@@ -2,18 +2,19 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use seawall_core::{InstanceHandle, InstanceName, InvalidConfig, NonZeroCount, Samples};
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::config::BulkheadConfig;
 use crate::counts::BulkheadCounts;
 use crate::limit_algorithm::InstalledAlgorithm;
-use crate::semaphore::packed::{DRAINING, PAUSED, SHADOW};
+use crate::semaphore::packed::{BYPASS, DRAINING, HELD, PAUSED, SHADOW};
 use crate::semaphore::{Semaphore, Usage};
 use crate::snapshot::{BulkheadSnapshot, BulkheadState};
-use crate::state::SharedState;
+use crate::state::{SharedState, State};
 
 /// Reads and controls a bulkhead from any thread, without being part of any call.
 ///
@@ -93,7 +94,7 @@ impl BulkheadHandle {
             peak_in_flight: usage.peak,
             utilization: f64::from(usage.in_flight) / f64::from(usage.limit),
             mean_hold: measured.or(usage.mean_hold_ns).map(Duration::from_nanos),
-            shadow: self.semaphore().has(SHADOW),
+            shadow: self.semaphore().has(SHADOW | BYPASS),
             counts: self.counts(),
         }
     }
@@ -142,19 +143,19 @@ impl BulkheadHandle {
     /// [`Paused`](seawall_core::Reason::Paused), queued ones wait on for as long as they may, and
     /// those in flight go on.
     pub fn pause(&self) {
-        self.state.common().command(PAUSED, 0);
+        self.state.common().command(PAUSED, BYPASS);
     }
 
     /// Rejects new calls with [`Draining`](seawall_core::Reason::Draining) until
     /// [`resume`](Self::resume), and serves those queued: before a restart. See
     /// [`drained`](Self::drained) for its end.
     pub fn drain(&self) {
-        self.state.common().command(DRAINING, 0);
+        self.state.common().command(DRAINING, BYPASS);
     }
 
-    /// Ends a pause and a drain.
+    /// Ends a pause, a drain and a bypass.
     pub fn resume(&self) {
-        self.state.common().command(0, PAUSED | DRAINING);
+        self.state.common().command(0, PAUSED | DRAINING | BYPASS);
     }
 
     /// Waits until no call holds a permit or waits for one, at any time or
@@ -173,6 +174,7 @@ impl BulkheadHandle {
         DrainFuture {
             state: self.state.clone(),
             id: None,
+            timer: None,
         }
     }
 
@@ -183,14 +185,8 @@ impl BulkheadHandle {
         self.state.common().set_shadow(on);
     }
 
-    fn block(&self) {
-        self.set_shadow(false);
-        self.pause();
-    }
-
     fn bypass(&self) {
-        self.resume();
-        self.set_shadow(true);
+        self.state.common().command(BYPASS, PAUSED | DRAINING);
     }
 
     fn state_of(&self, usage: &Usage) -> BulkheadState {
@@ -204,14 +200,17 @@ impl BulkheadHandle {
     }
 }
 
-/// [`Block`](seawall_core::Command::Block) pauses, and [`Bypass`](seawall_core::Command::Bypass)
-/// is shadow mode.
+/// [`Block`](seawall_core::Command::Block) is [`pause`](BulkheadHandle::pause): calls that are queued
+/// wait on. [`Bypass`](seawall_core::Command::Bypass) lets every call pass as in shadow mode, until
+/// another command: [`pause`](BulkheadHandle::pause), [`drain`](BulkheadHandle::drain),
+/// [`resume`](BulkheadHandle::resume), [`set_shadow`](BulkheadHandle::set_shadow) or a reset. Other
+/// settings do not end it.
 impl InstanceHandle for BulkheadHandle {
     seawall_core::handle_methods! { |this|
         pattern: this.state.common().source.pattern(),
         state: this.state_of(&this.semaphore().usage()).as_str(),
         attach: this.state.common().source,
-        commands: [Block => block, Bypass => bypass, Reset => reset],
+        commands: [Block => pause, Bypass => bypass, Reset => reset],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
@@ -240,19 +239,33 @@ seawall_core::impl_debug!(BulkheadHandle: |this| name = this.name(), snapshot = 
 pub struct DrainFuture {
     state: SharedState,
     id: Option<u64>,
+    /// For waiters of other runtimes whose wait ends without anybody to notice.
+    timer: Option<Pin<Box<Sleep>>>,
 }
+
+/// How often a drain looks at waiters whose wait may be over.
+const LOOK: Duration = Duration::from_millis(50);
 
 impl Future for DrainFuture {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        let semaphore = &this.state.common().semaphore;
-        if semaphore.poll_idle(&mut this.id, cx.waker()) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
+        let State {
+            semaphore, clock, ..
+        } = this.state.common();
+        while !semaphore.poll_idle(&mut this.id, cx.waker(), clock.now()) {
+            // Without waiters it needs no timer, and no runtime.
+            if !semaphore.has(HELD) {
+                return Poll::Pending;
+            }
+            let timer = this.timer.get_or_insert_with(|| Box::pin(sleep(LOOK)));
+            if timer.is_elapsed() {
+                timer.as_mut().reset(Instant::now() + LOOK);
+            }
+            ready!(timer.as_mut().poll(cx));
         }
+        Poll::Ready(())
     }
 }
 

@@ -11,7 +11,7 @@ use crate::counts::BulkheadStripe;
 use crate::future::ResponseFuture;
 use crate::permit::Permit;
 use crate::semaphore::Admission;
-use crate::semaphore::packed::SHADOW;
+use crate::semaphore::packed::{BYPASS, SHADOW};
 use crate::state::State;
 use crate::waiter::PermitWaiter;
 
@@ -96,7 +96,7 @@ where
             && tokio::time::Instant::now() >= deadline
         {
             let expired = Reason::DeadlineExceeded;
-            if !common.semaphore.has(SHADOW) {
+            if !common.semaphore.has(SHADOW | BYPASS) {
                 return self.reject(expired);
             }
             self.shadow(Some(expired));

@@ -9,7 +9,7 @@ use crate::config::BulkheadConfig;
 use crate::counts::BulkheadStripe;
 use crate::limit_algorithm::{CallSample, InstalledAlgorithm, LimitAlgorithm, drop_of};
 use crate::semaphore::Semaphore;
-use crate::semaphore::packed::SHADOW;
+use crate::semaphore::packed::{BYPASS, SHADOW};
 
 #[derive(Debug)]
 pub(crate) struct State {
@@ -100,7 +100,7 @@ impl State {
     /// Ends shadow mode or begins it.
     pub(crate) fn set_shadow(&self, on: bool) {
         let (set, clear) = if on { (SHADOW, 0) } else { (0, SHADOW) };
-        self.command(set, clear);
+        self.command(set, clear | BYPASS);
     }
 
     /// Sets some flags of the semaphore and clears others.

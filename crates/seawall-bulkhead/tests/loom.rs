@@ -350,7 +350,7 @@ fn the_last_release_ends_a_drain() {
         });
         let mut id = None;
         block_on(poll_fn(|cx| {
-            if semaphore.poll_idle(&mut id, cx.waker()) {
+            if semaphore.poll_idle(&mut id, cx.waker(), 0) {
                 Poll::Ready(())
             } else {
                 Poll::Pending

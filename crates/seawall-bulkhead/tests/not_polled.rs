@@ -14,7 +14,7 @@ use seawall_bulkhead::connections::{ConnectionLimitConfig, ConnectionLimitLayer}
 use seawall_bulkhead::isolated::{BlockingConfig, BlockingLayer, IsolatedConfig, IsolatedLayer};
 use seawall_bulkhead::partitions::{PartitionConfig, PartitionShare, PartitionedBulkheadLayer};
 use seawall_bulkhead::{BulkheadConfig, BulkheadHandle, BulkheadLayer};
-use seawall_core::{Error, PartitionKey, Reason, Rejectable, Rejection};
+use seawall_core::{Command, Error, InstanceHandle, PartitionKey, Reason, Rejectable, Rejection};
 use tokio::time::{Instant, sleep, timeout};
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt, service_fn};
@@ -313,6 +313,132 @@ fn waiters_of_another_runtime_do_not_depend_on_the_first_one() {
         assert!(served.is_ok(), "{served:?}");
     });
     assert_eq!(handle.in_flight(), 0);
+}
+
+/// A queue that is full of waiters of a runtime that is gone, or is not driven: once their wait is
+/// over, calls of another runtime queue again, and a drain ends.
+#[test]
+fn a_runtime_that_is_not_driven_fills_no_queue_and_holds_up_no_drain() {
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .expect("valid settings")
+    };
+    let (layer, handle) = bulkhead(1, 2, ms(100));
+    let subject = boxed(layer.layer(upstream()));
+    let first = runtime();
+    let second = runtime();
+    let running = second.block_on(async {
+        let mut running: Waits = Box::pin(subject.clone().oneshot(300));
+        let cx = &mut Context::from_waker(Waker::noop());
+        assert!(running.as_mut().poll(cx).is_pending());
+        running
+    });
+    let mut kept = first.block_on(async { [stuck(&subject, 4), stuck(&subject, 4)] });
+    second.block_on(async {
+        sleep(ms(250)).await;
+        let waits = subject.clone().oneshot(4);
+        let (result, waited) = tokio::join!(running, timeout(Duration::from_secs(5), waits));
+        assert!(result.is_ok(), "{result:?}");
+        assert!(matches!(waited, Ok(Ok(4))), "{waited:?}");
+        let holds = tokio::spawn(subject.clone().oneshot(200));
+        sleep(ms(20)).await;
+        handle.drain();
+        let drained = timeout(Duration::from_secs(5), handle.drained()).await;
+        assert!(drained.is_ok(), "{:?}", handle.snapshot());
+        assert!(holds.await.expect("nothing panics").is_ok());
+        handle.resume();
+    });
+    // Polled at last, by another runtime than the one that has their timers.
+    drop(first);
+    second.block_on(async {
+        for call in &mut kept {
+            assert!(call.as_mut().await.is_ok());
+        }
+    });
+}
+
+/// Some poll their waiting calls every 100 ms only: all others go on at most of the rate.
+#[tokio::test(start_paused = true)]
+async fn slow_pollers_cost_the_others_little() {
+    const TIME: Duration = Duration::from_secs(10);
+    for (kind, subject) in subjects(5, 1_000, HOUR) {
+        let mut slow = Vec::new();
+        for _ in 0..20 {
+            let subject = subject.clone();
+            slow.push(tokio::spawn(async move {
+                loop {
+                    let mut call: Waits = Box::pin(subject.clone().oneshot(5));
+                    let polled = std::future::poll_fn(|cx| {
+                        std::task::Poll::Ready(call.as_mut().poll(cx).is_ready())
+                    });
+                    let mut done = polled.await;
+                    while !done {
+                        sleep(ms(100)).await;
+                        let again = std::future::poll_fn(|cx| {
+                            std::task::Poll::Ready(call.as_mut().poll(cx).is_ready())
+                        });
+                        done = again.await;
+                    }
+                }
+            }));
+        }
+        let served = Arc::new(Mutex::new(0_u32));
+        let mut prompt = Vec::new();
+        for _ in 0..20 {
+            let (subject, served) = (subject.clone(), Arc::clone(&served));
+            prompt.push(tokio::spawn(async move {
+                loop {
+                    subject.clone().oneshot(5).await.expect("it is served");
+                    *served.lock().expect("nothing panics") += 1;
+                }
+            }));
+        }
+        sleep(TIME).await;
+        slow.iter().chain(&prompt).for_each(|task| task.abort());
+        // Five permits, 5 ms each: 10,000 in ten seconds if nobody were slow.
+        let served = *served.lock().expect("nothing panics");
+        assert!(served > 5_000, "{kind}: {served}");
+    }
+}
+
+/// A bypass ends with the next command, and not with other settings.
+#[tokio::test(start_paused = true)]
+async fn a_bypass_lasts_until_the_next_command() {
+    let (layer, handle) = bulkhead(1, 1, HOUR);
+    let subject = boxed(layer.layer(upstream()));
+    let passes = |subject: &Subject| {
+        let cx = &mut Context::from_waker(Waker::noop());
+        let mut calls = [0; 3].map(|_| -> Waits { Box::pin(subject.clone().oneshot(1)) });
+        calls
+            .each_mut()
+            .map(|call| call.as_mut().poll(cx).is_pending())
+    };
+    let commands: [fn(&BulkheadHandle); 5] = [
+        BulkheadHandle::resume,
+        BulkheadHandle::reset,
+        |handle| handle.set_shadow(false),
+        |handle| {
+            handle.pause();
+            handle.resume();
+        },
+        |handle| {
+            handle.drain();
+            handle.resume();
+        },
+    ];
+    for command in commands {
+        assert_eq!(passes(&subject), [true, true, false]);
+        handle
+            .control(Command::Bypass)
+            .expect("it has that command");
+        handle.set_limit(1).expect("not 0");
+        handle.configure(handle.config()).expect("valid");
+        assert_eq!(passes(&subject), [true; 3]);
+        command(&handle);
+        assert_eq!(passes(&subject), [true, true, false]);
+    }
 }
 
 /// On threads, and with a clock that is not paused.

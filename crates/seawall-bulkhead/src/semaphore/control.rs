@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use seawall_core::queue::Wakers;
 
-use super::packed::{DRAINING, PAUSED, SHADOW, available, permits};
+use super::packed::{BYPASS, DRAINING, PAUSED, SHADOW, available, permits};
 use super::permits::Semaphore;
 use super::queue::{PermitQueue, QueueRules};
 use super::sync::Ordering;
@@ -45,7 +45,7 @@ impl Semaphore {
     /// Ends every command and forgets the peak and the hold time.
     pub(crate) fn reset(&self, limit: u32, shadow: bool, now_ns: u64) -> Wakers {
         let mut queue = self.lock();
-        self.set_flag(PAUSED | DRAINING, false);
+        self.set_flag(PAUSED | DRAINING | BYPASS, false);
         self.set_flag(SHADOW, shadow);
         queue.hold_time.clear();
         let wakers = self.set_limit_locked(&mut queue, limit, now_ns);

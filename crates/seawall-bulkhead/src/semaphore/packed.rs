@@ -16,8 +16,12 @@ pub(crate) const DRAINING: u64 = 1 << 3;
 pub(crate) const SHADOW: u64 = 1 << 4;
 /// Somebody waits for all permits to be available.
 pub(crate) const IDLE_AWAITED: u64 = 1 << 5;
+/// Waiters are queued that count, active or not.
+pub(crate) const HELD: u64 = 1 << 6;
+/// An operator lets every call pass, whatever the settings are.
+pub(crate) const BYPASS: u64 = 1 << 7;
 /// What closes the fast path of acquiring.
-pub(crate) const SLOW_ACQUIRE: u64 = QUEUED | PAUSED | DRAINING | SHADOW | IDLE_AWAITED;
+pub(crate) const SLOW_ACQUIRE: u64 = QUEUED | PAUSED | DRAINING | SHADOW | BYPASS | IDLE_AWAITED;
 /// What makes a release more than an addition.
 pub(crate) const SLOW_RELEASE: u64 = QUEUED | IDLE_AWAITED;
 
@@ -37,6 +41,6 @@ pub(crate) const fn permits(by: i64) -> u64 {
 /// Whether a waiter may have a permit beside so many that others have a claim on. An operator's
 /// pause holds in shadow mode, too.
 pub(crate) const fn grants(word: u64, claims: usize) -> bool {
-    let granted = available(word) > claims as i64 || word & SHADOW != 0;
+    let granted = available(word) > claims as i64 || word & (SHADOW | BYPASS) != 0;
     granted && word & PAUSED == 0
 }

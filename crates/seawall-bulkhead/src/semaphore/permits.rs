@@ -7,8 +7,8 @@ use seawall_core::queue::{Queue, Wakers};
 use seawall_core::{Priority, Reason};
 
 use super::packed::{
-    DRAINING, IDLE_AWAITED, ONE_PERMIT, PAUSED, QUEUE_FULL, QUEUED, SHADOW, SLOW_ACQUIRE,
-    SLOW_RELEASE, available, permits,
+    BYPASS, DRAINING, HELD, IDLE_AWAITED, ONE_PERMIT, PAUSED, QUEUE_FULL, QUEUED, SHADOW,
+    SLOW_ACQUIRE, SLOW_RELEASE, available, permits,
 };
 use super::queue::{PermitQueue, PermitSupply, QueueRules};
 use super::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
@@ -74,10 +74,10 @@ impl Semaphore {
                 Err(now) => word = now,
             }
         }
-        match word & (PAUSED | DRAINING | SHADOW | IDLE_AWAITED | QUEUE_FULL) {
-            // Waiters that do not come may hold a full queue, and permits that nobody takes.
+        match word & (SLOW_ACQUIRE & !QUEUED | QUEUE_FULL | HELD) {
             QUEUE_FULL if available(word) <= 0 => Admission::Rejected(Reason::BulkheadFull),
-            0 => Admission::Wait,
+            0 | HELD => Admission::Wait,
+            // A full queue may be held by waiters whose wait is over.
             _ => self.try_acquire_locked(now()),
         }
     }
@@ -105,7 +105,7 @@ impl Semaphore {
                 return Admission::Rejected(Reason::Draining);
             } else if word & PAUSED != 0 {
                 return Admission::Rejected(Reason::Paused);
-            } else if word & SHADOW != 0 {
+            } else if word & (SHADOW | BYPASS) != 0 {
                 match -available(word) {
                     beyond if beyond < 0 => Admission::Admitted,
                     beyond if beyond < i64::from(queue.rules.max_waiting) => {
@@ -222,9 +222,11 @@ impl Semaphore {
     /// Copies the state of the queue to the word.
     pub(super) fn mark(&self, queue: &PermitQueue) {
         let queued = if queue.is_empty() { 0 } else { QUEUED };
-        let is = queued | if queue.is_full() { QUEUE_FULL } else { 0 };
+        let full = if queue.is_full() { QUEUE_FULL } else { 0 };
+        let held = if queue.waiters.is_empty() { 0 } else { HELD };
+        let is = queued | full | held;
         // Nothing else changes these while the lock is held.
-        let wrong = (self.word.load(Ordering::Acquire) ^ is) & (QUEUED | QUEUE_FULL);
+        let wrong = (self.word.load(Ordering::Acquire) ^ is) & (QUEUED | QUEUE_FULL | HELD);
         if wrong != 0 {
             self.word.fetch_xor(wrong, Ordering::AcqRel);
         }

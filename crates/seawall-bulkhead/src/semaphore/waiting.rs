@@ -5,7 +5,9 @@ use std::task::Waker;
 use seawall_core::Reason;
 use seawall_core::queue::{Standing, Taking, Turn, WaiterId, Wakers};
 
-use super::packed::{DRAINING, IDLE_AWAITED, ONE_PERMIT, PAUSED, SHADOW, available, grants};
+use super::packed::{
+    BYPASS, DRAINING, IDLE_AWAITED, ONE_PERMIT, PAUSED, SHADOW, available, grants,
+};
 use super::permits::Semaphore;
 use super::queue::{JoinError, Joined, WaitRequest};
 use super::sync::Ordering;
@@ -25,7 +27,7 @@ impl Semaphore {
             Ok(())
         } else if word & PAUSED != 0 {
             Err(JoinError::Rejected(Reason::Paused))
-        } else if word & SHADOW != 0 {
+        } else if word & (SHADOW | BYPASS) != 0 {
             Ok(())
         } else {
             queue.check(now_ns, request)
@@ -128,22 +130,25 @@ impl Semaphore {
 
     /// Whether no permit is held and no call waits; if not, the waker is woken when that is so.
     /// `id` is the caller's, and is to be given to [`forget_idle`](Self::forget_idle).
-    pub(crate) fn poll_idle(&self, id: &mut Option<u64>, waker: &Waker) -> bool {
+    pub(crate) fn poll_idle(&self, id: &mut Option<u64>, waker: &Waker, now_ns: u64) -> bool {
         let waker = waker.clone();
         let mut queue = self.lock();
         // Set before the look: a release of the last permit from then on comes here.
         self.set_flag(IDLE_AWAITED, true);
-        if self.is_idle(&queue) {
+        let wakers = self.dispatch(&mut queue, now_ns);
+        let is_idle = self.is_idle(&queue);
+        let old = if is_idle {
             let old = queue.idle_waiters.remove(id.take());
             self.set_flag(IDLE_AWAITED, !queue.idle_waiters.is_empty());
-            drop(queue);
-            drop(old);
-            return true;
-        }
-        let old = queue.idle_waiters.register(id, waker);
+            old
+        } else {
+            self.set_flag(IDLE_AWAITED, true);
+            queue.idle_waiters.register(id, waker)
+        };
         drop(queue);
         drop(old);
-        false
+        wakers.wake();
+        is_idle
     }
 
     pub(crate) fn forget_idle(&self, id: Option<u64>) {

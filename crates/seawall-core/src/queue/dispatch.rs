@@ -1,6 +1,6 @@
 //! The moves between the states of a waiter.
 
-use super::state::{Aside, Entry, LONGEST_GRACE};
+use super::state::{Aside, Entry, LATE_VOTES, LONGEST_GRACE};
 use super::{GRACE, Next, Queue, Supply, WaiterId, Wakers};
 
 impl<T> Queue<T> {
@@ -14,6 +14,7 @@ impl<T> Queue<T> {
         while self.notify_next(now_ns, supply, wakers) {}
         if self.is_empty() {
             self.grace_ns = GRACE;
+            self.late = 0;
         }
         self.call_watchdog(wakers);
     }
@@ -21,7 +22,7 @@ impl<T> Queue<T> {
     /// Wakes the watchdog if it would look too late.
     pub(super) fn call_watchdog(&mut self, wakers: &mut Wakers) {
         let next_check_ns = self.next_check_ns();
-        wakers.add_first(self.watchdog.call(next_check_ns));
+        self.watchdogs.call(next_check_ns, wakers);
     }
 
     fn notify_next(
@@ -143,14 +144,17 @@ impl<T> Queue<T> {
     }
 
     /// A waiter is polled: it has come if it was notified, and need not be woken.
-    pub(super) fn answered(&mut self, id: WaiterId, wakers: &mut Wakers) {
+    /// `true` when it had been notified before.
+    pub(super) fn answered(&mut self, id: WaiterId, wakers: &mut Wakers) -> bool {
         if let Some(entry) = self.notified.get_mut(&id) {
-            self.unanswered.remove(&(entry.notified_ns, id));
-            entry.notified_ns = u64::MAX;
-        } else if let Some(entry) = self.waiting.get_mut(&id) {
+            let since = std::mem::replace(&mut entry.notified_ns, u64::MAX);
+            return self.unanswered.remove(&(since, id));
+        }
+        if let Some(entry) = self.waiting.get_mut(&id) {
             wakers.discard(entry.waker.take());
             entry.due_ns = u64::MAX;
         }
+        false
     }
 
     /// A waiter that has lapsed is polled: it waits again, at its old rank.
@@ -160,10 +164,22 @@ impl<T> Queue<T> {
         }
         if let Some(mut entry) = self.remove_aside(id, supply) {
             if now_ns < entry.aside_ns.saturating_add(LONGEST_GRACE) {
-                self.grace_ns = (2 * self.grace_ns).min(LONGEST_GRACE);
+                self.vote(true);
             }
             entry.due_ns = u64::MAX;
             self.wait(id, entry, supply);
+        }
+    }
+
+    /// A waiter came late, or in time: what most do decides how long all may take.
+    pub(super) fn vote(&mut self, late: bool) {
+        self.late += if late { 1 } else { -1 };
+        if self.late >= LATE_VOTES {
+            self.late = 0;
+            self.grace_ns = (2 * self.grace_ns).min(LONGEST_GRACE);
+        } else if self.late <= -LATE_VOTES {
+            self.late = 0;
+            self.grace_ns = (self.grace_ns / 2).max(GRACE);
         }
     }
 }

@@ -3,17 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::task::Waker;
 
-use super::watchdog::Watchdog;
+use super::watchdog::Watchdogs;
 use super::{Supply, WaiterId, Wakers};
 
 /// How long a waiter may take to be polled once it was notified, in nanoseconds: 5 ms. After that
 /// its claim goes to the next waiter.
 ///
 /// Longer than a healthy runtime lets a task wait, and short beside what calls take. A waiter that
-/// is late for it loses its turn, not its rank. Where waiters that have lapsed come soon after, the
-/// runtime is slow rather than they are stuck: then the queue doubles the time for all, up to
-/// 320 ms, until it is empty.
+/// is late for it loses its turn, not its rank. Where most waiters are late, the runtime is slow
+/// rather than they are stuck: then the queue doubles the time for all, up to 320 ms, and halves it
+/// again when most come in time.
 pub const GRACE: u64 = 5_000_000;
+
+/// So many more waiters late than in time, or in time than late, change the grace.
+pub(super) const LATE_VOTES: i8 = 8;
 
 pub(super) const LONGEST_GRACE: u64 = 64 * GRACE;
 
@@ -34,7 +37,9 @@ pub struct Queue<T> {
     pub(super) grace_ns: u64,
     /// The latest reading of the clock: a late one passes none.
     pub(super) latest_ns: u64,
-    pub(super) watchdog: Watchdog,
+    pub(super) watchdogs: Watchdogs,
+    /// Counts waiters that came late, less those that came in time.
+    pub(super) late: i8,
 }
 
 #[derive(Debug)]
@@ -111,7 +116,8 @@ impl<T> Queue<T> {
             deadlines: BTreeSet::new(),
             grace_ns: GRACE,
             latest_ns: 0,
-            watchdog: Watchdog::new(),
+            watchdogs: Watchdogs::new(),
+            late: 0,
         }
     }
 
@@ -216,7 +222,9 @@ impl<T> Queue<T> {
         wakers: &mut Wakers,
     ) -> Standing {
         self.come_back(id, now_ns, supply);
-        self.answered(id, wakers);
+        if self.answered(id, wakers) {
+            self.vote(false);
+        }
         self.dispatch(now_ns, supply, wakers);
         if self.notified.contains_key(&id) {
             self.answered(id, wakers);

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use pin_project_lite::pin_project;
+use tokio::runtime::{self, Handle};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
@@ -122,6 +123,8 @@ pin_project! {
         gate: G,
         #[pin]
         timer: Option<Sleep>,
+        // A timer ends with its runtime.
+        runtime: Option<runtime::Id>,
     }
 }
 
@@ -129,7 +132,11 @@ impl<G: Gate> Waiter<G> {
     /// A waiter that joins the queue at its first poll, not before: a future that is never polled
     /// must hold up nobody.
     pub const fn new(gate: G) -> Self {
-        Self { gate, timer: None }
+        Self {
+            gate,
+            timer: None,
+            runtime: None,
+        }
     }
 
     /// The gate's side of it.
@@ -191,11 +198,16 @@ impl<G: Gate> Waiter<G> {
                 return Poll::Pending;
             }
             let at = this.gate.instant(until_ns);
+            let runtime = Handle::try_current().ok().map(|runtime| runtime.id());
             match this.timer.as_mut().as_pin_mut() {
-                Some(timer) if timer.deadline() == at => {}
-                Some(timer) => timer.reset(at),
-                None => this.timer.set(Some(sleep_until(at))),
+                Some(timer) if *this.runtime == runtime => {
+                    if timer.deadline() != at {
+                        timer.reset(at);
+                    }
+                }
+                _ => this.timer.set(Some(sleep_until(at))),
             }
+            *this.runtime = runtime;
             if let Some(timer) = this.timer.as_mut().as_pin_mut() {
                 ready!(timer.poll(cx));
             }

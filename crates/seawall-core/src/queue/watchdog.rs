@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Poll, Waker, ready};
 
-use tokio::runtime::Handle;
+use tokio::runtime::{self, Handle};
 use tokio::time::{Instant, sleep_until};
 
 use super::{Queue, Supply, Wakers};
@@ -18,54 +18,77 @@ const SHORTEST_SLEEP: u64 = 1_000_000;
 /// How late a watchdog may be until the queue starts another: its runtime is blocked.
 const OVERDUE: u64 = 100_000_000;
 
-/// What a queue knows of its watchdog.
+/// A runtime that goes down drops each watchdog at once: waiters are not woken to start more.
+const MOST_NEVER_POLLED: u8 = 3;
+
+/// What a queue knows of its watchdogs: one for each runtime whose tasks have waited in it, so that
+/// none depends on the runtime of another.
 #[derive(Debug)]
-pub(super) struct Watchdog {
-    running: bool,
-    /// Of two, the older one ends.
-    generation: u64,
-    armed_ns: u64,
-    waker: Option<Waker>,
+pub(super) struct Watchdogs {
+    running: Vec<Watchdog>,
+    last_generation: u64,
     /// How many have ended in a row that were never polled.
     never_polled: u8,
 }
 
-/// A runtime that goes down drops each watchdog at once: waiters are not woken to start more.
-const MOST_NEVER_POLLED: u8 = 3;
+#[derive(Debug)]
+struct Watchdog {
+    runtime: runtime::Id,
+    generation: u64,
+    armed_ns: u64,
+    waker: Option<Waker>,
+}
 
-impl Watchdog {
+impl Watchdogs {
     pub(super) const fn new() -> Self {
         Self {
-            running: false,
-            generation: 0,
-            armed_ns: 0,
-            waker: None,
+            running: Vec::new(),
+            last_generation: 0,
             never_polled: 0,
         }
     }
 
-    /// Its waker, if it would look too late.
-    pub(super) fn call(&mut self, next_check_ns: u64) -> Option<Waker> {
-        if next_check_ns >= self.armed_ns {
-            return None;
+    /// Wakes those that would look too late.
+    pub(super) fn call(&mut self, next_check_ns: u64, wakers: &mut Wakers) {
+        for watchdog in &mut self.running {
+            if next_check_ns < watchdog.armed_ns {
+                watchdog.armed_ns = next_check_ns;
+                wakers.add_first(watchdog.waker.take());
+            }
         }
-        self.armed_ns = next_check_ns;
-        self.waker.take()
+    }
+
+    fn remove(&mut self, generation: u64) -> Option<Watchdog> {
+        let all = &mut self.running;
+        let at = all.iter().position(|w| w.generation == generation)?;
+        Some(all.swap_remove(at))
     }
 }
 
 impl<T> Queue<T> {
-    /// Whether a waiter that goes to sleep has to start a [watchdog](watch), and of which generation.
+    /// Whether a waiter that goes to sleep has to start a [watchdog](watch) for its runtime, and of
+    /// which generation.
     pub fn start_watchdog(&mut self, now_ns: u64) -> Option<u64> {
-        let watchdog = &mut self.watchdog;
-        if watchdog.running && now_ns < watchdog.armed_ns.saturating_add(OVERDUE) {
-            return None;
+        let runtime = Handle::try_current().ok()?.id();
+        let watchdogs = &mut self.watchdogs;
+        let known = watchdogs.running.iter().position(|w| w.runtime == runtime);
+        if let Some(at) = known {
+            if now_ns < watchdogs.running[at].armed_ns.saturating_add(OVERDUE) {
+                return None;
+            }
+            // It ends when it finds that it is not known any more.
+            watchdogs.running.swap_remove(at);
         }
-        watchdog.running = true;
-        watchdog.generation += 1;
-        // It looks as soon as it runs.
-        watchdog.armed_ns = now_ns;
-        Some(watchdog.generation)
+        watchdogs.last_generation += 1;
+        let generation = watchdogs.last_generation;
+        watchdogs.running.push(Watchdog {
+            runtime,
+            generation,
+            // It looks as soon as it runs.
+            armed_ns: now_ns,
+            waker: None,
+        });
+        Some(generation)
     }
 
     /// The watchdog looks, and looks again at the time that is returned, in nanoseconds; `None`
@@ -78,41 +101,40 @@ impl<T> Queue<T> {
         supply: &mut impl Supply<T>,
         wakers: &mut Wakers,
     ) -> Option<u64> {
-        if generation != self.watchdog.generation {
+        let Some(mut watchdog) = self.watchdogs.remove(generation) else {
             wakers.discard(Some(waker));
             return None;
-        }
+        };
         // It is here, and need not be woken.
-        wakers.discard(self.watchdog.waker.take());
+        wakers.discard(watchdog.waker.take());
         self.dispatch(now_ns, supply, wakers);
         if self.is_empty() {
-            self.watchdog.running = false;
             wakers.discard(Some(waker));
             return None;
         }
         // What cannot be done now can be done at some later time, or by somebody else.
         let latest = now_ns.saturating_add(LINGER);
-        let armed_ns = self.next_check_ns().min(latest).max(now_ns + SHORTEST_SLEEP);
-        self.watchdog.armed_ns = armed_ns;
-        self.watchdog.never_polled = 0;
-        self.watchdog.waker = Some(waker);
+        let earliest = now_ns.saturating_add(SHORTEST_SLEEP);
+        let armed_ns = self.next_check_ns().min(latest).max(earliest);
+        watchdog.armed_ns = armed_ns;
+        watchdog.waker = Some(waker);
+        self.watchdogs.never_polled = 0;
+        self.watchdogs.running.push(watchdog);
         Some(armed_ns)
     }
 
-    /// The watchdog has ended, perhaps with its runtime. Waiters of other runtimes are woken, and
-    /// the first to be polled starts another.
+    /// The watchdog has ended, perhaps with its runtime. Waiters are woken, and the first of each
+    /// runtime to be polled starts another.
     pub fn watch_ended(&mut self, generation: u64, wakers: &mut Wakers) {
-        let watchdog = &mut self.watchdog;
-        if generation == watchdog.generation && watchdog.running {
-            watchdog.running = false;
-            let waker = watchdog.waker.take();
-            if waker.is_none() {
-                watchdog.never_polled = watchdog.never_polled.saturating_add(1);
-            }
-            wakers.discard(waker);
-            if watchdog.never_polled <= MOST_NEVER_POLLED {
-                self.wake_all(wakers);
-            }
+        let Some(watchdog) = self.watchdogs.remove(generation) else {
+            return;
+        };
+        if watchdog.waker.is_none() {
+            self.watchdogs.never_polled = self.watchdogs.never_polled.saturating_add(1);
+        }
+        wakers.discard(watchdog.waker);
+        if self.watchdogs.never_polled <= MOST_NEVER_POLLED {
+            self.wake_all(wakers);
         }
     }
 }
@@ -131,8 +153,7 @@ pub trait Watched: Send + Sync + 'static {
 /// releases, or is polled. It ends within a second after the last waiter has left.
 ///
 /// It sleeps until there is something to do, which is about once per [`GRACE`](super::GRACE) while
-/// waiters come and go.
-/// Nothing depends on it alone: without a runtime there is none, and the waiters' own timers do.
+/// waiters come and go. There is one for each runtime whose tasks wait in the queue.
 pub fn watch(watched: impl Watched, generation: u64) {
     match Handle::try_current() {
         Ok(runtime) => drop(runtime.spawn(run(Ended {
