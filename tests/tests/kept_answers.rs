@@ -201,3 +201,50 @@ async fn of_an_answer_whose_body_does_not_end_the_head_is_kept() {
     let body = response.into_body().collect().await;
     assert_eq!(body.expect("an empty body").to_bytes(), "");
 }
+
+/// The deadline passes while the body of an answer is read.
+async fn deadline_while_reading(stack: StackBuilder, time: Duration) {
+    let stack = stack.build().expect("valid");
+    let slow = service_fn(|_: Request<Full<Bytes>>| async {
+        tokio::time::sleep(Duration::from_millis(85)).await;
+        let response = Response::builder().status(500).body(Endless(false));
+        Ok::<_, Infallible>(response.expect("a response"))
+    });
+    let start = Instant::now();
+    let response = stack.layer(slow).oneshot(get()).await;
+    let response = response.expect("the upstream's last result");
+    assert!(Instant::now() - start <= time);
+    assert_eq!(response.status(), 500);
+    assert_eq!(response.extensions().get(), Some(&BodyNotKept));
+    let mark = response.extensions().get().copied();
+    assert_eq!(reason(mark), Reason::DeadlineExceeded);
+    assert_eq!(stack.handles().bulkhead.in_flight(), 0);
+    assert_eq!(stack.handles().retry.counts().attempts.total(), 1);
+}
+
+const TIME: Duration = Duration::from_millis(120);
+
+fn short() -> [StackBuilder; 2] {
+    let deadline = eager(seawall::market_data("feed"))
+        .attempt_timeout(TIME - Duration::from_millis(1))
+        .deadline(TIME);
+    let overall = RetryConfig::builder()
+        .backoff(Backoff::NONE)
+        .overall_timeout(TIME);
+    let overall = eager(seawall::market_data("feed")).retry(overall.build().expect("valid"));
+    [deadline, overall]
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_not_lost_when_the_time_is_up_while_its_body_is_read() {
+    for stack in short() {
+        deadline_while_reading(stack, TIME).await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_not_lost_when_the_time_is_up_in_real_time() {
+    for stack in short() {
+        deadline_while_reading(stack, TIME + Duration::from_millis(40)).await;
+    }
+}

@@ -2,6 +2,8 @@
 
 use std::future::{Future, Ready, ready};
 
+use tokio::time::Instant;
+
 use crate::Rejection;
 
 /// Keeps the response of an attempt that is tried again, until it is known that the next attempt
@@ -48,6 +50,17 @@ pub trait KeepResponse<Res> {
     /// The wait before the next attempt begins at the same time, and the next attempt is not made
     /// before the future has ended: it must be bounded in time. It may be dropped at any time.
     fn keep(&self, response: Res) -> Self::Keeping;
+
+    /// As [`keep`](Self::keep), for a call that ends at `deadline` if it has one: the future ends
+    /// before, with what it has by then, since the caller would get the rejection alone
+    /// otherwise. Timers fire on whole milliseconds, so leave one.
+    ///
+    /// Unless implemented the deadline is not looked at, which is right where keeping takes no
+    /// time.
+    fn keep_until(&self, response: Res, deadline: Option<Instant>) -> Self::Keeping {
+        let _ = deadline;
+        self.keep(response)
+    }
 
     /// Marks a response which the caller gets although another attempt was wanted: `rejection` says
     /// why there was none. Does nothing unless implemented.

@@ -156,6 +156,7 @@ pub enum QuotaSignal {
 ///
 /// A rate limit makes it of what the call was granted: it corrects the windows of that time, of all
 /// units at once. The first correction counts, also of clones. Dropped, it leaves the estimate taken.
+/// A bucket gives back what has not flowed in since; a strict limit gives back all of it.
 ///
 /// ```
 /// use std::sync::{Arc, Mutex};

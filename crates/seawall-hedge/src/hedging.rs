@@ -131,7 +131,7 @@ where
             let outcome = judgement.outcome;
             match result {
                 Ok(response) => {
-                    let keeping = Box::pin(keeper.keep(response));
+                    let keeping = Box::pin(keeper.keep_until(response, self.deadline));
                     race.keeping.push((outcome, keeping));
                 }
                 Err(error) => race.answer = Some((outcome, Err(error))),

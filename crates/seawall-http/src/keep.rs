@@ -13,7 +13,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use seawall_core::{InvalidConfig, KeepResponse, Rejection};
 use tokio::task::coop;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::inspect::is_event_stream;
 
@@ -22,6 +22,8 @@ const CAP: usize = 64 * 1024;
 /// How long it may take to read it unless set.
 const TIMEOUT: Duration = Duration::from_millis(50);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How coarse timers are.
+const TICK: Duration = Duration::from_millis(1);
 
 /// Keeps HTTP responses whose call is tried again: the head, and the body within bounds of size and
 /// time.
@@ -31,7 +33,7 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// is dropped unread is closed, so each attempt of a retry would cost a new connection, in the
 /// middle of a throttle.
 ///
-/// A body of up to 64 KiB that comes within 50 ms is read to its end, and with its end the permits
+/// A body of up to 64 KiB that comes within 50 ms, and before the call's deadline, is read to its end, and with its end the permits
 /// and votes that it held are free. One that is longer, slower, breaks off, or is a stream of
 /// events is dropped: its connection is closed, as it would be without a keeper, and what is kept
 /// has an empty body, no headers of a body's length or encoding, and [`BodyNotKept`] in its
@@ -86,7 +88,8 @@ impl KeepBody {
 
     /// Sets how long it may take until a body has come to its end; 50 ms unless set. The next
     /// attempt is not made before, but its wait begins at the same time. With zero only what is
-    /// there already is read.
+    /// there already is read. A call with a deadline waits until a millisecond before it at most,
+    /// and returns what is kept by then.
     ///
     /// # Errors
     ///
@@ -121,11 +124,16 @@ impl<B: Body<Data = Bytes> + From<Bytes>> KeepResponse<Response<B>> for KeepBody
     type Keeping = KeepingBody<B>;
 
     fn keep(&self, response: Response<B>) -> KeepingBody<B> {
+        self.keep_until(response, None)
+    }
+
+    fn keep_until(&self, response: Response<B>, deadline: Option<Instant>) -> KeepingBody<B> {
         let (head, body) = response.into_parts();
         let is_short = body.size_hint().lower() <= self.cap as u64;
         KeepingBody {
             body: (is_short && !is_event_stream(&head.headers)).then_some(body),
             timer: None,
+            until: deadline.map(|at| at.checked_sub(TICK).unwrap_or(at)),
             head: Some(head),
             read: Read::Nothing,
             bounds: *self,
@@ -151,6 +159,7 @@ pin_project! {
         // Set when there is something to wait for.
         #[pin]
         timer: Option<Sleep>,
+        until: Option<Instant>,
         head: Option<Parts>,
         read: Read,
         bounds: KeepBody,
@@ -243,7 +252,9 @@ impl<B: Body<Data = Bytes>> KeepingBody<B> {
                 }
                 Poll::Pending => {
                     if this.timer.is_none() {
-                        this.timer.set(Some(sleep(this.bounds.timeout)));
+                        let own = Instant::now() + this.bounds.timeout;
+                        let until = this.until.map_or(own, |until| until.min(own));
+                        this.timer.set(Some(sleep_until(until)));
                     }
                     if let Some(timer) = this.timer.as_mut().as_pin_mut() {
                         // Also when the body has used up the task's budget of progress.

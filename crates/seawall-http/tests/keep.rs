@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 use proptest::prelude::*;
@@ -183,6 +183,27 @@ async fn of_a_body_that_is_long_slow_broken_or_a_stream_the_head_is_kept() {
     let keeping = KeepBody::new().keep(throttled(body));
     assert_eq!(Arc::strong_count(&alive), 1, "as it announces");
     drop(keeping);
+}
+
+/// A reader that goes on beyond the deadline loses what it has.
+#[tokio::test(start_paused = true)]
+async fn reading_ends_before_the_deadline() {
+    for (left, took) in [(30, 29), (51, 50), (500, 50), (1, 0), (0, 0)] {
+        let (body, alive) = Script::new([data("ab"), Step::Never]);
+        let start = Instant::now();
+        let keeping = KeepBody::new().keep_until(throttled(body), Some(start + left * MS));
+        let kept = keeping.await.unwrap();
+        assert_eq!(Instant::now() - start, took * MS);
+        assert_eq!(
+            (kept.status(), Arc::strong_count(&alive)),
+            (StatusCode::TOO_MANY_REQUESTS, 1)
+        );
+        assert_eq!(kept.extensions().get(), Some(&BodyNotKept));
+    }
+    // What is there already is kept, however late it is.
+    let (body, _) = Script::new([data("ab")]);
+    let keeping = KeepBody::new().keep_until(throttled(body), Some(Instant::now()));
+    assert_eq!(text(keeping.await.unwrap()).await, "ab");
 }
 
 #[tokio::test(start_paused = true)]

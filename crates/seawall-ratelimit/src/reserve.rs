@@ -18,7 +18,11 @@ use crate::queued::Queued;
 /// Made by [`RateLimitHandle::reserve`](crate::RateLimitHandle::reserve) for work that is not a call
 /// of a Tower service: a WebSocket message, a batch, a streamed response. It knows when they were
 /// taken, and corrects the windows of that time, however late. Dropped without
-/// [`correct_usage`](Self::correct_usage) or [`commit`](Self::commit), it gives back everything.
+/// [`correct_usage`](Self::correct_usage) or [`commit`](Self::commit), it gives back everything that
+/// still counts.
+///
+/// A bucket gives back what has not flowed in since; a strict limit gives back all of it, as long as
+/// it counts. Where estimates are corrected late, use strict limits.
 ///
 /// ```
 /// use std::time::Duration;
@@ -57,7 +61,7 @@ impl Reservation {
     ///
     /// A difference counts at the time of the reservation: a window that has ended since changes no
     /// more. A bucket has no windows: what was used in addition is owed, and the next calls wait for
-    /// it.
+    /// it; of what was not used, it gives back what has not flowed in since, `amount - rate * time`.
     pub fn correct_usage(mut self, used: &[(Unit, u64)]) {
         self.over = true;
         let now = self.limiter.now();

@@ -169,7 +169,9 @@ where
         Poll::Ready(self.expired())
     }
 
-    fn expired(&mut self) -> ResultOf<S, Req> {
+    /// The call's result when there is no time for another attempt.
+    #[cold]
+    pub(crate) fn expired(&mut self) -> ResultOf<S, Req> {
         let rules = &self.common.common().rules;
         self.progress.expired(rules, self.common.stripe())
     }

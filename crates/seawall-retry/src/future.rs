@@ -286,9 +286,15 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Step<ResultOf<S, Req>>> {
         let next = match stage.as_mut().project() {
-            // ## Keeping => (PredicateWait | Delaying | Readying)
+            // ## Keeping => (PredicateWait | Delaying | Readying | Done)
             StageProj::Keeping => {
-                let pause = ready!(self.progress.poll_keeping(cx));
+                let Poll::Ready(pause) = self.progress.poll_keeping(cx) else {
+                    return self.poll_deadline(cx).map(Step::Complete);
+                };
+                // What was kept reaches the caller now or never.
+                if self.progress.has_no_time() {
+                    return Poll::Ready(Step::Complete(self.expired()));
+                }
                 return self.pause(stage, pause, cx);
             }
             // ## Delaying => Readying

@@ -10,6 +10,7 @@ use seawall_core::{
 };
 use tokio::time::Instant;
 
+use crate::effects::time_left;
 use crate::hooks::{Hook, StateOf, WaitOf};
 use crate::rate_token::RateToken;
 use crate::rules::{Core, Rules};
@@ -146,7 +147,8 @@ where
         response: T,
         pause: Pause<WaitOf<H, Req, T, E>>,
     ) {
-        let keeping = Box::pin(rules.policy.keeper().keep(response));
+        let keeper = rules.policy.keeper();
+        let keeping = Box::pin(keeper.keep_until(response, self.deadline));
         self.more_mut().keeping = Some((keeping, pause));
     }
 
@@ -189,6 +191,11 @@ where
     /// Whether the result of another attempt would come too late.
     pub(crate) fn is_late(&self) -> bool {
         self.deadline.is_some_and(|at| at <= Instant::now())
+    }
+
+    /// Whether no wait can end before the deadline any more.
+    pub(crate) fn has_no_time(&self) -> bool {
+        time_left(self.deadline).is_some_and(|left| left.is_zero())
     }
 
     /// Whether a copy of the request is worth having before the next attempt.

@@ -76,7 +76,9 @@ impl Keys {
         let more = debt.bound(used.saturating_sub(estimate), &mut applied);
         let used = (*used).min(estimate.saturating_add(more));
         let correct = |before| {
-            let word = of.rate.correct(before, now_ns, estimate, used);
+            let word = of
+                .rate
+                .correct(before, now_ns, (estimate, used), granted.at_ns);
             of.rate.owe_at_most(word, now_ns, debt.longest_ns)
         };
         if let Some(slot) = of.table.get_mut(of.hash, of.key.0) {

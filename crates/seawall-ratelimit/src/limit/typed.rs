@@ -12,6 +12,9 @@ impl Limit {
     /// `rate` per `period` in the long run, and [a burst](BucketLimit::burst) at once after idle
     /// time: the generic cell rate algorithm. Any stretch of time `t` sees at most
     /// `burst + rate * t / period`.
+    ///
+    /// A bucket gives back what has not flowed in since; a [strict](Self::strict) limit gives back all
+    /// of it. So where estimates are corrected late, use strict limits.
     pub const fn bucket(rate: u32, period: Duration) -> BucketLimit {
         BucketLimit(Limit::new(rate, period, Kind::Bucket { burst: None }))
     }

@@ -79,10 +79,10 @@ impl Limiter {
                 let less = estimate - used;
                 match meter {
                     Some(meter) => meter.give_back(now_ns, less, at),
-                    None => self.bucket.refund(less),
+                    None => self.bucket.refund(now_ns, less, at),
                 }
                 if let Some(caps) = &mut caps {
-                    caps.give_back(rate, less, at);
+                    caps.give_back(now_ns, rate, less, at);
                 }
             }
         }

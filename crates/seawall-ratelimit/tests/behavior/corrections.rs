@@ -335,7 +335,7 @@ async fn a_correction_covers_all_units_at_once() {
             .map(|l| l.available.round())
             .collect::<Vec<_>>()
     };
-    assert_eq!(left(), [8_900.0, 9_600.0, 8_528.0, 9.0]);
+    assert_eq!(left(), [8_900.0, 9_600.0, 8_500.0, 9.0]);
     // All of it counts as of the departure.
     advance(50 * SECOND).await;
     assert_eq!(left()[..2], [10_000.0, 10_000.0]);
@@ -420,4 +420,94 @@ async fn what_a_key_used_corrects_the_key_and_the_account() {
         );
         assert_eq!(keys.tokens(PartitionKey::of(&7)), -100.0);
     }
+}
+
+/// What a bucket of 20 per second lets pass at one moment, when what was taken before comes back then.
+async fn passing_with_late_refunds(limits: &[Limit], reserved: u32, used: Option<u64>) -> u32 {
+    let handle = handle(limits.iter().cloned());
+    let mut held = Vec::new();
+    for _ in 0..reserved {
+        held.push(handle.try_reserve(&weight(20)).expect("granted"));
+        advance(SECOND).await;
+    }
+    let mut passed = passing(&handle, 100, &weight(1));
+    for reserved in held {
+        match used {
+            Some(used) => reserved.correct_usage(&[(Unit::Cost, used)]),
+            None => drop(reserved),
+        }
+        passed += passing(&handle, 100, &weight(1));
+    }
+    passed
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_flowed_into_a_bucket_since_is_not_given_back_once_more() {
+    let bucket = Limit::from(Limit::bucket(20, SECOND).burst(20));
+    for limits in alone_and_beside(&bucket) {
+        for (reserved, used) in [(1, None), (1, Some(1)), (10, None), (10, Some(0))] {
+            let passed = passing_with_late_refunds(&limits, reserved, used).await;
+            assert_eq!(passed, 20, "{limits:?} {reserved} {used:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_gives_back_what_has_not_flowed_in_since_also_when_it_was_evicted() {
+    use seawall_core::PartitionKey;
+    use seawall_ratelimit::{KeyedRateLimitConfig, KeyedRateLimitLayer};
+
+    let of_key = |cost| weight(cost).with_key(PartitionKey::of(&1));
+    for used in [None, Some(0), Some(1)] {
+        let config = KeyedRateLimitConfig::new(one(Limit::bucket(10, SECOND).burst(5))).unwrap();
+        let keys = KeyedRateLimitLayer::new("keys", config).handle();
+        let take = || {
+            keys.try_reserve(&of_key(1))
+                .map(Reservation::commit)
+                .is_ok()
+        };
+        let late = keys.try_reserve(&of_key(5)).unwrap();
+        advance(MINUTE).await;
+        keys.evict_idle();
+        let before = (0..20).filter(|_| take()).count();
+        match used {
+            Some(used) => late.correct_usage(&[(Unit::Cost, used)]),
+            None => drop(late),
+        }
+        assert_eq!((before, (0..20).filter(|_| take()).count()), (5, 0));
+        // A fifth of a second later two of five have flowed in, and three come back.
+        advance(MINUTE).await;
+        drop(keys.try_reserve(&of_key(5)).unwrap());
+        let soon = keys.try_reserve(&of_key(5)).unwrap();
+        advance(SECOND / 5).await;
+        drop(soon);
+        assert_eq!((0..20).filter(|_| take()).count(), 5);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_answer_gives_a_bucket_nothing_back_that_has_flowed_in_meanwhile() {
+    let bucket = Limit::bucket(1_000, MINUTE)
+        .burst(100)
+        .with_unit(Unit::Tokens);
+    let layer = RateLimitLayer::new("model", one(bucket)).describe(|_: &u32| tokens(100));
+    let handle = layer.handle();
+    let reads = |_: Result<&u32, &Error<()>>, report: &mut dyn FnMut(QuotaSignal)| {
+        report(QuotaSignal::Used {
+            unit: Unit::Tokens,
+            amount: 1,
+        });
+    };
+    let service = ServiceBuilder::new()
+        .layer(&layer)
+        .layer(layer.feedback(reads))
+        .service(service_fn(|n: u32| async move {
+            tokio::time::sleep(30 * SECOND).await;
+            Ok::<_, Error<()>>(n)
+        }));
+    let answer = tokio::spawn(service.oneshot(1));
+    tokio::time::sleep(30 * SECOND - ms(1)).await;
+    assert!(take(&handle, &tokens(100)));
+    answer.await.unwrap().unwrap();
+    assert_eq!(passing(&handle, 10, &tokens(1)), 0);
 }

@@ -3,8 +3,10 @@
 use std::time::UNIX_EPOCH;
 
 use proptest::prelude::*;
-use seawall_core::{QuotaSignal, ServerLimit, Unit};
-use seawall_ratelimit::{DailyReset, Limit, Reservation};
+use seawall_core::{PartitionKey, QuotaSignal, ServerLimit, Unit};
+use seawall_ratelimit::{
+    DailyReset, KeyedRateLimitConfig, KeyedRateLimitLayer, Limit, Reservation,
+};
 
 use super::*;
 
@@ -202,6 +204,45 @@ fn paused<T>(run: impl Future<Output = T>) -> T {
     runtime.block_on(run)
 }
 
+/// A bucket of 20 that fills within a minute: of a layer, beside another limit, of a key, and of the
+/// account of a key.
+fn reserve_from_bucket(place: usize) -> Box<dyn Fn(u32) -> Option<Reservation>> {
+    let minute = Duration::from_millis(MINUTE);
+    let config = |limits: &[Limit]| {
+        let limits = limits.iter().cloned();
+        let builder = limits.fold(RateLimitConfig::builder(), RateLimitConfigBuilder::limit);
+        builder.build().expect("valid")
+    };
+    let bucket = Limit::from(Limit::bucket(20, minute).burst(20));
+    let wide = Limit::from(Limit::strict(1_000_000, minute));
+    let meta = |cost| RequestMeta::new(Replay::Safe).with_cost(cost);
+    let keyed = |limit: Limit| KeyedRateLimitConfig::new(config(&[limit])).expect("valid");
+    let layer = match place {
+        0 => RateLimitLayer::new("l", config(&[bucket])),
+        1 => RateLimitLayer::new("l", config(&[bucket, wide])),
+        2 => {
+            let keys = KeyedRateLimitLayer::new("k", keyed(bucket)).handle();
+            return Box::new(move |cost| {
+                let reserved = keys
+                    .try_reserve(&meta(cost).with_key(PartitionKey::of(&1)))
+                    .ok();
+                keys.evict_idle();
+                reserved
+            });
+        }
+        _ => {
+            let account = RateLimitLayer::new("l", config(&[bucket])).handle();
+            let keys = KeyedRateLimitLayer::within_account("k", keyed(wide), &account).handle();
+            return Box::new(move |cost| {
+                keys.try_reserve(&meta(cost).with_key(PartitionKey::of(&1)))
+                    .ok()
+            });
+        }
+    };
+    let handle = layer.handle();
+    Box::new(move |cost| handle.try_reserve(&meta(cost)).ok())
+}
+
 proptest! {
     /// What is left is what the list of all departures says, never more than the provider reported
     /// last, and never less than all of its reports.
@@ -247,6 +288,58 @@ proptest! {
                 reserved.correct_usage(&[(Unit::Cost, 20)]);
             }
             prop_assert_eq!(run.handle.tokens() as i64, *count);
+            Ok(())
+        })?;
+    }
+
+    /// Any stretch of time sees at most the burst and what has flowed in, of what was used, however
+    /// late the rest is given back.
+    #[test]
+    fn what_a_bucket_gives_back_late_never_exceeds_it(place in 0_usize..4, steps in steps()) {
+        paused(async {
+            let reserve = reserve_from_bucket(place);
+            let (mut now, mut used) = (0, Vec::<(u64, u64)>::new());
+            let mut held: Vec<(usize, Reservation)> = Vec::new();
+            for step in &steps {
+                let by = if let Step::Pass(by) = step { *by } else { 1 };
+                advance(ms(by)).await;
+                now += by;
+                let nth = match step {
+                    Step::Take(cost) => {
+                        if let Some(reserved) = reserve(*cost) {
+                            held.push((used.len(), reserved));
+                            used.push((now, u64::from(*cost)));
+                        }
+                        continue;
+                    }
+                    Step::Settle(nth, _) | Step::Drop(nth) | Step::Commit(nth) => *nth,
+                    Step::Pass(_) | Step::Report(..) => continue,
+                };
+                if held.is_empty() {
+                    continue;
+                }
+                let (index, reserved) = held.remove(nth % held.len());
+                let amount = &mut used[index].1;
+                match step {
+                    Step::Settle(_, less) => {
+                        *amount = (*amount).min(*less);
+                        reserved.correct_usage(&[(Unit::Cost, *amount)]);
+                    }
+                    Step::Drop(_) => {
+                        *amount = 0;
+                        drop(reserved);
+                    }
+                    _ => reserved.commit(),
+                }
+            }
+            for (first, (begin, _)) in used.iter().enumerate() {
+                let mut sum = 0;
+                for (at, amount) in &used[first..] {
+                    sum += amount;
+                    let most = 20 + 20 * (at - begin) / MINUTE;
+                    prop_assert!(sum <= most, "{place}: {sum} of {most} from {begin} to {at}");
+                }
+            }
             Ok(())
         })?;
     }

@@ -273,3 +273,31 @@ async fn a_call_that_is_dropped_while_a_response_is_kept_pays_nothing() {
         (5.0, 0)
     );
 }
+
+/// A keeper that looks at no deadline does not hold up the call beyond it, and one that does has
+/// what it kept returned, in place of a further attempt that has no time left.
+#[tokio::test(start_paused = true)]
+async fn keeping_ends_with_the_time_of_the_call() {
+    let left = SECOND / 10;
+    let in_time = left - Duration::from_millis(1);
+    for (keeping, status) in [(in_time, Some(500)), (SECOND, None)] {
+        let config = RetryConfig::builder()
+            .attempts(3)
+            .backoff(Backoff::NONE)
+            .overall_timeout(left)
+            .build()
+            .unwrap();
+        let layer = RetryLayer::new("r", config)
+            .describe(SAFE)
+            .classify(by_status as fn(Result<&Reply, &Failed>) -> Outcome)
+            .keep(Slow(keeping));
+        let failing = service_fn(|_: u32| std::future::ready(Ok::<_, Failed>(reply(500))));
+        let start = Instant::now();
+        let result = layer.layer(failing).oneshot(7).await;
+        assert!(Instant::now() - start <= left);
+        assert_eq!(result.as_ref().ok().map(|reply| reply.status), status);
+        assert_eq!(result.is_err(), status.is_none());
+        assert_eq!(layer.handle().counts().attempts.total(), 1);
+        assert_eq!(layer.handle().counts().give_ups.of(StopReason::Deadline), 1);
+    }
+}
