@@ -15,6 +15,7 @@ use seawall_bulkhead::isolated::{BlockingConfig, BlockingLayer, IsolatedConfig, 
 use seawall_bulkhead::partitions::{PartitionConfig, PartitionShare, PartitionedBulkheadLayer};
 use seawall_bulkhead::{BulkheadConfig, BulkheadHandle, BulkheadLayer};
 use seawall_core::{Command, Error, InstanceHandle, PartitionKey, Reason, Rejectable, Rejection};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt, service_fn};
@@ -329,11 +330,10 @@ fn a_runtime_that_is_not_driven_fills_no_queue_and_holds_up_no_drain() {
     let subject = boxed(layer.layer(upstream()));
     let first = runtime();
     let second = runtime();
-    let running = second.block_on(async {
-        let mut running: Waits = Box::pin(subject.clone().oneshot(300));
+    let mut running: Waits = Box::pin(subject.clone().oneshot(300));
+    second.block_on(async {
         let cx = &mut Context::from_waker(Waker::noop());
         assert!(running.as_mut().poll(cx).is_pending());
-        running
     });
     let mut kept = first.block_on(async { [stuck(&subject, 4), stuck(&subject, 4)] });
     second.block_on(async {
@@ -396,7 +396,7 @@ async fn slow_pollers_cost_the_others_little() {
             }));
         }
         sleep(TIME).await;
-        slow.iter().chain(&prompt).for_each(|task| task.abort());
+        slow.iter().chain(&prompt).for_each(JoinHandle::abort);
         // Five permits, 5 ms each: 10,000 in ten seconds if nobody were slow.
         let served = *served.lock().expect("nothing panics");
         assert!(served > 5_000, "{kind}: {served}");
