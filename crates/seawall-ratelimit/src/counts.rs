@@ -33,6 +33,8 @@ seawall_core::counters! {
         paused => "seawall_rejections_total" [layer = "ratelimit", reason = "paused"],
         /// Rejected: the layer was draining.
         draining => "seawall_rejections_total" [layer = "ratelimit", reason = "draining"],
+        /// Rejected: their deadline had passed when they came.
+        deadline_exceeded => "seawall_rejections_total" [layer = "ratelimit", reason = "deadline_exceeded"],
         /// Had to wait for their tokens, whatever became of them afterwards.
         waited => "seawall_ratelimit_waited_total",
         /// Passed in shadow mode, and would have been rejected otherwise.
@@ -56,6 +58,7 @@ impl Counters {
             Reason::QuotaExhausted => &self.quota_exhausted,
             Reason::Paused => &self.paused,
             Reason::Draining => &self.draining,
+            Reason::DeadlineExceeded => &self.deadline_exceeded,
             _ => &self.rejected,
         }
     }
@@ -74,7 +77,8 @@ impl RateLimitCounts {
     }
 
     const fn all_rejected(&self) -> u64 {
-        self.rejected + self.too_expensive + self.quota_exhausted + self.paused + self.draining
+        let by_limits = self.rejected + self.too_expensive + self.quota_exhausted;
+        by_limits + self.paused + self.draining + self.deadline_exceeded
     }
 }
 

@@ -34,6 +34,14 @@ impl Denial {
         cost: None,
     };
 
+    /// The deadline of the call has passed: nobody waits for its result.
+    pub(crate) const EXPIRED: Self = Self {
+        reason: Reason::DeadlineExceeded,
+        wait_ns: u64::MAX,
+        commanded: false,
+        cost: None,
+    };
+
     /// The rate is used up.
     pub(crate) const fn rate_limited(wait_ns: u64) -> Self {
         Self {

@@ -19,7 +19,10 @@ use crate::state::{Departed, LocalState, SharedState, StateAnchor};
 /// A reader finds three kinds of [`QuotaSignal`](seawall_core::QuotaSignal):
 ///
 /// * *the state of a limit* (headers with the remaining count and the reset): what is left here is
-///   lowered to that until its reset, never raised, and each window is kept by itself. The signal goes
+///   lowered to that until its reset, and each window is kept by itself. A later report does not raise
+///   it before, except where a reset that moves on by more than a second (or a quarter of the time to
+///   it) shows that the upstream reports when its limit is full again, and where one of the next window
+///   comes in the last second. Of more than four windows, the closest become one. The signal goes
 ///   to the limit that counts the same unit; of several, to the one with the reported window or count,
 ///   or else to the shortest whose period is not over before the reported window or reset. A unit that
 ///   no limit counts is [counted](crate::RateLimitCounts::unplaced) as not placed.

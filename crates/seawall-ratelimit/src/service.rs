@@ -112,6 +112,11 @@ where
             return ResponseFuture::running(self.inner.call(req));
         }
         let now = state.clock.now();
+        if let Some(deadline) = meta.deadline
+            && state.clock.at(deadline) <= now
+        {
+            return self.call_slow(req, &meta, now);
+        }
         match limiter.try_admit(now, cost) {
             Some(Ok(())) => {
                 self.state.here().granted.add();

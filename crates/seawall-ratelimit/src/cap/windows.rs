@@ -4,7 +4,7 @@
 //! departures after it are taken from it. Of each window two are kept: the newest, and the tightest
 //! of the others. The newest alone would not do, since it may leave out calls that were in flight.
 //!
-//! Some upstreams report when the limit is full again instead of when a window ends. That moves with
+//! Some upstreams report when the limit is full again instead of when a window ends. That moves on with
 //! every call, and so does what is left: there the older report is forgotten.
 
 /// How many windows are kept. Providers report two or three: by the second, the minute, the day.
@@ -66,7 +66,8 @@ impl Window {
 
     /// Another report of it.
     fn update(&mut self, until: u64, length: u64, report: Report, tolerance: u64) {
-        let moves = until.abs_diff(self.ends.0) > tolerance;
+        // One that comes earlier is no sign of that, and what was reported first holds to its end.
+        let moves = until > self.ends.0.saturating_add(tolerance);
         if moves || self.newest.left < self.tightest.left {
             self.tightest = self.newest;
         }
@@ -222,6 +223,17 @@ mod tests {
         assert_eq!(left(&windows, 2 * SECOND), Some(19));
         windows.give_back(4, SECOND);
         assert_eq!(left(&windows, 2 * SECOND), Some(19), "part of the report");
+    }
+
+    #[test]
+    fn an_end_that_comes_earlier_does_not_forget_the_first_report() {
+        const MS: u64 = SECOND / 1_000;
+        let first = [(0, 1, 1_414 * MS), (164 * MS, 4, 1_172 * MS)];
+        let mut windows = windows(&first);
+        windows.report(164 * MS, 6, 1_127 * MS);
+        windows.report(165 * MS, 8, 900 * MS);
+        assert_eq!(left(&windows, 1_413 * MS), Some(1));
+        assert_eq!(left(&windows, 1_414 * MS), None);
     }
 
     /// By when a limit is full again: the end moves on with every call, and more is left again.

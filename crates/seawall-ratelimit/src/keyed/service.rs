@@ -104,6 +104,12 @@ where
             return ResponseFuture::running(self.inner.call(req));
         }
         let now = self.state.common().clock.now();
+        if let Some(deadline) = meta.deadline
+            && self.state.common().clock.at(deadline) <= now
+        {
+            let limiter = keys.limiter(meta.key, now);
+            return self.call_limiter(req, &meta, now, limiter);
+        }
         let admission = if keys.is_clear(now) {
             keys.try_admit(meta.key, now, cost)
         } else {

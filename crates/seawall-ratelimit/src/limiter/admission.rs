@@ -38,11 +38,8 @@ impl Limiter {
         if self.is_shadow() {
             return self.admit_in_shadow(inner, now_ns, request, account, wakers);
         }
-        if self.is_draining() {
-            return Admission::Denied(Denial::DRAINING);
-        }
-        if !self.fits(inner, &request.costs) {
-            return Admission::Denied(self.too_expensive(inner, &request.costs));
+        if let Err(denial) = self.check_new(inner, now_ns, request) {
+            return Admission::Denied(denial);
         }
         let start = self.start(inner, now_ns);
         if self.wait_if_new(inner, start, &request.costs) == 0 {
@@ -99,7 +96,7 @@ impl Limiter {
         if let Admission::Denied(_) | Admission::Wait = admission {
             return admission;
         }
-        let would_pass = self.check_new(inner, request).and_then(|()| {
+        let would_pass = self.check_new(inner, now_ns, request).and_then(|()| {
             let start = self.start(inner, now_ns);
             if self.wait_if_new(inner, start, &request.costs) == 0
                 && self.take_granted(inner, start, &request.costs).is_ok()
@@ -127,9 +124,17 @@ impl Limiter {
     }
 
     /// Whether a new call is taken at all.
-    pub(super) fn check_new(&self, inner: &Inner, request: &TokenRequest) -> Result<(), Denial> {
+    #[inline]
+    pub(super) fn check_new(
+        &self,
+        inner: &Inner,
+        now_ns: u64,
+        request: &TokenRequest,
+    ) -> Result<(), Denial> {
         if self.is_draining() {
             Err(Denial::DRAINING)
+        } else if request.deadline_ns <= now_ns {
+            Err(Denial::EXPIRED)
         } else if !self.fits(inner, &request.costs) {
             Err(self.too_expensive(inner, &request.costs))
         } else {
@@ -188,7 +193,7 @@ impl Limiter {
         if self.is_shadow() {
             return self.check_command(inner, now_ns);
         }
-        self.check_new(inner, request)?;
+        self.check_new(inner, now_ns, request)?;
         self.check_wait_locked(inner, now_ns, request)
     }
 

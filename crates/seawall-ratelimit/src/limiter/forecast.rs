@@ -118,7 +118,7 @@ impl Limiter {
             let commanded = self.check_command(&inner, now_ns).err();
             return commanded.map_or(0, |denial| denial.wait_ns);
         }
-        match self.check_new(&inner, request) {
+        match self.check_new(&inner, now_ns, request) {
             Ok(()) => self.forecast(&mut inner, now_ns, request).wait_ns,
             Err(denial) => denial.wait_ns,
         }

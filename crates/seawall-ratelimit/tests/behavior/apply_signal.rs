@@ -283,3 +283,29 @@ async fn a_completed_feedback_future_holds_nothing() {
     assert!(future.poll().is_ready());
     assert_eq!(Rc::strong_count(&held), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_third_report_does_not_raise_what_the_first_has_left() {
+    for limit in [
+        Limit::from(Limit::strict(10, SECOND)),
+        Limit::bucket(10, SECOND).burst(10).into(),
+        Limit::window(10, 3_600 * SECOND).into(),
+    ] {
+        let config = RateLimitConfig::builder().limit(limit.clone());
+        let handle = RateLimitLayer::new("l", config.build().expect("valid")).handle();
+        let report = |remaining, resets_in| {
+            let limit = ServerLimit::new(Unit::Cost).with_remaining(remaining);
+            handle.apply_signal(QuotaSignal::Limit(limit.with_resets_in(ms(resets_in))));
+        };
+        report(1, 1_414);
+        advance(ms(164)).await;
+        for (remaining, resets_in) in [(4, 1_008), (6, 963), (8, 700)] {
+            report(remaining, resets_in);
+            assert_eq!(handle.tokens(), 1.0, "{limit} {remaining}");
+        }
+        advance(ms(1_249)).await;
+        assert_eq!(handle.tokens(), 1.0, "{limit}");
+        advance(ms(1)).await;
+        assert!(handle.tokens() > 8.0, "{limit}");
+    }
+}

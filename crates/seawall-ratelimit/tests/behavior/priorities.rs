@@ -2,6 +2,9 @@
 
 use seawall_core::Priority;
 
+use seawall_core::PartitionKey;
+use seawall_ratelimit::{KeyedRateLimitConfig, KeyedRateLimitLayer, Limit, Reservation};
+
 use super::*;
 
 /// The tens are the priority of a call, from low to high.
@@ -104,8 +107,102 @@ async fn a_call_whose_tokens_come_after_its_deadline_is_rejected_at_once() {
     assert_eq!(rejection.retry_after(), Some(ms(100)));
     assert_eq!(Instant::now(), start);
     assert_eq!(svc.clone().call(100).await, Ok(100));
-    // A call whose deadline is over passes only if it need not wait.
-    assert!(svc.clone().call(50).await.is_err());
+    let rejected = svc.clone().call(50).await.unwrap_err();
+    assert_eq!(
+        rejected.rejection().unwrap().reason(),
+        Reason::DeadlineExceeded
+    );
+}
+
+/// Limits of a layer: one bucket, several, and a strict one.
+fn kinds() -> [RateLimitConfigBuilder; 3] {
+    let builder = RateLimitConfig::builder;
+    let bucket = || Limit::bucket(10, SECOND).burst(5);
+    [
+        builder().limit(bucket()),
+        builder().limit(bucket()).limit(Limit::strict(100, SECOND)),
+        builder().limit(Limit::strict(5, SECOND)),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_deadline_has_passed_takes_nothing() {
+    advance(SECOND).await;
+    for late in [ms(0), ms(5), 5 * SECOND] {
+        let meta = RequestMeta::new(Replay::Safe).with_deadline(Instant::now() - late);
+        for (nth, config) in kinds().into_iter().enumerate() {
+            for max_wait in [ms(0), SECOND] {
+                let config = config.clone().max_wait(max_wait).build().unwrap();
+                let inner = Departures::new();
+                let layer = RateLimitLayer::new("l", config).describe(move |_: &u32| meta);
+                let handle = layer.handle();
+                let rejected = layer.layer(inner.clone()).call(1).await.unwrap_err();
+                let rejection = *rejected.rejection().unwrap();
+                assert_eq!(rejection.reason(), Reason::DeadlineExceeded, "{nth}");
+                assert_eq!(rejection.retry_after(), None);
+                let reserved = handle.try_reserve(&meta).map(Reservation::commit);
+                assert_eq!(reserved.unwrap_err().reason(), Reason::DeadlineExceeded);
+                assert_eq!(handle.time_to_next(&meta), None);
+                assert_eq!((handle.tokens(), inner.log().len()), (5.0, 0), "{nth}");
+                let counts = handle.counts();
+                assert_eq!((counts.deadline_exceeded, counts.granted), (2, 0));
+                assert_eq!(counts.rejection_rate(), 1.0);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_shadow_mode_a_call_whose_deadline_has_passed_is_counted_and_takes_nothing() {
+    advance(SECOND).await;
+    let meta = RequestMeta::new(Replay::Safe).with_deadline(Instant::now() - ms(1));
+    for config in kinds() {
+        let config = config.shadow(true).build().unwrap();
+        let inner = Departures::new();
+        let layer = RateLimitLayer::new("l", config).describe(move |_: &u32| meta);
+        let handle = layer.handle();
+        let svc = layer.layer(inner.clone());
+        assert!(svc.clone().call(1).await.is_ok());
+        let counts = handle.counts();
+        assert_eq!((counts.shadowed, counts.granted), (1, 1));
+        assert_eq!(counts.deadline_exceeded, 0);
+        assert_eq!((handle.tokens(), inner.log().len()), (5.0, 1));
+        // The operator's pause holds in shadow mode.
+        handle.pause();
+        let rejected = svc.clone().call(1).await.unwrap_err();
+        assert_eq!(rejected.rejection().unwrap().reason(), Reason::Paused);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_of_a_key_whose_deadline_has_passed_takes_nothing_of_key_and_account() {
+    advance(SECOND).await;
+    let key = PartitionKey::of(&7);
+    let late = RequestMeta::new(Replay::Safe)
+        .with_key(key)
+        .with_deadline(Instant::now() - ms(1));
+    for within in [false, true] {
+        for config in kinds() {
+            let account = RateLimitLayer::new("account", kinds()[0].clone().build().unwrap());
+            let keys = KeyedRateLimitConfig::new(config.build().unwrap()).unwrap();
+            let layer = if within {
+                KeyedRateLimitLayer::within_account("keys", keys, &account.handle())
+            } else {
+                KeyedRateLimitLayer::new("keys", keys)
+            };
+            let layer = layer.describe(move |_: &u32| late);
+            let inner = Departures::new();
+            let rejected = layer.layer(inner.clone()).call(1).await.unwrap_err();
+            assert_eq!(
+                rejected.rejection().unwrap().reason(),
+                Reason::DeadlineExceeded
+            );
+            assert_eq!(layer.handle().counts().deadline_exceeded, 1);
+            assert_eq!(inner.log().len(), 0);
+            let left = (layer.handle().tokens(key), account.handle().tokens());
+            assert_eq!(left, (5.0, 5.0));
+        }
+    }
 }
 
 /// As many as a large desk may have, in one queue.
