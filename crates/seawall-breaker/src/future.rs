@@ -75,7 +75,7 @@ impl<F, C, T, D: CircuitRef, E> Wait<F, C, T, D, E> for NoWait {
 
 impl<F, C, T, D: CircuitRef, W> ResponseFuture<F, C, T, D, W> {
     /// Makes the call with `held`, which then becomes its permit. The future is built in place.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn calling<H>(
         mut held: H,
         call: impl FnOnce(&mut H) -> F,
