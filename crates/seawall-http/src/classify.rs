@@ -135,8 +135,9 @@ impl<T> HttpClassifier<T> {
     /// Takes responses of `status` for a ban, for the time of `Retry-After`, or for `lasts`
     /// without that header. The last rule for a status counts.
     ///
-    /// A ban opens the circuit at once and keeps it open for that time, pauses the rate limit, and
-    /// is not retried: every further request would prolong it.
+    /// A ban opens the circuit at once and keeps it open for that time, but for no less than the
+    /// breaker's `open_for`, pauses the rate limit, and is not retried: every further request would
+    /// prolong it.
     #[must_use]
     pub fn ban_on(self, status: StatusCode, lasts: Duration) -> Self {
         self.rule(status, Rule::Ban(lasts))
@@ -149,7 +150,7 @@ impl<T> HttpClassifier<T> {
     /// not retried.
     #[must_use]
     pub fn quota_on(self, status: StatusCode) -> Self {
-        self.rule(status, Rule::Quota)
+        self.rule(status, Rule::Quota(Duration::ZERO))
     }
 
     /// Classifies errors with `judge`, for a client whose error is no [`TransportError`].
@@ -169,6 +170,11 @@ impl<T> HttpClassifier<T> {
     ///
     /// A response that asks for more is waited out for `longest` and then asked again. What was
     /// bounded is counted by [`HttpFeedback`](crate::quota::HttpFeedback).
+    ///
+    /// The layers that apply a wait have bounds of their own, which a longer one here does not
+    /// raise: `max_pause` of the rate limit and `max_retry_after` of the breaker, a quarter of an
+    /// hour unless set, and `max_retry_after` of the retry, above which no attempt follows. What
+    /// they cut they count.
     ///
     /// # Errors
     ///
@@ -194,6 +200,10 @@ impl<T> HttpClassifier<T> {
     /// Applies no ban and no exhausted quota that is longer than `longest`, of what a response asks
     /// for. The default is [`LONGEST_BAN`](crate::LONGEST_BAN), a day; for
     /// [Binance](HttpClassifier::binance) it is three days, as documented.
+    ///
+    /// The layers that apply a ban have bounds of their own, which a longer one here does not
+    /// raise: `max_ban` of the rate limit and `open_on_ban` of the breaker, a day unless set, and
+    /// three days in the stacks of `seawall`.
     ///
     /// # Errors
     ///
@@ -267,17 +277,24 @@ impl<T> HttpClassifier<T> {
         if let Some(outcome) = response.extensions().get::<Outcome>() {
             return self.found_in_body(*outcome, response);
         }
-        let status = response.status().as_u16();
-        let rules = self.settings.rules();
-        if !rules.is_empty()
-            && let Some((_, rule)) = rules.iter().find(|(s, _)| *s == status)
-        {
-            return self.by_rule(*rule, response);
+        if let Some(rule) = self.rule_of(response) {
+            return self.by_rule(rule, response);
         }
-        if status < 400 {
+        if response.status().as_u16() < 400 {
             return Outcome::Success;
         }
         self.judge_error_status(response)
+    }
+
+    #[inline]
+    fn rule_of<B>(&self, response: &Response<B>) -> Option<Rule> {
+        let rules = self.settings.rules();
+        if rules.is_empty() {
+            return None;
+        }
+        let status = response.status().as_u16();
+        let rule = rules.iter().find(|(other, _)| *other == status);
+        rule.map(|(_, rule)| *rule)
     }
 
     /// An outcome that was found in the body, with the wait of the headers where the body names
@@ -297,6 +314,11 @@ impl<T> HttpClassifier<T> {
                     None => self.ban(response),
                 },
             },
+            Outcome::QuotaExhausted { renews_in: None } => match self.rule_of(response) {
+                // The status says the same: its rule knows when the quota renews.
+                Some(rule @ Rule::Quota(_)) => self.by_rule(rule, response),
+                _ => outcome,
+            },
             Outcome::QuotaExhausted { renews_in } => Outcome::QuotaExhausted {
                 renews_in: renews_in.map(|renews_in| renews_in.min(self.settings.bounds().ban())),
             },
@@ -307,8 +329,8 @@ impl<T> HttpClassifier<T> {
     fn by_rule<B>(&self, rule: Rule, response: &Response<B>) -> Outcome {
         match rule {
             Rule::Is(outcome) => outcome,
-            Rule::Quota => Outcome::QuotaExhausted {
-                renews_in: self.ban(response),
+            Rule::Quota(shortest) => Outcome::QuotaExhausted {
+                renews_in: self.ban(response).filter(|wait| *wait >= shortest),
             },
             Rule::Ban(lasts) => Outcome::Banned {
                 lasts: Some(self.ban(response).unwrap_or(lasts)),

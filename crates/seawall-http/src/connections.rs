@@ -21,6 +21,13 @@ use tower_service::Service;
 /// a provider that bounds connections per address responds with resets. See
 /// [`connections`](seawall_bulkhead::connections) for what waits and what is rejected.
 ///
+/// **Bound the calls as well.** The client spawns a connect whose request an idle connection serves
+/// meanwhile, also when it is still queued here. With more calls at once than connections the queue
+/// fills with connects that nobody waits for, and when it has reached `max_waiting`, calls fail at
+/// once with `BulkheadFull`. A bulkhead around the client, as every stack of `seawall` has one, with
+/// at most as many permits as there are connections keeps the queue short;
+/// `pool_max_idle_per_host` of the client bounds what is idle. This limit is then the last bound.
+///
 /// ```
 /// use http_body_util::Empty;
 /// use hyper_util::client::legacy::Client;

@@ -33,11 +33,11 @@ const TICK: Duration = Duration::from_millis(1);
 /// is dropped unread is closed, so each attempt of a retry would cost a new connection, in the
 /// middle of a throttle.
 ///
-/// A body of up to 64 KiB that comes within 50 ms, and before the call's deadline, is read to its end, and with its end the permits
-/// and votes that it held are free. One that is longer, slower, breaks off, or is a stream of
-/// events is dropped: its connection is closed, as it would be without a keeper, and what is kept
-/// has an empty body, no headers of a body's length or encoding, and [`BodyNotKept`] in its
-/// extensions. Trailers are not kept.
+/// A body of up to 64 KiB that comes within 50 ms, and before the call's deadline, is read to its
+/// end, and with its end the permits and votes that it held are free. One that is longer, slower,
+/// breaks off, or is a stream of events is dropped: its connection is closed, as it would be
+/// without a keeper, and what is kept has an empty body, no headers of a body's length or encoding,
+/// and [`BodyNotKept`] in its extensions. Trailers are not kept.
 ///
 /// The caller's response has the [`Rejection`] that stood in the way of a further attempt in its
 /// extensions.

@@ -36,12 +36,17 @@ pub struct RateLimitConfig {
     max_wait: Duration,
     max_waiting: u32,
     priority_aging: Duration,
-    default_pause: Duration,
-    max_pause: Duration,
-    max_ban: Duration,
+    // `None` where they were not set: another configuration may have its own then.
+    default_pause: Option<Duration>,
+    max_pause: Option<Duration>,
+    max_ban: Option<Duration>,
     max_debt: u32,
     shadow: bool,
 }
+
+const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_secs(15 * 60);
+const MAX_BAN: Duration = Duration::from_secs(24 * 3600);
 
 impl RateLimitConfig {
     /// Starts from the [default](Self::default) settings.
@@ -62,16 +67,58 @@ impl RateLimitConfig {
         /// How much longer at most a call of low priority waits than one of normal priority that
         /// came at the same time.
         pub const fn priority_aging -> Duration;
-        /// How long a throttle pauses the layer when the upstream reports no time.
-        pub const fn default_pause -> Duration;
-        /// How long a throttle pauses the layer at most.
-        pub const fn max_pause -> Duration;
-        /// How long a ban pauses the layer at most, and for how long a report is believed.
-        pub const fn max_ban -> Duration;
         /// How many periods of a limit it takes at most to pay for usage that was not estimated.
         pub const fn max_debt -> u32;
         /// Whether the layer starts in shadow mode.
         pub const fn shadow -> bool;
+    }
+
+    /// How long a throttle pauses the layer when the upstream reports no time.
+    pub fn default_pause(&self) -> Duration {
+        self.default_pause.unwrap_or(DEFAULT_PAUSE)
+    }
+
+    /// How long a throttle pauses the layer at most.
+    pub fn max_pause(&self) -> Duration {
+        self.max_pause.unwrap_or(MAX_PAUSE)
+    }
+
+    /// How long a ban pauses the layer at most, and for how long a report is believed.
+    pub fn max_ban(&self) -> Duration {
+        self.max_ban.unwrap_or(MAX_BAN)
+    }
+
+    /// Takes the pauses that were not set here from `base`: `default_pause`, `max_pause` and
+    /// `max_ban`. How an upstream pauses its clients does not change with their rate.
+    ///
+    /// What is set here holds: a default pause of `base` is cut to a `max_pause` that is set here,
+    /// and a `max_pause` of `base` is no shorter than a `default_pause` that is set here.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use seawall_ratelimit::RateLimitConfig;
+    ///
+    /// let hour = Duration::from_secs(3_600);
+    /// let free = RateLimitConfig::builder().default_pause(hour).max_pause(hour).build()?;
+    /// let paid = RateLimitConfig::builder().rate(10, Duration::from_secs(1)).build()?;
+    /// assert_eq!(paid.with_pauses_of(&free).default_pause(), hour);
+    /// # Ok::<(), seawall_core::InvalidConfig>(())
+    /// ```
+    #[must_use]
+    pub fn with_pauses_of(self, base: &Self) -> Self {
+        let max_pause = self.max_pause.or_else(|| {
+            let longest = base.max_pause?;
+            Some(longest.max(self.default_pause.unwrap_or_default()))
+        });
+        let longest = max_pause.unwrap_or(MAX_PAUSE);
+        Self {
+            default_pause: self
+                .default_pause
+                .or_else(|| Some(base.default_pause?.min(longest))),
+            max_pause,
+            max_ban: self.max_ban.or(base.max_ban),
+            ..self
+        }
     }
 
     /// Settings without any limit, for a limiter that is never asked.
@@ -115,9 +162,9 @@ impl RateLimitConfig {
             ("max_wait", format!("{:?}", self.max_wait)),
             ("max_waiting", self.max_waiting.to_string()),
             ("priority_aging", format!("{:?}", self.priority_aging)),
-            ("default_pause", format!("{:?}", self.default_pause)),
-            ("max_pause", format!("{:?}", self.max_pause)),
-            ("max_ban", format!("{:?}", self.max_ban)),
+            ("default_pause", format!("{:?}", self.default_pause())),
+            ("max_pause", format!("{:?}", self.max_pause())),
+            ("max_ban", format!("{:?}", self.max_ban())),
             ("max_debt", self.max_debt.to_string()),
             ("shadow", self.shadow.to_string()),
         ]
@@ -135,9 +182,9 @@ impl Default for RateLimitConfig {
             max_wait: Duration::ZERO,
             max_waiting: 1_024,
             priority_aging: Duration::from_secs(5),
-            default_pause: Duration::from_secs(1),
-            max_pause: Duration::from_secs(15 * 60),
-            max_ban: Duration::from_secs(24 * 3600),
+            default_pause: None,
+            max_pause: None,
+            max_ban: None,
             max_debt: 3,
             shadow: false,
         }
@@ -219,20 +266,25 @@ impl RateLimitConfigBuilder {
 
         /// How long [a throttle](seawall_core::QuotaSignal::Pause) pauses the layer when the
         /// upstream reports no time. Zero does not pause. Default: one second.
-        pub const fn default_pause(Duration);
+        pub const fn default_pause(Some(Duration));
 
         /// How long [a throttle](seawall_core::QuotaSignal::Pause) pauses the layer at most, longer than
         /// zero: an upstream, or a proxy before it, that reports an absurd time must not stop a client
         /// for years. What is cut is [counted](crate::RateLimitCounts::bounded) and emitted as
         /// [`Bounded`](seawall_core::EventKind::Bounded). Default: 15 minutes, the longest window of the
-        /// common APIs. It does not hold for what an operator commands.
-        pub const fn max_pause(Duration);
+        /// common APIs. It does not hold for what an operator commands. A classifier that allows
+        /// longer waits (`HttpClassifier::with_longest_wait`) is cut to it all the same: raise both,
+        /// and the breaker's `max_retry_after` for failures.
+        pub const fn max_pause(Some(Duration));
 
         /// As [`max_pause`](Self::max_pause) for [a ban or a quota that is used
         /// up](seawall_core::QuotaSignal::Ban), and the longest time for which a report of what is left
         /// is believed, unless the period of its limit is longer. Default: one day, since daily quotas
-        /// are renewed within that, and escalating bans of exchanges are of days at most.
-        pub const fn max_ban(Duration);
+        /// are renewed within that. A classifier that allows longer bans
+        /// (`HttpClassifier::with_longest_ban`) is cut to it all the same, as it is to the breaker's
+        /// `open_on_ban`: raise all three. The stacks of `seawall` have three days here and there,
+        /// the longest ban that an exchange documents.
+        pub const fn max_ban(Some(Duration));
 
         /// How much may be owed at most after calls that used more than was estimated, in periods of
         /// each limit, from 1 to 1,000: a limit of 100,000 tokens per minute owes no more than
@@ -326,14 +378,17 @@ fn check_limits(limits: &[Limit]) -> Result<(), InvalidConfig> {
 }
 
 fn check_bounds(config: &RateLimitConfig) -> Result<(), InvalidConfig> {
-    for (field, value) in [("max_pause", config.max_pause), ("max_ban", config.max_ban)] {
+    for (field, value) in [
+        ("max_pause", config.max_pause()),
+        ("max_ban", config.max_ban()),
+    ] {
         if value.is_zero() {
             return Err(InvalidConfig::new(field, "0ns", "longer than zero"));
         }
     }
-    if config.default_pause > config.max_pause {
-        let value = format!("{:?}", config.default_pause);
-        let accepted = format!("at most `max_pause`, {:?}", config.max_pause);
+    if config.default_pause() > config.max_pause() {
+        let value = format!("{:?}", config.default_pause());
+        let accepted = format!("at most `max_pause`, {:?}", config.max_pause());
         return Err(InvalidConfig::new("default_pause", value, accepted));
     }
     if !(1..=1_000).contains(&config.max_debt) {

@@ -49,6 +49,8 @@ struct More<T, E, K, W> {
     token: Option<RateToken>,
     delays: Option<Delays>,
     previous: Option<Outcome>,
+    /// How many attempts before the one under way a layer below rejected before they were sent.
+    unsent: u32,
     /// The upstream's last result, and what it meant, for the case that no further attempt
     /// leaves.
     last_answer: Option<(Outcome, Result<T, E>)>,
@@ -75,6 +77,7 @@ impl<T, E, K, W> Default for More<T, E, K, W> {
             token: None,
             delays: None,
             previous: None,
+            unsent: 0,
             last_answer: None,
             keeping: None,
         }

@@ -113,7 +113,8 @@ impl StopReason {
 pub struct Stopped {
     /// Why there was no further attempt.
     pub reason: StopReason,
-    /// How many attempts were made; zero when the first one never was.
+    /// How many attempts were made; zero when none was. An attempt that a layer below rejected
+    /// before it was sent is not counted.
     pub attempts: u32,
     /// The rejection that stood in the way of a further attempt, by a layer below or by this one:
     /// what the result would be if the caller did not get the last one of the upstream.

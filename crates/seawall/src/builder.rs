@@ -141,12 +141,30 @@ impl StackBuilder {
         self.set(|settings| settings.bulkhead = bulkhead)
     }
 
-    /// Overrides rate, burst and the longest wait for a token.
+    /// Overrides the limits, and the longest wait for a token with its queue.
+    ///
+    /// How the provider pauses its clients does not change with the plan: `default_pause`,
+    /// `max_pause` and `max_ban` stay as they are unless `rate_limit` sets its own
+    /// ([`RateLimitConfig::with_pauses_of`]).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use seawall::RateLimitConfig;
+    ///
+    /// let paid = RateLimitConfig::builder().rate(20, Duration::from_secs(1)).build()?;
+    /// let stack = seawall::data::news_api("news").rate_limit(paid);
+    /// let pause = stack.settings()?.rate_limit.default_pause();
+    /// assert_eq!(pause, Duration::from_secs(900));
+    /// # Ok::<(), seawall::InvalidConfig>(())
+    /// ```
     pub fn rate_limit(self, rate_limit: RateLimitConfig) -> Self {
-        self.set(|settings| settings.rate_limit = rate_limit)
+        self.set(|settings| {
+            settings.rate_limit = rate_limit.with_pauses_of(&settings.rate_limit);
+        })
     }
 
-    /// Overrides when the circuit opens and closes.
+    /// Overrides when the circuit opens and closes, with everything that is not set in `breaker` as
+    /// its defaults are: a ban opens it for a day at most then, and not for three.
     pub fn breaker(self, breaker: BreakerConfig) -> Self {
         self.set(|settings| settings.breaker = breaker)
     }

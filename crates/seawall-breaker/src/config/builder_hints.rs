@@ -10,6 +10,8 @@ use super::values::ThrottleRule;
 impl BreakerConfigBuilder {
     /// Opens at once when the upstream bans this client, until the ban is over, for `max` (longer
     /// than zero) at most, and for no less than the ordinary open time. On by default, with 24 h.
+    /// For longer bans raise the bounds of the classifier (`HttpClassifier::with_longest_ban`) and of
+    /// the rate limit (`max_ban`) as well.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -91,7 +93,8 @@ impl BreakerConfigBuilder {
     ///
     /// On by default, with 15 minutes: a remote value must not close a client for longer than people
     /// take to notice. Longer waits are cut to it and
-    /// [counted](crate::CircuitCounts::retry_after_capped).
+    /// [counted](crate::CircuitCounts::retry_after_capped). The classifier has a bound of its own
+    /// (`HttpClassifier::with_longest_wait`), a quarter of an hour, too, unless set.
     ///
     /// ```
     /// # use std::time::Duration;

@@ -67,7 +67,9 @@ impl Default for ConnectionLimitConfig {
     /// 100 connections in all, no bound per key; 1,024 connects wait for 30 seconds at most.
     ///
     /// Waiting is on, other than in a bulkhead for calls: a pooling client that waits for a
-    /// connection is served as well by one that becomes idle meanwhile.
+    /// connection is served as well by one that becomes idle meanwhile. hyper-util's client leaves its
+    /// queued connect behind then, which fills the queue in steady load: bound its calls as well, see
+    /// [`connections`](super#cancellation).
     fn default() -> Self {
         Self {
             limits: PoolLimits {

@@ -46,7 +46,7 @@
 //! A pool's idle connections hold permits too. Where one pool serves several hosts, bound them per
 //! key as well, and let the pool close idle connections before `max_wait` ends, or the idle
 //! ones of one host keep the others out. A pooling client that finds no idle connection waits both
-//! for one and for a new one; reject at once (`max_waiting(0)`) only where an error is better
+//! for one and for a new one (see below for what hyper-util's leaves behind); reject at once (`max_waiting(0)`) only where an error is better
 //! than waiting for another call's connection.
 //!
 //! One short lock decides; a connection allocates once for its permit. Keys are remembered while
@@ -60,8 +60,26 @@
 //! # Cancellation
 //!
 //! A future that is dropped leaves the queue or drops its connect, releases its permit, and counts
-//! as abandoned. hyper-util's client does not drop a connect that has begun when another connection
-//! serves its request: it lets it end, and keeps the connection idle.
+//! as abandoned.
+//!
+//! hyper-util's pooling client does not drop a connect that has begun when an idle connection serves
+//! its request: it spawns it as a task, also while it is still queued here. Nobody waits for that
+//! connect any more, and it stays in the queue until it gets a permit or its `max_wait` ends. With
+//! more calls at once than connections each call leaves one behind, so **in steady load the queue
+//! fills with them, however quickly connections become idle; when `max_waiting` is reached, calls
+//! fail at once with [`BulkheadFull`](crate::Reason::BulkheadFull)**. Connects that are left behind
+//! also come before those that are needed, and keep the connector and its connections alive after the
+//! client was dropped, for `max_wait` at most. So with this client
+//!
+//! * bound the calls, with a bulkhead around the client of at most `max_connections` permits: there
+//!   are as many connections as calls then, and hardly a connect waits here;
+//! * bound the idle connections with the client's own `pool_max_idle_per_host` and
+//!   `pool_idle_timeout`, so that several hosts together stay below the limit;
+//! * and have this limit as the last bound, which is rarely reached. A short `max_wait` shortens how
+//!   long connects that are left behind are queued.
+//!
+//! The limit by itself suits clients that drop a connect which they no longer need, or that make one
+//! connection at a time, such as a `MakeService` behind tower's `Reconnect`.
 //!
 //! # Ordering
 //!

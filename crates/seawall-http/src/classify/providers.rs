@@ -1,5 +1,7 @@
 //! The classifiers of providers whose bans and quotas show in the status.
 
+use std::time::Duration;
+
 use super::HttpClassifier;
 use super::settings::{Known, Rule, ban};
 use crate::wait_bounds::WaitBounds;
@@ -11,6 +13,9 @@ impl HttpClassifier {
     /// Binance: 418 is a ban of the address, for the time of `Retry-After` (two minutes to
     /// three days, the longest ban here) or two minutes, and 403 comes from its web application
     /// firewall, as a ban of five minutes.
+    ///
+    /// The stacks of `seawall` pause and open for a ban of three days. Elsewhere raise the bounds of
+    /// rate limit (`max_ban`) and breaker (`open_on_ban`), a day unless set, as well.
     ///
     /// Source: "LIMITS" and "HTTP Return Codes" in
     /// <https://github.com/binance/binance-spot-api-docs/blob/master/rest-api.md>; how long the
@@ -31,13 +36,16 @@ impl HttpClassifier {
         Self::of(Known::rules(const { &[ban(429, 900)] }))
     }
 
-    /// NewsAPI, the developer plan: 429 is an exhausted quota, whatever its body. See
-    /// [`news_api`](crate::inspect::news_api) for plans whose quota shows in the body alone.
+    /// NewsAPI, the developer plan: 429 is an exhausted quota, whatever its body. A `Retry-After`
+    /// of less than a quarter of an hour is ignored: none is documented, and no quota of twelve
+    /// hours renews so soon. See [`news_api`](crate::inspect::news_api) for plans whose quota shows
+    /// in the body alone.
     ///
     /// Source: <https://newsapi.org/docs/errors>: its only limit is a number of requests in twelve
     /// hours.
     pub const fn news_api() -> Self {
-        Self::of(Known::rules(const { &[(429, Rule::Quota)] }))
+        const SHORTEST: Duration = Duration::from_secs(900);
+        Self::of(Known::rules(const { &[(429, Rule::Quota(SHORTEST))] }))
     }
 
     /// SEC EDGAR: 403 and 429 are bans, until the address has been below the limit for ten

@@ -81,7 +81,8 @@ impl Settings {
 pub(super) enum Rule {
     Is(Outcome),
     Ban(Duration),
-    Quota,
+    /// Renews after the wait asked for, if that is no shorter than this.
+    Quota(Duration),
 }
 
 /// A rule for a ban of so many seconds.

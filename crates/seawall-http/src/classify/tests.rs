@@ -190,6 +190,15 @@ fn a_status_can_be_an_exhausted_quota() {
     assert_eq!(of(&vendor, 402, &[("retry-after", "10")]), exhausted(TEN));
     assert_eq!(of(&HttpClassifier::news_api(), 429, &[]), exhausted(None));
     assert_eq!(of(&HttpClassifier::news_api(), 404, &[]), Outcome::Ignored);
+    // A quota of hours does not renew in a second, whether the status or the body shows it.
+    for (asked, renews_in) in [("1", None), ("3600", Some(Duration::from_secs(3_600)))] {
+        let mut limited = response(429, &[("retry-after", asked)]);
+        for _ in 0..2 {
+            let outcome = HttpClassifier::news_api().judge_response(&limited);
+            assert_eq!(outcome, exhausted(renews_in));
+            limited.extensions_mut().insert(exhausted(None));
+        }
+    }
 }
 
 const MINUTES_15: Option<Duration> = Some(Duration::from_secs(900));

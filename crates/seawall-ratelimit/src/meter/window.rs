@@ -3,8 +3,9 @@
 //! The windows are numbered: number `k` is from `k * per + offset` to the same of `k + 1`. When the
 //! wall clock is set back behind the window that was reached, that lasts until it would have ended,
 //! by the running clock, and then it goes on by the wall clock: nothing is granted twice, and nothing
-//! stops for longer than two windows. A clock that is set forward begins another window, but within
-//! the length of one only once, so that a clock that moves to and fro grants one window more at most.
+//! stops for longer than two windows. A clock that is set forward begins another window, which lasts its
+//! full length and then to the next edge, whatever is set meanwhile: so a clock that moves to and fro
+//! grants one window more at most.
 //!
 //! With a margin, a departure less than `margin` after the begin of a window counts in the one
 //! before as well, and one in the last `margin` in the one after. As long as the upstream's
@@ -264,6 +265,7 @@ impl Window {
         if moved {
             if let Some(carried) = self.carried.take() {
                 self.wall = carried.wall;
+                self.next_jump_at = 0;
             }
             self.used.id = self.id(self.wall.unix_ns(now));
         }
@@ -283,20 +285,33 @@ impl Window {
         self.advance(now);
         self.set_at = now.saturating_add(1);
         let id = self.id(wall.unix_ns(now));
-        let is_later = id > self.used.id;
-        if id < self.used.id || (is_later && now < self.next_jump_at) {
+        if now < self.next_jump_at {
+            return self.hold(wall);
+        }
+        if id < self.used.id {
             let until = self.end(self.used.id).min(now.saturating_add(self.per));
             self.carried = Some(Carried { until, wall });
             return;
         }
+        // A window of which nothing was used costs nothing.
+        let is_jump = id > self.used.id && self.used.units != [0; 3];
         (self.wall, self.carried) = (wall, None);
-        if is_later {
-            // A window of which nothing was used costs nothing.
-            if self.used.units != [0; 3] {
-                self.next_jump_at = now.saturating_add(self.per);
-            }
-            self.advance(now);
+        self.advance(now);
+        if is_jump {
+            self.next_jump_at = now.saturating_add(self.per);
+            self.hold(wall);
         }
+    }
+
+    /// A window that a jump has begun lasts its full length and then to the next edge of the clock: one
+    /// that began a second later would be a third within one true window.
+    fn hold(&mut self, wall: WallClock) {
+        let last = wall.unix_ns(self.next_jump_at).saturating_sub(1);
+        let edge = self.begin(self.id(last).saturating_add(1));
+        let until = wall.reading(edge).max(self.next_jump_at);
+        let end = self.begin(self.used.id.saturating_add(1));
+        self.wall = WallClock::new(until, end);
+        self.carried = Some(Carried { until, wall });
     }
 
     /// Goes by the wall clock now, where a window of an earlier one goes on.
@@ -304,6 +319,7 @@ impl Window {
         self.advance(now);
         if let Some(carried) = &mut self.carried {
             carried.until = now;
+            self.next_jump_at = 0;
             self.advance(now);
         }
     }

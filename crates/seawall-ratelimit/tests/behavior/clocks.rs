@@ -239,3 +239,26 @@ async fn a_file_that_cannot_be_written_is_emitted_and_counted() {
     assert_eq!(event.kind, EventKind::FileNotWritten);
     assert_eq!(handle.counts().clock_jumps, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_step_forward_grants_one_window_more_in_one_true_window() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let base = UNIX_EPOCH + Duration::from_secs(4_000_000_020);
+    // To the last second of the next minute, to its middle, and over an hour.
+    for step in [119, 90, 3_659] {
+        let config = RateLimitConfig::builder().limit(Limit::window(5, MINUTE));
+        let handle = RateLimitLayer::new("l", config.build().unwrap()).handle();
+        handle.set_wall_clock(base);
+        let mut granted = [0; 8];
+        for second in 0..480 {
+            if second == 10 {
+                handle.set_wall_clock(base + Duration::from_secs(step));
+            }
+            granted[second / 60] += passing(&handle, 6);
+            advance(SECOND).await;
+        }
+        assert!(granted[0] <= 10, "{step}: {granted:?}");
+        assert!(granted[1..].iter().all(|n| *n <= 5), "{step}: {granted:?}");
+        assert!(granted.iter().sum::<u32>() >= 35, "{step}: {granted:?}");
+    }
+}

@@ -161,14 +161,22 @@ where
         if reason == StopReason::BudgetExhausted {
             core.state.events.emit(|| EventKind::BudgetExhausted);
         }
-        let end = self.correct(rules, outcome, result);
+        let made = self.made(attempted.is_rejected_unsent());
+        let end = self.correct(rules, outcome, result, made);
         if end.is_replaced {
             stripe.replaced(&outcome, rejected);
             stripe.ended_between_attempts(&end.outcome, rejection_in(result).is_some());
         } else {
             stripe.completed(&outcome, rejected);
         }
-        self.give_up(rules, stripe, reason, end, result);
+        self.give_up(rules, stripe, reason, end, made, result);
+    }
+
+    /// How many attempts were made. One that a layer below rejected before it was sent was none.
+    fn made(&self, last_is_unsent: bool) -> u32 {
+        let before = self.more.as_ref().map_or(0, |more| more.unsent);
+        let unsent = before.saturating_add(u32::from(last_is_unsent));
+        self.attempt.saturating_sub(unsent)
     }
 
     /// Another attempt follows: keeps what was taken for it.
@@ -190,7 +198,9 @@ where
         if is_kept {
             more.last_answer = None;
         }
-        if !attempted.is_rejected_unsent() {
+        if attempted.is_rejected_unsent() {
+            more.unsent = more.unsent.saturating_add(1);
+        } else {
             more.payment = taken.payment;
         }
         more.token = taken.token;
@@ -215,10 +225,11 @@ where
         stripe: &RetryStripe,
         reason: StopReason,
         end: End,
+        made: u32,
         result: &mut Result<T, E>,
     ) {
         // A limit of this layer's own is marked in the response, as those of others are.
-        let attempts = Figure::Attempts(self.attempt);
+        let attempts = Figure::Attempts(made);
         let own = || {
             let rejection = rules.core.rejection(reason.rejects_as()?, Sent::Maybe);
             Some(rejection.with_figure(attempts))
@@ -235,7 +246,7 @@ where
         if reason != StopReason::Completed {
             let stopped = Stopped {
                 reason,
-                attempts: self.attempt,
+                attempts: made,
                 rejection,
             };
             rules.hooks.annotate().annotate_give_up(result, stopped);
@@ -244,9 +255,15 @@ where
 
     /// Corrects a result which says that nothing was sent: the upstream's last result takes its
     /// place, or it says that an earlier attempt may have been sent.
-    fn correct(&mut self, rules: &Rules<X, H>, outcome: Outcome, result: &mut Result<T, E>) -> End {
+    fn correct(
+        &mut self,
+        rules: &Rules<X, H>,
+        outcome: Outcome,
+        result: &mut Result<T, E>,
+        made: u32,
+    ) -> End {
         let (events, rejection) = (&rules.core.state.events, rejection_in(result));
-        let attempts = Figure::Attempts(self.attempt);
+        let attempts = Figure::Attempts(made);
         let unknown = || {
             events
                 .rejection(Reason::OutcomeUnknown)
@@ -302,16 +319,17 @@ where
         }
         let mut result = Err(error);
         let outcome = classify_result(rules.policy.classifier(), &result);
-        let end = self.correct(rules, outcome, &mut result);
+        let made = self.made(false);
+        let end = self.correct(rules, outcome, &mut result, made);
         stripe.ended_between_attempts(&end.outcome, rejection_in(&result).is_some());
-        self.give_up(rules, stripe, reason, end, &mut result);
+        self.give_up(rules, stripe, reason, end, made, &mut result);
         result
     }
 
     /// The deadline has passed between two attempts.
     #[cold]
     pub(crate) fn expired(&mut self, rules: &Rules<X, H>, stripe: &RetryStripe) -> Result<T, E> {
-        let attempts = Figure::Attempts(self.attempt);
+        let attempts = Figure::Attempts(self.made(false));
         let rejection = rules.core.rejection(Reason::DeadlineExceeded, self.sent());
         let rejection = rules.core.emitted(rejection.with_figure(attempts));
         let error = rejection.with_sent(Sent::No).into();

@@ -182,9 +182,10 @@ async fn the_last_error_of_the_upstream_is_kept_and_the_rejection_is_annotated()
     let result = layer.layer(upstream.service()).oneshot(7).await;
     assert_eq!(result, Err(SERVER));
     let stopped = noted.lock().unwrap().take().unwrap();
+    // The circuit rejected the second before it was made.
     assert_eq!(
         (stopped.reason, stopped.attempts),
-        (StopReason::Rejected, 2)
+        (StopReason::Rejected, 1)
     );
     let rejection = stopped.rejection.unwrap();
     assert_eq!(
@@ -299,5 +300,44 @@ async fn keeping_ends_with_the_time_of_the_call() {
         assert_eq!(result.is_err(), status.is_none());
         assert_eq!(layer.handle().counts().attempts.total(), 1);
         assert_eq!(layer.handle().counts().give_ups.of(StopReason::Deadline), 1);
+    }
+}
+
+/// What a layer below rejected was not made: the count is that of the upstream.
+#[tokio::test(start_paused = true)]
+async fn only_attempts_that_were_made_are_counted() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let config = RetryConfig::builder()
+        .attempts(4)
+        .backoff(Backoff::NONE)
+        .max_rejection_wait(5 * SECOND);
+    let config = config.build().unwrap();
+    let soon = || Err(rejected(Reason::RateLimited, Some(SECOND)));
+    let failed = || Ok(reply(500));
+    let calls: [(Vec<Result<Reply, Failed>>, u32); 4] = [
+        (
+            vec![failed(), Err(rejected(Reason::ClientThrottled, None))],
+            1,
+        ),
+        (vec![Err(rejected(Reason::ClientThrottled, None))], 0),
+        (vec![soon(), failed(), soon(), failed()], 2),
+        (vec![failed(), failed(), failed(), failed()], 4),
+    ];
+    for (results, made) in calls {
+        let annotated = Arc::clone(&seen);
+        let layer = RetryLayer::new("r", config.clone())
+            .describe(SAFE)
+            .classify(by_status as fn(Result<&Reply, &Failed>) -> Outcome)
+            .keep(mark as fn(&mut Reply, Rejection))
+            .annotate_give_up(move |_: &mut Result<Reply, Failed>, stopped: Stopped| {
+                annotated.lock().unwrap().push(stopped.attempts);
+            });
+        let left = Arc::new(Mutex::new(results.into_iter()));
+        let service = service_fn(move |_: u32| {
+            let next = left.lock().unwrap().next();
+            std::future::ready(next.expect("no more attempts than results"))
+        });
+        let _ = layer.layer(service).oneshot(7).await;
+        assert_eq!(seen.lock().unwrap().pop(), Some(made));
     }
 }

@@ -56,7 +56,9 @@ pub fn ai_api(name: impl Into<InstanceName>) -> StackBuilder {
 }
 
 /// OpenAI: the numbers of [`ai_api`], what the headers of its responses report is left, and the
-/// 429 that means that the money is gone, which is not tried again.
+/// 429 that means that the money is gone, which is not tried again. It pauses the stack for a second,
+/// the rate limit's `default_pause`, so that a caller who goes on is slowed down and notices soon when
+/// there is money again; set a longer one with the [rate limit](StackBuilder::rate_limit).
 ///
 /// **Without [`describe`](crate::HttpStack::describe)`(`[`inference_routes`](crate::ai::inference_routes)`()?)`
 /// no completion is retried**, not even after a 429 with `Retry-After`.
@@ -71,7 +73,7 @@ pub fn openai(name: impl Into<InstanceName>) -> StackBuilder {
 /// Anthropic, tier Start: 80 % of 1,000 requests, 2,000,000 input tokens and 400,000 output tokens
 /// per minute ([rate limits](https://platform.claude.com/docs/en/api/rate-limits)), what its
 /// headers report is left, and the errors that mean that the money is gone, which are not tried
-/// again. Tokens are those that requests carry an estimate of, as for [`ai_api`].
+/// again and pause the stack for a second, as for [`openai`]. Tokens are those that requests carry an estimate of, as for [`ai_api`].
 ///
 /// **Without [`describe`](crate::HttpStack::describe)`(`[`inference_routes`](crate::ai::inference_routes)`()?)`
 /// no completion is retried**, not even after a 429 with `Retry-After`.

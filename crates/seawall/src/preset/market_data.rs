@@ -13,8 +13,9 @@ use crate::StackBuilder;
 /// `name` is a label: what rejections, events and metrics call this stack. It selects nothing: the
 /// stacks of known vendors, with their limits, headers and errors, are in [`data`](crate::data).
 ///
-/// Every request is a read, so it is tried again up to four times; a response that takes longer
-/// than five seconds is of no use. Its rate is 80 requests per minute; set your vendor's own with
+/// It is made for reads, which are tried again up to four times: GET, HEAD, OPTIONS, TRACE. Any other
+/// method, such as POST, PUT and DELETE, is sent once, unless [routes](crate::HttpStack::describe) say
+/// that it may be sent again. A response that takes longer than five seconds is of no use. Its rate is 80 requests per minute; set your vendor's own with
 /// [`StackBuilder::rate_limit`]. For a vendor that hides throttles in a 200, add
 /// [`HttpStack::inspect`](crate::HttpStack::inspect).
 ///

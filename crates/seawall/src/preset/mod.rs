@@ -41,6 +41,10 @@ const DAY: Duration = secs(24 * 3_600);
 /// rate limit's default.
 const LONGEST_PAUSE: Duration = secs(15 * 60);
 
+/// The longest ban that an exchange documents, Binance's. The classifiers of HTTP allow a day unless
+/// they are asked for more.
+const LONGEST_BAN: Duration = secs(3 * 24 * 3_600);
+
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
@@ -168,7 +172,8 @@ impl Rate {
             .max_wait(self.max_wait)
             .max_waiting(self.max_waiting)
             .default_pause(self.default_pause)
-            .max_pause(self.default_pause.max(LONGEST_PAUSE));
+            .max_pause(self.default_pause.max(LONGEST_PAUSE))
+            .max_ban(LONGEST_BAN);
         for (count, per, unit) in self.quotas {
             config = config.limit(Limit::strict(*count, *per).with_unit(*unit));
         }
@@ -181,7 +186,8 @@ impl Breaker {
         let mut config = BreakerConfig::builder()
             .open_for(self.open_for)
             .probes(self.probes)
-            .successes_to_close(self.successes_to_close);
+            .successes_to_close(self.successes_to_close)
+            .open_on_ban(LONGEST_BAN);
         if let Some(failures) = self.consecutive_failures {
             config = config.consecutive_failures(failures);
         }

@@ -318,3 +318,32 @@ proptest! {
         prop_assert_eq!(then - now, forecast);
     }
 }
+
+/// The clock steps to the last second of the next window: what follows that second is no third window.
+#[test]
+fn a_window_that_a_jump_begins_lasts_its_full_length_and_to_the_next_edge() {
+    let second = i128::from(SECOND);
+    for (margin, again) in [(0, false), (0, true), (5 * SECOND, false)] {
+        let mut window = Window::new(5, MINUTE, 0, margin, WallClock::new(0, 0), 0);
+        let mut granted = Vec::new();
+        for at in (10..600).map(|at| at * SECOND) {
+            if at == 20 * SECOND {
+                window.set_wall_clock(at, WallClock::new(at, 119 * second));
+            }
+            // A small difference that is followed.
+            if again && at == 21 * SECOND {
+                window.set_wall_clock(at, WallClock::new(at, 120 * second + 1_000));
+            }
+            while window.wait(Start::now(at), 1) == 0 {
+                window.take(at, 1);
+                granted.push(at / SECOND);
+            }
+        }
+        let in_true_window = |n: u64| granted.iter().filter(|at| **at / 60 == n).count();
+        let per_window: Vec<_> = (0..10).map(in_true_window).collect();
+        assert!(per_window[0] <= 10, "{per_window:?}");
+        assert!(per_window[1..].iter().all(|n| *n <= 5), "{per_window:?}");
+        let stops = granted.windows(2).map(|pair| pair[1] - pair[0]);
+        assert!(stops.max() <= Some(120), "{granted:?}");
+    }
+}
