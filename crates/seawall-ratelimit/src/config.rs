@@ -30,7 +30,7 @@ const MAX_WAITING: u32 = 1 << 24;
 /// assert_eq!(invalid.to_string(), "`rate` is 0, accepted is a whole number from 1");
 /// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct RateLimitConfig {
     limits: Vec<Limit>,
     max_wait: Duration,
@@ -168,6 +168,20 @@ impl RateLimitConfig {
             ("max_debt", self.max_debt.to_string()),
             ("shadow", self.shadow.to_string()),
         ]
+    }
+}
+
+/// By what they do: a setting that was not set equals its default.
+impl PartialEq for RateLimitConfig {
+    fn eq(&self, other: &Self) -> bool {
+        let times = |config: &Self| {
+            (
+                (config.max_wait, config.priority_aging),
+                (config.default_pause(), config.max_pause(), config.max_ban()),
+            )
+        };
+        let rest = |config: &Self| (config.max_waiting, config.max_debt, config.shadow);
+        self.limits == other.limits && times(self) == times(other) && rest(self) == rest(other)
     }
 }
 

@@ -130,6 +130,9 @@ impl RateLimitHandle {
     /// strict limit grants its count evenly over as long as the pause lasted (at most over its
     /// period), and windows and days have what is left of them.
     ///
+    /// It never shortens a pause that lasts longer, and changes nothing after a [`pause`](Self::pause)
+    /// or a [`Block`](seawall_core::Command::Block), which last until they are resumed.
+    ///
     /// Calls whose `max_wait` is longer than that are queued. In shadow mode, where no call waits,
     /// new calls are rejected.
     pub fn pause_for(&self, time: Duration) {
@@ -250,9 +253,10 @@ impl RateLimitHandle {
     }
 }
 
-/// [`Block`](seawall_core::Command::Block) is [`pause`](RateLimitHandle::pause),
-/// [`Bypass`](seawall_core::Command::Bypass) resumes, and lets calls pass as in shadow mode. The last
-/// command counts.
+/// [`Block`](seawall_core::Command::Block) is [`pause`](RateLimitHandle::pause): queued calls stay queued
+/// until their wait ends. [`Bypass`](seawall_core::Command::Bypass) resumes, and lets calls pass as in
+/// shadow mode until another command (a pause, a drain, `resume`, `reset`, `set_shadow`, `Block`); new
+/// settings do not end it. The last command counts.
 impl InstanceHandle for RateLimitHandle {
     seawall_core::handle_methods! { |this|
         pattern: this.state().events.pattern(),

@@ -329,7 +329,9 @@ impl KeyedRateLimitHandle {
 
 /// [`Block`](seawall_core::Command::Block) is [`pause_all`](KeyedRateLimitHandle::pause_all),
 /// [`Bypass`](seawall_core::Command::Bypass) resumes every key, and lets calls of all keys pass as in
-/// shadow mode. The account decides on: it has commands of its own. The last command counts.
+/// shadow mode until another command for all keys; new settings do not end it. A block leaves queued
+/// calls queued until their wait ends. The account decides on: it has commands of its own. The last
+/// command counts.
 impl InstanceHandle for KeyedRateLimitHandle {
     seawall_core::handle_methods! { |this|
         pattern: this.state().events.pattern(),

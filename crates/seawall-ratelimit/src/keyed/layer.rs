@@ -15,7 +15,12 @@ use crate::state::{SharedState, State};
 ///
 /// A key is kept while some of its limit is used. Once its limits are fully replenished it is
 /// evicted as new keys come, which is not observable. With a single [bucket](crate::Limit::bucket)
-/// per key, a key that no call waits for takes 28 to 56 bytes.
+/// per key, a key that no call waits for takes 28 to 56 bytes. A key that a call waits for, or that has
+/// had a [`Reservation`](crate::Reservation), a command or a report of the upstream, has a limiter of its
+/// own, about 1 KiB, until room is made for new keys or
+/// [`evict_idle`](crate::KeyedRateLimitHandle::evict_idle) is called. With other limits, several, or an
+/// account, every key has one: 1.2 KiB, and a strict limit's log as it is used. See
+/// [`bytes`](crate::KeyedRateLimitHandle::bytes).
 ///
 /// ```
 /// use std::time::Duration;

@@ -288,7 +288,7 @@ impl Window {
         if now < self.next_jump_at {
             return self.hold(wall);
         }
-        if id < self.used.id {
+        if id < self.used.id || (id == self.used.id && self.is_held()) {
             let until = self.end(self.used.id).min(now.saturating_add(self.per));
             self.carried = Some(Carried { until, wall });
             return;
@@ -301,6 +301,11 @@ impl Window {
             self.next_jump_at = now.saturating_add(self.per);
             self.hold(wall);
         }
+    }
+
+    /// Whether a jump has begun this window.
+    fn is_held(&self) -> bool {
+        self.carried.is_some() && self.began.saturating_add(self.per) == self.next_jump_at
     }
 
     /// A window that a jump has begun lasts its full length and then to the next edge of the clock: one
@@ -337,12 +342,13 @@ impl Window {
 
     /// The window of an earlier wall clock is over.
     fn end_carried(&mut self, now: u64, carried: Carried) {
+        let was_held = self.is_held();
         (self.wall, self.carried) = (carried.wall, None);
         self.set_at = now.saturating_add(1);
         let id = self.id(self.wall.unix_ns(carried.until));
         // The rest of the same window, where the clock was set back by less than half of it.
         let rest = self.end(id).saturating_sub(carried.until);
-        if id != self.used.id || rest >= self.per / 2 {
+        if id != self.used.id || rest >= self.per / 2 || was_held {
             let [_, this, next] = self.used.units;
             self.used = Used {
                 id,

@@ -418,3 +418,55 @@ async fn the_few_of_a_second_do_not_last_for_the_hour_that_another_report_names(
         assert!(passed >= 100, "{limit}: {passed} in five minutes");
     }
 }
+
+#[test]
+fn pauses_that_were_not_set_are_those_of_another_configuration() {
+    let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3_600));
+    let unset = RateLimitConfig::builder().build().unwrap();
+    let set = RateLimitConfig::builder()
+        .default_pause(Duration::from_secs(1))
+        .max_pause(15 * minute)
+        .max_ban(24 * hour)
+        .build()
+        .unwrap();
+    assert_eq!(unset, set, "a default is equal to the same value");
+    let base = RateLimitConfig::builder()
+        .rate(1, minute)
+        .default_pause(hour)
+        .max_pause(2 * hour)
+        .max_ban(72 * hour)
+        .build()
+        .unwrap();
+    let pauses = |config: RateLimitConfig| {
+        let config = config.with_pauses_of(&base);
+        (config.default_pause(), config.max_pause(), config.max_ban())
+    };
+    assert_eq!(pauses(unset.clone()), (hour, 2 * hour, 72 * hour));
+    assert_eq!(
+        pauses(set.clone()),
+        (Duration::from_secs(1), 15 * minute, 24 * hour)
+    );
+    assert_ne!(unset.clone().with_pauses_of(&base), unset);
+    assert_eq!(unset.clone().with_pauses_of(&base).limits(), unset.limits());
+    // Neither bound contradicts the other.
+    let short = RateLimitConfig::builder()
+        .max_pause(minute)
+        .build()
+        .unwrap();
+    assert_eq!(pauses(short), (minute, minute, 72 * hour));
+    let long = RateLimitConfig::builder()
+        .default_pause(3 * hour)
+        .max_pause(3 * hour)
+        .build()
+        .unwrap();
+    let low = RateLimitConfig::builder()
+        .max_pause(minute)
+        .build()
+        .unwrap();
+    let ten = RateLimitConfig::builder()
+        .default_pause(10 * minute)
+        .build()
+        .unwrap();
+    assert_eq!(ten.with_pauses_of(&low).max_pause(), 10 * minute);
+    assert_eq!(pauses(long), (3 * hour, 3 * hour, 72 * hour));
+}

@@ -227,3 +227,32 @@ async fn usage_of_a_key_needs_no_limiter_where_a_word_is_enough() {
     handle.apply_signal(PartitionKey(5_001), tokens);
     assert_eq!(handle.keys_kept(), 1_000);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_key_with_reservations_takes_a_word_again_and_one_of_another_limit_a_kibibyte() {
+    let hourly: [(Limit, usize); 4] = [
+        (Limit::bucket(1, HOUR).burst(3).into(), 60),
+        (Limit::window(3, HOUR).into(), 1_300),
+        (Limit::strict(3, HOUR).into(), 1_300),
+        (Limit::strict(100_000, HOUR).into(), 1_300),
+    ];
+    for (limit, most) in hourly {
+        for corrected in [false, true] {
+            let handle = keyed(one(limit.clone())).handle();
+            for key in 0..10_000 {
+                let meta = RequestMeta::default().with_key(PartitionKey(key));
+                let reserved = handle.try_reserve(&meta).unwrap();
+                if corrected {
+                    reserved.correct_usage(&[(Unit::Cost, 2)]);
+                } else {
+                    reserved.commit();
+                }
+            }
+            assert!(handle.bytes() / handle.keys_kept() <= 1_300, "{limit}");
+            handle.evict_idle();
+            assert_eq!(handle.keys_kept(), 10_000);
+            let bytes = handle.bytes() / handle.keys_kept();
+            assert!(bytes <= most, "{limit} {corrected}: {bytes}");
+        }
+    }
+}

@@ -347,3 +347,23 @@ fn a_window_that_a_jump_begins_lasts_its_full_length_and_to_the_next_edge() {
         assert!(stops.max() <= Some(120), "{granted:?}");
     }
 }
+
+#[test]
+fn a_clock_that_is_set_right_in_the_window_of_a_jump_stops_it_for_two_windows_at_most() {
+    let second = i128::from(SECOND);
+    let mut window = Window::new(5, MINUTE, 0, 0, WallClock::new(0, 0), 0);
+    let (mut last, mut longest) = (0, 0);
+    for at in (1..600).map(|at| at * SECOND) {
+        match at / SECOND {
+            51 => window.set_wall_clock(at, WallClock::new(at, (51 + 91) * second)),
+            140 => window.set_wall_clock(at, WallClock::new(at, 140 * second)),
+            _ => {}
+        }
+        while window.wait(Start::now(at), 1) == 0 {
+            window.take(at, 1);
+            longest = longest.max(at - last);
+            last = at;
+        }
+    }
+    assert!(longest <= 2 * MINUTE, "{longest}");
+}
