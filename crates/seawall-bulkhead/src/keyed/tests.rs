@@ -199,3 +199,32 @@ async fn a_waiter_whose_wait_is_over_takes_what_is_available_whatever_its_rank()
     assert!(permits.acquire(late, waker.clone(), || ()).is_some());
     assert_eq!(permits.turn(one, first, GRACE, waker).0, Turn::Wait);
 }
+
+/// A claim that cannot be used any more, since its key may have less than before, goes to another.
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_a_lower_limit_per_key_takes_back_goes_to_another_key() {
+    let permits = KeyedPermits::new(PoolSupply::new(limits(2, Some(2))));
+    let [one, two, three] = [1, 2, 3].map(PartitionKey);
+    assert_eq!(permits.try_acquire(one), Admission::Admitted);
+    assert_eq!(permits.try_acquire(three), Admission::Admitted);
+    let [first, second] = [one, two].map(|key| {
+        let id = permits.join(key, 0, u64::MAX).expect("there is room").id;
+        let woken = Arc::default();
+        let sleeper = Sleeper {
+            id,
+            key,
+            woken,
+            skipped: false,
+        };
+        let (turn, _) = permits.turn(key, id, 0, sleeper.waker());
+        assert_eq!(turn, Turn::Wait);
+        sleeper
+    });
+    permits.release(three);
+    assert!(first.is_woken() && !second.is_woken());
+    permits.update(|pool| pool.set_limits(limits(2, Some(1))));
+    let taken = permits.acquire(first.id, first.waker(), || ());
+    assert!(taken.is_none() && second.is_woken());
+    let taken = permits.acquire(second.id, second.waker(), || ());
+    assert!(taken.is_some());
+}

@@ -275,21 +275,25 @@ impl<T> Queue<T> {
                 wakers.discard(Some(waker));
                 return taking;
             }
-            Taking::Kept => {}
-            Taking::Missing => {
-                if self.notified.contains_key(&id)
-                    && let Some(entry) = self.take_active(id, supply)
-                {
-                    self.wait(id, entry, supply);
-                }
+            Taking::Kept => {
+                wakers.discard(Some(waker));
+                return taking;
             }
+            Taking::Missing => {}
         }
-        let entry = self.waiting.get_mut(&id);
-        let unused = match entry {
+        let given_up = self.notified.contains_key(&id);
+        if given_up && let Some(entry) = self.take_active(id, supply) {
+            self.wait(id, entry, supply);
+        }
+        let unused = match self.waiting.get_mut(&id) {
             Some(entry) => entry.waker.replace(waker),
             None => Some(waker),
         };
         wakers.discard(unused);
+        if given_up {
+            // What it had claimed may be for another. It has its waker by now.
+            self.dispatch(now_ns, supply, wakers);
+        }
         taking
     }
 

@@ -132,13 +132,7 @@ impl Limiter {
             };
             match queue.take(id, now_ns, waker, tokens, wakers, take) {
                 Taking::Taken => Ok(()),
-                taking => {
-                    if taking == Taking::Missing && !queue.is_first(id) {
-                        // What it had claimed is for those before it.
-                        queue.dispatch(now_ns, tokens, wakers);
-                    }
-                    Err((taking, sleep(queue, tokens, id, now_ns, wakers)))
-                }
+                taking => Err((taking, sleep(queue, tokens, id, now_ns, wakers))),
             }
         })
     }

@@ -91,7 +91,8 @@ where
 /// A request spawns no task (C6, B19).
 ///
 /// Spawned work outlives its caller and loses its span. A layer that does spawn says so in its
-/// documentation and leaves this check out. The check reads the runtime's count of live tasks, so
+/// documentation and leaves this check out. What looks after a queue while calls wait belongs to no
+/// request, and starts with the first that waits; this call does not. The check reads the runtime's count of live tasks, so
 /// nothing else may spawn meanwhile.
 ///
 /// # Errors
