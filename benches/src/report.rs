@@ -71,7 +71,11 @@ const PATTERNS: [&str; 9] = [
 
 fn rank(pattern: &str) -> usize {
     let known = PATTERNS.iter().position(|&p| p == pattern);
-    known.unwrap_or(PATTERNS.len() + usize::from(pattern == "stack"))
+    known.unwrap_or(match pattern {
+        "stack" => PATTERNS.len() + 1,
+        "http" => PATTERNS.len() + 2,
+        _ => PATTERNS.len(),
+    })
 }
 
 #[cfg(test)]

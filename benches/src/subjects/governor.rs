@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use governor::clock::MonotonicClock;
+use governor::clock::{Clock, DefaultClock, MonotonicClock};
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
@@ -34,16 +34,31 @@ pub(super) fn subjects() -> Vec<Subject> {
         })
         .rejecting(),
         // A sharded map with a lock per shard is what it takes by default.
-        Subject::function("governor/ratelimit/per-key-one-std-clock", || per_key(1)),
+        Subject::function("governor/ratelimit/per-key-one", || {
+            per_key(1, DefaultClock::default())
+        }),
+        Subject::function("governor/ratelimit/per-key-10k", || {
+            per_key(10_000, DefaultClock::default())
+        }),
+        Subject::function("governor/ratelimit/per-key-1m", || {
+            per_key(1_000_000, DefaultClock::default())
+        }),
+        Subject::function("governor/ratelimit/per-key-one-std-clock", || {
+            per_key(1, MonotonicClock)
+        }),
         Subject::function("governor/ratelimit/per-key-10k-std-clock", || {
-            per_key(10_000)
+            per_key(10_000, MonotonicClock)
         }),
     ]
 }
 
-fn per_key(keys: u64) -> impl FnMut(u64) -> bool + Clone + Send {
+fn per_key<C>(keys: u64, clock: C) -> impl FnMut(u64) -> bool + Clone + Send
+where
+    C: Clock + Send + Sync + 'static,
+    C::Instant: Send + Sync,
+{
     let states = DashMapStateStore::<u64>::default();
-    let limiter = RateLimiter::<_, _, _, NoOpMiddleware<_>>::new(plenty(), states, MonotonicClock);
+    let limiter = RateLimiter::<_, _, C, NoOpMiddleware<_>>::new(plenty(), states, clock);
     let limiter = Arc::new(limiter);
     for key in 0..keys {
         limiter.check_key(&key).expect("plenty");

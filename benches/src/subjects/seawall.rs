@@ -69,6 +69,7 @@ fn breakers() -> Vec<Subject> {
         }),
         Subject::service("seawall/breaker/per-key-one", || per_key(1)),
         Subject::service("seawall/breaker/per-key-10k", || per_key(10_000)),
+        Subject::service("seawall/breaker/per-key-1m", || per_key(1_000_000)),
         Subject::async_function("seawall/breaker/closed-count-future", || {
             let breaker = breaker().handle();
             async move |i| black_box(&breaker.call(ready(respond(i))).await).is_ok()
@@ -89,6 +90,7 @@ fn limits() -> Vec<Subject> {
         .rejecting(),
         Subject::service("seawall/ratelimit/per-key-one", || limit_per_key(1)),
         Subject::service("seawall/ratelimit/per-key-10k", || limit_per_key(10_000)),
+        Subject::service("seawall/ratelimit/per-key-1m", || limit_per_key(1_000_000)),
         // Each decided under one lock, and all of them or none.
         Subject::service("seawall/ratelimit/strict", || strict(1).layer(LEAF)),
         Subject::service("seawall/ratelimit/three-strict", || strict(3).layer(LEAF)),
@@ -99,9 +101,11 @@ fn limits() -> Vec<Subject> {
             AdaptiveBulkheadLayer::wrap(bulkhead(MANY), adaptive).layer(LEAF)
         }),
         Subject::service("seawall/bulkhead/partition", || {
-            let config = PartitionConfig::builder().max_concurrent(MANY).build();
-            PartitionedBulkheadLayer::new("bench", config.expect("valid shares")).layer(LEAF)
+            partition_layer().layer(LEAF)
         }),
+        // A key without calls takes no memory, so the number of keys is that of the requests.
+        Subject::service("seawall/bulkhead/partition-10k", || partitions(10_000)),
+        Subject::service("seawall/bulkhead/partition-1m", || partitions(1_000_000)),
         Subject::service("seawall/bulkhead/free", || bulkhead(MANY).layer(LEAF)),
         Subject::service("seawall/bulkhead/full", || {
             let mut service = bulkhead(1).layer(WrapError::new(Stuck));
@@ -141,6 +145,8 @@ fn others() -> Vec<Subject> {
             let breaker = breaker_of(slow(over_time(builder())));
             retry().layer(breaker.layer(bulkhead(MANY).layer(inner)))
         }),
+        // The facade's, with all layers that it has by default.
+        Subject::service("seawall/stack/generic", generic),
         Subject::service("seawall/stack/six", || {
             let breaker = breaker();
             let inner = breaker.layer(timeout().layer(LEAF));
@@ -153,6 +159,15 @@ fn others() -> Vec<Subject> {
 fn five() -> impl Service<u64, Future: Send> + Clone + Send {
     let inner = rate_limit().layer(timeout().layer(LEAF));
     retry().layer(breaker().layer(bulkhead(MANY).layer(inner)))
+}
+
+fn generic() -> impl Service<u64, Future: Send> + Clone + Send {
+    let bulkhead = BulkheadConfig::builder().max_concurrent(MANY);
+    let stack = ::seawall::broker("bench")
+        .rate_limit(rate(1_000_000_000, SECOND, 1_000_000_000))
+        .bulkhead(bulkhead.build().expect("a valid bulkhead"))
+        .build_generic(Policy::new().describe(ConstMeta(RequestMeta::idempotent())));
+    stack.expect("valid settings").layer(LEAF)
 }
 
 pub(super) fn breaker() -> BreakerLayer {
@@ -304,6 +319,16 @@ fn bulkhead(permits: u32) -> BulkheadLayer {
         .build()
         .expect("a valid bulkhead");
     BulkheadLayer::new("bench", config)
+}
+
+fn partition_layer() -> PartitionedBulkheadLayer {
+    let config = PartitionConfig::builder().max_concurrent(MANY).build();
+    PartitionedBulkheadLayer::new("bench", config.expect("valid shares"))
+}
+
+fn partitions(keys: u64) -> impl Service<u64, Future: Send> + Clone + Send {
+    let layer = partition_layer().key_by(move |request: &u64| PartitionKey(request % keys));
+    layer.layer(LEAF)
 }
 
 fn timeout() -> AttemptTimeoutLayer {

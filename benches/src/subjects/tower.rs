@@ -4,7 +4,6 @@ use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tower::ServiceBuilder;
 use tower::hedge::Hedge;
 use tower::limit::rate::Rate;
 use tower::limit::{ConcurrencyLimit, RateLimit};
@@ -12,6 +11,8 @@ use tower::load_shed::LoadShed;
 use tower::retry::Retry;
 use tower::retry::budget::{Budget, TpsBudget};
 use tower::timeout::Timeout;
+use tower::{BoxError, ServiceBuilder};
+use tower_service::Service;
 
 use super::{HOUR, LONG, MANY, Subject};
 use crate::leaf::{Late, Leaf, call_once};
@@ -51,16 +52,42 @@ pub(super) fn subjects() -> Vec<Subject> {
             Hedge::new_with_mock_latencies::<u64>(Leaf, Copied, 10, 0.95, 2 * LONG, &latencies)
         }),
         Subject::service("tower/shed/free", || LoadShed::new(Leaf)),
-        Subject::lone_service("tower/stack/five", || {
-            ServiceBuilder::new()
-                .load_shed()
-                .concurrency_limit(MANY as usize)
-                .rate_limit(PLENTY, SECOND)
-                .retry(Attempts::new(Some(budget())))
-                .timeout(LONG)
-                .service(Leaf)
-        }),
+        Subject::lone_service("tower/stack/five", || five(Leaf)),
     ]
+}
+
+/// Load shed, concurrency limit, rate limit, retry with a budget, timeout. No breaker.
+pub(super) fn five<S, Req>(
+    inner: S,
+) -> impl Service<Req, Response = S::Response, Future: Send> + Send + use<S, Req>
+where
+    S: Service<Req, Response: Send, Error: Into<BoxError> + Send, Future: Send> + Clone + Send,
+    Req: Sent + Send,
+{
+    ServiceBuilder::new()
+        .load_shed()
+        .concurrency_limit(MANY as usize)
+        .rate_limit(PLENTY, SECOND)
+        .retry(Attempts::new(Some(budget())))
+        .timeout(LONG)
+        .service(inner)
+}
+
+/// A request of which the retry may or may not keep a copy.
+pub(super) trait Sent: Sized {
+    fn copy(&self) -> Option<Self>;
+}
+
+impl Sent for u64 {
+    fn copy(&self) -> Option<Self> {
+        Some(*self)
+    }
+}
+
+impl<B: Clone> Sent for http::Request<B> {
+    fn copy(&self) -> Option<Self> {
+        self.method().is_safe().then(|| self.clone())
+    }
 }
 
 fn budget() -> Arc<TpsBudget> {
@@ -80,10 +107,10 @@ impl Attempts {
     }
 }
 
-impl<E> tower::retry::Policy<u64, u64, E> for Attempts {
+impl<Req: Sent, Res, E> tower::retry::Policy<Req, Res, E> for Attempts {
     type Future = Ready<()>;
 
-    fn retry(&mut self, _: &mut u64, result: &mut Result<u64, E>) -> Option<Ready<()>> {
+    fn retry(&mut self, _: &mut Req, result: &mut Result<Res, E>) -> Option<Ready<()>> {
         if result.is_ok() {
             if let Some(budget) = &self.budget {
                 budget.deposit();
@@ -95,8 +122,8 @@ impl<E> tower::retry::Policy<u64, u64, E> for Attempts {
         paid.then(|| ready(()))
     }
 
-    fn clone_request(&mut self, request: &u64) -> Option<u64> {
-        Some(*request)
+    fn clone_request(&mut self, request: &Req) -> Option<Req> {
+        request.copy()
     }
 }
 

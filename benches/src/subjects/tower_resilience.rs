@@ -10,6 +10,7 @@ use tower_resilience::hedge::HedgeLayer;
 use tower_resilience::ratelimiter::{RateLimiterLayer, WindowType};
 use tower_resilience::retry::{RetryBudgetBuilder, RetryLayer};
 use tower_resilience::timelimiter::TimeLimiterLayer;
+use tower_service::Service;
 
 use super::{HOUR, LONG, MANY, Subject};
 use crate::leaf::{Late, Leaf, LeafError, at_once, call_once};
@@ -144,38 +145,54 @@ fn others() -> Vec<Subject> {
                 .build()
                 .layer(Leaf)
         }),
-        // As the five of tower and of Seawall, with a breaker in place of the load shed.
-        Subject::service("tower-resilience/stack/five", || {
-            ServiceBuilder::new()
-                .layer(
-                    RetryLayer::builder()
-                        .max_attempts(3)
-                        .budget(token_bucket())
-                        .build(),
-                )
-                .layer(
-                    CircuitBreakerLayer::standard()
-                        .build()
-                        .expect("the defaults are valid"),
-                )
-                .layer(
-                    BulkheadLayer::builder()
-                        .max_concurrent_calls(MANY as usize)
-                        .build()
-                        .expect("a bulkhead"),
-                )
-                .layer(
-                    RateLimiterLayer::builder()
-                        .limit_for_period(PLENTY)
-                        .refresh_period(SECOND)
-                        .burst_size(PLENTY)
-                        .build()
-                        .expect("a token bucket"),
-                )
-                .layer(TimeLimiterLayer::builder().timeout_duration(LONG).build())
-                .service(Leaf)
-        }),
+        Subject::service("tower-resilience/stack/five", || five(Leaf)),
     ]
+}
+
+/// As the five of tower and of Seawall, with a breaker in place of the load shed.
+pub(super) fn five<S, Req>(
+    inner: S,
+) -> impl Service<Req, Response = S::Response, Future: Send> + Clone + Send + use<S, Req>
+where
+    S: Service<
+            Req,
+            Response: Send + Sync,
+            Error: std::error::Error + Clone + Send + Sync,
+            Future: Send,
+        > + Clone
+        + Send
+        + Sync
+        + 'static,
+    Req: Clone + Send + Sync + 'static,
+{
+    ServiceBuilder::new()
+        .layer(
+            RetryLayer::builder()
+                .max_attempts(3)
+                .budget(token_bucket())
+                .build(),
+        )
+        .layer(
+            CircuitBreakerLayer::standard()
+                .build()
+                .expect("the defaults are valid"),
+        )
+        .layer(
+            BulkheadLayer::builder()
+                .max_concurrent_calls(MANY as usize)
+                .build()
+                .expect("a bulkhead"),
+        )
+        .layer(
+            RateLimiterLayer::builder()
+                .limit_for_period(PLENTY)
+                .refresh_period(SECOND)
+                .burst_size(PLENTY)
+                .build()
+                .expect("a token bucket"),
+        )
+        .layer(TimeLimiterLayer::builder().timeout_duration(LONG).build())
+        .service(inner)
 }
 
 fn token_bucket() -> std::sync::Arc<dyn tower_resilience::retry::RetryBudget> {
