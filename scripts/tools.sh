@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the cargo tools that the checks need, where they are missing.
+# Installs the tools that the checks need, where they are missing.
 set -euo pipefail
 
 have() { cargo "$1" --version >/dev/null 2>&1; }
@@ -7,3 +7,9 @@ have() { cargo "$1" --version >/dev/null 2>&1; }
 have deny || cargo install --locked cargo-deny --version 0.20.2
 have hack || cargo install --locked cargo-hack --version 0.6.46
 have check-external-types || cargo install --locked cargo-check-external-types --version 0.5.0
+
+# Not a cargo tool: counts instructions for scripts/callgrind.py.
+if ! command -v valgrind >/dev/null; then
+    as_root=$([ "$(id -u)" -eq 0 ] || echo sudo)
+    $as_root apt-get install --quiet --yes valgrind
+fi
