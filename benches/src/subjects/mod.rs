@@ -5,6 +5,7 @@ mod governor;
 mod http;
 mod raw;
 mod recloser;
+mod routes;
 mod seatbelt;
 mod seawall;
 mod tower;
@@ -33,6 +34,7 @@ pub(crate) fn all() -> Vec<Subject> {
     all.extend(raw::subjects());
     all.extend(seawall::subjects());
     all.extend(http::subjects());
+    all.extend(routes::subjects());
     all.extend(tower::subjects());
     all.extend(tower_resilience::subjects());
     all.extend(seatbelt::subjects());
