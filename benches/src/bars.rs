@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use crate::crowd::{Batch, Batches};
 use crate::harness::Row;
 use crate::subjects::Extra;
 
@@ -13,11 +14,16 @@ use crate::subjects::Extra;
 pub(crate) struct Figures<'a> {
     rows: &'a [Row],
     extras: &'a [(Extra, f64)],
+    crowds: &'a [Batches],
 }
 
 impl<'a> Figures<'a> {
-    pub(crate) fn new(rows: &'a [Row], extras: &'a [(Extra, f64)]) -> Self {
-        Self { rows, extras }
+    pub(crate) fn new(rows: &'a [Row], extras: &'a [(Extra, f64)], crowds: &'a [Batches]) -> Self {
+        Self {
+            rows,
+            extras,
+            crowds,
+        }
     }
 
     fn row(&self, subject: &str) -> Option<&Row> {
@@ -35,6 +41,12 @@ impl<'a> Figures<'a> {
     /// Calls per microsecond of two threads.
     fn together(&self, subject: &str) -> Option<f64> {
         self.row(subject)?.together
+    }
+
+    /// The figure of a crowd over that of another.
+    fn crowds(&self, [one, other]: [&str; 2], figure: fn(&Batch) -> f64) -> Option<f64> {
+        let find = |name| self.crowds.iter().find(|crowd| crowd.name == name);
+        Some(find(one)?.over(find(other)?, figure))
     }
 
     fn extra(&self, extra: Extra) -> Option<f64> {
@@ -73,6 +85,9 @@ impl Figures<'_> {
     }
 }
 
+const CONTENDED: [&str; 2] = ["seawall/bulkhead/contended", "tokio/bulkhead/semaphore"];
+const LOOPBACK: [&str; 2] = ["seawall/loopback/http", "raw/loopback/client"];
+
 enum Bar {
     /// The figure must not be over the limit.
     AtMost(&'static str, &'static str, Pick, Pick),
@@ -101,6 +116,8 @@ const BARS: &[Bar] = &[
         |f| f.http("-get", |row| row.future_bytes as f64), |_| Some(640.0)),
     AtLeast("http stack, two threads over one", "1.7x",
         |f| f.two_threads("seawall/http/broker-get"), |_| Some(1.7)),
+    AtLeast("http stack over a connection, throughput over that of the client", "0.97x",
+        |f| f.crowds(LOOPBACK, |batch| batch.calls_per_ms), |_| Some(0.97)),
     AtMost("breaker closed, count window, ns", "1.2x recloser's async call",
         |f| f.ns("seawall/breaker/closed-count"),
         |f| Some(1.2 * f.ns("recloser/breaker/closed-count-async")?)),
@@ -153,6 +170,10 @@ const BARS: &[Bar] = &[
         |f| f.ns("seawall/bulkhead/free"), |f| Some(0.8 * f.ns("tower/bulkhead/free")?)),
     AtLeast("bulkhead, free, calls per us of two threads", "tower's ConcurrencyLimit",
         |f| f.together("seawall/bulkhead/free"), |f| f.together("tower/bulkhead/free")),
+    AtLeast("bulkhead, 64 tasks at 8 permits, throughput over tokio's semaphore", "1x",
+        |f| f.crowds(CONTENDED, |batch| batch.calls_per_ms), |_| Some(1.0)),
+    AtMost("bulkhead, 64 tasks at 8 permits, p99 of the wait over tokio's semaphore", "1x",
+        |f| f.crowds(CONTENDED, |batch| batch.p99_us), |_| Some(1.0)),
     AtMost("timeout, response at once, ns", "1/8 of tower's Timeout",
         |f| f.ns("seawall/timeout/ready"), |f| Some(f.ns("tower/timeout/ready")? / 8.0)),
     AtMost("timeout, response at the second poll, ns", "tower's Timeout",
@@ -238,7 +259,7 @@ mod tests {
     }
 
     fn line(rows: &[Row], what: &str) -> String {
-        let lines = judge(&Figures::new(rows, &[])).0;
+        let lines = judge(&Figures::new(rows, &[], &[])).0;
         let found = lines.into_iter().find(|line| line.contains(what));
         found.expect(what)
     }
@@ -297,7 +318,16 @@ mod tests {
             (row.two_threads, row.together) = (Some(1.0), Some(1.0));
         }
         let extras: Vec<_> = Extra::ALL.iter().map(|&extra| (extra, 1.0)).collect();
-        let all = judge(&Figures::new(&rows, &extras)).to_string();
+        let batch = Batch {
+            calls_per_ms: 1.0,
+            median_us: 1.0,
+            p99_us: 1.0,
+        };
+        let crowds: Vec<_> = crate::subjects::crowds()
+            .iter()
+            .map(|crowd| Batches::of(crowd.name, vec![batch]))
+            .collect();
+        let all = judge(&Figures::new(&rows, &extras, &crowds)).to_string();
         assert!(!all.contains("not measured"), "{all}");
     }
 }

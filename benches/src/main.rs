@@ -10,6 +10,7 @@
 
 mod bars;
 mod cli;
+mod crowd;
 mod harness;
 mod leaf;
 mod pair;
@@ -76,14 +77,18 @@ fn compare(json: bool, filter: &str) -> Result<(), Failed> {
     let extras: Vec<_> = extras
         .filter(|extra| extra.name().contains(filter))
         .collect();
-    if subjects.is_empty() && extras.is_empty() {
+    let crowds: Vec<_> = subjects::crowds()
+        .into_iter()
+        .filter(|crowd| crowd.name.contains(filter))
+        .collect();
+    if subjects.is_empty() && extras.is_empty() && crowds.is_empty() {
         return Err(Failed::Usage(format!(
             "no subject's name contains {filter:?}"
         )));
     }
 
     let runtime = runtime()?;
-    let _entered = runtime.enter();
+    let entered = runtime.enter();
     eprintln!(
         "measuring {} subjects, for up to two minutes",
         subjects.len()
@@ -94,17 +99,20 @@ fn compare(json: bool, filter: &str) -> Result<(), Failed> {
         .map(|extra| Ok((extra, extra.measure()?)))
         .collect::<Result<Vec<_>, String>>()
         .map_err(Failed::Run)?;
+    drop(entered);
+    let crowds = crowd::measure(&crowds).map_err(Failed::Run)?;
 
     let disturbed = rows.iter().filter(|row| row.disturbed).count();
     if disturbed > 0 {
         eprintln!("the machine was busy: {disturbed} subjects have doubtful or missing figures");
     }
-    let bars = bars::judge(&bars::Figures::new(&rows, &extras));
+    let bars = bars::judge(&bars::Figures::new(&rows, &extras, &crowds));
     if json {
         println!("{}", report::json(&rows).map_err(Failed::Run)?);
-        eprint!("{bars}");
+        eprint!("{}{bars}", report::crowds(&crowds));
     } else {
-        print!("{}\n{bars}", report::table(&rows));
+        let crowds = report::crowds(&crowds);
+        print!("{}\n{crowds}{bars}", report::table(&rows));
     }
     Ok(())
 }

@@ -238,6 +238,9 @@ pub(crate) fn take_times(benches: &mut [Bench<'_>], runtime: &Handle) -> Result<
         }
     }
 
+    if contests.is_empty() {
+        return Ok(());
+    }
     let (jobs, todo) = channel::<Job>();
     let (report, done) = channel();
     let runtime = runtime.clone();

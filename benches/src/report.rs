@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::crowd::Batches;
 use crate::harness::Row;
 
 /// A table of all rows, grouped by pattern so that ours stands beside its peers.
@@ -39,6 +40,34 @@ pub(crate) fn table(rows: &[Row]) -> String {
             row.future_bytes,
         );
     }
+    table
+}
+
+/// A table of what many tasks at once did, the durations in microseconds; nothing without any.
+pub(crate) fn crowds(crowds: &[Batches]) -> String {
+    if crowds.is_empty() {
+        return String::new();
+    }
+    let width = crowds.iter().map(|crowd| crowd.name.len()).max();
+    let width = width.unwrap_or(0);
+    let mut table = format!(
+        "{:width$} {:>12} {:>10} {:>10}\n",
+        "many tasks", "calls per ms", "us median", "us p99"
+    );
+    for crowd in crowds {
+        let [calls, median, p99] = [
+            crowd.median(|batch| batch.calls_per_ms),
+            crowd.median(|batch| batch.median_us),
+            crowd.median(|batch| batch.p99_us),
+        ];
+        // Writing into a String cannot fail.
+        let _ = writeln!(
+            table,
+            "{:width$} {calls:>12.1} {median:>10.1} {p99:>10.1}",
+            crowd.name
+        );
+    }
+    table.push('\n');
     table
 }
 

@@ -1,8 +1,10 @@
 //! What is measured: one file per crate, and here what a subject is.
 
+mod crowds;
 mod extra;
 mod governor;
 mod http;
+mod loopback;
 mod raw;
 mod recloser;
 mod routes;
@@ -19,6 +21,7 @@ use std::time::Duration;
 
 use tower_service::Service;
 
+pub(crate) use crowds::crowds;
 pub(crate) use extra::Extra;
 
 /// Longer than any run: what lasts this long does not end.
