@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use seawall::grpc::{GrpcClassifier, WrapStatusLayer, copy_request, replayable, sendable};
+use seawall::grpc::{
+    GrpcClassifier, KeepStatus, WrapStatusLayer, copy_request, replayable, sendable,
+};
 use seawall::{
     BreakerConfig, BreakerLayer, ConstMeta, DeadlineConfig, DeadlineLayer, Policy, RequestMeta,
     RetryConfig, RetryLayer,
@@ -17,7 +19,8 @@ async fn main() -> Result<(), BoxError> {
     let policy = Policy::new()
         .classify(GrpcClassifier)
         .describe(ConstMeta(RequestMeta::idempotent()))
-        .copy(copy_request::<tonic::body::Body>);
+        .copy(copy_request::<tonic::body::Body>)
+        .keep(KeepStatus);
     let deadline = DeadlineConfig::new(Duration::from_secs(5))?;
     let retry = RetryLayer::new("health", RetryConfig::default()).policy(policy);
     let handle = retry.handle();

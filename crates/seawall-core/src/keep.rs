@@ -19,7 +19,7 @@ use crate::Rejection;
 /// keeper of such responses reads them to their end, or drops what holds the permit, before
 /// [`keep`](Self::keep) is done. So the default, [`DropResponse`], keeps none; `seawall-http` has
 /// `KeepBody`, which reads bodies within bounds of size and time and thereby leaves their
-/// connections to be used again; [`KeepWhole`] keeps plain values as they are. Errors are always
+/// connections to be used again, and `seawall-grpc` has `KeepStatus`; [`KeepWhole`] keeps plain values as they are. Errors are always
 /// kept, without any keeper.
 ///
 /// Closures and `fn` pointers `Fn(&mut Res, Rejection)` are keepers that keep the whole response
@@ -38,7 +38,7 @@ use crate::Rejection;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot keep responses of type `{Res}`",
     label = "not a keeper of this service's responses",
-    note = "`DropResponse` and `KeepWhole` take every response; `KeepBody` of `seawall-http` takes `http::Response<B>` where `B: http_body::Body<Data = Bytes> + From<Bytes>`"
+    note = "`DropResponse` and `KeepWhole` take every response; `KeepBody` of `seawall-http` takes `http::Response<B>` where `B: http_body::Body<Data = Bytes> + From<Bytes>`, `KeepStatus` of `seawall-grpc` where `B: Default`"
 )]
 pub trait KeepResponse<Res> {
     /// Ends with what is kept, and holds nothing of the layers below any more; `None` where

@@ -11,7 +11,7 @@
 //! | layers around a channel | [`WrapStatusLayer`], right around it |
 //! | what does a result mean? | [`GrpcClassifier`], by the status in the head and by errors |
 //! | when is a call over? | [`CompleteOnTrailers`]: a stream has its status in the trailers |
-//! | retries | [`replayable`] and [`sendable`], with [`copy_request`] |
+//! | retries | [`replayable`] and [`sendable`], with [`copy_request`] and [`KeepStatus`] |
 //! | deadlines from hop to hop | [`write_grpc_timeout`], [`read_grpc_timeout`] |
 //! | tonic's own timeouts | [`correct_timeout`], [`correct_response`] |
 //! | layers in a server | [`GrpcRejectionLayer`], in `tonic::transport::Server::layer` |
@@ -26,7 +26,7 @@
 //!
 //! ```
 //! use seawall_core::{Policy, Reason, Rejectable, Rejection, find_rejection};
-//! use seawall_grpc::{CompleteOnTrailers, GrpcClassifier, GrpcError};
+//! use seawall_grpc::{CompleteOnTrailers, GrpcClassifier, GrpcError, KeepStatus};
 //! use seawall_http::copy_request;
 //! use std::time::Duration;
 //!
@@ -34,7 +34,8 @@
 //! let policy = Policy::new()
 //!     .classify(GrpcClassifier)
 //!     .track_completion(CompleteOnTrailers)
-//!     .copy(copy_request::<tonic::body::Body>);
+//!     .copy(copy_request::<tonic::body::Body>)
+//!     .keep(KeepStatus);
 //! # let _ = policy;
 //!
 //! // What a generated client makes of a rejected call:
@@ -53,6 +54,7 @@ mod classify;
 mod completion;
 mod error;
 mod expired;
+mod keep;
 mod pushback;
 mod replay;
 mod respond;
@@ -63,6 +65,7 @@ pub use classify::{BoundedGrpcClassifier, GrpcClassifier, GrpcFailure, outcome_o
 pub use completion::{CompleteOnTrailers, StatusBody};
 pub use error::{GrpcError, code_of, status_of};
 pub use expired::{correct_response, correct_timeout};
+pub use keep::KeepStatus;
 pub use pushback::{Pushback, RETRY_PUSHBACK_MS};
 pub use replay::{replayable, sendable};
 pub use respond::{GrpcRejection, GrpcRejectionFuture, GrpcRejectionLayer, StatusResponder};

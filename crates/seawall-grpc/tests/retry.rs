@@ -10,7 +10,8 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use seawall_core::{ConstMeta, Replay, RequestMeta};
 use seawall_grpc::{
-    CompleteOnTrailers, GrpcClassifier, WrapStatusLayer, copy_request, replayable, sendable,
+    CompleteOnTrailers, GrpcClassifier, KeepStatus, WrapStatusLayer, copy_request, replayable,
+    sendable,
 };
 use seawall_retry::{RetryConfig, RetryLayer};
 use tokio::time::Instant;
@@ -105,6 +106,7 @@ fn one_policy_has_all_that_a_stack_needs() {
         .classify(GrpcClassifier)
         .describe(ConstMeta(RequestMeta::new(Replay::Safe)))
         .track_completion(CompleteOnTrailers)
-        .copy(copy_request::<Body>);
+        .copy(copy_request::<Body>)
+        .keep(KeepStatus);
     let _ = RetryLayer::new("quotes", RetryConfig::default()).policy(policy);
 }
