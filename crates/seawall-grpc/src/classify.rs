@@ -33,7 +33,8 @@ use crate::pushback::Pushback;
 /// The server's pushback beside any other code is in [`Classify::retry_after`]; "never" is the
 /// longest wait, which no retry does. Any other pushback is at most
 /// [`LONGEST_WAIT`], a quarter of an hour, so that a slip of the server does not stop a client for
-/// years; see [`with_longest_wait`](Self::with_longest_wait).
+/// years; see [`with_longest_wait`](Self::with_longest_wait). What was bounded is counted by
+/// [`feedback`](crate::feedback()).
 ///
 /// It classifies `http::Response`s of a channel, whose streams end with a status in their trailers
 /// (see [`CompleteOnTrailers`](crate::CompleteOnTrailers)), and `tonic::Response`s of a generated

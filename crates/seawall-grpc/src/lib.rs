@@ -12,6 +12,7 @@
 //! | what does a result mean? | [`GrpcClassifier`], by the status in the head and by errors |
 //! | when is a call over? | [`CompleteOnTrailers`]: a stream has its status in the trailers |
 //! | retries | [`replayable`] and [`sendable`], with [`copy_request`] and [`KeepStatus`] |
+//! | throttles that pause a rate limit | [`feedback`] |
 //! | deadlines from hop to hop | [`write_grpc_timeout`], [`read_grpc_timeout`] |
 //! | tonic's own timeouts | [`correct_timeout`], [`correct_response`] |
 //! | layers in a server | [`GrpcRejectionLayer`], in `tonic::transport::Server::layer` |
@@ -54,6 +55,7 @@ mod classify;
 mod completion;
 mod error;
 mod expired;
+mod feedback;
 mod keep;
 mod pushback;
 mod replay;
@@ -65,6 +67,7 @@ pub use classify::{BoundedGrpcClassifier, GrpcClassifier, GrpcFailure, outcome_o
 pub use completion::{CompleteOnTrailers, StatusBody};
 pub use error::{GrpcError, code_of, status_of};
 pub use expired::{correct_response, correct_timeout};
+pub use feedback::feedback;
 pub use keep::KeepStatus;
 pub use pushback::{Pushback, RETRY_PUSHBACK_MS};
 pub use replay::{replayable, sendable};

@@ -75,7 +75,7 @@ impl HttpFeedback {
     /// its counters.
     pub fn new(name: impl Into<InstanceName>, headers: RateLimitHeaders) -> Self {
         Self {
-            state: state::new(name.into(), headers).anchor(),
+            state: state::new(name.into(), headers, asked_in_http).anchor(),
             classifier: HttpClassifier::new(),
         }
     }
@@ -86,8 +86,34 @@ impl<C> HttpFeedback<C> {
     /// keep theirs. [`HttpFeedbackHandle::configure`] changes them all.
     #[must_use]
     pub fn headers(self, headers: RateLimitHeaders) -> Self {
+        let common = self.state.common();
         Self {
-            state: state::new(self.state.common().name, headers).anchor(),
+            state: state::new(common.name, headers, common.asked).anchor(),
+            classifier: self.classifier,
+        }
+    }
+
+    /// Finds by `asked` for how long a response asks to stay away, in place of `Retry-After`, for
+    /// a protocol that has a header of its own. What the classifier applies less of is counted and
+    /// emitted. The counters are new ones; clones and handles made before keep theirs.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use http::HeaderMap;
+    /// use seawall_http::quota::{HttpFeedback, RateLimitHeaders};
+    ///
+    /// fn minutes(headers: &HeaderMap) -> Option<Duration> {
+    ///     let minutes: u32 = headers.get("x-come-back")?.to_str().ok()?.parse().ok()?;
+    ///     Some(Duration::from_secs(60) * minutes)
+    /// }
+    /// let feedback = HttpFeedback::new("vendor", RateLimitHeaders::new()).asked_wait(minutes);
+    /// # let _ = feedback;
+    /// ```
+    #[must_use]
+    pub fn asked_wait(self, asked: fn(&HeaderMap) -> Option<Duration>) -> Self {
+        let headers = self.handle().config();
+        Self {
+            state: state::new(self.state.common().name, headers, asked).anchor(),
             classifier: self.classifier,
         }
     }
@@ -203,7 +229,7 @@ impl<C> HttpFeedback<C> {
             counter.add_n(unreadable);
         }
         // Read without a bound, and compared with what every reader of the classifier receives.
-        let asked = hint(response.headers(), SystemTime::now, Duration::MAX).within;
+        let asked = (self.state.common().asked)(response.headers());
         let applied = asked.and_then(|_| self.classifier.retry_after(result));
         if let Some((asked, applied)) = asked.zip(applied)
             && asked > applied
@@ -220,6 +246,10 @@ impl<C> HttpFeedback<C> {
             applied,
         });
     }
+}
+
+fn asked_in_http(headers: &HeaderMap) -> Option<Duration> {
+    hint(headers, SystemTime::now, Duration::MAX).within
 }
 
 fn millis(wait: Duration) -> u64 {

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
 
+use http::HeaderMap;
 use seawall_core::striped::{Anchor, Shared, Stripes};
 use seawall_core::{EventSource, InstanceName};
 
@@ -36,6 +38,8 @@ pub(super) struct Common {
     pub(super) name: InstanceName,
     pub(super) events: EventSource,
     pub(super) bypass: Bypass,
+    /// For how long a response asks to stay away, without a bound.
+    pub(super) asked: Asked,
     /// Without headers no response has to take the lock of its stripe.
     reads_headers: AtomicBool,
 }
@@ -88,11 +92,14 @@ pub(super) fn configure(state: &State, headers: &RateLimitHeaders) {
 pub(super) type State = Shared<Common, Stripe>;
 pub(super) type StateAnchor = Anchor<Common, Stripe>;
 
-pub(super) fn new(name: InstanceName, headers: RateLimitHeaders) -> State {
+pub(super) type Asked = fn(&HeaderMap) -> Option<Duration>;
+
+pub(super) fn new(name: InstanceName, headers: RateLimitHeaders, asked: Asked) -> State {
     let common = Common {
         name,
         events: EventSource::new(PATTERN, name),
         bypass: Bypass::default(),
+        asked,
         reads_headers: AtomicBool::new(!headers.is_empty()),
     };
     Shared::new(common, Stripes::auto(), move || Stripe {
