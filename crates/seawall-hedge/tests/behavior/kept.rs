@@ -2,6 +2,7 @@
 
 use super::*;
 use std::future::poll_fn;
+use tokio::time::sleep_until;
 use tower::service_fn;
 
 /// A response, and what is noted of it.
@@ -37,14 +38,23 @@ impl seawall_core::KeepResponse<Reply> for Reads {
     type Keeping = std::pin::Pin<Box<dyn Future<Output = Option<Reply>> + Send>>;
 
     fn keep(&self, response: Reply) -> Self::Keeping {
+        self.keep_until(response, None)
+    }
+
+    /// Returns a response that is not read to its end a millisecond before the deadline.
+    fn keep_until(&self, response: Reply, deadline: Option<Instant>) -> Self::Keeping {
         let Self(time) = *self;
+        let end = Instant::now() + time;
+        let until = deadline.map_or(end, |at| end.min(at - MS));
         Box::pin(async move {
             let (notes, status) = (Arc::clone(&response.notes), response.status);
             notes.begun.lock().unwrap().push(status);
             if !time.is_zero() {
-                sleep(time).await;
+                sleep_until(until).await;
             }
-            notes.ended.lock().unwrap().push(status);
+            if until == end {
+                notes.ended.lock().unwrap().push(status);
+            }
             Some(response)
         })
     }
@@ -56,6 +66,14 @@ impl seawall_core::KeepResponse<Reply> for Reads {
 
 /// One call, its attempts with these statuses or errors after these times.
 async fn call<const N: usize>(
+    reads: Duration,
+    script: [(Duration, Result<u16, Failed>); N],
+) -> (Result<Reply, Failed>, Duration, Arc<Notes>) {
+    call_as(RequestMeta::new(Replay::Safe), reads, script).await
+}
+
+async fn call_as<const N: usize>(
+    meta: RequestMeta,
     reads: Duration,
     script: [(Duration, Result<u16, Failed>); N],
 ) -> (Result<Reply, Failed>, Duration, Arc<Notes>) {
@@ -76,7 +94,7 @@ async fn call<const N: usize>(
     });
     let layer = HedgeLayer::new("hedge", after_100_ms(1))
         .classify(by_status as fn(Result<&Reply, &Failed>) -> Outcome)
-        .describe(SAFE)
+        .describe(ConstMeta(meta))
         .keep(Reads(reads));
     let start = Instant::now();
     let result = layer.layer(service).oneshot(7).await;
@@ -106,6 +124,24 @@ async fn a_rejected_first_attempt_leaves_the_answer_to_the_extra_one_marked() {
         result.unwrap().mark.unwrap().reason(),
         Reason::OutcomeUnknown
     );
+}
+
+/// The first attempt is rejected while the answer of the extra one is read: the caller has it before
+/// the deadline, as far as it was read.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_read_beyond_the_deadline_is_returned_before_it() {
+    let queued = rejected(Reason::QueueTimeout, Sent::No);
+    for (deadline, took_ms, ended) in [(800, 799, vec![]), (2_000, 1_110, vec![503])] {
+        let meta = RequestMeta::new(Replay::Safe).with_deadline(Instant::now() + deadline * MS);
+        let script = [(500 * MS, Err(queued)), (10 * MS, Ok(503))];
+        let (result, took, notes) = call_as(meta, SECOND, script).await;
+        let reply = result.unwrap();
+        assert_eq!(reply.status, 503);
+        assert_eq!(reply.mark.unwrap().reason(), Reason::QueueTimeout);
+        assert_about(took.as_millis(), took_ms);
+        assert!(took < deadline * MS, "{took:?}");
+        assert_eq!(*notes.ended.lock().unwrap(), ended);
+    }
 }
 
 /// A failed response of an extra attempt is read while the first is waited for; its connection was
