@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use seawall_core::{Classify, Complete, Error, ErrorIsFailure, Rejection};
+use seawall_core::{Classify, Complete, Error, ErrorIsFailure, Rejection, on_unwind};
 
 use crate::access::{CircuitRef, Single};
 use crate::admission::Admit;
@@ -15,7 +15,6 @@ use crate::future::may_ask;
 use crate::handle::CircuitHandle;
 use crate::permit::Permit;
 use crate::probe_wait::{ProbeWait, Waited, may_wait};
-use crate::unwind::on_unwind;
 
 impl<D: CircuitRef> CircuitHandle<D> {
     /// Guards a future, in one line: rejected while the circuit is open, and otherwise run and

@@ -8,12 +8,12 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 use seawall_core::{
-    Classify, Complete, Outcome, Rejectable, Rejection, TrackCompletion, classify_error,
+    Classify, Complete, Outcome, Rejectable, Rejection, TrackCompletion, classify_error, is_large,
+    on_unwind,
 };
 
 use crate::access::{CircuitRef, Single};
 use crate::permit::Permit;
-use crate::unwind::on_unwind;
 
 pin_project! {
     /// The response future of a [`Breaker`](crate::Breaker) and of a
@@ -28,20 +28,22 @@ pin_project! {
     /// a Tokio runtime with time enabled.
     pub struct ResponseFuture<F, C, T, D: CircuitRef = Single, W = NoWait> {
         #[pin]
-        state: State<F, C, T, D, W>,
+        stage: Stage<F, W>,
+        // Beside the stage and not in one variant with the inner future, which would then be moved
+        // when it is made.
+        permit: Permit<D>,
+        classifier: C,
+        completion: T,
     }
 }
 
 pin_project! {
     /// Where the future is.
-    #[project = StateProj]
-    pub(crate) enum State<F, C, T, D: CircuitRef, W> {
+    #[project = StageProj]
+    enum Stage<F, W> {
         Calling {
             #[pin]
             inner: F,
-            permit: Permit<D>,
-            classifier: C,
-            completion: T,
         },
         Rejected { rejection: Rejection },
         Waiting { wait: W },
@@ -49,59 +51,86 @@ pin_project! {
     }
 }
 
-/// The state after a wait, or the error of the inner service.
-pub(crate) type AfterWait<F, C, T, D, W, E> = Poll<Result<State<F, C, T, D, W>, E>>;
+/// What follows a wait.
+pub(crate) enum AfterWait<F, D: CircuitRef> {
+    Called(F, Permit<D>),
+    Rejected(Rejection),
+}
 
 /// What waits for a probe slot, and then makes the call.
-pub(crate) trait Wait<F, C, T, D: CircuitRef, E>: Sized {
+pub(crate) trait Wait<F, D: CircuitRef, E>: Sized {
     /// Whether a future ever waits.
     const WAITS: bool;
 
     /// Waits.
-    fn poll(&mut self, cx: &mut Context<'_>) -> AfterWait<F, C, T, D, Self, E>;
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<AfterWait<F, D>, E>>;
 }
 
 /// Of futures that never wait: a single breaker waits in `poll_ready`.
 #[derive(Clone, Copy, Debug)]
 pub struct NoWait(Infallible);
 
-impl<F, C, T, D: CircuitRef, E> Wait<F, C, T, D, E> for NoWait {
+impl<F, D: CircuitRef, E> Wait<F, D, E> for NoWait {
     const WAITS: bool = false;
 
-    fn poll(&mut self, _: &mut Context<'_>) -> AfterWait<F, C, T, D, Self, E> {
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<Result<AfterWait<F, D>, E>> {
         match self.0 {}
     }
 }
 
 impl<F, C, T, D: CircuitRef, W> ResponseFuture<F, C, T, D, W> {
-    /// Makes the call with `held`, which then becomes its permit. The future is built in place.
+    /// Makes a call, and takes its permit when it is made.
     #[inline(always)]
-    pub(crate) fn calling<H>(
-        mut held: H,
-        call: impl FnOnce(&mut H) -> F,
-        permit: impl FnOnce(H) -> Permit<D>,
+    pub(crate) fn calling(
+        call: impl FnOnce() -> F,
+        permit: &mut Permit<D>,
+        classifier: C,
+        completion: T,
+    ) -> Self {
+        if is_large::<F>() {
+            return Self::calling_in_place(call, permit, classifier, completion);
+        }
+        Self {
+            stage: Stage::Calling { inner: call() },
+            permit: permit.take(),
+            classifier,
+            completion,
+        }
+    }
+
+    /// The same with a large inner future, which is built where it stays.
+    // In here nothing is to be dropped should the call panic: else the inner future would be put
+    // somewhere first, and copied from there.
+    #[inline(never)]
+    fn calling_in_place(
+        call: impl FnOnce() -> F,
+        permit: &mut Permit<D>,
         classifier: C,
         completion: T,
     ) -> Self {
         Self {
-            state: State::Calling {
-                inner: call(&mut held),
-                permit: permit(held),
-                classifier,
-                completion,
-            },
+            stage: Stage::Calling { inner: call() },
+            permit: permit.take(),
+            classifier,
+            completion,
         }
     }
 
-    pub(crate) const fn rejected(rejection: Rejection) -> Self {
+    pub(crate) const fn rejected(rejection: Rejection, classifier: C, completion: T) -> Self {
         Self {
-            state: State::Rejected { rejection },
+            stage: Stage::Rejected { rejection },
+            permit: Permit::NONE,
+            classifier,
+            completion,
         }
     }
 
-    pub(crate) const fn waiting(wait: W) -> Self {
+    pub(crate) const fn waiting(wait: W, classifier: C, completion: T) -> Self {
         Self {
-            state: State::Waiting { wait },
+            stage: Stage::Waiting { wait },
+            permit: Permit::NONE,
+            classifier,
+            completion,
         }
     }
 }
@@ -112,17 +141,21 @@ impl<F, C, T, D: CircuitRef, W> ResponseFuture<F, C, T, D, W> {
     #[inline(never)]
     fn poll_wait<E>(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), E>>
     where
-        W: Wait<F, C, T, D, E>,
+        W: Wait<F, D, E>,
     {
-        let mut state = self.project().state;
-        let StateProj::Waiting { wait } = state.as_mut().project() else {
+        let mut this = self.project();
+        let StageProj::Waiting { wait } = this.stage.as_mut().project() else {
             return Poll::Ready(Ok(()));
         };
         let (next, result) = match ready!(wait.poll(cx)) {
-            Ok(next) => (next, Ok(())),
-            Err(error) => (State::Done, Err(error)),
+            Ok(AfterWait::Called(inner, permit)) => {
+                *this.permit = permit;
+                (Stage::Calling { inner }, Ok(()))
+            }
+            Ok(AfterWait::Rejected(rejection)) => (Stage::Rejected { rejection }, Ok(())),
+            Err(error) => (Stage::Done, Err(error)),
         };
-        state.set(next);
+        this.stage.set(next);
         Poll::Ready(result)
     }
 }
@@ -134,7 +167,7 @@ where
     C: Classify<R, E>,
     T: TrackCompletion<Permit<D>, R>,
     D: CircuitRef,
-    W: Wait<F, C, T, D, E>,
+    W: Wait<F, D, E>,
 {
     type Output = Result<T::Response, E>;
 
@@ -142,17 +175,13 @@ where
     // call that is not inlined costs more than most layers do.
     #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if W::WAITS && matches!(self.state, State::Waiting { .. }) {
+        if W::WAITS && matches!(self.stage, Stage::Waiting { .. }) {
             ready!(self.as_mut().poll_wait(cx))?;
         }
-        let mut state = self.project().state;
-        let result = match state.as_mut().project() {
-            StateProj::Calling {
-                inner,
-                permit,
-                classifier,
-                completion,
-            } => {
+        let mut this = self.project();
+        let (permit, classifier, completion) = (this.permit, this.classifier, this.completion);
+        let result = match this.stage.as_mut().project() {
+            StageProj::Calling { inner } => {
                 // A classifier that panics leaves the permit here, to be abandoned.
                 match ready!(on_unwind(|| inner.poll(cx), || permit.panicked())) {
                     Ok(response) => {
@@ -177,10 +206,10 @@ where
                     }
                 }
             }
-            StateProj::Rejected { rejection } => Err(E::from(*rejection)),
-            StateProj::Waiting { .. } | StateProj::Done => panic!("polled after it has completed"),
+            StageProj::Rejected { rejection } => Err(E::from(*rejection)),
+            StageProj::Waiting { .. } | StageProj::Done => panic!("polled after it has completed"),
         };
-        state.set(State::Done);
+        this.stage.set(Stage::Done);
         Poll::Ready(result)
     }
 }
@@ -194,11 +223,11 @@ pub(crate) const fn may_ask(outcome: &Outcome) -> bool {
 
 impl<F, C, T, D: CircuitRef, W> fmt::Debug for ResponseFuture<F, C, T, D, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match &self.state {
-            State::Calling { .. } => "calling",
-            State::Rejected { .. } => "rejected",
-            State::Waiting { .. } => "waiting",
-            State::Done => "done",
+        let state = match &self.stage {
+            Stage::Calling { .. } => "calling",
+            Stage::Rejected { .. } => "rejected",
+            Stage::Waiting { .. } => "waiting",
+            Stage::Done => "done",
         };
         f.debug_struct("ResponseFuture")
             .field("state", &state)

@@ -100,7 +100,6 @@ mod state_word;
 mod stripe;
 mod sync;
 mod transition;
-mod unwind;
 mod votes;
 mod wakers;
 mod windows;

@@ -37,6 +37,12 @@ impl<D: CircuitRef> Permit<D> {
         }
     }
 
+    /// Settled already.
+    pub(crate) const NONE: Self = Self {
+        held: ManuallyDrop::new(None),
+        record: AdmissionRecord::NONE,
+    };
+
     /// Takes the permit out of a future, field by field: a copy of the struct would wait for the
     /// stores that have just written it.
     #[inline(always)]
@@ -107,6 +113,19 @@ impl<D: CircuitRef> fmt::Debug for Permit<D> {
         f.debug_struct("Permit")
             .field("is_probe", &self.is_probe())
             .finish_non_exhaustive()
+    }
+}
+
+/// The permit of a call that is being made: if it is still here when it is dropped, the inner service
+/// panicked.
+pub(crate) struct Departing<D: CircuitRef>(pub(crate) Permit<D>);
+
+impl<D: CircuitRef> Drop for Departing<D> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.0.held.is_some() {
+            self.0.panicked();
+        }
     }
 }
 

@@ -66,6 +66,13 @@ impl Note {
 }
 
 impl AdmissionRecord {
+    /// Of no admission.
+    pub(crate) const NONE: Self = Self {
+        word: StateWord::FIRST,
+        start: UNMEASURED,
+        note: Note::of(StartBucket::NONE),
+    };
+
     /// How long the call took, if it was measured.
     pub(crate) fn took(&self, now: u64) -> Option<u64> {
         (self.start != UNMEASURED).then(|| now.saturating_sub(self.start))

@@ -3,20 +3,18 @@
 use std::fmt;
 use std::task::{Context, Poll};
 
-use seawall_core::{Classify, Policies, Policy, Rejectable, Rejection, TrackCompletion};
+use seawall_core::{Classify, Policies, Policy, Rejectable, Rejection, TrackCompletion, is_large};
 use tower_service::Service;
 
 use crate::admission::Admit;
 use crate::entry_point::EntryPoint;
 use crate::future::ResponseFuture;
 use crate::overdue::CheckOverdue;
-use crate::permit::Permit;
+use crate::permit::{Departing, Permit};
 use crate::readiness::Readiness;
 use crate::record::UNMEASURED;
-use crate::settle::Settle;
 use crate::state::AnchoredState;
 use crate::state_word::StateWord;
-use crate::unwind::on_unwind;
 
 /// A service behind a circuit breaker; see the [crate] for how it works.
 ///
@@ -71,9 +69,9 @@ impl<S, X> Breaker<S, X> {
             Some(slot) => slot.into_word(),
             None => self.anchor.admit_locked(at, common.ramps(at))?,
         };
-        let held = self.anchor.follow();
-        let record = held.record(word, held.start(word));
-        Ok(Permit::new(held, record))
+        let here = self.anchor.follow();
+        let record = here.record(word, here.start(word));
+        Ok(Permit::new(here.again(), record))
     }
 }
 
@@ -106,13 +104,16 @@ where
     {
         match self.admit() {
             // The permit is taken first: if the inner service panics, the probe slot is free.
-            Ok(permit) => ResponseFuture::calling(
-                permit,
-                |permit| on_unwind(|| self.inner.call(req), || permit.panicked()),
-                |permit| permit,
-                self.policy.classifier().clone(),
-                self.policy.completion().clone(),
-            ),
+            Ok(permit) => {
+                let mut permit = Departing(permit);
+                let (classifier, completion) = self.ending();
+                ResponseFuture::calling(
+                    || self.inner.call(req),
+                    &mut permit.0,
+                    classifier,
+                    completion,
+                )
+            }
             Err(rejection) => {
                 self.ready.give_up(&mut self.inner);
                 self.reject(rejection)
@@ -120,10 +121,48 @@ where
         }
     }
 
+    #[inline(never)]
+    fn call_apart<Req>(&mut self, req: Req) -> Response<S::Future, X>
+    where
+        S: Service<Req> + Clone,
+    {
+        self.call_inline(req)
+    }
+
+    #[inline(always)]
+    fn call_inline<Req>(&mut self, req: Req) -> Response<S::Future, X>
+    where
+        S: Service<Req> + Clone,
+    {
+        let word = self.anchor.common().word();
+        let start = self.anchor.start(word);
+        if !word.is_passing() || !self.ready.take_inner_ready() || self.has_changed(word, start) {
+            return self.call_cold(req);
+        }
+        let here = self.anchor.follow();
+        let record = here.record(word, start);
+        let mut permit = Departing(Permit::new(here.again(), record));
+        let (classifier, completion) = self.ending();
+        ResponseFuture::calling(
+            || self.inner.call(req),
+            &mut permit.0,
+            classifier,
+            completion,
+        )
+    }
+
+    /// What a future needs of the policy.
+    #[inline]
+    fn ending(&self) -> (X::Classifier, X::Completion) {
+        let policy = &self.policy;
+        (policy.classifier().clone(), policy.completion().clone())
+    }
+
     #[inline]
     fn reject<F>(&self, rejection: Rejection) -> Response<F, X> {
         self.anchor.count_rejection(EntryPoint::Breaker, rejection);
-        ResponseFuture::rejected(rejection)
+        let (classifier, completion) = self.ending();
+        ResponseFuture::rejected(rejection, classifier, completion)
     }
 }
 
@@ -145,31 +184,15 @@ where
             .poll(&self.anchor, EntryPoint::Breaker, &mut self.inner, cx)
     }
 
-    // Always, as the future's poll.
+    // Always, as the future's poll; but apart from what calls it where the inner future is large, so
+    // that this one can be built where it stays.
     #[inline(always)]
     fn call(&mut self, req: Req) -> Self::Future {
-        let word = self.anchor.common().word();
-        let start = self.anchor.start(word);
-        if !word.is_passing() || !self.ready.take_inner_ready() || self.has_changed(word, start) {
-            return self.call_cold(req);
+        if is_large::<S::Future>() {
+            self.call_apart(req)
+        } else {
+            self.call_inline(req)
         }
-        // The permit is made after the call, which lets the future be built in place: while the
-        // circuit is closed an admission holds nothing that a panic of the inner service could
-        // keep.
-        ResponseFuture::calling(
-            &mut self.anchor,
-            |anchor| {
-                let unwound = || anchor.settle_panicked(anchor.record(word, start));
-                on_unwind(|| self.inner.call(req), unwound)
-            },
-            |anchor| {
-                let held = anchor.follow();
-                let record = held.record(word, start);
-                Permit::new(held, record)
-            },
-            self.policy.classifier().clone(),
-            self.policy.completion().clone(),
-        )
     }
 }
 

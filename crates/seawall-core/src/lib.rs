@@ -44,6 +44,7 @@ mod error;
 mod event;
 mod figure;
 mod human;
+mod in_place;
 mod keep;
 mod macros;
 mod meta;
@@ -55,6 +56,7 @@ mod quota;
 mod registry;
 mod rejection;
 mod trace;
+mod unwind;
 mod value;
 mod wrap_error;
 
@@ -70,6 +72,7 @@ pub use error::{Error, Rejectable, find_rejection};
 pub use event::{Event, EventKind, EventSource, Events, ListenerGuard, Received, Subscription};
 pub use figure::Figure;
 pub use human::Span;
+pub use in_place::is_large;
 pub use keep::{DropResponse, KeepResponse, KeepWhole};
 pub use meta::{
     ConstMeta, DefaultMeta, Describe, PartitionKey, Priority, Replay, RequestMeta, TokenCount,
@@ -86,5 +89,6 @@ pub use registry::{
     Unsupported, Value,
 };
 pub use rejection::{Reason, Rejection, Sent};
+pub use unwind::on_unwind;
 pub use value::{InvalidConfig, NonZeroCount, NonZeroDuration, Ratio};
 pub use wrap_error::{WrapError, WrapErrorFuture, WrapErrorLayer};

@@ -237,6 +237,16 @@ impl<C, T> Local<C, T> {
         self.sibling(index)
     }
 
+    /// The same handle once more, whichever thread asks. It does nothing that could panic, so that
+    /// a future which is put together with it can be built where it stays.
+    #[inline]
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self {
+            handle: Arc::clone(&self.handle),
+        }
+    }
+
     /// Shared state again: it keeps alive every handle that is alive now.
     pub fn shared(&self) -> Shared<C, T> {
         let handles = (0..=self.handle.mask).map(|index| self.sibling(index).handle);
@@ -289,17 +299,14 @@ impl<C, T> Anchor<C, T> {
         self.local.local()
     }
 
-    /// A handle of the running thread, for a future; the anchor moves to that thread. A service
-    /// that stays on one thread finds its handle at once from the second call on, wherever it was
-    /// cloned.
+    /// The handle of the running thread, to which the anchor moves. A service that stays on one
+    /// thread finds its handle at once from the second call on, wherever it was cloned.
     #[inline]
-    pub fn follow(&mut self) -> Local<C, T> {
+    pub fn follow(&mut self) -> &Local<C, T> {
         if thread_index() & self.local.handle.mask != self.local.handle.index {
             self.migrate();
         }
-        Local {
-            handle: Arc::clone(&self.local.handle),
-        }
+        &self.local
     }
 
     #[cold]

@@ -52,7 +52,7 @@ where
 
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
-        let common = self.common.follow();
+        let common = self.common.follow().again();
         let meta = common.common().policy.describer().describe(&request);
         let settings = common.common().core.state.call_settings();
         let copy = copy(&common, settings, &meta, &request);

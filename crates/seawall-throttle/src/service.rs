@@ -67,7 +67,7 @@ where
             return ResponseFuture::rejected(rejection);
         }
         // Before the inner call: one that panics is abandoned.
-        let in_flight = InFlight::new(self.state.follow(), class);
+        let in_flight = InFlight::new(self.state.follow().again(), class);
         let classifier = self.policy.classifier().clone();
         ResponseFuture::calling(self.inner.call(req), in_flight, classifier)
     }

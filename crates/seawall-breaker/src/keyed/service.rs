@@ -17,11 +17,9 @@ use crate::admission::Admit;
 use crate::entry_point::EntryPoint;
 use crate::future::ResponseFuture;
 use crate::overdue::CheckOverdue;
-use crate::permit::Permit;
+use crate::permit::{Departing, Permit};
 use crate::probe_wait::may_wait;
 use crate::record::UNMEASURED;
-use crate::settle::Settle;
-use crate::unwind::on_unwind;
 
 /// A service with one circuit per key; made by [`KeyedBreakerLayer`](crate::KeyedBreakerLayer).
 ///
@@ -88,11 +86,10 @@ where
         match circuit.admit() {
             // The permit is made first: if the inner service panics, the probe slot is free.
             Ok(record) => {
-                let permit = Permit::new(circuit, record);
+                let mut permit = Departing(Permit::new(circuit, record));
                 ResponseFuture::calling(
-                    permit,
-                    |permit| on_unwind(|| self.inner.call(req), || permit.panicked()),
-                    |permit| permit,
+                    || self.inner.call(req),
+                    &mut permit.0,
                     classifier,
                     completion,
                 )
@@ -103,14 +100,13 @@ where
             Err(rejection) if may_wait(&circuit, &rejection) => {
                 let service = self.inner.clone(); // clone: waits, polled ready later
                 self.inner = service.clone();
-                ResponseFuture::waiting(Box::new(KeyedWait::new(
-                    service, req, circuit, classifier, completion,
-                )))
+                let wait = Box::new(KeyedWait::new(service, req, circuit));
+                ResponseFuture::waiting(wait, classifier, completion)
             }
             Err(rejection) => {
                 self.inner = self.inner.clone(); // clone: gives the reservation up
                 circuit.count_rejection(EntryPoint::Breaker, rejection);
-                ResponseFuture::rejected(rejection)
+                ResponseFuture::rejected(rejection, classifier, completion)
             }
         }
     }
@@ -146,19 +142,11 @@ where
         if !word.is_passing() || changed {
             return self.call_cold(req, circuit);
         }
-        // The permit is made after the call, which lets the future be built in place: while the
-        // circuit is closed an admission holds nothing that a panic of the inner service could
-        // keep.
+        let record = circuit.record(word, start);
+        let mut permit = Departing(Permit::new(circuit, record));
         ResponseFuture::calling(
-            circuit,
-            |circuit| {
-                let unwound = || circuit.settle_panicked(circuit.record(word, start));
-                on_unwind(|| self.inner.call(req), unwound)
-            },
-            |circuit| {
-                let record = circuit.record(word, start);
-                Permit::new(circuit, record)
-            },
+            || self.inner.call(req),
+            &mut permit.0,
             self.policy.classifier().clone(),
             self.policy.completion().clone(),
         )

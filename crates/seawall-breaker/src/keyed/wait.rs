@@ -3,17 +3,16 @@
 use std::fmt;
 use std::task::{Context, Poll, ready};
 
-use seawall_core::Policies;
+use seawall_core::{Policies, on_unwind};
 use tower_service::Service;
 
 use super::circuit::Keyed;
 use crate::access::Access;
 use crate::admission::Admit;
 use crate::entry_point::EntryPoint;
-use crate::future::{AfterWait, ResponseFuture, State, Wait};
+use crate::future::{AfterWait, ResponseFuture, Wait};
 use crate::permit::Permit;
 use crate::probe_wait::{ProbeWait, Waited, may_wait};
-use crate::unwind::on_unwind;
 use crate::wakers::Parked;
 
 /// The future of a keyed breaker of this policy. The wait is boxed, so that the futures of calls
@@ -23,11 +22,11 @@ pub(super) type KeyedResponse<S, Req, X, K> = ResponseFuture<
     <X as Policies>::Classifier,
     <X as Policies>::Completion,
     Keyed<K>,
-    Box<KeyedWait<S, Req, K, <X as Policies>::Classifier, <X as Policies>::Completion>>,
+    Box<KeyedWait<S, Req, K>>,
 >;
 
 /// What a call of a [`KeyedBreaker`](crate::KeyedBreaker) keeps while it waits for a probe slot.
-pub struct KeyedWait<S, Req, K: ToOwned + ?Sized, C, T> {
+pub struct KeyedWait<S, Req, K: ToOwned + ?Sized> {
     // First, so that the wakers are removed before the service and the request are dropped.
     wait: ProbeWait,
     parked: Parked,
@@ -36,18 +35,10 @@ pub struct KeyedWait<S, Req, K: ToOwned + ?Sized, C, T> {
     /// Whether the service was polled since it was last replaced.
     polled: bool,
     req: Option<Req>,
-    classifier: C,
-    completion: T,
 }
 
-impl<S, Req, K: ToOwned + ?Sized, C, T> KeyedWait<S, Req, K, C, T> {
-    pub(super) fn new(
-        service: S,
-        req: Req,
-        circuit: Keyed<K>,
-        classifier: C,
-        completion: T,
-    ) -> Self {
+impl<S, Req, K: ToOwned + ?Sized> KeyedWait<S, Req, K> {
+    pub(super) fn new(service: S, req: Req, circuit: Keyed<K>) -> Self {
         Self {
             wait: ProbeWait::default(),
             parked: Parked::new(),
@@ -55,18 +46,14 @@ impl<S, Req, K: ToOwned + ?Sized, C, T> KeyedWait<S, Req, K, C, T> {
             service,
             polled: false,
             req: Some(req),
-            classifier,
-            completion,
         }
     }
 }
 
-impl<S, Req, K, C, T> Wait<S::Future, C, T, Keyed<K>, S::Error> for Box<KeyedWait<S, Req, K, C, T>>
+impl<S, Req, K> Wait<S::Future, Keyed<K>, S::Error> for Box<KeyedWait<S, Req, K>>
 where
     S: Service<Req> + Clone,
     K: ToOwned + ?Sized,
-    C: Clone,
-    T: Clone,
 {
     const WAITS: bool = true;
 
@@ -75,7 +62,7 @@ where
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> AfterWait<S::Future, C, T, Keyed<K>, Self, S::Error> {
+    ) -> Poll<Result<AfterWait<S::Future, Keyed<K>>, S::Error>> {
         let this = &mut **self;
         let common = this.circuit.common();
         loop {
@@ -94,7 +81,7 @@ where
                     continue;
                 }
                 this.circuit.count_rejection(EntryPoint::Breaker, rejection);
-                return Poll::Ready(Ok(State::Rejected { rejection }));
+                return Poll::Ready(Ok(AfterWait::Rejected(rejection)));
             }
             // Parked first: a circuit that opens wakes calls that wait for an unready service too.
             this.parked.park(common.wakers(), cx.waker());
@@ -110,12 +97,7 @@ where
                     let mut permit = Permit::new(this.circuit.clone(), record);
                     let req = this.req.take().expect("a call departs once");
                     let inner = on_unwind(|| this.service.call(req), || permit.panicked());
-                    return Poll::Ready(Ok(State::Calling {
-                        inner,
-                        permit,
-                        classifier: this.classifier.clone(),
-                        completion: this.completion.clone(),
-                    }));
+                    return Poll::Ready(Ok(AfterWait::Called(inner, permit)));
                 }
                 // Another was quicker. What the service has reserved is for others meanwhile.
                 Err(_) => this.service = this.service.clone(),
@@ -124,7 +106,7 @@ where
     }
 }
 
-impl<S, Req, K: ToOwned + ?Sized, C, T> fmt::Debug for KeyedWait<S, Req, K, C, T> {
+impl<S, Req, K: ToOwned + ?Sized> fmt::Debug for KeyedWait<S, Req, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyedWait")
             .field("wait", &self.wait)
