@@ -15,8 +15,17 @@ use tower_service::Service;
 
 use crate::counts::BulkheadStripe;
 
+/// A permit of a call, or of one that has none.
+pub(crate) trait HeldPermit: Complete {
+    /// No permit.
+    const NONE: Self;
+
+    /// Takes the permit out of where it is.
+    fn take(&mut self) -> Self;
+}
+
 /// The gate of a call, which counts what becomes of it.
-pub(crate) trait CallGate: Gate<Permit: Complete> {
+pub(crate) trait CallGate: Gate<Permit: HeldPermit> {
     /// Leaves the queue, if it is in it.
     fn leave(&mut self);
 
@@ -58,16 +67,27 @@ impl<X: Policies> Ending<X> {
 }
 
 pin_project! {
-    #[project = StepProj]
-    #[project_replace = StepDone]
-    pub(crate) enum CallStep<S, Req, X, F, W>
+    /// A call at one of its steps.
+    pub(crate) struct BoundedCall<S, Req, X, F, W>
     where
         W: CallGate,
         X: Policies,
     {
-        Running { #[pin] inner: F, permit: W::Permit, ending: Ending<X> },
+        #[pin]
+        step: Step<S, Req, F, W>,
+        // Beside the step and not in one variant with the inner future, which would then be moved when
+        // it is made.
+        permit: W::Permit,
+        ending: Option<Ending<X>>,
+    }
+}
+
+pin_project! {
+    #[project = StepProj]
+    enum Step<S, Req, F, W> {
+        Running { #[pin] inner: F },
         // Boxed, so that the futures of calls that need not wait stay small.
-        Waiting { call: Pin<Box<WaitingCall<S, Req, W>>>, ending: Option<Ending<X>> },
+        Waiting { call: Pin<Box<WaitingCall<S, Req, W>>> },
         Rejected { rejection: Rejection },
         Done,
     }
@@ -83,7 +103,21 @@ pin_project! {
     }
 }
 
-impl<S: Service<Req>, Req, X: Policies, W: CallGate> CallStep<S, Req, X, S::Future, W> {
+impl<S: Service<Req>, Req, X: Policies, W: CallGate> BoundedCall<S, Req, X, S::Future, W> {
+    /// Makes a call, and takes its permit when it is made.
+    #[inline(always)]
+    pub(crate) fn running(
+        call: impl FnOnce() -> S::Future,
+        permit: &mut W::Permit,
+        ending: Ending<X>,
+    ) -> Self {
+        Self {
+            step: Step::Running { inner: call() },
+            permit: permit.take(),
+            ending: Some(ending),
+        }
+    }
+
     #[cold]
     pub(crate) fn waiting(service: S, req: Req, gate: W, ending: Ending<X>) -> Self {
         let call = Box::pin(WaitingCall {
@@ -91,16 +125,28 @@ impl<S: Service<Req>, Req, X: Policies, W: CallGate> CallStep<S, Req, X, S::Futu
             service,
             req: Some(req),
         });
-        let ending = Some(ending);
-        Self::Waiting { call, ending }
+        Self {
+            step: Step::Waiting { call },
+            permit: W::Permit::NONE,
+            ending: Some(ending),
+        }
+    }
+
+    #[cold]
+    pub(crate) const fn rejected(rejection: Rejection) -> Self {
+        Self {
+            step: Step::Rejected { rejection },
+            permit: W::Permit::NONE,
+            ending: None,
+        }
     }
 
     pub(crate) const fn name(&self) -> &'static str {
-        match self {
-            Self::Running { .. } => "running",
-            Self::Waiting { .. } => "waiting",
-            Self::Rejected { .. } => "rejected",
-            Self::Done => "done",
+        match self.step {
+            Step::Running { .. } => "running",
+            Step::Waiting { .. } => "waiting",
+            Step::Rejected { .. } => "rejected",
+            Step::Done => "done",
         }
     }
 }
@@ -141,7 +187,7 @@ pub(crate) fn outcome_of(error: &impl Rejectable) -> Outcome {
     rejection.map_or(Outcome::Failure(FailureKind::Other), Rejection::outcome)
 }
 
-impl<S, Req, X, W> Future for CallStep<S, Req, X, S::Future, W>
+impl<S, Req, X, W> Future for BoundedCall<S, Req, X, S::Future, W>
 where
     S: Service<Req> + Clone,
     S::Error: Rejectable,
@@ -156,18 +202,16 @@ where
     // Always: a future that holds others is polled through all of them at every call.
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut step = self;
+        let mut this = self.project();
         loop {
-            match step.as_mut().project() {
-                StepProj::Running { inner, .. } => {
+            match this.step.as_mut().project() {
+                StepProj::Running { inner } => {
                     let result = ready!(inner.poll(cx));
                     // The inner future is dropped first, the permit released next, and the result
                     // returned last.
-                    let StepDone::Running { permit, ending, .. } =
-                        step.as_mut().project_replace(Self::Done)
-                    else {
-                        unreachable!("it was running")
-                    };
+                    this.step.set(Step::Done);
+                    let permit = this.permit.take();
+                    let ending = this.ending.take().expect("a call that runs ends once");
                     let outcome = classify_result(&ending.classifier, &result);
                     return Poll::Ready(match result {
                         Ok(response) => Ok(ending
@@ -179,23 +223,20 @@ where
                         }
                     });
                 }
-                StepProj::Waiting { call, ending } => match ready!(call.as_mut().poll(cx)) {
+                StepProj::Waiting { call } => match ready!(call.as_mut().poll(cx)) {
                     Ok((inner, permit)) => {
-                        let ending = ending.take().expect("a call starts once");
-                        step.set(Self::Running {
-                            inner,
-                            permit,
-                            ending,
-                        });
+                        *this.permit = permit;
+                        this.step.set(Step::Running { inner });
                     }
                     Err(error) => {
-                        step.set(Self::Done);
+                        this.step.set(Step::Done);
+                        *this.ending = None;
                         return Poll::Ready(Err(error));
                     }
                 },
                 StepProj::Rejected { rejection } => {
                     let error = S::Error::from(*rejection);
-                    step.set(Self::Done);
+                    this.step.set(Step::Done);
                     return Poll::Ready(Err(error));
                 }
                 StepProj::Done => panic!("the future of a call was polled after completion"),

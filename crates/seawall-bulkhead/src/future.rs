@@ -5,10 +5,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
-use seawall_core::{Classify, Policies, Policy, Rejectable, Rejection, TrackCompletion};
+use seawall_core::{Classify, Policies, Policy, Rejectable, TrackCompletion, is_large};
 use tower_service::Service;
 
-use crate::call::{CallStep, Ending};
+use crate::call::{BoundedCall, Ending};
 use crate::permit::Permit;
 use crate::waiter::PermitWaiter;
 
@@ -29,34 +29,38 @@ pin_project! {
         X: Policies,
     {
         #[pin]
-        step: CallStep<S, Req, X, S::Future, PermitWaiter>,
+        call: BoundedCall<S, Req, X, S::Future, PermitWaiter>,
     }
 }
 
 impl<S: Service<Req>, Req, X: Policies> ResponseFuture<S, Req, X> {
-    #[inline]
-    pub(crate) const fn running(inner: S::Future, permit: Permit, ending: Ending<X>) -> Self {
-        Self {
-            step: CallStep::Running {
-                inner,
-                permit,
-                ending,
-            },
+    /// Makes a call, and takes its permit when it is made.
+    #[inline(always)]
+    pub(crate) fn running(
+        call: impl FnOnce() -> S::Future,
+        permit: &mut Permit,
+        ending: Ending<X>,
+    ) -> Self {
+        if is_large::<S::Future>() {
+            return Self::running_in_place(call, permit, ending);
         }
+        Self::new(BoundedCall::running(call, permit, ending))
     }
 
-    #[cold]
-    pub(crate) fn waiting(service: S, req: Req, waiter: PermitWaiter, ending: Ending<X>) -> Self {
-        Self {
-            step: CallStep::waiting(service, req, waiter, ending),
-        }
+    /// The same with a large inner future, which is built where it stays.
+    // In here nothing is to be dropped should the call panic: else the inner future would be put
+    // somewhere first, and copied from there.
+    #[inline(never)]
+    fn running_in_place(
+        call: impl FnOnce() -> S::Future,
+        permit: &mut Permit,
+        ending: Ending<X>,
+    ) -> Self {
+        Self::new(BoundedCall::running(call, permit, ending))
     }
 
-    #[cold]
-    pub(crate) const fn rejected(rejection: Rejection) -> Self {
-        Self {
-            step: CallStep::Rejected { rejection },
-        }
+    pub(crate) const fn new(call: BoundedCall<S, Req, X, S::Future, PermitWaiter>) -> Self {
+        Self { call }
     }
 }
 
@@ -73,9 +77,9 @@ where
 
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().step.poll(cx)
+        self.project().call.poll(cx)
     }
 }
 
 seawall_core::impl_debug!(ResponseFuture<S, Req, X> where [S: Service<Req>, X: Policies]:
-    |this| step = this.step.name());
+    |this| step = this.call.name());

@@ -1,7 +1,10 @@
 //! What a running call holds.
 
+use std::mem::ManuallyDrop;
+
 use seawall_core::{Complete, Outcome};
 
+use crate::call::HeldPermit;
 use crate::state::CallState;
 
 /// The right to make one call, released when the call is complete or dropped.
@@ -10,29 +13,26 @@ use crate::state::CallState;
 /// response, so that it can live on in the body of the response. Dropped before that, the call
 /// counts as abandoned.
 pub struct Permit {
-    /// `None` once released.
-    state: Option<CallState>,
+    /// `None` once released. Dropped by hand: what the compiler adds to `drop` would be a function
+    /// call per response.
+    state: ManuallyDrop<Option<CallState>>,
     /// When the permit was acquired, if an algorithm measures it; 0 otherwise.
     start_ns: u64,
 }
 
 impl Permit {
-    /// A permit that was acquired just now.
+    /// A permit that was acquired at this time, or at 0 if no algorithm measures it.
     #[inline]
-    pub(crate) fn new(state: CallState, measured: bool) -> Self {
-        let mut permit = Self {
-            state: Some(state),
-            start_ns: 0,
-        };
-        if measured {
-            permit.start_measuring();
+    pub(crate) const fn new(state: CallState, start_ns: u64) -> Self {
+        Self {
+            state: ManuallyDrop::new(Some(state)),
+            start_ns,
         }
-        permit
     }
 
     pub(crate) fn start_measuring(&mut self) {
-        if let Some(state) = &self.state {
-            self.start_ns = state.common().clock.now().max(1);
+        if let Some(state) = &*self.state {
+            self.start_ns = state.common().start_ns(true);
         }
     }
 
@@ -50,6 +50,21 @@ fn release(state: &CallState) -> u32 {
     common.semaphore.release(|| common.clock.now())
 }
 
+impl HeldPermit for Permit {
+    const NONE: Self = Self {
+        state: ManuallyDrop::new(None),
+        start_ns: 0,
+    };
+
+    #[inline(always)]
+    fn take(&mut self) -> Self {
+        Self {
+            state: ManuallyDrop::new(self.state.take()),
+            start_ns: self.start_ns,
+        }
+    }
+}
+
 impl Complete for Permit {
     #[inline]
     fn complete(mut self, outcome: Outcome) {
@@ -63,12 +78,21 @@ impl Complete for Permit {
     }
 }
 
-impl Drop for Permit {
-    #[inline]
-    fn drop(&mut self) {
+impl Permit {
+    #[cold]
+    fn abandon(&mut self) {
         if let Some(state) = self.state.take() {
             release(&state);
             state.stripe().abandon(&state.common().source);
+        }
+    }
+}
+
+impl Drop for Permit {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.state.is_some() {
+            self.abandon();
         }
     }
 }

@@ -10,7 +10,7 @@ use seawall_core::{Classify, Policies, Policy, Priority, Reason, Rejectable, Tra
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::call::Ending;
+use crate::call::{BoundedCall, Ending};
 use crate::counts::BulkheadStripe;
 use crate::future::ResponseFuture;
 use crate::permit::Permit;
@@ -176,7 +176,7 @@ impl<S, X> ReservingBulkhead<S, X> {
                 return Reserved::Waiting(Box::pin(Waiter::new(gate)));
             }
         }
-        Reserved::Permit(Permit::new(self.state.local(), false))
+        Reserved::Permit(Permit::new(self.state.local(), 0))
     }
 }
 
@@ -244,13 +244,14 @@ where
                     permit.start_measuring();
                 }
                 let ending = Ending::of(&self.policy);
-                ResponseFuture::running(self.inner.call(req), permit, ending)
+                let call = || self.inner.call(req);
+                ResponseFuture::running(call, &mut permit, ending)
             }
             Reserved::Rejected(reason) => {
                 let source = &self.state.common().source;
                 let rejection = self.state.here().reject(source, reason);
                 self.inner = self.inner.clone(); // clone: gives the reservation up
-                ResponseFuture::rejected(rejection)
+                ResponseFuture::new(BoundedCall::rejected(rejection))
             }
             reserved @ (Reserved::Nothing | Reserved::Waiting(_)) => {
                 self.reservation.0 = reserved;

@@ -6,7 +6,7 @@ use seawall_core::striped::Anchor;
 use seawall_core::{Classify, Describe, Policies, Policy, Reason, Rejectable, TrackCompletion};
 use tower_service::Service;
 
-use crate::call::Ending;
+use crate::call::{BoundedCall, Ending};
 use crate::counts::BulkheadStripe;
 use crate::future::ResponseFuture;
 use crate::permit::Permit;
@@ -57,7 +57,7 @@ impl<S, X> Bulkhead<S, X> {
         let source = &self.state.common().source;
         let rejection = self.state.here().reject(source, reason);
         self.inner = self.inner.clone();
-        ResponseFuture::rejected(rejection)
+        ResponseFuture::new(BoundedCall::rejected(rejection))
     }
 
     #[cold]
@@ -112,13 +112,20 @@ where
                 let waiter = PermitWaiter::new(self.state.local(), &meta, self.measured);
                 let service = self.inner.clone(); // clone: waits, polled ready later
                 self.inner = service.clone();
-                return ResponseFuture::waiting(service, req, waiter, Ending::of(&self.policy));
+                return ResponseFuture::new(BoundedCall::waiting(
+                    service,
+                    req,
+                    waiter,
+                    Ending::of(&self.policy),
+                ));
             }
         }
         // Before the inner call: if that panics, the permit is released.
-        let permit = Permit::new(self.state.local(), self.measured);
+        let start_ns = common.start_ns(self.measured);
+        let mut permit = Permit::new(self.state.local(), start_ns);
         let ending = Ending::of(&self.policy);
-        ResponseFuture::running(self.inner.call(req), permit, ending)
+        let call = || self.inner.call(req);
+        ResponseFuture::running(call, &mut permit, ending)
     }
 }
 

@@ -108,6 +108,12 @@ impl State {
         self.semaphore.command(set, clear, self.clock.now());
     }
 
+    /// When a permit is acquired that is acquired now, if an algorithm measures it; 0 otherwise.
+    #[inline]
+    pub(crate) fn start_ns(&self, measured: bool) -> u64 {
+        if measured { self.clock.now().max(1) } else { 0 }
+    }
+
     /// Feeds the algorithm with a call that was measured.
     #[cold]
     #[inline(never)]

@@ -128,7 +128,7 @@ impl Gate for PermitWaiter {
         let permit = (common.semaphore).acquire(id, common.clock.now(), waker, || {
             self.id = None;
             self.done = true;
-            Permit::new(self.state.clone(), self.measured)
+            Permit::new(self.state.clone(), common.start_ns(self.measured))
         });
         permit.ok_or(Turn::Wait)
     }

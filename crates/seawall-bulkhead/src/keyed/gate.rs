@@ -7,7 +7,7 @@ use seawall_core::{Complete, EventSource, PartitionKey, Reason, Rejection};
 use tokio::time::Instant;
 
 use super::permits::{KeyedPermits, KeyedSupply};
-use crate::call::CallGate;
+use crate::call::{CallGate, HeldPermit};
 use crate::counts::BulkheadStripe;
 
 /// The shared state that a call holds.
@@ -153,6 +153,7 @@ impl<S: KeyedState> Drop for KeyedGate<S> {
 impl<S> CallGate for KeyedGate<S>
 where
     S: KeyedState<Permit: Complete>,
+    S::Permit: HeldPermit,
 {
     fn leave(&mut self) {
         self.withdraw();

@@ -10,7 +10,7 @@ use tower_service::Service;
 
 use super::gate::PartitionGate;
 use super::permit::PartitionPermit;
-use crate::call::CallStep;
+use crate::call::BoundedCall;
 
 pin_project! {
     /// The response of a [`PartitionedBulkhead`](super::PartitionedBulkhead).
@@ -28,13 +28,13 @@ pin_project! {
         X: Policies,
     {
         #[pin]
-        step: CallStep<S, Req, X, S::Future, PartitionGate>,
+        call: BoundedCall<S, Req, X, S::Future, PartitionGate>,
     }
 }
 
 impl<S: Service<Req>, Req, X: Policies> PartitionedFuture<S, Req, X> {
-    pub(crate) const fn new(step: CallStep<S, Req, X, S::Future, PartitionGate>) -> Self {
-        Self { step }
+    pub(crate) const fn new(call: BoundedCall<S, Req, X, S::Future, PartitionGate>) -> Self {
+        Self { call }
     }
 }
 
@@ -52,9 +52,9 @@ where
     >;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().step.poll(cx)
+        self.project().call.poll(cx)
     }
 }
 
 seawall_core::impl_debug!(PartitionedFuture<S, Req, X> where [S: Service<Req>, X: Policies]:
-    |this| step = this.step.name());
+    |this| step = this.call.name());

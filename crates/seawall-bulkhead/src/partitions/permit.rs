@@ -1,14 +1,17 @@
 //! What a running call of a key holds.
 
+use std::mem::ManuallyDrop;
+
 use seawall_core::{Complete, Outcome, PartitionKey};
 
 use super::state::PartitionCallState;
+use crate::call::HeldPermit;
 
 /// The right of a key to make one call, released when the call is complete or dropped; see
 /// [`Permit`](crate::Permit).
 pub struct PartitionPermit {
-    /// `None` once released.
-    state: Option<PartitionCallState>,
+    /// `None` once released. Dropped by hand, as that of [`Permit`](crate::Permit).
+    state: ManuallyDrop<Option<PartitionCallState>>,
     key: PartitionKey,
 }
 
@@ -16,7 +19,7 @@ impl PartitionPermit {
     /// The permit that was acquired just now.
     pub(crate) const fn new(state: PartitionCallState, key: PartitionKey) -> Self {
         Self {
-            state: Some(state),
+            state: ManuallyDrop::new(Some(state)),
             key,
         }
     }
@@ -28,6 +31,29 @@ impl PartitionPermit {
 
     fn release(&self, state: &PartitionCallState) {
         state.common().permits.release(self.key);
+    }
+
+    #[cold]
+    fn abandon(&mut self) {
+        if let Some(state) = self.state.take() {
+            self.release(&state);
+            state.stripe().abandon(&state.common().source);
+        }
+    }
+}
+
+impl HeldPermit for PartitionPermit {
+    const NONE: Self = Self {
+        state: ManuallyDrop::new(None),
+        key: PartitionKey(0),
+    };
+
+    #[inline(always)]
+    fn take(&mut self) -> Self {
+        Self {
+            state: ManuallyDrop::new(self.state.take()),
+            key: self.key,
+        }
     }
 }
 
@@ -41,10 +67,10 @@ impl Complete for PartitionPermit {
 }
 
 impl Drop for PartitionPermit {
+    #[inline(always)]
     fn drop(&mut self) {
-        if let Some(state) = self.state.take() {
-            self.release(&state);
-            state.stripe().abandon(&state.common().source);
+        if self.state.is_some() {
+            self.abandon();
         }
     }
 }

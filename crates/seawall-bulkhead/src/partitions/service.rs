@@ -10,7 +10,7 @@ use super::future::PartitionedFuture;
 use super::gate::PartitionGate;
 use super::permit::PartitionPermit;
 use super::state::PartitionState;
-use crate::call::{CallStep, Ending};
+use crate::call::{BoundedCall, Ending};
 use crate::counts::BulkheadStripe;
 use crate::semaphore::Admission;
 
@@ -77,26 +77,22 @@ where
         PartitionedFuture::new(match admission {
             Admission::Admitted | Admission::Shadowed(_) => {
                 // Before the inner call: if that panics, the permit is released.
-                let permit = PartitionPermit::new(self.state.local(), meta.key);
+                let mut permit = PartitionPermit::new(self.state.local(), meta.key);
                 let ending = Ending::of(&self.policy);
-                CallStep::Running {
-                    inner: self.inner.call(req),
-                    permit,
-                    ending,
-                }
+                BoundedCall::running(|| self.inner.call(req), &mut permit, ending)
             }
             // A reservation below would be kept from others by an instance that may never call
             // again.
             Admission::Rejected(reason) => {
                 let rejection = self.state.here().reject(&state.source, reason);
                 self.inner = self.inner.clone(); // clone: gives the reservation up
-                CallStep::Rejected { rejection }
+                BoundedCall::rejected(rejection)
             }
             Admission::Wait => {
                 let gate = PartitionGate::new(self.state.local(), meta.key, meta.deadline);
                 let service = self.inner.clone(); // clone: waits, polled ready later
                 self.inner = service.clone();
-                CallStep::waiting(service, req, gate, Ending::of(&self.policy))
+                BoundedCall::waiting(service, req, gate, Ending::of(&self.policy))
             }
         })
     }
