@@ -34,7 +34,6 @@ where
     X: Policies<Keeper: KeepResponse<S::Response>>,
     H: Hook<Req, S::Response, S::Error>,
 {
-    common: CommonLocal<S, X, H>,
     /// The request of the next attempt.
     copy: Option<Req>,
     pub(crate) progress: ProgressOf<S, Req, X, H>,
@@ -52,33 +51,13 @@ where
     H: Hook<Req, S::Response, S::Error>,
 {
     #[inline(always)]
-    pub(crate) const fn new(
-        common: CommonLocal<S, X, H>,
-        copy: Option<Req>,
-        progress: ProgressOf<S, Req, X, H>,
-    ) -> Self {
+    pub(crate) const fn new(copy: Option<Req>, progress: ProgressOf<S, Req, X, H>) -> Self {
         Self {
-            common,
             copy,
             progress,
             armed: false,
             timer: None,
         }
-    }
-
-    /// Whether the attempt that is under way is limited in time.
-    #[inline]
-    pub(crate) fn is_timed(&self) -> bool {
-        let state = &self.common.common().rules.core.state;
-        state.attempt_settings().is_timed()
-    }
-
-    /// The service of the next attempt.
-    pub(crate) fn service(&self) -> S
-    where
-        S: Clone,
-    {
-        self.common.common().service()
     }
 
     /// Whether the task should let others run before the next attempt; it is woken then.
@@ -100,36 +79,46 @@ where
 {
     /// The outcome of a result; `None` for a success that is the end of the call.
     #[inline]
-    pub(crate) fn classify_result(&mut self, result: &ResultOf<S, Req>) -> Option<Outcome> {
-        let (rules, stripe) = (&self.common.common().rules, self.common.stripe());
+    pub(crate) fn classify_result(
+        &mut self,
+        common: &CommonLocal<S, X, H>,
+        result: &ResultOf<S, Req>,
+    ) -> Option<Outcome> {
+        let (rules, stripe) = (&common.common().rules, common.stripe());
         self.progress.judge(rules, stripe, result)
     }
 
     /// Reads the response of an attempt that is tried again, before this pause.
     pub(crate) fn begin_keeping(
         &mut self,
+        common: &CommonLocal<S, X, H>,
         response: S::Response,
         pause: Pause<WaitFor<S, Req, H>>,
     ) {
-        let rules = &self.common.common().rules;
+        let rules = &common.common().rules;
         self.progress.begin_keeping(rules, response, pause);
     }
 
     /// What follows an attempt that is no success.
     pub(crate) fn after_attempt(
         &mut self,
+        common: &CommonLocal<S, X, H>,
         outcome: Outcome,
         result: &mut ResultOf<S, Req>,
     ) -> Next<WaitFor<S, Req, H>> {
-        let rules = &self.common.common().rules;
-        let (stripe, copy) = (self.common.stripe(), self.copy.as_mut());
+        let rules = &common.common().rules;
+        let (stripe, copy) = (common.stripe(), self.copy.as_mut());
         let progress = &mut self.progress;
         progress.after_attempt(rules, stripe, copy, outcome, result)
     }
 
     /// Ready when the attempt has no time left.
-    pub(crate) fn poll_limit(&mut self, cx: &mut Context<'_>) -> Poll<Rejection> {
-        let core = &self.common.common().rules.core;
+    pub(crate) fn poll_limit(
+        &mut self,
+        common: &CommonLocal<S, X, H>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Rejection> {
+        let core = &common.common().rules.core;
         if !self.armed {
             self.armed = true;
             let now = Instant::now();
@@ -160,45 +149,53 @@ where
 
     /// Ready with the call's result when the deadline has passed between two attempts.
     #[cold]
-    pub(crate) fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<ResultOf<S, Req>> {
+    pub(crate) fn poll_deadline(
+        &mut self,
+        common: &CommonLocal<S, X, H>,
+        cx: &mut Context<'_>,
+    ) -> Poll<ResultOf<S, Req>> {
         let Some(at) = self.progress.deadline else {
             return Poll::Pending;
         };
         let timer = set(&mut self.timer, at);
         ready!(Pin::new(&mut coop::unconstrained(timer)).poll(cx));
-        Poll::Ready(self.expired())
+        Poll::Ready(self.expired(common))
     }
 
     /// The call's result when there is no time for another attempt.
     #[cold]
-    pub(crate) fn expired(&mut self) -> ResultOf<S, Req> {
-        let rules = &self.common.common().rules;
-        self.progress.expired(rules, self.common.stripe())
+    pub(crate) fn expired(&mut self, common: &CommonLocal<S, X, H>) -> ResultOf<S, Req> {
+        let rules = &common.common().rules;
+        self.progress.expired(rules, common.stripe())
     }
 
     /// The call's result when its next attempt failed before it was made.
     pub(crate) fn failed_before_attempt(
         &mut self,
+        common: &CommonLocal<S, X, H>,
         reason: StopReason,
         error: S::Error,
     ) -> ResultOf<S, Req> {
-        let (rules, stripe) = (&self.common.common().rules, self.common.stripe());
+        let (rules, stripe) = (&common.common().rules, common.stripe());
         self.progress
             .failed_before_attempt(rules, stripe, reason, error)
     }
 
     /// The request of the attempt that is made now, and a copy for the one after it; or the
     /// call's result.
-    pub(crate) fn next_request(&mut self) -> Result<Req, ResultOf<S, Req>> {
+    pub(crate) fn next_request(
+        &mut self,
+        common: &CommonLocal<S, X, H>,
+    ) -> Result<Req, ResultOf<S, Req>> {
         // The task may not have been polled for a while.
         if self.progress.is_late() {
-            return Err(self.expired());
+            return Err(self.expired(common));
         }
         let Some(mut request) = self.copy.take() else {
             // `decide` ends the call when there is no copy.
             panic!("a retry's future was polled after it had panicked")
         };
-        let rules = &self.common.common().rules;
+        let rules = &common.common().rules;
         if self
             .progress
             .wants_copy(rules.core.state.attempt_settings())
@@ -207,7 +204,7 @@ where
         }
         self.armed = false;
         if let Err(error) = self.progress.prepare(rules, &mut request) {
-            return Err(self.failed_before_attempt(StopReason::PrepareFailed, error));
+            return Err(self.failed_before_attempt(common, StopReason::PrepareFailed, error));
         }
         self.progress.departed();
         Ok(request)

@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 use seawall_core::{
-    Classify, CopyRequest, Describe, KeepResponse, Outcome, Policies, Rejectable, deadline,
-    impl_debug,
+    Classify, CopyRequest, Describe, KeepResponse, Outcome, Policies, Rejectable, RequestMeta,
+    deadline, impl_debug, is_large,
 };
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tower_service::Service;
 
 use crate::StopReason;
 use crate::call::{Call, ProgressOf, ResultOf, WaitFor};
-use crate::hooks::{Hook, Hooks};
-use crate::progress::{Next, Pause};
+use crate::hooks::{Hook, Hooks, StateOf};
+use crate::progress::{Next, Pause, Progress};
 use crate::rules::{CommonLocal, PolicyFor};
 
 pin_project! {
@@ -39,7 +39,10 @@ pin_project! {
     {
         #[pin]
         stage: Stage<S::Future, S, ResultOf<S, Req>, WaitFor<S, Req, H>>,
+        // Both or neither: `None` when there is no first attempt, and from the end of the call on.
+        // Apart, so that a call is put together without a branch.
         call: Option<Call<S, Req, X, H>>,
+        common: Option<CommonLocal<S, X, H>>,
     }
 }
 
@@ -90,17 +93,49 @@ where
     X: Policies<Keeper: KeepResponse<S::Response>>,
     H: Hook<Req, S::Response, S::Error>,
 {
-    /// The first attempt is under way.
+    /// Makes the first attempt. `common` and `copy` are taken once it is made.
+    // Always, and the state of the call is put together where it stays: moved, it is read in larger
+    // pieces than it was written in, which stalls longer than all the rest takes.
     #[inline(always)]
-    pub(crate) const fn new(
-        attempt: S::Future,
-        common: CommonLocal<S, X, H>,
-        copy: Option<Req>,
-        progress: ProgressOf<S, Req, X, H>,
+    pub(crate) fn calling(
+        attempt: impl FnOnce() -> S::Future,
+        common: &mut Option<CommonLocal<S, X, H>>,
+        copy: &mut Option<Req>,
+        meta: &RequestMeta,
+        state: StateOf<H, Req, S::Response, S::Error>,
+        has_token: bool,
     ) -> Self {
+        if is_large::<S::Future>() {
+            return Self::calling_in_place(attempt, common, copy, meta, state, has_token);
+        }
+        let stage = Stage::Calling { attempt: attempt() };
+        let progress = Progress::new(meta, state, 1, has_token);
+        let call = Call::new(copy.take(), progress);
         Self {
-            stage: Stage::Calling { attempt },
-            call: Some(Call::new(common, copy, progress)),
+            stage,
+            call: Some(call),
+            common: common.take(),
+        }
+    }
+
+    /// The same with a large future of the attempt, which is built where it stays.
+    // In here nothing is to be dropped should the call panic, and nothing branches: else that future
+    // would be put somewhere first, and copied from there.
+    #[inline(never)]
+    fn calling_in_place(
+        attempt: impl FnOnce() -> S::Future,
+        common: &mut Option<CommonLocal<S, X, H>>,
+        copy: &mut Option<Req>,
+        meta: &RequestMeta,
+        state: StateOf<H, Req, S::Response, S::Error>,
+        has_token: bool,
+    ) -> Self {
+        let stage = Stage::Calling { attempt: attempt() };
+        let progress = Progress::new(meta, state, 1, has_token);
+        Self {
+            stage,
+            call: Some(Call::new(copy.take(), progress)),
+            common: common.take(),
         }
     }
 
@@ -115,7 +150,8 @@ where
         let delay = sleep(delay);
         Self {
             stage: Stage::Delaying { delay },
-            call: Some(Call::new(common, Some(request), progress)),
+            call: Some(Call::new(Some(request), progress)),
+            common: Some(common),
         }
     }
 
@@ -127,6 +163,7 @@ where
                 result: Some(result),
             },
             call: None,
+            common: None,
         }
     }
 }
@@ -150,7 +187,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            let Some(call) = this.call.as_mut() else {
+            let (Some(call), Some(common)) = (this.call.as_mut(), this.common.as_ref()) else {
                 return Poll::Ready(take_result(this.stage));
             };
             let step = if let StageProj::Calling { attempt } = this.stage.as_mut().project() {
@@ -158,22 +195,24 @@ where
                 // the result of most calls goes through as it is.
                 let out = attempt.poll(cx);
                 let outcome = match &out {
-                    Poll::Ready(result) => call.classify_result(result),
-                    Poll::Pending if call.is_timed() => Some(Outcome::Unknown),
+                    Poll::Ready(result) => call.classify_result(common, result),
+                    Poll::Pending if is_timed(common) => Some(Outcome::Unknown),
                     Poll::Pending => return out,
                 };
                 let Some(outcome) = outcome else {
                     this.stage.set(Stage::Done);
                     *this.call = None;
+                    *this.common = None;
                     return out;
                 };
-                ready!(call.leave_attempt(this.stage.as_mut(), out, outcome, cx))
+                ready!(call.leave_attempt(common, this.stage.as_mut(), out, outcome, cx))
             } else {
-                ready!(call.poll_between_attempts(this.stage.as_mut(), cx))
+                ready!(call.poll_between_attempts(common, this.stage.as_mut(), cx))
             };
             if let Step::Complete(result) = step {
                 this.stage.set(Stage::Done);
                 *this.call = None;
+                *this.common = None;
                 return Poll::Ready(result);
             }
         }
@@ -182,6 +221,13 @@ where
 
 type StageOf<S, Req, H> =
     Stage<<S as Service<Req>>::Future, S, ResultOf<S, Req>, WaitFor<S, Req, H>>;
+
+/// Whether the attempt that is under way is limited in time.
+#[inline]
+fn is_timed<S, X, H>(common: &CommonLocal<S, X, H>) -> bool {
+    let state = &common.common().rules.core.state;
+    state.attempt_settings().is_timed()
+}
 
 /// The result of a call that has made no attempt.
 #[cold]
@@ -206,6 +252,7 @@ where
     #[inline(never)]
     fn leave_attempt(
         &mut self,
+        common: &CommonLocal<S, X, H>,
         mut stage: Pin<&mut StageOf<S, Req, H>>,
         out: Poll<ResultOf<S, Req>>,
         outcome: Outcome,
@@ -214,11 +261,11 @@ where
         let (mut result, outcome) = match out {
             Poll::Ready(result) => (result, outcome),
             Poll::Pending => {
-                let limit = ready!(self.poll_limit(cx));
+                let limit = ready!(self.poll_limit(common, cx));
                 (Err(limit.into()), limit.outcome())
             }
         };
-        let next = self.after_attempt(outcome, &mut result);
+        let next = self.after_attempt(common, outcome, &mut result);
         let Next::Retry {
             delay,
             wait,
@@ -236,19 +283,20 @@ where
         };
         match result {
             Ok(response) if is_kept => {
-                self.begin_keeping(response, pause);
+                self.begin_keeping(common, response, pause);
                 stage.set(Stage::Keeping);
                 return Poll::Ready(Step::Next);
             }
             Err(error) if is_kept => self.progress.keep(Err(error)),
             result => drop(result),
         }
-        self.pause(stage, pause, cx)
+        self.pause(common, stage, pause, cx)
     }
 
     /// Begins the wait before the next attempt.
     fn pause(
         &self,
+        common: &CommonLocal<S, X, H>,
         mut stage: Pin<&mut StageOf<S, Req, H>>,
         pause: Pause<WaitFor<S, Req, H>>,
         cx: &Context<'_>,
@@ -256,7 +304,7 @@ where
         let Pause { wait, not_before } = pause;
         stage.set(match (wait, not_before) {
             (Some(wait), not_before) => Stage::PredicateWait { wait, not_before },
-            (None, None) => return self.ready_next(stage, cx),
+            (None, None) => return self.ready_next(common, stage, cx),
             (None, Some(at)) => Stage::Delaying {
                 delay: sleep_until(at),
             },
@@ -267,10 +315,11 @@ where
     /// Goes on to the next attempt without a delay.
     fn ready_next(
         &self,
+        common: &CommonLocal<S, X, H>,
         mut stage: Pin<&mut StageOf<S, Req, H>>,
         cx: &Context<'_>,
     ) -> Poll<Step<ResultOf<S, Req>>> {
-        let service = self.service();
+        let service = common.common().service();
         stage.set(Stage::Readying { service });
         if self.yields(cx) {
             return Poll::Pending;
@@ -282,6 +331,7 @@ where
     #[inline(never)]
     fn poll_between_attempts(
         &mut self,
+        common: &CommonLocal<S, X, H>,
         mut stage: Pin<&mut StageOf<S, Req, H>>,
         cx: &mut Context<'_>,
     ) -> Poll<Step<ResultOf<S, Req>>> {
@@ -289,28 +339,28 @@ where
             // ## Keeping => (PredicateWait | Delaying | Readying | Done)
             StageProj::Keeping => {
                 let Poll::Ready(pause) = self.progress.poll_keeping(cx) else {
-                    return self.poll_deadline(cx).map(Step::Complete);
+                    return self.poll_deadline(common, cx).map(Step::Complete);
                 };
                 // What was kept reaches the caller now or never.
                 if self.progress.has_no_time() {
-                    return Poll::Ready(Step::Complete(self.expired()));
+                    return Poll::Ready(Step::Complete(self.expired(common)));
                 }
-                return self.pause(stage, pause, cx);
+                return self.pause(common, stage, pause, cx);
             }
             // ## Delaying => Readying
             StageProj::Delaying { delay } => {
                 ready!(delay.poll(cx));
-                let service = self.service();
+                let service = common.common().service();
                 Stage::Readying { service }
             }
             // ## PredicateWait => (Delaying | Readying | Done)
             StageProj::PredicateWait { wait, not_before } => {
                 if wait.poll(cx).is_pending() {
-                    return self.poll_deadline(cx).map(Step::Complete);
+                    return self.poll_deadline(common, cx).map(Step::Complete);
                 }
                 // What the upstream asked for may take longer.
                 let Some(at) = *not_before else {
-                    return self.ready_next(stage, cx);
+                    return self.ready_next(common, stage, cx);
                 };
                 Stage::Delaying {
                     delay: sleep_until(at),
@@ -318,12 +368,12 @@ where
             }
             // ## Readying => (Calling | Done)
             StageProj::Readying { service } => match service.poll_ready(cx) {
-                Poll::Pending => return self.poll_deadline(cx).map(Step::Complete),
+                Poll::Pending => return self.poll_deadline(common, cx).map(Step::Complete),
                 Poll::Ready(Err(error)) => {
-                    let result = self.failed_before_attempt(StopReason::NotReady, error);
+                    let result = self.failed_before_attempt(common, StopReason::NotReady, error);
                     return Poll::Ready(Step::Complete(result));
                 }
-                Poll::Ready(Ok(())) => match self.next_request() {
+                Poll::Ready(Ok(())) => match self.next_request(common) {
                     Ok(request) => Stage::Calling {
                         attempt: service.call(request),
                     },

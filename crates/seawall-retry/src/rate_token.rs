@@ -20,13 +20,14 @@ impl RateToken {
     }
 
     /// The attempt is made now; whether it has taken a token.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn spend(mut self) -> bool {
         self.0.take().is_some()
     }
 }
 
 impl Drop for RateToken {
+    #[inline(always)]
     fn drop(&mut self) {
         if let Some(rate) = &self.0 {
             rate.release();

@@ -59,8 +59,8 @@ where
 
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
-        let common = self.common.local();
-        let rules = &common.common().rules;
+        let here = self.common.follow();
+        let rules = &here.common().rules;
         let meta = rules.policy.describer().describe(&request);
         let state = rules.hooks.predicate().start(&meta);
         if let Some(rate) = &rules.core.rate
@@ -71,68 +71,67 @@ where
                 // The ready instance stays for the next caller; this call takes a fresh one.
                 Ok((delay, token)) if !delay.is_zero() => {
                     let progress = progress.with_token(token);
-                    return ResponseFuture::delayed(delay, common, request, progress);
+                    return ResponseFuture::delayed(delay, here.again(), request, progress);
                 }
                 Ok((_, token)) => {
                     let state = progress.into_predicate_state();
-                    return self.first(common, request, &meta, state, token);
+                    return first(&mut self.inner, here, request, &meta, state, token);
                 }
                 Err(wait) => {
                     let rejection = rules.core.reject(Reason::RateLimited, Sent::No);
                     let error = rejection.with_retry_after(wait).into();
                     let reason = StopReason::AdaptiveRate;
                     let result =
-                        progress.failed_before_attempt(rules, common.stripe(), reason, error);
+                        progress.failed_before_attempt(rules, here.stripe(), reason, error);
                     return ResponseFuture::without_attempt(result);
                 }
             }
         }
-        self.first(common, request, &meta, state, RateToken::FREE)
+        let token = RateToken::FREE;
+        first(&mut self.inner, here, request, &meta, state, token)
     }
 }
 
-impl<S, X, H> Retry<S, X, H> {
-    /// Makes the first attempt.
-    // Always, and the state of the call is put together where it stays: moved, it is read in
-    // larger pieces than it was written in, which stalls longer than all the rest takes.
-    #[inline(always)]
-    fn first<Req>(
-        &mut self,
-        common: CommonLocal<S, X, H>,
-        mut request: Req,
-        meta: &RequestMeta,
-        state: StateOf<H, Req, S::Response, S::Error>,
-        token: RateToken,
-    ) -> ResponseFuture<S, Req, X, H>
-    where
-        S: Service<Req>,
-        S::Error: Rejectable,
-        X: PolicyFor<Req, S::Response, S::Error>,
-        H: Hook<Req, S::Response, S::Error>,
-    {
-        let rules = &common.common().rules;
-        let settings = rules.core.state.attempt_settings();
-        let copy = if settings.want_copy(meta.replay, 1) {
-            rules.policy.copier().copy(&request)
-        } else {
-            None
-        };
-        if let Err(error) = rules.hooks.prepare().prepare(&mut request, Attempt::FIRST) {
-            let mut progress = Progress::new(meta, state, 0, false);
-            let reason = StopReason::PrepareFailed;
-            let result = progress.failed_before_attempt(rules, common.stripe(), reason, error);
-            return ResponseFuture::without_attempt(result);
-        }
-        // The instance that was polled ready is the one that is called.
-        let has_token = token.spend();
-        let attempt = self.inner.call(request);
-        ResponseFuture::new(
-            attempt,
-            common,
-            copy,
-            Progress::new(meta, state, 1, has_token),
-        )
+/// Makes the first attempt.
+#[inline(always)]
+fn first<S, X, H, Req>(
+    inner: &mut S,
+    here: &CommonLocal<S, X, H>,
+    mut request: Req,
+    meta: &RequestMeta,
+    state: StateOf<H, Req, S::Response, S::Error>,
+    token: RateToken,
+) -> ResponseFuture<S, Req, X, H>
+where
+    S: Service<Req>,
+    S::Error: Rejectable,
+    X: PolicyFor<Req, S::Response, S::Error>,
+    H: Hook<Req, S::Response, S::Error>,
+{
+    let rules = &here.common().rules;
+    let settings = rules.core.state.attempt_settings();
+    let mut copy = if settings.want_copy(meta.replay, 1) {
+        rules.policy.copier().copy(&request)
+    } else {
+        None
+    };
+    if let Err(error) = rules.hooks.prepare().prepare(&mut request, Attempt::FIRST) {
+        let mut progress = Progress::new(meta, state, 0, false);
+        let reason = StopReason::PrepareFailed;
+        let result = progress.failed_before_attempt(rules, here.stripe(), reason, error);
+        return ResponseFuture::without_attempt(result);
     }
+    let has_token = token.spend();
+    let mut common = Some(here.again());
+    // The instance that was polled ready is the one that is called.
+    ResponseFuture::calling(
+        || inner.call(request),
+        &mut common,
+        &mut copy,
+        meta,
+        state,
+        has_token,
+    )
 }
 
 /// The wait until the first attempt has its token of the sending rate, or the wait that is too
