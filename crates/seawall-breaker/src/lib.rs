@@ -50,6 +50,7 @@
 //!
 //! # Features
 //!
+//! `fast-clock` (default) and `test-util`: which clock is read, see [`seawall_core::Clock`];
 //! `tracing` (an opening circuit is a warning), `metrics`, `serde` (snapshots and counts).
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![allow(

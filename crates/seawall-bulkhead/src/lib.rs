@@ -59,6 +59,7 @@
 //!
 //! # Features
 //!
+//! `fast-clock` (default) and `test-util`: which clock is read, see [`seawall_core::Clock`];
 //! `isolated`, `tracing`, `metrics`, `serde`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -18,6 +18,8 @@
 //!
 //! # Features
 //!
+//! * `fast-clock` (default): [`Clock`] reads the processor's counter where it runs at one rate.
+//! * `test-util`: [`Clock`] reads tokio's clock in optimized builds, too, for tests that pause it.
 //! * `tracing`: transitions at `debug`, decisions per request at `trace`.
 //! * `serde`: snapshots, counts and settings as `serde::Serialize`.
 //! * `metrics`: [`Registry`]`::publish`, which hands all counters to the `metrics` facade.
@@ -64,7 +66,7 @@ pub use backoff::{Backoff, Delays, Jitter};
 pub use budget::{Budget, BudgetConfig, BudgetHandle, CostClass, ForeignBudget, Withdrawal};
 pub use call::{Function, LayerExt, assert_service};
 pub use cause::CircuitCause;
-pub use clock::{Clock, deadline, ns};
+pub use clock::{Clock, Reading, deadline, ns};
 pub use completion::{Complete, CompleteOnResponse, TrackCompletion};
 pub use copy::{CloneRequest, CopyRequest};
 pub use departure::{Departure, DepartureFuture, DepartureLayer, PrepareDeparture};

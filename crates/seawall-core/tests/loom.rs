@@ -1,4 +1,5 @@
-//! The budgets under loom's model checker: every interleaving of successes and withdrawals.
+//! The lock-free parts under loom's model checker: every interleaving of a budget's successes and
+//! withdrawals, and of a clock's readers.
 //!
 //! `RUSTFLAGS="--cfg seawall_loom" cargo test -p seawall-core --test loom --release`
 #![cfg(seawall_loom)]
@@ -10,12 +11,19 @@ mod bucket;
 #[path = "../src/budget/window.rs"]
 mod window;
 
+#[path = "../src/clock/counter/line.rs"]
+mod line;
+#[path = "../src/clock/counter/lines.rs"]
+mod lines;
+
 mod sync {
+    pub(super) use loom::hint::spin_loop;
     pub(super) use loom::sync::Mutex;
-    pub(super) use loom::sync::atomic::{AtomicU64, Ordering};
+    pub(super) use loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 }
 
 use bucket::Bucket;
+use lines::{Lines, Source};
 use loom::sync::Arc;
 use loom::thread;
 use sync::{AtomicU64, Ordering};
@@ -105,4 +113,72 @@ fn two_who_withdraw_share_what_is_there() {
         assert!(first != second, "one success pays for one");
         assert_eq!(window.balance(|| 3), 0);
     });
+}
+
+/// A counter of a tick per nanosecond, and an operating system's clock that is ahead of it. Who
+/// reads one of them makes it go on.
+struct Ticking {
+    ns: AtomicU64,
+    step: AtomicU64,
+}
+
+impl Source for Ticking {
+    fn counter(&self) -> u64 {
+        self.ns
+            .fetch_add(self.step.load(Ordering::Relaxed), Ordering::SeqCst)
+    }
+
+    fn ns(&self) -> u64 {
+        self.counter() + 1_000_000
+    }
+}
+
+/// Readings follow a line that has just ended, or is about to.
+fn clock(left: u64) -> Arc<(Lines, Ticking)> {
+    let source = Ticking {
+        ns: AtomicU64::new(0),
+        step: AtomicU64::new(1),
+    };
+    let lines = Lines::new();
+    for _ in 0..3 {
+        lines.read(&source);
+        let now = source.ns.load(Ordering::Relaxed);
+        source.ns.store(now + 900_000, Ordering::Relaxed);
+    }
+    lines.read(&source);
+    let now = source.ns.load(Ordering::Relaxed);
+    source.ns.store(now + 799_990 - left, Ordering::Relaxed);
+    Arc::new((lines, source))
+}
+
+/// No thread sees time go backwards, nor anything that was never the time, whichever of them
+/// writes the next line, and however often it is written while another one reads it.
+#[test]
+fn readings_never_go_backwards_and_are_never_torn() {
+    for step in [2, 850_000] {
+        check(move || {
+            let clock = clock(4);
+            clock.1.step.store(step, Ordering::Relaxed);
+            let latest = Arc::new(AtomicU64::new(0));
+            let run = |clock: Arc<(Lines, Ticking)>, latest: Arc<AtomicU64>, times| {
+                move || {
+                    for _ in 0..times {
+                        let seen = latest.load(Ordering::SeqCst);
+                        let from = clock.1.ns.load(Ordering::SeqCst) + 1_000_000;
+                        let reading = clock.0.read(&clock.1);
+                        let to = clock.1.ns.load(Ordering::SeqCst) + 1_000_000;
+                        assert!(reading >= seen, "{reading} after {seen}");
+                        assert!(
+                            reading + 20 >= from && reading <= to + 20,
+                            "{from} {reading} {to}"
+                        );
+                        latest.fetch_max(reading, Ordering::SeqCst);
+                    }
+                }
+            };
+            let second = thread::spawn(run(Arc::clone(&clock), Arc::clone(&latest), 2));
+            run(clock, latest, 1)();
+            second.join().unwrap();
+        });
+    }
 }

@@ -62,6 +62,8 @@
 //!
 //! | feature | adds |
 //! |---|---|
+//! | `fast-clock` (default) | the processor's counter as clock, where it runs at one rate; tokio's clock without it |
+//! | `test-util` | tokio's clock in optimized builds, too, for tests that pause time later than a layer is made |
 //! | `timezone` | [`DailyReset`] in named time zones, summer time included |
 //! | `serde` | `Serialize` for snapshots and counts |
 //! | `tracing` | decisions as `tracing` events |

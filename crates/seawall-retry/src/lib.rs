@@ -61,6 +61,7 @@
 //!
 //! # Features
 //!
+//! `fast-clock` (default) and `test-util`: which clock is read, see [`seawall_core::Clock`];
 //! `tower` (its policies, budgets and backoffs here, and ours there), `tracing`, `metrics`, `serde`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

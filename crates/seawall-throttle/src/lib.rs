@@ -56,6 +56,8 @@
 //!
 //! | feature | adds |
 //! |---|---|
+//! | `fast-clock` (default) | the processor's counter as clock, where it runs at one rate; tokio's clock without it |
+//! | `test-util` | tokio's clock in optimized builds, too, for tests that pause time later than a layer is made |
 //! | `serde` | `Serialize` for snapshots and counts |
 //! | `tracing` | decisions as `tracing` events |
 //! | `metrics` | counters through the `metrics` facade |

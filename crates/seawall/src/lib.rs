@@ -59,6 +59,8 @@
 //! | `http` (default) | [`HttpStack`] and the module [`http_client`] |
 //! | `hyper` (default) | errors of hyper and hyper-util that know whether the request was sent |
 //! | `reqwest` | the adapter for `reqwest::Client`, and the same for its errors |
+//! | `fast-clock` (default) | the processor's counter as clock, where it runs at one rate; tokio's clock without it |
+//! | `test-util` | tokio's clock in optimized builds, too, for tests that pause time later than a layer is made |
 //! | `usage` | the tokens that AI responses have used are read from them |
 //! | `connections` | a limit for the connections of hyper-util's client |
 //! | `timezone` | calendar quotas at midnight of a named time zone |
