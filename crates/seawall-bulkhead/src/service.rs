@@ -93,7 +93,7 @@ where
         let common = self.state.common();
         let mut counted = false;
         if let Some(deadline) = meta.deadline
-            && tokio::time::Instant::now() >= deadline
+            && common.clock.has_passed(deadline)
         {
             let expired = Reason::DeadlineExceeded;
             if !common.semaphore.has(SHADOW | BYPASS) {

@@ -2,7 +2,6 @@
 
 use seawall_core::striped::Local;
 use seawall_core::{Complete, EventKind, Outcome, Vote};
-use tokio::time::Instant;
 
 use crate::state::{Common, Stripe};
 
@@ -10,7 +9,8 @@ use crate::state::{Common, Stripe};
 #[derive(Debug)]
 pub struct Observation {
     local: Option<Local<Common, Stripe>>,
-    started: Option<Instant>,
+    /// A reading of the clock of `Common`.
+    started: Option<u64>,
 }
 
 impl Observation {
@@ -23,8 +23,8 @@ impl Observation {
 
     /// Starts the call's time, if it does not run yet.
     pub(crate) fn start(&mut self) {
-        if self.started.is_none() {
-            self.started = Some(Instant::now());
+        if let (None, Some(local)) = (self.started, &self.local) {
+            self.started = Some(local.common().now());
         }
     }
 }
@@ -40,8 +40,8 @@ impl Complete for Observation {
             Vote::Abstain => return,
         };
         let (common, stripe) = (local.common(), local.stripe());
-        let now = Instant::now();
-        let took = self.started.map(|at| now.saturating_duration_since(at));
+        let now = common.now();
+        let took = self.started.map(|at| now.saturating_sub(at));
         let slow = took.is_some_and(|took| common.is_slow(took));
         stripe.window.count(common.period(now), failed, slow);
         if failed {

@@ -1,11 +1,9 @@
 //! What the services of one layer count into, and the settings behind it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use seawall_core::striped::Shared;
 use seawall_core::{Clock, EventSource, InstanceName, ns};
-use tokio::time::Instant;
 
 use crate::HealthConfig;
 use crate::counts::HealthCounters;
@@ -65,12 +63,18 @@ impl Common {
     }
 
     /// The number of the tenth of a window that `now` lies in.
-    pub(crate) fn period(&self, now: Instant) -> u64 {
-        self.periods.at(self.clock.at(now))
+    pub(crate) fn period(&self, now_ns: u64) -> u64 {
+        self.periods.at(now_ns)
     }
 
-    pub(crate) fn is_slow(&self, took: Duration) -> bool {
-        ns(took) > self.slow_after_ns.load(Ordering::Relaxed)
+    /// Reads the clock, in nanoseconds.
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        self.clock.now()
+    }
+
+    pub(crate) fn is_slow(&self, took_ns: u64) -> bool {
+        took_ns > self.slow_after_ns.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, HealthConfig> {
@@ -80,7 +84,8 @@ impl Common {
 
 /// The calls of the window that ends now.
 pub(crate) fn window(state: &State) -> Sum {
-    let period = state.common().period(Instant::now());
+    let common = state.common();
+    let period = common.period(common.now());
     let sums = state.stripes().map(|stripe| stripe.window.sum(period));
     sums.fold(Sum::default(), std::ops::Add::add)
 }

@@ -77,11 +77,15 @@ where
         &self.common.common().core
     }
 
+    fn now(&self) -> Instant {
+        self.core().state.clock.instant_now()
+    }
+
     /// The first poll begins.
     #[inline]
     pub(crate) fn begin(&mut self) {
         if self.settings.learns() && self.started.is_none() {
-            self.started = Some(Instant::now());
+            self.started = Some(self.now());
         }
     }
 
@@ -143,7 +147,7 @@ where
             return;
         };
         if judgement.is_good() {
-            let now = Instant::now();
+            let now = self.now();
             quantile.record(now.saturating_duration_since(started), now);
         } else if judgement.is_timeout() {
             self.given_up(Some(started));
@@ -154,7 +158,7 @@ where
     pub(crate) fn given_up(&self, started: Option<Instant>) {
         if let (Some(quantile), Some(started)) = (self.core().state.learned(self.settings), started)
         {
-            let now = Instant::now();
+            let now = self.now();
             quantile.record_at_least(now.saturating_duration_since(started), now);
         }
     }
@@ -167,14 +171,16 @@ where
         if self.extra_attempts >= state.extra_attempts() {
             return None;
         }
-        let started = *self.started.get_or_insert_with(Instant::now);
+        let started = *self
+            .started
+            .get_or_insert_with(|| state.clock.instant_now());
         let delay = self.delay.or_else(|| state.delay(started))?;
         self.delay = Some(delay);
         let nth = self.extra_attempts.saturating_add(1);
         let mut at = deadline(started, delay.saturating_mul(nth));
         // A task that was not polled in time has more than one overdue: not all at once.
         if self.extra_attempts > 0 {
-            let now = Instant::now();
+            let now = state.clock.instant_now();
             if at <= now {
                 at = deadline(now, delay);
             }

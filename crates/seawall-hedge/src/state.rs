@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::time::Duration;
 
 use seawall_core::striped::{Anchor, Local, StripeSet};
-use seawall_core::{BudgetHandle, EventSource, InstanceName, Quantile, ns};
+use seawall_core::{BudgetHandle, Clock, EventSource, InstanceName, Quantile, ns};
 use tokio::time::Instant;
 
 use crate::HedgeConfig;
@@ -20,6 +20,7 @@ const NOT_DESCRIBED: &str = "calls are not hedged: the layer has no describer th
 pub(crate) struct State {
     pub(crate) events: EventSource,
     pub(crate) stripes: StripeSet<HedgeStripe>,
+    pub(crate) clock: Clock,
     hot: HotSettings,
     /// Latencies, from when the delay is learned for the first time.
     quantile: OnceLock<Quantile>,
@@ -122,6 +123,7 @@ impl State {
         let state = Self {
             events: EventSource::new("hedge", name),
             stripes: StripeSet::new(),
+            clock: Clock::start(),
             hot: HotSettings::default(),
             quantile: OnceLock::new(),
             control: Mutex::new(Control {

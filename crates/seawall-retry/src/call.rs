@@ -121,7 +121,7 @@ where
         let core = &common.common().rules.core;
         if !self.armed {
             self.armed = true;
-            let now = Instant::now();
+            let now = core.state.clock.instant_now();
             self.progress.begin(core, || now);
             let limit = core.state.attempt_timeout();
             let own = limit.map(|limit| deadline(now, limit));

@@ -5,7 +5,7 @@ use std::sync::{Arc, Once, PoisonError, RwLock};
 use std::time::Duration;
 
 use seawall_core::striped::StripeSet;
-use seawall_core::{EventSource, InstanceName, Replay, ns};
+use seawall_core::{Clock, EventSource, InstanceName, Replay, ns};
 
 use crate::RetryConfig;
 use crate::counts::RetryStripe;
@@ -19,6 +19,7 @@ const NOT_DESCRIBED: &str = "a failed attempt was not retried: the layer has no 
 pub(crate) struct State {
     pub(crate) events: EventSource,
     pub(crate) stripes: StripeSet<RetryStripe>,
+    pub(crate) clock: Clock,
     hot: HotSettings,
     /// Read where a call has not succeeded at once.
     control: RwLock<Control>,
@@ -110,6 +111,7 @@ impl State {
         Arc::new(Self {
             events: EventSource::new("retry", name),
             stripes: StripeSet::new(),
+            clock: Clock::start(),
             hot,
             control: RwLock::new(control),
             not_described: Once::new(),

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use seawall_core::counters::Counter;
-use seawall_core::{EventKind, EventSource, Figure, InstanceName, Reason, Rejection, Sent};
+use seawall_core::{Clock, EventKind, EventSource, Figure, InstanceName, Reason, Rejection, Sent};
 
 /// Why a call timed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,11 +58,18 @@ impl TimeoutKind {
 // One word, so that it is loaded and stored at once.
 #[repr(align(8))]
 pub(crate) struct InstanceId {
+    /// The last bit is whether the instance's clock is the fast one.
     number: u32,
     name: InstanceName,
 }
 
 impl InstanceId {
+    /// The clock that the instance was made with.
+    #[inline]
+    pub(crate) fn clock(self) -> Clock {
+        Clock::of_source(self.number & 1 != 0)
+    }
+
     /// Counts and emits the timeout, and makes the rejection of it.
     #[cold]
     pub(crate) fn time_out(self, kind: TimeoutKind) -> Rejection {
@@ -92,9 +99,9 @@ pub(crate) struct Instance<T> {
 
 impl<T: Pattern> Instance<T> {
     pub(crate) fn new(name: InstanceName) -> Arc<Self> {
-        // Wraps around after 2^32 layers; the counters of one that old would then be another's.
+        // Wraps around after 2^31 layers; the counters of one that old would then be another's.
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let number = NEXT.fetch_add(2, Ordering::Relaxed) | u32::from(Clock::start().is_fast());
         let instance = Arc::new(Self {
             id: InstanceId { number, name },
             source: EventSource::new(T::NAME, name),

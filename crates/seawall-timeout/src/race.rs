@@ -153,7 +153,7 @@ fn poll_limit(
         // moved as soon as it was made has its fields read while they are still being written,
         // in other widths, and the processor waits for that.
         let made = Some(sleep_until(*SOME_TIME));
-        let at = limits.end(Instant::now());
+        let at = limits.end(limits.instance.clock().instant_now());
         put(timer.as_mut(), made);
         if let Some(timer) = timer.as_mut().as_pin_mut() {
             timer.reset(at);

@@ -63,9 +63,8 @@ where
     fn call(&mut self, req: Req) -> Self::Future {
         let meta = self.policy.describer().describe(&req);
         let state = self.state.common();
-        let expired = meta
-            .deadline
-            .is_some_and(|at| tokio::time::Instant::now() >= at);
+        let clock = state.permits.clock();
+        let expired = meta.deadline.is_some_and(|at| clock.has_passed(at));
         let admission = if expired {
             Admission::Rejected(Reason::DeadlineExceeded)
         } else {

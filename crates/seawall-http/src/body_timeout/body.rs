@@ -6,9 +6,9 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use seawall_core::Error;
+use seawall_core::{Clock, Error};
 use tokio::task::coop;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Sleep, sleep_until};
 
 use super::limit::BodyLimit;
 use super::state::LocalState;
@@ -79,9 +79,10 @@ impl<B: Body> Body for TimedBody<B> {
             return Poll::Ready(None);
         };
         let frame = inner.as_mut().poll_frame(cx);
-        if this.state.is_none() {
+        let Some(state) = this.state.as_ref() else {
             return frame.map_err(Error::Inner);
-        }
+        };
+        let clock = state.common().clock;
         let (ended, limit) = match &frame {
             Poll::Ready(Some(Ok(_))) if inner.is_end_stream() => (true, None),
             Poll::Ready(Some(Ok(frame))) => {
@@ -90,12 +91,14 @@ impl<B: Body> Body for TimedBody<B> {
                     this.watch.progress();
                 }
                 let timed = this.watch.times_frames();
-                let over = timed.then(|| this.watch.over(Instant::now())).flatten();
+                let over = timed
+                    .then(|| this.watch.over(clock.instant_now()))
+                    .flatten();
                 (false, over)
             }
             // A body that ends at the very moment of its limit has come in time.
             Poll::Ready(Some(Err(_)) | None) => (true, None),
-            Poll::Pending => (false, poll_watch(this.watch, this.timer, cx)),
+            Poll::Pending => (false, poll_watch(this.watch, this.timer, clock, cx)),
         };
         if !ended && limit.is_none() {
             return frame.map_err(Error::Inner);
@@ -129,9 +132,10 @@ impl<B: Body> Body for TimedBody<B> {
 fn poll_watch(
     watch: &mut Watch,
     timer: &mut Option<Pin<Box<Sleep>>>,
+    clock: Clock,
     cx: &mut Context<'_>,
 ) -> Option<BodyLimit> {
-    let (at, limit) = watch.waits(Instant::now)?;
+    let (at, limit) = watch.waits(|| clock.instant_now())?;
     let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
     // A timer of an earlier wait fires early and is reset then; one that would be late is reset now.
     if timer.deadline() > at {

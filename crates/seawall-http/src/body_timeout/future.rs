@@ -77,7 +77,7 @@ where
             } => {
                 let first_byte = shared.common().limits.first_byte();
                 if first_byte.is_some() && began.is_none() {
-                    *began = Some(Instant::now());
+                    *began = Some(shared.common().clock.instant_now());
                 }
                 match inner.poll(cx) {
                     Poll::Ready(result) => Some(result),
@@ -103,8 +103,9 @@ where
         };
         Poll::Ready(match result {
             Some(Ok(response)) => {
-                let limits = &shared.common().limits;
-                let watch = Watch::new(limits, began, until, Instant::now);
+                let common = shared.common();
+                let now = || common.clock.instant_now();
+                let watch = Watch::new(&common.limits, began, until, now);
                 Ok(response.map(|body| TimedBody::new(body, watch, shared)))
             }
             Some(Err(error)) => Err(error),

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use seawall_core::striped::{Local, Shared, Stripes};
-use seawall_core::{EventKind, EventSource, InstanceName, Rejection, Sent};
+use seawall_core::{Clock, EventKind, EventSource, InstanceName, Rejection, Sent};
 
 use super::config::BodyTimeoutConfig;
 use super::limit::BodyLimit;
@@ -106,6 +106,7 @@ pub(super) struct Common {
     pub(super) counters: Counters,
     pub(super) bypass: Bypass,
     pub(super) limits: Limits,
+    pub(super) clock: Clock,
     /// What the limits are set to, also while they are bypassed; no call takes this lock.
     config: Mutex<BodyTimeoutConfig>,
 }
@@ -122,6 +123,7 @@ pub(super) fn new(name: InstanceName, config: BodyTimeoutConfig) -> State {
         counters: Counters::default(),
         bypass: Bypass::default(),
         limits: Limits::default(),
+        clock: Clock::start(),
         config: Mutex::new(config),
     };
     common.change(|_| ());

@@ -65,9 +65,10 @@ where
         if self.began.is_some() {
             return None;
         }
-        let learner = self.state.as_ref()?.common().learner.as_ref()?;
+        let state = self.state.as_ref()?.common();
+        let learner = state.learner.as_ref()?;
         // Asked for in any case: the estimate is computed when it is asked for.
-        Some(learner.timeout(*self.began.insert(Instant::now())))
+        Some(learner.timeout(*self.began.insert(state.common.id().clock().instant_now())))
     }
 
     fn ended(&mut self, result: &Result<T, E>) {
@@ -110,7 +111,7 @@ impl<C> Drop for Measurement<C> {
 }
 
 fn record(state: &Local<State, ()>, began: Instant, no_response: Option<NoResponse>) {
-    let now = Instant::now();
+    let now = state.common().common.id().clock().instant_now();
     let took = now.saturating_duration_since(began);
     match (&state.common().learner, no_response) {
         (Some(learner), None) => learner.record(took, now),

@@ -5,7 +5,6 @@ use std::task::{Context, Poll};
 
 use seawall_core::striped::Anchor;
 use seawall_core::{Describe, Policies, Policy, Rejectable};
-use tokio::time::Instant;
 use tower_service::Service;
 
 use super::mode::Mode;
@@ -73,7 +72,8 @@ where
             return AttemptTimeoutFuture::new(race, M::not_measured(classifier));
         }
         // The clock is read only for requests that have a deadline.
-        if limits.until.is_some_and(|until| until <= Instant::now()) {
+        let clock = || limits.instance.clock();
+        if limits.until.is_some_and(|until| clock().has_passed(until)) {
             let race = Race::rejected(TimeoutKind::ExpiredOnArrival, limits);
             return AttemptTimeoutFuture::new(race, M::not_measured(classifier));
         }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use seawall_core::striped::Anchor;
 use seawall_core::{Rejectable, deadline, ns};
-use tokio::time::Instant;
 use tower_service::Service;
 
 use super::state::State;
@@ -99,7 +98,7 @@ where
             return DeadlineFuture::new(Race::rejected(TimeoutKind::Readiness, limits));
         }
         if P::WRITES && limit_ns != BYPASSED {
-            let now = Instant::now();
+            let now = instance.clock().instant_now();
             let at = deadline(now, Duration::from_nanos(limit_ns));
             let at = self.propagate.propagate(&mut request, at).min(at);
             if at <= now {
