@@ -29,6 +29,40 @@ impl Counter {
     }
 }
 
+/// A counter of a stripe that the thread which [has it alone](crate::striped::Anchor::here_alone)
+/// counts into without an atomic read-modify-write, which would cost more than the rest.
+#[derive(Debug, Default)]
+pub struct OwnedCounter {
+    alone: AtomicU64,
+    shared: Counter,
+}
+
+impl OwnedCounter {
+    /// Counts one. Of all threads that have it alone for any of their calls there must be one.
+    #[inline]
+    pub fn add_here(&self, alone: bool) {
+        if alone {
+            let count = self.alone.load(Ordering::Relaxed);
+            self.alone.store(count.wrapping_add(1), Ordering::Relaxed);
+        } else {
+            self.shared.add();
+        }
+    }
+
+    /// Counts one, on any thread.
+    #[inline]
+    pub fn add(&self) {
+        self.shared.add();
+    }
+
+    /// The count now.
+    #[inline]
+    pub fn get(&self) -> u64 {
+        let alone = self.alone.load(Ordering::Relaxed);
+        alone.wrapping_add(self.shared.get())
+    }
+}
+
 /// Counters of calls or attempts by their [`Outcome`], with local rejections apart.
 ///
 /// ```
@@ -124,7 +158,7 @@ impl OutcomeCounts {
 ///
 /// Each line is a field of both structs: `name => "metric" [label = "value", ..],`. A counter
 /// without a metric of its own is written `name => (),`. The stripe's fields are
-/// [`Counter`](crate::counters::Counter)s. The struct of the sums is `#[non_exhaustive]` and `Copy`,
+/// [`Counter`](crate::counters::Counter)s, or of another type that is named: `name: OwnedCounter => ..`. The struct of the sums is `#[non_exhaustive]` and `Copy`,
 /// has `sum(stripes)`, `merge(other)` and `samples(sink)`, and derives `serde::Serialize` under the
 /// calling crate's feature `serde`.
 ///
@@ -159,7 +193,7 @@ macro_rules! counters {
         $stripe_vis:vis struct $Stripe:ident {
             $(
                 $(#[$field_meta:meta])*
-                $field:ident => $metric:tt $([$($label:ident = $value:literal),* $(,)?])?,
+                $field:ident $(: $Counter:ty)? => $metric:tt $([$($label:ident = $value:literal),* $(,)?])?,
             )*
         }
     ) => {
@@ -178,7 +212,7 @@ macro_rules! counters {
         $stripe_vis struct $Stripe {
             $(
                 $(#[$field_meta])*
-                pub $field: $crate::counters::Counter,
+                pub $field: $crate::counters!(@type $($Counter)?),
             )*
         }
 
@@ -207,6 +241,8 @@ macro_rules! counters {
             }
         }
     };
+    (@type) => { $crate::counters::Counter };
+    (@type $Counter:ty) => { $Counter };
     (@sample $counts:ident, $sink:ident, $field:ident, ()) => {};
     (@sample $counts:ident, $sink:ident, $field:ident, $metric:literal) => {
         $sink.counter($metric, &[], $counts.$field)
@@ -220,6 +256,7 @@ macro_rules! counters {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::striped::{Shared, Stripes};
     use crate::{FailureKind, Sample, Samples, Value};
 
     counters! {
@@ -261,6 +298,27 @@ mod tests {
                 ("plain_total", Vec::new(), Value::Counter(1)),
             ]
         );
+    }
+
+    #[test]
+    fn threads_with_a_stripe_of_their_own_and_others_lose_no_count() {
+        for stripes in [1, 64] {
+            let stripes = Stripes::new(stripes);
+            let counters = Shared::new((), stripes, OwnedCounter::default).anchor();
+            std::thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(|| {
+                        for _ in 0..10_000 {
+                            let (counter, alone) = counters.here_alone();
+                            counter.add_here(alone);
+                        }
+                        counters.here_alone().0.add();
+                    });
+                }
+            });
+            let sum: u64 = counters.stripes().map(OwnedCounter::get).sum();
+            assert_eq!(sum, 80_008);
+        }
     }
 
     #[test]

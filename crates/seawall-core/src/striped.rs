@@ -57,7 +57,7 @@ pub fn thread_index() -> usize {
     thread_local! {
         static INDEX: Cell<usize> = const { Cell::new(usize::MAX) };
     }
-    // While the thread's locals are being destroyed, any stripe will do.
+    // While the thread's locals are being destroyed, any stripe will do, but none is its own.
     INDEX
         .try_with(|index| {
             let known = index.get();
@@ -68,7 +68,7 @@ pub fn thread_index() -> usize {
             index.set(dealt);
             dealt
         })
-        .unwrap_or(0)
+        .unwrap_or(usize::MAX)
 }
 
 /// A cache line (and the one that the prefetcher fetches with it) for one stripe.
@@ -291,6 +291,17 @@ impl<C, T> Anchor<C, T> {
     #[inline]
     pub fn here(&self) -> &T {
         self.local.handle.body.here()
+    }
+
+    /// The stripe of the running thread, and whether no other thread has the same one: so many
+    /// threads as there are stripes have one of their own, those that have asked first.
+    #[inline]
+    pub fn here_alone(&self) -> (&T, bool) {
+        let (thread, stripes) = (thread_index(), &self.local.handle.body.stripes);
+        (
+            &stripes[thread & (stripes.len() - 1)].0,
+            thread < stripes.len(),
+        )
     }
 
     /// A handle of the running thread, for a future.

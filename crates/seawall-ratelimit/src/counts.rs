@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::counters::Counter;
+use seawall_core::counters::OwnedCounter;
 use seawall_core::{EventKind, EventSource, Reason, Rejection};
 
 use crate::bounds::{Applied, Bounded};
@@ -18,13 +18,13 @@ seawall_core::counters! {
     #[derive(Debug, Default)]
     pub(crate) struct Counters {
         /// Passed on to the inner service, free calls (cost 0) and reservations included.
-        granted => "seawall_calls_total" [layer = "ratelimit", outcome = "granted"],
+        granted: OwnedCounter => "seawall_calls_total" [layer = "ratelimit", outcome = "granted"],
         /// Dropped by the caller while they waited.
         abandoned => "seawall_calls_total" [layer = "ratelimit", outcome = "abandoned"],
         /// Failed while they waited, since the readiness of the inner service failed.
         inner_failed => "seawall_calls_total" [layer = "ratelimit", outcome = "failure"],
         /// Rejected: the rate was used up.
-        rejected => "seawall_rejections_total" [layer = "ratelimit", reason = "rate_limited"],
+        rejected: OwnedCounter => "seawall_rejections_total" [layer = "ratelimit", reason = "rate_limited"],
         /// Rejected: they cost more than a limit can grant.
         too_expensive => "seawall_rejections_total" [layer = "ratelimit", reason = "too_expensive"],
         /// Rejected: the quota of a day, or of an hour or more, was used up.
@@ -52,14 +52,14 @@ seawall_core::counters! {
 }
 
 impl Counters {
-    const fn of(&self, reason: Reason) -> &Counter {
+    fn reject(&self, reason: Reason) {
         match reason {
-            Reason::TooExpensive => &self.too_expensive,
-            Reason::QuotaExhausted => &self.quota_exhausted,
-            Reason::Paused => &self.paused,
-            Reason::Draining => &self.draining,
-            Reason::DeadlineExceeded => &self.deadline_exceeded,
-            _ => &self.rejected,
+            Reason::TooExpensive => self.too_expensive.add(),
+            Reason::QuotaExhausted => self.quota_exhausted.add(),
+            Reason::Paused => self.paused.add(),
+            Reason::Draining => self.draining.add(),
+            Reason::DeadlineExceeded => self.deadline_exceeded.add(),
+            _ => self.rejected.add(),
         }
     }
 }
@@ -82,10 +82,17 @@ impl RateLimitCounts {
     }
 }
 
+/// Counts a call that departs at once, on the stripe of its thread.
+#[inline]
+pub(crate) fn count_granted((counters, alone): (&Counters, bool)) {
+    counters.granted.add_here(alone);
+}
+
 /// Counts and emits a rejection.
 #[cold]
 pub(crate) fn reject(events: &EventSource, counters: &Counters, denial: Denial) -> Rejection {
-    reject_inlined(events, counters, denial)
+    counters.reject(denial.reason);
+    emit_rejection(events, denial)
 }
 
 /// Counts and emits the rejection of a call that finds the rate used up, as most are.
@@ -93,15 +100,15 @@ pub(crate) fn reject(events: &EventSource, counters: &Counters, denial: Denial) 
 #[cold]
 pub(crate) fn reject_rate_limited(
     events: &EventSource,
-    counters: &Counters,
+    (counters, alone): (&Counters, bool),
     wait_ns: u64,
 ) -> Rejection {
-    reject_inlined(events, counters, Denial::rate_limited(wait_ns))
+    counters.rejected.add_here(alone);
+    emit_rejection(events, Denial::rate_limited(wait_ns))
 }
 
 #[inline(always)]
-fn reject_inlined(events: &EventSource, counters: &Counters, denial: Denial) -> Rejection {
-    counters.of(denial.reason).add();
+fn emit_rejection(events: &EventSource, denial: Denial) -> Rejection {
     let rejection = rejection(events, denial);
     events.emit(|| EventKind::Rejected(rejection));
     rejection

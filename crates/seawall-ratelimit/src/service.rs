@@ -6,7 +6,7 @@ use seawall_core::{Describe, Policies, Policy, Rejectable, RequestMeta};
 use tower_service::Service;
 
 use crate::costs::{CostFn, MetaCost};
-use crate::counts::reject_rate_limited;
+use crate::counts::{count_granted, reject_rate_limited};
 use crate::future::ResponseFuture;
 use crate::limiter_ref::{Decision, LimiterRef, TokenRequests};
 use crate::queued::Queued;
@@ -108,7 +108,7 @@ where
         let limiter = &state.limiter;
         let cost = self.cost.cost(&req, &meta, limiter.first_unit());
         if cost == 0 && limiter.is_single() {
-            self.state.here().granted.add();
+            count_granted(self.state.here_alone());
             return ResponseFuture::running(self.inner.call(req));
         }
         let now = state.clock.now();
@@ -119,11 +119,12 @@ where
         }
         match limiter.try_admit(now, cost) {
             Some(Ok(())) => {
-                self.state.here().granted.add();
+                count_granted(self.state.here_alone());
                 ResponseFuture::running(self.inner.call(req))
             }
             Some(Err(wait_ns)) => {
-                let rejection = reject_rate_limited(&state.events, self.state.here(), wait_ns);
+                let rejection =
+                    reject_rate_limited(&state.events, self.state.here_alone(), wait_ns);
                 self.inner = self.inner.clone(); // clone: gives the reservation up
                 ResponseFuture::rejected(rejection)
             }

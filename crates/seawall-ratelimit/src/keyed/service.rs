@@ -8,7 +8,7 @@ use tower_service::Service;
 
 use super::keys::{KeyAdmission, Keys};
 use crate::costs::{CostFn, MetaCost};
-use crate::counts::reject;
+use crate::counts::{count_granted, reject};
 use crate::denial::Denial;
 use crate::future::ResponseFuture;
 use crate::limiter::Limiter;
@@ -100,7 +100,7 @@ where
         let keys = self.keys();
         let cost = self.cost.cost(&req, &meta, keys.first_unit());
         if cost == 0 && keys.counts_one_unit() {
-            self.state.here().granted.add();
+            count_granted(self.state.here_alone());
             return ResponseFuture::running(self.inner.call(req));
         }
         let now = self.state.common().clock.now();
@@ -120,7 +120,7 @@ where
         };
         match admission {
             KeyAdmission::Granted => {
-                self.state.here().granted.add();
+                count_granted(self.state.here_alone());
                 ResponseFuture::running(self.inner.call(req))
             }
             KeyAdmission::Denied(wait_ns) => self.reject(Denial::rate_limited(wait_ns)),
