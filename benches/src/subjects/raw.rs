@@ -4,6 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use seawall_core::Clock;
 use tokio::time::Instant;
 
 use super::Subject;
@@ -14,6 +15,13 @@ pub(super) fn subjects() -> Vec<Subject> {
         Subject::function("raw/clock/read", || {
             |_| {
                 black_box(Instant::now());
+                true
+            }
+        }),
+        Subject::function("raw/clock/fast", || {
+            let clock = Clock::start();
+            move |_| {
+                black_box(clock.now());
                 true
             }
         }),
