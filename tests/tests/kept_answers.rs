@@ -248,3 +248,19 @@ async fn an_answer_is_not_lost_when_the_time_is_up_in_real_time() {
         deadline_while_reading(stack, TIME + Duration::from_millis(40)).await;
     }
 }
+
+/// The attempt that the deadline ends does not know of those before it.
+#[tokio::test(start_paused = true)]
+async fn a_deadline_without_an_answer_says_after_how_many_attempts() {
+    let hangs = service_fn(|_: Request<Full<Bytes>>| {
+        std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>()
+    });
+    let stack = eager(seawall::market_data("feed"))
+        .attempt_timeout(1_500 * Duration::from_millis(1))
+        .deadline(2 * SECOND)
+        .build()
+        .expect("valid");
+    let error = stack.layer(hangs).oneshot(get()).await;
+    let text = error.expect_err("the deadline").to_string();
+    assert!(text.contains("has passed (after 2 attempts)"), "{text}");
+}

@@ -26,6 +26,12 @@ use crate::Rejection;
 pub trait Rejectable: From<Rejection> {
     /// The rejection in this error, if a layer of Seawall made it.
     fn rejection(&self) -> Option<&Rejection>;
+
+    /// The same, for a layer around the one that rejected to add what it knows; `None`, unless
+    /// implemented, and where the rejection cannot be changed.
+    fn rejection_mut(&mut self) -> Option<&mut Rejection> {
+        None
+    }
 }
 
 /// The error of a typed stack: a rejection of one of its layers, or the inner service's own error.
@@ -117,6 +123,13 @@ impl<E> Rejectable for Error<E> {
             Self::Inner(_) => None,
         }
     }
+
+    fn rejection_mut(&mut self) -> Option<&mut Rejection> {
+        match self {
+            Self::Rejected(rejection) => Some(rejection),
+            Self::Inner(_) => None,
+        }
+    }
 }
 
 impl<E: fmt::Display> fmt::Display for Error<E> {
@@ -142,11 +155,20 @@ impl Rejectable for Rejection {
     fn rejection(&self) -> Option<&Rejection> {
         Some(self)
     }
+
+    fn rejection_mut(&mut self) -> Option<&mut Rejection> {
+        Some(self)
+    }
 }
 
 impl Rejectable for Box<dyn StdError + Send + Sync> {
     fn rejection(&self) -> Option<&Rejection> {
         find_rejection(&**self)
+    }
+
+    /// A rejection below other errors cannot be changed.
+    fn rejection_mut(&mut self) -> Option<&mut Rejection> {
+        self.downcast_mut()
     }
 }
 
@@ -211,6 +233,14 @@ macro_rules! rejectable {
                     _ => ::core::option::Option::None,
                 }
             }
+
+            fn rejection_mut(&mut self) -> ::core::option::Option<&mut $crate::Rejection> {
+                match self {
+                    $error::$variant(rejection) => ::core::option::Option::Some(rejection),
+                    #[allow(unreachable_patterns, reason = "an enum of one variant has no other")]
+                    _ => ::core::option::Option::None,
+                }
+            }
         }
     };
 }
@@ -233,6 +263,10 @@ mod tests {
         );
         let io = std::io::Error::other(Rejection::new(Reason::NotReady, "io"));
         assert!(find_rejection(&io).is_some());
+        let mut boxed = boxed;
+        assert!(boxed.rejection_mut().is_none(), "it lies below others");
+        boxed = Rejection::new(Reason::NotReady, "q").into();
+        assert!(boxed.rejection_mut().is_some());
         let other: Box<dyn StdError + Send + Sync> = "no rejection".into();
         assert!(other.rejection().is_none());
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::human::Wait;
 
 /// How much it was that made a layer reject: what a circuit's [`CircuitCause`](crate::CircuitCause)
-/// is to a timeout and to a retry. It lies in the same bits, so a rejection has one of the two, and
+/// is to a timeout, a deadline and a retry. It lies in the same bits, so a rejection has one of the two, and
 /// it costs nothing.
 ///
 /// ```
@@ -31,20 +31,39 @@ pub enum Figure {
     Limit(Duration),
     /// So many attempts were made; 65,535 stand for more.
     Attempts(u32),
+    /// So many attempts were made, and the [`Budget`](crate::Budget) has not enough for another one.
+    Budget {
+        /// The attempts that were made; 63 stand for more.
+        attempts: u32,
+        /// What is left in the budget, in tenths of a token, rounded down; 4,095 stand for more.
+        tenths_left: u32,
+    },
 }
 
 // Numbers of kinds that no cause of a circuit has, and not that of a rejection's cost, 31.
 const LIMIT: u32 = 30;
 const ATTEMPTS: u32 = 29;
+const BUDGET: u32 = 28;
 const KIND_BITS: u32 = 5;
 const VALUE_BITS: u32 = 16;
 const LARGEST: u64 = (1 << VALUE_BITS) - 1;
+// A budget's 18 bits: 6 of attempts, and what is left.
+const LEFT_BITS: u32 = 12;
+const MOST_LEFT: u32 = (1 << LEFT_BITS) - 1;
+const MOST_ATTEMPTS: u32 = 63;
 /// Nanoseconds of the units of a limit.
 const UNITS: [u64; 4] = [1_000, 1_000_000, 1_000_000_000, 3_600_000_000_000];
 
 impl Figure {
     pub(crate) fn to_bits(self) -> u32 {
         let (kind, unit, value) = match self {
+            Self::Budget {
+                attempts,
+                tenths_left,
+            } => {
+                let attempts = attempts.min(MOST_ATTEMPTS) << LEFT_BITS;
+                return (attempts | tenths_left.min(MOST_LEFT)) << KIND_BITS | BUDGET;
+            }
             Self::Attempts(attempts) => (ATTEMPTS, 0, u64::from(attempts).min(LARGEST)),
             Self::Limit(limit) => {
                 let ns = crate::ns(limit);
@@ -61,6 +80,10 @@ impl Figure {
         let unit = bits >> (KIND_BITS + VALUE_BITS);
         match bits & ((1 << KIND_BITS) - 1) {
             ATTEMPTS => Some(Self::Attempts(value)),
+            BUDGET => Some(Self::Budget {
+                attempts: bits >> (KIND_BITS + LEFT_BITS),
+                tenths_left: bits >> KIND_BITS & MOST_LEFT,
+            }),
             LIMIT => {
                 let ns = UNITS.get(unit as usize)?.saturating_mul(u64::from(value));
                 Some(Self::Limit(Duration::from_nanos(ns)))
@@ -72,10 +95,17 @@ impl Figure {
 
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Limit(limit) => write!(f, "after {}", Wait(*limit)),
+        match *self {
+            Self::Limit(limit) => write!(f, "after {}", Wait(limit)),
             Self::Attempts(1) => f.write_str("after 1 attempt"),
             Self::Attempts(attempts) => write!(f, "after {attempts} attempts"),
+            Self::Budget {
+                attempts,
+                tenths_left: left,
+            } => {
+                let attempts = Self::Attempts(attempts);
+                write!(f, "{attempts}, {}.{} tokens left", left / 10, left % 10)
+            }
         }
     }
 }
@@ -134,5 +164,35 @@ mod tests {
         );
         assert!(Figure::from_bits(Figure::Limit(Duration::MAX).to_bits()).is_some());
         assert_eq!(Figure::Attempts(3).to_string(), "after 3 attempts");
+    }
+
+    #[test]
+    fn what_is_left_in_a_budget_and_the_attempts_saturate() {
+        for (attempts, left, kept) in [
+            (0, 0, (0, 0)),
+            (2, 4, (2, 4)),
+            (63, 4_095, (63, 4_095)),
+            (64, 4_096, (63, 4_095)),
+            (u32::MAX, u32::MAX, (63, 4_095)),
+        ] {
+            let figure = Figure::Budget {
+                attempts,
+                tenths_left: left,
+            };
+            let bits = figure.to_bits();
+            assert!(bits < 1 << CircuitCause::BITS);
+            assert_eq!(CircuitCause::from_bits(bits), None);
+            let (attempts, tenths_left) = kept;
+            let kept = Figure::Budget {
+                attempts,
+                tenths_left,
+            };
+            assert_eq!(Figure::from_bits(bits), Some(kept));
+        }
+        let figure = Figure::Budget {
+            attempts: 1,
+            tenths_left: 4,
+        };
+        assert_eq!(figure.to_string(), "after 1 attempt, 0.4 tokens left");
     }
 }

@@ -136,13 +136,19 @@ where
         };
         // Also when the attempt has used up the task's budget of progress.
         ready!(Pin::new(&mut coop::unconstrained(timer.as_mut())).poll(cx));
-        let (reason, limit) = match self.progress.overall_deadline() {
-            Some(end) if end <= timer.deadline() => (Reason::DeadlineExceeded, None),
-            _ => (Reason::AttemptTimeout, core.state.attempt_timeout()),
+        let (reason, figure) = match self.progress.overall_deadline() {
+            Some(end) if end <= timer.deadline() => {
+                let attempts = Figure::Attempts(self.progress.made(false));
+                (Reason::DeadlineExceeded, Some(attempts))
+            }
+            _ => {
+                let limit = core.state.attempt_timeout().map(Figure::Limit);
+                (Reason::AttemptTimeout, limit)
+            }
         };
         let mut rejection = core.rejection(reason, Sent::Maybe);
-        if let Some(limit) = limit {
-            rejection = rejection.with_figure(Figure::Limit(limit));
+        if let Some(figure) = figure {
+            rejection = rejection.with_figure(figure);
         }
         Poll::Ready(core.emitted(rejection))
     }

@@ -4,11 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use seawall_core::striped::{Anchor, Local};
 use seawall_core::{
-    BudgetHandle, Classify, CopyRequest, Describe, EventKind, KeepResponse, Outcome, Policies,
-    Reason, Rejection, Sent,
+    BudgetHandle, Classify, CopyRequest, Describe, EventKind, Figure, KeepResponse, Outcome,
+    Policies, Reason, Rejection, Sent,
 };
 
 use crate::AdaptiveRate;
+use crate::StopReason;
 use crate::counts::RetryStripe;
 use crate::decide::Attempted;
 use crate::state::State;
@@ -57,6 +58,17 @@ impl Core {
     /// A rejection of the layer itself.
     pub(crate) fn rejection(&self, reason: Reason, sent: Sent) -> Rejection {
         self.state.events.rejection(reason).with_sent(sent)
+    }
+
+    /// How much it was that ended a call's attempts.
+    pub(crate) fn figure(&self, reason: StopReason, attempts: u32) -> Figure {
+        match self.budget.budget() {
+            Some(budget) if reason == StopReason::BudgetExhausted => Figure::Budget {
+                attempts,
+                tenths_left: (budget.balance() * 10.0) as u32,
+            },
+            _ => Figure::Attempts(attempts),
+        }
     }
 
     /// A rejection of the layer itself, emitted.

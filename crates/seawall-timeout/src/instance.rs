@@ -17,35 +17,49 @@ pub(crate) enum TimeoutKind {
         limit_ns: u64,
     },
     /// The deadline passed while the inner service worked.
-    Deadline,
+    Deadline {
+        /// How long the call had, in nanoseconds, where that is known.
+        limit_ns: Option<u64>,
+    },
     /// The deadline had passed when the call was made.
     ExpiredOnArrival,
     /// The deadline passed while the inner service was not ready.
-    Readiness,
+    Readiness {
+        /// How long the call had, in nanoseconds.
+        limit_ns: u64,
+    },
 }
 
 impl TimeoutKind {
     const fn reason(self) -> Reason {
         match self {
             Self::Attempt { .. } => Reason::AttemptTimeout,
-            Self::Deadline | Self::ExpiredOnArrival | Self::Readiness => Reason::DeadlineExceeded,
+            Self::Deadline { .. } | Self::ExpiredOnArrival | Self::Readiness { .. } => {
+                Reason::DeadlineExceeded
+            }
         }
     }
 
     const fn sent(self) -> Sent {
         match self {
-            Self::Attempt { .. } | Self::Deadline => Sent::Maybe,
-            Self::ExpiredOnArrival | Self::Readiness => Sent::No,
+            Self::Attempt { .. } | Self::Deadline { .. } => Sent::Maybe,
+            Self::ExpiredOnArrival | Self::Readiness { .. } => Sent::No,
         }
     }
 
     /// The rejection, as the layer makes it, with all that is known.
     fn describe(self, rejection: Rejection) -> Rejection {
-        let rejection = rejection.with_sent(self.sent());
+        let mut rejection = rejection.with_sent(self.sent());
+        let limit_ns = match self {
+            Self::Attempt { limit_ns } | Self::Readiness { limit_ns } => Some(limit_ns),
+            Self::Deadline { limit_ns } => limit_ns,
+            Self::ExpiredOnArrival => None,
+        };
+        if let Some(limit_ns) = limit_ns {
+            rejection = rejection.with_figure(Figure::Limit(Duration::from_nanos(limit_ns)));
+        }
         match self {
-            Self::Attempt { limit_ns } => {
-                rejection.with_figure(Figure::Limit(Duration::from_nanos(limit_ns)))
-            }
+            Self::Attempt { .. } => rejection,
             // Of an attempt timeout, too: it is the deadline that has passed.
             _ => rejection.with_pattern("deadline"),
         }
@@ -179,7 +193,7 @@ mod tests {
         let instance = Instance::<AttemptTimeoutCounters>::new(InstanceName::new("found"));
         let id = instance.id();
         id.time_out(ATTEMPT);
-        id.time_out(TimeoutKind::Deadline);
+        id.time_out(TimeoutKind::Deadline { limit_ns: None });
         assert_eq!(instance.counters().timed_out.get(), 1);
         assert_eq!(instance.counters().deadline_exceeded.get(), 1);
         drop(instance);

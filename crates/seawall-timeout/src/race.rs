@@ -90,15 +90,14 @@ impl<F> Race<F> {
         }
     }
 
-    /// Polls the call; `timeout` is what happened when it reaches its limit, which it gets, and not
-    /// its deadline.
+    /// Polls the call; `timeout` is what happened when it reaches its limit, or its deadline.
     // Always: a future that holds others is polled through all of them at every call, and each
     // call that is not inlined costs more than most layers do.
     #[inline(always)]
     pub(crate) fn poll<T, E>(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        timeout: fn(u64) -> TimeoutKind,
+        timeout: fn(&Limits, is_deadline: bool) -> TimeoutKind,
     ) -> Poll<Result<T, E>>
     where
         F: Future<Output = Result<T, E>>,
@@ -122,11 +121,7 @@ impl<F> Race<F> {
                 // finds the permit and the connection free.
                 this.stage.set(Stage::Done);
                 this.timer.set(None);
-                let kind = if Some(at) == this.limits.until {
-                    TimeoutKind::Deadline
-                } else {
-                    timeout(this.limits.limit_ns)
-                };
+                let kind = timeout(this.limits, Some(at) == this.limits.until);
                 Poll::Ready(Err(this.limits.instance.time_out(kind).into()))
             }
             StageProj::Rejected { rejection } => {

@@ -173,7 +173,7 @@ where
     }
 
     /// How many attempts were made. One that a layer below rejected before it was sent was none.
-    fn made(&self, last_is_unsent: bool) -> u32 {
+    pub(crate) fn made(&self, last_is_unsent: bool) -> u32 {
         let before = self.more.as_ref().map_or(0, |more| more.unsent);
         let unsent = before.saturating_add(u32::from(last_is_unsent));
         self.attempt.saturating_sub(unsent)
@@ -229,10 +229,9 @@ where
         result: &mut Result<T, E>,
     ) {
         // A limit of this layer's own is marked in the response, as those of others are.
-        let attempts = Figure::Attempts(made);
         let own = || {
             let rejection = rules.core.rejection(reason.rejects_as()?, Sent::Maybe);
-            Some(rejection.with_figure(attempts))
+            Some(rejection.with_figure(rules.core.figure(reason, made)))
         };
         let rejection = end.rejection.or_else(own);
         if let (Ok(response), Some(rejection)) = (&mut *result, rejection) {
@@ -243,6 +242,15 @@ where
             return;
         }
         stripe.gave_up(reason);
+        // A layer below that knows of the deadline does not know of the attempts before.
+        if let Err(error) = result
+            && let Some(rejection) = error.rejection_mut()
+            && rejection.reason() == Reason::DeadlineExceeded
+            && rejection.sent() == Sent::Maybe
+            && rejection.figure().is_none()
+        {
+            *rejection = rejection.with_figure(Figure::Attempts(made));
+        }
         if reason != StopReason::Completed {
             let stopped = Stopped {
                 reason,

@@ -137,13 +137,25 @@ async fn a_failure_to_connect_leaves_the_response_before_it() {
 /// A limit of the retry itself: the response was never lost, and is marked as well.
 #[tokio::test(start_paused = true)]
 async fn a_response_is_marked_where_budget_or_deadline_end_the_attempts() {
-    let exhausted = Budget::new(BudgetConfig::new(0.0, 0.0, 1).unwrap());
+    // Three tenths of a token are left.
+    let exhausted = Budget::new(BudgetConfig::new(0.3, 0.0, 1).unwrap());
     assert!(exhausted.withdraw());
+    exhausted.deposit();
     let late = ConstMeta(RequestMeta::new(Replay::Safe).with_deadline(Instant::now() + SECOND / 2));
     let plenty = ConstMeta(RequestMeta::new(Replay::Safe));
-    for (budget, meta, reason) in [
-        (exhausted, plenty, Reason::BudgetExhausted),
-        (tokens(5), late, Reason::DeadlineExceeded),
+    for (budget, meta, reason, figure) in [
+        (
+            exhausted,
+            plenty,
+            Reason::BudgetExhausted,
+            "(after 1 attempt, 0.3 tokens left)",
+        ),
+        (
+            tokens(5),
+            late,
+            Reason::DeadlineExceeded,
+            "(after 1 attempt)",
+        ),
     ] {
         let layer = RetryLayer::new("r", ladder(3))
             .describe(meta)
@@ -155,6 +167,7 @@ async fn a_response_is_marked_where_budget_or_deadline_end_the_attempts() {
         let mark = reply.mark.unwrap();
         assert_eq!((mark.reason(), mark.sent()), (reason, Sent::Maybe));
         assert_eq!(mark.name().as_str(), "r");
+        assert!(mark.to_string().contains(figure), "{mark}");
     }
 }
 

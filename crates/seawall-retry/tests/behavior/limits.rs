@@ -82,6 +82,8 @@ async fn of_two_limits_the_earlier_holds_in_every_attempt() {
     let start = Instant::now();
     let result = layer(config, Replay::Safe).layer(inner).oneshot(7).await;
     // Two seconds, a pause, and one second that is left.
+    let text = format!("{:?}", result.as_ref().unwrap_err());
+    assert!(text.contains("Attempts(2)"), "{text}");
     assert_eq!(
         rejection_of(result),
         (Reason::DeadlineExceeded, Sent::Maybe)

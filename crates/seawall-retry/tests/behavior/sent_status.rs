@@ -170,3 +170,24 @@ async fn a_service_that_is_never_ready_is_waited_for_until_the_deadline() {
     }
     assert_eq!(Instant::now(), start + 60 * SECOND);
 }
+
+/// A layer below rejects for the deadline of the call, and does not know of earlier attempts.
+#[tokio::test(start_paused = true)]
+async fn a_deadline_found_below_says_after_how_many_attempts() {
+    let late = Rejection::new(Reason::DeadlineExceeded, "attempts").with_sent(Sent::Maybe);
+    let results = [SERVER, SERVER, Failed::Rejected(late)];
+    let (result, ..) = one_call(ladder(5), Replay::Safe, results).await;
+    let Err(Failed::Rejected(rejection)) = result else {
+        panic!("{result:?}");
+    };
+    assert_eq!(rejection.name().as_str(), "attempts");
+    assert!(
+        rejection
+            .to_string()
+            .contains("has passed (after 3 attempts)"),
+        "{rejection}"
+    );
+    let known = late.with_figure(seawall_core::Figure::Limit(SECOND));
+    let (result, ..) = one_call(ladder(5), Replay::Safe, [Failed::Rejected(known)]).await;
+    assert_eq!(result, Err(Failed::Rejected(known)));
+}

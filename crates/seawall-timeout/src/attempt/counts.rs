@@ -27,9 +27,9 @@ impl Pattern for AttemptTimeoutCounters {
     fn counter(&self, kind: TimeoutKind) -> Option<&Counter> {
         match kind {
             TimeoutKind::Attempt { .. } => Some(&self.timed_out),
-            TimeoutKind::Deadline => Some(&self.deadline_exceeded),
+            TimeoutKind::Deadline { .. } => Some(&self.deadline_exceeded),
             TimeoutKind::ExpiredOnArrival => Some(&self.expired_on_arrival),
-            TimeoutKind::Readiness => None,
+            TimeoutKind::Readiness { .. } => None,
         }
     }
 }

@@ -50,9 +50,16 @@ where
         if let Some(learned_ns) = this.measurement.polled() {
             this.race.as_mut().set_learned(learned_ns);
         }
-        let out = this
-            .race
-            .poll(cx, |limit_ns| TimeoutKind::Attempt { limit_ns });
+        let out = this.race.poll(cx, |limits, is_deadline| {
+            if is_deadline {
+                // How long the call had is not known here; a retry around it says how many attempts.
+                TimeoutKind::Deadline { limit_ns: None }
+            } else {
+                TimeoutKind::Attempt {
+                    limit_ns: limits.limit_ns,
+                }
+            }
+        });
         if let Poll::Ready(result) = &out {
             this.measurement.ended(result);
         }

@@ -26,9 +26,9 @@ impl Pattern for DeadlineCounters {
 
     fn counter(&self, kind: TimeoutKind) -> Option<&Counter> {
         match kind {
-            TimeoutKind::Deadline => Some(&self.deadline_exceeded),
+            TimeoutKind::Deadline { .. } => Some(&self.deadline_exceeded),
             TimeoutKind::ExpiredOnArrival => Some(&self.expired_on_arrival),
-            TimeoutKind::Readiness => Some(&self.readiness_timeouts),
+            TimeoutKind::Readiness { .. } => Some(&self.readiness_timeouts),
             TimeoutKind::Attempt { .. } => None,
         }
     }

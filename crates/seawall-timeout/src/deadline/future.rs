@@ -43,7 +43,11 @@ where
     // call that is not inlined costs more than most layers do.
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().race.poll(cx, |_| TimeoutKind::Deadline)
+        self.project()
+            .race
+            .poll(cx, |limits, _| TimeoutKind::Deadline {
+                limit_ns: Some(limits.limit_ns),
+            })
     }
 }
 

@@ -95,17 +95,23 @@ where
             instance,
         };
         if limit_ns == 0 {
-            return DeadlineFuture::new(Race::rejected(TimeoutKind::Readiness, limits));
+            let kind = TimeoutKind::Readiness {
+                limit_ns: timeout_ns,
+            };
+            return DeadlineFuture::new(Race::rejected(kind, limits));
         }
         if P::WRITES && limit_ns != BYPASSED {
             let now = instance.clock().instant_now();
-            let at = deadline(now, Duration::from_nanos(limit_ns));
-            let at = self.propagate.propagate(&mut request, at).min(at);
+            let own = deadline(now, Duration::from_nanos(limit_ns));
+            let at = self.propagate.propagate(&mut request, own).min(own);
             if at <= now {
                 let race = Race::rejected(TimeoutKind::ExpiredOnArrival, limits);
                 return DeadlineFuture::new(race);
             }
             limits.until = Some(at);
+            if at < own {
+                limits.limit_ns = ns(at - now);
+            }
         }
         DeadlineFuture::new(Race::start(self.inner.call(request), limits))
     }

@@ -19,6 +19,8 @@ async fn a_deadline_covers_readiness_and_the_waiting_task_is_woken() {
         (service, result)
     });
     let (mut service, result) = waiting.await.unwrap();
+    let text = result.as_ref().unwrap_err().to_string();
+    assert!(text.contains("(after 1000 ms)"), "{text}");
     assert_eq!(rejection(result), (Reason::DeadlineExceeded, Sent::No));
     assert_eq!(Instant::now(), start + SECOND);
     assert_eq!(mock.calls(), 0);

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use seawall_core::{
-    Command, Error, EventKind, Events, InstanceHandle, Policy, Reason, Received, Registry,
+    Command, Error, EventKind, Events, Figure, InstanceHandle, Policy, Reason, Received, Registry,
     Rejectable, Rejection, Replay, RequestMeta, Sent, Value,
 };
 use seawall_testkit::contract::{Mock, PolledFuture, Stage, mock};

@@ -63,13 +63,15 @@ async fn an_earlier_deadline_of_the_request_ends_its_wait_in_a_queue_below() {
     let rejection = result.unwrap_err();
     assert_eq!(rejection.reason(), Reason::DeadlineExceeded);
     assert_eq!(rejection.sent(), Sent::Maybe);
+    assert_eq!(rejection.figure(), Some(Figure::Limit(100 * MS)));
     assert_eq!(Instant::now(), start + 100 * MS);
     // A later one does not make the call longer, and one that has passed leaves no call at all.
     let result = service.clone().oneshot(Some(start + 3600 * SECOND)).await;
-    assert!(result.is_err());
+    let figure = result.unwrap_err().figure();
+    assert_eq!(figure, Some(Figure::Limit(10 * SECOND)));
     assert_eq!(Instant::now(), start + 100 * MS + 10 * SECOND);
-    let result = service.oneshot(Some(start)).await;
-    assert_eq!(result.unwrap_err().sent(), Sent::No);
+    let rejection = service.oneshot(Some(start)).await.unwrap_err();
+    assert_eq!((rejection.sent(), rejection.figure()), (Sent::No, None));
     assert_eq!(
         (
             handle.counts().deadline_exceeded,
