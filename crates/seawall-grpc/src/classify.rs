@@ -55,6 +55,10 @@ pub struct GrpcClassifier;
 impl GrpcClassifier {
     /// The same classifier with another longest wait than [`LONGEST_WAIT`].
     ///
+    /// The layers that apply a wait have bounds of their own, which a longer one here does not
+    /// raise: `max_pause` of the rate limit and `max_retry_after` of the breaker, a quarter of an
+    /// hour unless set, and `max_retry_after` of the retry. What they cut they count.
+    ///
     /// # Errors
     ///
     /// [`InvalidConfig`] when `longest` is zero.

@@ -172,7 +172,7 @@ impl<T> HttpClassifier<T> {
     /// bounded is counted by [`HttpFeedback`](crate::quota::HttpFeedback).
     ///
     /// The layers that apply a wait have bounds of their own, which a longer one here does not
-    /// raise: `max_pause` of the rate limit and `max_retry_after` of the breaker, a quarter of an
+    /// raise, and `StackBuilder::longest_wait` of `seawall` does: `max_pause` of the rate limit and `max_retry_after` of the breaker, a quarter of an
     /// hour unless set, and `max_retry_after` of the retry, above which no attempt follows. What
     /// they cut they count.
     ///
@@ -193,7 +193,7 @@ impl<T> HttpClassifier<T> {
     /// ```
     pub fn with_longest_wait(mut self, longest: Duration) -> Result<Self, InvalidConfig> {
         let bounds = self.settings.bounds().with_wait(longest)?;
-        self.settings = self.settings.change(|own| own.bounds = bounds);
+        self.settings = self.settings.with_bounds(bounds);
         Ok(self)
     }
 
@@ -210,7 +210,7 @@ impl<T> HttpClassifier<T> {
     /// [`InvalidConfig`] when `longest` is zero or more than 49 days.
     pub fn with_longest_ban(mut self, longest: Duration) -> Result<Self, InvalidConfig> {
         let bounds = self.settings.bounds().with_ban(longest)?;
-        self.settings = self.settings.change(|own| own.bounds = bounds);
+        self.settings = self.settings.with_bounds(bounds);
         Ok(self)
     }
 

@@ -121,6 +121,25 @@ impl RateLimitConfig {
         }
     }
 
+    /// The same with a `max_pause` of at least `longest`, for a classifier that allows such waits.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use seawall_ratelimit::RateLimitConfig;
+    ///
+    /// let hour = Duration::from_secs(3_600);
+    /// let config = RateLimitConfig::default().raise_max_pause(hour);
+    /// assert_eq!(config.max_pause(), hour);
+    /// assert_eq!(config.raise_max_pause(hour / 2).max_pause(), hour);
+    /// ```
+    #[must_use]
+    pub fn raise_max_pause(self, longest: Duration) -> Self {
+        Self {
+            max_pause: Some(longest.max(self.max_pause())),
+            ..self
+        }
+    }
+
     /// Settings without any limit, for a limiter that is never asked.
     pub(crate) fn unlimited() -> Self {
         Self {

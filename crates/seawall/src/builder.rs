@@ -6,7 +6,7 @@ use seawall_breaker::BreakerConfig;
 use seawall_bulkhead::BulkheadConfig;
 use seawall_core::{Budget, InstanceName, InvalidConfig, Policies};
 #[cfg(feature = "http")]
-use seawall_http::body_timeout::BodyTimeoutConfig;
+use seawall_http::{HttpClassifier, body_timeout::BodyTimeoutConfig};
 use seawall_ratelimit::RateLimitConfig;
 use seawall_retry::{AdaptiveRate, RetryConfig};
 use seawall_timeout::{AttemptTimeoutConfig, DeadlineConfig};
@@ -44,6 +44,8 @@ pub struct StackBuilder {
     /// Set by the user, and without effect in a stack that has no bodies.
     #[cfg(feature = "http")]
     own_body_timeout: Option<BodyTimeoutConfig>,
+    #[cfg(feature = "http")]
+    longest_wait: Option<Duration>,
 }
 
 impl StackBuilder {
@@ -68,6 +70,8 @@ impl StackBuilder {
             http: HttpParts::COMMON,
             #[cfg(feature = "http")]
             own_body_timeout: None,
+            #[cfg(feature = "http")]
+            longest_wait: None,
         }
     }
 
@@ -80,6 +84,8 @@ impl StackBuilder {
             http: preset.http,
             #[cfg(feature = "http")]
             own_body_timeout: None,
+            #[cfg(feature = "http")]
+            longest_wait: None,
         }
     }
 
@@ -189,6 +195,36 @@ impl StackBuilder {
         self.set(|settings| settings.body_timeout = body_timeout)
     }
 
+    /// Applies waits of up to `longest` that an upstream asks for by `Retry-After` or by the headers of
+    /// its limits; a quarter of an hour unless set. What asks for more is waited out for `longest`, then
+    /// asked again.
+    ///
+    /// It is the bound of the classifier. Those of the layers that apply a wait are raised to it, now
+    /// and where settings are given later: `max_pause` of the rate limit, and `max_retry_after` of the
+    /// breaker, up to 24 hours. How long a *call* waits for another attempt is the retry's own
+    /// `max_retry_after`, which stays. For HTTP stacks: an error of
+    /// [`build_generic`](Self::build_generic), whose policy has the classifier.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let hour = Duration::from_secs(3_600);
+    /// let builder = seawall::market_data("feed").longest_wait(hour);
+    /// assert_eq!(builder.settings()?.rate_limit.max_pause(), hour);
+    /// assert_eq!(builder.settings()?.breaker.max_retry_after(), Some(hour));
+    /// # Ok::<(), seawall::InvalidConfig>(())
+    /// ```
+    #[cfg(feature = "http")]
+    pub fn longest_wait(mut self, longest: Duration) -> Self {
+        self.longest_wait = Some(longest);
+        self.with(|settings| {
+            // So that what it does not accept is known now.
+            HttpClassifier::new().with_longest_wait(longest)?;
+            raise(settings, longest);
+            Ok(())
+        })
+    }
+
     /// The settings as they are now.
     ///
     /// # Errors
@@ -207,7 +243,13 @@ impl StackBuilder {
     /// [`build_generic`](Self::build_generic).
     #[cfg(feature = "http")]
     pub fn build(self) -> Result<crate::HttpStack, InvalidConfig> {
-        crate::HttpStack::new(self.name, &self.settings?, self.pay, &self.http)
+        let mut settings = self.settings?;
+        let mut classifier = (self.http.classifier)();
+        if let Some(longest) = self.longest_wait {
+            classifier = classifier.with_longest_wait(longest)?;
+            raise(&mut settings, longest);
+        }
+        crate::HttpStack::new(self.name, &settings, self.pay, &self.http, classifier)
     }
 
     /// The stack for any Tower service whose error is [`Rejectable`](crate::Rejectable).
@@ -230,7 +272,7 @@ impl StackBuilder {
     /// # Errors
     ///
     /// [`InvalidConfig`] of the first setting that is not accepted: see [`Settings::check`], and
-    /// `body_timeout` where it was set.
+    /// `body_timeout` and `longest_wait` where they were set.
     ///
     /// ```
     /// use std::time::Duration;
@@ -256,7 +298,22 @@ impl StackBuilder {
                 "nothing where there are no bodies: use `build` for an HTTP client",
             ));
         }
+        #[cfg(feature = "http")]
+        if let Some(longest) = self.longest_wait {
+            return Err(InvalidConfig::new(
+                "longest_wait",
+                format!("{longest:?}"),
+                "nothing where the policy has the classifier: use `build` for an HTTP client",
+            ));
+        }
         let stack = ClientStack::new(self.name, &self.settings?, self.pay)?;
         Ok(stack.policy(policy))
     }
+}
+
+/// Lets the layers apply what the classifier allows.
+#[cfg(feature = "http")]
+fn raise(settings: &mut Settings, longest: Duration) {
+    settings.rate_limit = settings.rate_limit.clone().raise_max_pause(longest);
+    settings.breaker = settings.breaker.clone().raise_max_retry_after(longest);
 }

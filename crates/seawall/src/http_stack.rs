@@ -80,9 +80,10 @@ impl HttpStack {
         settings: &Settings,
         pay: Pay,
         http: &HttpParts,
+        classifier: HttpClassifier,
     ) -> Result<Self, InvalidConfig> {
         let policy = Policy::new()
-            .classify((http.classifier)())
+            .classify(classifier)
             .describe(Routes::reads_only())
             .track_completion(CompleteOnBodyEnd)
             .keep(KeepBody::new());

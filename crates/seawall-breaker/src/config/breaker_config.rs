@@ -5,7 +5,7 @@ use std::time::Duration;
 use seawall_core::{Scope, ns};
 
 use super::values::{
-    AbandonedPolicy, ClosePolicy, HalfOpenPolicy, PanicPolicy, Ramp, RateRule, ThrottleRule,
+    AbandonedPolicy, ClosePolicy, DAY, HalfOpenPolicy, PanicPolicy, Ramp, RateRule, ThrottleRule,
 };
 use crate::ages::Aging;
 use crate::buckets::Pace;
@@ -96,6 +96,27 @@ impl BreakerConfig {
     /// The custom rules, in the order in which they are evaluated.
     pub fn rules(&self) -> impl ExactSizeIterator<Item = &dyn Rule> {
         self.rules.0.iter().map(AsRef::as_ref)
+    }
+
+    /// The same with a [`max_retry_after`](Self::max_retry_after) of at least `longest`, or of 24
+    /// hours where that is longer, for a classifier that allows such waits. Ignored ones stay so.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use seawall_breaker::BreakerConfig;
+    ///
+    /// let hour = Duration::from_secs(3_600);
+    /// let config = BreakerConfig::default().raise_max_retry_after(hour);
+    /// assert_eq!(config.max_retry_after(), Some(hour));
+    /// assert_eq!(config.raise_max_retry_after(99 * hour).max_retry_after(), Some(24 * hour));
+    /// ```
+    #[must_use]
+    pub fn raise_max_retry_after(self, longest: Duration) -> Self {
+        let longest = longest.min(DAY);
+        Self {
+            max_retry_after: self.max_retry_after.map(|own| own.max(longest)),
+            ..self
+        }
     }
 
     seawall_core::getters! {

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::breaker_config::BreakerConfig;
-use super::values::{AbandonedPolicy, ClosePolicy, HalfOpenPolicy, PanicPolicy, RateRule};
+use super::values::{AbandonedPolicy, ClosePolicy, DAY, HalfOpenPolicy, PanicPolicy, RateRule};
 use crate::ages::Aging;
 use crate::buckets::Pace;
 use crate::opening::Opening;
 use crate::rule::{Rule, Rules};
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
 const MINUTE: Duration = Duration::from_secs(60);
 const QUARTER_HOUR: Duration = Duration::from_secs(15 * 60);
 

@@ -7,7 +7,7 @@ use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration, Ratio, ns};
 
 use super::breaker_config::BreakerConfig;
 use super::builder::BreakerConfigBuilder;
-use super::values::{ClosePolicy, HalfOpenPolicy, Ramp, RateRule, ThrottleRule};
+use super::values::{ClosePolicy, DAY, HalfOpenPolicy, Ramp, RateRule, ThrottleRule};
 use crate::ages::Aging;
 use crate::buckets::Pace;
 use crate::opening::Opening;
@@ -15,7 +15,6 @@ use crate::opening::Opening;
 /// The longest count window: a ring of ten million calls, 1.25 MB.
 const MAX_CALLS: u32 = 10_000_000;
 const MIN_WINDOW: Duration = Duration::from_millis(10);
-const DAY: Duration = Duration::from_secs(24 * 3600);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const MIN_AGE: Duration = Duration::from_secs(1);

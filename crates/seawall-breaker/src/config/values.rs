@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use seawall_core::Scope;
 
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
+
 /// A rule about a share of the calls, over a count of calls or a time.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq)]

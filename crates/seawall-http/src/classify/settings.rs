@@ -63,6 +63,14 @@ impl Settings {
         }
     }
 
+    /// Those of a provider stay free of a shared count.
+    pub(super) fn with_bounds(self, bounds: WaitBounds) -> Self {
+        match self {
+            Self::Known(known) => Self::Known(Known { bounds, ..known }),
+            Self::Own(_) => self.change(|own| own.bounds = bounds),
+        }
+    }
+
     pub(super) fn change(self, change: impl FnOnce(&mut Own)) -> Self {
         let mut own = match self {
             Self::Known(known) => Own {
