@@ -83,11 +83,8 @@ pub(crate) trait Control: Publish {
     fn counts_of(&self, locked: &mut Locked) -> CircuitCounts {
         let rare = self.stripes().filter_map(|stripe| stripe.counters.get());
         let mut counts = CircuitCounts::sum(rare);
-        for stripe in self.stripes() {
-            counts.success += stripe.drained.get();
-            counts.rejected += stripe.rejected.get();
-            counts.gate_rejected += stripe.gate_rejected.get();
-        }
+        counts.rejected += self.stripes().map(|s| s.rejected.get()).sum::<u64>();
+        counts.success += locked.drained;
         let not_drained = self.stripes().map(|stripe| stripe.successes.peek());
         counts.success += not_drained.sum::<u64>();
         counts.success += self.common().periods.carried_over.load(Ordering::Relaxed);

@@ -95,8 +95,20 @@ impl InFlight {
     }
 
     /// A call starts.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn start(&self, start: StartBucket) {
+        let slot = &self.slots[start.slot()];
+        let seen = slot.load(Ordering::Acquire);
+        let found = StartBucket(seen >> COUNT_BITS) == start && seen & COUNT_MASK != COUNT_MASK;
+        let started = || slot.compare_exchange(seen, seen + 1, Ordering::AcqRel, Ordering::Acquire);
+        if !found || started().is_err() {
+            self.start_contended(start);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn start_contended(&self, start: StartBucket) {
         let slot = &self.slots[start.slot()];
         let mut seen = slot.load(Ordering::Acquire);
         loop {
@@ -131,8 +143,20 @@ impl InFlight {
     }
 
     /// A call that started has ended.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn end(&self, start: StartBucket) {
+        let slot = &self.slots[start.slot()];
+        let seen = slot.load(Ordering::Acquire);
+        let found = StartBucket(seen >> COUNT_BITS) == start && seen & COUNT_MASK != 0;
+        let ended = || slot.compare_exchange(seen, seen - 1, Ordering::AcqRel, Ordering::Acquire);
+        if !found || ended().is_err() {
+            self.end_contended(start);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn end_contended(&self, start: StartBucket) {
         let slot = &self.slots[start.slot()];
         let mut seen = slot.load(Ordering::Acquire);
         loop {

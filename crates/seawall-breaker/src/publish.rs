@@ -28,12 +28,15 @@ pub(crate) trait Publish: Access {
         let epoch = locked.config.pace.epoch(now);
         let tag = votes::tag(locked.circuit.word, epoch);
         let Locked {
-            circuit, config, ..
+            circuit,
+            config,
+            drained,
+            ..
         } = locked;
         circuit.expire(config, now);
         for stripe in self.stripes() {
             stripe.successes.drain(tag, |age, count| {
-                stripe.drained.add_n(count);
+                *drained = drained.wrapping_add(count);
                 circuit.successes(age, count, epoch);
             });
         }

@@ -255,18 +255,18 @@ impl Readiness {
     /// Uses readiness up for one call: the rejection, if the circuit rejected.
     #[inline]
     pub(crate) fn take(&mut self, anchor: &AnchoredState, at: EntryPoint) -> Option<Rejection> {
-        match std::mem::replace(&mut self.last, LastPoll::Unused) {
-            LastPoll::Unused | LastPoll::InnerReady => None,
-            LastPoll::Rejects { word, rejection } => {
-                let common = anchor.common();
-                if common.word() == word {
-                    return Some(rejection);
-                }
-                // The circuit has changed since. The inner service was not made ready, so the
-                // call is rejected all the same, but with another reason and without a wait.
-                Some(common.not_ready(at))
-            }
+        let LastPoll::Rejects { word, rejection } = self.last else {
+            self.last = LastPoll::Unused;
+            return None;
+        };
+        self.last = LastPoll::Unused;
+        let common = anchor.common();
+        if common.word() == word {
+            return Some(rejection);
         }
+        // The circuit has changed since. The inner service was not made ready, so the call is
+        // rejected all the same, but with another reason and without a wait.
+        Some(common.not_ready(at))
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) trait Settle: EvaluateRules {
     fn settle(&self, record: AdmissionRecord, outcome: &Outcome) {
         if record.word.is_passing_untimed() && matches!(outcome, Outcome::Success) {
             let successes = &self.stripe().successes;
-            if successes.count(&self.common().state, record.word) {
+            if successes.count(&self.common().state, record.word, 0, false) {
                 return;
             }
         }
@@ -43,9 +43,11 @@ pub(crate) trait Settle: EvaluateRules {
         let success = word.is_passing() && matches!(outcome, Outcome::Success);
         let slow = start != UNMEASURED && now.saturating_sub(start) >= settings.slow_after();
         if success && !slow {
-            let epoch = epoch_by(window, now);
-            let shared = common.shared_words();
-            if here.successes.try_count(shared, word, epoch, window != 0) {
+            let (epoch, timed) = (epoch_by(window, now), window != 0);
+            let successes = &here.successes;
+            if successes.count(&common.state, word, epoch, timed)
+                || successes.try_count(common.shared_words(), word, epoch, timed)
+            {
                 return;
             }
         }

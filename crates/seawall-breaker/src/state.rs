@@ -4,7 +4,6 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
 use seawall_core::striped::{Anchor, Local, Shared};
 use seawall_core::{Clock, EventSource, Events, InstanceName, Reason, Rejection};
@@ -102,6 +101,8 @@ pub(crate) struct Locked {
     pub(crate) config: Arc<BreakerConfig>,
     /// The number of the present watch of calls in flight; see [`crate::in_flight`].
     pub(crate) watch: u64,
+    /// Successes that were counted without the lock, and were taken from the stripes since.
+    pub(crate) drained: u64,
     /// The most successes that were ever reported: a count that moves from one word to another
     /// must not make a counter fall.
     pub(crate) reported_successes: u64,
@@ -127,6 +128,7 @@ impl Common {
                 circuit,
                 config,
                 watch: 0,
+                drained: 0,
                 reported_successes: 0,
             }),
         };
@@ -211,7 +213,7 @@ impl Common {
             return Some(rejection);
         }
         let left = until.saturating_sub(self.now());
-        (left > 0).then(|| rejection.with_retry_after(Duration::from_nanos(left)))
+        (left > 0).then(|| rejection.with_retry_after_ns(left))
     }
 
     /// The rejection of a call that comes now.
@@ -234,7 +236,7 @@ impl Common {
         let rejection = events.rejection(Reason::CircuitOpen);
         let rejection = rejection.with_cause(denial.cause);
         match denial.wait {
-            Some(ns) => rejection.with_retry_after(Duration::from_nanos(ns)),
+            Some(ns) => rejection.with_retry_after_ns(ns),
             None => rejection,
         }
     }
@@ -286,7 +288,7 @@ impl Common {
         if !before.is_passing() {
             for stripe in stripes.by_ref() {
                 let left = stripe.successes.retag_all(word, tag);
-                stripe.drained.add_n(left);
+                locked.drained = locked.drained.wrapping_add(left);
             }
         }
         let circuit = &mut locked.circuit;
@@ -303,7 +305,7 @@ impl Common {
             } else {
                 stripe.successes.retag_older(word, tag)
             };
-            stripe.drained.add_n(left);
+            locked.drained = locked.drained.wrapping_add(left);
         }
         true
     }

@@ -19,12 +19,8 @@ pub(crate) struct Stripe {
     pub(crate) successes: Slots,
     /// Made when slow calls are watched for the first time.
     pub(crate) in_flight: OnceLock<Box<InFlight>>,
-    /// Successes that were counted without the lock, and were taken from there since.
-    pub(crate) drained: Counter,
     /// Calls that the breaker rejected because the circuit was open: while it is, each call.
     pub(crate) rejected: Counter,
-    /// The same of the gate.
-    pub(crate) gate_rejected: Counter,
     pub(crate) counters: RareCounters,
 }
 
@@ -54,9 +50,7 @@ impl Stripe {
         let stripe = Self {
             successes: Slots::new(),
             in_flight: OnceLock::new(),
-            drained: Counter::default(),
             rejected: Counter::default(),
-            gate_rejected: Counter::default(),
             counters: RareCounters::default(),
         };
         stripe.begin_watch(config, 0);
@@ -72,6 +66,7 @@ impl Stripe {
     }
 
     /// A watched call has ended.
+    #[inline]
     pub(crate) fn end(&self, start: StartBucket) {
         if let Some(in_flight) = self.in_flight.get() {
             in_flight.end(start);
@@ -85,8 +80,18 @@ impl Stripe {
             (EntryPoint::Breaker, Reason::NotReady) => &self.counters.not_ready,
             (EntryPoint::Breaker, _) => &self.rejected,
             (EntryPoint::Gate, Reason::NotReady) => &self.counters.gate_not_ready,
-            (EntryPoint::Gate, _) => &self.gate_rejected,
+            (EntryPoint::Gate, _) => &self.counters.gate_rejected,
         }
         .add();
+    }
+}
+
+#[cfg(all(test, not(seawall_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stripe_is_as_large_as_the_two_cache_lines_that_are_its_own() {
+        assert!(size_of::<Stripe>() <= 128, "{}", size_of::<Stripe>());
     }
 }

@@ -53,6 +53,16 @@ pub(crate) const fn tag(word: StateWord, epoch: u64) -> u64 {
     word.generation().wrapping_mul(STRIDE).wrapping_add(epoch) & TAG_MASK
 }
 
+/// The slot of a tag.
+#[inline]
+const fn slot(tag: u64, timed: bool) -> usize {
+    if timed {
+        (tag % SLOTS as u64) as usize
+    } else {
+        0
+    }
+}
+
 /// By how many buckets `tag` lies before `now`; `None` when it lies after it.
 #[inline]
 const fn age(tag: u64, now: u64) -> Option<u64> {
@@ -99,12 +109,18 @@ impl Slots {
         }
     }
 
-    /// Counts one success where there is no time window and the slot is in use already, which is
-    /// what nearly every call does; `false` means to [`try_count`](Self::try_count).
+    /// Counts one success in a slot that is in use already, which is what nearly every call does;
+    /// `epoch` is 0 without a time window. `false` means to [`try_count`](Self::try_count).
     #[inline(always)]
-    pub(crate) fn count(&self, state: &AtomicU64, permit: StateWord) -> bool {
-        let tag = tag(permit, 0);
-        let word = &self.words[0];
+    pub(crate) fn count(
+        &self,
+        state: &AtomicU64,
+        permit: StateWord,
+        epoch: u64,
+        timed: bool,
+    ) -> bool {
+        let tag = tag(permit, epoch);
+        let word = &self.words[slot(tag, timed)];
         let seen = word.load(Ordering::Acquire);
         let full = seen & COUNT_MASK == COUNT_MASK;
         if seen >> COUNT_BITS != tag || full || state.load(Ordering::Acquire) != permit.0 {
@@ -116,6 +132,7 @@ impl Slots {
 
     /// Counts one success of a call that was admitted under `permit`, in the bucket of `epoch`;
     /// `false` when that must be done under the lock.
+    #[cold]
     #[inline(never)]
     pub(crate) fn try_count(
         &self,
@@ -125,11 +142,7 @@ impl Slots {
         timed: bool,
     ) -> bool {
         let tag = tag(permit, epoch);
-        let slot = if timed {
-            (tag % SLOTS as u64) as usize
-        } else {
-            0
-        };
+        let slot = slot(tag, timed);
         let word = &self.words[slot];
         let mut seen = word.load(Ordering::Acquire);
         loop {

@@ -221,14 +221,22 @@ impl Rejection {
 
     /// Says when a call may succeed: not before `wait` from now. Saturates at 584 years.
     #[must_use]
-    pub const fn with_retry_after(mut self, wait: Duration) -> Self {
+    pub const fn with_retry_after(self, wait: Duration) -> Self {
+        self.with_retry_after_ns(saturating_ns(wait))
+    }
+
+    /// As [`with_retry_after`](Self::with_retry_after), with the time in nanoseconds.
+    #[inline]
+    #[must_use]
+    pub const fn with_retry_after_ns(mut self, wait_ns: u64) -> Self {
         if self.word.get() & CAUSE == COST {
             self = self.with_bits(CAUSE, 0);
         }
-        self.retry_ns = saturating_ns(wait);
-        if self.retry_ns == NO_RETRY {
-            self.retry_ns = NO_RETRY - 1;
-        }
+        self.retry_ns = if wait_ns == NO_RETRY {
+            NO_RETRY - 1
+        } else {
+            wait_ns
+        };
         self
     }
 
