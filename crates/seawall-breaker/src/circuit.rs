@@ -233,7 +233,7 @@ impl Circuit {
         let left = |(_, left): (u32, u64)| left;
         let step = self
             .is_ramping()
-            .then(|| self.half.step(config.ramp, now))
+            .then(|| self.half.step(config.rare().ramp, now))
             .flatten();
         Explanation {
             state: self.word.state(),

@@ -5,6 +5,7 @@ mod builder;
 mod builder_hints;
 mod builder_recovery;
 mod check;
+mod rare;
 mod settings;
 #[cfg(all(test, not(seawall_loom)))]
 mod tests;

@@ -30,7 +30,7 @@ impl RuleCheck {
         let Locked {
             circuit, config, ..
         } = locked;
-        (!config.rules.0.is_empty() && circuit.has_rules_on()).then(|| Self {
+        (!config.rare().rules.0.is_empty() && circuit.has_rules_on()).then(|| Self {
             context: circuit.rule_context(config, settled, overdue, now),
             config: Arc::clone(config),
             word: circuit.word,
@@ -49,7 +49,7 @@ pub(crate) trait EvaluateRules: Publish {
             let trips = || rule.trips(&check.context, instant).then(|| rule.name());
             catch_unwind(AssertUnwindSafe(trips)).unwrap_or(None)
         };
-        let Some(name) = check.config.rules.0.iter().find_map(trips) else {
+        let Some(name) = check.config.rare().rules.0.iter().find_map(trips) else {
             return;
         };
         let name = InstanceName::new(name);

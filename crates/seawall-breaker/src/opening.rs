@@ -13,15 +13,6 @@ pub(crate) struct Opening {
 }
 
 impl Opening {
-    /// Settings that are not built yet.
-    pub(crate) const NONE: Self = Self {
-        start: 0,
-        factor: 1.0,
-        cap: 0,
-        jitter: 0.0,
-        decay: 0,
-    };
-
     /// The open time after `streak` openings in a row, without jitter.
     pub(crate) fn plain(&self, streak: u32) -> u64 {
         if streak == 0 || self.factor <= 1.0 {

@@ -59,10 +59,14 @@ pub(crate) struct Windows {
 
 impl Windows {
     pub(crate) fn new(config: &BreakerConfig) -> Self {
-        let timed = config.failure_rate_over.is_some() || config.slow_rate_over.is_some();
+        let timed =
+            config.rare().failure_rate_over.is_some() || config.rare().slow_rate_over.is_some();
         Self {
             failures: config.failure_rate.map(|r| LastCalls::new(r.over)),
-            slow: config.slow_rate.map(|r| Box::new(LastCalls::new(r.over))),
+            slow: config
+                .rare()
+                .slow_rate
+                .map(|r| Box::new(LastCalls::new(r.over))),
             time: timed.then(Buckets::new),
             run: Ages::default(),
         }
@@ -100,14 +104,17 @@ impl Windows {
 
     /// The window of `slow_rate`.
     pub(crate) fn slow_calls(&self, config: &BreakerConfig) -> Option<WindowStats> {
-        let (LastCalls { ring, .. }, rule) = (self.slow.as_deref()?, config.slow_rate?);
+        let (LastCalls { ring, .. }, rule) = (self.slow.as_deref()?, config.rare().slow_rate?);
         let stats = WindowStats::of(ring.len().into(), 0, ring.marks().into());
         Some(stats.from(rule.min_calls))
     }
 
     /// The time window as seen in `epoch`.
     pub(crate) fn time(&self, config: &BreakerConfig, epoch: u64) -> Option<WindowStats> {
-        let rule = config.failure_rate_over.or(config.slow_rate_over)?;
+        let rule = config
+            .rare()
+            .failure_rate_over
+            .or(config.rare().slow_rate_over)?;
         Some(self.time.as_ref()?.timed(epoch).from(rule.min_calls))
     }
 
@@ -207,7 +214,7 @@ impl Windows {
             let percent = figures.percent();
             return Some((CircuitCause::FailureRate { percent }, figures));
         }
-        if let (Some(rule), Some(buckets)) = (config.failure_rate_over, &self.time) {
+        if let (Some(rule), Some(buckets)) = (config.rare().failure_rate_over, &self.time) {
             let stats = buckets.voted(epoch);
             if let Some(figures) = exceeded(Some(rule), stats.failures, stats.calls) {
                 let percent = figures.percent();
@@ -231,12 +238,12 @@ impl Windows {
             (slow, stats.calls.saturating_add(overdue))
         };
         let (slow, calls) = with(self.slow_calls(config));
-        if let Some(figures) = exceeded(config.slow_rate, slow, calls) {
+        if let Some(figures) = exceeded(config.rare().slow_rate, slow, calls) {
             let percent = figures.percent();
             return Some((CircuitCause::SlowRate { percent }, figures));
         }
         let (slow, calls) = with(self.time(config, epoch));
-        let figures = exceeded(config.slow_rate_over, slow, calls)?;
+        let figures = exceeded(config.rare().slow_rate_over, slow, calls)?;
         let percent = figures.percent();
         Some((CircuitCause::SlowRateOverTime { percent }, figures))
     }
@@ -254,7 +261,7 @@ impl Windows {
         if old.failure_rate.map(|r| r.over) != new.failure_rate.map(|r| r.over) {
             self.failures = resized(self.failures.as_mut(), fresh.failures);
         }
-        if old.slow_rate.map(|r| r.over) != new.slow_rate.map(|r| r.over) {
+        if old.rare().slow_rate.map(|r| r.over) != new.rare().slow_rate.map(|r| r.over) {
             let fresh = fresh.slow.map(|calls| *calls);
             self.slow = resized(self.slow.as_deref_mut(), fresh).map(Box::new);
         }

@@ -40,9 +40,9 @@ impl Circuit {
         let change = self.advance(config, at, now);
         let denial = self.denial(config, at, ramps, now);
         if self.word.state() == CircuitState::HalfOpen {
-            if let Some((step, _)) = self.half.step(config.ramp, now) {
+            if let Some((step, _)) = self.half.step(config.rare().ramp, now) {
                 if ramps {
-                    let halvings = HalfOpen::halvings(config.ramp, step);
+                    let halvings = HalfOpen::halvings(config.rare().ramp, step);
                     self.half.count_call(halvings, step);
                 }
             } else if denial.is_none() {
@@ -117,8 +117,8 @@ impl Circuit {
                 })
             }
             CircuitState::HalfOpen if self.half.is_ramping() => {
-                let (step, left) = self.half.step(config.ramp, now)?;
-                let halvings = HalfOpen::halvings(config.ramp, step);
+                let (step, left) = self.half.step(config.rare().ramp, now)?;
+                let halvings = HalfOpen::halvings(config.rare().ramp, step);
                 let passes = !ramps || self.half.would_pass(halvings, step);
                 (!passes).then(|| Denial {
                     wait: Some(left),

@@ -19,7 +19,7 @@ impl Circuit {
         hint: Option<OpenHint>,
         now: u64,
     ) -> Change {
-        let opening = &config.opening;
+        let opening = config.opening();
         if self.word.state() == CircuitState::Closed {
             let closed_for = now.saturating_sub(self.closed_since);
             self.streak = opening.decayed(self.streak, closed_for);
@@ -104,6 +104,6 @@ impl Circuit {
     /// the growth back.
     pub(crate) fn remembers_openings(&self, config: &BreakerConfig, now: u64) -> bool {
         let passed = self.passable_since().map(|since| now.saturating_sub(since));
-        config.opening.decayed(self.streak, passed.unwrap_or(0)) > 0
+        config.opening().decayed(self.streak, passed.unwrap_or(0)) > 0
     }
 }

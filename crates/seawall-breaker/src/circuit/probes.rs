@@ -62,13 +62,13 @@ impl Circuit {
                     among,
                     limit,
                 };
-                let to = if config.ramp.is_some() {
+                let to = if config.rare().ramp.is_some() {
                     CircuitState::HalfOpen
                 } else {
                     CircuitState::Closed
                 };
                 let change = self.enter(to, CircuitCause::ProbesSucceeded, figures, now);
-                if config.ramp.is_some() {
+                if config.rare().ramp.is_some() {
                     self.half = HalfOpen::ramping(now).into();
                 }
                 Some(change)
@@ -77,7 +77,7 @@ impl Circuit {
     }
 
     pub(super) fn end_ramp(&mut self, config: &BreakerConfig, now: u64) -> Option<Change> {
-        let over = self.half.step(config.ramp, now).is_none();
+        let over = self.half.step(config.rare().ramp, now).is_none();
         over.then(|| {
             self.enter(
                 CircuitState::Closed,
@@ -111,7 +111,7 @@ impl Circuit {
         if !self.is_ramping() {
             return None;
         }
-        let (step, _) = self.half.step(config.ramp, now)?;
-        Some(0.5_f64.powi(HalfOpen::halvings(config.ramp, step) as i32))
+        let (step, _) = self.half.step(config.rare().ramp, now)?;
+        Some(0.5_f64.powi(HalfOpen::halvings(config.rare().ramp, step) as i32))
     }
 }

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use seawall_core::{Scope, ns};
 
+use super::rare::RareSettings;
 use super::values::{
-    AbandonedPolicy, ClosePolicy, DAY, HalfOpenPolicy, PanicPolicy, Ramp, RateRule, ThrottleRule,
+    AbandonedPolicy, ClosePolicy, DAY, HalfOpenPolicy, PanicPolicy, Ramp, RateRule,
 };
 use crate::ages::Aging;
 use crate::buckets::Pace;
 use crate::in_flight::PER_THRESHOLD;
 use crate::opening::Opening;
-use crate::rule::{Rule, Rules};
+use crate::rule::Rule;
 
 /// When a circuit opens, how long it stays open, and what closes it again.
 ///
@@ -44,30 +45,23 @@ use crate::rule::{Rule, Rules};
 pub struct BreakerConfig {
     pub(crate) consecutive_failures: Option<u32>,
     pub(crate) failure_rate: Option<RateRule<u32>>,
-    pub(crate) failure_rate_over: Option<RateRule<Duration>>,
     pub(crate) slow_after: Option<Duration>,
-    pub(crate) slow_rate: Option<RateRule<u32>>,
-    pub(crate) slow_rate_over: Option<RateRule<Duration>>,
     pub(crate) max_age: Option<Duration>,
-    pub(crate) rules: Rules,
     pub(crate) open_on_ban: Option<Duration>,
-    pub(crate) throttle: Option<ThrottleRule>,
     pub(crate) max_retry_after: Option<Duration>,
     pub(crate) open_for: Duration,
-    pub(crate) open_growth: Option<(f64, Duration)>,
     pub(crate) open_jitter: f64,
     pub(crate) open_decay: Duration,
     pub(crate) seed: Option<u64>,
     pub(crate) probes: u32,
     pub(crate) close_policy: ClosePolicy,
     pub(crate) probe_timeout: Duration,
-    pub(crate) ramp: Option<Ramp>,
     pub(crate) half_open_policy: HalfOpenPolicy,
     pub(crate) abandoned_policy: AbandonedPolicy,
     pub(crate) panic_policy: PanicPolicy,
     pub(crate) shadow: bool,
+    pub(crate) rare: Option<Box<RareSettings>>,
     /// Made from the settings above.
-    pub(crate) opening: Opening,
     pub(crate) pace: Pace,
     pub(crate) aging: Aging,
 }
@@ -79,23 +73,31 @@ impl BreakerConfig {
 
         /// The failure rate over the last calls, if that rule is on.
         pub const fn failure_rate -> Option<RateRule<u32>>;
+    }
 
-        /// The failure rate over a time, if that rule is on.
-        pub const fn failure_rate_over -> Option<RateRule<Duration>>;
+    /// The failure rate over a time, if that rule is on.
+    pub const fn failure_rate_over(&self) -> Option<RateRule<Duration>> {
+        self.rare().failure_rate_over
+    }
 
+    seawall_core::getters! {
         /// From which duration on a call is slow, if that is measured.
         pub const fn slow_after -> Option<Duration>;
+    }
 
-        /// The rate of slow calls over the last calls, if that rule is on.
-        pub const fn slow_rate -> Option<RateRule<u32>>;
+    /// The rate of slow calls over the last calls, if that rule is on.
+    pub const fn slow_rate(&self) -> Option<RateRule<u32>> {
+        self.rare().slow_rate
+    }
 
-        /// The rate of slow calls over a time, if that rule is on.
-        pub const fn slow_rate_over -> Option<RateRule<Duration>>;
+    /// The rate of slow calls over a time, if that rule is on.
+    pub const fn slow_rate_over(&self) -> Option<RateRule<Duration>> {
+        self.rare().slow_rate_over
     }
 
     /// The custom rules, in the order in which they are evaluated.
     pub fn rules(&self) -> impl ExactSizeIterator<Item = &dyn Rule> {
-        self.rules.0.iter().map(AsRef::as_ref)
+        self.rare().rules.0.iter().map(AsRef::as_ref)
     }
 
     /// The same with a [`max_retry_after`](Self::max_retry_after) of at least `longest`, or of 24
@@ -136,16 +138,23 @@ impl BreakerConfig {
 
     /// The longest time that a throttle of this scope opens the circuit for, if it does.
     pub fn open_on_throttle(&self, scope: Scope) -> Option<Duration> {
-        self.throttle.filter(|t| t.covers(scope)).map(|t| t.max)
+        self.rare()
+            .throttle
+            .filter(|t| t.covers(scope))
+            .map(|t| t.max)
     }
 
     seawall_core::getters! {
         /// How long the circuit stays open before it probes, the first time.
         pub const fn open_for -> Duration;
+    }
 
-        /// The factor and the cap by which the open time grows, if it does.
-        pub const fn open_growth -> Option<(f64, Duration)>;
+    /// The factor and the cap by which the open time grows, if it does.
+    pub const fn open_growth(&self) -> Option<(f64, Duration)> {
+        self.rare().open_growth
+    }
 
+    seawall_core::getters! {
         /// The largest share, from 0 to 1, by which the open time is lengthened at random.
         pub const fn open_jitter -> f64;
 
@@ -170,10 +179,14 @@ impl BreakerConfig {
     seawall_core::getters! {
         /// After how long probes that have not responded are given up and their slots used again.
         pub const fn probe_timeout -> Duration;
+    }
 
-        /// The ramp from half-open to closed, if there is one.
-        pub const fn ramp -> Option<Ramp>;
+    /// The ramp from half-open to closed, if there is one.
+    pub const fn ramp(&self) -> Option<Ramp> {
+        self.rare().ramp
+    }
 
+    seawall_core::getters! {
         /// What happens to calls that find every probe slot taken.
         pub const fn half_open_policy -> HalfOpenPolicy;
 
@@ -184,10 +197,34 @@ impl BreakerConfig {
         pub const fn shadow -> bool;
     }
 
+    /// The settings that few circuits have.
+    pub(crate) const fn rare(&self) -> &RareSettings {
+        match &self.rare {
+            Some(rare) => rare,
+            None => RareSettings::NONE,
+        }
+    }
+
+    pub(super) fn rare_mut(&mut self) -> &mut RareSettings {
+        self.rare.get_or_insert_default()
+    }
+
+    /// How long circuits stay open.
+    pub(crate) fn opening(&self) -> Opening {
+        let (factor, cap) = self.open_growth().unwrap_or((1.0, self.open_for));
+        Opening {
+            start: ns(self.open_for),
+            factor,
+            cap: ns(cap),
+            jitter: self.open_jitter,
+            decay: ns(self.open_decay),
+        }
+    }
+
     /// Whether the duration of calls must be measured.
     pub(crate) fn measures(&self) -> bool {
         self.slow_after.is_some()
-            || !self.rules.0.is_empty()
+            || !self.rare().rules.0.is_empty()
             || matches!(self.abandoned_policy, AbandonedPolicy::FailureAfter(_))
     }
 

@@ -7,8 +7,7 @@ use super::breaker_config::BreakerConfig;
 use super::values::{AbandonedPolicy, ClosePolicy, DAY, HalfOpenPolicy, PanicPolicy, RateRule};
 use crate::ages::Aging;
 use crate::buckets::Pace;
-use crate::opening::Opening;
-use crate::rule::{Rule, Rules};
+use crate::rule::Rule;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const QUARTER_HOUR: Duration = Duration::from_secs(15 * 60);
@@ -63,29 +62,22 @@ impl BreakerConfigBuilder {
         let config = BreakerConfig {
             consecutive_failures: None,
             failure_rate: None,
-            failure_rate_over: None,
             slow_after: None,
-            slow_rate: None,
-            slow_rate_over: None,
             max_age: None,
-            rules: Rules(Vec::new()),
             open_on_ban: Some(DAY),
-            throttle: None,
             max_retry_after: Some(QUARTER_HOUR),
             open_for: MINUTE,
-            open_growth: None,
             open_jitter: 0.0,
             open_decay: MINUTE,
             seed: None,
             probes: 1,
             close_policy: ClosePolicy::Successes(1),
             probe_timeout: MINUTE,
-            ramp: None,
             half_open_policy: HalfOpenPolicy::Reject,
             abandoned_policy: AbandonedPolicy::Ignored,
             panic_policy: PanicPolicy::Failure,
             shadow: false,
-            opening: Opening::NONE,
+            rare: None,
             pace: Pace::NONE,
             aging: Aging::OFF,
         };
@@ -207,21 +199,21 @@ impl BreakerConfigBuilder {
     /// # Ok(()) }
     /// ```
     pub fn failure_rate_over(mut self, share: f64, time: Duration) -> Self {
-        self.config.failure_rate_over = Some(rate(share, time));
+        self.config.rare_mut().failure_rate_over = Some(rate(share, time));
         self
     }
 
     /// Opens when `share` (above 0, at most 1) of the last `calls` calls (1 to 10,000,000) was
     /// slow.
     pub fn slow_rate(mut self, share: f64, calls: u32) -> Self {
-        self.config.slow_rate = Some(rate(share, calls));
+        self.config.rare_mut().slow_rate = Some(rate(share, calls));
         self
     }
 
     /// Opens when `share` (above 0, at most 1) of the calls of the last `time` was slow. The
     /// time is that of [`failure_rate_over`](Self::failure_rate_over), where both are set.
     pub fn slow_rate_over(mut self, share: f64, time: Duration) -> Self {
-        self.config.slow_rate_over = Some(rate(share, time));
+        self.config.rare_mut().slow_rate_over = Some(rate(share, time));
         self
     }
 
@@ -234,7 +226,7 @@ impl BreakerConfigBuilder {
 
     /// Opens by a custom rule; any number of them.
     pub fn rule(mut self, rule: impl Rule + 'static) -> Self {
-        self.config.rules.0.push(Arc::new(rule));
+        self.config.rare_mut().rules.0.push(Arc::new(rule));
         self
     }
 

@@ -80,7 +80,7 @@ impl BreakerConfigBuilder {
         let scopes = scopes
             .into_iter()
             .fold(0, |bits, s| bits | ThrottleRule::bit(s));
-        self.config.throttle = Some(ThrottleRule { scopes, max });
+        self.config.rare_mut().throttle = Some(ThrottleRule { scopes, max });
         self
     }
 

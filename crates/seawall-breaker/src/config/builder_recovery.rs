@@ -143,7 +143,7 @@ impl BreakerConfigBuilder {
     /// # Ok(()) }
     /// ```
     pub fn open_growth(mut self, factor: f64, cap: Duration) -> Self {
-        self.config.open_growth = Some((factor, cap));
+        self.config.rare_mut().open_growth = Some((factor, cap));
         self
     }
 
@@ -228,7 +228,7 @@ impl BreakerConfigBuilder {
     /// # Ok(()) }
     /// ```
     pub fn ramp(mut self, steps: u32, step: Duration) -> Self {
-        self.config.ramp = Some(Ramp { steps, step });
+        self.config.rare_mut().ramp = Some(Ramp { steps, step });
         self
     }
 }

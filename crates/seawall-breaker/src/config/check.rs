@@ -3,14 +3,13 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration, Ratio, ns};
+use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration, Ratio};
 
 use super::breaker_config::BreakerConfig;
 use super::builder::BreakerConfigBuilder;
 use super::values::{ClosePolicy, DAY, HalfOpenPolicy, Ramp, RateRule, ThrottleRule};
 use crate::ages::Aging;
 use crate::buckets::Pace;
-use crate::opening::Opening;
 
 /// The longest count window: a ring of ten million calls, 1.25 MB.
 const MAX_CALLS: u32 = 10_000_000;
@@ -46,21 +45,25 @@ impl BreakerConfigBuilder {
         if let Some(failures) = config.consecutive_failures {
             count("consecutive_failures", failures)?;
         }
-        for (field, rule) in [
-            ("failure_rate", &mut config.failure_rate),
-            ("slow_rate", &mut config.slow_rate),
-        ] {
-            rule.as_mut()
-                .map_or(Ok(()), |r| rate(field, r, min_calls))?;
+        if let Some(rule) = &mut config.failure_rate {
+            rate("failure_rate", rule, min_calls)?;
         }
-        for (field, rule) in [
-            ("failure_rate_over", &mut config.failure_rate_over),
-            ("slow_rate_over", &mut config.slow_rate_over),
-        ] {
-            rule.as_mut()
-                .map_or(Ok(()), |r| rate_over(field, r, min_calls))?;
+        if let Some(rare) = &mut config.rare {
+            if let Some(rule) = &mut rare.slow_rate {
+                rate("slow_rate", rule, min_calls)?;
+            }
+            for (field, rule) in [
+                ("failure_rate_over", &mut rare.failure_rate_over),
+                ("slow_rate_over", &mut rare.slow_rate_over),
+            ] {
+                rule.as_mut()
+                    .map_or(Ok(()), |r| rate_over(field, r, min_calls))?;
+            }
         }
-        let window = config.failure_rate_over.or(config.slow_rate_over);
+        let window = config
+            .rare()
+            .failure_rate_over
+            .or(config.rare().slow_rate_over);
         config.pace = window.map_or(Pace::NONE, |rule| Pace::of(rule.over));
         if let Some(time) = config.slow_after {
             positive("slow_after", time)?;
@@ -68,7 +71,7 @@ impl BreakerConfigBuilder {
         if let Some(max) = config.open_on_ban {
             positive("open_on_ban", max)?;
         }
-        match config.throttle {
+        match config.rare().throttle {
             Some(ThrottleRule { scopes: 0, .. }) => Err(InvalidConfig::new(
                 "open_on_throttle",
                 "no scope",
@@ -83,8 +86,8 @@ impl BreakerConfigBuilder {
         let config = &mut self.config;
         let counts = config.consecutive_failures.is_some()
             || config.failure_rate.is_some()
-            || config.slow_rate.is_some()
-            || !config.rules.0.is_empty();
+            || config.rare().slow_rate.is_some()
+            || !config.rare().rules.0.is_empty();
         config.max_age = match self.max_age {
             Some(Some(_)) if !counts => {
                 let rules = "consecutive_failures, failure_rate, slow_rate or rule";
@@ -109,7 +112,7 @@ impl BreakerConfigBuilder {
     fn build_open_time(&mut self) -> Result<(), InvalidConfig> {
         let config = &mut self.config;
         positive("open_for", config.open_for)?;
-        if let Some((factor, cap)) = config.open_growth {
+        if let Some((factor, cap)) = config.rare().open_growth {
             growth(factor, cap, config.open_for)?;
         }
         Ratio::new(config.open_jitter).map_err(|e| e.in_field("open_jitter"))?;
@@ -117,7 +120,7 @@ impl BreakerConfigBuilder {
             return Err(lonely("seed", "open_jitter"));
         }
         config.open_decay = match self.open_decay {
-            Some(_) if config.open_growth.is_none() => {
+            Some(_) if config.rare().open_growth.is_none() => {
                 return Err(lonely("open_decay", "open_growth"));
             }
             Some(period) => {
@@ -125,14 +128,6 @@ impl BreakerConfigBuilder {
                 period
             }
             None => config.open_for,
-        };
-        let (factor, cap) = config.open_growth.unwrap_or((1.0, config.open_for));
-        config.opening = Opening {
-            start: ns(config.open_for),
-            factor,
-            cap: ns(cap),
-            jitter: config.open_jitter,
-            decay: ns(config.open_decay),
         };
         Ok(())
     }
@@ -161,7 +156,7 @@ impl BreakerConfigBuilder {
             _ => MINUTE,
         });
         within_a_day("probe_timeout", config.probe_timeout)?;
-        if let Some(Ramp { steps, step }) = config.ramp {
+        if let Some(Ramp { steps, step }) = config.rare().ramp {
             if !(1..=MAX_STEPS).contains(&steps) {
                 let accepted = format!("a whole number of steps from 1 to {MAX_STEPS}");
                 return Err(InvalidConfig::new("ramp", steps, accepted));
@@ -177,10 +172,10 @@ impl BreakerConfigBuilder {
     /// Whether there is a rule, and each setting has the rule that it belongs to.
     fn check_dependencies(&self) -> Result<(), InvalidConfig> {
         let config = &self.config;
-        let slow = config.slow_rate.is_some() || config.slow_rate_over.is_some();
-        let failing = config.failure_rate.is_some() || config.failure_rate_over.is_some();
-        let hints = self.ban_was_set || config.throttle.is_some();
-        let rules = config.consecutive_failures.is_some() || !config.rules.0.is_empty();
+        let slow = config.rare().slow_rate.is_some() || config.rare().slow_rate_over.is_some();
+        let failing = config.failure_rate.is_some() || config.rare().failure_rate_over.is_some();
+        let hints = self.ban_was_set || config.rare().throttle.is_some();
+        let rules = config.consecutive_failures.is_some() || !config.rare().rules.0.is_empty();
         if !slow && !failing && !hints && !rules {
             return Err(InvalidConfig::new(
                 "rules",
@@ -197,7 +192,9 @@ impl BreakerConfigBuilder {
             _ => {}
         }
         match config.slow_after {
-            None if config.slow_rate.is_some() => return Err(lonely("slow_rate", "slow_after")),
+            None if config.rare().slow_rate.is_some() => {
+                return Err(lonely("slow_rate", "slow_after"));
+            }
             None if slow => return Err(lonely("slow_rate_over", "slow_after")),
             Some(time) if !slow => {
                 let accepted = "a setting only together with slow_rate or slow_rate_over";
@@ -205,7 +202,10 @@ impl BreakerConfigBuilder {
             }
             _ => {}
         }
-        match (config.failure_rate_over, config.slow_rate_over) {
+        match (
+            config.rare().failure_rate_over,
+            config.rare().slow_rate_over,
+        ) {
             (Some(failure), Some(slow)) if failure.over != slow.over => {
                 let accepted = format!("the time of failure_rate_over, {:?}", failure.over);
                 Err(invalid("slow_rate_over", slow.over, accepted))
