@@ -420,7 +420,7 @@ mod loom_tests {
                 periods: &self.periods,
             };
             // As a call does it.
-            let counted = !timed && self.slots.count(&self.state, permit);
+            let counted = self.slots.count(&self.state, permit, epoch, timed);
             u64::from(counted || self.slots.try_count(shared, permit, epoch, timed))
         }
 
