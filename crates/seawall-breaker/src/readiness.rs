@@ -73,14 +73,7 @@ impl Readiness {
         self.last = LastPoll::Unused;
         let word = anchor.common().word();
         if !word.is_passing() {
-            if !self.waits
-                && let Some(rejection) = anchor.common().rejects_at_once(word, at)
-            {
-                self.give_up(inner);
-                self.last = LastPoll::Rejects { word, rejection };
-                return Poll::Ready(Ok(()));
-            }
-            return self.poll_on(anchor, at, word, None, inner, cx);
+            return self.poll_rejecting(anchor, at, word, inner, cx);
         }
         self.polled = true;
         let polled = inner.poll_ready(cx);
@@ -89,6 +82,27 @@ impl Readiness {
         }
         self.last = LastPoll::InnerReady;
         polled
+    }
+
+    /// Rejects at once where the circuit is open, and goes on otherwise.
+    // Never inlined: with it, a call that passes would have to save registers.
+    #[inline(never)]
+    fn poll_rejecting<S: Service<Req> + Clone, Req>(
+        &mut self,
+        anchor: &AnchoredState,
+        at: EntryPoint,
+        word: StateWord,
+        inner: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), S::Error>> {
+        if !self.waits
+            && let Some(rejection) = anchor.common().rejects_at_once(word, at)
+        {
+            self.give_up(inner);
+            self.last = LastPoll::Rejects { word, rejection };
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_on(anchor, at, word, None, inner, cx)
     }
 
     /// Goes on with the word of the circuit that was just loaded, and perhaps the result of the inner
