@@ -60,14 +60,16 @@ impl PermitWaiter {
         }
     }
 
-    fn join(&mut self, now_ns: u64) -> Result<WaiterId, Rejection> {
+    fn join(&mut self, now_ns: u64, waker: Waker) -> Result<Turn, Rejection> {
         let common = self.state.common();
-        match common.semaphore.join(now_ns, &self.request) {
-            Ok(joined) => {
+        match common.semaphore.join(now_ns, &self.request, waker) {
+            Ok((joined, turn, wakers)) => {
+                // Before any task is woken: waking may panic.
                 self.id = Some(joined.id);
                 self.deadline_ns = joined.deadline_ns;
                 self.state.stripe().waited.add();
-                Ok(joined.id)
+                wakers.wake();
+                Ok(self.watched(turn))
             }
             Err(JoinError::Doomed) => {
                 self.state.stripe().rejected_doomed.add();
@@ -84,6 +86,11 @@ impl PermitWaiter {
 
     fn is_expired(&self, now_ns: u64) -> bool {
         self.request.is_expired(|| now_ns)
+    }
+
+    fn watched(&self, (turn, generation): (Turn, Option<u64>)) -> Turn {
+        self.watch(generation);
+        turn
     }
 
     fn watch(&self, generation: Option<u64>) {
@@ -114,22 +121,25 @@ impl Gate for PermitWaiter {
                 return Err(self.reject_for(Reason::DeadlineExceeded));
             }
             Some(id) => id,
-            None => self.join(now_ns)?,
+            None => return self.join(now_ns, waker),
         };
         let semaphore = &self.state.common().semaphore;
-        let (turn, generation) = semaphore.turn(id, now_ns, waker);
-        self.watch(generation);
-        Ok(turn)
+        Ok(self.watched(semaphore.turn(id, now_ns, waker)))
     }
 
-    fn take(&mut self, waker: Waker) -> Result<Permit, Turn> {
+    fn take(&mut self, waker: &Waker) -> Result<Permit, Turn> {
         let id = self.id.ok_or(Turn::Wait)?;
         let common = self.state.common();
-        let permit = (common.semaphore).acquire(id, common.clock.now(), waker, || {
-            self.id = None;
-            self.done = true;
-            Permit::new(self.state.clone(), common.start_ns(self.measured))
-        });
+        let permit = common.semaphore.acquire(
+            id,
+            || common.clock.now(),
+            waker,
+            || {
+                self.id = None;
+                self.done = true;
+                Permit::new(self.state.clone(), common.start_ns(self.measured))
+            },
+        );
         permit.ok_or(Turn::Wait)
     }
 

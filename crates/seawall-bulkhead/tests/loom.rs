@@ -61,10 +61,9 @@ impl Plain for Semaphore {
             deadline_ns: u64::MAX,
             reserving: true,
         };
-        let id = self.join(0, &request).ok()?.id;
-        // Registers the waker.
-        let _ = self.turn(id, 0, waker.clone());
-        Some(id)
+        let (joined, _, wakers) = self.join(0, &request, waker.clone()).ok()?;
+        wakers.wake();
+        Some(joined.id)
     }
 
     fn queue_until(&self, deadline_ns: u64) -> Option<WaiterId> {
@@ -73,14 +72,14 @@ impl Plain for Semaphore {
             deadline_ns,
             reserving: false,
         };
-        let id = self.join(0, &request).ok()?.id;
-        let _ = self.turn(id, 0, Waker::noop().clone());
-        Some(id)
+        let (joined, _, wakers) = self.join(0, &request, Waker::noop().clone()).ok()?;
+        wakers.wake();
+        Some(joined.id)
     }
 
     fn poll(&self, id: WaiterId, now: u64, waker: &Waker) -> Poll<()> {
         let go = self.turn(id, now, waker.clone()).0 == Turn::Go;
-        if go && self.acquire(id, now, waker.clone(), || ()).is_some() {
+        if go && self.acquire(id, || now, waker, || ()).is_some() {
             return Poll::Ready(());
         }
         Poll::Pending

@@ -226,9 +226,9 @@ impl Gate for Queued {
         })
     }
 
-    fn take(&mut self, waker: Waker) -> Result<(), Turn> {
+    fn take(&mut self, waker: &Waker) -> Result<(), Turn> {
         let mut wakers = Wakers::new();
-        let taken = self.try_take(waker, &mut wakers);
+        let taken = self.try_take(waker.clone(), &mut wakers);
         // Before anything is woken: a waker may panic, and what is taken is taken.
         if taken.is_ok() {
             self.limiter.counters().granted.add();

@@ -115,9 +115,9 @@ impl<S: KeyedState> Gate for KeyedGate<S> {
         Ok(turn)
     }
 
-    fn take(&mut self, waker: Waker) -> Result<S::Permit, Turn> {
+    fn take(&mut self, waker: &Waker) -> Result<S::Permit, Turn> {
         let id = self.id.ok_or(Turn::Wait)?;
-        let permit = self.state.permits().acquire(id, waker, || {
+        let permit = self.state.permits().acquire(id, waker.clone(), || {
             self.id = None;
             self.done = true;
             self.state.permit(self.key)

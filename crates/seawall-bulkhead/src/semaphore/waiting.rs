@@ -9,16 +9,25 @@ use super::packed::{
     BYPASS, DRAINING, IDLE_AWAITED, ONE_PERMIT, PAUSED, SHADOW, available, grants,
 };
 use super::permits::Semaphore;
-use super::queue::{JoinError, Joined, WaitRequest};
+use super::queue::{JoinError, Joined, PermitQueue, WaitRequest};
 use super::sync::Ordering;
 
+/// A turn, and the generation of the watchdog that is to be started.
+pub(crate) type TurnAndWatchdog = (Turn, Option<u64>);
+
 impl Semaphore {
-    /// Joins the queue.
+    /// Joins the queue, and asks for its [turn](Self::turn) under the same lock. The wakers are to be
+    /// woken once the caller has noted that it has joined.
     ///
     /// # Errors
     ///
     /// Why the call may not.
-    pub(crate) fn join(&self, now_ns: u64, request: &WaitRequest) -> Result<Joined, JoinError> {
+    pub(crate) fn join(
+        &self,
+        now_ns: u64,
+        request: &WaitRequest,
+        waker: Waker,
+    ) -> Result<(Joined, TurnAndWatchdog, Wakers), JoinError> {
         let mut queue = self.lock();
         let word = self.word.load(Ordering::Acquire);
         let admitted = if word & DRAINING != 0 {
@@ -32,42 +41,64 @@ impl Semaphore {
         } else {
             queue.check(now_ns, request)
         };
-        let joined = admitted.map(|()| queue.join(now_ns, request, &self.word));
-        self.mark(&queue);
-        joined
+        admitted?;
+        let joined = queue.join(now_ns, request, &self.word);
+        let (turn, wakers) = self.turn_locked(&mut queue, joined.id, now_ns, waker);
+        Ok((joined, turn, wakers))
     }
 
     /// Whether the turn of a waiter has come; when its wait is over, whether there is a permit at
     /// all. A waiter that goes to sleep may have to start a watchdog, of the generation that is
     /// handed back.
-    pub(crate) fn turn(&self, id: WaiterId, now_ns: u64, waker: Waker) -> (Turn, Option<u64>) {
+    pub(crate) fn turn(&self, id: WaiterId, now_ns: u64, waker: Waker) -> TurnAndWatchdog {
         let mut queue = self.lock();
         if queue.is_empty() {
             // It was skipped or has lapsed: what is known is of the queue before.
             queue.hold_time.clear();
         }
-        let (out, wakers) = self.change_locked(&mut queue, |queue, permits, wakers| {
-            match queue.turn(id, now_ns, waker, permits, wakers) {
-                Standing::Wait => (Turn::Wait, queue.start_watchdog(now_ns)),
-                Standing::Expired if !permits.has_permit() => (Turn::Wait, None),
-                Standing::Go | Standing::Expired => (Turn::Go, None),
-            }
-        });
+        let (out, wakers) = self.turn_locked(&mut queue, id, now_ns, waker);
         drop(queue);
         wakers.wake();
         out
     }
 
-    /// Acquires a permit and leaves the queue, if the waiter has a claim on one or its wait is over;
-    /// otherwise it waits, with its waker registered. `acquired` makes of the permit what releases
-    /// it when it is dropped, before any task is woken: waking may panic.
-    pub(crate) fn acquire<T>(
+    fn turn_locked(
         &self,
+        queue: &mut PermitQueue,
         id: WaiterId,
         now_ns: u64,
         waker: Waker,
+    ) -> (TurnAndWatchdog, Wakers) {
+        self.change_locked(queue, |queue, permits, wakers| {
+            match queue.turn(id, now_ns, waker, permits, wakers) {
+                Standing::Wait => (Turn::Wait, queue.start_watchdog(now_ns)),
+                Standing::Expired if !permits.has_permit() => (Turn::Wait, None),
+                Standing::Go | Standing::Expired => (Turn::Go, None),
+            }
+        })
+    }
+
+    /// Acquires a permit and leaves the queue, if the waiter has a claim on one or its wait is over;
+    /// otherwise it waits, with its waker registered. `acquired` makes of the permit what releases
+    /// it when it is dropped, before any task is woken: waking may panic. `now` reads the clock, which
+    /// one that has a claim does not need.
+    pub(crate) fn acquire<T>(
+        &self,
+        id: WaiterId,
+        now: impl FnOnce() -> u64,
+        waker: &Waker,
         acquired: impl FnOnce() -> T,
     ) -> Option<T> {
+        let (claimed, wakers) = self.change(|queue, permits, wakers| {
+            queue.take_claim(id, permits, wakers, |_, _| self.take_available())
+        });
+        if claimed.is_some() {
+            let acquired = acquired();
+            wakers.wake();
+            return Some(acquired);
+        }
+        wakers.wake();
+        let (now_ns, waker) = (now(), waker.clone());
         let (taking, wakers) = self.change(|queue, permits, wakers| {
             queue.take(id, now_ns, waker, permits, wakers, |_, _, _| {
                 if self.take_available() {

@@ -12,11 +12,16 @@ impl<T> Queue<T> {
         self.expire(now_ns, supply, wakers);
         self.lapse_unanswered(now_ns, supply, wakers);
         while self.notify_next(now_ns, supply, wakers) {}
+        self.settle();
+        self.call_watchdog(wakers);
+    }
+
+    /// How late waiters came says nothing about the next ones that come to an empty queue.
+    pub(super) fn settle(&mut self) {
         if self.is_empty() {
             self.grace_ns = GRACE;
             self.late = 0;
         }
-        self.call_watchdog(wakers);
     }
 
     /// Wakes the watchdog if it would look too late.
@@ -31,18 +36,17 @@ impl<T> Queue<T> {
         supply: &mut impl Supply<T>,
         wakers: &mut Wakers,
     ) -> bool {
-        let Some(mut first) = self.waiting.first_entry() else {
+        let Some((id, first)) = self.waiting.first_mut() else {
             return false;
         };
         let next = Next {
-            id: *first.key(),
-            item: &first.get().item,
+            id,
+            item: &first.item,
             claims: self.notified.len(),
         };
         let id = match supply.claim_next(now_ns, next) {
             Ok(id) => id,
             Err(due_ns) => {
-                let first = first.get_mut();
                 if due_ns < first.due_ns {
                     // It has no timer yet, or one for a later time. If it does not come to set one,
                     // it lapses as if it had.
@@ -55,7 +59,7 @@ impl<T> Queue<T> {
                 return false;
             }
         };
-        let Some(mut entry) = self.waiting.remove(&id) else {
+        let Some(mut entry) = self.waiting.remove(id) else {
             return false;
         };
         if entry.due_ns.saturating_add(self.grace_ns) <= now_ns {
@@ -66,13 +70,13 @@ impl<T> Queue<T> {
         }
         entry.notified_ns = now_ns;
         wakers.add(entry.waker.take());
-        self.unanswered.insert((now_ns, id));
+        self.unanswered.insert((now_ns, id), ());
         self.notified.insert(id, entry);
         true
     }
 
     fn expire(&mut self, now_ns: u64, supply: &mut impl Supply<T>, wakers: &mut Wakers) {
-        while let Some(&(at, id)) = self.deadlines.first()
+        while let Some(((at, id), ())) = self.deadlines.first()
             && at <= now_ns
         {
             self.deadlines.pop_first();
@@ -84,7 +88,7 @@ impl<T> Queue<T> {
     }
 
     fn lapse_unanswered(&mut self, now_ns: u64, supply: &mut impl Supply<T>, wakers: &mut Wakers) {
-        while let Some(&(since, id)) = self.unanswered.first()
+        while let Some(((since, id), ())) = self.unanswered.first()
             && since.saturating_add(self.grace_ns) <= now_ns
         {
             self.unanswered.pop_first();
@@ -118,7 +122,7 @@ impl<T> Queue<T> {
         id: WaiterId,
         supply: &mut impl Supply<T>,
     ) -> Option<Entry<T>> {
-        let (why, entry) = self.aside.remove(&id)?;
+        let (why, entry) = self.aside.remove(id)?;
         if entry.is_uncounted(why) {
             self.uncounted -= 1;
             supply.counted(&entry.item);
@@ -132,13 +136,15 @@ impl<T> Queue<T> {
         id: WaiterId,
         supply: &mut impl Supply<T>,
     ) -> Option<Entry<T>> {
-        if let Some(mut entry) = self.notified.remove(&id) {
-            self.unanswered.remove(&(entry.notified_ns, id));
+        if let Some(mut entry) = self.notified.remove(id) {
+            if entry.notified_ns != u64::MAX {
+                self.unanswered.remove((entry.notified_ns, id));
+            }
             entry.notified_ns = u64::MAX;
             supply.unclaim(id, &entry.item);
             return Some(entry);
         }
-        let entry = self.waiting.remove(&id)?;
+        let entry = self.waiting.remove(id)?;
         supply.exit(id, &entry.item);
         Some(entry)
     }
@@ -146,11 +152,11 @@ impl<T> Queue<T> {
     /// A waiter is polled: it has come if it was notified, and need not be woken.
     /// `true` when it had been notified before.
     pub(super) fn answered(&mut self, id: WaiterId, wakers: &mut Wakers) -> bool {
-        if let Some(entry) = self.notified.get_mut(&id) {
+        if let Some(entry) = self.notified.get_mut(id) {
             let since = std::mem::replace(&mut entry.notified_ns, u64::MAX);
-            return self.unanswered.remove(&(since, id));
+            return since != u64::MAX && self.unanswered.remove((since, id)).is_some();
         }
-        if let Some(entry) = self.waiting.get_mut(&id) {
+        if let Some(entry) = self.waiting.get_mut(id) {
             wakers.discard(entry.waker.take());
             entry.due_ns = u64::MAX;
         }
@@ -159,7 +165,7 @@ impl<T> Queue<T> {
 
     /// A waiter that has lapsed is polled: it waits again, at its old rank.
     pub(super) fn come_back(&mut self, id: WaiterId, now_ns: u64, supply: &mut impl Supply<T>) {
-        if !matches!(self.aside.get(&id), Some((Aside::Lapsed, _))) {
+        if !matches!(self.aside.get(id), Some((Aside::Lapsed, _))) {
             return;
         }
         if let Some(mut entry) = self.remove_aside(id, supply) {

@@ -27,6 +27,7 @@
 //! use the same queue. Clones go in by value, and [`Wakers`] come out.
 
 mod dispatch;
+mod ordered;
 mod rank;
 mod state;
 mod supply;

@@ -1,9 +1,9 @@
 //! The bookkeeping of a queue.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::task::Waker;
 
-use super::watchdog::Watchdogs;
+use super::ordered::Ordered;
+use super::watchdog::{LINGER, Watchdogs};
 use super::{Supply, WaiterId, Wakers};
 
 /// How long a waiter may take to be polled once it was notified, in nanoseconds: 5 ms. After that
@@ -18,7 +18,16 @@ pub const GRACE: u64 = 5_000_000;
 /// So many more waiters late than in time, or in time than late, change the grace.
 pub(super) const LATE_VOTES: i8 = 8;
 
+/// Twice the time within which a watchdog looks at the latest.
+const FAR: u64 = 2 * LINGER;
+
 pub(super) const LONGEST_GRACE: u64 = 64 * GRACE;
+
+/// Whether a deadline is so far away that a waiter needs no timer for it yet: the watchdog wakes it
+/// while there is time to set one.
+pub(super) const fn is_far(now_ns: u64, deadline_ns: u64) -> bool {
+    deadline_ns != u64::MAX && deadline_ns.saturating_sub(now_ns) > FAR
+}
 
 /// Waiters in the order in which they came; see the [module](super).
 ///
@@ -26,14 +35,16 @@ pub(super) const LONGEST_GRACE: u64 = 64 * GRACE;
 #[derive(Debug)]
 pub struct Queue<T> {
     drawn: u64,
-    pub(super) waiting: BTreeMap<WaiterId, Entry<T>>,
-    pub(super) notified: BTreeMap<WaiterId, Entry<T>>,
-    pub(super) aside: BTreeMap<WaiterId, (Aside, Entry<T>)>,
+    pub(super) waiting: Ordered<WaiterId, Entry<T>>,
+    pub(super) notified: Ordered<WaiterId, Entry<T>>,
+    pub(super) aside: Ordered<WaiterId, (Aside, Entry<T>)>,
     /// How many of those aside do not count any more.
     pub(super) uncounted: usize,
     /// Notified waiters that have not been polled since, the oldest first.
-    pub(super) unanswered: BTreeSet<(u64, WaiterId)>,
-    pub(super) deadlines: BTreeSet<(u64, WaiterId)>,
+    pub(super) unanswered: Ordered<(u64, WaiterId), ()>,
+    pub(super) deadlines: Ordered<(u64, WaiterId), ()>,
+    /// Those that sleep without a timer of their own, since their deadlines are [far](is_far).
+    pub(super) untimed: Ordered<(u64, WaiterId), ()>,
     pub(super) grace_ns: u64,
     /// The latest reading of the clock: a late one passes none.
     pub(super) latest_ns: u64,
@@ -54,6 +65,8 @@ pub(super) struct Entry<T> {
     pub(super) notified_ns: u64,
     /// `None` once it was woken, until its next poll.
     pub(super) waker: Option<Waker>,
+    /// Whether it is among the untimed ones.
+    pub(super) untimed: bool,
     /// Woken when it lapses or expires.
     pub(super) on_lapse: Option<Waker>,
 }
@@ -108,12 +121,13 @@ impl<T> Queue<T> {
     pub const fn new() -> Self {
         Self {
             drawn: 0,
-            waiting: BTreeMap::new(),
-            notified: BTreeMap::new(),
-            aside: BTreeMap::new(),
+            waiting: Ordered::new(),
+            notified: Ordered::new(),
+            aside: Ordered::new(),
             uncounted: 0,
-            unanswered: BTreeSet::new(),
-            deadlines: BTreeSet::new(),
+            unanswered: Ordered::new(),
+            deadlines: Ordered::new(),
+            untimed: Ordered::new(),
             grace_ns: GRACE,
             latest_ns: 0,
             watchdogs: Watchdogs::new(),
@@ -149,19 +163,18 @@ impl<T> Queue<T> {
 
     /// Whether the waiter is the first of those without a claim.
     pub fn is_first(&self, id: WaiterId) -> bool {
-        let first = self.waiting.first_key_value();
-        first.is_some_and(|(first, _)| *first == id)
+        self.waiting.first().is_some_and(|(first, _)| first == id)
     }
 
     /// Whether the waiter is skipped for now.
     pub fn is_skipped(&self, id: WaiterId) -> bool {
-        matches!(self.aside.get(&id), Some((Aside::Skipped, _)))
+        matches!(self.aside.get(id), Some((Aside::Skipped, _)))
     }
 
     /// What a waiter brought with it.
     pub fn item(&self, id: WaiterId) -> Option<&T> {
-        let entry = self.waiting.get(&id).or_else(|| self.notified.get(&id));
-        let entry = entry.or_else(|| self.aside.get(&id).map(|(_, entry)| entry))?;
+        let entry = self.waiting.get(id).or_else(|| self.notified.get(id));
+        let entry = entry.or_else(|| self.aside.get(id).map(|(_, entry)| entry))?;
         Some(&entry.item)
     }
 
@@ -169,11 +182,11 @@ impl<T> Queue<T> {
     /// never. Waiters that are polled have timers of their own for their deadlines.
     pub(super) fn next_check_ns(&self) -> u64 {
         let unanswered = self.unanswered.first();
-        let first = self.waiting.first_key_value();
+        let first = self.waiting.first();
         let deadline = self.deadlines.first();
-        let unanswered = unanswered.map_or(u64::MAX, |(since, _)| *since);
+        let unanswered = unanswered.map_or(u64::MAX, |((since, _), ())| since);
         let due = first.map_or(u64::MAX, |(_, first)| first.due_ns);
-        let deadline = deadline.map_or(u64::MAX, |(at, _)| *at);
+        let deadline = deadline.map_or(u64::MAX, |((at, _), ())| at);
         let next = unanswered.min(due).min(deadline);
         next.saturating_add(self.grace_ns)
     }
@@ -191,7 +204,7 @@ impl<T> Queue<T> {
         // 2^64 waiters do not come by.
         self.drawn = self.drawn.wrapping_add(1);
         if deadline_ns != u64::MAX {
-            self.deadlines.insert((deadline_ns, id));
+            self.deadlines.insert((deadline_ns, id), ());
         }
         let entry = Entry {
             item,
@@ -200,6 +213,7 @@ impl<T> Queue<T> {
             aside_ns: 0,
             notified_ns: u64::MAX,
             waker: None,
+            untimed: false,
             on_lapse: None,
         };
         supply.counted(&entry.item);
@@ -226,20 +240,43 @@ impl<T> Queue<T> {
             self.vote(false);
         }
         self.dispatch(now_ns, supply, wakers);
-        if self.notified.contains_key(&id) {
+        if self.notified.contains(id) {
             self.answered(id, wakers);
             wakers.discard(Some(waker));
             return Standing::Go;
         }
-        if let Some(entry) = self.waiting.get_mut(&id) {
+        if let Some(entry) = self.waiting.get_mut(id) {
             entry.waker = Some(waker);
+            if is_far(now_ns, entry.deadline_ns) && !entry.untimed {
+                entry.untimed = true;
+                self.untimed.insert((entry.deadline_ns, id), ());
+            }
             return Standing::Wait;
         }
         wakers.discard(Some(waker));
-        match self.aside.get(&id) {
+        match self.aside.get(id) {
             Some((Aside::Skipped, _)) => Standing::Go,
             _ => Standing::Expired,
         }
+    }
+
+    /// A waiter that has a claim, and was polled since, takes it and leaves: `take` does the first. So
+    /// there is not more to hand out than before, and nothing is dispatched. `None`, and nothing has
+    /// happened, when it has none or `take` did not take it: see [`take`](Self::take).
+    pub fn take_claim<S: Supply<T>>(
+        &mut self,
+        id: WaiterId,
+        supply: &mut S,
+        wakers: &mut Wakers,
+        take: impl FnOnce(&mut S, &T) -> bool,
+    ) -> Option<()> {
+        let entry = self.notified.get(id)?;
+        if entry.notified_ns != u64::MAX || !take(supply, &entry.item) {
+            return None;
+        }
+        self.remove(id, supply, wakers);
+        self.settle();
+        Some(())
     }
 
     /// A waiter whose service is ready takes what it waits for, if it has a claim or has expired:
@@ -262,8 +299,8 @@ impl<T> Queue<T> {
         self.answered(id, wakers);
         self.dispatch(now_ns, supply, wakers);
         self.answered(id, wakers);
-        let claim = self.notified.get(&id);
-        let taking = match (claim, self.aside.get(&id)) {
+        let claim = self.notified.get(id);
+        let taking = match (claim, self.aside.get(id)) {
             (Some(entry), _) | (None, Some((Aside::Expired, entry))) => {
                 take(supply, &entry.item, wakers)
             }
@@ -281,11 +318,11 @@ impl<T> Queue<T> {
             }
             Taking::Missing => {}
         }
-        let given_up = self.notified.contains_key(&id);
+        let given_up = self.notified.contains(id);
         if given_up && let Some(entry) = self.take_active(id, supply) {
             self.wait(id, entry, supply);
         }
-        let unused = match self.waiting.get_mut(&id) {
+        let unused = match self.waiting.get_mut(id) {
             Some(entry) => entry.waker.replace(waker),
             None => Some(waker),
         };
@@ -299,9 +336,30 @@ impl<T> Queue<T> {
 
     /// The first waiter has a timer of its own: it comes at `due_ns`, or lapses after that.
     pub fn set_due(&mut self, id: WaiterId, due_ns: u64, wakers: &mut Wakers) {
-        if let Some(entry) = self.waiting.get_mut(&id) {
+        if let Some(entry) = self.waiting.get_mut(id) {
             entry.due_ns = due_ns;
             self.call_watchdog(wakers);
+        }
+    }
+
+    /// Wakes those whose deadlines are not far any more, to set timers.
+    pub(super) fn wake_untimed(&mut self, now_ns: u64, wakers: &mut Wakers) {
+        while let Some(((at, id), ())) = self.untimed.first()
+            && !is_far(now_ns, at)
+        {
+            self.untimed.pop_first();
+            let entry = match self.waiting.get_mut(id) {
+                Some(entry) => {
+                    wakers.add(entry.waker.take());
+                    Some(entry)
+                }
+                // It was woken, and sets its timer when it is polled.
+                None => self.notified.get_mut(id),
+            };
+            let entry = entry.or_else(|| self.aside.get_mut(id).map(|(_, entry)| entry));
+            if let Some(entry) = entry {
+                entry.untimed = false;
+            }
         }
     }
 
@@ -314,8 +372,8 @@ impl<T> Queue<T> {
 
     /// Has `waker` woken when the waiter lapses or expires.
     pub fn on_lapse(&mut self, id: WaiterId, waker: Waker) {
-        let entry = self.waiting.get_mut(&id);
-        if let Some(entry) = entry.or_else(|| self.notified.get_mut(&id)) {
+        let entry = self.waiting.get_mut(id);
+        if let Some(entry) = entry.or_else(|| self.notified.get_mut(id)) {
             entry.on_lapse = Some(waker);
         }
     }
@@ -328,7 +386,7 @@ impl<T> Queue<T> {
         supply: &mut impl Supply<T>,
         wakers: &mut Wakers,
     ) {
-        if self.notified.contains_key(&id)
+        if self.notified.contains(id)
             && let Some(entry) = self.take_active(id, supply)
         {
             self.set_aside(id, Aside::Lapsed, entry, supply, wakers);
@@ -358,17 +416,26 @@ impl<T> Queue<T> {
         supply: &mut impl Supply<T>,
         wakers: &mut Wakers,
     ) -> bool {
-        let gone = self.take_active(id, supply);
-        let gone = gone.or_else(|| self.remove_aside(id, supply));
-        let was_here = gone.is_some();
-        if let Some(entry) = gone {
-            supply.uncounted(&entry.item);
-            self.deadlines.remove(&(entry.deadline_ns, id));
-            wakers.discard(entry.waker);
-            wakers.discard(entry.on_lapse);
-        }
+        let was_here = self.remove(id, supply, wakers);
         self.dispatch(now_ns, supply, wakers);
         was_here
+    }
+
+    fn remove(&mut self, id: WaiterId, supply: &mut impl Supply<T>, wakers: &mut Wakers) -> bool {
+        let gone = self.take_active(id, supply);
+        let Some(entry) = gone.or_else(|| self.remove_aside(id, supply)) else {
+            return false;
+        };
+        supply.uncounted(&entry.item);
+        if entry.deadline_ns != u64::MAX {
+            self.deadlines.remove((entry.deadline_ns, id));
+        }
+        if entry.untimed {
+            self.untimed.remove((entry.deadline_ns, id));
+        }
+        wakers.discard(entry.waker);
+        wakers.discard(entry.on_lapse);
+        true
     }
 }
 

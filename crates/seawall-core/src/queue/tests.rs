@@ -360,7 +360,7 @@ async fn the_watchdog_is_woken_for_a_notification_and_one_that_is_overdue_is_rep
     assert!(subject.come(&stuck));
     assert_eq!(look(&mut subject, first), None, "nobody waits");
 
-    let stuck = subject.join(0, 3_000_000_000);
+    let stuck = subject.join(0, u64::MAX);
     let second = subject.queue.start_watchdog(0).expect("it has ended");
     look(&mut subject, second);
     subject.now = 2_000_000_000;
@@ -371,6 +371,32 @@ async fn the_watchdog_is_woken_for_a_notification_and_one_that_is_overdue_is_rep
     let wakes = stuck.wakes();
     subject.change(|queue, _, _, wakers| queue.watch_ended(third, wakers));
     assert_eq!(stuck.wakes(), wakes + 1, "it starts another");
+}
+
+#[test]
+fn a_waiter_whose_deadline_is_far_is_woken_in_time_to_set_a_timer() {
+    const SECOND: u64 = 1_000_000_000;
+    let mut subject = Subject::new(0);
+    let [far, near, gone] = [10, 2, 10].map(|seconds| subject.join(0, seconds * SECOND));
+    subject.leave(&gone);
+    let look = |subject: &mut Subject, at| {
+        subject.now = at;
+        subject.change(|queue, now, _, wakers| queue.wake_untimed(now, wakers));
+    };
+    look(&mut subject, 0);
+    look(&mut subject, 8 * SECOND - 1);
+    assert_eq!([&far, &near, &gone].map(Call::wakes), [0; 3]);
+    look(&mut subject, 8 * SECOND);
+    look(&mut subject, 9 * SECOND);
+    assert_eq!([&far, &near, &gone].map(Call::wakes), [1, 0, 0]);
+    // Polled with a reading of the clock from before that, it would not set one.
+    subject.now = 7 * SECOND;
+    subject.poll(&far);
+    look(&mut subject, 9 * SECOND);
+    assert_eq!(far.wakes(), 2);
+    subject.leave(&far);
+    subject.leave(&near);
+    assert!(subject.queue.untimed.is_empty());
 }
 
 proptest! {

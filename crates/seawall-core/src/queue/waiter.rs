@@ -10,6 +10,7 @@ use tokio::runtime::{self, Handle};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
+use super::state::is_far;
 use crate::Rejection;
 
 /// What a waiter does next.
@@ -50,8 +51,8 @@ pub trait Gate {
     ///
     /// # Errors
     ///
-    /// What to do instead: it was too late for it. It waits, with the waker registered.
-    fn take(&mut self, waker: Waker) -> Result<Self::Permit, Turn>;
+    /// What to do instead: it was too late for it. It waits, with a clone of the waker registered.
+    fn take(&mut self, waker: &Waker) -> Result<Self::Permit, Turn>;
 
     /// Lets others pass while the target is not ready.
     fn skip(&mut self);
@@ -116,6 +117,12 @@ pub enum Stopped<E> {
     Failed(E),
 }
 
+/// Whether there is a runtime for a watchdog. That of a task need not be asked for, which would change
+/// a reference count that all threads share.
+fn in_runtime() -> bool {
+    tokio::task::try_id().is_some() || Handle::try_current().is_ok()
+}
+
 pin_project! {
     /// A call that waits at a gate, with its timer.
     #[derive(Debug)]
@@ -169,6 +176,8 @@ impl<G: Gate> Waiter<G> {
                 Ok(turn) => turn,
                 Err(rejection) => return Poll::Ready(Err(Stopped::Rejected(rejection))),
             };
+            // Only after a turn: that has seen to it that there is a watchdog.
+            let is_watched = turn == Turn::Wait;
             if turn == Turn::Go {
                 turn = match target.poll_ready(cx) {
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(Stopped::Failed(error))),
@@ -176,7 +185,7 @@ impl<G: Gate> Waiter<G> {
                         this.gate.skip();
                         Turn::Wait
                     }
-                    Poll::Ready(Ok(())) => match this.gate.take(cx.waker().clone()) {
+                    Poll::Ready(Ok(())) => match this.gate.take(cx.waker()) {
                         Ok(permit) => return Poll::Ready(Ok(permit)),
                         Err(instead) => {
                             target.release();
@@ -197,8 +206,13 @@ impl<G: Gate> Waiter<G> {
             if until_ns == u64::MAX {
                 return Poll::Pending;
             }
-            let at = this.gate.instant(until_ns);
+            if is_watched && is_far(now_ns, deadline_ns) && in_runtime() {
+                // Most are served before that: setting a timer and removing it costs more than all
+                // else that a wait does.
+                return Poll::Pending;
+            }
             let runtime = Handle::try_current().ok().map(|runtime| runtime.id());
+            let at = this.gate.instant(until_ns);
             match this.timer.as_mut().as_pin_mut() {
                 Some(timer) if *this.runtime == runtime => {
                     if timer.deadline() != at {

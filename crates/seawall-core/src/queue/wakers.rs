@@ -6,47 +6,40 @@ use std::task::Waker;
 #[must_use = "waiters sleep on unless they are woken"]
 #[derive(Debug, Default)]
 pub struct Wakers {
-    /// `None` mostly: a call that passes at once has none.
-    lists: Option<Lists>,
+    // Usually there is at most one of each: these are kept without an allocation.
+    wake: Option<Waker>,
+    drop: Option<Waker>,
+    more: Option<Box<More>>,
 }
 
 #[derive(Debug, Default)]
-struct Lists {
+struct More {
     before: Option<Waker>,
-    wake: Few,
-    drop: Few,
-}
-
-/// Usually one: that is kept without an allocation.
-#[derive(Debug, Default)]
-struct Few {
-    first: Option<Waker>,
-    more: Vec<Waker>,
-}
-
-impl Few {
-    fn push(&mut self, waker: Waker) {
-        match self.first {
-            None => self.first = Some(waker),
-            Some(_) => self.more.push(waker),
-        }
-    }
+    wake: Vec<Waker>,
+    drop: Vec<Waker>,
 }
 
 impl Wakers {
     /// None yet.
     pub const fn new() -> Self {
-        Self { lists: None }
+        Self {
+            wake: None,
+            drop: None,
+            more: None,
+        }
     }
 
-    fn lists(&mut self) -> &mut Lists {
-        self.lists.get_or_insert_default()
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
     }
 
     /// Adds one to be woken.
+    #[inline]
     pub fn add(&mut self, waker: Option<Waker>) {
-        if let Some(waker) = waker {
-            self.lists().wake.push(waker);
+        match (waker, &self.wake) {
+            (None, _) => {}
+            (waker, None) => self.wake = waker,
+            (Some(waker), Some(_)) => self.more().wake.push(waker),
         }
     }
 
@@ -55,26 +48,29 @@ impl Wakers {
         let Some(waker) = waker else {
             return;
         };
-        let lists = self.lists();
-        match lists.before {
-            None => lists.before = Some(waker),
-            Some(_) => lists.wake.push(waker),
+        let more = self.more();
+        match more.before {
+            None => more.before = Some(waker),
+            Some(_) => more.wake.push(waker),
         }
     }
 
     /// Adds one to be dropped.
+    #[inline]
     pub fn discard(&mut self, waker: Option<Waker>) {
-        if let Some(waker) = waker {
-            self.lists().drop.push(waker);
+        match (waker, &self.drop) {
+            (None, _) => {}
+            (waker, None) => self.drop = waker,
+            (Some(waker), Some(_)) => self.more().drop.push(waker),
         }
     }
 
     /// How many are to be woken.
     pub fn len(&self) -> usize {
-        let one = |waker: &Option<Waker>| usize::from(waker.is_some());
-        let of =
-            |lists: &Lists| one(&lists.before) + one(&lists.wake.first) + lists.wake.more.len();
-        self.lists.as_ref().map_or(0, of)
+        let more = self.more.as_ref().map_or(0, |more| {
+            usize::from(more.before.is_some()) + more.wake.len()
+        });
+        usize::from(self.wake.is_some()) + more
     }
 
     /// Whether none is to be woken.
@@ -86,18 +82,21 @@ impl Wakers {
     /// of the executor.
     #[inline]
     pub fn wake(self) {
-        if let Some(lists) = self.lists {
-            lists.wake();
+        match self.more {
+            None => {
+                if let Some(waker) = self.wake {
+                    waker.wake();
+                }
+            }
+            Some(more) => more.wake(self.wake),
         }
     }
 }
 
-impl Lists {
+impl More {
     #[inline(never)]
-    fn wake(self) {
-        let Few { first, more } = self.wake;
-        let before = self.before.into_iter();
-        let all = before.chain(first).chain(more);
+    fn wake(self, first: Option<Waker>) {
+        let all = self.before.into_iter().chain(first).chain(self.wake);
         Waking(all).run();
     }
 }

@@ -5,12 +5,13 @@ use std::pin::pin;
 use std::task::{Poll, Waker, ready};
 
 use tokio::runtime::{self, Handle};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{Queue, Supply, Wakers};
 
-/// How long a watchdog stays after the last waiter has left, for the next one.
-const LINGER: u64 = 1_000_000_000;
+/// How long a watchdog stays after the last waiter has left, for the next one. It looks at least
+/// that often.
+pub(super) const LINGER: u64 = 1_000_000_000;
 
 /// Tokio's timers are no finer.
 const SHORTEST_SLEEP: u64 = 1_000_000;
@@ -108,6 +109,7 @@ impl<T> Queue<T> {
         // It is here, and need not be woken.
         wakers.discard(watchdog.waker.take());
         self.dispatch(now_ns, supply, wakers);
+        self.wake_untimed(now_ns, wakers);
         if self.is_empty() {
             wakers.discard(Some(waker));
             return None;
@@ -154,12 +156,21 @@ pub trait Watched: Send + Sync + 'static {
 ///
 /// It sleeps until there is something to do, which is about once per [`GRACE`](super::GRACE) while
 /// waiters come and go. There is one for each runtime whose tasks wait in the queue.
+///
+/// # Panics
+///
+/// In a runtime without time.
 pub fn watch(watched: impl Watched, generation: u64) {
     match Handle::try_current() {
-        Ok(runtime) => drop(runtime.spawn(run(Ended {
-            watched,
-            generation,
-        }))),
+        Ok(runtime) => {
+            let of = Ended {
+                watched,
+                generation,
+            };
+            // Here it panics where there is no time, rather than in a task of its own.
+            let sleep = sleep_until(Instant::now());
+            drop(runtime.spawn(run(of, sleep)));
+        }
         Err(_) => watched.watch_ended(generation),
     }
 }
@@ -176,8 +187,8 @@ impl<W: Watched> Drop for Ended<W> {
     }
 }
 
-async fn run<W: Watched>(of: Ended<W>) {
-    let mut sleep = pin!(sleep_until(Instant::now()));
+async fn run<W: Watched>(of: Ended<W>, sleep: Sleep) {
+    let mut sleep = pin!(sleep);
     poll_fn(|cx| {
         loop {
             let waker = cx.waker().clone();
