@@ -12,6 +12,7 @@ mod seatbelt;
 mod seawall;
 mod tower;
 mod tower_resilience;
+mod waiting;
 
 use std::future::Future;
 use std::hint::{black_box, spin_loop};
@@ -40,6 +41,7 @@ pub(crate) fn all() -> Vec<Subject> {
     all.extend(routes::subjects());
     all.extend(tower::subjects());
     all.extend(tower_resilience::subjects());
+    all.extend(waiting::subjects());
     all.extend(seatbelt::subjects());
     all.extend(governor::subjects());
     all.extend(recloser::subjects());
@@ -290,6 +292,8 @@ mod tests {
                 // Of these, two are the request's own.
                 [_, "http", case] if case.contains("-6") => 100,
                 [_, "http", _] | [_, _, "http" | "http-cloned"] => 60,
+                // What waits is boxed.
+                [_, _, "waiting"] => 10,
                 _ => 0,
             };
             assert!(counted.count_total <= most, "{}: {counted:?}", subject.name);
