@@ -17,6 +17,8 @@ mod pair;
 mod report;
 mod subjects;
 mod tail;
+#[cfg(feature = "telemetry")]
+mod telemetry;
 
 use std::process::ExitCode;
 
@@ -24,6 +26,11 @@ use cli::Job;
 use subjects::Subject;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "telemetry")]
+    if let Err(complaint) = telemetry::install() {
+        eprintln!("seawall-benches: {complaint}");
+        return ExitCode::FAILURE;
+    }
     let done = match cli::parse(std::env::args().skip(1)) {
         Ok(Job::Help) => {
             print!("{}", cli::HELP);

@@ -39,6 +39,17 @@ pub(super) fn subjects() -> Vec<Subject> {
         }),
     ];
     subjects.extend(ours());
+    // What one scrape costs, not what a call does.
+    #[cfg(feature = "telemetry")]
+    subjects.push(Subject::function("telemetry/http/publish", || {
+        let registry = seawall::Registry::new("bench");
+        let stack = broker();
+        stack.register(&registry).expect("the only stack");
+        move |_| {
+            registry.publish();
+            true
+        }
+    }));
     subjects.extend(peers());
     subjects
 }
