@@ -12,10 +12,10 @@ use hyper_util::rt::TokioExecutor;
 use seawall::{Limit, RateLimitConfig, RateLimitLayer, WrapErrorLayer};
 use seawall_sim::provider::{self, MarketData, Stats};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tower::{ServiceBuilder, ServiceExt};
 
-use crate::load::{self, Kind, MINUTE, Outcome, RULES, Run, SECOND};
+use crate::load::{self, DAY, Kind, MINUTE, MS, Outcome, RULES, Run, SECOND};
 
 /// By how much the latencies to the vendor may differ: two requests that depart a minute apart may
 /// arrive closer to each other.
@@ -87,7 +87,8 @@ async fn all(length: Duration) -> Result<bool, Box<dyn Error>> {
         let ((count, per), stats) = (LIMITS[index], stats?);
         let windows = (length.as_secs_f64() / per.as_secs_f64()).ceil();
         let used = stats.executed as f64 / (f64::from(count) * windows);
-        kept &= stats.violations == 0;
+        // Without load nothing is shown.
+        kept &= stats.violations == 0 && stats.executed > 0;
         crate::print(&format!(
             "{:<12} {:>8} {:>8} {:>10} {:>5.1} %\n",
             format!("{count} per {per:?}"),
@@ -110,7 +111,8 @@ async fn one(
     let vendor = MarketData::polygon().limit(limit).start().await?;
     let config = RateLimitConfig::builder()
         .limit(Limit::strict(count, per).margin(MARGIN))
-        .max_wait(2 * length + 2 * MINUTE)
+        // Longer than the last of the callers waits: one that is rejected is no load.
+        .max_wait(30 * DAY)
         .build()?;
     let client = ServiceBuilder::new()
         .layer(RateLimitLayer::new("vendor", config))
@@ -126,11 +128,16 @@ async fn one(
                 let Ok(request) = Request::get(&url).body(Full::default()) else {
                     return;
                 };
+                let call = async {
+                    match client.clone().oneshot(request).await {
+                        Ok(response) => drop(response.into_body().collect().await),
+                        // Not in an endless loop at the same instant.
+                        Err(_) => sleep(100 * MS).await,
+                    }
+                };
                 // Calls in flight at the end are dropped.
-                let result = timeout_at(end, client.clone().oneshot(request)).await;
-                let Ok(result) = result else { return };
-                if let Ok(result) = result {
-                    let _ = result.into_body().collect().await;
+                if timeout_at(end, call).await.is_err() {
+                    return;
                 }
             }
         });
