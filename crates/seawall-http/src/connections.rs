@@ -11,9 +11,11 @@ use pin_project_lite::pin_project;
 use seawall_bulkhead::connections::{
     ConnectFuture, ConnectionLimit, ConnectionLimitLayer, Limited,
 };
-use seawall_core::{Describe, Policies, Policy, Rejectable};
+use seawall_core::{Describe, InstanceName, Policies, Policy, Reason, Rejectable, Rejection};
 use tower_layer::Layer;
 use tower_service::Service;
+
+use crate::background::is_background;
 
 /// Limits how many connections the pooling client of hyper-util has at once, idle ones included.
 ///
@@ -21,12 +23,13 @@ use tower_service::Service;
 /// a provider that bounds connections per address responds with resets. See
 /// [`connections`](seawall_bulkhead::connections) for what waits and what is rejected.
 ///
-/// **Bound the calls as well.** The client spawns a connect whose request an idle connection serves
-/// meanwhile, also when it is still queued here. With more calls at once than connections the queue
-/// fills with connects that nobody waits for, and when it has reached `max_waiting`, calls fail at
-/// once with `BulkheadFull`. A bulkhead around the client, as every stack of `seawall` has one, with
-/// at most as many permits as there are connections keeps the queue short;
-/// `pool_max_idle_per_host` of the client bounds what is idle. This limit is then the last bound.
+/// **Give the client a [`BackgroundExecutor`](crate::BackgroundExecutor).** The client spawns a
+/// connect whose request an idle connection serves meanwhile, also when it is still queued here. In
+/// such an executor it leaves the queue at once. In another one, with more calls at once than
+/// connections, the queue fills with connects that nobody waits for, and when it has reached
+/// `max_waiting`, calls fail at once with `BulkheadFull`.
+///
+/// `pool_max_idle_per_host` of the client bounds what is idle.
 ///
 /// ```
 /// use http_body_util::Empty;
@@ -35,7 +38,7 @@ use tower_service::Service;
 /// use hyper_util::rt::TokioExecutor;
 /// use seawall_bulkhead::connections::{ConnectionLimitConfig, ConnectionLimitLayer};
 /// use seawall_core::WrapErrorLayer;
-/// use seawall_http::LimitConnections;
+/// use seawall_http::{BackgroundExecutor, LimitConnections};
 /// use tower::ServiceBuilder;
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), seawall_core::InvalidConfig> {
@@ -47,7 +50,7 @@ use tower_service::Service;
 ///     .layer(WrapErrorLayer)
 ///     .service(HttpConnector::new());
 /// let client: Client<_, Empty<bytes::Bytes>> =
-///     Client::builder(TokioExecutor::new()).build(connector);
+///     Client::builder(BackgroundExecutor::new(TokioExecutor::new())).build(connector);
 /// assert_eq!(handle.in_flight(), 0);
 /// # Ok(()) }
 /// ```
@@ -69,6 +72,7 @@ impl<S, X: Clone> Layer<S> for LimitConnections<X> {
     fn layer(&self, connector: S) -> Self::Service {
         LimitedConnector {
             limit: self.limit.layer(connector),
+            name: self.limit.handle().name(),
         }
     }
 }
@@ -77,6 +81,7 @@ impl<S, X: Clone> Layer<S> for LimitConnections<X> {
 #[derive(Clone)]
 pub struct LimitedConnector<S, X = Policy> {
     limit: ConnectionLimit<S, X>,
+    name: InstanceName,
 }
 
 impl<S, X> LimitedConnector<S, X> {
@@ -103,7 +108,8 @@ where
 
     fn call(&mut self, target: Target) -> Self::Future {
         LimitedConnecting {
-            connecting: self.limit.call(target),
+            connecting: Some(self.limit.call(target)),
+            name: self.name,
         }
     }
 }
@@ -121,8 +127,10 @@ pin_project! {
     where
         S: Service<Target>,
     {
+        // `None` once it has left the queue since nobody waits for it.
         #[pin]
-        connecting: ConnectFuture<S, Target>,
+        connecting: Option<ConnectFuture<S, Target>>,
+        name: InstanceName,
     }
 }
 
@@ -134,7 +142,17 @@ where
     type Output = Result<LimitedConnection<S::Response>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let limited = ready!(self.project().connecting.poll(cx))?;
+        let mut this = self.project();
+        let Some(connecting) = this.connecting.as_mut().as_pin_mut() else {
+            panic!("a connect was polled after it had completed")
+        };
+        if is_background() && connecting.is_waiting() {
+            this.connecting.set(None);
+            // The client ignores it.
+            let left = Rejection::new(Reason::QueueTimeout, *this.name);
+            return Poll::Ready(Err(left.with_pattern("connections").into()));
+        }
+        let limited = ready!(connecting.poll(cx))?;
         Poll::Ready(Ok(LimitedConnection { limited }))
     }
 }

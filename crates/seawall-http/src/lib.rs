@@ -65,6 +65,8 @@ pub mod deadline;
 pub mod inspect;
 pub mod quota;
 
+#[cfg(feature = "connections")]
+mod background;
 mod classify;
 mod completion;
 #[cfg(feature = "connections")]
@@ -89,6 +91,8 @@ mod state;
 mod transport;
 mod wait_bounds;
 
+#[cfg(feature = "connections")]
+pub use background::{Background, BackgroundExecutor};
 pub use classify::{ClassifyError, HttpClassifier, TransportErrors};
 pub use completion::{BodyEnd, CompleteOnBodyEnd, GuardedBody, JudgeBodyEnd, broken_off};
 #[cfg(feature = "connections")]

@@ -2,17 +2,20 @@
 #![cfg(feature = "connections")]
 
 use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
+use hyper::rt::Executor;
 use hyper::{Request, Response, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use seawall_bulkhead::connections::{ConnectionLimitConfig, ConnectionLimitLayer};
 use seawall_core::{Reason, WrapErrorLayer, find_rejection};
-use seawall_http::LimitConnections;
+use seawall_http::{BackgroundExecutor, LimitConnections};
 use tokio::sync::Barrier;
 use tower::{ServiceBuilder, ServiceExt};
 
@@ -120,4 +123,82 @@ async fn a_rejection_is_found_in_the_error_of_the_client() {
     let error = client.request(request).await.unwrap_err();
     let rejected = find_rejection(&error).expect("a rejection");
     assert_eq!(rejected.reason(), Reason::BulkheadFull);
+}
+
+type Executed = Box<dyn Future<Output = ()> + Send>;
+
+/// Twenty callers of 20 calls each over two connections: how many calls failed, and how many connects
+/// wait in the end.
+async fn steady_load<E>(executor: E, limit: &ConnectionLimitLayer) -> (usize, usize)
+where
+    E: Executor<Pin<Executed>> + Send + Sync + Clone + 'static,
+{
+    let server = server(1).await;
+    let connector = ServiceBuilder::new()
+        .layer(LimitConnections::new(limit.clone()))
+        .layer(WrapErrorLayer)
+        .service(HttpConnector::new());
+    let client: Client<_, Empty<Bytes>> = Client::builder(executor).build(connector);
+    let callers: Vec<_> = (0..20)
+        .map(|_| {
+            let (client, uri) = (client.clone(), server.uri.clone());
+            tokio::spawn(async move {
+                let mut failed = 0;
+                for _ in 0..20 {
+                    match client.get(uri.clone()).await {
+                        Ok(response) => {
+                            response.into_body().collect().await.expect("a body");
+                        }
+                        Err(error) => {
+                            assert!(find_rejection(&error).is_some(), "{error:?}");
+                            failed += 1;
+                            tokio::task::yield_now().await;
+                        }
+                    }
+                }
+                failed
+            })
+        })
+        .collect();
+    let mut failed = 0;
+    for caller in callers {
+        failed += caller.await.expect("no panic");
+    }
+    assert!(server.seen.lock().expect("no panic").peak <= 2);
+    (failed, limit.handle().queue_depth())
+}
+
+/// Connects that hyper-util leaves in the background filled the queue, and calls failed beside idle
+/// connections.
+#[tokio::test]
+async fn a_connect_that_nobody_waits_for_leaves_the_queue() {
+    let limit = layer(2, 40);
+    let clean = steady_load(BackgroundExecutor::new(TokioExecutor::new()), &limit).await;
+    assert_eq!(clean, (0, 0));
+    assert!(limit.handle().in_flight() <= 2);
+    let counts = limit.handle().counts();
+    assert_eq!(counts.rejected_full, 0);
+
+    let limit = layer(2, 40);
+    let (failed, waiting) = steady_load(TokioExecutor::new(), &limit).await;
+    assert!(failed > 0, "the client needs the executor");
+    assert!(waiting <= 40, "bounded by `max_waiting`");
+}
+
+/// One that has a permit goes on, for the pool.
+#[tokio::test]
+async fn a_connect_that_is_under_way_goes_on_in_the_background() {
+    let limit = layer(2, 40);
+    let server = server(1).await;
+    let connector = ServiceBuilder::new()
+        .layer(LimitConnections::new(limit.clone()))
+        .layer(WrapErrorLayer)
+        .service(HttpConnector::new());
+    let connect = connector.oneshot(server.uri.clone());
+    let (send, receive) = tokio::sync::oneshot::channel();
+    let executor = BackgroundExecutor::new(TokioExecutor::new());
+    executor.execute(async move {
+        let _ = send.send(connect.await.is_ok());
+    });
+    assert!(receive.await.expect("it has ended"));
 }

@@ -57,6 +57,11 @@ pin_project! {
 }
 
 impl<S: Service<Target>, Target> ConnectFuture<S, Target> {
+    /// Whether it waits for a permit, and nothing was begun.
+    pub const fn is_waiting(&self) -> bool {
+        matches!(self.step, Step::Waiting { .. })
+    }
+
     pub(crate) const fn connecting(
         inner: S::Future,
         permit: PoolPermit,

@@ -64,22 +64,16 @@
 //!
 //! hyper-util's pooling client does not drop a connect that has begun when an idle connection serves
 //! its request: it spawns it as a task, also while it is still queued here. Nobody waits for that
-//! connect any more, and it stays in the queue until it gets a permit or its `max_wait` ends. With
-//! more calls at once than connections each call leaves one behind, so **in steady load the queue
-//! fills with them, however quickly connections become idle; when `max_waiting` is reached, calls
-//! fail at once with [`BulkheadFull`](crate::Reason::BulkheadFull)**. Connects that are left behind
-//! also come before those that are needed, and keep the connector and its connections alive after the
-//! client was dropped, for `max_wait` at most. So with this client
+//! connect any more. Give the client the `BackgroundExecutor` of `seawall-http`: in it such a connect
+//! leaves the queue at once, and counts as abandoned, while one that is under way goes on for the
+//! pool. In another executor it stays queued until it gets a permit or its `max_wait` ends. With
+//! more calls at once than connections each call leaves one behind then, so that in steady load the
+//! queue fills with them, however quickly connections become idle; **when `max_waiting` is reached,
+//! calls fail at once with [`BulkheadFull`](crate::Reason::BulkheadFull)**. Where the executor cannot be
+//! chosen, bound the calls by a bulkhead around the client of at most `max_connections` permits.
 //!
-//! * bound the calls, with a bulkhead around the client of at most `max_connections` permits: there
-//!   are as many connections as calls then, and hardly a connect waits here;
-//! * bound the idle connections with the client's own `pool_max_idle_per_host` and
-//!   `pool_idle_timeout`, so that several hosts together stay below the limit;
-//! * and have this limit as the last bound, which is rarely reached. A short `max_wait` shortens how
-//!   long connects that are left behind are queued.
-//!
-//! The limit by itself suits clients that drop a connect which they no longer need, or that make one
-//! connection at a time, such as a `MakeService` behind tower's `Reconnect`.
+//! Bound the idle connections with the client's own `pool_max_idle_per_host` and `pool_idle_timeout`,
+//! so that several hosts together stay below the limit.
 //!
 //! # Ordering
 //!
