@@ -42,6 +42,7 @@ impl Keys {
                 self.configure_table(table, now_ns, old, (rate, &new));
                 table.rate = rate;
                 table.at_once = new.per_key().max_wait().is_zero();
+                table.has_named = new.keys().next().is_some();
                 limiters.extend(table.iter().filter_map(|(key, limit)| match limit {
                     KeyLimit::Limiter(limiter) => {
                         let settings = new.of_key(PartitionKey(key)).clone();
@@ -108,6 +109,7 @@ impl Keys {
                 limiter.config().check_shape(&settings)?;
             }
             config.set_key(key, settings.clone())?;
+            table.has_named = true;
             if !counts_one_unit(&config, self.has_account) {
                 self.one_unit.store(false, Ordering::Relaxed);
             }

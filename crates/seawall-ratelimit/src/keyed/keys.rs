@@ -59,9 +59,10 @@ impl Keys {
         let per_key = config.per_key();
         let rate = word_rate(per_key, has_account);
         let at_once = per_key.max_wait().is_zero();
+        let has_named = config.keys().next().is_some();
         Self {
             shards: (0..SHARDS)
-                .map(|_| Shard(Mutex::new(Table::new(rate, at_once))))
+                .map(|_| Shard(Mutex::new(Table::new(rate, at_once, has_named))))
                 .collect(),
             has_account,
             wall: Mutex::new(wall),
@@ -143,29 +144,37 @@ impl Keys {
         {
             let table = &mut *self.lock(hash);
             let (rate, at_once) = (table.rate, table.at_once);
-            match (table.get_mut(hash, key.0), rate) {
-                (Some(KeyLimit::Word(word)), Some(rate)) => {
-                    match rate.take(*word, now_ns, cost.into()) {
-                        Ok(next) => {
+            match table.get_mut(hash, key.0) {
+                Some(KeyLimit::Word(word)) => {
+                    let taken = rate.map(|rate| (rate, rate.take(*word, now_ns, cost.into())));
+                    match taken {
+                        Some((_, Ok(next))) => {
                             *word = next;
                             return KeyAdmission::Granted;
                         }
-                        Err(wait) if at_once && u64::from(cost) <= rate.burst() => {
+                        Some((rate, Err(wait))) if at_once && u64::from(cost) <= rate.burst() => {
                             return KeyAdmission::Denied(wait);
                         }
-                        Err(_) => {}
+                        _ => {}
                     }
                 }
-                (Some(KeyLimit::Limiter(limiter)), _) => {
+                Some(KeyLimit::Limiter(limiter)) => {
                     return KeyAdmission::Limiter(Arc::clone(limiter));
                 }
-                _ => {}
+                None => {
+                    let rate = table.rate_of_new();
+                    let first = rate.map(|rate| rate.take(0, now_ns, cost.into()));
+                    if let Some(Ok(word)) = first {
+                        table.insert_new(hash, key.0, KeyLimit::Word(word));
+                        return KeyAdmission::Granted;
+                    }
+                }
             }
         }
         self.admit_slow(key, now_ns, cost)
     }
 
-    /// A new key, or one that needs a limiter now.
+    /// A new key for which there may be no room, or a key that needs a limiter now.
     #[cold]
     #[inline(never)]
     fn admit_slow(&self, key: PartitionKey, now_ns: u64, cost: u32) -> KeyAdmission {

@@ -23,6 +23,8 @@ pub(super) struct Table {
     pub(super) rate: Option<Rate>,
     /// Whether a key that is used up rejects without a limiter.
     pub(super) at_once: bool,
+    /// Whether some keys have settings of their own, so that a new key must be looked for in them.
+    pub(super) has_named: bool,
 }
 
 #[derive(Debug)]
@@ -54,11 +56,12 @@ pub(super) const fn mix(key: u64) -> u64 {
 }
 
 impl Table {
-    pub(super) const fn new(rate: Option<Rate>, at_once: bool) -> Self {
+    pub(super) const fn new(rate: Option<Rate>, at_once: bool, has_named: bool) -> Self {
         Self {
             slots: HashTable::new(),
             rate,
             at_once,
+            has_named,
         }
     }
 
@@ -75,6 +78,12 @@ impl Table {
     pub(super) fn get_mut(&mut self, hash: u64, key: u64) -> Option<&mut KeyLimit> {
         let slot = self.slots.find_mut(hash, |slot| slot.key == key)?;
         Some(&mut slot.limit)
+    }
+
+    /// The rate of a new key, where it is a word and there is room for it.
+    #[inline]
+    pub(super) fn rate_of_new(&self) -> Option<Rate> {
+        self.rate.filter(|_| !self.has_named && !self.is_full())
     }
 
     pub(super) fn set(&mut self, key: u64, limit: KeyLimit) {

@@ -55,6 +55,30 @@ async fn keys_do_not_share_their_tokens() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn keys_that_are_named_before_their_first_call_begin_with_their_own_settings() {
+    let (inner, _mock) = mock();
+    let three = || builder(3).build().unwrap();
+    let layer = with(KeyedRateLimitConfig::new(builder(1).build().unwrap()).unwrap());
+    let (handle, mut svc) = (layer.handle(), layer.layer(inner));
+    // Some of the tables have room for more keys then.
+    assert!((1_000..1_300).all(|key| passes(&mut svc, 100 * key)));
+    for key in 1..=64 {
+        handle.configure_key(PartitionKey(key), three()).unwrap();
+    }
+    let mut config = KeyedRateLimitConfig::builder(builder(1));
+    for key in 1..=128 {
+        config = config.key(PartitionKey(key), builder(3));
+    }
+    let mut three_pass = |key: u32| {
+        let call = 100 * key;
+        (call..call + 3).all(|call| passes(&mut svc, call)) && !passes(&mut svc, call + 3)
+    };
+    assert!((1..=64).all(&mut three_pass), "one by one");
+    handle.configure(config.build().unwrap()).unwrap();
+    assert!((65..=128).all(&mut three_pass), "all at once");
+}
+
+#[tokio::test(start_paused = true)]
 async fn named_keys_have_settings_of_their_own() {
     let (inner, _mock) = mock();
     let limits = |per_key| {
