@@ -178,9 +178,15 @@ impl<'a> Search<'a> {
                 Some((&self.trie.nodes[child as usize], after))
             });
             (node, rest) = match (text, wildcard) {
-                (Some(text), Some((child, after))) => {
-                    self.walk(child, after);
-                    text
+                (Some(text), Some(wildcard)) => {
+                    // The earlier one first: if it matches, the other is not searched far.
+                    let (first, second) = if text.0.earliest < wildcard.0.earliest {
+                        (text, wildcard)
+                    } else {
+                        (wildcard, text)
+                    };
+                    self.walk(first.0, first.1);
+                    second
                 }
                 (Some(next), None) | (None, Some(next)) => next,
                 (None, None) => return,
