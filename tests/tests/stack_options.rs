@@ -390,7 +390,7 @@ fn layers_that_a_stack_does_not_have_cost_nothing() {
     fn size<S, L: Layer<S>>(_: &L) -> usize {
         size_of::<L::Service>()
     }
-    // The same as the six layers by themselves.
+    // No more than the seven layers by themselves.
     let builder = open_settings("plain");
     let settings = builder.settings().expect("valid").clone();
     let stack = builder.build_generic(Policy::new()).expect("valid");
@@ -404,14 +404,13 @@ fn layers_that_a_stack_does_not_have_cost_nothing() {
         .layer(breaker)
         .layer(AttemptTimeoutLayer::new("own", settings.attempt_timeout))
         .service(());
-    assert_eq!(size::<(), _>(&stack), size_of_val(&own));
-    // A policy grows the layers that use a part of it, each by that part, and no other.
+    assert!(size::<(), _>(&stack) <= size_of_val(&own));
+    // A policy grows a service by what describes and what classifies, once each.
     let known = open_settings("known")
         .build_generic(known())
         .expect("valid");
     let pointer = size_of::<fn()>();
-    // Describers: bulkhead, rate limit, attempt timeout. Classifier: breaker. Retry shares its own.
-    assert_eq!(size::<(), _>(&known), size::<(), _>(&stack) + 4 * pointer);
+    assert_eq!(size::<(), _>(&known), size::<(), _>(&stack) + 2 * pointer);
 }
 
 /// Options are methods of both stacks.

@@ -117,7 +117,8 @@ pub use gate::{Gate, GateLayer};
 pub use gate_future::GateFuture;
 pub use handle::{BreakerHandle, CircuitHandle};
 pub use keyed::{
-    BreakerRegistry, BreakerRegistrySnapshot, Keyed, KeyedBreaker, KeyedBreakerLayer, KeyedWait,
+    BreakerRegistry, BreakerRegistrySnapshot, ExtractKey, Keyed, KeyedBreaker, KeyedBreakerLayer,
+    KeyedWait,
 };
 pub use layer::BreakerLayer;
 pub use permit::Permit;

@@ -8,6 +8,8 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::carry::Carried;
+
 /// Prepares a request at its departure: a timestamp, a nonce, a signature over both.
 ///
 /// Closures and `fn` pointers `Fn(&mut Req) -> Result<(), Err>` implement it; a `fn` pointer keeps
@@ -19,8 +21,9 @@ pub trait PrepareDeparture<Req, Err> {
     ///
     /// # Errors
     ///
-    /// The result of the attempt: nothing is sent. It is classified as any error is; made of a
-    /// [`Rejection`](crate::Rejection) it says nothing about the upstream.
+    /// The result of the attempt: nothing is sent. Made of a [`Rejection`](crate::Rejection) it says
+    /// nothing about the upstream; any other error counts as a failure, by the classifier where the
+    /// layers above have one that they ask.
     fn prepare_departure(&self, request: &mut Req) -> Result<(), Err>;
 }
 
@@ -85,6 +88,15 @@ impl<H> DepartureLayer<H> {
     /// share, such as a counter, belongs behind an `Arc` or into a `static`.
     pub const fn new(hook: H) -> Self {
         Self { hook }
+    }
+
+    /// The same layer around a client that carries what requests and results are: its hook, which is
+    /// for the requests of the client itself, sees those. See [`carry`](crate::carry).
+    #[must_use]
+    pub fn carry_hook(self) -> DepartureLayer<Carried<H>> {
+        DepartureLayer {
+            hook: Carried(self.hook),
+        }
     }
 }
 

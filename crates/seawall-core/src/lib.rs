@@ -30,6 +30,7 @@ pub mod queue;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub mod carry;
 #[cfg(feature = "serde")]
 pub mod serialize;
 pub mod striped;

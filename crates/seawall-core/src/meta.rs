@@ -192,15 +192,13 @@ impl RequestMeta {
     note = "a describer is a `fn(&Request) -> RequestMeta`, a closure of that shape, `ConstMeta`, or a type that implements `Describe`"
 )]
 pub trait Describe<Req: ?Sized> {
-    /// What `request` is. Called once per layer and call, on the hot path.
-    fn describe(&self, request: &Req) -> RequestMeta;
-
     /// Whether this is no description at all, as [`DefaultMeta`] is; `false` unless implemented.
     ///
     /// Retry and hedge warn when they make no further attempt for this reason alone.
-    fn is_default(&self) -> bool {
-        false
-    }
+    const IS_DEFAULT: bool = false;
+
+    /// What `request` is. Called once per layer and call, on the hot path.
+    fn describe(&self, request: &Req) -> RequestMeta;
 }
 
 impl<F, Req: ?Sized> Describe<Req> for F
@@ -217,12 +215,10 @@ where
 pub struct DefaultMeta;
 
 impl<Req: ?Sized> Describe<Req> for DefaultMeta {
+    const IS_DEFAULT: bool = true;
+
     fn describe(&self, _: &Req) -> RequestMeta {
         RequestMeta::default()
-    }
-
-    fn is_default(&self) -> bool {
-        true
     }
 }
 

@@ -75,7 +75,7 @@ where
     let skipped = &common.stripe().skipped;
     let common = common.common();
     if !meta.replay.is_safe() {
-        if common.policy.describer().is_default() {
+        if X::Describer::IS_DEFAULT {
             skipped.not_described.add();
             common.core.state.warn_not_described();
         } else {

@@ -76,6 +76,8 @@ mod decimal;
 #[cfg(feature = "http2")]
 mod http2;
 mod keep;
+mod message;
+mod receive;
 mod replay;
 #[cfg(feature = "reqwest")]
 mod reqwest_client;
@@ -101,6 +103,8 @@ pub use copy::{copy_bytes_request, copy_request};
 #[cfg(feature = "http2")]
 pub use http2::was_not_processed;
 pub use keep::{BodyNotKept, KeepBody, KeepingBody};
+pub use message::HttpResponse;
+pub use receive::{Receive, ReceiveFuture, ReceiveLayer, ReceivedBody};
 pub use replay::{DEFAULT_REPLAY_CAP, ReplayBody, ReplayError};
 #[cfg(feature = "reqwest")]
 pub use reqwest_client::{IntoReqwestBody, ReqwestClient, ReqwestFuture};

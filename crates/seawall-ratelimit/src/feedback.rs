@@ -2,9 +2,10 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
+use seawall_core::striped::{Anchor, Local, Shared, Stripes};
 use seawall_core::{Describe, LateUsage, Policies, ReadQuotaSignals};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -100,10 +101,13 @@ impl<S, X: Clone, F: Clone, M: Clone> Layer<S> for FeedbackLayer<X, F, M> {
     type Service = Feedback<S, X, F, M>;
 
     fn layer(&self, inner: S) -> Self::Service {
+        // Only the reference counts of the stripes are wanted: a reader that each call clones would
+        // be a count that all threads write.
+        let reader = Shared::new(self.reader.clone(), Stripes::auto(), || ());
         Feedback {
             inner,
             state: self.state.anchor(),
-            reader: self.reader.clone(),
+            reader: reader.anchor(),
             policy: self.policy.clone(),
             cost: self.cost.clone(),
         }
@@ -117,13 +121,24 @@ seawall_core::impl_debug!(FeedbackLayer<X, F, M>: |this|
 /// A service whose results correct a rate limit; made by [`FeedbackLayer`].
 ///
 /// It is ready when the inner service is, rejects no call and changes no result.
-#[derive(Clone)]
 pub struct Feedback<S, X, F, M = MetaCost> {
     inner: S,
     state: StateAnchor,
-    reader: F,
+    reader: Anchor<F, ()>,
     policy: X,
     cost: M,
+}
+
+impl<S: Clone, X: Clone, F, M: Clone> Clone for Feedback<S, X, F, M> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            state: self.state.clone(),
+            reader: self.reader.clone(),
+            policy: self.policy.clone(),
+            cost: self.cost.clone(),
+        }
+    }
 }
 
 impl<S, X, F, M, Req> Service<Req> for Feedback<S, X, F, M>
@@ -131,29 +146,31 @@ where
     S: Service<Req>,
     X: Policies,
     X::Describer: Describe<Req>,
-    F: ReadQuotaSignals<S::Response, S::Error> + Clone,
+    F: ReadQuotaSignals<S::Response, S::Error>,
     M: CostFn<Req>,
 {
     type Response = S::Response;
     type Error = S::Error;
     type Future = FeedbackFuture<S::Future, F>;
 
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, req: Req) -> Self::Future {
         let meta = self.policy.describer().describe(&req);
         let state = self.state.local();
         let cost = |unit| self.cost.cost(&req, &meta, unit);
         let departed = state.common().departed(meta.key, cost);
         FeedbackFuture {
-            step: Step::Running {
-                inner: self.inner.call(req),
+            inner: Some(self.inner.call(req)),
+            call: Some(Call {
                 state,
+                reader: self.reader.local(),
                 departed,
-                reader: self.reader.clone(),
-            },
+            }),
         }
     }
 }
@@ -175,16 +192,38 @@ pin_project! {
     /// When it is polled after it has completed.
     pub struct FeedbackFuture<Fut, F> {
         #[pin]
-        step: Step<Fut, F>,
+        inner: Option<Fut>,
+        // Beside the inner future and not in one variant with it, which would then be moved.
+        call: Option<Call<F>>,
     }
 }
 
-pin_project! {
-    #[project = StepProj]
-    #[project_replace = StepDone]
-    enum Step<Fut, F> {
-        Running { #[pin] inner: Fut, state: LocalState, departed: Departed, reader: F },
-        Done,
+/// What a call that has departed needs when its result is there.
+struct Call<F> {
+    state: LocalState,
+    reader: Local<F, ()>,
+    departed: Departed,
+}
+
+impl<F> Call<F> {
+    #[inline]
+    fn read<Res, Err>(&self, result: &mut Result<Res, Err>)
+    where
+        F: ReadQuotaSignals<Res, Err>,
+    {
+        let (common, counters) = (self.state.common(), self.state.stripe());
+        let reader = self.reader.common();
+        let mut now = None;
+        let mut apply = |signal| {
+            // Only results with signals cost a clock read.
+            let now = *now.get_or_insert_with(|| common.clock.now());
+            common.apply_signal(counters, now, signal, &self.departed);
+        };
+        reader.read_signals(result.as_ref(), &mut apply);
+        if let Ok(response) = result {
+            let late = &mut || late_usage(&self.state, self.departed);
+            reader.attach_late_usage(response, late);
+        }
     }
 }
 
@@ -195,33 +234,23 @@ where
 {
     type Output = Result<Res, Err>;
 
+    // Always: a future that holds others is polled through all of them at every call, and each
+    // call that is not inlined costs more than most layers do.
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut step = self.project().step;
-        let StepProj::Running { inner, .. } = step.as_mut().project() else {
+        let mut this = self.project();
+        let Some(inner) = this.inner.as_mut().as_pin_mut() else {
             panic!("`FeedbackFuture` polled after it has completed");
         };
-        let mut result = ready!(inner.poll(cx));
-        // The inner future is dropped first: what it holds is free before any waiter is woken.
-        if let StepDone::Running {
-            state,
-            departed,
-            reader,
-            ..
-        } = step.project_replace(Step::Done)
-        {
-            let (common, counters) = (state.common(), state.stripe());
-            let mut now = None;
-            let mut apply = |signal| {
-                // Only results with signals cost a clock read.
-                let now = *now.get_or_insert_with(|| common.clock.now());
-                common.apply_signal(counters, now, signal, &departed);
-            };
-            reader.read_signals(result.as_ref(), &mut apply);
-            if let Ok(response) = &mut result {
-                reader.attach_late_usage(response, &mut || late_usage(&state, departed));
+        let mut out = inner.poll(cx);
+        if let Poll::Ready(result) = &mut out {
+            // The inner future is dropped first: what it holds is free before any waiter is woken.
+            this.inner.set(None);
+            if let Some(call) = this.call.take() {
+                call.read(result);
             }
         }
-        Poll::Ready(result)
+        out
     }
 }
 

@@ -70,6 +70,7 @@ pub mod guide {}
 
 mod adaptive;
 mod call;
+mod carried;
 mod config;
 mod counts;
 mod decide;

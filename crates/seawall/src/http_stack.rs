@@ -1,15 +1,16 @@
 //! The stack for HTTP clients.
 
 use http::Request;
+use seawall_core::carry::{CarriedOutcome, CarriedPolicy, PoolService};
 use seawall_core::{
     AlreadyRegistered, CloneRequest, InstanceName, InvalidConfig, Policies, Policy, Registry,
-    WrapError, policy_setters,
+    policy_setters,
 };
-use seawall_http::body_timeout::{BodyTimeout, BodyTimeoutLayer};
+use seawall_http::body_timeout::BodyTimeoutLayer;
 use seawall_http::deadline::propagate_deadline;
-use seawall_http::inspect::{Inspect, InspectFn, InspectLayer, Inspector};
+use seawall_http::inspect::{InspectFn, InspectLayer, Inspector};
 use seawall_http::quota::{HttpFeedback, RateLimitHeaders};
-use seawall_http::{CompleteOnBodyEnd, HttpClassifier, KeepBody, Routes};
+use seawall_http::{CompleteOnBodyEnd, HttpClassifier, KeepBody, Receive, ReceiveLayer, Routes};
 use seawall_timeout::{DeadlineConfig, PropagateDeadline};
 use tokio::time::Instant;
 use tower_layer::Layer;
@@ -17,21 +18,28 @@ use tower_layer::Layer;
 use crate::http_handles::HttpHandles;
 use crate::preset::HttpParts;
 use crate::settings::Settings;
-use crate::stack::{ClientStack, Limits, Pay, Slots, StackHandles, StackSlots, option_setters};
+use crate::stack::{
+    Assemble, Between, ClientStack, Departing, Layered, Limits, Pay, Slots, StackHandles,
+    StackSlots, option_setters,
+};
 
 /// The longest body that is inspected: throttles and errors are far shorter.
 const INSPECTED: usize = 16 * 1024;
 
-/// Writes the deadline of a call into the extensions of its HTTP request, for the layers below.
-///
-/// A request that has an earlier one there ([`propagate_deadline`]) is bound by that, in the queues
-/// of the stack, too.
+/// Writes the deadline of a call into the extensions of its HTTP request, in stacks that
+/// [propagate](HttpStack::propagate_deadline) it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct PropagateHttpDeadline;
+pub struct PropagateHttpDeadline {
+    is_on: bool,
+}
 
 impl<B> PropagateDeadline<Request<B>> for PropagateHttpDeadline {
+    #[inline]
     fn propagate(&self, request: &mut Request<B>, at: Instant) -> Instant {
-        propagate_deadline(request, at)
+        if self.is_on {
+            return propagate_deadline(request, at);
+        }
+        at
     }
 }
 
@@ -90,7 +98,7 @@ impl HttpStack {
         Ok(Self {
             stack: ClientStack::new(name, settings, pay)?
                 .policy(policy)
-                .propagate(PropagateHttpDeadline),
+                .propagate(PropagateHttpDeadline::default()),
             body_timeout: BodyTimeoutLayer::new(name, settings.body_timeout),
             feedback: HttpFeedback::new(name, (http.headers)()),
             inspect: http.inspect,
@@ -193,6 +201,40 @@ impl<X, I, O> HttpStack<X, I, O> {
         self
     }
 
+    /// Writes the deadline of each call into the extensions of its request, for a client that asks
+    /// for it: [`WriteDeadlineLayer`](seawall_http::deadline::WriteDeadlineLayer), which sends it to
+    /// the server, or [`deadline_of`](seawall_http::deadline::deadline_of). The layers of the stack
+    /// know it without, and extensions cost allocations.
+    ///
+    /// A deadline that a request brings along
+    /// ([`propagate_deadline`](seawall_http::deadline::propagate_deadline)) binds the stack with and
+    /// without this.
+    ///
+    /// ```
+    /// use std::convert::Infallible;
+    /// use http::{Request, Response};
+    /// use http_body_util::Full;
+    /// use seawall::http_client::deadline::WriteDeadlineLayer;
+    /// use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
+    ///
+    /// # type Body = Full<bytes::Bytes>;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = ServiceBuilder::new()
+    ///     .layer(seawall::broker("my-broker").build()?.propagate_deadline())
+    ///     .layer(WriteDeadlineLayer::new())
+    ///     .service(service_fn(|request: Request<Body>| async move {
+    ///         assert!(request.headers().contains_key("x-envoy-expected-rq-timeout-ms"));
+    ///         Ok::<_, Infallible>(Response::new(Body::default()))
+    ///     }));
+    /// client.oneshot(Request::get("/v2/positions").body(Body::default())?).await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn propagate_deadline(self) -> Self {
+        self.map_stack(|stack| stack.propagate(PropagateHttpDeadline { is_on: true }))
+    }
+
     /// Looks into JSON bodies of up to 16 KiB for what the status does not say: with a function
     /// of head and body, or any [`Inspector`]. The stacks of known providers have theirs already;
     /// this one takes its place. With `inspector as InspectFn` the stack keeps a type that can be
@@ -267,34 +309,48 @@ impl<X, I, O: StackSlots> HttpStack<X, I, O> {
     }
 }
 
-type Bounded<S, I> = BodyTimeout<WrapError<Inspect<S, I>>>;
-type Reader<X> = HttpFeedback<<X as Policies>::Classifier>;
+/// The client with everything below the layers of the stack.
+type Client<S, X, I, O> = Departing<Receive<S, <X as Policies>::Classifier, I>, X, O>;
+/// What corrects the rate limit, around that.
+type Feedback<X, O> = <<O as StackSlots>::RateLimit as Limits>::Feedback<
+    HttpFeedback<CarriedOutcome>,
+    CarriedPolicy<X>,
+>;
+type Corrected<S, X, I, O> = <Feedback<X, O> as Layer<Client<S, X, I, O>>>::Service;
 
 impl<S, X, I, O> Layer<S> for HttpStack<X, I, O>
 where
-    X: Policies<Classifier: Clone, Describer: Clone>,
+    X: Policies<
+            Classifier: Clone,
+            Describer: Clone,
+            Completion: Clone,
+            Copier: Clone,
+            Keeper: Clone,
+        >,
     I: Inspector + Clone,
-    O: StackSlots,
-    <O::RateLimit as Limits>::Feedback<Reader<X>, X>: Layer<Bounded<S, I>>,
-    ClientStack<X, PropagateHttpDeadline, O>:
-        Layer<<<O::RateLimit as Limits>::Feedback<Reader<X>, X> as Layer<Bounded<S, I>>>::Service>,
+    O: StackSlots<Departure: Assemble<Receive<S, X::Classifier, I>, X>>
+        + Between<Corrected<S, X, I, O>, CarriedPolicy<X>, PropagateHttpDeadline>,
+    Feedback<X, O>: Layer<Client<S, X, I, O>>,
 {
-    type Service = <ClientStack<X, PropagateHttpDeadline, O> as Layer<
-        <<O::RateLimit as Limits>::Feedback<Reader<X>, X> as Layer<Bounded<S, I>>>::Service,
-    >>::Service;
+    type Service = PoolService<
+        Layered<Corrected<S, X, I, O>, X, PropagateHttpDeadline, O>,
+        X::Describer,
+        X::Completion,
+    >;
 
     fn layer(&self, client: S) -> Self::Service {
-        // Right around the client: a throttle inside a 200 must be known to every layer above.
-        let client = self.reading().layer(client);
-        // The one place where the error changes its type.
-        let client = WrapError::new(client);
-        // Inside of the layers that hold a permit or a vote until the body has ended: a body that
-        // stalls ends as a failure, and what it held is free.
-        let client = self.body_timeout.layer(client);
+        let policy = self.stack.parts();
+        // Right around the client: a throttle inside a 200 must be known to every layer above, and
+        // a body that stalls ends as a failure inside of the layers that hold a permit or a vote
+        // until the body has ended. The one place where the error changes its type.
+        let classifier = policy.classifier().clone();
+        let receive = ReceiveLayer::new(classifier, self.reading(), self.body_timeout.clone());
+        let client = self.stack.departing(receive.layer(client));
         // Below everything that waits or rejects: it reads the responses of calls that departed.
-        let classifier = self.stack.parts().classifier().clone();
-        let feedback = self.feedback.clone().classify(classifier);
-        let client = self.stack.feedback(feedback).layer(client);
-        self.stack.layer(client)
+        let reader = self.feedback.clone().classify(CarriedOutcome);
+        let feedback = self.stack.carried_feedback(reader);
+        let service = self.stack.around(feedback.layer(client));
+        let (describer, completion) = (policy.describer(), policy.completion());
+        PoolService::new(service, describer.clone(), completion.clone())
     }
 }

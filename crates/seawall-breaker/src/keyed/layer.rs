@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 
+use seawall_core::carry::Carried;
 use seawall_core::{InstanceName, Policy, policy_setters};
 use tower_layer::Layer;
 
@@ -77,6 +78,18 @@ impl<K: ToOwned + ?Sized, B> BreakerRegistry<K, B> {
 }
 
 impl<X, K: ToOwned + ?Sized, F, B> KeyedBreakerLayer<X, K, F, B> {
+    /// The same layer between a [`DescribeLayer`](seawall_core::carry::DescribeLayer) and a
+    /// [`ClassifyLayer`](seawall_core::carry::ClassifyLayer): its key function, which is for the
+    /// requests of the service itself, sees those.
+    #[must_use]
+    pub fn carry_key(self) -> KeyedBreakerLayer<X, K, Carried<F>, B> {
+        KeyedBreakerLayer {
+            registry: self.registry,
+            key_fn: Carried(self.key_fn),
+            policy: self.policy,
+        }
+    }
+
     fn map_policy<Y>(self, change: impl FnOnce(X) -> Y) -> KeyedBreakerLayer<Y, K, F, B> {
         KeyedBreakerLayer {
             registry: self.registry,

@@ -2,6 +2,7 @@
 
 mod circuit;
 mod evict;
+mod key;
 mod layer;
 mod map;
 mod registry;
@@ -10,6 +11,7 @@ mod state;
 mod wait;
 
 pub use circuit::Keyed;
+pub use key::ExtractKey;
 pub use layer::KeyedBreakerLayer;
 pub use registry::{BreakerRegistry, BreakerRegistrySnapshot};
 pub use service::KeyedBreaker;

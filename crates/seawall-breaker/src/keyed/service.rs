@@ -1,6 +1,5 @@
 //! The service: finds the circuit of a request's key, which admits the call.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::task::{Context, Poll};
@@ -10,6 +9,7 @@ use seawall_core::{Classify, Policies, Rejectable, TrackCompletion};
 use tower_service::Service;
 
 use super::circuit::Keyed;
+use super::key::ExtractKey;
 use super::state::KeyedState;
 use super::wait::{KeyedResponse, KeyedWait};
 use crate::access::Access;
@@ -120,7 +120,7 @@ where
     X::Classifier: Classify<S::Response, S::Error> + Clone,
     X::Completion: TrackCompletion<Permit<Keyed<K>>, S::Response> + Clone,
     K: ToOwned + Hash + Eq + ?Sized,
-    F: for<'a> Fn(&'a Req) -> Cow<'a, K>,
+    F: ExtractKey<Req, K>,
     B: BuildHasher,
 {
     type Response = <X::Completion as TrackCompletion<Permit<Keyed<K>>, S::Response>>::Response;
@@ -135,7 +135,7 @@ where
 
     #[inline]
     fn call(&mut self, req: Req) -> Self::Future {
-        let circuit = self.state.common().circuit((self.key_fn)(&req));
+        let circuit = self.state.common().circuit(self.key_fn.extract_key(&req));
         let word = circuit.common().word();
         let start = circuit.start(word);
         let changed = start != UNMEASURED && circuit.check_overdue(word, start);

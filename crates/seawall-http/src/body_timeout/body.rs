@@ -47,7 +47,7 @@ impl<B> TimedBody<B> {
     }
 
     /// A body without limits.
-    const fn unlimited(inner: B) -> Self {
+    pub(super) const fn unlimited(inner: B) -> Self {
         Self {
             inner: Some(inner),
             timer: None,

@@ -18,7 +18,7 @@ use crate::deadline::deadline_of;
 /// Ends responses whose body does not come in time; see the [module](crate::body_timeout).
 #[derive(Clone)]
 pub struct BodyTimeoutLayer {
-    state: State,
+    pub(super) state: State,
 }
 
 impl BodyTimeoutLayer {

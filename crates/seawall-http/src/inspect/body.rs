@@ -16,7 +16,8 @@ use crate::size_hint::longer_by;
 pub struct InspectedBody<B: Body> {
     read: Bytes,
     /// What came after the data while it was read: the trailers or the error.
-    last: Option<Result<HeaderMap, B::Error>>,
+    // Boxed, since hardly any body has it.
+    last: Option<Box<Result<HeaderMap, B::Error>>>,
     /// `None` where there never was an inner body.
     rest: Option<B>,
     /// Whether the inner body has ended or failed.
@@ -28,7 +29,7 @@ impl<B: Body + Unpin> Unpin for InspectedBody<B> {}
 
 impl<B: Body<Data = Bytes> + Unpin> InspectedBody<B> {
     /// A body of which nothing was read.
-    pub(super) fn unread(rest: B) -> Self {
+    pub(crate) fn unread(rest: B) -> Self {
         Self {
             read: Bytes::new(),
             last: None,
@@ -49,10 +50,13 @@ impl<B: Body<Data = Bytes> + Unpin> InspectedBody<B> {
             match std::task::ready!(self.poll_rest(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => self.append(data),
-                    Err(frame) => self.last = frame.into_trailers().ok().map(Ok),
+                    Err(frame) => {
+                        let last = frame.into_trailers().ok();
+                        self.last = last.map(|last| Box::new(Ok(last)));
+                    }
                 },
                 Some(Err(error)) => {
-                    self.last = Some(Err(error));
+                    self.last = Some(Box::new(Err(error)));
                     self.ended = true;
                 }
                 None => self.ended = true,
@@ -71,6 +75,10 @@ impl<B: Body<Data = Bytes> + Unpin> InspectedBody<B> {
 
     fn is_rest_over(&self) -> bool {
         self.rest.as_ref().is_none_or(B::is_end_stream)
+    }
+
+    fn has_failed(&self) -> bool {
+        self.last.as_ref().is_some_and(|last| last.is_err())
     }
 
     fn rest_hint(&self) -> SizeHint {
@@ -103,7 +111,7 @@ impl<B: Body<Data = Bytes> + Unpin> InspectedBody<B> {
     /// The complete body, when it is what `extent` asks for, all of it was read without an error,
     /// and it is no longer than `cap`.
     pub(super) fn complete(&self, extent: Extent, cap: usize) -> Option<&[u8]> {
-        let whole = self.ended && !matches!(self.last, Some(Err(_)));
+        let whole = self.ended && !self.has_failed();
         let complete = whole && self.read.len() <= cap && self.is_wanted(extent);
         complete.then_some(&self.read[..])
     }
@@ -123,7 +131,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for InspectedBody<B> {
             return Poll::Ready(Some(Ok(Frame::data(read))));
         }
         if let Some(last) = this.last.take() {
-            return Poll::Ready(Some(last.map(Frame::trailers)));
+            return Poll::Ready(Some((*last).map(Frame::trailers)));
         }
         if this.ended {
             return Poll::Ready(None);
@@ -137,12 +145,11 @@ impl<B: Body<Data = Bytes> + Unpin> Body for InspectedBody<B> {
 
     fn size_hint(&self) -> SizeHint {
         let read = self.read.len() as u64;
-        match (self.ended, &self.last) {
-            // The missing rest will not come, but its length was announced.
-            (true, Some(Err(_))) => longer_by(&self.rest_hint(), read),
-            (true, _) => SizeHint::with_exact(read),
-            (false, _) => longer_by(&self.rest_hint(), read),
+        // The missing rest of one that failed will not come, but its length was announced.
+        if self.ended && !self.has_failed() {
+            return SizeHint::with_exact(read);
         }
+        longer_by(&self.rest_hint(), read)
     }
 }
 

@@ -6,7 +6,6 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::Response;
-use http::response::Parts;
 use http_body::Body;
 use pin_project_lite::pin_project;
 
@@ -32,8 +31,42 @@ pin_project! {
     #[project = StateProj]
     enum State<F, B: Body> {
         Called { #[pin] inner: F },
-        Reading { extent: Extent, read: Option<(Parts, InspectedBody<B>)> },
+        Reading { reading: Option<Reading<B>> },
         Done,
+    }
+}
+
+/// A response whose body is read.
+pub(crate) struct Reading<B: Body> {
+    response: Response<InspectedBody<B>>,
+    extent: Extent,
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Reading<B> {
+    /// A response whose body is to be read so far.
+    pub(crate) const fn new(response: Response<InspectedBody<B>>, extent: Extent) -> Self {
+        Self { response, extent }
+    }
+
+    /// Reads as far as the rules ask for.
+    pub(crate) fn poll<I>(&mut self, cx: &mut Context<'_>, rules: &Rules<I>) -> Poll<()> {
+        let body = self.response.body_mut();
+        body.poll_read(cx, self.extent, rules.cap)
+    }
+
+    /// The response, with what was found in its body.
+    pub(crate) fn finish<I: Inspector>(self, rules: &Rules<I>) -> Response<InspectedBody<B>> {
+        let (mut head, body) = self.response.into_parts();
+        let text = body
+            .complete(self.extent, rules.cap)
+            .and_then(|body| Encoding::of(&head.headers).decode(body, rules.cap));
+        if let Some(text) = text {
+            if let Some(outcome) = rules.inspector.inspect(&head, &text) {
+                head.extensions.insert(outcome);
+            }
+            (rules.annotate)(&mut head, &text);
+        }
+        Response::from_parts(head, body)
     }
 }
 
@@ -59,43 +92,31 @@ where
         loop {
             match this.state.as_mut().project() {
                 StateProj::Called { inner } => {
-                    let (head, body) = match ready!(inner.poll(cx)) {
-                        Ok(response) => response.into_parts(),
+                    let response = match ready!(inner.poll(cx)) {
+                        Ok(response) => response,
                         Err(error) => {
                             this.state.set(State::Done);
                             return Poll::Ready(Err(error));
                         }
                     };
-                    let extent = this.rules.extent(&head, &body);
-                    let body = InspectedBody::unread(body);
+                    let extent = this.rules.extent(response.headers(), response.body());
+                    let response = response.map(InspectedBody::unread);
                     if extent == Extent::Nothing {
                         this.state.set(State::Done);
-                        return Poll::Ready(Ok(Response::from_parts(head, body)));
+                        return Poll::Ready(Ok(response));
                     }
-                    let read = Some((head, body));
-                    this.state.set(State::Reading { extent, read });
+                    let reading = Some(Reading::new(response, extent));
+                    this.state.set(State::Reading { reading });
                 }
-                StateProj::Reading { extent, read } => {
-                    let extent = *extent;
-                    if let Some((_, body)) = read {
-                        ready!(body.poll_read(cx, extent, this.rules.cap));
+                StateProj::Reading { reading } => {
+                    if let Some(reading) = reading {
+                        ready!(reading.poll(cx, this.rules));
                     }
-                    let read = read.take();
+                    let reading = reading.take();
                     this.state.set(State::Done);
-                    let Some((mut head, body)) = read else {
-                        continue;
-                    };
-                    let cap = this.rules.cap;
-                    let text = body
-                        .complete(extent, cap)
-                        .and_then(|body| Encoding::of(&head.headers).decode(body, cap));
-                    if let Some(text) = text {
-                        if let Some(outcome) = this.rules.inspector.inspect(&head, &text) {
-                            head.extensions.insert(outcome);
-                        }
-                        (this.rules.annotate)(&mut head, &text);
+                    if let Some(reading) = reading {
+                        return Poll::Ready(Ok(reading.finish(this.rules)));
                     }
-                    return Poll::Ready(Ok(Response::from_parts(head, body)));
                 }
                 StateProj::Done => panic!("polled after it has completed"),
             }

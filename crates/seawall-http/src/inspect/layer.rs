@@ -17,7 +17,7 @@ use super::rules::{Rules, Wanted};
 /// [module](crate::inspect).
 #[derive(Clone, Copy, Debug)]
 pub struct InspectLayer<I> {
-    rules: Rules<I>,
+    pub(crate) rules: Rules<I>,
 }
 
 impl<I> InspectLayer<I> {

@@ -99,9 +99,11 @@ pub use body::InspectedBody;
 pub(crate) use content::is_event_stream;
 pub use content::{is_plain_json, is_plain_text};
 pub use future::InspectFuture;
+pub(crate) use future::Reading;
 pub use inspector::{InspectFn, Inspector};
 pub use layer::{Inspect, InspectLayer};
 pub use providers::{
     alpha_vantage, anthropic, kite, kraken, news_api, news_api_developer, openai, polygon, reddit,
     sec_edgar, yahoo_finance,
 };
+pub(crate) use rules::Extent;

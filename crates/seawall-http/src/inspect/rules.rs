@@ -8,7 +8,7 @@ use super::content::{is_event_stream, is_plain_json, is_untyped};
 use super::encoding::Encoding;
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rules<I> {
+pub(crate) struct Rules<I> {
     pub(super) inspector: I,
     pub(super) cap: usize,
     pub(super) wanted: Wanted,
@@ -27,7 +27,7 @@ pub(super) enum Wanted {
 
 /// How far a body is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Extent {
+pub(crate) enum Extent {
     /// Nothing of it.
     Nothing,
     /// To its end, if it begins with a JSON object.
@@ -38,16 +38,16 @@ pub(super) enum Extent {
 
 impl<I> Rules<I> {
     /// How far the body of this response has to be read.
-    pub(super) fn extent<B: Body>(&self, head: &Parts, body: &B) -> Extent {
+    pub(crate) fn extent<B: Body>(&self, headers: &HeaderMap, body: &B) -> Extent {
         let readable = self.cap > 0
             && !body.is_end_stream()
             && body.size_hint().lower() <= self.cap as u64
-            && !is_event_stream(&head.headers);
+            && !is_event_stream(headers);
         match self.wanted {
             _ if !readable => Extent::Nothing,
-            Wanted::By(wanted) if wanted(&head.headers) => Extent::Everything,
-            Wanted::Json if is_plain_json(&head.headers) => Extent::Everything,
-            Wanted::Json if is_untyped(&head.headers) => match Encoding::of(&head.headers) {
+            Wanted::By(wanted) if wanted(headers) => Extent::Everything,
+            Wanted::Json if is_plain_json(headers) => Extent::Everything,
+            Wanted::Json if is_untyped(headers) => match Encoding::of(headers) {
                 Encoding::Identity => Extent::Object,
                 Encoding::Unknown => Extent::Nothing,
                 // The first byte shows nothing before it is decompressed.

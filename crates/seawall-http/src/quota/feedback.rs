@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, Response};
+use http::HeaderMap;
 use seawall_core::{
     Classify, EventKind, InstanceName, LateUsage, Outcome, QuotaSignal, ReadQuotaSignals, Scope,
     ServerLimit,
@@ -14,6 +14,7 @@ use super::state::{self, StateAnchor};
 use super::tokens::{LARGEST_USAGE, Usage};
 use crate::classify::HttpClassifier;
 use crate::inspect::content::is_event_stream;
+use crate::message::HttpResponse;
 use crate::retry_after::{LONGEST_WAIT, hint, unreadable_hints};
 
 /// Reads everything that an HTTP response reports about limits: their state in its headers,
@@ -135,11 +136,12 @@ impl<C> HttpFeedback<C> {
     }
 }
 
-impl<C, B, E> ReadQuotaSignals<Response<B>, E> for HttpFeedback<C>
+impl<C, T, E> ReadQuotaSignals<T, E> for HttpFeedback<C>
 where
-    C: Classify<Response<B>, E>,
+    C: Classify<T, E>,
+    T: HttpResponse,
 {
-    fn read_signals(&self, result: Result<&Response<B>, &E>, report: &mut dyn FnMut(QuotaSignal)) {
+    fn read_signals(&self, result: Result<&T, &E>, report: &mut dyn FnMut(QuotaSignal)) {
         let common = self.state.common();
         if common.bypass.is_on() {
             return;
@@ -175,7 +177,7 @@ where
         });
     }
 
-    fn attach_late_usage(&self, response: &mut Response<B>, late: &mut dyn FnMut() -> LateUsage) {
+    fn attach_late_usage(&self, response: &mut T, late: &mut dyn FnMut() -> LateUsage) {
         if self.state.common().bypass.is_on() || !is_event_stream(response.headers()) {
             return;
         }
@@ -218,9 +220,10 @@ impl<C> HttpFeedback<C> {
 
     /// Counts what asks to wait and cannot be read, or asks for longer than the classifier applies.
     /// Successes are not looked at: that would cost two look-ups for each.
-    fn count_hints<B, E>(&self, result: Result<&Response<B>, &E>, what: &'static str)
+    fn count_hints<T, E>(&self, result: Result<&T, &E>, what: &'static str)
     where
-        C: Classify<Response<B>, E>,
+        C: Classify<T, E>,
+        T: HttpResponse,
     {
         let Ok(response) = result else { return };
         let unreadable = unreadable_hints(response.headers());

@@ -132,10 +132,7 @@ where
         reason: StopReason,
     ) -> StopReason {
         let would_retry = !attempted.bypassed && attempted.attempt < config.attempts();
-        if reason == StopReason::NotReplaySafe
-            && would_retry
-            && rules.policy.describer().is_default()
-        {
+        if reason == StopReason::NotReplaySafe && would_retry && X::Describer::IS_DEFAULT {
             rules.core.state.warn_not_described();
             return StopReason::NotDescribed;
         }

@@ -1,6 +1,7 @@
 //! The layer.
 
 use seawall_core::InstanceName;
+use seawall_core::carry::Carried;
 use seawall_core::striped::{Shared, Stripes};
 use tower_layer::Layer;
 
@@ -58,6 +59,17 @@ impl DeadlineLayer {
 }
 
 impl<P> DeadlineLayer<P> {
+    /// The same layer below a [`DescribeLayer`](seawall_core::carry::DescribeLayer): writes the
+    /// deadline into what a request carries, and into the request as the propagation of the service
+    /// itself does.
+    #[must_use]
+    pub fn carry_deadline(self) -> DeadlineLayer<Carried<P>> {
+        DeadlineLayer {
+            shared: self.shared,
+            propagate: Carried(self.propagate),
+        }
+    }
+
     /// Writes the deadline of each call into its request with `propagate`, so that layers below
     /// begin nothing that cannot end before it. When `propagate` returns an earlier deadline of the
     /// request's own, that one is the limit of the call. Costs one reading of the clock per call.

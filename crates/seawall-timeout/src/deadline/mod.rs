@@ -1,5 +1,6 @@
 //! One limit on a whole call: the wait for readiness, and everything below.
 
+mod carried;
 mod config;
 mod counts;
 mod future;

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, Hash};
 use seawall_breaker::{
     BreakerConfig, BreakerHandle, BreakerLayer, BreakerRegistry, GateLayer, KeyedBreakerLayer,
 };
+use seawall_core::carry::Carried;
 use seawall_core::{AlreadyRegistered, InvalidConfig, Policies, Policy, Registry};
 use tower_layer::Layer;
 
@@ -56,13 +57,13 @@ where
     B: BuildHasher,
     BreakerRegistry<K, B>: SlotHandle,
 {
-    type Service = <KeyedBreakerLayer<Judging<X>, K, F, B> as Layer<S>>::Service;
+    type Service = <KeyedBreakerLayer<Judging<X>, K, Carried<F>, B> as Layer<S>>::Service;
 
     fn assemble(&self, inner: S, policy: &X) -> Self::Service {
         let parts = Policy::new()
             .classify(policy.classifier().clone())
             .track_completion(policy.completion().clone());
-        self.clone().policy(parts).layer(inner)
+        self.clone().carry_key().policy(parts).layer(inner)
     }
 }
 

@@ -10,6 +10,9 @@ mod slot;
 mod slots;
 mod snapshot;
 
+use seawall_core::carry::{
+    Carried, CarriedPolicy, ClassifyLayer, ClassifyService, DescribeLayer, DescribeService, carried,
+};
 use seawall_core::{
     AlreadyRegistered, InstanceName, InvalidConfig, Policies, Policy, Registry, policy_setters,
 };
@@ -160,6 +163,19 @@ impl<X, W, O: StackSlots> ClientStack<X, W, O> {
         self.slots.slots().rate_limit.feedback(reader, &self.policy)
     }
 
+    /// That layer, inside of the stack.
+    #[cfg(feature = "http")]
+    pub(crate) fn carried_feedback<F>(
+        &self,
+        reader: F,
+    ) -> <O::RateLimit as Limits>::Feedback<F, CarriedPolicy<X>>
+    where
+        X: Policies<Completion: Clone, Copier: Clone, Keeper: Clone>,
+    {
+        let policy = carried(&self.policy);
+        self.slots.slots().rate_limit.feedback(reader, &policy)
+    }
+
     /// Handles of every layer, to read and to control them.
     pub fn handles(&self) -> StackHandles<O> {
         StackHandles::of(self.name, self.deadline.handle(), &self.slots)
@@ -187,53 +203,112 @@ type Throttle<S, X, T, B, L, C, M, A> = Around<T, Gate<S, X, B, L, C, M, A>, X>;
 type Hedge<S, X, H, T, B, L, C, M, A> = Around<H, Throttle<S, X, T, B, L, C, M, A>, X>;
 type Retry<S, X, R, H, T, B, L, C, M, A> = Around<R, Hedge<S, X, H, T, B, L, C, M, A>, X>;
 
-type Departing<S, X, D> = Around<D, S, X>;
+/// The layers between what describes requests and what classifies results: those of a
+/// [`ClientStack`], around a service `S` of requests and results that carry what they are, which the
+/// policy `X` reads. Sealed.
+pub trait Between<S, X: Policies, W>: StackSlots {
+    /// The service that they make.
+    type Service;
 
-impl<S, X, W, R, H, T, B, L, C, M, A, D> Layer<S>
-    for ClientStack<X, W, Slots<R, H, T, B, L, C, M, A, D>>
+    /// Puts the layers around `client`.
+    fn between(&self, client: S, policy: &X, deadline: DeadlineLayer<W>) -> Self::Service;
+}
+
+impl<S, X, W, R, H, T, B, L, C, M, A, D> Between<S, X, W> for Slots<R, H, T, B, L, C, M, A, D>
 where
+    Self: StackSlots,
     X: Policies,
     W: Clone,
-    D: Assemble<S, X>,
-    A: Assemble<Departing<S, X, D>, X>,
-    M: Assemble<Around<A, Departing<S, X, D>, X>, X>,
-    C: Circuit + Assemble<Health<Departing<S, X, D>, X, M, A>, X>,
-    L: Assemble<Breaker<Departing<S, X, D>, X, C, M, A>, X>,
-    B: Assemble<RateLimit<Departing<S, X, D>, X, L, C, M, A>, X>,
-    C::Gate: Assemble<Bulkhead<Departing<S, X, D>, X, B, L, C, M, A>, X>,
-    T: Assemble<Gate<Departing<S, X, D>, X, B, L, C, M, A>, X>,
-    H: Assemble<Throttle<Departing<S, X, D>, X, T, B, L, C, M, A>, X>,
-    R: Assemble<Hedge<Departing<S, X, D>, X, H, T, B, L, C, M, A>, X>,
+    A: Assemble<S, X>,
+    M: Assemble<Around<A, S, X>, X>,
+    C: Circuit + Assemble<Health<S, X, M, A>, X>,
+    L: Assemble<Breaker<S, X, C, M, A>, X>,
+    B: Assemble<RateLimit<S, X, L, C, M, A>, X>,
+    C::Gate: Assemble<Bulkhead<S, X, B, L, C, M, A>, X>,
+    T: Assemble<Gate<S, X, B, L, C, M, A>, X>,
+    H: Assemble<Throttle<S, X, T, B, L, C, M, A>, X>,
+    R: Assemble<Hedge<S, X, H, T, B, L, C, M, A>, X>,
 {
-    type Service = Deadline<Retry<Departing<S, X, D>, X, R, H, T, B, L, C, M, A>, W>;
+    type Service = Deadline<Retry<S, X, R, H, T, B, L, C, M, A>, Carried<W>>;
 
-    fn layer(&self, client: S) -> Self::Service {
-        let Self { policy, slots, .. } = self;
-        // Below every wait: what a request gets here is as old as the call of the client.
-        let client = slots.departure.assemble(client, policy);
+    fn between(&self, client: S, policy: &X, deadline: DeadlineLayer<W>) -> Self::Service {
         // Around the client alone, so that it measures the upstream and none of our own waits.
-        let service = slots.attempt_timeout.assemble(client, policy);
+        let service = self.attempt_timeout.assemble(client, policy);
         // Sees what the upstream does, timeouts included, and no wait of ours.
-        let service = slots.health.assemble(service, policy);
+        let service = self.health.assemble(service, policy);
         // Inside of the waits: classifies the call that departs, and rejects at departure what was
         // queued when the circuit opened.
-        let service = slots.breaker.assemble(service, policy);
+        let service = self.breaker.assemble(service, policy);
         // The last wait before the departure: what the provider sees is what was granted.
-        let service = slots.rate_limit.assemble(service, policy);
+        let service = self.rate_limit.assemble(service, policy);
         // Around the rate limit, with the same scope: no more calls wait for a token than there
         // are permits, and a permit stays taken until the response's body has ended.
-        let service = slots.bulkhead.assemble(service, policy);
+        let service = self.bulkhead.assemble(service, policy);
         // Outside of the waits: an open circuit costs neither a permit nor a token.
-        let service = slots.breaker.gate().assemble(service, policy);
+        let service = self.breaker.gate().assemble(service, policy);
         // Outside of the circuit, which is for an upstream that is down: what it rejects says
         // nothing about overload.
-        let service = slots.throttle.assemble(service, policy);
+        let service = self.throttle.assemble(service, policy);
         // Inside of retry: a hedged attempt is one attempt.
-        let service = slots.hedge.assemble(service, policy);
+        let service = self.hedge.assemble(service, policy);
         // Outside of the breaker: each attempt is one vote, and no permit is held while it backs
         // off.
-        let service = slots.retry.assemble(service, policy);
+        let service = self.retry.assemble(service, policy);
         // Outermost: bounds waits, attempts and readiness together.
-        self.deadline.layer(service)
+        deadline.carry_deadline().layer(service)
+    }
+}
+
+/// The hook at departure around a client, whose requests and results carry what they are.
+pub(crate) type Departing<S, X, O> = Around<<O as StackSlots>::Departure, S, X>;
+/// The layers of a [`ClientStack`] around that.
+pub(crate) type Layered<S, X, W, O> = <O as Between<S, CarriedPolicy<X>, W>>::Service;
+
+impl<X, W, O> ClientStack<X, W, O>
+where
+    X: Policies<Completion: Clone, Copier: Clone, Keeper: Clone>,
+    W: Clone,
+{
+    /// The hook at departure around `client`. Below every wait: what a request gets here is as old
+    /// as the call of the client.
+    pub(crate) fn departing<S>(&self, client: S) -> Departing<S, X, O>
+    where
+        O: StackSlots<Departure: Assemble<S, X>>,
+    {
+        self.slots.slots().departure.assemble(client, &self.policy)
+    }
+
+    /// All layers around `client`, which is or contains a departing one.
+    pub(crate) fn around<S>(&self, client: S) -> Layered<S, X, W, O>
+    where
+        O: Between<S, CarriedPolicy<X>, W>,
+    {
+        let policy = carried(&self.policy);
+        self.slots.between(client, &policy, self.deadline.clone())
+    }
+}
+
+/// The client of a [`ClientStack`], whose results are classified, with the hook at departure.
+type Client<S, X, O> = Departing<ClassifyService<S, <X as Policies>::Classifier>, X, O>;
+
+impl<S, X, W, O> Layer<S> for ClientStack<X, W, O>
+where
+    X: Policies<
+            Classifier: Clone,
+            Describer: Clone,
+            Completion: Clone,
+            Copier: Clone,
+            Keeper: Clone,
+        >,
+    W: Clone,
+    O: StackSlots<Departure: Assemble<ClassifyService<S, X::Classifier>, X>>
+        + Between<Client<S, X, O>, CarriedPolicy<X>, W>,
+{
+    type Service = DescribeService<Layered<Client<S, X, O>, X, W, O>, X::Describer>;
+
+    fn layer(&self, client: S) -> Self::Service {
+        let client = ClassifyLayer::new(self.policy.classifier().clone()).layer(client);
+        let service = self.around(self.departing(client));
+        DescribeLayer::new(self.policy.describer().clone()).layer(service)
     }
 }

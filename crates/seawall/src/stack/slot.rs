@@ -3,13 +3,14 @@
 
 use std::fmt::Debug;
 
+use seawall_core::carry::Carried;
 use seawall_core::{
     AlreadyRegistered, CloneRequest, CompleteOnResponse, DefaultMeta, Departure, DepartureLayer,
     ErrorIsFailure, InvalidConfig, Policies, Policy, Registry,
 };
 use seawall_health::{HealthHandle, HealthLayer};
 use seawall_hedge::{HedgeHandle, HedgeLayer};
-use seawall_retry::{RetryConfig, RetryHandle, RetryLayer};
+use seawall_retry::{Hooks, Retry, RetryConfig, RetryHandle, RetryLayer};
 use seawall_throttle::{AdaptiveThrottleHandle, AdaptiveThrottleLayer};
 use tower_layer::Layer;
 
@@ -27,6 +28,7 @@ pub trait Slot: sealed::Sealed {
 }
 
 /// A [`Slot`] that can be put around a service `S`, with the parts of the policy `X` that it uses.
+/// Its requests and results carry what they are, and `X` reads that.
 pub trait Assemble<S, X: Policies>: Slot {
     /// The service that it makes.
     type Service;
@@ -141,10 +143,10 @@ impl<H> Slot for DepartureLayer<H> {
 }
 
 impl<S, X: Policies, H: Clone> Assemble<S, X> for DepartureLayer<H> {
-    type Service = Departure<S, H>;
+    type Service = Departure<S, Carried<H>>;
 
     fn assemble(&self, inner: S, _: &X) -> Self::Service {
-        self.layer(inner)
+        self.clone().carry_hook().layer(inner)
     }
 }
 
@@ -226,10 +228,36 @@ macro_rules! slot {
 }
 pub(super) use slot;
 
-slot!(RetryLayer<Resending, H> => RetryHandle,
-    classifier = classify: Classifier, describer = describe: Describer, copier = copy: Copier,
-    keeper = keep: Keeper;
-    S: Clone);
+impl<X, H> sealed::Sealed for RetryLayer<X, H> {}
+
+impl<X, H> Slot for RetryLayer<X, H> {
+    type Handle = RetryHandle;
+
+    fn handle(&self) -> RetryHandle {
+        Self::handle(self)
+    }
+}
+
+impl<S, X, R, P, A> Assemble<S, X> for RetryLayer<Policy, Hooks<R, P, A>>
+where
+    S: Clone,
+    X: Policies<Classifier: Clone, Describer: Clone, Copier: Clone, Keeper: Clone>,
+    R: Clone,
+    P: Clone,
+    A: Clone,
+{
+    type Service = Retry<S, Resending<X>, Hooks<Carried<R>, Carried<P>, Carried<A>>>;
+
+    fn assemble(&self, inner: S, policy: &X) -> Self::Service {
+        let parts = Policy::new()
+            .classify(policy.classifier().clone())
+            .describe(policy.describer().clone())
+            .copy(policy.copier().clone())
+            .keep(policy.keeper().clone());
+        self.clone().carry_hooks().policy(parts).layer(inner)
+    }
+}
+
 slot!(HedgeLayer<Resending> => HedgeHandle,
     classifier = classify: Classifier, describer = describe: Describer, copier = copy: Copier,
     keeper = keep: Keeper;

@@ -62,6 +62,8 @@ pub trait StackSlots: sealed::Sealed {
     type Health: Slot;
     /// The attempt timeout.
     type AttemptTimeout: Attempts;
+    /// The hook at departure.
+    type Departure: Slot;
 
     /// The layers by their slots.
     #[doc(hidden)]
@@ -80,6 +82,7 @@ pub struct SlotsOf<'a, O: StackSlots + ?Sized> {
     pub(crate) breaker: &'a O::Breaker,
     pub(crate) health: &'a O::Health,
     pub(crate) attempt_timeout: &'a O::AttemptTimeout,
+    pub(crate) departure: &'a O::Departure,
 }
 
 impl<R, H, T, B, L, C, M, A, D> sealed::Sealed for Slots<R, H, T, B, L, C, M, A, D> {}
@@ -94,6 +97,7 @@ where
     C: Circuit<Handle: Configure<BreakerConfig>>,
     M: Slot,
     A: Attempts,
+    D: Slot,
 {
     type Retry = R;
     type Hedge = H;
@@ -103,6 +107,7 @@ where
     type Breaker = C;
     type Health = M;
     type AttemptTimeout = A;
+    type Departure = D;
 
     fn slots(&self) -> SlotsOf<'_, Self> {
         SlotsOf {
@@ -114,6 +119,7 @@ where
             breaker: &self.breaker,
             health: &self.health,
             attempt_timeout: &self.attempt_timeout,
+            departure: &self.departure,
         }
     }
 }

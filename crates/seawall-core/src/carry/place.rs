@@ -1,0 +1,208 @@
+//! Where a request or a response is while it passes through the layers.
+
+use std::any::{Any, TypeId};
+use std::cell::RefCell;
+use std::{fmt, mem};
+
+use super::{Classified, Described};
+
+/// What a request or a response travels in: itself, or a [`Pooled`] box.
+pub trait Place: Sized {
+    /// What is in it.
+    type Value;
+
+    /// Puts `value` into a place.
+    fn put(value: Self::Value) -> Self;
+
+    /// What is in it.
+    fn get(&self) -> &Self::Value;
+
+    /// What is in it, mutably.
+    fn get_mut(&mut self) -> &mut Self::Value;
+
+    /// Takes it out.
+    fn take(self) -> Self::Value;
+}
+
+/// Implements [`Place`] for what travels in itself.
+macro_rules! itself {
+    ($($Type:ident),*) => {$(
+        impl<T> Place for $Type<T> {
+            type Value = Self;
+
+            #[inline]
+            fn put(value: Self) -> Self {
+                value
+            }
+
+            #[inline]
+            fn get(&self) -> &Self {
+                self
+            }
+
+            #[inline]
+            fn get_mut(&mut self) -> &mut Self {
+                self
+            }
+
+            #[inline]
+            fn take(self) -> Self {
+                self
+            }
+        }
+    )*};
+}
+itself!(Described, Classified);
+
+/// A value in memory that is used again.
+///
+/// An HTTP request has about 300 bytes, and so has a response with its body; a stack hands each on
+/// some ten times, and every move costs as much as a layer does. A pooled value is moved as three
+/// words. What is empty again waits in a pool of its thread, so that a call allocates nothing: 64 of
+/// a type at most, and what is more is freed.
+// A vector of one: it writes a value where it stays, and is emptied without a copy.
+pub struct Pooled<T: 'static>(Vec<T>);
+
+const FULL: &str = "a place is full until its value is taken out by value";
+
+impl<T> Place for Pooled<T> {
+    type Value = T;
+
+    #[inline]
+    fn put(value: T) -> Self {
+        let mut place = pool::take();
+        place.push(value);
+        Self(place)
+    }
+
+    #[inline]
+    fn get(&self) -> &T {
+        self.0.first().expect(FULL)
+    }
+
+    #[inline]
+    fn get_mut(&mut self) -> &mut T {
+        self.0.first_mut().expect(FULL)
+    }
+
+    #[inline]
+    fn take(mut self) -> T {
+        // The place is given back when `self` is dropped.
+        self.0.pop().expect(FULL)
+    }
+}
+
+impl<T> Drop for Pooled<T> {
+    #[inline]
+    fn drop(&mut self) {
+        // Before the pool is borrowed: that runs code of the caller's.
+        self.0.clear();
+        pool::give(mem::take(&mut self.0));
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Pooled<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
+/// The empty places of each thread.
+mod pool {
+    use super::{Any, RefCell, TypeId};
+
+    /// How many places of a type a thread keeps.
+    pub(super) const MOST: usize = 64;
+
+    thread_local! {
+        // For each type its places, a `Vec<Vec<T>>`. A program has few types of requests and
+        // responses: they are searched from the first on.
+        static POOL: RefCell<Vec<(TypeId, Box<dyn Any>)>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// Uses the places of a type; `None` while the thread ends.
+    #[inline]
+    fn with<T: 'static, R>(use_places: impl FnOnce(&mut Vec<Vec<T>>) -> R) -> Option<R> {
+        let with = |pool: &RefCell<Vec<(TypeId, Box<dyn Any>)>>| {
+            let mut pool = pool.borrow_mut();
+            let id = TypeId::of::<T>();
+            let known = pool.iter().position(|(of, _)| *of == id);
+            let at = known.unwrap_or_else(|| {
+                pool.push((id, Box::new(Vec::<Vec<T>>::new())));
+                pool.len() - 1
+            });
+            pool[at].1.downcast_mut().map(use_places)
+        };
+        POOL.try_with(with).ok().flatten()
+    }
+
+    #[inline]
+    pub(super) fn take<T: 'static>() -> Vec<T> {
+        let known = with(|places: &mut Vec<Vec<T>>| places.pop());
+        known.flatten().unwrap_or_else(|| Vec::with_capacity(1))
+    }
+
+    #[cfg(test)]
+    pub(super) fn len<T: 'static>() -> usize {
+        with(|places: &mut Vec<Vec<T>>| places.len()).unwrap_or(0)
+    }
+
+    #[inline]
+    pub(super) fn give<T: 'static>(place: Vec<T>) {
+        with(|places| {
+            if places.len() < MOST {
+                places.push(place);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::rc::Rc;
+
+    #[test]
+    fn a_place_is_used_again_and_only_for_its_type() {
+        let first = Pooled::put([7_u64; 4]);
+        let at: *const [u64; 4] = first.get();
+        assert_eq!(first.take(), [7; 4]);
+        let other = Pooled::put([7_u32; 8]);
+        let again = Pooled::put([8_u64; 4]);
+        assert_eq!(std::ptr::from_ref(again.get()), at);
+        assert_eq!((other.take(), again.take()), ([7; 8], [8; 4]));
+    }
+
+    #[test]
+    fn values_are_dropped_with_their_place_and_a_thread_keeps_a_bounded_number_of_places() {
+        let value = Rc::new(());
+        let places: Vec<_> = (0..3 * pool::MOST)
+            .map(|_| Pooled::put(Rc::clone(&value)))
+            .collect();
+        drop(places);
+        assert_eq!(Rc::strong_count(&value), 1, "no place keeps a value");
+        assert_eq!(pool::len::<Rc<()>>(), pool::MOST);
+    }
+
+    /// Has a place itself, and is dropped by one.
+    struct Nested(Option<Pooled<u8>>);
+
+    impl Drop for Nested {
+        fn drop(&mut self) {
+            let inner = self.0.take().map_or(0, Place::take);
+            assert_eq!(Pooled::put(inner + 1).take(), 8);
+        }
+    }
+
+    #[test]
+    fn values_may_use_the_pool_when_they_are_dropped_also_while_a_thread_ends() {
+        thread_local! {
+            static LATE: RefCell<Option<Pooled<Nested>>> = const { RefCell::new(None) };
+        }
+        drop(Pooled::put(Nested(Some(Pooled::put(7)))));
+        let thread = std::thread::spawn(|| {
+            LATE.with(|late| *late.borrow_mut() = Some(Pooled::put(Nested(Some(Pooled::put(7))))));
+        });
+        thread.join().expect("nothing panics");
+    }
+}

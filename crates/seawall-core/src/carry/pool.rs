@@ -1,0 +1,102 @@
+//! The outermost service of a stack whose requests and responses travel in boxes.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::{AllGuards, Classified, Described, Guards, Held, Place, Pooled};
+use crate::{Describe, TrackCompletion};
+
+/// A service whose requests are described once and travel [`Pooled`] to the layers below, and whose
+/// responses come back so, with what their calls [hold](Held). `T` is the completion of the service,
+/// which takes over all guards at once.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolService<S, D, T> {
+    inner: S,
+    describer: D,
+    completion: T,
+}
+
+impl<S, D, T> PoolService<S, D, T> {
+    /// Describes for `inner` with `describer`, and ends calls with `completion`.
+    pub const fn new(inner: S, describer: D, completion: T) -> Self {
+        Self {
+            inner,
+            describer,
+            completion,
+        }
+    }
+}
+
+crate::inner_accessors!(PoolService<S, D, T>);
+
+impl<S, D, T, Req, Res, Err, G> Service<Req> for PoolService<S, D, T>
+where
+    S: Service<
+            Pooled<Described<Req>>,
+            Response = Held<Pooled<Classified<Res>>, G>,
+            Error = Classified<Err>,
+        >,
+    D: Describe<Req>,
+    T: TrackCompletion<AllGuards<G>, Res> + Clone,
+    G: Guards,
+    Req: 'static,
+    Res: 'static,
+{
+    type Response = T::Response;
+    type Error = Err;
+    type Future = PoolFuture<S::Future, T>;
+
+    #[inline]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Err>> {
+        self.inner.poll_ready(cx).map_err(Classified::into_value)
+    }
+
+    #[inline]
+    fn call(&mut self, request: Req) -> Self::Future {
+        let meta = self.describer.describe(&request);
+        PoolFuture {
+            completion: self.completion.clone(),
+            inner: self.inner.call(Place::put(Described { request, meta })),
+        }
+    }
+}
+
+pin_project! {
+    /// The response of a [`PoolService`].
+    #[derive(Debug)]
+    pub struct PoolFuture<F, T> {
+        #[pin]
+        inner: F,
+        completion: T,
+    }
+}
+
+impl<F, T, Res, Err, G> Future for PoolFuture<F, T>
+where
+    F: Future<Output = Result<Held<Pooled<Classified<Res>>, G>, Classified<Err>>>,
+    T: TrackCompletion<AllGuards<G>, Res>,
+    G: Guards,
+    Res: 'static,
+{
+    type Output = Result<T::Response, Err>;
+
+    // Always: a future that holds others is polled through all of them at every call, and each
+    // call that is not inlined costs more than most layers do.
+    #[inline(always)]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        Poll::Ready(match ready!(this.inner.poll(cx)) {
+            Ok(held) => {
+                let (response, guards) = held.into_parts();
+                let outcome = response.outcome();
+                let response = response.into_value();
+                Ok(this.completion.track_completion(guards, outcome, response))
+            }
+            Err(error) => Err(error.into_value()),
+        })
+    }
+}

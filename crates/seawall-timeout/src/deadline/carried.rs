@@ -1,0 +1,27 @@
+//! The deadline of a request that carries what it is: see `seawall_core::carry`.
+
+use seawall_core::carry::{Carried, Described, Place};
+use tokio::time::Instant;
+
+use super::PropagateDeadline;
+
+/// Writes the deadline into what the request carries, and beside that into the request itself where
+/// the service's own propagation does.
+impl<P, T, Req> PropagateDeadline<T> for Carried<P>
+where
+    P: PropagateDeadline<Req>,
+    T: Place<Value = Described<Req>>,
+{
+    #[inline]
+    fn propagate(&self, described: &mut T, at: Instant) -> Instant {
+        let described = described.get_mut();
+        let at = described.meta.deadline.map_or(at, |own| own.min(at));
+        let at = if P::WRITES {
+            self.0.propagate(&mut described.request, at).min(at)
+        } else {
+            at
+        };
+        described.meta.deadline = Some(at);
+        at
+    }
+}
