@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 use seawall_core::{Rejectable, Rejection};
@@ -77,13 +77,22 @@ where
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
-        let result = match state.as_mut().project() {
-            GateProj::Calling { inner, .. } => ready!(inner.poll(cx)),
-            GateProj::Rejected { rejection } => Err(E::from(*rejection)),
+        match state.as_mut().project() {
+            GateProj::Calling { inner, .. } => {
+                // Passed on as it is: taken apart it would be moved.
+                let out = inner.poll(cx);
+                if out.is_ready() {
+                    state.set(GateState::Done);
+                }
+                out
+            }
+            GateProj::Rejected { rejection } => {
+                let error = E::from(*rejection);
+                state.set(GateState::Done);
+                Poll::Ready(Err(error))
+            }
             GateProj::Done => panic!("polled after it has completed"),
-        };
-        state.set(GateState::Done);
-        Poll::Ready(result)
+        }
     }
 }
 

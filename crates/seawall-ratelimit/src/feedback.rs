@@ -11,7 +11,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::costs::{CostFn, MetaCost};
-use crate::state::{Departed, LocalState, SharedState, StateAnchor};
+use crate::state::{Departed, LocalState, SharedState};
 
 /// Corrects a rate limit by what results report; made by
 /// [`RateLimitLayer::feedback`](crate::RateLimitLayer::feedback), and to be put below it, next to
@@ -103,11 +103,13 @@ impl<S, X: Clone, F: Clone, M: Clone> Layer<S> for FeedbackLayer<X, F, M> {
     fn layer(&self, inner: S) -> Self::Service {
         // Only the reference counts of the stripes are wanted: a reader that each call clones would
         // be a count that all threads write.
-        let reader = Shared::new(self.reader.clone(), Stripes::auto(), || ());
+        let reading = Reading {
+            state: self.state.clone(),
+            reader: self.reader.clone(),
+        };
         Feedback {
             inner,
-            state: self.state.anchor(),
-            reader: reader.anchor(),
+            reading: Shared::new(reading, Stripes::auto(), || ()).anchor(),
             policy: self.policy.clone(),
             cost: self.cost.clone(),
         }
@@ -123,18 +125,22 @@ seawall_core::impl_debug!(FeedbackLayer<X, F, M>: |this|
 /// It is ready when the inner service is, rejects no call and changes no result.
 pub struct Feedback<S, X, F, M = MetaCost> {
     inner: S,
-    state: StateAnchor,
-    reader: Anchor<F, ()>,
+    reading: Anchor<Reading<F>, ()>,
     policy: X,
     cost: M,
+}
+
+/// What all calls of a layer share.
+struct Reading<F> {
+    state: SharedState,
+    reader: F,
 }
 
 impl<S: Clone, X: Clone, F, M: Clone> Clone for Feedback<S, X, F, M> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            state: self.state.clone(),
-            reader: self.reader.clone(),
+            reading: self.reading.clone(),
             policy: self.policy.clone(),
             cost: self.cost.clone(),
         }
@@ -161,16 +167,12 @@ where
     #[inline]
     fn call(&mut self, req: Req) -> Self::Future {
         let meta = self.policy.describer().describe(&req);
-        let state = self.state.local();
+        let reading = self.reading.local();
         let cost = |unit| self.cost.cost(&req, &meta, unit);
-        let departed = state.common().departed(meta.key, cost);
+        let departed = reading.common().state.common().departed(meta.key, cost);
         FeedbackFuture {
             inner: Some(self.inner.call(req)),
-            call: Some(Call {
-                state,
-                reader: self.reader.local(),
-                departed,
-            }),
+            call: Some(Call { reading, departed }),
         }
     }
 }
@@ -179,7 +181,7 @@ seawall_core::inner_accessors!(Feedback<S, X, F, M>);
 
 seawall_core::impl_debug!(Feedback<S, X, F, M> where [S: std::fmt::Debug]: |this|
     inner = this.inner,
-    name = this.state.common().events.name(),
+    name = this.reading.common().state.common().events.name(),
 );
 
 pin_project! {
@@ -200,8 +202,7 @@ pin_project! {
 
 /// What a call that has departed needs when its result is there.
 struct Call<F> {
-    state: LocalState,
-    reader: Local<F, ()>,
+    reading: Local<Reading<F>, ()>,
     departed: Departed,
 }
 
@@ -211,17 +212,17 @@ impl<F> Call<F> {
     where
         F: ReadQuotaSignals<Res, Err>,
     {
-        let (common, counters) = (self.state.common(), self.state.stripe());
-        let reader = self.reader.common();
+        let Reading { state, reader } = self.reading.common();
         let mut now = None;
         let mut apply = |signal| {
             // Only results with signals cost a clock read.
+            let common = state.common();
             let now = *now.get_or_insert_with(|| common.clock.now());
-            common.apply_signal(counters, now, signal, &self.departed);
+            common.apply_signal(state.local().stripe(), now, signal, &self.departed);
         };
         reader.read_signals(result.as_ref(), &mut apply);
         if let Ok(response) = result {
-            let late = &mut || late_usage(&self.state, self.departed);
+            let late = &mut || late_usage(state.local(), self.departed);
             reader.attach_late_usage(response, late);
         }
     }
@@ -254,8 +255,7 @@ where
     }
 }
 
-fn late_usage(state: &LocalState, departed: Departed) -> LateUsage {
-    let state = state.clone();
+fn late_usage(state: LocalState, departed: Departed) -> LateUsage {
     LateUsage::new(move |used| {
         let common = state.common();
         common.correct_usage(state.stripe(), &departed, used);

@@ -2,7 +2,7 @@
 
 use std::any::{Any, TypeId};
 use std::cell::RefCell;
-use std::{fmt, mem};
+use std::fmt;
 
 use super::{Classified, Described};
 
@@ -57,11 +57,11 @@ itself!(Described, Classified);
 /// A value in memory that is used again.
 ///
 /// An HTTP request has about 300 bytes, and so has a response with its body; a stack hands each on
-/// some ten times, and every move costs as much as a layer does. A pooled value is moved as three
-/// words. What is empty again waits in a pool of its thread, so that a call allocates nothing: 64 of
-/// a type at most, and what is more is freed.
-// A vector of one: it writes a value where it stays, and is emptied without a copy.
-pub struct Pooled<T: 'static>(Vec<T>);
+/// some ten times, and every move costs as much as a layer does. A pooled value is moved as one
+/// pointer. What is empty again waits in a pool of its thread, so that a call allocates nothing: 64
+/// of a type at most, and what is more is freed.
+// `None` inside once it is empty, `None` outside once it is given back.
+pub struct Pooled<T: 'static>(Option<Box<Option<T>>>);
 
 const FULL: &str = "a place is full until its value is taken out by value";
 
@@ -71,33 +71,39 @@ impl<T> Place for Pooled<T> {
     #[inline]
     fn put(value: T) -> Self {
         let mut place = pool::take();
-        place.push(value);
-        Self(place)
+        *place = Some(value);
+        Self(Some(place))
     }
 
     #[inline]
     fn get(&self) -> &T {
-        self.0.first().expect(FULL)
+        let value = self.0.as_ref().and_then(|place| place.as_ref().as_ref());
+        value.expect(FULL)
     }
 
     #[inline]
     fn get_mut(&mut self) -> &mut T {
-        self.0.first_mut().expect(FULL)
+        let value = self.0.as_mut().and_then(|place| place.as_mut().as_mut());
+        value.expect(FULL)
     }
 
     #[inline]
     fn take(mut self) -> T {
-        // The place is given back when `self` is dropped.
-        self.0.pop().expect(FULL)
+        let mut place = self.0.take().expect(FULL);
+        let value = place.take();
+        pool::give(place);
+        value.expect(FULL)
     }
 }
 
 impl<T> Drop for Pooled<T> {
     #[inline]
     fn drop(&mut self) {
-        // Before the pool is borrowed: that runs code of the caller's.
-        self.0.clear();
-        pool::give(mem::take(&mut self.0));
+        if let Some(mut place) = self.0.take() {
+            // Before the pool is borrowed: that runs code of the caller's.
+            *place = None;
+            pool::give(place);
+        }
     }
 }
 
@@ -115,20 +121,22 @@ mod pool {
     pub(super) const MOST: usize = 64;
 
     thread_local! {
-        // For each type its places, a `Vec<Vec<T>>`. A program has few types of requests and
+        // For each type its places, a `Places<T>`. A program has few types of requests and
         // responses: they are searched from the first on.
         static POOL: RefCell<Vec<(TypeId, Box<dyn Any>)>> = const { RefCell::new(Vec::new()) };
     }
 
+    type Places<T> = Vec<Box<Option<T>>>;
+
     /// Uses the places of a type; `None` while the thread ends.
     #[inline]
-    fn with<T: 'static, R>(use_places: impl FnOnce(&mut Vec<Vec<T>>) -> R) -> Option<R> {
+    fn with<T: 'static, R>(use_places: impl FnOnce(&mut Places<T>) -> R) -> Option<R> {
         let with = |pool: &RefCell<Vec<(TypeId, Box<dyn Any>)>>| {
             let mut pool = pool.borrow_mut();
             let id = TypeId::of::<T>();
             let known = pool.iter().position(|(of, _)| *of == id);
             let at = known.unwrap_or_else(|| {
-                pool.push((id, Box::new(Vec::<Vec<T>>::new())));
+                pool.push((id, Box::new(Places::<T>::new())));
                 pool.len() - 1
             });
             pool[at].1.downcast_mut().map(use_places)
@@ -137,18 +145,18 @@ mod pool {
     }
 
     #[inline]
-    pub(super) fn take<T: 'static>() -> Vec<T> {
-        let known = with(|places: &mut Vec<Vec<T>>| places.pop());
-        known.flatten().unwrap_or_else(|| Vec::with_capacity(1))
+    pub(super) fn take<T: 'static>() -> Box<Option<T>> {
+        let known = with(|places: &mut Places<T>| places.pop());
+        known.flatten().unwrap_or_default()
     }
 
     #[cfg(test)]
     pub(super) fn len<T: 'static>() -> usize {
-        with(|places: &mut Vec<Vec<T>>| places.len()).unwrap_or(0)
+        with(|places: &mut Places<T>| places.len()).unwrap_or(0)
     }
 
     #[inline]
-    pub(super) fn give<T: 'static>(place: Vec<T>) {
+    pub(super) fn give<T: 'static>(place: Box<Option<T>>) {
         with(|places| {
             if places.len() < MOST {
                 places.push(place);
