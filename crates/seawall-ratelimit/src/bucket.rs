@@ -97,25 +97,32 @@ impl Rate {
         tat.max(units(now_ns)).saturating_add(need).min(LATEST)
     }
 
-    /// The word after a refund of what was taken at `taken_at`, without what has flowed in since: that
+    /// The word after a refund of what was taken, without what has `flowed` in since, as
+    /// [`EarlierRates::flowed`](crate::rates::EarlierRates::flowed) has it: that
     /// may be taken again already, or was lost to a full bucket. All that remains is still missing
     /// because of that departure, so the bound for any stretch of time holds for what was used.
-    pub(crate) const fn refund(self, tat: u64, now_ns: u64, cost: u64, taken_at: u64) -> u64 {
-        let flowed = units(now_ns).saturating_sub(units(taken_at));
+    pub(crate) const fn refund(self, tat: u64, cost: u64, flowed: u64) -> u64 {
         tat.saturating_sub(self.token.saturating_mul(cost).saturating_sub(flowed))
     }
 
-    /// The word with what a call of `taken_at` used in place of what was estimated.
+    /// The time in which as much flows in as at the `other` rate in so many nanoseconds, rounded up.
+    pub(crate) fn time_to_flow(self, other: Self, ns: u64) -> u64 {
+        let time = u128::from(units(ns)) * u128::from(self.token);
+        u64::try_from(time.div_ceil(other.token.into())).unwrap_or(u64::MAX)
+    }
+
+    /// The word with what a call used in place of what was estimated, after so much has `flowed` in
+    /// since it was taken.
     pub(crate) fn correct(
         self,
         tat: u64,
         now_ns: u64,
         (estimate, used): (u64, u64),
-        taken_at: u64,
+        flowed: u64,
     ) -> u64 {
         match used.checked_sub(estimate) {
             Some(more) => self.debit(tat, now_ns, more),
-            None => self.refund(tat, now_ns, estimate - used, taken_at),
+            None => self.refund(tat, estimate - used, flowed),
         }
     }
 
@@ -261,9 +268,9 @@ impl Bucket {
         self.change(|rate, tat| rate.owe_at_most(tat, now_ns, longest_ns));
     }
 
-    /// Gives back what was taken at `taken_at` and has not flowed in since.
-    pub(crate) fn refund(&self, now_ns: u64, cost: u64, taken_at: u64) {
-        self.change(|rate, tat| rate.refund(tat, now_ns, cost, taken_at));
+    /// Gives back what was taken and has not flowed in since.
+    pub(crate) fn refund(&self, cost: u64, flowed: u64) {
+        self.change(|rate, tat| rate.refund(tat, cost, flowed));
     }
 
     /// Takes what has not flowed in during a pause.

@@ -52,12 +52,12 @@ impl Caps {
 
     /// What was taken after a report and not used is left again; what was taken before is part of
     /// the report, and does not come back.
-    pub(crate) fn give_back(&mut self, now: u64, rate: Option<Rate>, cost: u64, taken_at: u64) {
+    pub(crate) fn give_back(&mut self, rate: Option<Rate>, cost: u64, taken_at: u64, flowed: u64) {
         self.windows.give_back(cost, taken_at);
         if let (Some((word, at)), Some(rate)) = (&mut self.bucket, rate)
             && taken_at > *at
         {
-            *word = rate.refund(*word, now, cost, taken_at);
+            *word = rate.refund(*word, cost, flowed);
         }
     }
 

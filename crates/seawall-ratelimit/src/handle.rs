@@ -159,8 +159,8 @@ impl RateLimitHandle {
         self.emit("resume");
     }
 
-    /// As [`resume`](Self::resume), and fills every bucket and strict limit. Counts of windows and
-    /// days stay, since only the upstream can renew those; where the clock was set meanwhile, they go
+    /// As [`resume`](Self::resume), and fills every bucket and strict limit: what was taken of those
+    /// before is not given back any more. Counts of windows and days stay, since only the upstream can renew those; where the clock was set meanwhile, they go
     /// by the new time at once.
     pub fn refill(&self) {
         self.limiter().refill(self.now());

@@ -94,6 +94,7 @@ mod limiter_ref;
 mod meter;
 mod pause;
 mod queued;
+mod rates;
 mod reserve;
 mod service;
 mod snapshot;

@@ -61,7 +61,8 @@ impl Reservation {
     ///
     /// A difference counts at the time of the reservation: a window that has ended since changes no
     /// more. A bucket has no windows: what was used in addition is owed, and the next calls wait for
-    /// it; of what was not used, it gives back what has not flowed in since, `amount - rate * time`.
+    /// it; of what was not used, it gives back what has not flowed in since, `amount - rate * time`, at the
+    /// rates of that time (of the last 16 that were set).
     pub fn correct_usage(mut self, used: &[(Unit, u64)]) {
         self.over = true;
         let now = self.limiter.now();

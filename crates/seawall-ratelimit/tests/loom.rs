@@ -88,7 +88,7 @@ fn a_refund_beside_a_take_is_neither_lost_nor_doubled() {
         assert_eq!(takes(&bucket), 2);
         let other = {
             let bucket = Arc::clone(&bucket);
-            thread::spawn(move || bucket.refund(0, 1, 0))
+            thread::spawn(move || bucket.refund(1, 0))
         };
         let mine = u32::from(bucket.try_take(0, 1).is_ok());
         other.join().unwrap();

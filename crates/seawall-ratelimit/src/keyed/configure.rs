@@ -37,9 +37,15 @@ impl Keys {
                 }
             }
             let rate = word_rate(new.per_key(), self.has_account);
+            // Also while no key is a word, in shadow mode.
+            let [old, now] = [config.per_key(), new.per_key()].map(|of| of.limits()[0].rate());
+            let changed = old.filter(|_| old != now);
             for table in &mut tables {
                 let old = (table.rate, config.per_key());
                 self.configure_table(table, now_ns, old, (rate, &new));
+                if let Some(rate) = changed {
+                    table.earlier_rates.add(now_ns, 0, rate);
+                }
                 table.rate = rate;
                 table.at_once = new.per_key().max_wait().is_zero();
                 table.has_named = new.keys().next().is_some();
@@ -71,6 +77,7 @@ impl Keys {
         (old_rate, old): (Option<Rate>, &RateLimitConfig),
         (new_rate, new): (Option<Rate>, &KeyedRateLimitConfig),
     ) {
+        let rates = table.earlier_rates.clone();
         for (key, limit) in table.iter_mut() {
             let KeyLimit::Word(word) = limit else {
                 continue;
@@ -80,8 +87,9 @@ impl Keys {
                     *word = old.carry(*word, now_ns, new_rate);
                 }
                 _ => {
-                    let limiter = Limiter::with_word(old.clone(), *word, self.wall());
-                    let limiter = limiter.of_key(&self.all);
+                    let limiter = Limiter::with_word(old.clone(), *word, self.wall())
+                        .with_earlier_rates(rates.clone())
+                        .of_key(&self.all);
                     *limit = KeyLimit::Limiter(Arc::new(limiter));
                 }
             }

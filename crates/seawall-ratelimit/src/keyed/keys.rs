@@ -17,6 +17,7 @@ use crate::limit::Limit;
 use crate::limiter::Limiter;
 use crate::meter::WallClock;
 use crate::pause::Start;
+use crate::rates::EarlierRates;
 
 /// Threads that ask for different keys at the same time seldom meet in one of so many.
 const SHARDS: usize = 64;
@@ -273,12 +274,21 @@ impl Keys {
         now_ns: u64,
     ) -> Arc<Limiter> {
         let settings = || config.of_key(key).clone();
-        let limiter = match table.get(key.0) {
+        let (limiter, is_new) = match table.get(key.0) {
             Some(KeyLimit::Limiter(limiter)) => return Arc::clone(limiter),
-            Some(KeyLimit::Word(word)) => Limiter::with_word(settings(), *word, self.wall()),
-            None => Limiter::new(settings(), now_ns, self.wall()),
+            Some(KeyLimit::Word(word)) => {
+                let limiter = Limiter::with_word(settings(), *word, self.wall());
+                (limiter, false)
+            }
+            None => (Limiter::new(settings(), now_ns, self.wall()), true),
         };
-        let limiter = limiter.of_key(&self.all);
+        let rates = if is_new && (config.has_key(key) || table.rate.is_none()) {
+            // Whatever rates it had when it was evicted, its buckets were full.
+            EarlierRates::since(now_ns)
+        } else {
+            table.earlier_rates.clone()
+        };
+        let limiter = limiter.with_earlier_rates(rates).of_key(&self.all);
         let limiter = Arc::new(if self.has_account {
             limiter.within_account()
         } else {

@@ -15,12 +15,15 @@ use hashbrown::HashTable;
 
 use crate::bucket::Rate;
 use crate::limiter::Limiter;
+use crate::rates::EarlierRates;
 
 #[derive(Debug)]
 pub(super) struct Table {
     slots: HashTable<Slot>,
     /// The rate of keys that are words; `None` when every key needs a limiter.
     pub(super) rate: Option<Rate>,
+    /// Those that it had before.
+    pub(super) earlier_rates: EarlierRates,
     /// Whether a key that is used up rejects without a limiter.
     pub(super) at_once: bool,
     /// Whether some keys have settings of their own, so that a new key must be looked for in them.
@@ -60,6 +63,7 @@ impl Table {
         Self {
             slots: HashTable::new(),
             rate,
+            earlier_rates: EarlierRates::since(0),
             at_once,
             has_named,
         }
@@ -162,7 +166,10 @@ impl Table {
                     }
                     let is_idle = limiter.is_idle(now_ns);
                     let fits = self.rate.is_some() && !is_named(slot.key);
-                    if let Some(word) = limiter.plain_word().filter(|_| fits && !is_idle) {
+                    if let Some(word) = limiter
+                        .plain_word(&self.earlier_rates)
+                        .filter(|_| fits && !is_idle)
+                    {
                         slot.limit = KeyLimit::Word(word);
                     }
                     is_idle

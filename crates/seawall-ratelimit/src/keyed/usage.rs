@@ -75,10 +75,10 @@ impl Keys {
         let debt = Debt::of(of.config.per_key(), 0);
         let more = debt.bound(used.saturating_sub(estimate), &mut applied);
         let used = (*used).min(estimate.saturating_add(more));
+        let earlier = &of.table.earlier_rates;
+        let flowed = earlier.flowed(0, of.rate, now_ns, granted.at_ns);
         let correct = |before| {
-            let word = of
-                .rate
-                .correct(before, now_ns, (estimate, used), granted.at_ns);
+            let word = of.rate.correct(before, now_ns, (estimate, used), flowed);
             of.rate.owe_at_most(word, now_ns, debt.longest_ns)
         };
         if let Some(slot) = of.table.get_mut(of.hash, of.key.0) {

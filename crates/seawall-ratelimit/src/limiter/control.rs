@@ -8,8 +8,9 @@ use super::{BYPASS, CAPPED, DRAINING, Inner, Limiter, PAUSED, SEVERAL, SHADOW};
 use crate::bucket::Rate;
 use crate::config::RateLimitConfig;
 use crate::limit::{Limit, MAX_LIMITS, QuotaFile};
-use crate::meter::{Meter, WallClock};
+use crate::meter::WallClock;
 use crate::pause::Pause;
+use crate::rates::EarlierRates;
 
 impl Limiter {
     /// Grants nothing until [`resume`](Self::resume).
@@ -61,6 +62,7 @@ impl Limiter {
             for meter in &mut inner.meters {
                 meter.refill(now_ns);
             }
+            inner.earlier_rates.forget(now_ns);
         });
         self.resume(now_ns);
     }
@@ -106,12 +108,15 @@ impl Limiter {
         inner.config.check_shape(&config)?;
         let single = config.limits().first().filter(|_| self.is_single());
         let rate = single.and_then(Limit::rate);
-        for (index, caps) in inner.caps.iter_mut().enumerate() {
-            let old = inner
-                .meters
-                .get(index)
-                .map_or(Some(self.bucket.rate()), Meter::rate);
-            if let (Some(old), Some(new)) = (old, config.limits()[index].rate()) {
+        for (index, limit) in config.limits().iter().enumerate() {
+            let old = self.rate_of(inner, index);
+            let (Some(old), Some(new)) = (old, limit.rate()) else {
+                continue;
+            };
+            if old != new {
+                inner.earlier_rates.add(now_ns, index, old);
+            }
+            if let Some(caps) = inner.caps.get_mut(index) {
                 caps.carry(now_ns, old, new);
             }
         }
@@ -214,9 +219,10 @@ impl Limiter {
         inner.meters.iter_mut().all(|meter| meter.is_unused(now_ns))
     }
 
-    /// The word of a single bucket whose limiter is like a new one otherwise.
-    pub(crate) fn plain_word(&self) -> Option<u64> {
-        let plain = !self.has(!SHADOW) && self.lock().queue.is_empty();
+    /// The word of a single bucket whose limiter is like a new one otherwise, if it had these rates.
+    pub(crate) fn plain_word(&self, rates: &EarlierRates) -> Option<u64> {
+        let inner = self.lock();
+        let plain = !self.has(!SHADOW) && inner.queue.is_empty() && inner.earlier_rates == *rates;
         plain.then(|| self.bucket.word())
     }
 }

@@ -34,6 +34,7 @@ use crate::keyed::all_keys::AllKeys;
 use crate::limit::Limit;
 use crate::meter::{Meter, WallClock};
 use crate::pause::Pause;
+use crate::rates::EarlierRates;
 
 /// The decision about a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +125,7 @@ struct Inner {
     /// The costs of those that have a claim.
     claimed: Sums,
     pause: Pause,
+    earlier_rates: EarlierRates,
     config: RateLimitConfig,
 }
 
@@ -180,6 +182,7 @@ impl Limiter {
                 ahead: Vec::new(),
                 claimed: Sums::default(),
                 pause: Pause::NONE,
+                earlier_rates: EarlierRates::default(),
                 config,
             }),
         }
@@ -206,12 +209,20 @@ impl Limiter {
         let caps = inner.caps.capacity() * size_of::<Caps>();
         let logs: usize = inner.meters.iter().map(Meter::heap_bytes).sum();
         let limits = size_of_val(inner.config.limits());
-        size_of::<Self>() + size_of_val(&*self.units) + meters + caps + logs + limits
+        let rates = inner.earlier_rates.heap_bytes();
+        size_of::<Self>() + size_of_val(&*self.units) + meters + caps + logs + limits + rates
     }
 
     /// The limiter of one key: what holds for all of them holds for it.
     pub(crate) fn of_key(mut self, all_keys: &Arc<AllKeys>) -> Self {
         self.all_keys = Some(Arc::clone(all_keys));
+        self
+    }
+
+    /// With the earlier rates of its buckets.
+    pub(crate) fn with_earlier_rates(mut self, rates: EarlierRates) -> Self {
+        let inner = self.inner.get_mut();
+        inner.unwrap_or_else(PoisonError::into_inner).earlier_rates = rates;
         self
     }
 

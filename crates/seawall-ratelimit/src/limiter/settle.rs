@@ -54,6 +54,9 @@ impl Limiter {
         let (estimate, at) = (u64::from(granted.costs.get(index)), granted.at_ns);
         let start = self.start(inner, now_ns);
         let rate = self.rate_of(inner, index);
+        let flowed = rate.map_or(0, |rate| {
+            inner.earlier_rates.flowed(index, rate, now_ns, at)
+        });
         let Inner { meters, caps, .. } = inner;
         let (meter, mut caps) = (meters.get_mut(index), caps.get_mut(index));
         match used.checked_sub(estimate) {
@@ -78,11 +81,11 @@ impl Limiter {
             None => {
                 let less = estimate - used;
                 match meter {
-                    Some(meter) => meter.give_back(now_ns, less, at),
-                    None => self.bucket.refund(now_ns, less, at),
+                    Some(meter) => meter.give_back(now_ns, less, at, flowed),
+                    None => self.bucket.refund(less, flowed),
                 }
                 if let Some(caps) = &mut caps {
-                    caps.give_back(now_ns, rate, less, at);
+                    caps.give_back(rate, less, at, flowed);
                 }
             }
         }

@@ -37,8 +37,8 @@ impl Flow {
         self.bucket.owe_at_most(now, longest_ns);
     }
 
-    pub(super) fn give_back(&self, now: u64, cost: u64, taken_at: u64) {
-        self.bucket.refund(now, cost, taken_at);
+    pub(super) fn give_back(&self, cost: u64, flowed: u64) {
+        self.bucket.refund(cost, flowed);
     }
 
     pub(super) fn set(&self, now: u64, rate: Rate) {

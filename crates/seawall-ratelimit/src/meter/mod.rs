@@ -119,9 +119,15 @@ impl Meter {
         }
     }
 
-    /// Gives back what was taken at `taken_at` and not used.
-    pub(crate) fn give_back(&mut self, now_ns: u64, cost: u64, taken_at: u64) {
-        every_kind!(self, meter => meter.give_back(now_ns, cost, taken_at));
+    /// Gives back what was taken at `taken_at` and not used; to a bucket, without what has `flowed`
+    /// in since.
+    pub(crate) fn give_back(&mut self, now_ns: u64, cost: u64, taken_at: u64, flowed: u64) {
+        match self {
+            Self::Flow(flow) => flow.give_back(cost, flowed),
+            Self::Strict(strict) => strict.give_back(now_ns, cost, taken_at),
+            Self::Window(window) => window.give_back(now_ns, cost, taken_at),
+            Self::Daily(daily) => daily.give_back(now_ns, cost, taken_at),
+        }
     }
 
     /// When everything that counts now has ceased to count; `None` for a bucket, which fills all

@@ -42,6 +42,7 @@ mod model;
 mod operator;
 mod priorities;
 mod queue;
+mod rates;
 mod several;
 mod shadow;
 mod shape;
