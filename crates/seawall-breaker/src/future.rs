@@ -20,7 +20,7 @@ pin_project! {
     /// [`KeyedBreaker`](crate::KeyedBreaker).
     ///
     /// Dropped before it has completed, it counts as abandoned; dropped while it waits for a probe
-    /// slot, it has changed nothing. Once it has completed it holds nothing.
+    /// slot, it has changed nothing. Once it has completed it holds nothing of the circuit.
     ///
     /// # Panics
     ///

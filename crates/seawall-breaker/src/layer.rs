@@ -4,7 +4,7 @@ use seawall_core::striped::Stripes;
 use seawall_core::{InstanceName, Policy, policy_setters};
 use tower_layer::Layer;
 
-use crate::access::Single;
+use crate::access::{Access, Single};
 use crate::config::BreakerConfig;
 use crate::gate::GateLayer;
 use crate::handle::BreakerHandle;
@@ -90,6 +90,8 @@ impl<S, X: Clone> Layer<S> for BreakerLayer<X> {
     type Service = Breaker<S, X>;
 
     fn layer(&self, inner: S) -> Self::Service {
+        let events = &self.circuit.common().setup.breaker_events;
+        events.warn_unclassified::<S, X>();
         Breaker::new(inner, self.circuit.anchor(), self.policy.clone())
     }
 }

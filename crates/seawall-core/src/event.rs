@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use crate::rejection::pattern_bits;
-use crate::{InstanceName, Reason, Rejection};
+use crate::{ErrorIsFailure, InstanceName, Policy, Reason, Rejection};
 
 /// One thing that happened in one layer instance.
 #[non_exhaustive]
@@ -306,8 +306,13 @@ pub struct EventSource {
     /// The pattern as a rejection holds it.
     pattern_bits: u8,
     name: InstanceName,
+    /// Whether it has warned of a missing classifier.
+    warned: AtomicBool,
     events: OnceLock<Events>,
 }
+
+/// What the type of a service has in its name that reports failures inside of `Ok`.
+const BY_STATUS: [&str; 5] = ["http::response::", "hyper", "reqwest", "tonic::", "axum::"];
 
 impl EventSource {
     /// The source of the instance `name` of a `pattern`, attached to no events yet.
@@ -316,6 +321,7 @@ impl EventSource {
             pattern,
             pattern_bits: pattern_bits(pattern),
             name: name.into(),
+            warned: AtomicBool::new(false),
             events: OnceLock::new(),
         }
     }
@@ -373,6 +379,26 @@ impl EventSource {
     #[cold]
     pub fn warn(&self, message: &'static str) {
         crate::trace::warn(self.pattern, self.name, message);
+    }
+
+    /// Warns, once per instance and where the feature `tracing` is on, of a policy `X` without a
+    /// classifier around a service `S` that is one of HTTP or gRPC by its type's name: it reports
+    /// failures inside of `Ok`, and every one would count as a success. To be called where a layer
+    /// makes a service.
+    pub fn warn_unclassified<S, X>(&self) {
+        let default = std::any::type_name::<ErrorIsFailure>();
+        let (policy, service) = (std::any::type_name::<X>(), std::any::type_name::<S>());
+        // Parameters that are all defaults are not part of the name.
+        let is_default = policy == std::any::type_name::<Policy>() || policy.contains(default);
+        if is_default
+            && BY_STATUS.iter().any(|part| service.contains(part))
+            && !self.warned.swap(true, Ordering::Relaxed)
+        {
+            self.warn(
+                "no classifier is set, so every response is a success, also one that reports a \
+                 failure: set one with `classify`, for HTTP an `HttpClassifier`",
+            );
+        }
     }
 
     #[cold]

@@ -135,6 +135,7 @@ impl<S: Clone, X: Clone> Layer<S> for HedgeLayer<X> {
     type Service = Hedge<S, X>;
 
     fn layer(&self, inner: S) -> Self::Service {
+        self.core.state.events.warn_unclassified::<S, X>();
         let common = Common::new(self.core.clone(), self.policy.clone(), inner.clone());
         let shared = self.core.state.stripes.share(common);
         Hedge::new(inner, shared.anchor())

@@ -180,6 +180,8 @@ impl<S: Clone, X: Clone, H: Clone> Layer<S> for RetryLayer<X, H> {
     type Service = Retry<S, X, H>;
 
     fn layer(&self, inner: S) -> Self::Service {
+        let events = &self.rules.core.state.events;
+        events.warn_unclassified::<S, X>();
         let common = Common::new(self.rules.clone(), inner.clone());
         let shared = self.rules.core.state.stripes.share(common);
         Retry::new(inner, shared.anchor())
