@@ -1,10 +1,10 @@
 //! A count per calendar day of a time zone.
 //!
 //! Days are numbered. When the wall clock is set back to an earlier one, the day that was reached lasts
-//! until it would have ended, by the running clock, and then it goes on by the wall clock: nothing is
-//! granted twice, and nothing stops for longer than two days. A clock that is set forward begins
-//! another day, but only once within 24 hours, so that one that moves to and fro grants one count more
-//! at most.
+//! until it would have ended, by the running clock, and then it goes on by the wall clock. A clock that
+//! is set forward begins another day, but only once within 24 hours, and that does not end before the
+//! day that was left would have: it lasts to the midnight after. So each time that the clock is set
+//! grants one count more at most, and nothing stops for longer than two days since it was set.
 
 use super::wall_clock::{Carried, WallClock};
 use crate::limit::{DailyReset, QuotaFile};
@@ -12,6 +12,9 @@ use crate::pause::Start;
 
 /// For so long the clock begins only one day by being set.
 const DAY_NS: u64 = 24 * 3_600 * 1_000_000_000;
+
+/// Ends that differ by no more are the same.
+const SAME_NS: u64 = 1_000_000_000;
 
 /// A limit per calendar day.
 #[derive(Clone, Debug)]
@@ -208,13 +211,25 @@ impl Daily {
             self.carried = Some(Carried { until, wall });
             return;
         }
+        let (before, end_before) = (self.carried, self.end_after(self.day, 1));
         (self.wall, self.carried) = (wall, None);
         if is_later {
             // A day of which nothing was used costs nothing.
-            if self.used_today() > 0 {
-                self.next_jump_at = now.saturating_add(DAY_NS);
-            }
+            let is_jump = self.used_today() > 0;
             self.begin_day(day, now);
+            if is_jump {
+                self.next_jump_at = now.saturating_add(DAY_NS);
+                // Its end would begin a second day before the one that was left is over.
+                if self.end_after(day, 1).saturating_add(SAME_NS) < end_before {
+                    let until = self.begin(day.saturating_add(2));
+                    self.carried = Some(Carried { until, wall });
+                }
+            }
+        } else if now < self.next_jump_at
+            && let Some(carried) = before
+        {
+            let until = carried.until.max(self.end_after(day, 1));
+            self.carried = Some(Carried { until, wall });
         }
     }
 
@@ -239,13 +254,15 @@ impl Daily {
 
     /// The day of an earlier wall clock is over.
     fn end_carried(&mut self, now: u64, carried: Carried) {
+        // A day that a jump has begun, and that has lasted long enough.
+        let was_jump = self.began.saturating_add(DAY_NS) == self.next_jump_at;
         (self.wall, self.carried) = (carried.wall, None);
         let day = self.reset.day(self.wall.unix_ns(carried.until));
         // The rest of the same day, where the clock was set back by less than half of it.
         let rest = self
             .begin(day.saturating_add(1))
             .saturating_sub(carried.until);
-        if day != self.day || rest >= DAY_NS / 2 {
+        if day != self.day || rest >= DAY_NS / 2 || was_jump {
             self.begin_day(day, now);
         }
     }

@@ -49,8 +49,8 @@ impl WallClock {
 }
 
 /// A wall clock that was set while a window goes on, and holds when that ends. The running clock
-/// carries the window to its end, so that a clock that is wrong stops nothing for longer than one
-/// window, and grants at most one more.
+/// carries the window to its end, so that a clock that was set stops nothing for longer than two
+/// windows, and grants at most one more.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Carried {
     /// When the window ends, in readings.

@@ -2,10 +2,10 @@
 //!
 //! The windows are numbered: number `k` is from `k * per + offset` to the same of `k + 1`. When the
 //! wall clock is set back behind the window that was reached, that lasts until it would have ended,
-//! by the running clock, and then it goes on by the wall clock: nothing is granted twice, and nothing
-//! stops for longer than two windows. A clock that is set forward begins another window, which lasts its
-//! full length and then to the next edge, whatever is set meanwhile: so a clock that moves to and fro
-//! grants one window more at most.
+//! by the running clock, and then it goes on by the wall clock. A clock that is set forward begins another
+//! window, which lasts its full length and then to the next edge, whatever is set meanwhile. So each time
+//! that the clock is set grants one window more at most, and nothing stops for longer than two windows
+//! since it was set, where no margin blocks more.
 //!
 //! With a margin, a departure less than `margin` after the begin of a window counts in the one
 //! before as well, and one in the last `margin` in the one after. As long as the upstream's

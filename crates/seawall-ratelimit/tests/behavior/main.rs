@@ -29,6 +29,7 @@ mod account;
 mod apply_signal;
 mod bounds;
 mod chaos;
+mod clock_model;
 mod clocks;
 mod command_models;
 mod commands;

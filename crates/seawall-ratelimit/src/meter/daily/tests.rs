@@ -97,6 +97,26 @@ fn a_clock_that_moves_to_and_fro_grants_one_day_more_at_most() {
     assert_eq!(granted, 6);
 }
 
+/// Set forward by a day and 11 hours, the next midnight is an hour away, and not twelve.
+#[test]
+fn a_day_that_a_jump_begins_does_not_end_before_the_one_that_was_left() {
+    let mut ahead = daily(3);
+    ahead.take(0, 3);
+    let by = |hours: u64| WallClock::new(0, wall().unix_ns(0) + i128::from(hours * HOUR));
+    ahead.set_wall_clock(0, by(35));
+    ahead.take(0, 3);
+    assert_eq!(ahead.wait(Start::now(0), 1), 25 * HOUR);
+    // Read again.
+    ahead.set_wall_clock(HOUR / 2, by(35));
+    assert_eq!(ahead.wait(Start::now(HOUR / 2), 1), 24 * HOUR + HOUR / 2);
+    // A machine that was asleep over midnight does not lose the next day.
+    let mut asleep = daily(3);
+    asleep.take(0, 3);
+    asleep.set_wall_clock(0, by(20));
+    asleep.take(0, 3);
+    assert_eq!(asleep.wait(Start::now(0), 1), 16 * HOUR);
+}
+
 #[test]
 fn refilling_ends_a_day_of_an_earlier_clock() {
     let mut daily = daily(3);
