@@ -1,6 +1,7 @@
 //! The moves between the states of a waiter.
 
-use super::state::{Aside, Entry, LATE_VOTES, LONGEST_GRACE};
+use super::entry::{Aside, Stand};
+use super::state::{LATE_VOTES, LONGEST_GRACE};
 use super::{GRACE, Next, Queue, Supply, WaiterId, Wakers};
 
 impl<T> Queue<T> {
@@ -26,8 +27,10 @@ impl<T> Queue<T> {
 
     /// Wakes the watchdog if it would look too late.
     pub(super) fn call_watchdog(&mut self, wakers: &mut Wakers) {
-        let next_check_ns = self.next_check_ns();
-        self.watchdogs.call(next_check_ns, wakers);
+        if !self.watchdogs.is_empty() {
+            let next_check_ns = self.next_check_ns();
+            self.watchdogs.call(next_check_ns, wakers);
+        }
     }
 
     fn notify_next(
@@ -36,13 +39,16 @@ impl<T> Queue<T> {
         supply: &mut impl Supply<T>,
         wakers: &mut Wakers,
     ) -> bool {
-        let Some((id, first)) = self.waiting.first_mut() else {
+        let Some(first) = self.waiting.first() else {
+            return false;
+        };
+        let Some(first) = self.entries.get_mut(first) else {
             return false;
         };
         let next = Next {
-            id,
+            id: first.id,
             item: &first.item,
-            claims: self.notified.len(),
+            claims: self.claims,
         };
         let id = match supply.claim_next(now_ns, next) {
             Ok(id) => id,
@@ -59,122 +65,148 @@ impl<T> Queue<T> {
                 return false;
             }
         };
-        let Some(mut entry) = self.waiting.remove(id) else {
+        let Some(entry) = self.entries.get_mut(id) else {
             return false;
         };
+        if !self.waiting.remove(id) {
+            return false;
+        }
+        self.active -= 1;
         if entry.due_ns.saturating_add(self.grace_ns) <= now_ns {
             // Its own timer should have made it come.
             supply.unclaim(id, &entry.item);
-            self.set_aside(id, Aside::Lapsed, entry, supply, wakers);
+            self.set_aside(id, Aside::Lapsed, supply, wakers);
             return true;
         }
+        entry.stand = Stand::Notified;
         entry.notified_ns = now_ns;
         wakers.add(entry.waker.take());
-        self.unanswered.insert((now_ns, id), ());
-        self.notified.insert(id, entry);
+        self.active += 1;
+        self.claims += 1;
+        self.last_notified = id.rank();
+        self.unanswered.insert((now_ns, id));
         true
     }
 
     fn expire(&mut self, now_ns: u64, supply: &mut impl Supply<T>, wakers: &mut Wakers) {
-        while let Some(((at, id), ())) = self.deadlines.first()
+        while let Some((at, id)) = self.deadlines.first()
             && at <= now_ns
         {
             self.deadlines.pop_first();
-            let entry = self.take_active(id, supply);
-            if let Some(entry) = entry.or_else(|| self.remove_aside(id, supply)) {
-                self.set_aside(id, Aside::Expired, entry, supply, wakers);
+            if self.take_active(id, supply) || self.remove_aside(id, supply) {
+                self.set_aside(id, Aside::Expired, supply, wakers);
             }
         }
     }
 
     fn lapse_unanswered(&mut self, now_ns: u64, supply: &mut impl Supply<T>, wakers: &mut Wakers) {
-        while let Some(((since, id), ())) = self.unanswered.first()
+        while let Some((since, id)) = self.unanswered.first()
             && since.saturating_add(self.grace_ns) <= now_ns
         {
             self.unanswered.pop_first();
-            if let Some(entry) = self.take_active(id, supply) {
-                self.set_aside(id, Aside::Lapsed, entry, supply, wakers);
+            if self.take_active(id, supply) {
+                self.set_aside(id, Aside::Lapsed, supply, wakers);
             }
         }
     }
 
+    /// One that is not active any more stays in the queue nevertheless.
     pub(super) fn set_aside(
         &mut self,
         id: WaiterId,
         why: Aside,
-        mut entry: Entry<T>,
         supply: &mut impl Supply<T>,
         wakers: &mut Wakers,
     ) {
+        let Some(entry) = self.entries.get_mut(id) else {
+            return;
+        };
         if entry.is_uncounted(why) {
             self.uncounted += 1;
             supply.uncounted(&entry.item);
         }
+        entry.stand = Stand::Aside(why);
         entry.aside_ns = self.latest_ns;
         if why != Aside::Skipped {
             wakers.add(entry.on_lapse.take());
         }
-        self.aside.insert(id, (why, entry));
     }
 
-    pub(super) fn remove_aside(
-        &mut self,
-        id: WaiterId,
-        supply: &mut impl Supply<T>,
-    ) -> Option<Entry<T>> {
-        let (why, entry) = self.aside.remove(id)?;
+    /// `false` when it is not aside. Otherwise it waits, leaves or is set aside again next.
+    pub(super) fn remove_aside(&mut self, id: WaiterId, supply: &mut impl Supply<T>) -> bool {
+        let Some(entry) = self.entries.get(id) else {
+            return false;
+        };
+        let Stand::Aside(why) = entry.stand else {
+            return false;
+        };
         if entry.is_uncounted(why) {
             self.uncounted -= 1;
             supply.counted(&entry.item);
         }
-        Some(entry)
+        true
     }
 
-    /// Out of those that wait for their turn or have a claim.
-    pub(super) fn take_active(
-        &mut self,
-        id: WaiterId,
-        supply: &mut impl Supply<T>,
-    ) -> Option<Entry<T>> {
-        if let Some(mut entry) = self.notified.remove(id) {
-            if entry.notified_ns != u64::MAX {
-                self.unanswered.remove((entry.notified_ns, id));
+    /// Ends its wait for its turn, or its claim: `false` when it is aside. Otherwise it waits again,
+    /// leaves or is set aside next.
+    pub(super) fn take_active(&mut self, id: WaiterId, supply: &mut impl Supply<T>) -> bool {
+        let Some(entry) = self.entries.get_mut(id) else {
+            return false;
+        };
+        match entry.stand {
+            Stand::Waiting => {
+                self.waiting.remove(id);
+                supply.exit(id, &entry.item);
             }
-            entry.notified_ns = u64::MAX;
-            supply.unclaim(id, &entry.item);
-            return Some(entry);
+            Stand::Notified => {
+                let since = std::mem::replace(&mut entry.notified_ns, u64::MAX);
+                if since != u64::MAX {
+                    self.unanswered.remove((since, id));
+                }
+                self.claims -= 1;
+                supply.unclaim(id, &entry.item);
+            }
+            Stand::Aside(_) => return false,
         }
-        let entry = self.waiting.remove(id)?;
-        supply.exit(id, &entry.item);
-        Some(entry)
+        self.active -= 1;
+        true
     }
 
     /// A waiter is polled: it has come if it was notified, and need not be woken.
     /// `true` when it had been notified before.
     pub(super) fn answered(&mut self, id: WaiterId, wakers: &mut Wakers) -> bool {
-        if let Some(entry) = self.notified.get_mut(id) {
-            let since = std::mem::replace(&mut entry.notified_ns, u64::MAX);
-            return since != u64::MAX && self.unanswered.remove((since, id)).is_some();
+        let Some(entry) = self.entries.get_mut(id) else {
+            return false;
+        };
+        match entry.stand {
+            Stand::Notified => {
+                let since = std::mem::replace(&mut entry.notified_ns, u64::MAX);
+                since != u64::MAX && self.unanswered.remove((since, id))
+            }
+            Stand::Waiting => {
+                wakers.discard(entry.waker.take());
+                entry.due_ns = u64::MAX;
+                false
+            }
+            Stand::Aside(_) => false,
         }
-        if let Some(entry) = self.waiting.get_mut(id) {
-            wakers.discard(entry.waker.take());
-            entry.due_ns = u64::MAX;
-        }
-        false
     }
 
     /// A waiter that has lapsed is polled: it waits again, at its old rank.
     pub(super) fn come_back(&mut self, id: WaiterId, now_ns: u64, supply: &mut impl Supply<T>) {
-        if !matches!(self.aside.get(id), Some((Aside::Lapsed, _))) {
+        let Some(entry) = self.entries.get_mut(id) else {
+            return;
+        };
+        if entry.stand != Stand::Aside(Aside::Lapsed) {
             return;
         }
-        if let Some(mut entry) = self.remove_aside(id, supply) {
-            if now_ns < entry.aside_ns.saturating_add(LONGEST_GRACE) {
-                self.vote(true);
-            }
-            entry.due_ns = u64::MAX;
-            self.wait(id, entry, supply);
+        entry.due_ns = u64::MAX;
+        let late = now_ns < entry.aside_ns.saturating_add(LONGEST_GRACE);
+        self.remove_aside(id, supply);
+        if late {
+            self.vote(true);
         }
+        self.wait(id, supply);
     }
 
     /// A waiter came late, or in time: what most do decides how long all may take.

@@ -27,8 +27,10 @@
 //! use the same queue. Clones go in by value, and [`Wakers`] come out.
 
 mod dispatch;
+mod entry;
 mod ordered;
 mod rank;
+mod slots;
 mod state;
 mod supply;
 mod waiter;

@@ -1,5 +1,7 @@
 //! The rank of a waiter.
 
+use std::num::NonZeroU32;
+
 use crate::Priority;
 
 /// The rank of a waiter in its [`Queue`](super::Queue): a lower one goes first, and among equals the
@@ -8,15 +10,29 @@ use crate::Priority;
 pub struct WaiterId {
     rank: i64,
     drawn: u64,
+    /// One more than where its entry is, so that an optional id takes no more.
+    slot: NonZeroU32,
 }
 
 impl WaiterId {
-    pub(super) const fn new(rank: i64, drawn: u64) -> Self {
-        Self { rank, drawn }
+    pub(super) const fn new(rank: i64, drawn: u64, slot: u32) -> Self {
+        let slot = NonZeroU32::MIN.saturating_add(slot);
+        Self { rank, drawn, slot }
+    }
+
+    #[inline]
+    pub(super) const fn slot(self) -> u32 {
+        self.slot.get() - 1
+    }
+
+    /// Its rank: waiters of the same one go in the order in which they came.
+    #[inline]
+    pub const fn rank(self) -> i64 {
+        self.rank
     }
 
     /// The lowest id: the start of a range of waiters.
-    pub const MIN: Self = Self::new(i64::MIN, 0);
+    pub const MIN: Self = Self::new(i64::MIN, 0, 0);
 }
 
 /// The rank of a waiter of this priority that comes at `now_ns`, in a queue where waiting makes up

@@ -2,7 +2,9 @@
 
 use std::task::Waker;
 
+use super::entry::{Aside, Entry, Stand};
 use super::ordered::Ordered;
+use super::slots::Slots;
 use super::watchdog::{LINGER, Watchdogs};
 use super::{Supply, WaiterId, Wakers};
 
@@ -35,62 +37,28 @@ pub(super) const fn is_far(now_ns: u64, deadline_ns: u64) -> bool {
 #[derive(Debug)]
 pub struct Queue<T> {
     drawn: u64,
-    pub(super) waiting: Ordered<WaiterId, Entry<T>>,
-    pub(super) notified: Ordered<WaiterId, Entry<T>>,
-    pub(super) aside: Ordered<WaiterId, (Aside, Entry<T>)>,
-    /// How many of those aside do not count any more.
+    pub(super) entries: Slots<T>,
+    /// Those that wait for their turn.
+    pub(super) waiting: Ordered<WaiterId>,
+    /// How many wait for their turn or have a claim.
+    pub(super) active: usize,
+    /// How many have a claim.
+    pub(super) claims: usize,
+    /// How many of those that are not active do not count any more.
     pub(super) uncounted: usize,
     /// Notified waiters that have not been polled since, the oldest first.
-    pub(super) unanswered: Ordered<(u64, WaiterId), ()>,
-    pub(super) deadlines: Ordered<(u64, WaiterId), ()>,
-    /// Those that sleep without a timer of their own, since their deadlines are [far](is_far).
-    pub(super) untimed: Ordered<(u64, WaiterId), ()>,
+    pub(super) unanswered: Ordered<(u64, WaiterId)>,
+    pub(super) deadlines: Ordered<(u64, WaiterId)>,
+    /// No waiter whose deadline is before this sleeps without a timer of its own.
+    pub(super) timed_ns: u64,
+    /// The rank of the waiter that was notified last.
+    pub(super) last_notified: i64,
     pub(super) grace_ns: u64,
     /// The latest reading of the clock: a late one passes none.
     pub(super) latest_ns: u64,
     pub(super) watchdogs: Watchdogs,
     /// Counts waiters that came late, less those that came in time.
     pub(super) late: i8,
-}
-
-#[derive(Debug)]
-pub(super) struct Entry<T> {
-    pub(super) item: T,
-    pub(super) deadline_ns: u64,
-    /// When its own timer makes it come; `u64::MAX` while others will wake it.
-    pub(super) due_ns: u64,
-    /// When it was set aside last.
-    pub(super) aside_ns: u64,
-    /// When it was notified; `u64::MAX` when it was not, or has been polled since.
-    pub(super) notified_ns: u64,
-    /// `None` once it was woken, until its next poll.
-    pub(super) waker: Option<Waker>,
-    /// Whether it is among the untimed ones.
-    pub(super) untimed: bool,
-    /// Woken when it lapses or expires.
-    pub(super) on_lapse: Option<Waker>,
-}
-
-impl<T> Entry<T> {
-    /// Whether it is not counted while it is set aside: its wait is over, or has no end.
-    pub(super) const fn is_uncounted(&self, why: Aside) -> bool {
-        match why {
-            Aside::Expired => true,
-            Aside::Lapsed => self.deadline_ns == u64::MAX,
-            Aside::Skipped => false,
-        }
-    }
-}
-
-/// Why a waiter neither waits for its turn nor has a claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Aside {
-    /// Its own service is not ready.
-    Skipped,
-    /// It was notified, or due, and did not come.
-    Lapsed,
-    /// Its deadline has passed.
-    Expired,
 }
 
 /// Where a waiter stands when it is polled.
@@ -121,13 +89,15 @@ impl<T> Queue<T> {
     pub const fn new() -> Self {
         Self {
             drawn: 0,
+            entries: Slots::new(),
             waiting: Ordered::new(),
-            notified: Ordered::new(),
-            aside: Ordered::new(),
+            active: 0,
+            claims: 0,
             uncounted: 0,
             unanswered: Ordered::new(),
             deadlines: Ordered::new(),
-            untimed: Ordered::new(),
+            timed_ns: 0,
+            last_notified: i64::MIN,
             grace_ns: GRACE,
             latest_ns: 0,
             watchdogs: Watchdogs::new(),
@@ -138,7 +108,7 @@ impl<T> Queue<T> {
     /// How many wait, notified, skipped and lapsed ones included. Expired ones do not count, nor do
     /// those that have lapsed and wait without a deadline.
     pub fn len(&self) -> usize {
-        self.active() + self.aside.len() - self.uncounted
+        self.entries.len() - self.uncounted
     }
 
     /// Whether there is no waiter that [counts](Self::len).
@@ -148,45 +118,53 @@ impl<T> Queue<T> {
 
     /// How many wait for their turn or have a claim.
     pub fn active(&self) -> usize {
-        self.waiting.len() + self.notified.len()
+        self.active
     }
 
     /// How many have a claim.
     pub fn claims(&self) -> usize {
-        self.notified.len()
+        self.claims
+    }
+
+    /// The rank of the waiter that was notified last; `i64::MIN` before the first.
+    pub fn last_notified(&self) -> i64 {
+        self.last_notified
     }
 
     /// Whether any waits for its turn: a call that arrives has to wait behind it.
     pub fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+        self.active > self.claims
     }
 
     /// Whether the waiter is the first of those without a claim.
     pub fn is_first(&self, id: WaiterId) -> bool {
-        self.waiting.first().is_some_and(|(first, _)| first == id)
+        self.waiting.first() == Some(id)
     }
 
     /// Whether the waiter is skipped for now.
     pub fn is_skipped(&self, id: WaiterId) -> bool {
-        matches!(self.aside.get(id), Some((Aside::Skipped, _)))
+        self.stand(id) == Some(Stand::Aside(Aside::Skipped))
+    }
+
+    #[inline]
+    pub(super) fn stand(&self, id: WaiterId) -> Option<Stand> {
+        self.entries.get(id).map(|entry| entry.stand)
     }
 
     /// What a waiter brought with it.
     pub fn item(&self, id: WaiterId) -> Option<&T> {
-        let entry = self.waiting.get(id).or_else(|| self.notified.get(id));
-        let entry = entry.or_else(|| self.aside.get(id).map(|(_, entry)| entry))?;
-        Some(&entry.item)
+        self.entries.get(id).map(|entry| &entry.item)
     }
 
     /// When something has to be done although nothing happens, in nanoseconds; `u64::MAX` for
     /// never. Waiters that are polled have timers of their own for their deadlines.
     pub(super) fn next_check_ns(&self) -> u64 {
         let unanswered = self.unanswered.first();
-        let first = self.waiting.first();
+        let first = self.waiting.first().and_then(|id| self.entries.get(id));
         let deadline = self.deadlines.first();
-        let unanswered = unanswered.map_or(u64::MAX, |((since, _), ())| since);
-        let due = first.map_or(u64::MAX, |(_, first)| first.due_ns);
-        let deadline = deadline.map_or(u64::MAX, |((at, _), ())| at);
+        let unanswered = unanswered.map_or(u64::MAX, |(since, _)| since);
+        let due = first.map_or(u64::MAX, |first| first.due_ns);
+        let deadline = deadline.map_or(u64::MAX, |(at, _)| at);
         let next = unanswered.min(due).min(deadline);
         next.saturating_add(self.grace_ns)
     }
@@ -200,14 +178,17 @@ impl<T> Queue<T> {
         deadline_ns: u64,
         supply: &mut impl Supply<T>,
     ) -> WaiterId {
-        let id = WaiterId::new(rank, self.drawn);
+        let id = WaiterId::new(rank, self.drawn, self.entries.next());
         // 2^64 waiters do not come by.
         self.drawn = self.drawn.wrapping_add(1);
         if deadline_ns != u64::MAX {
-            self.deadlines.insert((deadline_ns, id), ());
+            self.deadlines.insert((deadline_ns, id));
         }
-        let entry = Entry {
+        supply.counted(&item);
+        self.entries.insert(Entry {
+            id,
             item,
+            stand: Stand::Waiting,
             deadline_ns,
             due_ns: u64::MAX,
             aside_ns: 0,
@@ -215,15 +196,19 @@ impl<T> Queue<T> {
             waker: None,
             untimed: false,
             on_lapse: None,
-        };
-        supply.counted(&entry.item);
-        self.wait(id, entry, supply);
+        });
+        self.wait(id, supply);
         id
     }
 
-    pub(super) fn wait(&mut self, id: WaiterId, entry: Entry<T>, supply: &mut impl Supply<T>) {
-        supply.enter(id, &entry.item);
-        self.waiting.insert(id, entry);
+    /// One that is not active waits for its turn.
+    pub(super) fn wait(&mut self, id: WaiterId, supply: &mut impl Supply<T>) {
+        if let Some(entry) = self.entries.get_mut(id) {
+            entry.stand = Stand::Waiting;
+            supply.enter(id, &entry.item);
+            self.waiting.insert(id);
+            self.active += 1;
+        }
     }
 
     /// A waiter is polled, with this waker.
@@ -240,29 +225,31 @@ impl<T> Queue<T> {
             self.vote(false);
         }
         self.dispatch(now_ns, supply, wakers);
-        if self.notified.contains(id) {
-            self.answered(id, wakers);
-            wakers.discard(Some(waker));
-            return Standing::Go;
-        }
-        if let Some(entry) = self.waiting.get_mut(id) {
-            entry.waker = Some(waker);
-            if is_far(now_ns, entry.deadline_ns) && !entry.untimed {
-                entry.untimed = true;
-                self.untimed.insert((entry.deadline_ns, id), ());
+        let entry = self.entries.get_mut(id);
+        let standing = match entry {
+            Some(entry) if entry.stand == Stand::Waiting => {
+                entry.waker = Some(waker);
+                if is_far(now_ns, entry.deadline_ns) {
+                    entry.untimed = true;
+                    // Its reading of the clock may be older than the last look.
+                    self.timed_ns = self.timed_ns.min(entry.deadline_ns);
+                }
+                return Standing::Wait;
             }
-            return Standing::Wait;
-        }
-        wakers.discard(Some(waker));
-        match self.aside.get(id) {
-            Some((Aside::Skipped, _)) => Standing::Go,
+            Some(entry) if entry.stand == Stand::Notified => {
+                self.answered(id, wakers);
+                Standing::Go
+            }
+            Some(entry) if entry.stand == Stand::Aside(Aside::Skipped) => Standing::Go,
             _ => Standing::Expired,
-        }
+        };
+        wakers.discard(Some(waker));
+        standing
     }
 
-    /// A waiter that has a claim, and was polled since, takes it and leaves: `take` does the first. So
-    /// there is not more to hand out than before, and nothing is dispatched. `None`, and nothing has
-    /// happened, when it has none or `take` did not take it: see [`take`](Self::take).
+    /// A waiter that has a claim takes it and leaves: `take` does the first. So there is not more to
+    /// hand out than before, and nothing is dispatched. `None`, and nothing has happened, when it has
+    /// none or `take` did not take it: see [`take`](Self::take).
     pub fn take_claim<S: Supply<T>>(
         &mut self,
         id: WaiterId,
@@ -270,9 +257,12 @@ impl<T> Queue<T> {
         wakers: &mut Wakers,
         take: impl FnOnce(&mut S, &T) -> bool,
     ) -> Option<()> {
-        let entry = self.notified.get(id)?;
-        if entry.notified_ns != u64::MAX || !take(supply, &entry.item) {
+        let entry = self.entries.get(id)?;
+        if entry.stand != Stand::Notified || !take(supply, &entry.item) {
             return None;
+        }
+        if entry.notified_ns != u64::MAX {
+            self.vote(false);
         }
         self.remove(id, supply, wakers);
         self.settle();
@@ -290,18 +280,18 @@ impl<T> Queue<T> {
         wakers: &mut Wakers,
         take: impl FnOnce(&mut S, &T, &mut Wakers) -> Taking,
     ) -> Taking {
-        if self.is_skipped(id)
-            && let Some(entry) = self.remove_aside(id, supply)
-        {
-            self.wait(id, entry, supply);
+        if self.is_skipped(id) {
+            self.remove_aside(id, supply);
+            self.wait(id, supply);
         }
         self.come_back(id, now_ns, supply);
         self.answered(id, wakers);
         self.dispatch(now_ns, supply, wakers);
         self.answered(id, wakers);
-        let claim = self.notified.get(id);
-        let taking = match (claim, self.aside.get(id)) {
-            (Some(entry), _) | (None, Some((Aside::Expired, entry))) => {
+        let taking = match self.entries.get(id) {
+            Some(entry)
+                if matches!(entry.stand, Stand::Notified | Stand::Aside(Aside::Expired)) =>
+            {
                 take(supply, &entry.item, wakers)
             }
             _ => Taking::Missing,
@@ -318,13 +308,14 @@ impl<T> Queue<T> {
             }
             Taking::Missing => {}
         }
-        let given_up = self.notified.contains(id);
-        if given_up && let Some(entry) = self.take_active(id, supply) {
-            self.wait(id, entry, supply);
+        let given_up = self.stand(id) == Some(Stand::Notified);
+        if given_up {
+            self.take_active(id, supply);
+            self.wait(id, supply);
         }
-        let unused = match self.waiting.get_mut(id) {
-            Some(entry) => entry.waker.replace(waker),
-            None => Some(waker),
+        let unused = match self.entries.get_mut(id) {
+            Some(entry) if entry.stand == Stand::Waiting => entry.waker.replace(waker),
+            _ => Some(waker),
         };
         wakers.discard(unused);
         if given_up {
@@ -336,7 +327,9 @@ impl<T> Queue<T> {
 
     /// The first waiter has a timer of its own: it comes at `due_ns`, or lapses after that.
     pub fn set_due(&mut self, id: WaiterId, due_ns: u64, wakers: &mut Wakers) {
-        if let Some(entry) = self.waiting.get_mut(id) {
+        if let Some(entry) = self.entries.get_mut(id)
+            && entry.stand == Stand::Waiting
+        {
             entry.due_ns = due_ns;
             self.call_watchdog(wakers);
         }
@@ -344,36 +337,33 @@ impl<T> Queue<T> {
 
     /// Wakes those whose deadlines are not far any more, to set timers.
     pub(super) fn wake_untimed(&mut self, now_ns: u64, wakers: &mut Wakers) {
-        while let Some(((at, id), ())) = self.untimed.first()
-            && !is_far(now_ns, at)
-        {
-            self.untimed.pop_first();
-            let entry = match self.waiting.get_mut(id) {
-                Some(entry) => {
-                    wakers.add(entry.waker.take());
-                    Some(entry)
-                }
-                // It was woken, and sets its timer when it is polled.
-                None => self.notified.get_mut(id),
-            };
-            let entry = entry.or_else(|| self.aside.get_mut(id).map(|(_, entry)| entry));
-            if let Some(entry) = entry {
-                entry.untimed = false;
+        let timed_ns = now_ns.saturating_add(FAR).saturating_add(1);
+        let near = (self.timed_ns, WaiterId::MIN)..(timed_ns, WaiterId::MIN);
+        for (_, id) in self.deadlines.range(near.start, near.end.max(near.start)) {
+            if let Some(entry) = self.entries.get_mut(id)
+                && std::mem::take(&mut entry.untimed)
+                && entry.stand == Stand::Waiting
+            {
+                // Others were woken, or will be, and set their timers when they are polled.
+                wakers.add(entry.waker.take());
             }
         }
+        self.timed_ns = self.timed_ns.max(timed_ns);
     }
 
     /// Wakes everyone that sleeps in the queue, to look for itself.
     pub(super) fn wake_all(&mut self, wakers: &mut Wakers) {
-        for entry in self.waiting.values_mut() {
+        let all = self.entries.iter_mut();
+        for entry in all.filter(|entry| entry.stand == Stand::Waiting) {
             wakers.add(entry.waker.take());
         }
     }
 
     /// Has `waker` woken when the waiter lapses or expires.
     pub fn on_lapse(&mut self, id: WaiterId, waker: Waker) {
-        let entry = self.waiting.get_mut(id);
-        if let Some(entry) = entry.or_else(|| self.notified.get_mut(id)) {
+        if let Some(entry) = self.entries.get_mut(id)
+            && !matches!(entry.stand, Stand::Aside(_))
+        {
             entry.on_lapse = Some(waker);
         }
     }
@@ -386,10 +376,9 @@ impl<T> Queue<T> {
         supply: &mut impl Supply<T>,
         wakers: &mut Wakers,
     ) {
-        if self.notified.contains(id)
-            && let Some(entry) = self.take_active(id, supply)
-        {
-            self.set_aside(id, Aside::Lapsed, entry, supply, wakers);
+        if self.stand(id) == Some(Stand::Notified) {
+            self.take_active(id, supply);
+            self.set_aside(id, Aside::Lapsed, supply, wakers);
         }
         self.dispatch(now_ns, supply, wakers);
     }
@@ -402,8 +391,8 @@ impl<T> Queue<T> {
         supply: &mut impl Supply<T>,
         wakers: &mut Wakers,
     ) {
-        if let Some(entry) = self.take_active(id, supply) {
-            self.set_aside(id, Aside::Skipped, entry, supply, wakers);
+        if self.take_active(id, supply) {
+            self.set_aside(id, Aside::Skipped, supply, wakers);
         }
         self.dispatch(now_ns, supply, wakers);
     }
@@ -422,16 +411,15 @@ impl<T> Queue<T> {
     }
 
     fn remove(&mut self, id: WaiterId, supply: &mut impl Supply<T>, wakers: &mut Wakers) -> bool {
-        let gone = self.take_active(id, supply);
-        let Some(entry) = gone.or_else(|| self.remove_aside(id, supply)) else {
+        if !self.take_active(id, supply) {
+            self.remove_aside(id, supply);
+        }
+        let Some(entry) = self.entries.remove(id) else {
             return false;
         };
         supply.uncounted(&entry.item);
         if entry.deadline_ns != u64::MAX {
             self.deadlines.remove((entry.deadline_ns, id));
-        }
-        if entry.untimed {
-            self.untimed.remove((entry.deadline_ns, id));
         }
         wakers.discard(entry.waker);
         wakers.discard(entry.on_lapse);

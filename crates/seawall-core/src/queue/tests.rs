@@ -396,7 +396,7 @@ fn a_waiter_whose_deadline_is_far_is_woken_in_time_to_set_a_timer() {
     assert_eq!(far.wakes(), 2);
     subject.leave(&far);
     subject.leave(&near);
-    assert!(subject.queue.untimed.is_empty());
+    assert_eq!(subject.queue.deadlines.first(), None);
 }
 
 proptest! {

@@ -47,6 +47,17 @@ pub trait Gate {
     /// The rejection, when the call may not join the queue or is rejected out of it.
     fn turn(&mut self, now_ns: u64, waker: Waker) -> Result<Turn, Rejection>;
 
+    /// Whether it seems to have a claim, so that it can be [taken](Self::take_claim) without asking for
+    /// its turn. It need not be sure. A waiter whose call has no time left must ask.
+    fn seems_notified(&self) -> bool {
+        false
+    }
+
+    /// Takes what it has a claim on and leaves the queue; `None` when it has no claim.
+    fn take_claim(&mut self) -> Option<Self::Permit> {
+        None
+    }
+
     /// Takes what it waited for and leaves the queue.
     ///
     /// # Errors
@@ -123,6 +134,28 @@ fn in_runtime() -> bool {
     tokio::task::try_id().is_some() || Handle::try_current().is_ok()
 }
 
+/// Takes what the waiter seems to have a claim on, if its target is ready; `None` when it has none.
+fn poll_claim<G: Gate, T: Target>(
+    gate: &mut G,
+    cx: &mut Context<'_>,
+    target: &mut T,
+) -> Poll<Result<Option<G::Permit>, T::Error>> {
+    match target.poll_ready(cx) {
+        Poll::Ready(Ok(())) => {
+            let permit = gate.take_claim();
+            if permit.is_none() {
+                target.release();
+            }
+            Poll::Ready(Ok(permit))
+        }
+        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        Poll::Pending => {
+            gate.skip();
+            Poll::Pending
+        }
+    }
+}
+
 pin_project! {
     /// A call that waits at a gate, with its timer.
     #[derive(Debug)]
@@ -169,15 +202,26 @@ impl<G: Gate> Waiter<G> {
     ) -> Poll<Result<G::Permit, Stopped<T::Error>>> {
         let mut this = self.project();
         loop {
+            let mut skipped = false;
+            if this.gate.seems_notified() {
+                match poll_claim(this.gate, cx, target) {
+                    Poll::Ready(Ok(Some(permit))) => return Poll::Ready(Ok(permit)),
+                    Poll::Ready(Ok(None)) => {}
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(Stopped::Failed(error))),
+                    Poll::Pending => skipped = true,
+                }
+            }
             let now_ns = this.gate.now_ns();
-            // Cloned before any lock is taken: that runs code of the executor.
-            let turn = this.gate.turn(now_ns, cx.waker().clone());
-            let mut turn = match turn {
-                Ok(turn) => turn,
-                Err(rejection) => return Poll::Ready(Err(Stopped::Rejected(rejection))),
-            };
+            let mut turn = Turn::Wait;
+            if !skipped {
+                // Cloned before any lock is taken: that runs code of the executor.
+                turn = match this.gate.turn(now_ns, cx.waker().clone()) {
+                    Ok(turn) => turn,
+                    Err(rejection) => return Poll::Ready(Err(Stopped::Rejected(rejection))),
+                };
+            }
             // Only after a turn: that has seen to it that there is a watchdog.
-            let is_watched = turn == Turn::Wait;
+            let is_watched = !skipped && turn == Turn::Wait;
             if turn == Turn::Go {
                 turn = match target.poll_ready(cx) {
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(Stopped::Failed(error))),

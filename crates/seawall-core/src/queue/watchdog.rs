@@ -49,6 +49,10 @@ impl Watchdogs {
         }
     }
 
+    pub(super) const fn is_empty(&self) -> bool {
+        self.running.is_empty()
+    }
+
     /// Wakes those that would look too late.
     pub(super) fn call(&mut self, next_check_ns: u64, wakers: &mut Wakers) {
         for watchdog in &mut self.running {

@@ -1,0 +1,55 @@
+//! What a queue knows of a waiter.
+
+use std::task::Waker;
+
+use super::WaiterId;
+
+#[derive(Debug)]
+pub(super) struct Entry<T> {
+    pub(super) id: WaiterId,
+    pub(super) item: T,
+    pub(super) stand: Stand,
+    pub(super) deadline_ns: u64,
+    /// When its own timer makes it come; `u64::MAX` while others will wake it.
+    pub(super) due_ns: u64,
+    /// When it was set aside last.
+    pub(super) aside_ns: u64,
+    /// When it was notified; `u64::MAX` when it was not, or has been polled since.
+    pub(super) notified_ns: u64,
+    /// `None` once it was woken, until its next poll.
+    pub(super) waker: Option<Waker>,
+    /// Whether it sleeps without a timer of its own, since its deadline is [far](super::state::is_far).
+    pub(super) untimed: bool,
+    /// Woken when it lapses or expires.
+    pub(super) on_lapse: Option<Waker>,
+}
+
+impl<T> Entry<T> {
+    /// Whether it is not counted while it is set aside: its wait is over, or has no end.
+    pub(super) const fn is_uncounted(&self, why: Aside) -> bool {
+        match why {
+            Aside::Expired => true,
+            Aside::Lapsed => self.deadline_ns == u64::MAX,
+            Aside::Skipped => false,
+        }
+    }
+}
+
+/// Where a waiter is in the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stand {
+    Waiting,
+    Notified,
+    Aside(Aside),
+}
+
+/// Why a waiter neither waits for its turn nor has a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Aside {
+    /// Its own service is not ready.
+    Skipped,
+    /// It was notified, or due, and did not come.
+    Lapsed,
+    /// Its deadline has passed.
+    Expired,
+}
