@@ -15,11 +15,14 @@ use crate::state::CallState;
 /// Dropped without a permit, it leaves the queue and counts as abandoned.
 #[derive(Debug)]
 pub(crate) struct PermitWaiter {
-    state: CallState,
+    /// The permit has it once there is one.
+    state: Option<CallState>,
     request: WaitRequest,
     measured: bool,
     id: Option<WaiterId>,
     deadline_ns: u64,
+    /// Whether it was skipped since it asked for its turn last: then it has no claim.
+    skipped: bool,
     /// Whether it has a permit or was rejected.
     done: bool,
 }
@@ -35,10 +38,11 @@ impl PermitWaiter {
                 deadline_ns,
                 reserving: false,
             },
-            state,
+            state: Some(state),
             measured,
             id: None,
             deadline_ns: u64::MAX,
+            skipped: false,
             done: false,
         }
     }
@@ -55,33 +59,48 @@ impl PermitWaiter {
     pub(crate) fn withdraw(&mut self) {
         self.done = true;
         if let Some(id) = self.id.take() {
-            let common = self.state.common();
+            let common = self.state().common();
             common.semaphore.leave(id, common.clock.now());
         }
     }
 
     fn join(&mut self, now_ns: u64, waker: Waker) -> Result<Turn, Rejection> {
-        let common = self.state.common();
+        let common = self.state().common();
         match common.semaphore.join(now_ns, &self.request, waker) {
             Ok((joined, turn, wakers)) => {
                 // Before any task is woken: waking may panic.
                 self.id = Some(joined.id);
                 self.deadline_ns = joined.deadline_ns;
-                self.state.stripe().waited.add();
+                self.state().stripe().waited.add();
                 wakers.wake();
                 Ok(self.watched(turn))
             }
             Err(JoinError::Doomed) => {
-                self.state.stripe().rejected_doomed.add();
+                self.state().stripe().rejected_doomed.add();
                 Err(self.reject_for(Reason::DeadlineExceeded))
             }
             Err(JoinError::Rejected(reason)) if self.request.reserving => {
                 self.done = true;
                 // There is no call yet that could count.
-                Err(common.source.rejection(reason))
+                Err(self.state().common().source.rejection(reason))
             }
             Err(JoinError::Rejected(reason)) => Err(self.reject_for(reason)),
         }
+    }
+
+    fn state(&self) -> &CallState {
+        self.state
+            .as_ref()
+            .expect("a waiter with a permit is not polled")
+    }
+
+    /// It has a permit, which must be released before anything can panic: waking may.
+    fn acquired(&mut self) -> Option<Permit> {
+        self.id = None;
+        self.done = true;
+        let state = self.state.take()?;
+        let start_ns = state.common().start_ns(self.measured);
+        Some(Permit::new(state, start_ns))
     }
 
     fn is_expired(&self, now_ns: u64) -> bool {
@@ -95,7 +114,7 @@ impl PermitWaiter {
 
     fn watch(&self, generation: Option<u64>) {
         if let Some(generation) = generation {
-            watch(PermitWatch(self.state.clone()), generation);
+            watch(PermitWatch(self.state().clone()), generation);
         }
     }
 }
@@ -104,11 +123,11 @@ impl Gate for PermitWaiter {
     type Permit = Permit;
 
     fn now_ns(&self) -> u64 {
-        self.state.common().clock.now()
+        self.state().common().clock.now()
     }
 
     fn instant(&self, at_ns: u64) -> Instant {
-        self.state.common().clock.instant(at_ns)
+        self.state().common().clock.instant(at_ns)
     }
 
     fn deadline_ns(&self) -> u64 {
@@ -123,29 +142,42 @@ impl Gate for PermitWaiter {
             Some(id) => id,
             None => return self.join(now_ns, waker),
         };
-        let semaphore = &self.state.common().semaphore;
+        self.skipped = false;
+        let semaphore = &self.state().common().semaphore;
         Ok(self.watched(semaphore.turn(id, now_ns, waker)))
     }
 
+    fn seems_notified(&self) -> bool {
+        let common = self.state().common();
+        let seems_notified = |id| common.semaphore.seems_notified(id);
+        !self.skipped
+            && self.id.is_some_and(seems_notified)
+            && !self.request.is_expired(|| common.clock.now())
+    }
+
+    fn take_claim(&mut self) -> Option<Permit> {
+        let wakers = self.state().common().semaphore.take_claim(self.id?)?;
+        let permit = self.acquired();
+        wakers.wake();
+        permit
+    }
+
     fn take(&mut self, waker: &Waker) -> Result<Permit, Turn> {
+        if let Some(permit) = self.take_claim() {
+            return Ok(permit);
+        }
         let id = self.id.ok_or(Turn::Wait)?;
-        let common = self.state.common();
-        let permit = common.semaphore.acquire(
-            id,
-            || common.clock.now(),
-            waker,
-            || {
-                self.id = None;
-                self.done = true;
-                Permit::new(self.state.clone(), common.start_ns(self.measured))
-            },
-        );
+        let common = self.state().common();
+        let (acquired, wakers) = common.semaphore.acquire(id, common.clock.now(), waker);
+        let permit = acquired.then(|| self.acquired()).flatten();
+        wakers.wake();
         permit.ok_or(Turn::Wait)
     }
 
     fn skip(&mut self) {
+        self.skipped = true;
         if let Some(id) = self.id {
-            let common = self.state.common();
+            let common = self.state().common();
             let generation = common.semaphore.skip(id, common.clock.now());
             self.watch(generation);
         }
@@ -166,7 +198,7 @@ impl CallGate for PermitWaiter {
     }
 
     fn counted_by(&self) -> (&BulkheadStripe, &EventSource) {
-        (self.state.stripe(), &self.state.common().source)
+        (self.state().stripe(), &self.state().common().source)
     }
 }
 
@@ -174,7 +206,7 @@ impl Drop for PermitWaiter {
     fn drop(&mut self) {
         if !self.done {
             self.withdraw();
-            self.state.stripe().abandon(&self.state.common().source);
+            self.state().stripe().abandon(&self.state().common().source);
         }
     }
 }

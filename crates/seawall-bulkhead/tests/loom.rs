@@ -78,8 +78,23 @@ impl Plain for Semaphore {
     }
 
     fn poll(&self, id: WaiterId, now: u64, waker: &Waker) -> Poll<()> {
-        let go = self.turn(id, now, waker.clone()).0 == Turn::Go;
-        if go && self.acquire(id, || now, waker, || ()).is_some() {
+        let claim = || {
+            let wakers = self.take_claim(id)?;
+            wakers.wake();
+            Some(())
+        };
+        if self.seems_notified(id) && claim().is_some() {
+            return Poll::Ready(());
+        }
+        if self.turn(id, now, waker.clone()).0 != Turn::Go {
+            return Poll::Pending;
+        }
+        if claim().is_some() {
+            return Poll::Ready(());
+        }
+        let (acquired, wakers) = self.acquire(id, now, waker);
+        wakers.wake();
+        if acquired {
             return Poll::Ready(());
         }
         Poll::Pending

@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicI64, AtomicU32};
 
-use seawall_core::queue::{Queue, Wakers};
+use seawall_core::queue::{Queue, WaiterId, Wakers};
 use seawall_core::{Priority, Reason};
 
 use super::packed::{
@@ -33,6 +33,8 @@ pub(crate) struct Semaphore {
     pub(super) word: AtomicU64,
     /// The fewest that were available at any time. Not part of any protocol.
     pub(super) lowest: AtomicI64,
+    /// A copy of the queue's rank of the waiter that was notified last, for guesses.
+    pub(super) last_notified: AtomicI64,
     /// A copy of the queue's, for estimates.
     pub(super) limit: AtomicU32,
     queue: Mutex<PermitQueue>,
@@ -50,6 +52,7 @@ impl Semaphore {
         Self {
             word: AtomicU64::new(permits(all) | full | shadow),
             lowest: AtomicI64::new(all),
+            last_notified: AtomicI64::new(i64::MIN),
             limit: AtomicU32::new(limit),
             queue: Mutex::new(PermitQueue::new(limit, rules)),
         }
@@ -219,8 +222,18 @@ impl Semaphore {
         }
     }
 
+    /// Whether the waiter goes before one that was notified, so that it probably was, too.
+    #[inline]
+    pub(crate) fn seems_notified(&self, id: WaiterId) -> bool {
+        id.rank() <= self.last_notified.load(Ordering::Relaxed)
+    }
+
     /// Copies the state of the queue to the word.
     pub(super) fn mark(&self, queue: &PermitQueue) {
+        let last_notified = queue.waiters.last_notified();
+        if last_notified != self.last_notified.load(Ordering::Relaxed) {
+            self.last_notified.store(last_notified, Ordering::Relaxed);
+        }
         let queued = if queue.is_empty() { 0 } else { QUEUED };
         let full = if queue.is_full() { QUEUE_FULL } else { 0 };
         let held = if queue.waiters.is_empty() { 0 } else { HELD };

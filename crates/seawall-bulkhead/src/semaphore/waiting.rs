@@ -78,27 +78,19 @@ impl Semaphore {
         })
     }
 
-    /// Acquires a permit and leaves the queue, if the waiter has a claim on one or its wait is over;
-    /// otherwise it waits, with its waker registered. `acquired` makes of the permit what releases
-    /// it when it is dropped, before any task is woken: waking may panic. `now` reads the clock, which
-    /// one that has a claim does not need.
-    pub(crate) fn acquire<T>(
-        &self,
-        id: WaiterId,
-        now: impl FnOnce() -> u64,
-        waker: &Waker,
-        acquired: impl FnOnce() -> T,
-    ) -> Option<T> {
+    /// Takes the permit that the waiter has a claim on, and leaves the queue. The wakers are to be woken
+    /// once the permit is in something that releases it when it is dropped: waking may panic.
+    pub(crate) fn take_claim(&self, id: WaiterId) -> Option<Wakers> {
         let (claimed, wakers) = self.change(|queue, permits, wakers| {
             queue.take_claim(id, permits, wakers, |_, _| self.take_available())
         });
-        if claimed.is_some() {
-            let acquired = acquired();
-            wakers.wake();
-            return Some(acquired);
-        }
-        wakers.wake();
-        let (now_ns, waker) = (now(), waker.clone());
+        claimed.map(|()| wakers)
+    }
+
+    /// The same for one that may have no claim any more: it gets a permit as well if its wait is over.
+    /// Otherwise it waits, with a clone of its waker registered.
+    pub(crate) fn acquire(&self, id: WaiterId, now_ns: u64, waker: &Waker) -> (bool, Wakers) {
+        let waker = waker.clone();
         let (taking, wakers) = self.change(|queue, permits, wakers| {
             queue.take(id, now_ns, waker, permits, wakers, |_, _, _| {
                 if self.take_available() {
@@ -108,9 +100,7 @@ impl Semaphore {
                 }
             })
         });
-        let acquired = (taking == Taking::Taken).then(acquired);
-        wakers.wake();
-        acquired
+        (taking == Taking::Taken, wakers)
     }
 
     /// Under the lock: takes a permit if one is available, or in shadow mode.

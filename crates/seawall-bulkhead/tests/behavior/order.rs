@@ -67,6 +67,77 @@ fn waits_for<S: Service<u32, Response = u32, Error = BoxError>>(
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_goes_before_a_notified_waiter_takes_nothing_of_it() {
+    let (inner, mock) = mock();
+    mock.hold_responses();
+    let config = one_permit().build().expect("valid settings");
+    let layer = BulkheadLayer::new("ranked", config);
+    let layer = layer.describe(by_hundreds as fn(&u32) -> RequestMeta);
+    let mut svc = layer.layer(ConcurrencyLimit::new(inner, 2));
+    let mut running = call(&mut svc, NORMAL);
+    assert!(running.poll().is_pending());
+    let mut notified = waits_for(&mut svc, LOW);
+    mock.respond(0, Ok(()));
+    assert!(running.poll().is_ready());
+    // They would have been notified before that one, had they been there.
+    let mut higher = [HIGH, HIGH + 1].map(|request| waits_for(&mut svc, request));
+    for waiter in &mut higher {
+        assert!(waiter.poll().is_pending());
+    }
+    // Nor do they keep what they have reserved of the inner service.
+    assert!(notified.poll().is_pending());
+    assert_eq!(mock.requests(), [NORMAL, LOW]);
+    mock.respond(1, Ok(()));
+    assert!(notified.poll().is_ready() && higher[0].poll().is_pending());
+    assert_eq!(mock.requests(), [NORMAL, LOW, HIGH]);
+    assert_eq!(layer.handle().queue_depth(), 1);
+}
+
+/// Each instance is ready at its second poll.
+#[derive(Debug, Default)]
+struct Second {
+    polled: bool,
+}
+
+impl Clone for Second {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Service<u32> for Second {
+    type Response = u32;
+    type Error = BoxError;
+    type Future = Ready<Result<u32, BoxError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        if std::mem::replace(&mut self.polled, true) {
+            return Poll::Ready(Ok(()));
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn call(&mut self, request: u32) -> Self::Future {
+        ready(Ok(request))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_skipped_waiter_departs_from_the_instance_that_became_ready() {
+    let layer = layer(1, 1);
+    let mut svc = layer.layer(Second::default());
+    let cx = &mut Context::from_waker(Waker::noop());
+    assert!(svc.poll_ready(cx).is_pending());
+    let running = call(&mut svc, 0);
+    let mut waiter = call(&mut svc, 1);
+    assert!(waiter.poll().is_pending());
+    drop(running);
+    assert!(waiter.poll().is_pending(), "its instance is not ready yet");
+    assert!(matches!(waiter.poll(), Poll::Ready(Ok(1))));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_higher_priority_goes_first_and_within_one_the_first_in() {
     let (mut svc, handle, mock) = subject_with(one_permit());
     let queued = [
