@@ -21,12 +21,13 @@ use crate::state::{Departed, LocalState, SharedState};
 ///
 /// * *the state of a limit* (headers with the remaining count and the reset): what is left here is
 ///   lowered to that until its reset, and each window is kept by itself. A later report does not raise
-///   it before, except where a reset that moves on by more than a second (or a quarter of the time to
-///   it) shows that the upstream reports when its limit is full again, and where one of the next window
-///   comes in the last second. Of more than four windows, the closest become one. The signal goes
-///   to the limit that counts the same unit; of several, to the one with the reported window or count,
-///   or else to the shortest whose period is not over before the reported window or reset. A unit that
-///   no limit counts is [counted](crate::RateLimitCounts::unplaced) as not placed.
+///   it before, except in two cases. A reset that comes more than a second after that of the report with
+///   the fewest (or a quarter of the time to it, where that is less and resets are not in whole seconds)
+///   shows that the upstream reports when its limit is full again: then the last two reports count. And
+///   one of the next window may come in the last second. Of more than four windows, the closest become
+///   one. The signal goes to the limit that counts the same unit; of several, to the one with the reported
+///   window or count, or else to the shortest whose period is not over before the reported window or
+///   reset. A unit that no limit counts is [counted](crate::RateLimitCounts::unplaced) as not placed.
 /// * *a pause* (a throttle, a ban): nothing is granted before it ends, and then the limit starts
 ///   carefully, so that waiters do not depart all at once: see
 ///   [`pause_for`](crate::RateLimitHandle::pause_for).
