@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use seawall_ratelimit::{KeyedRateLimitConfig, KeyedRateLimitLayer, Limit};
 
 use super::keyed::MINUTE;
-use super::unpolled::{limit, stuck};
+use super::unpolled::{GRACE_MS, limit, stuck};
 use super::unpolled_keys::per_key;
 use super::*;
 
@@ -87,6 +87,48 @@ async fn where_a_third_is_not_polled_the_others_depart_at_the_rate_and_in_order(
     let took = a_third_is_stuck(layer.layer(inner.clone()), log).await;
     let ideal = (log().len() as f64 - 100.0) / 100.0;
     assert!(took.as_secs_f64() < 1.05 * ideal, "{took:?}, not {ideal} s");
+}
+
+/// A bucket holds its burst and no more: what waiters that are not polled have a claim on overflows
+/// while they may still come. So each costs at most its share of the burst for 5 ms, and nothing where
+/// twice of what flows in meanwhile fits.
+#[tokio::test(start_paused = true)]
+async fn a_small_burst_loses_what_flows_in_while_waiters_that_are_not_polled_have_it() {
+    let waits = |config: RateLimitConfigBuilder| config.max_wait(60 * MINUTE).max_waiting(10_000);
+    for (rate, burst) in [
+        (2_000, 20),
+        (4_000, 40),
+        (2_000, 5),
+        (4_000, 10),
+        (10_000, 10),
+    ] {
+        let bucket = || waits(RateLimitConfig::builder().rate(rate, SECOND).burst(burst));
+        for keyed in [false, true] {
+            let (inner, account) = (Departures::new(), limit(bucket()));
+            let log = || -> Vec<u32> { inner.log().into_iter().map(|(n, _)| n).collect() };
+            let took = if keyed {
+                let config = KeyedRateLimitConfig::new(bucket()).expect("valid settings");
+                let keys = KeyedRateLimitLayer::within_account("keys", config, &account.handle());
+                let keys = keys.describe(|_: &u32| RequestMeta::default());
+                a_third_is_stuck(keys.layer(inner.clone()), log).await
+            } else {
+                a_third_is_stuck(account.layer(inner.clone()), log).await
+            };
+            let departed = log().len() as u32;
+            let ideal = f64::from(departed - burst) / f64::from(rate);
+            let fits = burst >= 2 * rate / 1_000 * GRACE_MS as u32;
+            let lost = match fits {
+                true => 0.0,
+                false => f64::from(2_000 - departed) / f64::from(burst) * GRACE_MS as f64 / 1_000.0,
+            };
+            let most = 1.05 * ideal + lost;
+            let took = took.as_secs_f64();
+            assert!(
+                took < most,
+                "{rate} of {burst}, {keyed}: {took} s, not {most} s"
+            );
+        }
+    }
 }
 
 /// A paused clock moves only when everybody sleeps; here time passes beside the calls.
