@@ -273,9 +273,11 @@ impl Bucket {
         self.change(|rate, tat| rate.refund(tat, cost, flowed));
     }
 
-    /// Takes what has not flowed in during a pause.
-    pub(crate) fn settle(&self, pause: Pause) {
-        self.change(|rate, tat| rate.after(tat, pause));
+    /// Takes what has not flowed in during a pause, once that is over: before, it may be resumed.
+    pub(crate) fn settle(&self, now_ns: u64, pause: Pause) {
+        if now_ns >= pause.until() {
+            self.change(|rate, tat| rate.after(tat, pause));
+        }
     }
 
     fn change(&self, change: impl Fn(Rate, u64) -> u64) {

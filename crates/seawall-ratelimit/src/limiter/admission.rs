@@ -251,7 +251,7 @@ impl Limiter {
     ) -> Result<(), u64> {
         if inner.meters.is_empty() {
             let cost = u64::from(costs.get(0));
-            self.bucket.settle(start.pause);
+            self.bucket.settle(start.now, start.pause);
             // Calls on the fast path may have taken meanwhile: what they left decides.
             self.bucket.try_take(start.now, cost)?;
         } else {
@@ -265,7 +265,7 @@ impl Limiter {
     pub(super) fn debit_all(&self, inner: &mut Inner, now_ns: u64, costs: &Costs) {
         let start = self.start(inner, now_ns);
         if inner.meters.is_empty() {
-            self.bucket.settle(start.pause);
+            self.bucket.settle(start.now, start.pause);
             self.bucket.debit(now_ns, costs.get(0).into());
         } else {
             Self::take_from_meters(inner, start, costs);

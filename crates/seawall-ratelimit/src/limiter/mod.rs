@@ -307,7 +307,7 @@ impl Limiter {
     fn forget_past(&self, inner: &mut Inner, now_ns: u64) {
         if now_ns >= inner.pause.recovered_at() {
             if inner.meters.is_empty() {
-                self.bucket.settle(inner.pause);
+                self.bucket.settle(now_ns, inner.pause);
             }
             inner.pause = Pause::NONE;
             self.unset(PAUSED);

@@ -69,7 +69,7 @@ impl Limiter {
                         meter.owe_at_most(now_ns, debt.longest_ns);
                     }
                     None => {
-                        self.bucket.settle(start.pause);
+                        self.bucket.settle(now_ns, start.pause);
                         self.bucket.debit(now_ns, more);
                         self.bucket.owe_at_most(now_ns, debt.longest_ns);
                     }

@@ -29,7 +29,7 @@ impl Flow {
     }
 
     pub(super) fn take(&self, start: Start, cost: u64) {
-        self.bucket.settle(start.pause);
+        self.bucket.settle(start.now, start.pause);
         self.bucket.debit(start.now, cost);
     }
 

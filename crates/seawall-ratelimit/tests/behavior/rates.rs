@@ -1,7 +1,7 @@
 //! What is given back after the rate of a bucket was changed.
 
 use proptest::prelude::*;
-use seawall_core::{PartitionKey, Unit};
+use seawall_core::{PartitionKey, QuotaSignal, Scope, Unit};
 use seawall_ratelimit::{KeyedRateLimitConfig, KeyedRateLimitLayer, Limit, Reservation};
 
 use super::*;
@@ -212,4 +212,30 @@ async fn what_was_taken_before_a_refill_does_not_come_back_after_it() {
     handle.try_reserve(&meta).expect("full again").commit();
     drop(late);
     assert!(handle.tokens() < 0.01, "{}", handle.tokens());
+}
+
+/// A correction that comes in a pause writes nothing of the pause into the bucket.
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_is_resumed_leaves_nothing_in_a_bucket_that_was_corrected_meanwhile() {
+    for nth in 0..2 {
+        let wide = Limit::from(Limit::strict(1_000_000, Duration::from_millis(MINUTE)));
+        let limits = [bucket(20), wide];
+        let handle = RateLimitLayer::new("l", config(&limits[..=nth])).handle();
+        let meta = RequestMeta::new(Replay::Safe).with_cost(1);
+        let reserved = handle.try_reserve(&meta).expect("full");
+        handle.pause_for(ms(10 * MINUTE));
+        advance(ms(1)).await;
+        reserved.correct_usage(&[(Unit::Cost, 3)]);
+        handle.resume();
+        assert!(handle.tokens() >= 17.0, "{nth}: {}", handle.tokens());
+        // In shadow mode calls depart in a pause that an upstream has asked for.
+        handle.apply_signal(QuotaSignal::Pause {
+            lasts: Some(ms(10 * MINUTE)),
+            scope: Scope::Upstream,
+        });
+        handle.set_shadow(true);
+        handle.try_reserve(&meta).expect("shadow mode").commit();
+        handle.reset();
+        assert!(handle.tokens() >= 16.0, "{nth}: {}", handle.tokens());
+    }
 }
