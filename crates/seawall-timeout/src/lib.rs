@@ -84,6 +84,7 @@ mod instance;
 mod limit;
 mod race;
 mod state;
+mod timer;
 
 pub use attempt::{
     AttemptTimeout, AttemptTimeoutConfig, AttemptTimeoutCounts, AttemptTimeoutFuture,

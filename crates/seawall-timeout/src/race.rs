@@ -9,10 +9,11 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 use seawall_core::{Rejection, deadline};
 use tokio::task::coop;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep};
 
 use crate::instance::{InstanceId, TimeoutKind};
 use crate::limit::LEARNED;
+use crate::timer::Timer;
 
 /// When a call ends, and the layer that ends it.
 #[derive(Clone, Copy, Debug)]
@@ -32,8 +33,7 @@ pin_project! {
     pub(crate) struct Race<F> {
         #[pin]
         stage: Stage<F>,
-        #[pin]
-        timer: Option<Sleep>,
+        timer: Timer,
         limits: Limits,
     }
 }
@@ -57,7 +57,7 @@ impl<F> Race<F> {
     pub(crate) const fn start(inner: F, limits: Limits) -> Self {
         Self {
             stage: Stage::Running { inner },
-            timer: None,
+            timer: Timer::NONE,
             limits,
         }
     }
@@ -67,7 +67,7 @@ impl<F> Race<F> {
         let rejection = limits.instance.time_out(kind);
         Self {
             stage: Stage::Rejected { rejection },
-            timer: None,
+            timer: Timer::NONE,
             limits,
         }
     }
@@ -83,7 +83,7 @@ impl<F> Race<F> {
 
     pub(crate) const fn state(&self) -> &'static str {
         match self.stage {
-            Stage::Running { .. } if self.timer.is_none() => "running",
+            Stage::Running { .. } if !self.timer.is_armed() => "running",
             Stage::Running { .. } => "running, timer armed",
             Stage::Rejected { .. } => "rejected",
             Stage::Done => "done",
@@ -109,18 +109,16 @@ impl<F> Race<F> {
                 let out = inner.poll(cx);
                 if out.is_ready() {
                     this.stage.set(Stage::Done);
-                    if this.timer.is_some() {
-                        this.timer.set(None);
-                    }
+                    this.timer.disarm();
                     return out;
                 }
-                let Poll::Ready(at) = poll_limit(this.timer.as_mut(), this.limits, cx) else {
+                let Poll::Ready(at) = poll_limit(this.timer, this.limits, cx) else {
                     return Poll::Pending;
                 };
                 // The work ends before the caller is notified: a caller that sends again at once
                 // finds the permit and the connection free.
                 this.stage.set(Stage::Done);
-                this.timer.set(None);
+                this.timer.disarm();
                 let kind = timeout(this.limits, Some(at) == this.limits.until);
                 Poll::Ready(Err(this.limits.instance.time_out(kind).into()))
             }
@@ -138,26 +136,17 @@ impl<F> Race<F> {
 static SOME_TIME: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Arms the timer at the first `Pending` and polls it. Ready with the end of the call.
-fn poll_limit(
-    mut timer: Pin<&mut Option<Sleep>>,
-    limits: &Limits,
-    cx: &mut Context<'_>,
-) -> Poll<Instant> {
-    if timer.is_none() {
-        // Made before the clock is read, and moved to where it stays after that: a timer that is
-        // moved as soon as it was made has its fields read while they are still being written,
-        // in other widths, and the processor waits for that.
-        let made = Some(sleep_until(*SOME_TIME));
-        let at = limits.end(limits.instance.clock().instant_now());
-        put(timer.as_mut(), made);
-        if let Some(timer) = timer.as_mut().as_pin_mut() {
-            timer.reset(at);
-        }
+fn poll_limit(timer: &mut Timer, limits: &Limits, cx: &mut Context<'_>) -> Poll<Instant> {
+    let is_new = !timer.is_armed();
+    // Made before the clock is read: a timer that is used as soon as it was made has its fields read
+    // while they are still being written, in other widths, and the processor waits for that.
+    let mut timer = timer.get_or_arm(|| *SOME_TIME);
+    if is_new {
+        timer
+            .as_mut()
+            .reset(limits.end(limits.instance.clock().instant_now()));
     }
-    match timer.as_pin_mut() {
-        Some(mut timer) => poll_timer(timer.as_mut(), cx).map(|()| timer.deadline()),
-        None => Poll::Pending,
-    }
+    poll_timer(timer.as_mut(), cx).map(|()| timer.deadline())
 }
 
 impl Limits {
@@ -167,12 +156,6 @@ impl Limits {
         let own = deadline(now, Duration::from_nanos(self.limit_ns));
         self.until.map_or(own, |until| until.min(own))
     }
-}
-
-// Not inlined: passed on, it is moved once, and twice otherwise.
-#[inline(never)]
-fn put(mut slot: Pin<&mut Option<Sleep>>, timer: Option<Sleep>) {
-    slot.set(timer);
 }
 
 /// Polls a timer, also when the inner service has used up the task's cooperative budget: a busy

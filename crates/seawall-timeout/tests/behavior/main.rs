@@ -95,8 +95,8 @@ mod auto_traits {
     assert_impl_all!(DeadlineFuture<Ready<Rejection>>: Send, Sync);
     assert_not_impl_any!(AttemptTimeoutFuture<Ready<Local>>: Send, Sync);
     assert_not_impl_any!(DeadlineFuture<Ready<Local>>: Send, Sync);
-    // The timer is stored in the future, so a future has an address of its own.
-    assert_not_impl_any!(AttemptTimeoutFuture<Ready<Rejection>>: Unpin);
+    // The timer has an address of its own, so a future needs none unless the inner one does.
+    assert_impl_all!(AttemptTimeoutFuture<Ready<Rejection>>: Unpin);
     assert_impl_all!(AttemptTimeoutHandle: Send, Sync, Clone, std::fmt::Debug);
     assert_impl_all!(DeadlineHandle: Send, Sync, Clone, std::fmt::Debug);
 }
