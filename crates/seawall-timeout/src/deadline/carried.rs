@@ -5,22 +5,21 @@ use tokio::time::Instant;
 
 use super::PropagateDeadline;
 
-/// Writes the deadline into what the request carries, and beside that into the request itself where
-/// the service's own propagation does.
+/// Writes the deadline into what the request carries, beside where the service's own propagation
+/// writes it. Where that writes nothing the deadline stays outside, and costs no reading of the
+/// clock below.
 impl<P, T, Req> PropagateDeadline<T> for Carried<P>
 where
     P: PropagateDeadline<Req>,
     T: Place<Value = Described<Req>>,
 {
+    const WRITES: bool = P::WRITES;
+
     #[inline]
     fn propagate(&self, described: &mut T, at: Instant) -> Instant {
         let described = described.get_mut();
         let at = described.meta.deadline.map_or(at, |own| own.min(at));
-        let at = if P::WRITES {
-            self.0.propagate(&mut described.request, at).min(at)
-        } else {
-            at
-        };
+        let at = self.0.propagate(&mut described.request, at).min(at);
         described.meta.deadline = Some(at);
         at
     }
