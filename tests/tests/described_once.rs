@@ -15,10 +15,11 @@ use http_body_util::Full;
 use seawall::http_client::deadline::{RequestDeadline, deadline_of};
 use seawall::http_client::{HttpClassifier, Routes};
 use seawall::{
-    AdaptiveConfig, AdaptiveThrottleConfig, Classify, Describe, Error, HealthConfig, HedgeConfig,
-    KeyedRateLimitConfig, LearnedConfig, Outcome, Policy, RateLimitConfig, RequestMeta,
-    StackBuilder, WrapErrorLayer,
+    AdaptiveConfig, AdaptiveThrottleConfig, Classify, ConstMeta, Describe, Error, HealthConfig,
+    HedgeConfig, KeyedRateLimitConfig, LearnedConfig, Outcome, Policy, RateLimitConfig,
+    RequestMeta, StackBuilder, WrapErrorLayer,
 };
+use tower::util::BoxCloneService;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 
 type Body = Full<Bytes>;
@@ -217,22 +218,27 @@ async fn a_client_that_asks_for_the_deadline_gets_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_that_a_request_brings_along_ends_the_call() {
+async fn a_deadline_that_a_request_brings_along_ends_the_call_whatever_describes_it() {
     for builder in builders() {
-        let service =
-            builder
-                .build()
-                .expect("valid")
-                .layer(tower::service_fn(|_: Request<Body>| {
-                    std::future::pending::<Result<Response<Body>, Infallible>>()
-                }));
-        let start = tokio::time::Instant::now();
-        let soon = Duration::from_millis(250);
-        let mut request = Request::get("/").body(Body::default()).expect("valid");
-        request
-            .extensions_mut()
-            .insert(RequestDeadline(start + soon));
-        service.oneshot(request).await.expect_err("too late");
-        assert_eq!(tokio::time::Instant::now() - start, soon);
+        let hangs = || {
+            tower::service_fn(|_: Request<Body>| {
+                std::future::pending::<Result<Response<Body>, Infallible>>()
+            })
+        };
+        let stack = builder.build().expect("valid");
+        let own = stack.clone().describe(ConstMeta(RequestMeta::idempotent()));
+        for service in [
+            BoxCloneService::new(stack.layer(hangs()).map_response(drop)),
+            BoxCloneService::new(own.layer(hangs()).map_response(drop)),
+        ] {
+            let start = tokio::time::Instant::now();
+            let soon = Duration::from_millis(250);
+            let mut request = Request::get("/").body(Body::default()).expect("valid");
+            request
+                .extensions_mut()
+                .insert(RequestDeadline(start + soon));
+            service.oneshot(request).await.expect_err("too late");
+            assert_eq!(tokio::time::Instant::now() - start, soon);
+        }
     }
 }

@@ -17,8 +17,8 @@ use seawall_core::{Complete, FailureKind, Outcome, TrackCompletion};
 /// open until the body
 ///
 /// * has ended: the call counts as its head was classified;
-/// * has failed: a call whose head was good counts as [`FailureKind::Body`], any other as its
-///   head;
+/// * has failed: a call whose head says nothing against the upstream (a success, or a bad request)
+///   counts as [`FailureKind::Body`], any other as its head;
 /// * is dropped before its end: the call counts as its head was classified. Many callers read the
 ///   status alone, and a failed attempt that is retried is dropped unread. If these calls were
 ///   abandoned, failures would not count and a half-open circuit would never close.

@@ -7,7 +7,7 @@ use seawall_core::{
     policy_setters,
 };
 use seawall_http::body_timeout::BodyTimeoutLayer;
-use seawall_http::deadline::propagate_deadline;
+use seawall_http::deadline::{deadline_of, propagate_deadline};
 use seawall_http::inspect::{InspectFn, InspectLayer, Inspector};
 use seawall_http::quota::{HttpFeedback, RateLimitHeaders};
 use seawall_http::{CompleteOnBodyEnd, HttpClassifier, KeepBody, Receive, ReceiveLayer, Routes};
@@ -39,7 +39,8 @@ impl<B> PropagateDeadline<Request<B>> for PropagateHttpDeadline {
         if self.is_on {
             return propagate_deadline(request, at);
         }
-        at
+        // Also where a describer of the user's own does not look for it.
+        deadline_of(request).map_or(at, |own| own.min(at))
     }
 }
 
