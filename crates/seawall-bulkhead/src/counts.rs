@@ -1,5 +1,6 @@
 //! What every kind of bulkhead counts.
 
+use seawall_core::counters::OwnedCounter;
 use seawall_core::{EventKind, EventSource, Outcome, Reason, Rejection, Vote};
 
 seawall_core::counters! {
@@ -12,7 +13,7 @@ seawall_core::counters! {
     #[derive(Debug, Default)]
     pub(crate) struct BulkheadStripe {
         /// Completed as a success; for connections: made.
-        success => "seawall_calls_total" [layer = "bulkhead", outcome = "success"],
+        success: OwnedCounter => "seawall_calls_total" [layer = "bulkhead", outcome = "success"],
         /// Completed with a failure of the inner service.
         failure => "seawall_calls_total" [layer = "bulkhead", outcome = "failure"],
         /// Completed with a result that does not count for the upstream, such as a rejection of a
@@ -54,14 +55,20 @@ impl BulkheadCounts {
 }
 
 impl BulkheadStripe {
+    /// Counts a call that has completed, on any thread.
     #[inline]
     pub(crate) fn completed(&self, outcome: &Outcome) {
+        self.completed_here(outcome, false);
+    }
+
+    /// The same, on a thread that may have the stripe alone.
+    #[inline]
+    pub(crate) fn completed_here(&self, outcome: &Outcome, alone: bool) {
         match outcome.vote() {
-            Vote::Success => &self.success,
-            Vote::Failure => &self.failure,
-            Vote::Abstain => &self.ignored,
+            Vote::Success => self.success.add_here(alone),
+            Vote::Failure => self.failure.add(),
+            Vote::Abstain => self.ignored.add(),
         }
-        .add();
     }
 
     /// Counts and emits the rejection of a call.

@@ -70,7 +70,8 @@ impl Complete for Permit {
     fn complete(mut self, outcome: Outcome) {
         if let Some(state) = self.state.take() {
             let in_flight = release(&state);
-            state.stripe().completed(&outcome);
+            let alone = state.is_here_alone();
+            state.stripe().completed_here(&outcome, alone);
             if self.start_ns != 0 {
                 state.common().measured(self.start_ns, in_flight, &outcome);
             }

@@ -84,7 +84,7 @@ crate::counters! {
     #[derive(Debug, Default)]
     pub struct OutcomeStripe {
         /// The upstream did what it was asked to do.
-        success => "seawall_calls_total" [outcome = "success"],
+        success: OwnedCounter => "seawall_calls_total" [outcome = "success"],
         /// The upstream failed.
         failure => "seawall_calls_total" [outcome = "failure"],
         /// The upstream asked for fewer requests.
@@ -107,20 +107,21 @@ impl OutcomeStripe {
     /// rejected.
     #[inline]
     pub fn add(&self, outcome: &Outcome, rejected: bool) {
-        self.of(outcome, rejected).add();
+        match outcome {
+            Outcome::Success => self.success.add(),
+            _ => self.of(outcome, rejected).add(),
+        }
     }
 
-    #[inline]
     const fn of(&self, outcome: &Outcome, rejected: bool) -> &Counter {
         match outcome {
-            Outcome::Success => &self.success,
             Outcome::Failure(_) => &self.failure,
             Outcome::Throttled { .. } => &self.throttled,
             Outcome::Banned { .. } => &self.banned,
             Outcome::QuotaExhausted { .. } => &self.quota_exhausted,
             Outcome::Unknown => &self.unknown,
             Outcome::Ignored if rejected => &self.rejected,
-            Outcome::Ignored => &self.ignored,
+            Outcome::Ignored | Outcome::Success => &self.ignored,
         }
     }
 

@@ -218,6 +218,13 @@ impl<C, T> Local<C, T> {
         &self.handle.body.stripes[self.handle.index].0
     }
 
+    /// Whether the running thread has the stripe of this handle alone, as
+    /// [`Anchor::here_alone`] says of its own.
+    #[inline(always)]
+    pub fn is_here_alone(&self) -> bool {
+        thread_index() == self.handle.index
+    }
+
     /// Every stripe.
     pub fn stripes(&self) -> impl Iterator<Item = &T> {
         self.handle.body.stripes.iter().map(|line| &line.0)

@@ -84,7 +84,8 @@ where
         common: &CommonLocal<S, X, H>,
         result: &ResultOf<S, Req>,
     ) -> Option<Outcome> {
-        let (rules, stripe) = (&common.common().rules, common.stripe());
+        let rules = &common.common().rules;
+        let stripe = (&**common.stripe(), common.is_here_alone());
         self.progress.judge(rules, stripe, result)
     }
 

@@ -67,10 +67,10 @@ pub(crate) struct RetryStripe {
 }
 
 impl RetryStripe {
-    /// An attempt succeeded, and its call with it.
+    /// An attempt succeeded, and its call with it, on a thread that may have the stripe alone.
     #[inline]
-    pub(crate) fn succeeded(&self) {
-        self.last.success.add();
+    pub(crate) fn succeeded(&self, alone: bool) {
+        self.last.success.add_here(alone);
     }
 
     /// The result of an attempt is that of its call.

@@ -27,14 +27,14 @@ where
     pub(crate) fn judge(
         &mut self,
         rules: &Rules<X, H>,
-        stripe: &RetryStripe,
+        (stripe, alone): (&RetryStripe, bool),
         result: &Result<T, E>,
     ) -> Option<Outcome> {
         let outcome = classify_result(rules.policy.classifier(), result);
         if outcome != Outcome::Success || H::Predicate::ENABLED {
             return Some(outcome);
         }
-        stripe.succeeded();
+        stripe.succeeded(alone);
         if self.more.is_some() {
             self.pay_in(&rules.core);
         } else {

@@ -130,7 +130,7 @@ where
             let state = rules.hooks.predicate().start(&self.meta);
             Progress::new(&self.meta, state, 1, false)
         });
-        let outcome = progress.judge(rules, stripe, result)?;
+        let outcome = progress.judge(rules, (stripe, false), result)?;
         match progress.after_attempt(rules, stripe, Some(req), outcome, result) {
             Next::Complete => None,
             Next::Retry { delay, wait, .. } => {
