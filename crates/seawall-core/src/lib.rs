@@ -6,8 +6,9 @@
 //! ([`Outcome`], [`Classify`]), and what is known of a request ([`RequestMeta`], [`Describe`]). This
 //! crate has these words and the few parts that several layers share: [`Backoff`], [`Budget`],
 //! [`Quantile`], [`striped`] state, [`Events`], the [`Registry`]. It has no pattern of its own and
-//! does no I/O; its two layers are steps that belong to none of them: [`WrapErrorLayer`] and the
-//! hook at departure, [`DepartureLayer`].
+//! does no I/O; its layers are steps that belong to none of them: [`WrapErrorLayer`], the hook at
+//! departure, [`DepartureLayer`], and those of [`carry`], by which a stack describes a request once and
+//! classifies a result once.
 //!
 //! # Local rejections are no failures of the upstream
 //!

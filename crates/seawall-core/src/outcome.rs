@@ -145,7 +145,8 @@ pub trait Classify<Res, Err> {
     /// `Retry-After` with a 503 has none; `None` unless implemented.
     ///
     /// [`Duration::MAX`] means that the request must not be repeated, and names no time. Asked when
-    /// another attempt is considered, and by a breaker for a failure; never for a local rejection.
+    /// another attempt is considered, by a breaker for a failure, and in a stack once per result that
+    /// is no success; never for a local rejection.
     fn retry_after(&self, result: Result<&Res, &Err>) -> Option<Duration> {
         let _ = result;
         None

@@ -1,7 +1,7 @@
 //! Responses, by themselves or with what they carry in a stack: see [`seawall_core::carry`].
 
 use http::{Extensions, HeaderMap, Response};
-use seawall_core::carry::{Classified, Guards, Held, Place};
+use seawall_core::carry::{Classified, GuardedResponse, Guards, Storage};
 
 /// An HTTP response, or one that a stack carries. Sealed.
 pub trait HttpResponse: sealed::Sealed {
@@ -29,9 +29,9 @@ impl<B> HttpResponse for Response<B> {
     }
 }
 
-impl<P, G, B> HttpResponse for Held<P, G>
+impl<P, G, B> HttpResponse for GuardedResponse<P, G>
 where
-    P: Place<Value = Classified<Response<B>>>,
+    P: Storage<Value = Classified<Response<B>>>,
     G: Guards,
     B: 'static,
 {
@@ -49,16 +49,16 @@ where
 }
 
 mod sealed {
-    use super::{Classified, Guards, Held, Place, Response};
+    use super::{Classified, GuardedResponse, Guards, Response, Storage};
 
     #[allow(unnameable_types, reason = "nobody else implements the trait")]
     pub trait Sealed {}
 
     impl<B> Sealed for Response<B> {}
 
-    impl<P, G, B> Sealed for Held<P, G>
+    impl<P, G, B> Sealed for GuardedResponse<P, G>
     where
-        P: Place<Value = Classified<Response<B>>>,
+        P: Storage<Value = Classified<Response<B>>>,
         G: Guards,
         B: 'static,
     {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use seawall_core::carry::{Classified, Described, Held, Place, Pooled};
+use seawall_core::carry::{Classified, Described, GuardedResponse, Pooled, Storage};
 use seawall_core::striped::{Anchor, Local, Shared, Stripes};
 use seawall_core::{Classify, Error};
 use tower_layer::Layer;
@@ -92,14 +92,14 @@ where
     I: Inspector,
     B: Body<Data = Bytes> + Unpin + 'static,
 {
-    type Response = Held<Pooled<Received<B>>, ()>;
+    type Response = GuardedResponse<Pooled<Received<B>>, ()>;
     type Error = Classified<Error<S::Error>>;
     type Future = ReceiveFuture<S::Future, B, C, I>;
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         let ready = self.client.poll_ready(cx);
-        ready.map_err(|error| Classified::unasked(Error::Inner(error)))
+        ready.map_err(|error| Classified::unclassified_error(Error::Inner(error)))
     }
 
     #[inline]
@@ -157,7 +157,7 @@ where
     I: Inspector,
     B: Body<Data = Bytes> + Unpin + 'static,
 {
-    type Output = Result<Held<Pooled<Received<B>>, ()>, Classified<Error<E>>>;
+    type Output = Result<GuardedResponse<Pooled<Received<B>>, ()>, Classified<Error<E>>>;
 
     // Always: a future that holds others is polled through all of them at every call, and each
     // call that is not inlined costs more than most layers do.
@@ -189,8 +189,9 @@ where
                     Poll::Pending => {}
                 },
                 StepProj::Reading { reading } => {
-                    let is_read =
-                        |place: &mut Pooled<Reading<B>>| place.get_mut().poll(cx, rules).is_ready();
+                    let is_read = |reading: &mut Pooled<Reading<B>>| {
+                        reading.get_mut().poll(cx, rules).is_ready()
+                    };
                     if let Some(read) = reading.take_if(is_read) {
                         let response = read.take().finish(rules);
                         this.step.set(Step::Done);
@@ -217,23 +218,23 @@ impl<C, I> Parts<C, I> {
         Classified::error(Error::Inner(error), &self.classifier)
     }
 
-    /// Puts a response into its place, with what it means.
+    /// A response with what it means, in a box.
     #[inline]
     fn received<B, E>(
         &self,
         response: Response<InspectedBody<B>>,
         head: &HeadTimer,
-    ) -> Held<Pooled<Received<B>>, ()>
+    ) -> GuardedResponse<Pooled<Received<B>>, ()>
     where
         C: Classify<Response<ReceivedBody<B>>, Error<E>>,
         B: Body<Data = Bytes> + Unpin + 'static,
     {
         let response = self.body_timeout.time_body(response, head);
-        let mut place = Pooled::put(Classified::unclassified(response));
-        place
+        let mut response = Pooled::put(Classified::unclassified(response));
+        response
             .get_mut()
             .classify_response::<_, Error<E>>(&self.classifier);
-        Held::new(place, ())
+        GuardedResponse::new(response, ())
     }
 }
 

@@ -79,38 +79,42 @@ use crate::state::{Departed, LocalState, SharedState};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone)]
 pub struct FeedbackLayer<X, F, M = MetaCost> {
-    state: SharedState,
-    reader: F,
+    // Only the reference counts of the stripes are wanted: a reader that each call clones would be a
+    // count that all threads write.
+    reading: Shared<Reading<F>, ()>,
     policy: X,
     cost: M,
 }
 
 impl<X, F, M> FeedbackLayer<X, F, M> {
-    pub(crate) const fn new(state: SharedState, reader: F, policy: X, cost: M) -> Self {
+    pub(crate) fn new(state: SharedState, reader: F, policy: X, cost: M) -> Self {
+        let reading = Reading { state, reader };
         Self {
-            state,
-            reader,
+            reading: Shared::new(reading, Stripes::auto(), || ()),
             policy,
             cost,
         }
     }
 }
 
-impl<S, X: Clone, F: Clone, M: Clone> Layer<S> for FeedbackLayer<X, F, M> {
+impl<X: Clone, F, M: Clone> Clone for FeedbackLayer<X, F, M> {
+    fn clone(&self) -> Self {
+        Self {
+            reading: self.reading.clone(),
+            policy: self.policy.clone(),
+            cost: self.cost.clone(),
+        }
+    }
+}
+
+impl<S, X: Clone, F, M: Clone> Layer<S> for FeedbackLayer<X, F, M> {
     type Service = Feedback<S, X, F, M>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        // Only the reference counts of the stripes are wanted: a reader that each call clones would
-        // be a count that all threads write.
-        let reading = Reading {
-            state: self.state.clone(),
-            reader: self.reader.clone(),
-        };
         Feedback {
             inner,
-            reading: Shared::new(reading, Stripes::auto(), || ()).anchor(),
+            reading: self.reading.anchor(),
             policy: self.policy.clone(),
             cost: self.cost.clone(),
         }
@@ -118,7 +122,7 @@ impl<S, X: Clone, F: Clone, M: Clone> Layer<S> for FeedbackLayer<X, F, M> {
 }
 
 seawall_core::impl_debug!(FeedbackLayer<X, F, M>: |this|
-    name = this.state.common().events.name(),
+    name = this.reading.common().state.common().events.name(),
 );
 
 /// A service whose results correct a rate limit; made by [`FeedbackLayer`].

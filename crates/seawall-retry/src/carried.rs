@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use seawall_core::carry::{Carried, Carry, Classified, Described, Place};
+use seawall_core::carry::{Carried, Classified, ClassifiedResponse, Described, Storage};
 use seawall_core::{Reason, Rejectable, Rejection, RequestMeta};
 
 use crate::hooks::Hooks;
@@ -17,7 +17,8 @@ type CarriedHooks<R, P, A> = Hooks<Carried<R>, Carried<P>, Carried<A>>;
 impl<X, R, P, A> RetryLayer<X, Hooks<R, P, A>> {
     /// The same layer between a [`DescribeLayer`](seawall_core::carry::DescribeLayer) and a
     /// [`ClassifyLayer`](seawall_core::carry::ClassifyLayer): its hooks, which are for the requests
-    /// and results of the service itself, see those.
+    /// and results of the service itself, see those. A result that a hook exchanges means what the one
+    /// before it did.
     #[must_use]
     pub fn carry_hooks(self) -> RetryLayer<X, CarriedHooks<R, P, A>> {
         self.map_hooks(|hooks| Hooks {
@@ -35,7 +36,7 @@ fn with_plain<C, Err, T>(
     change: impl FnOnce(&mut Result<C::Value, Err>) -> T,
 ) -> T
 where
-    C: Carry,
+    C: ClassifiedResponse,
     Err: Rejectable,
 {
     let placeholder = Rejection::new(Reason::OutcomeUnknown, "");
@@ -66,8 +67,8 @@ where
 impl<R, T, Req, C, Err> RetryPredicate<T, C, Classified<Err>> for Carried<R>
 where
     R: RetryPredicate<Req, C::Value, Err>,
-    T: Place<Value = Described<Req>>,
-    C: Carry,
+    T: Storage<Value = Described<Req>>,
+    C: ClassifiedResponse,
     Err: Rejectable,
 {
     type State = R::State;
@@ -103,20 +104,20 @@ where
 impl<P, T, Req, Err> PrepareAttempt<T, Classified<Err>> for Carried<P>
 where
     P: PrepareAttempt<Req, Err>,
-    T: Place<Value = Described<Req>>,
+    T: Storage<Value = Described<Req>>,
     Err: Rejectable,
 {
     #[inline]
     fn prepare(&self, described: &mut T, attempt: Attempt) -> Result<(), Classified<Err>> {
         let prepared = self.0.prepare(&mut described.get_mut().request, attempt);
-        prepared.map_err(Classified::unasked)
+        prepared.map_err(Classified::unclassified_error)
     }
 }
 
 impl<A, C, Err> AnnotateGiveUp<C, Classified<Err>> for Carried<A>
 where
     A: AnnotateGiveUp<C::Value, Err>,
-    C: Carry,
+    C: ClassifiedResponse,
     Err: Rejectable,
 {
     fn annotate_give_up(&self, result: &mut Result<C, Classified<Err>>, stopped: Stopped) {

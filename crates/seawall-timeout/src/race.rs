@@ -81,7 +81,7 @@ impl<F> Race<F> {
         }
     }
 
-    pub(crate) const fn state(&self) -> &'static str {
+    pub(crate) fn state(&self) -> &'static str {
         match self.stage {
             Stage::Running { .. } if !self.timer.is_armed() => "running",
             Stage::Running { .. } => "running, timer armed",

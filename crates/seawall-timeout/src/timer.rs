@@ -24,8 +24,9 @@ impl Timer {
     /// Not armed.
     pub(crate) const NONE: Self = Self(None);
 
-    pub(crate) const fn is_armed(&self) -> bool {
-        self.0.is_some()
+    /// A box alone is not enough: outside of a runtime no timer can be made.
+    pub(crate) fn is_armed(&self) -> bool {
+        self.0.as_ref().is_some_and(|slot| slot.is_some())
     }
 
     /// The timer, made for some time if it is not armed.
@@ -76,6 +77,7 @@ fn give(mut slot: Slot) {
 mod tests {
     use super::*;
     use std::future::poll_fn;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::time::Duration;
 
     #[tokio::test(start_paused = true)]
@@ -95,6 +97,17 @@ mod tests {
         let mut sleep = sleep;
         poll_fn(|cx| sleep.as_mut().poll(cx)).await;
         assert_eq!(Instant::now(), later);
+    }
+
+    #[test]
+    fn a_timer_that_could_not_be_made_is_not_armed() {
+        let mut timer = Timer::NONE;
+        let arm = || {
+            timer.get_or_arm(Instant::now);
+        };
+        // Outside of a runtime.
+        catch_unwind(AssertUnwindSafe(arm)).expect_err("no runtime");
+        assert!(!timer.is_armed());
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! The stack for HTTP clients.
 
 use http::Request;
-use seawall_core::carry::{CarriedOutcome, CarriedPolicy, PoolService};
+use seawall_core::carry::{CarriedOutcome, CarriedPolicy, PooledService};
 use seawall_core::{
     AlreadyRegistered, CloneRequest, InstanceName, InvalidConfig, Policies, Policy, Registry,
     policy_setters,
@@ -333,7 +333,7 @@ where
         + Between<Corrected<S, X, I, O>, CarriedPolicy<X>, PropagateHttpDeadline>,
     Feedback<X, O>: Layer<Client<S, X, I, O>>,
 {
-    type Service = PoolService<
+    type Service = PooledService<
         Layered<Corrected<S, X, I, O>, X, PropagateHttpDeadline, O>,
         X::Describer,
         X::Completion,
@@ -352,6 +352,6 @@ where
         let feedback = self.stack.carried_feedback(reader);
         let service = self.stack.around(feedback.layer(client));
         let (describer, completion) = (policy.describer(), policy.completion());
-        PoolService::new(service, describer.clone(), completion.clone())
+        PooledService::new(service, describer.clone(), completion.clone())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use seawall_core::carry::{Carried, Described, Place};
+use seawall_core::carry::{Carried, Described, Storage};
 
 /// Finds the key of a request. Closures and `fn` pointers `Fn(&Req) -> Cow<'_, K>` do.
 #[diagnostic::on_unimplemented(
@@ -34,7 +34,7 @@ where
 impl<F, T, Req, K> ExtractKey<T, K> for Carried<F>
 where
     F: ExtractKey<Req, K>,
-    T: Place<Value = Described<Req>>,
+    T: Storage<Value = Described<Req>>,
     Req: 'static,
     K: ToOwned + ?Sized,
 {

@@ -104,7 +104,7 @@ impl<E: Rejectable> Classified<E> {
         C: Classify<Res, E>,
     {
         if error.rejection().is_some() {
-            return Self::unasked(error);
+            return Self::unclassified_error(error);
         }
         let outcome = classifier.classify(Err(&error));
         let retry_after = classifier.retry_after(Err(&error));
@@ -113,7 +113,7 @@ impl<E: Rejectable> Classified<E> {
 
     /// An error that no classifier is asked about, such as one of `poll_ready`: a rejection means
     /// what it [says](Rejection::outcome), anything else is a failure.
-    pub fn unasked(error: E) -> Self {
+    pub fn unclassified_error(error: E) -> Self {
         let rejection = error.rejection();
         let outcome = rejection.map_or(Outcome::Failure(FailureKind::Other), Rejection::outcome);
         Self::new(error, outcome, None)
@@ -137,8 +137,8 @@ impl<E: Rejectable> Rejectable for Classified<E> {
     }
 }
 
-/// A response that carries what it means: [`Classified`], or [`Held`](super::Held).
-pub trait Carry: Sized {
+/// A response that carries what it means: [`Classified`], or [`GuardedResponse`](super::GuardedResponse).
+pub trait ClassifiedResponse: Sized {
     /// The response.
     type Value;
     /// What it carries.
@@ -157,7 +157,7 @@ pub trait Carry: Sized {
     fn meaning(rest: &Self::Rest) -> Classified<()>;
 }
 
-impl<T> Carry for Classified<T> {
+impl<T> ClassifiedResponse for Classified<T> {
     type Value = T;
     type Rest = Classified<()>;
 
@@ -221,7 +221,9 @@ where
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(cx).map_err(Classified::unasked)
+        self.inner
+            .poll_ready(cx)
+            .map_err(Classified::unclassified_error)
     }
 
     #[inline]
@@ -356,7 +358,10 @@ mod tests {
         assert_eq!(gone, Err(Error::Inner("gone")));
         assert_eq!(asked.get(), 0);
         assert_eq!(service.call(1).await, Err(Error::Inner("down")));
-        let unasked = Classified::unasked(Error::Inner("gone"));
-        assert_eq!(unasked.outcome(), Outcome::Failure(FailureKind::Other));
+        let unclassified_error = Classified::unclassified_error(Error::Inner("gone"));
+        assert_eq!(
+            unclassified_error.outcome(),
+            Outcome::Failure(FailureKind::Other)
+        );
     }
 }

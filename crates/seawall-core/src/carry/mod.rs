@@ -39,14 +39,16 @@
 
 mod classify;
 mod describe;
-mod held;
+mod guarded;
 mod parts;
-mod place;
-mod pool;
+mod service;
+mod storage;
 
-pub use classify::{Carry, Classified, ClassifyFuture, ClassifyLayer, ClassifyService};
+pub use classify::{
+    Classified, ClassifiedResponse, ClassifyFuture, ClassifyLayer, ClassifyService,
+};
 pub use describe::{DescribeFuture, DescribeLayer, DescribeService, Described};
-pub use held::{AllGuards, Guards, Held, Hold, KeepingHeld, Meaning};
+pub use guarded::{AllGuards, GuardList, GuardedResponse, Guards, HasOutcome, KeepingGuarded};
 pub use parts::{Carried, CarriedMeta, CarriedOutcome, CarriedPolicy, KeepingClassified, carried};
-pub use place::{Place, Pooled};
-pub use pool::{PoolFuture, PoolService};
+pub use service::{PooledFuture, PooledService};
+pub use storage::{Pooled, Storage};

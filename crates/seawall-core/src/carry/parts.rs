@@ -9,7 +9,7 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-use super::{Classified, Described, Place};
+use super::{Classified, Described, Storage};
 use crate::{
     Classify, CopyRequest, Describe, KeepResponse, Outcome, Policies, Policy, PrepareDeparture,
     Rejectable, Rejection, RequestMeta, TrackCompletion,
@@ -72,7 +72,7 @@ crate::impl_debug!(CarriedMeta<D>:);
 
 impl<T, D, Req> Describe<T> for CarriedMeta<D>
 where
-    T: Place<Value = Described<Req>>,
+    T: Storage<Value = Described<Req>>,
     D: Describe<Req>,
 {
     const IS_DEFAULT: bool = D::IS_DEFAULT;
@@ -124,7 +124,7 @@ where
 
 impl<T, P, Req> CopyRequest<T> for Carried<P>
 where
-    T: Place<Value = Described<Req>>,
+    T: Storage<Value = Described<Req>>,
     P: CopyRequest<Req>,
 {
     #[inline]
@@ -144,14 +144,14 @@ where
 
 impl<T, H, Req, Err> PrepareDeparture<T, Classified<Err>> for Carried<H>
 where
-    T: Place<Value = Described<Req>>,
+    T: Storage<Value = Described<Req>>,
     H: PrepareDeparture<Req, Err>,
     Err: Rejectable,
 {
     #[inline]
     fn prepare_departure(&self, described: &mut T) -> Result<(), Classified<Err>> {
         let prepared = self.0.prepare_departure(&mut described.get_mut().request);
-        prepared.map_err(Classified::unasked)
+        prepared.map_err(Classified::unclassified_error)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The deadline of a request that carries what it is: see `seawall_core::carry`.
 
-use seawall_core::carry::{Carried, Described, Place};
+use seawall_core::carry::{Carried, Described, Storage};
 use tokio::time::Instant;
 
 use super::PropagateDeadline;
@@ -11,7 +11,7 @@ use super::PropagateDeadline;
 impl<P, T, Req> PropagateDeadline<T> for Carried<P>
 where
     P: PropagateDeadline<Req>,
-    T: Place<Value = Described<Req>>,
+    T: Storage<Value = Described<Req>>,
 {
     const WRITES: bool = P::WRITES;
 

@@ -7,20 +7,20 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{AllGuards, Classified, Described, Guards, Held, Place, Pooled};
+use super::{AllGuards, Classified, Described, GuardedResponse, Guards, Pooled, Storage};
 use crate::{Describe, TrackCompletion};
 
 /// A service whose requests are described once and travel [`Pooled`] to the layers below, and whose
-/// responses come back so, with what their calls [hold](Held). `T` is the completion of the service,
+/// responses come back so, with what their calls [hold](GuardedResponse). `T` is the completion of the service,
 /// which takes over all guards at once.
 #[derive(Clone, Copy, Debug)]
-pub struct PoolService<S, D, T> {
+pub struct PooledService<S, D, T> {
     inner: S,
     describer: D,
     completion: T,
 }
 
-impl<S, D, T> PoolService<S, D, T> {
+impl<S, D, T> PooledService<S, D, T> {
     /// Describes for `inner` with `describer`, and ends calls with `completion`.
     pub const fn new(inner: S, describer: D, completion: T) -> Self {
         Self {
@@ -31,13 +31,13 @@ impl<S, D, T> PoolService<S, D, T> {
     }
 }
 
-crate::inner_accessors!(PoolService<S, D, T>);
+crate::inner_accessors!(PooledService<S, D, T>);
 
-impl<S, D, T, Req, Res, Err, G> Service<Req> for PoolService<S, D, T>
+impl<S, D, T, Req, Res, Err, G> Service<Req> for PooledService<S, D, T>
 where
     S: Service<
             Pooled<Described<Req>>,
-            Response = Held<Pooled<Classified<Res>>, G>,
+            Response = GuardedResponse<Pooled<Classified<Res>>, G>,
             Error = Classified<Err>,
         >,
     D: Describe<Req>,
@@ -48,7 +48,7 @@ where
 {
     type Response = T::Response;
     type Error = Err;
-    type Future = PoolFuture<S::Future, T>;
+    type Future = PooledFuture<S::Future, T>;
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Err>> {
@@ -58,26 +58,26 @@ where
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
         let meta = self.describer.describe(&request);
-        PoolFuture {
+        PooledFuture {
             completion: self.completion.clone(),
-            inner: self.inner.call(Place::put(Described { request, meta })),
+            inner: self.inner.call(Storage::put(Described { request, meta })),
         }
     }
 }
 
 pin_project! {
-    /// The response of a [`PoolService`].
+    /// The response of a [`PooledService`].
     #[derive(Debug)]
-    pub struct PoolFuture<F, T> {
+    pub struct PooledFuture<F, T> {
         #[pin]
         inner: F,
         completion: T,
     }
 }
 
-impl<F, T, Res, Err, G> Future for PoolFuture<F, T>
+impl<F, T, Res, Err, G> Future for PooledFuture<F, T>
 where
-    F: Future<Output = Result<Held<Pooled<Classified<Res>>, G>, Classified<Err>>>,
+    F: Future<Output = Result<GuardedResponse<Pooled<Classified<Res>>, G>, Classified<Err>>>,
     T: TrackCompletion<AllGuards<G>, Res>,
     G: Guards,
     Res: 'static,

@@ -1,4 +1,4 @@
-//! Responses with what their call holds until it is over.
+//! Responses with the guards of their call: what it holds until it is over.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -10,38 +10,38 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-use super::{Carried, CarriedOutcome, Carry, Classified, Place};
+use super::{Carried, CarriedOutcome, Classified, ClassifiedResponse, Storage};
 use crate::{Classify, Complete, KeepResponse, Outcome, Rejection, TrackCompletion};
 
-/// A [`Classified`] response in its [`Place`], with what its call holds: permits, votes.
+/// A [`Classified`] response in its [`Storage`], with the guards of its call: permits, votes.
 ///
 /// A layer adds its own guard and passes the response on as it is, where a body that is wrapped by
 /// each layer would be moved and grow each time. The outermost layer hands all guards to the
 /// [completion](TrackCompletion) of the service. Dropped before, as a response whose call is tried
 /// again, it completes them with its outcome.
-pub struct Held<P, G>
+pub struct GuardedResponse<P, G>
 where
-    P: Place<Value: Meaning>,
+    P: Storage<Value: HasOutcome>,
     G: Guards,
 {
     // `None` once it is taken apart.
-    place: Option<P>,
+    response: Option<P>,
     guards: G,
 }
 
 /// What a response or an error means.
-pub trait Meaning {
+pub trait HasOutcome {
     /// What it means.
     fn outcome(&self) -> Outcome;
 }
 
-impl<T> Meaning for Classified<T> {
+impl<T> HasOutcome for Classified<T> {
     fn outcome(&self) -> Outcome {
         Self::outcome(self)
     }
 }
 
-/// What a call holds: a list of guards, the one that was added last first.
+/// The guards of a call as a [`GuardList`].
 pub trait Guards: Default {
     /// Completes those that are there, the first one first.
     fn complete_all(&mut self, outcome: Outcome);
@@ -53,12 +53,12 @@ impl Guards for () {
 
 /// A guard, and those of the layers below.
 #[derive(Debug)]
-pub struct Hold<G, Rest> {
+pub struct GuardList<G, Rest> {
     guard: Option<G>,
     rest: Rest,
 }
 
-impl<G, Rest: Default> Default for Hold<G, Rest> {
+impl<G, Rest: Default> Default for GuardList<G, Rest> {
     fn default() -> Self {
         Self {
             guard: None,
@@ -67,7 +67,7 @@ impl<G, Rest: Default> Default for Hold<G, Rest> {
     }
 }
 
-impl<G: Complete, Rest: Guards> Guards for Hold<G, Rest> {
+impl<G: Complete, Rest: Guards> Guards for GuardList<G, Rest> {
     #[inline]
     fn complete_all(&mut self, outcome: Outcome) {
         self.rest.complete_all(outcome);
@@ -90,15 +90,15 @@ impl<G: Guards> Complete for AllGuards<G> {
 
 const WHOLE: &str = "a response is whole until it is taken apart by value";
 
-impl<P, G> Held<P, G>
+impl<P, G> GuardedResponse<P, G>
 where
-    P: Place<Value: Meaning>,
+    P: Storage<Value: HasOutcome>,
     G: Guards,
 {
     /// This response, with these guards.
-    pub const fn new(place: P, guards: G) -> Self {
+    pub const fn new(response: P, guards: G) -> Self {
         Self {
-            place: Some(place),
+            response: Some(response),
             guards,
         }
     }
@@ -106,27 +106,27 @@ where
     /// The response, in its place.
     #[inline]
     pub fn get(&self) -> &P::Value {
-        self.place.as_ref().expect(WHOLE).get()
+        self.response.as_ref().expect(WHOLE).get()
     }
 
     /// The response, in its place.
     #[inline]
     pub fn get_mut(&mut self) -> &mut P::Value {
-        self.place.as_mut().expect(WHOLE).get_mut()
+        self.response.as_mut().expect(WHOLE).get_mut()
     }
 
     /// The response by itself, and what its call holds.
     #[inline]
     pub fn into_parts(mut self) -> (P::Value, AllGuards<G>) {
-        let place = self.place.take().expect(WHOLE);
-        (place.take(), AllGuards(mem::take(&mut self.guards)))
+        let response = self.response.take().expect(WHOLE);
+        (response.take(), AllGuards(mem::take(&mut self.guards)))
     }
 
     #[inline(always)]
-    fn hold<N: Complete>(mut self, guard: N) -> Held<P, Hold<N, G>> {
-        Held {
-            place: self.place.take(),
-            guards: Hold {
+    fn hold<N: Complete>(mut self, guard: N) -> GuardedResponse<P, GuardList<N, G>> {
+        GuardedResponse {
+            response: self.response.take(),
+            guards: GuardList {
                 guard: Some(guard),
                 rest: mem::take(&mut self.guards),
             },
@@ -134,30 +134,30 @@ where
     }
 }
 
-impl<P, G> Drop for Held<P, G>
+impl<P, G> Drop for GuardedResponse<P, G>
 where
-    P: Place<Value: Meaning>,
+    P: Storage<Value: HasOutcome>,
     G: Guards,
 {
     #[inline]
     fn drop(&mut self) {
-        if let Some(place) = &self.place {
-            let outcome = place.get().outcome();
+        if let Some(response) = &self.response {
+            let outcome = response.get().outcome();
             self.guards.complete_all(outcome);
         }
     }
 }
 
-crate::impl_debug!(Held<P, G> where [P: Place<Value: Meaning + std::fmt::Debug>, G: Guards]:
+crate::impl_debug!(GuardedResponse<P, G> where [P: Storage<Value: HasOutcome + std::fmt::Debug>, G: Guards]:
     |this| response = this.get());
 
-impl<P, G, Res, Err> Classify<Held<P, G>, Classified<Err>> for CarriedOutcome
+impl<P, G, Res, Err> Classify<GuardedResponse<P, G>, Classified<Err>> for CarriedOutcome
 where
-    P: Place<Value = Classified<Res>>,
+    P: Storage<Value = Classified<Res>>,
     G: Guards,
 {
     #[inline]
-    fn classify(&self, result: Result<&Held<P, G>, &Classified<Err>>) -> Outcome {
+    fn classify(&self, result: Result<&GuardedResponse<P, G>, &Classified<Err>>) -> Outcome {
         match result {
             Ok(response) => response.get().outcome(),
             Err(error) => error.outcome(),
@@ -165,7 +165,10 @@ where
     }
 
     #[inline]
-    fn retry_after(&self, result: Result<&Held<P, G>, &Classified<Err>>) -> Option<Duration> {
+    fn retry_after(
+        &self,
+        result: Result<&GuardedResponse<P, G>, &Classified<Err>>,
+    ) -> Option<Duration> {
         match result {
             Ok(response) => response.get().retry_after(),
             Err(error) => error.retry_after(),
@@ -174,22 +177,27 @@ where
 }
 
 /// The guard waits until the outermost layer asks the completion `T` of the service.
-impl<T, N, P, G> TrackCompletion<N, Held<P, G>> for Carried<T>
+impl<T, N, P, G> TrackCompletion<N, GuardedResponse<P, G>> for Carried<T>
 where
     N: Complete,
-    P: Place<Value: Meaning>,
+    P: Storage<Value: HasOutcome>,
     G: Guards,
 {
-    type Response = Held<P, Hold<N, G>>;
+    type Response = GuardedResponse<P, GuardList<N, G>>;
 
     #[inline(always)]
-    fn track_completion(&self, guard: N, _: Outcome, response: Held<P, G>) -> Self::Response {
+    fn track_completion(
+        &self,
+        guard: N,
+        _: Outcome,
+        response: GuardedResponse<P, G>,
+    ) -> Self::Response {
         response.hold(guard)
     }
 }
 
 /// The meaning and the guards of a response without it.
-type Rest<G> = Held<Classified<()>, G>;
+type Rest<G> = GuardedResponse<Classified<()>, G>;
 
 impl<G: Guards> From<Classified<()>> for Rest<G> {
     fn from(meaning: Classified<()>) -> Self {
@@ -197,9 +205,9 @@ impl<G: Guards> From<Classified<()>> for Rest<G> {
     }
 }
 
-impl<P, G, Res> Carry for Held<P, G>
+impl<P, G, Res> ClassifiedResponse for GuardedResponse<P, G>
 where
-    P: Place<Value = Classified<Res>>,
+    P: Storage<Value = Classified<Res>>,
     G: Guards,
 {
     type Value = Res;
@@ -210,8 +218,11 @@ where
     }
 
     fn split(mut self) -> (Res, Rest<G>) {
-        let (response, meaning) = self.place.take().expect(WHOLE).take().into_parts();
-        (response, Held::new(meaning, mem::take(&mut self.guards)))
+        let (response, meaning) = self.response.take().expect(WHOLE).take().into_parts();
+        (
+            response,
+            GuardedResponse::new(meaning, mem::take(&mut self.guards)),
+        )
     }
 
     fn join(response: Res, mut rest: Rest<G>) -> Self {
@@ -224,56 +235,60 @@ where
     }
 }
 
-impl<P, G, Res, K> KeepResponse<Held<P, G>> for Carried<K>
+impl<P, G, Res, K> KeepResponse<GuardedResponse<P, G>> for Carried<K>
 where
-    P: Place<Value = Classified<Res>>,
+    P: Storage<Value = Classified<Res>>,
     G: Guards,
     K: KeepResponse<Res>,
 {
-    type Keeping = KeepingHeld<K::Keeping, P, G>;
+    type Keeping = KeepingGuarded<K::Keeping, P, G>;
 
-    fn keep(&self, response: Held<P, G>) -> Self::Keeping {
+    fn keep(&self, response: GuardedResponse<P, G>) -> Self::Keeping {
         let (response, rest) = response.split();
-        KeepingHeld::new(self.0.keep(response), rest)
+        KeepingGuarded::new(self.0.keep(response), rest)
     }
 
-    fn keep_until(&self, response: Held<P, G>, deadline: Option<Instant>) -> Self::Keeping {
+    fn keep_until(
+        &self,
+        response: GuardedResponse<P, G>,
+        deadline: Option<Instant>,
+    ) -> Self::Keeping {
         let (response, rest) = response.split();
-        KeepingHeld::new(self.0.keep_until(response, deadline), rest)
+        KeepingGuarded::new(self.0.keep_until(response, deadline), rest)
     }
 
-    fn mark(&self, response: &mut Held<P, G>, rejection: Rejection) {
+    fn mark(&self, response: &mut GuardedResponse<P, G>, rejection: Rejection) {
         self.0.mark(response.get_mut().value_mut(), rejection);
     }
 }
 
 pin_project! {
     /// Keeps a response; what its call held is released when that is done.
-    pub struct KeepingHeld<F, P, G: Guards> {
+    pub struct KeepingGuarded<F, P, G: Guards> {
         #[pin]
         keeping: F,
         rest: Option<Rest<G>>,
-        place: PhantomData<fn() -> P>,
+        storage: PhantomData<fn() -> P>,
     }
 }
 
-impl<F, P, G: Guards> KeepingHeld<F, P, G> {
+impl<F, P, G: Guards> KeepingGuarded<F, P, G> {
     const fn new(keeping: F, rest: Rest<G>) -> Self {
         Self {
             keeping,
             rest: Some(rest),
-            place: PhantomData,
+            storage: PhantomData,
         }
     }
 }
 
-impl<F, P, G, Res> Future for KeepingHeld<F, P, G>
+impl<F, P, G, Res> Future for KeepingGuarded<F, P, G>
 where
     F: Future<Output = Option<Res>>,
-    P: Place<Value = Classified<Res>>,
+    P: Storage<Value = Classified<Res>>,
     G: Guards,
 {
-    type Output = Option<Held<P, G>>;
+    type Output = Option<GuardedResponse<P, G>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
@@ -281,11 +296,11 @@ where
         let held = this.rest.take();
         Poll::Ready(kept.zip(held).map(|(response, held)| {
             // What is kept holds nothing of the layers below.
-            let free = Rest::from(Held::<P, G>::meaning(&held));
+            let free = Rest::from(GuardedResponse::<P, G>::meaning(&held));
             drop(held);
-            Held::join(response, free)
+            GuardedResponse::join(response, free)
         }))
     }
 }
 
-crate::impl_debug!(KeepingHeld<F, P, G> where [G: Guards]:);
+crate::impl_debug!(KeepingGuarded<F, P, G> where [G: Guards]:);

@@ -1,4 +1,4 @@
-//! Where a request or a response is while it passes through the layers.
+//! What a request or a response is stored in while it passes through the layers.
 
 use std::any::{Any, TypeId};
 use std::cell::RefCell;
@@ -6,12 +6,12 @@ use std::fmt;
 
 use super::{Classified, Described};
 
-/// What a request or a response travels in: itself, or a [`Pooled`] box.
-pub trait Place: Sized {
+/// What a request or a response is stored in: itself, or a [`Pooled`] box.
+pub trait Storage: Sized {
     /// What is in it.
     type Value;
 
-    /// Puts `value` into a place.
+    /// Stores `value`.
     fn put(value: Self::Value) -> Self;
 
     /// What is in it.
@@ -24,10 +24,10 @@ pub trait Place: Sized {
     fn take(self) -> Self::Value;
 }
 
-/// Implements [`Place`] for what travels in itself.
+/// Implements [`Storage`] for what travels in itself.
 macro_rules! itself {
     ($($Type:ident),*) => {$(
-        impl<T> Place for $Type<T> {
+        impl<T> Storage for $Type<T> {
             type Value = Self;
 
             #[inline]
@@ -63,35 +63,35 @@ itself!(Described, Classified);
 // `None` inside once it is empty, `None` outside once it is given back.
 pub struct Pooled<T: 'static>(Option<Box<Option<T>>>);
 
-const FULL: &str = "a place is full until its value is taken out by value";
+const FULL: &str = "it is full until it is consumed";
 
-impl<T> Place for Pooled<T> {
+impl<T> Storage for Pooled<T> {
     type Value = T;
 
     #[inline]
     fn put(value: T) -> Self {
-        let mut place = pool::take();
-        *place = Some(value);
-        Self(Some(place))
+        let mut slot = pool::take();
+        *slot = Some(value);
+        Self(Some(slot))
     }
 
     #[inline]
     fn get(&self) -> &T {
-        let value = self.0.as_ref().and_then(|place| place.as_ref().as_ref());
+        let value = self.0.as_ref().and_then(|slot| slot.as_ref().as_ref());
         value.expect(FULL)
     }
 
     #[inline]
     fn get_mut(&mut self) -> &mut T {
-        let value = self.0.as_mut().and_then(|place| place.as_mut().as_mut());
+        let value = self.0.as_mut().and_then(|slot| slot.as_mut().as_mut());
         value.expect(FULL)
     }
 
     #[inline]
     fn take(mut self) -> T {
-        let mut place = self.0.take().expect(FULL);
-        let value = place.take();
-        pool::give(place);
+        let mut slot = self.0.take().expect(FULL);
+        let value = slot.take();
+        pool::give(slot);
         value.expect(FULL)
     }
 }
@@ -99,10 +99,10 @@ impl<T> Place for Pooled<T> {
 impl<T> Drop for Pooled<T> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(mut place) = self.0.take() {
+        if let Some(mut slot) = self.0.take() {
             // Before the pool is borrowed: that runs code of the caller's.
-            *place = None;
-            pool::give(place);
+            *slot = None;
+            pool::give(slot);
         }
     }
 }
@@ -113,53 +113,53 @@ impl<T: fmt::Debug> fmt::Debug for Pooled<T> {
     }
 }
 
-/// The empty places of each thread.
+/// The empty boxes of each thread.
 mod pool {
     use super::{Any, RefCell, TypeId};
 
-    /// How many places of a type a thread keeps.
+    /// How many boxes of a type a thread keeps.
     pub(super) const MOST: usize = 64;
 
     thread_local! {
-        // For each type its places, a `Places<T>`. A program has few types of requests and
+        // For each type its boxes, a `Boxes<T>`. A program has few types of requests and
         // responses: they are searched from the first on.
         static POOL: RefCell<Vec<(TypeId, Box<dyn Any>)>> = const { RefCell::new(Vec::new()) };
     }
 
-    type Places<T> = Vec<Box<Option<T>>>;
+    type Boxes<T> = Vec<Box<Option<T>>>;
 
-    /// Uses the places of a type; `None` while the thread ends.
+    /// Uses the boxes of a type; `None` while the thread ends.
     #[inline]
-    fn with<T: 'static, R>(use_places: impl FnOnce(&mut Places<T>) -> R) -> Option<R> {
+    fn with<T: 'static, R>(use_boxes: impl FnOnce(&mut Boxes<T>) -> R) -> Option<R> {
         let with = |pool: &RefCell<Vec<(TypeId, Box<dyn Any>)>>| {
             let mut pool = pool.borrow_mut();
             let id = TypeId::of::<T>();
             let known = pool.iter().position(|(of, _)| *of == id);
             let at = known.unwrap_or_else(|| {
-                pool.push((id, Box::new(Places::<T>::new())));
+                pool.push((id, Box::new(Boxes::<T>::new())));
                 pool.len() - 1
             });
-            pool[at].1.downcast_mut().map(use_places)
+            pool[at].1.downcast_mut().map(use_boxes)
         };
         POOL.try_with(with).ok().flatten()
     }
 
     #[inline]
     pub(super) fn take<T: 'static>() -> Box<Option<T>> {
-        let known = with(|places: &mut Places<T>| places.pop());
+        let known = with(|boxes: &mut Boxes<T>| boxes.pop());
         known.flatten().unwrap_or_default()
     }
 
     #[cfg(test)]
     pub(super) fn len<T: 'static>() -> usize {
-        with(|places: &mut Places<T>| places.len()).unwrap_or(0)
+        with(|boxes: &mut Boxes<T>| boxes.len()).unwrap_or(0)
     }
 
     #[inline]
-    pub(super) fn give<T: 'static>(place: Box<Option<T>>) {
-        with(|places| {
-            if places.len() < MOST {
-                places.push(place);
+    pub(super) fn give<T: 'static>(slot: Box<Option<T>>) {
+        with(|boxes| {
+            if boxes.len() < MOST {
+                boxes.push(slot);
             }
         });
     }
@@ -184,20 +184,20 @@ mod tests {
     #[test]
     fn values_are_dropped_with_their_place_and_a_thread_keeps_a_bounded_number_of_places() {
         let value = Rc::new(());
-        let places: Vec<_> = (0..3 * pool::MOST)
+        let boxes: Vec<_> = (0..3 * pool::MOST)
             .map(|_| Pooled::put(Rc::clone(&value)))
             .collect();
-        drop(places);
-        assert_eq!(Rc::strong_count(&value), 1, "no place keeps a value");
+        drop(boxes);
+        assert_eq!(Rc::strong_count(&value), 1, "no box keeps a value");
         assert_eq!(pool::len::<Rc<()>>(), pool::MOST);
     }
 
-    /// Has a place itself, and is dropped by one.
+    /// Has a slot itself, and is dropped by one.
     struct Nested(Option<Pooled<u8>>);
 
     impl Drop for Nested {
         fn drop(&mut self) {
-            let inner = self.0.take().map_or(0, Place::take);
+            let inner = self.0.take().map_or(0, Storage::take);
             assert_eq!(Pooled::put(inner + 1).take(), 8);
         }
     }
