@@ -3,6 +3,7 @@
 use seawall::adaptive::AdaptiveSnapshot;
 use seawall::breaker::{BreakerRegistry, BreakerRegistrySnapshot, CircuitCounts};
 use seawall::bulkhead::connections::ConnectionLimitConfig;
+use seawall::bulkhead::isolated::{BlockingConfig, IsolatedConfig};
 use seawall::bulkhead::partitions::{PartitionConfig, PartitionHandle, PartitionSnapshot};
 use seawall::bulkhead::scaling::{ScalingConfig, ScalingHandle, ScalingSnapshot};
 use seawall::bulkhead::{BulkheadCounts, BulkheadSnapshot, PoolHandle, PoolSnapshot};
@@ -70,6 +71,8 @@ handles! {
     ReadDeadlineHandle: ReadDeadlineConfig, ReadDeadlineSnapshot, ReadDeadlineCounts;
     RetryHandle: RetryConfig, RetrySnapshot, RetryCounts;
     PartitionHandle: PartitionConfig, PartitionSnapshot, BulkheadCounts;
+    PoolHandle<BlockingConfig>: BlockingConfig, PoolSnapshot, BulkheadCounts;
+    PoolHandle<IsolatedConfig>: IsolatedConfig, PoolSnapshot, BulkheadCounts;
     PoolHandle<ConnectionLimitConfig>: ConnectionLimitConfig, PoolSnapshot, BulkheadCounts;
     ScalingHandle: ScalingConfig, ScalingSnapshot, BulkheadCounts;
 }

@@ -3,42 +3,60 @@
 #[path = "support/log.rs"]
 mod log;
 
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
 use log::Log;
+use seawall::breaker::KeyedBreakerLayer;
 use seawall::http_client::HttpClassifier;
-use seawall::{BreakerConfig, BreakerLayer, RetryConfig, RetryLayer};
+use seawall::{
+    AdaptiveThrottleConfig, AdaptiveThrottleLayer, BreakerConfig, BreakerLayer, HealthConfig,
+    HealthLayer, HedgeConfig, HedgeLayer, RetryConfig, RetryLayer,
+};
 use tower::Layer;
 
-/// A client whose failures are responses: by its type, as `hyper-util`'s client shows it.
-type Client = Responds<http::Response<String>>;
-
+/// A client with its response in its type, as `hyper-util`'s client shows it.
 #[derive(Clone)]
-struct Responds<Res>(std::marker::PhantomData<fn() -> Res>);
+struct Responds<Res>(PhantomData<fn() -> Res>);
 
-#[test]
-fn a_client_that_fails_inside_of_ok_without_a_classifier_is_a_warning_once() {
+fn by_path(request: &http::Request<String>) -> Cow<'_, str> {
+    Cow::Borrowed(request.uri().path())
+}
+
+#[tokio::test]
+async fn a_client_that_fails_inside_of_ok_without_a_classifier_is_a_warning_once() {
     let log = Log::default();
     let _guard = tracing::subscriber::set_default(log.clone());
-    let client: Client = Responds(std::marker::PhantomData);
-    let breaker = BreakerLayer::new("unclassified", BreakerConfig::default());
-    let retry = RetryLayer::new("unclassified", RetryConfig::default());
+    let client = Responds::<http::Response<String>>(PhantomData);
+    let breaker = BreakerLayer::new("one", BreakerConfig::default());
+    let keyed = KeyedBreakerLayer::new("keyed", BreakerConfig::default(), by_path);
+    let retry = RetryLayer::new("retry", RetryConfig::default());
+    let hedge = HedgeLayer::new("hedge", HedgeConfig::default());
+    let throttle = AdaptiveThrottleLayer::new("throttle", AdaptiveThrottleConfig::default());
+    let health = HealthLayer::new("health", HealthConfig::default());
     for _ in 0..2 {
         let _ = breaker.layer(client.clone());
+        let _ = keyed.layer(client.clone());
         let _ = retry.layer(client.clone());
+        let _ = hedge.layer(client.clone());
+        let _ = throttle.layer(client.clone());
+        let _ = health.layer(client.clone());
     }
     // What reports failures as errors, and what is classified, need no warning.
-    let _ = BreakerLayer::new("numbers", BreakerConfig::default())
-        .layer(Responds::<u32>(std::marker::PhantomData));
-    let classified = BreakerLayer::new("classified", BreakerConfig::default());
-    let _ = classified.classify(HttpClassifier::new()).layer(client);
+    let config = BreakerConfig::default;
+    let _ = BreakerLayer::new("numbers", config()).layer(Responds::<u32>(PhantomData));
+    let classified = BreakerLayer::new("classified", config()).classify(HttpClassifier::new());
+    let _ = classified.layer(client);
     let lines = log.0.lock().expect("not poisoned").clone();
-    let patterns: Vec<_> = lines
+    for (line, name) in lines
         .iter()
-        .map(|line| (line.contains("no classifier"), line.contains("\"breaker\"")))
-        .collect();
-    assert_eq!(patterns, [(true, true), (true, false)], "{lines:?}");
-    assert!(
-        lines
-            .iter()
-            .all(|line| line.starts_with("WARN") && line.contains("unclassified"))
-    );
+        .zip(["one", "keyed", "retry", "hedge", "throttle", "health"])
+    {
+        let is_named = line.contains(&format!("\"{name}\""));
+        assert!(
+            line.starts_with("WARN") && line.contains("no classifier") && is_named,
+            "{line}"
+        );
+    }
+    assert_eq!(lines.len(), 6, "{lines:?}");
 }

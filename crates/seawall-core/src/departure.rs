@@ -8,7 +8,8 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::carry::Carried;
+use crate::Rejectable;
+use crate::carry::{Carried, Classified, Described, Storage};
 
 /// Prepares a request at its departure: a timestamp, a nonce, a signature over both.
 ///
@@ -33,6 +34,20 @@ where
 {
     fn prepare_departure(&self, request: &mut Req) -> Result<(), Err> {
         self(request)
+    }
+}
+
+/// In a stack whose requests carry what they are.
+impl<T, H, Req, Err> PrepareDeparture<T, Classified<Err>> for Carried<H>
+where
+    T: Storage<Value = Described<Req>>,
+    H: PrepareDeparture<Req, Err>,
+    Err: Rejectable,
+{
+    #[inline]
+    fn prepare_departure(&self, described: &mut T) -> Result<(), Classified<Err>> {
+        let prepared = self.0.prepare_departure(&mut described.get_mut().request);
+        prepared.map_err(Classified::unclassified_error)
     }
 }
 

@@ -124,6 +124,8 @@ where
     type Service = KeyedBreaker<S, X, K, F, B>;
 
     fn layer(&self, inner: S) -> Self::Service {
+        let events = &self.registry.state().setup.breaker_events;
+        events.warn_unclassified::<S, X>();
         KeyedBreaker::new(
             inner,
             self.registry.anchor(),

@@ -122,7 +122,7 @@ impl<K: ToOwned + ?Sized, B> BreakerRegistry<K, B> {
         }
     }
 
-    fn state(&self) -> &KeyedState<K, B> {
+    pub(super) fn state(&self) -> &KeyedState<K, B> {
         self.state.common()
     }
 

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use super::{Classified, Described, Storage};
 use crate::{
-    Classify, CopyRequest, Describe, KeepResponse, Outcome, Policies, Policy, PrepareDeparture,
-    Rejectable, Rejection, RequestMeta, TrackCompletion,
+    Classify, CopyRequest, Describe, KeepResponse, Outcome, Policies, Policy, Rejection,
+    RequestMeta, TrackCompletion,
 };
 
 /// The policy of layers that stand between a [`DescribeLayer`](super::DescribeLayer) and a
@@ -139,19 +139,6 @@ where
 
     fn can_copy(&self, described: &T) -> bool {
         self.0.can_copy(&described.get().request)
-    }
-}
-
-impl<T, H, Req, Err> PrepareDeparture<T, Classified<Err>> for Carried<H>
-where
-    T: Storage<Value = Described<Req>>,
-    H: PrepareDeparture<Req, Err>,
-    Err: Rejectable,
-{
-    #[inline]
-    fn prepare_departure(&self, described: &mut T) -> Result<(), Classified<Err>> {
-        let prepared = self.0.prepare_departure(&mut described.get_mut().request);
-        prepared.map_err(Classified::unclassified_error)
     }
 }
 
