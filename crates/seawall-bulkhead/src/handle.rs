@@ -48,6 +48,11 @@ impl BulkheadHandle {
         &self.state.common().semaphore
     }
 
+    fn usage(&self) -> Usage {
+        let common = self.state.common();
+        common.semaphore.usage(common.clock.now())
+    }
+
     /// The name of the instance.
     pub fn name(&self) -> InstanceName {
         self.state.common().source.name()
@@ -66,12 +71,12 @@ impl BulkheadHandle {
     /// How many calls hold a permit now. More than the limit for a while when that was lowered, and
     /// in shadow mode. Takes the lock of the queue for a moment.
     pub fn in_flight(&self) -> u32 {
-        self.semaphore().usage().in_flight
+        self.usage().in_flight
     }
 
     /// How many calls wait for a permit now. Takes the lock of the queue for a moment.
     pub fn queue_depth(&self) -> usize {
-        self.semaphore().usage().queue_depth
+        self.usage().queue_depth
     }
 
     /// What became of the calls so far.
@@ -81,7 +86,7 @@ impl BulkheadHandle {
 
     /// Everything at one moment.
     pub fn snapshot(&self) -> BulkheadSnapshot {
-        let usage = self.semaphore().usage();
+        let usage = self.usage();
         let algorithm = self.state.common().algorithm.get();
         let measured = algorithm.and_then(InstalledAlgorithm::mean_hold_ns);
         BulkheadSnapshot {
@@ -208,14 +213,14 @@ impl BulkheadHandle {
 impl InstanceHandle for BulkheadHandle {
     seawall_core::handle_methods! { |this|
         pattern: this.state.common().source.pattern(),
-        state: this.state_of(&this.semaphore().usage()).as_str(),
+        state: this.state_of(&this.usage()).as_str(),
         attach: this.state.common().source,
         commands: [Block => pause, Bypass => bypass, Reset => reset],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
         self.counts().samples(sink);
-        let usage = self.semaphore().usage();
+        let usage = self.usage();
         let gauges = [
             ("seawall_bulkhead_in_flight", f64::from(usage.in_flight)),
             ("seawall_bulkhead_peak_in_flight", f64::from(usage.peak)),

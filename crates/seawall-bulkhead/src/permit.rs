@@ -2,7 +2,7 @@
 
 use std::mem::ManuallyDrop;
 
-use seawall_core::{Complete, Outcome};
+use seawall_core::{Complete, EventKind, Outcome};
 
 use crate::call::HeldPermit;
 use crate::state::CallState;
@@ -69,9 +69,10 @@ impl Complete for Permit {
     #[inline]
     fn complete(mut self, outcome: Outcome) {
         if let Some(state) = self.state.take() {
-            let in_flight = release(&state);
+            // Counted first: what releasing wakes may panic.
             let alone = state.is_here_alone();
             state.stripe().completed_here(&outcome, alone);
+            let in_flight = release(&state);
             if self.start_ns != 0 {
                 state.common().measured(self.start_ns, in_flight, &outcome);
             }
@@ -83,8 +84,9 @@ impl Permit {
     #[cold]
     fn abandon(&mut self) {
         if let Some(state) = self.state.take() {
+            state.stripe().abandoned.add();
             release(&state);
-            state.stripe().abandon(&state.common().source);
+            state.common().source.emit(|| EventKind::Abandoned);
         }
     }
 }

@@ -101,11 +101,11 @@ impl Plain for Semaphore {
     }
 
     fn available(&self) -> u32 {
-        self.usage().available()
+        self.usage(0).available()
     }
 
     fn waiting(&self) -> usize {
-        self.usage().queue_depth
+        self.usage(0).queue_depth
     }
 }
 

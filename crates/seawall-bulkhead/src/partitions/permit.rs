@@ -2,7 +2,7 @@
 
 use std::mem::ManuallyDrop;
 
-use seawall_core::{Complete, Outcome, PartitionKey};
+use seawall_core::{Complete, EventKind, Outcome, PartitionKey};
 
 use super::state::PartitionCallState;
 use crate::call::HeldPermit;
@@ -36,8 +36,9 @@ impl PartitionPermit {
     #[cold]
     fn abandon(&mut self) {
         if let Some(state) = self.state.take() {
+            state.stripe().abandoned.add();
             self.release(&state);
-            state.stripe().abandon(&state.common().source);
+            state.common().source.emit(|| EventKind::Abandoned);
         }
     }
 }
@@ -60,8 +61,9 @@ impl HeldPermit for PartitionPermit {
 impl Complete for PartitionPermit {
     fn complete(mut self, outcome: Outcome) {
         if let Some(state) = self.state.take() {
-            self.release(&state);
+            // Counted first: what releasing wakes may panic.
             state.stripe().completed(&outcome);
+            self.release(&state);
         }
     }
 }

@@ -71,19 +71,24 @@ impl Semaphore {
         self.word.load(Ordering::Acquire) & flag != 0
     }
 
-    /// The numbers of one moment.
-    pub(crate) fn usage(&self) -> Usage {
-        let queue = self.lock();
+    /// The numbers of one moment. Waiters whose wait is over do not count, whatever has looked after
+    /// them.
+    pub(crate) fn usage(&self, now_ns: u64) -> Usage {
+        let mut queue = self.lock();
+        let wakers = self.dispatch(&mut queue, now_ns);
         let limit = i64::from(queue.limit);
         let word = self.word.load(Ordering::Acquire);
         let count = |held: i64| u32::try_from(held.max(0)).unwrap_or(u32::MAX);
-        Usage {
+        let usage = Usage {
             in_flight: count(limit - available(word)),
             limit: queue.limit,
             queue_depth: queue.waiters.len(),
             peak: count(limit - self.lowest.load(Relaxed)),
             mean_hold_ns: queue.mean_hold_ns(),
-        }
+        };
+        drop(queue);
+        wakers.wake();
+        usage
     }
 
     /// Counts the most permits that were held at once from now on.

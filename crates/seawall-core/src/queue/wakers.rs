@@ -1,5 +1,6 @@
 //! Wakers on their way out of a lock.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::Waker;
 
 /// Wakers to be woken, and others to be dropped, once no lock is held any more.
@@ -78,7 +79,7 @@ impl Wakers {
         self.len() == 0
     }
 
-    /// Wakes and drops them, all of them even if one panics. No lock may be held: a waker runs code
+    /// Wakes and drops them, all of them even if some panic; the first panic goes on. No lock may be held: a waker runs code
     /// of the executor.
     #[inline]
     pub fn wake(self) {
@@ -96,22 +97,17 @@ impl Wakers {
 impl More {
     #[inline(never)]
     fn wake(self, first: Option<Waker>) {
-        let all = self.before.into_iter().chain(first).chain(self.wake);
-        Waking(all).run();
-    }
-}
-
-/// Wakes the rest when one panics.
-struct Waking<I: Iterator<Item = Waker>>(I);
-
-impl<I: Iterator<Item = Waker>> Waking<I> {
-    fn run(&mut self) {
-        self.0.by_ref().for_each(Waker::wake);
-    }
-}
-
-impl<I: Iterator<Item = Waker>> Drop for Waking<I> {
-    fn drop(&mut self) {
-        self.run();
+        let mut panicked = None;
+        for waker in self.before.into_iter().chain(first).chain(self.wake) {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                panicked.get_or_insert(panic);
+            }
+        }
+        // A second panic would end the process.
+        if let Some(panic) = panicked
+            && !std::thread::panicking()
+        {
+            resume_unwind(panic);
+        }
     }
 }

@@ -18,8 +18,8 @@ pin_project! {
     ///
     /// # Panics
     ///
-    /// When it is polled after it has completed, and when it has to arm its timer outside of a
-    /// Tokio runtime with time enabled.
+    /// When it is polled after it has completed, when it has to arm its timer outside of a Tokio
+    /// runtime with time enabled, and when that runtime has been shut down since.
     pub struct AttemptTimeoutFuture<F, M = NotMeasured> {
         #[pin]
         race: Race<F>,

@@ -17,8 +17,8 @@ pin_project! {
     ///
     /// # Panics
     ///
-    /// When it is polled after it has completed, and when it has to arm its timer outside of a
-    /// Tokio runtime with time enabled.
+    /// When it is polled after it has completed, when it has to arm its timer outside of a Tokio
+    /// runtime with time enabled, and when that runtime has been shut down since.
     pub struct DeadlineFuture<F> {
         #[pin]
         race: Race<F>,
