@@ -45,6 +45,8 @@ async fn an_opening_is_a_warning_with_its_figures_and_a_closing_an_info() {
         rejected.starts_with("TRACE") && rejected.contains("circuit_open"),
         "{rejected}"
     );
+    let command = lines.iter().find(|l| l.contains("message=command"));
+    assert!(command.expect("logged").starts_with("INFO"), "{command:?}");
     let loud = |line: &&String| line.starts_with("WARN") || line.starts_with("INFO");
-    assert_eq!(lines.iter().filter(loud).count(), 2, "{lines:?}");
+    assert_eq!(lines.iter().filter(loud).count(), 3, "{lines:?}");
 }

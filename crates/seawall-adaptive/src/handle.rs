@@ -62,10 +62,8 @@ impl AdaptiveBulkheadHandle {
     /// None today: an [`AdaptiveConfig`] is valid.
     pub fn configure(&self, config: AdaptiveConfig) -> Result<(), InvalidConfig> {
         let limit = self.limit.configure(&config);
-        if limit == self.bulkhead.limit() {
-            return Ok(());
-        }
-        self.bulkhead.set_limit(limit)
+        self.bulkhead.algorithm_configured(limit);
+        Ok(())
     }
 
     /// How many calls hold a permit now.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_core::{InstanceHandle, InstanceName, InvalidConfig, Samples, ns};
+use seawall_core::{EventSource, InstanceHandle, InstanceName, InvalidConfig, Samples, ns};
 
 use crate::access::{Access, CircuitRef, Single};
 use crate::config::{BreakerConfig, settings};
@@ -41,6 +41,10 @@ pub struct CircuitHandle<D: CircuitRef = Single> {
 impl<D: CircuitRef> CircuitHandle<D> {
     pub(crate) const fn new(circuit: D) -> Self {
         Self { circuit }
+    }
+
+    fn events(&self) -> &EventSource {
+        &self.circuit.common().setup.breaker_events
     }
 
     /// The name of the layer instance; the circuits of all keys have that of their registry.
@@ -88,6 +92,7 @@ impl<D: CircuitRef> CircuitHandle<D> {
     /// rejected.
     pub fn force_open(&self) {
         self.circuit.force_open();
+        self.events().commanded("force_open");
     }
 
     /// Rejects every call for `time`, and then probes; or until it is taken back before. The open
@@ -96,24 +101,28 @@ impl<D: CircuitRef> CircuitHandle<D> {
         self.circuit.command(false, |circuit, now| {
             circuit.force_open_until(now.saturating_add(ns(time)), now)
         });
+        self.events().commanded("force_open_for");
     }
 
     /// Lets every call pass until [`automatic`](Self::automatic), [`reset`](Self::reset) or
     /// [`force_open`](Self::force_open); outcomes are still counted.
     pub fn force_closed(&self) {
         self.circuit.force_closed();
+        self.events().commanded("force_closed");
     }
 
     /// Returns a forced circuit to its rules: one that was forced open probes, one that was forced
     /// closed is closed and keeps what it has counted. Has no effect on others.
     pub fn automatic(&self) {
         self.circuit.automatic();
+        self.events().commanded("automatic");
     }
 
     /// Closes the circuit, forgets its windows and the growth of its open time, and returns it to
     /// its rules. Calls in flight no longer vote; counters and settings stay.
     pub fn reset(&self) {
         self.circuit.reset();
+        self.events().commanded("reset");
     }
 
     /// Waits for the next change of the state, counted from this call. If more than one happens
@@ -146,6 +155,7 @@ impl BreakerHandle {
     /// None: every [`BreakerConfig`] fits every breaker.
     pub fn configure(&self, config: BreakerConfig) -> Result<(), InvalidConfig> {
         self.circuit.configure_with(|_| Some(Arc::new(config)));
+        self.events().commanded("configure");
         Ok(())
     }
 
@@ -160,12 +170,13 @@ impl BreakerHandle {
                 })
             })
         });
+        self.events().commanded_shadow(on);
     }
 }
 
 impl InstanceHandle for BreakerHandle {
     seawall_core::handle_methods! { |this|
-        pattern: this.circuit.common().setup.breaker_events.pattern(),
+        pattern: this.events().pattern(),
         state: Self::state(this).as_str(),
         attach: this.circuit.common().setup,
         commands: [Block => force_open, Bypass => force_closed, Reset => reset],

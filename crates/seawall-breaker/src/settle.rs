@@ -127,6 +127,11 @@ pub(crate) trait Settle: EvaluateRules {
         };
         if wait > longest {
             self.stripe().counters.retry_after_capped.add();
+            common.setup.breaker_events.emit(|| EventKind::Bounded {
+                what: "wait_ms",
+                reported: ns(wait) / 1_000_000,
+                applied: ns(longest) / 1_000_000,
+            });
         }
         let now = common.now();
         let until = now.saturating_add(ns(wait.min(longest)));

@@ -8,6 +8,7 @@ use seawall_breaker::{
     CircuitCause, CircuitState, Classify, Complete, Error, FailureKind, Outcome, Reason,
     Rejectable, WrapErrorLayer,
 };
+use seawall_core::{EventKind, Events, InstanceHandle, Received};
 use tokio::time::{advance, sleep};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
@@ -150,6 +151,28 @@ async fn a_longer_one_than_is_accepted_is_cut_and_counted() {
     assert_eq!(probes_in(&breaker), 60);
     assert_eq!(breaker.counts().retry_after_capped, 1);
     assert_eq!(breaker.counts().delayed, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_cut_is_emitted() {
+    let events = Events::new(16);
+    let mut seen = events.subscribe();
+    let breaker = handle(rules().max_retry_after(60 * SECOND).consecutive_failures(3));
+    breaker.attach(&events);
+    fail(&breaker, Some(60 * SECOND));
+    fail(&breaker, Some(Duration::MAX));
+    assert_eq!(seen.try_next(), None, "within the bound, or no time at all");
+    fail(&breaker, Some(61 * SECOND));
+    let Some(Received::Event(event)) = seen.try_next() else {
+        panic!("no event");
+    };
+    let cut = EventKind::Bounded {
+        what: "wait_ms",
+        reported: 61_000,
+        applied: 60_000,
+    };
+    let emitted = (event.pattern, event.name.as_str(), event.kind);
+    assert_eq!(emitted, ("breaker", "upstream", cut));
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use seawall_core::{InstanceHandle, InstanceName, InvalidConfig, NonZeroCount, Samples};
+use seawall_core::{
+    EventSource, InstanceHandle, InstanceName, InvalidConfig, NonZeroCount, Samples,
+};
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::config::BulkheadConfig;
@@ -53,9 +55,13 @@ impl BulkheadHandle {
         common.semaphore.usage(common.clock.now())
     }
 
+    fn source(&self) -> &EventSource {
+        &self.state.common().source
+    }
+
     /// The name of the instance.
     pub fn name(&self) -> InstanceName {
-        self.state.common().source.name()
+        self.source().name()
     }
 
     /// The settings in force; `max_concurrent` is the [limit](Self::limit) of this moment.
@@ -107,6 +113,7 @@ impl BulkheadHandle {
     /// Counts [the most that were in flight at once](BulkheadSnapshot::peak_in_flight) from now on.
     pub fn reset_peak(&self) {
         self.semaphore().reset_peak();
+        self.source().commanded("reset_peak");
     }
 
     /// Changes the limit, and nothing else. New permits go to queued calls. A lower limit stops no
@@ -119,7 +126,17 @@ impl BulkheadHandle {
     pub fn set_limit(&self, max_concurrent: u32) -> Result<(), InvalidConfig> {
         NonZeroCount::check("max_concurrent", max_concurrent)?;
         self.state.common().set_limit(max_concurrent);
+        self.source().commanded("set_limit");
         Ok(())
+    }
+
+    /// For the handle of a [`LimitAlgorithm`](crate::LimitAlgorithm) when its own settings were
+    /// changed: moves the limit to `limit`, at least 1, and emits the command as `"configure"`.
+    pub fn algorithm_configured(&self, limit: u32) {
+        if limit != self.limit() {
+            self.state.common().set_limit(limit.max(1));
+        }
+        self.source().commanded("configure");
     }
 
     /// Changes the settings while calls run. Queued calls stay queued, with their rank and the
@@ -132,6 +149,7 @@ impl BulkheadHandle {
     /// None today: a [`BulkheadConfig`] is valid.
     pub fn configure(&self, config: BulkheadConfig) -> Result<(), InvalidConfig> {
         self.state.common().configure(config);
+        self.source().commanded("configure");
         Ok(())
     }
 
@@ -142,6 +160,7 @@ impl BulkheadHandle {
     /// configuration. Calls and counters stay.
     pub fn reset(&self) {
         self.state.common().reset();
+        self.source().commanded("reset");
     }
 
     /// Admits no call until [`resume`](Self::resume): new calls are rejected with
@@ -149,6 +168,7 @@ impl BulkheadHandle {
     /// those in flight go on.
     pub fn pause(&self) {
         self.state.common().command(PAUSED, BYPASS);
+        self.source().commanded("pause");
     }
 
     /// Rejects new calls with [`Draining`](seawall_core::Reason::Draining) until
@@ -156,11 +176,14 @@ impl BulkheadHandle {
     /// [`drained`](Self::drained) for its end.
     pub fn drain(&self) {
         self.state.common().command(DRAINING, BYPASS);
+        self.source().commanded("drain");
     }
 
     /// Ends a pause, a drain and a bypass.
     pub fn resume(&self) {
-        self.state.common().command(0, PAUSED | DRAINING | BYPASS);
+        let state = self.state.common();
+        state.command(0, PAUSED | DRAINING | BYPASS);
+        self.source().commanded("resume");
     }
 
     /// Waits until no call holds a permit or waits for one, at any time or
@@ -188,10 +211,13 @@ impl BulkheadHandle {
     /// once when it begins.
     pub fn set_shadow(&self, on: bool) {
         self.state.common().set_shadow(on);
+        self.source().commanded_shadow(on);
     }
 
     fn bypass(&self) {
-        self.state.common().command(BYPASS, PAUSED | DRAINING);
+        let state = self.state.common();
+        state.command(BYPASS, PAUSED | DRAINING);
+        self.source().commanded("bypass");
     }
 
     fn state_of(&self, usage: &Usage) -> BulkheadState {
@@ -212,9 +238,9 @@ impl BulkheadHandle {
 /// settings do not end it.
 impl InstanceHandle for BulkheadHandle {
     seawall_core::handle_methods! { |this|
-        pattern: this.state.common().source.pattern(),
+        pattern: this.source().pattern(),
         state: this.state_of(&this.usage()).as_str(),
-        attach: this.state.common().source,
+        attach: this.source(),
         commands: [Block => pause, Bypass => bypass, Reset => reset],
     }
 

@@ -1,6 +1,6 @@
 //! The command in force, of the kinds of bulkhead that decide under a lock.
 
-use seawall_core::{Command, Reason};
+use seawall_core::Reason;
 
 use crate::semaphore::Admission;
 
@@ -16,16 +16,6 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
-    /// `None` for a command that no bulkhead has.
-    pub(crate) const fn by(command: Command) -> Option<Self> {
-        match command {
-            Command::Block => Some(Self::Blocked),
-            Command::Bypass => Some(Self::Bypassed),
-            Command::Reset => Some(Self::Normal),
-            _ => None,
-        }
-    }
-
     /// What is decided about a call for which the settings alone would decide `normal`.
     pub(crate) const fn admission(self, normal: Admission) -> Admission {
         match (self, normal) {

@@ -63,7 +63,22 @@ pub enum EventKind {
     Abandoned,
     /// An operator has given a command.
     Commanded {
-        /// The command, by the name of its method: `"pause"`, `"resume"`, `"configure"`.
+        /// The command, by the name of the handle's method, also where a
+        /// [registry](crate::Registry) gives it (`"pause"` for the
+        /// [`Block`](crate::Command::Block) of a bulkhead):
+        ///
+        /// * of every layer: `"configure"`, `"reset"`, and where it has them `"block"`, `"bypass"`,
+        ///   and `"shadow_on"` and `"shadow_off"` for `set_shadow`;
+        /// * of gates: `"pause"`, `"pause_for"`, `"drain"`, `"resume"`, for all keys of a rate limit
+        ///   `"pause_all"`, `"pause_all_for"`, `"drain_all"`, `"resume_all"`;
+        /// * of rate limits: `"refill"`, `"set_wall_clock"`, `"configure_key"`, `"evict_idle"`;
+        /// * of bulkheads: `"set_limit"`, `"set_share"`, `"reset_peak"`;
+        /// * of breakers: `"force_open"`, `"force_open_for"`, `"force_closed"`, `"automatic"`,
+        ///   `"set_max_keys"`; that of a key has the name of all keys;
+        /// * of health monitors: `"configure_check"`, `"remove"`.
+        ///
+        /// A command that is refused is not emitted; one that changes nothing is, but for a pause
+        /// of no time.
         command: &'static str,
     },
     /// A value that the upstream reported is beyond reason, and a smaller one is applied.
@@ -353,6 +368,20 @@ impl EventSource {
         if self.events.get().is_some_and(Events::is_listening) || crate::trace::enabled() {
             self.deliver(kind());
         }
+    }
+
+    /// Emits that an operator has given a command, by the words of
+    /// [`EventKind::Commanded`]. Every method of a handle that changes something calls it when that
+    /// is done, outside of every lock.
+    #[cold]
+    pub fn commanded(&self, command: &'static str) {
+        self.emit(|| EventKind::Commanded { command });
+    }
+
+    /// Emits that an operator has turned shadow mode on or off.
+    #[cold]
+    pub fn commanded_shadow(&self, on: bool) {
+        self.commanded(if on { "shadow_on" } else { "shadow_off" });
     }
 
     /// Emits a transition whose `tracing` event also has `detail`, the figures that decided. Call

@@ -117,7 +117,8 @@ macro_rules! state_words {
 /// listed.
 ///
 /// `attach` names the event source. `commands` lists what the handle can do, and with which of its
-/// own methods; it is [`Unsupported`](crate::Unsupported) to ask it for anything else.
+/// own methods, each of which [emits](crate::EventSource::commanded) that it was given; it is
+/// [`Unsupported`](crate::Unsupported) to ask it for anything else.
 /// `handle_methods!(|this| inner: this.handle)` writes everything but `settings`, by another handle.
 ///
 /// ```
@@ -127,7 +128,7 @@ macro_rules! state_words {
 ///
 /// impl DoorHandle {
 ///     fn name(&self) -> InstanceName { self.source.name() }
-///     fn lock(&self) {}
+///     fn lock(&self) { self.source.commanded("lock"); }
 /// }
 ///
 /// impl InstanceHandle for DoorHandle {

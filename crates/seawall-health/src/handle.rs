@@ -48,6 +48,7 @@ impl HealthHandle {
     /// None today: settings are checked when they are built.
     pub fn configure(&self, config: HealthConfig) -> Result<(), InvalidConfig> {
         self.state.common().configure(config);
+        self.state.common().source.commanded("configure");
         Ok(())
     }
 
@@ -82,6 +83,7 @@ impl HealthHandle {
         for stripe in self.state.stripes() {
             stripe.window.clear();
         }
+        self.state.common().source.commanded("reset");
     }
 
     /// The result of a passive check of this layer.

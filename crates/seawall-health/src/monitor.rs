@@ -131,13 +131,18 @@ impl HealthMonitor {
             _ => config,
         });
         self.shared.check_changed();
+        self.shared.source.commanded("configure_check");
         Ok(())
     }
 
     /// Removes a check; a run of it that is under way is not waited for, and not recorded. `false`
     /// when there is none of that name.
     pub fn remove(&self, name: &str) -> bool {
-        self.shared.remove(name)
+        let removed = self.shared.remove(name);
+        if removed {
+            self.shared.source.commanded("remove");
+        }
+        removed
     }
 
     /// Runs every check at its interval, the first time at once, until the returned guard is
@@ -221,6 +226,7 @@ impl HealthMonitor {
             check.reset();
         }
         self.shared.emit_aggregate();
+        self.shared.source.commanded("reset");
     }
 }
 

@@ -90,6 +90,7 @@ impl HedgeHandle {
     /// None at present: a [`HedgeConfig`] is valid by construction.
     pub fn configure(&self, config: HedgeConfig) -> Result<(), InvalidConfig> {
         self.core.state.configure(config);
+        self.core.state.events.commanded("configure");
         Ok(())
     }
 
@@ -97,6 +98,7 @@ impl HedgeHandle {
     /// Calls are counted, and their latencies learned from.
     pub fn bypass(&self) {
         self.core.state.set_bypassed(true);
+        self.core.state.events.commanded("bypass");
     }
 
     /// Takes [`bypass`](Self::bypass) back and forgets the latencies. The budget and the counters
@@ -106,6 +108,7 @@ impl HedgeHandle {
         if let Some(quantile) = self.quantile() {
             quantile.reset();
         }
+        self.core.state.events.commanded("reset");
     }
 
     /// Everything at once.

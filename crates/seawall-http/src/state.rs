@@ -53,7 +53,7 @@ impl Bypass {
 }
 
 /// The methods that the handles of this crate have in common. Their common state has the fields
-/// `name` and `bypass` and a method `set_bypass`.
+/// `name`, `events` and `bypass` and a method `set_bypass`.
 macro_rules! handle_methods {
     ($Counts:ty) => {
         /// The name of the instance.
@@ -73,12 +73,16 @@ macro_rules! handle_methods {
         /// Switches the layer off until [`reset`](Self::reset): calls that begin from now on pass
         /// as if it were not there.
         pub fn bypass(&self) {
-            self.state.common().set_bypass(true);
+            let common = self.state.common();
+            common.set_bypass(true);
+            common.events.commanded("bypass");
         }
 
         /// Ends a [`bypass`](Self::bypass): it works by its settings again. Counters are kept.
         pub fn reset(&self) {
-            self.state.common().set_bypass(false);
+            let common = self.state.common();
+            common.set_bypass(false);
+            common.events.commanded("reset");
         }
     };
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use seawall_core::{
-    EventKind, InstanceHandle, InstanceName, InvalidConfig, QuotaSignal, Rejection, RequestMeta,
+    EventSource, InstanceHandle, InstanceName, InvalidConfig, QuotaSignal, Rejection, RequestMeta,
     Samples, ns,
 };
 
@@ -70,7 +70,7 @@ impl RateLimitHandle {
     /// the same order; the settings stay as they were.
     pub fn configure(&self, config: RateLimitConfig) -> Result<(), InvalidConfig> {
         self.limiter().configure(self.now(), config)?;
-        self.emit("configure");
+        self.events().commanded("configure");
         Ok(())
     }
 
@@ -122,7 +122,7 @@ impl RateLimitHandle {
     /// they may.
     pub fn pause(&self) {
         self.limiter().pause();
-        self.emit("pause");
+        self.events().commanded("pause");
     }
 
     /// Grants nothing for so long, and starts carefully then: what an upstream asks for with a
@@ -138,7 +138,7 @@ impl RateLimitHandle {
     pub fn pause_for(&self, time: Duration) {
         if !time.is_zero() {
             self.limiter().pause_for(self.now(), ns(time), true);
-            self.emit("pause_for");
+            self.events().commanded("pause_for");
         }
     }
 
@@ -146,7 +146,7 @@ impl RateLimitHandle {
     /// [`resume`](Self::resume), in shadow mode too, and serves the queued ones: before a restart.
     pub fn drain(&self) {
         self.limiter().drain();
-        self.emit("drain");
+        self.events().commanded("drain");
     }
 
     /// Ends every pause with its careful start, whether an operator or the upstream has asked for it,
@@ -156,7 +156,7 @@ impl RateLimitHandle {
     /// the limits allow. [`refill`](Self::refill) fills them at once.
     pub fn resume(&self) {
         self.limiter().resume(self.now());
-        self.emit("resume");
+        self.events().commanded("resume");
     }
 
     /// As [`resume`](Self::resume), and fills every bucket and strict limit: what was taken of those
@@ -164,14 +164,14 @@ impl RateLimitHandle {
     /// by the new time at once.
     pub fn refill(&self) {
         self.limiter().refill(self.now());
-        self.emit("refill");
+        self.events().commanded("refill");
     }
 
     /// Back to automatic: as [`resume`](Self::resume), and the shadow mode of the settings. What was
     /// used stays used, and [`counts`](Self::counts) stay.
     pub fn reset(&self) {
         self.limiter().reset(self.now());
-        self.emit("reset");
+        self.events().commanded("reset");
     }
 
     /// Turns shadow mode on or off, until [`configure`](Self::configure) or [`reset`](Self::reset);
@@ -181,7 +181,7 @@ impl RateLimitHandle {
     /// bypass ends.
     pub fn set_shadow(&self, on: bool) {
         self.limiter().set_shadow(self.now(), on);
-        self.emit(if on { "shadow_on" } else { "shadow_off" });
+        self.events().commanded_shadow(on);
     }
 
     /// Sets the time for limits that count by the wall clock. From then on it follows the running
@@ -193,6 +193,7 @@ impl RateLimitHandle {
     /// only once within the length of one.
     pub fn set_wall_clock(&self, time: SystemTime) {
         self.state().set_wall_clock(time);
+        self.events().commanded("set_wall_clock");
     }
 
     /// Applies what the upstream has reported in another way than in a result: a push message, a
@@ -228,12 +229,11 @@ impl RateLimitHandle {
 
     fn bypass(&self) {
         self.limiter().bypass(self.now());
-        self.emit("bypass");
+        self.events().commanded("bypass");
     }
 
-    fn emit(&self, command: &'static str) {
-        let events = &self.state().events;
-        events.emit(|| EventKind::Commanded { command });
+    fn events(&self) -> &EventSource {
+        &self.state().events
     }
 
     fn limiter_ref(&self) -> LimiterRef {

@@ -256,3 +256,65 @@ pub(crate) struct Departed {
     /// Of the limits of its key, in a layer with keys.
     own: Option<Granted>,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    use seawall_core::Events;
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    /// A limit whose wall clock was set back by an hour since it was made.
+    fn set_back() -> SharedState {
+        let clock = Clock::start();
+        let now = clock.now();
+        let wall = WallClock::at(now, SystemTime::now() + HOUR);
+        let config = RateLimitConfig::builder().limit(Limit::window(5, HOUR));
+        let config = config.build().expect("valid");
+        share(State {
+            watch: Watch::new(now, wall, true),
+            limiter: Limiter::new(config, now, wall).reserved(),
+            clock,
+            events: EventSource::new("ratelimit", "set_back"),
+            keys: None,
+            account: None,
+        })
+    }
+
+    #[test]
+    fn a_clock_that_was_set_is_counted_and_emitted_once() {
+        let events = Events::default();
+        let emitted = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&emitted);
+        let listener = events.listen(move |event| {
+            let EventKind::ClockJumped { by, back: true } = event.kind else {
+                panic!("{event:?}");
+            };
+            assert!(by.abs_diff(HOUR) < Duration::from_secs(1), "{by:?}");
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        // Again where the thread was preempted between two readings.
+        for _ in 0..100 {
+            let shared = set_back();
+            let (state, counters) = (shared.common(), shared.here());
+            state.events.attach(&events);
+            state.watch(state.clock.now(), counters);
+            let counted = counters.clock_jumps.get();
+            assert_eq!(counted, emitted.load(Ordering::Relaxed), "both or neither");
+            if counted == 1 {
+                state.watch(state.clock.now(), counters);
+                assert_eq!(counters.clock_jumps.get(), 1);
+                assert_eq!(emitted.load(Ordering::Relaxed), 1);
+                assert_eq!(events.listener_panics(), 0);
+                drop(listener);
+                return;
+            }
+        }
+        panic!("no jump was seen");
+    }
+}

@@ -81,6 +81,7 @@ impl RetryHandle {
     /// None at present: a [`RetryConfig`] is valid by construction.
     pub fn configure(&self, config: RetryConfig) -> Result<(), InvalidConfig> {
         self.core.state.configure(config);
+        self.core.state.events.commanded("configure");
         Ok(())
     }
 
@@ -88,6 +89,7 @@ impl RetryHandle {
     /// time limit or a sending rate of this layer, and is counted.
     pub fn bypass(&self) {
         self.core.state.set_bypassed(true);
+        self.core.state.events.commanded("bypass");
     }
 
     /// Takes [`bypass`](Self::bypass) back and forgets the [adaptive rate](AdaptiveRate), for all
@@ -97,6 +99,7 @@ impl RetryHandle {
         if let Some(rate) = &self.core.rate {
             rate.reset();
         }
+        self.core.state.events.commanded("reset");
     }
 
     /// Everything at once.

@@ -1,6 +1,6 @@
 //! Reads and controls a throttle from outside.
 
-use seawall_core::{EventKind, InstanceHandle, InstanceName, InvalidConfig, Samples};
+use seawall_core::{EventSource, InstanceHandle, InstanceName, InvalidConfig, Samples};
 
 use crate::state::{State, configure, counts, inspect, reset};
 use crate::{
@@ -55,7 +55,7 @@ impl AdaptiveThrottleHandle {
     /// without a seed keeps that of the layer.
     pub fn configure(&self, config: AdaptiveThrottleConfig) -> Result<(), InvalidConfig> {
         configure(&self.state, config)?;
-        self.emit("configure");
+        self.events().commanded("configure");
         Ok(())
     }
 
@@ -99,24 +99,23 @@ impl AdaptiveThrottleHandle {
     /// [`AdaptiveThrottleConfigBuilder::shadow`]: crate::AdaptiveThrottleConfigBuilder::shadow
     pub fn set_shadow(&self, on: bool) {
         self.state.common().set_shadow(on);
-        self.emit(if on { "shadow_on" } else { "shadow_off" });
+        self.events().commanded_shadow(on);
     }
 
     /// Forgets the window, so that every call passes until the upstream rejects again, and
     /// returns to the configured shadow mode. [`counts`](Self::counts) stay.
     pub fn reset(&self) {
         reset(&self.state);
-        self.emit("reset");
+        self.events().commanded("reset");
     }
 
     fn bypass(&self) {
         self.state.common().set_shadow(true);
-        self.emit("bypass");
+        self.events().commanded("bypass");
     }
 
-    fn emit(&self, command: &'static str) {
-        let events = &self.state.common().events;
-        events.emit(|| EventKind::Commanded { command });
+    fn events(&self) -> &EventSource {
+        &self.state.common().events
     }
 }
 

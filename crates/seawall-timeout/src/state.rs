@@ -88,4 +88,9 @@ impl<C, T> State<C, T> {
     pub(crate) fn attach(&self, events: &Events) {
         self.instance.source().attach(events);
     }
+
+    /// Emits that an operator has given that command.
+    pub(crate) fn commanded(&self, command: &'static str) {
+        self.instance.source().commanded(command);
+    }
 }

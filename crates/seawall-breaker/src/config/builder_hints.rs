@@ -92,8 +92,9 @@ impl BreakerConfigBuilder {
     /// means that the request must not be repeated, is none.
     ///
     /// On by default, with 15 minutes: a remote value must not close a client for longer than people
-    /// take to notice. Longer waits are cut to it and
-    /// [counted](crate::CircuitCounts::retry_after_capped). The classifier has a bound of its own
+    /// take to notice. Longer waits are cut to it,
+    /// [counted](crate::CircuitCounts::retry_after_capped) and emitted as
+    /// [`Bounded`](seawall_core::EventKind::Bounded). The classifier has a bound of its own
     /// (`HttpClassifier::with_longest_wait`), a quarter of an hour, too, unless set.
     ///
     /// ```

@@ -7,7 +7,9 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 
 use seawall_core::striped::{Anchor, Shared, Stripes};
-use seawall_core::{ErrorIsFailure, InstanceHandle, InstanceName, InvalidConfig, Samples};
+use seawall_core::{
+    ErrorIsFailure, EventSource, InstanceHandle, InstanceName, InvalidConfig, Samples,
+};
 
 use super::circuit::{Keyed, Totals};
 use super::state::KeyedState;
@@ -126,6 +128,10 @@ impl<K: ToOwned + ?Sized, B> BreakerRegistry<K, B> {
         self.state.common()
     }
 
+    fn events(&self) -> &EventSource {
+        &self.state().setup.breaker_events
+    }
+
     pub(super) fn anchor(&self) -> Anchor<KeyedState<K, B>, ()> {
         self.state.anchor()
     }
@@ -148,6 +154,7 @@ impl<K: ToOwned + ?Sized, B> BreakerRegistry<K, B> {
     /// None: every [`BreakerConfig`] fits every breaker.
     pub fn configure(&self, config: BreakerConfig) -> Result<(), InvalidConfig> {
         self.state().configure(config);
+        self.events().commanded("configure");
         Ok(())
     }
 
@@ -179,6 +186,7 @@ impl<K: ToOwned + ?Sized, B> BreakerRegistry<K, B> {
     pub fn force_open(&self) {
         let forced = Some(CircuitState::ForcedOpen);
         self.state().command(forced, Control::force_open);
+        self.events().commanded("force_open");
     }
 
     /// Lets every call of every key pass, also of future ones, until
@@ -186,17 +194,20 @@ impl<K: ToOwned + ?Sized, B> BreakerRegistry<K, B> {
     pub fn force_closed(&self) {
         let forced = Some(CircuitState::ForcedClosed);
         self.state().command(forced, Control::force_closed);
+        self.events().commanded("force_closed");
     }
 
     /// Returns every forced circuit to its rules; see [`CircuitHandle::automatic`].
     pub fn automatic(&self) {
         self.state().command(None, Control::automatic);
+        self.events().commanded("automatic");
     }
 
     /// Closes every circuit, forgets what they have learned, and returns them to their rules.
     /// Counters, settings and the keys stay.
     pub fn reset(&self) {
         self.state().command(None, Control::reset);
+        self.events().commanded("reset");
     }
 
     /// How many keys have a circuit now.
@@ -218,6 +229,7 @@ impl<K: ToOwned + ?Sized, B> BreakerRegistry<K, B> {
     /// evicts up to two.
     pub fn set_max_keys(&self, max: usize) {
         self.state().map.set_max(max);
+        self.events().commanded("set_max_keys");
     }
 
     /// How many keys there are beyond the bound, since none could be evicted.
@@ -323,9 +335,9 @@ where
 {
     // The state is that of the worst circuit, and commands are for every key, present and future.
     seawall_core::handle_methods! { |this|
-        pattern: this.state().setup.breaker_events.pattern(),
+        pattern: this.events().pattern(),
         state: worst(&this.state().map.totals()).as_str(),
-        attach: this.state().setup.breaker_events,
+        attach: this.events(),
         commands: [Block => force_open, Bypass => force_closed, Reset => reset],
     }
 

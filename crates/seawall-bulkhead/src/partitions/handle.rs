@@ -1,8 +1,7 @@
 //! A partitioned bulkhead from outside.
 
 use seawall_core::{
-    Command, InstanceHandle, InstanceName, InvalidConfig, NonZeroCount, PartitionKey, Samples,
-    Unsupported,
+    EventSource, InstanceHandle, InstanceName, InvalidConfig, NonZeroCount, PartitionKey, Samples,
 };
 
 use super::config::{PartitionConfig, PartitionShare, check_guarantees};
@@ -30,9 +29,13 @@ impl PartitionHandle {
         &self.state.common().permits
     }
 
+    fn source(&self) -> &EventSource {
+        &self.state.common().source
+    }
+
     /// The name of the instance.
     pub fn name(&self) -> InstanceName {
-        self.state.common().source.name()
+        self.source().name()
     }
 
     /// The settings in force, the shares in no order.
@@ -53,16 +56,18 @@ impl PartitionHandle {
     /// None today: a [`PartitionConfig`] is valid.
     pub fn configure(&self, config: PartitionConfig) -> Result<(), InvalidConfig> {
         self.permits().update(|permits| permits.configure(config));
+        self.source().commanded("configure");
         Ok(())
     }
 
-    /// Back to automatic: ends [`Block`](Command::Block) and [`Bypass`](Command::Bypass), and goes
-    /// back to the limit and the shares of the last configuration.
+    /// Back to automatic: ends [`Block`](seawall_core::Command::Block) and
+    /// [`Bypass`](seawall_core::Command::Bypass), and goes back to the limit and the shares of the last configuration.
     pub fn reset(&self) {
         self.permits().update(|permits| {
             permits.set_mode(Mode::Normal);
             permits.apply_config();
         });
+        self.source().commanded("reset");
     }
 
     /// How many calls of all keys hold a permit now.
@@ -115,7 +120,9 @@ impl PartitionHandle {
             check_guarantees(max_concurrent, named)?;
             permits.set_limit(max_concurrent);
             Ok(())
-        })
+        })?;
+        self.source().commanded("set_limit");
+        Ok(())
     }
 
     /// Gives a key another share, or one of its own. No call loses its permit.
@@ -131,7 +138,22 @@ impl PartitionHandle {
             check_guarantees(permits.limit(), all)?;
             permits.set_share(key, share);
             Ok(())
-        })
+        })?;
+        self.source().commanded("set_share");
+        Ok(())
+    }
+
+    fn block(&self) {
+        self.set_mode(Mode::Blocked, "block");
+    }
+
+    fn bypass(&self) {
+        self.set_mode(Mode::Bypassed, "bypass");
+    }
+
+    fn set_mode(&self, mode: Mode, command: &'static str) {
+        self.permits().update(|permits| permits.set_mode(mode));
+        self.source().commanded(command);
     }
 }
 
@@ -144,11 +166,15 @@ fn state_of(permits: &PartitionPermits) -> BulkheadState {
     }
 }
 
+/// [`Block`](seawall_core::Command::Block) rejects every call,
+/// [`Bypass`](seawall_core::Command::Bypass) lets every call pass,
+/// [`Reset`](seawall_core::Command::Reset) is [`reset`](PartitionHandle::reset).
 impl InstanceHandle for PartitionHandle {
     seawall_core::handle_methods! { |this|
-        pattern: this.state.common().source.pattern(),
+        pattern: this.source().pattern(),
         state: this.permits().read(state_of).as_str(),
-        attach: this.state.common().source,
+        attach: this.source(),
+        commands: [Block => block, Bypass => bypass, Reset => reset],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
@@ -178,17 +204,6 @@ impl InstanceHandle for PartitionHandle {
                 ("shares", permits.named().count().to_string()),
             ]
         })
-    }
-
-    /// [`Block`](Command::Block) rejects every call, [`Bypass`](Command::Bypass) lets every call
-    /// pass, [`Reset`](Command::Reset) is [`reset`](PartitionHandle::reset).
-    fn control(&self, command: Command) -> Result<(), Unsupported> {
-        let pattern = InstanceHandle::pattern(self);
-        match Mode::by(command).ok_or(Unsupported { pattern, command })? {
-            Mode::Normal => self.reset(),
-            mode => self.permits().update(|permits| permits.set_mode(mode)),
-        }
-        Ok(())
     }
 }
 

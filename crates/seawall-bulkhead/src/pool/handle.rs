@@ -4,9 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use seawall_core::{
-    Command, InstanceHandle, InstanceName, InvalidConfig, PartitionKey, Samples, Unsupported,
-};
+use seawall_core::{InstanceHandle, InstanceName, InvalidConfig, PartitionKey, Samples};
 
 use super::queue::PoolLimits;
 use super::state::PoolState;
@@ -71,14 +69,27 @@ impl<C> PoolHandle<C> {
             return Err(InvalidConfig::new("threads", threads, accepted));
         }
         self.state.permits.update(|pool| pool.set_limits(limits));
+        self.state.source.commanded("configure");
         Ok(())
     }
 
-    /// Back to automatic: ends [`Block`](Command::Block) and [`Bypass`](Command::Bypass).
+    /// Back to automatic: ends [`Block`](seawall_core::Command::Block) and
+    /// [`Bypass`](seawall_core::Command::Bypass).
     pub fn reset(&self) {
-        self.state
-            .permits
-            .update(|pool| pool.set_mode(Mode::Normal));
+        self.set_mode(Mode::Normal, "reset");
+    }
+
+    fn block(&self) {
+        self.set_mode(Mode::Blocked, "block");
+    }
+
+    fn bypass(&self) {
+        self.set_mode(Mode::Bypassed, "bypass");
+    }
+
+    fn set_mode(&self, mode: Mode, command: &'static str) {
+        self.state.permits.update(|pool| pool.set_mode(mode));
+        self.state.source.commanded(command);
     }
 
     /// The name of the instance.
@@ -129,11 +140,17 @@ impl<C> PoolHandle<C> {
 }
 
 /// Of the pattern `"connections"`, `"isolated"` or `"blocking"`.
+///
+/// [`Block`](seawall_core::Command::Block) rejects every call,
+/// [`Bypass`](seawall_core::Command::Bypass) lets every call have a permit (those of a blocking pool
+/// still wait for a thread), [`Reset`](seawall_core::Command::Reset) ends both. What is in flight
+/// goes on.
 impl<C> InstanceHandle for PoolHandle<C> {
     seawall_core::handle_methods! { |this|
         pattern: this.state.source.pattern(),
         state: this.state.usage().state().as_str(),
         attach: this.state.source,
+        commands: [Block => block, Bypass => bypass, Reset => reset],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
@@ -162,16 +179,6 @@ impl<C> InstanceHandle for PoolHandle<C> {
         settings.push(("max_waiting", limits.max_waiting.to_string()));
         settings.push(("max_wait", format!("{:?}", limits.max_wait)));
         settings
-    }
-
-    /// [`Block`](Command::Block) rejects every call, [`Bypass`](Command::Bypass) lets every call
-    /// have a permit (those of a blocking pool still wait for a thread), [`Reset`](Command::Reset)
-    /// ends both. What is in flight goes on.
-    fn control(&self, command: Command) -> Result<(), Unsupported> {
-        let pattern = self.pattern();
-        let mode = Mode::by(command).ok_or(Unsupported { pattern, command })?;
-        self.state.permits.update(|pool| pool.set_mode(mode));
-        Ok(())
     }
 }
 

@@ -45,12 +45,9 @@ impl ScalingHandle {
     /// None today: a [`ScalingConfig`] is valid.
     pub fn configure(&self, config: ScalingConfig) -> Result<(), InvalidConfig> {
         self.scaler.configure(config);
-        let limit = self.bulkhead.limit();
-        let within = config.within(limit);
-        if within == limit {
-            return Ok(());
-        }
-        self.bulkhead.set_limit(within)
+        let within = config.within(self.bulkhead.limit());
+        self.bulkhead.algorithm_configured(within);
+        Ok(())
     }
 
     /// Everything at one moment.

@@ -41,7 +41,9 @@ impl BodyTimeoutHandle {
     ///
     /// None: every value of [`BodyTimeoutConfig`] is valid.
     pub fn configure(&self, config: BodyTimeoutConfig) -> Result<(), InvalidConfig> {
-        self.state.common().change(|current| *current = config);
+        let common = self.state.common();
+        common.change(|current| *current = config);
+        common.events.commanded("configure");
         Ok(())
     }
 

@@ -1,8 +1,8 @@
 //! Reading and controlling a layer that reads deadlines from outside.
 
-use seawall_core::{Events, InstanceHandle, InvalidConfig, Samples};
+use seawall_core::{InstanceHandle, InvalidConfig, Samples};
 
-use super::state::{ReadDeadlineConfig, ReadDeadlineCounts, State};
+use super::state::{PATTERN, ReadDeadlineConfig, ReadDeadlineCounts, State};
 use crate::state::{LayerSnapshot, handle_methods};
 
 /// Reads and controls a [`ReadDeadlineLayer`](super::ReadDeadlineLayer) from outside. Clones
@@ -29,7 +29,9 @@ impl ReadDeadlineHandle {
     ///
     /// None: every value of [`ReadDeadlineConfig`] is valid.
     pub fn configure(&self, config: ReadDeadlineConfig) -> Result<(), InvalidConfig> {
-        self.state.common().set_config(config);
+        let common = self.state.common();
+        common.set_config(config);
+        common.events.commanded("configure");
         Ok(())
     }
 
@@ -41,8 +43,9 @@ impl ReadDeadlineHandle {
 
 impl InstanceHandle for ReadDeadlineHandle {
     seawall_core::handle_methods! { |this|
-        pattern: "read_deadline",
+        pattern: PATTERN,
         state: this.snapshot().state.as_str(),
+        attach: this.state.common().events,
         commands: [Bypass => bypass, Reset => reset],
     }
 
@@ -54,7 +57,4 @@ impl InstanceHandle for ReadDeadlineHandle {
         let max_timeout = format!("{:?}", self.config().max_timeout());
         vec![("max_timeout", max_timeout)]
     }
-
-    // A header that is ignored is counted and has no event: any caller could cause a flood.
-    fn attach(&self, _: &Events) {}
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use seawall_core::striped::{Anchor, Shared, Stripes};
-use seawall_core::{InstanceName, InvalidConfig, NonZeroDuration};
+use seawall_core::{EventSource, InstanceName, InvalidConfig, NonZeroDuration};
 
 use crate::state::Bypass;
 
@@ -63,9 +63,13 @@ impl Default for ReadDeadlineConfig {
     }
 }
 
+pub(super) const PATTERN: &str = "read_deadline";
+
 #[derive(Debug)]
 pub(super) struct Common {
     pub(super) name: InstanceName,
+    /// Of commands alone: any caller could cause a flood of events of ignored headers.
+    pub(super) events: EventSource,
     pub(super) bypass: Bypass,
     /// Nanoseconds, so that they can change while requests are read.
     max_timeout: AtomicU64,
@@ -77,6 +81,7 @@ pub(super) type StateAnchor = Anchor<Common, Counters>;
 pub(super) fn new(name: InstanceName, config: ReadDeadlineConfig) -> State {
     let common = Common {
         name,
+        events: EventSource::new(PATTERN, name),
         bypass: Bypass::default(),
         max_timeout: AtomicU64::new(0),
     };

@@ -45,6 +45,7 @@ impl HttpFeedbackHandle {
     )]
     pub fn configure(&self, headers: RateLimitHeaders) -> Result<(), InvalidConfig> {
         state::configure(&self.state, &headers);
+        self.state.common().events.commanded("configure");
         Ok(())
     }
 

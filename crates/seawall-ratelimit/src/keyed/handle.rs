@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use seawall_core::{
-    EventKind, InstanceHandle, InstanceName, InvalidConfig, PartitionKey, QuotaSignal, Rejection,
+    EventSource, InstanceHandle, InstanceName, InvalidConfig, PartitionKey, QuotaSignal, Rejection,
     RequestMeta, Samples, ns,
 };
 
@@ -64,7 +64,7 @@ impl KeyedRateLimitHandle {
     /// many as before, of the same kinds and units in the same order. The settings stay as they were.
     pub fn configure(&self, config: KeyedRateLimitConfig) -> Result<(), InvalidConfig> {
         self.keys().configure(self.now(), config)?;
-        self.emit("configure");
+        self.events().commanded("configure");
         Ok(())
     }
 
@@ -81,7 +81,7 @@ impl KeyedRateLimitHandle {
         config: RateLimitConfig,
     ) -> Result<(), InvalidConfig> {
         self.keys().configure_key(key, self.now(), config)?;
-        self.emit("configure_key");
+        self.events().commanded("configure_key");
         Ok(())
     }
 
@@ -129,6 +129,7 @@ impl KeyedRateLimitHandle {
     /// itself, to a part of all keys, before the table of that part grows.
     pub fn evict_idle(&self) {
         self.keys().evict_idle(self.now());
+        self.events().commanded("evict_idle");
     }
 
     /// What became of the calls of all keys so far.
@@ -168,15 +169,18 @@ impl KeyedRateLimitHandle {
     /// Grants a key nothing until [`resume`](Self::resume).
     pub fn pause(&self, key: PartitionKey) {
         self.keys().limiter(key, self.now()).pause();
-        self.emit("pause");
+        self.events().commanded("pause");
     }
 
     /// Grants a key nothing for so long, and starts carefully then: what an upstream asks for when it
     /// throttles an endpoint. See [`RateLimitHandle::pause_for`].
     pub fn pause_for(&self, key: PartitionKey, time: Duration) {
+        if time.is_zero() {
+            return;
+        }
         let now = self.now();
         self.keys().limiter(key, now).pause_for(now, ns(time), true);
-        self.emit("pause_for");
+        self.events().commanded("pause_for");
     }
 
     /// Ends the pause of a key, and forgets what the upstream has reported about it; what was used
@@ -184,7 +188,7 @@ impl KeyedRateLimitHandle {
     pub fn resume(&self, key: PartitionKey) {
         let now = self.now();
         self.keys().limiter(key, now).resume(now);
-        self.emit("resume");
+        self.events().commanded("resume");
     }
 
     /// As [`resume`](Self::resume), and fills every bucket and strict limit of the key. Counts of windows
@@ -192,7 +196,7 @@ impl KeyedRateLimitHandle {
     pub fn refill(&self, key: PartitionKey) {
         let now = self.now();
         self.keys().limiter(key, now).refill(now);
-        self.emit("refill");
+        self.events().commanded("refill");
     }
 
     /// Grants nothing to any key until [`resume_all`](Self::resume_all). New calls are rejected with
@@ -201,7 +205,7 @@ impl KeyedRateLimitHandle {
     pub fn pause_all(&self) {
         self.keys()
             .change_all(self.now(), AllKeys::pause_until_resumed);
-        self.emit("pause_all");
+        self.events().commanded("pause_all");
     }
 
     /// Grants nothing to any key for so long, and starts carefully then; see
@@ -209,11 +213,14 @@ impl KeyedRateLimitHandle {
     /// than that are queued, and those that are queued already stay: they depart after the pause, or
     /// are rejected when their `max_wait` is over.
     pub fn pause_all_for(&self, time: Duration) {
+        if time.is_zero() {
+            return;
+        }
         let now = self.now();
         let until = now.saturating_add(ns(time));
         let pause = |all: &AllKeys| all.pause_until(now, until, true);
         self.keys().change_all(now, pause);
-        self.emit("pause_all_for");
+        self.events().commanded("pause_all_for");
     }
 
     /// Rejects new calls of all keys with [`Draining`](seawall_core::Reason::Draining) until
@@ -221,14 +228,14 @@ impl KeyedRateLimitHandle {
     /// restart.
     pub fn drain_all(&self) {
         self.keys().change_all(self.now(), AllKeys::drain);
-        self.emit("drain_all");
+        self.events().commanded("drain_all");
     }
 
     /// Ends a pause of all keys, whether an operator or the upstream has asked for it, a drain and a
     /// bypass. Pauses of single keys stay.
     pub fn resume_all(&self) {
         self.keys().change_all(self.now(), AllKeys::resume);
-        self.emit("resume_all");
+        self.events().commanded("resume_all");
     }
 
     /// Back to automatic: ends the pauses of all keys and of each key, and forgets what the upstream
@@ -240,13 +247,14 @@ impl KeyedRateLimitHandle {
         for (_, limiter) in self.keys().limiters() {
             limiter.reset(now);
         }
-        self.emit("reset");
+        self.events().commanded("reset");
     }
 
     /// Sets the time for limits that count by the wall clock, of all keys; see
     /// [`RateLimitHandle::set_wall_clock`].
     pub fn set_wall_clock(&self, time: SystemTime) {
         self.state().set_wall_clock(time);
+        self.events().commanded("set_wall_clock");
     }
 
     /// Applies what the upstream has reported in the result of a call with that key; see
@@ -287,12 +295,11 @@ impl KeyedRateLimitHandle {
             limiter.resume(now);
         }
         self.keys().change_all(self.now(), AllKeys::set_bypass);
-        self.emit("bypass");
+        self.events().commanded("bypass");
     }
 
-    fn emit(&self, command: &'static str) {
-        let events = &self.state().events;
-        events.emit(|| EventKind::Commanded { command });
+    fn events(&self) -> &EventSource {
+        &self.state().events
     }
 
     fn limiter_ref(&self, key: PartitionKey) -> LimiterRef {

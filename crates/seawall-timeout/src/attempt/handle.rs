@@ -60,6 +60,7 @@ impl<M> AttemptTimeoutHandle<M> {
     /// None today: settings are checked when they are made.
     pub fn configure(&self, config: AttemptTimeoutConfig<M>) -> Result<(), InvalidConfig> {
         self.state().configure(config.into_source());
+        self.state().common.commanded("configure");
         Ok(())
     }
 
@@ -82,15 +83,16 @@ impl<M> AttemptTimeoutHandle<M> {
     /// Lets attempts take as long as they like, until [`reset`](Self::reset): no timeout, no
     /// deadline, nothing is learned.
     pub fn bypass(&self) {
-        self.state()
-            .common
-            .change(|settings| settings.bypassed = true);
+        let common = &self.state().common;
+        common.change(|settings| settings.bypassed = true);
+        common.commanded("bypass");
     }
 
     /// Ends a bypass and forgets what was learned: a learned timeout is the initial one until
     /// enough is known again. For an upstream that was moved or replaced. Counts stay.
     pub fn reset(&self) {
         self.state().reset();
+        self.state().common.commanded("reset");
     }
 
     fn state(&self) -> &State {

@@ -51,6 +51,7 @@ impl DeadlineHandle {
     /// None today: settings are checked when they are made.
     pub fn configure(&self, config: DeadlineConfig) -> Result<(), InvalidConfig> {
         self.state().change(|settings| settings.config = config);
+        self.state().commanded("configure");
         Ok(())
     }
 
@@ -79,11 +80,13 @@ impl DeadlineHandle {
     /// requests.
     pub fn bypass(&self) {
         self.state().change(|settings| settings.bypassed = true);
+        self.state().commanded("bypass");
     }
 
     /// Ends a bypass. Counts stay.
     pub fn reset(&self) {
         self.state().change(|settings| settings.bypassed = false);
+        self.state().commanded("reset");
     }
 
     fn state(&self) -> &State {

@@ -1,0 +1,439 @@
+//! Every command of every handle is emitted once, by one word, with the instance that it was for.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, UNIX_EPOCH};
+
+use seawall::breaker::BreakerRegistry;
+use seawall::bulkhead::connections::{ConnectionLimitConfig, ConnectionLimitLayer};
+use seawall::bulkhead::isolated::{BlockingConfig, BlockingLayer, IsolatedConfig, IsolatedLayer};
+use seawall::bulkhead::partitions::{PartitionConfig, PartitionShare, PartitionedBulkheadLayer};
+use seawall::bulkhead::scaling::{ScalingBulkheadLayer, ScalingConfig};
+use seawall::http_client::body_timeout::BodyTimeoutLayer;
+use seawall::http_client::deadline::{ReadDeadlineConfig, ReadDeadlineLayer};
+use seawall::http_client::quota::{HttpFeedback, RateLimitHeaders};
+use seawall::{
+    AdaptiveBulkheadLayer, AdaptiveConfig, AdaptiveThrottleConfig, AdaptiveThrottleLayer,
+    AttemptTimeoutConfig, AttemptTimeoutLayer, BreakerConfig, BreakerLayer, BulkheadConfig,
+    BulkheadLayer, CheckConfig, Command, DeadlineConfig, DeadlineLayer, EventKind, Events,
+    HealthConfig, HealthLayer, HealthMonitor, HedgeConfig, HedgeLayer, InstanceHandle,
+    InstanceName, KeyedRateLimitConfig, KeyedRateLimitLayer, Limit, PartitionKey, RateLimitConfig,
+    RateLimitLayer, RetryConfig, RetryLayer,
+};
+
+const NAME: &str = "desk";
+const SECOND: Duration = Duration::from_secs(1);
+const KEY: PartitionKey = PartitionKey(7);
+
+/// A command by the word that is to be emitted; none for one that is refused.
+type Commands<'a, H> = &'a [(Option<&'static str>, fn(&H))];
+
+/// A pattern, the name of an instance, and what was commanded of it.
+type Commanded = (&'static str, InstanceName, &'static str);
+
+/// What was commanded.
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<Vec<Commanded>>>);
+
+impl Heard {
+    fn listen(&self, events: &Events) {
+        let heard = self.clone();
+        let listener = events.listen(move |event| {
+            if let EventKind::Commanded { command } = event.kind {
+                let mut all = heard.0.lock().expect("no panic");
+                all.push((event.pattern, event.name, command));
+            }
+        });
+        listener.detach();
+    }
+
+    /// Since the last time, there was that command alone.
+    fn assert(&self, pattern: &'static str, command: Option<&'static str>, at: &str) {
+        let all = std::mem::take(&mut *self.0.lock().expect("no panic"));
+        let one = command.map(|command| (pattern, InstanceName::new(NAME), command));
+        assert_eq!(all, Vec::from_iter(one), "{pattern}, {at}");
+    }
+}
+
+fn check<H>(pattern: &'static str, handle: &H, heard: &Heard, commands: Commands<'_, H>) {
+    for (at, (command, give)) in commands.iter().enumerate() {
+        give(handle);
+        heard.assert(pattern, *command, &format!("command {at}"));
+    }
+}
+
+/// `registry` has the words for what a registry commands: block, bypass, reset; none where the
+/// handle does not have it.
+fn check_all<H: InstanceHandle>(
+    pattern: &'static str,
+    handle: &H,
+    registry: [Option<&'static str>; 3],
+    commands: Commands<'_, H>,
+) {
+    let (events, heard) = (Events::default(), Heard::default());
+    heard.listen(&events);
+    handle.attach(&events);
+    check(pattern, handle, &heard, commands);
+    let all = [Command::Block, Command::Bypass, Command::Reset];
+    for (command, word) in all.into_iter().zip(registry) {
+        assert_eq!(handle.control(command).is_ok(), word.is_some(), "{pattern}");
+        heard.assert(pattern, word, &format!("{command:?}"));
+    }
+}
+
+const PAUSE: [Option<&str>; 3] = [Some("pause"), Some("bypass"), Some("reset")];
+const BLOCK: [Option<&str>; 3] = [Some("block"), Some("bypass"), Some("reset")];
+const FORCE: [Option<&str>; 3] = [Some("force_open"), Some("force_closed"), Some("reset")];
+const BYPASS: [Option<&str>; 3] = [None, Some("bypass"), Some("reset")];
+const RESET: [Option<&str>; 3] = [None, None, Some("reset")];
+
+#[tokio::test(start_paused = true)]
+async fn bulkheads_emit_every_command() {
+    check_all(
+        "bulkhead",
+        &BulkheadLayer::new(NAME, BulkheadConfig::default()).handle(),
+        PAUSE,
+        &[
+            (Some("pause"), |h| h.pause()),
+            (Some("resume"), |h| h.resume()),
+            (Some("drain"), |h| h.drain()),
+            (Some("reset"), |h| h.reset()),
+            (Some("shadow_on"), |h| h.set_shadow(true)),
+            (Some("shadow_off"), |h| h.set_shadow(false)),
+            (Some("set_limit"), |h| h.set_limit(3).unwrap()),
+            (None, |h| assert!(h.set_limit(0).is_err())),
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+            (Some("reset_peak"), |h| h.reset_peak()),
+        ],
+    );
+    let config = PartitionConfig::builder()
+        .max_concurrent(4)
+        .build()
+        .unwrap();
+    check_all(
+        "bulkhead",
+        &PartitionedBulkheadLayer::new(NAME, config).handle(),
+        BLOCK,
+        &[
+            (Some("set_limit"), |h| h.set_limit(5).unwrap()),
+            (None, |h| assert!(h.set_limit(0).is_err())),
+            (Some("set_share"), |h| {
+                h.set_share(KEY, PartitionShare::new().guaranteed(2))
+                    .unwrap();
+            }),
+            (None, |h| {
+                assert!(
+                    h.set_share(KEY, PartitionShare::new().guaranteed(9))
+                        .is_err()
+                );
+            }),
+            (None, |h| assert!(h.set_limit(1).is_err())),
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+            (Some("reset"), |h| h.reset()),
+        ],
+    );
+    let config = ConnectionLimitConfig::default();
+    check_all(
+        "connections",
+        &ConnectionLimitLayer::new(NAME, config).handle(),
+        BLOCK,
+        &[
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+            (Some("reset"), |h| h.reset()),
+        ],
+    );
+    let layer = IsolatedLayer::new(NAME, IsolatedConfig::builder().threads(1).build().unwrap());
+    check_all(
+        "isolated",
+        &layer.unwrap().handle(),
+        BLOCK,
+        &[
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+            (None, |h| {
+                let two = IsolatedConfig::builder().threads(2).build().unwrap();
+                assert!(h.configure(two).is_err());
+            }),
+            (Some("reset"), |h| h.reset()),
+        ],
+    );
+    let layer = BlockingLayer::new(NAME, BlockingConfig::builder().threads(1).build().unwrap());
+    check_all(
+        "blocking",
+        &layer.unwrap().handle(),
+        BLOCK,
+        &[
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+            (Some("reset"), |h| h.reset()),
+        ],
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_that_move_emit_every_command() {
+    let bulkhead = BulkheadConfig::default();
+    let layer = ScalingBulkheadLayer::new(NAME, bulkhead, ScalingConfig::default());
+    check_all(
+        "bulkhead",
+        &layer.handle(),
+        PAUSE,
+        &[
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+            (Some("configure"), |h| {
+                // The limit moves as well, which nobody has commanded.
+                let limit = h.snapshot().limit;
+                h.configure(ScalingConfig::builder().max(limit - 1).build().unwrap())
+                    .unwrap();
+                assert_eq!(h.snapshot().limit, limit - 1);
+            }),
+            (Some("reset"), |h| h.reset()),
+            (Some("drain"), |h| h.bulkhead().drain()),
+            (Some("resume"), |h| h.bulkhead().resume()),
+        ],
+    );
+    let layer = AdaptiveBulkheadLayer::new(NAME, bulkhead, AdaptiveConfig::default());
+    check_all(
+        "bulkhead",
+        &layer.handle(),
+        PAUSE,
+        &[
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+            (Some("configure"), |h| {
+                h.configure(AdaptiveConfig::builder().max(15).build().unwrap())
+                    .unwrap();
+                assert_eq!(h.snapshot().limit, 15);
+            }),
+            (Some("reset"), |h| h.reset()),
+            (Some("pause"), |h| h.bulkhead().pause()),
+            (Some("resume"), |h| h.bulkhead().resume()),
+        ],
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn rate_limits_emit_every_command() {
+    let config = || RateLimitConfig::builder().rate(10, SECOND).build().unwrap();
+    check_all(
+        "ratelimit",
+        &RateLimitLayer::new(NAME, config()).handle(),
+        PAUSE,
+        &[
+            (Some("pause"), |h| h.pause()),
+            (Some("pause_for"), |h| h.pause_for(SECOND)),
+            (None, |h| h.pause_for(Duration::ZERO)),
+            (Some("resume"), |h| h.resume()),
+            (Some("drain"), |h| h.drain()),
+            (Some("refill"), |h| h.refill()),
+            (Some("reset"), |h| h.reset()),
+            (Some("shadow_on"), |h| h.set_shadow(true)),
+            (Some("shadow_off"), |h| h.set_shadow(false)),
+            (Some("set_wall_clock"), |h| h.set_wall_clock(UNIX_EPOCH)),
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+            (None, |h| {
+                let strict = RateLimitConfig::builder().limit(Limit::strict(1, SECOND));
+                assert!(h.configure(strict.build().unwrap()).is_err());
+            }),
+        ],
+    );
+    let keys = KeyedRateLimitConfig::new(config()).unwrap();
+    check_all(
+        "ratelimit_per_key",
+        &KeyedRateLimitLayer::new(NAME, keys).handle(),
+        [Some("pause_all"), Some("bypass"), Some("reset")],
+        &[
+            (Some("pause"), |h| h.pause(KEY)),
+            (Some("pause_for"), |h| h.pause_for(KEY, SECOND)),
+            (None, |h| h.pause_for(KEY, Duration::ZERO)),
+            (Some("resume"), |h| h.resume(KEY)),
+            (Some("refill"), |h| h.refill(KEY)),
+            (Some("pause_all"), |h| h.pause_all()),
+            (Some("pause_all_for"), |h| h.pause_all_for(SECOND)),
+            (None, |h| h.pause_all_for(Duration::ZERO)),
+            (Some("resume_all"), |h| h.resume_all()),
+            (Some("drain_all"), |h| h.drain_all()),
+            (Some("reset"), |h| h.reset()),
+            (Some("set_wall_clock"), |h| h.set_wall_clock(UNIX_EPOCH)),
+            (Some("evict_idle"), |h| h.evict_idle()),
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+            (Some("configure_key"), |h| {
+                let two = RateLimitConfig::builder().rate(2, SECOND);
+                h.configure_key(KEY, two.build().unwrap()).unwrap();
+            }),
+        ],
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn breakers_emit_every_command() {
+    let config = BreakerConfig::default();
+    check_all(
+        "breaker",
+        &BreakerLayer::new(NAME, config.clone()).handle(),
+        FORCE,
+        &[
+            (Some("force_open"), |h| h.force_open()),
+            (Some("automatic"), |h| h.automatic()),
+            (Some("force_open_for"), |h| h.force_open_for(SECOND)),
+            (Some("force_closed"), |h| h.force_closed()),
+            (Some("reset"), |h| h.reset()),
+            (Some("shadow_on"), |h| h.set_shadow(true)),
+            (Some("shadow_on"), |h| h.set_shadow(true)),
+            (Some("shadow_off"), |h| h.set_shadow(false)),
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+        ],
+    );
+    let registry: BreakerRegistry = BreakerRegistry::new(NAME, config.clone());
+    registry.circuit("AAPL");
+    check_all(
+        "breaker",
+        &registry,
+        FORCE,
+        &[
+            (Some("force_open"), |h| h.force_open()),
+            (Some("automatic"), |h| h.automatic()),
+            (Some("force_closed"), |h| h.force_closed()),
+            (Some("reset"), |h| h.reset()),
+            (Some("set_max_keys"), |h| h.set_max_keys(5)),
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+        ],
+    );
+    // Of one key: emitted with the name of all.
+    let registry: BreakerRegistry = BreakerRegistry::new(NAME, config);
+    let (events, heard) = (Events::default(), Heard::default());
+    heard.listen(&events);
+    registry.attach(&events);
+    check(
+        "breaker",
+        &registry.circuit("AAPL"),
+        &heard,
+        &[
+            (Some("force_open"), |h| h.force_open()),
+            (Some("automatic"), |h| h.automatic()),
+            (Some("force_open_for"), |h| h.force_open_for(SECOND)),
+            (Some("force_closed"), |h| h.force_closed()),
+            (Some("reset"), |h| h.reset()),
+        ],
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn layers_that_only_observe_or_repeat_emit_every_command() {
+    check_all(
+        "throttle",
+        &AdaptiveThrottleLayer::new(NAME, AdaptiveThrottleConfig::default()).handle(),
+        BYPASS,
+        &[
+            (Some("shadow_on"), |h| h.set_shadow(true)),
+            (Some("shadow_off"), |h| h.set_shadow(false)),
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+            (Some("reset"), |h| h.reset()),
+        ],
+    );
+    check_all(
+        "retry",
+        &RetryLayer::new(NAME, RetryConfig::default()).handle(),
+        BYPASS,
+        &[
+            (Some("bypass"), |h| h.bypass()),
+            (Some("reset"), |h| h.reset()),
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+        ],
+    );
+    check_all(
+        "hedge",
+        &HedgeLayer::new(NAME, HedgeConfig::default()).handle(),
+        BYPASS,
+        &[
+            (Some("bypass"), |h| h.bypass()),
+            (Some("reset"), |h| h.reset()),
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+        ],
+    );
+    check_all(
+        "health",
+        &HealthLayer::new(NAME, HealthConfig::default()).handle(),
+        RESET,
+        &[
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+            (Some("reset"), |h| h.reset()),
+        ],
+    );
+    let monitor = HealthMonitor::new(NAME);
+    let healthy = || async { Ok::<(), String>(()) };
+    monitor
+        .register("broker", CheckConfig::default(), healthy)
+        .unwrap();
+    check_all(
+        "health_monitor",
+        &monitor,
+        RESET,
+        &[
+            (Some("configure_check"), |h| {
+                h.configure_check("broker", CheckConfig::default()).unwrap();
+            }),
+            (None, |h| {
+                assert!(h.configure_check("none", CheckConfig::default()).is_err());
+            }),
+            (Some("remove"), |h| assert!(h.remove("broker"))),
+            (None, |h| assert!(!h.remove("broker"))),
+            (Some("reset"), |h| h.reset()),
+        ],
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn timeouts_and_what_is_read_of_http_emit_every_command() {
+    let config = AttemptTimeoutConfig::fixed(SECOND).unwrap();
+    check_all(
+        "attempt_timeout",
+        &AttemptTimeoutLayer::new(NAME, config).handle(),
+        BYPASS,
+        &[
+            (Some("bypass"), |h| h.bypass()),
+            (Some("reset"), |h| h.reset()),
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+        ],
+    );
+    let config = DeadlineConfig::new(SECOND).unwrap();
+    check_all(
+        "deadline",
+        &DeadlineLayer::new(NAME, config).handle(),
+        BYPASS,
+        &[
+            (Some("bypass"), |h| h.bypass()),
+            (Some("reset"), |h| h.reset()),
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+        ],
+    );
+    let layer = BodyTimeoutLayer::new(NAME, Default::default());
+    check_all(
+        "body_timeout",
+        &layer.handle(),
+        BYPASS,
+        &[
+            (Some("bypass"), |h| h.bypass()),
+            (Some("reset"), |h| h.reset()),
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+        ],
+    );
+    let layer = ReadDeadlineLayer::new(NAME, ReadDeadlineConfig::default());
+    check_all(
+        "read_deadline",
+        &layer.handle(),
+        BYPASS,
+        &[
+            (Some("bypass"), |h| h.bypass()),
+            (Some("reset"), |h| h.reset()),
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+        ],
+    );
+    let feedback = HttpFeedback::new(NAME, RateLimitHeaders::alpaca());
+    check_all(
+        "http_feedback",
+        &feedback.handle(),
+        BYPASS,
+        &[
+            (Some("bypass"), |h| h.bypass()),
+            (Some("reset"), |h| h.reset()),
+            (Some("configure"), |h| h.configure(h.config()).unwrap()),
+        ],
+    );
+}
