@@ -271,11 +271,6 @@ impl Backoff {
         self
     }
 
-    /// The start of a walk through the delays of one call.
-    pub const fn start(&self) -> Delays {
-        Delays::new()
-    }
-
     /// The longest delay before extra attempt `retry`, counted from 0: what jitter draws below.
     ///
     /// A [custom](Self::custom) strategy makes an iterator and skips to that delay; where it has

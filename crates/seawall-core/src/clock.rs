@@ -16,17 +16,20 @@
     path = "clock/no_counter.rs"
 )]
 mod counter;
+mod nanoseconds;
+mod origin;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::rejection::saturating_ns;
 use counter::Counter;
+pub use nanoseconds::ns;
+pub(crate) use nanoseconds::saturating_ns;
+use origin::{ORIGIN, os_now};
 
 /// Nanoseconds since this value was made, so that a moment fits into an atomic word. Readings
 /// saturate: never negative, at most 584 years.
@@ -168,16 +171,6 @@ impl Clock {
     }
 }
 
-/// What all readings count from: a day before the first one, or as much of it as the platform
-/// can tell, since a runtime that was paused before then stands still at an earlier moment.
-static ORIGIN: LazyLock<std::time::Instant> = LazyLock::new(|| {
-    const DAY: Duration = Duration::from_secs(24 * 3600);
-    let now = os_now();
-    (0..17)
-        .find_map(|halved| now.checked_sub(DAY / (1 << halved)))
-        .unwrap_or(now)
-});
-
 /// The instant that is so many nanoseconds after the origin.
 #[inline]
 fn at_origin(ns: u64) -> Instant {
@@ -189,15 +182,6 @@ fn at_origin(ns: u64) -> Instant {
 #[inline(never)]
 fn tokio_now() -> u64 {
     tokio_ns(Instant::now())
-}
-
-/// The operating system's clock, also where tokio's is paused.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "what tokio's clock and the counter are held to"
-)]
-fn os_now() -> std::time::Instant {
-    std::time::Instant::now()
 }
 
 /// A moment of tokio's clock in nanoseconds since the origin; 0 for one before.
@@ -221,16 +205,6 @@ fn is_simulated() -> bool {
     let before = os_now();
     let tokio = Instant::now().into_std();
     !(before..=os_now()).contains(&tokio)
-}
-
-/// Nanoseconds of a duration, at most `u64::MAX` (584 years).
-#[inline]
-pub const fn ns(duration: Duration) -> u64 {
-    // Seconds and nanoseconds apart: cheaper than the 128-bit `as_nanos` on the hot path.
-    match duration.as_secs().checked_mul(1_000_000_000) {
-        Some(secs) => secs.saturating_add(duration.subsec_nanos() as u64),
-        None => saturating_ns(duration),
-    }
 }
 
 /// `start + wait`, or thirty years from `start` where the platform's clock cannot tell so far.

@@ -1,105 +1,16 @@
 //! What happened, for everything that listens; nothing is built when nothing does.
 
-use std::fmt;
+mod kind;
+mod source;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::broadcast;
-use tokio::time::Instant;
 
-use crate::rejection::pattern_bits;
-use crate::{ErrorIsFailure, InstanceName, Policy, Reason, Rejection};
-
-/// One thing that happened in one layer instance.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Event {
-    /// When it was emitted, on tokio's clock.
-    pub at: Instant,
-    /// The pattern: `"breaker"`, `"retry"`, ...
-    pub pattern: &'static str,
-    /// The layer instance.
-    pub name: InstanceName,
-    /// What happened.
-    pub kind: EventKind,
-}
-
-/// What happened.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum EventKind {
-    /// A component went from one state to another.
-    Transition {
-        /// The state before.
-        from: &'static str,
-        /// The state since.
-        to: &'static str,
-        /// Why.
-        reason: &'static str,
-    },
-    /// A call was rejected.
-    Rejected(Rejection),
-    /// A call would have been rejected with this, but the layer is in shadow mode and let it pass.
-    Shadowed(Rejection),
-    /// Another attempt is made after a wait.
-    Retry {
-        /// The attempt to come, counted from 1; the first extra attempt is 2.
-        attempt: u32,
-        /// The wait before it.
-        delay: Duration,
-    },
-    /// Another attempt is made beside those that are under way.
-    Hedged {
-        /// The attempt, counted from 1; the first extra attempt is 2.
-        attempt: u32,
-        /// How long the first attempt has been waited for.
-        delay: Duration,
-    },
-    /// An extra attempt was wanted and the budget had none left.
-    BudgetExhausted,
-    /// A call was dropped before it was answered.
-    Abandoned,
-    /// An operator has given a command.
-    Commanded {
-        /// The command, by the name of the handle's method, also where a
-        /// [registry](crate::Registry) gives it (`"pause"` for the
-        /// [`Block`](crate::Command::Block) of a bulkhead):
-        ///
-        /// * of every layer: `"configure"`, `"reset"`, and where it has them `"block"`, `"bypass"`,
-        ///   and `"shadow_on"` and `"shadow_off"` for `set_shadow`;
-        /// * of gates: `"pause"`, `"pause_for"`, `"drain"`, `"resume"`, for all keys of a rate limit
-        ///   `"pause_all"`, `"pause_all_for"`, `"drain_all"`, `"resume_all"`;
-        /// * of rate limits: `"refill"`, `"set_wall_clock"`, `"configure_key"`, `"evict_idle"`;
-        /// * of bulkheads: `"set_limit"`, `"set_share"`, `"reset_peak"`;
-        /// * of breakers: `"force_open"`, `"force_open_for"`, `"force_closed"`, `"automatic"`,
-        ///   `"set_max_keys"`; that of a key has the name of all keys;
-        /// * of health monitors: `"configure_check"`, `"remove"`.
-        ///
-        /// A command that is refused is not emitted; one that changes nothing is, but for a pause
-        /// of no time.
-        command: &'static str,
-    },
-    /// A value that the upstream reported is beyond reason, and a smaller one is applied.
-    Bounded {
-        /// What was reported: `"wait_ms"`, `"pause_ms"`, `"ban_ms"`, `"usage"`.
-        what: &'static str,
-        /// What the upstream reported; saturates.
-        reported: u64,
-        /// What is applied in its place, in the same unit.
-        applied: u64,
-    },
-    /// The clock of the machine was set: it moved by this, compared with the running clock.
-    ClockJumped {
-        /// By how much.
-        by: Duration,
-        /// Whether it was set back.
-        back: bool,
-    },
-    /// A file that keeps what is used could not be written; it is tried again.
-    FileNotWritten,
-}
+pub use kind::{Event, EventKind};
+pub use source::EventSource;
 
 type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
 
@@ -313,143 +224,10 @@ impl Drop for ListenerGuard {
 
 crate::impl_debug!(ListenerGuard: |this| id = this.id);
 
-/// Where the events of a layer instance come from: its pattern, its name, and the [`Events`] it is
-/// attached to, if any.
-#[derive(Debug)]
-pub struct EventSource {
-    pattern: &'static str,
-    /// The pattern as a rejection holds it.
-    pattern_bits: u8,
-    name: InstanceName,
-    /// Whether it has warned of a missing classifier.
-    warned: AtomicBool,
-    events: OnceLock<Events>,
-}
-
-/// What the type of a service has in its name that reports failures inside of `Ok`.
-const BY_STATUS: [&str; 5] = ["http::response::", "hyper", "reqwest", "tonic::", "axum::"];
-
-impl EventSource {
-    /// The source of the instance `name` of a `pattern`, attached to no events yet.
-    pub fn new(pattern: &'static str, name: impl Into<InstanceName>) -> Self {
-        Self {
-            pattern,
-            pattern_bits: pattern_bits(pattern),
-            name: name.into(),
-            warned: AtomicBool::new(false),
-            events: OnceLock::new(),
-        }
-    }
-
-    /// Attaches the instance to `events`; `false` when it is attached already.
-    pub fn attach(&self, events: &Events) -> bool {
-        self.events.set(events.clone()).is_ok()
-    }
-
-    /// The pattern.
-    pub const fn pattern(&self) -> &'static str {
-        self.pattern
-    }
-
-    /// The name of the instance.
-    pub const fn name(&self) -> InstanceName {
-        self.name
-    }
-
-    /// A rejection by this instance, of a request that was not sent.
-    #[inline]
-    pub const fn rejection(&self, reason: Reason) -> Rejection {
-        Rejection::of(reason, self.name, self.pattern_bits)
-    }
-
-    /// Emits what happened, if anything listens. Call it outside of every lock.
-    #[inline]
-    pub fn emit(&self, kind: impl FnOnce() -> EventKind) {
-        if self.events.get().is_some_and(Events::is_listening) || crate::trace::enabled() {
-            self.deliver(kind());
-        }
-    }
-
-    /// Emits that an operator has given a command, by the words of
-    /// [`EventKind::Commanded`]. Every method of a handle that changes something calls it when that
-    /// is done, outside of every lock.
-    #[cold]
-    pub fn commanded(&self, command: &'static str) {
-        self.emit(|| EventKind::Commanded { command });
-    }
-
-    /// Emits that an operator has turned shadow mode on or off.
-    #[cold]
-    pub fn commanded_shadow(&self, on: bool) {
-        self.commanded(if on { "shadow_on" } else { "shadow_off" });
-    }
-
-    /// Emits a transition whose `tracing` event also has `detail`, the figures that decided. Call
-    /// it outside of every lock.
-    ///
-    /// Transitions of a breaker are logged at `warn` when the circuit opens and at `info` when it
-    /// closes; every other transition is logged at `debug`.
-    #[cold]
-    pub fn emit_transition(
-        &self,
-        from: &'static str,
-        to: &'static str,
-        reason: &'static str,
-        detail: &dyn fmt::Display,
-    ) {
-        crate::trace::transition(self.pattern, self.name, [from, to, reason], detail);
-        if self.events.get().is_some_and(Events::is_listening) {
-            self.publish(EventKind::Transition { from, to, reason });
-        }
-    }
-
-    /// Logs a mistake in how the instance is set up as a `tracing` warning, where the feature is
-    /// on. To be called once per instance.
-    #[cold]
-    pub fn warn(&self, message: &'static str) {
-        crate::trace::warn(self.pattern, self.name, message);
-    }
-
-    /// Warns, once per instance and where the feature `tracing` is on, of a policy `X` without a
-    /// classifier around a service `S` that is one of HTTP or gRPC by its type's name: it reports
-    /// failures inside of `Ok`, and every one would count as a success. To be called where a layer
-    /// makes a service.
-    pub fn warn_unclassified<S, X>(&self) {
-        let default = std::any::type_name::<ErrorIsFailure>();
-        let (policy, service) = (std::any::type_name::<X>(), std::any::type_name::<S>());
-        // Parameters that are all defaults are not part of the name.
-        let is_default = policy == std::any::type_name::<Policy>() || policy.contains(default);
-        if is_default
-            && BY_STATUS.iter().any(|part| service.contains(part))
-            && !self.warned.swap(true, Ordering::Relaxed)
-        {
-            self.warn(
-                "no classifier is set, so every response is a success, also one that reports a \
-                 failure: set one with `classify`, for HTTP an `HttpClassifier`",
-            );
-        }
-    }
-
-    #[cold]
-    fn deliver(&self, kind: EventKind) {
-        crate::trace::event(self.pattern, self.name, &kind);
-        self.publish(kind);
-    }
-
-    fn publish(&self, kind: EventKind) {
-        if let Some(events) = self.events.get() {
-            events.emit(&Event {
-                at: Instant::now(),
-                pattern: self.pattern,
-                name: self.name,
-                kind,
-            });
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn is_emitted(observer: &EventSource) -> bool {

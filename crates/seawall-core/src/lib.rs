@@ -40,6 +40,7 @@ mod backoff;
 mod budget;
 mod call;
 mod cause;
+mod classify;
 mod clock;
 mod completion;
 mod copy;
@@ -47,6 +48,7 @@ mod departure;
 mod error;
 mod event;
 mod figure;
+mod handle_methods;
 mod human;
 mod in_place;
 mod keep;
@@ -68,6 +70,7 @@ pub use backoff::{Backoff, Delays, Jitter};
 pub use budget::{Budget, BudgetConfig, BudgetHandle, CostClass, ForeignBudget, Withdrawal};
 pub use call::{Function, LayerExt, assert_service};
 pub use cause::CircuitCause;
+pub use classify::{Classify, ErrorIsFailure, classify_error, classify_result};
 pub use clock::{Clock, Reading, deadline, ns};
 pub use completion::{Complete, CompleteOnResponse, TrackCompletion};
 pub use copy::{CloneRequest, CopyRequest};
@@ -82,9 +85,7 @@ pub use meta::{
     ConstMeta, DefaultMeta, Describe, PartitionKey, Priority, Replay, RequestMeta, TokenCount,
 };
 pub use name::InstanceName;
-pub use outcome::{
-    Classify, ErrorIsFailure, FailureKind, Outcome, Scope, Vote, classify_error, classify_result,
-};
+pub use outcome::{FailureKind, Outcome, Scope, Vote};
 pub use policy::{Policies, Policy};
 pub use quantile::{Quantile, QuantileConfig};
 pub use quota::{LateUsage, QuotaSignal, ReadQuotaSignals, ServerLimit, Unit};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use crate::clock::saturating_ns;
 use crate::human::Wait;
 use crate::{CircuitCause, Figure, InstanceName, Outcome};
 
@@ -360,16 +361,6 @@ impl Rejection {
             | (Reason::Panicked, Sent::Maybe) => Outcome::Unknown,
             _ => Outcome::Ignored,
         }
-    }
-}
-
-/// Nanoseconds of a duration, at most `u64::MAX`.
-pub(crate) const fn saturating_ns(duration: Duration) -> u64 {
-    let ns = duration.as_nanos();
-    if ns > u64::MAX as u128 {
-        u64::MAX
-    } else {
-        ns as u64
     }
 }
 

@@ -38,6 +38,13 @@ struct Custom {
     others: Option<Box<Custom>>,
 }
 
+impl Backoff {
+    /// The start of a walk through the delays of one call.
+    pub const fn start(&self) -> Delays {
+        Delays::new()
+    }
+}
+
 impl Delays {
     pub(super) const fn new() -> Self {
         Self {

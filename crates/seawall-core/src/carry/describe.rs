@@ -8,17 +8,8 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::Classified;
-use crate::{Describe, RequestMeta};
-
-/// A request with what its describer says of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Described<R> {
-    /// The request.
-    pub request: R,
-    /// What it is. A layer may change it: the deadline of a call is written here.
-    pub meta: RequestMeta,
-}
+use super::{Classified, Described};
+use crate::Describe;
 
 /// Describes each request once, for all layers below; see the [module](crate::carry).
 #[derive(Clone, Copy, Debug, Default)]

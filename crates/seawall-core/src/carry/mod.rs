@@ -39,6 +39,7 @@
 
 mod classify;
 mod describe;
+mod described;
 mod guarded;
 mod parts;
 mod service;
@@ -47,7 +48,8 @@ mod storage;
 pub use classify::{
     Classified, ClassifiedResponse, ClassifyFuture, ClassifyLayer, ClassifyService,
 };
-pub use describe::{DescribeFuture, DescribeLayer, DescribeService, Described};
+pub use describe::{DescribeFuture, DescribeLayer, DescribeService};
+pub use described::Described;
 pub use guarded::{AllGuards, GuardList, GuardedResponse, Guards, HasOutcome, KeepingGuarded};
 pub use parts::{Carried, CarriedMeta, CarriedOutcome, CarriedPolicy, KeepingClassified, carried};
 pub use service::{PooledFuture, PooledService};

@@ -8,7 +8,7 @@ mod tests;
 
 use std::sync::OnceLock;
 
-use super::{ORIGIN, os_now};
+use super::origin::{ORIGIN, os_now};
 use crate::ns;
 use lines::{Lines, Source};
 

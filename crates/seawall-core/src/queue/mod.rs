@@ -36,6 +36,7 @@ mod supply;
 mod waiter;
 mod wakers;
 mod watchdog;
+mod watchdogs;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::task::Waker;
 use super::entry::{Aside, Entry, Stand};
 use super::ordered::Ordered;
 use super::slots::Slots;
-use super::watchdog::{LINGER, Watchdogs};
+use super::watchdogs::{LINGER, Watchdogs};
 use super::{Supply, WaiterId, Wakers};
 
 /// How long a waiter may take to be polled once it was notified, in nanoseconds: 5 ms. After that

@@ -4,14 +4,11 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Poll, Waker, ready};
 
-use tokio::runtime::{self, Handle};
+use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::watchdogs::{LINGER, Watchdog};
 use super::{Queue, Supply, Wakers};
-
-/// How long a watchdog stays after the last waiter has left, for the next one. It looks at least
-/// that often.
-pub(super) const LINGER: u64 = 1_000_000_000;
 
 /// Tokio's timers are no finer.
 const SHORTEST_SLEEP: u64 = 1_000_000;
@@ -21,54 +18,6 @@ const OVERDUE: u64 = 100_000_000;
 
 /// A runtime that goes down drops each watchdog at once: waiters are not woken to start more.
 const MOST_NEVER_POLLED: u8 = 3;
-
-/// What a queue knows of its watchdogs: one for each runtime whose tasks have waited in it, so that
-/// none depends on the runtime of another.
-#[derive(Debug)]
-pub(super) struct Watchdogs {
-    running: Vec<Watchdog>,
-    last_generation: u64,
-    /// How many have ended in a row that were never polled.
-    never_polled: u8,
-}
-
-#[derive(Debug)]
-struct Watchdog {
-    runtime: runtime::Id,
-    generation: u64,
-    armed_ns: u64,
-    waker: Option<Waker>,
-}
-
-impl Watchdogs {
-    pub(super) const fn new() -> Self {
-        Self {
-            running: Vec::new(),
-            last_generation: 0,
-            never_polled: 0,
-        }
-    }
-
-    pub(super) const fn is_empty(&self) -> bool {
-        self.running.is_empty()
-    }
-
-    /// Wakes those that would look too late.
-    pub(super) fn call(&mut self, next_check_ns: u64, wakers: &mut Wakers) {
-        for watchdog in &mut self.running {
-            if next_check_ns < watchdog.armed_ns {
-                watchdog.armed_ns = next_check_ns;
-                wakers.add_first(watchdog.waker.take());
-            }
-        }
-    }
-
-    fn remove(&mut self, generation: u64) -> Option<Watchdog> {
-        let all = &mut self.running;
-        let at = all.iter().position(|w| w.generation == generation)?;
-        Some(all.swap_remove(at))
-    }
-}
 
 impl<T> Queue<T> {
     /// Whether a waiter that goes to sleep has to start a [watchdog](watch) for its runtime, and of

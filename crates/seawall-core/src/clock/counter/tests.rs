@@ -6,7 +6,8 @@ use tokio::time::Instant;
 
 use super::line::{Follower, Line, REACH_NS, Sample};
 use super::*;
-use crate::clock::{Clock, os_now, tokio_ns};
+use crate::clock::origin::os_now;
+use crate::clock::{Clock, tokio_ns};
 
 const MS: u64 = 1_000_000;
 
