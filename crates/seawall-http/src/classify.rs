@@ -12,8 +12,7 @@ use crate::transport::TransportError;
 mod providers;
 mod settings;
 
-use providers::BINANCE_BAN;
-use settings::{Known, Rule, Settings};
+use settings::{BINANCE_BAN, Known, Rule, Settings};
 
 const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 

@@ -3,11 +3,8 @@
 use std::time::Duration;
 
 use super::HttpClassifier;
-use super::settings::{Known, Rule, ban};
+use super::settings::{BINANCE_BAN, Known, Rule, ban};
 use crate::wait_bounds::WaitBounds;
-
-/// How long the shortest ban of Binance lasts.
-pub(super) const BINANCE_BAN: (u16, Rule) = ban(418, 120);
 
 impl HttpClassifier {
     /// Binance: 418 is a ban of the address, for the time of `Retry-After` (two minutes to

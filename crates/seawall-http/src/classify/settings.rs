@@ -93,6 +93,9 @@ pub(super) enum Rule {
     Quota(Duration),
 }
 
+/// How long the shortest ban of Binance lasts.
+pub(super) const BINANCE_BAN: (u16, Rule) = ban(418, 120);
+
 /// A rule for a ban of so many seconds.
 pub(super) const fn ban(status: u16, seconds: u64) -> (u16, Rule) {
     (status, Rule::Ban(Duration::from_secs(seconds)))
