@@ -1,7 +1,5 @@
 //! The strict service.
 
-use std::error::Error;
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,42 +8,7 @@ use std::task::{Context, Poll, Waker};
 use tower_service::Service;
 
 use super::state::{Call, Readiness, Shared, Slot, State};
-use super::{BoxError, MockHandle};
-
-/// The error that a [`Mock`] gives, inside a [`BoxError`].
-///
-/// A subject that passes errors through lets the caller downcast to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum MockError {
-    /// `poll_ready` failed, see [`MockHandle::set_failed`].
-    NotReady,
-    /// A call failed with this error; the number is the user's own.
-    Failed(u32),
-}
-
-impl fmt::Display for MockError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            MockError::NotReady => f.write_str("mock failed to become ready"),
-            MockError::Failed(code) => write!(f, "mock failed with error {code}"),
-        }
-    }
-}
-
-impl Error for MockError {}
-
-/// Where a [`Mock`] can panic on request, see [`MockHandle::panic_at`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Stage {
-    /// In `Service::poll_ready`.
-    PollReady,
-    /// In `Service::call`, after the reservation of the instance was used up.
-    Call,
-    /// In `Future::poll` of the response future.
-    Poll,
-}
+use super::{BoxError, MockError, MockHandle, Stage};
 
 /// A mock service and the handle that drives and observes it.
 ///

@@ -103,6 +103,7 @@
 //! | B29 | capacity off by one | tower #635 |
 
 pub mod checks;
+mod error;
 mod handle;
 mod macros;
 mod mock;
@@ -117,14 +118,13 @@ use std::task::Poll;
 
 use tower_service::Service;
 
+pub use self::error::{BoxError, MockError};
 pub use self::handle::MockHandle;
-pub use self::mock::{Mock, MockError, MockFuture, Stage, mock};
+pub use self::mock::{Mock, MockFuture, mock};
 pub use self::polled::PolledFuture;
+pub use self::state::Stage;
 use self::subject::LONGEST_WAIT;
 pub use self::violation::{Check, Violation};
-
-/// The error of the mock and of each subject: the one that `tower::BoxError` names.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Passes if the check did.
 ///

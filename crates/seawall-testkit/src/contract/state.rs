@@ -4,7 +4,19 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use super::{MockError, Stage};
+use super::MockError;
+
+/// Where a [`Mock`] can panic on request, see [`MockHandle::panic_at`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stage {
+    /// In `Service::poll_ready`.
+    PollReady,
+    /// In `Service::call`, after the reservation of the instance was used up.
+    Call,
+    /// In `Future::poll` of the response future.
+    Poll,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Readiness {
