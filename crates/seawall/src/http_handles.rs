@@ -1,11 +1,11 @@
 //! Reading and controlling what an HTTP stack has beside its layers.
 
 use seawall_core::{AlreadyRegistered, InvalidConfig, Registry};
-use seawall_http::body_timeout::{BodyTimeoutHandle, BodyTimeoutSnapshot};
-use seawall_http::quota::{HttpFeedbackHandle, HttpFeedbackSnapshot};
+use seawall_http::body_timeout::BodyTimeoutHandle;
+use seawall_http::quota::HttpFeedbackHandle;
 
 use crate::settings::Settings;
-use crate::stack::{ProtocolHandles, SlotHandle, StackSnapshot};
+use crate::stack::{HttpSnapshot, ProtocolHandles, SlotHandle, StackSnapshot};
 
 /// Handles of what is particular to HTTP in a stack: `handles.protocol` of an
 /// [`HttpStack`](crate::HttpStack).
@@ -16,17 +16,6 @@ pub struct HttpHandles {
     pub body_timeout: BodyTimeoutHandle,
     /// Headers that report limits, and what of them could not be read.
     pub feedback: HttpFeedbackHandle,
-}
-
-/// What is particular to HTTP in a stack at one moment.
-#[non_exhaustive]
-#[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct HttpSnapshot {
-    /// Bodies that took too long.
-    pub body_timeout: BodyTimeoutSnapshot,
-    /// What headers reported, and what of them could not be read.
-    pub feedback: HttpFeedbackSnapshot,
 }
 
 impl HttpHandles {

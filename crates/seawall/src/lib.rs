@@ -127,11 +127,13 @@ pub use seawall_http as http_client;
 
 pub use builder::StackBuilder;
 #[cfg(feature = "http")]
-pub use http_handles::{HttpHandles, HttpSnapshot};
+pub use http_handles::HttpHandles;
 #[cfg(feature = "http")]
 pub use http_stack::{HttpPolicy, HttpService, HttpStack, PropagateHttpDeadline};
 pub use preset::{ai_api, broker, market_data, order_execution};
 pub use settings::Settings;
+#[cfg(feature = "http")]
+pub use stack::HttpSnapshot;
 pub use stack::{ClientStack, NoLayer, Slots, StackHandles, StackService, StackSnapshot};
 
 /// The crates of the patterns, for what is not named here.

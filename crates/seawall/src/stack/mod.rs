@@ -34,6 +34,8 @@ pub(crate) use slots::Pay;
 #[doc(hidden)]
 pub use slots::SlotsOf;
 pub use slots::{Slots, StackSlots};
+#[cfg(feature = "http")]
+pub use snapshot::HttpSnapshot;
 pub use snapshot::StackSnapshot;
 
 /// Every layer of a client, in the order in which they belong.

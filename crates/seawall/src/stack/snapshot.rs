@@ -6,6 +6,8 @@ use seawall_bulkhead::BulkheadSnapshot;
 use seawall_core::InstanceName;
 use seawall_health::HealthSnapshot;
 use seawall_hedge::HedgeSnapshot;
+#[cfg(feature = "http")]
+use seawall_http::{body_timeout::BodyTimeoutSnapshot, quota::HttpFeedbackSnapshot};
 use seawall_ratelimit::{KeyedRateLimitSnapshot, RateLimitSnapshot};
 use seawall_retry::RetrySnapshot;
 use seawall_throttle::AdaptiveThrottleSnapshot;
@@ -46,5 +48,17 @@ pub struct StackSnapshot {
     pub attempt_timeout: AttemptTimeoutSnapshot,
     /// What is particular to HTTP.
     #[cfg(feature = "http")]
-    pub http: Option<crate::HttpSnapshot>,
+    pub http: Option<HttpSnapshot>,
+}
+
+/// What is particular to HTTP in a stack at one moment.
+#[cfg(feature = "http")]
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct HttpSnapshot {
+    /// Bodies that took too long.
+    pub body_timeout: BodyTimeoutSnapshot,
+    /// What headers reported, and what of them could not be read.
+    pub feedback: HttpFeedbackSnapshot,
 }
