@@ -7,13 +7,16 @@
 Counted are the lines of code in `crates/*/src` that are neither blank nor comment nor test:
 `#[cfg(test)]` items and files or folders named `tests` are left out, and so are unpublished
 crates. Also checked: no function is longer than 80 lines, the median file is no longer than 130
-lines of code, and no two files of a crate import each other, directly or around a cycle.
+lines of code, and no two files of a crate import each other, directly or around a cycle
+(`scripts/cycles.py` says what counts as an import).
 """
 
 import pathlib
 import re
 import statistics
 import sys
+
+from cycles import block_end, cycles, module_of
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MAX_FUNCTION = 80
@@ -52,21 +55,6 @@ def strip(text):
     return "".join(out)
 
 
-def block_end(text, start):
-    """Where the item that begins at `start` ends: behind its block, or its semicolon."""
-    depth = 0
-    for i in range(start, len(text)):
-        if text[i] == "{":
-            depth += 1
-        elif text[i] == "}":
-            depth -= 1
-            if depth == 0:
-                return i + 1
-        elif text[i] == ";" and depth == 0:
-            return i + 1
-    return len(text)
-
-
 def without_tests(text):
     """The text without its `#[cfg(test)]` items."""
     marker = re.compile(r"#\[cfg\((?:all\()?(?:test|seawall_loom|doctest)\b[^\n]*\]")
@@ -91,79 +79,6 @@ def functions(text):
             yield match[1], text.count("\n", match.start(), end) + 1
 
 
-def module_of(path, src):
-    parts = list(path.relative_to(src).with_suffix("").parts)
-    if parts[-1] in ("mod", "lib"):
-        parts.pop()
-    return tuple(parts)
-
-
-def cycles(modules):
-    """Cycles of imports between the files of a crate; a parent that re-exports is no import."""
-    edges = {}
-    for module, text in modules.items():
-        found = set()
-        for match in re.finditer(r"\buse ((?:crate|super|self)\b[^;]*);", text):
-            for name in paths(match[1], module):
-                while name and name not in modules:
-                    name = name[:-1]
-                if name and name != module and module[: len(name)] != name:
-                    found.add(name)
-        edges[module] = found
-    seen, stack, result = set(), [], []
-
-    def visit(module):
-        if module in stack:
-            result.append(stack[stack.index(module) :])
-            return
-        if module in seen:
-            return
-        seen.add(module)
-        stack.append(module)
-        for other in sorted(edges.get(module, ())):
-            visit(other)
-        stack.pop()
-
-    for module in sorted(edges):
-        visit(module)
-    return result
-
-
-def paths(tree, module):
-    """The paths that a `use` names, as tuples from the crate's root."""
-    tree = re.sub(r"\s+", "", tree)
-
-    def expand(prefix, rest):
-        if rest.startswith("{"):
-            depth, part = 0, ""
-            for char in rest[1:-1] + ",":
-                if char == "," and depth == 0:
-                    if part:
-                        yield from expand(prefix, part)
-                    part = ""
-                    continue
-                depth += {"{": 1, "}": -1}.get(char, 0)
-                part += char
-            return
-        head, colons, tail = rest.partition("::")
-        head = head.split("as")[0] if re.fullmatch(r"\w+as\w+", head) else head
-        if colons:
-            yield from expand(prefix + (head,), tail)
-        else:
-            yield prefix + (head,)
-
-    for path in expand((), tree):
-        base = list(module)
-        path = list(path)
-        while path and path[0] in ("crate", "super", "self"):
-            step = path.pop(0)
-            if step == "crate":
-                base = []
-            elif step == "super":
-                base = base[:-1]
-        yield tuple(base + path)
-
-
 def main():
     check = "--check" in sys.argv[1:]
     failed = []
@@ -186,8 +101,7 @@ def main():
                 if length > MAX_FUNCTION:
                     failed.append(f"{path.relative_to(ROOT)}: {name} has {length} lines, at most {MAX_FUNCTION}")
         for cycle in cycles(modules):
-            names = " -> ".join("/".join(m) or "lib" for m in cycle + cycle[:1])
-            failed.append(f"{manifest.parent.name}: files import each other: {names}")
+            failed.append(f"{manifest.parent.name}: files import each other: {cycle}")
         row(manifest.parent.name.removeprefix("seawall-"), lines, f"{longest[0]} {longest[1]}")
         lines_of_all += lines
     row("all", lines_of_all, "")
