@@ -6,13 +6,13 @@ use std::fmt;
 /// The error of the mock and of each subject: the one that `tower::BoxError` names.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-/// The error that a [`Mock`] gives, inside a [`BoxError`].
+/// The error that a [`Mock`](super::Mock) gives, inside a [`BoxError`].
 ///
 /// A subject that passes errors through lets the caller downcast to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MockError {
-    /// `poll_ready` failed, see [`MockHandle::set_failed`].
+    /// `poll_ready` failed, see [`MockHandle::set_failed`](super::MockHandle::set_failed).
     NotReady,
     /// A call failed with this error; the number is the user's own.
     Failed(u32),

@@ -6,7 +6,8 @@ use std::task::Waker;
 
 use super::MockError;
 
-/// Where a [`Mock`] can panic on request, see [`MockHandle::panic_at`].
+/// Where a [`Mock`](super::Mock) can panic on request, see
+/// [`MockHandle::panic_at`](super::MockHandle::panic_at).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Stage {
