@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs the small examples and checks what each prints: patterns, one line each, in any order.
-# The programs for the first hour are short: fewer than 40 lines without imports and comments.
+# Runs every example and checks what each prints: patterns, one line each, in any order. An example
+# that is not listed here fails. The programs for the first hour are short: fewer than 40 lines
+# without imports and comments.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 failed=0
@@ -20,13 +21,19 @@ code_lines() {
         END { print lines + 0 }' "$1"
 }
 
-cargo build --quiet -p seawall-examples --examples
 checked=
+# How the next examples are built and run; arguments behind the name of one are words.
+package=seawall-examples
+profile=dev
+cargo build --quiet -p "$package" --examples
 check() {
-    local name=$1 output pattern
+    local name=${1%% *} output pattern
+    local -a arguments
+    read -ra arguments <<<"${1#"$name"}"
     shift
     checked+=" $name"
-    if ! output=$(timeout 60 cargo run --quiet -p seawall-examples --example "$name" 2>&1); then
+    if ! output=$(timeout 300 cargo run --quiet --profile "$profile" -p "$package" --example "$name" \
+        -- "${arguments[@]}" 2>&1); then
         complain "$name failed:" "$output"
         return
     fi
@@ -52,12 +59,37 @@ check database '^\["SPY", "QQQ"\]$' '^attempt timeout `database`: '
 check prometheus '^seawall_calls_total\{.*layer="breaker",outcome="success"\} 5$' \
     '^seawall_breaker_state\{service="vendor",name="quotes"\} 2$'
 
+# These compare and measure, in virtual time but for breaker_outage and trading_desk.
+profile=release
+check strict_quota '^1/s +strict .* 0 100\.0 %$' '^5/min +bucket, burst = rate .* [1-9][0-9]* 100\.0 %$'
+check ai_budget '^openai-tier-1: ' '^ +1 +[0-9]+ +([0-9]+) +0 +0 '
+package=seawall-bulkhead
+check fair_share '^NEWS +[0-9]+ ' '^SYM1 +([0-9]+) +\1 .* 0 +0 '
+package=seawall-benches
+check adaptive_limit '^seawall \(knee, the default\) +\| +(9[0-9]|10[0-9])% '
+check breaker_outage '^  seawall, 5 failures in a row +[0-9]+ ms ' '^  no breaker, every call goes +- '
+check retry_storm '^  no retry +6000 ' '^  seawall +6[0-9]{3} '
+
+# The main job: its score is the last line.
+checked+=' trading_desk'
+cargo run --quiet --release --example trading_desk -- --seconds 6 --json | tail -n 1 | python3 -c '
+import json, sys
+score = json.load(sys.stdin)
+for side in ("bare", "seawall"):
+    assert score[side]["orders"]["intended"] > 0, f"{side} intended no orders"
+assert score["seawall"]["orders"]["duplicates"] == 0
+assert score["seawall"]["orders"]["lost"] == 0' || complain 'trading_desk failed'
+
 for name in "${first_hour[@]}"; do
     lines=$(code_lines "examples/examples/$name.rs")
     [ "$lines" -lt 40 ] || complain "$name has $lines lines, expected fewer than 40"
 done
-for file in examples/examples/*.rs; do
-    name=$(basename "$file" .rs)
+for name in $(cargo metadata --no-deps --format-version 1 | python3 -c '
+import json, sys
+for package in json.load(sys.stdin)["packages"]:
+    for target in package["targets"]:
+        if "example" in target["kind"]:
+            print(target["name"])'); do
     [[ " $checked " == *" $name "* ]] || complain "$name is not checked by scripts/examples.sh"
 done
 

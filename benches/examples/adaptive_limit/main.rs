@@ -27,7 +27,7 @@ const HELP: &str = "\
 Limits that adapt, beside the best limits that do not.
 
 Options:
-  --seed N    another series of random numbers, a whole number; 7 unless result
+  --seed N    another series of random numbers, a whole number; 7 unless given
   --svg FILE  draws the limits over time, under the closed load
   --help      this text
 ";
