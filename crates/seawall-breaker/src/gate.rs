@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll};
 
-use seawall_core::{Rejectable, Rejection};
+use seawall_core::{Rejectable, Rejection, is_large};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -121,6 +121,28 @@ impl<S> Gate<S> {
         GateFuture::rejected(rejection)
     }
 
+    /// Lets a call pass, or goes the long way.
+    #[inline(always)]
+    fn call_passing<Req>(&mut self, req: Req) -> GateFuture<S::Future>
+    where
+        S: Service<Req> + Clone,
+    {
+        let word = self.anchor.common().word();
+        if word.is_passing() && self.ready.take_inner_ready() && !self.has_changed(word) {
+            return GateFuture::passing(|| self.inner.call(req));
+        }
+        self.call_cold(req)
+    }
+
+    /// The same with a large inner future, which is built where it stays.
+    #[inline(never)]
+    fn call_in_place<Req>(&mut self, req: Req) -> GateFuture<S::Future>
+    where
+        S: Service<Req> + Clone,
+    {
+        self.call_passing(req)
+    }
+
     /// Checks the calls in flight where slow ones are watched; whether the circuit has changed.
     /// When they have taken every permit behind the gate, no call comes to the breaker any more.
     #[inline]
@@ -149,11 +171,10 @@ where
     // Always, as the future's poll.
     #[inline(always)]
     fn call(&mut self, req: Req) -> Self::Future {
-        let word = self.anchor.common().word();
-        if word.is_passing() && self.ready.take_inner_ready() && !self.has_changed(word) {
-            return GateFuture::passing(|| self.inner.call(req));
+        if is_large::<S::Future>() {
+            return self.call_in_place(req);
         }
-        self.call_cold(req)
+        self.call_passing(req)
     }
 }
 

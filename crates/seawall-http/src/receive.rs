@@ -107,13 +107,13 @@ where
         let parts = self.parts.local();
         let deadline = described.get().meta.deadline;
         let head = parts.common().body_timeout.head_timer(deadline);
-        ReceiveFuture {
+        described.take_for(|described| ReceiveFuture {
             step: Step::Called {
-                inner: self.client.call(described.take().request),
+                inner: self.client.call(described.request),
             },
             head,
             parts,
-        }
+        })
     }
 }
 
@@ -229,8 +229,9 @@ impl<C, I> Parts<C, I> {
         C: Classify<Response<ReceivedBody<B>>, Error<E>>,
         B: Body<Data = Bytes> + Unpin + 'static,
     {
-        let response = self.body_timeout.time_body(response, head);
-        let mut response = Pooled::put(Classified::unclassified(response));
+        let mut response = Pooled::put(Classified::unclassified(
+            self.body_timeout.time_body(response, head),
+        ));
         response
             .get_mut()
             .classify_response::<_, Error<E>>(&self.classifier);

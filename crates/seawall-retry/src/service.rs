@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use seawall_core::{
     Classify, CopyRequest, Describe, KeepResponse, Policies, Policy, Reason, Rejectable,
-    RequestMeta, Sent, impl_debug, ns,
+    RequestMeta, Sent, impl_debug, is_large, ns,
 };
 use tokio::time::Instant;
 use tower_service::Service;
@@ -59,6 +59,23 @@ where
 
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
+        if is_large::<S::Future>() {
+            return self.call_in_place(request);
+        }
+        self.begin(request)
+    }
+}
+
+impl<S, X, H> Retry<S, X, H> {
+    /// Makes the first attempt, or what comes in its place.
+    #[inline(always)]
+    fn begin<Req>(&mut self, request: Req) -> ResponseFuture<S, Req, X, H>
+    where
+        S: Service<Req> + Clone,
+        S::Error: Rejectable,
+        X: PolicyFor<Req, S::Response, S::Error>,
+        H: Hook<Req, S::Response, S::Error>,
+    {
         let here = self.common.follow();
         let rules = &here.common().rules;
         let meta = rules.policy.describer().describe(&request);
@@ -89,6 +106,18 @@ where
         }
         let token = RateToken::FREE;
         first(&mut self.inner, here, request, &meta, state, token)
+    }
+
+    /// The same with a large future of the attempt, which is built where it stays.
+    #[inline(never)]
+    fn call_in_place<Req>(&mut self, request: Req) -> ResponseFuture<S, Req, X, H>
+    where
+        S: Service<Req> + Clone,
+        S::Error: Rejectable,
+        X: PolicyFor<Req, S::Response, S::Error>,
+        H: Hook<Req, S::Response, S::Error>,
+    {
+        self.begin(request)
     }
 }
 

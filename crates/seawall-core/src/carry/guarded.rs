@@ -115,11 +115,11 @@ where
         self.response.as_mut().expect(WHOLE).get_mut()
     }
 
-    /// The response by itself, and what its call holds.
+    /// The response in its place, and what its call holds.
     #[inline]
-    pub fn into_parts(mut self) -> (P::Value, AllGuards<G>) {
+    pub fn into_parts(mut self) -> (P, AllGuards<G>) {
         let response = self.response.take().expect(WHOLE);
-        (response.take(), AllGuards(mem::take(&mut self.guards)))
+        (response, AllGuards(mem::take(&mut self.guards)))
     }
 
     #[inline(always)]

@@ -55,12 +55,14 @@ where
         self.inner.poll_ready(cx).map_err(Classified::into_value)
     }
 
-    #[inline]
+    // Not inlined, so that the future of the stack is built where it stays.
+    #[inline(never)]
     fn call(&mut self, request: Req) -> Self::Future {
         let meta = self.describer.describe(&request);
+        let described = Storage::put(Described { request, meta });
         PooledFuture {
+            inner: self.inner.call(described),
             completion: self.completion.clone(),
-            inner: self.inner.call(Storage::put(Described { request, meta })),
         }
     }
 }
@@ -89,14 +91,18 @@ where
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        Poll::Ready(match ready!(this.inner.poll(cx)) {
+        match ready!(this.inner.poll(cx)) {
             Ok(held) => {
                 let (response, guards) = held.into_parts();
-                let outcome = response.outcome();
-                let response = response.into_value();
-                Ok(this.completion.track_completion(guards, outcome, response))
+                let outcome = response.get().outcome();
+                // Each way returns by itself: a result that is put together first is moved.
+                response.take_for(|response| {
+                    let response = response.into_value();
+                    let response = this.completion.track_completion(guards, outcome, response);
+                    Poll::Ready(Ok(response))
+                })
             }
-            Err(error) => Err(error.into_value()),
-        })
+            Err(error) => Poll::Ready(Err(error.into_value())),
+        }
     }
 }

@@ -21,7 +21,12 @@ pub trait Storage: Sized {
     fn get_mut(&mut self) -> &mut Self::Value;
 
     /// Takes it out.
-    fn take(self) -> Self::Value;
+    fn take(self) -> Self::Value {
+        self.take_for(|value| value)
+    }
+
+    /// Takes it out for `then`, which moves it once less than what [`take`](Self::take) returns.
+    fn take_for<U>(self, then: impl FnOnce(Self::Value) -> U) -> U;
 }
 
 /// Implements [`Storage`] for what travels in itself.
@@ -46,8 +51,8 @@ macro_rules! itself {
             }
 
             #[inline]
-            fn take(self) -> Self {
-                self
+            fn take_for<U>(self, then: impl FnOnce(Self) -> U) -> U {
+                then(self)
             }
         }
     )*};
@@ -87,12 +92,14 @@ impl<T> Storage for Pooled<T> {
         value.expect(FULL)
     }
 
-    #[inline]
-    fn take(mut self) -> T {
+    #[inline(always)]
+    fn take_for<U>(mut self, then: impl FnOnce(T) -> U) -> U {
         let mut slot = self.0.take().expect(FULL);
-        let value = slot.take();
+        // Out of the box by itself: `Option::take` and `expect` would each move it once more.
+        let Some(value) = *slot else { panic!("{FULL}") };
+        *slot = None;
         pool::give(slot);
-        value.expect(FULL)
+        then(value)
     }
 }
 

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use seawall_core::striped::Anchor;
-use seawall_core::{Rejectable, deadline, ns};
+use seawall_core::{Rejectable, deadline, is_large, ns};
 use tower_service::Service;
 
 use super::state::State;
@@ -84,7 +84,22 @@ where
     }
 
     #[inline]
-    fn call(&mut self, mut request: Req) -> Self::Future {
+    fn call(&mut self, request: Req) -> Self::Future {
+        if is_large::<S::Future>() {
+            return self.call_in_place(request);
+        }
+        self.call_within_limits(request)
+    }
+}
+
+impl<S, P> Deadline<S, P> {
+    /// Calls the inner service, unless there is no time left.
+    #[inline(always)]
+    fn call_within_limits<Req>(&mut self, mut request: Req) -> DeadlineFuture<S::Future>
+    where
+        S: Service<Req>,
+        P: PropagateDeadline<Req>,
+    {
         let state = self.state.common();
         let instance = state.id();
         let timeout_ns = state.limit_ns();
@@ -114,6 +129,16 @@ where
             }
         }
         DeadlineFuture::new(Race::start(self.inner.call(request), limits))
+    }
+
+    /// The same with a large inner future, which is built where it stays.
+    #[inline(never)]
+    fn call_in_place<Req>(&mut self, request: Req) -> DeadlineFuture<S::Future>
+    where
+        S: Service<Req>,
+        P: PropagateDeadline<Req>,
+    {
+        self.call_within_limits(request)
     }
 }
 
