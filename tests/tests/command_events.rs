@@ -24,7 +24,7 @@ const NAME: &str = "desk";
 const SECOND: Duration = Duration::from_secs(1);
 const KEY: PartitionKey = PartitionKey(7);
 
-/// A command by the word that is to be emitted; none for one that is refused.
+/// A command by the word that is to be emitted; none for one that is rejected.
 type Commands<'a, H> = &'a [(Option<&'static str>, fn(&H))];
 
 /// A pattern, the name of an instance, and what was commanded of it.

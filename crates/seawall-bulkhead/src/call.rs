@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use seawall_core::queue::{Gate, InnerService, Stopped, Waiter};
+use seawall_core::queue::{InnerService, QueuedCall, Stopped, Waiter};
 use seawall_core::{
     Classify, Complete, EventSource, FailureKind, Outcome, Policies, Reason, Rejectable, Rejection,
     TrackCompletion, classify_result,
@@ -24,8 +24,8 @@ pub(crate) trait HeldPermit: Complete {
     fn take(&mut self) -> Self;
 }
 
-/// The gate of a call, which counts what becomes of it.
-pub(crate) trait CallGate: Gate<Permit: HeldPermit> {
+/// A queued call, which counts what becomes of it.
+pub(crate) trait CountedCall: QueuedCall<Permit: HeldPermit> {
     /// Leaves the queue, if it is in it.
     fn leave(&mut self);
 
@@ -70,7 +70,7 @@ pin_project! {
     /// A call at one of its steps.
     pub(crate) struct BoundedCall<S, Req, X, F, W>
     where
-        W: CallGate,
+        W: CountedCall,
         X: Policies,
     {
         #[pin]
@@ -103,7 +103,7 @@ pin_project! {
     }
 }
 
-impl<S: Service<Req>, Req, X: Policies, W: CallGate> BoundedCall<S, Req, X, S::Future, W> {
+impl<S: Service<Req>, Req, X: Policies, W: CountedCall> BoundedCall<S, Req, X, S::Future, W> {
     /// Makes a call, and takes its permit when it is made.
     #[inline(always)]
     pub(crate) fn running(
@@ -119,9 +119,9 @@ impl<S: Service<Req>, Req, X: Policies, W: CallGate> BoundedCall<S, Req, X, S::F
     }
 
     #[cold]
-    pub(crate) fn waiting(service: S, req: Req, gate: W, ending: Ending<X>) -> Self {
+    pub(crate) fn waiting(service: S, req: Req, queued: W, ending: Ending<X>) -> Self {
         let call = Box::pin(WaitingCall {
-            waiter: Waiter::new(gate),
+            waiter: Waiter::new(queued),
             service,
             req: Some(req),
         });
@@ -158,7 +158,7 @@ impl<S, Req, W> WaitingCall<S, Req, W>
 where
     S: Service<Req> + Clone,
     S::Error: Rejectable,
-    W: CallGate,
+    W: CountedCall,
 {
     /// Waits for the turn, then makes the call in the same poll.
     // Never inlined: only calls that wait come here, and the others should not carry it.
@@ -173,8 +173,8 @@ where
             }
             Err(Stopped::Rejected(rejection)) => Err(rejection.into()),
             Err(Stopped::Failed(error)) => {
-                let gate = this.waiter.gate_mut();
-                gate.inner_failed(&outcome_of(&error));
+                let call = this.waiter.call_mut();
+                call.inner_failed(&outcome_of(&error));
                 Err(error)
             }
         })
@@ -194,7 +194,7 @@ where
     X: Policies,
     X::Completion: TrackCompletion<W::Permit, S::Response>,
     X::Classifier: Classify<S::Response, S::Error>,
-    W: CallGate,
+    W: CountedCall,
 {
     type Output =
         Result<<X::Completion as TrackCompletion<W::Permit, S::Response>>::Response, S::Error>;

@@ -132,7 +132,7 @@ enum Reserved {
 impl Reservation {
     fn clear(&mut self) {
         match std::mem::take(&mut self.0) {
-            Reserved::Waiting(mut waiter) => waiter.as_mut().gate_mut().withdraw(),
+            Reserved::Waiting(mut waiter) => waiter.as_mut().call_mut().withdraw(),
             Reserved::Permit(permit) => permit.cancel(),
             Reserved::Nothing | Reserved::Rejected(_) => {}
         }
@@ -172,8 +172,8 @@ impl<S, X> ReservingBulkhead<S, X> {
             }
             Admission::Wait | Admission::Rejected(_) => {
                 let state = self.state.local();
-                let gate = PermitWaiter::reserving(state, self.priority);
-                return Reserved::Waiting(Box::pin(Waiter::new(gate)));
+                let queued = PermitWaiter::reserving(state, self.priority);
+                return Reserved::Waiting(Box::pin(Waiter::new(queued)));
             }
         }
         Reserved::Permit(Permit::new(self.state.local(), 0))

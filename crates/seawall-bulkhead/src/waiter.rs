@@ -2,11 +2,11 @@
 
 use std::task::Waker;
 
-use seawall_core::queue::{Gate, Turn, WaiterId, Watched, watch};
+use seawall_core::queue::{QueuedCall, Turn, WaiterId, Watched, watch};
 use seawall_core::{EventSource, Priority, Reason, Rejection, RequestMeta};
 use tokio::time::Instant;
 
-use crate::call::CallGate;
+use crate::call::CountedCall;
 use crate::counts::BulkheadStripe;
 use crate::permit::Permit;
 use crate::semaphore::queue::{JoinError, WaitRequest};
@@ -119,7 +119,7 @@ impl PermitWaiter {
     }
 }
 
-impl Gate for PermitWaiter {
+impl QueuedCall for PermitWaiter {
     type Permit = Permit;
 
     fn now_ns(&self) -> u64 {
@@ -192,7 +192,7 @@ impl Gate for PermitWaiter {
     }
 }
 
-impl CallGate for PermitWaiter {
+impl CountedCall for PermitWaiter {
     fn leave(&mut self) {
         self.withdraw();
     }

@@ -50,7 +50,7 @@ fn bulkhead(permits: u32, waiting: u32, max_wait: Duration) -> (BulkheadLayer, B
     (layer, handle)
 }
 
-/// Every kind of gate in front of the upstream, on the clock of the test.
+/// Every kind of bulkhead in front of the upstream, on the clock of the test.
 fn subjects(permits: u32, waiting: u32, max_wait: Duration) -> Vec<(&'static str, Subject)> {
     let partitions = PartitionConfig::builder()
         .max_concurrent(permits)

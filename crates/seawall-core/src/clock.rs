@@ -80,7 +80,7 @@ pub struct Clock {
 /// assert!(outer.of(reading) >= inner.of(reading), "it was started earlier");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reading {
+pub struct ClockReading {
     ns: u64,
     fast: bool,
 }
@@ -105,19 +105,19 @@ impl Clock {
 
     /// Reads the clock for several layers.
     #[inline]
-    pub fn read(&self) -> Reading {
+    pub fn read(&self) -> ClockReading {
         let (ns, fast) = match self.counter {
             Some(counter) => (counter.now(), true),
             None => (tokio_now(), false),
         };
-        Reading { ns, fast }
+        ClockReading { ns, fast }
     }
 
     /// A reading in this clock's nanoseconds; 0 for one before its start. A reading from a clock
     /// of another source (one of the two was made while tokio's time was paused) is of no use
     /// here: then this clock is read.
     #[inline]
-    pub fn of(&self, reading: Reading) -> u64 {
+    pub fn of(&self, reading: ClockReading) -> u64 {
         if reading.fast == self.counter.is_some() {
             reading.ns.saturating_sub(self.start)
         } else {
@@ -164,7 +164,7 @@ impl Clock {
         Self { start: 0, counter }
     }
 
-    /// The instant of a reading; as far in the future as the platform can tell when it is
+    /// The instant of a reading; as far in the future as the platform has instants when it is
     /// farther.
     pub fn instant(&self, reading: u64) -> Instant {
         at_origin(self.start.saturating_add(reading))
@@ -207,7 +207,7 @@ fn is_simulated() -> bool {
     !(before..=os_now()).contains(&tokio)
 }
 
-/// `start + wait`, or thirty years from `start` where the platform's clock cannot tell so far.
+/// `start + wait`, or thirty years from `start` where the platform's clock has no such instant.
 #[inline]
 pub fn deadline(start: Instant, wait: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);

@@ -11,10 +11,10 @@ mod bucket;
 #[path = "../src/budget/window.rs"]
 mod window;
 
-#[path = "../src/clock/counter/line.rs"]
-mod line;
-#[path = "../src/clock/counter/lines.rs"]
-mod lines;
+#[path = "../src/clock/counter/segment.rs"]
+mod segment;
+#[path = "../src/clock/counter/segments.rs"]
+mod segments;
 
 mod sync {
     pub(super) use loom::hint::spin_loop;
@@ -23,9 +23,9 @@ mod sync {
 }
 
 use bucket::Bucket;
-use lines::{Lines, Source};
 use loom::sync::Arc;
 use loom::thread;
+use segments::{Segments, Source};
 use sync::{AtomicU64, Ordering};
 use window::Window;
 
@@ -133,26 +133,26 @@ impl Source for Ticking {
     }
 }
 
-/// Readings follow a line that has just ended, or is about to.
-fn clock(left: u64) -> Arc<(Lines, Ticking)> {
+/// Readings follow a segment that has just ended, or is about to.
+fn clock(left: u64) -> Arc<(Segments, Ticking)> {
     let source = Ticking {
         ns: AtomicU64::new(0),
         step: AtomicU64::new(1),
     };
-    let lines = Lines::new();
+    let segments = Segments::new();
     for _ in 0..3 {
-        lines.read(&source);
+        segments.read(&source);
         let now = source.ns.load(Ordering::Relaxed);
         source.ns.store(now + 900_000, Ordering::Relaxed);
     }
-    lines.read(&source);
+    segments.read(&source);
     let now = source.ns.load(Ordering::Relaxed);
     source.ns.store(now + 799_990 - left, Ordering::Relaxed);
-    Arc::new((lines, source))
+    Arc::new((segments, source))
 }
 
 /// No thread sees time go backwards, nor anything that was never the time, whichever of them
-/// writes the next line, and however often it is written while another one reads it.
+/// writes the next segment, and however often it is written while another one reads it.
 #[test]
 fn readings_never_go_backwards_and_are_never_torn() {
     for step in [2, 850_000] {
@@ -160,7 +160,7 @@ fn readings_never_go_backwards_and_are_never_torn() {
             let clock = clock(4);
             clock.1.step.store(step, Ordering::Relaxed);
             let latest = Arc::new(AtomicU64::new(0));
-            let run = |clock: Arc<(Lines, Ticking)>, latest: Arc<AtomicU64>, times| {
+            let run = |clock: Arc<(Segments, Ticking)>, latest: Arc<AtomicU64>, times| {
                 move || {
                     for _ in 0..times {
                         let seen = latest.load(Ordering::SeqCst);

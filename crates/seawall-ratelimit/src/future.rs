@@ -95,7 +95,7 @@ where
             Ok(()) => {}
             Err(Stopped::Rejected(rejection)) => return Poll::Ready(Err(rejection.into())),
             Err(Stopped::Failed(error)) => {
-                this.waiter.gate_mut().inner_failed();
+                this.waiter.call_mut().inner_failed();
                 return Poll::Ready(Err(error));
             }
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use seawall_core::Rejection;
-use seawall_core::queue::{Gate, Taking, Turn, WaiterId, Wakers, watch};
+use seawall_core::queue::{QueuedCall, Taking, Turn, WaiterId, Wakers, watch};
 use tokio::time::Instant;
 
 use crate::counts::abandon;
@@ -201,7 +201,7 @@ impl Queued {
     }
 }
 
-impl Gate for Queued {
+impl QueuedCall for Queued {
     type Permit = ();
 
     fn now_ns(&self) -> u64 {

@@ -12,7 +12,7 @@ use tower_service::Service;
 
 use super::limited::Limited;
 use crate::call::outcome_of;
-use crate::pool::{CallGuard, PoolGate, PoolPermit, PoolState};
+use crate::pool::{CallGuard, PoolCall, PoolPermit, PoolState};
 
 pin_project! {
     /// The connection that a [`ConnectionLimit`](super::ConnectionLimit) makes.
@@ -50,7 +50,7 @@ pin_project! {
     struct WaitingConnect<S, Target> {
         // First, so that it leaves the queue before the connector is dropped.
         #[pin]
-        waiter: Waiter<PoolGate>,
+        waiter: Waiter<PoolCall>,
         service: S,
         target: Option<Target>,
     }
@@ -80,7 +80,7 @@ impl<S: Service<Target>, Target> ConnectFuture<S, Target> {
         key: PartitionKey,
     ) -> Self {
         let call = Box::pin(WaitingConnect {
-            waiter: Waiter::new(PoolGate::new(Arc::clone(&state), key, None)),
+            waiter: Waiter::new(PoolCall::new(Arc::clone(&state), key, None)),
             service,
             target: Some(target),
         });

@@ -13,7 +13,7 @@ use seawall_core::{
 };
 
 use super::threads::ThreadPool;
-use crate::pool::{CallGuard, PoolGate, PoolPermit, PoolState};
+use crate::pool::{CallGuard, PoolCall, PoolPermit, PoolState};
 use crate::semaphore::Admission;
 
 /// What is done on the pool.
@@ -52,7 +52,7 @@ pub(crate) struct PoolTask<W: Work, C> {
 enum Step<W: Work> {
     /// It has a permit, and begins at the first poll.
     Admitted(PoolPermit, W),
-    Waiting(Pin<Box<Waiter<PoolGate>>>, W),
+    Waiting(Pin<Box<Waiter<PoolCall>>>, W),
     Running(W::Task),
     Rejected(Rejection),
     Done,
@@ -83,7 +83,7 @@ impl<W: Work, C: Classify<W::Response, W::Error>> PoolTask<W, C> {
                 Step::Admitted(PoolPermit::new(Arc::clone(state), KEY), work)
             }
             Admission::Wait => {
-                let waiter = Waiter::new(PoolGate::new(Arc::clone(state), KEY, None));
+                let waiter = Waiter::new(PoolCall::new(Arc::clone(state), KEY, None));
                 Step::Waiting(Box::pin(waiter), work)
             }
             Admission::Rejected(reason) => {

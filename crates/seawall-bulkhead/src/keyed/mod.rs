@@ -2,12 +2,12 @@
 //!
 //! One short lock decides everything, so there is no order of atomics to argue about. A
 //! [`KeyedSupply`] decides who may have a permit, without clock, lock and executor; `permits` is the
-//! lock around it and its queue, `gate` a call that waits there.
+//! lock around it and its queue, `queued` a call that waits there.
 
-mod gate;
 mod permits;
+mod queued;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use gate::{KeyedGate, KeyedState};
 pub(crate) use permits::{KeyedPermits, KeyedSupply};
+pub(crate) use queued::{KeyedCall, KeyedState};

@@ -8,8 +8,8 @@ use pin_project_lite::pin_project;
 use seawall_core::{Classify, Policies, Policy, Rejectable, TrackCompletion};
 use tower_service::Service;
 
-use super::gate::PartitionGate;
 use super::permit::PartitionPermit;
+use super::queued::PartitionCall;
 use crate::call::BoundedCall;
 
 pin_project! {
@@ -28,12 +28,12 @@ pin_project! {
         X: Policies,
     {
         #[pin]
-        call: BoundedCall<S, Req, X, S::Future, PartitionGate>,
+        call: BoundedCall<S, Req, X, S::Future, PartitionCall>,
     }
 }
 
 impl<S: Service<Req>, Req, X: Policies> PartitionedFuture<S, Req, X> {
-    pub(crate) const fn new(call: BoundedCall<S, Req, X, S::Future, PartitionGate>) -> Self {
+    pub(crate) const fn new(call: BoundedCall<S, Req, X, S::Future, PartitionCall>) -> Self {
         Self { call }
     }
 }

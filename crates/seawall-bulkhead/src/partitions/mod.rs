@@ -35,13 +35,13 @@ mod config;
 mod control;
 mod debt;
 mod future;
-mod gate;
 mod handle;
 mod hash;
 mod layer;
 mod partition;
 mod permit;
 mod permits;
+mod queued;
 mod service;
 mod state;
 

@@ -7,8 +7,8 @@ use seawall_core::{Classify, Describe, Policies, Policy, Reason, Rejectable, Tra
 use tower_service::Service;
 
 use super::future::PartitionedFuture;
-use super::gate::PartitionGate;
 use super::permit::PartitionPermit;
+use super::queued::PartitionCall;
 use super::state::PartitionState;
 use crate::call::{BoundedCall, Ending};
 use crate::counts::BulkheadStripe;
@@ -88,10 +88,10 @@ where
                 BoundedCall::rejected(rejection)
             }
             Admission::Wait => {
-                let gate = PartitionGate::new(self.state.local(), meta.key, meta.deadline);
+                let queued = PartitionCall::new(self.state.local(), meta.key, meta.deadline);
                 let service = self.inner.clone(); // clone: waits, polled ready later
                 self.inner = service.clone();
-                BoundedCall::waiting(service, req, gate, Ending::of(&self.policy))
+                BoundedCall::waiting(service, req, queued, Ending::of(&self.policy))
             }
         })
     }

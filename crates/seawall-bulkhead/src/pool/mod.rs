@@ -4,17 +4,17 @@
 //! layer share, `call` what a call has of it, `handle` reads and controls it from outside.
 
 mod call;
-mod gate;
 mod handle;
 mod queue;
+mod queued;
 mod state;
 
 pub(crate) use call::{CallGuard, PoolPermit};
-pub(crate) use gate::PoolGate;
 #[cfg(feature = "isolated")]
 pub(crate) use handle::Threads;
 pub use handle::{PoolHandle, PoolSnapshot};
 pub(crate) use queue::PoolLimits;
 #[cfg(test)]
 pub(crate) use queue::PoolSupply;
+pub(crate) use queued::PoolCall;
 pub(crate) use state::PoolState;

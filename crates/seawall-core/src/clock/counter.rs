@@ -1,7 +1,7 @@
 //! The time-stamp counter, where the operating system itself trusts it.
 
-mod line;
-mod lines;
+mod segment;
+mod segments;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -10,13 +10,13 @@ use std::sync::OnceLock;
 
 use super::origin::{ORIGIN, os_now};
 use crate::ns;
-use lines::{Lines, Source};
+use segments::{Segments, Source};
 
 /// Nanoseconds by the counter.
 #[derive(Debug)]
 pub(super) struct Counter {
     source: Tsc,
-    lines: Lines,
+    segments: Segments,
 }
 
 impl Counter {
@@ -27,7 +27,7 @@ impl Counter {
             is_trusted().then(|| Self {
                 // Once per process, about a millisecond: quanta measures the rate for itself.
                 source: Tsc(quanta::Clock::new()),
-                lines: Lines::new(),
+                segments: Segments::new(),
             })
         });
         counter.as_ref()
@@ -36,7 +36,7 @@ impl Counter {
     /// Nanoseconds since the origin of all readings.
     #[inline]
     pub(super) fn now(&self) -> u64 {
-        self.lines.read(&self.source)
+        self.segments.read(&self.source)
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 /// What all readings count from: a day before the first one, or as much of it as the platform
-/// can tell, since a runtime that was paused before then stands still at an earlier moment.
+/// has instants for, since a runtime that was paused before then stands still at an earlier moment.
 pub(super) static ORIGIN: LazyLock<std::time::Instant> = LazyLock::new(|| {
     const DAY: Duration = Duration::from_secs(24 * 3600);
     let now = os_now();

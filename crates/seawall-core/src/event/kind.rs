@@ -63,7 +63,7 @@ pub enum EventKind {
         ///
         /// * of every layer: `"configure"`, `"reset"`, and where it has them `"block"`, `"bypass"`,
         ///   and `"shadow_on"` and `"shadow_off"` for `set_shadow`;
-        /// * of gates: `"pause"`, `"pause_for"`, `"drain"`, `"resume"`, for all keys of a rate limit
+        /// * of limits: `"pause"`, `"pause_for"`, `"drain"`, `"resume"`, for all keys of a rate limit
         ///   `"pause_all"`, `"pause_all_for"`, `"drain_all"`, `"resume_all"`;
         /// * of rate limits: `"refill"`, `"set_wall_clock"`, `"configure_key"`, `"evict_idle"`;
         /// * of bulkheads: `"set_limit"`, `"set_share"`, `"reset_peak"`;
@@ -71,7 +71,7 @@ pub enum EventKind {
         ///   `"set_max_keys"`; that of a key has the name of all keys;
         /// * of health monitors: `"configure_check"`, `"remove"`.
         ///
-        /// A command that is refused is not emitted; one that changes nothing is, but for a pause
+        /// A command that is rejected is not emitted; one that changes nothing is, but for a pause
         /// of no time.
         command: &'static str,
     },

@@ -44,6 +44,6 @@ mod tests;
 pub use rank::{WaiterId, rank};
 pub use state::{GRACE, Queue, Standing, Taking};
 pub use supply::{Next, Supply};
-pub use waiter::{Gate, InnerService, Stopped, Target, Turn, Waiter};
+pub use waiter::{InnerService, QueuedCall, Stopped, Target, Turn, Waiter};
 pub use wakers::Wakers;
 pub use watchdog::{Watched, watch};

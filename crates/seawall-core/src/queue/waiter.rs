@@ -20,13 +20,12 @@ pub enum Turn {
     Go,
     /// Wait to be woken.
     Wait,
-    /// The same, but look again at this time of the gate's clock, in nanoseconds.
+    /// The same, but look again at this time of the queue's clock, in nanoseconds.
     WaitUntil(u64),
 }
 
-/// One waiter's side of a [`Queue`](super::Queue): what [`Waiter`] polls. Dropped, it leaves the
-/// queue.
-pub trait Gate {
+/// A call in a [`Queue`](super::Queue), as [`Waiter`] polls it. Dropped, it leaves the queue.
+pub trait QueuedCall {
     /// What it waits for.
     type Permit;
 
@@ -122,7 +121,7 @@ impl<S: Service<Req> + Clone, Req> Target for InnerService<'_, S, Req> {
 /// Why a wait ended without a permit.
 #[derive(Debug)]
 pub enum Stopped<E> {
-    /// The gate has rejected it.
+    /// It was rejected.
     Rejected(Rejection),
     /// The target has failed.
     Failed(E),
@@ -135,14 +134,14 @@ fn in_runtime() -> bool {
 }
 
 /// Takes what the waiter seems to have a claim on, if its target is ready; `None` when it has none.
-fn poll_claim<G: Gate, T: Target>(
-    gate: &mut G,
+fn poll_claim<C: QueuedCall, T: Target>(
+    call: &mut C,
     cx: &mut Context<'_>,
     target: &mut T,
-) -> Poll<Result<Option<G::Permit>, T::Error>> {
+) -> Poll<Result<Option<C::Permit>, T::Error>> {
     match target.poll_ready(cx) {
         Poll::Ready(Ok(())) => {
-            let permit = gate.take_claim();
+            let permit = call.take_claim();
             if permit.is_none() {
                 target.release();
             }
@@ -150,17 +149,17 @@ fn poll_claim<G: Gate, T: Target>(
         }
         Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
         Poll::Pending => {
-            gate.skip();
+            call.skip();
             Poll::Pending
         }
     }
 }
 
 pin_project! {
-    /// A call that waits at a gate, with its timer.
+    /// A call that waits in a queue, with its timer.
     #[derive(Debug)]
-    pub struct Waiter<G> {
-        gate: G,
+    pub struct Waiter<C> {
+        call: C,
         #[pin]
         timer: Option<Sleep>,
         // A timer ends with its runtime.
@@ -168,25 +167,25 @@ pin_project! {
     }
 }
 
-impl<G: Gate> Waiter<G> {
+impl<C: QueuedCall> Waiter<C> {
     /// A waiter that joins the queue at its first poll, not before: a future that is never polled
     /// must hold up nobody.
-    pub const fn new(gate: G) -> Self {
+    pub const fn new(call: C) -> Self {
         Self {
-            gate,
+            call,
             timer: None,
             runtime: None,
         }
     }
 
-    /// The gate's side of it.
-    pub const fn gate(&self) -> &G {
-        &self.gate
+    /// The call in the queue.
+    pub const fn call(&self) -> &C {
+        &self.call
     }
 
-    /// The gate's side of it.
-    pub fn gate_mut(self: Pin<&mut Self>) -> &mut G {
-        self.project().gate
+    /// The same, mutably.
+    pub fn call_mut(self: Pin<&mut Self>) -> &mut C {
+        self.project().call
     }
 
     /// Waits for the turn: the target's readiness first, the permit last. So no permit is held by a
@@ -199,23 +198,23 @@ impl<G: Gate> Waiter<G> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         target: &mut T,
-    ) -> Poll<Result<G::Permit, Stopped<T::Error>>> {
+    ) -> Poll<Result<C::Permit, Stopped<T::Error>>> {
         let mut this = self.project();
         loop {
             let mut skipped = false;
-            if this.gate.seems_notified() {
-                match poll_claim(this.gate, cx, target) {
+            if this.call.seems_notified() {
+                match poll_claim(this.call, cx, target) {
                     Poll::Ready(Ok(Some(permit))) => return Poll::Ready(Ok(permit)),
                     Poll::Ready(Ok(None)) => {}
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(Stopped::Failed(error))),
                     Poll::Pending => skipped = true,
                 }
             }
-            let now_ns = this.gate.now_ns();
+            let now_ns = this.call.now_ns();
             let mut turn = Turn::Wait;
             if !skipped {
                 // Cloned before any lock is taken: that runs code of the executor.
-                turn = match this.gate.turn(now_ns, cx.waker().clone()) {
+                turn = match this.call.turn(now_ns, cx.waker().clone()) {
                     Ok(turn) => turn,
                     Err(rejection) => return Poll::Ready(Err(Stopped::Rejected(rejection))),
                 };
@@ -226,10 +225,10 @@ impl<G: Gate> Waiter<G> {
                 turn = match target.poll_ready(cx) {
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(Stopped::Failed(error))),
                     Poll::Pending => {
-                        this.gate.skip();
+                        this.call.skip();
                         Turn::Wait
                     }
-                    Poll::Ready(Ok(())) => match this.gate.take(cx.waker()) {
+                    Poll::Ready(Ok(())) => match this.call.take(cx.waker()) {
                         Ok(permit) => return Poll::Ready(Ok(permit)),
                         Err(instead) => {
                             target.release();
@@ -238,9 +237,9 @@ impl<G: Gate> Waiter<G> {
                     },
                 };
             }
-            let deadline_ns = this.gate.deadline_ns();
+            let deadline_ns = this.call.deadline_ns();
             if now_ns >= deadline_ns {
-                let rejection = this.gate.reject(now_ns);
+                let rejection = this.call.reject(now_ns);
                 return Poll::Ready(Err(Stopped::Rejected(rejection)));
             }
             let until_ns = match turn {
@@ -256,7 +255,7 @@ impl<G: Gate> Waiter<G> {
                 return Poll::Pending;
             }
             let runtime = Handle::try_current().ok().map(|runtime| runtime.id());
-            let at = this.gate.instant(until_ns);
+            let at = this.call.instant(until_ns);
             match this.timer.as_mut().as_pin_mut() {
                 Some(timer) if *this.runtime == runtime => {
                     if timer.deadline() != at {

@@ -63,8 +63,8 @@ const LIMITS: [Reason; 8] = [
 async fn a_rejected_further_attempt_leaves_the_response_of_the_upstream_marked() {
     for status in [429, 500] {
         for reason in LIMITS {
-            let refused = rejected(reason, Some(3 * SECOND));
-            let (result, handle) = call(ladder(3), [Ok(reply(status)), Err(refused)]).await;
+            let not_sent = rejected(reason, Some(3 * SECOND));
+            let (result, handle) = call(ladder(3), [Ok(reply(status)), Err(not_sent)]).await;
             let reply = result.unwrap_or_else(|e| panic!("{reason:?}: {e:?}"));
             assert_eq!(reply.status, status);
             let mark = reply.mark.unwrap();
@@ -93,8 +93,8 @@ async fn it_is_kept_across_any_number_of_rejections() {
 
 #[tokio::test(start_paused = true)]
 async fn the_last_response_of_several_is_kept() {
-    let refused = rejected(Reason::CircuitOpen, None);
-    let results = [Ok(reply(429)), Ok(reply(503)), Err(refused)];
+    let not_sent = rejected(Reason::CircuitOpen, None);
+    let results = [Ok(reply(429)), Ok(reply(503)), Err(not_sent)];
     let (result, _) = call(ladder(3), results).await;
     assert_eq!(result.unwrap().status, 503);
 }
@@ -115,9 +115,9 @@ async fn a_later_result_of_the_upstream_takes_its_place() {
 /// The upstream gave no result, so the rejection is all there is.
 #[tokio::test(start_paused = true)]
 async fn a_rejection_without_any_response_before_it_is_the_result() {
-    let refused = Err(rejected(Reason::BulkheadFull, None));
-    let (result, _) = call(ladder(3), [refused]).await;
-    assert_eq!(result, refused);
+    let not_sent = Err(rejected(Reason::BulkheadFull, None));
+    let (result, _) = call(ladder(3), [not_sent]).await;
+    assert_eq!(result, not_sent);
 }
 
 /// A connection that could not be made says nothing of the upstream, and must not say "not sent"

@@ -4,7 +4,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::line::{Follower, Line, REACH_NS, Sample};
+use super::segment::{Follower, REACH_NS, Sample, Segment};
 use super::*;
 use crate::clock::origin::os_now;
 use crate::clock::{Clock, tokio_ns};
@@ -14,7 +14,7 @@ const MS: u64 = 1_000_000;
 /// A counter that somebody turns, and an operating system's clock beside it.
 struct Turned {
     follower: Follower,
-    line: Line,
+    segment: Segment,
     counter: u64,
     os: u64,
     /// The latest reading.
@@ -25,7 +25,7 @@ impl Turned {
     fn new(counter: u64) -> Self {
         Self {
             follower: Follower::default(),
-            line: Line::default(),
+            segment: Segment::default(),
             counter,
             os: 5 * MS,
             reading: 0,
@@ -39,29 +39,29 @@ impl Turned {
         self.os += ns;
     }
 
-    /// Whether it was by the line.
+    /// Whether it was by the segment.
     fn read(&mut self, bracket: u64) -> bool {
-        let by_line = self.line.at(self.counter);
-        let reading = by_line.unwrap_or_else(|| {
+        let by_segment = self.segment.at(self.counter);
+        let reading = by_segment.unwrap_or_else(|| {
             let sample = Sample {
                 counter: self.counter,
                 ns: self.os,
                 bracket,
             };
-            let (reading, line) = self.follower.take(sample);
-            self.line = line.unwrap_or(self.line);
+            let (reading, segment) = self.follower.take(sample);
+            self.segment = segment.unwrap_or(self.segment);
             reading
         });
         assert!(reading >= self.reading, "{reading} after {}", self.reading);
         self.reading = reading;
-        by_line.is_some()
+        by_segment.is_some()
     }
 
     fn error(&self) -> u64 {
         self.reading.abs_diff(self.os)
     }
 
-    /// Until readings follow a line.
+    /// Until readings follow a segment.
     fn settle(&mut self, ticks_per_us: u64) {
         for _ in 0..4 {
             self.run(MS / 2, ticks_per_us);
@@ -74,13 +74,13 @@ impl Turned {
 #[test]
 fn a_line_begins_with_the_second_rate_that_agrees() {
     let mut clock = Turned::new(17);
-    let mut by_line = Vec::new();
+    let mut by_segment = Vec::new();
     for _ in 0..4 {
-        by_line.push(clock.read(0));
+        by_segment.push(clock.read(0));
         clock.run(MS / 2, 2_600);
     }
-    by_line.push(clock.read(0));
-    assert_eq!(by_line, [false, false, false, true, false]);
+    by_segment.push(clock.read(0));
+    assert_eq!(by_segment, [false, false, false, true, false]);
     assert_eq!(clock.error(), 0);
 }
 
@@ -89,9 +89,9 @@ fn a_sample_that_was_interrupted_changes_nothing() {
     let mut clock = Turned::new(0);
     clock.settle(1_000);
     clock.run(MS, 1_000);
-    let line = clock.line;
+    let segment = clock.segment;
     assert!(!clock.read(20_000), "20 us");
-    assert_eq!((clock.line, clock.error()), (line, 0));
+    assert_eq!((clock.segment, clock.error()), (segment, 0));
     assert!(!clock.read(9_000));
     assert!(clock.read(0));
 }
@@ -162,7 +162,7 @@ fn event() -> impl Strategy<Value = Event> {
 
 proptest! {
     /// Whatever the clocks do: never backwards (checked at each reading), never ahead by more
-    /// than a line's reach, and late by that only as long as it takes to notice a stopped counter.
+    /// than a segment's reach, and late by that only as long as it takes to notice a stopped counter.
     #[test]
     fn readings_follow_the_operating_system(
         start in any::<u64>(),

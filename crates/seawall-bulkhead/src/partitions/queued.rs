@@ -6,10 +6,10 @@ use super::permit::PartitionPermit;
 use super::permits::PartitionPermits;
 use super::state::PartitionCallState;
 use crate::counts::BulkheadStripe;
-use crate::keyed::{KeyedGate, KeyedPermits, KeyedState};
+use crate::keyed::{KeyedCall, KeyedPermits, KeyedState};
 
 /// A call that waits for a permit of its key.
-pub(crate) type PartitionGate = KeyedGate<PartitionCallState>;
+pub(crate) type PartitionCall = KeyedCall<PartitionCallState>;
 
 impl KeyedState for PartitionCallState {
     type Supply = PartitionPermits;

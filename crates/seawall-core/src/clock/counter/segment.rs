@@ -4,11 +4,11 @@
 //! follow a straight line for a short time, its reach; then the next sample is due. So an error
 //! of the rate has no time to add up, whatever the other clock is corrected by, and after a long
 //! idle time the first reading is a sample. Where two measured rates disagree (a suspended
-//! machine, a counter that was set), there is no line until two in a row agree.
+//! machine, a counter that was set), there is no segment until two in a row agree.
 
-/// For how long a line is good.
+/// For how long a segment is good.
 ///
-/// It is the bound of every error as well: a line never runs ahead of the last sample by more.
+/// It is the bound of every error as well: a segment never runs ahead of the last sample by more.
 pub(super) const REACH_NS: u64 = 800_000;
 
 /// The shortest time that a rate is measured over.
@@ -32,20 +32,20 @@ pub(super) struct Sample {
     pub(super) bracket: u64,
 }
 
-/// A line that readings follow from `counter` on.
+/// A segment that readings follow from `counter` on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct Segment {
     /// The counter at its start.
     pub(super) counter: u64,
     /// The reading at its start.
     pub(super) ns: u64,
     /// Nanoseconds per tick, in units of 2^-32.
     pub(super) rate: u64,
-    /// For how many ticks it is good; 0 for no line, where `ns` is the latest reading.
+    /// For how many ticks it is good; 0 for no segment, where `ns` is the latest reading.
     pub(super) reach: u64,
 }
 
-impl Line {
+impl Segment {
     /// The reading at `counter`; `None` beyond its reach.
     #[inline]
     pub(super) fn at(&self, counter: u64) -> Option<u64> {
@@ -68,7 +68,7 @@ impl Line {
 /// What the samples have shown.
 #[derive(Debug, Default)]
 pub(super) struct Follower {
-    line: Line,
+    segment: Segment,
     /// The last sample that a rate is measured from.
     last: Option<Sample>,
     /// The last measured rate; 0 where there is none.
@@ -76,12 +76,12 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    /// Takes a sample: the reading at its moment, and the line from there on when it changes.
+    /// Takes a sample: the reading at its moment, and the segment from there on when it changes.
     ///
-    /// No reading is earlier than one before. Where the line was ahead of the operating system's
+    /// No reading is earlier than one before. Where the segment was ahead of the operating system's
     /// clock, the next one is less steep and meets it at its end.
-    pub(super) fn take(&mut self, sample: Sample) -> (u64, Option<Line>) {
-        let reading = sample.ns.max(self.line.latest(sample.counter));
+    pub(super) fn take(&mut self, sample: Sample) -> (u64, Option<Segment>) {
+        let reading = sample.ns.max(self.segment.latest(sample.counter));
         let Some(last) = self.last else {
             self.last = Some(sample);
             return (reading, Some(self.hold(&sample, reading)));
@@ -96,39 +96,39 @@ impl Follower {
         }
         let agree = rate.abs_diff(self.rate) <= rate / AGREEING;
         (self.last, self.rate) = (Some(sample), rate);
-        let line = if agree {
+        let segment = if agree {
             self.draw(&sample, reading)
         } else {
             self.hold(&sample, reading)
         };
-        (reading, Some(line))
+        (reading, Some(segment))
     }
 
-    /// A line from `reading` to where the operating system's clock will be at its end.
-    fn draw(&mut self, sample: &Sample, reading: u64) -> Line {
+    /// A segment from `reading` to where the operating system's clock will be at its end.
+    fn draw(&mut self, sample: &Sample, reading: u64) -> Segment {
         let lead = reading - sample.ns;
         let reach = reach(self.rate);
         if lead > REACH_NS / 2 || reach == 0 {
             return self.hold(sample, reading);
         }
         let slower = u128::from(self.rate) * u128::from(REACH_NS - lead) / u128::from(REACH_NS);
-        self.line = Line {
+        self.segment = Segment {
             counter: sample.counter,
             ns: reading,
             rate: u64::try_from(slower).unwrap_or(0),
             reach,
         };
-        self.line
+        self.segment
     }
 
-    /// No line: every reading is the operating system's, and none is before `reading`.
-    fn hold(&mut self, sample: &Sample, reading: u64) -> Line {
-        self.line = Line {
+    /// No segment: every reading is the operating system's, and none is before `reading`.
+    fn hold(&mut self, sample: &Sample, reading: u64) -> Segment {
+        self.segment = Segment {
             counter: sample.counter,
             ns: reading,
-            ..Line::default()
+            ..Segment::default()
         };
-        self.line
+        self.segment
     }
 }
 

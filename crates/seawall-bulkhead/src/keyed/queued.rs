@@ -2,12 +2,12 @@
 
 use std::task::Waker;
 
-use seawall_core::queue::{Gate, Turn, WaiterId, Watched, watch};
+use seawall_core::queue::{QueuedCall, Turn, WaiterId, Watched, watch};
 use seawall_core::{Complete, EventSource, PartitionKey, Reason, Rejection};
 use tokio::time::Instant;
 
 use super::permits::{KeyedPermits, KeyedSupply};
-use crate::call::{CallGate, HeldPermit};
+use crate::call::{CountedCall, HeldPermit};
 use crate::counts::BulkheadStripe;
 
 /// The shared state that a call holds.
@@ -30,7 +30,7 @@ pub(crate) trait KeyedState: Clone + Send + Sync + 'static {
 
 /// It joins the queue at its first poll, and leaves it when it is dropped.
 #[derive(Debug)]
-pub(crate) struct KeyedGate<S: KeyedState> {
+pub(crate) struct KeyedCall<S: KeyedState> {
     state: S,
     key: PartitionKey,
     /// That of the request; `u64::MAX` without one.
@@ -41,7 +41,7 @@ pub(crate) struct KeyedGate<S: KeyedState> {
     done: bool,
 }
 
-impl<S: KeyedState> KeyedGate<S> {
+impl<S: KeyedState> KeyedCall<S> {
     pub(crate) fn new(state: S, key: PartitionKey, deadline: Option<Instant>) -> Self {
         let clock = state.permits().clock();
         Self {
@@ -86,7 +86,7 @@ impl<S: KeyedState> KeyedGate<S> {
     }
 }
 
-impl<S: KeyedState> Gate for KeyedGate<S> {
+impl<S: KeyedState> QueuedCall for KeyedCall<S> {
     type Permit = S::Permit;
 
     fn now_ns(&self) -> u64 {
@@ -141,7 +141,7 @@ impl<S: KeyedState> Gate for KeyedGate<S> {
     }
 }
 
-impl<S: KeyedState> Drop for KeyedGate<S> {
+impl<S: KeyedState> Drop for KeyedCall<S> {
     fn drop(&mut self) {
         if !self.done {
             self.withdraw();
@@ -150,7 +150,7 @@ impl<S: KeyedState> Drop for KeyedGate<S> {
     }
 }
 
-impl<S> CallGate for KeyedGate<S>
+impl<S> CountedCall for KeyedCall<S>
 where
     S: KeyedState<Permit: Complete>,
     S::Permit: HeldPermit,

@@ -8,10 +8,10 @@ use super::call::PoolPermit;
 use super::queue::PoolSupply;
 use super::state::PoolState;
 use crate::counts::BulkheadStripe;
-use crate::keyed::{KeyedGate, KeyedPermits, KeyedState};
+use crate::keyed::{KeyedCall, KeyedPermits, KeyedState};
 
 /// A call that waits for a permit of a pool.
-pub(crate) type PoolGate = KeyedGate<Arc<PoolState>>;
+pub(crate) type PoolCall = KeyedCall<Arc<PoolState>>;
 
 impl KeyedState for Arc<PoolState> {
     type Supply = PoolSupply;

@@ -1,11 +1,11 @@
-//! The line that all threads read, without a lock and without a shared write.
+//! The segment that all threads read, without a lock and without a shared write.
 
 use std::sync::TryLockError;
 
-use super::line::{Follower, Line, Sample};
+use super::segment::{Follower, Sample, Segment};
 use super::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, fence, spin_loop};
 
-/// How often a thread looks for the line that another one is about to publish: about as long as
+/// How often a thread looks for the segment that another one is about to publish: about as long as
 /// taking a sample lasts.
 const LOOKS: usize = 16;
 
@@ -30,7 +30,7 @@ pub(super) trait Source {
     }
 }
 
-/// One line, word by word.
+/// One segment, word by word.
 #[derive(Debug, Default)]
 struct Slot {
     counter: AtomicU64,
@@ -41,8 +41,8 @@ struct Slot {
 
 impl Slot {
     #[inline]
-    fn load(&self) -> Line {
-        Line {
+    fn load(&self) -> Segment {
+        Segment {
             counter: self.counter.load(Ordering::Relaxed),
             ns: self.ns.load(Ordering::Relaxed),
             rate: self.rate.load(Ordering::Relaxed),
@@ -50,26 +50,26 @@ impl Slot {
         }
     }
 
-    fn store(&self, line: &Line) {
-        self.counter.store(line.counter, Ordering::Relaxed);
-        self.ns.store(line.ns, Ordering::Relaxed);
-        self.rate.store(line.rate, Ordering::Relaxed);
-        self.reach.store(line.reach, Ordering::Relaxed);
+    fn store(&self, segment: &Segment) {
+        self.counter.store(segment.counter, Ordering::Relaxed);
+        self.ns.store(segment.ns, Ordering::Relaxed);
+        self.rate.store(segment.rate, Ordering::Relaxed);
+        self.reach.store(segment.reach, Ordering::Relaxed);
     }
 }
 
-/// The line in force in one of two slots, so that a thread that writes the next one holds up
+/// The segment in force in one of two slots, so that a thread that writes the next one holds up
 /// nobody, not even when it is interrupted.
 #[derive(Debug)]
 #[repr(C, align(128))]
-pub(super) struct Lines {
-    /// How many lines there were; the last bit is the slot of the one in force.
+pub(super) struct Segments {
+    /// How many segments there were; the last bit is the slot of the one in force.
     version: AtomicUsize,
     slots: [Slot; 2],
     follower: Mutex<Follower>,
 }
 
-impl Lines {
+impl Segments {
     pub(super) fn new() -> Self {
         Self {
             version: AtomicUsize::new(0),
@@ -87,23 +87,23 @@ impl Lines {
         }
     }
 
-    /// The reading by the line in force, or the latest one that it can have given.
+    /// The reading by the segment in force, or the latest one that it can have given.
     #[inline]
     fn look(&self, source: &impl Source) -> Result<u64, u64> {
         loop {
-            // First: a line that is put in force after this begins later, and is then asked again.
+            // First: a segment that is put in force after this begins later, and is then asked again.
             let counter = source.counter();
             let version = self.version.load(Ordering::Acquire);
-            let line = self.slots[version & 1].load();
+            let segment = self.slots[version & 1].load();
             // The slot may have been written twice meanwhile: who sees any of that sees the version.
             fence(Ordering::Acquire);
             if self.version.load(Ordering::Relaxed) == version {
-                return line.at(counter).ok_or_else(|| line.latest(counter));
+                return segment.at(counter).ok_or_else(|| segment.latest(counter));
             }
         }
     }
 
-    /// Beyond the reach of the line: one thread takes a sample, the others see its line.
+    /// Beyond the reach of the segment: one thread takes a sample, the others see its segment.
     #[cold]
     fn take_sample(&self, source: &impl Source) -> u64 {
         for _ in 0..LOOKS {
@@ -122,9 +122,9 @@ impl Lines {
             if let Ok(reading) = self.look(source) {
                 return reading;
             }
-            let (reading, line) = follower.take(source.sample());
-            if let Some(line) = line {
-                self.publish(&line);
+            let (reading, segment) = follower.take(source.sample());
+            if let Some(segment) = segment {
+                self.publish(&segment);
             }
             return reading;
         }
@@ -135,12 +135,12 @@ impl Lines {
         }
     }
 
-    /// Puts a line in force. Only who holds the follower's lock does.
-    fn publish(&self, line: &Line) {
+    /// Puts a segment in force. Only who holds the follower's lock does.
+    fn publish(&self, segment: &Segment) {
         let version = self.version.load(Ordering::Relaxed);
-        // A thread that reads any word of the new line sees the version that it replaces.
+        // A thread that reads any word of the new segment sees the version that it replaces.
         fence(Ordering::Release);
-        self.slots[version.wrapping_add(1) & 1].store(line);
+        self.slots[version.wrapping_add(1) & 1].store(segment);
         self.version
             .store(version.wrapping_add(1), Ordering::Release);
     }
