@@ -41,12 +41,12 @@ fn stamping<E>() -> impl Fn(&mut Sent) -> Result<(), E> + Clone {
 
 /// What a broker has seen: how old each stamp was, and the nonces.
 #[derive(Clone, Default)]
-struct Seen {
+struct BrokerLog {
     ages: Arc<Mutex<Vec<Duration>>>,
     nonces: Arc<Mutex<Vec<u64>>>,
 }
 
-impl Seen {
+impl BrokerLog {
     /// A broker that takes so long for each request, and fails it if it should.
     fn broker(
         &self,
@@ -134,7 +134,7 @@ where
 /// A bulkhead and a rate limit held signed requests for seconds, and later nonces overtook them.
 #[tokio::test(start_paused = true)]
 async fn stamps_are_fresh_and_in_order_behind_a_bulkhead_and_a_rate_limit() {
-    let seen = Seen::default();
+    let seen = BrokerLog::default();
     let stack = queued().build().expect("valid").on_departure(stamping());
     let start = Instant::now();
     // Every third fails and is tried again, among those that still wait.
@@ -149,7 +149,7 @@ async fn stamps_are_fresh_and_in_order_behind_a_bulkhead_and_a_rate_limit() {
 /// What the other hook is not for.
 #[tokio::test(start_paused = true)]
 async fn what_is_prepared_above_the_waits_ages_in_them() {
-    let seen = Seen::default();
+    let seen = BrokerLog::default();
     let stamp = stamping();
     let prepare = move |request: &mut Sent, _: Attempt| stamp(request);
     let stack = queued().build().expect("valid").prepare(prepare);
@@ -160,7 +160,7 @@ async fn what_is_prepared_above_the_waits_ages_in_them() {
 /// The same in real time and on several threads: no more than what it takes to call the client.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stamps_are_fresh_in_real_time() {
-    let seen = Seen::default();
+    let seen = BrokerLog::default();
     let rate = RateLimitConfig::builder()
         .rate(500, SECOND)
         .burst(1)
@@ -183,7 +183,7 @@ async fn stamps_are_fresh_in_real_time() {
 /// Each hedged attempt leaves with a stamp of its own.
 #[tokio::test(start_paused = true)]
 async fn every_attempt_has_its_own_stamp() {
-    let seen = Seen::default();
+    let seen = BrokerLog::default();
     let hedge = HedgeConfig::builder()
         .delay(50 * MS)
         .build()
@@ -202,7 +202,7 @@ async fn a_hook_that_rejects_sends_nothing_and_is_no_failure() {
         Err(Rejection::new(Reason::Draining, "keys").into())
     };
     let stack = queued().build().expect("valid").on_departure(no_key);
-    let seen = Seen::default();
+    let seen = BrokerLog::default();
     let result = stack.layer(seen.broker(MS, |_| false)).oneshot(get()).await;
     let error = result.map(drop).expect_err("rejected");
     let rejection = error.rejection().expect("a rejection");

@@ -18,7 +18,7 @@ const TEN: Duration = Duration::from_secs(10);
 type Headers = Vec<(&'static str, String)>;
 
 /// What a stack did with one such response, after which the upstream is well.
-struct Seen {
+struct Effect {
     /// When each request came, from the first one on.
     sent: Vec<Duration>,
     status: Option<StatusCode>,
@@ -27,7 +27,7 @@ struct Seen {
     circuit: CircuitState,
 }
 
-async fn replay(stack: HttpStack, status: u16, headers: Headers) -> Seen {
+async fn replay(stack: HttpStack, status: u16, headers: Headers) -> Effect {
     let sent = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&sent);
     let handles = stack.handles();
@@ -55,7 +55,7 @@ async fn replay(stack: HttpStack, status: u16, headers: Headers) -> Seen {
     let status = result.ok().map(|response| response.status());
     let circuit = handles.breaker.snapshot().state;
     let sent = sent.lock().expect("no panic").clone();
-    Seen {
+    Effect {
         sent,
         status,
         paused,
@@ -63,7 +63,7 @@ async fn replay(stack: HttpStack, status: u16, headers: Headers) -> Seen {
     }
 }
 
-impl Seen {
+impl Effect {
     /// The limit is paused for ten seconds, and the retry departs when they are over.
     fn waited_ten_seconds(&self, what: &str) {
         let paused = self.paused.unwrap_or_default();

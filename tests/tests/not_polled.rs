@@ -66,13 +66,13 @@ async fn occupy(client: &Client, permits: u32) {
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct OtherCalls {
     rejected: usize,
     worst: Duration,
 }
 
 /// Other tasks call once every 10 ms.
-async fn others<F>(during: Duration, call: impl Fn() -> F) -> Seen
+async fn others<F>(during: Duration, call: impl Fn() -> F) -> OtherCalls
 where
     F: Future<Output = bool> + Send + 'static,
 {
@@ -86,7 +86,7 @@ where
         }));
         sleep(ms(10)).await;
     }
-    let mut seen = Seen::default();
+    let mut seen = OtherCalls::default();
     for task in tasks {
         let (served, took) = task.await.expect("nothing panics");
         seen.rejected += usize::from(!served);

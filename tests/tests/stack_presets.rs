@@ -23,7 +23,7 @@ type Reply = (u16, &'static [(&'static str, &'static str)], &'static str);
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// What a provider's response did to the stack.
-struct Seen {
+struct Effect {
     /// How often the request was sent.
     sends: u32,
     /// What became of the call.
@@ -39,7 +39,7 @@ struct Seen {
 }
 
 /// Sends a read through the stack of a provider that responds with `reply`, and then another.
-async fn replay(builder: StackBuilder, reply: Reply) -> Seen {
+async fn replay(builder: StackBuilder, reply: Reply) -> Effect {
     let stack = builder.build().expect("valid");
     let handles = stack.handles();
     let sends = Arc::new(AtomicU32::new(0));
@@ -79,7 +79,7 @@ async fn replay(builder: StackBuilder, reply: Reply) -> Seen {
         Ok(Err(error)) => error.rejection().copied(),
         _ => None,
     };
-    Seen {
+    Effect {
         sends: sent,
         result,
         circuit: handles.breaker.state(),
@@ -90,7 +90,7 @@ async fn replay(builder: StackBuilder, reply: Reply) -> Seen {
     }
 }
 
-impl Seen {
+impl Effect {
     /// The circuit is open for that long, and there was one attempt.
     fn is_banned_for(&self, lasts: Duration) {
         assert_eq!(self.circuit, CircuitState::Open);

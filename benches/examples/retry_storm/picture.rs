@@ -14,15 +14,15 @@ const HEIGHT: f64 = 190.0;
 const ABOVE: f64 = 40.0;
 const BELOW: f64 = 60.0;
 
-struct Line {
+struct Curve {
     name: &'static str,
     color: &'static str,
     width: f64,
     dashes: &'static str,
 }
 
-const fn line(name: &'static str, color: &'static str, width: f64, dashes: &'static str) -> Line {
-    Line {
+const fn line(name: &'static str, color: &'static str, width: f64, dashes: &'static str) -> Curve {
+    Curve {
         name,
         color,
         width,
@@ -31,7 +31,7 @@ const fn line(name: &'static str, color: &'static str, width: f64, dashes: &'sta
 }
 
 /// What is drawn, from below to above: where lines lie on each other, the wider ones show.
-const LINES: [Line; 8] = [
+const LINES: [Curve; 8] = [
     line("no retry", "#bbbbbb", 5.0, ""),
     line("tower, no budget", "#f5c26b", 5.0, ""),
     line("tower-resilience, no budget", "#d55e00", 2.5, ""),
@@ -190,7 +190,7 @@ fn legend(out: &mut String) {
     }
 }
 
-impl Line {
+impl Curve {
     fn stroke(&self) -> String {
         let mut out = format!("stroke=\"{}\" stroke-width=\"{}\"", self.color, self.width);
         if !self.dashes.is_empty() {

@@ -73,11 +73,11 @@ pub fn thread_index() -> usize {
 
 /// A cache line (and the one that the prefetcher fetches with it) for one stripe.
 #[repr(align(128))]
-struct Line<T>(T);
+struct CacheLine<T>(T);
 
 struct Body<C, T> {
     common: C,
-    stripes: Box<[Line<T>]>,
+    stripes: Box<[CacheLine<T>]>,
     /// Weak, since each handle keeps the body alive.
     siblings: OnceLock<Siblings<C, T>>,
 }
@@ -121,7 +121,7 @@ impl<C, T> Shared<C, T> {
     pub fn new(common: C, stripes: Stripes, mut stripe: impl FnMut() -> T) -> Self {
         let body = Arc::new(Body {
             common,
-            stripes: (0..stripes.get()).map(|_| Line(stripe())).collect(),
+            stripes: (0..stripes.get()).map(|_| CacheLine(stripe())).collect(),
             siblings: OnceLock::new(),
         });
         let handles: Handles<C, T> = (0..stripes.get())

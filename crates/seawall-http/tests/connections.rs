@@ -29,7 +29,7 @@ fn layer(max_connections: u32, max_waiting: u32) -> ConnectionLimitLayer {
 }
 
 #[derive(Default)]
-struct Seen {
+struct Accepted {
     open: u32,
     peak: u32,
     accepted: u32,
@@ -37,7 +37,7 @@ struct Seen {
 
 struct Server {
     uri: Uri,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<Accepted>>,
 }
 
 /// A server that counts its connections, and responds when `together` requests are there.
@@ -46,7 +46,7 @@ async fn server(together: usize) -> Server {
         .await
         .expect("a listener");
     let uri = format!("http://{}/", listener.local_addr().expect("an address"));
-    let seen = Arc::new(Mutex::new(Seen::default()));
+    let seen = Arc::new(Mutex::new(Accepted::default()));
     let count = Arc::clone(&seen);
     let meet = Arc::new(Barrier::new(together));
     tokio::spawn(async move {

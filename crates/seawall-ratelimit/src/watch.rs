@@ -29,11 +29,11 @@ const AT_ONCE: Duration = Duration::from_millis(1);
 pub(crate) struct Watch {
     /// The reading from which on it looks again.
     next: AtomicU64,
-    seen: Mutex<Seen>,
+    seen: Mutex<LastLook>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Seen {
+struct LastLook {
     wall: WallClock,
     /// Both at the same moment: the running clock, and that of the operating system which it follows
     /// unless a test has paused it.
@@ -57,7 +57,7 @@ impl Watch {
         let next = if is_needed { now } else { u64::MAX };
         Self {
             next: AtomicU64::new(next),
-            seen: Mutex::new(Seen {
+            seen: Mutex::new(LastLook {
                 wall,
                 at: now,
                 steady: steady(),
@@ -125,7 +125,7 @@ impl Watch {
         news
     }
 
-    fn lock(&self) -> MutexGuard<'_, Seen> {
+    fn lock(&self) -> MutexGuard<'_, LastLook> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -37,7 +37,7 @@ use crate::quota::tokens::Usage;
 pub struct UsageReader {
     shape: Shape,
     members: Members,
-    seen: Seen,
+    seen: TokenCounts,
     /// Whether the last byte was a carriage return.
     after_return: bool,
 }
@@ -148,7 +148,7 @@ impl UsageReader {
 
 /// The largest of each count that was seen.
 #[derive(Clone, Copy, Debug, Default)]
-struct Seen {
+struct TokenCounts {
     /// OpenAI's chat: all of the prompt.
     prompt: Option<u64>,
     input: Option<u64>,
@@ -158,7 +158,7 @@ struct Seen {
     total: Option<u64>,
 }
 
-impl Seen {
+impl TokenCounts {
     fn add(&mut self, usage: &[u8]) {
         // An object that does not parse is ignored.
         let Ok(usage) = serde_json::from_slice::<Value>(usage) else {
