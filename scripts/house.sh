@@ -43,6 +43,28 @@ found=$(git grep -nIiE "(^|[^[:alpha:]])($words)([^[:alpha:]]|$)" -- '*.rs' '*.m
     ':!docs/vocabulary.md' ':!CHANGELOG.md' || true)
 [ -z "$found" ] || complain 'words that docs/vocabulary.md replaces:' "$found"
 
+# The list and the table have the same words, but for those that the table excuses.
+found=$(python3 - <<'PYTHON'
+import pathlib, re
+
+table = pathlib.Path("docs/vocabulary.md").read_text().partition("## Words that are not used")[2]
+lines = pathlib.Path("scripts/words.txt").read_text().splitlines()
+unused = {line for line in lines if line and not line.startswith("#")}
+listed = re.compile("|".join(unused), re.IGNORECASE)
+matched = set()
+for row in re.findall(r"^\| (.*) \|$", table, re.MULTILINE)[1:]:
+    words, _, excuse = (cell.strip() for cell in f"{row} ".split("|"))
+    for word in re.sub(r" \(.*?\)", "", words).split(", "):
+        matched |= {line for line in unused if re.fullmatch(line, word)}
+        if bool(listed.fullmatch(word)) == bool(excuse):
+            print(f"`{word}`: the table {'excuses it' if excuse else 'has it'}, the list",
+                  "has it" if excuse else "has not")
+for line in sorted(unused - matched):
+    print(f"`{line}`: the list has it, the table has not")
+PYTHON
+)
+[ -z "$found" ] || complain 'scripts/words.txt and the last table of docs/vocabulary.md disagree:' "$found"
+
 # The words of a name in camel case.
 capital=$(grep -E '^[a-z]+$' scripts/words.txt | sed -E 's/^(.)/\U\1/' | paste -sd '|')
 found=$(git grep -nE "[a-z]($capital)([A-Z_(){}<>:,; ]|$)|\b($capital)[A-Z]" -- '*.rs' || true)

@@ -43,7 +43,7 @@
 //! # }
 //! ```
 //!
-//! Give the layer a classifier that tells overload from a bad request: without one, every error
+//! Give the layer a classifier that distinguishes overload from a bad request: without one, every error
 //! counts as not accepted.
 //!
 //! # More

@@ -219,7 +219,7 @@ impl Tightest {
         let Some(resets_in) = limit.resets_in else {
             return;
         };
-        // What does not report the whole may be used up as well as not: it is taken for large.
+        // Where the total is not reported, it may be used up as well as not: it is taken for large.
         let left = limit.remaining.unwrap_or(0);
         let of = limit.limit.unwrap_or(u64::MAX).max(1);
         let tighter = match self.found {
