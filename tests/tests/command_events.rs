@@ -81,7 +81,6 @@ fn check_all<H: InstanceHandle>(
 }
 
 const PAUSE: [Option<&str>; 3] = [Some("pause"), Some("bypass"), Some("reset")];
-const BLOCK: [Option<&str>; 3] = [Some("block"), Some("bypass"), Some("reset")];
 const FORCE: [Option<&str>; 3] = [Some("force_open"), Some("force_closed"), Some("reset")];
 const BYPASS: [Option<&str>; 3] = [None, Some("bypass"), Some("reset")];
 const RESET: [Option<&str>; 3] = [None, None, Some("reset")];
@@ -112,8 +111,14 @@ async fn bulkheads_emit_every_command() {
     check_all(
         "bulkhead",
         &PartitionedBulkheadLayer::new(NAME, config).handle(),
-        BLOCK,
+        PAUSE,
         &[
+            (Some("pause"), |h| h.pause()),
+            (Some("resume"), |h| h.resume()),
+            (Some("drain"), |h| h.drain()),
+            (Some("resume"), |h| h.resume()),
+            (Some("shadow_on"), |h| h.set_shadow(true)),
+            (Some("shadow_off"), |h| h.set_shadow(false)),
             (Some("set_limit"), |h| h.set_limit(5).unwrap()),
             (None, |h| assert!(h.set_limit(0).is_err())),
             (Some("set_share"), |h| {
@@ -135,8 +140,14 @@ async fn bulkheads_emit_every_command() {
     check_all(
         "connections",
         &ConnectionLimitLayer::new(NAME, config).handle(),
-        BLOCK,
+        PAUSE,
         &[
+            (Some("pause"), |h| h.pause()),
+            (Some("resume"), |h| h.resume()),
+            (Some("drain"), |h| h.drain()),
+            (Some("resume"), |h| h.resume()),
+            (Some("shadow_on"), |h| h.set_shadow(true)),
+            (Some("shadow_off"), |h| h.set_shadow(false)),
             (Some("configure"), |h| h.configure(h.config()).unwrap()),
             (Some("reset"), |h| h.reset()),
         ],
@@ -145,8 +156,14 @@ async fn bulkheads_emit_every_command() {
     check_all(
         "isolated",
         &layer.unwrap().handle(),
-        BLOCK,
+        PAUSE,
         &[
+            (Some("pause"), |h| h.pause()),
+            (Some("resume"), |h| h.resume()),
+            (Some("drain"), |h| h.drain()),
+            (Some("resume"), |h| h.resume()),
+            (Some("shadow_on"), |h| h.set_shadow(true)),
+            (Some("shadow_off"), |h| h.set_shadow(false)),
             (Some("configure"), |h| h.configure(h.config()).unwrap()),
             (None, |h| {
                 let two = IsolatedConfig::builder().threads(2).build().unwrap();
@@ -159,8 +176,14 @@ async fn bulkheads_emit_every_command() {
     check_all(
         "blocking",
         &layer.unwrap().handle(),
-        BLOCK,
+        PAUSE,
         &[
+            (Some("pause"), |h| h.pause()),
+            (Some("resume"), |h| h.resume()),
+            (Some("drain"), |h| h.drain()),
+            (Some("resume"), |h| h.resume()),
+            (Some("shadow_on"), |h| h.set_shadow(true)),
+            (Some("shadow_off"), |h| h.set_shadow(false)),
             (Some("configure"), |h| h.configure(h.config()).unwrap()),
             (Some("reset"), |h| h.reset()),
         ],

@@ -88,8 +88,9 @@ impl BulkheadConfig {
         pub const fn shadow -> bool;
     }
 
-    pub(crate) const fn with_max_concurrent(mut self, limit: u32) -> Self {
+    pub(crate) const fn in_force(mut self, limit: u32, shadow: bool) -> Self {
         self.max_concurrent = limit;
+        self.shadow = shadow;
         self
     }
 

@@ -1,22 +1,20 @@
 //! The bulkhead from outside: what it does, with which settings, and how to change that.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::Waker;
 use std::time::Duration;
 
-use seawall_core::{
-    EventSource, InstanceHandle, InstanceName, InvalidConfig, NonZeroCount, Samples,
-};
-use tokio::time::{Instant, Sleep, sleep};
-
+use crate::commands::{FlagChange, commands};
 use crate::config::BulkheadConfig;
 use crate::counts::BulkheadCounts;
+use crate::drain::Drains;
 use crate::limit_algorithm::InstalledAlgorithm;
 use crate::semaphore::packed::{BYPASS, DRAINING, HELD, PAUSED, SHADOW};
 use crate::semaphore::{Semaphore, Usage};
 use crate::snapshot::{BulkheadSnapshot, BulkheadState};
-use crate::state::{SharedState, State};
+use crate::state::SharedState;
+use seawall_core::{
+    EventSource, InstanceHandle, InstanceName, InvalidConfig, NonZeroCount, Samples,
+};
 
 /// Reads and controls a bulkhead from any thread, without being part of any call.
 ///
@@ -64,7 +62,8 @@ impl BulkheadHandle {
         self.source().name()
     }
 
-    /// The settings in force; `max_concurrent` is the [limit](Self::limit) of this moment.
+    /// The settings in force; `max_concurrent` is the [limit](Self::limit) of this moment, and so is
+    /// shadow mode.
     pub fn config(&self) -> BulkheadConfig {
         self.state.common().config()
     }
@@ -163,61 +162,12 @@ impl BulkheadHandle {
         self.source().commanded("reset");
     }
 
-    /// Admits no call until [`resume`](Self::resume): new calls are rejected with
-    /// [`Paused`](seawall_core::Reason::Paused), queued ones wait on for as long as they may, and
-    /// those in flight go on.
-    pub fn pause(&self) {
-        self.state.common().command(PAUSED, BYPASS);
-        self.source().commanded("pause");
+    fn change(&self, (set, clear): FlagChange) {
+        self.state.common().command(set, clear);
     }
 
-    /// Rejects new calls with [`Draining`](seawall_core::Reason::Draining) until
-    /// [`resume`](Self::resume), and serves those queued: before a restart. See
-    /// [`drained`](Self::drained) for its end.
-    pub fn drain(&self) {
-        self.state.common().command(DRAINING, BYPASS);
-        self.source().commanded("drain");
-    }
-
-    /// Ends a pause, a drain and a bypass.
-    pub fn resume(&self) {
-        let state = self.state.common();
-        state.command(0, PAUSED | DRAINING | BYPASS);
-        self.source().commanded("resume");
-    }
-
-    /// Waits until no call holds a permit or waits for one, at any time or
-    /// [for good](Self::drain).
-    ///
-    /// ```
-    /// use seawall_bulkhead::{BulkheadConfig, BulkheadLayer};
-    ///
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// let handle = BulkheadLayer::new("orders", BulkheadConfig::default()).handle();
-    /// handle.drain();
-    /// handle.drained().await;
-    /// # }
-    /// ```
-    pub fn drained(&self) -> DrainFuture {
-        DrainFuture {
-            state: self.state.clone(),
-            id: None,
-            timer: None,
-        }
-    }
-
-    /// Begins or ends shadow mode; see
-    /// [`BulkheadConfigBuilder::shadow`](crate::BulkheadConfigBuilder::shadow). Queued calls go at
-    /// once when it begins.
-    pub fn set_shadow(&self, on: bool) {
-        self.state.common().set_shadow(on);
-        self.source().commanded_shadow(on);
-    }
-
-    fn bypass(&self) {
-        let state = self.state.common();
-        state.command(BYPASS, PAUSED | DRAINING);
-        self.source().commanded("bypass");
+    fn drains(&self) -> SharedState {
+        self.state.clone()
     }
 
     fn state_of(&self, usage: &Usage) -> BulkheadState {
@@ -228,6 +178,27 @@ impl BulkheadHandle {
         } else {
             BulkheadState::of(usage.in_flight, usage.limit, usage.queue_depth)
         }
+    }
+}
+
+commands!(BulkheadHandle);
+
+impl Drains for SharedState {
+    fn instance(&self) -> InstanceName {
+        self.common().source.name()
+    }
+
+    fn poll_idle(&self, id: &mut Option<u64>, waker: &Waker) -> bool {
+        let common = self.common();
+        common.semaphore.poll_idle(id, waker, common.clock.now())
+    }
+
+    fn forget_idle(&self, id: Option<u64>) {
+        self.common().semaphore.forget_idle(id);
+    }
+
+    fn has_waiters(&self) -> bool {
+        self.common().semaphore.has(HELD)
     }
 }
 
@@ -264,48 +235,3 @@ impl InstanceHandle for BulkheadHandle {
 }
 
 seawall_core::impl_debug!(BulkheadHandle: |this| name = this.name(), snapshot = this.snapshot());
-
-/// Waits until a bulkhead is empty; see [`BulkheadHandle::drained`]. It can be dropped at any time.
-#[must_use = "futures do nothing unless polled"]
-pub struct DrainFuture {
-    state: SharedState,
-    id: Option<u64>,
-    /// For waiters of other runtimes whose wait ends without anybody to notice.
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-/// How often a drain looks at waiters whose wait may be over.
-const LOOK: Duration = Duration::from_millis(50);
-
-impl Future for DrainFuture {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        let State {
-            semaphore, clock, ..
-        } = this.state.common();
-        while !semaphore.poll_idle(&mut this.id, cx.waker(), clock.now()) {
-            // Without waiters it needs no timer, and no runtime.
-            if !semaphore.has(HELD) {
-                return Poll::Pending;
-            }
-            let timer = this.timer.get_or_insert_with(|| Box::pin(sleep(LOOK)));
-            if timer.is_elapsed() {
-                timer.as_mut().reset(Instant::now() + LOOK);
-            }
-            ready!(timer.as_mut().poll(cx));
-        }
-        Poll::Ready(())
-    }
-}
-
-impl Drop for DrainFuture {
-    fn drop(&mut self) {
-        if self.id.is_some() {
-            self.state.common().semaphore.forget_idle(self.id);
-        }
-    }
-}
-
-seawall_core::impl_debug!(DrainFuture: |this| name = this.state.common().source.name());

@@ -77,8 +77,10 @@ pub mod partitions;
 pub mod scaling;
 
 mod call;
+mod commands;
 mod config;
 mod counts;
+mod drain;
 mod future;
 mod handle;
 mod keyed;
@@ -96,8 +98,9 @@ mod waiter;
 
 pub use config::{BulkheadConfig, BulkheadConfigBuilder};
 pub use counts::BulkheadCounts;
+pub use drain::DrainFuture;
 pub use future::ResponseFuture;
-pub use handle::{BulkheadHandle, DrainFuture};
+pub use handle::BulkheadHandle;
 pub use layer::BulkheadLayer;
 pub use limit_algorithm::{CallSample, LimitAlgorithm};
 pub use permit::Permit;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use seawall_core::InstanceName;
+use seawall_core::{InstanceName, Reason};
 
 use crate::counts::BulkheadCounts;
+use crate::mode::Mode;
 
 seawall_core::state_words! {
     /// What a bulkhead does now, of whichever kind it is.
@@ -23,6 +24,15 @@ seawall_core::state_words! {
 }
 
 impl BulkheadState {
+    /// By the command in force, and without one by the numbers.
+    pub(crate) const fn with(mode: Mode, in_flight: u32, limit: u32, queue_depth: usize) -> Self {
+        match mode.rejects() {
+            Some(Reason::Draining) => Self::Draining,
+            Some(_) => Self::Paused,
+            None => Self::of(in_flight, limit, queue_depth),
+        }
+    }
+
     /// By the numbers alone, while there is no command.
     pub(crate) const fn of(in_flight: u32, limit: u32, queue_depth: usize) -> Self {
         if queue_depth > 0 {

@@ -9,7 +9,7 @@ use crate::config::BulkheadConfig;
 use crate::counts::BulkheadStripe;
 use crate::limit_algorithm::{CallSample, InstalledAlgorithm, LimitAlgorithm, drop_of};
 use crate::semaphore::Semaphore;
-use crate::semaphore::packed::{BYPASS, SHADOW};
+use crate::semaphore::packed::SHADOW;
 
 #[derive(Debug)]
 pub(crate) struct State {
@@ -17,7 +17,7 @@ pub(crate) struct State {
     pub(crate) clock: Clock,
     pub(crate) source: EventSource,
     pub(crate) algorithm: OnceLock<InstalledAlgorithm>,
-    /// Its `max_concurrent` is that of the last configuration, not the limit in force.
+    /// As configured last: limit and shadow mode may have been changed since.
     config: Mutex<BulkheadConfig>,
 }
 
@@ -57,8 +57,8 @@ impl State {
     /// The settings in force.
     pub(crate) fn config(&self) -> BulkheadConfig {
         let current = self.lock_config();
-        let limit = self.semaphore.limit();
-        current.with_max_concurrent(limit)
+        let shadow = self.semaphore.has(SHADOW);
+        current.in_force(self.semaphore.limit(), shadow)
     }
 
     /// Installs an algorithm, unless there is one.
@@ -95,12 +95,6 @@ impl State {
     pub(crate) fn set_limit(&self, limit: u32) {
         let now = self.clock.now();
         self.semaphore.set_limit(limit, now).wake();
-    }
-
-    /// Ends shadow mode or begins it.
-    pub(crate) fn set_shadow(&self, on: bool) {
-        let (set, clear) = if on { (SHADOW, 0) } else { (0, SHADOW) };
-        self.command(set, clear | BYPASS);
     }
 
     /// Sets some flags of the semaphore and clears others.

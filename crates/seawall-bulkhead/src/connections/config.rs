@@ -58,6 +58,11 @@ impl ConnectionLimitConfig {
         self.limits.max_wait
     }
 
+    /// Whether the layer is in shadow mode.
+    pub const fn shadow(&self) -> bool {
+        self.limits.shadow
+    }
+
     pub(crate) const fn limits(&self) -> PoolLimits {
         self.limits
     }
@@ -77,6 +82,7 @@ impl Default for ConnectionLimitConfig {
                 max_per_key: None,
                 max_waiting: 1_024,
                 max_wait: DEFAULT_MAX_WAIT,
+                shadow: false,
             },
         }
     }
@@ -105,6 +111,11 @@ impl ConnectionLimitConfigBuilder {
 
         /// How many connects wait for a permit; 0 rejects at once. Default: 1,024.
         pub const fn max_waiting(u32);
+
+        /// Whether the layer is in shadow mode: every connect passes, none waits, and those that would
+        /// have been rejected are counted and emitted as
+        /// [`Shadowed`](seawall_core::EventKind::Shadowed). Default: no.
+        pub const fn shadow(bool);
     }
 
     /// How long a connect waits for a permit, longer than zero; counted from the first poll of its

@@ -23,6 +23,7 @@ const fn limits(max_concurrent: u32) -> PoolLimits {
         max_per_key: None,
         max_waiting: 0,
         max_wait: DEFAULT_MAX_WAIT,
+        shadow: false,
     }
 }
 
@@ -76,6 +77,11 @@ impl IsolatedConfig {
         self.limits.max_wait
     }
 
+    /// Whether the layer is in shadow mode.
+    pub const fn shadow(&self) -> bool {
+        self.limits.shadow
+    }
+
     pub(crate) const fn limits(&self) -> PoolLimits {
         self.limits
     }
@@ -115,6 +121,11 @@ impl IsolatedConfigBuilder {
 
         /// How many calls wait for a permit beside those. Default: 0, reject at once.
         pub const fn max_waiting(u32);
+
+        /// Whether the layer is in shadow mode: every call passes, none waits, and those that would
+        /// have been rejected are counted and emitted as
+        /// [`Shadowed`](seawall_core::EventKind::Shadowed). Default: no.
+        pub const fn shadow(bool);
     }
 
     /// How long a call waits for a permit, longer than zero; counted from the first poll of its
@@ -178,6 +189,11 @@ impl BlockingConfig {
         self.limits.max_wait
     }
 
+    /// Whether the layer is in shadow mode.
+    pub const fn shadow(&self) -> bool {
+        self.limits.shadow
+    }
+
     pub(crate) const fn limits(&self) -> PoolLimits {
         self.limits
     }
@@ -206,10 +222,14 @@ impl BlockingConfigBuilder {
         self
     }
 
-    /// How many calls wait for a thread beside those that run. Default: 0, reject at once.
-    pub const fn max_waiting(mut self, calls: u32) -> Self {
-        self.config.limits.max_waiting = calls;
-        self
+    seawall_core::setters! { self.config.limits:
+        /// How many calls wait for a thread beside those that run. Default: 0, reject at once.
+        pub const fn max_waiting(u32);
+
+        /// Whether the layer is in shadow mode: every call passes, none waits for a permit, though for a thread, and those that would
+        /// have been rejected are counted and emitted as
+        /// [`Shadowed`](seawall_core::EventKind::Shadowed). Default: no.
+        pub const fn shadow(bool);
     }
 
     /// How long a call waits for a thread, longer than zero; counted from the first poll of its

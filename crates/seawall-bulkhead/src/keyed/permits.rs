@@ -7,7 +7,9 @@ use std::time::Duration;
 use seawall_core::queue::{Queue, Standing, Supply, Taking, Turn, WaiterId, Wakers};
 use seawall_core::{Clock, PartitionKey, Reason, ns};
 
+use crate::commands::FlagChange;
 use crate::semaphore::Admission;
+use crate::semaphore::idle::IdleWaiters;
 
 /// Who may have a permit.
 pub(crate) trait KeyedSupply: Supply<PartitionKey> {
@@ -32,6 +34,15 @@ pub(crate) trait KeyedSupply: Supply<PartitionKey> {
 
     /// Gives one back.
     fn release(&mut self, key: PartitionKey);
+
+    /// How many are held.
+    fn in_flight(&self) -> u32;
+
+    /// Whether new calls are rejected until those queued are served.
+    fn is_draining(&self) -> bool;
+
+    /// An operator changes flags of the [`Mode`](crate::mode::Mode).
+    fn command(&mut self, change: FlagChange);
 }
 
 #[derive(Debug)]
@@ -45,6 +56,7 @@ pub(crate) struct KeyedPermits<S> {
 struct Inner<S> {
     waiters: Queue<PartitionKey>,
     supply: S,
+    idle_waiters: IdleWaiters,
 }
 
 /// A call that has joined.
@@ -61,6 +73,7 @@ impl<S: KeyedSupply> KeyedPermits<S> {
             inner: Mutex::new(Inner {
                 waiters: Queue::new(),
                 supply,
+                idle_waiters: IdleWaiters::new(),
             }),
         }
     }
@@ -112,7 +125,10 @@ impl<S: KeyedSupply> KeyedPermits<S> {
         let (out, wakers) = self.change(|waiters, supply, wakers| {
             match waiters.turn(id, now_ns, waker, supply, wakers) {
                 Standing::Wait => (Turn::Wait, waiters.start_watchdog(now_ns)),
-                Standing::Expired if !supply.has_permit(key) => (Turn::Wait, None),
+                // During a drain it counts no longer, so the drain may have ended.
+                Standing::Expired if supply.is_draining() || !supply.has_permit(key) => {
+                    (Turn::Wait, None)
+                }
                 Standing::Go | Standing::Expired => (Turn::Go, None),
             }
         });
@@ -180,8 +196,45 @@ impl<S: KeyedSupply> KeyedPermits<S> {
         out
     }
 
+    /// Reads what is known at this moment. Waiters whose wait is over do not count, whatever has
+    /// looked after them.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&S) -> T) -> T {
-        read(&self.lock().supply)
+        let (out, wakers) = self.change(|waiters, supply, wakers| {
+            if !waiters.is_empty() {
+                waiters.dispatch(self.clock.now(), supply, wakers);
+            }
+            read(supply)
+        });
+        wakers.wake();
+        out
+    }
+
+    /// See [`Drains::poll_idle`](crate::drain::Drains::poll_idle).
+    pub(super) fn poll_idle(&self, id: &mut Option<u64>, waker: &Waker) -> bool {
+        let waker = waker.clone();
+        let mut wakers = Wakers::new();
+        let mut inner = self.lock();
+        inner.dispatch(self.clock.now(), &mut wakers);
+        let is_idle = inner.is_idle();
+        let old = if is_idle {
+            wakers.discard(Some(waker));
+            inner.idle_waiters.remove(id.take())
+        } else {
+            inner.idle_waiters.register(id, waker)
+        };
+        wakers.discard(old);
+        drop(inner);
+        wakers.wake();
+        is_idle
+    }
+
+    pub(super) fn forget_idle(&self, id: Option<u64>) {
+        let old = self.lock().idle_waiters.remove(id);
+        drop(old);
+    }
+
+    pub(super) fn has_waiters(&self) -> bool {
+        !self.lock().waiters.is_empty()
     }
 
     pub(super) fn watch(&self, generation: u64, waker: Waker) -> Option<u64> {
@@ -206,13 +259,35 @@ impl<S: KeyedSupply> KeyedPermits<S> {
     ) -> (T, Wakers) {
         let mut wakers = Wakers::new();
         let mut inner = self.lock();
-        let Inner { waiters, supply } = &mut *inner;
+        let Inner {
+            waiters, supply, ..
+        } = &mut *inner;
         let out = change(waiters, supply, &mut wakers);
+        inner.wake_idle(&mut wakers);
         drop(inner);
         (out, wakers)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<S>> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: KeyedSupply> Inner<S> {
+    fn dispatch(&mut self, now_ns: u64, wakers: &mut Wakers) {
+        self.waiters.dispatch(now_ns, &mut self.supply, wakers);
+    }
+
+    fn is_idle(&self) -> bool {
+        self.waiters.is_empty() && self.supply.in_flight() == 0
+    }
+
+    /// Wakes those that wait until no permit is held, if that is so.
+    fn wake_idle(&mut self, wakers: &mut Wakers) {
+        if !self.idle_waiters.is_empty() && self.is_idle() {
+            for waker in self.idle_waiters.take_all() {
+                wakers.add(Some(waker));
+            }
+        }
     }
 }

@@ -3,12 +3,13 @@
 use std::task::Waker;
 
 use seawall_core::queue::{QueuedCall, Turn, WaiterId, Watched, watch};
-use seawall_core::{Complete, EventSource, PartitionKey, Reason, Rejection};
+use seawall_core::{Complete, EventSource, InstanceName, PartitionKey, Reason, Rejection};
 use tokio::time::Instant;
 
 use super::permits::{KeyedPermits, KeyedSupply};
 use crate::call::{CountedCall, HeldPermit};
 use crate::counts::BulkheadStripe;
+use crate::drain::Drains;
 
 /// The shared state that a call holds.
 pub(crate) trait KeyedState: Clone + Send + Sync + 'static {
@@ -161,6 +162,24 @@ where
 
     fn counted_by(&self) -> (&BulkheadStripe, &EventSource) {
         (self.state.counters(), self.state.source())
+    }
+}
+
+impl<S: KeyedState> Drains for S {
+    fn instance(&self) -> InstanceName {
+        self.source().name()
+    }
+
+    fn poll_idle(&self, id: &mut Option<u64>, waker: &Waker) -> bool {
+        self.permits().poll_idle(id, waker)
+    }
+
+    fn forget_idle(&self, id: Option<u64>) {
+        self.permits().forget_idle(id);
+    }
+
+    fn has_waiters(&self) -> bool {
+        self.permits().has_waiters()
     }
 }
 

@@ -19,6 +19,7 @@ const fn limits(total: u32, per_key: Option<u32>) -> PoolLimits {
         max_per_key: per_key,
         max_waiting: 6,
         max_wait: Duration::MAX,
+        shadow: false,
     }
 }
 

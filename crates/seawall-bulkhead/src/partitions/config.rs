@@ -117,6 +117,7 @@ pub struct PartitionConfig {
     max_concurrent: u32,
     max_wait: Duration,
     default_share: PartitionShare,
+    shadow: bool,
     shares: Vec<(PartitionKey, PartitionShare)>,
 }
 
@@ -128,6 +129,7 @@ impl PartitionConfig {
                 max_concurrent: 50,
                 max_wait: DEFAULT_MAX_WAIT,
                 default_share: PartitionShare::new(),
+                shadow: false,
                 shares: Vec::new(),
             },
             max_wait_set: false,
@@ -143,6 +145,9 @@ impl PartitionConfig {
 
         /// The share of each key that is not named.
         pub const fn default_share -> PartitionShare;
+
+        /// Whether the layer is in shadow mode.
+        pub const fn shadow -> bool;
     }
 
     /// The keys with a share of their own.
@@ -150,15 +155,17 @@ impl PartitionConfig {
         &self.shares
     }
 
-    pub(crate) fn with(
+    pub(crate) fn in_force(
         &self,
         max_concurrent: u32,
+        shadow: bool,
         shares: Vec<(PartitionKey, PartitionShare)>,
     ) -> Self {
         Self {
             max_concurrent,
             max_wait: self.max_wait,
             default_share: self.default_share,
+            shadow,
             shares,
         }
     }
@@ -184,6 +191,11 @@ impl PartitionConfigBuilder {
 
         /// The share of each key that is not named.
         pub const fn default_share(PartitionShare);
+
+        /// Whether the layer is in shadow mode: every call passes, none waits, and those that would
+        /// have been rejected are counted and emitted as
+        /// [`Shadowed`](seawall_core::EventKind::Shadowed). Default: no.
+        pub const fn shadow(bool);
     }
 
     /// How long a call waits for a permit, longer than zero, counted from the first poll of its

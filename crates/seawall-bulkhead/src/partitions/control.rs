@@ -9,7 +9,14 @@ use crate::mode::Mode;
 impl PartitionPermits {
     /// Another limit, other shares and no others: keys that are not in `config` are not named.
     pub(crate) fn configure(&mut self, config: PartitionConfig) {
+        self.mode.configure(config.shadow());
         self.config = config;
+        self.apply_config();
+    }
+
+    /// Ends every command, and goes back to the limit and the shares that were configured last.
+    pub(crate) fn reset(&mut self) {
+        self.mode = Mode::new(self.config.shadow());
         self.apply_config();
     }
 
@@ -27,10 +34,6 @@ impl PartitionPermits {
         for (key, share) in config.shares() {
             self.name(*key, *share);
         }
-    }
-
-    pub(crate) const fn set_mode(&mut self, mode: Mode) {
-        self.mode = mode;
     }
 
     pub(crate) const fn set_limit(&mut self, limit: u32) {

@@ -6,15 +6,30 @@ use seawall_core::{
 
 use super::config::{PartitionConfig, PartitionShare, check_guarantees};
 use super::permits::PartitionPermits;
-use super::state::SharedPartitions;
+use super::state::{PartitionCallState, SharedPartitions};
+use crate::commands::{FlagChange, commands};
 use crate::counts::BulkheadCounts;
-use crate::keyed::KeyedPermits;
-use crate::mode::Mode;
+use crate::keyed::{KeyedPermits, KeyedSupply};
+use crate::semaphore::packed::{BYPASS, SHADOW};
 use crate::snapshot::BulkheadState;
 
 /// Reads and controls a partitioned bulkhead from any thread, without being part of any call.
 ///
-/// It keeps the state alive, not the services.
+/// It keeps the state alive, not the services. Its commands are for all keys together; what one key
+/// may have is its share: [`set_share`](Self::set_share).
+///
+/// ```
+/// use seawall_bulkhead::BulkheadState;
+/// use seawall_bulkhead::partitions::{PartitionConfig, PartitionedBulkheadLayer};
+///
+/// let config = PartitionConfig::builder().max_concurrent(40).build()?;
+/// let handle = PartitionedBulkheadLayer::new("orders", config).handle();
+/// handle.pause();
+/// assert_eq!(handle.snapshot().state, BulkheadState::Paused);
+/// handle.resume();
+/// assert_eq!(handle.snapshot().state, BulkheadState::Ok);
+/// # Ok::<(), seawall_bulkhead::InvalidConfig>(())
+/// ```
 #[derive(Clone)]
 pub struct PartitionHandle {
     state: SharedPartitions,
@@ -43,7 +58,8 @@ impl PartitionHandle {
         self.permits().read(|permits| {
             let shares = permits.named();
             let shares = shares.map(|(key, share)| (key, *share)).collect();
-            permits.config().with(permits.limit(), shares)
+            let shadow = permits.mode().has(SHADOW);
+            permits.config().in_force(permits.limit(), shadow, shares)
         })
     }
 
@@ -60,13 +76,11 @@ impl PartitionHandle {
         Ok(())
     }
 
-    /// Back to automatic: ends [`Block`](seawall_core::Command::Block) and
-    /// [`Bypass`](seawall_core::Command::Bypass), and goes back to the limit and the shares of the last configuration.
+    /// Back to automatic: ends [`pause`](Self::pause), [`drain`](Self::drain),
+    /// [`set_shadow`](Self::set_shadow) and what a registry has commanded, and goes back to the limit
+    /// and the shares of the last configuration. Calls and counters stay.
     pub fn reset(&self) {
-        self.permits().update(|permits| {
-            permits.set_mode(Mode::Normal);
-            permits.apply_config();
-        });
+        self.permits().update(PartitionPermits::reset);
         self.source().commanded("reset");
     }
 
@@ -101,6 +115,7 @@ impl PartitionHandle {
                 limit: permits.limit(),
                 in_flight: permits.in_flight(),
                 queue_depth: permits.queue_depth(),
+                shadow: permits.mode().has(SHADOW | BYPASS),
                 keys: keys.collect(),
                 counts: self.counts(),
             }
@@ -143,38 +158,31 @@ impl PartitionHandle {
         Ok(())
     }
 
-    fn block(&self) {
-        self.set_mode(Mode::Blocked, "block");
+    fn change(&self, change: FlagChange) {
+        self.permits().update(|permits| permits.command(change));
     }
 
-    fn bypass(&self) {
-        self.set_mode(Mode::Bypassed, "bypass");
-    }
-
-    fn set_mode(&self, mode: Mode, command: &'static str) {
-        self.permits().update(|permits| permits.set_mode(mode));
-        self.source().commanded(command);
+    fn drains(&self) -> PartitionCallState {
+        self.state.local()
     }
 }
 
 fn state_of(permits: &PartitionPermits) -> BulkheadState {
-    match permits.mode() {
-        Mode::Blocked => BulkheadState::Paused,
-        Mode::Normal | Mode::Bypassed => {
-            BulkheadState::of(permits.in_flight(), permits.limit(), permits.queue_depth())
-        }
-    }
+    let (in_flight, waiting) = (permits.in_flight(), permits.queue_depth());
+    BulkheadState::with(permits.mode(), in_flight, permits.limit(), waiting)
 }
 
-/// [`Block`](seawall_core::Command::Block) rejects every call,
-/// [`Bypass`](seawall_core::Command::Bypass) lets every call pass,
-/// [`Reset`](seawall_core::Command::Reset) is [`reset`](PartitionHandle::reset).
+commands!(PartitionHandle);
+
+/// [`Block`](seawall_core::Command::Block) is [`pause`](PartitionHandle::pause);
+/// [`Bypass`](seawall_core::Command::Bypass) lets every call pass as in shadow mode, until another
+/// command; [`Reset`](seawall_core::Command::Reset) is [`reset`](PartitionHandle::reset).
 impl InstanceHandle for PartitionHandle {
     seawall_core::handle_methods! { |this|
         pattern: this.source().pattern(),
         state: this.permits().read(state_of).as_str(),
         attach: this.source(),
-        commands: [Block => block, Bypass => bypass, Reset => reset],
+        commands: [Block => pause, Bypass => bypass, Reset => reset],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
@@ -202,6 +210,7 @@ impl InstanceHandle for PartitionHandle {
                 ("max_wait", format!("{:?}", config.max_wait())),
                 ("default_share", config.default_share().to_string()),
                 ("shares", permits.named().count().to_string()),
+                ("shadow", permits.mode().has(SHADOW).to_string()),
             ]
         })
     }
@@ -224,6 +233,8 @@ pub struct PartitionSnapshot {
     pub in_flight: u32,
     /// How many calls of all keys wait.
     pub queue_depth: usize,
+    /// Whether it is in shadow mode.
+    pub shadow: bool,
     /// The keys that have a call or a share of their own, in no order.
     pub keys: Vec<KeySnapshot>,
     /// What became of the calls so far.

@@ -14,9 +14,11 @@ use seawall_core::{PartitionKey, Reason};
 use super::config::{PartitionConfig, PartitionShare};
 use super::hash::Seeded;
 use super::partition::{Candidate, Partition};
+use crate::commands::FlagChange;
 use crate::keyed::KeyedSupply;
 use crate::mode::Mode;
 use crate::semaphore::Admission;
+use crate::semaphore::packed::DRAINING;
 
 #[derive(Debug)]
 pub(crate) struct PartitionPermits {
@@ -38,7 +40,7 @@ impl PartitionPermits {
     pub(crate) fn new(config: PartitionConfig) -> Self {
         let mut permits = Self {
             limit: config.max_concurrent(),
-            mode: Mode::Normal,
+            mode: Mode::new(config.shadow()),
             in_flight: 0,
             claims: 0,
             queue_depth: 0,
@@ -75,11 +77,24 @@ impl PartitionPermits {
         let free = self.limit.saturating_sub(self.in_flight + self.claims);
         if partition.waiting.is_empty() && below_max && is_next && self.has_room(free, debt.kept) {
             Admission::Admitted
-        } else if partition.is_full() {
+        } else if self.is_full_for(partition) {
             Admission::Rejected(Reason::BulkheadFull)
         } else {
             Admission::Wait
         }
+    }
+
+    /// Whether a call of the key that finds no permit is to be rejected. Where shares are ignored,
+    /// calls beyond them stand for those that would wait: beyond the bound of the key, or of what it
+    /// has borrowed beyond all permits.
+    fn is_full_for(&self, partition: &Partition) -> bool {
+        if !self.mode.ignores_limits() {
+            return partition.is_full();
+        }
+        let (held, share) = (partition.held(), partition.share);
+        let borrowed = held.saturating_sub(share.guaranteed);
+        let beyond = self.in_flight.saturating_sub(self.limit).min(borrowed);
+        beyond.max(held.saturating_sub(share.max)) >= share.max_waiting
     }
 
     /// Whether one of `free` permits can be given to a key that is below its maximum.
@@ -130,16 +145,16 @@ impl PartitionPermits {
 
     /// The key whose first waiter is next, if there is a permit for it.
     fn next_key(&self, first: PartitionKey) -> Option<PartitionKey> {
-        match self.mode {
-            Mode::Blocked => None,
-            Mode::Normal => {
-                let (debt, _, key) = self.candidates.first()?;
-                let free = self.limit.saturating_sub(self.in_flight + self.claims);
-                self.has_room(free, debt.kept).then_some(PartitionKey(*key))
-            }
-            // Also of a key that is at its maximum, and so is no candidate.
-            Mode::Bypassed => Some(first),
+        if self.mode.is_paused() {
+            return None;
         }
+        if self.mode.ignores_limits() {
+            // Also of a key that is at its maximum, and so is no candidate.
+            return Some(first);
+        }
+        let (debt, _, key) = self.candidates.first()?;
+        let free = self.limit.saturating_sub(self.in_flight + self.claims);
+        self.has_room(free, debt.kept).then_some(PartitionKey(*key))
     }
 }
 
@@ -199,10 +214,10 @@ impl KeyedSupply for PartitionPermits {
     fn check_join(&self, key: PartitionKey) -> Result<(), Reason> {
         let partition = self.partitions.get(&key);
         let full = partition.map_or(self.default_share().max_waiting == 0, Partition::is_full);
-        match self.mode {
-            Mode::Blocked => Err(Reason::Paused),
-            Mode::Normal if full => Err(Reason::BulkheadFull),
-            Mode::Normal | Mode::Bypassed => Ok(()),
+        match self.mode.rejects() {
+            Some(reason) => Err(reason),
+            None if full && !self.mode.ignores_limits() => Err(Reason::BulkheadFull),
+            None => Ok(()),
         }
     }
 
@@ -211,18 +226,15 @@ impl KeyedSupply for PartitionPermits {
     }
 
     fn has_permit(&self, key: PartitionKey) -> bool {
+        if self.mode.is_paused() || self.mode.ignores_limits() {
+            return !self.mode.is_paused();
+        }
         let fresh = Partition::new(self.default_share(), false);
         let partition = self.partitions.get(&key).unwrap_or(&fresh);
-        match self.mode {
-            Mode::Blocked => false,
-            Mode::Bypassed => true,
-            Mode::Normal => {
-                let share = partition.share;
-                let kept = partition.named && partition.in_flight < share.guaranteed;
-                let free = self.limit.saturating_sub(self.in_flight);
-                partition.in_flight < share.max && self.has_room(free, kept)
-            }
-        }
+        let share = partition.share;
+        let kept = partition.named && partition.in_flight < share.guaranteed;
+        let free = self.limit.saturating_sub(self.in_flight);
+        partition.in_flight < share.max && self.has_room(free, kept)
     }
 
     // A waiter was served when it was notified.
@@ -232,5 +244,17 @@ impl KeyedSupply for PartitionPermits {
 
     fn release(&mut self, key: PartitionKey) {
         self.change(key, |partition| partition.in_flight -= 1);
+    }
+
+    fn in_flight(&self) -> u32 {
+        self.in_flight
+    }
+
+    fn is_draining(&self) -> bool {
+        self.mode.has(DRAINING)
+    }
+
+    fn command(&mut self, (set, clear): FlagChange) {
+        self.mode.command(set, clear);
     }
 }

@@ -4,12 +4,16 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use seawall_core::{InstanceHandle, InstanceName, InvalidConfig, PartitionKey, Samples};
+use seawall_core::{
+    EventSource, InstanceHandle, InstanceName, InvalidConfig, PartitionKey, Samples,
+};
 
-use super::queue::PoolLimits;
+use super::queue::{PoolLimits, PoolSupply};
 use super::state::PoolState;
+use crate::commands::{FlagChange, commands};
 use crate::counts::BulkheadCounts;
-use crate::mode::Mode;
+use crate::keyed::KeyedSupply;
+use crate::semaphore::packed::{BYPASS, SHADOW};
 use crate::snapshot::BulkheadState;
 
 /// Reads and controls the permits of connections
@@ -17,6 +21,24 @@ use crate::snapshot::BulkheadState;
 /// (the two configurations of `isolated`) from any thread, without being part of any call.
 ///
 /// It keeps the state alive, not the services and not the threads.
+///
+/// In shadow mode, and when a registry commands it to let every call pass, calls and connections have
+/// a permit beyond the limits; those of a blocking pool still wait for a thread. A drain ends
+/// ([`drained`](Self::drained)) when the last connection is closed, or when the last call has left its
+/// thread, also one that was cancelled and runs on.
+///
+/// ```
+/// use seawall_bulkhead::BulkheadState;
+/// use seawall_bulkhead::connections::{ConnectionLimitConfig, ConnectionLimitLayer};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let handle = ConnectionLimitLayer::new("broker", ConnectionLimitConfig::default()).handle();
+/// // Before a restart: no new connections, until those that there are have been closed.
+/// handle.drain();
+/// assert_eq!(handle.snapshot().state, BulkheadState::Draining);
+/// handle.drained().await;
+/// # }
+/// ```
 pub struct PoolHandle<C> {
     pub(crate) state: Arc<PoolState>,
     threads: Option<Threads>,
@@ -46,7 +68,11 @@ impl<C> PoolHandle<C> {
     }
 
     pub(crate) fn limits(&self) -> PoolLimits {
-        self.state.usage().limits
+        let usage = self.state.usage();
+        PoolLimits {
+            shadow: usage.mode.has(SHADOW),
+            ..usage.limits
+        }
     }
 
     #[cfg(feature = "isolated")]
@@ -73,23 +99,24 @@ impl<C> PoolHandle<C> {
         Ok(())
     }
 
-    /// Back to automatic: ends [`Block`](seawall_core::Command::Block) and
-    /// [`Bypass`](seawall_core::Command::Bypass).
+    /// Back to automatic: ends [`pause`](Self::pause), [`drain`](Self::drain),
+    /// [`set_shadow`](Self::set_shadow) and what a registry has commanded. The settings are those of
+    /// the last configuration. Calls and counters stay.
     pub fn reset(&self) {
-        self.set_mode(Mode::Normal, "reset");
+        self.state.permits.update(PoolSupply::reset);
+        self.state.source.commanded("reset");
     }
 
-    fn block(&self) {
-        self.set_mode(Mode::Blocked, "block");
+    fn change(&self, change: FlagChange) {
+        self.state.permits.update(|pool| pool.command(change));
     }
 
-    fn bypass(&self) {
-        self.set_mode(Mode::Bypassed, "bypass");
+    fn drains(&self) -> Arc<PoolState> {
+        Arc::clone(&self.state)
     }
 
-    fn set_mode(&self, mode: Mode, command: &'static str) {
-        self.state.permits.update(|pool| pool.set_mode(mode));
-        self.state.source.commanded(command);
+    fn source(&self) -> &EventSource {
+        &self.state.source
     }
 
     /// The name of the instance.
@@ -134,6 +161,7 @@ impl<C> PoolHandle<C> {
             in_flight: usage.in_flight,
             queue_depth: usage.queue_depth,
             threads: self.threads(),
+            shadow: usage.mode.has(SHADOW | BYPASS),
             counts: self.counts(),
         }
     }
@@ -141,16 +169,16 @@ impl<C> PoolHandle<C> {
 
 /// Of the pattern `"connections"`, `"isolated"` or `"blocking"`.
 ///
-/// [`Block`](seawall_core::Command::Block) rejects every call,
-/// [`Bypass`](seawall_core::Command::Bypass) lets every call have a permit (those of a blocking pool
-/// still wait for a thread), [`Reset`](seawall_core::Command::Reset) ends both. What is in flight
-/// goes on.
+/// [`Block`](seawall_core::Command::Block) is [`pause`](PoolHandle::pause);
+/// [`Bypass`](seawall_core::Command::Bypass) lets every call have a permit as in shadow mode, until
+/// another command (calls of a blocking pool still wait for a thread);
+/// [`Reset`](seawall_core::Command::Reset) is [`reset`](PoolHandle::reset).
 impl<C> InstanceHandle for PoolHandle<C> {
     seawall_core::handle_methods! { |this|
         pattern: this.state.source.pattern(),
         state: this.state.usage().state().as_str(),
         attach: this.state.source,
-        commands: [Block => block, Bypass => bypass, Reset => reset],
+        commands: [Block => pause, Bypass => bypass, Reset => reset],
     }
 
     fn samples(&self, sink: &mut Samples<'_>) {
@@ -178,9 +206,12 @@ impl<C> InstanceHandle for PoolHandle<C> {
         };
         settings.push(("max_waiting", limits.max_waiting.to_string()));
         settings.push(("max_wait", format!("{:?}", limits.max_wait)));
+        settings.push(("shadow", limits.shadow.to_string()));
         settings
     }
 }
+
+commands!(PoolHandle<C>);
 
 seawall_core::impl_debug!(PoolHandle<C>: |this| name = this.name(), snapshot = this.snapshot());
 
@@ -201,6 +232,8 @@ pub struct PoolSnapshot {
     pub queue_depth: usize,
     /// How many threads are alive; 0 for connections.
     pub threads: u32,
+    /// Whether it is in shadow mode.
+    pub shadow: bool,
     /// What became of the calls so far.
     pub counts: BulkheadCounts,
 }

@@ -10,19 +10,22 @@ use std::time::Duration;
 use seawall_core::queue::{Next, Supply, WaiterId};
 use seawall_core::{InvalidConfig, NonZeroDuration, PartitionKey, Reason};
 
+use crate::commands::FlagChange;
 use crate::config::needs_waiting;
 use crate::keyed::KeyedSupply;
 use crate::mode::Mode;
 use crate::semaphore::Admission;
+use crate::semaphore::packed::DRAINING;
 use crate::snapshot::BulkheadState;
 
-/// How many permits there are, how many calls may wait, and for how long.
+/// How many permits there are, how many calls may wait, and for how long; whether that holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PoolLimits {
     pub(crate) max_concurrent: u32,
     pub(crate) max_per_key: Option<u32>,
     pub(crate) max_waiting: u32,
     pub(crate) max_wait: Duration,
+    pub(crate) shadow: bool,
 }
 
 impl PoolLimits {
@@ -66,21 +69,16 @@ pub(crate) struct PoolUsage {
 
 impl PoolUsage {
     pub(crate) const fn state(&self) -> BulkheadState {
-        match self.mode {
-            Mode::Blocked => BulkheadState::Paused,
-            Mode::Normal | Mode::Bypassed => {
-                let limit = self.limits.max_concurrent;
-                BulkheadState::of(self.in_flight, limit, self.queue_depth)
-            }
-        }
+        let limit = self.limits.max_concurrent;
+        BulkheadState::with(self.mode, self.in_flight, limit, self.queue_depth)
     }
 }
 
 impl PoolSupply {
     pub(crate) fn new(limits: PoolLimits) -> Self {
         Self {
+            mode: Mode::new(limits.shadow),
             limits,
-            mode: Mode::Normal,
             in_flight: 0,
             claims: 0,
             queue_depth: 0,
@@ -105,11 +103,13 @@ impl PoolSupply {
     /// Other limits for calls and waiters alike; a waiter keeps its `max_wait`.
     pub(crate) fn set_limits(&mut self, limits: PoolLimits) {
         self.limits = limits;
+        self.mode.configure(limits.shadow);
         self.unpark();
     }
 
-    pub(crate) fn set_mode(&mut self, mode: Mode) {
-        self.mode = mode;
+    /// Ends every command.
+    pub(crate) fn reset(&mut self) {
+        self.mode = Mode::new(self.limits.shadow);
         self.unpark();
     }
 
@@ -132,17 +132,26 @@ impl PoolSupply {
         self.queue_depth >= self.limits.max_waiting as usize
     }
 
-    fn has_room(&self, held: u32) -> bool {
-        match self.mode {
-            Mode::Normal => held < self.limits.max_concurrent,
-            Mode::Blocked => false,
-            Mode::Bypassed => true,
+    /// Whether a call that finds no permit is to be rejected. Where limits are ignored, calls beyond
+    /// them stand for those that would wait.
+    fn is_full_for(&self, held_of_key: u32) -> bool {
+        if !self.mode.ignores_limits() {
+            return self.is_full();
         }
+        let beyond = self.in_flight.saturating_sub(self.limits.max_concurrent);
+        let max_per_key = self.limits.max_per_key.unwrap_or(u32::MAX);
+        let beyond = beyond.max(held_of_key.saturating_sub(max_per_key));
+        beyond >= self.limits.max_waiting
+    }
+
+    fn has_room(&self, held: u32) -> bool {
+        let has_room = held < self.limits.max_concurrent || self.mode.ignores_limits();
+        has_room && !self.mode.is_paused()
     }
 
     fn key_has_room(&self, held: u32) -> bool {
         let max = self.limits.max_per_key;
-        self.mode == Mode::Bypassed || max.is_none_or(|max| held < max)
+        self.mode.ignores_limits() || max.is_none_or(|max| held < max)
     }
 
     /// What a key holds, claims included.
@@ -186,11 +195,14 @@ impl PoolSupply {
 
     fn by_limits(&mut self, key: PartitionKey) -> Admission {
         let held = self.in_flight + self.claims;
-        let has_room = held < self.limits.max_concurrent && self.key_has_room(self.held_of(key));
+        let of_key = self.held_of(key);
+        let max_per_key = self.limits.max_per_key;
+        let has_room =
+            held < self.limits.max_concurrent && max_per_key.is_none_or(|max| of_key < max);
         // The head of the queue goes first.
         if has_room && self.head().is_none() {
             Admission::Admitted
-        } else if self.is_full() {
+        } else if self.is_full_for(of_key) {
             Admission::Rejected(Reason::BulkheadFull)
         } else {
             Admission::Wait
@@ -252,10 +264,10 @@ impl KeyedSupply for PoolSupply {
     }
 
     fn check_join(&self, _: PartitionKey) -> Result<(), Reason> {
-        match self.mode {
-            Mode::Blocked => Err(Reason::Paused),
-            Mode::Normal if self.is_full() => Err(Reason::BulkheadFull),
-            Mode::Normal | Mode::Bypassed => Ok(()),
+        match self.mode.rejects() {
+            Some(reason) => Err(reason),
+            None if self.is_full() && !self.mode.ignores_limits() => Err(Reason::BulkheadFull),
+            None => Ok(()),
         }
     }
 
@@ -275,5 +287,18 @@ impl KeyedSupply for PoolSupply {
     fn release(&mut self, key: PartitionKey) {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.change(key, |own| own.in_flight = own.in_flight.saturating_sub(1));
+    }
+
+    fn in_flight(&self) -> u32 {
+        self.in_flight
+    }
+
+    fn is_draining(&self) -> bool {
+        self.mode.has(DRAINING)
+    }
+
+    fn command(&mut self, (set, clear): FlagChange) {
+        self.mode.command(set, clear);
+        self.unpark();
     }
 }

@@ -10,7 +10,7 @@
 
 mod control;
 mod hold_time;
-mod idle;
+pub(crate) mod idle;
 pub(crate) mod packed;
 mod permits;
 mod priority_counts;

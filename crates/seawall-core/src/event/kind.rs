@@ -61,10 +61,11 @@ pub enum EventKind {
         /// [registry](crate::Registry) gives it (`"pause"` for the
         /// [`Block`](crate::Command::Block) of a bulkhead):
         ///
-        /// * of every layer: `"configure"`, `"reset"`, and where it has them `"block"`, `"bypass"`,
-        ///   and `"shadow_on"` and `"shadow_off"` for `set_shadow`;
-        /// * of limits: `"pause"`, `"pause_for"`, `"drain"`, `"resume"`, for all keys of a rate limit
-        ///   `"pause_all"`, `"pause_all_for"`, `"drain_all"`, `"resume_all"`;
+        /// * of every layer: `"configure"`, `"reset"`, and where it has them `"bypass"`, and
+        ///   `"shadow_on"` and `"shadow_off"` for `set_shadow`;
+        /// * of bulkheads and rate limits: `"pause"`, `"drain"`, `"resume"`, of the latter
+        ///   `"pause_for"`, and for all keys `"pause_all"`, `"pause_all_for"`, `"drain_all"`,
+        ///   `"resume_all"`;
         /// * of rate limits: `"refill"`, `"set_wall_clock"`, `"configure_key"`, `"evict_idle"`;
         /// * of bulkheads: `"set_limit"`, `"set_share"`, `"reset_peak"`;
         /// * of breakers: `"force_open"`, `"force_open_for"`, `"force_closed"`, `"automatic"`,
