@@ -1,13 +1,15 @@
 //! Every handle has the same methods, of the same shape: checked when this compiles.
 
 use seawall::adaptive::AdaptiveSnapshot;
-use seawall::breaker::{BreakerRegistry, BreakerRegistrySnapshot, CircuitCounts};
+use seawall::breaker::{
+    BreakerRegistry, BreakerRegistrySnapshot, CircuitCounts, CircuitHandle, Keyed,
+};
 use seawall::bulkhead::connections::ConnectionLimitConfig;
 use seawall::bulkhead::isolated::{BlockingConfig, IsolatedConfig};
 use seawall::bulkhead::partitions::{PartitionConfig, PartitionHandle, PartitionSnapshot};
 use seawall::bulkhead::scaling::{ScalingConfig, ScalingHandle, ScalingSnapshot};
-use seawall::bulkhead::{BulkheadCounts, BulkheadSnapshot, PoolHandle, PoolSnapshot};
-use seawall::health::{HealthCounts, HealthSnapshot};
+use seawall::bulkhead::{BulkheadCounts, BulkheadSnapshot, DrainFuture, PoolHandle, PoolSnapshot};
+use seawall::health::{CheckConfig, CheckCounts, HealthCounts, HealthReport, HealthSnapshot};
 use seawall::hedge::{HedgeCounts, HedgeSnapshot};
 use seawall::http_client::body_timeout::{
     BodyTimeoutConfig, BodyTimeoutCounts, BodyTimeoutHandle, BodyTimeoutSnapshot,
@@ -28,9 +30,10 @@ use seawall::{
     AdaptiveBulkheadHandle, AdaptiveConfig, AdaptiveThrottleConfig, AdaptiveThrottleHandle,
     AttemptTimeoutConfig, AttemptTimeoutHandle, BreakerConfig, BreakerHandle, BulkheadConfig,
     BulkheadHandle, CircuitSnapshot, DeadlineConfig, DeadlineHandle, HealthConfig, HealthHandle,
-    HedgeConfig, HedgeHandle, InstanceHandle, InstanceName, InvalidConfig, KeyedRateLimitConfig,
-    KeyedRateLimitHandle, RateLimitConfig, RateLimitHandle, RetryConfig, RetryHandle, Settings,
-    StackHandles, StackSnapshot,
+    HealthMonitor, HedgeConfig, HedgeHandle, HttpCounts, HttpHandles, HttpSnapshot, InstanceHandle,
+    InstanceName, InvalidConfig, KeyedRateLimitConfig, KeyedRateLimitHandle, RateLimitConfig,
+    RateLimitHandle, RetryConfig, RetryHandle, Settings, Slots, StackCounts, StackHandles,
+    StackSnapshot,
 };
 
 /// What every handle and every snapshot is.
@@ -77,12 +80,62 @@ handles! {
     ScalingHandle: ScalingConfig, ScalingSnapshot, BulkheadCounts;
 }
 
+macro_rules! without_settings {
+    ($($Handle:ty: $Snapshot:ty, $Counts:ty;)+) => {
+        #[test]
+        fn what_has_no_settings_of_its_own_has_all_else() {$(
+            is_snapshot::<$Snapshot>();
+            let _: fn(&$Handle) -> InstanceName = <$Handle>::name;
+            let _: fn(&$Handle) -> $Snapshot = <$Handle>::snapshot;
+            let _: fn(&$Handle) -> $Counts = <$Handle>::counts;
+            let _: fn(&$Handle) = <$Handle>::reset;
+        )+}
+    };
+}
+
+without_settings! {
+    // Those of all keys: `BreakerRegistry`.
+    CircuitHandle<Keyed<str>>: CircuitSnapshot, CircuitCounts;
+    // Those of each check: `configure_check`.
+    HealthMonitor: HealthReport, CheckCounts;
+    // `Settings`, by reference.
+    StackHandles: StackSnapshot, StackCounts;
+    StackHandles<Slots, HttpHandles>: StackSnapshot, StackCounts;
+}
+
 #[test]
-fn a_stack_has_them_too() {
-    is_snapshot::<StackSnapshot>();
-    let _: fn(&StackHandles) -> InstanceName = StackHandles::name;
+fn their_settings_have_methods_too() {
+    is_handle::<HealthMonitor>();
+    let _: fn(&HealthMonitor, &str) -> Option<CheckConfig> = HealthMonitor::check_config;
+    let _: fn(&HealthMonitor, &str, CheckConfig) -> Result<(), InvalidConfig> =
+        HealthMonitor::configure_check;
+    let _: fn(&CircuitHandle<Keyed<str>>) -> BreakerConfig = CircuitHandle::config;
     let _: fn(&StackHandles) -> Settings = StackHandles::settings;
     let _: fn(&StackHandles, &Settings) -> Result<(), InvalidConfig> = StackHandles::configure;
-    let _: fn(&StackHandles) -> StackSnapshot = StackHandles::snapshot;
-    let _: fn(&StackHandles) = StackHandles::reset;
+    // Two handles in one, with name and settings each for itself.
+    is_snapshot::<HttpSnapshot>();
+    let _: fn(&HttpHandles) -> HttpSnapshot = HttpHandles::snapshot;
+    let _: fn(&HttpHandles) -> HttpCounts = HttpHandles::counts;
+    let _: fn(&HttpHandles) = HttpHandles::reset;
+}
+
+macro_rules! gates {
+    ($($Handle:ty;)+) => {
+        #[test]
+        fn every_kind_of_bulkhead_has_the_same_commands() {$(
+            let _: fn(&$Handle) = <$Handle>::pause;
+            let _: fn(&$Handle) = <$Handle>::resume;
+            let _: fn(&$Handle) = <$Handle>::drain;
+            let _: fn(&$Handle) -> DrainFuture = <$Handle>::drained;
+            let _: fn(&$Handle, bool) = <$Handle>::set_shadow;
+        )+}
+    };
+}
+
+gates! {
+    BulkheadHandle;
+    PartitionHandle;
+    PoolHandle<BlockingConfig>;
+    PoolHandle<IsolatedConfig>;
+    PoolHandle<ConnectionLimitConfig>;
 }

@@ -1,5 +1,6 @@
 //! A whole stack is read, changed and reset from outside while calls run.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use http_body_util::Full;
 use seawall::http_client::body_timeout::BodyTimeoutConfig;
 use seawall::{
     AttemptTimeoutConfig, Backoff, BreakerConfig, BulkheadConfig, CircuitState, DeadlineConfig,
-    HttpStack, LayerExt, Limit, Policy, RateLimitConfig, Registry, RetryConfig,
+    HttpStack, LayerExt, Limit, Policy, RateLimitConfig, Registry, RetryConfig, WrapErrorLayer,
 };
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -216,6 +217,41 @@ async fn a_snapshot_is_one_value_of_all_layers() {
     assert_eq!(json["bulkhead"]["in_flight"], 0);
     assert_eq!(json["hedge"], serde_json::Value::Null);
     assert_eq!(json["http"]["body_timeout"]["counts"]["idle"], 0);
+}
+
+#[tokio::test]
+async fn counts_are_one_value_of_all_layers() {
+    let stack = stack("counts");
+    let client = stack.layer(service_fn(|_: Request<Full<Bytes>>| async {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    }));
+    drop(client.oneshot(read()).await.expect("an answer"));
+    let handles = stack.handles();
+    let counts = handles.counts();
+    assert_eq!((counts.breaker.success, counts.bulkhead.success), (1, 1));
+    assert_eq!(counts.rate_limit, handles.rate_limit.counts());
+    assert_eq!(counts.retry, handles.retry.counts());
+    assert_eq!((counts.hedge, counts.health), (None, None));
+    assert_eq!(counts.http, Some(handles.protocol.counts()));
+    handles.reset();
+    let after = handles.counts();
+    assert_eq!(after.retry, counts.retry, "counters stay");
+    assert_eq!(after.breaker.success, 1, "counters stay");
+    let json = serde_json::to_value(&counts).expect("a value");
+    assert_eq!(json["bulkhead"]["success"], 1);
+    // Of the circuits of all keys.
+    fn parity(request: &u32) -> Cow<'_, u32> {
+        Cow::Owned(request % 2)
+    }
+    let keyed = seawall::broker("counts-per-key").build_generic(Policy::new());
+    let keyed = keyed.expect("valid").breaker_per_key(parity);
+    let echo = service_fn(|n: u32| async move { Ok::<_, std::io::Error>(n) });
+    let client = keyed.layer(WrapErrorLayer.layer(echo));
+    for request in 0..3 {
+        let answer = client.clone().oneshot(request).await;
+        assert_eq!(answer.expect("an answer"), request);
+    }
+    assert_eq!(keyed.handles().counts().breaker.success, 3);
 }
 
 #[tokio::test]

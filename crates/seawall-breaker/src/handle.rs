@@ -24,6 +24,11 @@ pub type BreakerHandle = CircuitHandle<Single>;
 ///
 /// A command of an operator holds until it is taken back, whatever the rules decide.
 ///
+/// The circuit of a key has the settings of its registry, since a circuit that is made again after it
+/// was evicted would not know any others: settings and shadow mode are changed by the
+/// [registry](crate::BreakerRegistry::configure), which alone is registered as a handle. All else is
+/// the same for both.
+///
 /// ```
 /// use seawall_breaker::{BreakerConfig, BreakerLayer, CircuitState};
 ///

@@ -20,6 +20,9 @@ use crate::{
 /// check that panics has failed, and so has one that takes longer than its timeout; neither
 /// disturbs the others.
 ///
+/// As a handle it has the methods of all others, but for its settings: those are of each check
+/// ([`check_config`](Self::check_config), [`configure_check`](Self::configure_check)).
+///
 /// ```
 /// use seawall_health::{CheckConfig, Depth, HealthMonitor, Status};
 ///

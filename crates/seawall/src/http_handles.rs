@@ -5,10 +5,13 @@ use seawall_http::body_timeout::BodyTimeoutHandle;
 use seawall_http::quota::HttpFeedbackHandle;
 
 use crate::settings::Settings;
-use crate::stack::{HttpSnapshot, ProtocolHandles, SlotHandle, StackSnapshot};
+use crate::stack::{HttpCounts, HttpSnapshot, ProtocolHandles, SlotHandle, StackSnapshot};
 
 /// Handles of what is particular to HTTP in a stack: `handles.protocol` of an
 /// [`HttpStack`](crate::HttpStack).
+///
+/// They are two handles, which have name and settings each for itself; the timeout of bodies is one
+/// of the [`Settings`] of the stack, too.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct HttpHandles {
@@ -25,19 +28,34 @@ impl HttpHandles {
             feedback,
         }
     }
+
+    /// Everything that both know now.
+    pub fn snapshot(&self) -> HttpSnapshot {
+        HttpSnapshot {
+            body_timeout: self.body_timeout.snapshot(),
+            feedback: self.feedback.snapshot(),
+        }
+    }
+
+    /// What both have counted so far.
+    pub fn counts(&self) -> HttpCounts {
+        self.snapshot().counts()
+    }
+
+    /// Ends what an operator has commanded to either; counters stay.
+    pub fn reset(&self) {
+        self.body_timeout.reset();
+        self.feedback.reset();
+    }
 }
 
 impl SlotHandle for HttpHandles {
     fn add_to(&self, snapshot: &mut StackSnapshot) {
-        snapshot.http = Some(HttpSnapshot {
-            body_timeout: self.body_timeout.snapshot(),
-            feedback: self.feedback.snapshot(),
-        });
+        snapshot.http = Some(Self::snapshot(self));
     }
 
     fn reset(&self) {
-        self.body_timeout.reset();
-        self.feedback.reset();
+        Self::reset(self);
     }
 
     fn register(&self, registry: &Registry) -> Result<(), AlreadyRegistered> {

@@ -132,9 +132,11 @@ pub use http_handles::HttpHandles;
 pub use http_stack::{HttpPolicy, HttpService, HttpStack, PropagateHttpDeadline};
 pub use preset::{ai_api, broker, market_data, order_execution};
 pub use settings::Settings;
+pub use stack::{
+    ClientStack, NoLayer, Slots, StackCounts, StackHandles, StackService, StackSnapshot,
+};
 #[cfg(feature = "http")]
-pub use stack::HttpSnapshot;
-pub use stack::{ClientStack, NoLayer, Slots, StackHandles, StackService, StackSnapshot};
+pub use stack::{HttpCounts, HttpSnapshot};
 
 /// The crates of the patterns, for what is not named here.
 #[doc(no_inline)]

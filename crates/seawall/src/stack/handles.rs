@@ -9,7 +9,7 @@ use super::limits::LimitHandle;
 use super::permits::PermitHandle;
 use super::slot::{Configure, Slot, SlotHandle};
 use super::slots::{Slots, StackSlots};
-use super::snapshot::StackSnapshot;
+use super::snapshot::{StackCounts, StackSnapshot};
 use crate::settings::Settings;
 
 type HandleOf<L> = <L as Slot>::Handle;
@@ -20,6 +20,10 @@ type HandleOf<L> = <L as Slot>::Handle;
 /// A layer that the stack does not have has the handle `()`. `E` are the handles of what is
 /// particular to a protocol: [`HttpHandles`](crate::HttpHandles) for an
 /// [`HttpStack`](crate::HttpStack).
+///
+/// A command that is not for all layers, such as a pause or shadow mode, is given to the handle of
+/// one; [`reset`](Self::reset) ends all of them. A [registry](Self::register) blocks a stack by its
+/// breaker, or lets every call pass by the layers that it names.
 ///
 /// ```
 /// use std::time::Duration;
@@ -212,6 +216,11 @@ impl<O: StackSlots, E: ProtocolHandles> StackHandles<O, E> {
         self.health.add_to(&mut snapshot);
         self.protocol.add_to(&mut snapshot);
         snapshot
+    }
+
+    /// What became of the calls so far in every layer.
+    pub fn counts(&self) -> StackCounts {
+        self.snapshot().into()
     }
 
     /// Back to automatic: every layer forgets what it has learned and every operator command, and

@@ -35,8 +35,8 @@ pub(crate) use slots::Pay;
 pub use slots::SlotsOf;
 pub use slots::{Slots, StackSlots};
 #[cfg(feature = "http")]
-pub use snapshot::HttpSnapshot;
-pub use snapshot::StackSnapshot;
+pub use snapshot::{HttpCounts, HttpSnapshot};
+pub use snapshot::{StackCounts, StackSnapshot};
 
 /// Every layer of a client, in the order in which they belong.
 ///

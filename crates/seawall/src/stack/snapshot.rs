@@ -1,17 +1,22 @@
 //! A whole stack at one moment.
 
 use seawall_adaptive::AdaptiveSnapshot;
-use seawall_breaker::{BreakerRegistrySnapshot, CircuitSnapshot};
-use seawall_bulkhead::BulkheadSnapshot;
+use seawall_breaker::{BreakerRegistrySnapshot, CircuitCounts, CircuitSnapshot};
+use seawall_bulkhead::{BulkheadCounts, BulkheadSnapshot};
 use seawall_core::InstanceName;
-use seawall_health::HealthSnapshot;
-use seawall_hedge::HedgeSnapshot;
+use seawall_health::{HealthCounts, HealthSnapshot};
+use seawall_hedge::{HedgeCounts, HedgeSnapshot};
 #[cfg(feature = "http")]
-use seawall_http::{body_timeout::BodyTimeoutSnapshot, quota::HttpFeedbackSnapshot};
-use seawall_ratelimit::{KeyedRateLimitSnapshot, RateLimitSnapshot};
-use seawall_retry::RetrySnapshot;
-use seawall_throttle::AdaptiveThrottleSnapshot;
-use seawall_timeout::{AttemptTimeoutSnapshot, DeadlineSnapshot};
+use seawall_http::{
+    body_timeout::{BodyTimeoutCounts, BodyTimeoutSnapshot},
+    quota::{HttpFeedbackCounts, HttpFeedbackSnapshot},
+};
+use seawall_ratelimit::{KeyedRateLimitSnapshot, RateLimitCounts, RateLimitSnapshot};
+use seawall_retry::{RetryCounts, RetrySnapshot};
+use seawall_throttle::{AdaptiveThrottleCounts, AdaptiveThrottleSnapshot};
+use seawall_timeout::{
+    AttemptTimeoutCounts, AttemptTimeoutSnapshot, DeadlineCounts, DeadlineSnapshot,
+};
 
 /// Everything that the layers of a stack know at one moment, outermost first: from
 /// [`StackHandles::snapshot`](crate::StackHandles::snapshot). `None` is a layer that the stack does
@@ -61,4 +66,78 @@ pub struct HttpSnapshot {
     pub body_timeout: BodyTimeoutSnapshot,
     /// What headers reported, and what of them could not be read.
     pub feedback: HttpFeedbackSnapshot,
+}
+
+/// What became of the calls of a stack in each of its layers, outermost first: from
+/// [`StackHandles::counts`](crate::StackHandles::counts). `None` is a layer that the stack does not
+/// have.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct StackCounts {
+    /// The overall deadline.
+    pub deadline: DeadlineCounts,
+    /// Attempts and budget.
+    pub retry: RetryCounts,
+    /// Hedged attempts.
+    pub hedge: Option<HedgeCounts>,
+    /// Adaptive throttling.
+    pub throttle: Option<AdaptiveThrottleCounts>,
+    /// Permits and queue.
+    pub bulkhead: BulkheadCounts,
+    /// Tokens and their queue, of all keys together.
+    pub rate_limit: RateLimitCounts,
+    /// The circuit, or the circuits of all keys together.
+    pub breaker: CircuitCounts,
+    /// What was observed of the upstream's health.
+    pub health: Option<HealthCounts>,
+    /// The attempt timeout.
+    pub attempt_timeout: AttemptTimeoutCounts,
+    /// What is particular to HTTP.
+    #[cfg(feature = "http")]
+    pub http: Option<HttpCounts>,
+}
+
+impl From<StackSnapshot> for StackCounts {
+    fn from(stack: StackSnapshot) -> Self {
+        let keyed = stack.rate_limit_per_key.map(|limit| limit.counts);
+        let circuits = stack.breaker_per_key.map(|breaker| breaker.counts);
+        let circuit = stack.breaker.map(|breaker| breaker.counts);
+        Self {
+            deadline: stack.deadline.counts,
+            retry: stack.retry.counts,
+            hedge: stack.hedge.map(|hedge| hedge.counts),
+            throttle: stack.throttle.map(|throttle| throttle.counts),
+            bulkhead: stack.bulkhead.counts,
+            rate_limit: keyed.unwrap_or(stack.rate_limit.counts),
+            breaker: circuit.or(circuits).unwrap_or_default(),
+            health: stack.health.map(|health| health.counts),
+            attempt_timeout: stack.attempt_timeout.counts,
+            #[cfg(feature = "http")]
+            http: stack.http.map(|http| http.counts()),
+        }
+    }
+}
+
+/// What is particular to HTTP in a stack, in counters.
+#[cfg(feature = "http")]
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct HttpCounts {
+    /// Bodies that took too long.
+    pub body_timeout: BodyTimeoutCounts,
+    /// What headers reported, and what of them could not be read.
+    pub feedback: HttpFeedbackCounts,
+}
+
+#[cfg(feature = "http")]
+impl HttpSnapshot {
+    /// The counters alone.
+    pub const fn counts(&self) -> HttpCounts {
+        HttpCounts {
+            body_timeout: self.body_timeout.counts,
+            feedback: self.feedback.counts,
+        }
+    }
 }

@@ -1,0 +1,287 @@
+//! Every command of every handle has its inverse, whatever was commanded before: it leaves no trace,
+//! and a reset ends all.
+
+#![allow(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the rows of a table look alike"
+)]
+
+use std::time::Duration;
+
+use seawall::breaker::{BreakerRegistry, CircuitHandle};
+use seawall::bulkhead::connections::{ConnectionLimitConfig, ConnectionLimitLayer};
+use seawall::bulkhead::isolated::{BlockingConfig, BlockingLayer, IsolatedConfig, IsolatedLayer};
+use seawall::bulkhead::partitions::{PartitionConfig, PartitionedBulkheadLayer};
+use seawall::bulkhead::scaling::{ScalingBulkheadLayer, ScalingConfig};
+use seawall::http_client::body_timeout::BodyTimeoutLayer;
+use seawall::http_client::deadline::{ReadDeadlineConfig, ReadDeadlineLayer};
+use seawall::http_client::quota::{HttpFeedback, RateLimitHeaders};
+use seawall::timeout::LearnedConfig;
+use seawall::{
+    AdaptiveBulkheadLayer, AdaptiveConfig, AdaptiveThrottleConfig, AdaptiveThrottleLayer,
+    AttemptTimeoutConfig, AttemptTimeoutLayer, BreakerConfig, BreakerLayer, BulkheadConfig,
+    BulkheadLayer, Command, DeadlineConfig, DeadlineLayer, HedgeConfig, HedgeLayer, InstanceHandle,
+    KeyedRateLimitConfig, KeyedRateLimitLayer, PartitionKey, RateLimitConfig, RateLimitLayer,
+    RequestMeta, RetryConfig, RetryLayer,
+};
+
+const NAME: &str = "desk";
+const SECOND: Duration = Duration::from_secs(1);
+const KEY: PartitionKey = PartitionKey(7);
+
+/// What begins something, and what ends it.
+struct Pair<H>(&'static str, fn(&H), fn(&H));
+
+/// State and shadow mode, of a snapshot as a user serializes it.
+fn shown(snapshot: &impl serde::Serialize) -> String {
+    let snapshot = serde_json::to_value(snapshot).expect("a value");
+    format!("{}, shadow {}", snapshot["state"], snapshot["shadow"])
+}
+
+/// After any two commands, each begin is undone by its end, and everything by `reset`.
+fn check<H: InstanceHandle>(make: impl Fn() -> H, see: impl Fn(&H) -> String, pairs: &[Pair<H>]) {
+    check_with(make, |h| control(h, Command::Reset), see, pairs);
+}
+
+/// As [`check`], of a handle that no registry has.
+fn check_with<H>(
+    make: impl Fn() -> H,
+    reset: fn(&H),
+    see: impl Fn(&H) -> String,
+    pairs: &[Pair<H>],
+) {
+    let untouched = see(&make());
+    for Pair(first, begin_first, _) in pairs {
+        for Pair(second, begin_second, _) in pairs {
+            let before = || {
+                let handle = make();
+                begin_first(&handle);
+                begin_second(&handle);
+                handle
+            };
+            let handle = before();
+            assert_ne!(see(&handle), untouched, "{first}, {second}");
+            reset(&handle);
+            assert_eq!(see(&handle), untouched, "{first}, {second}, reset");
+            for Pair(last, begin, end) in pairs {
+                let (undone, never) = (before(), before());
+                begin(&undone);
+                end(&undone);
+                end(&never);
+                assert_eq!(see(&undone), see(&never), "{first}, {second}, {last}");
+            }
+        }
+    }
+}
+
+fn control<H: InstanceHandle>(handle: &H, command: Command) {
+    handle.control(command).expect("it has this command");
+}
+
+/// Those of every kind of bulkhead, and of a rate limit.
+macro_rules! gate {
+    ($($more:expr),*) => {&[
+        Pair("pause", |h| h.pause(), |h| h.resume()),
+        Pair("drain", |h| h.drain(), |h| h.resume()),
+        Pair("shadow", |h| h.set_shadow(true), |h| h.set_shadow(false)),
+        Pair("block", |h| control(h, Command::Block), |h| h.resume()),
+        Pair("bypass", |h| control(h, Command::Bypass), |h| h.resume()),
+        $($more),*
+    ]};
+}
+
+/// Of a layer that can only be taken out.
+fn bypass<H: InstanceHandle>() -> [Pair<H>; 1] {
+    let reset = |h: &H| control(h, Command::Reset);
+    [Pair("bypass", |h| control(h, Command::Bypass), reset)]
+}
+
+#[tokio::test(start_paused = true)]
+async fn bulkheads() {
+    let plain = || BulkheadLayer::new(NAME, BulkheadConfig::default()).handle();
+    check(plain, |h| shown(&h.snapshot()), gate!());
+    let config = || PartitionConfig::builder().build().expect("valid");
+    let shares = || PartitionedBulkheadLayer::new(NAME, config()).handle();
+    check(shares, |h| shown(&h.snapshot()), gate!());
+    let config = ConnectionLimitConfig::default;
+    let connections = || ConnectionLimitLayer::new(NAME, config()).handle();
+    check(connections, |h| shown(&h.snapshot()), gate!());
+    // Threads end in the background: one pool is enough for a handle, which is reset before it is used.
+    let isolated = IsolatedLayer::new(NAME, IsolatedConfig::default()).expect("threads");
+    let isolated = || {
+        isolated.handle().reset();
+        isolated.handle()
+    };
+    one_by_one(isolated, |h| shown(&h.snapshot()), gate!());
+    let blocking = BlockingLayer::new(NAME, BlockingConfig::default()).expect("threads");
+    let blocking = || {
+        blocking.handle().reset();
+        blocking.handle()
+    };
+    one_by_one(blocking, |h| shown(&h.snapshot()), gate!());
+    let scaling = || {
+        let config = BulkheadConfig::default();
+        ScalingBulkheadLayer::new(NAME, config, ScalingConfig::default()).handle()
+    };
+    check(scaling, |h| shown(&h.bulkhead().snapshot()), &bypass());
+    let adaptive = || {
+        let config = BulkheadConfig::default();
+        AdaptiveBulkheadLayer::new(NAME, config, AdaptiveConfig::default()).handle()
+    };
+    check(adaptive, |h| shown(&h.bulkhead().snapshot()), &bypass());
+}
+
+/// Of handles that share one state: they are made one after the other.
+fn one_by_one<H>(make: impl Fn() -> H, see: impl Fn(&H) -> String, pairs: &[Pair<H>]) {
+    for Pair(before, begin_before, _) in pairs {
+        for Pair(last, begin, end) in pairs {
+            let after = |with: bool| {
+                let handle = make();
+                begin_before(&handle);
+                if with {
+                    begin(&handle);
+                }
+                end(&handle);
+                see(&handle)
+            };
+            assert_eq!(after(true), after(false), "{before}, {last}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rate_limits() {
+    let config = || {
+        let limit = RateLimitConfig::builder().rate(10, SECOND);
+        limit.build().expect("valid")
+    };
+    let one = || RateLimitLayer::new(NAME, config()).handle();
+    let pause_for = Pair(
+        "pause_for",
+        |h: &seawall::RateLimitHandle| h.pause_for(SECOND),
+        |h| {
+            h.resume();
+        },
+    );
+    let see =
+        |h: &seawall::RateLimitHandle| format!("{} {}", shown(&h.snapshot()), h.config().shadow());
+    check(one, see, gate!(pause_for));
+    let keyed = || {
+        let config = KeyedRateLimitConfig::new(config()).expect("valid");
+        KeyedRateLimitLayer::new(NAME, config).handle()
+    };
+    let of_key = RequestMeta::default().with_key(KEY);
+    check(
+        keyed,
+        |h| format!("{} {:?}", h.state(), h.time_to_next(&of_key)),
+        &[
+            Pair("pause", |h| h.pause(KEY), |h| h.resume(KEY)),
+            Pair("pause_for", |h| h.pause_for(KEY, SECOND), |h| h.resume(KEY)),
+            Pair("pause_all", |h| h.pause_all(), |h| h.resume_all()),
+            Pair(
+                "pause_all_for",
+                |h| h.pause_all_for(SECOND),
+                |h| {
+                    h.resume_all();
+                },
+            ),
+            Pair("drain_all", |h| h.drain_all(), |h| h.resume_all()),
+        ],
+    );
+}
+
+/// A circuit that was forced open probes when it returns to its rules: whether it is forced counts.
+fn forced(state: &str, shadow: bool) -> String {
+    let forced = if state.starts_with("forced") {
+        state
+    } else {
+        "by its rules"
+    };
+    format!("{forced}, shadow {shadow}")
+}
+
+macro_rules! forces {
+    ($($more:expr),*) => {&[
+        Pair("force_open", |h| h.force_open(), |h| h.automatic()),
+        Pair("force_closed", |h| h.force_closed(), |h| h.automatic()),
+        $($more),*
+    ]};
+}
+
+#[tokio::test(start_paused = true)]
+async fn breakers() {
+    let config = BreakerConfig::default();
+    let one = || BreakerLayer::new(NAME, config.clone()).handle();
+    check(
+        one,
+        |h| forced(h.state().as_str(), h.config().shadow()),
+        forces!(
+            Pair("block", |h| control(h, Command::Block), |h| h.automatic()),
+            Pair("bypass", |h| control(h, Command::Bypass), |h| h.automatic())
+        ),
+    );
+    // Shadow mode is a setting: it is ended by its inverse alone, and kept by a reset.
+    let handle = BreakerLayer::new(NAME, config.clone()).handle();
+    for force in [
+        |h: &seawall::BreakerHandle| h.force_open(),
+        |h: &seawall::BreakerHandle| h.force_closed(),
+    ] {
+        handle.set_shadow(true);
+        force(&handle);
+        handle.automatic();
+        handle.reset();
+        assert!(handle.config().shadow());
+        handle.set_shadow(false);
+        assert_eq!(
+            forced(handle.state().as_str(), handle.config().shadow()),
+            forced("", false)
+        );
+    }
+    let registry = || {
+        let registry: BreakerRegistry = BreakerRegistry::new(NAME, config.clone());
+        registry.circuit("AAPL");
+        registry
+    };
+    let of_key = |h: &BreakerRegistry| forced(h.circuit("AAPL").state().as_str(), false);
+    check(registry, of_key, forces!());
+    let circuit = || registry().circuit("AAPL");
+    check_with(
+        circuit,
+        CircuitHandle::reset,
+        |h| forced(h.state().as_str(), false),
+        forces!(),
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn layers_that_only_observe_or_repeat() {
+    let config = AdaptiveThrottleConfig::default();
+    let throttle = || AdaptiveThrottleLayer::new(NAME, config.clone()).handle();
+    check(
+        throttle,
+        |h| shown(&h.snapshot()),
+        &[
+            Pair("shadow", |h| h.set_shadow(true), |h| h.set_shadow(false)),
+            Pair("bypass", |h| control(h, Command::Bypass), |h| h.reset()),
+        ],
+    );
+    let retry = || RetryLayer::new(NAME, RetryConfig::default()).handle();
+    check(retry, |h| shown(&h.snapshot()), &bypass());
+    let hedge = || HedgeLayer::new(NAME, HedgeConfig::default()).handle();
+    check(hedge, |h| shown(&h.snapshot()), &bypass());
+    let config = AttemptTimeoutConfig::fixed(SECOND).expect("valid");
+    let fixed = || AttemptTimeoutLayer::new(NAME, config).handle();
+    check(fixed, |h| shown(&h.snapshot()), &bypass());
+    let config = AttemptTimeoutConfig::learned(LearnedConfig::default());
+    let learned = || AttemptTimeoutLayer::new(NAME, config).handle();
+    check(learned, |h| shown(&h.snapshot()), &bypass());
+    let config = DeadlineConfig::new(SECOND).expect("valid");
+    let deadline = || DeadlineLayer::new(NAME, config).handle();
+    check(deadline, |h| shown(&h.snapshot()), &bypass());
+    let body = || BodyTimeoutLayer::new(NAME, Default::default()).handle();
+    check(body, |h| shown(&h.snapshot()), &bypass());
+    let read = || ReadDeadlineLayer::new(NAME, ReadDeadlineConfig::default()).handle();
+    check(read, |h| shown(&h.snapshot()), &bypass());
+    let feedback = || HttpFeedback::new(NAME, RateLimitHeaders::alpaca()).handle();
+    check(feedback, |h| shown(&h.snapshot()), &bypass());
+}
