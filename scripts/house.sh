@@ -37,6 +37,10 @@ found=$(sed '/^\[dev-dependencies/,/^\[/d' crates/seawall-adaptive/Cargo.toml |
     grep -vE 'serde = (\[|.*optional = true)' || true)
 [ -z "$found" ] || complain 'seawall-adaptive depends on more than the core and the bulkhead:' "$found"
 
+# A public enum or a struct of public fields may grow, or says why not.
+found=$(scripts/exhaustive.py)
+[ -z "$found" ] || complain 'neither `#[non_exhaustive]` nor `// Exhaustive: why`:' "$found"
+
 # Words that the vocabulary has replaced, in names as in prose.
 words=$(grep -vE '^(#|$)' scripts/words.txt | paste -sd '|')
 found=$(git grep -nIiE "(^|[^[:alpha:]])($words)([^[:alpha:]]|$)" -- '*.rs' '*.md' '*.toml' '*.sh' '*.py' .ci \

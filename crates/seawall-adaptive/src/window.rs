@@ -7,6 +7,7 @@ use seawall_core::striped::{Stripes, thread_index};
 use seawall_core::{FailureKind, Outcome};
 
 /// What one finished call shows of the load of the upstream.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SampleKind {
     /// It was completed by the upstream; the latency counts.

@@ -50,7 +50,7 @@ pub trait Rejectable: From<Rejection> {
 ///
 /// It prints as what it holds, and [`source`](std::error::Error::source) is what it holds, so that
 /// [`find_rejection`] and `downcast_ref` find it: a reporter of whole chains prints the text twice.
-// Exhaustive on purpose: an error is ours or the inner service's, there is no third.
+// Exhaustive: an error is ours or the inner service's, there is no third.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error<E> {
     /// A layer rejected.

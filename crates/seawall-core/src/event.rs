@@ -150,6 +150,7 @@ impl Bus {
 }
 
 /// What a subscription hands out.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Received {
     /// An event.

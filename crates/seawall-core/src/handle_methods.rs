@@ -104,7 +104,7 @@ macro_rules! handle_methods {
                     $($crate::Command::$Command => self.$method(),)+
                     command => {
                         let pattern = $crate::InstanceHandle::pattern(self);
-                        return Err($crate::Unsupported { pattern, command });
+                        return Err($crate::Unsupported::new(pattern, command));
                     }
                 }
                 Ok(())

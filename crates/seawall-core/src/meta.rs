@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use tokio::time::Instant;
 
 /// Whether a request may be sent a second time.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Replay {
     /// Sending it twice has the effect of sending it once: reads, idempotent cancels.
@@ -47,6 +48,7 @@ impl Default for Priority {
 ///
 /// Providers limit them together or apart; what a response will take is not known before it is
 /// there, so a limit takes an estimate and corrects it by what the response says.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TokenCount {
     /// Read by the model: the prompt.

@@ -65,6 +65,7 @@ pub enum Scope {
 }
 
 /// How an outcome counts for the health of the upstream.
+// Exhaustive: a vote is for, against, or neither; who counts votes must count each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Vote {
     /// The upstream is healthy.

@@ -35,14 +35,12 @@ pub trait InstanceHandle: Send + Sync {
     ///
     /// [`Unsupported`] when the pattern has no such command.
     fn control(&self, command: Command) -> Result<(), Unsupported> {
-        Err(Unsupported {
-            pattern: self.pattern(),
-            command,
-        })
+        Err(Unsupported::new(self.pattern(), command))
     }
 }
 
 /// One counter or gauge of a component.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample<'a> {
     /// The metric, after Prometheus' conventions: `seawall_calls_total`.
@@ -112,6 +110,7 @@ pub struct OwnedSample {
 }
 
 /// The value of a sample.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value {
     /// A total that only grows.
@@ -133,12 +132,20 @@ pub enum Command {
 }
 
 /// A command that the component does not know.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unsupported {
     /// The pattern that was asked.
     pub pattern: &'static str,
     /// What it was asked for.
     pub command: Command,
+}
+
+impl Unsupported {
+    /// This pattern does not know this command.
+    pub const fn new(pattern: &'static str, command: Command) -> Self {
+        Self { pattern, command }
+    }
 }
 
 impl fmt::Display for Unsupported {
@@ -150,12 +157,20 @@ impl fmt::Display for Unsupported {
 impl std::error::Error for Unsupported {}
 
 /// Why a component was not registered: the registry has one of that pattern and name.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AlreadyRegistered {
     /// The pattern.
     pub pattern: &'static str,
     /// The name.
     pub name: InstanceName,
+}
+
+impl AlreadyRegistered {
+    /// There is an instance of this pattern and name.
+    pub const fn new(pattern: &'static str, name: InstanceName) -> Self {
+        Self { pattern, name }
+    }
 }
 
 impl fmt::Display for AlreadyRegistered {
@@ -251,10 +266,7 @@ impl Registry {
         {
             let mut components = self.write();
             if components.contains_key(&key) {
-                return Err(AlreadyRegistered {
-                    pattern: key.0,
-                    name: key.1,
-                });
+                return Err(AlreadyRegistered::new(key.0, key.1));
             }
             components.insert(key, Arc::clone(&component));
         }

@@ -105,6 +105,7 @@ impl fmt::Display for Reason {
 }
 
 /// Whether a rejected request can have reached the upstream.
+// Exhaustive: it is certain that nothing was sent, or it is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sent {
     /// Certainly not: it was rejected before the inner service was called.

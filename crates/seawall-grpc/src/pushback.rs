@@ -22,6 +22,7 @@ pub const RETRY_PUSHBACK_MS: &str = "grpc-retry-pushback-ms";
 /// headers.insert(RETRY_PUSHBACK_MS, HeaderValue::from_static("-1"));
 /// assert_eq!(Pushback::of(&headers), Some(Pushback::Never));
 /// ```
+// Exhaustive: gRFC A6 knows these two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Pushback {
     /// Not before this wait.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration};
 
 /// How deep a check looks, and so what it costs.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(
     feature = "serde",

@@ -80,10 +80,7 @@ impl HealthMonitor {
         {
             return Ok(());
         }
-        Err(AlreadyRegistered {
-            pattern: "health_check",
-            name,
-        })
+        Err(AlreadyRegistered::new("health_check", name))
     }
 
     /// Adds what a [`HealthLayer`](crate::HealthLayer) observes as a passive check under the

@@ -16,6 +16,7 @@ use seawall_core::Priority;
 /// assert_eq!(PriorityClass::of(Priority::NORMAL), PriorityClass::Normal);
 /// assert_eq!(PriorityClass::of(Priority(255)), PriorityClass::High);
 /// ```
+// Exhaustive: `Priority`'s constants divide its range into these; `ALL` has as many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]

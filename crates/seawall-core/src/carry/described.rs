@@ -3,6 +3,7 @@
 use crate::RequestMeta;
 
 /// A request with what its describer says of it.
+// Exhaustive: it is this pair; layers take it apart and make it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Described<R> {
     /// The request.

@@ -62,6 +62,7 @@ pub struct Queue<T> {
 }
 
 /// Where a waiter stands when it is polled.
+// Exhaustive: the protocol of a queue; a layer that ignores a case loses waiters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// It has a claim, or its service has woken it: it polls its service, then
@@ -74,6 +75,7 @@ pub enum Standing {
 }
 
 /// What became of an attempt to [take](Queue::take).
+// Exhaustive: the protocol of a queue, as above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taking {
     /// It has what it waited for, and has left the queue.

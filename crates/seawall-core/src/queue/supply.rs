@@ -34,6 +34,7 @@ pub trait Supply<T> {
 }
 
 /// The first of the waiters that have no claim.
+#[non_exhaustive]
 #[derive(Debug)]
 pub struct Next<'a, T> {
     /// Its id.

@@ -14,6 +14,7 @@ use super::state::is_far;
 use crate::Rejection;
 
 /// What a waiter does next.
+// Exhaustive: the protocol of a queue; a layer that ignores a case loses waiters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
     /// Poll the target; if it is ready, take what was waited for.
@@ -119,6 +120,7 @@ impl<S: Service<Req> + Clone, Req> Target for InnerService<'_, S, Req> {
 }
 
 /// Why a wait ended without a permit.
+// Exhaustive: a wait is ended by the layer or by the service below it.
 #[derive(Debug)]
 pub enum Stopped<E> {
     /// It was rejected.

@@ -13,6 +13,7 @@ pub const LARGEST_USAGE: u64 = 100_000_000;
 /// the feature `usage` it is read from bodies: by `usage_of` from a whole one, by `UsageReader`
 /// and `MeteredBody` from one that is streamed, by `InspectLayer::with_usage` into the
 /// extensions.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Usage {
     /// Read by the model. With Anthropic those that were written to its cache are among them,
