@@ -37,6 +37,13 @@ found=$(sed '/^\[dev-dependencies/,/^\[/d' crates/seawall-adaptive/Cargo.toml |
     grep -vE 'serde = (\[|.*optional = true)' || true)
 [ -z "$found" ] || complain 'seawall-adaptive depends on more than the core and the bulkhead:' "$found"
 
+# Every pattern crate has its parts in files of these names.
+for part in config handle layer state; do
+    for src in crates/seawall-{adaptive,breaker,bulkhead,health,hedge,ratelimit,retry,throttle,timeout}/src; do
+        [ -n "$(find "$src" -name "$part.rs")" ] || complain 'a part of the pattern is elsewhere:' "$src has no $part.rs"
+    done
+done
+
 # A public enum or a struct of public fields may grow, or says why not.
 found=$(scripts/exhaustive.py)
 [ -z "$found" ] || complain 'neither `#[non_exhaustive]` nor `// Exhaustive: why`:' "$found"

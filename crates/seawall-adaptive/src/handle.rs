@@ -6,8 +6,8 @@ use seawall_bulkhead::{BulkheadCounts, BulkheadHandle, BulkheadState};
 use seawall_core::{InstanceHandle, InstanceName, InvalidConfig};
 
 use crate::config::AdaptiveConfig;
-use crate::limit::AdaptiveLimit;
 use crate::rules::Estimates;
+use crate::state::AdaptiveLimit;
 
 /// Reads and controls an adaptive bulkhead from any thread, without being part of any call; for
 /// its queue, pause and drain, see [`bulkhead`](Self::bulkhead).

@@ -11,7 +11,7 @@ use tower_layer::Layer;
 
 use crate::config::AdaptiveConfig;
 use crate::handle::AdaptiveBulkheadHandle;
-use crate::limit::AdaptiveLimit;
+use crate::state::AdaptiveLimit;
 use crate::window::SampleKind;
 
 /// A bulkhead whose limit finds the load that the upstream can serve; see the [crate](crate).

@@ -65,9 +65,9 @@ mod gradient;
 mod handle;
 mod knee;
 mod layer;
-mod limit;
 mod lowest;
 mod rules;
+mod state;
 mod vegas;
 mod window;
 
@@ -82,7 +82,6 @@ pub use gradient::Gradient;
 pub use handle::{AdaptiveBulkheadHandle, AdaptiveSnapshot};
 pub use knee::Knee;
 pub use layer::AdaptiveBulkheadLayer;
-pub use limit::AdaptiveLimit;
 pub use rules::Estimates;
 pub use seawall_bulkhead::{
     Bulkhead, BulkheadConfig, BulkheadCounts, BulkheadHandle, BulkheadState,
@@ -92,5 +91,6 @@ pub use seawall_core::{
     Outcome, Policies, Policy, Priority, Reason, Registry, Rejectable, Rejection, Replay,
     RequestMeta, TrackCompletion, WrapErrorLayer, assert_service, rejectable,
 };
+pub use state::AdaptiveLimit;
 pub use vegas::Vegas;
 pub use window::SampleKind;

@@ -3,7 +3,7 @@
 use seawall_core::{Budget, InstanceHandle, InstanceName, InvalidConfig, Samples};
 
 use crate::counts::RetryCounts;
-use crate::rules::Core;
+use crate::state::Core;
 use crate::{AdaptiveRate, RetryConfig};
 
 /// Reads and controls a retry layer and all its services, from any thread. Clones share.

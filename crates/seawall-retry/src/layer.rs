@@ -8,8 +8,8 @@ use seawall_core::{
 use tower_layer::Layer;
 
 use crate::hooks::Hooks;
-use crate::rules::{Common, Core, Rules};
-use crate::state::State;
+use crate::rules::{Common, Rules};
+use crate::state::{Core, State};
 use crate::{AdaptiveRate, Retry, RetryConfig, RetryHandle};
 
 /// Tries calls again that failed, when it is safe, allowed and worth it.

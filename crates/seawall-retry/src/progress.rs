@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use crate::effects::time_left;
 use crate::hooks::{Hook, StateOf, WaitOf};
 use crate::rate_token::RateToken;
-use crate::rules::{Core, Rules};
-use crate::state::AttemptSettings;
+use crate::rules::Rules;
+use crate::state::{AttemptSettings, Core};
 use crate::{Attempt, PrepareAttempt};
 
 mod after_attempt;

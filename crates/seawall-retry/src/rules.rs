@@ -1,87 +1,12 @@
-//! What decides about the calls of a service: the state, the budget, the policy, the hooks.
+//! What decides about the calls of a service: the shared state, the policy, the hooks.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use seawall_core::striped::{Anchor, Local};
-use seawall_core::{
-    BudgetHandle, Classify, CopyRequest, Describe, EventKind, Figure, KeepResponse, Outcome,
-    Policies, Reason, Rejection, Sent,
-};
+use seawall_core::{Classify, CopyRequest, Describe, KeepResponse, Policies};
 
-use crate::AdaptiveRate;
-use crate::StopReason;
 use crate::counts::RetryStripe;
-use crate::decide::Attempted;
-use crate::state::State;
-
-/// What does not depend on the types of a service.
-#[derive(Clone, Debug)]
-pub(crate) struct Core {
-    pub(crate) state: Arc<State>,
-    pub(crate) budget: BudgetHandle,
-    pub(crate) rate: Option<AdaptiveRate>,
-    pub(crate) random: Option<Arc<Mutex<fastrand::Rng>>>,
-}
-
-impl Core {
-    /// A number from `[0, 1)`: from the seeded generator, or from the thread's own.
-    pub(crate) fn draw(&self) -> f64 {
-        match &self.random {
-            Some(seeded) => seeded.lock().unwrap_or_else(PoisonError::into_inner).f64(),
-            None => fastrand::f64(),
-        }
-    }
-
-    /// Adapts the sending rate to the success of an attempt.
-    #[inline]
-    pub(crate) fn succeeded(&self) {
-        if let Some(rate) = &self.rate {
-            rate.on_response(false, rate.now());
-        }
-    }
-
-    /// Adapts the sending rate to the result of an attempt, which has taken a token of it or not.
-    pub(crate) fn adapt_rate(&self, attempted: &Attempted, has_token: bool) {
-        let Some(rate) = &self.rate else {
-            return;
-        };
-        if attempted.is_rejected_unsent() {
-            if has_token {
-                rate.release();
-            }
-        } else {
-            let throttled = matches!(attempted.outcome, Outcome::Throttled { .. });
-            rate.on_response(throttled, rate.now());
-        }
-    }
-
-    /// A rejection of the layer itself.
-    pub(crate) fn rejection(&self, reason: Reason, sent: Sent) -> Rejection {
-        self.state.events.rejection(reason).with_sent(sent)
-    }
-
-    /// How much it was that ended a call's attempts.
-    pub(crate) fn figure(&self, reason: StopReason, attempts: u32) -> Figure {
-        match self.budget.budget() {
-            Some(budget) if reason == StopReason::BudgetExhausted => Figure::Budget {
-                attempts,
-                tenths_left: (budget.balance() * 10.0) as u32,
-            },
-            _ => Figure::Attempts(attempts),
-        }
-    }
-
-    /// A rejection of the layer itself, emitted.
-    pub(crate) fn reject(&self, reason: Reason, sent: Sent) -> Rejection {
-        self.emitted(self.rejection(reason, sent))
-    }
-
-    pub(crate) fn emitted(&self, rejection: Rejection) -> Rejection {
-        let event = || EventKind::Rejected(rejection);
-        self.state.events.emit(event);
-        rejection
-    }
-}
+use crate::state::Core;
 
 /// What decides: the same for all services of a layer value.
 #[derive(Clone)]

@@ -14,7 +14,8 @@ use crate::effects::time_left;
 use crate::hooks::{Hook, Hooks, StateOf};
 use crate::progress::Progress;
 use crate::rate_token::RateToken;
-use crate::rules::{CommonAnchor, CommonLocal, Core, PolicyFor};
+use crate::rules::{CommonAnchor, CommonLocal, PolicyFor};
+use crate::state::Core;
 use crate::{AdaptiveRate, Attempt, PrepareAttempt, ResponseFuture, RetryPredicate, StopReason};
 
 /// A service whose calls are retried; see [`RetryLayer`](crate::RetryLayer).

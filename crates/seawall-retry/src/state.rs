@@ -1,14 +1,18 @@
 //! What all services of a layer value and its handles share.
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
-use std::sync::{Arc, Once, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, Once, PoisonError, RwLock};
 use std::time::Duration;
 
 use seawall_core::striped::StripeSet;
-use seawall_core::{Clock, EventSource, InstanceName, Replay, ns};
+use seawall_core::{
+    BudgetHandle, Clock, EventKind, EventSource, Figure, InstanceName, Outcome, Reason, Rejection,
+    Replay, Sent, ns,
+};
 
-use crate::RetryConfig;
 use crate::counts::RetryStripe;
+use crate::decide::Attempted;
+use crate::{AdaptiveRate, RetryConfig, StopReason};
 
 const NOT_DESCRIBED: &str = "a failed attempt was not retried: the layer has no describer that \
      says whether its request may be sent twice. Set one with `RetryLayer::describe`, or use \
@@ -171,6 +175,75 @@ fn limit(nanoseconds: &AtomicU64) -> Option<Duration> {
     match nanoseconds.load(Ordering::Relaxed) {
         0 => None,
         limit => Some(Duration::from_nanos(limit)),
+    }
+}
+
+/// What the services of a layer value and its handles share: the state, the budget and the rate.
+#[derive(Clone, Debug)]
+pub(crate) struct Core {
+    pub(crate) state: Arc<State>,
+    pub(crate) budget: BudgetHandle,
+    pub(crate) rate: Option<AdaptiveRate>,
+    pub(crate) random: Option<Arc<Mutex<fastrand::Rng>>>,
+}
+
+impl Core {
+    /// A number from `[0, 1)`: from the seeded generator, or from the thread's own.
+    pub(crate) fn draw(&self) -> f64 {
+        match &self.random {
+            Some(seeded) => seeded.lock().unwrap_or_else(PoisonError::into_inner).f64(),
+            None => fastrand::f64(),
+        }
+    }
+
+    /// Adapts the sending rate to the success of an attempt.
+    #[inline]
+    pub(crate) fn succeeded(&self) {
+        if let Some(rate) = &self.rate {
+            rate.on_response(false, rate.now());
+        }
+    }
+
+    /// Adapts the sending rate to the result of an attempt, which has taken a token of it or not.
+    pub(crate) fn adapt_rate(&self, attempted: &Attempted, has_token: bool) {
+        let Some(rate) = &self.rate else {
+            return;
+        };
+        if attempted.is_rejected_unsent() {
+            if has_token {
+                rate.release();
+            }
+        } else {
+            let throttled = matches!(attempted.outcome, Outcome::Throttled { .. });
+            rate.on_response(throttled, rate.now());
+        }
+    }
+
+    /// A rejection of the layer itself.
+    pub(crate) fn rejection(&self, reason: Reason, sent: Sent) -> Rejection {
+        self.state.events.rejection(reason).with_sent(sent)
+    }
+
+    /// How much it was that ended a call's attempts.
+    pub(crate) fn figure(&self, reason: StopReason, attempts: u32) -> Figure {
+        match self.budget.budget() {
+            Some(budget) if reason == StopReason::BudgetExhausted => Figure::Budget {
+                attempts,
+                tenths_left: (budget.balance() * 10.0) as u32,
+            },
+            _ => Figure::Attempts(attempts),
+        }
+    }
+
+    /// A rejection of the layer itself, emitted.
+    pub(crate) fn reject(&self, reason: Reason, sent: Sent) -> Rejection {
+        self.emitted(self.rejection(reason, sent))
+    }
+
+    pub(crate) fn emitted(&self, rejection: Rejection) -> Rejection {
+        let event = || EventKind::Rejected(rejection);
+        self.state.events.emit(event);
+        rejection
     }
 }
 

@@ -13,7 +13,8 @@ use crate::counts::RetryStripe;
 use crate::decide::{Attempted, Decision, decide, not_sent_claim};
 use crate::effects::{RealEffects, Taken};
 use crate::hooks::{Hook, WaitOf};
-use crate::rules::{Core, PolicyFor, Rules};
+use crate::rules::{PolicyFor, Rules};
+use crate::state::Core;
 use crate::{AnnotateGiveUp, RetryConfig, RetryPredicate, StopReason, Stopped};
 
 impl<Req, T, E, X, H> Progress<Req, T, E, X, H>

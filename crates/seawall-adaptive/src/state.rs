@@ -1,4 +1,5 @@
-//! The limit itself: gathers calls, closes windows, moves.
+//! What the services of a layer and its handles share: the limit, which gathers calls, closes windows and
+//! moves.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -42,12 +43,12 @@ pub struct AdaptiveLimit {
     /// When the limit was last lowered. What began before is no evidence about this limit.
     epoch: AtomicU64,
     collector: Collector,
-    state: Mutex<State>,
+    state: Mutex<Closing>,
 }
 
 /// What the one call that closes a window needs.
 #[derive(Debug)]
-struct State {
+struct Closing {
     config: AdaptiveConfig,
     rule: RuleState,
     opened: u64,
@@ -79,7 +80,7 @@ impl AdaptiveLimit {
             ends: AtomicU64::new(0),
             epoch: AtomicU64::new(0),
             collector: Collector::new(stripes),
-            state: Mutex::new(State {
+            state: Mutex::new(Closing {
                 config: *config,
                 rule: RuleState::new(config),
                 opened: 0,
@@ -209,7 +210,7 @@ impl AdaptiveLimit {
         (limit != before).then_some(limit)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Closing> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
