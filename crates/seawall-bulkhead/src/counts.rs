@@ -35,7 +35,7 @@ seawall_core::counters! {
         panicked => "seawall_rejections_total" [layer = "bulkhead", reason = "panicked"],
         /// Had to wait for a permit, whatever became of them afterwards; in shadow mode, those
         /// that would have.
-        waited => "seawall_bulkhead_waited_total",
+        waited: OwnedCounter => "seawall_bulkhead_waited_total",
         /// Of the calls rejected by their deadline, those rejected before they waited.
         rejected_doomed => "seawall_bulkhead_shed_total",
         /// Admitted by shadow mode alone: without it they would have been rejected.

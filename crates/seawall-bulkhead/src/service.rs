@@ -109,7 +109,8 @@ where
             Admission::Shadowed(reason) => self.shadow(reason),
             Admission::Rejected(reason) => return self.reject(reason),
             Admission::Wait => {
-                let waiter = PermitWaiter::new(self.state.local(), &meta, self.measured);
+                let state = self.state.follow().again();
+                let waiter = PermitWaiter::new(state, &meta, self.measured);
                 let service = self.inner.clone(); // clone: waits, polled ready later
                 self.inner = service.clone();
                 return ResponseFuture::new(BoundedCall::waiting(
@@ -122,7 +123,7 @@ where
         }
         // Before the inner call: if that panics, the permit is released.
         let start_ns = common.start_ns(self.measured);
-        let mut permit = Permit::new(self.state.local(), start_ns);
+        let mut permit = Permit::new(self.state.follow().again(), start_ns);
         let ending = Ending::of(&self.policy);
         let call = || self.inner.call(req);
         ResponseFuture::running(call, &mut permit, ending)

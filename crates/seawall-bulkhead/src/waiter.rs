@@ -21,8 +21,6 @@ pub(crate) struct PermitWaiter {
     measured: bool,
     id: Option<WaiterId>,
     deadline_ns: u64,
-    /// Whether it was skipped since it asked for its turn last: then it has no claim.
-    skipped: bool,
     /// Whether it has a permit or was rejected.
     done: bool,
 }
@@ -42,7 +40,6 @@ impl PermitWaiter {
             measured,
             id: None,
             deadline_ns: u64::MAX,
-            skipped: false,
             done: false,
         }
     }
@@ -71,7 +68,8 @@ impl PermitWaiter {
                 // Before any task is woken: waking may panic.
                 self.id = Some(joined.id);
                 self.deadline_ns = joined.deadline_ns;
-                self.state().stripe().waited.add();
+                let state = self.state();
+                state.stripe().waited.add_here(state.is_here_alone());
                 wakers.wake();
                 Ok(self.watched(turn))
             }
@@ -142,32 +140,29 @@ impl QueuedCall for PermitWaiter {
             Some(id) => id,
             None => return self.join(now_ns, waker),
         };
-        self.skipped = false;
         let semaphore = &self.state().common().semaphore;
         Ok(self.watched(semaphore.turn(id, now_ns, waker)))
     }
 
     fn seems_notified(&self) -> bool {
         let common = self.state().common();
-        let seems_notified = |id| common.semaphore.seems_notified(id);
-        !self.skipped
-            && self.id.is_some_and(seems_notified)
-            && !self.request.is_expired(|| common.clock.now())
+        let is_handed = |id| common.semaphore.is_handed(id);
+        self.id.is_some_and(is_handed) && !self.request.is_expired(|| common.clock.now())
     }
 
     fn take_claim(&mut self) -> Option<Permit> {
-        let wakers = self.state().common().semaphore.take_claim(self.id?)?;
-        let permit = self.acquired();
-        wakers.wake();
-        permit
+        let taken = self.state().common().semaphore.take_handed(self.id?);
+        taken.then(|| self.acquired()).flatten()
     }
 
     fn take(&mut self, waker: &Waker) -> Result<Permit, Turn> {
-        if let Some(permit) = self.take_claim() {
-            return Ok(permit);
-        }
         let id = self.id.ok_or(Turn::Wait)?;
         let common = self.state().common();
+        if let Some(wakers) = common.semaphore.take_claim(id) {
+            let permit = self.acquired();
+            wakers.wake();
+            return permit.ok_or(Turn::Wait);
+        }
         let (acquired, wakers) = common.semaphore.acquire(id, common.clock.now(), waker);
         let permit = acquired.then(|| self.acquired()).flatten();
         wakers.wake();
@@ -175,7 +170,6 @@ impl QueuedCall for PermitWaiter {
     }
 
     fn skip(&mut self) {
-        self.skipped = true;
         if let Some(id) = self.id {
             let common = self.state().common();
             let generation = common.semaphore.skip(id, common.clock.now());

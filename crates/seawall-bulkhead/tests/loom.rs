@@ -83,7 +83,7 @@ impl Plain for Semaphore {
             wakers.wake();
             Some(())
         };
-        if self.seems_notified(id) && claim().is_some() {
+        if self.is_handed(id) && self.take_handed(id) {
             return Poll::Ready(());
         }
         if self.turn(id, now, waker.clone()).0 != Turn::Go {
@@ -283,6 +283,87 @@ fn a_claim_that_lapses_wakes_the_next_waiter() {
         waiter.join().unwrap();
         assert_eq!((semaphore.available(), semaphore.waiting()), (1, 0));
     });
+}
+
+/// The queue takes a permit back from a waiter that takes it at that moment: one of both has it, and the
+/// next waiter the other one that there is.
+#[test]
+fn a_waiter_that_comes_as_it_lapses_has_its_permit_or_waits() {
+    three_threads(|| {
+        let semaphore = Arc::new(semaphore(1));
+        assert!(semaphore.try_take().is_ok());
+        let slow = semaphore.queue(Waker::noop()).expect("there is room");
+        semaphore.put_back();
+        let clock = Arc::clone(&semaphore);
+        let clock = thread::spawn(move || clock.usage(2 * GRACE).in_flight);
+        let late = Arc::clone(&semaphore);
+        let late = thread::spawn(move || late.is_handed(slow) && late.take_handed(slow));
+        let served = late.join().unwrap();
+        assert!(clock.join().unwrap() <= u32::from(served));
+        if served {
+            assert_eq!((semaphore.available(), semaphore.waiting()), (0, 0));
+            semaphore.put_back();
+        } else {
+            assert_eq!(semaphore.available(), 1);
+            semaphore.leave(slow, 2 * GRACE);
+        }
+        assert_eq!((semaphore.available(), semaphore.waiting()), (1, 0));
+    });
+}
+
+/// A waiter that was handed a permit and is dropped while another goes to sleep.
+#[test]
+fn a_permit_of_a_waiter_that_leaves_goes_to_the_next() {
+    three_threads(|| {
+        let semaphore = Arc::new(semaphore(1));
+        assert!(semaphore.try_take().is_ok());
+        let first = semaphore.queue(Waker::noop()).expect("there is room");
+        semaphore.put_back();
+        let waiter = Arc::clone(&semaphore);
+        let waiter = thread::spawn(move || {
+            acquire(&waiter);
+            waiter.put_back();
+        });
+        semaphore.leave(first, 0);
+        waiter.join().unwrap();
+        assert_eq!((semaphore.available(), semaphore.waiting()), (1, 0));
+    });
+}
+
+/// A pause, or a lower limit, while a waiter takes the permit that it was handed: it has that from
+/// before, or none until the end.
+#[test]
+fn a_command_takes_back_what_was_handed_over_and_not_taken() {
+    for pause in [true, false] {
+        three_threads(move || {
+            let semaphore = Arc::new(semaphore(2));
+            assert!(semaphore.try_take().is_ok() && semaphore.try_take().is_ok());
+            let id = semaphore.queue(Waker::noop()).expect("there is room");
+            semaphore.put_back();
+            let waiter = Arc::clone(&semaphore);
+            let waiter = thread::spawn(move || waiter.poll(id, 0, Waker::noop()).is_ready());
+            if pause {
+                semaphore.command(PAUSED, 0, 0);
+            } else {
+                semaphore.set_limit(1, 0).wake();
+            }
+            let in_flight = semaphore.usage(0).in_flight;
+            let served = waiter.join().unwrap();
+            assert_eq!(semaphore.usage(0).in_flight, 1 + u32::from(served));
+            assert_eq!(in_flight, 1 + u32::from(served), "nothing departs after it");
+            if served {
+                semaphore.put_back();
+            } else if pause {
+                semaphore.command(0, PAUSED, 0);
+                assert!(semaphore.poll(id, 0, Waker::noop()).is_ready());
+                semaphore.put_back();
+            } else {
+                semaphore.leave(id, 0);
+            }
+            semaphore.put_back();
+            assert_eq!((semaphore.usage(0).in_flight, semaphore.waiting()), (0, 0));
+        });
+    }
 }
 
 /// A permit that is added while a waiter is about to sleep.

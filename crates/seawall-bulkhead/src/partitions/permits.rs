@@ -171,8 +171,9 @@ impl Supply<PartitionKey> for PartitionPermits {
         first.ok_or(u64::MAX)
     }
 
-    fn unclaim(&mut self, _: WaiterId, key: &PartitionKey) {
+    fn unclaim(&mut self, _: WaiterId, key: &PartitionKey) -> bool {
         self.change(*key, |partition| partition.claims -= 1);
+        true
     }
 
     fn enter(&mut self, id: WaiterId, key: &PartitionKey) {

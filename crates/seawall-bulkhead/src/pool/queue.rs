@@ -228,9 +228,10 @@ impl Supply<PartitionKey> for PoolSupply {
         Ok(id)
     }
 
-    fn unclaim(&mut self, _: WaiterId, key: &PartitionKey) {
+    fn unclaim(&mut self, _: WaiterId, key: &PartitionKey) -> bool {
         self.claims -= 1;
         self.change(*key, |own| own.claims -= 1);
+        true
     }
 
     fn enter(&mut self, id: WaiterId, key: &PartitionKey) {

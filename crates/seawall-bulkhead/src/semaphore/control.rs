@@ -15,16 +15,30 @@ impl Semaphore {
     /// The wakers are for callers that hold a lock of their own meanwhile.
     pub(crate) fn set_limit(&self, limit: u32, now_ns: u64) -> Wakers {
         let mut queue = self.lock();
-        self.set_limit_locked(&mut queue, limit, now_ns)
+        let before = queue.limit;
+        self.set_limit_locked(&mut queue, limit);
+        if limit < before {
+            self.dispatch_again(&mut queue, now_ns)
+        } else {
+            self.dispatch(&mut queue, now_ns)
+        }
     }
 
-    fn set_limit_locked(&self, queue: &mut PermitQueue, limit: u32, now_ns: u64) -> Wakers {
+    fn set_limit_locked(&self, queue: &mut PermitQueue, limit: u32) {
         let by = queue.set_limit(limit);
         // Both before the permits: an estimate may be too high for a moment, never below zero.
         self.lowest.fetch_add(by, Relaxed);
         self.limit.store(limit, Relaxed);
         self.word.fetch_add(permits(by), Ordering::AcqRel);
-        self.dispatch(queue, now_ns)
+    }
+
+    /// There is something else to hand out than before: less, or nothing until the end of a pause.
+    fn dispatch_again(&self, queue: &mut PermitQueue, now_ns: u64) -> Wakers {
+        let ((), wakers) = self.change_locked(queue, |queue, permits, wakers| {
+            queue.take_back_claims(permits, wakers);
+            queue.dispatch(now_ns, permits, wakers);
+        });
+        wakers
     }
 
     /// Other rules for the calls that come from now on. Without a limit, that stays.
@@ -39,7 +53,8 @@ impl Semaphore {
         queue.rules = rules;
         self.set_flag(SHADOW, shadow);
         let limit = limit.unwrap_or(queue.limit);
-        self.set_limit_locked(&mut queue, limit, now_ns)
+        self.set_limit_locked(&mut queue, limit);
+        self.dispatch_again(&mut queue, now_ns)
     }
 
     /// Ends every command and forgets the peak and the hold time.
@@ -48,7 +63,8 @@ impl Semaphore {
         self.set_flag(PAUSED | DRAINING | BYPASS, false);
         self.set_flag(SHADOW, shadow);
         queue.hold_time.clear();
-        let wakers = self.set_limit_locked(&mut queue, limit, now_ns);
+        self.set_limit_locked(&mut queue, limit);
+        let wakers = self.dispatch_again(&mut queue, now_ns);
         self.reset_peak_locked();
         wakers
     }
@@ -62,7 +78,7 @@ impl Semaphore {
             // The queue has stood still: that is no time for which a permit was held.
             queue.hold_time.clear();
         }
-        let wakers = self.dispatch(&mut queue, now_ns);
+        let wakers = self.dispatch_again(&mut queue, now_ns);
         drop(queue);
         wakers.wake();
     }
@@ -75,12 +91,17 @@ impl Semaphore {
     /// them.
     pub(crate) fn usage(&self, now_ns: u64) -> Usage {
         let mut queue = self.lock();
-        let wakers = self.dispatch(&mut queue, now_ns);
+        let ((), wakers) = self.change_locked(&mut queue, |queue, permits, wakers| {
+            queue.forget_all_taken(permits, wakers);
+            queue.dispatch(now_ns, permits, wakers);
+        });
         let limit = i64::from(queue.limit);
         let word = self.word.load(Ordering::Acquire);
+        let claims = queue.waiters.claims() as i64;
         let count = |held: i64| u32::try_from(held.max(0)).unwrap_or(u32::MAX);
         let usage = Usage {
-            in_flight: count(limit - available(word)),
+            // Those that were handed a permit still wait.
+            in_flight: count(limit - available(word) - claims),
             limit: queue.limit,
             queue_depth: queue.waiters.len(),
             peak: count(limit - self.lowest.load(Relaxed)),

@@ -12,6 +12,8 @@ pub(crate) struct HoldTimeEstimate {
     last_ns: Option<u64>,
     interval_ns: f64,
     samples: u32,
+    /// What the next interval counts beside those before.
+    weight: f64,
 }
 
 /// Fewer intervals than this are no estimate.
@@ -23,6 +25,7 @@ impl HoldTimeEstimate {
             last_ns: None,
             interval_ns: 0.0,
             samples: 0,
+            weight: 1.0,
         }
     }
 
@@ -44,10 +47,14 @@ impl HoldTimeEstimate {
         };
         let interval = now_ns.saturating_sub(last_ns) as f64;
         self.last_ns = Some(last_ns.max(now_ns));
-        self.samples = self.samples.saturating_add(1);
         // Calls that began together end together: one round of all permits is one observation.
         let memory = limit.max(MIN_SAMPLES).saturating_mul(4);
-        self.interval_ns += (interval - self.interval_ns) / f64::from(self.samples.min(memory));
+        if self.samples != memory {
+            // Lower where the limit was lowered.
+            self.samples = self.samples.saturating_add(1).min(memory);
+            self.weight = 1.0 / f64::from(self.samples);
+        }
+        self.interval_ns += (interval - self.interval_ns) * self.weight;
     }
 
     /// The limit has changed.

@@ -5,10 +5,11 @@
 //! call passes a waiter.
 //!
 //! No wake-up is lost: the flag `QUEUED` is set before the queue looks for a permit for a waiter,
-//! and shares one word with the available permits. A release either sees it there and notifies the
-//! waiter, or came before it was set, and then the queue sees the permit.
+//! and shares one word with the available permits. A release either sees it there and [hands](handed)
+//! the permit to the waiter, or came before it was set, and then the queue sees the permit.
 
 mod control;
+mod handed;
 mod hold_time;
 pub(crate) mod idle;
 pub(crate) mod packed;

@@ -38,9 +38,8 @@ pub(crate) const fn permits(by: i64) -> u64 {
     (by << AVAILABLE_BIT) as u64
 }
 
-/// Whether a waiter may have a permit beside so many that others have a claim on. An operator's
-/// pause holds in shadow mode, too.
-pub(crate) const fn grants(word: u64, claims: usize) -> bool {
-    let granted = available(word) > claims as i64 || word & (SHADOW | BYPASS) != 0;
+/// Whether a waiter may have a permit. An operator's pause holds in shadow mode, too.
+pub(crate) const fn grants(word: u64) -> bool {
+    let granted = available(word) > 0 || word & (SHADOW | BYPASS) != 0;
     granted && word & PAUSED == 0
 }

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicI64, AtomicU32};
 use seawall_core::queue::{Queue, WaiterId, Wakers};
 use seawall_core::{Priority, Reason};
 
+use super::handed::Handed;
 use super::packed::{
     BYPASS, DRAINING, HELD, IDLE_AWAITED, ONE_PERMIT, PAUSED, QUEUE_FULL, QUEUED, SHADOW,
     SLOW_ACQUIRE, SLOW_RELEASE, available, permits,
 };
-use super::queue::{PermitQueue, PermitSupply, QueueRules};
+use super::queue::{PermitQueue, PermitSupply, Permits, QueueRules};
 use super::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 
 /// What is decided about a call that comes.
@@ -33,10 +34,9 @@ pub(crate) struct Semaphore {
     pub(super) word: AtomicU64,
     /// The fewest that were available at any time. Not part of any protocol.
     pub(super) lowest: AtomicI64,
-    /// A copy of the queue's rank of the waiter that was notified last, for guesses.
-    pub(super) last_notified: AtomicI64,
     /// A copy of the queue's, for estimates.
     pub(super) limit: AtomicU32,
+    handed: Handed,
     queue: Mutex<PermitQueue>,
 }
 
@@ -52,8 +52,8 @@ impl Semaphore {
         Self {
             word: AtomicU64::new(permits(all) | full | shadow),
             lowest: AtomicI64::new(all),
-            last_notified: AtomicI64::new(i64::MIN),
             limit: AtomicU32::new(limit),
+            handed: Handed::new(),
             queue: Mutex::new(PermitQueue::new(limit, rules)),
         }
     }
@@ -71,7 +71,7 @@ impl Semaphore {
                 Ordering::Relaxed,
             ) {
                 Ok(_) => {
-                    self.note_available(available(word) - 1);
+                    self.permits().note_available(available(word) - 1);
                     return Admission::Admitted;
                 }
                 Err(now) => word = now,
@@ -79,8 +79,9 @@ impl Semaphore {
         }
         match word & (SLOW_ACQUIRE & !QUEUED | QUEUE_FULL | HELD) {
             QUEUE_FULL if available(word) <= 0 => Admission::Rejected(Reason::BulkheadFull),
-            0 | HELD => Admission::Wait,
-            // A full queue may be held by waiters whose wait is over.
+            0 | HELD if available(word) <= 0 => Admission::Wait,
+            // A full queue may be held by waiters whose wait is over, and one that is not empty by
+            // waiters that have left with a permit.
             _ => self.try_acquire_locked(now()),
         }
     }
@@ -89,7 +90,11 @@ impl Semaphore {
     #[inline(never)]
     fn try_acquire_locked(&self, now_ns: u64) -> Admission {
         let mut queue = self.lock();
+        let is_full = queue.is_full();
         let ((), wakers) = self.change_locked(&mut queue, |queue, permits, wakers| {
+            if is_full {
+                queue.forget_all_taken(permits, wakers);
+            }
             queue.dispatch(now_ns, permits, wakers);
         });
         let admission = self.admit(&queue);
@@ -102,7 +107,6 @@ impl Semaphore {
     fn admit(&self, queue: &PermitQueue) -> Admission {
         // Flags do not change meanwhile.
         let mut word = self.word.load(Ordering::Acquire);
-        let claims = queue.waiters.claims() as i64;
         loop {
             let admission = if word & DRAINING != 0 {
                 return Admission::Rejected(Reason::Draining);
@@ -116,7 +120,7 @@ impl Semaphore {
                     }
                     _ => Admission::Shadowed(Some(Reason::BulkheadFull)),
                 }
-            } else if available(word) > claims && !queue.waiters.has_waiting() {
+            } else if available(word) > 0 && !queue.waiters.has_waiting() {
                 Admission::Admitted
             } else if word & QUEUE_FULL != 0 {
                 return Admission::Rejected(Reason::BulkheadFull);
@@ -130,7 +134,7 @@ impl Semaphore {
                 Ordering::Relaxed,
             ) {
                 Ok(_) => {
-                    self.note_available(available(word) - 1);
+                    self.permits().note_available(available(word) - 1);
                     return admission;
                 }
                 Err(now) => word = now,
@@ -138,32 +142,41 @@ impl Semaphore {
         }
     }
 
-    /// Remembers how few permits were available.
-    #[inline]
-    pub(super) fn note_available(&self, left: i64) {
-        if left < self.lowest.load(Ordering::Relaxed) {
-            self.lowest.fetch_min(left, Ordering::Relaxed);
+    pub(super) const fn permits(&self) -> Permits<'_> {
+        Permits {
+            word: &self.word,
+            lowest: &self.lowest,
+            handed: &self.handed,
         }
     }
 
     /// Releases a permit; hands back how many were held until then.
     #[inline]
     pub(crate) fn release(&self, now: impl FnOnce() -> u64) -> u32 {
-        let before = self.word.fetch_add(ONE_PERMIT, Ordering::AcqRel);
-        if before & SLOW_RELEASE != 0 {
-            self.after_release(now());
+        let mut before = self.word.load(Ordering::Relaxed);
+        if before & SLOW_RELEASE == 0 {
+            before = self.word.fetch_add(ONE_PERMIT, Ordering::AcqRel);
+            if before & SLOW_RELEASE != 0 {
+                self.release_locked(0, now());
+            }
+        } else {
+            self.release_locked(1, now());
         }
         let held = i64::from(self.limit.load(Ordering::Relaxed)) - available(before);
         u32::try_from(held).unwrap_or(0)
     }
 
+    /// Releases so many permits, to the next waiters if there are any; others may be available already.
     #[cold]
     #[inline(never)]
-    fn after_release(&self, now_ns: u64) {
+    fn release_locked(&self, spare: u32, now_ns: u64) {
         let mut queue = self.lock();
         let limit = queue.limit;
         queue.hold_time.on_release(now_ns, limit);
-        let wakers = self.dispatch(&mut queue, now_ns);
+        let ((), wakers) = self.change_locked(&mut queue, |queue, permits, wakers| {
+            permits.spare += spare;
+            queue.dispatch(now_ns, permits, wakers);
+        });
         drop(queue);
         wakers.wake();
     }
@@ -192,8 +205,13 @@ impl Semaphore {
         change: impl FnOnce(&mut Queue<Priority>, &mut PermitSupply<'_>, &mut Wakers) -> T,
     ) -> (T, Wakers) {
         let mut wakers = Wakers::new();
-        let (waiters, mut supply) = queue.split(&self.word);
+        let (waiters, mut supply) = queue.split(self.permits());
         let out = change(waiters, &mut supply, &mut wakers);
+        let spare = supply.spare;
+        if spare > 0 {
+            // Nobody waits that may have it.
+            self.word.fetch_add(permits(spare.into()), Ordering::AcqRel);
+        }
         self.mark(queue);
         self.wake_idle(queue, &mut wakers);
         (out, wakers)
@@ -222,18 +240,21 @@ impl Semaphore {
         }
     }
 
-    /// Whether the waiter goes before one that was notified, so that it probably was, too.
+    /// Whether a waiter has been handed a permit that it has not asked for.
     #[inline]
-    pub(crate) fn seems_notified(&self, id: WaiterId) -> bool {
-        id.rank() <= self.last_notified.load(Ordering::Relaxed)
+    pub(crate) fn is_handed(&self, id: WaiterId) -> bool {
+        self.handed.is_handed(id)
+    }
+
+    /// Takes the permit that was [handed](Self::is_handed) to a waiter: it has left the queue. `false` when
+    /// there is none any more.
+    #[inline]
+    pub(crate) fn take_handed(&self, id: WaiterId) -> bool {
+        self.handed.take(id)
     }
 
     /// Copies the state of the queue to the word.
     pub(super) fn mark(&self, queue: &PermitQueue) {
-        let last_notified = queue.waiters.last_notified();
-        if last_notified != self.last_notified.load(Ordering::Relaxed) {
-            self.last_notified.store(last_notified, Ordering::Relaxed);
-        }
         let queued = if queue.is_empty() { 0 } else { QUEUED };
         let full = if queue.is_full() { QUEUE_FULL } else { 0 };
         let held = if queue.waiters.is_empty() { 0 } else { HELD };

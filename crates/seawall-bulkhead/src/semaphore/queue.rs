@@ -1,11 +1,14 @@
 //! The queue of waiters: their order, their number, and which calls may join.
 
+use std::sync::atomic::AtomicI64;
+
 use seawall_core::queue::{Next, Queue, Supply, WaiterId, rank};
 use seawall_core::{Priority, Reason};
 
+use super::handed::Handed;
 use super::hold_time::HoldTimeEstimate;
 use super::idle::IdleWaiters;
-use super::packed::{DRAINING, QUEUED, grants};
+use super::packed::{DRAINING, ONE_PERMIT, QUEUED, available, grants, permits};
 use super::priority_counts::PriorityCounts;
 use super::sync::{AtomicU64, Ordering};
 
@@ -91,12 +94,17 @@ impl PermitQueue {
     }
 
     /// The waiters, and the permits as they see them.
-    pub(crate) fn split<'a>(
+    pub(super) fn split<'a>(
         &'a mut self,
-        word: &'a AtomicU64,
+        permits: Permits<'a>,
     ) -> (&'a mut Queue<Priority>, PermitSupply<'a>) {
         let priorities = &mut self.priorities;
-        (&mut self.waiters, PermitSupply { word, priorities })
+        let supply = PermitSupply {
+            permits,
+            priorities,
+            spare: 0,
+        };
+        (&mut self.waiters, supply)
     }
 
     /// Whether a call may join.
@@ -132,7 +140,12 @@ impl PermitQueue {
         threshold.is_some_and(|threshold| self.waiters.len() > threshold as usize)
     }
 
-    pub(crate) fn join(&mut self, now_ns: u64, request: &WaitRequest, word: &AtomicU64) -> Joined {
+    pub(super) fn join(
+        &mut self,
+        now_ns: u64,
+        request: &WaitRequest,
+        permits: Permits<'_>,
+    ) -> Joined {
         if self.is_empty() {
             self.hold_time.start(now_ns);
         }
@@ -147,14 +160,15 @@ impl PermitQueue {
         let deadline_ns = if request.reserving {
             u64::MAX
         } else {
+            // From the latest reading on: deadlines that come in order are kept for less.
+            let now_ns = now_ns.max(self.waiters.latest_ns());
             let latest = now_ns.saturating_add(self.rules.max_wait_ns);
             latest.min(request.deadline_ns)
         };
-        let (waiters, mut supply) = self.split(word);
-        Joined {
-            id: waiters.join(rank, request.priority, deadline_ns, &mut supply),
-            deadline_ns,
-        }
+        let (waiters, mut supply) = self.split(permits);
+        let id = waiters.join(rank, request.priority, deadline_ns, &mut supply);
+        permits.handed.prepare(id);
+        Joined { id, deadline_ns }
     }
 
     /// For how long a permit is held on average, while the queue moves.
@@ -172,41 +186,108 @@ impl PermitQueue {
     }
 }
 
+/// Where permits are, outside of the queue.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Permits<'a> {
+    pub(super) word: &'a AtomicU64,
+    pub(super) lowest: &'a AtomicI64,
+    pub(super) handed: &'a Handed,
+}
+
+impl Permits<'_> {
+    /// Under the lock: takes a permit if one is available, or in shadow mode.
+    pub(super) fn take_available(&self) -> bool {
+        let mut word = self.word.load(Ordering::Relaxed);
+        while grants(word) {
+            let less = word.wrapping_sub(ONE_PERMIT);
+            match self
+                .word
+                .compare_exchange(word, less, Ordering::AcqRel, Ordering::Relaxed)
+            {
+                Ok(_) => {
+                    self.note_available(available(less));
+                    return true;
+                }
+                Err(now) => word = now,
+            }
+        }
+        false
+    }
+
+    /// Remembers how few permits were available.
+    #[inline]
+    pub(super) fn note_available(&self, left: i64) {
+        if left < self.lowest.load(Ordering::Relaxed) {
+            self.lowest.fetch_min(left, Ordering::Relaxed);
+        }
+    }
+}
+
 /// The permits, as waiters see them.
 #[derive(Debug)]
 pub(crate) struct PermitSupply<'a> {
-    word: &'a AtomicU64,
+    pub(super) permits: Permits<'a>,
     priorities: &'a mut PriorityCounts,
+    /// Permits that were released under this lock, and are not available before its end: most go to the
+    /// next waiter.
+    pub(super) spare: u32,
 }
 
 impl PermitSupply<'_> {
+    /// Takes a permit for a waiter.
+    pub(super) fn take(&mut self) -> bool {
+        if self.spare > 0 {
+            let word = self.permits.word.load(Ordering::Acquire);
+            // As if it were available.
+            if grants(word.wrapping_add(ONE_PERMIT)) {
+                self.spare -= 1;
+                return true;
+            }
+        }
+        self.permits.take_available()
+    }
+
     /// Whether a waiter whose wait is over may have a permit. During a drain it may not: it counts
     /// no longer, so the drain may have ended.
     pub(crate) fn has_permit(&self) -> bool {
-        let word = self.word.load(Ordering::Acquire);
-        grants(word, 0) && word & DRAINING == 0
+        let word = self.permits.word.load(Ordering::Acquire);
+        let with_spare = word.wrapping_add(permits(self.spare.into()));
+        grants(with_spare) && word & DRAINING == 0
     }
 }
 
 impl Supply<Priority> for PermitSupply<'_> {
     fn claim_next(&mut self, _: u64, next: Next<'_, Priority>) -> Result<WaiterId, u64> {
-        let word = self.word.load(Ordering::Acquire);
-        if grants(word, next.claims) {
+        if self.take() {
+            self.permits.handed.hand(next.id);
             Ok(next.id)
         } else {
             Err(u64::MAX)
         }
     }
 
-    fn unclaim(&mut self, _: WaiterId, priority: &Priority) {
+    fn unclaim(&mut self, id: WaiterId, priority: &Priority) -> bool {
         self.priorities.remove(*priority);
+        let taken_back = self.permits.handed.take_back(id);
+        self.spare += u32::from(taken_back);
+        taken_back
+    }
+
+    fn answered(&mut self, id: WaiterId) {
+        self.permits.handed.keep(id);
+    }
+
+    #[inline]
+    fn is_taken(&self, id: WaiterId) -> bool {
+        self.permits.handed.is_taken(id)
     }
 
     fn enter(&mut self, _: WaiterId, priority: &Priority) {
         self.priorities.add(*priority);
         // Before the available permits are read: see the module.
-        if self.word.load(Ordering::Relaxed) & QUEUED == 0 {
-            self.word.fetch_or(QUEUED, Ordering::AcqRel);
+        let word = self.permits.word;
+        if word.load(Ordering::Relaxed) & QUEUED == 0 {
+            word.fetch_or(QUEUED, Ordering::AcqRel);
         }
     }
 
@@ -265,30 +346,45 @@ mod tests {
 
     #[test]
     fn a_waiter_that_reads_the_clock_early_and_joins_late_passes_none() {
-        let word = AtomicU64::new(0);
+        let (word, lowest, handed) = (AtomicU64::new(0), AtomicI64::new(0), Handed::new());
+        let permits = Permits {
+            word: &word,
+            lowest: &lowest,
+            handed: &handed,
+        };
         let mut queue = queue(None);
-        let first = queue.join(10, &request(Priority::NORMAL), &word).id;
-        let second = queue.join(5, &request(Priority::NORMAL), &word).id;
+        let first = queue.join(10, &request(Priority::NORMAL), permits).id;
+        let second = queue.join(5, &request(Priority::NORMAL), permits).id;
         assert!(queue.waiters.is_first(first) && first < second);
         assert_eq!(word.load(Ordering::Relaxed), QUEUED);
     }
 
     #[test]
     fn the_newest_goes_first_above_the_threshold_at_the_same_moment_too() {
-        let word = AtomicU64::new(0);
+        let (word, lowest, handed) = (AtomicU64::new(0), AtomicI64::new(0), Handed::new());
+        let permits = Permits {
+            word: &word,
+            lowest: &lowest,
+            handed: &handed,
+        };
         let mut queue = queue(Some(0));
-        queue.join(7, &request(Priority::NORMAL), &word);
-        let older = queue.join(7, &request(Priority::NORMAL), &word).id;
-        let newer = queue.join(7, &request(Priority::NORMAL), &word).id;
+        queue.join(7, &request(Priority::NORMAL), permits);
+        let older = queue.join(7, &request(Priority::NORMAL), permits).id;
+        let newer = queue.join(7, &request(Priority::NORMAL), permits).id;
         assert!(queue.waiters.is_first(newer) && newer < older);
     }
 
     #[test]
     fn a_position_counts_the_waiters_that_are_sure_to_go_before() {
-        let word = AtomicU64::new(0);
+        let (word, lowest, handed) = (AtomicU64::new(0), AtomicI64::new(0), Handed::new());
+        let permits = Permits {
+            word: &word,
+            lowest: &lowest,
+            handed: &handed,
+        };
         let mut queue = queue(None);
         for priority in [Priority::LOW, Priority::LOW, Priority::HIGH] {
-            queue.join(0, &request(priority), &word);
+            queue.join(0, &request(priority), permits);
         }
         assert_eq!(queue.position(&request(Priority::HIGH)), 2);
         assert_eq!(queue.position(&request(Priority::NORMAL)), 2);

@@ -5,9 +5,7 @@ use std::task::Waker;
 use seawall_core::Reason;
 use seawall_core::queue::{Standing, Taking, Turn, WaiterId, Wakers};
 
-use super::packed::{
-    BYPASS, DRAINING, IDLE_AWAITED, ONE_PERMIT, PAUSED, SHADOW, available, grants,
-};
+use super::packed::{BYPASS, DRAINING, IDLE_AWAITED, PAUSED, SHADOW};
 use super::permits::Semaphore;
 use super::queue::{JoinError, Joined, PermitQueue, WaitRequest};
 use super::sync::Ordering;
@@ -28,6 +26,8 @@ impl Semaphore {
         request: &WaitRequest,
         waker: Waker,
     ) -> Result<(Joined, TurnAndWatchdog, Wakers), JoinError> {
+        // Dropped after the lock.
+        let mut gone = Wakers::new();
         let mut queue = self.lock();
         let word = self.word.load(Ordering::Acquire);
         let admitted = if word & DRAINING != 0 {
@@ -39,10 +39,14 @@ impl Semaphore {
         } else if word & (SHADOW | BYPASS) != 0 {
             Ok(())
         } else {
+            if queue.is_full() {
+                let (waiters, mut permits) = queue.split(self.permits());
+                waiters.forget_all_taken(&mut permits, &mut gone);
+            }
             queue.check(now_ns, request)
         };
         admitted?;
-        let joined = queue.join(now_ns, request, &self.word);
+        let joined = queue.join(now_ns, request, self.permits());
         let (turn, wakers) = self.turn_locked(&mut queue, joined.id, now_ns, waker);
         Ok((joined, turn, wakers))
     }
@@ -82,7 +86,9 @@ impl Semaphore {
     /// once the permit is in something that releases it when it is dropped: waking may panic.
     pub(crate) fn take_claim(&self, id: WaiterId) -> Option<Wakers> {
         let (claimed, wakers) = self.change(|queue, permits, wakers| {
-            queue.take_claim(id, permits, wakers, |_, _| self.take_available())
+            queue.take_claim(id, permits, wakers, |permits, _| {
+                permits.permits.handed.take_back(id)
+            })
         });
         claimed.map(|()| wakers)
     }
@@ -92,8 +98,8 @@ impl Semaphore {
     pub(crate) fn acquire(&self, id: WaiterId, now_ns: u64, waker: &Waker) -> (bool, Wakers) {
         let waker = waker.clone();
         let (taking, wakers) = self.change(|queue, permits, wakers| {
-            queue.take(id, now_ns, waker, permits, wakers, |_, _, _| {
-                if self.take_available() {
+            queue.take(id, now_ns, waker, permits, wakers, |permits, _, _| {
+                if permits.permits.handed.take_back(id) || permits.take() {
                     Taking::Taken
                 } else {
                     Taking::Missing
@@ -101,18 +107,6 @@ impl Semaphore {
             })
         });
         (taking == Taking::Taken, wakers)
-    }
-
-    /// Under the lock: takes a permit if one is available, or in shadow mode.
-    fn take_available(&self) -> bool {
-        let taken = self
-            .word
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |word| {
-                grants(word, 0).then(|| word.wrapping_sub(ONE_PERMIT))
-            });
-        taken
-            .inspect(|word| self.note_available(available(*word) - 1))
-            .is_ok()
     }
 
     /// Lets others pass, since the waiter's own service is not ready.

@@ -1,7 +1,8 @@
 //! The moves between the states of a waiter.
 
-use super::entry::{Aside, Stand};
-use super::state::{LATE_VOTES, LONGEST_GRACE};
+use super::entry::{Aside, Ended, Stand};
+use super::rank::Arrival;
+use super::state::{LATE_VOTES, LONGEST_GRACE, MANY_CLAIMS};
 use super::{GRACE, Next, Queue, Supply, WaiterId, Wakers};
 
 impl<T> Queue<T> {
@@ -10,8 +11,12 @@ impl<T> Queue<T> {
     pub fn dispatch(&mut self, now_ns: u64, supply: &mut impl Supply<T>, wakers: &mut Wakers) {
         self.latest_ns = self.latest_ns.max(now_ns);
         let now_ns = self.latest_ns;
-        self.expire(now_ns, supply, wakers);
-        self.lapse_unanswered(now_ns, supply, wakers);
+        if now_ns >= self.quiet_ns {
+            self.expire(now_ns, supply, wakers);
+            self.lapse_unanswered(now_ns, supply, wakers);
+            self.quiet_ns = self.next_end_ns();
+        }
+        self.forget_taken(supply, wakers);
         while self.notify_next(now_ns, supply, wakers) {}
         self.settle();
         self.call_watchdog(wakers);
@@ -22,15 +27,32 @@ impl<T> Queue<T> {
         if self.is_empty() {
             self.grace_ns = GRACE;
             self.late = 0;
+            self.many_claims = MANY_CLAIMS;
         }
+    }
+
+    /// When the first waiter expires or lapses.
+    fn next_end_ns(&self) -> u64 {
+        let unanswered = self.first_unanswered();
+        let lapse = unanswered.map_or(u64::MAX, |first| {
+            first.notified_ns.saturating_add(self.grace_ns)
+        });
+        let deadline = self.deadlines.first();
+        lapse.min(deadline.map_or(u64::MAX, |(at, _)| at))
     }
 
     /// Wakes the watchdog if it would look too late.
     pub(super) fn call_watchdog(&mut self, wakers: &mut Wakers) {
-        if !self.watchdogs.is_empty() {
-            let next_check_ns = self.next_check_ns();
-            self.watchdogs.call(next_check_ns, wakers);
+        if self.unchecked_ns < self.watchdogs.armed_ns() {
+            self.unchecked_ns = self.next_check_ns();
+            self.watchdogs.call(self.unchecked_ns, wakers);
         }
+    }
+
+    /// Something may have to be done after this moment, if nothing happens before.
+    pub(super) fn check_after(&mut self, at_ns: u64) {
+        let check_ns = at_ns.saturating_add(self.grace_ns);
+        self.unchecked_ns = self.unchecked_ns.min(check_ns);
     }
 
     fn notify_next(
@@ -62,6 +84,8 @@ impl<T> Queue<T> {
                     // There was nothing for it after all.
                     first.due_ns = due_ns;
                 }
+                let due_ns = first.due_ns;
+                self.check_after(due_ns);
                 return false;
             }
         };
@@ -74,38 +98,101 @@ impl<T> Queue<T> {
         self.active -= 1;
         if entry.due_ns.saturating_add(self.grace_ns) <= now_ns {
             // Its own timer should have made it come.
-            supply.unclaim(id, &entry.item);
-            self.set_aside(id, Aside::Lapsed, supply, wakers);
+            entry.stand = Stand::Aside(Aside::Lapsed);
+            if supply.unclaim(id, &entry.item) {
+                self.set_aside(id, Aside::Lapsed, supply, wakers);
+            } else {
+                self.forget(id, supply, wakers);
+            }
             return true;
         }
         entry.stand = Stand::Notified;
         entry.notified_ns = now_ns;
+        entry.notification = self.notifications;
         wakers.add(entry.waker.take());
         self.active += 1;
         self.claims += 1;
-        self.last_notified = id.rank();
-        self.unanswered.insert((now_ns, id));
+        self.unanswered.insert((self.notifications, id.arrival()));
+        // They will not be 2^64.
+        self.notifications += 1;
+        self.quiet_ns = self.quiet_ns.min(now_ns.saturating_add(self.grace_ns));
+        self.check_after(now_ns);
         true
     }
 
+    /// Those that took their claims without the lock have left. Mostly those that were notified first come
+    /// first; when many have left behind one that does not come, all are looked through.
+    fn forget_taken(&mut self, supply: &mut impl Supply<T>, wakers: &mut Wakers) {
+        while let Some(first) = self.first_unanswered()
+            && supply.is_taken(first.id)
+        {
+            let id = first.id;
+            self.forget(id, supply, wakers);
+        }
+        if self.claims >= self.many_claims {
+            self.forget_all_taken(supply, wakers);
+        }
+    }
+
+    /// The same for all of them, so that the queue is as long as it says.
+    pub fn forget_all_taken(&mut self, supply: &mut impl Supply<T>, wakers: &mut Wakers) {
+        let all = self.unanswered.range((0, Arrival::MIN), LAST);
+        let ids = all.filter_map(|(_, of)| self.entries.at(of).map(|entry| entry.id));
+        let taken: Vec<_> = ids.filter(|id| supply.is_taken(*id)).collect();
+        for id in taken {
+            self.forget(id, supply, wakers);
+        }
+        // So that each notification pays a constant share of this.
+        self.many_claims = (2 * self.claims).max(MANY_CLAIMS);
+    }
+
+    /// One has taken its claim without the lock.
+    fn forget(&mut self, id: WaiterId, supply: &mut impl Supply<T>, wakers: &mut Wakers) {
+        self.vote(false);
+        self.remove(id, supply, wakers);
+    }
+
+    /// Nobody has a claim any more: what there is to hand out has changed. Those that had one wait for
+    /// their turn, at their rank.
+    pub fn take_back_claims(&mut self, supply: &mut impl Supply<T>, wakers: &mut Wakers) {
+        let all = self.entries.iter_mut();
+        let claimed = all.filter(|entry| entry.stand == Stand::Notified);
+        let claimed: Vec<_> = claimed.map(|entry| entry.id).collect();
+        for id in claimed {
+            match self.end_active(id, supply) {
+                Ended::Active => self.wait(id, supply),
+                Ended::Left => self.forget(id, supply, wakers),
+                Ended::Aside => {}
+            }
+        }
+    }
+
     fn expire(&mut self, now_ns: u64, supply: &mut impl Supply<T>, wakers: &mut Wakers) {
-        while let Some((at, id)) = self.deadlines.first()
+        while let Some((at, of)) = self.deadlines.first()
             && at <= now_ns
         {
             self.deadlines.pop_first();
-            if self.take_active(id, supply) || self.remove_aside(id, supply) {
-                self.set_aside(id, Aside::Expired, supply, wakers);
+            let Some(id) = self.entries.at(of).map(|entry| entry.id) else {
+                continue;
+            };
+            match self.end_active(id, supply) {
+                Ended::Left => self.forget(id, supply, wakers),
+                Ended::Aside if !self.remove_aside(id, supply) => {}
+                _ => self.set_aside(id, Aside::Expired, supply, wakers),
             }
         }
     }
 
     fn lapse_unanswered(&mut self, now_ns: u64, supply: &mut impl Supply<T>, wakers: &mut Wakers) {
-        while let Some((since, id)) = self.unanswered.first()
-            && since.saturating_add(self.grace_ns) <= now_ns
+        while let Some(first) = self.first_unanswered()
+            && first.notified_ns.saturating_add(self.grace_ns) <= now_ns
         {
-            self.unanswered.pop_first();
-            if self.take_active(id, supply) {
-                self.set_aside(id, Aside::Lapsed, supply, wakers);
+            let id = first.id;
+            match self.end_active(id, supply) {
+                Ended::Active => self.set_aside(id, Aside::Lapsed, supply, wakers),
+                Ended::Left => self.forget(id, supply, wakers),
+                // Those that were notified are active.
+                Ended::Aside => drop(self.unanswered.pop_first()),
             }
         }
     }
@@ -147,41 +234,54 @@ impl<T> Queue<T> {
         true
     }
 
-    /// Ends its wait for its turn, or its claim: `false` when it is aside. Otherwise it waits again,
-    /// leaves or is set aside next.
-    pub(super) fn take_active(&mut self, id: WaiterId, supply: &mut impl Supply<T>) -> bool {
+    /// Ends its wait for its turn, or its claim. It waits again, leaves or is set aside next.
+    pub(super) fn end_active(&mut self, id: WaiterId, supply: &mut impl Supply<T>) -> Ended {
         let Some(entry) = self.entries.get_mut(id) else {
-            return false;
+            return Ended::Aside;
         };
+        let mut ended = Ended::Active;
         match entry.stand {
             Stand::Waiting => {
                 self.waiting.remove(id);
                 supply.exit(id, &entry.item);
             }
             Stand::Notified => {
-                let since = std::mem::replace(&mut entry.notified_ns, u64::MAX);
-                if since != u64::MAX {
-                    self.unanswered.remove((since, id));
+                let number = std::mem::replace(&mut entry.notification, u64::MAX);
+                if number != u64::MAX {
+                    self.unanswered.remove((number, id.arrival()));
                 }
                 self.claims -= 1;
-                supply.unclaim(id, &entry.item);
+                if !supply.unclaim(id, &entry.item) {
+                    ended = Ended::Left;
+                }
             }
-            Stand::Aside(_) => return false,
+            Stand::Aside(_) => return Ended::Aside,
         }
+        // It is in none of the lists any more.
+        entry.stand = Stand::Aside(Aside::Skipped);
         self.active -= 1;
-        true
+        ended
     }
 
     /// A waiter is polled: it has come if it was notified, and need not be woken.
     /// `true` when it had been notified before.
-    pub(super) fn answered(&mut self, id: WaiterId, wakers: &mut Wakers) -> bool {
+    pub(super) fn answered(
+        &mut self,
+        id: WaiterId,
+        supply: &mut impl Supply<T>,
+        wakers: &mut Wakers,
+    ) -> bool {
         let Some(entry) = self.entries.get_mut(id) else {
             return false;
         };
         match entry.stand {
             Stand::Notified => {
-                let since = std::mem::replace(&mut entry.notified_ns, u64::MAX);
-                since != u64::MAX && self.unanswered.remove((since, id))
+                let number = std::mem::replace(&mut entry.notification, u64::MAX);
+                if number == u64::MAX {
+                    return false;
+                }
+                supply.answered(id);
+                self.unanswered.remove((number, id.arrival()))
             }
             Stand::Waiting => {
                 wakers.discard(entry.waker.take());
@@ -217,7 +317,15 @@ impl<T> Queue<T> {
             self.grace_ns = (2 * self.grace_ns).min(LONGEST_GRACE);
         } else if self.late <= -LATE_VOTES {
             self.late = 0;
-            self.grace_ns = (self.grace_ns / 2).max(GRACE);
+            if self.grace_ns > GRACE {
+                self.grace_ns /= 2;
+                // All lapse earlier.
+                self.quiet_ns = 0;
+                self.unchecked_ns = 0;
+            }
         }
     }
 }
+
+/// After every key of a set of numbers and arrivals.
+const LAST: (u64, Arrival) = (u64::MAX, Arrival::MIN);

@@ -18,6 +18,9 @@
 //! * One whose own service is not ready is *skipped*, until its service wakes it.
 //! * One whose deadline has passed has *expired*: it does not count any more, polled or not. When it
 //!   is polled it takes what there is, whatever its rank and the claims of others, or is rejected.
+//! * A supply may let waiters take what they claim without the lock of the queue. It says so when it is
+//!   asked ([`Supply::is_taken`], [`Supply::unclaim`]), and an expired waiter does not get what it has
+//!   handed to another.
 //!
 //! Every operation ends in [`Queue::dispatch`], which lets waiters expire and lapse and notifies the
 //! next ones. So whichever call arrives, releases, leaves or is polled keeps the queue going, and no
@@ -30,6 +33,7 @@ mod dispatch;
 mod entry;
 mod ordered;
 mod rank;
+mod runtime;
 mod slots;
 mod state;
 mod supply;
@@ -38,6 +42,8 @@ mod wakers;
 mod watchdog;
 mod watchdogs;
 
+#[cfg(test)]
+mod handed_tests;
 #[cfg(test)]
 mod tests;
 

@@ -46,12 +46,10 @@ impl<K: Copy + Ord> Ordered<K> {
     #[inline]
     pub(super) fn first(&self) -> Option<K> {
         let parts = self.0.as_ref()?;
-        let run = parts.run.front().map(|(key, _)| *key);
-        if parts.tree.is_empty() {
-            return run;
+        if !parts.tree.is_empty() {
+            return parts.first_of_both();
         }
-        let tree = parts.tree.first().copied();
-        run.into_iter().chain(tree).min()
+        parts.run.front().map(|(key, _)| *key)
     }
 
     /// Whether it was there.
@@ -101,6 +99,13 @@ impl<K: Copy + Ord> Parts<K> {
             gaps: 0,
             tree: BTreeSet::new(),
         })
+    }
+
+    #[inline(never)]
+    fn first_of_both(&self) -> Option<K> {
+        let run = self.run.front().map(|(key, _)| *key);
+        let tree = self.tree.first().copied();
+        run.into_iter().chain(tree).min()
     }
 
     #[inline(never)]

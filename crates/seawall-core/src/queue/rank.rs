@@ -1,28 +1,33 @@
 //! The rank of a waiter.
 
-use std::num::NonZeroU32;
+use std::num::NonZeroU64;
 
 use crate::Priority;
 
 /// The rank of a waiter in its [`Queue`](super::Queue): a lower one goes first, and among equals the
 /// one that came first.
+// Two words, which are handed over in registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WaiterId {
     rank: i64,
-    drawn: u64,
-    /// One more than where its entry is, so that an optional id takes no more.
-    slot: NonZeroU32,
+    arrival: Arrival,
 }
 
 impl WaiterId {
-    pub(super) const fn new(rank: i64, drawn: u64, slot: u32) -> Self {
-        let slot = NonZeroU32::MIN.saturating_add(slot);
-        Self { rank, drawn, slot }
+    #[inline]
+    pub(super) const fn new(rank: i64, arrival: Arrival) -> Self {
+        Self { rank, arrival }
     }
 
     #[inline]
-    pub(super) const fn slot(self) -> u32 {
-        self.slot.get() - 1
+    pub(super) const fn arrival(self) -> Arrival {
+        self.arrival
+    }
+
+    /// The number of its place in the queue, which no other waiter has that is queued; a small one.
+    #[inline]
+    pub const fn place(self) -> u32 {
+        self.arrival.place()
     }
 
     /// Its rank: waiters of the same one go in the order in which they came.
@@ -32,7 +37,35 @@ impl WaiterId {
     }
 
     /// The lowest id: the start of a range of waiters.
-    pub const MIN: Self = Self::new(i64::MIN, 0, 0);
+    pub const MIN: Self = Self::new(i64::MIN, Arrival::MIN);
+
+    /// That of no waiter.
+    pub(super) const NONE: Self = Self::MIN;
+}
+
+/// When a waiter came, and where its entry is: `number:34 | place + 1:30`. Numbers start again after
+/// 2^34 waiters, and places end before that: their entries alone would take more than 100 GB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Arrival(NonZeroU64);
+
+const PLACE_BITS: u32 = 30;
+const PLACES: u64 = (1 << PLACE_BITS) - 1;
+
+impl Arrival {
+    pub(super) const MIN: Self = Self(NonZeroU64::MIN);
+
+    #[inline]
+    pub(super) const fn new(number: u64, place: u32) -> Self {
+        let place = place as u64;
+        let place = if place < PLACES { place } else { PLACES - 1 };
+        let before = number << PLACE_BITS | place;
+        Self(NonZeroU64::MIN.saturating_add(before))
+    }
+
+    #[inline]
+    pub(super) const fn place(self) -> u32 {
+        ((self.0.get() - 1) & PLACES) as u32
+    }
 }
 
 /// The rank of a waiter of this priority that comes at `now_ns`, in a queue where waiting makes up

@@ -1,8 +1,9 @@
 //! The entries of the waiters, each where its id says.
 
 use super::WaiterId;
-use super::entry::Entry;
+use super::entry::{Entry, Stand};
 use super::ordered::KEPT;
+use super::rank::Arrival;
 
 /// Entries that stay where they are until they are removed. It allocates nothing before the first.
 #[derive(Debug)]
@@ -13,11 +14,12 @@ pub(super) struct Slots<T> {
     taken: u32,
 }
 
+// A free one keeps the entry that it had, without wakers: the next one is written over it.
 #[derive(Debug)]
-enum Slot<T> {
-    Taken(Entry<T>),
-    /// Which one is free after it.
-    Free(u32),
+struct Slot<T> {
+    entry: Entry<T>,
+    /// Which one is free after it, while it is.
+    next: u32,
 }
 
 impl<T> Slots<T> {
@@ -40,63 +42,83 @@ impl<T> Slots<T> {
         self.free
     }
 
-    /// Inserts the entry whose id has the [next](Self::next) slot.
+    /// Inserts the entry of a waiter that waits, whose id has the [next](Self::next) place.
     #[inline]
-    pub(super) fn insert(&mut self, entry: Entry<T>) {
+    pub(super) fn insert(&mut self, id: WaiterId, item: T, deadline_ns: u64) {
         self.taken += 1;
-        let at = self.free as usize;
-        match self.all.get_mut(at) {
-            Some(slot) => {
-                if let Slot::Free(next) = *slot {
-                    self.free = next;
-                }
-                *slot = Slot::Taken(entry);
-            }
-            None => {
-                self.all.push(Slot::Taken(entry));
-                self.free = self.all.len() as u32;
-            }
-        }
+        let Some(slot) = self.all.get_mut(self.free as usize) else {
+            return self.push(Entry::new(id, item, deadline_ns));
+        };
+        self.free = slot.next;
+        // Field by field: an entry that is moved as a whole is written twice.
+        let entry = &mut slot.entry;
+        entry.id = id;
+        entry.item = item;
+        entry.stand = Stand::Waiting;
+        entry.untimed = false;
+        entry.deadline_ns = deadline_ns;
+        entry.due_ns = u64::MAX;
+        entry.notification = u64::MAX;
+    }
+
+    #[cold]
+    fn push(&mut self, entry: Entry<T>) {
+        self.all.push(Slot { entry, next: 0 });
+        self.free = self.all.len() as u32;
     }
 
     #[inline]
     pub(super) fn get(&self, id: WaiterId) -> Option<&Entry<T>> {
-        match self.all.get(id.slot() as usize) {
-            Some(Slot::Taken(entry)) if entry.id == id => Some(entry),
-            _ => None,
-        }
+        self.at(id.arrival()).filter(|entry| entry.id == id)
     }
 
     #[inline]
     pub(super) fn get_mut(&mut self, id: WaiterId) -> Option<&mut Entry<T>> {
-        match self.all.get_mut(id.slot() as usize) {
-            Some(Slot::Taken(entry)) if entry.id == id => Some(entry),
-            _ => None,
-        }
+        let slot = self.all.get_mut(id.place() as usize)?;
+        Some(&mut slot.entry).filter(|entry| entry.id == id)
     }
 
+    /// The entry of a waiter that is there.
     #[inline]
-    pub(super) fn remove(&mut self, id: WaiterId) -> Option<Entry<T>> {
-        self.get(id)?;
-        let slot = self.all.get_mut(id.slot() as usize)?;
-        let was = std::mem::replace(slot, Slot::Free(self.free));
-        self.free = id.slot();
+    pub(super) fn at(&self, arrival: Arrival) -> Option<&Entry<T>> {
+        self.all
+            .get(arrival.place() as usize)
+            .map(|slot| &slot.entry)
+    }
+
+    /// The entry of a waiter that is there.
+    pub(super) fn at_mut(&mut self, arrival: Arrival) -> Option<&mut Entry<T>> {
+        self.all
+            .get_mut(arrival.place() as usize)
+            .map(|slot| &mut slot.entry)
+    }
+
+    /// Removes the entry, after a last look at it, which takes its wakers out.
+    #[inline]
+    pub(super) fn remove<R>(
+        &mut self,
+        id: WaiterId,
+        last: impl FnOnce(&mut Entry<T>) -> R,
+    ) -> Option<R> {
+        let slot = self.all.get_mut(id.place() as usize)?;
+        if slot.entry.id != id {
+            return None;
+        }
+        let out = last(&mut slot.entry);
+        slot.entry.id = WaiterId::NONE;
+        slot.next = self.free;
+        self.free = id.place();
         self.taken -= 1;
         if self.taken == 0 && self.all.capacity() > KEPT {
             // After a rush.
             *self = Self::new();
         }
-        match was {
-            Slot::Taken(entry) => Some(entry),
-            Slot::Free(_) => None,
-        }
+        Some(out)
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry<T>> {
-        self.all.iter_mut().filter_map(|slot| match slot {
-            Slot::Taken(entry) => Some(entry),
-            Slot::Free(_) => None,
-        })
+        let all = self.all.iter_mut().map(|slot| &mut slot.entry);
+        all.filter(|entry| entry.id != WaiterId::NONE)
     }
 }
 
@@ -105,22 +127,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::queue::entry::Stand;
-
-    fn entry(id: WaiterId, item: usize) -> Entry<usize> {
-        Entry {
-            id,
-            item,
-            stand: Stand::Waiting,
-            deadline_ns: 0,
-            due_ns: 0,
-            aside_ns: 0,
-            notified_ns: 0,
-            waker: None,
-            untimed: false,
-            on_lapse: None,
-        }
-    }
 
     proptest! {
         /// Each entry is found by its id as long as it is there, and by no other; places are used again.
@@ -130,12 +136,12 @@ mod tests {
             let mut most = 0;
             for (n, (insert, which)) in ops.into_iter().enumerate() {
                 if insert || there.is_empty() {
-                    let id = WaiterId::new(0, n as u64, slots.next());
-                    slots.insert(entry(id, n));
+                    let id = WaiterId::new(0, Arrival::new(n as u64, slots.next()));
+                    slots.insert(id, n, 0);
                     there.push((id, n));
                 } else {
                     let (id, item) = there.swap_remove(which % there.len());
-                    prop_assert_eq!(slots.remove(id).map(|entry| entry.item), Some(item));
+                    prop_assert_eq!(slots.remove(id, |entry| entry.item), Some(item));
                     gone.push(id);
                 }
                 most = most.max(there.len());
@@ -146,7 +152,7 @@ mod tests {
                 }
                 for id in &gone {
                     prop_assert!(slots.get(*id).is_none() && slots.get_mut(*id).is_none());
-                    prop_assert!(slots.remove(*id).is_none());
+                    prop_assert!(slots.remove(*id, |_| ()).is_none());
                 }
             }
             prop_assert_eq!(slots.all.len(), most);
@@ -158,13 +164,13 @@ mod tests {
         let mut slots = Slots::new();
         let ids: Vec<_> = (0..10 * KEPT as u64)
             .map(|n| {
-                let id = WaiterId::new(0, n, slots.next());
-                slots.insert(entry(id, 0));
+                let id = WaiterId::new(0, Arrival::new(n, slots.next()));
+                slots.insert(id, 0, 0);
                 id
             })
             .collect();
         for id in ids {
-            assert!(slots.remove(id).is_some());
+            assert!(slots.remove(id, |_| ()).is_some());
         }
         assert!(slots.all.capacity() <= KEPT);
     }

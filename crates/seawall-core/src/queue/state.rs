@@ -2,8 +2,9 @@
 
 use std::task::Waker;
 
-use super::entry::{Aside, Entry, Stand};
+use super::entry::{Aside, Ended, Entry, Stand};
 use super::ordered::Ordered;
+use super::rank::Arrival;
 use super::slots::Slots;
 use super::watchdogs::{LINGER, Watchdogs};
 use super::{Supply, WaiterId, Wakers};
@@ -23,6 +24,9 @@ pub(super) const LATE_VOTES: i8 = 8;
 /// Twice the time within which a watchdog looks at the latest.
 const FAR: u64 = 2 * LINGER;
 
+/// At fewer claims, those that have left behind one that does not come are not looked for.
+pub(super) const MANY_CLAIMS: usize = 16;
+
 pub(super) const LONGEST_GRACE: u64 = 64 * GRACE;
 
 /// Whether a deadline is so far away that a waiter needs no timer for it yet: the watchdog wakes it
@@ -36,7 +40,10 @@ pub(super) const fn is_far(now_ns: u64, deadline_ns: u64) -> bool {
 /// `T` is what the [`Supply`] must know of a waiter.
 #[derive(Debug)]
 pub struct Queue<T> {
-    drawn: u64,
+    /// How many have joined.
+    arrivals: u64,
+    /// How many were notified.
+    pub(super) notifications: u64,
     pub(super) entries: Slots<T>,
     /// Those that wait for their turn.
     pub(super) waiting: Ordered<WaiterId>,
@@ -44,15 +51,19 @@ pub struct Queue<T> {
     pub(super) active: usize,
     /// How many have a claim.
     pub(super) claims: usize,
+    /// With so many, those that have left are looked for.
+    pub(super) many_claims: usize,
     /// How many of those that are not active do not count any more.
     pub(super) uncounted: usize,
-    /// Notified waiters that have not been polled since, the oldest first.
-    pub(super) unanswered: Ordered<(u64, WaiterId)>,
-    pub(super) deadlines: Ordered<(u64, WaiterId)>,
+    /// Notified waiters that have not been polled since, by the number of their notification.
+    pub(super) unanswered: Ordered<(u64, Arrival)>,
+    pub(super) deadlines: Ordered<(u64, Arrival)>,
     /// No waiter whose deadline is before this sleeps without a timer of its own.
     pub(super) timed_ns: u64,
-    /// The rank of the waiter that was notified last.
-    pub(super) last_notified: i64,
+    /// No waiter expires or lapses before this.
+    pub(super) quiet_ns: u64,
+    /// [`next_check_ns`](Self::next_check_ns), or before.
+    pub(super) unchecked_ns: u64,
     pub(super) grace_ns: u64,
     /// The latest reading of the clock: a late one passes none.
     pub(super) latest_ns: u64,
@@ -90,16 +101,19 @@ impl<T> Queue<T> {
     /// A queue without waiters. Allocates nothing before the first one joins.
     pub const fn new() -> Self {
         Self {
-            drawn: 0,
+            arrivals: 0,
+            notifications: 0,
             entries: Slots::new(),
             waiting: Ordered::new(),
             active: 0,
             claims: 0,
+            many_claims: MANY_CLAIMS,
             uncounted: 0,
             unanswered: Ordered::new(),
             deadlines: Ordered::new(),
             timed_ns: 0,
-            last_notified: i64::MIN,
+            quiet_ns: u64::MAX,
+            unchecked_ns: u64::MAX,
             grace_ns: GRACE,
             latest_ns: 0,
             watchdogs: Watchdogs::new(),
@@ -128,9 +142,9 @@ impl<T> Queue<T> {
         self.claims
     }
 
-    /// The rank of the waiter that was notified last; `i64::MIN` before the first.
-    pub fn last_notified(&self) -> i64 {
-        self.last_notified
+    /// The latest reading of the clock that the queue knows, in nanoseconds.
+    pub fn latest_ns(&self) -> u64 {
+        self.latest_ns
     }
 
     /// Whether any waits for its turn: a call that arrives has to wait behind it.
@@ -161,14 +175,21 @@ impl<T> Queue<T> {
     /// When something has to be done although nothing happens, in nanoseconds; `u64::MAX` for
     /// never. Waiters that are polled have timers of their own for their deadlines.
     pub(super) fn next_check_ns(&self) -> u64 {
-        let unanswered = self.unanswered.first();
+        let unanswered = self.first_unanswered();
         let first = self.waiting.first().and_then(|id| self.entries.get(id));
         let deadline = self.deadlines.first();
-        let unanswered = unanswered.map_or(u64::MAX, |(since, _)| since);
+        let unanswered = unanswered.map_or(u64::MAX, |first| first.notified_ns);
         let due = first.map_or(u64::MAX, |first| first.due_ns);
         let deadline = deadline.map_or(u64::MAX, |(at, _)| at);
         let next = unanswered.min(due).min(deadline);
         next.saturating_add(self.grace_ns)
+    }
+
+    /// The one that was notified first, of those that have not been polled since.
+    #[inline]
+    pub(super) fn first_unanswered(&self) -> Option<&Entry<T>> {
+        let (_, of) = self.unanswered.first()?;
+        self.entries.at(of)
     }
 
     /// Joins with this rank (see [`rank`](super::rank())), behind all of the same one, until
@@ -180,25 +201,16 @@ impl<T> Queue<T> {
         deadline_ns: u64,
         supply: &mut impl Supply<T>,
     ) -> WaiterId {
-        let id = WaiterId::new(rank, self.drawn, self.entries.next());
-        // 2^64 waiters do not come by.
-        self.drawn = self.drawn.wrapping_add(1);
+        let arrival = Arrival::new(self.arrivals, self.entries.next());
+        let id = WaiterId::new(rank, arrival);
+        self.arrivals = self.arrivals.wrapping_add(1);
         if deadline_ns != u64::MAX {
-            self.deadlines.insert((deadline_ns, id));
+            self.deadlines.insert((deadline_ns, arrival));
+            self.quiet_ns = self.quiet_ns.min(deadline_ns);
+            self.check_after(deadline_ns);
         }
         supply.counted(&item);
-        self.entries.insert(Entry {
-            id,
-            item,
-            stand: Stand::Waiting,
-            deadline_ns,
-            due_ns: u64::MAX,
-            aside_ns: 0,
-            notified_ns: u64::MAX,
-            waker: None,
-            untimed: false,
-            on_lapse: None,
-        });
+        self.entries.insert(id, item, deadline_ns);
         self.wait(id, supply);
         id
     }
@@ -223,7 +235,7 @@ impl<T> Queue<T> {
         wakers: &mut Wakers,
     ) -> Standing {
         self.come_back(id, now_ns, supply);
-        if self.answered(id, wakers) {
+        if self.answered(id, supply, wakers) {
             self.vote(false);
         }
         self.dispatch(now_ns, supply, wakers);
@@ -239,7 +251,7 @@ impl<T> Queue<T> {
                 return Standing::Wait;
             }
             Some(entry) if entry.stand == Stand::Notified => {
-                self.answered(id, wakers);
+                self.answered(id, supply, wakers);
                 Standing::Go
             }
             Some(entry) if entry.stand == Stand::Aside(Aside::Skipped) => Standing::Go,
@@ -263,7 +275,7 @@ impl<T> Queue<T> {
         if entry.stand != Stand::Notified || !take(supply, &entry.item) {
             return None;
         }
-        if entry.notified_ns != u64::MAX {
+        if entry.notification != u64::MAX {
             self.vote(false);
         }
         self.remove(id, supply, wakers);
@@ -287,9 +299,9 @@ impl<T> Queue<T> {
             self.wait(id, supply);
         }
         self.come_back(id, now_ns, supply);
-        self.answered(id, wakers);
+        self.answered(id, supply, wakers);
         self.dispatch(now_ns, supply, wakers);
-        self.answered(id, wakers);
+        self.answered(id, supply, wakers);
         let taking = match self.entries.get(id) {
             Some(entry)
                 if matches!(entry.stand, Stand::Notified | Stand::Aside(Aside::Expired)) =>
@@ -312,7 +324,7 @@ impl<T> Queue<T> {
         }
         let given_up = self.stand(id) == Some(Stand::Notified);
         if given_up {
-            self.take_active(id, supply);
+            self.end_active(id, supply);
             self.wait(id, supply);
         }
         let unused = match self.entries.get_mut(id) {
@@ -333,6 +345,7 @@ impl<T> Queue<T> {
             && entry.stand == Stand::Waiting
         {
             entry.due_ns = due_ns;
+            self.check_after(due_ns);
             self.call_watchdog(wakers);
         }
     }
@@ -340,9 +353,9 @@ impl<T> Queue<T> {
     /// Wakes those whose deadlines are not far any more, to set timers.
     pub(super) fn wake_untimed(&mut self, now_ns: u64, wakers: &mut Wakers) {
         let timed_ns = now_ns.saturating_add(FAR).saturating_add(1);
-        let near = (self.timed_ns, WaiterId::MIN)..(timed_ns, WaiterId::MIN);
-        for (_, id) in self.deadlines.range(near.start, near.end.max(near.start)) {
-            if let Some(entry) = self.entries.get_mut(id)
+        let near = (self.timed_ns, Arrival::MIN)..(timed_ns, Arrival::MIN);
+        for (_, of) in self.deadlines.range(near.start, near.end.max(near.start)) {
+            if let Some(entry) = self.entries.at_mut(of)
                 && std::mem::take(&mut entry.untimed)
                 && entry.stand == Stand::Waiting
             {
@@ -378,8 +391,7 @@ impl<T> Queue<T> {
         supply: &mut impl Supply<T>,
         wakers: &mut Wakers,
     ) {
-        if self.stand(id) == Some(Stand::Notified) {
-            self.take_active(id, supply);
+        if self.stand(id) == Some(Stand::Notified) && self.end_active(id, supply) == Ended::Active {
             self.set_aside(id, Aside::Lapsed, supply, wakers);
         }
         self.dispatch(now_ns, supply, wakers);
@@ -393,7 +405,7 @@ impl<T> Queue<T> {
         supply: &mut impl Supply<T>,
         wakers: &mut Wakers,
     ) {
-        if self.take_active(id, supply) {
+        if self.end_active(id, supply) == Ended::Active {
             self.set_aside(id, Aside::Skipped, supply, wakers);
         }
         self.dispatch(now_ns, supply, wakers);
@@ -412,19 +424,27 @@ impl<T> Queue<T> {
         was_here
     }
 
-    fn remove(&mut self, id: WaiterId, supply: &mut impl Supply<T>, wakers: &mut Wakers) -> bool {
-        if !self.take_active(id, supply) {
+    pub(super) fn remove(
+        &mut self,
+        id: WaiterId,
+        supply: &mut impl Supply<T>,
+        wakers: &mut Wakers,
+    ) -> bool {
+        if self.end_active(id, supply) == Ended::Aside {
             self.remove_aside(id, supply);
         }
-        let Some(entry) = self.entries.remove(id) else {
+        let deadline_ns = self.entries.remove(id, |entry| {
+            supply.uncounted(&entry.item);
+            wakers.discard(entry.waker.take());
+            wakers.discard(entry.on_lapse.take());
+            entry.deadline_ns
+        });
+        let Some(deadline_ns) = deadline_ns else {
             return false;
         };
-        supply.uncounted(&entry.item);
-        if entry.deadline_ns != u64::MAX {
-            self.deadlines.remove((entry.deadline_ns, id));
+        if deadline_ns != u64::MAX {
+            self.deadlines.remove((deadline_ns, id.arrival()));
         }
-        wakers.discard(entry.waker);
-        wakers.discard(entry.on_lapse);
         true
     }
 }

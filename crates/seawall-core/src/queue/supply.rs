@@ -17,8 +17,19 @@ pub trait Supply<T> {
     /// clock: the waiter is woken to set its own timer. `u64::MAX` when an operation must come first.
     fn claim_next(&mut self, now_ns: u64, next: Next<'_, T>) -> Result<WaiterId, u64>;
 
-    /// A waiter has no claim any more: it took what it claimed, or did not come.
-    fn unclaim(&mut self, id: WaiterId, item: &T);
+    /// A waiter has no claim any more: it took what it claimed, or did not come. `false` when it took that
+    /// without the lock of the queue: it has left.
+    fn unclaim(&mut self, id: WaiterId, item: &T) -> bool;
+
+    /// A waiter that was notified is polled, and has asked for its turn: it does not lapse before the end
+    /// of that poll. From now on it takes what it claims under the lock of the queue.
+    fn answered(&mut self, _id: WaiterId) {}
+
+    /// Whether a waiter that was notified has taken what it claims without the lock of the queue. After
+    /// that it must not do anything else with its id.
+    fn is_taken(&self, _id: WaiterId) -> bool {
+        false
+    }
 
     /// A waiter begins to wait for its turn: it has joined, or has come back.
     fn enter(&mut self, id: WaiterId, item: &T);

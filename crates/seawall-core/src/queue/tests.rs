@@ -29,8 +29,9 @@ impl Supply<u32> for Permits {
         Ok(next.id)
     }
 
-    fn unclaim(&mut self, _: WaiterId, _: &u32) {
+    fn unclaim(&mut self, _: WaiterId, _: &u32) -> bool {
         self.claims -= 1;
+        true
     }
 
     fn enter(&mut self, _: WaiterId, _: &u32) {
@@ -200,7 +201,9 @@ impl Supply<u32> for FreeAt {
         }
     }
 
-    fn unclaim(&mut self, _: WaiterId, _: &u32) {}
+    fn unclaim(&mut self, _: WaiterId, _: &u32) -> bool {
+        true
+    }
 
     fn enter(&mut self, _: WaiterId, _: &u32) {}
 

@@ -7,6 +7,7 @@ use std::task::{Poll, Waker, ready};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::runtime::current_runtime;
 use super::watchdogs::{LINGER, Watchdog};
 use super::{Queue, Supply, Wakers};
 
@@ -23,7 +24,7 @@ impl<T> Queue<T> {
     /// Whether a waiter that goes to sleep has to start a [watchdog](watch) for its runtime, and of
     /// which generation.
     pub fn start_watchdog(&mut self, now_ns: u64) -> Option<u64> {
-        let runtime = Handle::try_current().ok()?.id();
+        let runtime = current_runtime()?;
         let watchdogs = &mut self.watchdogs;
         let known = watchdogs.running.iter().position(|w| w.runtime == runtime);
         if let Some(at) = known {
@@ -35,7 +36,7 @@ impl<T> Queue<T> {
         }
         watchdogs.last_generation += 1;
         let generation = watchdogs.last_generation;
-        watchdogs.running.push(Watchdog {
+        watchdogs.add(Watchdog {
             runtime,
             generation,
             // It looks as soon as it runs.
@@ -74,7 +75,7 @@ impl<T> Queue<T> {
         watchdog.armed_ns = armed_ns;
         watchdog.waker = Some(waker);
         self.watchdogs.never_polled = 0;
-        self.watchdogs.running.push(watchdog);
+        self.watchdogs.add(watchdog);
         Some(armed_ns)
     }
 

@@ -16,6 +16,8 @@ pub(super) const LINGER: u64 = 1_000_000_000;
 pub(super) struct Watchdogs {
     pub(super) running: Vec<Watchdog>,
     pub(super) last_generation: u64,
+    /// When the last one looks; 0 while there is none.
+    armed_ns: u64,
     /// How many have ended in a row that were never polled.
     pub(super) never_polled: u8,
 }
@@ -33,12 +35,15 @@ impl Watchdogs {
         Self {
             running: Vec::new(),
             last_generation: 0,
+            armed_ns: 0,
             never_polled: 0,
         }
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
-        self.running.is_empty()
+    /// When the one that looks last does so; 0 while there is none.
+    #[inline]
+    pub(super) const fn armed_ns(&self) -> u64 {
+        self.armed_ns
     }
 
     /// Wakes those that would look too late.
@@ -49,11 +54,24 @@ impl Watchdogs {
                 wakers.add_first(watchdog.waker.take());
             }
         }
+        self.changed();
+    }
+
+    pub(super) fn add(&mut self, watchdog: Watchdog) {
+        self.running.push(watchdog);
+        self.changed();
     }
 
     pub(super) fn remove(&mut self, generation: u64) -> Option<Watchdog> {
         let all = &mut self.running;
         let at = all.iter().position(|w| w.generation == generation)?;
-        Some(all.swap_remove(at))
+        let removed = all.swap_remove(at);
+        self.changed();
+        Some(removed)
+    }
+
+    fn changed(&mut self) {
+        let armed = self.running.iter().map(|watchdog| watchdog.armed_ns);
+        self.armed_ns = armed.max().unwrap_or(0);
     }
 }

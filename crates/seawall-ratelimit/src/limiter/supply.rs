@@ -29,9 +29,10 @@ impl Supply<Waiting> for Tokens<'_> {
         }
     }
 
-    fn unclaim(&mut self, id: WaiterId, waiting: &Waiting) {
+    fn unclaim(&mut self, id: WaiterId, waiting: &Waiting) -> bool {
         self.inner.claimed.sub(&waiting.costs);
         self.exit(id, waiting);
+        true
     }
 
     fn enter(&mut self, _: WaiterId, waiting: &Waiting) {
