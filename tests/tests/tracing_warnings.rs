@@ -10,8 +10,9 @@ use log::Log;
 use seawall::breaker::KeyedBreakerLayer;
 use seawall::http_client::HttpClassifier;
 use seawall::{
-    AdaptiveThrottleConfig, AdaptiveThrottleLayer, BreakerConfig, BreakerLayer, HealthConfig,
-    HealthLayer, HedgeConfig, HedgeLayer, RetryConfig, RetryLayer,
+    AdaptiveBulkheadLayer, AdaptiveThrottleConfig, AdaptiveThrottleLayer, AttemptTimeoutConfig,
+    AttemptTimeoutLayer, BreakerConfig, BreakerLayer, HealthConfig, HealthLayer, HedgeConfig,
+    HedgeLayer, LearnedConfig, RetryConfig, RetryLayer,
 };
 use tower::Layer;
 
@@ -34,6 +35,9 @@ async fn a_client_that_fails_inside_of_ok_without_a_classifier_is_a_warning_once
     let hedge = HedgeLayer::new("hedge", HedgeConfig::default());
     let throttle = AdaptiveThrottleLayer::new("throttle", AdaptiveThrottleConfig::default());
     let health = HealthLayer::new("health", HealthConfig::default());
+    let adaptive = AdaptiveBulkheadLayer::new("adaptive", Default::default(), Default::default());
+    let learned = AttemptTimeoutConfig::learned(LearnedConfig::default());
+    let learned = AttemptTimeoutLayer::new("learned", learned);
     for _ in 0..2 {
         let _ = breaker.layer(client.clone());
         let _ = keyed.layer(client.clone());
@@ -41,6 +45,8 @@ async fn a_client_that_fails_inside_of_ok_without_a_classifier_is_a_warning_once
         let _ = hedge.layer(client.clone());
         let _ = throttle.layer(client.clone());
         let _ = health.layer(client.clone());
+        let _ = adaptive.layer(client.clone());
+        let _ = learned.layer(client.clone());
     }
     // What reports failures as errors, and what is classified, need no warning.
     let config = BreakerConfig::default;
@@ -48,15 +54,32 @@ async fn a_client_that_fails_inside_of_ok_without_a_classifier_is_a_warning_once
     let classified = BreakerLayer::new("classified", config()).classify(HttpClassifier::new());
     let _ = classified.layer(client);
     let lines = log.0.lock().expect("not poisoned").clone();
-    for (line, name) in lines
-        .iter()
-        .zip(["one", "keyed", "retry", "hedge", "throttle", "health"])
-    {
+    let names = [
+        "one", "keyed", "retry", "hedge", "throttle", "health", "adaptive", "learned",
+    ];
+    for (line, name) in lines.iter().zip(names) {
         let is_named = line.contains(&format!("\"{name}\""));
         assert!(
             line.starts_with("WARN") && line.contains("no classifier") && is_named,
             "{line}"
         );
     }
-    assert_eq!(lines.len(), 6, "{lines:?}");
+    assert_eq!(lines.len(), names.len(), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_layer_without_a_name_is_a_warning_once() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    // A breaker has a gate, which is no instance of its own.
+    let layer = BreakerLayer::new("", BreakerConfig::default());
+    let _ = layer.gate();
+    let lines = log.0.lock().expect("not poisoned").clone();
+    let [line] = &lines[..] else {
+        panic!("{lines:?}")
+    };
+    assert!(
+        line.starts_with("WARN") && line.contains("the name is empty") && line.contains("breaker"),
+        "{line}"
+    );
 }

@@ -192,6 +192,8 @@ impl InstanceHandle for BreakerHandle {
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        settings(&self.circuit.config())
+        let mut settings = settings(&self.circuit.config());
+        settings.extend(self.events().classifier_setting());
+        settings
     }
 }

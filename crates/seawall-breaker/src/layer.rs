@@ -91,7 +91,7 @@ impl<S, X: Clone> Layer<S> for BreakerLayer<X> {
 
     fn layer(&self, inner: S) -> Self::Service {
         let events = &self.circuit.common().setup.breaker_events;
-        events.warn_unclassified::<S, X>();
+        events.check_classifier::<S, X>();
         Breaker::new(inner, self.circuit.anchor(), self.policy.clone())
     }
 }

@@ -5,6 +5,10 @@
 //! fail it *opens* and rejects at once, and after a while it lets a few *probes* pass to see whether
 //! the upstream is back.
 //!
+//! **By default every `Err` is a failure and every `Ok` a success.** Where a service reports failures
+//! inside of `Ok` (an HTTP status, an error object of a model, a variant of an enum of your own), the
+//! circuit never opens without [`classify`](BreakerLayer::classify).
+//!
 //! ```
 //! use std::time::Duration;
 //! use seawall_breaker::{BreakerConfig, BreakerLayer, WrapErrorLayer};
@@ -28,8 +32,10 @@
 //!
 //! # What it must know
 //!
-//! What a result means. Errors inside `Ok` (an HTTP 503, an error object of a model) need a
-//! classifier: [`classify`](BreakerLayer::classify). `seawall-http` and `seawall-grpc` have them.
+//! What a result means: [`classify`](BreakerLayer::classify); `seawall-http` and `seawall-grpc` have
+//! classifiers. Around a client of HTTP or gRPC a missing one is
+//! [noted](seawall_core::Misconfiguration): logged, emitted and in what the handle knows. Of a type of
+//! your own it cannot be known: `settings` of the handle show `classifier: none` then.
 //!
 //! # When to use it, and where
 //!

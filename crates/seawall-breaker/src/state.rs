@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use seawall_core::striped::{Anchor, Local, Shared};
-use seawall_core::{Clock, EventSource, Events, InstanceName, Reason, Rejection};
+use seawall_core::{Clock, EventSource, Events, InstanceName, Misconfiguration, Reason, Rejection};
 
 use crate::buckets::epoch_by;
 use crate::circuit::Circuit;
@@ -36,7 +36,7 @@ impl Setup {
     pub(crate) fn new(name: InstanceName) -> Arc<Self> {
         Arc::new(Self {
             breaker_events: EventSource::new("breaker", name),
-            gate_events: EventSource::new("gate", name),
+            gate_events: EventSource::beside("gate", name),
             clock: Clock::start(),
         })
     }
@@ -45,6 +45,10 @@ impl Setup {
     pub(crate) fn attach(&self, events: &Events) {
         self.breaker_events.attach(events);
         self.gate_events.attach(events);
+    }
+
+    pub(crate) fn misconfigured(&self) -> Vec<Misconfiguration> {
+        self.breaker_events.misconfigured()
     }
 
     pub(crate) const fn name(&self) -> InstanceName {

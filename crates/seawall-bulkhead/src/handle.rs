@@ -230,7 +230,9 @@ impl InstanceHandle for BulkheadHandle {
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        self.config().settings()
+        let mut settings = self.config().settings();
+        settings.extend(self.source().classifier_setting());
+        settings
     }
 }
 

@@ -86,7 +86,7 @@ impl<S, X: Clone> Layer<S> for BulkheadLayer<X> {
     type Service = Bulkhead<S, X>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let measured = self.state.common().algorithm.get().is_some();
+        let measured = self.state.common().is_measured::<S, X>();
         Bulkhead::new(inner, self.state.anchor(), self.policy.clone(), measured)
     }
 }

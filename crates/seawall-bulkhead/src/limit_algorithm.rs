@@ -37,6 +37,12 @@ pub trait LimitAlgorithm: Send {
     fn start(&mut self, max_concurrent: u32) -> u32 {
         max_concurrent
     }
+
+    /// Whether it asks which calls were [dropped](CallSample::dropped), so that without a classifier
+    /// the layer may be [misconfigured](seawall_core::Misconfiguration::Unclassified).
+    fn uses_outcomes(&self) -> bool {
+        true
+    }
 }
 
 /// A completed call, as a [`LimitAlgorithm`] sees it.
@@ -91,6 +97,7 @@ pub(crate) const fn drop_of(outcome: &Outcome) -> Option<bool> {
 /// An algorithm at work.
 pub(crate) struct InstalledAlgorithm {
     algorithm: Mutex<Box<dyn LimitAlgorithm>>,
+    pub(crate) uses_outcomes: bool,
     /// The bits of a mean time in nanoseconds. Beside the lock: an algorithm may read its handle.
     mean_ns: AtomicU64,
     /// A call that was dropped found the algorithm busy.
@@ -102,6 +109,7 @@ pub(crate) struct InstalledAlgorithm {
 impl InstalledAlgorithm {
     pub(crate) fn new(algorithm: impl LimitAlgorithm + 'static) -> Self {
         Self {
+            uses_outcomes: algorithm.uses_outcomes(),
             algorithm: Mutex::new(Box::new(algorithm)),
             mean_ns: AtomicU64::new(0),
             missed_drop: AtomicBool::new(false),

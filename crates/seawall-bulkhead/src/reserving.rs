@@ -93,7 +93,7 @@ impl<S, X: Clone> Layer<S> for ReservingBulkheadLayer<X> {
             state: self.state.anchor(),
             policy: self.policy.clone(),
             priority: self.priority,
-            measured: self.state.common().algorithm.get().is_some(),
+            measured: self.state.common().is_measured::<S, X>(),
             reservation: Reservation::default(),
         }
     }

@@ -68,6 +68,16 @@ impl State {
         }
     }
 
+    /// Whether the calls of a service are measured: for the algorithm that there is when it is made.
+    /// One that learns from outcomes needs a classifier.
+    pub(crate) fn is_measured<S, X>(&self) -> bool {
+        let algorithm = self.algorithm.get();
+        if algorithm.is_some_and(|algorithm| algorithm.uses_outcomes) {
+            self.source.check_classifier::<S, X>();
+        }
+        algorithm.is_some()
+    }
+
     /// Ends every command and forgets what was learned.
     pub(crate) fn reset(&self) {
         let current = self.lock_config();

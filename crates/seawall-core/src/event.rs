@@ -1,6 +1,7 @@
 //! What happened, for everything that listens; nothing is built when nothing does.
 
 mod kind;
+mod misconfiguration;
 mod source;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,6 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::broadcast;
 
 pub use kind::{Event, EventKind};
+pub use misconfiguration::Misconfiguration;
 pub use source::EventSource;
 
 type Listener = Arc<dyn Fn(&Event) + Send + Sync>;

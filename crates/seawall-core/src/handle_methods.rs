@@ -59,6 +59,11 @@ macro_rules! handle_methods {
             $inner.samples(sink);
         }
 
+        fn misconfigured(&self) -> Vec<$crate::Misconfiguration> {
+            let $this = self;
+            $inner.misconfigured()
+        }
+
         fn attach(&self, events: &$crate::Events) {
             let $this = self;
             $inner.attach(events);
@@ -95,6 +100,11 @@ macro_rules! handle_methods {
                 let $this = self;
                 // The first registry stays the one that is notified.
                 $source.attach(events);
+            }
+
+            fn misconfigured(&self) -> Vec<$crate::Misconfiguration> {
+                let $this = self;
+                $source.misconfigured()
             }
         )?
 

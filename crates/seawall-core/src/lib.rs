@@ -76,7 +76,9 @@ pub use completion::{Complete, CompleteOnResponse, TrackCompletion};
 pub use copy::{CloneRequest, CopyRequest};
 pub use departure::{Departure, DepartureFuture, DepartureLayer, PrepareDeparture};
 pub use error::{Error, Rejectable, find_rejection};
-pub use event::{Event, EventKind, EventSource, Events, ListenerGuard, Received, Subscription};
+pub use event::{
+    Event, EventKind, EventSource, Events, ListenerGuard, Misconfiguration, Received, Subscription,
+};
 pub use figure::Figure;
 pub use human::Span;
 pub use in_place::is_large;

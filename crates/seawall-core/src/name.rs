@@ -16,7 +16,9 @@ use crate::PartitionKey;
 /// Any text makes a name, and every name can be shown as it is: as the label of a metric, within a
 /// line of a log, as the name of a thread. What cannot be shown is changed when the name is made:
 ///
-/// * An empty name, and one of white space alone, is [`unnamed`](Self::is_unnamed).
+/// * An empty name, and one of white space alone, is [`unnamed`](Self::is_unnamed). What can fail,
+///   such as the builder of a stack, rejects it; a layer that cannot is
+///   [misconfigured](crate::Misconfiguration::Unnamed).
 /// * Control characters, and those that end a line or turn its direction, become their escapes:
 ///   a line feed is `\n`, U+202E is `\u{202e}`.
 /// * Of a name that is longer than 64 bytes then, the beginning is kept, with a hash of all of it

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::{Events, InstanceName};
+use crate::{Events, InstanceName, Misconfiguration};
 
 /// A handle of one layer instance, as the registry knows it.
 ///
@@ -24,6 +24,11 @@ pub trait InstanceHandle: Send + Sync {
 
     /// The settings in force, by field.
     fn settings(&self) -> Vec<(&'static str, String)>;
+
+    /// What was found to be wrong with how the instance is set up; nothing unless implemented.
+    fn misconfigured(&self) -> Vec<Misconfiguration> {
+        Vec::new()
+    }
 
     /// Connects the instance to the events of a registry. An instance speaks through the events
     /// that it was attached to first.
@@ -199,6 +204,8 @@ pub struct Snapshot {
     pub samples: Vec<OwnedSample>,
     /// The settings in force.
     pub settings: Vec<(&'static str, String)>,
+    /// What was found to be wrong with how it is set up.
+    pub misconfigured: Vec<Misconfiguration>,
 }
 
 /// The named layer instances of one service. Clones share.
@@ -330,6 +337,7 @@ impl Registry {
                     state: component.state(),
                     samples,
                     settings: component.settings(),
+                    misconfigured: component.misconfigured(),
                 }
             })
             .collect()

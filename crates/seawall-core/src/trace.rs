@@ -72,19 +72,14 @@ pub(crate) fn event(pattern: &'static str, name: InstanceName, what: &EventKind)
         EventKind::ClockJumped { by, back } => {
             tracing::warn!(target: "seawall", pattern, name, ?by, back, "clock jumped");
         }
+        EventKind::Misconfigured(what) => {
+            tracing::warn!(target: "seawall", pattern, name, "{what}");
+        }
         EventKind::FileNotWritten => {
             tracing::warn!(target: "seawall", pattern, name, "file not written");
         }
     }
 }
-
-#[cfg(feature = "tracing")]
-pub(crate) fn warn(pattern: &'static str, name: InstanceName, message: &'static str) {
-    tracing::warn!(target: "seawall", pattern, name = name.as_str(), "{message}");
-}
-
-#[cfg(not(feature = "tracing"))]
-pub(crate) const fn warn(_: &'static str, _: InstanceName, _: &'static str) {}
 
 #[cfg(not(feature = "tracing"))]
 pub(crate) const fn enabled() -> bool {

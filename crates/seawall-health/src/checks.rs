@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
 
-use seawall_core::{EventKind, EventSource, Events, InstanceName};
+use seawall_core::{EventKind, EventSource, Events, InstanceName, Misconfiguration};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
@@ -50,6 +50,9 @@ impl Shared {
     /// Adds a check; `false` when there is one of that name.
     pub(crate) fn add(&self, check: Check) -> bool {
         let check = Arc::new(check);
+        if check.name().is_unnamed() {
+            self.source.misconfigure(Misconfiguration::Unnamed);
+        }
         {
             let mut checks = self.write();
             if checks.iter().any(|other| other.name() == check.name()) {
@@ -86,6 +89,10 @@ impl Shared {
                 check.source().attach(events);
             }
         }
+    }
+
+    pub(crate) fn misconfigured(&self) -> Vec<Misconfiguration> {
+        self.source.misconfigured()
     }
 
     pub(crate) async fn run(&self, check: &Check) {

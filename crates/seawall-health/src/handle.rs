@@ -112,6 +112,8 @@ impl InstanceHandle for HealthHandle {
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        self.config().settings()
+        let mut settings = self.config().settings();
+        settings.extend(self.state.common().source.classifier_setting());
+        settings
     }
 }

@@ -58,7 +58,7 @@ impl<S, X: Clone> Layer<S> for HealthLayer<X> {
     type Service = Health<S, X>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        self.state.common().source.warn_unclassified::<S, X>();
+        self.state.common().source.check_classifier::<S, X>();
         Health::new(inner, self.state.anchor(), self.policy.clone())
     }
 }

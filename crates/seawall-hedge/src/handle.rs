@@ -178,6 +178,7 @@ impl InstanceHandle for HedgeHandle {
     fn settings(&self) -> Vec<(&'static str, String)> {
         let mut settings = self.config().settings();
         settings.push(self.core.budget.setting());
+        settings.extend(self.core.state.events.classifier_setting());
         settings
     }
 }

@@ -61,8 +61,8 @@ impl HedgeLayer {
     ///
     /// **Without a describer it hedges nothing:** no request is known to be idempotent. Set
     /// [`describe`](Self::describe), or [`assume_idempotent`](Self::assume_idempotent) where every
-    /// request may be sent twice. The first call that is not hedged for this reason is logged as a
-    /// `tracing` warning (feature `tracing`), and all of them are counted as
+    /// request may be sent twice. The first call that is not hedged for this reason is emitted and
+    /// logged as [`Undescribed`](seawall_core::Misconfiguration), and all of them are counted as
     /// [`not_described`](crate::SkipCounts::not_described).
     ///
     /// **Errors inside `Ok` need a classifier:** by default every `Ok` is a good result, and wins.
@@ -135,7 +135,7 @@ impl<S: Clone, X: Clone> Layer<S> for HedgeLayer<X> {
     type Service = Hedge<S, X>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        self.core.state.events.warn_unclassified::<S, X>();
+        self.core.state.events.check_classifier::<S, X>();
         let common = Common::new(self.core.clone(), self.policy.clone(), inner.clone());
         let shared = self.core.state.stripes.share(common);
         Hedge::new(inner, shared.anchor())

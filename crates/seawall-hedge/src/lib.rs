@@ -41,8 +41,8 @@
 //! # What it must know
 //!
 //! * **What a request is.** Without [`describe`](HedgeLayer::describe) nothing is known to be
-//!   idempotent, and nothing is hedged: a warning says so with the feature `tracing`, and
-//!   `handle.counts().skipped.not_described` without it.
+//!   idempotent, and nothing is hedged: that is [noted](seawall_core::Misconfiguration) once, and
+//!   counted in `handle.counts().skipped.not_described`.
 //!   [`assume_idempotent`](HedgeLayer::assume_idempotent) is short for "all of it is".
 //! * **What a result means.** Errors inside `Ok` (an HTTP 503, an error object of a model) need a
 //!   classifier, or they win: [`classify`](HedgeLayer::classify).

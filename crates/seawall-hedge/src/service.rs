@@ -77,7 +77,7 @@ where
     if !meta.replay.is_safe() {
         if X::Describer::IS_DEFAULT {
             skipped.not_described.add();
-            common.core.state.warn_not_described();
+            common.core.state.not_described();
         } else {
             skipped.not_replay_safe.add();
         }

@@ -1,19 +1,17 @@
 //! What all services of a layer value and its handles share.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use seawall_core::striped::{Anchor, Local, StripeSet};
-use seawall_core::{BudgetHandle, Clock, EventSource, InstanceName, Quantile, ns};
+use seawall_core::{
+    BudgetHandle, Clock, EventSource, InstanceName, Misconfiguration, Quantile, ns,
+};
 use tokio::time::Instant;
 
 use crate::HedgeConfig;
 use crate::counts::HedgeStripe;
-
-const NOT_DESCRIBED: &str = "calls are not hedged: the layer has no describer that says whether a \
-     request may be sent twice. Set one with `HedgeLayer::describe`, or use \
-     `HedgeLayer::assume_idempotent` if every request may be. This is logged once per layer";
 
 /// The settings, what was learned, the counters and the events of one layer value and its clones.
 #[derive(Debug)]
@@ -25,7 +23,6 @@ pub(crate) struct State {
     /// Latencies, from when the delay is learned for the first time.
     quantile: OnceLock<Quantile>,
     control: Mutex<Control>,
-    not_described: Once,
 }
 
 #[derive(Debug)]
@@ -130,7 +127,6 @@ impl State {
                 config,
                 bypassed: false,
             }),
-            not_described: Once::new(),
         };
         state.change(|_| {});
         Arc::new(state)
@@ -215,9 +211,8 @@ impl State {
     }
 
     /// A call is not hedged only because nobody has described its request.
-    pub(crate) fn warn_not_described(&self) {
-        self.not_described
-            .call_once(|| self.events.warn(NOT_DESCRIBED));
+    pub(crate) fn not_described(&self) {
+        self.events.misconfigure(Misconfiguration::Undescribed);
     }
 }
 

@@ -128,6 +128,13 @@ impl RetryHandle {
         self.core.rate.as_ref()
     }
 
+    /// For a stack, which has the policy `X` of its layers: what a layer notes itself, when the stack
+    /// makes a service around `S`.
+    #[doc(hidden)]
+    pub fn check_classifier<S, X>(&self) {
+        self.core.state.events.check_classifier::<S, X>();
+    }
+
     fn sending_rate(&self) -> Option<f64> {
         let limiting = self.core.rate.as_ref().filter(|rate| rate.is_enabled());
         limiting.map(AdaptiveRate::rate)
@@ -166,6 +173,7 @@ impl InstanceHandle for RetryHandle {
     fn settings(&self) -> Vec<(&'static str, String)> {
         let mut settings = self.core.state.config().settings();
         settings.push(self.core.budget.setting());
+        settings.extend(self.core.state.events.classifier_setting());
         settings
     }
 }

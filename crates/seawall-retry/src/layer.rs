@@ -59,9 +59,9 @@ impl RetryLayer {
     /// **Without a describer it retries hardly anything:** no request is known to be idempotent,
     /// so only what was certainly not sent is retried. Set [`describe`](Self::describe), or
     /// [`assume_idempotent`](Self::assume_idempotent) where every request may be sent twice. The
-    /// first failed attempt that is not retried for this reason alone is logged as a `tracing`
-    /// warning (feature `tracing`), and all of them are counted as
-    /// [`not_described`](crate::GiveUpCounts::not_described).
+    /// first failed attempt that is not retried for this reason alone is emitted and logged as
+    /// [`Undescribed`](seawall_core::Misconfiguration), which the handle knows from then on; all of
+    /// them are counted as [`not_described`](crate::GiveUpCounts::not_described).
     ///
     /// **Errors inside `Ok` need a classifier:** by default every `Ok` is a success and every
     /// `Err` a failure. An HTTP response with status 503, or an error object in a response of a
@@ -181,7 +181,7 @@ impl<S: Clone, X: Clone, H: Clone> Layer<S> for RetryLayer<X, H> {
 
     fn layer(&self, inner: S) -> Self::Service {
         let events = &self.rules.core.state.events;
-        events.warn_unclassified::<S, X>();
+        events.check_classifier::<S, X>();
         let common = Common::new(self.rules.clone(), inner.clone());
         let shared = self.rules.core.state.stripes.share(common);
         Retry::new(inner, shared.anchor())

@@ -7,6 +7,11 @@
 //! down. And an attempt before the time that the upstream named is wasted, and may get the client
 //! banned. This layer prevents all three.
 //!
+//! **By default nothing is known to be safe to send twice, every `Err` is a failure and every `Ok` a
+//! success.** So it retries hardly anything without [`describe`](RetryLayer::describe), and no error
+//! inside of `Ok` (an HTTP status, an error object of a model, a variant of an enum of your own) without
+//! [`classify`](RetryLayer::classify).
+//!
 //! ```
 //! use seawall_retry::{Error, RequestMeta, RetryConfig, RetryLayer, WrapErrorLayer};
 //! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
@@ -35,12 +40,13 @@
 //!
 //! # What it must know
 //!
-//! * **What a request is.** Without [`describe`](RetryLayer::describe) nothing is known to be
-//!   idempotent, and hardly anything is retried: a warning says so with the feature `tracing`,
-//!   and `handle.counts().give_ups.not_described` without it.
-//!   [`assume_idempotent`](RetryLayer::assume_idempotent) is short for "all of it is".
-//! * **What a result means.** Errors inside `Ok` (an HTTP 503, an error object of a model) need a
-//!   classifier: [`classify`](RetryLayer::classify). `seawall-http` and `seawall-grpc` have them.
+//! * **What a request is.** [`assume_idempotent`](RetryLayer::assume_idempotent) is short for "all of
+//!   it may be sent twice". The first attempt that is not made for lack of a describer is
+//!   [noted](seawall_core::Misconfiguration): logged, emitted and in what the handle knows; all are in
+//!   `handle.counts().give_ups.not_described`.
+//! * **What a result means.** `seawall-http` and `seawall-grpc` have classifiers. Around their clients a
+//!   missing one is noted as well; of a type of your own that cannot be known, and `settings` of the
+//!   handle show `classifier: none`.
 //!
 //! # When to use it, and where
 //!

@@ -1,22 +1,18 @@
 //! What all services of a layer value and its handles share.
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
-use std::sync::{Arc, Mutex, Once, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use seawall_core::striped::StripeSet;
 use seawall_core::{
-    BudgetHandle, Clock, EventKind, EventSource, Figure, InstanceName, Outcome, Reason, Rejection,
-    Replay, Sent, ns,
+    BudgetHandle, Clock, EventKind, EventSource, Figure, InstanceName, Misconfiguration, Outcome,
+    Reason, Rejection, Replay, Sent, ns,
 };
 
 use crate::counts::RetryStripe;
 use crate::decide::Attempted;
 use crate::{AdaptiveRate, RetryConfig, StopReason};
-
-const NOT_DESCRIBED: &str = "a failed attempt was not retried: the layer has no describer that \
-     says whether its request may be sent twice. Set one with `RetryLayer::describe`, or use \
-     `RetryLayer::assume_idempotent` if every request may be. This is logged once per layer";
 
 /// The settings, the counters and the events of one layer value and its clones.
 #[derive(Debug)]
@@ -27,7 +23,6 @@ pub(crate) struct State {
     hot: HotSettings,
     /// Read where a call has not succeeded at once.
     control: RwLock<Control>,
-    not_described: Once,
 }
 
 #[derive(Debug)]
@@ -118,7 +113,6 @@ impl State {
             clock: Clock::start(),
             hot,
             control: RwLock::new(control),
-            not_described: Once::new(),
         })
     }
 
@@ -163,9 +157,8 @@ impl State {
     }
 
     /// A failed attempt was not retried only because nobody has described its request.
-    pub(crate) fn warn_not_described(&self) {
-        self.not_described
-            .call_once(|| self.events.warn(NOT_DESCRIBED));
+    pub(crate) fn not_described(&self) {
+        self.events.misconfigure(Misconfiguration::Undescribed);
     }
 }
 

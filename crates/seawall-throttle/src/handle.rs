@@ -142,7 +142,9 @@ impl InstanceHandle for AdaptiveThrottleHandle {
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        self.config().settings()
+        let mut settings = self.config().settings();
+        settings.extend(self.events().classifier_setting());
+        settings
     }
 }
 

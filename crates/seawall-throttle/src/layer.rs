@@ -69,7 +69,7 @@ impl<S, X: Clone> Layer<S> for AdaptiveThrottleLayer<X> {
     type Service = AdaptiveThrottle<S, X>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        self.state.common().events.warn_unclassified::<S, X>();
+        self.state.common().events.check_classifier::<S, X>();
         AdaptiveThrottle::new(inner, self.state.anchor(), self.policy.clone())
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use seawall_core::{Events, InstanceName};
+use seawall_core::{EventSource, Events, InstanceName, Misconfiguration};
 
 use crate::instance::{Instance, InstanceId, Pattern};
 use crate::limit::BYPASSED;
@@ -87,6 +87,14 @@ impl<C, T> State<C, T> {
 
     pub(crate) fn attach(&self, events: &Events) {
         self.instance.source().attach(events);
+    }
+
+    pub(crate) fn source(&self) -> &EventSource {
+        self.instance.source()
+    }
+
+    pub(crate) fn misconfigured(&self) -> Vec<Misconfiguration> {
+        self.source().misconfigured()
     }
 
     /// Emits that an operator has given that command.

@@ -125,7 +125,7 @@ where
 
     fn layer(&self, inner: S) -> Self::Service {
         let events = &self.registry.state().setup.breaker_events;
-        events.warn_unclassified::<S, X>();
+        events.check_classifier::<S, X>();
         KeyedBreaker::new(
             inner,
             self.registry.anchor(),

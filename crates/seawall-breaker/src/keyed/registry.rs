@@ -365,6 +365,7 @@ where
     fn settings(&self) -> Vec<(&'static str, String)> {
         let mut settings = settings(&self.state.common().config());
         settings.push(("max_keys", self.max_keys().to_string()));
+        settings.extend(self.events().classifier_setting());
         settings
     }
 }

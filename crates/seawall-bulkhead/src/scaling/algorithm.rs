@@ -53,6 +53,10 @@ impl LimitAlgorithm for Scaler {
         self.lock().sample(sample)
     }
 
+    fn uses_outcomes(&self) -> bool {
+        false
+    }
+
     fn start(&mut self, max_concurrent: u32) -> u32 {
         let mut window = self.lock();
         *window = Window::new(window.config);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Misconfiguration;
 use crate::{InstanceName, Rejection};
 
 /// One thing that happened in one layer instance.
@@ -76,6 +77,9 @@ pub enum EventKind {
         /// of no time.
         command: &'static str,
     },
+    /// The layer is set up so that it does not do what was probably wanted. What was found before the
+    /// instance is attached to events is emitted when it is.
+    Misconfigured(Misconfiguration),
     /// A value that the upstream reported is beyond reason, and a smaller one is applied.
     Bounded {
         /// What was reported: `"wait_ms"`, `"pause_ms"`, `"ban_ms"`, `"usage"`.

@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use tokio::time::Instant;
 
-use super::{Event, EventKind, Events};
+use super::{Event, EventKind, Events, Misconfiguration};
 use crate::rejection::pattern_bits;
 use crate::{ErrorIsFailure, InstanceName, Policy, Reason, Rejection, trace};
 
@@ -18,29 +18,52 @@ pub struct EventSource {
     /// The pattern as a rejection holds it.
     pattern_bits: u8,
     name: InstanceName,
-    /// Whether it has warned of a missing classifier.
-    warned: AtomicBool,
+    /// What is misconfigured, and four bits higher what of it was emitted.
+    misconfigured: AtomicU8,
+    /// Whether it has made a service without a classifier.
+    default_classifier: AtomicBool,
     events: OnceLock<Events>,
 }
+
+/// How much higher the bits of what was emitted are.
+const EMITTED: u32 = 4;
 
 /// What the type of a service has in its name that reports failures inside of `Ok`.
 const BY_STATUS: [&str; 5] = ["http::response::", "hyper", "reqwest", "tonic::", "axum::"];
 
 impl EventSource {
     /// The source of the instance `name` of a `pattern`, attached to no events yet.
+    ///
+    /// Without a name, it is [misconfigured](Misconfiguration::Unnamed).
     pub fn new(pattern: &'static str, name: impl Into<InstanceName>) -> Self {
+        let name = name.into();
+        let source = Self::beside(pattern, name);
+        if name.is_unnamed() {
+            source.misconfigure(Misconfiguration::Unnamed);
+        }
+        source
+    }
+
+    /// A further source of an instance, under another pattern. The first one says what is
+    /// misconfigured.
+    pub fn beside(pattern: &'static str, name: InstanceName) -> Self {
         Self {
             pattern,
             pattern_bits: pattern_bits(pattern),
-            name: name.into(),
-            warned: AtomicBool::new(false),
+            name,
+            misconfigured: AtomicU8::new(0),
+            default_classifier: AtomicBool::new(false),
             events: OnceLock::new(),
         }
     }
 
     /// Attaches the instance to `events`; `false` when it is attached already.
     pub fn attach(&self, events: &Events) -> bool {
-        self.events.set(events.clone()).is_ok()
+        let attached = self.events.set(events.clone()).is_ok();
+        if attached {
+            self.publish_misconfigured();
+        }
+        attached
     }
 
     /// The pattern.
@@ -100,31 +123,64 @@ impl EventSource {
         }
     }
 
-    /// Logs a mistake in how the instance is set up as a `tracing` warning, where the feature is
-    /// on. To be called once per instance.
-    #[cold]
-    pub fn warn(&self, message: &'static str) {
-        trace::warn(self.pattern, self.name, message);
+    /// Notes a mistake in how the instance is set up: once, it is logged as a `tracing` warning, and
+    /// emitted. Call it outside of every lock.
+    #[inline]
+    pub fn misconfigure(&self, what: Misconfiguration) {
+        if self.misconfigured.load(Ordering::Relaxed) & what.bit() == 0 {
+            self.misconfigure_once(what);
+        }
     }
 
-    /// Warns, once per instance and where the feature `tracing` is on, of a policy `X` without a
-    /// classifier around a service `S` that is one of HTTP or gRPC by its type's name: it reports
-    /// failures inside of `Ok`, and every one would count as a success. To be called where a layer
-    /// makes a service.
-    pub fn warn_unclassified<S, X>(&self) {
+    #[cold]
+    fn misconfigure_once(&self, what: Misconfiguration) {
+        let before = self.misconfigured.fetch_or(what.bit(), Ordering::AcqRel);
+        if before & what.bit() == 0 {
+            trace::event(self.pattern, self.name, &EventKind::Misconfigured(what));
+            self.publish_misconfigured();
+        }
+    }
+
+    /// What was found to be misconfigured so far.
+    pub fn misconfigured(&self) -> Vec<Misconfiguration> {
+        Misconfiguration::of(self.misconfigured.load(Ordering::Acquire)).collect()
+    }
+
+    /// Publishes each once, by whichever of two threads comes first: one that attaches the instance, or
+    /// one that finds it.
+    fn publish_misconfigured(&self) {
+        if self.events.get().is_none() {
+            return;
+        }
+        for what in self.misconfigured() {
+            let emitted = what.bit() << EMITTED;
+            if self.misconfigured.fetch_or(emitted, Ordering::AcqRel) & emitted == 0 {
+                self.publish(EventKind::Misconfigured(what));
+            }
+        }
+    }
+
+    /// Notes, once per instance, a policy `X` without a classifier around a service `S` that is one of
+    /// HTTP or gRPC by its type's name: it reports failures inside of `Ok`, and every one would count
+    /// as a success. To be called where a layer makes a service.
+    pub fn check_classifier<S, X>(&self) {
         let default = std::any::type_name::<ErrorIsFailure>();
         let (policy, service) = (std::any::type_name::<X>(), std::any::type_name::<S>());
         // Parameters that are all defaults are not part of the name.
         let is_default = policy == std::any::type_name::<Policy>() || policy.contains(default);
-        if is_default
-            && BY_STATUS.iter().any(|part| service.contains(part))
-            && !self.warned.swap(true, Ordering::Relaxed)
-        {
-            self.warn(
-                "no classifier is set, so every response is a success, also one that reports a \
-                 failure: set one with `classify`, for HTTP an `HttpClassifier`",
-            );
+        if is_default {
+            self.default_classifier.store(true, Ordering::Relaxed);
         }
+        if is_default && BY_STATUS.iter().any(|part| service.contains(part)) {
+            self.misconfigure(Misconfiguration::Unclassified);
+        }
+    }
+
+    /// That there is no classifier, as a setting: field and value. Of a type of the user's own nobody
+    /// knows whether its responses report failures, so this is all that is known.
+    pub fn classifier_setting(&self) -> Option<(&'static str, String)> {
+        let is_default = self.default_classifier.load(Ordering::Relaxed);
+        is_default.then(|| ("classifier", "none: every Ok is a success".to_owned()))
     }
 
     #[cold]

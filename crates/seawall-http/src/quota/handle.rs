@@ -1,6 +1,6 @@
 //! Reading and controlling a feedback from outside.
 
-use seawall_core::{Events, InstanceHandle, InvalidConfig, Samples};
+use seawall_core::{InstanceHandle, InvalidConfig, Samples};
 
 use super::headers::RateLimitHeaders;
 use super::state::{self, HttpFeedbackCounts, State, Stripe};
@@ -59,6 +59,7 @@ impl InstanceHandle for HttpFeedbackHandle {
     seawall_core::handle_methods! { |this|
         pattern: state::PATTERN,
         state: this.snapshot().state.as_str(),
+        attach: this.state.common().events,
         commands: [Bypass => bypass, Reset => reset],
     }
 
@@ -68,11 +69,5 @@ impl InstanceHandle for HttpFeedbackHandle {
 
     fn settings(&self) -> Vec<(&'static str, String)> {
         vec![("limits", self.config().len().to_string())]
-    }
-
-    // What could not be read is counted; a call is not changed by it, so there is no event. A value
-    // that was bounded is one.
-    fn attach(&self, events: &Events) {
-        self.state.common().events.attach(events);
     }
 }

@@ -134,7 +134,7 @@ where
     ) -> StopReason {
         let would_retry = !attempted.bypassed && attempted.attempt < config.attempts();
         if reason == StopReason::NotReplaySafe && would_retry && X::Describer::IS_DEFAULT {
-            rules.core.state.warn_not_described();
+            rules.core.state.not_described();
             return StopReason::NotDescribed;
         }
         reason

@@ -123,10 +123,12 @@ impl<M: Send + Sync> InstanceHandle for AttemptTimeoutHandle<M> {
 
     fn settings(&self) -> Vec<(&'static str, String)> {
         let config = self.config();
-        match config.learning() {
+        let mut settings = match config.learning() {
             None => vec![("timeout", Span(config.timeout()).to_string())],
             Some(learned) => learned.settings(),
-        }
+        };
+        settings.extend(self.state().common.source().classifier_setting());
+        settings
     }
 }
 

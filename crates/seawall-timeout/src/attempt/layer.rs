@@ -134,6 +134,10 @@ impl<S, X: Clone, O: Clone, M> Layer<S> for AttemptTimeoutLayer<X, O, M> {
 
     fn layer(&self, inner: S) -> Self::Service {
         let state = self.shared.anchor();
+        if state.common().learner.is_some() {
+            let source = state.common().common.source();
+            source.check_classifier::<S, X>();
+        }
         AttemptTimeout::new(inner, state, self.policy.clone(), self.per_request.clone())
     }
 }

@@ -309,6 +309,9 @@ where
     type Service = DescribeService<Layered<Client<S, X, O>, X, W, O>, X::Describer>;
 
     fn layer(&self, client: S) -> Self::Service {
+        // The layers know no policy but what is carried.
+        let retry = self.slots.slots().retry.handle();
+        retry.check_classifier::<S, X>();
         let client = ClassifyLayer::new(self.policy.classifier().clone()).layer(client);
         let service = self.around(self.departing(client));
         DescribeLayer::new(self.policy.describer().clone()).layer(service)
