@@ -6,9 +6,9 @@
 
 Counted are the lines of code in `crates/*/src` that are neither blank nor comment nor test:
 `#[cfg(test)]` items and files or folders named `tests` are left out, and so are unpublished
-crates. Also checked: no function is longer than 80 lines, the median file is no longer than 130
-lines of code, and no two files of a crate import each other, directly or around a cycle
-(`scripts/cycles.py` says what counts as an import).
+crates. Also checked: the median file is no longer than 130 lines of code, and, in unpublished crates
+as well, no function is longer than 80 lines and no two files of a crate import each other, directly
+or around a cycle (`scripts/cycles.py` says what counts as an import).
 """
 
 import pathlib
@@ -85,8 +85,6 @@ def main():
     lines_of_all, totals = [], [0, 0]
     print(f"{'crate':<18}{'files':>6}{'median':>8}{'p90':>6}{'max':>6}{'code':>8}  longest function")
     for manifest in sorted(ROOT.glob("crates/*/Cargo.toml")):
-        if "publish = false" in manifest.read_text():
-            continue
         src = manifest.parent / "src"
         lines, longest, modules = [], (0, "-"), {}
         for path in sorted(src.rglob("*.rs")):
@@ -102,6 +100,8 @@ def main():
                     failed.append(f"{path.relative_to(ROOT)}: {name} has {length} lines, at most {MAX_FUNCTION}")
         for cycle in cycles(modules):
             failed.append(f"{manifest.parent.name}: files import each other: {cycle}")
+        if "publish = false" in manifest.read_text():
+            continue
         row(manifest.parent.name.removeprefix("seawall-"), lines, f"{longest[0]} {longest[1]}")
         lines_of_all += lines
     row("all", lines_of_all, "")

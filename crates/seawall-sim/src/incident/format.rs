@@ -1,5 +1,6 @@
 //! The incident file: which keys there are, and what they mean.
 
+use std::path::Path;
 use std::time::Duration;
 
 use toml::de::DeTable;
@@ -51,7 +52,40 @@ const DISTRIBUTIONS: &[(&str, &[&str])] = &[
     ("pareto", &["min", "shape"]),
 ];
 
-pub(crate) fn parse(text: &str, file: Option<&str>) -> Result<Incidents, IncidentError> {
+impl Incidents {
+    /// Reads a script from the text of an incident file.
+    ///
+    /// # Errors
+    ///
+    /// The text is not TOML, a key is not known, is missing or has an impossible value. The error
+    /// is one line with the line, the value and what is accepted.
+    pub fn from_toml(text: &str) -> Result<Self, IncidentError> {
+        parse(text, None)
+    }
+
+    /// Reads a script from an incident file.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or its text is not valid, as for [`from_toml`](Self::from_toml).
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, IncidentError> {
+        let path = path.as_ref();
+        let name = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => parse(&text, Some(&name)),
+            Err(error) => Err(IncidentError::unreadable(name, &error)),
+        }
+    }
+
+    /// The script in [`DEFAULT_SCENARIO`](super::DEFAULT_SCENARIO).
+    #[must_use]
+    pub fn default_scenario() -> Self {
+        // A test parses the constant, so the fallback is never taken.
+        Self::from_toml(super::DEFAULT_SCENARIO).unwrap_or_default()
+    }
+}
+
+fn parse(text: &str, file: Option<&str>) -> Result<Incidents, IncidentError> {
     let source = Source { text, file };
     let table = DeTable::parse(text).map_err(|error| IncidentError {
         file: file.map(str::to_owned),

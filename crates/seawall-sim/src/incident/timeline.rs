@@ -1,11 +1,8 @@
 //! Which provider and route an incident affects, and when.
 
-use std::path::Path;
 use std::time::Duration;
 
-use super::error::IncidentError;
 use super::fault::{Fault, LONGEST, OutageMode};
-use super::format;
 use super::route::{ProviderKind, Route};
 
 /// A point or a length of time: fixed, or a share of the run.
@@ -121,37 +118,6 @@ impl Incidents {
             length: DEFAULT_LENGTH,
             entries: Vec::new(),
         }
-    }
-
-    /// Reads a script from the text of an incident file.
-    ///
-    /// # Errors
-    ///
-    /// The text is not TOML, a key is not known, is missing or has an impossible value. The error
-    /// is one line with the line, the value and what is accepted.
-    pub fn from_toml(text: &str) -> Result<Self, IncidentError> {
-        format::parse(text, None)
-    }
-
-    /// Reads a script from an incident file.
-    ///
-    /// # Errors
-    ///
-    /// The file cannot be read, or its text is not valid, as for [`from_toml`](Self::from_toml).
-    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, IncidentError> {
-        let path = path.as_ref();
-        let name = path.display().to_string();
-        match std::fs::read_to_string(path) {
-            Ok(text) => format::parse(&text, Some(&name)),
-            Err(error) => Err(IncidentError::unreadable(name, &error)),
-        }
-    }
-
-    /// The script in [`DEFAULT_SCENARIO`](super::DEFAULT_SCENARIO).
-    #[must_use]
-    pub fn default_scenario() -> Self {
-        // A test parses the constant, so the fallback is never taken.
-        Self::from_toml(super::DEFAULT_SCENARIO).unwrap_or_default()
     }
 
     /// The same script with another seed.

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::app::Call;
 use super::body::Reply;
+use super::call::Call;
 use super::meter::Cost;
 use super::profile::Profile;
 use super::stats::TokenUsage;

@@ -41,13 +41,3 @@ impl App {
         }
     }
 }
-
-/// A request as the applications see it.
-#[derive(Debug)]
-pub(crate) struct Call<'a> {
-    pub(crate) route: Route,
-    pub(crate) path: &'a str,
-    pub(crate) query: Option<&'a str>,
-    pub(crate) body: &'a [u8],
-    pub(crate) id: &'a str,
-}

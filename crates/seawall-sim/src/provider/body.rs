@@ -15,7 +15,7 @@ use http_body::Frame;
 use serde_json::Value;
 use tokio::time::Sleep;
 
-use super::connection::{ConnectionControl, Disconnect};
+use super::control::{ConnectionControl, Disconnect};
 use crate::incident::Fault;
 
 /// A response before any fault has touched it.

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
 use hyper::server::conn::http1;
@@ -12,41 +11,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
+use super::control::{ConnectionControl, Disconnect};
 use super::server::Shared;
 use crate::incident::ListenerMode;
-
-/// How a connection is cut off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Disconnect {
-    /// A regular end of the stream (FIN).
-    Close,
-    /// A reset (RST); what was sent and not yet delivered may be lost.
-    Reset,
-}
-
-/// Lets a request or a body, deep inside hyper, request the end of its connection.
-#[derive(Debug, Default)]
-pub(crate) struct ConnectionControl {
-    cut: AtomicU8,
-    requested: Notify,
-}
-
-impl ConnectionControl {
-    pub(crate) fn request(&self, cut: Disconnect) {
-        let value = match cut {
-            Disconnect::Close => 1,
-            Disconnect::Reset => 2,
-        };
-        self.cut.store(value, Ordering::Release);
-        self.requested.notify_one();
-    }
-
-    fn resets(&self) -> bool {
-        self.cut.load(Ordering::Acquire) == 2
-    }
-}
 
 /// The stream under hyper; it resets instead of closing on request.
 #[derive(Debug)]
@@ -118,7 +87,7 @@ pub(crate) async fn serve(
         biased;
         // An error here is the client's leaving, which it may do.
         _ = connection => {}
-        () = control.requested.notified() => {}
+        () = control.requested() => {}
         _ = mode.wait_for(|mode| mode.resets_connections()) => control.request(Disconnect::Reset),
     }
 }

@@ -17,7 +17,7 @@ use super::connection::{self, reset_on_drop};
 use super::limits::Limiter;
 use super::meter::{Counting, Kind, Meter};
 use super::profile::Profile;
-use super::server::Shared;
+use super::server::{Shared, stop_of};
 use super::settings::{BanPolicy, Limit};
 use super::stats::{Order, Stats};
 use crate::incident::{Incidents, Injector, ListenerMode, ProviderKind};
@@ -173,11 +173,6 @@ impl Supervisor {
             }
         }
     }
-}
-
-/// Ends when the server is stopped, or its handle is gone.
-pub(crate) async fn stop_of(stopped: &mut watch::Receiver<bool>) {
-    let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
 async fn accept(listener: Option<&TcpListener>) -> io::Result<tokio::net::TcpStream> {

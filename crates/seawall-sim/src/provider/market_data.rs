@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::app::Call;
 use super::body::Reply;
+use super::call::Call;
 use super::profile::Profile;
 use super::text;
 use crate::incident::{Route, SplitMix64};

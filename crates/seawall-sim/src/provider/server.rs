@@ -12,11 +12,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::ai_api::Prompt;
-use super::app::{App, Call};
+use super::app::App;
 use super::body::{Reply, SimBody};
+use super::call::Call;
 use super::clock::Clock;
-use super::connection::{ConnectionControl, Disconnect};
-use super::handle::stop_of;
+use super::control::{ConnectionControl, Disconnect};
 use super::limits::{Bans, Limiter};
 use super::meter::Cost;
 use super::profile::{Profile, with_retry_after};
@@ -291,4 +291,9 @@ impl Shared {
     fn note_fault(&self, name: &'static str) {
         *self.state().stats.faults.entry(name).or_default() += 1;
     }
+}
+
+/// Ends when the server is stopped, or its handle is gone.
+pub(crate) async fn stop_of(stopped: &mut watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
 }
