@@ -62,6 +62,7 @@ check prometheus '^seawall_calls_total\{.*layer="breaker",outcome="success"\} 5$
 # These compare and measure, in virtual time but for breaker_outage and trading_desk.
 profile=release
 check strict_quota '^1/s +strict .* 0 100\.0 %$' '^5/min +bucket, burst = rate .* [1-9][0-9]* 100\.0 %$'
+check provider_limits '^kite +standard +[0-9]+ calls, 0 violations, ' '^openai +tier-5 .* 0 violations'
 check ai_budget '^openai-tier-1: ' '^ +1 +[0-9]+ +([0-9]+) +0 +0 '
 package=seawall-bulkhead
 check fair_share '^NEWS +[0-9]+ ' '^SYM1 +([0-9]+) +\1 .* 0 +0 '

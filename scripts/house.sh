@@ -48,10 +48,11 @@ done
 found=$(scripts/exhaustive.py)
 [ -z "$found" ] || complain 'neither `#[non_exhaustive]` nor `// Exhaustive: why`:' "$found"
 
-# Words that the vocabulary has replaced, in names as in prose.
+# Words that the vocabulary has replaced, in names as in prose. One provider has paths with such a
+# word, and its file and the page of the providers name them.
 words=$(grep -vE '^(#|$)' scripts/words.txt | paste -sd '|')
 found=$(git grep -nIiE "(^|[^[:alpha:]])($words)([^[:alpha:]]|$)" -- '*.rs' '*.md' '*.toml' '*.sh' '*.py' .ci \
-    ':!docs/vocabulary.md' ':!CHANGELOG.md' || true)
+    ':!docs/vocabulary.md' ':!CHANGELOG.md' ':!docs/providers.md' ':!crates/seawall/catalog/kraken.toml' || true)
 [ -z "$found" ] || complain 'words that docs/vocabulary.md replaces:' "$found"
 
 # The list and the table have the same words, but for those that the table excuses.

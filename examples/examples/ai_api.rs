@@ -35,10 +35,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .start()
         .await?;
 
-    let stack = seawall::ai::openai("openai")
-        .build()?
-        // A second completion is billed, and here that is worth it.
-        .describe(seawall::ai::inference_routes()?);
+    let stack = seawall::provider("openai")?.build()?;
     let handles = stack.handles();
     let mut client = ServiceBuilder::new()
         .layer(stack)

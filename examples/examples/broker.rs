@@ -40,7 +40,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let broker = Broker::alpaca().incidents(incidents).start().await?;
     let url = broker.base_url();
 
-    let stack = seawall::brokers::alpaca("alpaca")
+    let stack = seawall::provider("alpaca")?
+        .builder()?
         .retry(
             RetryConfig::builder()
                 .attempts(5)

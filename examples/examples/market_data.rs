@@ -42,7 +42,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .burst(1)
         .max_wait(10 * SECOND)
         .build()?;
-    let stack = seawall::data::alpha_vantage("alpha vantage")
+    let stack = seawall::provider("alpha-vantage")?
+        .builder()?
         .rate_limit(rate)
         .build()?;
     let handles = stack.handles();

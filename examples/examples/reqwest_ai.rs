@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
+use seawall::catalog::ProviderService;
 use seawall::http_client::ReqwestClient;
-use seawall::{HttpService, ai};
 use seawall_examples::overloaded_ai_api;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -12,7 +12,7 @@ use tower::{BoxError, Layer, ServiceExt};
 
 #[derive(Clone)]
 struct Assistant {
-    client: HttpService<ReqwestClient>,
+    client: ProviderService<ReqwestClient>,
     url: String,
 }
 
@@ -36,8 +36,7 @@ impl Assistant {
 async fn main() -> Result<(), BoxError> {
     let api = overloaded_ai_api().await?;
     // Completions may be sent twice: a 429 is waited for, an overloaded API asked again.
-    let stack = ai::openai("openai").build()?;
-    let stack = stack.describe(ai::inference_routes()?);
+    let stack = seawall::provider("openai")?.build()?;
     let assistant = Assistant {
         client: stack.layer(ReqwestClient::build(reqwest::Client::builder())?),
         url: api.base_url() + "/v1/chat/completions",

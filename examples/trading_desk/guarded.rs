@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::response::Parts;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use seawall::http_client::inspect::InspectFn;
+use seawall::http_client::inspect::{BodyRule, BodyRules};
 use seawall::{
     Backoff, BreakerConfig, BulkheadConfig, Error, HttpService, InvalidConfig, Outcome,
     RateLimitConfig, Reason, Rejection, RetryConfig, Scope, Sent, StackBuilder,
@@ -72,19 +71,17 @@ fn below((limit, per): Allowed) -> Result<RateLimitConfig, InvalidConfig> {
 }
 
 impl Guarded {
-    pub(crate) fn new(meter: &Arc<Meter>) -> Result<Self, InvalidConfig> {
+    pub(crate) fn new(meter: &Arc<Meter>) -> Result<Self, Box<dyn std::error::Error>> {
         let broker = time_limits(seawall::broker("broker"))?
             .rate_limit(below(BROKER)?)
             .build()?;
         let market_data = time_limits(seawall::market_data("market data"))?
             .rate_limit(below(MARKET_DATA)?)
             .build()?
-            .inspect(hidden_throttle as InspectFn);
-        // A second completion is billed, but worth it.
-        let ai_api = time_limits(seawall::ai::openai("AI"))?
+            .inspect(hidden_throttle());
+        let ai_api = time_limits(seawall::provider("openai")?.builder()?)?
             .rate_limit(below(AI_API)?)
-            .build()?
-            .describe(seawall::ai::inference_routes()?);
+            .build()?;
         Ok(Self {
             broker: broker.layer(CountingClient::new(ProviderKind::Broker, meter)),
             market_data: market_data.layer(CountingClient::new(ProviderKind::MarketData, meter)),
@@ -94,13 +91,13 @@ impl Guarded {
 }
 
 /// This vendor's throttle may come as a 200.
-fn hidden_throttle(head: &Parts, body: &[u8]) -> Option<Outcome> {
-    const CODE: &[u8] = b"\"code\":42910000";
-    let hidden = head.status == StatusCode::OK && body.windows(CODE.len()).any(|part| part == CODE);
-    hidden.then_some(Outcome::Throttled {
+fn hidden_throttle() -> BodyRules {
+    let throttled = Outcome::Throttled {
         retry_after: None,
         scope: Scope::Upstream,
-    })
+    };
+    let rule = BodyRule::new(throttled).status(StatusCode::OK);
+    [rule.contains("\"code\":42910000")].into_iter().collect()
 }
 
 impl Caller for Guarded {

@@ -85,10 +85,7 @@ fn incidents(options: &Options) -> Result<Incidents, IncidentError> {
 async fn run(options: &Options, incidents: &Incidents) -> Result<Report, Box<dyn Error>> {
     let length = options.length;
     let bare = side("bare", incidents, |meter| Ok(bare::Bare::new(meter))).await?;
-    let seawall = side("Seawall", incidents, |meter| {
-        guarded::Guarded::new(meter).map_err(Into::into)
-    })
-    .await?;
+    let seawall = side("Seawall", incidents, guarded::Guarded::new).await?;
     let report = Report::new(incidents.seed(), length, bare, seawall);
     print(&report.table());
     if options.json {

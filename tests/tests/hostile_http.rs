@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::{HeaderValue, Request, Response, StatusCode};
 use seawall::http_client::quota::TokenEstimate;
 use seawall::{Limit, RateLimitConfig, Replay, RequestMeta, StackBuilder, TokenCount, Unit};
+use seawall_tests::provider;
 use support::raw_server::{Log, Server};
 use support::{Body, hyper_client, quick};
 use tokio::time::Instant;
@@ -67,9 +68,9 @@ async fn absurd_values_of_retry_after_do_not_shut_a_client() {
             seawall::market_data("data"),
             seawall::broker("broker"),
             seawall::ai_api("ai"),
-            seawall::ai::openai("openai"),
-            seawall::ai::anthropic("anthropic"),
-            seawall::brokers::alpaca("alpaca"),
+            provider("openai", "openai"),
+            provider("anthropic", "anthropic"),
+            provider("alpaca", "alpaca"),
         ];
         for preset in presets {
             let shut = shut_by(StatusCode::TOO_MANY_REQUESTS, absurd, preset).await;
@@ -87,7 +88,7 @@ async fn an_absurd_ban_ends_within_a_day() {
     for absurd in ["1764386400", "Fri, 31 Dec 9999 23:59:59 GMT"] {
         let shut = shut_by(StatusCode::IM_A_TEAPOT, absurd, seawall::broker("b")).await;
         assert!(shut >= DAY && shut <= 2 * DAY, "{absurd}: {shut:?}");
-        let sec = seawall::data::sec_edgar("sec");
+        let sec = provider("sec-edgar", "sec");
         let shut = shut_by(StatusCode::FORBIDDEN, absurd, sec).await;
         assert!(shut >= DAY && shut <= 2 * DAY, "{absurd}: {shut:?}");
     }

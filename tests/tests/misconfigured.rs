@@ -26,6 +26,7 @@ use seawall::{
     KeyedRateLimitLayer, Misconfiguration, Policy, RateLimitConfig, RateLimitLayer, Registry,
     RetryConfig, RetryLayer, WrapErrorLayer,
 };
+use seawall_tests::provider;
 use tower::{Layer, ServiceExt, service_fn};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -291,7 +292,7 @@ fn a_stack_without_a_name_is_an_error_for_every_preset_and_builder() {
         rejected(seawall::market_data(empty).build().map(drop));
         rejected(seawall::order_execution(empty).build().map(drop));
         rejected(seawall::ai_api(empty).build().map(drop));
-        rejected(seawall::brokers::alpaca(empty).build().map(drop));
+        rejected(provider("alpaca", empty).build().map(drop));
         rejected(
             seawall::broker(empty)
                 .build_generic(Policy::new())

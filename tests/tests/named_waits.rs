@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use http::{Request, Response, StatusCode};
 use seawall::http_client::quota::RateLimitHeaders;
 use seawall::{CircuitState, HttpStack, StackBuilder};
+use seawall_tests::provider;
 use support::Body;
 use tokio::time::Instant;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
@@ -151,16 +152,16 @@ async fn a_throttle_with_a_reset_alone_waits_for_it_whatever_its_form() {
     type Preset = (fn(&'static str) -> StackBuilder, &'static str);
     let presets: [Preset; 5] = [
         (
-            |name| seawall::ai::openai(name),
+            |name| provider("openai", name),
             "x-ratelimit-reset-requests",
         ),
-        (|name| seawall::ai::openai(name), "x-ratelimit-reset-tokens"),
+        (|name| provider("openai", name), "x-ratelimit-reset-tokens"),
         (
-            |name| seawall::ai::anthropic(name),
+            |name| provider("anthropic", name),
             "anthropic-ratelimit-requests-reset",
         ),
-        (|name| seawall::brokers::alpaca(name), "x-ratelimit-reset"),
-        (|name| seawall::data::reddit(name), "x-ratelimit-reset"),
+        (|name| provider("alpaca", name), "x-ratelimit-reset"),
+        (|name| provider("reddit", name), "x-ratelimit-reset"),
     ];
     let now = SystemTime::now();
     let unix = now

@@ -19,6 +19,7 @@ use seawall::{
     Backoff, BreakerConfig, Budget, BudgetConfig, BulkheadConfig, CircuitState, InvalidConfig,
     RateLimitConfig, Reason, Rejectable, Replay, RetryConfig, Sent, StackBuilder,
 };
+use seawall_tests::provider;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt, service_fn};
@@ -117,13 +118,13 @@ async fn a_deadline_that_leaves_no_time_for_an_attempt_is_an_error_that_names_it
     for preset in [
         seawall::broker("broker"),
         seawall::order_execution("orders"),
-        seawall::brokers::alpaca("alpaca"),
+        provider("alpaca", "alpaca"),
         seawall::market_data("data"),
-        seawall::data::polygon("polygon"),
-        seawall::data::alpha_vantage("alpha-vantage"),
-        seawall::data::news_api("news-api"),
+        provider("polygon", "polygon"),
+        provider("alpha-vantage", "alpha-vantage"),
+        provider("newsapi", "news-api"),
         seawall::ai_api("ai"),
-        seawall::ai::anthropic("anthropic"),
+        provider("anthropic", "anthropic"),
     ] {
         assert!(preset.build().is_ok());
     }
@@ -147,7 +148,7 @@ async fn a_deadline_that_leaves_no_time_for_an_attempt_is_an_error_that_names_it
 /// The body was a throttle, its header asked for 30 seconds, and the next attempt came immediately.
 #[tokio::test(start_paused = true)]
 async fn the_header_holds_where_the_body_asks_for_a_shorter_wait() {
-    let stack = seawall::data::alpha_vantage("hint").build().expect("valid");
+    let stack = provider("alpha-vantage", "hint").build().expect("valid");
     let (sent_at, mut sends) = tokio::sync::mpsc::unbounded_channel();
     let client = stack.layer(service_fn(move |_: Request<Full<Bytes>>| {
         let _ = sent_at.send(Instant::now());

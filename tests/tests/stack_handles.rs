@@ -12,12 +12,13 @@ use seawall::{
     AttemptTimeoutConfig, Backoff, BreakerConfig, BulkheadConfig, CircuitState, DeadlineConfig,
     HttpStack, LayerExt, Limit, Policy, RateLimitConfig, Registry, RetryConfig, WrapErrorLayer,
 };
+use seawall_tests::provider;
 use tower::{Layer, ServiceExt, service_fn};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn stack(name: &'static str) -> HttpStack {
-    seawall::brokers::alpaca(name)
+    provider("alpaca", name)
         .breaker(
             BreakerConfig::builder()
                 .consecutive_failures(1)

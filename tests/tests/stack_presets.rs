@@ -11,6 +11,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use seawall::http_client::HttpClassifier;
 use seawall::{CircuitState, Error, HttpStack, RateLimitConfig, Reason, Rejectable, StackBuilder};
+use seawall_tests::provider;
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -131,7 +132,7 @@ async fn alpaca() {
         r#"{"code":42910000,"message":"too many requests"}"#,
     );
     // Its reset is 40 s after its date.
-    let seen = replay(seawall::brokers::alpaca("alpaca"), THROTTLE).await;
+    let seen = replay(provider("alpaca", "alpaca"), THROTTLE).await;
     seen.is_throttled();
     assert_eq!(seen.sends, 1, "nothing is sent before the window ends");
     assert!(
@@ -142,7 +143,7 @@ async fn alpaca() {
 
     // About the account, and no throttle.
     let seen = replay(
-        seawall::brokers::alpaca("alpaca-403"),
+        provider("alpaca", "alpaca-403"),
         (
             403,
             &[JSON],
@@ -161,7 +162,7 @@ async fn polygon() {
         &[JSON],
         r#"{"status":"ERROR","request_id":"1","error":"You've exceeded the maximum requests per minute, please wait or upgrade your subscription to continue."}"#,
     );
-    let seen = replay(seawall::data::polygon("polygon"), THROTTLE).await;
+    let seen = replay(provider("polygon", "polygon"), THROTTLE).await;
     seen.is_throttled();
     // Every twelve seconds, as the free plan's five per minute allow, within the deadline.
     assert_eq!(seen.sends, 3);
@@ -169,7 +170,7 @@ async fn polygon() {
     assert_eq!(seen.result.expect("the last one"), 429);
 
     let seen = replay(
-        seawall::data::polygon("polygon-403"),
+        provider("polygon", "polygon-403"),
         (403, &[JSON], r#"{"status":"NOT_AUTHORIZED"}"#),
     )
     .await;
@@ -183,7 +184,7 @@ async fn alpha_vantage() {
         &[JSON],
         r#"{"Information": "Thank you for using Alpha Vantage! Please consider spreading out your free API requests more sparingly (1 request per second). You may subscribe to any of the premium plans at https://www.alphavantage.co/premium/ to lift the free key rate limit (25 requests per day), raise the per-second burst limit, ..."}"#,
     );
-    let seen = replay(seawall::data::alpha_vantage("av-burst"), BURST).await;
+    let seen = replay(provider("alpha-vantage", "av-burst"), BURST).await;
     seen.is_throttled();
     assert_eq!(seen.sends, 2);
     assert!(seen.took >= SECOND);
@@ -194,7 +195,7 @@ async fn alpha_vantage() {
         r#"{"Information": "We have detected your API key as X and our standard API rate limit is 25 requests per day."}"#,
     );
     for day in [DAY, (200, &[], DAY.2)] {
-        let seen = replay(seawall::data::alpha_vantage("av-day"), day).await;
+        let seen = replay(provider("alpha-vantage", "av-day"), day).await;
         seen.is_out_of_quota_for(3_600 * SECOND);
         // Nothing but the body shows it to the caller.
         assert_eq!(seen.result.ok(), Some(StatusCode::OK));
@@ -205,7 +206,7 @@ async fn alpha_vantage() {
         &[JSON] as &[_],
         r#"{"Meta Data": {}, "Time Series (Daily)": {}}"#,
     );
-    let seen = replay(seawall::data::alpha_vantage("av-data"), data).await;
+    let seen = replay(provider("alpha-vantage", "av-data"), data).await;
     assert_eq!((seen.sends, seen.result.ok()), (1, Some(StatusCode::OK)));
 }
 
@@ -218,14 +219,14 @@ async fn news_api() {
         // The caller gets the 429, also when it does not show what it is.
         let replies: [Reply; 3] = [(429, &[JSON], body), (429, &[], body), (429, &[], "")];
         for reply in replies {
-            let seen = replay(seawall::data::news_api("news"), reply).await;
+            let seen = replay(provider("newsapi", "news"), reply).await;
             seen.is_out_of_quota_for(900 * SECOND);
             assert_eq!(seen.result.ok(), Some(StatusCode::TOO_MANY_REQUESTS));
         }
         // No quota of hours renews in a second, and it may well take longer than a quarter of one.
         for (asked, lasts) in [("1", 900), ("7200", 7_200)] {
             for body in [body, "{}"] {
-                let stack = seawall::data::news_api("news");
+                let stack = provider("newsapi", "news");
                 let paused = pause_of(stack, 429, asked, body).await;
                 assert_eq!(paused, Some(lasts * SECOND));
             }
@@ -244,7 +245,7 @@ async fn reddit() {
         ],
         "Too Many Requests",
     );
-    let seen = replay(seawall::data::reddit("reddit"), THROTTLE).await;
+    let seen = replay(provider("reddit", "reddit"), THROTTLE).await;
     seen.is_throttled();
     assert_eq!(seen.sends, 2, "again when the window has ended");
     assert!(seen.took >= 43 * SECOND, "{:?}", seen.took);
@@ -259,7 +260,7 @@ async fn reddit() {
         &[JSON],
         r#"{"json": {"errors": [["RATELIMIT", "you are doing that too much. try again in 9 minutes.", "ratelimit"]]}}"#,
     );
-    let seen = replay(seawall::data::reddit("reddit-post"), POST).await;
+    let seen = replay(provider("reddit", "reddit-post"), POST).await;
     seen.is_throttled();
     assert!(
         seen.rejected_for >= Some(530 * SECOND),
@@ -289,7 +290,7 @@ async fn yahoo_finance() {
         ),
     ];
     for block in BLOCKS {
-        let seen = replay(seawall::data::yahoo_finance("yahoo"), block).await;
+        let seen = replay(provider("yahoo-finance", "yahoo"), block).await;
         seen.is_banned_for(900 * SECOND);
     }
     let crumb = (
@@ -297,7 +298,7 @@ async fn yahoo_finance() {
         &[("content-type", "text/plain")] as &[_],
         "a1B2c3D4e5F",
     );
-    let seen = replay(seawall::data::yahoo_finance("yahoo-crumb"), crumb).await;
+    let seen = replay(provider("yahoo-finance", "yahoo-crumb"), crumb).await;
     assert_eq!(seen.circuit, CircuitState::Closed);
 }
 
@@ -323,12 +324,12 @@ async fn sec_edgar() {
         ),
     ];
     for block in BLOCKS {
-        let seen = replay(seawall::data::sec_edgar("edgar"), block).await;
+        let seen = replay(provider("sec-edgar", "edgar"), block).await;
         seen.is_banned_for(600 * SECOND);
     }
     // Where it names a time, that counts.
     let named = (429, &[("retry-after", "120")] as &[_], "");
-    let seen = replay(seawall::data::sec_edgar("edgar-named"), named).await;
+    let seen = replay(provider("sec-edgar", "edgar-named"), named).await;
     seen.is_banned_for(120 * SECOND);
 }
 
@@ -340,7 +341,7 @@ async fn openai() {
         r#"{"error":{"message":"x","type":"insufficient_quota","param":null,"code":"project_spend_limit_exceeded"}}"#,
     ];
     for body in GONE {
-        let seen = replay(seawall::ai::openai("openai"), (429, &[JSON], body)).await;
+        let seen = replay(provider("openai", "openai"), (429, &[JSON], body)).await;
         assert_eq!((seen.sends, seen.failures), (1, 0));
         assert_eq!(seen.circuit, CircuitState::Closed);
     }
@@ -355,7 +356,7 @@ async fn openai() {
         ],
         r#"{"error":{"message":"Rate limit reached","type":"tokens","param":null,"code":"rate_limit_exceeded"}}"#,
     );
-    let seen = replay(seawall::ai::openai("openai-throttle"), THROTTLE).await;
+    let seen = replay(provider("openai", "openai-throttle"), THROTTLE).await;
     seen.is_throttled();
     assert_eq!(seen.sends, 3);
     assert!(seen.took >= 3 * SECOND, "{:?}", seen.took);
@@ -365,7 +366,7 @@ async fn openai() {
         &[JSON],
         r#"{"error":{"type":"service_unavailable_error","code":"server_is_overloaded"}}"#,
     );
-    let seen = replay(seawall::ai::openai("openai-overloaded"), OVERLOADED).await;
+    let seen = replay(provider("openai", "openai-overloaded"), OVERLOADED).await;
     assert_eq!((seen.sends, seen.failures), (3, 3));
 }
 
@@ -384,7 +385,7 @@ async fn anthropic() {
         ),
     ];
     for reply in SPENT {
-        let seen = replay(seawall::ai::anthropic("anthropic"), reply).await;
+        let seen = replay(provider("anthropic", "anthropic"), reply).await;
         assert_eq!((seen.sends, seen.failures), (1, 0));
     }
     const THROTTLE: Reply = (
@@ -392,7 +393,7 @@ async fn anthropic() {
         &[JSON, ("retry-after", "5")],
         r#"{"type":"error","error":{"type":"rate_limit_error","message":"x"},"request_id":"req_1"}"#,
     );
-    let seen = replay(seawall::ai::anthropic("anthropic-throttle"), THROTTLE).await;
+    let seen = replay(provider("anthropic", "anthropic-throttle"), THROTTLE).await;
     seen.is_throttled();
     assert_eq!(seen.sends, 3);
     assert!(seen.took >= 10 * SECOND, "{:?}", seen.took);
@@ -402,7 +403,7 @@ async fn anthropic() {
         &[JSON],
         r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"},"request_id":"req_1"}"#,
     );
-    let seen = replay(seawall::ai::anthropic("anthropic-overloaded"), OVERLOADED).await;
+    let seen = replay(provider("anthropic", "anthropic-overloaded"), OVERLOADED).await;
     assert_eq!((seen.sends, seen.failures), (3, 3));
 }
 
@@ -442,8 +443,8 @@ async fn paused_by(
 async fn the_pauses_of_a_provider_stay_when_its_rate_is_overridden() {
     let fast = || RateLimitConfig::builder().rate(100, SECOND);
     let daily = r#"{"Information": "our standard API rate limit is 25 requests per day"}"#;
-    let news = seawall::data::news_api;
-    let alpha_vantage = seawall::data::alpha_vantage;
+    let news = |name: &'static str| provider("newsapi", name);
+    let alpha_vantage = |name: &'static str| provider("alpha-vantage", name);
     let own = fast().default_pause(60 * SECOND).build().expect("valid");
     let short = fast().max_pause(600 * SECOND).build().expect("valid");
     let fast = fast().build().expect("valid");

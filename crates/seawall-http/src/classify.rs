@@ -143,13 +143,15 @@ impl<T> HttpClassifier<T> {
     }
 
     /// Takes responses of `status` for an exhausted quota that renews after the time of
-    /// `Retry-After`, if that is sent. The last rule for a status counts.
+    /// `Retry-After`, if that is sent and no shorter than `shortest`: a proxy before the upstream
+    /// may write one of seconds, which a quota of hours does not mean. The last rule for a status
+    /// counts.
     ///
     /// An exhausted quota pauses the rate limit, says nothing about the upstream's health, and is
     /// not retried.
     #[must_use]
-    pub fn quota_on(self, status: StatusCode) -> Self {
-        self.rule(status, Rule::Quota(Duration::ZERO))
+    pub fn quota_on(self, status: StatusCode, shortest: Duration) -> Self {
+        self.rule(status, Rule::Quota(shortest))
     }
 
     /// Classifies errors with `judge`, for a client whose error is no [`TransportError`].

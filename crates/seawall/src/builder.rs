@@ -20,9 +20,10 @@ use crate::stack::{ClientStack, Pay};
 /// Builds a stack: the numbers of a provider or of a kind of service, each of which can be
 /// overridden.
 ///
-/// Made by [`broker`](crate::broker()), [`market_data`](crate::market_data()),
-/// [`ai_api`](crate::ai_api()) and the providers' functions in [`brokers`](crate::brokers),
-/// [`data`](crate::data) and [`ai`](crate::ai).
+/// Made by [`broker`](crate::broker()), [`order_execution`](crate::order_execution()),
+/// [`market_data`](crate::market_data()) and [`ai_api`](crate::ai_api()); for a provider of the
+/// [catalogue](crate::catalog) it is what [`Tier::build_with`](crate::catalog::Tier::build_with)
+/// adjusts.
 ///
 /// ```
 /// use std::time::Duration;
@@ -67,7 +68,7 @@ impl StackBuilder {
             settings: Ok(settings),
             pay: Pay::default(),
             #[cfg(feature = "http")]
-            http: HttpParts::COMMON,
+            http: HttpParts::common(),
             #[cfg(feature = "http")]
             own_body_timeout: None,
             #[cfg(feature = "http")]
@@ -81,11 +82,24 @@ impl StackBuilder {
             settings: preset.settings(),
             pay: Pay::default(),
             #[cfg(feature = "http")]
-            http: preset.http,
+            http: HttpParts::common(),
             #[cfg(feature = "http")]
             own_body_timeout: None,
             #[cfg(feature = "http")]
             longest_wait: None,
+        }
+    }
+
+    /// A stack of these numbers, for an upstream of which this is known.
+    #[cfg(feature = "catalog")]
+    pub(crate) fn with_http(
+        name: impl Into<InstanceName>,
+        settings: Settings,
+        http: HttpParts,
+    ) -> Self {
+        Self {
+            http,
+            ..Self::new(name, settings)
         }
     }
 
@@ -158,9 +172,9 @@ impl StackBuilder {
     /// use seawall::RateLimitConfig;
     ///
     /// let paid = RateLimitConfig::builder().rate(20, Duration::from_secs(1)).build()?;
-    /// let stack = seawall::data::news_api("news").rate_limit(paid);
+    /// let stack = seawall::market_data("news").rate_limit(paid);
     /// let pause = stack.settings()?.rate_limit.default_pause();
-    /// assert_eq!(pause, Duration::from_secs(900));
+    /// assert_eq!(pause, Duration::from_secs(1));
     /// # Ok::<(), seawall::InvalidConfig>(())
     /// ```
     pub fn rate_limit(self, rate_limit: RateLimitConfig) -> Self {
@@ -244,7 +258,7 @@ impl StackBuilder {
     #[cfg(feature = "http")]
     pub fn build(self) -> Result<crate::HttpStack, InvalidConfig> {
         let mut settings = self.settings?;
-        let mut classifier = (self.http.classifier)();
+        let mut classifier = self.http.classifier.clone();
         if let Some(longest) = self.longest_wait {
             classifier = classifier.with_longest_wait(longest)?;
             raise(&mut settings, longest);

@@ -8,7 +8,7 @@ use seawall_core::{
 };
 use seawall_http::body_timeout::BodyTimeoutLayer;
 use seawall_http::deadline::{deadline_of, propagate_deadline};
-use seawall_http::inspect::{InspectFn, InspectLayer, Inspector};
+use seawall_http::inspect::{BodyRules, InspectLayer, Inspector};
 use seawall_http::quota::{HttpFeedback, RateLimitHeaders};
 use seawall_http::{CompleteOnBodyEnd, HttpClassifier, KeepBody, Receive, ReceiveLayer, Routes};
 use seawall_timeout::{DeadlineConfig, PropagateDeadline};
@@ -69,7 +69,7 @@ pub type HttpPolicy<C = HttpClassifier, P = CloneRequest, K = KeepBody> =
 ///
 /// [`TransportError`]: seawall_http::TransportError
 #[derive(Clone, Debug)]
-pub struct HttpStack<X = HttpPolicy, I = InspectFn, O = Slots> {
+pub struct HttpStack<X = HttpPolicy, I = BodyRules, O = Slots> {
     stack: ClientStack<X, PropagateHttpDeadline, O>,
     body_timeout: BodyTimeoutLayer,
     feedback: HttpFeedback,
@@ -80,7 +80,7 @@ pub struct HttpStack<X = HttpPolicy, I = InspectFn, O = Slots> {
 }
 
 /// The service that an [`HttpStack`] makes of a client `S`: a type that can be named.
-pub type HttpService<S, X = HttpPolicy, I = InspectFn, O = Slots> =
+pub type HttpService<S, X = HttpPolicy, I = BodyRules, O = Slots> =
     <HttpStack<X, I, O> as Layer<S>>::Service;
 
 impl HttpStack {
@@ -93,7 +93,7 @@ impl HttpStack {
     ) -> Result<Self, InvalidConfig> {
         let policy = Policy::new()
             .classify(classifier)
-            .describe(Routes::reads_only())
+            .describe(http.routes.clone())
             .track_completion(CompleteOnBodyEnd)
             .keep(KeepBody::new());
         Ok(Self {
@@ -101,8 +101,8 @@ impl HttpStack {
                 .policy(policy)
                 .propagate(PropagateHttpDeadline::default()),
             body_timeout: BodyTimeoutLayer::new(name, settings.body_timeout),
-            feedback: HttpFeedback::new(name, (http.headers)()),
-            inspect: http.inspect,
+            feedback: HttpFeedback::new(name, http.headers.clone()),
+            inspect: InspectLayer::by_rules(http.body_rules.clone()),
             #[cfg(feature = "usage")]
             usage_cap: None,
         })
@@ -128,9 +128,9 @@ impl<T, P, K, I, O> HttpStack<HttpPolicy<HttpClassifier<T>, P, K>, I, O> {
     ///         Error::Rejected(rejection) => rejection.outcome(),
     ///     }
     /// }
-    /// let stack = seawall::data::sec_edgar("edgar").build()?.classify_errors(judge);
+    /// let stack = seawall::provider("sec-edgar")?.build()?.classify_errors(judge);
     /// # let _ = stack.handles();
-    /// # Ok::<(), seawall::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
     pub fn classify_errors<F>(
@@ -238,8 +238,8 @@ impl<X, I, O> HttpStack<X, I, O> {
 
     /// Looks into JSON bodies of up to 16 KiB for what the status does not say: with a function
     /// of head and body, or any [`Inspector`]. The stacks of known providers have theirs already;
-    /// this one takes its place. With `inspector as InspectFn` the stack keeps a type that can be
-    /// named.
+    /// this one takes its place. With [`BodyRules`](seawall_http::inspect::BodyRules)
+    /// the stack keeps its type.
     ///
     /// ```
     /// use http::response::Parts;

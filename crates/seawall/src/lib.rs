@@ -12,7 +12,7 @@
 //! #     Ok::<_, std::convert::Infallible>(http::Response::new(Body::default()))
 //! # });
 //! # use tower::ServiceExt;
-//! let stack = seawall::brokers::alpaca("alpaca").build()?;
+//! let stack = seawall::provider("alpaca")?.build()?;
 //! let handles = stack.handles(); // reads and controls every layer
 //! let client = ServiceBuilder::new().layer(stack).service(http_client);
 //! let response = client.oneshot(http::Request::get("/v2/positions").body(Body::default())?).await?;
@@ -24,7 +24,7 @@
 //!
 //! | you have | use |
 //! |---|---|
-//! | a known provider | its function in [`brokers`], [`data`] or [`ai`] |
+//! | a provider of the [catalogue](catalog) | [`provider`](provider()) |
 //! | another provider | [`broker`](broker()), [`market_data`](market_data()), [`ai_api`](ai_api()), with its own [rate limit](StackBuilder::rate_limit) |
 //! | hyper-util's client, or any service of `http::Request` | [`StackBuilder::build`]: an [`HttpStack`] |
 //! | a `reqwest::Client` | the same, around [`ReqwestClient`](http_client): see `guide::reqwest` |
@@ -56,6 +56,7 @@
 //!
 //! | feature | adds |
 //! |---|---|
+//! | `catalog` (default) | [`provider`](provider()) and the module [`catalog`] |
 //! | `http` (default) | [`HttpStack`] and the module [`http_client`] |
 //! | `hyper` (default) | errors of hyper and hyper-util that know whether the request was sent |
 //! | `reqwest` | the adapter for `reqwest::Client`, and the same for its errors |
@@ -76,6 +77,8 @@
 struct Readme;
 
 mod builder;
+#[cfg(feature = "catalog")]
+pub mod catalog;
 #[cfg(feature = "http")]
 mod http_handles;
 #[cfg(feature = "http")]
@@ -100,23 +103,6 @@ pub mod guide {
     pub mod reqwest {}
 }
 
-/// Stacks of AI APIs by provider, and their routes.
-pub mod ai {
-    #[cfg(feature = "http")]
-    pub use crate::preset::inference_routes;
-    pub use crate::preset::{anthropic, openai};
-}
-
-/// Stacks of brokers by provider.
-pub mod brokers {
-    pub use crate::preset::alpaca;
-}
-
-/// Stacks of market-data and news vendors by provider.
-pub mod data {
-    pub use crate::preset::{alpha_vantage, news_api, polygon, reddit, sec_edgar, yahoo_finance};
-}
-
 #[cfg(feature = "grpc")]
 #[doc(inline)]
 pub use seawall_grpc as grpc;
@@ -126,11 +112,20 @@ pub use seawall_grpc as grpc;
 pub use seawall_http as http_client;
 
 pub use builder::StackBuilder;
+#[cfg(feature = "catalog")]
+pub use catalog::{
+    alpaca, alpaca_data, alpha_vantage, anthropic, binance, coinbase, finnhub, ibkr, kite, kraken,
+    newsapi, oanda, openai, polygon, provider, reddit, sec_edgar, tradier, yahoo_finance,
+};
 #[cfg(feature = "http")]
 pub use http_handles::HttpHandles;
 #[cfg(feature = "http")]
 pub use http_stack::{HttpPolicy, HttpService, HttpStack, PropagateHttpDeadline};
-pub use preset::{ai_api, broker, market_data, order_execution};
+#[cfg(feature = "http")]
+pub use preset::inference_routes;
+pub use preset::{
+    ai_agents, ai_api, api_client, broker, database, market_data, news, order_execution,
+};
 pub use settings::Settings;
 pub use stack::{
     ClientStack, NoLayer, Slots, StackCounts, StackHandles, StackService, StackSnapshot,

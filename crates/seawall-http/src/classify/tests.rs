@@ -181,7 +181,7 @@ fn the_bans_of_providers_are_found_by_their_status() {
 
 #[test]
 fn a_status_can_be_an_exhausted_quota() {
-    let vendor = HttpClassifier::new().quota_on(StatusCode::PAYMENT_REQUIRED);
+    let vendor = HttpClassifier::new().quota_on(StatusCode::PAYMENT_REQUIRED, Duration::ZERO);
     let of = |classifier: &HttpClassifier, status, headers| {
         classifier.judge_response(&response(status, headers))
     };

@@ -9,9 +9,14 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::body::InspectedBody;
+use super::body_rules::BodyRules;
+use super::content::is_plain_text;
 use super::future::InspectFuture;
 use super::inspector::Inspector;
 use super::rules::{Rules, Wanted};
+
+/// The longest body that is read for a provider: messages are far shorter.
+pub(super) const CAP: usize = 16 * 1024;
 
 /// Reads small bodies of responses and lets an [`Inspector`] classify them; see the
 /// [module](crate::inspect).
@@ -95,6 +100,20 @@ impl<I> InspectLayer<I> {
             }
         };
         self
+    }
+}
+
+impl InspectLayer<BodyRules> {
+    /// Inspects bodies of up to 16 KiB by `rules`: JSON, and where one of them is about a page or
+    /// about how a text begins, plain text and HTML as well. Without rules no body is read.
+    pub fn by_rules(rules: BodyRules) -> Self {
+        let cap = if rules.is_empty() { 0 } else { CAP };
+        let reads_text = rules.read_text();
+        let layer = Self::new(cap, rules);
+        if reads_text {
+            return layer.only(is_plain_text);
+        }
+        layer
     }
 }
 

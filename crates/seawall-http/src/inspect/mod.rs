@@ -87,6 +87,7 @@
 //! [`Classify`]: seawall_core::Classify
 
 mod body;
+mod body_rules;
 pub(crate) mod content;
 mod encoding;
 mod future;
@@ -96,6 +97,7 @@ mod providers;
 mod rules;
 
 pub use body::InspectedBody;
+pub use body_rules::{BodyRule, BodyRules};
 pub(crate) use content::is_event_stream;
 pub use content::{is_plain_json, is_plain_text};
 pub use future::InspectFuture;

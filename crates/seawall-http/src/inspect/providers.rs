@@ -8,10 +8,7 @@ use seawall_core::{FailureKind, Outcome, Scope};
 
 use super::content::{is_html, is_plain_text};
 use super::inspector::InspectFn;
-use super::layer::InspectLayer;
-
-/// The longest body that the providers' layers read: their messages are far shorter.
-const CAP: usize = 16 * 1024;
+use super::layer::{CAP, InspectLayer};
 
 const QUOTA: Outcome = Outcome::QuotaExhausted { renews_in: None };
 

@@ -2,19 +2,20 @@
 
 use seawall_core::{InstanceName, Jitter, Unit};
 
-use super::{BREAKER, Breaker, Bulkhead, MINUTE, Preset, RATE, RETRY, Rate, Retry};
 #[cfg(feature = "http")]
-use super::{HttpParts, InspectLayer, RateLimitHeaders};
+use super::BodyTimes;
+use super::{BREAKER, Breaker, Bulkhead, MINUTE, Preset, RATE, RETRY, Rate, Retry};
 use super::{millis, secs};
 use crate::StackBuilder;
 
 /// A stack for any AI API: completions and messages, streamed or not.
 ///
-/// **Without [`describe`](crate::HttpStack::describe)`(`[`inference_routes`](crate::ai::inference_routes)`()?)`
+/// **Without [`describe`](crate::HttpStack::describe)`(`[`inference_routes`](crate::inference_routes)`()?)`
 /// no completion is retried**, not even after a 429 with `Retry-After`.
 ///
 /// `name` is a label: what rejections, events and metrics call this stack. It selects nothing: the
-/// stacks of known providers, with their limits, headers and errors, are in [`ai`](crate::ai).
+/// stacks of known providers, with their limits, headers and errors, are in the
+/// [catalogue](crate::catalog).
 ///
 /// A permit stays taken until a streamed response has ended, and a stream that breaks is a failure.
 /// Deadline and attempt timeout end with the head of the response. What bounds the stream are the
@@ -24,7 +25,7 @@ use crate::StackBuilder;
 ///
 /// Only reads are tried again unless the routes say otherwise: a second completion changes
 /// nothing but is billed, so whether it is worth it is yours to decide
-/// ([`inference_routes`](crate::ai::inference_routes)). Its rate is 80 % of 500 requests and of
+/// ([`inference_routes`](crate::inference_routes)). Its rate is 80 % of 500 requests and of
 /// 500,000 tokens per minute, unofficial figures for OpenAI's first paid tier. Providers may
 /// enforce them per second, so the burst is small. Tokens are counted of requests that carry an
 /// estimate, a [`TokenEstimate`](seawall_http::quota::TokenEstimate) in their extensions, which is
@@ -55,33 +56,7 @@ pub fn ai_api(name: impl Into<InstanceName>) -> StackBuilder {
     StackBuilder::of(name, &AI_API)
 }
 
-/// OpenAI: the numbers of [`ai_api`], what the headers of its responses report is left, and the
-/// 429 that means that the money is gone, which is not tried again. It pauses the stack for a second,
-/// the rate limit's `default_pause`, so that a caller who goes on is slowed down and notices soon when
-/// there is money again; set a longer one with the [rate limit](StackBuilder::rate_limit).
-///
-/// **Without [`describe`](crate::HttpStack::describe)`(`[`inference_routes`](crate::ai::inference_routes)`()?)`
-/// no completion is retried**, not even after a 429 with `Retry-After`.
-///
-/// Whatever the tier, no more is sent than its headers report is left
-/// ([rate limits](https://developers.openai.com/api/docs/guides/rate-limits)). A higher tier
-/// overrides the [rate limit](StackBuilder::rate_limit).
-pub fn openai(name: impl Into<InstanceName>) -> StackBuilder {
-    StackBuilder::of(name, &OPENAI)
-}
-
-/// Anthropic, tier Start: 80 % of 1,000 requests, 2,000,000 input tokens and 400,000 output tokens
-/// per minute ([rate limits](https://platform.claude.com/docs/en/api/rate-limits)), what its
-/// headers report is left, and the errors that mean that the money is gone, which are not tried
-/// again and pause the stack for a second, as for [`openai`]. Tokens are those that requests carry an estimate of, as for [`ai_api`].
-///
-/// **Without [`describe`](crate::HttpStack::describe)`(`[`inference_routes`](crate::ai::inference_routes)`()?)`
-/// no completion is retried**, not even after a 429 with `Retry-After`.
-pub fn anthropic(name: impl Into<InstanceName>) -> StackBuilder {
-    StackBuilder::of(name, &ANTHROPIC)
-}
-
-const AI_API: Preset = Preset {
+pub(super) const AI_API: Preset = Preset {
     // One slow response and one more attempt.
     deadline: secs(240),
     // The providers' own SDKs: half a second, doubled, at most eight.
@@ -116,45 +91,11 @@ const AI_API: Preset = Preset {
     // A long response is no failure: the time to its head, two minutes.
     attempt_timeout: secs(120),
     #[cfg(feature = "http")]
-    http: HttpParts {
+    bodies: BodyTimes {
         // The timeout of the SDKs of OpenAI and Anthropic.
         first_byte: Some(secs(600)),
         idle: secs(120),
-        ..HttpParts::COMMON
     },
-};
-
-/// Headers and codes: <https://developers.openai.com/api/docs/guides/rate-limits>,
-/// <https://developers.openai.com/api/docs/guides/error-codes>.
-const OPENAI: Preset = Preset {
-    #[cfg(feature = "http")]
-    http: HttpParts {
-        headers: RateLimitHeaders::openai,
-        inspect: InspectLayer::openai(),
-        ..AI_API.http
-    },
-    ..AI_API
-};
-
-/// Limits and headers: <https://platform.claude.com/docs/en/api/rate-limits>; codes:
-/// <https://platform.claude.com/docs/en/api/errors>.
-const ANTHROPIC: Preset = Preset {
-    rate_limit: Rate {
-        rate: (800, MINUTE),
-        burst: 3,
-        quotas: &[
-            (1_600_000, MINUTE, Unit::InputTokens),
-            (320_000, MINUTE, Unit::OutputTokens),
-        ],
-        ..RATE
-    },
-    #[cfg(feature = "http")]
-    http: HttpParts {
-        headers: RateLimitHeaders::anthropic,
-        inspect: InspectLayer::anthropic(),
-        ..AI_API.http
-    },
-    ..AI_API
 };
 
 /// The routes of OpenAI and Anthropic with their inference calls marked as safe to send twice:

@@ -2,16 +2,16 @@
 
 use seawall_core::InstanceName;
 
-use super::{BREAKER, Breaker, Bulkhead, MINUTE, Preset, RATE, RETRY, Rate, Retry, millis, secs};
 #[cfg(feature = "http")]
-use super::{HttpParts, RateLimitHeaders};
+use super::BodyTimes;
+use super::{BREAKER, Breaker, Bulkhead, MINUTE, Preset, RATE, RETRY, Rate, Retry, millis, secs};
 use crate::StackBuilder;
 
 /// A stack for the API of any broker: accounts, positions, orders.
 ///
 /// `name` is a label: what rejections, events and metrics call this stack. It selects nothing. The
-/// stacks of known providers, with their limits, headers and errors, are functions of their own:
-/// [`brokers`](crate::brokers), [`data`](crate::data), [`ai`](crate::ai).
+/// stacks of known providers, with their limits, headers and errors, are in the
+/// [catalogue](crate::catalog).
 ///
 /// Reads are tried again; a request that creates or changes an order is sent once, unless it is
 /// certain that it was never sent. Of hyper-util's client that is known: the connection could not be
@@ -39,23 +39,6 @@ use crate::StackBuilder;
 /// ```
 pub fn broker(name: impl Into<InstanceName>) -> StackBuilder {
     StackBuilder::of(name, &BROKER)
-}
-
-/// Alpaca's trading API: 80 % of its 200 requests per minute
-/// ([usage limit](https://alpaca.markets/support/usage-limit-api-calls)), and what the headers of
-/// its responses report is left.
-///
-/// Orders are sent once, as by [`broker`](crate::broker()): Alpaca checks a `client_order_id` only
-/// among open orders. After an error of unknown fate ask for
-/// `GET /v2/orders:by_client_order_id` before you send it again.
-///
-/// ```
-/// let stack = seawall::brokers::alpaca("alpaca").build()?;
-/// # let _ = stack.handles();
-/// # Ok::<(), seawall::InvalidConfig>(())
-/// ```
-pub fn alpaca(name: impl Into<InstanceName>) -> StackBuilder {
-    StackBuilder::of(name, &ALPACA)
 }
 
 /// A stack for the orders alone, that waits longer for the matching engine.
@@ -100,26 +83,7 @@ const BROKER: Preset = Preset {
     // brokers' own SDKs take.
     attempt_timeout: secs(10),
     #[cfg(feature = "http")]
-    http: HttpParts::COMMON,
-};
-
-/// Limit, headers and codes: <https://alpaca.markets/support/usage-limit-api-calls>,
-/// <https://docs.alpaca.markets/docs/about-broker-api>. 403 is about the account, and no throttle:
-/// <https://alpaca.markets/learn/how-to-fix-common-trading-api-errors-at-alpaca>.
-const ALPACA: Preset = Preset {
-    // The first wait and the longest of its own SDKs and guides.
-    retry: Retry {
-        backoff: (secs(1), MINUTE),
-        ..RETRY
-    },
-    #[cfg(feature = "http")]
-    http: HttpParts {
-        headers: RateLimitHeaders::alpaca,
-        // The timeout of its Go SDK.
-        idle: secs(10),
-        ..HttpParts::COMMON
-    },
-    ..BROKER
+    bodies: BodyTimes::COMMON,
 };
 
 const ORDER_EXECUTION: Preset = Preset {

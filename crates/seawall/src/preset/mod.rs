@@ -1,49 +1,42 @@
-//! A stack as a table of numbers: one constant for each provider and kind of service.
+//! A stack as a table of numbers: one constant for each kind of service.
 
 mod ai;
 mod broker;
+mod general;
 #[cfg(feature = "http")]
 mod http;
 mod market_data;
 
 use std::time::Duration;
 
+use crate::settings::Settings;
 use seawall_breaker::BreakerConfig;
 use seawall_bulkhead::BulkheadConfig;
 use seawall_core::{Backoff, InvalidConfig, Jitter, Unit};
 use seawall_ratelimit::{Limit, RateLimitConfig};
 use seawall_retry::RetryConfig;
 use seawall_timeout::{AttemptTimeoutConfig, DeadlineConfig};
-#[cfg(feature = "http")]
-use {
-    seawall_http::HttpClassifier, seawall_http::inspect::InspectLayer,
-    seawall_http::quota::RateLimitHeaders,
-};
 
-use crate::settings::Settings;
-
-pub use ai::{ai_api, anthropic, openai};
-pub use broker::{alpaca, broker, order_execution};
+pub use ai::ai_api;
+pub use broker::{broker, order_execution};
+pub use general::{ai_agents, api_client, database, news};
 #[cfg(feature = "http")]
-pub(crate) use http::HttpParts;
-pub use market_data::{
-    alpha_vantage, market_data, news_api, polygon, reddit, sec_edgar, yahoo_finance,
-};
+pub(crate) use http::{BodyTimes, HttpParts};
+pub use market_data::market_data;
 
 #[cfg(feature = "http")]
 pub use ai::inference_routes;
 
 const SECOND: Duration = secs(1);
 const MINUTE: Duration = secs(60);
-const DAY: Duration = secs(24 * 3_600);
 
 /// The longest pause that a throttle may ask for, unless the preset itself pauses for longer: the
 /// rate limit's default.
-const LONGEST_PAUSE: Duration = secs(15 * 60);
+pub(crate) const LONGEST_PAUSE: Duration = secs(15 * 60);
 
 /// The longest ban that an exchange documents, Binance's. The classifiers of HTTP allow a day unless
 /// they are asked for more.
-const LONGEST_BAN: Duration = secs(3 * 24 * 3_600);
+pub(crate) const LONGEST_BAN: Duration = secs(3 * 24 * 3_600);
 
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -63,7 +56,7 @@ pub(crate) struct Preset {
     breaker: Breaker,
     attempt_timeout: Duration,
     #[cfg(feature = "http")]
-    pub(crate) http: HttpParts,
+    bodies: BodyTimes,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -147,7 +140,7 @@ impl Preset {
             breaker: self.breaker.config()?,
             attempt_timeout: AttemptTimeoutConfig::fixed(self.attempt_timeout)?,
             #[cfg(feature = "http")]
-            body_timeout: self.http.body_timeout()?,
+            body_timeout: self.bodies.config()?,
         })
     }
 }
@@ -203,21 +196,16 @@ mod tests {
     use super::*;
     use crate::StackBuilder;
 
-    fn all() -> [StackBuilder; 13] {
+    fn all() -> [StackBuilder; 8] {
         [
             broker("broker"),
             order_execution("orders"),
-            alpaca("alpaca"),
             market_data("data"),
-            polygon("polygon"),
-            alpha_vantage("alpha_vantage"),
-            news_api("news_api"),
-            reddit("reddit"),
-            yahoo_finance("yahoo_finance"),
-            sec_edgar("sec_edgar"),
+            news("news"),
             ai_api("ai"),
-            openai("openai"),
-            anthropic("anthropic"),
+            ai_agents("agents"),
+            database("database"),
+            api_client("api"),
         ]
     }
 

@@ -1,0 +1,403 @@
+//! A provider, its tiers, and the stacks for them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use seawall_bulkhead::BulkheadLayer;
+use seawall_core::{InstanceName, InvalidConfig, Ratio, RequestMeta, Unit};
+use seawall_http::inspect::BodyRules;
+use seawall_ratelimit::KeyedRateLimitLayer;
+use seawall_retry::RetryLayer;
+
+use super::build::{self, UTILIZATION};
+use super::data::{
+    Duplicates, Kind, LimitData, LimitScope, Mark, Operation, OrdersData, ProviderData, RouteData,
+    TierData,
+};
+use super::error::UnknownName;
+use crate::settings::Settings;
+use crate::stack::NoLayer;
+use crate::{HttpPolicy, HttpStack, Slots, StackBuilder};
+
+/// The stack of a provider: with limits for each class of its routes, within those of all calls.
+pub type ProviderStack = HttpStack<
+    HttpPolicy,
+    BodyRules,
+    Slots<RetryLayer, NoLayer, NoLayer, BulkheadLayer, KeyedRateLimitLayer>,
+>;
+
+/// The service that the stack of a provider makes of a client `S`: a type that can be named.
+pub type ProviderService<S> = <ProviderStack as tower_layer::Layer<S>>::Service;
+
+/// What is known of a provider; from [`provider`](crate::provider()).
+#[derive(Clone, Debug)]
+pub struct Provider {
+    data: Arc<ProviderData>,
+}
+
+impl Provider {
+    pub(super) const fn new(data: Arc<ProviderData>) -> Self {
+        Self { data }
+    }
+
+    /// Its name in the catalogue: `"alpaca"`.
+    pub fn name(&self) -> &str {
+        &self.data.name
+    }
+
+    /// Its name for people.
+    pub fn title(&self) -> &str {
+        &self.data.title
+    }
+
+    /// What kind of service it offers.
+    pub fn kind(&self) -> Kind {
+        self.data.kind
+    }
+
+    /// What has to be known beside the figures.
+    pub fn about(&self) -> &str {
+        self.data.about.trim()
+    }
+
+    /// Its base URLs by name: `("paper", "https://paper-api.alpaca.markets")`.
+    pub fn base_urls(&self) -> impl Iterator<Item = (&str, &str)> {
+        let urls = self.data.base_urls.iter();
+        urls.map(|base| (&*base.name, &*base.url))
+    }
+
+    /// The headers that every request must have, with an example of each.
+    pub fn required_headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let headers = self.data.required_headers.iter();
+        headers.map(|header| (&*header.name, &*header.example))
+    }
+
+    /// Its routes, in the order in which they are matched.
+    pub fn routes(&self) -> impl Iterator<Item = Route<'_>> {
+        self.data.routes.iter().map(Route)
+    }
+
+    /// Its tiers.
+    pub fn tiers(&self) -> impl Iterator<Item = Tier> {
+        self.data
+            .tiers
+            .iter()
+            .map(|tier| Tier::new(&self.data, tier))
+    }
+
+    /// The tier of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownName`], with the nearest names.
+    pub fn tier(&self, name: &str) -> Result<Tier, UnknownName> {
+        let found = self.tiers().find(|tier| tier.name() == name);
+        found.ok_or_else(|| {
+            let names = self
+                .data
+                .tiers
+                .iter()
+                .map(|tier| tier.name.get_ref().as_str());
+            UnknownName::new(format!("tier of `{}`", self.name()), name, names)
+        })
+    }
+
+    /// The tier that most accounts have.
+    ///
+    /// # Errors
+    ///
+    /// None: a file without it is not read.
+    pub fn default_tier(&self) -> Result<Tier, UnknownName> {
+        self.tier(self.data.default_tier.get_ref())
+    }
+
+    /// The stack for the default tier, named as the provider.
+    ///
+    /// ```
+    /// let stack = seawall::provider("alpaca")?.build()?;
+    /// # let _ = stack.handles();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// None: a file whose tiers make no stacks is not read.
+    pub fn build(&self) -> Result<ProviderStack, InvalidConfig> {
+        self.default_tier()
+            .map_err(|unknown| invalid(&unknown))?
+            .build()
+    }
+
+    /// A builder of a stack for the default tier; see [`Tier::builder`].
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] of `class` for a tier with limits of classes of routes: those need
+    /// [`build`](Self::build).
+    pub fn builder(&self) -> Result<StackBuilder, InvalidConfig> {
+        self.default_tier()
+            .map_err(|unknown| invalid(&unknown))?
+            .builder()
+    }
+
+    /// How the provider identifies orders, if it takes some.
+    pub fn orders(&self) -> Option<OrderIds<'_>> {
+        self.data.orders.as_ref().map(OrderIds)
+    }
+
+    /// Where what is known was read, by short names.
+    pub fn sources(&self) -> impl Iterator<Item = (&str, &str)> {
+        let sources = self.data.sources.iter();
+        sources.map(|(key, text)| (&**key, text.get_ref().trim()))
+    }
+}
+
+fn invalid(unknown: &UnknownName) -> InvalidConfig {
+    InvalidConfig::new(
+        "default_tier",
+        unknown.name(),
+        unknown.accepted().join(", "),
+    )
+}
+
+/// A tier of a provider: its limits, and the stack for them.
+///
+/// ```
+/// use std::time::Duration;
+/// use seawall::Ratio;
+///
+/// let tier = seawall::provider("alpaca")?.tier("plus")?;
+/// let stack = tier
+///     .named("orders")
+///     .utilization(Ratio::HALF)
+///     .build_with(|stack| stack.deadline(Duration::from_secs(20)))?;
+/// assert_eq!(stack.name().as_str(), "orders");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+#[derive(Clone, Debug)]
+pub struct Tier {
+    provider: Arc<ProviderData>,
+    data: TierData,
+    name: InstanceName,
+    utilization: Result<Ratio, InvalidConfig>,
+}
+
+impl Tier {
+    fn new(provider: &Arc<ProviderData>, data: &TierData) -> Self {
+        Self {
+            name: InstanceName::new(&provider.name),
+            provider: Arc::clone(provider),
+            data: data.clone(),
+            utilization: Ratio::new(UTILIZATION),
+        }
+    }
+
+    /// Its name in the catalogue: `"standard"`.
+    pub fn name(&self) -> &str {
+        self.data.name.get_ref()
+    }
+
+    /// Its name for people.
+    pub fn title(&self) -> &str {
+        &self.data.title
+    }
+
+    /// What the provider allows, as it says so.
+    pub fn limits(&self) -> impl Iterator<Item = ProviderLimit<'_>> {
+        self.data.limits.iter().map(ProviderLimit)
+    }
+
+    /// Names the stack: what rejections, events and metrics call it. The name of the provider
+    /// unless set.
+    pub fn named(mut self, name: impl Into<InstanceName>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Uses this share of what the provider allows; 0.8 unless set. What is left is for the burst,
+    /// and for calls that arrive earlier or later than they departed.
+    pub fn utilization(mut self, share: Ratio) -> Self {
+        self.utilization = Ok(share);
+        self
+    }
+
+    /// How long a client should try to connect.
+    pub fn connect_timeout(&self) -> Duration {
+        build::timing(&self.provider, &self.data).connect_timeout.0
+    }
+
+    /// The settings of the layers, at the share in use.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] of `utilization`, where the share leaves nothing to a limit or nothing
+    /// for its burst: 0 and 1.
+    pub fn settings(&self) -> Result<Settings, InvalidConfig> {
+        build::settings(&self.provider, &self.data, self.utilization.clone()?)
+    }
+
+    /// A builder of a stack for this tier, where all its limits are those of all calls together:
+    /// the stack is an [`HttpStack`] as any other, and spends less on its limit.
+    ///
+    /// ```
+    /// let builder = seawall::provider("alpaca")?.tier("standard")?.builder()?;
+    /// let stack: seawall::HttpStack = builder.build()?;
+    /// # let _ = stack.handles();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`settings`](Self::settings), and [`InvalidConfig`] of `class` for a tier with limits of
+    /// classes of routes: those need [`build`](Self::build).
+    pub fn builder(&self) -> Result<StackBuilder, InvalidConfig> {
+        match self
+            .data
+            .limits
+            .iter()
+            .find_map(|limit| limit.class.as_deref())
+        {
+            Some(class) => Err(InvalidConfig::new(
+                "class",
+                class,
+                "none where all calls are limited together: use `Tier::build`",
+            )),
+            None => self.for_all_calls(),
+        }
+    }
+
+    fn for_all_calls(&self) -> Result<StackBuilder, InvalidConfig> {
+        let parts = build::http_parts(&self.provider)?;
+        Ok(StackBuilder::with_http(self.name, self.settings()?, parts))
+    }
+
+    /// The stack for this tier.
+    ///
+    /// # Errors
+    ///
+    /// As [`settings`](Self::settings).
+    pub fn build(&self) -> Result<ProviderStack, InvalidConfig> {
+        self.build_with(|stack| stack)
+    }
+
+    /// The stack for this tier, with settings of your own: `adjust` gets a builder with those of
+    /// the tier, and overrides what is different. A rate limit that it sets is that of all calls;
+    /// those of classes of routes stay.
+    ///
+    /// # Errors
+    ///
+    /// As [`settings`](Self::settings), and as [`StackBuilder::build`] of what was set.
+    pub fn build_with(
+        &self,
+        adjust: impl FnOnce(StackBuilder) -> StackBuilder,
+    ) -> Result<ProviderStack, InvalidConfig> {
+        let share = self.utilization.clone()?;
+        let classes = build::per_class(&self.provider, &self.data, share)?;
+        let stack = adjust(self.for_all_calls()?).build()?;
+        Ok(stack.rate_limit_per_key(classes))
+    }
+}
+
+/// A route of a provider.
+#[derive(Clone, Copy, Debug)]
+pub struct Route<'a>(&'a RouteData);
+
+impl<'a> Route<'a> {
+    /// What it is called: `"orders.create"`.
+    pub fn name(&self) -> &'a str {
+        &self.0.name
+    }
+
+    /// Its method; any where there is none.
+    pub fn method(&self) -> Option<&'a str> {
+        self.0.method.as_deref()
+    }
+
+    /// The [pattern](seawall_http::Routes) of its path.
+    pub fn path(&self) -> &'a str {
+        &self.0.path
+    }
+
+    /// What its requests ask for.
+    pub fn operation(&self) -> Operation {
+        self.0.operation
+    }
+
+    /// What the layers know of its requests.
+    pub fn meta(&self) -> RequestMeta {
+        build::meta(self.0)
+    }
+
+    /// The class whose limits it counts against, beside those of all calls.
+    pub fn class(&self) -> Option<&'a str> {
+        self.0.class.as_deref()
+    }
+}
+
+/// A limit of a tier, as the provider says so.
+#[derive(Clone, Copy, Debug)]
+pub struct ProviderLimit<'a>(&'a LimitData);
+
+impl<'a> ProviderLimit<'a> {
+    /// How many of the unit the provider allows.
+    pub fn count(&self) -> u32 {
+        self.0.count
+    }
+
+    /// In how long.
+    pub fn period(&self) -> Duration {
+        self.0.per.0
+    }
+
+    /// What is counted.
+    pub fn unit(&self) -> Unit {
+        build::unit(self.0.unit)
+    }
+
+    /// Whose calls are counted together.
+    pub fn scope(&self) -> LimitScope {
+        self.0.scope
+    }
+
+    /// The class of routes that it is about; all calls where there is none.
+    pub fn class(&self) -> Option<&'a str> {
+        self.0.class.as_deref()
+    }
+
+    /// How far it can be relied on.
+    pub fn mark(&self) -> Mark {
+        self.0.mark
+    }
+
+    /// The short name of where it was read: a key of [`Provider::sources`].
+    pub fn source(&self) -> &'a str {
+        self.0.source.get_ref()
+    }
+}
+
+/// How a provider identifies orders.
+#[derive(Clone, Copy, Debug)]
+pub struct OrderIds<'a>(&'a OrdersData);
+
+impl<'a> OrderIds<'a> {
+    /// The field of an order with the client's own id.
+    pub fn field(&self) -> &'a str {
+        &self.0.id_field
+    }
+
+    /// The most characters that an id may have.
+    pub fn max_length(&self) -> Option<u32> {
+        self.0.max_length
+    }
+
+    /// What happens to a second order of the same id.
+    pub fn duplicates(&self) -> Duplicates {
+        self.0.duplicates
+    }
+
+    /// How an order is looked up by its id: `"GET /v2/orders:by_client_order_id"`.
+    pub fn look_up(&self) -> Option<&'a str> {
+        self.0.look_up.as_deref()
+    }
+}

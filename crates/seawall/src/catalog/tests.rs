@@ -1,0 +1,190 @@
+//! The files of this crate, and what a file must not contain.
+
+use super::*;
+
+fn text_of(name: &str) -> &'static str {
+    let file = FILES.iter().find(|(file, _)| *file == name);
+    file.expect("it is one of them").1
+}
+
+/// The mistakes of Alpaca's file where `old` is replaced by `new`.
+fn mistakes(old: &str, new: &str) -> Vec<String> {
+    let text = text_of("alpaca");
+    assert!(text.contains(old), "{old}");
+    match read::read("alpaca.toml", &text.replacen(old, new, 1)) {
+        Ok(_) => Vec::new(),
+        Err(CatalogError::Invalid { mistakes, .. }) => {
+            mistakes.iter().map(ToString::to_string).collect()
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn assert_mistake(old: &str, new: &str, part: &str) {
+    let all = mistakes(old, new);
+    assert!(all.iter().any(|mistake| mistake.contains(part)), "{all:?}");
+}
+
+#[test]
+fn every_file_is_read_and_has_the_name_of_its_provider() {
+    for (name, text) in FILES {
+        let data = read::read(name, text);
+        assert_eq!(data.unwrap_or_else(|error| panic!("{error}")).name, *name);
+    }
+}
+
+/// `UPDATE_PROVIDERS=1` writes the page.
+#[test]
+fn the_page_of_the_documentation_is_that_of_the_files() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/providers.md");
+    let page = Catalog::embedded().expect("valid").to_markdown();
+    if std::env::var_os("UPDATE_PROVIDERS").is_some() {
+        fs::write(&path, &page).expect("writable");
+    }
+    let written = fs::read_to_string(&path).expect("there");
+    assert!(
+        written == page,
+        "run `UPDATE_PROVIDERS=1 cargo test -p seawall --lib page`"
+    );
+}
+
+#[test]
+fn a_figure_without_source_or_mark_is_a_mistake() {
+    assert_mistake("source = \"docs\"\nmark", "mark", "missing field `source`");
+    assert_mistake("mark = \"verified\"", "", "missing field `mark`");
+    assert_mistake(
+        "mark = \"verified\"",
+        "mark = \"sure\"",
+        "unknown variant `sure`",
+    );
+    assert_mistake(
+        "source = \"docs\"",
+        "source = \"dcos\"",
+        "`source` is `dcos`",
+    );
+    assert_mistake(
+        "[sources]",
+        "[sources]\nspare = \"x\"",
+        "`sources.spare` is used by nothing",
+    );
+}
+
+#[test]
+fn mistakes_name_line_column_key_and_what_is_accepted() {
+    let all = mistakes("per = \"1m\"", "per = \"soon\"");
+    let line = 1 + text_of("alpaca")
+        .split("per = \"1m\"")
+        .next()
+        .map_or(0, |before| before.matches('\n').count());
+    assert_eq!(all.len(), 1);
+    assert!(all[0].starts_with(&format!("{line}:")), "{all:?}");
+    assert!(all[0].contains("`soon` is not a length of time"), "{all:?}");
+    assert_mistake("per = \"1m\"", "perr = \"1m\"", "unknown field `perr`");
+    assert_mistake("per = \"1m\"", "per = \"-1m\"", "not a length of time");
+    assert_mistake("count = 200", "count = -1", "expected u32");
+    assert_mistake("count = 200", "count = 0", "tier `standard`");
+    assert_mistake(
+        "burst = 10",
+        "burst = 41",
+        "`burst` is 41, accepted is at most 40",
+    );
+    assert_mistake("url = \"https://api", "url = \"api", "with its scheme");
+    assert_mistake("statuses = [429]", "statuses = [42]", "`statuses` is 42");
+    assert_mistake(
+        "attempt_timeout = \"10s\"",
+        "attempt_timeout = \"30s\"",
+        "shorter than the deadline",
+    );
+    assert_mistake(
+        "default_tier = \"standard\"",
+        "default_tier = \"std\"",
+        "accepted is one of plus, standard",
+    );
+}
+
+#[test]
+fn names_that_lead_nowhere_are_mistakes_and_all_are_listed() {
+    assert_mistake(
+        "scope = \"account\"\nburst",
+        "scope = \"account\"\nclass = \"orders\"\nburst",
+        "`limits` is of classes alone",
+    );
+    assert_mistake(
+        "priority = \"high\"",
+        "class = \"orders\"",
+        "`class` is `orders`, which no limit has",
+    );
+    assert_mistake(
+        "name = \"plus\"",
+        "name = \"standard\"",
+        "two tiers `standard`",
+    );
+    let text = text_of("alpaca").replace("\"docs\"\nmark", "\"dcos\"\nmark");
+    let error = read::read("mine.toml", &text).expect_err("the source is unknown");
+    let lines = error.to_string();
+    assert!(lines.lines().count() > 5, "{lines}");
+    assert!(
+        lines.lines().all(|line| line.starts_with("mine.toml:")),
+        "{lines}"
+    );
+}
+
+#[test]
+fn unknown_names_come_with_the_nearest() {
+    let error = provider("Alpacca").expect_err("misspelled");
+    assert!(
+        error.to_string().contains("there is no provider `Alpacca`"),
+        "{error}"
+    );
+    assert!(error.to_string().contains("`alpaca`"), "{error}");
+    let alpaca = provider("alpaca").expect("known");
+    let error = alpaca.tier("free").expect_err("unknown");
+    assert_eq!(error.accepted(), ["standard", "plus"]);
+    assert_eq!(
+        error.to_string(),
+        "there is no tier of `alpaca` `free`, there is `standard` and `plus`"
+    );
+}
+
+#[test]
+fn a_folder_adds_providers_and_replaces_one() {
+    let folder = std::env::temp_dir().join(format!("seawall-catalog-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("writable");
+    let write = |file: &str, text: &str| fs::write(folder.join(file), text).expect("writable");
+    let text = text_of("alpaca");
+    write(
+        "mine.toml",
+        &text.replacen("name = \"alpaca\"", "name = \"mine\"", 1),
+    );
+    write(
+        "alpaca.toml",
+        &text.replacen("count = 200", "count = 100", 1),
+    );
+    write("notes.txt", "not a provider");
+    let embedded = Catalog::embedded().expect("valid");
+    let catalog = embedded.clone().with_folder(&folder).expect("valid");
+    assert_eq!(
+        catalog.providers().count(),
+        embedded.providers().count() + 1
+    );
+    let count = |catalog: &Catalog, name| {
+        let tier = catalog.provider(name).expect("known").default_tier();
+        tier.expect("there is one")
+            .limits()
+            .next()
+            .expect("there is one")
+            .count()
+    };
+    assert_eq!(count(&catalog, "mine"), 200);
+    assert_eq!(count(&catalog, "alpaca"), 100);
+    assert_eq!(count(embedded, "alpaca"), 200);
+    fs::write(folder.join("torn.toml"), [0xff, 0xfe]).expect("writable");
+    let error = embedded.clone().with_folder(&folder).expect_err("no UTF-8");
+    assert!(
+        error.to_string().contains("torn.toml cannot be read"),
+        "{error}"
+    );
+    fs::remove_dir_all(&folder).expect("there");
+    let error = embedded.clone().with_folder(&folder).expect_err("gone");
+    assert!(matches!(error, CatalogError::Unreadable { .. }), "{error}");
+}
