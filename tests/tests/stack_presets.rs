@@ -1,121 +1,30 @@
 //! Each provider's own throttle, ban and exhausted quota, as its documents and clients describe
 //! them, through the stack of that provider: without any help of the user.
 
+#[path = "support/replay.rs"]
+mod replay;
+
 use std::convert::Infallible;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
+use replay::{Body, Effect, JSON, Reply, SECOND, replay};
 use seawall::http_client::HttpClassifier;
-use seawall::{CircuitState, Error, HttpStack, RateLimitConfig, Reason, Rejectable, StackBuilder};
+use seawall::{CircuitState, HttpStack, RateLimitConfig, StackBuilder};
 use seawall_tests::provider;
-use tokio::time::Instant;
 use tower::{Layer, ServiceExt, service_fn};
 
-const SECOND: Duration = Duration::from_secs(1);
-
-type Body = Full<Bytes>;
-/// Status, headers, body.
-type Reply = (u16, &'static [(&'static str, &'static str)], &'static str);
-
-const JSON: (&str, &str) = ("content-type", "application/json");
-
-/// What a provider's response did to the stack.
-struct Effect {
-    /// How often the request was sent.
-    sends: u32,
-    /// What became of the call.
-    result: Result<StatusCode, Error<Infallible>>,
-    circuit: CircuitState,
-    /// How long the next call is rejected for, if it is.
-    rejected_for: Option<Duration>,
-    /// Why.
-    reason: Option<Reason>,
-    failures: u64,
-    /// How long the call took.
-    took: Duration,
-}
-
-/// Sends a read through the stack of a provider that responds with `reply`, and then another.
-async fn replay(builder: StackBuilder, reply: Reply) -> Effect {
-    let stack = builder.build().expect("valid");
-    let handles = stack.handles();
-    let sends = Arc::new(AtomicU32::new(0));
-    let counted = Arc::clone(&sends);
-    let client = stack.layer(service_fn(move |_: Request<Body>| {
-        counted.fetch_add(1, Ordering::SeqCst);
-        let (status, headers, body) = reply;
-        let mut response = Response::builder().status(status);
-        for (name, value) in headers {
-            response = response.header(*name, *value);
-        }
-        let response = response.body(Body::from(body)).expect("valid");
-        std::future::ready(Ok::<_, Infallible>(response))
-    }));
-    let request = || Request::get("/v1/x").body(Body::default()).expect("valid");
-    let start = Instant::now();
-    let result = client.clone().oneshot(request()).await;
-    let took = Instant::now() - start;
-    let result = match result {
-        Ok(response) => {
-            let status = response.status();
-            let whole = response.into_body().collect().await.expect("whole");
-            assert_eq!(
-                whole.to_bytes(),
-                reply.2,
-                "the caller gets the body unchanged"
-            );
-            Ok(status)
-        }
-        Err(error) => Err(error),
-    };
-    let sent = sends.load(Ordering::SeqCst);
-    let failures = handles.breaker.snapshot().counts.failure;
-    // A caller that does not wait.
-    let next = tokio::time::timeout(Duration::ZERO, client.oneshot(request())).await;
-    let rejection = match &next {
-        Ok(Err(error)) => error.rejection().copied(),
-        _ => None,
-    };
-    Effect {
-        sends: sent,
-        result,
-        circuit: handles.breaker.state(),
-        rejected_for: rejection.and_then(|r| r.retry_after()),
-        reason: rejection.map(|r| r.reason()),
-        failures,
-        took,
-    }
-}
-
-impl Effect {
-    /// The circuit is open for that long, and there was one attempt.
-    fn is_banned_for(&self, lasts: Duration) {
-        assert_eq!(self.circuit, CircuitState::Open);
-        assert_eq!(self.reason, Some(Reason::CircuitOpen));
-        assert_eq!(self.rejected_for, Some(lasts));
-        assert_eq!(self.sends, 1, "not tried again");
-    }
-
-    /// No more is sent for that long, nothing counts against the upstream, and there was one attempt.
-    fn is_out_of_quota_for(&self, lasts: Duration) {
-        assert_eq!((self.circuit, self.failures), (CircuitState::Closed, 0));
-        assert_eq!(self.sends, 1, "not tried again");
-        assert!(self.rejected_for >= Some(lasts), "{:?}", self.rejected_for);
-        assert!(
-            self.rejected_for <= Some(lasts + 300 * SECOND),
-            "{:?}",
-            self.rejected_for
-        );
-    }
-
-    /// Retry and rate limit waited; nothing counts against the upstream.
-    fn is_throttled(&self) {
-        assert_eq!((self.circuit, self.failures), (CircuitState::Closed, 0));
-    }
+/// No more is sent for that long, nothing counts against the upstream, and there was one attempt.
+fn assert_out_of_quota_for(seen: &Effect, lasts: Duration) {
+    assert_eq!((seen.circuit, seen.failures), (CircuitState::Closed, 0));
+    assert_eq!(seen.sends, 1, "not tried again");
+    assert!(seen.rejected_for >= Some(lasts), "{:?}", seen.rejected_for);
+    assert!(
+        seen.rejected_for <= Some(lasts + 300 * SECOND),
+        "{:?}",
+        seen.rejected_for
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -196,7 +105,7 @@ async fn alpha_vantage() {
     );
     for day in [DAY, (200, &[], DAY.2)] {
         let seen = replay(provider("alpha-vantage", "av-day"), day).await;
-        seen.is_out_of_quota_for(3_600 * SECOND);
+        assert_out_of_quota_for(&seen, 3_600 * SECOND);
         // Nothing but the body shows it to the caller.
         assert_eq!(seen.result.ok(), Some(StatusCode::OK));
     }
@@ -220,7 +129,7 @@ async fn news_api() {
         let replies: [Reply; 3] = [(429, &[JSON], body), (429, &[], body), (429, &[], "")];
         for reply in replies {
             let seen = replay(provider("newsapi", "news"), reply).await;
-            seen.is_out_of_quota_for(900 * SECOND);
+            assert_out_of_quota_for(&seen, 900 * SECOND);
             assert_eq!(seen.result.ok(), Some(StatusCode::TOO_MANY_REQUESTS));
         }
         // No quota of hours renews in a second, and it may well take longer than a quarter of one.
