@@ -25,7 +25,9 @@ use crate::{FailureKind, Outcome, Rejectable};
     message = "`{Self}` does not classify results of type `Result<&{Res}, &{Err}>`",
     label = "not a classifier of this service's results",
     note = "a classifier is a `fn(Result<&Response, &Error>) -> Outcome`, a closure of that shape, or a type that implements `Classify`",
-    note = "the error type is the one at this layer: above `WrapErrorLayer` it is `seawall_core::Error<E>`"
+    note = "the error type is the one at this layer: above `WrapErrorLayer` it is `seawall_core::Error<E>`",
+    note = "an `HttpClassifier` needs `seawall_http::TransportError` of the client's error, or a function for it: `HttpClassifier::with_errors(..)`",
+    note = "a `GrpcClassifier` needs a `GrpcError`: put `seawall_grpc::WrapStatusLayer` right around the channel"
 )]
 pub trait Classify<Res, Err> {
     /// What `result` says about the upstream. Called once per response, never for a local rejection.
@@ -43,6 +45,7 @@ pub trait Classify<Res, Err> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<F, Res, Err> Classify<Res, Err> for F
 where
     F: Fn(Result<&Res, &Err>) -> Outcome,

@@ -40,6 +40,7 @@ pub trait CopyRequest<Req> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<F, Req> CopyRequest<Req> for F
 where
     F: Fn(&Req) -> Option<Req>,

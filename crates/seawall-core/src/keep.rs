@@ -69,6 +69,7 @@ pub trait KeepResponse<Res> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<F, Res> KeepResponse<Res> for F
 where
     F: Fn(&mut Res, Rejection),

@@ -203,6 +203,7 @@ pub trait Describe<Req: ?Sized> {
     fn describe(&self, request: &Req) -> RequestMeta;
 }
 
+#[diagnostic::do_not_recommend]
 impl<F, Req: ?Sized> Describe<Req> for F
 where
     F: Fn(&Req) -> RequestMeta,

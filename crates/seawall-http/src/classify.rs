@@ -37,6 +37,7 @@ pub trait ClassifyError<E> {
     fn judge(&self, error: &E) -> Outcome;
 }
 
+#[diagnostic::do_not_recommend]
 impl<F, E> ClassifyError<E> for F
 where
     F: Fn(&E) -> Outcome,

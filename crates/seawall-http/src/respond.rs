@@ -25,6 +25,7 @@ pub trait RejectionResponder<B> {
     fn respond(&self, rejection: &Rejection) -> Response<B>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<F, B> RejectionResponder<B> for F
 where
     F: Fn(&Rejection) -> Response<B>,

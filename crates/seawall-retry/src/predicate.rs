@@ -112,6 +112,7 @@ pub trait RetryPredicate<Req, Res, Err> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<F, Req, Res, Err> RetryPredicate<Req, Res, Err> for F
 where
     F: Fn(CompletedAttempt<'_, Req, Res, Err>) -> RetryDecision,

@@ -17,6 +17,7 @@ pub trait ExtractKey<Req, K: ToOwned + ?Sized> {
         K: 'a;
 }
 
+#[diagnostic::do_not_recommend]
 impl<F, Req, K> ExtractKey<Req, K> for F
 where
     F: for<'a> Fn(&'a Req) -> Cow<'a, K>,

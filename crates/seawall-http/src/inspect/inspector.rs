@@ -18,6 +18,7 @@ pub trait Inspector {
 /// An inspector as a `fn` pointer: one type for those of every provider.
 pub type InspectFn = fn(&Parts, &[u8]) -> Option<Outcome>;
 
+#[diagnostic::do_not_recommend]
 impl<F> Inspector for F
 where
     F: Fn(&Parts, &[u8]) -> Option<Outcome>,
