@@ -213,7 +213,9 @@ impl Semaphore {
             self.word.fetch_add(permits(spare.into()), Ordering::AcqRel);
         }
         self.mark(queue);
-        self.wake_idle(queue, &mut wakers);
+        if !queue.idle_waiters.is_empty() {
+            self.wake_idle(queue, &mut wakers);
+        }
         (out, wakers)
     }
 
@@ -231,8 +233,9 @@ impl Semaphore {
     }
 
     /// Wakes those that wait for all permits, if all are available.
+    #[cold]
     fn wake_idle(&self, queue: &mut PermitQueue, wakers: &mut Wakers) {
-        if !queue.idle_waiters.is_empty() && self.is_idle(queue) {
+        if self.is_idle(queue) {
             self.set_flag(IDLE_AWAITED, false);
             for waker in queue.idle_waiters.take_all() {
                 wakers.add(Some(waker));

@@ -27,6 +27,7 @@ use tower_service::Service;
 mod algorithms;
 mod deadlines;
 mod faults;
+mod handed;
 mod live;
 mod model;
 mod order;

@@ -44,6 +44,12 @@ impl<T> Entry<T> {
         }
     }
 
+    /// Whether it waits and has neither a waker nor a timer yet.
+    #[inline]
+    pub(super) fn is_new(&self) -> bool {
+        self.stand == Stand::Waiting && self.waker.is_none() && self.due_ns == u64::MAX
+    }
+
     /// Whether it is not counted while it is set aside: its wait is over, or has no end.
     pub(super) const fn is_uncounted(&self, why: Aside) -> bool {
         match why {

@@ -64,7 +64,7 @@ impl<K: Copy + Ord> Ordered<K> {
             (_, Some((last, _))) if *last == key => parts.run.pop_back(),
             _ => return parts.remove_elsewhere(key),
         };
-        if parts.gaps > 0 || parts.run.is_empty() {
+        if parts.gaps > 0 || (parts.run.is_empty() && parts.run.capacity() > KEPT) {
             parts.close_gaps();
         }
         true

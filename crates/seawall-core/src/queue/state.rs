@@ -234,9 +234,13 @@ impl<T> Queue<T> {
         supply: &mut impl Supply<T>,
         wakers: &mut Wakers,
     ) -> Standing {
-        self.come_back(id, now_ns, supply);
-        if self.answered(id, supply, wakers) {
-            self.vote(false);
+        // One that has just joined has nothing to answer.
+        let is_new = self.entries.get(id).is_some_and(Entry::is_new);
+        if !is_new {
+            self.come_back(id, now_ns, supply);
+            if self.answered(id, supply, wakers) {
+                self.vote(false);
+            }
         }
         self.dispatch(now_ns, supply, wakers);
         let entry = self.entries.get_mut(id);
