@@ -383,12 +383,17 @@ mod tests {
             handed: &handed,
         };
         let mut queue = queue(None);
-        for priority in [Priority::LOW, Priority::LOW, Priority::HIGH] {
+        for priority in [
+            Priority::LOW,
+            Priority::LOW,
+            Priority::NORMAL,
+            Priority::HIGH,
+        ] {
             queue.join(0, &request(priority), permits);
         }
         assert_eq!(queue.position(&request(Priority::HIGH)), 2);
-        assert_eq!(queue.position(&request(Priority::NORMAL)), 2);
-        assert_eq!(queue.position(&request(Priority::LOW)), 4);
+        assert_eq!(queue.position(&request(Priority::NORMAL)), 3);
+        assert_eq!(queue.position(&request(Priority::LOW)), 5);
         queue.rules.lifo_threshold = Some(2);
         assert_eq!(queue.position(&request(Priority::LOW)), 1);
     }

@@ -18,6 +18,8 @@ pub(super) const KEPT: usize = 256;
 #[derive(Debug)]
 pub(super) struct Ordered<K>(Option<Box<Parts<K>>>);
 
+// One cache line.
+#[repr(align(64))]
 #[derive(Debug)]
 struct Parts<K> {
     /// Ascending, each with whether it is there. Neither end is a gap.
