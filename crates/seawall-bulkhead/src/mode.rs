@@ -52,7 +52,16 @@ impl Mode {
     }
 
     /// What is decided about a call for which the settings alone would decide `normal`.
+    #[inline]
     pub(crate) const fn admission(self, normal: Admission) -> Admission {
+        if self.0 == 0 {
+            return normal;
+        }
+        self.commanded(normal)
+    }
+
+    #[cold]
+    const fn commanded(self, normal: Admission) -> Admission {
         match (self.rejects(), normal) {
             (Some(reason), _) => Admission::Rejected(reason),
             (None, normal) if !self.ignores_limits() => normal,

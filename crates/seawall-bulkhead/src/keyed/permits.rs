@@ -84,12 +84,14 @@ impl<S: KeyedSupply> KeyedPermits<S> {
 
     /// Acquires a permit if one is available and no waiter goes before the call.
     pub(crate) fn try_acquire(&self, key: PartitionKey) -> Admission {
-        let (admission, wakers) = self.change(|waiters, supply, wakers| {
-            if !waiters.is_empty() {
-                waiters.dispatch(self.clock.now(), supply, wakers);
-            }
-            supply.try_acquire(key)
-        });
+        let mut wakers = Wakers::new();
+        let mut inner = self.lock();
+        if !inner.waiters.is_empty() {
+            inner.dispatch(self.clock.now(), &mut wakers);
+            inner.wake_idle(&mut wakers);
+        }
+        let admission = inner.supply.try_acquire(key);
+        drop(inner);
         wakers.wake();
         admission
     }
@@ -263,7 +265,9 @@ impl<S: KeyedSupply> KeyedPermits<S> {
             waiters, supply, ..
         } = &mut *inner;
         let out = change(waiters, supply, &mut wakers);
-        inner.wake_idle(&mut wakers);
+        if !inner.idle_waiters.is_empty() {
+            inner.wake_idle(&mut wakers);
+        }
         drop(inner);
         (out, wakers)
     }
@@ -283,6 +287,8 @@ impl<S: KeyedSupply> Inner<S> {
     }
 
     /// Wakes those that wait until no permit is held, if that is so.
+    #[cold]
+    #[inline(never)]
     fn wake_idle(&mut self, wakers: &mut Wakers) {
         if !self.idle_waiters.is_empty() && self.is_idle() {
             for waker in self.idle_waiters.take_all() {

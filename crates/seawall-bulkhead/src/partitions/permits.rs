@@ -87,6 +87,7 @@ impl PartitionPermits {
     /// Whether a call of the key that finds no permit is to be rejected. Where shares are ignored,
     /// calls beyond them stand for those that would wait: beyond the bound of the key, or of what it
     /// has borrowed beyond all permits.
+    #[cold]
     fn is_full_for(&self, partition: &Partition) -> bool {
         if !self.mode.ignores_limits() {
             return partition.is_full();
