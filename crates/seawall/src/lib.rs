@@ -29,7 +29,7 @@
 //! | hyper-util's client, or any service of `http::Request` | [`StackBuilder::build`]: an [`HttpStack`] |
 //! | a `reqwest::Client` | the same, around [`ReqwestClient`](http_client): see `guide::reqwest` |
 //! | any other service: tonic, a database, an error of your own | [`StackBuilder::build_generic`] with a [`Policy`]: a [`ClientStack`] |
-//! | no Tower service, but an async function | [`LayerExt::run`] on either |
+//! | no Tower service, but async functions | [`Services`], or [`LayerExt::run`] on either |
 //! | one pattern alone | its crate, re-exported as [`breaker`], [`retry`], ... |
 //!
 //! # The layers
@@ -58,6 +58,7 @@
 //! |---|---|
 //! | `catalog` (default) | [`provider`](provider()) and the module [`catalog`] |
 //! | `http` (default) | [`HttpStack`] and the module [`http_client`] |
+//! | `services` (default) | [`Services`]: any async function behind a stack, by name |
 //! | `hyper` (default) | errors of hyper and hyper-util that know whether the request was sent |
 //! | `reqwest` | the adapter for `reqwest::Client`, and the same for its errors |
 //! | `fast-clock` (default) | the processor's counter as clock, where it runs at one rate; tokio's clock without it |
@@ -84,6 +85,8 @@ mod http_handles;
 #[cfg(feature = "http")]
 mod http_stack;
 mod preset;
+#[cfg(feature = "services")]
+pub mod services;
 mod settings;
 pub mod stack;
 
@@ -126,6 +129,8 @@ pub use preset::inference_routes;
 pub use preset::{
     ai_agents, ai_api, api_client, broker, database, market_data, news, order_execution,
 };
+#[cfg(feature = "services")]
+pub use services::Services;
 pub use settings::Settings;
 pub use stack::{
     ClientStack, NoLayer, Slots, StackCounts, StackHandles, StackService, StackSnapshot,
