@@ -59,7 +59,7 @@ impl Drop for Timer {
 fn take() -> Slot {
     // Without a pool, while its thread ends, boxes are made and freed.
     let known = POOL.try_with(|pool| pool.borrow_mut().pop());
-    known.ok().flatten().unwrap_or_default()
+    known.ok().flatten().unwrap_or_else(|| Box::pin(None))
 }
 
 #[inline(never)]

@@ -232,18 +232,18 @@ impl Keys {
             && u64::from(cost) <= rate.burst()
         {
             let word = rate.after(word, start.pause);
-            match rate.wait(word, start, cost.into()) {
-                0 if let Ok(next) = rate.take(word, now_ns, cost.into()) => {
-                    if table.get(key.0).is_none() {
-                        self.make_room(table, &config, now_ns, &mut evicted);
-                    }
-                    table.set(key.0, KeyLimit::Word(next));
-                    return Ok(KeyAdmission::Granted);
+            let wait = rate.wait(word, start, cost.into());
+            if wait == 0
+                && let Ok(next) = rate.take(word, now_ns, cost.into())
+            {
+                if table.get(key.0).is_none() {
+                    self.make_room(table, &config, now_ns, &mut evicted);
                 }
-                wait if wait > ns(config.per_key().max_wait()) => {
-                    return Err(Denial::of_wait(start, wait, false));
-                }
-                _ => {}
+                table.set(key.0, KeyLimit::Word(next));
+                return Ok(KeyAdmission::Granted);
+            }
+            if wait > ns(config.per_key().max_wait()) {
+                return Err(Denial::of_wait(start, wait, false));
             }
         }
         let limiter = self.limiter_in(table, &config, key, now_ns);
