@@ -9,9 +9,10 @@ use crate::human::Wait;
 use crate::{CircuitCause, Figure, InstanceName, Outcome};
 
 /// Makes [`Reason`] from one table: the number, the label value, the pattern that gives the reason,
-/// and the reason in words.
+/// the reason in words, and what to do about it.
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $Reason:ident = $number:literal, $label:literal, $pattern:literal, $text:literal;)*) => {
+    ($($(#[$doc:meta])* $Reason:ident = $number:literal, $label:literal, $pattern:literal, $text:literal,
+        $advice:literal;)*) => {
         /// Why a layer rejected.
         #[non_exhaustive]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +39,13 @@ macro_rules! reasons {
                 }
             }
 
+            /// What to do about it, in words.
+            pub const fn advice(self) -> &'static str {
+                match self {
+                    $(Self::$Reason => $advice,)*
+                }
+            }
+
             /// The pattern that gives this reason, where the rejection does not name it.
             const fn pattern(self) -> &'static str {
                 match self {
@@ -50,40 +58,56 @@ macro_rules! reasons {
 
 reasons! {
     /// The circuit is open, or half-open with every probe taken.
-    CircuitOpen = 1, "circuit_open", "circuit breaker", "the circuit is open";
+    CircuitOpen = 1, "circuit_open", "circuit breaker", "the circuit is open",
+        "the upstream is failing: answer without it, and come back later";
     /// The circuit was open when readiness was polled; it may have closed since.
-    NotReady = 2, "not_ready", "circuit breaker", "the circuit was open when readiness was polled";
+    NotReady = 2, "not_ready", "circuit breaker", "the circuit was open when readiness was polled",
+        "poll readiness again: the circuit may have closed since";
     /// The rate is used up, and waiting for it is not allowed or would take too long.
-    RateLimited = 3, "rate_limited", "rate limit", "the rate is used up";
+    RateLimited = 3, "rate_limited", "rate limit", "the rate is used up",
+        "come back later; if it is often so, send less, or raise the limit with the plan";
     /// Every permit is taken, and the queue is full.
-    BulkheadFull = 4, "bulkhead_full", "bulkhead", "every permit is taken and the queue is full";
+    BulkheadFull = 4, "bulkhead_full", "bulkhead", "every permit is taken and the queue is full",
+        "come back later; if it is often so, send fewer at once, or allow more";
     /// The call waited in a queue for as long as it may.
     QueueTimeout = 5, "queue_timeout", "queue",
-        "the call waited in the queue for as long as it may";
+        "the call waited in the queue for as long as it may",
+        "come back later; if it is often so, let fewer calls wait, or allow more at once";
     /// One attempt took longer than an attempt may.
-    AttemptTimeout = 6, "attempt_timeout", "attempt timeout", "the attempt timed out";
+    AttemptTimeout = 6, "attempt_timeout", "attempt timeout", "the attempt timed out",
+        "look the outcome up before the request is sent again, unless it may be repeated";
     /// The whole call, with its waits and attempts, took longer than it may.
-    DeadlineExceeded = 7, "deadline_exceeded", "deadline", "the deadline of the call has passed";
+    DeadlineExceeded = 7, "deadline_exceeded", "deadline", "the deadline of the call has passed",
+        "look the outcome up if it may have been sent; allow more time if it is often so";
     /// The budget for extra attempts is used up.
-    BudgetExhausted = 8, "budget_exhausted", "retry", "the budget for further attempts is used up";
+    BudgetExhausted = 8, "budget_exhausted", "retry", "the budget for further attempts is used up",
+        "do not try again now: the upstream has its share of retries";
     /// The request may have been executed; ask the upstream before it is sent again.
-    OutcomeUnknown = 9, "outcome_unknown", "retry", "the outcome of the request is unknown";
+    OutcomeUnknown = 9, "outcome_unknown", "retry", "the outcome of the request is unknown",
+        "look the outcome up before the request is sent again";
     /// The request costs more than the limiter can ever grant at once.
     TooExpensive = 10, "too_expensive", "rate limit",
-        "the request costs more than the limit can ever grant";
+        "the request costs more than the limit can ever grant",
+        "split the request: waiting does not help";
     /// The response began, and then its body did not come in time.
-    BodyTimeout = 11, "body_timeout", "body timeout", "the body of the response timed out";
+    BodyTimeout = 11, "body_timeout", "body timeout", "the body of the response timed out",
+        "the response began: read it again only where it may be repeated";
     /// The upstream has rejected so many calls recently that this one was not even tried.
     ClientThrottled = 12, "client_throttled", "adaptive throttle",
-        "the upstream has rejected too many calls recently";
+        "the upstream has rejected too many calls recently",
+        "the upstream is overloaded: answer without it, and come back later";
     /// An operator has paused the layer, or the upstream asked for a pause.
-    Paused = 13, "paused", "layer", "paused";
+    Paused = 13, "paused", "layer", "paused",
+        "wait for the end of the pause, or for the operator";
     /// The layer accepts no new calls, since it is about to stop.
-    Draining = 14, "draining", "layer", "draining, no new calls are accepted";
+    Draining = 14, "draining", "layer", "draining, no new calls are accepted",
+        "use another instance: this one stops";
     /// The quota of a day or of another long time is used up.
-    QuotaExhausted = 15, "quota_exhausted", "rate limit", "the quota is used up";
+    QuotaExhausted = 15, "quota_exhausted", "rate limit", "the quota is used up",
+        "do not try again before the quota is renewed";
     /// The code that was to make the call panicked.
-    Panicked = 16, "panicked", "isolated bulkhead", "the call panicked";
+    Panicked = 16, "panicked", "isolated bulkhead", "the call panicked",
+        "look into the code that makes the call; look the outcome up if it may have been sent";
 }
 
 impl Reason {

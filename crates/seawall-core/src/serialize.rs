@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use crate::{CircuitCause, InstanceName, PartitionKey};
+use crate::{CircuitCause, InstanceName, PartitionKey, Rejection, Sent};
 
 impl Serialize for InstanceName {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -21,6 +22,24 @@ impl Serialize for PartitionKey {
 impl Serialize for CircuitCause {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
+    }
+}
+
+/// A map for machines and people: the pattern in words, the instance, the reason as a label, the
+/// message as it is displayed, until when in seconds, whether the request may have been sent, and
+/// what to do.
+impl Serialize for Rejection {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_struct("Rejection", 7)?;
+        map.serialize_field("pattern", &self.pattern())?;
+        map.serialize_field("name", &self.name())?;
+        map.serialize_field("reason", self.reason().as_str())?;
+        map.serialize_field("message", &self.to_string())?;
+        let seconds = self.retry_after().map(|wait| wait.as_secs_f64());
+        map.serialize_field("retry_after_seconds", &seconds)?;
+        map.serialize_field("may_have_been_sent", &(self.sent() == Sent::Maybe))?;
+        map.serialize_field("advice", self.reason().advice())?;
+        map.end()
     }
 }
 
