@@ -114,7 +114,9 @@ pub use respond::{
     PlainResponder, RejectionResponder, RejectionResponse, RejectionResponseFuture,
     RejectionResponseLayer,
 };
-pub use response::{MAX_RETRY_AFTER, rejection_response, retry_after_seconds, status_of};
+pub use response::{
+    MAX_RETRY_AFTER, rejection_response, retry_after_seconds, should_retry, status_of,
+};
 pub use retry_after::{LONGEST_BAN, LONGEST_WAIT, retry_after};
 pub use routes::{Routes, is_idempotent};
 pub use state::{LayerSnapshot, LayerState};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
-use seawall_core::{Reason, Rejection};
+use seawall_core::{Reason, Rejection, Sent};
 
 /// The longest wait that a response asks for: a day. A client comes back to see whether an
 /// operator or a quota has changed meanwhile.
@@ -77,8 +77,40 @@ pub fn retry_after_seconds(rejection: &Rejection) -> Option<u64> {
     Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
 }
 
-/// A rejection as a response: the status of [`status_of`], the reason as a line of plain text, and
-/// `Retry-After` as [`retry_after_seconds`] has it.
+/// Whether a client should send a rejected request again: only where it was certainly not sent, and
+/// waiting for at most a minute helps.
+///
+/// It is the header `x-should-retry` of [`rejection_response`]. The SDKs of OpenAI and Anthropic obey
+/// it before any other sign, and try again by themselves without it, after half a second to eight
+/// where `Retry-After` asks for more than a minute: behind a gateway that has retried already, every
+/// attempt would be multiplied.
+///
+/// Source: `_should_retry` and `_calculate_retry_timeout` of
+/// <https://github.com/openai/openai-python> and <https://github.com/anthropics/anthropic-sdk-python>.
+///
+/// ```
+/// use std::time::Duration;
+/// use seawall_core::{Reason, Rejection};
+/// use seawall_http::should_retry;
+///
+/// let limited = Rejection::new(Reason::RateLimited, "openai");
+/// assert!(should_retry(&limited.with_retry_after(Duration::from_secs(20))));
+/// assert!(!should_retry(&limited.with_retry_after(Duration::from_secs(90))));
+/// assert!(!should_retry(&Rejection::new(Reason::QuotaExhausted, "openai")));
+/// ```
+pub fn should_retry(rejection: &Rejection) -> bool {
+    /// The longest `Retry-After` that these SDKs wait for.
+    const MOST: u64 = 60;
+    let helps = !matches!(
+        rejection.reason(),
+        Reason::QuotaExhausted | Reason::TooExpensive | Reason::BudgetExhausted
+    );
+    let wait = retry_after_seconds(rejection);
+    helps && rejection.sent() == Sent::No && wait.is_some_and(|seconds| seconds <= MOST)
+}
+
+/// A rejection as a response: the status of [`status_of`], the reason as a line of plain text,
+/// `Retry-After` as [`retry_after_seconds`] has it, and `x-should-retry` by [`should_retry`].
 ///
 /// The name of the layer instance is not sent.
 ///
@@ -105,6 +137,12 @@ pub fn rejection_response<B: From<Bytes>>(rejection: &Rejection) -> Response<B> 
     if let Some(seconds) = retry_after_seconds(rejection) {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
+    let again = if should_retry(rejection) {
+        "true"
+    } else {
+        "false"
+    };
+    headers.insert("x-should-retry", HeaderValue::from_static(again));
     response
 }
 
@@ -112,6 +150,32 @@ pub fn rejection_response<B: From<Bytes>>(rejection: &Rejection) -> Response<B> 
 mod tests {
     use super::*;
     use http_body_util::Full;
+
+    #[test]
+    fn only_what_was_not_sent_and_passes_within_a_minute_is_to_be_sent_again() {
+        let header = |rejection: Rejection| {
+            let response = rejection_response::<Full<Bytes>>(&rejection);
+            response.headers()["x-should-retry"] == "true"
+        };
+        let of = |reason| Rejection::new(reason, "x");
+        let minute = Duration::from_secs(60);
+        for reason in [Reason::RateLimited, Reason::Paused, Reason::CircuitOpen] {
+            assert!(header(of(reason).with_retry_after(minute)), "{reason}");
+            let longer = minute + Duration::from_nanos(1);
+            assert!(!header(of(reason).with_retry_after(longer)), "{reason}");
+            assert!(!header(of(reason)), "{reason}: nobody knows when");
+            let sent = of(reason).with_retry_after(minute).with_sent(Sent::Maybe);
+            assert!(!header(sent), "{reason}: it may have been sent");
+        }
+        assert!(header(of(Reason::BulkheadFull)), "a second is estimated");
+        for reason in [
+            Reason::QuotaExhausted,
+            Reason::TooExpensive,
+            Reason::BudgetExhausted,
+        ] {
+            assert!(!header(of(reason).with_retry_after(minute)), "{reason}");
+        }
+    }
 
     #[test]
     fn every_reason_has_a_status_that_says_whose_fault_it_is() {
