@@ -80,7 +80,7 @@ pub fn retry_after_seconds(rejection: &Rejection) -> Option<u64> {
 /// Whether a client should send a rejected request again: only where it was certainly not sent, and
 /// waiting for at most a minute helps.
 ///
-/// It is the header `x-should-retry` of [`rejection_response`]. The SDKs of OpenAI and Anthropic obey
+/// It is the header `x-should-retry` of [`rejection_response`]. The SDKs of OpenAI and Anthropic follow
 /// it before any other sign, and try again by themselves without it, after half a second to eight
 /// where `Retry-After` asks for more than a minute: behind a gateway that has retried already, every
 /// attempt would be multiplied.
