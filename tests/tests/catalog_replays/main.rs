@@ -1,0 +1,124 @@
+//! What each provider of the catalogue sends when it throttles, bans, has no more quota or is down, as
+//! its documents and clients describe it, through the stack of its default tier: without any help of
+//! the user. `docs/providers.md` has the sources.
+
+mod brokers;
+mod market_data;
+#[path = "../support/replay.rs"]
+mod replay;
+mod services;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use replay::{Effect, Reply, replay_through};
+use seawall::catalog::Catalog;
+use seawall::{CircuitState, Reason};
+
+/// A read whose path is no route of any provider.
+const READ: &str = "GET /unlisted";
+
+/// What a reply means.
+#[derive(Clone, Copy, Debug)]
+enum Means {
+    /// Nothing is sent for so many milliseconds, by this call or the next one.
+    Throttle(u64),
+    /// The circuit opens for so many seconds.
+    Ban(u64),
+    /// No wait of a call helps: one attempt, and nothing is sent for so many seconds.
+    Quota(u64),
+    /// The upstream has failed, at every attempt.
+    Failure,
+    /// Nothing: it is about the request, or as it should be.
+    Nothing,
+}
+use Means::{Ban, Failure, Nothing, Quota, Throttle};
+
+/// A request, the reply to each of its attempts, what it means, and how many attempts are made.
+type Case = (&'static str, Reply, Means, u32);
+
+const PROVIDERS: [(&str, &[Case]); 18] = [
+    ("alpaca", brokers::ALPACA),
+    ("alpaca-data", market_data::ALPACA_DATA),
+    ("alpha-vantage", market_data::ALPHA_VANTAGE),
+    ("anthropic", services::ANTHROPIC),
+    ("binance", brokers::BINANCE),
+    ("coinbase", brokers::COINBASE),
+    ("finnhub", market_data::FINNHUB),
+    ("ibkr", brokers::IBKR),
+    ("kite", brokers::KITE),
+    ("kraken", brokers::KRAKEN),
+    ("newsapi", services::NEWSAPI),
+    ("oanda", brokers::OANDA),
+    ("openai", services::OPENAI),
+    ("polygon", market_data::POLYGON),
+    ("reddit", services::REDDIT),
+    ("sec-edgar", services::SEC_EDGAR),
+    ("tradier", brokers::TRADIER),
+    ("yahoo-finance", market_data::YAHOO_FINANCE),
+];
+
+async fn send(provider: &str, requests: [&str; 2], reply: Reply) -> Effect {
+    let provider = seawall::provider(provider).expect("it is in the catalogue");
+    let stack = provider.build().expect("valid");
+    let breaker = stack.handles().breaker;
+    replay_through(&stack, &breaker, requests, reply).await
+}
+
+impl Means {
+    /// Whether a stack has treated a reply as this.
+    fn is_seen_in(self, seen: &Effect) -> bool {
+        let (failures, circuit) = match self {
+            Failure => (u64::from(seen.sends), CircuitState::Closed),
+            Ban(_) => (1, CircuitState::Open),
+            _ => (0, CircuitState::Closed),
+        };
+        let next_after = seen.next_after.unwrap_or(Duration::MAX);
+        let as_meant = match self {
+            Throttle(millis) => {
+                let wait = Duration::from_millis(millis);
+                let longest = wait + Duration::from_secs(20);
+                let mut waits = seen.gaps.iter().chain([&next_after]);
+                waits.all(|gap| (wait..longest).contains(gap))
+            }
+            Ban(seconds) => {
+                let lasts = Some(Duration::from_secs(seconds));
+                seen.reason == Some(Reason::CircuitOpen) && seen.rejected_for == lasts
+            }
+            Quota(seconds) => {
+                let lasts = Duration::from_secs(seconds);
+                (lasts..lasts + Duration::from_secs(300)).contains(&next_after)
+            }
+            // Those of the next call may open the circuit.
+            Failure => return seen.failures == failures,
+            Nothing => seen.reason.is_none(),
+        };
+        as_meant && (seen.failures, seen.circuit) == (failures, circuit)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_provider_sends_is_known_by_its_stack() {
+    let mut wrong = Vec::new();
+    for (provider, cases) in PROVIDERS {
+        for (request, reply, means, attempts) in cases {
+            let seen = send(provider, [request; 2], *reply).await;
+            let passed_on = seen.result.as_ref().is_ok_and(|status| *status == reply.0);
+            if !passed_on || seen.sends != *attempts || !means.is_seen_in(&seen) {
+                wrong.push(format!(
+                    "{provider}: {request} {reply:?}: not {means:?}: {seen:?}"
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_provider_of_the_catalogue_is_replayed() {
+    let catalog = Catalog::embedded().expect("valid");
+    let known: BTreeSet<_> = catalog.providers().map(|p| p.name().to_owned()).collect();
+    let with_cases = PROVIDERS.iter().filter(|(_, cases)| !cases.is_empty());
+    let replayed: BTreeSet<_> = with_cases.map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(known, replayed);
+}
