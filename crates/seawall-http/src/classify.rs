@@ -53,7 +53,7 @@ where
 /// | response | outcome |
 /// |---|---|
 /// | an [`Outcome`] in the extensions, from [`Inspect`](crate::inspect::Inspect) | that one |
-/// | a status with a rule ([`ban_on`](Self::ban_on), [`quota_on`](Self::quota_on), [`status`](Self::status)) | the rule's |
+/// | a status with a rule ([`ban_on`](Self::ban_on), [`quota_on`](Self::quota_on), [`throttle_on`](Self::throttle_on), [`status`](Self::status)) | the rule's |
 /// | 1xx, 2xx, 3xx | success |
 /// | 429 | throttled, with the wait asked for, or until the limit resets that its headers name; with `x-should-retry: false` an exhausted quota |
 /// | 418 with `Retry-After` (Binance) | banned for that long |
@@ -141,6 +141,26 @@ impl<T> HttpClassifier<T> {
     #[must_use]
     pub fn ban_on(self, status: StatusCode, lasts: Duration) -> Self {
         self.rule(status, Rule::Ban(lasts))
+    }
+
+    /// Takes responses of `status` for a throttle of `scope`, as a 429 is one of the upstream: with
+    /// the wait that it asks for, and with `x-should-retry: false` for an exhausted quota. The last
+    /// rule for a status counts.
+    ///
+    /// ```
+    /// use http::{Response, StatusCode};
+    /// use seawall_core::{Outcome, Scope};
+    /// use seawall_http::HttpClassifier;
+    ///
+    /// let vendor = HttpClassifier::new().throttle_on(StatusCode::TOO_MANY_REQUESTS, Scope::Endpoint);
+    /// let throttle = Response::builder().status(429).body(())?;
+    /// let expected = Outcome::Throttled { retry_after: None, scope: Scope::Endpoint };
+    /// assert_eq!(vendor.judge_response(&throttle), expected);
+    /// # Ok::<(), http::Error>(())
+    /// ```
+    #[must_use]
+    pub fn throttle_on(self, status: StatusCode, scope: Scope) -> Self {
+        self.rule(status, Rule::Throttle(scope))
     }
 
     /// Takes responses of `status` for an exhausted quota that renews after the time of
@@ -331,6 +351,7 @@ impl<T> HttpClassifier<T> {
     fn by_rule<B>(&self, rule: Rule, response: &Response<B>) -> Outcome {
         match rule {
             Rule::Is(outcome) => outcome,
+            Rule::Throttle(scope) => self.throttled(response, scope),
             Rule::Quota(shortest) => Outcome::QuotaExhausted {
                 renews_in: self.ban(response).filter(|wait| *wait >= shortest),
             },
@@ -340,15 +361,22 @@ impl<T> HttpClassifier<T> {
         }
     }
 
-    fn judge_error_status<B>(&self, response: &Response<B>) -> Outcome {
-        match (response.status().as_u16(), should_retry(response)) {
-            (429, Some(b"false")) => Outcome::QuotaExhausted {
+    /// A throttle, unless the response says that no wait will help.
+    fn throttled<B>(&self, response: &Response<B>, scope: Scope) -> Outcome {
+        match should_retry(response) {
+            Some(b"false") => Outcome::QuotaExhausted {
                 renews_in: self.ban(response),
             },
-            (429, _) => Outcome::Throttled {
+            _ => Outcome::Throttled {
                 retry_after: self.throttle(response),
-                scope: Scope::Upstream,
+                scope,
             },
+        }
+    }
+
+    fn judge_error_status<B>(&self, response: &Response<B>) -> Outcome {
+        match (response.status().as_u16(), should_retry(response)) {
+            (429, _) => self.throttled(response, Scope::Upstream),
             (418, _) if is_of_binance(response) => self.by_rule(BINANCE_BAN.1, response),
             (418, _) => match self.ban(response) {
                 Some(lasts) => Outcome::Banned { lasts: Some(lasts) },

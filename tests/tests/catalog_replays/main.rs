@@ -122,3 +122,35 @@ fn every_provider_of_the_catalogue_is_replayed() {
     let replayed: BTreeSet<_> = with_cases.map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(known, replayed);
 }
+
+/// A throttle is of the class of the route that was called, or of the account.
+#[tokio::test(start_paused = true)]
+async fn a_throttle_of_a_class_of_routes_leaves_the_others_alone() {
+    const WAIT: Reply = (429, &[("retry-after", "300")], "");
+    const WAITS: Duration = Duration::from_secs(300);
+    for (provider, throttled, other, waits) in [
+        ("kite", "GET /quote", "GET /orders", false),
+        (
+            "tradier",
+            "GET /v1/markets/quotes",
+            "GET /v1/user/profile",
+            false,
+        ),
+        (
+            "coinbase",
+            "GET /api/v3/brokerage/time",
+            "GET /api/v3/brokerage/accounts",
+            true,
+        ),
+        ("binance", "GET /api/v3/depth", "POST /api/v3/order", true),
+    ] {
+        let seen = send(provider, [throttled; 2], WAIT).await;
+        assert!(seen.rejected_for >= Some(WAITS), "{provider}: {seen:?}");
+        let seen = send(provider, [throttled, other], WAIT).await;
+        assert_eq!(
+            seen.rejected_for >= Some(WAITS),
+            waits,
+            "{provider}: {seen:?}"
+        );
+    }
+}

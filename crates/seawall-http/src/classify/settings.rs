@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_core::Outcome;
+use seawall_core::{Outcome, Scope};
 
 use crate::quota::{COMMON, RateLimitHeaders};
 use crate::wait_bounds::WaitBounds;
@@ -89,6 +89,8 @@ impl Settings {
 pub(super) enum Rule {
     Is(Outcome),
     Ban(Duration),
+    /// Lasts for the wait asked for.
+    Throttle(Scope),
     /// Renews after the wait asked for, if that is no shorter than this.
     Quota(Duration),
 }

@@ -201,6 +201,28 @@ fn a_status_can_be_an_exhausted_quota() {
     }
 }
 
+#[test]
+fn a_throttle_can_be_of_an_endpoint_and_reads_what_any_other_reads() {
+    let vendor = HttpClassifier::new()
+        .throttle_on(StatusCode::TOO_MANY_REQUESTS, Scope::Endpoint)
+        .throttle_on(StatusCode::CONFLICT, Scope::Account);
+    let of = |status, headers| vendor.judge_response(&response(status, headers));
+    let throttled = |retry_after, scope| Outcome::Throttled { retry_after, scope };
+    for (headers, wait) in [
+        (&[][..], None),
+        (&[("retry-after", "10")], TEN),
+        (&[("x-ratelimit-reset", "10")], TEN),
+    ] {
+        assert_eq!(of(429, headers), throttled(wait, Scope::Endpoint));
+        let at_retry = vendor.retry_after(Ok::<_, &io::Error>(&response(429, headers)));
+        assert_eq!(at_retry, wait);
+    }
+    let never = [("x-should-retry", "false")];
+    assert_eq!(of(429, &never), Outcome::QuotaExhausted { renews_in: None });
+    let wait = [("retry-after", "10")];
+    assert_eq!(of(409, &wait), throttled(TEN, Scope::Account));
+}
+
 const MINUTES_15: Option<Duration> = Some(Duration::from_secs(900));
 
 #[test]

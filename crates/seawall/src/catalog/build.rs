@@ -333,8 +333,12 @@ fn classifier(data: &ProviderData) -> Result<HttpClassifier, InvalidConfig> {
                     let least = signal.wait.map_or(Duration::ZERO, |wait| wait.0);
                     classifier.quota_on(status, least)
                 }
-                // By itself a throttle, which reads the wait of the response.
-                Meaning::Throttle if status == StatusCode::TOO_MANY_REQUESTS => classifier,
+                // The wait that the response asks for counts.
+                Meaning::Throttle if signal.wait.is_none() => match scope(signal) {
+                    // By itself a throttle of all that this stack sends.
+                    Scope::Account if status == StatusCode::TOO_MANY_REQUESTS => classifier,
+                    scope => classifier.throttle_on(status, scope),
+                },
                 _ => classifier.status(status, outcome(signal)),
             };
         }
@@ -359,15 +363,19 @@ const fn outcome(signal: &SignalData) -> Outcome {
     match signal.means {
         Meaning::Throttle => Outcome::Throttled {
             retry_after: wait,
-            scope: match signal.scope {
-                Some(ScopeName::Endpoint) => Scope::Endpoint,
-                Some(ScopeName::Account) | None => Scope::Account,
-            },
+            scope: scope(signal),
         },
         Meaning::Ban => Outcome::Banned { lasts: wait },
         Meaning::QuotaExhausted => Outcome::QuotaExhausted { renews_in: wait },
         Meaning::Overloaded => Outcome::Failure(FailureKind::Overloaded),
         Meaning::Ignored => Outcome::Ignored,
+    }
+}
+
+const fn scope(signal: &SignalData) -> Scope {
+    match signal.scope {
+        Some(ScopeName::Endpoint) => Scope::Endpoint,
+        Some(ScopeName::Account) | None => Scope::Account,
     }
 }
 
