@@ -5,6 +5,7 @@ mod builder;
 mod builder_hints;
 mod builder_recovery;
 mod check;
+mod from_config;
 mod rare;
 mod settings;
 #[cfg(all(test, not(seawall_loom)))]

@@ -141,6 +141,16 @@ pub struct BulkheadConfigBuilder {
     waiting_setting: Option<&'static str>,
 }
 
+impl From<BulkheadConfig> for BulkheadConfigBuilder {
+    /// Starts from these settings. Those of the queue may stay where `max_waiting` becomes 0.
+    fn from(config: BulkheadConfig) -> Self {
+        Self {
+            config,
+            waiting_setting: None,
+        }
+    }
+}
+
 impl BulkheadConfigBuilder {
     seawall_core::setters! { self.config:
         /// How many calls run at once: a whole number from 1. Default: 50.

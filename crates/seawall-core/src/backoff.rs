@@ -300,6 +300,45 @@ impl Backoff {
         self.draw(self.ceiling(retry), unit)
     }
 
+    /// Which strategy it is: `none`, `constant`, `linear`, `exponential`, `fibonacci`,
+    /// `decorrelated` or `custom`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use seawall_core::Backoff;
+    ///
+    /// let backoff = Backoff::exponential(Duration::from_secs(1), Duration::from_secs(60))?;
+    /// assert_eq!((backoff.strategy(), backoff.factor()), ("exponential", Some(2.0)));
+    /// assert_eq!(backoff.base(), Duration::from_secs(1));
+    /// # Ok::<(), seawall_core::InvalidConfig>(())
+    /// ```
+    pub const fn strategy(&self) -> &'static str {
+        match (&self.growth, self.jitter) {
+            (Growth::Custom(_), _) => "custom",
+            (_, Jitter::Decorrelated) => "decorrelated",
+            (Growth::Constant, _) if self.base.is_zero() => "none",
+            (Growth::Constant, _) => "constant",
+            (Growth::Linear, _) => "linear",
+            (Growth::Exponential { .. }, _) => "exponential",
+            (Growth::Fibonacci, _) => "fibonacci",
+        }
+    }
+
+    /// The first delay, from which the others grow; zero where there is none.
+    pub const fn base(&self) -> Duration {
+        self.base
+    }
+
+    /// The factor of an exponential backoff.
+    pub const fn factor(&self) -> Option<f64> {
+        match self.growth {
+            Growth::Exponential { factor } if !matches!(self.jitter, Jitter::Decorrelated) => {
+                Some(factor)
+            }
+            _ => None,
+        }
+    }
+
     /// The longest delay of all.
     pub const fn cap(&self) -> Duration {
         self.cap

@@ -243,7 +243,7 @@ impl Default for RateLimitConfigBuilder {
 
 impl From<RateLimitConfig> for RateLimitConfigBuilder {
     /// Starts from these settings. Their limits stay: [`rate`](Self::rate) and
-    /// [`limit`](Self::limit) add to them.
+    /// [`limit`](Self::limit) add to them, and [`without_limits`](Self::without_limits) drops them.
     fn from(config: RateLimitConfig) -> Self {
         Self {
             config,
@@ -281,6 +281,26 @@ impl RateLimitConfigBuilder {
     /// takes from none of them otherwise. At most 8.
     pub fn limit(mut self, limit: impl Into<Limit>) -> Self {
         self.config.limits.push(limit.into());
+        self
+    }
+
+    /// Drops the limits that there are so far.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use seawall_ratelimit::{Limit, RateLimitConfig, RateLimitConfigBuilder};
+    ///
+    /// let free = RateLimitConfig::builder().rate(5, Duration::from_secs(60)).build()?;
+    /// let paid = RateLimitConfigBuilder::from(free)
+    ///     .without_limits()
+    ///     .limit(Limit::strict(75, Duration::from_secs(60)))
+    ///     .build()?;
+    /// assert_eq!(paid.limits().len(), 1);
+    /// # Ok::<(), seawall_core::InvalidConfig>(())
+    /// ```
+    pub fn without_limits(mut self) -> Self {
+        self.config.limits.clear();
+        self.rate = None;
         self
     }
 

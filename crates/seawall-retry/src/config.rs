@@ -132,6 +132,13 @@ pub struct RetryConfigBuilder {
     config: RetryConfig,
 }
 
+impl From<RetryConfig> for RetryConfigBuilder {
+    /// Starts from these settings.
+    fn from(config: RetryConfig) -> Self {
+        Self { config }
+    }
+}
+
 impl RetryConfigBuilder {
     /// Sets the waits between attempts; exponential from 1 s to 60 s with full jitter unless
     /// set.

@@ -26,6 +26,8 @@ pub struct BreakerConfigBuilder {
     pub(super) open_decay: Option<Duration>,
     pub(super) successes_to_close: Option<u32>,
     pub(super) close_rate: Option<(f64, u32)>,
+    /// What closes a circuit where neither of the two is set.
+    pub(super) close_policy: Option<ClosePolicy>,
     pub(super) probe_timeout: Option<Duration>,
 }
 
@@ -89,6 +91,7 @@ impl BreakerConfigBuilder {
             open_decay: None,
             successes_to_close: None,
             close_rate: None,
+            close_policy: None,
             probe_timeout: None,
         }
     }

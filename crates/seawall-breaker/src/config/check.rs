@@ -7,19 +7,18 @@ use seawall_core::{InvalidConfig, NonZeroCount, NonZeroDuration, Ratio};
 
 use super::breaker_config::BreakerConfig;
 use super::builder::BreakerConfigBuilder;
-use super::values::{ClosePolicy, DAY, HalfOpenPolicy, Ramp, RateRule, ThrottleRule};
+use super::values::{
+    ClosePolicy, DAY, HOUR, HalfOpenPolicy, MIN_CALLS_OVER_TIME, Ramp, RateRule, ThrottleRule,
+    default_probe_timeout,
+};
 use crate::ages::Aging;
 use crate::buckets::Pace;
 
 /// The longest count window: a ring of ten million calls, 1.25 MB.
 const MAX_CALLS: u32 = 10_000_000;
 const MIN_WINDOW: Duration = Duration::from_millis(10);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
 const MIN_AGE: Duration = Duration::from_secs(1);
 const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Fewer calls in a time window are no sample; Hystrix' `requestVolumeThreshold`.
-const MIN_CALLS_OVER_TIME: u32 = 20;
 const MAX_STEPS: u32 = 16;
 
 impl BreakerConfigBuilder {
@@ -149,12 +148,12 @@ impl BreakerConfigBuilder {
                 count("close_rate", calls)?;
                 ClosePolicy::Rate { share: part, calls }
             }
-            (None, None) => ClosePolicy::Successes(config.probes),
+            (None, None) => self
+                .close_policy
+                .unwrap_or(ClosePolicy::Successes(config.probes)),
         };
-        config.probe_timeout = self.probe_timeout.unwrap_or(match config.open_for {
-            time if time <= DAY => time,
-            _ => MINUTE,
-        });
+        let default = default_probe_timeout(config.open_for);
+        config.probe_timeout = self.probe_timeout.unwrap_or(default);
         within_a_day("probe_timeout", config.probe_timeout)?;
         if let Some(Ramp { steps, step }) = config.rare().ramp {
             if !(1..=MAX_STEPS).contains(&steps) {

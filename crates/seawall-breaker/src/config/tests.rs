@@ -382,3 +382,38 @@ fn every_setting_is_shown() {
             .all(|(n, _)| *n != "max_age" && *n != "max_retry_after")
     );
 }
+
+#[test]
+fn settings_are_the_start_of_others_and_what_follows_from_them_does_so_again() {
+    let rich = BreakerConfig::builder()
+        .failure_rate(0.5, 100)
+        .slow_after(S)
+        .slow_rate_over(0.5, 30 * S)
+        .min_calls(7)
+        .max_age(60 * S)
+        .open_growth(2.0, 300 * S)
+        .open_decay(9 * S)
+        .close_rate(0.5, 4)
+        .probe_timeout(3 * S)
+        .open_on_ban(S)
+        .build()
+        .unwrap();
+    for config in [
+        BreakerConfig::default(),
+        rich,
+        five().without_max_age().build().unwrap(),
+        BreakerConfig::builder().open_on_ban(S).build().unwrap(),
+    ] {
+        let again = BreakerConfigBuilder::from(config.clone()).build();
+        assert_eq!(again.unwrap(), config);
+    }
+    let default = BreakerConfigBuilder::from(BreakerConfig::default());
+    let changed = default
+        .failure_rate(0.5, 10)
+        .open_for(5 * S)
+        .build()
+        .unwrap();
+    assert_eq!(changed.failure_rate().unwrap().min_calls, 2);
+    assert_eq!(changed.probe_timeout(), 5 * S);
+    assert_eq!(changed.successes_to_close(), 2);
+}

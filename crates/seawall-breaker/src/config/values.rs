@@ -5,6 +5,18 @@ use std::time::Duration;
 use seawall_core::Scope;
 
 pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
+/// The greatest age at which a call counts, unless set.
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
+/// Fewer calls in a time window are no sample; Hystrix' `requestVolumeThreshold`.
+pub(super) const MIN_CALLS_OVER_TIME: u32 = 20;
+
+/// After how long probes are given up, unless set.
+pub(super) fn default_probe_timeout(open_for: Duration) -> Duration {
+    match open_for {
+        time if time <= DAY => time,
+        _ => Duration::from_secs(60),
+    }
+}
 
 /// A rule about a share of the calls, over a count of calls or a time.
 #[non_exhaustive]

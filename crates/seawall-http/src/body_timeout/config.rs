@@ -76,6 +76,16 @@ pub struct BodyTimeoutConfigBuilder {
     is_idle_set: bool,
 }
 
+impl From<BodyTimeoutConfig> for BodyTimeoutConfigBuilder {
+    /// Starts from these settings. Their idle time goes where `total` becomes shorter.
+    fn from(config: BodyTimeoutConfig) -> Self {
+        Self {
+            config,
+            is_idle_set: false,
+        }
+    }
+}
+
 impl BodyTimeoutConfigBuilder {
     seawall_core::setters! { self.config:
         /// Sets how long a call may take to the first byte of the body, with the wait for the head.
