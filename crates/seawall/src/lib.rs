@@ -25,6 +25,7 @@
 //! | you have | use |
 //! |---|---|
 //! | a provider of the [catalogue](catalog) | [`provider`](provider()) |
+//! | a file that says which services there are | [`Config::load`](config::Config::load) |
 //! | another provider | [`broker`](broker()), [`market_data`](market_data()), [`ai_api`](ai_api()), with its own [rate limit](StackBuilder::rate_limit) |
 //! | hyper-util's client, or any service of `http::Request` | [`StackBuilder::build`]: an [`HttpStack`] |
 //! | a `reqwest::Client` | the same, around [`ReqwestClient`](http_client): see `guide::reqwest` |
@@ -57,6 +58,7 @@
 //! | feature | adds |
 //! |---|---|
 //! | `catalog` (default) | [`provider`](provider()) and the module [`catalog`] |
+//! | `config` (default) | the module [`config`]: services from a file and the environment |
 //! | `http` (default) | [`HttpStack`] and the module [`http_client`] |
 //! | `services` (default) | [`Services`]: any async function behind a stack, by name |
 //! | `hyper` (default) | errors of hyper and hyper-util that know whether the request was sent |
@@ -80,10 +82,14 @@ struct Readme;
 mod builder;
 #[cfg(feature = "catalog")]
 pub mod catalog;
+#[cfg(feature = "config")]
+pub mod config;
 #[cfg(feature = "http")]
 mod http_handles;
 #[cfg(feature = "http")]
 mod http_stack;
+#[cfg(feature = "catalog")]
+mod mistake;
 mod preset;
 #[cfg(feature = "services")]
 pub mod services;
@@ -100,6 +106,10 @@ pub mod guide {
 
     #[doc = include_str!("../docs/running.md")]
     pub mod running {}
+
+    #[cfg(feature = "config")]
+    #[doc = include_str!("../docs/configuration.md")]
+    pub mod configuration {}
 
     #[cfg(feature = "reqwest")]
     #[doc = include_str!("../docs/reqwest.md")]

@@ -1,5 +1,6 @@
 //! A stack of what the file of a provider says.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
@@ -26,7 +27,7 @@ use crate::preset::{BodyTimes, HttpParts, LONGEST_BAN, LONGEST_PAUSE};
 use crate::settings::Settings;
 
 /// The share of what a provider allows that is used unless it is set.
-pub(super) const UTILIZATION: f64 = 0.8;
+pub(crate) const UTILIZATION: f64 = 0.8;
 
 /// Whether a tier makes a stack.
 pub(super) fn check(data: &ProviderData, tier: &TierData) -> Result<(), InvalidConfig> {
@@ -49,8 +50,10 @@ pub(super) fn check(data: &ProviderData, tier: &TierData) -> Result<(), InvalidC
             _ => {}
         }
     }
-    settings(data, tier, share)?.check()?;
-    per_class(data, tier, share)?;
+    let settings = settings(data, tier, share)?;
+    settings.check()?;
+    check_waiting(tier, &settings)?;
+    per_class(data, tier, share, &settings.rate_limit)?;
     http_parts(data)?;
     Ok(())
 }
@@ -66,7 +69,7 @@ pub(super) fn settings(
         deadline: DeadlineConfig::new(timing.deadline.0).map_err(|e| e.in_field("deadline"))?,
         retry: retry(tier.retry.as_ref().unwrap_or(&data.retry))?,
         bulkhead: bulkhead(tier.bulkhead.as_ref().unwrap_or(&data.bulkhead))?,
-        rate_limit: limits(data, tier, None, share)?.build()?,
+        rate_limit: rate_limit(data, tier, share)?,
         breaker: breaker(tier.breaker.as_ref().unwrap_or(&data.breaker))?,
         attempt_timeout: AttemptTimeoutConfig::fixed(timing.attempt_timeout.0)
             .map_err(|e| e.in_field("attempt_timeout"))?,
@@ -74,21 +77,45 @@ pub(super) fn settings(
     })
 }
 
-/// The limits of each class of routes. What has no class is limited as all calls together are.
+/// Calls that wait for a token have a permit: a class whose limit is used up must not take those of
+/// the other classes.
+pub(super) fn check_waiting(tier: &TierData, settings: &Settings) -> Result<(), InvalidConfig> {
+    let classes = classes(tier).len();
+    let max_concurrent = settings.bulkhead.max_concurrent();
+    let waiting = classes as u64 * u64::from(settings.rate_limit.max_waiting());
+    if u64::from(max_concurrent) > waiting {
+        return Ok(());
+    }
+    Err(InvalidConfig::new(
+        "max_concurrent",
+        max_concurrent,
+        format!("more than {waiting}: `max_waiting` calls of each of {classes} classes"),
+    ))
+}
+
+/// The names of the classes that have limits.
+fn classes(tier: &TierData) -> BTreeSet<&str> {
+    let limits = tier.limits.iter();
+    limits.filter_map(|limit| limit.class.as_deref()).collect()
+}
+
+/// The limits of each class of routes, with the queue and the pauses of `total`. What has no class
+/// is limited as all calls together are.
 pub(super) fn per_class(
     data: &ProviderData,
     tier: &TierData,
     share: Ratio,
+    total: &RateLimitConfig,
 ) -> Result<KeyedRateLimitConfig, InvalidConfig> {
-    let mut config = KeyedRateLimitConfig::builder(limits(data, tier, None, share)?);
-    let mut classes: Vec<_> = tier
-        .limits
-        .iter()
-        .filter_map(|l| l.class.as_deref())
-        .collect();
-    classes.dedup();
-    for class in classes {
-        let own = limits(data, tier, Some(class), share)?;
+    let queue = || RateLimitConfigBuilder::from(total.clone()).without_limits();
+    // Limits that are kept in a file cannot be those of a key.
+    let unclassed = match KeyedRateLimitConfig::new(total.clone()) {
+        Ok(_) => total.clone().into(),
+        Err(_) => limits(queue(), data, tier, None, share)?,
+    };
+    let mut config = KeyedRateLimitConfig::builder(unclassed);
+    for class in classes(tier) {
+        let own = limits(queue(), data, tier, Some(class), share)?;
         config = config.key(PartitionKey::of(class), own);
     }
     config.build()
@@ -161,21 +188,30 @@ fn body_timeout(data: &TimingData) -> Result<BodyTimeoutConfig, InvalidConfig> {
     times.config()
 }
 
-/// The limits of a class, or those of all calls.
-fn limits(
+fn rate_limit(
     data: &ProviderData,
     tier: &TierData,
-    class: Option<&str>,
     share: Ratio,
-) -> Result<RateLimitConfigBuilder, InvalidConfig> {
+) -> Result<RateLimitConfig, InvalidConfig> {
     let queue: &QueueData = tier.queue.as_ref().unwrap_or(&data.queue);
     let pause = queue.default_pause.0;
-    let mut config = RateLimitConfig::builder()
+    let config = RateLimitConfig::builder()
         .max_wait(queue.max_wait.0)
         .max_waiting(queue.max_waiting)
         .default_pause(pause)
         .max_pause(pause.max(LONGEST_PAUSE))
         .max_ban(LONGEST_BAN);
+    limits(config, data, tier, None, share)?.build()
+}
+
+/// Adds the limits of a class, or those of all calls.
+fn limits(
+    mut config: RateLimitConfigBuilder,
+    data: &ProviderData,
+    tier: &TierData,
+    class: Option<&str>,
+    share: Ratio,
+) -> Result<RateLimitConfigBuilder, InvalidConfig> {
     for limit in &tier.limits {
         if limit.class.as_deref() == class {
             let unit = counted(data, limit.unit);

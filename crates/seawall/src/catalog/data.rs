@@ -11,14 +11,19 @@ use toml::Spanned;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Time(pub(super) Duration);
 
+/// What a length of time looks like.
+pub(crate) const TIME: &str = "a length of time such as \"1m 30s\", \"500ms\" or \"24h\"";
+
+pub(crate) fn parse_time(text: &str) -> Option<Duration> {
+    let parsed: jiff::SignedDuration = text.parse().ok()?;
+    Duration::try_from(parsed).ok()
+}
+
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let accepted = "a length of time such as \"1m 30s\", \"500ms\" or \"24h\"";
-        let parsed: Result<jiff::SignedDuration, _> = text.parse();
-        let time = parsed.ok().and_then(|time| Duration::try_from(time).ok());
-        time.map(Self)
-            .ok_or_else(|| D::Error::custom(format!("`{text}` is not {accepted}")))
+        let time = parse_time(&text).map(Self);
+        time.ok_or_else(|| D::Error::custom(format!("`{text}` is not {TIME}")))
     }
 }
 

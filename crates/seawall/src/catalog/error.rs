@@ -5,6 +5,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::mistake::{Mistake, Names, nearest, write_all};
+
 /// Why there is no such provider, no such tier, or no catalogue of that folder.
 ///
 /// ```
@@ -41,20 +43,8 @@ pub struct UnknownName {
     accepted: Vec<String>,
 }
 
-/// A mistake in a file of a catalogue.
-#[non_exhaustive]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
-    /// From 1 on.
-    pub line: usize,
-    /// From 1 on.
-    pub column: usize,
-    /// The key, the value, and what is accepted in its place.
-    pub problem: String,
-}
-
 impl UnknownName {
-    pub(super) fn new<'a>(
+    pub(crate) fn new<'a>(
         what: impl Into<String>,
         name: &str,
         known: impl Iterator<Item = &'a str>,
@@ -77,47 +67,18 @@ impl UnknownName {
     }
 }
 
-/// The known names that `name` may have been meant for: those that are like it, and if there is
-/// none, all of them.
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Vec<String> {
-    /// Jaro-Winkler similarity, from 0 to 1: a letter wrong, two swapped or some missing are above.
-    const NEAR: f64 = 0.8;
-    let folded = name.to_lowercase();
-    let mut known: Vec<_> = known
-        .map(|known| (strsim::jaro_winkler(&folded, known), known))
-        .collect();
-    known.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-    let near = known
-        .iter()
-        .filter(|(likeness, _)| *likeness >= NEAR)
-        .count();
-    let count = if near == 0 { known.len() } else { near.min(3) };
-    let names = known.iter().take(count);
-    names.map(|(_, known)| (*known).to_owned()).collect()
-}
-
 impl fmt::Display for UnknownName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "there is no {} `{}`, there is ", self.what, self.name)?;
-        for (at, name) in self.accepted.iter().enumerate() {
-            let between = match at {
-                0 => "",
-                _ if at + 1 == self.accepted.len() => " and ",
-                _ => ", ",
-            };
-            write!(f, "{between}`{name}`")?;
-        }
-        Ok(())
+        let (what, name) = (&self.what, &self.name);
+        write!(
+            f,
+            "there is no {what} `{name}`, there is {}",
+            Names(&self.accepted)
+        )
     }
 }
 
 impl std::error::Error for UnknownName {}
-
-impl fmt::Display for Mistake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.line, self.column, self.problem)
-    }
-}
 
 impl fmt::Display for CatalogError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -126,13 +87,7 @@ impl fmt::Display for CatalogError {
             Self::Unreadable { path, error } => {
                 write!(f, "{} cannot be read: {error}", path.display())
             }
-            Self::Invalid { file, mistakes } => {
-                for (at, mistake) in mistakes.iter().enumerate() {
-                    let end = if at == 0 { "" } else { "\n" };
-                    write!(f, "{end}{file}:{mistake}")?;
-                }
-                Ok(())
-            }
+            Self::Invalid { mistakes, .. } => write_all(f, mistakes),
         }
     }
 }

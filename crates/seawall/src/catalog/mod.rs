@@ -29,8 +29,13 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
+pub use crate::mistake::{Mistake, Place};
+#[cfg(feature = "config")]
+pub(crate) use build::UTILIZATION;
 pub use data::{Duplicates, Kind, LimitScope, Mark, Operation};
-pub use error::{CatalogError, Mistake, UnknownName};
+#[cfg(feature = "config")]
+pub(crate) use data::{TIME, parse_time};
+pub use error::{CatalogError, UnknownName};
 pub use provider::{
     OrderIds, Provider, ProviderLimit, ProviderService, ProviderStack, Route, Tier,
 };

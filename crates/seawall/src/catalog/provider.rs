@@ -222,6 +222,13 @@ impl Tier {
         self
     }
 
+    /// The tier at the share that is used unless it is set.
+    #[cfg(feature = "config")]
+    pub(crate) fn with_default_utilization(mut self) -> Self {
+        self.utilization = Ratio::new(UTILIZATION);
+        self
+    }
+
     /// How long a client should try to connect.
     pub fn connect_timeout(&self) -> Duration {
         build::timing(&self.provider, &self.data).connect_timeout.0
@@ -283,7 +290,7 @@ impl Tier {
 
     /// The stack for this tier, with settings of your own: `adjust` gets a builder with those of
     /// the tier, and overrides what is different. A rate limit that it sets is that of all calls;
-    /// those of classes of routes stay.
+    /// the limits of classes of routes stay, with its queue and its pauses.
     ///
     /// # Errors
     ///
@@ -292,10 +299,28 @@ impl Tier {
         &self,
         adjust: impl FnOnce(StackBuilder) -> StackBuilder,
     ) -> Result<ProviderStack, InvalidConfig> {
+        self.within(adjust(self.for_all_calls()?))
+    }
+
+    /// The stack for this tier with these settings in place of its own.
+    #[cfg(feature = "config")]
+    pub(crate) fn build_of(&self, settings: Settings) -> Result<ProviderStack, InvalidConfig> {
+        let parts = build::http_parts(&self.provider)?;
+        self.within(StackBuilder::with_http(self.name, settings, parts))
+    }
+
+    /// Limits the classes of routes within what `builder` limits.
+    fn within(&self, builder: StackBuilder) -> Result<ProviderStack, InvalidConfig> {
         let share = self.utilization.clone()?;
-        let classes = build::per_class(&self.provider, &self.data, share)?;
-        let stack = adjust(self.for_all_calls()?).build()?;
-        Ok(stack.rate_limit_per_key(classes))
+        let total = &builder.settings()?.rate_limit;
+        let classes = build::per_class(&self.provider, &self.data, share, total)?;
+        Ok(builder.build()?.rate_limit_per_key(classes))
+    }
+
+    /// Checks what of a stack's settings depends on the classes of this tier's routes.
+    #[cfg(feature = "config")]
+    pub(crate) fn check(&self, settings: &Settings) -> Result<(), InvalidConfig> {
+        build::check_waiting(&self.data, settings)
     }
 }
 

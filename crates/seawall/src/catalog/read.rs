@@ -7,7 +7,8 @@ use toml::Spanned;
 
 use super::build;
 use super::data::{ProviderData, TierData};
-use super::error::{CatalogError, Mistake};
+use super::error::CatalogError;
+use crate::mistake::{Lines, Mistake};
 
 /// Reads the file of a provider and checks it: every figure has a source, every name that is used
 /// is there, and every tier makes a stack.
@@ -16,44 +17,31 @@ pub(super) fn read(file: &str, text: &str) -> Result<ProviderData, CatalogError>
         file: file.to_owned(),
         mistakes,
     };
+    let lines = Lines::new(file, text);
     let data: ProviderData = toml::from_str(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
-        invalid(vec![Mistake::at(text, at, error.message().to_owned())])
+        invalid(vec![lines.mistake(at, error.message().to_owned())])
     })?;
     let mut check = Check {
-        text,
+        lines: &lines,
         mistakes: Vec::new(),
     };
     check.provider(&data);
     if check.mistakes.is_empty() {
         return Ok(data);
     }
-    check
-        .mistakes
-        .sort_by_key(|mistake| (mistake.line, mistake.column));
+    check.mistakes.sort_by(|a, b| a.place.cmp(&b.place));
     Err(invalid(check.mistakes))
 }
 
-impl Mistake {
-    fn at(text: &str, offset: usize, problem: String) -> Self {
-        let before = text.get(..offset).unwrap_or(text);
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        Self {
-            line: before.matches('\n').count() + 1,
-            column: before.get(line_start..).unwrap_or("").chars().count() + 1,
-            problem,
-        }
-    }
-}
-
 struct Check<'a> {
-    text: &'a str,
+    lines: &'a Lines<'a>,
     mistakes: Vec<Mistake>,
 }
 
 impl Check<'_> {
     fn complain(&mut self, offset: usize, problem: String) {
-        self.mistakes.push(Mistake::at(self.text, offset, problem));
+        self.mistakes.push(self.lines.mistake(offset, problem));
     }
 
     fn provider(&mut self, data: &ProviderData) {
@@ -161,26 +149,6 @@ fn check_tier(data: &ProviderData, tier: &TierData) -> Result<(), InvalidConfig>
             "limits",
             "of classes alone",
             "at least one without `class`, for all calls",
-        ));
-    }
-    // Calls that wait for a token have a permit: a class whose limit is used up must not take
-    // those of the other classes.
-    let classes: BTreeSet<_> = tier
-        .limits
-        .iter()
-        .filter_map(|l| l.class.as_deref())
-        .collect();
-    let bulkhead = tier.bulkhead.as_ref().unwrap_or(&data.bulkhead);
-    let queue = tier.queue.as_ref().unwrap_or(&data.queue);
-    let waiting = classes.len() * queue.max_waiting as usize;
-    if bulkhead.max_concurrent as usize <= waiting {
-        return Err(InvalidConfig::new(
-            "max_concurrent",
-            bulkhead.max_concurrent,
-            format!(
-                "more than {waiting}: `max_waiting` calls of each of {} classes",
-                classes.len()
-            ),
         ));
     }
     build::check(data, tier)

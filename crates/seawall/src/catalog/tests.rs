@@ -77,7 +77,10 @@ fn mistakes_name_line_column_key_and_what_is_accepted() {
         .next()
         .map_or(0, |before| before.matches('\n').count());
     assert_eq!(all.len(), 1);
-    assert!(all[0].starts_with(&format!("{line}:")), "{all:?}");
+    assert!(
+        all[0].starts_with(&format!("alpaca.toml:{line}:")),
+        "{all:?}"
+    );
     assert!(all[0].contains("`soon` is not a length of time"), "{all:?}");
     assert_mistake("per = \"1m\"", "perr = \"1m\"", "unknown field `perr`");
     assert_mistake("per = \"1m\"", "per = \"-1m\"", "not a length of time");

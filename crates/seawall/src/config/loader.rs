@@ -1,0 +1,223 @@
+//! Loads a configuration.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::catalog::{Catalog, UnknownName};
+use crate::mistake::{Lines, Mistake};
+
+use super::environment;
+use super::error::ConfigError;
+use super::file;
+use super::resolve::resolve;
+use super::scope::Document;
+use super::service::ServiceConfig;
+use super::setting::Table;
+use super::value::Value;
+
+/// The services of a program; from a file and the environment.
+#[derive(Clone, Debug)]
+pub struct Config {
+    services: Vec<ServiceConfig>,
+    mistakes: Vec<Mistake>,
+}
+
+/// Says what to load; see [`Config::loader`].
+#[must_use = "a loader does nothing until `load` is called"]
+#[derive(Clone, Debug, Default)]
+pub struct Loader {
+    source: Source,
+    variables: Vec<(String, String)>,
+    catalog: Option<Catalog>,
+}
+
+#[derive(Clone, Debug, Default)]
+enum Source {
+    #[default]
+    Nothing,
+    File(PathBuf),
+    Text(String, String),
+}
+
+impl Config {
+    /// The services of this file, with the environment of the process put over it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Loader::load`].
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        Self::loader().file(path).from_env().load()
+    }
+
+    /// Starts from no file and no variable.
+    pub fn loader() -> Loader {
+        Loader::default()
+    }
+
+    /// The services, by name.
+    pub fn services(&self) -> impl ExactSizeIterator<Item = &ServiceConfig> {
+        self.services.iter()
+    }
+
+    /// The service of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownName`], with the nearest names.
+    pub fn service(&self, name: &str) -> Result<&ServiceConfig, UnknownName> {
+        let at = self
+            .services
+            .binary_search_by(|service| service.name().cmp(name));
+        let found = at.ok().and_then(|at| self.services.get(at));
+        found.ok_or_else(|| {
+            UnknownName::new("service", name, self.services().map(ServiceConfig::name))
+        })
+    }
+
+    /// What is wrong in spite of which it was loaded: with `fail_safe_defaults`.
+    pub fn mistakes(&self) -> &[Mistake] {
+        &self.mistakes
+    }
+}
+
+impl Loader {
+    /// Reads this file.
+    pub fn file(mut self, path: impl AsRef<Path>) -> Self {
+        self.source = Source::File(path.as_ref().to_owned());
+        self
+    }
+
+    /// Reads this text; `name` is what mistakes call it.
+    pub fn text(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
+        self.source = Source::Text(name.into(), text.into());
+        self
+    }
+
+    /// Puts these variables over the file. Those that mean nothing here are left alone.
+    pub fn environment<N, V>(mut self, variables: impl IntoIterator<Item = (N, V)>) -> Self
+    where
+        N: Into<String>,
+        V: Into<String>,
+    {
+        let variables = variables.into_iter();
+        let variables = variables.map(|(name, value)| (name.into(), value.into()));
+        self.variables.extend(variables);
+        self
+    }
+
+    /// Puts the variables of the process over the file. What is not Unicode in a value is not
+    /// accepted by any setting.
+    pub fn from_env(self) -> Self {
+        let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+        let variables = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
+        self.environment(variables)
+    }
+
+    /// Takes providers from this catalogue; from that of this crate unless set.
+    pub fn catalog(mut self, catalog: Catalog) -> Self {
+        self.catalog = Some(catalog);
+        self
+    }
+
+    /// Loads the services: all of them, or none.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Unreadable`], and [`ConfigError::Invalid`] with all mistakes: what is no TOML,
+    /// unknown keys and names, values that are not accepted, combinations that cannot be, settings
+    /// without effect, variables that lead nowhere. With `fail_safe_defaults` it is only that where
+    /// the file is no TOML, or where a service names no provider and no kind that is known.
+    pub fn load(self) -> Result<Config, ConfigError> {
+        let mut mistakes = Vec::new();
+        let mut document = self.read(&mut mistakes)?;
+        let no_toml = !mistakes.is_empty() && document.is_empty();
+        let mut variables = self.variables;
+        variables.sort();
+        environment::overlay(&mut document, &variables, &mut mistakes);
+        if no_toml {
+            return Err(invalid(mistakes));
+        }
+        let embedded;
+        let catalog = match &self.catalog {
+            Some(catalog) => catalog,
+            None => {
+                embedded = Catalog::embedded()?;
+                embedded
+            }
+        };
+        services(&document, catalog, mistakes)
+    }
+
+    fn read(&self, mistakes: &mut Vec<Mistake>) -> Result<Document, ConfigError> {
+        match &self.source {
+            Source::Nothing => Ok(Document::default()),
+            Source::Text(name, text) => Ok(file::read(name, text, mistakes)),
+            Source::File(path) => {
+                let bytes = fs::read(path).map_err(|error| ConfigError::Unreadable {
+                    path: path.clone(),
+                    error: Arc::new(error),
+                })?;
+                let name = path.display().to_string();
+                match String::from_utf8(bytes) {
+                    Ok(text) => Ok(file::read(&name, &text, mistakes)),
+                    Err(error) => Err(not_utf8(&name, &error)),
+                }
+            }
+        }
+    }
+}
+
+/// The services of a document.
+fn services(
+    document: &Document,
+    catalog: &Catalog,
+    mut mistakes: Vec<Mistake>,
+) -> Result<Config, ConfigError> {
+    let id = (Table::Service, "fail_safe_defaults");
+    let entry = document.defaults.entries.get(&id);
+    let fails_safe = entry.is_some_and(|entry| entry.value == Value::Switch(true));
+    // A mistake in what holds for all is one of each service.
+    let of_all = mistakes
+        .iter()
+        .any(|mistake| !document.is_of_service(mistake));
+    let mut services = Vec::new();
+    let mut is_lost = false;
+    for scope in &document.services {
+        let own = mistakes.iter().any(|mistake| scope.has(mistake));
+        let (service, found) = resolve(scope, &document.defaults, catalog);
+        let is_wrong = of_all || own || !found.is_empty();
+        for mistake in found {
+            if !mistakes.contains(&mistake) {
+                mistakes.push(mistake);
+            }
+        }
+        let service = match service {
+            Some(service) if is_wrong => service.fail_safe(),
+            service => service,
+        };
+        match service {
+            Some(service) => services.push(service),
+            None => is_lost = true,
+        }
+    }
+    mistakes.sort_by(|a, b| a.place.cmp(&b.place));
+    if is_lost || !(mistakes.is_empty() || fails_safe) {
+        return Err(ConfigError::Invalid(mistakes));
+    }
+    services.sort_by(|a, b| a.name().cmp(b.name()));
+    Ok(Config { services, mistakes })
+}
+
+fn invalid(mut mistakes: Vec<Mistake>) -> ConfigError {
+    mistakes.sort_by(|a, b| a.place.cmp(&b.place));
+    ConfigError::Invalid(mistakes)
+}
+
+fn not_utf8(name: &str, error: &std::string::FromUtf8Error) -> ConfigError {
+    let at = error.utf8_error().valid_up_to();
+    let text = String::from_utf8_lossy(error.as_bytes().get(..at).unwrap_or_default());
+    let byte = error.as_bytes().get(at).copied().unwrap_or_default();
+    let problem = format!("the byte {byte:#04x} is no UTF-8");
+    ConfigError::Invalid(vec![Lines::new(name, &text).mistake(at, problem)])
+}

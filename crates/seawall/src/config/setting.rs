@@ -1,0 +1,99 @@
+//! What a setting is.
+
+use super::numbers::Numbers;
+use super::value::Accepts;
+
+/// Where a setting stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Table {
+    /// Beside the tables of the layers.
+    Service,
+    Retry,
+    Bulkhead,
+    RateLimit,
+    Breaker,
+    BodyTimeout,
+}
+
+impl Table {
+    /// The tables of layers.
+    pub(super) const LAYERS: [Self; 5] = [
+        Self::Retry,
+        Self::Bulkhead,
+        Self::RateLimit,
+        Self::Breaker,
+        Self::BodyTimeout,
+    ];
+
+    /// Its name in a file; that of a service has the service's.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Service => "",
+            Self::Retry => "retry",
+            Self::Bulkhead => "bulkhead",
+            Self::RateLimit => "rate_limit",
+            Self::Breaker => "breaker",
+            Self::BodyTimeout => "body_timeout",
+        }
+    }
+
+    /// What its layer is for.
+    pub(super) const fn about(self) -> &'static str {
+        match self {
+            Self::Service => "A service.",
+            Self::Retry => "How often, how soon and after what a call is tried again.",
+            Self::Bulkhead => "How many calls run at once, and how many wait.",
+            Self::RateLimit => "How many calls leave per time, and how long they wait for that.",
+            Self::Breaker => "When the circuit opens, and what closes it again.",
+            Self::BodyTimeout => "How long the body of a response may take.",
+        }
+    }
+
+    /// The layer table of that name.
+    pub(super) fn of(name: &str) -> Option<Self> {
+        Self::LAYERS.into_iter().find(|table| table.name() == name)
+    }
+}
+
+/// In which tables a setting may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Level {
+    /// In `[resilience]` and in that of a service.
+    Both,
+    /// In that of a service.
+    Own,
+    /// In `[resilience]`.
+    Defaults,
+}
+
+/// A setting.
+#[derive(Debug)]
+pub(super) struct Setting {
+    pub(super) table: Table,
+    pub(super) key: &'static str,
+    pub(super) accepts: Accepts,
+    /// Whether `false` is accepted as well.
+    pub(super) or_false: bool,
+    pub(super) level: Level,
+    pub(super) about: &'static str,
+    /// The value in force; `None` for what is no setting of a layer.
+    pub(super) show: Option<fn(&Numbers) -> String>,
+    /// The settings that it follows where it is not set itself.
+    pub(super) follows: &'static [&'static str],
+}
+
+impl Setting {
+    /// Its key with its table's: `retry.attempts`.
+    pub(super) fn path(&self) -> String {
+        match self.table {
+            Table::Service => self.key.to_owned(),
+            table => format!("{}.{}", table.name(), self.key),
+        }
+    }
+
+    /// What is accepted, in words.
+    pub(super) fn accepted(&self) -> String {
+        let or = if self.or_false { ", or false" } else { "" };
+        format!("{}{or}", self.accepts)
+    }
+}

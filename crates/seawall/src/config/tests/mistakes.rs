@@ -1,0 +1,210 @@
+//! What is wrong with a file.
+
+use std::fs;
+
+use super::*;
+
+#[test]
+fn all_mistakes_are_found_at_once_with_position_key_value_and_what_is_accepted() {
+    let found = wrong(
+        r#"
+[resilience]
+utilisation = 0.8
+deadline = 20
+[resilience.retry]
+attempts = 0
+jitter = "some"
+[resilience.orders]
+provider = "alpacca"
+[resilience.feed]
+kind = "market-date"
+tier = "free"
+[resilience.feed.bulkhead]
+max_waiting = 0
+max_wait = "5s"
+max_concurrent = -1
+[resilience.api]
+utilization = 0.9
+[resilience.api.rate_limit]
+rate = "fast"
+burst = 0
+[resilience.api.breaker]
+failure_rate = 1.5
+open_factor = 2.0
+[resilience.api.breakr]
+x = 1
+"#,
+    );
+    let expected = [
+        "f.toml:3:1: `utilisation` is unknown: did you mean `utilization`?",
+        "f.toml:4:12: `deadline` is 20, accepted is a length of time such as \"1m 30s\", \"500ms\" or \"24h\", or false",
+        "f.toml:6:12: `retry.attempts` is 0, accepted is a whole number from 1",
+        "f.toml:7:10: `retry.jitter` is \"some\", accepted is \"none\", \"full\" or \"equal\"",
+        "f.toml:9:12: `orders.provider` is \"alpacca\": there is no provider `alpacca`, there is `alpaca`",
+        "f.toml:11:8: `feed.kind` is \"market-date\", accepted is \"broker\", \"order-execution\"",
+        "f.toml:15:12: `feed.bulkhead.max_wait` is 5s, accepted is none while `max_waiting` is 0",
+        "f.toml:16:18: `feed.bulkhead.max_concurrent` is -1, accepted is a whole number up to 4294967295",
+        "f.toml:18:15: `api.utilization` is 0.9, accepted is nothing without a `provider`",
+        "f.toml:20:8: `api.rate_limit.rate` is \"fast\", accepted is a rate such as \"200/min\"",
+        "f.toml:21:9: `api.rate_limit.burst` is 0, accepted is a whole number from 1",
+        "f.toml:23:16: `api.breaker.failure_rate` is 1.5, accepted is a share from 0 to 1, or false",
+        "f.toml:24:15: `api.breaker.open_factor` is set without `longest_open`",
+        "f.toml:25:17: `api.breakr` is unknown: did you mean `breaker`?",
+    ];
+    for part in expected {
+        assert!(
+            found.iter().any(|mistake| mistake.starts_with(part)),
+            "{part}\n{found:#?}"
+        );
+    }
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+}
+
+#[test]
+fn combinations_that_cannot_be_name_the_setting_that_makes_them() {
+    let found = wrong("[resilience.a]\nkind = \"broker\"\ndeadline = \"5s\"\n");
+    assert_eq!(
+        found,
+        [
+            "f.toml:3:12: `a.deadline` does not fit: `attempt_timeout` is 10s, accepted is shorter than the deadline, 5s"
+        ]
+    );
+    let found = wrong("[resilience.a]\nprovider = \"alpaca\"\nkind = \"broker\"\n");
+    assert_eq!(
+        found,
+        ["f.toml:3:8: `a.kind` is \"broker\", accepted is either `provider` or `kind`"]
+    );
+    let found = wrong("[resilience.a]\ntier = \"free\"\n");
+    assert_eq!(
+        found,
+        ["f.toml:2:8: `a.tier` is \"free\", accepted is nothing without a `provider`"]
+    );
+    let found = wrong("[resilience.a.bulkhead]\nenabled = false\nshadow = true\n");
+    assert_eq!(
+        found,
+        ["f.toml:3:10: `a.bulkhead.shadow` is true, accepted is nothing where `enabled` is false"]
+    );
+    let found =
+        wrong("[resilience.a]\nfail_safe_defaults = true\n[resilience]\nprovider = \"alpaca\"\n");
+    assert_eq!(
+        found,
+        [
+            "f.toml:2:22: `a.fail_safe_defaults` is here, accepted is in `[resilience]`",
+            "f.toml:4:12: `provider` is here, accepted is in the table of a service",
+        ]
+    );
+    let found = wrong("[resilience.a.retry]\nbackoff = \"none\"\nfirst_wait = \"1s\"\n");
+    assert!(
+        found[0]
+            .contains("`a.retry.first_wait` is 1s, accepted is nothing where `backoff` is none"),
+        "{found:?}"
+    );
+    // The classes of Kraken's routes would take all permits.
+    let found = wrong("[resilience.a]\nprovider = \"kraken\"\nbulkhead.max_concurrent = 1\n");
+    assert!(
+        found[0]
+            .starts_with("f.toml:3:27: `a.bulkhead.max_concurrent` is 1, accepted is more than"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn names_are_reserved_and_alike_only_once() {
+    let found = wrong("[resilience.retry]\nprovider = \"alpaca\"\n");
+    assert_eq!(
+        found,
+        ["f.toml:2:1: `retry.provider` is unknown: no service can be called `retry`"]
+    );
+    let found = wrong("[resilience.deadline]\nattempts = 2\n");
+    assert!(
+        found[0].starts_with("f.toml:1:1: `deadline` is a table, accepted is a length of time"),
+        "{found:?}"
+    );
+    let found = wrong("[resilience.my-feed]\n[resilience.my_feed]\n");
+    assert!(found[0].contains("two services of one name"), "{found:?}");
+    let found = wrong("[resilience.a]\n[resilience.a]\n");
+    assert!(found[0].starts_with("f.toml:2:"), "{found:?}");
+    let found = wrong("[resilience.\"\"]\n[resilience.a__b]\n");
+    assert_eq!(found.len(), 2, "{found:?}");
+    let found = wrong("[resiliense.a]\n");
+    assert_eq!(
+        found,
+        ["f.toml:1:2: `resiliense` is unknown: did you mean `resilience`?"]
+    );
+    assert_eq!(
+        wrong("[server]\nport = 80\n"),
+        ["f.toml:1:1: there is no table `resilience`"]
+    );
+    assert_eq!(
+        ok("[server]\nport = 80\n[resilience]\n").services().len(),
+        0
+    );
+}
+
+#[test]
+fn files_that_cannot_be_read_are_clear_errors() {
+    let folder = std::env::temp_dir().join(format!("seawall-config-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("writable");
+    let path = folder.join("seawall.toml");
+    let load = |bytes: &[u8]| {
+        fs::write(&path, bytes).expect("writable");
+        Config::loader().file(&path).load()
+    };
+    assert_eq!(
+        load(b"[resilience.a]\n").expect("valid").services().len(),
+        1
+    );
+    let error = load(b"[resilience.a]\nkind = \"\xff\"\n").expect_err("no UTF-8");
+    assert!(
+        error
+            .to_string()
+            .ends_with("seawall.toml:2:9: the byte 0xff is no UTF-8"),
+        "{error}"
+    );
+    let error = load(b"[resilience.a]\nkind = \"bro").expect_err("half written");
+    assert!(
+        error.to_string().contains("seawall.toml:2:12: no TOML: "),
+        "{error}"
+    );
+    let error = load(b"[resilience\n[resilience.a]\nx = = 1\n").expect_err("no TOML");
+    assert!(error.mistakes().len() > 1, "{error}");
+    fs::remove_dir_all(&folder).expect("there");
+    let error = Config::load(&path).expect_err("gone");
+    assert!(matches!(error, ConfigError::Unreadable { .. }));
+    assert!(
+        error.to_string().contains("seawall.toml cannot be read: "),
+        "{error}"
+    );
+}
+
+#[test]
+fn mistakes_leave_a_service_the_numbers_of_its_base_where_that_is_asked_for() {
+    let text = r#"
+[resilience]
+fail_safe_defaults = true
+[resilience.bad]
+kind = "broker"
+[resilience.bad.retry]
+attempts = 0
+[resilience.good]
+retry.attempts = 7
+"#;
+    let config = ok(text);
+    assert_eq!(config.mistakes().len(), 1);
+    let bad = config.service("bad").expect("there");
+    assert!(bad.is_fail_safe());
+    assert_eq!(
+        *bad.settings(),
+        ServiceKind::Broker.settings().expect("valid")
+    );
+    let good = config.service("good").expect("there");
+    assert!(!good.is_fail_safe());
+    assert_eq!(good.settings().retry.attempts(), 7);
+    assert!(bad.build().is_ok());
+    // What holds for all is wrong for all.
+    let config = ok(&text.replace("fail_safe_defaults", "deadlin = \"1s\"\nfail_safe_defaults"));
+    assert!(config.services().all(ServiceConfig::is_fail_safe));
+    // Nothing is known of a provider that is not known.
+    let error = load(&text.replace("kind = \"broker\"", "provider = \"brokr\""));
+    assert_eq!(error.expect_err("no base").mistakes().len(), 2);
+}
