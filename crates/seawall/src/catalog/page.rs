@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::Catalog;
 use super::data::{
     BodyData, LimitData, Mark, Meaning, ProviderData, RouteData, SignalData, TierData,
 };
+use super::{Catalog, Provider};
 
 const HEAD: &str = "# Providers
 
@@ -28,6 +28,21 @@ impl Catalog {
             let _ = provider(&mut page, data);
         }
         page
+    }
+}
+
+impl Provider {
+    /// What is known of it, as the section of that page.
+    ///
+    /// ```
+    /// let section = seawall::alpaca()?.to_markdown();
+    /// assert!(section.contains("## Alpaca, trading"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn to_markdown(&self) -> String {
+        let mut section = String::new();
+        let _ = provider(&mut section, self.data());
+        section
     }
 }
 

@@ -40,6 +40,10 @@ impl Provider {
         Self { data }
     }
 
+    pub(super) fn data(&self) -> &ProviderData {
+        &self.data
+    }
+
     /// Its name in the catalogue: `"alpaca"`.
     pub fn name(&self) -> &str {
         &self.data.name
