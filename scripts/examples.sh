@@ -46,6 +46,7 @@ check ai_api '^\(after 2 attempts\)$' '^\(streaming, permits in use: 1\)$' \
     '^\(ended, permits in use: 0\)$'
 check broker '^positions: 200 OK after [2-9] attempts$' '^the broker executed it 1 time' \
     'the circuit is open'
+check services '^orders: alpaca, 4 attempts$' '^quotes: alpha-vantage, 2 attempts$' '^IBM: 200 OK$'
 check market_data '^IBM: "[0-9.]+"$' '1 hidden throttles, 0 violations of the limit$'
 
 first_hour=(reqwest_ai axum_api tonic_client own_enum database prometheus)
@@ -69,6 +70,7 @@ check fair_share '^NEWS +[0-9]+ ' '^SYM1 +([0-9]+) +\1 .* 0 +0 '
 package=seawall-benches
 check adaptive_limit '^seawall \(knee, the default\) +\| +(9[0-9]|10[0-9])% '
 check breaker_outage '^  seawall, 5 failures in a row +[0-9]+ ms ' '^  no breaker, every call goes +- '
+check config_speed '^50 services, ' '^load +least .* median ' '^build kraken +least '
 check retry_storm '^  no retry +6000 ' '^  seawall +6[0-9]{3} '
 
 # The main job: its score is the last line.

@@ -274,7 +274,7 @@ impl RetryConfigBuilder {
         {
             return Err(InvalidConfig::new(
                 "throttled_backoff",
-                format!("{backoff:?}"),
+                backoff,
                 "none where `retry_throttled` is off",
             ));
         }

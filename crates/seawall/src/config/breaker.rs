@@ -39,7 +39,16 @@ pub(super) fn breaker(base: &BreakerConfig, set: &Set<'_>) -> Result<BreakerConf
         let scopes = [Scope::Upstream, Scope::Endpoint, Scope::Account];
         config = config.open_on_throttle(scopes, longest);
     }
-    pairs(policies(config, set), base, set)?.build()
+    let built = pairs(policies(config, set), base, set)?.build();
+    built.map_err(|error| match error.field() {
+        "rules" => InvalidConfig::new(
+            "rules",
+            "empty",
+            "at least one of `consecutive_failures`, `failure_rate`, `slow_rate`, `open_on_ban` \
+             and `open_on_throttle`",
+        ),
+        _ => error,
+    })
 }
 
 fn policies(mut config: BreakerConfigBuilder, set: &Set<'_>) -> BreakerConfigBuilder {

@@ -47,10 +47,8 @@ impl Reader<'_> {
             Some(value) => match value.get_ref().as_table() {
                 Some(table) => self.resilience(table),
                 None => {
-                    let problem = format!(
-                        "`{ROOT}` is {}, accepted is a table",
-                        Raw::of(value.get_ref())
-                    );
+                    let kind = value.get_ref().type_str();
+                    let problem = format!("`{ROOT}` is of the type {kind}, accepted is a table");
                     self.mistakes
                         .push(self.lines.mistake(value.span().start, problem));
                 }
@@ -80,6 +78,12 @@ impl Reader<'_> {
                 && value.get_ref().is_table();
             if is_service {
                 self.service(key, value.get_ref());
+            } else if value.get_ref().is_array() && Table::of(name).is_none() {
+                self.mistakes.push(Mistake {
+                    place: self.lines.place(key.span().start),
+                    key: name.to_owned(),
+                    problem: "is a list, accepted is a table".to_owned(),
+                });
             } else {
                 self.entry(&mut defaults, key, value);
             }

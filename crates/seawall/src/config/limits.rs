@@ -62,8 +62,11 @@ fn checked(key: &'static str, rate: Rate, limit: Limit) -> Result<Limit, Invalid
     let alone = RateLimitConfig::builder().limit(limit.clone()).build();
     match alone {
         Ok(_) => Ok(limit),
-        Err(error) if matches!(error.field(), "rate" | "period") => {
-            let accepted = format!("{} of {}", error.accepted(), error.field());
+        Err(error) if error.field() == "rate" => {
+            Err(InvalidConfig::new(key, rate, error.accepted().to_owned()))
+        }
+        Err(error) if error.field() == "period" => {
+            let accepted = format!("a period {}", error.accepted());
             Err(InvalidConfig::new(key, rate, accepted))
         }
         Err(error) => Err(error),

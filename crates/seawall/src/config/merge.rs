@@ -57,6 +57,29 @@ const RELATED: &[(&str, &[&str])] = &[
     ("quotas", &["rate"]),
 ];
 
+/// Settings of which one says little without the other.
+const PAIRS: [(&str, &str); 12] = [
+    ("first_wait", "longest_wait"),
+    ("throttled_first_wait", "throttled_longest_wait"),
+    ("backoff", "first_wait"),
+    ("backoff", "factor"),
+    ("limit", "burst"),
+    ("failure_rate", "calls"),
+    ("failure_rate", "period"),
+    ("failure_rate", "min_calls"),
+    ("slow_rate", "slow_after"),
+    ("open_factor", "longest_open"),
+    ("close_rate", "close_calls"),
+    ("ramp_steps", "ramp_step"),
+];
+
+/// Whether a setting can be judged no longer where another one is wrong.
+pub(super) fn depends((table, key): Id, (of, wrong): Id) -> bool {
+    let pair =
+        |&(one, other): &(&str, &str)| (one, other) == (key, wrong) || (other, one) == (key, wrong);
+    table == of && PAIRS.iter().any(pair)
+}
+
 /// Puts `defaults` and then `own` over `numbers`, in one table.
 ///
 /// Together, if that goes: a service may complete or correct what the defaults say. Otherwise one
@@ -102,10 +125,8 @@ fn put_all(numbers: &mut Numbers, table: Table, mut values: Values<'_>) -> Vec<W
         };
         let id = about(&error, table, &values);
         wrong.push((error, id));
-        match id {
-            Some(id) => values.remove(&id),
-            None => return wrong,
-        };
+        let Some(id) = id else { return wrong };
+        values.retain(|other, _| *other != id && !depends(*other, id));
     }
 }
 

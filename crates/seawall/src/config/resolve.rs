@@ -10,7 +10,7 @@ use crate::mistake::{Mistake, Place};
 use crate::settings::Settings;
 
 use super::kind::ServiceKind;
-use super::merge::{Wrong, put};
+use super::merge::{Wrong, depends, put};
 use super::numbers::Numbers;
 use super::scope::{Entry, Scope};
 use super::service::{Base, Origin, ServiceConfig};
@@ -342,8 +342,10 @@ impl Resolver<'_> {
     }
 }
 
+/// The values of a scope, without those that cannot be judged.
 fn values(scope: &Scope) -> BTreeMap<Id, &Value> {
-    let entries = scope.entries.iter();
+    let is_known = |id: Id| !scope.broken.iter().any(|wrong| depends(id, *wrong));
+    let entries = scope.entries.iter().filter(|(id, _)| is_known(**id));
     entries.map(|(id, entry)| (*id, &entry.value)).collect()
 }
 

@@ -65,7 +65,11 @@ impl fmt::Display for Raw {
             Self::Text(text) => write!(f, "{text:?}"),
             Self::Whole(text, _) | Self::Number(text, _) | Self::Date(text) => f.write_str(text),
             Self::Switch(on) => on.fmt(f),
-            Self::List(_) => f.write_str("a list"),
+            Self::List(items) => {
+                let shown: Vec<_> = items.iter().take(5).map(ToString::to_string).collect();
+                let more = if items.len() > 5 { ", ..." } else { "" };
+                write!(f, "[{}{more}]", shown.join(", "))
+            }
             Self::Table => f.write_str("a table"),
         }
     }

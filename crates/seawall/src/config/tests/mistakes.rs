@@ -109,6 +109,75 @@ fn combinations_that_cannot_be_name_the_setting_that_makes_them() {
 }
 
 #[test]
+fn what_follows_from_a_mistake_is_no_further_one() {
+    for (table, text, part) in [
+        (
+            "breaker",
+            "close_rate = 0.5\nclose_calls = 4\nsuccesses_to_close = 2",
+            "close_rate` is set beside",
+        ),
+        (
+            "breaker",
+            "open_factor = -1.0\nlongest_open = \"5m\"",
+            "open_factor` is -1.0",
+        ),
+        (
+            "breaker",
+            "failure_rate = 2.0\ncalls = 1",
+            "failure_rate` is 2.0",
+        ),
+        (
+            "breaker",
+            "ramp_steps = 99\nramp_step = \"1s\"",
+            "ramp_steps` does not fit: `ramp` is 99",
+        ),
+        (
+            "breaker",
+            "consecutive_failures = false\nopen_on_ban = false",
+            "`rules` is empty",
+        ),
+        (
+            "retry",
+            "first_wait = 3\nlongest_wait = \"1ms\"",
+            "first_wait` is 3",
+        ),
+        (
+            "retry",
+            "first_wait = \"2m\"",
+            "first_wait` does not fit: `longest_wait` is 5s",
+        ),
+        (
+            "rate_limit",
+            "rate = \"0/s\"",
+            "rate_limit.rate` is 0/s, accepted is a whole number from 1",
+        ),
+        (
+            "rate_limit",
+            "quotas = [\"9/day\", 5]",
+            "quotas` is [\"9/day\", 5], accepted is a list of rates",
+        ),
+        (
+            "rate_limit",
+            "rate = \"5/9999h\"",
+            "rate` is 5/35996400s, accepted is a period longer than zero",
+        ),
+    ] {
+        let base = "[resilience.a]\nkind = \"order-execution\"\n";
+        let found = wrong(&format!("{base}[resilience.a.{table}]\n{text}\n"));
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(found[0].contains(part), "{part}\n{found:#?}");
+    }
+    assert_eq!(
+        wrong("[[resilience.a]]\nx = 1\n"),
+        ["f.toml:1:14: `a` is a list, accepted is a table"]
+    );
+    assert_eq!(
+        wrong("resilience = 3\n"),
+        ["f.toml:1:14: `resilience` is of the type integer, accepted is a table"]
+    );
+}
+
+#[test]
 fn names_are_reserved_and_alike_only_once() {
     let found = wrong("[resilience.retry]\nprovider = \"alpaca\"\n");
     assert_eq!(
