@@ -1,24 +1,20 @@
-//! The same client behind Seawall's stacks: the presets, with numbers for a run of seconds.
+//! The same client behind Seawall's stacks: those of the catalogue, with numbers for a run of seconds.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
+use seawall::catalog::{ProviderService, ProviderStack};
+use seawall::config::Config;
 use seawall::http_client::inspect::{BodyRule, BodyRules};
-use seawall::{
-    Backoff, BreakerConfig, BulkheadConfig, Error, HttpService, InvalidConfig, Outcome,
-    RateLimitConfig, Reason, Rejection, RetryConfig, Scope, Sent, StackBuilder,
-};
+use seawall::http_client::quota::RateLimitHeaders;
+use seawall::{Error, Outcome, Reason, Rejection, Scope, Sent};
 use seawall_sim::incident::ProviderKind;
 use tower::{Layer, ServiceExt};
 
 use crate::client::{Body, CallResult, Caller, CountingClient, Meter, result_of};
-use crate::world::{AI_API, Allowed, BROKER, MARKET_DATA};
 
-const MS: Duration = Duration::from_millis(1);
-
-type Client = HttpService<CountingClient>;
+type Client = ProviderService<CountingClient>;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Guarded {
@@ -27,65 +23,23 @@ pub(crate) struct Guarded {
     ai_api: Client,
 }
 
-/// The time limits of the bare client: a second per attempt, and about three in total.
-fn time_limits(builder: StackBuilder) -> Result<StackBuilder, InvalidConfig> {
-    Ok(builder
-        .deadline(3_200 * MS)
-        .attempt_timeout(1_000 * MS)
-        .retry(
-            RetryConfig::builder()
-                // A rejection by one of our own layers counts as an attempt.
-                .attempts(6)
-                .backoff(Backoff::exponential(200 * MS, 1_000 * MS)?)
-                // What a layer rejected was not sent: it may be retried, even an order.
-                .max_rejection_wait(1_500 * MS)
-                .build()?,
-        )
-        .bulkhead(
-            BulkheadConfig::builder()
-                .max_concurrent(64)
-                .max_waiting(128)
-                .max_wait(1_500 * MS)
-                .build()?,
-        )
-        .breaker(
-            BreakerConfig::builder()
-                .consecutive_failures(5)
-                .failure_rate(0.6, 40)
-                .min_calls(20)
-                .open_for(500 * MS)
-                // All that waited for the open time retry at the same moment.
-                .probes(4)
-                .successes_to_close(4)
-                .build()?,
-        ))
-}
-
-/// 80 % of the limit and a burst of an eighth: together below it in every window.
-fn below((limit, per): Allowed) -> Result<RateLimitConfig, InvalidConfig> {
-    RateLimitConfig::builder()
-        .rate(limit * 4 / 5, per)
-        .burst((limit / 8).max(1))
-        .max_wait(2_000 * MS)
-        .build()
-}
+/// The services of the desk and their numbers; the environment may override them.
+const SERVICES: &str = include_str!("seawall.toml");
 
 impl Guarded {
     pub(crate) fn new(meter: &Arc<Meter>) -> Result<Self, Box<dyn std::error::Error>> {
-        let broker = time_limits(seawall::broker("broker"))?
-            .rate_limit(below(BROKER)?)
-            .build()?;
-        let market_data = time_limits(seawall::market_data("market data"))?
-            .rate_limit(below(MARKET_DATA)?)
-            .build()?
-            .inspect(hidden_throttle());
-        let ai_api = time_limits(seawall::provider("openai")?.builder()?)?
-            .rate_limit(below(AI_API)?)
-            .build()?;
+        let config = Config::loader().text("seawall.toml", SERVICES);
+        let config = config.from_env().load()?;
+        // The headers of limits have whole seconds, and here a limit lasts no longer than that.
+        let stack = |name| -> Result<ProviderStack, Box<dyn std::error::Error>> {
+            let stack = config.service(name)?.build()?;
+            Ok(stack.rate_limit_headers(RateLimitHeaders::new()))
+        };
+        let market_data = stack("market-data")?.inspect(hidden_throttle());
         Ok(Self {
-            broker: broker.layer(CountingClient::new(ProviderKind::Broker, meter)),
+            broker: stack("broker")?.layer(CountingClient::new(ProviderKind::Broker, meter)),
             market_data: market_data.layer(CountingClient::new(ProviderKind::MarketData, meter)),
-            ai_api: ai_api.layer(CountingClient::new(ProviderKind::AiApi, meter)),
+            ai_api: stack("ai")?.layer(CountingClient::new(ProviderKind::AiApi, meter)),
         })
     }
 }
