@@ -1,5 +1,7 @@
 //! The files of this crate, and what a file must not contain.
 
+mod headers;
+
 use super::*;
 
 fn text_of(name: &str) -> &'static str {
