@@ -10,7 +10,7 @@ use seawall::bulkhead::partitions::{PartitionConfig, PartitionShare, Partitioned
 use seawall::bulkhead::scaling::{ScalingBulkheadLayer, ScalingConfig};
 use seawall::http_client::body_timeout::BodyTimeoutLayer;
 use seawall::http_client::deadline::{ReadDeadlineConfig, ReadDeadlineLayer};
-use seawall::http_client::quota::{HttpFeedback, RateLimitHeaders};
+use seawall::http_client::quota::{HttpFeedback, RateLimitHeaders, ResetFormat};
 use seawall::{
     AdaptiveBulkheadLayer, AdaptiveConfig, AdaptiveThrottleConfig, AdaptiveThrottleLayer,
     AttemptTimeoutConfig, AttemptTimeoutLayer, BreakerConfig, BreakerLayer, BulkheadConfig,
@@ -448,7 +448,7 @@ async fn timeouts_and_what_is_read_of_http_emit_every_command() {
             (Some("configure"), |h| h.configure(h.config()).unwrap()),
         ],
     );
-    let feedback = HttpFeedback::new(NAME, RateLimitHeaders::alpaca());
+    let feedback = HttpFeedback::new(NAME, RateLimitHeaders::x_ratelimit(ResetFormat::Auto));
     check_all(
         "http_feedback",
         &feedback.handle(),

@@ -15,7 +15,7 @@ use seawall::bulkhead::partitions::{PartitionConfig, PartitionedBulkheadLayer};
 use seawall::bulkhead::scaling::{ScalingBulkheadLayer, ScalingConfig};
 use seawall::http_client::body_timeout::BodyTimeoutLayer;
 use seawall::http_client::deadline::{ReadDeadlineConfig, ReadDeadlineLayer};
-use seawall::http_client::quota::{HttpFeedback, RateLimitHeaders};
+use seawall::http_client::quota::{HttpFeedback, RateLimitHeaders, ResetFormat};
 use seawall::timeout::LearnedConfig;
 use seawall::{
     AdaptiveBulkheadLayer, AdaptiveConfig, AdaptiveThrottleConfig, AdaptiveThrottleLayer,
@@ -282,6 +282,7 @@ async fn layers_that_only_observe_or_repeat() {
     check(body, |h| shown(&h.snapshot()), &bypass());
     let read = || ReadDeadlineLayer::new(NAME, ReadDeadlineConfig::default()).handle();
     check(read, |h| shown(&h.snapshot()), &bypass());
-    let feedback = || HttpFeedback::new(NAME, RateLimitHeaders::alpaca()).handle();
+    let feedback =
+        || HttpFeedback::new(NAME, RateLimitHeaders::x_ratelimit(ResetFormat::Auto)).handle();
     check(feedback, |h| shown(&h.snapshot()), &bypass());
 }

@@ -16,7 +16,7 @@ use seawall::bulkhead::scaling::{ScalingBulkheadLayer, ScalingConfig};
 use seawall::http_client::HttpClassifier;
 use seawall::http_client::body_timeout::BodyTimeoutLayer;
 use seawall::http_client::deadline::{ReadDeadlineConfig, ReadDeadlineLayer};
-use seawall::http_client::quota::{HttpFeedback, RateLimitHeaders};
+use seawall::http_client::quota::{HttpFeedback, RateLimitHeaders, ResetFormat};
 use seawall::timeout::LearnedConfig;
 use seawall::{
     AdaptiveBulkheadLayer, AdaptiveConfig, AdaptiveThrottleConfig, AdaptiveThrottleLayer,
@@ -140,7 +140,7 @@ async fn a_layer_that_only_counts_results_says_nothing() {
     let _ = fixed.layer(CLIENT);
     assert_eq!(fixed.handle().misconfigured(), []);
     // It has one of HTTP.
-    let feedback = HttpFeedback::new("counts", RateLimitHeaders::alpaca());
+    let feedback = HttpFeedback::new("counts", RateLimitHeaders::x_ratelimit(ResetFormat::Auto));
     assert_eq!(feedback.handle().misconfigured(), []);
 }
 
@@ -242,7 +242,7 @@ fn unnamed() -> Vec<Box<dyn InstanceHandle>> {
         Box::new(HealthMonitor::new("")),
         Box::new(BodyTimeoutLayer::new("", Default::default()).handle()),
         Box::new(ReadDeadlineLayer::new("", ReadDeadlineConfig::default()).handle()),
-        Box::new(HttpFeedback::new("", RateLimitHeaders::alpaca()).handle()),
+        Box::new(HttpFeedback::new("", RateLimitHeaders::x_ratelimit(ResetFormat::Auto)).handle()),
     ]
 }
 

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use http::{Request, Response, StatusCode};
-use seawall::http_client::quota::RateLimitHeaders;
 use seawall::{CircuitState, HttpStack, StackBuilder};
 use seawall_tests::provider;
 use support::Body;
@@ -184,16 +183,4 @@ async fn a_throttle_with_a_reset_alone_waits_for_it_whatever_its_form() {
             seen.waited_ten_seconds(&format!("{header}: {form}"));
         }
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_binance_ban_without_a_wait_opens_the_circuit() {
-    let binance = stack(seawall::broker("binance")).rate_limit_headers(RateLimitHeaders::binance());
-    let headers = vec![("x-mbx-used-weight-1m", "6001".to_owned())];
-    let seen = replay(binance, 418, headers).await;
-    assert_eq!(seen.circuit, CircuitState::Open);
-    assert_eq!(seen.status, Some(StatusCode::IM_A_TEAPOT));
-    assert_eq!(seen.sent.len(), 1, "every further request prolongs it");
-    let paused = seen.paused.unwrap_or_default();
-    assert!(paused > Duration::from_secs(110), "{paused:?}");
 }

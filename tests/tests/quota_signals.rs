@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use seawall::http_client::quota::{MeteredBody, RateLimitHeaders, TokenEstimate};
+use seawall::http_client::quota::{MeteredBody, RateLimitHeaders, ResetFormat, TokenEstimate};
 use seawall::{
     Error, HttpStack, LateUsage, Limit, RateLimitConfig, Reason, Rejectable, Replay, RequestMeta,
     RetryConfig, TokenCount, Unit,
@@ -111,7 +111,7 @@ async fn a_call_that_cannot_wait_for_the_end_of_a_throttle_gets_its_retry_after(
 #[tokio::test(start_paused = true)]
 async fn no_more_calls_depart_than_the_headers_report_as_remaining() {
     let stack = stack("headers", MINUTE);
-    let stack = stack.rate_limit_headers(RateLimitHeaders::reddit());
+    let stack = stack.rate_limit_headers(RateLimitHeaders::x_ratelimit(ResetFormat::SecondsLeft));
     // Another program has used nearly all of it.
     let (responses, departures) = send(&stack, 8, |nth| {
         let left = 4_usize.saturating_sub(nth);

@@ -8,11 +8,11 @@ use seawall_core::{Classify, FailureKind, InvalidConfig, Outcome, Scope};
 use crate::quota::RateLimitHeaders;
 use crate::retry_after::hint;
 use crate::transport::TransportError;
+use crate::wait_bounds::WaitBounds;
 
-mod providers;
 mod settings;
 
-use settings::{BINANCE_BAN, Known, Rule, Settings};
+use settings::{Rule, Settings};
 
 const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
@@ -56,8 +56,7 @@ where
 /// | a status with a rule ([`ban_on`](Self::ban_on), [`quota_on`](Self::quota_on), [`throttle_on`](Self::throttle_on), [`status`](Self::status)) | the rule's |
 /// | 1xx, 2xx, 3xx | success |
 /// | 429 | throttled, with the wait asked for, or until the limit resets that its headers name; with `x-should-retry: false` an exhausted quota |
-/// | 418 with `Retry-After` (Binance) | banned for that long |
-/// | 418 without, with Binance's own headers (`x-mbx-..`) | banned for two minutes |
+/// | 418 with `Retry-After` | banned for that long |
 /// | 408, 504 | failure: timeout |
 /// | 503, 529 | failure: overloaded |
 /// | any other 5xx | failure: server |
@@ -81,7 +80,7 @@ where
 /// longer than [`longest_ban`](Self::with_longest_ban), whatever the response asks for, also in its
 /// body. What is set here ([`ban_on`](Self::ban_on), [`status`](Self::status)) is applied as it is.
 ///
-/// The constructors with the name of a provider have the rules for its bans; see
+/// The catalogue of the crate `seawall` has the rules of known providers; see
 /// [`inspect`](crate::inspect) for what hides in bodies. Clones share the rules.
 ///
 /// ```
@@ -106,12 +105,8 @@ pub struct HttpClassifier<T = TransportErrors> {
 impl HttpClassifier {
     /// The classifier of the table above, without rules.
     pub const fn new() -> Self {
-        Self::of(Known::rules(&[]))
-    }
-
-    const fn of(known: Known) -> Self {
         Self {
-            settings: Settings::Known(known),
+            settings: Settings::Common(WaitBounds::DEFAULT),
             errors: TransportErrors,
             now: SystemTime::now,
         }
@@ -220,8 +215,7 @@ impl<T> HttpClassifier<T> {
     }
 
     /// Applies no ban and no exhausted quota that is longer than `longest`, of what a response asks
-    /// for. The default is [`LONGEST_BAN`](crate::LONGEST_BAN), a day; for
-    /// [Binance](HttpClassifier::binance) it is three days, as documented.
+    /// for. The default is [`LONGEST_BAN`](crate::LONGEST_BAN), a day.
     ///
     /// The layers that apply a ban have bounds of their own, which a longer one here does not
     /// raise: `max_ban` of the rate limit and `open_on_ban` of the breaker, a day unless set, and
@@ -377,7 +371,6 @@ impl<T> HttpClassifier<T> {
     fn judge_error_status<B>(&self, response: &Response<B>) -> Outcome {
         match (response.status().as_u16(), should_retry(response)) {
             (429, _) => self.throttled(response, Scope::Upstream),
-            (418, _) if is_of_binance(response) => self.by_rule(BINANCE_BAN.1, response),
             (418, _) => match self.ban(response) {
                 Some(lasts) => Outcome::Banned { lasts: Some(lasts) },
                 None => Outcome::Ignored,
@@ -418,12 +411,6 @@ where
             },
         }
     }
-}
-
-/// Whether a response has a header that only Binance sends; its 418 without a wait is a ban.
-fn is_of_binance<B>(response: &Response<B>) -> bool {
-    let mut names = response.headers().keys();
-    names.any(|name| name.as_str().starts_with("x-mbx-"))
 }
 
 fn should_retry<B>(response: &Response<B>) -> Option<&[u8]> {

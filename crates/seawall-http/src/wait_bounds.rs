@@ -37,14 +37,6 @@ impl WaitBounds {
         let ban_ms = millis("longest_ban", longest)?;
         Ok(Self { ban_ms, ..self })
     }
-
-    /// A ban of so many days, at most 49.
-    pub(crate) const fn with_ban_of_days(self, days: u32) -> Self {
-        Self {
-            ban_ms: days.saturating_mul(24 * 3_600_000),
-            ..self
-        }
-    }
 }
 
 /// Whole milliseconds, rounded up.

@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::{BodyExt, StreamBody};
-use seawall_core::Outcome;
+use seawall_core::{Outcome, Unit};
 use seawall_http::inspect::InspectLayer;
-use seawall_http::quota::{LONGEST_RESET, RateLimitHeaders, ResetFormat};
+use seawall_http::quota::{LONGEST_RESET, LimitHeaders, RateLimitHeaders, ResetFormat};
 use seawall_http::{HttpClassifier, LONGEST_BAN, retry_after};
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -86,8 +86,8 @@ const NAMES: [&str; 20] = [
     "anthropic-ratelimit-tokens-remaining",
     "date",
     "age",
-    "x-mbx-used-weight-1m",
-    "x-mbx-used-weight-99999999999d",
+    "x-used-weight-1m",
+    "x-used-weight-99999999999d",
     "x-should-retry",
     "content-type",
 ];
@@ -140,12 +140,27 @@ fn text(rng: &mut fastrand::Rng, most: usize) -> Vec<u8> {
 #[test]
 fn random_pieces_in_every_header_never_panic_and_ask_for_no_absurd_wait() {
     let mut rng = fastrand::Rng::with_seed(7);
+    let limit = |remaining: &str, reset: &str, format| {
+        let limit = LimitHeaders::new(Unit::Requests).remaining(remaining);
+        RateLimitHeaders::new()
+            .and(limit.reset(reset, format))
+            .unwrap()
+    };
+    let per_window = RateLimitHeaders::new().and_used_per_window("x-used-weight-", Unit::Cost);
     let readers = [
-        RateLimitHeaders::alpaca(),
-        RateLimitHeaders::openai(),
-        RateLimitHeaders::anthropic(),
-        RateLimitHeaders::reddit(),
-        RateLimitHeaders::binance(),
+        RateLimitHeaders::x_ratelimit(ResetFormat::Auto),
+        RateLimitHeaders::x_ratelimit(ResetFormat::SecondsLeft),
+        limit(
+            "x-ratelimit-remaining-requests",
+            "x-ratelimit-reset-requests",
+            ResetFormat::GoDuration,
+        ),
+        limit(
+            "anthropic-ratelimit-tokens-remaining",
+            "anthropic-ratelimit-requests-reset",
+            ResetFormat::Rfc3339,
+        ),
+        per_window.unwrap(),
         RateLimitHeaders::ietf(),
     ];
     let statuses = [200, 400, 418, 429, 503].map(|n| StatusCode::from_u16(n).unwrap());

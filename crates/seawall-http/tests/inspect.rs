@@ -15,7 +15,7 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Empty, Full, StreamBody, combinators::UnsyncBoxBody};
 use seawall_core::{Classify, Outcome, Scope};
 use seawall_http::HttpClassifier;
-use seawall_http::inspect::{InspectLayer, InspectedBody, Inspector, alpha_vantage};
+use seawall_http::inspect::{BodyRule, BodyRules, InspectLayer, InspectedBody, Inspector};
 use static_assertions::assert_impl_all;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
@@ -219,16 +219,19 @@ async fn a_body_that_breaks_while_it_is_read_breaks_for_the_caller_at_the_same_p
 async fn a_throttle_in_disguise_reaches_the_classifier() {
     let text = r#"{"Information": "Please consider 1 request per second; 25 requests per day."}"#;
     let body = Full::new(Bytes::from(text));
-    let response = through(
-        InspectLayer::new(1_024, alpha_vantage),
-        response(Some("application/json"), body),
-    )
-    .await;
-    let judged = HttpClassifier::new().classify(Ok::<_, &std::io::Error>(&response));
     let throttled = Outcome::Throttled {
         retry_after: Some(Duration::from_secs(1)),
         scope: Scope::Account,
     };
+    let rules: BodyRules = [BodyRule::new(throttled).contains("per second")]
+        .into_iter()
+        .collect();
+    let response = through(
+        InspectLayer::new(1_024, rules),
+        response(Some("application/json"), body),
+    )
+    .await;
+    let judged = HttpClassifier::new().classify(Ok::<_, &std::io::Error>(&response));
     assert_eq!(judged, throttled);
 }
 

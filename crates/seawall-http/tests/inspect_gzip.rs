@@ -13,7 +13,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use seawall_core::{Outcome, Scope};
 use seawall_http::HttpClassifier;
-use seawall_http::inspect::{InspectFn, InspectLayer, openai};
+use seawall_http::inspect::{BodyRule, BodyRules, InspectLayer};
 use seawall_http::quota::Usage;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 
@@ -27,7 +27,7 @@ fn gzip(text: &[u8]) -> Vec<u8> {
 
 /// The response to a request of which the upstream sends this body, and what was found in it.
 async fn inspected(
-    layer: InspectLayer<InspectFn>,
+    layer: InspectLayer<BodyRules>,
     headers: &[(&'static str, &'static str)],
     body: Vec<u8>,
 ) -> (Outcome, Option<Usage>) {
@@ -56,7 +56,9 @@ const GZIP: (&str, &str) = ("content-encoding", "gzip");
 const DEFLATE: (&str, &str) = ("content-encoding", "deflate");
 
 async fn found(headers: &[(&'static str, &'static str)], body: Vec<u8>) -> Outcome {
-    inspected(InspectLayer::alpha_vantage(), headers, body)
+    let rule = BodyRule::new(throttled()).first_key("Information");
+    let rules = [rule.contains("per second")].into_iter().collect();
+    inspected(InspectLayer::by_rules(rules), headers, body)
         .await
         .0
 }
@@ -139,7 +141,7 @@ async fn what_cannot_be_decompressed_is_passed_on_unread() {
 #[tokio::test]
 async fn the_tokens_of_a_compressed_response_are_counted() {
     let text = br#"{"usage": {"prompt_tokens": 9, "completion_tokens": 12}}"#;
-    let layer = InspectLayer::new(1024, openai as InspectFn).with_usage();
+    let layer = InspectLayer::new(1024, BodyRules::default()).with_usage();
     let (_, usage) = inspected(layer, &[JSON, GZIP], gzip(text)).await;
     assert_eq!(usage, Some(Usage::new(9, 12)));
 }

@@ -3,8 +3,9 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use http::Response;
+use http::{Response, StatusCode};
 use seawall_core::{LateUsage, QuotaSignal, ReadQuotaSignals, Unit};
 use seawall_http::quota::{HttpFeedback, LimitHeaders, RateLimitHeaders, ResetFormat, Usage};
 use static_assertions::assert_impl_all;
@@ -22,22 +23,30 @@ fn reading_a_response_allocates_nothing() {
         .header("x-ratelimit-remaining", "7.5")
         .header("x-ratelimit-reset", "1679411617")
         .header("x-ratelimit-reset-tokens", "1h23m31.5s")
-        .header(
-            "anthropic-ratelimit-tokens-reset",
-            "2023-03-21T15:13:37.25Z",
-        )
-        .header("x-mbx-used-weight-1m", "250")
+        .header("x-renews", "2023-03-21T15:13:37.25Z")
+        .header("x-used-weight-1m", "250")
         .header("ratelimit-policy", "\"a\";q=100;w=60")
         .header("ratelimit", "\"a\";r=5;t=3")
         .extension(Usage::new(9, 12))
         .body(())
         .unwrap();
+    let limit = |remaining: &str, reset: &str, format| {
+        let limit = LimitHeaders::new(Unit::Requests).remaining(remaining);
+        RateLimitHeaders::new()
+            .and(limit.reset(reset, format))
+            .unwrap()
+    };
     let readers = [
-        RateLimitHeaders::alpaca(),
-        RateLimitHeaders::openai(),
-        RateLimitHeaders::anthropic(),
-        RateLimitHeaders::binance(),
-        RateLimitHeaders::coinbase(),
+        RateLimitHeaders::x_ratelimit(ResetFormat::Auto),
+        limit(
+            "x-left",
+            "x-ratelimit-reset-tokens",
+            ResetFormat::GoDuration,
+        ),
+        limit("x-left", "x-renews", ResetFormat::Rfc3339),
+        RateLimitHeaders::new()
+            .and_used_per_window("x-used-weight-", Unit::Cost)
+            .unwrap(),
         RateLimitHeaders::ietf(),
     ];
     for reader in readers {
@@ -85,9 +94,10 @@ fn classifying_a_response_allocates_nothing_whatever_it_asks_for() {
                 ("anthropic-ratelimit-tokens-reset", "2023-03-21T15:13:37Z"),
             ],
         ),
-        response(418, &[("x-mbx-used-weight-1m", "6001")]),
+        response(418, &[]),
     ];
-    let classifier = HttpClassifier::binance();
+    let classifier =
+        HttpClassifier::new().ban_on(StatusCode::IM_A_TEAPOT, Duration::from_secs(120));
     // The common headers are listed once.
     let _ = classifier.classify(Ok::<_, &io::Error>(&responses[4]));
     for response in &responses {

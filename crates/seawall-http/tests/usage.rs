@@ -14,7 +14,7 @@ use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Empty, Full};
 use proptest::prelude::*;
-use seawall_http::inspect::{InspectLayer, polygon};
+use seawall_http::inspect::{BodyRules, InspectLayer};
 use seawall_http::quota::Usage;
 use seawall_http::quota::{MeteredBody, UsageReader};
 use static_assertions::{assert_impl_all, assert_not_impl_any};
@@ -120,7 +120,7 @@ fn a_reader_that_stops_at_the_announced_end_is_enough() {
 async fn only_complete_json_bodies_within_the_cap_put_their_usage_into_the_extensions() {
     let json = r#"{"usage":{"prompt_tokens":9,"completion_tokens":12}}"#;
     let usage = async |cap, kind: &'static str, metered| {
-        let layer = InspectLayer::new(cap, polygon as fn(&_, &[u8]) -> _);
+        let layer = InspectLayer::new(cap, BodyRules::default());
         let layer = if metered { layer.with_usage() } else { layer };
         let client =
             ServiceBuilder::new()

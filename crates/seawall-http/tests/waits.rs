@@ -136,32 +136,28 @@ fn absurd_usage_is_bounded_counted_and_emitted() {
     assert!(subscription.try_next().is_none());
 }
 
-type Headers = fn() -> RateLimitHeaders;
-
-/// The reset of each provider in every form, beside the one that it documents.
+/// The reset of each common header in every form.
 #[test]
-fn every_provider_is_read_in_every_form() {
-    let openai = RateLimitHeaders::openai;
-    let anthropic = RateLimitHeaders::anthropic;
-    let alpaca = RateLimitHeaders::alpaca;
-    let reddit = RateLimitHeaders::reddit;
-    let tradier = RateLimitHeaders::tradier;
-    let coinbase = RateLimitHeaders::coinbase;
-    let finnhub = RateLimitHeaders::finnhub;
-    let ietf = RateLimitHeaders::ietf;
-    let providers: [(Headers, &str); 10] = [
-        (openai, "x-ratelimit-reset-requests"),
-        (openai, "x-ratelimit-reset-tokens"),
-        (anthropic, "anthropic-ratelimit-requests-reset"),
-        (anthropic, "anthropic-ratelimit-output-tokens-reset"),
-        (alpaca, "x-ratelimit-reset"),
-        (finnhub, "x-ratelimit-reset"),
-        (reddit, "x-ratelimit-reset"),
-        (tradier, "x-ratelimit-expiry"),
-        (coinbase, "cb-ratelimit-reset"),
-        (ietf, "ratelimit-reset"),
-    ];
-    for (headers, name) in providers {
+fn every_common_reset_is_read_in_every_form() {
+    let limit = |name| {
+        let limit = LimitHeaders::new(Unit::Requests).remaining("x-left");
+        RateLimitHeaders::new()
+            .and(limit.reset(name, ResetFormat::Auto))
+            .unwrap()
+    };
+    for name in [
+        "x-ratelimit-reset",
+        "x-ratelimit-reset-requests",
+        "x-ratelimit-reset-tokens",
+        "x-ratelimit-reset-project-tokens",
+        "x-ratelimit-expiry",
+        "anthropic-ratelimit-requests-reset",
+        "anthropic-ratelimit-tokens-reset",
+        "anthropic-ratelimit-input-tokens-reset",
+        "anthropic-ratelimit-output-tokens-reset",
+        "cb-ratelimit-reset",
+        "ratelimit-reset",
+    ] {
         for text in [
             "10",
             "10.0",
@@ -174,10 +170,10 @@ fn every_provider_is_read_in_every_form() {
         ] {
             let throttle = response(429, &[DATE, (name, text)]);
             let mut reported = None;
-            headers().read(throttle.headers(), |limit| reported = limit.resets_in);
+            limit(name).read(throttle.headers(), |limit| reported = limit.resets_in);
             assert_eq!(reported, Some(TEN), "{name}: {text}");
             // Without anything that reports what is left, by the limit and by the retry alike.
-            assert_eq!(pause(headers(), &throttle), Some(TEN), "{name}: {text}");
+            assert_eq!(pause(limit(name), &throttle), Some(TEN), "{name}: {text}");
             let asked = HttpClassifier::new().retry_after(Ok::<_, &io::Error>(&throttle));
             assert_eq!(asked, Some(TEN), "{name}: {text}");
         }

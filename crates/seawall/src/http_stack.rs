@@ -186,13 +186,14 @@ impl<X, I, O> HttpStack<X, I, O> {
     /// rate limit for as long as they ask for. The stacks of known providers read theirs already.
     ///
     /// A throttle that names no other wait lasts until its limit resets. The retry hears of it from the
-    /// classifier, which knows the headers of every provider; for names of your own give it the same
+    /// classifier, which knows the common headers; for names of your own give it the same
     /// ones: [`HttpClassifier::with_limit_headers`].
     ///
     /// ```
-    /// use seawall::http_client::quota::RateLimitHeaders;
+    /// use seawall::http_client::quota::{RateLimitHeaders, ResetFormat};
     ///
-    /// let stack = seawall::broker("my-broker").build()?.rate_limit_headers(RateLimitHeaders::finnhub());
+    /// let headers = RateLimitHeaders::x_ratelimit(ResetFormat::EpochSeconds);
+    /// let stack = seawall::broker("my-broker").build()?.rate_limit_headers(headers);
     /// # let _ = stack.handles();
     /// # Ok::<(), seawall::InvalidConfig>(())
     /// ```

@@ -8,31 +8,15 @@ use seawall_core::{Outcome, Scope};
 use crate::quota::{COMMON, RateLimitHeaders};
 use crate::wait_bounds::WaitBounds;
 
-/// The settings: those of a provider are cloned without touching a shared count. A classifier is a
+/// The settings: without rules they are cloned without touching a shared count. A classifier is a
 /// part of every service, so it is small.
 #[derive(Clone, Debug)]
 pub(super) enum Settings {
-    Known(Known),
+    Common(WaitBounds),
     Own(Arc<Own>),
 }
 
-/// The settings of a provider.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Known {
-    pub(super) rules: &'static [(u16, Rule)],
-    pub(super) bounds: WaitBounds,
-}
-
-impl Known {
-    pub(super) const fn rules(rules: &'static [(u16, Rule)]) -> Self {
-        Self {
-            rules,
-            bounds: WaitBounds::DEFAULT,
-        }
-    }
-}
-
-/// Settings that were changed.
+/// Settings with more than other bounds.
 #[derive(Clone, Debug)]
 pub(super) struct Own {
     pub(super) rules: Vec<(u16, Rule)>,
@@ -44,14 +28,14 @@ pub(super) struct Own {
 impl Settings {
     pub(super) fn rules(&self) -> &[(u16, Rule)] {
         match self {
-            Self::Known(known) => known.rules,
+            Self::Common(_) => &[],
             Self::Own(own) => &own.rules,
         }
     }
 
     pub(super) fn bounds(&self) -> WaitBounds {
         match self {
-            Self::Known(known) => known.bounds,
+            Self::Common(bounds) => *bounds,
             Self::Own(own) => own.bounds,
         }
     }
@@ -59,24 +43,23 @@ impl Settings {
     pub(super) fn limits(&self) -> &RateLimitHeaders {
         match self {
             Self::Own(own) => own.limits.as_ref().unwrap_or(&COMMON),
-            Self::Known(_) => &COMMON,
+            Self::Common(_) => &COMMON,
         }
     }
 
-    /// Those of a provider stay free of a shared count.
     pub(super) fn with_bounds(self, bounds: WaitBounds) -> Self {
         match self {
-            Self::Known(known) => Self::Known(Known { bounds, ..known }),
+            Self::Common(_) => Self::Common(bounds),
             Self::Own(_) => self.change(|own| own.bounds = bounds),
         }
     }
 
     pub(super) fn change(self, change: impl FnOnce(&mut Own)) -> Self {
         let mut own = match self {
-            Self::Known(known) => Own {
-                rules: known.rules.to_vec(),
+            Self::Common(bounds) => Own {
+                rules: Vec::new(),
                 limits: None,
-                bounds: known.bounds,
+                bounds,
             },
             Self::Own(own) => Arc::unwrap_or_clone(own),
         };
@@ -93,12 +76,4 @@ pub(super) enum Rule {
     Throttle(Scope),
     /// Renews after the wait asked for, if that is no shorter than this.
     Quota(Duration),
-}
-
-/// How long the shortest ban of Binance lasts.
-pub(super) const BINANCE_BAN: (u16, Rule) = ban(418, 120);
-
-/// A rule for a ban of so many seconds.
-pub(super) const fn ban(status: u16, seconds: u64) -> (u16, Rule) {
-    (status, Rule::Ban(Duration::from_secs(seconds)))
 }

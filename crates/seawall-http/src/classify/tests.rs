@@ -140,43 +140,37 @@ fn dates_are_measured_against_the_clock_that_was_given() {
 }
 
 #[test]
-fn the_bans_of_providers_are_found_by_their_status() {
-    let judged = |classifier: HttpClassifier, status, headers: &[(&'static str, &'static str)]| {
-        classifier.judge_response(&response(status, headers))
-    };
+fn a_status_can_be_a_ban_of_a_time_or_of_that_of_the_response() {
     let banned = |seconds| Outcome::Banned {
         lasts: Some(Duration::from_secs(seconds)),
     };
-    for status in [403, 429] {
-        assert_eq!(
-            judged(HttpClassifier::sec_edgar(), status, &[]),
-            banned(600)
-        );
-    }
-    for status in [429, 999] {
-        assert_eq!(
-            judged(HttpClassifier::yahoo_finance(), status, &[]),
-            banned(900)
-        );
-    }
-    let penalty = judged(HttpClassifier::interactive_brokers(), 429, &[]);
-    assert_eq!(penalty, banned(900));
-    assert_eq!(judged(HttpClassifier::binance(), 418, &[]), banned(120));
-    assert_eq!(judged(HttpClassifier::binance(), 403, &[]), banned(300));
-    let days = [("retry-after", "259200")];
-    assert_eq!(
-        judged(HttpClassifier::binance(), 418, &days),
-        banned(259_200)
-    );
-    let throttle = judged(HttpClassifier::binance(), 429, &days);
-    assert!(
-        matches!(throttle, Outcome::Throttled { .. }),
-        "{throttle:?}"
-    );
-    // A rule of one's own beside those of a provider.
-    let own = HttpClassifier::sec_edgar().status(StatusCode::FORBIDDEN, Outcome::Ignored);
-    assert_eq!(judged(own.clone(), 403, &[]), Outcome::Ignored);
-    assert_eq!(judged(own, 429, &[]), banned(600));
+    const DAY: Duration = Duration::from_secs(86_400);
+    let vendor = HttpClassifier::new()
+        .ban_on(StatusCode::IM_A_TEAPOT, Duration::from_secs(120))
+        .ban_on(StatusCode::from_u16(999).unwrap(), Duration::from_secs(900));
+    let of = |classifier: &HttpClassifier, status, headers| {
+        classifier.judge_response(&response(status, headers))
+    };
+    assert_eq!(of(&vendor, 418, &[]), banned(120), "no teapot");
+    assert_eq!(of(&vendor, 418, &[("retry-after", "600")]), banned(600));
+    assert_eq!(of(&vendor, 999, &[]), banned(900));
+    let throttle = of(&vendor, 429, &[("retry-after", "10")]);
+    assert_eq!(throttle.retry_after(), TEN);
+    // Of two bounds each holds for what it is about, and the rules stay.
+    let long = vendor.with_longest_ban(3 * DAY).unwrap();
+    let days = [("retry-after", "999999999")];
+    assert_eq!(of(&long, 418, &days), banned(3 * 86_400));
+    assert_eq!(of(&long, 429, &days).retry_after(), MINUTES_15);
+    assert_eq!(of(&long, 418, &[]), banned(120));
+    // The last rule for a status counts, and those for others stay.
+    let own = long.status(StatusCode::IM_A_TEAPOT, Outcome::Ignored);
+    assert_eq!(of(&own, 418, &[]), Outcome::Ignored);
+    assert_eq!(of(&own, 999, &[]), banned(900));
+}
+
+/// Every 429 is a quota of hours.
+fn hours() -> HttpClassifier {
+    HttpClassifier::new().quota_on(StatusCode::TOO_MANY_REQUESTS, Duration::from_secs(900))
 }
 
 #[test]
@@ -188,13 +182,13 @@ fn a_status_can_be_an_exhausted_quota() {
     let exhausted = |renews_in| Outcome::QuotaExhausted { renews_in };
     assert_eq!(of(&vendor, 402, &[]), exhausted(None));
     assert_eq!(of(&vendor, 402, &[("retry-after", "10")]), exhausted(TEN));
-    assert_eq!(of(&HttpClassifier::news_api(), 429, &[]), exhausted(None));
-    assert_eq!(of(&HttpClassifier::news_api(), 404, &[]), Outcome::Ignored);
+    assert_eq!(of(&hours(), 429, &[]), exhausted(None));
+    assert_eq!(of(&hours(), 404, &[]), Outcome::Ignored);
     // A quota of hours does not renew in a second, whether the status or the body shows it.
     for (asked, renews_in) in [("1", None), ("3600", Some(Duration::from_secs(3_600)))] {
         let mut limited = response(429, &[("retry-after", asked)]);
         for _ in 0..2 {
-            let outcome = HttpClassifier::news_api().judge_response(&limited);
+            let outcome = hours().judge_response(&limited);
             assert_eq!(outcome, exhausted(renews_in));
             limited.extensions_mut().insert(exhausted(None));
         }
@@ -244,8 +238,8 @@ fn no_wait_is_longer_than_the_bound_and_no_ban_longer_than_a_day() {
             Outcome::Banned { lasts: day },
             "{absurd}"
         );
-        let news_api = HttpClassifier::news_api().judge_response(&response(429, &wait));
-        assert_eq!(news_api, Outcome::QuotaExhausted { renews_in: day });
+        let quota = hours().judge_response(&response(429, &wait));
+        assert_eq!(quota, Outcome::QuotaExhausted { renews_in: day });
     }
     let ten_hours = [("retry-after", "36000")];
     let lasts = Some(Duration::from_secs(36_000));
@@ -401,22 +395,6 @@ fn the_headers_of_a_limit_can_be_chosen() {
     );
     let judged = classifier.classify(Ok::<_, &io::Error>(&throttle));
     assert_eq!(judged.retry_after(), TEN);
-}
-
-#[test]
-fn a_418_of_binance_is_a_ban_also_without_a_wait() {
-    let banned = |seconds| Outcome::Banned {
-        lasts: Some(Duration::from_secs(seconds)),
-    };
-    let weight = ("x-mbx-used-weight-1m", "6001");
-    assert_eq!(judged(418, &[weight]), banned(120));
-    assert_eq!(judged(418, &[weight, ("retry-after", "600")]), banned(600));
-    assert_eq!(judged(418, &[]), Outcome::Ignored, "a teapot");
-    let days = response(418, &[("retry-after", "999999999")]);
-    assert_eq!(
-        HttpClassifier::binance().judge_response(&days),
-        banned(3 * 86_400)
-    );
 }
 
 #[test]

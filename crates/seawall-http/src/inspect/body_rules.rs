@@ -12,8 +12,8 @@ use super::inspector::Inspector;
 
 /// An [`Inspector`] made of rules, of which the first one that holds decides. Clones share them.
 ///
-/// For providers that are described by data, as those of the crate `seawall` are, and where a
-/// closure would do little more than look for a few words.
+/// For providers that are described by data, as those in the catalogue of the crate `seawall` are, and
+/// where a closure would do little more than look for a few words.
 ///
 /// ```
 /// use std::time::Duration;
@@ -277,7 +277,9 @@ mod tests {
         assert!(!holds(rule(), 200, json, r#"{"errors":"locked"}"#));
         assert!(!holds(rule(), 200, json, r#"{"error":"slow down"}"#));
         assert!(!holds(rule(), 200, json, r#"{"data":1,"error":"locked"}"#));
-        assert!(!holds(rule(), 200, json, ""));
+        for other in ["", "{", "{\"error", "[]", "[\"locked\"]", "locked"] {
+            assert!(!holds(rule(), 200, json, other), "{other}");
+        }
     }
 
     #[test]
@@ -329,7 +331,16 @@ mod tests {
         let found = |body: &str| rules.inspect(&head(200, "application/json"), body.as_bytes());
         let text = r#"{"2 hours ago": [["RATELIMIT", "try again in 9 minutes."]]}"#;
         assert_eq!(found(text), Some(throttled(540)));
-        assert_eq!(found(r#"["RATELIMIT", "later"]"#), Some(throttled(7)));
+        let second = r#"["RATELIMIT", "Take a break for 1 second before trying again."]"#;
+        assert_eq!(found(second), Some(throttled(1)));
+        let short = r#"["RATELIMIT", "Take a break for 3000 milliseconds"]"#;
+        assert_eq!(found(short), Some(throttled(3)));
+        for nothing in [
+            r#"["RATELIMIT", "later"]"#,
+            r#"["RATELIMIT", "3 deep breaths"]"#,
+        ] {
+            assert_eq!(found(nothing), Some(throttled(7)));
+        }
         assert_eq!(found(r#"["OTHER", "in 9 minutes"]"#), None);
         let huge = format!(r#"["RATELIMIT", "in {} hours"]"#, u64::MAX);
         assert!(matches!(found(&huge), Some(Outcome::Throttled { .. })));

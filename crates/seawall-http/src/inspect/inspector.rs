@@ -15,7 +15,7 @@ pub trait Inspector {
     fn inspect(&self, head: &Parts, body: &[u8]) -> Option<Outcome>;
 }
 
-/// An inspector as a `fn` pointer: one type for those of every provider.
+/// An inspector as a `fn` pointer: one type for all of them.
 pub type InspectFn = fn(&Parts, &[u8]) -> Option<Outcome>;
 
 #[diagnostic::do_not_recommend]

@@ -15,8 +15,8 @@ use super::future::InspectFuture;
 use super::inspector::Inspector;
 use super::rules::{Rules, Wanted};
 
-/// The longest body that is read for a provider: messages are far shorter.
-pub(super) const CAP: usize = 16 * 1024;
+/// The longest body that is read by rules: messages are far shorter.
+const CAP: usize = 16 * 1024;
 
 /// Reads small bodies of responses and lets an [`Inspector`] classify them; see the
 /// [module](crate::inspect).
@@ -75,13 +75,17 @@ impl<I> InspectLayer<I> {
     /// use bytes::Bytes;
     /// use http::{Request, Response};
     /// use http_body_util::Full;
-    /// use seawall_http::inspect::{InspectLayer, openai};
+    /// use seawall_core::Outcome;
+    /// use seawall_http::inspect::{BodyRule, BodyRules, InspectLayer};
     /// use seawall_http::quota::Usage;
     /// use tower::{ServiceBuilder, ServiceExt, service_fn};
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let spent = BodyRule::new(Outcome::QuotaExhausted { renews_in: None })
+    ///     .contains("\"insufficient_quota\"");
+    /// let rules: BodyRules = [spent].into_iter().collect();
     /// let client = ServiceBuilder::new()
-    ///     .layer(InspectLayer::new(1024 * 1024, openai).with_usage())
+    ///     .layer(InspectLayer::new(1024 * 1024, rules).with_usage())
     ///     .service(service_fn(|_: Request<()>| async {
     ///         let text = r#"{"usage": {"prompt_tokens": 9, "completion_tokens": 12}}"#;
     ///         let response = Response::builder().header("content-type", "application/json");

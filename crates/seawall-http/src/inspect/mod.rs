@@ -12,43 +12,35 @@
 //! use http_body_util::Full;
 //! use bytes::Bytes;
 //! use seawall_core::Outcome;
-//! use seawall_http::inspect::InspectLayer;
+//! use seawall_http::inspect::{BodyRule, BodyRules, InspectLayer};
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! let used_up = Outcome::QuotaExhausted { renews_in: None };
+//! let rules: BodyRules = [
+//!     BodyRule::new(used_up).first_key("Information").contains("per day"),
+//!     BodyRule::new(Outcome::Ignored).first_key("Error Message"),
+//! ]
+//! .into_iter()
+//! .collect();
 //! let client = ServiceBuilder::new()
-//!     .layer(InspectLayer::alpha_vantage())
+//!     .layer(InspectLayer::by_rules(rules))
 //!     .service(service_fn(|_: Request<()>| async {
 //!         let text = r#"{"Information": "Our standard API rate limit is 25 requests per day."}"#;
 //!         let response = Response::builder().header("content-type", "application/json");
 //!         Ok::<_, std::convert::Infallible>(response.body(Full::<Bytes>::from(text)).unwrap())
 //!     }));
 //! let response = client.oneshot(Request::new(())).await.unwrap();
-//! let outcome = response.extensions().get::<Outcome>();
-//! assert_eq!(outcome, Some(&Outcome::QuotaExhausted { renews_in: None }));
+//! assert_eq!(response.extensions().get::<Outcome>(), Some(&used_up));
 //! # }
 //! ```
 //!
 //! # Providers
 //!
-//! There is an inspector, and an [`InspectLayer`] with it, for each provider that hides something
-//! in a body:
-//!
-//! | provider | in the body | outcome |
-//! |---|---|---|
-//! | [`alpha_vantage`] | throttles and the quota of a day, in a 200 | throttled, quota exhausted |
-//! | [`anthropic`], [`openai`] | spend limits, in a 429 or 402 | quota exhausted |
-//! | [`kite`] | the orders of a day, in a 429 | quota exhausted |
-//! | [`kraken`] | throttles, lockouts and overload, in a 200 | throttled, banned, failure |
-//! | [`news_api`], [`news_api_developer`] | quotas, in a 429 | quota exhausted |
-//! | [`polygon`] | the limit per minute of the free plan, in a 429 | throttled, with a wait |
-//! | [`reddit`] | throttled writes, in a 200 | throttled, with a wait |
-//! | [`sec_edgar`] | the block page, in a 200 or 403 | banned for ten minutes |
-//! | [`yahoo_finance`] | blocks as plain text, also in place of a token | banned for 15 minutes |
-//!
-//! Bans and quotas that show in the status are found by [`HttpClassifier`](crate::HttpClassifier): see its
-//! constructors of the same names. Binance, Coinbase, Finnhub, Interactive Brokers, OANDA and
-//! Tradier hide nothing.
+//! [`BodyRules`] are rules as data, closures are inspectors as well. The catalogue of the crate
+//! `seawall` has the rules of the known providers that hide something in a body: throttles,
+//! exhausted quotas, lockouts, pages that block. Bans and quotas that show in the status are found by
+//! [`HttpClassifier`](crate::HttpClassifier), where a rule for it is set.
 //!
 //! # How it works
 //!
@@ -93,7 +85,6 @@ mod encoding;
 mod future;
 mod inspector;
 mod layer;
-mod providers;
 mod rules;
 
 pub use body::InspectedBody;
@@ -104,8 +95,4 @@ pub use future::InspectFuture;
 pub(crate) use future::Reading;
 pub use inspector::{InspectFn, Inspector};
 pub use layer::{Inspect, InspectLayer};
-pub use providers::{
-    alpha_vantage, anthropic, kite, kraken, news_api, news_api_developer, openai, polygon, reddit,
-    sec_edgar, yahoo_finance,
-};
 pub(crate) use rules::Extent;

@@ -45,9 +45,10 @@ use crate::retry_after::{LONGEST_WAIT, hint, unreadable_hints};
 /// use std::time::Duration;
 /// use http::{HeaderMap, Response};
 /// use seawall_core::{ReadQuotaSignals, QuotaSignal, Scope, ServerLimit, Unit};
-/// use seawall_http::quota::{HttpFeedback, RateLimitHeaders};
+/// use seawall_http::quota::{HttpFeedback, RateLimitHeaders, ResetFormat};
 ///
-/// let reddit = HttpFeedback::new("reddit", RateLimitHeaders::reddit());
+/// let headers = RateLimitHeaders::x_ratelimit(ResetFormat::SecondsLeft);
+/// let posts = HttpFeedback::new("posts", headers);
 /// let throttle = Response::builder()
 ///     .status(429)
 ///     .header("x-ratelimit-remaining", "0.0")
@@ -56,14 +57,14 @@ use crate::retry_after::{LONGEST_WAIT, hint, unreadable_hints};
 ///     .body(()).unwrap();
 ///
 /// let mut signals = Vec::new();
-/// reddit.read_signals(Ok::<_, &io::Error>(&throttle), &mut |signal| signals.push(signal));
+/// posts.read_signals(Ok::<_, &io::Error>(&throttle), &mut |signal| signals.push(signal));
 /// let left = Duration::from_secs(43);
 /// let limit = ServerLimit::new(Unit::Requests)
 ///     .with_remaining(0)
 ///     .with_resets_in(left);
 /// let pause = QuotaSignal::Pause { lasts: Some(left), scope: Scope::Upstream };
 /// assert_eq!(signals, [QuotaSignal::Limit(limit), pause]);
-/// assert_eq!(reddit.handle().counts().unreadable_retry_after, 1);
+/// assert_eq!(posts.handle().counts().unreadable_retry_after, 1);
 /// ```
 #[derive(Clone)]
 pub struct HttpFeedback<C = HttpClassifier> {

@@ -10,10 +10,11 @@ use crate::state::{LayerSnapshot, handle_methods};
 ///
 /// ```
 /// use seawall_core::Registry;
-/// use seawall_http::quota::{HttpFeedback, RateLimitHeaders};
+/// use seawall_http::quota::{HttpFeedback, RateLimitHeaders, ResetFormat};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let feedback = HttpFeedback::new("alpaca", RateLimitHeaders::alpaca());
+/// let headers = RateLimitHeaders::x_ratelimit(ResetFormat::Auto);
+/// let feedback = HttpFeedback::new("my-broker", headers);
 /// Registry::new("trading").register(feedback.handle())?;
 /// assert_eq!(feedback.handle().counts().unreadable_rate_limit, 0);
 /// # Ok(()) }

@@ -15,18 +15,18 @@ use crate::server_clock::ServerClock;
 
 /// Reads the state of an upstream's limits from the headers of its responses.
 ///
-/// There is a constructor for each provider whose headers are known, and for the common
-/// conventions; [`and`](Self::and) adds any other. Windows are reported where the headers name
-/// them, as those of Binance and of the IETF's draft do. It is a [`ReadQuotaSignals`] by itself;
+/// There are constructors for the common conventions; [`and`](Self::and) adds any other headers, and
+/// the catalogue of the crate `seawall` has those of known providers. Windows are reported where the
+/// headers name them, as those of the IETF's draft and of
+/// [`and_used_per_window`](Self::and_used_per_window) do. It is a [`ReadQuotaSignals`] by itself;
 /// [`HttpFeedback`](super::HttpFeedback) also reads throttles, bans and token usage, and counts
 /// what could not be read.
 ///
 /// * A point of time is measured against the response's own `Date`, so that a server's clock may
 ///   be hours off; against the local clock when there is none, or one that is more than a day off
 ///   while the local clock makes sense of the reset.
-/// * The readers of the known providers take a reset in every form that can be distinguished, see
-///   [`ResetFormat::Auto`](super::ResetFormat::Auto); what the provider documents is named at its
-///   constructor.
+/// * A reset is read in the format that is named for it, or with
+///   [`ResetFormat::Auto`](super::ResetFormat::Auto) in every form that can be distinguished.
 /// * A response out of a cache, with an `Age` above zero, describes an earlier time and is not
 ///   read.
 /// * What cannot be read, or is impossible, is left out; the rest of the limit is reported.
@@ -37,17 +37,28 @@ use crate::server_clock::ServerClock;
 /// use std::time::Duration;
 /// use http::{HeaderMap, HeaderValue};
 /// use seawall_core::{ServerLimit, Unit};
-/// use seawall_http::quota::RateLimitHeaders;
+/// use seawall_http::quota::{LimitHeaders, RateLimitHeaders, ResetFormat};
+///
+/// let limit = |unit, of: &str| {
+///     LimitHeaders::new(unit)
+///         .limit(&format!("x-ratelimit-limit-{of}"))
+///         .remaining(&format!("x-ratelimit-remaining-{of}"))
+///         .reset(&format!("x-ratelimit-reset-{of}"), ResetFormat::GoDuration)
+/// };
+/// let model = RateLimitHeaders::new()
+///     .and(limit(Unit::Requests, "requests"))?
+///     .and(limit(Unit::Tokens, "tokens"))?;
 ///
 /// let mut headers = HeaderMap::new();
 /// headers.insert("x-ratelimit-remaining-tokens", HeaderValue::from_static("149984"));
 /// headers.insert("x-ratelimit-reset-tokens", HeaderValue::from_static("6m0s"));
 /// let mut reported = Vec::new();
-/// RateLimitHeaders::openai().read(&headers, |limit| reported.push(limit));
+/// model.read(&headers, |limit| reported.push(limit));
 /// let expected = ServerLimit::new(Unit::Tokens)
 ///     .with_remaining(149_984)
 ///     .with_resets_in(Duration::from_secs(360));
 /// assert_eq!(reported, [expected]);
+/// # Ok::<(), seawall_core::InvalidConfig>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct RateLimitHeaders {
@@ -132,11 +143,6 @@ impl RateLimitHeaders {
 
     pub(super) fn with(mut self, source: Source) -> Self {
         Arc::make_mut(&mut self.sources).push(source);
-        self
-    }
-
-    pub(super) fn with_all(mut self, others: &Self) -> Self {
-        Arc::make_mut(&mut self.sources).extend(others.sources.iter().cloned());
         self
     }
 

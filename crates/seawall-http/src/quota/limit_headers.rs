@@ -67,14 +67,14 @@ impl LimitHeaders {
 
     pub(super) fn named(
         unit: Unit,
-        [limit, used, remaining]: [Option<HeaderName>; 3],
-        reset: Option<(HeaderName, ResetFormat)>,
+        [limit, used, remaining, reset]: [Option<HeaderName>; 4],
+        format: ResetFormat,
     ) -> Self {
         Self {
             limit,
             used,
             remaining,
-            reset,
+            reset: reset.map(|name| (name, format)),
             ..Self::new(unit)
         }
     }

@@ -21,9 +21,10 @@
 //! use std::time::Duration;
 //! use http::Response;
 //! use seawall_core::{ReadQuotaSignals, QuotaSignal, ServerLimit, Unit};
-//! use seawall_http::quota::{HttpFeedback, RateLimitHeaders};
+//! use seawall_http::quota::{HttpFeedback, RateLimitHeaders, ResetFormat};
 //!
-//! let feedback = HttpFeedback::new("alpaca", RateLimitHeaders::alpaca());
+//! let headers = RateLimitHeaders::x_ratelimit(ResetFormat::EpochSeconds);
+//! let feedback = HttpFeedback::new("my-broker", headers);
 //! let response = Response::builder()
 //!     .header("date", "Tue, 21 Mar 2023 15:13:07 GMT")
 //!     .header("x-ratelimit-limit", "200")
@@ -50,8 +51,8 @@
 //! [`HttpClassifier`](crate::HttpClassifier) and [`LARGEST_USAGE`]. When half of a
 //! limit's headers are unreadable, the other half is reported.
 //!
-//! Kraken, OANDA, Polygon (Massive), Kite, Alpha Vantage, NewsAPI, Yahoo, the SEC and Interactive
-//! Brokers send no such headers; for them [`HttpFeedback`] with
+//! Headers of other names are described by [`LimitHeaders`]; the catalogue of the crate `seawall` has
+//! those of known providers. Many send none: for them [`HttpFeedback`] with
 //! [no headers](RateLimitHeaders::new) reads throttles and bans, those in bodies by
 //! [`inspect`](crate::inspect).
 //!
@@ -63,11 +64,11 @@
 //! `MeteredBody`, and correct the estimate by the [`LateUsage`](seawall_core::LateUsage) that is in
 //! the extensions of its response.
 
+mod common;
 mod feedback;
 mod handle;
 mod headers;
 mod limit_headers;
-mod providers;
 mod reading;
 mod reset;
 mod state;
@@ -79,11 +80,11 @@ mod usage;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use common::COMMON;
 pub use feedback::HttpFeedback;
 pub use handle::{HttpFeedbackHandle, HttpFeedbackSnapshot};
 pub use headers::RateLimitHeaders;
 pub use limit_headers::LimitHeaders;
-pub(crate) use providers::COMMON;
 pub(crate) use reset::Reset;
 pub use reset::{LONGEST_RESET, ResetFormat};
 pub use state::HttpFeedbackCounts;

@@ -52,8 +52,8 @@ pub enum ResetFormat {
     /// now, a larger one since 1970, in seconds or milliseconds by its magnitude. Under a header
     /// whose name ends with `-ms` a small number is milliseconds from now.
     ///
-    /// The readers of the known providers use it, since an upstream, or a proxy before it, does not
-    /// always write what is documented.
+    /// An upstream, or a proxy before it, does not always write what is documented: this is for
+    /// those that are not known to.
     Auto,
     /// As [`Auto`](Self::Auto), where a small number is milliseconds from now.
     AutoMillis,
