@@ -26,6 +26,7 @@
 //! |---|---|
 //! | a provider of the [catalogue](catalog) | [`provider`](provider()) |
 //! | a file that says which services there are | [`Config::load`](config::Config::load) |
+//! | no HTTP client yet | `Client`: feature `client` |
 //! | another provider | [`broker`](broker()), [`market_data`](market_data()), [`ai_api`](ai_api()), with its own [rate limit](StackBuilder::rate_limit) |
 //! | hyper-util's client, or any service of `http::Request` | [`StackBuilder::build`]: an [`HttpStack`] |
 //! | a `reqwest::Client` | the same, around [`ReqwestClient`](http_client): see `guide::reqwest` |
@@ -57,6 +58,7 @@
 //!
 //! | feature | adds |
 //! |---|---|
+//! | `client` | the module `client`: HTTP clients over hyper and rustls, with JSON and server-sent events |
 //! | `catalog` (default) | [`provider`](provider()) and the module [`catalog`] |
 //! | `config` (default) | the module [`config`]: services from a file and the environment |
 //! | `http` (default) | [`HttpStack`] and the module [`http_client`] |
@@ -82,6 +84,8 @@ struct Readme;
 mod builder;
 #[cfg(feature = "catalog")]
 pub mod catalog;
+#[cfg(feature = "client")]
+pub mod client;
 #[cfg(feature = "config")]
 pub mod config;
 #[cfg(feature = "http")]
@@ -130,6 +134,8 @@ pub use catalog::{
     alpaca, alpaca_data, alpha_vantage, anthropic, binance, coinbase, finnhub, ibkr, kite, kraken,
     newsapi, oanda, openai, polygon, provider, reddit, sec_edgar, tradier, yahoo_finance,
 };
+#[cfg(feature = "client")]
+pub use client::Client;
 #[cfg(feature = "http")]
 pub use http_handles::HttpHandles;
 #[cfg(feature = "http")]

@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "a module of several test crates")]
 
 pub mod raw_server;
+pub mod web_server;
 
 use std::time::Duration;
 

@@ -115,6 +115,14 @@ impl Provider {
         self.tier(self.data.default_tier.get_ref())
     }
 
+    /// The default tier, for what builds by its settings.
+    pub(crate) fn usual_tier(&self) -> Result<Tier, InvalidConfig> {
+        self.default_tier().map_err(|unknown| {
+            let accepted = unknown.accepted().join(", ");
+            InvalidConfig::new("default_tier", unknown.name(), accepted)
+        })
+    }
+
     /// The stack for the default tier, named as the provider.
     ///
     /// ```
@@ -127,9 +135,7 @@ impl Provider {
     ///
     /// None: a file whose tiers make no stacks is not read.
     pub fn build(&self) -> Result<ProviderStack, InvalidConfig> {
-        self.default_tier()
-            .map_err(|unknown| invalid(&unknown))?
-            .build()
+        self.usual_tier()?.build()
     }
 
     /// A builder of a stack for the default tier; see [`Tier::builder`].
@@ -139,9 +145,7 @@ impl Provider {
     /// [`InvalidConfig`] of `class` for a tier with limits of classes of routes: those need
     /// [`build`](Self::build).
     pub fn builder(&self) -> Result<StackBuilder, InvalidConfig> {
-        self.default_tier()
-            .map_err(|unknown| invalid(&unknown))?
-            .builder()
+        self.usual_tier()?.builder()
     }
 
     /// How the provider identifies orders, if it takes some.
@@ -154,14 +158,6 @@ impl Provider {
         let sources = self.data.sources.iter();
         sources.map(|(key, text)| (&**key, text.get_ref().trim()))
     }
-}
-
-fn invalid(unknown: &UnknownName) -> InvalidConfig {
-    InvalidConfig::new(
-        "default_tier",
-        unknown.name(),
-        unknown.accepted().join(", "),
-    )
 }
 
 /// A tier of a provider: its limits, and the stack for them.
@@ -195,6 +191,11 @@ impl Tier {
             data: data.clone(),
             utilization: Ratio::new(UTILIZATION),
         }
+    }
+
+    /// The provider that it is a tier of.
+    pub fn provider(&self) -> Provider {
+        Provider::new(Arc::clone(&self.provider))
     }
 
     /// Its name in the catalogue: `"standard"`.

@@ -1,0 +1,63 @@
+//! The body of a request.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+/// The body of a client's request: all of its data, so that a copy costs no more than a reference.
+#[derive(Clone, Debug, Default)]
+pub struct RequestBody {
+    /// Empty once it was read.
+    data: Bytes,
+    /// Whether it is JSON, unless the headers say otherwise.
+    is_json: bool,
+}
+
+impl RequestBody {
+    pub(super) const fn new(data: Bytes) -> Self {
+        Self {
+            data,
+            is_json: false,
+        }
+    }
+
+    pub(super) fn json(data: Vec<u8>) -> Self {
+        Self {
+            data: data.into(),
+            is_json: true,
+        }
+    }
+
+    pub(super) const fn is_json(&self) -> bool {
+        self.is_json
+    }
+
+    /// Its data, as a signature needs it.
+    pub const fn data(&self) -> &Bytes {
+        &self.data
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let data = std::mem::take(&mut self.data);
+        Poll::Ready((!data.is_empty()).then(|| Ok(Frame::data(data))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.data.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.data.len() as u64)
+    }
+}

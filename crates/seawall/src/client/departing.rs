@@ -1,0 +1,74 @@
+//! What each attempt gets at its departure: the headers of every request, and authentication.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+use http::Request;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use seawall_core::PrepareDeparture;
+
+use super::body::RequestBody;
+use super::error::AuthError;
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+pub(super) type Hook = dyn Fn(&mut Request<RequestBody>) -> Result<(), BoxError> + Send + Sync;
+
+/// Prepares each attempt of a client at its departure: sets the headers that every request gets, and
+/// calls the [auth hook](super::ClientBuilder::auth).
+///
+/// Below the stack, since retry keeps a copy of a request: one without headers is copied without an
+/// allocation.
+#[derive(Clone)]
+pub struct Departing {
+    headers: Arc<HeaderMap>,
+    auth: Option<Arc<Hook>>,
+}
+
+impl Departing {
+    pub(super) fn new(headers: HeaderMap, auth: Option<Arc<Hook>>) -> Self {
+        Self {
+            headers: Arc::new(headers),
+            auth,
+        }
+    }
+}
+
+/// A hook of any error, as it is kept.
+pub(super) fn auth_hook<E: Into<BoxError>>(
+    hook: impl Fn(&mut Request<RequestBody>) -> Result<(), E> + Send + Sync + 'static,
+) -> Arc<Hook> {
+    Arc::new(move |request| hook(request).map_err(Into::into))
+}
+
+impl<E: From<AuthError>> PrepareDeparture<Request<RequestBody>, E> for Departing {
+    fn prepare_departure(&self, request: &mut Request<RequestBody>) -> Result<(), E> {
+        if request.headers().is_empty() {
+            request.headers_mut().clone_from(&self.headers);
+        } else {
+            for (name, value) in &*self.headers {
+                let of_request = request.headers_mut().entry(name);
+                of_request.or_insert_with(|| value.clone());
+            }
+        }
+        if request.body().is_json() {
+            let of_request = request.headers_mut().entry(CONTENT_TYPE);
+            of_request.or_insert(HeaderValue::from_static("application/json"));
+        }
+        match &self.auth {
+            Some(hook) => hook(request).map_err(|error| AuthError(error).into()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Departing {
+    /// Without the values of headers, which have credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<_> = self.headers.keys().collect();
+        f.debug_struct("Departing")
+            .field("headers", &headers)
+            .field("has_auth", &self.auth.is_some())
+            .finish()
+    }
+}

@@ -1,0 +1,285 @@
+//! Server-sent events, as the HTML standard defines them
+//! (<https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream>).
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// An event of a stream.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SseEvent {
+    /// What kind of event it is; `"message"` where the server does not say.
+    pub event: String,
+    /// Its data; several lines are joined by line feeds.
+    pub data: String,
+    /// The id that the server gave last, with this event or before; empty without one.
+    pub id: String,
+}
+
+/// Parses a stream of bytes, in pieces that are cut anywhere.
+#[derive(Debug, Default)]
+pub(super) struct SseParser {
+    /// The line that has not ended yet.
+    line: Vec<u8>,
+    /// Whether a first line has ended, so that no byte order mark follows.
+    has_begun: bool,
+    /// Whether the last byte was a carriage return, which a line feed belongs to.
+    after_cr: bool,
+    event: String,
+    data: String,
+    id: String,
+    retry: Option<Duration>,
+    /// Complete, and not taken yet.
+    ready: VecDeque<SseEvent>,
+    limit: usize,
+}
+
+/// An event is longer than it may be.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TooLong;
+
+impl SseParser {
+    /// For events of at most `limit` bytes.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            ..Self::default()
+        }
+    }
+
+    /// Reads a further piece.
+    pub(super) fn push(&mut self, mut piece: &[u8]) -> Result<(), TooLong> {
+        if self.after_cr && !piece.is_empty() {
+            self.after_cr = false;
+            piece = piece.strip_prefix(b"\n").unwrap_or(piece);
+        }
+        while let Some(end) = piece.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+            self.extend(&piece[..end])?;
+            let is_cr = piece[end] == b'\r';
+            piece = &piece[end + 1..];
+            if is_cr {
+                match piece {
+                    [] => self.after_cr = true,
+                    [b'\n', rest @ ..] => piece = rest,
+                    _ => {}
+                }
+            }
+            self.end_line();
+        }
+        self.extend(piece)
+    }
+
+    fn extend(&mut self, piece: &[u8]) -> Result<(), TooLong> {
+        let length = self.line.len() + self.data.len() + piece.len();
+        if length > self.limit {
+            return Err(TooLong);
+        }
+        self.line.extend_from_slice(piece);
+        Ok(())
+    }
+
+    /// The next complete event.
+    pub(super) fn pop(&mut self) -> Option<SseEvent> {
+        self.ready.pop_front()
+    }
+
+    /// How long the server asks to wait before a stream that broke off is asked for again.
+    pub(super) const fn retry(&self) -> Option<Duration> {
+        self.retry
+    }
+
+    fn end_line(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        let mut bytes = &*line;
+        if !self.has_begun {
+            self.has_begun = true;
+            bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+        }
+        if bytes.is_empty() {
+            self.dispatch();
+        } else {
+            // No line ends within a character, so what is cut between pieces is complete here.
+            let text = String::from_utf8_lossy(bytes);
+            let (field, value) = text.split_once(':').unwrap_or((&*text, ""));
+            self.set(field, value.strip_prefix(' ').unwrap_or(value));
+        }
+        // Its memory is used again.
+        self.line = line;
+        self.line.clear();
+    }
+
+    fn set(&mut self, field: &str, value: &str) {
+        match field {
+            "event" => value.clone_into(&mut self.event),
+            "data" => {
+                self.data.push_str(value);
+                self.data.push('\n');
+            }
+            "id" if !value.contains('\0') => value.clone_into(&mut self.id),
+            "retry" if value.bytes().all(|byte| byte.is_ascii_digit()) => {
+                if let Ok(millis) = value.parse() {
+                    self.retry = Some(Duration::from_millis(millis));
+                }
+            }
+            // Comments, whose field is empty, and what nobody knows.
+            _ => {}
+        }
+    }
+
+    fn dispatch(&mut self) {
+        let mut event = std::mem::take(&mut self.event);
+        let mut data = std::mem::take(&mut self.data);
+        if data.pop().is_none() {
+            return;
+        }
+        if event.is_empty() {
+            event.push_str("message");
+        }
+        let id = self.id.clone();
+        self.ready.push_back(SseEvent { event, data, id });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parse(pieces: &[&[u8]]) -> (Vec<SseEvent>, Option<Duration>) {
+        let mut parser = SseParser::new(usize::MAX);
+        let mut events = Vec::new();
+        for piece in pieces {
+            parser.push(piece).unwrap();
+            while let Some(event) = parser.pop() {
+                events.push(event);
+            }
+        }
+        (events, parser.retry())
+    }
+
+    fn event(event: &str, data: &str, id: &str) -> SseEvent {
+        SseEvent {
+            event: event.into(),
+            data: data.into(),
+            id: id.into(),
+        }
+    }
+
+    #[test]
+    fn the_examples_of_the_standard() {
+        let stocks = b"data: YHOO\ndata: +2\ndata: 10\n\n";
+        assert_eq!(parse(&[stocks]).0, [event("message", "YHOO\n+2\n10", "")]);
+
+        let ids = b": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n";
+        let expected = [
+            event("message", "first event", "1"),
+            event("message", "second event", ""),
+            event("message", " third event", ""),
+        ];
+        assert_eq!(parse(&[ids]).0, expected);
+
+        let empty = b"data\n\ndata\ndata\n\ndata:";
+        let expected = [event("message", "", ""), event("message", "\n", "")];
+        assert_eq!(parse(&[empty]).0, expected);
+    }
+
+    #[test]
+    fn names_ids_and_waits() {
+        let text = b"\xEF\xBB\xBFevent: add\r\nid: 7\rretry: 250\ndata: \xE2\x82\xAC\r\n\r\nid: a\0b\nretry: 1s\ndata: x\n\n";
+        let expected = [event("add", "\u{20AC}", "7"), event("message", "x", "7")];
+        assert_eq!(
+            parse(&[text]),
+            (expected.to_vec(), Some(Duration::from_millis(250)))
+        );
+        let pieces: Vec<_> = text.chunks(1).collect();
+        assert_eq!(parse(&pieces).0, expected, "byte by byte");
+    }
+
+    #[test]
+    fn an_event_that_is_ready_is_not_held_back_by_half_a_line_end() {
+        assert_eq!(parse(&[b"data: x\r\n\r"]).0.len(), 1);
+        assert_eq!(parse(&[b"data: x\r\n\r", b"\ndata: y\r", b"\r"]).0.len(), 2);
+    }
+
+    #[test]
+    fn an_event_has_a_longest_length() {
+        let mut parser = SseParser::new(10);
+        for _ in 0..3 {
+            assert_eq!(parser.push(b"data: 1234"), Ok(()), "each event for itself");
+            assert_eq!(parser.push(b"\n\n"), Ok(()));
+        }
+        assert_eq!(parser.push(b"data: 12345"), Err(TooLong));
+        let mut lines = SseParser::new(16);
+        assert_eq!(lines.push(b"data: 1234\n"), Ok(()));
+        assert_eq!(lines.push(b"data: 1234\ndata: 1234\n"), Err(TooLong));
+    }
+
+    /// All of the text at once, by the words of the standard.
+    fn model(bytes: &[u8]) -> Vec<SseEvent> {
+        let text = String::from_utf8_lossy(bytes);
+        let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
+        let text = text.replace("\r\n", "\n").replace('\r', "\n");
+        let mut lines: Vec<&str> = text.split('\n').collect();
+        lines.pop();
+        let (mut data, mut kind, mut id) = (Vec::new(), "", "");
+        let mut events = Vec::new();
+        for line in lines {
+            if line.is_empty() {
+                if !data.is_empty() {
+                    let kind = if kind.is_empty() { "message" } else { kind };
+                    events.push(event(kind, &data.join("\n"), id));
+                }
+                (data, kind) = (Vec::new(), "");
+            } else if let Some(rest) = line.strip_prefix("data:") {
+                data.push(rest.strip_prefix(' ').unwrap_or(rest));
+            } else if line == "data" {
+                data.push("");
+            } else if let Some(rest) = line.strip_prefix("event:") {
+                kind = rest.strip_prefix(' ').unwrap_or(rest);
+            } else if line == "event" {
+                kind = "";
+            } else if let Some(rest) = line.strip_prefix("id:") {
+                let rest = rest.strip_prefix(' ').unwrap_or(rest);
+                if !rest.contains('\0') {
+                    id = rest;
+                }
+            } else if line == "id" {
+                id = "";
+            }
+        }
+        events
+    }
+
+    fn stream() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            Just(b"data".to_vec()),
+            Just(b"event".to_vec()),
+            Just(b"id".to_vec()),
+            Just(b":".to_vec()),
+            Just(b" ".to_vec()),
+            Just(b"\r".to_vec()),
+            Just(b"\n".to_vec()),
+            Just(b"\n\n".to_vec()),
+            Just(b"\xEF\xBB\xBF".to_vec()),
+            Just("\u{20AC}".as_bytes().to_vec()),
+            Just(b"\0".to_vec()),
+            Just(b"\xC3".to_vec()),
+            Just(b"x".to_vec()),
+        ];
+        proptest::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn it_reads_what_the_model_reads_however_the_stream_is_cut(
+            bytes in stream(),
+            cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..6),
+        ) {
+            let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+            cuts.extend([0, bytes.len()]);
+            cuts.sort_unstable();
+            let pieces: Vec<_> = cuts.windows(2).map(|ends| &bytes[ends[0]..ends[1]]).collect();
+            prop_assert_eq!(parse(&pieces).0, model(&bytes));
+        }
+    }
+}
