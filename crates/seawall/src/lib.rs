@@ -26,7 +26,7 @@
 //! |---|---|
 //! | a provider of the [catalogue](catalog) | [`provider`](provider()) |
 //! | a file that says which services there are | [`Config::load`](config::Config::load) |
-//! | no HTTP client yet | `Client`: feature `client` |
+//! | no HTTP client yet | `Client`, or `Clients` for several: feature `client` |
 //! | another provider | [`broker`](broker()), [`market_data`](market_data()), [`ai_api`](ai_api()), with its own [rate limit](StackBuilder::rate_limit) |
 //! | hyper-util's client, or any service of `http::Request` | [`StackBuilder::build`]: an [`HttpStack`] |
 //! | a `reqwest::Client` | the same, around [`ReqwestClient`](http_client): see `guide::reqwest` |
@@ -135,7 +135,7 @@ pub use catalog::{
     newsapi, oanda, openai, polygon, provider, reddit, sec_edgar, tradier, yahoo_finance,
 };
 #[cfg(feature = "client")]
-pub use client::Client;
+pub use client::{Client, Clients};
 #[cfg(feature = "http")]
 pub use http_handles::HttpHandles;
 #[cfg(feature = "http")]

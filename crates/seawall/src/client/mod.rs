@@ -41,11 +41,16 @@
 //! the attempt timeout, retires that connection: otherwise one whose packets are lost would take every
 //! further attempt. Redirects are responses like any other. Compressed bodies are decompressed below the
 //! stack, whose layers see the text.
+//!
+//! # Many clients
+//!
+//! [`Clients`] builds each when it is first asked for.
 
 mod api;
 mod base_url;
 mod body;
 mod builder;
+mod clients;
 mod connector;
 mod departing;
 mod error;
@@ -62,6 +67,7 @@ pub use api::Client;
 pub use base_url::path_segment;
 pub use body::RequestBody;
 pub use builder::ClientBuilder;
+pub use clients::{Clients, GetClientError};
 pub use departing::Departing;
 pub use error::{AuthError, ClientError};
 pub use request::{RequestBuilder, StackOf};
