@@ -26,6 +26,7 @@ pub(crate) const ALPACA: &[Case] = &[
         Throttle(40_000),
         1,
     ),
+    (READ, (429, &[], ""), Throttle(1_000), 3),
     // About the account, and no throttle.
     (
         READ,

@@ -9,10 +9,12 @@ mod replay;
 mod services;
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use replay::{Effect, Reply, replay_through};
-use seawall::catalog::Catalog;
+use seawall::catalog::{Catalog, Provider};
 use seawall::{CircuitState, Reason};
 
 /// A read whose path is no route of any provider.
@@ -58,11 +60,30 @@ const PROVIDERS: [(&str, &[Case]); 18] = [
     ("yahoo-finance", market_data::YAHOO_FINANCE),
 ];
 
-async fn send(provider: &str, requests: [&str; 2], reply: Reply) -> Effect {
-    let provider = seawall::provider(provider).expect("it is in the catalogue");
+fn known(name: &str) -> Provider {
+    seawall::provider(name).expect("it is in the catalogue")
+}
+
+async fn send(provider: &Provider, requests: [&str; 2], reply: Reply) -> Effect {
     let stack = provider.build().expect("valid");
     let breaker = stack.handles().breaker;
     replay_through(&stack, &breaker, requests, reply).await
+}
+
+/// The cases that a stack treats as something else.
+async fn mistaken(provider: &Provider, cases: &[Case]) -> Vec<String> {
+    let mut mistaken = Vec::new();
+    for (request, reply, means, attempts) in cases {
+        let seen = send(provider, [request; 2], *reply).await;
+        let passed_on = seen.result.as_ref().is_ok_and(|status| *status == reply.0);
+        if !passed_on || seen.sends != *attempts || !means.is_seen_in(&seen) {
+            let name = provider.name();
+            mistaken.push(format!(
+                "{name}: {request} {reply:?}: not {means:?}: {seen:?}"
+            ));
+        }
+    }
+    mistaken
 }
 
 impl Means {
@@ -99,19 +120,10 @@ impl Means {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_provider_sends_is_known_by_its_stack() {
-    let mut wrong = Vec::new();
-    for (provider, cases) in PROVIDERS {
-        for (request, reply, means, attempts) in cases {
-            let seen = send(provider, [request; 2], *reply).await;
-            let passed_on = seen.result.as_ref().is_ok_and(|status| *status == reply.0);
-            if !passed_on || seen.sends != *attempts || !means.is_seen_in(&seen) {
-                wrong.push(format!(
-                    "{provider}: {request} {reply:?}: not {means:?}: {seen:?}"
-                ));
-            }
-        }
+    for (name, cases) in PROVIDERS {
+        let mistaken = mistaken(&known(name), cases).await;
+        assert!(mistaken.is_empty(), "{}", mistaken.join("\n"));
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
@@ -144,13 +156,55 @@ async fn a_throttle_of_a_class_of_routes_leaves_the_others_alone() {
         ),
         ("binance", "GET /api/v3/depth", "POST /api/v3/order", true),
     ] {
-        let seen = send(provider, [throttled; 2], WAIT).await;
+        let stack = known(provider);
+        let seen = send(&stack, [throttled; 2], WAIT).await;
         assert!(seen.rejected_for >= Some(WAITS), "{provider}: {seen:?}");
-        let seen = send(provider, [throttled, other], WAIT).await;
+        let seen = send(&stack, [throttled, other], WAIT).await;
         assert_eq!(
             seen.rejected_for >= Some(WAITS),
             waits,
             "{provider}: {seen:?}"
         );
     }
+}
+
+/// The texts of a file in each of which one signal means something else.
+fn with_a_wrong_signal(text: &str) -> Vec<String> {
+    let signals = text.match_indices("[[signals]]").map(|(at, _)| at);
+    let changed = signals.map(|at| {
+        let (before, signal) = text.split_at(at);
+        let (head, rest) = signal.split_once("means = \"").expect("a meaning");
+        let (means, rest) = rest.split_once('"').expect("in quotes");
+        let other = match means {
+            "ignored" => "overloaded",
+            _ => "ignored",
+        };
+        format!("{before}{head}means = \"{other}\"{rest}")
+    });
+    changed.collect()
+}
+
+/// Where a signal of a file is wrong, a reply is mistaken.
+#[tokio::test(start_paused = true)]
+async fn every_signal_of_the_catalogue_is_replayed() {
+    let catalog = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/seawall/catalog");
+    let folder = std::env::temp_dir().join(format!("seawall-signals-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("writable");
+    let mut signals = 0;
+    let mut unseen = Vec::new();
+    for (name, cases) in PROVIDERS {
+        let text = fs::read_to_string(catalog.join(name).with_extension("toml")).expect("there");
+        for (nth, wrong) in with_a_wrong_signal(&text).iter().enumerate() {
+            fs::write(folder.join("wrong.toml"), wrong).expect("writable");
+            let known = Catalog::embedded().expect("valid").clone();
+            let wrong = known.with_folder(&folder).expect("valid").provider(name);
+            if mistaken(&wrong.expect("known"), cases).await.is_empty() {
+                unseen.push(format!("{name}: signal {nth}"));
+            }
+            signals += 1;
+        }
+    }
+    fs::remove_dir_all(&folder).expect("there");
+    assert!(unseen.is_empty(), "no reply shows {unseen:?}");
+    assert!(signals > PROVIDERS.len(), "{signals}");
 }
