@@ -226,3 +226,22 @@ fn what_cannot_be_meant_is_an_error_with_the_usage() {
     let (code, out, _) = run(&["--version"]);
     assert_eq!((code, out.starts_with("seawall 0.")), (Some(0), true));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_not_unicode_is_a_mistake() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let file = File::new("unicode", GOOD);
+    let mut seawall = seawall();
+    seawall
+        .current_dir(&file.folder)
+        .args(["check", "seawall.toml"]);
+    let value = std::ffi::OsStr::from_bytes(b"2\xff");
+    seawall.env("SEAWALL__RETRY__ATTEMPTS", value);
+    let (code, _, errors) = texts(&seawall.output().expect("it runs"));
+    assert_eq!(code, Some(2));
+    assert!(
+        errors.starts_with("SEAWALL__RETRY__ATTEMPTS: `retry.attempts` is \"2\u{fffd}\""),
+        "{errors}"
+    );
+}

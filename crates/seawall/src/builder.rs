@@ -327,7 +327,7 @@ impl StackBuilder {
 
 /// Lets the layers apply what the classifier allows.
 #[cfg(feature = "http")]
-fn raise(settings: &mut Settings, longest: Duration) {
+pub(crate) fn raise(settings: &mut Settings, longest: Duration) {
     settings.rate_limit = settings.rate_limit.clone().raise_max_pause(longest);
     settings.breaker = settings.breaker.clone().raise_max_retry_after(longest);
 }

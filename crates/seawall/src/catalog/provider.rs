@@ -307,11 +307,15 @@ impl Tier {
         self.within(adjust(self.for_all_calls()?))
     }
 
-    /// The stack for this tier with these settings in place of its own.
+    /// The stack for this tier with these settings in place of its own, adjusted.
     #[cfg(feature = "config")]
-    pub(crate) fn build_of(&self, settings: Settings) -> Result<ProviderStack, InvalidConfig> {
+    pub(crate) fn build_of(
+        &self,
+        settings: Settings,
+        adjust: impl FnOnce(StackBuilder) -> StackBuilder,
+    ) -> Result<ProviderStack, InvalidConfig> {
         let parts = build::http_parts(&self.provider)?;
-        self.within(StackBuilder::with_http(self.name, settings, parts))
+        self.within(adjust(StackBuilder::with_http(self.name, settings, parts)))
     }
 
     /// Limits the classes of routes within what `builder` limits.

@@ -1,6 +1,7 @@
 //! What is set, put over the numbers of the base.
 
 use seawall_core::{InvalidConfig, Ratio};
+use seawall_http::HttpClassifier;
 use seawall_timeout::{AttemptTimeoutConfig, DeadlineConfig};
 
 use super::numbers::Numbers;
@@ -45,6 +46,11 @@ pub(super) fn apply(numbers: &mut Numbers, set: &Set<'_>) -> Result<(), InvalidC
 fn service(numbers: &mut Numbers, set: &Set<'_>) -> Result<(), InvalidConfig> {
     if let Some(share) = set.number("utilization") {
         numbers.utilization = Ratio::new(share).map_err(|e| e.in_field("utilization"))?;
+    }
+    if let Some(longest) = set.time("longest_wait") {
+        // What it does not accept is known now; it raises the settings of layers when all are set.
+        HttpClassifier::new().with_longest_wait(longest)?;
+        numbers.longest_wait = Some(longest);
     }
     if let Some(timeout) = set.time("deadline") {
         let config = DeadlineConfig::new(timeout).map_err(|e| e.in_field("deadline"))?;

@@ -51,6 +51,7 @@ const RELATED: &[(&str, &[&str])] = &[
     ("default_pause", &["max_pause"]),
     ("idle", &["total"]),
     ("utilization", &["limit"]),
+    ("longest", &["longest_wait"]),
     ("rate", &["rate", "limit", "burst"]),
     ("burst", &["rate", "limit"]),
     ("limits", &["quotas"]),

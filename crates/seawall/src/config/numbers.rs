@@ -1,5 +1,7 @@
 //! What a service ends up with.
 
+use std::time::Duration;
+
 use seawall_core::{Command, InstanceHandle, Ratio};
 
 use crate::catalog::{ProviderStack, UTILIZATION};
@@ -14,6 +16,8 @@ pub(super) struct Numbers {
     pub(super) off: Off,
     /// The share of a provider's limits that is used.
     pub(super) utilization: Ratio,
+    /// The longest wait of an upstream that is believed, where it is set.
+    pub(super) longest_wait: Option<Duration>,
     /// What the provider allows, where the file says so.
     pub(super) limit: Option<Rate>,
 }
@@ -25,6 +29,7 @@ impl Numbers {
             settings,
             off: Off::default(),
             utilization: Ratio::new(UTILIZATION).unwrap_or(Ratio::HALF),
+            longest_wait: None,
             limit: None,
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use seawall_core::{InvalidConfig, Ratio};
 
+use crate::builder::raise;
 use crate::catalog::{Catalog, Tier, UTILIZATION, UnknownName};
 use crate::mistake::{Mistake, Place};
 use crate::settings::Settings;
@@ -45,6 +46,7 @@ pub(super) fn resolve(
         scope,
         defaults,
         mistakes: Vec::new(),
+        is_share_wrong: false,
     };
     let service = resolver.service(catalog);
     (service, resolver.mistakes)
@@ -54,6 +56,8 @@ struct Resolver<'a> {
     scope: &'a Scope,
     defaults: &'a Scope,
     mistakes: Vec<Mistake>,
+    /// Whether the share that is set leaves nothing of a limit.
+    is_share_wrong: bool,
 }
 
 impl Resolver<'_> {
@@ -80,6 +84,9 @@ impl Resolver<'_> {
         }
         if !is_known {
             return None;
+        }
+        if let Some(longest) = numbers.longest_wait {
+            raise(&mut numbers.settings, longest);
         }
         self.across(&base, &numbers.settings);
         self.without_effect(&base);
@@ -227,6 +234,7 @@ impl Resolver<'_> {
                 Err(error) => {
                     let problem = format!("is {}, accepted is {}", error.value(), error.accepted());
                     self.complain(id, &scope, place, problem);
+                    self.is_share_wrong = true;
                 }
             }
         }
@@ -235,6 +243,9 @@ impl Resolver<'_> {
     }
 
     fn wrong(&mut self, (error, id): Wrong) {
+        if self.is_share_wrong && error.field() == "utilization" {
+            return;
+        }
         let found = id.and_then(|id| {
             let (scope, entry) = self.entry(id)?;
             Some((id, scope.name.clone(), entry.place.clone()))

@@ -192,6 +192,14 @@ impl ServiceConfig {
         effective
     }
 
+    /// The same builder with the longest wait that is believed, where it is set.
+    fn believe(&self, builder: StackBuilder) -> StackBuilder {
+        match self.numbers.longest_wait {
+            Some(longest) => builder.longest_wait(longest),
+            None => builder,
+        }
+    }
+
     /// The stack of the service: of one type, whatever it is, so that a program can store many.
     ///
     /// Layers that are not enabled are in the stack and let every call pass, as
@@ -204,11 +212,14 @@ impl ServiceConfig {
         let settings = self.numbers.settings.clone();
         let name = self.name.as_str();
         let stack = match &self.base {
-            Base::Tier { tier, .. } => (**tier).clone().named(name).build_of(settings)?,
+            Base::Tier { tier, .. } => {
+                let tier = (**tier).clone().named(name);
+                tier.build_of(settings, |stack| self.believe(stack))?
+            }
             Base::Kind(_) => {
                 let limit = KeyedRateLimitConfig::new(settings.rate_limit.clone())?;
-                let stack = StackBuilder::new(name, settings).build()?;
-                stack.rate_limit_per_key(limit)
+                let builder = self.believe(StackBuilder::new(name, settings));
+                builder.build()?.rate_limit_per_key(limit)
             }
         };
         self.numbers.off.apply(&stack);

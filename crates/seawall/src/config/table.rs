@@ -109,6 +109,8 @@ static SETTINGS: &[Setting] = settings! {
             |n| unless(n.off.deadline, n.settings.deadline.timeout()), or false;
         attempt_timeout: Time, "How long one attempt may take; shorter than the deadline.",
             |n| unless(n.off.attempt_timeout, n.settings.attempt_timeout.timeout()), or false;
+        longest_wait: Time, "The longest wait of an upstream that is believed, by `Retry-After` and by headers of limits; a quarter of an hour unless set.",
+            |n| Span::or_none(n.longest_wait);
         utilization: Share, "Which share of what a provider allows is used.",
             |n| n.utilization.get().to_string();
     }

@@ -167,6 +167,9 @@ fn what_follows_from_a_mistake_is_no_further_one() {
         assert_eq!(found.len(), 1, "{found:#?}");
         assert!(found[0].contains(part), "{part}\n{found:#?}");
     }
+    let share =
+        "[resilience.a]\nprovider = \"alpaca\"\nutilization = 1\nrate_limit.limit = \"9/s\"\n";
+    assert_eq!(wrong(share).len(), 1, "{:#?}", wrong(share));
     assert_eq!(
         wrong("[[resilience.a]]\nx = 1\n"),
         ["f.toml:1:14: `a` is a list, accepted is a table"]

@@ -80,6 +80,37 @@ fn a_stack_has_the_settings_of_the_file() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_longest_wait_holds_for_the_classifier_and_for_the_layers() {
+    for base in ["kind = \"news\"", "provider = \"alpaca\""] {
+        let text = format!("[resilience.a]\n{base}\nlongest_wait = \"2h\"\n");
+        let config = ok(&text);
+        let service = config.service("a").expect("there");
+        let hours = 7_200 * SECOND;
+        assert_eq!(service.settings().rate_limit.max_pause(), hours);
+        let stack = service.build().expect("valid");
+        let handles = stack.handles();
+        assert_eq!(handles.settings(), *service.settings());
+        let client = service_fn(|_: Request<Body>| async {
+            let response = Response::builder()
+                .status(429)
+                .header("retry-after", "7000");
+            Ok::<_, Infallible>(response.body(Body::default()).expect("valid"))
+        });
+        let response = stack
+            .layer(client)
+            .oneshot(get())
+            .await
+            .expect("the response");
+        assert_eq!(response.status(), 429);
+        let paused = handles.snapshot().rate_limit.resumes_in;
+        assert!(
+            paused.is_some_and(|left| left > 6_900 * SECOND),
+            "{paused:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rate_limit_that_is_off_or_in_shadow_mode_lets_calls_pass() {
     let limit = "rate_limit = { rate = \"1/h\", burst = 1, max_wait = \"0s\"";
     let plain = |more: &str| format!("{limit}{more} }}");
