@@ -133,6 +133,27 @@ async fn a_connection_whose_server_is_heard_is_kept_when_an_attempt_times_out() 
     assert_eq!(server.connections(), 1);
 }
 
+#[tokio::test]
+async fn pings_find_a_silent_connection_before_a_call_does() {
+    let server = WebServer::start(Router::new().route("/", get(|| async { "here" }))).await;
+    let network = Network::before(&server).await;
+    let stack = quick(seawall::market_data("feed")).attempt_timeout(SHORT);
+    let ping = Duration::from_millis(50);
+    let client = Client::builder(stack.build().unwrap())
+        .base_url(&network.url)
+        .http_version(HttpVersion::Http2)
+        .keep_alive(ping, ping)
+        .build()
+        .unwrap();
+    client.get("/").send().await.unwrap();
+    network.lose();
+    tokio::time::sleep(10 * ping).await;
+    client.get("/").send().await.unwrap();
+    assert_eq!(network.connections(), 2);
+    let counts = client.stack().handles().retry.counts();
+    assert_eq!(counts.retries, 0, "no attempt was lost");
+}
+
 /// Responds at once.
 #[derive(Clone)]
 struct AtOnce;

@@ -83,3 +83,21 @@ async fn a_layer_without_a_name_is_a_warning_once() {
         "{line}"
     );
 }
+
+#[test]
+fn a_client_that_accepts_any_certificate_is_a_warning() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let builder = || {
+        let stack = seawall::broker("broker").build().expect("valid");
+        seawall::Client::builder(stack).base_url("https://localhost:5000")
+    };
+    builder().build().expect("valid");
+    assert!(log.0.lock().expect("not poisoned").is_empty());
+    let any = builder().dangerously_accept_any_certificate().build();
+    any.expect("valid");
+    let lines = log.0.lock().expect("not poisoned").clone();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].starts_with("WARN") && lines[0].contains("localhost:5000"));
+    assert!(lines[0].contains("certificates are not verified"));
+}

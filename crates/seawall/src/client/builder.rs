@@ -17,6 +17,8 @@ use super::departing::{Departing, Hook, auth_hook};
 use super::request::{Defaults, header};
 use super::tls::Tls;
 use super::transport::{Connections, HttpTransport, HttpVersion};
+#[cfg(feature = "catalog")]
+use crate::catalog::Tier;
 
 /// Builds a [`Client`] around a stack `L`.
 ///
@@ -93,19 +95,15 @@ impl<L> ClientBuilder<L> {
         }
     }
 
-    /// With what is known of a provider.
+    /// With what the catalogue knows of a tier and its provider.
     #[cfg(feature = "catalog")]
-    pub(super) fn of_provider<'a>(
-        stack: L,
-        base_urls: impl Iterator<Item = (&'a str, &'a str)>,
-        required: impl Iterator<Item = (&'a str, &'a str)>,
-        connect_timeout: Duration,
-    ) -> Self {
+    pub(super) fn of_tier(stack: L, tier: &Tier) -> Self {
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let provider = tier.provider();
         let mut builder = Self::new(stack);
-        builder.known = base_urls.map(owned).collect();
-        builder.required = required.map(owned).collect();
-        builder.connections.connect_timeout = connect_timeout;
+        builder.known = provider.base_urls().map(owned).collect();
+        builder.required = provider.required_headers().map(owned).collect();
+        builder.connections.connect_timeout = tier.connect_timeout();
         builder
     }
 
@@ -293,6 +291,7 @@ impl<L> ClientBuilder<L> {
         if !self.connections.tls.is_verified {
             #[cfg(feature = "tracing")]
             tracing::warn!(
+                target: "seawall",
                 base_url = ?self.base,
                 "TLS certificates are not verified: anyone in between can read and change everything"
             );

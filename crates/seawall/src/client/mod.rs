@@ -44,13 +44,16 @@
 //!
 //! # Many clients
 //!
-//! [`Clients`] builds each when it is first asked for.
+//! [`Clients`] builds each when it is first asked for, by a function of yours: of a tier, or of a service
+//! of a [file](crate::config).
 
 mod api;
 mod base_url;
 mod body;
 mod builder;
 mod clients;
+#[cfg(feature = "config")]
+mod configured;
 mod connector;
 mod departing;
 mod error;

@@ -54,12 +54,6 @@ impl Tier {
         &self,
         adjust: impl FnOnce(StackBuilder) -> StackBuilder,
     ) -> Result<ClientBuilder<ProviderStack>, InvalidConfig> {
-        let provider = self.provider();
-        Ok(ClientBuilder::of_provider(
-            self.build_with(adjust)?,
-            provider.base_urls(),
-            provider.required_headers(),
-            self.connect_timeout(),
-        ))
+        Ok(ClientBuilder::of_tier(self.build_with(adjust)?, self))
     }
 }

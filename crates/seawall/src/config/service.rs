@@ -144,11 +144,15 @@ impl ServiceConfig {
         }
     }
 
-    /// The tier of its provider.
+    /// The name of the tier of its provider.
     pub fn tier(&self) -> Option<&str> {
+        self.tier_of_provider().map(Tier::name)
+    }
+
+    pub(crate) const fn tier_of_provider(&self) -> Option<&Tier> {
         match &self.base {
             Base::Kind(_) => None,
-            Base::Tier { tier, .. } => Some(tier.name()),
+            Base::Tier { tier, .. } => Some(tier),
         }
     }
 
