@@ -268,3 +268,67 @@ async fn a_call_of_a_known_operation_allocates_nothing() {
     });
     assert_eq!(counts.allocations, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_an_operator_shuts_is_not_available_and_says_so() {
+    let services = Services::new("desk");
+    let database = services.add(quick("db")).expect("new");
+    let up = || async { Ok::<_, &str>(()) };
+    database.call("load", up).await.expect("up");
+    let is_available = || database.status().is_available;
+    let handles = database.handles();
+    assert!(is_available());
+    handles.rate_limit.pause();
+    assert!(!is_available());
+    handles.rate_limit.drain();
+    assert!(!is_available());
+    handles.rate_limit.resume();
+    handles.bulkhead.pause();
+    assert!(!is_available());
+    handles.bulkhead.resume();
+    let circuit = database.circuit("load").expect("it was called");
+    circuit.force_open();
+    assert!(!is_available());
+    database.reset();
+    assert!(is_available());
+    // Between a service and its operation: no other service has such a name.
+    let error = services
+        .add(quick("db/load"))
+        .expect_err("a name with a stroke");
+    assert!(error.to_string().contains("without `/`"), "{error}");
+    assert_eq!(services.registry().all().len(), 7, "nothing of it stays");
+}
+
+/// 12 to 54 of 12,000 kept the settings of before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operation_that_is_first_called_while_settings_change_has_the_new_ones() {
+    for round in 0..200 {
+        let services = Services::new("desk");
+        let database = services.add(quick("db")).expect("new");
+        let mut settings = database.handles().settings();
+        settings.breaker = BreakerConfig::builder()
+            .consecutive_failures(9)
+            .build()
+            .expect("valid");
+        let calls = tokio::spawn({
+            let database = database.clone();
+            async move {
+                for number in 0..20 {
+                    let name = format!("operation {number}");
+                    let up = || async { Ok::<_, &str>(()) };
+                    database.call(name, up).await.expect("up");
+                }
+            }
+        });
+        database.configure(&settings).expect("valid");
+        calls.await.expect("no panic");
+        for number in 0..20 {
+            let circuit = database.circuit(&format!("operation {number}"));
+            let config = circuit.expect("it was called").config();
+            assert_eq!(
+                config, settings.breaker,
+                "round {round}, operation {number}"
+            );
+        }
+    }
+}

@@ -25,8 +25,8 @@ macro_rules! commands {
             }
 
             /// Rejects new calls with [`Draining`](seawall_core::Reason::Draining) until
-            /// [`resume`](Self::resume), and serves those queued: before a restart. It holds in
-            /// shadow mode, too. See [`drained`](Self::drained) for its end.
+            /// [`resume`](Self::resume), and serves those queued, unless it is
+            /// [paused](Self::pause) as well: before a restart. It holds in shadow mode, too. See [`drained`](Self::drained) for its end.
             pub fn drain(&self) {
                 self.give("drain", $crate::commands::DRAIN);
             }

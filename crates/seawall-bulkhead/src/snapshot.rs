@@ -27,7 +27,8 @@ impl BulkheadState {
     /// By the command in force, and without one by the numbers.
     pub(crate) const fn with(mode: Mode, in_flight: u32, limit: u32, queue_depth: usize) -> Self {
         match mode.rejects() {
-            Some(Reason::Draining) => Self::Draining,
+            // Nothing is served by one that drains and is paused as well.
+            Some(Reason::Draining) if !mode.is_paused() => Self::Draining,
             Some(_) => Self::Paused,
             None => Self::of(in_flight, limit, queue_depth),
         }

@@ -139,7 +139,7 @@ impl<T> HttpClassifier<T> {
     }
 
     /// Takes responses of `status` for a throttle of `scope`, as a 429 is one of the upstream: with
-    /// the wait that it asks for, and with `x-should-retry: false` for an exhausted quota. The last
+    /// the wait that it asks for, or that of `lasts` where it asks for none, and with `x-should-retry: false` for an exhausted quota. The last
     /// rule for a status counts.
     ///
     /// ```
@@ -147,21 +147,21 @@ impl<T> HttpClassifier<T> {
     /// use seawall_core::{Outcome, Scope};
     /// use seawall_http::HttpClassifier;
     ///
-    /// let vendor = HttpClassifier::new().throttle_on(StatusCode::TOO_MANY_REQUESTS, Scope::Endpoint);
+    /// let vendor = HttpClassifier::new().throttle_on(StatusCode::TOO_MANY_REQUESTS, None, Scope::Endpoint);
     /// let throttle = Response::builder().status(429).body(())?;
     /// let expected = Outcome::Throttled { retry_after: None, scope: Scope::Endpoint };
     /// assert_eq!(vendor.judge_response(&throttle), expected);
     /// # Ok::<(), http::Error>(())
     /// ```
     #[must_use]
-    pub fn throttle_on(self, status: StatusCode, scope: Scope) -> Self {
-        self.rule(status, Rule::Throttle(scope))
+    pub fn throttle_on(self, status: StatusCode, lasts: Option<Duration>, scope: Scope) -> Self {
+        self.rule(status, Rule::Throttle(lasts, scope))
     }
 
     /// Takes responses of `status` for an exhausted quota that renews after the time of
-    /// `Retry-After`, if that is sent and no shorter than `shortest`: a proxy before the upstream
-    /// may write one of seconds, which a quota of hours does not mean. The last rule for a status
-    /// counts.
+    /// `Retry-After`, if that is sent and no shorter than `shortest`, or after `shortest`: a proxy
+    /// before the upstream may write one of seconds, which a quota of hours does not mean. Zero is no
+    /// time. The last rule for a status counts.
     ///
     /// An exhausted quota pauses the rate limit, says nothing about the upstream's health, and is
     /// not retried.
@@ -345,10 +345,14 @@ impl<T> HttpClassifier<T> {
     fn by_rule<B>(&self, rule: Rule, response: &Response<B>) -> Outcome {
         match rule {
             Rule::Is(outcome) => outcome,
-            Rule::Throttle(scope) => self.throttled(response, scope),
-            Rule::Quota(shortest) => Outcome::QuotaExhausted {
-                renews_in: self.ban(response).filter(|wait| *wait >= shortest),
-            },
+            Rule::Throttle(lasts, scope) => self.throttled(response, lasts, scope),
+            Rule::Quota(shortest) => {
+                let asked = self.ban(response).filter(|wait| *wait >= shortest);
+                let known = (!shortest.is_zero()).then_some(shortest);
+                Outcome::QuotaExhausted {
+                    renews_in: asked.or(known),
+                }
+            }
             Rule::Ban(lasts) => Outcome::Banned {
                 lasts: Some(self.ban(response).unwrap_or(lasts)),
             },
@@ -356,13 +360,18 @@ impl<T> HttpClassifier<T> {
     }
 
     /// A throttle, unless the response says that no wait will help.
-    fn throttled<B>(&self, response: &Response<B>, scope: Scope) -> Outcome {
+    fn throttled<B>(
+        &self,
+        response: &Response<B>,
+        lasts: Option<Duration>,
+        scope: Scope,
+    ) -> Outcome {
         match should_retry(response) {
             Some(b"false") => Outcome::QuotaExhausted {
                 renews_in: self.ban(response),
             },
             _ => Outcome::Throttled {
-                retry_after: self.throttle(response),
+                retry_after: self.throttle(response).or(lasts),
                 scope,
             },
         }
@@ -370,7 +379,7 @@ impl<T> HttpClassifier<T> {
 
     fn judge_error_status<B>(&self, response: &Response<B>) -> Outcome {
         match (response.status().as_u16(), should_retry(response)) {
-            (429, _) => self.throttled(response, Scope::Upstream),
+            (429, _) => self.throttled(response, None, Scope::Upstream),
             (418, _) => match self.ban(response) {
                 Some(lasts) => Outcome::Banned { lasts: Some(lasts) },
                 None => Outcome::Ignored,

@@ -72,8 +72,8 @@ impl Settings {
 pub(super) enum Rule {
     Is(Outcome),
     Ban(Duration),
-    /// Lasts for the wait asked for.
-    Throttle(Scope),
-    /// Renews after the wait asked for, if that is no shorter than this.
+    /// Lasts for the wait asked for, or for this.
+    Throttle(Option<Duration>, Scope),
+    /// Renews after the wait asked for, if that is no shorter than this, or after this.
     Quota(Duration),
 }

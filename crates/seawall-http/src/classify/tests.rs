@@ -182,10 +182,11 @@ fn a_status_can_be_an_exhausted_quota() {
     let exhausted = |renews_in| Outcome::QuotaExhausted { renews_in };
     assert_eq!(of(&vendor, 402, &[]), exhausted(None));
     assert_eq!(of(&vendor, 402, &[("retry-after", "10")]), exhausted(TEN));
-    assert_eq!(of(&hours(), 429, &[]), exhausted(None));
+    let quarter = Some(Duration::from_secs(900));
+    assert_eq!(of(&hours(), 429, &[]), exhausted(quarter));
     assert_eq!(of(&hours(), 404, &[]), Outcome::Ignored);
     // A quota of hours does not renew in a second, whether the status or the body shows it.
-    for (asked, renews_in) in [("1", None), ("3600", Some(Duration::from_secs(3_600)))] {
+    for (asked, renews_in) in [("1", quarter), ("3600", Some(Duration::from_secs(3_600)))] {
         let mut limited = response(429, &[("retry-after", asked)]);
         for _ in 0..2 {
             let outcome = hours().judge_response(&limited);
@@ -198,8 +199,8 @@ fn a_status_can_be_an_exhausted_quota() {
 #[test]
 fn a_throttle_can_be_of_an_endpoint_and_reads_what_any_other_reads() {
     let vendor = HttpClassifier::new()
-        .throttle_on(StatusCode::TOO_MANY_REQUESTS, Scope::Endpoint)
-        .throttle_on(StatusCode::CONFLICT, Scope::Account);
+        .throttle_on(StatusCode::TOO_MANY_REQUESTS, None, Scope::Endpoint)
+        .throttle_on(StatusCode::CONFLICT, None, Scope::Account);
     let of = |status, headers| vendor.judge_response(&response(status, headers));
     let throttled = |retry_after, scope| Outcome::Throttled { retry_after, scope };
     for (headers, wait) in [
@@ -215,6 +216,19 @@ fn a_throttle_can_be_of_an_endpoint_and_reads_what_any_other_reads() {
     assert_eq!(of(429, &never), Outcome::QuotaExhausted { renews_in: None });
     let wait = [("retry-after", "10")];
     assert_eq!(of(409, &wait), throttled(TEN, Scope::Account));
+    let five = Some(Duration::from_secs(5));
+    let known = vendor.throttle_on(StatusCode::CONFLICT, five, Scope::Account);
+    let of = |headers| known.judge_response(&response(409, headers));
+    assert_eq!(
+        of(&[]),
+        throttled(five, Scope::Account),
+        "no time is asked for"
+    );
+    assert_eq!(
+        of(&wait),
+        throttled(TEN, Scope::Account),
+        "what is asked for holds"
+    );
 }
 
 const MINUTES_15: Option<Duration> = Some(Duration::from_secs(900));

@@ -269,7 +269,9 @@ fn routes(data: &ProviderData) -> Result<Routes, InvalidConfig> {
 }
 
 fn method_of(name: &str) -> Result<Method, InvalidConfig> {
-    let method = name.parse().ok();
+    // Methods are compared as they are written: one in small letters would match no request.
+    let is_capital = !name.chars().any(char::is_lowercase);
+    let method = is_capital.then(|| name.parse().ok()).flatten();
     method.ok_or_else(|| InvalidConfig::new("method", name, "a method of HTTP in capitals"))
 }
 
@@ -369,12 +371,10 @@ fn classifier(data: &ProviderData) -> Result<HttpClassifier, InvalidConfig> {
                     let least = signal.wait.map_or(Duration::ZERO, |wait| wait.0);
                     classifier.quota_on(status, least)
                 }
-                // The wait that the response asks for counts.
-                Meaning::Throttle if signal.wait.is_none() => match scope(signal) {
-                    // By itself a throttle of all that this stack sends.
-                    Scope::Account if status == StatusCode::TOO_MANY_REQUESTS => classifier,
-                    scope => classifier.throttle_on(status, scope),
-                },
+                Meaning::Throttle => {
+                    let wait = signal.wait.map(|wait| wait.0);
+                    classifier.throttle_on(status, wait, scope(signal))
+                }
                 _ => classifier.status(status, outcome(signal)),
             };
         }

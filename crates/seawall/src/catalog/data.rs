@@ -310,7 +310,8 @@ sourced! {
         means: Meaning,
         /// How long to stay away where the response does not say; the least of it for a quota.
         wait: Option<Time>,
-        /// The longest ban that is believed; a day unless set.
+        /// The longest ban that is believed; a day unless set. The longest one of a provider's
+        /// signals holds for all its bans.
         longest: Option<Time>,
         scope: Option<ScopeName>,
     }
@@ -381,7 +382,7 @@ pub(super) struct TierData {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ProviderData {
-    pub(super) name: String,
+    pub(super) name: Spanned<String>,
     pub(super) title: String,
     pub(super) kind: Kind,
     /// What a user has to know beside the figures.

@@ -105,7 +105,8 @@ impl Catalog {
 
     fn add(&mut self, file: &str, text: &str) -> Result<(), CatalogError> {
         let data = read::read(file, text)?;
-        self.providers.insert(data.name.clone(), Arc::new(data));
+        self.providers
+            .insert(data.name.get_ref().clone(), Arc::new(data));
         Ok(())
     }
 

@@ -51,7 +51,7 @@ fn provider(page: &mut String, data: &ProviderData) -> fmt::Result {
     writeln!(
         page,
         "`seawall::provider(\"{}\")`, {}. {}",
-        data.name,
+        data.name.get_ref(),
         data.kind.as_str(),
         one_line(&data.about)
     )?;

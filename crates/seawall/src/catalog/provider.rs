@@ -46,7 +46,7 @@ impl Provider {
 
     /// Its name in the catalogue: `"alpaca"`.
     pub fn name(&self) -> &str {
-        &self.data.name
+        self.data.name.get_ref()
     }
 
     /// Its name for people.
@@ -186,7 +186,7 @@ pub struct Tier {
 impl Tier {
     fn new(provider: &Arc<ProviderData>, data: &TierData) -> Self {
         Self {
-            name: InstanceName::new(&provider.name),
+            name: InstanceName::new(provider.name.get_ref()),
             provider: Arc::clone(provider),
             data: data.clone(),
             utilization: Ratio::new(UTILIZATION),
@@ -243,8 +243,8 @@ impl Tier {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] of `utilization`, where the share leaves nothing to a limit or nothing
-    /// for its burst: 0 and 1.
+    /// [`InvalidConfig`] where the share leaves nothing to a limit or nothing for its burst: 0 and 1,
+    /// and of small limits what is near them.
     pub fn settings(&self) -> Result<Settings, InvalidConfig> {
         build::settings(&self.provider, &self.data, self.utilization.clone()?)
     }

@@ -87,8 +87,20 @@ impl Check<'_> {
     }
 
     fn names(&mut self, data: &ProviderData) {
+        if data.name.get_ref().trim().is_empty() {
+            let problem = "`name` is empty, accepted is what the provider is called".to_owned();
+            self.complain(data.name.span().start, problem);
+        }
+        if data.timing.connect_timeout.0.is_zero() {
+            let problem = "`connect_timeout` is 0s, accepted is a time above zero".to_owned();
+            self.complain(data.timing.source.span().start, problem);
+        }
         let mut seen = BTreeSet::new();
         for tier in &data.tiers {
+            if tier.name.get_ref().trim().is_empty() {
+                let problem = "`name` is empty, accepted is what the tier is called".to_owned();
+                self.complain(tier.name.span().start, problem);
+            }
             if !seen.insert(tier.name.get_ref()) {
                 let problem = format!("there are two tiers `{}`", tier.name.get_ref());
                 self.complain(tier.name.span().start, problem);

@@ -30,8 +30,8 @@ fn assert_mistake(old: &str, new: &str, part: &str) {
 #[test]
 fn every_file_is_read_and_has_the_name_of_its_provider() {
     for (name, text) in FILES {
-        let data = read::read(name, text);
-        assert_eq!(data.unwrap_or_else(|error| panic!("{error}")).name, *name);
+        let data = read::read(name, text).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(data.name.get_ref(), name);
     }
 }
 
@@ -87,6 +87,14 @@ fn mistakes_name_line_column_key_and_what_is_accepted() {
     assert_mistake("per = \"1m\"", "perr = \"1m\"", "unknown field `perr`");
     assert_mistake("per = \"1m\"", "per = \"-1m\"", "not a length of time");
     assert_mistake("count = 200", "count = -1", "expected u32");
+    assert_mistake("name = \"alpaca\"", "name = \" \"", "`name` is empty");
+    assert_mistake("name = \"plus\"", "name = \"\"", "`name` is empty");
+    assert_mistake("method = \"POST\"", "method = \"post\"", "`method` is post");
+    assert_mistake(
+        "connect_timeout = \"5s\"",
+        "connect_timeout = \"0s\"",
+        "`connect_timeout` is 0s",
+    );
     assert_mistake("count = 200", "count = 0", "tier `standard`");
     assert_mistake(
         "burst = 10",

@@ -86,7 +86,7 @@ impl Services {
         &GLOBAL
     }
 
-    /// Adds a service with the settings and the name of `stack`.
+    /// Adds a service with the settings and the name of `stack`: at most 64 bytes, without `/`.
     ///
     /// Each [operation](Service::operation) has a circuit of its own; permits, rate limit and the
     /// budget of retries are those of the service.
@@ -154,8 +154,8 @@ impl Services {
         *self.changing() = None;
     }
 
-    /// Stops the health checks, rejects new calls of every service, and waits until those that run
-    /// have ended. Calls that wait for a permit end by then, too: drop the returned future, or put a
+    /// Stops the health checks, rejects new calls of every service, and waits until those that
+    /// [run](Service::drained) have ended. Calls that wait for a permit end by then, too: drop the returned future, or put a
     /// timeout around it, to wait no longer. [`Service::resume`] undoes it for one service.
     pub async fn shut_down(&self) {
         self.stop();

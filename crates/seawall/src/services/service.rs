@@ -14,6 +14,7 @@ use seawall_core::{
     InvalidConfig, KeepWhole, PartitionKey, Policy, Priority, Registry, Replay, RequestMeta,
     WrapError,
 };
+use seawall_ratelimit::RateLimitState;
 use tower_layer::Layer;
 use tower_service::Service as TowerService;
 
@@ -58,7 +59,7 @@ struct Guarded {
 pub struct ServiceStatus {
     /// Its name.
     pub name: InstanceName,
-    /// Whether no circuit of it is open, and it takes calls.
+    /// Whether no circuit of it is open, and neither bulkhead nor rate limit are paused or drain.
     pub is_available: bool,
     /// The operations that were called, by name.
     pub operations: Vec<OperationStatus>,
@@ -89,6 +90,13 @@ impl Service {
     pub(super) fn new(stack: StackBuilder) -> Result<Self, InvalidConfig> {
         let policy = Policy::new().describe(OperationMeta).keep(KeepWhole);
         let stack = stack.build_generic(policy)?;
+        if stack.name().as_str().contains('/') {
+            return Err(InvalidConfig::new(
+                "name",
+                stack.name(),
+                "a name without `/`, which is between a service and its operation",
+            ));
+        }
         let service = stack.layer(WrapError::new(CallFunction));
         let others = Guarded {
             service,
@@ -121,7 +129,9 @@ impl Service {
         self.shared.stack.name()
     }
 
-    /// Handles of the layers that all operations share.
+    /// Handles of the layers that all operations share. Its breaker is that of operations beyond
+    /// [`MAX_OPERATIONS`]: those before it have a [circuit](Self::circuit) each. What blocks the
+    /// service is its bulkhead ([`drain`](Self::drain)).
     pub fn handles(&self) -> StackHandles {
         self.shared.stack.handles()
     }
@@ -216,10 +226,13 @@ impl Service {
         };
         let operations: Vec<_> = self.circuits().into_iter().map(operation).collect();
         let layers = self.handles().snapshot();
-        let is_open = |circuit| circuit == CircuitState::Open;
+        let is_open = |circuit| matches!(circuit, CircuitState::Open | CircuitState::ForcedOpen);
         let is_shut = matches!(
             layers.bulkhead.state,
             BulkheadState::Paused | BulkheadState::Draining
+        ) || matches!(
+            layers.rate_limit.state,
+            RateLimitState::Paused | RateLimitState::Draining
         ) || is_open(self.shared.others.breaker.state());
         ServiceStatus {
             name: self.name(),
@@ -236,6 +249,8 @@ impl Service {
     ///
     /// As [`StackHandles::configure`].
     pub fn configure(&self, settings: &Settings) -> Result<(), InvalidConfig> {
+        // No operation is added meanwhile: its circuit would keep the settings of before.
+        let _adding = self.adding();
         self.handles().configure(settings)?;
         for (_, circuit) in self.circuits() {
             circuit.configure(settings.breaker.clone())?;
@@ -262,7 +277,8 @@ impl Service {
         self.handles().bulkhead.resume();
     }
 
-    /// Completes when no call runs and none waits.
+    /// Completes when no call runs and none waits for a permit. A call between two attempts has none
+    /// and is not waited for: its next attempt is rejected.
     pub async fn drained(&self) {
         self.handles().bulkhead.drained().await;
     }
@@ -313,8 +329,8 @@ impl<'a> OperationCall<'a> {
         self
     }
 
-    /// Makes the call: `function` once, or as often as retry makes attempts. What it borrows may be
-    /// borrowed until the returned future is done.
+    /// Makes the call: a clone of `function` once, or one for each attempt that retry makes. What it
+    /// borrows may be borrowed until the returned future is done.
     ///
     /// # Errors
     ///
