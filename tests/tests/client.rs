@@ -552,3 +552,29 @@ async fn a_body_that_is_dropped_or_read_gives_its_permit_back() {
     drop(client.get("/").send());
     assert_eq!(in_flight(), 0);
 }
+
+#[test]
+fn every_tier_of_the_catalogue_makes_a_client_at_each_of_its_urls() {
+    // Whatever this system trusts.
+    let authority = support::web_server::Authority::new().pem();
+    let mut clients = 0;
+    for provider in seawall::catalog::Catalog::embedded().unwrap().providers() {
+        for tier in provider.tiers() {
+            for (name, url) in provider.base_urls() {
+                let mut builder = tier
+                    .client()
+                    .unwrap()
+                    .base(name)
+                    .without_system_roots()
+                    .root_certificates(&*authority);
+                for (header, example) in provider.required_headers() {
+                    builder = builder.header(header, example);
+                }
+                let client = builder.build().unwrap();
+                assert_eq!(client.base_url(), url.trim_end_matches('/'));
+                clients += 1;
+            }
+        }
+    }
+    assert!(clients > 17, "{clients}");
+}

@@ -59,6 +59,11 @@ impl BaseUrl {
         })
     }
 
+    /// Whether its connections are encrypted.
+    pub(super) fn is_https(&self) -> bool {
+        self.scheme == Scheme::HTTPS
+    }
+
     /// The URL of `path`, which may have a query. A complete URL is taken as it is where its scheme
     /// and host are those of the base: nobody else gets the headers of this client.
     pub(super) fn join(&self, path: &str) -> Result<Uri, InvalidConfig> {

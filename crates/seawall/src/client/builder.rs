@@ -287,7 +287,8 @@ impl<L> ClientBuilder<L> {
     where
         L: Layer<Departure<HttpTransport, Departing>>,
     {
-        let transport = HttpTransport::new(self.connections.checked()?)?;
+        let is_https = self.find_base()?.is_https();
+        let transport = HttpTransport::new(self.connections.checked()?, is_https)?;
         if !self.connections.tls.is_verified {
             #[cfg(feature = "tracing")]
             tracing::warn!(

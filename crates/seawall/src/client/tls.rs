@@ -30,7 +30,8 @@ impl Default for Tls {
 }
 
 impl Tls {
-    pub(super) fn config(&self) -> Result<ClientConfig, InvalidConfig> {
+    /// Where it is not `used`, no certificates are read.
+    pub(super) fn config(&self, used: bool) -> Result<ClientConfig, InvalidConfig> {
         let provider = Arc::new(crypto::ring::default_provider());
         let accepted = "what the provider of cryptography supports";
         let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -43,9 +44,12 @@ impl Tls {
                 .with_custom_certificate_verifier(verifier);
             return Ok(dangerous.with_no_client_auth());
         }
-        Ok(config
-            .with_root_certificates(self.store()?)
-            .with_no_client_auth())
+        let roots = if used {
+            self.store()?
+        } else {
+            RootCertStore::empty()
+        };
+        Ok(config.with_root_certificates(roots).with_no_client_auth())
     }
 
     fn store(&self) -> Result<RootCertStore, InvalidConfig> {
@@ -143,7 +147,7 @@ mod tests {
             system_roots: false,
             is_verified: true,
         };
-        tls.config()
+        tls.config(true)
     }
 
     #[test]

@@ -71,14 +71,15 @@ pub struct HttpTransport {
 }
 
 impl HttpTransport {
-    pub(super) fn new(settings: &Connections) -> Result<Self, InvalidConfig> {
+    /// With TLS where `is_https`; otherwise it needs no certificates, and accepts none.
+    pub(super) fn new(settings: &Connections, is_https: bool) -> Result<Self, InvalidConfig> {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
         // Among several addresses of a name, so that one that does not respond leaves time for others.
         http.set_connect_timeout(Some(settings.connect_timeout));
         let https = HttpsConnectorBuilder::new()
-            .with_tls_config(settings.tls.config()?)
+            .with_tls_config(settings.tls.config(is_https)?)
             .https_or_http();
         let https = match settings.version {
             HttpVersion::Negotiated => https.enable_all_versions().wrap_connector(http),
