@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use http::StatusCode;
+use hyper_util::client::legacy::Error as LegacyError;
 use seawall_core::{FailureKind, InvalidConfig, Outcome, Rejection, Sent, find_rejection};
 use seawall_http::outcome_of;
 
@@ -218,7 +219,8 @@ fn write_chain(f: &mut fmt::Formatter<'_>, error: &(dyn StdError + 'static)) -> 
     let mut next = Some(error);
     while let Some(error) = next {
         let text = error.to_string();
-        if !before.contains(&text) {
+        // That of hyper-util's client says the same as what is above it, in other words.
+        if !error.is::<LegacyError>() && !before.contains(&text) {
             write!(f, ": {text}")?;
             before = text;
         }
