@@ -131,6 +131,20 @@ async fn what_cannot_be_sent_is_an_error_that_says_so() {
     assert_eq!(server.connections(), 0);
 }
 
+/// Some providers take their key in the query.
+#[tokio::test]
+async fn a_key_in_the_query_is_shown_by_nothing() {
+    let client = builder("http://127.0.0.1:1").build().unwrap();
+    let request = client.get("/query").query([("apikey", "s3cret")]);
+    assert!(!format!("{request:?}").contains("s3cret"), "{request:?}");
+    let unsent = request.send().await.unwrap_err();
+    let rejected = client.get("/../x?apikey=s3cret").send().await.unwrap_err();
+    for error in [unsent, rejected] {
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains("s3cret"), "{shown}");
+    }
+}
+
 #[tokio::test]
 async fn a_provider_gets_the_headers_that_it_asks_for() {
     let edgar = seawall::sec_edgar().unwrap().default_tier().unwrap();

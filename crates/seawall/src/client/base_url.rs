@@ -67,8 +67,8 @@ impl BaseUrl {
     /// The URL of `path`, which may have a query. A complete URL is taken as it is where its scheme
     /// and host are those of the base: nobody else gets the headers of this client.
     pub(super) fn join(&self, path: &str) -> Result<Uri, InvalidConfig> {
-        let invalid = || InvalidConfig::new("path", format!("`{path}`"), PATH);
-        let only_path = path.split('?').next().unwrap_or_default();
+        let only_path = without_query(path);
+        let invalid = || InvalidConfig::new("path", format!("`{only_path}`"), PATH);
         if path.contains('#') || has_dot_segment(only_path) {
             return Err(invalid());
         }
@@ -107,6 +107,11 @@ impl fmt::Display for BaseUrl {
         } = self;
         write!(f, "{scheme}://{authority}{path}")
     }
+}
+
+/// A path as it may be shown: some providers take their key in the query.
+pub(super) fn without_query(path: &str) -> &str {
+    path.split('?').next().unwrap_or_default()
 }
 
 /// Whether a segment is `.` or `..`, also percent-encoded: servers resolve those, and what a route

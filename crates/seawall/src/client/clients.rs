@@ -81,8 +81,9 @@ impl<C> Clients<C> {
         }
     }
 
-    /// Adds a client that `build` makes when it is first asked for. One of that name is replaced:
-    /// those that were handed out work on.
+    /// Adds a client that `build` makes when it is first asked for; others wait for it then, so it must
+    /// not ask for a client of the same name itself. One of that name is replaced: those that were
+    /// handed out work on.
     pub fn add(
         &self,
         name: impl Into<String>,

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::base_url::{BaseUrl, add_query};
+use super::base_url::{BaseUrl, add_query, without_query};
 use super::body::RequestBody;
 use super::departing::Departing;
 use super::error::ClientError;
@@ -176,12 +176,12 @@ impl<'a, S> RequestBuilder<'a, S> {
 }
 
 impl<S> fmt::Debug for RequestBuilder<'_, S> {
-    /// Without the headers, which have credentials.
+    /// Without headers and query, which have credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestBuilder")
             .field("method", self.request.method())
             .field("base", &self.defaults.base)
-            .field("path", &self.path)
+            .field("path", &without_query(&self.path))
             .finish_non_exhaustive()
     }
 }

@@ -14,7 +14,7 @@ use seawall_core::Rejection;
 use serde::de::DeserializeOwned;
 
 use super::error::ClientError;
-use super::sse::{SseEvent, SseParser};
+use super::sse::{SseEvent, SseParser, TooLong};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -173,8 +173,8 @@ where
         Events {
             chunks: self.max_body(usize::MAX).stream(),
             parser: SseParser::new(limit),
+            unread: Bytes::new(),
             limit,
-            is_too_large: false,
         }
     }
 }
@@ -258,9 +258,9 @@ impl<B> fmt::Debug for Chunks<B> {
 pub struct Events<B> {
     chunks: Chunks<B>,
     parser: SseParser,
+    /// Of the last piece.
+    unread: Bytes,
     limit: usize,
-    /// The last event is, and that was not returned yet.
-    is_too_large: bool,
 }
 
 impl<B> Events<B>
@@ -283,22 +283,20 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<SseEvent, ClientError>>> {
         loop {
-            if let Some(event) = self.parser.pop() {
-                return Poll::Ready(Some(Ok(event)));
+            match self.parser.next(&mut self.unread) {
+                Ok(Some(event)) => return Poll::Ready(Some(Ok(event))),
+                Ok(None) => {}
+                Err(TooLong) => {
+                    self.chunks.body = None;
+                    self.unread.clear();
+                    let limit = self.limit;
+                    return Poll::Ready(Some(Err(ClientError::TooLarge { limit })));
+                }
             }
-            if std::mem::take(&mut self.is_too_large) {
-                let limit = self.limit;
-                return Poll::Ready(Some(Err(ClientError::TooLarge { limit })));
-            }
-            let chunk = match ready!(self.chunks.poll_next(cx)) {
-                Some(Ok(chunk)) => chunk,
+            match ready!(self.chunks.poll_next(cx)) {
+                Some(Ok(chunk)) => self.unread = chunk,
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),
-            };
-            if self.parser.push(&chunk).is_err() {
-                // The events before it come first.
-                self.chunks.body = None;
-                self.is_too_large = true;
             }
         }
     }

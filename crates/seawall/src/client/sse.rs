@@ -1,8 +1,9 @@
 //! Server-sent events, as the HTML standard defines them
 //! (<https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream>).
 
-use std::collections::VecDeque;
 use std::time::Duration;
+
+use bytes::{Buf, Bytes};
 
 /// An event of a stream.
 #[non_exhaustive]
@@ -29,8 +30,6 @@ pub(super) struct SseParser {
     data: String,
     id: String,
     retry: Option<Duration>,
-    /// Complete, and not taken yet.
-    ready: VecDeque<SseEvent>,
     limit: usize,
 }
 
@@ -47,26 +46,35 @@ impl SseParser {
         }
     }
 
-    /// Reads a further piece.
-    pub(super) fn push(&mut self, mut piece: &[u8]) -> Result<(), TooLong> {
+    /// Reads on in `piece`, to the end of an event or of the piece, and removes what it has read.
+    // One event at a time: each has the last id, and a piece can have thousands of short events
+    // behind a long one.
+    pub(super) fn next(&mut self, piece: &mut Bytes) -> Result<Option<SseEvent>, TooLong> {
         if self.after_cr && !piece.is_empty() {
             self.after_cr = false;
-            piece = piece.strip_prefix(b"\n").unwrap_or(piece);
+            if piece.first() == Some(&b'\n') {
+                piece.advance(1);
+            }
         }
         while let Some(end) = piece.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
-            self.extend(&piece[..end])?;
-            let is_cr = piece[end] == b'\r';
-            piece = &piece[end + 1..];
+            let line = piece.split_to(end);
+            self.extend(&line)?;
+            let is_cr = piece.first() == Some(&b'\r');
+            piece.advance(1);
             if is_cr {
-                match piece {
-                    [] => self.after_cr = true,
-                    [b'\n', rest @ ..] => piece = rest,
-                    _ => {}
+                match piece.first() {
+                    None => self.after_cr = true,
+                    Some(b'\n') => piece.advance(1),
+                    Some(_) => {}
                 }
             }
-            self.end_line();
+            if let Some(event) = self.end_line() {
+                return Ok(Some(event));
+            }
         }
-        self.extend(piece)
+        self.extend(piece)?;
+        piece.clear();
+        Ok(None)
     }
 
     fn extend(&mut self, piece: &[u8]) -> Result<(), TooLong> {
@@ -78,34 +86,32 @@ impl SseParser {
         Ok(())
     }
 
-    /// The next complete event.
-    pub(super) fn pop(&mut self) -> Option<SseEvent> {
-        self.ready.pop_front()
-    }
-
     /// How long the server asks to wait before a stream that broke off is asked for again.
     pub(super) const fn retry(&self) -> Option<Duration> {
         self.retry
     }
 
-    fn end_line(&mut self) {
+    /// The event that the line ends, if it does.
+    fn end_line(&mut self) -> Option<SseEvent> {
         let line = std::mem::take(&mut self.line);
         let mut bytes = &*line;
         if !self.has_begun {
             self.has_begun = true;
             bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
         }
-        if bytes.is_empty() {
-            self.dispatch();
+        let event = if bytes.is_empty() {
+            self.dispatch()
         } else {
             // No line ends within a character, so what is cut between pieces is complete here.
             let text = String::from_utf8_lossy(bytes);
             let (field, value) = text.split_once(':').unwrap_or((&*text, ""));
             self.set(field, value.strip_prefix(' ').unwrap_or(value));
-        }
+            None
+        };
         // Its memory is used again.
         self.line = line;
         self.line.clear();
+        event
     }
 
     fn set(&mut self, field: &str, value: &str) {
@@ -126,17 +132,16 @@ impl SseParser {
         }
     }
 
-    fn dispatch(&mut self) {
+    fn dispatch(&mut self) -> Option<SseEvent> {
         let mut event = std::mem::take(&mut self.event);
         let mut data = std::mem::take(&mut self.data);
-        if data.pop().is_none() {
-            return;
-        }
+        // The last line feed; without any there was no data.
+        data.pop()?;
         if event.is_empty() {
             event.push_str("message");
         }
         let id = self.id.clone();
-        self.ready.push_back(SseEvent { event, data, id });
+        Some(SseEvent { event, data, id })
     }
 }
 
@@ -149,10 +154,11 @@ mod tests {
         let mut parser = SseParser::new(usize::MAX);
         let mut events = Vec::new();
         for piece in pieces {
-            parser.push(piece).unwrap();
-            while let Some(event) = parser.pop() {
+            let mut piece = Bytes::copy_from_slice(piece);
+            while let Some(event) = parser.next(&mut piece).unwrap() {
                 events.push(event);
             }
+            assert!(piece.is_empty());
         }
         (events, parser.retry())
     }
@@ -203,15 +209,34 @@ mod tests {
 
     #[test]
     fn an_event_has_a_longest_length() {
+        let read = |parser: &mut SseParser, text: &'static [u8]| {
+            let mut piece = Bytes::from_static(text);
+            while parser.next(&mut piece)?.is_some() {}
+            Ok(())
+        };
         let mut parser = SseParser::new(10);
         for _ in 0..3 {
-            assert_eq!(parser.push(b"data: 1234"), Ok(()), "each event for itself");
-            assert_eq!(parser.push(b"\n\n"), Ok(()));
+            assert_eq!(read(&mut parser, b"data: 1234"), Ok(()), "each for itself");
+            assert_eq!(read(&mut parser, b"\n\n"), Ok(()));
         }
-        assert_eq!(parser.push(b"data: 12345"), Err(TooLong));
+        assert_eq!(read(&mut parser, b"data: 12345"), Err(TooLong));
         let mut lines = SseParser::new(16);
-        assert_eq!(lines.push(b"data: 1234\n"), Ok(()));
-        assert_eq!(lines.push(b"data: 1234\ndata: 1234\n"), Err(TooLong));
+        assert_eq!(read(&mut lines, b"data: 1234\n"), Ok(()));
+        let more = read(&mut lines, b"data: 1234\ndata: 1234\n");
+        assert_eq!(more, Err(TooLong));
+    }
+
+    /// Each event has the last id: thousands of short ones behind a long id would be gigabytes.
+    #[test]
+    fn a_piece_of_many_events_is_read_one_event_at_a_time() {
+        let mut parser = SseParser::new(1 << 20);
+        let text = format!("id: {}\n{}", "x".repeat(1 << 19), "data\n\n".repeat(3));
+        let mut piece = Bytes::from(text);
+        for left in [12, 6, 0] {
+            let event = parser.next(&mut piece).unwrap().unwrap();
+            assert_eq!((event.id.len(), piece.len()), (1 << 19, left));
+        }
+        assert_eq!(parser.next(&mut piece), Ok(None));
     }
 
     /// All of the text at once, by the words of the standard.
