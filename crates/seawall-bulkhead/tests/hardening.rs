@@ -714,3 +714,64 @@ async fn extremes_are_handled_like_other_numbers() {
     );
     assert_eq!(handle.limit(), u32::MAX);
 }
+
+/// Drains its bulkhead as it is polled ready, once it is armed.
+#[derive(Clone)]
+struct DrainsWhenReady {
+    handle: BulkheadHandle,
+    armed: Arc<AtomicBool>,
+    called: Arc<AtomicU64>,
+}
+
+impl Service<u32> for DrainsWhenReady {
+    type Response = ();
+    type Error = Rejection;
+    type Future = std::future::Pending<Result<(), Rejection>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Rejection>> {
+        if self.armed.swap(false, SeqCst) {
+            self.handle.drain();
+            let mut drained = PolledFuture::new(self.handle.drained());
+            assert!(drained.poll().is_ready(), "what has expired does not count");
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: u32) -> Self::Future {
+        self.called.fetch_add(1, SeqCst);
+        std::future::pending()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_has_expired_does_not_depart_after_its_drain_has_ended() {
+    let config = BulkheadConfig::builder()
+        .max_concurrent(1)
+        .max_waiting(1)
+        .max_wait(SECOND)
+        .build()
+        .expect("valid");
+    let layer = BulkheadLayer::new("drain", config);
+    let (armed, called) = (Arc::default(), Arc::default());
+    let mut service = layer.layer(DrainsWhenReady {
+        handle: layer.handle(),
+        armed: Arc::clone(&armed),
+        called: Arc::clone(&called),
+    });
+    let holder = open(&mut service, 1);
+    let mut late = open(&mut service, 2);
+    // Nobody polls it when it has a permit, so the permit goes back.
+    drop(holder);
+    for _ in 0..20 {
+        advance(SECOND / 10).await;
+        tokio::task::yield_now().await;
+    }
+    armed.store(true, SeqCst);
+    let Poll::Ready(Err(rejected)) = late.poll() else {
+        panic!("its wait is over")
+    };
+    assert_eq!(rejected.reason(), Reason::QueueTimeout);
+    assert!(!armed.load(SeqCst), "it was polled ready");
+    assert_eq!(called.load(SeqCst), 1);
+    assert_eq!(layer.handle().in_flight(), 0);
+}

@@ -177,6 +177,10 @@ impl Supply<PartitionKey> for PartitionPermits {
         true
     }
 
+    fn serves_expired(&self) -> bool {
+        !self.is_draining()
+    }
+
     fn enter(&mut self, id: WaiterId, key: &PartitionKey) {
         let turn = self.next_turn();
         self.change(*key, |partition| {

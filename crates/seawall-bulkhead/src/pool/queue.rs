@@ -234,6 +234,10 @@ impl Supply<PartitionKey> for PoolSupply {
         true
     }
 
+    fn serves_expired(&self) -> bool {
+        !self.is_draining()
+    }
+
     fn enter(&mut self, id: WaiterId, key: &PartitionKey) {
         self.active.insert(id, *key);
     }

@@ -282,6 +282,10 @@ impl Supply<Priority> for PermitSupply<'_> {
         self.permits.handed.is_taken(id)
     }
 
+    fn serves_expired(&self) -> bool {
+        self.permits.word.load(Ordering::Acquire) & DRAINING == 0
+    }
+
     fn enter(&mut self, _: WaiterId, priority: &Priority) {
         self.priorities.add(*priority);
         // Before the available permits are read: see the module.

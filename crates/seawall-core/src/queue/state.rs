@@ -308,7 +308,8 @@ impl<T> Queue<T> {
         self.answered(id, supply, wakers);
         let taking = match self.entries.get(id) {
             Some(entry)
-                if matches!(entry.stand, Stand::Notified | Stand::Aside(Aside::Expired)) =>
+                if entry.stand == Stand::Notified
+                    || entry.stand == Stand::Aside(Aside::Expired) && supply.serves_expired() =>
             {
                 take(supply, &entry.item, wakers)
             }

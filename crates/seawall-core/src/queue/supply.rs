@@ -31,6 +31,12 @@ pub trait Supply<T> {
         false
     }
 
+    /// Whether a waiter whose wait is over may still have something. A drain may have ended: such a
+    /// waiter does not count.
+    fn serves_expired(&self) -> bool {
+        true
+    }
+
     /// A waiter begins to wait for its turn: it has joined, or has come back.
     fn enter(&mut self, id: WaiterId, item: &T);
 
