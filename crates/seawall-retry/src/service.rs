@@ -86,8 +86,8 @@ impl<S, X, H> Retry<S, X, H> {
         {
             let mut progress = Progress::new(&meta, state, 0, false);
             match pace(&rules.core, rate, &mut progress) {
-                // The ready instance stays for the next caller; this call takes a fresh one.
                 Ok((delay, token)) if !delay.is_zero() => {
+                    give_up_readiness(&mut self.inner);
                     let progress = progress.with_token(token);
                     return ResponseFuture::delayed(delay, here.again(), request, progress);
                 }
@@ -96,6 +96,7 @@ impl<S, X, H> Retry<S, X, H> {
                     return first(&mut self.inner, here, request, &meta, state, token);
                 }
                 Err(wait) => {
+                    give_up_readiness(&mut self.inner);
                     let rejection = rules.core.reject(Reason::RateLimited, Sent::No);
                     let error = rejection.with_retry_after(wait).into();
                     let reason = StopReason::AdaptiveRate;
@@ -133,7 +134,7 @@ fn first<S, X, H, Req>(
     token: RateToken,
 ) -> ResponseFuture<S, Req, X, H>
 where
-    S: Service<Req>,
+    S: Service<Req> + Clone,
     S::Error: Rejectable,
     X: PolicyFor<Req, S::Response, S::Error>,
     H: Hook<Req, S::Response, S::Error>,
@@ -146,6 +147,7 @@ where
         None
     };
     if let Err(error) = rules.hooks.prepare().prepare(&mut request, Attempt::FIRST) {
+        give_up_readiness(inner);
         let mut progress = Progress::new(meta, state, 0, false);
         let reason = StopReason::PrepareFailed;
         let result = progress.failed_before_attempt(rules, here.stripe(), reason, error);
@@ -162,6 +164,12 @@ where
         state,
         has_token,
     )
+}
+
+/// Nothing is called now, and what readiness has reserved is for others meanwhile.
+#[cold]
+fn give_up_readiness<S: Clone>(inner: &mut S) {
+    *inner = inner.clone(); // clone: gives the reservation up
 }
 
 /// The wait until the first attempt has its token of the sending rate, or the wait that is too

@@ -196,7 +196,7 @@ async fn an_unprepared_attempt_does_not_deny_the_one_before_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_whose_first_attempt_cannot_be_prepared_leaves_the_ready_instance_alone() {
+async fn a_call_whose_first_attempt_cannot_be_prepared_keeps_nothing_reserved() {
     let (inner, mock) = mock();
     mock.set_capacity(1);
     let fail = Arc::new(Mutex::new(true));
@@ -212,7 +212,7 @@ async fn a_call_whose_first_attempt_cannot_be_prepared_leaves_the_ready_instance
     let mut service = layer.layer(inner);
     let rejected = service.ready().await.unwrap().call(1).await;
     assert_eq!(rejected.unwrap_err().to_string(), "no key");
-    assert_eq!((mock.calls(), mock.reserved()), (0, 1));
+    assert_eq!((mock.calls(), mock.reserved()), (0, 0));
     *fail.lock().unwrap() = false;
     assert_eq!(service.ready().await.unwrap().call(2).await.unwrap(), 2);
     assert_eq!((mock.requests(), mock.reserved()), (vec![2], 0));

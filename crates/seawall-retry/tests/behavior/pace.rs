@@ -59,7 +59,8 @@ async fn a_rate_token_that_comes_too_late_is_rejected_unsent_with_the_time_to_co
         .describe(ConstMeta(meta))
         .adaptive_rate(rate);
     let start = Instant::now();
-    let error = layer.layer(inner).oneshot(7).await.unwrap_err();
+    let mut service = layer.layer(inner);
+    let error = service.ready().await.unwrap().call(7).await.unwrap_err();
     let rejection = *error.rejection().unwrap();
     assert_eq!(
         (rejection.reason(), rejection.sent()),
@@ -67,6 +68,7 @@ async fn a_rate_token_that_comes_too_late_is_rejected_unsent_with_the_time_to_co
     );
     assert!(rejection.retry_after().unwrap() > SECOND / 20);
     assert_eq!((Instant::now(), mock.calls()), (start, 0));
+    assert_eq!(mock.reserved(), 0);
     assert_eq!(
         layer
             .handle()
@@ -97,19 +99,20 @@ async fn a_call_dropped_while_it_waits_for_its_rate_token_gives_it_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_waits_for_its_rate_token_leaves_the_ready_instance_to_the_next() {
+async fn a_call_that_waits_for_its_rate_token_keeps_nothing_from_itself_or_others() {
     let rate = throttled_rate().await;
     let (inner, mock) = mock();
+    mock.set_capacity(1);
     let layer = RetryLayer::new("r", ladder(3)).adaptive_rate(rate);
     let mut service = layer.layer(inner);
     let mut call = PolledFuture::new(service.ready().await.unwrap().call(1));
     assert!(call.poll().is_pending());
-    assert_eq!((mock.reserved(), mock.calls()), (1, 0));
+    assert_eq!((mock.reserved(), mock.calls()), (0, 0));
     sleep(SECOND).await;
+    // The instance that was polled ready is still there.
     assert!(matches!(call.poll(), Poll::Ready(Ok(1))));
-    assert_eq!(mock.reserved(), 1);
-    drop(service);
     assert_eq!(mock.reserved(), 0);
+    assert_eq!(service.ready().await.unwrap().call(2).await.unwrap(), 2);
 }
 
 /// Rejected by a layer below, an attempt was not sent: its token serves the next one.
